@@ -1,0 +1,194 @@
+//! All that can happen, and the streams it happens in.
+//!
+//! Events are what the log keeps for ever. Each has a number that is never given to another (see
+//! `log::payload`, where they become bytes); their fields may only change by a new version beside the old one.
+
+use std::fmt;
+
+use bincode::{Decode, Encode};
+use serde::{Serialize, Serializer};
+
+use super::computer::{ComputerConfigured, ComputerRegistered, PartitionOffered, PartitionWithdrawn};
+use super::id::{ComputerId, InstanceId, InvoiceId, PartyId, PriceBookName, RunId};
+use super::instance::{
+    ConnectionParametersSet, InstanceAllocated, InstanceChanged, InstanceEnded, InstanceRequested,
+    InstanceStateReported,
+};
+use super::invoice::{InvoiceFinalised, InvoiceLinesRecorded, InvoiceRunFinalised, InvoiceRunOpened};
+use super::party::PartyRegistered;
+use super::pricing::PriceBookPublished;
+use super::software::{SoftwareStateReported, SoftwareSupplied};
+use super::time::Timestamp;
+use super::usage::{SuspendedUsageDismissed, SuspendedUsageResolved, Usage, UsageCorrected, UsageSuspended};
+
+/// The first event of every ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct LedgerCreated {
+    /// Which ledger: random, and part of everything that is signed.
+    #[serde(serialize_with = "super::sealed::hex")]
+    pub ledger: [u8; 16],
+    /// The version of the format of envelope and payloads.
+    pub format: u16,
+    /// What it is run as.
+    pub mode: Mode,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What a ledger is run as, for life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Invented data.
+    Demo,
+    /// One local user, as slapos proxy.
+    Proxy,
+    /// A master.
+    Serve,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Demo => "demo",
+            Self::Proxy => "proxy",
+            Self::Serve => "serve",
+        })
+    }
+}
+
+/// A writer took the log over: appended at every start.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct WriterStarted {
+    /// Later writers have higher terms.
+    pub term: u64,
+    /// Name and version of the program.
+    pub program: Box<str>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// The answer to a command its sender named, so that it can be given again.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct AnswerRecorded {
+    /// From 1.
+    pub part: u16,
+    /// How many parts the answer has.
+    pub parts: u16,
+    /// The part of the answer, in bincode.
+    #[serde(skip)]
+    pub bytes: Vec<u8>,
+}
+
+macro_rules! events {
+    ($($(#[$doc:meta])* $name:ident($payload:ty),)*) => {
+        /// All that can happen.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+        #[serde(tag = "type", content = "data")]
+        pub enum Event { $($(#[$doc])* $name($payload),)* }
+
+        impl Event {
+            /// Its name.
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$name(_) => stringify!($name),)* }
+            }
+        }
+    };
+}
+
+events! {
+    /// The ledger begins.
+    LedgerCreated(LedgerCreated),
+    /// A writer took over.
+    WriterStarted(WriterStarted),
+    /// What a command was answered.
+    AnswerRecorded(AnswerRecorded),
+    /// A party entered the books.
+    PartyRegistered(PartyRegistered),
+    /// A computer entered the cloud.
+    ComputerRegistered(ComputerRegistered),
+    /// A computer told how it is reached.
+    ComputerConfigured(ComputerConfigured),
+    /// A partition is on offer.
+    PartitionOffered(PartitionOffered),
+    /// A partition is no longer on offer.
+    PartitionWithdrawn(PartitionWithdrawn),
+    /// A release was asked for or away.
+    SoftwareSupplied(SoftwareSupplied),
+    /// A computer said how far it is with a release.
+    SoftwareStateReported(SoftwareStateReported),
+    /// An instance was asked for.
+    InstanceRequested(InstanceRequested),
+    /// Its requester changed its mind.
+    InstanceChanged(InstanceChanged),
+    /// It got a partition.
+    InstanceAllocated(InstanceAllocated),
+    /// It is no more.
+    InstanceEnded(InstanceEnded),
+    /// Its node said in which state it is.
+    InstanceStateReported(InstanceStateReported),
+    /// Its node said how it is reached.
+    ConnectionParametersSet(ConnectionParametersSet),
+    /// Usage to be metered.
+    UsageRecorded(Usage),
+    /// Usage that takes the place of other usage.
+    UsageCorrected(UsageCorrected),
+    /// Usage that cannot be metered.
+    UsageSuspended(UsageSuspended),
+    /// It could be, after all.
+    SuspendedUsageResolved(SuspendedUsageResolved),
+    /// It never will be.
+    SuspendedUsageDismissed(SuspendedUsageDismissed),
+    /// Prices.
+    PriceBookPublished(PriceBookPublished),
+    /// An invoice run began.
+    InvoiceRunOpened(InvoiceRunOpened),
+    /// Lines of a long invoice.
+    InvoiceLinesRecorded(InvoiceLinesRecorded),
+    /// An invoice was issued.
+    InvoiceFinalised(InvoiceFinalised),
+    /// An invoice run is done.
+    InvoiceRunFinalised(InvoiceRunFinalised),
+}
+
+/// The stream an event is in: the history of one thing.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stream {
+    /// The ledger itself.
+    Ledger,
+    /// A party.
+    Party(PartyId),
+    /// A computer, its partitions and its software.
+    Computer(ComputerId),
+    /// An instance.
+    Instance(InstanceId),
+    /// What a computer reports.
+    Usage(ComputerId),
+    /// A price book.
+    PriceBook(PriceBookName),
+    /// An invoice run.
+    InvoiceRun(RunId),
+    /// An invoice.
+    Invoice(InvoiceId),
+}
+
+impl fmt::Display for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ledger => f.write_str("ledger"),
+            Self::Party(id) => write!(f, "party/{id}"),
+            Self::Computer(id) => write!(f, "computer/{id}"),
+            Self::Instance(id) => write!(f, "instance/{id}"),
+            Self::Usage(id) => write!(f, "usage/{id}"),
+            Self::PriceBook(id) => write!(f, "price-book/{id}"),
+            Self::InvoiceRun(id) => write!(f, "invoice-run/{id}"),
+            Self::Invoice(id) => write!(f, "invoice/{id}"),
+        }
+    }
+}
+
+impl Serialize for Stream {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}

@@ -1,0 +1,552 @@
+//! Invoice runs and invoices: what is fixed when a run is opened, and what makes a document final.
+//!
+//! A draft is computed elsewhere, as a function of the events up to the run's cut-off. Here is decided whether
+//! it may become final: its sums must add up, its period must be over, nobody is invoiced twice for the same
+//! time, and its number follows the last one of its series. The event holds the whole document.
+
+use std::collections::BTreeMap;
+
+use bincode::{Decode, Encode};
+use chrono::Datelike;
+use serde::Serialize;
+
+use super::Outcome;
+use super::event::{Event, Stream};
+use super::id::{InstanceId, InvoiceId, PartyId, PriceBookName, ResourceId, RunId, Sequence};
+use super::money::{Amount, Currency, Price};
+use super::party::Parties;
+use super::pricing::{PriceBooks, PriceVersion};
+use super::quantity::Quantity;
+use super::sealed::{Sealed, hex};
+use super::time::{Date, Period, TimeZone, Timestamp};
+
+/// A bound of a run's period: a day counts from midnight in each payer's zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize)]
+#[serde(untagged)]
+pub enum Bound {
+    /// Midnight of a day, where the payer is.
+    Day(Date),
+    /// The same instant for everybody.
+    Instant(Timestamp),
+}
+
+impl Bound {
+    /// The instant it means for somebody in a zone.
+    pub fn in_zone(self, zone: TimeZone) -> Timestamp {
+        match self {
+            Self::Day(date) => date.start_in(zone),
+            Self::Instant(instant) => instant,
+        }
+    }
+}
+
+/// The period a run is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct RunPeriod {
+    /// Its first instant.
+    pub start: Bound,
+    /// The first instant after it.
+    pub stop: Bound,
+}
+
+impl RunPeriod {
+    /// What it means for somebody in a zone; nothing, if it runs backwards there.
+    pub fn in_zone(self, zone: TimeZone) -> Option<Period> {
+        Period::new(self.start.in_zone(zone), self.stop.in_zone(zone))
+    }
+}
+
+/// A run was opened: from here on its drafts are fixed.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct InvoiceRunOpened {
+    /// Which.
+    pub run: RunId,
+    /// Who sells.
+    pub seller: PartyId,
+    /// What it is about.
+    pub period: RunPeriod,
+    /// The last event its drafts look at: the one before this.
+    pub cut_off: Sequence,
+    /// The prices it takes.
+    pub price_book: PriceBookName,
+    /// The versions there were of it.
+    pub versions: u32,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// All drafts of a run became final.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct InvoiceRunFinalised {
+    /// Which.
+    pub run: RunId,
+    /// How many invoices it issued.
+    pub invoices: u32,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Lines of an invoice too long for one event, before the event that issues it.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct InvoiceLinesRecorded {
+    /// Which.
+    pub invoice: InvoiceId,
+    /// From 1.
+    pub part: u32,
+    /// The lines of this part.
+    pub lines: Vec<InvoiceLine>,
+}
+
+/// An invoice was issued.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct InvoiceFinalised {
+    /// The document; its lines are those of the parts, if there are parts.
+    pub invoice: Invoice,
+    /// How many part events come before this one.
+    pub parts: u32,
+    /// SHA-256 of all lines in bincode, one after the other.
+    #[serde(serialize_with = "hex")]
+    pub lines_digest: [u8; 32],
+}
+
+/// An invoice.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct Invoice {
+    /// Series, year and number.
+    pub id: InvoiceId,
+    /// The run that made it.
+    pub run: RunId,
+    /// Who sells.
+    pub seller: InvoiceParty,
+    /// Who pays.
+    pub buyer: InvoiceParty,
+    /// In what.
+    pub currency: Currency,
+    /// For when.
+    pub period: Period,
+    /// When it became final.
+    pub issued_at: Timestamp,
+    /// When it is to be paid.
+    pub due_at: Timestamp,
+    /// What for.
+    pub lines: Vec<InvoiceLine>,
+    /// The sum of the lines.
+    pub net: Amount,
+    /// The tax on it, for each category and rate.
+    pub tax: Vec<TaxSubtotal>,
+    /// What is added so that the total can be paid.
+    pub rounding: Amount,
+    /// What is to be paid.
+    pub total: Amount,
+}
+
+/// A party as named on an invoice, under a retention key of the invoice's own.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct InvoiceParty {
+    /// Who.
+    pub party: PartyId,
+    /// The name at that time.
+    pub name: Sealed,
+}
+
+/// What a line is about.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum LineKind {
+    /// A fee for the time an instance was allocated.
+    Recurring,
+    /// What an instance used.
+    Usage {
+        /// Of what.
+        resource: ResourceId,
+    },
+}
+
+/// A line of an invoice.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct InvoiceLine {
+    /// From 1.
+    pub n: u32,
+    /// What it is about.
+    #[serde(flatten)]
+    pub kind: LineKind,
+    /// For which instance.
+    pub instance: InstanceId,
+    /// For people.
+    pub description: Box<str>,
+    /// For when.
+    pub period: Period,
+    /// How much.
+    pub quantity: Quantity,
+    /// Of what.
+    pub unit: Box<str>,
+    /// For one.
+    pub unit_price: Price,
+    /// Quantity times price, rounded once.
+    pub amount: Amount,
+    /// Whose price it is.
+    pub price_book: PriceVersion,
+    /// How it is taxed.
+    pub tax: Tax,
+    /// What it rests on.
+    pub events: EventSet,
+}
+
+/// The category and rate of EN 16931 (BT-151, BT-152).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct Tax {
+    /// How it is taxed.
+    pub category: TaxCategory,
+    /// In percent.
+    pub rate: Quantity,
+}
+
+/// Tax categories of EN 16931 (UNCL 5305); O until sellers and buyers have tax details.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize)]
+pub enum TaxCategory {
+    /// Outside the scope of tax.
+    O,
+}
+
+/// The tax on all lines of a category and rate.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct TaxSubtotal {
+    /// The category and rate.
+    #[serde(flatten)]
+    pub tax: Tax,
+    /// The sum of its lines.
+    pub base: Amount,
+    /// The tax on it, rounded once.
+    pub amount: Amount,
+}
+
+/// The set of events a line rests on.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct EventSet {
+    /// How many.
+    pub count: u64,
+    /// The first.
+    pub first_sequence: Sequence,
+    /// The last.
+    pub last_sequence: Sequence,
+    /// SHA-256 of their sequences, each as 8 bytes big-endian, ascending.
+    #[serde(serialize_with = "hex")]
+    pub digest: [u8; 32],
+}
+
+/// Open an invoice run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenInvoiceRun {
+    /// Who sells.
+    pub seller: PartyId,
+    /// What it is about.
+    pub period: RunPeriod,
+    /// Whose prices; may be left out while there is but one price book.
+    pub price_book: Option<PriceBookName>,
+}
+
+/// Make a draft final. Its id, and the dates of issue and payment, are given here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FinaliseInvoice {
+    /// The draft; what it says of id and dates is not looked at.
+    pub draft: Invoice,
+}
+
+/// All drafts of a run are final.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FinaliseInvoiceRun {
+    /// Which.
+    pub run: RunId,
+    /// How many invoices it has.
+    pub invoices: u32,
+}
+
+/// Why a command about invoices is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvoiceRefusal {
+    /// The seller or payer is no party.
+    #[error("there is no party {party}")]
+    UnknownParty {
+        /// Who.
+        party: PartyId,
+    },
+    /// The period runs backwards or is empty.
+    #[error("period must stop after it starts")]
+    EmptyPeriod,
+    /// There are no prices.
+    #[error("there is no price book; publish one first")]
+    NoPriceBook,
+    /// There are several price books, and none was named.
+    #[error("there are several price books; name one")]
+    SeveralPriceBooks,
+    /// There is no such price book.
+    #[error("there is no price book {name}")]
+    UnknownPriceBook {
+        /// Which.
+        name: PriceBookName,
+    },
+    /// There is no such run.
+    #[error("there is no invoice run {run}")]
+    UnknownRun {
+        /// Which.
+        run: RunId,
+    },
+    /// The period of the run is not over.
+    #[error("period ends at {stop}: until then there are drafts only")]
+    PeriodNotOver {
+        /// When it ends for this payer.
+        stop: Timestamp,
+    },
+    /// The document is not about the period of its run.
+    #[error("period of the document is not that of its run")]
+    OtherPeriod,
+    /// The sums of the document do not add up.
+    #[error("sums do not add up: {what}")]
+    SumsDoNotAddUp {
+        /// Which.
+        what: &'static str,
+    },
+    /// The run has issued an invoice for this payer and currency.
+    #[error("run {run} has issued {invoice} for this payer already")]
+    AlreadyInvoiced {
+        /// Which run.
+        run: RunId,
+        /// Which invoice.
+        invoice: InvoiceId,
+    },
+    /// The run is done: it issues nothing more.
+    #[error("run {run} is final")]
+    RunFinal {
+        /// Which.
+        run: RunId,
+    },
+    /// Another run has invoiced some of this time.
+    #[error("{invoice} covers some of this period already")]
+    PeriodInvoiced {
+        /// Which invoice.
+        invoice: InvoiceId,
+    },
+    /// Not all drafts of the run are final.
+    #[error("run has {issued} invoices of {drafts}")]
+    RunIncomplete {
+        /// How many are final.
+        issued: u32,
+        /// How many there are to be.
+        drafts: u32,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+struct Run {
+    seller: PartyId,
+    period: RunPeriod,
+    issued: BTreeMap<(PartyId, Currency), InvoiceId>,
+    finalised: bool,
+}
+
+/// All runs, and what has been invoiced.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Invoices {
+    runs: BTreeMap<RunId, Run>,
+    /// The last number of each seller and year.
+    numbers: BTreeMap<(PartyId, i32), u64>,
+    invoiced: BTreeMap<(PartyId, PartyId, Currency), Vec<(Period, InvoiceId)>>,
+}
+
+/// How long a buyer has to pay, until there are terms of payment.
+const TERM_MICROS: i64 = 30 * 86_400 * 1_000_000;
+/// The series of invoice numbers, until a seller can choose one.
+const SERIES: &str = "INV";
+/// The most bytes of lines in one event.
+const PART_BYTES: usize = 48_000;
+
+impl Invoices {
+    /// The invoices a run has issued.
+    pub fn issued(&self, run: RunId) -> impl Iterator<Item = &InvoiceId> {
+        self.runs.get(&run).into_iter().flat_map(|run| run.issued.values())
+    }
+
+    pub(crate) fn open(
+        &self,
+        (parties, books): (&Parties, &PriceBooks),
+        command: &OpenInvoiceRun,
+        (now, next): (Timestamp, Sequence),
+    ) -> Result<Outcome<RunId>, InvoiceRefusal> {
+        let seller = parties.get(command.seller).ok_or(InvoiceRefusal::UnknownParty { party: command.seller })?;
+        command.period.in_zone(seller.time_zone).ok_or(InvoiceRefusal::EmptyPeriod)?;
+        let price_book = match &command.price_book {
+            Some(name) => name.clone(),
+            None => {
+                let mut names = books.names();
+                let only = names.next().ok_or(InvoiceRefusal::NoPriceBook)?;
+                if names.next().is_some() {
+                    return Err(InvoiceRefusal::SeveralPriceBooks);
+                }
+                only.clone()
+            }
+        };
+        let versions = u32::try_from(books.versions(price_book.as_str()).len()).unwrap_or(u32::MAX);
+        if versions == 0 {
+            return Err(InvoiceRefusal::UnknownPriceBook { name: price_book });
+        }
+        let run = RunId(self.runs.last_key_value().map_or(1, |(last, _)| last.0 + 1));
+        let (seller, period, cut_off) = (command.seller, command.period, Sequence(next.0 - 1));
+        let event = InvoiceRunOpened { run, seller, period, cut_off, price_book, versions, at: now };
+        Ok(Outcome::of(run, [(Stream::InvoiceRun(run), Event::InvoiceRunOpened(event))]))
+    }
+
+    pub(crate) fn finalise(
+        &self,
+        parties: &Parties,
+        command: &FinaliseInvoice,
+        now: Timestamp,
+    ) -> Result<Outcome<InvoiceId>, InvoiceRefusal> {
+        let draft = &command.draft;
+        let run = self.runs.get(&draft.run).ok_or(InvoiceRefusal::UnknownRun { run: draft.run })?;
+        let (seller, payer) = (run.seller, draft.buyer.party);
+        let buyer = parties.get(payer).ok_or(InvoiceRefusal::UnknownParty { party: payer })?;
+        let seller_party = parties.get(seller).ok_or(InvoiceRefusal::UnknownParty { party: seller })?;
+        if draft.seller.party != seller || run.period.in_zone(buyer.time_zone) != Some(draft.period) {
+            return Err(InvoiceRefusal::OtherPeriod);
+        }
+        if draft.period.stop > now {
+            return Err(InvoiceRefusal::PeriodNotOver { stop: draft.period.stop });
+        }
+        if let Some(invoice) = run.issued.get(&(payer, draft.currency)) {
+            return Err(InvoiceRefusal::AlreadyInvoiced { run: draft.run, invoice: invoice.clone() });
+        }
+        if run.finalised {
+            return Err(InvoiceRefusal::RunFinal { run: draft.run });
+        }
+        let key = (seller, payer, draft.currency);
+        let before = self.invoiced.get(&key).into_iter().flatten();
+        if let Some((_, invoice)) = before.into_iter().find(|(p, _)| p.intersection(draft.period).is_some()) {
+            return Err(InvoiceRefusal::PeriodInvoiced { invoice: invoice.clone() });
+        }
+        check_sums(draft)?;
+
+        let year = now.to_utc().with_timezone(&seller_party.time_zone.0).year();
+        let number = self.numbers.get(&(seller, year)).copied().unwrap_or(0) + 1;
+        let id = number_of(year, number);
+        let mut invoice = draft.clone();
+        (invoice.id, invoice.issued_at, invoice.due_at) = (id.clone(), now, now.plus_micros(TERM_MICROS));
+        let stream = Stream::Invoice(id.clone());
+        let (parts, lines_digest) = cut_lines(&invoice);
+        let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
+        if count > 0 {
+            invoice.lines = Vec::new();
+        }
+        let parts = (1..).zip(parts).map(|(part, lines)| {
+            Event::InvoiceLinesRecorded(InvoiceLinesRecorded { invoice: id.clone(), part, lines })
+        });
+        let last = Event::InvoiceFinalised(InvoiceFinalised { invoice, parts: count, lines_digest });
+        let events: Vec<_> = parts.chain([last]).map(|event| (stream.clone(), event)).collect();
+        Ok(Outcome::of(id, events))
+    }
+
+    pub(crate) fn finalise_run(
+        &self,
+        command: &FinaliseInvoiceRun,
+        now: Timestamp,
+    ) -> Result<Outcome<RunId>, InvoiceRefusal> {
+        let run = self.runs.get(&command.run).ok_or(InvoiceRefusal::UnknownRun { run: command.run })?;
+        let issued = u32::try_from(run.issued.len()).unwrap_or(u32::MAX);
+        if issued != command.invoices {
+            return Err(InvoiceRefusal::RunIncomplete { issued, drafts: command.invoices });
+        }
+        if run.finalised {
+            return Ok(Outcome::unchanged(command.run));
+        }
+        let event = InvoiceRunFinalised { run: command.run, invoices: issued, at: now };
+        Ok(Outcome::of(command.run, [(Stream::InvoiceRun(command.run), Event::InvoiceRunFinalised(event))]))
+    }
+
+    pub(crate) fn opened(&mut self, event: &InvoiceRunOpened) {
+        let run =
+            Run { seller: event.seller, period: event.period, issued: BTreeMap::new(), finalised: false };
+        self.runs.insert(event.run, run);
+    }
+
+    pub(crate) fn finalised(&mut self, event: &InvoiceFinalised) {
+        let invoice = &event.invoice;
+        let (seller, payer) = (invoice.seller.party, invoice.buyer.party);
+        if let Some((year, number)) = parse_number(&invoice.id) {
+            self.numbers.insert((seller, year), number);
+        }
+        if let Some(run) = self.runs.get_mut(&invoice.run) {
+            run.issued.insert((payer, invoice.currency), invoice.id.clone());
+        }
+        let invoiced = self.invoiced.entry((seller, payer, invoice.currency)).or_default();
+        invoiced.push((invoice.period, invoice.id.clone()));
+    }
+
+    pub(crate) fn run_finalised(&mut self, event: &InvoiceRunFinalised) {
+        if let Some(run) = self.runs.get_mut(&event.run) {
+            run.finalised = true;
+        }
+    }
+}
+
+fn number_of(year: i32, number: u64) -> InvoiceId {
+    InvoiceId::new(&format!("{SERIES}-{year:04}-{number:06}")).expect("a series, a year and a number are short text")
+}
+
+fn parse_number(id: &InvoiceId) -> Option<(i32, u64)> {
+    let (year, number) = id.as_str().strip_prefix(SERIES)?.strip_prefix('-')?.split_once('-')?;
+    Some((year.parse().ok()?, number.parse().ok()?))
+}
+
+/// EN 16931: BR-CO-10 (sum of lines), BR-CO-13 and 14 (net and tax), BR-CO-15 and 16 (totals), BR-CO-17 (tax of a
+/// category).
+fn check_sums(invoice: &Invoice) -> Result<(), InvoiceRefusal> {
+    let currency = invoice.currency;
+    let fails = |what| Err(InvoiceRefusal::SumsDoNotAddUp { what });
+    if invoice.lines.iter().zip(1..).any(|(line, n)| line.n != n) {
+        return fails("lines are not numbered from 1");
+    }
+    if Amount::sum(currency, invoice.lines.iter().map(|line| line.amount)) != Some(invoice.net) {
+        return fails("net is not the sum of the lines");
+    }
+    for subtotal in &invoice.tax {
+        let lines = invoice.lines.iter().filter(|line| line.tax == subtotal.tax).map(|line| line.amount);
+        if Amount::sum(currency, lines) != Some(subtotal.base) {
+            return fails("tax base is not the sum of its lines");
+        }
+        match subtotal.tax.category {
+            TaxCategory::O if subtotal.amount != Amount::zero(currency) => {
+                return fails("tax outside the scope of tax is not zero");
+            }
+            TaxCategory::O => {}
+        }
+    }
+    if Amount::sum(currency, invoice.tax.iter().map(|subtotal| subtotal.base)) != Some(invoice.net) {
+        return fails("tax bases are not the net");
+    }
+    let parts = invoice.tax.iter().map(|subtotal| subtotal.amount).chain([invoice.net, invoice.rounding]);
+    if Amount::sum(currency, parts) != Some(invoice.total) {
+        return fails("total is not net, tax and rounding");
+    }
+    Ok(())
+}
+
+/// The digest over all lines, and the lines in parts if they are too long for one event.
+fn cut_lines(invoice: &Invoice) -> (Vec<Vec<InvoiceLine>>, [u8; 32]) {
+    use sha2::{Digest, Sha256};
+    let mut hasher = Sha256::new();
+    let mut parts: Vec<Vec<InvoiceLine>> = Vec::new();
+    let mut room = 0;
+    for line in &invoice.lines {
+        let bytes = bincode::encode_to_vec(line, bincode::config::standard()).unwrap_or_default();
+        hasher.update(&bytes);
+        if bytes.len() > room {
+            parts.push(Vec::new());
+            room = PART_BYTES;
+        }
+        room = room.saturating_sub(bytes.len());
+        if let Some(part) = parts.last_mut() {
+            part.push(line.clone());
+        }
+    }
+    let digest = hasher.finalize().into();
+    if parts.len() < 2 { (Vec::new(), digest) } else { (parts, digest) }
+}

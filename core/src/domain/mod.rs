@@ -1,0 +1,129 @@
+//! Pure decisions: command -> decide -> events -> evolve -> state.
+//!
+//! One file for each decision-maker. Nothing here knows a store, a clock, a thread or randomness: the time and
+//! the next sequence are inputs. `decide` may refuse, and every refusal is a named variant; `evolve` is total:
+//! what is recorded cannot be refused.
+
+pub mod computer;
+pub mod event;
+pub mod id;
+pub mod instance;
+pub mod invoice;
+pub mod money;
+pub mod party;
+pub mod pricing;
+pub mod quantity;
+pub mod refusal;
+pub mod sealed;
+pub mod software;
+pub mod state;
+pub mod time;
+pub mod usage;
+
+pub use refusal::{Refusal, RefusalClass};
+pub use state::{Context, State};
+
+use bincode::{Decode, Encode};
+
+use event::{Event, Stream};
+use id::{InstanceId, InvoiceId, PartyId, PriceBookName, RunId};
+use instance::RequestOutcome;
+use usage::UsageOutcome;
+
+/// What somebody wants done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Enter a party.
+    RegisterParty(party::RegisterParty),
+    /// Enter a computer.
+    RegisterComputer(computer::RegisterComputer),
+    /// Take over what a computer says of itself.
+    ConfigureComputer(computer::ConfigureComputer),
+    /// Ask for a release on a computer, or ask it away.
+    SupplySoftware(software::SupplySoftware),
+    /// Say how far a computer is with a release.
+    ReportSoftware(software::ReportSoftware),
+    /// `request()`.
+    RequestInstance(instance::RequestInstance),
+    /// Say in which state an instance is.
+    ReportInstance(instance::ReportInstance),
+    /// Say how an instance is reached.
+    SetConnectionParameters(instance::SetConnectionParameters),
+    /// Report usage.
+    RecordUsage(usage::RecordUsage),
+    /// Meter suspended usage after all.
+    ResolveSuspendedUsage(usage::ResolveSuspendedUsage),
+    /// Never meter it.
+    DismissSuspendedUsage(usage::DismissSuspendedUsage),
+    /// Publish a price book.
+    PublishPriceBook(pricing::PublishPriceBook),
+    /// Open an invoice run.
+    OpenInvoiceRun(invoice::OpenInvoiceRun),
+    /// Make a draft final.
+    FinaliseInvoice(Box<invoice::FinaliseInvoice>),
+    /// All drafts of a run are final.
+    FinaliseInvoiceRun(invoice::FinaliseInvoiceRun),
+}
+
+/// What a command is answered; the same answer again for the same command.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum Answer {
+    /// It is done.
+    Done,
+    /// There was nothing to do.
+    Unchanged,
+    /// This party was entered.
+    Party(PartyId),
+    /// This became of a request.
+    Instance {
+        /// Which.
+        instance: InstanceId,
+        /// Whether it is new, changed or as it was.
+        outcome: RequestOutcome,
+        /// Whether it has a partition.
+        allocated: bool,
+    },
+    /// This became of each report, in order.
+    Usage(Vec<UsageOutcome>),
+    /// This version was published.
+    PriceBook {
+        /// The book.
+        name: PriceBookName,
+        /// Its version.
+        version: u32,
+    },
+    /// This run was opened or made final.
+    InvoiceRun(RunId),
+    /// This invoice was issued.
+    Invoice(InvoiceId),
+}
+
+/// What a decision-maker decided: its answer, and the events that make it so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome<A> {
+    /// What the sender is told.
+    pub answer: A,
+    /// What is recorded; nothing, if nothing changes.
+    pub events: Vec<(Stream, Event)>,
+}
+
+impl<A> Outcome<A> {
+    pub(crate) fn of(answer: A, events: impl IntoIterator<Item = (Stream, Event)>) -> Self {
+        Self { answer, events: events.into_iter().collect() }
+    }
+
+    pub(crate) fn unchanged(answer: A) -> Self {
+        Self { answer, events: Vec::new() }
+    }
+
+    pub(crate) fn map<B>(self, into: impl FnOnce(A) -> B) -> Outcome<B> {
+        Outcome { answer: into(self.answer), events: self.events }
+    }
+}
+
+impl Outcome<()> {
+    pub(crate) fn done(self) -> Outcome<Answer> {
+        let answer = if self.events.is_empty() { Answer::Unchanged } else { Answer::Done };
+        self.map(|()| answer)
+    }
+}

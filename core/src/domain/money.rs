@@ -1,0 +1,313 @@
+//! Money: currencies with their minor unit, prices, amounts, and the one place where they are multiplied.
+//!
+//! A price has at most 9 digits before and 9 after the point; an amount is a whole number of minor units. The
+//! product of a quantity and a price is formed exactly and rounded once, explicitly; nothing overflows and
+//! nothing is lost without being asked for.
+
+use std::fmt;
+use std::str::FromStr;
+
+use bincode::de::{BorrowDecoder, Decoder};
+use bincode::enc::Encoder;
+use bincode::error::{DecodeError, EncodeError};
+use bincode::{BorrowDecode, Decode, Encode};
+use rust_decimal::Decimal;
+use serde::{Serialize, Serializer};
+
+use super::quantity::{
+    InvalidNumber, ONE, Quantity, SCALE, billionths_of, decode_billionths, encode_billionths, parse_decimal,
+};
+
+/// A currency of ISO 4217 and its minor unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+pub struct Currency([u8; 3]);
+
+/// Currencies whose minor unit is not a hundredth (ISO 4217, table A.1); those without minor unit and the funds
+/// and metals (`XAU`, `XXX`, ...) are not accepted as currencies.
+const OTHER_MINOR_UNITS: &[(&str, u32)] = &[
+    ("BHD", 3), ("BIF", 0), ("CLP", 0), ("DJF", 0), ("GNF", 0), ("IQD", 3), ("ISK", 0), ("JOD", 3), ("JPY", 0),
+    ("KMF", 0), ("KRW", 0), ("KWD", 3), ("LYD", 3), ("OMR", 3), ("PYG", 0), ("RWF", 0), ("TND", 3), ("UGX", 0),
+    ("VND", 0), ("VUV", 0), ("XAF", 0), ("XOF", 0), ("XPF", 0),
+];
+
+/// Currencies whose minor unit is a hundredth (ISO 4217, table A.1).
+const HUNDREDTHS: &str = "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BRL BSD BTN BWP BYN BZD CAD \
+CDF CHF CNY COP CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR \
+ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN \
+NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC \
+SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VED VES WST XCD YER ZAR ZMW ZWG";
+
+/// The code is not one of a currency that can be invoiced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be an ISO 4217 currency code such as EUR")]
+pub struct UnknownCurrency;
+
+impl Currency {
+    /// The Euro.
+    pub const EUR: Self = Self(*b"EUR");
+
+    /// The three letters.
+    pub fn code(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or("???")
+    }
+
+    /// Digits after the point in its minor unit: 2 for EUR, 0 for JPY, 3 for TND.
+    pub fn minor_digits(&self) -> u32 {
+        OTHER_MINOR_UNITS.iter().find(|(code, _)| *code == self.code()).map_or(2, |(_, digits)| *digits)
+    }
+}
+
+impl FromStr for Currency {
+    type Err = UnknownCurrency;
+    fn from_str(text: &str) -> Result<Self, UnknownCurrency> {
+        let code: [u8; 3] = text.as_bytes().try_into().map_err(|_| UnknownCurrency)?;
+        let known = OTHER_MINOR_UNITS.iter().any(|(other, _)| *other == text)
+            || HUNDREDTHS.split_ascii_whitespace().any(|other| other == text);
+        known.then_some(Self(code)).ok_or(UnknownCurrency)
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl Serialize for Currency {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// The price of one unit, in a currency named beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Price(i128);
+
+impl Price {
+    /// From billionths, if within bounds: below a thousand million, and not negative.
+    pub fn from_billionths(billionths: i128) -> Result<Self, InvalidNumber> {
+        if billionths < 0 {
+            return Err(InvalidNumber::Negative);
+        }
+        if billionths >= ONE * ONE {
+            return Err(InvalidNumber::TooLarge { digits: 9 });
+        }
+        Ok(Self(billionths))
+    }
+
+    /// As a count of billionths.
+    pub fn billionths(self) -> i128 {
+        self.0
+    }
+
+    /// As a decimal, as it was written but for trailing zeros.
+    pub fn to_decimal(self) -> Decimal {
+        Decimal::from_i128_with_scale(self.0, SCALE).normalize()
+    }
+}
+
+impl FromStr for Price {
+    type Err = InvalidNumber;
+    fn from_str(text: &str) -> Result<Self, InvalidNumber> {
+        Self::from_billionths(billionths_of(parse_decimal(text)?)?)
+    }
+}
+
+impl fmt::Display for Price {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_decimal().fmt(f)
+    }
+}
+
+impl Serialize for Price {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Encode for Price {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        encode_billionths(self.0, encoder)
+    }
+}
+
+impl<C> Decode<C> for Price {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        Self::from_billionths(decode_billionths(decoder)?).map_err(|_| DecodeError::Other("price out of range"))
+    }
+}
+
+impl<'de, C> BorrowDecode<'de, C> for Price {
+    fn borrow_decode<D: BorrowDecoder<'de, Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        Self::decode(decoder)
+    }
+}
+
+/// How a product is brought to the minor unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rounding {
+    /// A half goes away from zero.
+    HalfUp,
+    /// A half goes to the even neighbour.
+    HalfEven,
+}
+
+/// A whole number of minor units of a currency named beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]
+pub struct Amount {
+    minor: i128,
+    digits: u8,
+}
+
+impl Amount {
+    /// Nothing, in minor units of this currency.
+    pub fn zero(currency: Currency) -> Self {
+        Self::from_minor(0, currency)
+    }
+
+    /// So many minor units of this currency.
+    pub fn from_minor(minor: i128, currency: Currency) -> Self {
+        // At most 3: the table of currencies has no finer one.
+        Self { minor, digits: u8::try_from(currency.minor_digits()).unwrap_or(u8::MAX) }
+    }
+
+    /// In minor units.
+    pub fn minor(self) -> i128 {
+        self.minor
+    }
+
+    /// The sum, if both are of the same minor unit and it does not overflow.
+    pub fn checked_add(self, other: Self) -> Option<Self> {
+        let minor = (self.digits == other.digits).then(|| self.minor.checked_add(other.minor)).flatten()?;
+        Some(Self { minor, digits: self.digits })
+    }
+
+    /// The sum of amounts of one currency.
+    pub fn sum(currency: Currency, amounts: impl IntoIterator<Item = Self>) -> Option<Self> {
+        amounts.into_iter().try_fold(Self::zero(currency), Self::checked_add)
+    }
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = usize::from(self.digits);
+        let sign = if self.minor < 0 { "-" } else { "" };
+        let text = format!("{:0>width$}", self.minor.unsigned_abs(), width = digits + 1);
+        let (whole, fraction) = text.split_at(text.len() - digits);
+        let point = if digits == 0 { "" } else { "." };
+        f.pad_integral(true, "", &format!("{sign}{whole}{point}{fraction}"))
+    }
+}
+
+impl Serialize for Amount {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A rounded product and what rounding added to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rated {
+    /// The product, rounded to the minor unit.
+    pub amount: Amount,
+    /// Whether the exact product had finer digits.
+    pub rounded: bool,
+}
+
+/// `quantity x price`, exactly, then rounded once to the minor unit of the currency.
+///
+/// The exact product has up to 42 digits, more than an i128 holds: the quantity is cut at its point, and the
+/// billionths of the fraction part below scale 9 only decide which side of a half the product is on.
+pub fn rate(quantity: Quantity, price: Price, currency: Currency, rounding: Rounding) -> Rated {
+    let (negative, quantity) = (quantity.billionths() < 0, quantity.billionths().abs());
+    let fine = (quantity % ONE) * price.billionths(); // scale 18, < 10^27
+    let coarse = (quantity / ONE) * price.billionths() + fine / ONE; // scale 9, < 10^34
+    let below = fine % ONE;
+
+    let unit = 10_i128.pow(SCALE - currency.minor_digits());
+    let (floor, rest) = (coarse / unit, coarse % unit);
+    let above_half = 2 * rest > unit || (2 * rest == unit && below > 0);
+    let half = 2 * rest == unit && below == 0;
+    let up = above_half
+        || half
+            && match rounding {
+                Rounding::HalfUp => true,
+                Rounding::HalfEven => floor % 2 == 1,
+            };
+    let minor = floor + i128::from(up);
+    Rated {
+        amount: Amount::from_minor(if negative { -minor } else { minor }, currency),
+        rounded: rest != 0 || below != 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn rated(quantity: &str, price: &str, currency: &str, rounding: Rounding) -> String {
+        let amount = rate(
+            quantity.parse().expect(quantity),
+            price.parse().expect(price),
+            currency.parse().expect(currency),
+            rounding,
+        );
+        amount.amount.to_string()
+    }
+
+    #[test]
+    fn products_round_once() {
+        use Rounding::{HalfEven, HalfUp};
+        let rows = [
+            ("1", "10.00", "EUR", HalfUp, "10.00"),
+            ("0.516129032", "10.00", "EUR", HalfUp, "5.16"),
+            ("0.5", "0.01", "EUR", HalfUp, "0.01"),
+            ("0.5", "0.01", "EUR", HalfEven, "0.00"),
+            ("1.5", "0.01", "EUR", HalfEven, "0.02"),
+            ("0.500000001", "0.010000001", "EUR", HalfEven, "0.01"),
+            ("0.499999999", "0.01", "EUR", HalfUp, "0.00"),
+            ("-0.5", "0.01", "EUR", HalfUp, "-0.01"),
+            ("3", "33.5", "JPY", HalfUp, "101"),
+            ("3", "0.0005", "TND", HalfUp, "0.002"),
+            ("999999999999999.999999999", "999999999.999999999", "EUR", HalfUp, "999999999999999998999999.00"),
+        ];
+        for (quantity, price, currency, rounding, expected) in rows {
+            assert_eq!(rated(quantity, price, currency, rounding), expected, "{quantity} x {price} {currency}");
+        }
+    }
+
+    #[test]
+    fn currencies_know_their_minor_unit() {
+        for (code, digits) in [("EUR", 2), ("JPY", 0), ("TND", 3)] {
+            assert_eq!(code.parse::<Currency>().expect(code).minor_digits(), digits);
+        }
+        for wrong in ["", "eur", "EURO", "XXX", "XAU", "ZZZ"] {
+            assert_eq!(wrong.parse::<Currency>(), Err(UnknownCurrency), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn prices_are_bounded() {
+        assert_eq!("-1".parse::<Price>(), Err(InvalidNumber::Negative));
+        assert_eq!("1000000000".parse::<Price>(), Err(InvalidNumber::TooLarge { digits: 9 }));
+        assert_eq!("0.0000000001".parse::<Price>(), Err(InvalidNumber::TooFine));
+    }
+
+    proptest! {
+        /// Where the product fits rust_decimal, it must agree with it.
+        #[test]
+        fn agrees_with_rust_decimal(q in 0_i64..1_000_000_000_000, p in 0_i64..1_000_000_000_000) {
+            let exact = Decimal::from_i128_with_scale(i128::from(q), 9)
+                .checked_mul(Decimal::from_i128_with_scale(i128::from(p), 9)).expect("24 digits fit");
+            let expected = exact.round_dp_with_strategy(2, rust_decimal::RoundingStrategy::MidpointAwayFromZero);
+            let quantity = Quantity::from_billionths(i128::from(q)).expect("in range");
+            let price = Price::from_billionths(i128::from(p)).expect("in range");
+            let got = rate(quantity, price, Currency::EUR, Rounding::HalfUp);
+            prop_assert_eq!(got.amount.to_string().parse::<Decimal>().expect("a decimal"), expected);
+            prop_assert_eq!(got.rounded, exact != expected);
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Why a command is refused: the sender's mistake, as opposed to a fault of ours.
+
+use super::computer::ComputerRefusal;
+use super::instance::InstanceRefusal;
+use super::invoice::InvoiceRefusal;
+use super::pricing::PricingRefusal;
+use super::software::SoftwareRefusal;
+use super::usage::UsageRefusal;
+
+/// Why a command is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// About a computer.
+    #[error(transparent)]
+    Computer(#[from] ComputerRefusal),
+    /// About software.
+    #[error(transparent)]
+    Software(#[from] SoftwareRefusal),
+    /// About an instance.
+    #[error(transparent)]
+    Instance(#[from] InstanceRefusal),
+    /// About usage.
+    #[error(transparent)]
+    Usage(#[from] UsageRefusal),
+    /// About prices.
+    #[error(transparent)]
+    Pricing(#[from] PricingRefusal),
+    /// About invoices.
+    #[error(transparent)]
+    Invoice(#[from] InvoiceRefusal),
+}
+
+/// What a sender can make of a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusalClass {
+    /// What the command is about does not exist.
+    NotFound,
+    /// The command is not valid, whatever the state of things.
+    Invalid,
+    /// The state of things does not allow it.
+    Conflict,
+    /// There is no room at the moment.
+    NoRoom,
+    /// Things changed while it was under way; sealed and sent again, it may do.
+    Retry,
+}
+
+impl Refusal {
+    /// What the sender can make of it.
+    pub fn class(&self) -> RefusalClass {
+        use RefusalClass::{Conflict, Invalid, NoRoom, NotFound, Retry};
+        match self {
+            Self::Computer(refusal) => match refusal {
+                ComputerRefusal::Unknown(_) => NotFound,
+                ComputerRefusal::AlreadyRegistered { .. } => Conflict,
+                ComputerRefusal::PartitionTwice { .. } => Invalid,
+            },
+            Self::Software(refusal) => match refusal {
+                SoftwareRefusal::UnknownComputer(_) | SoftwareRefusal::NotSupplied { .. } => NotFound,
+                SoftwareRefusal::NotToBeDestroyed { .. } => Conflict,
+            },
+            Self::Instance(refusal) => match refusal {
+                InstanceRefusal::UnknownParty { .. }
+                | InstanceRefusal::UnknownInstance { .. }
+                | InstanceRefusal::UnknownComputer(_)
+                | InstanceRefusal::UnknownPartition { .. }
+                | InstanceRefusal::PartitionFree { .. }
+                | InstanceRefusal::NothingToDestroy { .. } => NotFound,
+                InstanceRefusal::NoRoom { .. } => NoRoom,
+                InstanceRefusal::NotToBeDestroyed { .. } => Conflict,
+                InstanceRefusal::OtherKey { .. } => Retry,
+            },
+            Self::Usage(refusal) => match refusal {
+                UsageRefusal::UnknownComputer(_) | UsageRefusal::NotSuspended { .. } => NotFound,
+                UsageRefusal::StillUnmeterable { .. } | UsageRefusal::BadReason => Invalid,
+            },
+            Self::Pricing(refusal) => match refusal {
+                PricingRefusal::OtherCurrency { .. } => Conflict,
+                _ => Invalid,
+            },
+            Self::Invoice(refusal) => match refusal {
+                InvoiceRefusal::UnknownParty { .. }
+                | InvoiceRefusal::UnknownRun { .. }
+                | InvoiceRefusal::UnknownPriceBook { .. } => NotFound,
+                InvoiceRefusal::EmptyPeriod
+                | InvoiceRefusal::OtherPeriod
+                | InvoiceRefusal::SumsDoNotAddUp { .. } => Invalid,
+                InvoiceRefusal::NoPriceBook
+                | InvoiceRefusal::SeveralPriceBooks
+                | InvoiceRefusal::PeriodNotOver { .. }
+                | InvoiceRefusal::AlreadyInvoiced { .. }
+                | InvoiceRefusal::RunFinal { .. }
+                | InvoiceRefusal::PeriodInvoiced { .. }
+                | InvoiceRefusal::RunIncomplete { .. } => Conflict,
+            },
+        }
+    }
+
+    /// The member of the command that is to blame, where one is.
+    pub fn field(&self) -> Option<&'static str> {
+        match self {
+            Self::Pricing(refusal) => Some(refusal.field()).filter(|field| !field.is_empty()),
+            Self::Invoice(InvoiceRefusal::EmptyPeriod | InvoiceRefusal::PeriodNotOver { .. }) => Some("period"),
+            Self::Invoice(InvoiceRefusal::SeveralPriceBooks | InvoiceRefusal::UnknownPriceBook { .. }) => {
+                Some("price_book")
+            }
+            Self::Usage(UsageRefusal::StillUnmeterable { reason }) => Some(reason.field()),
+            Self::Usage(UsageRefusal::BadReason) => Some("reason"),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Software supply: which releases a computer is to hold, and how far it has come.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bincode::{Decode, Encode};
+use serde::Serialize;
+
+use super::event::{Event, Stream};
+use super::id::{ComputerId, SoftwareRelease};
+use super::sealed::Sealed;
+use super::time::Timestamp;
+use super::{Outcome, computer::Computers, computer::UnknownComputer};
+
+/// What is wanted of a release on a computer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SupplyState {
+    /// To be installed.
+    Available,
+    /// To be removed.
+    Destroyed,
+}
+
+/// What a computer says of a release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SoftwareState {
+    /// Being installed.
+    Building,
+    /// Installed.
+    Available,
+    /// Removed.
+    Destroyed,
+    /// Its installation or removal failed.
+    Error,
+}
+
+/// A release was asked for on a computer, or asked away.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct SoftwareSupplied {
+    /// Where.
+    pub computer: ComputerId,
+    /// What.
+    pub release: SoftwareRelease,
+    /// To be installed or removed.
+    pub state: SupplyState,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A computer said how far it is with a release.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct SoftwareStateReported {
+    /// Where.
+    pub computer: ComputerId,
+    /// What.
+    pub release: SoftwareRelease,
+    /// How far.
+    pub state: SoftwareState,
+    /// What went wrong, if something did.
+    pub error: Option<Sealed>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Ask for a release on a computer, or ask it away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SupplySoftware {
+    /// Where.
+    pub computer: ComputerId,
+    /// What.
+    pub release: SoftwareRelease,
+    /// To be installed or removed.
+    pub state: SupplyState,
+}
+
+/// Say how far a computer is with a release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportSoftware {
+    /// Where.
+    pub computer: ComputerId,
+    /// What.
+    pub release: SoftwareRelease,
+    /// How far.
+    pub state: SoftwareState,
+    /// What went wrong, if something did.
+    pub error: Option<Sealed>,
+}
+
+/// Why a command about software is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SoftwareRefusal {
+    /// No such computer.
+    #[error(transparent)]
+    UnknownComputer(#[from] UnknownComputer),
+    /// The computer was never asked to hold it.
+    #[error("software release {release} is not supplied to computer {computer}")]
+    NotSupplied {
+        /// Where.
+        computer: ComputerId,
+        /// What.
+        release: SoftwareRelease,
+    },
+    /// Reported as removed while it is still wanted.
+    #[error("software release {release} is not to be removed from computer {computer}")]
+    NotToBeDestroyed {
+        /// Where.
+        computer: ComputerId,
+        /// What.
+        release: SoftwareRelease,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+struct Supply {
+    requested: SupplyState,
+    reported: Option<SoftwareState>,
+    error: Option<Sealed>,
+}
+
+/// All supplies. A destroyed one is forgotten when its computer says it is gone.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Supplies {
+    by_place: BTreeMap<(ComputerId, SoftwareRelease), Supply>,
+    /// The computers each release is to be on, for allocation.
+    holders: BTreeMap<SoftwareRelease, BTreeSet<ComputerId>>,
+}
+
+impl Supplies {
+    /// Whether the release is to be on the computer.
+    pub fn is_supplied(&self, computer: &ComputerId, release: &SoftwareRelease) -> bool {
+        self.holders.get(release).is_some_and(|computers| computers.contains(computer))
+    }
+
+    /// The computers the release is to be on.
+    pub(crate) fn holders(&self, release: &SoftwareRelease) -> Option<&BTreeSet<ComputerId>> {
+        self.holders.get(release)
+    }
+
+    pub(crate) fn supply(
+        &self,
+        computers: &Computers,
+        command: &SupplySoftware,
+        now: Timestamp,
+    ) -> Result<Outcome<()>, SoftwareRefusal> {
+        computers.known(&command.computer)?;
+        let place = (command.computer.clone(), command.release.clone());
+        let known = self.by_place.get(&place);
+        let unchanged = match known {
+            Some(supply) => supply.requested == command.state,
+            None => command.state == SupplyState::Destroyed,
+        };
+        if unchanged {
+            return Ok(Outcome::unchanged(()));
+        }
+        let (computer, release) = place;
+        let stream = Stream::Computer(computer.clone());
+        let event = SoftwareSupplied { computer, release, state: command.state, at: now };
+        Ok(Outcome::of((), [(stream, Event::SoftwareSupplied(event))]))
+    }
+
+    pub(crate) fn report(
+        &self,
+        computers: &Computers,
+        command: &ReportSoftware,
+        now: Timestamp,
+    ) -> Result<Outcome<()>, SoftwareRefusal> {
+        computers.known(&command.computer)?;
+        let place = (command.computer.clone(), command.release.clone());
+        let Some(supply) = self.by_place.get(&place) else {
+            let (computer, release) = place;
+            return Err(SoftwareRefusal::NotSupplied { computer, release });
+        };
+        if command.state == SoftwareState::Destroyed && supply.requested != SupplyState::Destroyed {
+            let (computer, release) = place;
+            return Err(SoftwareRefusal::NotToBeDestroyed { computer, release });
+        }
+        let same_error = match (&supply.error, &command.error) {
+            (Some(known), Some(told)) => known.same_content(told),
+            (None, None) => true,
+            _ => false,
+        };
+        if supply.reported == Some(command.state) && same_error {
+            return Ok(Outcome::unchanged(()));
+        }
+        let (computer, release) = place;
+        let stream = Stream::Computer(computer.clone());
+        let error = command.error.clone();
+        let event = SoftwareStateReported { computer, release, state: command.state, error, at: now };
+        Ok(Outcome::of((), [(stream, Event::SoftwareStateReported(event))]))
+    }
+
+    pub(crate) fn supplied(&mut self, event: &SoftwareSupplied) {
+        let place = (event.computer.clone(), event.release.clone());
+        self.by_place
+            .entry(place)
+            .and_modify(|supply| supply.requested = event.state)
+            .or_insert(Supply { requested: event.state, reported: None, error: None });
+        match event.state {
+            SupplyState::Available => {
+                self.holders.entry(event.release.clone()).or_default().insert(event.computer.clone());
+            }
+            SupplyState::Destroyed => {
+                if let Some(computers) = self.holders.get_mut(&event.release) {
+                    computers.remove(&event.computer);
+                    if computers.is_empty() {
+                        self.holders.remove(&event.release);
+                    }
+                }
+            }
+        }
+    }
+
+    pub(crate) fn reported(&mut self, event: &SoftwareStateReported) {
+        let place = (event.computer.clone(), event.release.clone());
+        if event.state == SoftwareState::Destroyed {
+            self.by_place.remove(&place);
+        } else if let Some(supply) = self.by_place.get_mut(&place) {
+            supply.reported = Some(event.state);
+            supply.error.clone_from(&event.error);
+        }
+    }
+}

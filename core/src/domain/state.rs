@@ -1,0 +1,220 @@
+//! The state decisions look at: a fold of all events, kept in memory by the one writer.
+
+use bincode::{Decode, Encode};
+
+use super::computer::Computers;
+use super::event::{Event, Stream};
+use super::id::{ProjectId, Sequence};
+use super::instance::{self, Instances};
+use super::invoice::Invoices;
+use super::party::Parties;
+use super::pricing::PriceBooks;
+use super::software::Supplies;
+use super::time::Timestamp;
+use super::usage::{self, SeenIndex, UsageLedger};
+use super::{Answer, Command, Outcome, Refusal};
+
+/// What a decision is given besides state and command.
+#[derive(Debug, Clone, Copy)]
+pub struct Context {
+    /// The time of the decision.
+    pub now: Timestamp,
+    /// The sequence its first event will have.
+    pub next: Sequence,
+    /// Where it belongs.
+    pub project: ProjectId,
+}
+
+/// All that decisions look at.
+pub struct State {
+    /// Those who request, sell and pay.
+    pub parties: Parties,
+    /// Computers and their partitions.
+    pub computers: Computers,
+    /// Which releases are where.
+    pub supplies: Supplies,
+    /// Instances and where they are.
+    pub instances: Instances,
+    /// What usage is known.
+    pub usage: UsageLedger,
+    /// Prices.
+    pub price_books: PriceBooks,
+    /// Invoice runs and what has been invoiced.
+    pub invoices: Invoices,
+}
+
+/// All of [`State`] but the index of usage identities.
+#[derive(Encode, Decode)]
+struct Snapshot {
+    parties: Parties,
+    computers: Computers,
+    supplies: Supplies,
+    instances: Instances,
+    usage: usage::UsageSnapshot,
+    price_books: PriceBooks,
+    invoices: Invoices,
+}
+
+impl State {
+    /// Before the first event. Usage identities will be kept in `seen`.
+    pub fn new(seen: Box<dyn SeenIndex>) -> Self {
+        Self {
+            parties: Parties::default(),
+            computers: Computers::default(),
+            supplies: Supplies::default(),
+            instances: Instances::default(),
+            usage: UsageLedger::new(seen),
+            price_books: PriceBooks::default(),
+            invoices: Invoices::default(),
+        }
+    }
+
+    /// Decides a command; changes nothing.
+    pub fn decide(&self, context: &Context, command: Command) -> Result<Outcome<Answer>, Refusal> {
+        let Context { now, next, .. } = *context;
+        Ok(match command {
+            Command::RegisterParty(command) => self.parties.register(&command, now).map(Answer::Party),
+            Command::RegisterComputer(command) => self.computers.register(&command, now)?.done(),
+            Command::ConfigureComputer(command) => self.computers.configure(&command, now)?.done(),
+            Command::SupplySoftware(command) => self.supplies.supply(&self.computers, &command, now)?.done(),
+            Command::ReportSoftware(command) => self.supplies.report(&self.computers, &command, now)?.done(),
+            Command::RequestInstance(command) => {
+                let outcome = self.instances.request(&self.around_instances(), &command, now)?;
+                outcome.map(|(instance, outcome, allocated)| Answer::Instance { instance, outcome, allocated })
+            }
+            Command::ReportInstance(command) => self.instances.report(&self.computers, &command, now)?.done(),
+            Command::SetConnectionParameters(command) => {
+                self.instances.set_connection(&self.computers, &command, now)?.done()
+            }
+            Command::RecordUsage(command) => {
+                self.usage.record(&self.around_usage(context), command)?.map(Answer::Usage)
+            }
+            Command::ResolveSuspendedUsage(command) => {
+                self.usage.resolve(&self.around_usage(context), command)?.done()
+            }
+            Command::DismissSuspendedUsage(command) => self.usage.dismiss(command)?.done(),
+            Command::PublishPriceBook(command) => {
+                self.price_books.publish(&command)?.map(|(name, version)| Answer::PriceBook { name, version })
+            }
+            Command::OpenInvoiceRun(command) => {
+                let around = (&self.parties, &self.price_books);
+                self.invoices.open(around, &command, (now, next))?.map(Answer::InvoiceRun)
+            }
+            Command::FinaliseInvoice(command) => {
+                self.invoices.finalise(&self.parties, &command, now)?.map(Answer::Invoice)
+            }
+            Command::FinaliseInvoiceRun(command) => {
+                self.invoices.finalise_run(&command, now)?.map(Answer::InvoiceRun)
+            }
+        })
+    }
+
+    /// Decides a command and takes its events over: what the writer does, without the bytes.
+    pub fn execute(&mut self, context: &Context, command: Command) -> Result<Outcome<Answer>, Refusal> {
+        let mut outcome = self.decide(context, command)?;
+        self.evolve_all(context, &outcome.events);
+        let context = Context { next: Sequence(context.next.0 + outcome.events.len() as u64), ..*context };
+        let consequences = self.consequences(&context, &outcome.events);
+        self.evolve_all(&context, &consequences);
+        outcome.events.extend(consequences);
+        Ok(outcome)
+    }
+
+    /// What events that were just taken over make possible for others: room for those who wait for it. Recorded in
+    /// the same step.
+    pub fn consequences(&self, context: &Context, of: &[(Stream, Event)]) -> Vec<(Stream, Event)> {
+        if !self.instances.anybody_waits() {
+            return Vec::new();
+        }
+        let freed = of.iter().filter_map(|(_, event)| match event {
+            Event::PartitionOffered(event) => Some(&event.computer),
+            Event::InstanceEnded(event) => {
+                self.instances.get(event.instance)?.allocation.as_ref().map(|allocation| &allocation.computer)
+            }
+            _ => None,
+        });
+        self.instances.allocate_waiting(&self.computers, &freed.cloned().collect(), context.now)
+    }
+
+    /// Takes events over that follow each other from `context.next` on.
+    pub fn evolve_all(&mut self, context: &Context, events: &[(Stream, Event)]) {
+        for (sequence, (stream, event)) in (context.next.0..).zip(events) {
+            self.evolve(context.project, stream, event, Sequence(sequence));
+        }
+    }
+
+    /// Takes an event over. Total: what is recorded cannot be refused.
+    pub fn evolve(&mut self, project: ProjectId, stream: &Stream, event: &Event, sequence: Sequence) {
+        match event {
+            Event::LedgerCreated(_) | Event::WriterStarted(_) | Event::AnswerRecorded(_) => {}
+            Event::PartyRegistered(event) => self.parties.registered(event),
+            Event::ComputerRegistered(event) => self.computers.registered(event),
+            Event::ComputerConfigured(event) => self.computers.configured(event),
+            Event::PartitionOffered(event) => self.computers.offered(event),
+            Event::PartitionWithdrawn(event) => self.computers.withdrawn(event),
+            Event::SoftwareSupplied(event) => self.supplies.supplied(event),
+            Event::SoftwareStateReported(event) => self.supplies.reported(event),
+            Event::InstanceRequested(event) => self.instances.requested(event),
+            Event::InstanceChanged(event) => self.instances.changed(event),
+            Event::InstanceAllocated(event) => {
+                self.instances.allocated(event);
+                self.computers.occupy(&event.computer, &event.partition, Some(event.instance));
+            }
+            Event::InstanceEnded(event) => {
+                if let Some((computer, partition)) = self.instances.ended(event) {
+                    self.computers.occupy(&computer, &partition, None);
+                }
+            }
+            Event::InstanceStateReported(event) => self.instances.state_reported(event),
+            Event::ConnectionParametersSet(event) => self.instances.connection_set(event),
+            Event::UsageRecorded(_)
+            | Event::UsageCorrected(_)
+            | Event::UsageSuspended(_)
+            | Event::SuspendedUsageResolved(_)
+            | Event::SuspendedUsageDismissed(_) => self.usage.evolve(project, stream, event, sequence),
+            Event::PriceBookPublished(event) => self.price_books.published(event),
+            Event::InvoiceRunOpened(event) => self.invoices.opened(event),
+            Event::InvoiceLinesRecorded(_) => {}
+            Event::InvoiceFinalised(event) => self.invoices.finalised(event),
+            Event::InvoiceRunFinalised(event) => self.invoices.run_finalised(event),
+        }
+    }
+
+    fn around_instances(&self) -> instance::Surroundings<'_> {
+        let Self { parties, computers, supplies, .. } = self;
+        instance::Surroundings { parties, computers, supplies }
+    }
+
+    fn around_usage(&self, context: &Context) -> usage::Surroundings<'_> {
+        let Self { computers, instances, .. } = self;
+        let Context { now, next, project } = *context;
+        usage::Surroundings { computers, instances, project, now, next }
+    }
+
+    /// All but the index of usage identities, as bytes that [`State::restore`] reads.
+    pub fn snapshot(&self) -> Vec<u8> {
+        let snapshot = Snapshot {
+            parties: self.parties.clone(),
+            computers: self.computers.clone(),
+            supplies: self.supplies.clone(),
+            instances: self.instances.clone(),
+            usage: self.usage.snapshot(),
+            price_books: self.price_books.clone(),
+            invoices: self.invoices.clone(),
+        };
+        bincode::encode_to_vec(snapshot, bincode::config::standard()).expect("a state in memory can be encoded")
+    }
+
+    /// The state of a snapshot, over an index of usage identities that is as far.
+    pub fn restore(bytes: &[u8], seen: Box<dyn SeenIndex>) -> Option<Self> {
+        let (snapshot, read): (Snapshot, usize) =
+            bincode::decode_from_slice(bytes, bincode::config::standard()).ok()?;
+        if read != bytes.len() {
+            return None;
+        }
+        let mut usage = UsageLedger::new(seen);
+        usage.restore(snapshot.usage);
+        let Snapshot { parties, computers, supplies, instances, price_books, invoices, .. } = snapshot;
+        Some(Self { parties, computers, supplies, instances, usage, price_books, invoices })
+    }
+}

@@ -1,0 +1,101 @@
+//! Whom usage belongs to: from what a sender wrote to the instances that were there at that time.
+
+use super::{Attribution, Share, Timestamp, Unmeterable};
+use crate::domain::computer::{Computer, Computers};
+use crate::domain::id::{ComputerId, InstanceId, PartitionId};
+use crate::domain::instance::{Allocation, Instances};
+use crate::domain::time::Period;
+
+/// What a subject turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Target<'a> {
+    /// The reporting computer itself.
+    Computer,
+    /// An instance that is or was on it.
+    Instance(InstanceId),
+    /// One of its partitions.
+    Partition(&'a PartitionId),
+}
+
+/// Resolves subjects on one computer.
+pub(super) struct Reporter<'a> {
+    pub(super) id: &'a ComputerId,
+    pub(super) computer: &'a Computer,
+    pub(super) instances: &'a Instances,
+}
+
+impl<'a> Reporter<'a> {
+    pub(super) fn new(
+        id: &'a ComputerId,
+        computers: &'a Computers,
+        instances: &'a Instances,
+    ) -> Result<Self, super::UsageRefusal> {
+        Ok(Self { id, computer: computers.known(id)?, instances })
+    }
+
+    /// Partition names and unix users come from the computer's own format, so they go before ids of ours.
+    pub(super) fn resolve(&self, subject: &str) -> Result<Target<'a>, Unmeterable> {
+        if subject.is_empty() {
+            return Err(Unmeterable::NoSubject);
+        }
+        if let Some(partition) = self.computer.partition(subject) {
+            return Ok(Target::Partition(partition));
+        }
+        if let Some(partition) = self.computer.partition_of_user(subject) {
+            return Ok(Target::Partition(partition));
+        }
+        if subject == self.id.as_str() {
+            return Ok(Target::Computer);
+        }
+        let instance: InstanceId = subject.parse().map_err(|_| Unmeterable::UnknownSubject)?;
+        let here = self.allocation(instance).is_some_and(|allocation| allocation.computer == *self.id);
+        here.then_some(Target::Instance(instance)).ok_or(Unmeterable::UnknownSubject)
+    }
+
+    /// Where a report without a start begins if there was none before it: with the allocation.
+    pub(super) fn first_start(&self, target: Target<'_>, stop: Timestamp) -> Option<Timestamp> {
+        let from = |instance| self.allocation(instance).map(|allocation| allocation.from);
+        match target {
+            Target::Computer => None,
+            Target::Instance(instance) => from(instance),
+            Target::Partition(partition) => {
+                let tenants = self.instances.tenants(self.id.as_str(), partition.as_str());
+                tenants.iter().rev().filter_map(|tenant| from(*tenant)).find(|start| *start < stop)
+            }
+        }
+    }
+
+    /// The instances that were there in the period, each for its time.
+    pub(super) fn attribute(&self, target: Target<'_>, period: Period) -> Result<Attribution, Unmeterable> {
+        match target {
+            Target::Computer => Ok(Attribution::Computer),
+            Target::Instance(instance) => self.share(instance, period).map_or(Err(Unmeterable::Unallocated), |share| {
+                Ok(if share.period == period { Attribution::Instance(instance) } else { Attribution::Shares(vec![share]) })
+            }),
+            Target::Partition(partition) => {
+                let tenants = self.instances.tenants(self.id.as_str(), partition.as_str());
+                // Tenants follow each other in time; most usage is of the last one.
+                let current = tenants.last().and_then(|tenant| self.share(*tenant, period));
+                match current {
+                    Some(share) if share.period == period => return Ok(Attribution::Instance(share.instance)),
+                    _ => {}
+                }
+                let shares: Vec<Share> = tenants.iter().filter_map(|tenant| self.share(*tenant, period)).collect();
+                match shares.as_slice() {
+                    [] => Err(Unmeterable::Unallocated),
+                    [all] if all.period == period => Ok(Attribution::Instance(all.instance)),
+                    _ => Ok(Attribution::Shares(shares)),
+                }
+            }
+        }
+    }
+
+    fn share(&self, instance: InstanceId, period: Period) -> Option<Share> {
+        let period = self.allocation(instance)?.within(period)?;
+        Some(Share { instance, period })
+    }
+
+    fn allocation(&self, instance: InstanceId) -> Option<&'a Allocation> {
+        self.instances.get(instance)?.allocation.as_ref()
+    }
+}

@@ -1,0 +1,261 @@
+//! The decision on each report: accepted, duplicate, suspended or conflict.
+
+use rustc_hash::FxHashMap;
+
+use super::attribution::Reporter;
+use super::seen::{Content, Fingerprint, Seen, revision};
+use super::{
+    DismissSuspendedUsage, Event, RecordUsage, ResolveSuspendedUsage, Revision, Sequence, Stream,
+    SuspendedUsageDismissed, SuspendedUsageResolved, Timestamp, Unmeterable, Usage, UsageCorrected, UsageLedger,
+    UsageOutcome, UsageRefusal, UsageReport, UsageSuspended,
+};
+use crate::domain::computer::Computers;
+use crate::domain::id::{ProjectId, ResourceId};
+use crate::domain::instance::Instances;
+use crate::domain::time::Period;
+use crate::domain::Outcome;
+
+/// How far a node's clock may be ahead of ours before its report is one of the future.
+const CLOCK_TOLERANCE_MICROS: i64 = 5 * 60 * 1_000_000;
+
+/// What a decision about usage looks at besides usage.
+pub(crate) struct Surroundings<'a> {
+    pub(crate) computers: &'a Computers,
+    pub(crate) instances: &'a Instances,
+    pub(crate) project: ProjectId,
+    pub(crate) now: Timestamp,
+    /// The sequence the first event of this decision will have.
+    pub(crate) next: Sequence,
+}
+
+/// What the reports of this command have added so far, before any of it is recorded.
+#[derive(Default)]
+struct Overlay {
+    seen: FxHashMap<Fingerprint, Seen>,
+    last_stops: FxHashMap<(Box<str>, ResourceId), Timestamp>,
+    /// Suspended by this command, and what it would take the place of.
+    suspended: FxHashMap<Sequence, Option<Sequence>>,
+    /// Replaced by this command, and by what.
+    successors: FxHashMap<Sequence, Sequence>,
+}
+
+impl UsageLedger {
+    pub(crate) fn record(
+        &self,
+        around: &Surroundings<'_>,
+        command: RecordUsage,
+    ) -> Result<Outcome<Vec<UsageOutcome>>, UsageRefusal> {
+        let computer = command.computer;
+        let reporter = Reporter::new(&computer, around.computers, around.instances)?;
+        let stream = Stream::Usage(computer.clone());
+        let mut overlay = Overlay::default();
+        let mut outcomes = Vec::with_capacity(command.reports.len());
+        let mut events = Vec::with_capacity(command.reports.len());
+        for report in command.reports {
+            let sequence = Sequence(around.next.0 + events.len() as u64);
+            let (outcome, decided) = self.decide_one(around, &reporter, &mut overlay, report, sequence);
+            outcomes.push(outcome);
+            events.extend(decided.into_iter().flatten().map(|event| (stream.clone(), event)));
+        }
+        Ok(Outcome::of(outcomes, events))
+    }
+
+    fn decide_one(
+        &self,
+        around: &Surroundings<'_>,
+        reporter: &Reporter<'_>,
+        overlay: &mut Overlay,
+        report: UsageReport,
+        sequence: Sequence,
+    ) -> (UsageOutcome, [Option<Event>; 2]) {
+        let known = |overlay: &Overlay, print| overlay.seen.get(&print).copied().or_else(|| self.seen.get(print));
+        let identity = self.seen.identity(around.project, reporter.id, &report.id);
+        let content = self.seen.content(&Content::of_report(&report));
+        let before = known(overlay, identity);
+        let replaces = match (before, &report.revision) {
+            (Some(before), _) if before.content == content => {
+                return (UsageOutcome::Duplicate(before.sequence), [None, None]);
+            }
+            (Some(before), Revision::Latest) => {
+                if let Some(earlier) = known(overlay, revision(identity, content)) {
+                    return (UsageOutcome::Duplicate(earlier.sequence), [None, None]);
+                }
+                Some(before.sequence)
+            }
+            (Some(before), _) => return (UsageOutcome::Conflict(before.sequence), [None, None]),
+            (None, Revision::Replaces(other)) => {
+                match known(overlay, self.seen.identity(around.project, reporter.id, other)) {
+                    Some(other) => Some(other.sequence),
+                    None => return (UsageOutcome::NothingToReplace, [None, None]),
+                }
+            }
+            (None, _) => None,
+        };
+        // A suspended event has never been metered: what takes its place corrects what it would have corrected,
+        // and nobody needs to look at it any more.
+        let waiting = |sequence: &Sequence| {
+            let here = overlay.suspended.get(sequence).copied();
+            here.or_else(|| self.suspended.get(sequence).map(|(_, event)| event.replaces))
+        };
+        let replaces = replaces.and_then(|sequence| self.holder(overlay, sequence));
+        let superseded = replaces.filter(|sequence| waiting(sequence).is_some());
+        let replaces = replaces.and_then(|sequence| waiting(&sequence).unwrap_or(Some(sequence)));
+        // What it would have replaced may have been replaced by another meanwhile.
+        let replaces = replaces.and_then(|sequence| self.holder(overlay, sequence));
+        let dismissal = superseded.map(|suspended| {
+            let reason = "superseded by a later report".into();
+            let superseded_by = Some(sequence);
+            Event::SuspendedUsageDismissed(SuspendedUsageDismissed { suspended, reason, superseded_by })
+        });
+
+        if let Some(before) = before {
+            overlay.seen.insert(revision(identity, before.content), before);
+        }
+        overlay.seen.insert(identity, Seen { sequence, content });
+        if let Some(suspended) = superseded {
+            overlay.successors.insert(suspended, sequence);
+        }
+        match self.meter(around, reporter, &overlay.last_stops, &report) {
+            Ok(usage) => {
+                if usage.start_found {
+                    let key = (usage.subject.clone(), usage.resource.clone());
+                    overlay.last_stops.insert(key, usage.period.stop);
+                }
+                if let Some(replaced) = replaces {
+                    overlay.successors.insert(replaced, sequence);
+                }
+                let event = match replaces {
+                    Some(replaces) => Event::UsageCorrected(UsageCorrected { replaces, usage }),
+                    None => Event::UsageRecorded(usage),
+                };
+                (UsageOutcome::Accepted(sequence), [Some(event), dismissal])
+            }
+            Err(reason) => {
+                overlay.suspended.insert(sequence, replaces);
+                let event = suspend(report, replaces, reason);
+                (UsageOutcome::Suspended(sequence, reason), [Some(Event::UsageSuspended(event)), dismissal])
+            }
+        }
+    }
+
+    /// The event that holds the place of another now: that one itself, the last of those that replaced it, or
+    /// none if it was dismissed. As long as the replacements that name one and the same earlier event.
+    fn holder(&self, overlay: &Overlay, sequence: Sequence) -> Option<Sequence> {
+        let successor = |sequence| {
+            let here = overlay.successors.get(&sequence).copied();
+            here.or_else(|| self.seen.get(self.seen.place(sequence)).map(|seen| seen.sequence))
+        };
+        let mut holder = sequence;
+        while let Some(next) = successor(holder) {
+            holder = next;
+        }
+        (holder != Sequence::ZERO).then_some(holder)
+    }
+
+    fn meter(
+        &self,
+        around: &Surroundings<'_>,
+        reporter: &Reporter<'_>,
+        last_stops: &FxHashMap<(Box<str>, ResourceId), Timestamp>,
+        report: &UsageReport,
+    ) -> Result<Usage, Unmeterable> {
+        let quantity = report.quantity.1?;
+        if quantity.billionths() < 0 {
+            return Err(Unmeterable::Negative);
+        }
+        let resource = ResourceId::new(&report.resource).map_err(|_| Unmeterable::BadResource)?;
+        let target = reporter.resolve(&report.subject)?;
+        let (start, stop) = (report.start?, report.stop?);
+        if stop > around.now.plus_micros(CLOCK_TOLERANCE_MICROS) {
+            return Err(Unmeterable::Future);
+        }
+        let start_found = start.is_none();
+        let start = match start {
+            Some(start) => start,
+            None => {
+                let key = (report.subject.clone(), resource.clone());
+                let stops = self.last_stops.get(reporter.id.as_str());
+                let last = last_stops.get(&key).or_else(|| stops.and_then(|stops| stops.get(&key))).copied();
+                last.or_else(|| reporter.first_start(target, stop)).ok_or(Unmeterable::NoStart)?
+            }
+        };
+        let period = Period::new(start, stop).ok_or(Unmeterable::EmptyPeriod)?;
+        let attribution = reporter.attribute(target, period)?;
+        Ok(Usage {
+            id: report.id.clone(),
+            subject: report.subject.clone(),
+            resource,
+            quantity,
+            period,
+            start_found,
+            attribution,
+            dimensions: report.dimensions.clone(),
+            node_sequence: report.node_sequence,
+        })
+    }
+
+    pub(crate) fn resolve(
+        &self,
+        around: &Surroundings<'_>,
+        command: ResolveSuspendedUsage,
+    ) -> Result<Outcome<()>, UsageRefusal> {
+        let suspended = command.suspended;
+        let (computer, known) =
+            self.suspended.get(&suspended).ok_or(UsageRefusal::NotSuspended { suspended })?;
+        let reporter = Reporter::new(computer, around.computers, around.instances)?;
+        let told = command.quantity.map(Ok);
+        // A quantity that cannot be read is the first thing that is wrong with a report.
+        let quantity = told.unwrap_or_else(|| known.quantity.parse().map_err(|_| known.reason));
+        let start = match command.period {
+            Some(period) => Ok(Some(period.start)),
+            // It was said, but could not be read: nothing else must be taken for it.
+            None if known.reason == Unmeterable::BadDate => Err(Unmeterable::BadDate),
+            None => Ok(known.start),
+        };
+        let report = UsageReport {
+            id: known.id.clone(),
+            revision: Revision::None,
+            subject: command.subject.unwrap_or_else(|| known.subject.clone()),
+            resource: command.resource.unwrap_or_else(|| known.resource.clone()),
+            quantity: (known.quantity.clone(), quantity),
+            start,
+            stop: command.period.map(|period| period.stop).or(known.stop).ok_or(Unmeterable::NoStop),
+            dimensions: known.dimensions.clone(),
+            node_sequence: known.node_sequence,
+        };
+        let usage = self
+            .meter(around, &reporter, &FxHashMap::default(), &report)
+            .map_err(|reason| UsageRefusal::StillUnmeterable { reason })?;
+        let replaces = known.replaces.and_then(|sequence| self.holder(&Overlay::default(), sequence));
+        let event = SuspendedUsageResolved { suspended, replaces, usage };
+        let stream = Stream::Usage(computer.clone());
+        Ok(Outcome::of((), [(stream, Event::SuspendedUsageResolved(event))]))
+    }
+
+    pub(crate) fn dismiss(&self, command: DismissSuspendedUsage) -> Result<Outcome<()>, UsageRefusal> {
+        let DismissSuspendedUsage { suspended, reason } = command;
+        if reason.trim().is_empty() || reason.len() > 1000 {
+            return Err(UsageRefusal::BadReason);
+        }
+        let (computer, _) = self.suspended.get(&suspended).ok_or(UsageRefusal::NotSuspended { suspended })?;
+        let event = SuspendedUsageDismissed { suspended, reason, superseded_by: None };
+        let stream = Stream::Usage(computer.clone());
+        Ok(Outcome::of((), [(stream, Event::SuspendedUsageDismissed(event))]))
+    }
+}
+
+fn suspend(report: UsageReport, replaces: Option<Sequence>, reason: Unmeterable) -> UsageSuspended {
+    UsageSuspended {
+        id: report.id,
+        subject: report.subject,
+        resource: report.resource,
+        // What could be read is kept in one spelling, so that the same content is known again.
+        quantity: report.quantity.1.map_or(report.quantity.0, |quantity| quantity.to_string().into()),
+        start: report.start.ok().flatten(),
+        stop: report.stop.ok(),
+        dimensions: report.dimensions,
+        node_sequence: report.node_sequence,
+        replaces,
+        reason,
+    }
+}

@@ -1,0 +1,408 @@
+//! Usage: what computers report is recorded once, attributed to whoever it belongs to, and never lost.
+//!
+//! A report is accepted (metered), a duplicate (seen before, in this or an earlier revision), suspended (it
+//! cannot be metered; a person looks at it) or in conflict (the same identity with other content, and not
+//! allowed to replace it). Suspended usage is recorded but never metered.
+
+mod attribution;
+mod decide;
+pub mod seen;
+
+use std::collections::BTreeMap;
+
+use bincode::{Decode, Encode};
+use serde::Serialize;
+
+use super::event::{Event, Stream};
+use super::id::{ComputerId, InstanceId, ProjectId, ResourceId, Sequence};
+use super::quantity::Quantity;
+use super::time::{Period, Timestamp};
+
+pub(crate) use decide::Surroundings;
+pub use seen::{MemoryIndex, Seen, SeenIndex};
+
+/// The sender's name of a usage event; with the reporting computer it is its identity.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+pub enum UsageId {
+    /// A UUID in its canonical lower-case spelling, as 16 bytes.
+    Uuid([u8; 16]),
+    /// Any other text.
+    Text(Box<str>),
+}
+
+impl UsageId {
+    /// From the sender's text: at most 255 bytes, not empty, no control characters.
+    pub fn new(text: &str) -> Result<Self, super::id::InvalidText> {
+        super::id::check_text(text, 255)?;
+        Ok(match uuid::Uuid::try_parse(text) {
+            Ok(uuid) if text.len() == 36 && text.bytes().all(|b| !b.is_ascii_uppercase()) => {
+                Self::Uuid(uuid.into_bytes())
+            }
+            _ => Self::Text(text.into()),
+        })
+    }
+}
+
+impl std::fmt::Display for UsageId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Uuid(bytes) => uuid::Uuid::from_bytes(*bytes).fmt(f),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+impl Serialize for UsageId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Usage that is metered. Its reporter is the stream it is in.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct Usage {
+    /// The sender's name of it.
+    pub id: UsageId,
+    /// What the sender said it belongs to, as written.
+    pub subject: Box<str>,
+    /// What was measured.
+    pub resource: ResourceId,
+    /// How much.
+    pub quantity: Quantity,
+    /// When.
+    pub period: Period,
+    /// Whether the sender left the start out and it was found here.
+    pub start_found: bool,
+    /// Whom it belongs to.
+    pub attribution: Attribution,
+    /// Further properties, for grouping.
+    pub dimensions: Vec<(Box<str>, Box<str>)>,
+    /// The sender's own count of its events.
+    pub node_sequence: Option<u64>,
+}
+
+/// Whom usage belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Attribution {
+    /// All of it to the computer itself.
+    Computer,
+    /// All of it to one instance.
+    Instance(InstanceId),
+    /// To the instances that were there, each for its time. How a quantity is divided depends on the kind of
+    /// resource (a counter by time, a gauge not at all), so it is divided by whoever reads it.
+    Shares(Vec<Share>),
+}
+
+/// The time of one instance in usage that belongs to several, or to one for a part of the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct Share {
+    /// Who.
+    pub instance: InstanceId,
+    /// When, within the period of the usage.
+    pub period: Period,
+}
+
+/// Usage that takes the place of usage recorded before.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct UsageCorrected {
+    /// The event that metered what it takes the place of: of several revisions the last, of suspended usage the
+    /// resolution.
+    pub replaces: Sequence,
+    /// What is metered instead.
+    pub usage: Usage,
+}
+
+/// Usage that cannot be metered: kept as the sender wrote it, until somebody resolves or dismisses it.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct UsageSuspended {
+    /// The sender's name of it.
+    pub id: UsageId,
+    /// What the sender said it belongs to.
+    pub subject: Box<str>,
+    /// What was measured.
+    pub resource: Box<str>,
+    /// How much, as written.
+    pub quantity: Box<str>,
+    /// Since when, if said.
+    pub start: Option<Timestamp>,
+    /// Until when, if it could be read.
+    pub stop: Option<Timestamp>,
+    /// Further properties.
+    pub dimensions: Vec<(Box<str>, Box<str>)>,
+    /// The sender's own count of its events.
+    pub node_sequence: Option<u64>,
+    /// The metered event it would take the place of.
+    pub replaces: Option<Sequence>,
+    /// Why it cannot be metered.
+    pub reason: Unmeterable,
+}
+
+/// Suspended usage could be metered after all.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct SuspendedUsageResolved {
+    /// Which.
+    pub suspended: Sequence,
+    /// The metered event whose place it takes.
+    pub replaces: Option<Sequence>,
+    /// What is metered.
+    pub usage: Usage,
+}
+
+/// Suspended usage will never be metered.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct SuspendedUsageDismissed {
+    /// Which.
+    pub suspended: Sequence,
+    /// Why, in the words of who dismissed it.
+    pub reason: Box<str>,
+    /// The usage event that came in its place, if its sender thought better of it.
+    pub superseded_by: Option<Sequence>,
+}
+
+/// Why usage cannot be metered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum Unmeterable {
+    /// The quantity is no number.
+    #[error("quantity is not a number")]
+    NotANumber,
+    /// The quantity is infinite.
+    #[error("quantity is infinite")]
+    Infinite,
+    /// The quantity has more digits than can be kept.
+    #[error("quantity has more than 15 digits before or 9 after the point")]
+    OutOfRange,
+    /// Nobody uses less than nothing.
+    #[error("quantity is negative")]
+    Negative,
+    /// No resource, or not the name of one.
+    #[error("resource is missing or not a name")]
+    BadResource,
+    /// No subject.
+    #[error("subject is missing")]
+    NoSubject,
+    /// Nothing on the reporting computer goes by this name.
+    #[error("subject is neither an instance, a partition nor a user of the reporting computer, nor itself")]
+    UnknownSubject,
+    /// A date that cannot be read.
+    #[error("start or stop is not a date")]
+    BadDate,
+    /// No stop.
+    #[error("stop is missing")]
+    NoStop,
+    /// It ends before it begins, or as it begins.
+    #[error("stop is not after start")]
+    EmptyPeriod,
+    /// It has not happened yet.
+    #[error("period ends in the future")]
+    Future,
+    /// There is no earlier report and no allocation to begin at.
+    #[error("start is missing and cannot be found")]
+    NoStart,
+    /// Nobody was in the partition at that time.
+    #[error("no instance was allocated there in this period")]
+    Unallocated,
+}
+
+impl Unmeterable {
+    /// The member of a usage event that is to blame.
+    pub fn field(self) -> &'static str {
+        match self {
+            Self::NotANumber | Self::Infinite | Self::OutOfRange | Self::Negative => "data.quantity",
+            Self::BadResource => "data.resource",
+            Self::NoSubject | Self::UnknownSubject | Self::Unallocated => "subject",
+            Self::BadDate | Self::NoStart => "data.start",
+            Self::NoStop | Self::EmptyPeriod | Self::Future => "data.stop",
+        }
+    }
+}
+
+/// What one computer reports in one go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordUsage {
+    /// Who reports.
+    pub computer: ComputerId,
+    /// What it reports, in order.
+    pub reports: Vec<UsageReport>,
+}
+
+/// One reported usage, as read at the edge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageReport {
+    /// The sender's name of it.
+    pub id: UsageId,
+    /// What another content under the same identity means.
+    pub revision: Revision,
+    /// What it belongs to, as written.
+    pub subject: Box<str>,
+    /// What was measured, as written.
+    pub resource: Box<str>,
+    /// How much: the text, and what it was read as.
+    pub quantity: (Box<str>, Result<Quantity, Unmeterable>),
+    /// Since when; `None` if it was left out.
+    pub start: Result<Option<Timestamp>, Unmeterable>,
+    /// Until when.
+    pub stop: Result<Timestamp, Unmeterable>,
+    /// Further properties, sorted by key.
+    pub dimensions: Vec<(Box<str>, Box<str>)>,
+    /// The sender's own count of its events.
+    pub node_sequence: Option<u64>,
+}
+
+/// What it means if an identity is reported with other content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Revision {
+    /// A conflict, told to the sender (CloudEvents).
+    None,
+    /// The new content takes the place of what is known (daily reports).
+    Latest,
+    /// This event has an identity of its own and takes the place of another (`data.replaces`).
+    Replaces(UsageId),
+}
+
+/// Meter suspended usage after all, with whatever was wrong put right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolveSuspendedUsage {
+    /// Which.
+    pub suspended: Sequence,
+    /// What it belongs to, if that was wrong.
+    pub subject: Option<Box<str>>,
+    /// What was measured, if that was wrong.
+    pub resource: Option<Box<str>>,
+    /// How much, if that was wrong.
+    pub quantity: Option<Quantity>,
+    /// When, if that was wrong.
+    pub period: Option<Period>,
+}
+
+/// Never meter this suspended usage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DismissSuspendedUsage {
+    /// Which.
+    pub suspended: Sequence,
+    /// Why.
+    pub reason: Box<str>,
+}
+
+/// What became of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub enum UsageOutcome {
+    /// It is metered.
+    Accepted(Sequence),
+    /// It was known, as this event.
+    Duplicate(Sequence),
+    /// It is kept, not metered.
+    Suspended(Sequence, Unmeterable),
+    /// This event has its identity and other content.
+    Conflict(Sequence),
+    /// There is no usage event that it could take the place of.
+    NothingToReplace,
+}
+
+/// Why a command about usage is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UsageRefusal {
+    /// No such computer.
+    #[error(transparent)]
+    UnknownComputer(#[from] super::computer::UnknownComputer),
+    /// Nothing is suspended under this sequence.
+    #[error("no usage is suspended under sequence {suspended}")]
+    NotSuspended {
+        /// Which.
+        suspended: Sequence,
+    },
+    /// With everything put right that was said, it still cannot be metered.
+    #[error("usage cannot be metered: {reason}")]
+    StillUnmeterable {
+        /// Why.
+        reason: Unmeterable,
+    },
+    /// The words of a dismissal are missing or too many.
+    #[error("a dismissal needs a reason of 1 to 1000 bytes")]
+    BadReason,
+}
+
+/// What decisions need to know of usage.
+pub struct UsageLedger {
+    pub(crate) seen: Box<dyn SeenIndex>,
+    /// Reports without a start begin where the last such report of that partition and resource stopped.
+    last_stops: BTreeMap<ComputerId, BTreeMap<(Box<str>, ResourceId), Timestamp>>,
+    suspended: BTreeMap<Sequence, (ComputerId, UsageSuspended)>,
+}
+
+impl UsageLedger {
+    /// Nothing recorded; identities will be kept in this index.
+    pub(crate) fn new(seen: Box<dyn SeenIndex>) -> Self {
+        Self { seen, last_stops: BTreeMap::new(), suspended: BTreeMap::new() }
+    }
+
+    pub(crate) fn snapshot(&self) -> UsageSnapshot {
+        UsageSnapshot { last_stops: self.last_stops.clone(), suspended: self.suspended.clone() }
+    }
+
+    pub(crate) fn restore(&mut self, snapshot: UsageSnapshot) {
+        self.last_stops = snapshot.last_stops;
+        self.suspended = snapshot.suspended;
+    }
+
+    pub(crate) fn evolve(&mut self, project: ProjectId, stream: &Stream, event: &Event, sequence: Sequence) {
+        let Stream::Usage(computer) = stream else { return };
+        match event {
+            Event::UsageRecorded(usage) => self.metered(project, computer, usage, sequence),
+            Event::UsageCorrected(event) => {
+                self.metered(project, computer, &event.usage, sequence);
+                self.pass_on(event.replaces, sequence);
+            }
+            Event::UsageSuspended(event) => {
+                let identity = self.seen.identity(project, computer, &event.id);
+                let content = self.seen.content(&seen::Content::of_suspended(event));
+                self.seen.insert(identity, Seen { sequence, content });
+                self.suspended.insert(sequence, (computer.clone(), event.clone()));
+            }
+            Event::SuspendedUsageResolved(event) => {
+                // The identity stays with the suspended event: what the sender sends again is a duplicate of it.
+                self.suspended.remove(&event.suspended);
+                self.pass_on(event.suspended, sequence);
+                if let Some(replaced) = event.replaces {
+                    self.pass_on(replaced, sequence);
+                }
+                self.stopped(computer, &event.usage);
+            }
+            Event::SuspendedUsageDismissed(event) => {
+                let dismissed = self.suspended.remove(&event.suspended);
+                let before = dismissed.and_then(|(_, suspended)| suspended.replaces);
+                self.pass_on(event.suspended, event.superseded_by.or(before).unwrap_or(Sequence::ZERO));
+            }
+            _ => {}
+        }
+    }
+
+    fn metered(&mut self, project: ProjectId, computer: &ComputerId, usage: &Usage, sequence: Sequence) {
+        let identity = self.seen.identity(project, computer, &usage.id);
+        let content = self.seen.content(&seen::Content::of_usage(usage));
+        self.seen.insert(identity, Seen { sequence, content });
+        self.stopped(computer, usage);
+    }
+
+    fn stopped(&mut self, computer: &ComputerId, usage: &Usage) {
+        if usage.start_found {
+            let stops = self.last_stops.entry(computer.clone()).or_default();
+            let stop = stops.entry((usage.subject.clone(), usage.resource.clone())).or_insert(usage.period.stop);
+            *stop = usage.period.stop.max(*stop);
+        }
+    }
+
+    /// Whoever replaces the first of these replaces the second; nothing, if that is zero.
+    fn pass_on(&mut self, from: Sequence, to: Sequence) {
+        let place = self.seen.place(from);
+        self.seen.insert(place, Seen { sequence: to, content: 0 });
+    }
+}
+
+/// The part of [`UsageLedger`] that a snapshot holds; the index of identities has files of its own.
+#[derive(Debug, Clone, Encode, Decode)]
+pub(crate) struct UsageSnapshot {
+    last_stops: BTreeMap<ComputerId, BTreeMap<(Box<str>, ResourceId), Timestamp>>,
+    suspended: BTreeMap<Sequence, (ComputerId, UsageSuspended)>,
+}

@@ -1,0 +1,204 @@
+//! Which usage is known: exact de-duplication by 128-bit keyed fingerprints.
+//!
+//! An identity (project, source, id) maps to the event that holds it now and a fingerprint of its content. When
+//! a revision takes the place of another, the content of the earlier one stays known, so that an old report
+//! sent again is a duplicate and never a reversal. The place of an event that was replaced leads to the one that
+//! holds it now, so that nothing is replaced twice. All of it can be rebuilt from the log; the key only keeps
+//! senders from aiming at collisions.
+
+use std::hash::Hasher;
+
+use bincode::{Decode, Encode};
+use rustc_hash::FxHashMap;
+use siphasher::sip128::{Hasher128, SipHasher24};
+
+use super::{ComputerId, ProjectId, Sequence, Usage, UsageId, UsageReport, UsageSuspended};
+
+/// A keyed 128-bit fingerprint.
+pub type Fingerprint = u128;
+
+/// What is known under an identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Seen {
+    /// The event that holds it.
+    pub sequence: Sequence,
+    /// Its content.
+    pub content: u64,
+}
+
+/// The index of identities. Lookups and insertions cannot refuse; an index that lives on disk remembers a
+/// fault and shows it in [`SeenIndex::fault`], which the writer asks before it makes anything durable.
+pub trait SeenIndex: Send + Sync {
+    /// The key of the fingerprints.
+    fn key(&self) -> [u8; 16];
+    /// What is known under an identity, or of a revision.
+    fn get(&self, fingerprint: Fingerprint) -> Option<Seen>;
+    /// Takes an identity over; what was known under it becomes a revision.
+    fn insert(&mut self, identity: Fingerprint, seen: Seen);
+    /// What went wrong so far, if something did.
+    fn fault(&self) -> Option<String> {
+        None
+    }
+
+    /// Makes everything up to here durable as an index of the log up to `last`, where that means anything.
+    fn checkpoint(&mut self, _last: Sequence) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// The fingerprint of an identity.
+    fn identity(&self, project: ProjectId, computer: &ComputerId, id: &UsageId) -> Fingerprint {
+        let mut hasher = SipHasher24::new_with_key(&self.key());
+        hasher.write_u64(project.0);
+        write_text(&mut hasher, computer.as_str());
+        match id {
+            UsageId::Uuid(bytes) => {
+                hasher.write_u8(0);
+                hasher.write(bytes);
+            }
+            UsageId::Text(text) => {
+                hasher.write_u8(1);
+                write_text(&mut hasher, text);
+            }
+        }
+        hasher.finish128().as_u128()
+    }
+
+    /// The fingerprint of the place of an event among what is metered, under which its successor is known.
+    fn place(&self, sequence: Sequence) -> Fingerprint {
+        let mut hasher = SipHasher24::new_with_key(&self.key());
+        hasher.write_u64(sequence.0);
+        hasher.finish128().as_u128()
+    }
+
+    /// The fingerprint of a content.
+    fn content(&self, content: &Content<'_>) -> u64 {
+        let mut hasher = SipHasher24::new_with_key(&self.key());
+        write_text(&mut hasher, content.subject);
+        write_text(&mut hasher, content.resource);
+        match content.quantity {
+            Amount::Billionths(billionths) => {
+                hasher.write_u8(0);
+                hasher.write_i128(billionths);
+            }
+            Amount::Text(text) => {
+                hasher.write_u8(1);
+                write_text(&mut hasher, text);
+            }
+        }
+        for instant in [content.start, content.stop] {
+            hasher.write_i64(instant.unwrap_or(i64::MIN));
+        }
+        for (key, value) in content.dimensions {
+            write_text(&mut hasher, key);
+            write_text(&mut hasher, value);
+        }
+        hasher.write_u64(content.node_sequence.map_or(u64::MAX, |n| n));
+        hasher.finish128().h1
+    }
+}
+
+fn write_text(hasher: &mut SipHasher24, text: &str) {
+    hasher.write_u64(text.len() as u64);
+    hasher.write(text.as_bytes());
+}
+
+/// The fingerprint under which an earlier content of an identity stays known.
+pub fn revision(identity: Fingerprint, content: u64) -> Fingerprint {
+    // The identity is uniform and keyed; turning it by the content keeps different revisions apart.
+    identity.rotate_left(64) ^ u128::from(content) ^ (u128::from(content) << 64)
+}
+
+/// What counts as the content of a usage event: all that the sender said beside its identity.
+pub struct Content<'a> {
+    subject: &'a str,
+    resource: &'a str,
+    quantity: Amount<'a>,
+    start: Option<i64>,
+    stop: Option<i64>,
+    dimensions: &'a [(Box<str>, Box<str>)],
+    node_sequence: Option<u64>,
+}
+
+enum Amount<'a> {
+    Billionths(i128),
+    Text(&'a str),
+}
+
+impl<'a> Amount<'a> {
+    /// As it can be told from a suspended event, which keeps the text alone.
+    fn of_text(text: &'a str) -> Self {
+        let read = text.parse::<super::Quantity>();
+        read.map_or(Self::Text(text), |quantity| Self::Billionths(quantity.billionths()))
+    }
+}
+
+impl<'a> Content<'a> {
+    pub(super) fn of_usage(usage: &'a Usage) -> Self {
+        Self {
+            subject: &usage.subject,
+            resource: usage.resource.as_str(),
+            quantity: Amount::Billionths(usage.quantity.billionths()),
+            start: (!usage.start_found).then(|| usage.period.start.micros()),
+            stop: Some(usage.period.stop.micros()),
+            dimensions: &usage.dimensions,
+            node_sequence: usage.node_sequence,
+        }
+    }
+
+    pub(super) fn of_suspended(event: &'a UsageSuspended) -> Self {
+        Self {
+            subject: &event.subject,
+            resource: &event.resource,
+            quantity: Amount::of_text(&event.quantity),
+            start: event.start.map(super::Timestamp::micros),
+            stop: event.stop.map(super::Timestamp::micros),
+            dimensions: &event.dimensions,
+            node_sequence: event.node_sequence,
+        }
+    }
+
+    pub(super) fn of_report(report: &'a UsageReport) -> Self {
+        Self {
+            subject: &report.subject,
+            resource: &report.resource,
+            quantity: match &report.quantity {
+                (_, Ok(quantity)) => Amount::Billionths(quantity.billionths()),
+                (text, Err(_)) => Amount::of_text(text),
+            },
+            start: report.start.ok().flatten().map(super::Timestamp::micros),
+            stop: report.stop.ok().map(super::Timestamp::micros),
+            dimensions: &report.dimensions,
+            node_sequence: report.node_sequence,
+        }
+    }
+}
+
+/// An index in memory alone.
+#[derive(Debug, Default)]
+pub struct MemoryIndex {
+    key: [u8; 16],
+    known: FxHashMap<Fingerprint, Seen>,
+}
+
+impl MemoryIndex {
+    /// An empty index with this key.
+    pub fn new(key: [u8; 16]) -> Self {
+        Self { key, known: FxHashMap::default() }
+    }
+}
+
+impl SeenIndex for MemoryIndex {
+    fn key(&self) -> [u8; 16] {
+        self.key
+    }
+
+    fn get(&self, fingerprint: Fingerprint) -> Option<Seen> {
+        self.known.get(&fingerprint).copied()
+    }
+
+    fn insert(&mut self, identity: Fingerprint, seen: Seen) {
+        if let Some(earlier) = self.known.insert(identity, seen) {
+            self.known.insert(revision(identity, earlier.content), earlier);
+        }
+    }
+}

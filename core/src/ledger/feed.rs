@@ -1,0 +1,135 @@
+//! The feed: durable events in order, for whoever folds them.
+//!
+//! The newest groups are kept decoded in memory, within a bound; a reader that is further behind reads the log. A
+//! slow reader therefore costs the writer nothing, and misses nothing.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::watch;
+
+use crate::domain::id::Sequence;
+use crate::log::envelope::{EventDecoder, Recorded};
+use crate::log::store::{EventStore, Head};
+
+/// How many decoded events are kept for readers that are close behind.
+const RECENT_EVENTS: usize = 65_536;
+/// How much of the log a reader that is further behind takes at a time.
+const READ_BYTES: usize = 2 * 1024 * 1024;
+
+/// The writer's side.
+pub struct Publisher {
+    recent: Mutex<Recent>,
+    arrived: Condvar,
+    head: watch::Sender<Head>,
+    store: Arc<dyn EventStore>,
+}
+
+struct Recent {
+    groups: VecDeque<Arc<Vec<Recorded>>>,
+    events: usize,
+    head: Head,
+    closed: bool,
+}
+
+impl Publisher {
+    /// Nothing published yet but what the log holds up to `head`.
+    pub fn new(store: Arc<dyn EventStore>, head: Head) -> Self {
+        let recent = Mutex::new(Recent { groups: VecDeque::new(), events: 0, head, closed: false });
+        Self { recent, arrived: Condvar::new(), head: watch::Sender::new(head), store }
+    }
+
+    /// Shows a durable group to all readers.
+    pub fn publish(&self, group: Vec<Recorded>, head: Head) {
+        {
+            let mut recent = self.recent.lock();
+            recent.events += group.len();
+            recent.groups.push_back(Arc::new(group));
+            recent.head = head;
+            while recent.events > RECENT_EVENTS && recent.groups.len() > 1 {
+                if let Some(oldest) = recent.groups.pop_front() {
+                    recent.events -= oldest.len();
+                }
+            }
+        }
+        self.arrived.notify_all();
+        self.head.send_replace(head);
+    }
+
+    /// The end of what is published.
+    pub fn head(&self) -> Head {
+        *self.head.borrow()
+    }
+
+    /// Lets readers go once they have read all there is.
+    pub fn close(&self) {
+        self.recent.lock().closed = true;
+        self.arrived.notify_all();
+    }
+}
+
+/// A reader's side. Cheap to clone.
+#[derive(Clone)]
+pub struct Feed {
+    publisher: Arc<Publisher>,
+}
+
+impl Feed {
+    /// A reader of what this publisher shows.
+    pub fn new(publisher: &Arc<Publisher>) -> Self {
+        Self { publisher: Arc::clone(publisher) }
+    }
+
+    /// The end of what is published.
+    pub fn head(&self) -> Head {
+        self.publisher.head()
+    }
+
+    /// The end of what is published, as it moves.
+    pub fn watch(&self) -> watch::Receiver<Head> {
+        self.publisher.head.subscribe()
+    }
+
+    /// Waits for events after `after` and gives some of them, in order, beginning with the next one. `None` when
+    /// the ledger is closed and there are no more.
+    pub fn next(&self, after: Sequence) -> Result<Option<Arc<Vec<Recorded>>>, String> {
+        {
+            let mut recent = self.publisher.recent.lock();
+            while recent.head.last <= after {
+                if recent.closed {
+                    return Ok(None);
+                }
+                self.publisher.arrived.wait(&mut recent);
+            }
+            // Groups follow each other without gaps: the one with the next event, if it is still here.
+            let at = recent
+                .groups
+                .partition_point(|group| group.last().is_some_and(|last| last.sequence <= after));
+            if let Some(group) = recent.groups.get(at)
+                && group.first().is_some_and(|first| first.sequence <= after.next())
+            {
+                let skip = group.partition_point(|event| event.sequence <= after);
+                return Ok(Some(if skip == 0 { Arc::clone(group) } else { Arc::new(group[skip..].to_vec()) }));
+            }
+        }
+        self.from_log(after).map(Some)
+    }
+
+    /// The same without waiting: `None` when there is nothing after `after` yet.
+    pub fn poll(&self, after: Sequence) -> Result<Option<Arc<Vec<Recorded>>>, String> {
+        if self.head().last <= after { Ok(None) } else { self.next(after) }
+    }
+
+    fn from_log(&self, after: Sequence) -> Result<Arc<Vec<Recorded>>, String> {
+        let mut decoder = EventDecoder::default();
+        let mut events = Vec::new();
+        for frame in self.publisher.store.read(after, READ_BYTES).map_err(|fault| fault.to_string())? {
+            let frame = frame.decode().map_err(|error| error.to_string())?;
+            for (sequence, bytes) in frame.events_after(after) {
+                events.push(decoder.decode(sequence, bytes).map_err(|error| error.to_string())?);
+            }
+        }
+        Ok(Arc::new(events))
+    }
+}

@@ -1,0 +1,431 @@
+//! The ledger: commands in, durable events out, and a feed of them for everybody who reads.
+//!
+//! One thread writes. It takes what waits in a bounded queue, lets the [`Sequencer`] decide it, has the store make
+//! the group durable, publishes the events, and only then answers: every answer, also "unchanged" and "refused",
+//! waits until what its decision saw is durable. If an append fails or nobody knows how it ended, the writer stops
+//! and its state is discarded; the next start reads the log. Readers never hold it up.
+
+mod feed;
+mod sequencer;
+mod snapshot;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
+use tracing::{error, info};
+
+use crate::domain::event::{LedgerCreated, Mode};
+use crate::domain::id::Sequence;
+use crate::domain::time::Timestamp;
+use crate::domain::usage::SeenIndex;
+use crate::domain::{Answer, Command, Refusal};
+use crate::log::envelope::{EnvelopeError, EventDecoder, Meta};
+use crate::log::frame::FrameError;
+use crate::log::store::{Appended, EventStore, Head, StoreFault, Term};
+
+pub use feed::{Feed, Publisher};
+pub use sequencer::{Group, Sequencer};
+pub use snapshot::SnapshotFile;
+
+/// The format of envelope and payloads that a new ledger is written in.
+pub const FORMAT: u16 = 1;
+
+/// What time it is. Only the edge looks at a real clock.
+pub trait Clock: Send + Sync + 'static {
+    /// Now.
+    fn now(&self) -> Timestamp;
+}
+
+/// A command on its way to the writer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submission {
+    /// Who sends it, and under which name.
+    pub meta: Arc<Meta>,
+    /// What is to be done.
+    pub command: Command,
+}
+
+/// A command that was carried out, durably.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// What its sender is told.
+    pub answer: Answer,
+    /// The last event its decision saw or made.
+    pub sequence: Sequence,
+    /// How many events it made.
+    pub events: usize,
+}
+
+/// Why a command was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// The sender's mistake.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The sender used the name of another command.
+    #[error("a command of this id and another content was carried out already")]
+    CommandIdReused,
+    /// It would make an event longer than the log takes.
+    #[error("{event} would have {bytes} bytes, an event has 65535 at most")]
+    TooLarge {
+        /// Which event.
+        event: &'static str,
+        /// How long it would be.
+        bytes: usize,
+    },
+    /// Too many commands are waiting; it may be sent again.
+    #[error("too many commands are waiting")]
+    Busy,
+    /// The writer has stopped: a fault of ours.
+    #[error("the ledger takes no more commands: {0}")]
+    Stopped(Arc<str>),
+}
+
+/// Why a ledger cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenFault {
+    /// The log cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreFault),
+    /// A frame does not continue those before it.
+    #[error("read the frame at sequence {sequence}")]
+    Frame {
+        /// Its first sequence.
+        sequence: Sequence,
+        /// What is wrong.
+        source: FrameError,
+    },
+    /// An event cannot be read.
+    #[error("read the event at sequence {sequence}")]
+    Event {
+        /// Which.
+        sequence: Sequence,
+        /// What is wrong.
+        source: EnvelopeError,
+    },
+    /// The ledger is of another mode.
+    #[error("open a ledger of mode {found} as {wanted}")]
+    OtherMode {
+        /// What it is.
+        found: Mode,
+        /// What it was to be.
+        wanted: Mode,
+    },
+    /// The first events could not be made durable.
+    #[error("write the first events of this start: {0}")]
+    Start(String),
+}
+
+/// How a ledger is opened.
+pub struct Options {
+    /// What it is run as.
+    pub mode: Mode,
+    /// Its id, if it is new.
+    pub new_ledger: [u8; 16],
+    /// Name and version of the program.
+    pub program: String,
+    /// Commands that may wait; more are answered "busy".
+    pub queue: usize,
+    /// Where the writer's state is kept between starts; nowhere, if not said.
+    pub snapshot: Option<PathBuf>,
+    /// Makes the index of usage identities as it was at a sequence, if it can; an empty one at 0, always.
+    pub seen: Box<dyn Fn(Sequence) -> Option<Box<dyn SeenIndex>> + Send>,
+}
+
+/// How many events the writer may add before it snapshots its state again.
+const SNAPSHOT_EVERY: u64 = 2_000_000;
+/// How many commands are decided as one group, at most.
+const GROUP_COMMANDS: usize = 1024;
+/// How many usage reports are decided as one group, at most (one command may have more).
+const GROUP_REPORTS: usize = 16_384;
+/// How long the post of a node waits for room in the queue: it has deleted its report before it sends it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+type Reply = oneshot::Sender<Result<Accepted, SubmitError>>;
+
+/// A running ledger.
+pub struct Ledger {
+    queue: Mutex<Option<mpsc::Sender<(Reply, Submission)>>>,
+    publisher: Arc<Publisher>,
+    store: Arc<dyn EventStore>,
+    writer: Mutex<Option<thread::JoinHandle<()>>>,
+    stopped: Arc<Mutex<Option<Arc<str>>>>,
+    created: LedgerCreated,
+    term: Term,
+    clock: Arc<dyn Clock>,
+}
+
+impl Ledger {
+    /// Reads the log (a snapshot and what came after it), fences earlier writers, and begins to write.
+    pub fn open(store: Arc<dyn EventStore>, clock: Arc<dyn Clock>, options: Options) -> Result<Self, OpenFault> {
+        let term = store.acquire()?;
+        let snapshot = options.snapshot.map(SnapshotFile::new);
+        let mut sequencer = recover(&*store, snapshot.as_ref(), &*options.seen)?;
+        if let Some(created) = sequencer.created().filter(|created| created.mode != options.mode) {
+            return Err(OpenFault::OtherMode { found: created.mode, wanted: options.mode });
+        }
+        let snapshot_at = sequencer.last();
+        let (ledger, format, mode) = (options.new_ledger, FORMAT, options.mode);
+        let expected = sequencer.last();
+        let now = clock.now();
+        let start = sequencer.start(now, term, &options.program, LedgerCreated { ledger, format, mode, at: now });
+        match store.append(term, expected, &start.frames) {
+            Appended::Durable => {}
+            other => return Err(OpenFault::Start(failure(&other))),
+        }
+        let head = Head { last: sequencer.last(), root: sequencer.root() };
+        let created = sequencer.created().cloned().ok_or_else(|| OpenFault::Start("it was not created".into()))?;
+        let publisher = Arc::new(Publisher::new(Arc::clone(&store), head));
+        let (queue, commands) = mpsc::channel(options.queue.max(1));
+        let stopped = Arc::new(Mutex::new(None));
+        let writer = Writer {
+            sequencer,
+            term,
+            store: Arc::clone(&store),
+            clock: Arc::clone(&clock),
+            publisher: Arc::clone(&publisher),
+            stopped: Arc::clone(&stopped),
+            snapshot,
+            snapshot_at,
+        };
+        let thread = thread::Builder::new().name("writer".into()).spawn(move || writer.run(commands));
+        let thread = thread.map_err(|error| OpenFault::Start(error.to_string()))?;
+        let (queue, writer) = (Mutex::new(Some(queue)), Mutex::new(Some(thread)));
+        Ok(Self { queue, publisher, store, writer, stopped, created, term, clock })
+    }
+
+    /// Carries a command out; returns when its outcome is durable.
+    pub async fn submit(&self, submission: Submission) -> Result<Accepted, SubmitError> {
+        let queue = self.queue()?;
+        let (reply, answer) = oneshot::channel();
+        queue.try_send((reply, submission)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => SubmitError::Busy,
+            mpsc::error::TrySendError::Closed(_) => self.stopped(),
+        })?;
+        answer.await.unwrap_or_else(|_| Err(self.stopped()))
+    }
+
+    /// The same for the post of a node, which cannot repeat it: waits for room in the queue first.
+    pub async fn submit_patiently(&self, submission: Submission) -> Result<Accepted, SubmitError> {
+        let queue = self.queue()?;
+        let (reply, answer) = oneshot::channel();
+        match queue.send_timeout((reply, submission), PATIENCE).await {
+            Ok(()) => {}
+            Err(mpsc::error::SendTimeoutError::Timeout(_)) => return Err(SubmitError::Busy),
+            Err(mpsc::error::SendTimeoutError::Closed(_)) => return Err(self.stopped()),
+        }
+        answer.await.unwrap_or_else(|_| Err(self.stopped()))
+    }
+
+    /// The same for a thread without a runtime.
+    pub fn submit_blocking(&self, submission: Submission) -> Result<Accepted, SubmitError> {
+        let queue = self.queue()?;
+        let (reply, answer) = oneshot::channel();
+        queue.blocking_send((reply, submission)).map_err(|_| self.stopped())?;
+        answer.blocking_recv().unwrap_or_else(|_| Err(self.stopped()))
+    }
+
+    fn queue(&self) -> Result<mpsc::Sender<(Reply, Submission)>, SubmitError> {
+        self.queue.lock().clone().ok_or_else(|| self.stopped())
+    }
+
+    fn stopped(&self) -> SubmitError {
+        SubmitError::Stopped(self.stopped.lock().clone().unwrap_or_else(|| "it is shutting down".into()))
+    }
+
+    /// Why the writer stopped, if it did by itself.
+    pub fn fault(&self) -> Option<Arc<str>> {
+        self.stopped.lock().clone()
+    }
+
+    /// The end of what is durable and published.
+    pub fn head(&self) -> Head {
+        self.publisher.head()
+    }
+
+    /// All events as they become durable, from any sequence on.
+    pub fn feed(&self) -> Feed {
+        Feed::new(&self.publisher)
+    }
+
+    /// The log, to read.
+    pub fn store(&self) -> &Arc<dyn EventStore> {
+        &self.store
+    }
+
+    /// The first event.
+    pub fn created(&self) -> &LedgerCreated {
+        &self.created
+    }
+
+    /// The reign of this writer.
+    pub fn term(&self) -> Term {
+        self.term
+    }
+
+    /// The clock it lives by.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// Takes no more commands, carries out those that wait, snapshots the state, and ends all feeds.
+    pub fn shut_down(&self) {
+        self.queue.lock().take();
+        let writer = self.writer.lock().take();
+        if let Some(writer) = writer
+            && writer.join().is_err()
+        {
+            error!("the writer panicked while it shut down");
+        }
+        self.publisher.close();
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        self.shut_down();
+    }
+}
+
+fn failure(outcome: &Appended) -> String {
+    match outcome {
+        Appended::Durable => "nothing failed".into(),
+        Appended::Conflict { last } => format!("another writer has appended up to sequence {last}"),
+        Appended::Fenced { by } => format!("another writer has taken over with term {by}"),
+        Appended::Unknown { cause } => format!("nobody knows whether an append succeeded: {cause}"),
+    }
+}
+
+/// The sequencer as of the end of the log. A snapshot only shortens the way: it is dropped when anything about it
+/// does not fit the log.
+fn recover(
+    store: &dyn EventStore,
+    snapshot: Option<&SnapshotFile>,
+    seen: &(dyn Fn(Sequence) -> Option<Box<dyn SeenIndex>> + Send),
+) -> Result<Sequencer, OpenFault> {
+    let head = store.head()?;
+    if let Some(bytes) = snapshot.and_then(SnapshotFile::read)
+        && let Some((last, root)) = Sequencer::snapshot_place(&bytes)
+        && (last < head.last || (last, root) == (head.last, head.root))
+        && let Some(index) = seen(last)
+        && let Some(restored) = Sequencer::restore(&bytes, index)
+    {
+        match catch_up(store, restored) {
+            Ok(sequencer) => {
+                info!(snapshot = last.0, tail = head.last.0 - last.0, "opened the log from a snapshot");
+                return Ok(sequencer);
+            }
+            Err(fault) => info!(%fault, "a snapshot of the writer does not fit the log; reading all of it"),
+        }
+    }
+    let index = seen(Sequence::ZERO)
+        .ok_or_else(|| OpenFault::Start("the index of usage identities cannot be made".into()))?;
+    catch_up(store, Sequencer::new(index))
+}
+
+fn catch_up(store: &dyn EventStore, mut sequencer: Sequencer) -> Result<Sequencer, OpenFault> {
+    const READ_BYTES: usize = 4 * 1024 * 1024;
+    let mut decoder = EventDecoder::default();
+    loop {
+        let frames = store.read(sequencer.last(), READ_BYTES)?;
+        if frames.is_empty() {
+            return Ok(sequencer);
+        }
+        for mut frame in frames {
+            sequencer.replay(&mut frame, &mut decoder, |_| ())?;
+        }
+    }
+}
+
+struct Writer {
+    sequencer: Sequencer,
+    term: Term,
+    store: Arc<dyn EventStore>,
+    clock: Arc<dyn Clock>,
+    publisher: Arc<Publisher>,
+    stopped: Arc<Mutex<Option<Arc<str>>>>,
+    snapshot: Option<SnapshotFile>,
+    snapshot_at: Sequence,
+}
+
+impl Writer {
+    fn run(mut self, mut commands: mpsc::Receiver<(Reply, Submission)>) {
+        while let Some(first) = commands.blocking_recv() {
+            let group = gather(first, &mut commands);
+            let cause = match catch_unwind(AssertUnwindSafe(|| self.write(group))) {
+                Ok(Ok(())) => continue,
+                Ok(Err(cause)) => cause,
+                Err(_) => "a decision panicked".to_owned(),
+            };
+            // The state may be ahead of the log: nothing may be decided on it any more.
+            error!(%cause, "the writer stops");
+            *self.stopped.lock() = Some(cause.as_str().into());
+            commands.close();
+            self.publisher.close();
+            return;
+        }
+        self.take_snapshot();
+    }
+
+    fn write(&mut self, group: Vec<(Reply, Submission)>) -> Result<(), String> {
+        let expected = self.sequencer.last();
+        let group = self.sequencer.decide(self.clock.now(), &*self.store, group)?;
+        if !group.frames.is_empty() {
+            match self.store.append(self.term, expected, &group.frames) {
+                Appended::Durable => {}
+                other => {
+                    let cause = failure(&other);
+                    for (reply, _) in group.replies {
+                        let _ = reply.send(Err(SubmitError::Stopped(cause.as_str().into())));
+                    }
+                    return Err(cause);
+                }
+            }
+            let head = Head { last: self.sequencer.last(), root: self.sequencer.root() };
+            self.publisher.publish(group.events, head);
+        }
+        for (reply, result) in group.replies {
+            // Whoever does not wait any more has its answer in the log.
+            let _ = reply.send(result);
+        }
+        if self.sequencer.last().0 - self.snapshot_at.0 >= SNAPSHOT_EVERY {
+            self.take_snapshot();
+        }
+        Ok(())
+    }
+
+    fn take_snapshot(&mut self) {
+        let Some(file) = &self.snapshot else { return };
+        let last = self.sequencer.last();
+        let taken = self.sequencer.seen().checkpoint(last).and_then(|()| file.write(&self.sequencer.snapshot()));
+        match taken {
+            Ok(()) => self.snapshot_at = last,
+            // It only shortens the next start.
+            Err(cause) => {
+                self.snapshot_at = last;
+                error!(%cause, "the state of the writer could not be snapshotted");
+            }
+        }
+    }
+}
+
+/// What waits besides the first command, up to the size of a group.
+fn gather(first: (Reply, Submission), commands: &mut mpsc::Receiver<(Reply, Submission)>) -> Vec<(Reply, Submission)> {
+    let weight = |submission: &Submission| match &submission.command {
+        Command::RecordUsage(command) => command.reports.len(),
+        _ => 1,
+    };
+    let mut reports = weight(&first.1);
+    let mut group = vec![first];
+    while group.len() < GROUP_COMMANDS && reports < GROUP_REPORTS {
+        let Ok(next) = commands.try_recv() else { break };
+        reports += weight(&next.1);
+        group.push(next);
+    }
+    group
+}

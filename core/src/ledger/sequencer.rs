@@ -1,0 +1,423 @@
+//! The sequencer: commands in, frames and answers out. Synchronous; time, ids and store are passed in.
+//!
+//! Commands are decided one after the other against the state in memory, each seeing what those before it did.
+//! Nothing it gives out may be told to anybody before its frames are durable: the state is ahead of the log for
+//! that long, and is discarded if they do not become so.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bincode::{Decode, Encode};
+use rustc_hash::FxHashMap;
+
+use super::{Accepted, OpenFault, Submission, SubmitError};
+use crate::domain::event::{AnswerRecorded, Event, LedgerCreated, Mode, Stream, WriterStarted};
+use crate::domain::id::{CommandId, ProjectId, Sequence};
+use crate::domain::time::Timestamp;
+use crate::domain::usage::SeenIndex;
+use crate::domain::{Answer, Context, State};
+use crate::log::envelope::{Actor, EventDecoder, Meta, RULES_VERSION, Recorded};
+use crate::log::frame::{DecodedFrame, Frame, MAX_EVENT_BYTES, pack};
+use crate::log::merkle::{Root, Tree};
+use crate::log::store::{EventStore, Term, read_frames};
+
+/// The most bytes of an answer in one event.
+const ANSWER_PART_BYTES: usize = 60_000;
+
+/// What the sequencer knows of a command that its sender named.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+struct Remembered {
+    digest: [u8; 16],
+    /// The event that holds its answer, or the first of several.
+    answer: Sequence,
+}
+
+/// The one writer's mind: the state, and where the log ends.
+pub struct Sequencer {
+    state: State,
+    tree: Tree,
+    last: Sequence,
+    recorded_at: Timestamp,
+    versions: FxHashMap<Arc<Stream>, u64>,
+    named: BTreeMap<(Actor2, CommandId), Remembered>,
+    created: Option<LedgerCreated>,
+}
+
+/// An actor as a key: kind and id, without the credential, which may change between two attempts.
+type Actor2 = (u8, Box<str>);
+
+/// What came of a group of commands.
+pub struct Group<R> {
+    /// To be made durable, all or none.
+    pub frames: Vec<Frame>,
+    /// The events in them, in order.
+    pub events: Vec<Recorded>,
+    /// What each command is answered, once the frames are durable.
+    pub replies: Vec<(R, Result<Accepted, SubmitError>)>,
+}
+
+/// Everything but the index of usage identities.
+#[derive(Encode, Decode)]
+struct Snapshot {
+    tree: Tree,
+    last: Sequence,
+    recorded_at: Timestamp,
+    versions: BTreeMap<Vec<u8>, u64>,
+    named: BTreeMap<(Actor2, CommandId), Remembered>,
+    created: Option<(u64, Timestamp, [u8; 16], Mode)>,
+    state: Vec<u8>,
+}
+
+impl Sequencer {
+    /// Before the first event.
+    pub fn new(seen: Box<dyn SeenIndex>) -> Self {
+        Self {
+            state: State::new(seen),
+            tree: Tree::new(),
+            last: Sequence::ZERO,
+            recorded_at: Timestamp::MIN,
+            versions: FxHashMap::default(),
+            named: BTreeMap::new(),
+            created: None,
+        }
+    }
+
+    /// Where the log ends, as this writer knows it.
+    pub fn last(&self) -> Sequence {
+        self.last
+    }
+
+    /// The root of the log up to there.
+    pub fn root(&self) -> Root {
+        self.tree.root()
+    }
+
+    /// When the last event was recorded.
+    pub fn recorded_at(&self) -> Timestamp {
+        self.recorded_at
+    }
+
+    /// The first event, once there is one.
+    pub fn created(&self) -> Option<&LedgerCreated> {
+        self.created.as_ref()
+    }
+
+    /// The state, to look at.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The state, where its index of usage identities is to be made durable.
+    pub(super) fn seen(&mut self) -> &mut dyn SeenIndex {
+        &mut *self.state.usage.seen
+    }
+
+    /// Takes a frame of the log over. Its root is checked against all that was taken over before.
+    pub fn replay(
+        &mut self,
+        frame: &mut Frame,
+        decoder: &mut EventDecoder,
+        mut each: impl FnMut(&Recorded),
+    ) -> Result<(), OpenFault> {
+        let at = frame.first();
+        frame.advance(&mut self.tree).map_err(|source| OpenFault::Frame { sequence: at, source })?;
+        let decoded: DecodedFrame = frame.decode().map_err(|source| OpenFault::Frame { sequence: at, source })?;
+        for (sequence, bytes) in decoded.events() {
+            let recorded = decoder
+                .decode(sequence, bytes)
+                .map_err(|source| OpenFault::Event { sequence, source })?;
+            self.take_over(&recorded);
+            each(&recorded);
+        }
+        Ok(())
+    }
+
+    fn take_over(&mut self, recorded: &Recorded) {
+        let Recorded { sequence, stream, stream_version, recorded_at, meta, event } = recorded;
+        match event {
+            Event::LedgerCreated(created) => self.created = Some(created.clone()),
+            Event::AnswerRecorded(AnswerRecorded { part: 1, .. }) => {
+                let remembered = Remembered { digest: meta.digest, answer: *sequence };
+                self.named.insert((actor_key(&meta.actor), meta.command), remembered);
+            }
+            _ => {}
+        }
+        self.state.evolve(meta.project, stream, event, *sequence);
+        self.versions.insert(Arc::clone(stream), *stream_version);
+        self.last = *sequence;
+        self.recorded_at = *recorded_at;
+    }
+
+    /// The events that every start begins with: the ledger itself, if it is new, and the writer.
+    pub fn start(&mut self, now: Timestamp, term: Term, program: &str, new: LedgerCreated) -> Group<()> {
+        let meta = Arc::new(Meta {
+            project: ProjectId::DEFAULT,
+            actor: Actor::system(),
+            command: CommandId(new.ledger),
+            named_by_sender: false,
+            digest: [0; 16],
+            causation: None,
+            correlation: None,
+            rules: RULES_VERSION,
+        });
+        let at = now.max(self.recorded_at);
+        let mut events = Vec::new();
+        if self.created.is_none() {
+            let created = LedgerCreated { at, ..new };
+            self.created = Some(created.clone());
+            events.push((Stream::Ledger, Event::LedgerCreated(created)));
+        }
+        let started = WriterStarted { term: term.0, program: program.into(), at };
+        events.push((Stream::Ledger, Event::WriterStarted(started)));
+        let (bytes, recorded) = self.envelop(&meta, at, self.last.next(), events);
+        self.commit_to_memory(at, &recorded);
+        let frames = pack(&mut self.tree, &bytes).expect("the events of a start are short");
+        Group { frames, events: recorded, replies: Vec::new() }
+    }
+
+    /// Decides commands in order. `store` is asked for answers given long ago.
+    pub fn decide<R>(
+        &mut self,
+        now: Timestamp,
+        store: &dyn EventStore,
+        submissions: impl IntoIterator<Item = (R, Submission)>,
+    ) -> Result<Group<R>, String> {
+        let mut bytes = Vec::new();
+        let mut events = Vec::new();
+        let mut replies = Vec::new();
+        let at = now.max(self.recorded_at);
+        for (reply, submission) in submissions {
+            let before = events.len();
+            let result = self.decide_one(at, store, submission, &mut bytes, &mut events)?;
+            let result = result.map(|answer| Accepted {
+                answer,
+                sequence: self.last,
+                events: events.len() - before,
+            });
+            replies.push((reply, result));
+        }
+        if let Some(fault) = self.state.usage.seen.fault() {
+            return Err(fault);
+        }
+        let frames = pack(&mut self.tree, &bytes).map_err(|error| error.to_string())?;
+        Ok(Group { frames, events, replies })
+    }
+
+    fn decide_one(
+        &mut self,
+        at: Timestamp,
+        store: &dyn EventStore,
+        submission: Submission,
+        bytes: &mut Vec<Vec<u8>>,
+        events: &mut Vec<Recorded>,
+    ) -> Result<Result<Answer, SubmitError>, String> {
+        let Submission { meta, command } = submission;
+        let key = meta.named_by_sender.then(|| (actor_key(&meta.actor), meta.command));
+        if let Some(known) = key.as_ref().and_then(|key| self.named.get(key)) {
+            if known.digest != meta.digest {
+                return Ok(Err(SubmitError::CommandIdReused));
+            }
+            return answer_again(store, events, known.answer).map(Ok);
+        }
+        let mut context = Context { now: at, next: self.last.next(), project: meta.project };
+        let outcome = match self.state.decide(&context, command) {
+            Ok(outcome) => outcome,
+            Err(refusal) => return Ok(Err(SubmitError::Refused(refusal))),
+        };
+        let mut decided = outcome.events;
+        if key.is_some() {
+            decided.extend(answer_events(&outcome.answer));
+        }
+        // What does not fit into the log is refused before the state knows of it.
+        let (encoded, recorded) = self.envelop(&meta, at, context.next, decided);
+        if let Some(long) = encoded.iter().position(|event| event.len() > MAX_EVENT_BYTES) {
+            let bytes = encoded[long].len();
+            return Ok(Err(SubmitError::TooLarge { event: recorded[long].event.name(), bytes }));
+        }
+        self.commit_to_memory(at, &recorded);
+        if let Some(key) = key {
+            let answer = recorded.iter().find(|event| matches!(event.event, Event::AnswerRecorded(_)));
+            if let Some(answer) = answer {
+                self.named.insert(key, Remembered { digest: meta.digest, answer: answer.sequence });
+            }
+        }
+        context.next = self.last.next();
+        let consequences = if makes_room(&recorded) {
+            let decided: Vec<_> =
+                recorded.iter().map(|event| ((*event.stream).clone(), event.event.clone())).collect();
+            self.state.consequences(&context, &decided)
+        } else {
+            Vec::new()
+        };
+        bytes.extend(encoded);
+        events.extend(recorded);
+        if !consequences.is_empty() {
+            let (encoded, recorded) = self.envelop(&meta, at, context.next, consequences);
+            self.commit_to_memory(at, &recorded);
+            bytes.extend(encoded);
+            events.extend(recorded);
+        }
+        Ok(Ok(outcome.answer))
+    }
+
+    /// Gives events their place and their bytes; changes nothing yet.
+    fn envelop(
+        &self,
+        meta: &Arc<Meta>,
+        recorded_at: Timestamp,
+        first: Sequence,
+        events: Vec<(Stream, Event)>,
+    ) -> (Vec<Vec<u8>>, Vec<Recorded>) {
+        let mut versions: FxHashMap<Arc<Stream>, u64> = FxHashMap::default();
+        let mut last_stream: Option<(Arc<Stream>, u64)> = None;
+        let mut bytes = Vec::with_capacity(events.len());
+        let mut recorded = Vec::with_capacity(events.len());
+        for (sequence, (stream, event)) in (first.0..).zip(events) {
+            // Most commands write to one stream: it is looked up once.
+            let (stream, version) = match last_stream.take() {
+                Some((last, version)) if *last == stream => (last, version + 1),
+                other => {
+                    if let Some((last, version)) = other {
+                        versions.insert(last, version);
+                    }
+                    let stream = Arc::new(stream);
+                    let known = versions.get(&stream).or_else(|| self.versions.get(&stream));
+                    let version = known.copied().unwrap_or(0) + 1;
+                    (stream, version)
+                }
+            };
+            last_stream = Some((Arc::clone(&stream), version));
+            let sequence = Sequence(sequence);
+            let meta = Arc::clone(meta);
+            let event = Recorded { sequence, stream, stream_version: version, recorded_at, meta, event };
+            bytes.push(event.encode());
+            recorded.push(event);
+        }
+        (bytes, recorded)
+    }
+
+    fn commit_to_memory(&mut self, at: Timestamp, recorded: &[Recorded]) {
+        for event in recorded {
+            self.state.evolve(event.meta.project, &event.stream, &event.event, event.sequence);
+        }
+        let mut newest: Option<&Recorded> = None;
+        for event in recorded {
+            if let Some(before) = newest.filter(|before| before.stream != event.stream) {
+                self.versions.insert(Arc::clone(&before.stream), before.stream_version);
+            }
+            newest = Some(event);
+        }
+        if let Some(event) = newest {
+            self.versions.insert(Arc::clone(&event.stream), event.stream_version);
+            self.last = event.sequence;
+            self.recorded_at = at;
+        }
+    }
+
+    /// Everything but the index of usage identities, as bytes that [`Sequencer::restore`] reads.
+    pub fn snapshot(&self) -> Vec<u8> {
+        let config = bincode::config::standard();
+        let versions = self.versions.iter().map(|(stream, version)| (stream_key(stream), *version)).collect();
+        let created = self.created.as_ref();
+        let snapshot = Snapshot {
+            tree: self.tree.clone(),
+            last: self.last,
+            recorded_at: self.recorded_at,
+            versions,
+            named: self.named.clone(),
+            created: created.map(|created| (created.format.into(), created.at, created.ledger, created.mode)),
+            state: self.state.snapshot(),
+        };
+        bincode::encode_to_vec(snapshot, config).expect("a state in memory can be encoded")
+    }
+
+    /// The sequencer of a snapshot, over an index of usage identities that is as far.
+    pub fn restore(bytes: &[u8], seen: Box<dyn SeenIndex>) -> Option<Self> {
+        let (snapshot, read): (Snapshot, usize) =
+            bincode::decode_from_slice(bytes, bincode::config::standard()).ok()?;
+        if read != bytes.len() {
+            return None;
+        }
+        let versions = snapshot.versions.iter().map(|(key, version)| Some((stream_of(key)?, *version)));
+        let created = snapshot.created.map(|(format, at, ledger, mode)| {
+            let format = u16::try_from(format).unwrap_or(u16::MAX);
+            LedgerCreated { ledger, format, mode, at }
+        });
+        Some(Self {
+            state: State::restore(&snapshot.state, seen)?,
+            tree: snapshot.tree,
+            last: snapshot.last,
+            recorded_at: snapshot.recorded_at,
+            versions: versions.collect::<Option<_>>()?,
+            named: snapshot.named,
+            created,
+        })
+    }
+
+    /// Where a snapshot stands, without restoring it.
+    pub(super) fn snapshot_place(bytes: &[u8]) -> Option<(Sequence, Root)> {
+        let (tree, read): (Tree, usize) = bincode::decode_from_slice(bytes, bincode::config::standard()).ok()?;
+        let (last, _): (Sequence, usize) =
+            bincode::decode_from_slice(&bytes[read..], bincode::config::standard()).ok()?;
+        Some((last, tree.root()))
+    }
+}
+
+fn makes_room(recorded: &[Recorded]) -> bool {
+    recorded.iter().any(|event| matches!(event.event, Event::PartitionOffered(_) | Event::InstanceEnded(_)))
+}
+
+fn actor_key(actor: &Actor) -> Actor2 {
+    (actor.kind as u8, actor.id.clone())
+}
+
+fn stream_key(stream: &Stream) -> Vec<u8> {
+    let mut key = Vec::new();
+    crate::log::envelope::encode_stream(stream, &mut key);
+    key
+}
+
+fn stream_of(key: &[u8]) -> Option<Arc<Stream>> {
+    crate::log::envelope::decode_stream(key).ok().map(|(stream, _)| Arc::new(stream))
+}
+
+fn answer_events(answer: &Answer) -> Vec<(Stream, Event)> {
+    let bytes =
+        bincode::encode_to_vec(answer, bincode::config::standard()).expect("an answer in memory can be encoded");
+    let parts: Vec<_> = bytes.chunks(ANSWER_PART_BYTES).collect();
+    let count = u16::try_from(parts.len()).unwrap_or(u16::MAX);
+    let event = |(part, bytes): (u16, &&[u8])| AnswerRecorded { part, parts: count, bytes: bytes.to_vec() };
+    (1..).zip(&parts).map(event).map(|event| (Stream::Ledger, Event::AnswerRecorded(event))).collect()
+}
+
+/// The answer that begins at a sequence: in the group that is being decided, or in the log.
+fn answer_again(store: &dyn EventStore, group: &[Recorded], first: Sequence) -> Result<Answer, String> {
+    let mut bytes = Vec::new();
+    let mut add = |event: &Event| match event {
+        Event::AnswerRecorded(answer) => {
+            bytes.extend_from_slice(&answer.bytes);
+            answer.part == answer.parts
+        }
+        _ => false,
+    };
+    let here = group.iter().skip_while(|event| event.sequence != first);
+    let mut complete = here.map(|event| &event.event).any(&mut add);
+    if !complete {
+        let mut decoder = EventDecoder::default();
+        'log: for frame in read_frames(store, Sequence(first.0 - 1)) {
+            let frame = frame.map_err(|fault| fault.to_string())?;
+            for (sequence, event) in frame.events_after(Sequence(first.0 - 1)) {
+                let recorded = decoder.decode(sequence, event).map_err(|error| error.to_string())?;
+                if add(&recorded.event) {
+                    complete = true;
+                    break 'log;
+                }
+            }
+        }
+    }
+    let answer = bincode::decode_from_slice(&bytes, bincode::config::standard());
+    match answer {
+        Ok((answer, _)) if complete => Ok(answer),
+        _ => Err(format!("the answer recorded at sequence {first} cannot be read")),
+    }
+}

@@ -1,0 +1,8 @@
+//! The language of the ledger and its log.
+//!
+//! `domain` decides and evolves, `log` keeps bytes, `ledger` is the one writer between them.
+//! Nothing here knows HTTP, XML or JSON documents; `domain` knows no store, no clock and no randomness.
+
+pub mod domain;
+pub mod ledger;
+pub mod log;

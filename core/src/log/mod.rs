@@ -1,0 +1,13 @@
+//! The log: bytes on disk, their order, and the tree that makes them verifiable.
+
+#[cfg(test)]
+mod contract;
+pub mod envelope;
+pub mod frame;
+pub mod memory;
+pub mod merkle;
+mod payload;
+pub mod sled_store;
+pub mod store;
+
+pub use payload::PayloadError;

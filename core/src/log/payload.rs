@@ -1,0 +1,100 @@
+//! Events as bytes: a number and a version for each, then bincode.
+//!
+//! The numbers are for ever: they are appended to, never given to another event, and do not depend on the order
+//! of any enum. When an event changes, its payload gets a new version beside the old one, and an upcaster brings
+//! old bytes to the present event when they are decoded. Golden bytes in `fixtures/golden` hold every version.
+
+use bincode::config::{Configuration, Limit, LittleEndian, Varint};
+
+use crate::domain::event::Event;
+
+/// Variable-length integers, little-endian where fixed, and no claim of memory beyond what an event could need.
+pub(super) const CONFIG: Configuration<LittleEndian, Varint, Limit<16_777_216>> =
+    bincode::config::standard().with_limit::<16_777_216>();
+
+/// Why bytes are not an event.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PayloadError {
+    /// A number or version this program does not know.
+    #[error("decode event {number} version {version}: it was written by a newer version of this program")]
+    Newer {
+        /// The number of the event.
+        number: u16,
+        /// The version of its payload.
+        version: u8,
+    },
+    /// The bytes do not fit their number and version.
+    #[error("decode event {number} version {version}: {cause}")]
+    Malformed {
+        /// The number of the event.
+        number: u16,
+        /// The version of its payload.
+        version: u8,
+        /// What is wrong.
+        cause: String,
+    },
+}
+
+macro_rules! payloads {
+    ($($number:literal v $version:literal => $name:ident,)*) => {
+        /// The number and the newest version of an event's payload.
+        pub(super) fn number(event: &Event) -> (u16, u8) {
+            match event { $(Event::$name(_) => ($number, $version),)* }
+        }
+
+        /// Appends the payload of an event, in its newest version.
+        pub(super) fn encode(event: &Event, into: &mut Vec<u8>) {
+            match event {
+                $(Event::$name(payload) => {
+                    bincode::encode_into_std_write(payload, into, CONFIG)
+                        .expect("an event in memory can be encoded into memory");
+                })*
+            }
+        }
+
+        /// The event of a payload.
+        pub(super) fn decode(number: u16, version: u8, bytes: &[u8]) -> Result<Event, PayloadError> {
+            let malformed = |cause: String| PayloadError::Malformed { number, version, cause };
+            let (event, read) = match (number, version) {
+                $(($number, $version) => bincode::decode_from_slice(bytes, CONFIG)
+                    .map(|(payload, read)| (Event::$name(payload), read))
+                    .map_err(|error| malformed(error.to_string()))?,)*
+                _ => return Err(PayloadError::Newer { number, version }),
+            };
+            if read == bytes.len() { Ok(event) } else { Err(malformed("bytes are left over".into())) }
+        }
+
+        /// All numbers and versions that can be decoded.
+        #[cfg(test)]
+        pub(super) const KNOWN: &[(u16, u8, &str)] = &[$(($number, $version, stringify!($name)),)*];
+    };
+}
+
+payloads! {
+    1 v 1 => LedgerCreated,
+    2 v 1 => WriterStarted,
+    3 v 1 => AnswerRecorded,
+    10 v 1 => PartyRegistered,
+    20 v 1 => ComputerRegistered,
+    21 v 1 => ComputerConfigured,
+    22 v 1 => PartitionOffered,
+    23 v 1 => PartitionWithdrawn,
+    30 v 1 => SoftwareSupplied,
+    31 v 1 => SoftwareStateReported,
+    40 v 1 => InstanceRequested,
+    41 v 1 => InstanceChanged,
+    42 v 1 => InstanceAllocated,
+    43 v 1 => InstanceEnded,
+    44 v 1 => InstanceStateReported,
+    45 v 1 => ConnectionParametersSet,
+    60 v 1 => UsageRecorded,
+    61 v 1 => UsageCorrected,
+    62 v 1 => UsageSuspended,
+    63 v 1 => SuspendedUsageResolved,
+    64 v 1 => SuspendedUsageDismissed,
+    80 v 1 => PriceBookPublished,
+    90 v 1 => InvoiceRunOpened,
+    91 v 1 => InvoiceLinesRecorded,
+    92 v 1 => InvoiceFinalised,
+    93 v 1 => InvoiceRunFinalised,
+}

@@ -1,0 +1,170 @@
+//! The file `head`: what was acknowledged last, kept outside sled, which drops the end of a damaged log silently.
+//!
+//! Two slots, written in turn, each with its own checksum; a torn slot leaves the other. Written before every answer,
+//! with no sync of its own: after a power cut it may be behind the log, or empty, but after a killed process it is
+//! not. Both slots lie in one sector.
+//!
+//! It is not the log: a head that is behind says nothing, and a log shorter than its head is a fault.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use super::folder::io_fault;
+use crate::domain::id::Sequence;
+use crate::log::merkle::Root;
+use crate::log::store::{Head, StoreFault, Term};
+
+const SLOT_BYTES: usize = 64;
+const SLOTS: [u64; 2] = [0, SLOT_BYTES as u64];
+const CHECKSUM_AT: usize = SLOT_BYTES - 4;
+const MARK: [u8; 8] = *b"slaphd\x00\x01";
+
+/// What a slot says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Acknowledged {
+    pub(super) head: Head,
+    pub(super) term: Term,
+}
+
+#[derive(Debug)]
+pub(super) struct HeadFile {
+    file: File,
+    path: PathBuf,
+    next_slot: usize,
+}
+
+impl HeadFile {
+    /// Opens or creates the file; tells what was acknowledged, if the file knows.
+    pub(super) fn open(dir: &Path) -> Result<(Self, Option<Acknowledged>), StoreFault> {
+        let path = dir.join("head");
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .map_err(io_fault("open", &path))?;
+        let mut slots = [None; 2];
+        let mut used = 0;
+        for (slot, at) in slots.iter_mut().zip(SLOTS) {
+            let bytes = read_slot(&file, at).map_err(io_fault("read", &path))?;
+            used += usize::from(bytes != [0; SLOT_BYTES]);
+            *slot = decode(&bytes);
+        }
+        let [first, second] = slots;
+        let newest = first.into_iter().chain(second).max_by_key(|slot| (slot.head.last, slot.term));
+        if newest.is_none() && used == SLOTS.len() {
+            // A power cut leaves a slot old, new or empty; only damage reaches both.
+            return Err(StoreFault::DamagedFile { path, cause: "both slots are damaged".into() });
+        }
+        if newest.is_none() && used > 0 {
+            tracing::warn!(path = %path.display(), "the head file knows nothing: its only slot is damaged");
+        }
+        let next_slot = usize::from(newest.is_some() && newest == first);
+        Ok((Self { file, path, next_slot }, newest))
+    }
+
+    /// Writes to the slot that is not the newest.
+    pub(super) fn write(&mut self, acknowledged: Acknowledged) -> Result<(), StoreFault> {
+        let bytes = encode(acknowledged);
+        self.file.write_all_at(&bytes, SLOTS[self.next_slot]).map_err(io_fault("write", &self.path))?;
+        self.next_slot = 1 - self.next_slot;
+        Ok(())
+    }
+}
+
+/// A slot that the file ends before, or within, reads as if the rest were zeros.
+fn read_slot(file: &File, at: u64) -> io::Result<[u8; SLOT_BYTES]> {
+    let mut bytes = [0; SLOT_BYTES];
+    let mut filled = 0;
+    while filled < SLOT_BYTES {
+        match file.read_at(&mut bytes[filled..], at + filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(bytes)
+}
+
+fn encode(Acknowledged { head, term }: Acknowledged) -> [u8; SLOT_BYTES] {
+    let mut bytes = [0; SLOT_BYTES];
+    bytes[..8].copy_from_slice(&MARK);
+    bytes[8..16].copy_from_slice(&head.last.0.to_be_bytes());
+    bytes[16..48].copy_from_slice(&head.root.0);
+    bytes[48..56].copy_from_slice(&term.0.to_be_bytes());
+    let checksum = crc32fast::hash(&bytes[..CHECKSUM_AT]);
+    bytes[CHECKSUM_AT..].copy_from_slice(&checksum.to_be_bytes());
+    bytes
+}
+
+fn decode(bytes: &[u8; SLOT_BYTES]) -> Option<Acknowledged> {
+    let (body, checksum) = bytes.split_last_chunk::<4>()?;
+    if u32::from_be_bytes(*checksum) != crc32fast::hash(body) {
+        return None;
+    }
+    let (mark, body) = body.split_first_chunk::<8>()?;
+    let (last, body) = body.split_first_chunk()?;
+    let (root, body) = body.split_first_chunk()?;
+    let (term, _) = body.split_first_chunk()?;
+    let head = Head { last: Sequence(u64::from_be_bytes(*last)), root: Root(*root) };
+    (*mark == MARK).then(|| Acknowledged { head, term: Term(u64::from_be_bytes(*term)) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn acknowledged(last: u64) -> Acknowledged {
+        Acknowledged { head: Head { last: Sequence(last), root: Root([7; 32]) }, term: Term(3) }
+    }
+
+    fn reopen(dir: &Path) -> Option<Acknowledged> {
+        HeadFile::open(dir).unwrap().1
+    }
+
+    #[test]
+    fn a_new_file_knows_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(reopen(dir.path()), None);
+        assert_eq!(reopen(dir.path()), None);
+    }
+
+    #[test]
+    fn the_newest_slot_wins_and_a_torn_one_leaves_the_other() {
+        let dir = tempfile::tempdir().unwrap();
+        for last in 1..8 {
+            // Opened anew each time: the slot to overwrite is found from the file.
+            let (mut file, before) = HeadFile::open(dir.path()).unwrap();
+            assert_eq!(before, (last > 1).then(|| acknowledged(last - 1)));
+            file.write(acknowledged(last)).unwrap();
+        }
+        let path = dir.path().join("head");
+        let whole = fs::read(&path).unwrap();
+        assert_eq!(whole.len(), 128);
+        for bit in 0..whole.len() * 8 {
+            let mut flipped = whole.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            fs::write(&path, &flipped).unwrap();
+            let expected = if bit / 8 < SLOT_BYTES { 6 } else { 7 };
+            assert_eq!(reopen(dir.path()), Some(acknowledged(expected)), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn two_damaged_slots_are_a_fault_and_empty_ones_are_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("head");
+        fs::write(&path, [1; 128]).unwrap();
+        assert!(matches!(HeadFile::open(dir.path()), Err(StoreFault::DamagedFile { .. })));
+        for (content, name) in [(vec![0; 128], "zeros"), (vec![], "empty"), (vec![5; 20], "one torn slot")] {
+            fs::write(&path, content).unwrap();
+            assert_eq!(reopen(dir.path()), None, "{name}");
+        }
+    }
+}
