@@ -1,1 +1,18 @@
-//! billing
+//! Price books, rating, invoice runs: amounts derived from events, and the documents that become events.
+//!
+//! `price_book` reads and shows prices, `rating` applies them to what instances were and used, `view` keeps runs,
+//! drafts and invoices as a fold of the log, `run` turns drafts into commands. Nothing here decides what may be
+//! recorded, opens what is sealed, or computes with binary floats.
+
+mod events;
+mod history;
+mod months;
+pub mod price_book;
+mod rating;
+pub mod run;
+pub mod view;
+mod warning;
+
+pub use price_book::{PriceBookError, PriceBookForm};
+pub use view::{Billing, BillingView, Document, DocumentState, PublishedBook, Run};
+pub use warning::Warning;

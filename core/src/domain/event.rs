@@ -85,6 +85,7 @@ macro_rules! events {
         /// All that can happen.
         #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
         #[serde(tag = "type", content = "data")]
+        #[expect(clippy::large_enum_variant, reason = "an invoice is rare, and a batch of events lives for a moment")]
         pub enum Event { $($(#[$doc])* $name($payload),)* }
 
         impl Event {

@@ -232,8 +232,14 @@ mod tests {
     #[test]
     fn numbers_have_one_spelling() {
         assert_eq!("SOFTINST-12".parse(), Ok(InstanceId(12)));
-        for wrong in ["", "12", "SOFTINST-", "SOFTINST-012", "SOFTINST-0", "softinst-1", "SOFTINST-1x", "SOFTINST--1"] {
-            assert_eq!(wrong.parse::<InstanceId>(), Err(InvalidText::Form { example: "SOFTINST-1" }), "{wrong}");
+        for wrong in
+            ["", "12", "SOFTINST-", "SOFTINST-012", "SOFTINST-0", "softinst-1", "SOFTINST-1x", "SOFTINST--1"]
+        {
+            assert_eq!(
+                wrong.parse::<InstanceId>(),
+                Err(InvalidText::Form { example: "SOFTINST-1" }),
+                "{wrong}"
+            );
         }
     }
 

@@ -6,12 +6,16 @@
 
 pub mod computer;
 pub mod event;
+#[cfg(test)]
+mod given;
 pub mod id;
 pub mod instance;
 pub mod invoice;
 pub mod money;
 pub mod party;
 pub mod pricing;
+#[cfg(test)]
+mod properties;
 pub mod quantity;
 pub mod refusal;
 pub mod sealed;

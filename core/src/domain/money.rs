@@ -25,9 +25,29 @@ pub struct Currency([u8; 3]);
 /// Currencies whose minor unit is not a hundredth (ISO 4217, table A.1); those without minor unit and the funds
 /// and metals (`XAU`, `XXX`, ...) are not accepted as currencies.
 const OTHER_MINOR_UNITS: &[(&str, u32)] = &[
-    ("BHD", 3), ("BIF", 0), ("CLP", 0), ("DJF", 0), ("GNF", 0), ("IQD", 3), ("ISK", 0), ("JOD", 3), ("JPY", 0),
-    ("KMF", 0), ("KRW", 0), ("KWD", 3), ("LYD", 3), ("OMR", 3), ("PYG", 0), ("RWF", 0), ("TND", 3), ("UGX", 0),
-    ("VND", 0), ("VUV", 0), ("XAF", 0), ("XOF", 0), ("XPF", 0),
+    ("BHD", 3),
+    ("BIF", 0),
+    ("CLP", 0),
+    ("DJF", 0),
+    ("GNF", 0),
+    ("IQD", 3),
+    ("ISK", 0),
+    ("JOD", 3),
+    ("JPY", 0),
+    ("KMF", 0),
+    ("KRW", 0),
+    ("KWD", 3),
+    ("LYD", 3),
+    ("OMR", 3),
+    ("PYG", 0),
+    ("RWF", 0),
+    ("TND", 3),
+    ("UGX", 0),
+    ("VND", 0),
+    ("VUV", 0),
+    ("XAF", 0),
+    ("XOF", 0),
+    ("XPF", 0),
 ];
 
 /// Currencies whose minor unit is a hundredth (ISO 4217, table A.1).
@@ -133,7 +153,8 @@ impl Encode for Price {
 
 impl<C> Decode<C> for Price {
     fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
-        Self::from_billionths(decode_billionths(decoder)?).map_err(|_| DecodeError::Other("price out of range"))
+        Self::from_billionths(decode_billionths(decoder)?)
+            .map_err(|_| DecodeError::Other("price out of range"))
     }
 }
 
@@ -272,10 +293,20 @@ mod tests {
             ("-0.5", "0.01", "EUR", HalfUp, "-0.01"),
             ("3", "33.5", "JPY", HalfUp, "101"),
             ("3", "0.0005", "TND", HalfUp, "0.002"),
-            ("999999999999999.999999999", "999999999.999999999", "EUR", HalfUp, "999999999999999998999999.00"),
+            (
+                "999999999999999.999999999",
+                "999999999.999999999",
+                "EUR",
+                HalfUp,
+                "999999999999999998999999.00",
+            ),
         ];
         for (quantity, price, currency, rounding, expected) in rows {
-            assert_eq!(rated(quantity, price, currency, rounding), expected, "{quantity} x {price} {currency}");
+            assert_eq!(
+                rated(quantity, price, currency, rounding),
+                expected,
+                "{quantity} x {price} {currency}"
+            );
         }
     }
 

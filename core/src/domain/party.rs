@@ -57,11 +57,43 @@ impl Parties {
     /// Every party may be registered: a name is no identity.
     pub(crate) fn register(&self, command: &RegisterParty, now: Timestamp) -> Outcome<PartyId> {
         let party = PartyId(self.by_id.last_key_value().map_or(1, |(last, _)| last.0 + 1));
-        let event = PartyRegistered { party, name: command.name.clone(), time_zone: command.time_zone, at: now };
+        let event =
+            PartyRegistered { party, name: command.name.clone(), time_zone: command.time_zone, at: now };
         Outcome::of(party, [(Stream::Party(party), Event::PartyRegistered(event))])
     }
 
     pub(crate) fn registered(&mut self, event: &PartyRegistered) {
         self.by_id.insert(event.party, Party { key: event.name.key, time_zone: event.time_zone });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::Answer;
+    use crate::domain::event::{Event, Stream};
+    use crate::domain::given::{Given, register_party, register_party_in};
+    use crate::domain::id::PartyId;
+
+    use super::PartyRegistered;
+
+    #[test]
+    fn every_registration_is_another_party() {
+        let given = Given::nothing().done(register_party());
+        let at = given.now;
+        let paris = register_party_in("Europe/Paris");
+        let event = PartyRegistered {
+            party: PartyId(2),
+            name: paris.name.clone(),
+            time_zone: "Europe/Paris".parse().expect("a zone"),
+            at,
+        };
+        let given = given
+            .when(paris)
+            .then([(Stream::Party(PartyId(2)), Event::PartyRegistered(event))])
+            .answered(&Answer::Party(PartyId(2)))
+            .and();
+        let party = given.state.parties.get(PartyId(2)).expect("it was registered");
+        assert_eq!(party.key, crate::domain::given::key("party"));
+        assert_eq!(given.state.parties.get(PartyId(3)), None);
     }
 }

@@ -152,10 +152,10 @@ pub(crate) fn encode_billionths<E: Encoder>(billionths: i128, encoder: &mut E) -
 pub(crate) fn decode_billionths<D: Decoder>(decoder: &mut D) -> Result<i128, DecodeError> {
     let scale = u8::decode(decoder)?;
     let mantissa = i128::decode(decoder)?;
-    let missing = 9_u8.checked_sub(scale).ok_or(DecodeError::Other("number with more than 9 digits after the point"))?;
-    mantissa
-        .checked_mul(10_i128.pow(u32::from(missing)))
-        .ok_or(DecodeError::Other("number out of range"))
+    let missing = 9_u8
+        .checked_sub(scale)
+        .ok_or(DecodeError::Other("number with more than 9 digits after the point"))?;
+    mantissa.checked_mul(10_i128.pow(u32::from(missing))).ok_or(DecodeError::Other("number out of range"))
 }
 
 impl Encode for Quantity {
@@ -202,7 +202,24 @@ mod tests {
             ("", Err(InvalidNumber::NotANumber)),
         ];
         for (text, expected) in rows {
-            assert_eq!(text.parse::<Quantity>().map(|q| q.to_string()), expected.map(str::to_owned), "{text}");
+            assert_eq!(
+                text.parse::<Quantity>().map(|q| q.to_string()),
+                expected.map(str::to_owned),
+                "{text}"
+            );
+        }
+    }
+
+    /// Bytes of others are decoded too: the least integer has no absolute value.
+    #[test]
+    fn numbers_out_of_range_are_no_quantities() {
+        for billionths in [i128::MIN, i128::MAX, WHOLE_LIMIT * ONE, -WHOLE_LIMIT * ONE] {
+            assert_eq!(Quantity::from_billionths(billionths), None);
+        }
+        for (scale, mantissa) in [(9_u8, i128::MIN), (0, i128::MIN), (0, i128::MAX), (10, 1)] {
+            let bytes =
+                bincode::encode_to_vec((scale, mantissa), bincode::config::standard()).expect("encodes");
+            assert!(bincode::decode_from_slice::<Quantity, _>(&bytes, bincode::config::standard()).is_err());
         }
     }
 

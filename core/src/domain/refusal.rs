@@ -100,7 +100,9 @@ impl Refusal {
     pub fn field(&self) -> Option<&'static str> {
         match self {
             Self::Pricing(refusal) => Some(refusal.field()).filter(|field| !field.is_empty()),
-            Self::Invoice(InvoiceRefusal::EmptyPeriod | InvoiceRefusal::PeriodNotOver { .. }) => Some("period"),
+            Self::Invoice(InvoiceRefusal::EmptyPeriod | InvoiceRefusal::PeriodNotOver { .. }) => {
+                Some("period")
+            }
             Self::Invoice(InvoiceRefusal::SeveralPriceBooks | InvoiceRefusal::UnknownPriceBook { .. }) => {
                 Some("price_book")
             }

@@ -192,10 +192,11 @@ impl Supplies {
 
     pub(crate) fn supplied(&mut self, event: &SoftwareSupplied) {
         let place = (event.computer.clone(), event.release.clone());
-        self.by_place
-            .entry(place)
-            .and_modify(|supply| supply.requested = event.state)
-            .or_insert(Supply { requested: event.state, reported: None, error: None });
+        self.by_place.entry(place).and_modify(|supply| supply.requested = event.state).or_insert(Supply {
+            requested: event.state,
+            reported: None,
+            error: None,
+        });
         match event.state {
             SupplyState::Available => {
                 self.holders.entry(event.release.clone()).or_default().insert(event.computer.clone());
@@ -219,5 +220,102 @@ impl Supplies {
             supply.reported = Some(event.state);
             supply.error.clone_from(&event.error);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::given::{Given, computer, release, sealed};
+
+    use super::*;
+
+    fn supply(state: SupplyState) -> SupplySoftware {
+        SupplySoftware { computer: computer("COMP-1"), release: release("http://release/1"), state }
+    }
+
+    fn report(state: SoftwareState, error: Option<&str>) -> ReportSoftware {
+        let error = error.map(|text| sealed("computer", text));
+        ReportSoftware { computer: computer("COMP-1"), release: release("http://release/1"), state, error }
+    }
+
+    fn supplied(given: &Given, state: SupplyState) -> [(Stream, Event); 1] {
+        let SupplySoftware { computer, release, state } = supply(state);
+        let stream = Stream::Computer(computer.clone());
+        [(stream, Event::SoftwareSupplied(SoftwareSupplied { computer, release, state, at: given.now }))]
+    }
+
+    fn reported(given: &Given, state: SoftwareState, error: Option<&str>) -> [(Stream, Event); 1] {
+        let ReportSoftware { computer, release, state, error } = report(state, error);
+        let (stream, at) = (Stream::Computer(computer.clone()), given.now);
+        [(
+            stream,
+            Event::SoftwareStateReported(SoftwareStateReported { computer, release, state, error, at }),
+        )]
+    }
+
+    fn is_supplied(given: &Given) -> bool {
+        given.state.supplies.is_supplied(&computer("COMP-1"), &release("http://release/1"))
+    }
+
+    #[test]
+    fn a_release_is_supplied_and_taken_away() {
+        let given = Given::cloud().when(supply(SupplyState::Destroyed)).unchanged().and();
+        let wanted = supplied(&given, SupplyState::Available);
+        let given = given.when(supply(SupplyState::Available)).then(wanted.clone()).and();
+        let given = given.when(supply(SupplyState::Available)).unchanged().and();
+        assert!(is_supplied(&given));
+
+        let unwanted = supplied(&given, SupplyState::Destroyed);
+        let given = given.when(supply(SupplyState::Destroyed)).then(unwanted.clone()).and();
+        assert!(!is_supplied(&given));
+        // Wanted again before it was gone, and given up again.
+        let given = given.when(supply(SupplyState::Available)).then(wanted.clone()).and();
+        let given = given.when(supply(SupplyState::Destroyed)).then(unwanted).and();
+        let gone = reported(&given, SoftwareState::Destroyed, None);
+        let given = given.when(report(SoftwareState::Destroyed, None)).then(gone).and();
+        // It is forgotten: a new supply begins from nothing.
+        given
+            .when(supply(SupplyState::Destroyed))
+            .unchanged()
+            .and()
+            .when(supply(SupplyState::Available))
+            .then(wanted);
+    }
+
+    #[test]
+    fn reports_are_recorded_when_they_say_something_new() {
+        let mut given = Given::cloud().done(supply(SupplyState::Available));
+        let rows = [
+            (SoftwareState::Building, None, true),
+            (SoftwareState::Building, None, false),
+            (SoftwareState::Error, Some("no space left"), true),
+            (SoftwareState::Error, Some("no space left"), false),
+            (SoftwareState::Error, Some("out of memory"), true),
+            (SoftwareState::Error, None, true),
+            (SoftwareState::Available, None, true),
+            (SoftwareState::Available, None, false),
+        ];
+        for (state, error, new) in rows {
+            let expected = reported(&given, state, error);
+            let when = given.when(report(state, error));
+            given = if new { when.then(expected).and() } else { when.unchanged().and() };
+        }
+    }
+
+    #[test]
+    fn refusals_in_order() {
+        let (at, what) = (computer("COMP-1"), release("http://release/1"));
+        let elsewhere = UnknownComputer { computer: computer("COMP-9") };
+        let given = Given::cloud()
+            .when(SupplySoftware { computer: computer("COMP-9"), ..supply(SupplyState::Available) })
+            .refused(SoftwareRefusal::UnknownComputer(elsewhere.clone()))
+            .when(ReportSoftware { computer: computer("COMP-9"), ..report(SoftwareState::Destroyed, None) })
+            .refused(SoftwareRefusal::UnknownComputer(elsewhere))
+            .when(report(SoftwareState::Destroyed, None))
+            .refused(SoftwareRefusal::NotSupplied { computer: at.clone(), release: what.clone() });
+        given
+            .done(supply(SupplyState::Available))
+            .when(report(SoftwareState::Destroyed, None))
+            .refused(SoftwareRefusal::NotToBeDestroyed { computer: at, release: what });
     }
 }

@@ -80,7 +80,11 @@ impl State {
             Command::ReportSoftware(command) => self.supplies.report(&self.computers, &command, now)?.done(),
             Command::RequestInstance(command) => {
                 let outcome = self.instances.request(&self.around_instances(), &command, now)?;
-                outcome.map(|(instance, outcome, allocated)| Answer::Instance { instance, outcome, allocated })
+                outcome.map(|(instance, outcome, allocated)| Answer::Instance {
+                    instance,
+                    outcome,
+                    allocated,
+                })
             }
             Command::ReportInstance(command) => self.instances.report(&self.computers, &command, now)?.done(),
             Command::SetConnectionParameters(command) => {
@@ -146,7 +150,10 @@ impl State {
     /// Takes an event over. Total: what is recorded cannot be refused.
     pub fn evolve(&mut self, project: ProjectId, stream: &Stream, event: &Event, sequence: Sequence) {
         match event {
-            Event::LedgerCreated(_) | Event::WriterStarted(_) | Event::AnswerRecorded(_) => {}
+            Event::LedgerCreated(_)
+            | Event::WriterStarted(_)
+            | Event::AnswerRecorded(_)
+            | Event::InvoiceLinesRecorded(_) => {}
             Event::PartyRegistered(event) => self.parties.registered(event),
             Event::ComputerRegistered(event) => self.computers.registered(event),
             Event::ComputerConfigured(event) => self.computers.configured(event),
@@ -174,7 +181,6 @@ impl State {
             | Event::SuspendedUsageDismissed(_) => self.usage.evolve(project, stream, event, sequence),
             Event::PriceBookPublished(event) => self.price_books.published(event),
             Event::InvoiceRunOpened(event) => self.invoices.opened(event),
-            Event::InvoiceLinesRecorded(_) => {}
             Event::InvoiceFinalised(event) => self.invoices.finalised(event),
             Event::InvoiceRunFinalised(event) => self.invoices.run_finalised(event),
         }
@@ -202,7 +208,8 @@ impl State {
             price_books: self.price_books.clone(),
             invoices: self.invoices.clone(),
         };
-        bincode::encode_to_vec(snapshot, bincode::config::standard()).expect("a state in memory can be encoded")
+        bincode::encode_to_vec(snapshot, bincode::config::standard())
+            .expect("a state in memory can be encoded")
     }
 
     /// The state of a snapshot, over an index of usage identities that is as far.

@@ -166,7 +166,8 @@ impl Encode for TimeZone {
 impl<C> Decode<C> for TimeZone {
     fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
         let name: String = Decode::decode(decoder)?;
-        name.parse().map_err(|UnknownTimeZone| DecodeError::OtherString(format!("unknown time zone {name:?}")))
+        name.parse()
+            .map_err(|UnknownTimeZone| DecodeError::OtherString(format!("unknown time zone {name:?}")))
     }
 }
 
@@ -288,6 +289,18 @@ mod tests {
         for (date, zone, expected) in rows {
             let start = date.parse::<Date>().expect(date).start_in(zone.parse().expect(zone));
             assert_eq!(start.to_string(), expected, "{date} in {zone}");
+        }
+    }
+
+    /// chrono runs out of room for offsets at the end of its own time: the edge reads days as people wrote them.
+    #[test]
+    fn days_beyond_all_timestamps_are_the_nearest_bound() {
+        for zone in ["UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago"] {
+            let start = |date: &str| date.parse::<Date>().expect(date).start_in(zone.parse().expect(zone));
+            for (date, expected) in [("-262143-01-01", Timestamp::MIN), ("+262142-12-31", Timestamp::MAX)] {
+                assert_eq!(start(date), expected, "{date} in {zone}");
+            }
+            assert!(start("9999-12-31") <= Timestamp::MAX && start("0001-01-01") >= Timestamp::MIN, "{zone}");
         }
     }
 

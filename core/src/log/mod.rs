@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod contract;
 pub mod envelope;
+#[cfg(test)]
+mod golden;
 pub mod frame;
 pub mod memory;
 pub mod merkle;

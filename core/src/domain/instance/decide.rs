@@ -74,8 +74,9 @@ impl Instances {
         let change = InstanceChanged {
             instance: id,
             release: (command.release != known.release).then(|| command.release.clone()),
-            software_type: (command.software_type != known.software_type).then(|| command.software_type.clone()),
-            instance_type: command.instance_type.filter(|told| *told != known.instance_type),
+            software_type: (command.software_type != known.software_type)
+                .then(|| command.software_type.clone()),
+            instance_type: command.instance_type.filter(|told| *told != known.purpose),
             parameters: other_parameters.then(|| command.parameters.clone()),
             state: command.state.filter(|told| *told != known.state),
             at: now,
@@ -120,8 +121,8 @@ impl Instances {
         {
             filter.push(("computer_guid".into(), computer.as_str().into()));
         }
-        let room = around.room(&command.release, &filter);
-        if room.is_none() && command.without_room == WithoutRoom::Refuse {
+        let found = around.room(&command.release, &filter);
+        if found.is_none() && command.without_room == WithoutRoom::Refuse {
             return Err(InstanceRefusal::NoRoom { reference: command.reference.clone() });
         }
         let requested = InstanceRequested {
@@ -138,8 +139,8 @@ impl Instances {
             state,
             at: now,
         };
-        let allocated = room.is_some();
-        let allocation = room.map(|(computer, partition)| {
+        let allocated = found.is_some();
+        let allocation = found.map(|(computer, partition)| {
             let (computer, partition) = (computer.clone(), partition.clone());
             Event::InstanceAllocated(InstanceAllocated { instance, computer, partition, at: now })
         });
@@ -273,7 +274,10 @@ impl Instances {
         self.get(instance).filter(|known| !known.ended).ok_or(InstanceRefusal::UnknownInstance { instance })
     }
 
-    fn names_of(&self, requester: Requester) -> Result<(Names, PartyId, Option<InstanceId>), InstanceRefusal> {
+    fn names_of(
+        &self,
+        requester: Requester,
+    ) -> Result<(Names, PartyId, Option<InstanceId>), InstanceRefusal> {
         Ok(match requester {
             Requester::Party(party) => (Names::OfParty(party), party, None),
             Requester::Instance(parent) => {
@@ -284,5 +288,4 @@ impl Instances {
             }
         })
     }
-
 }

@@ -14,7 +14,9 @@ use bincode::{Decode, Encode};
 use serde::Serialize;
 
 use super::computer::UnknownComputer;
-use super::id::{ComputerId, InstanceId, KeyId, PartitionId, PartyId, Reference, SoftwareRelease, SoftwareType};
+use super::id::{
+    ComputerId, InstanceId, KeyId, PartitionId, PartyId, Reference, SoftwareRelease, SoftwareType,
+};
 use super::sealed::Sealed;
 use super::time::{Period, Timestamp};
 
@@ -349,7 +351,7 @@ pub struct Instance {
     pub allocation: Option<Allocation>,
     release: SoftwareRelease,
     software_type: SoftwareType,
-    instance_type: InstanceType,
+    purpose: InstanceType,
     parameters: [u8; 16],
     filter: Vec<(Box<str>, Box<str>)>,
     state: RequestedState,
@@ -459,7 +461,7 @@ impl Instances {
             allocation: None,
             release: event.release.clone(),
             software_type: event.software_type.clone(),
-            instance_type: event.instance_type,
+            purpose: event.instance_type,
             parameters: event.parameters.digest,
             filter: event.filter.clone(),
             state: event.state,
@@ -480,7 +482,7 @@ impl Instances {
         if let Some(parameters) = &event.parameters {
             instance.parameters = parameters.digest;
         }
-        instance.instance_type = event.instance_type.unwrap_or(instance.instance_type);
+        instance.purpose = event.instance_type.unwrap_or(instance.purpose);
         instance.state = event.state.unwrap_or(instance.state);
     }
 
@@ -525,7 +527,6 @@ impl Instances {
         }
     }
 }
-
 
 fn index(instance: InstanceId) -> Option<usize> {
     usize::try_from(instance.0).ok()?.checked_sub(1)

@@ -69,18 +69,27 @@ impl<'a> Reporter<'a> {
     pub(super) fn attribute(&self, target: Target<'_>, period: Period) -> Result<Attribution, Unmeterable> {
         match target {
             Target::Computer => Ok(Attribution::Computer),
-            Target::Instance(instance) => self.share(instance, period).map_or(Err(Unmeterable::Unallocated), |share| {
-                Ok(if share.period == period { Attribution::Instance(instance) } else { Attribution::Shares(vec![share]) })
-            }),
+            Target::Instance(instance) => {
+                self.share(instance, period).map_or(Err(Unmeterable::Unallocated), |share| {
+                    Ok(if share.period == period {
+                        Attribution::Instance(instance)
+                    } else {
+                        Attribution::Shares(vec![share])
+                    })
+                })
+            }
             Target::Partition(partition) => {
                 let tenants = self.instances.tenants(self.id.as_str(), partition.as_str());
                 // Tenants follow each other in time; most usage is of the last one.
                 let current = tenants.last().and_then(|tenant| self.share(*tenant, period));
                 match current {
-                    Some(share) if share.period == period => return Ok(Attribution::Instance(share.instance)),
+                    Some(share) if share.period == period => {
+                        return Ok(Attribution::Instance(share.instance));
+                    }
                     _ => {}
                 }
-                let shares: Vec<Share> = tenants.iter().filter_map(|tenant| self.share(*tenant, period)).collect();
+                let shares: Vec<Share> =
+                    tenants.iter().filter_map(|tenant| self.share(*tenant, period)).collect();
                 match shares.as_slice() {
                     [] => Err(Unmeterable::Unallocated),
                     [all] if all.period == period => Ok(Attribution::Instance(all.instance)),

@@ -6,14 +6,14 @@ use super::attribution::Reporter;
 use super::seen::{Content, Fingerprint, Seen, revision};
 use super::{
     DismissSuspendedUsage, Event, RecordUsage, ResolveSuspendedUsage, Revision, Sequence, Stream,
-    SuspendedUsageDismissed, SuspendedUsageResolved, Timestamp, Unmeterable, Usage, UsageCorrected, UsageLedger,
-    UsageOutcome, UsageRefusal, UsageReport, UsageSuspended,
+    SuspendedUsageDismissed, SuspendedUsageResolved, Timestamp, Unmeterable, Usage, UsageCorrected,
+    UsageLedger, UsageOutcome, UsageRefusal, UsageReport, UsageSuspended,
 };
+use crate::domain::Outcome;
 use crate::domain::computer::Computers;
 use crate::domain::id::{ProjectId, ResourceId};
 use crate::domain::instance::Instances;
 use crate::domain::time::Period;
-use crate::domain::Outcome;
 
 /// How far a node's clock may be ahead of ours before its report is one of the future.
 const CLOCK_TOLERANCE_MICROS: i64 = 5 * 60 * 1_000_000;
@@ -68,7 +68,8 @@ impl UsageLedger {
         report: UsageReport,
         sequence: Sequence,
     ) -> (UsageOutcome, [Option<Event>; 2]) {
-        let known = |overlay: &Overlay, print| overlay.seen.get(&print).copied().or_else(|| self.seen.get(print));
+        let known =
+            |overlay: &Overlay, print| overlay.seen.get(&print).copied().or_else(|| self.seen.get(print));
         let identity = self.seen.identity(around.project, reporter.id, &report.id);
         let content = self.seen.content(&Content::of_report(&report));
         let before = known(overlay, identity);
@@ -170,14 +171,13 @@ impl UsageLedger {
             return Err(Unmeterable::Future);
         }
         let start_found = start.is_none();
-        let start = match start {
-            Some(start) => start,
-            None => {
-                let key = (report.subject.clone(), resource.clone());
-                let stops = self.last_stops.get(reporter.id.as_str());
-                let last = last_stops.get(&key).or_else(|| stops.and_then(|stops| stops.get(&key))).copied();
-                last.or_else(|| reporter.first_start(target, stop)).ok_or(Unmeterable::NoStart)?
-            }
+        let start = if let Some(start) = start {
+            start
+        } else {
+            let key = (report.subject.clone(), resource.clone());
+            let stops = self.last_stops.get(reporter.id.as_str());
+            let last = last_stops.get(&key).or_else(|| stops.and_then(|stops| stops.get(&key))).copied();
+            last.or_else(|| reporter.first_start(target, stop)).ok_or(Unmeterable::NoStart)?
         };
         let period = Period::new(start, stop).ok_or(Unmeterable::EmptyPeriod)?;
         let attribution = reporter.attribute(target, period)?;

@@ -7,6 +7,8 @@
 mod attribution;
 mod decide;
 pub mod seen;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
@@ -388,7 +390,8 @@ impl UsageLedger {
     fn stopped(&mut self, computer: &ComputerId, usage: &Usage) {
         if usage.start_found {
             let stops = self.last_stops.entry(computer.clone()).or_default();
-            let stop = stops.entry((usage.subject.clone(), usage.resource.clone())).or_insert(usage.period.stop);
+            let stop =
+                stops.entry((usage.subject.clone(), usage.resource.clone())).or_insert(usage.period.stop);
             *stop = usage.period.stop.max(*stop);
         }
     }

@@ -4,6 +4,9 @@
 //! it may become final: its sums must add up, its period must be over, nobody is invoiced twice for the same
 //! time, and its number follows the last one of its series. The event holds the whole document.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use bincode::{Decode, Encode};
@@ -372,18 +375,18 @@ impl Invoices {
         command: &OpenInvoiceRun,
         (now, next): (Timestamp, Sequence),
     ) -> Result<Outcome<RunId>, InvoiceRefusal> {
-        let seller = parties.get(command.seller).ok_or(InvoiceRefusal::UnknownParty { party: command.seller })?;
+        let seller =
+            parties.get(command.seller).ok_or(InvoiceRefusal::UnknownParty { party: command.seller })?;
         command.period.in_zone(seller.time_zone).ok_or(InvoiceRefusal::EmptyPeriod)?;
-        let price_book = match &command.price_book {
-            Some(name) => name.clone(),
-            None => {
-                let mut names = books.names();
-                let only = names.next().ok_or(InvoiceRefusal::NoPriceBook)?;
-                if names.next().is_some() {
-                    return Err(InvoiceRefusal::SeveralPriceBooks);
-                }
-                only.clone()
+        let price_book = if let Some(name) = &command.price_book {
+            name.clone()
+        } else {
+            let mut names = books.names();
+            let only = names.next().ok_or(InvoiceRefusal::NoPriceBook)?;
+            if names.next().is_some() {
+                return Err(InvoiceRefusal::SeveralPriceBooks);
             }
+            only.clone()
         };
         let versions = u32::try_from(books.versions(price_book.as_str()).len()).unwrap_or(u32::MAX);
         if versions == 0 {
@@ -488,7 +491,8 @@ impl Invoices {
 }
 
 fn number_of(year: i32, number: u64) -> InvoiceId {
-    InvoiceId::new(&format!("{SERIES}-{year:04}-{number:06}")).expect("a series, a year and a number are short text")
+    InvoiceId::new(&format!("{SERIES}-{year:04}-{number:06}"))
+        .expect("a series, a year and a number are short text")
 }
 
 fn parse_number(id: &InvoiceId) -> Option<(i32, u64)> {

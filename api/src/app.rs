@@ -1,0 +1,186 @@
+//! The running program: ledger, key ring and views, and how the edge reaches them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use slapledger_billing::BillingView;
+use slapledger_core::domain::Command;
+use slapledger_core::domain::event::Mode;
+use slapledger_core::domain::id::{CommandId, ComputerId, InstanceId, KeyId, PartitionId, PartyId, ProjectId, Sequence};
+use slapledger_core::domain::time::Timestamp;
+use slapledger_core::fingerprints::TieredIndex;
+use slapledger_core::keyring::KeyRing;
+use slapledger_core::ledger::{Accepted, Clock, Ledger, Options, Submission, SubmitError};
+use slapledger_core::log::envelope::{Actor, ActorKind, Meta, RULES_VERSION};
+use slapledger_core::log::sled_store::SledStore;
+use slapledger_core::log::store::EventStore;
+use slapledger_projections::runner::{self, Runner};
+use slapledger_projections::{SlapViews, View};
+
+/// How many commands may wait for the writer; more are answered 503.
+const QUEUE: usize = 4096;
+
+/// A ledger that runs, and everything derived from it.
+pub struct App {
+    /// The one writer.
+    pub ledger: Arc<Ledger>,
+    /// The keys of sealed values.
+    pub keys: Arc<KeyRing>,
+    /// What SLAP and lists are answered from.
+    pub slap: Runner<SlapViews>,
+    /// Metering, prices, runs and invoices.
+    pub billing: Runner<BillingView>,
+    /// What it is run as.
+    pub mode: Mode,
+    /// Who everybody is that comes without an identity (`proxy`, `demo`).
+    pub local: PartyId,
+    /// Where requests that name no computer look for room; anywhere, if nowhere is said.
+    pub default_computer: Option<ComputerId>,
+    /// Where everything is kept.
+    pub data: PathBuf,
+}
+
+/// How a program is opened.
+pub struct Open<'a> {
+    /// Where everything is kept.
+    pub data: &'a Path,
+    /// What it is run as.
+    pub mode: Mode,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl App {
+    /// Opens or makes a data folder, reads the log and starts to write. The views catch up on their own threads.
+    pub fn open(open: Open<'_>) -> anyhow::Result<Self> {
+        let data = open.data.to_owned();
+        std::fs::create_dir_all(&data).with_context(|| format!("create the data folder {}", data.display()))?;
+        let store: Arc<dyn EventStore> = Arc::new(SledStore::open(&data.join("log"))?);
+        let keys = Arc::new(KeyRing::open(&data.join("keys"))?);
+        let (index, key) = (data.join("index"), keys.fingerprint_key());
+        let seen = move |at: Sequence| {
+            let index = if at == Sequence::ZERO {
+                TieredIndex::create(&index, key).ok()
+            } else {
+                TieredIndex::open(&index, key, at)
+            };
+            index.map(|index| Box::new(index) as Box<dyn slapledger_core::domain::usage::SeenIndex>)
+        };
+        let options = Options {
+            mode: open.mode,
+            new_ledger: random_id(),
+            program: format!("slapledger {}", env!("CARGO_PKG_VERSION")),
+            queue: QUEUE,
+            snapshot: Some(data.join("state/writer.snapshot")),
+            seen: Box::new(seen),
+        };
+        let ledger = Arc::new(Ledger::open(store, open.clock, options)?);
+        let state = data.join("state");
+        let slap = start_view("slap", &ledger, &state)?;
+        let billing = start_view("billing", &ledger, &state)?;
+        let (local, default_computer) = (PartyId(1), None);
+        Ok(Self { ledger, keys, slap, billing, mode: open.mode, local, default_computer, data })
+    }
+
+    /// Carries out a command of the program itself, from a thread without a runtime.
+    pub fn submit_own(&self, actor: Actor, command: Command) -> Result<Accepted, SubmitError> {
+        let digest = self.keys.command_digest(&[format!("{command:?}").as_bytes()]);
+        let meta = Arc::new(meta(actor, random_id(), digest));
+        self.ledger.submit_blocking(Submission { meta, command })
+    }
+
+    /// What time it is.
+    pub fn now(&self) -> Timestamp {
+        self.ledger.clock().now()
+    }
+
+    /// Where an instance is; waits for what has been acknowledged.
+    pub fn place_of(&self, instance: InstanceId) -> Option<(ComputerId, PartitionId)> {
+        let head = self.ledger.head().last;
+        let place = |view: &SlapViews| {
+            view.inventory.place(instance).map(|(computer, partition)| (computer.clone(), partition.clone()))
+        };
+        read_blocking(&self.slap, head, place)?
+    }
+
+    /// The key an instance's values are sealed under; waits for what has been acknowledged.
+    pub fn key_of(&self, instance: InstanceId) -> Option<KeyId> {
+        let head = self.ledger.head().last;
+        read_blocking(&self.slap, head, |view| view.instances.get(instance).map(slapledger_projections::instances::Instance::key))?
+    }
+
+    /// Takes no more commands, finishes those under way, and snapshots everything.
+    pub fn shut_down(&self) {
+        self.ledger.shut_down();
+        self.slap.finish();
+        self.billing.finish();
+    }
+
+    /// Reads the billing view as of all that has been acknowledged; for threads without a runtime.
+    pub fn billing_now<R>(&self, read: impl FnOnce(&BillingView) -> R) -> anyhow::Result<R> {
+        read_blocking(&self.billing, self.ledger.head().last, read).context("the billing view does not keep up")
+    }
+
+    /// Reads the SLAP views as of all that has been acknowledged; for threads without a runtime.
+    pub fn slap_now<R>(&self, read: impl FnOnce(&SlapViews) -> R) -> anyhow::Result<R> {
+        read_blocking(&self.slap, self.ledger.head().last, read).context("the SLAP views do not keep up")
+    }
+}
+
+/// Restores a view and brings it up to date, with a bar if that takes long enough to be seen.
+fn start_view<V: View>(name: &'static str, ledger: &Ledger, state: &Path) -> anyhow::Result<Runner<V>> {
+    let options = runner::Options { folder: Some(state.to_owned()), ..runner::Options::default() };
+    let bar = crate::cli::progress::bar(name, ledger.head().last);
+    let store = Arc::clone(ledger.store());
+    let started = Runner::start(name, ledger.feed(), store, options, |reached| bar.set_position(reached.0));
+    bar.finish_and_clear();
+    started.with_context(|| format!("bring the view {name} up to date"))
+}
+
+/// How long a thread without a runtime waits for a view.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn read_blocking<V: View, R>(runner: &Runner<V>, min: Sequence, read: impl FnOnce(&V) -> R) -> Option<R> {
+    let mut waited = Duration::ZERO;
+    let pause = Duration::from_micros(200);
+    while runner.position() < min {
+        if waited > PATIENCE {
+            return None;
+        }
+        std::thread::sleep(pause);
+        waited += pause;
+    }
+    Some(runner.read(|view, _| read(view)))
+}
+
+/// Sixteen random bytes, as the id of something new.
+#[expect(clippy::disallowed_methods, reason = "this is the edge")]
+pub fn random_id() -> [u8; 16] {
+    uuid::Uuid::new_v4().into_bytes()
+}
+
+/// What is written around the events of a command that its sender did not name.
+pub fn meta(actor: Actor, command: [u8; 16], digest: [u8; 16]) -> Meta {
+    Meta {
+        project: ProjectId::DEFAULT,
+        actor,
+        command: CommandId(command),
+        named_by_sender: false,
+        digest,
+        causation: None,
+        correlation: None,
+        rules: RULES_VERSION,
+    }
+}
+
+/// A party as an actor.
+pub fn person(party: PartyId) -> Actor {
+    Actor { kind: ActorKind::Person, id: party.to_string().into(), credential: None }
+}
+
+/// A computer as an actor.
+pub fn computer(computer: &ComputerId) -> Actor {
+    Actor { kind: ActorKind::Computer, id: computer.as_str().into(), credential: None }
+}

@@ -1,0 +1,160 @@
+//! Commands that ask a running server, and the check of a price book, which needs none.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use comfy_table::Table;
+use serde_json::{Value, json};
+
+use super::table::table;
+
+/// The JSON of an answer; a problem becomes an error that says what the server says.
+fn answer(result: Result<ureq::http::Response<ureq::Body>, ureq::Error>, url: &str) -> anyhow::Result<Value> {
+    let mut response = result.with_context(|| format!("ask {url}"))?;
+    let text = response.body_mut().with_config().limit(256 * 1024 * 1024).read_to_string()?;
+    if response.status().is_success() {
+        return serde_json::from_str(&text).with_context(|| format!("read the answer of {url}"));
+    }
+    let problem: Value = serde_json::from_str(&text).unwrap_or_default();
+    match (problem["detail"].as_str(), problem["field"].as_str()) {
+        (Some(detail), Some(field)) => bail!("{field}: {detail}"),
+        (Some(detail), None) => bail!("{detail}"),
+        _ => bail!("{url} answered {}", response.status()),
+    }
+}
+
+fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder().http_status_as_error(false).build().into()
+}
+
+pub(super) fn get(base: &str, path: &str, query: &[(&str, &str)]) -> anyhow::Result<Value> {
+    let url = format!("{}{path}", base.trim_end_matches('/'));
+    answer(agent().get(&url).query_pairs(query.iter().copied()).call(), &url)
+}
+
+pub(super) fn post(base: &str, path: &str, content_type: &str, body: &[u8]) -> anyhow::Result<Value> {
+    let url = format!("{}{path}", base.trim_end_matches('/'));
+    answer(agent().post(&url).content_type(content_type).send(body), &url)
+}
+
+fn read(file: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))
+}
+
+pub(super) fn check_price_book(file: &Path) -> anyhow::Result<()> {
+    let book = slapledger_billing::price_book::parse_toml(&read(file)?)
+        .with_context(|| format!("check {}", file.display()))?;
+    let (resources, rates) = (book.resources.len(), book.rates.len());
+    println!("{} is a price book: {}, {resources} resources, {rates} rates", file.display(), book.name);
+    Ok(())
+}
+
+pub(super) fn publish_price_book(url: &str, file: &Path) -> anyhow::Result<()> {
+    let text = read(file)?;
+    slapledger_billing::price_book::parse_toml(&text).with_context(|| format!("check {}", file.display()))?;
+    let told = post(url, "/v1/price-books", "application/toml", text.as_bytes())?;
+    println!("published {} version {} as sequence {}", text_of(&told["name"]), told["version"], told["sequence"]);
+    Ok(())
+}
+
+fn text_of(value: &Value) -> &str {
+    value.as_str().unwrap_or("")
+}
+
+pub(super) fn list_invoices(
+    url: &str,
+    payer: Option<&str>,
+    state: Option<&str>,
+    json: bool,
+) -> anyhow::Result<()> {
+    let mut items = Vec::new();
+    let mut cursor: Option<String> = None;
+    loop {
+        let filters = [("payer", payer), ("state", state), ("cursor", cursor.as_deref())];
+        let query: Vec<_> = filters.iter().filter_map(|(key, value)| value.map(|value| (*key, value))).collect();
+        let page = get(url, "/v1/invoices", &query)?;
+        items.extend(page["items"].as_array().cloned().unwrap_or_default());
+        match page["next"].as_str() {
+            Some(next) => cursor = Some(next.to_owned()),
+            None => break,
+        }
+    }
+    if json {
+        println!("{}", serde_json::to_string_pretty(&items)?);
+        return Ok(());
+    }
+    println!("{}", invoice_table(&items));
+    Ok(())
+}
+
+/// Invoices as the list route gives them, a row each.
+pub(super) fn invoice_table(items: &[Value]) -> Table {
+    let mut list = table(&["invoice", "state", "buyer", "lines", "net", "tax", "total", ""], &[3, 4, 5, 6]);
+    for invoice in items {
+        let buyer = invoice["buyer"]["name"].as_str().or(invoice["buyer"]["party"].as_str());
+        let lines = invoice["lines"].as_array().map_or(0, Vec::len);
+        let tax = invoice["tax"].as_array().into_iter().flatten().map(|tax| text_of(&tax["amount"]));
+        list.add_row([
+            text_of(&invoice["id"]).to_owned(),
+            text_of(&invoice["state"]).to_owned(),
+            buyer.unwrap_or("").to_owned(),
+            lines.to_string(),
+            text_of(&invoice["net"]).to_owned(),
+            tax.collect::<Vec<_>>().join(" + "),
+            text_of(&invoice["total"]).to_owned(),
+            text_of(&invoice["currency"]).to_owned(),
+        ]);
+    }
+    list
+}
+
+pub(super) fn show_invoice(url: &str, id: &str, json: bool) -> anyhow::Result<()> {
+    let invoice = get(url, &format!("/v1/invoices/{id}"), &[])?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&invoice)?);
+        return Ok(());
+    }
+    let name = |party: &Value| party["name"].as_str().or(party["party"].as_str()).unwrap_or("").to_owned();
+    println!("{}  {}", text_of(&invoice["id"]), text_of(&invoice["state"]));
+    println!("from    {}", name(&invoice["seller"]));
+    println!("to      {}", name(&invoice["buyer"]));
+    println!("period  {} to {}", text_of(&invoice["period"]["start"]), text_of(&invoice["period"]["stop"]));
+    if let (Some(issued), Some(due)) = (invoice["issued_at"].as_str(), invoice["due_at"].as_str()) {
+        println!("issued  {issued}, due {due}");
+    }
+    let mut lines = table(&["", "what", "quantity", "unit", "price", "amount", "events"], &[0, 2, 4, 5, 6]);
+    for line in invoice["lines"].as_array().into_iter().flatten() {
+        lines.add_row([
+            line["n"].to_string(),
+            text_of(&line["description"]).to_owned(),
+            text_of(&line["quantity"]).to_owned(),
+            text_of(&line["unit"]).to_owned(),
+            text_of(&line["unit_price"]).to_owned(),
+            text_of(&line["amount"]).to_owned(),
+            line["events"]["count"].to_string(),
+        ]);
+    }
+    println!("{lines}");
+    for (label, value) in [("net", &invoice["net"]), ("rounding", &invoice["rounding"]), ("total", &invoice["total"])] {
+        println!("{label:<8} {:>14} {}", text_of(value), text_of(&invoice["currency"]));
+    }
+    Ok(())
+}
+
+pub(super) fn run_invoices(url: &str, period: &str, finalise: bool, json: bool) -> anyhow::Result<()> {
+    let (start, stop) = period.split_once('/').context("period must be START/STOP, such as 2026-10-01/2026-11-01")?;
+    let body = json!({"period": {"start": start, "stop": stop}, "finalise": finalise});
+    let run = post(url, "/v1/invoice-runs", "application/json", body.to_string().as_bytes())?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&run)?);
+        return Ok(());
+    }
+    println!("{} is {}, cut off at sequence {}", text_of(&run["id"]), text_of(&run["state"]), run["cut_off"]);
+    for warning in run["warnings"].as_array().into_iter().flatten() {
+        println!("warning: {}", warning.as_str().map_or_else(|| warning.to_string(), str::to_owned));
+    }
+    for invoice in run["invoices"].as_array().into_iter().flatten() {
+        println!("{}", text_of(invoice));
+    }
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! `slapledger log`: the events of a folder or of a running server.
+
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+
+use anyhow::Context;
+use serde_json::Value;
+use slapledger_core::domain::id::Sequence;
+use slapledger_core::log::envelope::EventDecoder;
+use slapledger_core::log::sled_store::SledStore;
+use slapledger_core::log::store::read_frames;
+
+use super::client;
+
+/// How many events are asked of a server at a time.
+const PAGE: u64 = 1000;
+
+/// Opens the log of a folder that no server is using. Nothing is made where nothing is.
+pub(super) fn open_folder(data: &Path) -> anyhow::Result<SledStore> {
+    let log = data.join("log");
+    anyhow::ensure!(log.is_dir(), "there is no ledger in {}; --data names its folder", data.display());
+    SledStore::open(&log).with_context(|| format!("open {} (--url asks a server that is using it)", data.display()))
+}
+
+pub(super) fn of_folder(data: &Path, after: u64, limit: Option<u64>, json: bool) -> anyhow::Result<()> {
+    let store = open_folder(data)?;
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut decoder = EventDecoder::default();
+    let mut left = limit.unwrap_or(u64::MAX);
+    for frame in read_frames(&store, Sequence(after)) {
+        for (sequence, bytes) in frame?.events_after(Sequence(after)) {
+            if left == 0 {
+                return finish(out.flush());
+            }
+            left -= 1;
+            let event = serde_json::to_value(decoder.decode(sequence, bytes)?)?;
+            if let Err(error) = print(&mut out, &event, json) {
+                return finish(Err(error));
+            }
+        }
+    }
+    finish(out.flush())
+}
+
+pub(super) fn of_server(url: &str, after: u64, limit: Option<u64>, json: bool) -> anyhow::Result<()> {
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let (mut after, mut left) = (after, limit.unwrap_or(u64::MAX));
+    while left > 0 {
+        let page = left.min(PAGE).to_string();
+        let events = client::get(url, "/v1/events", &[("after", &after.to_string()), ("limit", &page)])?;
+        let items = events["items"].as_array().context("the server's answer has no items")?;
+        let Some(last) = items.last() else { break };
+        for event in items {
+            if let Err(error) = print(&mut out, event, json) {
+                return finish(Err(error));
+            }
+        }
+        left -= items.len() as u64;
+        after = last["sequence"].as_u64().context("an event without sequence")?;
+    }
+    finish(out.flush())
+}
+
+/// Whoever reads may have seen enough (`slapledger log | head`).
+fn finish(result: std::io::Result<()>) -> anyhow::Result<()> {
+    match result {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("print events"),
+        _ => Ok(()),
+    }
+}
+
+fn print(out: &mut impl Write, event: &Value, json: bool) -> std::io::Result<()> {
+    if json {
+        return writeln!(out, "{event}");
+    }
+    let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
+    writeln!(
+        out,
+        "{:>8}  {:<27}  {:<24}  {:<24}  {}",
+        event["sequence"],
+        text(&event["recorded_at"]),
+        text(&event["stream"]),
+        text(&event["type"]),
+        event["data"]
+    )
+}

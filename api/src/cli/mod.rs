@@ -1,0 +1,224 @@
+//! The command line. `--help` is its manual; docs/ has the rest.
+
+mod client;
+mod log;
+pub(crate) mod progress;
+mod rebuild;
+mod serve;
+mod table;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Where everything is kept, if nothing else is said.
+const DEFAULT_DATA: &str = "./slapledger-data";
+
+#[derive(Parser)]
+#[command(
+    name = "slapledger",
+    version,
+    about = "Master of a distributed cloud: provisioning and billing on one log",
+    long_about = "Slapledger is the master of a distributed cloud, built as an event-sourced ledger.\n\n\
+        A computer offers partitions, the master allocates them to whoever called request(), the computer \
+        reports usage. Every one of these actions is an event in one log; instances, metering and invoices are \
+        derived from it and can be derived again.\n\n\
+        Try it:      slapledger demo\n\
+        Use it:      slapledger proxy, and point any SLAP client at the address it prints",
+    max_term_width = 100
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Play October 2026 in an invented cloud, print its invoices, and serve it
+    ///
+    /// The users and software are those of the SlapOS early success stories document of 2011. The same seed
+    /// plays the same month. On a folder that holds a demo already, nothing is played again.
+    Demo {
+        #[command(flatten)]
+        folder: Folder,
+        #[command(flatten)]
+        listen: Listen,
+        /// Another seed is another month
+        #[arg(long, value_name = "N", default_value_t = 2011)]
+        seed: u64,
+        /// Stop when the invoices are printed
+        #[arg(long)]
+        no_serve: bool,
+    },
+    /// Be the master of one user, as `slapos proxy` is: no sign-in, this machine only
+    ///
+    /// Seller and payer are the local user. SLAP clients take the address as their master_url:
+    ///
+    ///     [slapos]
+    ///     master_url = http://127.0.0.1:5000/
+    #[command(verbatim_doc_comment)]
+    Proxy {
+        #[command(flatten)]
+        folder: Folder,
+        #[command(flatten)]
+        listen: Listen,
+        /// The computer that exists from the start, and where requests go that name none
+        #[arg(long, value_name = "ID", default_value = "computer")]
+        computer: String,
+        /// Take the time from this file (an RFC 3339 instant, read anew for each command); for tests
+        #[arg(long, value_name = "FILE")]
+        clock: Option<PathBuf>,
+    },
+    /// Print events of the log
+    Log {
+        #[command(flatten)]
+        source: Source,
+        /// Events after this sequence
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        after: u64,
+        /// So many at most
+        #[arg(long, value_name = "N")]
+        limit: Option<u64>,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Derive projections from the log again, and print their digests
+    ///
+    /// The digest of a projection that was kept is printed beside the one that was derived: they are equal, or
+    /// the exit status is 1. With --url a running server does it beside the one it serves, and swaps them.
+    Rebuild {
+        #[command(flatten)]
+        source: Source,
+        /// inventory, instances, catalogue, metering or billing; all of them, if none is named
+        projection: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check price books, and publish them
+    #[command(subcommand)]
+    PriceBook(PriceBook),
+    /// Run, list and show invoices
+    #[command(subcommand)]
+    Invoice(Invoice),
+}
+
+#[derive(Subcommand)]
+enum PriceBook {
+    /// Read a price book and say what is wrong with it, with line and column
+    Check {
+        /// A TOML file; docs/price-books.md describes it
+        file: PathBuf,
+    },
+    /// Publish a price book as its next version
+    Publish {
+        /// A TOML file; docs/price-books.md describes it
+        file: PathBuf,
+        #[command(flatten)]
+        server: Server,
+    },
+}
+
+#[derive(Subcommand)]
+enum Invoice {
+    /// List invoices
+    List {
+        #[command(flatten)]
+        server: Server,
+        /// Of this payer (PARTY-3)
+        #[arg(long)]
+        payer: Option<String>,
+        /// draft or final
+        #[arg(long)]
+        state: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show an invoice with its lines
+    Show {
+        /// Its id (INV-2026-000001)
+        id: String,
+        #[command(flatten)]
+        server: Server,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Invoice a period
+    Run {
+        /// START/STOP, two days or instants: 2026-10-01/2026-11-01
+        period: String,
+        /// Make the drafts final
+        #[arg(long)]
+        finalise: bool,
+        #[command(flatten)]
+        server: Server,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Args)]
+struct Folder {
+    /// Where everything is kept
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA)]
+    data: PathBuf,
+}
+
+#[derive(Args)]
+struct Listen {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5000")]
+    listen: SocketAddr,
+}
+
+#[derive(Args)]
+#[group(multiple = false)]
+struct Source {
+    /// Read this folder; no server may be using it
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA)]
+    data: PathBuf,
+    /// Ask the server at this address
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+}
+
+#[derive(Args)]
+struct Server {
+    /// The server to ask
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:5000")]
+    url: String,
+}
+
+/// Runs what the command line says. The error is one readable line.
+pub fn run() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Demo { folder, listen, seed, no_serve } => {
+            serve::demo(&folder.data, (!no_serve).then_some(listen.listen), seed)
+        }
+        Command::Proxy { folder, listen, computer, clock } => {
+            serve::proxy(&folder.data, listen.listen, &computer, clock)
+        }
+        Command::Log { source, after, limit, json } => match source.url {
+            Some(url) => log::of_server(&url, after, limit, json),
+            None => log::of_folder(&source.data, after, limit, json),
+        },
+        Command::Rebuild { source, projection, json } => match source.url {
+            Some(url) => rebuild::on_server(&url, projection.as_deref(), json),
+            None => rebuild::in_folder(&source.data, projection.as_deref(), json),
+        },
+        Command::PriceBook(PriceBook::Check { file }) => client::check_price_book(&file),
+        Command::PriceBook(PriceBook::Publish { file, server }) => client::publish_price_book(&server.url, &file),
+        Command::Invoice(Invoice::List { server, payer, state, json }) => {
+            client::list_invoices(&server.url, payer.as_deref(), state.as_deref(), json)
+        }
+        Command::Invoice(Invoice::Show { id, server, json }) => client::show_invoice(&server.url, &id, json),
+        Command::Invoice(Invoice::Run { period, finalise, server, json }) => {
+            client::run_invoices(&server.url, &period, finalise, json)
+        }
+    }
+}

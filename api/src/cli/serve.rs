@@ -1,0 +1,145 @@
+//! Commands that run a master: `demo` and `proxy`.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, ensure};
+use axum::serve::ListenerExt;
+use slapledger_core::domain::Command;
+use slapledger_core::domain::computer::RegisterComputer;
+use slapledger_core::domain::event::Mode;
+use slapledger_core::domain::id::{ComputerId, PartyId};
+use slapledger_core::domain::party::RegisterParty;
+use slapledger_core::domain::time::{TimeZone, Timestamp};
+use slapledger_core::ledger::Clock;
+use slapledger_core::log::envelope::Actor;
+
+use super::client::invoice_table;
+use crate::app::{App, Open};
+use crate::clock::{FileClock, ManualClock, SystemClock};
+use crate::demo;
+use crate::http::{invoices, router};
+
+/// The name of the one user of `proxy`.
+const LOCAL_USER: &str = "local user";
+
+pub(super) fn proxy(data: &Path, listen: SocketAddr, computer: &str, clock: Option<PathBuf>) -> anyhow::Result<()> {
+    ensure!(listen.ip().is_loopback(), "--listen {listen}: proxy has no sign-in and listens on loopback alone");
+    let computer = ComputerId::new(computer).map_err(|rule| anyhow::anyhow!("--computer {rule}"))?;
+    log_to_stderr();
+    let clock: Arc<dyn Clock> = match clock {
+        Some(path) => Arc::new(FileClock::open(path)?),
+        None => Arc::new(SystemClock),
+    };
+    let mut app = App::open(Open { data, mode: Mode::Proxy, clock })?;
+    prepare(&app, &computer)?;
+    app.default_computer = Some(computer.clone());
+    println!("data      {}", data.display());
+    println!("computer  {computer}");
+    serve(app, listen)
+}
+
+/// What exists from the start: the local user and the computer. Done again after a crash in the middle.
+fn prepare(app: &App, computer: &ComputerId) -> anyhow::Result<()> {
+    if !app.billing_now(|view| view.billing.knows_party(app.local))? {
+        let name = app.keys.seal(app.keys.fresh()?, LOCAL_USER.as_bytes())?;
+        let register = RegisterParty { name, time_zone: TimeZone::UTC };
+        app.submit_own(Actor::system(), Command::RegisterParty(register))?;
+    }
+    if !app.slap_now(|view| view.inventory.computer(computer.as_str()).is_some())? {
+        let register = RegisterComputer { computer: computer.clone(), owner: app.local, time_zone: TimeZone::UTC };
+        app.submit_own(Actor::system(), Command::RegisterComputer(register))?;
+    }
+    Ok(())
+}
+
+pub(super) fn demo(data: &Path, listen: Option<SocketAddr>, seed: u64) -> anyhow::Result<()> {
+    if let Some(listen) = listen {
+        ensure!(listen.ip().is_loopback(), "--listen {listen}: demo has no sign-in and listens on loopback alone");
+    }
+    log_to_stderr();
+    // The month is in the past; once it is played the clock of the machine goes on, never before the last event.
+    let opening = Timestamp::parse_rfc3339("2026-09-28T08:00:00Z").context("the demo begins at an instant")?;
+    let manual = Arc::new(ManualClock::new(opening));
+    let clock = Arc::new(demo::DemoClock::new(Arc::clone(&manual), SystemClock));
+    let as_clock: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
+    let app = App::open(Open { data, mode: Mode::Demo, clock: as_clock })?;
+    if !app.billing_now(|view| view.billing.knows_party(PartyId(1)))? {
+        let played = demo::play(&app, &manual, seed)?;
+        println!("October 2026 in an invented cloud, from seed {seed}");
+        println!(
+            "{} customers, {} computers, {} instances",
+            played.customers, played.computers, played.instances
+        );
+        let usage = played.usage;
+        println!(
+            "{} usage events metered, {} duplicates, {} suspended, {} rejected",
+            usage.accepted, usage.duplicates, usage.suspended, usage.rejected
+        );
+    } else {
+        println!("the demo in this folder was played before; this is what it holds");
+    }
+    clock.play_over();
+    let items = invoices::all_as_json(&app)?;
+    println!("{}", invoice_table(&items));
+    let head = app.ledger.head().last;
+    println!("log       {} ({} events)", data.join("log").display(), head.0);
+    println!("look      slapledger log --data {} --limit 20", data.display());
+    println!("again     slapledger rebuild --data {}", data.display());
+    match listen {
+        Some(listen) => serve(app, listen),
+        None => {
+            app.shut_down();
+            Ok(())
+        }
+    }
+}
+
+/// Serves until it is stopped by SIGINT or SIGTERM, then finishes what is under way.
+fn serve(app: App, listen: SocketAddr) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
+    let app = Arc::new(app);
+    let result = runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind(listen).await.with_context(|| format!("listen on {listen}"))?;
+        let address = listener.local_addr().context("find the address that was bound")?;
+        println!("serving   http://{address}/ until stopped (ctrl-c)");
+        // Small answers on connections that stay open would wait for the acknowledgement of the one before.
+        let listener = listener.tap_io(|stream| {
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "a connection stays with delayed sends");
+            }
+        });
+        let routes = router::router(Arc::clone(&app));
+        axum::serve(listener, routes).with_graceful_shutdown(stopped()).await.context("serve")
+    });
+    runtime.shutdown_timeout(std::time::Duration::from_secs(10));
+    app.shut_down();
+    tracing::info!(last = app.ledger.head().last.0, "stopped");
+    result
+}
+
+async fn stopped() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let interrupt = tokio::signal::ctrl_c();
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = interrupt => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        Err(_) => {
+            let _ = interrupt.await;
+        }
+    }
+}
+
+/// Faults and what an operator wants to know go to stderr; `RUST_LOG` says how much of it.
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,slapledger=info"));
+    // A second call (in a test) keeps the first subscriber.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a thread panicked")));
+}

@@ -1,0 +1,772 @@
+//! Usage events as they come in: CloudEvents 1.0 in JSON, one, a batch, or one a line.
+//!
+//! Invariants: text that is no JSON condemns the body; JSON that is no usage event condemns that event alone, and its
+//! sender is told the member to blame; what is an event and cannot be metered goes on to be suspended. Texts borrow
+//! from the body. Quantities are read from their digits, whether they were sent as strings or as numbers: no binary
+//! float comes in between. Nesting costs no stack: what is not looked at is skipped, not descended into.
+//!
+//! Not here: who is known, what was seen before, HTTP.
+
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+
+use chrono::NaiveDateTime;
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+use slapledger_core::domain::id::ComputerId;
+use slapledger_core::domain::quantity::{InvalidNumber, Quantity};
+use slapledger_core::domain::time::{TimeZone, Timestamp};
+use slapledger_core::domain::usage::{Revision, Unmeterable, UsageId, UsageReport};
+
+use crate::slap::wire::tioxml::{QuantityError, parse_date, parse_quantity};
+
+/// The most events of a body.
+pub const MOST_EVENTS: usize = 50_000;
+/// The `type` of a usage event.
+pub const TYPE: &str = "org.slapos.usage";
+
+const MOST_DIMENSIONS: usize = 16;
+const MOST_TEXT_BYTES: usize = 255;
+/// No number that fits is longer, whatever its form.
+const MOST_QUANTITY_BYTES: usize = 100;
+
+/// How events are written one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// One event: `application/cloudevents+json`.
+    One,
+    /// A list of them: `application/cloudevents-batch+json`.
+    Batch,
+    /// One a line: `application/x-ndjson`.
+    Lines,
+}
+
+impl Format {
+    /// All media types that are read, as an error names them.
+    pub const EXPECTED: &str =
+        "application/cloudevents+json, application/cloudevents-batch+json or application/x-ndjson, in UTF-8";
+
+    /// The format of a media type.
+    pub fn of(media_type: &str) -> Option<Self> {
+        match media_type {
+            "application/cloudevents+json" => Some(Self::One),
+            "application/cloudevents-batch+json" => Some(Self::Batch),
+            "application/x-ndjson" => Some(Self::Lines),
+            _ => None,
+        }
+    }
+}
+
+/// Why a body as a whole is not read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// Not UTF-8.
+    #[error("the body is not UTF-8: see byte {at}")]
+    NotUtf8 {
+        /// The first byte that is wrong, from 0.
+        at: usize,
+    },
+    /// Not JSON, or not of the form that its type promises.
+    #[error("line {line}, column {column}: {what}")]
+    Malformed {
+        /// From 1.
+        line: usize,
+        /// In bytes, from 1.
+        column: usize,
+        /// What is wrong.
+        what: String,
+    },
+    /// Too many events.
+    #[error("a body must not hold more than {MOST_EVENTS} events")]
+    TooManyEvents,
+}
+
+/// The events of a body, by computer.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// How many events there are.
+    pub events: usize,
+    /// Those that can be decided on, by the computer that reports them; computers in the order they come first.
+    pub groups: Vec<Group>,
+    /// Those that are no usage events, in order.
+    pub invalid: Vec<Invalid>,
+    /// Computers whose time zone has to be known before this can be used: they left offsets out.
+    pub zones_missing: BTreeSet<String>,
+}
+
+/// The events of one computer.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Which.
+    pub computer: ComputerId,
+    /// The events.
+    pub reports: Vec<UsageReport>,
+    /// Where each of them stands in the body, and its name.
+    pub names: Vec<(u32, UsageId)>,
+    /// The events, by their place in the body, whose stop cannot be read though their start can.
+    pub bad_stops: Vec<u32>,
+}
+
+/// An event that is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalid {
+    /// Where it stands in the body, from 0.
+    pub index: u32,
+    /// Its name, if it has one that can be shown.
+    pub id: Option<String>,
+    /// The member to blame; empty for the event itself.
+    pub field: String,
+    /// The rule it breaks, as words that follow the member.
+    pub reason: String,
+}
+
+/// Reads the events of a body. `zones` are the time zones of computers, as far as they are known.
+pub fn read(body: &[u8], format: Format, zones: &HashMap<String, TimeZone>) -> Result<Batch, BodyError> {
+    let text = std::str::from_utf8(body).map_err(|error| BodyError::NotUtf8 { at: error.valid_up_to() })?;
+    let mut builder = Builder { batch: Batch::default(), zones, by_computer: HashMap::new(), last: None };
+    match format {
+        Format::One => {
+            let item: Item<'_> = serde_json::from_str(text).map_err(|error| malformed(&error, 1))?;
+            if let Item::Other(what) = item {
+                let what = format!("the body must be one event, a JSON object, not {what}; {} is for a list", "application/cloudevents-batch+json");
+                return Err(BodyError::Malformed { line: 1, column: 1, what });
+            }
+            builder.add(&item);
+        }
+        Format::Batch => {
+            let mut deserializer = serde_json::Deserializer::from_str(text);
+            let mut too_many = false;
+            let items = Items { builder: &mut builder, too_many: &mut too_many };
+            let read = items.deserialize(&mut deserializer).and_then(|()| deserializer.end());
+            if too_many {
+                return Err(BodyError::TooManyEvents);
+            }
+            read.map_err(|error| malformed(&error, 1))?;
+        }
+        Format::Lines => {
+            for (number, line) in (1..).zip(text.split('\n')) {
+                if line.trim_ascii().is_empty() {
+                    continue;
+                }
+                if builder.batch.events == MOST_EVENTS {
+                    return Err(BodyError::TooManyEvents);
+                }
+                let item: Item<'_> = serde_json::from_str(line).map_err(|error| malformed(&error, number))?;
+                builder.add(&item);
+            }
+        }
+    }
+    Ok(builder.batch)
+}
+
+fn malformed(error: &serde_json::Error, first_line: usize) -> BodyError {
+    // serde_json appends the place, which is told apart here.
+    let message = error.to_string();
+    let what = message.rsplit_once(" at line ").map_or(message.as_str(), |(what, _)| what).to_owned();
+    // Before the first byte there is no line.
+    let line = first_line + error.line().saturating_sub(1);
+    BodyError::Malformed { line, column: error.column().max(1), what }
+}
+
+/// The events of a list, each handed on as soon as it is read.
+struct Items<'b, 'a, 'z> {
+    builder: &'b mut Builder<'a, 'z>,
+    too_many: &'b mut bool,
+}
+
+impl<'de> DeserializeSeed<'de> for Items<'_, 'de, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Items<'_, 'de, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of events")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        while let Some(item) = items.next_element::<Item<'de>>()? {
+            if self.builder.batch.events == MOST_EVENTS {
+                *self.too_many = true;
+                return Err(A::Error::custom("too many events"));
+            }
+            self.builder.add(&item);
+        }
+        Ok(())
+    }
+}
+
+/// Something where an event should be.
+enum Item<'a> {
+    Event(Box<Envelope<'a>>),
+    Other(&'static str),
+}
+
+/// A CloudEvent before its rules were looked at. What is left out, and what is null, is missing.
+#[derive(Default)]
+struct Envelope<'a> {
+    specversion: Member<'a>,
+    kind: Member<'a>,
+    source: Member<'a>,
+    id: Member<'a>,
+    subject: Member<'a>,
+    time: Member<'a>,
+    datacontenttype: Member<'a>,
+    data: Payload<'a>,
+    /// A member that makes it no event whatever the others say, and why.
+    fault: Option<(String, &'static str)>,
+}
+
+#[derive(Default)]
+enum Payload<'a> {
+    #[default]
+    Missing,
+    Data(Box<Data<'a>>),
+    Other(&'static str),
+}
+
+/// The `data` of a usage event.
+#[derive(Default)]
+struct Data<'a> {
+    resource: Member<'a>,
+    quantity: Option<&'a RawValue>,
+    start: Member<'a>,
+    stop: Member<'a>,
+    dimensions: Dimensions<'a>,
+    replaces: Member<'a>,
+    node_sequence: Member<'a>,
+    fault: Option<(String, &'static str)>,
+}
+
+#[derive(Default)]
+enum Dimensions<'a> {
+    #[default]
+    Missing,
+    /// No more than one past the most there may be.
+    Pairs(Vec<(Cow<'a, str>, Member<'a>)>),
+    Other(&'static str),
+}
+
+/// A value that should be a text, mostly.
+#[derive(Default)]
+enum Member<'a> {
+    #[default]
+    Missing,
+    Text(Cow<'a, str>),
+    Natural(u64),
+    Other(&'static str),
+}
+
+impl<'a> Member<'a> {
+    fn what(&self) -> &'static str {
+        match self {
+            Self::Missing => "null",
+            Self::Text(_) => "a string",
+            Self::Natural(_) => "a number",
+            Self::Other(what) => what,
+        }
+    }
+
+    fn is_missing(&self) -> bool {
+        matches!(self, Self::Missing)
+    }
+
+    fn is_compound(&self) -> bool {
+        matches!(self, Self::Other(A_LIST | AN_OBJECT))
+    }
+
+    fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+const A_LIST: &str = "a list";
+const AN_OBJECT: &str = "an object";
+
+impl<'de> Deserialize<'de> for Member<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = Member<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Member::Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Member::Text(Cow::Owned(text.to_owned())))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
+                Ok(Member::Natural(number))
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+                Ok(Member::Other("a negative number"))
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+                Ok(Member::Other("a number with a fraction or an exponent"))
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+                Ok(Member::Other("true or false"))
+            }
+
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(Member::Missing)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Self::Value, A::Error> {
+                skip_list(items).map(Member::Other)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Self::Value, A::Error> {
+                skip_object(members).map(Member::Other)
+            }
+        }
+        deserializer.deserialize_any(Any)
+    }
+}
+
+fn skip_list<'de, A: SeqAccess<'de>>(mut items: A) -> Result<&'static str, A::Error> {
+    while items.next_element::<IgnoredAny>()?.is_some() {}
+    Ok(A_LIST)
+}
+
+fn skip_object<'de, A: MapAccess<'de>>(mut members: A) -> Result<&'static str, A::Error> {
+    while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+    Ok(AN_OBJECT)
+}
+
+/// A type that should be read from an object, and says what else was there.
+macro_rules! object_or_other {
+    ($name:ident, $of_map:expr, $other:expr, $null:expr) => {
+        impl<'de> Deserialize<'de> for $name<'de> {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Any;
+                impl<'de> Visitor<'de> for Any {
+                    type Value = $name<'de>;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str("a value")
+                    }
+
+                    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Self::Value, A::Error> {
+                        $of_map(members)
+                    }
+
+                    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Self::Value, A::Error> {
+                        skip_list(items).map($other)
+                    }
+
+                    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
+                        Ok($other("a string"))
+                    }
+
+                    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+                        Ok($other("a number"))
+                    }
+
+                    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+                        Ok($other("a number"))
+                    }
+
+                    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+                        Ok($other("a number"))
+                    }
+
+                    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+                        Ok($other("true or false"))
+                    }
+
+                    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                        Ok($null)
+                    }
+                }
+                deserializer.deserialize_any(Any)
+            }
+        }
+    };
+}
+
+object_or_other!(Item, envelope, Item::Other, Item::Other("null"));
+object_or_other!(Payload, data, Payload::Other, Payload::Missing);
+object_or_other!(Dimensions, dimensions, Dimensions::Other, Dimensions::Missing);
+
+const TWICE: &str = "must not be given more than once";
+
+fn envelope<'de, A: MapAccess<'de>>(mut members: A) -> Result<Item<'de>, A::Error> {
+    let mut event = Box::<Envelope<'_>>::default();
+    while let Some(Member::Text(name)) = members.next_key()? {
+        let slot = match &*name {
+            "specversion" => &mut event.specversion,
+            "type" => &mut event.kind,
+            "source" => &mut event.source,
+            "id" => &mut event.id,
+            "subject" => &mut event.subject,
+            "time" => &mut event.time,
+            "datacontenttype" => &mut event.datacontenttype,
+            "data" => {
+                let data = members.next_value()?;
+                if !matches!(event.data, Payload::Missing) {
+                    event.fault = Some((name.into_owned(), TWICE));
+                }
+                event.data = data;
+                continue;
+            }
+            "data_base64" => {
+                members.next_value::<IgnoredAny>()?;
+                event.fault = Some((name.into_owned(), "must be data in JSON instead"));
+                continue;
+            }
+            _ => {
+                // An extension: any simple value.
+                if members.next_value::<Member<'_>>()?.is_compound() {
+                    event.fault = Some((shown(&name), "must be a string, a number, true or false"));
+                }
+                continue;
+            }
+        };
+        let twice = !slot.is_missing();
+        *slot = members.next_value()?;
+        if twice {
+            event.fault = Some((name.into_owned(), TWICE));
+        }
+    }
+    Ok(Item::Event(event))
+}
+
+fn data<'de, A: MapAccess<'de>>(mut members: A) -> Result<Payload<'de>, A::Error> {
+    let mut data = Box::<Data<'_>>::default();
+    while let Some(Member::Text(name)) = members.next_key()? {
+        let slot = match &*name {
+            "resource" => &mut data.resource,
+            "start" => &mut data.start,
+            "stop" => &mut data.stop,
+            "replaces" => &mut data.replaces,
+            "node_sequence" => &mut data.node_sequence,
+            "quantity" => {
+                if data.quantity.replace(members.next_value()?).is_some() {
+                    data.fault = Some(("data.quantity".to_owned(), TWICE));
+                }
+                continue;
+            }
+            "dimensions" => {
+                let dimensions = members.next_value()?;
+                if !matches!(data.dimensions, Dimensions::Missing) {
+                    data.fault = Some(("data.dimensions".to_owned(), TWICE));
+                }
+                data.dimensions = dimensions;
+                continue;
+            }
+            _ => {
+                members.next_value::<IgnoredAny>()?;
+                data.fault.get_or_insert_with(|| (format!("data.{}", shown(&name)), "is not a field here"));
+                continue;
+            }
+        };
+        let twice = !slot.is_missing();
+        *slot = members.next_value()?;
+        if twice {
+            data.fault = Some((format!("data.{name}"), TWICE));
+        }
+    }
+    Ok(Payload::Data(data))
+}
+
+fn dimensions<'de, A: MapAccess<'de>>(mut members: A) -> Result<Dimensions<'de>, A::Error> {
+    let mut pairs = Vec::new();
+    while let Some(Member::Text(name)) = members.next_key()? {
+        if pairs.len() > MOST_DIMENSIONS {
+            members.next_value::<IgnoredAny>()?;
+        } else {
+            pairs.push((name, members.next_value()?));
+        }
+    }
+    Ok(Dimensions::Pairs(pairs))
+}
+
+/// A name from outside as an answer may repeat it.
+fn shown(name: &str) -> String {
+    name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(64).collect()
+}
+
+/// Sorts events by computer.
+struct Builder<'a, 'z> {
+    batch: Batch,
+    zones: &'z HashMap<String, TimeZone>,
+    by_computer: HashMap<String, usize>,
+    /// The group of the last event: mostly that of the next.
+    last: Option<(Cow<'a, str>, usize)>,
+}
+
+/// Why an event is none.
+struct Fault {
+    field: Cow<'static, str>,
+    reason: Cow<'static, str>,
+}
+
+fn fault<T>(field: &'static str, reason: impl Into<Cow<'static, str>>) -> Result<T, Fault> {
+    Err(Fault { field: field.into(), reason: reason.into() })
+}
+
+impl<'a> Builder<'a, '_> {
+    fn add(&mut self, item: &Item<'a>) {
+        let index = u32::try_from(self.batch.events).unwrap_or(u32::MAX);
+        self.batch.events += 1;
+        let added = match item {
+            Item::Event(event) => self.add_event(index, event),
+            Item::Other(what) => fault("", format!("must be a JSON object, not {what}")),
+        };
+        if let Err(Fault { field, reason }) = added {
+            let id = match item {
+                Item::Event(event) => event.id.text().filter(|id| plain(id).is_ok()),
+                Item::Other(_) => None,
+            };
+            let (id, field, reason) = (id.map(str::to_owned), field.into_owned(), reason.into_owned());
+            self.batch.invalid.push(Invalid { index, id, field, reason });
+        }
+    }
+
+    fn add_event(&mut self, index: u32, event: &Envelope<'a>) -> Result<(), Fault> {
+        if let Some((field, reason)) = &event.fault {
+            return Err(Fault { field: field.clone().into(), reason: (*reason).into() });
+        }
+        if required("specversion", &event.specversion)? != "1.0" {
+            return fault("specversion", "must be \"1.0\"");
+        }
+        let id = required("id", &event.id)?;
+        let id = UsageId::new(id).or_else(|rule| fault("id", rule.to_string()))?;
+        let source = required("source", &event.source)?;
+        if required("type", &event.kind)? != TYPE {
+            return fault("type", format!("must be {TYPE:?}"));
+        }
+        if let Some(time) = optional("time", &event.time)?
+            && Timestamp::parse_rfc3339(time).is_none()
+        {
+            return fault("time", "must be an RFC 3339 instant such as 2026-10-01T01:00:00Z");
+        }
+        if let Some(content_type) = optional("datacontenttype", &event.datacontenttype)?
+            && !is_json(content_type)
+        {
+            return fault("datacontenttype", "must be application/json");
+        }
+        let subject = bounded("subject", &event.subject)?;
+        let data = match &event.data {
+            Payload::Data(data) => data,
+            Payload::Missing => return fault("data", "is missing"),
+            Payload::Other(what) => return fault("data", format!("must be an object, not {what}")),
+        };
+        if let Some((field, reason)) = &data.fault {
+            return Err(Fault { field: field.clone().into(), reason: (*reason).into() });
+        }
+        let zone = self.zones.get(source).copied();
+        let mut zone_missing = false;
+        let mut bad_stop = false;
+        let report = UsageReport {
+            id: id.clone(),
+            revision: revision(&data.replaces)?,
+            subject: subject.unwrap_or_default().into(),
+            resource: bounded("data.resource", &data.resource)?.unwrap_or_default().into(),
+            quantity: quantity(data.quantity)?,
+            start: match optional("data.start", &data.start)? {
+                None => Ok(None),
+                Some(text) => instant(text, zone, &mut zone_missing).map(Some).ok_or(Unmeterable::BadDate),
+            },
+            stop: match optional("data.stop", &data.stop)? {
+                None => Err(Unmeterable::NoStop),
+                Some(text) => instant(text, zone, &mut zone_missing).ok_or_else(|| {
+                    bad_stop = true;
+                    Unmeterable::BadDate
+                }),
+            },
+            dimensions: sorted(&data.dimensions)?,
+            node_sequence: match &data.node_sequence {
+                Member::Missing => None,
+                Member::Natural(number) => Some(*number),
+                other => return fault("data.node_sequence", format!("must be a whole number from 0, not {}", other.what())),
+            },
+        };
+        let group = self.group(source, &event.source)?;
+        if bad_stop && report.start.is_ok() {
+            group.bad_stops.push(index);
+        }
+        group.reports.push(report);
+        group.names.push((index, id));
+        if zone_missing {
+            self.batch.zones_missing.insert(source.to_owned());
+        }
+        Ok(())
+    }
+
+    fn group(&mut self, source: &str, member: &Member<'a>) -> Result<&mut Group, Fault> {
+        let known = self.last.as_ref().filter(|(last, _)| last == source).map(|(_, at)| *at);
+        let known = known.or_else(|| self.by_computer.get(source).copied());
+        let at = match known {
+            Some(at) => at,
+            None => {
+                let computer = ComputerId::new(source).or_else(|rule| fault("source", rule.to_string()))?;
+                let (reports, names, bad_stops) = (Vec::new(), Vec::new(), Vec::new());
+                self.batch.groups.push(Group { computer, reports, names, bad_stops });
+                let at = self.batch.groups.len() - 1;
+                self.by_computer.insert(source.to_owned(), at);
+                at
+            }
+        };
+        if let Member::Text(source) = member
+            && self.last.as_ref().is_none_or(|(_, last)| *last != at)
+        {
+            self.last = Some((source.clone(), at));
+        }
+        Ok(&mut self.batch.groups[at])
+    }
+}
+
+fn required<'m>(field: &'static str, member: &'m Member<'_>) -> Result<&'m str, Fault> {
+    match optional(field, member)? {
+        None => fault(field, "is missing"),
+        Some("") => fault(field, "must not be empty"),
+        Some(text) => Ok(text),
+    }
+}
+
+fn optional<'m>(field: &'static str, member: &'m Member<'_>) -> Result<Option<&'m str>, Fault> {
+    match member {
+        Member::Missing => Ok(None),
+        Member::Text(text) => Ok(Some(text)),
+        other => fault(field, format!("must be a string, not {}", other.what())),
+    }
+}
+
+/// A text that the log may keep as it is.
+fn bounded<'m>(field: &'static str, member: &'m Member<'_>) -> Result<Option<&'m str>, Fault> {
+    let text = optional(field, member)?;
+    text.map_or(Ok(()), plain).or_else(|rule| fault(field, rule))?;
+    Ok(text)
+}
+
+fn plain(text: &str) -> Result<(), String> {
+    if text.len() > MOST_TEXT_BYTES {
+        return Err(format!("must not be longer than {MOST_TEXT_BYTES} bytes"));
+    }
+    match text.chars().find(|c| c.is_control()) {
+        Some(c) => Err(format!("must not contain the control character U+{:04X}", u32::from(c))),
+        None => Ok(()),
+    }
+}
+
+fn is_json(media_type: &str) -> bool {
+    let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    media_type == "application/json" || media_type == "text/json" || media_type.ends_with("+json")
+}
+
+fn revision(replaces: &Member<'_>) -> Result<Revision, Fault> {
+    let Some(replaced) = optional("data.replaces", replaces)? else { return Ok(Revision::None) };
+    let replaced = UsageId::new(replaced).or_else(|rule| fault("data.replaces", rule.to_string()))?;
+    Ok(Revision::Replaces(replaced))
+}
+
+/// The text of a quantity and what it means, from the digits that were sent.
+fn quantity(raw: Option<&RawValue>) -> Result<(Box<str>, Result<Quantity, Unmeterable>), Fault> {
+    const FIELD: &str = "data.quantity";
+    let raw = raw.map_or("null", RawValue::get);
+    let text: Cow<'_, str> = match raw.as_bytes().first() {
+        Some(b'"') if !raw.contains('\\') => Cow::Borrowed(raw.trim_matches('"')),
+        Some(b'"') => {
+            let text: Result<String, _> = serde_json::from_str(raw);
+            Cow::Owned(text.or_else(|error| fault(FIELD, error.to_string()))?)
+        }
+        Some(b'-' | b'0'..=b'9') => Cow::Borrowed(raw),
+        Some(b'n') => return fault(FIELD, "is missing"),
+        Some(b't' | b'f') => return fault(FIELD, "must be a string or a number, not true or false"),
+        Some(b'[') => return fault(FIELD, "must be a string or a number, not a list"),
+        _ => return fault(FIELD, "must be a string or a number, not an object"),
+    };
+    if text.len() > MOST_QUANTITY_BYTES {
+        return fault(FIELD, format!("must not be longer than {MOST_QUANTITY_BYTES} bytes"));
+    }
+    plain(&text).or_else(|rule| fault(FIELD, rule))?;
+    let read = match text.parse::<Quantity>() {
+        Ok(quantity) => Ok(quantity),
+        Err(InvalidNumber::TooLarge { .. } | InvalidNumber::TooFine) => Err(Unmeterable::OutOfRange),
+        Err(InvalidNumber::Negative) => Err(Unmeterable::Negative),
+        Err(InvalidNumber::NotANumber) => exponent(&text),
+    };
+    Ok((text.into(), read))
+}
+
+/// A number with an exponent, if it is a quantity to its last digit.
+fn exponent(text: &str) -> Result<Quantity, Unmeterable> {
+    match parse_quantity(text) {
+        Ok(quantity) if quantity.rounded => Err(Unmeterable::OutOfRange),
+        Ok(quantity) => Quantity::from_decimal(quantity.value).map_err(|_| Unmeterable::OutOfRange),
+        Err(QuantityError::Infinite) => Err(Unmeterable::Infinite),
+        Err(QuantityError::OutOfRange) => Err(Unmeterable::OutOfRange),
+        Err(QuantityError::NotANumber | QuantityError::Unreadable) => match text {
+            "Infinity" | "-Infinity" => Err(Unmeterable::Infinite),
+            _ => Err(Unmeterable::NotANumber),
+        },
+    }
+}
+
+/// An RFC 3339 instant; without an offset it is on the clock of its computer.
+fn instant(text: &str, zone: Option<TimeZone>, zone_missing: &mut bool) -> Option<Timestamp> {
+    if let Some(instant) = Timestamp::parse_rfc3339(text) {
+        return Some(instant);
+    }
+    NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").ok()?;
+    let Some(zone) = zone else {
+        *zone_missing = true;
+        return None;
+    };
+    Timestamp::from_micros(parse_date(text, zone.0).ok()??.micros)
+}
+
+fn sorted(dimensions: &Dimensions<'_>) -> Result<Vec<(Box<str>, Box<str>)>, Fault> {
+    const FIELD: &str = "data.dimensions";
+    let pairs = match dimensions {
+        Dimensions::Missing => return Ok(Vec::new()),
+        Dimensions::Pairs(pairs) => pairs,
+        Dimensions::Other(what) => return fault(FIELD, format!("must be an object, not {what}")),
+    };
+    if pairs.len() > MOST_DIMENSIONS {
+        return fault(FIELD, format!("must not have more than {MOST_DIMENSIONS} members"));
+    }
+    let mut sorted: Vec<(Box<str>, Box<str>)> = Vec::with_capacity(pairs.len());
+    for (key, value) in pairs {
+        let field = || Cow::Owned(format!("{FIELD}.{}", shown(key)));
+        let blame = |reason: String| Fault { field: field(), reason: reason.into() };
+        if key.is_empty() {
+            return fault(FIELD, "must not have a member without a name");
+        }
+        plain(key).map_err(|rule| blame(format!("has a name that {rule}")))?;
+        let Member::Text(value) = value else {
+            return Err(blame(format!("must be a string, not {}", value.what())));
+        };
+        plain(value).map_err(blame)?;
+        sorted.push((key.as_ref().into(), value.as_ref().into()));
+    }
+    sorted.sort_unstable();
+    if let Some(twice) = sorted.windows(2).find(|two| two[0].0 == two[1].0) {
+        let (field, reason) = (format!("{FIELD}.{}", twice[0].0).into(), TWICE.into());
+        return Err(Fault { field, reason });
+    }
+    Ok(sorted)
+}
+
+#[cfg(test)]
+mod tests;

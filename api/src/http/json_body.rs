@@ -1,0 +1,131 @@
+//! Small JSON bodies, without unknown members.
+//!
+//! They become a tree, so that every error can name the path of the member to blame. Usage events, which are many, have
+//! a reader of their own (`cloud_event`), and price books one that knows their form.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use axum::http::HeaderMap;
+use serde_json::{Map, Value};
+
+use super::limits;
+use super::problem::Problem;
+
+/// The most bytes of such a body.
+pub(super) const MOST_BYTES: usize = 256 * 1024;
+
+/// The JSON object in a body that says it is one.
+pub(super) fn object(headers: &HeaderMap, bytes: &[u8]) -> Result<Object, Problem> {
+    if limits::media_type(headers).as_deref() != Some("application/json") {
+        return Err(Problem::unsupported_media_type("application/json"));
+    }
+    Object::parse(bytes)
+}
+
+/// The same for a route that can do without one: no body is an empty object.
+pub(super) fn optional_object(headers: &HeaderMap, bytes: &[u8]) -> Result<Object, Problem> {
+    if bytes.is_empty() { Ok(Object { path: String::new(), members: Map::new() }) } else { object(headers, bytes) }
+}
+
+/// The members of a JSON object, taken out one by one; what is left at the end is unknown.
+#[derive(Debug)]
+pub(super) struct Object {
+    path: String,
+    members: Map<String, Value>,
+}
+
+impl Object {
+    fn parse(bytes: &[u8]) -> Result<Self, Problem> {
+        let value: Value = serde_json::from_slice(bytes)
+            .map_err(|error| Problem::bad_request(format!("the body is not JSON: {error}")))?;
+        match value {
+            Value::Object(members) => Ok(Self { path: String::new(), members }),
+            other => Err(Problem::bad_request(format!("the body must be a JSON object, not {}", what(&other)))),
+        }
+    }
+
+    fn path_of(&self, name: &str) -> String {
+        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+    }
+
+    fn fault(&self, name: &str, rule: impl Into<String>) -> Problem {
+        Problem::field(self.path_of(name), rule)
+    }
+
+    /// A member; null is none.
+    fn take(&mut self, name: &str) -> Option<Value> {
+        self.members.remove(name).filter(|value| !value.is_null())
+    }
+
+    /// A member that is a text and means something.
+    pub(super) fn optional<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, Problem> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => read(&text).map(Some).map_err(|rule| self.fault(name, rule)),
+            Some(other) => Err(self.fault(name, format!("must be a string, not {}", what(&other)))),
+        }
+    }
+
+    /// The same of what reads itself.
+    pub(super) fn parsed<T: FromStr<Err: Display>>(&mut self, name: &str) -> Result<Option<T>, Problem> {
+        self.optional(name, |text| text.parse().map_err(|rule: T::Err| rule.to_string()))
+    }
+
+    /// A member that is a text and cannot be left out.
+    pub(super) fn required<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<T, Problem> {
+        let missing = self.fault(name, "is missing");
+        self.optional(name, read)?.ok_or(missing)
+    }
+
+    /// A member that is true or false; false, if it is left out.
+    pub(super) fn flag(&mut self, name: &str) -> Result<bool, Problem> {
+        match self.take(name) {
+            None => Ok(false),
+            Some(Value::Bool(flag)) => Ok(flag),
+            Some(other) => Err(self.fault(name, format!("must be true or false, not {}", what(&other)))),
+        }
+    }
+
+    /// A member that is an object.
+    pub(super) fn object(&mut self, name: &str) -> Result<Option<Self>, Problem> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Object(members)) => Ok(Some(Self { path: self.path_of(name), members })),
+            Some(other) => Err(self.fault(name, format!("must be an object, not {}", what(&other)))),
+        }
+    }
+
+    /// A member that is an object and cannot be left out.
+    pub(super) fn required_object(&mut self, name: &str) -> Result<Self, Problem> {
+        let missing = self.fault(name, "is missing");
+        self.object(name)?.ok_or(missing)
+    }
+
+    /// Nothing must be left.
+    pub(super) fn end(self) -> Result<(), Problem> {
+        match self.members.keys().next() {
+            Some(name) => Err(self.fault(name, "is not a field here")),
+            None => Ok(()),
+        }
+    }
+}
+
+fn what(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}

@@ -1,0 +1,129 @@
+//! Bounds around all routes: how long a body may be, how many requests are under way, how long one may take; and what
+//! is answered where there is no route.
+//!
+//! A request past a bound is answered, never dropped without a word. Bounds on headers and connections are those of
+//! the HTTP server and not here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt;
+use tokio::sync::Semaphore;
+
+use super::problem::Problem;
+use super::query::SEQUENCE;
+use crate::app::App;
+
+/// The most bytes of a body, whatever the route.
+pub(super) const MOST_BODY_BYTES: usize = 16 * 1024 * 1024;
+/// How many requests are carried out at a time; others wait.
+const MOST_REQUESTS: usize = 512;
+/// How long one waits to begin.
+const QUEUE_PATIENCE: Duration = Duration::from_secs(10);
+/// How long one may take, its body included. Clients of SLAP hang up after 60 seconds.
+const REQUEST_PATIENCE: Duration = Duration::from_secs(55);
+/// How much of a body that is too long is still taken, so that its sender, who may write all of it before it reads
+/// anything, gets to see the answer.
+const DRAINED_BYTES: usize = 128 * 1024 * 1024;
+/// For how long it is taken.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The bounds that all requests share.
+struct Bounds {
+    app: Arc<App>,
+    requests: Semaphore,
+}
+
+/// Routes within bounds.
+pub(super) fn bounded(routes: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App>> {
+    let bounds = Arc::new(Bounds { app: Arc::clone(app), requests: Semaphore::new(MOST_REQUESTS) });
+    let routes = routes.fallback(no_route).method_not_allowed_fallback(no_method);
+    routes.layer(DefaultBodyLimit::max(MOST_BODY_BYTES)).layer(middleware::from_fn_with_state(bounds, guard))
+}
+
+async fn guard(State(bounds): State<Arc<Bounds>>, request: Request, next: Next) -> Response {
+    let named = request.uri().path().starts_with("/v1/");
+    let mut response = match tokio::time::timeout(QUEUE_PATIENCE, bounds.requests.acquire()).await {
+        Ok(Ok(_permit)) => match tokio::time::timeout(REQUEST_PATIENCE, next.run(request)).await {
+            Ok(response) => response,
+            // What was handed to the writer is still carried out: only its answer is lost.
+            Err(_) => Problem::unavailable("the request took too long; what it asked for may yet be done", 5).into_response(),
+        },
+        Ok(Err(_)) | Err(_) => Problem::unavailable("too many requests are under way", 1).into_response(),
+    };
+    if named && !response.headers().contains_key(SEQUENCE) {
+        let last = bounds.app.ledger.head().last;
+        response.headers_mut().insert(SEQUENCE, HeaderValue::from(last.0));
+    }
+    response
+}
+
+async fn no_route(uri: Uri) -> Problem {
+    Problem::not_found(format!("there is nothing at {}", uri.path()))
+}
+
+async fn no_method(method: Method, uri: Uri) -> Problem {
+    let detail = format!("{} does not take {method}; the header allow says what it takes", uri.path());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)
+}
+
+/// All of a body, if it is not longer than `most` bytes.
+pub(super) async fn collect(headers: &HeaderMap, body: Body, most: usize) -> Result<Bytes, Problem> {
+    let told = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if told.is_some_and(|told| told > most as u64) {
+        // Who asked before sending is not made to send.
+        if !headers.contains_key(header::EXPECT) {
+            drain(body).await;
+        }
+        return Err(too_long(most));
+    }
+    let mut body = body;
+    let mut collected = Vec::with_capacity(told.and_then(|told| usize::try_from(told).ok()).unwrap_or_default());
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Problem::bad_request(format!("the body could not be read: {error}")))?;
+        let Some(data) = frame.data_ref() else { continue };
+        if collected.len() + data.len() > most {
+            drop(collected);
+            drain(body).await;
+            return Err(too_long(most));
+        }
+        collected.extend_from_slice(data);
+    }
+    Ok(collected.into())
+}
+
+fn too_long(most: usize) -> Problem {
+    let detail = format!("the body must have at most {most} bytes");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
+}
+
+async fn drain(mut body: Body) {
+    let all = async {
+        let mut taken = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            taken += frame.data_ref().map_or(0, Bytes::len);
+            if taken > DRAINED_BYTES {
+                break;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(DRAIN_PATIENCE, all).await;
+}
+
+/// The media type of a body, in lower case and without parameters, if its text is in UTF-8 as far as is said.
+pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    let mut parts = text.split(';').map(str::trim);
+    let media_type = parts.next()?.to_ascii_lowercase();
+    let utf_8 = parts.all(|parameter| {
+        let Some((name, value)) = parameter.split_once('=') else { return true };
+        !name.trim().eq_ignore_ascii_case("charset") || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+    });
+    utf_8.then_some(media_type)
+}

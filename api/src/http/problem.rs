@@ -1,0 +1,122 @@
+//! Errors as everybody outside sees them: one table from refusals and faults to statuses, one JSON shape
+//! (RFC 9457 problem details).
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use slapledger_core::domain::RefusalClass;
+use slapledger_core::ledger::SubmitError;
+
+/// What went wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// What kind of problem it is: a word that stays (`not-found`).
+    pub kind: &'static str,
+    /// What happened this time, and which rule it broke.
+    pub detail: String,
+    /// The member of the request that is to blame.
+    pub field: Option<String>,
+    /// When to try again.
+    pub retry_after_seconds: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct Details<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
+}
+
+impl Problem {
+    /// A problem of this kind.
+    pub fn new(status: StatusCode, kind: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, kind, detail: detail.into(), field: None, retry_after_seconds: None }
+    }
+
+    /// The request is wrong.
+    pub fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad-request", detail)
+    }
+
+    /// A member of the request is wrong.
+    pub fn field(field: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { field: Some(field.into()), ..Self::bad_request(detail) }
+    }
+
+    /// There is no such thing.
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", detail)
+    }
+
+    /// The body is of a type that this route does not read.
+    pub fn unsupported_media_type(expected: &str) -> Self {
+        let detail = format!("the body must be {expected}");
+        Self { field: Some("content-type".into()), ..Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", detail) }
+    }
+
+    /// It may work later.
+    pub fn unavailable(detail: impl Into<String>, retry_after_seconds: u32) -> Self {
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail);
+        Self { retry_after_seconds: Some(retry_after_seconds), ..problem }
+    }
+
+    /// A fault of ours. What happened is logged, and not told.
+    pub fn fault(cause: &dyn std::fmt::Display) -> Self {
+        tracing::error!(%cause, "a request failed by a fault of ours");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "fault", "a fault of this server; its log says more")
+    }
+}
+
+impl From<SubmitError> for Problem {
+    fn from(error: SubmitError) -> Self {
+        let detail = error.to_string();
+        match error {
+            SubmitError::Refused(refusal) => {
+                let (status, kind) = match refusal.class() {
+                    RefusalClass::NotFound => (StatusCode::NOT_FOUND, "not-found"),
+                    RefusalClass::Invalid => (StatusCode::BAD_REQUEST, "invalid"),
+                    RefusalClass::Conflict => (StatusCode::CONFLICT, "conflict"),
+                    RefusalClass::NoRoom => (StatusCode::NOT_FOUND, "no-room"),
+                    RefusalClass::Retry => return Self::unavailable(detail, 1),
+                };
+                Self { field: refusal.field().map(str::to_owned), ..Self::new(status, kind, detail) }
+            }
+            SubmitError::CommandIdReused => {
+                let problem = Self::new(StatusCode::CONFLICT, "idempotency-key-reused", detail);
+                Self { field: Some("idempotency-key".into()), ..problem }
+            }
+            SubmitError::TooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail),
+            SubmitError::Busy => Self::unavailable(detail, 1),
+            SubmitError::Stopped(_) => {
+                tracing::error!(%detail, "a command was not carried out");
+                Self::unavailable("the ledger takes no commands at the moment", 30)
+            }
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let title = self.kind.replace('-', " ");
+        let details = Details {
+            r#type: format!("urn:slapledger:problem:{}", self.kind),
+            title: &title,
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            field: self.field.as_deref(),
+        };
+        let body = serde_json::to_vec(&details).unwrap_or_default();
+        let mut response = (self.status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(seconds) = self.retry_after_seconds {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}

@@ -1,0 +1,12 @@
+//! The edge of Slapledger: SLAP, REST, usage ingest, the command line, and what runs them.
+//!
+//! Only here are HTTP, XML and JSON known, the clock read and ids made. Wire types are converted by hand to the
+//! commands of the core.
+
+pub mod app;
+pub mod cli;
+pub mod clock;
+pub mod demo;
+pub mod http;
+pub mod invoicing;
+pub mod slap;

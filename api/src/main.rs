@@ -1,0 +1,14 @@
+//! The `slapledger` binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match slapledger_api::cli::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One line: what was tried, and because of what it failed.
+            eprintln!("slapledger: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

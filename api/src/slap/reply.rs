@@ -1,0 +1,60 @@
+//! Replies of the SLAP routes: marshalled documents, and short plain texts that clients show and ignore.
+
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use slapledger_core::ledger::SubmitError;
+
+use super::wire::marshal::MarshalError;
+use crate::http::problem::Problem;
+
+/// What a route answers.
+pub(super) type Reply = Result<Response, Failure>;
+
+/// A problem, told to a client that reads the status and perhaps shows the text.
+#[derive(Debug)]
+pub(super) struct Failure(Problem);
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self(problem)
+    }
+}
+
+impl From<SubmitError> for Failure {
+    fn from(error: SubmitError) -> Self {
+        Self(error.into())
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let Problem { status, field, detail, retry_after_seconds, .. } = self.0;
+        let field = field.map_or_else(String::new, |field| format!("{field}: "));
+        let mut response = (status, plain(format!("{field}{detail}\n"))).into_response();
+        if let Some(seconds) = retry_after_seconds {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+fn plain(text: impl Into<String>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text.into())
+}
+
+/// A text nobody reads.
+pub(super) fn text(text: impl Into<String>) -> Reply {
+    Ok(plain(text).into_response())
+}
+
+/// A document. Without the charset clients would read it as ISO-8859-1.
+pub(super) fn document(document: Result<String, MarshalError>) -> Reply {
+    // What could not be carried was refused when it came.
+    let xml = document.map_err(|error| Problem::fault(&error))?;
+    Ok(([(header::CONTENT_TYPE, "text/xml; charset=utf-8")], xml).into_response())
+}
+
+/// It exists, and has no partition yet. Clients know this status as `ResourceNotReady`.
+pub(super) fn not_ready() -> Reply {
+    Ok((StatusCode::REQUEST_TIMEOUT, plain("the instance has no partition yet\n")).into_response())
+}

@@ -1,0 +1,126 @@
+//! `request()`, whichever way it came: from what is wanted to a command whose values are sealed under the right key.
+//!
+//! Which key that is depends on whether the instance is there, so it is looked up, and looked up again if the instance
+//! came or went between the look and the decision. What a request leaves out stays as it is.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use slapledger_core::domain::event::Mode;
+use slapledger_core::domain::id::{InstanceId, Reference, Sequence, SoftwareRelease, SoftwareType};
+use slapledger_core::domain::instance::{
+    InstanceType, RequestInstance, RequestOutcome, RequestedState, Requester, WithoutRoom,
+};
+use slapledger_core::domain::{Answer, Command};
+use slapledger_core::ledger::Submission;
+use slapledger_core::log::envelope::Meta;
+use slapledger_projections::SlapViews;
+use slapledger_projections::instances::Instance;
+
+use super::sealing::{self, seal_parameters};
+use super::{is_retry, read};
+use crate::app::App;
+use crate::http::problem::Problem;
+
+/// How often a request is sealed anew before it is given up.
+const ATTEMPTS: usize = 5;
+/// The type of software that nobody named.
+const DEFAULT_TYPE: &str = "default";
+
+/// What is wanted.
+pub(crate) struct Wanted {
+    /// By whom.
+    pub(crate) requester: Requester,
+    /// Under which name.
+    pub(crate) reference: Reference,
+    /// What is to run.
+    pub(crate) release: SoftwareRelease,
+    /// As what.
+    pub(crate) software_type: Option<SoftwareType>,
+    /// What for.
+    pub(crate) instance_type: Option<InstanceType>,
+    /// With which parameters, and the field they came in.
+    pub(crate) parameters: (&'static str, Option<BTreeMap<String, String>>),
+    /// Where it may be.
+    pub(crate) filter: Vec<(Box<str>, Box<str>)>,
+    /// In which state.
+    pub(crate) state: Option<RequestedState>,
+    /// What becomes of it if there is no room.
+    pub(crate) without_room: WithoutRoom,
+}
+
+/// What became of it.
+pub(crate) struct Requested {
+    /// Which instance it is.
+    pub(crate) instance: InstanceId,
+    /// Whether it is new, changed or as it was.
+    pub(crate) outcome: RequestOutcome,
+    /// Whether it has a partition.
+    pub(crate) allocated: bool,
+    /// A view that has come as far shows it.
+    pub(crate) sequence: Sequence,
+}
+
+/// The instance as it is, and the state its tree forces on it.
+struct Known {
+    instance: Instance,
+    forced: Option<RequestedState>,
+}
+
+/// Requests an instance.
+pub(crate) async fn request(app: &App, meta: Meta, wanted: &Wanted) -> Result<Requested, Problem> {
+    let meta = Arc::new(meta);
+    for _ in 0..ATTEMPTS {
+        let known = read(app, Sequence::ZERO, |view, _| known(app.mode, view, wanted)).await?;
+        let command = Command::RequestInstance(command(app, wanted, known)?);
+        match app.ledger.submit(Submission { meta: Arc::clone(&meta), command }).await {
+            Ok(accepted) => {
+                let Answer::Instance { instance, outcome, allocated } = accepted.answer else {
+                    return Err(Problem::fault(&"a request was answered with something else"));
+                };
+                return Ok(Requested { instance, outcome, allocated, sequence: accepted.sequence });
+            }
+            Err(error) if is_retry(&error) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Problem::unavailable(format!("instance {} comes and goes; ask again", wanted.reference), 1))
+}
+
+fn known(mode: Mode, view: &SlapViews, wanted: &Wanted) -> Option<Known> {
+    let instance = view.instances.find(wanted.requester, wanted.reference.as_str())?.clone();
+    let root = view.instances.get(instance.root).filter(|root| root.id != instance.id)?;
+    let forced = match (root.requested, mode) {
+        (RequestedState::Started, _) => None,
+        (state, Mode::Proxy) => Some(state),
+        (_, Mode::Demo | Mode::Serve) => Some(RequestedState::Stopped),
+    };
+    Some(Known { instance, forced })
+}
+
+fn command(app: &App, wanted: &Wanted, known: Option<Known>) -> Result<RequestInstance, Problem> {
+    let (field, parameters) = &wanted.parameters;
+    let none = BTreeMap::new();
+    let parameters = match (&known, parameters) {
+        (Some(Known { instance, .. }), None) => instance.parameters.clone(),
+        (Some(Known { instance, .. }), Some(told)) => seal_parameters(&app.keys, instance.key(), field, told)?,
+        (None, told) => {
+            let key = sealing::fresh(&app.keys)?;
+            seal_parameters(&app.keys, key, field, told.as_ref().unwrap_or(&none))?
+        }
+    };
+    let software_type = wanted.software_type.clone().or_else(|| Some(known.as_ref()?.instance.software_type.clone()));
+    let software_type = software_type.map_or_else(|| super::form::id("software_type", DEFAULT_TYPE), Ok)?;
+    Ok(RequestInstance {
+        requester: wanted.requester,
+        reference: wanted.reference.clone(),
+        release: wanted.release.clone(),
+        software_type,
+        instance_type: wanted.instance_type,
+        parameters,
+        filter: wanted.filter.clone(),
+        state: known.and_then(|known| known.forced).or(wanted.state),
+        default_computer: app.default_computer.clone(),
+        without_room: wanted.without_room,
+    })
+}

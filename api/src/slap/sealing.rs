@@ -1,0 +1,114 @@
+//! What the log holds only sealed: parameters, connection parameters and error texts of instances and software.
+//!
+//! Parameters are sealed as the instance XML that SLAP stores, so that the same parameters always have the same
+//! digest. What cannot be opened (its key was destroyed) is shown as empty: the thing itself is still there.
+
+use std::collections::BTreeMap;
+
+use axum::http::StatusCode;
+use slapledger_core::domain::id::KeyId;
+use slapledger_core::domain::sealed::Sealed;
+use slapledger_core::keyring::{KeyRing, KeyRingFault};
+
+use super::wire::instance_xml;
+use crate::http::problem::Problem;
+
+/// The longest error text that is kept, in bytes: the sealed event must fit into the log.
+const ERROR_BYTES: usize = 32 * 1024;
+
+/// Parameters under a key. `field` is to blame if XML cannot carry them.
+pub(crate) fn seal_parameters(
+    keys: &KeyRing,
+    key: KeyId,
+    field: &str,
+    parameters: &BTreeMap<String, String>,
+) -> Result<Sealed, Problem> {
+    let xml = instance_xml::write(parameters).map_err(|error| Problem::field(field, error.to_string()))?;
+    seal(keys, key, &xml)
+}
+
+/// A text under a key.
+pub(crate) fn seal(keys: &KeyRing, key: KeyId, text: &str) -> Result<Sealed, Problem> {
+    keys.seal(key, text.as_bytes()).map_err(|fault| match fault {
+        KeyRingFault::Destroyed { .. } => {
+            let detail = "what it held was erased, and it takes nothing new";
+            Problem::new(StatusCode::CONFLICT, "erased", detail)
+        }
+        fault => Problem::fault(&fault),
+    })
+}
+
+/// A key that nobody uses.
+pub(crate) fn fresh(keys: &KeyRing) -> Result<KeyId, Problem> {
+    keys.fresh().map_err(|fault| Problem::fault(&fault))
+}
+
+/// Parameters that were sealed.
+pub(crate) fn open_parameters(keys: &KeyRing, sealed: &Sealed) -> BTreeMap<String, String> {
+    let Some(text) = open(keys, sealed) else { return BTreeMap::new() };
+    instance_xml::read(&text).unwrap_or_else(|error| {
+        tracing::warn!(key = %sealed.key, %error, "sealed parameters are not instance XML");
+        BTreeMap::new()
+    })
+}
+
+/// A text that was sealed.
+pub(crate) fn open(keys: &KeyRing, sealed: &Sealed) -> Option<String> {
+    let opened = keys.open_sealed(sealed).map_err(|reason| reason.to_string());
+    let text = opened.and_then(|bytes| String::from_utf8(bytes).map_err(|error| error.to_string()));
+    text.inspect_err(|reason| tracing::warn!(key = %sealed.key, %reason, "a sealed value cannot be shown")).ok()
+}
+
+/// An error text as it is kept. Nodes send whatever their programs printed: of a long one the end, where programs say
+/// what went wrong; what XML cannot carry (colours, lost bytes) is replaced.
+pub(super) fn error_text(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let start = (text.len().saturating_sub(ERROR_BYTES)..).find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let kept = text[start..].chars().map(|c| {
+        let mut buffer = [0; 4];
+        let carried = super::wire::check_text(c.encode_utf8(&mut buffer)).is_ok();
+        if carried { c } else { char::REPLACEMENT_CHARACTER }
+    });
+    let cut = if start == 0 { "" } else { "…" };
+    cut.chars().chain(kept).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_return_and_their_order_does_not_matter() {
+        let keys = KeyRing::in_memory();
+        let key = keys.fresh().unwrap();
+        let mut parameters = BTreeMap::from([("b".to_owned(), "x<y&z>\"\r\n".to_owned())]);
+        parameters.insert("a".to_owned(), String::new());
+        let sealed = seal_parameters(&keys, key, "parameters", &parameters).unwrap();
+        assert_eq!(open_parameters(&keys, &sealed), parameters);
+        assert!(sealed.same_content(&seal_parameters(&keys, key, "parameters", &parameters).unwrap()));
+        parameters.insert("c".to_owned(), "\u{1}".to_owned());
+        let refused = seal_parameters(&keys, key, "parameters", &parameters).unwrap_err();
+        assert_eq!(refused.field.as_deref(), Some("parameters"));
+    }
+
+    #[test]
+    fn what_was_erased_is_empty_and_stays_so() {
+        let keys = KeyRing::in_memory();
+        let key = keys.fresh().unwrap();
+        let parameters = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
+        let sealed = seal_parameters(&keys, key, "parameters", &parameters).unwrap();
+        keys.destroy(key).unwrap();
+        assert_eq!(open_parameters(&keys, &sealed), BTreeMap::new());
+        assert_eq!(open(&keys, &sealed), None);
+        assert_eq!(seal(&keys, key, "b").unwrap_err().status, StatusCode::CONFLICT);
+    }
+
+    #[test]
+    fn error_texts_are_cut_and_cleaned() {
+        assert_eq!(error_text(b"no <space> \xc3\xa9\n"), "no <space> é\n");
+        assert_eq!(error_text(b"\x1b[31mred\xff"), "\u{FFFD}[31mred\u{FFFD}");
+        let long = format!("{}é{}", "x".repeat(100), "y".repeat(ERROR_BYTES - 1));
+        let kept = error_text(long.as_bytes());
+        assert_eq!(kept, format!("…{}", "y".repeat(ERROR_BYTES - 1)));
+    }
+}

@@ -1,0 +1,177 @@
+//! What instances were, and when: all of their past that a price can depend on, and the events that made it.
+//!
+//! A fold of the events of instances. It holds no amounts and no usage, and forgets nothing: a period of any year
+//! can be rated.
+
+use std::collections::BTreeMap;
+
+use bincode::{Decode, Encode};
+use slapledger_core::domain::event::Event;
+use slapledger_core::domain::id::{
+    ComputerId, InstanceId, PartitionId, PartyId, Reference, Sequence, SoftwareRelease, SoftwareType,
+};
+use slapledger_core::domain::instance::{
+    InstanceAllocated, InstanceChanged, InstanceEnded, InstanceRequested, InstanceType,
+};
+use slapledger_core::domain::pricing::Matched;
+use slapledger_core::domain::time::{Period, Timestamp};
+
+/// All instances that ever were.
+#[derive(Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Histories {
+    by_id: BTreeMap<InstanceId, History>,
+}
+
+/// The past of one instance.
+#[derive(Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct History {
+    owner: PartyId,
+    pub(crate) reference: Reference,
+    /// What it was, each until the next; the first since it was requested.
+    attributes: Vec<Attributes>,
+    pub(crate) allocation: Option<Allocation>,
+}
+
+/// What an instance was from an instant on.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Attributes {
+    since: Timestamp,
+    by: Sequence,
+    pub(crate) release: SoftwareRelease,
+    pub(crate) software_type: SoftwareType,
+    pub(crate) instance_type: InstanceType,
+}
+
+/// Where an instance was, since when and until when: it does not move.
+#[derive(Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Allocation {
+    pub(crate) computer: ComputerId,
+    pub(crate) partition: PartitionId,
+    from: (Timestamp, Sequence),
+    until: Option<(Timestamp, Sequence)>,
+}
+
+impl Histories {
+    pub(crate) fn get(&self, instance: InstanceId) -> Option<&History> {
+        self.by_id.get(&instance)
+    }
+
+    /// All instances of everybody who has any.
+    pub(crate) fn by_owner(&self) -> BTreeMap<PartyId, Vec<(InstanceId, &History)>> {
+        let mut by_owner: BTreeMap<PartyId, Vec<_>> = BTreeMap::new();
+        for (id, history) in &self.by_id {
+            by_owner.entry(history.owner).or_default().push((*id, history));
+        }
+        by_owner
+    }
+
+    pub(crate) fn apply(&mut self, event: &Event, sequence: Sequence) {
+        match event {
+            Event::InstanceRequested(event) => self.requested(event, sequence),
+            Event::InstanceChanged(event) => self.changed(event, sequence),
+            Event::InstanceAllocated(event) => self.allocated(event, sequence),
+            Event::InstanceEnded(event) => self.ended(event, sequence),
+            _ => {}
+        }
+    }
+
+    fn requested(&mut self, event: &InstanceRequested, by: Sequence) {
+        let attributes = Attributes {
+            since: event.at,
+            by,
+            release: event.release.clone(),
+            software_type: event.software_type.clone(),
+            instance_type: event.instance_type,
+        };
+        let (owner, reference) = (event.owner, event.reference.clone());
+        let history = History { owner, reference, attributes: vec![attributes], allocation: None };
+        self.by_id.insert(event.instance, history);
+    }
+
+    fn changed(&mut self, event: &InstanceChanged, by: Sequence) {
+        let Some(history) = self.by_id.get_mut(&event.instance) else { return };
+        let Some(last) = history.attributes.last() else { return };
+        let next = Attributes {
+            since: event.at,
+            by,
+            release: event.release.clone().unwrap_or_else(|| last.release.clone()),
+            software_type: event.software_type.clone().unwrap_or_else(|| last.software_type.clone()),
+            instance_type: event.instance_type.unwrap_or(last.instance_type),
+        };
+        // Other parameters and states do not change what is paid.
+        if !next.same_as(last) {
+            history.attributes.push(next);
+        }
+    }
+
+    fn allocated(&mut self, event: &InstanceAllocated, by: Sequence) {
+        if let Some(history) = self.by_id.get_mut(&event.instance) {
+            let (computer, partition) = (event.computer.clone(), event.partition.clone());
+            history.allocation = Some(Allocation { computer, partition, from: (event.at, by), until: None });
+        }
+    }
+
+    fn ended(&mut self, event: &InstanceEnded, by: Sequence) {
+        let allocation = self.by_id.get_mut(&event.instance).and_then(|history| history.allocation.as_mut());
+        if let Some(allocation) = allocation {
+            allocation.until = Some((event.at, by));
+        }
+    }
+}
+
+impl History {
+    /// The parts of a period in which it was one thing, in order; together they are the period.
+    pub(crate) fn within(&self, period: Period) -> impl Iterator<Item = (Period, &Attributes)> {
+        let stops = self.attributes.iter().skip(1).map(|next| next.since).chain([Timestamp::MAX]);
+        let starts =
+            [Timestamp::MIN].into_iter().chain(self.attributes.iter().skip(1).map(|next| next.since));
+        let parts = self.attributes.iter().zip(starts.zip(stops));
+        parts.filter_map(move |(attributes, (start, stop))| {
+            Some((Period::new(start, stop)?.intersection(period)?, attributes))
+        })
+    }
+
+    /// The events up to a sequence that made it what it was until an instant: its request, changes and allocation,
+    /// and its end, if it ended by then. Ascending.
+    pub(crate) fn events(&self, until: Timestamp, cut_off: Sequence) -> Vec<Sequence> {
+        let attributes = self.attributes.iter().filter(|attributes| attributes.since < until);
+        let from = self.allocation.as_ref().map(|allocation| allocation.from);
+        let ended = self.allocation.as_ref().and_then(|allocation| allocation.until);
+        let ended = ended.filter(|(at, _)| *at <= until);
+        let place = [from, ended].into_iter().flatten().map(|(_, by)| by);
+        let all = attributes.map(|attributes| attributes.by).chain(place);
+        let mut events: Vec<Sequence> = all.filter(|by| *by <= cut_off).collect();
+        events.sort_unstable();
+        events
+    }
+}
+
+impl Attributes {
+    fn same_as(&self, other: &Self) -> bool {
+        (&self.release, &self.software_type, self.instance_type)
+            == (&other.release, &other.software_type, other.instance_type)
+    }
+
+    /// What rates look at.
+    pub(crate) fn matched<'a>(&'a self, computer: &'a ComputerId, customer: PartyId) -> Matched<'a> {
+        let Self { release: software_release, software_type, instance_type, .. } = self;
+        Matched { software_release, software_type, computer, instance_type: *instance_type, customer }
+    }
+}
+
+impl Allocation {
+    /// When it began.
+    pub(crate) fn since(&self) -> Timestamp {
+        self.from.0
+    }
+
+    /// When it ended, if it did.
+    pub(crate) fn until(&self) -> Option<Timestamp> {
+        self.until.map(|(at, _)| at)
+    }
+
+    /// The time of the allocation within a period.
+    pub(crate) fn within(&self, period: Period) -> Option<Period> {
+        Period::new(self.from.0, self.until().unwrap_or(Timestamp::MAX))?.intersection(period)
+    }
+}

@@ -1,0 +1,121 @@
+//! Calendar months of a zone: how much of them a period is.
+//!
+//! A month is as long as it is where the payer lives: 28 to 31 days, an hour more or less when clocks change. The
+//! parts of a month always add up to one. Nothing here knows what a month costs.
+
+use chrono::{Datelike, NaiveDate};
+use slapledger_core::domain::quantity::ONE;
+use slapledger_core::domain::time::{Date, Period, TimeZone, Timestamp};
+
+/// How many months a period is, in billionths: whole months count one each, the rest by its share of its month;
+/// rounded once, half up.
+pub(crate) fn billionths(period: Period, zone: TimeZone) -> i128 {
+    // The last microsecond within, so that a period that ends with a month does not touch the next one.
+    let (first, last) = (Month::of(period.start, zone), Month::of(period.stop.plus_micros(-1), zone));
+    let (whole, numerator, denominator) = if first == last {
+        (0, i128::from(period.micros()), first.micros(zone))
+    } else {
+        let head = i128::from(first.next().start(zone).micros() - period.start.micros());
+        let tail = i128::from(period.stop.micros() - last.start(zone).micros());
+        let (of_first, of_last) = (first.micros(zone), last.micros(zone));
+        (last.0 - first.0 - 1, head * of_last + tail * of_first, of_first * of_last)
+    };
+    // Months are below 3 x 10^12 microseconds, so that nothing here is above 4 x 10^34.
+    i128::from(whole) * ONE + (2 * numerator * ONE + denominator) / (2 * denominator)
+}
+
+/// Months since the year 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Month(i32);
+
+impl Month {
+    fn of(instant: Timestamp, zone: TimeZone) -> Self {
+        let local = instant.to_utc().with_timezone(&zone.0);
+        let named = Self(local.year() * 12 + i32::try_from(local.month0()).unwrap_or(0));
+        // Clocks put back at midnight of the first show the last hour of a month again that is over.
+        if named.next().start(zone) <= instant { named.next() } else { named }
+    }
+
+    fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+
+    fn start(self, zone: TimeZone) -> Timestamp {
+        let month = u32::try_from(self.0.rem_euclid(12)).unwrap_or(0) + 1;
+        let first = NaiveDate::from_ymd_opt(self.0.div_euclid(12), month, 1);
+        Date(first.expect("the years of an instant, and the next, are in the calendar")).start_in(zone)
+    }
+
+    fn micros(self, zone: TimeZone) -> i128 {
+        i128::from(self.next().start(zone).micros() - self.start(zone).micros())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn period(start: &str, stop: &str, zone: &str) -> (Period, TimeZone) {
+        let zone: TimeZone = zone.parse().expect(zone);
+        let at = |text: &str| {
+            Timestamp::parse_rfc3339(text).unwrap_or_else(|| text.parse::<Date>().expect(text).start_in(zone))
+        };
+        (Period::new(at(start), at(stop)).expect("not empty"), zone)
+    }
+
+    #[test]
+    fn months_are_as_long_as_they_are_there() {
+        let rows = [
+            ("2026-10-01", "2026-11-01", "UTC", 1_000_000_000),
+            ("2026-10-16", "2026-11-01", "UTC", 516_129_032), // 16/31 = 0.516 129 032 2...
+            ("2026-02-01", "2026-02-02", "UTC", 35_714_286),  // 1/28 = 0.035 714 285 7...
+            ("2028-02-01", "2028-02-02", "UTC", 34_482_759),  // 1/29 = 0.034 482 758 6...
+            ("2026-10-15", "2026-12-15", "UTC", 2_000_000_000), // 17/31 + 1 + 14/31
+            ("2026-01-31", "2026-03-02", "UTC", 1_064_516_129), // 1/31 + 1 + 1/31 = 1.064 516 129 0...
+            ("2026-10-01T00:00:00Z", "2026-10-01T00:00:01Z", "UTC", 373), // 1/2 678 400 = 0.000 000 373 3...
+            ("2025-01-01", "2026-01-01", "UTC", 12_000_000_000),
+            // 31 days and one hour are 745 hours; the 25th has 25 of them.
+            ("2026-10-01", "2026-11-01", "Europe/Paris", 1_000_000_000),
+            ("2026-10-25", "2026-10-26", "Europe/Paris", 33_557_047), // 25/745 = 0.033 557 046 9...
+            ("2026-10-24", "2026-10-25", "Europe/Paris", 32_214_765), // 24/745 = 0.032 214 765 1...
+            ("2026-03-29", "2026-03-30", "Europe/Paris", 30_955_585), // 23/743 = 0.030 955 585 4...
+            ("2026-10-01", "2026-11-01", "Asia/Kathmandu", 1_000_000_000),
+            // From 18:15 UTC of 30 September: 5:45 hours of 744 are still in September as UTC has it.
+            ("2026-09-30T18:15:00Z", "2026-10-01T00:00:00Z", "Asia/Kathmandu", 7_728_495), // 5.75/744
+        ];
+        for (start, stop, zone, expected) in rows {
+            let (period, zone) = period(start, stop, zone);
+            assert_eq!(billionths(period, zone), expected, "{start}/{stop} in {zone}");
+        }
+    }
+
+    #[test]
+    fn all_of_time_is_counted_in_every_zone() {
+        let always = Period::new(Timestamp::MIN, Timestamp::MAX).expect("not empty");
+        for zone in chrono_tz::TZ_VARIANTS {
+            eprintln!("{zone} {:?} {:?}", Month::of(always.start, TimeZone(zone)).micros(TimeZone(zone)), Month::of(always.stop.plus_micros(-1), TimeZone(zone)).micros(TimeZone(zone)));
+            let months = billionths(always, TimeZone(zone));
+            // The years 1 to 9999 have 119,988 months; zones that are ahead or behind touch one more, in part.
+            assert!((119_987 * ONE..=119_989 * ONE).contains(&months), "{zone}: {months}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn parts_add_up(
+            start in -2_000_000_000_i64..4_000_000_000,
+            lengths in (1_i64..100_000_000, 1_i64..100_000_000),
+            zone in 0..chrono_tz::TZ_VARIANTS.len(),
+        ) {
+            let zone = TimeZone(chrono_tz::TZ_VARIANTS[zone]);
+            let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000).expect("in range");
+            let bounds = [at(start), at(start + lengths.0), at(start + lengths.0 + lengths.1)];
+            let part = |from: usize, to: usize| {
+                billionths(Period::new(bounds[from], bounds[to]).expect("not empty"), zone)
+            };
+            prop_assert!((part(0, 1) + part(1, 2) - part(0, 2)).abs() <= 1);
+        }
+    }
+}

@@ -1,0 +1,207 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const STANDARD: &str = include_str!("../../../fixtures/price-books/standard.toml");
+
+const SMALL: &str = r#"
+name = "small"
+currency = "EUR"
+valid_from = 2026-01-01T00:00:00Z
+resources = [{ resource = "r", kind = "counter", meter = "sum", unit = "request" }]
+
+[[rates]]
+kind = "recurring"
+every = "month"
+when = "arrears"
+price = "10.00"
+
+[[rates]]
+kind = "per_unit"
+resource = "r"
+price = "0.002"
+match = { instance_type = "testing", customer = "PARTY-2" }
+"#;
+
+#[test]
+fn the_standard_book_is_one() {
+    let book = parse_toml(STANDARD).expect("the book of the demo");
+    assert_eq!((book.name.as_str(), book.resources.len(), book.rates.len()), ("standard", 5, 7));
+    assert_eq!(parse_toml(&to_toml(&book)), Ok(book));
+}
+
+#[test]
+fn toml_and_json_say_the_same() {
+    let json = r#"{"name":"small","currency":"EUR","valid_from":"2026-01-01T01:00:00+01:00","rounding":"half_up",
+        "resources":[{"resource":"r","kind":"counter","meter":"sum","unit":"request"}],
+        "rates":[{"kind":"recurring","every":"month","when":"arrears","price":"10"},
+                 {"kind":"per_unit","resource":"r","price":"0.002",
+                  "match":{"instance_type":"testing","customer":"PARTY-2"}}]}"#;
+    let book = parse_toml(SMALL).expect("a small book");
+    assert_eq!(parse_json(json.as_bytes()).as_ref(), Ok(&book));
+    let shown = serde_json::to_vec(&PriceBookForm::of(&book)).expect("it is shown");
+    assert_eq!(parse_json(&shown), Ok(book));
+}
+
+/// The small book with one thing put in the place of another.
+fn changed(from: &str, to: &str) -> String {
+    assert!(SMALL.contains(from), "{from}");
+    SMALL.replacen(from, to, 1)
+}
+
+#[test]
+fn errors_name_field_and_rule_and_place() {
+    let rows = [
+        ("name = \"small\"\n", "", "line 1, column 1: name is missing"),
+        ("name = \"small\"", "name = \"\"", "line 2, column 8: name must not be empty"),
+        ("\"EUR\"", "\"XXQ\"", "line 3, column 12: currency must be an ISO 4217 currency code such as EUR"),
+        (
+            "2026-01-01T00:00:00Z",
+            "2026-01-01",
+            "line 4, column 14: valid_from must be an RFC 3339 instant with its offset, such as 2026-01-01T00:00:00Z",
+        ),
+        (
+            "currency",
+            "rounding = \"sideways\"\ncurrency",
+            "line 3, column 12: rounding \"sideways\" is not supported: it must be \"half_up\" or \"half_even\"",
+        ),
+        (
+            "currency",
+            "colour = 1\ncurrency",
+            "line 3, column 1: colour is not a field here; there are name, currency, valid_from, rounding, \
+             resources, rates",
+        ),
+        (
+            "unit = \"request\"",
+            "unit = \"request\", colour = 1",
+            "line 5, column 83: resources[0].colour is not a field here; there are resource, kind, meter, unit",
+        ),
+        (
+            "every = \"month\"",
+            "every = \"month\"\nresource = \"r\"",
+            "line 10, column 1: rates[0].resource is not a field here; there are kind, every, when, price, match",
+        ),
+        (
+            "customer = \"PARTY-2\"",
+            "region = \"eu\"",
+            "line 17, column 38: rates[1].match.region is not a field here; there are software_release, \
+             software_type, computer, instance_type, customer",
+        ),
+        (
+            "\"arrears\"",
+            "\"advance\"",
+            "line 10, column 8: rates[0].when \"advance\" is not supported: it must be \"arrears\"",
+        ),
+        (
+            "\"month\"",
+            "\"day\"",
+            "line 9, column 9: rates[0].every \"day\" is not supported: it must be \"month\"",
+        ),
+        (
+            "\"sum\"",
+            "\"max\"",
+            "line 5, column 61: resources[0].meter \"max\" is not supported: it must be \"sum\" or \
+             \"time_integral\"",
+        ),
+        (
+            "\"sum\"",
+            "\"time_integral\"",
+            "line 5, column 61: resources[0].meter does not fit the kind: a counter is metered by sum, a gauge by \
+             time_integral",
+        ),
+        (
+            "\"request\"",
+            "\"\"",
+            "line 5, column 75: resources[0].unit must be 1 to 100 bytes without control characters",
+        ),
+        (
+            "\"10.00\"",
+            "10.00",
+            "line 11, column 9: rates[0].price must be a string such as \"10.00\": a number could lose digits",
+        ),
+        (
+            "\"10.00\"",
+            "10",
+            "line 11, column 9: rates[0].price must be a string such as \"10.00\": a number could lose digits",
+        ),
+        ("\"10.00\"", "\"-1\"", "line 11, column 9: rates[0].price must not be negative"),
+        ("\"10.00\"", "\"NaN\"", "line 11, column 9: rates[0].price must be a decimal number such as 12.5"),
+        ("\"10.00\"", "true", "line 11, column 9: rates[0].price must be a string, not true or false"),
+        (
+            "resource = \"r\"\nprice",
+            "resource = \"other\"\nprice",
+            "line 15, column 12: rates[1].resource other is not declared in resources",
+        ),
+        (
+            "kind = \"per_unit\"",
+            "kind = \"percentage\"",
+            "line 14, column 8: rates[1].kind \"percentage\" is not supported: it must be \"recurring\" or \
+             \"per_unit\"",
+        ),
+        ("PARTY-2", "2", "line 17, column 50: rates[1].match.customer must look like PARTY-1"),
+        (
+            "[[rates]]\nkind = \"per_unit\"\nresource = \"r\"",
+            "[[rates]]\nevery = \"month\"\nwhen = \"arrears\"\nkind = \"recurring\"",
+            "",
+        ),
+        (
+            "[[rates]]\nkind = \"per_unit\"\nresource = \"r\"\nprice = \"0.002\"\nmatch = { instance_type = \
+             \"testing\", customer = \"PARTY-2\" }",
+            "[[rates]]\nevery = \"month\"\nwhen = \"arrears\"\nkind = \"recurring\"\nprice = \"1\"",
+            "line 13, column 1: rates[1] matches the same instances as rates[0] with as many members: neither would \
+             win",
+        ),
+    ];
+    for (from, to, expected) in rows {
+        let told = parse_toml(&changed(from, to)).err().map(|error| error.to_string()).unwrap_or_default();
+        assert_eq!(told, expected, "{from} -> {to}");
+    }
+}
+
+#[test]
+fn json_errors_name_the_field_too() {
+    let rows = [
+        ("{", "line 1, column 1: EOF while parsing an object"),
+        ("[]", "must be a table, not a list"),
+        ("{\"name\":null}", "name must be a string, not null"),
+        ("{\"name\":\"a\",\"name\":\"b\"}", "line 1, column 18: name is named more than once"),
+        (
+            "{\"name\":\"a\",\"currency\":\"EUR\",\"valid_from\":\"2026-01-01T00:00:00Z\"}",
+            "rates must not be empty",
+        ),
+        (
+            "{\"name\":\"a\",\"currency\":\"EUR\",\"valid_from\":\"2026-01-01T00:00:00Z\",\"rates\":[{\"kind\":\
+             \"recurring\",\"every\":\"month\",\"when\":\"arrears\",\"price\":0.002}]}",
+            "rates[0].price must be a string such as \"10.00\": a number could lose digits",
+        ),
+    ];
+    for (text, expected) in rows {
+        let told = parse_json(text.as_bytes()).map_err(|error| error.to_string());
+        assert_eq!(told, Err(expected.to_owned()), "{text}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_brings_the_reader_down(text in ".{0,200}") {
+        let _ = parse_toml(&text);
+        let _ = parse_json(text.as_bytes());
+    }
+
+    #[test]
+    fn what_is_shown_is_read_again(
+        price in 0_i128..1_000_000_000_000_000_000,
+        release in "[ -~]{1,40}",
+        unit in "[ -~é]{1,40}",
+    ) {
+        let mut book = parse_toml(SMALL).expect("a small book");
+        book.resources[0].unit = unit.into();
+        let release = release.parse().expect("printable");
+        let matching = Match { software_release: Some(release), ..Match::default() };
+        let price = Price::from_billionths(price).expect("in range");
+        book.rates.push(Rate::Recurring { price, matching });
+        prop_assert_eq!(parse_toml(&to_toml(&book)), Ok(book.clone()));
+        let shown = serde_json::to_vec(&PriceBookForm::of(&book)).expect("it is shown");
+        prop_assert_eq!(parse_json(&shown), Ok(book));
+    }
+}

@@ -1,0 +1,119 @@
+//! What an invoice run does not charge, and why: for the provider to see before anything becomes final.
+
+use std::fmt;
+
+use bincode::{Decode, Encode};
+use serde::Serialize;
+use slapledger_core::domain::id::{InstanceId, InvoiceId, PartyId, ResourceId};
+use slapledger_core::domain::time::Period;
+
+/// Something a run does not charge.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Warning {
+    /// Usage that ended in the period, or that may have, waits for somebody to resolve or dismiss it.
+    SuspendedUsage {
+        /// How many reports.
+        events: u64,
+    },
+    /// The period of the run is empty or runs backwards where a payer lives.
+    NoPeriod {
+        /// Who.
+        payer: PartyId,
+    },
+    /// Some of this time has been invoiced: there is no draft, as it could never become final.
+    Invoiced {
+        /// To whom.
+        payer: PartyId,
+        /// By which invoice.
+        invoice: InvoiceId,
+    },
+    /// An instance was there before any version of the price book counted.
+    NoPrices {
+        /// Which.
+        instance: InstanceId,
+        /// When.
+        period: Period,
+    },
+    /// No rate at all is for an instance as it was.
+    NoRate {
+        /// Which.
+        instance: InstanceId,
+        /// When.
+        period: Period,
+    },
+    /// An instance used something that the price book does not declare.
+    Undeclared {
+        /// Which instance.
+        instance: InstanceId,
+        /// What.
+        resource: ResourceId,
+        /// When.
+        period: Period,
+        /// How many reports of it there are.
+        events: u64,
+    },
+    /// An instance used something that has a price, but not for an instance as it was.
+    UsageNoRate {
+        /// Which instance.
+        instance: InstanceId,
+        /// What.
+        resource: ResourceId,
+        /// When.
+        period: Period,
+        /// How many reports of it there are.
+        events: u64,
+    },
+    /// The usage of an instance has more digits than a quantity.
+    TooMuch {
+        /// Which instance.
+        instance: InstanceId,
+        /// Of what.
+        resource: ResourceId,
+        /// When.
+        period: Period,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SuspendedUsage { events } => {
+                write!(f, "{} suspended, not charged until resolved", Reports(*events))
+            }
+            Self::NoPeriod { payer } => write!(f, "{payer}: the period is empty in their time zone"),
+            Self::Invoiced { payer, invoice } => {
+                write!(f, "{payer}: {invoice} covers some of this period already; there is no draft")
+            }
+            Self::NoPrices { instance, period } => {
+                write!(f, "{instance}: no version of the price book is valid in {period}")
+            }
+            Self::NoRate { instance, period } => write!(f, "{instance}: no rate is for it in {period}"),
+            Self::Undeclared { instance, resource, period, events } => write!(
+                f,
+                "{instance}: {resource} is not declared in the price book; {} not charged in {period}",
+                Reports(*events)
+            ),
+            Self::UsageNoRate { instance, resource, period, events } => write!(
+                f,
+                "{instance}: no rate for {resource} is for it; {} not charged in {period}",
+                Reports(*events)
+            ),
+            Self::TooMuch { instance, resource, period } => write!(
+                f,
+                "{instance}: {resource} in {period} is too much for a quantity of 15 digits and is not charged"
+            ),
+        }
+    }
+}
+
+struct Reports(u64);
+
+impl fmt::Display for Reports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            1 => f.write_str("1 report of usage"),
+            n => write!(f, "{n} reports of usage"),
+        }
+    }
+}

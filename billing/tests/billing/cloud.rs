@@ -1,0 +1,293 @@
+//! A small cloud: commands with a clock set by hand, decided by the domain, taken over by the billing view.
+
+use std::sync::Arc;
+
+use slapledger_billing::{BillingView, price_book};
+use slapledger_core::domain::computer::{ConfigureComputer, Offer, RegisterComputer};
+use slapledger_core::domain::event::Event;
+use slapledger_core::domain::id::{
+    CommandId, ComputerId, InstanceId, KeyId, PartyId, ProjectId, RunId, Sequence,
+};
+use slapledger_core::domain::instance::{
+    InstanceType, ReportInstance, ReportedState, RequestInstance, RequestedState, Requester, WithoutRoom,
+};
+use slapledger_core::domain::invoice::{Bound, OpenInvoiceRun, RunPeriod};
+use slapledger_core::domain::party::RegisterParty;
+use slapledger_core::domain::pricing::PublishPriceBook;
+use slapledger_core::domain::sealed::Sealed;
+use slapledger_core::domain::time::Timestamp;
+use slapledger_core::domain::usage::{
+    MemoryIndex, RecordUsage, Revision, Unmeterable, UsageId, UsageOutcome, UsageReport,
+};
+use slapledger_core::domain::{Answer, Command, Context, Refusal, State};
+use slapledger_core::log::envelope::{Actor, Meta, Recorded};
+use slapledger_projections::View;
+
+pub(crate) const SELLER: PartyId = PartyId(1);
+pub(crate) const CPU: &str = "cpu";
+pub(crate) const REQUESTS: &str = "requests";
+
+/// 10.00 a month for production, 4.00 for testing; 0.002 for a percent and hour of CPU, 0.0005 for a request.
+pub(crate) const BOOK: &str = r#"
+name = "standard"
+currency = "EUR"
+valid_from = "2026-01-01T00:00:00Z"
+resources = [
+    { resource = "cpu", kind = "gauge", meter = "time_integral", unit = "percent_hour" },
+    { resource = "requests", kind = "counter", meter = "sum", unit = "request" },
+]
+rates = [
+    { kind = "recurring", every = "month", when = "arrears", price = "10.00", match = { instance_type = "production" } },
+    { kind = "recurring", every = "month", when = "arrears", price = "4.00", match = { instance_type = "testing" } },
+    { kind = "per_unit", resource = "cpu", price = "0.002" },
+    { kind = "per_unit", resource = "requests", price = "0.0005" },
+]
+"#;
+
+pub(crate) struct Cloud {
+    pub(crate) state: State,
+    pub(crate) view: BillingView,
+    pub(crate) log: Vec<Recorded>,
+    now: Timestamp,
+    meta: Arc<Meta>,
+    reports: u64,
+}
+
+/// Where and what; the rest of a request is the same for all.
+pub(crate) struct Wanted {
+    pub(crate) release: &'static str,
+    pub(crate) kind: InstanceType,
+    pub(crate) state: RequestedState,
+}
+
+pub(crate) const PRODUCTION: Wanted = Wanted {
+    release: "http://example.org/v1",
+    kind: InstanceType::Production,
+    state: RequestedState::Started,
+};
+
+pub(crate) fn at(text: &str) -> Timestamp {
+    Timestamp::parse_rfc3339(text).expect(text)
+}
+
+pub(crate) fn bound(text: &str) -> Bound {
+    text.parse().map_or_else(|_| Bound::Instant(at(text)), Bound::Day)
+}
+
+pub(crate) fn sealed(key: u8, content: &str) -> Sealed {
+    let mut digest = [0; 16];
+    digest[..content.len().min(16)].copy_from_slice(&content.as_bytes()[..content.len().min(16)]);
+    Sealed { key: KeyId([key; 16]), digest, nonce: [0; 24], ciphertext: content.into() }
+}
+
+impl Cloud {
+    /// A seller in UTC, PARTY-1, and one computer, COMP-1, with nine partitions; prices as they are told.
+    pub(crate) fn new(book: &str) -> Self {
+        let meta = Meta {
+            project: ProjectId::DEFAULT,
+            actor: Actor::system(),
+            command: CommandId([0; 16]),
+            named_by_sender: false,
+            digest: [0; 16],
+            causation: None,
+            correlation: None,
+            rules: 1,
+        };
+        let mut cloud = Self {
+            state: State::new(Box::new(MemoryIndex::default())),
+            view: BillingView::default(),
+            log: Vec::new(),
+            now: at("2026-01-01T00:00:00Z"),
+            meta: Arc::new(meta),
+            reports: 0,
+        };
+        cloud.customer("UTC");
+        let computer: ComputerId = "COMP-1".parse().expect("a computer");
+        let time_zone = "UTC".parse().expect("a zone");
+        cloud.execute(Command::RegisterComputer(RegisterComputer {
+            computer: computer.clone(),
+            owner: SELLER,
+            time_zone,
+        }));
+        let offer = |n| Offer {
+            partition: format!("slappart{n}").parse().expect("a partition"),
+            addresses: Vec::new(),
+            tap: None,
+            user: None,
+        };
+        cloud.execute(Command::ConfigureComputer(ConfigureComputer {
+            computer,
+            address: "::1".into(),
+            netmask: "ffff::".into(),
+            offers: (0..9).map(offer).collect(),
+            owner_if_new: None,
+        }));
+        cloud.publish(book);
+        cloud
+    }
+
+    pub(crate) fn clock(&mut self, text: &str) {
+        self.now = at(text);
+    }
+
+    pub(crate) fn execute(&mut self, command: Command) -> Answer {
+        self.try_execute(command).expect("it is accepted")
+    }
+
+    pub(crate) fn try_execute(&mut self, command: Command) -> Result<Answer, Refusal> {
+        let next = Sequence(self.log.len() as u64 + 1);
+        let context = Context { now: self.now, next, project: ProjectId::DEFAULT };
+        let outcome = self.state.execute(&context, command)?;
+        for (stream, event) in outcome.events {
+            let recorded = Recorded {
+                sequence: Sequence(self.log.len() as u64 + 1),
+                stream: Arc::new(stream),
+                stream_version: 1,
+                recorded_at: self.now,
+                meta: Arc::clone(&self.meta),
+                event,
+            };
+            self.view.apply(&recorded);
+            self.log.push(recorded);
+        }
+        Ok(outcome.answer)
+    }
+
+    pub(crate) fn publish(&mut self, book: &str) -> u32 {
+        let book = price_book::parse_toml(book).expect("a price book");
+        match self.execute(Command::PublishPriceBook(PublishPriceBook { book })) {
+            Answer::PriceBook { version, .. } => version,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn customer(&mut self, zone: &str) -> PartyId {
+        let command = RegisterParty { name: sealed(1, "name"), time_zone: zone.parse().expect(zone) };
+        match self.execute(Command::RegisterParty(command)) {
+            Answer::Party(party) => party,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn request(&mut self, owner: PartyId, reference: &str, wanted: &Wanted) -> InstanceId {
+        let command = RequestInstance {
+            requester: Requester::Party(owner),
+            reference: reference.parse().expect(reference),
+            release: wanted.release.parse().expect("a release"),
+            software_type: "default".parse().expect("a type"),
+            instance_type: Some(wanted.kind),
+            parameters: sealed(2, "parameters"),
+            filter: Vec::new(),
+            state: Some(wanted.state),
+            default_computer: None,
+            without_room: WithoutRoom::Refuse,
+        };
+        match self.execute(Command::RequestInstance(command)) {
+            Answer::Instance { instance, .. } => instance,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Asks an instance away and lets its node say that it is gone.
+    pub(crate) fn end(&mut self, owner: PartyId, reference: &str) {
+        let gone = Wanted { state: RequestedState::Destroyed, ..PRODUCTION };
+        let instance = self.request(owner, reference, &gone);
+        let allocation = self.state.instances.get(instance).and_then(|known| known.allocation.clone());
+        let allocation = allocation.expect("it has a partition");
+        self.execute(Command::ReportInstance(ReportInstance {
+            computer: allocation.computer,
+            partition: allocation.partition,
+            state: ReportedState::Destroyed,
+            error: None,
+        }));
+    }
+
+    /// One report under an id of its own; returns what became of it.
+    pub(crate) fn usage(
+        &mut self,
+        about: (&str, &str),
+        quantity: &str,
+        period: (&str, &str),
+    ) -> UsageOutcome {
+        self.reports += 1;
+        let id = format!("report {}", self.reports);
+        self.report(&id, Revision::None, about, quantity, (at(period.0), at(period.1)))
+    }
+
+    pub(crate) fn report(
+        &mut self,
+        id: &str,
+        revision: Revision,
+        (subject, resource): (&str, &str),
+        quantity: &str,
+        (start, stop): (Timestamp, Timestamp),
+    ) -> UsageOutcome {
+        let report = UsageReport {
+            id: UsageId::new(id).expect(id),
+            revision,
+            subject: subject.into(),
+            resource: resource.into(),
+            quantity: (quantity.into(), quantity.parse().map_err(|_| Unmeterable::NotANumber)),
+            start: Ok(Some(start)),
+            stop: Ok(stop),
+            dimensions: Vec::new(),
+            node_sequence: None,
+        };
+        let computer = "COMP-1".parse().expect("a computer");
+        match self.execute(Command::RecordUsage(RecordUsage { computer, reports: vec![report] })) {
+            Answer::Usage(outcomes) => outcomes[0],
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn open_run(&mut self, start: &str, stop: &str) -> RunId {
+        let period = RunPeriod { start: bound(start), stop: bound(stop) };
+        match self.execute(Command::OpenInvoiceRun(OpenInvoiceRun {
+            seller: SELLER,
+            period,
+            price_book: None,
+        })) {
+            Answer::InvoiceRun(run) => run,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The lines of all documents of a run, without what is the same for all.
+    pub(crate) fn lines(&self, run: RunId) -> Vec<String> {
+        let mut shown = Vec::new();
+        for document in self.view.billing.documents_of(run) {
+            for line in &document.invoice.lines {
+                let (payer, price) = (document.invoice.buyer.party, line.unit_price);
+                let version = line.price_book.version;
+                let what = line.description.split_once(" (").expect("a quantity").0;
+                shown.push(format!(
+                    "{payer}: {what}: {} {} x {price} = {} v{version}",
+                    line.quantity, line.unit, line.amount
+                ));
+            }
+        }
+        shown
+    }
+
+    /// Opens a run for October 2026 and shows its lines.
+    pub(crate) fn october(&mut self) -> Vec<String> {
+        let run = self.open_run("2026-10-01", "2026-11-01");
+        self.lines(run)
+    }
+
+    pub(crate) fn warnings(&self, run: RunId) -> Vec<String> {
+        self.view.billing.run(run).expect("a run").warnings.iter().map(ToString::to_string).collect()
+    }
+
+    /// The view as it is when all events are read again.
+    pub(crate) fn rebuilt(&self) -> BillingView {
+        let mut view = BillingView::default();
+        self.log.iter().for_each(|recorded| view.apply(recorded));
+        view
+    }
+
+    /// The sequences of events for which a condition holds.
+    pub(crate) fn sequences(&self, wanted: impl Fn(&Event) -> bool) -> Vec<Sequence> {
+        self.log.iter().filter(|recorded| wanted(&recorded.event)).map(|recorded| recorded.sequence).collect()
+    }
+}

@@ -1,0 +1,8 @@
+//! Given what happened in a cloud, what do its customers owe: amounts worked out by hand, and what holds for all of
+//! them.
+
+mod cloud;
+mod documents;
+mod fees;
+mod properties;
+mod usage;

@@ -1,0 +1,474 @@
+//! Properties of all decisions together, over random histories.
+//!
+//! Steps are drawn small, so that they meet: few names, few partitions, few identities. What is sealed is sealed
+//! as the edge would do it, under the key of whoever is there.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+use super::computer::ConfigureComputer;
+use super::event::{Event, Stream};
+use super::given::{
+    Given, computer, configure, offer, on, partition, record, register_computer, register_party,
+    register_party_in, release, request, sealed, state, usage,
+};
+use super::id::{InstanceId, InvoiceId, KeyId, PartyId, ProjectId, RunId, Sequence};
+use super::instance::{
+    ReportInstance, ReportedState, RequestInstance, RequestedState, Requester, SetConnectionParameters,
+    WithoutRoom,
+};
+use super::invoice::{
+    Bound, FinaliseInvoice, FinaliseInvoiceRun, Invoice, InvoiceParty, OpenInvoiceRun, RunPeriod,
+};
+use super::money::{Amount, Currency, Rounding};
+use super::pricing::{Match, PriceBook, PublishPriceBook, Rate};
+use super::sealed::Sealed;
+use super::software::{ReportSoftware, SoftwareState, SupplySoftware, SupplyState};
+use super::time::{Period, Timestamp};
+use super::usage::{
+    DismissSuspendedUsage, ResolveSuspendedUsage, Revision, Unmeterable, Usage, UsageId, UsageReport,
+};
+use super::{Command, State};
+
+const HOUR: i64 = 3_600_000_000;
+
+/// A step of a history; what it is about is found when it is taken.
+#[derive(Debug, Clone)]
+enum Step {
+    Wait(i64),
+    Party(&'static str),
+    Computer(&'static str),
+    Configure(&'static str, Vec<(&'static str, &'static str)>, bool),
+    Supply(&'static str, u8, SupplyState),
+    Software(&'static str, u8, SoftwareState),
+    Request {
+        from: Result<u64, u64>,
+        name: &'static str,
+        release: u8,
+        on: Option<&'static str>,
+        room: WithoutRoom,
+    },
+    State(u64, &'static str, RequestedState),
+    Report(&'static str, &'static str, ReportedState),
+    Connect(&'static str, &'static str, u8),
+    Usage(&'static str, Vec<UsageReport>),
+    Resolve(Index, Option<i64>),
+    Dismiss(Index),
+    Publish(u8),
+    Open(u64, i64, i64),
+    Finalise(u64, u64),
+    FinaliseRun(u64, u32),
+}
+
+fn reports() -> impl Strategy<Value = UsageReport> {
+    let revisions = prop_oneof![
+        Just(Revision::None),
+        Just(Revision::Latest),
+        (0..6_u8).prop_map(|id| Revision::Replaces(UsageId::Text(id.to_string().into()))),
+    ];
+    let subjects = select(vec!["p0", "p0", "p0", "u0", "p1", "SOFTINST-1", "COMP-1", "COMP-1", "nobody"]);
+    let hours = (-2..20_i64, 0..8_i64, prop::bool::weighted(0.8));
+    (0..6_u8, 1..4_u8, revisions, subjects, hours).prop_map(
+        |(id, quantity, revision, subject, (start, hours, told))| {
+            let instant = |hour: i64| super::given::instant("0").plus_micros(hour * HOUR);
+            UsageReport {
+                revision,
+                subject: subject.into(),
+                start: Ok(told.then(|| instant(start))),
+                stop: Ok(instant(start + hours)),
+                ..usage(&id.to_string(), &quantity.to_string())
+            }
+        },
+    )
+}
+
+fn steps() -> impl Strategy<Value = Step> {
+    let computers =
+        || select(vec!["COMP-1", "COMP-1", "COMP-1", "COMP-1", "COMP-1", "COMP-1", "COMP-2", "COMP-3"]);
+    let partitions = || select(vec!["p0", "p1", "p2"]);
+    let names = || select(vec!["a", "b", "c", "d"]);
+    let users = || select(vec!["u0", "u1", "u2"]);
+    let offers = prop::collection::btree_map(partitions(), users(), 0..4)
+        .prop_map(|offers| offers.into_iter().collect());
+    let requesters = prop_oneof![3 => (1..3_u64).prop_map(Ok), 1 => (1..6_u64).prop_map(Err)];
+    let places = prop::option::weighted(0.4, computers());
+    let rooms = select(vec![WithoutRoom::Refuse, WithoutRoom::Wait, WithoutRoom::Wait]);
+    let wanted = select(vec![RequestedState::Started, RequestedState::Stopped, RequestedState::Destroyed]);
+    let told = select(vec![
+        ReportedState::Started,
+        ReportedState::Error,
+        ReportedState::Destroyed,
+        ReportedState::Destroyed,
+    ]);
+    let supplies = select(vec![SupplyState::Available, SupplyState::Destroyed]);
+    let installed = select(vec![SoftwareState::Building, SoftwareState::Error, SoftwareState::Destroyed]);
+    prop_oneof![
+        4 => (0..6_i64).prop_map(Step::Wait),
+        1 => select(vec!["UTC", "Europe/Paris"]).prop_map(Step::Party),
+        1 => computers().prop_map(Step::Computer),
+        4 => (computers(), offers, any::<bool>()).prop_map(|(c, offers, new)| Step::Configure(c, offers, new)),
+        1 => (computers(), 1..3_u8, supplies).prop_map(|(c, release, state)| Step::Supply(c, release, state)),
+        1 => (computers(), 1..3_u8, installed).prop_map(|(c, release, state)| Step::Software(c, release, state)),
+        6 => (requesters, names(), 1..3_u8, places, rooms)
+            .prop_map(|(from, name, release, on, room)| Step::Request { from, name, release, on, room }),
+        4 => (1..3_u64, names(), wanted).prop_map(|(party, name, state)| Step::State(party, name, state)),
+        6 => (computers(), partitions(), told).prop_map(|(c, p, state)| Step::Report(c, p, state)),
+        1 => (computers(), partitions(), 0..3_u8).prop_map(|(c, p, text)| Step::Connect(c, p, text)),
+        8 => (computers(), prop::collection::vec(reports(), 1..5)).prop_map(|(c, reports)| Step::Usage(c, reports)),
+        3 => (any::<Index>(), prop::option::of(0..20_i64)).prop_map(|(which, hour)| Step::Resolve(which, hour)),
+        1 => any::<Index>().prop_map(Step::Dismiss),
+        1 => (1..3_u8).prop_map(Step::Publish),
+        1 => (1..3_u64, 0..10_i64, 0..10_i64).prop_map(|(seller, start, stop)| Step::Open(seller, start, stop)),
+        2 => (1..4_u64, 1..3_u64).prop_map(|(run, buyer)| Step::Finalise(run, buyer)),
+        1 => (1..4_u64, 0..3_u32).prop_map(|(run, invoices)| Step::FinaliseRun(run, invoices)),
+    ]
+}
+
+/// The command of a step, sealed for who is there now; none if it is about nothing.
+fn command(given: &mut Given, step: Step) -> Option<Command> {
+    Some(match step {
+        Step::Wait(hours) => {
+            given.now = given.now.plus_micros(hours * HOUR + 1);
+            return None;
+        }
+        Step::Party(zone) => register_party_in(zone).into(),
+        Step::Computer(name) => register_computer(name).into(),
+        Step::Configure(name, offers, new) => {
+            let offers = offers.into_iter().map(|(partition, user)| {
+                let user = Some(user.into());
+                super::computer::Offer { user, ..offer(partition) }
+            });
+            let owner_if_new = new.then_some(PartyId(1));
+            ConfigureComputer { offers: offers.collect(), owner_if_new, ..configure(name, &[]) }.into()
+        }
+        Step::Supply(name, number, state) => {
+            SupplySoftware { computer: computer(name), release: release(&number.to_string()), state }.into()
+        }
+        Step::Software(name, number, state) => {
+            let error = (state == SoftwareState::Error).then(|| sealed(name, "no space left"));
+            ReportSoftware { computer: computer(name), release: release(&number.to_string()), state, error }
+                .into()
+        }
+        Step::Request { from, name, release: number, on: place, room } => RequestInstance {
+            release: release(&number.to_string()),
+            filter: place.map(on).unwrap_or_default(),
+            without_room: room,
+            ..sealed_request(
+                given,
+                from.map_or_else(|id| Requester::Instance(InstanceId(id)), of_party),
+                name,
+            )
+        }
+        .into(),
+        Step::State(party, name, state) => {
+            RequestInstance { state: Some(state), ..sealed_request(given, of_party(party), name) }.into()
+        }
+        Step::Report(at, place, state) => {
+            let error = (state == ReportedState::Error).then(|| sealed_for(given, at, place, 0));
+            ReportInstance { computer: computer(at), partition: partition(place), state, error }.into()
+        }
+        Step::Connect(at, place, text) => {
+            let connection = sealed_for(given, at, place, text);
+            SetConnectionParameters { computer: computer(at), partition: partition(place), connection }.into()
+        }
+        Step::Usage(name, reports) => record(name, reports).into(),
+        Step::Resolve(which, hour) => {
+            let start = hour.map(|hour| super::given::instant("0").plus_micros(hour * HOUR));
+            let period = start.and_then(|start| Period::new(start, start.plus_micros(HOUR)));
+            let subject = Some("p0".into());
+            ResolveSuspendedUsage {
+                suspended: suspended(given, which)?,
+                subject,
+                resource: None,
+                quantity: None,
+                period,
+            }
+            .into()
+        }
+        Step::Dismiss(which) => {
+            DismissSuspendedUsage { suspended: suspended(given, which)?, reason: "nonsense".into() }.into()
+        }
+        Step::Publish(price) => PublishPriceBook { book: book(price) }.into(),
+        Step::Open(seller, first, last) => {
+            let bound = |day: i64| Bound::Instant(super::given::instant("0").plus_micros(day * 6 * HOUR));
+            let period = RunPeriod { start: bound(first), stop: bound(last) };
+            OpenInvoiceRun { seller: PartyId(seller), period, price_book: None }.into()
+        }
+        Step::Finalise(run, buyer) => {
+            FinaliseInvoice { draft: draft(given, RunId(run), PartyId(buyer))? }.into()
+        }
+        Step::FinaliseRun(run, invoices) => FinaliseInvoiceRun { run: RunId(run), invoices }.into(),
+    })
+}
+
+fn of_party(party: u64) -> Requester {
+    Requester::Party(PartyId(party))
+}
+
+/// A request under the key of the instance of that name; under a fresh one, if there is none.
+fn sealed_request(given: &Given, requester: Requester, name: &str) -> RequestInstance {
+    let scope = |requester| match requester {
+        Requester::Party(_) => Some((Some(requester), None)),
+        Requester::Instance(parent) => Some((None, Some(given.state.instances.get(parent)?.root))),
+    };
+    let mut keys: BTreeMap<InstanceId, KeyId> = BTreeMap::new();
+    for (_, event) in &given.log {
+        match event {
+            Event::InstanceRequested(event)
+                if scope(event.requester) == scope(requester) && event.reference.as_str() == name =>
+            {
+                keys.insert(event.instance, event.parameters.key);
+            }
+            Event::InstanceEnded(event) => {
+                keys.remove(&event.instance);
+            }
+            _ => {}
+        }
+    }
+    let fresh = sealed(&format!("key {}", given.log.len()), "{}");
+    let key = keys.pop_first().map_or(fresh.key, |(_, key)| key);
+    RequestInstance { requester, parameters: Sealed { key, ..fresh }, ..request(name) }
+}
+
+fn sealed_for(given: &Given, at: &str, place: &str, text: u8) -> Sealed {
+    let occupant = given.state.computers.get(at).and_then(|computer| computer.occupant(&partition(place)));
+    let known = occupant.and_then(|instance| given.state.instances.get(instance));
+    let value = sealed("nobody", &text.to_string());
+    Sealed { key: known.map_or(value.key, |known| known.key), ..value }
+}
+
+fn suspended(given: &Given, which: Index) -> Option<Sequence> {
+    let all = (1..).zip(&given.log).filter(|(_, (_, event))| matches!(event, Event::UsageSuspended(_)));
+    let all: Vec<_> = all.map(|(sequence, _)| Sequence(sequence)).collect();
+    (!all.is_empty()).then(|| *which.get(&all))
+}
+
+fn book(price: u8) -> PriceBook {
+    let price = price.to_string().parse().expect("a price");
+    PriceBook {
+        name: super::id::PriceBookName::new("standard").expect("a name"),
+        currency: Currency::EUR,
+        valid_from: Timestamp::MIN,
+        rounding: Rounding::HalfUp,
+        resources: Vec::new(),
+        rates: vec![Rate::Recurring { price, matching: Match::default() }],
+    }
+}
+
+/// An invoice of nothing.
+fn draft(given: &Given, run: RunId, buyer: PartyId) -> Option<Invoice> {
+    let opened = given.log.iter().find_map(|(_, event)| match event {
+        Event::InvoiceRunOpened(opened) if opened.run == run => Some(opened),
+        _ => None,
+    })?;
+    let party = |party| InvoiceParty { party, name: sealed("retention", "a name") };
+    let nothing = Amount::zero(Currency::EUR);
+    Some(Invoice {
+        id: InvoiceId::new("draft").expect("a text"),
+        run,
+        seller: party(opened.seller),
+        buyer: party(buyer),
+        currency: Currency::EUR,
+        period: opened.period.in_zone(given.state.parties.get(buyer)?.time_zone)?,
+        issued_at: given.now,
+        due_at: given.now,
+        lines: Vec::new(),
+        net: nothing,
+        tax: Vec::new(),
+        rounding: nothing,
+        total: nothing,
+    })
+}
+
+/// What is metered after some events: usage by the event that metered it.
+///
+/// # Panics
+/// If an event takes the place of what is not metered: it would be metered twice, or not at all.
+fn metered(log: &[(Stream, Event)]) -> BTreeMap<Sequence, &Usage> {
+    let mut metered = BTreeMap::new();
+    for (sequence, (_, event)) in (1..).map(Sequence).zip(log) {
+        let (replaces, usage) = match event {
+            Event::UsageRecorded(usage) => (None, usage),
+            Event::UsageCorrected(event) => (Some(event.replaces), &event.usage),
+            Event::SuspendedUsageResolved(event) => (event.replaces, &event.usage),
+            _ => continue,
+        };
+        if let Some(replaced) = replaces {
+            assert!(
+                metered.remove(&replaced).is_some(),
+                "{sequence} replaces {replaced}, which is not metered"
+            );
+        }
+        metered.insert(sequence, usage);
+    }
+    metered
+}
+
+/// Nobody waits while there is room, nobody sits in two places, and everybody sits where the computer says.
+fn check_places(given: &Given) {
+    let instances = (1..).map_while(|id| Some((InstanceId(id), given.state.instances.get(InstanceId(id))?)));
+    let ended = |id| {
+        given.log.iter().any(|(_, event)| matches!(event, Event::InstanceEnded(end) if end.instance == id))
+    };
+    let mut seated = 0;
+    for (id, instance) in instances.filter(|(id, _)| !ended(*id)) {
+        let Some(allocation) = &instance.allocation else {
+            let filter = given.log.iter().find_map(|(_, event)| match event {
+                Event::InstanceRequested(event) if event.instance == id => Some(&event.filter),
+                _ => None,
+            });
+            let named = filter.and_then(|filter| filter.first()).map(|(_, computer)| &**computer);
+            let room = given.state.computers.iter().any(|(computer, known)| {
+                named.is_none_or(|named| named == computer.as_str()) && known.free().next().is_some()
+            });
+            assert!(!room, "{id} waits while there is room for it");
+            continue;
+        };
+        seated += 1;
+        let known =
+            given.state.computers.get(allocation.computer.as_str()).expect("instances are on computers");
+        assert_eq!(known.occupant(&allocation.partition), Some(id));
+    }
+    let places = given.state.computers.iter().flat_map(|(_, known)| {
+        ["p0", "p1", "p2"].map(|name| known.occupant(&partition(name))).into_iter().flatten()
+    });
+    assert_eq!(places.count(), seated, "somebody sits where nobody is");
+}
+
+/// The state that the events lead to, with no decision taken.
+fn replayed(log: &[(Stream, Event)]) -> State {
+    let mut state = state();
+    for (sequence, (stream, event)) in (1..).zip(log) {
+        state.evolve(ProjectId::DEFAULT, stream, event, Sequence(sequence));
+    }
+    state
+}
+
+/// PARTY-1, PARTY-2, who sell by one price book, and COMP-1 with p0 and p1.
+fn beginning() -> Given {
+    let given =
+        Given::nothing().done(register_party()).done(register_party()).done(register_computer("COMP-1"));
+    let users = |place: &str, user: &str| super::computer::Offer { user: Some(user.into()), ..offer(place) };
+    let offers = vec![users("p0", "u0"), users("p1", "u1")];
+    given
+        .done(PublishPriceBook { book: book(1) })
+        .done(ConfigureComputer { offers, ..configure("COMP-1", &[]) })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Live = replay = snapshot + tail, and decisions cannot tell them from each other.
+    #[test]
+    fn executed_replayed_and_restored_are_the_same(
+        steps in prop::collection::vec(steps(), 1..150),
+        cut in any::<Index>(),
+    ) {
+        let cut = cut.index(steps.len());
+        let mut live = beginning().done(request("a")).at("2026-10-01T20:00:00Z");
+        let mut others: Vec<Given> = Vec::new();
+        for (at, step) in steps.into_iter().enumerate() {
+            if at == cut {
+                let bytes = live.state.snapshot();
+                let again = replayed(&live.log);
+                prop_assert_eq!(&again.snapshot(), &bytes);
+                let restored = State::restore(&bytes, replayed(&live.log).usage.seen).expect("it was just taken");
+                prop_assert_eq!(&restored.snapshot(), &bytes);
+                for state in [again, restored] {
+                    others.push(Given { state, now: live.now, log: live.log.clone() });
+                }
+            }
+            let Some(command) = command(&mut live, step) else { continue };
+            let outcome = live.execute(command.clone());
+            check_places(&live);
+            for other in &mut others {
+                other.now = live.now;
+                prop_assert_eq!(&other.execute(command.clone()), &outcome);
+            }
+        }
+        let bytes = live.state.snapshot();
+        for other in others {
+            prop_assert_eq!(&other.state.snapshot(), &bytes);
+        }
+        metered(&live.log);
+        check_numbers(&live.log);
+    }
+
+    /// Nodes deliver late, twice and in any order.
+    #[test]
+    fn order_and_repetition_change_nothing(
+        (sent, delivered) in prop::collection::vec(reports(), 1..12).prop_flat_map(|reports| {
+            let sent: Vec<_> = (0..).zip(reports).map(|(id, report): (u8, _)| UsageReport {
+                id: UsageId::Text(id.to_string().into()),
+                revision: Revision::None,
+                start: report.start.map(|start| start.or(Some(Timestamp::MIN))), // what is found depends on order
+                ..report
+            }).collect();
+            let repeated = prop::collection::vec(select(sent.clone()), 0..12);
+            let delivered = (Just(sent.clone()), repeated).prop_map(|(sent, more)| [sent, more].concat());
+            (Just(sent), delivered.prop_shuffle())
+        }),
+        batch in 1..6_usize,
+    ) {
+        // SOFTINST-1 in p0 until 4 o'clock, SOFTINST-2 from 6 on.
+        let given = || {
+            let given = beginning().done(RequestInstance { filter: on("COMP-1"), ..request("a") }).at("2026-10-01T04:00:00Z");
+            let given = given.done(RequestInstance { state: Some(RequestedState::Destroyed), ..request("a") });
+            let destroyed = ReportInstance {
+                computer: computer("COMP-1"), partition: partition("p0"), state: ReportedState::Destroyed, error: None,
+            };
+            given.done(destroyed).at("2026-10-01T06:00:00Z").done(request("b")).at("2026-10-02T12:00:00Z")
+        };
+        let in_order = given().done(record("COMP-1", sent));
+        let mut as_delivered = given();
+        for reports in delivered.chunks(batch) {
+            as_delivered = as_delivered.done(record("COMP-1", reports.to_vec()));
+        }
+        prop_assert_eq!(known(&as_delivered.log), known(&in_order.log));
+        prop_assert_eq!(as_delivered.log.len(), in_order.log.len());
+    }
+
+    /// What is recorded cannot be refused, whatever was recorded before it.
+    #[test]
+    fn events_can_be_taken_over_in_any_order(
+        steps in prop::collection::vec(steps(), 1..80),
+        kept in prop::collection::vec(any::<Index>(), 1..80),
+    ) {
+        let mut live = beginning();
+        for step in steps {
+            if let Some(command) = command(&mut live, step) {
+                let _ = live.execute(command);
+            }
+        }
+        let other = kept.iter().fold(Given::nothing(), |other, which| {
+            let (stream, event) = which.get(&live.log).clone();
+            other.event(stream, event)
+        });
+        let bytes = other.state.snapshot();
+        let restored = State::restore(&bytes, state().usage.seen).expect("it was just taken");
+        prop_assert_eq!(restored.snapshot(), bytes);
+    }
+}
+
+/// What is known of each identity: how it is metered, or why it is not.
+fn known(log: &[(Stream, Event)]) -> BTreeMap<&UsageId, Result<&Usage, Unmeterable>> {
+    let suspended = log.iter().filter_map(|(_, event)| match event {
+        Event::UsageSuspended(event) => Some((&event.id, Err(event.reason))),
+        _ => None,
+    });
+    metered(log).into_values().map(|usage| (&usage.id, Ok(usage))).chain(suspended).collect()
+}
+
+/// Invoice numbers of each seller follow each other without gaps.
+fn check_numbers(log: &[(Stream, Event)]) {
+    let mut last: BTreeMap<PartyId, u64> = BTreeMap::new();
+    for (_, event) in log {
+        if let Event::InvoiceFinalised(event) = event {
+            let number = last.entry(event.invoice.seller.party).or_default();
+            *number += 1;
+            assert_eq!(event.invoice.id.as_str(), format!("INV-2026-{number:06}"));
+        }
+    }
+}

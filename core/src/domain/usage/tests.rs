@@ -1,0 +1,633 @@
+//! Reported, suspended, resolved and dismissed usage: given, when, then.
+//!
+//! Given::cloud() has five events and two requests take four more, so the first usage is event 10.
+
+use super::*;
+use crate::domain::computer::UnknownComputer;
+use crate::domain::given::{
+    Given, computer, configure, destroy, instant, offer, period, record, register_computer, report, request,
+    sealed, usage,
+};
+use crate::domain::instance::{ReportedState, RequestInstance};
+use crate::domain::{Answer, Outcome};
+use UsageOutcome::{Accepted, Conflict, Duplicate, NothingToReplace, Suspended};
+
+/// SOFTINST-1 in slappart0 and SOFTINST-2 in slappart1 since midnight; it is noon.
+fn given() -> Given {
+    Given::cloud().done(request("a")).done(request("b")).at("2026-10-01T12:00:00Z")
+}
+
+fn stream() -> Stream {
+    Stream::Usage(computer("COMP-1"))
+}
+
+fn id(text: &str) -> UsageId {
+    UsageId::new(text).expect(text)
+}
+
+/// The event of a report of which nothing but its period is left to find out.
+fn metered(report: UsageReport, period: Period, attribution: Attribution) -> Usage {
+    Usage {
+        id: report.id,
+        subject: report.subject,
+        resource: ResourceId::new(&report.resource).expect("a resource"),
+        quantity: report.quantity.1.expect("a quantity"),
+        period,
+        start_found: report.start == Ok(None),
+        attribution,
+        dimensions: report.dimensions,
+        node_sequence: report.node_sequence,
+    }
+}
+
+fn of_instance(report: UsageReport, instance: u64) -> Usage {
+    metered(report, period("1/2"), Attribution::Instance(InstanceId(instance)))
+}
+
+fn recorded(usage: Usage) -> (Stream, Event) {
+    (stream(), Event::UsageRecorded(usage))
+}
+
+fn corrected(replaces: u64, usage: Usage) -> (Stream, Event) {
+    (stream(), Event::UsageCorrected(UsageCorrected { replaces: Sequence(replaces), usage }))
+}
+
+fn superseded(suspended: u64, by: u64) -> (Stream, Event) {
+    let event = SuspendedUsageDismissed {
+        suspended: Sequence(suspended),
+        reason: "superseded by a later report".into(),
+        superseded_by: Some(Sequence(by)),
+    };
+    (stream(), Event::SuspendedUsageDismissed(event))
+}
+
+fn latest(id: &str, quantity: &str) -> UsageReport {
+    UsageReport { revision: Revision::Latest, ..usage(id, quantity) }
+}
+
+fn replacing(other: &str, id: &str, quantity: &str) -> UsageReport {
+    UsageReport { revision: Revision::Replaces(UsageId::new(other).expect(other)), ..usage(id, quantity) }
+}
+
+/// A report nobody can meter, under this name.
+fn lost(report: UsageReport) -> UsageReport {
+    UsageReport { subject: "nobody".into(), ..report }
+}
+
+fn without_start(id: &str, stop: &str) -> UsageReport {
+    UsageReport { start: Ok(None), stop: Ok(instant(stop)), ..usage(id, "1") }
+}
+
+fn resolve(suspended: u64) -> ResolveSuspendedUsage {
+    ResolveSuspendedUsage {
+        suspended: Sequence(suspended),
+        subject: Some("slappart0".into()),
+        resource: None,
+        quantity: None,
+        period: None,
+    }
+}
+
+fn dismiss(suspended: u64, reason: &str) -> DismissSuspendedUsage {
+    DismissSuspendedUsage { suspended: Sequence(suspended), reason: reason.into() }
+}
+
+/// What the last usage event takes the place of.
+fn replaced(event: &Event) -> Option<u64> {
+    match event {
+        Event::UsageCorrected(event) => Some(event.replaces.0),
+        Event::SuspendedUsageResolved(event) => event.replaces.map(|replaced| replaced.0),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_report_is_recorded_once() {
+    let report = UsageReport {
+        dimensions: vec![("region".into(), "eu".into())],
+        node_sequence: Some(17),
+        ..usage("1", "12.50")
+    };
+    given()
+        .when_reported([report.clone()])
+        .then([recorded(of_instance(report.clone(), 1))])
+        .answered_usage([Accepted(Sequence(10))])
+        .and()
+        // The same number in another spelling is the same content.
+        .when_reported([UsageReport {
+            quantity: ("12.5".into(), "12.5".parse().map_err(|_| Unmeterable::NotANumber)),
+            ..report
+        }])
+        .then([])
+        .answered_usage([Duplicate(Sequence(10))]);
+}
+
+#[test]
+fn other_content_under_the_same_identity_is_a_conflict() {
+    let known = usage("1", "1");
+    let others = [
+        usage("1", "2"),
+        UsageReport { subject: "slappart1".into(), ..known.clone() },
+        UsageReport { resource: "memory".into(), ..known.clone() },
+        UsageReport { start: Ok(Some(instant("0"))), ..known.clone() },
+        UsageReport { start: Ok(None), ..known.clone() },
+        UsageReport { stop: Ok(instant("3")), ..known.clone() },
+        UsageReport { dimensions: vec![("region".into(), "eu".into())], ..known.clone() },
+        UsageReport { node_sequence: Some(0), ..known.clone() },
+        UsageReport { quantity: ("NaN".into(), Err(Unmeterable::NotANumber)), ..known.clone() },
+        replacing("2", "1", "2"),
+    ];
+    let conflicts = others.iter().map(|_| Conflict(Sequence(10))).collect::<Vec<_>>();
+    given().when_reported([known]).and().when_reported(others).then([]).answered_usage(conflicts);
+}
+
+#[test]
+fn identities_are_of_a_computer() {
+    let given = given().done(register_computer("COMP-2")).done(configure("COMP-2", &["slappart0"]));
+    let c = RequestInstance { filter: crate::domain::given::on("COMP-2"), ..request("c") };
+    let given = given.done(c).when_reported([usage("1", "1")]).and();
+    let next = given.next();
+    given
+        .when(record("COMP-2", [usage("1", "1")]))
+        .answered_usage([Suspended(next, Unmeterable::Unallocated)]);
+}
+
+#[test]
+fn within_a_batch_each_report_sees_those_before_it() {
+    given()
+        .when_reported([
+            usage("1", "1"),
+            usage("1", "1"),
+            usage("1", "2"),
+            latest("1", "3"),
+            latest("1", "1"),
+            replacing("1", "2", "4"),
+            replacing("9", "3", "5"),
+            lost(usage("4", "6")),
+            lost(usage("4", "6")),
+            replacing("4", "5", "7"),
+        ])
+        .answered_usage([
+            Accepted(Sequence(10)),
+            Duplicate(Sequence(10)),
+            Conflict(Sequence(10)),
+            Accepted(Sequence(11)),
+            Duplicate(Sequence(10)),
+            Accepted(Sequence(12)),
+            NothingToReplace,
+            Suspended(Sequence(13), Unmeterable::UnknownSubject),
+            Duplicate(Sequence(13)),
+            Accepted(Sequence(14)),
+        ])
+        .then_named(&[
+            "UsageRecorded",
+            "UsageCorrected",
+            "UsageCorrected",
+            "UsageSuspended",
+            "UsageRecorded",
+            "SuspendedUsageDismissed",
+        ]);
+}
+
+#[test]
+fn the_latest_revision_counts_and_an_old_one_is_never_a_reversal() {
+    let given = given().when_reported([latest("1", "1")]).and();
+    let second = [corrected(10, of_instance(latest("1", "2"), 1))];
+    let given =
+        given.when_reported([latest("1", "2")]).then(second).answered_usage([Accepted(Sequence(11))]).and();
+    let third = [corrected(11, of_instance(latest("1", "3"), 1))];
+    let given = given.when_reported([latest("1", "3")]).then(third).and();
+    let again = [latest("1", "1"), latest("1", "2"), latest("1", "3")];
+    let known = [Duplicate(Sequence(10)), Duplicate(Sequence(11)), Duplicate(Sequence(12))];
+    given.when_reported(again).then([]).answered_usage(known);
+}
+
+#[test]
+fn an_event_may_replace_another_by_name() {
+    let given = given().when_reported([usage("1", "1")]).and();
+    let second = [corrected(10, of_instance(replacing("1", "2", "2"), 1))];
+    let given = given.when_reported([replacing("1", "2", "2")]).then(second).and();
+    given
+        .when_reported([
+            replacing("1", "2", "2"),
+            usage("1", "1"),
+            replacing("1", "1", "3"),
+            replacing("5", "5", "1"),
+        ])
+        .then([])
+        .answered_usage([
+            Duplicate(Sequence(11)),
+            Duplicate(Sequence(10)),
+            Conflict(Sequence(10)),
+            NothingToReplace,
+        ]);
+}
+
+/// Two events that named the same earlier one were both metered: each took the place of what was gone already.
+#[test]
+fn what_is_replaced_twice_is_metered_once() {
+    let first = || given().when_reported([usage("1", "1")]).and();
+    let twice =
+        first().when_reported([replacing("1", "2", "2")]).and().when_reported([replacing("1", "3", "3")]);
+    assert_eq!(replaced(twice.last_event()), Some(11));
+    let batch = first().when_reported([replacing("1", "2", "2"), replacing("1", "3", "3"), latest("1", "4")]);
+    let chain: Vec<_> = batch.outcome().events.iter().map(|(_, event)| replaced(event)).collect();
+    assert_eq!(chain, [Some(10), Some(11), Some(12)]);
+
+    // A suspended one that is resolved after another took the same place.
+    let given = first().when_reported([lost(replacing("1", "2", "2")), lost(replacing("1", "3", "3"))]).and();
+    let given = given.when_reported([replacing("1", "4", "4")]).and();
+    let when = given.when(resolve(11));
+    assert_eq!(replaced(when.last_event()), Some(13));
+    let when = when.and().when(resolve(12));
+    assert_eq!(replaced(when.last_event()), Some(14));
+    // The name of suspended usage leads to the event that metered it.
+    let when = when.and().when_reported([replacing("2", "5", "5")]);
+    assert_eq!(replaced(when.last_event()), Some(15));
+}
+
+#[test]
+fn suspended_usage_takes_no_place_until_it_is_resolved() {
+    let given = given().when_reported([usage("1", "1"), lost(replacing("1", "2", "2"))]).and();
+    let Event::UsageSuspended(event) = &given.log[10].1 else { panic!("not suspended") };
+    assert_eq!(event.replaces, Some(Sequence(10)));
+    // Dismissed by hand, it leaves the place to whom it belonged.
+    let given = given.done(dismiss(11, "nonsense"));
+    let when = given.when_reported([replacing("2", "3", "3")]);
+    assert_eq!(replaced(when.last_event()), Some(10));
+
+    // And where there was nobody before it, there is nothing to correct.
+    let given = self::given().when_reported([lost(usage("1", "1"))]).and().done(dismiss(10, "nonsense"));
+    let given =
+        given.when_reported([latest("1", "2")]).then([recorded(of_instance(latest("1", "2"), 1))]).and();
+    given.when_reported([replacing("1", "2", "3")]).then([corrected(12, of_instance(usage("2", "3"), 1))]);
+}
+
+#[test]
+fn what_is_put_right_by_its_sender_needs_nobody_any_more() {
+    let given = given().when_reported([lost(latest("1", "1"))]).and();
+    let right = [recorded(of_instance(latest("1", "1"), 1)), superseded(10, 11)];
+    let given =
+        given.when_reported([latest("1", "1")]).then(right).answered_usage([Accepted(Sequence(11))]).and();
+    let given = given.when(resolve(10)).refused(UsageRefusal::NotSuspended { suspended: Sequence(10) });
+    // What it wrote first is still known, and the place is that of the second.
+    let given = given.when_reported([lost(latest("1", "1"))]).answered_usage([Duplicate(Sequence(10))]).and();
+    let when = given.when_reported([replacing("1", "2", "2")]);
+    assert_eq!(replaced(when.last_event()), Some(11));
+
+    // Metered, then lost, then right again: the metered one is corrected.
+    let given = self::given().when_reported([latest("1", "1")]).and();
+    let given = given.when_reported([lost(latest("1", "2"))]).and();
+    let right = [corrected(10, of_instance(latest("1", "3"), 1)), superseded(11, 12)];
+    let given = given.when_reported([latest("1", "3")]).then(right).and();
+    assert_eq!(given.state.usage.suspended.len(), 0);
+
+    // Lost, and lost again: the last one is looked at.
+    let given = self::given().when_reported([lost(latest("1", "1")), lost(latest("1", "2"))]).and();
+    assert_eq!(given.state.usage.suspended.keys().copied().collect::<Vec<_>>(), [Sequence(11)]);
+    // Replaced under another name, twice: the second replaces the first.
+    let given = given.when_reported([replacing("1", "2", "3")]).and();
+    let when = given.when_reported([replacing("1", "3", "4")]);
+    assert_eq!(replaced(when.last_event()), Some(13));
+}
+
+/// Every reason, each with all those that would come after it.
+#[test]
+fn what_cannot_be_metered_is_suspended_with_the_first_reason() {
+    let future = "2026-10-02T00:00:00Z";
+    let number = |text: &str, reason| (Box::from(text), Err(reason));
+    let mut report = UsageReport {
+        quantity: number("NaN", Unmeterable::NotANumber),
+        resource: "\u{7}".into(),
+        subject: "".into(),
+        start: Err(Unmeterable::BadDate),
+        stop: Err(Unmeterable::NoStop),
+        ..usage("1", "-1")
+    };
+    let mut reports = Vec::new();
+    let mut then = |report: &UsageReport, reason| reports.push((report.clone(), reason));
+    then(&report, Unmeterable::NotANumber);
+    report.quantity = number("INF", Unmeterable::Infinite);
+    then(&report, Unmeterable::Infinite);
+    report.quantity = number("1e99", Unmeterable::OutOfRange);
+    then(&report, Unmeterable::OutOfRange);
+    report.quantity = usage("1", "-0.000000001").quantity;
+    then(&report, Unmeterable::Negative);
+    report.quantity = usage("1", "0").quantity;
+    then(&report, Unmeterable::BadResource);
+    report.resource = "".into();
+    then(&report, Unmeterable::BadResource);
+    report.resource = "cpu".into();
+    then(&report, Unmeterable::NoSubject);
+    for unknown in ["slappart9", "COMP-2", "SOFTINST-9", "SOFTINST-3", "softinst-1"] {
+        report.subject = unknown.into();
+        then(&report, Unmeterable::UnknownSubject);
+    }
+    report.subject = "COMP-1".into();
+    then(&report, Unmeterable::BadDate);
+    report.start = Ok(None);
+    then(&report, Unmeterable::NoStop);
+    report.stop = Err(Unmeterable::BadDate);
+    then(&report, Unmeterable::BadDate);
+    report.stop = Ok(instant(future));
+    then(&report, Unmeterable::Future);
+    report.stop = Ok(instant("2"));
+    then(&report, Unmeterable::NoStart);
+    (report.start, report.subject) = (Ok(Some(instant("2"))), "slappart2".into());
+    then(&report, Unmeterable::EmptyPeriod);
+    report.start = Ok(Some(instant("3")));
+    then(&report, Unmeterable::EmptyPeriod);
+    report.start = Ok(Some(instant("1")));
+    then(&report, Unmeterable::Unallocated);
+    (report.subject, report.stop) = ("SOFTINST-2".into(), Ok(instant("0")));
+    report.start = Ok(Some(instant("-2")));
+    then(&report, Unmeterable::Unallocated);
+
+    // SOFTINST-3 waits; slappart2 is free.
+    let elsewhere = RequestInstance { filter: crate::domain::given::on("COMP-2"), ..request("c") };
+    let mut given =
+        given().done(elsewhere).done(configure("COMP-1", &["slappart0", "slappart1", "slappart2"]));
+    for (n, (report, reason)) in reports.into_iter().enumerate() {
+        let report = UsageReport { id: id(&n.to_string()), ..report };
+        let next = given.next();
+        let when = given.when_reported([report.clone()]).answered_usage([Suspended(next, reason)]);
+        let event = UsageSuspended {
+            id: report.id.clone(),
+            subject: report.subject.clone(),
+            resource: report.resource.clone(),
+            quantity: report.quantity.0.clone(),
+            start: report.start.ok().flatten(),
+            stop: report.stop.ok(),
+            dimensions: Vec::new(),
+            node_sequence: None,
+            replaces: None,
+            reason,
+        };
+        // Sent again it is known, whatever was wrong with it.
+        let when = when.then([(stream(), Event::UsageSuspended(event))]);
+        given = when.and().when_reported([report]).then([]).answered_usage([Duplicate(next)]).and();
+    }
+}
+
+#[test]
+fn a_clock_that_is_a_little_ahead_is_no_future() {
+    let stop_at = |text: &str| UsageReport { stop: Ok(instant(text)), ..usage(text, "1") };
+    given()
+        .when_reported([stop_at("2026-10-01T12:05:00Z"), stop_at("2026-10-01T12:05:00.000001Z")])
+        .answered_usage([Accepted(Sequence(10)), Suspended(Sequence(11), Unmeterable::Future)]);
+}
+
+#[test]
+fn whatever_a_subject_is_called_it_is_found() {
+    let of = |subject: &str| UsageReport { subject: subject.into(), ..usage(subject, "1") };
+    let rows = [
+        ("slappart0", Attribution::Instance(InstanceId(1))),
+        ("slappart1", Attribution::Instance(InstanceId(2))),
+        ("slapuser1", Attribution::Instance(InstanceId(2))),
+        ("SOFTINST-2", Attribution::Instance(InstanceId(2))),
+        ("COMP-1", Attribution::Computer),
+    ];
+    for (subject, attribution) in rows {
+        let event = metered(of(subject), period("1/2"), attribution);
+        given().when_reported([of(subject)]).then([recorded(event)]);
+    }
+    // An instance of another computer is none of its business.
+    let given = given().done(register_computer("COMP-2")).done(configure("COMP-2", &["slappart5"]));
+    let next = given.next();
+    given
+        .when(record("COMP-2", [of("SOFTINST-2")]))
+        .answered_usage([Suspended(next, Unmeterable::UnknownSubject)]);
+}
+
+/// A partition that is called as an instance or as its own computer is that partition: its name is the node's.
+#[test]
+fn names_of_the_node_go_before_ours() {
+    let mut command = configure("COMP-1", &["slappart0", "slappart1", "COMP-1"]);
+    command
+        .offers
+        .push(crate::domain::computer::Offer { user: Some("SOFTINST-1".into()), ..offer("SOFTINST-2") });
+    let given = given().done(command);
+    let next = given.next();
+    let of = |subject: &str| UsageReport { subject: subject.into(), ..usage(subject, "1") };
+    let unallocated = |n| Suspended(Sequence(next.0 + n), Unmeterable::Unallocated);
+    given.when_reported([of("COMP-1"), of("SOFTINST-1"), of("SOFTINST-2")]).answered_usage([
+        unallocated(0),
+        unallocated(1),
+        unallocated(2),
+    ]);
+}
+
+/// SOFTINST-1 until 4 o'clock, SOFTINST-3 from 6 on.
+fn two_tenants() -> Given {
+    let again = RequestInstance { parameters: sealed("a again", "{}"), ..request("a") };
+    let given =
+        Given::cloud().done(request("a")).done(request("b")).done(destroy("a")).at("2026-10-01T04:00:00Z");
+    let given =
+        given.done(report("slappart0", ReportedState::Destroyed)).at("2026-10-01T06:00:00Z").done(again);
+    given.at("2026-10-01T12:00:00Z")
+}
+
+fn share(instance: u64, text: &str) -> Share {
+    Share { instance: InstanceId(instance), period: period(text) }
+}
+
+#[test]
+fn usage_belongs_to_whoever_was_there() {
+    let rows = [
+        ("slappart0", "1/4", Some(Attribution::Instance(InstanceId(1)))),
+        ("slappart0", "6/12", Some(Attribution::Instance(InstanceId(3)))),
+        ("slappart0", "2/10", Some(Attribution::Shares(vec![share(1, "2/4"), share(3, "6/10")]))),
+        ("slappart0", "3/5", Some(Attribution::Shares(vec![share(1, "3/4")]))),
+        ("slappart0", "5/7", Some(Attribution::Shares(vec![share(3, "6/7")]))),
+        ("slappart0", "-1/1", Some(Attribution::Shares(vec![share(1, "0/1")]))),
+        ("slappart0", "4/6", None),
+        ("slapuser0", "2/10", Some(Attribution::Shares(vec![share(1, "2/4"), share(3, "6/10")]))),
+        ("SOFTINST-1", "2/4", Some(Attribution::Instance(InstanceId(1)))),
+        ("SOFTINST-1", "2/10", Some(Attribution::Shares(vec![share(1, "2/4")]))),
+        ("SOFTINST-3", "2/10", Some(Attribution::Shares(vec![share(3, "6/10")]))),
+        ("SOFTINST-1", "4/10", None),
+    ];
+    for (subject, when, attribution) in rows {
+        let period = period(when);
+        let (start, stop) = (Ok(Some(period.start)), Ok(period.stop));
+        let report = UsageReport { subject: subject.into(), start, stop, ..usage("1", "1") };
+        let given = two_tenants();
+        let next = given.next();
+        let reported = given.when_reported([report.clone()]);
+        match attribution {
+            Some(attribution) => reported.then([recorded(metered(report, period, attribution))]),
+            None => reported.answered_usage([Suspended(next, Unmeterable::Unallocated)]),
+        };
+    }
+}
+
+#[test]
+fn an_empty_start_is_the_previous_stop_or_the_start_of_the_allocation() {
+    let first = without_start("1", "2");
+    let given = given();
+    let begins = metered(first.clone(), period("0/2"), Attribution::Instance(InstanceId(1)));
+    let given = given.when_reported([first.clone()]).then([recorded(begins)]).and();
+    let of = |id: &str, stop: &str, report: UsageReport| {
+        let (id, stop) = (self::id(id), Ok(instant(stop)));
+        UsageReport { id, stop, ..report }
+    };
+    let resource = UsageReport { resource: "memory".into(), ..first.clone() };
+    let subject = UsageReport { subject: "slappart1".into(), ..first.clone() };
+    let host = UsageReport { subject: "COMP-1".into(), ..first.clone() };
+    let instance = UsageReport { subject: "SOFTINST-2".into(), ..first.clone() };
+    let when = given.when_reported([
+        of("2", "3", first.clone()),
+        of("3", "4", first.clone()),
+        of("4", "3", resource),
+        of("5", "3", subject),
+        of("6", "3", instance),
+        of("7", "3", host),
+        // It stops before the last one did.
+        of("8", "3", first.clone()),
+        first,
+    ]);
+    let Answer::Usage(outcomes) = &when.outcome().answer else { panic!("not usage") };
+    assert_eq!(
+        outcomes[5..],
+        [
+            Suspended(Sequence(16), Unmeterable::NoStart),
+            Suspended(Sequence(17), Unmeterable::EmptyPeriod),
+            Duplicate(Sequence(10)),
+        ]
+    );
+    let periods: Vec<_> = periods(when.outcome());
+    assert_eq!(periods, [period("2/3"), period("3/4"), period("0/3"), period("0/3"), period("0/3")]);
+}
+
+fn periods(outcome: &Outcome<Answer>) -> Vec<Period> {
+    let usage = outcome.events.iter().filter_map(|(_, event)| match event {
+        Event::UsageRecorded(usage) => Some(usage.period),
+        _ => None,
+    });
+    usage.collect()
+}
+
+#[test]
+fn the_first_start_is_that_of_the_tenant_of_that_time() {
+    for (stop, expected) in [("3", "0/3"), ("6", "0/6"), ("8", "6/8")] {
+        let when = two_tenants().when_reported([without_start("1", stop)]);
+        assert_eq!(periods(when.outcome()), [period(expected)]);
+    }
+}
+
+#[test]
+fn suspended_usage_is_resolved_with_what_was_wrong_put_right() {
+    let given = given().when_reported([lost(usage("1", "1"))]).and();
+    let event = SuspendedUsageResolved {
+        suspended: Sequence(10),
+        replaces: None,
+        usage: of_instance(usage("1", "1"), 1),
+    };
+    let given = given
+        .when(resolve(10))
+        .then([(stream(), Event::SuspendedUsageResolved(event))])
+        .answered(&Answer::Done);
+    // The identity stays with what was reported.
+    let given =
+        given.and().when_reported([lost(usage("1", "1"))]).answered_usage([Duplicate(Sequence(10))]).and();
+    let given = given.when_reported([usage("1", "1")]).answered_usage([Conflict(Sequence(10))]).and();
+    given.when(resolve(10)).refused(UsageRefusal::NotSuspended { suspended: Sequence(10) });
+
+    let wrong = UsageReport {
+        quantity: ("INF".into(), Err(Unmeterable::Infinite)),
+        resource: "".into(),
+        stop: Err(Unmeterable::NoStop),
+        ..lost(usage("1", "1"))
+    };
+    let still = |reason| UsageRefusal::StillUnmeterable { reason };
+    let mut command = ResolveSuspendedUsage { subject: None, ..resolve(10) };
+    let given = self::given().when_reported([wrong]).and();
+    let given = given.when(command.clone()).refused(still(Unmeterable::Infinite));
+    command.quantity = Some("-1".parse().expect("a number"));
+    let given = given.when(command.clone()).refused(still(Unmeterable::Negative));
+    command.quantity = Some("5".parse().expect("a number"));
+    let given = given.when(command.clone()).refused(still(Unmeterable::BadResource));
+    command.resource = Some("cpu".into());
+    let given = given.when(command.clone()).refused(still(Unmeterable::UnknownSubject));
+    command.subject = Some("slappart1".into());
+    let given = given.when(command.clone()).refused(still(Unmeterable::NoStop));
+    command.period = Some(period("1/2"));
+    let right = UsageReport { subject: "slappart1".into(), ..usage("1", "5") };
+    let event =
+        SuspendedUsageResolved { suspended: Sequence(10), replaces: None, usage: of_instance(right, 2) };
+    given.when(command).then([(stream(), Event::SuspendedUsageResolved(event))]);
+}
+
+/// A start that could not be read was taken for one that was left out, and the previous stop put in its place.
+#[test]
+fn an_unreadable_start_is_not_a_missing_one() {
+    let unreadable = UsageReport { start: Err(Unmeterable::BadDate), ..usage("1", "1") };
+    let given = given().when_reported([unreadable]).and();
+    let given =
+        given.when(resolve(10)).refused(UsageRefusal::StillUnmeterable { reason: Unmeterable::BadDate });
+    given
+        .when(ResolveSuspendedUsage { period: Some(period("1/2")), ..resolve(10) })
+        .then_named(&["SuspendedUsageResolved"]);
+}
+
+/// The report after a resolved one began where the one before it had stopped: an hour was metered twice.
+#[test]
+fn a_resolved_report_is_a_previous_one_too() {
+    let given = given().when_reported([
+        without_start("1", "2"),
+        UsageReport { quantity: ("NaN".into(), Err(Unmeterable::NotANumber)), ..without_start("2", "3") },
+    ]);
+    let one = Some("1".parse().expect("a number"));
+    let given = given.and().done(ResolveSuspendedUsage { quantity: one, ..resolve(11) });
+    let when = given.when_reported([without_start("3", "4")]);
+    assert_eq!(periods(when.outcome()), [period("3/4")]);
+}
+
+#[test]
+fn suspended_usage_is_dismissed_with_a_reason() {
+    let given = given().when_reported([lost(usage("1", "1"))]).and();
+    let given = given.when(dismiss(9, " \t")).refused(UsageRefusal::BadReason);
+    let given = given.when(dismiss(9, &"x".repeat(1001))).refused(UsageRefusal::BadReason);
+    let given = given.when(dismiss(9, "x")).refused(UsageRefusal::NotSuspended { suspended: Sequence(9) });
+    let reason: Box<str> = "x".repeat(1000).into();
+    let event =
+        SuspendedUsageDismissed { suspended: Sequence(10), reason: reason.clone(), superseded_by: None };
+    let given =
+        given.when(dismiss(10, &reason)).then([(stream(), Event::SuspendedUsageDismissed(event))]).and();
+    let given = given.when(dismiss(10, "x")).refused(UsageRefusal::NotSuspended { suspended: Sequence(10) });
+    given.when_reported([lost(usage("1", "1"))]).answered_usage([Duplicate(Sequence(10))]);
+}
+
+#[test]
+fn who_reports_must_be_known_and_may_have_nothing_to_say() {
+    let unknown = UnknownComputer { computer: computer("COMP-9") };
+    given()
+        .when(record("COMP-9", [usage("1", "1")]))
+        .refused(UsageRefusal::UnknownComputer(unknown))
+        .when_reported([])
+        .then([])
+        .answered_usage([]);
+}
+
+#[test]
+fn identities_that_are_uuids_are_kept_as_such() {
+    let uuid = "0192f0c1-2a3b-7c4d-8e5f-60718293a4b5";
+    assert!(matches!(id(uuid), UsageId::Uuid(_)));
+    for text in [uuid, &uuid.to_uppercase(), &uuid.replace('-', ""), "2026-11-22-global"] {
+        assert_eq!(id(text).to_string(), text);
+    }
+    assert_ne!(id(uuid), id(&uuid.to_uppercase()));
+}
+
+/// A batch is decided in one go by the one writer: everybody waits for it.
+#[test]
+fn large_batches_are_quick() {
+    let report = |n: u32| UsageReport { revision: Revision::Latest, ..usage(&format!("id {n}"), "1") };
+    let mut given = given();
+    let started = std::time::Instant::now();
+    for batch in 0..100 {
+        given = given.done(record("COMP-1", (0..1000).map(|n| report(batch * 1000 + n))));
+    }
+    assert_eq!(given.log.len(), 9 + 100_000);
+    assert!(started.elapsed().as_secs() < 20, "took {:?}", started.elapsed());
+}

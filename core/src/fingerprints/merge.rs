@@ -1,0 +1,87 @@
+//! Several runs that follow each other become one, in a thread of its own, so that the writer does not wait for it.
+//!
+//! Invariants: of a fingerprint in several runs, the entry of the newest stays; the result is durable when it is
+//! there; the runs merged are not touched, so that one that is stopped or fails has changed nothing.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+
+use super::Fault;
+use super::run::{Run, Span, Writer, io_fault};
+
+/// After this many entries (16 MiB) it waits for the disk.
+const SETTLE_EVERY: u64 = 512 * 1024;
+
+/// A merge under way.
+#[derive(Debug)]
+pub(super) struct Merge {
+    /// Of the run that will be there.
+    pub(super) span: Span,
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Result<Option<Run>, Fault>>,
+}
+
+impl Merge {
+    /// Starts to merge these runs, oldest first, of which there is at least one.
+    pub(super) fn start(dir: &Path, runs: &[Arc<Run>]) -> Result<Self, Fault> {
+        let (first, last) = (runs[0].span.first, runs[runs.len() - 1].span.last);
+        let span = Span { first, last };
+        let stop = Arc::new(AtomicBool::new(false));
+        let work = {
+            let (dir, runs, stop): (PathBuf, _, _) = (dir.to_owned(), runs.to_vec(), Arc::clone(&stop));
+            move || merge(&dir, span, &runs, &stop)
+        };
+        let thread = thread::Builder::new().name("fingerprints".into()).spawn(work);
+        Ok(Self { span, stop, thread: thread.map_err(io_fault("start a thread for", dir))? })
+    }
+
+    pub(super) fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Waits for the run; none if it was stopped.
+    pub(super) fn finish(self) -> Result<Option<Run>, Fault> {
+        self.thread.join().unwrap_or(Err(Fault::MergePanicked))
+    }
+
+    /// Makes it end soon, without a result.
+    pub(super) fn stop(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Err(fault) = self.finish() {
+            tracing::warn!(%fault, "a merge that was to be stopped failed");
+        }
+    }
+}
+
+fn merge(dir: &Path, span: Span, runs: &[Arc<Run>], stop: &AtomicBool) -> Result<Option<Run>, Fault> {
+    let mut sources = runs.iter().map(|run| run.read()).collect::<Result<Vec<_>, _>>()?;
+    let mut heads = sources.iter_mut().map(super::run::Entries::next).collect::<Result<Vec<_>, _>>()?;
+    let mut writer = Writer::create(dir, span, runs.iter().map(|run| run.entries).sum())?;
+    let mut since_settled = 0;
+    while let Some(smallest) = heads.iter().flatten().map(|(fingerprint, _)| *fingerprint).min() {
+        let mut newest = None;
+        for (head, source) in heads.iter_mut().zip(&mut sources) {
+            if let Some((_, seen)) = head.filter(|(fingerprint, _)| *fingerprint == smallest) {
+                newest = Some(seen);
+                *head = source.next()?;
+            }
+        }
+        if let Some(seen) = newest {
+            writer.push(smallest, seen)?;
+        }
+        since_settled += 1;
+        if since_settled % 4096 == 0 && stop.load(Ordering::Relaxed) {
+            writer.abandon();
+            return Ok(None);
+        }
+        if since_settled == SETTLE_EVERY {
+            writer.settle()?;
+            since_settled = 0;
+        }
+    }
+    let run = writer.finish()?;
+    run.sync()?;
+    Ok(Some(run))
+}

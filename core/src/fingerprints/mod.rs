@@ -1,0 +1,361 @@
+//! The index of usage identities on disk: exact, and small in memory however many there are.
+//!
+//! A table in memory takes what is new. When it is full it becomes a run: a sorted file that never changes, with a
+//! filter in memory, so that a lookup of an identity that is new reads no disk. Runs of like size are merged in the
+//! background, so there are few. A checkpoint makes all of it durable under the sequence of an event.
+//!
+//! Invariants: what it answers is what [`MemoryIndex`](crate::domain::usage::MemoryIndex) would; the table is newer
+//! than all runs, runs stand from old to new, and the newest entry of a fingerprint wins. What it read wrongly or
+//! could not write is a fault, kept in [`SeenIndex::fault`]; from then on it knows nothing and takes nothing in.
+//!
+//! It is a cache of the log, and no part of it: what is younger than the last checkpoint is gone after a crash, and
+//! all of it can be rebuilt by inserting what the log says. The folder belongs to one index at a time; whoever
+//! holds the lock of the data folder sees to that.
+
+mod filter;
+mod manifest;
+mod merge;
+mod run;
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::hash::Hasher;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
+use siphasher::sip128::{Hasher128, SipHasher24};
+
+use crate::domain::id::Sequence;
+use crate::domain::usage::seen::{Fingerprint, Seen, SeenIndex, revision};
+use manifest::Manifest;
+use merge::Merge;
+use run::{Run, Span, Writer, io_fault};
+
+/// How many identities the table in memory holds: what fills a hash table of 2^20 places (35 MB) without growing it.
+const RECENT: usize = (1 << 20) / 8 * 7;
+/// So many runs of like size become one.
+const FAN_IN: usize = 2;
+/// No merge takes more at once.
+const WIDEST_MERGE: usize = 8;
+/// With so many runs the index waits for the merge under way.
+const MOST_RUNS: usize = 24;
+/// How many manifests are kept.
+const MANIFESTS: usize = 2;
+
+/// What can go wrong with the files of the index. The log is not touched by any of it: rebuild the index.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The system refused.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Bytes that cannot be what was written.
+    #[error("{} is damaged: {what} cannot be read", path.display())]
+    Damaged {
+        /// The run.
+        path: PathBuf,
+        /// Which part of it.
+        what: &'static str,
+    },
+    /// A bug in merging.
+    #[error("merging runs of fingerprints panicked")]
+    MergePanicked,
+    /// There was a fault before; the index is not to be believed any more.
+    #[error("an earlier fault: {0}")]
+    Earlier(String),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct TieredIndex {
+    key: [u8; 16],
+    dir: PathBuf,
+    limit: usize,
+    recent: FxHashMap<Fingerprint, Seen>,
+    /// Oldest first.
+    runs: Vec<Arc<Run>>,
+    /// Runs, newest last, that no sync has reached.
+    unsynced: Vec<Arc<Run>>,
+    /// Where the next run's span begins.
+    next: u64,
+    merge: Option<Merge>,
+    /// Oldest first.
+    manifests: Vec<Manifest>,
+    fault: OnceLock<String>,
+}
+
+impl TieredIndex {
+    /// An empty index in this folder, which is made if need be; an index that is there is deleted.
+    pub fn create(dir: &Path, key: [u8; 16]) -> Result<Self, Fault> {
+        fs::create_dir_all(dir).map_err(io_fault("create", dir))?;
+        let index = Self::empty(dir, key);
+        index.sweep()?;
+        Ok(index)
+    }
+
+    /// The index as it was at the checkpoint of this event; files of later ones are deleted. None if there is no such
+    /// checkpoint, it has another key, or its files are damaged: then [`TieredIndex::create`] it, and insert all
+    /// that the log says.
+    pub fn open(dir: &Path, key: [u8; 16], at: Sequence) -> Option<Self> {
+        let manifest = Manifest::read(dir, at).filter(|manifest| manifest.key == digest(key))?;
+        match Self::of_manifest(dir, key, manifest) {
+            Ok(index) => Some(index),
+            Err(fault) => {
+                tracing::warn!(fault = %told(&fault), "the index of fingerprints cannot be opened");
+                None
+            }
+        }
+    }
+
+    /// The same with another size of the table in memory; for an index that was just made or opened.
+    #[must_use]
+    pub fn with_recent(mut self, identities: usize) -> Self {
+        // An insertion adds up to two entries.
+        self.limit = identities.max(2);
+        self.recent = table(self.limit);
+        self
+    }
+
+    /// Makes everything up to now durable under the sequence of the last event it has seen.
+    pub fn checkpoint(&mut self, last: Sequence) -> Result<(), Fault> {
+        if let Some(earlier) = self.fault.get() {
+            return Err(Fault::Earlier(earlier.clone()));
+        }
+        let done = self.try_checkpoint(last);
+        if let Err(fault) = &done {
+            self.record(fault);
+        }
+        done
+    }
+
+    fn empty(dir: &Path, key: [u8; 16]) -> Self {
+        Self {
+            key,
+            dir: dir.to_owned(),
+            limit: RECENT,
+            recent: table(RECENT),
+            runs: Vec::new(),
+            unsynced: Vec::new(),
+            next: 0,
+            merge: None,
+            manifests: Vec::new(),
+            fault: OnceLock::new(),
+        }
+    }
+
+    fn of_manifest(dir: &Path, key: [u8; 16], manifest: Manifest) -> Result<Self, Fault> {
+        let mut index = Self::empty(dir, key);
+        for (span, entries) in &manifest.runs {
+            let run = Run::open(dir, *span)?;
+            if run.entries != *entries {
+                let path = dir.join(span.file_name());
+                return Err(Fault::Damaged { path, what: "its number of entries" });
+            }
+            index.runs.push(Arc::new(run));
+        }
+        index.next = manifest.next;
+        let mut earlier = manifest::list(dir).map_err(io_fault("list", dir))?;
+        earlier.retain(|sequence| *sequence < manifest.last);
+        let earlier = earlier.into_iter().rev().find_map(|sequence| Manifest::read(dir, sequence));
+        index.manifests = earlier.into_iter().chain([manifest]).collect();
+        index.sweep()?;
+        Ok(index)
+    }
+
+    fn try_checkpoint(&mut self, last: Sequence) -> Result<(), Fault> {
+        self.write_recent()?;
+        // A merge takes the place of runs with one that is durable; those it took away need no sync any more.
+        for run in std::mem::take(&mut self.unsynced) {
+            if self.runs.iter().any(|current| current.span == run.span) {
+                run.sync()?;
+            }
+        }
+        let runs = self.runs.iter().map(|run| (run.span, run.entries)).collect();
+        let manifest = Manifest::new(last, digest(self.key), runs, self.next);
+        manifest.write(&self.dir)?;
+        self.manifests.retain(|manifest| manifest.last != last);
+        self.manifests.push(manifest);
+        self.manifests.drain(..self.manifests.len().saturating_sub(MANIFESTS));
+        self.sweep()
+    }
+
+    /// Turns the table into a run.
+    fn write_recent(&mut self) -> Result<(), Fault> {
+        if self.recent.is_empty() {
+            return Ok(());
+        }
+        let mut sorted: Vec<_> =
+            self.recent.iter().map(|(fingerprint, seen)| (*fingerprint, *seen)).collect();
+        sorted.sort_unstable_by_key(|(fingerprint, _)| *fingerprint);
+        let span = Span { first: self.next, last: self.next };
+        let mut writer = Writer::create(&self.dir, span, sorted.len() as u64)?;
+        for (fingerprint, seen) in sorted {
+            writer.push(fingerprint, seen)?;
+        }
+        let run = Arc::new(writer.finish()?);
+        self.unsynced.push(Arc::clone(&run));
+        self.runs.push(run);
+        self.next += 1;
+        self.recent.clear();
+        self.adopt_merge(self.runs.len() >= MOST_RUNS)?;
+        self.start_merge()
+    }
+
+    /// Puts a finished merge in the place of the runs it merged.
+    fn adopt_merge(&mut self, wait: bool) -> Result<(), Fault> {
+        let Some(merge) = self.merge.take_if(|merge| wait || merge.is_finished()) else { return Ok(()) };
+        let span = merge.span;
+        let Some(run) = merge.finish()? else { return Ok(()) };
+        let within = |other: &Arc<Run>| span.first <= other.span.first && other.span.last <= span.last;
+        let at = self.runs.iter().position(within).unwrap_or(self.runs.len());
+        self.runs.retain(|other| !within(other));
+        self.runs.insert(at, Arc::new(run));
+        self.unsynced.retain(|other| !within(other));
+        self.sweep()
+    }
+
+    /// Merges the newest runs of like size, when there are enough of them.
+    fn start_merge(&mut self) -> Result<(), Fault> {
+        if self.merge.is_some() {
+            return Ok(());
+        }
+        // A run counts at least as large as those after it, so that none is left behind among larger ones.
+        let mut levels: Vec<_> = self.runs.iter().map(|run| level(run.entries, self.limit)).collect();
+        for newer in (1..levels.len()).rev() {
+            levels[newer - 1] = levels[newer - 1].max(levels[newer]);
+        }
+        let mut end = levels.len();
+        for alike in levels.chunk_by(u32::eq).rev() {
+            let begin = end - alike.len();
+            if alike.len() >= FAN_IN {
+                let runs = &self.runs[begin..end.min(begin + WIDEST_MERGE)];
+                self.merge = Some(Merge::start(&self.dir, runs)?);
+                return Ok(());
+            }
+            end = begin;
+        }
+        Ok(())
+    }
+
+    /// Deletes files that neither the index nor a manifest needs.
+    fn sweep(&self) -> Result<(), Fault> {
+        let named = self.manifests.iter().flat_map(|manifest| &manifest.runs).map(|(span, _)| *span);
+        let current = self.runs.iter().map(|run| run.span);
+        let spans = current.chain(named).chain(self.merge.as_ref().map(|merge| merge.span));
+        let mut needed: FxHashSet<_> = spans.map(Span::file_name).collect();
+        needed.extend(self.manifests.iter().map(Manifest::file_name));
+        for entry in fs::read_dir(&self.dir).map_err(io_fault("list", &self.dir))? {
+            let entry = entry.map_err(io_fault("list", &self.dir))?;
+            let name = entry.file_name();
+            if name.to_str().is_some_and(|name| manifest::is_ours(name) && !needed.contains(name)) {
+                fs::remove_file(entry.path()).map_err(io_fault("remove", &entry.path()))?;
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn find_in_runs(&self, fingerprint: Fingerprint) -> Option<Seen> {
+        for run in self.runs.iter().rev() {
+            if !run.may_hold(fingerprint) {
+                continue;
+            }
+            match run.find(fingerprint) {
+                Ok(None) => {}
+                Ok(found) => return found,
+                Err(fault) => {
+                    self.record(&fault);
+                    return None;
+                }
+            }
+        }
+        None
+    }
+
+    fn record(&self, fault: &Fault) {
+        tracing::error!(fault = %told(fault), "the index of fingerprints failed");
+        // The first one is the cause of all others.
+        let _ = self.fault.set(told(fault));
+    }
+}
+
+impl SeenIndex for TieredIndex {
+    fn key(&self) -> [u8; 16] {
+        self.key
+    }
+
+    fn get(&self, fingerprint: Fingerprint) -> Option<Seen> {
+        if self.fault.get().is_some() {
+            return None;
+        }
+        self.recent.get(&fingerprint).copied().or_else(|| self.find_in_runs(fingerprint))
+    }
+
+    fn insert(&mut self, identity: Fingerprint, seen: Seen) {
+        if self.fault.get().is_some() {
+            return;
+        }
+        // Room for the identity and a revision, so that the table never grows.
+        if self.recent.len() + 2 > self.limit
+            && let Err(fault) = self.write_recent()
+        {
+            self.record(&fault);
+            return;
+        }
+        let earlier = self.recent.insert(identity, seen).or_else(|| self.find_in_runs(identity));
+        if let Some(earlier) = earlier {
+            self.recent.insert(revision(identity, earlier.content), earlier);
+        }
+    }
+
+    fn checkpoint(&mut self, last: Sequence) -> Result<(), String> {
+        Self::checkpoint(self, last).map_err(|fault| told(&fault))
+    }
+
+    fn fault(&self) -> Option<String> {
+        self.fault.get().cloned()
+    }
+}
+
+impl Drop for TieredIndex {
+    fn drop(&mut self) {
+        // It must not write in the folder when the next index begins to.
+        if let Some(merge) = self.merge.take() {
+            merge.stop();
+        }
+    }
+}
+
+fn table(identities: usize) -> FxHashMap<Fingerprint, Seen> {
+    // The system gives memory for it as it fills.
+    FxHashMap::with_capacity_and_hasher(identities, FxBuildHasher)
+}
+
+/// Runs of one level differ in size by less than a factor of two, and two of one level make one of the next, even if a
+/// quarter of their entries is the same. A full table is level 6: those of small checkpoints are below.
+fn level(entries: u64, limit: usize) -> u32 {
+    (entries * 256 / (limit as u64 * 3)).max(1).ilog2()
+}
+
+fn digest(key: [u8; 16]) -> [u8; 16] {
+    let mut hasher = SipHasher24::new_with_key(&key);
+    hasher.write(b"slapledger index of fingerprints");
+    hasher.finish128().as_bytes()
+}
+
+/// A fault with its cause.
+fn told(fault: &Fault) -> String {
+    match fault {
+        Fault::Io { source, .. } => format!("{fault}: {source}"),
+        _ => fault.to_string(),
+    }
+}

@@ -1,0 +1,355 @@
+use std::collections::BTreeSet;
+use std::fs;
+use std::hash::Hasher;
+use std::path::Path;
+
+use proptest::prelude::*;
+use siphasher::sip128::{Hasher128, SipHasher24};
+
+use super::{Fault, Fingerprint, MOST_RUNS, TieredIndex};
+use crate::domain::id::Sequence;
+use crate::domain::usage::seen::{MemoryIndex, Seen, SeenIndex, revision};
+
+const KEY: [u8; 16] = [7; 16];
+
+/// A uniform fingerprint, as identities have them.
+pub(super) fn fingerprint(n: u64) -> Fingerprint {
+    let mut hasher = SipHasher24::new();
+    hasher.write_u64(n);
+    hasher.finish128().as_u128()
+}
+
+fn seen(sequence: u64, content: u64) -> Seen {
+    Seen { sequence: Sequence(sequence), content }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Insert(u64, u64),
+    Checkpoint,
+    /// As after a crash: what is younger than the checkpoint is gone.
+    Reopen,
+    /// The snapshot that went with the newest checkpoint was lost.
+    ReopenOneBefore,
+    WaitForMerge,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        40 => (0..60_u64, 0..4_u64).prop_map(|(id, content)| Step::Insert(id, content)),
+        2 => Just(Step::Checkpoint),
+        1 => Just(Step::Reopen),
+        1 => Just(Step::ReopenOneBefore),
+        2 => Just(Step::WaitForMerge),
+    ]
+}
+
+/// Most are uniform; some lie side by side, at both ends of the range too.
+fn identity(n: u64) -> Fingerprint {
+    match n {
+        0..8 => n.into(),
+        8..16 => Fingerprint::MAX - Fingerprint::from(n - 8),
+        16..24 => (1 << 64) + Fingerprint::from(n),
+        _ => fingerprint(n),
+    }
+}
+
+/// What was inserted, which is what the log would say.
+#[derive(Default)]
+struct Log(Vec<(Fingerprint, Seen)>);
+
+impl Log {
+    fn index(&self) -> MemoryIndex {
+        let mut index = MemoryIndex::new(KEY);
+        self.0.iter().for_each(|(identity, seen)| index.insert(*identity, *seen));
+        index
+    }
+}
+
+fn check_same(index: &TieredIndex, model: &MemoryIndex) {
+    for identity in (0..60).map(identity) {
+        assert_eq!(index.get(identity), model.get(identity), "{identity:x}");
+        for content in 0..4 {
+            let revision = revision(identity, content);
+            assert_eq!(index.get(revision), model.get(revision), "revision {content} of {identity:x}");
+        }
+    }
+    assert_eq!(index.fault(), None);
+}
+
+fn walk(recent: usize, steps: Vec<Step>) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut index = TieredIndex::create(dir.path(), KEY).unwrap().with_recent(recent);
+    let mut log = Log::default();
+    let mut model = log.index();
+    // Lengths of the log with a checkpoint that is kept.
+    let mut checkpoints: Vec<usize> = Vec::new();
+    for step in steps {
+        match step {
+            Step::Insert(id, content) => {
+                let entry = (identity(id), seen(log.0.len() as u64 + 1, content));
+                index.insert(entry.0, entry.1);
+                model.insert(entry.0, entry.1);
+                log.0.push(entry);
+            }
+            Step::Checkpoint => {
+                index.checkpoint(Sequence(log.0.len() as u64)).unwrap();
+                checkpoints.retain(|length| *length != log.0.len());
+                checkpoints.push(log.0.len());
+                checkpoints.drain(..checkpoints.len().saturating_sub(2));
+            }
+            Step::Reopen | Step::ReopenOneBefore => {
+                if matches!(step, Step::ReopenOneBefore) && checkpoints.len() > 1 {
+                    checkpoints.pop();
+                }
+                drop(index);
+                log.0.truncate(checkpoints.last().copied().unwrap_or(0));
+                let at = Sequence(log.0.len() as u64);
+                let opened = TieredIndex::open(dir.path(), KEY, at);
+                assert_eq!(opened.is_some(), !checkpoints.is_empty());
+                index = opened.unwrap_or_else(|| TieredIndex::create(dir.path(), KEY).unwrap());
+                index = index.with_recent(recent);
+                model = log.index();
+            }
+            Step::WaitForMerge => index.adopt_merge(true).unwrap(),
+        }
+        assert!(index.recent.len() <= recent && index.runs.len() <= MOST_RUNS);
+    }
+    check_same(&index, &model);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #[test]
+    fn answers_as_the_index_in_memory_does(
+        recent in 2..30_usize,
+        steps in proptest::collection::vec(step(), 0..400),
+    ) {
+        walk(recent, steps);
+    }
+}
+
+#[test]
+fn answers_as_the_index_in_memory_does_with_runs_of_many_blocks() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut index = TieredIndex::create(dir.path(), KEY).unwrap().with_recent(1000);
+    let mut model = MemoryIndex::new(KEY);
+    for n in 1..=60_000 {
+        // Every third comes again, some of them much later.
+        let id = if n % 3 == 0 { n / 7 } else { n };
+        index.insert(fingerprint(id), seen(n, n % 5));
+        model.insert(fingerprint(id), seen(n, n % 5));
+        if n % 7500 == 0 {
+            index.checkpoint(Sequence(n)).unwrap();
+        }
+    }
+    index.adopt_merge(true).unwrap();
+    assert!(index.runs.len() <= 12, "{}", index.runs.len());
+    let reopened = {
+        drop(index);
+        TieredIndex::open(dir.path(), KEY, Sequence(60_000)).unwrap()
+    };
+    for id in 0..70_000 {
+        let identity = fingerprint(id);
+        assert_eq!(reopened.get(identity), model.get(identity));
+        for content in 0..5 {
+            let revision = revision(identity, content);
+            assert_eq!(reopened.get(revision), model.get(revision));
+        }
+    }
+    assert_eq!(reopened.fault(), None);
+}
+
+fn files(dir: &Path) -> BTreeSet<String> {
+    fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+/// 1,000 identities in three runs, checkpointed at 1000.
+fn sample(dir: &Path) {
+    let mut index = TieredIndex::create(dir, KEY).unwrap().with_recent(400);
+    for n in 1..=1000 {
+        index.insert(fingerprint(n), seen(n, 0));
+    }
+    index.checkpoint(Sequence(1000)).unwrap();
+}
+
+#[test]
+fn opens_at_its_checkpoints_alone_and_with_its_key_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    sample(dir.path());
+    assert!(TieredIndex::open(dir.path(), KEY, Sequence(999)).is_none());
+    assert!(TieredIndex::open(dir.path(), KEY, Sequence(1001)).is_none());
+    assert!(TieredIndex::open(dir.path(), [8; 16], Sequence(1000)).is_none());
+    assert!(TieredIndex::open(&dir.path().join("absent"), KEY, Sequence(1000)).is_none());
+    let index = TieredIndex::open(dir.path(), KEY, Sequence(1000)).unwrap();
+    assert_eq!(index.get(fingerprint(1000)), Some(seen(1000, 0)));
+    drop(TieredIndex::create(dir.path(), KEY).unwrap());
+    assert_eq!(files(dir.path()), BTreeSet::new());
+}
+
+#[test]
+fn files_that_no_manifest_names_are_deleted_and_others_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    sample(dir.path());
+    let before = files(dir.path());
+    for stray in ["run-77-78.seen", "manifest.new", "manifest-00000000000000002000"] {
+        fs::write(dir.path().join(stray), "x").unwrap();
+    }
+    fs::write(dir.path().join("README"), "x").unwrap();
+    let mut index = TieredIndex::open(dir.path(), KEY, Sequence(1000)).unwrap().with_recent(300);
+    let mut expected = before.clone();
+    expected.insert("README".into());
+    assert_eq!(files(dir.path()), expected);
+
+    // The runs of a manifest go when it does.
+    for (n, last) in [(2000, 2000), (3000, 3000)] {
+        index.insert(fingerprint(n), seen(n, 0));
+        index.checkpoint(Sequence(last)).unwrap();
+    }
+    index.adopt_merge(true).unwrap();
+    index.checkpoint(Sequence(4000)).unwrap();
+    index.checkpoint(Sequence(5000)).unwrap();
+    let manifests: Vec<_> =
+        files(dir.path()).into_iter().filter(|name| name.starts_with("manifest")).collect();
+    assert_eq!(manifests, ["manifest-00000000000000004000", "manifest-00000000000000005000"]);
+    let runs = files(dir.path()).into_iter().filter(|name| name.starts_with("run")).count();
+    assert_eq!(runs, index.runs.len());
+}
+
+#[test]
+fn any_flipped_bit_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    sample(dir.path());
+    for name in files(dir.path()) {
+        let path = dir.path().join(&name);
+        let whole = fs::read(&path).unwrap();
+        let step = if name.starts_with("manifest") { 1 } else { 37 };
+        for at in (0..whole.len()).step_by(step) {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1 << (at % 8);
+            fs::write(&path, &flipped).unwrap();
+            let Some(index) = TieredIndex::open(dir.path(), KEY, Sequence(1000)) else { continue };
+            let wrong = (1..=1000).find(|n| index.get(fingerprint(*n)) != Some(seen(*n, 0)));
+            assert!(index.fault().is_some_and(|fault| fault.contains("damaged")), "{name} {at}");
+            // Nothing is believed from then on.
+            assert!(wrong.is_some() && index.get(fingerprint(1)).is_none(), "{name} {at}");
+        }
+        fs::write(&path, &whole).unwrap();
+    }
+}
+
+#[test]
+fn a_damaged_run_stops_a_merge_and_a_faulty_index_takes_no_checkpoint() {
+    let dir = tempfile::tempdir().unwrap();
+    sample(dir.path());
+    let mut index = TieredIndex::open(dir.path(), KEY, Sequence(1000)).unwrap().with_recent(300);
+    for name in files(dir.path()).into_iter().filter(|name| name.starts_with("run")) {
+        let path = dir.path().join(name);
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[4096 + 50] ^= 1;
+        fs::write(&path, bytes).unwrap();
+    }
+    for n in 2000..6000 {
+        index.insert(fingerprint(n), seen(n, 0));
+    }
+    let fault = index.fault().unwrap();
+    assert!(fault.contains("damaged"), "{fault}");
+    assert!(matches!(index.checkpoint(Sequence(6000)), Err(Fault::Earlier(earlier)) if earlier == fault));
+    assert_eq!(SeenIndex::checkpoint(&mut index, Sequence(6000)), Err(format!("an earlier fault: {fault}")));
+    assert!(TieredIndex::open(dir.path(), KEY, Sequence(6000)).is_none());
+}
+
+#[test]
+fn a_folder_that_goes_away_is_a_fault() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index");
+    let mut index = TieredIndex::create(&path, KEY).unwrap().with_recent(10);
+    fs::remove_dir_all(&path).unwrap();
+    for n in 0..20 {
+        index.insert(fingerprint(n), seen(n, 0));
+    }
+    let fault = index.fault().unwrap();
+    assert!(fault.starts_with("cannot create ") && fault.contains("No such file"), "{fault}");
+    assert_eq!(index.get(fingerprint(1)), None);
+}
+
+/// Figures, printed: `cargo test --release -p slapledger-core fingerprints -- --ignored --nocapture`.
+#[test]
+#[ignore = "prints figures"]
+fn figures() {
+    use std::time::{Duration, Instant};
+    const MILLIONS: u64 = 10;
+    const EACH: u64 = 1_000_000;
+    fn memory(name: &str) -> String {
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        status.lines().find(|line| line.starts_with(name)).unwrap().to_owned()
+    }
+    /// What this thread has spent on a processor, whatever else the machine does.
+    fn worked() -> Duration {
+        let stat = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+        Duration::from_nanos(stat.split(' ').next().unwrap().parse().unwrap())
+    }
+    let each = |elapsed: Duration, times: u64| elapsed.as_nanos() / u128::from(times);
+
+    println!("before: {}", memory("VmRSS"));
+    let dir = tempfile::tempdir_in(std::env::var("FIGURES_DIR").unwrap_or_else(|_| "/tmp".into())).unwrap();
+    let mut index = TieredIndex::create(dir.path(), KEY).unwrap();
+    let (start, before) = (Instant::now(), worked());
+    let mut n = 0;
+    for million in 1..=MILLIONS {
+        let (begun, before) = (Instant::now(), worked());
+        let mut longest = Duration::ZERO;
+        let mut last = begun;
+        for _ in 0..EACH {
+            n += 1;
+            index.insert(fingerprint(n), seen(n, n));
+            if n % 16 == 0 {
+                let now = Instant::now();
+                longest = longest.max(now - last);
+                last = now;
+            }
+        }
+        let (took, work) = (each(begun.elapsed(), EACH), each(worked() - before, EACH));
+        let (runs, rss) = (index.runs.len(), memory("VmRSS"));
+        println!(
+            "insert, million {million}: {took} ns each, {work} of work, longest 16 {longest:?}, {runs} runs, {rss}"
+        );
+    }
+    let (took, work) = (each(start.elapsed(), MILLIONS * EACH), each(worked() - before, MILLIONS * EACH));
+    println!("insert: {took} ns each over all, {work} of work");
+    let start = Instant::now();
+    index.checkpoint(Sequence(n)).unwrap();
+    println!("checkpoint: {:?}", start.elapsed());
+    index.adopt_merge(true).unwrap();
+
+    let lookups = |index: &TieredIndex, name: &str, from: u64, stride: u64, times: u64| {
+        let (start, before) = (Instant::now(), worked());
+        let found = (0..times).filter(|i| index.get(fingerprint(from + i * stride)).is_some()).count();
+        let (took, work) = (each(start.elapsed(), times), each(worked() - before, times));
+        println!(
+            "lookup, {name}: {took} ns each, {work} of work, {found} of {times} found, {} runs",
+            index.runs.len()
+        );
+    };
+    lookups(&index, "new", n + 1, 1, EACH);
+    lookups(&index, "known, anywhere in the runs", 1, 97, MILLIONS * EACH / 97);
+    let start = Instant::now();
+    (0..EACH).for_each(|n| {
+        std::hint::black_box(fingerprint(n));
+    });
+    println!("of which making the fingerprint: {} ns", each(start.elapsed(), EACH));
+    let runs: usize = index.runs.iter().map(|run| run.memory()).sum();
+    println!("filters and first fingerprints: {} KiB; {}, {}", runs / 1024, memory("VmRSS"), memory("VmHWM"));
+
+    let start = Instant::now();
+    index.checkpoint(Sequence(n + 1)).unwrap();
+    println!("checkpoint with nothing new: {:?}", start.elapsed());
+    drop(index);
+    let start = Instant::now();
+    let index = TieredIndex::open(dir.path(), KEY, Sequence(n + 1)).unwrap();
+    println!("open: {:?}", start.elapsed());
+    lookups(&index, "new, after opening", n + 1, 1, EACH);
+    let bytes: u64 =
+        fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
+    println!("on disk: {} MiB", bytes >> 20);
+}

@@ -1,0 +1,326 @@
+//! Keys of subjects, kept outside the log: destroying a key erases all that is sealed under it.
+//!
+//! Invariants: a key that was handed out is durable; one that was destroyed never comes back; a sealed value opens
+//! only under its own key, id and digest. Keys come from a pool that is filled ahead of need, with one sync for
+//! many, so that a request waits for no disk. Keys left in the pool at a restart are never used.
+//!
+//! It is not part of the log and not rebuilt from it: a lost ring is lost content. It does not know who a key
+//! belongs to; events name keys. Whoever can read the ring's folder can read everything: it accepts no folder
+//! or file that others may read, and backups of it belong apart from those of the log.
+
+mod ring;
+mod secret;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+
+use parking_lot::{Mutex, RwLock};
+use rustc_hash::FxHashMap;
+
+use crate::domain::id::KeyId;
+use crate::domain::sealed::Sealed;
+use ring::{BATCH, Entry, Opened, RingFile};
+use secret::{Secret, random};
+
+/// With this many keys left in the pool, more are made in the background.
+const LOW: usize = BATCH / 2;
+
+const COMMANDS: &str = "slapledger digests of commands";
+const FINGERPRINTS: &str = "slapledger fingerprints of usage";
+const ENCRYPTION: &str = "slapledger encryption";
+const DIGEST: &str = "slapledger digest";
+
+/// What can go wrong with a key ring: all of it ours, or the operator's.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyRingFault {
+    /// The system refused.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The system has no random bytes to give.
+    #[error("cannot draw random bytes: {cause}")]
+    NoRandomness {
+        /// What the system said.
+        cause: getrandom::Error,
+    },
+    /// Others may read keys.
+    #[error(
+        "{} is open to others than its owner (mode {mode:04o}); chmod go= it, after asking who has read it",
+        path.display()
+    )]
+    Exposed {
+        /// The folder or file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// One of the two files is gone.
+    #[error("{} is missing beside {}; restore both from the same backup", path.display(), beside.display())]
+    Missing {
+        /// What is missing.
+        path: PathBuf,
+        /// What is there.
+        beside: PathBuf,
+    },
+    /// Bytes that cannot be what was written.
+    #[error("{} is damaged at byte {position}: {cause}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where, in bytes from its beginning.
+        position: u64,
+        /// What is wrong there.
+        cause: &'static str,
+    },
+    /// Written by another version of this program.
+    #[error("{} has format {format}, which this version does not know", path.display())]
+    OtherFormat {
+        /// The file.
+        path: PathBuf,
+        /// The format it names.
+        format: u32,
+    },
+    /// The master key is not the one the ring was wrapped with.
+    #[error("the master key beside {} is not the one of this ring", path.display())]
+    OtherMaster {
+        /// The ring.
+        path: PathBuf,
+    },
+    /// Another process, or another part of this one, has it open.
+    #[error("{} is in use", path.display())]
+    InUse {
+        /// The ring.
+        path: PathBuf,
+    },
+    /// More keys than record numbers.
+    #[error("{} has no room for more keys", path.display())]
+    Full {
+        /// The ring.
+        path: PathBuf,
+    },
+    /// The ring has never had this key.
+    #[error("there is no key {key}")]
+    UnknownKey {
+        /// The key.
+        key: KeyId,
+    },
+    /// Nothing can be sealed under it any more.
+    #[error("the key {key} was destroyed")]
+    Destroyed {
+        /// The key.
+        key: KeyId,
+    },
+}
+
+/// Why a sealed value cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// Its key was destroyed: the content is erased.
+    #[error("its key was destroyed")]
+    Destroyed,
+    /// The ring has never had its key.
+    #[error("its key is unknown")]
+    UnknownKey,
+    /// Ciphertext, nonce, digest or key id are not what was sealed.
+    #[error("it is not what was sealed")]
+    Tampered,
+}
+
+/// A ring of keys; see the module. Shared by reference between threads.
+pub struct KeyRing {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    commands: Secret,
+    fingerprints: Secret,
+    keys: RwLock<FxHashMap<KeyId, Key>>,
+    pool: Mutex<Pool>,
+    /// None when it lives in memory alone. Locked before the others, for as long as keys are made or destroyed.
+    file: Mutex<Option<RingFile>>,
+    in_memory: bool,
+}
+
+struct Key {
+    record: u32,
+    /// None once destroyed.
+    secret: Option<Secret>,
+}
+
+#[derive(Default)]
+struct Pool {
+    ready: Vec<KeyId>,
+    refilling: bool,
+}
+
+impl KeyRing {
+    /// Opens the ring in this folder, for this process alone. Makes the folder (0700), a master key and an empty
+    /// ring (0600) when there are none, and fills the pool.
+    pub fn open(dir: &Path) -> Result<Self, KeyRingFault> {
+        let Opened { file, secret, entries } = RingFile::open(dir)?;
+        let ring = Self::new(&secret, Some(file));
+        ring.shared.take_in(entries);
+        ring.shared.refill(&mut ring.shared.file.lock())?;
+        Ok(ring)
+    }
+
+    /// A ring that ends with the process, for tests.
+    pub fn in_memory() -> Self {
+        let secret = Secret::random().expect("a system that runs tests has random bytes");
+        Self::new(&secret, None)
+    }
+
+    fn new(secret: &Secret, file: Option<RingFile>) -> Self {
+        let shared = Shared {
+            commands: secret.subkey(COMMANDS),
+            fingerprints: secret.subkey(FINGERPRINTS),
+            keys: RwLock::default(),
+            pool: Mutex::default(),
+            in_memory: file.is_none(),
+            file: Mutex::new(file),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// A durable key that nobody uses. Waits for the disk only when keys are taken faster than it makes them.
+    pub fn fresh(&self) -> Result<KeyId, KeyRingFault> {
+        loop {
+            if let Some(key) = self.take() {
+                return Ok(key);
+            }
+            let mut file = self.shared.file.lock();
+            // Somebody else may have filled it while this one waited.
+            if self.shared.pool.lock().ready.is_empty() {
+                self.shared.refill(&mut file)?;
+            }
+        }
+    }
+
+    fn take(&self) -> Option<KeyId> {
+        let mut pool = self.shared.pool.lock();
+        let key = pool.ready.pop();
+        if pool.ready.len() <= LOW && !pool.refilling && !self.shared.in_memory {
+            pool.refilling = true;
+            drop(pool);
+            self.refill_in_background();
+        }
+        key
+    }
+
+    fn refill_in_background(&self) {
+        let shared = Arc::clone(&self.shared);
+        let refill = move || {
+            let refilled = shared.refill(&mut shared.file.lock());
+            shared.pool.lock().refilling = false;
+            if let Err(fault) = refilled {
+                // Whoever finds the pool empty tries again, and is told.
+                tracing::warn!(%fault, "cannot make keys ahead of need");
+            }
+        };
+        if let Err(error) = thread::Builder::new().name("keys".into()).spawn(refill) {
+            tracing::warn!(%error, "cannot start a thread that makes keys");
+            self.shared.pool.lock().refilling = false;
+        }
+    }
+
+    /// Seals a value under a key, with a fresh nonce.
+    pub fn seal(&self, key: KeyId, plain: &[u8]) -> Result<Sealed, KeyRingFault> {
+        let secret = match self.shared.keys.read().get(&key) {
+            None => return Err(KeyRingFault::UnknownKey { key }),
+            Some(Key { secret: None, .. }) => return Err(KeyRingFault::Destroyed { key }),
+            Some(Key { secret: Some(secret), .. }) => secret.clone(),
+        };
+        let nonce = random()?;
+        Ok(Sealed {
+            key,
+            digest: secret.subkey(DIGEST).digest(plain),
+            nonce,
+            ciphertext: secret.subkey(ENCRYPTION).encrypt(&nonce, &key.0, plain),
+        })
+    }
+
+    /// What was sealed.
+    pub fn open_sealed(&self, sealed: &Sealed) -> Result<Vec<u8>, Unreadable> {
+        let secret = match self.shared.keys.read().get(&sealed.key) {
+            None => return Err(Unreadable::UnknownKey),
+            Some(Key { secret: None, .. }) => return Err(Unreadable::Destroyed),
+            Some(Key { secret: Some(secret), .. }) => secret.clone(),
+        };
+        let opened = secret.subkey(ENCRYPTION).decrypt(&sealed.nonce, &sealed.key.0, &sealed.ciphertext);
+        let plain = opened.ok_or(Unreadable::Tampered)?;
+        // Decisions believe the digest, so a value with another one is not what was sealed.
+        if secret.subkey(DIGEST).digest(&plain) != sealed.digest {
+            return Err(Unreadable::Tampered);
+        }
+        Ok(plain)
+    }
+
+    /// Destroys a key: what is sealed under it cannot be read any more, by anybody. Durable when it returns; done
+    /// again it changes nothing. After an error it may or may not be destroyed: do it again.
+    pub fn destroy(&self, key: KeyId) -> Result<(), KeyRingFault> {
+        let file = self.shared.file.lock();
+        let record = match self.shared.keys.read().get(&key) {
+            None => return Err(KeyRingFault::UnknownKey { key }),
+            Some(Key { secret: None, .. }) => return Ok(()),
+            Some(Key { record, .. }) => *record,
+        };
+        if let Some(file) = &*file {
+            file.destroy(record, key)?;
+        }
+        self.shared.keys.write().insert(key, Key { record, secret: None });
+        Ok(())
+    }
+
+    /// Names the content of a command in the log, without letting anybody who lacks the ring test guesses: HMAC
+    /// over the parts, each after its length, under a secret of the ring; first 16 bytes.
+    pub fn command_digest(&self, parts: &[&[u8]]) -> [u8; 16] {
+        self.shared.commands.digest_of_parts(parts)
+    }
+
+    /// The key of usage fingerprints: the same for the life of the ring.
+    pub fn fingerprint_key(&self) -> [u8; 16] {
+        self.shared.fingerprints.digest(&[])
+    }
+}
+
+impl fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyRing({} keys)", self.shared.keys.read().len())
+    }
+}
+
+impl Shared {
+    /// Makes a batch of keys durable, then known, then ready.
+    fn refill(&self, file: &mut Option<RingFile>) -> Result<(), KeyRingFault> {
+        let mut keys = Vec::with_capacity(BATCH);
+        for _ in 0..BATCH {
+            keys.push((KeyId(random()?), Secret::random()?));
+        }
+        let entries = match file {
+            Some(file) => file.append(&keys)?,
+            None => keys
+                .iter()
+                .map(|(id, secret)| Entry { id: *id, record: 0, secret: Some(secret.clone()) })
+                .collect(),
+        };
+        self.take_in(entries);
+        self.pool.lock().ready.extend(keys.iter().map(|(id, _)| *id));
+        Ok(())
+    }
+
+    fn take_in(&self, entries: Vec<Entry>) {
+        let known = entries.into_iter().map(|Entry { id, record, secret }| (id, Key { record, secret }));
+        self.keys.write().extend(known);
+    }
+}

@@ -1,0 +1,344 @@
+//! The files of a key ring, and the bytes of their records.
+//!
+//! `master` is 32 random bytes. `ring` is a row of records of 128 bytes: the header, the ring's own secret, then keys
+//! in the order they were made. A record lies within one sector, so that destroying a key in place cannot tear it.
+//! Keys are wrapped by the master key, with state and id as associated data.
+//!
+//! Invariants: a key is handed out only after its record is durable, so what a crash left torn or unwritten at the
+//! end of the file is nobody's and is dropped; any other damage is a fault that names its position. `master` becomes
+//! durable after the content of `ring` and before its name: a ring without a master, or a master without a
+//! ring, is a loss and never silently made anew.
+//!
+//! It knows nothing of who uses a key.
+
+use std::fs::{self, DirBuilder, File, TryLockError};
+use std::io::{self, BufReader, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use zeroize::Zeroize;
+
+use super::KeyRingFault;
+use super::secret::{NONCE_BYTES, SECRET_BYTES, Secret, TAG_BYTES, random};
+use crate::domain::id::KeyId;
+
+/// How many keys are made durable at a time.
+pub(super) const BATCH: usize = 256;
+
+const RECORD_BYTES: usize = 128;
+const CHECKSUM_AT: usize = RECORD_BYTES - 4;
+const NONCE_AT: usize = 20;
+const WRAPPED_AT: usize = NONCE_AT + NONCE_BYTES;
+const WRAPPED_END: usize = WRAPPED_AT + SECRET_BYTES + TAG_BYTES;
+const MARK: [u8; 8] = *b"slapring";
+const FORMAT: u32 = 1;
+
+/// How long the lock of a process that was just killed may still be held.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+type Bytes = [u8; RECORD_BYTES];
+
+/// What a record holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// The ring's own secret.
+    Ring = 1,
+    /// A key.
+    Key = 2,
+    /// What was a key.
+    Destroyed = 3,
+}
+
+impl State {
+    fn read(byte: u8) -> Option<Self> {
+        [Self::Ring, Self::Key, Self::Destroyed].into_iter().find(|state| *state as u8 == byte)
+    }
+}
+
+/// A key and the record it lies in; no secret when it was destroyed.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) id: KeyId,
+    pub(super) record: u32,
+    pub(super) secret: Option<Secret>,
+}
+
+/// The open files.
+#[derive(Debug)]
+pub(super) struct RingFile {
+    path: PathBuf,
+    /// Holds the lock of the ring too.
+    file: File,
+    wrapping: Secret,
+    /// The next record to be written.
+    end: u32,
+}
+
+/// What [`RingFile::open`] found.
+pub(super) struct Opened {
+    pub(super) file: RingFile,
+    /// The ring's own secret.
+    pub(super) secret: Secret,
+    pub(super) entries: Vec<Entry>,
+}
+
+impl RingFile {
+    /// Opens the files of a ring; creates them when there are none.
+    pub(super) fn open(dir: &Path) -> Result<Opened, KeyRingFault> {
+        if !dir.exists() {
+            create_folder(dir)?;
+        }
+        refuse_exposed(dir)?;
+        let (master, ring, new) = (dir.join("master"), dir.join("ring"), dir.join("ring.new"));
+        match (master.exists(), ring.exists()) {
+            (true, true) => {}
+            (false, false) => {
+                create(&master, &new)?;
+                rename(&new, &ring)?;
+            }
+            // The crash came after the master was durable, and so is all that it wraps.
+            (true, false) if new.exists() => rename(&new, &ring)?,
+            (true, false) => return Err(KeyRingFault::Missing { path: ring, beside: master }),
+            (false, true) => return Err(KeyRingFault::Missing { path: master, beside: ring }),
+        }
+        refuse_exposed(&master)?;
+        refuse_exposed(&ring)?;
+        let wrapping = read_master(&master)?.subkey(WRAPPING);
+        let file = File::options().read(true).write(true).open(&ring).map_err(io_fault("open", &ring))?;
+        lock(&file, &ring)?;
+        read(RingFile { path: ring, file, wrapping, end: 0 })
+    }
+
+    /// Makes keys durable, all with one sync.
+    pub(super) fn append(&mut self, keys: &[(KeyId, Secret)]) -> Result<Vec<Entry>, KeyRingFault> {
+        let mut bytes = Vec::with_capacity(keys.len() * RECORD_BYTES);
+        let mut entries = Vec::with_capacity(keys.len());
+        let mut record = self.end;
+        for (id, secret) in keys {
+            bytes.extend(seal_record(&self.wrapping, State::Key, *id, secret)?);
+            entries.push(Entry { id: *id, record, secret: Some(secret.clone()) });
+            record = record.checked_add(1).ok_or_else(|| KeyRingFault::Full { path: self.path.clone() })?;
+        }
+        // When this fails the end stays: the next keys take the place of what may have been written.
+        self.file.write_all_at(&bytes, position(self.end)).map_err(io_fault("write", &self.path))?;
+        self.file.sync_data().map_err(io_fault("sync", &self.path))?;
+        self.end = record;
+        Ok(entries)
+    }
+
+    /// Overwrites a wrapped key where it lies. Whether the device keeps what was there before is up to the
+    /// device; copies in backups are out of reach.
+    pub(super) fn destroy(&self, record: u32, id: KeyId) -> Result<(), KeyRingFault> {
+        let bytes = encode(State::Destroyed, id, &[0; NONCE_BYTES], &[0; SECRET_BYTES + TAG_BYTES]);
+        self.file.write_all_at(&bytes, position(record)).map_err(io_fault("write", &self.path))?;
+        self.file.sync_data().map_err(io_fault("sync", &self.path))
+    }
+}
+
+const WRAPPING: &str = "slapledger wrapping of keys";
+
+/// Where a record begins: the header comes first. Record 0 is the ring's own secret.
+fn position(record: u32) -> u64 {
+    (u64::from(record) + 1) * RECORD_BYTES as u64
+}
+
+fn create_folder(dir: &Path) -> Result<(), KeyRingFault> {
+    let parent = match dir.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => Path::new("/"),
+    };
+    fs::create_dir_all(parent).map_err(io_fault("create", parent))?;
+    DirBuilder::new().mode(0o700).create(dir).map_err(io_fault("create", dir))?;
+    sync(parent)
+}
+
+/// Makes the content of a new ring durable as `new`, then its master.
+fn create(master: &Path, new: &Path) -> Result<(), KeyRingFault> {
+    let key = Secret::random()?;
+    let record = seal_record(&key.subkey(WRAPPING), State::Ring, KeyId(random()?), &Secret::random()?)?;
+    write_new(new, &[header(), record].concat())?;
+    let unfinished = master.with_extension("new");
+    write_new(&unfinished, &key.0)?;
+    rename(&unfinished, master)
+}
+
+fn write_new(path: &Path, content: &[u8]) -> Result<(), KeyRingFault> {
+    // One that an earlier crash left may have been made with other permissions.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_fault("remove", path)(error)),
+        _ => {}
+    }
+    let written = File::options().create_new(true).write(true).mode(0o600).open(path).and_then(|mut file| {
+        file.write_all(content)?;
+        file.sync_all()
+    });
+    written.map_err(io_fault("write", path))
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), KeyRingFault> {
+    fs::rename(from, to).map_err(io_fault("rename", from))?;
+    to.parent().map_or(Ok(()), sync)
+}
+
+fn sync(dir: &Path) -> Result<(), KeyRingFault> {
+    File::open(dir).and_then(|file| file.sync_all()).map_err(io_fault("sync", dir))
+}
+
+fn refuse_exposed(path: &Path) -> Result<(), KeyRingFault> {
+    let mode = fs::metadata(path).map_err(io_fault("look at", path))?.permissions().mode() & 0o777;
+    let others = mode & 0o077;
+    if others == 0 { Ok(()) } else { Err(KeyRingFault::Exposed { path: path.to_owned(), mode }) }
+}
+
+fn read_master(path: &Path) -> Result<Secret, KeyRingFault> {
+    let mut bytes = fs::read(path).map_err(io_fault("read", path))?;
+    let secret = <[u8; SECRET_BYTES]>::try_from(bytes.as_slice()).map(Secret);
+    bytes.zeroize();
+    secret.map_err(|_| KeyRingFault::Damaged {
+        path: path.to_owned(),
+        position: 0,
+        cause: "a master key has 32 bytes",
+    })
+}
+
+fn lock(file: &File, path: &Path) -> Result<(), KeyRingFault> {
+    let start = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(io_fault("lock", path)(error)),
+            Err(TryLockError::WouldBlock) if start.elapsed() > PATIENCE => {
+                return Err(KeyRingFault::InUse { path: path.to_owned() });
+            }
+            Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(10)),
+        }
+    }
+}
+
+fn read(mut ring: RingFile) -> Result<Opened, KeyRingFault> {
+    let path = ring.path.clone();
+    let damaged = |position, cause| KeyRingFault::Damaged { path: path.clone(), position, cause };
+    let length = ring.file.metadata().map_err(io_fault("look at", &path))?.len();
+    let total = u32::try_from(length / RECORD_BYTES as u64).map_err(|_| damaged(length, "it is too long"))?;
+    let mut records = BufReader::with_capacity(512 * RECORD_BYTES, &ring.file);
+    let mut next = || {
+        let mut bytes = [0; RECORD_BYTES];
+        records.read_exact(&mut bytes).map(|()| bytes).map_err(io_fault("read", &path))
+    };
+    if total < 2 {
+        return Err(damaged(length, "it ends before its own secret"));
+    }
+    check_header(&next()?, &path)?;
+    let first = open_record(&ring.wrapping, &next()?);
+    let secret = match first {
+        Ok((State::Ring, _, Some(secret))) => secret,
+        Err("it does not unwrap") => return Err(KeyRingFault::OtherMaster { path }),
+        other => return Err(damaged(position(0), other.err().unwrap_or("it is not the ring's own secret"))),
+    };
+    let count = total - 1;
+    let mut entries = Vec::new();
+    let mut end = count;
+    for record in 1..count {
+        let bytes = next()?;
+        if bytes == [0; RECORD_BYTES] && (count - record) as usize <= BATCH {
+            // Never written: the sync of this batch did not come to its end, so nobody has a key of it.
+            tracing::warn!(path = %path.display(), record, "drops keys a crash left unwritten");
+            end = record;
+            break;
+        }
+        match open_record(&ring.wrapping, &bytes) {
+            Ok((State::Ring, ..)) => {
+                return Err(damaged(position(record), "it is a second secret of the ring"));
+            }
+            Ok((_, id, secret)) => entries.push(Entry { id, record, secret }),
+            Err(cause) => return Err(damaged(position(record), cause)),
+        }
+    }
+    drop(records);
+    ring.end = end;
+    Ok(Opened { file: ring, secret, entries })
+}
+
+fn header() -> Bytes {
+    let mut bytes = [0; RECORD_BYTES];
+    bytes[..8].copy_from_slice(&MARK);
+    bytes[8..12].copy_from_slice(&FORMAT.to_be_bytes());
+    with_checksum(bytes)
+}
+
+fn check_header(bytes: &Bytes, path: &Path) -> Result<(), KeyRingFault> {
+    let damaged = |cause| KeyRingFault::Damaged { path: path.to_owned(), position: 0, cause };
+    let format = u32::from_be_bytes(part(bytes, 8));
+    if part(bytes, 0) != MARK {
+        return Err(damaged("it is not a key ring"));
+    }
+    if !checksum_holds(bytes) {
+        return Err(damaged("its checksum differs"));
+    }
+    if format != FORMAT {
+        return Err(KeyRingFault::OtherFormat { path: path.to_owned(), format });
+    }
+    Ok(())
+}
+
+fn seal_record(wrapping: &Secret, state: State, id: KeyId, secret: &Secret) -> Result<Bytes, KeyRingFault> {
+    let nonce = random()?;
+    let wrapped = wrapping.encrypt(&nonce, &about(state, id), &secret.0);
+    Ok(encode(state, id, &nonce, &wrapped))
+}
+
+fn open_record(wrapping: &Secret, bytes: &Bytes) -> Result<(State, KeyId, Option<Secret>), &'static str> {
+    if !checksum_holds(bytes) {
+        return Err("its checksum differs");
+    }
+    let id = KeyId(part(bytes, 0));
+    let state = State::read(bytes[16]).ok_or("its state is unknown")?;
+    if state == State::Destroyed {
+        return Ok((state, id, None));
+    }
+    let wrapped = &bytes[WRAPPED_AT..WRAPPED_END];
+    let plain = wrapping.decrypt(&part(bytes, NONCE_AT), &about(state, id), wrapped);
+    let mut plain = plain.ok_or("it does not unwrap")?;
+    let secret = <[u8; SECRET_BYTES]>::try_from(plain.as_slice()).map(Secret);
+    plain.zeroize();
+    Ok((state, id, Some(secret.map_err(|_| "its key has another length")?)))
+}
+
+fn about(state: State, id: KeyId) -> [u8; 17] {
+    let mut about = [state as u8; 17];
+    about[..16].copy_from_slice(&id.0);
+    about
+}
+
+fn encode(state: State, id: KeyId, nonce: &[u8; NONCE_BYTES], wrapped: &[u8]) -> Bytes {
+    let mut bytes = [0; RECORD_BYTES];
+    bytes[..16].copy_from_slice(&id.0);
+    bytes[16] = state as u8;
+    bytes[NONCE_AT..WRAPPED_AT].copy_from_slice(nonce);
+    bytes[WRAPPED_AT..WRAPPED_END].copy_from_slice(wrapped);
+    with_checksum(bytes)
+}
+
+fn with_checksum(mut bytes: Bytes) -> Bytes {
+    let checksum = crc32fast::hash(&bytes[..CHECKSUM_AT]);
+    bytes[CHECKSUM_AT..].copy_from_slice(&checksum.to_be_bytes());
+    bytes
+}
+
+fn checksum_holds(bytes: &Bytes) -> bool {
+    u32::from_be_bytes(part(bytes, CHECKSUM_AT)) == crc32fast::hash(&bytes[..CHECKSUM_AT])
+}
+
+fn part<const N: usize>(bytes: &Bytes, at: usize) -> [u8; N] {
+    let mut part = [0; N];
+    part.copy_from_slice(&bytes[at..at + N]);
+    part
+}
+
+fn io_fault(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> KeyRingFault {
+    let path = path.to_owned();
+    move |source| KeyRingFault::Io { action, path, source }
+}

@@ -1,0 +1,380 @@
+//! Golden bytes: every event in every version, as it was first written, must decode for ever.
+//!
+//! `fixtures/golden/events-v1.txt` holds a name and hexadecimal bytes a line. A line is never changed or removed. A
+//! new event or version needs a sample here; the test then prints the line to add.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::envelope::{Actor, ActorKind, EnvelopeError, EventDecoder, Meta, Recorded};
+use super::payload;
+use crate::domain::computer::{
+    Address, ComputerConfigured, ComputerRegistered, Offer, PartitionOffered, PartitionWithdrawn,
+};
+use crate::domain::event::{AnswerRecorded, Event, LedgerCreated, Mode, Stream, WriterStarted};
+use crate::domain::id::{
+    CommandId, ComputerId, InstanceId, InvoiceId, KeyId, PartitionId, PartyId, PriceBookName, ProjectId, Reference,
+    ResourceId, RunId, Sequence, SoftwareRelease, SoftwareType,
+};
+use crate::domain::instance::{
+    ConnectionParametersSet, InstanceAllocated, InstanceChanged, InstanceEnded, InstanceRequested,
+    InstanceStateReported, InstanceType, ReportedState, RequestedState, Requester,
+};
+use crate::domain::invoice::{
+    Bound, EventSet, Invoice, InvoiceFinalised, InvoiceLine, InvoiceLinesRecorded, InvoiceParty, InvoiceRunFinalised,
+    InvoiceRunOpened, LineKind, RunPeriod, Tax, TaxCategory, TaxSubtotal,
+};
+use crate::domain::money::{Amount, Currency, Rounding};
+use crate::domain::party::PartyRegistered;
+use crate::domain::pricing::{Match, Meter, PriceBook, PriceBookPublished, PriceVersion, Rate, Resource, ResourceKind};
+use crate::domain::sealed::Sealed;
+use crate::domain::software::{SoftwareState, SoftwareStateReported, SoftwareSupplied, SupplyState};
+use crate::domain::time::{Period, Timestamp};
+use crate::domain::usage::{
+    Attribution, Share, SuspendedUsageDismissed, SuspendedUsageResolved, Unmeterable, Usage, UsageCorrected, UsageId,
+    UsageSuspended,
+};
+
+fn at(text: &str) -> Timestamp {
+    Timestamp::parse_rfc3339(text).expect(text)
+}
+
+fn sealed(filler: u8) -> Sealed {
+    Sealed { key: KeyId([filler; 16]), digest: [filler + 1; 16], nonce: [filler + 2; 24], ciphertext: vec![filler; 20] }
+}
+
+fn october() -> Period {
+    Period { start: at("2026-10-01T00:00:00Z"), stop: at("2026-11-01T00:00:00Z") }
+}
+
+fn usage(attribution: Attribution) -> Usage {
+    Usage {
+        id: UsageId::new("8f0c6a1e-0f6d-4c1f-9f39-2c8f1f0f7b11").expect("an id"),
+        subject: "slappart0".into(),
+        resource: ResourceId::new("service_module/cpu_load_percent").expect("a resource"),
+        quantity: "12.5".parse().expect("a quantity"),
+        period: october(),
+        start_found: false,
+        attribution,
+        dimensions: vec![("region".into(), "eu".into())],
+        node_sequence: Some(17),
+    }
+}
+
+fn price_book() -> PriceBook {
+    let resource = ResourceId::new("service_module/cpu_load_percent").expect("a resource");
+    let unit = "percent_hour".into();
+    let matching = Match { instance_type: Some(InstanceType::Production), ..Match::default() };
+    PriceBook {
+        name: PriceBookName::new("standard").expect("a name"),
+        currency: Currency::EUR,
+        valid_from: at("2026-01-01T00:00:00Z"),
+        rounding: Rounding::HalfUp,
+        resources: vec![Resource {
+            resource: resource.clone(),
+            kind: ResourceKind::Gauge,
+            meter: Meter::TimeIntegral,
+            unit,
+        }],
+        rates: vec![
+            Rate::Recurring { price: "10.00".parse().expect("a price"), matching },
+            Rate::PerUnit { resource, price: "0.002".parse().expect("a price"), matching: Match::default() },
+        ],
+    }
+}
+
+fn invoice() -> Invoice {
+    let tax = Tax { category: TaxCategory::O, rate: "0".parse().expect("a rate") };
+    let amount = Amount::from_minor(516, Currency::EUR);
+    let line = InvoiceLine {
+        n: 1,
+        kind: LineKind::Recurring,
+        instance: InstanceId(3),
+        description: "i1: monthly fee".into(),
+        period: october(),
+        quantity: "0.516129032".parse().expect("a quantity"),
+        unit: "month".into(),
+        unit_price: "10.00".parse().expect("a price"),
+        amount,
+        price_book: PriceVersion { name: PriceBookName::new("standard").expect("a name"), version: 1 },
+        tax,
+        events: EventSet { count: 2, first_sequence: Sequence(12), last_sequence: Sequence(13), digest: [7; 32] },
+    };
+    let resource = ResourceId::new("service_module/requests").expect("a resource");
+    let usage = InvoiceLine { n: 2, kind: LineKind::Usage { resource }, ..line.clone() };
+    Invoice {
+        id: InvoiceId::new("INV-2026-000001").expect("an id"),
+        run: RunId(1),
+        seller: InvoiceParty { party: PartyId(1), name: sealed(30) },
+        buyer: InvoiceParty { party: PartyId(2), name: sealed(40) },
+        currency: Currency::EUR,
+        period: october(),
+        issued_at: at("2026-11-02T09:00:00Z"),
+        due_at: at("2026-12-02T09:00:00Z"),
+        lines: vec![line, usage],
+        net: Amount::from_minor(1032, Currency::EUR),
+        tax: vec![TaxSubtotal {
+            tax,
+            base: Amount::from_minor(1032, Currency::EUR),
+            amount: Amount::zero(Currency::EUR),
+        }],
+        rounding: Amount::zero(Currency::EUR),
+        total: Amount::from_minor(1032, Currency::EUR),
+    }
+}
+
+/// One of every event.
+fn samples() -> Vec<(Stream, Event)> {
+    let now = at("2026-10-16T00:00:00.000001Z");
+    let computer = || ComputerId::new("COMP-1").expect("an id");
+    let partition = || PartitionId::new("slappart0").expect("an id");
+    let release = || SoftwareRelease::new("https://example.org/software.cfg").expect("a release");
+    let software_type = || SoftwareType::new("default").expect("a type");
+    let instance = InstanceId(3);
+    let share = Share { instance, period: october() };
+    let address = Address { address: "10.0.1.10".into(), netmask: "255.255.255.255".into() };
+    let offer = Offer {
+        partition: partition(),
+        addresses: vec![address],
+        tap: Some("slaptap0".into()),
+        user: Some("slapuser0".into()),
+    };
+    let run = RunId(1);
+    let period = RunPeriod {
+        start: Bound::Day("2026-10-01".parse().expect("a day")),
+        stop: Bound::Instant(at("2026-11-01T00:00:00Z")),
+    };
+    let suspended = UsageSuspended {
+        id: UsageId::new("demo-1").expect("an id"),
+        subject: "slappart9".into(),
+        resource: "service_module/requests".into(),
+        quantity: "NaN".into(),
+        start: None,
+        stop: Some(now),
+        dimensions: Vec::new(),
+        node_sequence: None,
+        replaces: Some(Sequence(4)),
+        reason: Unmeterable::NotANumber,
+    };
+    let events = vec![
+        Event::LedgerCreated(LedgerCreated { ledger: [1; 16], format: 1, mode: Mode::Proxy, at: now }),
+        Event::WriterStarted(WriterStarted { term: 2, program: "slapledger 0.1.0".into(), at: now }),
+        Event::AnswerRecorded(AnswerRecorded { part: 1, parts: 1, bytes: vec![0] }),
+        Event::PartyRegistered(PartyRegistered {
+            party: PartyId(2),
+            name: sealed(10),
+            time_zone: "Europe/Paris".parse().expect("a zone"),
+            at: now,
+        }),
+        Event::ComputerRegistered(ComputerRegistered {
+            computer: computer(),
+            owner: PartyId(1),
+            time_zone: "UTC".parse().expect("a zone"),
+            at: now,
+        }),
+        Event::ComputerConfigured(ComputerConfigured {
+            computer: computer(),
+            address: "10.0.1.1".into(),
+            netmask: "255.255.255.0".into(),
+            at: now,
+        }),
+        Event::PartitionOffered(PartitionOffered { computer: computer(), offer, at: now }),
+        Event::PartitionWithdrawn(PartitionWithdrawn { computer: computer(), partition: partition(), at: now }),
+        Event::SoftwareSupplied(SoftwareSupplied {
+            computer: computer(),
+            release: release(),
+            state: SupplyState::Destroyed,
+            at: now,
+        }),
+        Event::SoftwareStateReported(SoftwareStateReported {
+            computer: computer(),
+            release: release(),
+            state: SoftwareState::Error,
+            error: Some(sealed(20)),
+            at: now,
+        }),
+        Event::InstanceRequested(InstanceRequested {
+            instance,
+            requester: Requester::Party(PartyId(2)),
+            owner: PartyId(2),
+            root: instance,
+            reference: Reference::new("My first instance").expect("a reference"),
+            release: release(),
+            software_type: software_type(),
+            instance_type: InstanceType::Testing,
+            parameters: sealed(50),
+            filter: vec![("computer_guid".into(), "COMP-1".into())],
+            state: RequestedState::Started,
+            at: now,
+        }),
+        Event::InstanceChanged(InstanceChanged {
+            instance,
+            release: Some(release()),
+            software_type: Some(software_type()),
+            instance_type: Some(InstanceType::Production),
+            parameters: None,
+            state: Some(RequestedState::Destroyed),
+            at: now,
+        }),
+        Event::InstanceAllocated(InstanceAllocated {
+            instance,
+            computer: computer(),
+            partition: partition(),
+            at: now,
+        }),
+        Event::InstanceEnded(InstanceEnded { instance, at: now }),
+        Event::InstanceStateReported(InstanceStateReported {
+            instance,
+            state: ReportedState::Stopped,
+            error: None,
+            at: now,
+        }),
+        Event::ConnectionParametersSet(ConnectionParametersSet { instance, connection: sealed(60), at: now }),
+        Event::UsageRecorded(usage(Attribution::Instance(instance))),
+        Event::UsageCorrected(UsageCorrected { replaces: Sequence(4), usage: usage(Attribution::Computer) }),
+        Event::UsageSuspended(suspended),
+        Event::SuspendedUsageResolved(SuspendedUsageResolved {
+            suspended: Sequence(5),
+            replaces: Some(Sequence(4)),
+            usage: usage(Attribution::Shares(vec![share])),
+        }),
+        Event::SuspendedUsageDismissed(SuspendedUsageDismissed {
+            suspended: Sequence(5),
+            reason: "tested".into(),
+            superseded_by: Some(Sequence(6)),
+        }),
+        Event::PriceBookPublished(PriceBookPublished { version: 1, book: price_book() }),
+        Event::InvoiceRunOpened(InvoiceRunOpened {
+            run,
+            seller: PartyId(1),
+            period,
+            cut_off: Sequence(40),
+            price_book: PriceBookName::new("standard").expect("a name"),
+            versions: 1,
+            at: now,
+        }),
+        Event::InvoiceLinesRecorded(InvoiceLinesRecorded { invoice: invoice().id, part: 1, lines: invoice().lines }),
+        Event::InvoiceFinalised(InvoiceFinalised { invoice: invoice(), parts: 0, lines_digest: [9; 32] }),
+        Event::InvoiceRunFinalised(InvoiceRunFinalised { run, invoices: 1, at: now }),
+    ];
+    // Every kind of stream is in use, whatever the event: the bytes say both.
+    let streams = [
+        Stream::Ledger,
+        Stream::Party(PartyId(2)),
+        Stream::Computer(computer()),
+        Stream::Instance(instance),
+        Stream::Usage(computer()),
+        Stream::PriceBook(PriceBookName::new("standard").expect("a name")),
+        Stream::InvoiceRun(run),
+        Stream::Invoice(invoice().id),
+    ];
+    streams.into_iter().cycle().zip(events).collect()
+}
+
+fn recorded(nth: usize, stream: Stream, event: Event) -> Recorded {
+    let kinds = [ActorKind::System, ActorKind::Person, ActorKind::Computer, ActorKind::Instance];
+    Recorded {
+        sequence: Sequence(nth as u64 * 1_000 + 1),
+        stream: Arc::new(stream),
+        stream_version: nth as u64 + 1,
+        recorded_at: at("2026-10-16T00:00:01Z"),
+        meta: Arc::new(Meta {
+            project: ProjectId::DEFAULT,
+            actor: Actor {
+                kind: kinds[nth % kinds.len()],
+                id: "COMP-1".into(),
+                credential: (nth % 2 == 0).then(|| "certificate 17".into()),
+            },
+            command: CommandId([3; 16]),
+            named_by_sender: nth % 2 == 0,
+            digest: [4; 16],
+            causation: (nth % 3 == 0).then_some(Sequence(9)),
+            correlation: (nth % 3 == 1).then(|| "a trace".into()),
+            rules: 1,
+        }),
+        event,
+    }
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).expect("hexadecimal")).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+const GOLDEN: &str = include_str!("../../../fixtures/golden/events-v1.txt");
+
+#[test]
+fn every_version_of_every_event_decodes_for_ever() {
+    let golden: BTreeMap<&str, Vec<u8>> = GOLDEN
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(|line| line.split_once(' ').expect("a name and bytes"))
+        .map(|(name, bytes)| (name, unhex(bytes)))
+        .collect();
+    let samples = samples();
+    for (number, version, name) in payload::KNOWN {
+        assert!(samples.iter().any(|(_, event)| event.name() == *name), "{name} ({number} v{version}) has no sample");
+    }
+    let mut missing = String::new();
+    for (nth, (stream, event)) in samples.into_iter().enumerate() {
+        let expected = recorded(nth, stream, event);
+        let name = format!("{}.v{}", expected.event.name(), payload::number(&expected.event).1);
+        match golden.get(name.as_str()) {
+            Some(bytes) => {
+                let decoded = EventDecoder::default().decode(expected.sequence, bytes);
+                assert_eq!(decoded.as_ref(), Ok(&expected), "{name}");
+                assert_eq!(hex(&expected.encode()), hex(bytes), "{name} is not encoded as it was");
+            }
+            None => missing.push_str(&format!("{name} {}\n", hex(&expected.encode()))),
+        }
+    }
+    assert!(missing.is_empty(), "add to fixtures/golden/events-v1.txt:\n{missing}");
+}
+
+#[test]
+fn one_decoder_reads_events_that_share_nothing_and_everything() {
+    let mut decoder = EventDecoder::default();
+    for round in 0..3 {
+        for (nth, (stream, event)) in samples().into_iter().enumerate() {
+            let expected = recorded(nth % (round + 1) * 7 + nth, stream, event);
+            assert_eq!(decoder.decode(expected.sequence, &expected.encode()), Ok(expected));
+        }
+    }
+}
+
+#[test]
+fn what_is_not_an_event_is_an_error() {
+    let (stream, event) = samples().swap_remove(16);
+    let event = recorded(0, stream, event);
+    let bytes = event.encode();
+    let decode = |bytes: &[u8]| EventDecoder::default().decode(event.sequence, bytes);
+    for length in 0..bytes.len() {
+        assert!(decode(&bytes[..length]).is_err(), "cut at {length}");
+    }
+    let longer = [bytes.as_slice(), &[0]].concat();
+    assert!(decode(&longer).is_err(), "a byte too many");
+    let newer = [&[2], &bytes[1..]].concat();
+    assert_eq!(decode(&newer), Err(EnvelopeError::Newer { version: 2 }));
+    let elsewhere = EventDecoder::default().decode(Sequence(77), &bytes);
+    assert_eq!(elsewhere, Err(EnvelopeError::OtherSequence { found: Sequence(77), told: event.sequence }));
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..300), version in 0_u8..3) {
+        let _ = EventDecoder::default().decode(Sequence(1), &[&[version], bytes.as_slice()].concat());
+    }
+
+    #[test]
+    fn no_changed_byte_makes_it_panic(which in 0_usize..26, place in 0_usize..400, bits in 1_u8..=255) {
+        let (stream, event) = samples().swap_remove(which);
+        let event = recorded(which, stream, event);
+        let mut bytes = event.encode();
+        let place = place % bytes.len();
+        bytes[place] ^= bits;
+        let _ = EventDecoder::default().decode(event.sequence, &bytes);
+    }
+}

@@ -1,0 +1,264 @@
+//! The inventory: computers, the partitions they offer, and the software they are to hold.
+//!
+//! Partitions are kept in the order they were first offered. A withdrawn one stays known, and stays taken as long
+//! as an instance is in it. A supply is forgotten when its computer says that it removed the release.
+//! Who an occupant is, is not known here: see `instances`.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::ops::Bound;
+
+use bincode::{Decode, Encode};
+use slapledger_core::domain::computer::{
+    ComputerConfigured, ComputerRegistered, Offer, PartitionOffered, PartitionWithdrawn,
+};
+use slapledger_core::domain::event::Event;
+use slapledger_core::domain::id::{ComputerId, InstanceId, PartitionId, PartyId, Sequence, SoftwareRelease};
+use slapledger_core::domain::instance::InstanceAllocated;
+use slapledger_core::domain::sealed::Sealed;
+use slapledger_core::domain::software::{
+    SoftwareState, SoftwareStateReported, SoftwareSupplied, SupplyState,
+};
+use slapledger_core::domain::time::{TimeZone, Timestamp};
+use slapledger_core::log::envelope::Recorded;
+
+use crate::page::Page;
+use crate::view::{Projection, put};
+
+/// A computer.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Computer {
+    /// Its reference.
+    pub id: ComputerId,
+    /// Its provider.
+    pub owner: PartyId,
+    /// Where times it reports without an offset belong.
+    pub time_zone: TimeZone,
+    /// Its own address; empty until it is configured.
+    pub address: Box<str>,
+    /// And its netmask.
+    pub netmask: Box<str>,
+    /// When it entered the cloud.
+    pub registered_at: Timestamp,
+    /// When it last told how it is reached.
+    pub configured_at: Option<Timestamp>,
+    /// The last event that changed anything about it, its partitions or its supplies.
+    pub changed_by: Sequence,
+    partitions: Vec<Partition>,
+    by_name: BTreeMap<PartitionId, u32>,
+    supplies: BTreeMap<SoftwareRelease, Supply>,
+}
+
+/// A partition of a computer.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Partition {
+    /// What the computer last said of it.
+    pub offer: Offer,
+    /// Whether it is on offer, or was withdrawn.
+    pub offered: bool,
+    /// The instance that is in it.
+    pub occupant: Option<InstanceId>,
+}
+
+impl Partition {
+    /// Whether a node or a list gets to see it: withdrawn partitions are gone unless somebody is in them.
+    pub fn is_present(&self) -> bool {
+        self.offered || self.occupant.is_some()
+    }
+
+    /// Whether it could be given to an instance.
+    pub fn is_free(&self) -> bool {
+        self.offered && self.occupant.is_none()
+    }
+}
+
+/// A release on a computer.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Supply {
+    /// Whether it is to be there.
+    pub requested: SupplyState,
+    /// How far the computer says it is.
+    pub reported: Option<SoftwareState>,
+    /// What went wrong, if that is what it last said; sealed.
+    pub error: Option<Sealed>,
+    /// When it was last asked for or away.
+    pub requested_at: Timestamp,
+    /// When the computer last spoke of it.
+    pub reported_at: Option<Timestamp>,
+}
+
+impl Computer {
+    /// All its partitions in the order they were first offered, withdrawn ones too.
+    pub fn partitions(&self) -> &[Partition] {
+        &self.partitions
+    }
+
+    /// A partition by its name, offered or withdrawn.
+    pub fn partition(&self, partition: &str) -> Option<&Partition> {
+        self.partitions.get(usize::try_from(*self.by_name.get(partition)?).ok()?)
+    }
+
+    /// The releases it is to hold or to remove, by address.
+    pub fn supplies(&self) -> &BTreeMap<SoftwareRelease, Supply> {
+        &self.supplies
+    }
+
+    fn partition_mut(&mut self, partition: &PartitionId) -> Option<&mut Partition> {
+        self.partitions.get_mut(usize::try_from(*self.by_name.get(partition)?).ok()?)
+    }
+}
+
+/// Computers, partitions and supplies.
+#[derive(Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Inventory {
+    computers: BTreeMap<ComputerId, Computer>,
+    /// Where living instances are: the event that ends one does not say it.
+    places: BTreeMap<InstanceId, (ComputerId, PartitionId)>,
+}
+
+impl Inventory {
+    /// A computer by its reference.
+    pub fn computer(&self, computer: &str) -> Option<&Computer> {
+        self.computers.get(computer)
+    }
+
+    /// Computers after a reference, in order of their references.
+    pub fn computers(&self, after: Option<&str>, limit: usize) -> Page<&Computer, ComputerId> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let found = self.computers.range::<str, _>((from, Bound::Unbounded)).map(|(_, computer)| computer);
+        Page::take(found, limit, |computer| computer.id.clone())
+    }
+
+    /// All computers, in order of their references.
+    pub fn iter(&self) -> impl Iterator<Item = &Computer> {
+        self.computers.values()
+    }
+
+    /// A partition by the names of computer and partition.
+    pub fn partition(&self, computer: &str, partition: &str) -> Option<&Partition> {
+        self.computers.get(computer)?.partition(partition)
+    }
+
+    /// Where an instance is, while it lives.
+    pub fn place(&self, instance: InstanceId) -> Option<(&ComputerId, &PartitionId)> {
+        self.places.get(&instance).map(|(computer, partition)| (computer, partition))
+    }
+
+    /// Takes the next event over.
+    pub fn apply(&mut self, recorded: &Recorded) {
+        let sequence = recorded.sequence;
+        match &recorded.event {
+            Event::ComputerRegistered(event) => self.registered(event, sequence),
+            Event::ComputerConfigured(event) => self.configured(event, sequence),
+            Event::PartitionOffered(event) => self.offered(event, sequence),
+            Event::PartitionWithdrawn(event) => self.withdrawn(event, sequence),
+            Event::SoftwareSupplied(event) => self.supplied(event, sequence),
+            Event::SoftwareStateReported(event) => self.software_reported(event, sequence),
+            Event::InstanceAllocated(event) => self.allocated(event, sequence),
+            Event::InstanceEnded(event) => self.ended(event.instance, sequence),
+            _ => {}
+        }
+    }
+
+    fn touch(&mut self, computer: &ComputerId, by: Sequence) -> Option<&mut Computer> {
+        let computer = self.computers.get_mut(computer)?;
+        computer.changed_by = by;
+        Some(computer)
+    }
+
+    fn registered(&mut self, event: &ComputerRegistered, by: Sequence) {
+        let computer = Computer {
+            id: event.computer.clone(),
+            owner: event.owner,
+            time_zone: event.time_zone,
+            address: Box::default(),
+            netmask: Box::default(),
+            registered_at: event.at,
+            configured_at: None,
+            changed_by: by,
+            partitions: Vec::new(),
+            by_name: BTreeMap::new(),
+            supplies: BTreeMap::new(),
+        };
+        self.computers.insert(event.computer.clone(), computer);
+    }
+
+    fn configured(&mut self, event: &ComputerConfigured, by: Sequence) {
+        let Some(computer) = self.touch(&event.computer, by) else { return };
+        computer.address.clone_from(&event.address);
+        computer.netmask.clone_from(&event.netmask);
+        computer.configured_at = Some(event.at);
+    }
+
+    fn offered(&mut self, event: &PartitionOffered, by: Sequence) {
+        let Some(computer) = self.touch(&event.computer, by) else { return };
+        let name = &event.offer.partition;
+        if let Some(known) = computer.partition_mut(name) {
+            known.offer.clone_from(&event.offer);
+            known.offered = true;
+        } else {
+            let rank = u32::try_from(computer.partitions.len()).unwrap_or(u32::MAX);
+            computer.by_name.insert(name.clone(), rank);
+            computer.partitions.push(Partition { offer: event.offer.clone(), offered: true, occupant: None });
+        }
+    }
+
+    fn withdrawn(&mut self, event: &PartitionWithdrawn, by: Sequence) {
+        let Some(computer) = self.touch(&event.computer, by) else { return };
+        if let Some(partition) = computer.partition_mut(&event.partition) {
+            partition.offered = false;
+        }
+    }
+
+    fn supplied(&mut self, event: &SoftwareSupplied, by: Sequence) {
+        let Some(computer) = self.touch(&event.computer, by) else { return };
+        let fresh = || Supply {
+            requested: event.state,
+            reported: None,
+            error: None,
+            requested_at: event.at,
+            reported_at: None,
+        };
+        let supply = computer.supplies.entry(event.release.clone()).or_insert_with(fresh);
+        supply.requested = event.state;
+        supply.requested_at = event.at;
+    }
+
+    fn software_reported(&mut self, event: &SoftwareStateReported, by: Sequence) {
+        let Some(computer) = self.touch(&event.computer, by) else { return };
+        if event.state == SoftwareState::Destroyed {
+            computer.supplies.remove(&event.release);
+        } else if let Some(supply) = computer.supplies.get_mut(&event.release) {
+            supply.reported = Some(event.state);
+            supply.error.clone_from(&event.error);
+            supply.reported_at = Some(event.at);
+        }
+    }
+
+    fn allocated(&mut self, event: &InstanceAllocated, by: Sequence) {
+        if let Some(partition) =
+            self.touch(&event.computer, by).and_then(|c| c.partition_mut(&event.partition))
+        {
+            partition.occupant = Some(event.instance);
+        }
+        self.places.insert(event.instance, (event.computer.clone(), event.partition.clone()));
+    }
+
+    fn ended(&mut self, instance: InstanceId, by: Sequence) {
+        let Some((computer, partition)) = self.places.remove(&instance) else { return };
+        let partition = self.touch(&computer, by).and_then(|computer| computer.partition_mut(&partition));
+        if let Some(partition) = partition.filter(|partition| partition.occupant == Some(instance)) {
+            partition.occupant = None;
+        }
+    }
+}
+
+impl Projection for Inventory {
+    fn name(&self) -> &'static str {
+        "inventory"
+    }
+
+    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        put(self, out)
+    }
+}

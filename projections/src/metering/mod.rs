@@ -1,0 +1,351 @@
+//! Metering: for each instance or computer and resource, the usage that counts, interval by interval.
+//!
+//! Intervals are kept exactly as reported. They are not folded into quarter-hours: an invoice line lists the very
+//! events it rests on, and from a sum nobody can tell which they were, nor take one out again when it is corrected.
+//! Whether a resource is a counter or a gauge is said later, in price books, so both readings are possible for each
+//! interval. Cutting at the edges of a period happens when it is read.
+//!
+//! Invariants:
+//! - An interval is known by the sequence of the event that meters it. Within a series they are in that order, so a
+//!   late report needs no sorting.
+//! - What is replaced is kept, with the event that replaced it: any reading can be had again as of an earlier sequence
+//!   ([`Metering::as_of`]), which is what makes a draft a function of the events up to its cut-off.
+//! - What names an event that was replaced, or suspended and resolved, means the event that counts in its place now.
+//! - A reading does not depend on the order in which reports arrived; the bytes depend on the events alone, not on
+//!   the layout in memory.
+//! - The parts of a cut counter add up to the whole.
+//!
+//! Dimensions and the nodes' own counts are not kept here; they are in the events.
+//!
+//! Memory: 32 bytes for an interval, in blocks that never grow past 8 KiB, so that there is no moment at which
+//! all of it exists twice.
+
+mod bytes;
+mod read;
+mod series;
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+
+use bincode::{Decode, Encode};
+use rustc_hash::FxHashMap;
+use slapledger_core::domain::event::{Event, Stream};
+use slapledger_core::domain::id::{ComputerId, InstanceId, ResourceId, Sequence};
+use slapledger_core::domain::quantity::Quantity;
+use slapledger_core::domain::time::{Period, Timestamp};
+use slapledger_core::domain::usage::{Attribution, Share, Usage, UsageSuspended};
+use slapledger_core::log::envelope::Recorded;
+
+use crate::page::Page;
+use crate::view::Projection;
+use series::{Amounts, Interval, Series};
+
+pub use read::{AsOf, MeteredInterval, Reading, StepReading};
+
+/// Whose usage it is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+pub enum Target {
+    /// An instance's.
+    Instance(InstanceId),
+    /// A computer's own.
+    Computer(ComputerId),
+}
+
+/// Usage that cannot be metered and waits for somebody to look at it.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Suspense {
+    /// Who reported it.
+    pub computer: ComputerId,
+    /// When it was recorded.
+    pub recorded_at: Timestamp,
+    /// What was reported, and why it cannot be metered.
+    pub usage: UsageSuspended,
+}
+
+/// A target whose name is a small number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Owner {
+    Instance(InstanceId),
+    Computer(u32),
+}
+
+/// All usage that counts, and all that waits.
+#[derive(Debug, Default)]
+pub struct Metering {
+    resources: Names<ResourceId>,
+    computers: Names<ComputerId>,
+    series: Vec<Series>,
+    by_key: FxHashMap<(Owner, u32), u32>,
+    by_owner: FxHashMap<Owner, Vec<u32>>,
+    /// The series of events whose usage was divided among several.
+    divided: FxHashMap<u64, Vec<u32>>,
+    /// What counts in the place of a replaced event, or of a suspended one that was resolved.
+    successors: BTreeMap<u64, u64>,
+    suspense: BTreeMap<Sequence, Suspense>,
+}
+
+impl Metering {
+    /// The state before the first event.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next event over.
+    pub fn apply(&mut self, recorded: &Recorded) {
+        let by = recorded.sequence.0;
+        match &recorded.event {
+            Event::UsageRecorded(usage) => {
+                self.meter(by, &recorded.stream, usage);
+            }
+            Event::UsageCorrected(event) => {
+                let hint = self.likely_series(&recorded.stream, &event.usage);
+                self.replace(event.replaces.0, by, hint);
+                self.meter(by, &recorded.stream, &event.usage);
+            }
+            Event::UsageSuspended(event) => {
+                let Stream::Usage(computer) = &*recorded.stream else { return };
+                let (computer, recorded_at) = (computer.clone(), recorded.recorded_at);
+                self.suspense
+                    .insert(recorded.sequence, Suspense { computer, recorded_at, usage: event.clone() });
+            }
+            Event::SuspendedUsageResolved(event) => {
+                self.suspense.remove(&event.suspended);
+                let hint = self.likely_series(&recorded.stream, &event.usage);
+                if let Some(replaces) = event.replaces {
+                    self.replace(replaces.0, by, hint);
+                }
+                // Later corrections name the suspended event: the sender knows of no other.
+                self.successors.insert(event.suspended.0, by);
+                self.meter(by, &recorded.stream, &event.usage);
+            }
+            Event::SuspendedUsageDismissed(event) => {
+                self.suspense.remove(&event.suspended);
+            }
+            _ => {}
+        }
+    }
+
+    /// How many intervals count.
+    pub fn len(&self) -> usize {
+        self.series.iter().map(Series::len).sum()
+    }
+
+    /// Whether nothing counts.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// About how much memory the intervals take, in bytes.
+    pub fn memory_bytes(&self) -> usize {
+        self.series.iter().map(Series::memory_bytes).sum()
+    }
+
+    /// Whose usage there is, in order.
+    pub fn targets(&self) -> Vec<Target> {
+        let mut targets: Vec<Target> = self.by_owner.keys().map(|owner| self.target(*owner)).collect();
+        targets.sort_unstable();
+        targets
+    }
+
+    /// The resources that were ever metered for a target, by name.
+    pub fn series(&self, target: &Target) -> Vec<&ResourceId> {
+        let of_target = self.owner(target).and_then(|owner| self.by_owner.get(&owner)).into_iter().flatten();
+        let mut resources: Vec<&ResourceId> =
+            of_target.map(|index| self.resources.name(self.series[*index as usize].resource)).collect();
+        resources.sort_unstable();
+        resources
+    }
+
+    /// What waits after a sequence, in order.
+    pub fn suspense(&self, after: Sequence, limit: usize) -> Page<(Sequence, &Suspense), Sequence> {
+        let waiting = self.suspense.range(after.next()..).map(|(sequence, suspense)| (*sequence, suspense));
+        Page::take(waiting, limit, |(sequence, _)| *sequence)
+    }
+
+    /// One that waits.
+    pub fn suspended(&self, sequence: Sequence) -> Option<&Suspense> {
+        self.suspense.get(&sequence)
+    }
+
+    /// How many wait.
+    pub fn suspense_len(&self) -> usize {
+        self.suspense.len()
+    }
+
+    /// What counts now in the place of an event: itself, unless it was replaced or resolved.
+    pub fn counts_as(&self, sequence: Sequence) -> Sequence {
+        let mut at = sequence.0;
+        while let Some(next) = self.successors.get(&at) {
+            at = *next;
+        }
+        Sequence(at)
+    }
+
+    fn owner(&self, target: &Target) -> Option<Owner> {
+        match target {
+            Target::Instance(instance) => Some(Owner::Instance(*instance)),
+            Target::Computer(computer) => self.computers.id(computer.as_str()).map(Owner::Computer),
+        }
+    }
+
+    fn target(&self, owner: Owner) -> Target {
+        match owner {
+            Owner::Instance(instance) => Target::Instance(instance),
+            Owner::Computer(computer) => Target::Computer(self.computers.name(computer).clone()),
+        }
+    }
+
+    fn series_of(&self, target: &Target, resource: &str) -> Option<&Series> {
+        let key = (self.owner(target)?, self.resources.id(resource)?);
+        self.series.get(*self.by_key.get(&key)? as usize)
+    }
+
+    fn meter(&mut self, sequence: u64, stream: &Stream, usage: &Usage) {
+        let resource = self.resources.intern(&usage.resource);
+        let quantity = usage.quantity.billionths();
+        let whole = Amounts { counter: quantity, gauge: quantity };
+        match &usage.attribution {
+            Attribution::Instance(instance) => {
+                let series = self.series_for(Owner::Instance(*instance), resource);
+                self.series[series as usize].push(sequence, usage.period, whole, false);
+            }
+            Attribution::Computer => {
+                // Usage is in the stream of its reporter, always.
+                let Stream::Usage(computer) = stream else { return };
+                let owner = Owner::Computer(self.computers.intern(computer));
+                let series = self.series_for(owner, resource);
+                self.series[series as usize].push(sequence, usage.period, whole, false);
+            }
+            Attribution::Shares(shares) => {
+                let divided = shares.len() > 1;
+                let counters = divide(usage.quantity, shares);
+                for (share, counter) in shares.iter().zip(counters) {
+                    let series = self.series_for(Owner::Instance(share.instance), resource);
+                    let amounts = Amounts { counter: counter.billionths(), gauge: quantity };
+                    self.series[series as usize].push(sequence, share.period, amounts, divided);
+                    if divided {
+                        self.divided.entry(sequence).or_default().push(series);
+                    }
+                }
+            }
+        }
+    }
+
+    fn series_for(&mut self, owner: Owner, resource: u32) -> u32 {
+        if let Some(series) = self.by_key.get(&(owner, resource)) {
+            return *series;
+        }
+        let series = small(self.series.len());
+        self.series.push(Series::new(owner, resource));
+        self.by_key.insert((owner, resource), series);
+        self.by_owner.entry(owner).or_default().push(series);
+        series
+    }
+
+    /// Where the usage will be that takes the place of other usage: most often that is where the other one is.
+    fn likely_series(&self, stream: &Stream, usage: &Usage) -> Option<u32> {
+        let owner = match &usage.attribution {
+            Attribution::Instance(instance) => Owner::Instance(*instance),
+            Attribution::Shares(shares) => Owner::Instance(shares.first()?.instance),
+            Attribution::Computer => {
+                let Stream::Usage(computer) = stream else { return None };
+                Owner::Computer(self.computers.id(computer.as_str())?)
+            }
+        };
+        self.by_key.get(&(owner, self.resources.id(usage.resource.as_str())?)).copied()
+    }
+
+    /// The event `by` takes the place of another, or of what took its place before.
+    fn replace(&mut self, replaced: u64, by: u64, hint: Option<u32>) {
+        let counting = self.counts_as(Sequence(replaced)).0;
+        if counting >= by {
+            return;
+        }
+        self.successors.insert(counting, by);
+        if let Some(among) = self.divided.remove(&counting) {
+            for series in among {
+                self.series[series as usize].retire(counting, by);
+            }
+        } else if !hint.is_some_and(|series| self.series[series as usize].retire(counting, by)) {
+            // It was metered for another resource or another tenant.
+            let _ = self.series.iter_mut().any(|series| series.retire(counting, by));
+        }
+    }
+}
+
+/// The parts of a counter's quantity that fall to each share, by time; unallocated time takes no part, and the parts
+/// add up to the whole.
+fn divide(quantity: Quantity, shares: &[Share]) -> Vec<Quantity> {
+    let begin = Timestamp::MIN;
+    let mut covered = 0_i64;
+    let parts: Vec<Period> = shares
+        .iter()
+        .map(|share| {
+            let start = begin.plus_micros(covered);
+            covered = covered.saturating_add(share.period.micros().max(0));
+            Period { start, stop: begin.plus_micros(covered) }
+        })
+        .collect();
+    match Period::new(begin, begin.plus_micros(covered)) {
+        Some(whole) => quantity.split(whole, &parts),
+        None => vec![Quantity::ZERO; shares.len()],
+    }
+}
+
+/// An index in memory as a small number: there are never 2^32 of anything that is interned here.
+fn small(index: usize) -> u32 {
+    u32::try_from(index).expect("memory holds fewer than 2^32 series and names")
+}
+
+/// Texts as small numbers.
+#[derive(Debug)]
+struct Names<T> {
+    all: Vec<T>,
+    ids: FxHashMap<T, u32>,
+}
+
+impl<T> Default for Names<T> {
+    fn default() -> Self {
+        Self { all: Vec::new(), ids: FxHashMap::default() }
+    }
+}
+
+impl<T: Clone + Eq + std::hash::Hash + std::borrow::Borrow<str>> Names<T> {
+    fn id(&self, name: &str) -> Option<u32> {
+        self.ids.get(name).copied()
+    }
+
+    fn intern(&mut self, name: &T) -> u32 {
+        if let Some(id) = self.id(name.borrow()) {
+            return id;
+        }
+        let id = small(self.all.len());
+        self.all.push(name.clone());
+        self.ids.insert(name.clone(), id);
+        id
+    }
+
+    fn name(&self, id: u32) -> &T {
+        &self.all[id as usize]
+    }
+}
+
+impl Metering {
+    /// What [`Projection::write`] wrote.
+    pub fn read_from(from: &mut dyn Read) -> io::Result<Self> {
+        bytes::read(from)
+    }
+}
+
+impl Projection for Metering {
+    fn name(&self) -> &'static str {
+        "metering"
+    }
+
+    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        bytes::write(self, out)
+    }
+}
+
+#[cfg(test)]
+mod tests;

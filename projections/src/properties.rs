@@ -1,0 +1,406 @@
+//! Live, rebuilt, and restored with a tail: byte for byte the same, over random histories.
+
+use proptest::prelude::*;
+use slapledger_core::domain::Command;
+use slapledger_core::domain::id::{InstanceId, PartyId, Sequence};
+use slapledger_core::domain::instance::{
+    InstanceType, ReportInstance, ReportedState, RequestedState, Requester, SetConnectionParameters,
+};
+use slapledger_core::domain::software::{ReportSoftware, SoftwareState, SupplySoftware, SupplyState};
+use slapledger_core::domain::time::Period;
+use slapledger_core::domain::usage::{
+    DismissSuspendedUsage, RecordUsage, ResolveSuspendedUsage, Revision, UsageId, UsageReport,
+};
+use slapledger_core::log::frame::pack;
+use slapledger_core::log::memory::MemoryStore;
+use slapledger_core::log::merkle::Tree;
+use slapledger_core::log::store::{Appended, EventStore};
+
+use crate::metering::Target;
+use crate::replay::rebuild;
+use crate::testing::{
+    Everything, Story, computer, configure, fold, offer, partition, release, request, sealed,
+};
+use crate::view::View;
+
+const MINUTE: i64 = 60_000_000;
+const COMPUTERS: [&str; 2] = ["COMP-1", "COMP-2"];
+const PARTITIONS: [&str; 3] = ["slappart0", "slappart1", "slappart2"];
+const RELEASES: [&str; 3] =
+    ["http://example.com/one.cfg", "http://example.com/two.cfg", "http://example.com/3.cfg"];
+
+/// Something that happens; every choice is one number, and wrong choices are refused.
+#[derive(Debug, Clone)]
+enum Step {
+    Configure {
+        computer: usize,
+        partitions: usize,
+        address: u8,
+    },
+    Supply {
+        computer: usize,
+        release: usize,
+        available: bool,
+    },
+    ReportSoftware {
+        computer: usize,
+        release: usize,
+        state: usize,
+    },
+    Request {
+        by: u64,
+        name: u8,
+        release: usize,
+        parameters: u8,
+        state: usize,
+        testing: bool,
+    },
+    Report {
+        computer: usize,
+        partition: usize,
+        state: usize,
+    },
+    Connect {
+        computer: usize,
+        partition: usize,
+        content: u8,
+    },
+    Usage {
+        computer: usize,
+        id: u8,
+        subject: usize,
+        resource: u8,
+        quantity: i64,
+        since: i64,
+        length: i64,
+        replaces: Option<u8>,
+    },
+    Resolve {
+        at: usize,
+        quantity: i64,
+    },
+    Dismiss {
+        at: usize,
+    },
+    Wait {
+        minutes: i64,
+    },
+    /// One tenant leaves a partition and another comes.
+    Move {
+        name: u8,
+    },
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let amounts = (-1_i64..400, 0..300_i64, 0..250_i64);
+    let subject = prop_oneof![8 => 0..3_usize, 1 => 3..7_usize];
+    let usage = (0..2_usize, 0..40_u8, subject, 0..2_u8, amounts, prop::option::weighted(0.1, 0..40_u8));
+    let usage = usage.prop_map(|(computer, id, subject, resource, (quantity, since, length), replaces)| {
+        let length = length.min(since + 3);
+        Step::Usage { computer, id, subject, resource, quantity, since, length, replaces }
+    });
+    let request = (0..6_u64, 0..5_u8, 0..3_usize, 0..3_u8, 0..4_usize, any::<bool>());
+    let request = request.prop_map(|(by, name, release, parameters, state, testing)| {
+        let by = by.saturating_sub(3);
+        Step::Request { by, name, release, parameters, state, testing }
+    });
+    let place = || (0..2_usize, 0..3_usize);
+    let step = prop_oneof![
+        1 => (place(), 0..2_u8).prop_map(|((computer, partitions), address)| {
+            Step::Configure { computer, partitions: partitions + 1, address }
+        }),
+        1 => (place(), any::<bool>())
+            .prop_map(|((computer, release), available)| Step::Supply { computer, release, available }),
+        1 => (place(), 0..4_usize)
+            .prop_map(|((computer, release), state)| Step::ReportSoftware { computer, release, state }),
+        4 => request,
+        3 => (place(), 0..4_usize).prop_map(|((computer, partition), state)| Step::Report { computer, partition, state }),
+        1 => (place(), 0..3_u8)
+            .prop_map(|((computer, partition), content)| Step::Connect { computer, partition, content }),
+        8 => usage,
+        1 => (0..40_usize, 0..100_i64).prop_map(|(at, quantity)| Step::Resolve { at, quantity }),
+        1 => (0..40_usize).prop_map(|at| Step::Dismiss { at }),
+        1 => (0..100_i64).prop_map(|minutes| Step::Wait { minutes }),
+        1 => (0..5_u8).prop_map(|name| Step::Move { name }),
+    ];
+    prop::collection::vec(step, 0..150)
+}
+
+fn happen(story: &mut Story, step: Step) {
+    let suspended = |story: &Story, at: usize| {
+        let waiting: Vec<Sequence> = fold::<Everything>(&story.events)
+            .metering
+            .suspense(Sequence::ZERO, 100)
+            .items
+            .iter()
+            .map(|(sequence, _)| *sequence)
+            .collect();
+        waiting.get(at % waiting.len().max(1)).copied().unwrap_or(Sequence(1))
+    };
+    let command = match step {
+        Step::Configure { computer, partitions, address } => {
+            let offers =
+                PARTITIONS.iter().take(partitions).map(|name| offer(name, &format!("10.0.0.{address}")));
+            configure(COMPUTERS[computer], offers.collect())
+        }
+        Step::Supply { computer: on, release: which, available } => Command::SupplySoftware(SupplySoftware {
+            computer: computer(COMPUTERS[on]),
+            release: release(RELEASES[which]),
+            state: if available { SupplyState::Available } else { SupplyState::Destroyed },
+        }),
+        Step::ReportSoftware { computer: on, release: which, state } => {
+            Command::ReportSoftware(ReportSoftware {
+                computer: computer(COMPUTERS[on]),
+                release: release(RELEASES[which]),
+                state: [
+                    SoftwareState::Building,
+                    SoftwareState::Available,
+                    SoftwareState::Destroyed,
+                    SoftwareState::Error,
+                ][state],
+                error: (state == 3).then(|| sealed(4)),
+            })
+        }
+        Step::Request { by, name, release: which, parameters, state, testing } => {
+            let requester =
+                if by == 0 { Requester::Party(PartyId(1)) } else { Requester::Instance(InstanceId(by)) };
+            let mut wish = request(requester, &format!("name {name}"));
+            wish.release = release(RELEASES[which]);
+            wish.parameters = sealed(parameters);
+            wish.state = [
+                None,
+                Some(RequestedState::Started),
+                Some(RequestedState::Stopped),
+                Some(RequestedState::Destroyed),
+            ][state];
+            wish.instance_type = testing.then_some(InstanceType::Testing);
+            Command::RequestInstance(wish)
+        }
+        Step::Report { computer: on, partition: which, state } => Command::ReportInstance(ReportInstance {
+            computer: computer(COMPUTERS[on]),
+            partition: partition(PARTITIONS[which]),
+            state: [
+                ReportedState::Started,
+                ReportedState::Destroyed,
+                ReportedState::Destroyed,
+                ReportedState::Error,
+            ][state],
+            error: (state == 3).then(|| sealed(5)),
+        }),
+        Step::Connect { computer: on, partition: which, content } => {
+            Command::SetConnectionParameters(SetConnectionParameters {
+                computer: computer(COMPUTERS[on]),
+                partition: partition(PARTITIONS[which]),
+                connection: sealed(content),
+            })
+        }
+        Step::Usage { computer: by, id, subject, resource, quantity, since, length, replaces } => {
+            let subject =
+                ["slappart0", "slappart1", "slapuser0", "COMP-1", "SOFTINST-1", "SOFTINST-2", "nobody"]
+                    [subject];
+            // Some are beyond 64 bits in billionths.
+            let quantity =
+                if quantity > 390 { format!("{quantity}00000000000.5") } else { quantity.to_string() };
+            let number =
+                quantity.parse().map_err(|_| slapledger_core::domain::usage::Unmeterable::NotANumber);
+            let start = story.now.plus_micros(-since * MINUTE);
+            let report = UsageReport {
+                id: UsageId::new(&format!("id {id}")).expect("an id"),
+                revision: replaces.map_or(Revision::Latest, |other| {
+                    Revision::Replaces(UsageId::new(&format!("id {other}")).expect("an id"))
+                }),
+                subject: subject.into(),
+                resource: format!("resource {resource}").into(),
+                quantity: (quantity.into(), number),
+                start: Ok((since > 5).then_some(start)),
+                stop: Ok(start.plus_micros(length * MINUTE)),
+                dimensions: Vec::new(),
+                node_sequence: None,
+            };
+            Command::RecordUsage(RecordUsage { computer: computer(COMPUTERS[by]), reports: vec![report] })
+        }
+        Step::Resolve { at, quantity } => Command::ResolveSuspendedUsage(ResolveSuspendedUsage {
+            suspended: suspended(story, at),
+            subject: Some("slappart0".into()),
+            resource: None,
+            quantity: quantity.to_string().parse().ok(),
+            period: Period::new(story.now.plus_micros(-100 * MINUTE), story.now),
+        }),
+        Step::Dismiss { at } => Command::DismissSuspendedUsage(DismissSuspendedUsage {
+            suspended: suspended(story, at),
+            reason: "it was a test".into(),
+        }),
+        Step::Wait { minutes } => return story.passes(minutes * MINUTE),
+        Step::Move { name } => {
+            let by = 0;
+            happen(story, Step::Request { by, name, release: 0, parameters: 0, state: 3, testing: false });
+            for (computer, partition) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                happen(story, Step::Report { computer, partition, state: 1 });
+            }
+            story.passes(MINUTE);
+            return happen(story, Step::Request { by, name, release: 1, parameters: 1, state: 0, testing: true });
+        }
+    };
+    let _refused_or_not = story.execute(command);
+}
+
+fn story_of(steps: Vec<Step>) -> Story {
+    let mut story = Story::begin();
+    for name in 0..3 {
+        happen(&mut story, Step::Request { by: 0, name, release: 0, parameters: 0, state: 0, testing: false });
+    }
+    story.passes(200 * MINUTE);
+    for step in steps {
+        happen(&mut story, step);
+    }
+    story
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn live_is_rebuilt_is_snapshot_and_tail(steps in steps(), cut in 0.0..1.0_f64, frames in 1..50_usize) {
+        let story = story_of(steps);
+        let live: Everything = fold(&story.events);
+
+        #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss, clippy::float_arithmetic, reason = "a place in a list")]
+        let cut = (cut * story.events.len() as f64) as usize;
+        let before: Everything = fold(&story.events[..cut]);
+        let mut restored = Everything::restore(&before.snapshot()).expect("a snapshot");
+        prop_assert_eq!(restored.snapshot(), before.snapshot());
+        story.events[cut..].iter().for_each(|event| restored.apply(event));
+
+        let store = MemoryStore::new();
+        let term = store.acquire().expect("a term");
+        let mut tree = Tree::new();
+        for (done, chunk) in story.events.chunks(frames).enumerate() {
+            let bytes: Vec<Vec<u8>> = chunk.iter().map(slapledger_core::log::envelope::Recorded::encode).collect();
+            let packed = pack(&mut tree, &bytes).expect("small events");
+            prop_assert_eq!(store.append(term, Sequence((done * frames) as u64), &packed), Appended::Durable);
+        }
+        let rebuilt: Everything = rebuild(&store, Sequence(story.events.len() as u64), |_| ()).expect("readable");
+
+        prop_assert_eq!(live.parts(), restored.parts());
+        prop_assert_eq!(live.parts(), rebuilt.parts());
+        prop_assert_eq!(live.snapshot(), restored.snapshot());
+        prop_assert_eq!(live.snapshot(), rebuilt.snapshot());
+    }
+
+    /// What was known at a sequence can be read for ever after, whatever is corrected later.
+    #[test]
+    fn readings_as_of_a_sequence_are_those_of_that_time(steps in steps(), from in -600_i64..0, length in 1..900_i64) {
+        let story = story_of(steps);
+        let last: Everything = fold(&story.events);
+        let start = story.now.plus_micros(from * MINUTE + 1);
+        let period = Period::new(start, start.plus_micros(length * MINUTE)).expect("a period");
+        let mut then = Everything::default();
+        for event in &story.events {
+            then.apply(event);
+            if event.sequence.0 % 7 != 0 {
+                continue;
+            }
+            for target in then.metering.targets() {
+                for resource in then.metering.series(&target) {
+                    let resource = resource.as_str();
+                    let known = last.metering.as_of(event.sequence).read(&target, resource, period);
+                    prop_assert_eq!(known, then.metering.read(&target, resource, period));
+                }
+            }
+        }
+    }
+
+    /// Nodes see the timestamp move forwards only, and not without an event that says why.
+    #[test]
+    fn timestamps_only_grow(steps in steps()) {
+        let story = story_of(steps);
+        let mut view = Everything::default();
+        let mut before: Vec<crate::instances::Instance> = Vec::new();
+        for event in &story.events {
+            view.apply(event);
+            let now: Vec<_> = view.instances.iter().cloned().collect();
+            for (old, new) in before.iter().zip(&now) {
+                prop_assert!(old.changed_at <= new.changed_at);
+                prop_assert!(old == new || new.changed_by == event.sequence);
+                let seen = |instance: &crate::instances::Instance| {
+                    (instance.release.clone(), instance.software_type.clone(), instance.parameters.clone(), instance.requested)
+                };
+                if old.allocation.is_some() && seen(old) != seen(new) {
+                    prop_assert!(old.changed_at < new.changed_at);
+                }
+            }
+            before = now;
+        }
+    }
+
+    /// All of a counter goes to somebody, whoever shared the partition.
+    #[test]
+    fn nothing_metered_is_lost(steps in steps()) {
+        let story = story_of(steps);
+        let view: Everything = fold(&story.events);
+        let all = Period::new(story.now.plus_micros(-100_000 * MINUTE), story.now.plus_micros(100_000 * MINUTE)).expect("a period");
+        let mut expected = std::collections::BTreeMap::new();
+        for event in &story.events {
+            use slapledger_core::domain::event::Event;
+            let (replaced, known_as, usage) = match &event.event {
+                Event::UsageRecorded(usage) => (None, event.sequence, usage),
+                Event::UsageCorrected(corrected) => (Some(corrected.replaces), event.sequence, &corrected.usage),
+                Event::SuspendedUsageResolved(resolved) => (resolved.replaces, event.sequence, &resolved.usage),
+                _ => continue,
+            };
+            if let Some(replaced) = replaced {
+                let counting = fold::<Everything>(&story.events[..event.sequence.0 as usize - 1]).metering.counts_as(replaced);
+                expected.remove(&counting);
+            }
+            expected.insert(known_as, usage.quantity.billionths());
+        }
+        let targets = view.metering.targets();
+        let series = targets.iter().flat_map(|target| view.metering.series(target).into_iter().map(move |resource| (target, resource)));
+        let sum: i128 = series.map(|(target, resource): (&Target, _)| view.metering.totals(target, resource.as_str(), all).sum_billionths).sum();
+        prop_assert_eq!(sum, expected.values().sum::<i128>());
+    }
+}
+
+/// The histories above are worth something only if all that matters happens in them.
+#[test]
+fn everything_happens_in_some_history() {
+    use proptest::strategy::ValueTree as _;
+    use proptest::test_runner::TestRunner;
+    use slapledger_core::domain::event::Event;
+    use slapledger_core::domain::usage::Attribution;
+
+    let mut runner = TestRunner::deterministic();
+    let mut seen = std::collections::BTreeMap::new();
+    for _ in 0..200 {
+        let steps = steps().new_tree(&mut runner).expect("steps").current();
+        let story = story_of(steps);
+        for event in &story.events {
+            let usage = match &event.event {
+                Event::UsageRecorded(usage) => Some(usage),
+                Event::UsageCorrected(corrected) => Some(&corrected.usage),
+                Event::SuspendedUsageResolved(resolved) => Some(&resolved.usage),
+                _ => None,
+            };
+            if let Some(Attribution::Shares(shares)) = usage.map(|usage| &usage.attribution) {
+                *seen.entry(if shares.len() > 1 { "several shares" } else { "one share" }).or_insert(0) += 1;
+            }
+            *seen.entry(event.event.name()).or_insert(0) += 1;
+        }
+    }
+    let kinds = [
+        "InstanceEnded",
+        "InstanceChanged",
+        "ConnectionParametersSet",
+        "SoftwareStateReported",
+        "PartitionWithdrawn",
+        "UsageCorrected",
+        "UsageSuspended",
+        "SuspendedUsageResolved",
+        "SuspendedUsageDismissed",
+        "several shares",
+        "one share",
+    ];
+    for kind in kinds {
+        assert!(seen.get(kind).is_some_and(|count| *count > 20), "{kind}: {seen:?}");
+    }
+}

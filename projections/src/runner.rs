@@ -1,0 +1,460 @@
+//! Keeps a view up to date with the log, on a thread of its own, while it is read.
+//!
+//! A group of events (what was made durable together) is taken over under one lock, so that nobody sees half of a
+//! command; between groups readers that wait are let in first. The position is under the same lock: what is read is
+//! exact for the sequence it comes with. A view that cannot go on stays readable where it is, and says so.
+//!
+//! A start is a snapshot and the events after it; a snapshot that does not fit the log is discarded. A rebuild reads
+//! the log from the first event beside the view that is in use, and takes its place at the same sequence.
+//!
+//! The runner ends with the ledger's feed: shut the ledger down, then [`Runner::finish`].
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock, RwLockUpgradableReadGuard, RwLockWriteGuard};
+use slapledger_core::domain::id::Sequence;
+use slapledger_core::ledger::Feed;
+use slapledger_core::log::envelope::Recorded;
+use slapledger_core::log::store::EventStore;
+use tokio::sync::watch;
+use tracing::{error, info};
+
+use crate::replay::{ReplayFault, replay, root_at};
+use crate::snapshot::{Header, SnapshotFile};
+use crate::view::{Part, View};
+
+/// How many events a view may be ahead of its snapshot before another is taken.
+const SNAPSHOT_EVERY: u64 = 5_000_000;
+/// How long a reader waits for a sequence.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How a view is kept.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The folder of its snapshot; none is taken, if not said.
+    pub folder: Option<PathBuf>,
+    /// How many events it may be ahead of its snapshot before another is taken.
+    pub snapshot_every: u64,
+    /// How long a reader waits for a sequence.
+    pub patience: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { folder: None, snapshot_every: SNAPSHOT_EVERY, patience: PATIENCE }
+    }
+}
+
+/// A view cannot be read at the sequence asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadFault {
+    /// It did not get there in time; it may be asked again.
+    #[error("wait for sequence {wanted}: {name} is at {position}")]
+    Behind {
+        /// Which view.
+        name: &'static str,
+        /// The sequence asked for.
+        wanted: Sequence,
+        /// The one it is at.
+        position: Sequence,
+    },
+    /// It will not get there.
+    #[error("wait for sequence {wanted}: {name} has stopped at {position}: {cause}")]
+    Stopped {
+        /// Which view.
+        name: &'static str,
+        /// The sequence asked for.
+        wanted: Sequence,
+        /// The one it is at.
+        position: Sequence,
+        /// What happened.
+        cause: Arc<str>,
+    },
+}
+
+/// A view cannot be rebuilt.
+#[derive(Debug, thiserror::Error)]
+pub enum RebuildFault {
+    /// It is being rebuilt.
+    #[error("rebuild {name}: it is being rebuilt already")]
+    UnderWay {
+        /// Which view.
+        name: &'static str,
+    },
+    /// The log cannot be folded.
+    #[error("rebuild {name}")]
+    Replay {
+        /// Which view.
+        name: &'static str,
+        /// Why not.
+        source: ReplayFault,
+    },
+}
+
+/// How a view is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// Its name.
+    pub name: &'static str,
+    /// The last event it has taken over.
+    pub position: Sequence,
+    /// The last event in its snapshot; 0 if there is none.
+    pub snapshot: Sequence,
+    /// How far a rebuild has come, if there is one.
+    pub rebuilding: Option<Sequence>,
+    /// Why it does not go on, if it does not.
+    pub fault: Option<Arc<str>>,
+}
+
+/// What a rebuild came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rebuilt {
+    /// The last event in both.
+    pub sequence: Sequence,
+    /// What was there before.
+    pub before: Vec<Part>,
+    /// What is there now.
+    pub after: Vec<Part>,
+}
+
+impl Rebuilt {
+    /// Whether the view came back byte for byte.
+    pub fn is_same(&self) -> bool {
+        self.before == self.after
+    }
+}
+
+/// A view that is kept up to date. Dropping it lets its thread end with the next events.
+pub struct Runner<V: View> {
+    shared: Arc<Shared<V>>,
+    thread: Mutex<Option<thread::JoinHandle<()>>>,
+}
+
+struct Kept<V> {
+    view: V,
+    position: Sequence,
+}
+
+#[derive(Debug, Clone)]
+struct Progress {
+    position: Sequence,
+    fault: Option<Arc<str>>,
+    abandoned: bool,
+}
+
+struct Shared<V> {
+    name: &'static str,
+    kept: RwLock<Kept<V>>,
+    progress: watch::Sender<Progress>,
+    feed: Feed,
+    store: Arc<dyn EventStore>,
+    options: Options,
+    /// The last event in the snapshot.
+    snapshot: AtomicU64,
+    /// The last event when a snapshot was last tried.
+    tried: AtomicU64,
+    /// Held by whoever writes the snapshot.
+    snapshotting: Mutex<()>,
+    rebuilding: Mutex<Option<Arc<AtomicU64>>>,
+}
+
+impl<V: View> Runner<V> {
+    /// Restores a view from its snapshot and the log, and keeps it up to date from then on. Returns when it is at
+    /// the end that the feed has now; `progress` is told how far it has come.
+    pub fn start(
+        name: &'static str,
+        feed: Feed,
+        store: Arc<dyn EventStore>,
+        options: Options,
+        progress: impl FnMut(Sequence),
+    ) -> Result<Self, ReplayFault> {
+        let (mut view, snapshot) = restore::<V>(name, &*store, &options)?;
+        let position = feed.head().last;
+        replay(&*store, &mut view, (snapshot, position), progress)?;
+        info!(view = name, snapshot = snapshot.0, tail = position.0 - snapshot.0, "a view is up to date");
+        let shared = Arc::new(Shared {
+            name,
+            kept: RwLock::new(Kept { view, position }),
+            progress: watch::Sender::new(Progress { position, fault: None, abandoned: false }),
+            feed,
+            store,
+            options,
+            snapshot: AtomicU64::new(snapshot.0),
+            tried: AtomicU64::new(snapshot.0),
+            snapshotting: Mutex::default(),
+            rebuilding: Mutex::default(),
+        });
+        let running = Arc::clone(&shared);
+        let thread = thread::Builder::new().name(name.into()).spawn(move || running.run());
+        let thread = Mutex::new(Some(thread.expect("a start that cannot make a thread goes no further")));
+        Ok(Self { shared, thread })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        self.shared.name
+    }
+
+    /// Reads the view as it is now, and the last event it has taken over.
+    pub fn read<R>(&self, read: impl FnOnce(&V, Sequence) -> R) -> R {
+        let kept = self.shared.kept.read();
+        read(&kept.view, kept.position)
+    }
+
+    /// Reads the view when it has taken over all events up to `min`, or later ones too.
+    pub async fn read_at<R>(
+        &self,
+        min: Sequence,
+        read: impl FnOnce(&V, Sequence) -> R,
+    ) -> Result<R, ReadFault> {
+        self.reach(min).await?;
+        Ok(self.read(read))
+    }
+
+    /// Waits until the view has taken over all events up to `min`.
+    pub async fn reach(&self, min: Sequence) -> Result<(), ReadFault> {
+        let Shared { name, progress, options, .. } = &*self.shared;
+        let mut progress = progress.subscribe();
+        let there = |progress: &Progress| progress.position >= min || progress.fault.is_some();
+        let reached = match tokio::time::timeout(options.patience, progress.wait_for(there)).await {
+            Ok(Ok(reached)) => reached.clone(),
+            // The sender is ours and lives; what is left is that time is up.
+            Ok(Err(_)) | Err(_) => self.shared.progress.borrow().clone(),
+        };
+        match reached {
+            Progress { position, .. } if position >= min => Ok(()),
+            Progress { position, fault: Some(cause), .. } => {
+                Err(ReadFault::Stopped { name, wanted: min, position, cause })
+            }
+            Progress { position, .. } => Err(ReadFault::Behind { name, wanted: min, position }),
+        }
+    }
+
+    /// The last event it has taken over.
+    pub fn position(&self) -> Sequence {
+        self.shared.kept.read().position
+    }
+
+    /// How it is doing.
+    pub fn status(&self) -> Status {
+        let Shared { name, progress, snapshot, rebuilding, .. } = &*self.shared;
+        let Progress { position, fault, .. } = progress.borrow().clone();
+        let rebuilding = rebuilding.lock().as_ref().map(|reached| Sequence(reached.load(Ordering::Relaxed)));
+        Status { name, position, snapshot: Sequence(snapshot.load(Ordering::Relaxed)), rebuilding, fault }
+    }
+
+    /// What it holds in short, and the last event in it. Takes as long as writing all of it; readers go on meanwhile.
+    pub fn parts(&self) -> (Vec<Part>, Sequence) {
+        let kept = self.shared.kept.upgradable_read();
+        (kept.view.parts(), kept.position)
+    }
+
+    /// Builds the view anew from the first event, on the calling thread, while the present one is read and goes on;
+    /// then takes its place at the same sequence. `progress` is told how far it has come.
+    pub fn rebuild(&self, progress: impl FnMut(Sequence)) -> Result<Rebuilt, RebuildFault> {
+        let Shared { name, rebuilding, .. } = &*self.shared;
+        let Some(alone) = Rebuilding::begin(rebuilding) else { return Err(RebuildFault::UnderWay { name }) };
+        self.shared.rebuild(&alone.reached, progress).map_err(|source| RebuildFault::Replay { name, source })
+    }
+
+    /// Takes a snapshot now, if there is a folder for it.
+    pub fn snapshot(&self) {
+        self.shared.take_snapshot();
+    }
+
+    /// Waits until the feed has ended and the last snapshot is taken. The ledger must be shut down before.
+    pub fn finish(&self) {
+        let thread = self.thread.lock().take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            error!(view = self.shared.name, "the thread of a view panicked while it ended");
+        }
+    }
+}
+
+/// The right to rebuild, and how far that has come; given back however it ends.
+struct Rebuilding<'a> {
+    slot: &'a Mutex<Option<Arc<AtomicU64>>>,
+    reached: Arc<AtomicU64>,
+}
+
+impl<'a> Rebuilding<'a> {
+    fn begin(slot: &'a Mutex<Option<Arc<AtomicU64>>>) -> Option<Self> {
+        let mut taken = slot.lock();
+        if taken.is_some() {
+            return None;
+        }
+        let reached = Arc::new(AtomicU64::new(0));
+        *taken = Some(Arc::clone(&reached));
+        Some(Self { slot, reached })
+    }
+}
+
+impl Drop for Rebuilding<'_> {
+    fn drop(&mut self) {
+        *self.slot.lock() = None;
+    }
+}
+
+impl<V: View> Drop for Runner<V> {
+    fn drop(&mut self) {
+        self.shared.progress.send_modify(|progress| progress.abandoned = true);
+    }
+}
+
+/// The view of the snapshot and the last event in it, or the empty one.
+fn restore<V: View>(
+    name: &'static str,
+    store: &dyn EventStore,
+    options: &Options,
+) -> Result<(V, Sequence), ReplayFault> {
+    let Some(folder) = &options.folder else { return Ok((V::default(), Sequence::ZERO)) };
+    let mut fault = None;
+    let fits = |header: &Header| {
+        header.name == name
+            && root_at(store, header.sequence).map_or_else(
+                |error| {
+                    fault = Some(error);
+                    false
+                },
+                |root| root == Some(header.root),
+            )
+    };
+    let restored = SnapshotFile::new(folder, name).read::<V>(fits);
+    match fault {
+        Some(fault) => Err(fault.into()),
+        None => Ok(restored.map_or((V::default(), Sequence::ZERO), |(header, view)| (view, header.sequence))),
+    }
+}
+
+/// What the snapshot of a view that nobody runs keeps: the digests of its projections, and the last event in it.
+/// `None` if there is no snapshot, or none that fits the log.
+pub fn kept<V: View>(
+    name: &'static str,
+    store: &dyn EventStore,
+    folder: &Path,
+) -> Result<Option<(Vec<Part>, Sequence)>, ReplayFault> {
+    let options = Options { folder: Some(folder.to_owned()), ..Options::default() };
+    let (view, position) = restore::<V>(name, store, &options)?;
+    Ok((position > Sequence::ZERO).then(|| (view.parts(), position)))
+}
+
+impl<V: View> Shared<V> {
+    fn run(&self) {
+        if let Err(cause) = self.follow() {
+            let cause: Arc<str> = cause.into();
+            error!(view = self.name, %cause, "a view stops");
+            self.progress.send_modify(|progress| progress.fault = Some(cause));
+        } else {
+            self.take_snapshot();
+        }
+    }
+
+    /// Takes over what the feed gives, until it ends.
+    fn follow(&self) -> Result<(), String> {
+        let mut position = self.kept.read().position;
+        while let Some(group) = self.feed.next(position)? {
+            position = match catch_unwind(AssertUnwindSafe(|| self.take_over(&group))) {
+                Ok(taken) => taken?,
+                Err(_) => {
+                    return Err(format!(
+                        "a fold panicked between sequence {} and its group's last",
+                        position.next()
+                    ));
+                }
+            };
+            let abandoned = self.progress.borrow().abandoned;
+            if abandoned {
+                return Ok(());
+            }
+            if position.0 - self.tried.load(Ordering::Relaxed) >= self.options.snapshot_every {
+                self.take_snapshot();
+            }
+        }
+        Ok(())
+    }
+
+    fn take_over(&self, group: &[Recorded]) -> Result<Sequence, String> {
+        let mut kept = self.kept.write();
+        for event in group {
+            if event.sequence != kept.position.next() {
+                return Err(format!("sequence {} follows {} in its feed", event.sequence, kept.position));
+            }
+            kept.view.apply(event);
+            kept.position = event.sequence;
+        }
+        let position = kept.position;
+        RwLockWriteGuard::unlock_fair(kept);
+        self.progress.send_modify(|progress| progress.position = position);
+        if group.is_empty() { Err(format!("nothing follows {position} in its feed")) } else { Ok(position) }
+    }
+
+    /// A failure is told and nothing else: the next start takes longer.
+    fn take_snapshot(&self) {
+        let Some(folder) = &self.options.folder else { return };
+        let _alone = self.snapshotting.lock();
+        // Not a plain read lock: a writer that waits for one keeps new readers out.
+        let kept = self.kept.upgradable_read();
+        let sequence = kept.position;
+        let written = match root_at(&*self.store, sequence) {
+            Ok(Some(root)) => {
+                let header = Header { name: self.name.into(), format: V::FORMAT, sequence, root };
+                SnapshotFile::new(folder, self.name)
+                    .write(&header, &kept.view)
+                    .map_err(|error| error.to_string())
+            }
+            Ok(None) => Err(format!("the log does not tell its root at sequence {sequence}")),
+            Err(fault) => Err(fault.to_string()),
+        };
+        self.tried.store(sequence.0, Ordering::Relaxed);
+        match written {
+            Ok(()) => self.snapshot.store(sequence.0, Ordering::Relaxed),
+            Err(cause) => error!(view = self.name, %cause, "a view could not be snapshotted"),
+        }
+    }
+
+    fn rebuild(
+        &self,
+        reached: &AtomicU64,
+        mut progress: impl FnMut(Sequence),
+    ) -> Result<Rebuilt, ReplayFault> {
+        let mut tell = |sequence: Sequence| {
+            reached.store(sequence.0, Ordering::Relaxed);
+            progress(sequence);
+        };
+        let mut fresh = V::default();
+        let mut position = Sequence::ZERO;
+        // The present view moves on while the other one follows; the last events are taken over when it stands still.
+        for _ in 0..3 {
+            let until = self.kept.read().position;
+            replay(&*self.store, &mut fresh, (position, until), &mut tell)?;
+            position = until;
+        }
+        let kept = self.kept.upgradable_read();
+        replay(&*self.store, &mut fresh, (position, kept.position), &mut tell)?;
+        let sequence = kept.position;
+        let rebuilt = Rebuilt { sequence, before: kept.view.parts(), after: fresh.parts() };
+        let mut kept = RwLockUpgradableReadGuard::upgrade(kept);
+        let old = std::mem::replace(&mut kept.view, fresh);
+        drop(kept);
+        drop(old);
+        if rebuilt.is_same() {
+            info!(view = self.name, sequence = sequence.0, "a view was rebuilt and came back the same");
+        } else {
+            error!(
+                view = self.name,
+                sequence = sequence.0,
+                ?rebuilt,
+                "a view was rebuilt and was not the same"
+            );
+        }
+        self.take_snapshot();
+        Ok(rebuilt)
+    }
+}

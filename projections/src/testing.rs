@@ -1,0 +1,213 @@
+//! What the tests of this crate share: events as the ledger would make them.
+
+use std::collections::HashMap;
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use slapledger_core::domain::computer::{Address, ConfigureComputer, Offer, RegisterComputer};
+use slapledger_core::domain::event::{Event, Stream};
+use slapledger_core::domain::id::{
+    CommandId, ComputerId, InstanceId, KeyId, PartitionId, PartyId, ProjectId, Reference, Sequence,
+    SoftwareRelease, SoftwareType,
+};
+use slapledger_core::domain::instance::{RequestInstance, Requester, WithoutRoom};
+use slapledger_core::domain::party::RegisterParty;
+use slapledger_core::domain::sealed::Sealed;
+use slapledger_core::domain::time::{TimeZone, Timestamp};
+use slapledger_core::domain::usage::{MemoryIndex, RecordUsage, Revision, UsageId, UsageReport};
+use slapledger_core::domain::{Answer, Command, Context, Refusal, State};
+use slapledger_core::log::envelope::{Actor, Meta, RULES_VERSION, Recorded};
+
+use crate::catalogue::Catalogue;
+use crate::instances::Instances;
+use crate::inventory::Inventory;
+use crate::metering::Metering;
+use crate::view::{Projection, View, get};
+
+/// All projections of this crate in one view.
+#[derive(Debug, Default)]
+pub(crate) struct Everything {
+    pub(crate) inventory: Inventory,
+    pub(crate) instances: Instances,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) metering: Metering,
+}
+
+impl View for Everything {
+    const FORMAT: u32 = 1;
+
+    fn apply(&mut self, event: &Recorded) {
+        self.inventory.apply(event);
+        self.instances.apply(event);
+        self.catalogue.apply(event);
+        self.metering.apply(event);
+    }
+
+    fn projections(&self) -> Vec<&dyn Projection> {
+        vec![&self.inventory, &self.instances, &self.catalogue, &self.metering]
+    }
+
+    fn read(from: &mut dyn Read) -> io::Result<Self> {
+        Ok(Self {
+            inventory: get(from)?,
+            instances: get(from)?,
+            catalogue: get(from)?,
+            metering: Metering::read_from(from)?,
+        })
+    }
+}
+
+pub(crate) fn fold<V: View>(events: &[Recorded]) -> V {
+    let mut view = V::default();
+    events.iter().for_each(|event| view.apply(event));
+    view
+}
+
+pub(crate) fn at(text: &str) -> Timestamp {
+    Timestamp::parse_rfc3339(text).expect(text)
+}
+
+pub(crate) fn computer(name: &str) -> ComputerId {
+    ComputerId::new(name).expect(name)
+}
+
+pub(crate) fn partition(name: &str) -> PartitionId {
+    PartitionId::new(name).expect(name)
+}
+
+pub(crate) fn release(url: &str) -> SoftwareRelease {
+    SoftwareRelease::new(url).expect(url)
+}
+
+pub(crate) fn sealed(content: u8) -> Sealed {
+    Sealed { key: KeyId([1; 16]), digest: [content; 16], nonce: [0; 24], ciphertext: vec![content] }
+}
+
+pub(crate) fn offer(name: &str, address: &str) -> Offer {
+    let address = Address { address: address.into(), netmask: "255.255.255.255".into() };
+    let user = Some(name.replace("part", "user").into());
+    Offer { partition: partition(name), addresses: vec![address], tap: Some("tap0".into()), user }
+}
+
+pub(crate) fn configure(name: &str, offers: Vec<Offer>) -> Command {
+    let (address, netmask) = ("10.0.0.1".into(), "255.255.255.0".into());
+    Command::ConfigureComputer(ConfigureComputer {
+        computer: computer(name),
+        address,
+        netmask,
+        offers,
+        owner_if_new: None,
+    })
+}
+
+pub(crate) fn request(requester: Requester, reference: &str) -> RequestInstance {
+    RequestInstance {
+        requester,
+        reference: Reference::new(reference).expect(reference),
+        release: release("http://example.com/one.cfg"),
+        software_type: SoftwareType::new("default").expect("a type"),
+        instance_type: None,
+        parameters: sealed(0),
+        filter: Vec::new(),
+        state: None,
+        default_computer: None,
+        without_room: WithoutRoom::Wait,
+    }
+}
+
+/// What a node reports, and on which the rest follows.
+pub(crate) fn report(id: &str, subject: &str, quantity: &str, (start, stop): (&str, &str)) -> UsageReport {
+    let number = quantity.parse().map_err(|_| slapledger_core::domain::usage::Unmeterable::NotANumber);
+    UsageReport {
+        id: UsageId::new(id).expect(id),
+        revision: Revision::Latest,
+        subject: subject.into(),
+        resource: "cpu".into(),
+        quantity: (quantity.into(), number),
+        start: Ok(Some(at(start))),
+        stop: Ok(at(stop)),
+        dimensions: Vec::new(),
+        node_sequence: None,
+    }
+}
+
+/// Commands and the events they make.
+pub(crate) struct Story {
+    pub(crate) now: Timestamp,
+    pub(crate) events: Vec<Recorded>,
+    state: State,
+    versions: HashMap<Stream, u64>,
+}
+
+impl Story {
+    /// A party 1 and the computers COMP-1 and COMP-2, which offer two partitions each.
+    pub(crate) fn begin() -> Self {
+        let state = State::new(Box::new(MemoryIndex::new([7; 16])));
+        let now = at("2026-10-01T00:00:00Z");
+        let mut story = Self { now, events: Vec::new(), state, versions: HashMap::new() };
+        story.then(Command::RegisterParty(RegisterParty { name: sealed(9), time_zone: TimeZone::UTC }));
+        for name in ["COMP-1", "COMP-2"] {
+            let (computer, owner, time_zone) = (computer(name), PartyId(1), TimeZone::UTC);
+            story.then(Command::RegisterComputer(RegisterComputer { computer, owner, time_zone }));
+            story.then(configure(name, vec![offer("slappart0", "10.0.1.0"), offer("slappart1", "10.0.1.1")]));
+        }
+        story
+    }
+
+    /// A command; refusals are an answer too.
+    pub(crate) fn execute(&mut self, command: Command) -> Result<Answer, Refusal> {
+        let next = Sequence(self.events.len() as u64 + 1);
+        let context = Context { now: self.now, next, project: ProjectId::DEFAULT };
+        let outcome = self.state.execute(&context, command)?;
+        for (stream, event) in outcome.events {
+            self.record(stream, event);
+        }
+        Ok(outcome.answer)
+    }
+
+    /// A command that must not be refused.
+    pub(crate) fn then(&mut self, command: Command) -> Answer {
+        self.execute(command).expect("not refused")
+    }
+
+    pub(crate) fn request(&mut self, request: RequestInstance) -> InstanceId {
+        match self.then(Command::RequestInstance(request)) {
+            Answer::Instance { instance, .. } => instance,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn usage(&mut self, name: &str, reports: Vec<UsageReport>) -> Answer {
+        self.then(Command::RecordUsage(RecordUsage { computer: computer(name), reports }))
+    }
+
+    pub(crate) fn passes(&mut self, micros: i64) {
+        self.now = self.now.plus_micros(micros);
+    }
+
+    fn record(&mut self, stream: Stream, event: Event) {
+        let version = self.versions.entry(stream.clone()).or_default();
+        *version += 1;
+        self.events.push(recorded(self.events.len() as u64 + 1, (stream, *version), event, self.now));
+    }
+}
+
+pub(crate) fn recorded(
+    sequence: u64,
+    (stream, stream_version): (Stream, u64),
+    event: Event,
+    recorded_at: Timestamp,
+) -> Recorded {
+    let meta = Meta {
+        project: ProjectId::DEFAULT,
+        actor: Actor::system(),
+        command: CommandId([0; 16]),
+        named_by_sender: false,
+        digest: [0; 16],
+        causation: None,
+        correlation: None,
+        rules: RULES_VERSION,
+    };
+    let (stream, meta) = (Arc::new(stream), Arc::new(meta));
+    Recorded { sequence: Sequence(sequence), stream, stream_version, recorded_at, meta, event }
+}

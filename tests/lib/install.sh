@@ -1,0 +1,31 @@
+# Debian packages that the tests need. Sourced by tests/run.
+
+# need PACKAGE COMMAND...: installs a Debian package unless the command succeeds.
+missing_packages=()
+need() {
+    local package=$1
+    shift
+    "$@" >/dev/null 2>&1 || missing_packages+=("$package")
+}
+
+install_packages() {
+    need strace command -v strace
+    need gcc command -v cc
+    need python3 command -v python3
+    need python3-venv python3 -c 'import ensurepip, venv'
+    need python3-dev python3 -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'
+    need util-linux command -v setpriv
+    need passwd command -v useradd
+    if [ ${#missing_packages[@]} = 0 ]; then
+        echo 'nothing to install'
+        return
+    fi
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+        echo "missing: ${missing_packages[*]}. Only root can install them, with apt-get; please do:" >&2
+        echo "    apt-get install --no-install-recommends ${missing_packages[*]}" >&2
+        return 1
+    fi
+    echo "installing ${missing_packages[*]}"
+    apt-get -qq update
+    DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends "${missing_packages[@]}" </dev/null
+}

@@ -1,0 +1,345 @@
+//! Random commands: mostly sensible, from a universe so small that they meet each other.
+
+use slapledger_core::domain::Command;
+use slapledger_core::domain::computer::{Address, ConfigureComputer, Offer, RegisterComputer};
+use slapledger_core::domain::id::{
+    ComputerId, InstanceId, KeyId, PartitionId, PartyId, PriceBookName, Reference, ResourceId, RunId, Sequence,
+    SoftwareRelease, SoftwareType,
+};
+use slapledger_core::domain::instance::{
+    InstanceType, ReportInstance, ReportedState, RequestInstance, RequestedState, Requester,
+    SetConnectionParameters, WithoutRoom,
+};
+use slapledger_core::domain::invoice::{Bound, FinaliseInvoiceRun, OpenInvoiceRun, RunPeriod};
+use slapledger_core::domain::money::{Currency, Price, Rounding};
+use slapledger_core::domain::party::RegisterParty;
+use slapledger_core::domain::pricing::{
+    Match, Meter, PriceBook, PublishPriceBook, Rate, Resource, ResourceKind,
+};
+use slapledger_core::domain::quantity::Quantity;
+use slapledger_core::domain::sealed::Sealed;
+use slapledger_core::domain::software::{ReportSoftware, SoftwareState, SupplySoftware, SupplyState};
+use slapledger_core::domain::time::{Period, TimeZone, Timestamp};
+use slapledger_core::domain::usage::{
+    DismissSuspendedUsage, RecordUsage, ResolveSuspendedUsage, Revision, Unmeterable, UsageId, UsageReport,
+};
+use slapledger_tests::random::Random;
+
+use crate::facts::Facts;
+
+const MINUTE: i64 = 60 * 1_000_000;
+
+/// Makes commands.
+pub struct Sender {
+    random: Random,
+    /// What was reported, to be reported again.
+    reported: Vec<(ComputerId, UsageReport)>,
+}
+
+impl Sender {
+    pub fn new(random: Random) -> Self {
+        Self { random, reported: Vec::new() }
+    }
+
+    /// A command, with some idea of what is there and what time it is.
+    pub fn command(&mut self, facts: &Facts, now: Timestamp) -> Command {
+        match self.random.below(100) {
+            0..4 => self.register_party(),
+            4..7 => {
+                let owner = PartyId(1);
+                Command::RegisterComputer(RegisterComputer { computer: self.computer(), owner, time_zone: TimeZone::UTC })
+            }
+            7..13 => self.configure(),
+            13..18 => self.software(),
+            18..46 => self.request(facts),
+            46..60 => self.report_instance(facts),
+            60..65 => self.connect(facts),
+            65..88 => self.record(facts, now),
+            88..92 => self.resolve(facts, now),
+            92..94 => {
+                let suspended = self.suspended(facts);
+                Command::DismissSuspendedUsage(DismissSuspendedUsage { suspended, reason: "a simulation".into() })
+            }
+            94..97 => self.price_book(),
+            _ => self.invoice_run(facts, now),
+        }
+    }
+
+    fn register_party(&mut self) -> Command {
+        let name = self.sealed(KeyId([1; 16]));
+        Command::RegisterParty(RegisterParty { name, time_zone: TimeZone::UTC })
+    }
+
+    fn configure(&mut self) -> Command {
+        let count = self.random.below(7);
+        let mut offers: Vec<Offer> = (0..count).map(|n| self.offer(n)).collect();
+        if self.random.once_in(4) && !offers.is_empty() {
+            offers.remove(0);
+        }
+        if self.random.once_in(20) {
+            offers.extend(offers.first().cloned());
+        }
+        let owner_if_new = (!self.random.once_in(3)).then_some(PartyId(1));
+        let address = format!("10.0.0.{}", self.random.below(2)).into();
+        let (computer, netmask) = (self.computer(), "255.255.255.0".into());
+        Command::ConfigureComputer(ConfigureComputer { computer, address, netmask, offers, owner_if_new })
+    }
+
+    fn offer(&mut self, n: u64) -> Offer {
+        let address = Address { address: format!("10.1.0.{n}").into(), netmask: "255.255.255.255".into() };
+        // Now and then partitions swap their users.
+        let user = if self.random.once_in(10) { n + 1 } else { n };
+        Offer {
+            partition: partition(n),
+            addresses: vec![address],
+            tap: self.random.once_in(2).then(|| format!("tap{n}").into()),
+            user: Some(format!("slapuser{user}").into()),
+        }
+    }
+
+    fn software(&mut self) -> Command {
+        let (computer, release) = (self.computer(), self.release());
+        if self.random.once_in(2) {
+            let state = if self.random.once_in(3) { SupplyState::Destroyed } else { SupplyState::Available };
+            return Command::SupplySoftware(SupplySoftware { computer, release, state });
+        }
+        let states =
+            [SoftwareState::Building, SoftwareState::Available, SoftwareState::Destroyed, SoftwareState::Error];
+        let state = *self.random.pick(&states);
+        let error = (state == SoftwareState::Error).then(|| self.sealed(KeyId([2; 16])));
+        Command::ReportSoftware(ReportSoftware { computer, release, state, error })
+    }
+
+    fn request(&mut self, facts: &Facts) -> Command {
+        let requester = if self.random.once_in(3) {
+            Requester::Instance(self.instance(facts))
+        } else {
+            Requester::Party(PartyId(self.random.below(3) + 1))
+        };
+        let reference = Reference::new(&format!("instance {}", self.random.below(9))).expect("a reference");
+        let known = facts.find(requester, &reference).map(|(_, fact)| fact.key);
+        let key = match known {
+            Some(key) if !self.random.once_in(15) => key,
+            _ => KeyId(self.random.sixteen()),
+        };
+        let states = [RequestedState::Started, RequestedState::Stopped, RequestedState::Destroyed];
+        let filter = match self.random.below(4) {
+            0 => vec![("computer_guid".into(), self.computer().as_str().into())],
+            1 => vec![("group".into(), "any".into())],
+            _ => Vec::new(),
+        };
+        Command::RequestInstance(RequestInstance {
+            requester,
+            reference,
+            release: self.release(),
+            software_type: SoftwareType::new("default").expect("a software type"),
+            instance_type: self.random.once_in(5).then_some(InstanceType::Testing),
+            parameters: self.sealed(key),
+            filter,
+            state: self.random.once_in(2).then(|| *self.random.pick(&states)),
+            default_computer: self.random.once_in(3).then(|| self.computer()),
+            without_room: if self.random.once_in(2) { WithoutRoom::Refuse } else { WithoutRoom::Wait },
+        })
+    }
+
+    fn report_instance(&mut self, facts: &Facts) -> Command {
+        let doomed: Vec<_> = facts
+            .occupants
+            .iter()
+            .filter(|(_, instance)| facts.instances[*instance].state == RequestedState::Destroyed)
+            .map(|(place, _)| place.clone())
+            .collect();
+        let (computer, partition, state) = if !doomed.is_empty() && !self.random.once_in(3) {
+            let (computer, partition) = self.random.pick(&doomed).clone();
+            (computer, partition, ReportedState::Destroyed)
+        } else {
+            let (computer, partition) = self.place(facts);
+            let states = [
+                ReportedState::Started,
+                ReportedState::Stopped,
+                ReportedState::Destroyed,
+                ReportedState::Error,
+            ];
+            (computer, partition, *self.random.pick(&states))
+        };
+        let key = self.key_at(facts, &computer, &partition);
+        let error = (state == ReportedState::Error).then(|| self.sealed(key));
+        Command::ReportInstance(ReportInstance { computer, partition, state, error })
+    }
+
+    fn connect(&mut self, facts: &Facts) -> Command {
+        let (computer, partition) = self.place(facts);
+        let key = self.key_at(facts, &computer, &partition);
+        let connection = self.sealed(key);
+        Command::SetConnectionParameters(SetConnectionParameters { computer, partition, connection })
+    }
+
+    fn record(&mut self, facts: &Facts, now: Timestamp) -> Command {
+        let computer = self.computer();
+        let mut reports = Vec::new();
+        for _ in 0..=self.random.below(8) {
+            let again = self.random.once_in(3) && !self.reported.is_empty();
+            let (computer, report) = if again {
+                let (from, report) = self.random.pick(&self.reported).clone();
+                if from != computer {
+                    continue;
+                }
+                (from, report)
+            } else {
+                (computer.clone(), self.report(facts, now))
+            };
+            self.reported.push((computer, report.clone()));
+            reports.push(report);
+        }
+        Command::RecordUsage(RecordUsage { computer, reports })
+    }
+
+    fn report(&mut self, facts: &Facts, now: Timestamp) -> UsageReport {
+        let (id, revision) = match self.random.below(4) {
+            // Daily reports: a later one takes the place of an earlier one.
+            0 => (format!("day {}", self.random.below(12)), Revision::Latest),
+            1 => {
+                let other = UsageId::new(&format!("event {}", self.random.below(60))).expect("an id");
+                (format!("correction {}", self.random.below(60)), Revision::Replaces(other))
+            }
+            2 => (self.random.uuid().to_string(), Revision::None),
+            _ => (format!("event {}", self.random.below(60)), Revision::None),
+        };
+        let subject = match self.random.below(10) {
+            0 => String::new(),
+            1 => "nobody".into(),
+            2 => self.computer().to_string(),
+            3 => self.instance(facts).to_string(),
+            4 => format!("slapuser{}", self.random.below(6)),
+            _ => format!("slappart{}", self.random.below(6)),
+        };
+        let thousandths = self.random.between(-20, 200);
+        let quantity = match self.random.below(20) {
+            0 => ("NaN".into(), Err(Unmeterable::NotANumber)),
+            1 => ("INF".into(), Err(Unmeterable::Infinite)),
+            _ => {
+                let quantity = Quantity::from_billionths(i128::from(thousandths) * 1_000_000).expect("a quantity");
+                (quantity.to_string().into(), Ok(quantity))
+            }
+        };
+        let stop = now.plus_micros(self.random.between(-600, 10) * MINUTE);
+        let start = stop.plus_micros(self.random.between(-120, 0) * MINUTE);
+        UsageReport {
+            id: UsageId::new(&id).expect("an id"),
+            revision,
+            subject: subject.into(),
+            resource: format!("resource {}", self.random.below(2)).into(),
+            quantity,
+            start: if self.random.once_in(20) {
+                Err(Unmeterable::BadDate)
+            } else {
+                Ok((!self.random.once_in(3)).then_some(start))
+            },
+            stop: if self.random.once_in(30) { Err(Unmeterable::NoStop) } else { Ok(stop) },
+            dimensions: Vec::new(),
+            node_sequence: self.random.once_in(4).then(|| self.random.below(3)),
+        }
+    }
+
+    fn resolve(&mut self, facts: &Facts, now: Timestamp) -> Command {
+        let suspended = self.suspended(facts);
+        let stop = now.plus_micros(-self.random.between(0, 60) * MINUTE);
+        let period = Period::new(stop.plus_micros(-10 * MINUTE), stop);
+        Command::ResolveSuspendedUsage(ResolveSuspendedUsage {
+            suspended,
+            subject: Some(self.computer().as_str().into()),
+            resource: None,
+            quantity: self.random.once_in(2).then_some(Quantity::ZERO),
+            period: period.filter(|_| !self.random.once_in(3)),
+        })
+    }
+
+    fn suspended(&mut self, facts: &Facts) -> Sequence {
+        let open: Vec<u64> = facts.suspended.keys().copied().collect();
+        let any = self.random.below(facts.last + 1);
+        Sequence(if open.is_empty() || self.random.once_in(8) { any } else { *self.random.pick(&open) })
+    }
+
+    fn price_book(&mut self) -> Command {
+        let resource = ResourceId::new("resource 0").expect("a resource");
+        let price = Price::from_billionths(i128::from(self.random.below(5_000_000_000))).expect("a price");
+        let declared = Resource {
+            resource: resource.clone(),
+            kind: ResourceKind::Counter,
+            meter: Meter::Sum,
+            unit: "piece".into(),
+        };
+        let mut rates = vec![Rate::PerUnit { resource, price, matching: Match::default() }];
+        if self.random.once_in(4) {
+            rates.push(Rate::Recurring { price, matching: Match::default() });
+        }
+        if self.random.once_in(10) {
+            rates.extend(rates.first().cloned()); // a tie
+        }
+        let names = ["standard", "special"];
+        let book = PriceBook {
+            name: PriceBookName::new(self.random.pick(&names)).expect("a name"),
+            currency: Currency::EUR,
+            valid_from: Timestamp::from_micros(0).expect("1970"),
+            rounding: Rounding::HalfUp,
+            resources: vec![declared],
+            rates,
+        };
+        Command::PublishPriceBook(PublishPriceBook { book })
+    }
+
+    fn invoice_run(&mut self, facts: &Facts, now: Timestamp) -> Command {
+        if self.random.once_in(2) {
+            let run = RunId(self.random.below(facts.runs.len() as u64 + 2));
+            return Command::FinaliseInvoiceRun(FinaliseInvoiceRun { run, invoices: 0 });
+        }
+        let start = now.plus_micros(-self.random.between(0, 5000) * MINUTE);
+        let stop = start.plus_micros(self.random.between(-1, 500) * MINUTE);
+        Command::OpenInvoiceRun(OpenInvoiceRun {
+            seller: PartyId(self.random.below(3) + 1),
+            period: RunPeriod { start: Bound::Instant(start), stop: Bound::Instant(stop) },
+            price_book: self.random.once_in(2).then(|| PriceBookName::new("standard").expect("a name")),
+        })
+    }
+
+    fn computer(&mut self) -> ComputerId {
+        ComputerId::new(&format!("COMP-{}", self.random.below(4))).expect("a computer")
+    }
+
+    fn release(&mut self) -> SoftwareRelease {
+        SoftwareRelease::new(&format!("http://release/{}", self.random.below(3))).expect("a release")
+    }
+
+    fn instance(&mut self, facts: &Facts) -> InstanceId {
+        InstanceId(self.random.below(facts.instances.len() as u64 + 1) + 1)
+    }
+
+    /// Mostly one where somebody sits.
+    fn place(&mut self, facts: &Facts) -> (ComputerId, PartitionId) {
+        let taken: Vec<_> = facts.occupants.keys().collect();
+        if taken.is_empty() || self.random.once_in(6) {
+            return (self.computer(), partition(self.random.below(6)));
+        }
+        (*self.random.pick(&taken)).clone()
+    }
+
+    fn key_at(&mut self, facts: &Facts, computer: &ComputerId, partition: &PartitionId) -> KeyId {
+        let there = facts.occupants.get(&(computer.clone(), partition.clone()));
+        match there {
+            Some(instance) if !self.random.once_in(15) => facts.instances[instance].key,
+            _ => KeyId(self.random.sixteen()),
+        }
+    }
+
+    /// One of three values under a key.
+    fn sealed(&mut self, key: KeyId) -> Sealed {
+        let mut digest = key.0;
+        let value = self.random.below(3);
+        digest[15] ^= value.to_le_bytes()[0];
+        Sealed { key, digest, nonce: [0; 24], ciphertext: value.to_le_bytes().to_vec() }
+    }
+}
+
+fn partition(n: u64) -> PartitionId {
+    PartitionId::new(&format!("slappart{n}")).expect("a partition")
+}

@@ -1,0 +1,300 @@
+//! What a log must be, read event by event: a second reading that shares no code with the decisions.
+//!
+//! [`Facts::take`] panics when an event cannot stand where it stands. Facts of two readings are equal exactly if
+//! the logs say the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sha2::{Digest, Sha256};
+use slapledger_core::domain::State;
+use slapledger_core::domain::event::{Event, Stream};
+use slapledger_core::domain::id::{
+    ComputerId, InstanceId, KeyId, PartitionId, PartyId, PriceBookName, Reference, RunId, Sequence,
+};
+use slapledger_core::domain::instance::{RequestedState, Requester};
+use slapledger_core::domain::time::Timestamp;
+use slapledger_core::domain::usage::{Attribution, Usage, UsageId};
+use slapledger_core::log::envelope::{EventDecoder, Recorded};
+use slapledger_core::log::memory::MemoryStore;
+use slapledger_core::log::store::{EventStore, read_frames};
+
+/// An instance, as the log tells of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fact {
+    pub requester: Requester,
+    pub owner: PartyId,
+    pub root: InstanceId,
+    pub reference: Reference,
+    pub key: KeyId,
+    pub state: RequestedState,
+    pub wants: Option<Box<str>>,
+    pub place: Option<(ComputerId, PartitionId)>,
+    pub from: Option<Timestamp>,
+    pub until: Option<Timestamp>,
+    pub ended: bool,
+}
+
+/// Everything a log says, as far as it is checked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Facts {
+    pub last: u64,
+    recorded_at: Option<Timestamp>,
+    versions: BTreeMap<Stream, u64>,
+    pub term: u64,
+    pub starts: u64,
+    pub parties: BTreeSet<PartyId>,
+    pub computers: BTreeSet<ComputerId>,
+    offered: BTreeSet<(ComputerId, PartitionId)>,
+    pub occupants: BTreeMap<(ComputerId, PartitionId), InstanceId>,
+    pub instances: BTreeMap<InstanceId, Fact>,
+    pub identities: BTreeMap<(ComputerId, UsageId), BTreeSet<u64>>,
+    /// The usage that is metered now, by the event that meters it.
+    pub metered: BTreeMap<u64, (ComputerId, UsageId)>,
+    pub suspended: BTreeMap<u64, (ComputerId, UsageId)>,
+    books: BTreeMap<PriceBookName, u32>,
+    pub runs: BTreeMap<RunId, bool>,
+}
+
+impl Facts {
+    /// What a store says, with its Merkle tree worked out anew over the stored bytes.
+    pub fn of(store: &MemoryStore) -> Self {
+        let mut facts = Self::default();
+        let mut decoder = EventDecoder::default();
+        let mut leaves = Vec::new();
+        for frame in read_frames(store, Sequence::ZERO) {
+            for (sequence, bytes) in frame.expect("a frame that was written").events() {
+                leaves.push(hash(&[&[0], bytes]));
+                facts.take(&decoder.decode(sequence, bytes).expect("an event that was written"));
+            }
+        }
+        let head = store.head().expect("a store in memory");
+        assert_eq!(head.last.0, facts.last, "the head is not at the end of the log");
+        assert_eq!(head.root.0, naive_root(&leaves), "the root is not that of the stored events");
+        facts.check_waiting();
+        facts
+    }
+
+    /// Takes the next event over.
+    pub fn take(&mut self, recorded: &Recorded) {
+        let Recorded { sequence, stream, stream_version, recorded_at, event, .. } = recorded;
+        assert_eq!(sequence.0, self.last + 1, "sequences have no gaps");
+        assert!(Some(*recorded_at) >= self.recorded_at, "recorded_at runs backwards at {sequence}");
+        let version = self.versions.entry((**stream).clone()).or_default();
+        assert_eq!(*stream_version, *version + 1, "versions of {stream} have no gaps");
+        *version += 1;
+        self.last = sequence.0;
+        self.recorded_at = Some(*recorded_at);
+        match event {
+            Event::LedgerCreated(_) => assert_eq!(sequence.0, 1, "the ledger is created once, first"),
+            Event::WriterStarted(event) => {
+                assert!(event.term > self.term, "terms rise: {} after {}", event.term, self.term);
+                self.term = event.term;
+                self.starts += 1;
+            }
+            Event::PartyRegistered(event) => {
+                assert!(self.parties.insert(event.party), "{} is registered twice", event.party);
+            }
+            Event::ComputerRegistered(event) => {
+                assert!(self.computers.insert(event.computer.clone()), "{} is registered twice", event.computer);
+            }
+            Event::PartitionOffered(event) => {
+                self.offered.insert((event.computer.clone(), event.offer.partition.clone()));
+            }
+            Event::PartitionWithdrawn(event) => {
+                let place = (event.computer.clone(), event.partition.clone());
+                assert!(self.offered.remove(&place), "{place:?} is withdrawn but was not on offer");
+            }
+            Event::PriceBookPublished(event) => {
+                let version = self.books.entry(event.book.name.clone()).or_default();
+                assert_eq!(event.version, *version + 1, "versions of {} have no gaps", event.book.name);
+                *version += 1;
+            }
+            Event::InvoiceRunOpened(event) => {
+                assert_eq!(event.cut_off.0 + 1, sequence.0, "a run is cut off before its own first event");
+                assert_eq!(self.runs.insert(event.run, false), None, "{} is opened twice", event.run);
+            }
+            Event::InvoiceRunFinalised(event) => {
+                assert_eq!(self.runs.insert(event.run, true), Some(false), "{} cannot be final", event.run);
+            }
+            _ => {
+                self.take_of_instance(event);
+                self.take_of_usage(stream, event, sequence.0);
+            }
+        }
+    }
+
+    fn take_of_instance(&mut self, event: &Event) {
+        match event {
+            Event::InstanceRequested(event) => {
+                let wants = event.filter.iter().find(|(key, _)| &**key == "computer_guid");
+                let fact = Fact {
+                    requester: event.requester,
+                    owner: event.owner,
+                    root: event.root,
+                    reference: event.reference.clone(),
+                    key: event.parameters.key,
+                    state: event.state,
+                    wants: wants.map(|(_, computer)| computer.clone()),
+                    place: None,
+                    from: None,
+                    until: None,
+                    ended: false,
+                };
+                assert!(self.find(event.requester, &event.reference).is_none(), "{} is there", event.reference);
+                let key_used = self.instances.values().any(|known| known.key == event.parameters.key);
+                assert!(!key_used, "a key is that of two instances");
+                assert_eq!(self.instances.insert(event.instance, fact), None, "{} is used again", event.instance);
+            }
+            Event::InstanceChanged(event) => {
+                let fact = self.alive(event.instance);
+                fact.state = event.state.unwrap_or(fact.state);
+            }
+            Event::InstanceAllocated(event) => {
+                let place = (event.computer.clone(), event.partition.clone());
+                assert!(self.offered.contains(&place), "{place:?} is not on offer");
+                let before = self.occupants.insert(place.clone(), event.instance);
+                assert_eq!(before, None, "{place:?} is given to two");
+                let fact = self.alive(event.instance);
+                assert_eq!(fact.place, None, "{} moves", event.instance);
+                assert!(fact.wants.as_deref().is_none_or(|wants| wants == place.0.as_str()), "put elsewhere");
+                (fact.place, fact.from) = (Some(place), Some(event.at));
+            }
+            Event::InstanceEnded(event) => {
+                let fact = self.alive(event.instance);
+                assert_eq!(fact.state, RequestedState::Destroyed, "{} was still wanted", event.instance);
+                (fact.ended, fact.until) = (true, Some(event.at));
+                if let Some(place) = fact.place.clone() {
+                    assert_eq!(self.occupants.remove(&place), Some(event.instance), "somebody else was there");
+                }
+            }
+            Event::InstanceStateReported(event) => {
+                self.alive(event.instance);
+            }
+            Event::ConnectionParametersSet(event) => {
+                assert_eq!(self.alive(event.instance).key, event.connection.key, "sealed for another");
+            }
+            _ => {}
+        }
+    }
+
+    fn take_of_usage(&mut self, stream: &Stream, event: &Event, sequence: u64) {
+        let Stream::Usage(computer) = stream else { return };
+        match event {
+            Event::UsageRecorded(usage) => self.meter(computer, usage, sequence),
+            Event::UsageCorrected(event) => {
+                self.replace(event.replaces);
+                self.meter(computer, &event.usage, sequence);
+            }
+            Event::UsageSuspended(event) => {
+                let identity = (computer.clone(), event.id.clone());
+                self.identities.entry(identity.clone()).or_default();
+                self.suspended.insert(sequence, identity);
+            }
+            Event::SuspendedUsageResolved(event) => {
+                let was = self.suspended.remove(&event.suspended.0);
+                assert_eq!(was, Some((computer.clone(), event.usage.id.clone())), "it was not suspended");
+                if let Some(replaced) = event.replaces {
+                    self.replace(replaced);
+                }
+                self.meter(computer, &event.usage, sequence);
+            }
+            Event::SuspendedUsageDismissed(event) => {
+                assert!(self.suspended.remove(&event.suspended.0).is_some(), "it was not suspended");
+            }
+            _ => {}
+        }
+    }
+
+    fn replace(&mut self, sequence: Sequence) {
+        let identity = self.metered.remove(&sequence.0);
+        let identity = identity.unwrap_or_else(|| panic!("{sequence} is replaced, but not metered"));
+        self.identities.entry(identity).or_default().remove(&sequence.0);
+    }
+
+    fn meter(&mut self, computer: &ComputerId, usage: &Usage, sequence: u64) {
+        assert!(usage.quantity.billionths() >= 0, "less than nothing is metered");
+        let identity = (computer.clone(), usage.id.clone());
+        let metering = self.identities.entry(identity.clone()).or_default();
+        assert!(metering.is_empty(), "{identity:?} is metered twice: by {metering:?} and {sequence}");
+        metering.insert(sequence);
+        self.metered.insert(sequence, identity);
+        let shares = match &usage.attribution {
+            Attribution::Computer => return,
+            Attribution::Instance(instance) => vec![(*instance, usage.period)],
+            Attribution::Shares(shares) => shares.iter().map(|share| (share.instance, share.period)).collect(),
+        };
+        for (instance, period) in shares {
+            let fact = &self.instances[&instance];
+            assert_eq!(fact.place.as_ref().map(|(on, _)| on), Some(computer), "{instance} is elsewhere");
+            assert!(fact.from <= Some(period.start), "{instance} is charged before it was there");
+            assert!(fact.until.is_none_or(|until| period.stop <= until), "{instance} is charged after its end");
+        }
+    }
+
+    fn alive(&mut self, instance: InstanceId) -> &mut Fact {
+        let fact = self.instances.get_mut(&instance).filter(|fact| !fact.ended);
+        fact.unwrap_or_else(|| panic!("something happens to {instance}, which is not there"))
+    }
+
+    /// The living instance of a name.
+    pub fn find(&self, requester: Requester, reference: &Reference) -> Option<(InstanceId, &Fact)> {
+        let root_of = |instance: InstanceId| self.instances.get(&instance).map(|fact| fact.root);
+        let mut living = self.instances.iter().filter(|(_, fact)| !fact.ended && fact.reference == *reference);
+        let found = living.find(|(_, fact)| match (fact.requester, requester) {
+            (Requester::Party(one), Requester::Party(other)) => one == other,
+            (Requester::Instance(_), Requester::Instance(other)) => Some(fact.root) == root_of(other),
+            _ => false,
+        });
+        found.map(|(instance, fact)| (*instance, fact))
+    }
+
+    /// Nobody waits beside a free partition that would do.
+    fn check_waiting(&self) {
+        let free = |place: &&(ComputerId, PartitionId)| !self.occupants.contains_key(*place);
+        let with_room: BTreeSet<&str> = self.offered.iter().filter(free).map(|(on, _)| on.as_str()).collect();
+        for (instance, fact) in self.instances.iter().filter(|(_, fact)| !fact.ended && fact.place.is_none()) {
+            let room = fact.wants.as_deref().map_or(!with_room.is_empty(), |wants| with_room.contains(wants));
+            assert!(!room, "{instance} waits beside a free partition");
+        }
+    }
+
+    /// The state that decisions look at says the same.
+    pub fn check_state(&self, state: &State) {
+        let mut known: BTreeMap<(ComputerId, PartitionId), InstanceId> = BTreeMap::new();
+        let mut free = BTreeSet::new();
+        for (id, computer) in state.computers.iter() {
+            free.extend(computer.free().map(|partition| (id.clone(), partition.clone())));
+            let places = self.offered.iter().chain(self.occupants.keys()).filter(|(on, _)| on == id);
+            known.extend(places.filter_map(|place| Some((place.clone(), computer.occupant(&place.1)?))));
+        }
+        assert_eq!(known, self.occupants, "who sits where");
+        let expected: BTreeSet<_> =
+            self.offered.iter().filter(|place| !self.occupants.contains_key(*place)).cloned().collect();
+        assert_eq!(free, expected, "what is free");
+        for (instance, fact) in &self.instances {
+            let known = state.instances.get(*instance).expect("an instance of the log");
+            let allocation = known.allocation.as_ref();
+            let place = allocation.map(|there| (there.computer.clone(), there.partition.clone()));
+            assert_eq!(place, fact.place, "the place of {instance}");
+            assert_eq!(known.key, fact.key, "the key of {instance}");
+        }
+    }
+}
+
+fn hash(parts: &[&[u8]]) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    parts.iter().for_each(|part| hasher.update(part));
+    hasher.finalize().into()
+}
+
+/// RFC 9162, 2.1.1, word for word: split at the largest power of two smaller than the number of leaves.
+fn naive_root(leaves: &[[u8; 32]]) -> [u8; 32] {
+    match leaves {
+        [] => hash(&[]),
+        [leaf] => *leaf,
+        _ => {
+            let (left, right) = leaves.split_at(leaves.len().next_power_of_two() / 2);
+            hash(&[&[1], &naive_root(left), &naive_root(right)])
+        }
+    }
+}

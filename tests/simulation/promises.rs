@@ -1,0 +1,109 @@
+//! What has been told to somebody, and must stay true: answers to named commands and outcomes of usage reports.
+
+use std::collections::BTreeMap;
+
+use slapledger_core::domain::id::ComputerId;
+use slapledger_core::domain::instance::RequestOutcome;
+use slapledger_core::domain::usage::{Revision, UsageId, UsageOutcome, UsageReport};
+use slapledger_core::domain::{Answer, Command};
+use slapledger_core::ledger::{Accepted, Submission, SubmitError};
+
+use crate::facts::Facts;
+
+/// One identity in one content, as far as senders can tell contents apart.
+type Told = (ComputerId, UsageId, String);
+
+/// Everything that was answered, or is in the log though nobody heard the answer.
+#[derive(Default)]
+pub struct Promises {
+    /// The sequence each content was first given.
+    reports: BTreeMap<Told, u64>,
+    named: Vec<(Submission, Answer)>,
+}
+
+impl Promises {
+    /// A command that was carried out under its sender's name, to be sent again.
+    pub fn named(&self) -> &[(Submission, Answer)] {
+        &self.named
+    }
+
+    /// Takes an answer over, and checks it against all that was answered before and against the durable log.
+    pub fn take(&mut self, facts: &Facts, submission: &Submission, result: &Result<Accepted, SubmitError>) {
+        let meta = &submission.meta;
+        let of_same_name = |(other, _): &&(Submission, Answer)| {
+            let theirs = &other.meta;
+            (&theirs.actor.id, theirs.actor.kind, theirs.command) == (&meta.actor.id, meta.actor.kind, meta.command)
+        };
+        let before = self.named.iter().find(|known| meta.named_by_sender && of_same_name(known));
+        if let Some((known, answer)) = before {
+            if known.meta.digest == meta.digest {
+                let accepted = result.as_ref().expect("a command that was carried out is answered again");
+                assert_eq!(accepted.answer, *answer, "another answer to the same command");
+                assert_eq!(accepted.events, 0, "a command is carried out twice");
+            } else {
+                assert_eq!(*result, Err(SubmitError::CommandIdReused));
+            }
+            return;
+        }
+        let Ok(accepted) = result else {
+            assert_ne!(*result, Err(SubmitError::CommandIdReused), "a name that was never used");
+            return;
+        };
+        assert!(accepted.sequence.0 <= facts.last, "an answer rests on what is not durable");
+        self.check(facts, &submission.command, accepted);
+        if meta.named_by_sender {
+            self.named.push((submission.clone(), accepted.answer.clone()));
+        }
+    }
+
+    fn check(&mut self, facts: &Facts, command: &Command, accepted: &Accepted) {
+        match (&accepted.answer, command) {
+            (Answer::Party(party), _) => assert!(facts.parties.contains(party), "{party} was answered"),
+            (Answer::InvoiceRun(run), _) => assert!(facts.runs.contains_key(run), "{run} was answered"),
+            (Answer::Instance { instance, outcome, .. }, Command::RequestInstance(request)) => {
+                let fact = facts.instances.get(instance).expect("an instance that was answered");
+                assert_eq!(fact.reference, request.reference, "{instance} was answered");
+                assert_eq!(*outcome == RequestOutcome::Unchanged, accepted.events == 0, "{outcome:?}");
+            }
+            (Answer::Usage(outcomes), Command::RecordUsage(told)) => {
+                assert_eq!(outcomes.len(), told.reports.len(), "an outcome for each report");
+                for (report, outcome) in told.reports.iter().zip(outcomes) {
+                    self.report(facts, &told.computer, report, *outcome);
+                }
+            }
+            (Answer::Unchanged, _) => assert_eq!(accepted.events, 0, "unchanged, but something happened"),
+            _ => {}
+        }
+    }
+
+    fn report(&mut self, facts: &Facts, computer: &ComputerId, report: &UsageReport, outcome: UsageOutcome) {
+        let told = (computer.clone(), report.id.clone(), content(report));
+        let before = self.reports.get(&told).copied();
+        match outcome {
+            UsageOutcome::Accepted(sequence) | UsageOutcome::Suspended(sequence, _) => {
+                assert_eq!(before, None, "known content is recorded again: {told:?}");
+                let identity = (computer.clone(), report.id.clone());
+                assert!(facts.identities.contains_key(&identity), "{identity:?} was answered");
+                assert!(sequence.0 <= facts.last, "an outcome rests on what is not durable");
+                self.reports.insert(told, sequence.0);
+            }
+            UsageOutcome::Duplicate(sequence) => {
+                assert_eq!(before, Some(sequence.0), "a duplicate of what? {told:?}");
+            }
+            UsageOutcome::Conflict(_) => {
+                assert_eq!(before, None, "known content is in conflict: {told:?}");
+                assert_ne!(report.revision, Revision::Latest, "a daily report is never in conflict");
+                let another = self.reports.keys().any(|known| (&known.0, &known.1) == (&told.0, &told.1));
+                assert!(another, "a conflict with what? {told:?}");
+            }
+            UsageOutcome::NothingToReplace => assert_eq!(before, None, "{told:?}"),
+        }
+    }
+}
+
+fn content(report: &UsageReport) -> String {
+    let quantity = report.quantity.1.as_ref().map_or_else(|_| report.quantity.0.to_string(), ToString::to_string);
+    let (start, stop) = (report.start.ok().flatten(), report.stop.ok());
+    let UsageReport { subject, resource, dimensions, node_sequence, .. } = report;
+    format!("{subject} {resource} {quantity} {start:?} {stop:?} {dimensions:?} {node_sequence:?}")
+}

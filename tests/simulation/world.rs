@@ -1,0 +1,333 @@
+//! One run: a writer, its disk, its clock, those who send commands, and what befalls them.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use slapledger_core::domain::event::{LedgerCreated, Mode};
+use slapledger_core::domain::id::{CommandId, ProjectId, Sequence};
+use slapledger_core::domain::time::Timestamp;
+use slapledger_core::ledger::{Accepted, Group, Sequencer, Submission, SubmitError};
+use slapledger_core::log::envelope::{Actor, ActorKind, EventDecoder, Meta, RULES_VERSION};
+use slapledger_core::log::memory::{MemoryStore, Outcome};
+use slapledger_core::log::merkle::Root;
+use slapledger_core::log::store::{Appended, EventStore, Term};
+use slapledger_tests::random::Random;
+
+use crate::commands::Sender;
+use crate::facts::Facts;
+use crate::index::SharedIndex;
+use crate::promises::Promises;
+
+/// A writer, as one process has it.
+struct Writer {
+    store: MemoryStore,
+    sequencer: Sequencer,
+    index: SharedIndex,
+    term: Term,
+}
+
+/// A snapshot that a writer left on disk.
+struct Snapshot {
+    at: Sequence,
+    bytes: Vec<u8>,
+    index: SharedIndex,
+}
+
+/// See the module.
+pub struct World {
+    random: Random,
+    sender: Sender,
+    clock: Timestamp,
+    writer: Writer,
+    facts: Facts,
+    promises: Promises,
+    snapshots: Vec<Snapshot>,
+    restarts: u64,
+}
+
+type Replies = Vec<(Submission, Result<Accepted, SubmitError>)>;
+
+impl World {
+    /// A new ledger.
+    pub fn new(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let clock = Timestamp::parse_rfc3339("2026-10-01T00:00:00Z").expect("an instant");
+        let sender = Sender::new(random.fork());
+        let store = MemoryStore::new();
+        let writer = take_over(&store, &[], clock, &mut random);
+        let facts = Facts::of(&writer.store);
+        let (promises, snapshots) = (Promises::default(), Vec::new());
+        Self { random, sender, clock, writer, facts, promises, snapshots, restarts: 0 }
+    }
+
+    /// Something happens.
+    pub fn step(&mut self) {
+        self.pass_time();
+        match self.random.below(40) {
+            0 => self.restart(),
+            1 => self.rival(),
+            2 | 3 => self.take_snapshot(),
+            _ => self.work(),
+        }
+    }
+
+    /// The last look: how many events there are, and how many restarts there were.
+    pub fn finish(mut self) -> (u64, u64) {
+        self.restart();
+        assert_eq!(self.facts.starts, self.facts.term, "every term has its start, and no other");
+        (self.facts.last, self.restarts)
+    }
+
+    /// The root of the whole log.
+    pub fn root(&self) -> Root {
+        self.writer.sequencer.root()
+    }
+
+    fn pass_time(&mut self) {
+        let minutes = if self.random.once_in(12) {
+            -self.random.between(0, 2 * 1440)
+        } else {
+            self.random.between(0, 40)
+        };
+        self.clock = self.clock.plus_micros(minutes * 60_000_000 + self.random.between(0, 999));
+    }
+
+    /// A group of commands comes, and its frames land or do not.
+    fn work(&mut self) {
+        let submissions = self.submissions();
+        let failure = match self.random.below(60) {
+            0 => Some(Outcome::Conflict),
+            1 => Some(Outcome::Fenced),
+            2 => Some(Outcome::Unknown { landed: true }),
+            3 => Some(Outcome::Unknown { landed: false }),
+            _ => None,
+        };
+        let before = self.random.once_in(6).then(|| (self.writer.snapshot(), self.writer.index.content()));
+        let expected = self.writer.sequencer.last();
+        let (group, replies) = self.writer.decide(self.clock, submissions);
+        if group.frames.is_empty() {
+            assert!(group.events.is_empty(), "events without frames");
+            if let Some(before) = before {
+                assert_eq!(before, (self.writer.snapshot(), self.writer.index.content()), "nothing happened");
+            }
+            self.promise(&replies);
+            return;
+        }
+        if let Some(outcome) = failure {
+            self.writer.store.inject(outcome);
+        }
+        let appended = self.writer.store.append(self.writer.term, expected, &group.frames);
+        let as_asked = match failure {
+            None => appended == Appended::Durable,
+            Some(Outcome::Conflict) => matches!(appended, Appended::Conflict { .. }),
+            Some(Outcome::Fenced) => matches!(appended, Appended::Fenced { .. }),
+            Some(Outcome::Unknown { .. }) => matches!(appended, Appended::Unknown { .. }),
+        };
+        assert!(as_asked, "{failure:?} became {appended:?}");
+        if appended == Appended::Durable {
+            group.events.iter().for_each(|event| self.facts.take(event));
+            self.promise(&replies);
+            return;
+        }
+        // The writer's mind is ahead of the log or beside it: it is discarded.
+        let landed = failure == Some(Outcome::Unknown { landed: true });
+        if landed {
+            group.events.iter().for_each(|event| self.facts.take(event));
+        }
+        self.come_back();
+        if landed {
+            // Nobody heard these answers, but they will be given again.
+            self.promise(&replies);
+        }
+    }
+
+    fn promise(&mut self, replies: &Replies) {
+        for (submission, result) in replies {
+            self.promises.take(&self.facts, submission, result);
+        }
+    }
+
+    fn submissions(&mut self) -> Vec<Submission> {
+        let mut group: Vec<Submission> = Vec::new();
+        for _ in 0..=self.random.below(5) {
+            let again: Vec<&Submission> = self.promises.named().iter().map(|(known, _)| known).chain(&group).collect();
+            let again = (self.random.once_in(8) && !again.is_empty()).then(|| (*self.random.pick(&again)).clone());
+            let submission = match again {
+                Some(known) if self.random.once_in(3) => {
+                    // Its name for something else.
+                    let command = self.sender.command(&self.facts, self.clock);
+                    let meta = Meta { digest: digest(&command), ..(*known.meta).clone() };
+                    Submission { meta: Arc::new(meta), command }
+                }
+                Some(known) => known,
+                None => {
+                    let command = self.sender.command(&self.facts, self.clock);
+                    Submission { meta: Arc::new(self.meta(digest(&command))), command }
+                }
+            };
+            group.push(submission);
+        }
+        group
+    }
+
+    fn meta(&mut self, digest: [u8; 16]) -> Meta {
+        let kinds = [ActorKind::Person, ActorKind::Computer];
+        let (kind, id) = (*self.random.pick(&kinds), format!("actor {}", self.random.below(3)).into());
+        let credential = self.random.once_in(2).then(|| "a credential".into());
+        let mut command = self.random.sixteen();
+        if self.random.once_in(3) {
+            // Different actors may use the same name.
+            command = [0; 16];
+            command[0] = self.random.below(64).to_le_bytes()[0];
+        }
+        Meta {
+            project: ProjectId::DEFAULT,
+            actor: Actor { kind, id, credential },
+            command: CommandId(command),
+            named_by_sender: self.random.once_in(3),
+            digest,
+            causation: self.random.once_in(20).then_some(Sequence(1)),
+            correlation: None,
+            rules: RULES_VERSION,
+        }
+    }
+
+    fn take_snapshot(&mut self) {
+        let (at, bytes) = (self.writer.sequencer.last(), self.writer.snapshot());
+        self.snapshots.push(Snapshot { at, bytes, index: self.writer.index.copy() });
+    }
+
+    /// The process is killed between two groups, and started again.
+    fn restart(&mut self) {
+        let (state, index) = (self.writer.snapshot(), self.writer.index.content());
+        self.facts.check_state(self.writer.sequencer.state());
+        let store = self.writer.store.reopen();
+        let found = replay(&store, &[], &mut self.random);
+        assert_eq!(found.0.snapshot(), state, "a replay of the log is not what was live");
+        assert_eq!(found.1.content(), index, "a replay of the log knows other usage than was live");
+        self.come_back();
+    }
+
+    /// Another process opens the same log while this one still runs, and wins.
+    fn rival(&mut self) {
+        let store = self.writer.store.reopen();
+        let rival = take_over(&store, &self.snapshots, self.clock, &mut self.random);
+        let mut old = std::mem::replace(&mut self.writer, rival);
+        let expected = old.sequencer.last();
+        let submissions = self.submissions();
+        let (group, _) = old.decide(self.clock, submissions);
+        if !group.frames.is_empty() {
+            let appended = old.store.append(old.term, expected, &group.frames);
+            assert!(matches!(appended, Appended::Fenced { .. }), "a writer that was fenced: {appended:?}");
+        }
+        self.look_again();
+    }
+
+    fn come_back(&mut self) {
+        let store = self.writer.store.reopen();
+        self.writer = take_over(&store, &self.snapshots, self.clock, &mut self.random);
+        self.look_again();
+    }
+
+    fn look_again(&mut self) {
+        self.restarts += 1;
+        let read = Facts::of(&self.writer.store);
+        assert!(read.last > self.facts.last && read.term > self.facts.term, "a start leaves its mark");
+        read.check_state(self.writer.sequencer.state());
+        // But for the marks of the start, the log says what it said.
+        let mut known = self.facts.clone();
+        let mut decoder = EventDecoder::default();
+        for frame in self.writer.store.read(Sequence(known.last), usize::MAX).expect("a store in memory") {
+            let frame = frame.decode().expect("a frame that was written");
+            for (sequence, bytes) in frame.events_after(Sequence(self.facts.last)) {
+                known.take(&decoder.decode(sequence, bytes).expect("an event that was written"));
+            }
+        }
+        assert_eq!(known, read, "the log says something else than was durable before");
+        self.facts = read;
+    }
+}
+
+impl Writer {
+    fn snapshot(&self) -> Vec<u8> {
+        self.sequencer.snapshot()
+    }
+
+    fn decide(&mut self, now: Timestamp, submissions: Vec<Submission>) -> (Group<Submission>, Replies) {
+        let first = self.sequencer.last().next();
+        let before = self.sequencer.recorded_at();
+        let tagged = submissions.into_iter().map(|submission| (submission.clone(), submission));
+        let mut group = self.sequencer.decide(now, &self.store, tagged).expect("a decision in memory");
+        let replies: Replies = std::mem::take(&mut group.replies);
+        for (event, sequence) in group.events.iter().zip(first.0..) {
+            assert_eq!(event.sequence.0, sequence, "a group goes on where the log ends");
+            assert_eq!(event.recorded_at, now.max(before), "a group is of one moment");
+        }
+        let answered: usize = replies.iter().filter_map(|(_, result)| result.as_ref().ok()).map(|ok| ok.events).sum();
+        assert_eq!(answered, group.events.len(), "every event is of one command that was carried out");
+        let framed: u64 = group.frames.iter().map(|frame| u64::from(frame.count())).sum();
+        assert_eq!(framed, group.events.len() as u64, "every event is in one frame");
+        (group, replies)
+    }
+}
+
+/// Acquires the log, reads it from a snapshot or from the start, and makes the mark of a start.
+fn take_over(store: &MemoryStore, snapshots: &[Snapshot], clock: Timestamp, random: &mut Random) -> Writer {
+    let store = store.reopen();
+    let term = store.acquire().expect("a store that was just opened");
+    let (mut sequencer, index) = replay(&store, snapshots, random);
+    let expected = sequencer.last();
+    let new = LedgerCreated { ledger: random.sixteen(), format: 1, mode: Mode::Proxy, at: clock };
+    let start = sequencer.start(clock, term, "simulation", new);
+    let appended = store.append(term, expected, &start.frames);
+    assert_eq!(appended, Appended::Durable, "the start of a writer");
+    Writer { store, sequencer, index, term }
+}
+
+/// The mind of a writer, from a random snapshot and what came after it, or from the log alone; where both are
+/// possible they are the same.
+fn replay(store: &MemoryStore, snapshots: &[Snapshot], random: &mut Random) -> (Sequencer, SharedIndex) {
+    let whole = catch_up(store, SharedIndex::default(), None, random);
+    if snapshots.is_empty() || random.once_in(3) {
+        return whole;
+    }
+    let snapshot = random.pick(snapshots);
+    let shortened = catch_up(store, snapshot.index.copy(), Some(snapshot), random);
+    assert_eq!(shortened.0.snapshot(), whole.0.snapshot(), "snapshot and tail are not the whole log");
+    assert_eq!(shortened.1.content(), whole.1.content(), "snapshot and tail know other usage than the whole log");
+    shortened
+}
+
+fn catch_up(
+    store: &MemoryStore,
+    index: SharedIndex,
+    snapshot: Option<&Snapshot>,
+    random: &mut Random,
+) -> (Sequencer, SharedIndex) {
+    let seen = Box::new(index.clone());
+    let mut sequencer = match snapshot {
+        Some(snapshot) => Sequencer::restore(&snapshot.bytes, seen).expect("a snapshot that was written"),
+        None => Sequencer::new(seen),
+    };
+    assert_eq!(sequencer.last(), snapshot.map_or(Sequence::ZERO, |snapshot| snapshot.at));
+    let mut decoder = EventDecoder::default();
+    loop {
+        let bytes = usize::try_from(random.below(20_000)).expect("a small number");
+        let frames = store.read(sequencer.last(), bytes).expect("a store in memory");
+        if frames.is_empty() {
+            let head = store.head().expect("a store in memory");
+            assert_eq!((sequencer.last(), sequencer.root()), (head.last, head.root), "the end of the log");
+            return (sequencer, index);
+        }
+        for mut frame in frames {
+            sequencer.replay(&mut frame, &mut decoder, |_| ()).expect("a frame that was written");
+        }
+    }
+}
+
+fn digest(command: &slapledger_core::domain::Command) -> [u8; 16] {
+    let hash = Sha256::digest(format!("{command:?}"));
+    let mut digest = [0; 16];
+    digest.copy_from_slice(&hash[..16]);
+    digest
+}
