@@ -18,7 +18,7 @@ use slapledger_core::domain::invoice::{
 };
 use slapledger_core::domain::party::PartyRegistered;
 use slapledger_core::domain::pricing::{PriceBook, PriceBookPublished, PriceBooks};
-use slapledger_core::domain::time::Timestamp;
+use slapledger_core::domain::time::{TimeZone, Timestamp};
 use slapledger_core::log::envelope::Recorded;
 use slapledger_projections::Page;
 use slapledger_projections::metering::Metering;
@@ -154,6 +154,11 @@ impl Billing {
     /// Whether a party is known.
     pub fn knows_party(&self, party: PartyId) -> bool {
         self.payers.contains_key(&party)
+    }
+
+    /// Where the billing periods of a party are cut, if there is such a party.
+    pub fn time_zone_of(&self, party: PartyId) -> Option<TimeZone> {
+        self.payers.get(&party).map(|payer| payer.time_zone)
     }
 
     /// All versions of a price book, the first one first.

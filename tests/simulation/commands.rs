@@ -278,7 +278,7 @@ impl Sender {
         }
         let names = ["standard", "special"];
         let book = PriceBook {
-            name: PriceBookName::new(self.random.pick(&names)).expect("a name"),
+            name: PriceBookName::new(names[usize::from(self.random.once_in(3))]).expect("a name"),
             currency: Currency::EUR,
             valid_from: Timestamp::from_micros(0).expect("1970"),
             rounding: Rounding::HalfUp,

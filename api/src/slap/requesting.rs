@@ -89,13 +89,19 @@ pub(crate) async fn request(app: &App, meta: Meta, wanted: &Wanted) -> Result<Re
 
 fn known(mode: Mode, view: &SlapViews, wanted: &Wanted) -> Option<Known> {
     let instance = view.instances.find(wanted.requester, wanted.reference.as_str())?.clone();
-    let root = view.instances.get(instance.root).filter(|root| root.id != instance.id)?;
-    let forced = match (root.requested, mode) {
-        (RequestedState::Started, _) => None,
-        (state, Mode::Proxy) => Some(state),
-        (_, Mode::Demo | Mode::Serve) => Some(RequestedState::Stopped),
-    };
+    let root = view.instances.get(instance.root).map(|root| root.requested);
+    let asked = wanted.state.unwrap_or(instance.requested);
+    let forced = root.filter(|_| instance.root != instance.id).and_then(|root| forced(mode, root, asked));
     Some(Known { instance, forced })
+}
+
+/// The state a tree forces on one that is in it: nothing runs on under a root that is stopped, and what is to go goes.
+fn forced(mode: Mode, root: RequestedState, asked: RequestedState) -> Option<RequestedState> {
+    match (root, asked, mode) {
+        (RequestedState::Started, _, _) | (_, RequestedState::Destroyed, _) => None,
+        (state, _, Mode::Proxy) => Some(state),
+        (_, _, Mode::Demo | Mode::Serve) => Some(RequestedState::Stopped),
+    }
 }
 
 fn command(app: &App, wanted: &Wanted, known: Option<Known>) -> Result<RequestInstance, Problem> {

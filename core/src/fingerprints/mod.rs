@@ -24,6 +24,7 @@ use std::hash::Hasher;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::thread::{self, JoinHandle};
 
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 use siphasher::sip128::{Hasher128, SipHasher24};
@@ -88,6 +89,7 @@ pub struct TieredIndex {
     /// Where the next run's span begins.
     next: u64,
     merge: Option<Merge>,
+    sweeper: Option<JoinHandle<()>>,
     /// Oldest first.
     manifests: Vec<Manifest>,
     fault: OnceLock<String>,
@@ -98,7 +100,7 @@ impl TieredIndex {
     pub fn create(dir: &Path, key: [u8; 16]) -> Result<Self, Fault> {
         fs::create_dir_all(dir).map_err(io_fault("create", dir))?;
         let index = Self::empty(dir, key);
-        index.sweep()?;
+        remove_all(&index.unneeded()?)?;
         Ok(index)
     }
 
@@ -147,6 +149,7 @@ impl TieredIndex {
             unsynced: Vec::new(),
             next: 0,
             merge: None,
+            sweeper: None,
             manifests: Vec::new(),
             fault: OnceLock::new(),
         }
@@ -167,7 +170,7 @@ impl TieredIndex {
         earlier.retain(|sequence| *sequence < manifest.last);
         let earlier = earlier.into_iter().rev().find_map(|sequence| Manifest::read(dir, sequence));
         index.manifests = earlier.into_iter().chain([manifest]).collect();
-        index.sweep()?;
+        remove_all(&index.unneeded()?)?;
         Ok(index)
     }
 
@@ -185,7 +188,7 @@ impl TieredIndex {
         self.manifests.retain(|manifest| manifest.last != last);
         self.manifests.push(manifest);
         self.manifests.drain(..self.manifests.len().saturating_sub(MANIFESTS));
-        self.sweep()
+        self.sweep_in_background(Vec::new())
     }
 
     /// Turns the table into a run.
@@ -217,10 +220,10 @@ impl TieredIndex {
         let Some(run) = merge.finish()? else { return Ok(()) };
         let within = |other: &Arc<Run>| span.first <= other.span.first && other.span.last <= span.last;
         let at = self.runs.iter().position(within).unwrap_or(self.runs.len());
-        self.runs.retain(|other| !within(other));
-        self.runs.insert(at, Arc::new(run));
         self.unsynced.retain(|other| !within(other));
-        self.sweep()
+        let retired = self.runs.extract_if(.., |other| within(other)).collect();
+        self.runs.insert(at, Arc::new(run));
+        self.sweep_in_background(retired)
     }
 
     /// Merges the newest runs of like size, when there are enough of them.
@@ -246,21 +249,43 @@ impl TieredIndex {
         Ok(())
     }
 
-    /// Deletes files that neither the index nor a manifest needs.
-    fn sweep(&self) -> Result<(), Fault> {
+    /// Deletes what is not needed any more. The system takes its time to free a large file, so somebody else waits.
+    fn sweep_in_background(&mut self, retired: Vec<Arc<Run>>) -> Result<(), Fault> {
+        self.wait_for_sweeper();
+        let files = self.unneeded()?;
+        let sweep = move || {
+            drop(retired);
+            if let Err(fault) = remove_all(&files) {
+                tracing::warn!(fault = %told(&fault), "a file of fingerprints is left for the next time");
+            }
+        };
+        let thread = thread::Builder::new().name("fingerprints".into()).spawn(sweep);
+        self.sweeper = Some(thread.map_err(io_fault("start a thread for", &self.dir))?);
+        Ok(())
+    }
+
+    fn wait_for_sweeper(&mut self) {
+        if self.sweeper.take().is_some_and(|sweeper| sweeper.join().is_err()) {
+            tracing::warn!("deleting files of fingerprints panicked");
+        }
+    }
+
+    /// Files that neither the index nor a manifest needs.
+    fn unneeded(&self) -> Result<Vec<PathBuf>, Fault> {
         let named = self.manifests.iter().flat_map(|manifest| &manifest.runs).map(|(span, _)| *span);
         let current = self.runs.iter().map(|run| run.span);
         let spans = current.chain(named).chain(self.merge.as_ref().map(|merge| merge.span));
         let mut needed: FxHashSet<_> = spans.map(Span::file_name).collect();
         needed.extend(self.manifests.iter().map(Manifest::file_name));
+        let mut unneeded = Vec::new();
         for entry in fs::read_dir(&self.dir).map_err(io_fault("list", &self.dir))? {
             let entry = entry.map_err(io_fault("list", &self.dir))?;
             let name = entry.file_name();
             if name.to_str().is_some_and(|name| manifest::is_ours(name) && !needed.contains(name)) {
-                fs::remove_file(entry.path()).map_err(io_fault("remove", &entry.path()))?;
+                unneeded.push(entry.path());
             }
         }
-        Ok(())
+        Ok(unneeded)
     }
 
     #[inline]
@@ -328,10 +353,11 @@ impl SeenIndex for TieredIndex {
 
 impl Drop for TieredIndex {
     fn drop(&mut self) {
-        // It must not write in the folder when the next index begins to.
+        // Nobody may be left in the folder when the next index begins to use it.
         if let Some(merge) = self.merge.take() {
             merge.stop();
         }
+        self.wait_for_sweeper();
     }
 }
 
@@ -350,6 +376,10 @@ fn digest(key: [u8; 16]) -> [u8; 16] {
     let mut hasher = SipHasher24::new_with_key(&key);
     hasher.write(b"slapledger index of fingerprints");
     hasher.finish128().as_bytes()
+}
+
+fn remove_all(files: &[PathBuf]) -> Result<(), Fault> {
+    files.iter().try_for_each(|file| fs::remove_file(file).map_err(io_fault("remove", file)))
 }
 
 /// A fault with its cause.

@@ -209,6 +209,7 @@ fn files_that_no_manifest_names_are_deleted_and_others_left_alone() {
     index.adopt_merge(true).unwrap();
     index.checkpoint(Sequence(4000)).unwrap();
     index.checkpoint(Sequence(5000)).unwrap();
+    index.wait_for_sweeper();
     let manifests: Vec<_> =
         files(dir.path()).into_iter().filter(|name| name.starts_with("manifest")).collect();
     assert_eq!(manifests, ["manifest-00000000000000004000", "manifest-00000000000000005000"]);

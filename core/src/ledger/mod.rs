@@ -8,6 +8,8 @@
 mod feed;
 mod sequencer;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
