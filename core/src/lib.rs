@@ -4,5 +4,7 @@
 //! Nothing here knows HTTP, XML or JSON documents; `domain` knows no store, no clock and no randomness.
 
 pub mod domain;
+pub mod fingerprints;
+pub mod keyring;
 pub mod ledger;
 pub mod log;

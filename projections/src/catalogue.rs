@@ -116,3 +116,62 @@ impl Projection for Catalogue {
         put(self, out)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use slapledger_core::domain::Command;
+    use slapledger_core::domain::id::PartyId;
+    use slapledger_core::domain::instance::{RequestInstance, RequestedState, Requester};
+    use slapledger_core::domain::software::{ReportSoftware, SupplySoftware, SupplyState};
+
+    use super::*;
+    use crate::testing::{Story, computer, release, request};
+
+    const ONE: &str = "http://example.com/one.cfg";
+    const TWO: &str = "http://example.com/two.cfg";
+
+    fn counts(story: &Story, url: &str) -> Option<(u64, usize)> {
+        story.view.catalogue.release(url).map(|release| (release.instances, release.supplies.len()))
+    }
+
+    #[test]
+    fn releases_are_counted_and_never_forgotten() {
+        let mut story = Story::begin();
+        let first_seen = story.now;
+        let supply = |state| {
+            let (computer, release) = (computer("COMP-1"), release(ONE));
+            Command::SupplySoftware(SupplySoftware { computer, release, state })
+        };
+        assert_eq!(counts(&story, ONE), None);
+        story.then(supply(SupplyState::Available));
+        assert_eq!(counts(&story, ONE), Some((0, 1)));
+        story.passes(1);
+        let wish = request(Requester::Party(PartyId(1)), "a");
+        story.request(wish.clone());
+        story.request(request(Requester::Party(PartyId(1)), "b"));
+        assert_eq!(counts(&story, ONE), Some((2, 1)));
+        let wish = RequestInstance { release: release(TWO), ..wish };
+        story.request(wish.clone());
+        assert_eq!((counts(&story, ONE), counts(&story, TWO)), (Some((1, 1)), Some((1, 0))));
+        story.then(supply(SupplyState::Destroyed));
+        assert_eq!(counts(&story, ONE), Some((1, 1)));
+        let (computer, state) = (computer("COMP-1"), SoftwareState::Destroyed);
+        let gone = ReportSoftware { computer, release: release(ONE), state, error: None };
+        story.then(Command::ReportSoftware(gone));
+        assert_eq!(counts(&story, ONE), Some((1, 0)));
+        for _ in 0..3 {
+            story.request(request(Requester::Party(PartyId(1)), &format!("more {}", story.events.len())));
+        }
+        // One that waits ends when it is asked away, without ever having run.
+        let waiting = request(Requester::Party(PartyId(1)), "waits");
+        story.request(waiting.clone());
+        assert_eq!(counts(&story, ONE), Some((5, 0)));
+        story.request(RequestInstance { state: Some(RequestedState::Destroyed), ..waiting });
+        assert_eq!(counts(&story, ONE), Some((4, 0)));
+        assert_eq!(story.view.catalogue.release(ONE).map(|release| release.first_seen), Some(first_seen));
+
+        let page = story.view.catalogue.releases(None, 1);
+        assert_eq!((page.items[0].release.as_str(), page.next), (ONE, Some(release(ONE))));
+        assert_eq!(story.view.catalogue.releases(Some(ONE), 9).items.len(), 1);
+    }
+}

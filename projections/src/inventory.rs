@@ -262,3 +262,105 @@ impl Projection for Inventory {
         put(self, out)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use slapledger_core::domain::Command;
+    use slapledger_core::domain::instance::Requester;
+    use slapledger_core::domain::software::{ReportSoftware, SupplySoftware};
+
+    use super::*;
+    use crate::testing::{Story, computer, configure, offer, release, request, sealed};
+
+    fn supply(state: SupplyState) -> Command {
+        let (computer, release) = (computer("COMP-1"), release("http://example.com/one.cfg"));
+        Command::SupplySoftware(SupplySoftware { computer, release, state })
+    }
+
+    fn says(state: SoftwareState, error: Option<u8>) -> Command {
+        let (computer, release) = (computer("COMP-1"), release("http://example.com/one.cfg"));
+        Command::ReportSoftware(ReportSoftware { computer, release, state, error: error.map(sealed) })
+    }
+
+    fn partitions(story: &Story) -> Vec<(&str, bool, Option<u64>)> {
+        let computer = story.view.inventory.computer("COMP-1").expect("it is registered");
+        let all = computer.partitions().iter();
+        all.map(|known| (known.offer.partition.as_str(), known.offered, known.occupant.map(|id| id.0)))
+            .collect()
+    }
+
+    #[test]
+    fn partitions_keep_their_order_and_their_tenants() {
+        let mut story = Story::begin();
+        story.then(configure("COMP-1", vec![offer("slappart9", "10.0.1.9"), offer("slappart0", "10.0.1.0")]));
+        story.request(request(Requester::Party(PartyId(1)), "a"));
+        assert_eq!(
+            partitions(&story),
+            [("slappart0", true, Some(1)), ("slappart1", false, None), ("slappart9", true, None)]
+        );
+        story.then(configure("COMP-1", vec![offer("slappart1", "10.0.1.7")]));
+        assert_eq!(
+            partitions(&story),
+            [("slappart0", false, Some(1)), ("slappart1", true, None), ("slappart9", false, None)]
+        );
+        let inventory = &story.view.inventory;
+        let known = |name| inventory.partition("COMP-1", name).expect("it was offered");
+        assert!(known("slappart0").is_present() && !known("slappart0").is_free());
+        assert!(known("slappart1").is_free() && !known("slappart9").is_present());
+        assert_eq!(&*known("slappart1").offer.addresses[0].address, "10.0.1.7");
+        let place = inventory
+            .place(InstanceId(1))
+            .map(|(computer, partition)| (computer.as_str(), partition.as_str()));
+        assert_eq!(place, Some(("COMP-1", "slappart0")));
+        assert_eq!(inventory.partition("COMP-1", "slappart2"), None);
+        assert_eq!(inventory.partition("COMP-3", "slappart0"), None);
+    }
+
+    #[test]
+    fn supplies_are_forgotten_when_they_are_gone() {
+        let mut story = Story::begin();
+        let known = |story: &Story| {
+            let computer = story.view.inventory.computer("COMP-1").expect("it is registered");
+            let supply = computer.supplies().get("http://example.com/one.cfg");
+            supply.map(|supply| {
+                (supply.requested, supply.reported, supply.error.as_ref().map(|error| error.digest[0]))
+            })
+        };
+        let available = SupplyState::Available;
+        story.then(supply(available));
+        assert_eq!(known(&story), Some((available, None, None)));
+        story.then(says(SoftwareState::Error, Some(3)));
+        assert_eq!(known(&story), Some((available, Some(SoftwareState::Error), Some(3))));
+        story.then(says(SoftwareState::Available, None));
+        assert_eq!(known(&story), Some((available, Some(SoftwareState::Available), None)));
+        story.then(supply(SupplyState::Destroyed));
+        assert_eq!(known(&story), Some((SupplyState::Destroyed, Some(SoftwareState::Available), None)));
+        story.then(says(SoftwareState::Destroyed, None));
+        assert_eq!(known(&story), None);
+    }
+
+    #[test]
+    fn computers_are_listed_by_reference() {
+        let story = Story::begin();
+        let page = |after, limit| {
+            let page = story.view.inventory.computers(after, limit);
+            let ids: Vec<_> = page.items.iter().map(|known| known.id.as_str()).collect();
+            (ids, page.next.map(|id| id.to_string()))
+        };
+        assert_eq!(page(None, 1), (vec!["COMP-1"], Some("COMP-1".to_owned())));
+        assert_eq!(page(Some("COMP-1"), 1), (vec!["COMP-2"], None));
+        assert_eq!(page(Some("COMP-2"), 1), (vec![], None));
+    }
+
+    #[test]
+    fn what_changed_it_last_is_known() {
+        let mut story = Story::begin();
+        let changed_by =
+            |story: &Story| story.view.inventory.computer("COMP-1").map(|known| known.changed_by);
+        let before = changed_by(&story);
+        story.then(configure("COMP-2", vec![]));
+        assert_eq!(changed_by(&story), before);
+        story.request(request(Requester::Party(PartyId(1)), "a"));
+        assert_eq!(changed_by(&story), story.events.last().map(|event| event.sequence));
+    }
+}

@@ -25,3 +25,5 @@ pub use view::{Part, Projection, View};
 mod properties;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod throughput;

@@ -1,7 +1,10 @@
 //! Live, rebuilt, and restored with a tail: byte for byte the same, over random histories.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use slapledger_core::domain::Command;
+use slapledger_core::domain::event::Event;
 use slapledger_core::domain::id::{InstanceId, PartyId, Sequence};
 use slapledger_core::domain::instance::{
     InstanceType, ReportInstance, ReportedState, RequestedState, Requester, SetConnectionParameters,
@@ -11,12 +14,14 @@ use slapledger_core::domain::time::Period;
 use slapledger_core::domain::usage::{
     DismissSuspendedUsage, RecordUsage, ResolveSuspendedUsage, Revision, UsageId, UsageReport,
 };
+use slapledger_core::log::envelope::Recorded;
 use slapledger_core::log::frame::pack;
 use slapledger_core::log::memory::MemoryStore;
 use slapledger_core::log::merkle::Tree;
 use slapledger_core::log::store::{Appended, EventStore};
 
-use crate::metering::Target;
+use crate::instances::Instance;
+use crate::metering::Metering;
 use crate::replay::rebuild;
 use crate::testing::{
     Everything, Story, computer, configure, fold, offer, partition, release, request, sealed,
@@ -24,13 +29,14 @@ use crate::testing::{
 use crate::view::View;
 
 const MINUTE: i64 = 60_000_000;
+const YEAR: i64 = 366 * 24 * 60 * MINUTE;
 const COMPUTERS: [&str; 2] = ["COMP-1", "COMP-2"];
 const PARTITIONS: [&str; 3] = ["slappart0", "slappart1", "slappart2"];
 const RELEASES: [&str; 3] =
     ["http://example.com/one.cfg", "http://example.com/two.cfg", "http://example.com/3.cfg"];
 
 /// Something that happens; every choice is one number, and wrong choices are refused.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Step {
     Configure {
         computer: usize,
@@ -128,7 +134,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 fn happen(story: &mut Story, step: Step) {
     let suspended = |story: &Story, at: usize| {
-        let waiting: Vec<Sequence> = fold::<Everything>(&story.events)
+        let waiting: Vec<Sequence> = story
+            .view
             .metering
             .suspense(Sequence::ZERO, 100)
             .items
@@ -238,7 +245,10 @@ fn happen(story: &mut Story, step: Step) {
                 happen(story, Step::Report { computer, partition, state: 1 });
             }
             story.passes(MINUTE);
-            return happen(story, Step::Request { by, name, release: 1, parameters: 1, state: 0, testing: true });
+            return happen(
+                story,
+                Step::Request { by, name, release: 1, parameters: 1, state: 0, testing: true },
+            );
         }
     };
     let _refused_or_not = story.execute(command);
@@ -247,7 +257,10 @@ fn happen(story: &mut Story, step: Step) {
 fn story_of(steps: Vec<Step>) -> Story {
     let mut story = Story::begin();
     for name in 0..3 {
-        happen(&mut story, Step::Request { by: 0, name, release: 0, parameters: 0, state: 0, testing: false });
+        happen(
+            &mut story,
+            Step::Request { by: 0, name, release: 0, parameters: 0, state: 0, testing: false },
+        );
     }
     story.passes(200 * MINUTE);
     for step in steps {
@@ -260,22 +273,23 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn live_is_rebuilt_is_snapshot_and_tail(steps in steps(), cut in 0.0..1.0_f64, frames in 1..50_usize) {
+    fn live_is_rebuilt_is_snapshot_and_tail(steps in steps(), cut in any::<prop::sample::Index>(), frames in 1..50_usize) {
         let story = story_of(steps);
         let live: Everything = fold(&story.events);
 
-        #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss, clippy::float_arithmetic, reason = "a place in a list")]
-        let cut = (cut * story.events.len() as f64) as usize;
+        let cut = cut.index(story.events.len() + 1);
         let before: Everything = fold(&story.events[..cut]);
         let mut restored = Everything::restore(&before.snapshot()).expect("a snapshot");
         prop_assert_eq!(restored.snapshot(), before.snapshot());
-        story.events[cut..].iter().for_each(|event| restored.apply(event));
+        for event in &story.events[cut..] {
+            restored.apply(event);
+        }
 
         let store = MemoryStore::new();
         let term = store.acquire().expect("a term");
         let mut tree = Tree::new();
         for (done, chunk) in story.events.chunks(frames).enumerate() {
-            let bytes: Vec<Vec<u8>> = chunk.iter().map(slapledger_core::log::envelope::Recorded::encode).collect();
+            let bytes: Vec<Vec<u8>> = chunk.iter().map(Recorded::encode).collect();
             let packed = pack(&mut tree, &bytes).expect("small events");
             prop_assert_eq!(store.append(term, Sequence((done * frames) as u64), &packed), Appended::Durable);
         }
@@ -315,17 +329,18 @@ proptest! {
     fn timestamps_only_grow(steps in steps()) {
         let story = story_of(steps);
         let mut view = Everything::default();
-        let mut before: Vec<crate::instances::Instance> = Vec::new();
+        let mut before: Vec<Instance> = Vec::new();
         for event in &story.events {
             view.apply(event);
             let now: Vec<_> = view.instances.iter().cloned().collect();
             for (old, new) in before.iter().zip(&now) {
                 prop_assert!(old.changed_at <= new.changed_at);
                 prop_assert!(old == new || new.changed_by == event.sequence);
-                let seen = |instance: &crate::instances::Instance| {
-                    (instance.release.clone(), instance.software_type.clone(), instance.parameters.clone(), instance.requested)
+                let seen_by_node = |known: &Instance| {
+                    let Instance { release, software_type, parameters, requested, .. } = known.clone();
+                    (release, software_type, parameters, requested)
                 };
-                if old.allocation.is_some() && seen(old) != seen(new) {
+                if old.allocation.is_some() && seen_by_node(old) != seen_by_node(new) {
                     prop_assert!(old.changed_at < new.changed_at);
                 }
             }
@@ -333,30 +348,36 @@ proptest! {
         }
     }
 
-    /// All of a counter goes to somebody, whoever shared the partition.
+    /// All of a counter goes to somebody, whoever shared the partition, and what was replaced to nobody.
     #[test]
     fn nothing_metered_is_lost(steps in steps()) {
         let story = story_of(steps);
-        let view: Everything = fold(&story.events);
-        let all = Period::new(story.now.plus_micros(-100_000 * MINUTE), story.now.plus_micros(100_000 * MINUTE)).expect("a period");
-        let mut expected = std::collections::BTreeMap::new();
+        let mut metering = Metering::new();
+        let mut expected = BTreeMap::new();
         for event in &story.events {
-            use slapledger_core::domain::event::Event;
-            let (replaced, known_as, usage) = match &event.event {
-                Event::UsageRecorded(usage) => (None, event.sequence, usage),
-                Event::UsageCorrected(corrected) => (Some(corrected.replaces), event.sequence, &corrected.usage),
-                Event::SuspendedUsageResolved(resolved) => (resolved.replaces, event.sequence, &resolved.usage),
-                _ => continue,
+            let (replaced, usage) = match &event.event {
+                Event::UsageRecorded(usage) => (None, usage),
+                Event::UsageCorrected(corrected) => (Some(corrected.replaces), &corrected.usage),
+                Event::SuspendedUsageResolved(resolved) => (resolved.replaces, &resolved.usage),
+                _ => {
+                    metering.apply(event);
+                    continue;
+                }
             };
             if let Some(replaced) = replaced {
-                let counting = fold::<Everything>(&story.events[..event.sequence.0 as usize - 1]).metering.counts_as(replaced);
-                expected.remove(&counting);
+                expected.remove(&metering.counts_as(replaced));
             }
-            expected.insert(known_as, usage.quantity.billionths());
+            expected.insert(event.sequence, usage.quantity.billionths());
+            metering.apply(event);
         }
-        let targets = view.metering.targets();
-        let series = targets.iter().flat_map(|target| view.metering.series(target).into_iter().map(move |resource| (target, resource)));
-        let sum: i128 = series.map(|(target, resource): (&Target, _)| view.metering.totals(target, resource.as_str(), all).sum_billionths).sum();
+        let (start, stop) = (story.now.plus_micros(-YEAR), story.now.plus_micros(YEAR));
+        let always = Period::new(start, stop).expect("a period");
+        let mut sum = 0;
+        for target in metering.targets() {
+            for resource in metering.series(&target) {
+                sum += metering.totals(&target, resource.as_str(), always).sum_billionths;
+            }
+        }
         prop_assert_eq!(sum, expected.values().sum::<i128>());
     }
 }
@@ -366,11 +387,10 @@ proptest! {
 fn everything_happens_in_some_history() {
     use proptest::strategy::ValueTree as _;
     use proptest::test_runner::TestRunner;
-    use slapledger_core::domain::event::Event;
     use slapledger_core::domain::usage::Attribution;
 
     let mut runner = TestRunner::deterministic();
-    let mut seen = std::collections::BTreeMap::new();
+    let mut seen = BTreeMap::new();
     for _ in 0..200 {
         let steps = steps().new_tree(&mut runner).expect("steps").current();
         let story = story_of(steps);

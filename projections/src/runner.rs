@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use parking_lot::{Mutex, RwLock, RwLockUpgradableReadGuard, RwLockWriteGuard};
+use parking_lot::{Condvar, Mutex, RwLock, RwLockUpgradableReadGuard, RwLockWriteGuard};
 use slapledger_core::domain::id::Sequence;
 use slapledger_core::ledger::Feed;
 use slapledger_core::log::envelope::Recorded;
@@ -147,10 +147,19 @@ struct Progress {
     abandoned: bool,
 }
 
+impl Progress {
+    fn ends_wait(&self, min: Sequence) -> bool {
+        self.position >= min || self.fault.is_some()
+    }
+}
+
 struct Shared<V> {
     name: &'static str,
     kept: RwLock<Kept<V>>,
     progress: watch::Sender<Progress>,
+    /// Threads that wait for progress.
+    moved: Condvar,
+    waiting: Mutex<()>,
     feed: Feed,
     store: Arc<dyn EventStore>,
     options: Options,
@@ -181,6 +190,8 @@ impl<V: View> Runner<V> {
             name,
             kept: RwLock::new(Kept { view, position }),
             progress: watch::Sender::new(Progress { position, fault: None, abandoned: false }),
+            moved: Condvar::new(),
+            waiting: Mutex::default(),
             feed,
             store,
             options,
@@ -218,21 +229,30 @@ impl<V: View> Runner<V> {
 
     /// Waits until the view has taken over all events up to `min`.
     pub async fn reach(&self, min: Sequence) -> Result<(), ReadFault> {
-        let Shared { name, progress, options, .. } = &*self.shared;
-        let mut progress = progress.subscribe();
-        let there = |progress: &Progress| progress.position >= min || progress.fault.is_some();
-        let reached = match tokio::time::timeout(options.patience, progress.wait_for(there)).await {
-            Ok(Ok(reached)) => reached.clone(),
-            // The sender is ours and lives; what is left is that time is up.
-            Ok(Err(_)) | Err(_) => self.shared.progress.borrow().clone(),
-        };
-        match reached {
-            Progress { position, .. } if position >= min => Ok(()),
-            Progress { position, fault: Some(cause), .. } => {
-                Err(ReadFault::Stopped { name, wanted: min, position, cause })
+        let mut progress = self.shared.progress.subscribe();
+        let there = progress.wait_for(|progress| progress.ends_wait(min));
+        // The sender is ours and lives: either it is there, or it is not and time is up.
+        let _ = tokio::time::timeout(self.shared.options.patience, there).await;
+        self.shared.judge(min)
+    }
+
+    /// The same as [`read_at`](Self::read_at), for a thread without a runtime.
+    pub fn read_at_blocking<R>(
+        &self,
+        min: Sequence,
+        read: impl FnOnce(&V, Sequence) -> R,
+    ) -> Result<R, ReadFault> {
+        let Shared { progress, options, .. } = &*self.shared;
+        let until = Instant::now() + options.patience;
+        let mut waiting = self.shared.waiting.lock();
+        while !progress.borrow().ends_wait(min) {
+            if self.shared.moved.wait_until(&mut waiting, until).timed_out() {
+                break;
             }
-            Progress { position, .. } => Err(ReadFault::Behind { name, wanted: min, position }),
         }
+        drop(waiting);
+        self.shared.judge(min)?;
+        Ok(self.read(read))
     }
 
     /// The last event it has taken over.
@@ -346,11 +366,30 @@ pub fn kept<V: View>(
 }
 
 impl<V: View> Shared<V> {
+    /// Whether a view that was waited for is at the sequence.
+    fn judge(&self, wanted: Sequence) -> Result<(), ReadFault> {
+        let name = self.name;
+        match self.progress.borrow().clone() {
+            Progress { position, .. } if position >= wanted => Ok(()),
+            Progress { position, fault: Some(cause), .. } => {
+                Err(ReadFault::Stopped { name, wanted, position, cause })
+            }
+            Progress { position, .. } => Err(ReadFault::Behind { name, wanted, position }),
+        }
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut Progress)) {
+        self.progress.send_modify(change);
+        // Whoever looked before this and waits since then has given the lock away by now.
+        drop(self.waiting.lock());
+        self.moved.notify_all();
+    }
+
     fn run(&self) {
         if let Err(cause) = self.follow() {
             let cause: Arc<str> = cause.into();
             error!(view = self.name, %cause, "a view stops");
-            self.progress.send_modify(|progress| progress.fault = Some(cause));
+            self.tell(|progress| progress.fault = Some(cause));
         } else {
             self.take_snapshot();
         }
@@ -391,7 +430,7 @@ impl<V: View> Shared<V> {
         }
         let position = kept.position;
         RwLockWriteGuard::unlock_fair(kept);
-        self.progress.send_modify(|progress| progress.position = position);
+        self.tell(|progress| progress.position = position);
         if group.is_empty() { Err(format!("nothing follows {position} in its feed")) } else { Ok(position) }
     }
 
@@ -458,3 +497,6 @@ impl<V: View> Shared<V> {
         Ok(rebuilt)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,7 +59,9 @@ impl View for Everything {
 
 pub(crate) fn fold<V: View>(events: &[Recorded]) -> V {
     let mut view = V::default();
-    events.iter().for_each(|event| view.apply(event));
+    for event in events {
+        view.apply(event);
+    }
     view
 }
 
@@ -79,8 +81,9 @@ pub(crate) fn release(url: &str) -> SoftwareRelease {
     SoftwareRelease::new(url).expect(url)
 }
 
+/// A value under a key that is put right by [`Story`].
 pub(crate) fn sealed(content: u8) -> Sealed {
-    Sealed { key: KeyId([1; 16]), digest: [content; 16], nonce: [0; 24], ciphertext: vec![content] }
+    Sealed { key: KeyId([0; 16]), digest: [content; 16], nonce: [0; 24], ciphertext: vec![content] }
 }
 
 pub(crate) fn offer(name: &str, address: &str) -> Offer {
@@ -135,6 +138,8 @@ pub(crate) fn report(id: &str, subject: &str, quantity: &str, (start, stop): (&s
 pub(crate) struct Story {
     pub(crate) now: Timestamp,
     pub(crate) events: Vec<Recorded>,
+    /// What the events so far make.
+    pub(crate) view: Everything,
     state: State,
     versions: HashMap<Stream, u64>,
 }
@@ -144,7 +149,8 @@ impl Story {
     pub(crate) fn begin() -> Self {
         let state = State::new(Box::new(MemoryIndex::new([7; 16])));
         let now = at("2026-10-01T00:00:00Z");
-        let mut story = Self { now, events: Vec::new(), state, versions: HashMap::new() };
+        let (events, view, versions) = (Vec::new(), Everything::default(), HashMap::new());
+        let mut story = Self { now, events, view, state, versions };
         story.then(Command::RegisterParty(RegisterParty { name: sealed(9), time_zone: TimeZone::UTC }));
         for name in ["COMP-1", "COMP-2"] {
             let (computer, owner, time_zone) = (computer(name), PartyId(1), TimeZone::UTC);
@@ -155,7 +161,8 @@ impl Story {
     }
 
     /// A command; refusals are an answer too.
-    pub(crate) fn execute(&mut self, command: Command) -> Result<Answer, Refusal> {
+    pub(crate) fn execute(&mut self, mut command: Command) -> Result<Answer, Refusal> {
+        self.seal(&mut command);
         let next = Sequence(self.events.len() as u64 + 1);
         let context = Context { now: self.now, next, project: ProjectId::DEFAULT };
         let outcome = self.state.execute(&context, command)?;
@@ -163,6 +170,31 @@ impl Story {
             self.record(stream, event);
         }
         Ok(outcome.answer)
+    }
+
+    /// Values of an instance are under its key; those of a new one are under a new one.
+    fn seal(&self, command: &mut Command) {
+        let fresh = self.events.len() as u128 + 1;
+        let place = |computer: &ComputerId, partition: &PartitionId| {
+            let occupant = self.view.instances.occupant(computer.as_str(), partition.as_str());
+            occupant.map_or(KeyId([0; 16]), crate::instances::Instance::key)
+        };
+        match command {
+            Command::RequestInstance(request) => {
+                let known = self.view.instances.find(request.requester, request.reference.as_str());
+                request.parameters.key =
+                    known.map_or(KeyId(fresh.to_be_bytes()), crate::instances::Instance::key);
+            }
+            Command::ReportInstance(report) => {
+                if let Some(error) = &mut report.error {
+                    error.key = place(&report.computer, &report.partition);
+                }
+            }
+            Command::SetConnectionParameters(set) => {
+                set.connection.key = place(&set.computer, &set.partition);
+            }
+            _ => {}
+        }
     }
 
     /// A command that must not be refused.
@@ -188,7 +220,9 @@ impl Story {
     fn record(&mut self, stream: Stream, event: Event) {
         let version = self.versions.entry(stream.clone()).or_default();
         *version += 1;
-        self.events.push(recorded(self.events.len() as u64 + 1, (stream, *version), event, self.now));
+        let event = recorded(self.events.len() as u64 + 1, (stream, *version), event, self.now);
+        self.view.apply(&event);
+        self.events.push(event);
     }
 }
 

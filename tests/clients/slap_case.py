@@ -158,13 +158,20 @@ class SlapTestCase(ServerTestCase):
         self.assertEqual(len(found), 1, f"instances called {title!r}: {found}")
         return found[0]
 
-    def usage(self, instance_id, start="2026-01-01T00:00:00Z", stop="2030-01-01T00:00:00Z", step="month"):
-        """Metered quantity by resource, summed over the steps."""
+    def readings(self, instance_id, start="2026-01-01T00:00:00Z", stop="2030-01-01T00:00:00Z", step="month", **more):
+        """The answer of GET /v1/usage."""
+        query = {"instance": instance_id, "from": start, "to": stop, "step": step, **more}
+        return self.assertStatus(self.server.get("v1/usage", **query), 200).json()
+
+    def usage(self, instance_id, *period, **more):
+        """What was used, by resource, as a counter reads it; of whole hours a gauge's integral is the same number."""
         sums = {}
-        query = {"instance": instance_id, "from": start, "to": stop, "step": step}
-        for item in self.items("v1/usage", **query):
-            self.assertIsInstance(item["quantity"], str, "quantities are strings")
-            sums[item["resource"]] = sums.get(item["resource"], 0) + decimal.Decimal(item["quantity"])
+        for item in self.readings(instance_id, *period, **more)["resources"]:
+            for reading in item["steps"]:
+                self.assertIsInstance(reading["sum"], str, "quantities are strings")
+                self.assertIsInstance(reading["time_integral"], str, "quantities are strings")
+                if reading["events"]:
+                    sums[item["resource"]] = sums.get(item["resource"], 0) + decimal.Decimal(reading["sum"])
         return sums
 
     def suspended(self):

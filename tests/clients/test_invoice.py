@@ -37,16 +37,16 @@ OCTOBER = {"start": "2026-10-01", "stop": "2026-11-01"}
 # sum                                                                                                       = 18.38
 EXPECTED = {
     ("db", "recurring", "month"): ("10.00", "10.00"),
-    ("db", "per_unit", "percent_hour"): ("0.002", "1.80"),
+    ("db", "usage", "percent_hour"): ("0.002", "1.80"),
     ("web", "recurring", "month"): ("10.00", "5.16"),
-    ("web", "per_unit", "percent_hour"): ("0.002", "0.01"),
-    ("web", "per_unit", "request"): ("0.0005", "1.25"),
+    ("web", "usage", "percent_hour"): ("0.002", "0.01"),
+    ("web", "usage", "request"): ("0.0005", "1.25"),
     ("job", "recurring", "month"): ("10.00", "0.16"),
 }
 QUANTITIES = {
-    ("db", "per_unit", "percent_hour"): "900",
-    ("web", "per_unit", "percent_hour"): "2.5",
-    ("web", "per_unit", "request"): "2500",
+    ("db", "usage", "percent_hour"): "900",
+    ("web", "usage", "percent_hour"): "2.5",
+    ("web", "usage", "request"): "2500",
 }
 NET = "18.38"
 

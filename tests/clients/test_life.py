@@ -406,7 +406,6 @@ class Refused(SlapTestCase):
             self.assertStatus(self.server.get(path, computer_id="COMP-404"), 404)
         self.assertStatus(self.server.post_form("supplySupply", url=SOFTWARE, computer_id="COMP-404", state="available"),
                           404)
-        self.assertStatus(self.server.post_form("useComputer", computer_id="COMP-404", use_string="<journal/>"), 404)
         for path in ("buildingSoftwareRelease", "availableSoftwareRelease", "softwareReleaseError"):
             with self.subTest(path):
                 self.assertStatus(self.server.post_form(path, url=SOFTWARE, computer_id="COMP-404", error_log="x"), 404)

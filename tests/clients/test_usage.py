@@ -59,9 +59,11 @@ class TioXml(UsageTestCase):
             transaction("a", *HOUR, movement(CPU, "slappart0", "1")),
             transaction("b", "2026-10-01 01:00:00", "2026-10-01 01:59:59", movement(CPU, "slappart0", "2"))))
         self.assertEqual(self.usage(self.one), {CPU: 3})
-        by_hour = self.items("v1/usage", **{"instance": self.one, "from": "2026-10-01T00:00:00Z",
-                                            "to": "2026-10-01T03:00:00Z", "step": "hour"})
-        self.assertEqual([Decimal(item["quantity"]) for item in by_hour if Decimal(item["quantity"])], [1, 2])
+        (readings,) = self.readings(self.one, "2026-10-01T00:00:00Z", "2026-10-01T03:00:00Z", "hour")["resources"]
+        self.assertEqual([(step["start"][:19], step["events"], Decimal(step["sum"]), Decimal(step["time_integral"]))
+                          for step in readings["steps"]],
+                         [("2026-10-01T00:00:00", 1, 1, 1), ("2026-10-01T01:00:00", 1, 2, 2),
+                          ("2026-10-01T02:00:00", 0, 0, 0)])
 
     def test_the_same_report_again_is_not_metered_again(self):
         document = journal(transaction("2026-10-01-global", *HOUR, movement(CPU, "slappart0", "12.5")))
@@ -91,7 +93,8 @@ class TioXml(UsageTestCase):
         self.assertReported(aggregated("2026-10-01 at 01:00:00", "1.5"))
         self.assertReported(aggregated("2026-10-01 at 02:00:00", "2.5"))
         self.assertReported(aggregated("2026-10-01 at 02:00:00", "2.5"))
-        self.assertEqual(self.usage(self.one, stop="2026-10-01T01:00:00Z", step="hour"), {CPU: Decimal("1.5")})
+        first_hour = ("2026-10-01T00:00:00Z", "2026-10-01T01:00:00Z", "hour")
+        self.assertEqual(self.usage(self.one, *first_hour), {CPU: Decimal("1.5")})
         self.assertEqual(self.usage(self.one), {CPU: 4})
 
     def test_what_cannot_be_metered_is_suspended_alone(self):
@@ -121,7 +124,7 @@ class TioXml(UsageTestCase):
     def test_what_is_suspended_can_be_dismissed(self):
         self.assertReported(journal(transaction("t", *HOUR, movement(CPU, "slappart9", "1"))))
         (item,) = self.suspended()
-        answer = self.server.post_json(f"v1/usage-suspense/{item['id']}/dismiss", {"reason": "a test"})
+        answer = self.server.post_json(f"v1/usage-suspense/{item['sequence']}/dismiss", {"reason": "a test"})
         self.assertStatus(answer, 200, 204)
         self.assertEqual(self.suspended(), [])
         self.assertNothingMetered()
@@ -305,10 +308,16 @@ class CloudEvents(UsageTestCase):
 
     def test_reads_name_their_sequence_and_can_wait_for_one(self):
         sequence = self.post_usage(self.event())["sequence"]
-        page = self.server.get("v1/usage", instance=self.one, step="hour", min_sequence=sequence,
-                               **{"from": self.hour[0], "to": self.hour[1]}).json()
-        self.assertGreaterEqual(page["sequence"], sequence)
-        self.assertEqual([Decimal(item["quantity"]) for item in page["items"]], [Decimal("12.5")])
+        seen = self.readings(self.one, *self.hour, "hour", min_sequence=sequence)
+        self.assertGreaterEqual(seen["sequence"], sequence)
+        (readings,) = seen["resources"]
+        self.assertEqual([Decimal(step["sum"]) for step in readings["steps"]], [Decimal("12.5")])
+
+    def test_a_gauge_is_integrated_over_its_period(self):
+        self.post_usage(self.event(hour=("2026-10-01T00:30:00Z", "2026-10-01T02:00:00Z")))
+        (readings,) = self.readings(self.one, "2026-10-01T00:00:00Z", "2026-10-01T03:00:00Z", "hour")["resources"]
+        self.assertEqual([Decimal(step["time_integral"]) for step in readings["steps"]],
+                         [Decimal("6.25"), Decimal("12.5"), 0])
 
 
 @slapledger_only

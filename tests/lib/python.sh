@@ -65,7 +65,7 @@ prepare_node() {
     fi
     # The account cannot read where the environment or the interpreter stands: both go where everybody can.
     shared=/var/tmp/slapledger-py-$(requirements_key "$python")
-    mkdir -p -m 755 "$shared"
+    mkdir -m 755 "$shared" 2>/dev/null || true
     if [ ! -O "$shared" ] || [ -L "$shared" ]; then
         echo "$shared belongs to somebody else" >&2
         return 1

@@ -3,8 +3,8 @@
 use slapledger_core::domain::Command;
 use slapledger_core::domain::computer::{Address, ConfigureComputer, Offer, RegisterComputer};
 use slapledger_core::domain::id::{
-    ComputerId, InstanceId, KeyId, PartitionId, PartyId, PriceBookName, Reference, ResourceId, RunId, Sequence,
-    SoftwareRelease, SoftwareType,
+    ComputerId, InstanceId, KeyId, PartitionId, PartyId, PriceBookName, Reference, ResourceId, RunId,
+    Sequence, SoftwareRelease, SoftwareType,
 };
 use slapledger_core::domain::instance::{
     InstanceType, ReportInstance, ReportedState, RequestInstance, RequestedState, Requester,
@@ -47,7 +47,11 @@ impl Sender {
             0..4 => self.register_party(),
             4..7 => {
                 let owner = PartyId(1);
-                Command::RegisterComputer(RegisterComputer { computer: self.computer(), owner, time_zone: TimeZone::UTC })
+                Command::RegisterComputer(RegisterComputer {
+                    computer: self.computer(),
+                    owner,
+                    time_zone: TimeZone::UTC,
+                })
             }
             7..13 => self.configure(),
             13..18 => self.software(),
@@ -58,7 +62,10 @@ impl Sender {
             88..92 => self.resolve(facts, now),
             92..94 => {
                 let suspended = self.suspended(facts);
-                Command::DismissSuspendedUsage(DismissSuspendedUsage { suspended, reason: "a simulation".into() })
+                Command::DismissSuspendedUsage(DismissSuspendedUsage {
+                    suspended,
+                    reason: "a simulation".into(),
+                })
             }
             94..97 => self.price_book(),
             _ => self.invoice_run(facts, now),
@@ -103,8 +110,12 @@ impl Sender {
             let state = if self.random.once_in(3) { SupplyState::Destroyed } else { SupplyState::Available };
             return Command::SupplySoftware(SupplySoftware { computer, release, state });
         }
-        let states =
-            [SoftwareState::Building, SoftwareState::Available, SoftwareState::Destroyed, SoftwareState::Error];
+        let states = [
+            SoftwareState::Building,
+            SoftwareState::Available,
+            SoftwareState::Destroyed,
+            SoftwareState::Error,
+        ];
         let state = *self.random.pick(&states);
         let error = (state == SoftwareState::Error).then(|| self.sealed(KeyId([2; 16])));
         Command::ReportSoftware(ReportSoftware { computer, release, state, error })
@@ -218,7 +229,8 @@ impl Sender {
             0 => ("NaN".into(), Err(Unmeterable::NotANumber)),
             1 => ("INF".into(), Err(Unmeterable::Infinite)),
             _ => {
-                let quantity = Quantity::from_billionths(i128::from(thousandths) * 1_000_000).expect("a quantity");
+                let quantity =
+                    Quantity::from_billionths(i128::from(thousandths) * 1_000_000).expect("a quantity");
                 (quantity.to_string().into(), Ok(quantity))
             }
         };

@@ -95,7 +95,11 @@ impl Facts {
                 assert!(self.parties.insert(event.party), "{} is registered twice", event.party);
             }
             Event::ComputerRegistered(event) => {
-                assert!(self.computers.insert(event.computer.clone()), "{} is registered twice", event.computer);
+                assert!(
+                    self.computers.insert(event.computer.clone()),
+                    "{} is registered twice",
+                    event.computer
+                );
             }
             Event::PartitionOffered(event) => {
                 self.offered.insert((event.computer.clone(), event.offer.partition.clone()));
@@ -140,10 +144,19 @@ impl Facts {
                     until: None,
                     ended: false,
                 };
-                assert!(self.find(event.requester, &event.reference).is_none(), "{} is there", event.reference);
+                assert!(
+                    self.find(event.requester, &event.reference).is_none(),
+                    "{} is there",
+                    event.reference
+                );
                 let key_used = self.instances.values().any(|known| known.key == event.parameters.key);
                 assert!(!key_used, "a key is that of two instances");
-                assert_eq!(self.instances.insert(event.instance, fact), None, "{} is used again", event.instance);
+                assert_eq!(
+                    self.instances.insert(event.instance, fact),
+                    None,
+                    "{} is used again",
+                    event.instance
+                );
             }
             Event::InstanceChanged(event) => {
                 let fact = self.alive(event.instance);
@@ -164,7 +177,11 @@ impl Facts {
                 assert_eq!(fact.state, RequestedState::Destroyed, "{} was still wanted", event.instance);
                 (fact.ended, fact.until) = (true, Some(event.at));
                 if let Some(place) = fact.place.clone() {
-                    assert_eq!(self.occupants.remove(&place), Some(event.instance), "somebody else was there");
+                    assert_eq!(
+                        self.occupants.remove(&place),
+                        Some(event.instance),
+                        "somebody else was there"
+                    );
                 }
             }
             Event::InstanceStateReported(event) => {
@@ -221,13 +238,18 @@ impl Facts {
         let shares = match &usage.attribution {
             Attribution::Computer => return,
             Attribution::Instance(instance) => vec![(*instance, usage.period)],
-            Attribution::Shares(shares) => shares.iter().map(|share| (share.instance, share.period)).collect(),
+            Attribution::Shares(shares) => {
+                shares.iter().map(|share| (share.instance, share.period)).collect()
+            }
         };
         for (instance, period) in shares {
             let fact = &self.instances[&instance];
             assert_eq!(fact.place.as_ref().map(|(on, _)| on), Some(computer), "{instance} is elsewhere");
             assert!(fact.from <= Some(period.start), "{instance} is charged before it was there");
-            assert!(fact.until.is_none_or(|until| period.stop <= until), "{instance} is charged after its end");
+            assert!(
+                fact.until.is_none_or(|until| period.stop <= until),
+                "{instance} is charged after its end"
+            );
         }
     }
 
@@ -239,7 +261,8 @@ impl Facts {
     /// The living instance of a name.
     pub fn find(&self, requester: Requester, reference: &Reference) -> Option<(InstanceId, &Fact)> {
         let root_of = |instance: InstanceId| self.instances.get(&instance).map(|fact| fact.root);
-        let mut living = self.instances.iter().filter(|(_, fact)| !fact.ended && fact.reference == *reference);
+        let mut living =
+            self.instances.iter().filter(|(_, fact)| !fact.ended && fact.reference == *reference);
         let found = living.find(|(_, fact)| match (fact.requester, requester) {
             (Requester::Party(one), Requester::Party(other)) => one == other,
             (Requester::Instance(_), Requester::Instance(other)) => Some(fact.root) == root_of(other),
@@ -252,7 +275,8 @@ impl Facts {
     fn check_waiting(&self) {
         let free = |place: &&(ComputerId, PartitionId)| !self.occupants.contains_key(*place);
         let with_room: BTreeSet<&str> = self.offered.iter().filter(free).map(|(on, _)| on.as_str()).collect();
-        for (instance, fact) in self.instances.iter().filter(|(_, fact)| !fact.ended && fact.place.is_none()) {
+        for (instance, fact) in self.instances.iter().filter(|(_, fact)| !fact.ended && fact.place.is_none())
+        {
             let room = fact.wants.as_deref().map_or(!with_room.is_empty(), |wants| with_room.contains(wants));
             assert!(!room, "{instance} waits beside a free partition");
         }

@@ -35,7 +35,10 @@ impl SeenIndex for SharedIndex {
 
     fn get(&self, fingerprint: Fingerprint) -> Option<Seen> {
         let known = self.known().get(&fingerprint).copied();
-        known.map(|(sequence, content)| Seen { sequence: slapledger_core::domain::id::Sequence(sequence), content })
+        known.map(|(sequence, content)| Seen {
+            sequence: slapledger_core::domain::id::Sequence(sequence),
+            content,
+        })
     }
 
     fn insert(&mut self, identity: Fingerprint, seen: Seen) {

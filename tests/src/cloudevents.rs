@@ -100,7 +100,8 @@ mod tests {
             start_minute: 0,
             minutes: 15,
         };
-        let batch: serde_json::Value = serde_json::from_str(&batch("COMP-1", &[event.clone(), event])).unwrap();
+        let batch: serde_json::Value =
+            serde_json::from_str(&batch("COMP-1", &[event.clone(), event])).unwrap();
         assert_eq!(batch[1]["data"]["quantity"], "12.005");
         assert_eq!(batch[1]["data"]["stop"], "2026-01-01T00:15:00Z");
     }

@@ -77,15 +77,28 @@ impl Client {
 
     /// POST of a body of this type.
     pub fn post(&mut self, path: &str, content_type: &str, body: &[u8]) -> io::Result<Answer> {
-        self.send("POST", path, content_type, body)
+        let fields = format!("Content-Type: {content_type}\r\n");
+        self.send("POST", path, &fields, body)
+    }
+
+    /// The same under a name, so that it can be sent again and is answered again.
+    pub fn post_named(
+        &mut self,
+        path: &str,
+        content_type: &str,
+        name: &str,
+        body: &[u8],
+    ) -> io::Result<Answer> {
+        let fields = format!("Content-Type: {content_type}\r\nIdempotency-Key: {name}\r\n");
+        self.send("POST", path, &fields, body)
     }
 
     /// POST of an encoded form.
     pub fn post_form(&mut self, path: &str, form: &str) -> io::Result<Answer> {
-        self.send("POST", path, "application/x-www-form-urlencoded", form.as_bytes())
+        self.post(path, "application/x-www-form-urlencoded", form.as_bytes())
     }
 
-    fn send(&mut self, method: &str, path: &str, content_type: &str, body: &[u8]) -> io::Result<Answer> {
+    fn send(&mut self, method: &str, path: &str, fields: &str, body: &[u8]) -> io::Result<Answer> {
         // Taken out: a connection on which something failed is not used again.
         let mut connection = match self.connection.take() {
             Some(open) => open,
@@ -95,11 +108,11 @@ impl Client {
         self.request.clear();
         write!(
             self.request,
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: {connection_field}\r\n",
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: {connection_field}\r\n{fields}",
             self.address
         )?;
-        if !content_type.is_empty() {
-            write!(self.request, "Content-Type: {content_type}\r\nContent-Length: {}\r\n", body.len())?;
+        if method == "POST" {
+            write!(self.request, "Content-Length: {}\r\n", body.len())?;
         }
         self.request.extend_from_slice(b"\r\n");
         self.request.extend_from_slice(body);

@@ -52,6 +52,20 @@ impl Setup {
 
     /// Starts it, and returns when it says that it is ready.
     pub fn start(&self) -> anyhow::Result<Server> {
+        let mut server = self.spawn()?;
+        server.address = server.read_address()?;
+        server.wait_until_ready()?;
+        Ok(server)
+    }
+
+    /// Starts it and kills it a moment later, whatever it is doing then.
+    pub fn start_and_kill(&self, after: Duration) -> anyhow::Result<()> {
+        let mut server = self.spawn()?;
+        thread::sleep(after);
+        server.kill()
+    }
+
+    fn spawn(&self) -> anyhow::Result<Server> {
         let mut command = Command::new(&self.binary);
         command.args(["proxy", "--listen", "127.0.0.1:0", "--computer", &self.computer]);
         command.arg("--data").arg(&self.data);
@@ -66,10 +80,7 @@ impl Setup {
         let process = command.spawn().with_context(|| {
             format!("start {} (is it built? SLAPLEDGER_BIN names another)", self.binary.display())
         })?;
-        let mut server = Server { process, address: SocketAddr::from(([127, 0, 0, 1], 0)), log_path, began };
-        server.address = server.read_address()?;
-        server.wait_until_ready()?;
-        Ok(server)
+        Ok(Server { process, address: SocketAddr::from(([127, 0, 0, 1], 0)), log_path, began })
     }
 }
 
@@ -146,7 +157,8 @@ impl Server {
     pub fn memory_kib(&self, field: &str) -> anyhow::Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-        let value = line.and_then(|line| line.split_whitespace().next()).with_context(|| format!("no {field}"))?;
+        let value =
+            line.and_then(|line| line.split_whitespace().next()).with_context(|| format!("no {field}"))?;
         Ok(value.parse()?)
     }
 
@@ -157,7 +169,8 @@ impl Server {
         thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
                 if let Some(rest) = line.strip_prefix("serving")
-                    && let Some((address, _)) = rest.trim_start().trim_start_matches("http://").split_once('/')
+                    && let Some((address, _)) =
+                        rest.trim_start().trim_start_matches("http://").split_once('/')
                 {
                     let _ = found.send(address.parse());
                 }

@@ -87,8 +87,7 @@ pub fn configuration_form(computer: &str, partitions: usize) -> String {
     let mut list = String::new();
     for n in 0..partitions {
         let (third, fourth) = (n / 250, n % 250 + 1);
-        let address =
-            pairs(&[("addr", &format!("10.0.{third}.{fourth}")), ("netmask", "255.255.255.255")]);
+        let address = pairs(&[("addr", &format!("10.0.{third}.{fourth}")), ("netmask", "255.255.255.255")]);
         let tap = pairs(&[("name", &format!("slaptap{n}"))]);
         let user = pairs(&[("name", &format!("slapuser{n}"))]);
         write!(

@@ -294,7 +294,8 @@ impl Play<'_> {
             }
             if self.random.once_in(40) {
                 // It measured again and knows better.
-                self.report(at, usage::daily(&mut self.random, &id, &here, yesterday))?;
+                let again = usage::daily(&mut self.random, &id, &here, yesterday);
+                self.report(at, again)?;
             }
             self.report(at, hourly)?;
         }

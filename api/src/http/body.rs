@@ -1,14 +1,10 @@
-//! Bodies of requests, read under a bound and only in the type that a route takes.
-//!
-//! Nothing is read of a body that says it is too long, and no more than the bound of one that does not say. What a
-//! body means is not known here.
+//! Requests with a body, read to their end: of one media type, and within the bound of their route.
 
 use axum::body::Bytes;
 use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use slapledger_core::keyring::KeyRing;
+use axum::http::HeaderMap;
 
+use super::limits;
 use super::problem::Problem;
 
 /// A request that was read to its end.
@@ -23,34 +19,19 @@ pub(crate) struct Sent {
 }
 
 impl Sent {
-    /// Names the content of the command that was sent (`Meta::digest`).
-    pub(crate) fn digest(&self, keys: &KeyRing) -> [u8; 16] {
-        keys.command_digest(&[self.method.as_bytes(), self.path.as_bytes(), &self.body])
+    /// All that a repetition of the command must have in common with it.
+    pub(crate) fn content(&self) -> [&[u8]; 3] {
+        [self.method.as_bytes(), self.path.as_bytes(), &self.body]
     }
 }
 
-/// Reads a body of one media type, whatever its parameters, of at most `limit` bytes.
-pub(crate) async fn read(request: Request, media_type: &str, limit: usize) -> Result<Sent, Problem> {
+/// Reads a request whose body is of this media type and has at most `most` bytes.
+pub(crate) async fn read(request: Request, media_type: &str, most: usize) -> Result<Sent, Problem> {
     let (parts, body) = request.into_parts();
-    let told = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = told.unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    if !essence.eq_ignore_ascii_case(media_type) {
+    if limits::media_type(&parts.headers).as_deref() != Some(media_type) {
         return Err(Problem::unsupported_media_type(media_type));
     }
-    let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    if length.is_some_and(|length: u64| length > limit as u64) {
-        return Err(too_large(limit));
-    }
-    let body = match Limited::new(body, limit).collect().await {
-        Ok(collected) => collected.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => return Err(too_large(limit)),
-        Err(error) => return Err(Problem::bad_request(format!("the body could not be read: {error}"))),
-    };
+    let body = limits::collect(&parts.headers, body, most).await?;
     let (method, path) = (parts.method.to_string(), parts.uri.path().to_owned());
     Ok(Sent { method, path, headers: parts.headers, body })
-}
-
-fn too_large(limit: usize) -> Problem {
-    let detail = format!("the body must have at most {limit} bytes");
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
 }

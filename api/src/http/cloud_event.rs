@@ -22,9 +22,9 @@ use slapledger_core::domain::usage::{Revision, Unmeterable, UsageId, UsageReport
 use crate::slap::wire::tioxml::{QuantityError, parse_date, parse_quantity};
 
 /// The most events of a body.
-pub const MOST_EVENTS: usize = 50_000;
+pub(super) const MOST_EVENTS: usize = 50_000;
 /// The `type` of a usage event.
-pub const TYPE: &str = "org.slapos.usage";
+pub(super) const TYPE: &str = "org.slapos.usage";
 
 const MOST_DIMENSIONS: usize = 16;
 const MOST_TEXT_BYTES: usize = 255;
@@ -33,7 +33,7 @@ const MOST_QUANTITY_BYTES: usize = 100;
 
 /// How events are written one after the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub(super) enum Format {
     /// One event: `application/cloudevents+json`.
     One,
     /// A list of them: `application/cloudevents-batch+json`.
@@ -44,11 +44,11 @@ pub enum Format {
 
 impl Format {
     /// All media types that are read, as an error names them.
-    pub const EXPECTED: &str =
+    pub(super) const EXPECTED: &str =
         "application/cloudevents+json, application/cloudevents-batch+json or application/x-ndjson, in UTF-8";
 
     /// The format of a media type.
-    pub fn of(media_type: &str) -> Option<Self> {
+    pub(super) fn of(media_type: &str) -> Option<Self> {
         match media_type {
             "application/cloudevents+json" => Some(Self::One),
             "application/cloudevents-batch+json" => Some(Self::Batch),
@@ -60,7 +60,7 @@ impl Format {
 
 /// Why a body as a whole is not read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BodyError {
+pub(super) enum BodyError {
     /// Not UTF-8.
     #[error("the body is not UTF-8: see byte {at}")]
     NotUtf8 {
@@ -84,45 +84,45 @@ pub enum BodyError {
 
 /// The events of a body, by computer.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Batch {
+pub(super) struct Batch {
     /// How many events there are.
-    pub events: usize,
+    pub(super) events: usize,
     /// Those that can be decided on, by the computer that reports them; computers in the order they come first.
-    pub groups: Vec<Group>,
+    pub(super) groups: Vec<Group>,
     /// Those that are no usage events, in order.
-    pub invalid: Vec<Invalid>,
+    pub(super) invalid: Vec<Invalid>,
     /// Computers whose time zone has to be known before this can be used: they left offsets out.
-    pub zones_missing: BTreeSet<String>,
+    pub(super) zones_missing: BTreeSet<String>,
 }
 
 /// The events of one computer.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Group {
+pub(super) struct Group {
     /// Which.
-    pub computer: ComputerId,
+    pub(super) computer: ComputerId,
     /// The events.
-    pub reports: Vec<UsageReport>,
+    pub(super) reports: Vec<UsageReport>,
     /// Where each of them stands in the body, and its name.
-    pub names: Vec<(u32, UsageId)>,
+    pub(super) names: Vec<(u32, UsageId)>,
     /// The events, by their place in the body, whose stop cannot be read though their start can.
-    pub bad_stops: Vec<u32>,
+    pub(super) bad_stops: Vec<u32>,
 }
 
 /// An event that is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Invalid {
+pub(super) struct Invalid {
     /// Where it stands in the body, from 0.
-    pub index: u32,
+    pub(super) index: u32,
     /// Its name, if it has one that can be shown.
-    pub id: Option<String>,
+    pub(super) id: Option<String>,
     /// The member to blame; empty for the event itself.
-    pub field: String,
+    pub(super) field: String,
     /// The rule it breaks, as words that follow the member.
-    pub reason: String,
+    pub(super) reason: String,
 }
 
 /// Reads the events of a body. `zones` are the time zones of computers, as far as they are known.
-pub fn read(body: &[u8], format: Format, zones: &HashMap<String, TimeZone>) -> Result<Batch, BodyError> {
+pub(super) fn read(body: &[u8], format: Format, zones: &HashMap<String, TimeZone>) -> Result<Batch, BodyError> {
     let text = std::str::from_utf8(body).map_err(|error| BodyError::NotUtf8 { at: error.valid_up_to() })?;
     let mut builder = Builder { batch: Batch::default(), zones, by_computer: HashMap::new(), last: None };
     match format {

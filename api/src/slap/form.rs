@@ -43,7 +43,7 @@ impl Form {
 
     /// Names its content in the log.
     pub(super) fn digest(&self, keys: &KeyRing) -> [u8; 16] {
-        self.sent.digest(keys)
+        keys.command_digest(&self.sent.content())
     }
 }
 

@@ -37,6 +37,7 @@ use crate::http::problem::Problem;
 use form::Form;
 
 pub(crate) use answers::supply_state;
+pub(crate) use requests::parse_state;
 
 /// How often a value is sealed anew for an instance that came or went meanwhile.
 const ATTEMPTS: usize = 5;
@@ -75,10 +76,7 @@ pub(crate) async fn read<T>(
     read: impl FnOnce(&SlapViews, Sequence) -> T,
 ) -> Result<T, Problem> {
     let min = app.ledger.head().last.max(min);
-    app.slap.read_at(min, read).await.map_err(|fault| {
-        tracing::error!(%fault, "a view cannot be read");
-        Problem::unavailable("what is acknowledged cannot be shown yet", 1)
-    })
+    app.slap.read_at(min, read).await.map_err(Into::into)
 }
 
 /// Whether a command may do when its values are sealed anew.

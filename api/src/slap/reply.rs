@@ -43,8 +43,8 @@ fn plain(text: impl Into<String>) -> impl IntoResponse {
 }
 
 /// A text nobody reads.
-pub(super) fn text(text: impl Into<String>) -> Reply {
-    Ok(plain(text).into_response())
+pub(super) fn text(text: impl Into<String>) -> Response {
+    plain(text).into_response()
 }
 
 /// A document. Without the charset clients would read it as ISO-8859-1.
@@ -55,6 +55,6 @@ pub(super) fn document(document: Result<String, MarshalError>) -> Reply {
 }
 
 /// It exists, and has no partition yet. Clients know this status as `ResourceNotReady`.
-pub(super) fn not_ready() -> Reply {
-    Ok((StatusCode::REQUEST_TIMEOUT, plain("the instance has no partition yet\n")).into_response())
+pub(super) fn not_ready() -> Response {
+    (StatusCode::REQUEST_TIMEOUT, plain("the instance has no partition yet\n")).into_response()
 }

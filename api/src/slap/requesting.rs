@@ -68,8 +68,7 @@ struct Known {
 }
 
 /// Requests an instance.
-pub(crate) async fn request(app: &App, meta: Meta, wanted: &Wanted) -> Result<Requested, Problem> {
-    let meta = Arc::new(meta);
+pub(crate) async fn request(app: &App, meta: Arc<Meta>, wanted: &Wanted) -> Result<Requested, Problem> {
     for _ in 0..ATTEMPTS {
         let known = read(app, Sequence::ZERO, |view, _| known(app.mode, view, wanted)).await?;
         let command = Command::RequestInstance(command(app, wanted, known)?);

@@ -63,7 +63,7 @@ pub(crate) fn open(keys: &KeyRing, sealed: &Sealed) -> Option<String> {
 /// what went wrong; what XML cannot carry (colours, lost bytes) is replaced.
 pub(super) fn error_text(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
-    let start = (text.len().saturating_sub(ERROR_BYTES)..).find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let start = (text.len().saturating_sub(ERROR_BYTES)..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     let kept = text[start..].chars().map(|c| {
         let mut buffer = [0; 4];
         let carried = super::wire::check_text(c.encode_utf8(&mut buffer)).is_ok();

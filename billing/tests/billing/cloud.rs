@@ -1,5 +1,6 @@
 //! A small cloud: commands with a clock set by hand, decided by the domain, taken over by the billing view.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use slapledger_billing::{BillingView, price_book};
@@ -51,18 +52,21 @@ pub(crate) struct Cloud {
     now: Timestamp,
     meta: Arc<Meta>,
     reports: u64,
+    /// The key each living instance has its parameters under; never one that another had.
+    keys: BTreeMap<(PartyId, String), u64>,
+    last_key: u64,
 }
 
 /// Where and what; the rest of a request is the same for all.
 pub(crate) struct Wanted {
     pub(crate) release: &'static str,
-    pub(crate) kind: InstanceType,
+    pub(crate) kind: Option<InstanceType>,
     pub(crate) state: RequestedState,
 }
 
 pub(crate) const PRODUCTION: Wanted = Wanted {
     release: "http://example.org/v1",
-    kind: InstanceType::Production,
+    kind: Some(InstanceType::Production),
     state: RequestedState::Started,
 };
 
@@ -74,10 +78,12 @@ pub(crate) fn bound(text: &str) -> Bound {
     text.parse().map_or_else(|_| Bound::Instant(at(text)), Bound::Day)
 }
 
-pub(crate) fn sealed(key: u8, content: &str) -> Sealed {
+pub(crate) fn sealed(key: u64, content: &str) -> Sealed {
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&key.to_le_bytes());
     let mut digest = [0; 16];
     digest[..content.len().min(16)].copy_from_slice(&content.as_bytes()[..content.len().min(16)]);
-    Sealed { key: KeyId([key; 16]), digest, nonce: [0; 24], ciphertext: content.into() }
+    Sealed { key: KeyId(id), digest, nonce: [0; 24], ciphertext: content.into() }
 }
 
 impl Cloud {
@@ -100,6 +106,8 @@ impl Cloud {
             now: at("2026-01-01T00:00:00Z"),
             meta: Arc::new(meta),
             reports: 0,
+            keys: BTreeMap::new(),
+            last_key: 0,
         };
         cloud.customer("UTC");
         let computer: ComputerId = "COMP-1".parse().expect("a computer");
@@ -162,21 +170,29 @@ impl Cloud {
     }
 
     pub(crate) fn customer(&mut self, zone: &str) -> PartyId {
-        let command = RegisterParty { name: sealed(1, "name"), time_zone: zone.parse().expect(zone) };
+        let key = self.fresh_key();
+        let command = RegisterParty { name: sealed(key, "name"), time_zone: zone.parse().expect(zone) };
         match self.execute(Command::RegisterParty(command)) {
             Answer::Party(party) => party,
             other => panic!("{other:?}"),
         }
     }
 
+    fn fresh_key(&mut self) -> u64 {
+        self.last_key += 1;
+        self.last_key
+    }
+
     pub(crate) fn request(&mut self, owner: PartyId, reference: &str, wanted: &Wanted) -> InstanceId {
+        let fresh = self.fresh_key();
+        let key = *self.keys.entry((owner, reference.to_owned())).or_insert(fresh);
         let command = RequestInstance {
             requester: Requester::Party(owner),
             reference: reference.parse().expect(reference),
             release: wanted.release.parse().expect("a release"),
             software_type: "default".parse().expect("a type"),
-            instance_type: Some(wanted.kind),
-            parameters: sealed(2, "parameters"),
+            instance_type: wanted.kind,
+            parameters: sealed(key, "parameters"),
             filter: Vec::new(),
             state: Some(wanted.state),
             default_computer: None,
@@ -190,7 +206,7 @@ impl Cloud {
 
     /// Asks an instance away and lets its node say that it is gone.
     pub(crate) fn end(&mut self, owner: PartyId, reference: &str) {
-        let gone = Wanted { state: RequestedState::Destroyed, ..PRODUCTION };
+        let gone = Wanted { kind: None, state: RequestedState::Destroyed, ..PRODUCTION };
         let instance = self.request(owner, reference, &gone);
         let allocation = self.state.instances.get(instance).and_then(|known| known.allocation.clone());
         let allocation = allocation.expect("it has a partition");
@@ -200,6 +216,7 @@ impl Cloud {
             state: ReportedState::Destroyed,
             error: None,
         }));
+        self.keys.remove(&(owner, reference.to_owned()));
     }
 
     /// One report under an id of its own; returns what became of it.

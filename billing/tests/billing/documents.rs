@@ -9,7 +9,7 @@ use slapledger_core::domain::invoice::{InvoiceParty, InvoiceRefusal};
 use slapledger_core::domain::{Answer, Command, Refusal};
 use slapledger_projections::View;
 
-use crate::cloud::{BOOK, CPU, Cloud, PRODUCTION, REQUESTS, SELLER, sealed};
+use crate::cloud::{BOOK, CPU, Cloud, PRODUCTION, REQUESTS, SELLER, at, sealed};
 
 const DAY: (&str, &str) = ("2026-10-05T00:00:00Z", "2026-10-06T00:00:00Z");
 
@@ -28,10 +28,10 @@ fn a_month() -> Cloud {
 fn finalise(cloud: &mut Cloud, run: RunId, most: usize) -> usize {
     let reseal = |draft: &_, party: &InvoiceParty| -> Result<_, Infallible> {
         let slapledger_core::domain::invoice::Invoice { id, .. } = draft;
-        Ok(sealed(9, &format!("{id} {}", party.party)))
+        Ok(sealed(999, &format!("{id} {}", party.party)))
     };
-    let commands: Result<Vec<_>, _> =
-        run::finalise_drafts(&cloud.view.billing, run, reseal).take(most).collect();
+    let drafts = run::finalise_drafts(&cloud.view.billing, run, reseal).expect("the period is over");
+    let commands: Result<Vec<_>, _> = drafts.take(most).collect();
     let commands = commands.expect("names are sealed anew");
     let count = commands.len();
     for command in commands {
@@ -100,8 +100,8 @@ fn drafts_become_invoices_and_an_interrupted_run_goes_on() {
     // The id it had as a draft still finds it; its names are under the keys of invoices, its lines as they were.
     let invoice = billing.document("INV-2026-000003").expect("an invoice");
     assert_eq!(billing.document("RUN-1-PARTY-3"), Some(invoice));
-    assert_eq!(invoice.invoice.buyer.name, sealed(9, "RUN-1-PARTY-3 PARTY-3"));
-    assert_eq!(invoice.invoice.seller.name, sealed(9, "RUN-1-PARTY-3 PARTY-1"));
+    assert_eq!(invoice.invoice.buyer.name, sealed(999, "RUN-1-PARTY-3 PARTY-3"));
+    assert_eq!(invoice.invoice.seller.name, sealed(999, "RUN-1-PARTY-3 PARTY-1"));
     assert_eq!(cloud.view.line_events("INV-2026-000003", 1).map(|events| events.len()), Some(2));
     let issued = invoice.issued.expect("it is issued");
     assert!(matches!(
@@ -132,6 +132,20 @@ fn who_was_invoiced_for_a_time_is_not_invoiced_for_it_again() {
     let third = cloud.open_run("2026-11-01", "2026-12-01");
     assert_eq!(cloud.view.billing.documents_of(third).count(), 4);
     assert_eq!(cloud.warnings(third), Vec::<String>::new());
+}
+
+#[test]
+fn a_run_that_was_opened_early_stays_a_draft() {
+    let mut cloud = a_month();
+    // In Paris October is over, in UTC there is a second left.
+    cloud.clock("2026-10-31T23:59:59Z");
+    let early = cloud.open_run("2026-10-01", "2026-11-01");
+    cloud.clock("2026-11-01T00:00:00Z");
+    let reseal = |_: &_, party: &InvoiceParty| Ok::<_, Infallible>(party.name.clone());
+    let refused = run::finalise_drafts(&cloud.view.billing, early, reseal).map(Iterator::count);
+    assert_eq!(refused, Err(run::OpenedEarly { run: early, stop: at("2026-11-01T00:00:00Z") }));
+    let in_time = cloud.open_run("2026-10-01", "2026-11-01");
+    assert_eq!(finalise(&mut cloud, in_time, usize::MAX), 4);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use slapledger_core::domain::instance::InstanceType;
 
 use crate::cloud::{BOOK, Cloud, PRODUCTION, Wanted};
 
-const TESTING: Wanted = Wanted { kind: InstanceType::Testing, ..PRODUCTION };
+const TESTING: Wanted = Wanted { kind: Some(InstanceType::Testing), ..PRODUCTION };
 
 #[test]
 fn a_whole_month_is_one() {

@@ -61,7 +61,7 @@ impl Month {
         cloud.clock(&first);
         cloud.request(customers[1], "two", &PRODUCTION);
         cloud.clock(&between);
-        cloud.request(customers[0], "one", &Wanted { kind: InstanceType::Testing, ..PRODUCTION });
+        cloud.request(customers[0], "one", &Wanted { kind: Some(InstanceType::Testing), ..PRODUCTION });
         cloud.clock(&last);
         cloud.end(customers[1], "two");
         cloud.clock("2026-11-03T00:00:00Z");

@@ -358,7 +358,7 @@ fn beginning() -> Given {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Live = replay = snapshot + tail, and decisions cannot tell them from each other.
     #[test]

@@ -41,8 +41,8 @@ const RECENT: usize = (1 << 20) / 8 * 7;
 const FAN_IN: usize = 2;
 /// No merge takes more at once.
 const WIDEST_MERGE: usize = 8;
-/// With so many runs the index waits for the merge under way.
-const MOST_RUNS: usize = 24;
+/// With more runs than this, the index waits for merges.
+const MOST_RUNS: usize = 16;
 /// How many manifests are kept.
 const MANIFESTS: usize = 2;
 
@@ -209,8 +209,13 @@ impl TieredIndex {
         self.runs.push(run);
         self.next += 1;
         self.recent.clear();
-        self.adopt_merge(self.runs.len() >= MOST_RUNS)?;
-        self.start_merge()
+        self.adopt_merge(false)?;
+        self.start_merge()?;
+        while self.runs.len() > MOST_RUNS && self.merge.is_some() {
+            self.adopt_merge(true)?;
+            self.start_merge()?;
+        }
+        Ok(())
     }
 
     /// Puts a finished merge in the place of the runs it merged.

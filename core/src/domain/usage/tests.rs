@@ -1,6 +1,6 @@
 //! Reported, suspended, resolved and dismissed usage: given, when, then.
 //!
-//! Given::cloud() has five events and two requests take four more, so the first usage is event 10.
+//! `Given::cloud()` has five events and two requests take four more, so the first usage is event 10.
 
 use super::*;
 use crate::domain::computer::UnknownComputer;

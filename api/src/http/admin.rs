@@ -1,0 +1,269 @@
+//! What whoever runs it looks at: the events, the projections, and how everything is doing.
+//!
+//! `/healthz` answers 200 as long as nothing is wrong that a restart or a person has to mend; `/readyz` as long as requests
+//! are answered in time. Neither waits for anything.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, Uri};
+use axum::response::Response;
+use serde::Serialize;
+use slapledger_billing::BillingView;
+use slapledger_core::domain::id::Sequence;
+use slapledger_core::domain::time::Timestamp;
+use slapledger_core::log::store::StoreStats;
+use slapledger_projections::runner::{RebuildFault, Rebuilt, Runner, Status};
+use slapledger_projections::{Part, Projection, SlapViews, View};
+
+use super::log::{self, Seen};
+use super::problem::Problem;
+use super::query::{self, Named, Query};
+use super::{json_body, limits};
+use crate::app::App;
+
+/// The most bytes of a page of events, but for the last one.
+const PAGE_BYTES: usize = 4 * 1024 * 1024;
+/// How far a view may be behind before requests are better sent elsewhere.
+const READY_LAG: u64 = 1_000_000;
+
+/// `GET /v1/events`: what happened, in order. Sealed values show their key and digest.
+pub(super) async fn events(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
+    let query = Query::read(&uri, &["after"])?;
+    let limit = query.limit()?;
+    let after = match query.cursor::<u64>()? {
+        Some(cursor) => Sequence(cursor),
+        None => query.sequence("after")?.unwrap_or(Sequence::ZERO),
+    };
+    let position = query.position(&app).await?;
+    let store = Arc::clone(app.ledger.store());
+    let written = tokio::task::spawn_blocking(move || -> Result<Vec<u8>, Problem> {
+        let mut body = b"{\"items\":[".to_vec();
+        let (mut count, mut last) = (0, after);
+        let mut next = None;
+        log::each_after(&*store, after, |recorded| {
+            if recorded.sequence > position {
+                return Ok(Seen::Enough);
+            }
+            if count == limit || body.len() > PAGE_BYTES {
+                next = Some(last);
+                return Ok(Seen::Enough);
+            }
+            if count > 0 {
+                body.push(b',');
+            }
+            serde_json::to_writer(&mut body, recorded).map_err(|error| Problem::fault(&error))?;
+            (count, last) = (count + 1, recorded.sequence);
+            Ok(Seen::More)
+        })?;
+        let next = next.map_or_else(|| "null".to_owned(), |next| format!("\"{next}\""));
+        body.extend_from_slice(format!("],\"next\":{next},\"sequence\":{position}}}").as_bytes());
+        Ok(body)
+    });
+    let body = written.await.map_err(|error| Problem::fault(&error))??;
+    Ok(query::json_bytes(StatusCode::OK, position, body))
+}
+
+#[derive(Serialize)]
+struct PartForm {
+    name: &'static str,
+    view: &'static str,
+    position: Sequence,
+    /// SHA-256 of its canonical bytes at that position.
+    digest: String,
+    bytes: u64,
+}
+
+impl PartForm {
+    fn of(part: &Part, view: &'static str, position: Sequence) -> Self {
+        Self { name: part.name, view, position, digest: part.digest.to_string(), bytes: part.bytes }
+    }
+}
+
+/// `GET /v1/projections`: the digests are computed now, which takes its time.
+pub(super) async fn projections(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
+    let position = Query::read(&uri, &[])?.position(&app).await?;
+    app.slap.reach(position).await?;
+    app.billing.reach(position).await?;
+    let forms = tokio::task::spawn_blocking(move || {
+        let mut forms = parts_of(&app.slap);
+        forms.extend(parts_of(&app.billing));
+        forms
+    });
+    let forms = forms.await.map_err(|error| Problem::fault(&error))?;
+    let sequence = forms.iter().map(|form| form.position).min().unwrap_or(position);
+    Ok(query::list(forms, None::<String>, sequence))
+}
+
+fn parts_of<V: View>(runner: &Runner<V>) -> Vec<PartForm> {
+    let (parts, position) = runner.parts();
+    parts.iter().map(|part| PartForm::of(part, runner.name(), position)).collect()
+}
+
+/// What a rebuild came to.
+#[derive(Serialize)]
+struct RebuiltForm {
+    name: String,
+    /// Whether all came back byte for byte.
+    same: bool,
+    projections: Vec<ComparedForm>,
+    sequence: Sequence,
+}
+
+#[derive(Serialize)]
+struct ComparedForm {
+    name: &'static str,
+    before: String,
+    after: String,
+    bytes: u64,
+}
+
+/// `POST /v1/projections/{name}/rebuild`: a projection is derived again from the first event, together with those it
+/// shares its view with, beside the one in use. Answers when it has taken its place.
+pub(super) async fn rebuild(
+    State(app): State<Arc<App>>,
+    Named(name): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    let body = limits::collect(&parts.headers, body, json_body::MOST_BYTES).await?;
+    json_body::optional_object(&parts.headers, &body)?.end()?;
+    let of_slap = holds::<SlapViews>(&name) || name == app.slap.name();
+    if !of_slap && !holds::<BillingView>(&name) && name != app.billing.name() {
+        return Err(Problem::not_found(format!("there is no projection {name}")));
+    }
+    let rebuilt = tokio::task::spawn_blocking(move || {
+        if of_slap { app.slap.rebuild(|_| ()) } else { app.billing.rebuild(|_| ()) }
+    });
+    let rebuilt = rebuilt.await.map_err(|error| Problem::fault(&error))?.map_err(|fault| match fault {
+        RebuildFault::UnderWay { .. } => Problem::new(StatusCode::CONFLICT, "conflict", fault.to_string()),
+        RebuildFault::Replay { .. } => Problem::fault(&fault),
+    })?;
+    let same = rebuilt.is_same();
+    let Rebuilt { sequence, before, after } = rebuilt;
+    let compared = before.iter().zip(&after).map(|(before, after)| ComparedForm {
+        name: after.name,
+        before: before.digest.to_string(),
+        after: after.digest.to_string(),
+        bytes: after.bytes,
+    });
+    let body = RebuiltForm { name, same, projections: compared.collect(), sequence };
+    Ok(query::json(StatusCode::OK, sequence, &body))
+}
+
+fn holds<V: View>(name: &str) -> bool {
+    V::default().projections().into_iter().any(|projection: &dyn Projection| projection.name() == name)
+}
+
+#[derive(Serialize)]
+struct Health {
+    status: &'static str,
+    writer: WriterForm,
+    sequence: Sequence,
+    clock: ClockForm,
+    views: Vec<ViewForm>,
+    store: StoreForm,
+    /// What is wrong, in words; nothing, if nothing is.
+    faults: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct WriterForm {
+    alive: bool,
+    term: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ClockForm {
+    now: Timestamp,
+    /// When the last event was recorded.
+    recorded_at: Option<Timestamp>,
+    /// Whether the clock shows an earlier time than that: until it has caught up, events are recorded at that time.
+    behind: bool,
+}
+
+#[derive(Serialize)]
+struct ViewForm {
+    name: &'static str,
+    position: Sequence,
+    /// How many events it has yet to take over.
+    lag: u64,
+    snapshot: Sequence,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rebuilding: Option<Sequence>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<String>,
+}
+
+impl ViewForm {
+    fn of(status: &Status, head: Sequence) -> Self {
+        let Status { name, position, snapshot, rebuilding, fault } = status.clone();
+        let lag = head.0.saturating_sub(position.0);
+        let fault = fault.map(|fault| fault.to_string());
+        Self { name, position, lag, snapshot, rebuilding, fault }
+    }
+}
+
+#[derive(Serialize)]
+struct StoreForm {
+    epochs: u64,
+    bytes_on_disk: u64,
+    /// Files that the store never syncs: anything but 0 is a fault.
+    blobs: u64,
+}
+
+/// `GET /healthz`.
+pub(super) async fn health(State(app): State<Arc<App>>) -> Result<Response, Problem> {
+    // The last event may have to be read from the log, and the store counts its files.
+    let looked = tokio::task::spawn_blocking(move || look(&app)).await;
+    let health = looked.map_err(|error| Problem::fault(&error))?;
+    let status = if health.faults.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    Ok(query::json(status, health.sequence, &health))
+}
+
+fn look(app: &App) -> Health {
+    let head = app.ledger.head().last;
+    let last = app.ledger.feed().poll(Sequence(head.0.saturating_sub(1)));
+    let recorded_at = last.ok().flatten().and_then(|group| group.last().map(|event| event.recorded_at));
+    let now = app.now();
+    let StoreStats { epochs, bytes_on_disk, blobs } = app.ledger.store().stats();
+    let views = [app.slap.status(), app.billing.status()].map(|status| ViewForm::of(&status, head));
+    let fault = app.ledger.fault().map(|fault| fault.to_string());
+    let mut faults: Vec<String> = fault.iter().map(|fault| format!("the writer has stopped: {fault}")).collect();
+    for view in &views {
+        faults.extend(view.fault.iter().map(|fault| format!("view {} has stopped: {fault}", view.name)));
+    }
+    if blobs > 0 {
+        faults.push(format!("{blobs} values are in files that are never synced"));
+    }
+    Health {
+        status: if faults.is_empty() { "ok" } else { "fault" },
+        writer: WriterForm { alive: fault.is_none(), term: app.ledger.term().0, fault },
+        sequence: head,
+        clock: ClockForm { now, recorded_at, behind: recorded_at.is_some_and(|recorded_at| now < recorded_at) },
+        views: views.into(),
+        store: StoreForm { epochs, bytes_on_disk, blobs },
+        faults,
+    }
+}
+
+#[derive(Serialize)]
+struct Ready {
+    ready: bool,
+    sequence: Sequence,
+}
+
+/// `GET /readyz`.
+pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
+    let head = app.ledger.head().last;
+    let keeps_up = |status: Status| status.fault.is_none() && head.0.saturating_sub(status.position.0) < READY_LAG;
+    let ready = app.ledger.fault().is_none() && keeps_up(app.slap.status()) && keeps_up(app.billing.status());
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    query::json(status, head, &Ready { ready, sequence: head })
+}
+
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,460 @@
+//! Invoice runs and invoices over REST, and the events behind each line.
+//!
+//! Amounts, prices and quantities are strings; a price has at least the digits of the minor unit. Names are opened here
+//! and nowhere before; one whose key was destroyed reads `(erased)`. The `sequence` of a document is that of the event
+//! that issued it, of a draft that of its run's cut-off: a document does not change, so neither does what is shown of it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
+use serde::Serialize;
+use slapledger_billing::{Billing, Document, DocumentState, Run, Warning};
+use slapledger_core::domain::event::{Event, Stream};
+use slapledger_core::domain::id::{
+    ComputerId, InstanceId, InvoiceId, PartyId, PriceBookName, ResourceId, RunId, Sequence,
+};
+use slapledger_core::domain::invoice::{
+    Bound, EventSet, InvoiceLine, InvoiceParty, LineKind, OpenInvoiceRun, RunPeriod, Tax, TaxSubtotal,
+};
+use slapledger_core::domain::money::{Amount, Currency, Price};
+use slapledger_core::domain::pricing::PriceVersion;
+use slapledger_core::domain::quantity::Quantity;
+use slapledger_core::domain::time::{Date, Period, Timestamp};
+use slapledger_core::domain::usage::{Usage, UsageId};
+use slapledger_core::domain::{Answer, Command};
+use slapledger_core::keyring::KeyRing;
+use slapledger_core::ledger::Submission;
+use slapledger_core::log::envelope::Recorded;
+
+use super::problem::Problem;
+use super::query::{self, Named, Query};
+use super::usage::local;
+use super::{json_body, limits, log};
+use crate::app::App;
+use crate::invoicing::{self, ERASED, FinaliseError};
+
+/// A run.
+#[derive(Serialize)]
+struct RunForm<'a> {
+    id: RunId,
+    state: DocumentState,
+    seller: PartyId,
+    period: RunPeriod,
+    price_book: &'a PriceBookName,
+    cut_off: Sequence,
+    opened_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    finalised_at: Option<Timestamp>,
+    invoices: Vec<&'a InvoiceId>,
+    warnings: Vec<WarningForm<'a>>,
+    /// The last event of it.
+    sequence: Sequence,
+}
+
+#[derive(Serialize)]
+struct WarningForm<'a> {
+    #[serde(flatten)]
+    warning: &'a Warning,
+    message: String,
+}
+
+impl<'a> RunForm<'a> {
+    fn of(billing: &'a Billing, run: &'a Run) -> Self {
+        let opened = &run.opened;
+        let warnings = run.warnings.iter().map(|warning| WarningForm { warning, message: warning.to_string() });
+        Self {
+            id: opened.run,
+            state: run.state(),
+            seller: opened.seller,
+            period: opened.period,
+            price_book: &opened.price_book,
+            cut_off: opened.cut_off,
+            opened_at: opened.at,
+            finalised_at: run.finalised.map(|(at, _)| at),
+            invoices: billing.documents_of(opened.run).map(|document| &document.invoice.id).collect(),
+            warnings: warnings.collect(),
+            sequence: run.finalised.map_or(run.sequence, |(_, sequence)| sequence),
+        }
+    }
+}
+
+/// `POST /v1/invoice-runs`: opens a run, which fixes its drafts; `finalise` makes them final too.
+pub(super) async fn open_run(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    let headers = parts.headers;
+    let body = limits::collect(&headers, body, json_body::MOST_BYTES).await?;
+    let mut object = json_body::object(&headers, &body)?;
+    let mut members = object.required_object("period")?;
+    let period = RunPeriod { start: members.required("start", bound)?, stop: members.required("stop", bound)? };
+    members.end()?;
+    let finalise = object.flag("finalise")?;
+    let price_book: Option<PriceBookName> = object.parsed("price_book")?;
+    object.end()?;
+
+    let meta = query::meta(&app, local(&app), &headers, &[b"/v1/invoice-runs", &body])?;
+    let command = Command::OpenInvoiceRun(OpenInvoiceRun { seller: app.local, period, price_book });
+    let accepted = app.ledger.submit(Submission { meta, command }).await?;
+    let Answer::InvoiceRun(run) = accepted.answer else {
+        return Err(Problem::fault(&"an invoice run was answered otherwise"));
+    };
+    let mut sequence = accepted.sequence;
+    if finalise {
+        let finalised = invoicing::finalise(&app, local(&app), run).await.map_err(|error| {
+            let problem = Problem::from(error);
+            // The run is there whatever became of the rest: who asked for both has to know its name.
+            Problem { detail: format!("{run} was opened and keeps its drafts; {}", problem.detail), ..problem }
+        })?;
+        sequence = finalised.sequence;
+    }
+    run_at(&app, run, sequence, |sequence, form| query::json(StatusCode::CREATED, sequence, form)).await
+}
+
+fn bound(text: &str) -> Result<Bound, String> {
+    let day = || text.parse::<Date>().ok().filter(|_| text.len() == 10).map(Bound::Day);
+    let bound = day().or_else(|| Timestamp::parse_rfc3339(text).map(Bound::Instant));
+    bound.ok_or_else(|| "must be a day such as 2026-10-01, or an RFC 3339 instant with its offset".to_owned())
+}
+
+impl From<FinaliseError> for Problem {
+    fn from(error: FinaliseError) -> Self {
+        match error {
+            FinaliseError::Submit(error) => error.into(),
+            FinaliseError::Keys(fault) => Self::fault(&fault),
+            FinaliseError::View(fault) => Self::fault(&fault),
+        }
+    }
+}
+
+async fn run_at(
+    app: &App,
+    run: RunId,
+    min: Sequence,
+    show: impl FnOnce(Sequence, &RunForm<'_>) -> Response,
+) -> Result<Response, Problem> {
+    let read = app.billing.read_at(min, |view, sequence| {
+        let known = view.billing.run(run)?;
+        Some(show(sequence, &RunForm::of(&view.billing, known)))
+    });
+    read.await?.ok_or_else(|| unknown_run(&run.to_string()))
+}
+
+fn unknown_run(run: &str) -> Problem {
+    Problem::not_found(format!("there is no invoice run {run}"))
+}
+
+fn run_named(name: &str) -> Result<RunId, Problem> {
+    name.parse().map_err(|_| unknown_run(name))
+}
+
+/// `POST /v1/invoice-runs/{id}/finalise`: drafts become invoices; done again it changes nothing.
+pub(super) async fn finalise_run(
+    State(app): State<Arc<App>>,
+    Named(run): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let run = run_named(&run)?;
+    let (parts, body) = request.into_parts();
+    let body = limits::collect(&parts.headers, body, json_body::MOST_BYTES).await?;
+    json_body::optional_object(&parts.headers, &body)?.end()?;
+    let finalised = invoicing::finalise(&app, local(&app), run).await?;
+    run_at(&app, run, finalised.sequence, |sequence, form| query::json(StatusCode::OK, sequence, form)).await
+}
+
+/// `GET /v1/invoice-runs/{id}`.
+pub(super) async fn show_run(
+    State(app): State<Arc<App>>,
+    Named(run): Named<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let run = run_named(&run)?;
+    let position = Query::read(&uri, &[])?.position(&app).await?;
+    run_at(&app, run, position, |sequence, form| query::resource(&headers, sequence, form)).await
+}
+
+/// `GET /v1/invoice-runs`, in the order they were opened.
+pub(super) async fn list_runs(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
+    let query = Query::read(&uri, &[])?;
+    let (limit, after) = (query.limit()?, query.cursor::<RunId>()?);
+    let position = query.position(&app).await?;
+    app.billing.reach(position).await?;
+    Ok(app.billing.read(|view, sequence| {
+        let page = view.billing.runs(after, limit);
+        let items = page.items.into_iter().map(|run| RunForm::of(&view.billing, run)).collect();
+        query::list(items, page.next, sequence)
+    }))
+}
+
+/// An invoice or a draft.
+#[derive(Serialize)]
+struct InvoiceForm<'a> {
+    id: &'a InvoiceId,
+    state: DocumentState,
+    run: RunId,
+    seller: PartyForm,
+    buyer: PartyForm,
+    currency: Currency,
+    period: Period,
+    /// Of a document that is final.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issued_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due_at: Option<Timestamp>,
+    lines: Vec<LineForm<'a>>,
+    net: Amount,
+    tax: &'a [TaxSubtotal],
+    total: Amount,
+    rounding: Amount,
+    sequence: Sequence,
+}
+
+#[derive(Serialize)]
+struct PartyForm {
+    party: PartyId,
+    name: String,
+}
+
+impl PartyForm {
+    fn of(keys: &KeyRing, party: &InvoiceParty) -> Self {
+        let name = keys.open_sealed(&party.name).ok().and_then(|name| String::from_utf8(name).ok());
+        Self { party: party.party, name: name.unwrap_or_else(|| ERASED.to_owned()) }
+    }
+}
+
+#[derive(Serialize)]
+struct LineForm<'a> {
+    n: u32,
+    #[serde(flatten)]
+    kind: &'a LineKind,
+    instance: InstanceId,
+    description: &'a str,
+    period: Period,
+    quantity: Quantity,
+    unit: &'a str,
+    unit_price: String,
+    amount: Amount,
+    price_book: &'a PriceVersion,
+    tax: Tax,
+    events: &'a EventSet,
+}
+
+impl<'a> LineForm<'a> {
+    fn of(line: &'a InvoiceLine, currency: Currency) -> Self {
+        Self {
+            n: line.n,
+            kind: &line.kind,
+            instance: line.instance,
+            description: &line.description,
+            period: line.period,
+            quantity: line.quantity,
+            unit: &line.unit,
+            unit_price: price_text(line.unit_price, currency),
+            amount: line.amount,
+            price_book: &line.price_book,
+            tax: line.tax,
+            events: &line.events,
+        }
+    }
+}
+
+/// A price with at least the digits of the minor unit: 10.00, but 0.00015.
+fn price_text(price: Price, currency: Currency) -> String {
+    let mut decimal = price.to_decimal();
+    if decimal.scale() < currency.minor_digits() {
+        decimal.rescale(currency.minor_digits());
+    }
+    decimal.to_string()
+}
+
+impl<'a> InvoiceForm<'a> {
+    fn of(billing: &Billing, keys: &KeyRing, document: &'a Document) -> Self {
+        let invoice = &document.invoice;
+        let cut_off = || billing.run(invoice.run).map_or(Sequence::ZERO, |run| run.opened.cut_off);
+        let is_final = document.issued.is_some();
+        Self {
+            id: &invoice.id,
+            state: document.state(),
+            run: invoice.run,
+            seller: PartyForm::of(keys, &invoice.seller),
+            buyer: PartyForm::of(keys, &invoice.buyer),
+            currency: invoice.currency,
+            period: invoice.period,
+            issued_at: is_final.then_some(invoice.issued_at),
+            due_at: is_final.then_some(invoice.due_at),
+            lines: invoice.lines.iter().map(|line| LineForm::of(line, invoice.currency)).collect(),
+            net: invoice.net,
+            tax: &invoice.tax,
+            total: invoice.total,
+            rounding: invoice.rounding,
+            sequence: document.issued.unwrap_or_else(cut_off),
+        }
+    }
+}
+
+/// All invoices and drafts as the list shows them, for the command line of the process that serves them.
+pub fn all_as_json(app: &App) -> anyhow::Result<Vec<serde_json::Value>> {
+    app.billing_now(|view| {
+        let page = view.billing.documents((None, None), None, usize::MAX);
+        let forms = page.items.into_iter().map(|document| InvoiceForm::of(&view.billing, &app.keys, document));
+        forms.map(serde_json::to_value).collect::<Result<_, _>>().map_err(anyhow::Error::from)
+    })?
+}
+
+/// `GET /v1/invoices`: invoices and drafts, by run and payer.
+pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
+    let query = Query::read(&uri, &["payer", "state"])?;
+    let payer: Option<PartyId> = query.parse("payer")?;
+    let state = match query.text("state") {
+        None => None,
+        Some("draft") => Some(DocumentState::Draft),
+        Some("final") => Some(DocumentState::Final),
+        Some(_) => return Err(Problem::field("state", "must be draft or final")),
+    };
+    let (limit, after) = (query.limit()?, query.cursor::<Place>()?);
+    let position = query.position(&app).await?;
+    app.billing.reach(position).await?;
+    Ok(app.billing.read(|view, sequence| {
+        let page = view.billing.documents((payer, state), after.map(|place| (place.0, place.1)), limit);
+        let forms = page.items.into_iter().map(|document| InvoiceForm::of(&view.billing, &app.keys, document));
+        query::list(forms.collect(), page.next.map(|(run, payer)| Place(run, payer)), sequence)
+    }))
+}
+
+/// A place in the list of documents: run and payer.
+struct Place(RunId, PartyId);
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.0, self.1)
+    }
+}
+
+impl std::str::FromStr for Place {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (run, payer) = text.split_once('.').ok_or(())?;
+        Ok(Self(run.parse().map_err(|_| ())?, payer.parse().map_err(|_| ())?))
+    }
+}
+
+/// `GET /v1/invoices/{id}`.
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    Named(id): Named<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let position = Query::read(&uri, &[])?.position(&app).await?;
+    let read = app.billing.read_at(position, |view, sequence| {
+        let document = view.billing.document(&id)?;
+        Some(query::resource(&headers, sequence, &InvoiceForm::of(&view.billing, &app.keys, document)))
+    });
+    read.await?.ok_or_else(|| unknown_invoice(&id))
+}
+
+fn unknown_invoice(id: &str) -> Problem {
+    Problem::not_found(format!("there is no invoice {id}"))
+}
+
+/// The events behind a line.
+#[derive(Serialize)]
+struct LineEvents {
+    invoice: InvoiceId,
+    n: u32,
+    /// All of them, as the line says.
+    events: EventSet,
+    items: Vec<EventForm>,
+    next: Option<String>,
+    sequence: Sequence,
+}
+
+/// An event behind a line: of usage with what was used, of an instance with what happened to it.
+#[derive(Serialize)]
+struct EventForm {
+    sequence: Sequence,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    recorded_at: Timestamp,
+    #[serde(flatten)]
+    what: What,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum What {
+    Usage {
+        source: Option<ComputerId>,
+        id: UsageId,
+        subject: Box<str>,
+        resource: ResourceId,
+        quantity: Quantity,
+        start: Timestamp,
+        stop: Timestamp,
+    },
+    Other {
+        stream: Stream,
+    },
+}
+
+impl EventForm {
+    fn of(recorded: &Recorded) -> Self {
+        let usage = match &recorded.event {
+            Event::UsageRecorded(usage) => Some(usage),
+            Event::UsageCorrected(event) => Some(&event.usage),
+            Event::SuspendedUsageResolved(event) => Some(&event.usage),
+            _ => None,
+        };
+        let what = usage.map_or_else(
+            || What::Other { stream: (*recorded.stream).clone() },
+            |usage| {
+                let Usage { id, subject, resource, quantity, period, .. } = usage.clone();
+                let source = match &*recorded.stream {
+                    Stream::Usage(computer) => Some(computer.clone()),
+                    _ => None,
+                };
+                What::Usage { source, id, subject, resource, quantity, start: period.start, stop: period.stop }
+            },
+        );
+        let (sequence, recorded_at) = (recorded.sequence, recorded.recorded_at);
+        Self { sequence, kind: recorded.event.name(), recorded_at, what }
+    }
+}
+
+/// `GET /v1/invoices/{id}/lines/{n}/events`.
+pub(super) async fn line_events(
+    State(app): State<Arc<App>>,
+    Named((id, n)): Named<(String, String)>,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let query = Query::read(&uri, &[])?;
+    let (limit, after) = (query.limit()?, query.cursor::<u64>()?.map_or(Sequence::ZERO, Sequence));
+    let n: u32 = n.parse().map_err(|_| Problem::not_found(format!("{id} has no line {n}")))?;
+    let position = query.position(&app).await?;
+    let read = app.billing.read_at(position, |view, position| {
+        let document = view.billing.document(&id).ok_or_else(|| unknown_invoice(&id))?;
+        let no_line = || Problem::not_found(format!("{id} has no line {n}"));
+        let line = document.invoice.lines.iter().find(|line| line.n == n).ok_or_else(no_line)?;
+        let behind = view.line_events(&id, n).ok_or_else(|| {
+            Problem::not_found(format!("the events behind line {n} of {id} are not known here: it was issued elsewhere"))
+        })?;
+        let mut rest = behind.into_iter().skip_while(|sequence| *sequence <= after);
+        let wanted: Vec<Sequence> = rest.by_ref().take(limit).collect();
+        let next = if rest.next().is_some() { wanted.last().map(ToString::to_string) } else { None };
+        Ok::<_, Problem>((document.invoice.id.clone(), line.events.clone(), wanted, next, position))
+    });
+    let (invoice, events, wanted, next, sequence) = read.await??;
+    let store = Arc::clone(app.ledger.store());
+    let wanted: BTreeSet<Sequence> = wanted.into_iter().collect();
+    let found = tokio::task::spawn_blocking(move || log::events(&*store, wanted)).await;
+    let found = found.map_err(|error| Problem::fault(&error))??;
+    let items = found.values().map(EventForm::of).collect();
+    let body = LineEvents { invoice, n, events, items, next, sequence };
+    Ok(query::json(StatusCode::OK, sequence, &body))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! Making the drafts of an invoice run final.
+//!
+//! Each invoice is a command of its own, so that a run that is interrupted goes on where it stopped, and two who finalise
+//! one run at the same time make one set of invoices: what the other has issued is done. Nothing is issued as long as
+//! the period of one draft is not over. Names are sealed anew, under a retention key of each invoice, so that a person
+//! can be erased and the document still be kept, or the other way round.
+//!
+//! What a draft says, and whether it may become final, is not decided here.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use slapledger_billing::run;
+use slapledger_core::domain::id::{InvoiceId, KeyId, RunId, Sequence};
+use slapledger_core::domain::invoice::{Bound, FinaliseInvoice, FinaliseInvoiceRun, InvoiceRefusal};
+use slapledger_core::domain::sealed::Sealed;
+use slapledger_core::domain::time::{TimeZone, Timestamp};
+use slapledger_core::domain::{Command, Refusal};
+use slapledger_core::keyring::KeyRingFault;
+use slapledger_core::ledger::SubmitError;
+use slapledger_core::log::envelope::Actor;
+
+use crate::app::App;
+
+/// What stands for a name whose key was destroyed.
+pub const ERASED: &str = "(erased)";
+
+/// A run whose invoices are final.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FinalisedRun {
+    /// Which.
+    pub run: RunId,
+    /// Its invoices, by payer.
+    pub invoices: Vec<InvoiceId>,
+    /// The last event of it.
+    pub sequence: Sequence,
+}
+
+/// Why a run was not made final. What it has issued by then stays issued.
+#[derive(Debug, thiserror::Error)]
+pub enum FinaliseError {
+    /// It was refused, or could not be carried out.
+    #[error(transparent)]
+    Submit(#[from] SubmitError),
+    /// Names could not be sealed.
+    #[error("seal the names of an invoice")]
+    Keys(#[from] KeyRingFault),
+    /// The drafts could not be read.
+    #[error("read the drafts: {0}")]
+    View(String),
+}
+
+fn refused(refusal: InvoiceRefusal) -> FinaliseError {
+    FinaliseError::Submit(SubmitError::Refused(Refusal::Invoice(refusal)))
+}
+
+/// Makes all drafts of a run final, and then the run. Done again it changes nothing.
+pub async fn finalise(app: &Arc<App>, actor: Actor, run: RunId) -> Result<FinalisedRun, FinaliseError> {
+    let app = Arc::clone(app);
+    // It goes on if whoever asked for it does not wait any more.
+    let done = tokio::task::spawn_blocking(move || finalise_blocking(&app, &actor, run)).await;
+    done.unwrap_or_else(|error| Err(FinaliseError::View(error.to_string())))
+}
+
+/// The same from a thread without a runtime.
+pub fn finalise_blocking(app: &App, actor: &Actor, run: RunId) -> Result<FinalisedRun, FinaliseError> {
+    let Drafts { open, close, stop } = drafts(app, run)?;
+    if let Some(stop) = stop.filter(|stop| *stop > app.now()) {
+        return Err(refused(InvoiceRefusal::PeriodNotOver { stop }));
+    }
+    for draft in open {
+        match app.submit_own(actor.clone(), Command::FinaliseInvoice(Box::new(reseal(app, draft)?))) {
+            Ok(_) => {}
+            // Somebody else finalises it too, and was faster.
+            Err(SubmitError::Refused(Refusal::Invoice(
+                InvoiceRefusal::AlreadyInvoiced { .. } | InvoiceRefusal::RunFinal { .. },
+            ))) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let sequence = app.submit_own(actor.clone(), Command::FinaliseInvoiceRun(close))?.sequence;
+    let invoices = app.billing_now(|view| {
+        let documents = view.billing.documents_of(run);
+        documents.filter(|document| document.issued.is_some()).map(|document| document.invoice.id.clone()).collect()
+    });
+    let invoices = invoices.map_err(|error| FinaliseError::View(format!("{error:#}")))?;
+    Ok(FinalisedRun { run, invoices, sequence })
+}
+
+/// What there is to be done about a run.
+struct Drafts {
+    /// Not issued yet.
+    open: Vec<FinaliseInvoice>,
+    close: FinaliseInvoiceRun,
+    /// When its period is over for everybody; none, if the run is final.
+    stop: Option<Timestamp>,
+}
+
+fn drafts(app: &App, run: RunId) -> Result<Drafts, FinaliseError> {
+    let read = app.billing_now(|view| {
+        let billing = &view.billing;
+        let known = billing.run(run).ok_or(InvoiceRefusal::UnknownRun { run })?;
+        // Sealed later: the view is not held up for it.
+        let as_is = run::finalise_drafts(billing, run, |_, party| Ok::<_, Infallible>(party.name.clone()));
+        let open: Vec<FinaliseInvoice> = as_is.filter_map(Result::ok).collect();
+        // Days end with the seller's where nobody has anything to pay.
+        let seller = billing.time_zone_of(known.opened.seller).unwrap_or(TimeZone::UTC);
+        let stops = open.iter().map(|draft| draft.draft.period.stop);
+        let stops = stops.chain([stop_of(known.opened.period.stop, seller)]);
+        let stop = if known.finalised.is_some() { None } else { stops.max() };
+        Ok(Drafts { open, close: run::finalise_run(billing, run), stop })
+    });
+    read.map_err(|error| FinaliseError::View(format!("{error:#}")))?.map_err(refused)
+}
+
+fn stop_of(bound: Bound, zone: TimeZone) -> Timestamp {
+    bound.in_zone(zone)
+}
+
+/// The same draft, its names under a key of its own.
+fn reseal(app: &App, mut command: FinaliseInvoice) -> Result<FinaliseInvoice, FinaliseError> {
+    let key = app.keys.fresh()?;
+    for party in [&mut command.draft.seller, &mut command.draft.buyer] {
+        party.name = seal_again(app, key, &party.name)?;
+    }
+    Ok(command)
+}
+
+fn seal_again(app: &App, key: KeyId, name: &Sealed) -> Result<Sealed, KeyRingFault> {
+    let plain = app.keys.open_sealed(name).unwrap_or_else(|_| ERASED.as_bytes().to_vec());
+    app.keys.seal(key, &plain)
+}

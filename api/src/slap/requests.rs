@@ -1,0 +1,147 @@
+//! `requestComputerPartition`: a user, or an instance from inside its partition, asks for an instance.
+//!
+//! An instance says who it is by the `Authorization` header of its partition, as slapos.core sends it, or by the form.
+//! It is a claim and no proof: whoever may reach these routes may make it, until nodes have identities.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use slapledger_core::domain::event::Mode;
+use slapledger_core::domain::id::{ComputerId, InstanceId, PartitionId, Sequence, SoftwareType};
+use slapledger_core::domain::instance::{RequestedState, Requester, WithoutRoom};
+use slapledger_core::log::envelope::{Actor, ActorKind};
+
+use super::answers::Placed;
+use super::form::{Fields, Form, SMALL, id};
+use super::reply::{Reply, document, not_ready};
+use super::requesting::{self, Wanted};
+use super::wire::marshal::Value;
+use super::wire::{documents, instance_xml};
+use super::{no_computer, no_partition, read};
+use crate::app::{self, App};
+use crate::http::problem::Problem;
+
+/// What the client sends for a type of software that nobody named.
+const NOT_NAMED: [&str; 2] = ["", "None"];
+
+/// `POST requestComputerPartition`.
+pub(super) async fn request(State(app): State<Arc<App>>, request: Request) -> Reply {
+    let form = Form::read(request, SMALL).await?;
+    let fields = &form.fields;
+    let software_type = fields.optional("software_type")?.filter(|text| !NOT_NAMED.contains(text)).unwrap_or("default");
+    let mut wanted = Wanted {
+        requester: Requester::Party(app.local),
+        release: fields.id("software_release")?,
+        software_type: Some(id::<SoftwareType>("software_type", software_type)?),
+        reference: fields.id("partition_reference")?,
+        instance_type: None,
+        parameters: ("partition_parameter_xml", Some(texts(fields, "partition_parameter_xml")?)),
+        filter: boxed(texts(fields, "filter_xml")?),
+        state: state(fields)?,
+        without_room: match app.mode {
+            Mode::Proxy => WithoutRoom::Refuse,
+            Mode::Demo | Mode::Serve => WithoutRoom::Wait,
+        },
+    };
+    if fields.marshalled("shared_xml")?.is_some_and(|shared| shared.is_true()) {
+        return Err(Problem::field("shared_xml", "shared instances are not supported yet").into());
+    }
+    let mut actor = app::person(app.local);
+    if let Some(claim) = Claim::of(&form)? {
+        let instance = claim.instance(&app).await?;
+        wanted.requester = Requester::Instance(instance);
+        actor = Actor { kind: ActorKind::Instance, id: instance.to_string().into(), credential: None };
+    }
+    let meta = Arc::new(app::meta(actor, app::random_id(), form.digest(&app.keys)));
+    let requested = requesting::request(&app, meta, &wanted).await?;
+    if !requested.allocated {
+        return Ok(not_ready());
+    }
+    let placed = read(&app, requested.sequence, |view, _| Placed::find(view, requested.instance)).await?;
+    match placed.and_then(|placed| placed.request_document(&app.keys)) {
+        Some(answer) => document(documents::request(&answer)),
+        // Its node has said meanwhile that it is gone.
+        None => Err(Problem::not_found(format!("there is no instance {} any more", wanted.reference)).into()),
+    }
+}
+
+/// The texts of a marshalled dictionary; none if it is not there.
+fn texts(fields: &Fields, name: &'static str) -> Result<BTreeMap<String, String>, Problem> {
+    let Some(value) = fields.marshalled(name)? else { return Ok(BTreeMap::new()) };
+    instance_xml::parameters(&value).map_err(|error| Problem::field(name, error.to_string()))
+}
+
+fn boxed(texts: BTreeMap<String, String>) -> Vec<(Box<str>, Box<str>)> {
+    texts.into_iter().map(|(key, value)| (key.into(), value.into())).collect()
+}
+
+fn state(fields: &Fields) -> Result<Option<RequestedState>, Problem> {
+    let wrong = || Problem::field("state", "must be None, started, stopped or destroyed");
+    match fields.marshalled("state")? {
+        None | Some(Value::None) => Ok(None),
+        Some(Value::Str(text)) => parse_state(&text).map(Some).ok_or_else(wrong),
+        Some(_) => Err(wrong()),
+    }
+}
+
+/// A state as on the wire.
+pub(crate) fn parse_state(text: &str) -> Option<RequestedState> {
+    use RequestedState::{Destroyed, Started, Stopped};
+    [Started, Stopped, Destroyed].into_iter().find(|state| state.as_str() == text)
+}
+
+/// Which partition a request says it comes from.
+struct Claim {
+    computer: ComputerId,
+    partition: PartitionId,
+}
+
+impl Claim {
+    /// The header goes before the form, as in slapos proxy.
+    fn of(form: &Form) -> Result<Option<Self>, Problem> {
+        let fields = &form.fields;
+        if let Some(claim) = Self::of_header(form)? {
+            return Ok(Some(claim));
+        }
+        if fields.optional("computer_id")?.is_none() && fields.optional("computer_partition_id")?.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Self { computer: fields.id("computer_id")?, partition: fields.id("computer_partition_id")? }))
+    }
+
+    fn of_header(form: &Form) -> Result<Option<Self>, Problem> {
+        let Some(value) = form.headers().get(header::AUTHORIZATION) else { return Ok(None) };
+        let text = std::str::from_utf8(value.as_bytes()).map_err(|_| Problem::field("authorization", "must be UTF-8"))?;
+        let (scheme, told) = text.trim().split_once(char::is_whitespace).unwrap_or((text.trim(), ""));
+        if !scheme.eq_ignore_ascii_case("x-slappartition") {
+            return Ok(None);
+        }
+        let member = |name: &str| {
+            let pairs = told.split(',').filter_map(|pair| pair.split_once('='));
+            let value = pairs.map(|(key, value)| (key.trim(), value.trim())).find(|(key, _)| *key == name);
+            value.map(|(_, value)| value).ok_or_else(|| Problem::field("authorization", format!("must name {name}")))
+        };
+        let computer = id("authorization", member("computer_id")?)?;
+        let partition = id("authorization", member("computer_partition_id")?)?;
+        Ok(Some(Self { computer, partition }))
+    }
+
+    /// The instance that is in the partition.
+    async fn instance(self, app: &App) -> Result<InstanceId, Problem> {
+        let Self { computer, partition } = self;
+        let found = read(app, Sequence::ZERO, |view, _| {
+            let known = view.inventory.computer(computer.as_str()).ok_or_else(|| no_computer(&computer))?;
+            let place = known.partition(partition.as_str()).ok_or_else(|| no_partition(&computer, &partition))?;
+            Ok(place.occupant)
+        });
+        match found.await? {
+            Ok(Some(instance)) => Ok(instance),
+            Ok(None) => Err(Problem::not_found(format!("partition {partition} of computer {computer} is free"))),
+            // As slapos proxy answers a claim that fits nothing.
+            Err(problem) if app.mode == Mode::Proxy => Err(Problem { status: StatusCode::BAD_REQUEST, ..problem }),
+            Err(problem) => Err(problem),
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The writer against stores that fail, starts that follow each other, and senders that repeat themselves.
+
+use std::sync::Arc;
+
+use super::{Clock, Ledger, OpenFault, Options, Submission, SubmitError};
+use crate::domain::computer::{ComputerRefusal, RegisterComputer};
+use crate::domain::event::{Event, Mode};
+use crate::domain::id::{CommandId, ComputerId, KeyId, PartyId, ProjectId, Sequence};
+use crate::domain::party::RegisterParty;
+use crate::domain::sealed::Sealed;
+use crate::domain::time::{TimeZone, Timestamp};
+use crate::domain::usage::{MemoryIndex, SeenIndex};
+use crate::domain::{Answer, Command, Refusal};
+use crate::log::envelope::{Actor, ActorKind, Meta, RULES_VERSION};
+use crate::log::memory::{MemoryStore, Outcome};
+use crate::log::store::EventStore;
+
+struct Noon;
+
+impl Clock for Noon {
+    fn now(&self) -> Timestamp {
+        Timestamp::parse_rfc3339("2026-10-01T12:00:00Z").expect("an instant")
+    }
+}
+
+fn options(mode: Mode) -> Options {
+    Options {
+        mode,
+        new_ledger: [7; 16],
+        program: "test".into(),
+        queue: 8,
+        snapshot: None,
+        seen: Box::new(|at| {
+            (at == Sequence::ZERO).then(|| Box::new(MemoryIndex::new([1; 16])) as Box<dyn SeenIndex>)
+        }),
+    }
+}
+
+fn open(store: &Arc<MemoryStore>) -> Result<Ledger, OpenFault> {
+    Ledger::open(Arc::clone(store) as Arc<dyn EventStore>, Arc::new(Noon), options(Mode::Proxy))
+}
+
+fn named(name: Option<u8>, digest: u8, command: Command) -> Submission {
+    let meta = Meta {
+        project: ProjectId::DEFAULT,
+        actor: Actor { kind: ActorKind::Person, id: "PARTY-1".into(), credential: None },
+        command: CommandId([name.unwrap_or(0); 16]),
+        named_by_sender: name.is_some(),
+        digest: [digest; 16],
+        causation: None,
+        correlation: None,
+        rules: RULES_VERSION,
+    };
+    Submission { meta: Arc::new(meta), command }
+}
+
+fn party() -> Command {
+    let name = Sealed { key: KeyId([1; 16]), digest: [0; 16], nonce: [0; 24], ciphertext: vec![1, 2, 3] };
+    Command::RegisterParty(RegisterParty { name, time_zone: TimeZone::UTC })
+}
+
+fn computer(name: &str) -> Command {
+    let computer = ComputerId::new(name).expect("an id");
+    Command::RegisterComputer(RegisterComputer { computer, owner: PartyId(1), time_zone: TimeZone::UTC })
+}
+
+fn events(ledger: &Ledger) -> Vec<(u64, &'static str)> {
+    let mut after = Sequence::ZERO;
+    let mut seen = Vec::new();
+    while let Some(group) = ledger.feed().poll(after).expect("the log is readable") {
+        seen.extend(group.iter().map(|event| (event.sequence.0, event.event.name())));
+        after = group.last().expect("a group holds events").sequence;
+    }
+    seen
+}
+
+#[test]
+fn a_ledger_begins_with_itself_and_every_start_says_so() {
+    let store = Arc::new(MemoryStore::new());
+    let first = open(&store).expect("opens");
+    assert_eq!(events(&first), [(1, "LedgerCreated"), (2, "WriterStarted")]);
+    let ledger = first.created().ledger;
+    first.shut_down();
+    let second = open(&store).expect("opens again");
+    assert_eq!(second.created().ledger, ledger);
+    assert_eq!(events(&second), [(1, "LedgerCreated"), (2, "WriterStarted"), (3, "WriterStarted")]);
+    assert!(second.term() > first.term());
+}
+
+#[test]
+fn a_ledger_keeps_its_mode() {
+    let store = Arc::new(MemoryStore::new());
+    open(&store).expect("opens").shut_down();
+    let other = Ledger::open(Arc::clone(&store) as Arc<dyn EventStore>, Arc::new(Noon), options(Mode::Demo));
+    let other = other.map(|_| ()).expect_err("a proxy is no demo");
+    assert!(matches!(other, OpenFault::OtherMode { found: Mode::Proxy, wanted: Mode::Demo }), "{other}");
+}
+
+#[test]
+fn refused_commands_record_nothing() {
+    let store = Arc::new(MemoryStore::new());
+    let ledger = open(&store).expect("opens");
+    ledger.submit_blocking(named(None, 0, computer("COMP-1"))).expect("is new");
+    let before = ledger.head();
+    let again = ledger.submit_blocking(named(None, 0, computer("COMP-1"))).expect_err("is taken");
+    let computer = ComputerId::new("COMP-1").expect("an id");
+    let refusal = Refusal::Computer(ComputerRefusal::AlreadyRegistered { computer });
+    assert_eq!(again, SubmitError::Refused(refusal));
+    assert_eq!(ledger.head(), before);
+}
+
+#[test]
+fn a_named_command_is_answered_once_and_the_same_for_ever() {
+    let store = Arc::new(MemoryStore::new());
+    let ledger = open(&store).expect("opens");
+    let first = ledger.submit_blocking(named(Some(9), 1, party())).expect("is new");
+    assert_eq!(first.answer, Answer::Party(PartyId(1)));
+    assert_eq!(first.events, 2, "the party, and the answer");
+    let again = ledger.submit_blocking(named(Some(9), 1, party())).expect("is known");
+    assert_eq!((again.answer, again.events), (first.answer.clone(), 0));
+    let other = ledger.submit_blocking(named(Some(9), 2, party()));
+    assert_eq!(other, Err(SubmitError::CommandIdReused));
+    let unnamed = ledger.submit_blocking(named(None, 1, party())).expect("is another command");
+    assert_eq!(unnamed.answer, Answer::Party(PartyId(2)));
+    ledger.shut_down();
+
+    let ledger = open(&store).expect("opens again");
+    let later = ledger.submit_blocking(named(Some(9), 1, party())).expect("is known from the log");
+    assert_eq!((later.answer, later.events), (first.answer, 0));
+    assert_eq!(ledger.submit_blocking(named(Some(9), 2, party())), Err(SubmitError::CommandIdReused));
+}
+
+#[test]
+fn an_unknown_append_stops_the_writer_and_the_next_start_reads_the_log() {
+    for landed in [false, true] {
+        let store = Arc::new(MemoryStore::new());
+        let ledger = open(&store).expect("opens");
+        ledger.submit_blocking(named(None, 0, party())).expect("is durable");
+        let before = ledger.head();
+        store.inject(Outcome::Unknown { landed });
+        let lost = ledger.submit_blocking(named(None, 0, computer("COMP-1")));
+        assert!(matches!(lost, Err(SubmitError::Stopped(_))), "{lost:?}");
+        assert_eq!(ledger.head(), before, "nothing is shown that may not be durable");
+        // Not even what does not need the disk: the state it would be decided on may be ahead of the log.
+        let after = ledger.submit_blocking(named(None, 0, computer("COMP-2")));
+        assert!(matches!(after, Err(SubmitError::Stopped(_))), "{after:?}");
+        assert!(ledger.fault().is_some());
+        ledger.shut_down();
+
+        let store = Arc::new(store.reopen());
+        let ledger = open(&store).expect("opens again");
+        let known = events(&ledger).iter().any(|(_, name)| *name == "ComputerRegistered");
+        assert_eq!(known, landed);
+        let again = ledger.submit_blocking(named(None, 0, computer("COMP-1")));
+        assert_eq!(again.is_err(), landed, "{again:?}");
+    }
+}
+
+#[test]
+fn a_fenced_writer_stops() {
+    let store = Arc::new(MemoryStore::new());
+    let ledger = open(&store).expect("opens");
+    store.acquire().expect("another writer takes over");
+    let fenced = ledger.submit_blocking(named(None, 0, party()));
+    assert!(matches!(fenced, Err(SubmitError::Stopped(_))), "{fenced:?}");
+}
+
+#[test]
+fn what_does_not_fit_into_an_event_is_refused_before_it_is_state() {
+    let store = Arc::new(MemoryStore::new());
+    let ledger = open(&store).expect("opens");
+    let name = Sealed { key: KeyId([1; 16]), digest: [0; 16], nonce: [0; 24], ciphertext: vec![0; 70_000] };
+    let long = Command::RegisterParty(RegisterParty { name, time_zone: TimeZone::UTC });
+    let refused = ledger.submit_blocking(named(None, 0, long));
+    assert!(matches!(refused, Err(SubmitError::TooLarge { event: "PartyRegistered", .. })), "{refused:?}");
+    let next = ledger.submit_blocking(named(None, 0, party())).expect("fits");
+    assert_eq!(next.answer, Answer::Party(PartyId(1)));
+}
+
+#[test]
+fn many_senders_are_decided_in_one_order() {
+    let store = Arc::new(MemoryStore::new());
+    let ledger = Arc::new(open(&store).expect("opens"));
+    let senders: Vec<_> = (0..8)
+        .map(|_| {
+            let ledger = Arc::clone(&ledger);
+            std::thread::spawn(move || {
+                let mut parties = Vec::new();
+                for _ in 0..50 {
+                    let accepted = ledger.submit_blocking(named(None, 0, party())).expect("is durable");
+                    assert!(ledger.head().last >= accepted.sequence, "answered before it was published");
+                    parties.push(accepted.answer);
+                }
+                parties
+            })
+        })
+        .collect();
+    let mut parties: Vec<_> = senders
+        .into_iter()
+        .flat_map(|sender| sender.join().expect("a sender ends"))
+        .map(|answer| match answer {
+            Answer::Party(party) => party.0,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    parties.sort_unstable();
+    assert_eq!(parties, (1..=400).collect::<Vec<_>>());
+    let last = events(&ledger).last().copied().expect("there are events");
+    assert_eq!(last, (402, "PartyRegistered"));
+    assert!(matches!(ledger.feed().poll(Sequence(402)), Ok(None)));
+}
+
+#[test]
+fn feeds_see_every_event_once_whether_live_or_from_the_log() {
+    let store = Arc::new(MemoryStore::new());
+    let ledger = open(&store).expect("opens");
+    let feed = ledger.feed();
+    let reader = std::thread::spawn(move || {
+        let (mut after, mut seen) = (Sequence::ZERO, Vec::new());
+        while let Some(group) = feed.next(after).expect("the log is readable") {
+            seen.extend(group.iter().map(|event| event.sequence.0));
+            after = group.last().expect("a group holds events").sequence;
+        }
+        seen
+    });
+    for _ in 0..200 {
+        ledger.submit_blocking(named(None, 0, party())).expect("is durable");
+    }
+    ledger.shut_down();
+    assert_eq!(reader.join().expect("the reader ends"), (1..=202).collect::<Vec<_>>());
+    let from_the_middle = ledger.feed().next(Sequence(100)).expect("readable").expect("there is more");
+    assert!(matches!(from_the_middle[0].event, Event::PartyRegistered(_)));
+    assert_eq!(from_the_middle[0].sequence, Sequence(101));
+}

@@ -1,0 +1,259 @@
+use std::fs;
+use std::sync::atomic::{AtomicBool, AtomicI64};
+
+use slapledger_core::domain::Command;
+use slapledger_core::domain::event::Mode;
+use slapledger_core::domain::id::{CommandId, PartyId, ProjectId};
+use slapledger_core::domain::instance::Requester;
+use slapledger_core::domain::party::RegisterParty;
+use slapledger_core::domain::time::{TimeZone, Timestamp};
+use slapledger_core::domain::usage::MemoryIndex;
+use slapledger_core::ledger::{self, Clock, Ledger, Submission};
+use slapledger_core::log::envelope::{Actor, Meta, RULES_VERSION};
+use slapledger_core::log::memory::MemoryStore;
+
+use super::*;
+use crate::testing::{Everything, at, configure, offer, request, sealed};
+
+/// A second for each look.
+struct Ticking(AtomicI64);
+
+impl Clock for Ticking {
+    fn now(&self) -> Timestamp {
+        at("2026-10-01T00:00:00Z").plus_micros(self.0.fetch_add(1_000_000, Ordering::Relaxed))
+    }
+}
+
+fn open(store: &MemoryStore) -> Ledger {
+    let options = ledger::Options {
+        mode: Mode::Demo,
+        new_ledger: [3; 16],
+        program: "a test".into(),
+        queue: 16,
+        snapshot: None,
+        seen: Box::new(|_| Some(Box::new(MemoryIndex::new([7; 16])))),
+    };
+    Ledger::open(Arc::new(store.reopen()), Arc::new(Ticking(AtomicI64::new(0))), options).expect("a ledger")
+}
+
+fn submit(ledger: &Ledger, command: Command) -> Sequence {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let meta = Arc::new(Meta {
+        project: ProjectId::DEFAULT,
+        actor: Actor::system(),
+        command: CommandId(u128::from(NEXT.fetch_add(1, Ordering::Relaxed)).to_be_bytes()),
+        named_by_sender: false,
+        digest: [0; 16],
+        causation: None,
+        correlation: None,
+        rules: RULES_VERSION,
+    });
+    ledger.submit_blocking(Submission { meta, command }).expect("not refused").sequence
+}
+
+fn begin(ledger: &Ledger) {
+    submit(ledger, Command::RegisterParty(RegisterParty { name: sealed(1), time_zone: TimeZone::UTC }));
+    let mut command =
+        configure("COMP-1", vec![offer("slappart0", "10.0.1.0"), offer("slappart1", "10.0.1.1")]);
+    if let Command::ConfigureComputer(configure) = &mut command {
+        configure.owner_if_new = Some(PartyId(1));
+    }
+    submit(ledger, command);
+}
+
+fn ask(ledger: &Ledger, n: u64) -> Sequence {
+    let mut wish = request(Requester::Party(PartyId(1)), &format!("instance {n}"));
+    wish.parameters.key.0 = u128::from(n + 1000).to_be_bytes();
+    submit(ledger, Command::RequestInstance(wish))
+}
+
+fn run(ledger: &Ledger, folder: &tempfile::TempDir) -> Runner<Everything> {
+    let options = Options { folder: Some(folder.path().to_owned()), ..Options::default() };
+    Runner::start("everything", ledger.feed(), Arc::clone(ledger.store()), options, |_| ()).expect("a view")
+}
+
+fn from_scratch(store: &MemoryStore) -> Vec<u8> {
+    let last = store.head().expect("a head").last;
+    crate::replay::rebuild::<Everything>(store, last, |_| ()).expect("readable").snapshot()
+}
+
+fn wait<R>(future: impl Future<Output = R>) -> R {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime").block_on(future)
+}
+
+fn instances(runner: &Runner<Everything>) -> usize {
+    runner.read(|view, _| view.instances.len())
+}
+
+#[test]
+fn a_view_follows_the_ledger_and_starts_from_its_snapshot() {
+    let (store, folder) = (MemoryStore::new(), tempfile::tempdir().expect("a folder"));
+    for round in 0..3_u64 {
+        let ledger = open(&store);
+        if round == 0 {
+            begin(&ledger);
+        }
+        let runner = run(&ledger, &folder);
+        assert_eq!(runner.status().snapshot == Sequence::ZERO, round == 0);
+        for n in 0..3 {
+            let sequence = ask(&ledger, round * 3 + n);
+            let count = usize::try_from(round * 3 + n + 1).expect("few");
+            let read = runner.read_at_blocking(sequence, |view, at| (view.instances.len(), at));
+            assert_eq!(read, Ok((count, sequence)));
+            assert_eq!(
+                wait(runner.read_at(sequence, |view, at| (view.instances.len(), at))),
+                Ok((count, sequence))
+            );
+        }
+        ledger.shut_down();
+        runner.finish();
+        assert_eq!(runner.status().snapshot, runner.position());
+        assert_eq!(runner.read(|view, _| view.snapshot()), from_scratch(&store.reopen()));
+    }
+}
+
+#[test]
+fn a_snapshot_that_does_not_fit_is_discarded() {
+    let damage: [fn(&mut Vec<u8>); 5] = [
+        |bytes| bytes[40] ^= 1,
+        |bytes| bytes.truncate(bytes.len() - 1),
+        |bytes| bytes.push(0),
+        Vec::clear,
+        |bytes| *bytes.last_mut().expect("bytes") ^= 1,
+    ];
+    for damage in damage {
+        let (store, folder) = (MemoryStore::new(), tempfile::tempdir().expect("a folder"));
+        let ledger = open(&store);
+        begin(&ledger);
+        let runner = run(&ledger, &folder);
+        ask(&ledger, 1);
+        ledger.shut_down();
+        runner.finish();
+        let path = folder.path().join("everything.snapshot");
+        let mut bytes = fs::read(&path).expect("a snapshot");
+        damage(&mut bytes);
+        fs::write(&path, bytes).expect("written");
+
+        let ledger = open(&store);
+        let runner = run(&ledger, &folder);
+        assert_eq!(runner.status().snapshot, Sequence::ZERO);
+        assert_eq!((instances(&runner), runner.position()), (1, ledger.head().last));
+    }
+}
+
+/// The data folder was put back from a backup; the snapshot beside it is of a log that never was.
+#[test]
+fn a_snapshot_of_another_log_is_discarded() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (one, other) = (MemoryStore::new(), MemoryStore::new());
+    let ledger = open(&one);
+    begin(&ledger);
+    let runner = run(&ledger, &folder);
+    ask(&ledger, 1);
+    ledger.shut_down();
+    runner.finish();
+    let end = runner.position();
+
+    let ledger = open(&other);
+    begin(&ledger);
+    // At first it is shorter, then it is as long, then longer.
+    for n in 2..5 {
+        let runner = run(&ledger, &folder);
+        assert_eq!(runner.status().snapshot, Sequence::ZERO, "{} against {end}", ledger.head().last);
+        assert_eq!(instances(&runner), usize::try_from(n - 2).expect("few"));
+        ask(&ledger, n);
+    }
+    assert!(ledger.head().last > end);
+}
+
+#[test]
+fn a_view_is_rebuilt_while_it_is_used() {
+    let (store, folder) = (MemoryStore::new(), tempfile::tempdir().expect("a folder"));
+    let ledger = open(&store);
+    begin(&ledger);
+    let runner = run(&ledger, &folder);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in 0.. {
+                ask(&ledger, n);
+                if done.load(Ordering::Relaxed) && n > 200 {
+                    break;
+                }
+            }
+        });
+        for _ in 0..5 {
+            let mut told = Sequence::ZERO;
+            let rebuilt = runner.rebuild(|reached| told = reached).expect("rebuilt");
+            assert!(rebuilt.is_same(), "{rebuilt:?}");
+            assert_eq!(rebuilt.before.len(), 4);
+            assert_eq!(told, rebuilt.sequence);
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    ledger.shut_down();
+    runner.finish();
+    assert_eq!(runner.read(|view, _| view.snapshot()), from_scratch(&store.reopen()));
+    assert_eq!(runner.status().rebuilding, None);
+}
+
+#[test]
+fn waiting_ends() {
+    let (store, folder) = (MemoryStore::new(), tempfile::tempdir().expect("a folder"));
+    let ledger = open(&store);
+    begin(&ledger);
+    let options = Options {
+        folder: Some(folder.path().to_owned()),
+        patience: Duration::from_millis(20),
+        ..Options::default()
+    };
+    let runner =
+        Runner::<Everything>::start("everything", ledger.feed(), Arc::clone(ledger.store()), options, |_| ())
+            .expect("a view");
+    let (position, wanted) = (runner.position(), Sequence(1000));
+    let behind = Err(ReadFault::Behind { name: "everything", wanted, position });
+    assert_eq!(wait(runner.reach(wanted)), behind);
+    assert_eq!(runner.read_at_blocking(wanted, |_, _| ()), behind);
+}
+
+/// A view that breaks on the second instance.
+#[derive(Default)]
+struct Fragile(usize);
+
+impl View for Fragile {
+    const FORMAT: u32 = 1;
+
+    fn apply(&mut self, event: &Recorded) {
+        self.0 += usize::from(event.event.name() == "InstanceRequested");
+        assert!(self.0 < 2, "a bug");
+    }
+
+    fn projections(&self) -> Vec<&dyn crate::view::Projection> {
+        Vec::new()
+    }
+
+    fn read(_: &mut dyn std::io::Read) -> std::io::Result<Self> {
+        Ok(Self::default())
+    }
+}
+
+#[test]
+fn a_fold_that_breaks_says_so_and_nobody_waits_for_it() {
+    let store = MemoryStore::new();
+    let ledger = open(&store);
+    begin(&ledger);
+    let runner = Runner::<Fragile>::start(
+        "fragile",
+        ledger.feed(),
+        Arc::clone(ledger.store()),
+        Options::default(),
+        |_| (),
+    )
+    .expect("a view");
+    let one = ask(&ledger, 1);
+    assert_eq!(runner.read_at_blocking(one, |view, _| view.0), Ok(1));
+    let two = ask(&ledger, 2);
+    let stopped = wait(runner.reach(two));
+    assert!(matches!(&stopped, Err(ReadFault::Stopped { position, .. }) if *position == one), "{stopped:?}");
+    assert!(runner.status().fault.is_some());
+}
