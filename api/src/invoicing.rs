@@ -1,8 +1,8 @@
 //! Making the drafts of an invoice run final.
 //!
 //! Each invoice is a command of its own, so that a run that is interrupted goes on where it stopped, and two who finalise
-//! one run at the same time make one set of invoices: what the other has issued is done. Nothing is issued as long as
-//! the period of one draft is not over. Names are sealed anew, under a retention key of each invoice, so that a person
+//! one run at the same time make one set of invoices: what the other has issued is done. A run that was opened before its
+//! period was over issues nothing. Names are sealed anew, under a retention key of each invoice, so that a person
 //! can be erased and the document still be kept, or the other way round.
 //!
 //! What a draft says, and whether it may become final, is not decided here.
@@ -10,11 +10,11 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use slapledger_billing::run;
+use slapledger_billing::run::{self, OpenedEarly};
 use slapledger_core::domain::id::{InvoiceId, KeyId, RunId, Sequence};
-use slapledger_core::domain::invoice::{Bound, FinaliseInvoice, FinaliseInvoiceRun, InvoiceRefusal};
+use slapledger_core::domain::invoice::{FinaliseInvoice, FinaliseInvoiceRun, InvoiceRefusal};
 use slapledger_core::domain::sealed::Sealed;
-use slapledger_core::domain::time::{TimeZone, Timestamp};
+use slapledger_core::domain::time::TimeZone;
 use slapledger_core::domain::{Command, Refusal};
 use slapledger_core::keyring::KeyRingFault;
 use slapledger_core::ledger::SubmitError;
@@ -42,6 +42,9 @@ pub enum FinaliseError {
     /// It was refused, or could not be carried out.
     #[error(transparent)]
     Submit(#[from] SubmitError),
+    /// The run is one for looking at.
+    #[error(transparent)]
+    OpenedEarly(#[from] OpenedEarly),
     /// Names could not be sealed.
     #[error("seal the names of an invoice")]
     Keys(#[from] KeyRingFault),
@@ -64,15 +67,13 @@ pub async fn finalise(app: &Arc<App>, actor: Actor, run: RunId) -> Result<Finali
 
 /// The same from a thread without a runtime.
 pub fn finalise_blocking(app: &App, actor: &Actor, run: RunId) -> Result<FinalisedRun, FinaliseError> {
-    let Drafts { open, close, stop } = drafts(app, run)?;
-    if let Some(stop) = stop.filter(|stop| *stop > app.now()) {
-        return Err(refused(InvoiceRefusal::PeriodNotOver { stop }));
-    }
+    let Drafts { open, close } = drafts(app, run)?;
     for draft in open {
-        match app.submit_own(actor.clone(), Command::FinaliseInvoice(Box::new(reseal(app, draft)?))) {
-            Ok(_) => {}
-            // Somebody else finalises it too, and was faster.
-            Err(SubmitError::Refused(Refusal::Invoice(
+        let command = Command::FinaliseInvoice(Box::new(reseal(app, draft)?));
+        match app.submit_own(actor.clone(), command) {
+            // If it is issued already, somebody else finalises the run too, and was faster.
+            Ok(_)
+            | Err(SubmitError::Refused(Refusal::Invoice(
                 InvoiceRefusal::AlreadyInvoiced { .. } | InvoiceRefusal::RunFinal { .. },
             ))) => {}
             Err(error) => return Err(error.into()),
@@ -81,7 +82,10 @@ pub fn finalise_blocking(app: &App, actor: &Actor, run: RunId) -> Result<Finalis
     let sequence = app.submit_own(actor.clone(), Command::FinaliseInvoiceRun(close))?.sequence;
     let invoices = app.billing_now(|view| {
         let documents = view.billing.documents_of(run);
-        documents.filter(|document| document.issued.is_some()).map(|document| document.invoice.id.clone()).collect()
+        documents
+            .filter(|document| document.issued.is_some())
+            .map(|document| document.invoice.id.clone())
+            .collect()
     });
     let invoices = invoices.map_err(|error| FinaliseError::View(format!("{error:#}")))?;
     Ok(FinalisedRun { run, invoices, sequence })
@@ -92,29 +96,24 @@ struct Drafts {
     /// Not issued yet.
     open: Vec<FinaliseInvoice>,
     close: FinaliseInvoiceRun,
-    /// When its period is over for everybody; none, if the run is final.
-    stop: Option<Timestamp>,
 }
 
 fn drafts(app: &App, run: RunId) -> Result<Drafts, FinaliseError> {
     let read = app.billing_now(|view| {
         let billing = &view.billing;
-        let known = billing.run(run).ok_or(InvoiceRefusal::UnknownRun { run })?;
-        // Sealed later: the view is not held up for it.
-        let as_is = run::finalise_drafts(billing, run, |_, party| Ok::<_, Infallible>(party.name.clone()));
-        let open: Vec<FinaliseInvoice> = as_is.filter_map(Result::ok).collect();
-        // Days end with the seller's where nobody has anything to pay.
+        let known = billing.run(run).ok_or_else(|| refused(InvoiceRefusal::UnknownRun { run }))?;
+        // Where nobody has anything to pay, a run ends where its seller is.
         let seller = billing.time_zone_of(known.opened.seller).unwrap_or(TimeZone::UTC);
-        let stops = open.iter().map(|draft| draft.draft.period.stop);
-        let stops = stops.chain([stop_of(known.opened.period.stop, seller)]);
-        let stop = if known.finalised.is_some() { None } else { stops.max() };
-        Ok(Drafts { open, close: run::finalise_run(billing, run), stop })
+        let stop = known.opened.period.stop.in_zone(seller);
+        if billing.documents_of(run).next().is_none() && known.opened.at < stop {
+            return Err(OpenedEarly { run, stop }.into());
+        }
+        // Sealed later: the view is not held up for it.
+        let as_is = run::finalise_drafts(billing, run, |_, party| Ok::<_, Infallible>(party.name.clone()))?;
+        let open = as_is.map(|draft| draft.unwrap_or_else(|never| match never {})).collect();
+        Ok(Drafts { open, close: run::finalise_run(billing, run) })
     });
-    read.map_err(|error| FinaliseError::View(format!("{error:#}")))?.map_err(refused)
-}
-
-fn stop_of(bound: Bound, zone: TimeZone) -> Timestamp {
-    bound.in_zone(zone)
+    read.map_err(|error| FinaliseError::View(format!("{error:#}")))?
 }
 
 /// The same draft, its names under a key of its own.

@@ -1,7 +1,7 @@
 //! Keeps a view up to date with the log, on a thread of its own, while it is read.
 //!
 //! A group of events (what was made durable together) is taken over under one lock, so that nobody sees half of a
-//! command; between groups readers that wait are let in first. The position is under the same lock: what is read is
+//! command; between groups, readers that wait are let in first. The position is under the same lock: what is read is
 //! exact for the sequence it comes with. A view that cannot go on stays readable where it is, and says so.
 //!
 //! A start is a snapshot and the events after it; a snapshot that does not fit the log is discarded. A rebuild reads
@@ -438,6 +438,10 @@ impl<V: View> Shared<V> {
     fn take_snapshot(&self) {
         let Some(folder) = &self.options.folder else { return };
         let _alone = self.snapshotting.lock();
+        // What a fold left behind that broke is not worth keeping.
+        if self.progress.borrow().fault.is_some() {
+            return;
+        }
         // Not a plain read lock: a writer that waits for one keeps new readers out.
         let kept = self.kept.upgradable_read();
         let sequence = kept.position;

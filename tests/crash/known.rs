@@ -91,16 +91,15 @@ impl Known {
     /// Takes over what a thread was answered.
     pub(crate) fn take(&mut self, journal: Journal) {
         for (reference, place) in journal.requests {
-            match place {
-                Some(place) => self.promised(reference, place),
-                None => {
-                    self.unheard += 1;
-                    self.perhaps.insert(reference);
-                }
+            if let Some(place) = place {
+                self.promised(reference, &place);
+            } else {
+                self.unheard += 1;
+                self.perhaps.insert(reference);
             }
         }
         let answered = journal.unchanged.into_iter().chain(journal.shown);
-        answered.for_each(|(reference, place)| self.promised(reference, place));
+        answered.for_each(|(reference, place)| self.promised(reference, &place));
         for (reference, version, answered) in journal.changes {
             self.unheard += u64::from(!answered);
             if let Some(instance) = self.instances.get_mut(&reference) {
@@ -128,14 +127,14 @@ impl Known {
         }
     }
 
-    fn promised(&mut self, reference: String, place: Place) {
+    fn promised(&mut self, reference: String, place: &Place) {
         self.perhaps.remove(&reference);
         let instance = self.instances.entry(reference).or_insert(Instance {
             place: place.clone(),
             version: 0,
             sent: Vec::new(),
         });
-        assert_eq!(instance.place, place, "an instance was answered in two places");
+        assert_eq!(instance.place, *place, "an instance was answered in two places");
     }
 
     /// Everything that was answered is so, after a restart.

@@ -59,7 +59,9 @@ fn drill(seed: u64, kills: u32) -> anyhow::Result<()> {
     for kill in 1..=kills {
         let round = Round { random: &mut random, known: &known, counters: &counters };
         let journals = round.run(&mut server)?;
-        journals.into_iter().for_each(|journal| known.take(journal));
+        for journal in journals {
+            known.take(journal);
+        }
         // A clock that was put wrong meanwhile, or right again.
         let hour = random.below(24);
         setup.set_clock(&format!("2026-11-{:02}T{hour:02}:00:00Z", u64::from(kill) / 2 + 1))?;

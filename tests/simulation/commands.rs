@@ -30,19 +30,19 @@ use crate::facts::Facts;
 const MINUTE: i64 = 60 * 1_000_000;
 
 /// Makes commands.
-pub struct Sender {
+pub(crate) struct Sender {
     random: Random,
     /// What was reported, to be reported again.
     reported: Vec<(ComputerId, UsageReport)>,
 }
 
 impl Sender {
-    pub fn new(random: Random) -> Self {
+    pub(crate) fn new(random: Random) -> Self {
         Self { random, reported: Vec::new() }
     }
 
     /// A command, with some idea of what is there and what time it is.
-    pub fn command(&mut self, facts: &Facts, now: Timestamp) -> Command {
+    pub(crate) fn command(&mut self, facts: &Facts, now: Timestamp) -> Command {
         match self.random.below(100) {
             0..4 => self.register_party(),
             4..7 => {

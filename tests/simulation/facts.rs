@@ -20,44 +20,46 @@ use slapledger_core::log::store::{EventStore, read_frames};
 
 /// An instance, as the log tells of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fact {
-    pub requester: Requester,
-    pub owner: PartyId,
-    pub root: InstanceId,
-    pub reference: Reference,
-    pub key: KeyId,
-    pub state: RequestedState,
-    pub wants: Option<Box<str>>,
-    pub place: Option<(ComputerId, PartitionId)>,
-    pub from: Option<Timestamp>,
-    pub until: Option<Timestamp>,
-    pub ended: bool,
+pub(crate) struct Fact {
+    pub(crate) requester: Requester,
+    pub(crate) owner: PartyId,
+    pub(crate) root: InstanceId,
+    pub(crate) reference: Reference,
+    pub(crate) key: KeyId,
+    pub(crate) state: RequestedState,
+    pub(crate) wants: Option<Box<str>>,
+    pub(crate) place: Option<(ComputerId, PartitionId)>,
+    pub(crate) from: Option<Timestamp>,
+    pub(crate) until: Option<Timestamp>,
+    pub(crate) ended: bool,
 }
 
 /// Everything a log says, as far as it is checked.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Facts {
-    pub last: u64,
+pub(crate) struct Facts {
+    pub(crate) last: u64,
     recorded_at: Option<Timestamp>,
     versions: BTreeMap<Stream, u64>,
-    pub term: u64,
-    pub starts: u64,
-    pub parties: BTreeSet<PartyId>,
-    pub computers: BTreeSet<ComputerId>,
+    pub(crate) term: u64,
+    pub(crate) starts: u64,
+    pub(crate) parties: BTreeSet<PartyId>,
+    pub(crate) computers: BTreeSet<ComputerId>,
     offered: BTreeSet<(ComputerId, PartitionId)>,
-    pub occupants: BTreeMap<(ComputerId, PartitionId), InstanceId>,
-    pub instances: BTreeMap<InstanceId, Fact>,
-    pub identities: BTreeMap<(ComputerId, UsageId), BTreeSet<u64>>,
+    pub(crate) occupants: BTreeMap<(ComputerId, PartitionId), InstanceId>,
+    pub(crate) instances: BTreeMap<InstanceId, Fact>,
+    pub(crate) identities: BTreeMap<(ComputerId, UsageId), BTreeSet<u64>>,
     /// The usage that is metered now, by the event that meters it.
-    pub metered: BTreeMap<u64, (ComputerId, UsageId)>,
-    pub suspended: BTreeMap<u64, (ComputerId, UsageId)>,
+    pub(crate) metered: BTreeMap<u64, (ComputerId, UsageId)>,
+    pub(crate) suspended: BTreeMap<u64, (ComputerId, UsageId)>,
     books: BTreeMap<PriceBookName, u32>,
-    pub runs: BTreeMap<RunId, bool>,
+    pub(crate) runs: BTreeMap<RunId, bool>,
+    /// How often each kind of event occurs.
+    pub(crate) kinds: BTreeMap<&'static str, u64>,
 }
 
 impl Facts {
     /// What a store says, with its Merkle tree worked out anew over the stored bytes.
-    pub fn of(store: &MemoryStore) -> Self {
+    pub(crate) fn of(store: &MemoryStore) -> Self {
         let mut facts = Self::default();
         let mut decoder = EventDecoder::default();
         let mut leaves = Vec::new();
@@ -75,7 +77,7 @@ impl Facts {
     }
 
     /// Takes the next event over.
-    pub fn take(&mut self, recorded: &Recorded) {
+    pub(crate) fn take(&mut self, recorded: &Recorded) {
         let Recorded { sequence, stream, stream_version, recorded_at, event, .. } = recorded;
         assert_eq!(sequence.0, self.last + 1, "sequences have no gaps");
         assert!(Some(*recorded_at) >= self.recorded_at, "recorded_at runs backwards at {sequence}");
@@ -84,6 +86,7 @@ impl Facts {
         *version += 1;
         self.last = sequence.0;
         self.recorded_at = Some(*recorded_at);
+        *self.kinds.entry(event.name()).or_default() += 1;
         match event {
             Event::LedgerCreated(_) => assert_eq!(sequence.0, 1, "the ledger is created once, first"),
             Event::WriterStarted(event) => {
@@ -259,7 +262,7 @@ impl Facts {
     }
 
     /// The living instance of a name.
-    pub fn find(&self, requester: Requester, reference: &Reference) -> Option<(InstanceId, &Fact)> {
+    pub(crate) fn find(&self, requester: Requester, reference: &Reference) -> Option<(InstanceId, &Fact)> {
         let root_of = |instance: InstanceId| self.instances.get(&instance).map(|fact| fact.root);
         let mut living =
             self.instances.iter().filter(|(_, fact)| !fact.ended && fact.reference == *reference);
@@ -283,7 +286,7 @@ impl Facts {
     }
 
     /// The state that decisions look at says the same.
-    pub fn check_state(&self, state: &State) {
+    pub(crate) fn check_state(&self, state: &State) {
         let mut known: BTreeMap<(ComputerId, PartitionId), InstanceId> = BTreeMap::new();
         let mut free = BTreeSet::new();
         for (id, computer) in state.computers.iter() {
@@ -307,7 +310,9 @@ impl Facts {
 
 fn hash(parts: &[&[u8]]) -> [u8; 32] {
     let mut hasher = Sha256::new();
-    parts.iter().for_each(|part| hasher.update(part));
+    for part in parts {
+        hasher.update(part);
+    }
     hasher.finalize().into()
 }
 
@@ -319,6 +324,82 @@ fn naive_root(leaves: &[[u8; 32]]) -> [u8; 32] {
         _ => {
             let (left, right) = leaves.split_at(leaves.len().next_power_of_two() / 2);
             hash(&[&[1], &naive_root(left), &naive_root(right)])
+        }
+    }
+}
+
+/// A second reading that finds nothing wrong with anything shows nothing.
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::world::{STEPS, World};
+
+    /// Spoils a log, given the place of the event that it is about.
+    type Fault = fn(&mut Vec<Recorded>, usize);
+
+    fn events(store: &MemoryStore) -> Vec<Recorded> {
+        let mut decoder = EventDecoder::default();
+        let mut events = Vec::new();
+        for frame in read_frames(store, Sequence::ZERO) {
+            for (sequence, bytes) in frame.unwrap().events() {
+                events.push(decoder.decode(sequence, bytes).unwrap());
+            }
+        }
+        events
+    }
+
+    /// The log of the first seed in which this happens.
+    fn a_log_with(name: &str) -> Vec<Recorded> {
+        let mut logs = (1..).map(|seed| {
+            let mut world = World::new(seed);
+            (0..STEPS).for_each(|_| world.step());
+            events(world.store())
+        });
+        logs.find(|log| log.iter().any(|event| event.event.name() == name)).unwrap()
+    }
+
+    fn holds(events: &[Recorded]) -> bool {
+        catch_unwind(AssertUnwindSafe(|| Facts::default().take_all(events))).is_ok()
+    }
+
+    impl Facts {
+        fn take_all<'a>(mut self, events: impl IntoIterator<Item = &'a Recorded>) {
+            events.into_iter().for_each(|event| self.take(event));
+        }
+    }
+
+    #[test]
+    fn planted_faults_are_found() {
+        let good = a_log_with("UsageCorrected");
+        assert!(holds(&good));
+        let find = |name: &str| good.iter().position(|event| event.event.name() == name).expect(name);
+        let again: Fault = |log, at| {
+            let (end, mut event) = (log.last().unwrap().clone(), log[at].clone());
+            event.sequence = end.sequence.next();
+            event.recorded_at = end.recorded_at;
+            let mut newest_first = log.iter().rev();
+            let last = newest_first.find(|other| other.stream == event.stream);
+            event.stream_version = last.unwrap().stream_version + 1;
+            log.push(event);
+        };
+        let faults: [(&str, &str, Fault); 9] = [
+            ("a lost event", "InstanceRequested", |log, at| drop(log.remove(at))),
+            ("time that runs backwards", "UsageRecorded", |log, at| log[at].recorded_at = Timestamp::MIN),
+            ("a version that is left out", "InstanceChanged", |log, at| log[at].stream_version += 1),
+            ("another stream", "InstanceEnded", |log, at| log[at].stream = Arc::new(Stream::Ledger)),
+            ("usage that is metered twice", "UsageRecorded", again),
+            ("a correction of nothing", "UsageCorrected", again),
+            ("a partition that is given twice", "InstanceAllocated", again),
+            ("an instance that is requested twice", "InstanceRequested", again),
+            ("a term twice", "WriterStarted", again),
+        ];
+        for (name, kind, fault) in faults {
+            let mut log = good.clone();
+            fault(&mut log, find(kind));
+            assert!(!holds(&log), "{name}");
         }
     }
 }

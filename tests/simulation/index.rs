@@ -10,16 +10,16 @@ type Known = BTreeMap<Fingerprint, (u64, u64)>;
 
 /// A handle on an index; clones are the same index.
 #[derive(Clone, Default)]
-pub struct SharedIndex(Arc<Mutex<Known>>);
+pub(crate) struct SharedIndex(Arc<Mutex<Known>>);
 
 impl SharedIndex {
     /// Another index with the same content.
-    pub fn copy(&self) -> Self {
+    pub(crate) fn copy(&self) -> Self {
         Self(Arc::new(Mutex::new(self.content())))
     }
 
     /// All it knows: sequence and content under each fingerprint.
-    pub fn content(&self) -> Known {
+    pub(crate) fn content(&self) -> Known {
         self.known().clone()
     }
 

@@ -15,7 +15,7 @@ type Told = (ComputerId, UsageId, String);
 
 /// Everything that was answered, or is in the log though nobody heard the answer.
 #[derive(Default)]
-pub struct Promises {
+pub(crate) struct Promises {
     /// The sequence each content was first given.
     reports: BTreeMap<Told, u64>,
     named: Vec<(Submission, Answer)>,
@@ -23,12 +23,17 @@ pub struct Promises {
 
 impl Promises {
     /// A command that was carried out under its sender's name, to be sent again.
-    pub fn named(&self) -> &[(Submission, Answer)] {
+    pub(crate) fn named(&self) -> &[(Submission, Answer)] {
         &self.named
     }
 
     /// Takes an answer over, and checks it against all that was answered before and against the durable log.
-    pub fn take(&mut self, facts: &Facts, submission: &Submission, result: &Result<Accepted, SubmitError>) {
+    pub(crate) fn take(
+        &mut self,
+        facts: &Facts,
+        submission: &Submission,
+        result: &Result<Accepted, SubmitError>,
+    ) {
         let meta = &submission.meta;
         let of_same_name = |(other, _): &&(Submission, Answer)| {
             let theirs = &other.meta;

@@ -1,5 +1,6 @@
 //! One run: a writer, its disk, its clock, those who send commands, and what befalls them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -18,6 +19,9 @@ use crate::facts::Facts;
 use crate::index::SharedIndex;
 use crate::promises::Promises;
 
+/// How often something happens in a run.
+pub(crate) const STEPS: u32 = 300;
+
 /// A writer, as one process has it.
 struct Writer {
     store: MemoryStore,
@@ -34,7 +38,7 @@ struct Snapshot {
 }
 
 /// See the module.
-pub struct World {
+pub(crate) struct World {
     random: Random,
     sender: Sender,
     clock: Timestamp,
@@ -49,7 +53,7 @@ type Replies = Vec<(Submission, Result<Accepted, SubmitError>)>;
 
 impl World {
     /// A new ledger.
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let clock = Timestamp::parse_rfc3339("2026-10-01T00:00:00Z").expect("an instant");
         let sender = Sender::new(random.fork());
@@ -61,7 +65,7 @@ impl World {
     }
 
     /// Something happens.
-    pub fn step(&mut self) {
+    pub(crate) fn step(&mut self) {
         self.pass_time();
         match self.random.below(40) {
             0 => self.restart(),
@@ -71,16 +75,22 @@ impl World {
         }
     }
 
-    /// The last look: how many events there are, and how many restarts there were.
-    pub fn finish(mut self) -> (u64, u64) {
+    /// The last look: how often each kind of event occurs, and how many restarts there were.
+    pub(crate) fn finish(mut self) -> (BTreeMap<&'static str, u64>, u64) {
         self.restart();
         assert_eq!(self.facts.starts, self.restarts + 1, "every start leaves its mark, and no other");
-        (self.facts.last, self.restarts)
+        (self.facts.kinds, self.restarts)
     }
 
     /// The root of the whole log.
-    pub fn root(&self) -> Root {
+    pub(crate) fn root(&self) -> Root {
         self.writer.sequencer.root()
+    }
+
+    /// The log.
+    #[cfg(test)]
+    pub(crate) fn store(&self) -> &MemoryStore {
+        &self.writer.store
     }
 
     fn pass_time(&mut self) {

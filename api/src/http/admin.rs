@@ -19,7 +19,7 @@ use slapledger_projections::{Part, Projection, SlapViews, View};
 use super::log::{self, Seen};
 use super::problem::Problem;
 use super::query::{self, Named, Query};
-use super::{json_body, limits};
+use super::{body, json_body};
 use crate::app::App;
 
 /// The most bytes of a page of events, but for the last one.
@@ -103,19 +103,31 @@ fn parts_of<V: View>(runner: &Runner<V>) -> Vec<PartForm> {
 /// What a rebuild came to.
 #[derive(Serialize)]
 struct RebuiltForm {
-    name: String,
-    /// Whether all came back byte for byte.
-    same: bool,
+    /// The projection that was asked for.
+    #[serde(flatten)]
+    projection: ComparedForm,
+    /// All that were rebuilt with it, itself included.
     projections: Vec<ComparedForm>,
     sequence: Sequence,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 struct ComparedForm {
     name: &'static str,
+    /// Of what is there now.
+    digest: String,
+    /// Of what was there before.
     before: String,
-    after: String,
+    /// Whether it came back byte for byte.
+    same: bool,
     bytes: u64,
+}
+
+impl ComparedForm {
+    fn of(before: &Part, after: &Part) -> Self {
+        let (digest, same) = (after.digest.to_string(), before == after);
+        Self { name: after.name, digest, before: before.digest.to_string(), same, bytes: after.bytes }
+    }
 }
 
 /// `POST /v1/projections/{name}/rebuild`: a projection is derived again from the first event, together with those it
@@ -125,11 +137,10 @@ pub(super) async fn rebuild(
     Named(name): Named<String>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (parts, body) = request.into_parts();
-    let body = limits::collect(&parts.headers, body, json_body::MOST_BYTES).await?;
-    json_body::optional_object(&parts.headers, &body)?.end()?;
-    let of_slap = holds::<SlapViews>(&name) || name == app.slap.name();
-    if !of_slap && !holds::<BillingView>(&name) && name != app.billing.name() {
+    let sent = body::read_any(request, json_body::MOST_BYTES).await?;
+    json_body::optional_object(&sent.headers, &sent.body)?.end()?;
+    let of_slap = holds::<SlapViews>(&name);
+    if !of_slap && !holds::<BillingView>(&name) {
         return Err(Problem::not_found(format!("there is no projection {name}")));
     }
     let rebuilt = tokio::task::spawn_blocking(move || {
@@ -139,16 +150,13 @@ pub(super) async fn rebuild(
         RebuildFault::UnderWay { .. } => Problem::new(StatusCode::CONFLICT, "conflict", fault.to_string()),
         RebuildFault::Replay { .. } => Problem::fault(&fault),
     })?;
-    let same = rebuilt.is_same();
     let Rebuilt { sequence, before, after } = rebuilt;
-    let compared = before.iter().zip(&after).map(|(before, after)| ComparedForm {
-        name: after.name,
-        before: before.digest.to_string(),
-        after: after.digest.to_string(),
-        bytes: after.bytes,
-    });
-    let body = RebuiltForm { name, same, projections: compared.collect(), sequence };
-    Ok(query::json(StatusCode::OK, sequence, &body))
+    let projections: Vec<_> =
+        before.iter().zip(&after).map(|(before, after)| ComparedForm::of(before, after)).collect();
+    let asked = projections.iter().find(|compared| compared.name == name).cloned();
+    let projection =
+        asked.ok_or_else(|| Problem::fault(&format!("{name} was not among what was rebuilt")))?;
+    Ok(query::json(StatusCode::OK, sequence, &RebuiltForm { projection, projections, sequence }))
 }
 
 fn holds<V: View>(name: &str) -> bool {
@@ -231,7 +239,8 @@ fn look(app: &App) -> Health {
     let StoreStats { epochs, bytes_on_disk, blobs } = app.ledger.store().stats();
     let views = [app.slap.status(), app.billing.status()].map(|status| ViewForm::of(&status, head));
     let fault = app.ledger.fault().map(|fault| fault.to_string());
-    let mut faults: Vec<String> = fault.iter().map(|fault| format!("the writer has stopped: {fault}")).collect();
+    let mut faults: Vec<String> =
+        fault.iter().map(|fault| format!("the writer has stopped: {fault}")).collect();
     for view in &views {
         faults.extend(view.fault.iter().map(|fault| format!("view {} has stopped: {fault}", view.name)));
     }
@@ -242,7 +251,11 @@ fn look(app: &App) -> Health {
         status: if faults.is_empty() { "ok" } else { "fault" },
         writer: WriterForm { alive: fault.is_none(), term: app.ledger.term().0, fault },
         sequence: head,
-        clock: ClockForm { now, recorded_at, behind: recorded_at.is_some_and(|recorded_at| now < recorded_at) },
+        clock: ClockForm {
+            now,
+            recorded_at,
+            behind: recorded_at.is_some_and(|recorded_at| now < recorded_at),
+        },
         views: views.into(),
         store: StoreForm { epochs, bytes_on_disk, blobs },
         faults,
@@ -258,12 +271,12 @@ struct Ready {
 /// `GET /readyz`.
 pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
     let head = app.ledger.head().last;
-    let keeps_up = |status: Status| status.fault.is_none() && head.0.saturating_sub(status.position.0) < READY_LAG;
+    let keeps_up =
+        |status: Status| status.fault.is_none() && head.0.saturating_sub(status.position.0) < READY_LAG;
     let ready = app.ledger.fault().is_none() && keeps_up(app.slap.status()) && keeps_up(app.billing.status());
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     query::json(status, head, &Ready { ready, sequence: head })
 }
-
 
 #[cfg(test)]
 mod tests;

@@ -27,10 +27,15 @@ impl Sent {
 
 /// Reads a request whose body is of this media type and has at most `most` bytes.
 pub(crate) async fn read(request: Request, media_type: &str, most: usize) -> Result<Sent, Problem> {
-    let (parts, body) = request.into_parts();
-    if limits::media_type(&parts.headers).as_deref() != Some(media_type) {
+    if limits::media_type(request.headers()).as_deref() != Some(media_type) {
         return Err(Problem::unsupported_media_type(media_type));
     }
+    read_any(request, most).await
+}
+
+/// The same whatever its media type is: where it may be one of several, or there may be no body.
+pub(super) async fn read_any(request: Request, most: usize) -> Result<Sent, Problem> {
+    let (parts, body) = request.into_parts();
     let body = limits::collect(&parts.headers, body, most).await?;
     let (method, path) = (parts.method.to_string(), parts.uri.path().to_owned());
     Ok(Sent { method, path, headers: parts.headers, body })

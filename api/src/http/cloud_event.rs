@@ -7,12 +7,16 @@
 //!
 //! Not here: who is known, what was seen before, HTTP.
 
+mod members;
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 use chrono::NaiveDateTime;
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use slapledger_core::domain::id::ComputerId;
 use slapledger_core::domain::quantity::{InvalidNumber, Quantity};
@@ -20,6 +24,7 @@ use slapledger_core::domain::time::{TimeZone, Timestamp};
 use slapledger_core::domain::usage::{Revision, Unmeterable, UsageId, UsageReport};
 
 use crate::slap::wire::tioxml::{QuantityError, parse_date, parse_quantity};
+use members::{Dimensions, Envelope, Item, Member, Payload, TWICE, shown};
 
 /// The most events of a body.
 pub(super) const MOST_EVENTS: usize = 50_000;
@@ -122,14 +127,21 @@ pub(super) struct Invalid {
 }
 
 /// Reads the events of a body. `zones` are the time zones of computers, as far as they are known.
-pub(super) fn read(body: &[u8], format: Format, zones: &HashMap<String, TimeZone>) -> Result<Batch, BodyError> {
+pub(super) fn read(
+    body: &[u8],
+    format: Format,
+    zones: &HashMap<String, TimeZone>,
+) -> Result<Batch, BodyError> {
     let text = std::str::from_utf8(body).map_err(|error| BodyError::NotUtf8 { at: error.valid_up_to() })?;
     let mut builder = Builder { batch: Batch::default(), zones, by_computer: HashMap::new(), last: None };
     match format {
         Format::One => {
             let item: Item<'_> = serde_json::from_str(text).map_err(|error| malformed(&error, 1))?;
             if let Item::Other(what) = item {
-                let what = format!("the body must be one event, a JSON object, not {what}; {} is for a list", "application/cloudevents-batch+json");
+                let what = format!(
+                    "the body must be one event, a JSON object, not {what}; {} is for a list",
+                    "application/cloudevents-batch+json"
+                );
                 return Err(BodyError::Malformed { line: 1, column: 1, what });
             }
             builder.add(&item);
@@ -200,309 +212,6 @@ impl<'de> Visitor<'de> for Items<'_, 'de, '_> {
         }
         Ok(())
     }
-}
-
-/// Something where an event should be.
-enum Item<'a> {
-    Event(Box<Envelope<'a>>),
-    Other(&'static str),
-}
-
-/// A CloudEvent before its rules were looked at. What is left out, and what is null, is missing.
-#[derive(Default)]
-struct Envelope<'a> {
-    specversion: Member<'a>,
-    kind: Member<'a>,
-    source: Member<'a>,
-    id: Member<'a>,
-    subject: Member<'a>,
-    time: Member<'a>,
-    datacontenttype: Member<'a>,
-    data: Payload<'a>,
-    /// A member that makes it no event whatever the others say, and why.
-    fault: Option<(String, &'static str)>,
-}
-
-#[derive(Default)]
-enum Payload<'a> {
-    #[default]
-    Missing,
-    Data(Box<Data<'a>>),
-    Other(&'static str),
-}
-
-/// The `data` of a usage event.
-#[derive(Default)]
-struct Data<'a> {
-    resource: Member<'a>,
-    quantity: Option<&'a RawValue>,
-    start: Member<'a>,
-    stop: Member<'a>,
-    dimensions: Dimensions<'a>,
-    replaces: Member<'a>,
-    node_sequence: Member<'a>,
-    fault: Option<(String, &'static str)>,
-}
-
-#[derive(Default)]
-enum Dimensions<'a> {
-    #[default]
-    Missing,
-    /// No more than one past the most there may be.
-    Pairs(Vec<(Cow<'a, str>, Member<'a>)>),
-    Other(&'static str),
-}
-
-/// A value that should be a text, mostly.
-#[derive(Default)]
-enum Member<'a> {
-    #[default]
-    Missing,
-    Text(Cow<'a, str>),
-    Natural(u64),
-    Other(&'static str),
-}
-
-impl<'a> Member<'a> {
-    fn what(&self) -> &'static str {
-        match self {
-            Self::Missing => "null",
-            Self::Text(_) => "a string",
-            Self::Natural(_) => "a number",
-            Self::Other(what) => what,
-        }
-    }
-
-    fn is_missing(&self) -> bool {
-        matches!(self, Self::Missing)
-    }
-
-    fn is_compound(&self) -> bool {
-        matches!(self, Self::Other(A_LIST | AN_OBJECT))
-    }
-
-    fn text(&self) -> Option<&str> {
-        match self {
-            Self::Text(text) => Some(text),
-            _ => None,
-        }
-    }
-}
-
-const A_LIST: &str = "a list";
-const AN_OBJECT: &str = "an object";
-
-impl<'de> Deserialize<'de> for Member<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-        impl<'de> Visitor<'de> for Any {
-            type Value = Member<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a value")
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Member::Text(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Member::Text(Cow::Owned(text.to_owned())))
-            }
-
-            fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
-                Ok(Member::Natural(number))
-            }
-
-            fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-                Ok(Member::Other("a negative number"))
-            }
-
-            fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-                Ok(Member::Other("a number with a fraction or an exponent"))
-            }
-
-            fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-                Ok(Member::Other("true or false"))
-            }
-
-            fn visit_unit<E>(self) -> Result<Self::Value, E> {
-                Ok(Member::Missing)
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Self::Value, A::Error> {
-                skip_list(items).map(Member::Other)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Self::Value, A::Error> {
-                skip_object(members).map(Member::Other)
-            }
-        }
-        deserializer.deserialize_any(Any)
-    }
-}
-
-fn skip_list<'de, A: SeqAccess<'de>>(mut items: A) -> Result<&'static str, A::Error> {
-    while items.next_element::<IgnoredAny>()?.is_some() {}
-    Ok(A_LIST)
-}
-
-fn skip_object<'de, A: MapAccess<'de>>(mut members: A) -> Result<&'static str, A::Error> {
-    while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-    Ok(AN_OBJECT)
-}
-
-/// A type that should be read from an object, and says what else was there.
-macro_rules! object_or_other {
-    ($name:ident, $of_map:expr, $other:expr, $null:expr) => {
-        impl<'de> Deserialize<'de> for $name<'de> {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct Any;
-                impl<'de> Visitor<'de> for Any {
-                    type Value = $name<'de>;
-
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str("a value")
-                    }
-
-                    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Self::Value, A::Error> {
-                        $of_map(members)
-                    }
-
-                    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Self::Value, A::Error> {
-                        skip_list(items).map($other)
-                    }
-
-                    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
-                        Ok($other("a string"))
-                    }
-
-                    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-                        Ok($other("a number"))
-                    }
-
-                    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-                        Ok($other("a number"))
-                    }
-
-                    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-                        Ok($other("a number"))
-                    }
-
-                    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-                        Ok($other("true or false"))
-                    }
-
-                    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-                        Ok($null)
-                    }
-                }
-                deserializer.deserialize_any(Any)
-            }
-        }
-    };
-}
-
-object_or_other!(Item, envelope, Item::Other, Item::Other("null"));
-object_or_other!(Payload, data, Payload::Other, Payload::Missing);
-object_or_other!(Dimensions, dimensions, Dimensions::Other, Dimensions::Missing);
-
-const TWICE: &str = "must not be given more than once";
-
-fn envelope<'de, A: MapAccess<'de>>(mut members: A) -> Result<Item<'de>, A::Error> {
-    let mut event = Box::<Envelope<'_>>::default();
-    while let Some(Member::Text(name)) = members.next_key()? {
-        let slot = match &*name {
-            "specversion" => &mut event.specversion,
-            "type" => &mut event.kind,
-            "source" => &mut event.source,
-            "id" => &mut event.id,
-            "subject" => &mut event.subject,
-            "time" => &mut event.time,
-            "datacontenttype" => &mut event.datacontenttype,
-            "data" => {
-                let data = members.next_value()?;
-                if !matches!(event.data, Payload::Missing) {
-                    event.fault = Some((name.into_owned(), TWICE));
-                }
-                event.data = data;
-                continue;
-            }
-            "data_base64" => {
-                members.next_value::<IgnoredAny>()?;
-                event.fault = Some((name.into_owned(), "must be data in JSON instead"));
-                continue;
-            }
-            _ => {
-                // An extension: any simple value.
-                if members.next_value::<Member<'_>>()?.is_compound() {
-                    event.fault = Some((shown(&name), "must be a string, a number, true or false"));
-                }
-                continue;
-            }
-        };
-        let twice = !slot.is_missing();
-        *slot = members.next_value()?;
-        if twice {
-            event.fault = Some((name.into_owned(), TWICE));
-        }
-    }
-    Ok(Item::Event(event))
-}
-
-fn data<'de, A: MapAccess<'de>>(mut members: A) -> Result<Payload<'de>, A::Error> {
-    let mut data = Box::<Data<'_>>::default();
-    while let Some(Member::Text(name)) = members.next_key()? {
-        let slot = match &*name {
-            "resource" => &mut data.resource,
-            "start" => &mut data.start,
-            "stop" => &mut data.stop,
-            "replaces" => &mut data.replaces,
-            "node_sequence" => &mut data.node_sequence,
-            "quantity" => {
-                if data.quantity.replace(members.next_value()?).is_some() {
-                    data.fault = Some(("data.quantity".to_owned(), TWICE));
-                }
-                continue;
-            }
-            "dimensions" => {
-                let dimensions = members.next_value()?;
-                if !matches!(data.dimensions, Dimensions::Missing) {
-                    data.fault = Some(("data.dimensions".to_owned(), TWICE));
-                }
-                data.dimensions = dimensions;
-                continue;
-            }
-            _ => {
-                members.next_value::<IgnoredAny>()?;
-                data.fault.get_or_insert_with(|| (format!("data.{}", shown(&name)), "is not a field here"));
-                continue;
-            }
-        };
-        let twice = !slot.is_missing();
-        *slot = members.next_value()?;
-        if twice {
-            data.fault = Some((format!("data.{name}"), TWICE));
-        }
-    }
-    Ok(Payload::Data(data))
-}
-
-fn dimensions<'de, A: MapAccess<'de>>(mut members: A) -> Result<Dimensions<'de>, A::Error> {
-    let mut pairs = Vec::new();
-    while let Some(Member::Text(name)) = members.next_key()? {
-        if pairs.len() > MOST_DIMENSIONS {
-            members.next_value::<IgnoredAny>()?;
-        } else {
-            pairs.push((name, members.next_value()?));
-        }
-    }
-    Ok(Dimensions::Pairs(pairs))
-}
-
-/// A name from outside as an answer may repeat it.
-fn shown(name: &str) -> String {
-    name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(64).collect()
 }
 
 /// Sorts events by computer.
@@ -598,7 +307,12 @@ impl<'a> Builder<'a, '_> {
             node_sequence: match &data.node_sequence {
                 Member::Missing => None,
                 Member::Natural(number) => Some(*number),
-                other => return fault("data.node_sequence", format!("must be a whole number from 0, not {}", other.what())),
+                other => {
+                    return fault(
+                        "data.node_sequence",
+                        format!("must be a whole number from 0, not {}", other.what()),
+                    );
+                }
             },
         };
         let group = self.group(source, &event.source)?;
@@ -616,16 +330,15 @@ impl<'a> Builder<'a, '_> {
     fn group(&mut self, source: &str, member: &Member<'a>) -> Result<&mut Group, Fault> {
         let known = self.last.as_ref().filter(|(last, _)| last == source).map(|(_, at)| *at);
         let known = known.or_else(|| self.by_computer.get(source).copied());
-        let at = match known {
-            Some(at) => at,
-            None => {
-                let computer = ComputerId::new(source).or_else(|rule| fault("source", rule.to_string()))?;
-                let (reports, names, bad_stops) = (Vec::new(), Vec::new(), Vec::new());
-                self.batch.groups.push(Group { computer, reports, names, bad_stops });
-                let at = self.batch.groups.len() - 1;
-                self.by_computer.insert(source.to_owned(), at);
-                at
-            }
+        let at = if let Some(at) = known {
+            at
+        } else {
+            let computer = ComputerId::new(source).or_else(|rule| fault("source", rule.to_string()))?;
+            let (reports, names, bad_stops) = (Vec::new(), Vec::new(), Vec::new());
+            self.batch.groups.push(Group { computer, reports, names, bad_stops });
+            let at = self.batch.groups.len() - 1;
+            self.by_computer.insert(source.to_owned(), at);
+            at
         };
         if let Member::Text(source) = member
             && self.last.as_ref().is_none_or(|(_, last)| *last != at)
@@ -675,9 +388,9 @@ fn is_json(media_type: &str) -> bool {
 }
 
 fn revision(replaces: &Member<'_>) -> Result<Revision, Fault> {
-    let Some(replaced) = optional("data.replaces", replaces)? else { return Ok(Revision::None) };
-    let replaced = UsageId::new(replaced).or_else(|rule| fault("data.replaces", rule.to_string()))?;
-    Ok(Revision::Replaces(replaced))
+    let Some(other) = optional("data.replaces", replaces)? else { return Ok(Revision::None) };
+    let other = UsageId::new(other).or_else(|rule| fault("data.replaces", rule.to_string()))?;
+    Ok(Revision::Replaces(other))
 }
 
 /// The text of a quantity and what it means, from the digits that were sent.
@@ -736,7 +449,10 @@ fn instant(text: &str, zone: Option<TimeZone>, zone_missing: &mut bool) -> Optio
     Timestamp::from_micros(parse_date(text, zone.0).ok()??.micros)
 }
 
-fn sorted(dimensions: &Dimensions<'_>) -> Result<Vec<(Box<str>, Box<str>)>, Fault> {
+/// A dimension.
+type Pair = (Box<str>, Box<str>);
+
+fn sorted(dimensions: &Dimensions<'_>) -> Result<Vec<Pair>, Fault> {
     const FIELD: &str = "data.dimensions";
     let pairs = match dimensions {
         Dimensions::Missing => return Ok(Vec::new()),
@@ -746,7 +462,7 @@ fn sorted(dimensions: &Dimensions<'_>) -> Result<Vec<(Box<str>, Box<str>)>, Faul
     if pairs.len() > MOST_DIMENSIONS {
         return fault(FIELD, format!("must not have more than {MOST_DIMENSIONS} members"));
     }
-    let mut sorted: Vec<(Box<str>, Box<str>)> = Vec::with_capacity(pairs.len());
+    let mut sorted: Vec<Pair> = Vec::with_capacity(pairs.len());
     for (key, value) in pairs {
         let field = || Cow::Owned(format!("{FIELD}.{}", shown(key)));
         let blame = |reason: String| Fault { field: field(), reason: reason.into() };
@@ -767,6 +483,3 @@ fn sorted(dimensions: &Dimensions<'_>) -> Result<Vec<(Box<str>, Box<str>)>, Faul
     }
     Ok(sorted)
 }
-
-#[cfg(test)]
-mod tests;

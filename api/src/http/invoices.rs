@@ -32,7 +32,7 @@ use slapledger_core::log::envelope::Recorded;
 use super::problem::Problem;
 use super::query::{self, Named, Query};
 use super::usage::local;
-use super::{json_body, limits, log};
+use super::{body, json_body, log};
 use crate::app::App;
 use crate::invoicing::{self, ERASED, FinaliseError};
 
@@ -64,7 +64,8 @@ struct WarningForm<'a> {
 impl<'a> RunForm<'a> {
     fn of(billing: &'a Billing, run: &'a Run) -> Self {
         let opened = &run.opened;
-        let warnings = run.warnings.iter().map(|warning| WarningForm { warning, message: warning.to_string() });
+        let warnings =
+            run.warnings.iter().map(|warning| WarningForm { warning, message: warning.to_string() });
         Self {
             id: opened.run,
             state: run.state(),
@@ -83,18 +84,17 @@ impl<'a> RunForm<'a> {
 
 /// `POST /v1/invoice-runs`: opens a run, which fixes its drafts; `finalise` makes them final too.
 pub(super) async fn open_run(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
-    let (parts, body) = request.into_parts();
-    let headers = parts.headers;
-    let body = limits::collect(&headers, body, json_body::MOST_BYTES).await?;
-    let mut object = json_body::object(&headers, &body)?;
+    let sent = body::read_any(request, json_body::MOST_BYTES).await?;
+    let mut object = json_body::object(&sent.headers, &sent.body)?;
     let mut members = object.required_object("period")?;
-    let period = RunPeriod { start: members.required("start", bound)?, stop: members.required("stop", bound)? };
+    let period =
+        RunPeriod { start: members.required("start", bound)?, stop: members.required("stop", bound)? };
     members.end()?;
     let finalise = object.flag("finalise")?;
     let price_book: Option<PriceBookName> = object.parsed("price_book")?;
     object.end()?;
 
-    let meta = query::meta(&app, local(&app), &headers, &[b"/v1/invoice-runs", &body])?;
+    let meta = query::meta(&app, local(&app), &sent.headers, &sent.content())?;
     let command = Command::OpenInvoiceRun(OpenInvoiceRun { seller: app.local, period, price_book });
     let accepted = app.ledger.submit(Submission { meta, command }).await?;
     let Answer::InvoiceRun(run) = accepted.answer else {
@@ -102,10 +102,13 @@ pub(super) async fn open_run(State(app): State<Arc<App>>, request: Request) -> R
     };
     let mut sequence = accepted.sequence;
     if finalise {
+        // The run is there whatever becomes of the rest: every error names it.
         let finalised = invoicing::finalise(&app, local(&app), run).await.map_err(|error| {
+            let names_it = matches!(error, FinaliseError::OpenedEarly(_));
             let problem = Problem::from(error);
-            // The run is there whatever became of the rest: who asked for both has to know its name.
-            Problem { detail: format!("{run} was opened and keeps its drafts; {}", problem.detail), ..problem }
+            let detail =
+                if names_it { problem.detail } else { format!("{run} was opened; {}", problem.detail) };
+            Problem { detail, ..problem }
         })?;
         sequence = finalised.sequence;
     }
@@ -122,6 +125,10 @@ impl From<FinaliseError> for Problem {
     fn from(error: FinaliseError) -> Self {
         match error {
             FinaliseError::Submit(error) => error.into(),
+            FinaliseError::OpenedEarly(early) => {
+                let problem = Self::new(StatusCode::CONFLICT, "conflict", early.to_string());
+                Self { field: Some("period".into()), ..problem }
+            }
             FinaliseError::Keys(fault) => Self::fault(&fault),
             FinaliseError::View(fault) => Self::fault(&fault),
         }
@@ -156,9 +163,8 @@ pub(super) async fn finalise_run(
     request: Request,
 ) -> Result<Response, Problem> {
     let run = run_named(&run)?;
-    let (parts, body) = request.into_parts();
-    let body = limits::collect(&parts.headers, body, json_body::MOST_BYTES).await?;
-    json_body::optional_object(&parts.headers, &body)?.end()?;
+    let sent = body::read_any(request, json_body::MOST_BYTES).await?;
+    json_body::optional_object(&sent.headers, &sent.body)?.end()?;
     let finalised = invoicing::finalise(&app, local(&app), run).await?;
     run_at(&app, run, finalised.sequence, |sequence, form| query::json(StatusCode::OK, sequence, form)).await
 }
@@ -298,7 +304,8 @@ impl<'a> InvoiceForm<'a> {
 pub fn all_as_json(app: &App) -> anyhow::Result<Vec<serde_json::Value>> {
     app.billing_now(|view| {
         let page = view.billing.documents((None, None), None, usize::MAX);
-        let forms = page.items.into_iter().map(|document| InvoiceForm::of(&view.billing, &app.keys, document));
+        let forms =
+            page.items.into_iter().map(|document| InvoiceForm::of(&view.billing, &app.keys, document));
         forms.map(serde_json::to_value).collect::<Result<_, _>>().map_err(anyhow::Error::from)
     })?
 }
@@ -318,7 +325,8 @@ pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Respon
     app.billing.reach(position).await?;
     Ok(app.billing.read(|view, sequence| {
         let page = view.billing.documents((payer, state), after.map(|place| (place.0, place.1)), limit);
-        let forms = page.items.into_iter().map(|document| InvoiceForm::of(&view.billing, &app.keys, document));
+        let forms =
+            page.items.into_iter().map(|document| InvoiceForm::of(&view.billing, &app.keys, document));
         query::list(forms.collect(), page.next.map(|(run, payer)| Place(run, payer)), sequence)
     }))
 }
@@ -416,7 +424,15 @@ impl EventForm {
                     Stream::Usage(computer) => Some(computer.clone()),
                     _ => None,
                 };
-                What::Usage { source, id, subject, resource, quantity, start: period.start, stop: period.stop }
+                What::Usage {
+                    source,
+                    id,
+                    subject,
+                    resource,
+                    quantity,
+                    start: period.start,
+                    stop: period.stop,
+                }
             },
         );
         let (sequence, recorded_at) = (recorded.sequence, recorded.recorded_at);
@@ -439,7 +455,9 @@ pub(super) async fn line_events(
         let no_line = || Problem::not_found(format!("{id} has no line {n}"));
         let line = document.invoice.lines.iter().find(|line| line.n == n).ok_or_else(no_line)?;
         let behind = view.line_events(&id, n).ok_or_else(|| {
-            Problem::not_found(format!("the events behind line {n} of {id} are not known here: it was issued elsewhere"))
+            Problem::not_found(format!(
+                "the events behind line {n} of {id} are not known here: it was issued elsewhere"
+            ))
         })?;
         let mut rest = behind.into_iter().skip_while(|sequence| *sequence <= after);
         let wanted: Vec<Sequence> = rest.by_ref().take(limit).collect();

@@ -25,7 +25,11 @@ pub(super) fn object(headers: &HeaderMap, bytes: &[u8]) -> Result<Object, Proble
 
 /// The same for a route that can do without one: no body is an empty object.
 pub(super) fn optional_object(headers: &HeaderMap, bytes: &[u8]) -> Result<Object, Problem> {
-    if bytes.is_empty() { Ok(Object { path: String::new(), members: Map::new() }) } else { object(headers, bytes) }
+    if bytes.is_empty() {
+        Ok(Object { path: String::new(), members: Map::new() })
+    } else {
+        object(headers, bytes)
+    }
 }
 
 /// The members of a JSON object, taken out one by one; what is left at the end is unknown.
@@ -41,7 +45,9 @@ impl Object {
             .map_err(|error| Problem::bad_request(format!("the body is not JSON: {error}")))?;
         match value {
             Value::Object(members) => Ok(Self { path: String::new(), members }),
-            other => Err(Problem::bad_request(format!("the body must be a JSON object, not {}", what(&other)))),
+            other => {
+                Err(Problem::bad_request(format!("the body must be a JSON object, not {}", what(&other))))
+            }
         }
     }
 

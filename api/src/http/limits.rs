@@ -28,6 +28,8 @@ const MOST_REQUESTS: usize = 512;
 const QUEUE_PATIENCE: Duration = Duration::from_secs(10);
 /// How long one may take, its body included. Clients of SLAP hang up after 60 seconds.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(55);
+/// How long one may take that reads the whole log.
+const SLOW_REQUEST_PATIENCE: Duration = Duration::from_secs(3600);
 /// How much of a body that is too long is still taken, so that its sender, who may write all of it before it reads
 /// anything, gets to see the answer.
 const DRAINED_BYTES: usize = 128 * 1024 * 1024;
@@ -35,25 +37,42 @@ const DRAINED_BYTES: usize = 128 * 1024 * 1024;
 const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The bounds that all requests share.
-struct Bounds {
+#[derive(Clone)]
+pub(super) struct Bounds {
     app: Arc<App>,
-    requests: Semaphore,
+    requests: Arc<Semaphore>,
+    /// How long one may take, its body included.
+    patience: Duration,
 }
 
-/// Routes within bounds.
-pub(super) fn bounded(routes: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App>> {
-    let bounds = Arc::new(Bounds { app: Arc::clone(app), requests: Semaphore::new(MOST_REQUESTS) });
-    let routes = routes.fallback(no_route).method_not_allowed_fallback(no_method);
-    routes.layer(DefaultBodyLimit::max(MOST_BODY_BYTES)).layer(middleware::from_fn_with_state(bounds, guard))
+impl Bounds {
+    pub(super) fn new(app: &Arc<App>) -> Self {
+        let requests = Arc::new(Semaphore::new(MOST_REQUESTS));
+        Self { app: Arc::clone(app), requests, patience: REQUEST_PATIENCE }
+    }
+
+    /// The same for what may take as long as reading the whole log.
+    pub(super) fn for_slow(&self) -> Self {
+        Self { patience: SLOW_REQUEST_PATIENCE, ..self.clone() }
+    }
+
+    /// Routes within these bounds.
+    pub(super) fn around(self, routes: Router<Arc<App>>) -> Router<Arc<App>> {
+        let routes = routes.method_not_allowed_fallback(no_method);
+        routes
+            .layer(DefaultBodyLimit::max(MOST_BODY_BYTES))
+            .layer(middleware::from_fn_with_state(self, guard))
+    }
 }
 
-async fn guard(State(bounds): State<Arc<Bounds>>, request: Request, next: Next) -> Response {
+async fn guard(State(bounds): State<Bounds>, request: Request, next: Next) -> Response {
     let named = request.uri().path().starts_with("/v1/");
     let mut response = match tokio::time::timeout(QUEUE_PATIENCE, bounds.requests.acquire()).await {
-        Ok(Ok(_permit)) => match tokio::time::timeout(REQUEST_PATIENCE, next.run(request)).await {
+        Ok(Ok(_permit)) => match tokio::time::timeout(bounds.patience, next.run(request)).await {
             Ok(response) => response,
             // What was handed to the writer is still carried out: only its answer is lost.
-            Err(_) => Problem::unavailable("the request took too long; what it asked for may yet be done", 5).into_response(),
+            Err(_) => Problem::unavailable("the request took too long; it may yet be carried out", 5)
+                .into_response(),
         },
         Ok(Err(_)) | Err(_) => Problem::unavailable("too many requests are under way", 1).into_response(),
     };
@@ -64,7 +83,8 @@ async fn guard(State(bounds): State<Arc<Bounds>>, request: Request, next: Next) 
     response
 }
 
-async fn no_route(uri: Uri) -> Problem {
+/// Where there is no route.
+pub(super) async fn no_route(uri: Uri) -> Problem {
     Problem::not_found(format!("there is nothing at {}", uri.path()))
 }
 
@@ -75,7 +95,8 @@ async fn no_method(method: Method, uri: Uri) -> Problem {
 
 /// All of a body, if it is not longer than `most` bytes.
 pub(super) async fn collect(headers: &HeaderMap, body: Body, most: usize) -> Result<Bytes, Problem> {
-    let told = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let told =
+        headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if told.is_some_and(|told| told > most as u64) {
         // Who asked before sending is not made to send.
         if !headers.contains_key(header::EXPECT) {
@@ -84,9 +105,11 @@ pub(super) async fn collect(headers: &HeaderMap, body: Body, most: usize) -> Res
         return Err(too_long(most));
     }
     let mut body = body;
-    let mut collected = Vec::with_capacity(told.and_then(|told| usize::try_from(told).ok()).unwrap_or_default());
+    let mut collected =
+        Vec::with_capacity(told.and_then(|told| usize::try_from(told).ok()).unwrap_or_default());
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Problem::bad_request(format!("the body could not be read: {error}")))?;
+        let frame =
+            frame.map_err(|error| Problem::bad_request(format!("the body could not be read: {error}")))?;
         let Some(data) = frame.data_ref() else { continue };
         if collected.len() + data.len() > most {
             drop(collected);
@@ -123,7 +146,8 @@ pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
     let media_type = parts.next()?.to_ascii_lowercase();
     let utf_8 = parts.all(|parameter| {
         let Some((name, value)) = parameter.split_once('=') else { return true };
-        !name.trim().eq_ignore_ascii_case("charset") || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+        !name.trim().eq_ignore_ascii_case("charset")
+            || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
     });
     utf_8.then_some(media_type)
 }

@@ -66,9 +66,11 @@ pub(super) async fn publish(State(app): State<Arc<App>>, request: Request) -> Re
         found.map(|published| published.sequence)
     };
     let sequence = app.billing.read_at(accepted.sequence, |view, _| find(view)).await?;
-    let sequence = sequence.ok_or_else(|| Problem::fault(&format!("{name} {version} is not in the billing view")))?;
+    let sequence =
+        sequence.ok_or_else(|| Problem::fault(&format!("{name} {version} is not in the billing view")))?;
     let store = Arc::clone(app.ledger.store());
-    let recorded = tokio::task::spawn_blocking(move || log::events(&*store, BTreeSet::from([sequence]))).await;
+    let recorded =
+        tokio::task::spawn_blocking(move || log::events(&*store, BTreeSet::from([sequence]))).await;
     let recorded = recorded.map_err(|error| Problem::fault(&error))??;
     let by_this = recorded.get(&sequence).is_some_and(|event| event.meta.command == mine);
     let status = if by_this { StatusCode::CREATED } else { StatusCode::OK };
@@ -93,18 +95,18 @@ struct Shown<'a> {
     #[serde(flatten)]
     book: PriceBookForm<'a>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    versions: Vec<Version>,
+    versions: Vec<VersionForm>,
 }
 
 #[derive(Serialize)]
-struct Version {
+struct VersionForm {
     version: u32,
     sequence: Sequence,
     valid_from: Timestamp,
 }
 
 impl<'a> Shown<'a> {
-    fn of(published: PublishedBook<'a>, versions: Vec<Version>) -> Self {
+    fn of(published: PublishedBook<'a>, versions: Vec<VersionForm>) -> Self {
         let PublishedBook { version, book, sequence } = published;
         Self { version, sequence, book: PriceBookForm::of(book), versions }
     }
@@ -118,7 +120,8 @@ pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Respon
     app.billing.reach(position).await?;
     Ok(app.billing.read(|view, sequence| {
         let all = view.billing.price_books();
-        let mut rest = all.filter(|published| after.as_deref().is_none_or(|after| published.book.name.as_str() > after));
+        let mut rest =
+            all.filter(|published| after.as_deref().is_none_or(|after| published.book.name.as_str() > after));
         let items: Vec<_> = rest.by_ref().take(limit).collect();
         let more = rest.next().is_some();
         let next = items.last().filter(|_| more).map(|published| published.book.name.clone());
@@ -137,7 +140,9 @@ pub(super) async fn show(
     let query = Query::read(&uri, &["version"])?;
     let version = query.text("version").map(|text| {
         let version: Option<u32> = text.parse().ok();
-        version.filter(|version| *version > 0).ok_or_else(|| Problem::field("version", "must be a number from 1"))
+        version
+            .filter(|version| *version > 0)
+            .ok_or_else(|| Problem::field("version", "must be a number from 1"))
     });
     let version = version.transpose()?;
     let position = query.position(&app).await?;
@@ -157,7 +162,7 @@ pub(super) async fn show(
         };
         let versions = all.iter().map(|published| {
             let PublishedBook { version, book, sequence } = *published;
-            Version { version, sequence, valid_from: book.valid_from }
+            VersionForm { version, sequence, valid_from: book.valid_from }
         });
         Ok(query::resource(&headers, sequence, &Shown::of(wanted, versions.collect())))
     })

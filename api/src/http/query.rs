@@ -18,7 +18,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
-use slapledger_core::domain::id::{CommandId, Sequence};
+use slapledger_core::domain::id::Sequence;
 use slapledger_core::log::envelope::{Actor, Meta};
 use slapledger_projections::runner::ReadFault;
 
@@ -67,7 +67,9 @@ impl Query {
 
     /// A parameter as what it means.
     pub fn parse<T: FromStr<Err: Display>>(&self, name: &str) -> Result<Option<T>, Problem> {
-        let parsed = self.text(name).map(|text| text.parse().map_err(|rule: T::Err| Problem::field(name, rule.to_string())));
+        let parsed = self
+            .text(name)
+            .map(|text| text.parse().map_err(|rule: T::Err| Problem::field(name, rule.to_string())));
         parsed.transpose()
     }
 
@@ -101,14 +103,12 @@ impl Query {
         let Some(wanted) = self.sequence("min_sequence")? else { return Ok(app.ledger.head().last) };
         let mut head = app.ledger.feed().watch();
         let reached = tokio::time::timeout(PATIENCE, head.wait_for(|head| head.last >= wanted)).await;
-        match reached {
-            Ok(Ok(head)) => Ok(head.last),
-            Ok(Err(_)) | Err(_) => {
-                let last = app.ledger.head().last;
-                let detail = format!("the ledger is at sequence {last}, not yet at {wanted}");
-                Err(Problem { field: Some("min_sequence".into()), ..Problem::unavailable(detail, 1) })
-            }
+        if let Ok(Ok(head)) = reached {
+            return Ok(head.last);
         }
+        let last = app.ledger.head().last;
+        let detail = format!("the ledger is at sequence {last}, not yet at {wanted}");
+        Err(Problem { field: Some("min_sequence".into()), ..Problem::unavailable(detail, 1) })
     }
 }
 
@@ -156,11 +156,6 @@ pub fn meta(app: &App, actor: Actor, headers: &HeaderMap, content: &[&[u8]]) -> 
     Ok(Arc::new(Meta { named_by_sender, ..app::meta(actor, command, digest) }))
 }
 
-/// The command that a meta names.
-pub fn command_of(meta: &Meta) -> CommandId {
-    meta.command
-}
-
 /// An answer in JSON that reflects a sequence.
 pub fn json(status: StatusCode, sequence: Sequence, body: &impl Serialize) -> Response {
     match serde_json::to_vec(body) {
@@ -178,18 +173,20 @@ pub fn json_bytes(status: StatusCode, sequence: Sequence, body: Vec<u8>) -> Resp
     response
 }
 
-/// One resource, with an ETag of its content: 304 for whoever has it.
+/// One resource, with an `ETag` of its content: 304 for whoever has it.
 pub fn resource(headers: &HeaderMap, sequence: Sequence, body: &impl Serialize) -> Response {
     let bytes = match serde_json::to_vec(body) {
         Ok(bytes) => bytes,
         Err(error) => return Problem::fault(&error).into_response(),
     };
     let digest = Sha256::digest(&bytes);
-    let short: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    let tag = format!("\"{short}\"");
+    let short = digest.first_chunk().copied().map_or(0, u128::from_be_bytes);
+    let tag = format!("\"{short:032x}\"");
     let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     let known = known.flat_map(|value| value.split(',')).map(str::trim);
-    let known = known.map(|other| other.strip_prefix("W/").unwrap_or(other)).any(|other| other == tag || other == "*");
+    let known = known
+        .map(|other| other.strip_prefix("W/").unwrap_or(other))
+        .any(|other| other == tag || other == "*");
     let mut response = if known {
         let mut response = StatusCode::NOT_MODIFIED.into_response();
         response.headers_mut().insert(SEQUENCE, HeaderValue::from(sequence.0));

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{get, post};
 
-use super::{admin, instances, invoices, limits, prices, usage};
+use super::limits::{self, Bounds};
+use super::{admin, instances, invoices, prices, usage};
 use crate::app::App;
 use crate::slap;
 
@@ -33,10 +34,15 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/invoices", get(invoices::list))
         .route("/v1/invoices/{id}", get(invoices::show))
         .route("/v1/invoices/{id}/lines/{n}/events", get(invoices::line_events))
-        // The log and what is derived from it.
+        // The log.
         .route("/v1/events", get(admin::events))
+        .fallback(limits::no_route);
+    // What is derived from it, as a whole.
+    let slow = Router::new()
         .route("/v1/projections", get(admin::projections))
         .route("/v1/projections/{name}/rebuild", post(admin::rebuild));
     let health = Router::new().route("/healthz", get(admin::health)).route("/readyz", get(admin::ready));
-    limits::bounded(routes, &app).merge(health).with_state(app)
+    let bounds = Bounds::new(&app);
+    let slow = bounds.for_slow().around(slow);
+    bounds.around(routes).merge(slow).merge(health).with_state(app)
 }

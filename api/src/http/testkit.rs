@@ -9,7 +9,9 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 use slapledger_core::domain::computer::{ConfigureComputer, Offer, RegisterComputer};
 use slapledger_core::domain::event::Mode;
-use slapledger_core::domain::id::{ComputerId, InstanceId, PartitionId, PartyId, Reference, SoftwareRelease, SoftwareType};
+use slapledger_core::domain::id::{
+    ComputerId, InstanceId, PartitionId, PartyId, Reference, SoftwareRelease, SoftwareType,
+};
 use slapledger_core::domain::instance::{
     InstanceType, ReportInstance, ReportedState, RequestInstance, RequestedState, Requester, WithoutRoom,
 };
@@ -70,7 +72,8 @@ impl Kit {
         let folder = TempDir::new().expect("a folder");
         let clock = Arc::new(ManualClock::new(at(now)));
         let as_clock: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
-        let app = App::open(Open { data: folder.path(), mode: Mode::Proxy, clock: as_clock }).expect("it opens");
+        let app =
+            App::open(Open { data: folder.path(), mode: Mode::Proxy, clock: as_clock }).expect("it opens");
         let app = Arc::new(app);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let router = router::router(Arc::clone(&app));
@@ -95,7 +98,8 @@ impl Kit {
     }
 
     pub(crate) fn register(&self, name: &str, zone: &str) -> PartyId {
-        let name = self.app.keys.seal(self.app.keys.fresh().expect("a key"), name.as_bytes()).expect("sealed");
+        let name =
+            self.app.keys.seal(self.app.keys.fresh().expect("a key"), name.as_bytes()).expect("sealed");
         let register = RegisterParty { name, time_zone: zone.parse().expect(zone) };
         match self.submit(Command::RegisterParty(register)) {
             Answer::Party(party) => party,
@@ -120,10 +124,16 @@ impl Kit {
             ConfigureComputer { computer: computer.clone(), address, netmask, offers, owner_if_new: None };
         self.submit(Command::ConfigureComputer(configure));
         let release = || SoftwareRelease::new("https://example.org/a/software.cfg").expect("an address");
-        let supply = SupplySoftware { computer: computer.clone(), release: release(), state: SupplyState::Available };
+        let supply =
+            SupplySoftware { computer: computer.clone(), release: release(), state: SupplyState::Available };
         self.submit(Command::SupplySoftware(supply));
         let state = SoftwareState::Available;
-        self.submit(Command::ReportSoftware(ReportSoftware { computer, release: release(), state, error: None }));
+        self.submit(Command::ReportSoftware(ReportSoftware {
+            computer,
+            release: release(),
+            state,
+            error: None,
+        }));
     }
 
     /// An instance that `owner` requests now, in production.
@@ -177,9 +187,11 @@ impl Kit {
     }
 
     pub(crate) fn post_with(&self, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Reply {
-        let request = headers.iter().fold(Request::builder().method(Method::POST).uri(path), |request, (name, value)| {
-            request.header(*name, *value)
-        });
+        let request = headers
+            .iter()
+            .fold(Request::builder().method(Method::POST).uri(path), |request, (name, value)| {
+                request.header(*name, *value)
+            });
         self.send(request.body(body.into()).expect("a request"))
     }
 }
@@ -189,4 +201,3 @@ impl Drop for Kit {
         self.app.shut_down();
     }
 }
-

@@ -10,33 +10,37 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use serde::{Serialize, Serializer};
 use slapledger_core::domain::event::Event;
-use slapledger_core::domain::id::{ComputerId, InstanceId, PartyId, ResourceId, Sequence};
+use slapledger_core::domain::id::{ComputerId, InstanceId, ResourceId, Sequence};
 use slapledger_core::domain::quantity::{ONE, Quantity};
 use slapledger_core::domain::time::{Date, Period, TimeZone, Timestamp};
 use slapledger_core::domain::usage::{
-    DismissSuspendedUsage, RecordUsage, ResolveSuspendedUsage, Usage, UsageId, UsageOutcome, UsageRefusal, UsageReport,
-    UsageSuspended,
+    DismissSuspendedUsage, RecordUsage, ResolveSuspendedUsage, Unmeterable, Usage, UsageId, UsageOutcome,
+    UsageRefusal, UsageReport, UsageSuspended,
 };
 use slapledger_core::domain::{Answer, Command, Refusal};
 use slapledger_core::ledger::{Submission, SubmitError};
+use slapledger_core::log::envelope::Actor;
 use slapledger_projections::calendar::Step;
 use slapledger_projections::metering::{StepReading, Suspense, Target};
 
+use super::body::Sent;
 use super::cloud_event::{self, Batch, BodyError, Format, Group, Invalid};
 use super::log;
 use super::problem::Problem;
 use super::query::{self, Named, Query};
-use super::{json_body, limits};
+use super::{body, json_body, limits};
 use crate::app::{self, App};
 
 /// The longest body that is read where the request is; longer ones are read beside, so that others are answered.
 const SHORT_BODY_BYTES: usize = 1024 * 1024;
 /// Of how many conflicts of a body the member that differs is looked up.
 const MOST_EXPLAINED: usize = 100;
+/// The most computers that a problem names.
+const MOST_NAMED: usize = 5;
 /// The most steps of a reading, over all its resources.
 const MOST_STEPS: usize = 20_000;
 
@@ -49,11 +53,11 @@ struct Told {
     rejected: u64,
     sequence: Sequence,
     /// All that were not accepted, in the order of the body.
-    outcomes: Vec<Outcome>,
+    outcomes: Vec<OutcomeForm>,
 }
 
 #[derive(Debug, Serialize)]
-struct Outcome {
+struct OutcomeForm {
     index: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
@@ -99,16 +103,16 @@ pub(super) async fn record(State(app): State<Arc<App>>, request: Request) -> Res
             if let UsageOutcome::Conflict(with) = outcome {
                 conflicts.push((index, with));
             }
-            told.add(outcome, index, id, &bad_stops);
+            told.add(outcome, index, &id, &bad_stops);
         }
     }
     if unknown.events > 0 && unknown.events == events {
         return Err(unknown.problem());
     }
     told.outcomes.extend(unknown.outcomes);
-    told.outcomes.extend(batch.invalid.into_iter().map(Outcome::from));
+    told.outcomes.extend(batch.invalid.into_iter().map(OutcomeForm::from));
     told.outcomes.sort_unstable_by_key(|outcome| outcome.index);
-    told.rejected += unknown.events as u64 + (events as u64 - told.counted() - unknown.events as u64);
+    told.rejected = events as u64 - told.accepted - told.duplicates - told.suspended;
     if !conflicts.is_empty() {
         explain(&app, (body, format, zones), &conflicts, &mut told.outcomes).await?;
     }
@@ -120,14 +124,14 @@ pub(super) async fn record(State(app): State<Arc<App>>, request: Request) -> Res
 struct Unknown {
     events: usize,
     computers: Vec<ComputerId>,
-    outcomes: Vec<Outcome>,
+    outcomes: Vec<OutcomeForm>,
 }
 
 impl Unknown {
     fn add(&mut self, computer: ComputerId, names: Vec<(u32, UsageId)>) {
         self.events += names.len();
         let reason = format!("there is no computer {computer}");
-        self.outcomes.extend(names.into_iter().map(|(index, id)| Outcome {
+        self.outcomes.extend(names.into_iter().map(|(index, id)| OutcomeForm {
             index,
             id: Some(id.to_string()),
             outcome: "invalid",
@@ -139,48 +143,46 @@ impl Unknown {
     }
 
     fn problem(&self) -> Problem {
-        let first = self.computers.first().map(ToString::to_string).unwrap_or_default();
-        let detail = match self.computers.len() {
-            1 => format!("there is no computer {first}"),
-            n => format!("there is no computer {first}, nor are there the {} others", n - 1),
-        };
+        let some: Vec<&str> = self.computers.iter().map(ComputerId::as_str).take(MOST_NAMED).collect();
+        let more = if self.computers.len() > some.len() { " and more of them" } else { "" };
+        let detail = format!("there is no computer {}{more}", some.join(", none "));
         Problem { field: Some("source".into()), ..Problem::not_found(detail) }
     }
 }
 
 impl Told {
-    fn counted(&self) -> u64 {
-        self.accepted + self.duplicates + self.suspended + self.rejected
-    }
-
-    fn add(&mut self, outcome: UsageOutcome, index: u32, id: UsageId, bad_stops: &[u32]) {
-        let (count, outcome, sequence, field, reason) = match outcome {
+    fn add(&mut self, outcome: UsageOutcome, index: u32, id: &UsageId, bad_stops: &[u32]) {
+        let (outcome, sequence, field, reason) = match outcome {
             UsageOutcome::Accepted(_) => {
                 self.accepted += 1;
                 return;
             }
-            UsageOutcome::Duplicate(known) => (&mut self.duplicates, "duplicate", Some(known), None, None),
+            UsageOutcome::Duplicate(known) => {
+                self.duplicates += 1;
+                ("duplicate", Some(known), None, None)
+            }
             UsageOutcome::Suspended(sequence, why) => {
+                self.suspended += 1;
                 // The decision does not tell which of two dates it could not be given.
-                let field = if bad_stops.contains(&index) { "data.stop" } else { why.field() };
-                (&mut self.suspended, "suspended", Some(sequence), Some(field), Some(why.to_string()))
+                let bad_stop = why == Unmeterable::BadDate && bad_stops.contains(&index);
+                let field = if bad_stop { "data.stop" } else { why.field() };
+                ("suspended", Some(sequence), Some(field), Some(why.to_string()))
             }
             UsageOutcome::Conflict(with) => {
                 let reason = format!("identity was reported with other content as sequence {with}");
-                (&mut self.rejected, "conflict", Some(with), Some("data"), Some(reason))
+                ("conflict", Some(with), Some("data"), Some(reason))
             }
             UsageOutcome::NothingToReplace => {
                 let reason = "no usage event of this computer has this id".to_owned();
-                (&mut self.rejected, "conflict", None, Some("data.replaces"), Some(reason))
+                ("conflict", None, Some("data.replaces"), Some(reason))
             }
         };
-        *count += 1;
         let (id, field) = (Some(id.to_string()), field.map(str::to_owned));
-        self.outcomes.push(Outcome { index, id, outcome, sequence, field, reason });
+        self.outcomes.push(OutcomeForm { index, id, outcome, sequence, field, reason });
     }
 }
 
-impl From<Invalid> for Outcome {
+impl From<Invalid> for OutcomeForm {
     fn from(invalid: Invalid) -> Self {
         let Invalid { index, id, field, reason } = invalid;
         let field = Some(field).filter(|field| !field.is_empty());
@@ -234,7 +236,7 @@ async fn explain(
     app: &Arc<App>,
     (body, format, zones): (Bytes, Format, Zones),
     conflicts: &[(u32, Sequence)],
-    outcomes: &mut [Outcome],
+    outcomes: &mut [OutcomeForm],
 ) -> Result<(), Problem> {
     let conflicts: HashMap<u32, Sequence> = conflicts.iter().take(MOST_EXPLAINED).copied().collect();
     let store = Arc::clone(app.ledger.store());
@@ -245,7 +247,8 @@ async fn explain(
         let mut fields = HashMap::new();
         for group in &batch.groups {
             for (report, (index, _)) in group.reports.iter().zip(&group.names) {
-                let event = conflicts.get(index).and_then(|with| recorded.get(with)).map(|recorded| &recorded.event);
+                let event =
+                    conflicts.get(index).and_then(|with| recorded.get(with)).map(|recorded| &recorded.event);
                 let field = match event {
                     Some(Event::UsageRecorded(usage)) => differs_from_usage(report, usage),
                     Some(Event::UsageCorrected(corrected)) => differs_from_usage(report, &corrected.usage),
@@ -345,7 +348,8 @@ impl OneStep {
 /// A count of billionths as a decimal, of any size.
 fn billionths<S: Serializer>(billionths: &i128, serializer: S) -> Result<S::Ok, S::Error> {
     let sign = if *billionths < 0 { "-" } else { "" };
-    let (whole, fraction) = (billionths.unsigned_abs() / ONE.unsigned_abs(), billionths.unsigned_abs() % ONE.unsigned_abs());
+    let (whole, fraction) =
+        (billionths.unsigned_abs() / ONE.unsigned_abs(), billionths.unsigned_abs() % ONE.unsigned_abs());
     let text = format!("{sign}{whole}.{fraction:09}");
     serializer.serialize_str(text.trim_end_matches('0').trim_end_matches('.'))
 }
@@ -364,7 +368,8 @@ pub(super) async fn readings(State(app): State<Arc<App>>, uri: Uri) -> Result<Re
     };
     let zone: Option<TimeZone> = query.parse("time_zone")?;
     let position = query.position(&app).await?;
-    let owner = app.slap.read_at(position, |view, _| view.instances.get(instance).map(|known| known.owner)).await?;
+    let owner =
+        app.slap.read_at(position, |view, _| view.instances.get(instance).map(|known| known.owner)).await?;
     let owner = owner.ok_or_else(|| unknown_instance(instance))?;
     app.billing.reach(position).await?;
     let body = app.billing.read(|view, sequence| {
@@ -374,7 +379,9 @@ pub(super) async fn readings(State(app): State<Arc<App>>, uri: Uri) -> Result<Re
         let mut resources: Vec<ResourceId> = view.metering.series(&target).into_iter().cloned().collect();
         resources.retain(|known| resource.as_ref().is_none_or(|wanted| wanted == known));
         let most = MOST_STEPS / resources.len().max(1);
-        let too_many = || Problem::field("step", format!("must be longer: there would be more than {MOST_STEPS} of them"));
+        let too_many = || {
+            Problem::field("step", format!("must be longer: there would be more than {MOST_STEPS} of them"))
+        };
         let steps = |resource: ResourceId| {
             let key = (&target, resource.as_str());
             let steps = view.metering.steps(key, period, (step, zone), most).ok_or_else(too_many)?;
@@ -388,7 +395,10 @@ pub(super) async fn readings(State(app): State<Arc<App>>, uri: Uri) -> Result<Re
 }
 
 fn unknown_instance(instance: InstanceId) -> Problem {
-    Problem { field: Some("instance".into()), ..Problem::not_found(format!("there is no instance {instance}")) }
+    Problem {
+        field: Some("instance".into()),
+        ..Problem::not_found(format!("there is no instance {instance}"))
+    }
 }
 
 fn period(query: &Query, zone: TimeZone) -> Result<Period, Problem> {
@@ -429,7 +439,8 @@ pub(super) async fn suspense(State(app): State<Arc<App>>, uri: Uri) -> Result<Re
     let position = query.position(&app).await?;
     let read = app.billing.read_at(position, |view, sequence| {
         let page = view.metering.suspense(after, limit);
-        let items: Vec<_> = page.items.into_iter().map(|(at, suspense)| SuspenseForm::of(at, suspense)).collect();
+        let items: Vec<_> =
+            page.items.into_iter().map(|(at, suspense)| SuspenseForm::of(at, suspense)).collect();
         (items, page.next, sequence)
     });
     let (items, next, sequence) = read.await?;
@@ -449,8 +460,8 @@ pub(super) async fn resolve(
     request: Request,
 ) -> Result<Response, Problem> {
     let suspended = suspended_at(&suspended)?;
-    settle(&app, suspended, request, "resolve", |headers, body| {
-        let mut object = json_body::optional_object(headers, body)?;
+    let settled = settle(&app, suspended, request, |sent| {
+        let mut object = json_body::optional_object(&sent.headers, &sent.body)?;
         let text = |text: &str| Ok(Box::<str>::from(text));
         let subject = object.optional("subject", text)?;
         let resource: Option<ResourceId> = object.parsed("resource")?;
@@ -467,8 +478,17 @@ pub(super) async fn resolve(
         let resource = resource.map(|resource| resource.as_str().into());
         let command = ResolveSuspendedUsage { suspended, subject, resource, quantity, period };
         Ok(Command::ResolveSuspendedUsage(command))
+    });
+    settled.await.map_err(|problem| {
+        // What is to blame in an event has another name among what puts it right.
+        let field = match problem.field.as_deref() {
+            Some("data.resource") => Some("resource"),
+            Some("data.quantity") => Some("quantity"),
+            Some("data.start" | "data.stop") => Some("period"),
+            _ => None,
+        };
+        Problem { field: field.map(str::to_owned).or(problem.field), ..problem }
     })
-    .await
 }
 
 /// `POST /v1/usage-suspense/{sequence}/dismiss`: it is never metered.
@@ -478,13 +498,13 @@ pub(super) async fn dismiss(
     request: Request,
 ) -> Result<Response, Problem> {
     let suspended = suspended_at(&suspended)?;
-    settle(&app, suspended, request, "dismiss", |headers, body| {
-        let mut object = json_body::object(headers, body)?;
+    let settled = settle(&app, suspended, request, |sent| {
+        let mut object = json_body::object(&sent.headers, &sent.body)?;
         let reason = object.required("reason", |text| Ok(text.into()))?;
         object.end()?;
         Ok(Command::DismissSuspendedUsage(DismissSuspendedUsage { suspended, reason }))
-    })
-    .await
+    });
+    settled.await
 }
 
 fn suspended_at(text: &str) -> Result<Sequence, Problem> {
@@ -495,23 +515,19 @@ async fn settle(
     app: &App,
     suspended: Sequence,
     request: Request,
-    what: &str,
-    command: impl FnOnce(&HeaderMap, &[u8]) -> Result<Command, Problem>,
+    command: impl FnOnce(&Sent) -> Result<Command, Problem>,
 ) -> Result<Response, Problem> {
-    let (parts, body) = request.into_parts();
-    let body = limits::collect(&parts.headers, body, json_body::MOST_BYTES).await?;
-    let command = command(&parts.headers, &body)?;
-    let content = [what.as_bytes(), &suspended.0.to_be_bytes(), &body];
-    let meta = query::meta(app, local(app), &parts.headers, &content)?;
+    let sent = body::read_any(request, json_body::MOST_BYTES).await?;
+    let command = command(&sent)?;
+    let meta = query::meta(app, local(app), &sent.headers, &sent.content())?;
     let accepted = app.ledger.submit(Submission { meta, command }).await?;
     let sequence = accepted.sequence;
     Ok(query::json(StatusCode::OK, sequence, &Settled { suspended, sequence }))
 }
 
 /// Who acts where nobody signs in.
-pub(super) fn local(app: &App) -> slapledger_core::log::envelope::Actor {
-    let party: PartyId = app.local;
-    app::person(party)
+pub(super) fn local(app: &App) -> Actor {
+    app::person(app.local)
 }
 
 #[cfg(test)]

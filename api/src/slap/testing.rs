@@ -1,0 +1,241 @@
+//! A small cloud for tests of handlers: an app in a temporary folder, opened as `slapledger proxy` opens it, a clock that
+//! is set by hand, and requests that go through the routes without a network.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use http_body_util::BodyExt;
+use slapledger_core::domain::Command;
+use slapledger_core::domain::computer::RegisterComputer;
+use slapledger_core::domain::event::Mode;
+use slapledger_core::domain::id::{ComputerId, InstanceId};
+use slapledger_core::domain::party::RegisterParty;
+use slapledger_core::domain::time::{TimeZone, Timestamp};
+use slapledger_core::log::envelope::Actor;
+use tower::ServiceExt;
+
+use super::wire::marshal::{self, Value};
+use crate::app::{App, Open};
+use crate::clock::ManualClock;
+use crate::http::router;
+
+/// The computer that exists from the start.
+pub(crate) const COMPUTER: &str = "COMP-1";
+/// A release that is requested.
+pub(crate) const RELEASE: &str = "http://example.com/software.cfg?a=1&b=<2>";
+/// When everything begins: the clock of the recorded answers of slapos proxy.
+pub(crate) const BEGINNING: &str = "2026-11-23T14:04:10.730000Z";
+
+/// An answer that was read to its end.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+}
+
+impl Seen {
+    pub(crate) fn header(&self, name: header::HeaderName) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{self:?}");
+        self
+    }
+}
+
+/// The cloud. Not to be used from within a runtime.
+pub(crate) struct World {
+    pub(crate) app: Arc<App>,
+    pub(crate) clock: Arc<ManualClock>,
+    routes: Router,
+    runtime: tokio::runtime::Runtime,
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    /// A cloud of one user and one computer without partitions.
+    pub(crate) fn empty(mode: Mode) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new(Timestamp::parse_rfc3339(BEGINNING).unwrap()));
+        let mut app = App::open(Open { data: folder.path(), mode, clock: Arc::<ManualClock>::clone(&clock) }).unwrap();
+        let name = app.keys.seal(app.keys.fresh().unwrap(), b"local user").unwrap();
+        let party = RegisterParty { name, time_zone: TimeZone::UTC };
+        app.submit_own(Actor::system(), Command::RegisterParty(party)).unwrap();
+        let computer = ComputerId::new(COMPUTER).unwrap();
+        let register = RegisterComputer { computer: computer.clone(), owner: app.local, time_zone: TimeZone::UTC };
+        app.submit_own(Actor::system(), Command::RegisterComputer(register)).unwrap();
+        app.default_computer = (mode == Mode::Proxy).then_some(computer);
+        let app = Arc::new(app);
+        let routes = router::router(Arc::clone(&app));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        Self { app, clock, routes, runtime, folder }
+    }
+
+    /// As `slapledger proxy`, with so many free partitions.
+    pub(crate) fn proxy(partitions: usize) -> Self {
+        let world = Self::empty(Mode::Proxy);
+        world.format(COMPUTER, partitions);
+        world
+    }
+
+    /// Stops everything and opens it again.
+    pub(crate) fn restart(self) -> Self {
+        let Self { app, clock, routes, runtime, folder } = self;
+        app.shut_down();
+        let (mode, default_computer) = (app.mode, app.default_computer.clone());
+        drop((routes, app));
+        let mut app = App::open(Open { data: folder.path(), mode, clock: Arc::<ManualClock>::clone(&clock) }).unwrap();
+        app.default_computer = default_computer;
+        let app = Arc::new(app);
+        let routes = router::router(Arc::clone(&app));
+        Self { app, clock, routes, runtime, folder }
+    }
+
+    pub(crate) fn set_clock(&self, instant: &str) {
+        self.clock.set(Timestamp::parse_rfc3339(instant).unwrap());
+    }
+
+    pub(crate) fn send(&self, request: Request<Body>) -> Seen {
+        self.runtime.block_on(async {
+            let response = self.routes.clone().oneshot(request).await.unwrap();
+            let (parts, body) = response.into_parts();
+            let body = body.collect().await.unwrap().to_bytes();
+            let body = String::from_utf8(body.to_vec()).unwrap();
+            Seen { status: parts.status, headers: parts.headers, body }
+        })
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Seen {
+        self.send(Request::get(path).body(Body::empty()).unwrap())
+    }
+
+    pub(crate) fn get_as(&self, path: &str, accept: &str) -> Seen {
+        self.send(Request::get(path).header(header::ACCEPT, accept).body(Body::empty()).unwrap())
+    }
+
+    pub(crate) fn post(&self, path: &str, form: &[(&str, &str)]) -> Seen {
+        self.post_with(path, form, &[])
+    }
+
+    pub(crate) fn post_with(&self, path: &str, form: &[(&str, &str)], headers: &[(&str, &str)]) -> Seen {
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        self.post_raw(path, "application/x-www-form-urlencoded", body, headers)
+    }
+
+    pub(crate) fn post_json(&self, path: &str, body: &str, headers: &[(&str, &str)]) -> Seen {
+        self.post_raw(path, "application/json", body.to_owned(), headers)
+    }
+
+    pub(crate) fn post_raw(
+        &self,
+        path: &str,
+        media_type: &str,
+        body: impl Into<Body>,
+        headers: &[(&str, &str)],
+    ) -> Seen {
+        let mut request = Request::builder().method(Method::POST).uri(path).header(header::CONTENT_TYPE, media_type);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.send(request.body(body.into()).unwrap())
+    }
+
+    /// Publishes partitions, as `slapos node format` does.
+    pub(crate) fn format(&self, computer: &str, partitions: usize) {
+        let xml = dumps(&configuration(computer, partitions));
+        self.post("/loadComputerConfigurationFromXML", &[("xml", &xml)]).expect(200);
+    }
+
+    /// Requests an instance as a user does.
+    pub(crate) fn request(&self, name: &str, parameters: &[(&str, &str)], state: Option<&str>) -> Seen {
+        let form = request_form(name, parameters, state);
+        let form: Vec<_> = form.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        self.post("/requestComputerPartition", &form)
+    }
+
+    /// What a node says of a partition of the computer.
+    pub(crate) fn say(&self, path: &str, partition: &str, more: &[(&str, &str)]) -> Seen {
+        let mut form = vec![("computer_id", COMPUTER), ("computer_partition_id", partition)];
+        form.extend_from_slice(more);
+        self.post(path, &form)
+    }
+
+    /// A partition of the computer, as its node sees it.
+    pub(crate) fn partition(&self, partition: &str) -> Value {
+        let path = format!(
+            "/registerComputerPartition?computer_reference={COMPUTER}&computer_partition_reference={partition}"
+        );
+        marshal::read(&self.get(&path).expect(200).body).unwrap()
+    }
+
+    /// A member of a partition of the computer.
+    pub(crate) fn attribute(&self, partition: &str, name: &str) -> Value {
+        let seen = self.partition(partition);
+        seen.as_object().and_then(|object| object.get(name)).cloned().unwrap_or(Value::None)
+    }
+
+    /// The timestamp of a partition of the computer.
+    pub(crate) fn timestamp(&self, partition: &str) -> String {
+        let parameters = self.attribute(partition, "_parameter_dict");
+        parameters.get("timestamp").and_then(Value::as_str).unwrap_or_default().to_owned()
+    }
+
+    /// An instance by its number, from `/v1`.
+    pub(crate) fn instance(&self, number: u64) -> serde_json::Value {
+        self.get(&format!("/v1/instances/{}", InstanceId(number))).expect(200).json()
+    }
+}
+
+/// The fields of a request, as slapos.core sends them.
+pub(crate) fn request_form(
+    name: &str,
+    parameters: &[(&str, &str)],
+    state: Option<&str>,
+) -> Vec<(&'static str, String)> {
+    let parameters = parameters.iter().map(|(key, value)| (*key, Value::from(*value)));
+    vec![
+        ("software_release", RELEASE.to_owned()),
+        ("partition_reference", name.to_owned()),
+        ("partition_parameter_xml", dumps(&Value::dict(parameters))),
+        ("filter_xml", dumps(&Value::Dict(Vec::new()))),
+        ("software_type", "default".to_owned()),
+        ("state", dumps(&state.map_or(Value::None, Value::from))),
+        ("shared_xml", dumps(&Value::Bool(false))),
+    ]
+}
+
+/// A marshalled value.
+pub(crate) fn dumps(value: &Value) -> String {
+    marshal::write(value).unwrap()
+}
+
+/// What a computer says of itself.
+pub(crate) fn configuration(computer: &str, partitions: usize) -> Value {
+    let partition = |number: usize| {
+        let address = Value::dict([
+            ("addr", Value::from(format!("10.0.{number}.1"))),
+            ("netmask", Value::from("255.255.255.255")),
+        ]);
+        Value::dict([
+            ("reference", Value::from(format!("slappart{number}"))),
+            ("address_list", Value::List(vec![address])),
+            ("tap", Value::dict([("name", format!("slaptap{number}"))].map(|(key, name)| (key, Value::from(name))))),
+            ("user", Value::dict([("name", Value::from(format!("slapuser{number}")))])),
+        ])
+    };
+    Value::dict([
+        ("reference", Value::from(computer)),
+        ("address", Value::from("127.0.0.1")),
+        ("netmask", Value::from("255.255.255.255")),
+        ("partition_list", Value::List((0..partitions).map(partition).collect())),
+    ])
+}

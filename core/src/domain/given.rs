@@ -330,7 +330,7 @@ pub(crate) fn usage(id: &str, quantity: &str) -> UsageReport {
         resource: "cpu".into(),
         quantity: (quantity.into(), Ok(quantity.parse().expect(quantity))),
         start: Ok(Some(instant("1"))),
-        stop: Ok(instant("2")),
+        stop: Ok(Some(instant("2"))),
         dimensions: Vec::new(),
         node_sequence: None,
     }

@@ -77,7 +77,7 @@ fn reports() -> impl Strategy<Value = UsageReport> {
                 revision,
                 subject: subject.into(),
                 start: Ok(told.then(|| instant(start))),
-                stop: Ok(instant(start + hours)),
+                stop: Ok(Some(instant(start + hours))),
                 ..usage(&id.to_string(), &quantity.to_string())
             }
         },

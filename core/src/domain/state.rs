@@ -178,7 +178,9 @@ impl State {
             | Event::UsageCorrected(_)
             | Event::UsageSuspended(_)
             | Event::SuspendedUsageResolved(_)
-            | Event::SuspendedUsageDismissed(_) => self.usage.evolve(project, stream, event, sequence),
+            | Event::SuspendedUsageDismissed(_) => {
+                self.usage.evolve(&self.computers, project, (stream, event), sequence);
+            }
             Event::PriceBookPublished(event) => self.price_books.published(event),
             Event::InvoiceRunOpened(event) => self.invoices.opened(event),
             Event::InvoiceFinalised(event) => self.invoices.finalised(event),

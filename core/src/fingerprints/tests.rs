@@ -119,7 +119,7 @@ fn walk(recent: usize, steps: Vec<Step>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 5000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
     #[test]
     fn answers_as_the_index_in_memory_does(
         recent in 2..30_usize,

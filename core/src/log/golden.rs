@@ -151,6 +151,8 @@ fn samples() -> Vec<(Stream, Event)> {
         quantity: "NaN".into(),
         start: None,
         stop: Some(now),
+        unreadable_start: Some("yesterday".into()),
+        unreadable_stop: None,
         dimensions: Vec::new(),
         node_sequence: None,
         replaces: Some(Sequence(4)),

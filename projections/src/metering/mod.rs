@@ -6,8 +6,9 @@
 //! interval. Cutting at the edges of a period happens when it is read.
 //!
 //! Invariants:
-//! - An interval is known by the sequence of the event that meters it. Within a series they are in that order, so a
-//!   late report needs no sorting.
+//! - An interval is known by the sequence of the event that meters it: for suspended usage that is the event that
+//!   resolved it, which holds what is metered. Within a series they are in that order, so a late report needs no
+//!   sorting.
 //! - What is replaced is kept, with the event that replaced it: any reading can be had again as of an earlier sequence
 //!   ([`Metering::as_of`]), which is what makes a draft a function of the events up to its cut-off.
 //! - What names an event that was replaced, or suspended and resolved, means the event that counts in its place now.

@@ -257,3 +257,32 @@ fn a_fold_that_breaks_says_so_and_nobody_waits_for_it() {
     assert!(matches!(&stopped, Err(ReadFault::Stopped { position, .. }) if *position == one), "{stopped:?}");
     assert!(runner.status().fault.is_some());
 }
+
+/// Readers and the writer of a view at once: nobody sees half of a group, and all get on.
+#[test]
+fn readers_see_whole_commands() {
+    let store = MemoryStore::new();
+    let ledger = open(&store);
+    begin(&ledger);
+    let start = Runner::<Everything>::start;
+    let runner = start("everything", ledger.feed(), Arc::clone(ledger.store()), Options::default(), |_| ());
+    let runner = runner.expect("a view");
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    // The first two are allocated by the command that requests them.
+                    let (known, there) = runner.read(|view, _| {
+                        let there = view.instances.on_computer("COMP-1").count();
+                        (view.instances.len(), there)
+                    });
+                    assert_eq!(there, known.min(2));
+                }
+            });
+        }
+        let last = (0..300).map(|n| ask(&ledger, n)).last().expect("some");
+        runner.read_at_blocking(last, |_, _| ()).expect("readers do not keep the view from going on");
+        done.store(true, Ordering::Relaxed);
+    });
+}

@@ -188,20 +188,25 @@ fn a_period_that_is_not_over_has_drafts_only() {
     let opened = kit.post_json("/v1/invoice-runs", &run()).json();
     assert_eq!(opened["invoices"], json!(["RUN-1-PARTY-2"]));
     let told = kit.post("/v1/invoice-runs/RUN-1/finalise", "application/json", "{}").problem();
-    let detail = "period ends at 2026-11-01T00:00:00Z: until then there are drafts only";
-    assert_eq!(told, (409, Some("period".into()), detail.into()));
+    let early = "was opened before its period ended at 2026-11-01T00:00:00Z: its drafts stay drafts; open another run";
+    assert_eq!(told, (409, Some("period".into()), format!("RUN-1 {early}")));
     let both = json!({"period": {"start": "2026-10-01", "stop": "2026-11-01"}, "finalise": true});
     let told = kit.post_json("/v1/invoice-runs", &both).problem();
-    let detail = format!("RUN-2 was opened and keeps its drafts; {detail}");
-    assert_eq!(told, (409, Some("period".into()), detail));
+    assert_eq!(told, (409, Some("period".into()), format!("RUN-2 {early}")));
     assert_eq!(kit.get("/v1/invoices?state=draft").json()["items"].as_array().map(Vec::len), Some(2));
     // Nobody has anything to pay for it, and it is not over all the same.
     let future = json!({"period": {"start": "2027-01-01", "stop": "2027-02-01"}, "finalise": true});
-    assert_eq!(kit.post_json("/v1/invoice-runs", &future).problem().0, 409);
+    let told = kit.post_json("/v1/invoice-runs", &future).problem();
+    assert_eq!((told.0, told.1.as_deref()), (409, Some("period")));
+    // Time passes, and what was opened too early stays so; one opened now becomes final, once.
     kit.set("2026-11-01T00:00:00Z");
-    let done = kit.post("/v1/invoice-runs/RUN-1/finalise", "application/json", "{}");
+    assert_eq!(kit.post("/v1/invoice-runs/RUN-1/finalise", "application/json", "{}").status, StatusCode::CONFLICT);
+    for n in [4, 5] {
+        assert_eq!(kit.post_json("/v1/invoice-runs", &run()).json()["id"], format!("RUN-{n}"));
+    }
+    let done = kit.post("/v1/invoice-runs/RUN-4/finalise", "application/json", "{}");
     assert_eq!(done.json()["invoices"], json!(["INV-2026-000001"]));
-    let told = kit.post("/v1/invoice-runs/RUN-2/finalise", "application/json", "{}").problem();
+    let told = kit.post("/v1/invoice-runs/RUN-5/finalise", "application/json", "{}").problem();
     assert_eq!((told.0, &*told.2), (409, "INV-2026-000001 covers some of this period already"));
 }
 

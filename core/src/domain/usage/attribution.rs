@@ -1,8 +1,8 @@
 //! Whom usage belongs to: from what a sender wrote to the instances that were there at that time.
 
-use super::{Attribution, Share, Timestamp, Unmeterable};
+use super::{Attribution, Series, Share, Timestamp, Unmeterable};
 use crate::domain::computer::{Computer, Computers};
-use crate::domain::id::{ComputerId, InstanceId, PartitionId};
+use crate::domain::id::{ComputerId, InstanceId, PartitionId, ResourceId};
 use crate::domain::instance::{Allocation, Instances};
 use crate::domain::time::Period;
 
@@ -15,6 +15,15 @@ pub(super) enum Target<'a> {
     Instance(InstanceId),
     /// One of its partitions.
     Partition(&'a PartitionId),
+}
+
+fn partition<'a>(computer: &'a Computer, subject: &str) -> Option<&'a PartitionId> {
+    computer.partition(subject).or_else(|| computer.partition_of_user(subject))
+}
+
+/// One name for what may be called in several ways: that of the partition, if it is one.
+pub(super) fn place<'a>(computer: Option<&'a Computer>, subject: &'a str) -> &'a str {
+    computer.and_then(|computer| partition(computer, subject)).map_or(subject, PartitionId::as_str)
 }
 
 /// Resolves subjects on one computer.
@@ -38,10 +47,7 @@ impl<'a> Reporter<'a> {
         if subject.is_empty() {
             return Err(Unmeterable::NoSubject);
         }
-        if let Some(partition) = self.computer.partition(subject) {
-            return Ok(Target::Partition(partition));
-        }
-        if let Some(partition) = self.computer.partition_of_user(subject) {
+        if let Some(partition) = partition(self.computer, subject) {
             return Ok(Target::Partition(partition));
         }
         if subject == self.id.as_str() {
@@ -50,6 +56,11 @@ impl<'a> Reporter<'a> {
         let instance: InstanceId = subject.parse().map_err(|_| Unmeterable::UnknownSubject)?;
         let here = self.allocation(instance).is_some_and(|allocation| allocation.computer == *self.id);
         here.then_some(Target::Instance(instance)).ok_or(Unmeterable::UnknownSubject)
+    }
+
+    /// What reports of that subject and resource follow each other in.
+    pub(super) fn series(&self, subject: &str, resource: &ResourceId) -> Series {
+        (place(Some(self.computer), subject).into(), resource.clone())
     }
 
     /// Where a report without a start begins if there was none before it: with the allocation.

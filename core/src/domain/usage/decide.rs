@@ -4,9 +4,10 @@ use rustc_hash::FxHashMap;
 
 use super::attribution::Reporter;
 use super::seen::{Content, Fingerprint, Seen, revision};
+use super::starts::LastFound;
 use super::{
-    DismissSuspendedUsage, Event, RecordUsage, ResolveSuspendedUsage, Revision, Sequence, Stream,
-    SuspendedUsageDismissed, SuspendedUsageResolved, Timestamp, Unmeterable, Usage, UsageCorrected,
+    DismissSuspendedUsage, Event, RecordUsage, ResolveSuspendedUsage, Revision, Sequence, Series, Stream,
+    SuspendedUsageDismissed, SuspendedUsageResolved, Timestamp, Told, Unmeterable, Unreadable, Usage, UsageCorrected,
     UsageLedger, UsageOutcome, UsageRefusal, UsageReport, UsageSuspended,
 };
 use crate::domain::Outcome;
@@ -32,7 +33,7 @@ pub(crate) struct Surroundings<'a> {
 #[derive(Default)]
 struct Overlay {
     seen: FxHashMap<Fingerprint, Seen>,
-    last_stops: FxHashMap<(Box<str>, ResourceId), Timestamp>,
+    last_found: FxHashMap<Series, LastFound>,
     /// Suspended by this command, and what it would take the place of.
     suspended: FxHashMap<Sequence, Option<Sequence>>,
     /// Replaced by this command, and by what.
@@ -116,11 +117,14 @@ impl UsageLedger {
         if let Some(suspended) = superseded {
             overlay.successors.insert(suspended, sequence);
         }
-        match self.meter(around, reporter, &overlay.last_stops, &report) {
+        match self.meter(around, reporter, overlay, (&report, replaces)) {
             Ok(usage) => {
                 if usage.start_found {
-                    let key = (usage.subject.clone(), usage.resource.clone());
-                    overlay.last_stops.insert(key, usage.period.stop);
+                    let series = reporter.series(&usage.subject, &usage.resource);
+                    let known = || self.last_found(reporter, &series).cloned();
+                    let found = overlay.last_found.entry(series.clone());
+                    let found = found.or_insert_with(|| known().unwrap_or_else(|| LastFound::new(usage.period)));
+                    found.add(usage.period, sequence, replaces);
                 }
                 if let Some(replaced) = replaces {
                     overlay.successors.insert(replaced, sequence);
@@ -157,8 +161,8 @@ impl UsageLedger {
         &self,
         around: &Surroundings<'_>,
         reporter: &Reporter<'_>,
-        last_stops: &FxHashMap<(Box<str>, ResourceId), Timestamp>,
-        report: &UsageReport,
+        overlay: &Overlay,
+        (report, replaces): (&UsageReport, Option<Sequence>),
     ) -> Result<Usage, Unmeterable> {
         let quantity = report.quantity.1?;
         if quantity.billionths() < 0 {
@@ -166,18 +170,22 @@ impl UsageLedger {
         }
         let resource = ResourceId::new(&report.resource).map_err(|_| Unmeterable::BadResource)?;
         let target = reporter.resolve(&report.subject)?;
-        let (start, stop) = (report.start?, report.stop?);
+        let start = report.start.as_ref().map_err(|_| Unmeterable::BadStart)?;
+        let stop = report.stop.as_ref().map_err(|_| Unmeterable::BadStop)?.ok_or(Unmeterable::NoStop)?;
         if stop > around.now.plus_micros(CLOCK_TOLERANCE_MICROS) {
             return Err(Unmeterable::Future);
         }
         let start_found = start.is_none();
-        let start = if let Some(start) = start {
+        let start = if let Some(start) = *start {
             start
         } else {
-            let key = (report.subject.clone(), resource.clone());
-            let stops = self.last_stops.get(reporter.id.as_str());
-            let last = last_stops.get(&key).or_else(|| stops.and_then(|stops| stops.get(&key))).copied();
-            last.or_else(|| reporter.first_start(target, stop)).ok_or(Unmeterable::NoStart)?
+            let series = reporter.series(&report.subject, &resource);
+            let found = overlay.last_found.get(&series).or_else(|| self.last_found(reporter, &series));
+            let start = match found {
+                Some(found) => found.start(stop, replaces),
+                None => reporter.first_start(target, stop),
+            };
+            start.ok_or(Unmeterable::NoStart)?
         };
         let period = Period::new(start, stop).ok_or(Unmeterable::EmptyPeriod)?;
         let attribution = reporter.attribute(target, period)?;
@@ -194,6 +202,10 @@ impl UsageLedger {
         })
     }
 
+    fn last_found(&self, reporter: &Reporter<'_>, series: &Series) -> Option<&LastFound> {
+        self.last_found.get(reporter.id.as_str())?.get(series)
+    }
+
     pub(crate) fn resolve(
         &self,
         around: &Surroundings<'_>,
@@ -203,14 +215,14 @@ impl UsageLedger {
         let (computer, known) =
             self.suspended.get(&suspended).ok_or(UsageRefusal::NotSuspended { suspended })?;
         let reporter = Reporter::new(computer, around.computers, around.instances)?;
-        let told = command.quantity.map(Ok);
         // A quantity that cannot be read is the first thing that is wrong with a report.
-        let quantity = told.unwrap_or_else(|| known.quantity.parse().map_err(|_| known.reason));
-        let start = match command.period {
-            Some(period) => Ok(Some(period.start)),
-            // It was said, but could not be read: nothing else must be taken for it.
-            None if known.reason == Unmeterable::BadDate => Err(Unmeterable::BadDate),
-            None => Ok(known.start),
+        let quantity = command.quantity.map(Ok);
+        let quantity = quantity.unwrap_or_else(|| known.quantity.parse().map_err(|_| known.reason));
+        let replaces = known.replaces.and_then(|sequence| self.holder(&Overlay::default(), sequence));
+        // What was said and could not be read must be told anew: nothing else is taken for it.
+        let (start, stop) = match command.period {
+            Some(period) => (Ok(Some(period.start)), Ok(Some(period.stop))),
+            None => (told(known.start, &known.unreadable_start), told(known.stop, &known.unreadable_stop)),
         };
         let report = UsageReport {
             id: known.id.clone(),
@@ -219,14 +231,13 @@ impl UsageLedger {
             resource: command.resource.unwrap_or_else(|| known.resource.clone()),
             quantity: (known.quantity.clone(), quantity),
             start,
-            stop: command.period.map(|period| period.stop).or(known.stop).ok_or(Unmeterable::NoStop),
+            stop,
             dimensions: known.dimensions.clone(),
             node_sequence: known.node_sequence,
         };
         let usage = self
-            .meter(around, &reporter, &FxHashMap::default(), &report)
+            .meter(around, &reporter, &Overlay::default(), (&report, replaces))
             .map_err(|reason| UsageRefusal::StillUnmeterable { reason })?;
-        let replaces = known.replaces.and_then(|sequence| self.holder(&Overlay::default(), sequence));
         let event = SuspendedUsageResolved { suspended, replaces, usage };
         let stream = Stream::Usage(computer.clone());
         Ok(Outcome::of((), [(stream, Event::SuspendedUsageResolved(event))]))
@@ -244,15 +255,31 @@ impl UsageLedger {
     }
 }
 
+fn told(instant: Option<Timestamp>, unreadable: &Option<Box<str>>) -> Told {
+    unreadable.clone().map_or(Ok(instant), |text| Err(Unreadable(text)))
+}
+
+/// An instant as an event keeps it: read, or as it was written.
+fn kept(told: Told) -> (Option<Timestamp>, Option<Box<str>>) {
+    match told {
+        Ok(instant) => (instant, None),
+        Err(Unreadable(text)) => (None, Some(text)),
+    }
+}
+
 fn suspend(report: UsageReport, replaces: Option<Sequence>, reason: Unmeterable) -> UsageSuspended {
+    let (start, unreadable_start) = kept(report.start);
+    let (stop, unreadable_stop) = kept(report.stop);
     UsageSuspended {
         id: report.id,
         subject: report.subject,
         resource: report.resource,
         // What could be read is kept in one spelling, so that the same content is known again.
         quantity: report.quantity.1.map_or(report.quantity.0, |quantity| quantity.to_string().into()),
-        start: report.start.ok().flatten(),
-        stop: report.stop.ok(),
+        start,
+        stop,
+        unreadable_start,
+        unreadable_stop,
         dimensions: report.dimensions,
         node_sequence: report.node_sequence,
         replaces,

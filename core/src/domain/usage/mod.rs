@@ -7,6 +7,7 @@
 mod attribution;
 mod decide;
 pub mod seen;
+mod starts;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 use bincode::{Decode, Encode};
 use serde::Serialize;
 
+use super::computer::Computers;
 use super::event::{Event, Stream};
 use super::id::{ComputerId, InstanceId, ProjectId, ResourceId, Sequence};
 use super::quantity::Quantity;
@@ -22,6 +24,7 @@ use super::time::{Period, Timestamp};
 
 pub(crate) use decide::Surroundings;
 pub use seen::{MemoryIndex, Seen, SeenIndex};
+use starts::LastFound;
 
 /// The sender's name of a usage event; with the reporting computer it is its identity.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
@@ -126,10 +129,14 @@ pub struct UsageSuspended {
     pub resource: Box<str>,
     /// How much, as written.
     pub quantity: Box<str>,
-    /// Since when, if said.
+    /// Since when, if said and readable.
     pub start: Option<Timestamp>,
-    /// Until when, if it could be read.
+    /// Until when, if said and readable.
     pub stop: Option<Timestamp>,
+    /// A start that could not be read, as written.
+    pub unreadable_start: Option<Box<str>>,
+    /// A stop that could not be read, as written.
+    pub unreadable_stop: Option<Box<str>>,
     /// Further properties.
     pub dimensions: Vec<(Box<str>, Box<str>)>,
     /// The sender's own count of its events.
@@ -187,9 +194,12 @@ pub enum Unmeterable {
     /// Nothing on the reporting computer goes by this name.
     #[error("subject is neither an instance, a partition nor a user of the reporting computer, nor itself")]
     UnknownSubject,
-    /// A date that cannot be read.
-    #[error("start or stop is not a date")]
-    BadDate,
+    /// A start that cannot be read.
+    #[error("start is not a date")]
+    BadStart,
+    /// A stop that cannot be read.
+    #[error("stop is not a date")]
+    BadStop,
     /// No stop.
     #[error("stop is missing")]
     NoStop,
@@ -214,8 +224,8 @@ impl Unmeterable {
             Self::NotANumber | Self::Infinite | Self::OutOfRange | Self::Negative => "data.quantity",
             Self::BadResource => "data.resource",
             Self::NoSubject | Self::UnknownSubject | Self::Unallocated => "subject",
-            Self::BadDate | Self::NoStart => "data.start",
-            Self::NoStop | Self::EmptyPeriod | Self::Future => "data.stop",
+            Self::BadStart | Self::NoStart => "data.start",
+            Self::BadStop | Self::NoStop | Self::EmptyPeriod | Self::Future => "data.stop",
         }
     }
 }
@@ -242,15 +252,22 @@ pub struct UsageReport {
     pub resource: Box<str>,
     /// How much: the text, and what it was read as.
     pub quantity: (Box<str>, Result<Quantity, Unmeterable>),
-    /// Since when; `None` if it was left out.
-    pub start: Result<Option<Timestamp>, Unmeterable>,
+    /// Since when.
+    pub start: Told,
     /// Until when.
-    pub stop: Result<Timestamp, Unmeterable>,
+    pub stop: Told,
     /// Further properties, sorted by key.
     pub dimensions: Vec<(Box<str>, Box<str>)>,
     /// The sender's own count of its events.
     pub node_sequence: Option<u64>,
 }
+
+/// What a sender said of an instant; `None` if nothing.
+pub type Told = Result<Option<Timestamp>, Unreadable>;
+
+/// An instant that was said and cannot be read, as written, within 255 bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable(pub Box<str>);
 
 /// What it means if an identity is reported with other content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -325,35 +342,47 @@ pub enum UsageRefusal {
     BadReason,
 }
 
+/// What was measured, and where: a partition, whatever the sender called it, or else the subject as written.
+type Series = (Box<str>, ResourceId);
+
 /// What decisions need to know of usage.
 pub struct UsageLedger {
     pub(crate) seen: Box<dyn SeenIndex>,
-    /// Reports without a start begin where the last such report of that partition and resource stopped.
-    last_stops: BTreeMap<ComputerId, BTreeMap<(Box<str>, ResourceId), Timestamp>>,
+    last_found: BTreeMap<ComputerId, BTreeMap<Series, LastFound>>,
     suspended: BTreeMap<Sequence, (ComputerId, UsageSuspended)>,
 }
 
 impl UsageLedger {
     /// Nothing recorded; identities will be kept in this index.
     pub(crate) fn new(seen: Box<dyn SeenIndex>) -> Self {
-        Self { seen, last_stops: BTreeMap::new(), suspended: BTreeMap::new() }
+        Self { seen, last_found: BTreeMap::new(), suspended: BTreeMap::new() }
     }
 
     pub(crate) fn snapshot(&self) -> UsageSnapshot {
-        UsageSnapshot { last_stops: self.last_stops.clone(), suspended: self.suspended.clone() }
+        UsageSnapshot { last_found: self.last_found.clone(), suspended: self.suspended.clone() }
     }
 
     pub(crate) fn restore(&mut self, snapshot: UsageSnapshot) {
-        self.last_stops = snapshot.last_stops;
+        self.last_found = snapshot.last_found;
         self.suspended = snapshot.suspended;
     }
 
-    pub(crate) fn evolve(&mut self, project: ProjectId, stream: &Stream, event: &Event, sequence: Sequence) {
+    pub(crate) fn evolve(
+        &mut self,
+        computers: &Computers,
+        project: ProjectId,
+        (stream, event): (&Stream, &Event),
+        sequence: Sequence,
+    ) {
         let Stream::Usage(computer) = stream else { return };
         match event {
-            Event::UsageRecorded(usage) => self.metered(project, computer, usage, sequence),
+            Event::UsageRecorded(usage) => {
+                self.identified(project, computer, usage, sequence);
+                self.metered(computers, computer, usage, (sequence, None));
+            }
             Event::UsageCorrected(event) => {
-                self.metered(project, computer, &event.usage, sequence);
+                self.identified(project, computer, &event.usage, sequence);
+                self.metered(computers, computer, &event.usage, (sequence, Some(event.replaces)));
                 self.pass_on(event.replaces, sequence);
             }
             Event::UsageSuspended(event) => {
@@ -369,7 +398,7 @@ impl UsageLedger {
                 if let Some(replaced) = event.replaces {
                     self.pass_on(replaced, sequence);
                 }
-                self.stopped(computer, &event.usage);
+                self.metered(computers, computer, &event.usage, (sequence, event.replaces));
             }
             Event::SuspendedUsageDismissed(event) => {
                 let dismissed = self.suspended.remove(&event.suspended);
@@ -380,19 +409,24 @@ impl UsageLedger {
         }
     }
 
-    fn metered(&mut self, project: ProjectId, computer: &ComputerId, usage: &Usage, sequence: Sequence) {
+    fn identified(&mut self, project: ProjectId, computer: &ComputerId, usage: &Usage, sequence: Sequence) {
         let identity = self.seen.identity(project, computer, &usage.id);
         let content = self.seen.content(&seen::Content::of_usage(usage));
         self.seen.insert(identity, Seen { sequence, content });
-        self.stopped(computer, usage);
     }
 
-    fn stopped(&mut self, computer: &ComputerId, usage: &Usage) {
+    fn metered(
+        &mut self,
+        computers: &Computers,
+        computer: &ComputerId,
+        usage: &Usage,
+        (sequence, replaces): (Sequence, Option<Sequence>),
+    ) {
         if usage.start_found {
-            let stops = self.last_stops.entry(computer.clone()).or_default();
-            let stop =
-                stops.entry((usage.subject.clone(), usage.resource.clone())).or_insert(usage.period.stop);
-            *stop = usage.period.stop.max(*stop);
+            let place = attribution::place(computers.known(computer).ok(), &usage.subject);
+            let found = self.last_found.entry(computer.clone()).or_default();
+            let found = found.entry((place.into(), usage.resource.clone()));
+            found.or_insert_with(|| LastFound::new(usage.period)).add(usage.period, sequence, replaces);
         }
     }
 
@@ -406,6 +440,6 @@ impl UsageLedger {
 /// The part of [`UsageLedger`] that a snapshot holds; the index of identities has files of its own.
 #[derive(Debug, Clone, Encode, Decode)]
 pub(crate) struct UsageSnapshot {
-    last_stops: BTreeMap<ComputerId, BTreeMap<(Box<str>, ResourceId), Timestamp>>,
+    last_found: BTreeMap<ComputerId, BTreeMap<Series, LastFound>>,
     suspended: BTreeMap<Sequence, (ComputerId, UsageSuspended)>,
 }

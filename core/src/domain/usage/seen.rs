@@ -12,7 +12,9 @@ use bincode::{Decode, Encode};
 use rustc_hash::FxHashMap;
 use siphasher::sip128::{Hasher128, SipHasher24};
 
-use super::{ComputerId, ProjectId, Sequence, Usage, UsageId, UsageReport, UsageSuspended};
+use super::{
+    ComputerId, ProjectId, Sequence, Timestamp, Told, Unreadable, Usage, UsageId, UsageReport, UsageSuspended,
+};
 
 /// A keyed 128-bit fingerprint.
 pub type Fingerprint = u128;
@@ -85,8 +87,18 @@ pub trait SeenIndex: Send + Sync {
                 write_text(&mut hasher, text);
             }
         }
-        for instant in [content.start, content.stop] {
-            hasher.write_i64(instant.unwrap_or(i64::MIN));
+        for moment in [content.start, content.stop] {
+            match moment {
+                Moment::Missing => hasher.write_u8(0),
+                Moment::At(instant) => {
+                    hasher.write_u8(1);
+                    hasher.write_i64(instant.micros());
+                }
+                Moment::Unreadable(text) => {
+                    hasher.write_u8(2);
+                    write_text(&mut hasher, text);
+                }
+            }
         }
         for (key, value) in content.dimensions {
             write_text(&mut hasher, key);
@@ -113,8 +125,8 @@ pub struct Content<'a> {
     subject: &'a str,
     resource: &'a str,
     quantity: Amount<'a>,
-    start: Option<i64>,
-    stop: Option<i64>,
+    start: Moment<'a>,
+    stop: Moment<'a>,
     dimensions: &'a [(Box<str>, Box<str>)],
     node_sequence: Option<u64>,
 }
@@ -132,14 +144,34 @@ impl<'a> Amount<'a> {
     }
 }
 
+#[derive(Clone, Copy)]
+enum Moment<'a> {
+    Missing,
+    At(Timestamp),
+    Unreadable(&'a str),
+}
+
+impl<'a> Moment<'a> {
+    fn of_told(told: &'a Told) -> Self {
+        match told {
+            Ok(instant) => instant.map_or(Self::Missing, Self::At),
+            Err(Unreadable(text)) => Self::Unreadable(text),
+        }
+    }
+
+    fn of_kept(instant: Option<Timestamp>, unreadable: Option<&'a str>) -> Self {
+        unreadable.map_or_else(|| instant.map_or(Self::Missing, Self::At), Self::Unreadable)
+    }
+}
+
 impl<'a> Content<'a> {
     pub(super) fn of_usage(usage: &'a Usage) -> Self {
         Self {
             subject: &usage.subject,
             resource: usage.resource.as_str(),
             quantity: Amount::Billionths(usage.quantity.billionths()),
-            start: (!usage.start_found).then(|| usage.period.start.micros()),
-            stop: Some(usage.period.stop.micros()),
+            start: if usage.start_found { Moment::Missing } else { Moment::At(usage.period.start) },
+            stop: Moment::At(usage.period.stop),
             dimensions: &usage.dimensions,
             node_sequence: usage.node_sequence,
         }
@@ -150,8 +182,8 @@ impl<'a> Content<'a> {
             subject: &event.subject,
             resource: &event.resource,
             quantity: Amount::of_text(&event.quantity),
-            start: event.start.map(super::Timestamp::micros),
-            stop: event.stop.map(super::Timestamp::micros),
+            start: Moment::of_kept(event.start, event.unreadable_start.as_deref()),
+            stop: Moment::of_kept(event.stop, event.unreadable_stop.as_deref()),
             dimensions: &event.dimensions,
             node_sequence: event.node_sequence,
         }
@@ -165,8 +197,8 @@ impl<'a> Content<'a> {
                 (_, Ok(quantity)) => Amount::Billionths(quantity.billionths()),
                 (text, Err(_)) => Amount::of_text(text),
             },
-            start: report.start.ok().flatten().map(super::Timestamp::micros),
-            stop: report.stop.ok().map(super::Timestamp::micros),
+            start: Moment::of_told(&report.start),
+            stop: Moment::of_told(&report.stop),
             dimensions: &report.dimensions,
             node_sequence: report.node_sequence,
         }

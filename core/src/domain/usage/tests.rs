@@ -75,7 +75,7 @@ fn lost(report: UsageReport) -> UsageReport {
 }
 
 fn without_start(id: &str, stop: &str) -> UsageReport {
-    UsageReport { start: Ok(None), stop: Ok(instant(stop)), ..usage(id, "1") }
+    UsageReport { start: Ok(None), stop: Ok(Some(instant(stop))), ..usage(id, "1") }
 }
 
 fn resolve(suspended: u64) -> ResolveSuspendedUsage {
@@ -131,7 +131,7 @@ fn other_content_under_the_same_identity_is_a_conflict() {
         UsageReport { resource: "memory".into(), ..known.clone() },
         UsageReport { start: Ok(Some(instant("0"))), ..known.clone() },
         UsageReport { start: Ok(None), ..known.clone() },
-        UsageReport { stop: Ok(instant("3")), ..known.clone() },
+        UsageReport { stop: Ok(Some(instant("3"))), ..known.clone() },
         UsageReport { dimensions: vec![("region".into(), "eu".into())], ..known.clone() },
         UsageReport { node_sequence: Some(0), ..known.clone() },
         UsageReport { quantity: ("NaN".into(), Err(Unmeterable::NotANumber)), ..known.clone() },
@@ -371,7 +371,7 @@ fn what_cannot_be_metered_is_suspended_with_the_first_reason() {
 
 #[test]
 fn a_clock_that_is_a_little_ahead_is_no_future() {
-    let stop_at = |text: &str| UsageReport { stop: Ok(instant(text)), ..usage(text, "1") };
+    let stop_at = |text: &str| UsageReport { stop: Ok(Some(instant(text))), ..usage(text, "1") };
     given()
         .when_reported([stop_at("2026-10-01T12:05:00Z"), stop_at("2026-10-01T12:05:00.000001Z")])
         .answered_usage([Accepted(Sequence(10)), Suspended(Sequence(11), Unmeterable::Future)]);
