@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
 use slapledger_billing::BillingView;
@@ -16,6 +15,7 @@ use slapledger_core::ledger::{Accepted, Clock, Ledger, Options, Submission, Subm
 use slapledger_core::log::envelope::{Actor, ActorKind, Meta, RULES_VERSION};
 use slapledger_core::log::sled_store::SledStore;
 use slapledger_core::log::store::EventStore;
+use slapledger_projections::instances::Instance;
 use slapledger_projections::runner::{self, Runner};
 use slapledger_projections::{SlapViews, View};
 
@@ -102,13 +102,13 @@ impl App {
         let place = |view: &SlapViews| {
             view.inventory.place(instance).map(|(computer, partition)| (computer.clone(), partition.clone()))
         };
-        read_blocking(&self.slap, head, place)?
+        self.slap.read_at_blocking(head, |view, _| place(view)).ok().flatten()
     }
 
     /// The key an instance's values are sealed under; waits for what has been acknowledged.
     pub fn key_of(&self, instance: InstanceId) -> Option<KeyId> {
         let head = self.ledger.head().last;
-        read_blocking(&self.slap, head, |view| view.instances.get(instance).map(slapledger_projections::instances::Instance::key))?
+        self.slap.read_at_blocking(head, |view, _| view.instances.get(instance).map(Instance::key)).ok().flatten()
     }
 
     /// Takes no more commands, finishes those under way, and snapshots everything.
@@ -120,12 +120,12 @@ impl App {
 
     /// Reads the billing view as of all that has been acknowledged; for threads without a runtime.
     pub fn billing_now<R>(&self, read: impl FnOnce(&BillingView) -> R) -> anyhow::Result<R> {
-        read_blocking(&self.billing, self.ledger.head().last, read).context("the billing view does not keep up")
+        Ok(self.billing.read_at_blocking(self.ledger.head().last, |view, _| read(view))?)
     }
 
     /// Reads the SLAP views as of all that has been acknowledged; for threads without a runtime.
     pub fn slap_now<R>(&self, read: impl FnOnce(&SlapViews) -> R) -> anyhow::Result<R> {
-        read_blocking(&self.slap, self.ledger.head().last, read).context("the SLAP views do not keep up")
+        Ok(self.slap.read_at_blocking(self.ledger.head().last, |view, _| read(view))?)
     }
 }
 
@@ -137,22 +137,6 @@ fn start_view<V: View>(name: &'static str, ledger: &Ledger, state: &Path) -> any
     let started = Runner::start(name, ledger.feed(), store, options, |reached| bar.set_position(reached.0));
     bar.finish_and_clear();
     started.with_context(|| format!("bring the view {name} up to date"))
-}
-
-/// How long a thread without a runtime waits for a view.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-fn read_blocking<V: View, R>(runner: &Runner<V>, min: Sequence, read: impl FnOnce(&V) -> R) -> Option<R> {
-    let mut waited = Duration::ZERO;
-    let pause = Duration::from_micros(200);
-    while runner.position() < min {
-        if waited > PATIENCE {
-            return None;
-        }
-        std::thread::sleep(pause);
-        waited += pause;
-    }
-    Some(runner.read(|view, _| read(view)))
 }
 
 /// Sixteen random bytes, as the id of something new.

@@ -220,7 +220,7 @@ fn happen(story: &mut Story, step: Step) {
                 resource: format!("resource {resource}").into(),
                 quantity: (quantity.into(), number),
                 start: Ok((since > 5).then_some(start)),
-                stop: Ok(start.plus_micros(length * MINUTE)),
+                stop: Ok(Some(start.plus_micros(length * MINUTE))),
                 dimensions: Vec::new(),
                 node_sequence: None,
             };

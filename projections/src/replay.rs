@@ -1,21 +1,22 @@
 //! Folding the log from any place to any place: what start-up and rebuild are made of.
 //!
-//! One thread reads and decodes, the calling one folds.
+//! One thread reads and unpacks frames; the calling one decodes and folds them, event by event, so that what an event
+//! allocates is used and given back while it is at hand.
 
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
 use slapledger_core::domain::id::Sequence;
-use slapledger_core::log::envelope::{EnvelopeError, EventDecoder, Recorded};
+use slapledger_core::log::envelope::{EnvelopeError, EventDecoder};
 use slapledger_core::log::merkle::Root;
 use slapledger_core::log::store::{EventStore, StoreFault, read_frames};
 
 use crate::view::View;
 
-/// How many events the decoder hands over at a time.
-const BATCH_EVENTS: usize = 4096;
-/// How many batches may wait to be folded.
-const BATCHES: usize = 4;
+/// How many unpacked frames may wait to be folded.
+const FRAMES: usize = 16;
+/// After how many events progress is told again.
+const PROGRESS_EVENTS: u64 = 10_000;
 
 /// The log cannot be folded.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +42,7 @@ pub enum ReplayFault {
     },
 }
 
-/// A view of the log up to an event, from the first one on, and what it holds in short.
+/// A view of the log up to an event, from the first one on.
 ///
 /// `progress` is told the sequence that was reached, every few thousand events.
 pub fn rebuild<V: View>(
@@ -62,55 +63,40 @@ pub fn replay<V: View>(
     mut progress: impl FnMut(Sequence),
 ) -> Result<(), ReplayFault> {
     let mut last = after;
+    let mut told = after;
+    let mut decoder = EventDecoder::default();
     thread::scope(|scope| {
-        let (batches, decoded) = sync_channel::<Result<Vec<Recorded>, ReplayFault>>(BATCHES);
-        scope.spawn(move || {
-            // Nobody listens any more when the other side has failed.
-            let _ = decode(store, (after, until), |batch| batches.send(batch).is_ok());
-        });
-        for batch in decoded {
-            for event in &batch? {
-                view.apply(event);
-                last = event.sequence;
+        let (frames, unpacked) = sync_channel(FRAMES);
+        if after < until {
+            scope.spawn(move || {
+                for frame in read_frames(store, after) {
+                    let ends = frame.as_ref().map_or(true, |frame| frame.last >= until);
+                    // Nobody listens any more when the other side has failed.
+                    if frames.send(frame).is_err() || ends {
+                        break;
+                    }
+                }
+            });
+        } else {
+            drop(frames);
+        }
+        for frame in unpacked {
+            let frame = frame?;
+            for (sequence, bytes) in frame.events_after(after).take_while(|(sequence, _)| *sequence <= until)
+            {
+                let event = decoder.decode(sequence, bytes);
+                let event = event.map_err(|source| ReplayFault::Event { sequence, source })?;
+                view.apply(&event);
+                last = sequence;
             }
-            progress(last);
+            if last.0 - told.0 >= PROGRESS_EVENTS || last == until {
+                told = last;
+                progress(last);
+            }
         }
         Ok::<_, ReplayFault>(())
     })?;
     if last < until { Err(ReplayFault::Short { until, last }) } else { Ok(()) }
-}
-
-/// Gives the events in batches, in order; ends early when `take` does not want more.
-fn decode(
-    store: &dyn EventStore,
-    (after, until): (Sequence, Sequence),
-    take: impl Fn(Result<Vec<Recorded>, ReplayFault>) -> bool,
-) -> Option<()> {
-    let mut decoder = EventDecoder::default();
-    let mut batch = Vec::with_capacity(BATCH_EVENTS);
-    let wanted = |go_on: bool| go_on.then_some(());
-    if after >= until {
-        return None;
-    }
-    for frame in read_frames(store, after) {
-        let frame = match frame {
-            Ok(frame) => frame,
-            Err(fault) => return wanted(take(Err(fault.into()))),
-        };
-        for (sequence, bytes) in frame.events_after(after).take_while(|(sequence, _)| *sequence <= until) {
-            match decoder.decode(sequence, bytes) {
-                Ok(event) => batch.push(event),
-                Err(source) => return wanted(take(Err(ReplayFault::Event { sequence, source }))),
-            }
-            if batch.len() == BATCH_EVENTS {
-                wanted(take(Ok(std::mem::replace(&mut batch, Vec::with_capacity(BATCH_EVENTS)))))?;
-            }
-        }
-        if frame.last >= until {
-            break;
-        }
-    }
-    wanted(take(Ok(batch)))
 }
 
 /// The root of the log up to an event, if the log can tell it: it knows the roots between its frames.

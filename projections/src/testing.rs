@@ -128,7 +128,7 @@ pub(crate) fn report(id: &str, subject: &str, quantity: &str, (start, stop): (&s
         resource: "cpu".into(),
         quantity: (quantity.into(), number),
         start: Ok(Some(at(start))),
-        stop: Ok(at(stop)),
+        stop: Ok(Some(at(stop))),
         dimensions: Vec::new(),
         node_sequence: None,
     }

@@ -1,1 +1,128 @@
-fn main() {}
+//! Figures of the real program, over HTTP, with client and server on the same machine; docs/benchmarks.md shows them.
+//!
+//! Nothing here passes or fails by how long something takes: a figure is printed with what it was made of, and every
+//! answer is looked at, so that nothing fast and wrong is counted. Numbers are integers throughout; what is sent comes
+//! from a seed.
+
+mod cloud;
+mod ingest;
+mod measure;
+mod memory;
+mod peer;
+mod request;
+mod stored;
+
+use std::path::PathBuf;
+
+use anyhow::ensure;
+use clap::{Args, Parser, Subcommand};
+use tempfile::TempDir;
+
+/// Measure slapledger, one figure at a time
+///
+/// The program under test is built with `cargo build --profile figures`; nothing else should run meanwhile.
+#[derive(Parser)]
+#[command(max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    setting: Setting,
+    #[command(subcommand)]
+    figure: Figure,
+}
+
+#[derive(Args)]
+struct Setting {
+    /// The program under test
+    #[arg(long, value_name = "FILE", default_value = "target/figures/slapledger", global = true)]
+    binary: PathBuf,
+    /// Where data folders are made; it should be on a disk
+    #[arg(long, value_name = "DIR", default_value = "target", global = true)]
+    folder: PathBuf,
+    /// Another seed sends other ids and quantities
+    #[arg(long, value_name = "N", default_value_t = 1, global = true)]
+    seed: u64,
+}
+
+impl Setting {
+    /// A new folder, gone when it is dropped.
+    fn new_folder(&self) -> anyhow::Result<TempDir> {
+        std::fs::create_dir_all(&self.folder)?;
+        Ok(tempfile::Builder::new().prefix("benchmark-").tempdir_in(&self.folder)?)
+    }
+}
+
+#[derive(Subcommand)]
+enum Figure {
+    /// Durable usage events per second, in batches over HTTP
+    Ingest {
+        /// Events of each run
+        #[arg(long, default_value_t = 1_000_000)]
+        events: u64,
+        /// Runs, each on a new folder
+        #[arg(long, default_value_t = 5)]
+        runs: usize,
+        /// Connections that post at the same time
+        #[arg(long, default_value_t = 4)]
+        clients: usize,
+        /// Events of each post
+        #[arg(long, default_value_t = 1000)]
+        batch: u64,
+    },
+    /// Requests for instances per second, beside slapos proxy in the same run
+    Request {
+        /// A Python virtual environment with slapos.core, such as one under tests/.cache; without it, slapledger alone
+        #[arg(long, value_name = "DIR")]
+        slapos_venv: Option<PathBuf>,
+        /// New instances of each run
+        #[arg(long, default_value_t = 500)]
+        new: usize,
+        /// Seconds of unchanged requests of each run
+        #[arg(long, default_value_t = 3)]
+        seconds: u64,
+        /// Runs of each kind, each on a new folder
+        #[arg(long, default_value_t = 3)]
+        runs: usize,
+    },
+    /// Events per second of `slapledger rebuild`
+    Rebuild {
+        /// Usage events in the log
+        #[arg(long, default_value_t = 2_000_000)]
+        events: u64,
+        /// Runs on the same log
+        #[arg(long, default_value_t = 5)]
+        runs: usize,
+    },
+    /// Bytes on disk for each event, of a closed store
+    Size {
+        /// Usage events in the log
+        #[arg(long, default_value_t = 2_000_000)]
+        events: u64,
+    },
+    /// Memory and time to start with many usage events
+    Memory {
+        /// Usage events in the log
+        #[arg(long, default_value_t = 10_000_000)]
+        events: u64,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    let Cli { setting, figure } = Cli::parse();
+    ensure!(
+        setting.binary.is_file(),
+        "there is no {}; cargo build --profile figures",
+        setting.binary.display()
+    );
+    measure::print_machine()?;
+    match figure {
+        Figure::Ingest { events, runs, clients, batch } => {
+            ingest::ingest(&setting, events, runs, clients, batch)
+        }
+        Figure::Request { slapos_venv, new, seconds, runs } => {
+            request::request(&setting, slapos_venv.as_deref(), new, seconds, runs)
+        }
+        Figure::Rebuild { events, runs } => stored::rebuild(&setting, events, runs),
+        Figure::Size { events } => stored::size(&setting, events),
+        Figure::Memory { events } => memory::memory(&setting, events),
+    }
+}

@@ -13,6 +13,7 @@ mod known;
 mod load;
 mod record;
 
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -38,14 +39,30 @@ const THREADS: usize = 4;
 fn nothing_acknowledged_is_lost_or_there_twice() -> anyhow::Result<()> {
     let kills = if quick() { 3 } else { 30 };
     let seed = told_seed().unwrap_or(20_261_123);
-    let result = drill(seed, kills);
+    let result = drill(seed, kills, Disk::Honest);
     if result.is_err() {
         eprintln!("the drill failed; SLAPLEDGER_SEED={seed} has the same intentions");
     }
     result
 }
 
-fn drill(seed: u64, kills: u32) -> anyhow::Result<()> {
+/// A drill that cannot fail shows nothing.
+#[test]
+fn a_disk_that_forgets_is_found_out() {
+    let error = drill(1, 1, Disk::Forgets).expect_err("all that was answered was lost");
+    assert!(format!("{error:#}").contains("was answered, the log is at"), "{error:#}");
+}
+
+/// What becomes of the data folder when the program is killed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Disk {
+    /// It is left alone.
+    Honest,
+    /// It is put back to what it was before the load.
+    Forgets,
+}
+
+fn drill(seed: u64, kills: u32, disk: Disk) -> anyhow::Result<()> {
     let mut random = Random::new(seed);
     let folder = tempfile::tempdir()?;
     let setup = Setup::proxy(binary(), folder.path(), COMPUTER).at("2026-10-01T00:00:00Z")?;
@@ -53,6 +70,12 @@ fn drill(seed: u64, kills: u32) -> anyhow::Result<()> {
     let mut known = Known::default();
     prepare(&server, &mut known)?;
     setup.set_clock("2026-11-01T00:00:00Z")?;
+    let copy = folder.path().join("copy");
+    if disk == Disk::Forgets {
+        server.stop()?;
+        copy_folder(&setup.data, &copy)?;
+        server = setup.start()?;
+    }
 
     let (mut record, counters) = (Record::default(), Counters::default());
     let mut starts = 1_u64;
@@ -61,6 +84,10 @@ fn drill(seed: u64, kills: u32) -> anyhow::Result<()> {
         let journals = round.run(&mut server)?;
         for journal in journals {
             known.take(journal);
+        }
+        if disk == Disk::Forgets {
+            std::fs::remove_dir_all(&setup.data)?;
+            copy_folder(&copy, &setup.data)?;
         }
         // A clock that was put wrong meanwhile, or right again.
         let hour = random.below(24);
@@ -147,6 +174,20 @@ fn check_offline(setup: &Setup, known: &Known, online: &Record) -> anyhow::Resul
         Command::new(&setup.binary).args(["rebuild", "--json", "--data"]).arg(&setup.data).output()?;
     let (told, error) = (String::from_utf8_lossy(&rebuilt.stdout), String::from_utf8_lossy(&rebuilt.stderr));
     ensure!(rebuilt.status.success(), "what is derived from the log is not what was live: {told}\n{error}");
+    Ok(())
+}
+
+fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type()?.is_dir() {
+            copy_folder(&from, &to)?;
+        } else {
+            std::fs::copy(&from, &to).with_context(|| format!("copy {}", from.display()))?;
+        }
+    }
     Ok(())
 }
 

@@ -21,7 +21,8 @@ use slapledger_core::domain::sealed::Sealed;
 use slapledger_core::domain::software::{ReportSoftware, SoftwareState, SupplySoftware, SupplyState};
 use slapledger_core::domain::time::{Period, TimeZone, Timestamp};
 use slapledger_core::domain::usage::{
-    DismissSuspendedUsage, RecordUsage, ResolveSuspendedUsage, Revision, Unmeterable, UsageId, UsageReport,
+    DismissSuspendedUsage, RecordUsage, ResolveSuspendedUsage, Revision, Unmeterable, Unreadable, UsageId,
+    UsageReport,
 };
 use slapledger_tests::random::Random;
 
@@ -243,11 +244,15 @@ impl Sender {
             resource: format!("resource {}", self.random.below(2)).into(),
             quantity,
             start: if self.random.once_in(20) {
-                Err(Unmeterable::BadDate)
+                Err(Unreadable("yesterday".into()))
             } else {
                 Ok((!self.random.once_in(3)).then_some(start))
             },
-            stop: if self.random.once_in(30) { Err(Unmeterable::NoStop) } else { Ok(stop) },
+            stop: match self.random.below(40) {
+                0 => Err(Unreadable("tomorrow".into())),
+                1 => Ok(None),
+                _ => Ok(Some(stop)),
+            },
             dimensions: Vec::new(),
             node_sequence: self.random.once_in(4).then(|| self.random.below(3)),
         }

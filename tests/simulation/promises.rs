@@ -112,7 +112,6 @@ impl Promises {
 fn content(report: &UsageReport) -> String {
     let quantity =
         report.quantity.1.as_ref().map_or_else(|_| report.quantity.0.to_string(), ToString::to_string);
-    let (start, stop) = (report.start.ok().flatten(), report.stop.ok());
-    let UsageReport { subject, resource, dimensions, node_sequence, .. } = report;
+    let UsageReport { subject, resource, start, stop, dimensions, node_sequence, .. } = report;
     format!("{subject} {resource} {quantity} {start:?} {stop:?} {dimensions:?} {node_sequence:?}")
 }

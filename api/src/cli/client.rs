@@ -151,7 +151,7 @@ pub(super) fn run_invoices(url: &str, period: &str, finalise: bool, json: bool) 
     }
     println!("{} is {}, cut off at sequence {}", text_of(&run["id"]), text_of(&run["state"]), run["cut_off"]);
     for warning in run["warnings"].as_array().into_iter().flatten() {
-        println!("warning: {}", warning.as_str().map_or_else(|| warning.to_string(), str::to_owned));
+        println!("warning: {}", text_of(&warning["message"]));
     }
     for invoice in run["invoices"].as_array().into_iter().flatten() {
         println!("{}", text_of(invoice));

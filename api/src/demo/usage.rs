@@ -105,7 +105,7 @@ fn report(
         resource: resource.into(),
         quantity: (quantity.normalize().to_string().into(), read),
         start: Ok(Some(period.start)),
-        stop: Ok(period.stop),
+        stop: Ok(Some(period.stop)),
         dimensions: Vec::new(),
         node_sequence: None,
     }

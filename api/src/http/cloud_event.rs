@@ -21,7 +21,7 @@ use serde_json::value::RawValue;
 use slapledger_core::domain::id::ComputerId;
 use slapledger_core::domain::quantity::{InvalidNumber, Quantity};
 use slapledger_core::domain::time::{TimeZone, Timestamp};
-use slapledger_core::domain::usage::{Revision, Unmeterable, UsageId, UsageReport};
+use slapledger_core::domain::usage::{Revision, Told, Unmeterable, Unreadable, UsageId, UsageReport};
 
 use crate::slap::wire::tioxml::{QuantityError, parse_date, parse_quantity};
 use members::{Dimensions, Envelope, Item, Member, Payload, TWICE, shown};
@@ -109,8 +109,6 @@ pub(super) struct Group {
     pub(super) reports: Vec<UsageReport>,
     /// Where each of them stands in the body, and its name.
     pub(super) names: Vec<(u32, UsageId)>,
-    /// The events, by their place in the body, whose stop cannot be read though their start can.
-    pub(super) bad_stops: Vec<u32>,
 }
 
 /// An event that is none.
@@ -285,24 +283,14 @@ impl<'a> Builder<'a, '_> {
         }
         let zone = self.zones.get(source).copied();
         let mut zone_missing = false;
-        let mut bad_stop = false;
         let report = UsageReport {
             id: id.clone(),
             revision: revision(&data.replaces)?,
             subject: subject.unwrap_or_default().into(),
             resource: bounded("data.resource", &data.resource)?.unwrap_or_default().into(),
             quantity: quantity(data.quantity)?,
-            start: match optional("data.start", &data.start)? {
-                None => Ok(None),
-                Some(text) => instant(text, zone, &mut zone_missing).map(Some).ok_or(Unmeterable::BadDate),
-            },
-            stop: match optional("data.stop", &data.stop)? {
-                None => Err(Unmeterable::NoStop),
-                Some(text) => instant(text, zone, &mut zone_missing).ok_or_else(|| {
-                    bad_stop = true;
-                    Unmeterable::BadDate
-                }),
-            },
+            start: told("data.start", &data.start, zone, &mut zone_missing)?,
+            stop: told("data.stop", &data.stop, zone, &mut zone_missing)?,
             dimensions: sorted(&data.dimensions)?,
             node_sequence: match &data.node_sequence {
                 Member::Missing => None,
@@ -316,9 +304,6 @@ impl<'a> Builder<'a, '_> {
             },
         };
         let group = self.group(source, &event.source)?;
-        if bad_stop && report.start.is_ok() {
-            group.bad_stops.push(index);
-        }
         group.reports.push(report);
         group.names.push((index, id));
         if zone_missing {
@@ -334,8 +319,8 @@ impl<'a> Builder<'a, '_> {
             at
         } else {
             let computer = ComputerId::new(source).or_else(|rule| fault("source", rule.to_string()))?;
-            let (reports, names, bad_stops) = (Vec::new(), Vec::new(), Vec::new());
-            self.batch.groups.push(Group { computer, reports, names, bad_stops });
+            let (reports, names) = (Vec::new(), Vec::new());
+            self.batch.groups.push(Group { computer, reports, names });
             let at = self.batch.groups.len() - 1;
             self.by_computer.insert(source.to_owned(), at);
             at
@@ -434,6 +419,17 @@ fn exponent(text: &str) -> Result<Quantity, Unmeterable> {
             _ => Err(Unmeterable::NotANumber),
         },
     }
+}
+
+/// What was said of an instant. What cannot be read is kept as it was written.
+fn told(
+    field: &'static str,
+    member: &Member<'_>,
+    zone: Option<TimeZone>,
+    zone_missing: &mut bool,
+) -> Result<Told, Fault> {
+    let Some(text) = bounded(field, member)? else { return Ok(Ok(None)) };
+    Ok(instant(text, zone, zone_missing).map(Some).ok_or_else(|| Unreadable(text.into())))
 }
 
 /// An RFC 3339 instant; without an offset it is on the clock of its computer.

@@ -4,6 +4,9 @@
 //! A post is `request()`: the same decision, by another way in. What it leaves out of an instance that exists stays as it
 //! is. Values that are sealed are opened for a single instance and never in a list.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -136,10 +139,11 @@ async fn request(State(app): State<Arc<App>>, request: Request) -> Result<Respon
     let meta = query::meta(&app, app::person(app.local), &sent.headers, &sent.content())?;
     let Requested { instance, outcome, allocated, sequence } = requesting::request(&app, meta, &wanted).await?;
     let (found, sequence) = find(&app, instance, sequence).await?;
-    let status = match (allocated, outcome) {
-        (false, _) => StatusCode::ACCEPTED,
-        (true, RequestOutcome::Created) => StatusCode::CREATED,
-        (true, RequestOutcome::Changed | RequestOutcome::Unchanged) => StatusCode::OK,
+    let waits = !allocated && found.lives();
+    let status = match outcome {
+        _ if waits => StatusCode::ACCEPTED,
+        RequestOutcome::Created => StatusCode::CREATED,
+        RequestOutcome::Changed | RequestOutcome::Unchanged => StatusCode::OK,
     };
     let resource = InstanceResource::of(&app.keys, &found);
     let mut response = match form {
@@ -150,7 +154,7 @@ async fn request(State(app): State<Arc<App>>, request: Request) -> Result<Respon
     if let Ok(location) = HeaderValue::from_str(&format!("/software_instance_module/{instance}")) {
         headers.insert(header::LOCATION, location);
     }
-    if !allocated {
+    if waits {
         headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS.into());
     }
     Ok(response)
@@ -535,35 +539,4 @@ fn text_of(value: &Value) -> String {
 fn escape(text: &str) -> String {
     let escaped = quick_xml::escape::escape(text);
     escaped.replace('\r', "&#13;").replace('\n', "&#10;").replace('\t', "&#9;")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_form_is_the_one_that_is_liked_more() {
-        let check = |accept: &[&'static str], expected: Option<Form>| {
-            let mut headers = HeaderMap::new();
-            for value in accept {
-                headers.append(header::ACCEPT, HeaderValue::from_static(value));
-            }
-            assert_eq!(Form::accepted(&headers).ok(), expected, "{accept:?}");
-        };
-        check(&[], Some(Form::Json));
-        check(&["*/*"], Some(Form::Json));
-        check(&["application/json"], Some(Form::Json));
-        check(&["application/xml"], Some(Form::Xml));
-        check(&["TEXT/XML; charset=utf-8"], Some(Form::Xml));
-        check(&["text/*"], Some(Form::Xml));
-        check(&["application/*"], Some(Form::Json));
-        check(&["text/html, application/xml;q=0.9, */*;q=0.8"], Some(Form::Xml));
-        check(&["application/xml;q=0.5, application/json;q=0.4"], Some(Form::Xml));
-        check(&["application/xml;q=0.5", "application/json"], Some(Form::Json));
-        check(&["application/json;q=0, */*"], Some(Form::Xml));
-        check(&["application/json;q=0, application/xml;q=0, */*"], Some(Form::Xml));
-        check(&["text/html"], None);
-        check(&["application/json;q=0"], None);
-        check(&["image/*, text/html"], None);
-    }
 }

@@ -18,8 +18,8 @@ use slapledger_core::domain::id::{ComputerId, InstanceId, ResourceId, Sequence};
 use slapledger_core::domain::quantity::{ONE, Quantity};
 use slapledger_core::domain::time::{Date, Period, TimeZone, Timestamp};
 use slapledger_core::domain::usage::{
-    DismissSuspendedUsage, RecordUsage, ResolveSuspendedUsage, Unmeterable, Usage, UsageId, UsageOutcome,
-    UsageRefusal, UsageReport, UsageSuspended,
+    DismissSuspendedUsage, RecordUsage, ResolveSuspendedUsage, Told, Unreadable, Usage, UsageId,
+    UsageOutcome, UsageRefusal, UsageReport, UsageSuspended,
 };
 use slapledger_core::domain::{Answer, Command, Refusal};
 use slapledger_core::ledger::{Submission, SubmitError};
@@ -46,7 +46,7 @@ const MOST_STEPS: usize = 20_000;
 
 /// What became of the events of a body.
 #[derive(Debug, Default, Serialize)]
-struct Told {
+struct Answered {
     accepted: u64,
     duplicates: u64,
     suspended: u64,
@@ -80,10 +80,10 @@ pub(super) async fn record(State(app): State<Arc<App>>, request: Request) -> Res
     let (batch, zones) = read(&app, &body, format).await?;
     let events = batch.events;
 
-    let mut told = Told { sequence: app.ledger.head().last, ..Told::default() };
+    let mut told = Answered { sequence: app.ledger.head().last, ..Answered::default() };
     let mut unknown = Unknown::default();
     let mut conflicts = Vec::new();
-    for Group { computer, reports, names, bad_stops } in batch.groups {
+    for Group { computer, reports, names } in batch.groups {
         let content = [b"/v1/usage-events".as_slice(), computer.as_str().as_bytes(), &body];
         let meta = query::meta(&app, app::computer(&computer), &headers, &content)?;
         let command = Command::RecordUsage(RecordUsage { computer: computer.clone(), reports });
@@ -103,7 +103,7 @@ pub(super) async fn record(State(app): State<Arc<App>>, request: Request) -> Res
             if let UsageOutcome::Conflict(with) = outcome {
                 conflicts.push((index, with));
             }
-            told.add(outcome, index, &id, &bad_stops);
+            told.add(outcome, index, &id);
         }
     }
     if unknown.events > 0 && unknown.events == events {
@@ -150,8 +150,8 @@ impl Unknown {
     }
 }
 
-impl Told {
-    fn add(&mut self, outcome: UsageOutcome, index: u32, id: &UsageId, bad_stops: &[u32]) {
+impl Answered {
+    fn add(&mut self, outcome: UsageOutcome, index: u32, id: &UsageId) {
         let (outcome, sequence, field, reason) = match outcome {
             UsageOutcome::Accepted(_) => {
                 self.accepted += 1;
@@ -163,10 +163,7 @@ impl Told {
             }
             UsageOutcome::Suspended(sequence, why) => {
                 self.suspended += 1;
-                // The decision does not tell which of two dates it could not be given.
-                let bad_stop = why == Unmeterable::BadDate && bad_stops.contains(&index);
-                let field = if bad_stop { "data.stop" } else { why.field() };
-                ("suspended", Some(sequence), Some(field), Some(why.to_string()))
+                ("suspended", Some(sequence), Some(why.field()), Some(why.to_string()))
             }
             UsageOutcome::Conflict(with) => {
                 let reason = format!("identity was reported with other content as sequence {with}");
@@ -277,7 +274,7 @@ fn differs_from_usage(report: &UsageReport, usage: &Usage) -> &'static str {
         ("data.resource", *report.resource == *usage.resource.as_str()),
         ("data.quantity", report.quantity.1 == Ok(usage.quantity)),
         ("data.start", report.start == Ok(start)),
-        ("data.stop", report.stop == Ok(usage.period.stop)),
+        ("data.stop", report.stop == Ok(Some(usage.period.stop))),
         ("data.dimensions", report.dimensions == usage.dimensions),
         ("data.node_sequence", report.node_sequence == usage.node_sequence),
     ])
@@ -292,11 +289,18 @@ fn differs_from_suspended(report: &UsageReport, suspended: &UsageSuspended) -> &
         ("subject", report.subject == suspended.subject),
         ("data.resource", report.resource == suspended.resource),
         ("data.quantity", quantity),
-        ("data.start", report.start.ok().flatten() == suspended.start),
-        ("data.stop", report.stop.ok() == suspended.stop),
+        ("data.start", same(&report.start, suspended.start, suspended.unreadable_start.as_deref())),
+        ("data.stop", same(&report.stop, suspended.stop, suspended.unreadable_stop.as_deref())),
         ("data.dimensions", report.dimensions == suspended.dimensions),
         ("data.node_sequence", report.node_sequence == suspended.node_sequence),
     ])
+}
+
+fn same(told: &Told, known: Option<Timestamp>, unreadable: Option<&str>) -> bool {
+    match told {
+        Ok(instant) => *instant == known && unreadable.is_none(),
+        Err(Unreadable(text)) => unreadable == Some(text),
+    }
 }
 
 fn first_that_differs(members: &[(&'static str, bool)]) -> &'static str {

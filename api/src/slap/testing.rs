@@ -105,13 +105,7 @@ impl World {
     }
 
     pub(crate) fn send(&self, request: Request<Body>) -> Seen {
-        self.runtime.block_on(async {
-            let response = self.routes.clone().oneshot(request).await.unwrap();
-            let (parts, body) = response.into_parts();
-            let body = body.collect().await.unwrap().to_bytes();
-            let body = String::from_utf8(body.to_vec()).unwrap();
-            Seen { status: parts.status, headers: parts.headers, body }
-        })
+        self.runtime.block_on(answer(self.routes.clone(), request))
     }
 
     pub(crate) fn get(&self, path: &str) -> Seen {
@@ -129,6 +123,25 @@ impl World {
     pub(crate) fn post_with(&self, path: &str, form: &[(&str, &str)], headers: &[(&str, &str)]) -> Seen {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         self.post_raw(path, "application/x-www-form-urlencoded", body, headers)
+    }
+
+    /// Posts the same form several times, before any of them is answered.
+    pub(crate) fn post_at_once(&self, path: &str, form: &[(&str, &str)], times: usize) -> Vec<Seen> {
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let media_type = "application/x-www-form-urlencoded";
+        self.runtime.block_on(async {
+            let posts = (0..times).map(|_| {
+                let request = Request::post(path).header(header::CONTENT_TYPE, media_type);
+                let request = request.body(Body::from(body.clone())).unwrap();
+                tokio::spawn(answer(self.routes.clone(), request))
+            });
+            let posts: Vec<_> = posts.collect();
+            let mut answers = Vec::new();
+            for post in posts {
+                answers.push(post.await.unwrap());
+            }
+            answers
+        })
     }
 
     pub(crate) fn post_json(&self, path: &str, body: &str, headers: &[(&str, &str)]) -> Seen {
@@ -193,6 +206,13 @@ impl World {
     pub(crate) fn instance(&self, number: u64) -> serde_json::Value {
         self.get(&format!("/v1/instances/{}", InstanceId(number))).expect(200).json()
     }
+}
+
+async fn answer(routes: Router, request: Request<Body>) -> Seen {
+    let response = routes.oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    Seen { status: parts.status, headers: parts.headers, body: String::from_utf8(body.to_vec()).unwrap() }
 }
 
 /// The fields of a request, as slapos.core sends them.

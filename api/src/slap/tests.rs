@@ -624,3 +624,17 @@ fn usage_in_latin_1() {
     let Event::UsageSuspended(event) = decoder.decode(sequence, bytes).unwrap().event else { panic!() };
     assert_eq!(&*event.subject, "caf\u{e9}");
 }
+
+/// All of them look before any of them is there: those that sealed under a key of their own seal again.
+#[test]
+fn the_same_request_many_times_at_once_is_one_instance() {
+    let world = World::proxy(4);
+    let form = request_form("one", &[("a", "b")], None);
+    let form: Vec<_> = form.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    let answers = world.post_at_once("/requestComputerPartition", &form, 24);
+    for seen in answers {
+        let seen = seen.expect(200);
+        assert_eq!(attribute(&seen.body, "slap_computer_partition_id"), "slappart0".into());
+    }
+    assert_eq!(world.get("/v1/instances").expect(200).json()["items"].as_array().unwrap().len(), 1);
+}

@@ -17,7 +17,7 @@ use chrono_tz::Tz;
 use sha2::{Digest, Sha256};
 use slapledger_core::domain::quantity::Quantity;
 use slapledger_core::domain::time::Timestamp;
-use slapledger_core::domain::usage::{Revision, Unmeterable, UsageId, UsageReport};
+use slapledger_core::domain::usage::{Revision, Told, Unmeterable, Unreadable, UsageId, UsageReport};
 
 use super::wire::tioxml::{DateError, Movement, QuantityError, Report, Stamp, Transaction, parse_date, parse_quantity};
 
@@ -25,6 +25,8 @@ use super::wire::tioxml::{DateError, Movement, QuantityError, Report, Stamp, Tra
 const ID_BYTES: usize = 255;
 /// How much of a text that cannot be a name or a number is kept, in bytes.
 const TEXT_BYTES: usize = 1000;
+/// How much of a text that is no date is kept, in bytes.
+const DATE_BYTES: usize = 255;
 
 /// The usage in a report. `document` is what it was read from, `zone` where dates without an offset belong.
 pub(super) fn reports(report: &Report, document: &[u8], zone: Tz) -> Vec<UsageReport> {
@@ -42,11 +44,11 @@ pub(super) fn reports(report: &Report, document: &[u8], zone: Tz) -> Vec<UsageRe
             reports.push(UsageReport {
                 id,
                 revision,
-                subject: kept(subject(movement)),
-                resource: kept(movement.resource.trim()),
-                quantity: (kept(movement.quantity.trim()), quantity(&movement.quantity)),
-                start: start_of(&start),
-                stop: stop_of(&stop),
+                subject: kept(subject(movement), TEXT_BYTES),
+                resource: kept(movement.resource.trim(), TEXT_BYTES),
+                quantity: (kept(movement.quantity.trim(), TEXT_BYTES), quantity(&movement.quantity)),
+                start: instant(&transaction.start_date, &start, |stamp| stamp.micros),
+                stop: instant(&transaction.stop_date, &stop, Stamp::inclusive_stop),
                 dimensions: Vec::new(),
                 node_sequence: None,
             });
@@ -68,29 +70,28 @@ fn quantity(text: &str) -> Result<Quantity, Unmeterable> {
     }
 }
 
-fn start_of(date: &Result<Option<Stamp>, DateError>) -> Result<Option<Timestamp>, Unmeterable> {
+/// The instant of a date that was read, or the text of one that could not be.
+fn instant(text: &str, date: &Result<Option<Stamp>, DateError>, micros: impl Fn(Stamp) -> i64) -> Told {
     match date {
         Ok(None) => Ok(None),
-        Ok(Some(stamp)) => Timestamp::from_micros(stamp.micros).map(Some).ok_or(Unmeterable::BadDate),
-        Err(_) => Err(Unmeterable::BadDate),
+        Ok(Some(stamp)) => Timestamp::from_micros(micros(*stamp)).map(Some).ok_or_else(|| unreadable(text)),
+        Err(_) => Err(unreadable(text)),
     }
 }
 
-fn stop_of(date: &Result<Option<Stamp>, DateError>) -> Result<Timestamp, Unmeterable> {
-    match date {
-        Ok(None) => Err(Unmeterable::NoStop),
-        Ok(Some(stamp)) => Timestamp::from_micros(stamp.inclusive_stop()).ok_or(Unmeterable::BadDate),
-        Err(_) => Err(Unmeterable::BadDate),
-    }
+fn unreadable(text: &str) -> Unreadable {
+    Unreadable(kept(text.trim(), DATE_BYTES))
 }
 
 /// As much of a text as is kept: one that is longer is no name of anything, and must not keep the rest of the report
 /// out of the log.
-fn kept(text: &str) -> Box<str> {
-    match (0..=TEXT_BYTES).rev().find(|end| text.is_char_boundary(*end)) {
-        Some(end) if end < text.len() => format!("{}…", &text[..end]).into(),
-        _ => text.into(),
+fn kept(text: &str, most: usize) -> Box<str> {
+    if text.len() <= most {
+        return text.into();
     }
+    let room = most - '…'.len_utf8();
+    let end = (0..=room).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    format!("{}…", &text[..end]).into()
 }
 
 /// Gives the movements of one document their identities.
@@ -204,7 +205,7 @@ mod tests {
         assert_eq!(&*report.resource, "service_module/cpu_load_percent");
         assert_eq!(report.quantity, ("12.5".into(), Ok("12.5".parse().unwrap())));
         assert_eq!(report.start, Ok(Some(at("2026-11-22T00:00:00Z"))));
-        assert_eq!(report.stop, Ok(at("2026-11-23T00:00:00Z")));
+        assert_eq!(report.stop, Ok(Some(at("2026-11-23T00:00:00Z"))));
         assert_eq!((report.dimensions.len(), report.node_sequence), (0, None));
         let corrected = one(&COLLECTED.replace(">12.5<", ">13<"));
         assert_eq!(name(&corrected), name(&report));
@@ -213,10 +214,10 @@ mod tests {
     #[test]
     fn an_aggregated_report() {
         let report = one(AGGREGATED);
-        assert_eq!(name(&report), "report/b4e4b6ca0ed39f4d1a1a8b1f84b0a6fb/0");
+        assert_eq!(name(&report), "report/8e47317d5346bca89f9e40d86ca60f71/0");
         assert_eq!(report.revision, Revision::None);
         assert_eq!(&*report.subject, "slappart0");
-        assert_eq!((report.start, report.stop), (Ok(None), Ok(at("2026-11-23T14:11:56Z"))));
+        assert_eq!((&report.start, &report.stop), (&Ok(None), &Ok(Some(at("2026-11-23T14:11:56Z")))));
         let other = one(&AGGREGATED.replace(">1.5<", ">1.6<"));
         assert_ne!(name(&other), name(&report));
         let none = one(&AGGREGATED.replace("<start_date></start_date>", "<start_date>None</start_date>"));
@@ -227,9 +228,9 @@ mod tests {
     fn dates_are_those_of_the_computer() {
         let paris = read(COLLECTED, Tz::Europe__Paris).remove(0);
         assert_eq!(paris.start, Ok(Some(at("2026-11-21T23:00:00Z"))));
-        assert_eq!(paris.stop, Ok(at("2026-11-22T23:00:00Z")));
+        assert_eq!(paris.stop, Ok(Some(at("2026-11-22T23:00:00Z"))));
         let offset = COLLECTED.replace("23:59:59<", "23:59:59+02:00<");
-        assert_eq!(read(&offset, Tz::Europe__Paris)[0].stop, Ok(at("2026-11-22T22:00:00Z")));
+        assert_eq!(read(&offset, Tz::Europe__Paris)[0].stop, Ok(Some(at("2026-11-22T22:00:00Z"))));
     }
 
     #[test]
@@ -293,15 +294,20 @@ mod tests {
             let report = one(&document);
             (report.start, report.stop, report.revision)
         };
-        let (start, stop) = (Ok(Some(at("2026-11-22T00:00:00Z"))), Ok(at("2026-11-22T12:30:00Z")));
-        let latest = Revision::Latest;
-        assert_eq!(dates("2026-11-22 00:00:00", "2026-11-22 12:30:00"), (start, stop, latest.clone()));
-        assert_eq!(dates("yesterday", "2026-11-22 12:30:00"), (Err(Unmeterable::BadDate), stop, latest.clone()));
-        assert_eq!(dates("2026-11-22 00:00:00", "today"), (start, Err(Unmeterable::BadDate), latest.clone()));
-        assert_eq!(dates("2026-11-22 00:00:00", ""), (start, Err(Unmeterable::NoStop), latest));
-        assert_eq!(dates("", ""), (Ok(None), Err(Unmeterable::NoStop), Revision::None));
-        let end = dates("2026-11-22 00:00:00", "9999-12-31 23:59:59");
-        assert_eq!(end.1, Err(Unmeterable::BadDate));
+        let start: Told = Ok(Some(at("2026-11-22T00:00:00Z")));
+        let stop: Told = Ok(Some(at("2026-11-22T12:30:00Z")));
+        let no_date = |text: &str| -> Told { Err(Unreadable(text.into())) };
+        let check = |texts: (&str, &str), expected: (&Told, &Told, Revision)| {
+            let (start, stop, revision) = dates(texts.0, texts.1);
+            assert_eq!((&start, &stop, revision), expected, "{texts:?}");
+        };
+        check(("2026-11-22 00:00:00", "2026-11-22 12:30:00"), (&start, &stop, Revision::Latest));
+        check(("yesterday", "2026-11-22 12:30:00"), (&no_date("yesterday"), &stop, Revision::Latest));
+        check(("2026-11-22 00:00:00", " today\n"), (&start, &no_date("today"), Revision::Latest));
+        check(("2026-11-22 00:00:00", ""), (&start, &Ok(None), Revision::Latest));
+        check(("", ""), (&Ok(None), &Ok(None), Revision::None));
+        let end = "9999-12-31 23:59:59";
+        check(("2026-11-22 00:00:00", end), (&start, &no_date(end), Revision::Latest));
         let none = one(&COLLECTED.replace("<reference>COMP-1</reference>", ""));
         assert_eq!(&*none.subject, "");
     }
@@ -310,12 +316,12 @@ mod tests {
     fn long_texts_do_not_keep_the_rest_out() {
         let long = "é".repeat(5000);
         let all = read(&daily(&[(&long, &long, &"0".repeat(5000)), ("a", "b", "1")]), Tz::UTC);
-        let cut = format!("{}…", "é".repeat(TEXT_BYTES / 2));
+        let cut = format!("{}…", "é".repeat((TEXT_BYTES - 3) / 2));
         assert_eq!((&*all[0].resource, &*all[0].subject), (cut.as_str(), cut.as_str()));
         assert_eq!(all[0].quantity.1, Ok(Quantity::ZERO));
-        assert!(all[0].quantity.0.len() < TEXT_BYTES + 5);
+        assert_eq!(all[0].quantity.0.len(), TEXT_BYTES);
         assert_eq!(&*all[1].subject, "b");
-        assert_eq!(&*kept(&"y".repeat(TEXT_BYTES)), "y".repeat(TEXT_BYTES));
+        assert_eq!(&*kept(&"y".repeat(TEXT_BYTES), TEXT_BYTES), "y".repeat(TEXT_BYTES));
     }
 
     /// Documents recorded with libxml2's verdict by `fixtures/slap/record_tioxml.py`.

@@ -246,7 +246,7 @@ impl Cloud {
             resource: resource.into(),
             quantity: (quantity.into(), quantity.parse().map_err(|_| Unmeterable::NotANumber)),
             start: Ok(Some(start)),
-            stop: Ok(stop),
+            stop: Ok(Some(stop)),
             dimensions: Vec::new(),
             node_sequence: None,
         };

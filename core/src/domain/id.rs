@@ -180,7 +180,7 @@ text_id!(
 );
 text_id!(
     /// The name its requester gave to an instance; with the requester it is the instance's identity.
-    Reference, 255
+    Reference, 1024
 );
 text_id!(
     /// What is measured (`service_module/cpu_load_percent`).
@@ -247,6 +247,9 @@ mod tests {
     fn texts_are_bounded_and_printable() {
         assert_eq!(ComputerId::new(""), Err(InvalidText::Empty));
         assert_eq!(ComputerId::new(&"x".repeat(256)), Err(InvalidText::TooLong { max: 255 }));
+        // Clients call an instance as they like.
+        assert!(Reference::new(&"x".repeat(1024)).is_ok());
+        assert_eq!(Reference::new(&"x".repeat(1025)), Err(InvalidText::TooLong { max: 1024 }));
         assert_eq!(ComputerId::new("COMP\u{7}1"), Err(InvalidText::Control { code: 7 }));
         assert_eq!(ComputerId::new("COMP-1").map(|id| id.to_string()), Ok("COMP-1".to_owned()));
     }

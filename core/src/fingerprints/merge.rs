@@ -59,7 +59,7 @@ fn merge(dir: &Path, span: Span, runs: &[Arc<Run>], stop: &AtomicBool) -> Result
     let mut sources = runs.iter().map(|run| run.read()).collect::<Result<Vec<_>, _>>()?;
     let mut heads = sources.iter_mut().map(super::run::Entries::next).collect::<Result<Vec<_>, _>>()?;
     let mut writer = Writer::create(dir, span, runs.iter().map(|run| run.entries).sum())?;
-    let mut since_settled = 0;
+    let mut since_settled: u64 = 0;
     while let Some(smallest) = heads.iter().flatten().map(|(fingerprint, _)| *fingerprint).min() {
         let mut newest = None;
         for (head, source) in heads.iter_mut().zip(&mut sources) {
@@ -72,7 +72,7 @@ fn merge(dir: &Path, span: Span, runs: &[Arc<Run>], stop: &AtomicBool) -> Result
             writer.push(smallest, seen)?;
         }
         since_settled += 1;
-        if since_settled % 4096 == 0 && stop.load(Ordering::Relaxed) {
+        if since_settled.is_multiple_of(4096) && stop.load(Ordering::Relaxed) {
             writer.abandon();
             return Ok(None);
         }

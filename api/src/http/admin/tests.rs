@@ -23,14 +23,18 @@ fn events_are_shown_in_order_and_page_by_page() {
     let mut path = "/v1/events?after=2&limit=3".to_owned();
     loop {
         let page = kit.get(&path).json();
-        walked.extend(page["items"].as_array().expect("a list").iter().filter_map(|item| item["sequence"].as_u64()));
+        walked.extend(
+            page["items"].as_array().expect("a list").iter().filter_map(|item| item["sequence"].as_u64()),
+        );
         let Some(next) = page["next"].as_str() else { break };
         path = format!("/v1/events?limit=3&cursor={next}");
     }
     assert_eq!(walked, (3..=head).collect::<Vec<_>>());
     let beyond = kit.get(&format!("/v1/events?after={}", head + 5)).json();
     assert_eq!((&beyond["items"], &beyond["next"]), (&json!([]), &Value::Null));
-    for (query, field) in [("after=x", "after"), ("limit=1001", "limit"), ("cursor=-1", "cursor"), ("from=1", "from")] {
+    for (query, field) in
+        [("after=x", "after"), ("limit=1001", "limit"), ("cursor=-1", "cursor"), ("from=1", "from")]
+    {
         assert_eq!(kit.get(&format!("/v1/events?{query}")).problem().1.as_deref(), Some(field));
     }
 }
@@ -70,10 +74,17 @@ fn health_says_what_is_wrong() {
     let health = kit.get("/healthz");
     assert_eq!(health.status, StatusCode::OK, "{health:?}");
     let health = health.json();
-    assert_eq!((&health["status"], &health["faults"], &health["sequence"]), (&json!("ok"), &json!([]), &json!(head)));
+    assert_eq!(
+        (&health["status"], &health["faults"], &health["sequence"]),
+        (&json!("ok"), &json!([]), &json!(head))
+    );
     assert_eq!((&health["store"]["blobs"], &health["writer"]["alive"]), (&json!(0), &json!(true)));
-    assert_eq!(health["clock"], json!({"now": "2026-10-01T00:00:00Z", "recorded_at": "2026-10-01T00:00:00Z", "behind": false}));
-    let lags: Vec<_> = health["views"].as_array().expect("views").iter().map(|view| (&view["name"], &view["lag"])).collect();
+    assert_eq!(
+        health["clock"],
+        json!({"now": "2026-10-01T00:00:00Z", "recorded_at": "2026-10-01T00:00:00Z", "behind": false})
+    );
+    let lags: Vec<_> =
+        health["views"].as_array().expect("views").iter().map(|view| (&view["name"], &view["lag"])).collect();
     assert_eq!(lags, [(&json!("slap"), &json!(0)), (&json!("billing"), &json!(0))]);
     assert_eq!(kit.get("/readyz").status, StatusCode::OK);
 
@@ -83,5 +94,8 @@ fn health_says_what_is_wrong() {
     // No command is taken any more: told, not hidden.
     kit.app.ledger.shut_down();
     let book = kit.post("/v1/price-books", "application/toml", slapledger_fixtures::STANDARD_PRICES);
-    assert_eq!((book.status, book.headers["retry-after"].to_str().ok()), (StatusCode::SERVICE_UNAVAILABLE, Some("30")));
+    assert_eq!(
+        (book.status, book.headers["retry-after"].to_str().ok()),
+        (StatusCode::SERVICE_UNAVAILABLE, Some("30"))
+    );
 }

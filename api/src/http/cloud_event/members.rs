@@ -1,4 +1,4 @@
-//! The members of a CloudEvent in JSON, as they came: no rule is looked at yet.
+//! The members of CloudEvents in JSON, as they came: no rule is looked at yet.
 //!
 //! Reading never fails on a value of another kind than expected: it says what was there, so that one bad event does not
 //! condemn those beside it. Texts borrow from the body. What is not looked at is skipped without descending into it.

@@ -75,7 +75,10 @@ fn a_month_becomes_an_invoice_whose_lines_lead_back_to_the_log() {
     });
     assert_eq!(opened, expected, "{opened:#}");
     let draft = kit.get("/v1/invoices/RUN-1-PARTY-2").json();
-    assert_eq!((&draft["state"], &draft["sequence"], draft.get("issued_at")), (&json!("draft"), &json!(cut_off), None));
+    assert_eq!(
+        (&draft["state"], &draft["sequence"], draft.get("issued_at")),
+        (&json!("draft"), &json!(cut_off), None)
+    );
 
     let finalised = kit.post("/v1/invoice-runs/RUN-1/finalise", "application/json", "");
     assert_eq!(finalised.status, StatusCode::OK, "{finalised:?}");
@@ -84,32 +87,63 @@ fn a_month_becomes_an_invoice_whose_lines_lead_back_to_the_log() {
     let read = kit.get("/v1/invoices/INV-2026-000001");
     let invoice = read.json();
     // Half of a month of 31 days from the 16th on: 16/31 of 10.00; 50 percent for 24 hours; 8.5 requests.
-    let amounts: Vec<_> = invoice["lines"].as_array().expect("lines").iter().map(|line| {
-        let text = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
-        (text("kind"), text("quantity"), text("unit"), text("unit_price"), text("amount"), line["events"]["count"].as_u64())
-    }).collect();
+    let amounts: Vec<_> = invoice["lines"]
+        .as_array()
+        .expect("lines")
+        .iter()
+        .map(|line| {
+            let text = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
+            (
+                text("kind"),
+                text("quantity"),
+                text("unit"),
+                text("unit_price"),
+                text("amount"),
+                line["events"]["count"].as_u64(),
+            )
+        })
+        .collect();
     let line = |kind: &str, quantity: &str, unit: &str, price: &str, amount: &str, events| {
         let [kind, quantity, unit, price, amount] = [kind, quantity, unit, price, amount].map(str::to_owned);
         (kind, quantity, unit, price, amount, Some(events))
     };
-    assert_eq!(amounts, [
-        line("recurring", "0.516129032", "month", "10.00", "5.16", 2),
-        line("usage", "1200", "percent_hour", "0.002", "2.40", 1),
-        line("usage", "8.5", "request", "0.50", "4.25", 2),
-    ], "{invoice:#}");
     assert_eq!(
-        [&invoice["seller"], &invoice["buyer"], &invoice["net"], &invoice["total"], &invoice["rounding"], &invoice["tax"]],
+        amounts,
         [
-            &json!({"party": "PARTY-1", "name": "local user"}), &json!({"party": "PARTY-2", "name": "Nexedi"}),
-            &json!("11.81"), &json!("11.81"), &json!("0.00"),
+            line("recurring", "0.516129032", "month", "10.00", "5.16", 2),
+            line("usage", "1200", "percent_hour", "0.002", "2.40", 1),
+            line("usage", "8.5", "request", "0.50", "4.25", 2),
+        ],
+        "{invoice:#}"
+    );
+    assert_eq!(
+        [
+            &invoice["seller"],
+            &invoice["buyer"],
+            &invoice["net"],
+            &invoice["total"],
+            &invoice["rounding"],
+            &invoice["tax"]
+        ],
+        [
+            &json!({"party": "PARTY-1", "name": "local user"}),
+            &json!({"party": "PARTY-2", "name": "Nexedi"}),
+            &json!("11.81"),
+            &json!("11.81"),
+            &json!("0.00"),
             &json!([{"category": "O", "rate": "0", "base": "11.81", "amount": "0.00"}]),
         ]
     );
-    assert_eq!((&invoice["issued_at"], &invoice["due_at"]), (&json!("2026-11-02T09:00:00Z"), &json!("2026-12-02T09:00:00Z")));
+    assert_eq!(
+        (&invoice["issued_at"], &invoice["due_at"]),
+        (&json!("2026-11-02T09:00:00Z"), &json!("2026-12-02T09:00:00Z"))
+    );
     let tag = read.headers["etag"].to_str().expect("a tag").to_owned();
     let unchanged = kit.send(
-        axum::http::Request::get("/v1/invoices/INV-2026-000001").header("if-none-match", &tag)
-            .body(axum::body::Body::empty()).expect("a request"),
+        axum::http::Request::get("/v1/invoices/INV-2026-000001")
+            .header("if-none-match", &tag)
+            .body(axum::body::Body::empty())
+            .expect("a request"),
     );
     assert_eq!((unchanged.status, unchanged.body.len()), (StatusCode::NOT_MODIFIED, 0));
 
@@ -120,12 +154,19 @@ fn a_month_becomes_an_invoice_whose_lines_lead_back_to_the_log() {
         let items = behind["items"].as_array().expect("a list");
         let sequences: Vec<u64> = items.iter().filter_map(|item| item["sequence"].as_u64()).collect();
         let mut hasher = Sha256::new();
-        sequences.iter().for_each(|sequence| hasher.update(sequence.to_be_bytes()));
-        let digest: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        for sequence in &sequences {
+            hasher.update(sequence.to_be_bytes());
+        }
+        let digest = format!("{:x}", hasher.finalize());
         let told = &line["events"];
         assert_eq!(
             (json!(sequences.len()), json!(sequences.first()), json!(sequences.last()), json!(digest)),
-            (told["count"].clone(), told["first_sequence"].clone(), told["last_sequence"].clone(), told["digest"].clone())
+            (
+                told["count"].clone(),
+                told["first_sequence"].clone(),
+                told["last_sequence"].clone(),
+                told["digest"].clone()
+            )
         );
     }
     let behind = kit.get("/v1/invoices/INV-2026-000001/lines/3/events?limit=1").json();
@@ -140,11 +181,19 @@ fn a_month_becomes_an_invoice_whose_lines_lead_back_to_the_log() {
     let rest = kit.get(&format!("/v1/invoices/INV-2026-000001/lines/3/events?cursor={next}")).json();
     assert_eq!((&rest["items"][0]["id"], &rest["next"]), (&json!("c"), &Value::Null));
     let fee = kit.get("/v1/invoices/INV-2026-000001/lines/1/events").json();
-    let kinds: Vec<_> = fee["items"].as_array().expect("a list").iter().map(|item| (&item["type"], &item["stream"])).collect();
-    assert_eq!(kinds, [
-        (&json!("InstanceRequested"), &json!("instance/SOFTINST-1")),
-        (&json!("InstanceAllocated"), &json!("instance/SOFTINST-1")),
-    ]);
+    let kinds: Vec<_> = fee["items"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|item| (&item["type"], &item["stream"]))
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            (&json!("InstanceRequested"), &json!("instance/SOFTINST-1")),
+            (&json!("InstanceAllocated"), &json!("instance/SOFTINST-1")),
+        ]
+    );
 }
 
 #[test]
@@ -170,7 +219,8 @@ fn a_run_can_be_opened_and_made_final_in_one_request() {
     let second = kit.post_json("/v1/invoice-runs", &run()).json();
     assert_eq!(second["invoices"], json!([]));
     assert_eq!(second["warnings"][1]["type"], "invoiced", "{second:#}");
-    let lists = [("", 1), ("?state=final", 1), ("?state=draft", 0), ("?payer=PARTY-2", 1), ("?payer=PARTY-1", 0)];
+    let lists =
+        [("", 1), ("?state=final", 1), ("?state=draft", 0), ("?payer=PARTY-2", 1), ("?payer=PARTY-1", 0)];
     for (query, count) in lists {
         let list = kit.get(&format!("/v1/invoices{query}")).json();
         assert_eq!(list["items"].as_array().map(Vec::len), Some(count), "{query}");
@@ -200,7 +250,10 @@ fn a_period_that_is_not_over_has_drafts_only() {
     assert_eq!((told.0, told.1.as_deref()), (409, Some("period")));
     // Time passes, and what was opened too early stays so; one opened now becomes final, once.
     kit.set("2026-11-01T00:00:00Z");
-    assert_eq!(kit.post("/v1/invoice-runs/RUN-1/finalise", "application/json", "{}").status, StatusCode::CONFLICT);
+    assert_eq!(
+        kit.post("/v1/invoice-runs/RUN-1/finalise", "application/json", "{}").status,
+        StatusCode::CONFLICT
+    );
     for n in [4, 5] {
         assert_eq!(kit.post_json("/v1/invoice-runs", &run()).json()["id"], format!("RUN-{n}"));
     }
@@ -240,7 +293,10 @@ fn bad_requests_about_invoices_name_the_member() {
         assert_eq!(problem, (status, field.map(str::to_owned), detail), "{body}");
     }
     let malformed = kit.post("/v1/invoice-runs", "application/json", "{").problem();
-    assert_eq!(malformed, (400, None, "the body is not JSON: EOF while parsing an object at line 1 column 1".into()));
+    assert_eq!(
+        malformed,
+        (400, None, "the body is not JSON: EOF while parsing an object at line 1 column 1".into())
+    );
     let rows = [
         ("/v1/invoices/INV-2026-000009", 404, None, "there is no invoice INV-2026-000009"),
         ("/v1/invoices/INV-2026-000009/lines/1/events", 404, None, "there is no invoice INV-2026-000009"),
@@ -278,9 +334,12 @@ fn finalised_twice_at_once_it_is_one_set_of_invoices() {
     let finalise = || {
         let app = Arc::clone(&kit.app);
         let actor = actor.clone();
-        std::thread::spawn(move || invoicing::finalise_blocking(&app, &actor, RunId(1)).expect("it becomes final"))
+        std::thread::spawn(move || {
+            invoicing::finalise_blocking(&app, &actor, RunId(1)).expect("it becomes final")
+        })
     };
-    let both: Vec<_> = [finalise(), finalise()].into_iter().map(|thread| thread.join().expect("no panic")).collect();
+    let both: Vec<_> =
+        [finalise(), finalise()].into_iter().map(|thread| thread.join().expect("no panic")).collect();
     assert_eq!(both[0].invoices, both[1].invoices);
     let mut numbers: Vec<String> = both[0].invoices.iter().map(ToString::to_string).collect();
     numbers.sort();
@@ -313,7 +372,10 @@ fn price_books_are_published_once_and_shown_as_they_are_read() {
     let kit = Kit::new("2026-09-20T00:00:00Z", "UTC");
     let published = kit.post_json("/v1/price-books", &prices());
     let sequence = published.json()["sequence"].clone();
-    assert_eq!((published.status, published.json()), (StatusCode::CREATED, json!({"name": "standard", "version": 1, "sequence": sequence})));
+    assert_eq!(
+        (published.status, published.json()),
+        (StatusCode::CREATED, json!({"name": "standard", "version": 1, "sequence": sequence}))
+    );
     let again = kit.post_json("/v1/price-books", &prices());
     assert_eq!((again.status, again.json()), (StatusCode::OK, published.json()));
     let toml = slapledger_fixtures::STANDARD_PRICES;
@@ -338,11 +400,31 @@ fn price_books_are_published_once_and_shown_as_they_are_read() {
         book
     };
     let rows = [
-        (change("/colour", json!("red")), 400, "colour", "is not a field here; there are name, currency, valid_from, rounding, resources, rates"),
-        (change("/rates/0/price", json!(10)), 400, "rates[0].price", "must be a string such as \"10.00\": a number could lose digits"),
-        (change("/rates/1/resource", json!("other")), 400, "rates[1].resource", "other is not declared in resources"),
+        (
+            change("/colour", json!("red")),
+            400,
+            "colour",
+            "is not a field here; there are name, currency, valid_from, rounding, resources, rates",
+        ),
+        (
+            change("/rates/0/price", json!(10)),
+            400,
+            "rates[0].price",
+            "must be a string such as \"10.00\": a number could lose digits",
+        ),
+        (
+            change("/rates/1/resource", json!("other")),
+            400,
+            "rates[1].resource",
+            "other is not declared in resources",
+        ),
         (change("/currency", json!("XXX")), 400, "currency", "must be an ISO 4217 currency code such as EUR"),
-        (change("/currency", json!("USD")), 409, "currency", "price book standard is in EUR: its currency cannot change"),
+        (
+            change("/currency", json!("USD")),
+            409,
+            "currency",
+            "price book standard is in EUR: its currency cannot change",
+        ),
     ];
     for (book, status, field, detail) in rows {
         let problem = kit.post_json("/v1/price-books", &book).problem();
@@ -352,8 +434,14 @@ fn price_books_are_published_once_and_shown_as_they_are_read() {
     assert_eq!((toml.0, toml.1.as_deref()), (400, Some("colour")));
     assert!(toml.2.starts_with("line 2, column 1: is not a field here"), "{}", toml.2);
     let other = kit.post("/v1/price-books", "text/plain", "x").problem();
-    assert_eq!((other.0, &*other.2), (415, "the body must be application/json or application/toml, in UTF-8"));
+    assert_eq!(
+        (other.0, &*other.2),
+        (415, "the body must be application/json or application/toml, in UTF-8")
+    );
     assert_eq!(kit.get("/v1/price-books/gold").problem().2, "there is no price book gold");
-    assert_eq!(kit.get("/v1/price-books/standard?version=9").problem().2, "price book standard has no version 9");
+    assert_eq!(
+        kit.get("/v1/price-books/standard?version=9").problem().2,
+        "price book standard has no version 9"
+    );
     assert_eq!(kit.get("/v1/price-books/standard?version=0").problem().1.as_deref(), Some("version"));
 }

@@ -78,6 +78,14 @@ fn without_start(id: &str, stop: &str) -> UsageReport {
     UsageReport { start: Ok(None), stop: Ok(Some(instant(stop))), ..usage(id, "1") }
 }
 
+fn unreadable(text: &str) -> Told {
+    Err(Unreadable(text.into()))
+}
+
+fn unknown_subject(sequence: u64) -> UsageOutcome {
+    Suspended(Sequence(sequence), Unmeterable::UnknownSubject)
+}
+
 fn resolve(suspended: u64) -> ResolveSuspendedUsage {
     ResolveSuspendedUsage {
         suspended: Sequence(suspended),
@@ -300,8 +308,8 @@ fn what_cannot_be_metered_is_suspended_with_the_first_reason() {
         quantity: number("NaN", Unmeterable::NotANumber),
         resource: "\u{7}".into(),
         subject: "".into(),
-        start: Err(Unmeterable::BadDate),
-        stop: Err(Unmeterable::NoStop),
+        start: unreadable("yesterday"),
+        stop: unreadable("today"),
         ..usage("1", "-1")
     };
     let mut reports = Vec::new();
@@ -324,14 +332,14 @@ fn what_cannot_be_metered_is_suspended_with_the_first_reason() {
         then(&report, Unmeterable::UnknownSubject);
     }
     report.subject = "COMP-1".into();
-    then(&report, Unmeterable::BadDate);
+    then(&report, Unmeterable::BadStart);
     report.start = Ok(None);
+    then(&report, Unmeterable::BadStop);
+    report.stop = Ok(None);
     then(&report, Unmeterable::NoStop);
-    report.stop = Err(Unmeterable::BadDate);
-    then(&report, Unmeterable::BadDate);
-    report.stop = Ok(instant(future));
+    report.stop = Ok(Some(instant(future)));
     then(&report, Unmeterable::Future);
-    report.stop = Ok(instant("2"));
+    report.stop = Ok(Some(instant("2")));
     then(&report, Unmeterable::NoStart);
     (report.start, report.subject) = (Ok(Some(instant("2"))), "slappart2".into());
     then(&report, Unmeterable::EmptyPeriod);
@@ -339,7 +347,7 @@ fn what_cannot_be_metered_is_suspended_with_the_first_reason() {
     then(&report, Unmeterable::EmptyPeriod);
     report.start = Ok(Some(instant("1")));
     then(&report, Unmeterable::Unallocated);
-    (report.subject, report.stop) = ("SOFTINST-2".into(), Ok(instant("0")));
+    (report.subject, report.stop) = ("SOFTINST-2".into(), Ok(Some(instant("0"))));
     report.start = Ok(Some(instant("-2")));
     then(&report, Unmeterable::Unallocated);
 
@@ -356,8 +364,10 @@ fn what_cannot_be_metered_is_suspended_with_the_first_reason() {
             subject: report.subject.clone(),
             resource: report.resource.clone(),
             quantity: report.quantity.0.clone(),
-            start: report.start.ok().flatten(),
-            stop: report.stop.ok(),
+            start: report.start.clone().ok().flatten(),
+            stop: report.stop.clone().ok().flatten(),
+            unreadable_start: report.start.clone().err().map(|Unreadable(text)| text),
+            unreadable_stop: report.stop.clone().err().map(|Unreadable(text)| text),
             dimensions: Vec::new(),
             node_sequence: None,
             replaces: None,
@@ -449,7 +459,7 @@ fn usage_belongs_to_whoever_was_there() {
     ];
     for (subject, when, attribution) in rows {
         let period = period(when);
-        let (start, stop) = (Ok(Some(period.start)), Ok(period.stop));
+        let (start, stop) = (Ok(Some(period.start)), Ok(Some(period.stop)));
         let report = UsageReport { subject: subject.into(), start, stop, ..usage("1", "1") };
         let given = two_tenants();
         let next = given.next();
@@ -468,7 +478,7 @@ fn an_empty_start_is_the_previous_stop_or_the_start_of_the_allocation() {
     let begins = metered(first.clone(), period("0/2"), Attribution::Instance(InstanceId(1)));
     let given = given.when_reported([first.clone()]).then([recorded(begins)]).and();
     let of = |id: &str, stop: &str, report: UsageReport| {
-        let (id, stop) = (self::id(id), Ok(instant(stop)));
+        let (id, stop) = (self::id(id), Ok(Some(instant(stop))));
         UsageReport { id, stop, ..report }
     };
     let resource = UsageReport { resource: "memory".into(), ..first.clone() };
@@ -502,6 +512,7 @@ fn an_empty_start_is_the_previous_stop_or_the_start_of_the_allocation() {
 fn periods(outcome: &Outcome<Answer>) -> Vec<Period> {
     let usage = outcome.events.iter().filter_map(|(_, event)| match event {
         Event::UsageRecorded(usage) => Some(usage.period),
+        Event::UsageCorrected(event) => Some(event.usage.period),
         _ => None,
     });
     usage.collect()
@@ -536,7 +547,7 @@ fn suspended_usage_is_resolved_with_what_was_wrong_put_right() {
     let wrong = UsageReport {
         quantity: ("INF".into(), Err(Unmeterable::Infinite)),
         resource: "".into(),
-        stop: Err(Unmeterable::NoStop),
+        stop: Ok(None),
         ..lost(usage("1", "1"))
     };
     let still = |reason| UsageRefusal::StillUnmeterable { reason };
@@ -561,13 +572,101 @@ fn suspended_usage_is_resolved_with_what_was_wrong_put_right() {
 /// A start that could not be read was taken for one that was left out, and the previous stop put in its place.
 #[test]
 fn an_unreadable_start_is_not_a_missing_one() {
-    let unreadable = UsageReport { start: Err(Unmeterable::BadDate), ..usage("1", "1") };
-    let given = given().when_reported([unreadable]).and();
-    let given =
-        given.when(resolve(10)).refused(UsageRefusal::StillUnmeterable { reason: Unmeterable::BadDate });
+    // Another thing is wrong with it too, and is put right: the start is still to be told.
+    let both = lost(UsageReport { start: unreadable("yesterday"), ..usage("1", "1") });
+    let given = given().when_reported([both]).answered_usage([unknown_subject(10)]).and();
+    let still = |reason| UsageRefusal::StillUnmeterable { reason };
+    let given = given.when(resolve(10)).refused(still(Unmeterable::BadStart));
+    // Nor is a stop.
+    let stop = UsageReport { stop: unreadable("today"), ..lost(usage("2", "1")) };
+    let given = given.when_reported([stop]).answered_usage([unknown_subject(11)]).and();
+    let given = given.when(resolve(11)).refused(still(Unmeterable::BadStop));
     given
         .when(ResolveSuspendedUsage { period: Some(period("1/2")), ..resolve(10) })
         .then_named(&["SuspendedUsageResolved"]);
+}
+
+/// Of what could not be read the text counts: another one is another content.
+#[test]
+fn unreadable_texts_are_kept_and_compared() {
+    let says = |text: &str| UsageReport { start: unreadable(text), ..latest("1", "1") };
+    let stops = |text: &str| UsageReport { stop: unreadable(text), ..latest("1", "1") };
+    let reports = [says("soon"), says("now"), stops("soon"), says("soon"), says("now"), stops("soon"), says("")];
+    let given = given().when_reported(reports.clone()).answered_usage([
+        Suspended(Sequence(10), Unmeterable::BadStart),
+        Suspended(Sequence(11), Unmeterable::BadStart),
+        Suspended(Sequence(13), Unmeterable::BadStop),
+        Duplicate(Sequence(10)),
+        Duplicate(Sequence(11)),
+        Duplicate(Sequence(13)),
+        Suspended(Sequence(15), Unmeterable::BadStart),
+    ]);
+    let again = [10, 11, 13, 10, 11, 13, 15].map(|known| Duplicate(Sequence(known)));
+    given.and().when_reported(reports).then([]).answered_usage(again);
+}
+
+/// A partition with two report files, each with its movement, in the one document of `slapos node report`: the second
+/// movement began where the first one stopped, and nobody was billed for it.
+#[test]
+fn reports_that_stop_together_cover_the_same_period() {
+    let named = |id: &str, stop: &str, subject: &str| UsageReport {
+        subject: subject.into(),
+        ..without_start(id, stop)
+    };
+    // The first document: the allocation is what both begin with.
+    let when = given().when_reported([named("a/0", "2", "slappart0"), named("a/1", "2", "slappart0")]);
+    assert_eq!(periods(when.outcome()), [period("0/2"), period("0/2")]);
+    // The next one, which calls the partition by its user, and a third with the same stop later.
+    let when = when.and().when_reported([named("b/0", "3", "slapuser0"), named("b/1", "3", "slappart0")]);
+    assert_eq!(periods(when.outcome()), [period("2/3"), period("2/3")]);
+    let when = when.and().when_reported([named("c/0", "3", "slappart0"), named("c/1", "3", "slapuser0")]);
+    assert_eq!(periods(when.outcome()), [period("2/3"), period("2/3")]);
+    // The one after begins where they all stopped; one that comes late, where the one before it stopped.
+    let late = [named("d/0", "5", "slappart0"), named("e/0", "4", "slappart0"), named("d/1", "5", "slapuser0")];
+    let when = when.and().when_reported(late);
+    assert_eq!(periods(when.outcome()), ["3/5", "3/4", "3/5"].map(period));
+    let given = when.and();
+    let next = given.next();
+    // What begins before the last period cannot be placed any more.
+    let when = given.when_reported([named("f", "3", "slappart0")]);
+    when.answered_usage([Suspended(next, Unmeterable::EmptyPeriod)]);
+}
+
+/// A correction began where the report that it corrects stopped, and was suspended as empty or counted as another hour.
+#[test]
+fn a_replacement_without_start_begins_where_the_replaced_one_did() {
+    let replacing = |other: &str, id: &str, stop: &str| UsageReport {
+        revision: Revision::Replaces(UsageId::new(other).expect(other)),
+        ..without_start(id, stop)
+    };
+    let latest = |id: &str, stop: &str| UsageReport { revision: Revision::Latest, ..without_start(id, stop) };
+    let given = || given().when_reported([without_start("1", "2"), without_start("2", "4")]).and();
+    for stop in ["3", "4", "5"] {
+        let when = given().when_reported([replacing("2", "3", stop)]);
+        let expected = period(&format!("2/{stop}"));
+        assert_eq!(periods(when.outcome()), [expected]);
+        // It stands alone now: the next one begins with it, wherever the replaced one stopped.
+        let when = when.and().when_reported([without_start("4", "6")]);
+        assert_eq!(periods(when.outcome()), [period(&format!("{stop}/6"))]);
+    }
+    // In one command, of a replacement again, and of one with others beside it.
+    let twice = [latest("3", "5"), latest("3", "6"), replacing("3", "4", "7"), latest("4", "8")];
+    let when = given().when_reported(twice);
+    assert_eq!(periods(when.outcome()), ["4/5", "4/6", "4/7", "4/8"].map(period));
+    let beside = [without_start("3", "4"), replacing("2", "4", "3"), without_start("5", "5")];
+    assert_eq!(periods(given().when_reported(beside).outcome()), ["2/4", "2/3", "4/5"].map(period));
+    // Of one that was suspended and resolved.
+    let nan = UsageReport { quantity: ("NaN".into(), Err(Unmeterable::NotANumber)), ..without_start("3", "5") };
+    let resolved = given().when_reported([nan]).and();
+    let resolved = resolved.done(ResolveSuspendedUsage { quantity: "1".parse().ok(), ..resolve(12) });
+    let when = resolved.when_reported([replacing("3", "4", "6")]);
+    assert_eq!(periods(when.outcome()), [period("4/6")]);
+    // Where an earlier one began is not known any more.
+    let earlier = given().when_reported([replacing("1", "3", "2"), replacing("1", "4", "3")]);
+    earlier.answered_usage([
+        Suspended(Sequence(12), Unmeterable::NoStart),
+        Suspended(Sequence(13), Unmeterable::NoStart),
+    ]);
 }
 
 /// The report after a resolved one began where the one before it had stopped: an hour was metered twice.
