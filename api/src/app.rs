@@ -62,7 +62,9 @@ impl App {
         let (index, key) = (data.join("index"), keys.fingerprint_key());
         let seen = move |at: Sequence| {
             let index = if at == Sequence::ZERO {
-                TieredIndex::create(&index, key).ok()
+                TieredIndex::create(&index, key)
+                    .inspect_err(|fault| tracing::error!(%fault, "the index of usage identities cannot be made"))
+                    .ok()
             } else {
                 TieredIndex::open(&index, key, at)
             };

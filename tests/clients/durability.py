@@ -2,12 +2,17 @@
 
 The trace is strace's: `strace -f -ttt -yy -e trace=<TRACE>`. A call that another thread interrupts is on two lines
 (`<unfinished ...>`, `<... resumed>`): it begins with the first and has completed with the second.
+
+A folder that is made under another name and renamed when it is finished is one and the same folder under both names. It
+is there after a power cut if it was synced, under either name, and the folder above it after the renaming.
 """
 
 import re
 from dataclasses import dataclass
 
-TRACE = "fdatasync,fsync,sync_file_range,sendto,sendmsg,write,writev,pwrite64,pwritev,pwritev2,openat"
+# With a question mark: not every architecture has it.
+TRACE = ("fdatasync,fsync,sync_file_range,sendto,sendmsg,write,writev,pwrite64,pwritev,pwritev2,openat,"
+         "?rename,?renameat,renameat2")
 LINE = re.compile(r"^(?:\[pid\s+(\d+)\] |(\d+) +)?\d+\.\d+ (.*)$")
 CALL = re.compile(r"^(\w+)\((.*)$")
 RESUMED = re.compile(r"^<\.\.\. (\w+) resumed>(.*)$")
@@ -15,6 +20,7 @@ TARGET = re.compile(r"^\d+<(.*?)>(?=[,)\s]|$)")
 WRITES = {"write", "writev", "pwrite64", "pwritev", "pwritev2"}
 SYNCS = {"fdatasync", "fsync"}  # sync_file_range is none: it survives a killed process, not a power cut
 ANSWERS = {"write", "writev", "sendto", "sendmsg"}
+RENAMES = {"rename", "renameat", "renameat2"}
 
 
 @dataclass
@@ -62,6 +68,33 @@ def calls(trace):
     return found
 
 
+@dataclass
+class Rename:
+    """A file or folder that was given another name, and the call that did it."""
+
+    old: str
+    new: str
+    call: Call
+
+
+def renames(everything):
+    """The renames of a trace that succeeded, in order."""
+    found = []
+    for call in everything:
+        paths = re.findall(r'"([^"]*)"', call.arguments)
+        if call.name in RENAMES and call.ended is not None and call.result.split()[:1] == ["0"] and len(paths) == 2:
+            found.append(Rename(*paths, call))
+    return found
+
+
+def last_name(path, line, renamed):
+    """The name that what was called `path` on a line of the trace has in the end."""
+    for rename in renamed:
+        if rename.call.ended > line and f"{path}/".startswith(f"{rename.old}/"):
+            path = rename.new + path[len(rename.old):]
+    return path
+
+
 def is_answer(call, port):
     """The call that sends the first bytes of an HTTP answer from the server's port."""
     return (call.name in ANSWERS and '"HTTP/1.1 ' in call.arguments
@@ -75,6 +108,12 @@ def faults(trace, data, port, recording):
     must have written to the log.
     """
     everything = calls(trace)
+    renamed = renames(everything)
+    names = {id(call): last_name(call.target, call.began, renamed) for call in everything}
+
+    def named(call):
+        return names[id(call)]
+
     log = re.compile(rf"^{re.escape(str(data))}/(.*/)?db$")
     writes = [call for call in everything if call.name in WRITES and log.match(call.target)]
     syncs = [call for call in everything if call.name in SYNCS]
@@ -88,15 +127,22 @@ def faults(trace, data, port, recording):
                 break
             if write.ended is None or write.ended > answer.began:
                 found.append(f"answer {number} left while the log was being written (line {write.began + 1})")
-            elif not any(sync.target == write.target and sync.completed_between(write.ended, answer.began)
+            elif not any(named(sync) == named(write) and sync.completed_between(write.ended, answer.began)
                          for sync in syncs):
                 found.append(f"answer {number} left before the log's write of line {write.began + 1} was synced")
         if number in recording and not any(previous < write.began < answer.began for write in writes):
             found.append(f"answer {number} left though nothing was written to the log")
-        folders = {write.target.rpartition("/")[0] for write in writes if write.began < answer.began}
+        folders = {named(write).rpartition("/")[0] for write in writes if write.began < answer.began}
         for folder in folders:
-            if not any(sync.target == folder and sync.completed_between(-1, answer.began) for sync in syncs):
+            if not any(named(sync) == folder and sync.completed_between(-1, answer.began) for sync in syncs):
                 found.append(f"answer {number} left before the folder {folder} was synced: the log's file may not be there")
+            for rename in renamed:
+                if rename.new != folder or rename.call.began > answer.began:
+                    continue
+                above = folder.rpartition("/")[0]
+                if not any(named(sync) == above and sync.completed_between(rename.call.ended, answer.began)
+                           for sync in syncs):
+                    found.append(f"answer {number} left before {above} was synced: the folder {folder} may have its old name")
         previous = answer.began
     for call in everything:
         if call.name == "openat" and "O_CREAT" in call.arguments and re.search(r'/blobs/[^"]', call.arguments):

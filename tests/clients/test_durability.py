@@ -1,5 +1,6 @@
 """The log's fdatasync completes before the answer is sent: seen from outside, in the system calls."""
 
+import re
 import shutil
 import subprocess
 import unittest
@@ -15,6 +16,10 @@ ANSWER = f'1.0 writev({SOCKET}, [{{iov_base="HTTP/1.1 200 OK\\r\\n"..., iov_len=
 FOLDER = "10 1.0 fsync(8</data/epochs/1>) = 0"
 WRITE = f'11 1.0 pwrite64({DB}, "\\1\\2"..., 4096, 0) = 4096'
 SYNC = f"11 1.0 fdatasync({DB}) = 0"
+# An epoch as the log makes it: under another name first.
+NEW_FOLDER = "10 1.0 fsync(8</data/epochs/1.new>) = 0"
+RENAME = '10 1.0 rename("/data/epochs/1.new", "/data/epochs/1") = 0'
+PARENT = "10 1.0 fsync(8</data/epochs>) = 0"
 
 
 def can_trace():
@@ -50,7 +55,12 @@ class Durability(SlapTestCase):
         self.assertGreaterEqual(first, 0, trace[-4000:])
         found = durability.faults(trace, self.server.data, self.server.port, {first, first + 1, first + 2})
         self.assertEqual(found, [])
-        # The same trace with one sync gone, or later than its answer, is refused.
+        # The same trace with syncs gone, or later than its answer, is refused.
+        epoch = re.compile(r"fsync\(\d+<[^>]*/epoch-\d+\.new>")
+        self.assertRegex(trace, epoch)
+        for missing in (epoch, re.compile(rf"fsync\(\d+<{re.escape(str(self.server.data))}/log>")):
+            doctored = "\n".join(line for line in trace.splitlines() if not missing.search(line))
+            self.assertNotEqual(durability.faults(doctored, self.server.data, self.server.port, {first}), [])
         self.assertNotEqual(
             durability.faults(without_syncs(trace), self.server.data, self.server.port, {first + 1}), [])
         self.assertNotEqual(
@@ -82,6 +92,16 @@ class Checker(unittest.TestCase):
     def test_a_right_trace_passes(self):
         self.assertEqual(self.faults(FOLDER, WRITE, SYNC, "10 " + ANSWER), [])
 
+    def test_a_folder_is_the_same_under_its_old_name(self):
+        answer = "10 " + ANSWER
+        self.assertEqual(self.faults(NEW_FOLDER, RENAME, PARENT, WRITE, SYNC, answer), [])
+        self.assertEqual(self.faults(RENAME, FOLDER, PARENT, WRITE, SYNC, answer), [])
+        self.assertEqual(self.faults(NEW_FOLDER, WRITE.replace("1/db", "1.new/db"), RENAME, PARENT, SYNC, answer), [])
+        at = RENAME.replace("rename(", "renameat2(AT_FDCWD</>, ").replace(', "/data/epochs/1")', ', AT_FDCWD</>, "/data/epochs/1", 0)')
+        self.assertEqual(self.faults(NEW_FOLDER, at, PARENT, WRITE, SYNC, answer), [])
+        interrupted = RENAME.replace(") = 0", " <unfinished ...>"), "10 1.0 <... rename resumed>) = 0"
+        self.assertEqual(self.faults(NEW_FOLDER, *interrupted, PARENT, WRITE, SYNC, answer), [])
+
     def test_calls_interrupted_by_other_threads_are_understood(self):
         self.assertEqual(self.faults(
             FOLDER,
@@ -111,6 +131,14 @@ class Checker(unittest.TestCase):
             "another log was synced": (FOLDER, WRITE, SYNC.replace("epochs/1", "epochs/2"), answer),
             "nothing was written": (FOLDER, SYNC, answer),
             "the folder was not synced": (WRITE, SYNC, answer),
+            "the renamed folder was not synced": (RENAME, PARENT, WRITE, SYNC, answer),
+            "another folder was synced and renamed": (
+                NEW_FOLDER, RENAME.replace('/1"', '/2"'), PARENT, WRITE, SYNC, answer),
+            "the renaming failed": (
+                NEW_FOLDER, RENAME.replace("= 0", "= -1 ENOTEMPTY (Directory not empty)"), PARENT, WRITE, SYNC, answer),
+            "the folder above was not synced": (NEW_FOLDER, RENAME, WRITE, SYNC, answer),
+            "the folder above was synced before the renaming": (NEW_FOLDER, PARENT, RENAME, WRITE, SYNC, answer),
+            "the folder above was synced after the answer": (NEW_FOLDER, RENAME, WRITE, SYNC, answer, PARENT),
             "no answer": (FOLDER, WRITE, SYNC),
             "a blob": (FOLDER, '10 1.0 openat(AT_FDCWD</>, "/data/epochs/1/blobs/12", O_WRONLY|O_CREAT, 0666) = 9</x>',
                        WRITE, SYNC, answer),

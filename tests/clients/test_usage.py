@@ -265,8 +265,8 @@ class CloudEvents(UsageTestCase):
 
         for name, bad in (
             ("no id", without("id")), ("no source", without("source")), ("no version", without("specversion")),
-            ("no data", without("data")), ("no resource", without("data", "resource")),
-            ("no quantity", without("data", "quantity")), ("other version", {**self.event("bad"), "specversion": "9"}),
+            ("no data", without("data")), ("no quantity", without("data", "quantity")),
+            ("other version", {**self.event("bad"), "specversion": "9"}),
             ("empty id", self.event("")), ("a number", 5), ("control character", self.event("b\x01d")),
         ):
             with self.subTest(name):
@@ -275,6 +275,29 @@ class CloudEvents(UsageTestCase):
                 self.assertCounts(answer, accepted=1, rejected=1)
                 self.assertEqual(answer["outcomes"][0]["index"], 0)
                 self.assertTrue(answer["outcomes"][0]["reason"])
+        self.assertEqual(self.usage(self.one), {})
+
+    def test_an_event_that_cannot_be_metered_is_suspended_alone(self):
+        for name, change, field in (
+            ("no resource", {"resource": None}, "data.resource"), ("no number", {"quantity": "NaN"}, "data.quantity"),
+            ("no stop", {"stop": None}, "data.stop"), ("bad start", {"start": "yesterday"}, "data.start"),
+            ("bad stop", {"stop": "today"}, "data.stop"),
+        ):
+            with self.subTest(name):
+                bad = self.event(f"bad {name}")
+                bad["data"] = {key: value for key, value in (bad["data"] | change).items() if value is not None}
+                good = self.event(f"good {name}", self.two, "1", resource=DISK)
+                answer = self.post_usage(bad, good)
+                self.assertCounts(answer, accepted=1, suspended=1)
+                outcome = answer["outcomes"][0]
+                self.assertEqual((outcome["index"], outcome["field"]), (0, field))
+                suspended = self.suspended()[-1]
+                self.assertEqual((suspended["id"], suspended["field"]), (f"bad {name}", field))
+                # What could not be read is kept as it was written.
+                for instant in ("start", "stop"):
+                    unreadable = change.get(instant)
+                    self.assertEqual(suspended[f"unreadable_{instant}"], unreadable)
+                    self.assertEqual(suspended[instant] is None, instant in change)
         self.assertEqual(self.usage(self.one), {})
 
     def test_bodies_that_are_none(self):

@@ -187,74 +187,102 @@ impl Sender {
     }
 
     fn record(&mut self, facts: &Facts, now: Timestamp) -> Command {
-        let computer = self.computer();
+        let taken: Vec<&ComputerId> = facts.occupants.keys().map(|(computer, _)| computer).collect();
+        let computer = match taken.as_slice() {
+            [] => self.computer(),
+            _ if self.random.once_in(8) => self.computer(),
+            taken => (*self.random.pick(taken)).clone(),
+        };
         let mut reports = Vec::new();
         for _ in 0..=self.random.below(8) {
-            let again = self.random.once_in(3) && !self.reported.is_empty();
-            let (computer, report) = if again {
-                let (from, report) = self.random.pick(&self.reported).clone();
-                if from != computer {
-                    continue;
-                }
-                (from, report)
+            let known: Vec<&UsageReport> = self
+                .reported
+                .iter()
+                .filter(|(from, _)| *from == computer)
+                .map(|(_, report)| report)
+                .collect();
+            let report = if known.is_empty() || !self.random.once_in(4) {
+                self.report(&computer, facts, now)
             } else {
-                (computer.clone(), self.report(facts, now))
+                (*self.random.pick(&known)).clone()
             };
-            self.reported.push((computer, report.clone()));
+            self.reported.push((computer.clone(), report.clone()));
             reports.push(report);
         }
         Command::RecordUsage(RecordUsage { computer, reports })
     }
 
-    fn report(&mut self, facts: &Facts, now: Timestamp) -> UsageReport {
-        let (id, revision) = match self.random.below(4) {
-            // Daily reports: a later one takes the place of an earlier one.
-            0 => (format!("day {}", self.random.below(12)), Revision::Latest),
-            1 => {
-                let other = UsageId::new(&format!("event {}", self.random.below(60))).expect("an id");
-                (format!("correction {}", self.random.below(60)), Revision::Replaces(other))
-            }
-            2 => (self.random.uuid().to_string(), Revision::None),
-            _ => (format!("event {}", self.random.below(60)), Revision::None),
-        };
-        let subject = match self.random.below(10) {
+    fn report(&mut self, computer: &ComputerId, facts: &Facts, now: Timestamp) -> UsageReport {
+        let (id, revision) = self.identity();
+        let here: Vec<_> = facts.occupants.iter().filter(|((on, _), _)| on == computer).collect();
+        let stop = now.plus_micros(self.random.between(-300, 10) * MINUTE);
+        let mut period = (stop.plus_micros(self.random.between(-120, 0) * MINUTE), stop);
+        let subject = match self.random.below(24) {
             0 => String::new(),
             1 => "nobody".into(),
-            2 => self.computer().to_string(),
+            2 => computer.to_string(),
             3 => self.instance(facts).to_string(),
             4 => format!("slapuser{}", self.random.below(6)),
-            _ => format!("slappart{}", self.random.below(6)),
+            5 => format!("slappart{}", self.random.below(6)),
+            _ if here.is_empty() => computer.to_string(),
+            _ => {
+                // Mostly while somebody was there; now and then from before.
+                let ((_, partition), instance) = *self.random.pick(&here);
+                let from = facts.instances[instance].from.unwrap_or(now);
+                let before = if self.random.once_in(8) { self.random.between(0, 60) * MINUTE } else { 0 };
+                let until = from.max(now).micros();
+                let start = self.random.between(from.micros(), until);
+                let stop = self.random.between(start, until);
+                period = (
+                    from.plus_micros(start - from.micros() - before),
+                    from.plus_micros(stop - from.micros()),
+                );
+                partition.to_string()
+            }
         };
-        let thousandths = self.random.between(-20, 200);
-        let quantity = match self.random.below(20) {
+        let quantity = match self.random.below(40) {
             0 => ("NaN".into(), Err(Unmeterable::NotANumber)),
             1 => ("INF".into(), Err(Unmeterable::Infinite)),
             _ => {
+                let thousandths = self.random.between(-5, 200);
                 let quantity =
                     Quantity::from_billionths(i128::from(thousandths) * 1_000_000).expect("a quantity");
                 (quantity.to_string().into(), Ok(quantity))
             }
         };
-        let stop = now.plus_micros(self.random.between(-600, 10) * MINUTE);
-        let start = stop.plus_micros(self.random.between(-120, 0) * MINUTE);
         UsageReport {
             id: UsageId::new(&id).expect("an id"),
             revision,
             subject: subject.into(),
             resource: format!("resource {}", self.random.below(2)).into(),
             quantity,
-            start: if self.random.once_in(20) {
+            start: if self.random.once_in(40) {
                 Err(Unreadable("yesterday".into()))
             } else {
-                Ok((!self.random.once_in(3)).then_some(start))
+                Ok((!self.random.once_in(5)).then_some(period.0))
             },
-            stop: match self.random.below(40) {
+            stop: match self.random.below(80) {
                 0 => Err(Unreadable("tomorrow".into())),
                 1 => Ok(None),
-                _ => Ok(Some(stop)),
+                _ => Ok(Some(period.1)),
             },
             dimensions: Vec::new(),
             node_sequence: self.random.once_in(4).then(|| self.random.below(3)),
+        }
+    }
+
+    fn identity(&mut self) -> (String, Revision) {
+        match self.random.below(4) {
+            // Daily reports: a later one takes the place of an earlier one.
+            0 => (format!("day {}", self.random.below(12)), Revision::Latest),
+            1 => {
+                let kinds = ["event", "correction", "day"];
+                let other = format!("{} {}", self.random.pick::<&str>(&kinds), self.random.below(40));
+                let other = UsageId::new(&other).expect("an id");
+                (format!("correction {}", self.random.below(40)), Revision::Replaces(other))
+            }
+            2 => (self.random.uuid().to_string(), Revision::None),
+            _ => (format!("event {}", self.random.below(40)), Revision::None),
         }
     }
 

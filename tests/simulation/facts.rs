@@ -38,7 +38,7 @@ pub(crate) struct Fact {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Facts {
     pub(crate) last: u64,
-    recorded_at: Option<Timestamp>,
+    pub(crate) recorded_at: Option<Timestamp>,
     versions: BTreeMap<Stream, u64>,
     pub(crate) term: u64,
     pub(crate) starts: u64,

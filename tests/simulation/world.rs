@@ -94,11 +94,8 @@ impl World {
     }
 
     fn pass_time(&mut self) {
-        let minutes = if self.random.once_in(12) {
-            -self.random.between(0, 2 * 1440)
-        } else {
-            self.random.between(0, 40)
-        };
+        let minutes =
+            if self.random.once_in(12) { -self.random.between(0, 240) } else { self.random.between(0, 40) };
         self.clock = self.clock.plus_micros(minutes * 60_000_000 + self.random.between(0, 999));
     }
 
@@ -167,13 +164,19 @@ impl World {
             let submission = match again {
                 Some(known) if self.random.once_in(3) => {
                     // Its name for something else.
-                    let command = self.sender.command(&self.facts, self.clock);
+                    let command = self.sender.command(
+                        &self.facts,
+                        self.facts.recorded_at.max(Some(self.clock)).unwrap_or(self.clock),
+                    );
                     let meta = Meta { digest: digest(&command), ..(*known.meta).clone() };
                     Submission { meta: Arc::new(meta), command }
                 }
                 Some(known) => known,
                 None => {
-                    let command = self.sender.command(&self.facts, self.clock);
+                    let command = self.sender.command(
+                        &self.facts,
+                        self.facts.recorded_at.max(Some(self.clock)).unwrap_or(self.clock),
+                    );
                     Submission { meta: Arc::new(self.meta(digest(&command))), command }
                 }
             };
@@ -291,7 +294,7 @@ fn take_over(store: &MemoryStore, snapshots: &[Snapshot], clock: Timestamp, rand
     let (mut sequencer, index) = replay(&store, snapshots, random);
     let expected = sequencer.last();
     let new = LedgerCreated { ledger: random.sixteen(), format: 1, mode: Mode::Proxy, at: clock };
-    let start = sequencer.start(clock, term, "simulation", new);
+    let start = sequencer.start(clock, term, "simulation", &new);
     let appended = store.append(term, expected, &start.frames);
     assert_eq!(appended, Appended::Durable, "the start of a writer");
     Writer { store, sequencer, index, term }

@@ -137,7 +137,8 @@ async fn request(State(app): State<Arc<App>>, request: Request) -> Result<Respon
     let sent = body::read(request, "application/json", MOST_BYTES).await?;
     let wanted = wanted(&app, json_body::object(&sent.headers, &sent.body)?)?;
     let meta = query::meta(&app, app::person(app.local), &sent.headers, &sent.content())?;
-    let Requested { instance, outcome, allocated, sequence } = requesting::request(&app, meta, &wanted).await?;
+    let Requested { instance, outcome, allocated, sequence } =
+        requesting::request(&app, meta, &wanted).await?;
     let (found, sequence) = find(&app, instance, sequence).await?;
     let waits = !allocated && found.lives();
     let status = match outcome {
@@ -165,7 +166,9 @@ fn wanted(app: &App, mut sent: Object) -> Result<Wanted, Problem> {
     let release = id::<SoftwareRelease>("software_release", &sent.required("software_release", text)?)?;
     let reference = id::<Reference>("instance_id", &sent.required("instance_id", text)?)?;
     let instance_type = sent.required("instance_type", |text| {
-        let known = [InstanceType::Production, InstanceType::Testing].into_iter().find(|known| known.as_str() == text);
+        let known = [InstanceType::Production, InstanceType::Testing]
+            .into_iter()
+            .find(|known| known.as_str() == text);
         known.ok_or_else(|| "must be production or testing".to_owned())
     })?;
     let software_type = sent.optional("software_type", text)?;
@@ -212,7 +215,8 @@ fn texts(sent: &mut Object, name: &str) -> Result<Option<BTreeMap<String, String
 }
 
 async fn find(app: &App, instance: InstanceId, min: Sequence) -> Result<(Instance, Sequence), Problem> {
-    let find = |view: &slapledger_projections::SlapViews, at| Some((view.instances.get(instance)?.clone(), at));
+    let find =
+        |view: &slapledger_projections::SlapViews, at| Some((view.instances.get(instance)?.clone(), at));
     read(app, min, find).await?.ok_or_else(|| no_instance(&instance.to_string()))
 }
 
@@ -324,7 +328,9 @@ struct SupplyItem {
 
 impl ComputerItem {
     fn of(computer: &Computer) -> Self {
-        let count = |state: &str| computer.partitions().iter().filter(|known| partition_state(known) == state).count();
+        let count = |state: &str| {
+            computer.partitions().iter().filter(|known| partition_state(known) == state).count()
+        };
         Self {
             id: computer.id.to_string(),
             owner: computer.owner.to_string(),
@@ -349,7 +355,8 @@ fn partition_state(partition: &Partition) -> &'static str {
 impl PartitionItem {
     fn of(partition: &Partition) -> Self {
         let addresses = partition.offer.addresses.iter();
-        let addresses = addresses.map(|told| AddressItem { address: told.address.to_string(), netmask: told.netmask.to_string() });
+        let addresses = addresses
+            .map(|told| AddressItem { address: told.address.to_string(), netmask: told.netmask.to_string() });
         Self {
             id: partition.offer.partition.to_string(),
             state: partition_state(partition),
@@ -449,13 +456,16 @@ enum Form {
 impl Form {
     /// The form that is accepted, and preferred if both are (RFC 9110, section 12.5.1); JSON, if nothing is said.
     fn accepted(headers: &HeaderMap) -> Result<Self, Problem> {
-        let told: Vec<_> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
-        let ranges: Vec<_> = told.iter().flat_map(|value| value.split(',')).filter_map(Range::parse).collect();
+        let told: Vec<_> =
+            headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+        let ranges: Vec<_> =
+            told.iter().flat_map(|value| value.split(',')).filter_map(Range::parse).collect();
         let quality = |names: &[&str]| {
             if ranges.is_empty() {
                 return 1000;
             }
-            let of = |name: &&str| ranges.iter().filter_map(|range| range.fits(name)).max().map_or(0, |(_, q)| q);
+            let of =
+                |name: &&str| ranges.iter().filter_map(|range| range.fits(name)).max().map_or(0, |(_, q)| q);
             names.iter().map(of).max().unwrap_or(0)
         };
         let (json, xml) = (quality(&["application/json"]), quality(&["application/xml", "text/xml"]));
@@ -481,7 +491,8 @@ impl<'a> Range<'a> {
     fn parse(text: &'a str) -> Option<Self> {
         let mut parts = text.split(';').map(str::trim);
         let range = parts.next().filter(|range| !range.is_empty())?;
-        let told = parts.find_map(|parameter| parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q=")));
+        let told =
+            parts.find_map(|parameter| parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q=")));
         Some(Self { range, quality: told.map_or(1000, thousandths) })
     }
 

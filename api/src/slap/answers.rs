@@ -106,7 +106,8 @@ impl Placed {
 impl SeenPartition {
     /// A partition that is offered, or in which somebody is.
     pub(super) fn find(view: &SlapViews, computer: &str, partition: &str) -> Option<Self> {
-        let partition = view.inventory.partition(computer, partition).filter(|partition| partition.is_present())?;
+        let partition =
+            view.inventory.partition(computer, partition).filter(|partition| partition.is_present())?;
         Some(Self::of(view, computer, partition))
     }
 

@@ -139,7 +139,8 @@ mod tests {
     fn fields_are_decoded() {
         let check = |encoded: &str, expected: &[(&[u8], &[u8])]| {
             let fields = Fields::parse(encoded.as_bytes());
-            let found: Vec<_> = fields.0.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect();
+            let found: Vec<_> =
+                fields.0.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect();
             assert_eq!(found, expected, "{encoded}");
         };
         check("", &[]);

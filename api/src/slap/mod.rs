@@ -85,7 +85,12 @@ pub(crate) fn is_retry(error: &SubmitError) -> bool {
 }
 
 /// Carries out what a node posted. It cannot send it again, so it may wait for room.
-async fn submit(app: &App, form: &Form, node: &ComputerId, command: Command) -> Result<Accepted, SubmitError> {
+async fn submit(
+    app: &App,
+    form: &Form,
+    node: &ComputerId,
+    command: Command,
+) -> Result<Accepted, SubmitError> {
     let digest = form.digest(&app.keys);
     let meta = Arc::new(app::meta(app::computer(node), app::random_id(), digest));
     app.ledger.submit_patiently(Submission { meta, command }).await

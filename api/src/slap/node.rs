@@ -57,7 +57,9 @@ fn configuration(config: ComputerConfig) -> Result<ConfigureComputer, Problem> {
 
 fn offer(config: PartitionConfig) -> Result<Offer, Problem> {
     let PartitionConfig { reference, addresses, tap_name, user_name, capabilities: _, rest: _ } = config;
-    let addresses = addresses.into_iter().map(|told| Address { address: told.address.into(), netmask: told.netmask.into() });
+    let addresses = addresses
+        .into_iter()
+        .map(|told| Address { address: told.address.into(), netmask: told.netmask.into() });
     Ok(Offer {
         partition: id("xml: partition_list[].reference", &reference)?,
         addresses: addresses.collect(),

@@ -9,7 +9,9 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::{ComputerId, KeyId, PartitionId, Sequence};
-use slapledger_core::domain::instance::{InstanceRefusal, ReportInstance, ReportedState, SetConnectionParameters};
+use slapledger_core::domain::instance::{
+    InstanceRefusal, ReportInstance, ReportedState, SetConnectionParameters,
+};
 use slapledger_core::domain::{Command, Refusal};
 use slapledger_core::ledger::{Accepted, SubmitError};
 use slapledger_projections::SlapViews;
@@ -38,7 +40,8 @@ impl Place {
     fn find(&self, view: &SlapViews) -> Result<SeenPartition, Problem> {
         let Self { computer, partition } = self;
         view.inventory.computer(computer.as_str()).ok_or_else(|| no_computer(computer))?;
-        SeenPartition::find(view, computer.as_str(), partition.as_str()).ok_or_else(|| no_partition(computer, partition))
+        SeenPartition::find(view, computer.as_str(), partition.as_str())
+            .ok_or_else(|| no_partition(computer, partition))
     }
 
     /// The key of the instance in it.
@@ -99,7 +102,8 @@ pub(super) async fn stopped(State(app): State<Arc<App>>, request: Request) -> Re
 pub(super) async fn destroyed(State(app): State<Arc<App>>, request: Request) -> Reply {
     let form = Form::read(request, SMALL).await?;
     let Place { computer, partition } = Place::of(&form.fields)?;
-    let command = Place { computer: computer.clone(), partition: partition.clone() }.report(ReportedState::Destroyed);
+    let command =
+        Place { computer: computer.clone(), partition: partition.clone() }.report(ReportedState::Destroyed);
     match report(&app, &form, command).await {
         Ok(accepted) => {
             let left = |view: &SlapViews, _| {
@@ -143,7 +147,12 @@ pub(super) async fn error(State(app): State<Arc<App>>, request: Request) -> Repl
     sealed(&app, &form, &place, |key| {
         let error = Some(seal(&app.keys, key, &log)?);
         let (computer, partition) = (place.computer.clone(), place.partition.clone());
-        Ok(Command::ReportInstance(ReportInstance { computer, partition, state: ReportedState::Error, error }))
+        Ok(Command::ReportInstance(ReportInstance {
+            computer,
+            partition,
+            state: ReportedState::Error,
+            error,
+        }))
     })
     .await
 }
@@ -154,7 +163,8 @@ pub(super) async fn set_connection(State(app): State<Arc<App>>, request: Request
     let form = Form::read(request, SMALL).await?;
     let place = Place::of(&form.fields)?;
     let value = form.fields.marshalled(FIELD)?.ok_or_else(|| Problem::field(FIELD, "is missing"))?;
-    let parameters = instance_xml::parameters(&value).map_err(|error| Problem::field(FIELD, error.to_string()))?;
+    let parameters =
+        instance_xml::parameters(&value).map_err(|error| Problem::field(FIELD, error.to_string()))?;
     refuse_shared(&form.fields)?;
     sealed(&app, &form, &place, |key| {
         let connection = seal_parameters(&app.keys, key, FIELD, &parameters)?;

@@ -108,13 +108,16 @@ fn command(app: &App, wanted: &Wanted, known: Option<Known>) -> Result<RequestIn
     let none = BTreeMap::new();
     let parameters = match (&known, parameters) {
         (Some(Known { instance, .. }), None) => instance.parameters.clone(),
-        (Some(Known { instance, .. }), Some(told)) => seal_parameters(&app.keys, instance.key(), field, told)?,
+        (Some(Known { instance, .. }), Some(told)) => {
+            seal_parameters(&app.keys, instance.key(), field, told)?
+        }
         (None, told) => {
             let key = sealing::fresh(&app.keys)?;
             seal_parameters(&app.keys, key, field, told.as_ref().unwrap_or(&none))?
         }
     };
-    let software_type = wanted.software_type.clone().or_else(|| Some(known.as_ref()?.instance.software_type.clone()));
+    let software_type =
+        wanted.software_type.clone().or_else(|| Some(known.as_ref()?.instance.software_type.clone()));
     let software_type = software_type.map_or_else(|| super::form::id("software_type", DEFAULT_TYPE), Ok)?;
     Ok(RequestInstance {
         requester: wanted.requester,

@@ -30,7 +30,8 @@ const NOT_NAMED: [&str; 2] = ["", "None"];
 pub(super) async fn request(State(app): State<Arc<App>>, request: Request) -> Reply {
     let form = Form::read(request, SMALL).await?;
     let fields = &form.fields;
-    let software_type = fields.optional("software_type")?.filter(|text| !NOT_NAMED.contains(text)).unwrap_or("default");
+    let software_type =
+        fields.optional("software_type")?.filter(|text| !NOT_NAMED.contains(text)).unwrap_or("default");
     let mut wanted = Wanted {
         requester: Requester::Party(app.local),
         release: fields.id("software_release")?,
@@ -113,7 +114,8 @@ impl Claim {
 
     fn of_header(form: &Form) -> Result<Option<Self>, Problem> {
         let Some(value) = form.headers().get(header::AUTHORIZATION) else { return Ok(None) };
-        let text = std::str::from_utf8(value.as_bytes()).map_err(|_| Problem::field("authorization", "must be UTF-8"))?;
+        let text = std::str::from_utf8(value.as_bytes())
+            .map_err(|_| Problem::field("authorization", "must be UTF-8"))?;
         let (scheme, told) = text.trim().split_once(char::is_whitespace).unwrap_or((text.trim(), ""));
         if !scheme.eq_ignore_ascii_case("x-slappartition") {
             return Ok(None);
@@ -121,7 +123,9 @@ impl Claim {
         let member = |name: &str| {
             let pairs = told.split(',').filter_map(|pair| pair.split_once('='));
             let value = pairs.map(|(key, value)| (key.trim(), value.trim())).find(|(key, _)| *key == name);
-            value.map(|(_, value)| value).ok_or_else(|| Problem::field("authorization", format!("must name {name}")))
+            value
+                .map(|(_, value)| value)
+                .ok_or_else(|| Problem::field("authorization", format!("must name {name}")))
         };
         let computer = id("authorization", member("computer_id")?)?;
         let partition = id("authorization", member("computer_partition_id")?)?;
@@ -133,14 +137,19 @@ impl Claim {
         let Self { computer, partition } = self;
         let found = read(app, Sequence::ZERO, |view, _| {
             let known = view.inventory.computer(computer.as_str()).ok_or_else(|| no_computer(&computer))?;
-            let place = known.partition(partition.as_str()).ok_or_else(|| no_partition(&computer, &partition))?;
+            let place =
+                known.partition(partition.as_str()).ok_or_else(|| no_partition(&computer, &partition))?;
             Ok(place.occupant)
         });
         match found.await? {
             Ok(Some(instance)) => Ok(instance),
-            Ok(None) => Err(Problem::not_found(format!("partition {partition} of computer {computer} is free"))),
+            Ok(None) => {
+                Err(Problem::not_found(format!("partition {partition} of computer {computer} is free")))
+            }
             // As slapos proxy answers a claim that fits nothing.
-            Err(problem) if app.mode == Mode::Proxy => Err(Problem { status: StatusCode::BAD_REQUEST, ..problem }),
+            Err(problem) if app.mode == Mode::Proxy => {
+                Err(Problem { status: StatusCode::BAD_REQUEST, ..problem })
+            }
             Err(problem) => Err(problem),
         }
     }

@@ -56,14 +56,17 @@ pub(crate) fn open_parameters(keys: &KeyRing, sealed: &Sealed) -> BTreeMap<Strin
 pub(crate) fn open(keys: &KeyRing, sealed: &Sealed) -> Option<String> {
     let opened = keys.open_sealed(sealed).map_err(|reason| reason.to_string());
     let text = opened.and_then(|bytes| String::from_utf8(bytes).map_err(|error| error.to_string()));
-    text.inspect_err(|reason| tracing::warn!(key = %sealed.key, %reason, "a sealed value cannot be shown")).ok()
+    text.inspect_err(|reason| tracing::warn!(key = %sealed.key, %reason, "a sealed value cannot be shown"))
+        .ok()
 }
 
 /// An error text as it is kept. Nodes send whatever their programs printed: of a long one the end, where programs say
 /// what went wrong; what XML cannot carry (colours, lost bytes) is replaced.
 pub(super) fn error_text(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
-    let start = (text.len().saturating_sub(ERROR_BYTES)..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let start = (text.len().saturating_sub(ERROR_BYTES)..=text.len())
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(0);
     let kept = text[start..].chars().map(|c| {
         let mut buffer = [0; 4];
         let carried = super::wire::check_text(c.encode_utf8(&mut buffer)).is_ok();

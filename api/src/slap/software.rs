@@ -5,7 +5,9 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use slapledger_core::domain::id::{ComputerId, Sequence, SoftwareRelease};
-use slapledger_core::domain::software::{ReportSoftware, SoftwareRefusal, SoftwareState, SupplySoftware, SupplyState};
+use slapledger_core::domain::software::{
+    ReportSoftware, SoftwareRefusal, SoftwareState, SupplySoftware, SupplyState,
+};
 use slapledger_core::domain::{Command, Refusal};
 use slapledger_core::ledger::{Submission, SubmitError};
 
@@ -22,7 +24,9 @@ pub(super) async fn supply(State(app): State<Arc<App>>, request: Request) -> Rep
     let release: SoftwareRelease = form.fields.id("url")?;
     let computer: ComputerId = form.fields.id("computer_id")?;
     let told = form.fields.text("state")?;
-    let state = [SupplyState::Available, SupplyState::Destroyed].into_iter().find(|state| supply_state(*state) == told);
+    let state = [SupplyState::Available, SupplyState::Destroyed]
+        .into_iter()
+        .find(|state| supply_state(*state) == told);
     let state = state.ok_or_else(|| Problem::field("state", "must be available or destroyed"))?;
     let answer = format!("Supplied {release} to be {told}");
     let command = Command::SupplySoftware(SupplySoftware { computer, release, state });

@@ -66,12 +66,14 @@ impl World {
     pub(crate) fn empty(mode: Mode) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new(Timestamp::parse_rfc3339(BEGINNING).unwrap()));
-        let mut app = App::open(Open { data: folder.path(), mode, clock: Arc::<ManualClock>::clone(&clock) }).unwrap();
+        let mut app =
+            App::open(Open { data: folder.path(), mode, clock: Arc::<ManualClock>::clone(&clock) }).unwrap();
         let name = app.keys.seal(app.keys.fresh().unwrap(), b"local user").unwrap();
         let party = RegisterParty { name, time_zone: TimeZone::UTC };
         app.submit_own(Actor::system(), Command::RegisterParty(party)).unwrap();
         let computer = ComputerId::new(COMPUTER).unwrap();
-        let register = RegisterComputer { computer: computer.clone(), owner: app.local, time_zone: TimeZone::UTC };
+        let register =
+            RegisterComputer { computer: computer.clone(), owner: app.local, time_zone: TimeZone::UTC };
         app.submit_own(Actor::system(), Command::RegisterComputer(register)).unwrap();
         app.default_computer = (mode == Mode::Proxy).then_some(computer);
         let app = Arc::new(app);
@@ -93,7 +95,8 @@ impl World {
         app.shut_down();
         let (mode, default_computer) = (app.mode, app.default_computer.clone());
         drop((routes, app));
-        let mut app = App::open(Open { data: folder.path(), mode, clock: Arc::<ManualClock>::clone(&clock) }).unwrap();
+        let mut app =
+            App::open(Open { data: folder.path(), mode, clock: Arc::<ManualClock>::clone(&clock) }).unwrap();
         app.default_computer = default_computer;
         let app = Arc::new(app);
         let routes = router::router(Arc::clone(&app));
@@ -155,7 +158,8 @@ impl World {
         body: impl Into<Body>,
         headers: &[(&str, &str)],
     ) -> Seen {
-        let mut request = Request::builder().method(Method::POST).uri(path).header(header::CONTENT_TYPE, media_type);
+        let mut request =
+            Request::builder().method(Method::POST).uri(path).header(header::CONTENT_TYPE, media_type);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -248,7 +252,12 @@ pub(crate) fn configuration(computer: &str, partitions: usize) -> Value {
         Value::dict([
             ("reference", Value::from(format!("slappart{number}"))),
             ("address_list", Value::List(vec![address])),
-            ("tap", Value::dict([("name", format!("slaptap{number}"))].map(|(key, name)| (key, Value::from(name))))),
+            (
+                "tap",
+                Value::dict(
+                    [("name", format!("slaptap{number}"))].map(|(key, name)| (key, Value::from(name))),
+                ),
+            ),
             ("user", Value::dict([("name", Value::from(format!("slapuser{number}")))])),
         ])
     };

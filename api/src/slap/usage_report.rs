@@ -19,7 +19,9 @@ use slapledger_core::domain::quantity::Quantity;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::domain::usage::{Revision, Told, Unmeterable, Unreadable, UsageId, UsageReport};
 
-use super::wire::tioxml::{DateError, Movement, QuantityError, Report, Stamp, Transaction, parse_date, parse_quantity};
+use super::wire::tioxml::{
+    DateError, Movement, QuantityError, Report, Stamp, Transaction, parse_date, parse_quantity,
+};
 
 /// The longest name of a usage event, in bytes.
 const ID_BYTES: usize = 255;
@@ -288,9 +290,13 @@ mod tests {
         assert_eq!(quantity("1e15"), ("1e15".into(), Err(Unmeterable::OutOfRange)));
         assert_eq!(quantity("1e3"), ("1e3".into(), Ok("1000".parse().unwrap())));
         assert_eq!(quantity("-2"), ("-2".into(), Ok("-2".parse().unwrap())));
-        assert_eq!(quantity("0.30000000000000004"), ("0.30000000000000004".into(), Ok("0.3".parse().unwrap())));
+        assert_eq!(
+            quantity("0.30000000000000004"),
+            ("0.30000000000000004".into(), Ok("0.3".parse().unwrap()))
+        );
         let dates = |start: &str, stop: &str| {
-            let document = COLLECTED.replace("2026-11-22 00:00:00", start).replace("2026-11-22 23:59:59", stop);
+            let document =
+                COLLECTED.replace("2026-11-22 00:00:00", start).replace("2026-11-22 23:59:59", stop);
             let report = one(&document);
             (report.start, report.stop, report.revision)
         };
@@ -332,7 +338,8 @@ mod tests {
         for document in fs::read_to_string(path).unwrap().split("======== valid\n").skip(1) {
             let document = document.split("======== ").next().unwrap();
             let report = tioxml::parse(document.as_bytes()).unwrap();
-            let movements: usize = report.transactions.iter().map(|transaction| transaction.movements.len()).sum();
+            let movements: usize =
+                report.transactions.iter().map(|transaction| transaction.movements.len()).sum();
             let all = reports(&report, document.as_bytes(), Tz::UTC);
             assert_eq!(all.len(), movements, "{document}");
             assert!(all.iter().all(|report| UsageId::new(name(report)).is_ok()), "{document}");

@@ -110,10 +110,14 @@ impl Feed {
                 && group.first().is_some_and(|first| first.sequence <= after.next())
             {
                 let skip = group.partition_point(|event| event.sequence <= after);
-                return Ok(Some(if skip == 0 { Arc::clone(group) } else { Arc::new(group[skip..].to_vec()) }));
+                return Ok(Some(if skip == 0 {
+                    Arc::clone(group)
+                } else {
+                    Arc::new(group[skip..].to_vec())
+                }));
             }
         }
-        self.from_log(after).map(Some)
+        self.read_log(after).map(Some)
     }
 
     /// The same without waiting: `None` when there is nothing after `after` yet.
@@ -121,7 +125,7 @@ impl Feed {
         if self.head().last <= after { Ok(None) } else { self.next(after) }
     }
 
-    fn from_log(&self, after: Sequence) -> Result<Arc<Vec<Recorded>>, String> {
+    fn read_log(&self, after: Sequence) -> Result<Arc<Vec<Recorded>>, String> {
         let mut decoder = EventDecoder::default();
         let mut events = Vec::new();
         for frame in self.publisher.store.read(after, READ_BYTES).map_err(|fault| fault.to_string())? {

@@ -164,7 +164,11 @@ pub struct Ledger {
 
 impl Ledger {
     /// Reads the log (a snapshot and what came after it), fences earlier writers, and begins to write.
-    pub fn open(store: Arc<dyn EventStore>, clock: Arc<dyn Clock>, options: Options) -> Result<Self, OpenFault> {
+    pub fn open(
+        store: Arc<dyn EventStore>,
+        clock: Arc<dyn Clock>,
+        options: Options,
+    ) -> Result<Self, OpenFault> {
         let term = store.acquire()?;
         let snapshot = options.snapshot.map(SnapshotFile::new);
         let mut sequencer = recover(&*store, snapshot.as_ref(), &*options.seen)?;
@@ -175,13 +179,15 @@ impl Ledger {
         let (ledger, format, mode) = (options.new_ledger, FORMAT, options.mode);
         let expected = sequencer.last();
         let now = clock.now();
-        let start = sequencer.start(now, term, &options.program, LedgerCreated { ledger, format, mode, at: now });
+        let start =
+            sequencer.start(now, term, &options.program, &LedgerCreated { ledger, format, mode, at: now });
         match store.append(term, expected, &start.frames) {
             Appended::Durable => {}
             other => return Err(OpenFault::Start(failure(&other))),
         }
         let head = Head { last: sequencer.last(), root: sequencer.root() };
-        let created = sequencer.created().cloned().ok_or_else(|| OpenFault::Start("it was not created".into()))?;
+        let created =
+            sequencer.created().cloned().ok_or_else(|| OpenFault::Start("it was not created".into()))?;
         let publisher = Arc::new(Publisher::new(Arc::clone(&store), head));
         let (queue, commands) = mpsc::channel(options.queue.max(1));
         let stopped = Arc::new(Mutex::new(None));
@@ -404,7 +410,8 @@ impl Writer {
     fn take_snapshot(&mut self) {
         let Some(file) = &self.snapshot else { return };
         let last = self.sequencer.last();
-        let taken = self.sequencer.seen().checkpoint(last).and_then(|()| file.write(&self.sequencer.snapshot()));
+        let taken =
+            self.sequencer.seen().checkpoint(last).and_then(|()| file.write(&self.sequencer.snapshot()));
         match taken {
             Ok(()) => self.snapshot_at = last,
             // It only shortens the next start.
@@ -417,7 +424,10 @@ impl Writer {
 }
 
 /// What waits besides the first command, up to the size of a group.
-fn gather(first: (Reply, Submission), commands: &mut mpsc::Receiver<(Reply, Submission)>) -> Vec<(Reply, Submission)> {
+fn gather(
+    first: (Reply, Submission),
+    commands: &mut mpsc::Receiver<(Reply, Submission)>,
+) -> Vec<(Reply, Submission)> {
     let weight = |submission: &Submission| match &submission.command {
         Command::RecordUsage(command) => command.reports.len(),
         _ => 1,

@@ -121,11 +121,11 @@ impl Sequencer {
     ) -> Result<(), OpenFault> {
         let at = frame.first();
         frame.advance(&mut self.tree).map_err(|source| OpenFault::Frame { sequence: at, source })?;
-        let decoded: DecodedFrame = frame.decode().map_err(|source| OpenFault::Frame { sequence: at, source })?;
-        for (sequence, bytes) in decoded.events() {
-            let recorded = decoder
-                .decode(sequence, bytes)
-                .map_err(|source| OpenFault::Event { sequence, source })?;
+        let unpacked: DecodedFrame =
+            frame.decode().map_err(|source| OpenFault::Frame { sequence: at, source })?;
+        for (sequence, bytes) in unpacked.events() {
+            let recorded =
+                decoder.decode(sequence, bytes).map_err(|source| OpenFault::Event { sequence, source })?;
             self.take_over(&recorded);
             each(&recorded);
         }
@@ -149,7 +149,7 @@ impl Sequencer {
     }
 
     /// The events that every start begins with: the ledger itself, if it is new, and the writer.
-    pub fn start(&mut self, now: Timestamp, term: Term, program: &str, new: LedgerCreated) -> Group<()> {
+    pub fn start(&mut self, now: Timestamp, term: Term, program: &str, new: &LedgerCreated) -> Group<()> {
         let meta = Arc::new(Meta {
             project: ProjectId::DEFAULT,
             actor: Actor::system(),
@@ -163,7 +163,7 @@ impl Sequencer {
         let at = now.max(self.recorded_at);
         let mut events = Vec::new();
         if self.created.is_none() {
-            let created = LedgerCreated { at, ..new };
+            let created = LedgerCreated { at, ..new.clone() };
             self.created = Some(created.clone());
             events.push((Stream::Ledger, Event::LedgerCreated(created)));
         }
@@ -189,11 +189,8 @@ impl Sequencer {
         for (reply, submission) in submissions {
             let before = events.len();
             let result = self.decide_one(at, store, submission, &mut bytes, &mut events)?;
-            let result = result.map(|answer| Accepted {
-                answer,
-                sequence: self.last,
-                events: events.len() - before,
-            });
+            let result =
+                result.map(|answer| Accepted { answer, sequence: self.last, events: events.len() - before });
             replies.push((reply, result));
         }
         if let Some(fault) = self.state.usage.seen.fault() {
@@ -356,7 +353,8 @@ impl Sequencer {
 
     /// Where a snapshot stands, without restoring it.
     pub(super) fn snapshot_place(bytes: &[u8]) -> Option<(Sequence, Root)> {
-        let (tree, read): (Tree, usize) = bincode::decode_from_slice(bytes, bincode::config::standard()).ok()?;
+        let (tree, read): (Tree, usize) =
+            bincode::decode_from_slice(bytes, bincode::config::standard()).ok()?;
         let (last, _): (Sequence, usize) =
             bincode::decode_from_slice(&bytes[read..], bincode::config::standard()).ok()?;
         Some((last, tree.root()))
@@ -382,8 +380,8 @@ fn stream_of(key: &[u8]) -> Option<Arc<Stream>> {
 }
 
 fn answer_events(answer: &Answer) -> Vec<(Stream, Event)> {
-    let bytes =
-        bincode::encode_to_vec(answer, bincode::config::standard()).expect("an answer in memory can be encoded");
+    let bytes = bincode::encode_to_vec(answer, bincode::config::standard())
+        .expect("an answer in memory can be encoded");
     let parts: Vec<_> = bytes.chunks(ANSWER_PART_BYTES).collect();
     let count = u16::try_from(parts.len()).unwrap_or(u16::MAX);
     let event = |(part, bytes): (u16, &&[u8])| AnswerRecorded { part, parts: count, bytes: bytes.to_vec() };

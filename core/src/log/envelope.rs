@@ -145,7 +145,8 @@ impl Recorded {
 }
 
 fn put(value: impl Encode, into: &mut Vec<u8>) {
-    bincode::encode_into_std_write(value, into, CONFIG).expect("a value in memory can be encoded into memory");
+    bincode::encode_into_std_write(value, into, CONFIG)
+        .expect("a value in memory can be encoded into memory");
 }
 
 /// A stream is its kind, one byte that is never given to another, and its id.
@@ -163,10 +164,11 @@ pub(crate) fn encode_stream(stream: &Stream, into: &mut Vec<u8>) {
 }
 
 pub(crate) fn decode_stream(bytes: &[u8]) -> Result<(Stream, usize), EnvelopeError> {
-    let (kind, rest) = bytes.split_first().ok_or_else(|| EnvelopeError::Malformed("the stream is missing".into()))?;
     fn id<T: Decode<()>>(bytes: &[u8], into: impl Fn(T) -> Stream) -> Result<(Stream, usize), EnvelopeError> {
         get(bytes).map(|(id, read)| (into(id), read + 1))
     }
+    let (kind, rest) =
+        bytes.split_first().ok_or_else(|| EnvelopeError::Malformed("the stream is missing".into()))?;
     match kind {
         0 => Ok((Stream::Ledger, 1)),
         1 => id::<PartyId>(rest, Stream::Party),

@@ -4,6 +4,7 @@
 //! new event or version needs a sample here; the test then prints the line to add.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::envelope::{Actor, ActorKind, EnvelopeError, EventDecoder, Meta, Recorded};
@@ -13,26 +14,28 @@ use crate::domain::computer::{
 };
 use crate::domain::event::{AnswerRecorded, Event, LedgerCreated, Mode, Stream, WriterStarted};
 use crate::domain::id::{
-    CommandId, ComputerId, InstanceId, InvoiceId, KeyId, PartitionId, PartyId, PriceBookName, ProjectId, Reference,
-    ResourceId, RunId, Sequence, SoftwareRelease, SoftwareType,
+    CommandId, ComputerId, InstanceId, InvoiceId, KeyId, PartitionId, PartyId, PriceBookName, ProjectId,
+    Reference, ResourceId, RunId, Sequence, SoftwareRelease, SoftwareType,
 };
 use crate::domain::instance::{
     ConnectionParametersSet, InstanceAllocated, InstanceChanged, InstanceEnded, InstanceRequested,
     InstanceStateReported, InstanceType, ReportedState, RequestedState, Requester,
 };
 use crate::domain::invoice::{
-    Bound, EventSet, Invoice, InvoiceFinalised, InvoiceLine, InvoiceLinesRecorded, InvoiceParty, InvoiceRunFinalised,
-    InvoiceRunOpened, LineKind, RunPeriod, Tax, TaxCategory, TaxSubtotal,
+    Bound, EventSet, Invoice, InvoiceFinalised, InvoiceLine, InvoiceLinesRecorded, InvoiceParty,
+    InvoiceRunFinalised, InvoiceRunOpened, LineKind, RunPeriod, Tax, TaxCategory, TaxSubtotal,
 };
 use crate::domain::money::{Amount, Currency, Rounding};
 use crate::domain::party::PartyRegistered;
-use crate::domain::pricing::{Match, Meter, PriceBook, PriceBookPublished, PriceVersion, Rate, Resource, ResourceKind};
+use crate::domain::pricing::{
+    Match, Meter, PriceBook, PriceBookPublished, PriceVersion, Rate, Resource, ResourceKind,
+};
 use crate::domain::sealed::Sealed;
 use crate::domain::software::{SoftwareState, SoftwareStateReported, SoftwareSupplied, SupplyState};
 use crate::domain::time::{Period, Timestamp};
 use crate::domain::usage::{
-    Attribution, Share, SuspendedUsageDismissed, SuspendedUsageResolved, Unmeterable, Usage, UsageCorrected, UsageId,
-    UsageSuspended,
+    Attribution, Share, SuspendedUsageDismissed, SuspendedUsageResolved, Unmeterable, Usage, UsageCorrected,
+    UsageId, UsageSuspended,
 };
 
 fn at(text: &str) -> Timestamp {
@@ -40,7 +43,12 @@ fn at(text: &str) -> Timestamp {
 }
 
 fn sealed(filler: u8) -> Sealed {
-    Sealed { key: KeyId([filler; 16]), digest: [filler + 1; 16], nonce: [filler + 2; 24], ciphertext: vec![filler; 20] }
+    Sealed {
+        key: KeyId([filler; 16]),
+        digest: [filler + 1; 16],
+        nonce: [filler + 2; 24],
+        ciphertext: vec![filler; 20],
+    }
 }
 
 fn october() -> Period {
@@ -98,7 +106,12 @@ fn invoice() -> Invoice {
         amount,
         price_book: PriceVersion { name: PriceBookName::new("standard").expect("a name"), version: 1 },
         tax,
-        events: EventSet { count: 2, first_sequence: Sequence(12), last_sequence: Sequence(13), digest: [7; 32] },
+        events: EventSet {
+            count: 2,
+            first_sequence: Sequence(12),
+            last_sequence: Sequence(13),
+            digest: [7; 32],
+        },
     };
     let resource = ResourceId::new("service_module/requests").expect("a resource");
     let usage = InvoiceLine { n: 2, kind: LineKind::Usage { resource }, ..line.clone() };
@@ -181,7 +194,11 @@ fn samples() -> Vec<(Stream, Event)> {
             at: now,
         }),
         Event::PartitionOffered(PartitionOffered { computer: computer(), offer, at: now }),
-        Event::PartitionWithdrawn(PartitionWithdrawn { computer: computer(), partition: partition(), at: now }),
+        Event::PartitionWithdrawn(PartitionWithdrawn {
+            computer: computer(),
+            partition: partition(),
+            at: now,
+        }),
         Event::SoftwareSupplied(SoftwareSupplied {
             computer: computer(),
             release: release(),
@@ -255,7 +272,11 @@ fn samples() -> Vec<(Stream, Event)> {
             versions: 1,
             at: now,
         }),
-        Event::InvoiceLinesRecorded(InvoiceLinesRecorded { invoice: invoice().id, part: 1, lines: invoice().lines }),
+        Event::InvoiceLinesRecorded(InvoiceLinesRecorded {
+            invoice: invoice().id,
+            part: 1,
+            lines: invoice().lines,
+        }),
         Event::InvoiceFinalised(InvoiceFinalised { invoice: invoice(), parts: 0, lines_digest: [9; 32] }),
         Event::InvoiceRunFinalised(InvoiceRunFinalised { run, invoices: 1, at: now }),
     ];
@@ -285,12 +306,12 @@ fn recorded(nth: usize, stream: Stream, event: Event) -> Recorded {
             actor: Actor {
                 kind: kinds[nth % kinds.len()],
                 id: "COMP-1".into(),
-                credential: (nth % 2 == 0).then(|| "certificate 17".into()),
+                credential: nth.is_multiple_of(2).then(|| "certificate 17".into()),
             },
             command: CommandId([3; 16]),
-            named_by_sender: nth % 2 == 0,
+            named_by_sender: nth.is_multiple_of(2),
             digest: [4; 16],
-            causation: (nth % 3 == 0).then_some(Sequence(9)),
+            causation: nth.is_multiple_of(3).then_some(Sequence(9)),
             correlation: (nth % 3 == 1).then(|| "a trace".into()),
             rules: 1,
         }),
@@ -299,11 +320,17 @@ fn recorded(nth: usize, stream: Stream, event: Event) -> Recorded {
 }
 
 fn unhex(text: &str) -> Vec<u8> {
-    (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).expect("hexadecimal")).collect()
+    (0..text.len())
+        .step_by(2)
+        .map(|i| u8::from_str_radix(&text[i..i + 2], 16).expect("hexadecimal"))
+        .collect()
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 const GOLDEN: &str = include_str!("../../../fixtures/golden/events-v1.txt");
@@ -318,7 +345,10 @@ fn every_version_of_every_event_decodes_for_ever() {
         .collect();
     let samples = samples();
     for (number, version, name) in payload::KNOWN {
-        assert!(samples.iter().any(|(_, event)| event.name() == *name), "{name} ({number} v{version}) has no sample");
+        assert!(
+            samples.iter().any(|(_, event)| event.name() == *name),
+            "{name} ({number} v{version}) has no sample"
+        );
     }
     let mut missing = String::new();
     for (nth, (stream, event)) in samples.into_iter().enumerate() {
@@ -330,7 +360,9 @@ fn every_version_of_every_event_decodes_for_ever() {
                 assert_eq!(decoded.as_ref(), Ok(&expected), "{name}");
                 assert_eq!(hex(&expected.encode()), hex(bytes), "{name} is not encoded as it was");
             }
-            None => missing.push_str(&format!("{name} {}\n", hex(&expected.encode()))),
+            None => {
+                let _ = writeln!(missing, "{name} {}", hex(&expected.encode()));
+            }
         }
     }
     assert!(missing.is_empty(), "add to fixtures/golden/events-v1.txt:\n{missing}");

@@ -59,7 +59,8 @@ fn check_problem(seen: &Seen, status: u16, field: &Value, detail: &str) {
 fn an_instance_is_requested_and_read() {
     let world = World::proxy(1);
     let parameters = json!({"a": "x<y&z>\"\r\n\té", "e": "", "_": {"b": [1, null]}});
-    let more = json!({"parameters": parameters, "software_type": "server", "sla": {"computer_guid": COMPUTER}});
+    let more =
+        json!({"parameters": parameters, "software_type": "server", "sla": {"computer_guid": COMPUTER}});
     let created = post(&world, &more).expect(201);
     assert_eq!(created.header(header::LOCATION), "/software_instance_module/SOFTINST-1");
     assert_eq!(created.header(header::RETRY_AFTER), "");
@@ -200,7 +201,12 @@ fn bad_requests_are_refused_with_the_name_of_the_field() {
         check(member, json!("a\u{7}"), member, cannot);
         check(member, json!("a\n"), member, "must not contain the control character U+000A");
     }
-    check("software_release", json!("x".repeat(2049)), "software_release", "must not be longer than 2048 bytes");
+    check(
+        "software_release",
+        json!("x".repeat(2049)),
+        "software_release",
+        "must not be longer than 2048 bytes",
+    );
     check("software_type", json!("x".repeat(256)), "software_type", "must not be longer than 255 bytes");
     check("instance_type", json!("toy"), "instance_type", "must be production or testing");
     check("state", json!("flying"), "state", "must be started, stopped or destroyed");

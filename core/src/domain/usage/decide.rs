@@ -7,8 +7,8 @@ use super::seen::{Content, Fingerprint, Seen, revision};
 use super::starts::LastFound;
 use super::{
     DismissSuspendedUsage, Event, RecordUsage, ResolveSuspendedUsage, Revision, Sequence, Series, Stream,
-    SuspendedUsageDismissed, SuspendedUsageResolved, Timestamp, Told, Unmeterable, Unreadable, Usage, UsageCorrected,
-    UsageLedger, UsageOutcome, UsageRefusal, UsageReport, UsageSuspended,
+    SuspendedUsageDismissed, SuspendedUsageResolved, Timestamp, Told, Unmeterable, Unreadable, Usage,
+    UsageCorrected, UsageLedger, UsageOutcome, UsageRefusal, UsageReport, UsageSuspended,
 };
 use crate::domain::Outcome;
 use crate::domain::computer::Computers;
@@ -123,7 +123,8 @@ impl UsageLedger {
                     let series = reporter.series(&usage.subject, &usage.resource);
                     let known = || self.last_found(reporter, &series).cloned();
                     let found = overlay.last_found.entry(series.clone());
-                    let found = found.or_insert_with(|| known().unwrap_or_else(|| LastFound::new(usage.period)));
+                    let found =
+                        found.or_insert_with(|| known().unwrap_or_else(|| LastFound::new(usage.period)));
                     found.add(usage.period, sequence, replaces);
                 }
                 if let Some(replaced) = replaces {
@@ -222,7 +223,10 @@ impl UsageLedger {
         // What was said and could not be read must be told anew: nothing else is taken for it.
         let (start, stop) = match command.period {
             Some(period) => (Ok(Some(period.start)), Ok(Some(period.stop))),
-            None => (told(known.start, &known.unreadable_start), told(known.stop, &known.unreadable_stop)),
+            None => (
+                told(known.start, known.unreadable_start.as_deref()),
+                told(known.stop, known.unreadable_stop.as_deref()),
+            ),
         };
         let report = UsageReport {
             id: known.id.clone(),
@@ -255,8 +259,8 @@ impl UsageLedger {
     }
 }
 
-fn told(instant: Option<Timestamp>, unreadable: &Option<Box<str>>) -> Told {
-    unreadable.clone().map_or(Ok(instant), |text| Err(Unreadable(text)))
+fn told(instant: Option<Timestamp>, unreadable: Option<&str>) -> Told {
+    unreadable.map_or(Ok(instant), |text| Err(Unreadable(text.into())))
 }
 
 /// An instant as an event keeps it: read, or as it was written.

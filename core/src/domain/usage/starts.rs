@@ -31,7 +31,7 @@ impl LastFound {
     /// Where a report begins that stops then; `None` if that is not known any more.
     pub(super) fn start(&self, stop: Timestamp, replaces: Option<Sequence>) -> Option<Timestamp> {
         match replaces {
-            Some(replaced) if self.events.contains(&replaced) => Some(self.period.start),
+            Some(other) if self.events.contains(&other) => Some(self.period.start),
             _ if self.period.stop < stop => Some(self.period.stop),
             None => Some(self.period.start),
             // It may have ended where this period begins.
@@ -41,8 +41,8 @@ impl LastFound {
 
     /// Such a report is metered.
     pub(super) fn add(&mut self, period: Period, sequence: Sequence, replaces: Option<Sequence>) {
-        let replaced = replaces.is_some_and(|replaced| self.events.remove(&replaced));
-        let alone = replaced && self.events.is_empty();
+        let takes_place = replaces.is_some_and(|other| self.events.remove(&other));
+        let alone = takes_place && self.events.is_empty();
         if alone || (period.start != self.period.start && period.stop > self.period.stop) {
             *self = Self::new(period);
         }

@@ -591,7 +591,8 @@ fn an_unreadable_start_is_not_a_missing_one() {
 fn unreadable_texts_are_kept_and_compared() {
     let says = |text: &str| UsageReport { start: unreadable(text), ..latest("1", "1") };
     let stops = |text: &str| UsageReport { stop: unreadable(text), ..latest("1", "1") };
-    let reports = [says("soon"), says("now"), stops("soon"), says("soon"), says("now"), stops("soon"), says("")];
+    let reports =
+        [says("soon"), says("now"), stops("soon"), says("soon"), says("now"), stops("soon"), says("")];
     let given = given().when_reported(reports.clone()).answered_usage([
         Suspended(Sequence(10), Unmeterable::BadStart),
         Suspended(Sequence(11), Unmeterable::BadStart),
@@ -622,7 +623,8 @@ fn reports_that_stop_together_cover_the_same_period() {
     let when = when.and().when_reported([named("c/0", "3", "slappart0"), named("c/1", "3", "slapuser0")]);
     assert_eq!(periods(when.outcome()), [period("2/3"), period("2/3")]);
     // The one after begins where they all stopped; one that comes late, where the one before it stopped.
-    let late = [named("d/0", "5", "slappart0"), named("e/0", "4", "slappart0"), named("d/1", "5", "slapuser0")];
+    let late =
+        [named("d/0", "5", "slappart0"), named("e/0", "4", "slappart0"), named("d/1", "5", "slapuser0")];
     let when = when.and().when_reported(late);
     assert_eq!(periods(when.outcome()), ["3/5", "3/4", "3/5"].map(period));
     let given = when.and();
@@ -656,7 +658,8 @@ fn a_replacement_without_start_begins_where_the_replaced_one_did() {
     let beside = [without_start("3", "4"), replacing("2", "4", "3"), without_start("5", "5")];
     assert_eq!(periods(given().when_reported(beside).outcome()), ["2/4", "2/3", "4/5"].map(period));
     // Of one that was suspended and resolved.
-    let nan = UsageReport { quantity: ("NaN".into(), Err(Unmeterable::NotANumber)), ..without_start("3", "5") };
+    let nan =
+        UsageReport { quantity: ("NaN".into(), Err(Unmeterable::NotANumber)), ..without_start("3", "5") };
     let resolved = given().when_reported([nan]).and();
     let resolved = resolved.done(ResolveSuspendedUsage { quantity: "1".parse().ok(), ..resolve(12) });
     let when = resolved.when_reported([replacing("3", "4", "6")]);
