@@ -7,7 +7,9 @@ use anyhow::Context;
 use slapledger_billing::BillingView;
 use slapledger_core::domain::Command;
 use slapledger_core::domain::event::Mode;
-use slapledger_core::domain::id::{CommandId, ComputerId, InstanceId, KeyId, PartitionId, PartyId, ProjectId, Sequence};
+use slapledger_core::domain::id::{
+    CommandId, ComputerId, InstanceId, KeyId, PartitionId, PartyId, ProjectId, Sequence,
+};
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::fingerprints::TieredIndex;
 use slapledger_core::keyring::KeyRing;
@@ -56,14 +58,17 @@ impl App {
     /// Opens or makes a data folder, reads the log and starts to write. The views catch up on their own threads.
     pub fn open(open: Open<'_>) -> anyhow::Result<Self> {
         let data = open.data.to_owned();
-        std::fs::create_dir_all(&data).with_context(|| format!("create the data folder {}", data.display()))?;
+        std::fs::create_dir_all(&data)
+            .with_context(|| format!("create the data folder {}", data.display()))?;
         let store: Arc<dyn EventStore> = Arc::new(SledStore::open(&data.join("log"))?);
         let keys = Arc::new(KeyRing::open(&data.join("keys"))?);
         let (index, key) = (data.join("index"), keys.fingerprint_key());
         let seen = move |at: Sequence| {
             let index = if at == Sequence::ZERO {
                 TieredIndex::create(&index, key)
-                    .inspect_err(|fault| tracing::error!(%fault, "the index of usage identities cannot be made"))
+                    .inspect_err(
+                        |fault| tracing::error!(%fault, "the index of usage identities cannot be made"),
+                    )
                     .ok()
             } else {
                 TieredIndex::open(&index, key, at)
@@ -110,7 +115,10 @@ impl App {
     /// The key an instance's values are sealed under; waits for what has been acknowledged.
     pub fn key_of(&self, instance: InstanceId) -> Option<KeyId> {
         let head = self.ledger.head().last;
-        self.slap.read_at_blocking(head, |view, _| view.instances.get(instance).map(Instance::key)).ok().flatten()
+        self.slap
+            .read_at_blocking(head, |view, _| view.instances.get(instance).map(Instance::key))
+            .ok()
+            .flatten()
     }
 
     /// Takes no more commands, finishes those under way, and snapshots everything.

@@ -73,7 +73,8 @@ impl FileClock {
 
     fn read(&self) -> Result<Timestamp, ClockError> {
         let path = || self.path.clone();
-        let text = std::fs::read_to_string(&self.path).map_err(|source| ClockError::Read { path: path(), source })?;
+        let text = std::fs::read_to_string(&self.path)
+            .map_err(|source| ClockError::Read { path: path(), source })?;
         Timestamp::parse_rfc3339(text.trim()).ok_or_else(|| ClockError::NotAnInstant { path: path() })
     }
 }

@@ -39,7 +39,8 @@ fn the_demo_plays_the_same_month_every_time() {
     assert!(again.status.success());
     let (first, again) = (text(&played.stdout, folder.path()), text(&again.stdout, folder.path()));
     assert!(again.starts_with("the demo in this folder was played before"), "{again}");
-    let table = |text: &str| text.lines().filter(|line| line.contains("INV-")).map(str::to_owned).collect::<Vec<_>>();
+    let table =
+        |text: &str| text.lines().filter(|line| line.contains("INV-")).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(table(&first), table(&again));
     assert_eq!(table(&first).len(), 9);
 

@@ -38,6 +38,9 @@ struct Setting {
     /// Where data folders are made; it should be on a disk
     #[arg(long, value_name = "DIR", default_value = "target", global = true)]
     folder: PathBuf,
+    /// Leave data folders where they are, for a profiler to look at what was measured
+    #[arg(long, global = true)]
+    keep: bool,
     /// Another seed sends other ids and quantities
     #[arg(long, value_name = "N", default_value_t = 1, global = true)]
     seed: u64,
@@ -47,7 +50,14 @@ impl Setting {
     /// A new folder, gone when it is dropped.
     fn new_folder(&self) -> anyhow::Result<TempDir> {
         std::fs::create_dir_all(&self.folder)?;
-        Ok(tempfile::Builder::new().prefix("benchmark-").tempdir_in(&self.folder)?)
+        let folder = tempfile::Builder::new()
+            .prefix("benchmark-")
+            .disable_cleanup(self.keep)
+            .tempdir_in(&self.folder)?;
+        if self.keep {
+            println!("in {}", folder.path().display());
+        }
+        Ok(folder)
     }
 }
 

@@ -53,7 +53,12 @@ pub(super) fn publish_price_book(url: &str, file: &Path) -> anyhow::Result<()> {
     let text = read(file)?;
     slapledger_billing::price_book::parse_toml(&text).with_context(|| format!("check {}", file.display()))?;
     let told = post(url, "/v1/price-books", "application/toml", text.as_bytes())?;
-    println!("published {} version {} as sequence {}", text_of(&told["name"]), told["version"], told["sequence"]);
+    println!(
+        "published {} version {} as sequence {}",
+        text_of(&told["name"]),
+        told["version"],
+        told["sequence"]
+    );
     Ok(())
 }
 
@@ -71,7 +76,8 @@ pub(super) fn list_invoices(
     let mut cursor: Option<String> = None;
     loop {
         let filters = [("payer", payer), ("state", state), ("cursor", cursor.as_deref())];
-        let query: Vec<_> = filters.iter().filter_map(|(key, value)| value.map(|value| (*key, value))).collect();
+        let query: Vec<_> =
+            filters.iter().filter_map(|(key, value)| value.map(|value| (*key, value))).collect();
         let page = get(url, "/v1/invoices", &query)?;
         items.extend(page["items"].as_array().cloned().unwrap_or_default());
         match page["next"].as_str() {
@@ -135,14 +141,17 @@ pub(super) fn show_invoice(url: &str, id: &str, json: bool) -> anyhow::Result<()
         ]);
     }
     println!("{lines}");
-    for (label, value) in [("net", &invoice["net"]), ("rounding", &invoice["rounding"]), ("total", &invoice["total"])] {
+    for (label, value) in
+        [("net", &invoice["net"]), ("rounding", &invoice["rounding"]), ("total", &invoice["total"])]
+    {
         println!("{label:<8} {:>14} {}", text_of(value), text_of(&invoice["currency"]));
     }
     Ok(())
 }
 
 pub(super) fn run_invoices(url: &str, period: &str, finalise: bool, json: bool) -> anyhow::Result<()> {
-    let (start, stop) = period.split_once('/').context("period must be START/STOP, such as 2026-10-01/2026-11-01")?;
+    let (start, stop) =
+        period.split_once('/').context("period must be START/STOP, such as 2026-10-01/2026-11-01")?;
     let body = json!({"period": {"start": start, "stop": stop}, "finalise": finalise});
     let run = post(url, "/v1/invoice-runs", "application/json", body.to_string().as_bytes())?;
     if json {

@@ -19,7 +19,8 @@ const PAGE: u64 = 1000;
 pub(super) fn open_folder(data: &Path) -> anyhow::Result<SledStore> {
     let log = data.join("log");
     anyhow::ensure!(log.is_dir(), "there is no ledger in {}; --data names its folder", data.display());
-    SledStore::open(&log).with_context(|| format!("open {} (--url asks a server that is using it)", data.display()))
+    SledStore::open(&log)
+        .with_context(|| format!("open {} (--url asks a server that is using it)", data.display()))
 }
 
 pub(super) fn of_folder(data: &Path, after: u64, limit: Option<u64>, json: bool) -> anyhow::Result<()> {

@@ -53,7 +53,7 @@ enum Command {
     },
     /// Be the master of one user, as `slapos proxy` is: no sign-in, this machine only
     ///
-    /// Seller and payer are the local user. SLAP clients take the address as their master_url:
+    /// Seller and payer are the local user. SLAP clients take the address as their `master_url`:
     ///
     ///     [slapos]
     ///     master_url = http://127.0.0.1:5000/
@@ -212,7 +212,9 @@ pub fn run() -> anyhow::Result<()> {
             None => rebuild::in_folder(&source.data, projection.as_deref(), json),
         },
         Command::PriceBook(PriceBook::Check { file }) => client::check_price_book(&file),
-        Command::PriceBook(PriceBook::Publish { file, server }) => client::publish_price_book(&server.url, &file),
+        Command::PriceBook(PriceBook::Publish { file, server }) => {
+            client::publish_price_book(&server.url, &file)
+        }
         Command::Invoice(Invoice::List { server, payer, state, json }) => {
             client::list_invoices(&server.url, payer.as_deref(), state.as_deref(), json)
         }

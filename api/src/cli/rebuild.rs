@@ -11,8 +11,8 @@ use slapledger_projections::replay::replay;
 use slapledger_projections::runner;
 use slapledger_projections::{Part, SlapViews, View};
 
-use super::{client, log, progress};
 use super::table::table;
+use super::{client, log, progress};
 
 /// One projection, derived again.
 struct Row {
@@ -30,7 +30,7 @@ pub(super) fn in_folder(data: &Path, projection: Option<&str>, json: bool) -> an
     let end = store.head()?.last;
     rebuild_view::<SlapViews>("slap", &store, &state, projection, &mut rows)?;
     rebuild_view::<BillingView>("billing", &store, &state, projection, &mut rows)?;
-    report(projection, rows, end.0, json)?;
+    report(projection, &rows, end.0, json)?;
     if !json {
         println!("{end} events in {:.2} s", started.elapsed().as_secs_f64());
     }
@@ -63,13 +63,16 @@ fn rebuild_view<V: View>(
     let (before, there) = (kept.map(|(parts, _)| parts), fresh.parts());
     replay(store, &mut fresh, (at, end), |reached| bar.set_position(reached.0))?;
     bar.finish_and_clear();
-    let digest_of =
-        |parts: &[Part], name: &str| parts.iter().find(|part| part.name == name).map(|part| part.digest.to_string());
+    let digest_of = |parts: &[Part], name: &str| {
+        parts.iter().find(|part| part.name == name).map(|part| part.digest.to_string())
+    };
     for part in fresh.parts().into_iter().filter(|part| wanted(part.name)) {
         let digest = part.digest.to_string();
         // Equal where the kept one stands is equal: what came after is derived the same way.
         let kept = before.as_deref().and_then(|before| digest_of(before, part.name));
-        let kept = kept.map(|kept| if digest_of(&there, part.name).as_ref() == Some(&kept) { digest.clone() } else { kept });
+        let kept = kept.map(|kept| {
+            if digest_of(&there, part.name).as_ref() == Some(&kept) { digest.clone() } else { kept }
+        });
         rows.push(Row { name: part.name.to_owned(), digest, kept });
     }
     Ok(())
@@ -87,16 +90,17 @@ pub(super) fn on_server(url: &str, projection: Option<&str>, json: bool) -> anyh
     let mut rows = Vec::new();
     let mut sequence = 0;
     for name in names {
-        let answer = client::post(url, &format!("/v1/projections/{name}/rebuild"), "application/json", b"{}")?;
+        let answer =
+            client::post(url, &format!("/v1/projections/{name}/rebuild"), "application/json", b"{}")?;
         let text = |field: &str| answer[field].as_str().map(str::to_owned);
         sequence = answer["sequence"].as_u64().unwrap_or_default();
         let digest = text("digest").context("the server's answer has no digest")?;
         rows.push(Row { name, digest, kept: text("before") });
     }
-    report(projection, rows, sequence, json)
+    report(projection, &rows, sequence, json)
 }
 
-fn report(projection: Option<&str>, rows: Vec<Row>, sequence: u64, json: bool) -> anyhow::Result<()> {
+fn report(projection: Option<&str>, rows: &[Row], sequence: u64, json: bool) -> anyhow::Result<()> {
     if rows.is_empty() {
         bail!("there is no projection {}", projection.unwrap_or_default());
     }
@@ -108,7 +112,7 @@ fn report(projection: Option<&str>, rows: Vec<Row>, sequence: u64, json: bool) -
         println!("{}", json!({"items": items, "sequence": sequence}));
     } else {
         let mut list = table(&["projection", "digest", ""], &[]);
-        for row in &rows {
+        for row in rows {
             let verdict = match &row.kept {
                 Some(kept) if *kept == row.digest => "equal to what was kept",
                 Some(_) => "DIFFERENT from what was kept",

@@ -24,8 +24,16 @@ use crate::http::{invoices, router};
 /// The name of the one user of `proxy`.
 const LOCAL_USER: &str = "local user";
 
-pub(super) fn proxy(data: &Path, listen: SocketAddr, computer: &str, clock: Option<PathBuf>) -> anyhow::Result<()> {
-    ensure!(listen.ip().is_loopback(), "--listen {listen}: proxy has no sign-in and listens on loopback alone");
+pub(super) fn proxy(
+    data: &Path,
+    listen: SocketAddr,
+    computer: &str,
+    clock: Option<PathBuf>,
+) -> anyhow::Result<()> {
+    ensure!(
+        listen.ip().is_loopback(),
+        "--listen {listen}: proxy has no sign-in and listens on loopback alone"
+    );
     let computer = ComputerId::new(computer).map_err(|rule| anyhow::anyhow!("--computer {rule}"))?;
     log_to_stderr();
     let clock: Arc<dyn Clock> = match clock {
@@ -48,7 +56,8 @@ fn prepare(app: &App, computer: &ComputerId) -> anyhow::Result<()> {
         app.submit_own(Actor::system(), Command::RegisterParty(register))?;
     }
     if !app.slap_now(|view| view.inventory.computer(computer.as_str()).is_some())? {
-        let register = RegisterComputer { computer: computer.clone(), owner: app.local, time_zone: TimeZone::UTC };
+        let register =
+            RegisterComputer { computer: computer.clone(), owner: app.local, time_zone: TimeZone::UTC };
         app.submit_own(Actor::system(), Command::RegisterComputer(register))?;
     }
     Ok(())
@@ -56,16 +65,22 @@ fn prepare(app: &App, computer: &ComputerId) -> anyhow::Result<()> {
 
 pub(super) fn demo(data: &Path, listen: Option<SocketAddr>, seed: u64) -> anyhow::Result<()> {
     if let Some(listen) = listen {
-        ensure!(listen.ip().is_loopback(), "--listen {listen}: demo has no sign-in and listens on loopback alone");
+        ensure!(
+            listen.ip().is_loopback(),
+            "--listen {listen}: demo has no sign-in and listens on loopback alone"
+        );
     }
     log_to_stderr();
     // The month is in the past; once it is played the clock of the machine goes on, never before the last event.
-    let opening = Timestamp::parse_rfc3339("2026-09-28T08:00:00Z").context("the demo begins at an instant")?;
+    let opening =
+        Timestamp::parse_rfc3339("2026-09-28T08:00:00Z").context("the demo begins at an instant")?;
     let manual = Arc::new(ManualClock::new(opening));
     let clock = Arc::new(demo::DemoClock::new(Arc::clone(&manual), SystemClock));
     let as_clock: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
     let app = App::open(Open { data, mode: Mode::Demo, clock: as_clock })?;
-    if !app.billing_now(|view| view.billing.knows_party(PartyId(1)))? {
+    if app.billing_now(|view| view.billing.knows_party(PartyId(1)))? {
+        println!("the demo in this folder was played before; this is what it holds");
+    } else {
         let played = demo::play(&app, &manual, seed)?;
         println!("October 2026 in an invented cloud, from seed {seed}");
         println!(
@@ -77,8 +92,6 @@ pub(super) fn demo(data: &Path, listen: Option<SocketAddr>, seed: u64) -> anyhow
             "{} usage events metered, {} duplicates, {} suspended, {} rejected",
             usage.accepted, usage.duplicates, usage.suspended, usage.rejected
         );
-    } else {
-        println!("the demo in this folder was played before; this is what it holds");
     }
     clock.play_over();
     let items = invoices::all_as_json(&app)?;
@@ -87,21 +100,21 @@ pub(super) fn demo(data: &Path, listen: Option<SocketAddr>, seed: u64) -> anyhow
     println!("log       {} ({} events)", data.join("log").display(), head.0);
     println!("look      slapledger log --data {} --limit 20", data.display());
     println!("again     slapledger rebuild --data {}", data.display());
-    match listen {
-        Some(listen) => serve(app, listen),
-        None => {
-            app.shut_down();
-            Ok(())
-        }
+    if let Some(listen) = listen {
+        return serve(app, listen);
     }
+    app.shut_down();
+    Ok(())
 }
 
 /// Serves until it is stopped by SIGINT or SIGTERM, then finishes what is under way.
 fn serve(app: App, listen: SocketAddr) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
     let app = Arc::new(app);
     let result = runtime.block_on(async {
-        let listener = tokio::net::TcpListener::bind(listen).await.with_context(|| format!("listen on {listen}"))?;
+        let listener =
+            tokio::net::TcpListener::bind(listen).await.with_context(|| format!("listen on {listen}"))?;
         let address = listener.local_addr().context("find the address that was bound")?;
         println!("serving   http://{address}/ until stopped (ctrl-c)");
         // Small answers on connections that stay open would wait for the acknowledgement of the one before.

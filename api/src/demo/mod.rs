@@ -13,9 +13,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, bail};
 use slapledger_core::domain::computer::{Address, ConfigureComputer, Offer, RegisterComputer};
-use slapledger_core::domain::id::{ComputerId, InstanceId, PartitionId, PartyId, Reference, RunId, SoftwareType};
+use slapledger_core::domain::id::{
+    ComputerId, InstanceId, PartitionId, PartyId, Reference, RunId, SoftwareType,
+};
 use slapledger_core::domain::instance::{
-    ReportInstance, ReportedState, RequestInstance, RequestedState, Requester, SetConnectionParameters, WithoutRoom,
+    ReportInstance, ReportedState, RequestInstance, RequestedState, Requester, SetConnectionParameters,
+    WithoutRoom,
 };
 use slapledger_core::domain::invoice::{Bound, OpenInvoiceRun, RunPeriod};
 use slapledger_core::domain::party::RegisterParty;
@@ -129,7 +132,8 @@ pub fn play(app: &App, clock: &ManualClock, seed: u64) -> anyhow::Result<Played>
 
     let instances = play.live_through(opening, &customers)?;
     let close = instant("2026-11-02T09:00:00Z");
-    let period = RunPeriod { start: Bound::Day("2026-10-01".parse()?), stop: Bound::Day("2026-11-01".parse()?) };
+    let period =
+        RunPeriod { start: Bound::Day("2026-10-01".parse()?), stop: Bound::Day("2026-11-01".parse()?) };
     let open = OpenInvoiceRun { seller, period, price_book: None };
     let run = match play.submit(close, person(seller), Command::OpenInvoiceRun(open))? {
         Answer::InvoiceRun(run) => run,
@@ -184,7 +188,8 @@ impl Play<'_> {
         let subnet = name.trim_start_matches("COMP-");
         let mut offers = Vec::new();
         for n in 0..partitions {
-            let address = |address: String, netmask: &str| Address { address: address.into(), netmask: netmask.into() };
+            let address =
+                |address: String, netmask: &str| Address { address: address.into(), netmask: netmask.into() };
             offers.push(Offer {
                 partition: PartitionId::new(&format!("slappart{n}"))?,
                 addresses: vec![
@@ -196,7 +201,8 @@ impl Play<'_> {
             });
         }
         let (address, netmask) = (format!("10.0.{subnet}.1").into(), "255.255.255.0".into());
-        let configure = ConfigureComputer { computer: id.clone(), address, netmask, offers, owner_if_new: None };
+        let configure =
+            ConfigureComputer { computer: id.clone(), address, netmask, offers, owner_if_new: None };
         self.submit(at, computer(&id), Command::ConfigureComputer(configure))?;
         Ok(())
     }
@@ -204,12 +210,17 @@ impl Play<'_> {
     /// Every computer gets every software: what is where is not what the demo is about.
     fn supply_all(&mut self, at: Timestamp, customers: &[(PartyId, Customer)]) -> anyhow::Result<()> {
         let planned = customers.iter().flat_map(|(_, customer)| &customer.instances);
-        let releases: std::collections::BTreeSet<_> = planned.map(|planned| planned.release.clone()).collect();
+        let releases: std::collections::BTreeSet<_> =
+            planned.map(|planned| planned.release.clone()).collect();
         for (name, _, _) in COMPUTERS {
             let id = ComputerId::new(name)?;
             for release in &releases {
                 let (release, place) = (release.clone(), id.clone());
-                let supply = SupplySoftware { computer: place, release: release.clone(), state: SupplyState::Available };
+                let supply = SupplySoftware {
+                    computer: place,
+                    release: release.clone(),
+                    state: SupplyState::Available,
+                };
                 self.submit(at, Actor::system(), Command::SupplySoftware(supply))?;
                 let (place, state) = (id.clone(), SoftwareState::Available);
                 let report = ReportSoftware { computer: place, release, state, error: None };
@@ -220,12 +231,20 @@ impl Play<'_> {
     }
 
     /// Day by day: requests, reports of the day before, reports that are late, and two farewells.
-    fn live_through(&mut self, opening: Timestamp, customers: &[(PartyId, Customer)]) -> anyhow::Result<usize> {
+    fn live_through(
+        &mut self,
+        opening: Timestamp,
+        customers: &[(PartyId, Customer)],
+    ) -> anyhow::Result<usize> {
         let mut plans: BTreeMap<i64, Vec<(PartyId, Planned)>> = BTreeMap::new();
         for (party, customer) in customers {
             for planned in &customer.instances {
                 // Two thirds are there before the month begins, the others come in its course.
-                let day = if self.random.once_in(3) { self.random.between(4, 22) } else { self.random.between(0, 2) };
+                let day = if self.random.once_in(3) {
+                    self.random.between(4, 22)
+                } else {
+                    self.random.between(0, 2)
+                };
                 let copy = Planned {
                     reference: planned.reference.clone(),
                     release: planned.release.clone(),
@@ -256,7 +275,9 @@ impl Play<'_> {
             if day == 17 || day == 24 {
                 self.farewell(at.plus_micros(HOUR), &mut living)?;
             }
-            if day % 12 == 7 && let Some(one) = living.first() {
+            if day % 12 == 7
+                && let Some(one) = living.first()
+            {
                 let (computer, partition) = (one.busy.computer.clone(), one.busy.partition.clone());
                 let report = usage::unmeterable(&computer, &partition, at);
                 self.report(at.plus_micros(2 * HOUR), report)?;
@@ -379,7 +400,12 @@ impl Play<'_> {
         self.submit(at, person(one.owner), Command::RequestInstance(request))?;
         let gone = at.plus_micros(HOUR / 4);
         let (host, partition) = (one.busy.computer.clone(), one.busy.partition.clone());
-        let report = ReportInstance { computer: host.clone(), partition, state: ReportedState::Destroyed, error: None };
+        let report = ReportInstance {
+            computer: host.clone(),
+            partition,
+            state: ReportedState::Destroyed,
+            error: None,
+        };
         self.submit(gone, computer(&host), Command::ReportInstance(report))?;
         one.busy.allocated.stop = gone;
         Ok(())

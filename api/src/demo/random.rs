@@ -1,6 +1,6 @@
 //! A small generator of repeatable numbers: the same seed, the same month.
 
-/// SplitMix64 (Steele, Lea, Flood 2014).
+/// `SplitMix64` (Steele, Lea, Flood 2014).
 pub(super) struct Random(u64);
 
 impl Random {

@@ -44,16 +44,16 @@ pub(super) fn customers() -> anyhow::Result<Vec<Customer>> {
     let mut customers: Vec<Customer> = Vec::new();
     for [user, _market, application, stack, guest, state] in document.success_stories.rows {
         let at = customers.iter().position(|customer| customer.name == user);
-        let at = match at {
-            Some(at) => at,
-            None => {
-                let time_zone = zone_of(&user).parse()?;
-                customers.push(Customer { name: user, time_zone, instances: Vec::new() });
-                customers.len() - 1
-            }
+        let at = if let Some(at) = at {
+            at
+        } else {
+            let time_zone = zone_of(&user).parse()?;
+            customers.push(Customer { name: user, time_zone, instances: Vec::new() });
+            customers.len() - 1
         };
         let customer = &mut customers[at];
-        let nth = customer.instances.iter().filter(|planned| planned.reference.starts_with(&application)).count();
+        let nth =
+            customer.instances.iter().filter(|planned| planned.reference.starts_with(&application)).count();
         let reference = if nth == 0 { application.clone() } else { format!("{application} {}", nth + 1) };
         customer.instances.push(Planned {
             reference,
@@ -79,10 +79,7 @@ fn zone_of(user: &str) -> &'static str {
 }
 
 fn release_of(stack: &str) -> anyhow::Result<SoftwareRelease> {
-    let name: String = stack
-        .to_lowercase()
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
-        .collect();
+    let name: String =
+        stack.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     Ok(SoftwareRelease::new(&format!("https://software.example.org/{name}/software.cfg"))?)
 }

@@ -56,7 +56,10 @@ impl Problem {
     /// The body is of a type that this route does not read.
     pub fn unsupported_media_type(expected: &str) -> Self {
         let detail = format!("the body must be {expected}");
-        Self { field: Some("content-type".into()), ..Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", detail) }
+        Self {
+            field: Some("content-type".into()),
+            ..Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", detail)
+        }
     }
 
     /// It may work later.

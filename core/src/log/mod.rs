@@ -3,9 +3,9 @@
 #[cfg(test)]
 mod contract;
 pub mod envelope;
+pub mod frame;
 #[cfg(test)]
 mod golden;
-pub mod frame;
 pub mod memory;
 pub mod merkle;
 mod payload;
