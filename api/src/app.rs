@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use slapledger_billing::BillingView;
 use slapledger_core::domain::Command;
 use slapledger_core::domain::event::Mode;
@@ -16,7 +16,7 @@ use slapledger_core::keyring::KeyRing;
 use slapledger_core::ledger::{Accepted, Clock, Ledger, Options, Submission, SubmitError};
 use slapledger_core::log::envelope::{Actor, ActorKind, Meta, RULES_VERSION};
 use slapledger_core::log::sled_store::SledStore;
-use slapledger_core::log::store::EventStore;
+use slapledger_core::log::store::{EventStore, Head};
 use slapledger_projections::instances::Instance;
 use slapledger_projections::runner::{self, Runner};
 use slapledger_projections::{SlapViews, View};
@@ -60,8 +60,11 @@ impl App {
         let data = open.data.to_owned();
         std::fs::create_dir_all(&data)
             .with_context(|| format!("create the data folder {}", data.display()))?;
-        let store: Arc<dyn EventStore> = Arc::new(SledStore::open(&data.join("log"))?);
-        let keys = Arc::new(KeyRing::open(&data.join("keys"))?);
+        let (log, ring) = (data.join("log"), data.join("keys"));
+        ensure!(log.exists() || !ring.exists(), missing(&log, &ring));
+        let store: Arc<dyn EventStore> = Arc::new(SledStore::open(&log)?);
+        ensure!(store.head()? == Head::EMPTY || ring.exists(), missing(&ring, &log));
+        let keys = Arc::new(KeyRing::open(&ring)?);
         let (index, key) = (data.join("index"), keys.fingerprint_key());
         let seen = move |at: Sequence| {
             let index = if at == Sequence::ZERO {
@@ -137,6 +140,11 @@ impl App {
     pub fn slap_now<R>(&self, read: impl FnOnce(&SlapViews) -> R) -> anyhow::Result<R> {
         Ok(self.slap.read_at_blocking(self.ledger.head().last, |view, _| read(view))?)
     }
+}
+
+/// A loss is not made good with something new and empty: a start makes the log first, then the keys, then events.
+fn missing(what: &Path, beside: &Path) -> String {
+    format!("{} is missing beside {}; restore it from a backup", what.display(), beside.display())
 }
 
 /// Restores a view and brings it up to date, with a bar if that takes long enough to be seen.

@@ -77,6 +77,11 @@ fn errors_are_one_readable_line() {
             "slapledger: --listen 0.0.0.0:5000: proxy has no sign-in and listens on loopback alone\n",
         ),
         (&["proxy", "--computer", ""], "slapledger: --computer must not be empty\n"),
+        (
+            &["log", "--after", "x"],
+            "slapledger: invalid value 'x' for '--after <N>': invalid digit found in string; --help says what there \
+             is\n",
+        ),
     ];
     for (arguments, expected) in rows {
         let output = slapledger(arguments, &empty);
@@ -92,6 +97,23 @@ fn errors_are_one_readable_line() {
     assert_eq!(text(&unknown.stderr, folder.path()), "slapledger: there is no projection accounts\n");
     let mode = slapledger(&["proxy", "--listen", "127.0.0.1:0"], folder.path());
     assert_eq!(text(&mode.stderr, folder.path()), "slapledger: open a ledger of mode demo as proxy\n");
+}
+
+/// A folder without its keys was served with new ones, and every parameter in it was shown as empty.
+#[test]
+fn a_folder_that_lost_its_keys_or_its_log_is_not_served() {
+    for (lost, beside) in [("keys", "log"), ("log", "keys")] {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert!(slapledger(&["demo", "--no-serve"], folder.path()).status.success());
+        std::fs::remove_dir_all(folder.path().join(lost)).expect("it was there");
+        let refused = slapledger(&["demo", "--no-serve"], folder.path());
+        assert!(!refused.status.success());
+        let expected = format!(
+            "slapledger: [data]/{lost} is missing beside [data]/{beside}; restore it from a backup\n"
+        );
+        assert_eq!(text(&refused.stderr, folder.path()), expected);
+        assert!(!folder.path().join(lost).exists(), "{lost} is not made anew");
+    }
 }
 
 #[test]

@@ -149,10 +149,17 @@ pub(super) fn show_invoice(url: &str, id: &str, json: bool) -> anyhow::Result<()
     Ok(())
 }
 
-pub(super) fn run_invoices(url: &str, period: &str, finalise: bool, json: bool) -> anyhow::Result<()> {
+pub(super) fn run_invoices(
+    url: &str,
+    period: &str,
+    price_book: Option<&str>,
+    finalise: bool,
+    json: bool,
+) -> anyhow::Result<()> {
     let (start, stop) =
         period.split_once('/').context("period must be START/STOP, such as 2026-10-01/2026-11-01")?;
-    let body = json!({"period": {"start": start, "stop": stop}, "finalise": finalise});
+    let period = json!({"start": start, "stop": stop});
+    let body = json!({"period": period, "price_book": price_book, "finalise": finalise});
     let run = post(url, "/v1/invoice-runs", "application/json", body.to_string().as_bytes())?;
     if json {
         println!("{}", serde_json::to_string_pretty(&run)?);

@@ -8,7 +8,7 @@ use serde_json::Value;
 use slapledger_core::domain::id::Sequence;
 use slapledger_core::log::envelope::EventDecoder;
 use slapledger_core::log::sled_store::SledStore;
-use slapledger_core::log::store::read_frames;
+use slapledger_core::log::store::{StoreFault, read_frames};
 
 use super::client;
 
@@ -19,8 +19,10 @@ const PAGE: u64 = 1000;
 pub(super) fn open_folder(data: &Path) -> anyhow::Result<SledStore> {
     let log = data.join("log");
     anyhow::ensure!(log.is_dir(), "there is no ledger in {}; --data names its folder", data.display());
-    SledStore::open(&log)
-        .with_context(|| format!("open {} (--url asks a server that is using it)", data.display()))
+    SledStore::open(&log).map_err(|fault| match fault {
+        StoreFault::InUse { .. } => anyhow::Error::from(fault).context("--url asks the server that has it"),
+        fault => fault.into(),
+    })
 }
 
 pub(super) fn of_folder(data: &Path, after: u64, limit: Option<u64>, json: bool) -> anyhow::Result<()> {

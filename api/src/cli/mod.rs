@@ -10,6 +10,7 @@ mod table;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
 /// Where everything is kept, if nothing else is said.
@@ -154,6 +155,9 @@ enum Invoice {
         /// Make the drafts final
         #[arg(long)]
         finalise: bool,
+        /// By the prices of this book; may be left out while there is but one
+        #[arg(long, value_name = "NAME")]
+        price_book: Option<String>,
         #[command(flatten)]
         server: Server,
         /// Print JSON
@@ -194,9 +198,23 @@ struct Server {
     url: String,
 }
 
+/// What the command line says. Help is printed as it is; what is wrong becomes one line.
+fn read() -> anyhow::Result<Cli> {
+    Cli::try_parse().map_err(|error| {
+        if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            error.exit();
+        }
+        let text = error.to_string();
+        let words = text.trim_start_matches("error: ").lines().map(str::trim);
+        let ends = |line: &str| line.starts_with("Usage:") || line.starts_with("For more information");
+        let words: Vec<_> = words.take_while(|line| !ends(line)).filter(|line| !line.is_empty()).collect();
+        anyhow::anyhow!("{}; --help says what there is", words.join(" "))
+    })
+}
+
 /// Runs what the command line says. The error is one readable line.
 pub fn run() -> anyhow::Result<()> {
-    match Cli::parse().command {
+    match read()?.command {
         Command::Demo { folder, listen, seed, no_serve } => {
             serve::demo(&folder.data, (!no_serve).then_some(listen.listen), seed)
         }
@@ -219,8 +237,8 @@ pub fn run() -> anyhow::Result<()> {
             client::list_invoices(&server.url, payer.as_deref(), state.as_deref(), json)
         }
         Command::Invoice(Invoice::Show { id, server, json }) => client::show_invoice(&server.url, &id, json),
-        Command::Invoice(Invoice::Run { period, finalise, server, json }) => {
-            client::run_invoices(&server.url, &period, finalise, json)
+        Command::Invoice(Invoice::Run { period, finalise, price_book, server, json }) => {
+            client::run_invoices(&server.url, &period, price_book.as_deref(), finalise, json)
         }
     }
 }

@@ -13,6 +13,7 @@ use axum::extract::{Request, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use serde::{Serialize, Serializer};
+use sha2::{Digest, Sha256};
 use slapledger_core::domain::event::Event;
 use slapledger_core::domain::id::{ComputerId, InstanceId, ResourceId, Sequence};
 use slapledger_core::domain::quantity::{ONE, Quantity};
@@ -80,11 +81,13 @@ pub(super) async fn record(State(app): State<Arc<App>>, request: Request) -> Res
     let (batch, zones) = read(&app, &body, format).await?;
     let events = batch.events;
 
+    // Once for all computers: a long body may name thousands of them.
+    let digest = Sha256::digest(&body);
     let mut told = Answered { sequence: app.ledger.head().last, ..Answered::default() };
     let mut unknown = Unknown::default();
     let mut conflicts = Vec::new();
     for Group { computer, reports, names } in batch.groups {
-        let content = [b"/v1/usage-events".as_slice(), computer.as_str().as_bytes(), &body];
+        let content = [b"/v1/usage-events".as_slice(), computer.as_str().as_bytes(), &digest];
         let meta = query::meta(&app, app::computer(&computer), &headers, &content)?;
         let command = Command::RecordUsage(RecordUsage { computer: computer.clone(), reports });
         let accepted = match app.ledger.submit_patiently(Submission { meta, command }).await {

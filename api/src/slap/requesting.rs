@@ -18,12 +18,10 @@ use slapledger_projections::SlapViews;
 use slapledger_projections::instances::Instance;
 
 use super::sealing::{self, seal_parameters};
-use super::{is_retry, read};
+use super::{ATTEMPTS, is_retry, read};
 use crate::app::App;
 use crate::http::problem::Problem;
 
-/// How often a request is sealed anew before it is given up.
-const ATTEMPTS: usize = 5;
 /// The type of software that nobody named.
 const DEFAULT_TYPE: &str = "default";
 

@@ -202,12 +202,14 @@ pub enum StoreFault {
         source: io::Error,
     },
     /// The database of an epoch failed or panicked.
-    #[error("{action} epoch {epoch}: {cause}")]
+    #[error("{action} epoch {epoch}, which begins at sequence {first}: {cause}")]
     Engine {
         /// What was tried, as a verb.
         action: &'static str,
         /// Which epoch.
         epoch: u32,
+        /// The first sequence in it: of a damaged database nothing else is known.
+        first: Sequence,
         /// The error, or the message of the panic.
         cause: String,
     },

@@ -4,11 +4,12 @@
 //! a leaf again, with all its values, at every tenth change and when it splits; in one tree that writes each frame
 //! three times and doubles the file. A chapter of large frames is over before that.
 //!
-//! Invariants: a chapter is empty only if it is the last; an append is one atomic batch, then `flush`, then `fdatasync` of sled's file, because sled's flush is
-//! `sync_file_range` on Linux and does not survive a power cut; never `flush_async`, which deadlocks; a folder with
-//! the name of an epoch is a complete database, because it is made under another name.
+//! Invariants: a chapter is empty only if it is the last; an append is one atomic batch, then `flush`, then
+//! `fdatasync` of sled's file, because sled's flush is `sync_file_range` on Linux and does not survive a power cut;
+//! never `flush_async`, which deadlocks; a folder with the name of an epoch is a complete database, because it is
+//! made under another name.
 //!
-//! sled's errors and panics end here, as faults that name the epoch. Whether its frames are all there is not known
+//! sled's errors and panics end here, as faults that name the epoch and its first sequence. Whether its frames are all there is not known
 //! here: sled forgets the end of a damaged log, so the callers compare with head and manifest.
 
 use std::fs::{self, File};
@@ -38,10 +39,17 @@ const CHAPTER_BYTES: usize = 256 * 1024;
 /// The tree that every sled database has. Empty here.
 const DEFAULT_TREE: &[u8] = b"__sled__default";
 
+/// Which epoch, and the sequence it begins at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) number: u32,
+    pub(super) first: Sequence,
+}
+
 /// An open database. Dropping it closes it.
 #[derive(Debug)]
 pub(super) struct EpochDb {
-    number: u32,
+    place: Place,
     /// Taken only by `drop`.
     db: Option<sled::Db>,
     chapters: RwLock<Chapters>,
@@ -66,41 +74,46 @@ struct Chapter {
 
 impl EpochDb {
     /// Makes a new, durable, empty database and opens it.
-    pub(super) fn create(dir: &Path, number: u32, patience: Duration) -> Result<Self, StoreFault> {
-        let path = folder::epoch_path(dir, number);
+    pub(super) fn create(dir: &Path, place: Place, patience: Duration) -> Result<Self, StoreFault> {
+        let path = folder::epoch_path(dir, place.number);
         let new = folder::unfinished(&path);
         folder::remove(&new)?;
-        drop(Self::open_at(&new, number, patience)?);
+        drop(Self::open_at(&new, place, patience)?);
         sync_all(&new)?;
         folder::rename(&new, &path)?;
-        Self::open_at(&path, number, patience)
+        Self::open_at(&path, place, patience)
     }
 
     /// Opens a database that is there.
-    pub(super) fn open(dir: &Path, number: u32, patience: Duration) -> Result<Self, StoreFault> {
-        Self::open_at(&folder::epoch_path(dir, number), number, patience)
+    pub(super) fn open(dir: &Path, place: Place, patience: Duration) -> Result<Self, StoreFault> {
+        Self::open_at(&folder::epoch_path(dir, place.number), place, patience)
     }
 
-    fn open_at(path: &Path, number: u32, patience: Duration) -> Result<Self, StoreFault> {
+    fn open_at(path: &Path, place: Place, patience: Duration) -> Result<Self, StoreFault> {
         let config = sled::Config::new()
             .path(path)
             .segment_size(SEGMENT_BYTES)
             .cache_capacity(CACHE_BYTES)
             .flush_every_ms(None);
         // The lock outlives a killed process, and a database closed by this one, by a moment.
-        let opened = folder::retry(patience, || match guarded("open", number, || config.open()) {
+        let opened = folder::retry(patience, || match guarded("open", place, || config.open()) {
             Err(StoreFault::Engine { cause, .. }) if cause.contains("could not acquire lock") => None,
             opened => Some(opened),
         });
         let db = opened.unwrap_or_else(|| Err(StoreFault::InUse { path: path.to_owned() }))?;
-        let list = guarded("open", number, || open_chapters(&db))?;
+        let list = guarded("open", place, || open_chapters(&db))?;
         let file = path.join("db");
         let file = File::open(&file).map_err(folder::io_fault("open", &file))?;
-        Ok(Self { number, db: Some(db), chapters: RwLock::new(Chapters { list, room: 0 }), file })
+        Ok(Self { place, db: Some(db), chapters: RwLock::new(Chapters { list, room: 0 }), file })
     }
 
     pub(super) fn number(&self) -> u32 {
-        self.number
+        self.place.number
+    }
+
+    /// Makes what sled's file holds durable: what a killed process wrote may be in the memory of the system alone.
+    pub(super) fn sync(&self) -> Result<(), StoreFault> {
+        self.with("sync", |_| Ok(self.file.sync_data()?))
     }
 
     /// Makes frames durable, all or none.
@@ -141,8 +154,8 @@ impl EpochDb {
 
     /// The key of the frame that holds a sequence, if there is one; else the key that it would have at the latest.
     pub(super) fn key_holding(&self, sequence: Sequence) -> Result<u64, StoreFault> {
-        let Some(chapter) = self.chapter(self.place(sequence.0)) else { return Ok(sequence.0) };
-        let found = guarded("read", self.number, || chapter.tree.get_lt(sequence.next().0.to_be_bytes()))?;
+        let Some(chapter) = self.chapter(self.index_of(sequence.0)) else { return Ok(sequence.0) };
+        let found = guarded("read", self.place, || chapter.tree.get_lt(sequence.next().0.to_be_bytes()))?;
         Ok(found.and_then(|(key, _)| key_of(&key)).unwrap_or(sequence.0))
     }
 
@@ -154,14 +167,14 @@ impl EpochDb {
         expected: Sequence,
         mut visit: impl FnMut(Frame) -> Result<ControlFlow<()>, StoreFault>,
     ) -> Result<(), StoreFault> {
-        let epoch = self.number;
+        let epoch = self.place.number;
         let mut expected = expected;
         let mut follows = false;
-        let mut place = self.place(key);
-        while let Some(Chapter { tree, .. }) = self.chapter(place) {
-            place += 1;
-            let mut entries = guarded("read", epoch, || Ok(tree.range(key.to_be_bytes()..)))?;
-            while let Some((key, value)) = guarded("read", epoch, || entries.next().transpose())? {
+        let mut index = self.index_of(key);
+        while let Some(Chapter { tree, .. }) = self.chapter(index) {
+            index += 1;
+            let mut entries = guarded("read", self.place, || Ok(tree.range(key.to_be_bytes()..)))?;
+            while let Some((key, value)) = guarded("read", self.place, || entries.next().transpose())? {
                 let frame = self.parse(&key, &value, expected)?;
                 let fits = if follows { frame.first() == expected } else { frame.first() <= expected };
                 if !fits || frame.last() < expected {
@@ -177,23 +190,24 @@ impl EpochDb {
         Ok(())
     }
 
-    /// The place in the list of the chapter for a key.
-    fn place(&self, key: u64) -> usize {
+    /// Where in the list the chapter for a key is.
+    fn index_of(&self, key: u64) -> usize {
         self.chapters.read().list.partition_point(|chapter| chapter.first <= key).saturating_sub(1)
     }
 
-    fn chapter(&self, place: usize) -> Option<Chapter> {
-        self.chapters.read().list.get(place).cloned()
+    fn chapter(&self, index: usize) -> Option<Chapter> {
+        self.chapters.read().list.get(index).cloned()
     }
 
     fn parse(&self, key: &[u8], value: &[u8], expected: Sequence) -> Result<Frame, StoreFault> {
         let sequence = key_of(key).map_or(expected, Sequence);
-        let frame = Frame::parse(value.to_vec()).map_err(|source| damaged(self.number, sequence, source))?;
+        let frame =
+            Frame::parse(value.to_vec()).map_err(|source| damaged(self.place.number, sequence, source))?;
         if frame.first().0.to_be_bytes() == key {
             Ok(frame)
         } else {
             let other = FrameError::Inconsistent("its first sequence is not that of its key");
-            Err(damaged(self.number, sequence, other))
+            Err(damaged(self.place.number, sequence, other))
         }
     }
 
@@ -203,7 +217,7 @@ impl EpochDb {
         run: impl FnOnce(&sled::Db) -> sled::Result<T>,
     ) -> Result<T, StoreFault> {
         let db = self.db.as_ref().expect("taken only by drop");
-        guarded(action, self.number, || run(db))
+        guarded(action, self.place, || run(db))
     }
 }
 
@@ -211,7 +225,7 @@ impl Drop for EpochDb {
     fn drop(&mut self) {
         let db = self.db.take();
         let chapters = std::mem::take(&mut *self.chapters.write());
-        let closed = guarded("close", self.number, || {
+        let closed = guarded("close", self.place, || {
             drop(chapters);
             drop(db);
             // sled may write when it opens and closes; a sealed epoch must survive being read.
@@ -251,11 +265,13 @@ fn key_of(key: &[u8]) -> Option<u64> {
 /// append stops the store, a read gives up.
 fn guarded<T>(
     action: &'static str,
-    epoch: u32,
+    Place { number, first }: Place,
     run: impl FnOnce() -> sled::Result<T>,
 ) -> Result<T, StoreFault> {
     let cause = match panic::catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(value)) => return Ok(value),
+        // Its text ends in a place that is none and an empty backtrace.
+        Ok(Err(sled::Error::Corruption { .. })) => "its database is damaged".to_owned(),
         Ok(Err(error)) => error.to_string(),
         Err(payload) => {
             let message = payload
@@ -266,7 +282,7 @@ fn guarded<T>(
             format!("sled panicked: {message}")
         }
     };
-    Err(StoreFault::Engine { action, epoch, cause })
+    Err(StoreFault::Engine { action, epoch: number, first, cause })
 }
 
 /// Makes a folder with all that is in it durable.

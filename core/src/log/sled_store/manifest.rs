@@ -11,6 +11,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::epoch::Place;
 use super::folder::{io_fault, manifest_path, replace};
 use crate::domain::id::Sequence;
 use crate::log::merkle::{Root, Tree};
@@ -100,6 +101,10 @@ pub(super) struct Sealed {
 impl Sealed {
     pub(super) fn epoch(&self) -> u32 {
         self.manifest.epoch
+    }
+
+    pub(super) fn place(&self) -> Place {
+        Place { number: self.manifest.epoch, first: Sequence(self.manifest.first) }
     }
 
     /// The end of the log when the epoch was sealed.

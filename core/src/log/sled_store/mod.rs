@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 
-use self::epoch::EpochDb;
+use self::epoch::{EpochDb, Place};
 use self::head::{Acknowledged, HeadFile};
 use self::manifest::Sealed;
 use self::readers::Readers;
@@ -137,7 +137,8 @@ impl SledStore {
         let number = writer.db.number();
         let manifest = writer.tally.manifest(number);
         manifest.write(&self.dir)?;
-        let next = Arc::new(EpochDb::create(&self.dir, number + 1, self.options.patience)?);
+        let place = Place { number: number + 1, first: writer.head.last.next() };
+        let next = Arc::new(EpochDb::create(&self.dir, place, self.options.patience)?);
         let full = std::mem::replace(&mut writer.db, Arc::clone(&next));
         let tree = writer.tally.tree.clone();
         writer.tally = Tally::new(tree.clone());
@@ -202,7 +203,7 @@ impl EventStore for SledStore {
             (view.open, view.head.last)
         } else {
             let sealed = &view.sealed[view.sealed.partition_point(|sealed| sealed.head().last < from)];
-            (self.readers.get(sealed.epoch())?, sealed.head().last)
+            (self.readers.get(sealed)?, sealed.head().last)
         };
         self.readers.close_idle();
         read_epoch(&db, from, last, max_bytes)

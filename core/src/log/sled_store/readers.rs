@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::epoch::EpochDb;
+use super::manifest::Sealed;
 use crate::log::store::StoreFault;
 
 /// Two readers at different places do not close each other's epoch.
@@ -39,15 +40,16 @@ impl Readers {
     }
 
     /// The sealed epoch, opened if need be.
-    pub(super) fn get(&self, epoch: u32) -> Result<Arc<EpochDb>, StoreFault> {
+    pub(super) fn get(&self, sealed: &Sealed) -> Result<Arc<EpochDb>, StoreFault> {
+        let place = sealed.place();
         let mut state = self.state.lock();
-        let known = match state.recent.iter().position(|(db, _)| db.number() == epoch) {
+        let known = match state.recent.iter().position(|(db, _)| db.number() == place.number) {
             Some(at) => Some(state.recent.remove(at).0),
-            None => state.leaving.iter().filter_map(Weak::upgrade).find(|db| db.number() == epoch),
+            None => state.leaving.iter().filter_map(Weak::upgrade).find(|db| db.number() == place.number),
         };
         let db = match known {
             Some(db) => db,
-            None => Arc::new(EpochDb::open(&self.dir, epoch, self.patience)?),
+            None => Arc::new(EpochDb::open(&self.dir, place, self.patience)?),
         };
         state.keep(&db);
         Ok(db)

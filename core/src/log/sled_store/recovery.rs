@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::epoch::{EpochDb, damaged};
+use super::epoch::{EpochDb, Place, damaged};
 use super::folder::{self, Listing, epoch_path};
 use super::head::{Acknowledged, HeadFile};
 use super::manifest::{Manifest, Sealed};
@@ -79,10 +79,20 @@ pub(super) fn recover(dir: &Path, patience: Duration) -> Result<Recovered, Store
     let sealed = read_manifests(dir, &listing)?;
     let number = open_number(&sealed, &listing)?;
     let tree = sealed.last().map_or_else(Tree::new, |sealed| sealed.tree.clone());
-    let db = open_or_create(dir, number, Sequence(tree.size()), acknowledged, patience)?;
+    let place = Place { number, first: Sequence(tree.size()).next() };
+    let db = open_or_create(dir, place, acknowledged, patience)?;
 
     let tally = walk(&db, Tally::new(tree), acknowledged)?;
     let head = tally.head();
+    // A process that was killed between write and sync left events that nobody made durable; from here on decisions
+    // see them, and the epoch may be sealed with them.
+    db.sync()?;
+    if head != Head::EMPTY && acknowledged.is_none() {
+        tracing::warn!(
+            last = head.last.0,
+            "the head file knew nothing: a log that lost its end could not be told"
+        );
+    }
     let term = read_term(dir, head, acknowledged)?;
     if head != Head::EMPTY && acknowledged.is_none_or(|known| known.head != head) {
         // Killed between the log and its head, or a power cut: the log is what counts.
@@ -125,22 +135,22 @@ fn open_number(sealed: &[Sealed], listing: &Listing) -> Result<u32, StoreFault> 
 
 fn open_or_create(
     dir: &Path,
-    number: u32,
-    before: Sequence,
+    place: Place,
     acknowledged: Option<Acknowledged>,
     patience: Duration,
 ) -> Result<EpochDb, StoreFault> {
-    let path = epoch_path(dir, number);
+    let path = epoch_path(dir, place.number);
     if path.join("db").exists() {
-        return EpochDb::open(dir, number, patience);
+        return EpochDb::open(dir, place, patience);
     }
     let head = acknowledged.map_or(Sequence::ZERO, |known| known.head.last);
-    if head > before {
-        return Err(StoreFault::ShorterThanHead { epoch: number, last: before, head });
+    if head >= place.first {
+        let last = Sequence(place.first.0 - 1);
+        return Err(StoreFault::ShorterThanHead { epoch: place.number, last, head });
     }
     match fs::remove_dir(&path) {
         Err(error) if path.exists() => Err(folder::io_fault("replace the empty epoch", &path)(error)),
-        _ => EpochDb::create(dir, number, patience),
+        _ => EpochDb::create(dir, place, patience),
     }
 }
 

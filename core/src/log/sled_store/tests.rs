@@ -468,7 +468,11 @@ fn flips_and_truncations_of_the_file_of_sled_never_give_other_events() {
     let (mut refused, mut unchanged) = (0, 0);
     let mut attempt = |what: &str| {
         match SledStore::open_with(dir.path(), options) {
-            Err(_) => refused += 1,
+            Err(fault) => {
+                let fault = full_text(&fault);
+                assert!(fault.contains("epoch 1") && fault.contains("sequence "), "{what}: {fault}");
+                refused += 1;
+            }
             Ok(store) => {
                 assert_eq!(events(&store, 0), noisy_events(120), "{what}");
                 unchanged += 1;

@@ -18,7 +18,7 @@ impl SledStore {
         let view = self.view();
         let mut tree = Tree::new();
         for sealed in view.sealed.iter() {
-            let db = self.readers.get(sealed.epoch())?;
+            let db = self.readers.get(sealed)?;
             tree = check_sealed(&db, sealed, tree)?;
         }
         check_open(&view, tree)
