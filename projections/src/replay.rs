@@ -84,9 +84,14 @@ pub fn replay<V: View>(
             let frame = frame?;
             for (sequence, bytes) in frame.events_after(after).take_while(|(sequence, _)| *sequence <= until)
             {
-                let event = decoder.decode(sequence, bytes);
-                let event = event.map_err(|source| ReplayFault::Event { sequence, source })?;
-                view.apply(&event);
+                let event = if V::LOOKS_AT_USAGE {
+                    decoder.decode(sequence, bytes).map(Some)
+                } else {
+                    decoder.decode_unless_usage(sequence, bytes)
+                };
+                if let Some(event) = event.map_err(|source| ReplayFault::Event { sequence, source })? {
+                    view.apply(&event);
+                }
                 last = sequence;
             }
             if last.0 - told.0 >= PROGRESS_EVENTS || last == until {

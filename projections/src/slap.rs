@@ -22,6 +22,7 @@ pub struct SlapViews {
 
 impl View for SlapViews {
     const FORMAT: u32 = 1;
+    const LOOKS_AT_USAGE: bool = false;
 
     fn apply(&mut self, event: &Recorded) {
         self.inventory.apply(event);

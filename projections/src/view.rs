@@ -27,6 +27,8 @@ pub trait Projection: Send + Sync + 'static {
 pub trait View: Default + Send + Sync + 'static {
     /// The version of the bytes of its projections; raised when they, or the folds, change.
     const FORMAT: u32;
+    /// Whether it looks at usage. One that does not is spared most of the log when it is rebuilt.
+    const LOOKS_AT_USAGE: bool = true;
 
     /// Takes the next event over. Total: what is recorded cannot be refused.
     fn apply(&mut self, event: &Recorded);

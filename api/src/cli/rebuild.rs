@@ -1,8 +1,10 @@
 //! `slapledger rebuild`: projections from the log again, and whether they are what was kept.
 
 use std::path::Path;
+use std::thread;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
+use indicatif::MultiProgress;
 use serde_json::{Value, json};
 use slapledger_billing::BillingView;
 use slapledger_core::domain::id::Sequence;
@@ -25,11 +27,17 @@ struct Row {
 pub(super) fn in_folder(data: &Path, projection: Option<&str>, json: bool) -> anyhow::Result<()> {
     let store = log::open_folder(data)?;
     let state = data.join("state");
-    let mut rows = Vec::new();
     let started = std::time::Instant::now();
     let end = store.head()?.last;
-    rebuild_view::<SlapViews>("slap", &store, &state, projection, &mut rows)?;
-    rebuild_view::<BillingView>("billing", &store, &state, projection, &mut rows)?;
+    let bars = MultiProgress::new();
+    // Views know nothing of each other: each is derived on a thread of its own.
+    let (slap, billing) = thread::scope(|scope| {
+        let slap = scope.spawn(|| rebuild_view::<SlapViews>("slap", &store, &state, projection, &bars));
+        let billing = rebuild_view::<BillingView>("billing", &store, &state, projection, &bars);
+        (slap.join(), billing)
+    });
+    let mut rows = slap.map_err(|_| anyhow!("the thread of a view panicked"))??;
+    rows.extend(billing?);
     report(projection, &rows, end.0, json)?;
     if !json {
         println!("{end} events in {:.2} s", started.elapsed().as_secs_f64());
@@ -47,16 +55,16 @@ fn rebuild_view<V: View>(
     store: &dyn EventStore,
     state: &Path,
     projection: Option<&str>,
-    rows: &mut Vec<Row>,
-) -> anyhow::Result<()> {
+    bars: &MultiProgress,
+) -> anyhow::Result<Vec<Row>> {
     let wanted = |name: &str| projection.is_none_or(|projection| projection == name);
     if !names::<V>().into_iter().any(wanted) {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let end = store.head()?.last;
     // What was kept may be older than the log: a killed process took no snapshot. It is compared where it stands.
     let kept = runner::kept::<V>(view, store, state)?;
-    let bar = progress::bar(view, end);
+    let bar = bars.add(progress::bar(view, end));
     let mut fresh = V::default();
     let at = kept.as_ref().map_or(end, |(_, position)| *position);
     replay(store, &mut fresh, (Sequence::ZERO, at), |reached| bar.set_position(reached.0))?;
@@ -66,16 +74,17 @@ fn rebuild_view<V: View>(
     let digest_of = |parts: &[Part], name: &str| {
         parts.iter().find(|part| part.name == name).map(|part| part.digest.to_string())
     };
-    for part in fresh.parts().into_iter().filter(|part| wanted(part.name)) {
+    let here = if at == end { there.clone() } else { fresh.parts() };
+    let rows = here.into_iter().filter(|part| wanted(part.name)).map(|part| {
         let digest = part.digest.to_string();
         // Equal where the kept one stands is equal: what came after is derived the same way.
         let kept = before.as_deref().and_then(|before| digest_of(before, part.name));
         let kept = kept.map(|kept| {
             if digest_of(&there, part.name).as_ref() == Some(&kept) { digest.clone() } else { kept }
         });
-        rows.push(Row { name: part.name.to_owned(), digest, kept });
-    }
-    Ok(())
+        Row { name: part.name.to_owned(), digest, kept }
+    });
+    Ok(rows.collect())
 }
 
 pub(super) fn on_server(url: &str, projection: Option<&str>, json: bool) -> anyhow::Result<()> {
@@ -87,16 +96,24 @@ pub(super) fn on_server(url: &str, projection: Option<&str>, json: bool) -> anyh
         .filter_map(|item| item["name"].as_str().map(str::to_owned))
         .filter(|name| projection.is_none_or(|projection| projection == name))
         .collect();
-    let mut rows = Vec::new();
+    let mut rows: Vec<Row> = Vec::new();
     let mut sequence = 0;
     for name in names {
-        let answer =
-            client::post(url, &format!("/v1/projections/{name}/rebuild"), "application/json", b"{}")?;
-        let text = |field: &str| answer[field].as_str().map(str::to_owned);
+        // Those of one view are rebuilt together.
+        if rows.iter().any(|row| row.name == name) {
+            continue;
+        }
+        let path = format!("/v1/projections/{name}/rebuild");
+        let answer = client::post(url, &path, "application/json", b"{}")?;
         sequence = answer["sequence"].as_u64().unwrap_or_default();
-        let digest = text("digest").context("the server's answer has no digest")?;
-        rows.push(Row { name, digest, kept: text("before") });
+        for rebuilt in answer["projections"].as_array().context("the server's answer has no projections")? {
+            let text = |field: &str| rebuilt[field].as_str().map(str::to_owned);
+            let name = text("name").context("the server's answer has no name")?;
+            let digest = text("digest").context("the server's answer has no digest")?;
+            rows.push(Row { name, digest, kept: text("before") });
+        }
     }
+    rows.retain(|row| projection.is_none_or(|projection| projection == row.name));
     report(projection, &rows, sequence, json)
 }
 

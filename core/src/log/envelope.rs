@@ -197,6 +197,19 @@ pub struct EventDecoder {
 impl EventDecoder {
     /// The event of stored bytes that stand at a sequence.
     pub fn decode(&mut self, at: Sequence, bytes: &[u8]) -> Result<Recorded, EnvelopeError> {
+        let (envelope, payload) = self.open(at, bytes)?;
+        envelope.around(payload)
+    }
+
+    /// The same, but for usage: its payload is left alone. For folds that do not look at usage, which is most of a
+    /// log.
+    pub fn decode_unless_usage(&mut self, at: Sequence, bytes: &[u8]) -> Result<Option<Recorded>, EnvelopeError> {
+        let (envelope, payload) = self.open(at, bytes)?;
+        if payload::is_usage(envelope.place.number) { Ok(None) } else { envelope.around(payload).map(Some) }
+    }
+
+    /// What is around an event, and its payload.
+    fn open<'a>(&mut self, at: Sequence, bytes: &'a [u8]) -> Result<(Envelope, &'a [u8]), EnvelopeError> {
         let rest = match bytes.split_first() {
             Some((&VERSION, rest)) => rest,
             Some((&version, _)) if version > VERSION => return Err(EnvelopeError::Newer { version }),
@@ -208,7 +221,21 @@ impl EventDecoder {
         if place.sequence != at {
             return Err(EnvelopeError::OtherSequence { found: at, told: place.sequence });
         }
-        let event = payload::decode(place.number, place.version, &rest[read..])?;
+        Ok((Envelope { meta, stream, place }, &rest[read..]))
+    }
+}
+
+/// What is around an event.
+struct Envelope {
+    meta: Arc<Meta>,
+    stream: Arc<Stream>,
+    place: Place,
+}
+
+impl Envelope {
+    fn around(self, payload: &[u8]) -> Result<Recorded, EnvelopeError> {
+        let Self { meta, stream, place } = self;
+        let event = payload::decode(place.number, place.version, payload)?;
         let Place { sequence, stream_version, recorded_at, .. } = place;
         Ok(Recorded { sequence, stream, stream_version, recorded_at, meta, event })
     }

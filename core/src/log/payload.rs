@@ -70,6 +70,11 @@ macro_rules! payloads {
     };
 }
 
+/// Whether the event of this number is about usage: a block of numbers is kept for those.
+pub(super) fn is_usage(number: u16) -> bool {
+    (60..80).contains(&number)
+}
+
 payloads! {
     1 v 1 => LedgerCreated,
     2 v 1 => WriterStarted,
