@@ -81,6 +81,7 @@ impl App {
         let options = Options {
             mode: open.mode,
             new_ledger: random_id(),
+            key_ring: keys.id(),
             program: format!("slapledger {}", env!("CARGO_PKG_VERSION")),
             queue: QUEUE,
             snapshot: Some(data.join("state/writer.snapshot")),
@@ -88,7 +89,14 @@ impl App {
         };
         let ledger = Arc::new(Ledger::open(store, open.clock, options)?);
         let state = data.join("state");
-        let slap = start_view("slap", &ledger, &state)?;
+        let slap: Runner<SlapViews> = start_view("slap", &ledger, &state)?;
+        let lost = slap.read(|view, _| view.instances.iter().filter(|known| !keys.knows(known.key())).count());
+        ensure!(
+            lost == 0,
+            "{} is older than {}: the keys of {lost} instances are missing",
+            ring.display(),
+            log.display()
+        );
         let billing = start_view("billing", &ledger, &state)?;
         let (local, default_computer) = (PartyId(1), None);
         Ok(Self { ledger, keys, slap, billing, mode: open.mode, local, default_computer, data })

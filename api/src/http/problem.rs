@@ -95,6 +95,7 @@ impl From<SubmitError> for Problem {
             }
             SubmitError::TooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail),
             SubmitError::Busy => Self::unavailable(detail, 1),
+            SubmitError::AnswerUnreadable { .. } => Self::fault(&detail),
             SubmitError::Stopped(_) => {
                 tracing::error!(%detail, "a command was not carried out");
                 Self::unavailable("the ledger takes no commands at the moment", 30)

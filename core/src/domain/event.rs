@@ -31,6 +31,9 @@ pub struct LedgerCreated {
     pub format: u16,
     /// What it is run as.
     pub mode: Mode,
+    /// A digest of the key ring's secret: the keys that open what is sealed in this log.
+    #[serde(serialize_with = "super::sealed::hex")]
+    pub key_ring: [u8; 16],
     /// When.
     pub at: Timestamp,
 }
@@ -71,6 +74,8 @@ pub struct WriterStarted {
 /// The answer to a command its sender named, so that it can be given again.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
 pub struct AnswerRecorded {
+    /// The version of the bytes below.
+    pub format: u8,
     /// From 1.
     pub part: u16,
     /// How many parts the answer has.

@@ -288,6 +288,16 @@ impl KeyRing {
         self.shared.commands.digest_of_parts(parts)
     }
 
+    /// Names this ring without giving anything of it away: a log says which ring its values are sealed with.
+    pub fn id(&self) -> [u8; 16] {
+        self.command_digest(&[b"slapledger key ring"])
+    }
+
+    /// Whether a key is or was in the ring, destroyed or not.
+    pub fn knows(&self, key: KeyId) -> bool {
+        self.shared.keys.read().contains_key(&key)
+    }
+
     /// The key of usage fingerprints: the same for the life of the ring.
     pub fn fingerprint_key(&self) -> [u8; 16] {
         self.shared.fingerprints.digest(&[])

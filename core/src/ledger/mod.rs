@@ -80,6 +80,12 @@ pub enum SubmitError {
         /// How long it would be.
         bytes: usize,
     },
+    /// It was carried out before, and its answer cannot be given again.
+    #[error("this command was carried out already; its answer, recorded as sequence {sequence}, cannot be read")]
+    AnswerUnreadable {
+        /// Where the answer stands.
+        sequence: Sequence,
+    },
     /// Too many commands are waiting; it may be sent again.
     #[error("too many commands are waiting")]
     Busy,
@@ -118,6 +124,9 @@ pub enum OpenFault {
         /// What it was to be.
         wanted: Mode,
     },
+    /// What is sealed in the ledger was sealed with other keys.
+    #[error("open a ledger whose values are sealed with another key ring")]
+    OtherKeys,
     /// The first events could not be made durable.
     #[error("write the first events of this start: {0}")]
     Start(String),
@@ -129,6 +138,8 @@ pub struct Options {
     pub mode: Mode,
     /// Its id, if it is new.
     pub new_ledger: [u8; 16],
+    /// The key ring that its values are sealed with.
+    pub key_ring: [u8; 16],
     /// Name and version of the program.
     pub program: String,
     /// Commands that may wait; more are answered "busy".
@@ -175,12 +186,16 @@ impl Ledger {
         if let Some(created) = sequencer.created().filter(|created| created.mode != options.mode) {
             return Err(OpenFault::OtherMode { found: created.mode, wanted: options.mode });
         }
+        if sequencer.created().is_some_and(|created| created.key_ring != options.key_ring) {
+            return Err(OpenFault::OtherKeys);
+        }
         let snapshot_at = sequencer.last();
-        let (ledger, format, mode) = (options.new_ledger, FORMAT, options.mode);
+        let (ledger, key_ring) = (options.new_ledger, options.key_ring);
+        let (format, mode) = (FORMAT, options.mode);
         let expected = sequencer.last();
         let now = clock.now();
         let start =
-            sequencer.start(now, term, &options.program, &LedgerCreated { ledger, format, mode, at: now });
+            sequencer.start(now, term, &options.program, &LedgerCreated { ledger, format, mode, key_ring, at: now });
         match store.append(term, expected, &start.frames) {
             Appended::Durable => {}
             other => return Err(OpenFault::Start(failure(&other))),

@@ -11,7 +11,7 @@ use bincode::{Decode, Encode};
 use rustc_hash::FxHashMap;
 
 use super::{Accepted, OpenFault, Submission, SubmitError};
-use crate::domain::event::{AnswerRecorded, Event, LedgerCreated, Mode, Stream, WriterStarted};
+use crate::domain::event::{AnswerRecorded, Event, LedgerCreated, Stream, WriterStarted};
 use crate::domain::id::{CommandId, ProjectId, Sequence};
 use crate::domain::time::Timestamp;
 use crate::domain::usage::SeenIndex;
@@ -21,6 +21,8 @@ use crate::log::frame::{DecodedFrame, Frame, MAX_EVENT_BYTES, pack};
 use crate::log::merkle::{Root, Tree};
 use crate::log::store::{EventStore, Term, read_frames};
 
+/// The version of the bytes of an answer; raised when [`Answer`] changes.
+const ANSWER_FORMAT: u8 = 1;
 /// The most bytes of an answer in one event.
 const ANSWER_PART_BYTES: usize = 60_000;
 
@@ -64,7 +66,7 @@ struct Snapshot {
     recorded_at: Timestamp,
     versions: BTreeMap<Vec<u8>, u64>,
     named: BTreeMap<(Actor2, CommandId), Remembered>,
-    created: Option<(u64, Timestamp, [u8; 16], Mode)>,
+    created: Option<LedgerCreated>,
     state: Vec<u8>,
 }
 
@@ -214,7 +216,7 @@ impl Sequencer {
             if known.digest != meta.digest {
                 return Ok(Err(SubmitError::CommandIdReused));
             }
-            return answer_again(store, events, known.answer).map(Ok);
+            return answer_again(store, events, known.answer);
         }
         let mut context = Context { now: at, next: self.last.next(), project: meta.project };
         let outcome = match self.state.decide(&context, command) {
@@ -315,14 +317,13 @@ impl Sequencer {
     pub fn snapshot(&self) -> Vec<u8> {
         let config = bincode::config::standard();
         let versions = self.versions.iter().map(|(stream, version)| (stream_key(stream), *version)).collect();
-        let created = self.created.as_ref();
         let snapshot = Snapshot {
             tree: self.tree.clone(),
             last: self.last,
             recorded_at: self.recorded_at,
             versions,
             named: self.named.clone(),
-            created: created.map(|created| (created.format.into(), created.at, created.ledger, created.mode)),
+            created: self.created.clone(),
             state: self.state.snapshot(),
         };
         bincode::encode_to_vec(snapshot, config).expect("a state in memory can be encoded")
@@ -336,10 +337,6 @@ impl Sequencer {
             return None;
         }
         let versions = snapshot.versions.iter().map(|(key, version)| Some((stream_of(key)?, *version)));
-        let created = snapshot.created.map(|(format, at, ledger, mode)| {
-            let format = u16::try_from(format).unwrap_or(u16::MAX);
-            LedgerCreated { ledger, format, mode, at }
-        });
         Some(Self {
             state: State::restore(&snapshot.state, seen)?,
             tree: snapshot.tree,
@@ -347,7 +344,7 @@ impl Sequencer {
             recorded_at: snapshot.recorded_at,
             versions: versions.collect::<Option<_>>()?,
             named: snapshot.named,
-            created,
+            created: snapshot.created,
         })
     }
 
@@ -384,15 +381,25 @@ fn answer_events(answer: &Answer) -> Vec<(Stream, Event)> {
         .expect("an answer in memory can be encoded");
     let parts: Vec<_> = bytes.chunks(ANSWER_PART_BYTES).collect();
     let count = u16::try_from(parts.len()).unwrap_or(u16::MAX);
-    let event = |(part, bytes): (u16, &&[u8])| AnswerRecorded { part, parts: count, bytes: bytes.to_vec() };
+    let event = |(part, bytes): (u16, &&[u8])| {
+        let format = ANSWER_FORMAT;
+        AnswerRecorded { format, part, parts: count, bytes: bytes.to_vec() }
+    };
     (1..).zip(&parts).map(event).map(|event| (Stream::Ledger, Event::AnswerRecorded(event))).collect()
 }
 
-/// The answer that begins at a sequence: in the group that is being decided, or in the log.
-fn answer_again(store: &dyn EventStore, group: &[Recorded], first: Sequence) -> Result<Answer, String> {
+/// The answer that begins at a sequence: in the group that is being decided, or in the log. An answer of another
+/// format is of no use to anybody but its sender, who is told so; a log that cannot be read is a fault of the writer.
+fn answer_again(
+    store: &dyn EventStore,
+    group: &[Recorded],
+    first: Sequence,
+) -> Result<Result<Answer, SubmitError>, String> {
     let mut bytes = Vec::new();
+    let mut readable = true;
     let mut add = |event: &Event| match event {
         Event::AnswerRecorded(answer) => {
+            readable &= answer.format == ANSWER_FORMAT;
             bytes.extend_from_slice(&answer.bytes);
             answer.part == answer.parts
         }
@@ -401,10 +408,11 @@ fn answer_again(store: &dyn EventStore, group: &[Recorded], first: Sequence) -> 
     let here = group.iter().skip_while(|event| event.sequence != first);
     let mut complete = here.map(|event| &event.event).any(&mut add);
     if !complete {
+        let before = Sequence(first.0 - 1);
         let mut decoder = EventDecoder::default();
-        'log: for frame in read_frames(store, Sequence(first.0 - 1)) {
+        'log: for frame in read_frames(store, before) {
             let frame = frame.map_err(|fault| fault.to_string())?;
-            for (sequence, event) in frame.events_after(Sequence(first.0 - 1)) {
+            for (sequence, event) in frame.events_after(before) {
                 let recorded = decoder.decode(sequence, event).map_err(|error| error.to_string())?;
                 if add(&recorded.event) {
                     complete = true;
@@ -414,8 +422,8 @@ fn answer_again(store: &dyn EventStore, group: &[Recorded], first: Sequence) -> 
         }
     }
     let answer = bincode::decode_from_slice(&bytes, bincode::config::standard());
-    match answer {
-        Ok((answer, _)) if complete => Ok(answer),
-        _ => Err(format!("the answer recorded at sequence {first} cannot be read")),
-    }
+    Ok(match answer {
+        Ok((answer, _)) if complete && readable => Ok(answer),
+        _ => Err(SubmitError::AnswerUnreadable { sequence: first }),
+    })
 }

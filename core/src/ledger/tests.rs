@@ -27,6 +27,7 @@ fn options(mode: Mode) -> Options {
     Options {
         mode,
         new_ledger: [7; 16],
+        key_ring: [6; 16],
         program: "test".into(),
         queue: 8,
         snapshot: None,
@@ -94,6 +95,15 @@ fn a_ledger_keeps_its_mode() {
     let other = Ledger::open(Arc::clone(&store) as Arc<dyn EventStore>, Arc::new(Noon), options(Mode::Demo));
     let other = other.map(|_| ()).expect_err("a proxy is no demo");
     assert!(matches!(other, OpenFault::OtherMode { found: Mode::Proxy, wanted: Mode::Demo }), "{other}");
+}
+
+#[test]
+fn a_ledger_keeps_its_key_ring() {
+    let store = Arc::new(MemoryStore::new());
+    open(&store).expect("opens").shut_down();
+    let other = Options { key_ring: [8; 16], ..options(Mode::Proxy) };
+    let other = Ledger::open(Arc::clone(&store) as Arc<dyn EventStore>, Arc::new(Noon), other);
+    assert!(matches!(other.map(|_| ()), Err(OpenFault::OtherKeys)));
 }
 
 #[test]

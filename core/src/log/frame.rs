@@ -12,7 +12,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::merkle::{Root, Tree};
+use super::merkle::{Root, Run, Tree};
 use crate::domain::id::Sequence;
 
 /// The version of the format that this program writes, and the newest that it reads.
@@ -306,13 +306,26 @@ impl Frame {
 
     /// Adds the events of this frame to `tree`, which has to be the tree that the frame was written on.
     pub fn advance(&mut self, tree: &mut Tree) -> Result<(), FrameError> {
+        self.advance_by(self.hash(), tree)
+    }
+
+    /// The part of [`advance`](Self::advance) that takes the time and needs no tree: unpacks and hashes the events.
+    pub(super) fn hash(&self) -> Result<Run, FrameError> {
+        let decoded = self.decode()?;
+        Ok(Run::new(self.first().0 - 1, decoded.events().map(|(_, event)| event)))
+    }
+
+    /// The rest of it, with what [`hash`](Self::hash) of this frame gave.
+    pub(super) fn advance_by(
+        &mut self,
+        hashed: Result<Run, FrameError>,
+        tree: &mut Tree,
+    ) -> Result<(), FrameError> {
         let root = tree.root();
         if (tree.size() + 1, root) != (self.first().0, self.header.root_before) {
             return Err(FrameError::OtherTree { size: tree.size(), root });
         }
-        for (_, event) in self.decode()?.events() {
-            tree.push(event);
-        }
+        tree.push_run(&hashed?);
         self.after = Some(After::of(tree));
         Ok(())
     }

@@ -172,9 +172,15 @@ fn samples() -> Vec<(Stream, Event)> {
         reason: Unmeterable::NotANumber,
     };
     let events = vec![
-        Event::LedgerCreated(LedgerCreated { ledger: [1; 16], format: 1, mode: Mode::Proxy, at: now }),
+        Event::LedgerCreated(LedgerCreated {
+            ledger: [1; 16],
+            format: 1,
+            mode: Mode::Proxy,
+            key_ring: [5; 16],
+            at: now,
+        }),
         Event::WriterStarted(WriterStarted { term: 2, program: "slapledger 0.1.0".into(), at: now }),
-        Event::AnswerRecorded(AnswerRecorded { part: 1, parts: 1, bytes: vec![0] }),
+        Event::AnswerRecorded(AnswerRecorded { format: 1, part: 1, parts: 1, bytes: vec![0] }),
         Event::PartyRegistered(PartyRegistered {
             party: PartyId(2),
             name: sealed(10),

@@ -75,14 +75,26 @@ impl Tree {
 
     /// Adds a leaf: the stored bytes of the next event.
     pub fn push(&mut self, leaf: &[u8]) {
-        let mut hash = leaf_hash(leaf);
-        // Each bit that carries when the size grows by one is a perfect subtree that finds its sibling.
-        for _ in 0..self.size.trailing_ones() {
+        self.push_subtree(0, leaf_hash(leaf));
+    }
+
+    /// Adds leaves that were hashed by themselves; they have to stand where this tree ends.
+    pub(crate) fn push_run(&mut self, run: &Run) {
+        debug_assert_eq!(self.size, run.first, "a run is hashed for its place");
+        for (height, hash) in &run.subtrees {
+            self.push_subtree(*height, *hash);
+        }
+    }
+
+    /// Adds a perfect subtree, which has to begin at a multiple of its size.
+    fn push_subtree(&mut self, height: u32, mut hash: [u8; 32]) {
+        // Each bit that carries when the size grows is a perfect subtree that finds its sibling.
+        for _ in 0..(self.size >> height).trailing_ones() {
             let left = self.frontier.pop().expect("one subtree for each bit of the size");
             hash = node_hash(&left, &hash);
         }
         self.frontier.push(hash);
-        self.size += 1;
+        self.size += 1 << height;
     }
 
     /// The root hash at this size.
@@ -92,6 +104,34 @@ impl Tree {
             None => Root::EMPTY,
             Some(smallest) => Root(smallest_first.fold(*smallest, |right, left| node_hash(left, &right))),
         }
+    }
+}
+
+/// A run of leaves, hashed without the tree before them: the largest perfect subtrees that they make up, in order.
+/// Runs do not depend on each other, so threads can hash them and [`Tree::push_run`] put them together.
+#[derive(Debug)]
+pub(crate) struct Run {
+    first: u64,
+    /// Each with its height: up to some leaf they grow, then they shrink.
+    subtrees: Vec<(u32, [u8; 32])>,
+}
+
+impl Run {
+    /// Hashes leaves that come after the first `first` ones of the tree.
+    pub(crate) fn new<'a>(first: u64, leaves: impl Iterator<Item = &'a [u8]>) -> Self {
+        let mut subtrees: Vec<(u32, [u8; 32])> = Vec::new();
+        for (at, leaf) in (first..).zip(leaves) {
+            let (mut height, mut hash) = (0, leaf_hash(leaf));
+            // A right sibling takes its left one, unless that began before the run.
+            while at >> height & 1 == 1
+                && let Some((_, left)) = subtrees.pop_if(|(other, _)| *other == height)
+            {
+                hash = node_hash(&left, &hash);
+                height += 1;
+            }
+            subtrees.push((height, hash));
+        }
+        Self { first, subtrees }
     }
 }
 
@@ -193,6 +233,18 @@ mod tests {
         assert_eq!(bincode::decode_from_slice::<Tree, _>(&bytes, config).unwrap().0, whole);
         bytes[0] = 4; // the size: one subtree, not two
         assert!(bincode::decode_from_slice::<Tree, _>(&bytes, config).is_err());
+    }
+
+    #[test]
+    fn runs_from_any_place_give_the_tree_of_single_leaves() {
+        let leaves: Vec<Vec<u8>> = (0..70u8).map(|n| vec![n; usize::from(n)]).collect();
+        for start in 0..leaves.len() {
+            for end in start..=leaves.len() {
+                let mut joined = tree(&leaves[..start]);
+                joined.push_run(&Run::new(joined.size(), leaves[start..end].iter().map(Vec::as_slice)));
+                assert_eq!(joined, tree(&leaves[..end]), "{start} to {end}");
+            }
+        }
     }
 
     proptest! {

@@ -3,6 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use super::attribution::Reporter;
+use super::places::{Added, Places};
 use super::seen::{Content, Fingerprint, Seen, revision};
 use super::starts::LastFound;
 use super::{
@@ -30,14 +31,24 @@ pub(crate) struct Surroundings<'a> {
 }
 
 /// What the reports of this command have added so far, before any of it is recorded.
-#[derive(Default)]
-struct Overlay {
+struct Overlay<'a> {
     seen: FxHashMap<Fingerprint, Seen>,
     last_found: FxHashMap<Series, LastFound>,
     /// Suspended by this command, and what it would take the place of.
     suspended: FxHashMap<Sequence, Option<Sequence>>,
-    /// Replaced by this command, and by what.
-    successors: FxHashMap<Sequence, Sequence>,
+    /// What is replaced by this command, and by what.
+    places: Added<'a>,
+}
+
+impl<'a> Overlay<'a> {
+    fn on(ledger: &'a UsageLedger) -> Self {
+        Self {
+            seen: FxHashMap::default(),
+            last_found: FxHashMap::default(),
+            suspended: FxHashMap::default(),
+            places: Added::to(&*ledger.seen),
+        }
+    }
 }
 
 impl UsageLedger {
@@ -49,7 +60,7 @@ impl UsageLedger {
         let computer = command.computer;
         let reporter = Reporter::new(&computer, around.computers, around.instances)?;
         let stream = Stream::Usage(computer.clone());
-        let mut overlay = Overlay::default();
+        let mut overlay = Overlay::on(self);
         let mut outcomes = Vec::with_capacity(command.reports.len());
         let mut events = Vec::with_capacity(command.reports.len());
         for report in command.reports {
@@ -65,12 +76,12 @@ impl UsageLedger {
         &self,
         around: &Surroundings<'_>,
         reporter: &Reporter<'_>,
-        overlay: &mut Overlay,
+        overlay: &mut Overlay<'_>,
         report: UsageReport,
         sequence: Sequence,
     ) -> (UsageOutcome, [Option<Event>; 2]) {
         let known =
-            |overlay: &Overlay, print| overlay.seen.get(&print).copied().or_else(|| self.seen.get(print));
+            |overlay: &Overlay<'_>, print| overlay.seen.get(&print).copied().or_else(|| self.seen.get(print));
         let identity = self.seen.identity(around.project, reporter.id, &report.id);
         let content = self.seen.content(&Content::of_report(&report));
         let before = known(overlay, identity);
@@ -99,11 +110,11 @@ impl UsageLedger {
             let here = overlay.suspended.get(sequence).copied();
             here.or_else(|| self.suspended.get(sequence).map(|(_, event)| event.replaces))
         };
-        let replaces = replaces.and_then(|sequence| self.holder(overlay, sequence));
+        let replaces = replaces.and_then(|sequence| overlay.places.holder(sequence));
         let superseded = replaces.filter(|sequence| waiting(sequence).is_some());
         let replaces = replaces.and_then(|sequence| waiting(&sequence).unwrap_or(Some(sequence)));
         // What it would have replaced may have been replaced by another meanwhile.
-        let replaces = replaces.and_then(|sequence| self.holder(overlay, sequence));
+        let replaces = replaces.and_then(|sequence| overlay.places.holder(sequence));
         let dismissal = superseded.map(|suspended| {
             let reason = "superseded by a later report".into();
             let superseded_by = Some(sequence);
@@ -114,10 +125,7 @@ impl UsageLedger {
             overlay.seen.insert(revision(identity, before.content), before);
         }
         overlay.seen.insert(identity, Seen { sequence, content });
-        if let Some(suspended) = superseded {
-            overlay.successors.insert(suspended, sequence);
-        }
-        match self.meter(around, reporter, overlay, (&report, replaces)) {
+        let decided = match self.meter(around, reporter, overlay, (&report, replaces)) {
             Ok(usage) => {
                 if usage.start_found {
                     let series = reporter.series(&usage.subject, &usage.resource);
@@ -128,7 +136,7 @@ impl UsageLedger {
                     found.add(usage.period, sequence, replaces);
                 }
                 if let Some(replaced) = replaces {
-                    overlay.successors.insert(replaced, sequence);
+                    overlay.places.pass_on(replaced, sequence);
                 }
                 let event = match replaces {
                     Some(replaces) => Event::UsageCorrected(UsageCorrected { replaces, usage }),
@@ -141,28 +149,19 @@ impl UsageLedger {
                 let event = suspend(report, replaces, reason);
                 (UsageOutcome::Suspended(sequence, reason), [Some(Event::UsageSuspended(event)), dismissal])
             }
-        }
-    }
-
-    /// The event that holds the place of another now: that one itself, the last of those that replaced it, or
-    /// none if it was dismissed. As long as the replacements that name one and the same earlier event.
-    fn holder(&self, overlay: &Overlay, sequence: Sequence) -> Option<Sequence> {
-        let successor = |sequence| {
-            let here = overlay.successors.get(&sequence).copied();
-            here.or_else(|| self.seen.get(self.seen.place(sequence)).map(|seen| seen.sequence))
         };
-        let mut holder = sequence;
-        while let Some(next) = successor(holder) {
-            holder = next;
+        // After the event itself, as the dismissal is.
+        if let Some(suspended) = superseded {
+            overlay.places.pass_on(suspended, sequence);
         }
-        (holder != Sequence::ZERO).then_some(holder)
+        decided
     }
 
     fn meter(
         &self,
         around: &Surroundings<'_>,
         reporter: &Reporter<'_>,
-        overlay: &Overlay,
+        overlay: &Overlay<'_>,
         (report, replaces): (&UsageReport, Option<Sequence>),
     ) -> Result<Usage, Unmeterable> {
         let quantity = report.quantity.1?;
@@ -219,7 +218,7 @@ impl UsageLedger {
         // A quantity that cannot be read is the first thing that is wrong with a report.
         let quantity = command.quantity.map(Ok);
         let quantity = quantity.unwrap_or_else(|| known.quantity.parse().map_err(|_| known.reason));
-        let replaces = known.replaces.and_then(|sequence| self.holder(&Overlay::default(), sequence));
+        let replaces = known.replaces.and_then(|sequence| self.seen.holder(sequence));
         // What was said and could not be read must be told anew: nothing else is taken for it.
         let (start, stop) = match command.period {
             Some(period) => (Ok(Some(period.start)), Ok(Some(period.stop))),
@@ -240,7 +239,7 @@ impl UsageLedger {
             node_sequence: known.node_sequence,
         };
         let usage = self
-            .meter(around, &reporter, &Overlay::default(), (&report, replaces))
+            .meter(around, &reporter, &Overlay::on(self), (&report, replaces))
             .map_err(|reason| UsageRefusal::StillUnmeterable { reason })?;
         let event = SuspendedUsageResolved { suspended, replaces, usage };
         let stream = Stream::Usage(computer.clone());

@@ -6,6 +6,7 @@
 
 mod attribution;
 mod decide;
+mod places;
 pub mod seen;
 mod starts;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use super::quantity::Quantity;
 use super::time::{Period, Timestamp};
 
 pub(crate) use decide::Surroundings;
+use places::Places;
 pub use seen::{MemoryIndex, Seen, SeenIndex};
 use starts::LastFound;
 
@@ -383,7 +385,7 @@ impl UsageLedger {
             Event::UsageCorrected(event) => {
                 self.identified(project, computer, &event.usage, sequence);
                 self.metered(computers, computer, &event.usage, (sequence, Some(event.replaces)));
-                self.pass_on(event.replaces, sequence);
+                self.seen.pass_on(event.replaces, sequence);
             }
             Event::UsageSuspended(event) => {
                 let identity = self.seen.identity(project, computer, &event.id);
@@ -394,16 +396,16 @@ impl UsageLedger {
             Event::SuspendedUsageResolved(event) => {
                 // The identity stays with the suspended event: what the sender sends again is a duplicate of it.
                 self.suspended.remove(&event.suspended);
-                self.pass_on(event.suspended, sequence);
                 if let Some(replaced) = event.replaces {
-                    self.pass_on(replaced, sequence);
+                    self.seen.pass_on(replaced, sequence);
                 }
+                self.seen.pass_on(event.suspended, sequence);
                 self.metered(computers, computer, &event.usage, (sequence, event.replaces));
             }
             Event::SuspendedUsageDismissed(event) => {
                 let dismissed = self.suspended.remove(&event.suspended);
                 let before = dismissed.and_then(|(_, suspended)| suspended.replaces);
-                self.pass_on(event.suspended, event.superseded_by.or(before).unwrap_or(Sequence::ZERO));
+                self.seen.pass_on(event.suspended, event.superseded_by.or(before).unwrap_or(Sequence::ZERO));
             }
             _ => {}
         }
@@ -428,12 +430,6 @@ impl UsageLedger {
             let found = found.entry((place.into(), usage.resource.clone()));
             found.or_insert_with(|| LastFound::new(usage.period)).add(usage.period, sequence, replaces);
         }
-    }
-
-    /// Whoever replaces the first of these replaces the second; nothing, if that is zero.
-    fn pass_on(&mut self, from: Sequence, to: Sequence) {
-        let place = self.seen.place(from);
-        self.seen.insert(place, Seen { sequence: to, content: 0 });
     }
 }
 

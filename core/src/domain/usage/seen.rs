@@ -3,7 +3,7 @@
 //! An identity (project, source, id) maps to the event that holds it now and a fingerprint of its content. When
 //! a revision takes the place of another, the content of the earlier one stays known, so that an old report
 //! sent again is a duplicate and never a reversal. The place of an event that was replaced leads to the one that
-//! holds it now, so that nothing is replaced twice. All of it can be rebuilt from the log; the key only keeps
+//! holds it now (`places`), so that nothing is replaced twice. All of it can be rebuilt from the log; the key only keeps
 //! senders from aiming at collisions.
 
 use std::hash::Hasher;
@@ -65,10 +65,18 @@ pub trait SeenIndex: Send + Sync {
         hasher.finish128().as_u128()
     }
 
-    /// The fingerprint of the place of an event among what is metered, under which its successor is known.
+    /// The fingerprint of the place of an event among what is metered, under which it is known who holds it.
     fn place(&self, sequence: Sequence) -> Fingerprint {
         let mut hasher = SipHasher24::new_with_key(&self.key());
         hasher.write_u64(sequence.0);
+        hasher.finish128().as_u128()
+    }
+
+    /// The fingerprint under which is known whose place an event took: of several that held it, the first.
+    fn line(&self, sequence: Sequence) -> Fingerprint {
+        let mut hasher = SipHasher24::new_with_key(&self.key());
+        hasher.write_u64(sequence.0);
+        hasher.write_u8(0);
         hasher.finish128().as_u128()
     }
 

@@ -8,10 +8,13 @@
 //! The frames of the open epoch are read, decoded and hashed. The sealed ones are left to `verify`.
 
 use std::fs;
+use std::num::NonZero;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
 use super::epoch::{EpochDb, Place, damaged};
@@ -20,9 +23,15 @@ use super::head::{Acknowledged, HeadFile};
 use super::manifest::{Manifest, Sealed};
 use super::term;
 use crate::domain::id::Sequence;
-use crate::log::frame::Frame;
-use crate::log::merkle::Tree;
+use crate::log::frame::{Frame, FrameError};
+use crate::log::merkle::{Run, Tree};
 use crate::log::store::{Head, StoreFault, Term};
+
+/// The stored bytes of the frames that are hashed at a time. Bounds the memory: each thread unpacks one of them.
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
+
+/// More threads wait for sled.
+const MOST_THREADS: usize = 4;
 
 /// What was found.
 pub(super) struct Recovered {
@@ -56,10 +65,46 @@ impl Tally {
         self.hasher.update(frame.bytes());
     }
 
-    /// Checks that a frame continues the tree, and counts it.
-    pub(super) fn check(&mut self, epoch: u32, mut frame: Frame) -> Result<(), StoreFault> {
-        frame.advance(&mut self.tree).map_err(|source| damaged(epoch, frame.first(), source))?;
-        self.count(&frame);
+    /// Checks that the frames of an epoch continue the tree, up to the last that ends at `end` or before, and counts
+    /// them. `checked` sees the tally after each. The fault is the first in the order of the log.
+    pub(super) fn check(
+        &mut self,
+        db: &EpochDb,
+        end: Sequence,
+        mut checked: impl FnMut(&Self) -> Result<(), StoreFault>,
+    ) -> Result<(), StoreFault> {
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        let scanned = db.scan(0, self.first, |frame| {
+            if frame.last() > end {
+                return Ok(ControlFlow::Break(()));
+            }
+            bytes += frame.bytes().len();
+            batch.push(frame);
+            if bytes >= BATCH_BYTES {
+                bytes = 0;
+                self.check_batch(db.number(), std::mem::take(&mut batch), &mut checked)?;
+            }
+            Ok(ControlFlow::Continue(()))
+        });
+        // What was read before a fault of the scan comes before it. After a fault of a batch nothing is left.
+        self.check_batch(db.number(), batch, &mut checked)?;
+        scanned
+    }
+
+    fn check_batch(
+        &mut self,
+        epoch: u32,
+        frames: Vec<Frame>,
+        checked: &mut impl FnMut(&Self) -> Result<(), StoreFault>,
+    ) -> Result<(), StoreFault> {
+        for (mut frame, hashed) in hash_all(frames) {
+            frame
+                .advance_by(hashed, &mut self.tree)
+                .map_err(|source| damaged(epoch, frame.first(), source))?;
+            self.count(&frame);
+            checked(self)?;
+        }
         Ok(())
     }
 
@@ -71,6 +116,27 @@ impl Tally {
     pub(super) fn manifest(&self, epoch: u32) -> Manifest {
         Manifest::new(epoch, self.first, self.frames, &self.tree, self.hasher.clone().finalize().into())
     }
+}
+
+/// Unpacks and hashes frames, which do not need each other for that, on a few threads. The order stays.
+fn hash_all(frames: Vec<Frame>) -> impl Iterator<Item = (Frame, Result<Run, FrameError>)> {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS).min(frames.len());
+    let mut slots: Vec<_> = frames.into_iter().map(|frame| (frame, None)).collect();
+    let next = Mutex::new(slots.iter_mut());
+    let work = || {
+        loop {
+            let Some((frame, hashed)) = next.lock().next() else { return };
+            *hashed = Some(frame.hash());
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..threads {
+            // A thread that cannot be had is not missed: this one does what is left.
+            let _ = thread::Builder::new().name("verify".into()).spawn_scoped(scope, work);
+        }
+        work();
+    });
+    slots.into_iter().map(|(frame, hashed)| (frame, hashed.expect("every slot was worked on")))
 }
 
 pub(super) fn recover(dir: &Path, patience: Duration) -> Result<Recovered, StoreFault> {
@@ -161,13 +227,12 @@ fn walk(db: &EpochDb, mut tally: Tally, acknowledged: Option<Acknowledged>) -> R
     let start = tally.head();
     // A head from before this epoch says nothing about it.
     let mut met = known.last < start.last || known == start;
-    db.scan(0, tally.first, |frame| {
-        tally.check(epoch, frame)?;
+    tally.check(db, Sequence(u64::MAX), |tally| {
         if tally.tree.size() == known.last.0 {
             check_root(epoch, known, tally.head())?;
             met = true;
         }
-        Ok(ControlFlow::Continue(()))
+        Ok(())
     })?;
     let end = tally.head();
     if known.last > end.last {

@@ -2,12 +2,11 @@
 //!
 //! It reads what `read` reads, so it can run while the ledger writes. It repairs nothing.
 
-use std::ops::ControlFlow;
-
 use super::epoch::EpochDb;
 use super::manifest::{Manifest, Sealed};
 use super::recovery::Tally;
 use super::{SledStore, View};
+use crate::domain::id::Sequence;
 use crate::log::merkle::Tree;
 use crate::log::store::{Head, StoreFault};
 
@@ -28,10 +27,7 @@ impl SledStore {
 fn check_sealed(db: &EpochDb, sealed: &Sealed, tree: Tree) -> Result<Tree, StoreFault> {
     let epoch = sealed.epoch();
     let mut tally = Tally::new(tree);
-    db.scan(0, tally.first, |frame| {
-        tally.check(epoch, frame)?;
-        Ok(ControlFlow::Continue(()))
-    })?;
+    tally.check(db, Sequence(u64::MAX), |_| Ok(()))?;
     let end = tally.head();
     let known = sealed.head();
     if end.last < known.last {
@@ -67,13 +63,7 @@ fn check_open(view: &View, tree: Tree) -> Result<Head, StoreFault> {
     let epoch = view.open.number();
     let known = view.head;
     let mut tally = Tally::new(tree);
-    view.open.scan(0, tally.first, |frame| {
-        if frame.last() > known.last {
-            return Ok(ControlFlow::Break(()));
-        }
-        tally.check(epoch, frame)?;
-        Ok(ControlFlow::Continue(()))
-    })?;
+    tally.check(&view.open, known.last, |_| Ok(()))?;
     let end = tally.head();
     if end.last < known.last {
         return Err(StoreFault::Gap { epoch, expected: end.last.next(), found: None });
