@@ -90,7 +90,8 @@ impl App {
         let ledger = Arc::new(Ledger::open(store, open.clock, options)?);
         let state = data.join("state");
         let slap: Runner<SlapViews> = start_view("slap", &ledger, &state)?;
-        let lost = slap.read(|view, _| view.instances.iter().filter(|known| !keys.knows(known.key())).count());
+        let lost =
+            slap.read(|view, _| view.instances.iter().filter(|known| !keys.knows(known.key())).count());
         ensure!(
             lost == 0,
             "{} is older than {}: the keys of {lost} instances are missing",

@@ -293,7 +293,13 @@ fn take_over(store: &MemoryStore, snapshots: &[Snapshot], clock: Timestamp, rand
     let term = store.acquire().expect("a store that was just opened");
     let (mut sequencer, index) = replay(&store, snapshots, random);
     let expected = sequencer.last();
-    let new = LedgerCreated { ledger: random.sixteen(), format: 1, mode: Mode::Proxy, key_ring: [0; 16], at: clock };
+    let new = LedgerCreated {
+        ledger: random.sixteen(),
+        format: 1,
+        mode: Mode::Proxy,
+        key_ring: [0; 16],
+        at: clock,
+    };
     let start = sequencer.start(clock, term, "simulation", &new);
     let appended = store.append(term, expected, &start.frames);
     assert_eq!(appended, Appended::Durable, "the start of a writer");

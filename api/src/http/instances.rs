@@ -165,7 +165,7 @@ fn wanted(app: &App, mut sent: Object) -> Result<Wanted, Problem> {
     let text = |text: &str| Ok(text.to_owned());
     let release = id::<SoftwareRelease>("software_release", &sent.required("software_release", text)?)?;
     let reference = id::<Reference>("instance_id", &sent.required("instance_id", text)?)?;
-    let instance_type = sent.required("instance_type", |text| {
+    let instance_type = sent.optional("instance_type", |text| {
         let known = [InstanceType::Production, InstanceType::Testing]
             .into_iter()
             .find(|known| known.as_str() == text);
@@ -184,7 +184,7 @@ fn wanted(app: &App, mut sent: Object) -> Result<Wanted, Problem> {
         reference,
         release,
         software_type,
-        instance_type: Some(instance_type),
+        instance_type,
         parameters: ("parameters", parameters),
         filter: sla.into_iter().map(|(key, value)| (key.into(), value.into())).collect(),
         state,

@@ -48,6 +48,12 @@ impl Problem {
         Self { field: Some(field.into()), ..Self::bad_request(detail) }
     }
 
+    /// A member of the request is longer than what is kept of it.
+    pub fn too_large(field: impl Into<String>, detail: impl Into<String>) -> Self {
+        let problem = Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail);
+        Self { field: Some(field.into()), ..problem }
+    }
+
     /// There is no such thing.
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not-found", detail)
@@ -93,7 +99,12 @@ impl From<SubmitError> for Problem {
                 let problem = Self::new(StatusCode::CONFLICT, "idempotency-key-reused", detail);
                 Self { field: Some("idempotency-key".into()), ..problem }
             }
-            SubmitError::TooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail),
+            // Which event it is that would be too long is nothing to the client.
+            SubmitError::TooLarge { bytes, .. } => {
+                let detail =
+                    format!("it would take {bytes} bytes to keep all of it, 65535 at most can be kept");
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
+            }
             SubmitError::Busy => Self::unavailable(detail, 1),
             SubmitError::AnswerUnreadable { .. } => Self::fault(&detail),
             SubmitError::Stopped(_) => {

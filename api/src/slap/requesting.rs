@@ -110,8 +110,8 @@ fn command(app: &App, wanted: &Wanted, known: Option<Known>) -> Result<RequestIn
             seal_parameters(&app.keys, instance.key(), field, told)?
         }
         (None, told) => {
-            let key = sealing::fresh(&app.keys)?;
-            seal_parameters(&app.keys, key, field, told.as_ref().unwrap_or(&none))?
+            let xml = sealing::parameter_xml(field, told.as_ref().unwrap_or(&none))?;
+            sealing::seal(&app.keys, sealing::fresh(&app.keys)?, &xml)?
         }
     };
     let software_type =

@@ -15,16 +15,28 @@ use crate::http::problem::Problem;
 
 /// The longest error text that is kept, in bytes: the sealed event must fit into the log.
 const ERROR_BYTES: usize = 32 * 1024;
+/// The most parameters that are kept, in bytes of instance XML: the sealed event, with all else it says, must fit too.
+const PARAMETER_BYTES: usize = 60_000;
 
-/// Parameters under a key. `field` is to blame if XML cannot carry them.
+/// Parameters under a key. `field` is to blame if XML cannot carry them, or there are too many.
 pub(crate) fn seal_parameters(
     keys: &KeyRing,
     key: KeyId,
     field: &str,
     parameters: &BTreeMap<String, String>,
 ) -> Result<Sealed, Problem> {
+    seal(keys, key, &parameter_xml(field, parameters)?)
+}
+
+/// Parameters as they are kept under the seal.
+pub(crate) fn parameter_xml(field: &str, parameters: &BTreeMap<String, String>) -> Result<String, Problem> {
     let xml = instance_xml::write(parameters).map_err(|error| Problem::field(field, error.to_string()))?;
-    seal(keys, key, &xml)
+    if xml.len() > PARAMETER_BYTES {
+        let bytes = xml.len();
+        let rule = format!("must have at most {PARAMETER_BYTES} bytes as stored (instance XML), not {bytes}");
+        return Err(Problem::too_large(field, rule));
+    }
+    Ok(xml)
 }
 
 /// A text under a key.
@@ -63,17 +75,19 @@ pub(crate) fn open(keys: &KeyRing, sealed: &Sealed) -> Option<String> {
 /// An error text as it is kept. Nodes send whatever their programs printed: of a long one the end, where programs say
 /// what went wrong; what XML cannot carry (colours, lost bytes) is replaced.
 pub(super) fn error_text(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
+    // Cleaned first: a character that takes the place of another may be longer.
+    let text: String = String::from_utf8_lossy(bytes)
+        .chars()
+        .map(|c| {
+            let mut buffer = [0; 4];
+            let carried = super::wire::check_text(c.encode_utf8(&mut buffer)).is_ok();
+            if carried { c } else { char::REPLACEMENT_CHARACTER }
+        })
+        .collect();
     let start = (text.len().saturating_sub(ERROR_BYTES)..=text.len())
         .find(|at| text.is_char_boundary(*at))
         .unwrap_or(0);
-    let kept = text[start..].chars().map(|c| {
-        let mut buffer = [0; 4];
-        let carried = super::wire::check_text(c.encode_utf8(&mut buffer)).is_ok();
-        if carried { c } else { char::REPLACEMENT_CHARACTER }
-    });
-    let cut = if start == 0 { "" } else { "…" };
-    cut.chars().chain(kept).collect()
+    if start == 0 { text } else { format!("…{}", &text[start..]) }
 }
 
 #[cfg(test)]
@@ -95,6 +109,18 @@ mod tests {
     }
 
     #[test]
+    fn parameters_are_bounded_as_they_are_stored() {
+        let of = |value: String| parameter_xml("parameters", &BTreeMap::from([("a".to_owned(), value)]));
+        let around = of(String::new()).unwrap().len();
+        assert_eq!(of("x".repeat(PARAMETER_BYTES - around)).unwrap().len(), PARAMETER_BYTES);
+        let rule = "must have at most 60000 bytes as stored (instance XML), not 60001";
+        let refused = Err(Problem::too_large("parameters", rule));
+        assert_eq!(of("x".repeat(PARAMETER_BYTES - around + 1)), refused);
+        // What XML writes longer counts so.
+        assert_eq!(of("&".repeat(PARAMETER_BYTES / 4)).unwrap_err().status, StatusCode::PAYLOAD_TOO_LARGE);
+    }
+
+    #[test]
     fn what_was_erased_is_empty_and_stays_so() {
         let keys = KeyRing::in_memory();
         let key = keys.fresh().unwrap();
@@ -113,5 +139,8 @@ mod tests {
         let long = format!("{}é{}", "x".repeat(100), "y".repeat(ERROR_BYTES - 1));
         let kept = error_text(long.as_bytes());
         assert_eq!(kept, format!("…{}", "y".repeat(ERROR_BYTES - 1)));
+        // Cleaning makes it no longer than that.
+        let kept = error_text(&vec![7; ERROR_BYTES]);
+        assert_eq!(kept, format!("…{}", "\u{FFFD}".repeat(ERROR_BYTES / 3)));
     }
 }

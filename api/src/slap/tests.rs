@@ -629,9 +629,22 @@ fn bodies_are_bounded_and_of_one_type() {
     }
     world.post("/getFullComputerInformation", &[]).expect(405);
     // More than an event of the log can hold.
-    let seen = world.request("one", &[("a", &"x".repeat(70_000))], None).expect(413);
-    assert!(seen.body.contains("an event has 65535 at most"), "{seen:?}");
+    let long = "x".repeat(70_000);
+    let rule = "must have at most 60000 bytes as stored (instance XML), not ";
+    let seen = world.request("one", &[("a", &long)], None).expect(413);
+    assert!(seen.body.starts_with(&format!("partition_parameter_xml: {rule}")), "{seen:?}");
     assert_eq!(head(&world), before);
+    world.request("one", &[], None).expect(200);
+    let before = head(&world);
+    let seen = world.request("one", &[("a", &long)], None).expect(413);
+    assert!(seen.body.starts_with(&format!("partition_parameter_xml: {rule}")), "{seen:?}");
+    let xml = dumps(&Value::Dict(vec![("a".into(), long.as_str().into())]));
+    let seen = world.say("/setComputerPartitionConnectionXml", "slappart0", &[("connection_xml", &xml)]);
+    assert!(seen.expect(413).body.starts_with(&format!("connection_xml: {rule}")));
+    assert_eq!(head(&world), before);
+    // Of an error the end is kept.
+    let printed = "\u{1b}".repeat(300_000);
+    world.say("/softwareInstanceError", "slappart0", &[("error_log", &printed)]).expect(200);
 }
 
 #[test]

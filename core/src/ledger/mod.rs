@@ -81,7 +81,9 @@ pub enum SubmitError {
         bytes: usize,
     },
     /// It was carried out before, and its answer cannot be given again.
-    #[error("this command was carried out already; its answer, recorded as sequence {sequence}, cannot be read")]
+    #[error(
+        "this command was carried out already; its answer, recorded as sequence {sequence}, cannot be read"
+    )]
     AnswerUnreadable {
         /// Where the answer stands.
         sequence: Sequence,
@@ -194,8 +196,12 @@ impl Ledger {
         let (format, mode) = (FORMAT, options.mode);
         let expected = sequencer.last();
         let now = clock.now();
-        let start =
-            sequencer.start(now, term, &options.program, &LedgerCreated { ledger, format, mode, key_ring, at: now });
+        let start = sequencer.start(
+            now,
+            term,
+            &options.program,
+            &LedgerCreated { ledger, format, mode, key_ring, at: now },
+        );
         match store.append(term, expected, &start.frames) {
             Appended::Durable => {}
             other => return Err(OpenFault::Start(failure(&other))),

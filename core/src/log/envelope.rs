@@ -203,7 +203,11 @@ impl EventDecoder {
 
     /// The same, but for usage: its payload is left alone. For folds that do not look at usage, which is most of a
     /// log.
-    pub fn decode_unless_usage(&mut self, at: Sequence, bytes: &[u8]) -> Result<Option<Recorded>, EnvelopeError> {
+    pub fn decode_unless_usage(
+        &mut self,
+        at: Sequence,
+        bytes: &[u8],
+    ) -> Result<Option<Recorded>, EnvelopeError> {
         let (envelope, payload) = self.open(at, bytes)?;
         if payload::is_usage(envelope.place.number) { Ok(None) } else { envelope.around(payload).map(Some) }
     }

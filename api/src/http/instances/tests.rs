@@ -127,6 +127,8 @@ fn what_a_request_leaves_out_stays_as_it_is() {
     assert_eq!((&shown["software_type"], &shown["parameters"]), (&json!("server"), &json!({"a": "b"})));
     assert_eq!(at(&json!({"instance_type": "testing"})), (200, first.clone()), "no news for the node");
     assert_eq!(world.instance(1)["instance_type"], "testing");
+    assert_eq!(at(&json!({"instance_type": null})), (200, first.clone()));
+    assert_eq!(world.instance(1)["instance_type"], "testing");
     let (status, second) = at(&json!({"parameters": {}}));
     assert_eq!((status, second == first), (200, false));
     assert_eq!(post(&world, &json!({"state": "stopped"})).expect(200).json()["state"], "stopped");
@@ -138,7 +140,8 @@ fn what_a_request_leaves_out_stays_as_it_is() {
     world.say("/destroyedComputerPartition", "slappart0", &[]).expect(200);
     let shown = world.instance(1);
     assert_eq!((&shown["state"], &shown["reported_state"]), (&json!("destroyed"), &json!("destroyed")));
-    assert_eq!(post(&world, &json!({})).expect(201).json()["id"], "SOFTINST-2");
+    let another = post(&world, &json!({"instance_type": null})).expect(201).json();
+    assert_eq!((&another["id"], &another["instance_type"]), (&json!("SOFTINST-2"), &json!("production")));
 }
 
 #[test]
@@ -191,10 +194,11 @@ fn bad_requests_are_refused_with_the_name_of_the_field() {
         check_problem(&seen, 400, &json!(field), detail);
         assert_eq!(world.app.ledger.head().last, before);
     };
-    for member in ["software_release", "instance_id", "instance_type"] {
+    for member in ["software_release", "instance_id"] {
         check(member, json!(null), member, "is missing");
         check(member, json!(1), member, "must be a string, not a number");
     }
+    check("instance_type", json!(1), "instance_type", "must be a string, not a number");
     for member in ["software_release", "instance_id", "software_type"] {
         check(member, json!(""), member, "must not be empty");
         let cannot = "text has characters that xml cannot carry: U+0007";
@@ -219,6 +223,15 @@ fn bad_requests_are_refused_with_the_name_of_the_field() {
         let cannot = "text has characters that xml cannot carry: U+FFFE";
         check(member, json!({"a": "\u{FFFE}"}), &format!("{member}.a"), cannot);
     }
+    let long = post(&world, &json!({"parameters": {"_": "x".repeat(60_000)}}));
+    let rule = "must have at most 60000 bytes as stored (instance XML), not ";
+    let detail = long.json()["detail"].as_str().unwrap_or_default().to_owned();
+    assert!(detail.starts_with(rule), "{detail}");
+    check_problem(&long, 413, &json!("parameters"), &detail);
+    // What is long all together.
+    let long = post(&world, &json!({"sla": {"a": "x".repeat(70_000)}})).expect(413).json();
+    let detail = long["detail"].as_str().unwrap_or_default();
+    assert!(detail.ends_with(" bytes to keep all of it, 65535 at most can be kept"), "{detail}");
     let seen = post(&world, &json!({"state": "destroyed"}));
     check_problem(&seen, 404, &json!(null), "there is no instance My first instance to destroy");
 

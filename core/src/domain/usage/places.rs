@@ -47,7 +47,7 @@ pub(super) trait Places {
 }
 
 /// What is recorded.
-impl Places for dyn SeenIndex {
+impl Places for dyn SeenIndex + '_ {
     fn end(&self, first: Sequence) -> Option<Sequence> {
         self.get(self.place(first)).map(|seen| seen.sequence)
     }
@@ -95,5 +95,83 @@ impl Places for Added<'_> {
 
     fn set_first(&mut self, sequence: Sequence, first: Sequence) {
         self.firsts.insert(sequence, first);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::super::MemoryIndex;
+    use super::*;
+
+    /// Counts the steps of a search.
+    struct Counted<P>(P, Cell<usize>);
+
+    impl<P: Places> Places for Counted<P> {
+        fn end(&self, first: Sequence) -> Option<Sequence> {
+            self.1.set(self.1.get() + 1);
+            self.0.end(first)
+        }
+
+        fn first(&self, sequence: Sequence) -> Option<Sequence> {
+            self.0.first(sequence)
+        }
+
+        fn set_end(&mut self, first: Sequence, end: Sequence) {
+            self.0.set_end(first, end);
+        }
+
+        fn set_first(&mut self, sequence: Sequence, first: Sequence) {
+            self.0.set_first(sequence, first);
+        }
+    }
+
+    /// A command that adds to what is recorded looks no longer than at what is recorded.
+    #[test]
+    fn whichever_of_a_line_is_named_the_last_is_near() {
+        let recorded: Box<dyn SeenIndex> = Box::new(MemoryIndex::default());
+        let mut added = Counted(Added::to(&*recorded), Cell::new(0));
+        for to in 2..=1000 {
+            added.pass_on(Sequence(to - 1), Sequence(to));
+        }
+        for named in 1..=1000 {
+            added.1.set(0);
+            assert_eq!(added.holder(Sequence(named)), Some(Sequence(1000)));
+            assert!(added.1.get() <= 2, "{named}: {} steps", added.1.get());
+        }
+        assert_eq!(added.holder(Sequence(1001)), Some(Sequence(1001)));
+        added.pass_on(Sequence(1000), Sequence::ZERO);
+        assert_eq!(added.holder(Sequence(1)), None);
+        assert_eq!(recorded.holder(Sequence(1)), Some(Sequence(1)));
+    }
+
+    /// Two that waited for the same place, of which one was replaced by another that waited, and all gave up or were
+    /// resolved in the end.
+    #[test]
+    fn a_line_may_end_in_another() {
+        let mut recorded: Box<dyn SeenIndex> = Box::new(MemoryIndex::default());
+        let mut pass_on = |from, to| recorded.pass_on(Sequence(from), Sequence(to));
+        pass_on(2, 4);
+        pass_on(3, 1);
+        pass_on(1, 5);
+        pass_on(4, 5);
+        pass_on(5, 6);
+        for named in 1..=6 {
+            assert_eq!(recorded.holder(Sequence(named)), Some(Sequence(6)), "{named}");
+        }
+    }
+
+    #[test]
+    fn links_from_each_to_the_next_are_walked() {
+        let mut recorded: Box<dyn SeenIndex> = Box::new(MemoryIndex::default());
+        for to in 2..=5 {
+            recorded.set_end(Sequence(to - 1), Sequence(to));
+        }
+        recorded.pass_on(Sequence(5), Sequence(6));
+        recorded.pass_on(Sequence(6), Sequence(7));
+        for named in 1..=7 {
+            assert_eq!(recorded.holder(Sequence(named)), Some(Sequence(7)), "{named}");
+        }
     }
 }

@@ -2,11 +2,15 @@
 //!
 //! `Given::cloud()` has five events and two requests take four more, so the first usage is event 10.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::*;
+use crate::domain::State;
 use crate::domain::computer::UnknownComputer;
 use crate::domain::given::{
-    Given, computer, configure, destroy, instant, offer, period, record, register_computer, report, request,
-    sealed, usage,
+    Given, computer, configure, destroy, instant, offer, period, record, register_computer, register_party,
+    report, request, sealed, usage,
 };
 use crate::domain::instance::{ReportedState, RequestInstance};
 use crate::domain::{Answer, Outcome};
@@ -719,6 +723,58 @@ fn identities_that_are_uuids_are_kept_as_such() {
         assert_eq!(id(text).to_string(), text);
     }
     assert_ne!(id(uuid), id(&uuid.to_uppercase()));
+}
+
+/// An index that counts how often it is asked.
+struct Counted(MemoryIndex, Arc<AtomicUsize>);
+
+impl SeenIndex for Counted {
+    fn key(&self) -> [u8; 16] {
+        self.0.key()
+    }
+
+    fn get(&self, fingerprint: seen::Fingerprint) -> Option<Seen> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.get(fingerprint)
+    }
+
+    fn insert(&mut self, identity: seen::Fingerprint, seen: Seen) {
+        self.0.insert(identity, seen);
+    }
+}
+
+/// However often a place was taken, and whichever of those that held it is named, its holder is near.
+#[test]
+fn many_that_replace_one_after_another_are_not_walked() {
+    type Named = fn(usize) -> usize;
+    type Metered = fn(usize) -> bool;
+    let whom: [(&str, Named); 3] = [("first", |_| 0), ("latest", |n| n - 1), ("any", |n| n / 2)];
+    let metered: [(&str, Metered); 3] = [("all", |_| true), ("none", |_| false), ("some", |n| n % 3 != 1)];
+    for ((named, whom), (which, metered), batch) in whom
+        .iter()
+        .flat_map(|whom| metered.iter().map(move |metered| (whom, metered)))
+        .flat_map(|(whom, metered)| [1, 100].map(|batch| (*whom, *metered, batch)))
+    {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let mut given = Given::nothing();
+        given.state = State::new(Box::new(Counted(MemoryIndex::new([7; 16]), Arc::clone(&asked))));
+        let given = given.done(register_party()).done(register_computer("COMP-1"));
+        let given = given.done(configure("COMP-1", &["slappart0"])).done(request("a"));
+        let mut given = given.at("2026-10-01T12:00:00Z");
+        let report = |n: usize| {
+            let report = match n {
+                0 => usage("0", "1"),
+                n => replacing(&whom(n).to_string(), &n.to_string(), "1"),
+            };
+            if metered(n) { report } else { lost(report) }
+        };
+        for first in (0..1000).step_by(batch) {
+            asked.store(0, Ordering::Relaxed);
+            given = given.done(record("COMP-1", (first..first + batch).map(report)));
+            let asked = asked.load(Ordering::Relaxed);
+            assert!(asked <= 40 * batch, "{named}, {which} metered, at {first}: asked {asked} times");
+        }
+    }
 }
 
 /// A batch is decided in one go by the one writer: everybody waits for it.

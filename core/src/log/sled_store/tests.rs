@@ -450,6 +450,47 @@ fn events_that_were_exchanged_before_sealing_give_another_root() {
     assert!(fault.starts_with(&expected), "{fault}");
 }
 
+/// Frames are hashed side by side, several batches of them here, and put together in order.
+#[test]
+fn the_tree_of_an_opened_log_is_that_of_its_events_one_by_one() {
+    let dir = folder();
+    let mut tree = crate::log::merkle::Tree::new();
+    let store = SledStore::open(dir.path()).unwrap();
+    let mut scribe = Scribe::new(&store);
+    for append in 0..9 {
+        let batch = noisy(append * 10_001 + 1, 10_001);
+        scribe.write(&store, &batch);
+        batch.iter().for_each(|event| tree.push(event));
+    }
+    drop(store);
+    let store = SledStore::open(dir.path()).unwrap();
+    assert_eq!(store.writer.lock().tally.tree, tree);
+    assert_eq!(store.verify().unwrap().root, tree.root());
+}
+
+/// The second fault is met while frames are read, the first only when they are put together.
+#[test]
+fn of_two_faults_the_first_is_named() {
+    let dir = folder();
+    let options = Options { epoch_bytes: u64::MAX, ..SMALL };
+    let store = SledStore::open_with(dir.path(), options).unwrap();
+    let mut scribe = Scribe::new(&store);
+    for append in 0..12 {
+        scribe.write(&store, &noisy(append * 10 + 1, 10));
+    }
+    drop(store);
+    tamper(&dir, 1, |db| {
+        let mut tree = crate::log::merkle::Tree::new();
+        pack(&mut tree, &noisy(1, 30)).unwrap();
+        let forged = pack(&mut tree, &noisy(1000, 10)).unwrap().remove(0);
+        let chapter = tree_with(db, 31);
+        chapter.insert(31u64.to_be_bytes(), forged.bytes()).unwrap();
+        change(db, 81, |value| value[100] ^= 1);
+    });
+    let fault = refusal(&dir);
+    assert!(fault.contains("epoch 1") && fault.contains("sequence 41"), "{fault}");
+}
+
 /// A flipped bit, or a file that ends early, gives an error or nothing, never other events. sled shortens a damaged
 /// log without a word (two flips of ten): then the head speaks.
 #[test]
