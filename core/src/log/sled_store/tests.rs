@@ -460,7 +460,9 @@ fn the_tree_of_an_opened_log_is_that_of_its_events_one_by_one() {
     for append in 0..9 {
         let batch = noisy(append * 10_001 + 1, 10_001);
         scribe.write(&store, &batch);
-        batch.iter().for_each(|event| tree.push(event));
+        for event in &batch {
+            tree.push(event);
+        }
     }
     drop(store);
     let store = SledStore::open(dir.path()).unwrap();
