@@ -28,6 +28,7 @@ fn open(store: &MemoryStore) -> Ledger {
     let options = ledger::Options {
         mode: Mode::Demo,
         new_ledger: [3; 16],
+        key_ring: [0; 16],
         program: "a test".into(),
         queue: 16,
         snapshot: None,
