@@ -25,5 +25,3 @@ pub use view::{Part, Projection, View};
 mod properties;
 #[cfg(test)]
 mod testing;
-#[cfg(test)]
-mod throughput;

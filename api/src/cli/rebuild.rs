@@ -62,19 +62,28 @@ fn rebuild_view<V: View>(
         return Ok(Vec::new());
     }
     let end = store.head()?.last;
-    // What was kept may be older than the log: a killed process took no snapshot. It is compared where it stands.
-    let kept = runner::kept::<V>(view, store, state)?;
     let bar = bars.add(progress::bar(view, end));
-    let mut fresh = V::default();
-    let at = kept.as_ref().map_or(end, |(_, position)| *position);
-    replay(store, &mut fresh, (Sequence::ZERO, at), |reached| bar.set_position(reached.0))?;
-    let (before, there) = (kept.map(|(parts, _)| parts), fresh.parts());
-    replay(store, &mut fresh, (at, end), |reached| bar.set_position(reached.0))?;
+    let derive = |until| -> anyhow::Result<Vec<Part>> {
+        let mut fresh = V::default();
+        replay(store, &mut fresh, (Sequence::ZERO, until), |reached| bar.set_position(reached.0))?;
+        Ok(fresh.parts())
+    };
+    // What was kept is read meanwhile.
+    let (here, kept) = thread::scope(|scope| {
+        let kept = scope.spawn(|| runner::kept::<V>(view, store, state));
+        (derive(end), kept.join())
+    });
+    let (here, kept) = (here?, kept.map_err(|_| anyhow!("the thread of a snapshot panicked"))??);
+    // It may be older than the log: a killed process took no snapshot. Then it is compared where it stands.
+    let there = match &kept {
+        Some((_, position)) if *position < end => derive(*position)?,
+        _ => here.clone(),
+    };
+    let before = kept.map(|(parts, _)| parts);
     bar.finish_and_clear();
     let digest_of = |parts: &[Part], name: &str| {
         parts.iter().find(|part| part.name == name).map(|part| part.digest.to_string())
     };
-    let here = if at == end { there.clone() } else { fresh.parts() };
     let rows = here.into_iter().filter(|part| wanted(part.name)).map(|part| {
         let digest = part.digest.to_string();
         // Equal where the kept one stands is equal: what came after is derived the same way.

@@ -129,12 +129,6 @@ impl Run {
         self.file.sync_all().map_err(io_fault("sync", &self.path))
     }
 
-    /// What it takes in memory.
-    #[cfg(test)]
-    pub(super) fn memory(&self) -> usize {
-        self.firsts.capacity() * size_of::<Fingerprint>() + self.filter.size()
-    }
-
     fn damaged_block(&self) -> Fault {
         Fault::Damaged { path: self.path.clone(), what: "one of its blocks" }
     }

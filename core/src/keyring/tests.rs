@@ -281,39 +281,3 @@ proptest! {
         prop_assert_eq!(ring.open_sealed(&sealed), Ok(plain));
     }
 }
-
-/// Figures, printed: `cargo test --release -p slapledger-core keyring -- --ignored --nocapture`.
-#[test]
-#[ignore = "prints figures"]
-fn figures() {
-    use std::time::Instant;
-    const TIMES: u32 = 200_000;
-    let plain = [b'x'; 200];
-    let ring = KeyRing::in_memory();
-    let key = ring.fresh().unwrap();
-    let start = Instant::now();
-    let sealed: Vec<_> = (0..TIMES).map(|_| ring.seal(key, &plain).unwrap()).collect();
-    println!("seal 200 bytes: {:?}", start.elapsed() / TIMES);
-    let start = Instant::now();
-    assert!(sealed.iter().all(|sealed| ring.open_sealed(sealed).is_ok()));
-    println!("open 200 bytes: {:?}", start.elapsed() / TIMES);
-
-    let dir = tempfile::tempdir().unwrap();
-    let keys = dir.path().join("keys");
-    let ring = KeyRing::open(&keys).unwrap();
-    let start = Instant::now();
-    let mut waits: Vec<_> = (0..100_000)
-        .map(|_| {
-            let start = Instant::now();
-            ring.fresh().unwrap();
-            start.elapsed()
-        })
-        .collect();
-    println!("fresh, 100,000 in a row: {:?} each", start.elapsed() / 100_000);
-    waits.sort_unstable();
-    println!("  median {:?}, 99.9 % {:?}, longest {:?}", waits[50_000], waits[99_900], waits[99_999]);
-    drop(ring);
-    let start = Instant::now();
-    let ring = KeyRing::open(&keys).unwrap();
-    println!("open a ring of 100,000 keys: {:?}, {ring:?}", start.elapsed());
-}

@@ -118,14 +118,21 @@ impl EpochDb {
 
     /// Makes frames durable, all or none.
     pub(super) fn append(&self, frames: &[Frame]) -> Result<(), StoreFault> {
-        let mut batch = sled::Batch::default();
-        for frame in frames {
-            batch.insert(&frame.first().0.to_be_bytes(), frame.bytes());
-        }
         let bytes = frames.iter().map(|frame| frame.bytes().len()).sum();
         let Some(first) = frames.first().map(Frame::first) else { return Ok(()) };
         self.with("write to", |db| {
-            self.chapter_for(db, first, bytes)?.apply_batch(batch)?;
+            let chapter = self.chapter_for(db, first, bytes)?;
+            let key = |frame: &Frame| frame.first().0.to_be_bytes();
+            if let [only] = frames {
+                // Atomic by itself; a batch would write, and wait for, a record of its own first.
+                chapter.insert(key(only), only.bytes())?;
+            } else {
+                let mut batch = sled::Batch::default();
+                for frame in frames {
+                    batch.insert(&key(frame), frame.bytes());
+                }
+                chapter.apply_batch(batch)?;
+            }
             db.flush()?;
             self.file.sync_data()?;
             Ok(())
