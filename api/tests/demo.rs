@@ -116,6 +116,23 @@ fn a_folder_that_lost_its_keys_or_its_log_is_not_served() {
     }
 }
 
+/// `slapledger demo | head -1` used to end in a panic of the printing thread.
+#[test]
+fn a_reader_that_goes_away_stops_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_slapledger"))
+        .args(["demo", "--no-serve", "--data"])
+        .arg(folder.path())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    drop(demo.stdout.take());
+    let ended = demo.wait_with_output().expect("it ends");
+    assert!(ended.status.success(), "{}", text(&ended.stderr, folder.path()));
+    assert_eq!(text(&ended.stderr, folder.path()), "");
+}
+
 #[test]
 fn the_log_is_printed_in_order() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -128,5 +145,9 @@ fn the_log_is_printed_in_order() {
         .collect();
     assert_eq!(sequences, [Some(11), Some(12), Some(13), Some(14), Some(15)]);
     let plain = slapledger(&["log", "--limit", "1"], folder.path());
-    assert!(String::from_utf8_lossy(&plain.stdout).contains("LedgerCreated"));
+    let plain = String::from_utf8_lossy(&plain.stdout);
+    assert!(
+        plain.starts_with("       1  2026-09-28T08:00:00Z") && plain.contains("LedgerCreated"),
+        "{plain}"
+    );
 }

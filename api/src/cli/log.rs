@@ -80,7 +80,7 @@ fn print(out: &mut impl Write, event: &Value, json: bool) -> std::io::Result<()>
     writeln!(
         out,
         "{:>8}  {:<27}  {:<24}  {:<24}  {}",
-        event["sequence"],
+        event["sequence"].to_string(),
         text(&event["recorded_at"]),
         text(&event["stream"]),
         text(&event["type"]),

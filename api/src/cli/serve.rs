@@ -1,5 +1,6 @@
 //! Commands that run a master: `demo` and `proxy`.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +21,13 @@ use crate::app::{App, Open};
 use crate::clock::{FileClock, ManualClock, SystemClock};
 use crate::demo;
 use crate::http::{invoices, router};
+
+/// Prints a line. Whoever reads may have seen enough (`slapledger demo | head`): that stops no server.
+macro_rules! say {
+    ($($what:tt)*) => {{
+        let _ = writeln!(std::io::stdout(), $($what)*);
+    }};
+}
 
 /// The name of the one user of `proxy`.
 const LOCAL_USER: &str = "local user";
@@ -43,8 +51,8 @@ pub(super) fn proxy(
     let mut app = App::open(Open { data, mode: Mode::Proxy, clock })?;
     prepare(&app, &computer)?;
     app.default_computer = Some(computer.clone());
-    println!("data      {}", data.display());
-    println!("computer  {computer}");
+    say!("data      {}", data.display());
+    say!("computer  {computer}");
     serve(app, listen)
 }
 
@@ -79,27 +87,32 @@ pub(super) fn demo(data: &Path, listen: Option<SocketAddr>, seed: u64) -> anyhow
     let as_clock: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
     let app = App::open(Open { data, mode: Mode::Demo, clock: as_clock })?;
     if app.billing_now(|view| view.billing.knows_party(PartyId(1)))? {
-        println!("the demo in this folder was played before; this is what it holds");
+        say!("the demo in this folder was played before; this is what it holds");
     } else {
         let played = demo::play(&app, &manual, seed)?;
-        println!("October 2026 in an invented cloud, from seed {seed}");
-        println!(
+        say!("October 2026 in an invented cloud, from seed {seed}");
+        say!(
             "{} customers, {} computers, {} instances",
-            played.customers, played.computers, played.instances
+            played.customers,
+            played.computers,
+            played.instances
         );
         let usage = played.usage;
-        println!(
+        say!(
             "{} usage events metered, {} duplicates, {} suspended, {} rejected",
-            usage.accepted, usage.duplicates, usage.suspended, usage.rejected
+            usage.accepted,
+            usage.duplicates,
+            usage.suspended,
+            usage.rejected
         );
     }
     clock.play_over();
     let items = invoices::all_as_json(&app)?;
-    println!("{}", invoice_table(&items));
+    say!("{}", invoice_table(&items));
     let head = app.ledger.head().last;
-    println!("log       {} ({} events)", data.join("log").display(), head.0);
-    println!("look      slapledger log --data {} --limit 20", data.display());
-    println!("again     slapledger rebuild --data {}", data.display());
+    say!("log       {} ({} events)", data.join("log").display(), head.0);
+    say!("look      slapledger log --data {} --limit 20", data.display());
+    say!("again     slapledger rebuild --data {}", data.display());
     if let Some(listen) = listen {
         return serve(app, listen);
     }
@@ -116,7 +129,7 @@ fn serve(app: App, listen: SocketAddr) -> anyhow::Result<()> {
         let listener =
             tokio::net::TcpListener::bind(listen).await.with_context(|| format!("listen on {listen}"))?;
         let address = listener.local_addr().context("find the address that was bound")?;
-        println!("serving   http://{address}/ until stopped (ctrl-c)");
+        say!("serving   http://{address}/ until stopped (ctrl-c)");
         // Small answers on connections that stay open would wait for the acknowledgement of the one before.
         let listener = listener.tap_io(|stream| {
             if let Err(error) = stream.set_nodelay(true) {
