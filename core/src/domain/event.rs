@@ -8,15 +8,19 @@ use std::fmt;
 use bincode::{Decode, Encode};
 use serde::{Serialize, Serializer};
 
-use super::computer::{ComputerConfigured, ComputerRegistered, PartitionOffered, PartitionWithdrawn};
-use super::id::{ComputerId, InstanceId, InvoiceId, PartyId, PriceBookName, RunId};
+use super::computer::{
+    AllocationScopeSet, ComputerBanged, ComputerConfigured, ComputerDescribed, ComputerFellSilent,
+    ComputerHeard, ComputerRegistered, PartitionOffered, PartitionWithdrawn,
+};
+use super::id::{ComputerId, InstanceId, InvoiceId, PartyId, PriceBookName, Reference, RunId};
 use super::instance::{
-    ConnectionParametersSet, InstanceAllocated, InstanceChanged, InstanceEnded, InstanceRequested,
-    InstanceStateReported,
+    ConnectionParametersSet, InstanceAllocated, InstanceBanged, InstanceChanged, InstanceEnded,
+    InstanceRenamed, InstanceRequested, InstanceStateReported,
 };
 use super::invoice::{InvoiceFinalised, InvoiceLinesRecorded, InvoiceRunFinalised, InvoiceRunOpened};
 use super::party::PartyRegistered;
 use super::pricing::PriceBookPublished;
+use super::product::SoftwareReleasePublished;
 use super::software::{SoftwareStateReported, SoftwareSupplied};
 use super::time::Timestamp;
 use super::usage::{SuspendedUsageDismissed, SuspendedUsageResolved, Usage, UsageCorrected, UsageSuspended};
@@ -119,6 +123,18 @@ events! {
     PartitionOffered(PartitionOffered),
     /// A partition is no longer on offer.
     PartitionWithdrawn(PartitionWithdrawn),
+    /// A computer was described.
+    ComputerDescribed(ComputerDescribed),
+    /// Whom and what a computer is for was said.
+    AllocationScopeSet(AllocationScopeSet),
+    /// Nothing is heard of a computer.
+    ComputerFellSilent(ComputerFellSilent),
+    /// It was heard of again.
+    ComputerHeard(ComputerHeard),
+    /// It wants everything processed again.
+    ComputerBanged(ComputerBanged),
+    /// A publisher published a release.
+    SoftwareReleasePublished(SoftwareReleasePublished),
     /// A release was asked for or away.
     SoftwareSupplied(SoftwareSupplied),
     /// A computer said how far it is with a release.
@@ -135,6 +151,10 @@ events! {
     InstanceStateReported(InstanceStateReported),
     /// Its node said how it is reached.
     ConnectionParametersSet(ConnectionParametersSet),
+    /// It wants its tree processed again.
+    InstanceBanged(InstanceBanged),
+    /// It goes by another name.
+    InstanceRenamed(InstanceRenamed),
     /// Usage to be metered.
     UsageRecorded(Usage),
     /// Usage that takes the place of other usage.
@@ -168,6 +188,8 @@ pub enum Stream {
     Computer(ComputerId),
     /// An instance.
     Instance(InstanceId),
+    /// A software product.
+    Product(Reference),
     /// What a computer reports.
     Usage(ComputerId),
     /// A price book.
@@ -185,6 +207,7 @@ impl fmt::Display for Stream {
             Self::Party(id) => write!(f, "party/{id}"),
             Self::Computer(id) => write!(f, "computer/{id}"),
             Self::Instance(id) => write!(f, "instance/{id}"),
+            Self::Product(id) => write!(f, "product/{id}"),
             Self::Usage(id) => write!(f, "usage/{id}"),
             Self::PriceBook(id) => write!(f, "price-book/{id}"),
             Self::InvoiceRun(id) => write!(f, "invoice-run/{id}"),

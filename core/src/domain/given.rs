@@ -11,8 +11,8 @@ use super::id::{
     SoftwareType,
 };
 use super::instance::{
-    ReportInstance, ReportedState, RequestInstance, RequestedState, Requester, SetConnectionParameters,
-    WithoutRoom,
+    Place, ReportInstance, ReportedState, RequestInstance, RequestedState, Requester,
+    SetConnectionParameters, WithoutRoom,
 };
 use super::party::RegisterParty;
 use super::sealed::Sealed;
@@ -169,11 +169,19 @@ commands!(
     party::RegisterParty,
     computer::RegisterComputer,
     computer::ConfigureComputer,
+    computer::RequestComputer,
+    computer::DescribeComputer,
+    computer::SetAllocationScope,
+    computer::NoticeSilence,
+    computer::BangComputer,
+    product::PublishSoftwareRelease,
     software::SupplySoftware,
     software::ReportSoftware,
     instance::RequestInstance,
     instance::ReportInstance,
     instance::SetConnectionParameters,
+    instance::BangInstance,
+    instance::RenameInstance,
     usage::RecordUsage,
     usage::ResolveSuspendedUsage,
     usage::DismissSuspendedUsage,
@@ -263,7 +271,8 @@ pub(crate) fn register_computer(name: &str) -> RegisterComputer {
 pub(crate) fn offer(name: &str) -> Offer {
     let user = name.strip_prefix("slappart").map(|number| format!("slapuser{number}").into());
     let address = Address { address: "10.0.0.1".into(), netmask: "255.255.255.255".into() };
-    Offer { partition: partition(name), addresses: vec![address], tap: Some("tap0".into()), user }
+    let (tap, capabilities) = (Some("tap0".into()), Vec::new());
+    Offer { partition: partition(name), addresses: vec![address], tap, user, capabilities }
 }
 
 pub(crate) fn configure(name: &str, partitions: &[&str]) -> ConfigureComputer {
@@ -287,6 +296,7 @@ pub(crate) fn request(name: &str) -> RequestInstance {
         parameters: sealed(name, "{}"),
         filter: Vec::new(),
         state: None,
+        shared: false,
         default_computer: None,
         without_room: WithoutRoom::Wait,
     }
@@ -309,12 +319,17 @@ pub(crate) fn on(name: &str) -> Vec<(Box<str>, Box<str>)> {
     vec![("computer_guid".into(), name.into())]
 }
 
+/// The instance in a partition of COMP-1.
+pub(crate) fn place(name: &str) -> Place {
+    Place { computer: computer("COMP-1"), partition: partition(name), shared: None }
+}
+
 pub(crate) fn report(name: &str, state: ReportedState) -> ReportInstance {
-    ReportInstance { computer: computer("COMP-1"), partition: partition(name), state, error: None }
+    ReportInstance { place: place(name), state, error: None }
 }
 
 pub(crate) fn connect(name: &str, connection: Sealed) -> SetConnectionParameters {
-    SetConnectionParameters { computer: computer("COMP-1"), partition: partition(name), connection }
+    SetConnectionParameters { place: place(name), connection }
 }
 
 pub(crate) fn record(name: &str, reports: impl IntoIterator<Item = UsageReport>) -> RecordUsage {

@@ -14,6 +14,7 @@ pub mod invoice;
 pub mod money;
 pub mod party;
 pub mod pricing;
+pub mod product;
 #[cfg(test)]
 mod properties;
 pub mod quantity;
@@ -30,7 +31,7 @@ pub use state::{Context, State};
 use bincode::{Decode, Encode};
 
 use event::{Event, Stream};
-use id::{InstanceId, InvoiceId, PartyId, PriceBookName, RunId};
+use id::{ComputerId, InstanceId, InvoiceId, PartyId, PriceBookName, RunId};
 use instance::RequestOutcome;
 use usage::UsageOutcome;
 
@@ -43,6 +44,18 @@ pub enum Command {
     RegisterComputer(computer::RegisterComputer),
     /// Take over what a computer says of itself.
     ConfigureComputer(computer::ConfigureComputer),
+    /// Enter a computer by its title.
+    RequestComputer(computer::RequestComputer),
+    /// Give a computer a title and attributes.
+    DescribeComputer(computer::DescribeComputer),
+    /// Say whom and what a computer is for.
+    SetAllocationScope(computer::SetAllocationScope),
+    /// Say that a computer is silent, or is not any more.
+    NoticeSilence(computer::NoticeSilence),
+    /// Have everything on a computer processed again.
+    BangComputer(computer::BangComputer),
+    /// Publish a release of a product.
+    PublishSoftwareRelease(product::PublishSoftwareRelease),
     /// Ask for a release on a computer, or ask it away.
     SupplySoftware(software::SupplySoftware),
     /// Say how far a computer is with a release.
@@ -53,6 +66,10 @@ pub enum Command {
     ReportInstance(instance::ReportInstance),
     /// Say how an instance is reached.
     SetConnectionParameters(instance::SetConnectionParameters),
+    /// Have a whole tree processed again.
+    BangInstance(instance::BangInstance),
+    /// Give an instance another name.
+    RenameInstance(instance::RenameInstance),
     /// Report usage.
     RecordUsage(usage::RecordUsage),
     /// Meter suspended usage after all.
@@ -100,6 +117,8 @@ pub enum Answer {
     InvoiceRun(RunId),
     /// This invoice was issued.
     Invoice(InvoiceId),
+    /// This computer was entered, or is the one that was meant.
+    Computer(ComputerId),
 }
 
 /// What a decision-maker decided: its answer, and the events that make it so.

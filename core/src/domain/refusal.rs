@@ -4,6 +4,7 @@ use super::computer::ComputerRefusal;
 use super::instance::InstanceRefusal;
 use super::invoice::InvoiceRefusal;
 use super::pricing::PricingRefusal;
+use super::product::ProductRefusal;
 use super::software::SoftwareRefusal;
 use super::usage::UsageRefusal;
 
@@ -13,6 +14,9 @@ pub enum Refusal {
     /// About a computer.
     #[error(transparent)]
     Computer(#[from] ComputerRefusal),
+    /// About a product.
+    #[error(transparent)]
+    Product(#[from] ProductRefusal),
     /// About software.
     #[error(transparent)]
     Software(#[from] SoftwareRefusal),
@@ -51,9 +55,16 @@ impl Refusal {
         use RefusalClass::{Conflict, Invalid, NoRoom, NotFound, Retry};
         match self {
             Self::Computer(refusal) => match refusal {
-                ComputerRefusal::Unknown(_) => NotFound,
+                ComputerRefusal::Unknown(_) | ComputerRefusal::UnknownParty { .. } => NotFound,
                 ComputerRefusal::AlreadyRegistered { .. } => Conflict,
-                ComputerRefusal::PartitionTwice { .. } => Invalid,
+                ComputerRefusal::PartitionTwice { .. }
+                | ComputerRefusal::BadText { .. }
+                | ComputerRefusal::UnknownAttribute { .. }
+                | ComputerRefusal::TooMany { .. } => Invalid,
+            },
+            Self::Product(refusal) => match refusal {
+                ProductRefusal::UnknownParty { .. } => NotFound,
+                ProductRefusal::OtherPublisher { .. } => Conflict,
             },
             Self::Software(refusal) => match refusal {
                 SoftwareRefusal::UnknownComputer(_) | SoftwareRefusal::NotSupplied { .. } => NotFound,
@@ -67,7 +78,10 @@ impl Refusal {
                 | InstanceRefusal::PartitionFree { .. }
                 | InstanceRefusal::NothingToDestroy { .. } => NotFound,
                 InstanceRefusal::NoRoom { .. } => NoRoom,
-                InstanceRefusal::NotToBeDestroyed { .. } => Conflict,
+                InstanceRefusal::NotToBeDestroyed { .. }
+                | InstanceRefusal::OtherKind { .. }
+                | InstanceRefusal::NameTaken { .. } => Conflict,
+                InstanceRefusal::UnknownFilter { .. } | InstanceRefusal::BadFilter { .. } => Invalid,
                 InstanceRefusal::OtherKey { .. } => Retry,
             },
             Self::Usage(refusal) => match refusal {
@@ -108,6 +122,11 @@ impl Refusal {
             }
             Self::Usage(UsageRefusal::StillUnmeterable { reason }) => Some(reason.field()),
             Self::Usage(UsageRefusal::BadReason) => Some("reason"),
+            Self::Instance(InstanceRefusal::UnknownFilter { .. } | InstanceRefusal::BadFilter { .. }) => {
+                Some("filter")
+            }
+            Self::Instance(InstanceRefusal::NameTaken { .. }) => Some("new_name"),
+            Self::Computer(ComputerRefusal::UnknownAttribute { .. }) => Some("attributes"),
             _ => None,
         }
     }

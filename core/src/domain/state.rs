@@ -3,12 +3,13 @@
 use bincode::{Decode, Encode};
 
 use super::computer::Computers;
-use super::event::{Event, Stream};
+use super::event::{Event, Mode, Stream};
 use super::id::{ProjectId, Sequence};
 use super::instance::{self, Instances};
 use super::invoice::Invoices;
 use super::party::Parties;
 use super::pricing::PriceBooks;
+use super::product::Products;
 use super::software::Supplies;
 use super::time::Timestamp;
 use super::usage::{self, SeenIndex, UsageLedger};
@@ -27,10 +28,14 @@ pub struct Context {
 
 /// All that decisions look at.
 pub struct State {
+    /// What the ledger is run as: the rules of the master, or those of slapos proxy.
+    pub mode: Mode,
     /// Those who request, sell and pay.
     pub parties: Parties,
     /// Computers and their partitions.
     pub computers: Computers,
+    /// What publishers published.
+    pub products: Products,
     /// Which releases are where.
     pub supplies: Supplies,
     /// Instances and where they are.
@@ -46,8 +51,10 @@ pub struct State {
 /// All of [`State`] but the index of usage identities.
 #[derive(Encode, Decode)]
 struct Snapshot {
+    mode: Mode,
     parties: Parties,
     computers: Computers,
+    products: Products,
     supplies: Supplies,
     instances: Instances,
     usage: usage::UsageSnapshot,
@@ -59,8 +66,10 @@ impl State {
     /// Before the first event. Usage identities will be kept in `seen`.
     pub fn new(seen: Box<dyn SeenIndex>) -> Self {
         Self {
+            mode: Mode::Proxy,
             parties: Parties::default(),
             computers: Computers::default(),
+            products: Products::default(),
             supplies: Supplies::default(),
             instances: Instances::default(),
             usage: UsageLedger::new(seen),
@@ -76,6 +85,16 @@ impl State {
             Command::RegisterParty(command) => self.parties.register(&command, now).map(Answer::Party),
             Command::RegisterComputer(command) => self.computers.register(&command, now)?.done(),
             Command::ConfigureComputer(command) => self.computers.configure(&command, now)?.done(),
+            Command::RequestComputer(command) => self.computers.request(&command, now)?.map(Answer::Computer),
+            Command::DescribeComputer(command) => self.computers.describe(&command, now)?.done(),
+            Command::SetAllocationScope(command) => {
+                self.computers.set_scope(&self.parties, &command, now)?.done()
+            }
+            Command::NoticeSilence(command) => self.computers.notice_silence(&command, now)?.done(),
+            Command::BangComputer(command) => self.computers.bang(&command, now)?.done(),
+            Command::PublishSoftwareRelease(command) => {
+                self.products.publish(&self.parties, &command, now)?.done()
+            }
             Command::SupplySoftware(command) => self.supplies.supply(&self.computers, &command, now)?.done(),
             Command::ReportSoftware(command) => self.supplies.report(&self.computers, &command, now)?.done(),
             Command::RequestInstance(command) => {
@@ -90,6 +109,8 @@ impl State {
             Command::SetConnectionParameters(command) => {
                 self.instances.set_connection(&self.computers, &command, now)?.done()
             }
+            Command::BangInstance(command) => self.instances.bang(&self.computers, &command, now)?.done(),
+            Command::RenameInstance(command) => self.instances.rename(&self.computers, &command, now)?.done(),
             Command::RecordUsage(command) => {
                 self.usage.record(&self.around_usage(context), command)?.map(Answer::Usage)
             }
@@ -117,27 +138,27 @@ impl State {
     pub fn execute(&mut self, context: &Context, command: Command) -> Result<Outcome<Answer>, Refusal> {
         let mut outcome = self.decide(context, command)?;
         self.evolve_all(context, &outcome.events);
-        let context = Context { next: Sequence(context.next.0 + outcome.events.len() as u64), ..*context };
-        let consequences = self.consequences(&context, &outcome.events);
-        self.evolve_all(&context, &consequences);
-        outcome.events.extend(consequences);
+        let mut done = 0;
+        while done < outcome.events.len() {
+            let new = &outcome.events[done..];
+            let consequences = self.consequences(context.now, new.iter().map(|(_, event)| event));
+            done = outcome.events.len();
+            let context = Context { next: Sequence(context.next.0 + done as u64), ..*context };
+            self.evolve_all(&context, &consequences);
+            outcome.events.extend(consequences);
+        }
         Ok(outcome)
     }
 
     /// What events that were just taken over make possible for others: room for those who wait for it. Recorded in
-    /// the same step.
-    pub fn consequences(&self, context: &Context, of: &[(Stream, Event)]) -> Vec<(Stream, Event)> {
-        if !self.instances.anybody_waits() {
-            return Vec::new();
-        }
-        let freed = of.iter().filter_map(|(_, event)| match event {
-            Event::PartitionOffered(event) => Some(&event.computer),
-            Event::InstanceEnded(event) => {
-                self.instances.get(event.instance)?.allocation.as_ref().map(|allocation| &allocation.computer)
-            }
-            _ => None,
-        });
-        self.instances.allocate_waiting(&self.computers, &freed.cloned().collect(), context.now)
+    /// the same step; what they make possible in turn is asked for again.
+    pub fn consequences<'e>(
+        &self,
+        now: Timestamp,
+        of: impl Iterator<Item = &'e Event>,
+    ) -> Vec<(Stream, Event)> {
+        let affected = self.instances.affected(of);
+        self.instances.allocate_waiting(&self.around_instances(), &affected, now)
     }
 
     /// Takes events over that follow each other from `context.next` on.
@@ -150,29 +171,44 @@ impl State {
     /// Takes an event over. Total: what is recorded cannot be refused.
     pub fn evolve(&mut self, project: ProjectId, stream: &Stream, event: &Event, sequence: Sequence) {
         match event {
-            Event::LedgerCreated(_)
-            | Event::WriterStarted(_)
+            Event::LedgerCreated(event) => self.mode = event.mode,
+            Event::WriterStarted(_)
             | Event::AnswerRecorded(_)
-            | Event::InvoiceLinesRecorded(_) => {}
+            | Event::InvoiceLinesRecorded(_)
+            | Event::ComputerBanged(_)
+            | Event::InstanceBanged(_) => {}
             Event::PartyRegistered(event) => self.parties.registered(event),
             Event::ComputerRegistered(event) => self.computers.registered(event),
             Event::ComputerConfigured(event) => self.computers.configured(event),
             Event::PartitionOffered(event) => self.computers.offered(event),
             Event::PartitionWithdrawn(event) => self.computers.withdrawn(event),
+            Event::ComputerDescribed(event) => self.computers.described(event),
+            Event::AllocationScopeSet(event) => self.computers.scope_set(event),
+            Event::ComputerFellSilent(event) => self.computers.fell_silent(event),
+            Event::ComputerHeard(event) => self.computers.heard(event),
+            Event::SoftwareReleasePublished(event) => self.products.published(event),
             Event::SoftwareSupplied(event) => self.supplies.supplied(event),
             Event::SoftwareStateReported(event) => self.supplies.reported(event),
             Event::InstanceRequested(event) => self.instances.requested(event),
             Event::InstanceChanged(event) => self.instances.changed(event),
             Event::InstanceAllocated(event) => {
                 self.instances.allocated(event);
-                self.computers.occupy(&event.computer, &event.partition, Some(event.instance));
+                if event.host.is_none() {
+                    self.computers.occupy(&event.computer, &event.partition, Some(event.instance));
+                }
             }
             Event::InstanceEnded(event) => {
                 if let Some((computer, partition)) = self.instances.ended(event) {
                     self.computers.occupy(&computer, &partition, None);
                 }
             }
-            Event::InstanceStateReported(event) => self.instances.state_reported(event),
+            Event::InstanceStateReported(event) => {
+                self.instances.state_reported(event);
+                if let Some((computer, _)) = self.instances.place(event.instance) {
+                    self.computers.state_reported(computer, event);
+                }
+            }
+            Event::InstanceRenamed(event) => self.instances.renamed(event),
             Event::ConnectionParametersSet(event) => self.instances.connection_set(event),
             Event::UsageRecorded(_)
             | Event::UsageCorrected(_)
@@ -189,8 +225,8 @@ impl State {
     }
 
     fn around_instances(&self) -> instance::Surroundings<'_> {
-        let Self { parties, computers, supplies, .. } = self;
-        instance::Surroundings { parties, computers, supplies }
+        let Self { mode, parties, computers, supplies, .. } = self;
+        instance::Surroundings { mode: *mode, parties, computers, supplies }
     }
 
     fn around_usage(&self, context: &Context) -> usage::Surroundings<'_> {
@@ -202,8 +238,10 @@ impl State {
     /// All but the index of usage identities, as bytes that [`State::restore`] reads.
     pub fn snapshot(&self) -> Vec<u8> {
         let snapshot = Snapshot {
+            mode: self.mode,
             parties: self.parties.clone(),
             computers: self.computers.clone(),
+            products: self.products.clone(),
             supplies: self.supplies.clone(),
             instances: self.instances.clone(),
             usage: self.usage.snapshot(),
@@ -223,7 +261,9 @@ impl State {
         }
         let mut usage = UsageLedger::new(seen);
         usage.restore(snapshot.usage);
-        let Snapshot { parties, computers, supplies, instances, price_books, invoices, .. } = snapshot;
-        Some(Self { parties, computers, supplies, instances, usage, price_books, invoices })
+        let Snapshot {
+            mode, parties, computers, products, supplies, instances, price_books, invoices, ..
+        } = snapshot;
+        Some(Self { mode, parties, computers, products, supplies, instances, usage, price_books, invoices })
     }
 }

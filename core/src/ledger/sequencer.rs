@@ -218,7 +218,7 @@ impl Sequencer {
             }
             return answer_again(store, events, known.answer);
         }
-        let mut context = Context { now: at, next: self.last.next(), project: meta.project };
+        let context = Context { now: at, next: self.last.next(), project: meta.project };
         let outcome = match self.state.decide(&context, command) {
             Ok(outcome) => outcome,
             Err(refusal) => return Ok(Err(SubmitError::Refused(refusal))),
@@ -240,21 +240,17 @@ impl Sequencer {
                 self.named.insert(key, Remembered { digest: meta.digest, answer: answer.sequence });
             }
         }
-        context.next = self.last.next();
-        let consequences = if makes_room(&recorded) {
-            let decided: Vec<_> =
-                recorded.iter().map(|event| ((*event.stream).clone(), event.event.clone())).collect();
-            self.state.consequences(&context, &decided)
-        } else {
-            Vec::new()
-        };
         bytes.extend(encoded);
-        events.extend(recorded);
-        if !consequences.is_empty() {
-            let (encoded, recorded) = self.envelop(&meta, at, context.next, consequences);
-            self.commit_to_memory(at, &recorded);
-            bytes.extend(encoded);
-            events.extend(recorded);
+        let mut new = recorded;
+        while !new.is_empty() {
+            let consequences = self.state.consequences(at, new.iter().map(|recorded| &recorded.event));
+            events.append(&mut new);
+            if !consequences.is_empty() {
+                let (encoded, recorded) = self.envelop(&meta, at, self.last.next(), consequences);
+                self.commit_to_memory(at, &recorded);
+                bytes.extend(encoded);
+                new = recorded;
+            }
         }
         Ok(Ok(outcome.answer))
     }
@@ -356,10 +352,6 @@ impl Sequencer {
             bincode::decode_from_slice(&bytes[read..], bincode::config::standard()).ok()?;
         Some((last, tree.root()))
     }
-}
-
-fn makes_room(recorded: &[Recorded]) -> bool {
-    recorded.iter().any(|event| matches!(event.event, Event::PartitionOffered(_) | Event::InstanceEnded(_)))
 }
 
 fn actor_key(actor: &Actor) -> Actor2 {

@@ -12,7 +12,8 @@ use serde::Serialize;
 use super::payload::{self, CONFIG, PayloadError};
 use crate::domain::event::{Event, Stream};
 use crate::domain::id::{
-    CommandId, ComputerId, InstanceId, InvoiceId, PartyId, PriceBookName, ProjectId, RunId, Sequence,
+    CommandId, ComputerId, InstanceId, InvoiceId, PartyId, PriceBookName, ProjectId, Reference, RunId,
+    Sequence,
 };
 use crate::domain::time::Timestamp;
 
@@ -160,6 +161,7 @@ pub(crate) fn encode_stream(stream: &Stream, into: &mut Vec<u8>) {
         Stream::PriceBook(id) => put((5_u8, id), into),
         Stream::InvoiceRun(id) => put((6_u8, id), into),
         Stream::Invoice(id) => put((7_u8, id), into),
+        Stream::Product(id) => put((8_u8, id), into),
     }
 }
 
@@ -178,6 +180,7 @@ pub(crate) fn decode_stream(bytes: &[u8]) -> Result<(Stream, usize), EnvelopeErr
         5 => id::<PriceBookName>(rest, Stream::PriceBook),
         6 => id::<RunId>(rest, Stream::InvoiceRun),
         7 => id::<InvoiceId>(rest, Stream::Invoice),
+        8 => id::<Reference>(rest, Stream::Product),
         _ => Err(EnvelopeError::Malformed(format!("stream kind {kind} is not known"))),
     }
 }

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use super::envelope::{Actor, ActorKind, EnvelopeError, EventDecoder, Meta, Recorded};
 use super::payload;
 use crate::domain::computer::{
-    Address, ComputerConfigured, ComputerRegistered, Offer, PartitionOffered, PartitionWithdrawn,
+    Address, AllocationScope, AllocationScopeSet, ComputerBanged, ComputerConfigured, ComputerDescribed,
+    ComputerFellSilent, ComputerHeard, ComputerRegistered, Offer, PartitionOffered, PartitionWithdrawn,
 };
 use crate::domain::event::{AnswerRecorded, Event, LedgerCreated, Mode, Stream, WriterStarted};
 use crate::domain::id::{
@@ -18,8 +19,9 @@ use crate::domain::id::{
     Reference, ResourceId, RunId, Sequence, SoftwareRelease, SoftwareType,
 };
 use crate::domain::instance::{
-    ConnectionParametersSet, InstanceAllocated, InstanceChanged, InstanceEnded, InstanceRequested,
-    InstanceStateReported, InstanceType, ReportedState, RequestedState, Requester,
+    ConnectionParametersSet, InstanceAllocated, InstanceBanged, InstanceChanged, InstanceEnded,
+    InstanceRenamed, InstanceRequested, InstanceStateReported, InstanceType, ReportedState, RequestedState,
+    Requester,
 };
 use crate::domain::invoice::{
     Bound, EventSet, Invoice, InvoiceFinalised, InvoiceLine, InvoiceLinesRecorded, InvoiceParty,
@@ -30,6 +32,7 @@ use crate::domain::party::PartyRegistered;
 use crate::domain::pricing::{
     Match, Meter, PriceBook, PriceBookPublished, PriceVersion, Rate, Resource, ResourceKind,
 };
+use crate::domain::product::SoftwareReleasePublished;
 use crate::domain::sealed::Sealed;
 use crate::domain::software::{SoftwareState, SoftwareStateReported, SoftwareSupplied, SupplyState};
 use crate::domain::time::{Period, Timestamp};
@@ -151,6 +154,7 @@ fn samples() -> Vec<(Stream, Event)> {
         addresses: vec![address],
         tap: Some("slaptap0".into()),
         user: Some("slapuser0".into()),
+        capabilities: vec!["gpu".into()],
     };
     let run = RunId(1);
     let period = RunPeriod {
@@ -230,6 +234,7 @@ fn samples() -> Vec<(Stream, Event)> {
             parameters: sealed(50),
             filter: vec![("computer_guid".into(), "COMP-1".into())],
             state: RequestedState::Started,
+            shared: true,
             at: now,
         }),
         Event::InstanceChanged(InstanceChanged {
@@ -239,12 +244,15 @@ fn samples() -> Vec<(Stream, Event)> {
             instance_type: Some(InstanceType::Production),
             parameters: None,
             state: Some(RequestedState::Destroyed),
+            filter: Some(vec![("region".into(), "europe".into())]),
+            requester: Some(InstanceId(2)),
             at: now,
         }),
         Event::InstanceAllocated(InstanceAllocated {
             instance,
             computer: computer(),
             partition: partition(),
+            host: Some(InstanceId(1)),
             at: now,
         }),
         Event::InstanceEnded(InstanceEnded { instance, at: now }),
@@ -285,6 +293,34 @@ fn samples() -> Vec<(Stream, Event)> {
         }),
         Event::InvoiceFinalised(InvoiceFinalised { invoice: invoice(), parts: 0, lines_digest: [9; 32] }),
         Event::InvoiceRunFinalised(InvoiceRunFinalised { run, invoices: 1, at: now }),
+        Event::ComputerDescribed(ComputerDescribed {
+            computer: computer(),
+            title: Some("My computer".into()),
+            attributes: vec![("region".into(), "europe/france".into())],
+            at: now,
+        }),
+        Event::AllocationScopeSet(AllocationScopeSet {
+            computer: computer(),
+            scope: AllocationScope::Group(vec![PartyId(2), PartyId(3)]),
+            software: vec![release()],
+            capacity: Some(10),
+            at: now,
+        }),
+        Event::ComputerFellSilent(ComputerFellSilent { computer: computer(), since: now, at: now }),
+        Event::ComputerHeard(ComputerHeard { computer: computer(), at: now }),
+        Event::ComputerBanged(ComputerBanged { computer: computer(), message: Some(sealed(70)), at: now }),
+        Event::SoftwareReleasePublished(SoftwareReleasePublished {
+            product: Reference::new("kvm").expect("a reference"),
+            release: release(),
+            publisher: PartyId(1),
+            at: now,
+        }),
+        Event::InstanceBanged(InstanceBanged { instance, root: InstanceId(1), message: None, at: now }),
+        Event::InstanceRenamed(InstanceRenamed {
+            instance,
+            reference: Reference::new("Another name").expect("a reference"),
+            at: now,
+        }),
     ];
     // Every kind of stream is in use, whatever the event: the bytes say both.
     let streams = [
@@ -297,7 +333,36 @@ fn samples() -> Vec<(Stream, Event)> {
         Stream::InvoiceRun(run),
         Stream::Invoice(invoice().id),
     ];
-    streams.into_iter().cycle().zip(events).collect()
+    // The ninth came later: the samples before it keep the streams they have in their golden bytes.
+    let product = [Stream::Product(Reference::new("kvm").expect("a reference"))];
+    let (old, new) =
+        (streams.clone().into_iter().cycle().take(26), product.into_iter().chain(streams).cycle());
+    old.chain(new).zip(events).collect()
+}
+
+/// What the first versions of payloads that have newer ones mean today, and the sample whose envelope they have.
+fn samples_of_old_versions() -> Vec<(usize, Event)> {
+    let samples = samples();
+    let old = samples.into_iter().enumerate().filter_map(|(nth, (_, event))| {
+        let event = match event {
+            Event::PartitionOffered(mut event) => {
+                event.offer.capabilities.clear();
+                Event::PartitionOffered(event)
+            }
+            Event::InstanceRequested(event) => {
+                Event::InstanceRequested(InstanceRequested { shared: false, ..event })
+            }
+            Event::InstanceChanged(event) => {
+                Event::InstanceChanged(InstanceChanged { filter: None, requester: None, ..event })
+            }
+            Event::InstanceAllocated(event) => {
+                Event::InstanceAllocated(InstanceAllocated { host: None, ..event })
+            }
+            _ => return None,
+        };
+        Some((nth, event))
+    });
+    old.collect()
 }
 
 fn recorded(nth: usize, stream: Stream, event: Event) -> Recorded {
@@ -350,6 +415,13 @@ fn every_version_of_every_event_decodes_for_ever() {
         .map(|(name, bytes)| (name, unhex(bytes)))
         .collect();
     let samples = samples();
+    for (nth, event) in samples_of_old_versions() {
+        let (stream, _) = samples.get(nth).cloned().expect("it is one of them");
+        let expected = recorded(nth, stream, event);
+        let name = format!("{}.v1", expected.event.name());
+        let decoded = EventDecoder::default().decode(expected.sequence, &golden[name.as_str()]);
+        assert_eq!(decoded.as_ref(), Ok(&expected), "{name}");
+    }
     for (number, version, name) in payload::KNOWN {
         assert!(
             samples.iter().any(|(_, event)| event.name() == *name),
@@ -409,7 +481,7 @@ proptest::proptest! {
     }
 
     #[test]
-    fn no_changed_byte_makes_it_panic(which in 0_usize..26, place in 0_usize..400, bits in 1_u8..=255) {
+    fn no_changed_byte_makes_it_panic(which in 0_usize..34, place in 0_usize..400, bits in 1_u8..=255) {
         let (stream, event) = samples().swap_remove(which);
         let event = recorded(which, stream, event);
         let mut bytes = event.encode();

@@ -11,5 +11,6 @@ pub mod merkle;
 mod payload;
 pub mod sled_store;
 pub mod store;
+mod upcast;
 
 pub use payload::PayloadError;

@@ -6,6 +6,7 @@
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 
+use super::upcast;
 use crate::domain::event::Event;
 
 /// Variable-length integers, little-endian where fixed, and no claim of memory beyond what an event could need.
@@ -36,7 +37,10 @@ pub enum PayloadError {
 }
 
 macro_rules! payloads {
-    ($($number:literal v $version:literal => $name:ident,)*) => {
+    (
+        $($number:literal v $version:literal => $name:ident,)*
+        once: $($old_number:literal v $old_version:literal => $old_name:ident as $old:ty,)*
+    ) => {
         /// The number and the newest version of an event's payload.
         pub(super) fn number(event: &Event) -> (u16, u8) {
             match event { $(Event::$name(_) => ($number, $version),)* }
@@ -59,6 +63,9 @@ macro_rules! payloads {
                 $(($number, $version) => bincode::decode_from_slice(bytes, CONFIG)
                     .map(|(payload, read)| (Event::$name(payload), read))
                     .map_err(|error| malformed(error.to_string()))?,)*
+                $(($old_number, $old_version) => bincode::decode_from_slice::<$old, _>(bytes, CONFIG)
+                    .map(|(payload, read)| (Event::$old_name(payload.into()), read))
+                    .map_err(|error| malformed(error.to_string()))?,)*
                 _ => return Err(PayloadError::Newer { number, version }),
             };
             if read == bytes.len() { Ok(event) } else { Err(malformed("bytes are left over".into())) }
@@ -66,7 +73,10 @@ macro_rules! payloads {
 
         /// All numbers and versions that can be decoded.
         #[cfg(test)]
-        pub(super) const KNOWN: &[(u16, u8, &str)] = &[$(($number, $version, stringify!($name)),)*];
+        pub(super) const KNOWN: &[(u16, u8, &str)] = &[
+            $(($number, $version, stringify!($name)),)*
+            $(($old_number, $old_version, stringify!($old_name)),)*
+        ];
     };
 }
 
@@ -82,16 +92,24 @@ payloads! {
     10 v 1 => PartyRegistered,
     20 v 1 => ComputerRegistered,
     21 v 1 => ComputerConfigured,
-    22 v 1 => PartitionOffered,
+    22 v 2 => PartitionOffered,
     23 v 1 => PartitionWithdrawn,
+    24 v 1 => ComputerDescribed,
+    25 v 1 => AllocationScopeSet,
+    26 v 1 => ComputerFellSilent,
+    27 v 1 => ComputerHeard,
+    28 v 1 => ComputerBanged,
     30 v 1 => SoftwareSupplied,
     31 v 1 => SoftwareStateReported,
-    40 v 1 => InstanceRequested,
-    41 v 1 => InstanceChanged,
-    42 v 1 => InstanceAllocated,
+    32 v 1 => SoftwareReleasePublished,
+    40 v 2 => InstanceRequested,
+    41 v 2 => InstanceChanged,
+    42 v 2 => InstanceAllocated,
     43 v 1 => InstanceEnded,
     44 v 1 => InstanceStateReported,
     45 v 1 => ConnectionParametersSet,
+    46 v 1 => InstanceBanged,
+    47 v 1 => InstanceRenamed,
     60 v 1 => UsageRecorded,
     61 v 1 => UsageCorrected,
     62 v 1 => UsageSuspended,
@@ -102,4 +120,9 @@ payloads! {
     91 v 1 => InvoiceLinesRecorded,
     92 v 1 => InvoiceFinalised,
     93 v 1 => InvoiceRunFinalised,
+    once:
+    22 v 1 => PartitionOffered as upcast::PartitionOfferedV1,
+    40 v 1 => InstanceRequested as upcast::InstanceRequestedV1,
+    41 v 1 => InstanceChanged as upcast::InstanceChangedV1,
+    42 v 1 => InstanceAllocated as upcast::InstanceAllocatedV1,
 }

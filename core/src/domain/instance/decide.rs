@@ -1,45 +1,18 @@
-//! What is decided about instances: requests, allocation, and what nodes report.
+//! What is decided of `request()`: an instance is made, changed, or left as it is.
 
-use std::collections::BTreeSet;
-
-use super::{
-    ConnectionParametersSet, Instance, InstanceAllocated, InstanceChanged, InstanceEnded, InstanceRefusal,
-    InstanceRequested, InstanceStateReported, InstanceType, Instances, Names, ReportInstance, ReportedState,
-    RequestInstance, RequestOutcome, RequestedState, Requester, SetConnectionParameters, WithoutRoom,
-    named_computer,
-};
+use super::commands::{InstanceRefusal, RequestInstance, RequestOutcome, WithoutRoom};
+use super::events::{InstanceChanged, InstanceRequested, InstanceType, RequestedState, Requester};
+use super::filter::{self, Filter};
+use super::report::ended;
+use super::room::{Surroundings, Wish};
+use super::state::{Instance, Instances, Names};
 use crate::domain::Outcome;
-use crate::domain::computer::Computers;
 use crate::domain::event::{Event, Stream};
-use crate::domain::id::{ComputerId, InstanceId, PartitionId, PartyId, SoftwareRelease};
-use crate::domain::party::Parties;
-use crate::domain::software::Supplies;
+use crate::domain::id::{InstanceId, PartyId};
 use crate::domain::time::Timestamp;
 
-/// What a decision about an instance looks at besides instances.
-pub(crate) struct Surroundings<'a> {
-    pub(crate) parties: &'a Parties,
-    pub(crate) computers: &'a Computers,
-    pub(crate) supplies: &'a Supplies,
-}
-
-impl<'a> Surroundings<'a> {
-    /// The first free partition where an instance may be: on the computer its filter names; else on one that
-    /// holds the release already; else anywhere.
-    fn room(
-        &self,
-        release: &SoftwareRelease,
-        filter: &[(Box<str>, Box<str>)],
-    ) -> Option<(&'a ComputerId, &'a PartitionId)> {
-        if let Some(named) = named_computer(filter) {
-            return self.computers.first_free(named);
-        }
-        let with_room = self.computers.with_room();
-        let holders = self.supplies.holders(release);
-        let holder = holders.and_then(|holders| with_room.intersection(holders).next());
-        self.computers.first_free(holder.or_else(|| with_room.first())?.as_str())
-    }
-}
+/// Which instance, what became of it, and whether it has a place.
+type Requested = Outcome<(InstanceId, RequestOutcome, bool)>;
 
 impl Instances {
     pub(crate) fn request(
@@ -47,30 +20,44 @@ impl Instances {
         around: &Surroundings<'_>,
         command: &RequestInstance,
         now: Timestamp,
-    ) -> Result<Outcome<(InstanceId, RequestOutcome, bool)>, InstanceRefusal> {
+    ) -> Result<Requested, InstanceRefusal> {
         if let Requester::Party(party) = command.requester
             && around.parties.get(party).is_none()
         {
             return Err(InstanceRefusal::UnknownParty { party });
         }
+        if around.is_master() {
+            filter::check(&command.filter, command.shared)?;
+        }
         let (names, owner, root) = self.names_of(command.requester)?;
         match self.names.get(&(names, command.reference.clone())) {
-            Some(&instance) => self.change(instance, command, now),
+            Some(&instance) => self.change(around, instance, command, now),
             None => self.create(around, command, (owner, root), now),
         }
     }
 
     fn change(
         &self,
+        around: &Surroundings<'_>,
         id: InstanceId,
         command: &RequestInstance,
         now: Timestamp,
-    ) -> Result<Outcome<(InstanceId, RequestOutcome, bool)>, InstanceRefusal> {
+    ) -> Result<Requested, InstanceRefusal> {
         let known = self.live(id)?;
+        let reference = || command.reference.clone();
         if command.parameters.key != known.key {
-            return Err(InstanceRefusal::OtherKey { reference: command.reference.clone() });
+            return Err(InstanceRefusal::OtherKey { reference: reference() });
         }
+        if command.shared != known.shared {
+            return Err(InstanceRefusal::OtherKind { reference: reference(), shared: known.shared });
+        }
+        let allocated = known.allocation.is_some();
         let other_parameters = command.parameters.digest != known.parameters;
+        let asked = command.state.unwrap_or(known.state);
+        let state = self.forced(around, command.requester, asked).unwrap_or(asked);
+        // Where it is, it stays; what is wished of its node may change.
+        let filter = command.filter();
+        let filter_counts = around.is_master() || !allocated;
         let change = InstanceChanged {
             instance: id,
             release: (command.release != known.release).then(|| command.release.clone()),
@@ -78,24 +65,39 @@ impl Instances {
                 .then(|| command.software_type.clone()),
             instance_type: command.instance_type.filter(|told| *told != known.purpose),
             parameters: other_parameters.then(|| command.parameters.clone()),
-            state: command.state.filter(|told| *told != known.state),
+            state: Some(state).filter(|state| *state != known.state),
+            filter: Some(filter).filter(|filter| filter_counts && *filter != known.filter),
+            requester: self.other_requester(id, known, command.requester),
             at: now,
         };
-        let allocated = known.allocation.is_some();
         let nothing_new = change.release.is_none()
             && change.software_type.is_none()
             && change.instance_type.is_none()
             && change.parameters.is_none()
-            && change.state.is_none();
+            && change.state.is_none()
+            && change.filter.is_none()
+            && change.requester.is_none();
         if nothing_new {
             return Ok(Outcome::unchanged((id, RequestOutcome::Unchanged, allocated)));
         }
-        let ends = change.state == Some(RequestedState::Destroyed) && !allocated;
+        let goes = change.state == Some(RequestedState::Destroyed);
+        let room = if allocated || state == RequestedState::Destroyed {
+            None
+        } else {
+            let (release, software_type) = (&command.release, &command.software_type);
+            let filter = change.filter.as_ref().unwrap_or(&known.filter);
+            let (owner, root, shared) = (known.owner, Some(known.root), known.shared);
+            self.room(around, &Wish { owner, root, release, software_type, filter, shared })
+        };
+        let allocated = allocated || room.is_some();
         let mut events = vec![(Stream::Instance(id), Event::InstanceChanged(change))];
-        if ends {
-            let event = InstanceEnded { instance: id, at: now };
-            events.push((Stream::Instance(id), Event::InstanceEnded(event)));
+        if goes && around.is_master() {
+            events.extend(self.destroy_tree(id, now));
         }
+        if goes && (known.shared || !allocated) {
+            events.push(ended(id, now));
+        }
+        events.extend(room.map(|room| (Stream::Instance(id), room.allocate(id, now))));
         Ok(Outcome::of((id, RequestOutcome::Changed, allocated), events))
     }
 
@@ -105,24 +107,22 @@ impl Instances {
         command: &RequestInstance,
         (owner, root): (PartyId, Option<InstanceId>),
         now: Timestamp,
-    ) -> Result<Outcome<(InstanceId, RequestOutcome, bool)>, InstanceRefusal> {
-        let state = command.state.unwrap_or(RequestedState::Started);
-        if state == RequestedState::Destroyed {
+    ) -> Result<Requested, InstanceRefusal> {
+        let asked = command.state.unwrap_or(RequestedState::Started);
+        if asked == RequestedState::Destroyed {
             return Err(InstanceRefusal::NothingToDestroy { reference: command.reference.clone() });
         }
         // The instance this was sealed for is gone: its key may be destroyed any time, and these values with it.
         if self.keys.contains(&command.parameters.key) {
             return Err(InstanceRefusal::OtherKey { reference: command.reference.clone() });
         }
+        let state = if around.is_master() { self.forced(around, command.requester, asked) } else { None };
         let instance = InstanceId(self.all.len() as u64 + 1);
-        let mut filter = command.filter.clone();
-        if let Some(computer) = &command.default_computer
-            && filter.iter().all(|(key, _)| &**key != "computer_guid")
-        {
-            filter.push(("computer_guid".into(), computer.as_str().into()));
-        }
-        let found = around.room(&command.release, &filter);
-        if found.is_none() && command.without_room == WithoutRoom::Refuse {
+        let filter = command.filter();
+        let (release, software_type) = (&command.release, &command.software_type);
+        let wish = Wish { owner, root, release, software_type, filter: &filter, shared: command.shared };
+        let room = self.room(around, &wish);
+        if room.is_none() && command.without_room == WithoutRoom::Refuse {
             return Err(InstanceRefusal::NoRoom { reference: command.reference.clone() });
         }
         let requested = InstanceRequested {
@@ -136,138 +136,52 @@ impl Instances {
             instance_type: command.instance_type.unwrap_or(InstanceType::Production),
             parameters: command.parameters.clone(),
             filter,
-            state,
+            state: state.unwrap_or(asked),
+            shared: command.shared,
             at: now,
         };
-        let allocated = found.is_some();
-        let allocation = found.map(|(computer, partition)| {
-            let (computer, partition) = (computer.clone(), partition.clone());
-            Event::InstanceAllocated(InstanceAllocated { instance, computer, partition, at: now })
-        });
+        let allocated = room.is_some();
+        let allocation = room.map(|room| room.allocate(instance, now));
         let events = [Event::InstanceRequested(requested)].into_iter().chain(allocation);
         let events = events.map(|event| (Stream::Instance(instance), event));
         Ok(Outcome::of((instance, RequestOutcome::Created, allocated), events))
     }
 
-    /// Gives the free partitions of these computers to those who wait, first come first served. Other computers
-    /// have nothing for them, or they would not be waiting.
-    pub(crate) fn allocate_waiting(
+    /// The state an instance is forced into by the one that asks for it: nothing runs on under what is stopped.
+    /// slapos proxy looks at the root, and lets it go with the root; the master looks at the parent, and stops it.
+    fn forced(
         &self,
-        computers: &Computers,
-        freed: &BTreeSet<ComputerId>,
-        now: Timestamp,
-    ) -> Vec<(Stream, Event)> {
-        let nobody = BTreeSet::new();
-        let mut given = BTreeSet::new();
-        let mut events = Vec::new();
-        for (id, computer) in freed.iter().filter_map(|id| Some((id, computers.get(id.as_str())?))) {
-            let here = self.waiting.on.get(id.as_str()).unwrap_or(&nobody);
-            let first_come = here.union(&self.waiting.anywhere).filter(|instance| !given.contains(*instance));
-            let pairs: Vec<_> = computer.free().zip(first_come).collect();
-            for (partition, &instance) in pairs {
-                given.insert(instance);
-                let (computer, partition) = (id.clone(), partition.clone());
-                let event = InstanceAllocated { instance, computer, partition, at: now };
-                events.push((Stream::Instance(instance), Event::InstanceAllocated(event)));
-            }
+        around: &Surroundings<'_>,
+        requester: Requester,
+        asked: RequestedState,
+    ) -> Option<RequestedState> {
+        let Requester::Instance(parent) = requester else { return None };
+        let parent = self.get(parent)?;
+        let over = if around.is_master() { parent } else { self.get(parent.root)? };
+        match (over.state, asked) {
+            (RequestedState::Started, _) | (_, RequestedState::Destroyed) => None,
+            (state, _) if !around.is_master() => Some(state),
+            _ => Some(RequestedState::Stopped),
+        }
+    }
+
+    /// All that was requested from inside an instance goes with it.
+    fn destroy_tree(&self, root: InstanceId, now: Timestamp) -> Vec<(Stream, Event)> {
+        let mut events = self.destroy_children(root, now);
+        let mut parents: Vec<_> = self.children.get(&root).into_iter().flatten().copied().collect();
+        while let Some(parent) = parents.pop() {
+            events.extend(self.destroy_children(parent, now));
+            parents.extend(self.children.get(&parent).into_iter().flatten());
         }
         events
     }
 
-    /// Whether somebody waits for room.
-    pub(crate) fn anybody_waits(&self) -> bool {
-        !self.waiting.anywhere.is_empty() || !self.waiting.on.is_empty()
-    }
-
-    fn occupant(
-        &self,
-        computers: &Computers,
-        (computer, partition): (&ComputerId, &PartitionId),
-    ) -> Result<(InstanceId, &Instance), InstanceRefusal> {
-        let known = computers.known(computer)?;
-        let place = || (computer.clone(), partition.clone());
-        if !known.has_partition(partition.as_str()) {
-            let (computer, partition) = place();
-            return Err(InstanceRefusal::UnknownPartition { computer, partition });
-        }
-        let occupant = known.occupant(partition).and_then(|id| self.get(id).map(|instance| (id, instance)));
-        occupant.ok_or_else(|| {
-            let (computer, partition) = place();
-            InstanceRefusal::PartitionFree { computer, partition }
-        })
-    }
-
-    pub(crate) fn report(
-        &self,
-        computers: &Computers,
-        command: &ReportInstance,
-        now: Timestamp,
-    ) -> Result<Outcome<()>, InstanceRefusal> {
-        let (id, instance) = self.occupant(computers, (&command.computer, &command.partition))?;
-        if command.error.as_ref().is_some_and(|error| error.key != instance.key) {
-            return Err(InstanceRefusal::OtherKey { reference: instance.reference.clone() });
-        }
-        let ends = command.state == ReportedState::Destroyed;
-        if ends && instance.state != RequestedState::Destroyed {
-            return Err(InstanceRefusal::NotToBeDestroyed { instance: id });
-        }
-        let digest = command.error.as_ref().map(|error| error.digest);
-        let (state, error) = (command.state, command.error.clone());
-        let reported = InstanceStateReported { instance: id, state, error, at: now };
-        let stream = Stream::Instance(id);
-        if ends {
-            let living: Vec<_> = self.children.get(&id).into_iter().flatten().collect();
-            if !living.is_empty() {
-                return Ok(Outcome::of((), self.destroy_children(&living, now)));
-            }
-            let ended = InstanceEnded { instance: id, at: now };
-            let events = [Event::InstanceStateReported(reported), Event::InstanceEnded(ended)];
-            return Ok(Outcome::of((), events.map(|event| (stream.clone(), event))));
-        }
-        if instance.reported == Some((state, digest)) {
-            return Ok(Outcome::unchanged(()));
-        }
-        Ok(Outcome::of((), [(stream, Event::InstanceStateReported(reported))]))
-    }
-
-    /// A parent goes last: its children are asked away first, and the node reports it again when they are gone.
-    fn destroy_children(&self, living: &[&InstanceId], now: Timestamp) -> Vec<(Stream, Event)> {
-        let wanted = living.iter().filter_map(|id| self.get(**id).map(|child| (**id, child)));
-        let mut events = Vec::new();
-        for (child, known) in wanted.filter(|(_, child)| child.state != RequestedState::Destroyed) {
-            let event = InstanceChanged {
-                instance: child,
-                release: None,
-                software_type: None,
-                instance_type: None,
-                parameters: None,
-                state: Some(RequestedState::Destroyed),
-                at: now,
-            };
-            events.push((Stream::Instance(child), Event::InstanceChanged(event)));
-            if known.allocation.is_none() {
-                let event = InstanceEnded { instance: child, at: now };
-                events.push((Stream::Instance(child), Event::InstanceEnded(event)));
-            }
-        }
-        events
-    }
-
-    pub(crate) fn set_connection(
-        &self,
-        computers: &Computers,
-        command: &SetConnectionParameters,
-        now: Timestamp,
-    ) -> Result<Outcome<()>, InstanceRefusal> {
-        let (id, instance) = self.occupant(computers, (&command.computer, &command.partition))?;
-        if command.connection.key != instance.key {
-            return Err(InstanceRefusal::OtherKey { reference: instance.reference.clone() });
-        }
-        if instance.connection == Some(command.connection.digest) {
-            return Ok(Outcome::unchanged(()));
-        }
-        let event = ConnectionParametersSet { instance: id, connection: command.connection.clone(), at: now };
-        Ok(Outcome::of((), [(Stream::Instance(id), Event::ConnectionParametersSet(event))]))
+    /// Who asks for an instance now, if that is another of its tree than before. It cannot become a child of what is
+    /// under it.
+    fn other_requester(&self, id: InstanceId, known: &Instance, asks: Requester) -> Option<InstanceId> {
+        let Requester::Instance(asks) = asks else { return None };
+        let other = known.requester != Requester::Instance(asks);
+        (other && !self.is_under(id, asks)).then_some(asks)
     }
 
     fn live(&self, instance: InstanceId) -> Result<&Instance, InstanceRefusal> {
@@ -282,10 +196,24 @@ impl Instances {
             Requester::Party(party) => (Names::OfParty(party), party, None),
             Requester::Instance(parent) => {
                 // Only from inside its partition can an instance ask for another.
-                let placed = self.live(parent).ok().filter(|known| known.allocation.is_some());
+                let placed =
+                    self.live(parent).ok().filter(|known| known.allocation.is_some() && !known.shared);
                 let parent = placed.ok_or(InstanceRefusal::UnknownInstance { instance: parent })?;
                 (Names::OfTree(parent.root), parent.owner, Some(parent.root))
             }
         })
+    }
+}
+
+impl RequestInstance {
+    /// Where it may be: on the computer that is meant where none is named.
+    fn filter(&self) -> Filter {
+        let mut filter = self.filter.clone();
+        if let Some(computer) = &self.default_computer
+            && filter::get(&filter, filter::COMPUTER).is_none()
+        {
+            filter.push((filter::COMPUTER.into(), computer.as_str().into()));
+        }
+        filter
     }
 }

@@ -1,0 +1,300 @@
+//! What decisions know of computers: a fold of their events.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bincode::{Decode, Encode};
+
+use super::commands::UnknownComputer;
+use super::events::{
+    AllocationScope, AllocationScopeSet, ComputerConfigured, ComputerDescribed, ComputerFellSilent,
+    ComputerHeard, ComputerRegistered, Offer, PartitionOffered, PartitionWithdrawn,
+};
+use crate::domain::id::{ComputerId, InstanceId, PartitionId, PartyId, SoftwareRelease};
+use crate::domain::instance::filter::{ATTRIBUTES, NETWORK};
+use crate::domain::instance::{InstanceStateReported, ReportedState};
+use crate::domain::time::TimeZone;
+
+/// What decisions need to know of a computer.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Computer {
+    /// Its provider.
+    pub owner: PartyId,
+    /// Where times it reports without an offset belong.
+    pub time_zone: TimeZone,
+    pub(super) title: Option<Box<str>>,
+    pub(super) attributes: BTreeMap<Box<str>, Box<str>>,
+    pub(super) scope: AllocationScope,
+    pub(super) software: BTreeSet<SoftwareRelease>,
+    pub(super) capacity: Option<u32>,
+    pub(super) silent: bool,
+    pub(super) address: Box<str>,
+    pub(super) netmask: Box<str>,
+    pub(super) partitions: BTreeMap<PartitionId, Partition>,
+    users: BTreeMap<Box<str>, PartitionId>,
+    free: BTreeSet<(u32, PartitionId)>,
+    /// How many instances there are.
+    occupied: usize,
+    /// Those whose last report was an error.
+    in_error: BTreeSet<InstanceId>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(super) struct Partition {
+    /// The order in which partitions were first offered, and in which they are allocated.
+    rank: u32,
+    pub(super) offer: Offer,
+    pub(super) offered: bool,
+    occupant: Option<InstanceId>,
+}
+
+/// Fewer instances in error than this say nothing of their computer.
+const ERRORS: usize = 3;
+
+impl Computer {
+    pub(super) fn new(owner: PartyId, time_zone: TimeZone) -> Self {
+        Self {
+            owner,
+            time_zone,
+            title: None,
+            attributes: BTreeMap::new(),
+            scope: AllocationScope::Personal,
+            software: BTreeSet::new(),
+            capacity: None,
+            silent: false,
+            address: Box::default(),
+            netmask: Box::default(),
+            partitions: BTreeMap::new(),
+            users: BTreeMap::new(),
+            free: BTreeSet::new(),
+            occupied: 0,
+            in_error: BTreeSet::new(),
+        }
+    }
+
+    /// Whether new instances of a release, of somebody, may be put there at all.
+    pub(crate) fn takes(&self, owner: PartyId, release: &SoftwareRelease) -> bool {
+        !self.silent
+            && !self.is_in_trouble()
+            && self.headroom() > 0
+            && self.admits(owner)
+            && (self.software.is_empty() || self.software.contains(release))
+    }
+
+    /// Whether somebody may use it.
+    pub(crate) fn admits(&self, owner: PartyId) -> bool {
+        match &self.scope {
+            AllocationScope::Open => true,
+            AllocationScope::Personal => owner == self.owner,
+            AllocationScope::Group(members) => owner == self.owner || members.contains(&owner),
+            AllocationScope::Closed => false,
+        }
+    }
+
+    /// Whether so many of its instances are in error that the computer is to blame: three, and half of them.
+    pub fn is_in_trouble(&self) -> bool {
+        self.in_error.len() >= ERRORS && self.in_error.len() * 2 >= self.occupied
+    }
+
+    /// How many instances more it takes.
+    pub(crate) fn headroom(&self) -> usize {
+        let capacity =
+            self.capacity.map_or(usize::MAX, |capacity| usize::try_from(capacity).unwrap_or(usize::MAX));
+        capacity.saturating_sub(self.occupied)
+    }
+
+    /// Whether it has the attributes that a filter asks for. `europe/france` is in `europe`.
+    pub(crate) fn answers(&self, filter: &[(Box<str>, Box<str>)]) -> bool {
+        let asked = filter.iter().filter(|(key, _)| ATTRIBUTES.contains(&&**key));
+        asked.into_iter().all(|(key, wanted)| {
+            let within = |value: &str| {
+                value.strip_prefix(&**wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            };
+            self.attributes.get(key).is_some_and(|value| within(value))
+        })
+    }
+
+    /// The network it is in; one of its own, if nobody said.
+    pub(crate) fn network<'a>(&'a self, id: &'a ComputerId) -> &'a str {
+        self.attributes.get(NETWORK).map_or(id.as_str(), |network| network)
+    }
+
+    /// Whether a partition can do something.
+    pub(crate) fn is_capable(&self, partition: &PartitionId, wanted: &str) -> bool {
+        let known = self.partitions.get(partition);
+        known.is_some_and(|known| known.offer.capabilities.iter().any(|able| &**able == wanted))
+    }
+
+    /// Whether it has a partition of this name, offered or withdrawn.
+    pub fn has_partition(&self, partition: &str) -> bool {
+        self.partitions.contains_key(partition)
+    }
+
+    /// The partition that this unix user belongs to.
+    pub fn partition_of_user(&self, user: &str) -> Option<&PartitionId> {
+        self.users.get(user)
+    }
+
+    /// The name of a partition it has, owned.
+    pub fn partition(&self, name: &str) -> Option<&PartitionId> {
+        self.partitions.get_key_value(name).map(|(partition, _)| partition)
+    }
+
+    /// Who sits in a partition.
+    pub fn occupant(&self, partition: &PartitionId) -> Option<InstanceId> {
+        self.partitions.get(partition).and_then(|partition| partition.occupant)
+    }
+
+    /// Partitions that are offered and not taken, in the order they are given out.
+    pub fn free(&self) -> impl Iterator<Item = &PartitionId> {
+        self.free.iter().map(|(_, partition)| partition)
+    }
+
+    fn refresh_free(&mut self, partition: &PartitionId) {
+        if let Some(known) = self.partitions.get(partition) {
+            let key = (known.rank, partition.clone());
+            if known.offered && known.occupant.is_none() {
+                self.free.insert(key);
+            } else {
+                self.free.remove(&key);
+            }
+        }
+    }
+}
+
+/// All computers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Computers {
+    by_id: BTreeMap<ComputerId, Computer>,
+    /// Those with a free partition, so that a request need not look at every full one.
+    with_room: BTreeSet<ComputerId>,
+}
+
+impl Computers {
+    /// The computer, if there is one.
+    pub fn get(&self, computer: &str) -> Option<&Computer> {
+        self.by_id.get(computer)
+    }
+
+    /// The computer, or the refusal that there is none.
+    pub fn known(&self, computer: &ComputerId) -> Result<&Computer, UnknownComputer> {
+        self.by_id.get(computer).ok_or_else(|| UnknownComputer { computer: computer.clone() })
+    }
+
+    /// The computer and its reference, owned.
+    pub(crate) fn get_key_value(&self, computer: &ComputerId) -> Option<(&ComputerId, &Computer)> {
+        self.by_id.get_key_value(computer)
+    }
+
+    /// All of them, by reference.
+    pub fn iter(&self) -> impl Iterator<Item = (&ComputerId, &Computer)> {
+        self.by_id.iter()
+    }
+
+    /// Those with a free partition.
+    pub(crate) fn with_room(&self) -> &BTreeSet<ComputerId> {
+        &self.with_room
+    }
+
+    pub(crate) fn registered(&mut self, event: &ComputerRegistered) {
+        self.by_id.insert(event.computer.clone(), Computer::new(event.owner, event.time_zone));
+    }
+
+    pub(crate) fn configured(&mut self, event: &ComputerConfigured) {
+        if let Some(computer) = self.by_id.get_mut(&event.computer) {
+            computer.address.clone_from(&event.address);
+            computer.netmask.clone_from(&event.netmask);
+        }
+    }
+
+    pub(crate) fn offered(&mut self, event: &PartitionOffered) {
+        let Some(computer) = self.by_id.get_mut(&event.computer) else { return };
+        let name = &event.offer.partition;
+        let rank = u32::try_from(computer.partitions.len()).unwrap_or(u32::MAX);
+        if let Some(user) = computer.partitions.get(name).and_then(|known| known.offer.user.clone())
+            // Partitions that swap their users are offered one after the other: it may be another's by now.
+            && computer.users.get(&user) == Some(name)
+        {
+            computer.users.remove(&user);
+        }
+        let partition = computer.partitions.entry(name.clone()).or_insert_with(|| Partition {
+            rank,
+            offer: event.offer.clone(),
+            offered: true,
+            occupant: None,
+        });
+        partition.offer.clone_from(&event.offer);
+        partition.offered = true;
+        if let Some(user) = &event.offer.user {
+            computer.users.insert(user.clone(), name.clone());
+        }
+        self.refresh_room(&event.computer, name);
+    }
+
+    pub(crate) fn withdrawn(&mut self, event: &PartitionWithdrawn) {
+        let Some(computer) = self.by_id.get_mut(&event.computer) else { return };
+        if let Some(partition) = computer.partitions.get_mut(&event.partition) {
+            partition.offered = false;
+        }
+        self.refresh_room(&event.computer, &event.partition);
+    }
+
+    pub(crate) fn described(&mut self, event: &ComputerDescribed) {
+        if let Some(computer) = self.by_id.get_mut(&event.computer) {
+            computer.title.clone_from(&event.title);
+            computer.attributes = event.attributes.iter().cloned().collect();
+        }
+    }
+
+    pub(crate) fn scope_set(&mut self, event: &AllocationScopeSet) {
+        if let Some(computer) = self.by_id.get_mut(&event.computer) {
+            computer.scope.clone_from(&event.scope);
+            computer.software = event.software.iter().cloned().collect();
+            computer.capacity = event.capacity;
+        }
+    }
+
+    pub(crate) fn fell_silent(&mut self, event: &ComputerFellSilent) {
+        if let Some(computer) = self.by_id.get_mut(&event.computer) {
+            computer.silent = true;
+        }
+    }
+
+    pub(crate) fn heard(&mut self, event: &ComputerHeard) {
+        if let Some(computer) = self.by_id.get_mut(&event.computer) {
+            computer.silent = false;
+        }
+    }
+
+    /// An instance on a computer reported its state.
+    pub(crate) fn state_reported(&mut self, computer: &ComputerId, event: &InstanceStateReported) {
+        if let Some(computer) = self.by_id.get_mut(computer) {
+            if event.state == ReportedState::Error {
+                computer.in_error.insert(event.instance);
+            } else {
+                computer.in_error.remove(&event.instance);
+            }
+        }
+    }
+
+    pub(crate) fn occupy(&mut self, computer: &ComputerId, partition: &PartitionId, by: Option<InstanceId>) {
+        let Some(known) = self.by_id.get_mut(computer) else { return };
+        if let Some(partition) = known.partitions.get_mut(partition) {
+            if let Some(before) = std::mem::replace(&mut partition.occupant, by) {
+                known.occupied = known.occupied.saturating_sub(1);
+                known.in_error.remove(&before);
+            }
+            known.occupied += usize::from(by.is_some());
+        }
+        self.refresh_room(computer, partition);
+    }
+
+    fn refresh_room(&mut self, computer: &ComputerId, partition: &PartitionId) {
+        let Some(known) = self.by_id.get_mut(computer) else { return };
+        known.refresh_free(partition);
+        if known.free.is_empty() {
+            self.with_room.remove(computer);
+        } else if !self.with_room.contains(computer) {
+            self.with_room.insert(computer.clone());
+        }
+    }
+}
