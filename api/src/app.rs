@@ -21,6 +21,8 @@ use slapledger_projections::instances::Instance;
 use slapledger_projections::runner::{self, Runner};
 use slapledger_projections::{SlapViews, View};
 
+use crate::contacts::Contacts;
+
 /// How many commands may wait for the writer; more are answered 503.
 const QUEUE: usize = 4096;
 
@@ -34,6 +36,10 @@ pub struct App {
     pub slap: Runner<SlapViews>,
     /// Metering, prices, runs and invoices.
     pub billing: Runner<BillingView>,
+    /// Which computers were heard of.
+    pub contacts: Contacts,
+    /// What this run is known by, to those who ask whether two addresses are one server.
+    pub run: [u8; 16],
     /// What it is run as.
     pub mode: Mode,
     /// Who everybody is that comes without an identity (`proxy`, `demo`).
@@ -100,7 +106,9 @@ impl App {
         );
         let billing = start_view("billing", &ledger, &state)?;
         let (local, default_computer) = (PartyId(1), None);
-        Ok(Self { ledger, keys, slap, billing, mode: open.mode, local, default_computer, data })
+        let (contacts, run) = (Contacts::default(), random_id());
+        let mode = open.mode;
+        Ok(Self { ledger, keys, slap, billing, contacts, run, mode, local, default_computer, data })
     }
 
     /// Carries out a command of the program itself, from a thread without a runtime.

@@ -6,6 +6,7 @@
 pub mod app;
 pub mod cli;
 pub mod clock;
+pub mod contacts;
 pub mod demo;
 pub mod http;
 pub mod invoicing;

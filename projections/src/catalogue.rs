@@ -1,4 +1,5 @@
-//! The catalogue: every software release that was ever supplied or requested, and how much it is used.
+//! The catalogue: every software release that was ever supplied or requested, and how much it is used; and the products
+//! that publishers published releases of.
 //!
 //! A release stays in it when nobody uses it any more; the counts say so.
 
@@ -8,7 +9,8 @@ use std::ops::Bound;
 
 use bincode::{Decode, Encode};
 use slapledger_core::domain::event::Event;
-use slapledger_core::domain::id::{ComputerId, InstanceId, Sequence, SoftwareRelease};
+use slapledger_core::domain::id::{ComputerId, InstanceId, PartyId, Reference, Sequence, SoftwareRelease};
+use slapledger_core::domain::product::SoftwareReleasePublished;
 use slapledger_core::domain::software::SoftwareState;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::log::envelope::Recorded;
@@ -31,12 +33,28 @@ pub struct Release {
     pub supplies: BTreeSet<ComputerId>,
 }
 
+/// A software product.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Product {
+    /// What people call it.
+    pub product: Reference,
+    /// Who publishes it.
+    pub publisher: PartyId,
+    /// Its releases, the best (the last that was published) first.
+    pub releases: Vec<SoftwareRelease>,
+    /// When the best one was published.
+    pub published_at: Timestamp,
+    /// By which event.
+    pub changed_by: Sequence,
+}
+
 /// All known releases.
 #[derive(Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Catalogue {
     releases: BTreeMap<SoftwareRelease, Release>,
     /// What each living instance runs: the event that ends one does not say it.
     running: BTreeMap<InstanceId, SoftwareRelease>,
+    products: BTreeMap<Reference, Product>,
 }
 
 impl Catalogue {
@@ -50,6 +68,23 @@ impl Catalogue {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let found = self.releases.range::<str, _>((from, Bound::Unbounded)).map(|(_, release)| release);
         Page::take(found, limit, |release| release.release.clone())
+    }
+
+    /// A product by its reference.
+    pub fn product(&self, reference: &str) -> Option<&Product> {
+        self.products.get(reference)
+    }
+
+    /// The product that a release is one of.
+    pub fn product_of(&self, release: &str) -> Option<&Product> {
+        self.products.values().find(|product| product.releases.iter().any(|known| known.as_str() == release))
+    }
+
+    /// Products after a reference, in order of their references.
+    pub fn products(&self, after: Option<&str>, limit: usize) -> Page<&Product, Reference> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let found = self.products.range::<str, _>((from, Bound::Unbounded)).map(|(_, product)| product);
+        Page::take(found, limit, |product| product.product.clone())
     }
 
     /// Takes the next event over.
@@ -66,6 +101,7 @@ impl Catalogue {
                     release.supplies.remove(&event.computer);
                 }
             }
+            Event::SoftwareReleasePublished(event) => self.published(event, sequence),
             Event::InstanceRequested(event) => {
                 self.seen(&event.release, event.at, sequence).instances += 1;
                 self.running.insert(event.instance, event.release.clone());
@@ -98,6 +134,20 @@ impl Catalogue {
             instances: 0,
             supplies: BTreeSet::new(),
         })
+    }
+
+    fn published(&mut self, event: &SoftwareReleasePublished, by: Sequence) {
+        let SoftwareReleasePublished { product, release, publisher, at } = event;
+        let known = self.products.entry(product.clone()).or_insert_with(|| Product {
+            product: product.clone(),
+            publisher: *publisher,
+            releases: Vec::new(),
+            published_at: *at,
+            changed_by: by,
+        });
+        known.releases.retain(|known| known != release);
+        known.releases.insert(0, release.clone());
+        (known.published_at, known.changed_by) = (*at, by);
     }
 
     fn leave(&mut self, release: &SoftwareRelease) {

@@ -2,8 +2,10 @@
 //!
 //! [`Instance::changed_at`] is the timestamp that nodes compare: they process a partition again exactly when it is
 //! another. It moves when something that must reach the node changed, and never otherwise: when the instance is
-//! allocated; when its release, software type, parameters or requested state change; when its partition gets other
-//! addresses or another interface; and when an instance that was requested from inside it is reached in another way.
+//! allocated; when its release, software type, parameters, filter, name or requested state change, or the name of its
+//! tree; when its partition gets other addresses or another interface; when an instance that was requested from inside
+//! it is reached in another way, or lost its host; when a shared instance on it comes, goes or changes; and when its
+//! tree or its computer is banged.
 //! It takes the time of that event, and never the same value twice: two changes in one microsecond differ by one.
 //! Before the allocation nothing reaches a node, and it stands still.
 //!
@@ -15,13 +17,13 @@ use std::io::{self, Write};
 use std::ops::Bound;
 
 use bincode::{Decode, Encode};
-use slapledger_core::domain::computer::{Address, Offer, PartitionOffered};
+use slapledger_core::domain::computer::{Address, ComputerBanged, Offer, PartitionOffered};
 use slapledger_core::domain::event::Event;
 use slapledger_core::domain::id::{
     ComputerId, InstanceId, KeyId, PartitionId, PartyId, Reference, Sequence, SoftwareRelease, SoftwareType,
 };
 use slapledger_core::domain::instance::{
-    Allocation, ConnectionParametersSet, InstanceAllocated, InstanceChanged, InstanceEnded,
+    Allocation, ConnectionParametersSet, InstanceAllocated, InstanceChanged, InstanceEnded, InstanceRenamed,
     InstanceRequested, InstanceStateReported, InstanceType, ReportedState, RequestedState, Requester,
 };
 use slapledger_core::domain::sealed::Sealed;
@@ -54,6 +56,8 @@ pub struct Instance {
     pub parameters: Sealed,
     /// How it is reached, sealed; `None` until its node says it.
     pub connection: Option<Sealed>,
+    /// Whether it lives on another (a slave) instead of in a partition of its own.
+    pub shared: bool,
     /// Where it may be (SLA).
     pub filter: Vec<(Box<str>, Box<str>)>,
     /// The state its requester wants.
@@ -89,7 +93,12 @@ impl Instance {
         self.ended_at.is_none()
     }
 
-    /// Whether it waits for a partition.
+    /// Whom it lives on, or lived on last, if it is shared.
+    pub fn host(&self) -> Option<InstanceId> {
+        self.allocation.as_ref()?.host
+    }
+
+    /// Whether it waits for a partition, or a host.
     pub fn waits(&self) -> bool {
         self.lives() && self.allocation.is_none()
     }
@@ -142,11 +151,20 @@ impl InstanceFilter<'_> {
     }
 }
 
-/// Whose names a reference is one of.
+/// Whose names a reference is one of. Shared instances and others do not take each other's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
 enum Names {
-    OfParty(PartyId),
-    OfTree(InstanceId),
+    OfParty(PartyId, bool),
+    OfTree(InstanceId, bool),
+}
+
+impl Names {
+    fn of(instance: &Instance) -> Self {
+        match instance.requester {
+            Requester::Party(party) => Self::OfParty(party, instance.shared),
+            Requester::Instance(_) => Self::OfTree(instance.root, instance.shared),
+        }
+    }
 }
 
 /// A partition, as far as instances care.
@@ -165,6 +183,10 @@ pub struct Instances {
     names: BTreeMap<Names, BTreeMap<Reference, InstanceId>>,
     children: BTreeMap<InstanceId, BTreeSet<InstanceId>>,
     by_owner: BTreeMap<PartyId, BTreeSet<InstanceId>>,
+    /// The living members of each tree.
+    trees: BTreeMap<InstanceId, BTreeSet<InstanceId>>,
+    /// The living shared instances on each instance.
+    shares: BTreeMap<InstanceId, BTreeSet<InstanceId>>,
     places: BTreeMap<ComputerId, BTreeMap<PartitionId, Place>>,
 }
 
@@ -176,10 +198,10 @@ impl Instances {
 
     /// The living instance that a requester means by a reference: what `request()` answers with, and whose key its
     /// values are sealed under. From inside a tree all requesters mean the same.
-    pub fn find(&self, requester: Requester, reference: &str) -> Option<&Instance> {
+    pub fn find(&self, requester: Requester, shared: bool, reference: &str) -> Option<&Instance> {
         let names = match requester {
-            Requester::Party(party) => Names::OfParty(party),
-            Requester::Instance(parent) => Names::OfTree(self.all.get(&parent)?.root),
+            Requester::Party(party) => Names::OfParty(party, shared),
+            Requester::Instance(parent) => Names::OfTree(self.all.get(&parent)?.root, shared),
         };
         self.all.get(self.names.get(&names)?.get(reference)?)
     }
@@ -198,6 +220,16 @@ impl Instances {
     /// What was requested from inside an instance, living or ended, by id.
     pub fn children(&self, instance: InstanceId) -> impl Iterator<Item = &Instance> {
         self.children.get(&instance).into_iter().flatten().filter_map(|child| self.all.get(child))
+    }
+
+    /// The living members of a tree, its root among them, by id.
+    pub fn tree(&self, root: InstanceId) -> impl Iterator<Item = &Instance> {
+        self.trees.get(&root).into_iter().flatten().filter_map(|id| self.all.get(id))
+    }
+
+    /// The living shared instances on an instance, by id.
+    pub fn shares(&self, host: InstanceId) -> impl Iterator<Item = &Instance> {
+        self.shares.get(&host).into_iter().flatten().filter_map(|id| self.all.get(id))
     }
 
     /// All that a party pays or paid for, by id.
@@ -249,6 +281,9 @@ impl Instances {
             Event::InstanceAllocated(event) => self.allocated(event, sequence),
             Event::InstanceEnded(event) => self.ended(event, sequence),
             Event::InstanceStateReported(event) => self.state_reported(event, sequence),
+            Event::InstanceBanged(event) => self.nudge_tree(event.root, event.at, sequence),
+            Event::InstanceRenamed(event) => self.renamed(event, sequence),
+            Event::ComputerBanged(event) => self.computer_banged(event, sequence),
             Event::ConnectionParametersSet(event) => self.connection_set(event, sequence),
             _ => {}
         }
@@ -260,13 +295,26 @@ impl Instances {
         Some(instance)
     }
 
+    /// Something changed that must reach the node of an instance.
+    fn nudge(&mut self, instance: Option<InstanceId>, at: Timestamp, by: Sequence) {
+        if let Some(instance) = instance.and_then(|id| self.touch(id, by)) {
+            instance.move_timestamp(at);
+        }
+    }
+
+    fn nudge_tree(&mut self, root: InstanceId, at: Timestamp, by: Sequence) {
+        for member in self.trees.get(&root).cloned().into_iter().flatten() {
+            self.nudge(Some(member), at, by);
+        }
+    }
+
     fn place_mut(&mut self, computer: &ComputerId, partition: &PartitionId) -> &mut Place {
         let places = self.places.entry(computer.clone()).or_default();
         places.entry(partition.clone()).or_default()
     }
 
     fn offered(&mut self, event: &PartitionOffered, by: Sequence) {
-        let Offer { partition, addresses, tap, user: _ } = &event.offer;
+        let Offer { partition, addresses, tap, user: _, capabilities: _ } = &event.offer;
         let place = self.place_mut(&event.computer, partition);
         if (&place.addresses, &place.tap) == (addresses, tap) {
             return;
@@ -282,15 +330,11 @@ impl Instances {
 
     fn requested(&mut self, event: &InstanceRequested, by: Sequence) {
         let id = event.instance;
-        let names = match event.requester {
-            Requester::Party(party) => Names::OfParty(party),
-            Requester::Instance(parent) => {
-                self.children.entry(parent).or_default().insert(id);
-                Names::OfTree(event.root)
-            }
-        };
-        self.names.entry(names).or_default().insert(event.reference.clone(), id);
+        if let Requester::Instance(parent) = event.requester {
+            self.children.entry(parent).or_default().insert(id);
+        }
         self.by_owner.entry(event.owner).or_default().insert(id);
+        self.trees.entry(event.root).or_default().insert(id);
         let instance = Instance {
             id,
             requester: event.requester,
@@ -302,6 +346,7 @@ impl Instances {
             instance_type: event.instance_type,
             parameters: event.parameters.clone(),
             connection: None,
+            shared: event.shared,
             filter: event.filter.clone(),
             requested: event.state,
             reported: None,
@@ -314,6 +359,7 @@ impl Instances {
             first_sequence: by,
             changed_by: by,
         };
+        self.names.entry(Names::of(&instance)).or_default().insert(event.reference.clone(), id);
         self.all.insert(id, instance);
     }
 
@@ -323,7 +369,8 @@ impl Instances {
         let reaches_node = event.release.is_some()
             || event.software_type.is_some()
             || event.parameters.is_some()
-            || event.state.is_some();
+            || event.state.is_some()
+            || event.filter.is_some();
         if let Some(release) = &event.release {
             instance.release.clone_from(release);
         }
@@ -333,19 +380,37 @@ impl Instances {
         if let Some(parameters) = &event.parameters {
             instance.parameters.clone_from(parameters);
         }
+        if let Some(filter) = &event.filter {
+            instance.filter.clone_from(filter);
+        }
         instance.instance_type = event.instance_type.unwrap_or(instance.instance_type);
         instance.requested = event.state.unwrap_or(instance.requested);
+        let before = instance.requester;
+        if let Some(requester) = event.requester {
+            instance.requester = Requester::Instance(requester);
+        }
         if reaches_node {
             instance.move_timestamp(event.at);
+            let host = instance.host();
+            self.nudge(host, event.at, by);
+        }
+        if let (Some(requester), Requester::Instance(before)) = (event.requester, before) {
+            remove_from(&mut self.children, before, event.instance);
+            self.children.entry(requester).or_default().insert(event.instance);
         }
     }
 
     fn allocated(&mut self, event: &InstanceAllocated, by: Sequence) {
-        let InstanceAllocated { instance, computer, partition, at } = event;
-        self.place_mut(computer, partition).occupant = Some(*instance);
+        let InstanceAllocated { instance, computer, partition, host, at } = event;
+        if let Some(host) = host {
+            self.shares.entry(*host).or_default().insert(*instance);
+            self.nudge(Some(*host), *at, by);
+        } else {
+            self.place_mut(computer, partition).occupant = Some(*instance);
+        }
         let Some(instance) = self.touch(*instance, by) else { return };
         let (computer, partition) = (computer.clone(), partition.clone());
-        instance.allocation = Some(Allocation { computer, partition, from: *at, until: None });
+        instance.allocation = Some(Allocation { computer, partition, host: *host, from: *at, until: None });
         instance.changed_at = instance.changed_at.max(*at);
     }
 
@@ -355,11 +420,13 @@ impl Instances {
         if let Some(allocation) = &mut instance.allocation {
             allocation.until = Some(event.at);
         }
-        let names = match instance.requester {
-            Requester::Party(party) => Names::OfParty(party),
-            Requester::Instance(_) => Names::OfTree(instance.root),
+        let names = Names::of(instance);
+        let (reference, root, host) = (instance.reference.clone(), instance.root, instance.host());
+        let was_wanted = instance.requested != RequestedState::Destroyed;
+        let parent = match instance.requester {
+            Requester::Instance(parent) if was_wanted => Some(parent),
+            _ => None,
         };
-        let reference = instance.reference.clone();
         let place =
             instance.allocation.as_ref().map(|place| (place.computer.clone(), place.partition.clone()));
         if let Some(of_names) = self.names.get_mut(&names) {
@@ -369,6 +436,14 @@ impl Instances {
             if of_names.is_empty() {
                 self.names.remove(&names);
             }
+        }
+        remove_from(&mut self.trees, root, event.instance);
+        if let Some(host) = host {
+            remove_from(&mut self.shares, host, event.instance);
+            self.nudge(Some(host), event.at, by);
+            // Its host went, and it with it: whoever asked for it may ask again.
+            self.nudge(parent, event.at, by);
+            return;
         }
         if let Some((computer, partition)) = place {
             let place = self.place_mut(&computer, &partition);
@@ -388,10 +463,46 @@ impl Instances {
     fn connection_set(&mut self, event: &ConnectionParametersSet, by: Sequence) {
         let Some(instance) = self.touch(event.instance, by) else { return };
         instance.connection = Some(event.connection.clone());
-        if let Requester::Instance(parent) = instance.requester
-            && let Some(parent) = self.touch(parent, by)
-        {
-            parent.move_timestamp(event.at);
+        let parent = match instance.requester {
+            Requester::Instance(parent) => Some(parent),
+            Requester::Party(_) => None,
+        };
+        self.nudge(parent, event.at, by);
+    }
+
+    fn computer_banged(&mut self, event: &ComputerBanged, by: Sequence) {
+        let places = self.places.get(&event.computer).into_iter().flatten();
+        let occupants: Vec<_> = places.map(|(_, place)| place.occupant).collect();
+        for occupant in occupants {
+            self.nudge(occupant, event.at, by);
+        }
+    }
+
+    fn renamed(&mut self, event: &InstanceRenamed, by: Sequence) {
+        let Some(instance) = self.touch(event.instance, by) else { return };
+        let before = std::mem::replace(&mut instance.reference, event.reference.clone());
+        let (root, host) = (instance.root, instance.host());
+        let names = Names::of(instance);
+        if let Some(of_names) = self.names.get_mut(&names) {
+            of_names.remove(&before);
+            of_names.insert(event.reference.clone(), event.instance);
+        }
+        if root == event.instance {
+            // Every member of the tree is told the name of its root.
+            self.nudge_tree(root, event.at, by);
+        } else {
+            self.nudge(Some(event.instance), event.at, by);
+        }
+        self.nudge(host, event.at, by);
+    }
+}
+
+/// Takes a member out of a set, and the set out of the map if it was the last.
+fn remove_from(sets: &mut BTreeMap<InstanceId, BTreeSet<InstanceId>>, key: InstanceId, member: InstanceId) {
+    if let Some(set) = sets.get_mut(&key) {
+        set.remove(&member);
+        if set.is_empty() {
+            sets.remove(&key);
         }
     }
 }

@@ -4,17 +4,18 @@
 //! as an instance is in it. A supply is forgotten when its computer says that it removed the release.
 //! Who an occupant is, is not known here: see `instances`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::ops::Bound;
 
 use bincode::{Decode, Encode};
 use slapledger_core::domain::computer::{
-    ComputerConfigured, ComputerRegistered, Offer, PartitionOffered, PartitionWithdrawn,
+    AllocationScope, AllocationScopeSet, ComputerConfigured, ComputerDescribed, ComputerRegistered, Offer,
+    PartitionOffered, PartitionWithdrawn, in_trouble,
 };
 use slapledger_core::domain::event::Event;
 use slapledger_core::domain::id::{ComputerId, InstanceId, PartitionId, PartyId, Sequence, SoftwareRelease};
-use slapledger_core::domain::instance::InstanceAllocated;
+use slapledger_core::domain::instance::{InstanceAllocated, InstanceStateReported, ReportedState};
 use slapledger_core::domain::sealed::Sealed;
 use slapledger_core::domain::software::{
     SoftwareState, SoftwareStateReported, SoftwareSupplied, SupplyState,
@@ -34,6 +35,18 @@ pub struct Computer {
     pub owner: PartyId,
     /// Where times it reports without an offset belong.
     pub time_zone: TimeZone,
+    /// What people call it.
+    pub title: Option<Box<str>>,
+    /// What filters may ask for: region, network, processors and the like.
+    pub attributes: BTreeMap<Box<str>, Box<str>>,
+    /// Whom it is for.
+    pub scope: AllocationScope,
+    /// The releases it is limited to; all, if there are none.
+    pub software: Vec<SoftwareRelease>,
+    /// How many instances it takes at most.
+    pub capacity: Option<u32>,
+    /// When it was last heard of, if it fell silent.
+    pub silent_since: Option<Timestamp>,
     /// Its own address; empty until it is configured.
     pub address: Box<str>,
     /// And its netmask.
@@ -47,6 +60,7 @@ pub struct Computer {
     partitions: Vec<Partition>,
     by_name: BTreeMap<PartitionId, u32>,
     supplies: BTreeMap<SoftwareRelease, Supply>,
+    in_error: BTreeSet<InstanceId>,
 }
 
 /// A partition of a computer.
@@ -103,6 +117,16 @@ impl Computer {
         &self.supplies
     }
 
+    /// How many instances are on it.
+    pub fn instances(&self) -> usize {
+        self.partitions.iter().filter(|partition| partition.occupant.is_some()).count()
+    }
+
+    /// Whether so many of its instances are in error that it is to blame, and gets no others.
+    pub fn is_in_trouble(&self) -> bool {
+        in_trouble(self.in_error.len(), self.instances())
+    }
+
     fn partition_mut(&mut self, partition: &PartitionId) -> Option<&mut Partition> {
         self.partitions.get_mut(usize::try_from(*self.by_name.get(partition)?).ok()?)
     }
@@ -154,6 +178,21 @@ impl Inventory {
             Event::PartitionWithdrawn(event) => self.withdrawn(event, sequence),
             Event::SoftwareSupplied(event) => self.supplied(event, sequence),
             Event::SoftwareStateReported(event) => self.software_reported(event, sequence),
+            Event::ComputerDescribed(event) => self.described(event, sequence),
+            Event::AllocationScopeSet(event) => self.scope_set(event, sequence),
+            Event::ComputerFellSilent(event) => {
+                if let Some(computer) = self.touch(&event.computer, sequence) {
+                    computer.silent_since = Some(event.since);
+                }
+            }
+            Event::ComputerHeard(event) => {
+                if let Some(computer) = self.touch(&event.computer, sequence) {
+                    computer.silent_since = None;
+                }
+            }
+            Event::InstanceStateReported(event) => self.state_reported(event, sequence),
+            // A shared instance takes nobody's place.
+            Event::InstanceAllocated(event) if event.host.is_some() => {}
             Event::InstanceAllocated(event) => self.allocated(event, sequence),
             Event::InstanceEnded(event) => self.ended(event.instance, sequence),
             _ => {}
@@ -171,6 +210,12 @@ impl Inventory {
             id: event.computer.clone(),
             owner: event.owner,
             time_zone: event.time_zone,
+            title: None,
+            attributes: BTreeMap::new(),
+            scope: AllocationScope::Personal,
+            software: Vec::new(),
+            capacity: None,
+            silent_since: None,
             address: Box::default(),
             netmask: Box::default(),
             registered_at: event.at,
@@ -179,6 +224,7 @@ impl Inventory {
             partitions: Vec::new(),
             by_name: BTreeMap::new(),
             supplies: BTreeMap::new(),
+            in_error: BTreeSet::new(),
         };
         self.computers.insert(event.computer.clone(), computer);
     }
@@ -188,6 +234,29 @@ impl Inventory {
         computer.address.clone_from(&event.address);
         computer.netmask.clone_from(&event.netmask);
         computer.configured_at = Some(event.at);
+    }
+
+    fn described(&mut self, event: &ComputerDescribed, by: Sequence) {
+        let Some(computer) = self.touch(&event.computer, by) else { return };
+        computer.title.clone_from(&event.title);
+        computer.attributes = event.attributes.iter().cloned().collect();
+    }
+
+    fn scope_set(&mut self, event: &AllocationScopeSet, by: Sequence) {
+        let Some(computer) = self.touch(&event.computer, by) else { return };
+        computer.scope.clone_from(&event.scope);
+        computer.software.clone_from(&event.software);
+        computer.capacity = event.capacity;
+    }
+
+    fn state_reported(&mut self, event: &InstanceStateReported, by: Sequence) {
+        let Some((computer, _)) = self.places.get(&event.instance).cloned() else { return };
+        let Some(computer) = self.touch(&computer, by) else { return };
+        if event.state == ReportedState::Error {
+            computer.in_error.insert(event.instance);
+        } else {
+            computer.in_error.remove(&event.instance);
+        }
     }
 
     fn offered(&mut self, event: &PartitionOffered, by: Sequence) {
@@ -246,7 +315,11 @@ impl Inventory {
 
     fn ended(&mut self, instance: InstanceId, by: Sequence) {
         let Some((computer, partition)) = self.places.remove(&instance) else { return };
-        let partition = self.touch(&computer, by).and_then(|computer| computer.partition_mut(&partition));
+        let computer = self.touch(&computer, by);
+        let partition = computer.and_then(|computer| {
+            computer.in_error.remove(&instance);
+            computer.partition_mut(&partition)
+        });
         if let Some(partition) = partition.filter(|partition| partition.occupant == Some(instance)) {
             partition.occupant = None;
         }

@@ -9,6 +9,7 @@ mod table;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
@@ -67,9 +68,26 @@ enum Command {
         /// The computer that exists from the start, and where requests go that name none
         #[arg(long, value_name = "ID", default_value = "computer")]
         computer: String,
+        /// Publish a software release as the best of a product, such as kvm=https://example.org/software.cfg; may be
+        /// given more than once
+        #[arg(long = "product", value_name = "PRODUCT=RELEASE")]
+        products: Vec<String>,
         /// Take the time from this file (an RFC 3339 instant, read anew for each command); for tests
         #[arg(long, value_name = "FILE")]
         clock: Option<PathBuf>,
+    },
+    /// Be the master of a cloud, as the master of SlapOS answers: on this machine only, until there are identities
+    ///
+    /// Everybody who reaches it is the one local user. Computers are entered with `slapledger computer` or
+    /// `slapos node register`'s form calls; requests without room wait and are answered 408 until there is some.
+    Serve {
+        #[command(flatten)]
+        folder: Folder,
+        #[command(flatten)]
+        listen: Listen,
+        /// A computer that is not heard of for so long gets no new instances, until it is heard of again
+        #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u32).range(10..))]
+        silent_after: u32,
     },
     /// Print events of the log
     Log {
@@ -218,8 +236,11 @@ pub fn run() -> anyhow::Result<()> {
         Command::Demo { folder, listen, seed, no_serve } => {
             serve::demo(&folder.data, (!no_serve).then_some(listen.listen), seed)
         }
-        Command::Proxy { folder, listen, computer, clock } => {
-            serve::proxy(&folder.data, listen.listen, &computer, clock)
+        Command::Proxy { folder, listen, computer, products, clock } => {
+            serve::proxy(&folder.data, listen.listen, &computer, &products, clock)
+        }
+        Command::Serve { folder, listen, silent_after } => {
+            serve::master(&folder.data, listen.listen, Duration::from_secs(silent_after.into()))
         }
         Command::Log { source, after, limit, json } => match source.url {
             Some(url) => log::of_server(&url, after, limit, json),

@@ -1,17 +1,19 @@
-//! Commands that run a master: `demo` and `proxy`.
+//! Commands that run a master: `demo`, `proxy` and `serve`.
 
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use axum::serve::ListenerExt;
 use slapledger_core::domain::Command;
 use slapledger_core::domain::computer::RegisterComputer;
 use slapledger_core::domain::event::Mode;
-use slapledger_core::domain::id::{ComputerId, PartyId};
+use slapledger_core::domain::id::{ComputerId, PartyId, Reference, SoftwareRelease};
 use slapledger_core::domain::party::RegisterParty;
+use slapledger_core::domain::product::PublishSoftwareRelease;
 use slapledger_core::domain::time::{TimeZone, Timestamp};
 use slapledger_core::ledger::Clock;
 use slapledger_core::log::envelope::Actor;
@@ -19,6 +21,7 @@ use slapledger_core::log::envelope::Actor;
 use super::client::invoice_table;
 use crate::app::{App, Open};
 use crate::clock::{FileClock, ManualClock, SystemClock};
+use crate::contacts;
 use crate::demo;
 use crate::http::{invoices, router};
 
@@ -36,12 +39,11 @@ pub(super) fn proxy(
     data: &Path,
     listen: SocketAddr,
     computer: &str,
+    products: &[String],
     clock: Option<PathBuf>,
 ) -> anyhow::Result<()> {
-    ensure!(
-        listen.ip().is_loopback(),
-        "--listen {listen}: proxy has no sign-in and listens on loopback alone"
-    );
+    loopback_alone(listen, "proxy")?;
+    let products = products.iter().map(|told| product(told)).collect::<anyhow::Result<Vec<_>>>()?;
     let computer = ComputerId::new(computer).map_err(|rule| anyhow::anyhow!("--computer {rule}"))?;
     log_to_stderr();
     let clock: Arc<dyn Clock> = match clock {
@@ -49,20 +51,57 @@ pub(super) fn proxy(
         None => Arc::new(SystemClock),
     };
     let mut app = App::open(Open { data, mode: Mode::Proxy, clock })?;
-    prepare(&app, &computer)?;
+    prepare_user(&app)?;
+    prepare_computer(&app, &computer)?;
+    for (product, release) in products {
+        let publisher = app.local;
+        let publish = PublishSoftwareRelease { product, release, publisher };
+        app.submit_own(Actor::system(), Command::PublishSoftwareRelease(publish))?;
+    }
     app.default_computer = Some(computer.clone());
     say!("data      {}", data.display());
     say!("computer  {computer}");
-    serve(app, listen)
+    serve(app, listen, None)
 }
 
-/// What exists from the start: the local user and the computer. Done again after a crash in the middle.
-fn prepare(app: &App, computer: &ComputerId) -> anyhow::Result<()> {
+/// The master of a cloud. Until there are identities everybody is the local user, so only this machine may reach it.
+pub(super) fn master(data: &Path, listen: SocketAddr, silent_after: Duration) -> anyhow::Result<()> {
+    loopback_alone(listen, "serve")?;
+    log_to_stderr();
+    let app = App::open(Open { data, mode: Mode::Serve, clock: Arc::new(SystemClock) })?;
+    prepare_user(&app)?;
+    say!("data      {}", data.display());
+    serve(app, listen, Some(silent_after))
+}
+
+fn loopback_alone(listen: SocketAddr, command: &str) -> anyhow::Result<()> {
+    ensure!(
+        listen.ip().is_loopback(),
+        "--listen {listen}: {command} has no sign-in and listens on loopback alone"
+    );
+    Ok(())
+}
+
+/// `PRODUCT=RELEASE`, as on the command line.
+fn product(told: &str) -> anyhow::Result<(Reference, SoftwareRelease)> {
+    let form = || anyhow::anyhow!("--product {told}: must be PRODUCT=RELEASE");
+    let (product, release) = told.split_once('=').ok_or_else(form)?;
+    let wrong = |rule| anyhow::anyhow!("--product {told}: {rule}");
+    Ok((Reference::new(product).map_err(wrong)?, SoftwareRelease::new(release).map_err(wrong)?))
+}
+
+/// The local user exists from the start. Done again after a crash in the middle.
+fn prepare_user(app: &App) -> anyhow::Result<()> {
     if !app.billing_now(|view| view.billing.knows_party(app.local))? {
         let name = app.keys.seal(app.keys.fresh()?, LOCAL_USER.as_bytes())?;
         let register = RegisterParty { name, time_zone: TimeZone::UTC };
         app.submit_own(Actor::system(), Command::RegisterParty(register))?;
     }
+    Ok(())
+}
+
+/// And so does the computer of `proxy`.
+fn prepare_computer(app: &App, computer: &ComputerId) -> anyhow::Result<()> {
     if !app.slap_now(|view| view.inventory.computer(computer.as_str()).is_some())? {
         let register =
             RegisterComputer { computer: computer.clone(), owner: app.local, time_zone: TimeZone::UTC };
@@ -73,10 +112,7 @@ fn prepare(app: &App, computer: &ComputerId) -> anyhow::Result<()> {
 
 pub(super) fn demo(data: &Path, listen: Option<SocketAddr>, seed: u64) -> anyhow::Result<()> {
     if let Some(listen) = listen {
-        ensure!(
-            listen.ip().is_loopback(),
-            "--listen {listen}: demo has no sign-in and listens on loopback alone"
-        );
+        loopback_alone(listen, "demo")?;
     }
     log_to_stderr();
     // The month is in the past; once it is played the clock of the machine goes on, never before the last event.
@@ -114,14 +150,15 @@ pub(super) fn demo(data: &Path, listen: Option<SocketAddr>, seed: u64) -> anyhow
     say!("look      slapledger log --data {} --limit 20", data.display());
     say!("again     slapledger rebuild --data {}", data.display());
     if let Some(listen) = listen {
-        return serve(app, listen);
+        return serve(app, listen, None);
     }
     app.shut_down();
     Ok(())
 }
 
 /// Serves until it is stopped by SIGINT or SIGTERM, then finishes what is under way.
-fn serve(app: App, listen: SocketAddr) -> anyhow::Result<()> {
+/// Computers that are silent for longer than `silent_after` are closed, if it is said.
+fn serve(app: App, listen: SocketAddr, silent_after: Option<Duration>) -> anyhow::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
     let app = Arc::new(app);
@@ -136,6 +173,9 @@ fn serve(app: App, listen: SocketAddr) -> anyhow::Result<()> {
                 tracing::debug!(%error, "a connection stays with delayed sends");
             }
         });
+        if let Some(silent_after) = silent_after {
+            tokio::spawn(contacts::watch(Arc::clone(&app), silent_after));
+        }
         let routes = router::router(Arc::clone(&app));
         axum::serve(listener, routes).with_graceful_shutdown(stopped()).await.context("serve")
     });

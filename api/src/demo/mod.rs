@@ -17,8 +17,8 @@ use slapledger_core::domain::id::{
     ComputerId, InstanceId, PartitionId, PartyId, Reference, RunId, SoftwareType,
 };
 use slapledger_core::domain::instance::{
-    ReportInstance, ReportedState, RequestInstance, RequestedState, Requester, SetConnectionParameters,
-    WithoutRoom,
+    Place, ReportInstance, ReportedState, RequestInstance, RequestedState, Requester,
+    SetConnectionParameters, WithoutRoom,
 };
 use slapledger_core::domain::invoice::{Bound, OpenInvoiceRun, RunPeriod};
 use slapledger_core::domain::party::RegisterParty;
@@ -198,6 +198,7 @@ impl Play<'_> {
                 ],
                 tap: Some(format!("slaptap{n}").into()),
                 user: Some(format!("slapuser{n}").into()),
+                capabilities: Vec::new(),
             });
         }
         let (address, netmask) = (format!("10.0.{subnet}.1").into(), "255.255.255.0".into());
@@ -351,6 +352,7 @@ impl Play<'_> {
             parameters: self.app.keys.seal(key, parameters.as_bytes())?,
             filter: Vec::new(),
             state: Some(RequestedState::Started),
+            shared: false,
             default_computer: None,
             without_room: WithoutRoom::Wait,
         };
@@ -368,11 +370,11 @@ impl Play<'_> {
         let at = at.plus_micros(60 * 1_000_000);
         let url = one_parameter("url", &format!("https://{id}.example.org/").to_lowercase())?;
         let connection = self.app.keys.seal(key, url.as_bytes())?;
-        let (computer_id, partition_id) = (host.clone(), partition.clone());
-        let connect = SetConnectionParameters { computer: computer_id, partition: partition_id, connection };
+        let place = Place { computer: host.clone(), partition, shared: None };
+        let connect = SetConnectionParameters { place: place.clone(), connection };
         self.submit(at, computer(&host), Command::SetConnectionParameters(connect))?;
         let state = ReportedState::Started;
-        let started = ReportInstance { computer: host.clone(), partition, state, error: None };
+        let started = ReportInstance { place, state, error: None };
         self.submit(at, computer(&host), Command::ReportInstance(started))?;
         Ok(Living { id, owner, planned, busy })
     }
@@ -394,18 +396,15 @@ impl Play<'_> {
             parameters: self.app.keys.seal(key, parameters.as_bytes())?,
             filter: Vec::new(),
             state: Some(RequestedState::Destroyed),
+            shared: false,
             default_computer: None,
             without_room: WithoutRoom::Refuse,
         };
         self.submit(at, person(one.owner), Command::RequestInstance(request))?;
         let gone = at.plus_micros(HOUR / 4);
         let (host, partition) = (one.busy.computer.clone(), one.busy.partition.clone());
-        let report = ReportInstance {
-            computer: host.clone(),
-            partition,
-            state: ReportedState::Destroyed,
-            error: None,
-        };
+        let place = Place { computer: host.clone(), partition, shared: None };
+        let report = ReportInstance { place, state: ReportedState::Destroyed, error: None };
         self.submit(gone, computer(&host), Command::ReportInstance(report))?;
         one.busy.allocated.stop = gone;
         Ok(())

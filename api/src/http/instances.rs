@@ -188,6 +188,7 @@ fn wanted(app: &App, mut sent: Object) -> Result<Wanted, Problem> {
         parameters: ("parameters", parameters),
         filter: sla.into_iter().map(|(key, value)| (key.into(), value.into())).collect(),
         state,
+        shared: false,
         without_room: WithoutRoom::Wait,
     })
 }

@@ -2,10 +2,12 @@
 //!
 //! Two steps, so that nothing is decrypted while the views are held: what a document needs is copied out of them, then
 //! opened. Invariants: a partition is shown as long as it is offered or somebody is in it; an instance that is to be
-//! destroyed is shown with its software until its node says it is gone; the guid is a label of the place, as in slapos
-//! proxy, and passes to the next tenant.
+//! destroyed is shown with its software until its node says it is gone.
 
+use slapledger_core::domain::computer::Address;
+use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::InstanceId;
+use slapledger_core::domain::instance::RequestedState;
 use slapledger_core::domain::software::SupplyState;
 use slapledger_core::keyring::KeyRing;
 use slapledger_projections::SlapViews;
@@ -14,20 +16,33 @@ use slapledger_projections::inventory::{Computer, Partition};
 
 use super::sealing::open_parameters;
 use super::wire::documents::{
-    ComputerDocument, InstanceDocument, PartitionDocument, ReleaseDocument, RequestDocument,
+    ComputerDocument, FullAddress, InstanceDocument, PartitionDocument, ReleaseDocument, RequestDocument,
+    SharedDocument,
 };
+use super::{names, status};
 
-/// An instance in its partition, as the views have it.
-pub(super) struct Placed {
+/// A shared instance, as its host is told of it.
+struct Share {
     instance: Instance,
+    reference: String,
+}
+
+/// An instance in its partition or on its host, as the views have it.
+pub(super) struct Placed {
+    mode: Mode,
+    instance: Instance,
+    guid: Option<String>,
     root_title: String,
-    addresses: Vec<(String, String)>,
+    interface: String,
+    addresses: Vec<Address>,
+    shares: Vec<Share>,
 }
 
 /// A partition, as the views have it.
 pub(super) struct SeenPartition {
     computer: String,
     partition: String,
+    guid: Option<String>,
     occupant: Option<Placed>,
 }
 
@@ -39,37 +54,60 @@ pub(super) struct SeenComputer {
 }
 
 impl Placed {
-    /// An instance that is in a partition.
-    pub(super) fn find(view: &SlapViews, instance: InstanceId) -> Option<Self> {
-        let (computer, partition) = view.inventory.place(instance)?;
-        let partition = view.inventory.partition(computer.as_str(), partition.as_str())?;
-        Self::in_partition(view, partition)
+    /// An instance that is in a partition, or a shared one that is or was on a host.
+    pub(super) fn find(mode: Mode, view: &SlapViews, instance: InstanceId) -> Option<Self> {
+        let known = view.instances.get(instance)?;
+        let place = known.allocation.as_ref().filter(|_| known.shared || known.lives())?;
+        let partition = view.inventory.partition(place.computer.as_str(), place.partition.as_str())?;
+        Some(Self::at(mode, view, known, partition))
     }
 
-    fn in_partition(view: &SlapViews, partition: &Partition) -> Option<Self> {
-        let instance = view.instances.get(partition.occupant?)?;
+    fn at(mode: Mode, view: &SlapViews, instance: &Instance, partition: &Partition) -> Self {
         let root = view.instances.get(instance.root).unwrap_or(instance);
-        let interface = partition.offer.tap.as_deref().unwrap_or_default();
-        let addresses = partition.offer.addresses.iter();
-        let addresses = addresses.map(|address| (interface.to_owned(), address.address.to_string()));
-        Some(Self {
+        // A master tells a node of what is to run; slapos proxy tells it of everybody.
+        let shares = view.instances.shares(instance.id);
+        let shares = shares
+            .filter(|shared| mode != Mode::Serve || shared.requested == RequestedState::Started)
+            .map(|shared| Share {
+                instance: shared.clone(),
+                reference: names::shared_reference(mode, &view.instances, shared),
+            });
+        Self {
+            mode,
             instance: instance.clone(),
+            guid: names::guid(mode, &view.instances, instance),
             root_title: root.reference.to_string(),
-            addresses: addresses.collect(),
-        })
+            interface: partition.offer.tap.as_deref().unwrap_or_default().to_owned(),
+            addresses: partition.offer.addresses.clone(),
+            shares: shares.collect(),
+        }
     }
 
     /// Nodes compare this text with the one of the last time they worked on the partition.
-    fn timestamp(&self) -> String {
-        self.instance.changed_at.micros().to_string()
+    /// The master counts microseconds; slapos proxy has seconds, and decimals of them.
+    fn timestamp(mode: Mode, instance: &Instance) -> String {
+        let micros = instance.changed_at.micros();
+        match mode {
+            Mode::Serve => micros.to_string(),
+            Mode::Proxy | Mode::Demo => {
+                format!("{}.{:06}", micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000))
+            }
+        }
+    }
+
+    fn addresses(&self) -> Vec<(String, String)> {
+        let pairs = self.addresses.iter().map(|told| (self.interface.clone(), told.address.to_string()));
+        pairs.collect()
     }
 
     fn document(self, keys: &KeyRing) -> InstanceDocument {
-        let timestamp = self.timestamp();
-        let Self { instance, root_title, addresses } = self;
+        let timestamp = Self::timestamp(self.mode, &self.instance);
+        let addresses = self.addresses();
+        let Self { mode, instance, guid: _, root_title, interface, addresses: full, shares } = self;
         let connection = instance.connection.as_ref();
-        InstanceDocument {
+        let mut document = InstanceDocument {
             title: instance.reference.to_string(),
+            root_short_title: (mode == Mode::Serve).then(|| root_title.clone()),
             root_title,
             requested_state: instance.requested.as_str().to_owned(),
             software_release: instance.release.to_string(),
@@ -77,52 +115,88 @@ impl Placed {
             parameters: open_parameters(keys, &instance.parameters),
             connection: connection.map(|sealed| open_parameters(keys, sealed)).unwrap_or_default(),
             addresses,
+            shared: shares.into_iter().map(|share| share.document(mode, keys)).collect(),
             timestamp,
             ..InstanceDocument::default()
+        };
+        if mode == Mode::Serve {
+            document.access_status = Some(status::text(keys, &instance));
+            let filter = instance.filter.iter().map(|(key, value)| (key.to_string(), value.to_string()));
+            document.filter = Some(filter.collect());
+            let full = full.into_iter().map(|told| FullAddress {
+                interface: interface.clone(),
+                address: told.address.into(),
+                netmask: told.netmask.into(),
+                ..FullAddress::default()
+            });
+            document.full_addresses = Some(full.collect());
         }
+        document
     }
 
     /// The answer to its request; `None` if it has no partition any more.
     pub(super) fn request_document(self, keys: &KeyRing) -> Option<RequestDocument> {
         let allocation = self.instance.allocation.as_ref()?;
         let (computer, partition) = (allocation.computer.to_string(), allocation.partition.to_string());
+        let (instance_guid, is_shared) = (self.guid.clone(), self.instance.shared);
+        // slapos proxy has no timestamp for what has no partition of its own.
+        let has_timestamp = !is_shared || self.mode == Mode::Serve;
         let document = self.document(keys);
         Some(RequestDocument {
-            instance_guid: Some(guid(&computer, &partition)),
+            instance_guid,
             computer,
             partition,
             requested_state: Some(document.requested_state),
-            is_shared: false,
+            is_shared,
             software_release: document.software_release,
             software_type: document.software_type,
             parameters: document.parameters,
-            timestamp: Some(document.timestamp),
+            timestamp: has_timestamp.then_some(document.timestamp),
             connection: document.connection,
             addresses: document.addresses,
         })
     }
 }
 
+impl Share {
+    fn document(self, mode: Mode, keys: &KeyRing) -> SharedDocument {
+        let Self { instance, reference } = self;
+        let master = mode == Mode::Serve;
+        let connection = instance.connection.as_ref().filter(|_| master);
+        SharedDocument {
+            title: if master { instance.reference.to_string() } else { reference.clone() },
+            reference,
+            software_type: instance.software_type.to_string(),
+            timestamp: master.then(|| Placed::timestamp(mode, &instance)),
+            parameters: open_parameters(keys, &instance.parameters),
+            connection: connection.map(|sealed| open_parameters(keys, sealed)).unwrap_or_default(),
+        }
+    }
+}
+
 impl SeenPartition {
     /// A partition that is offered, or in which somebody is.
-    pub(super) fn find(view: &SlapViews, computer: &str, partition: &str) -> Option<Self> {
+    pub(super) fn find(mode: Mode, view: &SlapViews, computer: &str, partition: &str) -> Option<Self> {
         let partition =
             view.inventory.partition(computer, partition).filter(|partition| partition.is_present())?;
-        Some(Self::of(view, computer, partition))
+        Some(Self::of(mode, view, computer, partition))
     }
 
-    fn of(view: &SlapViews, computer: &str, partition: &Partition) -> Self {
+    fn of(mode: Mode, view: &SlapViews, computer: &str, partition: &Partition) -> Self {
+        let occupant = partition.occupant.and_then(|id| view.instances.get(id));
+        let name = partition.offer.partition.to_string();
         Self {
             computer: computer.to_owned(),
-            partition: partition.offer.partition.to_string(),
-            occupant: Placed::in_partition(view, partition),
+            guid: names::guid_of_place(mode, computer, &name, partition.occupant),
+            partition: name,
+            occupant: occupant.map(|instance| Placed::at(mode, view, instance, partition)),
         }
     }
 
     pub(super) fn document(self, keys: &KeyRing) -> PartitionDocument {
-        let Self { computer, partition, occupant } = self;
+        let Self { computer, partition, guid, occupant } = self;
         PartitionDocument {
-            instance_guid: Some(guid(&computer, &partition)),
+            instance_guid: guid,
             computer,
             partition,
             instance: occupant.map(|placed| placed.document(keys)),
@@ -131,7 +205,7 @@ impl SeenPartition {
 }
 
 impl SeenComputer {
-    pub(super) fn find(view: &SlapViews, computer: &str) -> Option<Self> {
+    pub(super) fn find(mode: Mode, view: &SlapViews, computer: &str) -> Option<Self> {
         let known: &Computer = view.inventory.computer(computer)?;
         let present = known.partitions().iter().filter(|partition| partition.is_present());
         let releases = known.supplies().iter().map(|(release, supply)| ReleaseDocument {
@@ -140,7 +214,7 @@ impl SeenComputer {
         });
         Some(Self {
             computer: computer.to_owned(),
-            partitions: present.map(|partition| SeenPartition::of(view, computer, partition)).collect(),
+            partitions: present.map(|partition| SeenPartition::of(mode, view, computer, partition)).collect(),
             releases: releases.collect(),
         })
     }
@@ -158,8 +232,4 @@ pub(crate) fn supply_state(state: SupplyState) -> &'static str {
         SupplyState::Available => "available",
         SupplyState::Destroyed => "destroyed",
     }
-}
-
-fn guid(computer: &str, partition: &str) -> String {
-    format!("{computer}-{partition}")
 }

@@ -75,6 +75,11 @@ impl Fields {
         self.find(name).ok_or_else(|| Problem::field(name, "is missing"))
     }
 
+    /// A field as it was sent, if it was.
+    pub(super) fn optional_bytes(&self, name: &'static str) -> Option<&[u8]> {
+        self.find(name)
+    }
+
     /// A text, if it is there.
     pub(super) fn optional(&self, name: &'static str) -> Result<Option<&str>, Problem> {
         let Some(bytes) = self.find(name) else { return Ok(None) };

@@ -8,7 +8,10 @@
 //! Not here: what is allowed and what follows from it. That is decided in the core, once for every way a command comes.
 
 mod answers;
+mod certificates;
 pub(crate) mod form;
+pub(crate) mod frontend;
+pub(crate) mod names;
 mod node;
 mod partition;
 mod reply;
@@ -16,6 +19,7 @@ pub(crate) mod requesting;
 mod requests;
 pub(crate) mod sealing;
 mod software;
+mod status;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -53,18 +57,30 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/getFullComputerInformation", get(node::computer))
         .route("/getComputerInformation", get(node::computer))
         .route("/useComputer", post(node::report_usage))
+        .route("/computerBang", post(node::bang))
+        .route("/getComputerStatus", get(status::computer))
+        .route("/requestComputer", post(node::request))
+        .route("/generateComputerCertificate", post(certificates::of_computer))
+        .route("/revokeComputerCertificate", post(certificates::of_computer))
+        .route("/getRunId", get(node::run_id))
         // What they say of software.
         .route("/buildingSoftwareRelease", post(software::building))
         .route("/availableSoftwareRelease", post(software::available))
         .route("/destroyedSoftwareRelease", post(software::destroyed))
         .route("/softwareReleaseError", post(software::error))
+        .route("/getSoftwareInstallationStatus", get(status::software))
+        .route("/getSoftwareReleaseListFromSoftwareProduct", get(software::product))
         // What they ask and say of partitions.
         .route("/registerComputerPartition", get(partition::partition))
-        .route("/getComputerPartitionCertificate", get(partition::certificate))
+        .route("/getComputerPartitionCertificate", get(certificates::of_partition))
         .route("/startedComputerPartition", post(partition::started))
         .route("/stoppedComputerPartition", post(partition::stopped))
         .route("/destroyedComputerPartition", post(partition::destroyed))
+        .route("/getComputerPartitionStatus", get(status::partition))
+        .route("/getHostingSubscriptionIpList", get(partition::tree_addresses))
         .route("/softwareInstanceError", post(partition::error))
+        .route("/softwareInstanceBang", post(partition::bang))
+        .route("/softwareInstanceRename", post(partition::rename))
         .route("/setComputerPartitionConnectionXml", post(partition::set_connection))
         .route("/updateComputerPartitionRelatedInstanceList", post(partition::set_related))
 }
@@ -93,7 +109,9 @@ async fn submit(
 ) -> Result<Accepted, SubmitError> {
     let digest = form.digest(&app.keys);
     let meta = Arc::new(app::meta(app::computer(node), app::random_id(), digest));
-    app.ledger.submit_patiently(Submission { meta, command }).await
+    let accepted = app.ledger.submit_patiently(Submission { meta, command }).await?;
+    app.contacts.heard(node, app.now());
+    Ok(accepted)
 }
 
 fn no_computer(computer: &ComputerId) -> Problem {

@@ -3,26 +3,30 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use slapledger_core::domain::Command;
-use slapledger_core::domain::computer::{Address, ConfigureComputer, Offer};
+use slapledger_core::domain::computer::{Address, BangComputer, ConfigureComputer, Offer, RequestComputer};
 use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::{ComputerId, Sequence};
+use slapledger_core::domain::time::TimeZone;
 use slapledger_core::domain::usage::RecordUsage;
+use slapledger_core::domain::{Answer, Command};
+use slapledger_core::ledger::Submission;
 
 use super::answers::SeenComputer;
-use super::form::{Fields, Form, LARGE, id};
+use super::form::{Fields, Form, LARGE, SMALL, id};
 use super::reply::{Reply, document, text};
+use super::sealing::{error_text, fresh, seal};
 use super::wire::computer_config::{self, ComputerConfig, PartitionConfig};
 use super::wire::{documents, tioxml};
 use super::{no_computer, read, submit, usage_report};
-use crate::app::App;
+use crate::app::{self, App};
 use crate::http::problem::Problem;
 
 /// `GET getFullComputerInformation`, and `getComputerInformation`, which clients ask when the other one is 404.
 pub(super) async fn computer(State(app): State<Arc<App>>, request: Request) -> Reply {
     let id: ComputerId = Fields::of_query(&request).id("computer_id")?;
-    let seen = read(&app, Sequence::ZERO, |view, _| SeenComputer::find(view, id.as_str())).await?;
+    let seen = read(&app, Sequence::ZERO, |view, _| SeenComputer::find(app.mode, view, id.as_str())).await?;
     let seen = seen.ok_or_else(|| no_computer(&id))?;
+    app.contacts.heard(&id, app.now());
     document(documents::computer(&seen.document(&app.keys)))
 }
 
@@ -56,7 +60,7 @@ fn configuration(config: ComputerConfig) -> Result<ConfigureComputer, Problem> {
 }
 
 fn offer(config: PartitionConfig) -> Result<Offer, Problem> {
-    let PartitionConfig { reference, addresses, tap_name, user_name, capabilities: _, rest: _ } = config;
+    let PartitionConfig { reference, addresses, tap_name, user_name, capabilities, rest: _ } = config;
     let addresses = addresses
         .into_iter()
         .map(|told| Address { address: told.address.into(), netmask: told.netmask.into() });
@@ -65,7 +69,44 @@ fn offer(config: PartitionConfig) -> Result<Offer, Problem> {
         addresses: addresses.collect(),
         tap: Some(tap_name.into()),
         user: user_name.map(Into::into),
+        capabilities: capabilities.into_iter().map(Into::into).collect(),
     })
+}
+
+/// `GET getRunId`: two addresses that answer the same are one server. slapos proxy asks itself so.
+pub(super) async fn run_id(State(app): State<Arc<App>>) -> String {
+    uuid::Uuid::from_bytes(app.run).simple().to_string()
+}
+
+/// `POST computerBang`: everything on the computer is to be processed again.
+pub(super) async fn bang(State(app): State<Arc<App>>, request: Request) -> Reply {
+    // slapos.core posts a form; slapos proxy takes no notice of it, and is asked in other ways too.
+    let query = Fields::of_query(&request);
+    let form = Form::read(request, SMALL).await?;
+    let named = if query.optional("computer_id")?.is_some() { &query } else { &form.fields };
+    let computer: ComputerId = named.id("computer_id")?;
+    let message = form.fields.optional_bytes("message").map(error_text);
+    read(&app, Sequence::ZERO, |view, _| view.inventory.computer(computer.as_str()).map(drop))
+        .await?
+        .ok_or_else(|| no_computer(&computer))?;
+    let message = message.map(|text| seal(&app.keys, fresh(&app.keys)?, &text)).transpose()?;
+    let command = Command::BangComputer(BangComputer { computer: computer.clone(), message });
+    submit(&app, &form, &computer, command).await?;
+    document(documents::empty_text())
+}
+
+/// `POST requestComputer`: a user enters a computer by its title; the master names it.
+pub(super) async fn request(State(app): State<Arc<App>>, request: Request) -> Reply {
+    let form = Form::read(request, SMALL).await?;
+    let title = form.fields.text("computer_title")?.into();
+    let command = RequestComputer { owner: app.local, title, time_zone: TimeZone::UTC };
+    let digest = form.digest(&app.keys);
+    let meta = Arc::new(app::meta(app::person(app.local), app::random_id(), digest));
+    let command = Command::RequestComputer(command);
+    match app.ledger.submit(Submission { meta, command }).await?.answer {
+        Answer::Computer(computer) => document(documents::requested_computer(computer.as_str())),
+        _ => Err(Problem::fault(&"a computer was answered with something else").into()),
+    }
 }
 
 /// `POST useComputer`: every movement of every transaction is recorded, metered or not.

@@ -8,57 +8,75 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use slapledger_core::domain::event::Mode;
-use slapledger_core::domain::id::{ComputerId, KeyId, PartitionId, Sequence};
+use slapledger_core::domain::id::{ComputerId, InstanceId, KeyId, PartitionId, Reference, Sequence};
 use slapledger_core::domain::instance::{
-    InstanceRefusal, ReportInstance, ReportedState, SetConnectionParameters,
+    BangInstance, InstanceRefusal, RenameInstance, ReportInstance, ReportedState, SetConnectionParameters,
 };
-use slapledger_core::domain::{Command, Refusal};
+use slapledger_core::domain::{Command, Refusal, instance};
 use slapledger_core::ledger::{Accepted, SubmitError};
 use slapledger_projections::SlapViews;
+use slapledger_projections::instances::Instance;
 
 use super::answers::SeenPartition;
 use super::form::{Fields, Form, SMALL};
 use super::reply::{Reply, document, text};
 use super::sealing::{error_text, seal, seal_parameters};
 use super::wire::{documents, instance_xml};
-use super::{ATTEMPTS, is_retry, no_computer, no_partition, read, submit};
+use super::{ATTEMPTS, is_retry, names, no_computer, no_partition, read, submit};
 use crate::app::App;
 use crate::http::problem::Problem;
 
 /// Where a node speaks of.
-struct Place {
+pub(super) struct Place {
     computer: ComputerId,
     partition: PartitionId,
 }
 
 impl Place {
-    fn of(fields: &Fields) -> Result<Self, Problem> {
+    pub(super) fn of(fields: &Fields) -> Result<Self, Problem> {
         Ok(Self { computer: fields.id("computer_id")?, partition: fields.id("computer_partition_id")? })
     }
 
     /// The partition, free or not.
-    fn find(&self, view: &SlapViews) -> Result<SeenPartition, Problem> {
+    pub(super) fn find(&self, mode: Mode, view: &SlapViews) -> Result<SeenPartition, Problem> {
         let Self { computer, partition } = self;
         view.inventory.computer(computer.as_str()).ok_or_else(|| no_computer(computer))?;
-        SeenPartition::find(view, computer.as_str(), partition.as_str())
+        SeenPartition::find(mode, view, computer.as_str(), partition.as_str())
             .ok_or_else(|| no_partition(computer, partition))
     }
 
-    /// The key of the instance in it.
-    async fn key(&self, app: &App) -> Result<KeyId, Problem> {
+    /// Whom a node speaks of: the instance in the partition, or a shared one on it that has this reference.
+    async fn meant(&self, app: &App, shared: Option<&str>) -> Result<Meant, Problem> {
         let Self { computer, partition } = self;
-        let key = |view: &SlapViews, _| {
-            self.find(view)?;
-            let occupant = view.instances.occupant(computer.as_str(), partition.as_str());
+        let find = |view: &SlapViews, _| {
+            self.find(app.mode, view)?;
             let free = || Problem::not_found(format!("partition {partition} of computer {computer} is free"));
-            occupant.map(slapledger_projections::instances::Instance::key).ok_or_else(free)
+            let host = view.instances.occupant(computer.as_str(), partition.as_str()).ok_or_else(free)?;
+            let Some(reference) = shared else { return Ok(self.one(host, None)) };
+            let unknown = || Problem::not_found(format!("there is no shared instance {reference}"));
+            let shared = names::share(app.mode, view, host.id, reference).ok_or_else(unknown)?;
+            Ok(self.one(shared, Some(shared.id)))
         };
-        read(app, Sequence::ZERO, key).await?
+        read(app, Sequence::ZERO, find).await?
     }
 
-    fn report(self, state: ReportedState) -> ReportInstance {
-        ReportInstance { computer: self.computer, partition: self.partition, state, error: None }
+    fn one(&self, instance: &Instance, shared: Option<InstanceId>) -> Meant {
+        Meant { place: self.as_told(shared), key: instance.key() }
     }
+
+    fn as_told(&self, shared: Option<InstanceId>) -> instance::Place {
+        instance::Place { computer: self.computer.clone(), partition: self.partition.clone(), shared }
+    }
+
+    fn report(&self, state: ReportedState) -> ReportInstance {
+        ReportInstance { place: self.as_told(None), state, error: None }
+    }
+}
+
+/// Whom a node speaks of, and the key of what it says.
+struct Meant {
+    place: instance::Place,
+    key: KeyId,
 }
 
 /// `GET registerComputerPartition`.
@@ -66,18 +84,8 @@ pub(super) async fn partition(State(app): State<Arc<App>>, request: Request) -> 
     let fields = Fields::of_query(&request);
     let computer = fields.id("computer_reference")?;
     let place = Place { computer, partition: fields.id("computer_partition_reference")? };
-    let seen = read(&app, Sequence::ZERO, |view, _| place.find(view)).await??;
+    let seen = read(&app, Sequence::ZERO, |view, _| place.find(app.mode, view)).await??;
     document(documents::partition(&seen.document(&app.keys)))
-}
-
-/// `GET getComputerPartitionCertificate`: there is none. slapos proxy says so with an empty one.
-pub(super) async fn certificate(State(app): State<Arc<App>>, request: Request) -> Reply {
-    let place = Place::of(&Fields::of_query(&request))?;
-    read(&app, Sequence::ZERO, |view, _| place.find(view).map(drop)).await??;
-    match app.mode {
-        Mode::Proxy => document(documents::certificate("", "")),
-        Mode::Demo | Mode::Serve => Err(Problem::not_found("partitions have no certificates yet").into()),
-    }
 }
 
 /// `POST startedComputerPartition`.
@@ -101,9 +109,9 @@ pub(super) async fn stopped(State(app): State<Arc<App>>, request: Request) -> Re
 /// `POST destroyedComputerPartition`: the instance ends, unless others are left that it requested.
 pub(super) async fn destroyed(State(app): State<Arc<App>>, request: Request) -> Reply {
     let form = Form::read(request, SMALL).await?;
-    let Place { computer, partition } = Place::of(&form.fields)?;
-    let command =
-        Place { computer: computer.clone(), partition: partition.clone() }.report(ReportedState::Destroyed);
+    let place = Place::of(&form.fields)?;
+    let command = place.report(ReportedState::Destroyed);
+    let Place { computer, partition } = place;
     match report(&app, &form, command).await {
         Ok(accepted) => {
             let left = |view: &SlapViews, _| {
@@ -130,7 +138,7 @@ pub(super) async fn destroyed(State(app): State<Arc<App>>, request: Request) -> 
 }
 
 async fn report(app: &App, form: &Form, command: ReportInstance) -> Result<Accepted, SubmitError> {
-    let node = command.computer.clone();
+    let node = command.place.computer.clone();
     submit(app, form, &node, Command::ReportInstance(command)).await
 }
 
@@ -143,16 +151,10 @@ pub(super) async fn error(State(app): State<Arc<App>>, request: Request) -> Repl
     let form = Form::read(request, SMALL).await?;
     let place = Place::of(&form.fields)?;
     let log = error_text(form.fields.bytes("error_log")?);
-    refuse_shared(&form.fields)?;
-    sealed(&app, &form, &place, |key| {
-        let error = Some(seal(&app.keys, key, &log)?);
-        let (computer, partition) = (place.computer.clone(), place.partition.clone());
-        Ok(Command::ReportInstance(ReportInstance {
-            computer,
-            partition,
-            state: ReportedState::Error,
-            error,
-        }))
+    sealed(&app, &form, &place, |meant| {
+        let error = Some(seal(&app.keys, meant.key, &log)?);
+        let state = ReportedState::Error;
+        Ok(Command::ReportInstance(ReportInstance { place: meant.place, state, error }))
     })
     .await
 }
@@ -165,21 +167,39 @@ pub(super) async fn set_connection(State(app): State<Arc<App>>, request: Request
     let value = form.fields.marshalled(FIELD)?.ok_or_else(|| Problem::field(FIELD, "is missing"))?;
     let parameters =
         instance_xml::parameters(&value).map_err(|error| Problem::field(FIELD, error.to_string()))?;
-    refuse_shared(&form.fields)?;
-    sealed(&app, &form, &place, |key| {
-        let connection = seal_parameters(&app.keys, key, FIELD, &parameters)?;
-        let (computer, partition) = (place.computer.clone(), place.partition.clone());
-        Ok(Command::SetConnectionParameters(SetConnectionParameters { computer, partition, connection }))
+    sealed(&app, &form, &place, |meant| {
+        let connection = seal_parameters(&app.keys, meant.key, FIELD, &parameters)?;
+        Ok(Command::SetConnectionParameters(SetConnectionParameters { place: meant.place, connection }))
     })
     .await
 }
 
-/// Nobody could request a shared instance, so there is none to speak of.
-fn refuse_shared(fields: &Fields) -> Result<(), Problem> {
-    match fields.optional("slave_reference")? {
-        None | Some("" | "None") => Ok(()),
-        Some(reference) => Err(Problem::not_found(format!("there is no shared instance {reference}"))),
-    }
+/// `POST softwareInstanceBang`: the whole tree is to be processed again.
+pub(super) async fn bang(State(app): State<Arc<App>>, request: Request) -> Reply {
+    let form = Form::read(request, SMALL).await?;
+    let place = Place::of(&form.fields)?;
+    let message = form.fields.optional_bytes("message").map(error_text);
+    sealed(&app, &form, &place, |meant| {
+        let message = message.as_ref().map(|text| seal(&app.keys, meant.key, text)).transpose()?;
+        Ok(Command::BangInstance(BangInstance { place: meant.place, message }))
+    })
+    .await
+}
+
+/// `POST softwareInstanceRename`.
+pub(super) async fn rename(State(app): State<Arc<App>>, request: Request) -> Reply {
+    let form = Form::read(request, SMALL).await?;
+    let place = Place::of(&form.fields)?;
+    let reference: Reference = form.fields.id("new_name")?;
+    sealed(&app, &form, &place, |meant| {
+        Ok(Command::RenameInstance(RenameInstance { place: meant.place, reference: reference.clone() }))
+    })
+    .await
+}
+
+/// The reference of the shared instance a node speaks of, if it speaks of one.
+fn shared(fields: &Fields) -> Result<Option<&str>, Problem> {
+    Ok(fields.optional("slave_reference")?.filter(|reference| !matches!(*reference, "" | "None")))
 }
 
 /// Carries out a command with a value sealed for the instance in a partition; with another one's key if it has changed
@@ -188,11 +208,12 @@ async fn sealed(
     app: &App,
     form: &Form,
     place: &Place,
-    command: impl Fn(KeyId) -> Result<Command, Problem>,
+    command: impl Fn(Meant) -> Result<Command, Problem>,
 ) -> Reply {
+    let shared = shared(&form.fields)?;
     for _ in 0..ATTEMPTS {
-        let key = place.key(app).await?;
-        match submit(app, form, &place.computer, command(key)?).await {
+        let meant = place.meant(app, shared).await?;
+        match submit(app, form, &place.computer, command(meant)?).await {
             Ok(_) => return Ok(text("OK")),
             Err(error) if is_retry(&error) => {}
             Err(error) => return Err(error.into()),
@@ -201,11 +222,34 @@ async fn sealed(
     Err(Problem::unavailable(format!("partition {} changes hands; say it again", place.partition), 1).into())
 }
 
+/// `GET getHostingSubscriptionIpList`: every address of every partition of the tree, for firewalls.
+pub(super) async fn tree_addresses(State(app): State<Arc<App>>, request: Request) -> Reply {
+    let place = Place::of(&Fields::of_query(&request))?;
+    let find = |view: &SlapViews, _| {
+        place.find(app.mode, view)?;
+        let occupant = view.instances.occupant(place.computer.as_str(), place.partition.as_str());
+        let members = occupant.into_iter().flat_map(|instance| view.instances.tree(instance.root));
+        let places = members.filter_map(|member| view.inventory.place(member.id));
+        let partitions = places.filter_map(|(computer, partition)| {
+            view.inventory.partition(computer.as_str(), partition.as_str())
+        });
+        let mut addresses = Vec::new();
+        for partition in partitions {
+            let interface = partition.offer.tap.as_deref().unwrap_or_default();
+            let of_partition = partition.offer.addresses.iter();
+            addresses.extend(of_partition.map(|told| (interface.to_owned(), told.address.to_string())));
+        }
+        Ok::<_, Problem>(addresses)
+    };
+    let addresses = read(&app, Sequence::ZERO, find).await??;
+    document(documents::address_list(&addresses))
+}
+
 /// `POST updateComputerPartitionRelatedInstanceList`: accepted, and nothing is made of it, as in the master.
 pub(super) async fn set_related(State(app): State<Arc<App>>, request: Request) -> Reply {
     let form = Form::read(request, SMALL).await?;
     let place = Place::of(&form.fields)?;
     form.fields.marshalled("instance_reference_xml")?;
-    read(&app, Sequence::ZERO, |view, _| place.find(view).map(drop)).await??;
+    read(&app, Sequence::ZERO, |view, _| place.find(app.mode, view).map(drop)).await??;
     Ok(text("OK"))
 }

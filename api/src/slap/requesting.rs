@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::{InstanceId, Reference, Sequence, SoftwareRelease, SoftwareType};
 use slapledger_core::domain::instance::{
     InstanceType, RequestInstance, RequestOutcome, RequestedState, Requester, WithoutRoom,
@@ -43,6 +42,8 @@ pub(crate) struct Wanted {
     pub(crate) filter: Vec<(Box<str>, Box<str>)>,
     /// In which state.
     pub(crate) state: Option<RequestedState>,
+    /// Whether it is to live on another instance.
+    pub(crate) shared: bool,
     /// What becomes of it if there is no room.
     pub(crate) without_room: WithoutRoom,
 }
@@ -59,16 +60,10 @@ pub(crate) struct Requested {
     pub(crate) sequence: Sequence,
 }
 
-/// The instance as it is, and the state its tree forces on it.
-struct Known {
-    instance: Instance,
-    forced: Option<RequestedState>,
-}
-
 /// Requests an instance.
 pub(crate) async fn request(app: &App, meta: Arc<Meta>, wanted: &Wanted) -> Result<Requested, Problem> {
     for _ in 0..ATTEMPTS {
-        let known = read(app, Sequence::ZERO, |view, _| known(app.mode, view, wanted)).await?;
+        let known = read(app, Sequence::ZERO, |view, _| known(view, wanted)).await?;
         let command = Command::RequestInstance(command(app, wanted, known)?);
         match app.ledger.submit(Submission { meta: Arc::clone(&meta), command }).await {
             Ok(accepted) => {
@@ -84,38 +79,23 @@ pub(crate) async fn request(app: &App, meta: Arc<Meta>, wanted: &Wanted) -> Resu
     Err(Problem::unavailable(format!("instance {} comes and goes; ask again", wanted.reference), 1))
 }
 
-fn known(mode: Mode, view: &SlapViews, wanted: &Wanted) -> Option<Known> {
-    let instance = view.instances.find(wanted.requester, wanted.reference.as_str())?.clone();
-    let root = view.instances.get(instance.root).map(|root| root.requested);
-    let asked = wanted.state.unwrap_or(instance.requested);
-    let forced = root.filter(|_| instance.root != instance.id).and_then(|root| forced(mode, root, asked));
-    Some(Known { instance, forced })
+/// The instance as it is.
+fn known(view: &SlapViews, wanted: &Wanted) -> Option<Instance> {
+    view.instances.find(wanted.requester, wanted.shared, wanted.reference.as_str()).cloned()
 }
 
-/// The state a tree forces on one that is in it: nothing runs on under a root that is stopped, and what is to go goes.
-fn forced(mode: Mode, root: RequestedState, asked: RequestedState) -> Option<RequestedState> {
-    match (root, asked, mode) {
-        (RequestedState::Started, _, _) | (_, RequestedState::Destroyed, _) => None,
-        (state, _, Mode::Proxy) => Some(state),
-        (_, _, Mode::Demo | Mode::Serve) => Some(RequestedState::Stopped),
-    }
-}
-
-fn command(app: &App, wanted: &Wanted, known: Option<Known>) -> Result<RequestInstance, Problem> {
+fn command(app: &App, wanted: &Wanted, known: Option<Instance>) -> Result<RequestInstance, Problem> {
     let (field, parameters) = &wanted.parameters;
     let none = BTreeMap::new();
     let parameters = match (&known, parameters) {
-        (Some(Known { instance, .. }), None) => instance.parameters.clone(),
-        (Some(Known { instance, .. }), Some(told)) => {
-            seal_parameters(&app.keys, instance.key(), field, told)?
-        }
+        (Some(instance), None) => instance.parameters.clone(),
+        (Some(instance), Some(told)) => seal_parameters(&app.keys, instance.key(), field, told)?,
         (None, told) => {
             let xml = sealing::parameter_xml(field, told.as_ref().unwrap_or(&none))?;
             sealing::seal(&app.keys, sealing::fresh(&app.keys)?, &xml)?
         }
     };
-    let software_type =
-        wanted.software_type.clone().or_else(|| Some(known.as_ref()?.instance.software_type.clone()));
+    let software_type = wanted.software_type.clone().or_else(|| Some(known.as_ref()?.software_type.clone()));
     let software_type = software_type.map_or_else(|| super::form::id("software_type", DEFAULT_TYPE), Ok)?;
     Ok(RequestInstance {
         requester: wanted.requester,
@@ -125,7 +105,8 @@ fn command(app: &App, wanted: &Wanted, known: Option<Known>) -> Result<RequestIn
         instance_type: wanted.instance_type,
         parameters,
         filter: wanted.filter.clone(),
-        state: known.and_then(|known| known.forced).or(wanted.state),
+        state: wanted.state,
+        shared: wanted.shared,
         default_computer: app.default_computer.clone(),
         without_room: wanted.without_room,
     })

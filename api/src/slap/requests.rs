@@ -15,6 +15,7 @@ use slapledger_core::log::envelope::{Actor, ActorKind};
 
 use super::answers::Placed;
 use super::form::{Fields, Form, SMALL, id};
+use super::frontend::Frontend;
 use super::reply::{Reply, document, not_ready};
 use super::requesting::{self, Wanted};
 use super::wire::marshal::Value;
@@ -41,17 +42,23 @@ pub(super) async fn request(State(app): State<Arc<App>>, request: Request) -> Re
         parameters: ("partition_parameter_xml", Some(texts(fields, "partition_parameter_xml")?)),
         filter: boxed(texts(fields, "filter_xml")?),
         state: state(fields)?,
+        shared: fields.marshalled("shared_xml")?.is_some_and(|shared| shared.is_true()),
         without_room: match app.mode {
             Mode::Proxy => WithoutRoom::Refuse,
             Mode::Demo | Mode::Serve => WithoutRoom::Wait,
         },
     };
-    if fields.marshalled("shared_xml")?.is_some_and(|shared| shared.is_true()) {
-        return Err(Problem::field("shared_xml", "shared instances are not supported yet").into());
+    if app.mode == Mode::Proxy
+        && wanted.shared
+        && let Some(parameters) = &wanted.parameters.1
+        && let Some(frontend) = Frontend::of(wanted.release.as_str(), software_type, parameters)
+    {
+        return document(documents::request(&frontend.document(wanted.release.as_str(), software_type)));
     }
     let mut actor = app::person(app.local);
-    if let Some(claim) = Claim::of(&form)? {
-        let instance = claim.instance(&app).await?;
+    if let Some(claim) = Claim::of(&form)?
+        && let Some(instance) = claim.instance(&app).await?
+    {
         wanted.requester = Requester::Instance(instance);
         actor = Actor { kind: ActorKind::Instance, id: instance.to_string().into(), credential: None };
     }
@@ -60,7 +67,8 @@ pub(super) async fn request(State(app): State<Arc<App>>, request: Request) -> Re
     if !requested.allocated {
         return Ok(not_ready());
     }
-    let placed = read(&app, requested.sequence, |view, _| Placed::find(view, requested.instance)).await?;
+    let placed =
+        read(&app, requested.sequence, |view, _| Placed::find(app.mode, view, requested.instance)).await?;
     match placed.and_then(|placed| placed.request_document(&app.keys)) {
         Some(answer) => document(documents::request(&answer)),
         // Its node has said meanwhile that it is gone.
@@ -97,6 +105,7 @@ pub(crate) fn parse_state(text: &str) -> Option<RequestedState> {
 struct Claim {
     computer: ComputerId,
     partition: PartitionId,
+    header: bool,
 }
 
 impl Claim {
@@ -109,7 +118,8 @@ impl Claim {
         if fields.optional("computer_id")?.is_none() && fields.optional("computer_partition_id")?.is_none() {
             return Ok(None);
         }
-        Ok(Some(Self { computer: fields.id("computer_id")?, partition: fields.id("computer_partition_id")? }))
+        let (computer, partition) = (fields.id("computer_id")?, fields.id("computer_partition_id")?);
+        Ok(Some(Self { computer, partition, header: false }))
     }
 
     fn of_header(form: &Form) -> Result<Option<Self>, Problem> {
@@ -129,27 +139,29 @@ impl Claim {
         };
         let computer = id("authorization", member("computer_id")?)?;
         let partition = id("authorization", member("computer_partition_id")?)?;
-        Ok(Some(Self { computer, partition }))
+        Ok(Some(Self { computer, partition, header: true }))
     }
 
-    /// The instance that is in the partition.
-    async fn instance(self, app: &App) -> Result<InstanceId, Problem> {
-        let Self { computer, partition } = self;
+    /// The instance that is in the partition. To slapos proxy nobody in a partition is the user: what is asked from a
+    /// free one, or by a form from one that does not exist, is a request of the user's own.
+    async fn instance(self, app: &App) -> Result<Option<InstanceId>, Problem> {
+        let Self { computer, partition, header } = self;
         let found = read(app, Sequence::ZERO, |view, _| {
             let known = view.inventory.computer(computer.as_str()).ok_or_else(|| no_computer(&computer))?;
             let place =
                 known.partition(partition.as_str()).ok_or_else(|| no_partition(&computer, &partition))?;
             Ok(place.occupant)
         });
+        let proxy = app.mode == Mode::Proxy;
         match found.await? {
-            Ok(Some(instance)) => Ok(instance),
+            Ok(Some(instance)) => Ok(Some(instance)),
+            Ok(None) if proxy => Ok(None),
             Ok(None) => {
                 Err(Problem::not_found(format!("partition {partition} of computer {computer} is free")))
             }
+            Err(_) if proxy && !header => Ok(None),
             // As slapos proxy answers a claim that fits nothing.
-            Err(problem) if app.mode == Mode::Proxy => {
-                Err(Problem { status: StatusCode::BAD_REQUEST, ..problem })
-            }
+            Err(problem) if proxy => Err(Problem { status: StatusCode::BAD_REQUEST, ..problem }),
             Err(problem) => Err(problem),
         }
     }

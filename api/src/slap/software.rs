@@ -10,10 +10,12 @@ use slapledger_core::domain::software::{
 };
 use slapledger_core::domain::{Command, Refusal};
 use slapledger_core::ledger::{Submission, SubmitError};
+use slapledger_projections::SlapViews;
 
-use super::form::{Form, SMALL};
-use super::reply::{Reply, text};
+use super::form::{Fields, Form, SMALL};
+use super::reply::{Reply, document, text};
 use super::sealing::{self, error_text};
+use super::wire::documents;
 use super::{read, submit, supply_state};
 use crate::app::{self, App};
 use crate::http::problem::Problem;
@@ -34,6 +36,28 @@ pub(super) async fn supply(State(app): State<Arc<App>>, request: Request) -> Rep
     let meta = Arc::new(app::meta(app::person(app.local), app::random_id(), digest));
     app.ledger.submit(Submission { meta, command }).await?;
     Ok(text(answer))
+}
+
+/// `GET getSoftwareReleaseListFromSoftwareProduct`: the releases of a product, or of the product that a release is one
+/// of; the best first, and none if there is no such product.
+pub(super) async fn product(State(app): State<Arc<App>>, request: Request) -> Reply {
+    let fields = Fields::of_query(&request);
+    let product = fields.optional("software_product_reference")?;
+    let release = fields.optional("software_release_url")?;
+    let find = |view: &SlapViews, _| {
+        let known = match (product, release) {
+            (Some(product), None) => view.catalogue.product(product),
+            (None, Some(release)) => view.catalogue.product_of(release),
+            _ => {
+                let rule = "must be given, or software_release_url instead; not both";
+                return Err(Problem::field("software_product_reference", rule));
+            }
+        };
+        let releases = known.into_iter().flat_map(|product| &product.releases);
+        Ok(releases.map(ToString::to_string).collect::<Vec<_>>())
+    };
+    let releases = read(&app, Sequence::ZERO, find).await??;
+    document(documents::text_list(&releases))
 }
 
 /// `POST buildingSoftwareRelease`.

@@ -78,9 +78,7 @@ impl Refusal {
                 | InstanceRefusal::PartitionFree { .. }
                 | InstanceRefusal::NothingToDestroy { .. } => NotFound,
                 InstanceRefusal::NoRoom { .. } => NoRoom,
-                InstanceRefusal::NotToBeDestroyed { .. }
-                | InstanceRefusal::OtherKind { .. }
-                | InstanceRefusal::NameTaken { .. } => Conflict,
+                InstanceRefusal::NotToBeDestroyed { .. } | InstanceRefusal::NameTaken { .. } => Conflict,
                 InstanceRefusal::UnknownFilter { .. } | InstanceRefusal::BadFilter { .. } => Invalid,
                 InstanceRefusal::OtherKey { .. } => Retry,
             },

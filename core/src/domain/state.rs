@@ -105,7 +105,9 @@ impl State {
                     allocated,
                 })
             }
-            Command::ReportInstance(command) => self.instances.report(&self.computers, &command, now)?.done(),
+            Command::ReportInstance(command) => {
+                self.instances.report(&self.around_instances(), &command, now)?.done()
+            }
             Command::SetConnectionParameters(command) => {
                 self.instances.set_connection(&self.computers, &command, now)?.done()
             }

@@ -244,6 +244,7 @@ fn samples() -> Vec<(Stream, Event)> {
             instance_type: Some(InstanceType::Production),
             parameters: None,
             state: Some(RequestedState::Destroyed),
+            wish: Some(RequestedState::Started),
             filter: Some(vec![("region".into(), "europe".into())]),
             requester: Some(InstanceId(2)),
             at: now,
@@ -352,9 +353,12 @@ fn samples_of_old_versions() -> Vec<(usize, Event)> {
             Event::InstanceRequested(event) => {
                 Event::InstanceRequested(InstanceRequested { shared: false, ..event })
             }
-            Event::InstanceChanged(event) => {
-                Event::InstanceChanged(InstanceChanged { filter: None, requester: None, ..event })
-            }
+            Event::InstanceChanged(event) => Event::InstanceChanged(InstanceChanged {
+                wish: event.state,
+                filter: None,
+                requester: None,
+                ..event
+            }),
             Event::InstanceAllocated(event) => {
                 Event::InstanceAllocated(InstanceAllocated { host: None, ..event })
             }

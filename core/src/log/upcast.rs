@@ -90,6 +90,7 @@ impl From<InstanceChangedV1> for InstanceChanged {
             instance_type: old.instance_type,
             parameters: old.parameters,
             state: old.state,
+            wish: old.state,
             filter: None,
             requester: None,
             at: old.at,

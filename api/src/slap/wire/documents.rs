@@ -215,6 +215,11 @@ pub fn address_list(list: &[(String, String)]) -> Result<String, MarshalError> {
     marshal::write(&addresses(list))
 }
 
+/// The answer to `computerBang`.
+pub fn empty_text() -> Result<String, MarshalError> {
+    marshal::write(&Value::from(""))
+}
+
 /// A dictionary of texts, such as the answer to `getComputerStatus`.
 pub fn text_dict(texts: &BTreeMap<String, String>) -> Result<String, MarshalError> {
     marshal::write(&Value::dict(texts.iter().map(|(key, text)| (key.as_str(), Value::from(text.as_str())))))

@@ -22,4 +22,4 @@ pub use events::{
     Address, AllocationScope, AllocationScopeSet, ComputerBanged, ComputerConfigured, ComputerDescribed,
     ComputerFellSilent, ComputerHeard, ComputerRegistered, Offer, PartitionOffered, PartitionWithdrawn,
 };
-pub use state::{Computer, Computers};
+pub use state::{Computer, Computers, in_trouble};

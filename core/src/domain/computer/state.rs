@@ -50,6 +50,11 @@ pub(super) struct Partition {
 /// Fewer instances in error than this say nothing of their computer.
 const ERRORS: usize = 3;
 
+/// Whether so many instances of a computer are in error that the computer is to blame: three, and half of them.
+pub fn in_trouble(in_error: usize, instances: usize) -> bool {
+    in_error >= ERRORS && in_error * 2 >= instances
+}
+
 impl Computer {
     pub(super) fn new(owner: PartyId, time_zone: TimeZone) -> Self {
         Self {
@@ -90,9 +95,9 @@ impl Computer {
         }
     }
 
-    /// Whether so many of its instances are in error that the computer is to blame: three, and half of them.
+    /// Whether so many of its instances are in error that it is to blame.
     pub fn is_in_trouble(&self) -> bool {
-        self.in_error.len() >= ERRORS && self.in_error.len() * 2 >= self.occupied
+        in_trouble(self.in_error.len(), self.occupied)
     }
 
     /// How many instances more it takes.

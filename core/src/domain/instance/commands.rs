@@ -164,14 +164,6 @@ pub enum InstanceRefusal {
         /// Which.
         reference: Reference,
     },
-    /// Its name is taken by an instance of the other kind: shared, or in a partition of its own.
-    #[error("instance {reference} exists, and {} shared", if *.shared { "is" } else { "is not" })]
-    OtherKind {
-        /// What was asked for.
-        reference: Reference,
-        /// Whether the one that exists is shared.
-        shared: bool,
-    },
     /// The new name is another's.
     #[error("there is an instance {reference} already")]
     NameTaken {

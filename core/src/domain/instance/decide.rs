@@ -29,7 +29,10 @@ impl Instances {
         if around.is_master() {
             filter::check(&command.filter, command.shared)?;
         }
-        let (names, owner, root) = self.names_of(command.requester)?;
+        let (owner, root) = self.payer_and_root(command.requester)?;
+        // A party's names do not depend on a root.
+        let of = root.unwrap_or(InstanceId(0));
+        let names = Names::of(command.requester, of, command.shared);
         match self.names.get(&(names, command.reference.clone())) {
             Some(&instance) => self.change(around, instance, command, now),
             None => self.create(around, command, (owner, root), now),
@@ -44,16 +47,12 @@ impl Instances {
         now: Timestamp,
     ) -> Result<Requested, InstanceRefusal> {
         let known = self.live(id)?;
-        let reference = || command.reference.clone();
         if command.parameters.key != known.key {
-            return Err(InstanceRefusal::OtherKey { reference: reference() });
-        }
-        if command.shared != known.shared {
-            return Err(InstanceRefusal::OtherKind { reference: reference(), shared: known.shared });
+            return Err(InstanceRefusal::OtherKey { reference: command.reference.clone() });
         }
         let allocated = known.allocation.is_some();
         let other_parameters = command.parameters.digest != known.parameters;
-        let asked = command.state.unwrap_or(known.state);
+        let asked = command.state.unwrap_or(known.wish);
         let state = self.forced(around, command.requester, asked).unwrap_or(asked);
         // Where it is, it stays; what is wished of its node may change.
         let filter = command.filter();
@@ -66,6 +65,7 @@ impl Instances {
             instance_type: command.instance_type.filter(|told| *told != known.purpose),
             parameters: other_parameters.then(|| command.parameters.clone()),
             state: Some(state).filter(|state| *state != known.state),
+            wish: Some(asked).filter(|asked| *asked != known.wish),
             filter: Some(filter).filter(|filter| filter_counts && *filter != known.filter),
             requester: self.other_requester(id, known, command.requester),
             at: now,
@@ -75,6 +75,7 @@ impl Instances {
             && change.instance_type.is_none()
             && change.parameters.is_none()
             && change.state.is_none()
+            && change.wish.is_none()
             && change.filter.is_none()
             && change.requester.is_none();
         if nothing_new {
@@ -188,18 +189,16 @@ impl Instances {
         self.get(instance).filter(|known| !known.ended).ok_or(InstanceRefusal::UnknownInstance { instance })
     }
 
-    fn names_of(
-        &self,
-        requester: Requester,
-    ) -> Result<(Names, PartyId, Option<InstanceId>), InstanceRefusal> {
+    /// Who pays for what a requester asks for, and the root of its tree if it will not be one itself.
+    fn payer_and_root(&self, requester: Requester) -> Result<(PartyId, Option<InstanceId>), InstanceRefusal> {
         Ok(match requester {
-            Requester::Party(party) => (Names::OfParty(party), party, None),
+            Requester::Party(party) => (party, None),
             Requester::Instance(parent) => {
                 // Only from inside its partition can an instance ask for another.
                 let placed =
                     self.live(parent).ok().filter(|known| known.allocation.is_some() && !known.shared);
                 let parent = placed.ok_or(InstanceRefusal::UnknownInstance { instance: parent })?;
-                (Names::OfTree(parent.root), parent.owner, Some(parent.root))
+                (parent.owner, Some(parent.root))
             }
         })
     }

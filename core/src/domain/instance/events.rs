@@ -122,6 +122,8 @@ pub struct InstanceChanged {
     pub parameters: Option<Sealed>,
     /// Another state.
     pub state: Option<RequestedState>,
+    /// Another state that its requester wants it in, where its tree may force it into a different one.
+    pub wish: Option<RequestedState>,
     /// Other places where it may be, if it still waits for one, and other wishes to its node.
     pub filter: Option<Vec<(Box<str>, Box<str>)>>,
     /// Another instance of its tree asks for it now.

@@ -7,6 +7,7 @@ use super::events::{
     ConnectionParametersSet, InstanceBanged, InstanceChanged, InstanceEnded, InstanceRenamed,
     InstanceStateReported, ReportedState, RequestedState,
 };
+use super::room::Surroundings;
 use super::state::{Instance, Instances};
 use crate::domain::Outcome;
 use crate::domain::computer::Computers;
@@ -41,14 +42,16 @@ impl Instances {
 
     pub(crate) fn report(
         &self,
-        computers: &Computers,
+        around: &Surroundings<'_>,
         command: &ReportInstance,
         now: Timestamp,
     ) -> Result<Outcome<()>, InstanceRefusal> {
-        let (id, instance) = self.meant(computers, &command.place)?;
+        let (id, instance) = self.meant(around.computers, &command.place)?;
         instance.check_key(command.error.as_ref().map(|error| error.key))?;
         let ends = command.state == ReportedState::Destroyed;
-        if ends && instance.state != RequestedState::Destroyed {
+        // slapos proxy frees whatever its node says is gone.
+        let wanted = instance.shared || around.is_master();
+        if ends && wanted && instance.state != RequestedState::Destroyed {
             return Err(InstanceRefusal::NotToBeDestroyed { instance: id });
         }
         let digest = command.error.as_ref().map(|error| error.digest);
@@ -144,6 +147,7 @@ impl Instance {
             instance_type: None,
             parameters: None,
             state: Some(RequestedState::Destroyed),
+            wish: Some(RequestedState::Destroyed),
             filter: None,
             requester: None,
             at: now,

@@ -60,6 +60,8 @@ pub struct Instance {
     pub(super) parameters: [u8; 16],
     pub(super) filter: Filter,
     pub(super) state: RequestedState,
+    /// What its requester wants, whatever its tree forces on it.
+    pub(super) wish: RequestedState,
     pub(super) reported: Option<(ReportedState, Option<[u8; 16]>)>,
     pub(super) connection: Option<[u8; 16]>,
     pub(super) ended: bool,
@@ -78,10 +80,7 @@ impl Instance {
 
     /// Whose names its reference is one of.
     pub(super) fn names(&self) -> Names {
-        match self.requester {
-            Requester::Party(party) => Names::OfParty(party),
-            Requester::Instance(_) => Names::OfTree(self.root),
-        }
+        Names::of(self.requester, self.root, self.shared)
     }
 }
 
@@ -90,6 +89,20 @@ impl Instance {
 pub(super) enum Names {
     OfParty(PartyId),
     OfTree(InstanceId),
+    /// Shared instances and others do not take each other's names.
+    SharedOfParty(PartyId),
+    SharedOfTree(InstanceId),
+}
+
+impl Names {
+    pub(super) fn of(requester: Requester, root: InstanceId, shared: bool) -> Self {
+        match (requester, shared) {
+            (Requester::Party(party), false) => Self::OfParty(party),
+            (Requester::Party(party), true) => Self::SharedOfParty(party),
+            (Requester::Instance(_), false) => Self::OfTree(root),
+            (Requester::Instance(_), true) => Self::SharedOfTree(root),
+        }
+    }
 }
 
 /// All instances.
@@ -205,6 +218,7 @@ impl Instances {
             parameters: event.parameters.digest,
             filter: event.filter.clone(),
             state: event.state,
+            wish: event.state,
             reported: None,
             connection: None,
             ended: false,
@@ -238,6 +252,7 @@ impl Instances {
         }
         instance.purpose = event.instance_type.unwrap_or(instance.purpose);
         instance.state = event.state.unwrap_or(instance.state);
+        instance.wish = event.wish.unwrap_or(instance.wish);
         if let Some(requester) = event.requester
             && let Requester::Instance(before) = instance.requester
         {
