@@ -526,6 +526,7 @@ mod tests {
 
     use super::*;
     use crate::testing::{Story, computer, configure, offer, partition, release, request, sealed};
+    use slapledger_core::domain::instance;
 
     const PARTY: Requester = Requester::Party(PartyId(1));
 
@@ -535,13 +536,20 @@ mod tests {
 
     fn says(place: &str, state: ReportedState, error: Option<u8>) -> Command {
         let (computer, partition) = on(place);
-        Command::ReportInstance(ReportInstance { computer, partition, state, error: error.map(sealed) })
+        Command::ReportInstance(ReportInstance {
+            place: instance::Place::new(computer, partition),
+            state,
+            error: error.map(sealed),
+        })
     }
 
     fn connects(place: &str, content: u8) -> Command {
         let (computer, partition) = on(place);
         let connection = sealed(content);
-        Command::SetConnectionParameters(SetConnectionParameters { computer, partition, connection })
+        Command::SetConnectionParameters(SetConnectionParameters {
+            place: instance::Place::new(computer, partition),
+            connection,
+        })
     }
 
     /// SOFTINST-1 in slappart0, and SOFTINST-2 in slappart1, which it requested.
@@ -653,7 +661,8 @@ mod tests {
     #[test]
     fn names_belong_to_the_requester_or_the_tree_and_to_the_living() {
         let mut story = tree();
-        let found = |story: &Story, by, name| story.view.instances.find(by, name).map(|known| known.id.0);
+        let found =
+            |story: &Story, by, name| story.view.instances.find(by, false, name).map(|known| known.id.0);
         let (parent, child) = (Requester::Instance(InstanceId(1)), Requester::Instance(InstanceId(2)));
         assert_eq!(found(&story, PARTY, "parent"), Some(1));
         assert_eq!(found(&story, PARTY, "child"), None);

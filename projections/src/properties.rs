@@ -7,7 +7,7 @@ use slapledger_core::domain::Command;
 use slapledger_core::domain::event::Event;
 use slapledger_core::domain::id::{InstanceId, PartyId, Sequence};
 use slapledger_core::domain::instance::{
-    InstanceType, ReportInstance, ReportedState, RequestedState, Requester, SetConnectionParameters,
+    InstanceType, Place, ReportInstance, ReportedState, RequestedState, Requester, SetConnectionParameters,
 };
 use slapledger_core::domain::software::{ReportSoftware, SoftwareState, SupplySoftware, SupplyState};
 use slapledger_core::domain::time::Period;
@@ -184,8 +184,7 @@ fn happen(story: &mut Story, step: Step) {
             Command::RequestInstance(wish)
         }
         Step::Report { computer: on, partition: which, state } => Command::ReportInstance(ReportInstance {
-            computer: computer(COMPUTERS[on]),
-            partition: partition(PARTITIONS[which]),
+            place: Place::new(computer(COMPUTERS[on]), partition(PARTITIONS[which])),
             state: [
                 ReportedState::Started,
                 ReportedState::Destroyed,
@@ -196,8 +195,7 @@ fn happen(story: &mut Story, step: Step) {
         }),
         Step::Connect { computer: on, partition: which, content } => {
             Command::SetConnectionParameters(SetConnectionParameters {
-                computer: computer(COMPUTERS[on]),
-                partition: partition(PARTITIONS[which]),
+                place: Place::new(computer(COMPUTERS[on]), partition(PARTITIONS[which])),
                 connection: sealed(content),
             })
         }

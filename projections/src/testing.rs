@@ -10,7 +10,7 @@ use slapledger_core::domain::id::{
     CommandId, ComputerId, InstanceId, KeyId, PartitionId, PartyId, ProjectId, Reference, Sequence,
     SoftwareRelease, SoftwareType,
 };
-use slapledger_core::domain::instance::{RequestInstance, Requester, WithoutRoom};
+use slapledger_core::domain::instance::{Place, RequestInstance, Requester, WithoutRoom};
 use slapledger_core::domain::party::RegisterParty;
 use slapledger_core::domain::sealed::Sealed;
 use slapledger_core::domain::time::{TimeZone, Timestamp};
@@ -89,7 +89,13 @@ pub(crate) fn sealed(content: u8) -> Sealed {
 pub(crate) fn offer(name: &str, address: &str) -> Offer {
     let address = Address { address: address.into(), netmask: "255.255.255.255".into() };
     let user = Some(name.replace("part", "user").into());
-    Offer { partition: partition(name), addresses: vec![address], tap: Some("tap0".into()), user }
+    Offer {
+        partition: partition(name),
+        addresses: vec![address],
+        tap: Some("tap0".into()),
+        user,
+        capabilities: Vec::new(),
+    }
 }
 
 pub(crate) fn configure(name: &str, offers: Vec<Offer>) -> Command {
@@ -113,6 +119,7 @@ pub(crate) fn request(requester: Requester, reference: &str) -> RequestInstance 
         parameters: sealed(0),
         filter: Vec::new(),
         state: None,
+        shared: false,
         default_computer: None,
         without_room: WithoutRoom::Wait,
     }
@@ -175,23 +182,26 @@ impl Story {
     /// Values of an instance are under its key; those of a new one are under a new one.
     fn seal(&self, command: &mut Command) {
         let fresh = self.events.len() as u128 + 1;
-        let place = |computer: &ComputerId, partition: &PartitionId| {
+        let meant = |place: &Place| {
+            let Place { computer, partition, shared } = place;
             let occupant = self.view.instances.occupant(computer.as_str(), partition.as_str());
-            occupant.map_or(KeyId([0; 16]), crate::instances::Instance::key)
+            let meant = shared.map_or(occupant, |shared| self.view.instances.get(shared));
+            meant.map_or(KeyId([0; 16]), crate::instances::Instance::key)
         };
         match command {
             Command::RequestInstance(request) => {
-                let known = self.view.instances.find(request.requester, request.reference.as_str());
+                let known =
+                    self.view.instances.find(request.requester, request.shared, request.reference.as_str());
                 request.parameters.key =
                     known.map_or(KeyId(fresh.to_be_bytes()), crate::instances::Instance::key);
             }
             Command::ReportInstance(report) => {
                 if let Some(error) = &mut report.error {
-                    error.key = place(&report.computer, &report.partition);
+                    error.key = meant(&report.place);
                 }
             }
             Command::SetConnectionParameters(set) => {
-                set.connection.key = place(&set.computer, &set.partition);
+                set.connection.key = meant(&set.place);
             }
             _ => {}
         }

@@ -7,7 +7,7 @@ use slapledger_core::domain::id::{
     Sequence, SoftwareRelease, SoftwareType,
 };
 use slapledger_core::domain::instance::{
-    InstanceType, ReportInstance, ReportedState, RequestInstance, RequestedState, Requester,
+    InstanceType, Place, ReportInstance, ReportedState, RequestInstance, RequestedState, Requester,
     SetConnectionParameters, WithoutRoom,
 };
 use slapledger_core::domain::invoice::{Bound, FinaliseInvoiceRun, OpenInvoiceRun, RunPeriod};
@@ -102,6 +102,7 @@ impl Sender {
             addresses: vec![address],
             tap: self.random.once_in(2).then(|| format!("tap{n}").into()),
             user: Some(format!("slapuser{user}").into()),
+            capabilities: Vec::new(),
         }
     }
 
@@ -149,6 +150,7 @@ impl Sender {
             parameters: self.sealed(key),
             filter,
             state: self.random.once_in(2).then(|| *self.random.pick(&states)),
+            shared: false,
             default_computer: self.random.once_in(3).then(|| self.computer()),
             without_room: if self.random.once_in(2) { WithoutRoom::Refuse } else { WithoutRoom::Wait },
         })
@@ -176,14 +178,17 @@ impl Sender {
         };
         let key = self.key_at(facts, &computer, &partition);
         let error = (state == ReportedState::Error).then(|| self.sealed(key));
-        Command::ReportInstance(ReportInstance { computer, partition, state, error })
+        Command::ReportInstance(ReportInstance { place: Place::new(computer, partition), state, error })
     }
 
     fn connect(&mut self, facts: &Facts) -> Command {
         let (computer, partition) = self.place(facts);
         let key = self.key_at(facts, &computer, &partition);
         let connection = self.sealed(key);
-        Command::SetConnectionParameters(SetConnectionParameters { computer, partition, connection })
+        Command::SetConnectionParameters(SetConnectionParameters {
+            place: Place::new(computer, partition),
+            connection,
+        })
     }
 
     fn record(&mut self, facts: &Facts, now: Timestamp) -> Command {

@@ -13,7 +13,8 @@ use slapledger_core::domain::id::{
     ComputerId, InstanceId, PartitionId, PartyId, Reference, SoftwareRelease, SoftwareType,
 };
 use slapledger_core::domain::instance::{
-    InstanceType, ReportInstance, ReportedState, RequestInstance, RequestedState, Requester, WithoutRoom,
+    InstanceType, Place, ReportInstance, ReportedState, RequestInstance, RequestedState, Requester,
+    WithoutRoom,
 };
 use slapledger_core::domain::party::RegisterParty;
 use slapledger_core::domain::software::{ReportSoftware, SoftwareState, SupplySoftware, SupplyState};
@@ -117,6 +118,7 @@ impl Kit {
             addresses: Vec::new(),
             tap: None,
             user: Some(format!("slapuser{n}").into()),
+            capabilities: Vec::new(),
         };
         let (address, netmask) = ("10.0.0.1".into(), "255.255.255.0".into());
         let offers = vec![offer(0), offer(1)];
@@ -148,6 +150,7 @@ impl Kit {
             parameters: self.app.keys.seal(key, b"<instance/>").expect("sealed"),
             filter: Vec::new(),
             state: Some(RequestedState::Started),
+            shared: false,
             default_computer: None,
             without_room: WithoutRoom::Refuse,
         };
@@ -161,7 +164,11 @@ impl Kit {
     pub(crate) fn started(&self, partition: &str) {
         let computer = ComputerId::new("COMP-1").expect("a name");
         let partition = PartitionId::new(partition).expect(partition);
-        let report = ReportInstance { computer, partition, state: ReportedState::Started, error: None };
+        let report = ReportInstance {
+            place: Place::new(computer, partition),
+            state: ReportedState::Started,
+            error: None,
+        };
         self.submit(Command::ReportInstance(report));
     }
 

@@ -10,7 +10,8 @@ use slapledger_core::domain::id::{
     CommandId, ComputerId, InstanceId, KeyId, PartyId, ProjectId, RunId, Sequence,
 };
 use slapledger_core::domain::instance::{
-    InstanceType, ReportInstance, ReportedState, RequestInstance, RequestedState, Requester, WithoutRoom,
+    InstanceType, Place, ReportInstance, ReportedState, RequestInstance, RequestedState, Requester,
+    WithoutRoom,
 };
 use slapledger_core::domain::invoice::{Bound, OpenInvoiceRun, RunPeriod};
 use slapledger_core::domain::party::RegisterParty;
@@ -122,6 +123,7 @@ impl Cloud {
             addresses: Vec::new(),
             tap: None,
             user: None,
+            capabilities: Vec::new(),
         };
         cloud.execute(Command::ConfigureComputer(ConfigureComputer {
             computer,
@@ -195,6 +197,7 @@ impl Cloud {
             parameters: sealed(key, "parameters"),
             filter: Vec::new(),
             state: Some(wanted.state),
+            shared: false,
             default_computer: None,
             without_room: WithoutRoom::Refuse,
         };
@@ -211,8 +214,7 @@ impl Cloud {
         let allocation = self.state.instances.get(instance).and_then(|known| known.allocation.clone());
         let allocation = allocation.expect("it has a partition");
         self.execute(Command::ReportInstance(ReportInstance {
-            computer: allocation.computer,
-            partition: allocation.partition,
+            place: Place::new(allocation.computer, allocation.partition),
             state: ReportedState::Destroyed,
             error: None,
         }));

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use slapledger_core::domain::Command;
 use slapledger_core::domain::id::PartyId;
-use slapledger_core::domain::instance::{ReportInstance, ReportedState, RequestedState, Requester};
+use slapledger_core::domain::instance::{Place, ReportInstance, ReportedState, RequestedState, Requester};
 use slapledger_core::domain::time::TimeZone;
 use slapledger_core::domain::usage::{DismissSuspendedUsage, ResolveSuspendedUsage, UsageId};
 
@@ -42,8 +42,7 @@ fn two_tenants() -> Story {
     };
     story.then(Command::RequestInstance(destroyed));
     story.then(Command::ReportInstance(ReportInstance {
-        computer: computer("COMP-1"),
-        partition: partition("slappart0"),
+        place: Place::new(computer("COMP-1"), partition("slappart0")),
         state: ReportedState::Destroyed,
         error: None,
     }));

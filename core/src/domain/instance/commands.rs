@@ -56,6 +56,13 @@ pub struct Place {
     pub shared: Option<InstanceId>,
 }
 
+impl Place {
+    /// The instance in a partition.
+    pub fn new(computer: ComputerId, partition: PartitionId) -> Self {
+        Self { computer, partition, shared: None }
+    }
+}
+
 /// The node says in which state an instance is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReportInstance {
