@@ -12,6 +12,7 @@ use slapledger_core::domain::computer::RegisterComputer;
 use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::{ComputerId, InstanceId};
 use slapledger_core::domain::party::RegisterParty;
+use slapledger_core::domain::product::PublishSoftwareRelease;
 use slapledger_core::domain::time::{TimeZone, Timestamp};
 use slapledger_core::log::envelope::Actor;
 use tower::ServiceExt;
@@ -164,6 +165,13 @@ impl World {
             request = request.header(*name, *value);
         }
         self.send(request.body(body.into()).unwrap())
+    }
+
+    /// Publishes a release of a product.
+    pub(crate) fn publish(&self, product: &str, release: &str) {
+        let (product, release) = (product.parse().unwrap(), release.parse().unwrap());
+        let command = PublishSoftwareRelease { product, release, publisher: self.app.local };
+        self.app.submit_own(Actor::system(), Command::PublishSoftwareRelease(command)).unwrap();
     }
 
     /// Publishes partitions, as `slapos node format` does.
