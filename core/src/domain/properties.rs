@@ -12,12 +12,12 @@ use super::computer::ConfigureComputer;
 use super::event::{Event, Stream};
 use super::given::{
     Given, computer, configure, offer, on, partition, record, register_computer, register_party,
-    register_party_in, release, request, sealed, state, usage,
+    register_party_in, release, report, request, sealed, state, usage,
 };
 use super::id::{InstanceId, InvoiceId, KeyId, PartyId, ProjectId, RunId, Sequence};
 use super::instance::{
-    ReportInstance, ReportedState, RequestInstance, RequestedState, Requester, SetConnectionParameters,
-    WithoutRoom,
+    Place, ReportInstance, ReportedState, RequestInstance, RequestedState, Requester,
+    SetConnectionParameters, WithoutRoom,
 };
 use super::invoice::{
     Bound, FinaliseInvoice, FinaliseInvoiceRun, Invoice, InvoiceParty, OpenInvoiceRun, RunPeriod,
@@ -167,11 +167,11 @@ fn command(given: &mut Given, step: Step) -> Option<Command> {
         }
         Step::Report(at, place, state) => {
             let error = (state == ReportedState::Error).then(|| sealed_for(given, at, place, 0));
-            ReportInstance { computer: computer(at), partition: partition(place), state, error }.into()
+            ReportInstance { place: in_partition(at, place), state, error }.into()
         }
         Step::Connect(at, place, text) => {
             let connection = sealed_for(given, at, place, text);
-            SetConnectionParameters { computer: computer(at), partition: partition(place), connection }.into()
+            SetConnectionParameters { place: in_partition(at, place), connection }.into()
         }
         Step::Usage(name, reports) => record(name, reports).into(),
         Step::Resolve(which, hour) => {
@@ -201,6 +201,10 @@ fn command(given: &mut Given, step: Step) -> Option<Command> {
         }
         Step::FinaliseRun(run, invoices) => FinaliseInvoiceRun { run: RunId(run), invoices }.into(),
     })
+}
+
+fn in_partition(at: &str, place: &str) -> Place {
+    Place { computer: computer(at), partition: partition(place), shared: None }
 }
 
 fn of_party(party: u64) -> Requester {
@@ -315,8 +319,9 @@ fn check_places(given: &Given) {
     let mut seated = 0;
     for (id, instance) in instances.filter(|(id, _)| !ended(*id)) {
         let Some(allocation) = &instance.allocation else {
-            let filter = given.log.iter().find_map(|(_, event)| match event {
+            let filter = given.log.iter().rev().find_map(|(_, event)| match event {
                 Event::InstanceRequested(event) if event.instance == id => Some(&event.filter),
+                Event::InstanceChanged(event) if event.instance == id => event.filter.as_ref(),
                 _ => None,
             });
             let named = filter.and_then(|filter| filter.first()).map(|(_, computer)| &**computer);
@@ -416,10 +421,7 @@ proptest! {
         let given = || {
             let given = beginning().done(RequestInstance { filter: on("COMP-1"), ..request("a") }).at("2026-10-01T04:00:00Z");
             let given = given.done(RequestInstance { state: Some(RequestedState::Destroyed), ..request("a") });
-            let destroyed = ReportInstance {
-                computer: computer("COMP-1"), partition: partition("p0"), state: ReportedState::Destroyed, error: None,
-            };
-            given.done(destroyed).at("2026-10-01T06:00:00Z").done(request("b")).at("2026-10-02T12:00:00Z")
+            given.done(report("p0", ReportedState::Destroyed)).at("2026-10-01T06:00:00Z").done(request("b")).at("2026-10-02T12:00:00Z")
         };
         let in_order = given().done(record("COMP-1", sent));
         let mut as_delivered = given();

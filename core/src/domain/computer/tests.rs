@@ -3,6 +3,9 @@ use crate::domain::given::{
 };
 
 use super::*;
+use crate::domain::event::{Event, Stream};
+use crate::domain::id::{InstanceId, PartitionId, PartyId};
+use crate::domain::time::TimeZone;
 
 fn stream() -> Stream {
     Stream::Computer(computer("COMP-1"))
