@@ -47,11 +47,11 @@ impl Given {
 
     /// The same, by the rules of the master.
     pub(crate) fn master() -> Self {
-        Self::nothing().as_master().with_computer()
+        Self::nothing().by_the_master().with_computer()
     }
 
     /// By the rules of the master from now on, as no real ledger can be.
-    pub(crate) fn as_master(self) -> Self {
+    pub(crate) fn by_the_master(self) -> Self {
         let (ledger, key_ring, at) = ([1; 16], [2; 16], self.now);
         let created = LedgerCreated { ledger, format: 1, mode: Mode::Serve, key_ring, at };
         self.event(Stream::Ledger, Event::LedgerCreated(created))

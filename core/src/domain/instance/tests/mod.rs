@@ -1,19 +1,28 @@
 //! Decisions about instances: given, when, then. By subject; here is what they share.
 
+mod filters;
 mod reports;
 mod requests;
+mod rooms;
+mod shared;
 mod trees;
+
+use std::collections::BTreeSet;
 
 use super::*;
 use crate::domain::Answer;
-use crate::domain::computer::UnknownComputer;
+use crate::domain::State;
+use crate::domain::computer::{
+    AllocationScope, ComputerDescribed, DescribeComputer, PartitionOffered, SetAllocationScope,
+    UnknownComputer,
+};
 use crate::domain::event::{Event, Stream};
 use crate::domain::given::{
     Given, computer, configure, connect, destroy, in_partition, key, on, partition, reference,
     register_computer, register_party, release, report, request, request_from, request_state, sealed,
     software_type,
 };
-use crate::domain::id::{InstanceId, PartyId};
+use crate::domain::id::{InstanceId, PartyId, ProjectId};
 use crate::domain::refusal::{Refusal, RefusalClass};
 use crate::domain::sealed::Sealed;
 use crate::domain::software::{SupplySoftware, SupplyState};
@@ -96,4 +105,14 @@ fn place(given: &Given, instance: u64) -> Option<String> {
 
 fn gone(given: Given, name: &str, partition: &str) -> Given {
     given.done(destroy(name)).done(report(partition, ReportedState::Destroyed))
+}
+
+/// COMP-1 is for whom a scope says.
+fn scope(scope: AllocationScope) -> SetAllocationScope {
+    SetAllocationScope { computer: computer("COMP-1"), scope, software: BTreeSet::new(), capacity: None }
+}
+
+fn describe(name: &str, attributes: &[(&str, &str)]) -> DescribeComputer {
+    let attributes = attributes.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+    DescribeComputer { computer: computer(name), title: None, attributes }
 }
