@@ -83,3 +83,74 @@ fn destruction_can_be_taken_back_until_it_happened() {
         .when(report("slappart0", ReportedState::Destroyed))
         .refused(InstanceRefusal::NotToBeDestroyed { instance: InstanceId(1) });
 }
+
+/// slapos proxy frees whatever its node says is gone.
+#[test]
+fn at_slapos_proxy_what_the_node_says_is_gone_is_gone() {
+    let given = Given::cloud().done(request("a"));
+    let events = [reported(&given, 1, ReportedState::Destroyed), ended(&given, 1)];
+    given.when(report("slappart0", ReportedState::Destroyed)).then(events);
+}
+
+#[test]
+fn an_instance_bangs_for_its_whole_tree() {
+    for given in [Given::cloud(), Given::master()] {
+        let given = given.done(request("a")).done(request_from(1, "b"));
+        let bang = |message| BangInstance { place: in_partition("slappart1"), message };
+        let event = |message| {
+            let (instance, root, at) = (InstanceId(2), InstanceId(1), given.now);
+            (stream(2), Event::InstanceBanged(InstanceBanged { instance, root, message, at }))
+        };
+        let message = Some(sealed("b", "why"));
+        let (first, second) = (event(message.clone()), event(None));
+        // Every one counts: the tree is processed once more.
+        let given = given.when(bang(message.clone())).then([first.clone()]).and();
+        let given = given.when(bang(message)).then([first]).and().when(bang(None)).then([second]).and();
+        given
+            .when(bang(Some(sealed("a", "why"))))
+            .refused(InstanceRefusal::OtherKey { reference: reference("b") });
+    }
+}
+
+#[test]
+fn an_instance_goes_by_another_name() {
+    for given in [Given::cloud(), Given::master()] {
+        let rename = |name| RenameInstance { place: in_partition("slappart0"), reference: reference(name) };
+        let given = given.done(request("a")).done(request("b"));
+        let taken = InstanceRefusal::NameTaken { reference: reference("b") };
+        assert_eq!(Refusal::from(taken.clone()).class(), RefusalClass::Conflict);
+        assert_eq!(Refusal::from(taken.clone()).field(), Some("new_name"));
+        let given = given.when(rename("b")).refused(taken).when(rename("a")).unchanged().and();
+        let event = InstanceRenamed { instance: InstanceId(1), reference: reference("z"), at: given.now };
+        let given = given.when(rename("z")).then([(stream(1), Event::InstanceRenamed(event))]).and();
+        // It is the same one by its new name, and its old one is free.
+        let same = RequestInstance { parameters: sealed("a", "{}"), ..request("z") };
+        let given = given.when(same).answered(&answer(1, RequestOutcome::Unchanged, true)).and();
+        let fresh = RequestInstance { parameters: sealed("fresh", "{}"), ..request("a") };
+        let given = given.when(fresh).answered(&answer(3, RequestOutcome::Created, false)).and();
+        let gone = RequestInstance { parameters: sealed("a", "{}"), ..destroy("z") };
+        let given = given.done(gone).done(report("slappart0", ReportedState::Destroyed));
+        assert_eq!(given.state.instances.names.len(), 2);
+    }
+}
+
+#[test]
+fn refusals_of_bangs_and_names_in_order() {
+    let elsewhere = UnknownComputer { computer: computer("COMP-9") };
+    let at = |name, place| Place { computer: computer(name), ..in_partition(place) };
+    let unknown =
+        InstanceRefusal::UnknownPartition { computer: computer("COMP-1"), partition: partition("slappart9") };
+    let free =
+        InstanceRefusal::PartitionFree { computer: computer("COMP-1"), partition: partition("slappart1") };
+    let rows = [
+        (at("COMP-9", "slappart0"), InstanceRefusal::UnknownComputer(elsewhere)),
+        (at("COMP-1", "slappart9"), unknown),
+        (at("COMP-1", "slappart1"), free),
+    ];
+    for (place, refusal) in rows {
+        let given = Given::master().done(request("a"));
+        let bang = BangInstance { place: place.clone(), message: Some(sealed("other", "why")) };
+        let given = given.when(bang).refused(refusal.clone());
+        given.when(RenameInstance { place, reference: reference("a") }).refused(refusal);
+    }
+}
