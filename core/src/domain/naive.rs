@@ -283,13 +283,13 @@ impl Cloud {
             let Some((computer, partition)) = &host.place else { return false };
             let node = &self.computers[computer];
             let named = wish(&one.filter, "computer_guid").is_none_or(|named| named == computer.as_str());
-            let names = if self.master {
+            let guids = if self.master {
                 vec![id.to_string()]
             } else {
                 vec![partition.to_string(), format!("{computer}-{partition}")]
             };
             let called =
-                wish(&one.filter, "instance_guid").is_none_or(|guid| names.iter().any(|n| n == guid));
+                wish(&one.filter, "instance_guid").is_none_or(|guid| guids.iter().any(|n| n == guid));
             let open = !self.master
                 || (Self::is_for(node, one.owner) || host.owner == one.owner)
                     && Self::has_attributes(node, &one.filter);

@@ -221,9 +221,22 @@ fn a_network_that_a_tree_left_is_free_for_it() {
     assert_eq!(computer_of(&given, 3), None);
     let moved = given.done(describe("COMP-2", &[("network_guid", "m")]));
     assert_eq!(computer_of(&moved, 3), None, "b is still in n");
-    let given = moved.done(RequestInstance { filter: on("COMP-1"), ..request_from(1, "b") });
-    let given =
-        given.done(RequestInstance { state: Some(RequestedState::Destroyed), ..request_from(1, "b") });
-    let given = given.done(report("slappart0", ReportedState::Destroyed));
+    let gone = RequestInstance { state: Some(RequestedState::Destroyed), ..request_from(1, "b") };
+    let given = moved.done(gone).done(report("slappart0", ReportedState::Destroyed));
     assert_eq!(computer_of(&given, 3).as_deref(), Some("COMP-1"));
+
+    // The one that ends is on another computer than the one that has room.
+    let on_and_spread = |name: &str, at: &str| RequestInstance {
+        filter: filter(&[("computer_guid", at), SPREAD[0]]),
+        ..request_from(1, name)
+    };
+    let given = Given::master().done(register_computer("COMP-2")).done(register_computer("COMP-3"));
+    let given = given.done(in_n("COMP-1")).done(in_n("COMP-3")).done(configure("COMP-2", &["p0"]));
+    let given = given.done(configure("COMP-3", &["p0"]));
+    let given = given.done(RequestInstance { filter: on("COMP-2"), ..request("root") });
+    let given = given.done(on_and_spread("b", "COMP-1")).done(on_and_spread("c", "COMP-3"));
+    assert_eq!(computer_of(&given, 3), None);
+    let gone = RequestInstance { state: Some(RequestedState::Destroyed), ..on_and_spread("b", "COMP-1") };
+    let given = given.done(gone).done(report("slappart0", ReportedState::Destroyed));
+    assert_eq!(computer_of(&given, 3).as_deref(), Some("COMP-3"));
 }
