@@ -140,8 +140,8 @@ impl Cloud {
             }
             Event::AllocationScopeSet(event) => {
                 let Some(node) = self.computers.get_mut(&event.computer) else { return };
-                node.scope = event.scope.clone();
-                node.software = event.software.clone();
+                node.scope.clone_from(&event.scope);
+                node.software.clone_from(&event.software);
                 node.capacity = event.capacity;
             }
             Event::ComputerFellSilent(event) => {
