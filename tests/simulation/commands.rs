@@ -1,14 +1,17 @@
 //! Random commands: mostly sensible, from a universe so small that they meet each other.
 
 use slapledger_core::domain::Command;
-use slapledger_core::domain::computer::{Address, ConfigureComputer, Offer, RegisterComputer};
+use slapledger_core::domain::computer::{
+    Address, AllocationScope, BangComputer, ConfigureComputer, DescribeComputer, NoticeSilence, Offer,
+    RegisterComputer, RequestComputer, SetAllocationScope,
+};
 use slapledger_core::domain::id::{
     ComputerId, InstanceId, KeyId, PartitionId, PartyId, PriceBookName, Reference, ResourceId, RunId,
     Sequence, SoftwareRelease, SoftwareType,
 };
 use slapledger_core::domain::instance::{
-    InstanceType, Place, ReportInstance, ReportedState, RequestInstance, RequestedState, Requester,
-    SetConnectionParameters, WithoutRoom,
+    BangInstance, InstanceType, Place, RenameInstance, ReportInstance, ReportedState, RequestInstance,
+    RequestedState, Requester, SetConnectionParameters, WithoutRoom,
 };
 use slapledger_core::domain::invoice::{Bound, FinaliseInvoiceRun, OpenInvoiceRun, RunPeriod};
 use slapledger_core::domain::money::{Currency, Price, Rounding};
@@ -16,6 +19,7 @@ use slapledger_core::domain::party::RegisterParty;
 use slapledger_core::domain::pricing::{
     Match, Meter, PriceBook, PublishPriceBook, Rate, Resource, ResourceKind,
 };
+use slapledger_core::domain::product::PublishSoftwareRelease;
 use slapledger_core::domain::quantity::Quantity;
 use slapledger_core::domain::sealed::Sealed;
 use slapledger_core::domain::software::{ReportSoftware, SoftwareState, SupplySoftware, SupplyState};
@@ -26,7 +30,7 @@ use slapledger_core::domain::usage::{
 };
 use slapledger_tests::random::Random;
 
-use crate::facts::Facts;
+use crate::facts::{Fact, Facts};
 
 const MINUTE: i64 = 60 * 1_000_000;
 
@@ -54,11 +58,13 @@ impl Sender {
                     time_zone: TimeZone::UTC,
                 })
             }
-            7..13 => self.configure(),
-            13..18 => self.software(),
-            18..46 => self.request(facts),
-            46..60 => self.report_instance(facts),
-            60..65 => self.connect(facts),
+            7..12 => self.configure(),
+            12..16 => self.software(),
+            16..23 => self.about_computer(now),
+            23..46 => self.request(facts),
+            46..57 => self.report_instance(facts),
+            57..61 => self.connect(facts),
+            61..65 => self.speak(facts),
             65..88 => self.record(facts, now),
             88..92 => self.resolve(facts, now),
             92..94 => {
@@ -102,7 +108,7 @@ impl Sender {
             addresses: vec![address],
             tap: self.random.once_in(2).then(|| format!("tap{n}").into()),
             user: Some(format!("slapuser{user}").into()),
-            capabilities: Vec::new(),
+            capabilities: (n == 3).then(|| "gpu".into()).into_iter().collect(),
         }
     }
 
@@ -129,18 +135,15 @@ impl Sender {
         } else {
             Requester::Party(PartyId(self.random.below(3) + 1))
         };
-        let reference = Reference::new(&format!("instance {}", self.random.below(9))).expect("a reference");
-        let known = facts.find(requester, &reference).map(|(_, fact)| fact.key);
+        let reference = self.reference();
+        let shared = self.random.once_in(4);
+        let known = facts.find(requester, shared, &reference).map(|(_, fact)| fact.key);
         let key = match known {
             Some(key) if !self.random.once_in(15) => key,
             _ => KeyId(self.random.sixteen()),
         };
         let states = [RequestedState::Started, RequestedState::Stopped, RequestedState::Destroyed];
-        let filter = match self.random.below(4) {
-            0 => vec![("computer_guid".into(), self.computer().as_str().into())],
-            1 => vec![("group".into(), "any".into())],
-            _ => Vec::new(),
-        };
+        let filter = self.filter(facts);
         Command::RequestInstance(RequestInstance {
             requester,
             reference,
@@ -150,10 +153,83 @@ impl Sender {
             parameters: self.sealed(key),
             filter,
             state: self.random.once_in(2).then(|| *self.random.pick(&states)),
-            shared: false,
+            shared,
             default_computer: self.random.once_in(3).then(|| self.computer()),
             without_room: if self.random.once_in(2) { WithoutRoom::Refuse } else { WithoutRoom::Wait },
         })
+    }
+
+    fn reference(&mut self) -> Reference {
+        Reference::new(&format!("instance {}", self.random.below(9))).expect("a reference")
+    }
+
+    fn filter(&mut self, facts: &Facts) -> Vec<(Box<str>, Box<str>)> {
+        let pair = |key: &str, value: &str| vec![(key.into(), value.into())];
+        match self.random.below(16) {
+            0..3 => pair("computer_guid", self.computer().as_str()),
+            3 => pair("region", "europe"),
+            4 => pair("capability", "gpu"),
+            5 => pair("mode", "unique_by_network"),
+            6 => pair("instance_guid", &self.instance(facts).to_string()),
+            7 => pair("instance_guid", "slappart0"),
+            8 => pair("nonsense", "x"),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What providers say of computers, and computers of themselves; and products.
+    fn about_computer(&mut self, now: Timestamp) -> Command {
+        let computer = self.computer();
+        match self.random.below(6) {
+            0 => {
+                let pairs = [("region", "europe/france"), ("network_guid", "n")];
+                let kept = pairs.into_iter().filter(|_| self.random.once_in(2));
+                let attributes = kept.map(|(key, value)| (key.into(), value.into())).collect();
+                Command::DescribeComputer(DescribeComputer { computer, title: None, attributes })
+            }
+            1 => {
+                let scopes = [
+                    AllocationScope::Open,
+                    AllocationScope::Personal,
+                    AllocationScope::Group(vec![PartyId(2)]),
+                    AllocationScope::Closed,
+                ];
+                let software = self.random.once_in(4).then(|| self.release()).into_iter().collect();
+                let capacity = self.random.once_in(4).then_some(3);
+                let scope = self.random.pick(&scopes).clone();
+                Command::SetAllocationScope(SetAllocationScope { computer, scope, software, capacity })
+            }
+            2 => {
+                let since = (!self.random.once_in(2)).then_some(now);
+                Command::NoticeSilence(NoticeSilence { computer, since })
+            }
+            3 => Command::BangComputer(BangComputer { computer, message: None }),
+            4 => {
+                let (owner, title) = (PartyId(1), format!("computer {}", self.random.below(3)).into());
+                Command::RequestComputer(RequestComputer { owner, title, time_zone: TimeZone::UTC })
+            }
+            _ => {
+                let (product, release) = (Reference::new("product").expect("a product"), self.release());
+                let publisher = PartyId(self.random.below(2) + 1);
+                Command::PublishSoftwareRelease(PublishSoftwareRelease { product, release, publisher })
+            }
+        }
+    }
+
+    /// An instance, or a shared one on it, bangs or takes another name.
+    fn speak(&mut self, facts: &Facts) -> Command {
+        let (computer, partition) = self.place(facts);
+        let occupant = facts.occupants.get(&(computer.clone(), partition.clone())).copied();
+        let lives = |fact: &&Fact| fact.host.is_some() && fact.host == occupant && !fact.ended;
+        let shares: Vec<_> =
+            facts.instances.iter().filter(|(_, fact)| lives(fact)).map(|(id, _)| *id).collect();
+        let on_it = self.random.once_in(2) && !shares.is_empty();
+        let meant = on_it.then(|| *self.random.pick(&shares));
+        let place = Place { shared: meant, ..Place::new(computer, partition) };
+        if self.random.once_in(2) {
+            return Command::BangInstance(BangInstance { place, message: None });
+        }
+        Command::RenameInstance(RenameInstance { place, reference: self.reference() })
     }
 
     fn report_instance(&mut self, facts: &Facts) -> Command {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 use slapledger_core::domain::State;
-use slapledger_core::domain::event::{Event, Stream};
+use slapledger_core::domain::event::{Event, Mode, Stream};
 use slapledger_core::domain::id::{
     ComputerId, InstanceId, KeyId, PartitionId, PartyId, PriceBookName, Reference, RunId, Sequence,
 };
@@ -18,6 +18,8 @@ use slapledger_core::log::envelope::{EventDecoder, Recorded};
 use slapledger_core::log::memory::MemoryStore;
 use slapledger_core::log::store::{EventStore, read_frames};
 
+use crate::naive::Cloud;
+
 /// An instance, as the log tells of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fact {
@@ -25,9 +27,13 @@ pub(crate) struct Fact {
     pub(crate) owner: PartyId,
     pub(crate) root: InstanceId,
     pub(crate) reference: Reference,
+    /// All the names it ever had.
+    pub(crate) names: BTreeSet<Reference>,
     pub(crate) key: KeyId,
     pub(crate) state: RequestedState,
     pub(crate) wants: Option<Box<str>>,
+    pub(crate) shared: bool,
+    pub(crate) host: Option<InstanceId>,
     pub(crate) place: Option<(ComputerId, PartitionId)>,
     pub(crate) from: Option<Timestamp>,
     pub(crate) until: Option<Timestamp>,
@@ -53,6 +59,10 @@ pub(crate) struct Facts {
     pub(crate) suspended: BTreeMap<u64, (ComputerId, UsageId)>,
     books: BTreeMap<PriceBookName, u32>,
     pub(crate) runs: BTreeMap<RunId, bool>,
+    /// Whether the rules are those of the master.
+    master: bool,
+    /// Who is where and who waits.
+    cloud: Cloud,
     /// How often each kind of event occurs.
     pub(crate) kinds: BTreeMap<&'static str, u64>,
 }
@@ -72,7 +82,7 @@ impl Facts {
         let head = store.head().expect("a store in memory");
         assert_eq!(head.last.0, facts.last, "the head is not at the end of the log");
         assert_eq!(head.root.0, naive_root(&leaves), "the root is not that of the stored events");
-        facts.check_waiting();
+        facts.check();
         facts
     }
 
@@ -87,8 +97,12 @@ impl Facts {
         self.last = sequence.0;
         self.recorded_at = Some(*recorded_at);
         *self.kinds.entry(event.name()).or_default() += 1;
+        self.cloud.take(event);
         match event {
-            Event::LedgerCreated(_) => assert_eq!(sequence.0, 1, "the ledger is created once, first"),
+            Event::LedgerCreated(event) => {
+                assert_eq!(sequence.0, 1, "the ledger is created once, first");
+                self.master = event.mode == Mode::Serve;
+            }
             Event::WriterStarted(event) => {
                 assert!(event.term > self.term, "terms rise: {} after {}", event.term, self.term);
                 self.term = event.term;
@@ -139,16 +153,19 @@ impl Facts {
                     owner: event.owner,
                     root: event.root,
                     reference: event.reference.clone(),
+                    names: [event.reference.clone()].into(),
                     key: event.parameters.key,
                     state: event.state,
                     wants: wants.map(|(_, computer)| computer.clone()),
+                    shared: event.shared,
+                    host: None,
                     place: None,
                     from: None,
                     until: None,
                     ended: false,
                 };
                 assert!(
-                    self.find(event.requester, &event.reference).is_none(),
+                    self.find(event.requester, event.shared, &event.reference).is_none(),
                     "{} is there",
                     event.reference
                 );
@@ -164,22 +181,44 @@ impl Facts {
             Event::InstanceChanged(event) => {
                 let fact = self.alive(event.instance);
                 fact.state = event.state.unwrap_or(fact.state);
+                fact.requester = event.requester.map_or(fact.requester, Requester::Instance);
+                if let Some(filter) = &event.filter {
+                    let wants = filter.iter().find(|(key, _)| &**key == "computer_guid");
+                    fact.wants = wants.map(|(_, computer)| computer.clone());
+                }
+            }
+            Event::InstanceRenamed(event) => {
+                let fact = self.alive(event.instance);
+                fact.reference = event.reference.clone();
+                fact.names.insert(event.reference.clone());
+            }
+            Event::InstanceBanged(event) => {
+                assert_eq!(self.alive(event.instance).root, event.root, "another tree is banged");
             }
             Event::InstanceAllocated(event) => {
                 let place = (event.computer.clone(), event.partition.clone());
-                assert!(self.offered.contains(&place), "{place:?} is not on offer");
-                let before = self.occupants.insert(place.clone(), event.instance);
-                assert_eq!(before, None, "{place:?} is given to two");
+                if event.host.is_some() {
+                    assert_eq!(self.occupants.get(&place).copied(), event.host, "its host is elsewhere");
+                } else {
+                    assert!(self.offered.contains(&place), "{place:?} is not on offer");
+                    let before = self.occupants.insert(place.clone(), event.instance);
+                    assert_eq!(before, None, "{place:?} is given to two");
+                }
                 let fact = self.alive(event.instance);
                 assert_eq!(fact.place, None, "{} moves", event.instance);
+                assert_eq!(fact.shared, event.host.is_some(), "only shared ones have hosts");
+                fact.host = event.host;
                 assert!(fact.wants.as_deref().is_none_or(|wants| wants == place.0.as_str()), "put elsewhere");
                 (fact.place, fact.from) = (Some(place), Some(event.at));
             }
             Event::InstanceEnded(event) => {
+                let master = self.master;
                 let fact = self.alive(event.instance);
-                assert_eq!(fact.state, RequestedState::Destroyed, "{} was still wanted", event.instance);
+                // A shared one goes with its host, and slapos proxy frees whatever its node says is gone.
+                let gone = fact.state == RequestedState::Destroyed || fact.host.is_some() || !master;
+                assert!(gone, "{} was still wanted", event.instance);
                 (fact.ended, fact.until) = (true, Some(event.at));
-                if let Some(place) = fact.place.clone() {
+                if let Some(place) = fact.place.clone().filter(|_| fact.host.is_none()) {
                     assert_eq!(
                         self.occupants.remove(&place),
                         Some(event.instance),
@@ -262,10 +301,17 @@ impl Facts {
     }
 
     /// The living instance of a name.
-    pub(crate) fn find(&self, requester: Requester, reference: &Reference) -> Option<(InstanceId, &Fact)> {
+    pub(crate) fn find(
+        &self,
+        requester: Requester,
+        shared: bool,
+        reference: &Reference,
+    ) -> Option<(InstanceId, &Fact)> {
         let root_of = |instance: InstanceId| self.instances.get(&instance).map(|fact| fact.root);
-        let mut living =
-            self.instances.iter().filter(|(_, fact)| !fact.ended && fact.reference == *reference);
+        let mut living = self
+            .instances
+            .iter()
+            .filter(|(_, fact)| !fact.ended && fact.shared == shared && fact.reference == *reference);
         let found = living.find(|(_, fact)| match (fact.requester, requester) {
             (Requester::Party(one), Requester::Party(other)) => one == other,
             (Requester::Instance(_), Requester::Instance(other)) => Some(fact.root) == root_of(other),
@@ -274,15 +320,9 @@ impl Facts {
         found.map(|(instance, fact)| (*instance, fact))
     }
 
-    /// Nobody waits beside a free partition that would do.
-    fn check_waiting(&self) {
-        let free = |place: &&(ComputerId, PartitionId)| !self.occupants.contains_key(*place);
-        let with_room: BTreeSet<&str> = self.offered.iter().filter(free).map(|(on, _)| on.as_str()).collect();
-        for (instance, fact) in self.instances.iter().filter(|(_, fact)| !fact.ended && fact.place.is_none())
-        {
-            let room = fact.wants.as_deref().map_or(!with_room.is_empty(), |wants| with_room.contains(wants));
-            assert!(!room, "{instance} waits beside a free partition");
-        }
+    /// Everybody is where they may be, and nobody waits beside room.
+    pub(crate) fn check(&self) {
+        self.cloud.check();
     }
 
     /// The state that decisions look at says the same.
@@ -303,6 +343,7 @@ impl Facts {
             let allocation = known.allocation.as_ref();
             let place = allocation.map(|there| (there.computer.clone(), there.partition.clone()));
             assert_eq!(place, fact.place, "the place of {instance}");
+            assert_eq!(allocation.and_then(|there| there.host), fact.host, "the host of {instance}");
             assert_eq!(known.key, fact.key, "the key of {instance}");
         }
     }

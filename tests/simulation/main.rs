@@ -5,6 +5,12 @@
 //! checked against `facts`, a second and simpler reading of the log that shares no code with the decisions. It is not
 //! a test of sled or of a killed process: that is the crash drill.
 
+use slapledger_core::domain;
+
+/// Shared with the tests of the decisions: it reads events alone.
+#[path = "../../core/src/domain/naive.rs"]
+mod naive;
+
 mod commands;
 mod facts;
 mod index;
@@ -20,7 +26,7 @@ use slapledger_tests::{quick, told_seed};
 use world::{STEPS, World};
 
 /// The kinds of events there are.
-const EVENT_KINDS: usize = 26;
+const EVENT_KINDS: usize = 34;
 
 /// Prints the seed when a run of it fails.
 struct Seed(u64);

@@ -133,6 +133,7 @@ impl World {
         assert!(as_asked, "{failure:?} became {appended:?}");
         if appended == Appended::Durable {
             group.events.iter().for_each(|event| self.facts.take(event));
+            self.facts.check();
             self.promise(&replies);
             return;
         }
@@ -293,13 +294,10 @@ fn take_over(store: &MemoryStore, snapshots: &[Snapshot], clock: Timestamp, rand
     let term = store.acquire().expect("a store that was just opened");
     let (mut sequencer, index) = replay(&store, snapshots, random);
     let expected = sequencer.last();
-    let new = LedgerCreated {
-        ledger: random.sixteen(),
-        format: 1,
-        mode: Mode::Proxy,
-        key_ring: [0; 16],
-        at: clock,
-    };
+    let ledger = random.sixteen();
+    // Half of the ledgers are masters.
+    let mode = if ledger[0].is_multiple_of(2) { Mode::Serve } else { Mode::Proxy };
+    let new = LedgerCreated { ledger, format: 1, mode, key_ring: [0; 16], at: clock };
     let start = sequencer.start(clock, term, "simulation", &new);
     let appended = store.append(term, expected, &start.frames);
     assert_eq!(appended, Appended::Durable, "the start of a writer");

@@ -5,7 +5,7 @@
 //! their texts do. Commands are structs with sensible members, changed by `..` where a test is about one of them.
 
 use super::computer::{Address, ConfigureComputer, Offer, RegisterComputer};
-use super::event::{Event, Stream};
+use super::event::{Event, LedgerCreated, Mode, Stream};
 use super::id::{
     ComputerId, InstanceId, KeyId, PartitionId, PartyId, ProjectId, Reference, Sequence, SoftwareRelease,
     SoftwareType,
@@ -40,10 +40,25 @@ impl Given {
         Self { state: state(), now: at("2026-10-01T00:00:00Z"), log: Vec::new() }
     }
 
-    /// PARTY-1 with its computer COMP-1, which offers slappart0 and slappart1.
+    /// PARTY-1 with its computer COMP-1, which offers slappart0 and slappart1; the rules are those of slapos proxy.
     pub(crate) fn cloud() -> Self {
-        Self::nothing()
-            .done(register_party())
+        Self::nothing().with_computer()
+    }
+
+    /// The same, by the rules of the master.
+    pub(crate) fn master() -> Self {
+        Self::nothing().by_the_master().with_computer()
+    }
+
+    /// By the rules of the master from now on, as no real ledger can be.
+    pub(crate) fn by_the_master(self) -> Self {
+        let (ledger, key_ring, at) = ([1; 16], [2; 16], self.now);
+        let created = LedgerCreated { ledger, format: 1, mode: Mode::Serve, key_ring, at };
+        self.event(Stream::Ledger, Event::LedgerCreated(created))
+    }
+
+    fn with_computer(self) -> Self {
+        self.done(register_party())
             .done(register_computer("COMP-1"))
             .done(configure("COMP-1", &["slappart0", "slappart1"]))
     }
@@ -320,16 +335,16 @@ pub(crate) fn on(name: &str) -> Vec<(Box<str>, Box<str>)> {
 }
 
 /// The instance in a partition of COMP-1.
-pub(crate) fn place(name: &str) -> Place {
+pub(crate) fn in_partition(name: &str) -> Place {
     Place { computer: computer("COMP-1"), partition: partition(name), shared: None }
 }
 
 pub(crate) fn report(name: &str, state: ReportedState) -> ReportInstance {
-    ReportInstance { place: place(name), state, error: None }
+    ReportInstance { place: in_partition(name), state, error: None }
 }
 
 pub(crate) fn connect(name: &str, connection: Sealed) -> SetConnectionParameters {
-    SetConnectionParameters { place: place(name), connection }
+    SetConnectionParameters { place: in_partition(name), connection }
 }
 
 pub(crate) fn record(name: &str, reports: impl IntoIterator<Item = UsageReport>) -> RecordUsage {

@@ -12,6 +12,8 @@ pub mod id;
 pub mod instance;
 pub mod invoice;
 pub mod money;
+#[cfg(test)]
+mod naive;
 pub mod party;
 pub mod pricing;
 pub mod product;

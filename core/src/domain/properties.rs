@@ -8,22 +8,27 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use super::computer::ConfigureComputer;
+use super::computer::{
+    AllocationScope, BangComputer, ConfigureComputer, DescribeComputer, NoticeSilence, RequestComputer,
+    SetAllocationScope,
+};
 use super::event::{Event, Stream};
 use super::given::{
-    Given, computer, configure, offer, on, partition, record, register_computer, register_party,
-    register_party_in, release, request, sealed, state, usage,
+    Given, computer, configure, offer, on, partition, record, reference, register_computer, register_party,
+    register_party_in, release, report, request, sealed, state, usage,
 };
 use super::id::{InstanceId, InvoiceId, KeyId, PartyId, ProjectId, RunId, Sequence};
 use super::instance::{
-    ReportInstance, ReportedState, RequestInstance, RequestedState, Requester, SetConnectionParameters,
-    WithoutRoom,
+    BangInstance, Place, RenameInstance, ReportInstance, ReportedState, RequestInstance, RequestedState,
+    Requester, SetConnectionParameters, WithoutRoom,
 };
 use super::invoice::{
     Bound, FinaliseInvoice, FinaliseInvoiceRun, Invoice, InvoiceParty, OpenInvoiceRun, RunPeriod,
 };
 use super::money::{Amount, Currency, Rounding};
+use super::naive::Cloud;
 use super::pricing::{Match, PriceBook, PublishPriceBook, Rate};
+use super::product::PublishSoftwareRelease;
 use super::sealed::Sealed;
 use super::software::{ReportSoftware, SoftwareState, SupplySoftware, SupplyState};
 use super::time::{Period, Timestamp};
@@ -46,13 +51,22 @@ enum Step {
     Request {
         from: Result<u64, u64>,
         name: &'static str,
+        shared: bool,
         release: u8,
-        on: Option<&'static str>,
+        filter: Vec<(&'static str, &'static str)>,
         room: WithoutRoom,
     },
-    State(u64, &'static str, RequestedState),
-    Report(&'static str, &'static str, ReportedState),
-    Connect(&'static str, &'static str, u8),
+    State(Result<u64, u64>, &'static str, bool, RequestedState),
+    Report(At, ReportedState),
+    Connect(At, u8),
+    Bang(At),
+    Rename(At, &'static str),
+    BangComputer(&'static str),
+    Describe(&'static str, Vec<(&'static str, &'static str)>),
+    Scope(&'static str, AllocationScope, Option<u8>, Option<u32>),
+    Silence(&'static str, bool),
+    RequestComputer(u64, &'static str),
+    PublishRelease(u64, u8),
     Usage(&'static str, Vec<UsageReport>),
     Resolve(Index, Option<i64>),
     Dismiss(Index),
@@ -61,6 +75,9 @@ enum Step {
     Finalise(u64, u64),
     FinaliseRun(u64, u32),
 }
+
+/// A computer, a partition, and perhaps a shared instance.
+type At = (&'static str, &'static str, Option<u64>);
 
 fn reports() -> impl Strategy<Value = UsageReport> {
     let revisions = prop_oneof![
@@ -92,8 +109,37 @@ fn steps() -> impl Strategy<Value = Step> {
     let users = || select(vec!["u0", "u1", "u2"]);
     let offers = prop::collection::btree_map(partitions(), users(), 0..4)
         .prop_map(|offers| offers.into_iter().collect());
-    let requesters = prop_oneof![3 => (1..3_u64).prop_map(Ok), 1 => (1..6_u64).prop_map(Err)];
-    let places = prop::option::weighted(0.4, computers());
+    let requesters = || prop_oneof![3 => (1..3_u64).prop_map(Ok), 2 => (1..6_u64).prop_map(Err)];
+    let mut filters = vec![vec![]; 6];
+    filters.extend(["COMP-1", "COMP-2", "COMP-3"].map(|name| vec![("computer_guid", name)]));
+    filters.extend([
+        vec![("region", "europe")],
+        vec![("mode", "unique_by_network")],
+        vec![("mode", "unique_by_network"), ("computer_guid", "COMP-1")],
+        vec![("capability", "gpu")],
+        vec![("network_guid", "n"), ("region", "europe/france")],
+        vec![("instance_guid", "SOFTINST-1")],
+        vec![("instance_guid", "SOFTINST-2")],
+        vec![("instance_guid", "COMP-1-p0")],
+        vec![("instance_guid", "p1")],
+        vec![("retention_delay", "1"), ("fw_restricted_access", "on")],
+        vec![("nonsense", "x")],
+    ]);
+    let described = select(vec![
+        vec![],
+        vec![("region", "europe/france")],
+        vec![("region", "europe/france"), ("network_guid", "n")],
+        vec![("network_guid", "n")],
+    ]);
+    let scopes = select(vec![
+        AllocationScope::Open,
+        AllocationScope::Open,
+        AllocationScope::Personal,
+        AllocationScope::Group(vec![PartyId(2)]),
+        AllocationScope::Closed,
+    ]);
+    let limits = (prop::option::weighted(0.2, 1..3_u8), prop::option::weighted(0.2, 0..3_u32));
+    let ats = || (computers(), partitions(), prop::option::weighted(0.3, 1..8_u64));
     let rooms = select(vec![WithoutRoom::Refuse, WithoutRoom::Wait, WithoutRoom::Wait]);
     let wanted = select(vec![RequestedState::Started, RequestedState::Stopped, RequestedState::Destroyed]);
     let told = select(vec![
@@ -111,11 +157,21 @@ fn steps() -> impl Strategy<Value = Step> {
         4 => (computers(), offers, any::<bool>()).prop_map(|(c, offers, new)| Step::Configure(c, offers, new)),
         1 => (computers(), 1..3_u8, supplies).prop_map(|(c, release, state)| Step::Supply(c, release, state)),
         1 => (computers(), 1..3_u8, installed).prop_map(|(c, release, state)| Step::Software(c, release, state)),
-        6 => (requesters, names(), 1..3_u8, places, rooms)
-            .prop_map(|(from, name, release, on, room)| Step::Request { from, name, release, on, room }),
-        4 => (1..3_u64, names(), wanted).prop_map(|(party, name, state)| Step::State(party, name, state)),
-        6 => (computers(), partitions(), told).prop_map(|(c, p, state)| Step::Report(c, p, state)),
-        1 => (computers(), partitions(), 0..3_u8).prop_map(|(c, p, text)| Step::Connect(c, p, text)),
+        8 => (requesters(), names(), prop::bool::weighted(0.3), 1..3_u8, select(filters), rooms).prop_map(
+            |(from, name, shared, release, filter, room)| Step::Request { from, name, shared, release, filter, room }
+        ),
+        4 => (requesters(), names(), prop::bool::weighted(0.2), wanted)
+            .prop_map(|(from, name, shared, state)| Step::State(from, name, shared, state)),
+        6 => (ats(), told).prop_map(|(at, state)| Step::Report(at, state)),
+        1 => (ats(), 0..3_u8).prop_map(|(at, text)| Step::Connect(at, text)),
+        1 => ats().prop_map(Step::Bang),
+        1 => (ats(), names()).prop_map(|(at, name)| Step::Rename(at, name)),
+        1 => computers().prop_map(Step::BangComputer),
+        2 => (computers(), described).prop_map(|(c, attributes)| Step::Describe(c, attributes)),
+        2 => (computers(), scopes, limits).prop_map(|(c, scope, (n, most))| Step::Scope(c, scope, n, most)),
+        2 => (computers(), any::<bool>()).prop_map(|(c, silent)| Step::Silence(c, silent)),
+        1 => (1..4_u64, select(vec!["one", "two"])).prop_map(|(party, title)| Step::RequestComputer(party, title)),
+        1 => (1..4_u64, 1..3_u8).prop_map(|(party, release)| Step::PublishRelease(party, release)),
         8 => (computers(), prop::collection::vec(reports(), 1..5)).prop_map(|(c, reports)| Step::Usage(c, reports)),
         3 => (any::<Index>(), prop::option::of(0..20_i64)).prop_map(|(which, hour)| Step::Resolve(which, hour)),
         1 => any::<Index>().prop_map(Step::Dismiss),
@@ -138,7 +194,9 @@ fn command(given: &mut Given, step: Step) -> Option<Command> {
         Step::Configure(name, offers, new) => {
             let offers = offers.into_iter().map(|(partition, user)| {
                 let user = Some(user.into());
-                super::computer::Offer { user, ..offer(partition) }
+                // p2 can do more than the others.
+                let capabilities = (partition == "p2").then(|| "gpu".into()).into_iter().collect();
+                super::computer::Offer { user, capabilities, ..offer(partition) }
             });
             let owner_if_new = new.then_some(PartyId(1));
             ConfigureComputer { offers: offers.collect(), owner_if_new, ..configure(name, &[]) }.into()
@@ -151,27 +209,45 @@ fn command(given: &mut Given, step: Step) -> Option<Command> {
             ReportSoftware { computer: computer(name), release: release(&number.to_string()), state, error }
                 .into()
         }
-        Step::Request { from, name, release: number, on: place, room } => RequestInstance {
+        Step::Request { from, name, shared, release: number, filter, room } => RequestInstance {
             release: release(&number.to_string()),
-            filter: place.map(on).unwrap_or_default(),
+            filter: pairs(filter),
             without_room: room,
-            ..sealed_request(
-                given,
-                from.map_or_else(|id| Requester::Instance(InstanceId(id)), of_party),
-                name,
-            )
+            ..sealed_request(given, requester(from), name, shared)
         }
         .into(),
-        Step::State(party, name, state) => {
-            RequestInstance { state: Some(state), ..sealed_request(given, of_party(party), name) }.into()
+        Step::State(from, name, shared, state) => {
+            RequestInstance { state: Some(state), ..sealed_request(given, requester(from), name, shared) }
+                .into()
         }
-        Step::Report(at, place, state) => {
-            let error = (state == ReportedState::Error).then(|| sealed_for(given, at, place, 0));
-            ReportInstance { computer: computer(at), partition: partition(place), state, error }.into()
+        Step::Report(at, state) => {
+            let error = (state == ReportedState::Error).then(|| sealed_for(given, at, 0));
+            ReportInstance { place: place(at), state, error }.into()
         }
-        Step::Connect(at, place, text) => {
-            let connection = sealed_for(given, at, place, text);
-            SetConnectionParameters { computer: computer(at), partition: partition(place), connection }.into()
+        Step::Connect(at, text) => {
+            SetConnectionParameters { place: place(at), connection: sealed_for(given, at, text) }.into()
+        }
+        Step::Bang(at) => BangInstance { place: place(at), message: Some(sealed_for(given, at, 0)) }.into(),
+        Step::Rename(at, name) => RenameInstance { place: place(at), reference: reference(name) }.into(),
+        Step::BangComputer(name) => BangComputer { computer: computer(name), message: None }.into(),
+        Step::Describe(name, attributes) => {
+            let (title, attributes) = (Some("one".into()), pairs(attributes).into_iter().collect());
+            DescribeComputer { computer: computer(name), title, attributes }.into()
+        }
+        Step::Scope(name, scope, number, capacity) => {
+            let software = number.iter().map(|number| release(&number.to_string())).collect();
+            SetAllocationScope { computer: computer(name), scope, software, capacity }.into()
+        }
+        Step::Silence(name, silent) => {
+            NoticeSilence { computer: computer(name), since: silent.then_some(given.now) }.into()
+        }
+        Step::RequestComputer(owner, title) => {
+            let (owner, title, time_zone) = (PartyId(owner), title.into(), super::time::TimeZone::UTC);
+            RequestComputer { owner, title, time_zone }.into()
+        }
+        Step::PublishRelease(publisher, number) => {
+            let (product, release) = (reference("kvm"), release(&number.to_string()));
+            PublishSoftwareRelease { product, release, publisher: PartyId(publisher) }.into()
         }
         Step::Usage(name, reports) => record(name, reports).into(),
         Step::Resolve(which, hour) => {
@@ -203,40 +279,46 @@ fn command(given: &mut Given, step: Step) -> Option<Command> {
     })
 }
 
-fn of_party(party: u64) -> Requester {
-    Requester::Party(PartyId(party))
+fn pairs(texts: Vec<(&str, &str)>) -> Vec<(Box<str>, Box<str>)> {
+    texts.into_iter().map(|(key, value)| (key.into(), value.into())).collect()
+}
+
+fn place((at, place, shared): At) -> Place {
+    Place { computer: computer(at), partition: partition(place), shared: shared.map(InstanceId) }
+}
+
+fn requester(from: Result<u64, u64>) -> Requester {
+    from.map_or_else(|id| Requester::Instance(InstanceId(id)), |party| Requester::Party(PartyId(party)))
 }
 
 /// A request under the key of the instance of that name; under a fresh one, if there is none.
-fn sealed_request(given: &Given, requester: Requester, name: &str) -> RequestInstance {
+fn sealed_request(given: &Given, requester: Requester, name: &str, shared: bool) -> RequestInstance {
     let scope = |requester| match requester {
         Requester::Party(_) => Some((Some(requester), None)),
         Requester::Instance(parent) => Some((None, Some(given.state.instances.get(parent)?.root))),
     };
-    let mut keys: BTreeMap<InstanceId, KeyId> = BTreeMap::new();
-    for (_, event) in &given.log {
-        match event {
-            Event::InstanceRequested(event)
-                if scope(event.requester) == scope(requester) && event.reference.as_str() == name =>
-            {
-                keys.insert(event.instance, event.parameters.key);
-            }
-            Event::InstanceEnded(event) => {
-                keys.remove(&event.instance);
-            }
-            _ => {}
-        }
-    }
+    let cloud = cloud(given);
+    let known = cloud.instances.values().find(|one| {
+        let same = scope(one.requester) == scope(requester) && one.reference.as_str() == name;
+        same && one.shared == shared && !one.ended
+    });
     let fresh = sealed(&format!("key {}", given.log.len()), "{}");
-    let key = keys.pop_first().map_or(fresh.key, |(_, key)| key);
-    RequestInstance { requester, parameters: Sealed { key, ..fresh }, ..request(name) }
+    let key = known.map_or(fresh.key, |one| KeyId(one.key));
+    RequestInstance { requester, shared, parameters: Sealed { key, ..fresh }, ..request(name) }
 }
 
-fn sealed_for(given: &Given, at: &str, place: &str, text: u8) -> Sealed {
+fn sealed_for(given: &Given, (at, place, shared): At, text: u8) -> Sealed {
     let occupant = given.state.computers.get(at).and_then(|computer| computer.occupant(&partition(place)));
-    let known = occupant.and_then(|instance| given.state.instances.get(instance));
+    let meant = shared.map(InstanceId).or(occupant);
+    let known = meant.and_then(|instance| given.state.instances.get(instance));
     let value = sealed("nobody", &text.to_string());
     Sealed { key: known.map_or(value.key, |known| known.key), ..value }
+}
+
+fn cloud(given: &Given) -> Cloud {
+    let mut cloud = Cloud::default();
+    given.log.iter().for_each(|(_, event)| cloud.take(event));
+    cloud
 }
 
 fn suspended(given: &Given, which: Index) -> Option<Sequence> {
@@ -306,35 +388,18 @@ fn metered(log: &[(Stream, Event)]) -> BTreeMap<Sequence, &Usage> {
     metered
 }
 
-/// Nobody waits while there is room, nobody sits in two places, and everybody sits where the computer says.
+/// The naive reading holds, and the state says the same.
 fn check_places(given: &Given) {
-    let instances = (1..).map_while(|id| Some((InstanceId(id), given.state.instances.get(InstanceId(id))?)));
-    let ended = |id| {
-        given.log.iter().any(|(_, event)| matches!(event, Event::InstanceEnded(end) if end.instance == id))
-    };
-    let mut seated = 0;
-    for (id, instance) in instances.filter(|(id, _)| !ended(*id)) {
-        let Some(allocation) = &instance.allocation else {
-            let filter = given.log.iter().find_map(|(_, event)| match event {
-                Event::InstanceRequested(event) if event.instance == id => Some(&event.filter),
-                _ => None,
-            });
-            let named = filter.and_then(|filter| filter.first()).map(|(_, computer)| &**computer);
-            let room = given.state.computers.iter().any(|(computer, known)| {
-                named.is_none_or(|named| named == computer.as_str()) && known.free().next().is_some()
-            });
-            assert!(!room, "{id} waits while there is room for it");
-            continue;
-        };
-        seated += 1;
-        let known =
-            given.state.computers.get(allocation.computer.as_str()).expect("instances are on computers");
-        assert_eq!(known.occupant(&allocation.partition), Some(id));
-    }
-    let places = given.state.computers.iter().flat_map(|(_, known)| {
-        ["p0", "p1", "p2"].map(|name| known.occupant(&partition(name))).into_iter().flatten()
+    let cloud = cloud(given);
+    cloud.check();
+    let seated = cloud.instances.iter().filter(|(_, one)| !one.ended && !one.shared);
+    let seated: BTreeMap<_, _> = seated.filter_map(|(id, one)| Some((one.place.clone()?, *id))).collect();
+    let places = given.state.computers.iter().flat_map(|(on, known)| {
+        ["p0", "p1", "p2"]
+            .map(|name| Some(((on.clone(), partition(name)), known.occupant(&partition(name))?)))
     });
-    assert_eq!(places.count(), seated, "somebody sits where nobody is");
+    let known: BTreeMap<_, _> = places.flatten().collect();
+    assert_eq!(known, seated, "who sits where");
 }
 
 /// The state that the events lead to, with no decision taken.
@@ -347,14 +412,17 @@ fn replayed(log: &[(Stream, Event)]) -> State {
 }
 
 /// PARTY-1, PARTY-2, who sell by one price book, and COMP-1 with p0 and p1.
-fn beginning() -> Given {
-    let given =
-        Given::nothing().done(register_party()).done(register_party()).done(register_computer("COMP-1"));
+fn beginning(given: Given) -> Given {
+    let given = given.done(register_party()).done(register_party()).done(register_computer("COMP-1"));
     let users = |place: &str, user: &str| super::computer::Offer { user: Some(user.into()), ..offer(place) };
     let offers = vec![users("p0", "u0"), users("p1", "u1")];
     given
         .done(PublishPriceBook { book: book(1) })
         .done(ConfigureComputer { offers, ..configure("COMP-1", &[]) })
+}
+
+fn ledger(master: bool) -> Given {
+    if master { Given::nothing().by_the_master() } else { Given::nothing() }
 }
 
 proptest! {
@@ -365,9 +433,10 @@ proptest! {
     fn executed_replayed_and_restored_are_the_same(
         steps in prop::collection::vec(steps(), 1..150),
         cut in any::<Index>(),
+        master in any::<bool>(),
     ) {
         let cut = cut.index(steps.len());
-        let mut live = beginning().done(request("a")).at("2026-10-01T20:00:00Z");
+        let mut live = beginning(ledger(master)).done(request("a")).at("2026-10-01T20:00:00Z");
         let mut others: Vec<Given> = Vec::new();
         for (at, step) in steps.into_iter().enumerate() {
             if at == cut {
@@ -414,12 +483,9 @@ proptest! {
     ) {
         // SOFTINST-1 in p0 until 4 o'clock, SOFTINST-2 from 6 on.
         let given = || {
-            let given = beginning().done(RequestInstance { filter: on("COMP-1"), ..request("a") }).at("2026-10-01T04:00:00Z");
+            let given = beginning(Given::nothing()).done(RequestInstance { filter: on("COMP-1"), ..request("a") }).at("2026-10-01T04:00:00Z");
             let given = given.done(RequestInstance { state: Some(RequestedState::Destroyed), ..request("a") });
-            let destroyed = ReportInstance {
-                computer: computer("COMP-1"), partition: partition("p0"), state: ReportedState::Destroyed, error: None,
-            };
-            given.done(destroyed).at("2026-10-01T06:00:00Z").done(request("b")).at("2026-10-02T12:00:00Z")
+            given.done(report("p0", ReportedState::Destroyed)).at("2026-10-01T06:00:00Z").done(request("b")).at("2026-10-02T12:00:00Z")
         };
         let in_order = given().done(record("COMP-1", sent));
         let mut as_delivered = given();
@@ -435,8 +501,9 @@ proptest! {
     fn events_can_be_taken_over_in_any_order(
         steps in prop::collection::vec(steps(), 1..80),
         kept in prop::collection::vec(any::<Index>(), 1..80),
+        master in any::<bool>(),
     ) {
-        let mut live = beginning();
+        let mut live = beginning(ledger(master));
         for step in steps {
             if let Some(command) = command(&mut live, step) {
                 let _ = live.execute(command);

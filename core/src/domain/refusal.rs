@@ -78,7 +78,9 @@ impl Refusal {
                 | InstanceRefusal::PartitionFree { .. }
                 | InstanceRefusal::NothingToDestroy { .. } => NotFound,
                 InstanceRefusal::NoRoom { .. } => NoRoom,
-                InstanceRefusal::NotToBeDestroyed { .. } | InstanceRefusal::NameTaken { .. } => Conflict,
+                InstanceRefusal::NotToBeDestroyed { .. }
+                | InstanceRefusal::RequesterGoes { .. }
+                | InstanceRefusal::NameTaken { .. } => Conflict,
                 InstanceRefusal::UnknownFilter { .. } | InstanceRefusal::BadFilter { .. } => Invalid,
                 InstanceRefusal::OtherKey { .. } => Retry,
             },

@@ -85,7 +85,9 @@ impl State {
             Command::RegisterParty(command) => self.parties.register(&command, now).map(Answer::Party),
             Command::RegisterComputer(command) => self.computers.register(&command, now)?.done(),
             Command::ConfigureComputer(command) => self.computers.configure(&command, now)?.done(),
-            Command::RequestComputer(command) => self.computers.request(&command, now)?.map(Answer::Computer),
+            Command::RequestComputer(command) => {
+                self.computers.request(&self.parties, &command, now)?.map(Answer::Computer)
+            }
             Command::DescribeComputer(command) => self.computers.describe(&command, now)?.done(),
             Command::SetAllocationScope(command) => {
                 self.computers.set_scope(&self.parties, &command, now)?.done()
@@ -159,8 +161,9 @@ impl State {
         now: Timestamp,
         of: impl Iterator<Item = &'e Event>,
     ) -> Vec<(Stream, Event)> {
-        let affected = self.instances.affected(of);
-        self.instances.allocate_waiting(&self.around_instances(), &affected, now)
+        let around = self.around_instances();
+        let affected = self.instances.affected(&around, of);
+        self.instances.allocate_waiting(&around, &affected, now)
     }
 
     /// Takes events over that follow each other from `context.next` on.

@@ -121,7 +121,7 @@ pub enum ComputerRefusal {
         /// Its name.
         name: Box<str>,
     },
-    /// A computer is to be for somebody who does not exist.
+    /// A computer is to be of or for somebody who does not exist.
     #[error("there is no party {party}")]
     UnknownParty {
         /// Who.

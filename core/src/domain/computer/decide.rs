@@ -82,9 +82,13 @@ impl Computers {
 
     pub(crate) fn request(
         &self,
+        parties: &Parties,
         command: &RequestComputer,
         now: Timestamp,
     ) -> Result<Outcome<ComputerId>, ComputerRefusal> {
+        if parties.get(command.owner).is_none() {
+            return Err(ComputerRefusal::UnknownParty { party: command.owner });
+        }
         check("computer_title", &command.title)?;
         let titled = |known: &Computer| {
             known.owner == command.owner && known.title.as_deref() == Some(&*command.title)

@@ -100,6 +100,11 @@ impl Computer {
         in_trouble(self.in_error.len(), self.occupied)
     }
 
+    /// Whether one more instance in error would make it to blame, and none does now.
+    pub(crate) fn may_have_recovered(&self) -> bool {
+        !self.is_in_trouble() && in_trouble(self.in_error.len() + 1, self.occupied)
+    }
+
     /// How many instances more it takes.
     pub(crate) fn headroom(&self) -> usize {
         let capacity =
@@ -150,7 +155,7 @@ impl Computer {
     }
 
     /// Partitions that are offered and not taken, in the order they are given out.
-    pub fn free(&self) -> impl Iterator<Item = &PartitionId> {
+    pub fn free(&self) -> impl ExactSizeIterator<Item = &PartitionId> {
         self.free.iter().map(|(_, partition)| partition)
     }
 
@@ -188,6 +193,12 @@ impl Computers {
     /// The computer and its reference, owned.
     pub(crate) fn get_key_value(&self, computer: &ComputerId) -> Option<(&ComputerId, &Computer)> {
         self.by_id.get_key_value(computer)
+    }
+
+    /// Who sits in the partitions of a computer.
+    pub(crate) fn occupants(&self, computer: &ComputerId) -> impl Iterator<Item = InstanceId> {
+        let partitions = self.by_id.get(computer).into_iter().flat_map(|known| known.partitions.values());
+        partitions.filter_map(|partition| partition.occupant)
     }
 
     /// All of them, by reference.

@@ -171,6 +171,12 @@ pub enum InstanceRefusal {
         /// Which.
         reference: Reference,
     },
+    /// What is to be destroyed asks for another.
+    #[error("instance {instance} is to be destroyed, and asks for another")]
+    RequesterGoes {
+        /// Which asks.
+        instance: InstanceId,
+    },
     /// The new name is another's.
     #[error("there is an instance {reference} already")]
     NameTaken {

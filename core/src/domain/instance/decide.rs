@@ -3,7 +3,7 @@
 use super::commands::{InstanceRefusal, RequestInstance, RequestOutcome, WithoutRoom};
 use super::events::{InstanceChanged, InstanceRequested, InstanceType, RequestedState, Requester};
 use super::filter::{self, Filter};
-use super::report::ended;
+use super::report::{ended, unchanged};
 use super::room::{Surroundings, Wish};
 use super::state::{Instance, Instances, Names};
 use crate::domain::Outcome;
@@ -53,6 +53,9 @@ impl Instances {
         let allocated = known.allocation.is_some();
         let other_parameters = command.parameters.digest != known.parameters;
         let asked = command.state.unwrap_or(known.wish);
+        if asked != RequestedState::Destroyed {
+            self.check_requester(around, command.requester)?;
+        }
         let state = self.forced(around, command.requester, asked).unwrap_or(asked);
         // Where it is, it stays; what is wished of its node may change.
         let filter = command.filter();
@@ -113,17 +116,19 @@ impl Instances {
         if asked == RequestedState::Destroyed {
             return Err(InstanceRefusal::NothingToDestroy { reference: command.reference.clone() });
         }
+        self.check_requester(around, command.requester)?;
         // The instance this was sealed for is gone: its key may be destroyed any time, and these values with it.
         if self.keys.contains(&command.parameters.key) {
             return Err(InstanceRefusal::OtherKey { reference: command.reference.clone() });
         }
-        let state = if around.is_master() { self.forced(around, command.requester, asked) } else { None };
+        // At slapos proxy the next request forces it.
+        let forced = if around.is_master() { self.forced(around, command.requester, asked) } else { None };
         let instance = InstanceId(self.all.len() as u64 + 1);
         let filter = command.filter();
         let (release, software_type) = (&command.release, &command.software_type);
         let wish = Wish { owner, root, release, software_type, filter: &filter, shared: command.shared };
-        let room = self.room(around, &wish);
-        if room.is_none() && command.without_room == WithoutRoom::Refuse {
+        let found = self.room(around, &wish);
+        if found.is_none() && command.without_room == WithoutRoom::Refuse {
             return Err(InstanceRefusal::NoRoom { reference: command.reference.clone() });
         }
         let requested = InstanceRequested {
@@ -137,13 +142,16 @@ impl Instances {
             instance_type: command.instance_type.unwrap_or(InstanceType::Production),
             parameters: command.parameters.clone(),
             filter,
-            state: state.unwrap_or(asked),
+            state: asked,
             shared: command.shared,
             at: now,
         };
-        let allocated = room.is_some();
-        let allocation = room.map(|room| room.allocate(instance, now));
-        let events = [Event::InstanceRequested(requested)].into_iter().chain(allocation);
+        let allocated = found.is_some();
+        let allocation = found.map(|found| found.allocate(instance, now));
+        let other = forced.filter(|state| *state != asked);
+        let other = other.map(|state| InstanceChanged { state: Some(state), ..unchanged(instance, now) });
+        let events = [Event::InstanceRequested(requested)].into_iter();
+        let events = events.chain(other.map(Event::InstanceChanged)).chain(allocation);
         let events = events.map(|event| (Stream::Instance(instance), event));
         Ok(Outcome::of((instance, RequestOutcome::Created, allocated), events))
     }
@@ -185,6 +193,19 @@ impl Instances {
         (other && !self.is_under(id, asks)).then_some(asks)
     }
 
+    /// What is to go, at the master, asks for nothing any more but that others go.
+    fn check_requester(&self, around: &Surroundings<'_>, asks: Requester) -> Result<(), InstanceRefusal> {
+        match asks {
+            Requester::Instance(instance)
+                if around.is_master()
+                    && self.get(instance).is_some_and(|known| known.state == RequestedState::Destroyed) =>
+            {
+                Err(InstanceRefusal::RequesterGoes { instance })
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn live(&self, instance: InstanceId) -> Result<&Instance, InstanceRefusal> {
         self.get(instance).filter(|known| !known.ended).ok_or(InstanceRefusal::UnknownInstance { instance })
     }
@@ -205,7 +226,7 @@ impl Instances {
 }
 
 impl RequestInstance {
-    /// Where it may be: on the computer that is meant where none is named.
+    /// Where it may be: on the computer that is meant where none is named. In one order, in whatever it came.
     fn filter(&self) -> Filter {
         let mut filter = self.filter.clone();
         if let Some(computer) = &self.default_computer
@@ -213,6 +234,7 @@ impl RequestInstance {
         {
             filter.push((filter::COMPUTER.into(), computer.as_str().into()));
         }
+        filter.sort();
         filter
     }
 }

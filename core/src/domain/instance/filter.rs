@@ -4,6 +4,7 @@
 //! nobody. slapos proxy looks at `computer_guid` and `instance_guid` alone, and takes all others without a word.
 
 use super::commands::InstanceRefusal;
+use crate::domain::id::InstanceId;
 
 /// Keys and values, as they came.
 pub type Filter = Vec<(Box<str>, Box<str>)>;
@@ -16,7 +17,7 @@ pub const HOST: &str = "instance_guid";
 pub const CAPABILITY: &str = "capability";
 /// How it is to be spread.
 pub const MODE: &str = "mode";
-/// The one way to spread it: no two instances of a tree in one network.
+/// The one way to spread it: in no network in which its tree has a partition.
 pub const UNIQUE_BY_NETWORK: &str = "unique_by_network";
 /// The network a computer is in: a key, and an attribute of computers.
 pub const NETWORK: &str = "network_guid";
@@ -52,6 +53,11 @@ pub(super) fn named_computer(filter: &[(Box<str>, Box<str>)]) -> Option<&str> {
     get(filter, COMPUTER)
 }
 
+/// Whether an instance is to be in a network without others of its tree.
+pub(super) fn is_spread(filter: &[(Box<str>, Box<str>)]) -> bool {
+    get(filter, MODE) == Some(UNIQUE_BY_NETWORK)
+}
+
 /// Whether the master can make sense of a filter.
 pub(super) fn check(filter: &[(Box<str>, Box<str>)], shared: bool) -> Result<(), InstanceRefusal> {
     for (key, value) in filter {
@@ -61,8 +67,14 @@ pub(super) fn check(filter: &[(Box<str>, Box<str>)], shared: bool) -> Result<(),
             "retention_delay" if !is_days(value) => return bad("must be a number of days"),
             "fw_restricted_access" if !matches!(&**value, "on" | "off") => return bad("must be on or off"),
             HOST if !shared => return bad("names the host of a shared instance, and this one is not shared"),
-            COMPUTER | HOST | CAPABILITY | MODE => {}
-            known if ATTRIBUTES.contains(&known) || FOR_THE_NODE.contains(&known) => {}
+            HOST if value.parse::<InstanceId>().is_err() => return bad("must look like SOFTINST-1"),
+            MODE | HOST => {}
+            known if FOR_THE_NODE.contains(&known) => {}
+            known if ATTRIBUTES.contains(&known) || matches!(known, COMPUTER | CAPABILITY) => {
+                if value.is_empty() {
+                    return bad("must not be empty");
+                }
+            }
             _ => return Err(InstanceRefusal::UnknownFilter { key: key.clone() }),
         }
     }

@@ -140,20 +140,26 @@ impl Instance {
 
     /// Asks it away. Who has no partition of its own is gone at once.
     fn destroy(&self, id: InstanceId, now: Timestamp) -> impl Iterator<Item = (Stream, Event)> + use<> {
-        let event = InstanceChanged {
-            instance: id,
-            release: None,
-            software_type: None,
-            instance_type: None,
-            parameters: None,
-            state: Some(RequestedState::Destroyed),
-            wish: Some(RequestedState::Destroyed),
-            filter: None,
-            requester: None,
-            at: now,
-        };
+        let state = Some(RequestedState::Destroyed);
+        let event = InstanceChanged { state, wish: state, ..unchanged(id, now) };
         let gone = (self.shared || self.allocation.is_none()).then(|| ended(id, now));
         [(Stream::Instance(id), Event::InstanceChanged(event))].into_iter().chain(gone)
+    }
+}
+
+/// A change of nothing yet.
+pub(super) fn unchanged(instance: InstanceId, at: Timestamp) -> InstanceChanged {
+    InstanceChanged {
+        instance,
+        release: None,
+        software_type: None,
+        instance_type: None,
+        parameters: None,
+        state: None,
+        wish: None,
+        filter: None,
+        requester: None,
+        at,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where there is room: for instances a partition, for shared ones a host; and who waits for it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::events::{InstanceAllocated, Requester};
 use super::filter::{self, Filter};
@@ -65,19 +65,15 @@ impl Room {
     }
 }
 
-/// Where events may have made room.
+/// Where events may have made room, and for whom.
 #[derive(Default)]
 pub(crate) struct Affected {
     /// Computers with a partition that was taken, or that let others in than before.
-    pub(crate) computers: BTreeSet<ComputerId>,
-    /// Releases that run somewhere else or otherwise than before.
-    pub(crate) releases: BTreeSet<SoftwareRelease>,
-}
-
-impl Affected {
-    fn is_empty(&self) -> bool {
-        self.computers.is_empty() && self.releases.is_empty()
-    }
+    computers: BTreeSet<ComputerId>,
+    /// Instances that shared ones may live on now.
+    hosts: BTreeSet<InstanceId>,
+    /// Those who wait for a network without an instance of their tree, where there may be one more.
+    spread: BTreeSet<InstanceId>,
 }
 
 impl Instances {
@@ -89,9 +85,10 @@ impl Instances {
     /// anywhere.
     fn partition(&self, around: &Surroundings<'_>, wish: &Wish<'_>) -> Option<Room> {
         let computers = around.computers;
+        let networks = self.networks_to_avoid(around, wish);
         let on = |id: &ComputerId| {
-            let computer = computers.get(id.as_str())?;
-            let mut free = self.fitting(around, wish, id, computer);
+            let (id, computer) = computers.get_key_value(id)?;
+            let mut free = fitting(around, wish, &networks, id, computer);
             free.next().map(|partition| Room {
                 computer: id.clone(),
                 partition: partition.clone(),
@@ -107,37 +104,17 @@ impl Instances {
         holding.chain(with_room).find_map(on)
     }
 
-    /// The free partitions of a computer that a wish may have.
-    fn fitting<'c>(
-        &self,
-        around: &Surroundings<'_>,
-        wish: &Wish<'_>,
-        id: &ComputerId,
-        computer: &'c Computer,
-    ) -> impl Iterator<Item = &'c PartitionId> {
-        let master = around.is_master();
-        let admitted = !master
-            || (computer.takes(wish.owner, wish.release)
-                && computer.answers(wish.filter)
-                && !self.is_taken(around, wish, id, computer));
-        let capability = filter::get(wish.filter, filter::CAPABILITY).filter(|_| master).map(Box::from);
-        computer.free().filter(move |partition| {
-            let able = |wanted: &str| computer.is_capable(partition, wanted);
-            admitted && capability.as_deref().is_none_or(able)
-        })
+    /// The networks that an instance must not be in.
+    fn networks_to_avoid<'c>(&self, around: &Surroundings<'c>, wish: &Wish<'_>) -> BTreeSet<&'c str> {
+        let spread = around.is_master() && filter::is_spread(wish.filter);
+        wish.root.filter(|_| spread).map(|root| self.networks(around, root)).unwrap_or_default()
     }
 
-    /// Whether an instance of the same tree is in the computer's network, and must not be.
-    fn is_taken(&self, around: &Surroundings<'_>, wish: &Wish<'_>, id: &ComputerId, at: &Computer) -> bool {
-        let spread = filter::get(wish.filter, filter::MODE) == Some(filter::UNIQUE_BY_NETWORK);
-        let Some(root) = wish.root.filter(|_| spread) else { return false };
-        let network = at.network(id);
-        self.tree(root).into_iter().any(|member| {
-            let living = self.get(member).filter(|known| !known.ended);
-            let allocation = living.and_then(|known| known.allocation.as_ref());
-            let other = allocation.and_then(|place| around.computers.get_key_value(&place.computer));
-            other.is_some_and(|(id, computer)| computer.network(id) == network)
-        })
+    /// The networks in which a tree has partitions.
+    fn networks<'c>(&self, around: &Surroundings<'c>, root: InstanceId) -> BTreeSet<&'c str> {
+        let places = self.tree(root).into_iter().filter_map(|member| self.place(member));
+        let computers = places.filter_map(|(computer, _)| around.computers.get_key_value(computer));
+        computers.map(|(id, computer)| computer.network(id)).collect()
     }
 
     /// The members of a tree: its root, ended or not, and who lives under it.
@@ -154,23 +131,32 @@ impl Instances {
     /// An instance a shared one may live on: the first that runs the same software as the same type, where the
     /// filter wants it.
     fn host(&self, around: &Surroundings<'_>, wish: &Wish<'_>) -> Option<Room> {
+        let named = filter::get(wish.filter, filter::HOST).filter(|_| around.is_master());
+        if let Some(named) = named {
+            return self.room_on(around, wish, named.parse().ok()?);
+        }
         let running = self.running.get(wish.release)?;
-        running.iter().find_map(|&id| {
-            let host = self.get(id).filter(|known| known.may_host())?;
-            let place = host.allocation.as_ref()?;
-            let computer = around.computers.get(place.computer.as_str())?;
-            let same = host.software_type == *wish.software_type;
-            let named =
-                filter::named_computer(wish.filter).is_none_or(|named| named == place.computer.as_str());
-            let guid = filter::get(wish.filter, filter::HOST)
-                .is_none_or(|guid| is_called(around.is_master(), guid, id, place));
-            let admitted = !around.is_master()
-                || (computer.admits(wish.owner) || host.owner == wish.owner) && computer.answers(wish.filter);
-            (same && named && guid && admitted).then(|| Room {
-                computer: place.computer.clone(),
-                partition: place.partition.clone(),
-                host: Some(id),
-            })
+        running.iter().find_map(|&id| self.room_on(around, wish, id))
+    }
+
+    /// The place of a host, if a shared instance may live on it.
+    fn room_on(&self, around: &Surroundings<'_>, wish: &Wish<'_>, id: InstanceId) -> Option<Room> {
+        let host = self.get(id).filter(|known| known.may_host())?;
+        let place = host.allocation.as_ref()?;
+        let computer = around.computers.get(place.computer.as_str())?;
+        let same = (&host.release, &host.software_type) == (wish.release, wish.software_type);
+        let named = filter::named_computer(wish.filter).is_none_or(|named| named == place.computer.as_str());
+        let guid = filter::get(wish.filter, filter::HOST)
+            .is_none_or(|guid| is_called(around.is_master(), guid, id, place));
+        let able = |wanted: &str| computer.is_capable(&place.partition, wanted);
+        let admitted = !around.is_master()
+            || (computer.admits(wish.owner) || host.owner == wish.owner)
+                && computer.answers(wish.filter)
+                && filter::get(wish.filter, filter::CAPABILITY).is_none_or(able);
+        (same && named && guid && admitted).then(|| Room {
+            computer: place.computer.clone(),
+            partition: place.partition.clone(),
+            host: Some(id),
         })
     }
 
@@ -181,56 +167,42 @@ impl Instances {
         affected: &Affected,
         now: Timestamp,
     ) -> Vec<(Stream, Event)> {
-        if !self.waiting.anybody() || affected.is_empty() {
-            return Vec::new();
-        }
+        let mut round = Round::new(self, around, now);
         let nobody = BTreeSet::new();
-        let mut given: BTreeSet<InstanceId> = BTreeSet::new();
-        let mut events = Vec::new();
-        let mut give = |instance: InstanceId, room: Room| {
-            events.push((Stream::Instance(instance), room.allocate(instance, now)));
-        };
         for computer in &affected.computers {
-            let Some(known) = around.computers.get(computer.as_str()) else { continue };
-            let mut taken: BTreeSet<&PartitionId> = BTreeSet::new();
-            let mut trees: BTreeSet<InstanceId> = BTreeSet::new();
             let here = self.waiting.on.get(computer.as_str()).unwrap_or(&nobody);
-            let room =
-                if around.is_master() { known.headroom() } else { usize::MAX }.min(known.free().count());
             for &instance in here.union(&self.waiting.anywhere) {
-                if taken.len() == room {
+                if !round.has_room(computer) {
                     break;
                 }
-                let Some(waiting) = self.get(instance).filter(|_| !given.contains(&instance)) else {
-                    continue;
-                };
-                // Two of a tree that must not be in one network: the second is looked at when the first is there.
-                let spread = filter::get(&waiting.filter, filter::MODE).is_some();
-                if spread && trees.contains(&waiting.root) {
-                    continue;
+                round.give_partition(instance, computer);
+            }
+        }
+        for &instance in &affected.spread {
+            let named = self.get(instance).and_then(|known| filter::named_computer(&known.filter));
+            for computer in around.computers.with_room() {
+                if named.is_none_or(|named| named == computer.as_str()) {
+                    round.give_partition(instance, computer);
                 }
-                let wish = Wish::of(waiting);
-                let mut fitting = self.fitting(around, &wish, computer, known);
-                let Some(partition) = fitting.find(|partition| !taken.contains(partition)) else { continue };
-                taken.insert(partition);
-                trees.insert(waiting.root);
-                given.insert(instance);
-                let (computer, partition) = (computer.clone(), partition.clone());
-                give(instance, Room { computer, partition, host: None });
             }
         }
-        for instance in
-            affected.releases.iter().flat_map(|release| self.waiting.shared.get(release)).flatten()
-        {
-            if let Some(room) = self.get(*instance).and_then(|known| self.host(around, &Wish::of(known))) {
-                give(*instance, room);
+        for &host in &affected.hosts {
+            let release = self.get(host).map(|known| &known.release);
+            for &instance in
+                release.and_then(|release| self.waiting.shared.get(release)).into_iter().flatten()
+            {
+                round.give_host(instance, host);
             }
         }
-        events
+        round.events
     }
 
     /// What events have to do with room.
-    pub(crate) fn affected<'e>(&self, events: impl Iterator<Item = &'e Event>) -> Affected {
+    pub(crate) fn affected<'e>(
+        &self,
+        around: &Surroundings<'_>,
+        events: impl Iterator<Item = &'e Event>,
+    ) -> Affected {
         let mut affected = Affected::default();
         if !self.waiting.anybody() {
             return affected;
@@ -242,17 +214,35 @@ impl Instances {
                 Event::AllocationScopeSet(event) => Some(&event.computer),
                 Event::ComputerHeard(event) => Some(&event.computer),
                 // A computer with fewer instances in error may take others again.
-                Event::InstanceStateReported(event) => self.computer_of(event.instance),
+                Event::InstanceStateReported(event) => self.computer_of(event.instance).filter(|computer| {
+                    let known = around.computers.get(computer.as_str());
+                    around.is_master() && known.is_some_and(Computer::may_have_recovered)
+                }),
                 Event::InstanceEnded(event) => self.computer_of(event.instance),
                 _ => None,
             };
             affected.computers.extend(computer.cloned());
             match event {
-                Event::InstanceAllocated(event) => affected.releases.extend(self.release_of(event.instance)),
-                Event::InstanceChanged(event) => affected.releases.extend(self.release_of(event.instance)),
+                Event::InstanceAllocated(event) if event.host.is_none() => {
+                    affected.hosts.insert(event.instance);
+                }
+                Event::InstanceChanged(event) => {
+                    affected.hosts.insert(event.instance);
+                }
                 // Whoever may use a computer may live on what runs there.
-                Event::ComputerDescribed(_) | Event::AllocationScopeSet(_) => {
-                    affected.releases.extend(self.waiting.shared.keys().cloned());
+                Event::AllocationScopeSet(event) => {
+                    affected.hosts.extend(around.computers.occupants(&event.computer));
+                }
+                // The same, and it may be in another network.
+                Event::ComputerDescribed(event) => {
+                    affected.hosts.extend(around.computers.occupants(&event.computer));
+                    affected.spread.extend(&self.waiting.spread);
+                }
+                // Its tree is no longer in its network.
+                Event::InstanceEnded(event) => {
+                    let root = self.get(event.instance).map(|known| known.root);
+                    let same = |id: &&InstanceId| self.get(**id).map(|known| known.root) == root;
+                    affected.spread.extend(self.waiting.spread.iter().filter(same));
                 }
                 _ => {}
             }
@@ -265,10 +255,6 @@ impl Instances {
         known.allocation.as_ref().map(|allocation| &allocation.computer)
     }
 
-    fn release_of(&self, instance: InstanceId) -> Option<SoftwareRelease> {
-        self.get(instance).filter(|known| known.may_host()).map(|known| known.release.clone())
-    }
-
     /// Whether `under` is `instance`, or was requested from inside it, or from inside what was.
     pub(super) fn is_under(&self, instance: InstanceId, under: InstanceId) -> bool {
         let parent = |id: &InstanceId| match self.get(*id)?.requester {
@@ -277,6 +263,102 @@ impl Instances {
         };
         std::iter::successors(Some(under), parent).any(|id| id == instance)
     }
+}
+
+/// What one look at the room gives to those who wait.
+struct Round<'a> {
+    instances: &'a Instances,
+    around: &'a Surroundings<'a>,
+    now: Timestamp,
+    given: BTreeSet<InstanceId>,
+    /// The partitions given on each computer.
+    taken: BTreeMap<ComputerId, BTreeSet<PartitionId>>,
+    /// Where the trees of those who wait for a network of their own are, with what was given.
+    networks: BTreeMap<InstanceId, BTreeSet<&'a str>>,
+    events: Vec<(Stream, Event)>,
+}
+
+impl<'a> Round<'a> {
+    fn new(instances: &'a Instances, around: &'a Surroundings<'a>, now: Timestamp) -> Self {
+        let (given, taken) = (BTreeSet::new(), BTreeMap::new());
+        let (networks, events) = (BTreeMap::new(), Vec::new());
+        Self { instances, around, now, given, taken, networks, events }
+    }
+
+    fn has_room(&self, computer: &ComputerId) -> bool {
+        let taken = self.taken.get(computer).map_or(0, BTreeSet::len);
+        self.around.computers.get(computer.as_str()).is_some_and(|known| {
+            let headroom = if self.around.is_master() { known.headroom() } else { usize::MAX };
+            taken < headroom.min(known.free().len())
+        })
+    }
+
+    fn give_partition(&mut self, instance: InstanceId, computer: &ComputerId) {
+        if !self.has_room(computer) || self.given.contains(&instance) {
+            return;
+        }
+        let Some((id, computer)) = self.around.computers.get_key_value(computer) else { return };
+        let Some(waiting) = self.instances.get(instance) else { return };
+        let networks = self.networks_to_avoid(waiting);
+        let nothing = BTreeSet::new();
+        let taken = self.taken.get(id).unwrap_or(&nothing);
+        let wish = Wish::of(waiting);
+        let mut fitting = fitting(self.around, &wish, &networks, id, computer);
+        let Some(partition) = fitting.find(|partition| !taken.contains(*partition)).cloned() else { return };
+        if let Some(networks) = self.networks_of(waiting.root) {
+            networks.insert(computer.network(id));
+        }
+        self.taken.entry(id.clone()).or_default().insert(partition.clone());
+        self.give(instance, Room { computer: id.clone(), partition, host: None });
+    }
+
+    fn give_host(&mut self, instance: InstanceId, host: InstanceId) {
+        if self.given.contains(&instance) {
+            return;
+        }
+        let waiting = self.instances.get(instance);
+        let room = waiting.and_then(|known| self.instances.room_on(self.around, &Wish::of(known), host));
+        if let Some(room) = room {
+            self.give(instance, room);
+        }
+    }
+
+    fn give(&mut self, instance: InstanceId, room: Room) {
+        self.given.insert(instance);
+        self.events.push((Stream::Instance(instance), room.allocate(instance, self.now)));
+    }
+
+    fn networks_to_avoid(&mut self, waiting: &Instance) -> BTreeSet<&'a str> {
+        let spread = filter::is_spread(&waiting.filter);
+        self.networks_of(waiting.root).filter(|_| spread).cloned().unwrap_or_default()
+    }
+
+    /// Where a tree is; none where nobody asks.
+    fn networks_of(&mut self, root: InstanceId) -> Option<&mut BTreeSet<&'a str>> {
+        let asked = self.around.is_master() && !self.instances.waiting.spread.is_empty();
+        let Self { instances, around, networks, .. } = self;
+        asked.then(|| networks.entry(root).or_insert_with(|| instances.networks(around, root)))
+    }
+}
+
+/// The free partitions of a computer that a wish may have.
+fn fitting<'c>(
+    around: &Surroundings<'_>,
+    wish: &Wish<'_>,
+    networks_to_avoid: &BTreeSet<&str>,
+    id: &ComputerId,
+    computer: &'c Computer,
+) -> impl Iterator<Item = &'c PartitionId> {
+    let master = around.is_master();
+    let admitted = !master
+        || (computer.takes(wish.owner, wish.release)
+            && computer.answers(wish.filter)
+            && !networks_to_avoid.contains(computer.network(id)));
+    let capability = filter::get(wish.filter, filter::CAPABILITY).filter(|_| master).map(Box::from);
+    computer.free().filter(move |partition| {
+        let able = |wanted: &str| computer.is_capable(partition, wanted);
+        admitted && capability.as_deref().is_none_or(able)
+    })
 }
 
 /// Whether a guid means an instance: its id at the master; its place, or its partition alone, at slapos proxy.

@@ -131,6 +131,8 @@ pub(super) struct Waiting {
     pub(super) on: BTreeMap<Box<str>, BTreeSet<InstanceId>>,
     /// Shared ones, by what their host must run.
     pub(super) shared: BTreeMap<SoftwareRelease, BTreeSet<InstanceId>>,
+    /// Those of the others that are to be in a network without others of their tree.
+    pub(super) spread: BTreeSet<InstanceId>,
 }
 
 impl Waiting {
@@ -146,6 +148,9 @@ impl Waiting {
         } else {
             self.anywhere.insert(id);
         }
+        if !instance.shared && filter::is_spread(&instance.filter) {
+            self.spread.insert(id);
+        }
     }
 
     fn remove(&mut self, id: InstanceId, instance: &Instance) {
@@ -156,6 +161,7 @@ impl Waiting {
         } else {
             self.anywhere.remove(&id);
         }
+        self.spread.remove(&id);
     }
 }
 

@@ -1,87 +1,6 @@
-//! Requests, allocation and reports of nodes: given, when, then.
+//! `request()`: instances made, changed, waiting, and found a partition.
 
 use super::*;
-use crate::domain::Answer;
-use crate::domain::event::{Event, Stream};
-use crate::domain::given::{
-    Given, computer, configure, connect, destroy, key, on, partition, reference, register_computer,
-    register_party, release, report, request, request_from, request_state, sealed, software_type,
-};
-use crate::domain::refusal::{Refusal, RefusalClass};
-use crate::domain::software::{SupplySoftware, SupplyState};
-
-fn stream(instance: u64) -> Stream {
-    Stream::Instance(InstanceId(instance))
-}
-
-/// The event of a request of PARTY-1 that says nothing of what may be left out.
-fn requested(given: &Given, instance: u64, command: RequestInstance) -> (Stream, Event) {
-    let event = InstanceRequested {
-        instance: InstanceId(instance),
-        requester: command.requester,
-        owner: PartyId(1),
-        root: InstanceId(instance),
-        reference: command.reference,
-        release: command.release,
-        software_type: command.software_type,
-        instance_type: InstanceType::Production,
-        parameters: command.parameters,
-        filter: command.filter,
-        state: RequestedState::Started,
-        at: given.now,
-    };
-    (stream(instance), Event::InstanceRequested(event))
-}
-
-fn allocated(given: &Given, instance: u64, name: &str) -> (Stream, Event) {
-    let (computer, partition) = (computer("COMP-1"), partition(name));
-    let event = InstanceAllocated { instance: InstanceId(instance), computer, partition, at: given.now };
-    (stream(instance), Event::InstanceAllocated(event))
-}
-
-/// A change of nothing yet.
-fn change(given: &Given, instance: u64) -> InstanceChanged {
-    InstanceChanged {
-        instance: InstanceId(instance),
-        release: None,
-        software_type: None,
-        instance_type: None,
-        parameters: None,
-        state: None,
-        at: given.now,
-    }
-}
-
-fn changed(event: InstanceChanged) -> (Stream, Event) {
-    (Stream::Instance(event.instance), Event::InstanceChanged(event))
-}
-
-fn destruction(given: &Given, instance: u64) -> (Stream, Event) {
-    changed(InstanceChanged { state: Some(RequestedState::Destroyed), ..change(given, instance) })
-}
-
-fn ended(given: &Given, instance: u64) -> (Stream, Event) {
-    (stream(instance), Event::InstanceEnded(InstanceEnded { instance: InstanceId(instance), at: given.now }))
-}
-
-fn reported(given: &Given, instance: u64, state: ReportedState) -> (Stream, Event) {
-    let event = InstanceStateReported { instance: InstanceId(instance), state, error: None, at: given.now };
-    (stream(instance), Event::InstanceStateReported(event))
-}
-
-fn answer(instance: u64, outcome: RequestOutcome, allocated: bool) -> Answer {
-    Answer::Instance { instance: InstanceId(instance), outcome, allocated }
-}
-
-/// Where an instance is, in short.
-fn place(given: &Given, instance: u64) -> Option<String> {
-    let allocation = given.state.instances.get(InstanceId(instance))?.allocation.as_ref()?;
-    Some(format!("{} {}", allocation.computer, allocation.partition))
-}
-
-fn gone(given: Given, name: &str, partition: &str) -> Given {
-    given.done(destroy(name)).done(report(partition, ReportedState::Destroyed))
-}
 
 #[test]
 fn a_new_instance_gets_the_first_free_partition() {
@@ -147,14 +66,25 @@ fn a_change_names_what_is_new_and_nothing_else() {
         ),
         (
             RequestInstance { parameters: other.clone(), ..request_state("a", RequestedState::Stopped) },
-            InstanceChanged { state: Some(RequestedState::Stopped), ..none.clone() },
+            InstanceChanged {
+                state: Some(RequestedState::Stopped),
+                wish: Some(RequestedState::Stopped),
+                ..none.clone()
+            },
         ),
         (
             // Neither state nor purpose is said: they stay.
             request("a"),
             InstanceChanged { parameters: Some(sealed("a", "{}")), ..none.clone() },
         ),
-        (destroy("a"), InstanceChanged { state: Some(RequestedState::Destroyed), ..none }),
+        (
+            destroy("a"),
+            InstanceChanged {
+                state: Some(RequestedState::Destroyed),
+                wish: Some(RequestedState::Destroyed),
+                ..none
+            },
+        ),
     ];
     for (command, expected) in rows {
         let when = given.when(command.clone()).then([changed(expected)]);
@@ -229,7 +159,7 @@ fn without_room_a_request_waits_and_the_first_to_come_is_the_first_served() {
         .done(configure("COMP-2", &["slappart0", "slappart1", "slappart2"]));
     assert_eq!(place(&given, 2).as_deref(), Some("COMP-2 slappart0"));
     assert_eq!(place(&given, 5).as_deref(), Some("COMP-2 slappart1"));
-    assert!(!given.state.instances.anybody_waits());
+    assert!(!given.state.instances.waiting.anybody());
 }
 
 #[test]
@@ -240,7 +170,7 @@ fn who_waits_can_give_up() {
     let given =
         given.when(destroy("a")).then(given_up).answered(&answer(1, RequestOutcome::Changed, false)).and();
     let given = given.done(destroy("b"));
-    assert!(!given.state.instances.anybody_waits());
+    assert!(!given.state.instances.waiting.anybody());
     let given = given.done(configure("COMP-1", &["slappart0"]));
     assert_eq!((place(&given, 1), place(&given, 2)), (None, None));
 }
@@ -284,144 +214,6 @@ fn an_id_is_never_used_again_and_a_name_is() {
     let past = given.state.instances.get(InstanceId(1)).and_then(|known| known.allocation.as_ref());
     let until = past.and_then(|allocation| allocation.until);
     assert_eq!(until, Some(crate::domain::given::at("2026-10-01T00:00:00Z")));
-}
-
-#[test]
-fn names_belong_to_whoever_asks_and_in_a_tree_to_its_root() {
-    let given = Given::cloud()
-        .done(register_party())
-        .done(configure("COMP-1", &["p0", "p1", "p2", "p3", "p4", "p5"]))
-        .done(request("a"));
-    // PARTY-2 and SOFTINST-1 have an `a` of their own.
-    let of_other = RequestInstance {
-        requester: Requester::Party(PartyId(2)),
-        parameters: sealed("other", "{}"),
-        ..request("a")
-    };
-    let given = given.when(of_other).answered(&answer(2, RequestOutcome::Created, true)).and();
-    let child = RequestInstance { parameters: sealed("child", "{}"), ..request_from(1, "a") };
-    let when = given.when(child.clone());
-    let Event::InstanceRequested(event) = &when.outcome().events[0].1 else { panic!("not requested") };
-    assert_eq!((event.root, event.owner), (InstanceId(1), PartyId(1)));
-    // From any partition of the tree it is the same one.
-    let from_child = RequestInstance { requester: Requester::Instance(InstanceId(3)), ..child };
-    let given = when.and().when(from_child).answered(&answer(3, RequestOutcome::Unchanged, true)).and();
-    let when = given.when(request_from(3, "grandchild"));
-    let Event::InstanceRequested(event) = &when.outcome().events[0].1 else { panic!("not requested") };
-    assert_eq!((event.root, event.owner), (InstanceId(1), PartyId(1)));
-}
-
-#[test]
-fn whoever_has_no_partition_cannot_ask_from_inside_it() {
-    let unknown = InstanceRefusal::UnknownInstance { instance: InstanceId(1) };
-    Given::nothing()
-        .done(register_party())
-        .done(request("a"))
-        .when(request_from(1, "child"))
-        .refused(unknown.clone());
-    gone(Given::cloud().done(request("a")), "a", "slappart0").when(request_from(1, "child")).refused(unknown);
-}
-
-#[test]
-fn children_are_destroyed_before_their_parent() {
-    let given = Given::cloud()
-        .done(request("root"))
-        .done(request_from(1, "child"))
-        .done(RequestInstance { filter: on("COMP-9"), ..request_from(1, "waiting") })
-        .done(destroy("root"));
-    let asked_away = [destruction(&given, 2), destruction(&given, 3), ended(&given, 3)];
-    let given = given.when(report("slappart0", ReportedState::Destroyed)).then(asked_away).and();
-    // The child is not gone yet.
-    let given = given.when(report("slappart0", ReportedState::Destroyed)).unchanged().and();
-    let end = |given: &Given, instance| {
-        [reported(given, instance, ReportedState::Destroyed), ended(given, instance)]
-    };
-    let child = end(&given, 2);
-    let given = given.when(report("slappart1", ReportedState::Destroyed)).then(child).and();
-    let root = end(&given, 1);
-    given.when(report("slappart0", ReportedState::Destroyed)).then(root);
-}
-
-#[test]
-fn a_node_says_in_which_state_an_instance_is() {
-    let given = Given::cloud().done(request("a"));
-    let started = [reported(&given, 1, ReportedState::Started)];
-    let given = given.when(report("slappart0", ReportedState::Started)).then(started.clone()).and();
-    let mut given = given.when(report("slappart0", ReportedState::Started)).unchanged().and();
-    for text in ["first", "second"] {
-        let error =
-            ReportInstance { error: Some(sealed("a", text)), ..report("slappart0", ReportedState::Error) };
-        given = given
-            .when(error.clone())
-            .then_named(&["InstanceStateReported"])
-            .and()
-            .when(error)
-            .unchanged()
-            .and();
-    }
-    given.when(report("slappart0", ReportedState::Started)).then(started);
-}
-
-#[test]
-fn a_node_says_how_an_instance_is_reached() {
-    let given = Given::cloud().done(request("a"));
-    let connection = sealed("a", "https://[::1]/");
-    let event =
-        ConnectionParametersSet { instance: InstanceId(1), connection: connection.clone(), at: given.now };
-    given
-        .when(connect("slappart0", connection.clone()))
-        .then([(stream(1), Event::ConnectionParametersSet(event))])
-        .and()
-        .when(connect("slappart0", Sealed { nonce: [9; 24], ..connection }))
-        .unchanged()
-        .and()
-        .when(connect("slappart0", sealed("a", "https://[::2]/")))
-        .then_named(&["ConnectionParametersSet"]);
-}
-
-#[test]
-fn refusals_of_reports_in_order() {
-    let (at, free) = (computer("COMP-1"), partition("slappart1"));
-    let elsewhere = UnknownComputer { computer: computer("COMP-9") };
-    let state = |computer, partition| ReportInstance {
-        computer,
-        error: Some(sealed("fresh", "e")),
-        ..report(partition, ReportedState::Destroyed)
-    };
-    let unknown =
-        InstanceRefusal::UnknownPartition { computer: at.clone(), partition: partition("slappart9") };
-    let nobody = InstanceRefusal::PartitionFree { computer: at.clone(), partition: free };
-    Given::cloud()
-        .done(request("a"))
-        .when(state(computer("COMP-9"), "slappart9"))
-        .refused(InstanceRefusal::UnknownComputer(elsewhere.clone()))
-        .when(state(at.clone(), "slappart9"))
-        .refused(unknown.clone())
-        .when(state(at.clone(), "slappart1"))
-        .refused(nobody.clone())
-        .when(state(at, "slappart0"))
-        .refused(InstanceRefusal::OtherKey { reference: reference("a") })
-        .when(report("slappart0", ReportedState::Destroyed))
-        .refused(InstanceRefusal::NotToBeDestroyed { instance: InstanceId(1) })
-        .when(SetConnectionParameters {
-            computer: computer("COMP-9"),
-            ..connect("slappart9", sealed("fresh", "c"))
-        })
-        .refused(InstanceRefusal::UnknownComputer(elsewhere))
-        .when(connect("slappart9", sealed("fresh", "c")))
-        .refused(unknown)
-        .when(connect("slappart1", sealed("fresh", "c")))
-        .refused(nobody);
-}
-
-#[test]
-fn destruction_can_be_taken_back_until_it_happened() {
-    let given = Given::cloud().done(request("a")).done(destroy("a"));
-    let given = given.when(request("a")).answered(&answer(1, RequestOutcome::Unchanged, true)).and();
-    let given = given.done(request_state("a", RequestedState::Started));
-    given
-        .when(report("slappart0", ReportedState::Destroyed))
-        .refused(InstanceRefusal::NotToBeDestroyed { instance: InstanceId(1) });
 }
 
 /// A freed partition made everybody who waits look at every computer: with a hundred thousand of them, every
