@@ -1,4 +1,4 @@
-//! Small JSON bodies, without unknown members.
+//! Small bodies in JSON or XML, without unknown members.
 //!
 //! They become a tree, so that every error can name the path of the member to blame. Usage events, which are many, have
 //! a reader of their own (`cloud_event`), and price books one that knows their form.
@@ -9,24 +9,28 @@ use std::str::FromStr;
 use axum::http::HeaderMap;
 use serde_json::{Map, Value};
 
+use super::forms::xml;
 use super::limits;
 use super::problem::Problem;
 
 /// The most bytes of such a body.
 pub(super) const MOST_BYTES: usize = 256 * 1024;
 
-/// The JSON object in a body that says it is one.
+/// The object in a body that says it is JSON or XML.
 pub(super) fn object(headers: &HeaderMap, bytes: &[u8]) -> Result<Object, Problem> {
-    if limits::media_type(headers).as_deref() != Some("application/json") {
-        return Err(Problem::unsupported_media_type("application/json"));
+    match limits::media_type(headers).as_deref() {
+        Some("application/json") => Object::parse(bytes),
+        Some("application/xml" | "text/xml") => {
+            Ok(Object { path: String::new(), members: xml::read(bytes)?, all_texts: true })
+        }
+        _ => Err(Problem::unsupported_media_type("application/json or application/xml")),
     }
-    Object::parse(bytes)
 }
 
 /// The same for a route that can do without one: no body is an empty object.
 pub(super) fn optional_object(headers: &HeaderMap, bytes: &[u8]) -> Result<Object, Problem> {
     if bytes.is_empty() {
-        Ok(Object { path: String::new(), members: Map::new() })
+        Ok(Object { path: String::new(), members: Map::new(), all_texts: false })
     } else {
         object(headers, bytes)
     }
@@ -37,6 +41,8 @@ pub(super) fn optional_object(headers: &HeaderMap, bytes: &[u8]) -> Result<Objec
 pub(super) struct Object {
     path: String,
     members: Map<String, Value>,
+    /// It came in XML, which has nothing but texts.
+    all_texts: bool,
 }
 
 impl Object {
@@ -44,7 +50,7 @@ impl Object {
         let value: Value = serde_json::from_slice(bytes)
             .map_err(|error| Problem::bad_request(format!("the body is not JSON: {error}")))?;
         match value {
-            Value::Object(members) => Ok(Self { path: String::new(), members }),
+            Value::Object(members) => Ok(Self { path: String::new(), members, all_texts: false }),
             other => {
                 Err(Problem::bad_request(format!("the body must be a JSON object, not {}", what(&other))))
             }
@@ -97,6 +103,8 @@ impl Object {
         match self.take(name) {
             None => Ok(false),
             Some(Value::Bool(flag)) => Ok(flag),
+            Some(Value::String(text)) if self.all_texts && text == "true" => Ok(true),
+            Some(Value::String(text)) if self.all_texts && text == "false" => Ok(false),
             Some(other) => Err(self.fault(name, format!("must be true or false, not {}", what(&other)))),
         }
     }
@@ -105,7 +113,10 @@ impl Object {
     pub(super) fn object(&mut self, name: &str) -> Result<Option<Self>, Problem> {
         match self.take(name) {
             None => Ok(None),
-            Some(Value::Object(members)) => Ok(Some(Self { path: self.path_of(name), members })),
+            Some(Value::Object(members)) => {
+                let (path, all_texts) = (self.path_of(name), self.all_texts);
+                Ok(Some(Self { path, members, all_texts }))
+            }
             Some(other) => Err(self.fault(name, format!("must be an object, not {}", what(&other)))),
         }
     }

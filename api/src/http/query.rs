@@ -15,6 +15,7 @@ use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
@@ -22,6 +23,8 @@ use slapledger_core::domain::id::Sequence;
 use slapledger_core::log::envelope::{Actor, Meta};
 use slapledger_projections::runner::ReadFault;
 
+use super::forms::Form;
+use super::openapi::schema;
 use super::problem::Problem;
 use crate::app::{self, App};
 
@@ -173,21 +176,14 @@ pub fn json_bytes(status: StatusCode, sequence: Sequence, body: Vec<u8>) -> Resp
     response
 }
 
-/// One resource, with an `ETag` of its content: 304 for whoever has it.
+/// One resource, with an `ETag` of its content in the form that is preferred: 304 for whoever has it.
 pub fn resource(headers: &HeaderMap, sequence: Sequence, body: &impl Serialize) -> Response {
     let bytes = match serde_json::to_vec(body) {
         Ok(bytes) => bytes,
         Err(error) => return Problem::fault(&error).into_response(),
     };
-    let digest = Sha256::digest(&bytes);
-    let short = digest.first_chunk().copied().map_or(0, u128::from_be_bytes);
-    let tag = format!("\"{short:032x}\"");
-    let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    let known = known.flat_map(|value| value.split(',')).map(str::trim);
-    let known = known
-        .map(|other| other.strip_prefix("W/").unwrap_or(other))
-        .any(|other| other == tag || other == "*");
-    let mut response = if known {
+    let tag = tag(headers, &bytes);
+    let mut response = if names(headers, &header::IF_NONE_MATCH, &tag) {
         let mut response = StatusCode::NOT_MODIFIED.into_response();
         response.headers_mut().insert(SEQUENCE, HeaderValue::from(sequence.0));
         response
@@ -200,14 +196,31 @@ pub fn resource(headers: &HeaderMap, sequence: Sequence, body: &impl Serialize) 
     response
 }
 
+/// The tag of a resource whose JSON this is, in the form that is preferred.
+fn tag(headers: &HeaderMap, bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    let short = digest.first_chunk().copied().map_or(0, u128::from_be_bytes);
+    let mark = Form::accepted(headers).map_or("", Form::mark);
+    format!("\"{short:032x}{mark}\"")
+}
+
+/// Whether a header names a tag, or any there is.
+fn names(headers: &HeaderMap, header: &HeaderName, tag: &str) -> bool {
+    let told = headers.get_all(header).iter().filter_map(|value| value.to_str().ok());
+    let mut told = told.flat_map(|value| value.split(',')).map(str::trim);
+    told.any(|other| other == "*" || other.strip_prefix("W/").unwrap_or(other) == tag)
+}
+
 /// A page of a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "{T}List")]
 pub struct List<T> {
     /// Some of it.
     pub items: Vec<T>,
     /// What to ask for as `cursor` for those after them; none, if there are no more.
     pub next: Option<String>,
     /// The sequence that the list reflects.
+    #[schemars(with = "schema::Sequence")]
     pub sequence: Sequence,
 }
 

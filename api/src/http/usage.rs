@@ -5,6 +5,8 @@
 //! are recorded. Events of several computers are recorded computer by computer: should that stop half way, what is
 //! sent again is a duplicate.
 
+pub(super) mod describe;
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -12,6 +14,7 @@ use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use slapledger_core::domain::event::Event;
@@ -31,6 +34,7 @@ use slapledger_projections::metering::{StepReading, Suspense, Target};
 use super::body::Sent;
 use super::cloud_event::{self, Batch, BodyError, Format, Group, Invalid};
 use super::log;
+use super::openapi::schema;
 use super::problem::Problem;
 use super::query::{self, Named, Query};
 use super::{body, json_body, limits};
@@ -46,24 +50,26 @@ const MOST_NAMED: usize = 5;
 const MOST_STEPS: usize = 20_000;
 
 /// What became of the events of a body.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
 struct Answered {
     accepted: u64,
     duplicates: u64,
     suspended: u64,
     rejected: u64,
+    #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
     /// All that were not accepted, in the order of the body.
     outcomes: Vec<OutcomeForm>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct OutcomeForm {
     index: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::Sequence>")]
     sequence: Option<Sequence>,
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
@@ -311,34 +317,44 @@ fn first_that_differs(members: &[(&'static str, bool)]) -> &'static str {
 }
 
 /// What was used.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Readings {
+    #[schemars(with = "schema::InstanceId")]
     instance: InstanceId,
+    #[schemars(with = "schema::Instant")]
     from: Timestamp,
+    #[schemars(with = "schema::Instant")]
     to: Timestamp,
     step: &'static str,
+    #[schemars(with = "schema::TimeZone")]
     time_zone: TimeZone,
     resources: Vec<ResourceReadings>,
+    #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct ResourceReadings {
+    #[schemars(with = "schema::ResourceId")]
     resource: ResourceId,
     steps: Vec<OneStep>,
 }
 
 /// A step. Whether its resource is a counter or a gauge is said in price books, so both readings are given.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct OneStep {
+    #[schemars(with = "schema::Instant")]
     start: Timestamp,
+    #[schemars(with = "schema::Instant")]
     stop: Timestamp,
     events: u64,
     /// As a counter: the sum.
     #[serde(serialize_with = "billionths")]
+    #[schemars(with = "schema::Decimal")]
     sum: i128,
     /// As a gauge: levels times the hours they held.
     #[serde(serialize_with = "billionths")]
+    #[schemars(with = "schema::Decimal")]
     time_integral: i128,
 }
 
@@ -420,12 +436,16 @@ fn period(query: &Query, zone: TimeZone) -> Result<Period, Problem> {
 }
 
 /// A suspended event, as the list shows it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct SuspenseForm {
+    #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
+    #[schemars(with = "schema::ComputerId")]
     computer: ComputerId,
+    #[schemars(with = "schema::Instant")]
     recorded_at: Timestamp,
     #[serde(flatten)]
+    #[schemars(with = "schema::UsageSuspended")]
     usage: UsageSuspended,
     field: &'static str,
     detail: String,
@@ -454,9 +474,11 @@ pub(super) async fn suspense(State(app): State<Arc<App>>, uri: Uri) -> Result<Re
     Ok(query::list(items, next, sequence))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Settled {
+    #[schemars(with = "schema::Sequence")]
     suspended: Sequence,
+    #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
 }
 
