@@ -1,7 +1,9 @@
 //! Computers as resources: what they offer, and what is on them.
 
 pub(super) mod describe;
+pub(super) mod writes;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -9,7 +11,8 @@ use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
-use slapledger_core::domain::id::{ComputerId, InstanceId, SoftwareRelease};
+use slapledger_core::domain::computer::AllocationScope;
+use slapledger_core::domain::id::{ComputerId, InstanceId, PartyId, SoftwareRelease};
 use slapledger_core::domain::software::SoftwareState;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::keyring::KeyRing;
@@ -26,6 +29,8 @@ use crate::slap::{read, supply_state};
 #[derive(Serialize, JsonSchema)]
 struct ComputerItem {
     id: String,
+    /// What people call it.
+    title: Option<String>,
     owner: String,
     time_zone: String,
     address: String,
@@ -34,6 +39,9 @@ struct ComputerItem {
     registered_at: Timestamp,
     #[schemars(with = "Option<schema::Instant>")]
     configured_at: Option<Timestamp>,
+    /// When it was last heard of, if it fell silent.
+    #[schemars(with = "Option<schema::Instant>")]
+    silent_since: Option<Timestamp>,
     partitions: Counts,
 }
 
@@ -52,8 +60,26 @@ struct Counts {
 struct ComputerResource {
     #[serde(flatten)]
     item: ComputerItem,
+    /// What filters may ask for.
+    attributes: BTreeMap<String, String>,
+    allocation_scope: ScopeItem,
     partition_list: Vec<PartitionItem>,
     software: Vec<SupplyItem>,
+}
+
+/// Whom and what a computer is for.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AllocationScope")]
+struct ScopeItem {
+    #[schemars(with = "schema::Scope")]
+    scope: &'static str,
+    /// Whom besides its provider, if it is for a group.
+    #[schemars(with = "Vec<schema::PartyId>")]
+    group: Vec<PartyId>,
+    /// The releases it is limited to; all, if there are none.
+    software: Vec<String>,
+    /// How many instances it takes at most.
+    capacity: Option<u32>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -65,6 +91,7 @@ struct PartitionItem {
     interface: Option<String>,
     user: Option<String>,
     addresses: Vec<AddressItem>,
+    capabilities: Vec<String>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -93,13 +120,40 @@ impl ComputerItem {
         };
         Self {
             id: computer.id.to_string(),
+            title: computer.title.as_deref().map(str::to_owned),
             owner: computer.owner.to_string(),
             time_zone: computer.time_zone.to_string(),
             address: computer.address.to_string(),
             netmask: computer.netmask.to_string(),
             registered_at: computer.registered_at,
             configured_at: computer.configured_at,
+            silent_since: computer.silent_since,
             partitions: Counts { free: count("free"), busy: count("busy"), withdrawn: count("withdrawn") },
+        }
+    }
+}
+
+impl ComputerResource {
+    fn of(keys: &KeyRing, computer: &Computer) -> Self {
+        let supplies = computer.supplies().iter();
+        let attributes = computer.attributes.iter();
+        let (scope, group) = match &computer.scope {
+            AllocationScope::Open => ("open", &[][..]),
+            AllocationScope::Personal => ("personal", &[][..]),
+            AllocationScope::Group(group) => ("group", group.as_slice()),
+            AllocationScope::Closed => ("closed", &[][..]),
+        };
+        Self {
+            item: ComputerItem::of(computer),
+            attributes: attributes.map(|(key, value)| (key.to_string(), value.to_string())).collect(),
+            allocation_scope: ScopeItem {
+                scope,
+                group: group.to_vec(),
+                software: computer.software.iter().map(ToString::to_string).collect(),
+                capacity: computer.capacity,
+            },
+            partition_list: computer.partitions().iter().map(PartitionItem::of).collect(),
+            software: supplies.map(|(release, supply)| SupplyItem::of(keys, release, supply)).collect(),
         }
     }
 }
@@ -124,6 +178,7 @@ impl PartitionItem {
             interface: partition.offer.tap.as_deref().map(str::to_owned),
             user: partition.offer.user.as_deref().map(str::to_owned),
             addresses: addresses.collect(),
+            capabilities: partition.offer.capabilities.iter().map(ToString::to_string).collect(),
         }
     }
 }
@@ -164,11 +219,5 @@ pub(super) async fn computer(
     let position = Query::read(&uri, &[])?.position(&app).await?;
     let found = read(&app, position, |view, at| Some((view.inventory.computer(&id)?.clone(), at))).await?;
     let (found, sequence) = found.ok_or_else(|| Problem::not_found(format!("there is no computer {id}")))?;
-    let supplies = found.supplies().iter();
-    let resource = ComputerResource {
-        item: ComputerItem::of(&found),
-        partition_list: found.partitions().iter().map(PartitionItem::of).collect(),
-        software: supplies.map(|(release, supply)| SupplyItem::of(&app.keys, release, supply)).collect(),
-    };
-    Ok(query::resource(&headers, sequence, &resource))
+    Ok(query::resource(&headers, sequence, &ComputerResource::of(&app.keys, &found)))
 }

@@ -6,6 +6,7 @@
 pub(super) mod describe;
 #[cfg(test)]
 mod tests;
+pub(super) mod writes;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -43,7 +44,7 @@ const RETRY_AFTER_SECONDS: u32 = 30;
 /// An instance in a list.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "SoftwareInstanceItem")]
-struct InstanceItem {
+pub(super) struct InstanceItem {
     #[schemars(with = "schema::InstanceId")]
     id: InstanceId,
     title: String,
@@ -58,6 +59,11 @@ struct InstanceItem {
     owner: String,
     #[schemars(with = "schema::InstanceId")]
     root: InstanceId,
+    /// Whether it lives on another instance, not in a partition of its own.
+    shared: bool,
+    /// Whom it lives on, if it is shared.
+    #[schemars(with = "Option<schema::InstanceId>")]
+    host: Option<InstanceId>,
     computer: Option<String>,
     partition: Option<String>,
     sla: BTreeMap<String, String>,
@@ -76,7 +82,7 @@ struct InstanceItem {
 /// A single instance.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "SoftwareInstance")]
-struct InstanceResource {
+pub(super) struct InstanceResource {
     #[serde(flatten)]
     item: InstanceItem,
     parameters: BTreeMap<String, String>,
@@ -85,7 +91,13 @@ struct InstanceResource {
 }
 
 impl InstanceItem {
-    fn of(instance: &Instance) -> Self {
+    /// Which.
+    pub(super) fn id(&self) -> InstanceId {
+        self.id
+    }
+
+    /// An instance as a list shows it.
+    pub(super) fn of(instance: &Instance) -> Self {
         let requested = if instance.lives() { instance.requested } else { RequestedState::Destroyed };
         let place = instance.allocation.as_ref();
         Self {
@@ -102,6 +114,8 @@ impl InstanceItem {
             },
             owner: instance.owner.to_string(),
             root: instance.root,
+            shared: instance.shared,
+            host: instance.host(),
             computer: place.map(|place| place.computer.to_string()),
             partition: place.map(|place| place.partition.to_string()),
             sla: instance.filter.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect(),
@@ -115,7 +129,8 @@ impl InstanceItem {
 }
 
 impl InstanceResource {
-    fn of(keys: &KeyRing, instance: &Instance) -> Self {
+    /// An instance by itself.
+    pub(super) fn of(keys: &KeyRing, instance: &Instance) -> Self {
         let connection = instance.connection.as_ref();
         Self {
             item: InstanceItem::of(instance),
@@ -126,10 +141,10 @@ impl InstanceResource {
     }
 }
 
-/// `POST /software_instance_module/`.
+/// `POST /software_instance_module/` and `POST /v1/instances`.
 pub(super) async fn request(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
     let sent = body::read_any(request, MOST_BYTES).await?;
-    let wanted = wanted(&app, json_body::object(&sent.headers, &sent.body)?)?;
+    let wanted = wanted(&app, json_body::object(&sent.headers, &sent.body)?).await?;
     let meta = query::meta(&app, app::person(app.local), &sent.headers, &sent.content())?;
     let Requested { instance, outcome, allocated, sequence } =
         requesting::request(&app, meta, &wanted).await?;
@@ -141,9 +156,10 @@ pub(super) async fn request(State(app): State<Arc<App>>, request: Request) -> Re
         RequestOutcome::Changed | RequestOutcome::Unchanged => StatusCode::OK,
     };
     let resource = InstanceResource::of(&app.keys, &found);
-    let mut response = query::json(status, sequence, &resource);
+    let mut response = query::tagged(&sent.headers, status, sequence, &resource);
     let headers = response.headers_mut();
-    if let Ok(location) = HeaderValue::from_str(&format!("/software_instance_module/{instance}")) {
+    let place = if sent.path().starts_with("/v1/") { "/v1/instances" } else { "/software_instance_module" };
+    if let Ok(location) = HeaderValue::from_str(&format!("{place}/{instance}")) {
         headers.insert(header::LOCATION, location);
     }
     if waits {
@@ -152,36 +168,49 @@ pub(super) async fn request(State(app): State<Arc<App>>, request: Request) -> Re
     Ok(response)
 }
 
-fn wanted(app: &App, mut sent: Object) -> Result<Wanted, Problem> {
+async fn wanted(app: &App, mut sent: Object) -> Result<Wanted, Problem> {
     let text = |text: &str| Ok(text.to_owned());
     let release = id::<SoftwareRelease>("software_release", &sent.required("software_release", text)?)?;
     let reference = id::<Reference>("instance_id", &sent.required("instance_id", text)?)?;
-    let instance_type = sent.optional("instance_type", |text| {
-        let known = [InstanceType::Production, InstanceType::Testing]
-            .into_iter()
-            .find(|known| known.as_str() == text);
-        known.ok_or_else(|| "must be production or testing".to_owned())
-    })?;
+    let instance_type = sent.optional("instance_type", instance_type)?;
+    let requester = sent.parsed::<InstanceId>("requester")?;
+    let requester = requester.map_or(Requester::Party(app.local), Requester::Instance);
+    let shared = sent.flag("shared")?;
     let software_type = sent.optional("software_type", text)?;
     let software_type = software_type.map(|text| id("software_type", &text)).transpose()?;
     let state = sent.optional("state", |text| {
         parse_state(text).ok_or_else(|| "must be started, stopped or destroyed".to_owned())
     })?;
     let parameters = texts(&mut sent, "parameters")?;
-    let sla = texts(&mut sent, "sla")?.unwrap_or_default();
+    let sla = texts(&mut sent, "sla")?;
     sent.end()?;
+    let filter = match sla {
+        Some(sla) => sla.into_iter().map(|(key, value)| (key.into(), value.into())).collect(),
+        None => {
+            let known = read(app, Sequence::ZERO, |view, _| {
+                view.instances.find(requester, shared, reference.as_str()).map(|known| known.filter.clone())
+            });
+            known.await?.unwrap_or_default()
+        }
+    };
     Ok(Wanted {
-        requester: Requester::Party(app.local),
+        requester,
         reference,
         release,
         software_type,
         instance_type,
         parameters: ("parameters", parameters),
-        filter: sla.into_iter().map(|(key, value)| (key.into(), value.into())).collect(),
+        filter,
         state,
-        shared: false,
+        shared,
         without_room: WithoutRoom::Wait,
     })
+}
+
+fn instance_type(text: &str) -> Result<InstanceType, String> {
+    let mut all = [InstanceType::Production, InstanceType::Testing].into_iter();
+    let known = all.find(|known| known.as_str() == text);
+    known.ok_or_else(|| "must be production or testing".to_owned())
 }
 
 /// A member that is an object of texts. Under `_` stands JSON, as SLAP has it: as it is, or as a text.
@@ -236,11 +265,17 @@ async fn shown(app: &App, id: &str, uri: &Uri) -> Result<(InstanceResource, Sequ
 
 /// `GET /v1/instances`, living and ended, by id.
 pub(super) async fn instances(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
-    let query = Query::read(&uri, &[])?;
+    let query = Query::read(&uri, &["root", "computer", "title"])?;
     let (limit, after) = (query.limit()?, query.cursor::<InstanceId>()?);
+    let filter = InstanceFilter {
+        root: query.parse("root")?,
+        computer: query.text("computer"),
+        reference: query.text("title"),
+        ..InstanceFilter::default()
+    };
     let position = query.position(&app).await?;
     let page = read(&app, position, |view, at| {
-        let page = view.instances.list(&InstanceFilter::default(), after, limit);
+        let page = view.instances.list(&filter, after, limit);
         (page.items.into_iter().map(InstanceItem::of).collect(), page.next, at)
     });
     let (items, next, sequence): (Vec<_>, _, _) = page.await?;

@@ -127,6 +127,83 @@ impl Object {
         self.object(name)?.ok_or(missing)
     }
 
+    /// The same of one that may also be taken away: what is left out is `None`, null is a `None` inside.
+    pub(super) fn told<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<Option<Option<T>>, Problem> {
+        if self.members.get(name).is_some_and(Value::is_null) {
+            self.members.remove(name);
+            return Ok(Some(None));
+        }
+        Ok(self.optional(name, read)?.map(Some))
+    }
+
+    /// A member that is a list of texts; an empty one, if it is left out.
+    pub(super) fn texts(&mut self, name: &str) -> Result<Vec<Box<str>>, Problem> {
+        let path = self.path_of(name);
+        let text = |(n, item): (usize, Value)| match item {
+            Value::String(text) => Ok(text.into()),
+            other => {
+                Err(Problem::field(format!("{path}[{n}]"), format!("must be a string, not {}", what(&other))))
+            }
+        };
+        self.list(name)?.into_iter().enumerate().map(text).collect()
+    }
+
+    /// A member that is a list of objects; an empty one, if it is left out.
+    pub(super) fn objects(&mut self, name: &str) -> Result<Vec<Self>, Problem> {
+        let (path, all_texts) = (self.path_of(name), self.all_texts);
+        let object = |(n, item): (usize, Value)| {
+            let path = format!("{path}[{n}]");
+            match item {
+                Value::Object(members) => Ok(Self { path, members, all_texts }),
+                other => Err(Problem::field(path, format!("must be an object, not {}", what(&other)))),
+            }
+        };
+        self.list(name)?.into_iter().enumerate().map(object).collect()
+    }
+
+    fn list(&mut self, name: &str) -> Result<Vec<Value>, Problem> {
+        match self.take(name) {
+            None => Ok(Vec::new()),
+            Some(Value::Array(items)) => Ok(items),
+            Some(other) => Err(self.fault(name, format!("must be a list, not {}", what(&other)))),
+        }
+    }
+
+    /// A member that is an object of texts; null is one that is to be taken away.
+    pub(super) fn texts_or_null(
+        &mut self,
+        name: &str,
+    ) -> Result<Option<Vec<(String, Option<String>)>>, Problem> {
+        let Some(object) = self.object(name)? else { return Ok(None) };
+        let Self { path, members, .. } = object;
+        let text = |(key, value): (String, Value)| match value {
+            Value::String(text) => Ok((key, Some(text))),
+            Value::Null => Ok((key, None)),
+            other => {
+                let path = format!("{path}.{key}");
+                Err(Problem::field(path, format!("must be a string or null, not {}", what(&other))))
+            }
+        };
+        members.into_iter().map(text).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// A member that is a whole number from 0.
+    pub(super) fn number(&mut self, name: &str) -> Result<Option<u32>, Problem> {
+        let number = match self.take(name) {
+            None => return Ok(None),
+            Some(Value::Number(number)) => number.as_u64(),
+            Some(Value::String(text)) if self.all_texts => text.parse().ok(),
+            Some(_) => None,
+        };
+        let number = number.and_then(|number| u32::try_from(number).ok());
+        let rule = || self.fault(name, format!("must be a whole number from 0 to {}", u32::MAX));
+        number.map(Some).ok_or_else(rule)
+    }
+
     /// Nothing must be left.
     pub(super) fn end(self) -> Result<(), Problem> {
         match self.members.keys().next() {

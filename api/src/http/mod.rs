@@ -3,6 +3,7 @@
 mod admin;
 pub(crate) mod body;
 mod browser;
+mod change;
 mod cloud_event;
 mod computers;
 mod forms;
@@ -19,4 +20,5 @@ pub mod router;
 mod software;
 #[cfg(test)]
 pub(crate) mod testkit;
+mod trees;
 mod usage;

@@ -121,7 +121,7 @@ impl From<SubmitError> for Problem {
                     format!("it would take {bytes} bytes to keep all of it, 65535 at most can be kept");
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
             }
-            SubmitError::Busy => Self::unavailable(detail, 1),
+            SubmitError::Busy | SubmitError::Moved => Self::unavailable(detail, 1),
             SubmitError::AnswerUnreadable { .. } => Self::fault(&detail),
             SubmitError::Stopped(_) => {
                 tracing::error!(%detail, "a command was not carried out");

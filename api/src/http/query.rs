@@ -190,18 +190,55 @@ pub fn resource(headers: &HeaderMap, sequence: Sequence, body: &impl Serialize) 
     } else {
         json_bytes(StatusCode::OK, sequence, bytes)
     };
-    if let Ok(tag) = HeaderValue::from_str(&tag) {
+    put_tag(&mut response, &tag);
+    response
+}
+
+/// The same as the answer to a write: never 304.
+pub fn tagged(
+    headers: &HeaderMap,
+    status: StatusCode,
+    sequence: Sequence,
+    body: &impl Serialize,
+) -> Response {
+    let bytes = match serde_json::to_vec(body) {
+        Ok(bytes) => bytes,
+        Err(error) => return Problem::fault(&error).into_response(),
+    };
+    let tag = tag(headers, &bytes);
+    let mut response = json_bytes(status, sequence, bytes);
+    put_tag(&mut response, &tag);
+    response
+}
+
+fn put_tag(response: &mut Response, tag: &str) {
+    if let Ok(tag) = HeaderValue::from_str(tag) {
         response.headers_mut().insert(header::ETAG, tag);
     }
-    response
+}
+
+/// Whether what a write is about is still what its sender has seen, in whichever form; if it says what it has seen.
+pub fn precondition<R: Serialize>(headers: &HeaderMap, shown: impl FnOnce() -> R) -> Result<(), Problem> {
+    if !headers.contains_key(header::IF_MATCH) {
+        return Ok(());
+    }
+    let bytes = serde_json::to_vec(&shown()).map_err(|error| Problem::fault(&error))?;
+    let fits = |form: Form| names(headers, &header::IF_MATCH, &tag_of(form, &bytes));
+    if fits(Form::Json) || fits(Form::Xml) {
+        return Ok(());
+    }
+    Err(Problem::precondition_failed("it is not what was seen: read it again"))
 }
 
 /// The tag of a resource whose JSON this is, in the form that is preferred.
 fn tag(headers: &HeaderMap, bytes: &[u8]) -> String {
+    tag_of(Form::accepted(headers).unwrap_or(Form::Json), bytes)
+}
+
+fn tag_of(form: Form, bytes: &[u8]) -> String {
     let digest = Sha256::digest(bytes);
     let short = digest.first_chunk().copied().map_or(0, u128::from_be_bytes);
-    let mark = Form::accepted(headers).map_or("", Form::mark);
-    format!("\"{short:032x}{mark}\"")
+    format!("\"{short:032x}{}\"", form.mark())
 }
 
 /// Whether a header names a tag, or any there is.

@@ -12,7 +12,7 @@ use axum::{Router, middleware};
 use super::forms::{self, Elements};
 use super::limits::{self, Bounds};
 use super::openapi::{self, Routes};
-use super::{admin, browser, computers, instances, invoices, prices, software, usage};
+use super::{admin, browser, computers, instances, invoices, prices, software, trees, usage};
 use crate::app::App;
 use crate::slap;
 
@@ -22,12 +22,40 @@ fn usual() -> Routes {
         // Computers and software.
         .get("/v1/computers", computers::computers, computers::describe::list)
         .get("/v1/computers/{id}", computers::computer, computers::describe::show)
+        .post("/v1/computers", computers::writes::enter, computers::describe::enter)
+        .patch("/v1/computers/{id}", computers::writes::describe, computers::describe::describe)
+        .put("/v1/computers/{id}/configuration", computers::writes::configure, computers::describe::configure)
+        .put(
+            "/v1/computers/{id}/allocation-scope",
+            computers::writes::set_scope,
+            computers::describe::set_scope,
+        )
+        .post("/v1/computers/{id}/bang", computers::writes::bang, computers::describe::bang)
+        .post("/v1/computers/{id}/software", computers::writes::supply, computers::describe::supply)
+        .post(
+            "/v1/computers/{id}/software-reports",
+            computers::writes::report_software,
+            computers::describe::report_software,
+        )
         .get("/v1/software", software::software, software::describe::list)
+        .get("/v1/products", software::products, software::describe::products)
+        .post("/v1/products", software::publish, software::describe::publish)
         // Instances.
-        .post("/software_instance_module/", instances::request, instances::describe::request)
-        .get("/software_instance_module/{id}", instances::instance, instances::describe::show)
         .get("/v1/instances", instances::instances, instances::describe::list)
+        .post("/v1/instances", instances::request, instances::describe::request)
         .get("/v1/instances/{id}", instances::instance, instances::describe::show)
+        .patch("/v1/instances/{id}", instances::writes::want, instances::describe::want)
+        .delete("/v1/instances/{id}", instances::writes::destroy, instances::describe::destroy)
+        .post("/v1/instances/{id}/reports", instances::writes::report, instances::describe::report)
+        .put(
+            "/v1/instances/{id}/connection-parameters",
+            instances::writes::set_connection,
+            instances::describe::set_connection,
+        )
+        .post("/v1/instances/{id}/bang", instances::writes::bang, instances::describe::bang)
+        .post("/v1/instances/{id}/rename", instances::writes::rename, instances::describe::rename)
+        .get("/v1/instance-trees", trees::trees, trees::describe::list)
+        .get("/v1/instance-trees/{id}", trees::tree, trees::describe::show)
         // Usage.
         .post("/v1/usage-events", usage::record, usage::describe::record)
         .get("/v1/usage", usage::readings, usage::describe::readings)
@@ -48,6 +76,31 @@ fn usual() -> Routes {
         .get("/v1/invoices/{id}/lines/{n}/events", invoices::line_events, invoices::describe::line_events)
         // The log.
         .get("/v1/events", admin::events, admin::describe::events)
+}
+
+/// The names that the original document has for the same.
+fn documentary() -> Routes {
+    Routes::new()
+        .get("/computer_module/", computers::computers, computers::describe::list)
+        .post("/computer_module/", computers::writes::enter, computers::describe::enter)
+        .get("/computer_module/{id}", computers::computer, computers::describe::show)
+        .patch("/computer_module/{id}", computers::writes::describe, computers::describe::describe)
+        .get("/software_release_module/", software::software, software::describe::list)
+        .get("/software_product_module/", software::products, software::describe::products)
+        .post("/software_product_module/", software::publish, software::describe::publish)
+        .post(
+            "/software_installation_module/",
+            computers::writes::supply_named,
+            computers::describe::supply_named,
+        )
+        .get("/software_instance_module/", instances::instances, instances::describe::list)
+        .post("/software_instance_module/", instances::request, instances::describe::request)
+        .get("/software_instance_module/{id}", instances::instance, instances::describe::show)
+        .patch("/software_instance_module/{id}", instances::writes::want, instances::describe::want)
+        .delete("/software_instance_module/{id}", instances::writes::destroy, instances::describe::destroy)
+        .get("/instance_tree_module/", trees::trees, trees::describe::list)
+        .get("/instance_tree_module/{id}", trees::tree, trees::describe::show)
+        .post("/usage_report_module/", usage::report::post, usage::describe::report)
 }
 
 /// What takes as long as reading the whole log.
@@ -75,6 +128,9 @@ fn always(document: Arc<std::sync::OnceLock<Bytes>>) -> Routes {
 pub fn router(app: Arc<App>) -> Router {
     let document = Arc::<std::sync::OnceLock<Bytes>>::default();
     let (usual, mut operations) = usual().into_parts();
+    let (documentary, more) = documentary().into_parts();
+    let usual = usual.merge(documentary);
+    operations.extend(more);
     let (slow, more) = slow().into_parts();
     operations.extend(more);
     let elements = Elements::new(operations.iter().filter_map(|operation| {
@@ -99,6 +155,6 @@ pub fn router(app: Arc<App>) -> Router {
 /// What all routes that are ours are said to do, for tests.
 #[cfg(test)]
 pub(super) fn operations() -> Vec<openapi::operation::Operation> {
-    let parts = [usual(), slow(), always(Arc::default())];
+    let parts = [usual(), documentary(), slow(), always(Arc::default())];
     parts.into_iter().flat_map(|routes| routes.into_parts().1).collect()
 }

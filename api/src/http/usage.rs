@@ -6,13 +6,14 @@
 //! sent again is a duplicate.
 
 pub(super) mod describe;
+pub(super) mod report;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
@@ -84,7 +85,17 @@ pub(super) async fn record(State(app): State<Arc<App>>, request: Request) -> Res
     let format = limits::media_type(&headers).as_deref().and_then(Format::of);
     let format = format.ok_or_else(|| Problem::unsupported_media_type(Format::EXPECTED))?;
     let body = limits::collect(&headers, body, limits::MOST_BODY_BYTES).await?;
-    let (batch, zones) = read(&app, &body, format).await?;
+    record_events(&app, &headers, body, format).await
+}
+
+/// Records the events of a body, computer by computer.
+async fn record_events(
+    app: &Arc<App>,
+    headers: &HeaderMap,
+    body: Bytes,
+    format: Format,
+) -> Result<Response, Problem> {
+    let (batch, zones) = read(app, &body, format).await?;
     let events = batch.events;
 
     // Once for all computers: a long body may name thousands of them.
@@ -94,7 +105,7 @@ pub(super) async fn record(State(app): State<Arc<App>>, request: Request) -> Res
     let mut conflicts = Vec::new();
     for Group { computer, reports, names } in batch.groups {
         let content = [b"/v1/usage-events".as_slice(), computer.as_str().as_bytes(), &digest];
-        let meta = query::meta(&app, app::computer(&computer), &headers, &content)?;
+        let meta = query::meta(app, app::computer(&computer), headers, &content)?;
         let command = Command::RecordUsage(RecordUsage { computer: computer.clone(), reports });
         let accepted = match app.ledger.submit_patiently(Submission { meta, command }).await {
             Ok(accepted) => accepted,
@@ -123,7 +134,7 @@ pub(super) async fn record(State(app): State<Arc<App>>, request: Request) -> Res
     told.outcomes.sort_unstable_by_key(|outcome| outcome.index);
     told.rejected = events as u64 - told.accepted - told.duplicates - told.suspended;
     if !conflicts.is_empty() {
-        explain(&app, (body, format, zones), &conflicts, &mut told.outcomes).await?;
+        explain(app, (body, format, zones), &conflicts, &mut told.outcomes).await?;
     }
     Ok(query::json(StatusCode::OK, told.sequence, &told))
 }

@@ -15,7 +15,7 @@ use crate::slap::wire::xml::{self, Element, XmlError};
 /// Members whose own members users name.
 const MAPS: [&str; 5] = ["parameters", "connection_parameters", "sla", "attributes", "match"];
 /// Members that are lists.
-const LISTS: [&str; 4] = ["partitions", "addresses", "resources", "rates"];
+const LISTS: [&str; 5] = ["partitions", "addresses", "capabilities", "software", "group"];
 /// The namespace of problem details (RFC 9457, appendix B).
 const PROBLEM_NAMESPACE: &str = "urn:ietf:rfc:7807";
 

@@ -348,3 +348,13 @@ pub(in crate::http) enum Projection {
     Metering,
     Billing,
 }
+
+/// Whom a computer is for.
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::http) enum Scope {
+    Open,
+    Personal,
+    Group,
+    Closed,
+}

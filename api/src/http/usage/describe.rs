@@ -26,6 +26,14 @@ pub(in crate::http) struct UsageEvent {
     data: UsageData,
 }
 
+/// One event, or a list of them.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+enum EventOrList {
+    One(UsageEvent),
+    List(Vec<UsageEvent>),
+}
+
 #[derive(JsonSchema)]
 struct UsageData {
     resource: schema::ResourceId,
@@ -109,4 +117,22 @@ pub(in crate::http) fn dismiss(operation: Operation) -> Operation {
         .called("dismissSuspendedUsage", "usage", "Never meter suspended usage")
         .body::<Dismissal>(json!({"reason": "reported by a test"}))
         .writes::<Settled>(200, "It is dismissed")
+}
+
+pub(in crate::http) fn report(operation: Operation) -> Operation {
+    let document = "<journal><transaction type=\"Sale Packing List\"><title>Resource consumptions</title>\
+        <start_date>2026-10-01 00:00:00</start_date><stop_date>2026-10-01 23:59:59</stop_date>\
+        <reference>2026-10-01-global</reference><currency/><payment_mode/><category/><arrow type=\"Destination\"/>\
+        <movement><resource>service_module/cpu_load_percent</resource><title>CPU</title><reference>slappart0</reference>\
+        <quantity>12.5</quantity><price>0.0</price><VAT/><category/></movement></transaction></journal>";
+    operation
+        .called("reportUsage", "usage", "Report usage as a document: TioXML, or events in JSON")
+        .query::<schema::ComputerId>("computer", "The computer that reports; needed with TioXML")
+        .body_as::<schema::TioXml>("application/xml", Some(document.into()))
+        .body_as::<EventOrList>("application/json", Some(json!([event()])))
+        .body_as::<UsageEvent>("application/cloudevents+json", Some(event()))
+        .body_as::<Vec<UsageEvent>>("application/cloudevents-batch+json", Some(json!([event()])))
+        .body_as::<schema::Text>("application/x-ndjson", Some(event().to_string().into()))
+        .writes::<Answered>(200, "What became of each event")
+        .problem(404)
 }
