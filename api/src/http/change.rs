@@ -4,6 +4,9 @@
 //! What a change is made of is read first: what is left out stays as it is. If anything happens to the thing between the
 //! look and the decision, the decision is not taken, and it is looked at again; so nobody's change is lost.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, StatusCode};

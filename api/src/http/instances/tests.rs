@@ -50,6 +50,8 @@ fn an_instance_is_requested_and_read() {
         "requester": "PARTY-1",
         "owner": "PARTY-1",
         "root": "SOFTINST-1",
+        "shared": false,
+        "host": null,
         "computer": COMPUTER,
         "partition": "slappart0",
         "sla": {"computer_guid": COMPUTER},
@@ -81,7 +83,8 @@ fn an_instance_is_requested_and_read() {
         <parameter id=\"a\">x&lt;y&amp;z&gt;&quot;&#13;&#10;&#9;é</parameter>\n    \
         <parameter id=\"e\"></parameter>\n  </parameters>\n  <partition>slappart0</partition>\n  \
         <requested_at>2026-11-23T14:04:10.730Z</requested_at>\n  <requester>PARTY-1</requester>\n  \
-        <root>SOFTINST-1</root>\n  <sla>\n    <parameter id=\"computer_guid\">COMP-1</parameter>\n  </sla>\n  \
+        <root>SOFTINST-1</root>\n  <shared>false</shared>\n  <sla>\n    <parameter id=\"computer_guid\">COMP-1</parameter>\n  \
+        </sla>\n  \
         <software_release>http://example.com/software.cfg?a=1&amp;b=&lt;2&gt;</software_release>\n  \
         <software_type>server</software_type>\n  <state>started</state>\n  <title>My first instance</title>\n\
         </software_instance>\n";
@@ -284,6 +287,7 @@ fn lists_are_read_page_by_page() {
             "interface": "slaptap0",
             "user": "slapuser0",
             "addresses": [{"address": "10.0.0.1", "netmask": "255.255.255.255"}],
+            "capabilities": [],
         })
     );
     let computer = world.get("/v1/computers/COMP-2").expect(200).json();
