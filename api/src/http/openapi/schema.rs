@@ -323,7 +323,7 @@ impl JsonSchema for Parameters {
         json_schema!({
             "description": "Names and texts; under `_` stands JSON, as it is or as a text",
             "type": "object",
-            "properties": {"_": true},
+            "properties": {"_": {"description": "JSON, as it is or as a text"}},
             "additionalProperties": {"type": "string"},
         })
     }
