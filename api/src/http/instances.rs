@@ -184,14 +184,13 @@ async fn wanted(app: &App, mut sent: Object) -> Result<Wanted, Problem> {
     let parameters = texts(&mut sent, "parameters")?;
     let sla = texts(&mut sent, "sla")?;
     sent.end()?;
-    let filter = match sla {
-        Some(sla) => sla.into_iter().map(|(key, value)| (key.into(), value.into())).collect(),
-        None => {
-            let known = read(app, Sequence::ZERO, |view, _| {
-                view.instances.find(requester, shared, reference.as_str()).map(|known| known.filter.clone())
-            });
-            known.await?.unwrap_or_default()
-        }
+    let filter = if let Some(sla) = sla {
+        sla.into_iter().map(|(key, value)| (key.into(), value.into())).collect()
+    } else {
+        let known = read(app, Sequence::ZERO, |view, _| {
+            view.instances.find(requester, shared, reference.as_str()).map(|known| known.filter.clone())
+        });
+        known.await?.unwrap_or_default()
     };
     Ok(Wanted {
         requester,

@@ -36,6 +36,18 @@ pub(super) fn optional_object(headers: &HeaderMap, bytes: &[u8]) -> Result<Objec
     }
 }
 
+/// The name of a member, and its text; none, if it is to be taken away.
+pub(super) type TextOrNull = (String, Option<String>);
+
+/// What is told of a member that may be taken away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Replaced<T> {
+    /// Nothing: it stays.
+    Not,
+    /// It is this now; none, if it is taken away.
+    By(Option<T>),
+}
+
 /// The members of a JSON object, taken out one by one; what is left at the end is unknown.
 #[derive(Debug)]
 pub(super) struct Object {
@@ -127,17 +139,17 @@ impl Object {
         self.object(name)?.ok_or(missing)
     }
 
-    /// The same of one that may also be taken away: what is left out is `None`, null is a `None` inside.
-    pub(super) fn told<T>(
+    /// The same of one that may also be taken away: what is left out is as it was, null is none.
+    pub(super) fn replaced<T>(
         &mut self,
         name: &str,
         read: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Result<Option<Option<T>>, Problem> {
+    ) -> Result<Replaced<T>, Problem> {
         if self.members.get(name).is_some_and(Value::is_null) {
             self.members.remove(name);
-            return Ok(Some(None));
+            return Ok(Replaced::By(None));
         }
-        Ok(self.optional(name, read)?.map(Some))
+        Ok(self.optional(name, read)?.map_or(Replaced::Not, |told| Replaced::By(Some(told))))
     }
 
     /// A member that is a list of texts; an empty one, if it is left out.
@@ -174,10 +186,7 @@ impl Object {
     }
 
     /// A member that is an object of texts; null is one that is to be taken away.
-    pub(super) fn texts_or_null(
-        &mut self,
-        name: &str,
-    ) -> Result<Option<Vec<(String, Option<String>)>>, Problem> {
+    pub(super) fn texts_or_null(&mut self, name: &str) -> Result<Option<Vec<TextOrNull>>, Problem> {
         let Some(object) = self.object(name)? else { return Ok(None) };
         let Self { path, members, .. } = object;
         let text = |(key, value): (String, Value)| match value {

@@ -219,12 +219,11 @@ impl Sequencer {
             return answer_again(store, events, known.answer);
         }
         let command = match what {
-            What::Do(command) => command,
             What::Repeat => return Ok(Err(SubmitError::Moved)),
             What::IfUnmoved { stream, since, .. } if has_moved(store, events, &stream, since)? => {
                 return Ok(Err(SubmitError::Moved));
             }
-            What::IfUnmoved { command, .. } => command,
+            What::Do(command) | What::IfUnmoved { command, .. } => command,
         };
         let context = Context { now: at, next: self.last.next(), project: meta.project };
         let outcome = match self.state.decide(&context, command) {

@@ -24,7 +24,7 @@ use super::ComputerResource;
 use crate::app::{self, App};
 use crate::http::body::{self, Sent};
 use crate::http::change::{Change, Subject};
-use crate::http::json_body::{self, Object};
+use crate::http::json_body::{self, Object, Replaced};
 use crate::http::problem::Problem;
 use crate::http::query::{self, Named};
 use crate::slap::form::carriable;
@@ -70,10 +70,11 @@ pub(in crate::http) async fn enter(
     let meta = query::meta(&app, app::person(app.local), &sent.headers, &sent.content())?;
     let accepted = app.ledger.submit(Submission { meta, command }).await?;
     let is_new = registered.is_some() || accepted.events > 0;
-    let computer = match (accepted.answer, registered) {
-        (Answer::Computer(computer), _) | (Answer::Done | Answer::Unchanged, Some(computer)) => computer,
-        _ => return Err(Problem::fault(&"a computer was answered with something else")),
+    let entered = match accepted.answer {
+        Answer::Computer(computer) => Some(computer),
+        _ => registered,
     };
+    let computer = entered.ok_or_else(|| Problem::fault(&"a computer was answered with something else"))?;
     let found = read(&app, accepted.sequence, |view, at| (find(view, &computer), at)).await?;
     let (found, sequence) = (found.0?, found.1);
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
@@ -119,7 +120,7 @@ pub(in crate::http) async fn describe(
     let id = named(&id)?;
     let sent = body::read_any(request, json_body::MOST_BYTES).await?;
     let mut object = json_body::object(&sent.headers, &sent.body)?;
-    let title = object.told("title", text)?;
+    let title = object.replaced("title", text)?;
     let attributes = object.texts_or_null("attributes")?;
     object.end()?;
     let actor = app::person(app.local);
@@ -131,7 +132,10 @@ pub(in crate::http) async fn describe(
                 None => drop(all.remove(key.as_str())),
             }
         }
-        let title = title.clone().unwrap_or_else(|| computer.title.clone());
+        let title = match &title {
+            Replaced::By(title) => title.clone(),
+            Replaced::Not => computer.title.clone(),
+        };
         let computer = computer.id.clone();
         Ok(Command::DescribeComputer(DescribeComputer { computer, title, attributes: all }))
     })
