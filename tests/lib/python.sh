@@ -15,20 +15,21 @@ python_at_least_3_12() {
     return 1
 }
 
-# make_venv PYTHON FOLDER: a virtual environment with the requirements, made once. The marker is written last.
+# make_venv PYTHON FOLDER [REQUIREMENTS]: a virtual environment with the requirements, made once. The marker is written
+# last.
 make_venv() {
-    local python=$1 folder=$2
+    local python=$1 folder=$2 requirements=${3:-$REQUIREMENTS}
     if [ -e "$folder/.complete" ]; then return; fi
     echo "making $folder with $("$python" --version)"
     rm -rf "$folder"
     "$python" -m venv "$folder"
-    "$folder/bin/python" -m pip install -q --no-input --disable-pip-version-check -r "$REQUIREMENTS"
+    "$folder/bin/python" -m pip install -q --no-input --disable-pip-version-check -r "$requirements"
     touch "$folder/.complete"
 }
 
-# requirements_key PYTHON: changes with the requirements and with the interpreter.
+# requirements_key PYTHON [REQUIREMENTS]: changes with the requirements and with the interpreter.
 requirements_key() {
-    { cat "$REQUIREMENTS"; "$1" -VV; echo "$1"; } | sha256sum | cut -c1-12
+    { cat "${2:-$REQUIREMENTS}"; "$1" -VV; echo "$1"; } | sha256sum | cut -c1-12
 }
 
 as_account() {
@@ -41,6 +42,14 @@ prepare_client_venv() {
     python=$(python_at_least_3_12) || python=$(python3 -c 'import os, sys; print(os.path.realpath(sys.executable))')
     CLIENT_VENV=$PWD/tests/.cache/venv-$(requirements_key "$python")
     make_venv "$python" "$CLIENT_VENV"
+}
+
+# prepare_schemathesis_venv: sets SCHEMATHESIS_VENV.
+prepare_schemathesis_venv() {
+    local python requirements=tests/schemathesis/requirements.txt
+    python=$(python_at_least_3_12) || { echo 'schemathesis is pinned for Python 3.12 or newer' >&2 && return 1; }
+    SCHEMATHESIS_VENV=$PWD/tests/.cache/schemathesis-$(requirements_key "$python" "$requirements")
+    make_venv "$python" "$SCHEMATHESIS_VENV" "$requirements"
 }
 
 # prepare_node: sets SLAPLEDGER_NODE_VENV and SLAPLEDGER_NODE_ACCOUNT, or SLAPLEDGER_NODE_MISSING with what is missing.

@@ -3,11 +3,14 @@
 //! `/healthz` answers 200 as long as nothing is wrong that a restart or a person has to mend; `/readyz` as long as requests
 //! are answered in time. Neither waits for anything.
 
+pub(super) mod describe;
+
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_billing::BillingView;
 use slapledger_core::domain::id::Sequence;
@@ -17,6 +20,7 @@ use slapledger_projections::runner::{RebuildFault, Rebuilt, Runner, Status};
 use slapledger_projections::{Part, Projection, SlapViews, View};
 
 use super::log::{self, Seen};
+use super::openapi::schema;
 use super::problem::Problem;
 use super::query::{self, Named, Query};
 use super::{body, json_body};
@@ -64,10 +68,11 @@ pub(super) async fn events(State(app): State<Arc<App>>, uri: Uri) -> Result<Resp
     Ok(query::json_bytes(StatusCode::OK, position, body))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct PartForm {
     name: &'static str,
     view: &'static str,
+    #[schemars(with = "schema::Sequence")]
     position: Sequence,
     /// SHA-256 of its canonical bytes at that position.
     digest: String,
@@ -101,17 +106,18 @@ fn parts_of<V: View>(runner: &Runner<V>) -> Vec<PartForm> {
 }
 
 /// What a rebuild came to.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct RebuiltForm {
     /// The projection that was asked for.
     #[serde(flatten)]
     projection: ComparedForm,
     /// All that were rebuilt with it, itself included.
     projections: Vec<ComparedForm>,
+    #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
 }
 
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, JsonSchema)]
 struct ComparedForm {
     name: &'static str,
     /// Of what is there now.
@@ -163,10 +169,11 @@ fn holds<V: View>(name: &str) -> bool {
     V::default().projections().into_iter().any(|projection: &dyn Projection| projection.name() == name)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Health {
     status: &'static str,
     writer: WriterForm,
+    #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
     clock: ClockForm,
     views: Vec<ViewForm>,
@@ -175,7 +182,7 @@ struct Health {
     faults: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct WriterForm {
     alive: bool,
     term: u64,
@@ -183,23 +190,28 @@ struct WriterForm {
     fault: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct ClockForm {
+    #[schemars(with = "schema::Instant")]
     now: Timestamp,
     /// When the last event was recorded.
+    #[schemars(with = "Option<schema::Instant>")]
     recorded_at: Option<Timestamp>,
     /// Whether the clock shows an earlier time than that: until it has caught up, events are recorded at that time.
     behind: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct ViewForm {
     name: &'static str,
+    #[schemars(with = "schema::Sequence")]
     position: Sequence,
     /// How many events it has yet to take over.
     lag: u64,
+    #[schemars(with = "schema::Sequence")]
     snapshot: Sequence,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::Sequence>")]
     rebuilding: Option<Sequence>,
     #[serde(skip_serializing_if = "Option::is_none")]
     fault: Option<String>,
@@ -214,7 +226,7 @@ impl ViewForm {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct StoreForm {
     epochs: u64,
     bytes_on_disk: u64,
@@ -262,9 +274,10 @@ fn look(app: &App) -> Health {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Ready {
     ready: bool,
+    #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
 }
 

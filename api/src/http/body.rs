@@ -19,6 +19,11 @@ pub(crate) struct Sent {
 }
 
 impl Sent {
+    /// Where it was sent.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// All that a repetition of the command must have in common with it.
     pub(crate) fn content(&self) -> [&[u8]; 3] {
         [self.method.as_bytes(), self.path.as_bytes(), &self.body]

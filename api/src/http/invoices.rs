@@ -4,12 +4,15 @@
 //! and nowhere before; one whose key was destroyed reads `(erased)`. The `sequence` of a document is that of the event
 //! that issued it, of a draft that of its run's cut-off: a document does not change, so neither does what is shown of it.
 
+pub(super) mod describe;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_billing::{Billing, Document, DocumentState, Run, Warning};
 use slapledger_core::domain::event::{Event, Stream};
@@ -29,6 +32,7 @@ use slapledger_core::keyring::KeyRing;
 use slapledger_core::ledger::Submission;
 use slapledger_core::log::envelope::Recorded;
 
+use super::openapi::schema;
 use super::problem::Problem;
 use super::query::{self, Named, Query};
 use super::usage::local;
@@ -37,26 +41,37 @@ use crate::app::App;
 use crate::invoicing::{self, ERASED, FinaliseError};
 
 /// A run.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct RunForm<'a> {
+    #[schemars(with = "schema::RunId")]
     id: RunId,
+    #[schemars(with = "schema::DocumentState")]
     state: DocumentState,
+    #[schemars(with = "schema::PartyId")]
     seller: PartyId,
+    #[schemars(with = "schema::RunPeriod")]
     period: RunPeriod,
+    #[schemars(with = "schema::PriceBookName")]
     price_book: &'a PriceBookName,
+    #[schemars(with = "schema::Sequence")]
     cut_off: Sequence,
+    #[schemars(with = "schema::Instant")]
     opened_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::Instant>")]
     finalised_at: Option<Timestamp>,
+    #[schemars(with = "Vec<schema::InvoiceId>")]
     invoices: Vec<&'a InvoiceId>,
     warnings: Vec<WarningForm<'a>>,
     /// The last event of it.
+    #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct WarningForm<'a> {
     #[serde(flatten)]
+    #[schemars(with = "schema::Warning")]
     warning: &'a Warning,
     message: String,
 }
@@ -195,30 +210,43 @@ pub(super) async fn list_runs(State(app): State<Arc<App>>, uri: Uri) -> Result<R
 }
 
 /// An invoice or a draft.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct InvoiceForm<'a> {
+    #[schemars(with = "schema::InvoiceId")]
     id: &'a InvoiceId,
+    #[schemars(with = "schema::DocumentState")]
     state: DocumentState,
+    #[schemars(with = "schema::RunId")]
     run: RunId,
     seller: PartyForm,
     buyer: PartyForm,
+    #[schemars(with = "schema::Currency")]
     currency: Currency,
+    #[schemars(with = "schema::Period")]
     period: Period,
     /// Of a document that is final.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::Instant>")]
     issued_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::Instant>")]
     due_at: Option<Timestamp>,
     lines: Vec<LineForm<'a>>,
+    #[schemars(with = "schema::Amount")]
     net: Amount,
+    #[schemars(with = "Vec<schema::TaxSubtotal>")]
     tax: &'a [TaxSubtotal],
+    #[schemars(with = "schema::Amount")]
     total: Amount,
+    #[schemars(with = "schema::Amount")]
     rounding: Amount,
+    #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct PartyForm {
+    #[schemars(with = "schema::PartyId")]
     party: PartyId,
     name: String,
 }
@@ -230,20 +258,28 @@ impl PartyForm {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct LineForm<'a> {
     n: u32,
     #[serde(flatten)]
+    #[schemars(with = "schema::LineKind")]
     kind: &'a LineKind,
+    #[schemars(with = "schema::InstanceId")]
     instance: InstanceId,
     description: &'a str,
+    #[schemars(with = "schema::Period")]
     period: Period,
+    #[schemars(with = "schema::Quantity")]
     quantity: Quantity,
     unit: &'a str,
     unit_price: String,
+    #[schemars(with = "schema::Amount")]
     amount: Amount,
+    #[schemars(with = "schema::PriceVersion")]
     price_book: &'a PriceVersion,
+    #[schemars(with = "schema::Tax")]
     tax: Tax,
+    #[schemars(with = "schema::EventSet")]
     events: &'a EventSet,
 }
 
@@ -369,41 +405,53 @@ fn unknown_invoice(id: &str) -> Problem {
 }
 
 /// The events behind a line.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct LineEvents {
+    #[schemars(with = "schema::InvoiceId")]
     invoice: InvoiceId,
     n: u32,
     /// All of them, as the line says.
+    #[schemars(with = "schema::EventSet")]
     events: EventSet,
     items: Vec<EventForm>,
     next: Option<String>,
+    #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
 }
 
 /// An event behind a line: of usage with what was used, of an instance with what happened to it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct EventForm {
+    #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
     #[serde(rename = "type")]
     kind: &'static str,
+    #[schemars(with = "schema::Instant")]
     recorded_at: Timestamp,
     #[serde(flatten)]
     what: What,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
 enum What {
     Usage {
+        #[schemars(with = "Option<schema::ComputerId>")]
         source: Option<ComputerId>,
+        #[schemars(with = "schema::UsageId")]
         id: UsageId,
         subject: Box<str>,
+        #[schemars(with = "schema::ResourceId")]
         resource: ResourceId,
+        #[schemars(with = "schema::Quantity")]
         quantity: Quantity,
+        #[schemars(with = "schema::Instant")]
         start: Timestamp,
+        #[schemars(with = "schema::Instant")]
         stop: Timestamp,
     },
     Other {
+        #[schemars(with = "schema::Text")]
         stream: Stream,
     },
 }

@@ -1,4 +1,4 @@
-//! Small JSON bodies, without unknown members.
+//! Small bodies in JSON or XML, without unknown members.
 //!
 //! They become a tree, so that every error can name the path of the member to blame. Usage events, which are many, have
 //! a reader of their own (`cloud_event`), and price books one that knows their form.
@@ -9,27 +9,43 @@ use std::str::FromStr;
 use axum::http::HeaderMap;
 use serde_json::{Map, Value};
 
+use super::forms::xml;
 use super::limits;
 use super::problem::Problem;
 
 /// The most bytes of such a body.
 pub(super) const MOST_BYTES: usize = 256 * 1024;
 
-/// The JSON object in a body that says it is one.
+/// The object in a body that says it is JSON or XML.
 pub(super) fn object(headers: &HeaderMap, bytes: &[u8]) -> Result<Object, Problem> {
-    if limits::media_type(headers).as_deref() != Some("application/json") {
-        return Err(Problem::unsupported_media_type("application/json"));
+    match limits::media_type(headers).as_deref() {
+        Some("application/json") => Object::parse(bytes),
+        Some("application/xml" | "text/xml") => {
+            Ok(Object { path: String::new(), members: xml::read(bytes)?, all_texts: true })
+        }
+        _ => Err(Problem::unsupported_media_type("application/json or application/xml")),
     }
-    Object::parse(bytes)
 }
 
 /// The same for a route that can do without one: no body is an empty object.
 pub(super) fn optional_object(headers: &HeaderMap, bytes: &[u8]) -> Result<Object, Problem> {
     if bytes.is_empty() {
-        Ok(Object { path: String::new(), members: Map::new() })
+        Ok(Object { path: String::new(), members: Map::new(), all_texts: false })
     } else {
         object(headers, bytes)
     }
+}
+
+/// The name of a member, and its text; none, if it is to be taken away.
+pub(super) type TextOrNull = (String, Option<String>);
+
+/// What is told of a member that may be taken away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Replaced<T> {
+    /// Nothing: it stays.
+    Not,
+    /// It is this now; none, if it is taken away.
+    By(Option<T>),
 }
 
 /// The members of a JSON object, taken out one by one; what is left at the end is unknown.
@@ -37,6 +53,8 @@ pub(super) fn optional_object(headers: &HeaderMap, bytes: &[u8]) -> Result<Objec
 pub(super) struct Object {
     path: String,
     members: Map<String, Value>,
+    /// It came in XML, which has nothing but texts.
+    all_texts: bool,
 }
 
 impl Object {
@@ -44,7 +62,7 @@ impl Object {
         let value: Value = serde_json::from_slice(bytes)
             .map_err(|error| Problem::bad_request(format!("the body is not JSON: {error}")))?;
         match value {
-            Value::Object(members) => Ok(Self { path: String::new(), members }),
+            Value::Object(members) => Ok(Self { path: String::new(), members, all_texts: false }),
             other => {
                 Err(Problem::bad_request(format!("the body must be a JSON object, not {}", what(&other))))
             }
@@ -97,6 +115,8 @@ impl Object {
         match self.take(name) {
             None => Ok(false),
             Some(Value::Bool(flag)) => Ok(flag),
+            Some(Value::String(text)) if self.all_texts && text == "true" => Ok(true),
+            Some(Value::String(text)) if self.all_texts && text == "false" => Ok(false),
             Some(other) => Err(self.fault(name, format!("must be true or false, not {}", what(&other)))),
         }
     }
@@ -105,7 +125,10 @@ impl Object {
     pub(super) fn object(&mut self, name: &str) -> Result<Option<Self>, Problem> {
         match self.take(name) {
             None => Ok(None),
-            Some(Value::Object(members)) => Ok(Some(Self { path: self.path_of(name), members })),
+            Some(Value::Object(members)) => {
+                let (path, all_texts) = (self.path_of(name), self.all_texts);
+                Ok(Some(Self { path, members, all_texts }))
+            }
             Some(other) => Err(self.fault(name, format!("must be an object, not {}", what(&other)))),
         }
     }
@@ -114,6 +137,80 @@ impl Object {
     pub(super) fn required_object(&mut self, name: &str) -> Result<Self, Problem> {
         let missing = self.fault(name, "is missing");
         self.object(name)?.ok_or(missing)
+    }
+
+    /// The same of one that may also be taken away: what is left out is as it was, null is none.
+    pub(super) fn replaced<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<Replaced<T>, Problem> {
+        if self.members.get(name).is_some_and(Value::is_null) {
+            self.members.remove(name);
+            return Ok(Replaced::By(None));
+        }
+        Ok(self.optional(name, read)?.map_or(Replaced::Not, |told| Replaced::By(Some(told))))
+    }
+
+    /// A member that is a list of texts; an empty one, if it is left out.
+    pub(super) fn texts(&mut self, name: &str) -> Result<Vec<Box<str>>, Problem> {
+        let path = self.path_of(name);
+        let text = |(n, item): (usize, Value)| match item {
+            Value::String(text) => Ok(text.into()),
+            other => {
+                Err(Problem::field(format!("{path}[{n}]"), format!("must be a string, not {}", what(&other))))
+            }
+        };
+        self.list(name)?.into_iter().enumerate().map(text).collect()
+    }
+
+    /// A member that is a list of objects; an empty one, if it is left out.
+    pub(super) fn objects(&mut self, name: &str) -> Result<Vec<Self>, Problem> {
+        let (path, all_texts) = (self.path_of(name), self.all_texts);
+        let object = |(n, item): (usize, Value)| {
+            let path = format!("{path}[{n}]");
+            match item {
+                Value::Object(members) => Ok(Self { path, members, all_texts }),
+                other => Err(Problem::field(path, format!("must be an object, not {}", what(&other)))),
+            }
+        };
+        self.list(name)?.into_iter().enumerate().map(object).collect()
+    }
+
+    fn list(&mut self, name: &str) -> Result<Vec<Value>, Problem> {
+        match self.take(name) {
+            None => Ok(Vec::new()),
+            Some(Value::Array(items)) => Ok(items),
+            Some(other) => Err(self.fault(name, format!("must be a list, not {}", what(&other)))),
+        }
+    }
+
+    /// A member that is an object of texts; null is one that is to be taken away.
+    pub(super) fn texts_or_null(&mut self, name: &str) -> Result<Option<Vec<TextOrNull>>, Problem> {
+        let Some(object) = self.object(name)? else { return Ok(None) };
+        let Self { path, members, .. } = object;
+        let text = |(key, value): (String, Value)| match value {
+            Value::String(text) => Ok((key, Some(text))),
+            Value::Null => Ok((key, None)),
+            other => {
+                let path = format!("{path}.{key}");
+                Err(Problem::field(path, format!("must be a string or null, not {}", what(&other))))
+            }
+        };
+        members.into_iter().map(text).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// A member that is a whole number from 0.
+    pub(super) fn number(&mut self, name: &str) -> Result<Option<u32>, Problem> {
+        let number = match self.take(name) {
+            None => return Ok(None),
+            Some(Value::Number(number)) => number.as_u64(),
+            Some(Value::String(text)) if self.all_texts => text.parse().ok(),
+            Some(_) => None,
+        };
+        let number = number.and_then(|number| u32::try_from(number).ok());
+        let rule = || self.fault(name, format!("must be a whole number from 0 to {}", u32::MAX));
+        number.map(Some).ok_or_else(rule)
     }
 
     /// Nothing must be left.

@@ -16,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 use tokio::sync::Semaphore;
 
+use super::forms::{self, Form};
 use super::problem::Problem;
 use super::query::SEQUENCE;
 use crate::app::App;
@@ -58,11 +59,15 @@ impl Bounds {
 
     /// Routes within these bounds.
     pub(super) fn around(self, routes: Router<Arc<App>>) -> Router<Arc<App>> {
-        let routes = routes.method_not_allowed_fallback(no_method);
-        routes
+        only_known_methods(routes)
             .layer(DefaultBodyLimit::max(MOST_BODY_BYTES))
             .layer(middleware::from_fn_with_state(self, guard))
     }
+}
+
+/// Routes that say so when they are asked by a method that they do not take.
+pub(super) fn only_known_methods(routes: Router<Arc<App>>) -> Router<Arc<App>> {
+    routes.method_not_allowed_fallback(no_method)
 }
 
 async fn guard(State(bounds): State<Bounds>, request: Request, next: Next) -> Response {
@@ -84,8 +89,12 @@ async fn guard(State(bounds): State<Bounds>, request: Request, next: Next) -> Re
 }
 
 /// Where there is no route.
-pub(super) async fn no_route(uri: Uri) -> Problem {
-    Problem::not_found(format!("there is nothing at {}", uri.path()))
+pub(super) async fn no_route(headers: HeaderMap, uri: Uri) -> Response {
+    let problem = Problem::not_found(format!("there is nothing at {}", uri.path())).into_response();
+    match Form::accepted(&headers) {
+        Ok(Form::Xml) => forms::rewritten(problem, "problem").await,
+        Ok(Form::Json) | Err(_) => problem,
+    }
 }
 
 async fn no_method(method: Method, uri: Uri) -> Problem {

@@ -2,16 +2,23 @@
 
 mod admin;
 pub(crate) mod body;
+mod browser;
+mod change;
 mod cloud_event;
-pub mod instances;
+mod computers;
+mod forms;
+mod instances;
 pub mod invoices;
 mod json_body;
 mod limits;
 mod log;
+pub(crate) mod openapi;
 mod prices;
 pub mod problem;
 pub mod query;
 pub mod router;
+mod software;
 #[cfg(test)]
 pub(crate) mod testkit;
+mod trees;
 mod usage;

@@ -3,12 +3,15 @@
 //! 201 for a version that this request published (also when it is repeated under the same `Idempotency-Key`), 200 for one
 //! that counted already.
 
+pub(super) mod describe;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_billing::price_book::{self, PriceBookError};
 use slapledger_billing::{PriceBookForm, PublishedBook};
@@ -20,6 +23,7 @@ use slapledger_core::ledger::Submission;
 
 use super::limits;
 use super::log;
+use super::openapi::schema;
 use super::problem::Problem;
 use super::query::{self, Named, Query};
 use super::usage::local;
@@ -28,10 +32,12 @@ use crate::app::App;
 /// The most bytes of the text of a price book; published, it has fewer still.
 const MOST_BYTES: usize = 1024 * 1024;
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Published<'a> {
+    #[schemars(with = "schema::PriceBookName")]
     name: &'a PriceBookName,
     version: u32,
+    #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
 }
 
@@ -88,20 +94,24 @@ impl From<PriceBookError> for Problem {
 }
 
 /// A version of a price book, shown with the fields it is read from.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Shown<'a> {
     version: u32,
+    #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
     #[serde(flatten)]
+    #[schemars(with = "schema::PriceBookShown")]
     book: PriceBookForm<'a>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     versions: Vec<VersionForm>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct VersionForm {
     version: u32,
+    #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
+    #[schemars(with = "schema::Instant")]
     valid_from: Timestamp,
 }
 

@@ -3,6 +3,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_core::domain::RefusalClass;
 use slapledger_core::ledger::SubmitError;
@@ -22,12 +23,21 @@ pub struct Problem {
     pub retry_after_seconds: Option<u32>,
 }
 
-#[derive(Serialize)]
-struct Details<'a> {
+/// Problem details (RFC 9457).
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub(super) struct Details<'a> {
+    /// What kind of problem it is, as a URI that stays.
+    #[schemars(regex(pattern = "^urn:slapledger:problem:[a-z-]+$"))]
     r#type: String,
+    /// The same in words.
     title: &'a str,
+    /// The HTTP status.
+    #[schemars(range(min = 400, max = 599))]
     status: u16,
+    /// What happened this time, and which rule it broke.
     detail: &'a str,
+    /// The member of the request that is to blame.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'a str>,
 }
@@ -57,6 +67,12 @@ impl Problem {
     /// There is no such thing.
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not-found", detail)
+    }
+
+    /// What the client has seen is not there any more.
+    pub fn precondition_failed(detail: impl Into<String>) -> Self {
+        let problem = Self::new(StatusCode::PRECONDITION_FAILED, "precondition-failed", detail);
+        Self { field: Some("if-match".into()), ..problem }
     }
 
     /// The body is of a type that this route does not read.
@@ -105,7 +121,7 @@ impl From<SubmitError> for Problem {
                     format!("it would take {bytes} bytes to keep all of it, 65535 at most can be kept");
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
             }
-            SubmitError::Busy => Self::unavailable(detail, 1),
+            SubmitError::Busy | SubmitError::Moved => Self::unavailable(detail, 1),
             SubmitError::AnswerUnreadable { .. } => Self::fault(&detail),
             SubmitError::Stopped(_) => {
                 tracing::error!(%detail, "a command was not carried out");

@@ -15,6 +15,7 @@ use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
@@ -22,6 +23,8 @@ use slapledger_core::domain::id::Sequence;
 use slapledger_core::log::envelope::{Actor, Meta};
 use slapledger_projections::runner::ReadFault;
 
+use super::forms::Form;
+use super::openapi::schema;
 use super::problem::Problem;
 use crate::app::{self, App};
 
@@ -173,41 +176,88 @@ pub fn json_bytes(status: StatusCode, sequence: Sequence, body: Vec<u8>) -> Resp
     response
 }
 
-/// One resource, with an `ETag` of its content: 304 for whoever has it.
+/// One resource, with an `ETag` of its content in the form that is preferred: 304 for whoever has it.
 pub fn resource(headers: &HeaderMap, sequence: Sequence, body: &impl Serialize) -> Response {
     let bytes = match serde_json::to_vec(body) {
         Ok(bytes) => bytes,
         Err(error) => return Problem::fault(&error).into_response(),
     };
-    let digest = Sha256::digest(&bytes);
-    let short = digest.first_chunk().copied().map_or(0, u128::from_be_bytes);
-    let tag = format!("\"{short:032x}\"");
-    let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    let known = known.flat_map(|value| value.split(',')).map(str::trim);
-    let known = known
-        .map(|other| other.strip_prefix("W/").unwrap_or(other))
-        .any(|other| other == tag || other == "*");
-    let mut response = if known {
+    let tag = tag(headers, &bytes);
+    let mut response = if names(headers, &header::IF_NONE_MATCH, &tag) {
         let mut response = StatusCode::NOT_MODIFIED.into_response();
         response.headers_mut().insert(SEQUENCE, HeaderValue::from(sequence.0));
         response
     } else {
         json_bytes(StatusCode::OK, sequence, bytes)
     };
-    if let Ok(tag) = HeaderValue::from_str(&tag) {
-        response.headers_mut().insert(header::ETAG, tag);
-    }
+    put_tag(&mut response, &tag);
     response
 }
 
+/// The same as the answer to a write: never 304.
+pub fn tagged(
+    headers: &HeaderMap,
+    status: StatusCode,
+    sequence: Sequence,
+    body: &impl Serialize,
+) -> Response {
+    let bytes = match serde_json::to_vec(body) {
+        Ok(bytes) => bytes,
+        Err(error) => return Problem::fault(&error).into_response(),
+    };
+    let tag = tag(headers, &bytes);
+    let mut response = json_bytes(status, sequence, bytes);
+    put_tag(&mut response, &tag);
+    response
+}
+
+fn put_tag(response: &mut Response, tag: &str) {
+    if let Ok(tag) = HeaderValue::from_str(tag) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+}
+
+/// Whether what a write is about is still what its sender has seen, in whichever form; if it says what it has seen.
+pub fn precondition<R: Serialize>(headers: &HeaderMap, shown: impl FnOnce() -> R) -> Result<(), Problem> {
+    if !headers.contains_key(header::IF_MATCH) {
+        return Ok(());
+    }
+    let bytes = serde_json::to_vec(&shown()).map_err(|error| Problem::fault(&error))?;
+    let fits = |form: Form| names(headers, &header::IF_MATCH, &tag_of(form, &bytes));
+    if fits(Form::Json) || fits(Form::Xml) {
+        return Ok(());
+    }
+    Err(Problem::precondition_failed("it is not what was seen: read it again"))
+}
+
+/// The tag of a resource whose JSON this is, in the form that is preferred.
+fn tag(headers: &HeaderMap, bytes: &[u8]) -> String {
+    tag_of(Form::accepted(headers).unwrap_or(Form::Json), bytes)
+}
+
+fn tag_of(form: Form, bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    let short = digest.first_chunk().copied().map_or(0, u128::from_be_bytes);
+    format!("\"{short:032x}{}\"", form.mark())
+}
+
+/// Whether a header names a tag, or any there is.
+fn names(headers: &HeaderMap, header: &HeaderName, tag: &str) -> bool {
+    let told = headers.get_all(header).iter().filter_map(|value| value.to_str().ok());
+    let mut told = told.flat_map(|value| value.split(',')).map(str::trim);
+    told.any(|other| other == "*" || other.strip_prefix("W/").unwrap_or(other) == tag)
+}
+
 /// A page of a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "{T}List")]
 pub struct List<T> {
     /// Some of it.
     pub items: Vec<T>,
     /// What to ask for as `cursor` for those after them; none, if there are no more.
     pub next: Option<String>,
     /// The sequence that the list reflects.
+    #[schemars(with = "schema::Sequence")]
     pub sequence: Sequence,
 }
 

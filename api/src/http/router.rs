@@ -1,48 +1,160 @@
 //! The route map.
 //!
-//! Every route is within the bounds of `limits`, but for the two that say how everything is doing: they must answer when
-//! nothing else does.
+//! Every route is within the bounds of `limits`, but for those that say how everything is doing: they must answer when
+//! nothing else does. Every route that is ours is described as it is registered, and is in `/openapi.json`.
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::routing::{get, post};
+use axum::body::Bytes;
+use axum::http::header;
+use axum::{Router, middleware};
 
+use super::forms::{self, Elements};
 use super::limits::{self, Bounds};
-use super::{admin, instances, invoices, prices, usage};
+use super::openapi::{self, Routes};
+use super::{admin, browser, computers, instances, invoices, prices, software, trees, usage};
 use crate::app::App;
 use crate::slap;
 
+/// What is carried out within the usual time.
+fn usual() -> Routes {
+    Routes::new()
+        // Computers and software.
+        .get("/v1/computers", computers::computers, computers::describe::list)
+        .get("/v1/computers/{id}", computers::computer, computers::describe::show)
+        .post("/v1/computers", computers::writes::enter, computers::describe::enter)
+        .patch("/v1/computers/{id}", computers::writes::describe, computers::describe::describe)
+        .put("/v1/computers/{id}/configuration", computers::writes::configure, computers::describe::configure)
+        .put(
+            "/v1/computers/{id}/allocation-scope",
+            computers::writes::set_scope,
+            computers::describe::set_scope,
+        )
+        .post("/v1/computers/{id}/bang", computers::writes::bang, computers::describe::bang)
+        .post("/v1/computers/{id}/software", computers::writes::supply, computers::describe::supply)
+        .post(
+            "/v1/computers/{id}/software-reports",
+            computers::writes::report_software,
+            computers::describe::report_software,
+        )
+        .get("/v1/software", software::software, software::describe::list)
+        .get("/v1/products", software::products, software::describe::products)
+        .post("/v1/products", software::publish, software::describe::publish)
+        // Instances.
+        .get("/v1/instances", instances::instances, instances::describe::list)
+        .post("/v1/instances", instances::request, instances::describe::request)
+        .get("/v1/instances/{id}", instances::instance, instances::describe::show)
+        .patch("/v1/instances/{id}", instances::writes::want, instances::describe::want)
+        .delete("/v1/instances/{id}", instances::writes::destroy, instances::describe::destroy)
+        .post("/v1/instances/{id}/reports", instances::writes::report, instances::describe::report)
+        .put(
+            "/v1/instances/{id}/connection-parameters",
+            instances::writes::set_connection,
+            instances::describe::set_connection,
+        )
+        .post("/v1/instances/{id}/bang", instances::writes::bang, instances::describe::bang)
+        .post("/v1/instances/{id}/rename", instances::writes::rename, instances::describe::rename)
+        .get("/v1/instance-trees", trees::trees, trees::describe::list)
+        .get("/v1/instance-trees/{id}", trees::tree, trees::describe::show)
+        // Usage.
+        .post("/v1/usage-events", usage::record, usage::describe::record)
+        .get("/v1/usage", usage::readings, usage::describe::readings)
+        .get("/v1/usage-suspense", usage::suspense, usage::describe::suspense)
+        .post("/v1/usage-suspense/{sequence}/resolve", usage::resolve, usage::describe::resolve)
+        .post("/v1/usage-suspense/{sequence}/dismiss", usage::dismiss, usage::describe::dismiss)
+        // Prices.
+        .get("/v1/price-books", prices::list, prices::describe::list)
+        .post("/v1/price-books", prices::publish, prices::describe::publish)
+        .get("/v1/price-books/{name}", prices::show, prices::describe::show)
+        // Invoices.
+        .get("/v1/invoice-runs", invoices::list_runs, invoices::describe::list_runs)
+        .post("/v1/invoice-runs", invoices::open_run, invoices::describe::open_run)
+        .get("/v1/invoice-runs/{id}", invoices::show_run, invoices::describe::show_run)
+        .post("/v1/invoice-runs/{id}/finalise", invoices::finalise_run, invoices::describe::finalise_run)
+        .get("/v1/invoices", invoices::list, invoices::describe::list)
+        .get("/v1/invoices/{id}", invoices::show, invoices::describe::show)
+        .get("/v1/invoices/{id}/lines/{n}/events", invoices::line_events, invoices::describe::line_events)
+        // The log.
+        .get("/v1/events", admin::events, admin::describe::events)
+}
+
+/// The names that the original document has for the same.
+fn documentary() -> Routes {
+    Routes::new()
+        .get("/computer_module/", computers::computers, computers::describe::list)
+        .post("/computer_module/", computers::writes::enter, computers::describe::enter)
+        .get("/computer_module/{id}", computers::computer, computers::describe::show)
+        .patch("/computer_module/{id}", computers::writes::describe, computers::describe::describe)
+        .get("/software_release_module/", software::software, software::describe::list)
+        .get("/software_product_module/", software::products, software::describe::products)
+        .post("/software_product_module/", software::publish, software::describe::publish)
+        .post(
+            "/software_installation_module/",
+            computers::writes::supply_named,
+            computers::describe::supply_named,
+        )
+        .get("/software_instance_module/", instances::instances, instances::describe::list)
+        .post("/software_instance_module/", instances::request, instances::describe::request)
+        .get("/software_instance_module/{id}", instances::instance, instances::describe::show)
+        .patch("/software_instance_module/{id}", instances::writes::want, instances::describe::want)
+        .delete("/software_instance_module/{id}", instances::writes::destroy, instances::describe::destroy)
+        .get("/instance_tree_module/", trees::trees, trees::describe::list)
+        .get("/instance_tree_module/{id}", trees::tree, trees::describe::show)
+        .post("/usage_report_module/", usage::report::post, usage::describe::report)
+}
+
+/// What takes as long as reading the whole log.
+fn slow() -> Routes {
+    Routes::new().get("/v1/projections", admin::projections, admin::describe::projections).post(
+        "/v1/projections/{name}/rebuild",
+        admin::rebuild,
+        admin::describe::rebuild,
+    )
+}
+
+/// What answers when nothing else does. `document` is filled in when all routes are known.
+fn always(document: Arc<std::sync::OnceLock<Bytes>>) -> Routes {
+    let describe = move || {
+        let document = document.get().cloned().unwrap_or_default();
+        async move { ([(header::CONTENT_TYPE, "application/json")], document) }
+    };
+    Routes::new()
+        .get("/healthz", admin::health, admin::describe::health)
+        .get("/readyz", admin::ready, admin::describe::ready)
+        .get("/openapi.json", describe, admin::describe::document)
+}
+
 /// All routes.
 pub fn router(app: Arc<App>) -> Router {
-    let routes = Router::new()
-        .merge(slap::routes())
-        .merge(instances::routes())
-        // Usage.
-        .route("/v1/usage-events", post(usage::record))
-        .route("/v1/usage", get(usage::readings))
-        .route("/v1/usage-suspense", get(usage::suspense))
-        .route("/v1/usage-suspense/{sequence}/resolve", post(usage::resolve))
-        .route("/v1/usage-suspense/{sequence}/dismiss", post(usage::dismiss))
-        // Prices.
-        .route("/v1/price-books", get(prices::list).post(prices::publish))
-        .route("/v1/price-books/{name}", get(prices::show))
-        // Invoices.
-        .route("/v1/invoice-runs", get(invoices::list_runs).post(invoices::open_run))
-        .route("/v1/invoice-runs/{id}", get(invoices::show_run))
-        .route("/v1/invoice-runs/{id}/finalise", post(invoices::finalise_run))
-        .route("/v1/invoices", get(invoices::list))
-        .route("/v1/invoices/{id}", get(invoices::show))
-        .route("/v1/invoices/{id}/lines/{n}/events", get(invoices::line_events))
-        // The log.
-        .route("/v1/events", get(admin::events))
-        .fallback(limits::no_route);
-    // What is derived from it, as a whole.
-    let slow = Router::new()
-        .route("/v1/projections", get(admin::projections))
-        .route("/v1/projections/{name}/rebuild", post(admin::rebuild));
-    let health = Router::new().route("/healthz", get(admin::health)).route("/readyz", get(admin::ready));
+    let document = Arc::<std::sync::OnceLock<Bytes>>::default();
+    let (usual, mut operations) = usual().into_parts();
+    let (documentary, more) = documentary().into_parts();
+    let usual = usual.merge(documentary);
+    operations.extend(more);
+    let (slow, more) = slow().into_parts();
+    operations.extend(more);
+    let elements = Elements::new(operations.iter().filter_map(|operation| {
+        let (method, path) = operation.place();
+        Some(((method.clone(), path), operation.element()?.to_owned()))
+    }));
+    let (always, more) = always(Arc::clone(&document)).into_parts();
+    operations.extend(more);
+    let _ = document.set(openapi::document(&operations).to_string().into());
+
     let bounds = Bounds::new(&app);
-    let slow = bounds.for_slow().around(slow);
-    bounds.around(routes).merge(slow).merge(health).with_state(app)
+    let negotiated = |routes: Router<Arc<App>>| {
+        routes.layer(middleware::from_fn_with_state(elements.clone(), forms::negotiate))
+    };
+    let usual =
+        slap::routes().merge(negotiated(limits::only_known_methods(usual))).fallback(limits::no_route);
+    let slow = bounds.for_slow().around(negotiated(limits::only_known_methods(slow)));
+    let routes = bounds.around(usual).merge(slow).merge(limits::only_known_methods(always));
+    routes.layer(middleware::from_fn(browser::guard)).with_state(app)
+}
+
+/// What all routes that are ours are said to do, for tests.
+#[cfg(test)]
+pub(super) fn operations() -> Vec<openapi::operation::Operation> {
+    let parts = [usual(), documentary(), slow(), always(Arc::default())];
+    parts.into_iter().flat_map(|routes| routes.into_parts().1).collect()
 }

@@ -25,6 +25,7 @@ use slapledger_core::log::envelope::Actor;
 use tempfile::TempDir;
 use tower::ServiceExt;
 
+use super::openapi::conformity;
 use super::router;
 use crate::app::{App, Open};
 use crate::clock::ManualClock;
@@ -174,8 +175,10 @@ impl Kit {
 
     pub(crate) fn send(&self, request: Request<Body>) -> Reply {
         self.runtime.block_on(async {
+            let (method, path) = (request.method().clone(), request.uri().path().to_owned());
             let response = self.router.clone().oneshot(request).await.expect("a router always answers");
             let (parts, body) = response.into_parts();
+            conformity::check(&method, &path, parts.status, &parts.headers);
             let body = body.collect().await.expect("a body").to_bytes();
             Reply { status: parts.status, headers: parts.headers, body }
         })

@@ -5,13 +5,17 @@
 //! are recorded. Events of several computers are recorded computer by computer: should that stop half way, what is
 //! sent again is a duplicate.
 
+pub(super) mod describe;
+pub(super) mod report;
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use slapledger_core::domain::event::Event;
@@ -31,6 +35,7 @@ use slapledger_projections::metering::{StepReading, Suspense, Target};
 use super::body::Sent;
 use super::cloud_event::{self, Batch, BodyError, Format, Group, Invalid};
 use super::log;
+use super::openapi::schema;
 use super::problem::Problem;
 use super::query::{self, Named, Query};
 use super::{body, json_body, limits};
@@ -46,24 +51,26 @@ const MOST_NAMED: usize = 5;
 const MOST_STEPS: usize = 20_000;
 
 /// What became of the events of a body.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
 struct Answered {
     accepted: u64,
     duplicates: u64,
     suspended: u64,
     rejected: u64,
+    #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
     /// All that were not accepted, in the order of the body.
     outcomes: Vec<OutcomeForm>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct OutcomeForm {
     index: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::Sequence>")]
     sequence: Option<Sequence>,
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
@@ -78,7 +85,17 @@ pub(super) async fn record(State(app): State<Arc<App>>, request: Request) -> Res
     let format = limits::media_type(&headers).as_deref().and_then(Format::of);
     let format = format.ok_or_else(|| Problem::unsupported_media_type(Format::EXPECTED))?;
     let body = limits::collect(&headers, body, limits::MOST_BODY_BYTES).await?;
-    let (batch, zones) = read(&app, &body, format).await?;
+    record_events(&app, &headers, body, format).await
+}
+
+/// Records the events of a body, computer by computer.
+async fn record_events(
+    app: &Arc<App>,
+    headers: &HeaderMap,
+    body: Bytes,
+    format: Format,
+) -> Result<Response, Problem> {
+    let (batch, zones) = read(app, &body, format).await?;
     let events = batch.events;
 
     // Once for all computers: a long body may name thousands of them.
@@ -88,7 +105,7 @@ pub(super) async fn record(State(app): State<Arc<App>>, request: Request) -> Res
     let mut conflicts = Vec::new();
     for Group { computer, reports, names } in batch.groups {
         let content = [b"/v1/usage-events".as_slice(), computer.as_str().as_bytes(), &digest];
-        let meta = query::meta(&app, app::computer(&computer), &headers, &content)?;
+        let meta = query::meta(app, app::computer(&computer), headers, &content)?;
         let command = Command::RecordUsage(RecordUsage { computer: computer.clone(), reports });
         let accepted = match app.ledger.submit_patiently(Submission { meta, command }).await {
             Ok(accepted) => accepted,
@@ -117,7 +134,7 @@ pub(super) async fn record(State(app): State<Arc<App>>, request: Request) -> Res
     told.outcomes.sort_unstable_by_key(|outcome| outcome.index);
     told.rejected = events as u64 - told.accepted - told.duplicates - told.suspended;
     if !conflicts.is_empty() {
-        explain(&app, (body, format, zones), &conflicts, &mut told.outcomes).await?;
+        explain(app, (body, format, zones), &conflicts, &mut told.outcomes).await?;
     }
     Ok(query::json(StatusCode::OK, told.sequence, &told))
 }
@@ -311,34 +328,44 @@ fn first_that_differs(members: &[(&'static str, bool)]) -> &'static str {
 }
 
 /// What was used.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Readings {
+    #[schemars(with = "schema::InstanceId")]
     instance: InstanceId,
+    #[schemars(with = "schema::Instant")]
     from: Timestamp,
+    #[schemars(with = "schema::Instant")]
     to: Timestamp,
     step: &'static str,
+    #[schemars(with = "schema::TimeZone")]
     time_zone: TimeZone,
     resources: Vec<ResourceReadings>,
+    #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct ResourceReadings {
+    #[schemars(with = "schema::ResourceId")]
     resource: ResourceId,
     steps: Vec<OneStep>,
 }
 
 /// A step. Whether its resource is a counter or a gauge is said in price books, so both readings are given.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct OneStep {
+    #[schemars(with = "schema::Instant")]
     start: Timestamp,
+    #[schemars(with = "schema::Instant")]
     stop: Timestamp,
     events: u64,
     /// As a counter: the sum.
     #[serde(serialize_with = "billionths")]
+    #[schemars(with = "schema::Decimal")]
     sum: i128,
     /// As a gauge: levels times the hours they held.
     #[serde(serialize_with = "billionths")]
+    #[schemars(with = "schema::Decimal")]
     time_integral: i128,
 }
 
@@ -420,12 +447,16 @@ fn period(query: &Query, zone: TimeZone) -> Result<Period, Problem> {
 }
 
 /// A suspended event, as the list shows it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct SuspenseForm {
+    #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
+    #[schemars(with = "schema::ComputerId")]
     computer: ComputerId,
+    #[schemars(with = "schema::Instant")]
     recorded_at: Timestamp,
     #[serde(flatten)]
+    #[schemars(with = "schema::UsageSuspended")]
     usage: UsageSuspended,
     field: &'static str,
     detail: String,
@@ -454,9 +485,11 @@ pub(super) async fn suspense(State(app): State<Arc<App>>, uri: Uri) -> Result<Re
     Ok(query::list(items, next, sequence))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Settled {
+    #[schemars(with = "schema::Sequence")]
     suspended: Sequence,
+    #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
 }
 

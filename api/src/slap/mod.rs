@@ -24,7 +24,7 @@ mod status;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
-mod usage_report;
+pub(crate) mod usage_report;
 pub mod wire;
 
 use std::sync::Arc;
@@ -44,7 +44,7 @@ pub(crate) use answers::supply_state;
 pub(crate) use requests::parse_state;
 
 /// How often a value is sealed anew for an instance that came or went meanwhile.
-const ATTEMPTS: usize = 5;
+pub(crate) const ATTEMPTS: usize = 5;
 
 /// The routes of the SLAP tool. Those of slapos.core that are not here answer 404, as slapos proxy does for many.
 pub fn routes() -> Router<Arc<App>> {
@@ -114,7 +114,7 @@ async fn submit(
     Ok(accepted)
 }
 
-fn no_computer(computer: &ComputerId) -> Problem {
+pub(crate) fn no_computer(computer: &ComputerId) -> Problem {
     Problem::not_found(format!("there is no computer {computer}"))
 }
 

@@ -20,6 +20,7 @@ use tower::ServiceExt;
 use super::wire::marshal::{self, Value};
 use crate::app::{App, Open};
 use crate::clock::ManualClock;
+use crate::http::openapi::conformity;
 use crate::http::router;
 
 /// The computer that exists from the start.
@@ -221,8 +222,10 @@ impl World {
 }
 
 async fn answer(routes: Router, request: Request<Body>) -> Seen {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let response = routes.oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
+    conformity::check(&method, &path, parts.status, &parts.headers);
     let body = body.collect().await.unwrap().to_bytes();
     Seen { status: parts.status, headers: parts.headers, body: String::from_utf8(body.to_vec()).unwrap() }
 }

@@ -31,7 +31,7 @@ const TEXT_BYTES: usize = 1000;
 const DATE_BYTES: usize = 255;
 
 /// The usage in a report. `document` is what it was read from, `zone` where dates without an offset belong.
-pub(super) fn reports(report: &Report, document: &[u8], zone: Tz) -> Vec<UsageReport> {
+pub(crate) fn reports(report: &Report, document: &[u8], zone: Tz) -> Vec<UsageReport> {
     let mut names = Names::of(document);
     let mut reports = Vec::new();
     for transaction in &report.transactions {

@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
 
-use crate::domain::event::{LedgerCreated, Mode};
+use crate::domain::event::{LedgerCreated, Mode, Stream};
 use crate::domain::id::Sequence;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::SeenIndex;
@@ -50,6 +50,41 @@ pub struct Submission {
     pub meta: Arc<Meta>,
     /// What is to be done.
     pub command: Command,
+}
+
+/// A command in the queue, and what must hold for it to be carried out. One whose name is known is answered as it was
+/// the first time, whatever holds now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queued {
+    /// Who sends it, and under which name.
+    pub meta: Arc<Meta>,
+    /// What is to be done.
+    pub what: What,
+}
+
+/// What is to be done, and when not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// This.
+    Do(Command),
+    /// This, if nothing happened in a stream since its sender looked.
+    IfUnmoved {
+        /// What is to be done.
+        command: Command,
+        /// Where nothing must have happened.
+        stream: Stream,
+        /// The last event its sender saw.
+        since: Sequence,
+    },
+    /// Nothing but to give the answer again.
+    Repeat,
+}
+
+impl From<Submission> for Queued {
+    fn from(submission: Submission) -> Self {
+        let Submission { meta, command } = submission;
+        Self { meta, what: What::Do(command) }
+    }
 }
 
 /// A command that was carried out, durably.
@@ -88,6 +123,9 @@ pub enum SubmitError {
         /// Where the answer stands.
         sequence: Sequence,
     },
+    /// It was to be carried out only if nothing had happened meanwhile, or if it had been carried out before.
+    #[error("what this command was to change has changed meanwhile")]
+    Moved,
     /// Too many commands are waiting; it may be sent again.
     #[error("too many commands are waiting")]
     Busy,
@@ -165,7 +203,7 @@ type Reply = oneshot::Sender<Result<Accepted, SubmitError>>;
 
 /// A running ledger.
 pub struct Ledger {
-    queue: Mutex<Option<mpsc::Sender<(Reply, Submission)>>>,
+    queue: Mutex<Option<mpsc::Sender<(Reply, Queued)>>>,
     publisher: Arc<Publisher>,
     store: Arc<dyn EventStore>,
     writer: Mutex<Option<thread::JoinHandle<()>>>,
@@ -230,9 +268,32 @@ impl Ledger {
 
     /// Carries a command out; returns when its outcome is durable.
     pub async fn submit(&self, submission: Submission) -> Result<Accepted, SubmitError> {
+        self.enqueue(submission.into()).await
+    }
+
+    /// The same, if nothing happened in a stream since its sender looked; else it is refused as moved.
+    pub async fn submit_if_unmoved(
+        &self,
+        submission: Submission,
+        stream: Stream,
+        since: Sequence,
+    ) -> Result<Accepted, SubmitError> {
+        let Submission { meta, command } = submission;
+        self.enqueue(Queued { meta, what: What::IfUnmoved { command, stream, since } }).await
+    }
+
+    /// What a command of this name was answered, if there was one.
+    pub async fn answer_of(&self, meta: Arc<Meta>) -> Result<Option<Accepted>, SubmitError> {
+        match self.enqueue(Queued { meta, what: What::Repeat }).await {
+            Err(SubmitError::Moved) => Ok(None),
+            answered => answered.map(Some),
+        }
+    }
+
+    async fn enqueue(&self, queued: Queued) -> Result<Accepted, SubmitError> {
         let queue = self.queue()?;
         let (reply, answer) = oneshot::channel();
-        queue.try_send((reply, submission)).map_err(|error| match error {
+        queue.try_send((reply, queued)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => SubmitError::Busy,
             mpsc::error::TrySendError::Closed(_) => self.stopped(),
         })?;
@@ -243,7 +304,7 @@ impl Ledger {
     pub async fn submit_patiently(&self, submission: Submission) -> Result<Accepted, SubmitError> {
         let queue = self.queue()?;
         let (reply, answer) = oneshot::channel();
-        match queue.send_timeout((reply, submission), PATIENCE).await {
+        match queue.send_timeout((reply, submission.into()), PATIENCE).await {
             Ok(()) => {}
             Err(mpsc::error::SendTimeoutError::Timeout(_)) => return Err(SubmitError::Busy),
             Err(mpsc::error::SendTimeoutError::Closed(_)) => return Err(self.stopped()),
@@ -255,11 +316,11 @@ impl Ledger {
     pub fn submit_blocking(&self, submission: Submission) -> Result<Accepted, SubmitError> {
         let queue = self.queue()?;
         let (reply, answer) = oneshot::channel();
-        queue.blocking_send((reply, submission)).map_err(|_| self.stopped())?;
+        queue.blocking_send((reply, submission.into())).map_err(|_| self.stopped())?;
         answer.blocking_recv().unwrap_or_else(|_| Err(self.stopped()))
     }
 
-    fn queue(&self) -> Result<mpsc::Sender<(Reply, Submission)>, SubmitError> {
+    fn queue(&self) -> Result<mpsc::Sender<(Reply, Queued)>, SubmitError> {
         self.queue.lock().clone().ok_or_else(|| self.stopped())
     }
 
@@ -383,7 +444,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(mut self, mut commands: mpsc::Receiver<(Reply, Submission)>) {
+    fn run(mut self, mut commands: mpsc::Receiver<(Reply, Queued)>) {
         while let Some(first) = commands.blocking_recv() {
             let group = gather(first, &mut commands);
             let cause = match catch_unwind(AssertUnwindSafe(|| self.write(group))) {
@@ -401,7 +462,7 @@ impl Writer {
         self.take_snapshot();
     }
 
-    fn write(&mut self, group: Vec<(Reply, Submission)>) -> Result<(), String> {
+    fn write(&mut self, group: Vec<(Reply, Queued)>) -> Result<(), String> {
         let expected = self.sequencer.last();
         let group = self.sequencer.decide(self.clock.now(), &*self.store, group)?;
         if !group.frames.is_empty() {
@@ -445,12 +506,9 @@ impl Writer {
 }
 
 /// What waits besides the first command, up to the size of a group.
-fn gather(
-    first: (Reply, Submission),
-    commands: &mut mpsc::Receiver<(Reply, Submission)>,
-) -> Vec<(Reply, Submission)> {
-    let weight = |submission: &Submission| match &submission.command {
-        Command::RecordUsage(command) => command.reports.len(),
+fn gather(first: (Reply, Queued), commands: &mut mpsc::Receiver<(Reply, Queued)>) -> Vec<(Reply, Queued)> {
+    let weight = |queued: &Queued| match &queued.what {
+        What::Do(Command::RecordUsage(command)) => command.reports.len(),
         _ => 1,
     };
     let mut reports = weight(&first.1);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bincode::{Decode, Encode};
 use rustc_hash::FxHashMap;
 
-use super::{Accepted, OpenFault, Submission, SubmitError};
+use super::{Accepted, OpenFault, Queued, SubmitError, What};
 use crate::domain::event::{AnswerRecorded, Event, LedgerCreated, Stream, WriterStarted};
 use crate::domain::id::{CommandId, ProjectId, Sequence};
 use crate::domain::time::Timestamp;
@@ -177,12 +177,12 @@ impl Sequencer {
         Group { frames, events: recorded, replies: Vec::new() }
     }
 
-    /// Decides commands in order. `store` is asked for answers given long ago.
-    pub fn decide<R>(
+    /// Decides commands in order. `store` is asked for what happened before them: answers, and whether anything did.
+    pub fn decide<R, S: Into<Queued>>(
         &mut self,
         now: Timestamp,
         store: &dyn EventStore,
-        submissions: impl IntoIterator<Item = (R, Submission)>,
+        submissions: impl IntoIterator<Item = (R, S)>,
     ) -> Result<Group<R>, String> {
         let mut bytes = Vec::new();
         let mut events = Vec::new();
@@ -190,7 +190,7 @@ impl Sequencer {
         let at = now.max(self.recorded_at);
         for (reply, submission) in submissions {
             let before = events.len();
-            let result = self.decide_one(at, store, submission, &mut bytes, &mut events)?;
+            let result = self.decide_one(at, store, submission.into(), &mut bytes, &mut events)?;
             let result =
                 result.map(|answer| Accepted { answer, sequence: self.last, events: events.len() - before });
             replies.push((reply, result));
@@ -206,11 +206,11 @@ impl Sequencer {
         &mut self,
         at: Timestamp,
         store: &dyn EventStore,
-        submission: Submission,
+        queued: Queued,
         bytes: &mut Vec<Vec<u8>>,
         events: &mut Vec<Recorded>,
     ) -> Result<Result<Answer, SubmitError>, String> {
-        let Submission { meta, command } = submission;
+        let Queued { meta, what } = queued;
         let key = meta.named_by_sender.then(|| (actor_key(&meta.actor), meta.command));
         if let Some(known) = key.as_ref().and_then(|key| self.named.get(key)) {
             if known.digest != meta.digest {
@@ -218,6 +218,13 @@ impl Sequencer {
             }
             return answer_again(store, events, known.answer);
         }
+        let command = match what {
+            What::Repeat => return Ok(Err(SubmitError::Moved)),
+            What::IfUnmoved { stream, since, .. } if has_moved(store, events, &stream, since)? => {
+                return Ok(Err(SubmitError::Moved));
+            }
+            What::Do(command) | What::IfUnmoved { command, .. } => command,
+        };
         let context = Context { now: at, next: self.last.next(), project: meta.project };
         let outcome = match self.state.decide(&context, command) {
             Ok(outcome) => outcome,
@@ -378,6 +385,29 @@ fn answer_events(answer: &Answer) -> Vec<(Stream, Event)> {
         AnswerRecorded { format, part, parts: count, bytes: bytes.to_vec() }
     };
     (1..).zip(&parts).map(event).map(|event| (Stream::Ledger, Event::AnswerRecorded(event))).collect()
+}
+
+/// Whether anything happened in a stream after a sequence: in the group that is being decided, or in the log.
+fn has_moved(
+    store: &dyn EventStore,
+    group: &[Recorded],
+    stream: &Stream,
+    since: Sequence,
+) -> Result<bool, String> {
+    if group.iter().any(|event| event.sequence > since && *event.stream == *stream) {
+        return Ok(true);
+    }
+    let mut decoder = EventDecoder::default();
+    for frame in read_frames(store, since) {
+        let frame = frame.map_err(|fault| fault.to_string())?;
+        for (sequence, event) in frame.events_after(since) {
+            let recorded = decoder.decode(sequence, event).map_err(|error| error.to_string())?;
+            if *recorded.stream == *stream {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// The answer that begins at a sequence: in the group that is being decided, or in the log. An answer of another

@@ -242,3 +242,34 @@ fn feeds_see_every_event_once_whether_live_or_from_the_log() {
     assert!(matches!(from_the_middle[0].event, Event::PartyRegistered(_)));
     assert_eq!(from_the_middle[0].sequence, Sequence(101));
 }
+
+#[tokio::test]
+async fn a_change_of_what_has_moved_is_not_decided() {
+    use crate::domain::event::Stream;
+
+    let store = Arc::new(MemoryStore::new());
+    let ledger = open(&store).expect("opens");
+    ledger.submit(named(None, 0, party())).await.expect("entered");
+    let seen = ledger.submit(named(None, 0, computer("COMP-1"))).await.expect("entered").sequence;
+    let stream = |name: &str| Stream::Computer(ComputerId::new(name).expect("an id"));
+    let elsewhere = ledger.submit(named(None, 0, computer("COMP-2"))).await.expect("entered").sequence;
+    let unmoved =
+        ledger.submit_if_unmoved(named(Some(1), 1, computer("COMP-3")), stream("COMP-1"), seen).await;
+    unmoved.expect("what happened elsewhere does not matter");
+    let before = ledger.head();
+    let before_it = Sequence(seen.0 - 1);
+    let moved =
+        ledger.submit_if_unmoved(named(Some(2), 2, computer("COMP-4")), stream("COMP-1"), before_it).await;
+    assert_eq!(moved, Err(SubmitError::Moved));
+    let moved = ledger.submit_if_unmoved(named(Some(2), 2, computer("COMP-4")), stream("COMP-2"), seen).await;
+    assert_eq!((moved, elsewhere > seen), (Err(SubmitError::Moved), true));
+    // One that was carried out is answered again, whatever has moved.
+    let again = ledger.submit_if_unmoved(named(Some(1), 1, computer("COMP-3")), stream("COMP-2"), seen).await;
+    assert_eq!(again.map(|accepted| accepted.answer), Ok(Answer::Done));
+    let known = ledger.answer_of(named(Some(1), 1, computer("COMP-3")).meta).await;
+    assert_eq!(known.map(|known| known.map(|accepted| accepted.answer)), Ok(Some(Answer::Done)));
+    let other = ledger.answer_of(named(Some(1), 3, computer("COMP-3")).meta).await;
+    assert_eq!(other, Err(SubmitError::CommandIdReused));
+    assert_eq!(ledger.answer_of(named(Some(2), 2, computer("COMP-4")).meta).await, Ok(None));
+    assert_eq!(ledger.head(), before, "nothing was recorded");
+}

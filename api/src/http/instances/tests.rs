@@ -8,32 +8,6 @@ use crate::slap::testing::{COMPUTER, RELEASE, Seen, World};
 
 const MODULE: &str = "/software_instance_module/";
 
-#[test]
-fn the_form_is_the_one_that_is_liked_more() {
-    let check = |accept: &[&'static str], expected: Option<Form>| {
-        let mut headers = HeaderMap::new();
-        for value in accept {
-            headers.append(header::ACCEPT, HeaderValue::from_static(value));
-        }
-        assert_eq!(Form::accepted(&headers).ok(), expected, "{accept:?}");
-    };
-    check(&[], Some(Form::Json));
-    check(&["*/*"], Some(Form::Json));
-    check(&["application/json"], Some(Form::Json));
-    check(&["application/xml"], Some(Form::Xml));
-    check(&["TEXT/XML; charset=utf-8"], Some(Form::Xml));
-    check(&["text/*"], Some(Form::Xml));
-    check(&["application/*"], Some(Form::Json));
-    check(&["text/html, application/xml;q=0.9, */*;q=0.8"], Some(Form::Xml));
-    check(&["application/xml;q=0.5, application/json;q=0.4"], Some(Form::Xml));
-    check(&["application/xml;q=0.5", "application/json"], Some(Form::Json));
-    check(&["application/json;q=0, */*"], Some(Form::Xml));
-    check(&["application/json;q=0, application/xml;q=0, text/xml;q=0, */*"], None);
-    check(&["text/html"], None);
-    check(&["application/json;q=0"], None);
-    check(&["image/*, text/html"], None);
-}
-
 /// The body of a request, with more or other members.
 fn wanted(more: &Value) -> String {
     let mut body = json!({"software_release": RELEASE, "instance_id": "My first instance", "instance_type": "production"});
@@ -76,6 +50,8 @@ fn an_instance_is_requested_and_read() {
         "requester": "PARTY-1",
         "owner": "PARTY-1",
         "root": "SOFTINST-1",
+        "shared": false,
+        "host": null,
         "computer": COMPUTER,
         "partition": "slappart0",
         "sla": {"computer_guid": COMPUTER},
@@ -107,7 +83,8 @@ fn an_instance_is_requested_and_read() {
         <parameter id=\"a\">x&lt;y&amp;z&gt;&quot;&#13;&#10;&#9;é</parameter>\n    \
         <parameter id=\"e\"></parameter>\n  </parameters>\n  <partition>slappart0</partition>\n  \
         <requested_at>2026-11-23T14:04:10.730Z</requested_at>\n  <requester>PARTY-1</requester>\n  \
-        <root>SOFTINST-1</root>\n  <sla>\n    <parameter id=\"computer_guid\">COMP-1</parameter>\n  </sla>\n  \
+        <root>SOFTINST-1</root>\n  <shared>false</shared>\n  <sla>\n    <parameter id=\"computer_guid\">COMP-1</parameter>\n  \
+        </sla>\n  \
         <software_release>http://example.com/software.cfg?a=1&amp;b=&lt;2&gt;</software_release>\n  \
         <software_type>server</software_type>\n  <state>started</state>\n  <title>My first instance</title>\n\
         </software_instance>\n";
@@ -240,11 +217,11 @@ fn bad_requests_are_refused_with_the_name_of_the_field() {
     let list = world.post_json(MODULE, "[]", &[]);
     check_problem(&list, 400, &json!(null), "the body must be a JSON object, not a list");
     let text = world.post_raw(MODULE, "text/plain", "{}", &[]);
-    check_problem(&text, 415, &json!("content-type"), "the body must be application/json");
+    check_problem(&text, 415, &json!("content-type"), "the body must be application/json or application/xml");
     let long = world.post_json(MODULE, &" ".repeat(MOST_BYTES + 1), &[]);
     check_problem(&long, 413, &json!(null), "the body must have at most 1048576 bytes");
     let accept = world.post_json(MODULE, &wanted(&json!({})), &[("accept", "text/html")]);
-    let detail = "an instance can be read as application/json or application/xml";
+    let detail = "this can be read as application/json or application/xml";
     check_problem(&accept, 406, &json!("accept"), detail);
     for id in ["SOFTINST-404", "SOFTINST-0", "x", "%FF"] {
         world.get(&format!("{MODULE}{id}")).expect(404);
@@ -310,6 +287,7 @@ fn lists_are_read_page_by_page() {
             "interface": "slaptap0",
             "user": "slapuser0",
             "addresses": [{"address": "10.0.0.1", "netmask": "255.255.255.255"}],
+            "capabilities": [],
         })
     );
     let computer = world.get("/v1/computers/COMP-2").expect(200).json();

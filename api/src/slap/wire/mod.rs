@@ -11,6 +11,6 @@ pub mod documents;
 pub mod instance_xml;
 pub mod marshal;
 pub mod tioxml;
-mod xml;
+pub(crate) mod xml;
 
 pub use xml::{MAX_BYTES, MAX_DEPTH, MAX_NODES, UncarriableText, XmlError, check_text};

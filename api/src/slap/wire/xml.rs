@@ -116,27 +116,27 @@ pub(super) fn is_xml_space(c: char) -> bool {
 
 /// One element: name, attributes, content, and the line of its start tag.
 #[derive(Debug)]
-pub(super) struct Element<'a> {
-    pub(super) name: Cow<'a, str>,
-    pub(super) attributes: Vec<(String, String)>,
-    pub(super) content: Vec<Node<'a>>,
-    pub(super) line: usize,
+pub(crate) struct Element<'a> {
+    pub(crate) name: Cow<'a, str>,
+    pub(crate) attributes: Vec<(String, String)>,
+    pub(crate) content: Vec<Node<'a>>,
+    pub(crate) line: usize,
 }
 
 /// What stands in an element.
 #[derive(Debug)]
-pub(super) enum Node<'a> {
+pub(crate) enum Node<'a> {
     Element(Element<'a>),
     Text(String),
 }
 
 impl<'a> Element<'a> {
-    pub(super) fn attribute(&self, name: &str) -> Option<&str> {
+    pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// The child elements, if there is nothing else than white space between them.
-    pub(super) fn elements(&self) -> Option<Vec<&Element<'a>>> {
+    pub(crate) fn elements(&self) -> Option<Vec<&Element<'a>>> {
         let mut elements = Vec::with_capacity(self.content.len());
         for node in &self.content {
             match node {
@@ -149,7 +149,7 @@ impl<'a> Element<'a> {
     }
 
     /// The text, if there is no element in it.
-    pub(super) fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         match self.content.as_slice() {
             [] => Some(""),
             [Node::Text(text)] => Some(text),
@@ -159,7 +159,7 @@ impl<'a> Element<'a> {
 }
 
 /// Text from bytes: UTF-8 (with or without its mark), or the ASCII and ISO-8859-1 that a declaration may name.
-pub(super) fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, XmlError> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, XmlError> {
     if bytes.len() > MAX_BYTES {
         return Err(XmlError::TooLarge { bytes: bytes.len() });
     }
@@ -184,7 +184,7 @@ fn declared_encoding(bytes: &[u8]) -> Option<String> {
 }
 
 /// The root element of a document.
-pub(super) fn parse(text: &str) -> Result<Element<'_>, XmlError> {
+pub(crate) fn parse(text: &str) -> Result<Element<'_>, XmlError> {
     if text.len() > MAX_BYTES {
         return Err(XmlError::TooLarge { bytes: text.len() });
     }

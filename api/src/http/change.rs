@@ -1,0 +1,96 @@
+//! Writes that change one thing: carried out once under the name their sender gave them, and only if the thing is still
+//! what its sender has seen (`If-Match`).
+//!
+//! What a change is made of is read first: what is left out stays as it is. If anything happens to the thing between the
+//! look and the decision, the decision is not taken, and it is looked at again; so nobody's change is lost.
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde::Serialize;
+use slapledger_core::domain::Command;
+use slapledger_core::domain::event::Stream;
+use slapledger_core::domain::id::Sequence;
+use slapledger_core::ledger::{Accepted, Submission, SubmitError};
+use slapledger_core::log::envelope::{Actor, Meta};
+use slapledger_projections::SlapViews;
+
+use super::body::Sent;
+use super::problem::Problem;
+use super::query;
+use crate::app::App;
+use crate::slap::{ATTEMPTS, is_retry, read};
+
+/// A change of one thing.
+pub(super) struct Change<'a> {
+    app: &'a App,
+    meta: Arc<Meta>,
+    headers: HeaderMap,
+}
+
+/// What is changed, how it is looked at, how it is shown, and what is to become of it.
+pub(super) struct Subject<F, S, C> {
+    /// Its history.
+    pub(super) stream: Stream,
+    /// Finds it as it is.
+    pub(super) find: F,
+    /// Shows it as a reader gets it.
+    pub(super) show: S,
+    /// Makes the command.
+    pub(super) command: C,
+}
+
+impl<'a> Change<'a> {
+    /// What somebody sent.
+    pub(super) fn new(app: &'a App, actor: Actor, sent: &Sent) -> Result<Self, Problem> {
+        let meta = query::meta(app, actor, &sent.headers, &sent.content())?;
+        Ok(Self { app, meta, headers: sent.headers.clone() })
+    }
+
+    /// Carries it out.
+    pub(super) async fn carry_out<T, R: Serialize>(
+        &self,
+        subject: Subject<
+            impl Fn(&SlapViews) -> Result<T, Problem>,
+            impl Fn(&T) -> R,
+            impl Fn(&T) -> Result<Command, Problem>,
+        >,
+    ) -> Result<Accepted, Problem> {
+        let Self { app, meta, headers } = self;
+        let Subject { stream, find, show, command } = subject;
+        // Done before, it is answered again: what its sender had seen then is gone by its own doing.
+        if meta.named_by_sender
+            && let Some(accepted) = app.ledger.answer_of(Arc::clone(meta)).await?
+        {
+            return Ok(accepted);
+        }
+        for _ in 0..ATTEMPTS {
+            let (found, since) = read(app, Sequence::ZERO, |view, at| (find(view), at)).await?;
+            let found = found?;
+            query::precondition(headers, || show(&found))?;
+            let submission = Submission { meta: Arc::clone(meta), command: command(&found)? };
+            match app.ledger.submit_if_unmoved(submission, stream.clone(), since).await {
+                Ok(accepted) => return Ok(accepted),
+                Err(SubmitError::Moved) => {}
+                Err(error) if is_retry(&error) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Problem::unavailable(format!("{stream} changes all the time; send it again"), 1))
+    }
+
+    /// The thing as it is after the change, with its tag.
+    pub(super) async fn shown<T, R: Serialize>(
+        &self,
+        min: Sequence,
+        find: impl Fn(&SlapViews) -> Result<T, Problem>,
+        show: impl Fn(&T) -> R,
+    ) -> Result<Response, Problem> {
+        let (found, sequence) = read(self.app, min, |view, at| (find(view), at)).await?;
+        Ok(query::tagged(&self.headers, StatusCode::OK, sequence, &show(&found?)))
+    }
+}

@@ -1,0 +1,339 @@
+//! What is said of computers, and what they say of themselves.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use slapledger_core::domain::computer::{
+    Address, AllocationScope, BangComputer, ConfigureComputer, DescribeComputer, Offer, RegisterComputer,
+    RequestComputer, SetAllocationScope,
+};
+use slapledger_core::domain::event::{Mode, Stream};
+use slapledger_core::domain::id::{ComputerId, SoftwareRelease};
+use slapledger_core::domain::software::{ReportSoftware, SoftwareState, SupplySoftware, SupplyState};
+use slapledger_core::domain::time::TimeZone;
+use slapledger_core::domain::{Answer, Command};
+use slapledger_core::ledger::Submission;
+use slapledger_core::log::envelope::Actor;
+use slapledger_projections::SlapViews;
+use slapledger_projections::inventory::Computer;
+
+use super::ComputerResource;
+use crate::app::{self, App};
+use crate::http::body::{self, Sent};
+use crate::http::change::{Change, Subject};
+use crate::http::json_body::{self, Object, Replaced};
+use crate::http::problem::Problem;
+use crate::http::query::{self, Named};
+use crate::slap::form::carriable;
+use crate::slap::sealing::{self, error_text};
+use crate::slap::{no_computer, read, supply_state};
+
+/// The longest body that tells of a computer, in bytes: it may have thousands of partitions.
+const MOST_BYTES: usize = 4 * 1024 * 1024;
+
+fn named(text: &str) -> Result<ComputerId, Problem> {
+    ComputerId::new(text).map_err(|_| Problem::not_found(format!("there is no computer {text}")))
+}
+
+fn find(view: &SlapViews, id: &ComputerId) -> Result<Computer, Problem> {
+    view.inventory.computer(id.as_str()).cloned().ok_or_else(|| no_computer(id))
+}
+
+/// `POST /v1/computers`: enters a computer. With a reference it keeps it; with a title the master names it, unless there
+/// is one of this title.
+pub(in crate::http) async fn enter(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let sent = body::read_any(request, json_body::MOST_BYTES).await?;
+    let mut object = json_body::object(&sent.headers, &sent.body)?;
+    let reference: Option<ComputerId> = object.parsed("reference")?;
+    let title = object.optional("title", text)?;
+    let time_zone = object.parsed("time_zone")?.unwrap_or(TimeZone::UTC);
+    object.end()?;
+    let owner = app.local;
+    let command = match (reference, title) {
+        (Some(computer), None) => {
+            carriable("reference", computer.as_str())?;
+            Command::RegisterComputer(RegisterComputer { computer, owner, time_zone })
+        }
+        (None, Some(title)) => Command::RequestComputer(RequestComputer { owner, title, time_zone }),
+        _ => return Err(Problem::field("reference", "must be given, or a title instead; not both")),
+    };
+    let registered = match &command {
+        Command::RegisterComputer(command) => Some(command.computer.clone()),
+        _ => None,
+    };
+    let meta = query::meta(&app, app::person(app.local), &sent.headers, &sent.content())?;
+    let accepted = app.ledger.submit(Submission { meta, command }).await?;
+    let is_new = registered.is_some() || accepted.events > 0;
+    let entered = match accepted.answer {
+        Answer::Computer(computer) => Some(computer),
+        _ => registered,
+    };
+    let computer = entered.ok_or_else(|| Problem::fault(&"a computer was answered with something else"))?;
+    let found = read(&app, accepted.sequence, |view, at| (find(view, &computer), at)).await?;
+    let (found, sequence) = (found.0?, found.1);
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    let resource = ComputerResource::of(&app.keys, &found);
+    let mut response = query::tagged(&sent.headers, status, sequence, &resource);
+    let place = if sent.path().starts_with("/v1/") { "/v1/computers" } else { "/computer_module" };
+    let path = format!("{place}/{}", urlencoded(computer.as_str()));
+    if let Ok(location) = HeaderValue::from_str(&path) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+/// A part of a path.
+fn urlencoded(text: &str) -> String {
+    form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "it reads a member of a body, as others do that may refuse")]
+fn text(text: &str) -> Result<Box<str>, String> {
+    Ok(text.into())
+}
+
+/// Carries out what is said of a computer, and shows it as it is then.
+async fn change(
+    app: &App,
+    (id, actor, sent): (&ComputerId, Actor, &Sent),
+    command: impl Fn(&Computer) -> Result<Command, Problem>,
+) -> Result<Response, Problem> {
+    let change = Change::new(app, actor, sent)?;
+    let show = |computer: &Computer| ComputerResource::of(&app.keys, computer);
+    let (stream, find) = (Stream::Computer(id.clone()), |view: &SlapViews| find(view, id));
+    let accepted = change.carry_out(Subject { stream, find, show, command }).await?;
+    change.shown(accepted.sequence, find, show).await
+}
+
+/// `PATCH /v1/computers/{id}`: its title and attributes; what is left out stays, what is null goes.
+pub(in crate::http) async fn describe(
+    State(app): State<Arc<App>>,
+    Named(id): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let id = named(&id)?;
+    let sent = body::read_any(request, json_body::MOST_BYTES).await?;
+    let mut object = json_body::object(&sent.headers, &sent.body)?;
+    let title = object.replaced("title", text)?;
+    let attributes = object.texts_or_null("attributes")?;
+    object.end()?;
+    let actor = app::person(app.local);
+    change(&app, (&id, actor, &sent), |computer| {
+        let mut all = computer.attributes.clone();
+        for (key, value) in attributes.iter().flatten() {
+            match value {
+                Some(value) => drop(all.insert(key.as_str().into(), value.as_str().into())),
+                None => drop(all.remove(key.as_str())),
+            }
+        }
+        let title = match &title {
+            Replaced::By(title) => title.clone(),
+            Replaced::Not => computer.title.clone(),
+        };
+        let computer = computer.id.clone();
+        Ok(Command::DescribeComputer(DescribeComputer { computer, title, attributes: all }))
+    })
+    .await
+}
+
+/// `PUT /v1/computers/{id}/configuration`: what a computer says of itself; partitions that it does not name are
+/// withdrawn. In a `proxy` it may bring itself.
+pub(in crate::http) async fn configure(
+    State(app): State<Arc<App>>,
+    Named(id): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let id = named(&id)?;
+    carriable("id", id.as_str())?;
+    let sent = body::read_any(request, MOST_BYTES).await?;
+    let mut object = json_body::object(&sent.headers, &sent.body)?;
+    let address = kept(&mut object, "address")?.unwrap_or_default();
+    let netmask = kept(&mut object, "netmask")?.unwrap_or_default();
+    let offers = object.objects("partitions")?.into_iter().map(offer).collect::<Result<_, _>>()?;
+    object.end()?;
+    let owner_if_new = (app.mode != Mode::Serve).then_some(app.local);
+    let command = ConfigureComputer { computer: id.clone(), address, netmask, offers, owner_if_new };
+    let actor = app::computer(&id);
+    let change = Change::new(&app, actor, &sent)?;
+    let find = |view: &SlapViews| Ok(view.inventory.computer(id.as_str()).cloned());
+    let show = |computer: &Option<Computer>| {
+        computer.as_ref().map(|computer| ComputerResource::of(&app.keys, computer))
+    };
+    let stream = Stream::Computer(id.clone());
+    let command = |_: &Option<Computer>| Ok(Command::ConfigureComputer(command.clone()));
+    let accepted = change.carry_out(Subject { stream, find, show, command }).await?;
+    app.contacts.heard(&id, app.now());
+    change.shown(accepted.sequence, find, show).await
+}
+
+fn offer(mut told: Object) -> Result<Offer, Problem> {
+    let partition = told.required("id", |text| text.parse().map_err(rule))?;
+    let addresses = told.objects("addresses")?.into_iter().map(|mut told| {
+        let address = kept(&mut told, "address")?.unwrap_or_default();
+        let netmask = kept(&mut told, "netmask")?.unwrap_or_default();
+        told.end()?;
+        Ok(Address { address, netmask })
+    });
+    let addresses = addresses.collect::<Result<_, Problem>>()?;
+    let (tap, user) = (kept(&mut told, "interface")?, kept(&mut told, "user")?);
+    let capabilities = told.texts("capabilities")?;
+    told.end()?;
+    Ok(Offer { partition, addresses, tap, user, capabilities })
+}
+
+fn rule(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+/// A text that nodes get back in XML.
+fn kept(object: &mut Object, name: &str) -> Result<Option<Box<str>>, Problem> {
+    object.optional(name, |text| {
+        carriable(name, text).map_err(|problem| problem.detail)?;
+        if text.len() > 255 { Err("must not be longer than 255 bytes".to_owned()) } else { Ok(text.into()) }
+    })
+}
+
+/// `PUT /v1/computers/{id}/allocation-scope`: whom and what it is for.
+pub(in crate::http) async fn set_scope(
+    State(app): State<Arc<App>>,
+    Named(id): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let id = named(&id)?;
+    let sent = body::read_any(request, json_body::MOST_BYTES).await?;
+    let mut object = json_body::object(&sent.headers, &sent.body)?;
+    let word = object.required("scope", text)?;
+    let group = object.texts("group")?;
+    let group = group.iter().map(|party| party.parse().map_err(|error| Problem::field("group", rule(error))));
+    let group = group.collect::<Result<Vec<_>, _>>()?;
+    let scope = match &*word {
+        "open" => AllocationScope::Open,
+        "personal" => AllocationScope::Personal,
+        "closed" => AllocationScope::Closed,
+        "group" => AllocationScope::Group(group.clone()),
+        _ => return Err(Problem::field("scope", "must be open, personal, group or closed")),
+    };
+    if !group.is_empty() && !matches!(scope, AllocationScope::Group(_)) {
+        return Err(Problem::field("group", "goes with scope group alone"));
+    }
+    let software = object.texts("software")?;
+    let software =
+        software.iter().map(|text| text.parse().map_err(|error| Problem::field("software", rule(error))));
+    let software: BTreeSet<_> = software.collect::<Result<_, Problem>>()?;
+    let capacity = object.number("capacity")?;
+    object.end()?;
+    let actor = app::person(app.local);
+    change(&app, (&id, actor, &sent), |computer| {
+        let (computer, scope, software) = (computer.id.clone(), scope.clone(), software.clone());
+        Ok(Command::SetAllocationScope(SetAllocationScope { computer, scope, software, capacity }))
+    })
+    .await
+}
+
+/// `POST /v1/computers/{id}/bang`: everything on it is to be processed again.
+pub(in crate::http) async fn bang(
+    State(app): State<Arc<App>>,
+    Named(id): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let id = named(&id)?;
+    let sent = body::read_any(request, json_body::MOST_BYTES).await?;
+    let mut object = json_body::optional_object(&sent.headers, &sent.body)?;
+    let message = object.optional("message", text)?.map(|text| error_text(text.as_bytes()));
+    object.end()?;
+    change(&app, (&id, app::computer(&id), &sent), |computer| {
+        let message = message.as_ref().map(|text| sealing::seal(&app.keys, sealing::fresh(&app.keys)?, text));
+        let (computer, message) = (computer.id.clone(), message.transpose()?);
+        Ok(Command::BangComputer(BangComputer { computer, message }))
+    })
+    .await
+}
+
+/// `POST /v1/computers/{id}/software`: a release is to be there, or to go.
+pub(in crate::http) async fn supply(
+    State(app): State<Arc<App>>,
+    Named(id): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let id = named(&id)?;
+    let sent = body::read_any(request, json_body::MOST_BYTES).await?;
+    let object = json_body::object(&sent.headers, &sent.body)?;
+    supplied(&app, &id, &sent, object).await
+}
+
+/// `POST /software_installation_module/`: the same, of a computer that the body names.
+pub(in crate::http) async fn supply_named(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let sent = body::read_any(request, json_body::MOST_BYTES).await?;
+    let mut object = json_body::object(&sent.headers, &sent.body)?;
+    let id = object.required("computer", |text| text.parse().map_err(rule))?;
+    supplied(&app, &id, &sent, object).await
+}
+
+async fn supplied(app: &App, id: &ComputerId, sent: &Sent, mut object: Object) -> Result<Response, Problem> {
+    let release = release(&mut object)?;
+    let state = object.required("state", |told| {
+        let mut all = [SupplyState::Available, SupplyState::Destroyed].into_iter();
+        let found = all.find(|state| supply_state(*state) == told);
+        found.ok_or_else(|| "must be available or destroyed".to_owned())
+    })?;
+    object.end()?;
+    change(app, (id, app::person(app.local), sent), |computer| {
+        let (computer, release) = (computer.id.clone(), release.clone());
+        Ok(Command::SupplySoftware(SupplySoftware { computer, release, state }))
+    })
+    .await
+}
+
+fn release(object: &mut Object) -> Result<SoftwareRelease, Problem> {
+    object.required("software_release", |text| {
+        carriable("software_release", text).map_err(|problem| problem.detail)?;
+        text.parse().map_err(rule)
+    })
+}
+
+/// `POST /v1/computers/{id}/software-reports`: how far a computer is with a release.
+pub(in crate::http) async fn report_software(
+    State(app): State<Arc<App>>,
+    Named(id): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let id = named(&id)?;
+    let sent = body::read_any(request, json_body::MOST_BYTES).await?;
+    let mut object = json_body::object(&sent.headers, &sent.body)?;
+    let release = release(&mut object)?;
+    let state = object.required("state", |told| match told {
+        "building" => Ok(SoftwareState::Building),
+        "available" => Ok(SoftwareState::Available),
+        "destroyed" => Ok(SoftwareState::Destroyed),
+        "error" => Ok(SoftwareState::Error),
+        _ => Err("must be building, available, destroyed or error".to_owned()),
+    })?;
+    let error = object.optional("error", text)?;
+    object.end()?;
+    if error.is_some() && state != SoftwareState::Error {
+        return Err(Problem::field("error", "goes with state error alone"));
+    }
+    let log = (state == SoftwareState::Error).then(|| error_text(error.unwrap_or_default().as_bytes()));
+    let response = change(&app, (&id, app::computer(&id), &sent), |computer| {
+        // The key of the error before it: the same error again is nothing new.
+        let known = computer.supplies().get(&release).and_then(|supply| Some(supply.error.as_ref()?.key));
+        let seal = |log: &String| {
+            sealing::seal(&app.keys, known.map_or_else(|| sealing::fresh(&app.keys), Ok)?, log)
+        };
+        let error = log.as_ref().map(seal).transpose()?;
+        let (computer, release) = (computer.id.clone(), release.clone());
+        Ok(Command::ReportSoftware(ReportSoftware { computer, release, state, error }))
+    })
+    .await?;
+    app.contacts.heard(&id, app.now());
+    Ok(response)
+}

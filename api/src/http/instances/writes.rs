@@ -1,0 +1,244 @@
+//! What is wanted of an instance that is there, and what its node says of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use slapledger_core::domain::Command;
+use slapledger_core::domain::event::Stream;
+use slapledger_core::domain::id::{InstanceId, Reference, SoftwareRelease, SoftwareType};
+use slapledger_core::domain::instance::{
+    BangInstance, InstanceType, Place, RenameInstance, ReportInstance, ReportedState, RequestInstance,
+    RequestedState, SetConnectionParameters, WithoutRoom,
+};
+use slapledger_core::log::envelope::Actor;
+use slapledger_projections::SlapViews;
+use slapledger_projections::instances::Instance;
+
+use super::{InstanceResource, MOST_BYTES, instance_type, no_instance, texts};
+use crate::app::{self, App};
+use crate::http::body::{self, Sent};
+use crate::http::change::{Change, Subject};
+use crate::http::json_body;
+use crate::http::problem::Problem;
+use crate::http::query::Named;
+use crate::slap::form::{carriable, id};
+use crate::slap::sealing::{self, error_text};
+use crate::slap::{parse_state, read};
+
+fn named(text: &str) -> Result<InstanceId, Problem> {
+    text.parse().map_err(|_| no_instance(text))
+}
+
+fn find(view: &SlapViews, id: InstanceId) -> Result<Instance, Problem> {
+    view.instances.get(id).cloned().ok_or_else(|| no_instance(&id.to_string()))
+}
+
+/// Carries out what is said of an instance, and shows it as it is then.
+async fn change(
+    app: &App,
+    (id, actor, sent): (InstanceId, Actor, &Sent),
+    command: impl Fn(&Instance) -> Result<Command, Problem>,
+) -> Result<Response, Problem> {
+    let change = Change::new(app, actor, sent)?;
+    let show = |instance: &Instance| InstanceResource::of(&app.keys, instance);
+    let (stream, find) = (Stream::Instance(id), |view: &SlapViews| find(view, id));
+    let command = |instance: &Instance| {
+        if instance.lives() { command(instance) } else { Err(conflict(format!("instance {id} has ended"))) }
+    };
+    let accepted = change.carry_out(Subject { stream, find, show, command }).await?;
+    change.shown(accepted.sequence, find, show).await
+}
+
+fn conflict(detail: String) -> Problem {
+    Problem::new(StatusCode::CONFLICT, "conflict", detail)
+}
+
+/// What is wanted of it; what is left out stays as it is.
+#[derive(Default)]
+struct Wanted {
+    release: Option<SoftwareRelease>,
+    software_type: Option<SoftwareType>,
+    instance_type: Option<InstanceType>,
+    parameters: Option<BTreeMap<String, String>>,
+    sla: Option<BTreeMap<String, String>>,
+    state: Option<RequestedState>,
+}
+
+impl Wanted {
+    fn command(&self, app: &App, instance: &Instance) -> Result<Command, Problem> {
+        let parameters = match &self.parameters {
+            None => instance.parameters.clone(),
+            Some(told) => sealing::seal_parameters(&app.keys, instance.key(), "parameters", told)?,
+        };
+        let filter = self
+            .sla
+            .as_ref()
+            .map(|sla| sla.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect());
+        Ok(Command::RequestInstance(RequestInstance {
+            requester: instance.requester,
+            reference: instance.reference.clone(),
+            release: self.release.clone().unwrap_or_else(|| instance.release.clone()),
+            software_type: self.software_type.clone().unwrap_or_else(|| instance.software_type.clone()),
+            instance_type: self.instance_type,
+            parameters,
+            filter: filter.unwrap_or_else(|| instance.filter.clone()),
+            state: self.state,
+            shared: instance.shared,
+            default_computer: app.default_computer.clone(),
+            without_room: WithoutRoom::Wait,
+        }))
+    }
+}
+
+/// `PATCH /v1/instances/{id}`: what its requester wants of it now.
+pub(in crate::http) async fn want(
+    State(app): State<Arc<App>>,
+    Named(of): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let instance = named(&of)?;
+    let sent = body::read_any(request, MOST_BYTES).await?;
+    let mut object = json_body::object(&sent.headers, &sent.body)?;
+    let text = |text: &str| Ok(text.to_owned());
+    let release = object.optional("software_release", text)?;
+    let software_type = object.optional("software_type", text)?;
+    let wanted = Wanted {
+        release: release.map(|text| id("software_release", &text)).transpose()?,
+        software_type: software_type.map(|text| id("software_type", &text)).transpose()?,
+        instance_type: object.optional("instance_type", instance_type)?,
+        parameters: texts(&mut object, "parameters")?,
+        sla: texts(&mut object, "sla")?,
+        state: object.optional("state", |text| {
+            parse_state(text).ok_or_else(|| "must be started, stopped or destroyed".to_owned())
+        })?,
+    };
+    object.end()?;
+    change(&app, (instance, app::person(app.local), &sent), |known| wanted.command(&app, known)).await
+}
+
+/// `DELETE /v1/instances/{id}`: it is to be destroyed. It is there until its node says that it is gone.
+pub(in crate::http) async fn destroy(
+    State(app): State<Arc<App>>,
+    Named(of): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let instance = named(&of)?;
+    let sent = body::read_any(request, json_body::MOST_BYTES).await?;
+    json_body::optional_object(&sent.headers, &sent.body)?.end()?;
+    let wanted = Wanted { state: Some(RequestedState::Destroyed), ..Wanted::default() };
+    change(&app, (instance, app::person(app.local), &sent), |known| wanted.command(&app, known)).await
+}
+
+/// Where an instance is, as its node says it.
+fn place(instance: &Instance) -> Result<Place, Problem> {
+    let none = || conflict(format!("instance {} has no partition yet", instance.id));
+    let allocation = instance.allocation.as_ref().ok_or_else(none)?;
+    let (computer, partition) = (allocation.computer.clone(), allocation.partition.clone());
+    Ok(Place { computer, partition, shared: instance.shared.then_some(instance.id) })
+}
+
+/// Carries out what the node of an instance says of it.
+async fn say(
+    app: &App,
+    (id, sent): (InstanceId, &Sent),
+    command: impl Fn(Place, &Instance) -> Result<Command, Problem>,
+) -> Result<Response, Problem> {
+    let known = read(app, slapledger_core::domain::id::Sequence::ZERO, |view, _| find(view, id)).await??;
+    let computer = place(&known)?.computer;
+    let actor = app::computer(&computer);
+    let response = change(app, (id, actor, sent), |known| command(place(known)?, known)).await?;
+    app.contacts.heard(&computer, app.now());
+    Ok(response)
+}
+
+/// `POST /v1/instances/{id}/reports`: the state its node says it is in.
+pub(in crate::http) async fn report(
+    State(app): State<Arc<App>>,
+    Named(of): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let instance = named(&of)?;
+    let sent = body::read_any(request, json_body::MOST_BYTES).await?;
+    let mut object = json_body::object(&sent.headers, &sent.body)?;
+    let state = object.required("state", |told| match told {
+        "started" => Ok(ReportedState::Started),
+        "stopped" => Ok(ReportedState::Stopped),
+        "destroyed" => Ok(ReportedState::Destroyed),
+        "error" => Ok(ReportedState::Error),
+        _ => Err("must be started, stopped, destroyed or error".to_owned()),
+    })?;
+    let error = object.optional("error", |text| Ok(text.to_owned()))?;
+    object.end()?;
+    if error.is_some() && state != ReportedState::Error {
+        return Err(Problem::field("error", "goes with state error alone"));
+    }
+    let log = (state == ReportedState::Error).then(|| error_text(error.unwrap_or_default().as_bytes()));
+    say(&app, (instance, &sent), |place, known| {
+        let error = log.as_ref().map(|log| sealing::seal(&app.keys, known.key(), log)).transpose()?;
+        Ok(Command::ReportInstance(ReportInstance { place, state, error }))
+    })
+    .await
+}
+
+/// `PUT /v1/instances/{id}/connection-parameters`: how its node says it is reached.
+pub(in crate::http) async fn set_connection(
+    State(app): State<Arc<App>>,
+    Named(of): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    const FIELD: &str = "connection_parameters";
+    let instance = named(&of)?;
+    let sent = body::read_any(request, MOST_BYTES).await?;
+    let mut object = json_body::object(&sent.headers, &sent.body)?;
+    let told = texts(&mut object, FIELD)?.ok_or_else(|| Problem::field(FIELD, "is missing"))?;
+    object.end()?;
+    say(&app, (instance, &sent), |place, known| {
+        let connection = sealing::seal_parameters(&app.keys, known.key(), FIELD, &told)?;
+        Ok(Command::SetConnectionParameters(SetConnectionParameters { place, connection }))
+    })
+    .await
+}
+
+/// `POST /v1/instances/{id}/bang`: its whole tree is to be processed again.
+pub(in crate::http) async fn bang(
+    State(app): State<Arc<App>>,
+    Named(of): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let instance = named(&of)?;
+    let sent = body::read_any(request, json_body::MOST_BYTES).await?;
+    let mut object = json_body::optional_object(&sent.headers, &sent.body)?;
+    let message = object.optional("message", |text| Ok(error_text(text.as_bytes())))?;
+    object.end()?;
+    say(&app, (instance, &sent), |place, known| {
+        let message = message.as_ref().map(|text| sealing::seal(&app.keys, known.key(), text)).transpose()?;
+        Ok(Command::BangInstance(BangInstance { place, message }))
+    })
+    .await
+}
+
+/// `POST /v1/instances/{id}/rename`.
+pub(in crate::http) async fn rename(
+    State(app): State<Arc<App>>,
+    Named(of): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let instance = named(&of)?;
+    let sent = body::read_any(request, json_body::MOST_BYTES).await?;
+    let mut object = json_body::object(&sent.headers, &sent.body)?;
+    let reference: Reference = object.required("title", |text| {
+        carriable("title", text).map_err(|problem| problem.detail)?;
+        text.parse().map_err(|rule: slapledger_core::domain::id::InvalidText| rule.to_string())
+    })?;
+    object.end()?;
+    let renamed = say(&app, (instance, &sent), |place, _| {
+        Ok(Command::RenameInstance(RenameInstance { place, reference: reference.clone() }))
+    });
+    renamed.await.map_err(|problem| match problem.field.as_deref() {
+        Some("new_name") => Problem { field: Some("title".into()), ..problem },
+        _ => problem,
+    })
+}

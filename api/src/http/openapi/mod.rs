@@ -1,0 +1,142 @@
+//! The routes that are ours and the document that describes them, made by one registration: what is not described
+//! cannot be registered.
+//!
+//! The document is `OpenAPI` 3.1. Shapes come from the types that are written and read (`schemars`); what a route takes
+//! and answers besides is told beside its handler, in the functions that the route map names.
+//!
+//! Not here: the routes of the SLAP tool, whose form others have described.
+
+#[cfg(test)]
+pub(crate) mod conformity;
+pub(in crate::http) mod operation;
+pub(super) mod schema;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::handler::Handler;
+use axum::http::Method;
+use axum::routing::{MethodFilter, on};
+use serde_json::{Map, Value, json};
+
+use crate::app::App;
+use operation::{Components, Operation, PROBLEMS};
+
+/// What describes a route.
+pub(super) type Describe = fn(Operation) -> Operation;
+
+/// Routes, and what each of them does.
+#[derive(Default)]
+pub(super) struct Routes {
+    router: Router<Arc<App>>,
+    operations: Vec<Operation>,
+}
+
+impl Routes {
+    /// No routes.
+    pub(super) fn new() -> Self {
+        Self::default()
+    }
+
+    pub(super) fn get<H, T>(self, path: &'static str, handler: H, describe: Describe) -> Self
+    where
+        H: Handler<T, Arc<App>>,
+        T: 'static,
+    {
+        self.on((Method::GET, MethodFilter::GET), path, handler, describe)
+    }
+
+    pub(super) fn post<H, T>(self, path: &'static str, handler: H, describe: Describe) -> Self
+    where
+        H: Handler<T, Arc<App>>,
+        T: 'static,
+    {
+        self.on((Method::POST, MethodFilter::POST), path, handler, describe)
+    }
+
+    pub(super) fn put<H, T>(self, path: &'static str, handler: H, describe: Describe) -> Self
+    where
+        H: Handler<T, Arc<App>>,
+        T: 'static,
+    {
+        self.on((Method::PUT, MethodFilter::PUT), path, handler, describe)
+    }
+
+    pub(super) fn patch<H, T>(self, path: &'static str, handler: H, describe: Describe) -> Self
+    where
+        H: Handler<T, Arc<App>>,
+        T: 'static,
+    {
+        self.on((Method::PATCH, MethodFilter::PATCH), path, handler, describe)
+    }
+
+    pub(super) fn delete<H, T>(self, path: &'static str, handler: H, describe: Describe) -> Self
+    where
+        H: Handler<T, Arc<App>>,
+        T: 'static,
+    {
+        self.on((Method::DELETE, MethodFilter::DELETE), path, handler, describe)
+    }
+
+    fn on<H, T>(
+        mut self,
+        (method, filter): (Method, MethodFilter),
+        path: &'static str,
+        handler: H,
+        describe: Describe,
+    ) -> Self
+    where
+        H: Handler<T, Arc<App>>,
+        T: 'static,
+    {
+        self.router = self.router.route(path, on(filter, handler));
+        self.operations.push(describe(Operation::new(method, path)));
+        self
+    }
+
+    /// The routes, and their descriptions.
+    pub(super) fn into_parts(self) -> (Router<Arc<App>>, Vec<Operation>) {
+        (self.router, self.operations)
+    }
+}
+
+/// The document that describes these operations.
+pub(super) fn document(operations: &[Operation]) -> Value {
+    let mut components = Components::new();
+    let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
+    for operation in operations {
+        let method = operation.method.as_str().to_ascii_lowercase();
+        paths.entry(operation.path).or_default().insert(method, operation.write(&mut components));
+    }
+    let problems: Map<String, Value> =
+        PROBLEMS.iter().map(|problem| (problem.name.to_owned(), problem.write(&mut components))).collect();
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Slapledger",
+            "version": env!("CARGO_PKG_VERSION"),
+            "summary": "The master of a distributed cloud, as a ledger",
+            "description": "Everything is answered in JSON, and in XML to those who prefer it (`Accept`); bodies are read \
+                in both where both are named. Amounts and quantities are texts. Every answer names the sequence of the \
+                last event that it reflects. A write that carries an `Idempotency-Key` may be repeated: it is carried \
+                out once and answered again. Errors are problem details (RFC 9457). Requests that write are refused when \
+                they carry a foreign `Origin`.",
+            "license": {"name": "Apache-2.0 OR MIT", "identifier": "Apache-2.0 OR MIT"},
+        },
+        "tags": [
+            {"name": "computers", "description": "Computers, what they offer, and what they say of themselves"},
+            {"name": "software", "description": "Software releases, and where they are to be"},
+            {"name": "instances", "description": "Software instances and the trees they are in"},
+            {"name": "usage", "description": "What was used: reported, read, and put right"},
+            {"name": "prices", "description": "Price books"},
+            {"name": "invoices", "description": "Invoice runs and invoices"},
+            {"name": "log", "description": "The events, and what is derived from them"},
+            {"name": "health", "description": "How everything is doing"},
+        ],
+        "paths": paths,
+        "components": {"schemas": components.into_schemas(), "responses": problems},
+    })
+}

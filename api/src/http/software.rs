@@ -1,0 +1,123 @@
+//! Software as resources: releases, where they are to be and how much they are used; and products, what people call them.
+
+pub(super) mod describe;
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, Uri};
+use axum::response::Response;
+use schemars::JsonSchema;
+use serde::Serialize;
+use slapledger_core::domain::Command;
+use slapledger_core::domain::id::{InvalidText, PartyId, Reference, SoftwareRelease};
+use slapledger_core::domain::product::PublishSoftwareRelease;
+use slapledger_core::domain::time::Timestamp;
+use slapledger_core::ledger::Submission;
+use slapledger_projections::SlapViews;
+use slapledger_projections::catalogue::{Product, Release};
+
+use super::openapi::schema;
+use super::problem::Problem;
+use super::query::{self, Query};
+use super::{body, json_body};
+use crate::app::{self, App};
+use crate::slap::form::carriable;
+use crate::slap::read;
+
+/// A software release in a list.
+#[derive(Serialize, JsonSchema)]
+struct ReleaseItem {
+    software_release: String,
+    #[schemars(with = "schema::Instant")]
+    first_seen: Timestamp,
+    instances: u64,
+    computers: Vec<String>,
+}
+
+impl ReleaseItem {
+    fn of(release: &Release) -> Self {
+        Self {
+            software_release: release.release.to_string(),
+            first_seen: release.first_seen,
+            instances: release.instances,
+            computers: release.supplies.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+/// `GET /v1/software`, by address.
+pub(super) async fn software(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
+    let query = Query::read(&uri, &[])?;
+    let (limit, after) = (query.limit()?, query.cursor::<SoftwareRelease>()?);
+    let position = query.position(&app).await?;
+    let page = read(&app, position, |view, at| {
+        let page = view.catalogue.releases(after.as_ref().map(SoftwareRelease::as_str), limit);
+        (page.items.into_iter().map(ReleaseItem::of).collect(), page.next, at)
+    });
+    let (items, next, sequence): (Vec<_>, _, _) = page.await?;
+    Ok(query::list(items, next, sequence))
+}
+
+/// A software product: what people call a software, and its releases.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SoftwareProduct")]
+struct ProductItem {
+    #[schemars(with = "schema::Reference")]
+    product: String,
+    #[schemars(with = "schema::PartyId")]
+    publisher: PartyId,
+    /// The best first.
+    software_releases: Vec<String>,
+    #[schemars(with = "schema::Instant")]
+    published_at: Timestamp,
+}
+
+impl ProductItem {
+    fn of(product: &Product) -> Self {
+        Self {
+            product: product.product.to_string(),
+            publisher: product.publisher,
+            software_releases: product.releases.iter().map(ToString::to_string).collect(),
+            published_at: product.published_at,
+        }
+    }
+}
+
+/// `GET /v1/products`, by name.
+pub(super) async fn products(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
+    let query = Query::read(&uri, &[])?;
+    let (limit, after) = (query.limit()?, query.cursor::<Reference>()?);
+    let position = query.position(&app).await?;
+    let page = read(&app, position, |view, at| {
+        let page = view.catalogue.products(after.as_ref().map(Reference::as_str), limit);
+        (page.items.into_iter().map(ProductItem::of).collect(), page.next, at)
+    });
+    let (items, next, sequence): (Vec<_>, _, _) = page.await?;
+    Ok(query::list(items, next, sequence))
+}
+
+/// `POST /v1/products`: a release becomes the best one of a product.
+pub(super) async fn publish(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
+    let sent = body::read_any(request, json_body::MOST_BYTES).await?;
+    let mut object = json_body::object(&sent.headers, &sent.body)?;
+    let carried = |text: &str| carriable("", text).map_err(|problem| problem.detail);
+    let product: Reference = object.required("product", |text| {
+        carried(text)?;
+        text.parse().map_err(|rule: InvalidText| rule.to_string())
+    })?;
+    let release: SoftwareRelease = object.required("software_release", |text| {
+        carried(text)?;
+        text.parse().map_err(|rule: InvalidText| rule.to_string())
+    })?;
+    object.end()?;
+    let meta = query::meta(&app, app::person(app.local), &sent.headers, &sent.content())?;
+    let command = PublishSoftwareRelease { product: product.clone(), release, publisher: app.local };
+    let command = Command::PublishSoftwareRelease(command);
+    let accepted = app.ledger.submit(Submission { meta, command }).await?;
+    let find = |view: &SlapViews, at| Some((ProductItem::of(view.catalogue.product(product.as_str())?), at));
+    let found = read(&app, accepted.sequence, find).await?;
+    let (item, sequence) =
+        found.ok_or_else(|| Problem::fault(&"a product was published and is not there"))?;
+    Ok(query::tagged(&sent.headers, StatusCode::OK, sequence, &item))
+}

@@ -1,0 +1,92 @@
+//! Instance trees as resources: a root that a party requested, and all that was requested from inside it.
+
+pub(super) mod describe;
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
+use schemars::JsonSchema;
+use serde::Serialize;
+use slapledger_core::domain::id::InstanceId;
+use slapledger_projections::SlapViews;
+use slapledger_projections::instances::Instance;
+
+use super::instances::{InstanceItem, InstanceResource};
+use super::problem::Problem;
+use super::query::{self, Named, Query};
+use crate::app::App;
+use crate::slap::read;
+
+/// A tree in a list.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "InstanceTreeItem")]
+struct TreeItem {
+    #[serde(flatten)]
+    root: InstanceItem,
+    /// How many instances live in it, its root among them.
+    instances: usize,
+}
+
+/// A single tree.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "InstanceTree")]
+struct TreeResource {
+    #[serde(flatten)]
+    root: InstanceResource,
+    /// How many instances live in it, its root among them.
+    instances: usize,
+    /// Where they are listed.
+    instances_at: String,
+}
+
+fn roots(view: &SlapViews, after: Option<InstanceId>) -> impl Iterator<Item = &Instance> {
+    let is_root = move |instance: &&Instance| {
+        instance.root == instance.id && after.is_none_or(|after| instance.id > after)
+    };
+    view.instances.iter().filter(is_root)
+}
+
+/// `GET /v1/instance-trees`, living and ended, by the id of their roots.
+pub(super) async fn trees(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
+    let query = Query::read(&uri, &[])?;
+    let (limit, after) = (query.limit()?, query.cursor::<InstanceId>()?);
+    let position = query.position(&app).await?;
+    let page = read(&app, position, |view, at| {
+        let mut rest = roots(view, after);
+        let item = |root: &Instance| TreeItem {
+            root: InstanceItem::of(root),
+            instances: view.instances.tree(root.id).count(),
+        };
+        let items: Vec<_> = rest.by_ref().take(limit).map(item).collect();
+        let more = rest.next().is_some();
+        let next = items.last().filter(|_| more).map(|last| last.root.id());
+        (items, next, at)
+    });
+    let (items, next, sequence) = page.await?;
+    Ok(query::list(items, next, sequence))
+}
+
+/// `GET /v1/instance-trees/{id}`.
+pub(super) async fn tree(
+    State(app): State<Arc<App>>,
+    Named(id): Named<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let position = Query::read(&uri, &[])?.position(&app).await?;
+    let none = || Problem::not_found(format!("there is no instance tree {id}"));
+    let root: InstanceId = id.parse().map_err(|_| none())?;
+    let find = |view: &SlapViews, at| {
+        let known = view.instances.get(root).filter(|known| known.root == root)?;
+        Some((known.clone(), view.instances.tree(root).count(), at))
+    };
+    let (known, instances, sequence) = read(&app, position, find).await?.ok_or_else(none)?;
+    let resource = TreeResource {
+        root: InstanceResource::of(&app.keys, &known),
+        instances,
+        instances_at: format!("/v1/instances?root={root}"),
+    };
+    Ok(query::resource(&headers, sequence, &resource))
+}

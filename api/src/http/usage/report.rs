@@ -1,0 +1,79 @@
+//! `POST /usage_report_module/`: the usage reports of nodes as documents. `TioXML` as `useComputer` takes it, or events
+//! in JSON as `/v1/usage-events` does; recorded by the same decision.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
+use slapledger_core::domain::id::{ComputerId, Sequence};
+use slapledger_core::domain::usage::RecordUsage;
+use slapledger_core::domain::{Answer, Command};
+use slapledger_core::ledger::Submission;
+
+use super::{Answered, record_events};
+use crate::app::{self, App};
+use crate::http::cloud_event::Format;
+use crate::http::limits;
+use crate::http::problem::Problem;
+use crate::http::query::{self, Query};
+use crate::slap::wire::{self, tioxml};
+use crate::slap::{no_computer, read, usage_report};
+
+/// `POST /usage_report_module/`.
+pub(in crate::http) async fn post(
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    request: Request,
+) -> Result<Response, Problem> {
+    const EXPECTED: &str = "application/xml (TioXML), application/json or CloudEvents in JSON";
+    let (parts, body) = request.into_parts();
+    let headers = parts.headers;
+    let media_type = limits::media_type(&headers);
+    if let Some("application/xml" | "text/xml") = media_type.as_deref() {
+        let query = Query::read(&uri, &["computer"])?;
+        let computer: ComputerId = query.required("computer")?;
+        let body = limits::collect(&headers, body, wire::MAX_BYTES).await?;
+        return record_document(&app, &headers, computer, &body).await;
+    }
+    Query::read(&uri, &["computer"])?;
+    let plain = media_type.as_deref() == Some("application/json");
+    let format = media_type.as_deref().and_then(Format::of).filter(|_| !plain);
+    if format.is_none() && !plain {
+        return Err(Problem::unsupported_media_type(EXPECTED));
+    }
+    let body = limits::collect(&headers, body, limits::MOST_BODY_BYTES).await?;
+    let list = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
+    let format = format.unwrap_or(if list { Format::Batch } else { Format::One });
+    record_events(&app, &headers, body, format).await
+}
+
+async fn record_document(
+    app: &App,
+    headers: &HeaderMap,
+    computer: ComputerId,
+    body: &[u8],
+) -> Result<Response, Problem> {
+    let zone = read(app, Sequence::ZERO, |view, _| {
+        view.inventory.computer(computer.as_str()).map(|known| known.time_zone)
+    });
+    let zone =
+        zone.await?.ok_or_else(|| Problem { field: Some("computer".into()), ..no_computer(&computer) })?;
+    let report = tioxml::parse(body).map_err(|error| Problem::bad_request(error.to_string()))?;
+    let reports = usage_report::reports(&report, body, zone.0);
+    let ids: Vec<_> = reports.iter().map(|report| report.id.clone()).collect();
+    let content = [b"/usage_report_module/".as_slice(), computer.as_str().as_bytes(), body];
+    let meta = query::meta(app, app::computer(&computer), headers, &content)?;
+    let command = Command::RecordUsage(RecordUsage { computer: computer.clone(), reports });
+    let accepted = app.ledger.submit_patiently(Submission { meta, command }).await?;
+    app.contacts.heard(&computer, app.now());
+    let Answer::Usage(outcomes) = accepted.answer else {
+        return Err(Problem::fault(&"usage was answered otherwise"));
+    };
+    let mut told = Answered { sequence: accepted.sequence, ..Answered::default() };
+    for ((outcome, id), index) in outcomes.into_iter().zip(&ids).zip(0..) {
+        told.add(outcome, index, id);
+    }
+    told.rejected = ids.len() as u64 - told.accepted - told.duplicates - told.suspended;
+    Ok(query::json(StatusCode::OK, told.sequence, &told))
+}
