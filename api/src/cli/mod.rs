@@ -1,10 +1,17 @@
 //! The command line. `--help` is its manual; docs/ has the rest.
 
+pub(crate) mod catalogue;
 mod client;
+mod computer;
 mod log;
+pub(crate) mod master;
+pub(crate) mod options;
+pub(crate) mod print;
 pub(crate) mod progress;
 mod rebuild;
+mod request;
 mod serve;
+pub(crate) mod service;
 mod table;
 
 use std::net::SocketAddr;
@@ -122,6 +129,19 @@ enum Command {
     /// Run, list and show invoices
     #[command(subcommand)]
     Invoice(Invoice),
+    /// Request an instance, change it, or look how it is
+    ///
+    /// The same request again changes nothing and shows how the instance is now. Exit status: 0 if it has its place, 2 if it
+    /// is not ready yet (no partition, or not as wanted when --wait is over), 1 for what is wrong.
+    Request(request::Request),
+    /// Have software on a computer
+    Supply(request::Supply),
+    /// List and show computers, and say what they offer
+    #[command(subcommand)]
+    Computer(computer::Computer),
+    /// List and show services: instances with what belongs to them
+    #[command(subcommand)]
+    Service(service::Service),
 }
 
 #[derive(Subcommand)]
@@ -212,7 +232,7 @@ struct Source {
 #[derive(Args)]
 struct Server {
     /// The server to ask
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:5000")]
+    #[arg(long, value_name = "URL", env = "SLAPLEDGER_URL", default_value = options::DEFAULT_URL)]
     url: String,
 }
 
@@ -228,6 +248,16 @@ fn read() -> anyhow::Result<Cli> {
         let words: Vec<_> = words.take_while(|line| !ends(line)).filter(|line| !line.is_empty()).collect();
         anyhow::anyhow!("{}; --help says what there is", words.join(" "))
     })
+}
+
+/// The exit status for an instance that is not ready yet, as for the clients of slapos.core.
+const NOT_READY: u8 = 2;
+
+/// The exit status of an error.
+pub fn exit_status(error: &anyhow::Error) -> u8 {
+    let is_not_ready =
+        error.downcast_ref::<master::MasterError>().is_some_and(master::MasterError::is_not_ready);
+    if is_not_ready { NOT_READY } else { 1 }
 }
 
 /// Runs what the command line says. The error is one readable line.
@@ -261,5 +291,9 @@ pub fn run() -> anyhow::Result<()> {
         Command::Invoice(Invoice::Run { period, finalise, price_book, server, json }) => {
             client::run_invoices(&server.url, &period, price_book.as_deref(), finalise, json)
         }
+        Command::Request(asked) => request::request(&asked),
+        Command::Supply(asked) => request::supply(&asked),
+        Command::Computer(asked) => computer::run(&asked),
+        Command::Service(asked) => service::run(&asked),
     }
 }
