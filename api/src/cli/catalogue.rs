@@ -20,12 +20,17 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use configparser::ini::Ini;
 
+use super::master::Master;
+
 /// Which file, if none is named; as for the clients of slapos.core.
 const FILE_VARIABLE: &str = "SLAPOS_CLIENT_CONFIGURATION";
 /// The same, under the home of the user.
 const FILE: &str = ".slapos/slapos-client.cfg";
 /// The longest file that is read, in bytes.
 const MOST_BYTES: u64 = 1024 * 1024;
+
+/// What a product of the master begins with, as for the clients of slapos.core.
+const PRODUCT: &str = "product.";
 
 /// What such a file says.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -92,7 +97,7 @@ impl Catalogue {
     }
 
     /// The release of a short name; an address stands for itself.
-    pub(crate) fn release(&self, software: &str) -> anyhow::Result<String> {
+    fn release(&self, software: &str) -> anyhow::Result<String> {
         if let Some(release) = self.releases.get(&software.to_lowercase()) {
             return Ok(release.clone());
         }
@@ -104,6 +109,13 @@ impl Catalogue {
             [] => bail!("software {software:?} is no address, and there is no catalogue of short names"),
             known => bail!("software {software:?} is neither an address nor one of {}", known.join(", ")),
         }
+    }
+
+    /// The release of a short name or of `product.NAME`, which the master knows; an address stands for itself.
+    pub(crate) fn release_by(&self, master: &Master, software: &str) -> anyhow::Result<String> {
+        let Some(product) = software.strip_prefix(PRODUCT) else { return self.release(software) };
+        let mut releases = master.product(product)?.into_iter();
+        releases.next().with_context(|| format!("the master has no release of product {product}"))
     }
 
     /// What to call a release: its short name, or else its address.

@@ -38,6 +38,19 @@ pub(super) fn post(base: &str, path: &str, content_type: &str, body: &[u8]) -> a
     answer(agent().post(&url).content_type(content_type).send(body), &url)
 }
 
+/// Puts, or patches, JSON.
+pub(super) fn change(
+    method: ureq::http::Method,
+    base: &str,
+    path: &str,
+    body: &Value,
+) -> anyhow::Result<Value> {
+    let url = format!("{}{path}", base.trim_end_matches('/'));
+    let request = ureq::http::Request::builder().method(method).uri(&url);
+    let request = request.header("content-type", "application/json").body(body.to_string());
+    answer(agent().run(request.with_context(|| format!("ask {url}"))?), &url)
+}
+
 /// A path of these parts, each percent-encoded.
 pub(super) fn path(parts: &[&str]) -> String {
     let encoded = parts

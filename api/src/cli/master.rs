@@ -85,8 +85,8 @@ pub(crate) struct Placed {
     pub(crate) computer: String,
     /// Its partition there.
     pub(crate) partition: String,
-    /// What the master calls it.
-    pub(crate) guid: String,
+    /// What the master calls it. slapos proxy has no such name for what shares a partition.
+    pub(crate) guid: Option<String>,
     /// The state that is asked for.
     pub(crate) state: String,
     /// What runs.
@@ -136,7 +136,7 @@ impl Master {
             Some(Placed {
                 computer: text(told.get("slap_computer_id")?)?,
                 partition: text(told.get("slap_computer_partition_id")?)?,
-                guid: text(told.get("_instance_guid")?)?,
+                guid: told.get("_instance_guid").and_then(text),
                 state: text(told.get("_requested_state")?)?,
                 release: text(told.get("slap_software_release_url")?)?,
                 title: None,
@@ -158,7 +158,7 @@ impl Master {
             Some(Some(Placed {
                 computer: computer.to_owned(),
                 partition: partition.to_owned(),
-                guid: text(told.get("_instance_guid")?)?,
+                guid: told.get("_instance_guid").and_then(text),
                 state: text(told.get("_requested_state")?)?,
                 release: text(release.get("_software_release")?)?,
                 title: told.get("_parameter_dict")?.get("instance_title").and_then(text),
@@ -172,6 +172,23 @@ impl Master {
     pub(crate) fn supply(&self, release: &str, computer: &str, state: &str) -> Result<(), MasterError> {
         let form = [("url", release), ("computer_id", computer), ("state", state)];
         self.post("supplySupply", computer, None, &form.map(owned)).map(drop)
+    }
+
+    /// The releases of a software product, best first.
+    pub(crate) fn product(&self, product: &str) -> Result<Vec<String>, MasterError> {
+        const PATH: &str = "getSoftwareReleaseListFromSoftwareProduct";
+        let answer = self.get(PATH, product, &[("software_product_reference", product)])?;
+        let unreadable = |reason: String| MasterError::Unreadable { path: PATH, reason };
+        let value = marshal::read_bytes(&answer).map_err(|error| unreadable(error.to_string()))?;
+        let releases = value.as_items().and_then(|items| items.iter().map(text).collect());
+        releases.ok_or_else(|| unreadable("it is no list of texts".to_owned()))
+    }
+
+    /// Registers a computer by its title; the same title again is the same computer. Its reference.
+    pub(crate) fn register(&self, title: &str) -> Result<String, MasterError> {
+        const PATH: &str = "requestComputer";
+        let answer = self.post(PATH, title, None, &[("computer_title", title)].map(owned))?;
+        read(PATH, &answer, "Computer", |told| text(told.get("_computer_id")?))
     }
 
     /// Has everything in the tree of an instance looked at again.

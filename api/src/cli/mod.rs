@@ -21,6 +21,8 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
+use crate::console;
+
 /// Where everything is kept, if nothing else is said.
 const DEFAULT_DATA: &str = "./slapledger-data";
 
@@ -142,6 +144,15 @@ enum Command {
     /// List and show services: instances with what belongs to them
     #[command(subcommand)]
     Service(service::Service),
+    /// Request and look at instances by lines that look like Python
+    ///
+    ///     kvm_instance = request(kvm, 'i1')
+    ///     kvm_instance.getParameter('url')
+    ///
+    /// At a terminal it asks for lines; else it carries out what it is given and ends at the first error, with the exit
+    /// status 2 if an instance is not ready yet, 1 for what else is wrong. `help()` in it says what there is.
+    #[command(verbatim_doc_comment)]
+    Console(console::Options),
 }
 
 #[derive(Subcommand)]
@@ -255,8 +266,8 @@ const NOT_READY: u8 = 2;
 
 /// The exit status of an error.
 pub fn exit_status(error: &anyhow::Error) -> u8 {
-    let is_not_ready =
-        error.downcast_ref::<master::MasterError>().is_some_and(master::MasterError::is_not_ready);
+    let told = error.downcast_ref::<console::Told>().map(|told| &told.error);
+    let is_not_ready = told.or_else(|| error.downcast_ref()).is_some_and(master::MasterError::is_not_ready);
     if is_not_ready { NOT_READY } else { 1 }
 }
 
@@ -295,5 +306,6 @@ pub fn run() -> anyhow::Result<()> {
         Command::Supply(asked) => request::supply(&asked),
         Command::Computer(asked) => computer::run(&asked),
         Command::Service(asked) => service::run(&asked),
+        Command::Console(options) => console::run(&options),
     }
 }

@@ -27,7 +27,7 @@ const JSON_KEY: &str = "_";
 pub(super) struct Request {
     /// Its name; the same name again is the same instance
     reference: String,
-    /// A short name of the catalogue, or the address of a software release
+    /// A short name of the catalogue, product.NAME, or the address of a software release
     software: String,
     #[command(flatten)]
     client: Client,
@@ -84,7 +84,7 @@ pub(super) fn request(asked: &Request) -> anyhow::Result<()> {
     };
     let state = asked.state.and_then(|state| state.to_possible_value());
     let wanted = Wanted {
-        release: catalogue.release(&asked.software)?,
+        release: catalogue.release_by(&master, &asked.software)?,
         reference: asked.reference.clone(),
         software_type: asked.software_type.clone(),
         parameters,
@@ -102,6 +102,9 @@ pub(super) fn request(asked: &Request) -> anyhow::Result<()> {
     }
     say!("{} is requested: {} on {} {}", wanted.reference, placed.state, placed.computer, placed.partition);
     let connection = expanded(&placed.connection);
+    if connection.is_empty() && placed.state != "started" {
+        return Ok(());
+    }
     if connection.is_empty() {
         say!("It has no connection parameters yet; the same command again shows them when they are there.");
     } else {
@@ -150,7 +153,7 @@ fn pending(master: &Master, wanted: &Wanted, placed: &Placed) -> anyhow::Result<
 }
 
 /// Options such as `key=value`; no key twice.
-fn options(option: &str, given: &[String]) -> anyhow::Result<BTreeMap<String, Value>> {
+pub(super) fn options(option: &str, given: &[String]) -> anyhow::Result<BTreeMap<String, Value>> {
     let mut pairs = BTreeMap::new();
     for pair in given {
         let (key, value) =
@@ -230,7 +233,7 @@ fn as_json(wanted: &Wanted, placed: &Placed) -> Json {
 
 #[derive(Args)]
 pub(super) struct Supply {
-    /// A short name of the catalogue, or the address of a software release
+    /// A short name of the catalogue, product.NAME, or the address of a software release
     software: String,
     /// The computer (COMP-1)
     computer: String,
@@ -243,7 +246,7 @@ pub(super) struct Supply {
 
 pub(super) fn supply(asked: &Supply) -> anyhow::Result<()> {
     let (master, catalogue) = asked.client.open()?;
-    let release = catalogue.release(&asked.software)?;
+    let release = catalogue.release_by(&master, &asked.software)?;
     let state = if asked.destroyed { "destroyed" } else { "available" };
     master.supply(&release, &asked.computer, state)?;
     say!("{release} is to be {state} on {}", asked.computer);

@@ -212,7 +212,7 @@ fn find<'a>(all: &'a [(Instance, Json)], name: &str) -> anyhow::Result<&'a Insta
     let roots: Vec<_> = of_title.iter().copied().filter(is_root).collect();
     match (roots.as_slice(), of_title.as_slice()) {
         ([found], _) | ([], [found]) => Ok(found),
-        ([], []) => match all().filter(is_root).filter(|instance| instance.title == name).next_back() {
+        ([], []) => match all().filter(is_root).rfind(|instance| instance.title == name) {
             Some(ended) => Ok(ended),
             None => bail!("there is no service {name}"),
         },
