@@ -6,6 +6,7 @@
 pub mod app;
 pub mod cli;
 pub mod clock;
+mod console;
 pub mod contacts;
 pub mod demo;
 pub mod http;

@@ -8,7 +8,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // One line: what was tried, and because of what it failed.
             eprintln!("slapledger: {error:#}");
-            ExitCode::FAILURE
+            slapledger_api::cli::exit_status(&error).into()
         }
     }
 }

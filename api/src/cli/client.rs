@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use comfy_table::Table;
 use serde_json::{Value, json};
 
+use super::print::say;
 use super::table::table;
 
 /// The JSON of an answer; a problem becomes an error that says what the server says.
@@ -37,7 +38,45 @@ pub(super) fn post(base: &str, path: &str, content_type: &str, body: &[u8]) -> a
     answer(agent().post(&url).content_type(content_type).send(body), &url)
 }
 
-fn read(file: &Path) -> anyhow::Result<String> {
+/// Puts, or patches, JSON.
+pub(super) fn change(
+    method: ureq::http::Method,
+    base: &str,
+    path: &str,
+    body: &Value,
+) -> anyhow::Result<Value> {
+    let url = format!("{}{path}", base.trim_end_matches('/'));
+    let request = ureq::http::Request::builder().method(method).uri(&url);
+    let request = request.header("content-type", "application/json").body(body.to_string());
+    answer(agent().run(request.with_context(|| format!("ask {url}"))?), &url)
+}
+
+/// A path of these parts, each percent-encoded.
+pub(super) fn path(parts: &[&str]) -> String {
+    let encoded = parts
+        .iter()
+        .flat_map(|part| std::iter::once("/").chain(form_urlencoded::byte_serialize(part.as_bytes())));
+    // A space is a plus in forms alone.
+    encoded.collect::<String>().replace('+', "%20")
+}
+
+/// All items of a list, page by page.
+pub(super) fn list(base: &str, path: &str, filters: &[(&str, Option<&str>)]) -> anyhow::Result<Vec<Value>> {
+    let mut items = Vec::new();
+    let mut cursor: Option<String> = None;
+    loop {
+        let filters = filters.iter().copied().chain([("cursor", cursor.as_deref())]);
+        let query: Vec<_> = filters.filter_map(|(key, value)| Some((key, value?))).collect();
+        let page = get(base, path, &query)?;
+        items.extend(page["items"].as_array().cloned().unwrap_or_default());
+        match page["next"].as_str() {
+            Some(next) => cursor = Some(next.to_owned()),
+            None => return Ok(items),
+        }
+    }
+}
+
+pub(super) fn read(file: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))
 }
 
@@ -45,7 +84,7 @@ pub(super) fn check_price_book(file: &Path) -> anyhow::Result<()> {
     let book = slapledger_billing::price_book::parse_toml(&read(file)?)
         .with_context(|| format!("check {}", file.display()))?;
     let (resources, rates) = (book.resources.len(), book.rates.len());
-    println!("{} is a price book: {}, {resources} resources, {rates} rates", file.display(), book.name);
+    say!("{} is a price book: {}, {resources} resources, {rates} rates", file.display(), book.name);
     Ok(())
 }
 
@@ -53,16 +92,11 @@ pub(super) fn publish_price_book(url: &str, file: &Path) -> anyhow::Result<()> {
     let text = read(file)?;
     slapledger_billing::price_book::parse_toml(&text).with_context(|| format!("check {}", file.display()))?;
     let told = post(url, "/v1/price-books", "application/toml", text.as_bytes())?;
-    println!(
-        "published {} version {} as sequence {}",
-        text_of(&told["name"]),
-        told["version"],
-        told["sequence"]
-    );
+    say!("published {} version {} as sequence {}", text_of(&told["name"]), told["version"], told["sequence"]);
     Ok(())
 }
 
-fn text_of(value: &Value) -> &str {
+pub(super) fn text_of(value: &Value) -> &str {
     value.as_str().unwrap_or("")
 }
 
@@ -72,24 +106,12 @@ pub(super) fn list_invoices(
     state: Option<&str>,
     json: bool,
 ) -> anyhow::Result<()> {
-    let mut items = Vec::new();
-    let mut cursor: Option<String> = None;
-    loop {
-        let filters = [("payer", payer), ("state", state), ("cursor", cursor.as_deref())];
-        let query: Vec<_> =
-            filters.iter().filter_map(|(key, value)| value.map(|value| (*key, value))).collect();
-        let page = get(url, "/v1/invoices", &query)?;
-        items.extend(page["items"].as_array().cloned().unwrap_or_default());
-        match page["next"].as_str() {
-            Some(next) => cursor = Some(next.to_owned()),
-            None => break,
-        }
-    }
+    let items = list(url, "/v1/invoices", &[("payer", payer), ("state", state)])?;
     if json {
-        println!("{}", serde_json::to_string_pretty(&items)?);
+        say!("{}", serde_json::to_string_pretty(&items)?);
         return Ok(());
     }
-    println!("{}", invoice_table(&items));
+    say!("{}", invoice_table(&items));
     Ok(())
 }
 
@@ -115,18 +137,18 @@ pub(super) fn invoice_table(items: &[Value]) -> Table {
 }
 
 pub(super) fn show_invoice(url: &str, id: &str, json: bool) -> anyhow::Result<()> {
-    let invoice = get(url, &format!("/v1/invoices/{id}"), &[])?;
+    let invoice = get(url, &path(&["v1", "invoices", id]), &[])?;
     if json {
-        println!("{}", serde_json::to_string_pretty(&invoice)?);
+        say!("{}", serde_json::to_string_pretty(&invoice)?);
         return Ok(());
     }
     let name = |party: &Value| party["name"].as_str().or(party["party"].as_str()).unwrap_or("").to_owned();
-    println!("{}  {}", text_of(&invoice["id"]), text_of(&invoice["state"]));
-    println!("from    {}", name(&invoice["seller"]));
-    println!("to      {}", name(&invoice["buyer"]));
-    println!("period  {} to {}", text_of(&invoice["period"]["start"]), text_of(&invoice["period"]["stop"]));
+    say!("{}  {}", text_of(&invoice["id"]), text_of(&invoice["state"]));
+    say!("from    {}", name(&invoice["seller"]));
+    say!("to      {}", name(&invoice["buyer"]));
+    say!("period  {} to {}", text_of(&invoice["period"]["start"]), text_of(&invoice["period"]["stop"]));
     if let (Some(issued), Some(due)) = (invoice["issued_at"].as_str(), invoice["due_at"].as_str()) {
-        println!("issued  {issued}, due {due}");
+        say!("issued  {issued}, due {due}");
     }
     let mut lines = table(&["", "what", "quantity", "unit", "price", "amount", "events"], &[0, 2, 4, 5, 6]);
     for line in invoice["lines"].as_array().into_iter().flatten() {
@@ -140,11 +162,11 @@ pub(super) fn show_invoice(url: &str, id: &str, json: bool) -> anyhow::Result<()
             line["events"]["count"].to_string(),
         ]);
     }
-    println!("{lines}");
+    say!("{lines}");
     for (label, value) in
         [("net", &invoice["net"]), ("rounding", &invoice["rounding"]), ("total", &invoice["total"])]
     {
-        println!("{label:<8} {:>14} {}", text_of(value), text_of(&invoice["currency"]));
+        say!("{label:<8} {:>14} {}", text_of(value), text_of(&invoice["currency"]));
     }
     Ok(())
 }
@@ -162,15 +184,15 @@ pub(super) fn run_invoices(
     let body = json!({"period": period, "price_book": price_book, "finalise": finalise});
     let run = post(url, "/v1/invoice-runs", "application/json", body.to_string().as_bytes())?;
     if json {
-        println!("{}", serde_json::to_string_pretty(&run)?);
+        say!("{}", serde_json::to_string_pretty(&run)?);
         return Ok(());
     }
-    println!("{} is {}, cut off at sequence {}", text_of(&run["id"]), text_of(&run["state"]), run["cut_off"]);
+    say!("{} is {}, cut off at sequence {}", text_of(&run["id"]), text_of(&run["state"]), run["cut_off"]);
     for warning in run["warnings"].as_array().into_iter().flatten() {
-        println!("warning: {}", text_of(&warning["message"]));
+        say!("warning: {}", text_of(&warning["message"]));
     }
     for invoice in run["invoices"].as_array().into_iter().flatten() {
-        println!("{}", text_of(invoice));
+        say!("{}", text_of(invoice));
     }
     Ok(())
 }

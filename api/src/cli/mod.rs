@@ -1,10 +1,17 @@
 //! The command line. `--help` is its manual; docs/ has the rest.
 
+pub(crate) mod catalogue;
 mod client;
+mod computer;
 mod log;
+pub(crate) mod master;
+pub(crate) mod options;
+pub(crate) mod print;
 pub(crate) mod progress;
 mod rebuild;
+mod request;
 mod serve;
+pub(crate) mod service;
 mod table;
 
 use std::net::SocketAddr;
@@ -13,6 +20,8 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
+
+use crate::console;
 
 /// Where everything is kept, if nothing else is said.
 const DEFAULT_DATA: &str = "./slapledger-data";
@@ -122,6 +131,28 @@ enum Command {
     /// Run, list and show invoices
     #[command(subcommand)]
     Invoice(Invoice),
+    /// Request an instance, change it, or look how it is
+    ///
+    /// The same request again changes nothing and shows how the instance is now. Exit status: 0 if it has its place, 2 if it
+    /// is not ready yet (no partition, or not as wanted when --wait is over), 1 for what is wrong.
+    Request(request::Request),
+    /// Have software on a computer
+    Supply(request::Supply),
+    /// List and show computers, and say what they offer
+    #[command(subcommand)]
+    Computer(computer::Computer),
+    /// List and show services: instances with what belongs to them
+    #[command(subcommand)]
+    Service(service::Service),
+    /// Request and look at instances by lines that look like Python
+    ///
+    ///     kvm_instance = request(kvm, 'i1')
+    ///     kvm_instance.getParameter('url')
+    ///
+    /// At a terminal it asks for lines; else it carries out what it is given and ends at the first error, with the exit
+    /// status 2 if an instance is not ready yet, 1 for what else is wrong. `help()` in it says what there is.
+    #[command(verbatim_doc_comment)]
+    Console(console::Options),
 }
 
 #[derive(Subcommand)]
@@ -212,7 +243,7 @@ struct Source {
 #[derive(Args)]
 struct Server {
     /// The server to ask
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:5000")]
+    #[arg(long, value_name = "URL", env = "SLAPLEDGER_URL", default_value = options::DEFAULT_URL)]
     url: String,
 }
 
@@ -228,6 +259,16 @@ fn read() -> anyhow::Result<Cli> {
         let words: Vec<_> = words.take_while(|line| !ends(line)).filter(|line| !line.is_empty()).collect();
         anyhow::anyhow!("{}; --help says what there is", words.join(" "))
     })
+}
+
+/// The exit status for an instance that is not ready yet, as for the clients of slapos.core.
+const NOT_READY: u8 = 2;
+
+/// The exit status of an error.
+pub fn exit_status(error: &anyhow::Error) -> u8 {
+    let told = error.downcast_ref::<console::Told>().map(|told| &told.error);
+    let is_not_ready = told.or_else(|| error.downcast_ref()).is_some_and(master::MasterError::is_not_ready);
+    if is_not_ready { NOT_READY } else { 1 }
 }
 
 /// Runs what the command line says. The error is one readable line.
@@ -261,5 +302,10 @@ pub fn run() -> anyhow::Result<()> {
         Command::Invoice(Invoice::Run { period, finalise, price_book, server, json }) => {
             client::run_invoices(&server.url, &period, price_book.as_deref(), finalise, json)
         }
+        Command::Request(asked) => request::request(&asked),
+        Command::Supply(asked) => request::supply(&asked),
+        Command::Computer(asked) => computer::run(&asked),
+        Command::Service(asked) => service::run(&asked),
+        Command::Console(options) => console::run(&options),
     }
 }

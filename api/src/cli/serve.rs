@@ -1,6 +1,5 @@
 //! Commands that run a master: `demo`, `proxy` and `serve`.
 
-use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,18 +18,12 @@ use slapledger_core::ledger::Clock;
 use slapledger_core::log::envelope::Actor;
 
 use super::client::invoice_table;
+use super::print::say;
 use crate::app::{App, Open};
 use crate::clock::{FileClock, ManualClock, SystemClock};
 use crate::contacts;
 use crate::demo;
 use crate::http::{invoices, router};
-
-/// Prints a line. Whoever reads may have seen enough (`slapledger demo | head`): that stops no server.
-macro_rules! say {
-    ($($what:tt)*) => {{
-        let _ = writeln!(std::io::stdout(), $($what)*);
-    }};
-}
 
 /// The name of the one user of `proxy`.
 const LOCAL_USER: &str = "local user";

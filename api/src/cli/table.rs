@@ -17,3 +17,13 @@ pub(super) fn table(headings: &[&str], right: &[usize]) -> Table {
     }
     table
 }
+
+/// Names and values, a line each; of a value of several lines the others stand below the first.
+pub(super) fn pair_lines(pairs: &[(String, String)]) -> String {
+    let width = pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).min(40);
+    let line = |(name, value): &(String, String)| {
+        let value = value.trim_end().replace('\n', &format!("\n  {:width$}  ", ""));
+        format!("  {name:width$}  {value}").trim_end().to_owned()
+    };
+    pairs.iter().map(line).collect::<Vec<_>>().join("\n")
+}
