@@ -8,6 +8,8 @@ pub mod cli;
 pub mod clock;
 pub mod contacts;
 pub mod demo;
+mod hateoas;
 pub mod http;
 pub mod invoicing;
+mod rpc;
 pub mod slap;

@@ -11,12 +11,13 @@ use axum::routing::{get, post};
 use super::limits::{self, Bounds};
 use super::{admin, instances, invoices, prices, usage};
 use crate::app::App;
-use crate::slap;
+use crate::{rpc, slap};
 
 /// All routes.
 pub fn router(app: Arc<App>) -> Router {
     let routes = Router::new()
         .merge(slap::routes())
+        .merge(rpc::routes())
         .merge(instances::routes())
         // Usage.
         .route("/v1/usage-events", post(usage::record))

@@ -7,19 +7,19 @@
 //!
 //! Not here: what is allowed and what follows from it. That is decided in the core, once for every way a command comes.
 
-mod answers;
+pub(crate) mod answers;
 mod certificates;
 pub(crate) mod form;
 pub(crate) mod frontend;
 pub(crate) mod names;
-mod node;
-mod partition;
+pub(crate) mod node;
+pub(crate) mod partition;
 mod reply;
 pub(crate) mod requesting;
-mod requests;
+pub(crate) mod requests;
 pub(crate) mod sealing;
-mod software;
-mod status;
+pub(crate) mod software;
+pub(crate) mod status;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -44,7 +44,7 @@ pub(crate) use answers::supply_state;
 pub(crate) use requests::parse_state;
 
 /// How often a value is sealed anew for an instance that came or went meanwhile.
-const ATTEMPTS: usize = 5;
+pub(crate) const ATTEMPTS: usize = 5;
 
 /// The routes of the SLAP tool. Those of slapos.core that are not here answer 404, as slapos proxy does for many.
 pub fn routes() -> Router<Arc<App>> {
@@ -107,14 +107,23 @@ async fn submit(
     node: &ComputerId,
     command: Command,
 ) -> Result<Accepted, SubmitError> {
-    let digest = form.digest(&app.keys);
+    submit_as(app, form.digest(&app.keys), node, command).await
+}
+
+/// The same, whatever it was posted as. `digest` names its content in the log.
+pub(crate) async fn submit_as(
+    app: &App,
+    digest: [u8; 16],
+    node: &ComputerId,
+    command: Command,
+) -> Result<Accepted, SubmitError> {
     let meta = Arc::new(app::meta(app::computer(node), app::random_id(), digest));
     let accepted = app.ledger.submit_patiently(Submission { meta, command }).await?;
     app.contacts.heard(node, app.now());
     Ok(accepted)
 }
 
-fn no_computer(computer: &ComputerId) -> Problem {
+pub(crate) fn no_computer(computer: &ComputerId) -> Problem {
     Problem::not_found(format!("there is no computer {computer}"))
 }
 

@@ -74,7 +74,7 @@ pub(crate) fn open(keys: &KeyRing, sealed: &Sealed) -> Option<String> {
 
 /// An error text as it is kept. Nodes send whatever their programs printed: of a long one the end, where programs say
 /// what went wrong; what XML cannot carry (colours, lost bytes) is replaced.
-pub(super) fn error_text(bytes: &[u8]) -> String {
+pub(crate) fn error_text(bytes: &[u8]) -> String {
     // Cleaned first: a character that takes the place of another may be longer.
     let text: String = String::from_utf8_lossy(bytes)
         .chars()
