@@ -11,13 +11,14 @@ use axum::routing::{get, post};
 use super::limits::{self, Bounds};
 use super::{admin, instances, invoices, prices, usage};
 use crate::app::App;
-use crate::{rpc, slap};
+use crate::{hateoas, rpc, slap};
 
 /// All routes.
 pub fn router(app: Arc<App>) -> Router {
     let routes = Router::new()
         .merge(slap::routes())
         .merge(rpc::routes())
+        .merge(hateoas::routes())
         .merge(instances::routes())
         // Usage.
         .route("/v1/usage-events", post(usage::record))
