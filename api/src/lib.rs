@@ -9,6 +9,8 @@ pub mod clock;
 mod console;
 pub mod contacts;
 pub mod demo;
+mod hateoas;
 pub mod http;
 pub mod invoicing;
+mod rpc;
 pub mod slap;

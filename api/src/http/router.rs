@@ -14,7 +14,7 @@ use super::limits::{self, Bounds};
 use super::openapi::{self, Routes};
 use super::{admin, browser, computers, instances, invoices, prices, software, trees, usage};
 use crate::app::App;
-use crate::slap;
+use crate::{hateoas, rpc, slap};
 
 /// What is carried out within the usual time.
 fn usual() -> Routes {
@@ -146,7 +146,11 @@ pub fn router(app: Arc<App>) -> Router {
         routes.layer(middleware::from_fn_with_state(elements.clone(), forms::negotiate))
     };
     let usual =
-        slap::routes().merge(negotiated(limits::only_known_methods(usual))).fallback(limits::no_route);
+        negotiated(limits::only_known_methods(usual))
+            .merge(slap::routes())
+            .merge(rpc::routes())
+            .merge(hateoas::routes())
+            .fallback(limits::no_route);
     let slow = bounds.for_slow().around(negotiated(limits::only_known_methods(slow)));
     let routes = bounds.around(usual).merge(slow).merge(limits::only_known_methods(always));
     routes.layer(middleware::from_fn(browser::guard)).with_state(app)

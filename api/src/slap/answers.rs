@@ -28,7 +28,7 @@ struct Share {
 }
 
 /// An instance in its partition or on its host, as the views have it.
-pub(super) struct Placed {
+pub(crate) struct Placed {
     mode: Mode,
     instance: Instance,
     guid: Option<String>,
@@ -55,7 +55,7 @@ pub(super) struct SeenComputer {
 
 impl Placed {
     /// An instance that is in a partition, or a shared one that is or was on a host.
-    pub(super) fn find(mode: Mode, view: &SlapViews, instance: InstanceId) -> Option<Self> {
+    pub(crate) fn find(mode: Mode, view: &SlapViews, instance: InstanceId) -> Option<Self> {
         let known = view.instances.get(instance)?;
         let place = known.allocation.as_ref().filter(|_| known.shared || known.lives())?;
         let partition = view.inventory.partition(place.computer.as_str(), place.partition.as_str())?;
@@ -100,7 +100,8 @@ impl Placed {
         pairs.collect()
     }
 
-    fn document(self, keys: &KeyRing) -> InstanceDocument {
+    /// What its node is told of it.
+    pub(crate) fn document(self, keys: &KeyRing) -> InstanceDocument {
         let timestamp = Self::timestamp(self.mode, &self.instance);
         let addresses = self.addresses();
         let Self { mode, instance, guid: _, root_title, interface, addresses: full, shares } = self;

@@ -18,9 +18,9 @@ use crate::http::problem::Problem;
 /// The type of a posted form.
 const FORM: &str = "application/x-www-form-urlencoded";
 /// The longest form, in bytes as sent.
-pub(super) const SMALL: usize = 1024 * 1024;
+pub(crate) const SMALL: usize = 1024 * 1024;
 /// The longest form that carries a document of a node.
-pub(super) const LARGE: usize = wire::MAX_BYTES;
+pub(crate) const LARGE: usize = wire::MAX_BYTES;
 
 /// A posted form.
 pub(super) struct Form {

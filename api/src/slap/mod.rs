@@ -7,19 +7,19 @@
 //!
 //! Not here: what is allowed and what follows from it. That is decided in the core, once for every way a command comes.
 
-mod answers;
+pub(crate) mod answers;
 mod certificates;
 pub(crate) mod form;
 pub(crate) mod frontend;
 pub(crate) mod names;
-mod node;
-mod partition;
+pub(crate) mod node;
+pub(crate) mod partition;
 mod reply;
 pub(crate) mod requesting;
-mod requests;
+pub(crate) mod requests;
 pub(crate) mod sealing;
-mod software;
-mod status;
+pub(crate) mod software;
+pub(crate) mod status;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -107,7 +107,16 @@ async fn submit(
     node: &ComputerId,
     command: Command,
 ) -> Result<Accepted, SubmitError> {
-    let digest = form.digest(&app.keys);
+    submit_as(app, form.digest(&app.keys), node, command).await
+}
+
+/// The same, whatever it was posted as. `digest` names its content in the log.
+pub(crate) async fn submit_as(
+    app: &App,
+    digest: [u8; 16],
+    node: &ComputerId,
+    command: Command,
+) -> Result<Accepted, SubmitError> {
     let meta = Arc::new(app::meta(app::computer(node), app::random_id(), digest));
     let accepted = app.ledger.submit_patiently(Submission { meta, command }).await?;
     app.contacts.heard(node, app.now());

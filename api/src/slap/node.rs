@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use slapledger_core::domain::computer::{Address, BangComputer, ConfigureComputer, Offer, RequestComputer};
 use slapledger_core::domain::event::Mode;
-use slapledger_core::domain::id::{ComputerId, Sequence};
+use slapledger_core::domain::id::{ComputerId, PartyId, Sequence};
 use slapledger_core::domain::time::TimeZone;
 use slapledger_core::domain::usage::RecordUsage;
 use slapledger_core::domain::{Answer, Command};
@@ -17,7 +17,7 @@ use super::reply::{Reply, document, text};
 use super::sealing::{error_text, fresh, seal};
 use super::wire::computer_config::{self, ComputerConfig, PartitionConfig};
 use super::wire::{documents, tioxml};
-use super::{no_computer, read, submit, usage_report};
+use super::{no_computer, read, submit, submit_as, usage_report};
 use crate::app::{self, App};
 use crate::http::problem::Problem;
 
@@ -37,14 +37,19 @@ pub(super) async fn configure(State(app): State<Arc<App>>, request: Request) -> 
     let value = form.fields.marshalled("xml")?.unwrap_or(super::wire::marshal::Value::None);
     let config = computer_config::read(&value).map_err(|error| Problem::field("xml", error.to_string()))?;
     let mut command = configuration(config)?;
-    command.owner_if_new = match app.mode {
-        // Everybody may bring a computer.
-        Mode::Proxy | Mode::Demo => Some(app.local),
-        Mode::Serve => None,
-    };
+    command.owner_if_new = owner_if_new(&app);
     let node = command.computer.clone();
     submit(&app, &form, &node, Command::ConfigureComputer(command)).await?;
     Ok(text("done"))
+}
+
+/// Whose a computer becomes that nobody knows yet.
+pub(crate) fn owner_if_new(app: &App) -> Option<PartyId> {
+    match app.mode {
+        // Everybody may bring a computer.
+        Mode::Proxy | Mode::Demo => Some(app.local),
+        Mode::Serve => None,
+    }
 }
 
 fn configuration(config: ComputerConfig) -> Result<ConfigureComputer, Problem> {
@@ -113,14 +118,25 @@ pub(super) async fn request(State(app): State<Arc<App>>, request: Request) -> Re
 pub(super) async fn report_usage(State(app): State<Arc<App>>, request: Request) -> Reply {
     let form = Form::read(request, LARGE).await?;
     let computer: ComputerId = form.fields.id("computer_id")?;
-    let sent = form.fields.bytes("use_string")?;
+    record_usage(&app, form.digest(&app.keys), &computer, ("use_string", form.fields.bytes("use_string")?))
+        .await?;
+    Ok(text("OK"))
+}
+
+/// Records every movement of a report, which came in this field.
+pub(crate) async fn record_usage(
+    app: &App,
+    digest: [u8; 16],
+    computer: &ComputerId,
+    (field, sent): (&'static str, &[u8]),
+) -> Result<(), Problem> {
     let zone = |view: &slapledger_projections::SlapViews, _| {
         view.inventory.computer(computer.as_str()).map(|known| known.time_zone)
     };
-    let zone = read(&app, Sequence::ZERO, zone).await?.ok_or_else(|| no_computer(&computer))?;
-    let report = tioxml::parse(sent).map_err(|error| Problem::field("use_string", error.to_string()))?;
+    let zone = read(app, Sequence::ZERO, zone).await?.ok_or_else(|| no_computer(computer))?;
+    let report = tioxml::parse(sent).map_err(|error| Problem::field(field, error.to_string()))?;
     let reports = usage_report::reports(&report, sent, zone.0);
     let command = Command::RecordUsage(RecordUsage { computer: computer.clone(), reports });
-    submit(&app, &form, &computer, command).await?;
-    Ok(text("OK"))
+    submit_as(app, digest, computer, command).await?;
+    Ok(())
 }

@@ -22,7 +22,7 @@ use super::form::{Fields, Form, SMALL};
 use super::reply::{Reply, document, text};
 use super::sealing::{error_text, seal, seal_parameters};
 use super::wire::{documents, instance_xml};
-use super::{ATTEMPTS, is_retry, names, no_computer, no_partition, read, submit};
+use super::{ATTEMPTS, is_retry, names, no_computer, no_partition, read, submit, submit_as};
 use crate::app::App;
 use crate::http::problem::Problem;
 
@@ -110,9 +110,26 @@ pub(super) async fn stopped(State(app): State<Arc<App>>, request: Request) -> Re
 pub(super) async fn destroyed(State(app): State<Arc<App>>, request: Request) -> Reply {
     let form = Form::read(request, SMALL).await?;
     let place = Place::of(&form.fields)?;
-    let command = place.report(ReportedState::Destroyed);
-    let Place { computer, partition } = place;
-    match report(&app, &form, command).await {
+    Ok(text(match end(&app, form.digest(&app.keys), place.as_told(None)).await? {
+        Some(left) => not_yet(&left),
+        None => "OK".to_owned(),
+    }))
+}
+
+/// What a node is told of an instance that others have to go before.
+pub(crate) fn not_yet(left: &str) -> String {
+    format!("Not destroying yet because this partition has child partitions: {left}")
+}
+
+/// A node says that an instance is gone. Answers whom it requested and who has to go first.
+pub(crate) async fn end(
+    app: &App,
+    digest: [u8; 16],
+    place: instance::Place,
+) -> Result<Option<String>, Problem> {
+    let instance::Place { computer, partition, .. } = place.clone();
+    let command = ReportInstance { place, state: ReportedState::Destroyed, error: None };
+    match submit_as(app, digest, &computer, Command::ReportInstance(command)).await {
         Ok(accepted) => {
             let left = |view: &SlapViews, _| {
                 let occupant = view.instances.occupant(computer.as_str(), partition.as_str())?;
@@ -121,17 +138,12 @@ pub(super) async fn destroyed(State(app): State<Arc<App>>, request: Request) -> 
                 names.sort();
                 (!names.is_empty()).then(|| names.join(", "))
             };
-            match read(&app, accepted.sequence, left).await? {
-                Some(names) => Ok(text(format!(
-                    "Not destroying yet because this partition has child partitions: {names}"
-                ))),
-                None => Ok(text("OK")),
-            }
+            read(app, accepted.sequence, left).await
         }
-        Err(error) if is_free(&error) => Ok(text("OK")),
+        Err(error) if is_free(&error) => Ok(None),
         // Its user wants it back. A node that is told so with this status goes on with its other partitions.
         Err(SubmitError::Refused(Refusal::Instance(refusal @ InstanceRefusal::NotToBeDestroyed { .. }))) => {
-            Err(Problem::new(StatusCode::NOT_FOUND, "conflict", refusal.to_string()).into())
+            Err(Problem::new(StatusCode::NOT_FOUND, "conflict", refusal.to_string()))
         }
         Err(error) => Err(error.into()),
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::{ComputerId, InstanceId, PartitionId, Sequence, SoftwareType};
 use slapledger_core::domain::instance::{RequestedState, Requester, WithoutRoom};
@@ -43,10 +43,7 @@ pub(super) async fn request(State(app): State<Arc<App>>, request: Request) -> Re
         filter: boxed(texts(fields, "filter_xml")?),
         state: state(fields)?,
         shared: fields.marshalled("shared_xml")?.is_some_and(|shared| shared.is_true()),
-        without_room: match app.mode {
-            Mode::Proxy => WithoutRoom::Refuse,
-            Mode::Demo | Mode::Serve => WithoutRoom::Wait,
-        },
+        without_room: without_room(app.mode),
     };
     if app.mode == Mode::Proxy
         && wanted.shared
@@ -55,13 +52,11 @@ pub(super) async fn request(State(app): State<Arc<App>>, request: Request) -> Re
     {
         return document(documents::request(&frontend.document(wanted.release.as_str(), software_type)));
     }
-    let mut actor = app::person(app.local);
-    if let Some(claim) = Claim::of(&form)?
-        && let Some(instance) = claim.instance(&app).await?
-    {
-        wanted.requester = Requester::Instance(instance);
-        actor = Actor { kind: ActorKind::Instance, id: instance.to_string().into(), credential: None };
-    }
+    let (requester, actor) = match Claim::of(&form)? {
+        Some(claim) => claim.requester(&app).await?,
+        None => user(&app),
+    };
+    wanted.requester = requester;
     let meta = Arc::new(app::meta(actor, app::random_id(), form.digest(&app.keys)));
     let requested = requesting::request(&app, meta, &wanted).await?;
     if !requested.allocated {
@@ -74,6 +69,26 @@ pub(super) async fn request(State(app): State<Arc<App>>, request: Request) -> Re
         // Its node has said meanwhile that it is gone.
         None => Err(Problem::not_found(format!("there is no instance {} any more", wanted.reference)).into()),
     }
+}
+
+/// What becomes of a request by SLAP for which there is no room.
+pub(crate) fn without_room(mode: Mode) -> WithoutRoom {
+    match mode {
+        Mode::Proxy => WithoutRoom::Refuse,
+        Mode::Demo | Mode::Serve => WithoutRoom::Wait,
+    }
+}
+
+/// Who asks, by the headers alone: the instance in the partition they name, or the user.
+pub(crate) async fn requester(app: &App, headers: &HeaderMap) -> Result<(Requester, Actor), Problem> {
+    match Claim::of_header(headers)? {
+        Some(claim) => claim.requester(app).await,
+        None => Ok(user(app)),
+    }
+}
+
+fn user(app: &App) -> (Requester, Actor) {
+    (Requester::Party(app.local), app::person(app.local))
 }
 
 /// The texts of a marshalled dictionary; none if it is not there.
@@ -112,7 +127,7 @@ impl Claim {
     /// The header goes before the form, as in slapos proxy.
     fn of(form: &Form) -> Result<Option<Self>, Problem> {
         let fields = &form.fields;
-        if let Some(claim) = Self::of_header(form)? {
+        if let Some(claim) = Self::of_header(form.headers())? {
             return Ok(Some(claim));
         }
         if fields.optional("computer_id")?.is_none() && fields.optional("computer_partition_id")?.is_none() {
@@ -122,8 +137,8 @@ impl Claim {
         Ok(Some(Self { computer, partition, header: false }))
     }
 
-    fn of_header(form: &Form) -> Result<Option<Self>, Problem> {
-        let Some(value) = form.headers().get(header::AUTHORIZATION) else { return Ok(None) };
+    fn of_header(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
+        let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
         let text = std::str::from_utf8(value.as_bytes())
             .map_err(|_| Problem::field("authorization", "must be UTF-8"))?;
         let (scheme, told) = text.trim().split_once(char::is_whitespace).unwrap_or((text.trim(), ""));
@@ -140,6 +155,13 @@ impl Claim {
         let computer = id("authorization", member("computer_id")?)?;
         let partition = id("authorization", member("computer_partition_id")?)?;
         Ok(Some(Self { computer, partition, header: true }))
+    }
+
+    /// The instance that is in the partition, or the user.
+    async fn requester(self, app: &App) -> Result<(Requester, Actor), Problem> {
+        let Some(instance) = self.instance(app).await? else { return Ok(user(app)) };
+        let id = instance.to_string().into();
+        Ok((Requester::Instance(instance), Actor { kind: ActorKind::Instance, id, credential: None }))
     }
 
     /// The instance that is in the partition. To slapos proxy nobody in a partition is the user: what is asked from a
@@ -161,7 +183,11 @@ impl Claim {
             }
             Err(_) if proxy && !header => Ok(None),
             // As slapos proxy answers a claim that fits nothing.
-            Err(problem) if proxy => Err(Problem { status: StatusCode::BAD_REQUEST, ..problem }),
+            Err(problem) if proxy => {
+                let detail =
+                    format!("No partition matching the authorization header: ({computer} / {partition})");
+                Err(Problem { status: StatusCode::BAD_REQUEST, detail, ..problem })
+            }
             Err(problem) => Err(problem),
         }
     }

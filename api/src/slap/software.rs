@@ -16,7 +16,7 @@ use super::form::{Fields, Form, SMALL};
 use super::reply::{Reply, document, text};
 use super::sealing::{self, error_text};
 use super::wire::documents;
-use super::{read, submit, supply_state};
+use super::{read, submit_as, supply_state};
 use crate::app::{self, App};
 use crate::http::problem::Problem;
 
@@ -26,16 +26,31 @@ pub(super) async fn supply(State(app): State<Arc<App>>, request: Request) -> Rep
     let release: SoftwareRelease = form.fields.id("url")?;
     let computer: ComputerId = form.fields.id("computer_id")?;
     let told = form.fields.text("state")?;
-    let state = [SupplyState::Available, SupplyState::Destroyed]
-        .into_iter()
-        .find(|state| supply_state(*state) == told);
+    let state = parse_supply_state(told);
     let state = state.ok_or_else(|| Problem::field("state", "must be available or destroyed"))?;
-    let answer = format!("Supplied {release} to be {told}");
-    let command = Command::SupplySoftware(SupplySoftware { computer, release, state });
-    let digest = form.digest(&app.keys);
+    supply_as_user(
+        &app,
+        form.digest(&app.keys),
+        SupplySoftware { computer, release: release.clone(), state },
+    )
+    .await?;
+    Ok(text(format!("Supplied {release} to be {told}")))
+}
+
+/// The state of a supply, as on the wire.
+pub(crate) fn parse_supply_state(told: &str) -> Option<SupplyState> {
+    let known = [SupplyState::Available, SupplyState::Destroyed];
+    known.into_iter().find(|state| supply_state(*state) == told)
+}
+
+/// Supplies a release, as the user asks.
+pub(crate) async fn supply_as_user(
+    app: &App,
+    digest: [u8; 16],
+    command: SupplySoftware,
+) -> Result<(), SubmitError> {
     let meta = Arc::new(app::meta(app::person(app.local), app::random_id(), digest));
-    app.ledger.submit(Submission { meta, command }).await?;
-    Ok(text(answer))
+    app.ledger.submit(Submission { meta, command: Command::SupplySoftware(command) }).await.map(drop)
 }
 
 /// `GET getSoftwareReleaseListFromSoftwareProduct`: the releases of a product, or of the product that a release is one
@@ -83,9 +98,25 @@ pub(super) async fn error(State(app): State<Arc<App>>, request: Request) -> Repl
 async fn report(app: &App, form: &Form, state: SoftwareState) -> Reply {
     let release: SoftwareRelease = form.fields.id("url")?;
     let computer: ComputerId = form.fields.id("computer_id")?;
-    let error = match state {
-        SoftwareState::Error => {
-            let log = error_text(form.fields.bytes("error_log")?);
+    let log = match state {
+        SoftwareState::Error => Some(form.fields.bytes("error_log")?),
+        SoftwareState::Building | SoftwareState::Available | SoftwareState::Destroyed => None,
+    };
+    record(app, form.digest(&app.keys), (computer, release), state, log).await?;
+    Ok(text("OK"))
+}
+
+/// Records what a computer says of a release, and what went wrong with it.
+pub(crate) async fn record(
+    app: &App,
+    digest: [u8; 16],
+    (computer, release): (ComputerId, SoftwareRelease),
+    state: SoftwareState,
+    log: Option<&[u8]>,
+) -> Result<(), Problem> {
+    let error = match log {
+        Some(log) => {
+            let log = error_text(log);
             // The key of the error before it: the same error again is nothing new.
             let known = read(app, Sequence::ZERO, |view, _| {
                 let supply = view.inventory.computer(computer.as_str())?.supplies().get(&release)?;
@@ -94,14 +125,14 @@ async fn report(app: &App, form: &Form, state: SoftwareState) -> Reply {
             let key = known.await?.map_or_else(|| sealing::fresh(&app.keys), Ok)?;
             Some(sealing::seal(&app.keys, key, &log)?)
         }
-        SoftwareState::Building | SoftwareState::Available | SoftwareState::Destroyed => None,
+        None => None,
     };
     let command = ReportSoftware { computer: computer.clone(), release, state, error };
-    match submit(app, form, &computer, Command::ReportSoftware(command)).await {
-        Ok(_) => Ok(text("OK")),
+    match submit_as(app, digest, &computer, Command::ReportSoftware(command)).await {
+        Ok(_) => Ok(()),
         // As the master answers, and what slapgrid can live with.
         Err(SubmitError::Refused(Refusal::Software(refusal @ SoftwareRefusal::NotToBeDestroyed { .. }))) => {
-            Err(Problem::new(StatusCode::NOT_FOUND, "conflict", refusal.to_string()).into())
+            Err(Problem::new(StatusCode::NOT_FOUND, "conflict", refusal.to_string()))
         }
         Err(error) => Err(error.into()),
     }

@@ -13,6 +13,7 @@ use slapledger_core::domain::time::Timestamp;
 use slapledger_core::keyring::KeyRing;
 use slapledger_projections::SlapViews;
 use slapledger_projections::instances::Instance;
+use slapledger_projections::inventory::Supply;
 
 use super::form::Fields;
 use super::reply::{Reply, document};
@@ -60,19 +61,24 @@ fn dictionary(now: Timestamp, user: &str, text: String, at: Option<Timestamp>) -
 /// `GET getComputerStatus`: when the computer was last heard of.
 pub(super) async fn computer(State(app): State<Arc<App>>, request: Request) -> Reply {
     let id: ComputerId = Fields::of_query(&request).id("computer_id")?;
-    let known = read(&app, Sequence::ZERO, |view, _| {
+    document(documents::text_dict(&of_computer(&app, &id).await?))
+}
+
+/// When a computer was last heard of.
+pub(crate) async fn of_computer(app: &App, id: &ComputerId) -> Result<BTreeMap<String, String>, Problem> {
+    let known = read(app, Sequence::ZERO, |view, _| {
         let known = view.inventory.computer(id.as_str())?;
         Some((known.is_in_trouble(), known.silent_since))
     });
-    let (trouble, silent) = known.await?.ok_or_else(|| no_computer(&id))?;
-    let heard = app.contacts.last(&id).or(silent);
+    let (trouble, silent) = known.await?.ok_or_else(|| no_computer(id))?;
+    let heard = app.contacts.last(id).or(silent);
     let text = match heard {
         None => format!("#error no data found for {id}"),
         Some(_) if trouble => format!("#error too many instances of {id} are in error"),
         Some(_) if silent.is_some() => format!("#error {id} fell silent"),
         Some(_) => "#access Computer is available".to_owned(),
     };
-    document(documents::text_dict(&dictionary(app.now(), id.as_str(), text, heard)))
+    Ok(dictionary(app.now(), id.as_str(), text, heard))
 }
 
 /// `GET getComputerPartitionStatus`.
@@ -105,15 +111,20 @@ pub(super) async fn software(State(app): State<Arc<App>>, request: Request) -> R
         known.supplies().get(release.as_str()).cloned().ok_or_else(not_there)
     };
     let supply = read(&app, Sequence::ZERO, find).await??;
-    let text = match supply.reported {
+    let text = of_software(&app.keys, release.as_str(), &supply);
+    document(documents::text_dict(&dictionary(app.now(), computer.as_str(), text, supply.reported_at)))
+}
+
+/// What a computer last said of a release, in one line.
+pub(crate) fn of_software(keys: &KeyRing, release: &str, supply: &Supply) -> String {
+    match supply.reported {
         None => format!("#error no data found for {release}"),
         Some(SoftwareState::Building) => format!("#building software release {release}"),
         Some(SoftwareState::Available) => format!("#access software release {release} available"),
         Some(SoftwareState::Destroyed) => format!("#access software release {release} removed"),
         Some(SoftwareState::Error) => {
-            let log = supply.error.as_ref().and_then(|error| sealing::open(&app.keys, error));
+            let log = supply.error.as_ref().and_then(|error| sealing::open(keys, error));
             format!("#error {}", log.as_deref().unwrap_or("while installing the software release"))
         }
-    };
-    document(documents::text_dict(&dictionary(app.now(), computer.as_str(), text, supply.reported_at)))
+    }
 }

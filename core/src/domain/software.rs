@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bincode::{Decode, Encode};
 use serde::Serialize;
 
-use super::event::{Event, Stream};
+use super::event::{Event, Mode, Stream};
 use super::id::{ComputerId, SoftwareRelease};
 use super::sealed::Sealed;
 use super::time::Timestamp;
@@ -161,7 +161,7 @@ impl Supplies {
 
     pub(crate) fn report(
         &self,
-        computers: &Computers,
+        (mode, computers): (Mode, &Computers),
         command: &ReportSoftware,
         now: Timestamp,
     ) -> Result<Outcome<()>, SoftwareRefusal> {
@@ -171,7 +171,9 @@ impl Supplies {
             let (computer, release) = place;
             return Err(SoftwareRefusal::NotSupplied { computer, release });
         };
-        if command.state == SoftwareState::Destroyed && supply.requested != SupplyState::Destroyed {
+        // slapos proxy forgets whatever its node says is gone.
+        let wanted = mode == Mode::Serve && supply.requested != SupplyState::Destroyed;
+        if command.state == SoftwareState::Destroyed && wanted {
             let (computer, release) = place;
             return Err(SoftwareRefusal::NotToBeDestroyed { computer, release });
         }
@@ -201,13 +203,15 @@ impl Supplies {
             SupplyState::Available => {
                 self.holders.entry(event.release.clone()).or_default().insert(event.computer.clone());
             }
-            SupplyState::Destroyed => {
-                if let Some(computers) = self.holders.get_mut(&event.release) {
-                    computers.remove(&event.computer);
-                    if computers.is_empty() {
-                        self.holders.remove(&event.release);
-                    }
-                }
+            SupplyState::Destroyed => self.let_go(&event.computer, &event.release),
+        }
+    }
+
+    fn let_go(&mut self, computer: &ComputerId, release: &SoftwareRelease) {
+        if let Some(computers) = self.holders.get_mut(release) {
+            computers.remove(computer);
+            if computers.is_empty() {
+                self.holders.remove(release);
             }
         }
     }
@@ -216,6 +220,7 @@ impl Supplies {
         let place = (event.computer.clone(), event.release.clone());
         if event.state == SoftwareState::Destroyed {
             self.by_place.remove(&place);
+            self.let_go(&event.computer, &event.release);
         } else if let Some(supply) = self.by_place.get_mut(&place) {
             supply.reported = Some(event.state);
             supply.error.clone_from(&event.error);
@@ -313,9 +318,19 @@ mod tests {
             .refused(SoftwareRefusal::UnknownComputer(elsewhere))
             .when(report(SoftwareState::Destroyed, None))
             .refused(SoftwareRefusal::NotSupplied { computer: at.clone(), release: what.clone() });
+        let mut given = given.done(supply(SupplyState::Available));
+        given.state.mode = Mode::Serve;
         given
-            .done(supply(SupplyState::Available))
             .when(report(SoftwareState::Destroyed, None))
             .refused(SoftwareRefusal::NotToBeDestroyed { computer: at, release: what });
+    }
+
+    #[test]
+    fn slapos_proxy_takes_its_node_at_its_word() {
+        let given = Given::cloud().done(supply(SupplyState::Available));
+        let gone = reported(&given, SoftwareState::Destroyed, None);
+        let given = given.when(report(SoftwareState::Destroyed, None)).then(gone).and();
+        assert!(!is_supplied(&given));
+        given.when(supply(SupplyState::Destroyed)).unchanged();
     }
 }

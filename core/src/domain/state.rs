@@ -98,7 +98,9 @@ impl State {
                 self.products.publish(&self.parties, &command, now)?.done()
             }
             Command::SupplySoftware(command) => self.supplies.supply(&self.computers, &command, now)?.done(),
-            Command::ReportSoftware(command) => self.supplies.report(&self.computers, &command, now)?.done(),
+            Command::ReportSoftware(command) => {
+                self.supplies.report((self.mode, &self.computers), &command, now)?.done()
+            }
             Command::RequestInstance(command) => {
                 let outcome = self.instances.request(&self.around_instances(), &command, now)?;
                 outcome.map(|(instance, outcome, allocated)| Answer::Instance {

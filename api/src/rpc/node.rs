@@ -1,0 +1,186 @@
+//! Calls about computers and the software on them.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+use slapledger_core::domain::Command;
+use slapledger_core::domain::computer::{Address, BangComputer, ConfigureComputer, Offer};
+use slapledger_core::domain::event::Mode;
+use slapledger_core::domain::id::{ComputerId, Sequence, SoftwareRelease};
+use slapledger_core::domain::software::{SoftwareState, SupplySoftware, SupplyState};
+
+use super::call::{Answer, Call, success};
+use super::instance::ignored_at_proxy;
+use crate::app::App;
+use crate::hateoas;
+use crate::http::problem::Problem;
+use crate::slap::form::{carriable, id};
+use crate::slap::sealing::{error_text, fresh, seal};
+use crate::slap::{node, read, software, status, submit_as, supply_state};
+
+/// As slapos proxy says it.
+pub(super) fn not_registered(computer: &ComputerId) -> Problem {
+    Problem::not_found(format!("{computer} is not registered."))
+}
+
+/// Whether a computer is known, and whether anything is on it.
+async fn known(app: &App, computer: &ComputerId) -> Result<Option<bool>, Problem> {
+    read(app, Sequence::ZERO, |view, _| {
+        let known = view.inventory.computer(computer.as_str())?;
+        Some(known.partitions().iter().any(|partition| partition.occupant.is_some()))
+    })
+    .await
+}
+
+/// `slapos.put.v0.compute_node_format`: a computer says which partitions it offers.
+pub(super) async fn format(app: Arc<App>, call: Call) -> Answer {
+    let computer: ComputerId = call.id("computer_guid")?;
+    let offers = call.list("compute_partition_list").iter().enumerate();
+    let offers = offers.map(|(at, partition)| offer(at, partition)).collect::<Result<_, _>>()?;
+    // What this call does not say stays as it is.
+    let told = read(&app, Sequence::ZERO, |view, _| {
+        let known = view.inventory.computer(computer.as_str())?;
+        Some((known.address.clone(), known.netmask.clone()))
+    });
+    let (address, netmask) = told.await?.unwrap_or_default();
+    let owner_if_new = node::owner_if_new(&app);
+    let command = ConfigureComputer { computer: computer.clone(), address, netmask, offers, owner_if_new };
+    submit_as(&app, call.digest, &computer, Command::ConfigureComputer(command)).await?;
+    Ok(success("Formatted"))
+}
+
+fn offer(at: usize, told: &Value) -> Result<Offer, Problem> {
+    let path = |member: &str| format!("compute_partition_list[{at}].{member}");
+    let text = |of: &Value, member: &str| -> Result<Box<str>, Problem> {
+        let text = of.get(member).and_then(Value::as_str).unwrap_or_default();
+        carriable(&path(member), text)?;
+        Ok(text.into())
+    };
+    let addresses = told.get("ip_list").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let interface = addresses.first().map(|first| text(first, "network-interface")).transpose()?;
+    let addresses = addresses.iter().map(|told| {
+        Ok::<_, Problem>(Address { address: text(told, "ip-address")?, netmask: text(told, "netmask")? })
+    });
+    Ok(Offer {
+        partition: id(&path("partition_id"), &text(told, "partition_id")?)?,
+        addresses: addresses.collect::<Result<_, _>>()?,
+        tap: interface,
+        user: None,
+        capabilities: Vec::new(),
+    })
+}
+
+/// `slapos.put.v0.compute_node_bang`: everything on a computer is to be processed again.
+pub(super) async fn bang(app: Arc<App>, call: Call) -> Answer {
+    let computer: ComputerId = call.id("computer_guid")?;
+    let message = error_text(call.text("message")?.as_bytes());
+    let Some(occupied) = known(&app, &computer).await? else {
+        return ignored_at_proxy(&app, Err(not_registered(&computer)));
+    };
+    let message = Some(seal(&app.keys, fresh(&app.keys)?, &message)?);
+    let command = BangComputer { computer: computer.clone(), message };
+    submit_as(&app, call.digest, &computer, Command::BangComputer(command)).await?;
+    let heard = occupied || app.mode != Mode::Proxy;
+    Ok(success(if heard { "Bang handled" } else { "Ignored" }))
+}
+
+/// `slapos.post.v0.compute_node_usage`.
+pub(super) async fn usage(app: Arc<App>, call: Call) -> Answer {
+    let computer: ComputerId = call.id("computer_guid")?;
+    let sent = ("tioxml", call.text("tioxml")?.as_bytes());
+    let recorded = match known(&app, &computer).await? {
+        Some(_) => node::record_usage(&app, call.digest, &computer, sent).await,
+        None => Err(not_registered(&computer)),
+    };
+    ignored_at_proxy(&app, recorded.map(|()| success("Recorded")))
+}
+
+/// `slapos.get.v0.compute_node_status`.
+pub(super) async fn status(app: Arc<App>, call: Call) -> Answer {
+    let computer: ComputerId = call.id("computer_guid")?;
+    let silent = app.contacts.last(&computer).is_none();
+    if app.mode == Mode::Proxy && silent {
+        return Ok(json!({"text": "Unknown (not implemented)"}));
+    }
+    Ok(json!(status::of_computer(&app, &computer).await?))
+}
+
+/// `slapos.post.v0.compute_node_certificate`: there are none. slapos proxy says so with an empty one.
+pub(super) async fn certificate(app: Arc<App>, call: Call) -> Answer {
+    no_certificate(&app, &call, json!({"key": "", "certificate": ""})).await
+}
+
+/// `slapos.remove.v0.compute_node_certificate`.
+pub(super) async fn remove_certificate(app: Arc<App>, call: Call) -> Answer {
+    no_certificate(&app, &call, success("Ignored")).await
+}
+
+async fn no_certificate(app: &App, call: &Call, at_proxy: Value) -> Answer {
+    if app.mode == Mode::Proxy {
+        return Ok(at_proxy);
+    }
+    let computer: ComputerId = call.id("computer_guid")?;
+    known(app, &computer).await?.ok_or_else(|| not_registered(&computer))?;
+    Err(Problem::not_found("computers have no certificates yet"))
+}
+
+/// `slapos.post.v0.software_installation`: a user asks for a release on a computer, or asks it away.
+pub(super) async fn supply(app: Arc<App>, call: Call) -> Answer {
+    let (computer, release) =
+        (call.id("computer_guid")?, call.id::<SoftwareRelease>("software_release_uri")?);
+    let told = call.optional("state").unwrap_or("available");
+    let state = software::parse_supply_state(told).unwrap_or(SupplyState::Available);
+    let title = format!("Supplied {release} to be {told}");
+    software::supply_as_user(&app, call.digest, SupplySoftware { computer, release, state }).await?;
+    Ok(success(title))
+}
+
+/// `slapos.put.v0.software_installation_reported_state`.
+pub(super) async fn report(app: Arc<App>, call: Call) -> Answer {
+    let place = (call.id("computer_guid")?, call.id("software_release_uri")?);
+    let (state, title) = match call.text("reported_state")? {
+        "available" => (SoftwareState::Available, "Reported"),
+        "building" => (SoftwareState::Building, "Reported"),
+        _ => (SoftwareState::Destroyed, "Destroyed"),
+    };
+    let recorded = software::record(&app, call.digest, place, state, None).await;
+    ignored_at_proxy(&app, recorded.map(|()| success(title)))
+}
+
+/// `slapos.put.v0.software_installation_error`.
+pub(super) async fn error(app: Arc<App>, call: Call) -> Answer {
+    let place = (call.id("computer_guid")?, call.id("software_release_uri")?);
+    let log = Some(call.text("message")?.as_bytes());
+    let recorded = software::record(&app, call.digest, place, SoftwareState::Error, log).await;
+    ignored_at_proxy(&app, recorded.map(|()| success("Reported")))
+}
+
+/// `slapos.allDocs.v0.compute_node_software_installation_list`.
+pub(super) async fn installations(app: Arc<App>, call: Call) -> Answer {
+    let computer: ComputerId = call.id("computer_guid")?;
+    let list = read(&app, Sequence::ZERO, |view, _| {
+        let supplies = view.inventory.computer(computer.as_str())?.supplies().iter();
+        let item = |(release, supply): (&SoftwareRelease, &slapledger_projections::inventory::Supply)| json!({"software_release_uri": release.as_str(), "state": supply_state(supply.requested)});
+        Some(supplies.map(item).collect::<Vec<_>>())
+    });
+    Ok(json!({"result_list": list.await?.ok_or_else(|| not_registered(&computer))?}))
+}
+
+/// `slapos.allDocs.WIP.compute_node_list`, which slapos proxy alone has.
+pub(super) async fn computers(app: Arc<App>, _: Call) -> Answer {
+    if app.mode != Mode::Proxy {
+        let detail = "this call is an experiment of slapos proxy";
+        return Err(Problem::new(StatusCode::NOT_FOUND, "not-found", detail));
+    }
+    let list = read(&app, Sequence::ZERO, |view, _| {
+        let item = |computer: &slapledger_projections::inventory::Computer| json!({"computer_guid": computer.id.as_str()});
+        view.inventory.iter().map(item).collect::<Vec<_>>()
+    });
+    Ok(json!({"result_list": list.await?}))
+}
+
+/// `slapos.get.v0.hateoas_url`.
+pub(super) async fn hateoas_url(app: Arc<App>, call: Call) -> Answer {
+    Ok(json!({"hateoas_url": hateoas::root_url(app.mode, &call.headers)?}))
+}
