@@ -10,10 +10,12 @@ use slapledger_core::domain::time::TimeZone;
 use slapledger_core::domain::usage::RecordUsage;
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::ledger::Submission;
+use slapledger_projections::SlapViews;
 
 use super::answers::SeenComputer;
+use super::cache::Source;
 use super::form::{Fields, Form, LARGE, SMALL, id};
-use super::reply::{Reply, document, text};
+use super::reply::{Reply, document, text, written, xml};
 use super::sealing::{error_text, fresh, seal};
 use super::wire::computer_config::{self, ComputerConfig, PartitionConfig};
 use super::wire::{documents, tioxml};
@@ -24,10 +26,27 @@ use crate::http::problem::Problem;
 /// `GET getFullComputerInformation`, and `getComputerInformation`, which clients ask when the other one is 404.
 pub(super) async fn computer(State(app): State<Arc<App>>, request: Request) -> Reply {
     let id: ComputerId = Fields::of_query(&request).id("computer_id")?;
-    let seen = read(&app, Sequence::ZERO, |view, _| SeenComputer::find(app.mode, view, id.as_str())).await?;
-    let seen = seen.ok_or_else(|| no_computer(&id))?;
+    let permit = app.documents.permit();
+    let look = |view: &SlapViews, at| match app.documents.at(&id, at) {
+        Some(text) => Ok(text),
+        None => Err((SeenComputer::find(app.mode, view, id.as_str()), at)),
+    };
+    let text = match read(&app, Sequence::ZERO, look).await? {
+        Ok(text) => text,
+        Err((seen, at)) => {
+            let seen = seen.ok_or_else(|| no_computer(&id))?;
+            let source = Source::of(&seen);
+            match app.documents.of(&id, source, at) {
+                Some(text) => text,
+                None => {
+                    let text = written(documents::computer(&seen.document(&app.keys)))?;
+                    app.documents.keep(permit, &id, (source, at), text)
+                }
+            }
+        }
+    };
     app.contacts.heard(&id, app.now());
-    document(documents::computer(&seen.document(&app.keys)))
+    Ok(xml(text))
 }
 
 /// `POST loadComputerConfigurationFromXML`.
@@ -114,9 +133,7 @@ pub(super) async fn report_usage(State(app): State<Arc<App>>, request: Request) 
     let form = Form::read(request, LARGE).await?;
     let computer: ComputerId = form.fields.id("computer_id")?;
     let sent = form.fields.bytes("use_string")?;
-    let zone = |view: &slapledger_projections::SlapViews, _| {
-        view.inventory.computer(computer.as_str()).map(|known| known.time_zone)
-    };
+    let zone = |view: &SlapViews, _| view.inventory.computer(computer.as_str()).map(|known| known.time_zone);
     let zone = read(&app, Sequence::ZERO, zone).await?.ok_or_else(|| no_computer(&computer))?;
     let report = tioxml::parse(sent).map_err(|error| Problem::field("use_string", error.to_string()))?;
     let reports = usage_report::reports(&report, sent, zone.0);
