@@ -36,12 +36,11 @@ pub(super) async fn computer(State(app): State<Arc<App>>, request: Request) -> R
         Err((seen, at)) => {
             let seen = seen.ok_or_else(|| no_computer(&id))?;
             let source = Source::of(&seen);
-            match app.documents.of(&id, source, at) {
-                Some(text) => text,
-                None => {
-                    let text = written(documents::computer(&seen.document(&app.keys)))?;
-                    app.documents.keep(permit, &id, (source, at), text)
-                }
+            if let Some(text) = app.documents.of(&id, source, at) {
+                text
+            } else {
+                let text = written(documents::computer(&seen.document(&app.keys)))?;
+                app.documents.keep(permit, &id, (source, at), text)
             }
         }
     };
