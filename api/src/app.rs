@@ -22,6 +22,7 @@ use slapledger_projections::runner::{self, Runner};
 use slapledger_projections::{SlapViews, View};
 
 use crate::contacts::Contacts;
+use crate::slap::cache::Documents;
 
 /// How many commands may wait for the writer; more are answered 503.
 const QUEUE: usize = 4096;
@@ -36,6 +37,8 @@ pub struct App {
     pub slap: Runner<SlapViews>,
     /// Metering, prices, runs and invoices.
     pub billing: Runner<BillingView>,
+    /// What nodes fetch, as it was last written.
+    pub documents: Arc<Documents>,
     /// Which computers were heard of.
     pub contacts: Contacts,
     /// What this run is known by, to those who ask whether two addresses are one server.
@@ -108,7 +111,24 @@ impl App {
         let (local, default_computer) = (PartyId(1), None);
         let (contacts, run) = (Contacts::default(), random_id());
         let mode = open.mode;
-        Ok(Self { ledger, keys, slap, billing, contacts, run, mode, local, default_computer, data })
+        let documents = Arc::new(Documents::default());
+        keys.on_destroy({
+            let documents = Arc::clone(&documents);
+            move || documents.forget()
+        });
+        Ok(Self {
+            ledger,
+            keys,
+            slap,
+            billing,
+            documents,
+            contacts,
+            run,
+            mode,
+            local,
+            default_computer,
+            data,
+        })
     }
 
     /// Carries out a command of the program itself, from a thread without a runtime.

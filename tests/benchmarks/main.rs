@@ -4,12 +4,13 @@
 //! answer is looked at, so that nothing fast and wrong is counted. Numbers are integers throughout; what is sent comes
 //! from a seed.
 
+mod bare;
 mod cloud;
 mod ingest;
 mod measure;
 mod memory;
 mod peer;
-mod request;
+mod slap;
 mod stored;
 
 use std::path::PathBuf;
@@ -78,16 +79,16 @@ enum Figure {
         #[arg(long, default_value_t = 1000)]
         batch: u64,
     },
-    /// Requests for instances per second, beside slapos proxy in the same run
-    Request {
+    /// What SLAP clients ask most, per second, beside slapos proxy in the same run
+    Slap {
         /// A Python virtual environment with slapos.core, such as one under tests/.cache; without it, slapledger alone
         #[arg(long, value_name = "DIR")]
         slapos_venv: Option<PathBuf>,
         /// New instances of each run
         #[arg(long, default_value_t = 500)]
         new: usize,
-        /// Seconds of unchanged requests of each run
-        #[arg(long, default_value_t = 3)]
+        /// Seconds of unchanged requests, and of asking for a computer, of each run
+        #[arg(long, default_value_t = 2)]
         seconds: u64,
         /// Runs of each kind, each on a new folder
         #[arg(long, default_value_t = 3)]
@@ -128,8 +129,8 @@ fn main() -> anyhow::Result<()> {
         Figure::Ingest { events, runs, clients, batch } => {
             ingest::ingest(&setting, events, runs, clients, batch)
         }
-        Figure::Request { slapos_venv, new, seconds, runs } => {
-            request::request(&setting, slapos_venv.as_deref(), new, seconds, runs)
+        Figure::Slap { slapos_venv, new, seconds, runs } => {
+            slap::slap(&setting, slapos_venv.as_deref(), slap::Size { new, seconds, runs })
         }
         Figure::Rebuild { events, runs } => stored::rebuild(&setting, events, runs),
         Figure::Size { events } => stored::size(&setting, events),

@@ -170,7 +170,9 @@ fn serve(app: App, listen: SocketAddr, silent_after: Option<Duration>) -> anyhow
             tokio::spawn(contacts::watch(Arc::clone(&app), silent_after));
         }
         let routes = router::router(Arc::clone(&app));
-        axum::serve(listener, routes).with_graceful_shutdown(stopped()).await.context("serve")
+        let serving = axum::serve(listener, routes).with_graceful_shutdown(stopped()).into_future();
+        // By a thread of the runtime: this one would hand every connection over to one of them, and be woken for it.
+        tokio::spawn(serving).await.context("serve")?.context("serve")
     });
     runtime.shutdown_timeout(std::time::Duration::from_secs(10));
     app.shut_down();

@@ -145,12 +145,11 @@ pub fn router(app: Arc<App>) -> Router {
     let negotiated = |routes: Router<Arc<App>>| {
         routes.layer(middleware::from_fn_with_state(elements.clone(), forms::negotiate))
     };
-    let usual =
-        negotiated(limits::only_known_methods(usual))
-            .merge(slap::routes())
-            .merge(rpc::routes())
-            .merge(hateoas::routes())
-            .fallback(limits::no_route);
+    let usual = negotiated(limits::only_known_methods(usual))
+        .merge(slap::routes())
+        .merge(rpc::routes())
+        .merge(hateoas::routes())
+        .fallback(limits::no_route);
     let slow = bounds.for_slow().around(negotiated(limits::only_known_methods(slow)));
     let routes = bounds.around(usual).merge(slow).merge(limits::only_known_methods(always));
     routes.layer(middleware::from_fn(browser::guard)).with_state(app)

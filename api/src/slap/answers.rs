@@ -4,6 +4,7 @@
 //! opened. Invariants: a partition is shown as long as it is offered or somebody is in it; an instance that is to be
 //! destroyed is shown with its software until its node says it is gone.
 
+use bincode::Encode;
 use slapledger_core::domain::computer::Address;
 use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::InstanceId;
@@ -22,12 +23,14 @@ use super::wire::documents::{
 use super::{names, status};
 
 /// A shared instance, as its host is told of it.
+#[derive(Encode)]
 struct Share {
     instance: Instance,
     reference: String,
 }
 
 /// An instance in its partition or on its host, as the views have it.
+#[derive(Encode)]
 pub(crate) struct Placed {
     mode: Mode,
     instance: Instance,
@@ -39,6 +42,7 @@ pub(crate) struct Placed {
 }
 
 /// A partition, as the views have it.
+#[derive(Encode)]
 pub(super) struct SeenPartition {
     computer: String,
     partition: String,
@@ -46,7 +50,8 @@ pub(super) struct SeenPartition {
     occupant: Option<Placed>,
 }
 
-/// A computer, as the views have it.
+/// A computer, as the views have it. All that its document shows is in it: what is encoded tells whether it changed.
+#[derive(Encode)]
 pub(super) struct SeenComputer {
     computer: String,
     partitions: Vec<SeenPartition>,

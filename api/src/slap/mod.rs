@@ -8,6 +8,7 @@
 //! Not here: what is allowed and what follows from it. That is decided in the core, once for every way a command comes.
 
 pub(crate) mod answers;
+pub(crate) mod cache;
 mod certificates;
 pub(crate) mod form;
 pub(crate) mod frontend;

@@ -1,5 +1,6 @@
 //! Replies of the SLAP routes: marshalled documents, and short plain texts that clients show and ignore.
 
+use axum::body::Bytes;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use slapledger_core::ledger::SubmitError;
@@ -47,11 +48,19 @@ pub(super) fn text(text: impl Into<String>) -> Response {
     plain(text).into_response()
 }
 
-/// A document. Without the charset clients would read it as ISO-8859-1.
+/// A document.
 pub(super) fn document(document: Result<String, MarshalError>) -> Reply {
-    // What could not be carried was refused when it came.
-    let xml = document.map_err(|error| Problem::fault(&error))?;
-    Ok(([(header::CONTENT_TYPE, "text/xml; charset=utf-8")], xml).into_response())
+    Ok(xml(written(document)?.into()))
+}
+
+/// The text of a document. What could not be carried was refused when it came.
+pub(super) fn written(document: Result<String, MarshalError>) -> Result<String, Problem> {
+    document.map_err(|error| Problem::fault(&error))
+}
+
+/// The text of a document, as an answer. Without the charset clients would read it as ISO-8859-1.
+pub(super) fn xml(text: Bytes) -> Response {
+    ([(header::CONTENT_TYPE, "text/xml; charset=utf-8")], text).into_response()
 }
 
 /// It exists, and has no partition yet. Clients know this status as `ResourceNotReady`.

@@ -150,6 +150,8 @@ struct Shared {
     /// None when it lives in memory alone. Locked before the others, for as long as keys are made or destroyed.
     file: Mutex<Option<RingFile>>,
     in_memory: bool,
+    /// Told of every key that is destroyed.
+    erasing: RwLock<Vec<Box<dyn Fn() + Send + Sync>>>,
 }
 
 struct Key {
@@ -188,6 +190,7 @@ impl KeyRing {
             keys: RwLock::default(),
             pool: Mutex::default(),
             in_memory: file.is_none(),
+            erasing: RwLock::default(),
             file: Mutex::new(file),
         };
         Self { shared: Arc::new(shared) }
@@ -279,7 +282,14 @@ impl KeyRing {
             file.destroy(record, key)?;
         }
         self.shared.keys.write().insert(key, Key { record, secret: None });
+        self.shared.erasing.read().iter().for_each(|forget| forget());
         Ok(())
+    }
+
+    /// Has somebody who holds opened values forget them whenever a key is destroyed: after nothing more can be opened
+    /// with it, and before [`destroy`](Self::destroy) returns.
+    pub fn on_destroy(&self, forget: impl Fn() + Send + Sync + 'static) {
+        self.shared.erasing.write().push(Box::new(forget));
     }
 
     /// Names the content of a command in the log, without letting anybody who lacks the ring test guesses: HMAC

@@ -4,6 +4,11 @@
 //! the group durable, publishes the events, and only then answers: every answer, also "unchanged" and "refused",
 //! waits until what its decision saw is durable. If an append fails or nobody knows how it ended, the writer stops
 //! and its state is discarded; the next start reads the log. Readers never hold it up.
+//!
+//! The writer holds its state from a decision until what was decided is durable and published. Whoever finds the state
+//! free sees what is durable and nothing else, and may tell a sender at once that a command changes nothing or is
+//! refused. Most commands say again what was said before; to hand them over to the writer and back takes several times
+//! as long as to decide them.
 
 mod feed;
 mod sequencer;
@@ -17,7 +22,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
 
@@ -204,6 +209,7 @@ type Reply = oneshot::Sender<Result<Accepted, SubmitError>>;
 /// A running ledger.
 pub struct Ledger {
     queue: Mutex<Option<mpsc::Sender<(Reply, Queued)>>>,
+    sequencer: Arc<RwLock<Sequencer>>,
     publisher: Arc<Publisher>,
     store: Arc<dyn EventStore>,
     writer: Mutex<Option<thread::JoinHandle<()>>>,
@@ -250,8 +256,9 @@ impl Ledger {
         let publisher = Arc::new(Publisher::new(Arc::clone(&store), head));
         let (queue, commands) = mpsc::channel(options.queue.max(1));
         let stopped = Arc::new(Mutex::new(None));
+        let sequencer = Arc::new(RwLock::new(sequencer));
         let writer = Writer {
-            sequencer,
+            sequencer: Arc::clone(&sequencer),
             term,
             store: Arc::clone(&store),
             clock: Arc::clone(&clock),
@@ -263,11 +270,16 @@ impl Ledger {
         let thread = thread::Builder::new().name("writer".into()).spawn(move || writer.run(commands));
         let thread = thread.map_err(|error| OpenFault::Start(error.to_string()))?;
         let (queue, writer) = (Mutex::new(Some(queue)), Mutex::new(Some(thread)));
-        Ok(Self { queue, publisher, store, writer, stopped, created, term, clock })
+        Ok(Self { queue, sequencer, publisher, store, writer, stopped, created, term, clock })
     }
 
     /// Carries a command out; returns when its outcome is durable.
     pub async fn submit(&self, submission: Submission) -> Result<Accepted, SubmitError> {
+        // After the last command nothing is told any more.
+        self.queue()?;
+        if let Some(told) = self.decide_here(&submission) {
+            return told;
+        }
         self.enqueue(submission.into()).await
     }
 
@@ -303,6 +315,9 @@ impl Ledger {
     /// The same for the post of a node, which cannot repeat it: waits for room in the queue first.
     pub async fn submit_patiently(&self, submission: Submission) -> Result<Accepted, SubmitError> {
         let queue = self.queue()?;
+        if let Some(told) = self.decide_here(&submission) {
+            return told;
+        }
         let (reply, answer) = oneshot::channel();
         match queue.send_timeout((reply, submission.into()), PATIENCE).await {
             Ok(()) => {}
@@ -315,9 +330,22 @@ impl Ledger {
     /// The same for a thread without a runtime.
     pub fn submit_blocking(&self, submission: Submission) -> Result<Accepted, SubmitError> {
         let queue = self.queue()?;
+        if let Some(told) = self.decide_here(&submission) {
+            return told;
+        }
         let (reply, answer) = oneshot::channel();
         queue.blocking_send((reply, submission.into())).map_err(|_| self.stopped())?;
         answer.blocking_recv().unwrap_or_else(|_| Err(self.stopped()))
+    }
+
+    /// What a command that changes nothing is answered, if that can be told without the writer: see the module.
+    fn decide_here(&self, submission: &Submission) -> Option<Result<Accepted, SubmitError>> {
+        let sequencer = self.sequencer.try_read()?;
+        // The writer says so before it lets go of a state that may be ahead of the log.
+        if self.stopped.lock().is_some() {
+            return None;
+        }
+        sequencer.decide_unchanged(self.clock.now(), submission)
     }
 
     fn queue(&self) -> Result<mpsc::Sender<(Reply, Queued)>, SubmitError> {
@@ -433,7 +461,7 @@ fn catch_up(store: &dyn EventStore, mut sequencer: Sequencer) -> Result<Sequence
 }
 
 struct Writer {
-    sequencer: Sequencer,
+    sequencer: Arc<RwLock<Sequencer>>,
     term: Term,
     store: Arc<dyn EventStore>,
     clock: Arc<dyn Clock>,
@@ -443,28 +471,46 @@ struct Writer {
     snapshot_at: Sequence,
 }
 
+/// What commands are answered, and whom.
+type Replies = Vec<(Reply, Result<Accepted, SubmitError>)>;
+
 impl Writer {
     fn run(mut self, mut commands: mpsc::Receiver<(Reply, Queued)>) {
+        let held = Arc::clone(&self.sequencer);
         while let Some(first) = commands.blocking_recv() {
             let group = gather(first, &mut commands);
-            let cause = match catch_unwind(AssertUnwindSafe(|| self.write(group))) {
-                Ok(Ok(())) => continue,
+            let mut sequencer = held.write();
+            let cause = match catch_unwind(AssertUnwindSafe(|| self.write(&mut sequencer, group))) {
+                Ok(Ok(replies)) => {
+                    let is_due = sequencer.last().0 - self.snapshot_at.0 >= SNAPSHOT_EVERY;
+                    // Whoever is answered may come back before this thread goes on, and shall find it free.
+                    drop(sequencer);
+                    for (reply, result) in replies {
+                        // Whoever does not wait any more has its answer in the log.
+                        let _ = reply.send(result);
+                    }
+                    if is_due {
+                        self.take_snapshot(&mut held.write());
+                    }
+                    continue;
+                }
                 Ok(Err(cause)) => cause,
                 Err(_) => "a decision panicked".to_owned(),
             };
-            // The state may be ahead of the log: nothing may be decided on it any more.
+            // The state may be ahead of the log: nothing may be decided on it any more. Said while it is held.
             error!(%cause, "the writer stops");
             *self.stopped.lock() = Some(cause.as_str().into());
+            drop(sequencer);
             commands.close();
             self.publisher.close();
             return;
         }
-        self.take_snapshot();
+        self.take_snapshot(&mut held.write());
     }
 
-    fn write(&mut self, group: Vec<(Reply, Queued)>) -> Result<(), String> {
-        let expected = self.sequencer.last();
-        let group = self.sequencer.decide(self.clock.now(), &*self.store, group)?;
+    fn write(&self, sequencer: &mut Sequencer, group: Vec<(Reply, Queued)>) -> Result<Replies, String> {
+        let expected = sequencer.last();
+        let group = sequencer.decide(self.clock.now(), &*self.store, group)?;
         if !group.frames.is_empty() {
             match self.store.append(self.term, expected, &group.frames) {
                 Appended::Durable => {}
@@ -476,24 +522,16 @@ impl Writer {
                     return Err(cause);
                 }
             }
-            let head = Head { last: self.sequencer.last(), root: self.sequencer.root() };
+            let head = Head { last: sequencer.last(), root: sequencer.root() };
             self.publisher.publish(group.events, head);
         }
-        for (reply, result) in group.replies {
-            // Whoever does not wait any more has its answer in the log.
-            let _ = reply.send(result);
-        }
-        if self.sequencer.last().0 - self.snapshot_at.0 >= SNAPSHOT_EVERY {
-            self.take_snapshot();
-        }
-        Ok(())
+        Ok(group.replies)
     }
 
-    fn take_snapshot(&mut self) {
+    fn take_snapshot(&mut self, sequencer: &mut Sequencer) {
         let Some(file) = &self.snapshot else { return };
-        let last = self.sequencer.last();
-        let taken =
-            self.sequencer.seen().checkpoint(last).and_then(|()| file.write(&self.sequencer.snapshot()));
+        let last = sequencer.last();
+        let taken = sequencer.seen().checkpoint(last).and_then(|()| file.write(&sequencer.snapshot()));
         match taken {
             Ok(()) => self.snapshot_at = last,
             // It only shortens the next start.

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use bincode::{Decode, Encode};
 use rustc_hash::FxHashMap;
 
-use super::{Accepted, OpenFault, Queued, SubmitError, What};
+use super::{Accepted, OpenFault, Queued, Submission, SubmitError, What};
 use crate::domain::event::{AnswerRecorded, Event, LedgerCreated, Stream, WriterStarted};
 use crate::domain::id::{CommandId, ProjectId, Sequence};
 use crate::domain::time::Timestamp;
 use crate::domain::usage::SeenIndex;
-use crate::domain::{Answer, Context, State};
+use crate::domain::{Answer, Command, Context, State};
 use crate::log::envelope::{Actor, EventDecoder, Meta, RULES_VERSION, Recorded};
 use crate::log::frame::{DecodedFrame, Frame, MAX_EVENT_BYTES, pack};
 use crate::log::merkle::{Root, Tree};
@@ -202,6 +202,29 @@ impl Sequencer {
         Ok(Group { frames, events, replies })
     }
 
+    /// What a command is answered if it changes nothing or is refused; `None` if it is to be decided in its turn. The
+    /// answer is as durable as this state is.
+    pub(super) fn decide_unchanged(
+        &self,
+        now: Timestamp,
+        submission: &Submission,
+    ) -> Option<Result<Accepted, SubmitError>> {
+        let Submission { meta, command } = submission;
+        // An answer that may be asked for again is recorded.
+        if meta.named_by_sender || is_large(command) {
+            return None;
+        }
+        let now = now.max(self.recorded_at);
+        let context = Context { now, next: self.last.next(), project: meta.project };
+        match self.state.decide(&context, command.clone()) {
+            Ok(outcome) if outcome.events.is_empty() => {
+                Some(Ok(Accepted { answer: outcome.answer, sequence: self.last, events: 0 }))
+            }
+            Ok(_) => None,
+            Err(refusal) => Some(Err(SubmitError::Refused(refusal))),
+        }
+    }
+
     fn decide_one(
         &mut self,
         at: Timestamp,
@@ -359,6 +382,18 @@ impl Sequencer {
             bincode::decode_from_slice(&bytes[read..], bincode::config::standard()).ok()?;
         Some((last, tree.root()))
     }
+}
+
+/// Whether to decide it twice would cost more than to hand it over, or it hardly ever changes nothing.
+fn is_large(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::RecordUsage(_)
+            | Command::PublishPriceBook(_)
+            | Command::OpenInvoiceRun(_)
+            | Command::FinaliseInvoice(_)
+            | Command::FinaliseInvoiceRun(_)
+    )
 }
 
 fn actor_key(actor: &Actor) -> Actor2 {

@@ -1,9 +1,13 @@
 //! The writer against stores that fail, starts that follow each other, and senders that repeat themselves.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
 
-use super::{Clock, Ledger, OpenFault, Options, Submission, SubmitError};
-use crate::domain::computer::{ComputerRefusal, RegisterComputer};
+use parking_lot::Mutex;
+
+use super::{Clock, Ledger, OpenFault, Options, Sequencer, Submission, SubmitError};
+use crate::domain::computer::{ComputerRefusal, ConfigureComputer, RegisterComputer};
 use crate::domain::event::{Event, Mode};
 use crate::domain::id::{CommandId, ComputerId, KeyId, PartyId, ProjectId, Sequence};
 use crate::domain::party::RegisterParty;
@@ -12,8 +16,9 @@ use crate::domain::time::{TimeZone, Timestamp};
 use crate::domain::usage::{MemoryIndex, SeenIndex};
 use crate::domain::{Answer, Command, Refusal};
 use crate::log::envelope::{Actor, ActorKind, Meta, RULES_VERSION};
+use crate::log::frame::Frame;
 use crate::log::memory::{MemoryStore, Outcome};
-use crate::log::store::EventStore;
+use crate::log::store::{Appended, EventStore, Head, StoreFault, StoreStats, Term};
 
 struct Noon;
 
@@ -272,4 +277,115 @@ async fn a_change_of_what_has_moved_is_not_decided() {
     assert_eq!(other, Err(SubmitError::CommandIdReused));
     assert_eq!(ledger.answer_of(named(Some(2), 2, computer("COMP-4")).meta).await, Ok(None));
     assert_eq!(ledger.head(), before, "nothing was recorded");
+}
+
+/// A store whose disk takes its time: an append says that it has begun, and waits until it may go on.
+struct Slow {
+    store: MemoryStore,
+    disk: Mutex<Option<(mpsc::Sender<()>, mpsc::Receiver<()>)>>,
+}
+
+impl EventStore for Slow {
+    fn acquire(&self) -> Result<Term, StoreFault> {
+        self.store.acquire()
+    }
+
+    fn head(&self) -> Result<Head, StoreFault> {
+        self.store.head()
+    }
+
+    fn append(&self, term: Term, expected_last: Sequence, frames: &[Frame]) -> Appended {
+        if let Some((begun, go_on)) = &*self.disk.lock() {
+            begun.send(()).expect("somebody looks");
+            go_on.recv().expect("somebody lets it go on");
+        }
+        self.store.append(term, expected_last, frames)
+    }
+
+    fn read(&self, after: Sequence, max_bytes: usize) -> Result<Vec<Frame>, StoreFault> {
+        self.store.read(after, max_bytes)
+    }
+
+    fn stats(&self) -> StoreStats {
+        self.store.stats()
+    }
+}
+
+/// "It is registered already" would be a lie if the power went before the registration is on the disk.
+#[test]
+fn what_changes_nothing_waits_for_what_it_saw() {
+    for landed in [true, false] {
+        let store = Arc::new(Slow { store: MemoryStore::new(), disk: Mutex::new(None) });
+        let opened =
+            Ledger::open(Arc::clone(&store) as Arc<dyn EventStore>, Arc::new(Noon), options(Mode::Proxy));
+        let ledger = Arc::new(opened.expect("opens"));
+        let (begun, has_begun) = mpsc::channel();
+        let (go_on, may_go_on) = mpsc::channel();
+        *store.disk.lock() = Some((begun, may_go_on));
+        if !landed {
+            store.store.inject(Outcome::Unknown { landed });
+        }
+        let submit = |name: &'static str| {
+            let (ledger, (told, answer)) = (Arc::clone(&ledger), mpsc::channel());
+            thread::spawn(move || told.send(ledger.submit_blocking(named(None, 0, computer(name)))));
+            answer
+        };
+        let first = submit("COMP-1");
+        has_begun.recv().expect("the append begins");
+        let again = submit("COMP-1");
+        assert!(again.recv_timeout(Duration::from_millis(100)).is_err(), "answered before it was durable");
+        go_on.send(()).expect("the append waits");
+        let (first, again) = (first.recv().expect("answered"), again.recv().expect("answered"));
+        if landed {
+            assert!(first.is_ok(), "{first:?}");
+            assert!(matches!(again, Err(SubmitError::Refused(_))), "{again:?}");
+        } else {
+            assert!(matches!(first, Err(SubmitError::Stopped(_))), "{first:?}");
+            assert!(matches!(again, Err(SubmitError::Stopped(_))), "{again:?}");
+            // The state says that it is registered, and is not believed any more.
+            let later = submit("COMP-1").recv().expect("answered");
+            assert!(matches!(later, Err(SubmitError::Stopped(_))), "{later:?}");
+        }
+    }
+}
+
+/// Told at once or in its turn, a command is answered the same.
+#[test]
+fn what_changes_nothing_is_told_the_same_at_once() {
+    let store = MemoryStore::new();
+    let mut sequencer = Sequencer::new(Box::new(MemoryIndex::new([1; 16])));
+    let configure = |address: &str| {
+        let (address, netmask) = (address.into(), "255.0.0.0".into());
+        let computer = ComputerId::new("COMP-1").expect("an id");
+        let offers = Vec::new();
+        Command::ConfigureComputer(ConfigureComputer {
+            computer,
+            address,
+            netmask,
+            offers,
+            owner_if_new: None,
+        })
+    };
+    let rows = [
+        (named(None, 0, configure("10.0.0.1")), true),
+        (named(None, 0, party()), false),
+        (named(None, 0, computer("COMP-1")), false),
+        (named(None, 0, computer("COMP-1")), true),
+        (named(None, 0, configure("10.0.0.1")), false),
+        (named(None, 0, configure("10.0.0.1")), true),
+        (named(None, 0, configure("10.0.0.2")), false),
+        (named(Some(3), 0, configure("10.0.0.2")), false),
+    ];
+    for (submission, is_told) in rows {
+        let shown = format!("{:?}", submission.command);
+        let told = sequencer.decide_unchanged(Noon.now(), &submission);
+        assert_eq!(told.is_some(), is_told, "{shown}");
+        let before = sequencer.last();
+        let mut group = sequencer.decide(Noon.now(), &store, [((), submission)]).expect("decides");
+        assert_eq!(group.frames.is_empty(), is_told, "{shown}");
+        let ((), in_its_turn) = group.replies.remove(0);
+        if let Some(told) = told {
+            assert_eq!((told, before), (in_its_turn, sequencer.last()), "{shown}");
+        }
+    }
 }

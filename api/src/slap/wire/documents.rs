@@ -8,6 +8,8 @@
 
 use std::collections::BTreeMap;
 
+use bincode::Encode;
+
 use super::instance_xml;
 use super::marshal::{self, MarshalError, Object, Value};
 
@@ -26,7 +28,7 @@ pub struct ComputerDocument {
 }
 
 /// A supply of a software release.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode)]
 pub struct ReleaseDocument {
     /// Where its profile is.
     pub url: String,

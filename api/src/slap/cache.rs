@@ -1,0 +1,379 @@
+//! The documents that nodes fetch again and again, as they were last written: every node asks for all of its computer
+//! every minute, and mostly nothing has changed.
+//!
+//! A document is a function of what the views show and of the key ring. It is kept with the sequence the views stood at
+//! and a digest of all that was copied out of them to write it, still sealed. It is given out again if the views stand
+//! there yet, or if what they show now has the same digest; whatever a document comes to show is covered, because it
+//! can come from nowhere else.
+//!
+//! A document holds secrets that were opened. So all of them are forgotten before the destruction of any key is over,
+//! one that was written meanwhile is not kept, the memory of a forgotten one is overwritten when the last answer that
+//! uses it is sent, and they take no more than a bound together. Whoever can read the memory of the process finds the
+//! keys of all of them there too.
+//!
+//! Not here: who may see a document; that is asked before.
+
+use std::collections::HashMap;
+
+use axum::body::Bytes;
+use bincode::Encode;
+use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
+use slapledger_core::domain::id::{ComputerId, Sequence};
+use zeroize::Zeroizing;
+
+/// The most bytes of documents that are kept.
+const MOST_BYTES: usize = 64 * 1024 * 1024;
+/// The most documents that are kept.
+const MOST_DOCUMENTS: usize = 4096;
+
+/// What a document was written from, in short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Source([u8; 32]);
+
+impl Source {
+    /// Of all that was copied out of the views.
+    pub(super) fn of(seen: &impl Encode) -> Self {
+        let mut hasher = Sha256::new();
+        slapledger_projections::view::put(seen, &mut hasher).expect("a hasher takes everything");
+        Self(hasher.finalize().into())
+    }
+}
+
+/// The documents of computers.
+#[derive(Default)]
+pub struct Documents {
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    all: HashMap<ComputerId, Document>,
+    bytes: usize,
+    /// How often all of them were forgotten.
+    forgotten: u64,
+    /// How often one was asked for.
+    asked: u64,
+}
+
+struct Document {
+    text: Bytes,
+    source: Source,
+    /// The last event in the views when they were last seen to show this.
+    at: Sequence,
+    /// When it was last asked for, as the count of that time.
+    asked: u64,
+}
+
+/// The right to keep a document that is written from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Permit(u64);
+
+impl Documents {
+    /// The document of a computer, if the views stand where it was last seen to be right.
+    pub(super) fn at(&self, computer: &ComputerId, at: Sequence) -> Option<Bytes> {
+        self.kept.lock().find(computer, |known| known.at == at)
+    }
+
+    /// The document of a computer, if it was written from the same; from where the views stand now.
+    pub(super) fn of(&self, computer: &ComputerId, source: Source, at: Sequence) -> Option<Bytes> {
+        self.kept.lock().find(computer, |known| {
+            let same = known.source == source;
+            if same {
+                known.at = known.at.max(at);
+            }
+            same
+        })
+    }
+
+    /// To be asked for before anything is opened.
+    pub(super) fn permit(&self) -> Permit {
+        Permit(self.kept.lock().forgotten)
+    }
+
+    /// Keeps a document, unless all were forgotten since.
+    pub(super) fn keep(
+        &self,
+        permit: Permit,
+        computer: &ComputerId,
+        (source, at): (Source, Sequence),
+        text: String,
+    ) -> Bytes {
+        let text = Bytes::from_owner(Zeroizing::new(text.into_bytes()));
+        let mut kept = self.kept.lock();
+        if permit.0 == kept.forgotten && text.len() <= MOST_BYTES / 8 {
+            kept.insert(computer, Document { text: text.clone(), source, at, asked: 0 });
+        }
+        text
+    }
+
+    /// Forgets all of them: what they show was erased, or shall be read anew.
+    pub fn forget(&self) {
+        let forgotten = {
+            let mut kept = self.kept.lock();
+            kept.forgotten += 1;
+            kept.bytes = 0;
+            std::mem::take(&mut kept.all)
+        };
+        drop(forgotten);
+    }
+}
+
+impl Kept {
+    fn find(&mut self, computer: &ComputerId, is_right: impl FnOnce(&mut Document) -> bool) -> Option<Bytes> {
+        self.asked += 1;
+        let known = self.all.get_mut(computer)?;
+        known.asked = self.asked;
+        is_right(known).then(|| known.text.clone())
+    }
+
+    fn insert(&mut self, computer: &ComputerId, document: Document) {
+        // One that was written from what the views showed before may come later.
+        if self.all.get(computer).is_some_and(|known| known.at > document.at) {
+            return;
+        }
+        self.remove(&computer.clone());
+        while self.bytes + document.text.len() > MOST_BYTES || self.all.len() >= MOST_DOCUMENTS {
+            let longest_unasked = self.all.iter().min_by_key(|(_, known)| known.asked);
+            let Some(computer) = longest_unasked.map(|(computer, _)| computer.clone()) else { break };
+            self.remove(&computer);
+        }
+        self.bytes += document.text.len();
+        let asked = self.asked;
+        self.all.insert(computer.clone(), Document { asked, ..document });
+    }
+
+    fn remove(&mut self, computer: &ComputerId) {
+        if let Some(removed) = self.all.remove(computer) {
+            self.bytes -= removed.text.len();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use slapledger_core::domain::event::Mode;
+
+    use super::*;
+    use crate::slap::answers::SeenComputer;
+    use crate::slap::testing::{COMPUTER, RELEASE, World, configuration, dumps, request_form};
+    use crate::slap::wire::documents;
+    use crate::slap::wire::marshal::Value;
+
+    fn computer(name: &str) -> ComputerId {
+        ComputerId::new(name).unwrap()
+    }
+
+    fn keep(documents: &Documents, name: &str, seen: &str, at: u64, bytes: usize) -> Bytes {
+        let text = "x".repeat(bytes);
+        documents.keep(documents.permit(), &computer(name), (Source::of(&seen), Sequence(at)), text)
+    }
+
+    #[test]
+    fn a_document_is_right_at_its_sequence_and_for_its_source() {
+        let documents = Documents::default();
+        let (one, other) = (computer("COMP-1"), computer("COMP-2"));
+        let [source, changed] = ["seen", "changed"].map(|seen| Source::of(&seen));
+        assert_eq!(documents.at(&one, Sequence(5)), None);
+        let text = keep(&documents, "COMP-1", "seen", 5, 3);
+        assert_eq!(text, "xxx");
+        assert_eq!(documents.at(&one, Sequence(5)), Some(text.clone()));
+        assert_eq!(documents.at(&one, Sequence(4)), None);
+        assert_eq!(documents.at(&one, Sequence(6)), None);
+        assert_eq!(documents.at(&other, Sequence(5)), None);
+        assert_eq!(documents.of(&one, changed, Sequence(6)), None);
+        assert_eq!(documents.at(&one, Sequence(6)), None);
+        assert_eq!(documents.of(&one, source, Sequence(7)), Some(text.clone()));
+        assert_eq!(documents.at(&one, Sequence(7)), Some(text));
+    }
+
+    #[test]
+    fn an_earlier_document_takes_the_place_of_no_later_one() {
+        let documents = Documents::default();
+        keep(&documents, "COMP-1", "later", 7, 7);
+        keep(&documents, "COMP-1", "earlier", 6, 6);
+        assert_eq!(documents.at(&computer("COMP-1"), Sequence(7)).map(|text| text.len()), Some(7));
+        keep(&documents, "COMP-1", "latest", 8, 8);
+        assert_eq!(documents.at(&computer("COMP-1"), Sequence(7)), None);
+        assert_eq!(documents.at(&computer("COMP-1"), Sequence(8)).map(|text| text.len()), Some(8));
+        assert_eq!(documents.kept.lock().bytes, 8);
+    }
+
+    #[test]
+    fn what_was_written_while_all_were_forgotten_is_not_kept() {
+        let documents = Documents::default();
+        keep(&documents, "COMP-1", "seen", 5, 3);
+        let permit = documents.permit();
+        documents.forget();
+        assert_eq!(documents.at(&computer("COMP-1"), Sequence(5)), None);
+        let from = (Source::of(&"seen"), Sequence(5));
+        documents.keep(permit, &computer("COMP-1"), from, "secret".to_owned());
+        assert_eq!(documents.at(&computer("COMP-1"), Sequence(5)), None);
+        assert_eq!(documents.kept.lock().bytes, 0);
+    }
+
+    #[test]
+    fn memory_is_bounded_and_who_asks_most_lately_stays() {
+        let documents = Documents::default();
+        let most = MOST_BYTES / 8;
+        for n in 0..8 {
+            keep(&documents, &format!("COMP-{n}"), "seen", 1, most);
+        }
+        let is_kept = |n: u64| documents.at(&computer(&format!("COMP-{n}")), Sequence(1)).is_some();
+        assert!((0..8).all(is_kept));
+        assert!(is_kept(0), "asked for last");
+        keep(&documents, "COMP-8", "seen", 1, most);
+        assert!(!is_kept(1) && is_kept(0) && (2..9).all(is_kept));
+        keep(&documents, "COMP-9", "seen", 1, most + 1);
+        assert!(!is_kept(9) && is_kept(0), "too long to be kept");
+        documents.forget();
+        for n in 0..=MOST_DOCUMENTS {
+            keep(&documents, &format!("COMP-{n}"), "seen", 1, 1);
+        }
+        let kept = documents.kept.lock();
+        assert_eq!((kept.all.len(), kept.bytes), (MOST_DOCUMENTS, MOST_DOCUMENTS));
+    }
+
+    fn request(world: &World, name: &str, from: Option<&str>, shared: bool) {
+        let mut form = request_form(name, &[("a", "1")], None);
+        form.retain(|(key, _)| *key != "shared_xml");
+        form.push(("shared_xml", dumps(&Value::Bool(shared))));
+        if let Some(partition) = from {
+            form.extend([
+                ("computer_id", COMPUTER.to_owned()),
+                ("computer_partition_id", partition.to_owned()),
+            ]);
+        }
+        let form: Vec<_> = form.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        world.post("/requestComputerPartition", &form).expect(200);
+    }
+
+    fn connect(world: &World, partition: &str, more: &[(&str, &str)]) {
+        let xml = dumps(&Value::dict([("url", Value::from("https://[2001:db8::1]/"))]));
+        let form = [&[("connection_xml", xml.as_str())], more].concat();
+        world.say("/setComputerPartitionConnectionXml", partition, &form).expect(200);
+    }
+
+    fn shared_reference(world: &World) -> String {
+        let text = world.get(PATH).expect(200).body;
+        let (_, after) = text.split_once("<string>slave_reference</string><string>").unwrap();
+        after.split_once("</string>").unwrap().0.to_owned()
+    }
+
+    const PATH: &str = "/getFullComputerInformation?computer_id=COMP-1";
+
+    /// What happens, and whether the computer's document shows it: at slapos proxy, at a master.
+    type Step = (&'static str, fn(&World), [bool; 2]);
+
+    const STEPS: [Step; 21] = [
+        ("partitions", |world| world.format(COMPUTER, 4), [true; 2]),
+        ("root", |world| request(world, "root", None, false), [true; 2]),
+        ("nothing new", |world| request(world, "root", None, false), [false; 2]),
+        ("child", |world| request(world, "child", Some("slappart0"), false), [true; 2]),
+        ("shared instance", |world| request(world, "shared", None, true), [true; 2]),
+        ("supply", |world| supply(world, RELEASE), [true; 2]),
+        ("reached, and its parent told", |world| connect(world, "slappart1", &[]), [true; 2]),
+        ("reached as before", |world| connect(world, "slappart1", &[]), [false; 2]),
+        (
+            "shared instance reached",
+            |world| {
+                let reference = shared_reference(world);
+                connect(world, "slappart0", &[("slave_reference", &reference)]);
+            },
+            [false, true],
+        ),
+        (
+            "bang",
+            |world| drop(world.say("/softwareInstanceBang", "slappart1", &[("message", "")]).expect(200)),
+            [true; 2],
+        ),
+        (
+            "bang of all",
+            |world| {
+                drop(world.post("/computerBang", &[("computer_id", COMPUTER), ("message", "")]).expect(200))
+            },
+            [true; 2],
+        ),
+        (
+            "started",
+            |world| drop(world.say("/startedComputerPartition", "slappart0", &[]).expect(200)),
+            [false, true],
+        ),
+        (
+            "failed",
+            |world| {
+                drop(
+                    world.say("/softwareInstanceError", "slappart0", &[("error_log", "no disk")]).expect(200),
+                )
+            },
+            [false, true],
+        ),
+        (
+            "the root has another name",
+            |world| {
+                drop(world.say("/softwareInstanceRename", "slappart0", &[("new_name", "other")]).expect(200))
+            },
+            [true; 2],
+        ),
+        (
+            "other parameters",
+            |world| drop(world.request("other", &[("a", "2")], None).expect(200)),
+            [true; 2],
+        ),
+        (
+            "stopped",
+            |world| drop(world.request("other", &[("a", "2")], Some("stopped")).expect(200)),
+            [true; 2],
+        ),
+        (
+            "other addresses",
+            |world| {
+                let told = dumps(&configuration(COMPUTER, 4)).replace("10.0.0.1", "10.9.0.1");
+                world.post("/loadComputerConfigurationFromXML", &[("xml", &told)]).expect(200);
+            },
+            [true; 2],
+        ),
+        ("partition withdrawn", |world| world.format(COMPUTER, 3), [true; 2]),
+        (
+            "rebuilt",
+            |world| drop(world.post_json("/v1/projections/instances/rebuild", "{}", &[]).expect(200)),
+            [false; 2],
+        ),
+        (
+            "a key destroyed",
+            |world| {
+                let key = world.app.slap_now(|view| view.instances.iter().next().unwrap().key()).unwrap();
+                world.app.keys.destroy(key).unwrap();
+            },
+            [true; 2],
+        ),
+        ("all gone", |world| world.format(COMPUTER, 0), [true; 2]),
+    ];
+
+    fn supply(world: &World, release: &str) {
+        let form = [("url", release), ("computer_id", COMPUTER), ("state", "available")];
+        world.post("/supplySupply", &form).expect(200);
+    }
+
+    /// What is answered is what would be written anew, whatever happened; and it is kept.
+    #[test]
+    fn whatever_changes_is_shown() {
+        for (mode, shows) in [(Mode::Proxy, 0), (Mode::Serve, 1)] {
+            let world = World::empty(mode);
+            let mut before = world.get(PATH).expect(200).body;
+            for (second, (name, happen, changes)) in STEPS.iter().enumerate() {
+                world.set_clock(&format!("2026-11-24T00:00:{second:02}Z"));
+                happen(&world);
+                let shown = world.get(PATH).expect(200).body;
+                let anew =
+                    world.app.slap_now(|view| SeenComputer::find(mode, view, COMPUTER)).unwrap().unwrap();
+                let anew = documents::computer(&anew.document(&world.app.keys)).unwrap();
+                assert_eq!(shown, anew, "{mode}: {name}");
+                assert_eq!(shown != before, changes[shows], "{mode}: {name}: {shown}");
+                let kept = world.app.documents.at(&computer(COMPUTER), world.app.ledger.head().last);
+                assert_eq!(kept.as_deref(), Some(shown.as_bytes()), "{mode}: {name}");
+                before = shown;
+            }
+        }
+    }
+}
