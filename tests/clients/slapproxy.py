@@ -177,7 +177,12 @@ def names(test_class):
     return [name for name in unittest.TestLoader().getTestCaseNames(test_class) if getattr(test_class, name)]
 
 
-def run_one(name, make_server=lambda test: Server(COMPUTER)):
+def fresh_server(test):
+    """The server of one test, with the configuration that the test has made so far."""
+    return Server(COMPUTER, products=getattr(test, "app_config", {}).get("software_product_list"))
+
+
+def run_one(name, make_server=fresh_server):
     """Runs one test, `Class.test`; (name, seconds, what went wrong or None)."""
     modules = load()
     over_http(modules, make_server)
