@@ -51,6 +51,9 @@ class Tree(SlapTestCase):
             found[parameters["instance_title"]] = partition.getState(), parameters
         return found
 
+    def busy_partitions(self):
+        return {parameters["slap_computer_partition_id"] for _, parameters in self.busy().values()}
+
     def states(self):
         return {title: state for title, (state, _) in self.busy().items()}
 
@@ -94,6 +97,14 @@ class Tree(SlapTestCase):
         self.wish = "two"
         self.ask(wish="two")
         self.until("the second path", self.published(path="root/middle/leaf(two)", address=address))
+        self.assertAtRest()
+
+        # A bang of the node's own, and all is processed again.
+        self.slapgrid.slapos("bang", "--message", "addresses moved")
+        if PEER == "slapledger":  # slapos proxy ignores it
+            output = self.slapgrid.slapos("instance")
+            for partition_id in self.busy_partitions():
+                self.assertIn(f"Installing Computer Partition {partition_id}", output)
         self.assertAtRest()
 
         # It stops and starts: all of it, and nothing else.
