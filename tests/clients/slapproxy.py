@@ -29,13 +29,14 @@ MODULES = ("slapos.tests.test_slapproxy", "slapos.tests.test_slapproxy_json_rpc"
 COMPUTER = "computer"
 WORKERS = 2
 
-# What slapos proxy itself passes when it is served this way.
+# At least so many of the 111 tests that are not of the command line must pass; slapos proxy, served this way, passes 99.
 FLOOR = 94
+COMMAND_LINE = "TestCliInformation"
 
 # The classes that are run.
 RUN = (
     "TestLoadComputerConfiguration", "TestInformation", "TestSoftwareInstallation", "TestRequest", "TestSlaveRequest",
-    "TestMultiNodeSupport", "TestCliInformation", "JsonRpcTestCase", "JsonRpcConnectionErrorTestCase", "JsonRpcExperimentalTestCase",
+    "TestMultiNodeSupport", COMMAND_LINE, "JsonRpcTestCase", "JsonRpcConnectionErrorTestCase", "JsonRpcExperimentalTestCase",
 )
 
 # Mixins, which hold no tests of their own.
@@ -223,8 +224,9 @@ def judge(outcomes, left_out, floor):
     for name in left_out:
         if name not in outcomes:
             failures[name] = "left out, but slapos.core has no such test"
-    if passed < floor:
-        failures["floor"] = f"{passed} tests passed; at least {floor} have to"
+    counted = sum(wrong is None and not name.startswith(COMMAND_LINE) for name, wrong in outcomes.items())
+    if counted < floor:
+        failures["floor"] = f"{counted} tests passed; at least {floor} have to"
     return passed, failures
 
 
