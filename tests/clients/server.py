@@ -61,8 +61,9 @@ class Answer:
 class Server:
     """One server process and its data folder."""
 
-    def __init__(self, computer="COMP-1", clock=None, prefix=()):
+    def __init__(self, computer="COMP-1", clock=None, prefix=(), products=None):
         self.computer = computer
+        self.products = products or {}
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="slapledger-test-"))
         self.data = self.folder / "data"
         self.log_path = self.folder / "server.log"
@@ -87,13 +88,16 @@ class Server:
     def command(self):
         if PEER == "slapos-proxy":
             config = self.folder / "slapos.cfg"
+            products = "".join(f"\n  {product} {release}" for product, release in self.products.items())
             config.write_text(
                 f"[slapos]\ncomputer_id = {self.computer}\n[slapproxy]\nhost = 127.0.0.1\nport = {self.port}\n"
-                f"database_uri = {self.folder}/proxy.db\n"
+                f"database_uri = {self.folder}/proxy.db\nsoftware_product_list ={products}\n"
             )
             return [str(pathlib.Path(sys.executable).parent / "slapos"), "proxy", "start", "--cfg", str(config)]
         command = [binary(), "proxy", "--data", str(self.data), "--listen", f"127.0.0.1:{self.port}"]
         command += ["--computer", self.computer]
+        for product, release in self.products.items():
+            command += ["--product", f"{product}={release}"]
         if self.has_clock:
             command += ["--clock", str(self.clock_path)]
         return command

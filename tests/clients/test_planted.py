@@ -1,10 +1,13 @@
 """The tests' own tools, checked: each one must find a planted failure."""
 
+import http.server
 import io
+import threading
 import unittest
 
 import run
 import server
+import slapproxy
 from slap_case import SlapTestCase
 
 
@@ -54,6 +57,65 @@ class Runner(unittest.TestCase):
 
     def test_nothing_to_run_is_a_failure(self):
         self.assertEqual(self.last_lines()[0], 1)
+
+
+class WrongServer(http.server.BaseHTTPRequestHandler):
+    """Answers everything with 200 and nothing."""
+
+    def do_GET(self):
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_POST = do_GET
+
+    def log_message(self, *_):
+        pass
+
+
+class SlapProxyRunner(unittest.TestCase):
+    """slapproxy.py finds a wrong answer, and a table that is not true."""
+
+    outcomes = {"A.good": None, "A.bad": "went wrong"}
+
+    def judge(self, left_out, floor=0):
+        passed, failures = slapproxy.judge(self.outcomes, left_out, floor)
+        return passed, sorted(failures)
+
+    def test_judge(self):
+        self.assertEqual(self.judge({}), (1, ["A.bad"]))
+        self.assertEqual(self.judge({"A.bad": "why"}), (1, []))
+        self.assertEqual(self.judge({"A.bad": "why", "A.good": "why"}), (0, ["A.good"]))
+        self.assertEqual(self.judge({"A.bad": "why", "A.gone": "why"}), (1, ["A.gone"]))
+        self.assertEqual(self.judge({"A.bad": "why"}, floor=2), (1, ["floor"]))
+
+    def test_a_class_in_no_table_and_one_that_is_gone(self):
+        modules = slapproxy.load()
+        there = set(slapproxy.classes(modules))
+        self.assertEqual(slapproxy.unlisted(modules, there), [])
+        self.assertEqual(len(slapproxy.unlisted(modules, there - {"TestRequest"})), 1)
+        self.assertEqual(len(slapproxy.unlisted(modules, there | {"TestGone"})), 1)
+
+    def test_a_wrong_server_is_found(self):
+        wrong = http.server.ThreadingHTTPServer(("127.0.0.1", 0), WrongServer)
+        threading.Thread(target=wrong.serve_forever, daemon=True).start()
+        self.addCleanup(wrong.server_close)
+        self.addCleanup(wrong.shutdown)
+
+        class Started(server.Server):
+            def start(self):
+                self.port = wrong.server_port
+                return self
+
+        for name in ("TestLoadComputerConfiguration.test_loadComputerConfigurationFromXML_keep_partitions",
+                     "TestInformation.test_getComputerInformation_wrong_computer",
+                     "TestSlaveRequest.test_slave_request_no_corresponding_partition",
+                     "TestCliInformation.test_computer_list",
+                     "JsonRpcTestCase.test_post_v0_hateoas_url"):
+            with self.subTest(name):
+                _, _, wrong_answer = slapproxy.run_one(name, lambda test: Started())
+                self.assertIsNotNone(wrong_answer)
 
 
 class Assertions(SlapTestCase):

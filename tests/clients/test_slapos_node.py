@@ -36,12 +36,12 @@ def utc_now():
 class Node:
     """A SlapOS node in a folder of its own, run by the `slapos` command."""
 
-    def __init__(self, computer, master_url, partitions=2):
+    def __init__(self, computer, master_url, partitions=2, source=RELEASE):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="sl-node-"))  # short: it holds a Unix socket
         self.instances = self.folder / "instance"
         self.computer = computer
         release = self.folder / "release"
-        shutil.copytree(RELEASE, release)
+        shutil.copytree(source, release)
         for script in release.glob("*.sh"):
             script.chmod(0o755)
         self.software = release / "software.cfg"

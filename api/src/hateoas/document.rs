@@ -196,9 +196,9 @@ impl Found {
                 let connection = instance.and_then(|one| one.connection.as_ref());
                 json!(connection.map(|sealed| open_parameters(keys, sealed)).unwrap_or_default())
             }
-            "SoftwareInstance_getNewsDict" => json!(instance.map(|one| news(status::text(keys, one)))),
+            "SoftwareInstance_getNewsDict" => json!(instance.map(|one| news(&status::text(keys, one)))),
             "SoftwareInstallation_getNewsDict" => match &self.content {
-                Content::Installation { supply, .. } => news(status::of_software(keys, &self.title, supply)),
+                Content::Installation { supply, .. } => news(&status::of_software(keys, &self.title, supply)),
                 Content::Instance { .. } | Content::Computer { .. } => Value::Null,
             },
             _ => Value::Null,
@@ -230,22 +230,22 @@ impl Found {
                 form.text("source_reference", json!(instance.software_type.as_str()));
                 form.field("root_slave", "IntegerField", json!(u8::from(instance.shared)));
                 if !proxy {
-                    let all = members.iter().map(|one| news(status::text(keys, one)));
+                    let all = members.iter().map(|one| news(&status::text(keys, one)));
                     form.text("news", json!({"instance": all.collect::<Vec<_>>()}));
                 }
             }
             Content::Computer { occupants } => {
                 let partitions = occupants.iter();
-                let partitions = partitions.map(|(name, one)| (name.clone(), news(status::text(keys, one))));
+                let partitions = partitions.map(|(name, one)| (name.clone(), news(&status::text(keys, one))));
                 let partitions: Map<_, _> = partitions.collect();
                 let text = computer.unwrap_or_default();
-                form.text("news", json!({"computer": news(text), "partition": partitions}));
+                form.text("news", json!({"computer": news(&text), "partition": partitions}));
             }
             Content::Installation { computer, supply } => {
                 form.text("url_string", json!(self.title));
                 form.text("slap_state", json!(crate::slap::supply_state(supply.requested)));
                 form.text("aggregate_reference", json!(computer));
-                form.text("news", news(status::of_software(keys, &self.title, supply)));
+                form.text("news", news(&status::of_software(keys, &self.title, supply)));
             }
         }
         form.document(self.kind.portal_type())
@@ -267,7 +267,7 @@ fn connection(keys: &KeyRing, mode: Mode, instance: &Instance) -> Value {
     pairs.collect::<Vec<_>>().into()
 }
 
-fn news(text: String) -> Value {
+fn news(text: &str) -> Value {
     json!({"text": text})
 }
 
@@ -280,11 +280,12 @@ impl Form {
         Self(Map::from_iter([("form_id".to_owned(), id)]))
     }
 
-    pub(super) fn text(&mut self, name: &str, value: Value) {
+    pub(super) fn text(&mut self, name: &str, value: impl Into<Value>) {
         self.field(name, "StringField", value);
     }
 
-    fn field(&mut self, name: &str, kind: &str, value: Value) {
+    fn field(&mut self, name: &str, kind: &str, value: impl Into<Value>) {
+        let value: Value = value.into();
         let field = json!({"type": kind, "key": format!("field_my_{name}"), "default": value});
         self.0.insert(format!("my_{name}"), field);
     }

@@ -234,8 +234,8 @@ fn check_kind(path: &str, kind: Kind, value: &Value) -> Result<(), Problem> {
         }
         Kind::Partitions => {
             rule(value.is_array(), "must be a list")?;
-            let all = value.as_array().into_iter().flatten().enumerate();
-            all.map(|(at, partition)| check_partition(&format!("{path}[{at}]"), partition)).collect()
+            let mut all = value.as_array().into_iter().flatten().enumerate();
+            all.try_for_each(|(at, partition)| check_partition(&format!("{path}[{at}]"), partition))
         }
     }
 }

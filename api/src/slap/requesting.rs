@@ -64,7 +64,7 @@ pub(crate) struct Requested {
 pub(crate) async fn request(app: &App, meta: Arc<Meta>, wanted: &Wanted) -> Result<Requested, Problem> {
     for _ in 0..ATTEMPTS {
         let known = read(app, Sequence::ZERO, |view, _| known(view, wanted)).await?;
-        let command = Command::RequestInstance(command(app, wanted, known)?);
+        let command = Command::RequestInstance(command(app, wanted, known.as_ref())?);
         match app.ledger.submit(Submission { meta: Arc::clone(&meta), command }).await {
             Ok(accepted) => {
                 let Answer::Instance { instance, outcome, allocated } = accepted.answer else {
@@ -84,10 +84,10 @@ fn known(view: &SlapViews, wanted: &Wanted) -> Option<Instance> {
     view.instances.find(wanted.requester, wanted.shared, wanted.reference.as_str()).cloned()
 }
 
-fn command(app: &App, wanted: &Wanted, known: Option<Instance>) -> Result<RequestInstance, Problem> {
+fn command(app: &App, wanted: &Wanted, known: Option<&Instance>) -> Result<RequestInstance, Problem> {
     let (field, parameters) = &wanted.parameters;
     let none = BTreeMap::new();
-    let parameters = match (&known, parameters) {
+    let parameters = match (known, parameters) {
         (Some(instance), None) => instance.parameters.clone(),
         (Some(instance), Some(told)) => seal_parameters(&app.keys, instance.key(), field, told)?,
         (None, told) => {
@@ -95,7 +95,7 @@ fn command(app: &App, wanted: &Wanted, known: Option<Instance>) -> Result<Reques
             sealing::seal(&app.keys, sealing::fresh(&app.keys)?, &xml)?
         }
     };
-    let software_type = wanted.software_type.clone().or_else(|| Some(known.as_ref()?.software_type.clone()));
+    let software_type = wanted.software_type.clone().or_else(|| Some(known?.software_type.clone()));
     let software_type = software_type.map_or_else(|| super::form::id("software_type", DEFAULT_TYPE), Ok)?;
     Ok(RequestInstance {
         requester: wanted.requester,

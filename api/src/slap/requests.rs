@@ -58,12 +58,12 @@ pub(super) async fn request(State(app): State<Arc<App>>, request: Request) -> Re
     };
     wanted.requester = requester;
     let meta = Arc::new(app::meta(actor, app::random_id(), form.digest(&app.keys)));
-    let requested = requesting::request(&app, meta, &wanted).await?;
-    if !requested.allocated {
+    let done = requesting::request(&app, meta, &wanted).await?;
+    if !done.allocated {
         return Ok(not_ready());
     }
     let placed =
-        read(&app, requested.sequence, |view, _| Placed::find(app.mode, view, requested.instance)).await?;
+        read(&app, done.sequence, |view, _| Placed::find(app.mode, view, done.instance)).await?;
     match placed.and_then(|placed| placed.request_document(&app.keys)) {
         Some(answer) => document(documents::request(&answer)),
         // Its node has said meanwhile that it is gone.
