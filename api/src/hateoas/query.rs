@@ -202,6 +202,7 @@ impl<'a> Rest<'a> {
 mod tests {
     use super::*;
 
+    #[expect(clippy::unnecessary_wraps, reason = "what is searched for may be left out")]
     fn text(text: &str) -> Option<String> {
         Some(text.to_owned())
     }

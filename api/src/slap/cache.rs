@@ -290,7 +290,7 @@ mod tests {
         (
             "bang of all",
             |world| {
-                drop(world.post("/computerBang", &[("computer_id", COMPUTER), ("message", "")]).expect(200))
+                drop(world.post("/computerBang", &[("computer_id", COMPUTER), ("message", "")]).expect(200));
             },
             [true; 2],
         ),
@@ -304,14 +304,14 @@ mod tests {
             |world| {
                 drop(
                     world.say("/softwareInstanceError", "slappart0", &[("error_log", "no disk")]).expect(200),
-                )
+                );
             },
             [false, true],
         ),
         (
             "the root has another name",
             |world| {
-                drop(world.say("/softwareInstanceRename", "slappart0", &[("new_name", "other")]).expect(200))
+                drop(world.say("/softwareInstanceRename", "slappart0", &[("new_name", "other")]).expect(200));
             },
             [true; 2],
         ),

@@ -102,9 +102,12 @@ pub(super) async fn run_id(State(app): State<Arc<App>>) -> String {
 }
 
 /// `POST computerBang`: everything on the computer is to be processed again.
-pub(super) async fn bang(State(app): State<Arc<App>>, request: Request) -> Reply {
+pub(super) async fn bang(State(app): State<Arc<App>>, mut request: Request) -> Reply {
     // slapos.core posts a form; slapos proxy takes no notice of it, and is asked in other ways too.
     let query = Fields::of_query(&request);
+    // One that is asked by its query alone has no body, and no type of it.
+    let media_type = axum::http::HeaderValue::from_static("application/x-www-form-urlencoded");
+    request.headers_mut().entry(axum::http::header::CONTENT_TYPE).or_insert(media_type);
     let form = Form::read(request, SMALL).await?;
     let named = if query.optional("computer_id")?.is_some() { &query } else { &form.fields };
     let computer: ComputerId = named.id("computer_id")?;
