@@ -1,5 +1,7 @@
 //! Addresses of documents: a module and the names of what is in it, each percent-encoded, between slashes.
 
+use std::fmt::Write as _;
+
 /// The longest address, in bytes.
 const MOST_BYTES: usize = 8 * 1024;
 

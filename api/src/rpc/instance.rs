@@ -48,14 +48,12 @@ pub(super) async fn request(app: Arc<App>, call: Call) -> Answer {
         return Ok(document);
     }
     let meta = Arc::new(app::meta(actor, app::random_id(), call.digest));
-    let done =
-        requesting::request(&app, meta, &wanted).await.map_err(|problem| no_room(problem, &wanted))?;
+    let done = requesting::request(&app, meta, &wanted).await.map_err(|problem| no_room(problem, &wanted))?;
     if !done.allocated {
         return Ok(not_ready(wanted.reference.as_str()));
     }
-    let seen = read(&app, done.sequence, |view, _| {
-        Seen::of(app.mode, view, view.instances.get(done.instance)?)
-    });
+    let seen =
+        read(&app, done.sequence, |view, _| Seen::of(app.mode, view, view.instances.get(done.instance)?));
     let gone = || Problem::not_found(format!("there is no instance {} any more", wanted.reference));
     Ok(seen.await?.ok_or_else(gone)?.document(&app.keys, Shown::Requested))
 }

@@ -399,7 +399,7 @@ fn a_master_knows_ids_and_waits_for_room() {
     ok(&world, "post.v0.software_installation", &software);
     let mut ends = software;
     ends["reported_state"] = json!("destroyed");
-    let wanted = "release https://mysoft on computer COMP-1 is not to be destroyed";
+    let wanted = "software release https://mysoft is not to be removed from computer COMP-1";
     refused(&world, "put.v0.software_installation_reported_state", &ends, 403, wanted);
     let computer = json!({"computer_guid": COMPUTER});
     for name in ["post.v0.compute_node_certificate", "remove.v0.compute_node_certificate"] {

@@ -62,8 +62,7 @@ pub(super) async fn request(State(app): State<Arc<App>>, request: Request) -> Re
     if !done.allocated {
         return Ok(not_ready());
     }
-    let placed =
-        read(&app, done.sequence, |view, _| Placed::find(app.mode, view, done.instance)).await?;
+    let placed = read(&app, done.sequence, |view, _| Placed::find(app.mode, view, done.instance)).await?;
     match placed.and_then(|placed| placed.request_document(&app.keys)) {
         Some(answer) => document(documents::request(&answer)),
         // Its node has said meanwhile that it is gone.
