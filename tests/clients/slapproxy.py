@@ -66,6 +66,10 @@ LEFT_OUT = {
     "TestRequest.test_destroy_partition": READS_THE_DATABASE,
     "TestRequest.test_request_frontend_with_secure_access": RELAY,
     "JsonRpcTestCase.test_post_v0_shared_instance__with_cdn_and_https_proxy": RELAY,
+    "JsonRpcTestCase.test_put_v0_compute_node_format_new_partition":
+        "gives each address of a partition a network interface of its own; Slapledger keeps one for a partition, as slapos node format has it",
+    "JsonRpcTestCase.test_put_v0_compute_node_format_update_existing":
+        "drops the instance of a partition that is not named any more; Slapledger keeps it, and what it is charged, until it is destroyed",
     "JsonRpcConnectionErrorTestCase.test_post_v0_software_instance_auto_list_master_down_returns_523": FORWARDS,
     "JsonRpcConnectionErrorTestCase.test_post_v0_software_instance_openorder_master_down_returns_523": FORWARDS,
     "JsonRpcConnectionErrorTestCase.test_post_v0_software_instance_partition_master_down_returns_523": FORWARDS,
