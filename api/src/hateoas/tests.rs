@@ -45,7 +45,25 @@ fn the_root_names_both_templates() {
         assert_eq!(get(&world, path).expect(200).json(), expected);
     }
     assert_eq!(form(&world, "person_module/PARTY-1")["my_reference"]["default"], "PARTY-1");
-    world.get("/getHateoasUrl").expect(400);
+}
+
+#[test]
+fn an_address_is_made_of_the_host_alone() {
+    let url = |mode, headers: &[(&'static str, &str)]| {
+        let headers = headers.iter().map(|(name, value)| {
+            (header::HeaderName::from_static(name), header::HeaderValue::from_str(value).unwrap())
+        });
+        super::root_url(mode, &headers.collect())
+    };
+    let forwarded = [("host", "[::1]:5000"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "other")];
+    assert_eq!(url(Mode::Serve, &forwarded).unwrap(), "http://[::1]:5000/hateoas/");
+    assert_eq!(url(Mode::Proxy, &forwarded).unwrap(), "https://[::1]:5000/hateoas/");
+    let odd = [("host", "a"), ("x-forwarded-proto", "javascript")];
+    assert_eq!(url(Mode::Proxy, &odd).unwrap(), "http://a/hateoas/");
+    for host in ["a@b", "a/b", "a b", "", "a?b", ":5000"] {
+        assert_eq!(url(Mode::Proxy, &[("host", host)]).unwrap_err().field.as_deref(), Some("host"), "{host}");
+    }
+    assert_eq!(url(Mode::Proxy, &[]).unwrap_err().field.as_deref(), Some("host"));
 }
 
 #[test]

@@ -422,9 +422,6 @@ fn where_hateoas_is() {
     let forwarded = [("host", "localhost"), ("x-forwarded-proto", "https")];
     let named = at(&world, &forwarded).expect(200).json();
     assert_eq!(named, json!({"hateoas_url": "https://localhost/hateoas/"}));
-    for host in ["a@b", "a/b", "a b", ""] {
-        at(&world, &[("host", host)]).expect(400);
-    }
     // A master trusts nobody who says how it is reached.
     let named = at(&World::empty(Mode::Serve), &forwarded).expect(200).json();
     assert_eq!(named, json!({"hateoas_url": "http://localhost/hateoas/"}));
