@@ -175,8 +175,11 @@ fn what_is_wrong_is_told_with_its_name() {
     {
         check(&[("mode", "traverse"), ("relative_url", nothing)], 404, "relative_url");
     }
-    let token = get(&world, "/hateoas/computer_module/Base_getComputerToken").expect(501).json();
-    assert_eq!(token["type"], "urn:slapledger:problem:no-identities");
+    let path = "/hateoas/computer_module/Base_getComputerToken";
+    let tokens = [0, 1].map(|_| get(&world, path).expect(200).json()["access_token"].clone());
+    assert_ne!(tokens[0], tokens[1]);
+    let none = get(&World::empty(Mode::Serve), path).expect(501).json();
+    assert_eq!(none["type"], "urn:slapledger:problem:no-identities");
 }
 
 #[test]
