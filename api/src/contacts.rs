@@ -15,6 +15,7 @@ use slapledger_core::domain::id::ComputerId;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::ledger::{Submission, SubmitError};
 use slapledger_core::log::envelope::Actor;
+use slapledger_projections::inventory::Computer;
 
 use crate::app::{self, App};
 
@@ -59,10 +60,12 @@ async fn look(app: &App, started: Timestamp, limit: i64) -> Result<(), SubmitErr
     let now = app.now();
     let known = app.slap.read(|view, _| {
         let computers = view.inventory.iter();
-        computers.map(|computer| (computer.id.clone(), computer.silent_since)).collect::<Vec<_>>()
+        let since = |computer: &Computer| computer.registered_at.max(started);
+        let seen = computers.map(|computer| (computer.id.clone(), since(computer), computer.silent_since));
+        seen.collect::<Vec<_>>()
     });
-    for (computer, silent) in known {
-        let last = app.contacts.last(&computer).unwrap_or(started);
+    for (computer, since, silent) in known {
+        let last = app.contacts.last(&computer).unwrap_or(since);
         let is_silent = now.micros().saturating_sub(last.micros()) > limit;
         if is_silent == silent.is_some() || silent.is_some() && app.contacts.last(&computer).is_none() {
             continue;
@@ -73,4 +76,41 @@ async fn look(app: &App, started: Timestamp, limit: i64) -> Result<(), SubmitErr
         app.ledger.submit(Submission { meta, command: Command::NoticeSilence(command) }).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use slapledger_core::domain::event::Mode;
+
+    use super::*;
+    use crate::slap::testing::{COMPUTER, World};
+
+    /// An hour.
+    const LIMIT: i64 = 3_600_000_000;
+
+    #[test]
+    fn who_is_silent_gets_nothing_new_until_it_is_heard_of() {
+        let world = World::empty(Mode::Serve);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let started = world.app.now();
+        let look = || runtime.block_on(look(&world.app, started, LIMIT)).unwrap();
+        let silent = |id: &str| {
+            world.app.slap_now(|view| view.inventory.computer(id).unwrap().silent_since.is_some()).unwrap()
+        };
+        world.format(COMPUTER, 1);
+        world.set_clock("2026-11-23T15:00:00Z");
+        look();
+        assert!(!silent(COMPUTER));
+        world.set_clock("2026-11-23T16:00:00Z");
+        world.post("/requestComputer", &[("computer_title", "new")]).expect(200);
+        look();
+        assert!(silent(COMPUTER));
+        assert!(!silent("COMP-2"), "it was entered just now");
+        world.request("one", &[], None).expect(408);
+        look();
+        world.get("/getFullComputerInformation?computer_id=COMP-1").expect(200);
+        look();
+        assert!(!silent(COMPUTER));
+        world.request("one", &[], None).expect(200);
+    }
 }

@@ -87,8 +87,8 @@ enum Command {
     },
     /// Be the master of a cloud, as the master of SlapOS answers: on this machine only, until there are identities
     ///
-    /// Everybody who reaches it is the one local user. Computers are entered with `slapledger computer` or
-    /// `slapos node register`'s form calls; requests without room wait and are answered 408 until there is some.
+    /// Everybody who reaches it is the one local user. Computers are entered with `slapledger computer
+    /// register`; requests without room wait and are answered 408 until there is some.
     Serve {
         #[command(flatten)]
         folder: Folder,

@@ -74,7 +74,7 @@ pub struct InstanceDocument {
     pub full_addresses: Option<Vec<FullAddress>>,
     /// `slave_instance_list`.
     pub shared: Vec<SharedDocument>,
-    /// `timestamp`: nodes work on a partition when this text changes. The node's watchdog reads it as an integer.
+    /// `timestamp`: nodes work on a partition when this text changes.
     pub timestamp: String,
     /// `_access_status`, which only the master sends.
     pub access_status: Option<String>,
