@@ -4,7 +4,11 @@
 //! the next sequence are inputs. `decide` may refuse, and every refusal is a named variant; `evolve` is total:
 //! what is recorded cannot be refused.
 
+pub mod account;
+pub mod calendar;
+pub mod charge;
 pub mod computer;
+pub mod credit;
 pub mod event;
 #[cfg(test)]
 mod given;
@@ -24,6 +28,7 @@ pub mod refusal;
 pub mod sealed;
 pub mod software;
 pub mod state;
+pub mod tax;
 pub mod time;
 pub mod usage;
 

@@ -227,40 +227,132 @@ impl Serialize for Amount {
     }
 }
 
-/// A rounded product and what rounding added to it.
+/// An exact amount of money, down to 10^-18 of one: what products of quantities and prices are before they are rounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Encode, Decode)]
+pub struct Exact {
+    whole: i128,
+    /// Above `whole`, below one.
+    attos: u64,
+}
+
+/// Attos in one.
+const ATTOS: i128 = ONE * ONE;
+
+impl Exact {
+    /// Nothing.
+    pub const ZERO: Self = Self { whole: 0, attos: 0 };
+
+    fn of(whole: i128, attos: i128) -> Self {
+        let attos_above = u64::try_from(attos.rem_euclid(ATTOS)).unwrap_or(0);
+        Self { whole: whole + attos.div_euclid(ATTOS), attos: attos_above }
+    }
+
+    /// `quantity x price`: 24 digits before the point and 18 after it, none of them lost.
+    pub fn product(quantity: Quantity, price: Price) -> Self {
+        let (quantity, price) = (quantity.billionths(), price.billionths());
+        let (q, q_rest) = (quantity.div_euclid(ONE), quantity.rem_euclid(ONE));
+        let (p, p_rest) = (price / ONE, price % ONE);
+        // q < 10^15 and p < 10^9, the rests < 10^9: nothing here passes 10^25.
+        let billionths = q * p_rest + q_rest * p;
+        let attos = billionths.rem_euclid(ONE) * ONE + q_rest * p_rest;
+        Self::of(q * p + billionths.div_euclid(ONE), attos)
+    }
+
+    /// So many percent of an amount; nothing, if it has more digits than can be counted.
+    pub fn percentage(base: Amount, percent: Quantity) -> Option<Self> {
+        let scale = u32::from(base.digits) + SCALE + 2;
+        let product = base.minor.checked_mul(percent.billionths())?;
+        let one = 10_i128.pow(scale);
+        Some(Self::of(product.div_euclid(one), product.rem_euclid(one) * 10_i128.pow(18 - scale)))
+    }
+
+    /// The sum.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self::of(self.whole + other.whole, i128::from(self.attos) + i128::from(other.attos))
+    }
+
+    /// The difference.
+    #[must_use]
+    pub fn minus(self, other: Self) -> Self {
+        Self::of(self.whole - other.whole, i128::from(self.attos) - i128::from(other.attos))
+    }
+
+    /// Less than nothing.
+    pub fn is_negative(self) -> bool {
+        self.whole < 0
+    }
+
+    /// Brought to the minor unit of a currency, once.
+    pub fn round(self, currency: Currency, rounding: Rounding) -> Amount {
+        let negative = self.is_negative();
+        let Self { whole, attos } = if negative { Self::ZERO.minus(self) } else { self };
+        let per_one = 10_i128.pow(currency.minor_digits());
+        let unit = ATTOS / per_one;
+        let (floor, rest) = (i128::from(attos) / unit, i128::from(attos) % unit);
+        let floor = whole * per_one + floor;
+        let up = 2 * rest > unit
+            || 2 * rest == unit
+                && match rounding {
+                    Rounding::HalfUp => true,
+                    Rounding::HalfEven => floor % 2 == 1,
+                };
+        let minor = floor + i128::from(up);
+        Amount::from_minor(if negative { -minor } else { minor }, currency)
+    }
+}
+
+impl From<Amount> for Exact {
+    fn from(amount: Amount) -> Self {
+        let per_one = 10_i128.pow(amount.digits.into());
+        Self::of(amount.minor.div_euclid(per_one), amount.minor.rem_euclid(per_one) * (ATTOS / per_one))
+    }
+}
+
+impl std::iter::Sum for Exact {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::ZERO, Self::plus)
+    }
+}
+
+/// Without trailing zeros.
+impl fmt::Display for Exact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (sign, shown) =
+            if self.is_negative() { ("-", Self::ZERO.minus(*self)) } else { ("", *self) };
+        let fraction = format!("{:018}", shown.attos);
+        let fraction = fraction.trim_end_matches('0');
+        let point = if fraction.is_empty() { "" } else { "." };
+        write!(f, "{sign}{}{point}{fraction}", shown.whole)
+    }
+}
+
+impl Serialize for Exact {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// An exact amount, rounded once, and what rounding added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rated {
-    /// The product, rounded to the minor unit.
+    /// In minor units.
     pub amount: Amount,
-    /// Whether the exact product had finer digits.
-    pub rounded: bool,
+    /// What rounding added to the exact amount: less than one minor unit, and below zero if it took something away.
+    pub residue: Exact,
+}
+
+impl Rated {
+    /// Rounds an exact amount.
+    pub fn of(exact: Exact, currency: Currency, rounding: Rounding) -> Self {
+        let amount = exact.round(currency, rounding);
+        Self { amount, residue: Exact::from(amount).minus(exact) }
+    }
 }
 
 /// `quantity x price`, exactly, then rounded once to the minor unit of the currency.
-///
-/// The exact product has up to 42 digits, more than an i128 holds: the quantity is cut at its point, and the
-/// billionths of the fraction part below scale 9 only decide which side of a half the product is on.
 pub fn rate(quantity: Quantity, price: Price, currency: Currency, rounding: Rounding) -> Rated {
-    let (negative, quantity) = (quantity.billionths() < 0, quantity.billionths().abs());
-    let fine = (quantity % ONE) * price.billionths(); // scale 18, < 10^27
-    let coarse = (quantity / ONE) * price.billionths() + fine / ONE; // scale 9, < 10^34
-    let below = fine % ONE;
-
-    let unit = 10_i128.pow(SCALE - currency.minor_digits());
-    let (floor, rest) = (coarse / unit, coarse % unit);
-    let above_half = 2 * rest > unit || (2 * rest == unit && below > 0);
-    let half = 2 * rest == unit && below == 0;
-    let up = above_half
-        || half
-            && match rounding {
-                Rounding::HalfUp => true,
-                Rounding::HalfEven => floor % 2 == 1,
-            };
-    let minor = floor + i128::from(up);
-    Rated {
-        amount: Amount::from_minor(if negative { -minor } else { minor }, currency),
-        rounded: rest != 0 || below != 0,
-    }
+    Rated::of(Exact::product(quantity, price), currency, rounding)
 }
 
 #[cfg(test)]
@@ -311,6 +403,34 @@ mod tests {
     }
 
     #[test]
+    fn exact_amounts_lose_nothing() {
+        let exact = |quantity: &str, price: &str| {
+            Exact::product(quantity.parse().expect(quantity), price.parse().expect(price))
+        };
+        let rows = [
+            ("0.516129032", "10.00", "5.16129032"),
+            ("-0.516129032", "10.00", "-5.16129032"),
+            ("0.000000001", "0.000000001", "0.000000000000000001"),
+            ("-0.000000001", "0.000000001", "-0.000000000000000001"),
+            ("-1", "0.25", "-0.25"),
+            (
+                "999999999999999.999999999",
+                "999999999.999999999",
+                "999999999999999998999999.998999000000000001",
+            ),
+        ];
+        for (quantity, price, expected) in rows {
+            assert_eq!(exact(quantity, price).to_string(), expected, "{quantity} x {price}");
+        }
+        let sum = exact("0.5", "0.01").plus(exact("-0.5", "0.01"));
+        assert_eq!(sum, Exact::ZERO);
+        let tenth = Exact::percentage(Amount::from_minor(-12_345, Currency::EUR), "10.5".parse().expect("percent"));
+        assert_eq!(tenth.expect("few digits").to_string(), "-12.96225");
+        let huge = Amount::from_minor(i128::MAX, Currency::EUR);
+        assert_eq!(Exact::percentage(huge, "10".parse().expect("percent")), None);
+    }
+
+    #[test]
     fn currencies_know_their_minor_unit() {
         for (code, digits) in [("EUR", 2), ("JPY", 0), ("TND", 3)] {
             assert_eq!(code.parse::<Currency>().expect(code).minor_digits(), digits);
@@ -338,7 +458,7 @@ mod tests {
             let price = Price::from_billionths(i128::from(p)).expect("in range");
             let got = rate(quantity, price, Currency::EUR, Rounding::HalfUp);
             prop_assert_eq!(got.amount.to_string().parse::<Decimal>().expect("a decimal"), expected);
-            prop_assert_eq!(got.rounded, exact != expected);
+            prop_assert_eq!(got.residue.to_string().parse::<Decimal>().expect("a decimal"), expected - exact);
         }
     }
 }

@@ -6,6 +6,7 @@ use bincode::{Decode, Encode};
 use serde::Serialize;
 
 use super::Outcome;
+use super::calendar::Calendar;
 use super::event::{Event, Stream};
 use super::id::{KeyId, PartyId};
 use super::sealed::Sealed;
@@ -24,6 +25,102 @@ pub struct PartyRegistered {
     pub at: Timestamp,
 }
 
+/// What invoices say of a party beyond its name, all of it anew.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct PartyDescribed {
+    /// Who.
+    pub party: PartyId,
+    /// Legal name, address, VAT identifier and the like, as the edge writes them.
+    pub details: Option<Sealed>,
+    /// The country of the address.
+    pub country: Option<Country>,
+    /// Whether the details hold a VAT identifier.
+    pub vat_id: bool,
+    /// What numbers of their own invoices begin with; the first to sell has `INV` without saying so.
+    pub series: Option<Series>,
+    /// In how many days they pay, or are paid, if nobody says otherwise.
+    pub terms_days: Option<u16>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A party's months are cut in another time zone, from the beginning of one on.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct PartyTimeZoneSet {
+    /// Who.
+    pub party: PartyId,
+    /// Where.
+    pub time_zone: TimeZone,
+    /// Since when: the beginning of a month, as they had it before.
+    pub from: Timestamp,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A country of ISO 3166-1, by its two letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+pub struct Country([u8; 2]);
+
+/// The code is not one of a country.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be an ISO 3166-1 country code such as FR")]
+pub struct UnknownCountry;
+
+/// Codes of ISO 3166-1, and XI and EL, which VAT has besides.
+const COUNTRIES: &str = "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR \
+BS BT BV BW BY BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI \
+FJ FK FM FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS \
+IT JE JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO \
+MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW PY QA \
+RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT \
+TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW";
+
+impl std::str::FromStr for Country {
+    type Err = UnknownCountry;
+    fn from_str(text: &str) -> Result<Self, UnknownCountry> {
+        let code: [u8; 2] = text.as_bytes().try_into().map_err(|_| UnknownCountry)?;
+        COUNTRIES.split_ascii_whitespace().any(|known| known == text).then_some(Self(code)).ok_or(UnknownCountry)
+    }
+}
+
+impl std::fmt::Display for Country {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(std::str::from_utf8(&self.0).unwrap_or("??"))
+    }
+}
+
+impl Serialize for Country {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// What the numbers of a seller's invoices begin with: 1 to 20 capital letters and digits, a letter first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize)]
+pub struct Series(Box<str>);
+
+/// The text cannot begin a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be 1 to 20 capital letters and digits, beginning with a letter, such as ACME")]
+pub struct InvalidSeries;
+
+impl Series {
+    /// The text itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for Series {
+    type Err = InvalidSeries;
+    fn from_str(text: &str) -> Result<Self, InvalidSeries> {
+        let well_formed = (1..=20).contains(&text.len())
+            && text.starts_with(|first: char| first.is_ascii_uppercase())
+            && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+        if well_formed { Ok(Self(text.into())) } else { Err(InvalidSeries) }
+    }
+}
+
 /// Enter a party.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegisterParty {
@@ -39,7 +136,15 @@ pub struct Party {
     /// The key its values are sealed under.
     pub key: KeyId,
     /// Where its billing periods are cut.
-    pub time_zone: TimeZone,
+    pub calendar: Calendar,
+    /// What was said of it last, but for its details.
+    pub country: Option<Country>,
+    /// Whether its details hold a VAT identifier.
+    pub vat_id: bool,
+    /// What the numbers of its invoices begin with.
+    pub series: Option<Series>,
+    /// In how many days it pays, or is paid.
+    pub terms_days: Option<u16>,
 }
 
 /// All parties.
@@ -63,7 +168,30 @@ impl Parties {
     }
 
     pub(crate) fn registered(&mut self, event: &PartyRegistered) {
-        self.by_id.insert(event.party, Party { key: event.name.key, time_zone: event.time_zone });
+        let party = Party {
+            key: event.name.key,
+            calendar: Calendar::of(event.time_zone),
+            country: None,
+            vat_id: false,
+            series: None,
+            terms_days: None,
+        };
+        self.by_id.insert(event.party, party);
+    }
+
+    pub(crate) fn described(&mut self, event: &PartyDescribed) {
+        if let Some(party) = self.by_id.get_mut(&event.party) {
+            party.country = event.country;
+            party.vat_id = event.vat_id;
+            party.series.clone_from(&event.series);
+            party.terms_days = event.terms_days;
+        }
+    }
+
+    pub(crate) fn time_zone_set(&mut self, event: &PartyTimeZoneSet) {
+        if let Some(party) = self.by_id.get_mut(&event.party) {
+            party.calendar.change(event.from, event.time_zone);
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use super::party::Parties;
 use super::pricing::PriceBooks;
 use super::product::Products;
 use super::software::Supplies;
+use super::tax::Taxes;
 use super::time::Timestamp;
 use super::usage::{self, SeenIndex, UsageLedger};
 use super::{Answer, Command, Outcome, Refusal};
@@ -42,6 +43,8 @@ pub struct State {
     pub instances: Instances,
     /// What usage is known.
     pub usage: UsageLedger,
+    /// Tax rates, and how customers are taxed.
+    pub taxes: Taxes,
     /// Prices.
     pub price_books: PriceBooks,
     /// Invoice runs and what has been invoiced.
@@ -58,6 +61,7 @@ struct Snapshot {
     supplies: Supplies,
     instances: Instances,
     usage: usage::UsageSnapshot,
+    taxes: Taxes,
     price_books: PriceBooks,
     invoices: Invoices,
 }
@@ -73,6 +77,7 @@ impl State {
             supplies: Supplies::default(),
             instances: Instances::default(),
             usage: UsageLedger::new(seen),
+            taxes: Taxes::default(),
             price_books: PriceBooks::default(),
             invoices: Invoices::default(),
         }
@@ -183,8 +188,18 @@ impl State {
             | Event::AnswerRecorded(_)
             | Event::InvoiceLinesRecorded(_)
             | Event::ComputerBanged(_)
-            | Event::InstanceBanged(_) => {}
+            | Event::InstanceBanged(_)
+            | Event::InvoiceRunRefreshed(_)
+            | Event::InvoiceRunWithdrawn(_)
+            | Event::CreditGranted(_)
+            | Event::CreditWithdrawn(_)
+            | Event::ChargeRecorded(_)
+            | Event::AccountsClosed(_) => {}
             Event::PartyRegistered(event) => self.parties.registered(event),
+            Event::PartyDescribed(event) => self.parties.described(event),
+            Event::PartyTimeZoneSet(event) => self.parties.time_zone_set(event),
+            Event::TaxRateSet(event) => self.taxes.rate_set(event),
+            Event::TaxTreatmentSet(event) => self.taxes.treatment_set(event),
             Event::ComputerRegistered(event) => self.computers.registered(event),
             Event::ComputerConfigured(event) => self.computers.configured(event),
             Event::PartitionOffered(event) => self.computers.offered(event),
@@ -252,6 +267,7 @@ impl State {
             supplies: self.supplies.clone(),
             instances: self.instances.clone(),
             usage: self.usage.snapshot(),
+            taxes: self.taxes.clone(),
             price_books: self.price_books.clone(),
             invoices: self.invoices.clone(),
         };
@@ -269,8 +285,28 @@ impl State {
         let mut usage = UsageLedger::new(seen);
         usage.restore(snapshot.usage);
         let Snapshot {
-            mode, parties, computers, products, supplies, instances, price_books, invoices, ..
+            mode,
+            parties,
+            computers,
+            products,
+            supplies,
+            instances,
+            taxes,
+            price_books,
+            invoices,
+            ..
         } = snapshot;
-        Some(Self { mode, parties, computers, products, supplies, instances, usage, price_books, invoices })
+        Some(Self {
+            mode,
+            parties,
+            computers,
+            products,
+            supplies,
+            instances,
+            usage,
+            taxes,
+            price_books,
+            invoices,
+        })
     }
 }
