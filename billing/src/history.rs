@@ -155,7 +155,15 @@ impl Attributes {
     /// What rates look at.
     pub(crate) fn matched<'a>(&'a self, computer: &'a ComputerId, customer: PartyId) -> Matched<'a> {
         let Self { release: software_release, software_type, instance_type, .. } = self;
-        Matched { software_release, software_type, computer, instance_type: *instance_type, customer }
+        Matched {
+            software_release,
+            software_type,
+            computer,
+            instance_type: *instance_type,
+            customer,
+            region: None,
+            dimensions: &[],
+        }
     }
 }
 

@@ -9,18 +9,21 @@
 use std::collections::BTreeMap;
 
 use bincode::{Decode, Encode};
+use slapledger_core::domain::calendar::Calendar;
 use slapledger_core::domain::id::{
     InstanceId, InvoiceId, PartyId, PriceBookName, ResourceId, RunId, Sequence,
 };
 use slapledger_core::domain::instance::InstanceType;
 use slapledger_core::domain::invoice::{
-    Invoice, InvoiceLine, InvoiceParty, InvoiceRunOpened, LineKind, Tax, TaxCategory, TaxSubtotal,
+    DocumentKind, Invoice, InvoiceLine, InvoiceParty, InvoiceRunOpened, LineKind, Tax, TaxSubtotal,
 };
 use slapledger_core::domain::money::{self, Amount};
-use slapledger_core::domain::pricing::{Matched, PriceBook, PriceVersion, Rate, ResourceKind};
+use slapledger_core::domain::pricing::{
+    Matched, Model, PriceBook, PriceVersion, Rate, ResourceKind, Subject, Tariff,
+};
 use slapledger_core::domain::quantity::Quantity;
 use slapledger_core::domain::sealed::Sealed;
-use slapledger_core::domain::time::{Period, TimeZone, Timestamp};
+use slapledger_core::domain::time::{Period, Timestamp};
 use slapledger_projections::metering::{AsOf, Metering, Target};
 
 use crate::events::event_set;
@@ -32,7 +35,7 @@ use crate::warning::Warning;
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Payer {
     pub(crate) name: Sealed,
-    pub(crate) time_zone: TimeZone,
+    pub(crate) calendar: Calendar,
 }
 
 /// All that drafts are made from.
@@ -66,8 +69,8 @@ pub(crate) fn draft(
         let target = Target::Instance(*id);
         let resources = basis.metering.series(&target);
         let cut_off = run.cut_off;
-        let zone = buyer.time_zone;
-        let instance = Instance { id: *id, history, allocation, payer, zone, prices, period, cut_off };
+        let calendar = &buyer.calendar;
+        let instance = Instance { id: *id, history, allocation, payer, calendar, prices, period, cut_off };
         instance.lines((&usage, &target, &resources), &mut lines, warnings);
     }
     for (line, n) in lines.iter_mut().zip(1..) {
@@ -79,10 +82,18 @@ pub(crate) fn draft(
     let net = Amount::sum(currency, lines.iter().map(|line| line.amount))
         .expect("an amount is below 10^27 minor units, so that 10^11 of them can be added");
     let nothing = Amount::zero(currency);
-    let party = |party, payer: &Payer| InvoiceParty { party, name: payer.name.clone() };
+    let party = |party, payer: &Payer| InvoiceParty {
+        party,
+        name: payer.name.clone(),
+        details: None,
+        country: None,
+        vat_id: false,
+    };
     Some(Invoice {
         id: draft_id(run.run, payer),
+        document: DocumentKind::Invoice,
         run: run.run,
+        cites: None,
         seller: party(run.seller, seller),
         buyer: party(payer, buyer),
         currency,
@@ -91,14 +102,13 @@ pub(crate) fn draft(
         due_at: run.at,
         lines,
         net,
-        tax: vec![TaxSubtotal { tax: OUTSIDE_SCOPE, base: net, amount: nothing }],
+        tax: vec![TaxSubtotal { tax: Tax::NONE, base: net, amount: nothing, exemption: None }],
         rounding: nothing,
         total: net,
+        prepaid: Vec::new(),
+        due: net,
     })
 }
-
-/// Until sellers and buyers have tax details.
-const OUTSIDE_SCOPE: Tax = Tax { category: TaxCategory::O, rate: Quantity::ZERO };
 
 /// The versions of a price book, and which one counts when.
 #[derive(Clone, Copy)]
@@ -131,7 +141,7 @@ impl<'a> Prices<'a> {
 #[derive(Clone, Copy)]
 enum Charge<'a> {
     /// By this rate.
-    Rate(u32, &'a PriceBook, &'a Rate),
+    Rate(u32, &'a PriceBook, (u32, &'a Rate)),
     /// Nothing, and that is how the prices are meant.
     Free,
     /// Nothing: there are no prices yet.
@@ -146,10 +156,10 @@ impl<'a> Charge<'a> {
     /// The fee for being there.
     fn fee(prices: Option<(u32, &'a PriceBook)>, instance: Matched<'_>) -> Self {
         let Some((version, book)) = prices else { return Self::NoPrices };
-        match book.rate(None, instance) {
+        match book.rate(Subject::Fee(""), instance) {
             Some(rate) => Self::Rate(version, book, rate),
             // One who pays for usage alone is not forgotten.
-            None if book.rates.iter().any(|rate| rate.matching().covers(instance)) => Self::Free,
+            None if book.rates.iter().any(|rate| rate.matching.covers(instance)) => Self::Free,
             None => Self::NoRate,
         }
     }
@@ -160,9 +170,11 @@ impl<'a> Charge<'a> {
         if book.resource(resource).is_none() {
             return Self::Undeclared;
         }
-        match book.rate(Some(resource), instance) {
+        match book.rate(Subject::Resource(resource), instance) {
             Some(rate) => Self::Rate(version, book, rate),
-            None if book.rates.iter().any(|rate| rate.resource() == Some(resource)) => Self::NoRate,
+            None if book.rates.iter().any(|rate| rate.subject() == Subject::Resource(resource)) => {
+                Self::NoRate
+            }
             None => Self::Free,
         }
     }
@@ -170,7 +182,7 @@ impl<'a> Charge<'a> {
     fn same(self, other: Self) -> bool {
         match (self, other) {
             (Self::Rate(version, _, rate), Self::Rate(other, _, other_rate)) => {
-                version == other && std::ptr::eq(rate, other_rate)
+                version == other && rate.0 == other_rate.0
             }
             _ => std::mem::discriminant(&self) == std::mem::discriminant(&other),
         }
@@ -191,7 +203,7 @@ struct Instance<'a> {
     history: &'a History,
     allocation: &'a Allocation,
     payer: PartyId,
-    zone: TimeZone,
+    calendar: &'a Calendar,
     prices: Prices<'a>,
     period: Period,
     cut_off: Sequence,
@@ -259,8 +271,8 @@ impl<'a> Instance<'a> {
         stretches
     }
 
-    fn fee(&self, stretch: &Stretch<'_>, by: (u32, &PriceBook, &Rate)) -> Option<InvoiceLine> {
-        let quantity = Quantity::from_billionths(months::billionths(stretch.period, self.zone))?;
+    fn fee(&self, stretch: &Stretch<'_>, by: (u32, &PriceBook, (u32, &Rate))) -> Option<InvoiceLine> {
+        let quantity = Quantity::from_billionths(months::billionths(stretch.period, self.calendar))?;
         let events = self.history.events(stretch.period.stop, self.cut_off);
         self.line(LineKind::Recurring, stretch, by, (quantity, "month"), &events)
     }
@@ -305,37 +317,48 @@ impl<'a> Instance<'a> {
         &self,
         kind: LineKind,
         stretch: &Stretch<'_>,
-        (version, book, rate): (u32, &PriceBook, &Rate),
+        (version, book, (number, rate)): (u32, &PriceBook, (u32, &Rate)),
         (quantity, unit): (Quantity, &str),
         events: &[Sequence],
     ) -> Option<InvoiceLine> {
         if quantity == Quantity::ZERO {
             return None;
         }
-        let (Rate::Recurring { price, .. } | Rate::PerUnit { price, .. }) = rate;
+        let (Model::Recurring { price, .. } | Model::Usage { tariff: Tariff::PerUnit { price }, .. }) =
+            &rate.model
+        else {
+            return None;
+        };
         let types: Vec<&str> = stretch.types.iter().map(|kind| kind.as_str()).collect();
         let what = match &kind {
             LineKind::Recurring => "monthly fee",
             LineKind::Usage { resource } => resource.as_str(),
+            _ => "",
         };
         let (reference, period) = (&self.history.reference, stretch.period);
         let Allocation { computer, partition, .. } = self.allocation;
         let types = types.join(" and ");
         let description =
             format!("{reference} on {computer} {partition}: {what}, {types}, {period} ({quantity} {unit})");
+        let rated = money::rate(quantity, *price, book.currency, book.rounding);
         Some(InvoiceLine {
             n: 0,
             kind,
-            instance: self.id,
+            instance: Some(self.id),
+            dimensions: Vec::new(),
             description: description.into(),
             period,
             quantity,
             unit: unit.into(),
-            unit_price: *price,
-            amount: money::rate(quantity, *price, book.currency, book.rounding).amount,
-            price_book: PriceVersion { name: self.prices.name.clone(), version },
-            tax: OUTSIDE_SCOPE,
+            unit_price: Some(*price),
+            steps: Vec::new(),
+            amount: rated.amount,
+            residue: rated.residue,
+            price_book: Some(PriceVersion { name: self.prices.name.clone(), version }),
+            rate: number,
+            tax: Tax::NONE,
             events: event_set(events)?,
+            cites: None,
         })
     }
 }
@@ -354,12 +377,13 @@ pub(crate) fn events_behind(
     cut_off: Sequence,
 ) -> Option<Vec<Sequence>> {
     let events = match &line.kind {
-        LineKind::Recurring => histories.get(line.instance)?.events(line.period.stop, cut_off),
+        LineKind::Recurring => histories.get(line.instance?)?.events(line.period.stop, cut_off),
         LineKind::Usage { resource } => {
-            let target = Target::Instance(line.instance);
+            let target = Target::Instance(line.instance?);
             let reading = metering.as_of(cut_off).read(&target, resource.as_str(), line.period);
             reading.sequences.into_iter().map(Sequence).collect()
         }
+        _ => return None,
     };
     (event_set(&events).as_ref() == Some(&line.events)).then_some(events)
 }

@@ -11,6 +11,7 @@ use std::ops::Bound;
 
 use bincode::{Decode, Encode};
 use serde::Serialize;
+use slapledger_core::domain::calendar::Calendar;
 use slapledger_core::domain::event::Event;
 use slapledger_core::domain::id::{InvoiceId, PartyId, PriceBookName, RunId, Sequence};
 use slapledger_core::domain::invoice::{
@@ -18,7 +19,7 @@ use slapledger_core::domain::invoice::{
 };
 use slapledger_core::domain::party::PartyRegistered;
 use slapledger_core::domain::pricing::{PriceBook, PriceBookPublished, PriceBooks};
-use slapledger_core::domain::time::{TimeZone, Timestamp};
+use slapledger_core::domain::time::Timestamp;
 use slapledger_core::log::envelope::Recorded;
 use slapledger_projections::Page;
 use slapledger_projections::metering::Metering;
@@ -157,8 +158,8 @@ impl Billing {
     }
 
     /// Where the billing periods of a party are cut, if there is such a party.
-    pub fn time_zone_of(&self, party: PartyId) -> Option<TimeZone> {
-        self.payers.get(&party).map(|payer| payer.time_zone)
+    pub fn calendar_of(&self, party: PartyId) -> Option<&Calendar> {
+        self.payers.get(&party).map(|payer| &payer.calendar)
     }
 
     /// All versions of a price book, the first one first.
@@ -255,7 +256,7 @@ impl Billing {
 
     fn registered(&mut self, event: &PartyRegistered) {
         let PartyRegistered { party, name, time_zone, .. } = event;
-        self.payers.insert(*party, Payer { name: name.clone(), time_zone: *time_zone });
+        self.payers.insert(*party, Payer { name: name.clone(), calendar: Calendar::of(*time_zone) });
     }
 
     fn published(&mut self, event: &PriceBookPublished, sequence: Sequence) {
@@ -285,7 +286,7 @@ impl Billing {
         let mut warnings = Vec::new();
         for (payer, instances) in self.histories.by_owner() {
             let Some(known) = self.payers.get(&payer) else { continue };
-            let Some(period) = run.period.in_zone(known.time_zone) else {
+            let Some(period) = run.period.within(&known.calendar) else {
                 warnings.push(Warning::NoPeriod { payer });
                 continue;
             };
@@ -316,7 +317,7 @@ impl Billing {
 
     /// How many suspended reports may be about the period of a run, as the seller has it.
     fn suspended_within(&self, run: &InvoiceRunOpened, metering: &Metering) -> u64 {
-        let period = self.payers.get(&run.seller).and_then(|seller| run.period.in_zone(seller.time_zone));
+        let period = self.payers.get(&run.seller).and_then(|seller| run.period.within(&seller.calendar));
         let Some(period) = period else { return 0 };
         let waiting = metering.suspense(Sequence::ZERO, usize::MAX).items.into_iter();
         let within = waiting.map(|(_, suspense)| &suspense.usage).filter(|usage| {

@@ -264,19 +264,20 @@ struct LineForm<'a> {
     #[serde(flatten)]
     #[schemars(with = "schema::LineKind")]
     kind: &'a LineKind,
-    #[schemars(with = "schema::InstanceId")]
-    instance: InstanceId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::InstanceId>")]
+    instance: Option<InstanceId>,
     description: &'a str,
     #[schemars(with = "schema::Period")]
     period: Period,
     #[schemars(with = "schema::Quantity")]
     quantity: Quantity,
     unit: &'a str,
-    unit_price: String,
+    unit_price: Option<String>,
     #[schemars(with = "schema::Amount")]
     amount: Amount,
-    #[schemars(with = "schema::PriceVersion")]
-    price_book: &'a PriceVersion,
+    #[schemars(with = "Option<schema::PriceVersion>")]
+    price_book: Option<&'a PriceVersion>,
     #[schemars(with = "schema::Tax")]
     tax: Tax,
     #[schemars(with = "schema::EventSet")]
@@ -293,9 +294,9 @@ impl<'a> LineForm<'a> {
             period: line.period,
             quantity: line.quantity,
             unit: &line.unit,
-            unit_price: price_text(line.unit_price, currency),
+            unit_price: line.unit_price.map(|price| price_text(price, currency)),
             amount: line.amount,
-            price_book: &line.price_book,
+            price_book: line.price_book.as_ref(),
             tax: line.tax,
             events: &line.events,
         }

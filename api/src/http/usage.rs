@@ -407,7 +407,9 @@ pub(super) async fn readings(State(app): State<Arc<App>>, uri: Uri) -> Result<Re
     let owner = owner.ok_or_else(|| unknown_instance(instance))?;
     app.billing.reach(position).await?;
     let body = app.billing.read(|view, sequence| {
-        let zone = zone.or_else(|| view.billing.time_zone_of(owner)).unwrap_or(TimeZone::UTC);
+        let zone = zone
+            .or_else(|| view.billing.calendar_of(owner).map(|calendar| calendar.newest()))
+            .unwrap_or(TimeZone::UTC);
         let period = period(&query, zone)?;
         let target = Target::Instance(instance);
         let mut resources: Vec<ResourceId> = view.metering.series(&target).into_iter().cloned().collect();

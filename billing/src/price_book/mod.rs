@@ -14,8 +14,10 @@ use slapledger_core::domain::id::{PriceBookName, ResourceId};
 use slapledger_core::domain::instance::InstanceType;
 use slapledger_core::domain::money::{Currency, Price, Rounding};
 use slapledger_core::domain::pricing::{
-    Match, Meter, PriceBook, PricingRefusal, Rate, Resource, ResourceKind,
+    Conversion, Every, Match, Meter, Model, Per, PriceBook, PricingRefusal, Rate, Resource, ResourceKind,
+    Tariff, When,
 };
+use slapledger_core::domain::quantity::Quantity;
 use slapledger_core::domain::time::Timestamp;
 
 use document::{Content, Member, Node, Position};
@@ -103,6 +105,8 @@ fn resource(item: &At<'_>) -> Result<Resource, PriceBookError> {
             .required("meter")?
             .one_of(&[("sum", Meter::Sum), ("time_integral", Meter::TimeIntegral)])?,
         unit: table.required("unit")?.text()?.into(),
+        conversion: Conversion::NONE,
+        group_by: Vec::new(),
     })
 }
 
@@ -121,13 +125,15 @@ fn rate(item: &At<'_>) -> Result<Rate, PriceBookError> {
             table.required("every")?.one_of(&[("month", ())])?;
             table.required("when")?.one_of(&[("arrears", ())])?;
             let (price, matching) = (price(&table)?, matching(&table)?);
-            Ok(Rate::Recurring { price, matching })
+            let (item, every, when) = ("".into(), Every::Month, When::Arrears);
+            Ok(Rate { model: Model::Recurring { item, price, every, when }, matching })
         }
         RateKind::PerUnit => {
             let table = item.table(PER_UNIT_FIELDS)?;
             let resource = table.required("resource")?.parse()?;
             let (price, matching) = (price(&table)?, matching(&table)?);
-            Ok(Rate::PerUnit { resource, price, matching })
+            let (per, free, tariff) = (Per::Instance, Quantity::ZERO, Tariff::PerUnit { price });
+            Ok(Rate { model: Model::Usage { resource, per, free, tariff }, matching })
         }
     }
 }
@@ -150,6 +156,8 @@ fn matching(rate: &Table<'_>) -> Result<Match, PriceBookError> {
         computer: table.optional("computer").map(|field| field.parse()).transpose()?,
         instance_type: table.optional("instance_type").map(|field| field.one_of(&types)).transpose()?,
         customer: table.optional("customer").map(|field| field.parse()).transpose()?,
+        region: None,
+        dimensions: Vec::new(),
     })
 }
 
@@ -193,9 +201,12 @@ fn refused(root: &At<'_>, book: &PriceBook, refusal: &PricingRefusal) -> PriceBo
                 |rates| rates.fault("must not be empty"),
             )
         }
-        PricingRefusal::OtherCurrency { .. } | PricingRefusal::TooLarge { .. } => {
-            root.fault(refusal.to_string())
-        }
+        PricingRefusal::OtherCurrency { .. }
+        | PricingRefusal::TooLarge { .. }
+        | PricingRefusal::BadMeter { .. }
+        | PricingRefusal::BadConversion { .. }
+        | PricingRefusal::BadGroups { .. }
+        | PricingRefusal::BadRate { .. } => root.fault(refusal.to_string()),
     }
 }
 
@@ -228,9 +239,9 @@ impl<'a> At<'a> {
         self.text()?.parse().map_err(|rule: T::Err| self.fault(rule.to_string()))
     }
 
-    fn one_of<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, PriceBookError> {
+    fn one_of<T: Clone>(&self, words: &[(&str, T)]) -> Result<T, PriceBookError> {
         let text = self.text()?;
-        let known = words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
+        let known = words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| meaning.clone());
         known.ok_or_else(|| {
             let words: Vec<String> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
             self.fault(format!("{text:?} is not supported: it must be {}", words.join(" or ")))
@@ -337,16 +348,17 @@ impl<'a> PriceBookForm<'a> {
 
 impl<'a> RateForm<'a> {
     fn of(rate: &'a Rate) -> Self {
-        let matching = Some(rate.matching()).filter(|matching| matching.members() > 0);
-        match rate {
-            Rate::Recurring { price, .. } => {
+        let matching = Some(&rate.matching).filter(|matching| matching.members() > 0);
+        match &rate.model {
+            Model::Recurring { price, .. } => {
                 let (every, when) = (Some("month"), Some("arrears"));
                 Self { kind: "recurring", every, when, resource: None, price: *price, matching }
             }
-            Rate::PerUnit { resource, price, .. } => {
+            Model::Usage { resource, tariff: Tariff::PerUnit { price }, .. } => {
                 let (every, when) = (None, None);
                 Self { kind: "per_unit", every, when, resource: Some(resource), price: *price, matching }
             }
+            _ => unreachable!(),
         }
     }
 }

@@ -8,18 +8,18 @@ use std::fmt;
 use bincode::{Decode, Encode};
 use serde::{Serialize, Serializer};
 
+use super::account::AccountsClosed;
+use super::charge::ChargeRecorded;
 use super::computer::{
     AllocationScopeSet, ComputerBanged, ComputerConfigured, ComputerDescribed, ComputerFellSilent,
     ComputerHeard, ComputerRegistered, PartitionOffered, PartitionWithdrawn,
 };
+use super::credit::{CreditGranted, CreditWithdrawn};
 use super::id::{ComputerId, InstanceId, InvoiceId, PartyId, PriceBookName, Reference, RunId};
 use super::instance::{
     ConnectionParametersSet, InstanceAllocated, InstanceBanged, InstanceChanged, InstanceEnded,
     InstanceRenamed, InstanceRequested, InstanceStateReported,
 };
-use super::account::AccountsClosed;
-use super::charge::ChargeRecorded;
-use super::credit::{CreditGranted, CreditWithdrawn};
 use super::invoice::{
     InvoiceFinalised, InvoiceLinesRecorded, InvoiceRunFinalised, InvoiceRunOpened, InvoiceRunRefreshed,
     InvoiceRunWithdrawn,

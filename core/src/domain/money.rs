@@ -318,8 +318,7 @@ impl std::iter::Sum for Exact {
 /// Without trailing zeros.
 impl fmt::Display for Exact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (sign, shown) =
-            if self.is_negative() { ("-", Self::ZERO.minus(*self)) } else { ("", *self) };
+        let (sign, shown) = if self.is_negative() { ("-", Self::ZERO.minus(*self)) } else { ("", *self) };
         let fraction = format!("{:018}", shown.attos);
         let fraction = fraction.trim_end_matches('0');
         let point = if fraction.is_empty() { "" } else { "." };
@@ -424,7 +423,8 @@ mod tests {
         }
         let sum = exact("0.5", "0.01").plus(exact("-0.5", "0.01"));
         assert_eq!(sum, Exact::ZERO);
-        let tenth = Exact::percentage(Amount::from_minor(-12_345, Currency::EUR), "10.5".parse().expect("percent"));
+        let tenth =
+            Exact::percentage(Amount::from_minor(-12_345, Currency::EUR), "10.5".parse().expect("percent"));
         assert_eq!(tenth.expect("few digits").to_string(), "-12.96225");
         let huge = Amount::from_minor(i128::MAX, Currency::EUR);
         assert_eq!(Exact::percentage(huge, "10".parse().expect("percent")), None);

@@ -79,7 +79,11 @@ impl std::str::FromStr for Country {
     type Err = UnknownCountry;
     fn from_str(text: &str) -> Result<Self, UnknownCountry> {
         let code: [u8; 2] = text.as_bytes().try_into().map_err(|_| UnknownCountry)?;
-        COUNTRIES.split_ascii_whitespace().any(|known| known == text).then_some(Self(code)).ok_or(UnknownCountry)
+        COUNTRIES
+            .split_ascii_whitespace()
+            .any(|known| known == text)
+            .then_some(Self(code))
+            .ok_or(UnknownCountry)
     }
 }
 

@@ -25,8 +25,8 @@ pub use super::tax::{Exemption, Tax, TaxCategory};
 use super::time::{Period, Timestamp};
 
 pub use document::{
-    Citation, CreditUsed, DocumentKind, EventSet, Invoice, InvoiceFinalised, InvoiceLine, InvoiceLinesRecorded,
-    InvoiceParty, LineKind, LineRef, PriceStep, TaxSubtotal,
+    Citation, CreditUsed, DocumentKind, EventSet, Invoice, InvoiceFinalised, InvoiceLine,
+    InvoiceLinesRecorded, InvoiceParty, LineKind, LineRef, PriceStep, TaxSubtotal,
 };
 pub use run::{
     Bound, InvoiceRunFinalised, InvoiceRunOpened, InvoiceRunRefreshed, InvoiceRunWithdrawn, RunPeriod,

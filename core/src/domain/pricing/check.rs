@@ -105,7 +105,9 @@ impl PricingRefusal {
             | Self::BadUnit { .. }
             | Self::BadConversion { .. }
             | Self::BadGroups { .. } => "resources",
-            Self::UndeclaredResource { .. } | Self::BadRate { .. } | Self::Tie { .. } | Self::NoRates => "rates",
+            Self::UndeclaredResource { .. } | Self::BadRate { .. } | Self::Tie { .. } | Self::NoRates => {
+                "rates"
+            }
             Self::OtherCurrency { .. } => "currency",
             Self::TooLarge { .. } => "",
         }
@@ -141,7 +143,8 @@ impl PriceBook {
     fn check_rate(&self, number: usize, rate: &Rate) -> Result<(), PricingRefusal> {
         let fails = |field, rule| Err(PricingRefusal::BadRate { rate: number, field, rule });
         let declared = |resource: &ResourceId| {
-            let undeclared = || PricingRefusal::UndeclaredResource { rate: number, resource: resource.clone() };
+            let undeclared =
+                || PricingRefusal::UndeclaredResource { rate: number, resource: resource.clone() };
             self.resource(resource).ok_or_else(undeclared)
         };
         match &rate.model {
@@ -200,7 +203,9 @@ fn check_of<'a>(
 fn check_tariff(tariff: &Tariff) -> Result<(), (&'static str, &'static str)> {
     match tariff {
         Tariff::PerUnit { .. } => Ok(()),
-        Tariff::Graduated { tiers } | Tariff::Volume { tiers } => check_tiers(tiers).map_err(|rule| ("tiers", rule)),
+        Tariff::Graduated { tiers } | Tariff::Volume { tiers } => {
+            check_tiers(tiers).map_err(|rule| ("tiers", rule))
+        }
         Tariff::Package { size, .. } if size.billionths() <= 0 => Err(("size", "must be above 0")),
         Tariff::Package { .. } => Ok(()),
     }
@@ -246,7 +251,9 @@ impl Resource {
             Meter::Percentile { percent, .. } if !(1..=100).contains(percent) => {
                 return bad_meter("percent must be from 1 to 100");
             }
-            Meter::Percentile { sample_minutes, .. } if *sample_minutes == 0 || 1440 % sample_minutes != 0 => {
+            Meter::Percentile { sample_minutes, .. }
+                if *sample_minutes == 0 || 1440 % sample_minutes != 0 =>
+            {
                 return bad_meter("sample_minutes must divide a day of 1440");
             }
             _ => {}

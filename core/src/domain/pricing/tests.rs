@@ -118,10 +118,7 @@ fn books_that_contradict_themselves_are_refused() {
         (unit("\n"), bad_unit.clone()),
         (unit(&"x".repeat(101)), bad_unit),
         (of(vec![gauge("cpu")], vec![per_unit("memory", Match::default())]), undeclared(1, "memory")),
-        (
-            of(vec![], vec![fee(Match::default()), per_unit("cpu", Match::default())]),
-            undeclared(2, "cpu"),
-        ),
+        (of(vec![], vec![fee(Match::default()), per_unit("cpu", Match::default())]), undeclared(2, "cpu")),
         (of(vec![gauge("cpu")], vec![]), PricingRefusal::NoRates),
     ];
     for (book, refusal) in rows {

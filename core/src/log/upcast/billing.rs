@@ -2,8 +2,8 @@
 
 use bincode::Decode;
 
-use crate::domain::id::{InstanceId, InvoiceId, PartyId, PriceBookName, ResourceId, RunId, Sequence};
 use crate::domain::id::{ComputerId, SoftwareRelease, SoftwareType};
+use crate::domain::id::{InstanceId, InvoiceId, PartyId, PriceBookName, ResourceId, RunId, Sequence};
 use crate::domain::instance::InstanceType;
 use crate::domain::invoice::{
     DocumentKind, EventSet, Invoice, InvoiceFinalised, InvoiceLine, InvoiceLinesRecorded, InvoiceParty,
@@ -63,7 +63,10 @@ impl From<PriceBookPublishedV1> for PriceBookPublished {
         let PriceBookV1 { name, currency, valid_from, rounding, resources, rates } = old.book;
         let resources = resources.into_iter().map(Resource::from).collect();
         let rates = rates.into_iter().map(Rate::from).collect();
-        Self { version: old.version, book: PriceBook { name, currency, valid_from, rounding, resources, rates } }
+        Self {
+            version: old.version,
+            book: PriceBook { name, currency, valid_from, rounding, resources, rates },
+        }
     }
 }
 
@@ -226,7 +229,8 @@ impl From<InvoiceFinalisedV1> for InvoiceFinalised {
         let lines: Vec<_> = invoice.lines.into_iter().map(InvoiceLine::from).collect();
         // The digest is one over lines as they are read today; of lines in parts it is what was written.
         let digest = if old.parts == 0 { lines_digest(&lines) } else { old.lines_digest };
-        let subtotal = |TaxSubtotalV1 { tax, base, amount }| TaxSubtotal { tax, base, amount, exemption: None };
+        let subtotal =
+            |TaxSubtotalV1 { tax, base, amount }| TaxSubtotal { tax, base, amount, exemption: None };
         let invoice = Invoice {
             id: invoice.id,
             document: DocumentKind::Invoice,

@@ -6,7 +6,9 @@ mod billing;
 
 use bincode::Decode;
 
-pub(in crate::log) use billing::{InvoiceFinalisedV1, InvoiceLinesRecordedV1, InvoiceRunOpenedV1, PriceBookPublishedV1};
+pub(in crate::log) use billing::{
+    InvoiceFinalisedV1, InvoiceLinesRecordedV1, InvoiceRunOpenedV1, PriceBookPublishedV1,
+};
 
 use crate::domain::computer::{Address, Offer, PartitionOffered};
 use crate::domain::id::{
