@@ -199,7 +199,8 @@ proptest! {
         let release = release.parse().expect("printable");
         let matching = Match { software_release: Some(release), ..Match::default() };
         let price = Price::from_billionths(price).expect("in range");
-        book.rates.push(Rate::Recurring { price, matching });
+        let (item, every, when) = ("".into(), Every::Month, When::Arrears);
+        book.rates.push(Rate { model: Model::Recurring { item, price, every, when }, matching });
         prop_assert_eq!(parse_toml(&to_toml(&book)), Ok(book.clone()));
         let shown = serde_json::to_vec(&PriceBookForm::of(&book)).expect("it is shown");
         prop_assert_eq!(parse_json(&shown), Ok(book));
