@@ -11,6 +11,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use slapledger_billing::run::{self, OpenedEarly};
+use slapledger_core::domain::calendar::Calendar;
 use slapledger_core::domain::id::{InvoiceId, KeyId, RunId, Sequence};
 use slapledger_core::domain::invoice::{FinaliseInvoice, FinaliseInvoiceRun, InvoiceRefusal};
 use slapledger_core::domain::sealed::Sealed;
@@ -103,8 +104,8 @@ fn drafts(app: &App, run: RunId) -> Result<Drafts, FinaliseError> {
         let billing = &view.billing;
         let known = billing.run(run).ok_or_else(|| refused(InvoiceRefusal::UnknownRun { run }))?;
         // Where nobody has anything to pay, a run ends where its seller is.
-        let seller = billing.time_zone_of(known.opened.seller).unwrap_or(TimeZone::UTC);
-        let stop = known.opened.period.stop.in_zone(seller);
+        let seller = billing.calendar_of(known.opened.seller).cloned();
+        let stop = known.opened.period.stop.within(&seller.unwrap_or_else(|| Calendar::of(TimeZone::UTC)));
         if billing.documents_of(run).next().is_none() && known.opened.at < stop {
             return Err(OpenedEarly { run, stop }.into());
         }

@@ -1,18 +1,25 @@
 //! Price books, rating, invoice runs: amounts derived from events, and the documents that become events.
 //!
-//! `price_book` reads and shows prices, `rating` applies them to what instances were and used, `view` keeps runs,
+//! `price_book` reads and shows prices, `units` and `tariff` compute with them, `rating` applies them to what instances were and used, `view` keeps runs,
 //! drafts and invoices as a fold of the log, `run` turns drafts into commands. Nothing here decides what may be
 //! recorded, opens what is sealed, or computes with binary floats.
 
+mod behind;
+mod document;
+mod drafts;
 mod events;
+mod fold;
 mod history;
 mod months;
 pub mod price_book;
 mod rating;
+mod regions;
 pub mod run;
+mod tariff;
+mod units;
 pub mod view;
 mod warning;
 
 pub use price_book::{PriceBookError, PriceBookForm};
-pub use view::{Billing, BillingView, Document, DocumentState, PublishedBook, Run};
+pub use view::{Billing, BillingView, Document, DocumentState, Late, Place, PublishedBook, Run};
 pub use warning::Warning;

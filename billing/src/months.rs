@@ -3,68 +3,48 @@
 //! A month is as long as it is where the payer lives: 28 to 31 days, an hour more or less when clocks change. The
 //! parts of a month always add up to one. Nothing here knows what a month costs.
 
-use chrono::{Datelike, NaiveDate};
+use slapledger_core::domain::calendar::{Calendar, Month};
 use slapledger_core::domain::quantity::ONE;
-use slapledger_core::domain::time::{Date, Period, TimeZone, Timestamp};
+use slapledger_core::domain::time::Period;
 
-/// How many months a period is, in billionths: whole months count one each, the rest by its share of its month;
-/// rounded once, half up.
-pub(crate) fn billionths(period: Period, zone: TimeZone) -> i128 {
+/// How many `units` of so many months a period is, in billionths: whole months count one each, the rest by its share of
+/// its month; rounded once, half up.
+pub(crate) fn billionths(period: Period, calendar: &Calendar, unit: i128) -> i128 {
     // The last microsecond within, so that a period that ends with a month does not touch the next one.
-    let (first, last) = (Month::of(period.start, zone), Month::of(period.stop.plus_micros(-1), zone));
+    let (first, last) = (calendar.month_of(period.start), calendar.month_of(period.stop.plus_micros(-1)));
+    let length = |month: Month| start(month.next(), calendar) - start(month, calendar);
     let (whole, numerator, denominator) = if first == last {
-        (0, i128::from(period.micros()), first.micros(zone))
+        (0, i128::from(period.micros()), length(first))
     } else {
-        let head = i128::from(first.next().start(zone).micros() - period.start.micros());
-        let tail = i128::from(period.stop.micros() - last.start(zone).micros());
-        let (of_first, of_last) = (first.micros(zone), last.micros(zone));
-        (last.0 - first.0 - 1, head * of_last + tail * of_first, of_first * of_last)
+        let head = start(first.next(), calendar) - i128::from(period.start.micros());
+        let tail = i128::from(period.stop.micros()) - start(last, calendar);
+        let (of_first, of_last) = (length(first), length(last));
+        (last.since(first) - 1, head * of_last + tail * of_first, of_first * of_last)
     };
-    // Months are below 3 x 10^12 microseconds, so that nothing here is above 4 x 10^34.
-    i128::from(whole) * ONE + (2 * numerator * ONE + denominator) / (2 * denominator)
+    // Months are below 3 x 10^12 microseconds, so that nothing here is above 3 x 10^36.
+    let (whole, rest) = (i128::from(whole) / unit, i128::from(whole) % unit);
+    let (numerator, denominator) = (numerator + rest * denominator, denominator * unit);
+    whole * ONE + (2 * numerator * ONE + denominator) / (2 * denominator)
 }
 
-/// Months since the year 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Month(i32);
-
-impl Month {
-    fn of(instant: Timestamp, zone: TimeZone) -> Self {
-        let local = instant.to_utc().with_timezone(&zone.0);
-        let named = local.year() * 12 + i32::try_from(local.month0()).unwrap_or(0);
-        // A zone may be a day ahead of the end of time, or behind its beginning.
-        let named = Self(named.clamp(12, 9999 * 12 + 11));
-        // Clocks put back at midnight of the first show the last hour of a month again that is over.
-        if named.next().start(zone) <= instant { named.next() } else { named }
-    }
-
-    fn next(self) -> Self {
-        Self(self.0 + 1)
-    }
-
-    fn start(self, zone: TimeZone) -> Timestamp {
-        let month = u32::try_from(self.0.rem_euclid(12)).unwrap_or(0) + 1;
-        let first = NaiveDate::from_ymd_opt(self.0.div_euclid(12), month, 1);
-        Date(first.expect("the years of an instant, and the next, are in the calendar")).start_in(zone)
-    }
-
-    fn micros(self, zone: TimeZone) -> i128 {
-        i128::from(self.next().start(zone).micros() - self.start(zone).micros())
-    }
+fn start(month: Month, calendar: &Calendar) -> i128 {
+    calendar.start_of(month.first()).micros().into()
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use slapledger_core::domain::time::{Date, TimeZone, Timestamp};
+
     use super::*;
 
-    fn period(start: &str, stop: &str, zone: &str) -> (Period, TimeZone) {
+    fn period(start: &str, stop: &str, zone: &str) -> (Period, Calendar) {
         let zone: TimeZone = zone.parse().expect(zone);
         let at = |text: &str| {
             Timestamp::parse_rfc3339(text).unwrap_or_else(|| text.parse::<Date>().expect(text).start_in(zone))
         };
-        (Period::new(at(start), at(stop)).expect("not empty"), zone)
+        (Period::new(at(start), at(stop)).expect("not empty"), Calendar::of(zone))
     }
 
     #[test]
@@ -88,8 +68,8 @@ mod tests {
             ("2026-09-30T18:15:00Z", "2026-10-01T00:00:00Z", "Asia/Kathmandu", 7_728_495), // 5.75/744
         ];
         for (start, stop, zone, expected) in rows {
-            let (period, zone) = period(start, stop, zone);
-            assert_eq!(billionths(period, zone), expected, "{start}/{stop} in {zone}");
+            let (period, calendar) = period(start, stop, zone);
+            assert_eq!(billionths(period, &calendar, 1), expected, "{start}/{stop} in {zone}");
         }
     }
 
@@ -97,7 +77,7 @@ mod tests {
     fn all_of_time_is_counted_in_every_zone() {
         let always = Period::new(Timestamp::MIN, Timestamp::MAX).expect("not empty");
         for zone in chrono_tz::TZ_VARIANTS {
-            let months = billionths(always, TimeZone(zone));
+            let months = billionths(always, &Calendar::of(TimeZone(zone)), 1);
             // The years 1 to 9999 have 119,988 months; zones that are ahead or behind cut into one.
             assert!((119_987 * ONE..=119_990 * ONE).contains(&months), "{zone}: {months}");
         }
@@ -110,11 +90,11 @@ mod tests {
             lengths in (1_i64..100_000_000, 1_i64..100_000_000),
             zone in 0..chrono_tz::TZ_VARIANTS.len(),
         ) {
-            let zone = TimeZone(chrono_tz::TZ_VARIANTS[zone]);
+            let calendar = Calendar::of(TimeZone(chrono_tz::TZ_VARIANTS[zone]));
             let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000).expect("in range");
             let bounds = [at(start), at(start + lengths.0), at(start + lengths.0 + lengths.1)];
             let part = |from: usize, to: usize| {
-                billionths(Period::new(bounds[from], bounds[to]).expect("not empty"), zone)
+                billionths(Period::new(bounds[from], bounds[to]).expect("not empty"), &calendar, 1)
             };
             prop_assert!((part(0, 1) + part(1, 2) - part(0, 2)).abs() <= 1);
         }

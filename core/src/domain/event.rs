@@ -8,20 +8,27 @@ use std::fmt;
 use bincode::{Decode, Encode};
 use serde::{Serialize, Serializer};
 
+use super::account::AccountsClosed;
+use super::charge::ChargeRecorded;
 use super::computer::{
     AllocationScopeSet, ComputerBanged, ComputerConfigured, ComputerDescribed, ComputerFellSilent,
     ComputerHeard, ComputerRegistered, PartitionOffered, PartitionWithdrawn,
 };
+use super::credit::{CreditGranted, CreditWithdrawn};
 use super::id::{ComputerId, InstanceId, InvoiceId, PartyId, PriceBookName, Reference, RunId};
 use super::instance::{
     ConnectionParametersSet, InstanceAllocated, InstanceBanged, InstanceChanged, InstanceEnded,
     InstanceRenamed, InstanceRequested, InstanceStateReported,
 };
-use super::invoice::{InvoiceFinalised, InvoiceLinesRecorded, InvoiceRunFinalised, InvoiceRunOpened};
-use super::party::PartyRegistered;
+use super::invoice::{
+    InvoiceFinalised, InvoiceLinesRecorded, InvoiceRunFinalised, InvoiceRunOpened, InvoiceRunRefreshed,
+    InvoiceRunWithdrawn,
+};
+use super::party::{PartyDescribed, PartyRegistered, PartyTimeZoneSet};
 use super::pricing::PriceBookPublished;
 use super::product::SoftwareReleasePublished;
 use super::software::{SoftwareStateReported, SoftwareSupplied};
+use super::tax::{TaxRateSet, TaxTreatmentSet};
 use super::time::Timestamp;
 use super::usage::{SuspendedUsageDismissed, SuspendedUsageResolved, Usage, UsageCorrected, UsageSuspended};
 
@@ -115,6 +122,14 @@ events! {
     AnswerRecorded(AnswerRecorded),
     /// A party entered the books.
     PartyRegistered(PartyRegistered),
+    /// What invoices say of it was said.
+    PartyDescribed(PartyDescribed),
+    /// Its months are cut elsewhere.
+    PartyTimeZoneSet(PartyTimeZoneSet),
+    /// A seller charges another tax rate.
+    TaxRateSet(TaxRateSet),
+    /// A customer is taxed in another way.
+    TaxTreatmentSet(TaxTreatmentSet),
     /// A computer entered the cloud.
     ComputerRegistered(ComputerRegistered),
     /// A computer told how it is reached.
@@ -175,6 +190,18 @@ events! {
     InvoiceFinalised(InvoiceFinalised),
     /// An invoice run is done.
     InvoiceRunFinalised(InvoiceRunFinalised),
+    /// The drafts of a run were drawn up again.
+    InvoiceRunRefreshed(InvoiceRunRefreshed),
+    /// A run was given up.
+    InvoiceRunWithdrawn(InvoiceRunWithdrawn),
+    /// A customer has prepaid credit.
+    CreditGranted(CreditGranted),
+    /// What was left of it is gone.
+    CreditWithdrawn(CreditWithdrawn),
+    /// Something was charged or given by hand.
+    ChargeRecorded(ChargeRecorded),
+    /// The books of a seller were closed up to an instant.
+    AccountsClosed(AccountsClosed),
 }
 
 /// The stream an event is in: the history of one thing.

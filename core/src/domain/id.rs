@@ -90,6 +90,7 @@ macro_rules! text_id {
     };
 }
 
+/// A number, printed with the prefix people know it by.
 macro_rules! number_id {
     ($(#[$doc:meta])* $name:ident, $prefix:literal, $example:literal) => {
         $(#[$doc])*
@@ -124,6 +125,8 @@ macro_rules! number_id {
         }
     };
 }
+
+pub(super) use number_id;
 
 /// The place of an event in the one global order: from 1, without gaps. 0 means "before the first event".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Encode, Decode, Serialize)]

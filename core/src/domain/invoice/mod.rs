@@ -4,6 +4,8 @@
 //! it may become final: its sums must add up, its period must be over, nobody is invoiced twice for the same
 //! time, and its number follows the last one of its series. The event holds the whole document.
 
+mod document;
+mod run;
 #[cfg(test)]
 mod tests;
 
@@ -11,231 +13,24 @@ use std::collections::BTreeMap;
 
 use bincode::{Decode, Encode};
 use chrono::Datelike;
-use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use super::Outcome;
 use super::event::{Event, Stream};
-use super::id::{InstanceId, InvoiceId, PartyId, PriceBookName, ResourceId, RunId, Sequence};
-use super::money::{Amount, Currency, Price};
+use super::id::{InvoiceId, PartyId, PriceBookName, RunId, Sequence};
+use super::money::{Amount, Currency};
 use super::party::Parties;
-use super::pricing::{PriceBooks, PriceVersion};
-use super::quantity::Quantity;
-use super::sealed::{Sealed, hex};
-use super::time::{Date, Period, TimeZone, Timestamp};
+use super::pricing::PriceBooks;
+pub use super::tax::{Exemption, Tax, TaxCategory};
+use super::time::{Period, Timestamp};
 
-/// A bound of a run's period: a day counts from midnight in each payer's zone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize)]
-#[serde(untagged)]
-pub enum Bound {
-    /// Midnight of a day, where the payer is.
-    Day(Date),
-    /// The same instant for everybody.
-    Instant(Timestamp),
-}
-
-impl Bound {
-    /// The instant it means for somebody in a zone.
-    pub fn in_zone(self, zone: TimeZone) -> Timestamp {
-        match self {
-            Self::Day(date) => date.start_in(zone),
-            Self::Instant(instant) => instant,
-        }
-    }
-}
-
-/// The period a run is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize)]
-pub struct RunPeriod {
-    /// Its first instant.
-    pub start: Bound,
-    /// The first instant after it.
-    pub stop: Bound,
-}
-
-impl RunPeriod {
-    /// What it means for somebody in a zone; nothing, if it runs backwards there.
-    pub fn in_zone(self, zone: TimeZone) -> Option<Period> {
-        Period::new(self.start.in_zone(zone), self.stop.in_zone(zone))
-    }
-}
-
-/// A run was opened: from here on its drafts are fixed.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
-pub struct InvoiceRunOpened {
-    /// Which.
-    pub run: RunId,
-    /// Who sells.
-    pub seller: PartyId,
-    /// What it is about.
-    pub period: RunPeriod,
-    /// The last event its drafts look at: the one before this.
-    pub cut_off: Sequence,
-    /// The prices it takes.
-    pub price_book: PriceBookName,
-    /// The versions there were of it.
-    pub versions: u32,
-    /// When.
-    pub at: Timestamp,
-}
-
-/// All drafts of a run became final.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
-pub struct InvoiceRunFinalised {
-    /// Which.
-    pub run: RunId,
-    /// How many invoices it issued.
-    pub invoices: u32,
-    /// When.
-    pub at: Timestamp,
-}
-
-/// Lines of an invoice too long for one event, before the event that issues it.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
-pub struct InvoiceLinesRecorded {
-    /// Which.
-    pub invoice: InvoiceId,
-    /// From 1.
-    pub part: u32,
-    /// The lines of this part.
-    pub lines: Vec<InvoiceLine>,
-}
-
-/// An invoice was issued.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
-pub struct InvoiceFinalised {
-    /// The document; its lines are those of the parts, if there are parts.
-    pub invoice: Invoice,
-    /// How many part events come before this one.
-    pub parts: u32,
-    /// SHA-256 of all lines in bincode, one after the other.
-    #[serde(serialize_with = "hex")]
-    pub lines_digest: [u8; 32],
-}
-
-/// An invoice.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
-pub struct Invoice {
-    /// Series, year and number.
-    pub id: InvoiceId,
-    /// The run that made it.
-    pub run: RunId,
-    /// Who sells.
-    pub seller: InvoiceParty,
-    /// Who pays.
-    pub buyer: InvoiceParty,
-    /// In what.
-    pub currency: Currency,
-    /// For when.
-    pub period: Period,
-    /// When it became final.
-    pub issued_at: Timestamp,
-    /// When it is to be paid.
-    pub due_at: Timestamp,
-    /// What for.
-    pub lines: Vec<InvoiceLine>,
-    /// The sum of the lines.
-    pub net: Amount,
-    /// The tax on it, for each category and rate.
-    pub tax: Vec<TaxSubtotal>,
-    /// What is added so that the total can be paid.
-    pub rounding: Amount,
-    /// What is to be paid.
-    pub total: Amount,
-}
-
-/// A party as named on an invoice, under a retention key of the invoice's own.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
-pub struct InvoiceParty {
-    /// Who.
-    pub party: PartyId,
-    /// The name at that time.
-    pub name: Sealed,
-}
-
-/// What a line is about.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum LineKind {
-    /// A fee for the time an instance was allocated.
-    Recurring,
-    /// What an instance used.
-    Usage {
-        /// Of what.
-        resource: ResourceId,
-    },
-}
-
-/// A line of an invoice.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
-pub struct InvoiceLine {
-    /// From 1.
-    pub n: u32,
-    /// What it is about.
-    #[serde(flatten)]
-    pub kind: LineKind,
-    /// For which instance.
-    pub instance: InstanceId,
-    /// For people.
-    pub description: Box<str>,
-    /// For when.
-    pub period: Period,
-    /// How much.
-    pub quantity: Quantity,
-    /// Of what.
-    pub unit: Box<str>,
-    /// For one.
-    pub unit_price: Price,
-    /// Quantity times price, rounded once.
-    pub amount: Amount,
-    /// Whose price it is.
-    pub price_book: PriceVersion,
-    /// How it is taxed.
-    pub tax: Tax,
-    /// What it rests on.
-    pub events: EventSet,
-}
-
-/// The category and rate of EN 16931 (BT-151, BT-152).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize)]
-pub struct Tax {
-    /// How it is taxed.
-    pub category: TaxCategory,
-    /// In percent.
-    pub rate: Quantity,
-}
-
-/// Tax categories of EN 16931 (UNCL 5305); O until sellers and buyers have tax details.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize)]
-pub enum TaxCategory {
-    /// Outside the scope of tax.
-    O,
-}
-
-/// The tax on all lines of a category and rate.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
-pub struct TaxSubtotal {
-    /// The category and rate.
-    #[serde(flatten)]
-    pub tax: Tax,
-    /// The sum of its lines.
-    pub base: Amount,
-    /// The tax on it, rounded once.
-    pub amount: Amount,
-}
-
-/// The set of events a line rests on.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
-pub struct EventSet {
-    /// How many.
-    pub count: u64,
-    /// The first.
-    pub first_sequence: Sequence,
-    /// The last.
-    pub last_sequence: Sequence,
-    /// SHA-256 of their sequences, each as 8 bytes big-endian, ascending.
-    #[serde(serialize_with = "hex")]
-    pub digest: [u8; 32],
-}
+pub use document::{
+    Citation, CreditUsed, DocumentKind, EventSet, Invoice, InvoiceFinalised, InvoiceLine,
+    InvoiceLinesRecorded, InvoiceParty, LineKind, LineRef, PriceStep, TaxSubtotal,
+};
+pub use run::{
+    Bound, InvoiceRunFinalised, InvoiceRunOpened, InvoiceRunRefreshed, InvoiceRunWithdrawn, RunPeriod,
+};
 
 /// Open an invoice run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -377,7 +172,7 @@ impl Invoices {
     ) -> Result<Outcome<RunId>, InvoiceRefusal> {
         let seller =
             parties.get(command.seller).ok_or(InvoiceRefusal::UnknownParty { party: command.seller })?;
-        command.period.in_zone(seller.time_zone).ok_or(InvoiceRefusal::EmptyPeriod)?;
+        command.period.within(&seller.calendar).ok_or(InvoiceRefusal::EmptyPeriod)?;
         let price_book = if let Some(name) = &command.price_book {
             name.clone()
         } else {
@@ -394,7 +189,17 @@ impl Invoices {
         }
         let run = RunId(self.runs.last_key_value().map_or(1, |(last, _)| last.0 + 1));
         let (seller, period, cut_off) = (command.seller, command.period, Sequence(next.0 - 1));
-        let event = InvoiceRunOpened { run, seller, period, cut_off, price_book, versions, at: now };
+        let event = InvoiceRunOpened {
+            run,
+            seller,
+            period,
+            cut_off,
+            price_book,
+            versions,
+            grace_until: None,
+            finalise: false,
+            at: now,
+        };
         Ok(Outcome::of(run, [(Stream::InvoiceRun(run), Event::InvoiceRunOpened(event))]))
     }
 
@@ -409,7 +214,7 @@ impl Invoices {
         let (seller, payer) = (run.seller, draft.buyer.party);
         let buyer = parties.get(payer).ok_or(InvoiceRefusal::UnknownParty { party: payer })?;
         let seller_party = parties.get(seller).ok_or(InvoiceRefusal::UnknownParty { party: seller })?;
-        if draft.seller.party != seller || run.period.in_zone(buyer.time_zone) != Some(draft.period) {
+        if draft.seller.party != seller || run.period.within(&buyer.calendar) != Some(draft.period) {
             return Err(InvoiceRefusal::OtherPeriod);
         }
         if draft.period.stop > now {
@@ -428,13 +233,14 @@ impl Invoices {
         }
         check_sums(draft)?;
 
-        let year = now.to_utc().with_timezone(&seller_party.time_zone.0).year();
+        let year = now.to_utc().with_timezone(&seller_party.calendar.zone_at(now).0).year();
         let number = self.numbers.get(&(seller, year)).copied().unwrap_or(0) + 1;
         let id = number_of(year, number);
         let mut invoice = draft.clone();
         (invoice.id, invoice.issued_at, invoice.due_at) = (id.clone(), now, now.plus_micros(TERM_MICROS));
+        (invoice.prepaid, invoice.due) = (Vec::new(), invoice.total);
         let stream = Stream::Invoice(id.clone());
-        let (parts, lines_digest) = cut_lines(&invoice);
+        let (parts, lines_digest) = (cut_lines(&invoice.lines), lines_digest(&invoice.lines));
         let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
         if count > 0 {
             invoice.lines = Vec::new();
@@ -517,10 +323,11 @@ fn check_sums(invoice: &Invoice) -> Result<(), InvoiceRefusal> {
             return fails("tax base is not the sum of its lines");
         }
         match subtotal.tax.category {
-            TaxCategory::O if subtotal.amount != Amount::zero(currency) => {
+            TaxCategory::S => {}
+            _ if subtotal.amount != Amount::zero(currency) => {
                 return fails("tax outside the scope of tax is not zero");
             }
-            TaxCategory::O => {}
+            _ => {}
         }
     }
     if Amount::sum(currency, invoice.tax.iter().map(|subtotal| subtotal.base)) != Some(invoice.net) {
@@ -533,24 +340,33 @@ fn check_sums(invoice: &Invoice) -> Result<(), InvoiceRefusal> {
     Ok(())
 }
 
-/// The digest over all lines, and the lines in parts if they are too long for one event.
-fn cut_lines(invoice: &Invoice) -> (Vec<Vec<InvoiceLine>>, [u8; 32]) {
-    use sha2::{Digest, Sha256};
+/// SHA-256 over all lines in bincode, one after the other.
+pub(crate) fn lines_digest(lines: &[InvoiceLine]) -> [u8; 32] {
     let mut hasher = Sha256::new();
+    for line in lines {
+        hasher.update(line_bytes(line));
+    }
+    hasher.finalize().into()
+}
+
+fn line_bytes(line: &InvoiceLine) -> Vec<u8> {
+    bincode::encode_to_vec(line, bincode::config::standard()).expect("a line in memory can be encoded")
+}
+
+/// The lines in parts, if they are too long for one event.
+fn cut_lines(lines: &[InvoiceLine]) -> Vec<Vec<InvoiceLine>> {
     let mut parts: Vec<Vec<InvoiceLine>> = Vec::new();
     let mut room = 0;
-    for line in &invoice.lines {
-        let bytes = bincode::encode_to_vec(line, bincode::config::standard()).unwrap_or_default();
-        hasher.update(&bytes);
-        if bytes.len() > room {
+    for line in lines {
+        let bytes = line_bytes(line).len();
+        if bytes > room {
             parts.push(Vec::new());
             room = PART_BYTES;
         }
-        room = room.saturating_sub(bytes.len());
+        room = room.saturating_sub(bytes);
         if let Some(part) = parts.last_mut() {
             part.push(line.clone());
         }
     }
-    let digest = hasher.finalize().into();
-    if parts.len() < 2 { (Vec::new(), digest) } else { (parts, digest) }
+    if parts.len() < 2 { Vec::new() } else { parts }
 }

@@ -2,7 +2,13 @@
 //!
 //! A struct here is never changed: the bytes it reads are in logs that exist. Golden bytes hold one of each.
 
+mod billing;
+
 use bincode::Decode;
+
+pub(in crate::log) use billing::{
+    InvoiceFinalisedV1, InvoiceLinesRecordedV1, InvoiceRunOpenedV1, PriceBookPublishedV1,
+};
 
 use crate::domain::computer::{Address, Offer, PartitionOffered};
 use crate::domain::id::{
@@ -16,7 +22,7 @@ use crate::domain::time::Timestamp;
 
 /// Before partitions had capabilities.
 #[derive(Decode)]
-pub(super) struct PartitionOfferedV1 {
+pub(in crate::log) struct PartitionOfferedV1 {
     computer: ComputerId,
     partition: PartitionId,
     addresses: Vec<Address>,
@@ -34,7 +40,7 @@ impl From<PartitionOfferedV1> for PartitionOffered {
 
 /// Before there were shared instances.
 #[derive(Decode)]
-pub(super) struct InstanceRequestedV1 {
+pub(in crate::log) struct InstanceRequestedV1 {
     instance: InstanceId,
     requester: Requester,
     owner: PartyId,
@@ -71,7 +77,7 @@ impl From<InstanceRequestedV1> for InstanceRequested {
 
 /// Before filters and requesters could change.
 #[derive(Decode)]
-pub(super) struct InstanceChangedV1 {
+pub(in crate::log) struct InstanceChangedV1 {
     instance: InstanceId,
     release: Option<SoftwareRelease>,
     software_type: Option<SoftwareType>,
@@ -100,7 +106,7 @@ impl From<InstanceChangedV1> for InstanceChanged {
 
 /// Before there were shared instances.
 #[derive(Decode)]
-pub(super) struct InstanceAllocatedV1 {
+pub(in crate::log) struct InstanceAllocatedV1 {
     instance: InstanceId,
     computer: ComputerId,
     partition: PartitionId,

@@ -1,0 +1,277 @@
+//! The rules a price book must keep before it may be published, whoever reads it and from where.
+
+use super::{Meter, Model, Of, PriceBook, Rate, Resource, ResourceKind, Tariff, Tier};
+use crate::domain::id::{PriceBookName, ResourceId};
+use crate::domain::money::Currency;
+use crate::domain::quantity::Quantity;
+
+/// Why a price book is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PricingRefusal {
+    /// A resource is declared more than once.
+    #[error("resource {resource} is declared more than once")]
+    ResourceTwice {
+        /// Which.
+        resource: ResourceId,
+    },
+    /// The meter does not suit the kind.
+    #[error("resource {resource}: {RULE_OF_METERS}")]
+    MeterDoesNotFit {
+        /// Which.
+        resource: ResourceId,
+    },
+    /// What the meter is told makes no sense.
+    #[error("resource {resource}: {rule}")]
+    BadMeter {
+        /// Which.
+        resource: ResourceId,
+        /// What it must be.
+        rule: &'static str,
+    },
+    /// A unit is missing or no word.
+    #[error("resource {resource}: unit must be 1 to 100 bytes without control characters")]
+    BadUnit {
+        /// Which.
+        resource: ResourceId,
+    },
+    /// A factor of nothing, or too large a one.
+    #[error("resource {resource}: multiply_by and divide_by must be from 1 to 10^12")]
+    BadConversion {
+        /// Which.
+        resource: ResourceId,
+    },
+    /// Dimensions that are no names, or named twice, or too many.
+    #[error("resource {resource}: group_by must be at most 8 different names of 1 to 100 bytes")]
+    BadGroups {
+        /// Which.
+        resource: ResourceId,
+    },
+    /// A rate is for a resource that is not declared.
+    #[error("rate {rate}: resource {resource} is not declared in resources")]
+    UndeclaredResource {
+        /// Which rate, from 1.
+        rate: usize,
+        /// Which resource.
+        resource: ResourceId,
+    },
+    /// A member of a rate is not as it must be.
+    #[error("rate {rate}: {field} {rule}")]
+    BadRate {
+        /// Which rate, from 1.
+        rate: usize,
+        /// Which member of it.
+        field: &'static str,
+        /// What it must be.
+        rule: &'static str,
+    },
+    /// Two rates could both be the one with most members.
+    #[error("rates {one} and {other} match the same instances with as many members: neither would win")]
+    Tie {
+        /// Which, from 1.
+        one: usize,
+        /// And which.
+        other: usize,
+    },
+    /// Nothing costs anything.
+    #[error("rates must not be empty")]
+    NoRates,
+    /// The currency of a name is for life.
+    #[error("price book {name} is in {known}: its currency cannot change")]
+    OtherCurrency {
+        /// Which.
+        name: PriceBookName,
+        /// Its currency.
+        known: Currency,
+    },
+    /// It is too large to be one event.
+    #[error("price book is larger than {max} bytes")]
+    TooLarge {
+        /// The most it may have.
+        max: usize,
+    },
+}
+
+/// Which meters are for which kind.
+pub const RULE_OF_METERS: &str = "sum is for counters; time_integral, min, max, average, latest and percentile \
+are for gauges; count and unique_count for both";
+
+impl PricingRefusal {
+    /// The member of a price book that is to blame.
+    pub fn field(&self) -> &'static str {
+        match self {
+            Self::ResourceTwice { .. }
+            | Self::MeterDoesNotFit { .. }
+            | Self::BadMeter { .. }
+            | Self::BadUnit { .. }
+            | Self::BadConversion { .. }
+            | Self::BadGroups { .. } => "resources",
+            Self::UndeclaredResource { .. } | Self::BadRate { .. } | Self::Tie { .. } | Self::NoRates => {
+                "rates"
+            }
+            Self::OtherCurrency { .. } => "currency",
+            Self::TooLarge { .. } => "",
+        }
+    }
+}
+
+impl PriceBook {
+    /// All rules a price book must keep, whoever reads it and from where.
+    pub fn check(&self) -> Result<(), PricingRefusal> {
+        for (at, declared) in self.resources.iter().enumerate() {
+            if self.resources[..at].iter().any(|other| other.resource == declared.resource) {
+                return Err(PricingRefusal::ResourceTwice { resource: declared.resource.clone() });
+            }
+            declared.check()?;
+        }
+        for (at, rate) in self.rates.iter().enumerate() {
+            self.check_rate(at + 1, rate)?;
+            let tie = self.rates[..at].iter().position(|other| {
+                other.subject() == rate.subject()
+                    && other.matching.members() == rate.matching.members()
+                    && other.matching.overlaps(&rate.matching)
+            });
+            if let Some(other) = tie {
+                return Err(PricingRefusal::Tie { one: other + 1, other: at + 1 });
+            }
+        }
+        if self.rates.is_empty() {
+            return Err(PricingRefusal::NoRates);
+        }
+        Ok(())
+    }
+
+    fn check_rate(&self, number: usize, rate: &Rate) -> Result<(), PricingRefusal> {
+        let fails = |field, rule| Err(PricingRefusal::BadRate { rate: number, field, rule });
+        let declared = |resource: &ResourceId| {
+            let undeclared =
+                || PricingRefusal::UndeclaredResource { rate: number, resource: resource.clone() };
+            self.resource(resource).ok_or_else(undeclared)
+        };
+        match &rate.model {
+            Model::Recurring { item, every, when, .. } => {
+                if item.len() > 100 || item.chars().any(char::is_control) {
+                    return fails("item", "must be at most 100 bytes without control characters");
+                }
+                if *when == super::When::Advance && *every != super::Every::Month {
+                    return fails("when", "can be advance for a price every month alone");
+                }
+            }
+            Model::Usage { resource, free, tariff, .. } => {
+                let groups = &declared(resource)?.group_by;
+                if free.billionths() < 0 {
+                    return fails("free", "must not be negative");
+                }
+                check_tariff(tariff).or_else(|(field, rule)| fails(field, rule))?;
+                if !rate.matching.dimensions.iter().all(|(key, _)| groups.contains(key)) {
+                    return fails("match", "may name those dimensions alone by which the resource groups");
+                }
+            }
+            Model::Percentage { percent, of } => {
+                if !(1..=1000 * crate::domain::quantity::ONE).contains(&percent.billionths()) {
+                    return fails("percent", "must be above 0 and at most 1000");
+                }
+                check_of(of, &declared)?;
+            }
+            Model::Minimum { of, .. } => check_of(of, &declared)?,
+        }
+        let mut keys: Vec<_> = rate.matching.dimensions.iter().map(|(key, _)| key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        if keys.len() < rate.matching.dimensions.len() {
+            return fails("match", "names a dimension twice");
+        }
+        if !matches!(rate.model, Model::Usage { .. }) && !rate.matching.dimensions.is_empty() {
+            return fails("match", "may name dimensions for usage alone");
+        }
+        if rate.of_customers() && !rate.matching.names_customers_alone() {
+            return fails("match", "may name customer alone: this is about all of a customer's lines");
+        }
+        Ok(())
+    }
+}
+
+fn check_of<'a>(
+    of: &'a Of,
+    declared: &impl Fn(&'a ResourceId) -> Result<&'a Resource, PricingRefusal>,
+) -> Result<(), PricingRefusal> {
+    match of {
+        Of::Resource(resource) => declared(resource).map(|_| ()),
+        Of::All | Of::Recurring | Of::Usage => Ok(()),
+    }
+}
+
+fn check_tariff(tariff: &Tariff) -> Result<(), (&'static str, &'static str)> {
+    match tariff {
+        Tariff::Graduated { tiers } | Tariff::Volume { tiers } => {
+            check_tiers(tiers).map_err(|rule| ("tiers", rule))
+        }
+        Tariff::Package { size, .. } if size.billionths() <= 0 => Err(("size", "must be above 0")),
+        Tariff::PerUnit { .. } | Tariff::Package { .. } => Ok(()),
+    }
+}
+
+fn check_tiers(tiers: &[Tier]) -> Result<(), &'static str> {
+    let Some((last, bounded)) = tiers.split_last() else { return Err("must not be empty") };
+    if last.up_to.is_some() {
+        return Err("must end with one that has no up_to");
+    }
+    let mut above = Quantity::ZERO;
+    for tier in bounded {
+        match tier.up_to {
+            None => return Err("must have an up_to, all but the last"),
+            Some(bound) if bound <= above => return Err("must have rising bounds above 0"),
+            Some(bound) => above = bound,
+        }
+    }
+    Ok(())
+}
+
+impl Resource {
+    fn check(&self) -> Result<(), PricingRefusal> {
+        let resource = || self.resource.clone();
+        let fits = match self.meter {
+            Meter::Sum => self.kind == ResourceKind::Counter,
+            Meter::Count | Meter::UniqueCount { .. } => true,
+            Meter::TimeIntegral
+            | Meter::Min
+            | Meter::Max
+            | Meter::Average
+            | Meter::Latest
+            | Meter::Percentile { .. } => self.kind == ResourceKind::Gauge,
+        };
+        if !fits {
+            return Err(PricingRefusal::MeterDoesNotFit { resource: resource() });
+        }
+        let bad_meter = |rule| Err(PricingRefusal::BadMeter { resource: resource(), rule });
+        match &self.meter {
+            Meter::UniqueCount { dimension } if !is_word(dimension) => {
+                return bad_meter("dimension must be 1 to 100 bytes without control characters");
+            }
+            Meter::Percentile { percent, .. } if !(1..=100).contains(percent) => {
+                return bad_meter("percent must be from 1 to 100");
+            }
+            Meter::Percentile { sample_minutes, .. }
+                if *sample_minutes == 0 || 1440 % sample_minutes != 0 =>
+            {
+                return bad_meter("sample_minutes must divide a day of 1440");
+            }
+            _ => {}
+        }
+        if !is_word(&self.unit) {
+            return Err(PricingRefusal::BadUnit { resource: resource() });
+        }
+        let within = |factor| (1..=1_000_000_000_000).contains(&factor);
+        if !within(self.conversion.multiply) || !within(self.conversion.divide) {
+            return Err(PricingRefusal::BadConversion { resource: resource() });
+        }
+        let twice = self.group_by.iter().enumerate().any(|(at, key)| self.group_by[..at].contains(key));
+        if self.group_by.len() > 8 || twice || !self.group_by.iter().all(|key| is_word(key)) {
+            return Err(PricingRefusal::BadGroups { resource: resource() });
+        }
+        Ok(())
+    }
+}
+
+fn is_word(text: &str) -> bool {
+    (1..=100).contains(&text.len()) && !text.chars().any(char::is_control)
+}

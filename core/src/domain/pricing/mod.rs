@@ -1,0 +1,383 @@
+//! Price books: what is declared, what it costs, and since when. Published versions never change.
+//!
+//! `matching` says which instances a rate is for, `check` which books may be published. Here is what a book says; what
+//! comes of it for a quantity is for whoever rates.
+
+mod check;
+mod matching;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use bincode::{Decode, Encode};
+use serde::Serialize;
+
+use super::Outcome;
+use super::event::{Event, Stream};
+use super::id::{PriceBookName, ResourceId};
+use super::money::{Currency, Price, Rounding};
+use super::quantity::Quantity;
+use super::time::Timestamp;
+
+pub use check::{PricingRefusal, RULE_OF_METERS};
+pub use matching::{Match, Matched};
+
+/// What a price book says.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct PriceBook {
+    /// Its name, over all its versions.
+    pub name: PriceBookName,
+    /// The currency of all its prices.
+    pub currency: Currency,
+    /// Since when this version counts.
+    pub valid_from: Timestamp,
+    /// How amounts are brought to the minor unit.
+    pub rounding: Rounding,
+    /// What is measured, and how it is made into a quantity.
+    pub resources: Vec<Resource>,
+    /// What it costs.
+    pub rates: Vec<Rate>,
+}
+
+/// A declared resource.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct Resource {
+    /// Its name in usage events.
+    pub resource: ResourceId,
+    /// Whether its quantities add up or are levels.
+    pub kind: ResourceKind,
+    /// How a period's usage becomes one quantity.
+    pub meter: Meter,
+    /// The unit of that quantity.
+    pub unit: Box<str>,
+    /// How what was reported is brought to that unit.
+    pub conversion: Conversion,
+    /// The dimensions of usage that are charged apart from each other.
+    pub group_by: Vec<Box<str>>,
+}
+
+/// Whether the quantities of a resource add up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResourceKind {
+    /// They add up (requests, bytes sent), and are divided by time.
+    Counter,
+    /// They are levels that hold for a period (percent, MiB in use).
+    Gauge,
+}
+
+/// How a period's usage becomes one quantity. docs/price-books.md has each in a sentence.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Meter {
+    /// The sum of a counter.
+    Sum,
+    /// A gauge times the hours it held.
+    TimeIntegral,
+    /// How many usage events ended in the period.
+    Count,
+    /// The lowest level.
+    Min,
+    /// The highest level.
+    Max,
+    /// The level on the average of the time it was reported for.
+    Average,
+    /// The last level.
+    Latest,
+    /// How many different values of a dimension there were.
+    UniqueCount {
+        /// Which dimension.
+        dimension: Box<str>,
+    },
+    /// The level that so many percent of the samples do not exceed, by nearest rank.
+    Percentile {
+        /// From 1 to 100.
+        percent: u8,
+        /// How long a sample is.
+        sample_minutes: u16,
+    },
+}
+
+/// An exact factor: one unit of what is reported is `multiply / divide` units of what is charged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct Conversion {
+    /// At least 1.
+    pub multiply: u64,
+    /// At least 1.
+    pub divide: u64,
+}
+
+impl Conversion {
+    /// What is reported is what is charged.
+    pub const NONE: Self = Self { multiply: 1, divide: 1 };
+}
+
+/// What is charged, and for whom.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct Rate {
+    /// What is charged.
+    pub model: Model,
+    /// For which instances.
+    pub matching: Match,
+}
+
+/// What a rate charges.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+pub enum Model {
+    /// A fee for each instance, for the time it is allocated.
+    Recurring {
+        /// What the fee is for, if an instance can pay several; empty for the one that needs no name.
+        item: Box<str>,
+        /// For one `every`.
+        price: Price,
+        /// How long the price is for.
+        every: Every,
+        /// When it is charged.
+        when: When,
+    },
+    /// For the usage of a resource.
+    Usage {
+        /// Which.
+        resource: ResourceId,
+        /// Whose usage is priced together.
+        per: Per,
+        /// So much of each month costs nothing.
+        free: Quantity,
+        /// What the rest costs.
+        tariff: Tariff,
+    },
+    /// A part of what a customer is charged otherwise.
+    Percentage {
+        /// How much of it.
+        percent: Quantity,
+        /// Of what.
+        of: Of,
+    },
+    /// What a customer pays at least.
+    Minimum {
+        /// For a month.
+        price: Price,
+        /// What counts towards it.
+        of: Of,
+    },
+}
+
+/// How long a recurring price is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Every {
+    /// 3,600 seconds.
+    Hour,
+    /// 24 hours.
+    Day,
+    /// A calendar month where the customer is.
+    Month,
+    /// Twelve of them.
+    Year,
+}
+
+/// When a recurring price is charged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum When {
+    /// With the period it is for, when that is over.
+    Arrears,
+    /// With the period before; what was allocated otherwise is settled when it is over.
+    Advance,
+}
+
+/// Whose usage is priced together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Per {
+    /// That of one instance.
+    Instance,
+    /// That of all instances of a customer.
+    Customer,
+}
+
+/// What a quantity costs.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+pub enum Tariff {
+    /// The same for each unit.
+    PerUnit {
+        /// For one unit.
+        price: Price,
+    },
+    /// Each unit costs what its tier says.
+    Graduated {
+        /// By rising bounds; the last has none.
+        tiers: Vec<Tier>,
+    },
+    /// All units cost what the tier says in which the quantity is.
+    Volume {
+        /// By rising bounds; the last has none.
+        tiers: Vec<Tier>,
+    },
+    /// So much for each package that was begun.
+    Package {
+        /// Units in a package.
+        size: Quantity,
+        /// For one package.
+        price: Price,
+    },
+}
+
+/// A tier. Its upper bound belongs to it.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct Tier {
+    /// Its upper bound; the last one has none.
+    pub up_to: Option<Quantity>,
+    /// For one unit.
+    pub price: Price,
+    /// Once, if there is anything in it.
+    pub flat: Price,
+}
+
+/// What of a customer's lines counts.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Of {
+    /// Fees and usage.
+    All,
+    /// Fees.
+    Recurring,
+    /// Usage.
+    Usage,
+    /// Usage of one resource.
+    Resource(ResourceId),
+}
+
+/// What a rate is the price of: of those with the same subject one wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject<'a> {
+    /// A fee, by its name.
+    Fee(&'a str),
+    /// A resource.
+    Resource(&'a ResourceId),
+    /// A percentage of this.
+    Percentage(&'a Of),
+    /// A minimum of this.
+    Minimum(&'a Of),
+}
+
+impl Rate {
+    /// What it is the price of.
+    pub fn subject(&self) -> Subject<'_> {
+        match &self.model {
+            Model::Recurring { item, .. } => Subject::Fee(item),
+            Model::Usage { resource, .. } => Subject::Resource(resource),
+            Model::Percentage { of, .. } => Subject::Percentage(of),
+            Model::Minimum { of, .. } => Subject::Minimum(of),
+        }
+    }
+
+    /// Whether it is about all of a customer, and not about one instance at a time.
+    pub fn of_customers(&self) -> bool {
+        matches!(self.model, Model::Percentage { .. } | Model::Minimum { .. })
+    }
+}
+
+impl PriceBook {
+    /// What is declared of a resource.
+    pub fn resource(&self, resource: &ResourceId) -> Option<&Resource> {
+        self.resources.iter().find(|declared| declared.resource == *resource)
+    }
+
+    /// The rate for an instance and its number, from 1: of those that cover it, the one that names most members.
+    pub fn rate(&self, subject: Subject<'_>, instance: Matched<'_>) -> Option<(u32, &Rate)> {
+        let candidates = (1..).zip(&self.rates).filter(|(_, rate)| rate.subject() == subject);
+        candidates
+            .filter(|(_, rate)| rate.matching.covers(instance))
+            .max_by_key(|(_, rate)| rate.matching.members())
+    }
+
+    /// The subjects of all rates, each once, in order.
+    pub fn subjects(&self) -> Vec<Subject<'_>> {
+        let mut subjects: Vec<_> = self.rates.iter().map(Rate::subject).collect();
+        subjects.sort_unstable();
+        subjects.dedup();
+        subjects
+    }
+}
+
+/// A version of a price book counts from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct PriceBookPublished {
+    /// From 1, without gaps, for each name.
+    pub version: u32,
+    /// What it says.
+    pub book: PriceBook,
+}
+
+/// Publish a price book.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishPriceBook {
+    /// What it says.
+    pub book: PriceBook,
+}
+
+/// A version, as an invoice line names it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize)]
+pub struct PriceVersion {
+    /// The book.
+    pub name: PriceBookName,
+    /// Its version.
+    pub version: u32,
+}
+
+/// All price books.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct PriceBooks {
+    by_name: BTreeMap<PriceBookName, Vec<PriceBook>>,
+}
+
+/// The most bytes of a published price book: an event holds at most 65,535, and its envelope needs some.
+const MAX_BYTES: usize = 60_000;
+
+impl PriceBooks {
+    /// All versions of a book, the first being version 1.
+    pub fn versions(&self, name: &str) -> &[PriceBook] {
+        self.by_name.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// The names of all books.
+    pub fn names(&self) -> impl Iterator<Item = &PriceBookName> {
+        self.by_name.keys()
+    }
+
+    pub(crate) fn publish(
+        &self,
+        command: &PublishPriceBook,
+    ) -> Result<Outcome<(PriceBookName, u32)>, PricingRefusal> {
+        let book = &command.book;
+        // First of all: the check compares rates with each other.
+        let size =
+            bincode::encode_to_vec(book, bincode::config::standard()).map_or(usize::MAX, |bytes| bytes.len());
+        if size > MAX_BYTES {
+            return Err(PricingRefusal::TooLarge { max: MAX_BYTES });
+        }
+        book.check()?;
+        let versions = self.versions(book.name.as_str());
+        if let Some(known) = versions.first().filter(|known| known.currency != book.currency) {
+            return Err(PricingRefusal::OtherCurrency { name: book.name.clone(), known: known.currency });
+        }
+        // Publishing what counts already is publishing nothing; after another version it is going back.
+        if versions.last() == Some(book) {
+            return Ok(Outcome::unchanged((
+                book.name.clone(),
+                u32::try_from(versions.len()).unwrap_or(u32::MAX),
+            )));
+        }
+        let version = u32::try_from(versions.len() + 1).unwrap_or(u32::MAX);
+        let event = PriceBookPublished { version, book: book.clone() };
+        let stream = Stream::PriceBook(book.name.clone());
+        Ok(Outcome::of((book.name.clone(), version), [(stream, Event::PriceBookPublished(event))]))
+    }
+
+    /// Adds a version: the fold that decisions and billing share.
+    pub fn published(&mut self, event: &PriceBookPublished) {
+        self.by_name.entry(event.book.name.clone()).or_default().push(event.book.clone());
+    }
+}
