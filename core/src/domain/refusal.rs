@@ -162,7 +162,6 @@ impl Refusal {
                 Some("price_book")
             }
             Self::Usage(UsageRefusal::StillUnmeterable { reason }) => Some(reason.field()),
-            Self::Usage(UsageRefusal::BadReason) => Some("reason"),
             Self::Instance(InstanceRefusal::UnknownFilter { .. } | InstanceRefusal::BadFilter { .. }) => {
                 Some("filter")
             }
@@ -171,7 +170,8 @@ impl Refusal {
             Self::Party(PartyRefusal::SeriesTaken { .. }) => Some("series"),
             Self::Party(PartyRefusal::TermsTooLong) => Some("terms_days"),
             Self::Tax(TaxRefusal::BadRate) => Some("rate"),
-            Self::Tax(
+            Self::Usage(UsageRefusal::BadReason)
+            | Self::Tax(
                 TaxRefusal::NoReason { .. } | TaxRefusal::NotExempt { .. } | TaxRefusal::BadReason(_),
             )
             | Self::Credit(CreditRefusal::BadReason(_)) => Some("reason"),
