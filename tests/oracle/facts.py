@@ -7,7 +7,7 @@ routes are not served yet are read by the names of docs/invoices.md; `UNSEEN` sa
 import collections
 import dataclasses
 
-from exact import number
+from exact import number, toward_zero
 from meters import Part
 from zones import Calendar, instant
 
@@ -71,13 +71,24 @@ class Credit:
     sequence: int
 
 
+def divided(quantity, times):
+    """A quantity over several times: cumulatively, each boundary rounded toward zero to nine digits."""
+    whole, passed, before, found = sum(stop - start for start, stop in times), 0, 0, []
+    for start, stop in times:
+        passed += stop - start
+        until = toward_zero(quantity * passed / whole, 9)
+        found.append(until - before)
+        before = until
+    return found
+
+
 class Facts:
     """The fold; `cut_off` is the last sequence that counts."""
 
     def __init__(self, events, cut_off=None):
         self.zones = collections.defaultdict(list)
         self.instances, self.regions = {}, collections.defaultdict(list)
-        self.usage, self.replaced = {}, set()
+        self.usage, self.replaced = {}, {}  # what took whose place
         self.tax_rates, self.treatments, self.charges, self.credits = [], [], {}, {}
         for event in events:
             if cut_off is None or event["sequence"] <= cut_off:
@@ -138,12 +149,12 @@ class Facts:
         self.usage[sequence] = data
 
     def on_UsageCorrected(self, sequence, data):
-        self.replaced.add(data["replaces"])
+        self.replaced[data["replaces"]] = sequence
         self.usage[sequence] = data["usage"]
 
     def on_SuspendedUsageResolved(self, sequence, data):
         if data.get("replaces") is not None:
-            self.replaced.add(data["replaces"])
+            self.replaced[data["replaces"]] = sequence
         self.usage[sequence] = data["usage"]
 
     def _parts(self):
@@ -155,12 +166,10 @@ class Facts:
                 continue  # usage of a computer itself is nobody's
             shares = attribution.get("shares") or [{"instance": attribution["instance"], "period": usage["period"]}]
             times = [(instant(share["period"]["start"]), instant(share["period"]["stop"])) for share in shares]
-            whole, before = sum(stop - start for start, stop in times), 0
-            for share, (start, stop) in zip(shares, times):
+            for (start, stop), share, value in zip(times, shares, divided(number(usage["quantity"]), times)):
                 found[share["instance"]].append(Part(
-                    sequence, usage["resource"], start, stop, number(usage["quantity"]), before, whole,
+                    sequence, usage["resource"], start, stop, number(usage["quantity"]), value,
                     tuple(sorted(map(tuple, usage["dimensions"])))))
-                before += stop - start
         return found
 
     # Taxes, credit and charges.

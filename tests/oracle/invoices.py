@@ -95,23 +95,26 @@ class Books:
         document.lines = lines + settled + self._adjust(document, facts, run) + self._one_off(document, facts, run)
 
     def _settle(self, lines, document):
-        """Fees of rates in advance against what was charged for them: both, or neither if they are equal."""
+        """Of each instance, fees of rates in advance against what was charged for them: both, or neither if they are equal."""
         charged = collections.defaultdict(list)
         for earlier in self.final:
             if (earlier.customer, earlier.book) == (document.customer, document.book):
                 for line in earlier.lines:
                     if line.kind == "advance" and document.start <= line.start < document.stop:
-                        charged[line.instance, line.item].append((earlier, line))
+                        charged[line.instance].append((earlier, line))
         costs = collections.defaultdict(list)
         for line in lines:
-            if line.kind == "recurring" and (line.when == "advance" or (line.instance, line.item) in charged):
-                costs[line.instance, line.item].append(line)
+            if line.when == "advance":
+                costs[line.instance].append(line)
         dropped, settled = set(), []
-        for key, entries in charged.items():
+        for key in {**charged, **costs}:
+            entries = charged[key]
             if sum(line.amount for _, line in entries) == sum((line.amount for line in costs[key]), Fraction(0)):
                 dropped.update(id(line) for line in costs[key])
                 continue
             for earlier, line in entries:
+                if not line.amount:
+                    continue
                 settled.append(dataclasses.replace(
                     line, kind="settled", amount=-line.amount, exact=-line.exact, quantity=-line.quantity,
                     cites=(earlier.id, line.n), n=None))
@@ -129,14 +132,14 @@ class Books:
             calendar = facts.calendars[document.customer]
             start, stop = (calendar.bound(self.periods[name][end]) for end in ("start", "stop"))
             versions = self.versions(document.book, sample.price_cut_off)
-            now = {line.identity: line for line in Rating(facts, document.customer, versions, start, stop).lines()
+            now = {line.identity: line for line in Rating(facts, document.customer, versions, start, stop).rated()
                    if line.when == "arrears"}
             then = {line.identity: line for line in (own.lines if own else [])
                     if line.kind in ADJUSTED and line.when == "arrears"}
-            found += self._differences(document, facts, run, name, own, now, then)
+            found += self._differences(document, facts, run, sample.price_cut_off, name, own, now, then)
         return found
 
-    def _differences(self, document, facts, run, name, own, now, then):
+    def _differences(self, document, facts, run, cut_off, name, own, now, then):
         """Adjustment lines for one earlier run; `own` is the customer's document of it, if there was one."""
         adjustments = collections.defaultdict(list)
         for later in self.final:
@@ -151,16 +154,21 @@ class Books:
             counted = sum((line.quantity for line in before), old.quantity if old else Fraction(0))
             if old:
                 charged -= self.given_back[own.id, old.n]
+            exact = sum((line.exact for line in before), old.exact if old else Fraction(0))
             amount, count = (new.amount, new.quantity) if new else (Fraction(0), Fraction(0))
-            if (amount, count) == (charged, counted):
+            if amount == charged:
                 continue
             model = new or old or before[0]
             line = Line(
                 kind="adjustment", start=model.start, stop=model.stop, unit=model.unit, quantity=count - counted,
-                exact=amount - charged, amount=amount - charged, version=model.version, rate=model.rate,
+                exact=(new.exact if new else Fraction(0)) - exact, amount=amount - charged, version=model.version, rate=model.rate,
                 instance=model.instance, resource=model.resource, item=model.item, of=model.of,
                 dimensions=model.dimensions, cites=(own.id, old.n if old else 0) if own else None)
             line.tax = old.tax if old else tax_of(facts, run["seller"], document.customer, line.stop)
+            known = (old.events if old else frozenset()).union(*(one.events for one in before))
+            corrections = {facts.replaced[sequence] for sequence in known if sequence in facts.replaced}
+            now_behind = (new.events if new else frozenset()) | corrections
+            line.events = frozenset(one for one in now_behind - known if old is None or one > cut_off)
             line.about = (name, identity)
             yield line
 

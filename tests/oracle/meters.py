@@ -1,13 +1,13 @@
 """How usage of a period becomes one quantity (docs/price-books.md, "Meters").
 
-A `Part` is the time of one usage event that belongs to one instance. Of a counter the whole quantity is spread evenly over
-all parts of the event; of a gauge each part has the level.
+A `Part` is the time of one usage event that belongs to one instance. Of a counter the quantity is divided among the parts of
+the event by their times, and is spread evenly over each; of a gauge each part has the level.
 """
 
 import dataclasses
 from fractions import Fraction
 
-from exact import half_up, number, quantity, toward_zero
+from exact import half_up, quantity, toward_zero
 from units import factor
 from zones import DAY, HOUR
 
@@ -20,9 +20,8 @@ class Part:
     resource: str
     start: int
     stop: int
-    value: Fraction
-    before: int  # time of the event's parts before this one
-    whole: int  # time of all its parts
+    value: Fraction  # as reported: of a gauge, the level
+    share: Fraction  # of a counter: what of it is this part's
     dimensions: tuple
 
     def has_time_in(self, start, stop):
@@ -33,8 +32,8 @@ class Part:
 
     def counted_until(self, at):
         """Of a counter: what of it lies before an instant, as if divided at every boundary anew."""
-        passed = self.before + min(max(at, self.start), self.stop) - self.start
-        return toward_zero(self.value * passed / self.whole, 9)
+        passed = min(max(at, self.start), self.stop) - self.start
+        return toward_zero(self.share * passed / (self.stop - self.start), 9)
 
 
 def parts_in(meter, parts, start, stop):
@@ -60,8 +59,7 @@ def percentile(parts, start, stop, percent, minutes):
             weights[sample] = weights.get(sample, 0) + time
             sums[sample] = sums.get(sample, 0) + part.value * time
     values = sorted(half_up(sums[sample] / weights[sample], 9) for sample in sums)
-    place = -(-(percent * len(values)) // 100)
-    return values[max(1, int(place)) - 1]
+    return values[-(-percent * len(values) // 100) - 1]
 
 
 def reading(resource, parts, start, stop):
@@ -87,7 +85,7 @@ def reading(resource, parts, start, stop):
     if meter == "percentile":
         minutes = int(resource.get("sample_minutes") or 5)
         assert DAY % (minutes * 60_000_000) == 0
-        return percentile(parts, start, stop, number(str(resource.get("percent") or "95")), minutes)
+        return percentile(parts, start, stop, int(resource.get("percent") or 95), minutes)
     raise ValueError(f"meter {meter!r}")
 
 

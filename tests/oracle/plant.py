@@ -73,12 +73,25 @@ def alterations(seen):
     def total(document, line, digits):
         document["total"] = one_more(document["total"], digits)
 
+    def residue(_, line, digits):
+        line["residue"] = one_more(line["residue"], 9)
+
+    def step(document, line, digits):
+        found = next(one for one in document["lines"] if one.get("steps"))["steps"][0]
+        found["quantity"] = one_more(found["quantity"], 9)
+
+    def events(document, line, digits):
+        next(one for one in document["lines"] if one["kind"] == "usage")["events"]["count"] += 1
+
     def tax(document, line, digits):
         document["tax"][0]["amount"] = one_more(document["tax"][0]["amount"], digits)
 
     for change in (amount, two_amounts_that_cancel, quantity, unit, version, category, period, line_missing, line_twice,
-                   order, net, total, tax):
-        yield change.__name__, altered(change)
+                   order, net, total, tax, residue, step, events):
+        try:
+            yield change.__name__, altered(change)
+        except (KeyError, StopIteration):
+            pass  # nothing of that kind is on the document
     without = copy.deepcopy(seen)
     for run in without["runs"]:
         run["invoices"] = run["invoices"][1:]

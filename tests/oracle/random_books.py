@@ -109,7 +109,7 @@ class Books:
                 rate = self.rated(match, kind="recurring", every="month", when="arrears", price=self.price())
                 if "every" in self.features:
                     rate["every"] = random.choice(["hour", "day", "month", "month", "year"])
-                if rate["every"] == "month" and "advance" in self.features and random.random() < 0.35:
+                if "advance" in self.features and rate["every"] == "month" and random.random() < 0.6:
                     rate["when"] = "advance"
                 if item:
                     rate["item"] = item

@@ -112,11 +112,11 @@ class Rating:
                     yield self.fee(book, one, "recurring", index, rate, begin, end)
 
     def in_advance(self):
-        """What is charged for the month after the period, for each instance that is allocated when it ends."""
+        """What is charged from the end of the period to the end of that month, for each instance that is allocated then."""
         book = version_at(self.versions, self.stop)
         if book is None:
             return
-        after = self.calendar.month_around(self.stop)
+        after = self.stop, self.calendar.month_around(self.stop)[1]
         rates = numbered(book, "recurring")
         for one in self.instances:
             if not one.allocated <= self.stop < (NEVER if one.ended is None else one.ended):
@@ -131,7 +131,7 @@ class Rating:
 
     def groups(self, resource, parts):
         """The combinations of dimensions that usage has."""
-        names = sorted(resource.get("group_by") or [])
+        names = resource.get("group_by") or []
         found = collections.defaultdict(list)
         for part in parts:
             have = dict(part.dimensions)
@@ -162,20 +162,20 @@ class Rating:
                     for begin, end, index, rate in self.stretches(one, rates, start, stop, group):
                         for low, high in self.pieces(rate, begin, end):
                             count, events = measure(resource, own, low, high)
-                            if rate.get("per") == "customer":
-                                whole = (start, stop)
-                                if not tariffs.is_linear(rate):
-                                    month = self.calendar.month_around(low)
-                                    whole = (max(start, month[0]), min(stop, month[1]))
-                                key = (index, group, *whole)
-                                before, known = together.get(key, (Fraction(0), frozenset()))
-                                together[key] = (before + count, known | events)
-                            elif count:
+                            if rate.get("per") != "customer":
                                 yield self.usage_line(book, rate, index, resource, group, count, events, low, high, one.id)
+                                continue
+                            whole = (start, stop)
+                            if not tariffs.is_linear(rate):
+                                month = self.calendar.month_around(low)
+                                whole = (max(start, month[0]), min(stop, month[1]))
+                            together.setdefault((index, group, *whole), []).append((count, events))
             rates = dict(rates)
-            for (index, group, low, high), (count, events) in together.items():
-                if count:
-                    yield self.usage_line(book, rates[index], index, resource, group, count, events, low, high, None)
+            for (index, group, low, high), counted in together.items():
+                # What adds nothing is not behind the line, unless there is nothing else.
+                counted = [entry for entry in counted if entry[0]] or counted
+                count, events = sum(entry[0] for entry in counted), frozenset().union(*(entry[1] for entry in counted))
+                yield self.usage_line(book, rates[index], index, resource, group, count, events, low, high, None)
 
     # What is about the customer.
 
@@ -194,8 +194,8 @@ class Rating:
             base = sum((line.amount for line in lines if belongs(line, subject)), Fraction(0))
             if base > 0:
                 percent = number(rate["percent"])
-                yield priced(book, base * percent / 100, kind="percentage", start=start, stop=stop, unit="", quantity=base,
-                             rate=index, of=subject, unit_price=percent)
+                yield priced(book, base * percent / 100, kind="percentage", start=start, stop=stop, unit="percent",
+                             quantity=percent, rate=index, of=subject)
 
     def minimums(self, book, start, stop, lines):
         if not any(one.allocated < stop and (one.ended is None or one.ended > start) for one in self.instances):
@@ -203,7 +203,7 @@ class Rating:
         for subject, index, rate in self.about_customer(book, "minimum"):
             months = quantity(self.months(start, stop))
             owed = priced(book, months * number(rate["price"]), kind="minimum", start=start, stop=stop, unit="month",
-                          quantity=months, rate=index, of=subject, unit_price=number(rate["price"]))
+                          quantity=months, rate=index, of=subject)
             have = sum((line.amount for line in lines if belongs(line, subject)
                         or subject == "all" and line.kind == "percentage"), Fraction(0))
             if owed.amount > have:
@@ -212,6 +212,10 @@ class Rating:
 
     def lines(self):
         """All lines of the period; fees of rates in advance are among them, as if in arrears (`when` tells)."""
+        return [line for line in self.rated() if line.quantity]
+
+    def rated(self):
+        """The same with usage of nothing, which is no line, but has events behind it."""
         found = []
         for book, start, stop in segments(self.versions, self.start, self.stop):
             own = [*self.fees(book, start, stop), *self.usage(book, start, stop)]

@@ -36,13 +36,14 @@ def tiers_of(rate):
 
 
 def price(rate, quantity):
-    """The exact amount of a quantity, and its steps."""
-    charged = max(Fraction(0), quantity - number(rate.get("free") or "0"))
-    kind, steps = rate["kind"], []
+    """The exact amount of a quantity, and its steps; what is free is a step that costs nothing, and the first."""
+    free = min(quantity, number(rate.get("free") or "0"))
+    charged = quantity - free
+    kind, steps = rate["kind"], [Step(free, Fraction(0))]
     if kind == "per_unit":
-        steps = [Step(charged, number(rate["price"]))]
+        steps.append(Step(charged, number(rate["price"])))
     elif kind == "package":
-        steps = [Step(Fraction(-(-charged // number(rate["size"]))), number(rate["price"]))]
+        steps.append(Step(Fraction(-(-charged // number(rate["size"]))), number(rate["price"])))
     elif kind == "graduated":
         for lower, upper, unit_price, flat in tiers_of(rate):
             inside = (charged if upper is None else min(charged, upper)) - lower
@@ -54,4 +55,4 @@ def price(rate, quantity):
                 steps.append(Step(charged, unit_price, flat))
     else:
         raise ValueError(f"rate {kind!r}")
-    return sum((step.amount for step in steps), Fraction(0)), steps
+    return sum((step.amount for step in steps), Fraction(0)), [step for step in steps if step.quantity]

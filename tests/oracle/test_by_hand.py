@@ -5,7 +5,7 @@ from fractions import Fraction as F
 
 import tariffs
 from exact import half_even, half_up, show
-from facts import Facts
+from facts import Facts, divided
 from invoices import Books
 from meters import Part, measure
 from units import factor
@@ -40,7 +40,7 @@ def run(name, period, events, cut_off=None):
 
 
 def part(start, stop, value, sequence=1, **dimensions):
-    return Part(sequence, "r", start * HOUR, stop * HOUR, F(value), 0, (stop - start) * HOUR, tuple(dimensions.items()))
+    return Part(sequence, "r", start * HOUR, stop * HOUR, F(value), F(value), tuple(dimensions.items()))
 
 
 def amounts(document):
@@ -92,7 +92,7 @@ class Meters(unittest.TestCase):
         self.check("latest", "20", stop=2)  # both are cut to 2; the one that started at 1 is the later
         self.check("unique_count", "2", dimension="user")
         self.check("count", "2", start=2)  # stops at 3 and 4; the one at 2 belongs to the time before
-        self.check("sum", "12.333333333", start=1, stop=2)  # 5 of 10, and 20/3 toward zero to 6.666666666 ... see below
+        self.check("sum", "11.666666666", start=1, stop=2)  # 5 of 10, and a third of 20, toward zero
 
     def test_a_counter_is_divided_cumulatively(self):
         third = [part(0, 3, 1)]
@@ -100,11 +100,14 @@ class Meters(unittest.TestCase):
         found = [show(measure(resource, third, hour * HOUR, (hour + 1) * HOUR)[0]) for hour in range(3)]
         self.assertEqual(found, ["0.333333333", "0.333333333", "0.333333334"])
 
+    def test_a_counter_of_two_tenants_is_divided_among_them_first(self):
+        self.assertEqual([show(one) for one in divided(F(1), [(0, 1), (5, 7)])], ["0.333333333", "0.666666667"])
+
     def test_samples(self):
         # Hours as samples: 10, 15 (10 and 20), 12 (4 and 20), 20; of four, 95 % is the fourth, 50 % the second.
         self.check("percentile", "20", sample_minutes=60)
-        self.check("percentile", "12", sample_minutes=60, percent="50")
-        self.check("percentile", "10", sample_minutes=60, percent="1")
+        self.check("percentile", "12", sample_minutes=60, percent=50)
+        self.check("percentile", "10", sample_minutes=60, percent=1)
 
     def test_a_factor(self):
         self.check("sum", "11.333333333", multiply_by=1, divide_by=3)
@@ -156,7 +159,7 @@ class Runs(unittest.TestCase):
         rates = self.FEE, {"kind": "percentage", "percent": "10", "of": "all"}, {"kind": "minimum", "price": "20", "of": "all"}
         (document,) = self.books(events, *rates).documents(run("RUN-1", OCTOBER, events)).values()
         # 5.16, a tenth of it 0.516, and what 5.68 lack of 20.
-        self.assertEqual(amounts(document), [("recurring", "0.516129032", "5.16"), ("percentage", "5.16", "0.52"),
+        self.assertEqual(amounts(document), [("recurring", "0.516129032", "5.16"), ("percentage", "10", "0.52"),
                                              ("minimum", "1", "14.32")])
 
     def play(self, books, *runs):

