@@ -142,7 +142,12 @@ impl<'a> Subject<'a> {
         let description = format!(
             "at least {price} {currency} a month for {what} ({quantity} month, {base} {currency} so far), {part}"
         );
-        let line = self.line(LineKind::Minimum, part, by, (quantity, "month"), priced);
+        let mut line = self.line(LineKind::Minimum, part, by, (quantity, "month"), priced);
+        // The least is an amount of its own: with half to even the difference would not round alike.
+        let book = by.version.book;
+        let rounded = least.round(book.currency, book.rounding);
+        line.amount = rounded.checked_sub(base)?;
+        line.residue = Exact::from(rounded).minus(least);
         (line.amount.minor() > 0).then(|| Rated::new(line.described(description), events))
     }
 }

@@ -202,3 +202,31 @@ fn hours_days_and_years() {
         ]
     );
 }
+
+/// The oracle found a minor unit too much: the difference was rounded, and with half to even that is not the same.
+#[test]
+fn a_minimum_is_rounded_before_what_there_is_counts_towards_it() {
+    let rates = r#"{ kind = "per_unit", resource = "requests", price = "0.01" },
+        { kind = "minimum", price = "100.5" }"#;
+    let half_even = |book: String| book.replace("resources =", "rounding = \"half_even\"\nresources =");
+    let mut cloud = Cloud::new(&half_even(book("2026-10-30T00:00:00Z", rates)));
+    cloud.clock("2026-09-20T00:00:00Z");
+    let customer = cloud.customer("UTC");
+    cloud.request(customer, "one", &PRODUCTION);
+    cloud.clock("2026-10-31T12:00:00Z");
+    // Two of 31 days: 0.064516129 x 100.5 = 6.4838709645, so 6.48; less 0.03 is 6.45.
+    cloud.usage(("slappart0", "requests"), "3", ("2026-10-30T00:00:00Z", "2026-10-31T00:00:00Z"));
+    let charged = october(&mut cloud);
+    assert_eq!(charged[1], "PARTY-2: all minimum: 0.064516129 month = 6.45 (-0.0038709645)");
+    // A quarter of a cent is even on one side and odd on the other: 0.125 is 0.12, less 0.03 is 0.09, not 0.10.
+    let rates = r#"{ kind = "per_unit", resource = "requests", price = "0.01" },
+        { kind = "minimum", price = "0.125" }"#;
+    let mut cloud = Cloud::new(&half_even(book(SINCE, rates)));
+    cloud.clock("2026-09-20T00:00:00Z");
+    let customer = cloud.customer("UTC");
+    cloud.request(customer, "one", &PRODUCTION);
+    cloud.clock("2026-10-31T00:00:00Z");
+    cloud.usage(("slappart0", "requests"), "3", DAY);
+    let charged = october(&mut cloud);
+    assert_eq!(charged[1], "PARTY-2: all minimum: 1 month = 0.09 (-0.005)");
+}
