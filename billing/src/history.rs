@@ -25,7 +25,7 @@ pub(crate) struct Histories {
 /// The past of one instance.
 #[derive(Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct History {
-    owner: PartyId,
+    pub(crate) owner: PartyId,
     pub(crate) reference: Reference,
     /// What it was, each until the next; the first since it was requested.
     attributes: Vec<Attributes>,
@@ -63,6 +63,12 @@ impl Histories {
             by_owner.entry(history.owner).or_default().push((*id, history));
         }
         by_owner
+    }
+
+    /// All instances of one.
+    pub(crate) fn of(&self, owner: PartyId) -> Vec<(InstanceId, &History)> {
+        let all = self.by_id.iter().map(|(id, history)| (*id, history));
+        all.filter(|(_, history)| history.owner == owner).collect()
     }
 
     pub(crate) fn apply(&mut self, event: &Event, sequence: Sequence) {
@@ -153,7 +159,12 @@ impl Attributes {
     }
 
     /// What rates look at.
-    pub(crate) fn matched<'a>(&'a self, computer: &'a ComputerId, customer: PartyId) -> Matched<'a> {
+    pub(crate) fn matched<'a>(
+        &'a self,
+        (computer, region): (&'a ComputerId, Option<&'a str>),
+        customer: PartyId,
+        dimensions: &'a [(Box<str>, Box<str>)],
+    ) -> Matched<'a> {
         let Self { release: software_release, software_type, instance_type, .. } = self;
         Matched {
             software_release,
@@ -161,8 +172,8 @@ impl Attributes {
             computer,
             instance_type: *instance_type,
             customer,
-            region: None,
-            dimensions: &[],
+            region,
+            dimensions,
         }
     }
 }

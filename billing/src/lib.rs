@@ -4,11 +4,16 @@
 //! drafts and invoices as a fold of the log, `run` turns drafts into commands. Nothing here decides what may be
 //! recorded, opens what is sealed, or computes with binary floats.
 
+mod behind;
+mod document;
+mod drafts;
 mod events;
+mod fold;
 mod history;
 mod months;
 pub mod price_book;
 mod rating;
+mod regions;
 pub mod run;
 mod tariff;
 mod units;
@@ -16,5 +21,5 @@ pub mod view;
 mod warning;
 
 pub use price_book::{PriceBookError, PriceBookForm};
-pub use view::{Billing, BillingView, Document, DocumentState, PublishedBook, Run};
+pub use view::{Billing, BillingView, Document, DocumentState, Late, Place, PublishedBook, Run};
 pub use warning::Warning;

@@ -7,9 +7,9 @@ use slapledger_core::domain::calendar::{Calendar, Month};
 use slapledger_core::domain::quantity::ONE;
 use slapledger_core::domain::time::Period;
 
-/// How many months a period is, in billionths: whole months count one each, the rest by its share of its month;
-/// rounded once, half up.
-pub(crate) fn billionths(period: Period, calendar: &Calendar) -> i128 {
+/// How many `units` of so many months a period is, in billionths: whole months count one each, the rest by its share of
+/// its month; rounded once, half up.
+pub(crate) fn billionths(period: Period, calendar: &Calendar, unit: i128) -> i128 {
     // The last microsecond within, so that a period that ends with a month does not touch the next one.
     let (first, last) = (calendar.month_of(period.start), calendar.month_of(period.stop.plus_micros(-1)));
     let length = |month: Month| start(month.next(), calendar) - start(month, calendar);
@@ -21,8 +21,10 @@ pub(crate) fn billionths(period: Period, calendar: &Calendar) -> i128 {
         let (of_first, of_last) = (length(first), length(last));
         (last.since(first) - 1, head * of_last + tail * of_first, of_first * of_last)
     };
-    // Months are below 3 x 10^12 microseconds, so that nothing here is above 4 x 10^34.
-    i128::from(whole) * ONE + (2 * numerator * ONE + denominator) / (2 * denominator)
+    // Months are below 3 x 10^12 microseconds, so that nothing here is above 3 x 10^36.
+    let (whole, rest) = (i128::from(whole) / unit, i128::from(whole) % unit);
+    let (numerator, denominator) = (numerator + rest * denominator, denominator * unit);
+    whole * ONE + (2 * numerator * ONE + denominator) / (2 * denominator)
 }
 
 fn start(month: Month, calendar: &Calendar) -> i128 {
@@ -67,7 +69,7 @@ mod tests {
         ];
         for (start, stop, zone, expected) in rows {
             let (period, calendar) = period(start, stop, zone);
-            assert_eq!(billionths(period, &calendar), expected, "{start}/{stop} in {zone}");
+            assert_eq!(billionths(period, &calendar, 1), expected, "{start}/{stop} in {zone}");
         }
     }
 
@@ -75,7 +77,7 @@ mod tests {
     fn all_of_time_is_counted_in_every_zone() {
         let always = Period::new(Timestamp::MIN, Timestamp::MAX).expect("not empty");
         for zone in chrono_tz::TZ_VARIANTS {
-            let months = billionths(always, &Calendar::of(TimeZone(zone)));
+            let months = billionths(always, &Calendar::of(TimeZone(zone)), 1);
             // The years 1 to 9999 have 119,988 months; zones that are ahead or behind cut into one.
             assert!((119_987 * ONE..=119_990 * ONE).contains(&months), "{zone}: {months}");
         }
@@ -92,7 +94,7 @@ mod tests {
             let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000).expect("in range");
             let bounds = [at(start), at(start + lengths.0), at(start + lengths.0 + lengths.1)];
             let part = |from: usize, to: usize| {
-                billionths(Period::new(bounds[from], bounds[to]).expect("not empty"), &calendar)
+                billionths(Period::new(bounds[from], bounds[to]).expect("not empty"), &calendar, 1)
             };
             prop_assert!((part(0, 1) + part(1, 2) - part(0, 2)).abs() <= 1);
         }

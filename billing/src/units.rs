@@ -180,7 +180,9 @@ pub(crate) fn quantity(numerator: i128, denominator: i128, conversion: Conversio
 /// The same fraction in lowest terms.
 fn reduced(above: u128, below: u128) -> (u128, u128) {
     let divisor = gcd(above, below);
-    if divisor == 0 { (above, below) } else { (above / divisor, below / divisor) }
+    // Nothing and nothing have no divisor.
+    let divisor = divisor.max(1);
+    (above / divisor, below / divisor)
 }
 
 fn gcd(mut one: u128, mut other: u128) -> u128 {

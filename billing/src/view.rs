@@ -12,21 +12,21 @@ use std::ops::Bound;
 use bincode::{Decode, Encode};
 use serde::Serialize;
 use slapledger_core::domain::calendar::Calendar;
-use slapledger_core::domain::event::Event;
+use slapledger_core::domain::charge::{ChargeId, ChargeRecorded};
 use slapledger_core::domain::id::{InvoiceId, PartyId, PriceBookName, RunId, Sequence};
-use slapledger_core::domain::invoice::{
-    Invoice, InvoiceFinalised, InvoiceLine, InvoiceLinesRecorded, InvoiceRunFinalised, InvoiceRunOpened,
-};
-use slapledger_core::domain::party::PartyRegistered;
-use slapledger_core::domain::pricing::{PriceBook, PriceBookPublished, PriceBooks};
+use slapledger_core::domain::invoice::{Invoice, InvoiceLine, InvoiceRunOpened};
+use slapledger_core::domain::money::Amount;
+use slapledger_core::domain::pricing::{PriceBook, PriceBooks};
+use slapledger_core::domain::tax::Taxes;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::log::envelope::Recorded;
 use slapledger_projections::Page;
 use slapledger_projections::metering::Metering;
 use slapledger_projections::view::{Projection, View, get, put};
 
+use crate::document::Payer;
 use crate::history::Histories;
-use crate::rating::{self, Basis, Payer};
+use crate::regions::Regions;
 use crate::warning::Warning;
 
 /// Metering and billing, at one position.
@@ -39,9 +39,10 @@ pub struct BillingView {
 }
 
 impl View for BillingView {
-    const FORMAT: u32 = 1;
+    const FORMAT: u32 = 3;
 
     fn apply(&mut self, event: &Recorded) {
+        self.billing.before_metering(event, &self.metering);
         self.metering.apply(event);
         self.billing.apply(event, &self.metering);
     }
@@ -61,24 +62,69 @@ impl BillingView {
     pub fn line_events(&self, invoice: &str, n: u32) -> Option<Vec<Sequence>> {
         let document = self.billing.document(invoice)?;
         let line = document.invoice.lines.get(usize::try_from(n).ok()?.checked_sub(1)?)?;
-        let cut_off = self.billing.run(document.invoice.run)?.opened.cut_off;
-        rating::events_behind(line, (&self.billing.histories, &self.metering), cut_off)
+        crate::behind::events(self, &document.invoice, line)
     }
 }
 
 /// Prices, what they are applied to, and the documents.
 #[derive(Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Billing {
-    payers: BTreeMap<PartyId, Payer>,
-    histories: Histories,
-    books: PriceBooks,
+    pub(crate) payers: BTreeMap<PartyId, Payer>,
+    pub(crate) taxes: Taxes,
+    pub(crate) histories: Histories,
+    pub(crate) regions: Regions,
+    pub(crate) books: PriceBooks,
     /// The event that published each version of a book, the first being version 1.
-    published: BTreeMap<PriceBookName, Vec<Sequence>>,
-    runs: BTreeMap<RunId, Run>,
-    documents: BTreeMap<(RunId, PartyId), Document>,
-    issued: BTreeMap<InvoiceId, (RunId, PartyId)>,
+    pub(crate) published: BTreeMap<PriceBookName, Vec<Sequence>>,
+    pub(crate) runs: BTreeMap<RunId, Run>,
+    pub(crate) documents: BTreeMap<Place, Document>,
+    pub(crate) issued: BTreeMap<InvoiceId, Place>,
+    /// The places of the documents of each payer that are issued.
+    pub(crate) of_payer: BTreeMap<PartyId, Vec<Place>>,
     /// Lines of invoices that are not issued yet: their event is the next.
-    parts: BTreeMap<InvoiceId, Vec<InvoiceLine>>,
+    pub(crate) parts: BTreeMap<InvoiceId, Vec<InvoiceLine>>,
+    /// What credit notes gave back of the lines of a document.
+    pub(crate) given_back: BTreeMap<InvoiceId, BTreeMap<u32, Amount>>,
+    /// Lines that charged a payer in advance.
+    pub(crate) in_advance: BTreeMap<PartyId, Vec<(Place, u32)>>,
+    /// Charges by hand that are on no invoice yet, and the events that recorded them.
+    pub(crate) charges: BTreeMap<ChargeId, (ChargeRecorded, Sequence)>,
+    /// What a run could not know of a payer: usage that was recorded after its cut-off.
+    pub(crate) late: BTreeMap<(RunId, PartyId), Late>,
+    /// Lines that adjusted what a run charged a payer.
+    pub(crate) adjusted: BTreeMap<(RunId, PartyId), Vec<(Place, u32)>>,
+    /// As of when what a run charged a payer was adjusted, by rising sequences.
+    pub(crate) settled: BTreeMap<(RunId, PartyId), Vec<Sequence>>,
+    /// No run is about usage from here on.
+    pub(crate) billed_until: Option<Timestamp>,
+}
+
+/// Where a document is: the one of its run for a payer, or one of the credit notes written about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub struct Place {
+    /// The run.
+    pub run: RunId,
+    /// Who pays.
+    pub payer: PartyId,
+    /// 0 for the document of the run, then its credit notes from 1.
+    pub note: u32,
+}
+
+impl Place {
+    pub(crate) fn of(run: RunId, payer: PartyId) -> Self {
+        Self { run, payer, note: 0 }
+    }
+}
+
+/// Usage a run did not know of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct Late {
+    /// How many events.
+    pub events: u64,
+    /// The first.
+    pub first_sequence: Sequence,
+    /// The last.
+    pub last_sequence: Sequence,
 }
 
 /// Whether an invoice or a run can still change.
@@ -89,6 +135,8 @@ pub enum DocumentState {
     Draft,
     /// It never changes again.
     Final,
+    /// Of a run: it was given up.
+    Withdrawn,
 }
 
 impl DocumentState {
@@ -97,6 +145,7 @@ impl DocumentState {
         match self {
             Self::Draft => "draft",
             Self::Final => "final",
+            Self::Withdrawn => "withdrawn",
         }
     }
 }
@@ -104,9 +153,9 @@ impl DocumentState {
 /// An invoice run.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Run {
-    /// What was fixed when it was opened.
+    /// What was fixed when it was opened, or when its drafts were drawn up again.
     pub opened: InvoiceRunOpened,
-    /// The event that opened it.
+    /// The event that opened it, or drew its drafts up again.
     pub sequence: Sequence,
     /// What it does not charge.
     pub warnings: Vec<Warning>,
@@ -114,16 +163,22 @@ pub struct Run {
     pub suspended_usage: u64,
     /// When all of its invoices were final, and the event that says so.
     pub finalised: Option<(Timestamp, Sequence)>,
+    /// Whether it was given up.
+    pub withdrawn: bool,
 }
 
 impl Run {
     /// Whether it can still change.
     pub fn state(&self) -> DocumentState {
-        if self.finalised.is_some() { DocumentState::Final } else { DocumentState::Draft }
+        match self.finalised {
+            _ if self.withdrawn => DocumentState::Withdrawn,
+            Some(_) => DocumentState::Final,
+            None => DocumentState::Draft,
+        }
     }
 }
 
-/// An invoice or the draft of one.
+/// An invoice, a credit note, or the draft of one.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Document {
     /// The document with all its lines; of a draft, the dates are those of its run.
@@ -191,8 +246,9 @@ impl Billing {
 
     /// The invoices of a run and its drafts that are none yet, by payer.
     pub fn documents_of(&self, run: RunId) -> impl Iterator<Item = &Document> {
-        let (first, last) = ((run, PartyId(u64::MIN)), (run, PartyId(u64::MAX)));
-        self.documents.range(first..=last).map(|(_, document)| document)
+        let (first, last) = (Place::of(run, PartyId(u64::MIN)), Place::of(run, PartyId(u64::MAX)));
+        let of_run = self.documents.range(first..=last);
+        of_run.filter(|(place, _)| place.note == 0).map(|(_, document)| document)
     }
 
     /// An invoice by its number, or the draft or invoice by the id it had as a draft.
@@ -204,21 +260,39 @@ impl Billing {
     pub fn documents(
         &self,
         (payer, state): (Option<PartyId>, Option<DocumentState>),
-        after: Option<(RunId, PartyId)>,
+        after: Option<Place>,
         limit: usize,
-    ) -> Page<&Document, (RunId, PartyId)> {
+    ) -> Page<&Document, Place> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let all = self.documents.range((from, Bound::Unbounded)).map(|(place, document)| (*place, document));
-        let wanted = all.filter(|((_, of), document)| {
-            payer.is_none_or(|payer| payer == *of) && state.is_none_or(|state| state == document.state())
+        let wanted = all.filter(|(place, document)| {
+            payer.is_none_or(|payer| payer == place.payer)
+                && state.is_none_or(|state| state == document.state())
         });
         page(wanted, limit)
     }
 
-    fn place(&self, id: &str) -> Option<(RunId, PartyId)> {
+    /// The versions of its price book that a run looks at.
+    pub(crate) fn versions_of(&self, run: &InvoiceRunOpened) -> &[PriceBook] {
+        let versions = self.books.versions(run.price_book.as_str());
+        &versions[..versions.len().min(usize::try_from(run.versions).unwrap_or(usize::MAX))]
+    }
+
+    /// What a run could not know of a payer and nothing has settled since.
+    pub fn late(&self, run: RunId, payer: PartyId) -> Option<Late> {
+        self.late.get(&(run, payer)).copied()
+    }
+
+    /// The credit notes that were written about a document.
+    pub fn notes_on(&self, run: RunId, payer: PartyId) -> impl Iterator<Item = &Document> {
+        let first = Place { run, payer, note: 1 };
+        self.documents.range(first..=Place { note: u32::MAX, ..first }).map(|(_, document)| document)
+    }
+
+    fn place(&self, id: &str) -> Option<Place> {
         self.issued.get(id).copied().or_else(|| {
             let at = id.find("-PARTY-")?;
-            Some((id[..at].parse().ok()?, id[at + 1..].parse().ok()?))
+            Some(Place::of(id[..at].parse().ok()?, id[at + 1..].parse().ok()?))
         })
     }
 }
@@ -232,120 +306,6 @@ fn page<T, K>(mut items: impl Iterator<Item = (K, T)>, limit: usize) -> Page<T, 
     let items_taken = taken.collect();
     let next = last.filter(|_| items.next().is_some());
     Page { items: items_taken, next }
-}
-
-/// The fold.
-impl Billing {
-    /// Takes the next event over, with metering as it is after it.
-    fn apply(&mut self, recorded: &Recorded, metering: &Metering) {
-        let sequence = recorded.sequence;
-        match &recorded.event {
-            Event::PartyRegistered(event) => self.registered(event),
-            Event::InstanceRequested(_)
-            | Event::InstanceChanged(_)
-            | Event::InstanceAllocated(_)
-            | Event::InstanceEnded(_) => self.histories.apply(&recorded.event, sequence),
-            Event::PriceBookPublished(event) => self.published(event, sequence),
-            Event::InvoiceRunOpened(event) => self.opened(event, sequence, metering),
-            Event::InvoiceLinesRecorded(event) => self.lines_recorded(event),
-            Event::InvoiceFinalised(event) => self.finalised(event, sequence),
-            Event::InvoiceRunFinalised(event) => self.run_finalised(event, sequence),
-            _ => {}
-        }
-    }
-
-    fn registered(&mut self, event: &PartyRegistered) {
-        let PartyRegistered { party, name, time_zone, .. } = event;
-        self.payers.insert(*party, Payer { name: name.clone(), calendar: Calendar::of(*time_zone) });
-    }
-
-    fn published(&mut self, event: &PriceBookPublished, sequence: Sequence) {
-        self.books.published(event);
-        self.published.entry(event.book.name.clone()).or_default().push(sequence);
-    }
-
-    fn opened(&mut self, event: &InvoiceRunOpened, sequence: Sequence, metering: &Metering) {
-        let (drafts, warnings) = self.drafts(event, metering);
-        let suspended_usage = self.suspended_within(event, metering);
-        let told = (suspended_usage > 0).then_some(Warning::SuspendedUsage { events: suspended_usage });
-        let warnings = told.into_iter().chain(warnings).collect();
-        let run = Run { opened: event.clone(), sequence, warnings, suspended_usage, finalised: None };
-        self.runs.insert(event.run, run);
-        for invoice in drafts {
-            let place = (event.run, invoice.buyer.party);
-            self.documents.insert(place, Document { invoice, issued: None });
-        }
-    }
-
-    fn drafts(&self, run: &InvoiceRunOpened, metering: &Metering) -> (Vec<Invoice>, Vec<Warning>) {
-        let versions = self.books.versions(run.price_book.as_str());
-        let versions = &versions[..versions.len().min(usize::try_from(run.versions).unwrap_or(usize::MAX))];
-        let basis = Basis { payers: &self.payers, metering, versions };
-        let invoiced = self.invoiced(run);
-        let mut drafts = Vec::new();
-        let mut warnings = Vec::new();
-        for (payer, instances) in self.histories.by_owner() {
-            let Some(known) = self.payers.get(&payer) else { continue };
-            let Some(period) = run.period.within(&known.calendar) else {
-                warnings.push(Warning::NoPeriod { payer });
-                continue;
-            };
-            let before = invoiced.get(&payer).into_iter().flatten();
-            if let Some(invoice) =
-                before.into_iter().find(|before| before.period.intersection(period).is_some())
-            {
-                warnings.push(Warning::Invoiced { payer, invoice: invoice.id.clone() });
-                continue;
-            }
-            drafts.extend(rating::draft(&basis, run, (payer, period), &instances, &mut warnings));
-        }
-        (drafts, warnings)
-    }
-
-    /// What the seller of a run has invoiced to whom in the currency of its prices.
-    fn invoiced(&self, run: &InvoiceRunOpened) -> BTreeMap<PartyId, Vec<&Invoice>> {
-        let currency = self.books.versions(run.price_book.as_str()).first().map(|book| book.currency);
-        let mut invoiced: BTreeMap<PartyId, Vec<&Invoice>> = BTreeMap::new();
-        let issued = self.documents.values().filter(|document| document.issued.is_some());
-        for invoice in issued.map(|document| &document.invoice) {
-            if (invoice.seller.party, Some(invoice.currency)) == (run.seller, currency) {
-                invoiced.entry(invoice.buyer.party).or_default().push(invoice);
-            }
-        }
-        invoiced
-    }
-
-    /// How many suspended reports may be about the period of a run, as the seller has it.
-    fn suspended_within(&self, run: &InvoiceRunOpened, metering: &Metering) -> u64 {
-        let period = self.payers.get(&run.seller).and_then(|seller| run.period.within(&seller.calendar));
-        let Some(period) = period else { return 0 };
-        let waiting = metering.suspense(Sequence::ZERO, usize::MAX).items.into_iter();
-        let within = waiting.map(|(_, suspense)| &suspense.usage).filter(|usage| {
-            usage.stop.is_none_or(|stop| stop > period.start)
-                && usage.start.or(usage.stop).is_none_or(|start| start < period.stop)
-        });
-        within.count() as u64
-    }
-
-    fn lines_recorded(&mut self, event: &InvoiceLinesRecorded) {
-        self.parts.entry(event.invoice.clone()).or_default().extend_from_slice(&event.lines);
-    }
-
-    fn finalised(&mut self, event: &InvoiceFinalised, sequence: Sequence) {
-        let mut invoice = event.invoice.clone();
-        if let Some(lines) = self.parts.remove(&invoice.id) {
-            invoice.lines = lines;
-        }
-        let place = (invoice.run, invoice.buyer.party);
-        self.issued.insert(invoice.id.clone(), place);
-        self.documents.insert(place, Document { invoice, issued: Some(sequence) });
-    }
-
-    fn run_finalised(&mut self, event: &InvoiceRunFinalised, sequence: Sequence) {
-        if let Some(run) = self.runs.get_mut(&event.run) {
-            run.finalised = Some((event.at, sequence));
-        }
-    }
 }
 
 impl Projection for Billing {

@@ -64,6 +64,22 @@ pub enum Warning {
         /// How many reports of it there are.
         events: u64,
     },
+    /// The usage of all instances of a payer together has more digits than a quantity.
+    TooMuchTogether {
+        /// Whose.
+        payer: PartyId,
+        /// Of what.
+        resource: ResourceId,
+        /// When.
+        period: Period,
+    },
+    /// A draft cannot become final: its tax categories ask for something that is not known.
+    MissingDetails {
+        /// Whose draft.
+        payer: PartyId,
+        /// What is missing.
+        what: Box<str>,
+    },
     /// The usage of an instance has more digits than a quantity.
     TooMuch {
         /// Which instance.
@@ -103,6 +119,13 @@ impl fmt::Display for Warning {
                 f,
                 "{instance}: {resource} in {period} is too much for a quantity of 15 digits and is not charged"
             ),
+            Self::TooMuchTogether { payer, resource, period } => write!(
+                f,
+                "{payer}: {resource} of all instances in {period} is too much for a quantity of 15 digits and is not charged"
+            ),
+            Self::MissingDetails { payer, what } => {
+                write!(f, "{payer}: the draft cannot become final without {what}")
+            }
         }
     }
 }

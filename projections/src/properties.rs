@@ -10,7 +10,7 @@ use slapledger_core::domain::instance::{
     InstanceType, Place, ReportInstance, ReportedState, RequestedState, Requester, SetConnectionParameters,
 };
 use slapledger_core::domain::software::{ReportSoftware, SoftwareState, SupplySoftware, SupplyState};
-use slapledger_core::domain::time::Period;
+use slapledger_core::domain::time::{Period, Timestamp};
 use slapledger_core::domain::usage::{
     DismissSuspendedUsage, RecordUsage, ResolveSuspendedUsage, Revision, UsageId, UsageReport,
 };
@@ -21,7 +21,7 @@ use slapledger_core::log::merkle::Tree;
 use slapledger_core::log::store::{Appended, EventStore};
 
 use crate::instances::Instance;
-use crate::metering::Metering;
+use crate::metering::{Metering, Method};
 use crate::replay::rebuild;
 use crate::testing::{
     Everything, Story, computer, configure, fold, offer, partition, release, request, sealed,
@@ -80,6 +80,8 @@ enum Step {
         since: i64,
         length: i64,
         replaces: Option<u8>,
+        /// 0 is none.
+        zone: u8,
     },
     Resolve {
         at: usize,
@@ -100,11 +102,13 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let amounts = (-1_i64..400, 0..300_i64, 0..250_i64);
     let subject = prop_oneof![8 => 0..3_usize, 1 => 3..7_usize];
-    let usage = (0..2_usize, 0..40_u8, subject, 0..2_u8, amounts, prop::option::weighted(0.1, 0..40_u8));
-    let usage = usage.prop_map(|(computer, id, subject, resource, (quantity, since, length), replaces)| {
-        let length = length.min(since + 3);
-        Step::Usage { computer, id, subject, resource, quantity, since, length, replaces }
-    });
+    let replaces = prop::option::weighted(0.1, 0..40_u8);
+    let usage = (0..2_usize, 0..40_u8, subject, 0..2_u8, amounts, replaces, 0..4_u8);
+    let usage =
+        usage.prop_map(|(computer, id, subject, resource, (quantity, since, length), replaces, zone)| {
+            let length = length.min(since + 3);
+            Step::Usage { computer, id, subject, resource, quantity, since, length, replaces, zone }
+        });
     let request = (0..6_u64, 0..5_u8, 0..3_usize, 0..3_u8, 0..4_usize, any::<bool>());
     let request = request.prop_map(|(by, name, release, parameters, state, testing)| {
         let by = by.saturating_sub(3);
@@ -199,7 +203,7 @@ fn happen(story: &mut Story, step: Step) {
                 connection: sealed(content),
             })
         }
-        Step::Usage { computer: by, id, subject, resource, quantity, since, length, replaces } => {
+        Step::Usage { computer: by, id, subject, resource, quantity, since, length, replaces, zone } => {
             let subject =
                 ["slappart0", "slappart1", "slapuser0", "COMP-1", "SOFTINST-1", "SOFTINST-2", "nobody"]
                     [subject];
@@ -219,8 +223,8 @@ fn happen(story: &mut Story, step: Step) {
                 quantity: (quantity.into(), number),
                 start: Ok((since > 5).then_some(start)),
                 stop: Ok(Some(start.plus_micros(length * MINUTE))),
-                dimensions: Vec::new(),
-                node_sequence: None,
+                dimensions: (0..zone.min(1)).map(|_| ("zone".into(), zone.to_string().into())).collect(),
+                node_sequence: (zone > 1).then_some(story.events.len() as u64 / 2),
             };
             Command::RecordUsage(RecordUsage { computer: computer(COMPUTERS[by]), reports: vec![report] })
         }
@@ -317,8 +321,51 @@ proptest! {
                     let resource = resource.as_str();
                     let known = last.metering.as_of(event.sequence).read(&target, resource, period);
                     prop_assert_eq!(known, then.metering.read(&target, resource, period));
+                    let zones = ["zone".into()];
+                    for method in [Method::Sum, Method::Count, Method::Latest] {
+                        let meter = |metering: &Metering| {
+                            metering.as_of(event.sequence).meter(&target, resource, period, method, &zones)
+                        };
+                        prop_assert_eq!(meter(&last.metering), meter(&then.metering));
+                    }
                 }
             }
+        }
+    }
+
+    /// Readings change only where an event says that it touches them.
+    #[test]
+    fn what_is_not_touched_stays(steps in steps()) {
+        let story = story_of(steps);
+        let mut metering = Metering::new();
+        let always = Period::new(Timestamp::MIN, Timestamp::MAX).expect("a period");
+        let all = |metering: &Metering| {
+            let mut all = BTreeMap::new();
+            for target in metering.targets() {
+                for resource in metering.series(&target) {
+                    for interval in metering.intervals(&target, resource.as_str(), always) {
+                        let key = (target.clone(), interval.period);
+                        let (resource, gauge) = (resource.clone(), interval.gauge);
+                        let counts: &mut Vec<_> = all.entry(key).or_default();
+                        counts.push((resource, interval.sequence, interval.counter, gauge));
+                    }
+                }
+            }
+            all
+        };
+        let mut before = all(&metering);
+        for event in &story.events {
+            let mut touched: Vec<_> = metering.touched(event).collect();
+            metering.apply(event);
+            let after = all(&metering);
+            let mut changed: Vec<_> = before.keys().chain(after.keys()).cloned().collect();
+            changed.retain(|key| before.get(key) != after.get(key));
+            for list in [&mut touched, &mut changed] {
+                list.sort_unstable();
+                list.dedup();
+            }
+            prop_assert_eq!(touched, changed);
+            before = after;
         }
     }
 

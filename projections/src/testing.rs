@@ -141,6 +141,11 @@ pub(crate) fn report(id: &str, subject: &str, quantity: &str, (start, stop): (&s
     }
 }
 
+/// The same with the node's own number of it.
+pub(crate) fn report_numbered(report: UsageReport, node_sequence: Option<u64>) -> UsageReport {
+    UsageReport { node_sequence, ..report }
+}
+
 /// Commands and the events they make.
 pub(crate) struct Story {
     pub(crate) now: Timestamp,

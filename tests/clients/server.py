@@ -205,6 +205,17 @@ class Server:
                 raise AssertionError(f"no answer after {sent} bytes: {error!r}") from error
 
 
+class Master(Server):
+    """`slapledger serve`, which answers as the master does."""
+
+    def command(self):
+        command = super().command()
+        at = command.index("--computer")
+        del command[at:at + 2]
+        command[1] = "serve"
+        return command
+
+
 class ServerTestCase(unittest.TestCase):
     """A fresh server for each test; its log is printed when the test fails."""
 

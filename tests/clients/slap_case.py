@@ -1,7 +1,10 @@
-"""What the tests share: the unmodified slapos.slap client, a computer's configuration, TioXML documents, /v1 lists."""
+"""What the tests share: the unmodified slapos.slap client, a computer's configuration, TioXML documents, /v1 lists, the
+description of JSON-RPC in the wheel of slapos.core."""
 
 import contextlib
 import decimal
+import importlib.resources
+import json
 import os
 from xml.sax.saxutils import escape
 
@@ -83,6 +86,11 @@ def cloud_event(source, event_id, subject, resource, quantity, start, stop, **da
         "specversion": "1.0", "type": "org.slapos.usage", "source": source, "id": event_id, "subject": subject,
         "time": stop, "data": {"resource": resource, "quantity": quantity, "start": start, "stop": stop, **data},
     }
+
+
+def json_rpc_document():
+    """The OpenAPI document of the master's JSON-RPC."""
+    return json.loads((importlib.resources.files("slapos.proxy") / "json_rpc.json").read_text(encoding="utf-8"))
 
 
 class SlapTestCase(ServerTestCase):

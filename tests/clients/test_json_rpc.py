@@ -1,19 +1,11 @@
 """Every JSON-RPC call, its answer held against the response schema of the OpenAPI document in the wheel of slapos.core."""
 
-import importlib.resources
-import json
-
 import jsonschema
 
-from server import Server, slapledger_only
-from slap_case import SOFTWARE, SlapTestCase, journal, movement, transaction
+from server import Master, slapledger_only
+from slap_case import SOFTWARE, SlapTestCase, journal, json_rpc_document, movement, transaction
 
 COMPUTER = "COMP-1"
-
-
-def document():
-    """The OpenAPI document of the master's JSON-RPC."""
-    return json.loads((importlib.resources.files("slapos.proxy") / "json_rpc.json").read_text())
 
 
 def schema(part):
@@ -25,7 +17,7 @@ class Calls(SlapTestCase):
 
     def setUp(self):
         super().setUp()
-        self.paths = document()["paths"]
+        self.paths = json_rpc_document()["paths"]
         self.called = set()
 
     def call(self, name, status=200, **members):
@@ -117,17 +109,6 @@ class AsSlaposProxy(Calls):
                     answer = self.assertStatus(self.server.post_json(path, {**members, name: 1.5}), 400)
                     self.assertEqual(answer.json()["status"], 400)
                 self.assertStatus(self.server.get(path), 405)
-
-
-class Master(Server):
-    """`slapledger serve`, which answers as the master does."""
-
-    def command(self):
-        command = super().command()
-        at = command.index("--computer")
-        del command[at:at + 2]
-        command[1] = "serve"
-        return command
 
 
 @slapledger_only

@@ -17,7 +17,8 @@ use slapledger_core::domain::invoice::{Bound, FinaliseInvoiceRun, OpenInvoiceRun
 use slapledger_core::domain::money::{Currency, Price, Rounding};
 use slapledger_core::domain::party::RegisterParty;
 use slapledger_core::domain::pricing::{
-    Match, Meter, PriceBook, PublishPriceBook, Rate, Resource, ResourceKind,
+    Conversion, Every, Match, Meter, Model, Per, PriceBook, PublishPriceBook, Rate, Resource, ResourceKind,
+    Tariff, When,
 };
 use slapledger_core::domain::product::PublishSoftwareRelease;
 use slapledger_core::domain::quantity::Quantity;
@@ -394,10 +395,16 @@ impl Sender {
             kind: ResourceKind::Counter,
             meter: Meter::Sum,
             unit: "piece".into(),
+            conversion: Conversion::NONE,
+            group_by: Vec::new(),
         };
-        let mut rates = vec![Rate::PerUnit { resource, price, matching: Match::default() }];
+        let (per, free, tariff) = (Per::Instance, Quantity::ZERO, Tariff::PerUnit { price });
+        let usage = Model::Usage { resource, per, free, tariff };
+        let mut rates = vec![Rate { model: usage, matching: Match::default() }];
         if self.random.once_in(4) {
-            rates.push(Rate::Recurring { price, matching: Match::default() });
+            let when = if self.random.once_in(2) { When::Advance } else { When::Arrears };
+            let recurring = Model::Recurring { item: "".into(), price, every: Every::Month, when };
+            rates.push(Rate { model: recurring, matching: Match::default() });
         }
         if self.random.once_in(10) {
             rates.extend(rates.first().cloned()); // a tie

@@ -87,8 +87,9 @@ enum Command {
     },
     /// Be the master of a cloud, as the master of SlapOS answers: on this machine only, until there are identities
     ///
-    /// Everybody who reaches it is the one local user. Computers are entered with `slapledger computer
-    /// register`; requests without room wait and are answered 408 until there is some.
+    /// Everybody who reaches it is the one local user. It knows no computer until one is entered, by `slapledger computer
+    /// register TITLE`, which prints the reference that its node takes for its own; until then the node is answered
+    /// 404. Requests without room wait and are answered 408 until there is some.
     Serve {
         #[command(flatten)]
         folder: Folder,

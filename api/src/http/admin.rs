@@ -19,11 +19,11 @@ use slapledger_core::log::store::StoreStats;
 use slapledger_projections::runner::{RebuildFault, Rebuilt, Runner, Status};
 use slapledger_projections::{Part, Projection, SlapViews, View};
 
+use super::json_body;
 use super::log::{self, Seen};
 use super::openapi::schema;
 use super::problem::Problem;
 use super::query::{self, Named, Query};
-use super::{body, json_body};
 use crate::app::App;
 
 /// The most bytes of a page of events, but for the last one.
@@ -143,8 +143,7 @@ pub(super) async fn rebuild(
     Named(name): Named<String>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let sent = body::read_any(request, json_body::MOST_BYTES).await?;
-    json_body::optional_object(&sent.headers, &sent.body)?.end()?;
+    json_body::told_if_any(request, json_body::MOST_BYTES, |_| Ok(())).await?;
     let of_slap = holds::<SlapViews>(&name);
     if !of_slap && !holds::<BillingView>(&name) {
         return Err(Problem::not_found(format!("there is no projection {name}")));

@@ -16,6 +16,7 @@ use slapledger_core::domain::id::{ComputerId, InstanceId, PartyId, SoftwareRelea
 use slapledger_core::domain::software::SoftwareState;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::keyring::KeyRing;
+use slapledger_projections::SlapViews;
 use slapledger_projections::inventory::{Computer, Partition, Supply};
 
 use super::openapi::schema;
@@ -198,15 +199,10 @@ impl SupplyItem {
 
 /// `GET /v1/computers`, by reference.
 pub(super) async fn computers(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
-    let query = Query::read(&uri, &[])?;
-    let (limit, after) = (query.limit()?, query.cursor::<ComputerId>()?);
-    let position = query.position(&app).await?;
-    let page = read(&app, position, |view, at| {
-        let page = view.inventory.computers(after.as_ref().map(ComputerId::as_str), limit);
-        (page.items.into_iter().map(ComputerItem::of).collect(), page.next, at)
-    });
-    let (items, next, sequence): (Vec<_>, _, _) = page.await?;
-    Ok(query::list(items, next, sequence))
+    let page = |view: &SlapViews, after: Option<&ComputerId>, limit| {
+        view.inventory.computers(after.map(ComputerId::as_str), limit).map(ComputerItem::of)
+    };
+    Query::read(&uri, &[])?.page(&app, page).await
 }
 
 /// `GET /v1/computers/{id}`.

@@ -23,6 +23,7 @@ use slapledger_core::domain::instance::{
 };
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::keyring::KeyRing;
+use slapledger_projections::SlapViews;
 use slapledger_projections::instances::{Instance, InstanceFilter};
 
 use super::body;
@@ -91,11 +92,6 @@ pub(super) struct InstanceResource {
 }
 
 impl InstanceItem {
-    /// Which.
-    pub(super) fn id(&self) -> InstanceId {
-        self.id
-    }
-
     /// An instance as a list shows it.
     pub(super) fn of(instance: &Instance) -> Self {
         let requested = if instance.lives() { instance.requested } else { RequestedState::Destroyed };
@@ -235,8 +231,7 @@ fn texts(sent: &mut Object, name: &str) -> Result<Option<BTreeMap<String, String
 }
 
 async fn find(app: &App, instance: InstanceId, min: Sequence) -> Result<(Instance, Sequence), Problem> {
-    let find =
-        |view: &slapledger_projections::SlapViews, at| Some((view.instances.get(instance)?.clone(), at));
+    let find = |view: &SlapViews, at| Some((view.instances.get(instance)?.clone(), at));
     read(app, min, find).await?.ok_or_else(|| no_instance(&instance.to_string()))
 }
 
@@ -265,18 +260,14 @@ async fn shown(app: &App, id: &str, uri: &Uri) -> Result<(InstanceResource, Sequ
 /// `GET /v1/instances`, living and ended, by id.
 pub(super) async fn instances(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
     let query = Query::read(&uri, &["root", "computer", "title"])?;
-    let (limit, after) = (query.limit()?, query.cursor::<InstanceId>()?);
     let filter = InstanceFilter {
         root: query.parse("root")?,
         computer: query.text("computer"),
         reference: query.text("title"),
         ..InstanceFilter::default()
     };
-    let position = query.position(&app).await?;
-    let page = read(&app, position, |view, at| {
-        let page = view.instances.list(&filter, after, limit);
-        (page.items.into_iter().map(InstanceItem::of).collect(), page.next, at)
-    });
-    let (items, next, sequence): (Vec<_>, _, _) = page.await?;
-    Ok(query::list(items, next, sequence))
+    let page = |view: &SlapViews, after: Option<&InstanceId>, limit| {
+        view.instances.list(&filter, after.copied(), limit).map(InstanceItem::of)
+    };
+    query.page(&app, page).await
 }

@@ -6,7 +6,7 @@
 
 pub(super) mod describe;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -14,15 +14,16 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
-use slapledger_billing::{Billing, Document, DocumentState, Run, Warning};
+use slapledger_billing::{Billing, Document, DocumentState, Place, Run, Warning};
 use slapledger_core::domain::event::{Event, Stream};
 use slapledger_core::domain::id::{
     ComputerId, InstanceId, InvoiceId, PartyId, PriceBookName, ResourceId, RunId, Sequence,
 };
 use slapledger_core::domain::invoice::{
-    Bound, EventSet, InvoiceLine, InvoiceParty, LineKind, OpenInvoiceRun, RunPeriod, Tax, TaxSubtotal,
+    Bound, Citation, DocumentKind, EventSet, InvoiceLine, InvoiceParty, LineKind, LineRef, OpenInvoiceRun,
+    PriceStep, RunPeriod, Tax, TaxSubtotal,
 };
-use slapledger_core::domain::money::{Amount, Currency, Price};
+use slapledger_core::domain::money::{Amount, Currency, Exact, Price};
 use slapledger_core::domain::pricing::PriceVersion;
 use slapledger_core::domain::quantity::Quantity;
 use slapledger_core::domain::time::{Date, Period, Timestamp};
@@ -216,8 +217,14 @@ struct InvoiceForm<'a> {
     id: &'a InvoiceId,
     #[schemars(with = "schema::DocumentState")]
     state: DocumentState,
+    #[schemars(with = "schema::DocumentKind")]
+    document: DocumentKind,
     #[schemars(with = "schema::RunId")]
     run: RunId,
+    /// The document that a credit note is about, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::Citation>")]
+    cites: Option<&'a Citation>,
     seller: PartyForm,
     buyer: PartyForm,
     #[schemars(with = "schema::Currency")]
@@ -240,6 +247,9 @@ struct InvoiceForm<'a> {
     total: Amount,
     #[schemars(with = "schema::Amount")]
     rounding: Amount,
+    /// What is left to be paid.
+    #[schemars(with = "schema::Amount")]
+    due: Amount,
     #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
 }
@@ -267,21 +277,39 @@ struct LineForm<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<schema::InstanceId>")]
     instance: Option<InstanceId>,
+    /// The group of usage, if its resource groups.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    dimensions: BTreeMap<&'a str, &'a str>,
     description: &'a str,
     #[schemars(with = "schema::Period")]
     period: Period,
     #[schemars(with = "schema::Quantity")]
     quantity: Quantity,
     unit: &'a str,
+    /// For one; null, if that depends on how much it is: then the steps say it.
     unit_price: Option<String>,
+    /// The parts of the quantity that cost differently.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schemars(with = "Vec<schema::PriceStep>")]
+    steps: &'a [PriceStep],
     #[schemars(with = "schema::Amount")]
     amount: Amount,
+    /// What rounding added to the exact price.
+    #[schemars(with = "schema::Decimal")]
+    residue: Exact,
     #[schemars(with = "Option<schema::PriceVersion>")]
     price_book: Option<&'a PriceVersion>,
+    /// Which of its rates, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate: Option<u32>,
     #[schemars(with = "schema::Tax")]
     tax: Tax,
     #[schemars(with = "schema::EventSet")]
     events: &'a EventSet,
+    /// The line of an earlier document it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::LineRef>")]
+    cites: Option<&'a LineRef>,
 }
 
 impl<'a> LineForm<'a> {
@@ -290,15 +318,20 @@ impl<'a> LineForm<'a> {
             n: line.n,
             kind: &line.kind,
             instance: line.instance,
+            dimensions: line.dimensions.iter().map(|(key, value)| (&**key, &**value)).collect(),
             description: &line.description,
             period: line.period,
             quantity: line.quantity,
             unit: &line.unit,
             unit_price: line.unit_price.map(|price| price_text(price, currency)),
+            steps: &line.steps,
             amount: line.amount,
+            residue: line.residue,
             price_book: line.price_book.as_ref(),
+            rate: Some(line.rate).filter(|rate| *rate > 0),
             tax: line.tax,
             events: &line.events,
+            cites: line.cites.as_ref(),
         }
     }
 }
@@ -320,7 +353,9 @@ impl<'a> InvoiceForm<'a> {
         Self {
             id: &invoice.id,
             state: document.state(),
+            document: invoice.document,
             run: invoice.run,
+            cites: invoice.cites.as_ref(),
             seller: PartyForm::of(keys, &invoice.seller),
             buyer: PartyForm::of(keys, &invoice.buyer),
             currency: invoice.currency,
@@ -332,6 +367,7 @@ impl<'a> InvoiceForm<'a> {
             tax: &invoice.tax,
             total: invoice.total,
             rounding: invoice.rounding,
+            due: invoice.due,
             sequence: document.issued.unwrap_or_else(cut_off),
         }
     }
@@ -357,32 +393,36 @@ pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Respon
         Some("final") => Some(DocumentState::Final),
         Some(_) => return Err(Problem::field("state", "must be draft or final")),
     };
-    let (limit, after) = (query.limit()?, query.cursor::<Place>()?);
+    let (limit, after) = (query.limit()?, query.cursor::<At>()?);
     let position = query.position(&app).await?;
     app.billing.reach(position).await?;
     Ok(app.billing.read(|view, sequence| {
-        let page = view.billing.documents((payer, state), after.map(|place| (place.0, place.1)), limit);
+        let page = view.billing.documents((payer, state), after.map(|place| place.0), limit);
         let forms =
             page.items.into_iter().map(|document| InvoiceForm::of(&view.billing, &app.keys, document));
-        query::list(forms.collect(), page.next.map(|(run, payer)| Place(run, payer)), sequence)
+        query::list(forms.collect(), page.next.map(At), sequence)
     }))
 }
 
-/// A place in the list of documents: run and payer.
-struct Place(RunId, PartyId);
+/// A place in the list of documents: run, payer, and which of the credit notes about their document.
+struct At(Place);
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for At {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{}", self.0, self.1)
+        let Place { run, payer, note } = self.0;
+        write!(f, "{run}.{payer}.{note}")
     }
 }
 
-impl std::str::FromStr for Place {
+impl std::str::FromStr for At {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        let (run, payer) = text.split_once('.').ok_or(())?;
-        Ok(Self(run.parse().map_err(|_| ())?, payer.parse().map_err(|_| ())?))
+        let mut parts = text.splitn(3, '.');
+        let mut next = || parts.next().ok_or(());
+        let run = next()?.parse().map_err(|_| ())?;
+        let payer = next()?.parse().map_err(|_| ())?;
+        Ok(Self(Place { run, payer, note: next()?.parse().map_err(|_| ())? }))
     }
 }
 

@@ -6,15 +6,49 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
+use axum::extract::Request;
 use axum::http::HeaderMap;
 use serde_json::{Map, Value};
 
+use super::body::{self, Sent};
 use super::forms::xml;
 use super::limits;
 use super::problem::Problem;
+use crate::slap::sealing::error_text;
 
 /// The most bytes of such a body.
 pub(super) const MOST_BYTES: usize = 256 * 1024;
+
+/// Reads a request of at most `most` bytes and what its body tells, to the last member.
+pub(super) async fn told<T>(
+    request: Request,
+    most: usize,
+    read: impl FnOnce(&mut Object) -> Result<T, Problem>,
+) -> Result<(Sent, T), Problem> {
+    told_in(request, most, object, read).await
+}
+
+/// The same for a route that can do without a body: none tells what an empty object does.
+pub(super) async fn told_if_any<T>(
+    request: Request,
+    most: usize,
+    read: impl FnOnce(&mut Object) -> Result<T, Problem>,
+) -> Result<(Sent, T), Problem> {
+    told_in(request, most, optional_object, read).await
+}
+
+async fn told_in<T>(
+    request: Request,
+    most: usize,
+    object: fn(&HeaderMap, &[u8]) -> Result<Object, Problem>,
+    read: impl FnOnce(&mut Object) -> Result<T, Problem>,
+) -> Result<(Sent, T), Problem> {
+    let sent = body::read_any(request, most).await?;
+    let mut object = object(&sent.headers, &sent.body)?;
+    let told = read(&mut object)?;
+    object.end()?;
+    Ok((sent, told))
+}
 
 /// The object in a body that says it is JSON or XML.
 pub(super) fn object(headers: &HeaderMap, bytes: &[u8]) -> Result<Object, Problem> {
@@ -211,6 +245,15 @@ impl Object {
         let number = number.and_then(|number| u32::try_from(number).ok());
         let rule = || self.fault(name, format!("must be a whole number from 0 to {}", u32::MAX));
         number.map(Some).ok_or_else(rule)
+    }
+
+    /// What went wrong, as a node tells it: `error`, which goes with state `error` alone.
+    pub(super) fn error(&mut self, failed: bool) -> Result<Option<String>, Problem> {
+        let told = self.optional("error", |text| Ok(text.to_owned()))?;
+        if told.is_some() && !failed {
+            return Err(self.fault("error", "goes with state error alone"));
+        }
+        Ok(failed.then(|| error_text(told.unwrap_or_default().as_bytes())))
     }
 
     /// Nothing must be left.

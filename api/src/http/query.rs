@@ -22,11 +22,13 @@ use sha2::{Digest, Sha256};
 use slapledger_core::domain::id::Sequence;
 use slapledger_core::log::envelope::{Actor, Meta};
 use slapledger_projections::runner::ReadFault;
+use slapledger_projections::{Page, SlapViews};
 
 use super::forms::Form;
 use super::openapi::schema;
 use super::problem::Problem;
 use crate::app::{self, App};
+use crate::slap::read;
 
 /// Names the sequence that an answer reflects.
 pub const SEQUENCE: HeaderName = HeaderName::from_static("slapledger-sequence");
@@ -98,6 +100,19 @@ impl Query {
     pub fn cursor<T: FromStr>(&self) -> Result<Option<T>, Problem> {
         let rule = || Problem::field("cursor", "must be the next of an earlier answer");
         self.text("cursor").map(|text| text.parse().map_err(|_| rule())).transpose()
+    }
+
+    /// Answers with a page of a list that the views hold; `list` takes after which item it begins, and how many it has.
+    pub async fn page<T: Serialize, K: FromStr + Display>(
+        &self,
+        app: &App,
+        list: impl FnOnce(&SlapViews, Option<&K>, usize) -> Page<T, K>,
+    ) -> Result<Response, Problem> {
+        let (limit, after) = (self.limit()?, self.cursor::<K>()?);
+        let position = self.position(app).await?;
+        let read = read(app, position, |view, at| (list(view, after.as_ref(), limit), at));
+        let (Page { items, next }, sequence) = read.await?;
+        Ok(self::list(items, next, sequence))
     }
 
     /// The sequence that a read is to reflect: all that was acknowledged before, and `min_sequence` if that is later;

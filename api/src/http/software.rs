@@ -17,10 +17,10 @@ use slapledger_core::ledger::Submission;
 use slapledger_projections::SlapViews;
 use slapledger_projections::catalogue::{Product, Release};
 
+use super::json_body;
 use super::openapi::schema;
 use super::problem::Problem;
 use super::query::{self, Query};
-use super::{body, json_body};
 use crate::app::{self, App};
 use crate::slap::form::carriable;
 use crate::slap::read;
@@ -48,15 +48,10 @@ impl ReleaseItem {
 
 /// `GET /v1/software`, by address.
 pub(super) async fn software(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
-    let query = Query::read(&uri, &[])?;
-    let (limit, after) = (query.limit()?, query.cursor::<SoftwareRelease>()?);
-    let position = query.position(&app).await?;
-    let page = read(&app, position, |view, at| {
-        let page = view.catalogue.releases(after.as_ref().map(SoftwareRelease::as_str), limit);
-        (page.items.into_iter().map(ReleaseItem::of).collect(), page.next, at)
-    });
-    let (items, next, sequence): (Vec<_>, _, _) = page.await?;
-    Ok(query::list(items, next, sequence))
+    let page = |view: &SlapViews, after: Option<&SoftwareRelease>, limit| {
+        view.catalogue.releases(after.map(SoftwareRelease::as_str), limit).map(ReleaseItem::of)
+    };
+    Query::read(&uri, &[])?.page(&app, page).await
 }
 
 /// A software product: what people call a software, and its releases.
@@ -86,31 +81,27 @@ impl ProductItem {
 
 /// `GET /v1/products`, by name.
 pub(super) async fn products(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
-    let query = Query::read(&uri, &[])?;
-    let (limit, after) = (query.limit()?, query.cursor::<Reference>()?);
-    let position = query.position(&app).await?;
-    let page = read(&app, position, |view, at| {
-        let page = view.catalogue.products(after.as_ref().map(Reference::as_str), limit);
-        (page.items.into_iter().map(ProductItem::of).collect(), page.next, at)
-    });
-    let (items, next, sequence): (Vec<_>, _, _) = page.await?;
-    Ok(query::list(items, next, sequence))
+    let page = |view: &SlapViews, after: Option<&Reference>, limit| {
+        view.catalogue.products(after.map(Reference::as_str), limit).map(ProductItem::of)
+    };
+    Query::read(&uri, &[])?.page(&app, page).await
 }
 
 /// `POST /v1/products`: a release becomes the best one of a product.
 pub(super) async fn publish(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
-    let sent = body::read_any(request, json_body::MOST_BYTES).await?;
-    let mut object = json_body::object(&sent.headers, &sent.body)?;
     let carried = |text: &str| carriable("", text).map_err(|problem| problem.detail);
-    let product: Reference = object.required("product", |text| {
-        carried(text)?;
-        text.parse().map_err(|rule: InvalidText| rule.to_string())
-    })?;
-    let release: SoftwareRelease = object.required("software_release", |text| {
-        carried(text)?;
-        text.parse().map_err(|rule: InvalidText| rule.to_string())
-    })?;
-    object.end()?;
+    let told = json_body::told(request, json_body::MOST_BYTES, |object| {
+        let product: Reference = object.required("product", |text| {
+            carried(text)?;
+            text.parse().map_err(|rule: InvalidText| rule.to_string())
+        })?;
+        let release: SoftwareRelease = object.required("software_release", |text| {
+            carried(text)?;
+            text.parse().map_err(|rule: InvalidText| rule.to_string())
+        })?;
+        Ok((product, release))
+    });
+    let (sent, (product, release)) = told.await?;
     let meta = query::meta(&app, app::person(app.local), &sent.headers, &sent.content())?;
     let command = PublishSoftwareRelease { product: product.clone(), release, publisher: app.local };
     let command = Command::PublishSoftwareRelease(command);

@@ -10,8 +10,8 @@ use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_core::domain::id::InstanceId;
-use slapledger_projections::SlapViews;
 use slapledger_projections::instances::Instance;
+use slapledger_projections::{Page, SlapViews};
 
 use super::instances::{InstanceItem, InstanceResource};
 use super::problem::Problem;
@@ -50,22 +50,13 @@ fn roots(view: &SlapViews, after: Option<InstanceId>) -> impl Iterator<Item = &I
 
 /// `GET /v1/instance-trees`, living and ended, by the id of their roots.
 pub(super) async fn trees(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
-    let query = Query::read(&uri, &[])?;
-    let (limit, after) = (query.limit()?, query.cursor::<InstanceId>()?);
-    let position = query.position(&app).await?;
-    let page = read(&app, position, |view, at| {
-        let mut rest = roots(view, after);
-        let item = |root: &Instance| TreeItem {
+    let page = |view: &SlapViews, after: Option<&InstanceId>, limit| {
+        Page::take(roots(view, after.copied()), limit, |root| root.id).map(|root| TreeItem {
             root: InstanceItem::of(root),
             instances: view.instances.tree(root.id).count(),
-        };
-        let items: Vec<_> = rest.by_ref().take(limit).map(item).collect();
-        let more = rest.next().is_some();
-        let next = items.last().filter(|_| more).map(|last| last.root.id());
-        (items, next, at)
-    });
-    let (items, next, sequence) = page.await?;
-    Ok(query::list(items, next, sequence))
+        })
+    };
+    Query::read(&uri, &[])?.page(&app, page).await
 }
 
 /// `GET /v1/instance-trees/{id}`.

@@ -18,6 +18,7 @@ use axum::response::Response;
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
+use slapledger_core::domain::calendar::Calendar;
 use slapledger_core::domain::event::Event;
 use slapledger_core::domain::id::{ComputerId, InstanceId, ResourceId, Sequence};
 use slapledger_core::domain::quantity::{ONE, Quantity};
@@ -407,9 +408,8 @@ pub(super) async fn readings(State(app): State<Arc<App>>, uri: Uri) -> Result<Re
     let owner = owner.ok_or_else(|| unknown_instance(instance))?;
     app.billing.reach(position).await?;
     let body = app.billing.read(|view, sequence| {
-        let zone = zone
-            .or_else(|| view.billing.calendar_of(owner).map(|calendar| calendar.newest()))
-            .unwrap_or(TimeZone::UTC);
+        let zone =
+            zone.or_else(|| view.billing.calendar_of(owner).map(Calendar::newest)).unwrap_or(TimeZone::UTC);
         let period = period(&query, zone)?;
         let target = Target::Instance(instance);
         let mut resources: Vec<ResourceId> = view.metering.series(&target).into_iter().cloned().collect();

@@ -41,7 +41,7 @@ pub(crate) struct Placed {
     shares: Vec<Share>,
 }
 
-/// A partition, as the views have it.
+/// A partition, as the views have it. All that its document shows is in it.
 #[derive(Encode)]
 pub(super) struct SeenPartition {
     computer: String,

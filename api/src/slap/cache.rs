@@ -1,5 +1,5 @@
 //! The documents that nodes fetch again and again, as they were last written: every node asks for all of its computer
-//! every minute, and mostly nothing has changed.
+//! every minute, every recipe in a partition for that partition, and mostly nothing has changed.
 //!
 //! A document is a function of what the views show and of the key ring. It is kept with the sequence the views stood at
 //! and a digest of all that was copied out of them to write it, still sealed. It is given out again if the views stand
@@ -8,47 +8,74 @@
 //!
 //! A document holds secrets that were opened. So all of them are forgotten before the destruction of any key is over,
 //! one that was written meanwhile is not kept, the memory of a forgotten one is overwritten when the last answer that
-//! uses it is sent, and they take no more than a bound together. Whoever can read the memory of the process finds the
+//! uses it is sent, and those of a kind take no more than a bound together. Whoever can read the memory of the process finds the
 //! keys of all of them there too.
 //!
 //! Not here: who may see a document; that is asked before.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 
 use axum::body::Bytes;
 use bincode::Encode;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
-use slapledger_core::domain::id::{ComputerId, Sequence};
+use slapledger_core::domain::id::{ComputerId, PartitionId, Sequence};
+use slapledger_projections::SlapViews;
 use zeroize::Zeroizing;
 
-/// The most bytes of documents that are kept.
+use super::read;
+use super::reply::written;
+use super::wire::marshal::MarshalError;
+use crate::app::App;
+use crate::http::problem::Problem;
+
+/// The most bytes of documents of a kind that are kept.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
-/// The most documents that are kept.
+/// The most documents of a kind that are kept.
 const MOST_DOCUMENTS: usize = 4096;
 
 /// What a document was written from, in short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Source([u8; 32]);
+struct Source([u8; 32]);
 
 impl Source {
     /// Of all that was copied out of the views.
-    pub(super) fn of(seen: &impl Encode) -> Self {
+    fn of(seen: &impl Encode) -> Self {
         let mut hasher = Sha256::new();
         slapledger_projections::view::put(seen, &mut hasher).expect("a hasher takes everything");
         Self(hasher.finalize().into())
     }
 }
 
-/// The documents of computers.
+/// The documents of computers and of their partitions. Many of the one kind do not push out the other.
 #[derive(Default)]
 pub struct Documents {
-    kept: Mutex<Kept>,
+    pub(super) computers: Shelf<ComputerId>,
+    pub(super) partitions: Shelf<(ComputerId, PartitionId)>,
 }
 
-#[derive(Default)]
-struct Kept {
-    all: HashMap<ComputerId, Document>,
+impl Documents {
+    /// Forgets all of them: what they show was erased, or shall be read anew.
+    pub fn forget(&self) {
+        self.computers.forget();
+        self.partitions.forget();
+    }
+}
+
+/// The documents of one kind, by what they are of.
+pub(super) struct Shelf<K> {
+    kept: Mutex<Kept<K>>,
+}
+
+impl<K> Default for Shelf<K> {
+    fn default() -> Self {
+        Self { kept: Mutex::new(Kept { all: HashMap::new(), bytes: 0, forgotten: 0, asked: 0 }) }
+    }
+}
+
+struct Kept<K> {
+    all: HashMap<K, Document>,
     bytes: usize,
     /// How often all of them were forgotten.
     forgotten: u64,
@@ -67,17 +94,42 @@ struct Document {
 
 /// The right to keep a document that is written from now on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Permit(u64);
+struct Permit(u64);
 
-impl Documents {
-    /// The document of a computer, if the views stand where it was last seen to be right.
-    pub(super) fn at(&self, computer: &ComputerId, at: Sequence) -> Option<Bytes> {
-        self.kept.lock().find(computer, |known| known.at == at)
+impl<K: Eq + Hash + Clone> Shelf<K> {
+    /// The document of something: the one that is kept, if it is right; else written from what `find` copies out of the
+    /// views, and kept. What is not found has none.
+    pub(super) async fn text<S: Encode>(
+        &self,
+        app: &App,
+        of: &K,
+        find: impl FnOnce(&SlapViews) -> Result<S, Problem>,
+        write: impl FnOnce(S) -> Result<String, MarshalError>,
+    ) -> Result<Bytes, Problem> {
+        let permit = self.permit();
+        let look = |view: &SlapViews, at| match self.at(of, at) {
+            Some(text) => Ok(text),
+            None => Err((find(view), at)),
+        };
+        let (seen, at) = match read(app, Sequence::ZERO, look).await? {
+            Ok(text) => return Ok(text),
+            Err((seen, at)) => (seen?, at),
+        };
+        let source = Source::of(&seen);
+        if let Some(text) = self.of(of, source, at) {
+            return Ok(text);
+        }
+        Ok(self.keep(permit, of, (source, at), written(write(seen))?))
     }
 
-    /// The document of a computer, if it was written from the same; from where the views stand now.
-    pub(super) fn of(&self, computer: &ComputerId, source: Source, at: Sequence) -> Option<Bytes> {
-        self.kept.lock().find(computer, |known| {
+    /// The document of something, if the views stand where it was last seen to be right.
+    fn at(&self, of: &K, at: Sequence) -> Option<Bytes> {
+        self.kept.lock().find(of, |known| known.at == at)
+    }
+
+    /// The document of something, if it was written from the same; from where the views stand now.
+    fn of(&self, of: &K, source: Source, at: Sequence) -> Option<Bytes> {
+        self.kept.lock().find(of, |known| {
             let same = known.source == source;
             if same {
                 known.at = known.at.max(at);
@@ -87,28 +139,23 @@ impl Documents {
     }
 
     /// To be asked for before anything is opened.
-    pub(super) fn permit(&self) -> Permit {
+    fn permit(&self) -> Permit {
         Permit(self.kept.lock().forgotten)
     }
 
     /// Keeps a document, unless all were forgotten since.
-    pub(super) fn keep(
-        &self,
-        permit: Permit,
-        computer: &ComputerId,
-        (source, at): (Source, Sequence),
-        text: String,
-    ) -> Bytes {
+    fn keep(&self, permit: Permit, of: &K, (source, at): (Source, Sequence), text: String) -> Bytes {
         let text = Bytes::from_owner(Zeroizing::new(text.into_bytes()));
         let mut kept = self.kept.lock();
         if permit.0 == kept.forgotten && text.len() <= MOST_BYTES / 8 {
-            kept.insert(computer, Document { text: text.clone(), source, at, asked: 0 });
+            kept.insert(of, Document { text: text.clone(), source, at, asked: 0 });
         }
         text
     }
+}
 
-    /// Forgets all of them: what they show was erased, or shall be read anew.
-    pub fn forget(&self) {
+impl<K> Shelf<K> {
+    fn forget(&self) {
         let forgotten = {
             let mut kept = self.kept.lock();
             kept.forgotten += 1;
@@ -119,32 +166,32 @@ impl Documents {
     }
 }
 
-impl Kept {
-    fn find(&mut self, computer: &ComputerId, is_right: impl FnOnce(&mut Document) -> bool) -> Option<Bytes> {
+impl<K: Eq + Hash + Clone> Kept<K> {
+    fn find(&mut self, of: &K, is_right: impl FnOnce(&mut Document) -> bool) -> Option<Bytes> {
         self.asked += 1;
-        let known = self.all.get_mut(computer)?;
+        let known = self.all.get_mut(of)?;
         known.asked = self.asked;
         is_right(known).then(|| known.text.clone())
     }
 
-    fn insert(&mut self, computer: &ComputerId, document: Document) {
+    fn insert(&mut self, of: &K, document: Document) {
         // One that was written from what the views showed before may come later.
-        if self.all.get(computer).is_some_and(|known| known.at > document.at) {
+        if self.all.get(of).is_some_and(|known| known.at > document.at) {
             return;
         }
-        self.remove(&computer.clone());
+        self.remove(of);
         while self.bytes + document.text.len() > MOST_BYTES || self.all.len() >= MOST_DOCUMENTS {
             let longest_unasked = self.all.iter().min_by_key(|(_, known)| known.asked);
-            let Some(computer) = longest_unasked.map(|(computer, _)| computer.clone()) else { break };
-            self.remove(&computer);
+            let Some(unasked) = longest_unasked.map(|(of, _)| of.clone()) else { break };
+            self.remove(&unasked);
         }
         self.bytes += document.text.len();
         let asked = self.asked;
-        self.all.insert(computer.clone(), Document { asked, ..document });
+        self.all.insert(of.clone(), Document { asked, ..document });
     }
 
-    fn remove(&mut self, computer: &ComputerId) {
-        if let Some(removed) = self.all.remove(computer) {
+    fn remove(&mut self, of: &K) {
+        if let Some(removed) = self.all.remove(of) {
             self.bytes -= removed.text.len();
         }
     }
@@ -155,7 +202,7 @@ mod tests {
     use slapledger_core::domain::event::Mode;
 
     use super::*;
-    use crate::slap::answers::SeenComputer;
+    use crate::slap::answers::{SeenComputer, SeenPartition};
     use crate::slap::testing::{COMPUTER, RELEASE, World, configuration, dumps, request_form};
     use crate::slap::wire::documents;
     use crate::slap::wire::marshal::Value;
@@ -164,14 +211,18 @@ mod tests {
         ComputerId::new(name).unwrap()
     }
 
-    fn keep(documents: &Documents, name: &str, seen: &str, at: u64, bytes: usize) -> Bytes {
+    fn partition(name: &str) -> PartitionId {
+        PartitionId::new(name).unwrap()
+    }
+
+    fn keep(documents: &Shelf<ComputerId>, name: &str, seen: &str, at: u64, bytes: usize) -> Bytes {
         let text = "x".repeat(bytes);
         documents.keep(documents.permit(), &computer(name), (Source::of(&seen), Sequence(at)), text)
     }
 
     #[test]
     fn a_document_is_right_at_its_sequence_and_for_its_source() {
-        let documents = Documents::default();
+        let documents = Shelf::default();
         let (one, other) = (computer("COMP-1"), computer("COMP-2"));
         let [source, changed] = ["seen", "changed"].map(|seen| Source::of(&seen));
         assert_eq!(documents.at(&one, Sequence(5)), None);
@@ -189,7 +240,7 @@ mod tests {
 
     #[test]
     fn an_earlier_document_takes_the_place_of_no_later_one() {
-        let documents = Documents::default();
+        let documents = Shelf::default();
         keep(&documents, "COMP-1", "later", 7, 7);
         keep(&documents, "COMP-1", "earlier", 6, 6);
         assert_eq!(documents.at(&computer("COMP-1"), Sequence(7)).map(|text| text.len()), Some(7));
@@ -201,7 +252,7 @@ mod tests {
 
     #[test]
     fn what_was_written_while_all_were_forgotten_is_not_kept() {
-        let documents = Documents::default();
+        let documents = Shelf::default();
         keep(&documents, "COMP-1", "seen", 5, 3);
         let permit = documents.permit();
         documents.forget();
@@ -214,7 +265,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_and_who_asks_most_lately_stays() {
-        let documents = Documents::default();
+        let documents = Shelf::default();
         let most = MOST_BYTES / 8;
         for n in 0..8 {
             keep(&documents, &format!("COMP-{n}"), "seen", 1, most);
@@ -261,6 +312,9 @@ mod tests {
     }
 
     const PATH: &str = "/getFullComputerInformation?computer_id=COMP-1";
+
+    const PARTITION_PATH: &str =
+        "/registerComputerPartition?computer_reference=COMP-1&computer_partition_reference=";
 
     /// What happens, and whether the computer's document shows it: at slapos proxy, at a master.
     type Step = (&'static str, fn(&World), [bool; 2]);
@@ -355,6 +409,40 @@ mod tests {
         world.post("/supplySupply", &form).expect(200);
     }
 
+    #[test]
+    fn documents_of_both_kinds_are_forgotten_and_take_no_room_of_each_other() {
+        let documents = Documents::default();
+        let from = (Source::of(&"seen"), Sequence(1));
+        keep(&documents.computers, "COMP-1", "seen", 1, 1);
+        let of_partition = |n: usize| (computer("COMP-1"), partition(&format!("p{n}")));
+        for n in 0..=MOST_DOCUMENTS {
+            documents.partitions.keep(documents.partitions.permit(), &of_partition(n), from, "x".to_owned());
+        }
+        assert!(documents.computers.at(&computer("COMP-1"), Sequence(1)).is_some());
+        let kept = || (documents.computers.kept.lock().all.len(), documents.partitions.kept.lock().all.len());
+        assert_eq!(kept(), (1, MOST_DOCUMENTS));
+        documents.forget();
+        assert_eq!(kept(), (0, 0));
+    }
+
+    /// The same of each partition, kept from the time before as those of computers are.
+    fn partitions_are_shown(world: &World, mode: Mode, name: &str) {
+        for n in 0..4 {
+            let (of, place) = (computer(COMPUTER), partition(&format!("slappart{n}")));
+            let seen = world.app.slap_now(|view| SeenPartition::find(mode, view, COMPUTER, place.as_str()));
+            let answer = world.get(&format!("{PARTITION_PATH}{place}"));
+            let Some(seen) = seen.unwrap() else {
+                answer.expect(404);
+                continue;
+            };
+            let shown = answer.expect(200).body;
+            let anew = documents::partition(&seen.document(&world.app.keys)).unwrap();
+            assert_eq!(shown, anew, "{mode}: {name}: {place}");
+            let kept = world.app.documents.partitions.at(&(of, place), world.app.ledger.head().last);
+            assert_eq!(kept.as_deref(), Some(shown.as_bytes()), "{mode}: {name}");
+        }
+    }
+
     /// What is answered is what would be written anew, whatever happened; and it is kept.
     #[test]
     fn whatever_changes_is_shown() {
@@ -370,7 +458,9 @@ mod tests {
                 let anew = documents::computer(&anew.document(&world.app.keys)).unwrap();
                 assert_eq!(shown, anew, "{mode}: {name}");
                 assert_eq!(shown != before, changes[shows], "{mode}: {name}: {shown}");
-                let kept = world.app.documents.at(&computer(COMPUTER), world.app.ledger.head().last);
+                partitions_are_shown(&world, mode, name);
+                let kept =
+                    world.app.documents.computers.at(&computer(COMPUTER), world.app.ledger.head().last);
                 assert_eq!(kept.as_deref(), Some(shown.as_bytes()), "{mode}: {name}");
                 before = shown;
             }

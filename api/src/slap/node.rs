@@ -13,9 +13,8 @@ use slapledger_core::ledger::Submission;
 use slapledger_projections::SlapViews;
 
 use super::answers::SeenComputer;
-use super::cache::Source;
 use super::form::{Fields, Form, LARGE, SMALL, id};
-use super::reply::{Reply, document, text, written, xml};
+use super::reply::{Reply, document, text, xml};
 use super::sealing::{error_text, fresh, seal};
 use super::wire::computer_config::{self, ComputerConfig, PartitionConfig};
 use super::wire::{documents, tioxml};
@@ -26,24 +25,10 @@ use crate::http::problem::Problem;
 /// `GET getFullComputerInformation`, and `getComputerInformation`, which clients ask when the other one is 404.
 pub(super) async fn computer(State(app): State<Arc<App>>, request: Request) -> Reply {
     let id: ComputerId = Fields::of_query(&request).id("computer_id")?;
-    let permit = app.documents.permit();
-    let look = |view: &SlapViews, at| match app.documents.at(&id, at) {
-        Some(text) => Ok(text),
-        None => Err((SeenComputer::find(app.mode, view, id.as_str()), at)),
-    };
-    let text = match read(&app, Sequence::ZERO, look).await? {
-        Ok(text) => text,
-        Err((seen, at)) => {
-            let seen = seen.ok_or_else(|| no_computer(&id))?;
-            let source = Source::of(&seen);
-            if let Some(text) = app.documents.of(&id, source, at) {
-                text
-            } else {
-                let text = written(documents::computer(&seen.document(&app.keys)))?;
-                app.documents.keep(permit, &id, (source, at), text)
-            }
-        }
-    };
+    let find =
+        |view: &SlapViews| SeenComputer::find(app.mode, view, id.as_str()).ok_or_else(|| no_computer(&id));
+    let write = |seen: SeenComputer| documents::computer(&seen.document(&app.keys));
+    let text = app.documents.computers.text(&app, &id, find, write).await?;
     app.contacts.heard(&id, app.now());
     Ok(xml(text))
 }

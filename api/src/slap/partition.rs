@@ -19,7 +19,7 @@ use slapledger_projections::instances::Instance;
 
 use super::answers::SeenPartition;
 use super::form::{Fields, Form, SMALL};
-use super::reply::{Reply, document, text};
+use super::reply::{Reply, document, text, xml};
 use super::sealing::{error_text, seal, seal_parameters};
 use super::wire::{documents, instance_xml};
 use super::{ATTEMPTS, is_retry, names, no_computer, no_partition, read, submit, submit_as};
@@ -84,8 +84,10 @@ pub(super) async fn partition(State(app): State<Arc<App>>, request: Request) -> 
     let fields = Fields::of_query(&request);
     let computer = fields.id("computer_reference")?;
     let place = Place { computer, partition: fields.id("computer_partition_reference")? };
-    let seen = read(&app, Sequence::ZERO, |view, _| place.find(app.mode, view)).await??;
-    document(documents::partition(&seen.document(&app.keys)))
+    let of = (place.computer.clone(), place.partition.clone());
+    let find = |view: &SlapViews| place.find(app.mode, view);
+    let write = |seen: SeenPartition| documents::partition(&seen.document(&app.keys));
+    Ok(xml(app.documents.partitions.text(&app, &of, find, write).await?))
 }
 
 /// `POST startedComputerPartition`.

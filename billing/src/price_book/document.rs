@@ -1,8 +1,8 @@
 //! A document before it means anything: texts, lists and tables, each with the place it was written at.
 //!
 //! TOML and JSON become the same tree, so that their rules are written once and every error can name the path of
-//! what is wrong, in TOML with line and column. A number is kept only as the fact that it is one: nothing in a
-//! price book is read from binary floats.
+//! what is wrong, in TOML with line and column. Nothing in a price book is read from
+//! binary floats: of a number only a whole one is kept.
 
 use std::fmt;
 use std::ops::Range;
@@ -24,7 +24,8 @@ pub(super) struct Node {
 #[derive(Debug)]
 pub(super) enum Content {
     Text(Box<str>),
-    Number,
+    /// A number, kept only if it is a whole one that is not negative.
+    Number(Option<u64>),
     Boolean,
     Null,
     List(Vec<Node>),
@@ -43,7 +44,7 @@ impl Content {
     pub(super) fn what(&self) -> &'static str {
         match self {
             Self::Text(_) => "a string",
-            Self::Number => "a number",
+            Self::Number(_) => "a number",
             Self::Boolean => "true or false",
             Self::Null => "null",
             Self::List(_) => "a list",
@@ -76,7 +77,8 @@ fn node(text: &str, value: &toml::Spanned<DeValue<'_>>) -> Node {
         DeValue::String(text) => Content::Text(text.as_ref().into()),
         // TOML writes instants without quotes: the same text.
         DeValue::Datetime(instant) => Content::Text(instant.to_string().into()),
-        DeValue::Integer(_) | DeValue::Float(_) => Content::Number,
+        DeValue::Integer(number) => Content::Number(number.as_str().replace('_', "").parse().ok()),
+        DeValue::Float(_) => Content::Number(None),
         DeValue::Boolean(_) => Content::Boolean,
         DeValue::Array(items) => Content::List(items.iter().map(|item| node(text, item)).collect()),
         DeValue::Table(table) => Content::Table(members(text, table)),
@@ -124,16 +126,16 @@ impl<'de> Visitor<'de> for Contents {
         Ok(Content::Boolean)
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Content, E> {
-        Ok(Content::Number)
+    fn visit_i64<E>(self, number: i64) -> Result<Content, E> {
+        Ok(Content::Number(number.try_into().ok()))
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Content, E> {
-        Ok(Content::Number)
+    fn visit_u64<E>(self, number: u64) -> Result<Content, E> {
+        Ok(Content::Number(Some(number)))
     }
 
     fn visit_f64<E>(self, _: f64) -> Result<Content, E> {
-        Ok(Content::Number)
+        Ok(Content::Number(None))
     }
 
     fn visit_unit<E>(self) -> Result<Content, E> {

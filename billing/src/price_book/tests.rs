@@ -1,5 +1,8 @@
 use proptest::prelude::*;
 
+use slapledger_core::domain::money::Price;
+use slapledger_core::domain::pricing::{Every, Match, Model, Rate, When};
+
 use super::*;
 
 const STANDARD: &str = include_str!("../../../fixtures/price-books/standard.toml");
@@ -74,40 +77,44 @@ fn errors_name_field_and_rule_and_place() {
         (
             "unit = \"request\"",
             "unit = \"request\", colour = 1",
-            "line 5, column 83: resources[0].colour is not a field here; there are resource, kind, meter, unit",
+            "line 5, column 83: resources[0].colour is not a field here; there are resource, kind, meter, unit, \
+             reported_in, multiply_by, divide_by, group_by",
         ),
         (
             "every = \"month\"",
             "every = \"month\"\nresource = \"r\"",
-            "line 10, column 1: rates[0].resource is not a field here; there are kind, every, when, price, match",
+            "line 10, column 1: rates[0].resource is not a field here; there are kind, item, every, when, \
+             price, match",
         ),
         (
             "customer = \"PARTY-2\"",
-            "region = \"eu\"",
-            "line 17, column 38: rates[1].match.region is not a field here; there are software_release, \
-             software_type, computer, instance_type, customer",
+            "zone = \"eu\"",
+            "line 17, column 38: rates[1].match.zone is not a field here; there are software_release, \
+             software_type, computer, instance_type, customer, region, dimensions",
         ),
         (
             "\"arrears\"",
-            "\"advance\"",
-            "line 10, column 8: rates[0].when \"advance\" is not supported: it must be \"arrears\"",
+            "\"later\"",
+            "line 10, column 8: rates[0].when \"later\" is not supported: it must be \"arrears\" or \"advance\"",
         ),
         (
             "\"month\"",
-            "\"day\"",
-            "line 9, column 9: rates[0].every \"day\" is not supported: it must be \"month\"",
+            "\"week\"",
+            "line 9, column 9: rates[0].every \"week\" is not supported: it must be \"month\" or \"hour\" or \"day\" or \
+             \"year\"",
         ),
         (
             "\"sum\"",
-            "\"max\"",
-            "line 5, column 58: resources[0].meter \"max\" is not supported: it must be \"sum\" or \
-             \"time_integral\"",
+            "\"median\"",
+            "line 5, column 58: resources[0].meter \"median\" is not supported: it must be \"sum\" or \
+             \"time_integral\" or \"count\" or \"min\" or \"max\" or \"average\" or \"latest\" or \"unique_count\" or \
+             \"percentile\"",
         ),
         (
             "\"sum\"",
             "\"time_integral\"",
-            "line 5, column 58: resources[0].meter does not fit the kind: a counter is metered by sum, a gauge by \
-             time_integral",
+            "line 5, column 58: resources[0].meter does not fit the kind: sum is for counters; time_integral, min, \
+             max, average, latest and percentile are for gauges; count and unique_count for both",
         ),
         (
             "\"request\"",
@@ -134,9 +141,35 @@ fn errors_name_field_and_rule_and_place() {
         ),
         (
             "kind = \"per_unit\"",
-            "kind = \"percentage\"",
-            "line 14, column 8: rates[1].kind \"percentage\" is not supported: it must be \"recurring\" or \
-             \"per_unit\"",
+            "kind = \"per_piece\"",
+            "line 14, column 8: rates[1].kind \"per_piece\" is not supported: it must be \"recurring\" or \
+             \"per_unit\" or \"graduated\" or \"volume\" or \"package\" or \"percentage\" or \"minimum\"",
+        ),
+        (
+            "\"arrears\"\nprice = \"10.00\"",
+            "\"advance\"\nprice = \"10.00\"\nevery = \"year\"",
+            "line 12, column 1: duplicate key",
+        ),
+        (
+            "unit = \"request\"",
+            "unit = \"request\", divide_by = 0",
+            "line 5, column 95: resources[0].divide_by must be from 1 to 10^12",
+        ),
+        (
+            "unit = \"request\"",
+            "unit = \"GiB_hour\", reported_in = \"request\"",
+            "line 5, column 98: resources[0].reported_in \"request\" is not a unit that is known, so that the factor must be \
+             told by multiply_by and divide_by instead",
+        ),
+        (
+            "kind = \"per_unit\"\nresource = \"r\"\nprice = \"0.002\"",
+            "kind = \"graduated\"\nresource = \"r\"\ntiers = [{ price = \"1\", up_to = \"10\" }]",
+            "line 16, column 9: rates[1].tiers must end with one that has no up_to",
+        ),
+        (
+            "kind = \"per_unit\"\nresource = \"r\"\nprice = \"0.002\"",
+            "kind = \"minimum\"\nresource = \"r\"\nprice = \"0.002\"",
+            "line 17, column 9: rates[1].match may name customer alone: this is about all of a customer's lines",
         ),
         ("PARTY-2", "2", "line 17, column 49: rates[1].match.customer must look like PARTY-1"),
         (
@@ -179,6 +212,15 @@ fn json_errors_name_the_field_too() {
         let told = parse_json(text.as_bytes()).map_err(|error| error.to_string());
         assert_eq!(told, Err(expected.to_owned()), "{text}");
     }
+}
+
+#[test]
+fn the_book_with_everything_is_one() {
+    let book =
+        parse_toml(include_str!("../../../fixtures/price-books/everything.toml")).expect("the example");
+    assert_eq!(parse_toml(&to_toml(&book)), Ok(book.clone()));
+    let shown = serde_json::to_vec(&PriceBookForm::of(&book)).expect("it is shown");
+    assert_eq!(parse_json(&shown), Ok(book));
 }
 
 proptest! {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use slapledger_billing::{BillingView, price_book};
+use slapledger_billing::{BillingView, price_book, run};
 use slapledger_core::domain::computer::{ConfigureComputer, Offer, RegisterComputer};
 use slapledger_core::domain::event::Event;
 use slapledger_core::domain::id::{
@@ -13,7 +13,7 @@ use slapledger_core::domain::instance::{
     InstanceType, Place, ReportInstance, ReportedState, RequestInstance, RequestedState, Requester,
     WithoutRoom,
 };
-use slapledger_core::domain::invoice::{Bound, OpenInvoiceRun, RunPeriod};
+use slapledger_core::domain::invoice::{Bound, LineKind, OpenInvoiceRun, RunPeriod};
 use slapledger_core::domain::party::RegisterParty;
 use slapledger_core::domain::pricing::PublishPriceBook;
 use slapledger_core::domain::sealed::Sealed;
@@ -241,6 +241,18 @@ impl Cloud {
         quantity: &str,
         (start, stop): (Timestamp, Timestamp),
     ) -> UsageOutcome {
+        self.grouped(id, revision, (subject, resource), quantity, (start, stop), &[])
+    }
+
+    pub(crate) fn grouped(
+        &mut self,
+        id: &str,
+        revision: Revision,
+        (subject, resource): (&str, &str),
+        quantity: &str,
+        (start, stop): (Timestamp, Timestamp),
+        dimensions: &[(&str, &str)],
+    ) -> UsageOutcome {
         let report = UsageReport {
             id: UsageId::new(id).expect(id),
             revision,
@@ -249,7 +261,7 @@ impl Cloud {
             quantity: (quantity.into(), quantity.parse().map_err(|_| Unmeterable::NotANumber)),
             start: Ok(Some(start)),
             stop: Ok(Some(stop)),
-            dimensions: Vec::new(),
+            dimensions: dimensions.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
             node_sequence: None,
         };
         let computer = "COMP-1".parse().expect("a computer");
@@ -276,8 +288,9 @@ impl Cloud {
         let mut shown = Vec::new();
         for document in self.view.billing.documents_of(run) {
             for line in &document.invoice.lines {
-                let (payer, price) = (document.invoice.buyer.party, line.unit_price);
-                let version = line.price_book.version;
+                let (payer, price) =
+                    (document.invoice.buyer.party, line.unit_price.expect("a price for one"));
+                let version = line.price_book.as_ref().expect("a version").version;
                 let what = line.description.split_once(" (").expect("a quantity").0;
                 shown.push(format!(
                     "{payer}: {what}: {} {} x {price} = {} v{version}",
@@ -286,6 +299,45 @@ impl Cloud {
             }
         }
         shown
+    }
+
+    /// The lines of all documents of a run: kind, what it is about, quantity, and amount with the residue of rounding.
+    pub(crate) fn charges(&self, run: RunId) -> Vec<String> {
+        let documents = self.view.billing.documents_of(run).map(|document| &document.invoice);
+        let lines = documents.flat_map(|invoice| invoice.lines.iter().map(move |line| (invoice, line)));
+        let shown = lines.map(|(invoice, line)| {
+            let kind =
+                serde_json::to_value(&line.kind).expect("a kind")["kind"].as_str().unwrap_or("").to_owned();
+            let what = match &line.kind {
+                LineKind::Usage { resource } => format!("usage of {resource}"),
+                _ => kind,
+            };
+            let of = line.instance.map_or("all".to_owned(), |instance| instance.to_string());
+            let group: Vec<String> =
+                line.dimensions.iter().map(|(key, value)| format!(" {key}={value}")).collect();
+            let group = group.concat();
+            let cites = line
+                .cites
+                .as_ref()
+                .map_or(String::new(), |cites| format!(" of {} line {}", cites.invoice, cites.line));
+            format!(
+                "{}: {of} {what}{group}{cites}: {} {} = {} ({})",
+                invoice.buyer.party, line.quantity, line.unit, line.amount, line.residue
+            )
+        });
+        shown.collect()
+    }
+
+    /// Makes all drafts of a run final, and then the run.
+    pub(crate) fn finalise(&mut self, run: RunId) {
+        let drafts =
+            run::finalise_drafts(&self.view.billing, run, |_, party| Ok::<_, ()>(party.name.clone()));
+        let drafts: Vec<_> = drafts.expect("it is over").map(|draft| draft.expect("it is sealed")).collect();
+        for draft in drafts {
+            self.execute(Command::FinaliseInvoice(Box::new(draft)));
+        }
+        let close = run::finalise_run(&self.view.billing, run);
+        self.execute(Command::FinaliseInvoiceRun(close));
     }
 
     /// Opens a run for October 2026 and shows its lines.

@@ -4,5 +4,7 @@
 mod cloud;
 mod documents;
 mod fees;
+mod late;
+mod models;
 mod properties;
 mod usage;

@@ -96,3 +96,148 @@ impl Month {
         Date(first.expect("the years of an instant, and the next, are in the calendar"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono_tz::TZ_VARIANTS;
+    use proptest::prelude::*;
+
+    use crate::domain::given::at;
+    use crate::domain::time::{Date, TimeZone, Timestamp};
+
+    use super::{Calendar, Month};
+
+    fn zone(name: &str) -> TimeZone {
+        name.parse().expect(name)
+    }
+
+    fn day(text: &str) -> Date {
+        text.parse().expect(text)
+    }
+
+    fn month(text: &str) -> Month {
+        let (year, month) = text.split_once('-').expect(text);
+        Month(year.parse::<i32>().expect(text) * 12 + month.parse::<i32>().expect(text) - 1)
+    }
+
+    /// Months from one on: each begins where the one before ended, and holds its first and last instant.
+    #[track_caller]
+    fn tiles(calendar: &Calendar, from: Month, months: usize) {
+        let mut month = from;
+        for _ in 0..months {
+            let (start, stop) = (calendar.start_of(month.first()), calendar.start_of(month.next().first()));
+            assert!(start < stop, "{month:?} is empty");
+            for instant in [start, stop.plus_micros(-1)] {
+                assert_eq!(calendar.month_of(instant), month, "{instant}");
+                assert_eq!(calendar.next_month(instant), stop, "{instant}");
+            }
+            month = month.next();
+        }
+    }
+
+    #[test]
+    fn days_begin_at_midnight_or_when_the_clock_shows_more() {
+        let rows = [
+            ("Europe/Paris", "2026-03-29", "2026-03-28T23:00:00Z"),
+            ("Europe/Paris", "2026-03-30", "2026-03-29T22:00:00Z"),
+            ("Europe/Paris", "2026-10-25", "2026-10-24T22:00:00Z"),
+            ("Europe/Paris", "2026-10-26", "2026-10-25T23:00:00Z"),
+            ("Asia/Kathmandu", "2026-11-01", "2026-10-31T18:15:00Z"),
+            ("UTC", "2026-11-01", "2026-11-01T00:00:00Z"),
+        ];
+        for (name, text, start) in rows {
+            assert_eq!(Calendar::of(zone(name)).start_of(day(text)), at(start), "{text} in {name}");
+        }
+    }
+
+    #[test]
+    fn samoa_had_no_30_december_2011() {
+        let apia = Calendar::of(zone("Pacific/Apia"));
+        let start = |text| apia.start_of(day(text));
+        assert_eq!(start("2011-12-30"), start("2011-12-31"));
+        let hours = |from, to| (start(to).micros() - start(from).micros()) / 3_600_000_000;
+        assert_eq!(hours("2011-12-29", "2011-12-30"), 24);
+        assert_eq!(hours("2011-12-01", "2012-01-01"), 30 * 24);
+        tiles(&apia, month("2011-11"), 4);
+    }
+
+    #[test]
+    fn a_month_is_as_long_as_its_clock_says() {
+        let hours = |name, text: &str| {
+            let (calendar, month) = (Calendar::of(zone(name)), month(text));
+            let (start, stop) = (calendar.start_of(month.first()), calendar.start_of(month.next().first()));
+            (stop.micros() - start.micros()) / 3_600_000_000
+        };
+        assert_eq!(hours("Europe/Paris", "2026-03"), 31 * 24 - 1);
+        assert_eq!(hours("Europe/Paris", "2026-10"), 31 * 24 + 1);
+        assert_eq!(hours("Asia/Kathmandu", "2026-10"), 31 * 24);
+    }
+
+    #[test]
+    fn a_move_leaves_no_gap_and_no_overlap() {
+        // From, to, where November begins, and where December does.
+        let rows = [
+            // East: the new zone's November had begun before.
+            ("Europe/Paris", "Asia/Tokyo", "2026-10-31T23:00:00Z", "2026-11-30T15:00:00Z"),
+            // West: it begins later, but the old October is over.
+            ("Asia/Tokyo", "Europe/Paris", "2026-10-31T15:00:00Z", "2026-11-30T23:00:00Z"),
+            ("Pacific/Kiritimati", "Pacific/Niue", "2026-10-31T10:00:00Z", "2026-12-01T11:00:00Z"),
+        ];
+        for (from, to, november, december) in rows {
+            let mut calendar = Calendar::of(zone(from));
+            let start = calendar.next_month(at("2026-10-16T12:00:00Z"));
+            calendar.change(start, zone(to));
+            assert_eq!(start, at(november), "{from} to {to}");
+            assert_eq!(calendar.start_of(day("2026-11-01")), at(november), "{from} to {to}");
+            assert_eq!(calendar.start_of(day("2026-12-01")), at(december), "{from} to {to}");
+            assert_eq!(calendar.zone_at(start.plus_micros(-1)), zone(from));
+            assert_eq!(calendar.zone_at(start), zone(to));
+            tiles(&calendar, month("2026-08"), 8);
+        }
+    }
+
+    #[test]
+    fn a_change_that_does_not_count_yet_can_be_replaced() {
+        let mut calendar = Calendar::of(TimeZone::UTC);
+        for name in ["Asia/Tokyo", "America/New_York"] {
+            calendar.change(calendar.next_month(at("2026-10-16T00:00:00Z")), zone(name));
+            assert_eq!(calendar.newest(), zone(name));
+        }
+        assert_eq!(calendar.start_of(day("2026-11-01")), at("2026-11-01T00:00:00Z"));
+        assert_eq!(calendar.start_of(day("2026-12-01")), at("2026-12-01T05:00:00Z"));
+        let mut once = Calendar::of(TimeZone::UTC);
+        once.change(at("2026-11-01T00:00:00Z"), zone("America/New_York"));
+        assert_eq!(calendar, once);
+    }
+
+    #[test]
+    fn time_begins_and_ends_in_a_month() {
+        for name in ["UTC", "Pacific/Kiritimati", "Pacific/Niue"] {
+            let calendar = Calendar::of(zone(name));
+            for instant in [Timestamp::MIN, Timestamp::MAX] {
+                let _ = calendar.next_month(instant);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn months_tile_time_in_every_zone(
+            zones in proptest::collection::vec(0..TZ_VARIANTS.len(), 1..4),
+            from in 1900_i32 * 12..2100 * 12,
+            waits in proptest::collection::vec(0_i64..40 * 86_400, 3),
+        ) {
+            let mut zones = zones.into_iter().map(|nth| TimeZone(TZ_VARIANTS[nth]));
+            let mut calendar = Calendar::of(zones.next().unwrap_or(TimeZone::UTC));
+            let mut now = calendar.start_of(Month(from + 2).first());
+            for (zone, seconds) in zones.zip(waits) {
+                now = now.plus_micros(seconds * 1_000_000);
+                let (month, next) = (calendar.month_of(now), calendar.next_month(now));
+                calendar.change(next, zone);
+                prop_assert_eq!(calendar.month_of(now), month);
+                prop_assert_eq!(calendar.next_month(now), next);
+            }
+            tiles(&calendar, Month(from), 10);
+        }
+    }
+}

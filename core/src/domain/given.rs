@@ -203,6 +203,14 @@ commands!(
     pricing::PublishPriceBook,
     invoice::OpenInvoiceRun,
     invoice::FinaliseInvoiceRun,
+    party::DescribeParty,
+    party::SetPartyTimeZone,
+    tax::SetTaxRate,
+    tax::SetTaxTreatment,
+    credit::GrantCredit,
+    credit::WithdrawCredit,
+    charge::RecordCharge,
+    account::CloseAccounts,
 );
 
 impl From<super::invoice::FinaliseInvoice> for Command {

@@ -91,6 +91,22 @@ pub enum Command {
     FinaliseInvoice(Box<invoice::FinaliseInvoice>),
     /// All drafts of a run are final.
     FinaliseInvoiceRun(invoice::FinaliseInvoiceRun),
+    /// Say what invoices say of a party.
+    DescribeParty(party::DescribeParty),
+    /// Have a party's months cut elsewhere.
+    SetPartyTimeZone(party::SetPartyTimeZone),
+    /// Have a seller charge a tax rate.
+    SetTaxRate(tax::SetTaxRate),
+    /// Have a customer taxed in a way.
+    SetTaxTreatment(tax::SetTaxTreatment),
+    /// Give a customer prepaid credit.
+    GrantCredit(credit::GrantCredit),
+    /// Take back what is left of it.
+    WithdrawCredit(credit::WithdrawCredit),
+    /// Charge or give something by hand.
+    RecordCharge(charge::RecordCharge),
+    /// Close the books of a seller.
+    CloseAccounts(account::CloseAccounts),
 }
 
 /// What a command is answered; the same answer again for the same command.
@@ -126,6 +142,10 @@ pub enum Answer {
     Invoice(InvoiceId),
     /// This computer was entered, or is the one that was meant.
     Computer(ComputerId),
+    /// This credit was granted.
+    Credit(credit::CreditId),
+    /// This charge was recorded.
+    Charge(charge::ChargeId),
 }
 
 /// What a decision-maker decided: its answer, and the events that make it so.

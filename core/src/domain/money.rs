@@ -204,10 +204,63 @@ impl Amount {
         Some(Self { minor, digits: self.digits })
     }
 
+    /// As much the other way.
+    #[must_use]
+    pub fn negated(self) -> Self {
+        Self { minor: self.minor.saturating_neg(), digits: self.digits }
+    }
+
+    /// The larger of two amounts of one currency.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        if self.minor < other.minor { other } else { self }
+    }
+
+    /// The difference, if both are of the same minor unit and it does not overflow.
+    pub fn checked_sub(self, other: Self) -> Option<Self> {
+        let minor = (self.digits == other.digits).then(|| self.minor.checked_sub(other.minor)).flatten()?;
+        Some(Self { minor, digits: self.digits })
+    }
+
+    /// Whether it is counted in minor units of this currency.
+    pub fn is_in(self, currency: Currency) -> bool {
+        u32::from(self.digits) == currency.minor_digits()
+    }
+
+    /// Reads plain decimal notation, `-12.50`: at most 15 digits before the point, and after it no more than the minor
+    /// unit of the currency has.
+    pub fn parse(text: &str, currency: Currency) -> Result<Self, InvalidAmount> {
+        let digits = currency.minor_digits();
+        let billionths = match parse_decimal(text).and_then(billionths_of) {
+            Ok(billionths) => billionths,
+            Err(InvalidNumber::TooFine) => return Err(InvalidAmount::TooFine { digits }),
+            Err(error) => return Err(InvalidAmount::Number(error)),
+        };
+        let unit = 10_i128.pow(SCALE - digits);
+        if billionths % unit != 0 {
+            return Err(InvalidAmount::TooFine { digits });
+        }
+        Ok(Self::from_minor(billionths / unit, currency))
+    }
+
     /// The sum of amounts of one currency.
     pub fn sum(currency: Currency, amounts: impl IntoIterator<Item = Self>) -> Option<Self> {
         amounts.into_iter().try_fold(Self::zero(currency), Self::checked_add)
     }
+}
+
+/// Why a text is no amount of a currency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidAmount {
+    /// It is no number, or too large a one.
+    #[error(transparent)]
+    Number(InvalidNumber),
+    /// It has digits finer than the minor unit.
+    #[error("must have at most {digits} digits after the point in this currency")]
+    TooFine {
+        /// How many the minor unit has.
+        digits: u32,
+    },
 }
 
 impl fmt::Display for Amount {
@@ -228,7 +281,7 @@ impl Serialize for Amount {
 }
 
 /// An exact amount of money, down to 10^-18 of one: what products of quantities and prices are before they are rounded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Encode, Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Encode)]
 pub struct Exact {
     whole: i128,
     /// Above `whole`, below one.
@@ -299,6 +352,20 @@ impl Exact {
                 };
         let minor = floor + i128::from(up);
         Amount::from_minor(if negative { -minor } else { minor }, currency)
+    }
+}
+
+impl<C> Decode<C> for Exact {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        let (whole, attos) = Decode::decode(decoder)?;
+        let below_one = i128::from(attos) < ATTOS;
+        below_one.then_some(Self { whole, attos }).ok_or(DecodeError::Other("more than 10^18 attos"))
+    }
+}
+
+impl<'de, C> BorrowDecode<'de, C> for Exact {
+    fn borrow_decode<D: BorrowDecoder<'de, Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        Self::decode(decoder)
     }
 }
 
@@ -415,7 +482,7 @@ mod tests {
             (
                 "999999999999999.999999999",
                 "999999999.999999999",
-                "999999999999999998999999.998999000000000001",
+                "999999999999999998999999.000000000000000001",
             ),
         ];
         for (quantity, price, expected) in rows {
@@ -447,7 +514,151 @@ mod tests {
         assert_eq!("0.0000000001".parse::<Price>(), Err(InvalidNumber::TooFine));
     }
 
+    #[test]
+    fn amounts_are_read_to_the_minor_unit() {
+        let parse = |text, currency: &str| {
+            let currency = currency.parse().expect(currency);
+            Amount::parse(text, currency).map(|amount| (amount.minor(), amount.is_in(currency)))
+        };
+        let too_fine = |digits| Err(InvalidAmount::TooFine { digits });
+        let rows = [
+            ("100.00", "EUR", Ok((10_000, true))),
+            ("-5", "EUR", Ok((-500, true))),
+            ("0.010", "EUR", Ok((1, true))),
+            ("0.001", "EUR", too_fine(2)),
+            ("0.0000000001", "EUR", too_fine(2)),
+            ("0.001", "TND", Ok((1, true))),
+            ("7", "JPY", Ok((7, true))),
+            ("7.5", "JPY", too_fine(0)),
+            ("1e3", "EUR", Err(InvalidAmount::Number(InvalidNumber::NotANumber))),
+            ("1000000000000000", "EUR", Err(InvalidAmount::Number(InvalidNumber::TooLarge { digits: 15 }))),
+        ];
+        for (text, currency, expected) in rows {
+            assert_eq!(parse(text, currency), expected, "{text} {currency}");
+        }
+        let yen = Amount::from_minor(1, "JPY".parse().expect("a currency"));
+        assert!(!yen.is_in(Currency::EUR));
+        assert_eq!(yen.checked_sub(Amount::zero(Currency::EUR)), None);
+        assert_eq!(yen.checked_sub(yen).map(Amount::minor), Some(0));
+    }
+
+    #[test]
+    fn no_bytes_are_an_exact_amount_twice() {
+        let config = bincode::config::standard();
+        let one = bincode::encode_to_vec((0_i128, 1_000_000_000_000_000_000_u64), config).expect("encodes");
+        assert!(bincode::decode_from_slice::<Exact, _>(&one, config).is_err(), "one is a whole");
+        let most = bincode::encode_to_vec((0_i128, 999_999_999_999_999_999_u64), config).expect("encodes");
+        assert!(bincode::decode_from_slice::<Exact, _>(&most, config).is_ok());
+    }
+
+    /// What the tests reckon with beside it: a count of attos that cannot overflow.
+    type Digits = Vec<u8>;
+
+    /// `|one| x |other|` by long multiplication, as decimal digits, the lowest first.
+    fn multiplied(one: i128, other: i128) -> Digits {
+        let digits =
+            |n: i128| n.unsigned_abs().to_string().bytes().rev().map(|b| b - b'0').collect::<Vec<_>>();
+        let (one, other) = (digits(one), digits(other));
+        let mut product = vec![0_u8; one.len() + other.len()];
+        for (at, a) in one.iter().enumerate() {
+            let mut carry = 0;
+            for (to, b) in other.iter().enumerate() {
+                let sum = product[at + to] + a * b + carry;
+                (product[at + to], carry) = (sum % 10, sum / 10);
+            }
+            product[at + other.len()] += carry;
+        }
+        product
+    }
+
+    /// Digits with so many of them after the point, as an exact amount is printed.
+    fn printed(negative: bool, mut digits: Digits, scale: usize) -> String {
+        digits.resize(digits.len().max(scale + 1), 0);
+        let text: String = digits.iter().rev().map(|digit| char::from(b'0' + digit)).collect();
+        let (whole, fraction) = text.split_at(text.len() - scale);
+        let (whole, fraction) = (whole.trim_start_matches('0'), fraction.trim_end_matches('0'));
+        let nothing = whole.is_empty() && fraction.is_empty();
+        let sign = if negative && !nothing { "-" } else { "" };
+        let whole = if whole.is_empty() { "0" } else { whole };
+        let point = if fraction.is_empty() { "" } else { "." };
+        format!("{sign}{whole}{point}{fraction}")
+    }
+
+    fn quantities() -> impl Strategy<Value = Quantity> {
+        let most = 10_i128.pow(24) - 1;
+        prop_oneof![-most..=most, -ONE..=ONE, Just(most), Just(-most)]
+            .prop_map(|billionths| Quantity::from_billionths(billionths).expect("in range"))
+    }
+
+    fn prices() -> impl Strategy<Value = Price> {
+        let most = 10_i128.pow(18) - 1;
+        prop_oneof![0..=most, 0..=ONE, Just(most)]
+            .prop_map(|billionths| Price::from_billionths(billionths).expect("in range"))
+    }
+
+    fn exacts() -> impl Strategy<Value = Exact> {
+        (quantities(), prices()).prop_map(|(quantity, price)| Exact::product(quantity, price))
+    }
+
+    fn currencies() -> impl Strategy<Value = Currency> {
+        prop::sample::select(vec!["EUR", "JPY", "TND"]).prop_map(|code| code.parse().expect(code))
+    }
+
     proptest! {
+        #[test]
+        fn products_are_those_of_long_multiplication(quantity in quantities(), price in prices()) {
+            let (q, p) = (quantity.billionths(), price.billionths());
+            let expected = printed(q < 0, multiplied(q, p), 18);
+            prop_assert_eq!(Exact::product(quantity, price).to_string(), expected);
+        }
+
+        #[test]
+        fn percentages_are_those_of_long_multiplication(
+            minor in -10_i128.pow(24)..10_i128.pow(24),
+            percent in 0_i128..=1000 * ONE,
+            currency in currencies(),
+        ) {
+            let rate = Quantity::from_billionths(percent).expect("in range");
+            let digits = usize::try_from(currency.minor_digits()).expect("few");
+            let expected = printed(minor < 0, multiplied(minor, percent), digits + 9 + 2);
+            let got = Exact::percentage(Amount::from_minor(minor, currency), rate).expect("few digits");
+            prop_assert_eq!(got.to_string(), expected);
+        }
+
+        #[test]
+        fn sums_are_those_of_numbers(a in exacts(), b in exacts(), c in exacts()) {
+            prop_assert_eq!(a.plus(b).plus(c), a.plus(b.plus(c)));
+            prop_assert_eq!(a.plus(b), b.plus(a));
+            prop_assert_eq!(a.plus(b).minus(b), a);
+            prop_assert_eq!(a.minus(a), Exact::ZERO);
+            prop_assert_eq!(a.plus(Exact::ZERO), a);
+            prop_assert_eq!([a, b, c].into_iter().sum::<Exact>(), a.plus(b).plus(c));
+            prop_assert_eq!(a.cmp(&b), a.minus(b).cmp(&Exact::ZERO));
+            prop_assert_eq!(a.is_negative(), a < Exact::ZERO);
+        }
+
+        #[test]
+        fn exact_amounts_come_back_from_bytes(exact in exacts()) {
+            let config = bincode::config::standard();
+            let bytes = bincode::encode_to_vec(exact, config).expect("encodes");
+            let (back, read): (Exact, usize) = bincode::decode_from_slice(&bytes, config).expect("decodes");
+            prop_assert_eq!((back, read), (exact, bytes.len()));
+        }
+
+        /// What rounding adds is at most half a minor unit, and what is below zero is rounded as what is above.
+        #[test]
+        fn rounding_is_near_and_the_same_on_both_sides(exact in exacts(), currency in currencies(), even: bool) {
+            let rounding = if even { Rounding::HalfEven } else { Rounding::HalfUp };
+            let Rated { amount, residue } = Rated::of(exact, currency, rounding);
+            prop_assert_eq!(Exact::from(amount), exact.plus(residue));
+            let unit = Exact::from(Amount::from_minor(1, currency));
+            let twice = residue.plus(residue);
+            prop_assert!(twice <= unit && Exact::ZERO.minus(twice) <= unit, "{residue}");
+            let other = Rated::of(Exact::ZERO.minus(exact), currency, rounding);
+            prop_assert_eq!(other.amount.minor(), -amount.minor());
+            prop_assert_eq!(Rated::of(amount.into(), currency, rounding), Rated { amount, residue: Exact::ZERO });
+        }
+
         /// Where the product fits rust_decimal, it must agree with it.
         #[test]
         fn agrees_with_rust_decimal(q in 0_i64..1_000_000_000_000, p in 0_i64..1_000_000_000_000) {

@@ -246,6 +246,15 @@ impl Cloud {
         wish(&node.attributes, "network_guid").unwrap_or(computer.as_str()).to_owned()
     }
 
+    /// Whether an instance is not to be spread, or no other of its tree is in the network of a computer.
+    fn may_be_in_network_of(&self, one: &One, computer: &ComputerId) -> bool {
+        let network = self.network(computer);
+        let mut others = self.living().filter(|(_, other)| other.root == one.root);
+        wish(&one.filter, "mode").is_none()
+            || !others
+                .any(|(_, other)| other.place.as_ref().is_some_and(|(on, _)| self.network(on) == network))
+    }
+
     fn has_partition(&self, one: &One) -> bool {
         self.computers.iter().any(|(id, node)| {
             let named = wish(&one.filter, "computer_guid").is_none_or(|named| named == id.as_str());
@@ -259,12 +268,7 @@ impl Cloud {
                         .is_none_or(|most| there < usize::try_from(most).expect("a small number"))
                     && (node.software.is_empty() || node.software.contains(&one.release))
                     && (in_error < 3 || in_error * 2 < there)
-                    && !(wish(&one.filter, "mode").is_some()
-                        && self.living().any(|(_, other)| {
-                            let place =
-                                other.place.as_ref().filter(|_| !other.shared && other.root == one.root);
-                            place.is_some_and(|(on, _)| self.network(on) == self.network(id))
-                        }));
+                    && self.may_be_in_network_of(one, id);
             let mut free = node.offered.iter().filter(|partition| {
                 let taken = |one: &One| one.place.as_ref().is_some_and(|(_, at)| at == *partition);
                 !self.on(id).any(taken)
@@ -292,7 +296,8 @@ impl Cloud {
                 wish(&one.filter, "instance_guid").is_none_or(|guid| guids.iter().any(|n| n == guid));
             let open = !self.master
                 || (Self::is_for(node, one.owner) || host.owner == one.owner)
-                    && Self::has_attributes(node, &one.filter);
+                    && Self::has_attributes(node, &one.filter)
+                    && self.may_be_in_network_of(one, computer);
             let runs = (&host.release, &host.software_type) == (&one.release, &one.software_type);
             let able = !self.master || Self::is_able(node, partition, &one.filter);
             !host.shared && host.state != RequestedState::Destroyed && named && called && open && runs && able

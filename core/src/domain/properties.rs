@@ -23,11 +23,12 @@ use super::instance::{
     Requester, SetConnectionParameters, WithoutRoom,
 };
 use super::invoice::{
-    Bound, FinaliseInvoice, FinaliseInvoiceRun, Invoice, InvoiceParty, OpenInvoiceRun, RunPeriod,
+    Bound, DocumentKind, FinaliseInvoice, FinaliseInvoiceRun, Invoice, InvoiceParty, OpenInvoiceRun,
+    RunPeriod,
 };
 use super::money::{Amount, Currency, Rounding};
 use super::naive::Cloud;
-use super::pricing::{Match, PriceBook, PublishPriceBook, Rate};
+use super::pricing::{Every, Match, Model, PriceBook, PublishPriceBook, Rate, When};
 use super::product::PublishSoftwareRelease;
 use super::sealed::Sealed;
 use super::software::{ReportSoftware, SoftwareState, SupplySoftware, SupplyState};
@@ -335,7 +336,10 @@ fn book(price: u8) -> PriceBook {
         valid_from: Timestamp::MIN,
         rounding: Rounding::HalfUp,
         resources: Vec::new(),
-        rates: vec![Rate::Recurring { price, matching: Match::default() }],
+        rates: vec![Rate {
+            model: Model::Recurring { item: "".into(), price, every: Every::Month, when: When::Arrears },
+            matching: Match::default(),
+        }],
     }
 }
 
@@ -345,15 +349,23 @@ fn draft(given: &Given, run: RunId, buyer: PartyId) -> Option<Invoice> {
         Event::InvoiceRunOpened(opened) if opened.run == run => Some(opened),
         _ => None,
     })?;
-    let party = |party| InvoiceParty { party, name: sealed("retention", "a name") };
+    let party = |party| InvoiceParty {
+        party,
+        name: sealed("retention", "a name"),
+        details: None,
+        country: None,
+        vat_id: false,
+    };
     let nothing = Amount::zero(Currency::EUR);
     Some(Invoice {
         id: InvoiceId::new("draft").expect("a text"),
+        document: DocumentKind::Invoice,
         run,
+        cites: None,
         seller: party(opened.seller),
         buyer: party(buyer),
         currency: Currency::EUR,
-        period: opened.period.in_zone(given.state.parties.get(buyer)?.time_zone)?,
+        period: opened.period.within(&given.state.parties.get(buyer)?.calendar)?,
         issued_at: given.now,
         due_at: given.now,
         lines: Vec::new(),
@@ -361,6 +373,8 @@ fn draft(given: &Given, run: RunId, buyer: PartyId) -> Option<Invoice> {
         tax: Vec::new(),
         rounding: nothing,
         total: nothing,
+        prepaid: Vec::new(),
+        due: nothing,
     })
 }
 

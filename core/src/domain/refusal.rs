@@ -1,11 +1,16 @@
 //! Why a command is refused: the sender's mistake, as opposed to a fault of ours.
 
+use super::account::AccountRefusal;
+use super::charge::ChargeRefusal;
 use super::computer::ComputerRefusal;
+use super::credit::CreditRefusal;
 use super::instance::InstanceRefusal;
 use super::invoice::InvoiceRefusal;
+use super::party::PartyRefusal;
 use super::pricing::PricingRefusal;
 use super::product::ProductRefusal;
 use super::software::SoftwareRefusal;
+use super::tax::TaxRefusal;
 use super::usage::UsageRefusal;
 
 /// Why a command is refused.
@@ -32,6 +37,21 @@ pub enum Refusal {
     /// About invoices.
     #[error(transparent)]
     Invoice(#[from] InvoiceRefusal),
+    /// About a party.
+    #[error(transparent)]
+    Party(#[from] PartyRefusal),
+    /// About tax.
+    #[error(transparent)]
+    Tax(#[from] TaxRefusal),
+    /// About prepaid credit.
+    #[error(transparent)]
+    Credit(#[from] CreditRefusal),
+    /// About a one-off charge.
+    #[error(transparent)]
+    Charge(#[from] ChargeRefusal),
+    /// About closed books.
+    #[error(transparent)]
+    Account(#[from] AccountRefusal),
 }
 
 /// What a sender can make of a refusal.
@@ -107,6 +127,27 @@ impl Refusal {
                 | InvoiceRefusal::PeriodInvoiced { .. }
                 | InvoiceRefusal::RunIncomplete { .. } => Conflict,
             },
+            Self::Party(refusal) => match refusal {
+                PartyRefusal::Unknown { .. } => NotFound,
+                PartyRefusal::SeriesTaken { .. } => Conflict,
+                PartyRefusal::TermsTooLong => Invalid,
+            },
+            Self::Tax(refusal) => match refusal {
+                TaxRefusal::UnknownParty { .. } => NotFound,
+                _ => Invalid,
+            },
+            Self::Credit(refusal) => match refusal {
+                CreditRefusal::UnknownParty { .. } | CreditRefusal::Unknown { .. } => NotFound,
+                _ => Invalid,
+            },
+            Self::Charge(refusal) => match refusal {
+                ChargeRefusal::UnknownParty { .. } => NotFound,
+                _ => Invalid,
+            },
+            Self::Account(refusal) => match refusal {
+                AccountRefusal::UnknownParty { .. } => NotFound,
+                _ => Conflict,
+            },
         }
     }
 
@@ -121,12 +162,28 @@ impl Refusal {
                 Some("price_book")
             }
             Self::Usage(UsageRefusal::StillUnmeterable { reason }) => Some(reason.field()),
-            Self::Usage(UsageRefusal::BadReason) => Some("reason"),
             Self::Instance(InstanceRefusal::UnknownFilter { .. } | InstanceRefusal::BadFilter { .. }) => {
                 Some("filter")
             }
             Self::Instance(InstanceRefusal::NameTaken { .. }) => Some("new_name"),
             Self::Computer(ComputerRefusal::UnknownAttribute { .. }) => Some("attributes"),
+            Self::Party(PartyRefusal::SeriesTaken { .. }) => Some("series"),
+            Self::Party(PartyRefusal::TermsTooLong) => Some("terms_days"),
+            Self::Tax(TaxRefusal::BadRate) => Some("rate"),
+            Self::Usage(UsageRefusal::BadReason)
+            | Self::Tax(
+                TaxRefusal::NoReason { .. } | TaxRefusal::NotExempt { .. } | TaxRefusal::BadReason(_),
+            )
+            | Self::Credit(CreditRefusal::BadReason(_)) => Some("reason"),
+            Self::Tax(TaxRefusal::BadCode(_)) => Some("code"),
+            Self::Credit(CreditRefusal::BadAmount { .. }) | Self::Charge(ChargeRefusal::BadAmount { .. }) => {
+                Some("amount")
+            }
+            Self::Credit(CreditRefusal::BadDescription(_))
+            | Self::Charge(ChargeRefusal::BadDescription(_)) => Some("description"),
+            Self::Account(AccountRefusal::NotOver { .. } | AccountRefusal::AlreadyClosed { .. }) => {
+                Some("until")
+            }
             _ => None,
         }
     }

@@ -2,7 +2,10 @@
 
 use bincode::{Decode, Encode};
 
+use super::account::Accounts;
+use super::charge::Charges;
 use super::computer::Computers;
+use super::credit::Credits;
 use super::event::{Event, Mode, Stream};
 use super::id::{ProjectId, Sequence};
 use super::instance::{self, Instances};
@@ -49,6 +52,12 @@ pub struct State {
     pub price_books: PriceBooks,
     /// Invoice runs and what has been invoiced.
     pub invoices: Invoices,
+    /// Prepaid credit.
+    pub credits: Credits,
+    /// One-off charges that are on no invoice yet.
+    pub charges: Charges,
+    /// Up to when books are closed.
+    pub accounts: Accounts,
 }
 
 /// All of [`State`] but the index of usage identities.
@@ -64,6 +73,9 @@ struct Snapshot {
     taxes: Taxes,
     price_books: PriceBooks,
     invoices: Invoices,
+    credits: Credits,
+    charges: Charges,
+    accounts: Accounts,
 }
 
 impl State {
@@ -80,6 +92,9 @@ impl State {
             taxes: Taxes::default(),
             price_books: PriceBooks::default(),
             invoices: Invoices::default(),
+            credits: Credits::default(),
+            charges: Charges::default(),
+            accounts: Accounts::default(),
         }
     }
 
@@ -142,6 +157,18 @@ impl State {
             Command::FinaliseInvoiceRun(command) => {
                 self.invoices.finalise_run(&command, now)?.map(Answer::InvoiceRun)
             }
+            Command::DescribeParty(command) => self.parties.describe(&command, now)?.done(),
+            Command::SetPartyTimeZone(command) => self.parties.set_time_zone(&command, now)?.done(),
+            Command::SetTaxRate(command) => Taxes::set_rate(&self.parties, &command, now)?.done(),
+            Command::SetTaxTreatment(command) => Taxes::set_treatment(&self.parties, &command, now)?.done(),
+            Command::GrantCredit(command) => {
+                self.credits.grant(&self.parties, &command, now)?.map(Answer::Credit)
+            }
+            Command::WithdrawCredit(command) => self.credits.withdraw(&command, now)?.done(),
+            Command::RecordCharge(command) => {
+                self.charges.record(&self.parties, &command, now)?.map(Answer::Charge)
+            }
+            Command::CloseAccounts(command) => self.accounts.close(&self.parties, &command, now)?.done(),
         })
     }
 
@@ -186,15 +213,10 @@ impl State {
             Event::LedgerCreated(event) => self.mode = event.mode,
             Event::WriterStarted(_)
             | Event::AnswerRecorded(_)
-            | Event::InvoiceLinesRecorded(_)
             | Event::ComputerBanged(_)
             | Event::InstanceBanged(_)
             | Event::InvoiceRunRefreshed(_)
-            | Event::InvoiceRunWithdrawn(_)
-            | Event::CreditGranted(_)
-            | Event::CreditWithdrawn(_)
-            | Event::ChargeRecorded(_)
-            | Event::AccountsClosed(_) => {}
+            | Event::InvoiceRunWithdrawn(_) => {}
             Event::PartyRegistered(event) => self.parties.registered(event),
             Event::PartyDescribed(event) => self.parties.described(event),
             Event::PartyTimeZoneSet(event) => self.parties.time_zone_set(event),
@@ -241,8 +263,17 @@ impl State {
             }
             Event::PriceBookPublished(event) => self.price_books.published(event),
             Event::InvoiceRunOpened(event) => self.invoices.opened(event),
-            Event::InvoiceFinalised(event) => self.invoices.finalised(event),
+            Event::InvoiceLinesRecorded(event) => self.charges.invoiced(&event.lines),
+            Event::InvoiceFinalised(event) => {
+                self.invoices.finalised(event);
+                self.credits.invoiced(&event.invoice);
+                self.charges.invoiced(&event.invoice.lines);
+            }
             Event::InvoiceRunFinalised(event) => self.invoices.run_finalised(event),
+            Event::CreditGranted(event) => self.credits.granted(event),
+            Event::CreditWithdrawn(event) => self.credits.withdrawn(event),
+            Event::ChargeRecorded(event) => self.charges.recorded(event),
+            Event::AccountsClosed(event) => self.accounts.closed(event),
         }
     }
 
@@ -270,6 +301,9 @@ impl State {
             taxes: self.taxes.clone(),
             price_books: self.price_books.clone(),
             invoices: self.invoices.clone(),
+            credits: self.credits.clone(),
+            charges: self.charges.clone(),
+            accounts: self.accounts.clone(),
         };
         bincode::encode_to_vec(snapshot, bincode::config::standard())
             .expect("a state in memory can be encoded")
@@ -294,6 +328,9 @@ impl State {
             taxes,
             price_books,
             invoices,
+            credits,
+            charges,
+            accounts,
             ..
         } = snapshot;
         Some(Self {
@@ -307,6 +344,9 @@ impl State {
             taxes,
             price_books,
             invoices,
+            credits,
+            charges,
+            accounts,
         })
     }
 }

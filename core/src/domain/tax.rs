@@ -9,8 +9,11 @@ use std::collections::BTreeMap;
 use bincode::{Decode, Encode};
 use serde::Serialize;
 
-use super::id::PartyId;
-use super::quantity::Quantity;
+use super::Outcome;
+use super::event::{Event, Stream};
+use super::id::{InvalidText, PartyId, check_text};
+use super::party::Parties;
+use super::quantity::{ONE, Quantity};
 use super::time::Timestamp;
 
 /// The category and rate of EN 16931 (BT-151, BT-152).
@@ -84,6 +87,67 @@ pub struct TaxTreatmentSet {
     pub at: Timestamp,
 }
 
+/// Have a seller charge a rate from an instant on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetTaxRate {
+    /// Who charges it.
+    pub seller: PartyId,
+    /// In percent.
+    pub rate: Quantity,
+    /// Since when.
+    pub valid_from: Timestamp,
+}
+
+/// Have a customer taxed in a way from an instant on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetTaxTreatment {
+    /// Who is charged.
+    pub customer: PartyId,
+    /// How.
+    pub category: TaxCategory,
+    /// Why there is no tax.
+    pub exemption: Option<Exemption>,
+    /// Since when.
+    pub valid_from: Timestamp,
+}
+
+/// The longest text that says why there is no tax, in bytes.
+pub const MAX_REASON: usize = 500;
+/// The longest code that says why there is no tax, in bytes.
+pub const MAX_CODE: usize = 50;
+
+/// Why a command about tax is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TaxRefusal {
+    /// The seller or customer is no party.
+    #[error("there is no party {party}")]
+    UnknownParty {
+        /// Who.
+        party: PartyId,
+    },
+    /// The rate is no percentage.
+    #[error("rate must be from 0 to 100")]
+    BadRate,
+    /// Where there is no tax, the reason must be said.
+    #[error("category {category:?} needs a reason why there is no tax")]
+    NoReason {
+        /// How.
+        category: TaxCategory,
+    },
+    /// What is taxed is not exempt.
+    #[error("category {category:?} has neither reason nor code: it is taxed")]
+    NotExempt {
+        /// How.
+        category: TaxCategory,
+    },
+    /// The reason is empty, too long, or has control characters.
+    #[error("reason {0}")]
+    BadReason(InvalidText),
+    /// The code is empty, too long, or has control characters.
+    #[error("code {0}")]
+    BadCode(InvalidText),
+}
+
 /// All rates and treatments.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Taxes {
@@ -108,9 +172,41 @@ impl Taxes {
         }
     }
 
+    /// Why a customer is not charged tax in a category, as it was said last.
+    pub fn exemption(&self, customer: PartyId, category: TaxCategory) -> Option<&Exemption> {
+        let treatments = self.treatments.get(&customer).into_iter().flatten();
+        treatments.rev().find(|(_, of, _)| *of == category).and_then(|(.., exemption)| exemption.as_ref())
+    }
+
     /// Whether a seller charges tax at all.
     pub fn charged_by(&self, seller: PartyId) -> bool {
         self.rates.contains_key(&seller)
+    }
+
+    pub(crate) fn set_rate(
+        parties: &Parties,
+        command: &SetTaxRate,
+        now: Timestamp,
+    ) -> Result<Outcome<()>, TaxRefusal> {
+        let SetTaxRate { seller, rate, valid_from } = *command;
+        known(parties, seller)?;
+        if !(0..=100 * ONE).contains(&rate.billionths()) {
+            return Err(TaxRefusal::BadRate);
+        }
+        let event = TaxRateSet { seller, rate, valid_from, at: now };
+        Ok(Outcome::of((), [(Stream::Party(seller), Event::TaxRateSet(event))]))
+    }
+
+    pub(crate) fn set_treatment(
+        parties: &Parties,
+        command: &SetTaxTreatment,
+        now: Timestamp,
+    ) -> Result<Outcome<()>, TaxRefusal> {
+        let SetTaxTreatment { customer, category, exemption, valid_from } = command.clone();
+        known(parties, customer)?;
+        check_exemption(category, exemption.as_ref())?;
+        let event = TaxTreatmentSet { customer, category, exemption, valid_from, at: now };
+        Ok(Outcome::of((), [(Stream::Party(customer), Event::TaxTreatmentSet(event))]))
     }
 
     /// Takes a rate over: the fold that decisions and billing share.
@@ -122,5 +218,138 @@ impl Taxes {
     pub fn treatment_set(&mut self, event: &TaxTreatmentSet) {
         let treatment = (event.valid_from, event.category, event.exemption.clone());
         self.treatments.entry(event.customer).or_default().push(treatment);
+    }
+}
+
+fn known(parties: &Parties, party: PartyId) -> Result<(), TaxRefusal> {
+    parties.get(party).map(drop).ok_or(TaxRefusal::UnknownParty { party })
+}
+
+fn check_exemption(category: TaxCategory, exemption: Option<&Exemption>) -> Result<(), TaxRefusal> {
+    match (category, exemption) {
+        (TaxCategory::S | TaxCategory::Z, Some(_)) => Err(TaxRefusal::NotExempt { category }),
+        (TaxCategory::S | TaxCategory::Z | TaxCategory::O, None) => Ok(()),
+        (_, None) => Err(TaxRefusal::NoReason { category }),
+        (_, Some(exemption)) => {
+            check_text(&exemption.reason, MAX_REASON).map_err(TaxRefusal::BadReason)?;
+            let code = exemption.code.as_deref();
+            code.map_or(Ok(()), |code| check_text(code, MAX_CODE)).map_err(TaxRefusal::BadCode)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::Answer;
+    use crate::domain::event::{Event, Stream};
+    use crate::domain::given::{Given, at, register_party};
+    use crate::domain::id::{InvalidText, PartyId};
+
+    use super::{
+        Exemption, SetTaxRate, SetTaxTreatment, Tax, TaxCategory, TaxRateSet, TaxRefusal, TaxTreatmentSet,
+    };
+
+    const JANUARY: &str = "2026-01-01T00:00:00Z";
+
+    fn rate(seller: u64, rate: &str, since: &str) -> SetTaxRate {
+        SetTaxRate { seller: PartyId(seller), rate: rate.parse().expect(rate), valid_from: at(since) }
+    }
+
+    fn treat(category: TaxCategory, reason: Option<(&str, Option<&str>)>) -> SetTaxTreatment {
+        let exemption =
+            reason.map(|(reason, code)| Exemption { reason: reason.into(), code: code.map(Into::into) });
+        SetTaxTreatment { customer: PartyId(2), category, exemption, valid_from: at(JANUARY) }
+    }
+
+    fn two() -> Given {
+        Given::nothing().done(register_party()).done(register_party())
+    }
+
+    fn on(given: &Given, when: &str) -> Tax {
+        given.state.taxes.on((PartyId(1), PartyId(2)), at(when)).0
+    }
+
+    #[test]
+    fn rates_and_treatments_are_recorded() {
+        let given = two();
+        let now = given.now;
+        let SetTaxRate { seller, rate: percent, valid_from } = rate(1, "20", JANUARY);
+        let rate_set = TaxRateSet { seller, rate: percent, valid_from, at: now };
+        let SetTaxTreatment { customer, category, exemption, valid_from } =
+            treat(TaxCategory::AE, Some(("Reverse charge", Some("VATEX-EU-AE"))));
+        let treatment_set = TaxTreatmentSet { customer, category, exemption, valid_from, at: now };
+        let given = given
+            .when(rate(1, "20", JANUARY))
+            .then([(Stream::Party(PartyId(1)), Event::TaxRateSet(rate_set))])
+            .answered(&Answer::Done)
+            .and()
+            .when(treat(TaxCategory::AE, Some(("Reverse charge", Some("VATEX-EU-AE")))))
+            .then([(Stream::Party(PartyId(2)), Event::TaxTreatmentSet(treatment_set))])
+            .answered(&Answer::Done)
+            .and();
+        let (tax, exemption) = given.state.taxes.on((PartyId(1), PartyId(2)), now);
+        assert_eq!((tax.category, tax.rate.billionths()), (TaxCategory::AE, 0));
+        assert_eq!(exemption.and_then(|exemption| exemption.code.as_deref()), Some("VATEX-EU-AE"));
+    }
+
+    #[test]
+    fn a_rate_is_a_percentage_of_a_known_seller() {
+        let given = two();
+        let given =
+            given.when(rate(3, "101", JANUARY)).refused(TaxRefusal::UnknownParty { party: PartyId(3) });
+        let given = given.when(rate(1, "100.000000001", JANUARY)).refused(TaxRefusal::BadRate);
+        let given = given.when(rate(1, "-0.000000001", JANUARY)).refused(TaxRefusal::BadRate);
+        given.done(rate(1, "0", JANUARY)).done(rate(1, "100", JANUARY));
+    }
+
+    #[test]
+    fn what_is_not_taxed_says_why() {
+        use TaxCategory::{AE, E, G, K, O, S, Z};
+        let because = Some(("because", None));
+        for category in [O, E, AE, K, G] {
+            two().done(treat(category, because));
+        }
+        for category in [O, S, Z] {
+            two().done(treat(category, None));
+        }
+        for category in [E, AE, K, G] {
+            two().when(treat(category, None)).refused(TaxRefusal::NoReason { category });
+        }
+        for category in [S, Z] {
+            two().when(treat(category, because)).refused(TaxRefusal::NotExempt { category });
+        }
+        let (long, longer, code) = ("x".repeat(500), "x".repeat(501), "x".repeat(51));
+        two().done(treat(E, Some((&long, Some(&code[1..])))));
+        let too_long = |max| InvalidText::TooLong { max };
+        let rows = [
+            (("", Some("")), TaxRefusal::BadReason(InvalidText::Empty)),
+            ((longer.as_str(), None), TaxRefusal::BadReason(too_long(500))),
+            (("a\nb", None), TaxRefusal::BadReason(InvalidText::Control { code: 10 })),
+            (("a", Some("")), TaxRefusal::BadCode(InvalidText::Empty)),
+            (("a", Some(&code)), TaxRefusal::BadCode(too_long(50))),
+        ];
+        for (reason, refusal) in rows {
+            two().when(treat(E, Some(reason))).refused(refusal);
+        }
+        let stranger = SetTaxTreatment { customer: PartyId(3), ..treat(E, None) };
+        two().when(stranger).refused(TaxRefusal::UnknownParty { party: PartyId(3) });
+    }
+
+    #[test]
+    fn of_several_with_the_same_start_the_one_recorded_last_counts() {
+        let given = two();
+        assert_eq!(on(&given, JANUARY), Tax::NONE);
+        let given = given
+            .done(rate(1, "20", JANUARY))
+            .done(rate(1, "19", "2026-06-01T00:00:00Z"))
+            .done(rate(1, "21", JANUARY));
+        let percent = |given: &Given, when| on(given, when).rate.to_string();
+        assert_eq!(on(&given, "2025-12-31T23:59:59Z"), Tax::NONE);
+        assert_eq!(percent(&given, JANUARY), "21");
+        assert_eq!(percent(&given, "2026-06-01T00:00:00Z"), "19");
+        let given = given.done(treat(TaxCategory::O, None)).done(treat(TaxCategory::Z, None));
+        assert_eq!(on(&given, JANUARY).category, TaxCategory::Z);
+        let given = given.done(treat(TaxCategory::S, None));
+        assert_eq!(percent(&given, JANUARY), "21");
     }
 }

@@ -9,10 +9,13 @@ use std::sync::Arc;
 
 use super::envelope::{Actor, ActorKind, EnvelopeError, EventDecoder, Meta, Recorded};
 use super::payload;
+use crate::domain::account::AccountsClosed;
+use crate::domain::charge::{ChargeId, ChargeRecorded};
 use crate::domain::computer::{
     Address, AllocationScope, AllocationScopeSet, ComputerBanged, ComputerConfigured, ComputerDescribed,
     ComputerFellSilent, ComputerHeard, ComputerRegistered, Offer, PartitionOffered, PartitionWithdrawn,
 };
+use crate::domain::credit::{CreditGranted, CreditId, CreditWithdrawn};
 use crate::domain::event::{AnswerRecorded, Event, LedgerCreated, Mode, Stream, WriterStarted};
 use crate::domain::id::{
     CommandId, ComputerId, InstanceId, InvoiceId, KeyId, PartitionId, PartyId, PriceBookName, ProjectId,
@@ -24,17 +27,21 @@ use crate::domain::instance::{
     Requester,
 };
 use crate::domain::invoice::{
-    Bound, EventSet, Invoice, InvoiceFinalised, InvoiceLine, InvoiceLinesRecorded, InvoiceParty,
-    InvoiceRunFinalised, InvoiceRunOpened, LineKind, RunPeriod, Tax, TaxCategory, TaxSubtotal,
+    Bound, Citation, CreditUsed, DocumentKind, EventSet, Invoice, InvoiceFinalised, InvoiceLine,
+    InvoiceLinesRecorded, InvoiceParty, InvoiceRunFinalised, InvoiceRunOpened, InvoiceRunRefreshed,
+    InvoiceRunWithdrawn, LineKind, LineRef, PriceStep, RunPeriod, TaxSubtotal, lines_digest,
 };
-use crate::domain::money::{Amount, Currency, Rounding};
-use crate::domain::party::PartyRegistered;
+use crate::domain::money::{Amount, Currency, Exact, Price, Rounding};
+use crate::domain::party::{PartyDescribed, PartyRegistered, PartyTimeZoneSet};
 use crate::domain::pricing::{
-    Match, Meter, PriceBook, PriceBookPublished, PriceVersion, Rate, Resource, ResourceKind,
+    Conversion, Every, Match, Meter, Model, Of, Per, PriceBook, PriceBookPublished, PriceVersion, Rate,
+    Resource, ResourceKind, Tariff, Tier, When,
 };
 use crate::domain::product::SoftwareReleasePublished;
+use crate::domain::quantity::Quantity;
 use crate::domain::sealed::Sealed;
 use crate::domain::software::{SoftwareState, SoftwareStateReported, SoftwareSupplied, SupplyState};
+use crate::domain::tax::{Exemption, Tax, TaxCategory, TaxRateSet, TaxTreatmentSet};
 use crate::domain::time::{Period, Timestamp};
 use crate::domain::usage::{
     Attribution, Share, SuspendedUsageDismissed, SuspendedUsageResolved, Unmeterable, Usage, UsageCorrected,
@@ -72,42 +79,128 @@ fn usage(attribution: Attribution) -> Usage {
     }
 }
 
-fn price_book() -> PriceBook {
+/// What the first version of a price book could say.
+fn first_price_book() -> PriceBook {
     let resource = ResourceId::new("service_module/cpu_load_percent").expect("a resource");
-    let unit = "percent_hour".into();
     let matching = Match { instance_type: Some(InstanceType::Production), ..Match::default() };
+    let fee = Model::Recurring {
+        item: "".into(),
+        price: "10.00".parse().expect("a price"),
+        every: Every::Month,
+        when: When::Arrears,
+    };
+    let usage = Model::Usage {
+        resource: resource.clone(),
+        per: Per::Instance,
+        free: Quantity::ZERO,
+        tariff: Tariff::PerUnit { price: "0.002".parse().expect("a price") },
+    };
     PriceBook {
         name: PriceBookName::new("standard").expect("a name"),
         currency: Currency::EUR,
         valid_from: at("2026-01-01T00:00:00Z"),
         rounding: Rounding::HalfUp,
         resources: vec![Resource {
-            resource: resource.clone(),
+            resource,
             kind: ResourceKind::Gauge,
             meter: Meter::TimeIntegral,
-            unit,
+            unit: "percent_hour".into(),
+            conversion: Conversion::NONE,
+            group_by: Vec::new(),
         }],
-        rates: vec![
-            Rate::Recurring { price: "10.00".parse().expect("a price"), matching },
-            Rate::PerUnit { resource, price: "0.002".parse().expect("a price"), matching: Match::default() },
-        ],
+        rates: vec![Rate { model: fee, matching }, Rate { model: usage, matching: Match::default() }],
     }
 }
 
-fn invoice() -> Invoice {
-    let tax = Tax { category: TaxCategory::O, rate: "0".parse().expect("a rate") };
+/// Every meter, model, tariff and match there is.
+fn price_book() -> PriceBook {
+    let resource = |name: &str| ResourceId::new(name).expect(name);
+    let price = |text: &str| text.parse::<Price>().expect(text);
+    let quantity = |text: &str| text.parse::<Quantity>().expect(text);
+    let meters = [
+        (ResourceKind::Counter, Meter::Sum),
+        (ResourceKind::Gauge, Meter::TimeIntegral),
+        (ResourceKind::Counter, Meter::Count),
+        (ResourceKind::Gauge, Meter::Min),
+        (ResourceKind::Gauge, Meter::Max),
+        (ResourceKind::Gauge, Meter::Average),
+        (ResourceKind::Gauge, Meter::Latest),
+        (ResourceKind::Counter, Meter::UniqueCount { dimension: "user".into() }),
+        (ResourceKind::Gauge, Meter::Percentile { percent: 95, sample_minutes: 5 }),
+    ];
+    let resources = (1..).zip(meters).map(|(n, (kind, meter)): (u32, _)| Resource {
+        resource: resource(&format!("resource {n}")),
+        kind,
+        meter,
+        unit: "GiB_hour".into(),
+        conversion: Conversion { multiply: 1, divide: 1024 },
+        group_by: vec!["zone".into(), "rack".into()],
+    });
+    let tiers = || {
+        vec![
+            Tier { up_to: Some(quantity("1000")), price: price("0.002"), flat: price("1") },
+            Tier { up_to: None, price: price("0.001"), flat: price("0") },
+        ]
+    };
+    let usage = |per, free: &str, tariff| Model::Usage {
+        resource: resource("resource 1"),
+        per,
+        free: quantity(free),
+        tariff,
+    };
+    let fee =
+        |item: &str, every, when| Model::Recurring { item: item.into(), price: price("10.00"), every, when };
+    let models = [
+        fee("", Every::Hour, When::Arrears),
+        fee("support", Every::Day, When::Arrears),
+        fee("floor", Every::Month, When::Advance),
+        fee("roof", Every::Year, When::Arrears),
+        usage(Per::Instance, "0", Tariff::PerUnit { price: price("0.000000001") }),
+        usage(Per::Customer, "12.5", Tariff::Graduated { tiers: tiers() }),
+        usage(Per::Instance, "0", Tariff::Volume { tiers: tiers() }),
+        usage(Per::Instance, "0", Tariff::Package { size: quantity("100"), price: price("3") }),
+        Model::Percentage { percent: quantity("12.5"), of: Of::All },
+        Model::Percentage { percent: quantity("1"), of: Of::Recurring },
+        Model::Minimum { price: price("5"), of: Of::Usage },
+        Model::Minimum { price: price("6"), of: Of::Resource(resource("resource 2")) },
+    ];
+    let full = Match {
+        software_release: Some(SoftwareRelease::new("https://example.org/software.cfg").expect("a release")),
+        software_type: Some(SoftwareType::new("default").expect("a type")),
+        computer: Some(ComputerId::new("COMP-1").expect("an id")),
+        instance_type: Some(InstanceType::Testing),
+        customer: Some(PartyId(2)),
+        region: Some("europe/france".into()),
+        dimensions: vec![("zone".into(), "eu".into())],
+    };
+    let matches = [Match::default(), full].into_iter().cycle();
+    PriceBook {
+        rounding: Rounding::HalfEven,
+        resources: resources.collect(),
+        rates: models.into_iter().zip(matches).map(|(model, matching)| Rate { model, matching }).collect(),
+        ..first_price_book()
+    }
+}
+
+/// What the first version of an invoice could say.
+pub(crate) fn first_invoice() -> Invoice {
+    let tax = Tax { category: TaxCategory::O, rate: Quantity::ZERO };
     let amount = Amount::from_minor(516, Currency::EUR);
     let line = InvoiceLine {
         n: 1,
         kind: LineKind::Recurring,
-        instance: InstanceId(3),
+        instance: Some(InstanceId(3)),
+        dimensions: Vec::new(),
         description: "i1: monthly fee".into(),
         period: october(),
         quantity: "0.516129032".parse().expect("a quantity"),
         unit: "month".into(),
-        unit_price: "10.00".parse().expect("a price"),
+        unit_price: Some("10.00".parse().expect("a price")),
+        steps: Vec::new(),
         amount,
-        price_book: PriceVersion { name: PriceBookName::new("standard").expect("a name"), version: 1 },
+        residue: Exact::ZERO.minus(residue()),
+        price_book: Some(PriceVersion { name: PriceBookName::new("standard").expect("a name"), version: 1 }),
+        rate: 0,
         tax,
         events: EventSet {
             count: 2,
@@ -115,14 +208,24 @@ fn invoice() -> Invoice {
             last_sequence: Sequence(13),
             digest: [7; 32],
         },
+        cites: None,
     };
     let resource = ResourceId::new("service_module/requests").expect("a resource");
     let usage = InvoiceLine { n: 2, kind: LineKind::Usage { resource }, ..line.clone() };
+    let party = |party, filler| InvoiceParty {
+        party: PartyId(party),
+        name: sealed(filler),
+        details: None,
+        country: None,
+        vat_id: false,
+    };
     Invoice {
         id: InvoiceId::new("INV-2026-000001").expect("an id"),
+        document: DocumentKind::Invoice,
         run: RunId(1),
-        seller: InvoiceParty { party: PartyId(1), name: sealed(30) },
-        buyer: InvoiceParty { party: PartyId(2), name: sealed(40) },
+        cites: None,
+        seller: party(1, 30),
+        buyer: party(2, 40),
         currency: Currency::EUR,
         period: october(),
         issued_at: at("2026-11-02T09:00:00Z"),
@@ -133,9 +236,108 @@ fn invoice() -> Invoice {
             tax,
             base: Amount::from_minor(1032, Currency::EUR),
             amount: Amount::zero(Currency::EUR),
+            exemption: None,
         }],
         rounding: Amount::zero(Currency::EUR),
         total: Amount::from_minor(1032, Currency::EUR),
+        prepaid: Vec::new(),
+        due: Amount::from_minor(1032, Currency::EUR),
+    }
+}
+
+/// What rounding 5.16129032 took away.
+fn residue() -> Exact {
+    exact("0.516129032", "10").minus(Amount::from_minor(516, Currency::EUR).into())
+}
+
+fn exact(quantity: &str, price: &str) -> Exact {
+    Exact::product(quantity.parse().expect(quantity), price.parse().expect(price))
+}
+
+/// Every kind of line, every tax category and everything else a document can say.
+fn invoice() -> Invoice {
+    let first = first_invoice();
+    let (old, resource) =
+        (first.lines[0].clone(), ResourceId::new("service_module/requests").expect("a resource"));
+    let kinds = [
+        LineKind::Recurring,
+        LineKind::Usage { resource },
+        LineKind::Advance,
+        LineKind::Percentage,
+        LineKind::Minimum,
+        LineKind::Adjustment,
+        LineKind::OneOff { charge: ChargeId(4) },
+    ];
+    let categories = [
+        TaxCategory::O,
+        TaxCategory::S,
+        TaxCategory::Z,
+        TaxCategory::E,
+        TaxCategory::AE,
+        TaxCategory::K,
+        TaxCategory::G,
+    ];
+    let rate = |category| if category == TaxCategory::S { "20" } else { "0" }.parse().expect("a rate");
+    let taxes = categories.map(|category| Tax { category, rate: rate(category) });
+    let step = |up_to: Option<&str>| PriceStep {
+        quantity: "0.25".parse().expect("a quantity"),
+        price: "2".parse().expect("a price"),
+        flat: "1.5".parse().expect("a price"),
+        up_to: up_to.map(|bound| bound.parse().expect(bound)),
+    };
+    let cited = LineRef { invoice: InvoiceId::new("INV-2026-000001").expect("an id"), line: 3 };
+    let lines = (1..).zip(kinds).zip(taxes).map(|((n, kind), tax)| {
+        let odd = n % 2 == 1;
+        InvoiceLine {
+            n,
+            kind,
+            instance: odd.then_some(InstanceId(3)),
+            dimensions: vec![("zone".into(), "eu".into())],
+            unit_price: odd.then(|| "10.00".parse().expect("a price")),
+            steps: if odd { vec![] } else { vec![step(Some("0.25")), step(None)] },
+            rate: n,
+            price_book: old.price_book.clone().filter(|_| odd),
+            tax,
+            cites: (n > 5).then(|| cited.clone()),
+            ..old.clone()
+        }
+    });
+    let euros = |cents| Amount::from_minor(cents, Currency::EUR);
+    let exemption = Exemption { reason: "Reverse charge".into(), code: Some("VATEX-EU-AE".into()) };
+    let without_code = Exemption { reason: "Not in scope".into(), code: None };
+    let subtotals = taxes.map(|tax| TaxSubtotal {
+        tax,
+        base: euros(516),
+        amount: euros(if tax.category == TaxCategory::S { 103 } else { 0 }),
+        exemption: match tax.category {
+            TaxCategory::S | TaxCategory::Z => None,
+            TaxCategory::O => Some(without_code.clone()),
+            _ => Some(exemption.clone()),
+        },
+    });
+    let party = |party: InvoiceParty, country: &str| InvoiceParty {
+        details: Some(sealed(60)),
+        country: Some(country.parse().expect(country)),
+        vat_id: true,
+        ..party
+    };
+    Invoice {
+        id: InvoiceId::new("ACMECN-2026-000001").expect("an id"),
+        document: DocumentKind::CreditNote,
+        cites: Some(Citation { invoice: cited.invoice.clone(), reason: "too much".into(), all: true }),
+        seller: party(first.seller.clone(), "FR"),
+        buyer: party(first.buyer.clone(), "DE"),
+        lines: lines.collect(),
+        net: euros(3612),
+        tax: subtotals.into(),
+        rounding: euros(-1),
+        total: euros(3714),
+        prepaid: vec![
+            CreditUsed { credit: CreditId(2), amount: euros(1000) },
+            CreditUsed { credit: CreditId(1), amount: euros(14) },
+        ],
+        due: euros(2700),
+        ..first
     }
 }
 
@@ -285,6 +487,8 @@ fn samples() -> Vec<(Stream, Event)> {
             cut_off: Sequence(40),
             price_book: PriceBookName::new("standard").expect("a name"),
             versions: 1,
+            grace_until: Some(now),
+            finalise: true,
             at: now,
         }),
         Event::InvoiceLinesRecorded(InvoiceLinesRecorded {
@@ -322,6 +526,62 @@ fn samples() -> Vec<(Stream, Event)> {
             reference: Reference::new("Another name").expect("a reference"),
             at: now,
         }),
+        Event::PartyDescribed(PartyDescribed {
+            party: PartyId(2),
+            details: Some(sealed(80)),
+            country: Some("FR".parse().expect("a country")),
+            vat_id: true,
+            series: Some("ACME".parse().expect("a series")),
+            terms_days: Some(14),
+            at: now,
+        }),
+        Event::PartyTimeZoneSet(PartyTimeZoneSet {
+            party: PartyId(2),
+            time_zone: "Asia/Kathmandu".parse().expect("a zone"),
+            from: october().stop,
+            at: now,
+        }),
+        Event::TaxRateSet(TaxRateSet {
+            seller: PartyId(1),
+            rate: "20".parse().expect("a rate"),
+            valid_from: october().start,
+            at: now,
+        }),
+        Event::TaxTreatmentSet(TaxTreatmentSet {
+            customer: PartyId(2),
+            category: TaxCategory::AE,
+            exemption: Some(Exemption { reason: "Reverse charge".into(), code: Some("VATEX-EU-AE".into()) }),
+            valid_from: october().start,
+            at: now,
+        }),
+        Event::InvoiceRunRefreshed(InvoiceRunRefreshed { run, cut_off: Sequence(50), versions: 2, at: now }),
+        Event::InvoiceRunWithdrawn(InvoiceRunWithdrawn { run, at: now }),
+        Event::CreditGranted(CreditGranted {
+            credit: CreditId(1),
+            seller: PartyId(1),
+            customer: PartyId(2),
+            currency: Currency::EUR,
+            amount: Amount::from_minor(10_000, Currency::EUR),
+            description: "paid in advance".into(),
+            at: now,
+        }),
+        Event::CreditWithdrawn(CreditWithdrawn {
+            credit: CreditId(1),
+            amount: Amount::from_minor(2_500, Currency::EUR),
+            reason: "paid back".into(),
+            at: now,
+        }),
+        Event::ChargeRecorded(ChargeRecorded {
+            charge: ChargeId(1),
+            seller: PartyId(1),
+            customer: PartyId(2),
+            currency: "TND".parse().expect("a currency"),
+            amount: Amount::from_minor(-5_000, "TND".parse().expect("a currency")),
+            description: "a discount".into(),
+            cites: Some(LineRef { invoice: first_invoice().id, line: 2 }),
+            at: now,
+        }),
+        Event::AccountsClosed(AccountsClosed { seller: PartyId(1), until: october().stop, at: now }),
     ];
     // Every kind of stream is in use, whatever the event: the bytes say both.
     let streams = [
@@ -332,7 +592,7 @@ fn samples() -> Vec<(Stream, Event)> {
         Stream::Usage(computer()),
         Stream::PriceBook(PriceBookName::new("standard").expect("a name")),
         Stream::InvoiceRun(run),
-        Stream::Invoice(invoice().id),
+        Stream::Invoice(first_invoice().id),
     ];
     // The ninth came later: the samples before it keep the streams they have in their golden bytes.
     let product = [Stream::Product(Reference::new("kvm").expect("a reference"))];
@@ -362,6 +622,22 @@ fn samples_of_old_versions() -> Vec<(usize, Event)> {
             Event::InstanceAllocated(event) => {
                 Event::InstanceAllocated(InstanceAllocated { host: None, ..event })
             }
+            Event::PriceBookPublished(event) => {
+                Event::PriceBookPublished(PriceBookPublished { book: first_price_book(), ..event })
+            }
+            Event::InvoiceRunOpened(event) => {
+                Event::InvoiceRunOpened(InvoiceRunOpened { grace_until: None, finalise: false, ..event })
+            }
+            Event::InvoiceLinesRecorded(event) => {
+                let Invoice { id: invoice, lines, .. } = first_invoice();
+                Event::InvoiceLinesRecorded(InvoiceLinesRecorded { invoice, lines, ..event })
+            }
+            // The digest is one over the lines as they are read today.
+            Event::InvoiceFinalised(event) => Event::InvoiceFinalised(InvoiceFinalised {
+                invoice: first_invoice(),
+                lines_digest: lines_digest(&first_invoice().lines),
+                ..event
+            }),
             _ => return None,
         };
         Some((nth, event))

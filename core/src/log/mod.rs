@@ -5,7 +5,7 @@ mod contract;
 pub mod envelope;
 pub mod frame;
 #[cfg(test)]
-mod golden;
+pub(crate) mod golden;
 pub mod memory;
 pub mod merkle;
 mod payload;

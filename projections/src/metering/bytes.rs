@@ -1,5 +1,5 @@
-//! The bytes of metering: series by target and resource, their intervals by sequence, and nothing of the layout in
-//! memory.
+//! The bytes of metering: sets of dimensions in the order of their first events, series by target and resource, their
+//! intervals by sequence, and nothing of the layout in memory.
 //!
 //! Intervals are fixed rows of little-endian numbers, because there are millions of them.
 
@@ -8,6 +8,7 @@ use std::io::{self, Read, Write};
 use rustc_hash::FxHashMap;
 use slapledger_core::domain::id::ResourceId;
 
+use super::counts::Counts;
 use super::series::{Amounts, BLOCK, Interval, Replaced};
 use super::{Metering, Owner, Series, Target};
 use crate::view::{get, put};
@@ -16,17 +17,21 @@ const ROW: usize = 32;
 const REPLACED_ROW: usize = ROW + 8;
 
 pub(super) fn write(metering: &Metering, out: &mut dyn Write) -> io::Result<()> {
-    let mut order: Vec<(Target, &ResourceId, &Series)> = metering
-        .series
-        .iter()
-        .map(|series| (metering.target(series.owner), metering.resources.name(series.resource), series))
+    let mut order: Vec<(Target, &ResourceId, u32)> = (0..)
+        .zip(&metering.series)
+        .map(|(index, series)| {
+            (metering.target(series.owner), metering.resources.name(series.resource), index)
+        })
         .collect();
     order.sort_unstable_by(|one, other| (&one.0, one.1).cmp(&(&other.0, other.1)));
+    metering.dimensions.write_sets(out)?;
     put(order.len() as u64, out)?;
-    for (target, resource, series) in order {
+    for (target, resource, index) in order {
         put((target, resource), out)?;
-        write_series(series, out)?;
+        write_series(&metering.series[index as usize], out)?;
+        metering.dimensions.write_rows(index, out)?;
     }
+    metering.counts.write(&metering.computers, out)?;
     put(&metering.successors, out)?;
     put(&metering.suspense, out)
 }
@@ -71,6 +76,7 @@ fn write_row(series: &Series, interval: &Interval, wide: &mut Vec<Amounts>, rows
 
 pub(super) fn read(from: &mut dyn Read) -> io::Result<Metering> {
     let mut metering = Metering::default();
+    metering.dimensions.read_sets(from)?;
     let count: u64 = get(from)?;
     for _ in 0..count {
         let (target, resource): (Target, ResourceId) = get(from)?;
@@ -82,7 +88,9 @@ pub(super) fn read(from: &mut dyn Read) -> io::Result<Metering> {
         let index = metering.series_for(owner, resource);
         let series = metering.series.get_mut(index as usize).ok_or_else(damaged)?;
         read_series(series, index, &mut metering.divided, from)?;
+        metering.dimensions.read_rows(index, from)?;
     }
+    metering.counts = Counts::read(&mut metering.computers, from)?;
     metering.successors = get(from)?;
     metering.suspense = get(from)?;
     Ok(metering)
@@ -145,6 +153,6 @@ fn number(bytes: &[u8]) -> Option<[u8; 8]> {
     bytes.first_chunk().copied()
 }
 
-fn damaged() -> io::Error {
+pub(super) fn damaged() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "the series of a snapshot do not fit together")
 }

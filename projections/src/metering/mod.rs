@@ -16,14 +16,17 @@
 //!   the layout in memory.
 //! - The parts of a cut counter add up to the whole.
 //!
-//! Dimensions and the nodes' own counts are not kept here; they are in the events.
-//!
 //! Memory: 32 bytes for an interval, in blocks that never grow past 8 KiB, so that there is no moment at which
-//! all of it exists twice.
+//! all of it exists twice. Dimensions take room only where there are some.
 
 mod bytes;
+mod counts;
+mod dimensions;
+mod hours;
+mod meter;
 mod read;
 mod series;
+mod touched;
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -39,8 +42,13 @@ use slapledger_core::log::envelope::Recorded;
 
 use crate::page::Page;
 use crate::view::Projection;
-use series::{Amounts, Interval, Series};
+use counts::Counts;
+use dimensions::Dimensions;
+use series::{Amounts, Interval, Series, Tag};
 
+pub use counts::MissingReports;
+pub use hours::HourMarks;
+pub use meter::{Dimension, Metered, Method};
 pub use read::{AsOf, MeteredInterval, Reading, StepReading};
 
 /// Whose usage it is.
@@ -80,6 +88,9 @@ pub struct Metering {
     by_owner: FxHashMap<Owner, Vec<u32>>,
     /// The series of events whose usage was divided among several.
     divided: FxHashMap<u64, Vec<u32>>,
+    dimensions: Dimensions,
+    /// The nodes' own counts of their events.
+    counts: Counts,
     /// What counts in the place of a replaced event, or of a suspended one that was resolved.
     successors: BTreeMap<u64, u64>,
     suspense: BTreeMap<Sequence, Suspense>,
@@ -97,14 +108,18 @@ impl Metering {
         match &recorded.event {
             Event::UsageRecorded(usage) => {
                 self.meter(by, &recorded.stream, usage);
+                self.count(&recorded.stream, usage.node_sequence, usage.period.stop);
             }
             Event::UsageCorrected(event) => {
                 let hint = self.likely_series(&recorded.stream, &event.usage);
                 self.replace(event.replaces.0, by, hint);
                 self.meter(by, &recorded.stream, &event.usage);
+                self.count(&recorded.stream, event.usage.node_sequence, event.usage.period.stop);
             }
             Event::UsageSuspended(event) => {
                 let Stream::Usage(computer) = &*recorded.stream else { return };
+                let stop = event.stop.or(event.start).unwrap_or(recorded.recorded_at);
+                self.count(&recorded.stream, event.node_sequence, stop);
                 let (computer, recorded_at) = (computer.clone(), recorded.recorded_at);
                 self.suspense
                     .insert(recorded.sequence, Suspense { computer, recorded_at, usage: event.clone() });
@@ -138,7 +153,7 @@ impl Metering {
 
     /// About how much memory the intervals take, in bytes.
     pub fn memory_bytes(&self) -> usize {
-        self.series.iter().map(Series::memory_bytes).sum()
+        self.series.iter().map(Series::memory_bytes).sum::<usize>() + self.dimensions.memory_bytes()
     }
 
     /// Whose usage there is, in order.
@@ -196,26 +211,27 @@ impl Metering {
         }
     }
 
-    fn series_of(&self, target: &Target, resource: &str) -> Option<&Series> {
+    fn series_of(&self, target: &Target, resource: &str) -> Option<u32> {
         let key = (self.owner(target)?, self.resources.id(resource)?);
-        self.series.get(*self.by_key.get(&key)? as usize)
+        self.by_key.get(&key).copied()
     }
 
     fn meter(&mut self, sequence: u64, stream: &Stream, usage: &Usage) {
         let resource = self.resources.intern(&usage.resource);
         let quantity = usage.quantity.billionths();
         let whole = Amounts { counter: quantity, gauge: quantity };
+        let tag = Tag { sequence, divided: false, dimensions: !usage.dimensions.is_empty() };
         match &usage.attribution {
             Attribution::Instance(instance) => {
                 let series = self.series_for(Owner::Instance(*instance), resource);
-                self.series[series as usize].push(sequence, usage.period, whole, false);
+                self.push(series, (tag, usage), usage.period, whole);
             }
             Attribution::Computer => {
                 // Usage is in the stream of its reporter, always.
                 let Stream::Usage(computer) = stream else { return };
                 let owner = Owner::Computer(self.computers.intern(computer));
                 let series = self.series_for(owner, resource);
-                self.series[series as usize].push(sequence, usage.period, whole, false);
+                self.push(series, (tag, usage), usage.period, whole);
             }
             Attribution::Shares(shares) => {
                 let divided = shares.len() > 1;
@@ -223,12 +239,27 @@ impl Metering {
                 for (share, counter) in shares.iter().zip(counters) {
                     let series = self.series_for(Owner::Instance(share.instance), resource);
                     let amounts = Amounts { counter: counter.billionths(), gauge: quantity };
-                    self.series[series as usize].push(sequence, share.period, amounts, divided);
+                    self.push(series, (Tag { divided, ..tag }, usage), share.period, amounts);
                     if divided {
                         self.divided.entry(sequence).or_default().push(series);
                     }
                 }
             }
+        }
+    }
+
+    /// Usage that has a number stopped then. A resolution has the number of what it resolves.
+    fn count(&mut self, stream: &Stream, number: Option<u64>, stop: Timestamp) {
+        if let (Some(number), Stream::Usage(computer)) = (number, stream) {
+            let computer = self.computers.intern(computer);
+            self.counts.saw(computer, number, stop);
+        }
+    }
+
+    fn push(&mut self, series: u32, (tag, usage): (Tag, &Usage), period: Period, amounts: Amounts) {
+        self.series[series as usize].push(tag, period, amounts);
+        if tag.dimensions {
+            self.dimensions.note(series, tag.sequence, &usage.dimensions);
         }
     }
 

@@ -52,7 +52,7 @@ pub struct MeteredInterval {
 /// Metering as it was when an event had just been recorded.
 #[derive(Debug, Clone, Copy)]
 pub struct AsOf<'a> {
-    metering: &'a Metering,
+    pub(super) metering: &'a Metering,
     sequence: u64,
 }
 
@@ -171,7 +171,19 @@ impl AsOf<'_> {
         period: Period,
         mut see: impl FnMut(&'a Series, &'a Interval),
     ) {
-        let Some(series) = self.metering.series_of(target, resource) else { return };
+        if let Some(index) = self.metering.series_of(target, resource) {
+            let series = &self.metering.series[index as usize];
+            self.each_of(series, period, |interval| see(series, interval));
+        }
+    }
+
+    /// The same for a series.
+    pub(super) fn each_of<'a>(
+        &'a self,
+        series: &'a Series,
+        period: Period,
+        mut see: impl FnMut(&'a Interval),
+    ) {
         let (start, stop) = (period.start.micros(), period.stop.micros());
         for block in &series.blocks {
             if block.intervals.first().is_some_and(|first| first.sequence() > self.sequence) {
@@ -181,13 +193,13 @@ impl AsOf<'_> {
                 continue;
             }
             let known = block.intervals.iter().take_while(|interval| interval.sequence() <= self.sequence);
-            known.for_each(|interval| see(series, interval));
+            known.for_each(&mut see);
         }
         // By the event that replaced them: those that counted then are at the end.
         let from = series.replaced.partition_point(|replaced| replaced.by <= self.sequence);
         for replaced in &series.replaced[from..] {
             if replaced.interval.sequence() <= self.sequence {
-                see(series, &replaced.interval);
+                see(&replaced.interval);
             }
         }
     }
@@ -195,10 +207,7 @@ impl AsOf<'_> {
 
 /// Adds what an interval has in a period; whether it has any time there.
 fn add(reading: &mut Reading, amounts: Amounts, interval: &Interval, period: Period) -> bool {
-    let (start, stop) = (interval.start.max(period.start.micros()), interval.stop.min(period.stop.micros()));
-    if start >= stop {
-        return false;
-    }
+    let Some((start, stop)) = interval.time_in(period) else { return false };
     let whole = start == interval.start && stop == interval.stop;
     let counter = if whole { amounts.counter } else { cut(amounts.counter, interval, period) };
     reading.count += 1;
@@ -209,7 +218,7 @@ fn add(reading: &mut Reading, amounts: Amounts, interval: &Interval, period: Per
 }
 
 /// The part of a counter that falls into a period.
-fn cut(billionths: i128, interval: &Interval, period: Period) -> i128 {
+pub(super) fn cut(billionths: i128, interval: &Interval, period: Period) -> i128 {
     let part = interval.period().and_then(|whole| whole.intersection(period).map(|part| (whole, part)));
     match (Quantity::from_billionths(billionths), part) {
         (Some(quantity), Some((whole, part))) => {

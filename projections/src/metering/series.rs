@@ -15,7 +15,9 @@ pub(super) const BLOCK: usize = 256;
 const WIDE: u64 = 1 << 63;
 /// The event was divided among several series.
 const DIVIDED: u64 = 1 << 62;
-const SEQUENCE: u64 = DIVIDED - 1;
+/// The event has dimensions; they are in [`Dimensions`](super::dimensions::Dimensions).
+const DIMENSIONS: u64 = 1 << 61;
+const SEQUENCE: u64 = DIMENSIONS - 1;
 
 /// What was used, in billionths, either way it may be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,10 +28,27 @@ pub(super) struct Amounts {
     pub(super) gauge: i128,
 }
 
+/// What is said of an event beside its sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tag {
+    pub(super) sequence: u64,
+    /// Its usage was divided among several series.
+    pub(super) divided: bool,
+    /// It has dimensions.
+    pub(super) dimensions: bool,
+}
+
+impl Tag {
+    fn bits(self) -> u64 {
+        let flag = |set: bool, flag: u64| if set { flag } else { 0 };
+        (self.sequence & SEQUENCE) | flag(self.divided, DIVIDED) | flag(self.dimensions, DIMENSIONS)
+    }
+}
+
 /// A reported interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Interval {
-    /// Two flags, and the sequence of the event.
+    /// Three flags, and the sequence of the event.
     pub(super) tag: u64,
     pub(super) start: i64,
     pub(super) stop: i64,
@@ -48,6 +67,16 @@ impl Interval {
 
     pub(super) fn is_divided(&self) -> bool {
         self.tag & DIVIDED != 0
+    }
+
+    pub(super) fn has_dimensions(&self) -> bool {
+        self.tag & DIMENSIONS != 0
+    }
+
+    /// When it has time in a period, in microseconds; if it has any.
+    pub(super) fn time_in(&self, period: Period) -> Option<(i64, i64)> {
+        let (start, stop) = (self.start.max(period.start.micros()), self.stop.min(period.stop.micros()));
+        (start < stop).then_some((start, stop))
     }
 
     pub(super) fn period(&self) -> Option<Period> {
@@ -111,9 +140,9 @@ impl Series {
     }
 
     /// Adds an interval of the newest event; amounts that do not fit into it are kept beside.
-    pub(super) fn push(&mut self, sequence: u64, period: Period, amounts: Amounts, divided: bool) {
+    pub(super) fn push(&mut self, tag: Tag, period: Period, amounts: Amounts) {
         let (start, stop) = (period.start.micros(), period.stop.micros());
-        let tag = (sequence & SEQUENCE) | if divided { DIVIDED } else { 0 };
+        let tag = tag.bits();
         let interval = match i64::try_from(amounts.counter) {
             Ok(amount) if amounts.counter == amounts.gauge => Interval { tag, start, stop, amount },
             _ => Interval { tag: tag | WIDE, start, stop, amount: self.keep_beside(amounts) },
@@ -157,6 +186,14 @@ impl Series {
             any = true;
         }
         any
+    }
+
+    /// What of an event counts here: nothing, or one interval or more, next to each other.
+    pub(super) fn of_event(&self, sequence: u64) -> &[Interval] {
+        let Some((block, at)) = self.find(sequence) else { return &[] };
+        let intervals = &self.blocks[block].intervals[at..];
+        let after = intervals.partition_point(|interval| interval.sequence() <= sequence);
+        &intervals[..after]
     }
 
     fn find(&self, sequence: u64) -> Option<(usize, usize)> {

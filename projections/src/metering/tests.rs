@@ -11,19 +11,19 @@ use crate::testing::{Story, at, computer, partition, recorded, report, request};
 
 const ONE: i128 = 1_000_000_000;
 const HOUR: i128 = 3_600_000_000;
-const DAY: (&str, &str) = ("2026-10-01T00:00:00Z", "2026-10-02T00:00:00Z");
-const MORNING: (&str, &str) = ("2026-10-01T00:00:00Z", "2026-10-01T12:00:00Z");
+pub(super) const DAY: (&str, &str) = ("2026-10-01T00:00:00Z", "2026-10-02T00:00:00Z");
+pub(super) const MORNING: (&str, &str) = ("2026-10-01T00:00:00Z", "2026-10-01T12:00:00Z");
 
-fn period((start, stop): (&str, &str)) -> Period {
+pub(super) fn period((start, stop): (&str, &str)) -> Period {
     Period::new(at(start), at(stop)).expect("a period")
 }
 
-fn instance(id: u64) -> Target {
+pub(super) fn instance(id: u64) -> Target {
     Target::Instance(InstanceId(id))
 }
 
 /// Instance 1 in slappart0 of COMP-1 since the first instant of October; now it is the third.
-fn one_tenant() -> Story {
+pub(super) fn one_tenant() -> Story {
     let mut story = Story::begin();
     story.request(request(Requester::Party(PartyId(1)), "first"));
     story.now = at("2026-10-03T00:00:00Z");
@@ -31,7 +31,7 @@ fn one_tenant() -> Story {
 }
 
 /// The same, but since noon of the first of October instance 2 is there, and nobody between 06:00 and noon.
-fn two_tenants() -> Story {
+pub(super) fn two_tenants() -> Story {
     let mut story = Story::begin();
     let first = request(Requester::Party(PartyId(1)), "first");
     story.request(first.clone());
@@ -235,6 +235,28 @@ fn metering_of(events: impl IntoIterator<Item = Recorded>) -> Metering {
     let mut metering = Metering::new();
     events.into_iter().for_each(|event| metering.apply(&event));
     metering
+}
+
+#[test]
+fn usage_without_dimensions_takes_no_room_for_them() {
+    assert_eq!(size_of::<Interval>(), 32);
+    let with = |dimensions: &[(&str, &str)]| {
+        let events = (1..=1000).map(|n| {
+            let mut event = raw(n, n % 2, 7, (n.cast_signed() * 10, 10));
+            if let Event::UsageRecorded(usage) = &mut event.event {
+                usage.dimensions =
+                    dimensions.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+            }
+            event
+        });
+        metering_of(events).memory_bytes()
+    };
+    let without = with(&[]);
+    let series = metering_of((1..=1000).map(|n| raw(n, n % 2, 7, (n.cast_signed() * 10, 10)))).series;
+    assert_eq!(without, series.iter().map(Series::memory_bytes).sum::<usize>());
+    // Those that are always the same take one row for each series, whatever they are.
+    let rows = with(&[("region", "eu"), ("user", "ann")]) - without;
+    assert!(rows > 0 && rows < 200, "{rows} bytes");
 }
 
 /// Many blocks, with holes where corrections took something out.

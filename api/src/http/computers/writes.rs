@@ -22,7 +22,7 @@ use slapledger_projections::inventory::Computer;
 
 use super::ComputerResource;
 use crate::app::{self, App};
-use crate::http::body::{self, Sent};
+use crate::http::body::Sent;
 use crate::http::change::{Change, Subject};
 use crate::http::json_body::{self, Object, Replaced};
 use crate::http::problem::Problem;
@@ -48,12 +48,12 @@ pub(in crate::http) async fn enter(
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let sent = body::read_any(request, json_body::MOST_BYTES).await?;
-    let mut object = json_body::object(&sent.headers, &sent.body)?;
-    let reference: Option<ComputerId> = object.parsed("reference")?;
-    let title = object.optional("title", text)?;
-    let time_zone = object.parsed("time_zone")?.unwrap_or(TimeZone::UTC);
-    object.end()?;
+    let told = json_body::told(request, json_body::MOST_BYTES, |object| {
+        let reference: Option<ComputerId> = object.parsed("reference")?;
+        let title = object.optional("title", text)?;
+        Ok((reference, title, object.parsed("time_zone")?.unwrap_or(TimeZone::UTC)))
+    });
+    let (sent, (reference, title, time_zone)) = told.await?;
     let owner = app.local;
     let command = match (reference, title) {
         (Some(computer), None) => {
@@ -118,11 +118,10 @@ pub(in crate::http) async fn describe(
     request: Request,
 ) -> Result<Response, Problem> {
     let id = named(&id)?;
-    let sent = body::read_any(request, json_body::MOST_BYTES).await?;
-    let mut object = json_body::object(&sent.headers, &sent.body)?;
-    let title = object.replaced("title", text)?;
-    let attributes = object.texts_or_null("attributes")?;
-    object.end()?;
+    let told = json_body::told(request, json_body::MOST_BYTES, |object| {
+        Ok((object.replaced("title", text)?, object.texts_or_null("attributes")?))
+    });
+    let (sent, (title, attributes)) = told.await?;
     let actor = app::person(app.local);
     change(&app, (&id, actor, &sent), |computer| {
         let mut all = computer.attributes.clone();
@@ -151,12 +150,16 @@ pub(in crate::http) async fn configure(
 ) -> Result<Response, Problem> {
     let id = named(&id)?;
     carriable("id", id.as_str())?;
-    let sent = body::read_any(request, MOST_BYTES).await?;
-    let mut object = json_body::object(&sent.headers, &sent.body)?;
-    let address = kept(&mut object, "address")?.unwrap_or_default();
-    let netmask = kept(&mut object, "netmask")?.unwrap_or_default();
-    let offers = object.objects("partitions")?.into_iter().map(offer).collect::<Result<_, _>>()?;
-    object.end()?;
+    let told = json_body::told(request, MOST_BYTES, |object| {
+        let address = kept(object, "address")?.unwrap_or_default();
+        let netmask = kept(object, "netmask")?.unwrap_or_default();
+        Ok((
+            address,
+            netmask,
+            object.objects("partitions")?.into_iter().map(offer).collect::<Result<_, _>>()?,
+        ))
+    });
+    let (sent, (address, netmask, offers)) = told.await?;
     let owner_if_new = (app.mode != Mode::Serve).then_some(app.local);
     let command = ConfigureComputer { computer: id.clone(), address, netmask, offers, owner_if_new };
     let actor = app::computer(&id);
@@ -206,34 +209,36 @@ pub(in crate::http) async fn set_scope(
     request: Request,
 ) -> Result<Response, Problem> {
     let id = named(&id)?;
-    let sent = body::read_any(request, json_body::MOST_BYTES).await?;
-    let mut object = json_body::object(&sent.headers, &sent.body)?;
-    let word = object.required("scope", text)?;
-    let group = object.texts("group")?;
-    let group = group.iter().map(|party| party.parse().map_err(|error| Problem::field("group", rule(error))));
-    let group = group.collect::<Result<Vec<_>, _>>()?;
-    let scope = match &*word {
-        "open" => AllocationScope::Open,
-        "personal" => AllocationScope::Personal,
-        "closed" => AllocationScope::Closed,
-        "group" => AllocationScope::Group(group.clone()),
-        _ => return Err(Problem::field("scope", "must be open, personal, group or closed")),
-    };
-    if !group.is_empty() && !matches!(scope, AllocationScope::Group(_)) {
-        return Err(Problem::field("group", "goes with scope group alone"));
-    }
-    let software = object.texts("software")?;
-    let software =
-        software.iter().map(|text| text.parse().map_err(|error| Problem::field("software", rule(error))));
-    let software: BTreeSet<_> = software.collect::<Result<_, Problem>>()?;
-    let capacity = object.number("capacity")?;
-    object.end()?;
+    let told = json_body::told(request, json_body::MOST_BYTES, |object| {
+        let scope = scope(object)?;
+        let software = object.texts("software")?;
+        let software =
+            software.iter().map(|text| text.parse().map_err(|error| Problem::field("software", rule(error))));
+        Ok((scope, software.collect::<Result<BTreeSet<_>, _>>()?, object.number("capacity")?))
+    });
+    let (sent, (scope, software, capacity)) = told.await?;
     let actor = app::person(app.local);
     change(&app, (&id, actor, &sent), |computer| {
         let (computer, scope, software) = (computer.id.clone(), scope.clone(), software.clone());
         Ok(Command::SetAllocationScope(SetAllocationScope { computer, scope, software, capacity }))
     })
     .await
+}
+
+fn scope(object: &mut Object) -> Result<AllocationScope, Problem> {
+    let word = object.required("scope", text)?;
+    let group = object.texts("group")?;
+    let group = group.iter().map(|party| party.parse().map_err(|error| Problem::field("group", rule(error))));
+    let group = group.collect::<Result<Vec<_>, _>>()?;
+    let is_empty = group.is_empty();
+    let scope = match &*word {
+        "open" => AllocationScope::Open,
+        "personal" => AllocationScope::Personal,
+        "closed" => AllocationScope::Closed,
+        "group" => return Ok(AllocationScope::Group(group)),
+        _ => return Err(Problem::field("scope", "must be open, personal, group or closed")),
+    };
+    if is_empty { Ok(scope) } else { Err(Problem::field("group", "goes with scope group alone")) }
 }
 
 /// `POST /v1/computers/{id}/bang`: everything on it is to be processed again.
@@ -243,10 +248,8 @@ pub(in crate::http) async fn bang(
     request: Request,
 ) -> Result<Response, Problem> {
     let id = named(&id)?;
-    let sent = body::read_any(request, json_body::MOST_BYTES).await?;
-    let mut object = json_body::optional_object(&sent.headers, &sent.body)?;
-    let message = object.optional("message", text)?.map(|text| error_text(text.as_bytes()));
-    object.end()?;
+    let message = |object: &mut Object| object.optional("message", |text| Ok(error_text(text.as_bytes())));
+    let (sent, message) = json_body::told_if_any(request, json_body::MOST_BYTES, message).await?;
     change(&app, (&id, app::computer(&id), &sent), |computer| {
         let message = message.as_ref().map(|text| sealing::seal(&app.keys, sealing::fresh(&app.keys)?, text));
         let (computer, message) = (computer.id.clone(), message.transpose()?);
@@ -262,9 +265,8 @@ pub(in crate::http) async fn supply(
     request: Request,
 ) -> Result<Response, Problem> {
     let id = named(&id)?;
-    let sent = body::read_any(request, json_body::MOST_BYTES).await?;
-    let object = json_body::object(&sent.headers, &sent.body)?;
-    supplied(&app, &id, &sent, object).await
+    let (sent, wanted) = json_body::told(request, json_body::MOST_BYTES, supply_wanted).await?;
+    supplied(&app, &id, &sent, wanted).await
 }
 
 /// `POST /software_installation_module/`: the same, of a computer that the body names.
@@ -272,20 +274,29 @@ pub(in crate::http) async fn supply_named(
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let sent = body::read_any(request, json_body::MOST_BYTES).await?;
-    let mut object = json_body::object(&sent.headers, &sent.body)?;
-    let id = object.required("computer", |text| text.parse().map_err(rule))?;
-    supplied(&app, &id, &sent, object).await
+    let told = json_body::told(request, json_body::MOST_BYTES, |object| {
+        Ok((object.required("computer", |text| text.parse().map_err(rule))?, supply_wanted(object)?))
+    });
+    let (sent, (id, wanted)) = told.await?;
+    supplied(&app, &id, &sent, wanted).await
 }
 
-async fn supplied(app: &App, id: &ComputerId, sent: &Sent, mut object: Object) -> Result<Response, Problem> {
-    let release = release(&mut object)?;
+fn supply_wanted(object: &mut Object) -> Result<(SoftwareRelease, SupplyState), Problem> {
+    let release = release(object)?;
     let state = object.required("state", |told| {
         let mut all = [SupplyState::Available, SupplyState::Destroyed].into_iter();
         let found = all.find(|state| supply_state(*state) == told);
         found.ok_or_else(|| "must be available or destroyed".to_owned())
     })?;
-    object.end()?;
+    Ok((release, state))
+}
+
+async fn supplied(
+    app: &App,
+    id: &ComputerId,
+    sent: &Sent,
+    (release, state): (SoftwareRelease, SupplyState),
+) -> Result<Response, Problem> {
     change(app, (id, app::person(app.local), sent), |computer| {
         let (computer, release) = (computer.id.clone(), release.clone());
         Ok(Command::SupplySoftware(SupplySoftware { computer, release, state }))
@@ -307,22 +318,18 @@ pub(in crate::http) async fn report_software(
     request: Request,
 ) -> Result<Response, Problem> {
     let id = named(&id)?;
-    let sent = body::read_any(request, json_body::MOST_BYTES).await?;
-    let mut object = json_body::object(&sent.headers, &sent.body)?;
-    let release = release(&mut object)?;
-    let state = object.required("state", |told| match told {
-        "building" => Ok(SoftwareState::Building),
-        "available" => Ok(SoftwareState::Available),
-        "destroyed" => Ok(SoftwareState::Destroyed),
-        "error" => Ok(SoftwareState::Error),
-        _ => Err("must be building, available, destroyed or error".to_owned()),
-    })?;
-    let error = object.optional("error", text)?;
-    object.end()?;
-    if error.is_some() && state != SoftwareState::Error {
-        return Err(Problem::field("error", "goes with state error alone"));
-    }
-    let log = (state == SoftwareState::Error).then(|| error_text(error.unwrap_or_default().as_bytes()));
+    let told = json_body::told(request, json_body::MOST_BYTES, |object| {
+        let release = release(object)?;
+        let state = object.required("state", |told| match told {
+            "building" => Ok(SoftwareState::Building),
+            "available" => Ok(SoftwareState::Available),
+            "destroyed" => Ok(SoftwareState::Destroyed),
+            "error" => Ok(SoftwareState::Error),
+            _ => Err("must be building, available, destroyed or error".to_owned()),
+        })?;
+        Ok((release, state, object.error(state == SoftwareState::Error)?))
+    });
+    let (sent, (release, state, log)) = told.await?;
     let response = change(&app, (&id, app::computer(&id), &sent), |computer| {
         // The key of the error before it: the same error again is nothing new.
         let known = computer.supplies().get(&release).and_then(|supply| Some(supply.error.as_ref()?.key));

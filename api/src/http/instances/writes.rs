@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use slapledger_core::domain::Command;
 use slapledger_core::domain::event::Stream;
-use slapledger_core::domain::id::{InstanceId, Reference, SoftwareRelease, SoftwareType};
+use slapledger_core::domain::id::{InstanceId, InvalidText, Reference, SoftwareRelease, SoftwareType};
 use slapledger_core::domain::instance::{
     BangInstance, InstanceType, Place, RenameInstance, ReportInstance, ReportedState, RequestInstance,
     RequestedState, SetConnectionParameters, WithoutRoom,
@@ -19,9 +19,9 @@ use slapledger_projections::instances::Instance;
 
 use super::{InstanceResource, MOST_BYTES, instance_type, no_instance, texts};
 use crate::app::{self, App};
-use crate::http::body::{self, Sent};
+use crate::http::body::Sent;
 use crate::http::change::{Change, Subject};
-use crate::http::json_body;
+use crate::http::json_body::{self, Object};
 use crate::http::problem::Problem;
 use crate::http::query::Named;
 use crate::slap::form::{carriable, id};
@@ -68,6 +68,22 @@ struct Wanted {
 }
 
 impl Wanted {
+    fn read(object: &mut Object) -> Result<Self, Problem> {
+        let text = |text: &str| Ok(text.to_owned());
+        let release = object.optional("software_release", text)?;
+        let software_type = object.optional("software_type", text)?;
+        Ok(Self {
+            release: release.map(|text| id("software_release", &text)).transpose()?,
+            software_type: software_type.map(|text| id("software_type", &text)).transpose()?,
+            instance_type: object.optional("instance_type", instance_type)?,
+            parameters: texts(object, "parameters")?,
+            sla: texts(object, "sla")?,
+            state: object.optional("state", |text| {
+                parse_state(text).ok_or_else(|| "must be started, stopped or destroyed".to_owned())
+            })?,
+        })
+    }
+
     fn command(&self, app: &App, instance: &Instance) -> Result<Command, Problem> {
         let parameters = match &self.parameters {
             None => instance.parameters.clone(),
@@ -100,22 +116,7 @@ pub(in crate::http) async fn want(
     request: Request,
 ) -> Result<Response, Problem> {
     let instance = named(&of)?;
-    let sent = body::read_any(request, MOST_BYTES).await?;
-    let mut object = json_body::object(&sent.headers, &sent.body)?;
-    let text = |text: &str| Ok(text.to_owned());
-    let release = object.optional("software_release", text)?;
-    let software_type = object.optional("software_type", text)?;
-    let wanted = Wanted {
-        release: release.map(|text| id("software_release", &text)).transpose()?,
-        software_type: software_type.map(|text| id("software_type", &text)).transpose()?,
-        instance_type: object.optional("instance_type", instance_type)?,
-        parameters: texts(&mut object, "parameters")?,
-        sla: texts(&mut object, "sla")?,
-        state: object.optional("state", |text| {
-            parse_state(text).ok_or_else(|| "must be started, stopped or destroyed".to_owned())
-        })?,
-    };
-    object.end()?;
+    let (sent, wanted) = json_body::told(request, MOST_BYTES, Wanted::read).await?;
     change(&app, (instance, app::person(app.local), &sent), |known| wanted.command(&app, known)).await
 }
 
@@ -126,8 +127,7 @@ pub(in crate::http) async fn destroy(
     request: Request,
 ) -> Result<Response, Problem> {
     let instance = named(&of)?;
-    let sent = body::read_any(request, json_body::MOST_BYTES).await?;
-    json_body::optional_object(&sent.headers, &sent.body)?.end()?;
+    let (sent, ()) = json_body::told_if_any(request, json_body::MOST_BYTES, |_| Ok(())).await?;
     let wanted = Wanted { state: Some(RequestedState::Destroyed), ..Wanted::default() };
     change(&app, (instance, app::person(app.local), &sent), |known| wanted.command(&app, known)).await
 }
@@ -161,21 +161,17 @@ pub(in crate::http) async fn report(
     request: Request,
 ) -> Result<Response, Problem> {
     let instance = named(&of)?;
-    let sent = body::read_any(request, json_body::MOST_BYTES).await?;
-    let mut object = json_body::object(&sent.headers, &sent.body)?;
-    let state = object.required("state", |told| match told {
-        "started" => Ok(ReportedState::Started),
-        "stopped" => Ok(ReportedState::Stopped),
-        "destroyed" => Ok(ReportedState::Destroyed),
-        "error" => Ok(ReportedState::Error),
-        _ => Err("must be started, stopped, destroyed or error".to_owned()),
-    })?;
-    let error = object.optional("error", |text| Ok(text.to_owned()))?;
-    object.end()?;
-    if error.is_some() && state != ReportedState::Error {
-        return Err(Problem::field("error", "goes with state error alone"));
-    }
-    let log = (state == ReportedState::Error).then(|| error_text(error.unwrap_or_default().as_bytes()));
+    let told = json_body::told(request, json_body::MOST_BYTES, |object| {
+        let state = object.required("state", |told| match told {
+            "started" => Ok(ReportedState::Started),
+            "stopped" => Ok(ReportedState::Stopped),
+            "destroyed" => Ok(ReportedState::Destroyed),
+            "error" => Ok(ReportedState::Error),
+            _ => Err("must be started, stopped, destroyed or error".to_owned()),
+        })?;
+        Ok((state, object.error(state == ReportedState::Error)?))
+    });
+    let (sent, (state, log)) = told.await?;
     say(&app, (instance, &sent), |place, known| {
         let error = log.as_ref().map(|log| sealing::seal(&app.keys, known.key(), log)).transpose()?;
         Ok(Command::ReportInstance(ReportInstance { place, state, error }))
@@ -191,10 +187,9 @@ pub(in crate::http) async fn set_connection(
 ) -> Result<Response, Problem> {
     const FIELD: &str = "connection_parameters";
     let instance = named(&of)?;
-    let sent = body::read_any(request, MOST_BYTES).await?;
-    let mut object = json_body::object(&sent.headers, &sent.body)?;
-    let told = texts(&mut object, FIELD)?.ok_or_else(|| Problem::field(FIELD, "is missing"))?;
-    object.end()?;
+    let parameters =
+        |object: &mut Object| texts(object, FIELD)?.ok_or_else(|| Problem::field(FIELD, "is missing"));
+    let (sent, told) = json_body::told(request, MOST_BYTES, parameters).await?;
     say(&app, (instance, &sent), |place, known| {
         let connection = sealing::seal_parameters(&app.keys, known.key(), FIELD, &told)?;
         Ok(Command::SetConnectionParameters(SetConnectionParameters { place, connection }))
@@ -209,10 +204,8 @@ pub(in crate::http) async fn bang(
     request: Request,
 ) -> Result<Response, Problem> {
     let instance = named(&of)?;
-    let sent = body::read_any(request, json_body::MOST_BYTES).await?;
-    let mut object = json_body::optional_object(&sent.headers, &sent.body)?;
-    let message = object.optional("message", |text| Ok(error_text(text.as_bytes())))?;
-    object.end()?;
+    let message = |object: &mut Object| object.optional("message", |text| Ok(error_text(text.as_bytes())));
+    let (sent, message) = json_body::told_if_any(request, json_body::MOST_BYTES, message).await?;
     say(&app, (instance, &sent), |place, known| {
         let message = message.as_ref().map(|text| sealing::seal(&app.keys, known.key(), text)).transpose()?;
         Ok(Command::BangInstance(BangInstance { place, message }))
@@ -227,13 +220,13 @@ pub(in crate::http) async fn rename(
     request: Request,
 ) -> Result<Response, Problem> {
     let instance = named(&of)?;
-    let sent = body::read_any(request, json_body::MOST_BYTES).await?;
-    let mut object = json_body::object(&sent.headers, &sent.body)?;
-    let reference: Reference = object.required("title", |text| {
-        carriable("title", text).map_err(|problem| problem.detail)?;
-        text.parse().map_err(|rule: slapledger_core::domain::id::InvalidText| rule.to_string())
-    })?;
-    object.end()?;
+    let title = |object: &mut Object| {
+        object.required("title", |text| {
+            carriable("title", text).map_err(|problem| problem.detail)?;
+            text.parse().map_err(|rule: InvalidText| rule.to_string())
+        })
+    };
+    let (sent, reference): (_, Reference) = json_body::told(request, json_body::MOST_BYTES, title).await?;
     let renamed = say(&app, (instance, &sent), |place, _| {
         Ok(Command::RenameInstance(RenameInstance { place, reference: reference.clone() }))
     });

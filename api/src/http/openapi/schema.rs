@@ -143,6 +143,12 @@ pub(in crate::http) struct Tax {
 #[derive(JsonSchema)]
 pub(in crate::http) enum TaxCategory {
     O,
+    S,
+    Z,
+    E,
+    AE,
+    K,
+    G,
 }
 
 /// The tax on all lines of a category and rate.
@@ -152,6 +158,54 @@ pub(in crate::http) struct TaxSubtotal {
     rate: Decimal,
     base: Amount,
     amount: Amount,
+    /// Why there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exemption: Option<Exemption>,
+}
+
+/// Why there is no tax (EN 16931, BT-120 and BT-121).
+#[derive(JsonSchema)]
+pub(in crate::http) struct Exemption {
+    reason: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
+}
+
+/// What a document is.
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::http) enum DocumentKind {
+    Invoice,
+    CreditNote,
+}
+
+/// A document that another is about.
+#[derive(JsonSchema)]
+pub(in crate::http) struct Citation {
+    invoice: InvoiceId,
+    reason: String,
+    /// Whether nothing of it is left with this.
+    all: bool,
+}
+
+/// A line of a document; 0, if the document had none for it.
+#[derive(JsonSchema)]
+pub(in crate::http) struct LineRef {
+    invoice: InvoiceId,
+    line: u32,
+}
+
+/// A part of a quantity and what it costs.
+#[derive(JsonSchema)]
+pub(in crate::http) struct PriceStep {
+    /// How much of it; packages, of a price for each package.
+    quantity: Quantity,
+    /// For one.
+    price: Decimal,
+    /// Once.
+    flat: Decimal,
+    /// The upper bound of its tier.
+    up_to: Option<Quantity>,
 }
 
 /// The set of events that a line rests on.
@@ -170,6 +224,11 @@ pub(in crate::http) struct EventSet {
 pub(in crate::http) enum LineKind {
     Recurring,
     Usage { resource: ResourceId },
+    Advance,
+    Percentage,
+    Minimum,
+    Adjustment,
+    OneOff { charge: String },
 }
 
 /// Whether a document or a run is final.
@@ -178,6 +237,7 @@ pub(in crate::http) enum LineKind {
 pub(in crate::http) enum DocumentState {
     Draft,
     Final,
+    Withdrawn,
 }
 
 /// Something that a run does not charge; what else it tells depends on its type.
@@ -247,23 +307,100 @@ pub(in crate::http) struct PriceBookShown {
     currency: Currency,
     valid_from: Instant,
     rounding: String,
-    resources: Vec<BTreeMap<String, String>>,
+    resources: Vec<ResourceShown>,
     rates: Vec<RateShown>,
+}
+
+/// What is measured, and how it becomes a quantity.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(in crate::http) struct ResourceShown {
+    resource: ResourceId,
+    kind: ResourceKind,
+    meter: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dimension: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    percent: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sample_minutes: Option<u16>,
+    unit: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    multiply_by: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    divide_by: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    group_by: Vec<String>,
+}
+
+/// Whether quantities add up or are levels.
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::http) enum ResourceKind {
+    Counter,
+    Gauge,
 }
 
 /// A rate of a price book.
 #[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub(in crate::http) struct RateShown {
     kind: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    item: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     every: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     when: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     resource: Option<ResourceId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<Quantity>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    percent: Option<Decimal>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    of: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    price: Option<Decimal>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    free: Option<Quantity>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    per: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tiers: Option<Vec<TierShown>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r#match: Option<MatchShown>,
+}
+
+/// A tier: its upper bound belongs to it, the last has none.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(in crate::http) struct TierShown {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    up_to: Option<Quantity>,
     price: Decimal,
     #[serde(skip_serializing_if = "Option::is_none")]
-    r#match: Option<BTreeMap<String, String>>,
+    flat: Option<Decimal>,
+}
+
+/// Which instances a rate is for.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(in crate::http) struct MatchShown {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    software_release: Option<SoftwareRelease>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    software_type: Option<SoftwareType>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    computer: Option<ComputerId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance_type: Option<InstanceType>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    customer: Option<PartyId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    region: Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    dimensions: BTreeMap<String, String>,
 }
 
 /// What an instance is for.

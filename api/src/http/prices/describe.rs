@@ -2,6 +2,8 @@
 
 #![expect(dead_code, reason = "bodies are described, and never made")]
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde_json::json;
 
@@ -34,16 +36,21 @@ enum Rounding {
 #[schemars(deny_unknown_fields)]
 struct MeasuredResource {
     resource: schema::ResourceId,
-    kind: ResourceKind,
+    kind: schema::ResourceKind,
     meter: Meter,
     unit: schema::ShortText,
-}
-
-#[derive(JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum ResourceKind {
-    Counter,
-    Gauge,
+    /// The unit that is reported, if both are known.
+    reported_in: Option<schema::ShortText>,
+    multiply_by: Option<u64>,
+    divide_by: Option<u64>,
+    /// The dimensions of usage that are charged apart.
+    group_by: Option<Vec<schema::ShortText>>,
+    /// Of `unique_count`: which dimension.
+    dimension: Option<schema::ShortText>,
+    /// Of `percentile`: from 1 to 100.
+    percent: Option<u8>,
+    /// Of `percentile`: it divides a day.
+    sample_minutes: Option<u16>,
 }
 
 #[derive(JsonSchema)]
@@ -51,6 +58,13 @@ enum ResourceKind {
 enum Meter {
     Sum,
     TimeIntegral,
+    Count,
+    Min,
+    Max,
+    Average,
+    Latest,
+    UniqueCount,
+    Percentile,
 }
 
 /// A price, and what it is the price of.
@@ -59,21 +73,101 @@ enum Meter {
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum Rate {
     /// A fee for each instance.
-    Recurring { every: Month, when: Arrears, price: schema::Price, r#match: Option<Match> },
+    Recurring {
+        item: Option<schema::ShortText>,
+        every: Every,
+        when: When,
+        price: schema::Price,
+        r#match: Option<Match>,
+    },
     /// For each unit of a resource.
-    PerUnit { resource: schema::ResourceId, price: schema::Price, r#match: Option<Match> },
+    PerUnit {
+        resource: schema::ResourceId,
+        price: schema::Price,
+        free: Option<schema::Quantity>,
+        per: Option<Per>,
+        r#match: Option<Match>,
+    },
+    /// Each unit costs what its tier says.
+    Graduated {
+        resource: schema::ResourceId,
+        tiers: Vec<Tier>,
+        free: Option<schema::Quantity>,
+        per: Option<Per>,
+        r#match: Option<Match>,
+    },
+    /// All units cost what the tier says in which the quantity is.
+    Volume {
+        resource: schema::ResourceId,
+        tiers: Vec<Tier>,
+        free: Option<schema::Quantity>,
+        per: Option<Per>,
+        r#match: Option<Match>,
+    },
+    /// So much for each package that was begun.
+    Package {
+        resource: schema::ResourceId,
+        size: schema::Quantity,
+        price: schema::Price,
+        free: Option<schema::Quantity>,
+        per: Option<Per>,
+        r#match: Option<Match>,
+    },
+    /// A part of a customer's other lines.
+    Percentage {
+        percent: schema::Quantity,
+        of: Option<Of>,
+        resource: Option<schema::ResourceId>,
+        r#match: Option<Match>,
+    },
+    /// What a customer pays at least for a month.
+    Minimum {
+        price: schema::Price,
+        of: Option<Of>,
+        resource: Option<schema::ResourceId>,
+        r#match: Option<Match>,
+    },
+}
+
+/// A tier: its upper bound belongs to it, the last has none.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Tier {
+    up_to: Option<schema::Quantity>,
+    price: schema::Price,
+    flat: Option<schema::Price>,
 }
 
 #[derive(JsonSchema)]
 #[serde(rename_all = "snake_case")]
-enum Month {
+enum Every {
+    Hour,
+    Day,
     Month,
+    Year,
 }
 
 #[derive(JsonSchema)]
 #[serde(rename_all = "snake_case")]
-enum Arrears {
+enum When {
     Arrears,
+    Advance,
+}
+
+/// Whose usage is priced together.
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Per {
+    Instance,
+    Customer,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Of {
+    All,
+    Recurring,
+    Usage,
 }
 
 /// For which instances: the rate with most members that fit wins.
@@ -85,6 +179,10 @@ struct Match {
     computer: Option<schema::ComputerId>,
     instance_type: Option<schema::InstanceType>,
     customer: Option<schema::PartyId>,
+    /// The region its computer says it is in.
+    region: Option<schema::ShortText>,
+    /// Dimensions of usage; each counts as a member.
+    dimensions: Option<BTreeMap<String, String>>,
 }
 
 pub(in crate::http) fn list(operation: Operation) -> Operation {

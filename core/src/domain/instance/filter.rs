@@ -17,7 +17,7 @@ pub const HOST: &str = "instance_guid";
 pub const CAPABILITY: &str = "capability";
 /// How it is to be spread.
 pub const MODE: &str = "mode";
-/// The one way to spread it: in no network in which its tree has a partition.
+/// The one way to spread it: in no network in which its tree has another, shared or not.
 pub const UNIQUE_BY_NETWORK: &str = "unique_by_network";
 /// The network a computer is in: a key, and an attribute of computers.
 pub const NETWORK: &str = "network_guid";

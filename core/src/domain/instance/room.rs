@@ -110,10 +110,11 @@ impl Instances {
         wish.root.filter(|_| spread).map(|root| self.networks(around, root)).unwrap_or_default()
     }
 
-    /// The networks in which a tree has partitions.
+    /// The networks in which a tree has instances: in partitions, or shared ones on a host.
     fn networks<'c>(&self, around: &Surroundings<'c>, root: InstanceId) -> BTreeSet<&'c str> {
-        let places = self.tree(root).into_iter().filter_map(|member| self.place(member));
-        let computers = places.filter_map(|(computer, _)| around.computers.get_key_value(computer));
+        let members = self.tree(root).into_iter().filter_map(|member| self.get(member));
+        let places = members.filter(|known| !known.ended).filter_map(|known| known.allocation.as_ref());
+        let computers = places.filter_map(|place| around.computers.get_key_value(&place.computer));
         computers.map(|(id, computer)| computer.network(id)).collect()
     }
 
@@ -131,16 +132,23 @@ impl Instances {
     /// An instance a shared one may live on: the first that runs the same software as the same type, where the
     /// filter wants it.
     fn host(&self, around: &Surroundings<'_>, wish: &Wish<'_>) -> Option<Room> {
+        let networks = self.networks_to_avoid(around, wish);
         let named = filter::get(wish.filter, filter::HOST).filter(|_| around.is_master());
         if let Some(named) = named {
-            return self.room_on(around, wish, named.parse().ok()?);
+            return self.room_on(around, wish, &networks, named.parse().ok()?);
         }
         let running = self.running.get(wish.release)?;
-        running.iter().find_map(|&id| self.room_on(around, wish, id))
+        running.iter().find_map(|&id| self.room_on(around, wish, &networks, id))
     }
 
     /// The place of a host, if a shared instance may live on it.
-    fn room_on(&self, around: &Surroundings<'_>, wish: &Wish<'_>, id: InstanceId) -> Option<Room> {
+    fn room_on(
+        &self,
+        around: &Surroundings<'_>,
+        wish: &Wish<'_>,
+        networks_to_avoid: &BTreeSet<&str>,
+        id: InstanceId,
+    ) -> Option<Room> {
         let host = self.get(id).filter(|known| known.may_host())?;
         let place = host.allocation.as_ref()?;
         let computer = around.computers.get(place.computer.as_str())?;
@@ -152,6 +160,7 @@ impl Instances {
         let admitted = !around.is_master()
             || (computer.admits(wish.owner) || host.owner == wish.owner)
                 && computer.answers(wish.filter)
+                && !networks_to_avoid.contains(computer.network(&place.computer))
                 && filter::get(wish.filter, filter::CAPABILITY).is_none_or(able);
         (same && named && guid && admitted).then(|| Room {
             computer: place.computer.clone(),
@@ -179,7 +188,14 @@ impl Instances {
             }
         }
         for &instance in &affected.spread {
-            let named = self.get(instance).and_then(|known| filter::named_computer(&known.filter));
+            let Some(known) = self.get(instance) else { continue };
+            if known.shared {
+                for &host in self.running.get(&known.release).into_iter().flatten() {
+                    round.give_host(instance, host);
+                }
+                continue;
+            }
+            let named = filter::named_computer(&known.filter);
             for computer in around.computers.with_room() {
                 if named.is_none_or(|named| named == computer.as_str()) {
                     round.give_partition(instance, computer);
@@ -316,11 +332,17 @@ impl<'a> Round<'a> {
         if self.given.contains(&instance) {
             return;
         }
-        let waiting = self.instances.get(instance);
-        let room = waiting.and_then(|known| self.instances.room_on(self.around, &Wish::of(known), host));
-        if let Some(room) = room {
-            self.give(instance, room);
+        let Some(waiting) = self.instances.get(instance) else { return };
+        let networks = self.networks_to_avoid(waiting);
+        let Some(room) = self.instances.room_on(self.around, &Wish::of(waiting), &networks, host) else {
+            return;
+        };
+        if let Some((id, computer)) = self.around.computers.get_key_value(&room.computer)
+            && let Some(networks) = self.networks_of(waiting.root)
+        {
+            networks.insert(computer.network(id));
         }
+        self.give(instance, room);
     }
 
     fn give(&mut self, instance: InstanceId, room: Room) {

@@ -131,7 +131,7 @@ pub(super) struct Waiting {
     pub(super) on: BTreeMap<Box<str>, BTreeSet<InstanceId>>,
     /// Shared ones, by what their host must run.
     pub(super) shared: BTreeMap<SoftwareRelease, BTreeSet<InstanceId>>,
-    /// Those of the others that are to be in a network without others of their tree.
+    /// Those of all these that are to be in a network without others of their tree.
     pub(super) spread: BTreeSet<InstanceId>,
 }
 
@@ -148,7 +148,7 @@ impl Waiting {
         } else {
             self.anywhere.insert(id);
         }
-        if !instance.shared && filter::is_spread(&instance.filter) {
+        if filter::is_spread(&instance.filter) {
             self.spread.insert(id);
         }
     }

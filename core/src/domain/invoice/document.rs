@@ -96,6 +96,8 @@ pub struct Citation {
     pub invoice: InvoiceId,
     /// Why, for people.
     pub reason: Box<str>,
+    /// Whether nothing of it is left with this: its period may be invoiced again.
+    pub all: bool,
 }
 
 /// Prepaid credit that went into an invoice.
@@ -221,6 +223,7 @@ pub struct TaxSubtotal {
     /// The tax on it, rounded once.
     pub amount: Amount,
     /// Why there is none (BT-120, BT-121), if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub exemption: Option<Exemption>,
 }
 

@@ -238,6 +238,7 @@ impl Invoices {
         let id = number_of(year, number);
         let mut invoice = draft.clone();
         (invoice.id, invoice.issued_at, invoice.due_at) = (id.clone(), now, now.plus_micros(TERM_MICROS));
+        (invoice.prepaid, invoice.due) = (Vec::new(), invoice.total);
         let stream = Stream::Invoice(id.clone());
         let (parts, lines_digest) = (cut_lines(&invoice.lines), lines_digest(&invoice.lines));
         let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);

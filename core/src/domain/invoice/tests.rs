@@ -3,8 +3,10 @@
 use super::*;
 use crate::domain::Answer;
 use crate::domain::given::{Given, at, period, register_party, register_party_in, sealed};
-use crate::domain::money::Rounding;
-use crate::domain::pricing::{Match, PriceBook, PublishPriceBook, Rate};
+use crate::domain::id::InstanceId;
+use crate::domain::money::{Exact, Price, Rounding};
+use crate::domain::pricing::{Every, Match, Model, PriceBook, PriceVersion, PublishPriceBook, Rate, When};
+use crate::domain::quantity::Quantity;
 
 fn publish(name: &str) -> PublishPriceBook {
     let price = "10".parse().expect("a price");
@@ -14,7 +16,10 @@ fn publish(name: &str) -> PublishPriceBook {
         valid_from: at("2026-01-01T00:00:00Z"),
         rounding: Rounding::HalfUp,
         resources: Vec::new(),
-        rates: vec![Rate::Recurring { price, matching: Match::default() }],
+        rates: vec![Rate {
+            model: Model::Recurring { item: "".into(), price, every: Every::Month, when: When::Arrears },
+            matching: Match::default(),
+        }],
     };
     PublishPriceBook { book }
 }
@@ -53,18 +58,25 @@ fn tax() -> Tax {
     Tax { category: TaxCategory::O, rate: Quantity::ZERO }
 }
 
+/// One, or one below zero, at a price that makes so much of it.
 fn line(n: u32, cents: i128) -> InvoiceLine {
     InvoiceLine {
         n,
         kind: LineKind::Recurring,
-        instance: InstanceId(1),
+        instance: Some(InstanceId(1)),
+        dimensions: Vec::new(),
         description: "an instance".into(),
         period: period(OCTOBER),
-        quantity: "1".parse().expect("a number"),
+        quantity: if cents < 0 { "-1" } else { "1" }.parse().expect("a number"),
         unit: "month".into(),
-        unit_price: "10".parse().expect("a price"),
+        unit_price: cents
+            .checked_abs()
+            .and_then(|cents| Price::from_billionths(cents.checked_mul(10_000_000)?).ok()),
+        steps: Vec::new(),
         amount: euros(cents),
-        price_book: PriceVersion { name: book_name("standard"), version: 1 },
+        residue: Exact::ZERO,
+        price_book: Some(PriceVersion { name: book_name("standard"), version: 1 }),
+        rate: 1,
         tax: tax(),
         events: EventSet {
             count: 1,
@@ -72,16 +84,26 @@ fn line(n: u32, cents: i128) -> InvoiceLine {
             last_sequence: Sequence(1),
             digest: [0; 32],
         },
+        cites: None,
     }
 }
 
 /// A draft of RUN-1 for a buyer, with a line for each amount.
 fn draft(buyer: u64, cents: &[i128]) -> Invoice {
     let sum = euros(cents.iter().sum());
-    let party = |party| InvoiceParty { party: PartyId(party), name: sealed("retention", "a name") };
+    let party = |party| InvoiceParty {
+        party: PartyId(party),
+        name: sealed("retention", "a name"),
+        details: None,
+        country: None,
+        vat_id: false,
+    };
+    let subtotal = TaxSubtotal { tax: tax(), base: sum, amount: euros(0), exemption: None };
     Invoice {
         id: InvoiceId::new("draft").expect("a text"),
+        document: DocumentKind::Invoice,
         run: RunId(1),
+        cites: None,
         seller: party(1),
         buyer: party(buyer),
         currency: Currency::EUR,
@@ -90,9 +112,11 @@ fn draft(buyer: u64, cents: &[i128]) -> Invoice {
         due_at: at("2000-01-01T00:00:00Z"),
         lines: (1..).zip(cents).map(|(n, cents)| line(n, *cents)).collect(),
         net: sum,
-        tax: vec![TaxSubtotal { tax: tax(), base: sum, amount: euros(0) }],
+        tax: if cents.is_empty() { vec![] } else { vec![subtotal] },
         rounding: euros(0),
         total: sum,
+        prepaid: Vec::new(),
+        due: euros(0),
     }
 }
 
@@ -119,6 +143,8 @@ fn opening_a_run_fixes_period_cut_off_and_prices() {
         cut_off,
         price_book: book_name("standard"),
         versions: 1,
+        grace_until: None,
+        finalise: false,
         at: given.now,
     };
     let stream = Stream::InvoiceRun(RunId(2));
@@ -168,6 +194,7 @@ fn a_final_invoice_is_the_draft_with_number_and_dates() {
         id: number("INV-2026-000001"),
         issued_at: given.now,
         due_at: at("2026-12-02T10:00:00Z"),
+        due: euros(750),
         ..draft(2, &[1000, -250])
     };
     let event = InvoiceFinalised { invoice, parts: 0, lines_digest };
@@ -297,7 +324,8 @@ fn no_time_is_invoiced_twice() {
 
 #[test]
 fn sums_that_do_not_add_up_are_refused() {
-    let subtotal = |base, amount| TaxSubtotal { tax: tax(), base: euros(base), amount: euros(amount) };
+    let subtotal =
+        |base, amount| TaxSubtotal { tax: tax(), base: euros(base), amount: euros(amount), exemption: None };
     let yen = Amount::from_minor(300, "JPY".parse().expect("a currency"));
     let right = || draft(2, &[100, 200]);
     let mut other_tax = line(2, 200);

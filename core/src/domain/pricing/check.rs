@@ -92,7 +92,7 @@ pub enum PricingRefusal {
 }
 
 /// Which meters are for which kind.
-pub(super) const RULE_OF_METERS: &str = "sum is for counters; time_integral, min, max, average, latest and percentile \
+pub const RULE_OF_METERS: &str = "sum is for counters; time_integral, min, max, average, latest and percentile \
 are for gauges; count and unique_count for both";
 
 impl PricingRefusal {
@@ -202,12 +202,11 @@ fn check_of<'a>(
 
 fn check_tariff(tariff: &Tariff) -> Result<(), (&'static str, &'static str)> {
     match tariff {
-        Tariff::PerUnit { .. } => Ok(()),
         Tariff::Graduated { tiers } | Tariff::Volume { tiers } => {
             check_tiers(tiers).map_err(|rule| ("tiers", rule))
         }
         Tariff::Package { size, .. } if size.billionths() <= 0 => Err(("size", "must be above 0")),
-        Tariff::Package { .. } => Ok(()),
+        Tariff::PerUnit { .. } | Tariff::Package { .. } => Ok(()),
     }
 }
 

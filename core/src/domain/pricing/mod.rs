@@ -20,7 +20,7 @@ use super::money::{Currency, Price, Rounding};
 use super::quantity::Quantity;
 use super::time::Timestamp;
 
-pub use check::PricingRefusal;
+pub use check::{PricingRefusal, RULE_OF_METERS};
 pub use matching::{Match, Matched};
 
 /// What a price book says.

@@ -1,6 +1,7 @@
 //! Where an instance may be: filters of requests.
 
 use super::*;
+use crate::domain::id::SoftwareRelease;
 use crate::domain::instance::filter::{ATTRIBUTES, FOR_THE_NODE};
 
 fn filter(pairs: &[(&str, &str)]) -> Vec<(Box<str>, Box<str>)> {
@@ -239,4 +240,65 @@ fn a_network_that_a_tree_left_is_free_for_it() {
     let gone = RequestInstance { state: Some(RequestedState::Destroyed), ..on_and_spread("b", "COMP-1") };
     let given = given.done(gone).done(report("slappart0", ReportedState::Destroyed));
     assert_eq!(computer_of(&given, 3).as_deref(), Some("COMP-3"));
+}
+
+/// A host on COMP-1, one on COMP-2, and a tree whose root is on COMP-3, all in networks of their own.
+fn hosts() -> Given {
+    let mut given = Given::master();
+    for name in ["COMP-2", "COMP-3"] {
+        given = given.done(register_computer(name)).done(configure(name, &["p0"]));
+    }
+    for (name, at) in [("host", "COMP-1"), ("other host", "COMP-2")] {
+        given = given.done(RequestInstance { filter: on(at), ..request(name) });
+    }
+    let release = SoftwareRelease::new("http://example.com/root.cfg").expect("a release");
+    given.done(RequestInstance { filter: on("COMP-3"), release, ..request("root") })
+}
+
+fn shared_and_spread(name: &str) -> RequestInstance {
+    RequestInstance { shared: true, ..spread_from(3, name) }
+}
+
+/// A host was taken for a shared instance whatever network it was in.
+#[test]
+fn shared_instances_of_a_tree_are_spread_over_networks() {
+    let given =
+        hosts().done(shared_and_spread("a")).done(shared_and_spread("b")).done(shared_and_spread("c"));
+    assert_eq!(computer_of(&given, 4).as_deref(), Some("COMP-1"));
+    assert_eq!(computer_of(&given, 5).as_deref(), Some("COMP-2"));
+    assert_eq!(computer_of(&given, 6), None, "the tree is in both networks");
+    // Those that have partitions are not where shared ones are either.
+    let given = given.done(spread_from(3, "d"));
+    assert_eq!(computer_of(&given, 7), None);
+    // Whom it lives on is named, and is in such a network.
+    let mut named = shared_and_spread("e");
+    named.filter.extend(filter(&[("instance_guid", "SOFTINST-1")]));
+    assert_eq!(computer_of(&given.done(named), 8), None);
+    // Who does not ask for it goes anywhere; and slapos proxy does not spread.
+    let anywhere = RequestInstance { filter: Vec::new(), ..shared_and_spread("e") };
+    assert_eq!(
+        computer_of(&hosts().done(shared_and_spread("a")).done(anywhere), 5).as_deref(),
+        Some("COMP-1")
+    );
+    let given =
+        Given::cloud().done(request("root")).done(RequestInstance { shared: true, ..spread_from(1, "a") });
+    assert_eq!(computer_of(&given, 2).as_deref(), Some("COMP-1"));
+}
+
+#[test]
+fn shared_instances_that_wait_for_a_network_get_one_that_their_tree_left() {
+    let waits =
+        hosts().done(shared_and_spread("a")).done(shared_and_spread("b")).done(shared_and_spread("c"));
+    assert_eq!(computer_of(&waits, 6), None);
+    // One of its tree ends.
+    let gone = RequestInstance { state: Some(RequestedState::Destroyed), ..shared_and_spread("b") };
+    let given = waits.done(gone);
+    assert_eq!(computer_of(&given, 6).as_deref(), Some("COMP-2"));
+    // A computer moves to another network, and both of its hosts are there: one of two gets there.
+    let given = hosts().done(describe("COMP-1", &[("network_guid", "n")]));
+    let given = given.done(describe("COMP-2", &[("network_guid", "n")]));
+    let given = given.done(shared_and_spread("a")).done(shared_and_spread("b")).done(shared_and_spread("c"));
+    assert_eq!((computer_of(&given, 5), computer_of(&given, 6)), (None, None));
+    let given = given.done(describe("COMP-2", &[("network_guid", "m")]));
+    assert_eq!((computer_of(&given, 5).as_deref(), computer_of(&given, 6)), (Some("COMP-2"), None));
 }

@@ -1,0 +1,90 @@
+//! The events behind a line, found again: the line is rated once more as it was, and must name the same set.
+
+use slapledger_core::domain::id::{InstanceId, Sequence};
+use slapledger_core::domain::invoice::{Invoice, InvoiceLine, InvoiceRunOpened, LineKind};
+
+use crate::events::event_set;
+use crate::history::History;
+use crate::rating::{Basis, Key, Prices, Rated, Subject, key, new_events};
+use crate::view::{BillingView, Run};
+
+/// The events behind a line of a document, ascending; none, if they are not those it names (of a document that was
+/// issued otherwise than from its draft).
+pub(crate) fn events(view: &BillingView, invoice: &Invoice, line: &InvoiceLine) -> Option<Vec<Sequence>> {
+    let named = &line.events;
+    let candidates = match (named.count, &line.kind) {
+        (0, _) => vec![Vec::new()],
+        (1, _) => vec![vec![named.first_sequence]],
+        (_, LineKind::Adjustment) => adjusted(view, invoice, line)?,
+        _ => vec![rated(view, invoice, line)?.events],
+    };
+    candidates.into_iter().find(|events| event_set(events) == *named)
+}
+
+/// A line rated again as its document was; none, if it is not one that is rated.
+pub(crate) fn rated(view: &BillingView, invoice: &Invoice, line: &InvoiceLine) -> Option<Rated> {
+    let run = view.billing.run(invoice.run)?;
+    let opened = InvoiceRunOpened { cut_off: run.opened.cut_off, ..run.opened.clone() };
+    again(view, invoice, &opened, |subject, instances| {
+        let lines: Vec<Rated> = if line.kind == LineKind::Advance {
+            subject.in_advance(instances)
+        } else {
+            let own = subject.rate(instances, &mut Vec::new());
+            own.lines.into_iter().chain(own.in_advance.into_values().flatten()).collect()
+        };
+        let wanted = key(line)?;
+        lines.into_iter().find(|rated| key(&rated.line) == Some(wanted))
+    })
+}
+
+/// The sets of events an adjustment may rest on, from each time its period was settled before.
+fn adjusted(view: &BillingView, invoice: &Invoice, line: &InvoiceLine) -> Option<Vec<Vec<Sequence>>> {
+    let billing = &view.billing;
+    let about = billing.run(billing.run_about(invoice, line)?)?;
+    let now = billing.run(invoice.run)?.opened.cut_off;
+    let settled =
+        billing.settled.get(&(about.opened.run, invoice.buyer.party)).into_iter().flatten().copied();
+    let before = [about.opened.cut_off].into_iter().chain(settled).filter(|then| *then < now);
+    let find = |as_of: Sequence| rated_at(view, invoice, about, line, as_of);
+    let known = find(now);
+    let sets = before.map(|then| new_events(&view.metering, now, (known.as_ref(), find(then).as_ref())));
+    Some(sets.collect())
+}
+
+fn rated_at(
+    view: &BillingView,
+    invoice: &Invoice,
+    run: &Run,
+    line: &InvoiceLine,
+    as_of: Sequence,
+) -> Option<Rated> {
+    let opened = InvoiceRunOpened { cut_off: as_of, ..run.opened.clone() };
+    again(view, invoice, &opened, |subject, instances| {
+        let wanted: Key<'_> = key(line)?;
+        let own = subject.rate(instances, &mut Vec::new());
+        own.lines.into_iter().find(|rated| key(&rated.line) == Some(wanted))
+    })
+}
+
+/// Rates what a run was about again for the buyer of a document.
+fn again<T>(
+    view: &BillingView,
+    invoice: &Invoice,
+    run: &InvoiceRunOpened,
+    read: impl FnOnce(&Subject<'_>, &[(InstanceId, &History)]) -> Option<T>,
+) -> Option<T> {
+    let billing = &view.billing;
+    let payer = invoice.buyer.party;
+    let calendar = billing.calendar_of(payer)?;
+    let prices = Prices::new(&run.price_book, billing.versions_of(run));
+    let subject = Subject {
+        basis: Basis { regions: &billing.regions, metering: &view.metering, taxes: &billing.taxes },
+        prices: &prices,
+        seller: run.seller,
+        payer,
+        calendar,
+        period: run.period.within(calendar)?,
+        as_of: run.cut_off,
+    };
+    read(&subject, &billing.histories.of(payer))
+}

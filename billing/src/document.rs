@@ -1,0 +1,145 @@
+//! From lines to a document: numbers, sums and tax, with the parties as they are named.
+//!
+//! A document that gives more than it asks for is a credit note: its amounts are turned round. Number, dates of issue
+//! and prepaid credit are given when a draft becomes final, not here.
+
+use std::collections::BTreeMap;
+
+use bincode::{Decode, Encode};
+use slapledger_core::domain::calendar::Calendar;
+use slapledger_core::domain::id::{InvoiceId, PartyId, RunId};
+use slapledger_core::domain::invoice::{
+    Citation, DocumentKind, Invoice, InvoiceLine, InvoiceParty, PriceStep, TaxSubtotal,
+};
+use slapledger_core::domain::money::{Amount, Currency, Exact, Rounding};
+use slapledger_core::domain::party::Country;
+use slapledger_core::domain::quantity::Quantity;
+use slapledger_core::domain::sealed::Sealed;
+use slapledger_core::domain::tax::{Tax, Taxes};
+use slapledger_core::domain::time::{Period, Timestamp};
+
+use crate::rating::Rated;
+
+/// What a document says of a party, and where its months are cut.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Payer {
+    pub(crate) name: Sealed,
+    pub(crate) details: Option<Sealed>,
+    pub(crate) country: Option<Country>,
+    pub(crate) vat_id: bool,
+    pub(crate) calendar: Calendar,
+}
+
+impl Payer {
+    fn named(&self, party: PartyId) -> InvoiceParty {
+        let Self { name, details, country, vat_id, .. } = self;
+        InvoiceParty {
+            party,
+            name: name.clone(),
+            details: details.clone(),
+            country: *country,
+            vat_id: *vat_id,
+        }
+    }
+}
+
+/// All that a document says besides its lines.
+pub(crate) struct Head<'a> {
+    pub(crate) id: InvoiceId,
+    pub(crate) run: RunId,
+    pub(crate) seller: (PartyId, &'a Payer),
+    pub(crate) buyer: (PartyId, &'a Payer),
+    pub(crate) currency: Currency,
+    pub(crate) period: Period,
+    pub(crate) at: Timestamp,
+}
+
+/// A document of these lines; none, if there are none.
+pub(crate) fn assemble(head: Head<'_>, lines: Vec<Rated>, taxes: &Taxes) -> Option<Invoice> {
+    if lines.is_empty() {
+        return None;
+    }
+    let currency = head.currency;
+    let mut lines: Vec<InvoiceLine> = lines.into_iter().map(|rated| rated.line).collect();
+    let mut document = DocumentKind::Invoice;
+    let customer = head.buyer.0;
+    let mut sums = Sums::of(currency, &lines, (taxes, customer));
+    let mut cites = None;
+    if sums.total.minor() < 0 {
+        document = DocumentKind::CreditNote;
+        lines = lines.into_iter().map(turned).collect();
+        sums = Sums::of(currency, &lines, (taxes, customer));
+        let earlier = lines.iter().find_map(|line| line.cites.as_ref());
+        let reason = "what was charged before is more than what is charged now".into();
+        cites = earlier.map(|line| Citation { invoice: line.invoice.clone(), reason, all: false });
+    }
+    for (line, n) in lines.iter_mut().zip(1..) {
+        line.n = n;
+    }
+    let Sums { net, tax, total } = sums;
+    Some(Invoice {
+        id: head.id,
+        document,
+        run: head.run,
+        cites,
+        seller: head.seller.1.named(head.seller.0),
+        buyer: head.buyer.1.named(head.buyer.0),
+        currency,
+        period: head.period,
+        issued_at: head.at,
+        due_at: head.at,
+        lines,
+        net,
+        tax,
+        rounding: Amount::zero(currency),
+        total,
+        prepaid: Vec::new(),
+        due: total,
+    })
+}
+
+/// A line with its amounts turned round.
+pub(crate) fn turned(line: InvoiceLine) -> InvoiceLine {
+    let minus = |quantity: Quantity| Quantity::from_billionths(-quantity.billionths()).unwrap_or_default();
+    // A flat price is for something that is there: with a quantity below zero it could not be told.
+    let flat = line.steps.iter().any(|step| step.flat.billionths() > 0);
+    let steps = line.steps.into_iter().map(|step| PriceStep { quantity: minus(step.quantity), ..step });
+    InvoiceLine {
+        quantity: minus(line.quantity),
+        amount: line.amount.negated(),
+        residue: Exact::ZERO.minus(line.residue),
+        steps: if flat { Vec::new() } else { steps.collect() },
+        ..line
+    }
+}
+
+struct Sums {
+    net: Amount,
+    tax: Vec<TaxSubtotal>,
+    total: Amount,
+}
+
+impl Sums {
+    /// EN 16931: BR-CO-10 (net), BR-CO-17 and its kin (tax of a category, rounded half up on the sum), BR-CO-15 (total).
+    fn of(currency: Currency, lines: &[InvoiceLine], (taxes, customer): (&Taxes, PartyId)) -> Self {
+        let sum = |amounts: &mut dyn Iterator<Item = Amount>| {
+            Amount::sum(currency, amounts)
+                .expect("an amount is below 10^27 minor units, so that 10^11 of them can be added")
+        };
+        let mut by_tax: BTreeMap<Tax, Vec<Amount>> = BTreeMap::new();
+        for line in lines {
+            by_tax.entry(line.tax).or_default().push(line.amount);
+        }
+        let subtotals = by_tax.into_iter().map(|(tax, amounts)| {
+            let base = sum(&mut amounts.into_iter());
+            // Rates are below a thousand: the product has room.
+            let exact = Exact::percentage(base, tax.rate).unwrap_or(Exact::ZERO);
+            let amount = exact.round(currency, Rounding::HalfUp);
+            TaxSubtotal { tax, base, amount, exemption: taxes.exemption(customer, tax.category).cloned() }
+        });
+        let tax: Vec<TaxSubtotal> = subtotals.collect();
+        let net = sum(&mut lines.iter().map(|line| line.amount));
+        let total = sum(&mut tax.iter().map(|subtotal| subtotal.amount).chain([net]));
+        Self { net, tax, total }
+    }
+}

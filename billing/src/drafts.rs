@@ -1,0 +1,362 @@
+//! Drafts: what a run would issue, from all that was known at its cut-off.
+//!
+//! A pure reading of the view. Beside what was in the period itself a draft has what earlier documents left to be
+//! settled: fees charged in advance, usage that came late, and what was charged by hand.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use slapledger_core::domain::id::{InstanceId, InvoiceId, PartyId, PriceBookName, RunId, Sequence};
+use slapledger_core::domain::invoice::{
+    DocumentKind, Invoice, InvoiceLine, InvoiceRunOpened, LineKind, LineRef, RunPeriod,
+};
+use slapledger_core::domain::money::{Amount, Currency, Exact};
+use slapledger_core::domain::pricing::{Model, PriceBook, When};
+use slapledger_core::domain::quantity::{ONE, Quantity};
+use slapledger_core::domain::time::{Period, Timestamp};
+use slapledger_projections::metering::Metering;
+
+use crate::document::{self, Head, Payer, turned};
+use crate::events::event_set;
+use crate::history::History;
+use crate::rating::{self, Basis, Charged, ChargedInAdvance, Earlier, Prices, Rated, Subject};
+use crate::view::{Billing, Document, Place};
+use crate::warning::Warning;
+
+/// What drafts are asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Question<'a> {
+    /// The run they are for; none, if they are for looking at alone.
+    pub(crate) run: Option<RunId>,
+    pub(crate) seller: PartyId,
+    pub(crate) period: RunPeriod,
+    pub(crate) price_book: &'a PriceBookName,
+    /// Its versions.
+    pub(crate) versions: &'a [PriceBook],
+    pub(crate) cut_off: Sequence,
+    pub(crate) at: Timestamp,
+}
+
+impl<'a> Question<'a> {
+    pub(crate) fn of_run(run: &'a InvoiceRunOpened, versions: &'a [PriceBook]) -> Self {
+        let InvoiceRunOpened { run: id, seller, period, ref price_book, cut_off, at, .. } = *run;
+        Self { run: Some(id), seller, period, price_book, versions, cut_off, at }
+    }
+}
+
+/// The id of a draft, until it has a number: run and payer.
+pub(crate) fn draft_id(run: Option<RunId>, payer: PartyId) -> InvoiceId {
+    let name = run.map_or_else(|| format!("preview-{payer}"), |run| format!("{run}-{payer}"));
+    InvoiceId::new(&name).expect("two numbers and their prefixes are short text")
+}
+
+/// The instances of one payer.
+type Instances<'a> = Vec<(InstanceId, &'a History)>;
+
+impl Billing {
+    /// The drafts of all payers, or of one, and what they do not charge.
+    pub(crate) fn drafts(
+        &self,
+        question: Question<'_>,
+        only: Option<PartyId>,
+        metering: &Metering,
+    ) -> (Vec<Invoice>, Vec<Warning>) {
+        let Some(currency) = question.versions.first().map(|book| book.currency) else {
+            return (Vec::new(), Vec::new());
+        };
+        let prices = Prices::new(question.price_book, question.versions);
+        let by_owner = self.histories.by_owner();
+        let none = Instances::new();
+        let mut drafts = Vec::new();
+        let mut warnings = Vec::new();
+        for payer in self.payers_of(&question, currency, &by_owner) {
+            if only.is_some_and(|only| only != payer) {
+                continue;
+            }
+            let instances = by_owner.get(&payer).unwrap_or(&none);
+            let desk = Desk { billing: self, question, prices: &prices, currency, metering };
+            drafts.extend(desk.draft(payer, instances, &mut warnings));
+        }
+        (drafts, warnings)
+    }
+
+    /// Who may have anything to pay.
+    fn payers_of(
+        &self,
+        question: &Question<'_>,
+        currency: Currency,
+        by_owner: &BTreeMap<PartyId, Instances<'_>>,
+    ) -> BTreeSet<PartyId> {
+        let charges = self.charges.values().map(|(charge, _)| charge);
+        let charges =
+            charges.filter(|charge| (charge.seller, charge.currency) == (question.seller, currency));
+        let late = self.late.keys().map(|(_, payer)| *payer);
+        by_owner.keys().copied().chain(charges.map(|charge| charge.customer)).chain(late).collect()
+    }
+
+    /// What of an issued document was not given back line by line.
+    pub(crate) fn left_of(&self, invoice: &Invoice, line: &InvoiceLine) -> Amount {
+        let given_back = self.given_back.get(&invoice.id).and_then(|lines| lines.get(&line.n));
+        given_back.and_then(|given| line.amount.checked_sub(*given)).unwrap_or(line.amount)
+    }
+
+    /// Whether all of a document was given back: then it is as if it had never been.
+    pub(crate) fn is_void(&self, invoice: &Invoice) -> bool {
+        self.given_back.contains_key(&invoice.id)
+            && invoice.lines.iter().all(|line| self.left_of(invoice, line).minor() == 0)
+    }
+
+    /// The documents of a seller in a currency that stand, by payer.
+    pub(crate) fn standing(
+        &self,
+        (seller, currency): (PartyId, Currency),
+        payer: PartyId,
+    ) -> impl Iterator<Item = (Place, &Document)> {
+        let places = self.of_payer.get(&payer).into_iter().flatten();
+        let documents = places.filter_map(|place| Some((*place, self.documents.get(place)?)));
+        documents.filter(move |(place, document)| {
+            let invoice = &document.invoice;
+            place.note == 0
+                && (invoice.seller.party, invoice.currency) == (seller, currency)
+                && !self.is_void(invoice)
+        })
+    }
+}
+
+/// Everything at hand for the drafts of one question.
+struct Desk<'a> {
+    billing: &'a Billing,
+    question: Question<'a>,
+    prices: &'a Prices<'a>,
+    currency: Currency,
+    metering: &'a Metering,
+}
+
+impl<'a> Desk<'a> {
+    fn basis(&self) -> Basis<'a> {
+        let Billing { regions, taxes, .. } = self.billing;
+        Basis { regions, metering: self.metering, taxes }
+    }
+
+    fn draft(
+        &self,
+        payer: PartyId,
+        instances: &Instances<'a>,
+        warnings: &mut Vec<Warning>,
+    ) -> Option<Invoice> {
+        let Question { run, seller, period, cut_off, at, .. } = self.question;
+        let buyer = self.billing.payers.get(&payer)?;
+        let Some(period) = period.within(&buyer.calendar) else {
+            warnings.push(Warning::NoPeriod { payer });
+            return None;
+        };
+        let mut standing = self.billing.standing((seller, self.currency), payer);
+        if let Some((_, before)) =
+            standing.find(|(_, document)| document.invoice.period.intersection(period).is_some())
+        {
+            warnings.push(Warning::Invoiced { payer, invoice: before.invoice.id.clone() });
+            return None;
+        }
+        drop(standing);
+        let subject = Subject {
+            basis: self.basis(),
+            prices: self.prices,
+            seller,
+            payer,
+            calendar: &buyer.calendar,
+            period,
+            as_of: cut_off,
+        };
+        let own = subject.rate(instances, warnings);
+        let mut lines = own.lines.clone();
+        let charged = self.charged_in_advance(payer, period);
+        lines.extend(rating::settle(own, charged, (self.prices.name, self.currency)));
+        lines.extend(subject.in_advance(instances));
+        lines.extend(self.adjustments(payer, buyer, instances));
+        lines.extend(self.charges(payer, period));
+        let head = Head {
+            id: draft_id(run, payer),
+            run: run.unwrap_or(RunId(0)),
+            seller: (seller, self.billing.payers.get(&seller)?),
+            buyer: (payer, buyer),
+            currency: self.currency,
+            period,
+            at,
+        };
+        let draft = document::assemble(head, lines, &self.billing.taxes)?;
+        warnings
+            .extend(missing_details(&draft).map(|what| Warning::MissingDetails { payer, what: what.into() }));
+        Some(draft)
+    }
+
+    /// Fees that issued documents charged before for time that begins in a period.
+    fn charged_in_advance(&self, payer: PartyId, period: Period) -> Vec<ChargedInAdvance> {
+        let places = self.billing.in_advance.get(&payer).into_iter().flatten();
+        let charged = places.filter_map(|(place, n)| {
+            let document = self.billing.documents.get(place)?;
+            let invoice = &document.invoice;
+            if (invoice.seller.party, invoice.currency) != (self.question.seller, self.currency) {
+                return None;
+            }
+            let line = line_of(invoice, *n)?;
+            let left = self.billing.left_of(invoice, line);
+            let line = as_charged(invoice, line);
+            let left = if invoice.document == DocumentKind::CreditNote { left.negated() } else { left };
+            let at = LineRef { invoice: invoice.id.clone(), line: *n };
+            let charged = ChargedInAdvance { line, at, left, issued: document.issued? };
+            (period.contains(charged.line.period.start) && left.minor() != 0).then_some(charged)
+        });
+        charged.collect()
+    }
+
+    /// What usage that came late changes in what earlier runs charged.
+    fn adjustments(&self, payer: PartyId, buyer: &'a Payer, instances: &Instances<'a>) -> Vec<Rated> {
+        let places =
+            self.billing.late.keys().filter(|(run, of)| *of == payer && Some(*run) != self.question.run);
+        let adjusted = places.flat_map(|(run, _)| self.adjust(*run, (payer, buyer), instances));
+        adjusted.collect()
+    }
+
+    fn adjust(
+        &self,
+        run: RunId,
+        (payer, buyer): (PartyId, &'a Payer),
+        instances: &Instances<'a>,
+    ) -> Vec<Rated> {
+        let Some(earlier) = self.billing.runs.get(&run) else { return Vec::new() };
+        let opened = &earlier.opened;
+        let same = (opened.seller, &opened.price_book) == (self.question.seller, self.question.price_book);
+        if !same || earlier.finalised.is_none() || earlier.withdrawn {
+            return Vec::new();
+        }
+        let Some(period) = opened.period.within(&buyer.calendar) else { return Vec::new() };
+        let document = self.billing.documents.get(&Place::of(run, payer));
+        let document =
+            document.filter(|document| document.issued.is_some()).map(|document| &document.invoice);
+        // What was void was invoiced again, or will be.
+        if document.is_some_and(|invoice| self.billing.is_void(invoice)) {
+            return Vec::new();
+        }
+        let versions = self.billing.versions_of(opened);
+        let prices = Prices::new(&opened.price_book, versions);
+        let settled = self.billing.settled.get(&(run, payer)).and_then(|settled| settled.last());
+        let as_of = settled.copied().unwrap_or(opened.cut_off);
+        let subject = Subject {
+            basis: self.basis(),
+            prices: &prices,
+            seller: opened.seller,
+            payer,
+            calendar: &buyer.calendar,
+            period,
+            as_of,
+        };
+        let earlier = Earlier {
+            subject,
+            document: document.map(|invoice| &invoice.id),
+            charged: self.charged((run, payer), document, versions),
+        };
+        rating::adjustments(&earlier, instances, self.question.cut_off)
+    }
+
+    /// All that was charged for what was in the period of an earlier run.
+    fn charged(
+        &self,
+        place: (RunId, PartyId),
+        document: Option<&Invoice>,
+        versions: &[PriceBook],
+    ) -> Vec<Charged> {
+        let lines =
+            document.into_iter().flat_map(|invoice| invoice.lines.iter().map(move |line| (invoice, line)));
+        let own = lines.filter(|(_, line)| {
+            let kinds = matches!(
+                line.kind,
+                LineKind::Recurring | LineKind::Usage { .. } | LineKind::Percentage | LineKind::Minimum
+            );
+            // Fees in advance were compared with what was charged for them, and are settled.
+            kinds && !is_in_advance(line, versions)
+        });
+        let own = own.map(|(invoice, line)| {
+            let left = self.billing.left_of(invoice, line);
+            let given_back = line.amount.checked_sub(left).unwrap_or(left);
+            let at = Some(LineRef { invoice: invoice.id.clone(), line: line.n });
+            Charged { line: as_charged(invoice, line), at, given_back }
+        });
+        let later = self.billing.adjusted.get(&place).into_iter().flatten();
+        let later = later.filter_map(|(place, n)| {
+            let invoice = &self.billing.documents.get(place)?.invoice;
+            let line = line_of(invoice, *n)?;
+            let left = self.billing.left_of(invoice, line);
+            let given_back = line.amount.checked_sub(left)?;
+            Some(Charged { line: as_charged(invoice, line), at: line.cites.clone(), given_back })
+        });
+        own.chain(later).collect()
+    }
+
+    /// What was charged or given by hand, and is on no invoice yet.
+    fn charges(&self, payer: PartyId, period: Period) -> Vec<Rated> {
+        let of_payer = self.billing.charges.values().filter(|(charge, recorded)| {
+            (charge.seller, charge.customer, charge.currency) == (self.question.seller, payer, self.currency)
+                && *recorded <= self.question.cut_off
+        });
+        let lines = of_payer.map(|(charge, recorded)| {
+            let last = period.stop.plus_micros(-1);
+            let (tax, _) = self.billing.taxes.on((self.question.seller, payer), last);
+            let events = vec![*recorded];
+            let sign = if charge.amount.minor() < 0 { -1 } else { 1 };
+            let line = InvoiceLine {
+                n: 0,
+                kind: LineKind::OneOff { charge: charge.charge },
+                instance: None,
+                dimensions: Vec::new(),
+                description: charge.description.clone(),
+                period,
+                quantity: Quantity::from_billionths(sign * ONE).unwrap_or_default(),
+                unit: "1".into(),
+                unit_price: None,
+                steps: Vec::new(),
+                amount: charge.amount,
+                residue: Exact::ZERO,
+                price_book: None,
+                rate: 0,
+                tax,
+                events: event_set(&events),
+                cites: charge.cites.clone(),
+            };
+            Rated { line, events }
+        });
+        lines.collect()
+    }
+}
+
+fn is_in_advance(line: &InvoiceLine, versions: &[PriceBook]) -> bool {
+    let nth = |n: u32| usize::try_from(n).ok()?.checked_sub(1);
+    let version = line.price_book.as_ref().and_then(|priced| versions.get(nth(priced.version)?));
+    let rate = version.and_then(|book| book.rates.get(nth(line.rate)?));
+    matches!(rate.map(|rate| &rate.model), Some(Model::Recurring { when: When::Advance, .. }))
+}
+
+fn line_of(invoice: &Invoice, n: u32) -> Option<&InvoiceLine> {
+    invoice.lines.get(usize::try_from(n).ok()?.checked_sub(1)?)
+}
+
+/// A line as something charged, also if it stands in a credit note.
+fn as_charged(invoice: &Invoice, line: &InvoiceLine) -> InvoiceLine {
+    match invoice.document {
+        DocumentKind::Invoice => line.clone(),
+        DocumentKind::CreditNote => turned(line.clone()),
+    }
+}
+
+/// What the tax categories of a draft ask for and it lacks.
+fn missing_details(draft: &Invoice) -> impl Iterator<Item = &'static str> {
+    use slapledger_core::domain::tax::TaxCategory::{AE, K, O};
+    let has = |categories: &[slapledger_core::domain::tax::TaxCategory]| {
+        draft.tax.iter().any(|subtotal| categories.contains(&subtotal.tax.category))
+    };
+    let taxed = draft.tax.iter().any(|subtotal| subtotal.tax.category != O);
+    let missing = [
+        (taxed && !draft.seller.vat_id).then_some("a VAT identifier of the seller"),
+        (has(&[AE, K]) && !draft.buyer.vat_id).then_some("a VAT identifier of the buyer"),
+        (has(&[K]) && draft.buyer.country.is_none()).then_some("the country of the buyer"),
+    ];
+    missing.into_iter().flatten()
+}

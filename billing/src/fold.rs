@@ -1,0 +1,256 @@
+//! The fold: what each event changes in the view.
+
+use slapledger_core::domain::calendar::Calendar;
+use slapledger_core::domain::event::Event;
+use slapledger_core::domain::id::{PartyId, RunId, Sequence};
+use slapledger_core::domain::invoice::{
+    DocumentKind, Invoice, InvoiceFinalised, InvoiceLinesRecorded, InvoiceRunFinalised, InvoiceRunOpened,
+    InvoiceRunRefreshed, InvoiceRunWithdrawn, LineKind,
+};
+use slapledger_core::domain::money::Amount;
+use slapledger_core::domain::party::{PartyDescribed, PartyRegistered, PartyTimeZoneSet};
+use slapledger_core::domain::pricing::PriceBookPublished;
+use slapledger_core::log::envelope::Recorded;
+use slapledger_projections::metering::{Metering, Target};
+
+use crate::document::Payer;
+use crate::drafts::Question;
+use crate::view::{Billing, Document, Late, Place, Run};
+use crate::warning::Warning;
+
+impl Billing {
+    /// What an event changes that metering must not have taken over yet: whose usage it replaces is still known.
+    pub(crate) fn before_metering(&mut self, recorded: &Recorded, metering: &Metering) {
+        let Some(billed_until) = self.billed_until else { return };
+        for (target, period) in metering.touched(recorded) {
+            if period.start < billed_until
+                && let Target::Instance(instance) = target
+                && let Some(owner) = self.histories.get(instance).map(|history| history.owner)
+            {
+                self.came_late(owner, period, recorded.sequence);
+            }
+        }
+    }
+
+    /// Takes the next event over, with metering as it is after it.
+    pub(crate) fn apply(&mut self, recorded: &Recorded, metering: &Metering) {
+        let sequence = recorded.sequence;
+        match &recorded.event {
+            Event::PartyRegistered(event) => self.registered(event),
+            Event::PartyDescribed(event) => self.described(event),
+            Event::PartyTimeZoneSet(event) => self.time_zone_set(event),
+            Event::TaxRateSet(event) => self.taxes.rate_set(event),
+            Event::TaxTreatmentSet(event) => self.taxes.treatment_set(event),
+            Event::ComputerDescribed(event) => self.regions.described(event),
+            Event::InstanceRequested(_)
+            | Event::InstanceChanged(_)
+            | Event::InstanceAllocated(_)
+            | Event::InstanceEnded(_) => self.histories.apply(&recorded.event, sequence),
+            Event::PriceBookPublished(event) => self.published(event, sequence),
+            Event::ChargeRecorded(event) => {
+                self.charges.insert(event.charge, (event.clone(), sequence));
+            }
+            Event::InvoiceRunOpened(event) => self.draw_up(event.clone(), sequence, metering),
+            Event::InvoiceRunRefreshed(event) => self.refreshed(event, sequence, metering),
+            Event::InvoiceRunWithdrawn(event) => self.withdrawn(event, sequence),
+            Event::InvoiceLinesRecorded(event) => self.lines_recorded(event),
+            Event::InvoiceFinalised(event) => self.finalised(event, sequence),
+            Event::InvoiceRunFinalised(event) => self.run_finalised(event, sequence),
+            _ => {}
+        }
+    }
+
+    fn registered(&mut self, event: &PartyRegistered) {
+        let PartyRegistered { party, name, time_zone, .. } = event;
+        let (calendar, name) = (Calendar::of(*time_zone), name.clone());
+        self.payers.insert(*party, Payer { name, details: None, country: None, vat_id: false, calendar });
+    }
+
+    fn described(&mut self, event: &PartyDescribed) {
+        if let Some(payer) = self.payers.get_mut(&event.party) {
+            payer.details.clone_from(&event.details);
+            (payer.country, payer.vat_id) = (event.country, event.vat_id);
+        }
+    }
+
+    fn time_zone_set(&mut self, event: &PartyTimeZoneSet) {
+        if let Some(payer) = self.payers.get_mut(&event.party) {
+            payer.calendar.change(event.from, event.time_zone);
+        }
+    }
+
+    fn published(&mut self, event: &PriceBookPublished, sequence: Sequence) {
+        self.books.published(event);
+        self.published.entry(event.book.name.clone()).or_default().push(sequence);
+    }
+
+    fn came_late(
+        &mut self,
+        owner: PartyId,
+        period: slapledger_core::domain::time::Period,
+        sequence: Sequence,
+    ) {
+        let Some(calendar) = self.payers.get(&owner).map(|payer| &payer.calendar) else { return };
+        let about = self.runs.iter().filter(|(_, run)| {
+            !run.withdrawn
+                && run
+                    .opened
+                    .period
+                    .within(calendar)
+                    .is_some_and(|of_run| of_run.intersection(period).is_some())
+        });
+        for (run, _) in about {
+            let new = Late { events: 0, first_sequence: sequence, last_sequence: sequence };
+            let late = self.late.entry((*run, owner)).or_insert(new);
+            late.events += 1;
+            late.last_sequence = sequence;
+        }
+    }
+
+    fn refreshed(&mut self, event: &InvoiceRunRefreshed, sequence: Sequence, metering: &Metering) {
+        let Some(run) = self.runs.get(&event.run) else { return };
+        let opened =
+            InvoiceRunOpened { cut_off: event.cut_off, versions: event.versions, ..run.opened.clone() };
+        self.forget(event.run);
+        self.draw_up(opened, sequence, metering);
+    }
+
+    fn withdrawn(&mut self, event: &InvoiceRunWithdrawn, sequence: Sequence) {
+        self.forget(event.run);
+        if let Some(run) = self.runs.get_mut(&event.run) {
+            (run.withdrawn, run.sequence) = (true, sequence);
+            run.warnings.clear();
+        }
+    }
+
+    /// Forgets the drafts of a run, and what they did not know.
+    fn forget(&mut self, run: RunId) {
+        self.documents.retain(|place, document| place.run != run || document.issued.is_some());
+        self.late.retain(|(of, _), _| *of != run);
+    }
+
+    fn draw_up(&mut self, opened: InvoiceRunOpened, sequence: Sequence, metering: &Metering) {
+        let question = Question::of_run(&opened, self.versions_of(&opened));
+        let (drafts, warnings) = self.drafts(question, None, metering);
+        let suspended_usage = self.suspended_within(&opened, metering);
+        let told = (suspended_usage > 0).then_some(Warning::SuspendedUsage { events: suspended_usage });
+        let warnings = told.into_iter().chain(warnings).collect();
+        let stops = self.payers.values().map(|payer| opened.period.stop.within(&payer.calendar));
+        self.billed_until = self.billed_until.max(stops.max());
+        let id = opened.run;
+        let run = Run { opened, sequence, warnings, suspended_usage, finalised: None, withdrawn: false };
+        self.runs.insert(id, run);
+        for invoice in drafts {
+            self.documents.insert(Place::of(id, invoice.buyer.party), Document { invoice, issued: None });
+        }
+    }
+
+    /// How many suspended reports may be about the period of a run, as the seller has it.
+    fn suspended_within(&self, run: &InvoiceRunOpened, metering: &Metering) -> u64 {
+        let period = self.payers.get(&run.seller).and_then(|seller| run.period.within(&seller.calendar));
+        let Some(period) = period else { return 0 };
+        let waiting = metering.suspense(Sequence::ZERO, usize::MAX).items.into_iter();
+        let within = waiting.map(|(_, suspense)| &suspense.usage).filter(|usage| {
+            usage.stop.is_none_or(|stop| stop > period.start)
+                && usage.start.or(usage.stop).is_none_or(|start| start < period.stop)
+        });
+        within.count() as u64
+    }
+
+    fn lines_recorded(&mut self, event: &InvoiceLinesRecorded) {
+        self.parts.entry(event.invoice.clone()).or_default().extend_from_slice(&event.lines);
+    }
+
+    fn finalised(&mut self, event: &InvoiceFinalised, sequence: Sequence) {
+        let mut invoice = event.invoice.clone();
+        if let Some(lines) = self.parts.remove(&invoice.id) {
+            invoice.lines = lines;
+        }
+        let mut place = Place::of(invoice.run, invoice.buyer.party);
+        let by_hand = self.documents.get(&place).is_some_and(|document| document.issued.is_some());
+        if by_hand {
+            place.note = u32::try_from(self.notes_on(place.run, place.payer).count() + 1).unwrap_or(u32::MAX);
+            self.gave_back(&invoice);
+        } else {
+            self.carried(&invoice, place);
+        }
+        self.issued.insert(invoice.id.clone(), place);
+        self.of_payer.entry(place.payer).or_default().push(place);
+        self.documents.insert(place, Document { invoice, issued: Some(sequence) });
+    }
+
+    /// What a credit note gave back of the lines it cites.
+    fn gave_back(&mut self, note: &Invoice) {
+        for line in &note.lines {
+            let Some(cited) = &line.cites else { continue };
+            let given = self.given_back.entry(cited.invoice.clone()).or_default();
+            let sum = given.entry(cited.line).or_insert_with(|| Amount::zero(note.currency));
+            *sum = sum.checked_add(line.amount).unwrap_or(*sum);
+        }
+    }
+
+    /// What later documents need to know of the lines of this one.
+    fn carried(&mut self, invoice: &Invoice, place: Place) {
+        for line in &invoice.lines {
+            match &line.kind {
+                LineKind::Advance if line.cites.is_none() => {
+                    self.in_advance.entry(place.payer).or_default().push((place, line.n));
+                }
+                LineKind::OneOff { charge } => {
+                    self.charges.remove(charge);
+                }
+                LineKind::Adjustment => {
+                    if let Some(run) = self.run_about(invoice, line) {
+                        self.adjusted.entry((run, place.payer)).or_default().push((place, line.n));
+                    }
+                }
+                _ => {}
+            }
+        }
+        debug_assert!(invoice.document == DocumentKind::Invoice || invoice.total.minor() >= 0);
+    }
+
+    /// The run that an adjustment is about: that of the document it cites, or the one that was about its time.
+    pub(crate) fn run_about(
+        &self,
+        invoice: &Invoice,
+        line: &slapledger_core::domain::invoice::InvoiceLine,
+    ) -> Option<RunId> {
+        if let Some(cited) = &line.cites {
+            return self.issued.get(&cited.invoice).map(|place| place.run);
+        }
+        let calendar = self.calendar_of(invoice.buyer.party)?;
+        let book = line.price_book.as_ref()?;
+        let about = self.runs.iter().filter(|(id, run)| {
+            **id != invoice.run
+                && !run.withdrawn
+                && run.finalised.is_some()
+                && (run.opened.seller, &run.opened.price_book) == (invoice.seller.party, &book.name)
+                && run.opened.period.within(calendar).is_some_and(|period| period.contains(line.period.start))
+        });
+        about.map(|(id, _)| *id).next_back()
+    }
+
+    fn run_finalised(&mut self, event: &InvoiceRunFinalised, sequence: Sequence) {
+        let Some(run) = self.runs.get_mut(&event.run) else { return };
+        run.finalised = Some((event.at, sequence));
+        let cut_off = run.opened.cut_off;
+        let (seller, book) = (run.opened.seller, run.opened.price_book.clone());
+        // What came late for earlier runs is settled by this one, as far as it knew.
+        let runs = &self.runs;
+        let settled = self.late.iter().filter(|((about, _), _)| {
+            *about != event.run
+                && runs.get(about).is_some_and(|earlier| {
+                    earlier.finalised.is_some_and(|(_, at)| at <= cut_off)
+                        && (earlier.opened.seller, &earlier.opened.price_book) == (seller, &book)
+                })
+        });
+        let settled: Vec<((RunId, PartyId), Late)> = settled.map(|(place, late)| (*place, *late)).collect();
+        for (place, late) in settled {
+            self.settled.entry(place).or_default().push(cut_off);
+            if late.last_sequence <= cut_off {
+                self.late.remove(&place);
+            }
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Settling what was charged in advance: what a month really cost, less what was charged for it before it began.
+
+use std::collections::BTreeMap;
+
+use slapledger_core::domain::id::{InstanceId, PriceBookName, Sequence};
+use slapledger_core::domain::invoice::{InvoiceLine, LineKind, LineRef};
+use slapledger_core::domain::money::{Amount, Currency, Exact};
+use slapledger_core::domain::quantity::Quantity;
+
+use super::{Complete, Own, Rated};
+
+/// A fee that an issued document charged in advance for time in the period that is rated now.
+pub(crate) struct ChargedInAdvance {
+    /// As something charged.
+    pub(crate) line: InvoiceLine,
+    pub(crate) at: LineRef,
+    /// What of its amount was not given back.
+    pub(crate) left: Amount,
+    /// The event that issued the document.
+    pub(crate) issued: Sequence,
+}
+
+/// The lines that settle fees in advance: what they really cost, and what was charged for them, where the two differ.
+pub(crate) fn settle(
+    own: Own<'_>,
+    charged: Vec<ChargedInAdvance>,
+    (book, currency): (&PriceBookName, Currency),
+) -> Vec<Rated> {
+    // Lines name no item; those of one instance are settled together.
+    let mut by_instance: BTreeMap<InstanceId, (Vec<Rated>, Vec<ChargedInAdvance>)> = BTreeMap::new();
+    for ((instance, _), lines) in own.in_advance {
+        by_instance.entry(instance).or_default().0.extend(lines);
+    }
+    for charged in charged {
+        let of_book = charged.line.price_book.as_ref().is_some_and(|priced| priced.name == *book);
+        if let Some(instance) = charged.line.instance.filter(|_| of_book) {
+            by_instance.entry(instance).or_default().1.push(charged);
+        }
+    }
+    let sum = |amounts: &mut dyn Iterator<Item = Amount>| Amount::sum(currency, amounts);
+    let unsettled = by_instance.into_values().filter(|(cost, charged)| {
+        let cost = sum(&mut cost.iter().map(|line| line.line.amount));
+        cost != sum(&mut charged.iter().map(|charged| charged.left))
+    });
+    let lines =
+        unsettled.flat_map(|(cost, charged)| cost.into_iter().chain(charged.into_iter().map(taken_back)));
+    lines.collect()
+}
+
+/// The line of what was charged in advance, turned round.
+fn taken_back(charged: ChargedInAdvance) -> Rated {
+    let ChargedInAdvance { line, at, left, issued } = charged;
+    let description = format!("charged in advance by {}: {}", at.invoice, line.description);
+    let whole = left == line.amount;
+    let minus = |quantity: Quantity| Quantity::from_billionths(-quantity.billionths()).unwrap_or_default();
+    let taken = InvoiceLine {
+        // Of what was given back in part there is no quantity that costs the rest.
+        unit_price: line.unit_price.filter(|_| whole),
+        quantity: minus(line.quantity),
+        amount: left.negated(),
+        residue: if whole { Exact::ZERO.minus(line.residue) } else { Exact::ZERO },
+        cites: Some(at),
+        ..line
+    };
+    Rated::new(taken.of_kind(LineKind::Advance).described(description), vec![issued])
+}

@@ -1,0 +1,154 @@
+//! What an earlier invoice could not know: fees settled after they were charged in advance, usage that came late.
+
+use slapledger_core::domain::usage::Revision;
+
+use crate::cloud::{BOOK, CPU, Cloud, PRODUCTION, at};
+
+const ADVANCE: &str = r#"
+name = "standard"
+currency = "EUR"
+valid_from = "2026-01-01T00:00:00Z"
+rates = [{ kind = "recurring", every = "month", when = "advance", price = "30.00" }]
+"#;
+
+#[test]
+fn a_fee_in_advance_is_settled_by_the_time_that_was_allocated() {
+    let mut cloud = Cloud::new(ADVANCE);
+    let customer = cloud.customer("UTC");
+    cloud.clock("2026-10-16T00:00:00Z");
+    cloud.request(customer, "one", &PRODUCTION);
+    cloud.request(customer, "two", &PRODUCTION);
+    cloud.clock("2026-11-01T00:00:00Z");
+    let october = cloud.open_run("2026-10-01", "2026-11-01");
+    // Half of October was not charged before; all of November is.
+    let (half, whole) = ("0.516129032 month = 15.48 (-0.00387096)", "1 month = 30.00 (0)");
+    assert_eq!(
+        cloud.charges(october),
+        [
+            format!("PARTY-2: SOFTINST-1 recurring: {half}"),
+            format!("PARTY-2: SOFTINST-2 recurring: {half}"),
+            format!("PARTY-2: SOFTINST-1 advance: {whole}"),
+            format!("PARTY-2: SOFTINST-2 advance: {whole}"),
+        ]
+    );
+    cloud.finalise(october);
+    // Two ends after ten days of November, which has thirty: 10.00 instead of 30.00.
+    cloud.clock("2026-11-11T00:00:00Z");
+    cloud.end(customer, "two");
+    cloud.clock("2026-12-01T00:00:00Z");
+    let november = cloud.open_run("2026-11-01", "2026-12-01");
+    assert_eq!(
+        cloud.charges(november),
+        [
+            "PARTY-2: SOFTINST-2 recurring: 0.333333333 month = 10.00 (0.00000001)",
+            "PARTY-2: SOFTINST-2 advance of INV-2026-000001 line 4: -1 month = -30.00 (0)",
+            "PARTY-2: SOFTINST-1 advance: 1 month = 30.00 (0)",
+        ]
+    );
+    cloud.finalise(november);
+    assert_eq!(cloud.rebuilt().billing, cloud.view.billing);
+}
+
+/// October is invoiced with 12 hours at 50 percent: 600 `percent_hour` x 0.002 = 1.20.
+fn invoiced() -> Cloud {
+    let mut cloud = Cloud::new(BOOK);
+    cloud.clock("2026-09-20T00:00:00Z");
+    let customer = cloud.customer("UTC");
+    cloud.request(customer, "one", &PRODUCTION);
+    cloud.clock("2026-10-31T00:00:00Z");
+    cloud.report("first", Revision::None, ("slappart0", CPU), "50", day(5));
+    cloud.clock("2026-11-01T00:00:00Z");
+    let october = cloud.open_run("2026-10-01", "2026-11-01");
+    let lines = [
+        "PARTY-2: SOFTINST-1 recurring: 1 month = 10.00 (0)",
+        "PARTY-2: SOFTINST-1 usage of cpu: 600 percent_hour = 1.20 (0)",
+    ];
+    assert_eq!(cloud.charges(october), lines);
+    cloud.finalise(october);
+    cloud
+}
+
+/// The first half of a day of October.
+fn day(day: u32) -> (slapledger_core::domain::time::Timestamp, slapledger_core::domain::time::Timestamp) {
+    (at(&format!("2026-10-{day:02}T00:00:00Z")), at(&format!("2026-10-{day:02}T12:00:00Z")))
+}
+
+fn november(cloud: &mut Cloud) -> Vec<String> {
+    cloud.clock("2026-12-01T00:00:00Z");
+    let run = cloud.open_run("2026-11-01", "2026-12-01");
+    let charges = cloud.charges(run);
+    for (document, line) in cloud
+        .view
+        .billing
+        .documents_of(run)
+        .flat_map(|document| document.invoice.lines.iter().map(move |line| (document, line)))
+    {
+        let events = cloud.view.line_events(document.invoice.id.as_str(), line.n);
+        assert!(events.is_some(), "the events of {line:?} are found again");
+    }
+    cloud.finalise(run);
+    assert_eq!(cloud.rebuilt().billing, cloud.view.billing);
+    charges
+}
+
+const FEE: &str = "PARTY-2: SOFTINST-1 recurring: 1 month = 10.00 (0)";
+
+#[test]
+fn late_usage_is_an_adjustment_that_cites_the_line() {
+    let mut cloud = invoiced();
+    cloud.clock("2026-11-03T00:00:00Z");
+    cloud.report("late", Revision::None, ("slappart0", CPU), "10", day(6));
+    // 120 percent_hours more: 0.24.
+    let late = "PARTY-2: SOFTINST-1 adjustment of INV-2026-000001 line 2: 120 percent_hour = 0.24 (0)";
+    assert_eq!(november(&mut cloud), [FEE, late]);
+    // It is charged once.
+    cloud.clock("2027-01-01T00:00:00Z");
+    let december = cloud.open_run("2026-12-01", "2027-01-01");
+    assert_eq!(cloud.charges(december), [FEE]);
+}
+
+#[test]
+fn corrected_usage_is_adjusted_by_the_difference() {
+    let mut cloud = invoiced();
+    cloud.clock("2026-11-03T00:00:00Z");
+    let instead_of = Revision::Replaces("first".parse_id());
+    cloud.report("second", instead_of, ("slappart0", CPU), "0", day(5));
+    let given = "PARTY-2: SOFTINST-1 adjustment of INV-2026-000001 line 2: -600 percent_hour = -1.20 (0)";
+    assert_eq!(november(&mut cloud), [FEE, given]);
+}
+
+#[test]
+fn usage_that_no_line_was_about_cites_the_document() {
+    let mut cloud = invoiced();
+    cloud.clock("2026-11-03T00:00:00Z");
+    cloud.report("late", Revision::None, ("slappart0", "requests"), "1000", day(6));
+    let late = "PARTY-2: SOFTINST-1 adjustment of INV-2026-000001 line 0: 1000 request = 0.50 (0)";
+    assert_eq!(november(&mut cloud), [FEE, late]);
+}
+
+/// A bill that gives more than it asks for is a credit note.
+#[test]
+fn a_document_below_nothing_is_a_credit_note() {
+    let mut cloud = invoiced();
+    cloud.clock("2026-11-01T00:00:01Z");
+    let customer = slapledger_core::domain::id::PartyId(2);
+    cloud.end(customer, "one");
+    cloud.report("second", Revision::Replaces("first".parse_id()), ("slappart0", CPU), "0", day(5));
+    assert_eq!(
+        november(&mut cloud),
+        [
+            "PARTY-2: SOFTINST-1 recurring: -0.000000386 month = 0.00 (0.00000386)",
+            "PARTY-2: SOFTINST-1 adjustment of INV-2026-000001 line 2: 600 percent_hour = 1.20 (0)",
+        ]
+    );
+}
+
+trait ParseId {
+    fn parse_id(&self) -> slapledger_core::domain::usage::UsageId;
+}
+
+impl ParseId for str {
+    fn parse_id(&self) -> slapledger_core::domain::usage::UsageId {
+        slapledger_core::domain::usage::UsageId::new(self).expect(self)
+    }
+}

@@ -1,0 +1,196 @@
+"""From the log to the documents of invoice runs (docs/invoices.md): what a run adds to the lines of a period.
+
+Advances and their settlement, adjustments of earlier periods, one-off charges, tax, prepaid credit. `Books` plays the runs in
+the order in which they were opened, and keeps what was charged by final ones.
+"""
+
+import collections
+import dataclasses
+from fractions import Fraction
+
+from facts import Facts
+from lines import Line
+from rating import Rating
+from taxes import subtotals, tax_of
+from wallet import Wallet
+from zones import instant
+
+ADJUSTED = ("recurring", "usage", "percentage", "minimum")
+
+
+@dataclasses.dataclass
+class Document:
+    """What the oracle says one invoice is. A credit note has `turned` set: its amounts are shown turned round."""
+
+    run: str
+    customer: str
+    currency: str
+    start: int
+    stop: int
+    lines: list
+    book: str = ""
+    opened: int = 0
+    price_cut_off: int = 0
+    id: str | None = None
+    prepaid: Fraction = Fraction(0)
+    charges: list = dataclasses.field(default_factory=list)
+
+    @property
+    def net(self):
+        return sum((line.amount for line in self.lines), Fraction(0))
+
+    @property
+    def tax(self):
+        return subtotals(self.lines, self.currency)
+
+    @property
+    def total(self):
+        return self.net + sum((tax for _, tax in self.tax.values()), Fraction(0))
+
+    @property
+    def turned(self):
+        return self.net < 0
+
+
+class Books:
+    """Runs one after the other; `books` maps names to versions as served, `events` is the whole log."""
+
+    def __init__(self, events, books):
+        self.events, self.books = events, books
+        self.periods = {}  # of final runs
+        self.final = []  # documents of final runs, in order
+        self.given_back = collections.defaultdict(Fraction)  # (document, line) -> credited
+        self.charged = set()  # one-off charges that were invoiced
+        self.credited = collections.defaultdict(Fraction)  # document -> total of its credit notes
+        self.notes = collections.defaultdict(list)  # document -> tax of each of its credit notes
+        self.wallet = Wallet(events)
+
+    def versions(self, name, cut_off):
+        return [{**book, "valid_from_at": instant(book["valid_from"])} for book in self.books[name]
+                if book["sequence"] <= cut_off]
+
+    def documents(self, run):
+        """What a run invoices, by customer."""
+        facts = Facts(self.events, run["cut_off"])
+        found = {}
+        versions = self.versions(run["price_book"], run["cut_off"])
+        currency = versions[0]["currency"] if versions else None
+        for customer in sorted(facts.calendars, key=lambda party: int(party.rsplit("-", 1)[1])):
+            calendar = facts.calendars[customer]
+            start, stop = (calendar.bound(run["period"][end]) for end in ("start", "stop"))
+            document = Document(run["id"], customer, currency, start, stop, [], run["price_book"],
+                                instant(run["opened_at"]), run["cut_off"])
+            self._fill(document, facts, versions, run)
+            if document.lines:
+                found[customer] = document
+        return found
+
+    def _fill(self, document, facts, versions, run):
+        rating = Rating(facts, document.customer, versions, document.start, document.stop)
+        ordinary, settled = self._settle(rating.lines(), document)
+        advance = list(rating.in_advance())
+        lines = ordinary + advance
+        for line in lines:
+            line.tax = tax_of(facts, run["seller"], document.customer, line.stop)
+        document.lines = lines + settled + self._adjust(document, facts, run) + self._one_off(document, facts, run)
+
+    def _settle(self, lines, document):
+        """Of each instance, fees of rates in advance against what was charged for them: both, or neither if they are equal."""
+        charged = collections.defaultdict(list)
+        for earlier in self.final:
+            if (earlier.customer, earlier.book) == (document.customer, document.book):
+                for line in earlier.lines:
+                    if line.kind == "advance" and document.start <= line.start < document.stop:
+                        charged[line.instance].append((earlier, line))
+        costs = collections.defaultdict(list)
+        for line in lines:
+            if line.when == "advance":
+                costs[line.instance].append(line)
+        dropped, settled = set(), []
+        for key in {**charged, **costs}:
+            entries = charged[key]
+            if sum(line.amount for _, line in entries) == sum((line.amount for line in costs[key]), Fraction(0)):
+                dropped.update(id(line) for line in costs[key])
+                continue
+            for earlier, line in entries:
+                if not line.amount:
+                    continue
+                settled.append(dataclasses.replace(
+                    line, kind="settled", amount=-line.amount, exact=-line.exact, quantity=-line.quantity,
+                    cites=(earlier.id, line.n), n=None))
+        return [line for line in lines if id(line) not in dropped], settled
+
+    def _adjust(self, document, facts, run):
+        """Earlier periods rated again with the versions of then and the usage of now."""
+        found = []
+        earlier_runs = {}
+        for earlier in self.final:
+            if earlier.book == document.book and earlier.start < document.start:
+                earlier_runs.setdefault(earlier.run, earlier)
+        for name, sample in earlier_runs.items():
+            own = next((one for one in self.final if one.run == name and one.customer == document.customer), None)
+            calendar = facts.calendars[document.customer]
+            start, stop = (calendar.bound(self.periods[name][end]) for end in ("start", "stop"))
+            versions = self.versions(document.book, sample.price_cut_off)
+            now = {line.identity: line for line in Rating(facts, document.customer, versions, start, stop).rated()
+                   if line.when == "arrears"}
+            then = {line.identity: line for line in (own.lines if own else [])
+                    if line.kind in ADJUSTED and line.when == "arrears"}
+            found += self._differences(document, facts, run, sample.price_cut_off, name, own, now, then)
+        return found
+
+    def _differences(self, document, facts, run, cut_off, name, own, now, then):
+        """Adjustment lines for one earlier run; `own` is the customer's document of it, if there was one."""
+        adjustments = collections.defaultdict(list)
+        for later in self.final:
+            if later.customer == document.customer:
+                for line in later.lines:
+                    if line.kind == "adjustment" and line.about[0] == name:
+                        adjustments[line.about[1]].append(line)
+        for identity in sorted({*now, *then, *adjustments}, key=repr):
+            new, old = now.get(identity), then.get(identity)
+            before = adjustments[identity]
+            charged = sum((line.amount for line in before), old.amount if old else Fraction(0))
+            counted = sum((line.quantity for line in before), old.quantity if old else Fraction(0))
+            if old:
+                charged -= self.given_back[own.id, old.n]
+            exact = sum((line.exact for line in before), old.exact if old else Fraction(0))
+            amount, count = (new.amount, new.quantity) if new else (Fraction(0), Fraction(0))
+            if amount == charged:
+                continue
+            model = new or old or before[0]
+            line = Line(
+                kind="adjustment", start=model.start, stop=model.stop, unit=model.unit, quantity=count - counted,
+                exact=(new.exact if new else Fraction(0)) - exact, amount=amount - charged, version=model.version, rate=model.rate,
+                instance=model.instance, resource=model.resource, item=model.item, of=model.of,
+                dimensions=model.dimensions, cites=(own.id, old.n if old else 0) if own else None)
+            line.tax = old.tax if old else tax_of(facts, run["seller"], document.customer, line.stop)
+            known = (old.events if old else frozenset()).union(*(one.events for one in before))
+            corrections = {facts.replaced[sequence] for sequence in known if sequence in facts.replaced}
+            now_behind = (new.events if new else frozenset()) | corrections
+            line.events = frozenset(one for one in now_behind - known if old is None or one > cut_off)
+            line.about = (name, identity)
+            yield line
+
+    def _one_off(self, document, facts, run):
+        found = []
+        for charge in facts.charges.values():
+            if (charge.customer, charge.currency) == (document.customer, document.currency) and charge.id not in self.charged:
+                found.append(Line(
+                    kind="one_off", start=document.start, stop=document.stop, unit="", quantity=Fraction(1),
+                    exact=charge.amount, amount=charge.amount, version=None, item=charge.id,
+                    tax=tax_of(facts, run["seller"], document.customer, document.stop)))
+                document.charges.append(charge.id)
+        return found
+
+    # What becomes of documents.
+
+    def finalise(self, run, documents, served):
+        """Takes the documents of a run as issued; `served` maps customers to what the server showed, for ids and numbers."""
+        self.periods[run["id"]] = run["period"]
+        self.wallet.take_until(run["sequence"])
+        for customer, document in documents.items():
+            document.id = served[customer]["id"]
+            document.prepaid = self.wallet.pay(document)
+            self.charged.update(document.charges)
+            self.final.append(document)

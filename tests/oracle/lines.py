@@ -1,0 +1,51 @@
+"""Lines as the oracle works them out, and how they are told apart."""
+
+import dataclasses
+from fractions import Fraction
+
+from exact import digits_of, rounded
+
+
+@dataclasses.dataclass
+class Line:
+    """One line of an invoice. `exact` is its amount before rounding; `when` is that of a fee's rate."""
+
+    kind: str
+    start: int
+    stop: int
+    unit: str
+    quantity: Fraction
+    exact: Fraction
+    amount: Fraction
+    version: int | None
+    rate: int | None = None
+    instance: str | None = None
+    resource: str | None = None
+    item: str | None = None
+    of: str | None = None
+    dimensions: tuple = ()
+    unit_price: Fraction | None = None
+    steps: tuple = ()
+    events: frozenset = frozenset()
+    when: str = "arrears"
+    tax: tuple | None = None
+    cites: tuple | None = None  # document, line
+    n: int | None = None  # its number on the document as served
+    about: tuple | None = None  # of an adjustment: the run and the identity of the line that it adjusts
+
+    @property
+    def residue(self):
+        """What rounding added."""
+        return self.amount - self.exact
+
+    @property
+    def identity(self):
+        """What a line is about, apart from how much it is."""
+        return (self.kind, self.instance, self.resource, self.item, self.of, self.dimensions, self.start, self.stop,
+                self.version, self.rate)
+
+
+def priced(book, exact, **fields):
+    """A line whose amount is rounded by the rule of its book."""
+    amount = rounded(exact, book["rounding"], digits_of(book["currency"]))
+    return Line(exact=exact, amount=amount, version=book["version"], **fields)

@@ -1,0 +1,76 @@
+"""The oracle: reads public routes alone, works out every invoice as the documents say, and compares.
+
+`read` gives what a server shows, as plain data; `check` needs nothing else, so what was read can be kept, altered and
+checked again.
+"""
+
+from compare import differences
+from credit_notes import check_note
+from invoices import Books
+
+
+def read(wire):
+    """Events, price books, runs and documents of a server."""
+    books = {}
+    for newest in wire.items("/v1/price-books"):
+        name = newest["name"]
+        versions = wire.call("GET", f"/v1/price-books/{name}")["versions"]
+        books[name] = [wire.call("GET", f"/v1/price-books/{name}?version={one['version']}") for one in versions]
+    runs = [wire.call("GET", f"/v1/invoice-runs/{one['id']}") for one in wire.items("/v1/invoice-runs")]
+    names = [name for run in runs for name in run["invoices"]]
+    names += [one["id"] for one in wire.items("/v1/invoices?state=final") if one["id"] not in names]
+    documents = {name: wire.call("GET", f"/v1/invoices/{name}") for name in names}
+    return {"events": wire.items("/v1/events"), "books": books, "runs": runs, "documents": documents}
+
+
+def check(seen):
+    """Sentences about what differs, in the order of the log; nothing after the first run or note that differs is compared."""
+    books = Books(seen["events"], seen["books"])
+    in_runs = {name for run in seen["runs"] for name in run["invoices"]}
+    notes = [one for name, one in seen["documents"].items() if name not in in_runs]
+    tasks = [(run["sequence"], 0, run) for run in seen["runs"] if run["state"] != "withdrawn"]
+    tasks += [(note["sequence"], 1, note) for note in notes]
+    for _, is_note, one in sorted(tasks, key=lambda task: task[:2]):
+        if is_note:
+            found = [f"{one['id']}: {sentence}" for sentence in check_note(one, books)]
+        else:
+            found = check_run(one, seen["documents"], books)
+        if found:
+            return found
+    return check_numbers(seen["documents"])
+
+
+def check_run(run, documents, books):
+    expected = books.documents(run)
+    served = {}
+    for name in run["invoices"]:
+        served.setdefault(documents[name]["buyer"]["party"], []).append(documents[name])
+    found = []
+    for customer in sorted({*expected, *served}):
+        many = served.get(customer, [])
+        if len(many) != 1:
+            found.append(f"{run['id']} {customer}: {len(many)} documents instead of {int(customer in expected)}")
+        elif customer not in expected:
+            found.append(f"{run['id']} {customer}: {many[0]['id']} should not be there")
+    if run["state"] == "final" and not found:
+        books.finalise(run, expected, {customer: many[0] for customer, many in served.items()})
+    for customer, document in expected.items():
+        if len(served.get(customer, [])) == 1:
+            (one,) = served[customer]
+            found += [f"{run['id']} {customer} {one['id']}: {sentence}" for sentence in differences(document, one)]
+    return found
+
+
+def check_numbers(documents):
+    """The numbers of each series and year have no gaps."""
+    rows = {}
+    for name, document in documents.items():
+        if document["state"] == "final":
+            series, _, count = name.rpartition("-")
+            rows.setdefault(series, []).append(int(count))
+    return [f"numbers of {series} are {sorted(counts)}" for series, counts in rows.items()
+            if sorted(counts) != list(range(1, len(counts) + 1))]
+
+
+def lines_in(seen):
+    return sum(len(document["lines"]) for document in seen["documents"].values())

@@ -1,0 +1,222 @@
+"""The oracle against figures worked out by hand from the documents: it must be right before it may judge."""
+
+import unittest
+from fractions import Fraction as F
+
+import tariffs
+from exact import half_even, half_up, show
+from facts import Facts, divided
+from invoices import Books
+from meters import Part, measure
+from units import factor
+from zones import Calendar, HOUR, instant, text
+
+BOOK = {"name": "standard", "version": 1, "sequence": 0, "currency": "EUR", "valid_from": "2026-01-01T00:00:00Z",
+        "rounding": "half_up", "resources": [], "rates": []}
+OCTOBER, NOVEMBER = {"start": "2026-10-01", "stop": "2026-11-01"}, {"start": "2026-11-01", "stop": "2026-12-01"}
+
+
+def log(*rows):
+    """Events from (type, at, data), numbered from 1; PARTY-1 is in UTC."""
+    rows = [("PartyRegistered", "2026-09-01T00:00:00Z", {"party": "PARTY-1", "time_zone": "UTC"}), *rows]
+    return [{"sequence": n, "type": name, "data": {"at": at, **data}} for n, (name, at, data) in enumerate(rows, 1)]
+
+
+def instance(name, start, stop=None, **attributes):
+    rows = [("InstanceRequested", start, {"instance": name, "owner": "PARTY-1", **attributes}),
+            ("InstanceAllocated", start, {"instance": name, "computer": "COMP-1"})]
+    return rows + ([("InstanceEnded", stop, {"instance": name})] if stop else [])
+
+
+def usage(name, resource, quantity, start, stop, **dimensions):
+    return ("UsageRecorded", stop, {
+        "id": "x", "resource": resource, "quantity": quantity, "period": {"start": start, "stop": stop},
+        "attribution": {"instance": name}, "dimensions": list(dimensions.items())})
+
+
+def run(name, period, events, cut_off=None):
+    return {"id": name, "period": period, "price_book": "standard", "seller": "PARTY-1", "cut_off": cut_off or len(events),
+            "opened_at": "2026-12-02T00:00:00Z", "sequence": len(events)}
+
+
+def part(start, stop, value, sequence=1, **dimensions):
+    return Part(sequence, "r", start * HOUR, stop * HOUR, F(value), F(value), tuple(dimensions.items()))
+
+
+def amounts(document):
+    return [(line.kind, show(line.quantity), show(line.amount)) for line in document.lines]
+
+
+class Numbers(unittest.TestCase):
+    def test_halves(self):
+        self.assertEqual([show(half_up(F(x), 2)) for x in ("0.005", "0.015", "-0.005", "0.0049999")], ["0.01", "0.02", "-0.01", "0"])
+        self.assertEqual([show(half_even(F(x), 2)) for x in ("0.005", "0.015", "0.0051")], ["0", "0.02", "0.01"])
+
+    def test_units(self):
+        self.assertEqual(factor("MiB", "GiB_hour", True), F(1, 1024))
+        self.assertEqual(factor("MB", "GB", False), F(1, 1000))
+        self.assertEqual(factor("percent", "core_day", True), F(1, 2400))
+        self.assertRaises(ValueError, factor, "MiB", "core", False)
+
+
+class Months(unittest.TestCase):
+    def test_daylight_saving_and_a_midnight_that_comes_twice(self):
+        paris, havana = Calendar([(0, "Europe/Paris")]), Calendar([(0, "America/Havana")])
+        self.assertEqual(text(paris.bound("2026-10-01")), "2026-09-30T22:00:00Z")
+        self.assertEqual(text(paris.bound("2026-11-01")), "2026-10-31T23:00:00Z")
+        self.assertEqual(text(havana.bound("2026-11-01")), "2026-11-01T04:00:00Z")  # the first of the two
+
+    def test_a_change_of_zone_counts_from_the_next_month_on(self):
+        moved = Calendar([(0, "Asia/Kathmandu"), (instant("2026-10-10T00:00:00Z"), "America/New_York")])
+        self.assertEqual(text(moved.bound("2026-10-01")), "2026-09-30T18:15:00Z")
+        self.assertEqual(text(moved.bound("2026-11-01")), "2026-10-31T18:15:00Z")
+        self.assertEqual(text(moved.bound("2026-12-01")), "2026-12-01T05:00:00Z")
+
+
+class Meters(unittest.TestCase):
+    # Hours:   0      1      2      3      4      5
+    #          |-- 10 -------|-- 4 -|             a gap
+    #                 |-- 20 --------------|      overlaps
+    PARTS = [part(0, 2, 10, 1, user="ann"), part(2, 3, 4, 2, user="bob"), part(1, 4, 20, 3, user="ann")]
+
+    def check(self, meter, expected, start=0, stop=5, **more):
+        resource = {"resource": "r", "meter": meter, "unit": "u", **more}
+        self.assertEqual(show(measure(resource, self.PARTS, start * HOUR, stop * HOUR)[0]), expected, meter)
+
+    def test_each_meter(self):
+        self.check("time_integral", "84")  # 20 + 4 + 60
+        self.check("min", "4")
+        self.check("max", "20")
+        self.check("average", "14")  # 84 over 6 hours
+        self.check("latest", "20")
+        self.check("latest", "20", stop=2)  # both are cut to 2; the one that started at 1 is the later
+        self.check("unique_count", "2", dimension="user")
+        self.check("count", "2", start=2)  # stops at 3 and 4; the one at 2 belongs to the time before
+        self.check("sum", "11.666666666", start=1, stop=2)  # 5 of 10, and a third of 20, toward zero
+
+    def test_a_counter_is_divided_cumulatively(self):
+        third = [part(0, 3, 1)]
+        resource = {"resource": "r", "meter": "sum", "unit": "u"}
+        found = [show(measure(resource, third, hour * HOUR, (hour + 1) * HOUR)[0]) for hour in range(3)]
+        self.assertEqual(found, ["0.333333333", "0.333333333", "0.333333334"])
+
+    def test_a_counter_of_two_tenants_is_divided_among_them_first(self):
+        self.assertEqual([show(one) for one in divided(F(1), [(0, 1), (5, 7)])], ["0.333333333", "0.666666667"])
+
+    def test_samples(self):
+        # Hours as samples: 10, 15 (10 and 20), 12 (4 and 20), 20; of four, 95 % is the fourth, 50 % the second.
+        self.check("percentile", "20", sample_minutes=60)
+        self.check("percentile", "12", sample_minutes=60, percent=50)
+        self.check("percentile", "10", sample_minutes=60, percent=1)
+
+    def test_a_factor(self):
+        self.check("sum", "11.333333333", multiply_by=1, divide_by=3)
+
+
+class Tariffs(unittest.TestCase):
+    TIERS = [{"up_to": "10", "price": "1", "flat": "5"}, {"up_to": "20", "price": "0.5"}, {"price": "0.1", "flat": "2"}]
+
+    def check(self, quantity, expected, **rate):
+        self.assertEqual(show(tariffs.price(rate, F(quantity))[0]), expected)
+
+    def test_each_tariff(self):
+        self.check("2.5", "0.005", kind="per_unit", price="0.002")
+        self.check("10", "15", kind="graduated", tiers=self.TIERS)  # the bound belongs to its tier
+        self.check("25", "22.5", kind="graduated", tiers=self.TIERS)  # 10 + 5, 5, 0.5 + 2
+        self.check("10", "15", kind="volume", tiers=self.TIERS)
+        self.check("10.5", "5.25", kind="volume", tiers=self.TIERS)
+        self.check("25", "4.5", kind="volume", tiers=self.TIERS)
+        self.check("20.1", "9", kind="package", size="10", price="3")
+        self.check("20", "6", kind="package", size="10", price="3")
+        self.check("3", "0", kind="graduated", tiers=self.TIERS, free="3")  # nothing is in the first tier
+        self.check("13", "15", kind="graduated", tiers=self.TIERS, free="3")
+
+
+class Runs(unittest.TestCase):
+    FEE = {"kind": "recurring", "every": "month", "when": "arrears", "price": "10.00"}
+    REQUESTS = {"resource": "requests", "kind": "counter", "meter": "sum", "unit": "request"}
+
+    def books(self, events, *rates, **book):
+        return Books(events, {"standard": [{**BOOK, "resources": [self.REQUESTS], "rates": list(rates), **book}]})
+
+    def test_the_example_of_the_document(self):
+        events = log(*instance("SOFTINST-1", "2026-10-16T00:00:00Z"))
+        (document,) = self.books(events, self.FEE).documents(run("RUN-1", OCTOBER, events)).values()
+        self.assertEqual(amounts(document), [("recurring", "0.516129032", "5.16")])
+        self.assertEqual(document.lines[0].residue, F("5.16") - F("5.16129032"))
+
+    def test_a_change_that_changes_no_rate_cuts_nothing(self):
+        change = ("InstanceChanged", "2026-10-11T00:00:00Z", {"instance": "SOFTINST-1", "software_type": "big"})
+        events = log(*instance("SOFTINST-1", "2026-10-01T00:00:00Z", software_type="small"), change)
+        dear = {**self.FEE, "price": "31.00", "match": {"software_type": "big"}}
+        (document,) = self.books(events, self.FEE).documents(run("RUN-1", OCTOBER, events)).values()
+        self.assertEqual(amounts(document), [("recurring", "1", "10")])
+        (document,) = self.books(events, self.FEE, dear).documents(run("RUN-1", OCTOBER, events)).values()
+        self.assertEqual(amounts(document), [("recurring", "0.322580645", "3.23"), ("recurring", "0.677419355", "21")])
+
+    def test_percentage_and_minimum(self):
+        events = log(*instance("SOFTINST-1", "2026-10-16T00:00:00Z"))
+        rates = self.FEE, {"kind": "percentage", "percent": "10", "of": "all"}, {"kind": "minimum", "price": "20", "of": "all"}
+        (document,) = self.books(events, *rates).documents(run("RUN-1", OCTOBER, events)).values()
+        # 5.16, a tenth of it 0.516, and what 5.68 lack of 20.
+        self.assertEqual(amounts(document), [("recurring", "0.516129032", "5.16"), ("percentage", "10", "0.52"),
+                                             ("minimum", "1", "14.32")])
+
+    def play(self, books, *runs):
+        found = []
+        for one in runs:
+            documents = books.documents(one)
+            for customer, document in documents.items():
+                for n, line in enumerate(document.lines, 1):
+                    line.n = n
+            books.finalise(one, documents, {customer: {"id": f"INV-{one['id']}"} for customer in documents})
+            found.append(amounts(documents["PARTY-1"]) if documents else [])
+        return found
+
+    def test_what_was_charged_in_advance_is_settled(self):
+        advance = {**self.FEE, "when": "advance"}
+        for stop, expected in (
+            (None, [("advance", "1", "10")]),  # November costs what was charged for it
+            ("2026-11-16T00:00:00Z", [("recurring", "0.5", "5"), ("settled", "-1", "-10")]),
+        ):
+            with self.subTest(stop):
+                events = log(*instance("SOFTINST-1", "2026-10-16T00:00:00Z", stop))
+                found = self.play(self.books(events, advance), run("RUN-1", OCTOBER, events), run("RUN-2", NOVEMBER, events))
+                self.assertEqual(found, [[("recurring", "0.516129032", "5.16"), ("advance", "1", "10")], expected])
+
+    def test_late_usage_is_adjusted_once(self):
+        late = usage("SOFTINST-1", "requests", "100", "2026-10-20T00:00:00Z", "2026-10-21T00:00:00Z")
+        events = log(*instance("SOFTINST-1", "2026-10-01T00:00:00Z", "2026-11-01T00:00:00Z"),
+                     usage("SOFTINST-1", "requests", "10", "2026-10-02T00:00:00Z", "2026-10-03T00:00:00Z"), late)
+        december = {"start": "2026-12-01", "stop": "2027-01-01"}
+        found = self.play(self.books(events, {"kind": "per_unit", "resource": "requests", "price": "0.03"}),
+                          run("RUN-1", OCTOBER, events, len(events) - 1), run("RUN-2", NOVEMBER, events), run("RUN-3", december, events))
+        self.assertEqual(found, [[("usage", "10", "0.3")], [("adjustment", "100", "3")], []])
+
+    def test_tax_and_prepaid_credit(self):
+        events = log(
+            ("TaxRateSet", "2026-09-01T00:00:00Z", {"seller": "PARTY-1", "rate": "20", "valid_from": "2026-01-01T00:00:00Z"}),
+            ("CreditGranted", "2026-09-01T00:00:00Z", {"credit": "C-1", "customer": "PARTY-1", "currency": "EUR", "amount": "5"}),
+            ("CreditGranted", "2026-09-02T00:00:00Z", {"credit": "C-2", "customer": "PARTY-1", "currency": "EUR", "amount": "9"}),
+            *instance("SOFTINST-1", "2026-10-01T00:00:00Z"))
+        books = self.books(events, self.FEE)
+        self.play(books, run("RUN-1", OCTOBER, events), run("RUN-2", NOVEMBER, events))
+        first, second = books.final
+        self.assertEqual((first.total, first.prepaid, second.prepaid), (12, 12, 2))
+
+    def test_the_version_that_counts(self):
+        later = {**BOOK, "version": 2, "valid_from": "2026-10-16T00:00:00Z", "rates": [{**self.FEE, "price": "20"}]}
+        same = {**later, "version": 3, "rates": [{**self.FEE, "price": "40"}]}
+        events = log(*instance("SOFTINST-1", "2026-10-01T00:00:00Z"))
+        books = Books(events, {"standard": [{**BOOK, "rates": [self.FEE]}, later, same]})
+        self.assertEqual(self.play(books, run("RUN-1", OCTOBER, events)),
+                         [[("recurring", "0.483870968", "4.84"), ("recurring", "0.516129032", "20.65")]])
+
+
+class Unknown(unittest.TestCase):
+    def test_an_event_that_is_not_known_is_a_fault(self):
+        self.assertRaises(ValueError, Facts, log(("UsageVoidedSomehow", "2026-10-01T00:00:00Z", {})))
+
+
+if __name__ == "__main__":
+    unittest.main()
