@@ -49,10 +49,12 @@ impl<'a> At<'a> {
 
     /// A whole number, not in quotes.
     pub(super) fn whole<T: TryFrom<u64>>(&self) -> Result<T, PriceBookError> {
-        let Content::Number(Some(number)) = &self.node.content else {
-            return Err(
-                self.fault(format!("must be a whole number such as 5, not {}", self.node.content.what()))
-            );
+        let number = match &self.node.content {
+            Content::Number(Some(number)) => number,
+            Content::Number(None) => return Err(self.fault("must be a whole number such as 5")),
+            other => {
+                return Err(self.fault(format!("must be a whole number such as 5, not {}", other.what())));
+            }
         };
         T::try_from(*number).map_err(|_| self.fault("is too large"))
     }

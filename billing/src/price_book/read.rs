@@ -242,10 +242,9 @@ fn matching(rate: &Table<'_>) -> Result<Match, PriceBookError> {
     let Some(field) = rate.optional("match") else { return Ok(Match::default()) };
     let table = field.table(MATCH)?;
     let types = [InstanceType::Production, InstanceType::Testing].map(|kind| (kind.as_str(), kind));
-    let dimensions = match table.optional("dimensions") {
-        Some(field) => field.pairs()?,
-        None => Vec::new(),
-    };
+    // Sorted, as they are shown: whoever writes them in another order says the same.
+    let mut dimensions = table.optional("dimensions").map_or(Ok(Vec::new()), |field| field.pairs())?;
+    dimensions.sort_unstable();
     Ok(Match {
         software_release: table.optional("software_release").map(|field| field.parse()).transpose()?,
         software_type: table.optional("software_type").map(|field| field.parse()).transpose()?,

@@ -1,3 +1,6 @@
+mod refusals;
+mod round_trip;
+
 use proptest::prelude::*;
 
 use slapledger_core::domain::money::Price;

@@ -1,0 +1,223 @@
+//! Any book that may be published is shown as a text that reads as the same book, in both forms.
+
+use proptest::prelude::*;
+use proptest::sample::select;
+use slapledger_core::domain::id::{PartyId, PriceBookName, ResourceId};
+use slapledger_core::domain::instance::InstanceType;
+use slapledger_core::domain::money::{Price, Rounding};
+use slapledger_core::domain::pricing::{
+    Conversion, Every, Match, Meter, Model, Of, Per, PriceBook, Rate, Resource, ResourceKind, Tariff, Tier,
+    When,
+};
+use slapledger_core::domain::quantity::Quantity;
+use slapledger_core::domain::time::Timestamp;
+
+use crate::price_book::{PriceBookForm, parse_json, parse_toml, to_toml};
+
+/// Resources are taken by number from those that are declared; a text may hold what either form has to escape.
+fn word() -> impl Strategy<Value = Box<str>> {
+    "[ -~é\u{2028}]{1,12}".prop_map(Into::into)
+}
+
+fn price() -> impl Strategy<Value = Price> {
+    let all = prop_oneof![Just(0), 0..10_i128.pow(18), (0..100_i128).prop_map(|whole| whole * 1_000_000_000)];
+    all.prop_map(|billionths| Price::from_billionths(billionths).expect("in range"))
+}
+
+fn quantity(least: i128) -> impl Strategy<Value = Quantity> {
+    let all = prop_oneof![least..10_i128.pow(24), least..2_000_000_000];
+    all.prop_map(|billionths| Quantity::from_billionths(billionths).expect("in range"))
+}
+
+fn meter() -> impl Strategy<Value = (ResourceKind, Meter)> {
+    use ResourceKind::{Counter, Gauge};
+    let minutes = (0..=1440_u16)
+        .prop_filter("divides a day", |minutes| 1440_u16.checked_rem(*minutes).is_some_and(|rest| rest == 0));
+    let percentile = (1..=100_u8, select(vec![1, 5, 15, 60, 1440]), minutes, any::<bool>());
+    prop_oneof![
+        Just((Counter, Meter::Sum)),
+        Just((Gauge, Meter::TimeIntegral)),
+        Just((Counter, Meter::Count)),
+        Just((Gauge, Meter::Count)),
+        Just((Gauge, Meter::Min)),
+        Just((Gauge, Meter::Max)),
+        Just((Gauge, Meter::Average)),
+        Just((Gauge, Meter::Latest)),
+        word().prop_map(|dimension| (Counter, Meter::UniqueCount { dimension })),
+        percentile.prop_map(|(percent, usual, minutes, is_usual)| {
+            let sample_minutes = if is_usual { usual } else { minutes };
+            (Gauge, Meter::Percentile { percent, sample_minutes })
+        }),
+    ]
+}
+
+fn resource() -> impl Strategy<Value = Resource> {
+    let factor = || prop_oneof![Just(1), 1..=1_000_000_000_000_u64];
+    let groups = prop::collection::btree_set(word(), 0..4);
+    (word(), meter(), word(), (factor(), factor()), groups).prop_map(
+        |(name, (kind, meter), unit, (multiply, divide), groups)| Resource {
+            resource: ResourceId::new(&name).expect("printable"),
+            kind,
+            meter,
+            unit,
+            conversion: Conversion { multiply, divide },
+            group_by: groups.into_iter().rev().collect(),
+        },
+    )
+}
+
+fn tiers() -> impl Strategy<Value = Vec<Tier>> {
+    let bounds = prop::collection::btree_set(quantity(1), 0..4);
+    (bounds, prop::collection::vec((price(), price()), 5)).prop_map(|(bounds, prices)| {
+        let bounds = bounds.into_iter().map(Some).chain([None]);
+        bounds.zip(prices).map(|(up_to, (price, flat))| Tier { up_to, price, flat }).collect()
+    })
+}
+
+fn tariff() -> impl Strategy<Value = Tariff> {
+    prop_oneof![
+        price().prop_map(|price| Tariff::PerUnit { price }),
+        tiers().prop_map(|tiers| Tariff::Graduated { tiers }),
+        tiers().prop_map(|tiers| Tariff::Volume { tiers }),
+        (quantity(1), price()).prop_map(|(size, price)| Tariff::Package { size, price }),
+    ]
+}
+
+/// What a rate is the price of; a resource by number.
+fn model() -> impl Strategy<Value = (Model, usize)> {
+    let resource = || ResourceId::new("to be chosen").expect("printable");
+    let of = move || {
+        prop_oneof![Just(Of::All), Just(Of::Recurring), Just(Of::Usage), Just(Of::Resource(resource()))]
+    };
+    let every = select(vec![Every::Hour, Every::Day, Every::Month, Every::Year]);
+    let item = prop_oneof![Just("".into()), word()];
+    let recurring = (item, price(), every, any::<bool>()).prop_map(|(item, price, every, advance)| {
+        let when = if advance && every == Every::Month { When::Advance } else { When::Arrears };
+        Model::Recurring { item, price, every, when }
+    });
+    let per = select(vec![Per::Instance, Per::Customer]);
+    let free = prop_oneof![Just(Quantity::ZERO), quantity(0)];
+    let usage = (per, free, tariff()).prop_map(move |(per, free, tariff)| Model::Usage {
+        resource: resource(),
+        per,
+        free,
+        tariff,
+    });
+    let percent = (1..1_000_000_000_000_i128)
+        .prop_map(|billionths| Quantity::from_billionths(billionths).expect("in range"));
+    let percentage = (percent, of()).prop_map(|(percent, of)| Model::Percentage { percent, of });
+    let minimum = (price(), of()).prop_map(|(price, of)| Model::Minimum { price, of });
+    (prop_oneof![2 => recurring, 4 => usage, 1 => percentage, 1 => minimum], any::<usize>())
+}
+
+fn matching() -> impl Strategy<Value = Match> {
+    fn maybe<T: Clone + std::fmt::Debug + 'static>(
+        of: impl Strategy<Value = T> + 'static,
+    ) -> impl Strategy<Value = Option<T>> {
+        prop::option::weighted(0.3, of)
+    }
+    let text = || maybe(word());
+    let types = select(vec![InstanceType::Production, InstanceType::Testing]);
+    let customer = (1..1000_u64).prop_map(PartyId);
+    (text(), text(), text(), text(), maybe(types), maybe(customer)).prop_map(
+        |(release, software_type, computer, region, instance_type, customer)| Match {
+            software_release: release.map(|text| text.parse().expect("printable")),
+            software_type: software_type.map(|text| text.parse().expect("printable")),
+            computer: computer.map(|text| text.parse().expect("printable")),
+            instance_type,
+            customer,
+            region,
+            dimensions: Vec::new(),
+        },
+    )
+}
+
+/// Only what may be published with what is there already.
+fn book() -> impl Strategy<Value = PriceBook> {
+    let rates = prop::collection::vec((model(), matching(), prop::collection::vec(word(), 3)), 1..8);
+    let half_up = any::<bool>();
+    let valid_from = 0..4_000_000_000_000_000_i64;
+    let currency = select(vec!["EUR", "JPY", "TND"]);
+    (word(), currency, valid_from, half_up, prop::collection::vec(resource(), 0..4), rates).prop_map(
+        |(name, currency, valid_from, half_up, resources, rates)| {
+            let mut book = PriceBook {
+                name: PriceBookName::new(&name).expect("printable"),
+                currency: currency.parse().expect("a currency"),
+                valid_from: Timestamp::from_micros(valid_from).expect("in range"),
+                rounding: if half_up { Rounding::HalfUp } else { Rounding::HalfEven },
+                resources: Vec::new(),
+                rates: Vec::new(),
+            };
+            for resource in resources {
+                if book.resource(&resource.resource).is_none() {
+                    book.resources.push(resource);
+                }
+            }
+            for ((model, number), matching, values) in rates {
+                if let Some(rate) = rate(&book, model, number, matching, values) {
+                    book.rates.push(rate);
+                    if book.check().is_err() {
+                        book.rates.pop();
+                    }
+                }
+            }
+            book
+        },
+    )
+}
+
+fn rate(
+    book: &PriceBook,
+    mut model: Model,
+    number: usize,
+    mut matching: Match,
+    values: Vec<Box<str>>,
+) -> Option<Rate> {
+    let chosen = number.checked_rem(book.resources.len()).map(|at| &book.resources[at]);
+    match &mut model {
+        Model::Usage { resource, .. } => {
+            *resource = chosen?.resource.clone();
+            let mut groups = chosen?.group_by.clone();
+            groups.sort_unstable();
+            matching.dimensions = groups.into_iter().zip(values).take(number / 7 % 4).collect();
+        }
+        Model::Percentage { of, .. } | Model::Minimum { of, .. } => {
+            if let Of::Resource(resource) = of {
+                *resource = chosen?.resource.clone();
+            }
+            matching = Match { customer: matching.customer, ..Match::default() };
+        }
+        Model::Recurring { .. } => {}
+    }
+    Some(Rate { model, matching })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn a_book_is_read_as_it_is_shown(book in book()) {
+        prop_assume!(!book.rates.is_empty());
+        prop_assert_eq!(book.check(), Ok(()));
+        let shown = to_toml(&book);
+        prop_assert_eq!(parse_toml(&shown), Ok(book.clone()), "{}", shown);
+        let shown = serde_json::to_vec_pretty(&PriceBookForm::of(&book)).expect("it is shown");
+        prop_assert_eq!(parse_json(&shown), Ok(book), "{}", String::from_utf8_lossy(&shown));
+    }
+}
+
+/// A table of TOML is read sorted, an object of JSON as it was written.
+#[test]
+fn the_order_of_dimensions_makes_no_difference() {
+    let json = |dimensions: &str| {
+        let text = format!(
+            r#"{{"name":"n","currency":"EUR","valid_from":"2026-01-01T00:00:00Z",
+                "resources":[{{"resource":"r","kind":"counter","meter":"sum","unit":"u","group_by":["b","a"]}}],
+                "rates":[{{"kind":"per_unit","resource":"r","price":"1","match":{{"dimensions":{dimensions}}}}}]}}"#
+        );
+        parse_json(text.as_bytes()).expect("a book")
+    };
+    let book = json(r#"{"b":"1","a":"2"}"#);
+    assert_eq!(book, json(r#"{"a":"2","b":"1"}"#));
+    assert_eq!(parse_toml(&to_toml(&book)), Ok(book));
+}
