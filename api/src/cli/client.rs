@@ -88,6 +88,12 @@ pub(super) fn check_price_book(file: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as every other command")]
+pub(super) fn print_price_book_schema() -> anyhow::Result<()> {
+    say!("{}", slapledger_billing::price_book::SCHEMA.trim_end());
+    Ok(())
+}
+
 pub(super) fn publish_price_book(url: &str, file: &Path) -> anyhow::Result<()> {
     let text = read(file)?;
     slapledger_billing::price_book::parse_toml(&text).with_context(|| format!("check {}", file.display()))?;

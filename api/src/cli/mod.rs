@@ -163,6 +163,8 @@ enum PriceBook {
         /// A TOML file; docs/price-books.md describes it
         file: PathBuf,
     },
+    /// Print the JSON schema of price books, for editors and other programs
+    Schema,
     /// Publish a price book as its next version
     Publish {
         /// A TOML file; docs/price-books.md describes it
@@ -293,6 +295,7 @@ pub fn run() -> anyhow::Result<()> {
             None => rebuild::in_folder(&source.data, projection.as_deref(), json),
         },
         Command::PriceBook(PriceBook::Check { file }) => client::check_price_book(&file),
+        Command::PriceBook(PriceBook::Schema) => client::print_price_book_schema(),
         Command::PriceBook(PriceBook::Publish { file, server }) => {
             client::publish_price_book(&server.url, &file)
         }

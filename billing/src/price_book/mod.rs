@@ -50,6 +50,9 @@ impl fmt::Display for PriceBookError {
 
 impl std::error::Error for PriceBookError {}
 
+/// The JSON schema (2020-12) of both forms: all fields and most of their rules, for editors and for other programs.
+pub const SCHEMA: &str = include_str!("../../../docs/price-book.schema.json");
+
 /// Reads a price book from a TOML text.
 pub fn parse_toml(text: &str) -> Result<PriceBook, PriceBookError> {
     read::book(&document::parse_toml(text)?)

@@ -15,19 +15,19 @@ use super::document::{Content, Node};
 use super::place::{At, Table};
 use crate::units;
 
-const BOOK: &[&str] = &["name", "currency", "valid_from", "rounding", "resources", "rates"];
-const RESOURCE: &[&str] =
+pub(super) const BOOK: &[&str] = &["name", "currency", "valid_from", "rounding", "resources", "rates"];
+pub(super) const RESOURCE: &[&str] =
     &["resource", "kind", "meter", "unit", "reported_in", "multiply_by", "divide_by", "group_by"];
-const UNIQUE_COUNT: &[&str] = &["dimension"];
-const PERCENTILE: &[&str] = &["percent", "sample_minutes"];
-const RECURRING: &[&str] = &["kind", "item", "every", "when", "price", "match"];
-const PER_UNIT: &[&str] = &["kind", "resource", "price", "match", "free", "per"];
-const TIERED: &[&str] = &["kind", "resource", "tiers", "match", "free", "per"];
-const PACKAGE: &[&str] = &["kind", "resource", "size", "price", "match", "free", "per"];
-const PERCENTAGE: &[&str] = &["kind", "percent", "of", "resource", "match"];
-const MINIMUM: &[&str] = &["kind", "price", "of", "resource", "match"];
-const TIER: &[&str] = &["up_to", "price", "flat"];
-const MATCH: &[&str] =
+pub(super) const UNIQUE_COUNT: &[&str] = &["dimension"];
+pub(super) const PERCENTILE: &[&str] = &["percent", "sample_minutes"];
+pub(super) const RECURRING: &[&str] = &["kind", "item", "every", "when", "price", "match"];
+pub(super) const PER_UNIT: &[&str] = &["kind", "resource", "price", "match", "free", "per"];
+pub(super) const TIERED: &[&str] = &["kind", "resource", "tiers", "match", "free", "per"];
+pub(super) const PACKAGE: &[&str] = &["kind", "resource", "size", "price", "match", "free", "per"];
+pub(super) const PERCENTAGE: &[&str] = &["kind", "percent", "of", "resource", "match"];
+pub(super) const MINIMUM: &[&str] = &["kind", "price", "of", "resource", "match"];
+pub(super) const TIER: &[&str] = &["up_to", "price", "flat"];
+pub(super) const MATCH: &[&str] =
     &["software_release", "software_type", "computer", "instance_type", "customer", "region", "dimensions"];
 
 /// A price book that keeps all rules.

@@ -1,5 +1,6 @@
 mod refusals;
 mod round_trip;
+mod schema;
 
 use proptest::prelude::*;
 
