@@ -4,6 +4,8 @@
 //! that counted already.
 
 pub(super) mod describe;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -18,7 +18,7 @@ struct PriceBook {
     name: schema::PriceBookName,
     currency: schema::Currency,
     valid_from: schema::Instant,
-    rounding: Rounding,
+    rounding: Option<Rounding>,
     resources: Option<Vec<MeasuredResource>>,
     rates: Vec<Rate>,
 }
