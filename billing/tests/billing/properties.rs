@@ -138,8 +138,10 @@ proptest! {
         prop_assert_eq!(&contents[0], &contents[1]);
     }
 
+    /// A cut before October has begun, or after it has ended where a customer is, divides another period: so it did here
+    /// in St John's, where October begins at 02:30 UTC. In Kathmandu it ends at 18:15 UTC of the 31st.
     #[test]
-    fn halves_are_the_whole(month in months(), cut in 1..OCTOBER_SECONDS) {
+    fn halves_are_the_whole(month in months(), cut in 9_001..OCTOBER_SECONDS - 20_700) {
         let mut cloud = month.in_order();
         let cut = second(cut).to_string();
         let whole = cloud.open_run("2026-10-01", "2026-11-01");
