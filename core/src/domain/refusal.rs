@@ -125,6 +125,7 @@ impl Refusal {
                 | InvoiceRefusal::AlreadyInvoiced { .. }
                 | InvoiceRefusal::RunFinal { .. }
                 | InvoiceRefusal::PeriodInvoiced { .. }
+                | InvoiceRefusal::Outdated { .. }
                 | InvoiceRefusal::RunIncomplete { .. } => Conflict,
             },
             Self::Party(refusal) => match refusal {

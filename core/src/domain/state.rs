@@ -265,7 +265,7 @@ impl State {
             Event::InvoiceRunOpened(event) => self.invoices.opened(event),
             Event::InvoiceLinesRecorded(event) => self.charges.invoiced(&event.lines),
             Event::InvoiceFinalised(event) => {
-                self.invoices.finalised(event);
+                self.invoices.finalised(event, sequence);
                 self.credits.invoiced(&event.invoice);
                 self.charges.invoiced(&event.invoice.lines);
             }

@@ -41,7 +41,7 @@ pub struct InvoiceFinalised {
 }
 
 /// What a document is (BT-3, UNCL 1001).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DocumentKind {
     /// It asks for money (380).

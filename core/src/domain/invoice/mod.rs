@@ -18,9 +18,10 @@ use sha2::{Digest, Sha256};
 use super::Outcome;
 use super::event::{Event, Stream};
 use super::id::{InvoiceId, PartyId, PriceBookName, RunId, Sequence};
-use super::money::{Amount, Currency};
+use super::money::{Amount, Currency, Exact, Rounding};
 use super::party::Parties;
 use super::pricing::PriceBooks;
+use super::quantity::Quantity;
 pub use super::tax::{Exemption, Tax, TaxCategory};
 use super::time::{Period, Timestamp};
 
@@ -124,6 +125,15 @@ pub enum InvoiceRefusal {
         /// Which invoice.
         invoice: InvoiceId,
     },
+    /// Another run has issued something for this payer since: with it, late usage, fees in advance and charges by hand
+    /// may have been charged that this draft charges too.
+    #[error("{invoice} was issued after {run} was opened, and {run} does not know of it: open another run")]
+    Outdated {
+        /// Which run.
+        run: RunId,
+        /// Which invoice.
+        invoice: InvoiceId,
+    },
     /// Not all drafts of the run are final.
     #[error("run has {issued} invoices of {drafts}")]
     RunIncomplete {
@@ -138,6 +148,7 @@ pub enum InvoiceRefusal {
 struct Run {
     seller: PartyId,
     period: RunPeriod,
+    cut_off: Sequence,
     issued: BTreeMap<(PartyId, Currency), InvoiceId>,
     finalised: bool,
 }
@@ -146,15 +157,24 @@ struct Run {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Invoices {
     runs: BTreeMap<RunId, Run>,
-    /// The last number of each seller and year.
-    numbers: BTreeMap<(PartyId, i32), u64>,
-    invoiced: BTreeMap<(PartyId, PartyId, Currency), Vec<(Period, InvoiceId)>>,
+    /// The last number of each seller, kind of document and year.
+    numbers: BTreeMap<(PartyId, DocumentKind, i32), u64>,
+    invoiced: BTreeMap<(PartyId, PartyId, Currency), Vec<Invoiced>>,
+}
+
+/// A document of a run, and the event that issued it.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+struct Invoiced {
+    period: Period,
+    invoice: InvoiceId,
+    sequence: Sequence,
 }
 
 /// How long a buyer has to pay, until there are terms of payment.
 const TERM_MICROS: i64 = 30 * 86_400 * 1_000_000;
-/// The series of invoice numbers, until a seller can choose one.
-const SERIES: &str = "INV";
+/// The series of numbers, until a seller can choose one.
+const SERIES: [(DocumentKind, &str); 2] =
+    [(DocumentKind::Invoice, "INV"), (DocumentKind::CreditNote, "INVCN")];
 /// The most bytes of lines in one event.
 const PART_BYTES: usize = 48_000;
 
@@ -227,15 +247,18 @@ impl Invoices {
             return Err(InvoiceRefusal::RunFinal { run: draft.run });
         }
         let key = (seller, payer, draft.currency);
-        let before = self.invoiced.get(&key).into_iter().flatten();
-        if let Some((_, invoice)) = before.into_iter().find(|(p, _)| p.intersection(draft.period).is_some()) {
-            return Err(InvoiceRefusal::PeriodInvoiced { invoice: invoice.clone() });
+        let before = self.invoiced.get(&key).map_or(&[][..], Vec::as_slice);
+        if let Some(known) = before.iter().find(|known| known.period.intersection(draft.period).is_some()) {
+            return Err(InvoiceRefusal::PeriodInvoiced { invoice: known.invoice.clone() });
+        }
+        if let Some(known) = before.iter().find(|known| known.sequence > run.cut_off) {
+            return Err(InvoiceRefusal::Outdated { run: draft.run, invoice: known.invoice.clone() });
         }
         check_sums(draft)?;
 
         let year = now.to_utc().with_timezone(&seller_party.calendar.zone_at(now).0).year();
-        let number = self.numbers.get(&(seller, year)).copied().unwrap_or(0) + 1;
-        let id = number_of(year, number);
+        let number = self.numbers.get(&(seller, draft.document, year)).copied().unwrap_or(0) + 1;
+        let id = number_of(draft.document, year, number);
         let mut invoice = draft.clone();
         (invoice.id, invoice.issued_at, invoice.due_at) = (id.clone(), now, now.plus_micros(TERM_MICROS));
         (invoice.prepaid, invoice.due) = (Vec::new(), invoice.total);
@@ -271,22 +294,21 @@ impl Invoices {
     }
 
     pub(crate) fn opened(&mut self, event: &InvoiceRunOpened) {
-        let run =
-            Run { seller: event.seller, period: event.period, issued: BTreeMap::new(), finalised: false };
-        self.runs.insert(event.run, run);
+        let InvoiceRunOpened { run, seller, period, cut_off, .. } = *event;
+        self.runs.insert(run, Run { seller, period, cut_off, issued: BTreeMap::new(), finalised: false });
     }
 
-    pub(crate) fn finalised(&mut self, event: &InvoiceFinalised) {
+    pub(crate) fn finalised(&mut self, event: &InvoiceFinalised, sequence: Sequence) {
         let invoice = &event.invoice;
         let (seller, payer) = (invoice.seller.party, invoice.buyer.party);
-        if let Some((year, number)) = parse_number(&invoice.id) {
-            self.numbers.insert((seller, year), number);
+        if let Some((year, number)) = parse_number(invoice.document, &invoice.id) {
+            self.numbers.insert((seller, invoice.document, year), number);
         }
         if let Some(run) = self.runs.get_mut(&invoice.run) {
             run.issued.insert((payer, invoice.currency), invoice.id.clone());
         }
         let invoiced = self.invoiced.entry((seller, payer, invoice.currency)).or_default();
-        invoiced.push((invoice.period, invoice.id.clone()));
+        invoiced.push(Invoiced { period: invoice.period, invoice: invoice.id.clone(), sequence });
     }
 
     pub(crate) fn run_finalised(&mut self, event: &InvoiceRunFinalised) {
@@ -296,13 +318,17 @@ impl Invoices {
     }
 }
 
-fn number_of(year: i32, number: u64) -> InvoiceId {
-    InvoiceId::new(&format!("{SERIES}-{year:04}-{number:06}"))
+fn series(document: DocumentKind) -> &'static str {
+    SERIES.iter().find(|(kind, _)| *kind == document).map_or("", |(_, series)| series)
+}
+
+fn number_of(document: DocumentKind, year: i32, number: u64) -> InvoiceId {
+    InvoiceId::new(&format!("{}-{year:04}-{number:06}", series(document)))
         .expect("a series, a year and a number are short text")
 }
 
-fn parse_number(id: &InvoiceId) -> Option<(i32, u64)> {
-    let (year, number) = id.as_str().strip_prefix(SERIES)?.strip_prefix('-')?.split_once('-')?;
+fn parse_number(document: DocumentKind, id: &InvoiceId) -> Option<(i32, u64)> {
+    let (year, number) = id.as_str().strip_prefix(series(document))?.strip_prefix('-')?.split_once('-')?;
     Some((year.parse().ok()?, number.parse().ok()?))
 }
 
@@ -322,12 +348,15 @@ fn check_sums(invoice: &Invoice) -> Result<(), InvoiceRefusal> {
         if Amount::sum(currency, lines) != Some(subtotal.base) {
             return fails("tax base is not the sum of its lines");
         }
-        match subtotal.tax.category {
-            TaxCategory::S => {}
-            _ if subtotal.amount != Amount::zero(currency) => {
-                return fails("tax outside the scope of tax is not zero");
+        if subtotal.tax.category == TaxCategory::S {
+            let exact = Exact::percentage(subtotal.base, subtotal.tax.rate);
+            if exact.map(|exact| exact.round(currency, Rounding::HalfUp)) != Some(subtotal.amount) {
+                return fails("tax is not its rate of the base");
             }
-            _ => {}
+        } else if subtotal.tax.rate != Quantity::ZERO {
+            return fails("tax rate of a category without tax is not zero");
+        } else if subtotal.amount != Amount::zero(currency) {
+            return fails("tax outside the scope of tax is not zero");
         }
     }
     if Amount::sum(currency, invoice.tax.iter().map(|subtotal| subtotal.base)) != Some(invoice.net) {

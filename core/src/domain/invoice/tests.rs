@@ -322,6 +322,48 @@ fn no_time_is_invoiced_twice() {
     given.when(finalise(other)).answered(&issued("INV-2026-000005"));
 }
 
+/// Two runs were open, and both charged the same late usage: the first made it final, then the second did.
+#[test]
+fn a_run_that_does_not_know_of_a_later_invoice_is_outdated() {
+    let november = || OpenInvoiceRun { period: days("2026-11-01", "2026-12-01"), ..open() };
+    let of_november = |run, buyer| {
+        let period = period("2026-11-01T00:00:00Z/2026-12-01T00:00:00Z");
+        finalise(Invoice { run: RunId(run), period, ..draft(buyer, &[100]) })
+    };
+    let given = given().done(register_party()).done(november()).at("2026-12-02T00:00:00Z");
+    let given = given.done(finalise(draft(2, &[100])));
+    let outdated = InvoiceRefusal::Outdated { run: RunId(2), invoice: number("INV-2026-000001") };
+    given
+        .when(of_november(2, 2))
+        .refused(outdated)
+        // Nothing was issued to this one since.
+        .done(of_november(2, 3))
+        // One that was opened later knows.
+        .done(november())
+        .when(of_november(3, 2))
+        .answered(&issued("INV-2026-000003"));
+}
+
+#[test]
+fn credit_notes_have_numbers_of_their_own() {
+    let note = |buyer| {
+        let mut note = draft(buyer, &[100]);
+        note.document = DocumentKind::CreditNote;
+        finalise(note)
+    };
+    let given = given().done(register_party()).done(register_party());
+    given
+        .done(finalise(draft(1, &[100])))
+        .when(note(2))
+        .answered(&issued("INVCN-2026-000001"))
+        .and()
+        .when(note(3))
+        .answered(&issued("INVCN-2026-000002"))
+        .and()
+        .when(finalise(draft(4, &[100])))
+        .answered(&issued("INV-2026-000002"));
+}
+
 #[test]
 fn sums_that_do_not_add_up_are_refused() {
     let subtotal =
@@ -331,6 +373,16 @@ fn sums_that_do_not_add_up_are_refused() {
     let mut other_tax = line(2, 200);
     other_tax.tax.rate = "20".parse().expect("a number");
     let net = "net is not the sum of the lines";
+    let rate = |rate: &str| rate.parse().expect(rate);
+    let at = |tax| [(1, 100), (2, 200)].map(|(n, cents)| InvoiceLine { tax, ..line(n, cents) }).to_vec();
+    let standard = |percent: &str, cents| {
+        let tax = Tax { category: TaxCategory::S, rate: rate(percent) };
+        TaxSubtotal { tax, ..subtotal(300, cents) }
+    };
+    let taxed = |percent: &str| at(Tax { category: TaxCategory::S, rate: rate(percent) });
+    let reverse = Tax { category: TaxCategory::AE, rate: rate("20") };
+    let free_at = || TaxSubtotal { tax: reverse, ..subtotal(300, 0) };
+    let free_lines = || at(reverse);
     let rows = [
         (Invoice { lines: vec![line(1, 100), line(3, 200)], ..right() }, "lines are not numbered from 1"),
         (Invoice { lines: vec![line(0, 100), line(1, 200)], ..right() }, "lines are not numbered from 1"),
@@ -340,6 +392,14 @@ fn sums_that_do_not_add_up_are_refused() {
         (Invoice { lines: vec![line(1, i128::MAX), line(2, 1)], ..right() }, net),
         (Invoice { tax: vec![subtotal(299, 0)], ..right() }, "tax base is not the sum of its lines"),
         (Invoice { tax: vec![subtotal(300, 1)], ..right() }, "tax outside the scope of tax is not zero"),
+        (
+            Invoice { tax: vec![standard("20", 59)], lines: taxed("20"), ..right() },
+            "tax is not its rate of the base",
+        ),
+        (
+            Invoice { tax: vec![free_at()], lines: free_lines(), ..right() },
+            "tax rate of a category without tax is not zero",
+        ),
         (Invoice { tax: vec![], ..right() }, "tax bases are not the net"),
         (Invoice { tax: vec![subtotal(300, 0), subtotal(300, 0)], ..right() }, "tax bases are not the net"),
         (
