@@ -24,8 +24,7 @@ pub(crate) fn events(view: &BillingView, invoice: &Invoice, line: &InvoiceLine) 
 /// A line rated again as its document was; none, if it is not one that is rated.
 pub(crate) fn rated(view: &BillingView, invoice: &Invoice, line: &InvoiceLine) -> Option<Rated> {
     let run = view.billing.run(invoice.run)?;
-    let opened = InvoiceRunOpened { cut_off: run.opened.cut_off, ..run.opened.clone() };
-    again(view, invoice, &opened, |subject, instances| {
+    again(view, invoice, &run.opened, |subject, instances| {
         let lines: Vec<Rated> = if line.kind == LineKind::Advance {
             subject.in_advance(instances)
         } else {

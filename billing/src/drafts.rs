@@ -25,8 +25,8 @@ use crate::warning::Warning;
 /// What drafts are asked for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Question<'a> {
-    /// The run they are for; none, if they are for looking at alone.
-    pub(crate) run: Option<RunId>,
+    /// The run they are for.
+    pub(crate) run: RunId,
     pub(crate) seller: PartyId,
     pub(crate) period: RunPeriod,
     pub(crate) price_book: &'a PriceBookName,
@@ -39,27 +39,21 @@ pub(crate) struct Question<'a> {
 impl<'a> Question<'a> {
     pub(crate) fn of_run(run: &'a InvoiceRunOpened, versions: &'a [PriceBook]) -> Self {
         let InvoiceRunOpened { run: id, seller, period, ref price_book, cut_off, at, .. } = *run;
-        Self { run: Some(id), seller, period, price_book, versions, cut_off, at }
+        Self { run: id, seller, period, price_book, versions, cut_off, at }
     }
 }
 
 /// The id of a draft, until it has a number: run and payer.
-pub(crate) fn draft_id(run: Option<RunId>, payer: PartyId) -> InvoiceId {
-    let name = run.map_or_else(|| format!("preview-{payer}"), |run| format!("{run}-{payer}"));
-    InvoiceId::new(&name).expect("two numbers and their prefixes are short text")
+fn draft_id(run: RunId, payer: PartyId) -> InvoiceId {
+    InvoiceId::new(&format!("{run}-{payer}")).expect("two numbers and their prefixes are short text")
 }
 
 /// The instances of one payer.
 type Instances<'a> = Vec<(InstanceId, &'a History)>;
 
 impl Billing {
-    /// The drafts of all payers, or of one, and what they do not charge.
-    pub(crate) fn drafts(
-        &self,
-        question: Question<'_>,
-        only: Option<PartyId>,
-        metering: &Metering,
-    ) -> (Vec<Invoice>, Vec<Warning>) {
+    /// The drafts of all payers, and what they do not charge.
+    pub(crate) fn drafts(&self, question: Question<'_>, metering: &Metering) -> (Vec<Invoice>, Vec<Warning>) {
         let Some(currency) = question.versions.first().map(|book| book.currency) else {
             return (Vec::new(), Vec::new());
         };
@@ -69,9 +63,6 @@ impl Billing {
         let mut drafts = Vec::new();
         let mut warnings = Vec::new();
         for payer in self.payers_of(&question, currency, &by_owner) {
-            if only.is_some_and(|only| only != payer) {
-                continue;
-            }
             let instances = by_owner.get(&payer).unwrap_or(&none);
             let desk = Desk { billing: self, question, prices: &prices, currency, metering };
             drafts.extend(desk.draft(payer, instances, &mut warnings));
@@ -175,7 +166,7 @@ impl<'a> Desk<'a> {
         lines.extend(self.charges(payer, period));
         let head = Head {
             id: draft_id(run, payer),
-            run: run.unwrap_or(RunId(0)),
+            run,
             seller: (seller, self.billing.payers.get(&seller)?),
             buyer: (payer, buyer),
             currency: self.currency,
@@ -210,8 +201,7 @@ impl<'a> Desk<'a> {
 
     /// What usage that came late changes in what earlier runs charged.
     fn adjustments(&self, payer: PartyId, buyer: &'a Payer, instances: &Instances<'a>) -> Vec<Rated> {
-        let places =
-            self.billing.late.keys().filter(|(run, of)| *of == payer && Some(*run) != self.question.run);
+        let places = self.billing.late.keys().filter(|(run, of)| *of == payer && *run != self.question.run);
         let adjusted = places.flat_map(|(run, _)| self.adjust(*run, (payer, buyer), instances));
         adjusted.collect()
     }

@@ -4,7 +4,7 @@ use slapledger_core::domain::calendar::Calendar;
 use slapledger_core::domain::event::Event;
 use slapledger_core::domain::id::{PartyId, RunId, Sequence};
 use slapledger_core::domain::invoice::{
-    DocumentKind, Invoice, InvoiceFinalised, InvoiceLinesRecorded, InvoiceRunFinalised, InvoiceRunOpened,
+    Invoice, InvoiceFinalised, InvoiceLinesRecorded, InvoiceRunFinalised, InvoiceRunOpened,
     InvoiceRunRefreshed, InvoiceRunWithdrawn, LineKind,
 };
 use slapledger_core::domain::money::Amount;
@@ -131,7 +131,7 @@ impl Billing {
 
     fn draw_up(&mut self, opened: InvoiceRunOpened, sequence: Sequence, metering: &Metering) {
         let question = Question::of_run(&opened, self.versions_of(&opened));
-        let (drafts, warnings) = self.drafts(question, None, metering);
+        let (drafts, warnings) = self.drafts(question, metering);
         let suspended_usage = self.suspended_within(&opened, metering);
         let told = (suspended_usage > 0).then_some(Warning::SuspendedUsage { events: suspended_usage });
         let warnings = told.into_iter().chain(warnings).collect();
@@ -207,7 +207,6 @@ impl Billing {
                 _ => {}
             }
         }
-        debug_assert!(invoice.document == DocumentKind::Invoice || invoice.total.minor() >= 0);
     }
 
     /// The run that an adjustment is about: that of the document it cites, or the one that was about its time.

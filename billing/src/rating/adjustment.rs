@@ -186,7 +186,8 @@ pub(crate) fn new_events(
     let (now, then) = (of(now), of(then));
     let new = now.iter().filter(|event| then.binary_search(event).is_err()).copied();
     let gone = then.iter().filter(|event| now.binary_search(event).is_err());
-    let in_their_place = gone.map(|event| metering.counts_as(*event));
+    let in_their_place =
+        gone.map(|event| metering.counts_as(*event)).filter(|event| then.binary_search(event).is_err());
     let mut events: Vec<Sequence> = new.chain(in_their_place).filter(|event| *event <= as_of).collect();
     events.sort_unstable();
     events.dedup();

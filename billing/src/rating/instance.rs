@@ -45,6 +45,7 @@ impl<'a> Instance<'a> {
         for resource in self.subject.basis.metering.series(&target) {
             let Some(period) = self.time_of_use(&usage, &target, resource) else { continue };
             let read = Read { usage: &usage, target: &target, resource };
+            let before = own.lines.len();
             if !self.subject.prices.groups {
                 self.usage(read, period, &[], own, warnings);
                 continue;
@@ -54,6 +55,8 @@ impl<'a> Instance<'a> {
                     self.usage(read, part, &group, own, warnings);
                 }
             }
+            // Groups come one after the other; their lines are in order of time.
+            own.lines[before..].sort_by_key(|rated| rated.line.period.start);
         }
     }
 
@@ -149,23 +152,15 @@ impl<'a> Instance<'a> {
             let (instance, resource, period) = (self.id, read.resource.clone(), stretch.period);
             match stretch.charge {
                 Charge::Rate(by) => self.rated_usage(read, &stretch, by, group, own, warnings),
-                Charge::Undeclared => {
+                Charge::Undeclared | Charge::NoRate => {
                     let events = read.events(period);
-                    warnings.extend((events > 0).then_some(Warning::Undeclared {
-                        instance,
-                        resource,
-                        period,
-                        events,
-                    }));
-                }
-                Charge::NoRate => {
-                    let events = read.events(period);
-                    warnings.extend((events > 0).then_some(Warning::UsageNoRate {
-                        instance,
-                        resource,
-                        period,
-                        events,
-                    }));
+                    if events == 0 {
+                        continue;
+                    }
+                    warnings.push(match stretch.charge {
+                        Charge::NoRate => Warning::UsageNoRate { instance, resource, period, events },
+                        _ => Warning::Undeclared { instance, resource, period, events },
+                    });
                 }
                 // Time without prices is told of once, for the instance.
                 Charge::Free | Charge::NoPrices => {}

@@ -121,10 +121,7 @@ impl<'a> Charge<'a> {
         // Groups of usage are not known here: a rate for one of them is a rate for the instance.
         let covers = |rate: &Rate| match rate.subject() {
             Subject::Fee(_) => rate.matching.covers(instance),
-            Subject::Resource(_) => {
-                let of_all = Match { dimensions: Vec::new(), ..rate.matching.clone() };
-                of_all.covers(instance)
-            }
+            Subject::Resource(_) => rate.matching.covers_any_group(instance),
             Subject::Percentage(_) | Subject::Minimum(_) => false,
         };
         if version.book.rates.iter().any(covers) { Self::Free } else { Self::NoRate }

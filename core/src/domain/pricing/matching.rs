@@ -69,15 +69,20 @@ impl Match {
         named.into_iter().filter(|named| *named).count() + self.dimensions.len()
     }
 
-    /// Whether an instance is as all named members say.
+    /// Whether an instance, and the group of its usage, are as all named members say.
     pub fn covers(&self, instance: Matched<'_>) -> bool {
+        self.covers_any_group(instance)
+            && self.dimensions.iter().all(|named| instance.dimensions.contains(named))
+    }
+
+    /// Whether an instance is as all named members say, whatever the group of its usage.
+    pub fn covers_any_group(&self, instance: Matched<'_>) -> bool {
         self.software_release.as_ref().is_none_or(|named| named == instance.software_release)
             && self.software_type.as_ref().is_none_or(|named| named == instance.software_type)
             && self.computer.as_ref().is_none_or(|named| named == instance.computer)
             && self.instance_type.is_none_or(|named| named == instance.instance_type)
             && self.customer.is_none_or(|named| named == instance.customer)
             && self.region.as_deref().is_none_or(|named| Some(named) == instance.region)
-            && self.dimensions.iter().all(|named| instance.dimensions.contains(named))
     }
 
     /// Whether it may look at no more than who pays.
