@@ -61,7 +61,7 @@ fn rated_at(
     again(view, invoice, &opened, |subject, instances| {
         let wanted: Key<'_> = key(line)?;
         let own = subject.rate(instances, &mut Vec::new());
-        own.lines.into_iter().find(|rated| key(&rated.line) == Some(wanted))
+        own.lines.into_iter().chain(own.nothing).find(|rated| key(&rated.line) == Some(wanted))
     })
 }
 

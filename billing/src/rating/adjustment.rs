@@ -60,12 +60,9 @@ pub(crate) fn adjustments(
     as_of: Sequence,
 ) -> Vec<Rated> {
     let known = Subject { as_of, ..earlier.subject };
-    let (now, then) =
-        (known.rate(instances, &mut Vec::new()), earlier.subject.rate(instances, &mut Vec::new()));
-    let now: BTreeMap<Key<'_>, &Rated> =
-        now.lines.iter().filter_map(|rated| Some((key(&rated.line)?, rated))).collect();
-    let then: BTreeMap<Key<'_>, &Rated> =
-        then.lines.iter().filter_map(|rated| Some((key(&rated.line)?, rated))).collect();
+    let now = known.rate(instances, &mut Vec::new());
+    let then = earlier.subject.rate(instances, &mut Vec::new());
+    let (nothing, now, then) = (by_key(&now.nothing), by_key(&now.lines), by_key(&then.lines));
     let mut charged: BTreeMap<Key<'_>, SoFar<'_>> = BTreeMap::new();
     for one in &earlier.charged {
         if let Some(key) = key(&one.line) {
@@ -81,7 +78,8 @@ pub(crate) fn adjustments(
     let mut lines: Vec<(u32, Rated)> = Vec::new();
     for key in keys {
         let (now, so_far) = (now.get(&key).copied(), charged.get(&key));
-        let events = new_events(known.basis.metering, as_of, (now, then.get(&key).copied()));
+        let behind = now.or_else(|| nothing.get(&key).copied());
+        let events = new_events(known.basis.metering, as_of, (behind, then.get(&key).copied()));
         let cites = so_far.map_or_else(
             || earlier.document.map(|invoice| LineRef { invoice: invoice.clone(), line: 0 }),
             |so_far| so_far.at.clone(),
@@ -94,6 +92,10 @@ pub(crate) fn adjustments(
     }
     lines.sort_by_key(|(place, _)| *place);
     lines.into_iter().map(|(_, line)| line).collect()
+}
+
+fn by_key(lines: &[Rated]) -> BTreeMap<Key<'_>, &Rated> {
+    lines.iter().filter_map(|rated| Some((key(&rated.line)?, rated))).collect()
 }
 
 impl<'l> SoFar<'l> {

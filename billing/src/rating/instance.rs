@@ -199,10 +199,10 @@ impl<'a> Instance<'a> {
                 warnings.push(Warning::TooMuch { instance, resource, period });
                 continue;
             };
-            if quantity == Quantity::ZERO {
-                continue;
-            }
             if *per == Per::Customer {
+                if quantity == Quantity::ZERO {
+                    continue;
+                }
                 own.pooled.push(Pooled {
                     by,
                     dimensions: group.to_vec(),
@@ -222,7 +222,9 @@ impl<'a> Instance<'a> {
             let stretch = Stretch { period, charge: stretch.charge, types: stretch.types.clone() };
             let description = self.describe(&what, &stretch, (quantity, &declared.unit));
             let line = self.subject.line(kind, period, by, (quantity, &declared.unit), priced);
-            own.lines.push(Rated::new(line.about(self.id, group).described(description), events));
+            let rated = Rated::new(line.about(self.id, group).described(description), events);
+            let lines = if quantity == Quantity::ZERO { &mut own.nothing } else { &mut own.lines };
+            lines.push(rated);
         }
     }
 

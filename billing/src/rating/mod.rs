@@ -81,6 +81,8 @@ pub(crate) struct Own<'a> {
     pub(crate) lines: Vec<Rated>,
     /// What those cost that are charged in advance, by instance and item: for `settle`.
     pub(crate) in_advance: BTreeMap<(InstanceId, &'a str), Vec<Rated>>,
+    /// Usage of an instance that came to nothing: no lines, but where there was a line it is gone for these events.
+    pub(crate) nothing: Vec<Rated>,
     pooled: Vec<Pooled<'a>>,
 }
 

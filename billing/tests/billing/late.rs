@@ -126,6 +126,30 @@ fn usage_that_no_line_was_about_cites_the_document() {
     assert_eq!(november(&mut cloud), [FEE, late]);
 }
 
+/// The oracle found no events behind such a line: what took it away is no part of any line.
+#[test]
+fn a_line_that_is_gone_rests_on_what_took_it_away() {
+    let book = "name = \"standard\"\ncurrency = \"EUR\"\nvalid_from = \"2026-01-01T00:00:00Z\"\n\
+        resources = [{ resource = \"cpu\", kind = \"gauge\", meter = \"min\", unit = \"percent\" }]\n\
+        rates = [{ kind = \"per_unit\", resource = \"cpu\", price = \"1\" }]";
+    let mut cloud = Cloud::new(book);
+    cloud.clock("2026-09-20T00:00:00Z");
+    let customer = cloud.customer("UTC");
+    cloud.request(customer, "one", &PRODUCTION);
+    cloud.clock("2026-10-31T00:00:00Z");
+    cloud.report("first", Revision::None, ("slappart0", CPU), "50", day(5));
+    cloud.clock("2026-11-01T00:00:00Z");
+    let october = cloud.open_run("2026-10-01", "2026-11-01");
+    cloud.finalise(october);
+    cloud.clock("2026-11-03T00:00:00Z");
+    cloud.report("late", Revision::None, ("slappart0", CPU), "0", day(6));
+    let late = cloud.log.last().expect("it is recorded").sequence;
+    let given = "PARTY-2: SOFTINST-1 adjustment of INV-2026-000001 line 1: 50 percent = 50.00 (0)";
+    assert_eq!(november(&mut cloud), [given]);
+    let note = cloud.view.billing.document("INVCN-2026-000001").expect("it gives more than it asks for");
+    assert_eq!((note.invoice.lines[0].events.count, note.invoice.lines[0].events.first_sequence), (1, late));
+}
+
 /// A bill that gives more than it asks for is a credit note.
 #[test]
 fn a_document_below_nothing_is_a_credit_note() {
