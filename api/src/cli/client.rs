@@ -142,6 +142,20 @@ pub(super) fn invoice_table(items: &[Value]) -> Table {
     list
 }
 
+/// What one costs; where that depends on how much it is, the steps: `1000 x 0.01 + 500 x 0.005 + 1`.
+fn price_of(line: &Value) -> String {
+    let Some(price) = line["unit_price"].as_str() else {
+        let step = |step: &Value| {
+            let priced = format!("{} x {}", text_of(&step["quantity"]), text_of(&step["price"]));
+            let flat = text_of(&step["flat"]);
+            if flat == "0" { priced } else { format!("{priced} + {flat}") }
+        };
+        let steps: Vec<String> = line["steps"].as_array().into_iter().flatten().map(step).collect();
+        return steps.join(" + ");
+    };
+    price.to_owned()
+}
+
 pub(super) fn show_invoice(url: &str, id: &str, json: bool) -> anyhow::Result<()> {
     let invoice = get(url, &path(&["v1", "invoices", id]), &[])?;
     if json {
@@ -163,7 +177,7 @@ pub(super) fn show_invoice(url: &str, id: &str, json: bool) -> anyhow::Result<()
             text_of(&line["description"]).to_owned(),
             text_of(&line["quantity"]).to_owned(),
             text_of(&line["unit"]).to_owned(),
-            text_of(&line["unit_price"]).to_owned(),
+            price_of(line),
             text_of(&line["amount"]).to_owned(),
             line["events"]["count"].to_string(),
         ]);
@@ -201,4 +215,19 @@ pub(super) fn run_invoices(
         say!("{}", text_of(invoice));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_costs_differently_shows_its_steps() {
+        let step = |quantity: &str, price: &str, flat: &str| json!({"quantity": quantity, "price": price, "flat": flat});
+        let tiers =
+            json!({"unit_price": null, "steps": [step("1000", "0.01", "0"), step("500", "0.005", "1")]});
+        assert_eq!(price_of(&tiers), "1000 x 0.01 + 500 x 0.005 + 1");
+        assert_eq!(price_of(&json!({"unit_price": "10.00", "steps": [step("3", "10.00", "0")]})), "10.00");
+        assert_eq!(price_of(&json!({"unit_price": null})), "");
+    }
 }
