@@ -7,19 +7,23 @@
 //!
 //! What a draft says, and whether it may become final, is not decided here.
 
+pub mod due;
+
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use slapledger_billing::run::{self, OpenedEarly};
 use slapledger_core::domain::calendar::Calendar;
-use slapledger_core::domain::id::{InvoiceId, KeyId, RunId, Sequence};
-use slapledger_core::domain::invoice::{FinaliseInvoice, FinaliseInvoiceRun, InvoiceRefusal};
-use slapledger_core::domain::sealed::Sealed;
+use slapledger_core::domain::id::{InvoiceId, RunId, Sequence};
+use slapledger_core::domain::invoice::{
+    FinaliseInvoice, FinaliseInvoiceRun, GiveBack, Invoice, InvoiceRefusal, IssueCreditNote,
+};
 use slapledger_core::domain::time::TimeZone;
-use slapledger_core::domain::{Command, Refusal};
+use slapledger_core::domain::{Answer, Command, Refusal};
 use slapledger_core::keyring::KeyRingFault;
-use slapledger_core::ledger::SubmitError;
-use slapledger_core::log::envelope::Actor;
+use slapledger_core::ledger::{Submission, SubmitError};
+use slapledger_core::log::envelope::{Actor, Meta};
+use slapledger_projections::runner::ReadFault;
 
 use crate::app::App;
 
@@ -43,6 +47,16 @@ pub enum FinaliseError {
     /// It was refused, or could not be carried out.
     #[error(transparent)]
     Submit(#[from] SubmitError),
+    /// Some drafts were refused; the others are final.
+    #[error("{refused} of {drafts} drafts did not become final; {first}")]
+    Drafts {
+        /// Why the first was.
+        first: Box<SubmitError>,
+        /// How many were.
+        refused: usize,
+        /// Of how many.
+        drafts: usize,
+    },
     /// The run is one for looking at.
     #[error(transparent)]
     OpenedEarly(#[from] OpenedEarly),
@@ -69,16 +83,26 @@ pub async fn finalise(app: &Arc<App>, actor: Actor, run: RunId) -> Result<Finali
 /// The same from a thread without a runtime.
 pub fn finalise_blocking(app: &App, actor: &Actor, run: RunId) -> Result<FinalisedRun, FinaliseError> {
     let Drafts { open, close } = drafts(app, run)?;
-    for draft in open {
-        let command = Command::FinaliseInvoice(Box::new(reseal(app, draft)?));
+    let (drafts, mut refusals) = (open.len(), Vec::new());
+    for mut command in open {
+        reseal(app, &mut command.draft)?;
+        let command = Command::FinaliseInvoice(Box::new(command));
         match app.submit_own(actor.clone(), command) {
             // If it is issued already, somebody else finalises the run too, and was faster.
             Ok(_)
             | Err(SubmitError::Refused(Refusal::Invoice(
                 InvoiceRefusal::AlreadyInvoiced { .. } | InvoiceRefusal::RunFinal { .. },
             ))) => {}
+            // What is wrong with one keeps none of the others.
+            Err(refused @ SubmitError::Refused(_)) => refusals.push(refused),
             Err(error) => return Err(error.into()),
         }
+    }
+    let refused = refusals.len();
+    match refusals.into_iter().next() {
+        Some(only) if drafts == 1 => return Err(only.into()),
+        Some(first) => return Err(FinaliseError::Drafts { first: Box::new(first), refused, drafts }),
+        None => {}
     }
     let sequence = app.submit_own(actor.clone(), Command::FinaliseInvoiceRun(close))?.sequence;
     let invoices = app.billing_now(|view| {
@@ -90,6 +114,48 @@ pub fn finalise_blocking(app: &App, actor: &Actor, run: RunId) -> Result<Finalis
     });
     let invoices = invoices.map_err(|error| FinaliseError::View(format!("{error:#}")))?;
     Ok(FinalisedRun { run, invoices, sequence })
+}
+
+/// Gives back what an invoice charged: all that is left of it, or something of some lines. Returns the credit note and
+/// the event that issued it.
+pub async fn credit(
+    app: &Arc<App>,
+    meta: Arc<Meta>,
+    (invoice, give_back, reason): (&str, GiveBack, Box<str>),
+) -> Result<(InvoiceId, Sequence), CreditError> {
+    let head = app.ledger.head().last;
+    let read = app.billing.read_at(head, |view, _| {
+        let document = view.billing.document(invoice).filter(|document| document.issued.is_some())?;
+        Some(document.invoice.clone())
+    });
+    let mut original = read.await?.ok_or(CreditError::Unknown)?;
+    reseal(app, &mut original)?;
+    let command = Command::IssueCreditNote(Box::new(IssueCreditNote { original, give_back, reason }));
+    let accepted = app.ledger.submit(Submission { meta, command }).await?;
+    match accepted.answer {
+        Answer::Invoice(note) => Ok((note, accepted.sequence)),
+        _ => Err(CreditError::Answer),
+    }
+}
+
+/// Why nothing was given back.
+#[derive(Debug, thiserror::Error)]
+pub enum CreditError {
+    /// There is no such document that is final.
+    #[error("there is no final invoice of this number")]
+    Unknown,
+    /// It was refused, or could not be carried out.
+    #[error(transparent)]
+    Submit(#[from] SubmitError),
+    /// Names could not be sealed.
+    #[error("seal the names of a credit note")]
+    Keys(#[from] KeyRingFault),
+    /// The document could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadFault),
+    /// The ledger answered something else.
+    #[error("a credit note was answered with something else")]
+    Answer,
 }
 
 /// What there is to be done about a run.
@@ -106,27 +172,25 @@ fn drafts(app: &App, run: RunId) -> Result<Drafts, FinaliseError> {
         // Where nobody has anything to pay, a run ends where its seller is.
         let seller = billing.calendar_of(known.opened.seller).cloned();
         let stop = known.opened.period.stop.within(&seller.unwrap_or_else(|| Calendar::of(TimeZone::UTC)));
-        if billing.documents_of(run).next().is_none() && known.opened.at < stop {
+        if billing.documents_of(run).next().is_none() && known.drawn_up_at < stop {
             return Err(OpenedEarly { run, stop }.into());
         }
         // Sealed later: the view is not held up for it.
-        let as_is = run::finalise_drafts(billing, run, |_, party| Ok::<_, Infallible>(party.name.clone()))?;
+        let as_is = run::finalise_drafts(billing, run, |_, party| Ok::<_, Infallible>(party.clone()))?;
         let open = as_is.map(|draft| draft.unwrap_or_else(|never| match never {})).collect();
         Ok(Drafts { open, close: run::finalise_run(billing, run) })
     });
     read.map_err(|error| FinaliseError::View(format!("{error:#}")))?
 }
 
-/// The same draft, its names under a key of its own.
-fn reseal(app: &App, mut command: FinaliseInvoice) -> Result<FinaliseInvoice, FinaliseError> {
+/// Seals what a document says of its parties anew, under a key of its own.
+fn reseal(app: &App, invoice: &mut Invoice) -> Result<(), KeyRingFault> {
     let key = app.keys.fresh()?;
-    for party in [&mut command.draft.seller, &mut command.draft.buyer] {
-        party.name = seal_again(app, key, &party.name)?;
+    for party in [&mut invoice.seller, &mut invoice.buyer] {
+        let name = app.keys.open_sealed(&party.name).unwrap_or_else(|_| ERASED.as_bytes().to_vec());
+        party.name = app.keys.seal(key, &name)?;
+        let details = party.details.take().and_then(|details| app.keys.open_sealed(&details).ok());
+        party.details = details.map(|details| app.keys.seal(key, &details)).transpose()?;
     }
-    Ok(command)
-}
-
-fn seal_again(app: &App, key: KeyId, name: &Sealed) -> Result<Sealed, KeyRingFault> {
-    let plain = app.keys.open_sealed(name).unwrap_or_else(|_| ERASED.as_bytes().to_vec());
-    app.keys.seal(key, &plain)
+    Ok(())
 }

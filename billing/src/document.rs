@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 
 use bincode::{Decode, Encode};
 use slapledger_core::domain::calendar::Calendar;
-use slapledger_core::domain::id::{InvoiceId, PartyId, RunId};
+use slapledger_core::domain::id::{InvoiceId, PartyId, RunId, Sequence};
 use slapledger_core::domain::invoice::{
     Citation, DocumentKind, Invoice, InvoiceLine, InvoiceParty, PriceStep, TaxSubtotal,
 };
 use slapledger_core::domain::money::{Amount, Currency, Exact, Rounding};
-use slapledger_core::domain::party::Country;
+use slapledger_core::domain::party::{Country, Series};
 use slapledger_core::domain::quantity::Quantity;
 use slapledger_core::domain::sealed::Sealed;
 use slapledger_core::domain::tax::{Tax, Taxes};
@@ -20,14 +20,27 @@ use slapledger_core::domain::time::{Period, Timestamp};
 
 use crate::rating::Rated;
 
-/// What a document says of a party, and where its months are cut.
+/// What is known of a party: what documents say of it, and where its months are cut.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub(crate) struct Payer {
-    pub(crate) name: Sealed,
-    pub(crate) details: Option<Sealed>,
-    pub(crate) country: Option<Country>,
-    pub(crate) vat_id: bool,
-    pub(crate) calendar: Calendar,
+pub struct Payer {
+    /// The name people know it by.
+    pub name: Sealed,
+    /// Legal name, address, VAT identifier and the like, as the edge writes them.
+    pub details: Option<Sealed>,
+    /// The country of the address.
+    pub country: Option<Country>,
+    /// Whether the details hold a VAT identifier.
+    pub vat_id: bool,
+    /// What the numbers of its invoices begin with, if it said so.
+    pub series: Option<Series>,
+    /// In how many days it pays, or is paid, if it said so.
+    pub terms_days: Option<u16>,
+    /// Where its months are cut.
+    pub calendar: Calendar,
+    /// When it entered the books.
+    pub registered_at: Timestamp,
+    /// The last event about it.
+    pub sequence: Sequence,
 }
 
 impl Payer {

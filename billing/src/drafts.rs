@@ -77,7 +77,8 @@ impl Billing {
         currency: Currency,
         by_owner: &BTreeMap<PartyId, Instances<'_>>,
     ) -> BTreeSet<PartyId> {
-        let charges = self.charges.values().map(|(charge, _)| charge);
+        let charges = self.open_charges.values().flatten().filter_map(|charge| self.charges.get(charge));
+        let charges = charges.map(|charge| &charge.recorded);
         let charges =
             charges.filter(|charge| (charge.seller, charge.currency) == (question.seller, currency));
         let late = self.late.keys().map(|(_, payer)| *payer);
@@ -85,7 +86,7 @@ impl Billing {
     }
 
     /// What of an issued document was not given back line by line.
-    pub(crate) fn left_of(&self, invoice: &Invoice, line: &InvoiceLine) -> Amount {
+    pub fn left_of(&self, invoice: &Invoice, line: &InvoiceLine) -> Amount {
         let given_back = self.given_back.get(&invoice.id).and_then(|lines| lines.get(&line.n));
         given_back.and_then(|given| line.amount.checked_sub(*given)).unwrap_or(line.amount)
     }
@@ -148,6 +149,10 @@ impl<'a> Desk<'a> {
             return None;
         }
         drop(standing);
+        if let Some(invoice) = self.adjusted_within(payer, period) {
+            warnings.push(Warning::Invoiced { payer, invoice });
+            return None;
+        }
         let subject = Subject {
             basis: self.basis(),
             prices: self.prices,
@@ -175,8 +180,25 @@ impl<'a> Desk<'a> {
         };
         let draft = document::assemble(head, lines, &self.billing.taxes)?;
         warnings
-            .extend(missing_details(&draft).map(|what| Warning::MissingDetails { payer, what: what.into() }));
+            .extend(draft.missing_details().map(|what| Warning::MissingDetails { payer, what: what.into() }));
         Some(draft)
+    }
+
+    /// The document that charged usage of a period which came after the run that was about it, and had no document then.
+    fn adjusted_within(&self, payer: PartyId, period: Period) -> Option<InvoiceId> {
+        let Billing { adjusted, runs, documents, .. } = self.billing;
+        let calendar = self.billing.calendar_of(payer)?;
+        let about = runs.iter().filter(|(run, known)| {
+            let about = known.opened.period.within(calendar);
+            known.opened.seller == self.question.seller
+                && about.is_some_and(|about| about.intersection(period).is_some())
+                && !documents.contains_key(&Place::of(**run, payer))
+        });
+        let mut lines = about.filter_map(|(run, _)| adjusted.get(&(*run, payer))).flatten();
+        lines.find_map(|(place, _)| {
+            let invoice = &documents.get(place)?.invoice;
+            (invoice.currency == self.currency && !self.billing.is_void(invoice)).then(|| invoice.id.clone())
+        })
     }
 
     /// Fees that issued documents charged before for time that begins in a period.
@@ -215,13 +237,21 @@ impl<'a> Desk<'a> {
         let Some(earlier) = self.billing.runs.get(&run) else { return Vec::new() };
         let opened = &earlier.opened;
         let same = (opened.seller, &opened.price_book) == (self.question.seller, self.question.price_book);
-        if !same || earlier.finalised.is_none() || earlier.withdrawn {
+        if !same || earlier.finalised.is_none() || earlier.withdrawn || earlier.given_up.contains(&payer) {
             return Vec::new();
         }
         let Some(period) = opened.period.within(&buyer.calendar) else { return Vec::new() };
         let document = self.billing.documents.get(&Place::of(run, payer));
         let document =
             document.filter(|document| document.issued.is_some()).map(|document| &document.invoice);
+        // What another run invoiced is adjusted where it was invoiced.
+        let mut standing = self.billing.standing((opened.seller, self.currency), payer);
+        if document.is_none()
+            && standing.any(|(_, other)| other.invoice.period.intersection(period).is_some())
+        {
+            return Vec::new();
+        }
+        drop(standing);
         // What was void was invoiced again, or will be.
         if document.is_some_and(|invoice| self.billing.is_void(invoice)) {
             return Vec::new();
@@ -283,11 +313,13 @@ impl<'a> Desk<'a> {
 
     /// What was charged or given by hand, and is on no invoice yet.
     fn charges(&self, payer: PartyId, period: Period) -> Vec<Rated> {
-        let of_payer = self.billing.charges.values().filter(|(charge, recorded)| {
-            (charge.seller, charge.customer, charge.currency) == (self.question.seller, payer, self.currency)
-                && *recorded <= self.question.cut_off
+        let open = self.billing.open_charges.get(&payer).into_iter().flatten();
+        let open = open.filter_map(|charge| self.billing.charges.get(charge));
+        let of_seller = open.map(|known| (&known.recorded, &known.sequence)).filter(|(charge, recorded)| {
+            (charge.seller, charge.currency) == (self.question.seller, self.currency)
+                && **recorded <= self.question.cut_off
         });
-        let lines = of_payer.map(|(charge, recorded)| {
+        let lines = of_seller.map(|(charge, recorded)| {
             let last = period.stop.plus_micros(-1);
             let (tax, _) = self.billing.taxes.on((self.question.seller, payer), last);
             let events = vec![*recorded];
@@ -334,19 +366,4 @@ fn as_charged(invoice: &Invoice, line: &InvoiceLine) -> InvoiceLine {
         DocumentKind::Invoice => line.clone(),
         DocumentKind::CreditNote => turned(line.clone()),
     }
-}
-
-/// What the tax categories of a draft ask for and it lacks.
-fn missing_details(draft: &Invoice) -> impl Iterator<Item = &'static str> {
-    use slapledger_core::domain::tax::TaxCategory::{AE, K, O};
-    let has = |categories: &[slapledger_core::domain::tax::TaxCategory]| {
-        draft.tax.iter().any(|subtotal| categories.contains(&subtotal.tax.category))
-    };
-    let taxed = draft.tax.iter().any(|subtotal| subtotal.tax.category != O);
-    let missing = [
-        (taxed && !draft.seller.vat_id).then_some("a VAT identifier of the seller"),
-        (has(&[AE, K]) && !draft.buyer.vat_id).then_some("a VAT identifier of the buyer"),
-        (has(&[K]) && draft.buyer.country.is_none()).then_some("the country of the buyer"),
-    ];
-    missing.into_iter().flatten()
 }

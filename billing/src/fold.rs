@@ -1,5 +1,7 @@
 //! The fold: what each event changes in the view.
 
+use std::collections::BTreeSet;
+
 use slapledger_core::domain::calendar::Calendar;
 use slapledger_core::domain::event::Event;
 use slapledger_core::domain::id::{PartyId, RunId, Sequence};
@@ -10,12 +12,13 @@ use slapledger_core::domain::invoice::{
 use slapledger_core::domain::money::Amount;
 use slapledger_core::domain::party::{PartyDescribed, PartyRegistered, PartyTimeZoneSet};
 use slapledger_core::domain::pricing::PriceBookPublished;
+use slapledger_core::domain::time::Timestamp;
 use slapledger_core::log::envelope::Recorded;
 use slapledger_projections::metering::{Metering, Target};
 
 use crate::document::Payer;
 use crate::drafts::Question;
-use crate::view::{Billing, Document, Late, Place, Run};
+use crate::view::{Billing, Charge, Document, Late, Place, Run};
 use crate::warning::Warning;
 
 impl Billing {
@@ -36,11 +39,22 @@ impl Billing {
     pub(crate) fn apply(&mut self, recorded: &Recorded, metering: &Metering) {
         let sequence = recorded.sequence;
         match &recorded.event {
-            Event::PartyRegistered(event) => self.registered(event),
-            Event::PartyDescribed(event) => self.described(event),
-            Event::PartyTimeZoneSet(event) => self.time_zone_set(event),
-            Event::TaxRateSet(event) => self.taxes.rate_set(event),
-            Event::TaxTreatmentSet(event) => self.taxes.treatment_set(event),
+            Event::PartyRegistered(event) => self.registered(event, sequence),
+            Event::PartyDescribed(event) => self.described(event, sequence),
+            Event::PartyTimeZoneSet(event) => self.time_zone_set(event, sequence),
+            Event::TaxRateSet(event) => {
+                self.taxes.rate_set(event);
+                self.said_of(event.seller, sequence);
+            }
+            Event::TaxTreatmentSet(event) => {
+                self.taxes.treatment_set(event);
+                self.said_of(event.customer, sequence);
+            }
+            Event::CreditGranted(event) => {
+                self.credits.granted(event);
+                self.granted.insert(event.credit, (event.clone(), sequence));
+            }
+            Event::CreditWithdrawn(event) => self.credits.withdrawn(event),
             Event::ComputerDescribed(event) => self.regions.described(event),
             Event::InstanceRequested(_)
             | Event::InstanceChanged(_)
@@ -48,7 +62,9 @@ impl Billing {
             | Event::InstanceEnded(_) => self.histories.apply(&recorded.event, sequence),
             Event::PriceBookPublished(event) => self.published(event, sequence),
             Event::ChargeRecorded(event) => {
-                self.charges.insert(event.charge, (event.clone(), sequence));
+                self.open_charges.entry(event.customer).or_default().insert(event.charge);
+                let charge = Charge { recorded: event.clone(), sequence, invoice: None };
+                self.charges.insert(event.charge, charge);
             }
             Event::InvoiceRunOpened(event) => self.draw_up(event.clone(), sequence, metering),
             Event::InvoiceRunRefreshed(event) => self.refreshed(event, sequence, metering),
@@ -60,22 +76,40 @@ impl Billing {
         }
     }
 
-    fn registered(&mut self, event: &PartyRegistered) {
-        let PartyRegistered { party, name, time_zone, .. } = event;
-        let (calendar, name) = (Calendar::of(*time_zone), name.clone());
-        self.payers.insert(*party, Payer { name, details: None, country: None, vat_id: false, calendar });
+    fn registered(&mut self, event: &PartyRegistered, sequence: Sequence) {
+        let payer = Payer {
+            name: event.name.clone(),
+            details: None,
+            country: None,
+            vat_id: false,
+            series: None,
+            terms_days: None,
+            calendar: Calendar::of(event.time_zone),
+            registered_at: event.at,
+            sequence,
+        };
+        self.payers.insert(event.party, payer);
     }
 
-    fn described(&mut self, event: &PartyDescribed) {
+    fn described(&mut self, event: &PartyDescribed, sequence: Sequence) {
         if let Some(payer) = self.payers.get_mut(&event.party) {
             payer.details.clone_from(&event.details);
+            payer.series.clone_from(&event.series);
             (payer.country, payer.vat_id) = (event.country, event.vat_id);
+            (payer.terms_days, payer.sequence) = (event.terms_days, sequence);
         }
     }
 
-    fn time_zone_set(&mut self, event: &PartyTimeZoneSet) {
+    fn time_zone_set(&mut self, event: &PartyTimeZoneSet, sequence: Sequence) {
         if let Some(payer) = self.payers.get_mut(&event.party) {
             payer.calendar.change(event.from, event.time_zone);
+            payer.sequence = sequence;
+        }
+    }
+
+    fn said_of(&mut self, party: PartyId, sequence: Sequence) {
+        if let Some(payer) = self.payers.get_mut(&party) {
+            payer.sequence = sequence;
         }
     }
 
@@ -112,7 +146,7 @@ impl Billing {
         let opened =
             InvoiceRunOpened { cut_off: event.cut_off, versions: event.versions, ..run.opened.clone() };
         self.forget(event.run);
-        self.draw_up(opened, sequence, metering);
+        self.draw_up_as_of(opened, (event.at, sequence), metering);
     }
 
     fn withdrawn(&mut self, event: &InvoiceRunWithdrawn, sequence: Sequence) {
@@ -130,15 +164,33 @@ impl Billing {
     }
 
     fn draw_up(&mut self, opened: InvoiceRunOpened, sequence: Sequence, metering: &Metering) {
+        let now = opened.at;
+        self.draw_up_as_of(opened, (now, sequence), metering);
+    }
+
+    fn draw_up_as_of(
+        &mut self,
+        opened: InvoiceRunOpened,
+        (drawn_up_at, sequence): (Timestamp, Sequence),
+        metering: &Metering,
+    ) {
         let question = Question::of_run(&opened, self.versions_of(&opened));
         let (drafts, warnings) = self.drafts(question, metering);
         let suspended_usage = self.suspended_within(&opened, metering);
         let told = (suspended_usage > 0).then_some(Warning::SuspendedUsage { events: suspended_usage });
         let warnings = told.into_iter().chain(warnings).collect();
-        let stops = self.payers.values().map(|payer| opened.period.stop.within(&payer.calendar));
-        self.billed_until = self.billed_until.max(stops.max());
+        self.billed_until = self.billed_until.max(Some(self.over_at(&opened)));
         let id = opened.run;
-        let run = Run { opened, sequence, warnings, suspended_usage, finalised: None, withdrawn: false };
+        let run = Run {
+            opened,
+            sequence,
+            drawn_up_at,
+            warnings,
+            suspended_usage,
+            finalised: None,
+            withdrawn: false,
+            given_up: BTreeSet::new(),
+        };
         self.runs.insert(id, run);
         for invoice in drafts {
             self.documents.insert(Place::of(id, invoice.buyer.party), Document { invoice, issued: None });
@@ -174,6 +226,7 @@ impl Billing {
         } else {
             self.carried(&invoice, place);
         }
+        self.credits.invoiced(&invoice);
         self.issued.insert(invoice.id.clone(), place);
         self.of_payer.entry(place.payer).or_default().push(place);
         self.documents.insert(place, Document { invoice, issued: Some(sequence) });
@@ -197,7 +250,12 @@ impl Billing {
                     self.in_advance.entry(place.payer).or_default().push((place, line.n));
                 }
                 LineKind::OneOff { charge } => {
-                    self.charges.remove(charge);
+                    if let Some(known) = self.charges.get_mut(charge) {
+                        known.invoice = Some(invoice.id.clone());
+                    }
+                    if let Some(open) = self.open_charges.get_mut(&place.payer) {
+                        open.remove(charge);
+                    }
                 }
                 LineKind::Adjustment => {
                     if let Some(run) = self.run_about(invoice, line) {
@@ -231,7 +289,11 @@ impl Billing {
     }
 
     fn run_finalised(&mut self, event: &InvoiceRunFinalised, sequence: Sequence) {
+        let drafts = self.documents_of(event.run).filter(|document| document.issued.is_none());
+        let given_up: BTreeSet<PartyId> = drafts.map(|draft| draft.invoice.buyer.party).collect();
+        self.documents.retain(|place, document| place.run != event.run || document.issued.is_some());
         let Some(run) = self.runs.get_mut(&event.run) else { return };
+        run.given_up = given_up;
         run.finalised = Some((event.at, sequence));
         let cut_off = run.opened.cut_off;
         let (seller, book) = (run.opened.seller, run.opened.price_book.clone());

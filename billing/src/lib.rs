@@ -20,6 +20,9 @@ mod units;
 pub mod view;
 mod warning;
 
+pub use document::Payer;
 pub use price_book::{PriceBookError, PriceBookForm};
-pub use view::{Billing, BillingView, Document, DocumentState, Late, Place, PublishedBook, Run};
+pub use view::{
+    Billing, BillingView, Charge, Document, DocumentState, Late, Place, PrepaidCredit, PublishedBook, Run,
+};
 pub use warning::Warning;

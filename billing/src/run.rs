@@ -1,20 +1,19 @@
 //! From the drafts of a run to the commands that make them final.
 //!
 //! Each draft becomes one command, and what is final already is left out: a run that was interrupted goes on where it
-//! stopped. A run that was opened before its period was over is for looking at: what came after its cut-off is not in
-//! its drafts, and as invoices they would keep it from ever being invoiced. Names are sealed anew, under keys that are
+//! stopped. A run that was drawn up before its period was over is for looking at: what came after its cut-off is not in
+//! its drafts, and as invoices they would keep it from ever being invoiced. What is said of parties is sealed anew, under keys that are
 //! kept as long as invoices must be; the keys are the caller's.
 
 use slapledger_core::domain::id::RunId;
 use slapledger_core::domain::invoice::{FinaliseInvoice, FinaliseInvoiceRun, Invoice, InvoiceParty};
-use slapledger_core::domain::sealed::Sealed;
 use slapledger_core::domain::time::Timestamp;
 
 use crate::view::Billing;
 
-/// The run was opened before its period was over for all of its payers.
+/// The run was drawn up before its period was over for all of its payers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{run} was opened before its period ended at {stop}: its drafts stay drafts; open another run")]
+#[error("{run} was drawn up before its period ended at {stop}: refresh it then")]
 pub struct OpenedEarly {
     /// Which.
     pub run: RunId,
@@ -23,24 +22,24 @@ pub struct OpenedEarly {
 }
 
 /// The commands that make the drafts of a run final, those left that are none yet. `reseal` is given a draft and one
-/// of its parties, seller first, and returns the party's name under the retention key of that invoice.
+/// of its parties, seller first, and returns it with what is sealed under the retention key of that invoice.
 pub fn finalise_drafts<E>(
     billing: &Billing,
     run: RunId,
-    mut reseal: impl FnMut(&Invoice, &InvoiceParty) -> Result<Sealed, E>,
+    mut reseal: impl FnMut(&Invoice, &InvoiceParty) -> Result<InvoiceParty, E>,
 ) -> Result<impl Iterator<Item = Result<FinaliseInvoice, E>>, OpenedEarly> {
-    let opened = billing.run(run).map(|run| run.opened.at);
+    let drawn_up = billing.run(run).map(|run| run.drawn_up_at);
     let stop = billing.documents_of(run).map(|document| document.invoice.period.stop).max();
-    if let (Some(opened), Some(stop)) = (opened, stop)
-        && opened < stop
+    if let (Some(drawn_up), Some(stop)) = (drawn_up, stop)
+        && drawn_up < stop
     {
         return Err(OpenedEarly { run, stop });
     }
     let drafts = billing.documents_of(run).filter(|document| document.issued.is_none());
     Ok(drafts.map(move |document| {
         let mut draft = document.invoice.clone();
-        draft.seller.name = reseal(&document.invoice, &document.invoice.seller)?;
-        draft.buyer.name = reseal(&document.invoice, &document.invoice.buyer)?;
+        draft.seller = reseal(&document.invoice, &document.invoice.seller)?;
+        draft.buyer = reseal(&document.invoice, &document.invoice.buyer)?;
         Ok(FinaliseInvoice { draft })
     }))
 }

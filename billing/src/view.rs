@@ -5,7 +5,7 @@
 //! rebuild gives them back byte for byte. When an invoice is issued its document takes the place of the draft. Nothing
 //! is decided here; what may become final, and under which number, is the domain's to say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
 use std::ops::Bound;
 
@@ -13,6 +13,7 @@ use bincode::{Decode, Encode};
 use serde::Serialize;
 use slapledger_core::domain::calendar::Calendar;
 use slapledger_core::domain::charge::{ChargeId, ChargeRecorded};
+use slapledger_core::domain::credit::{CreditGranted, CreditId, Credits};
 use slapledger_core::domain::id::{InvoiceId, PartyId, PriceBookName, RunId, Sequence};
 use slapledger_core::domain::invoice::{Invoice, InvoiceLine, InvoiceRunOpened};
 use slapledger_core::domain::money::Amount;
@@ -39,7 +40,7 @@ pub struct BillingView {
 }
 
 impl View for BillingView {
-    const FORMAT: u32 = 3;
+    const FORMAT: u32 = 4;
 
     fn apply(&mut self, event: &Recorded) {
         self.billing.before_metering(event, &self.metering);
@@ -87,8 +88,14 @@ pub struct Billing {
     pub(crate) given_back: BTreeMap<InvoiceId, BTreeMap<u32, Amount>>,
     /// Lines that charged a payer in advance.
     pub(crate) in_advance: BTreeMap<PartyId, Vec<(Place, u32)>>,
-    /// Charges by hand that are on no invoice yet, and the events that recorded them.
-    pub(crate) charges: BTreeMap<ChargeId, (ChargeRecorded, Sequence)>,
+    /// Charges by hand.
+    pub(crate) charges: BTreeMap<ChargeId, Charge>,
+    /// Those that are on no invoice yet, by customer.
+    pub(crate) open_charges: BTreeMap<PartyId, BTreeSet<ChargeId>>,
+    /// What is left of prepaid credits.
+    pub(crate) credits: Credits,
+    /// How they were granted, and the events that did.
+    pub(crate) granted: BTreeMap<CreditId, (CreditGranted, Sequence)>,
     /// What a run could not know of a payer: usage that was recorded after its cut-off.
     pub(crate) late: BTreeMap<(RunId, PartyId), Late>,
     /// Lines that adjusted what a run charged a payer.
@@ -157,6 +164,8 @@ pub struct Run {
     pub opened: InvoiceRunOpened,
     /// The event that opened it, or drew its drafts up again.
     pub sequence: Sequence,
+    /// When that was.
+    pub drawn_up_at: Timestamp,
     /// What it does not charge.
     pub warnings: Vec<Warning>,
     /// How many reports were suspended at the cut-off that may belong to its period.
@@ -165,6 +174,8 @@ pub struct Run {
     pub finalised: Option<(Timestamp, Sequence)>,
     /// Whether it was given up.
     pub withdrawn: bool,
+    /// Those whose drafts were given up when the others were final: it says nothing of them.
+    pub given_up: BTreeSet<PartyId>,
 }
 
 impl Run {
@@ -192,6 +203,28 @@ impl Document {
     pub fn state(&self) -> DocumentState {
         if self.issued.is_some() { DocumentState::Final } else { DocumentState::Draft }
     }
+}
+
+/// Something charged or given by hand.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Charge {
+    /// As it was recorded.
+    pub recorded: ChargeRecorded,
+    /// The event that recorded it.
+    pub sequence: Sequence,
+    /// The document that has it, if one does.
+    pub invoice: Option<InvoiceId>,
+}
+
+/// A prepaid credit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PrepaidCredit<'a> {
+    /// As it was granted.
+    pub granted: &'a CreditGranted,
+    /// The event that granted it.
+    pub sequence: Sequence,
+    /// What is left of it.
+    pub left: Amount,
 }
 
 /// A version of a price book, and since when there is one.
@@ -233,6 +266,61 @@ impl Billing {
         self.books.names().filter_map(|name| self.price_book(name.as_str()).last())
     }
 
+    /// A party, if there is one.
+    pub fn party(&self, party: PartyId) -> Option<&Payer> {
+        self.payers.get(&party)
+    }
+
+    /// Parties after one, in the order they were registered.
+    pub fn parties(&self, after: Option<PartyId>, limit: usize) -> Page<(PartyId, &Payer), PartyId> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let parties = self.payers.range((from, Bound::Unbounded));
+        page(parties.map(|(id, party)| (*id, (*id, party))), limit)
+    }
+
+    /// Tax rates, and how customers are taxed.
+    pub fn taxes(&self) -> &Taxes {
+        &self.taxes
+    }
+
+    /// A charge by hand, if it was recorded.
+    pub fn charge(&self, charge: ChargeId) -> Option<&Charge> {
+        self.charges.get(&charge)
+    }
+
+    /// Charges after one, of one customer or of all, in the order they were recorded.
+    pub fn charges(
+        &self,
+        customer: Option<PartyId>,
+        after: Option<ChargeId>,
+        limit: usize,
+    ) -> Page<&Charge, ChargeId> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let all = self.charges.range((from, Bound::Unbounded)).map(|(id, charge)| (*id, charge));
+        let of = |charge: &Charge| customer.is_none_or(|customer| charge.recorded.customer == customer);
+        page(all.filter(|(_, charge)| of(charge)), limit)
+    }
+
+    /// A prepaid credit, if it was granted.
+    pub fn credit(&self, credit: CreditId) -> Option<PrepaidCredit<'_>> {
+        let (granted, sequence) = self.granted.get(&credit)?;
+        let left = self.credits.get(credit)?.left;
+        Some(PrepaidCredit { granted, sequence: *sequence, left })
+    }
+
+    /// Prepaid credits after one, of one customer or of all, in the order they were granted.
+    pub fn credits(
+        &self,
+        customer: Option<PartyId>,
+        after: Option<CreditId>,
+        limit: usize,
+    ) -> Page<PrepaidCredit<'_>, CreditId> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let all = self.granted.range((from, Bound::Unbounded));
+        let of = all.filter(|(_, (granted, _))| customer.is_none_or(|customer| granted.customer == customer));
+        page(of.filter_map(|(id, _)| Some((*id, self.credit(*id)?))), limit)
+    }
+
     /// A run, if it was opened.
     pub fn run(&self, run: RunId) -> Option<&Run> {
         self.runs.get(&run)
@@ -242,6 +330,18 @@ impl Billing {
     pub fn runs(&self, after: Option<RunId>, limit: usize) -> Page<&Run, RunId> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         page(self.runs.range((from, Bound::Unbounded)).map(|(id, run)| (*id, run)), limit)
+    }
+
+    /// The runs that are to become final by themselves.
+    pub fn becoming_final(&self) -> impl Iterator<Item = &Run> {
+        let open = self.runs.values().filter(|run| run.state() == DocumentState::Draft);
+        open.filter(|run| run.opened.finalise)
+    }
+
+    /// When the period of a run is over for everybody.
+    pub fn over_at(&self, run: &InvoiceRunOpened) -> Timestamp {
+        let stops = self.payers.values().map(|payer| run.period.stop.within(&payer.calendar));
+        stops.max().unwrap_or(run.at)
     }
 
     /// The invoices of a run and its drafts that are none yet, by payer.
@@ -281,6 +381,12 @@ impl Billing {
     /// What a run could not know of a payer and nothing has settled since.
     pub fn late(&self, run: RunId, payer: PartyId) -> Option<Late> {
         self.late.get(&(run, payer)).copied()
+    }
+
+    /// Whether a document is the one of its run for its payer, and no credit note about that.
+    pub fn is_of_run(&self, document: &Document) -> bool {
+        let of_run = self.documents.get(&Place::of(document.invoice.run, document.invoice.buyer.party));
+        of_run.is_some_and(|of_run| of_run.invoice.id == document.invoice.id)
     }
 
     /// The credit notes that were written about a document.

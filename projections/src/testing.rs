@@ -163,7 +163,11 @@ impl Story {
         let now = at("2026-10-01T00:00:00Z");
         let (events, view, versions) = (Vec::new(), Everything::default(), HashMap::new());
         let mut story = Self { now, events, view, state, versions };
-        story.then(Command::RegisterParty(RegisterParty { name: sealed(9), time_zone: TimeZone::UTC }));
+        story.then(Command::RegisterParty(RegisterParty {
+            name: sealed(9),
+            time_zone: TimeZone::UTC,
+            description: None,
+        }));
         for name in ["COMP-1", "COMP-2"] {
             let (computer, owner, time_zone) = (computer(name), PartyId(1), TimeZone::UTC);
             story.then(Command::RegisterComputer(RegisterComputer { computer, owner, time_zone }));

@@ -82,7 +82,7 @@ impl Sender {
 
     fn register_party(&mut self) -> Command {
         let name = self.sealed(KeyId([1; 16]));
-        Command::RegisterParty(RegisterParty { name, time_zone: TimeZone::UTC })
+        Command::RegisterParty(RegisterParty { name, time_zone: TimeZone::UTC, description: None })
     }
 
     fn configure(&mut self) -> Command {
@@ -432,6 +432,8 @@ impl Sender {
             seller: PartyId(self.random.below(3) + 1),
             period: RunPeriod { start: Bound::Instant(start), stop: Bound::Instant(stop) },
             price_book: self.random.once_in(2).then(|| PriceBookName::new("standard").expect("a name")),
+            grace_hours: 0,
+            finalise: false,
         })
     }
 

@@ -24,6 +24,7 @@ use crate::clock::{FileClock, ManualClock, SystemClock};
 use crate::contacts;
 use crate::demo;
 use crate::http::{invoices, router};
+use crate::invoicing::due;
 
 /// The name of the one user of `proxy`.
 const LOCAL_USER: &str = "local user";
@@ -87,7 +88,7 @@ fn product(told: &str) -> anyhow::Result<(Reference, SoftwareRelease)> {
 fn prepare_user(app: &App) -> anyhow::Result<()> {
     if !app.billing_now(|view| view.billing.knows_party(app.local))? {
         let name = app.keys.seal(app.keys.fresh()?, LOCAL_USER.as_bytes())?;
-        let register = RegisterParty { name, time_zone: TimeZone::UTC };
+        let register = RegisterParty { name, time_zone: TimeZone::UTC, description: None };
         app.submit_own(Actor::system(), Command::RegisterParty(register))?;
     }
     Ok(())
@@ -169,6 +170,7 @@ fn serve(app: App, listen: SocketAddr, silent_after: Option<Duration>) -> anyhow
         if let Some(silent_after) = silent_after {
             tokio::spawn(contacts::watch(Arc::clone(&app), silent_after));
         }
+        tokio::spawn(due::watch(Arc::clone(&app)));
         let routes = router::router(Arc::clone(&app));
         let serving = axum::serve(listener, routes).with_graceful_shutdown(stopped()).into_future();
         // By a thread of the runtime: this one would hand every connection over to one of them, and be woken for it.

@@ -134,7 +134,7 @@ pub fn play(app: &App, clock: &ManualClock, seed: u64) -> anyhow::Result<Played>
     let close = instant("2026-11-02T09:00:00Z");
     let period =
         RunPeriod { start: Bound::Day("2026-10-01".parse()?), stop: Bound::Day("2026-11-01".parse()?) };
-    let open = OpenInvoiceRun { seller, period, price_book: None };
+    let open = OpenInvoiceRun { seller, period, price_book: None, grace_hours: 0, finalise: false };
     let run = match play.submit(close, person(seller), Command::OpenInvoiceRun(open))? {
         Answer::InvoiceRun(run) => run,
         other => bail!("an invoice run was answered {other:?}"),
@@ -167,7 +167,7 @@ impl Play<'_> {
 
     fn register(&mut self, at: Timestamp, name: &str, time_zone: TimeZone) -> anyhow::Result<PartyId> {
         let name = self.app.keys.seal(self.app.keys.fresh()?, name.as_bytes())?;
-        let command = Command::RegisterParty(RegisterParty { name, time_zone });
+        let command = Command::RegisterParty(RegisterParty { name, time_zone, description: None });
         match self.submit(at, Actor::system(), command)? {
             Answer::Party(party) => Ok(party),
             other => bail!("a registration was answered {other:?}"),

@@ -17,7 +17,7 @@ use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
-use slapledger_core::domain::id::{InstanceId, Reference, Sequence, SoftwareRelease};
+use slapledger_core::domain::id::{InstanceId, PartyId, Reference, Sequence, SoftwareRelease};
 use slapledger_core::domain::instance::{
     InstanceType, ReportedState, RequestOutcome, RequestedState, Requester, WithoutRoom,
 };
@@ -170,7 +170,14 @@ async fn wanted(app: &App, mut sent: Object) -> Result<Wanted, Problem> {
     let reference = id::<Reference>("instance_id", &sent.required("instance_id", text)?)?;
     let instance_type = sent.optional("instance_type", instance_type)?;
     let requester = sent.parsed::<InstanceId>("requester")?;
-    let requester = requester.map_or(Requester::Party(app.local), Requester::Instance);
+    let owner = sent.parsed::<PartyId>("owner")?;
+    let requester = match (requester, owner) {
+        (Some(_), Some(_)) => {
+            return Err(Problem::field("owner", "is that of the requester: name one of them"));
+        }
+        (Some(requester), None) => Requester::Instance(requester),
+        (None, owner) => Requester::Party(owner.unwrap_or(app.local)),
+    };
     let shared = sent.flag("shared")?;
     let software_type = sent.optional("software_type", text)?;
     let software_type = software_type.map(|text| id("software_type", &text)).transpose()?;

@@ -1,214 +1,43 @@
-//! Invoice runs and invoices over REST, and the events behind each line.
+//! Invoices over REST, and the events behind each line.
 //!
 //! Amounts, prices and quantities are strings; a price has at least the digits of the minor unit. Names are opened here
 //! and nowhere before; one whose key was destroyed reads `(erased)`. The `sequence` of a document is that of the event
 //! that issued it, of a draft that of its run's cut-off: a document does not change, so neither does what is shown of it.
 
 pub(super) mod describe;
+pub(super) mod notes;
+pub(super) mod runs;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
-use slapledger_billing::{Billing, Document, DocumentState, Place, Run, Warning};
+use slapledger_billing::{Billing, Document, DocumentState, Place};
 use slapledger_core::domain::event::{Event, Stream};
-use slapledger_core::domain::id::{
-    ComputerId, InstanceId, InvoiceId, PartyId, PriceBookName, ResourceId, RunId, Sequence,
-};
+use slapledger_core::domain::id::{ComputerId, InstanceId, InvoiceId, PartyId, ResourceId, RunId, Sequence};
 use slapledger_core::domain::invoice::{
-    Bound, Citation, DocumentKind, EventSet, InvoiceLine, InvoiceParty, LineKind, LineRef, OpenInvoiceRun,
-    PriceStep, RunPeriod, Tax, TaxSubtotal,
+    Citation, CreditUsed, DocumentKind, EventSet, InvoiceLine, InvoiceParty, LineKind, LineRef, PriceStep,
+    Tax, TaxSubtotal,
 };
 use slapledger_core::domain::money::{Amount, Currency, Exact, Price};
 use slapledger_core::domain::pricing::PriceVersion;
 use slapledger_core::domain::quantity::Quantity;
-use slapledger_core::domain::time::{Date, Period, Timestamp};
+use slapledger_core::domain::time::{Period, Timestamp};
 use slapledger_core::domain::usage::{Usage, UsageId};
-use slapledger_core::domain::{Answer, Command};
 use slapledger_core::keyring::KeyRing;
-use slapledger_core::ledger::Submission;
 use slapledger_core::log::envelope::Recorded;
 
+use super::log;
 use super::openapi::schema;
+use super::parties::details::Details;
 use super::problem::Problem;
 use super::query::{self, Named, Query};
-use super::usage::local;
-use super::{body, json_body, log};
 use crate::app::App;
-use crate::invoicing::{self, ERASED, FinaliseError};
-
-/// A run.
-#[derive(Serialize, JsonSchema)]
-struct RunForm<'a> {
-    #[schemars(with = "schema::RunId")]
-    id: RunId,
-    #[schemars(with = "schema::DocumentState")]
-    state: DocumentState,
-    #[schemars(with = "schema::PartyId")]
-    seller: PartyId,
-    #[schemars(with = "schema::RunPeriod")]
-    period: RunPeriod,
-    #[schemars(with = "schema::PriceBookName")]
-    price_book: &'a PriceBookName,
-    #[schemars(with = "schema::Sequence")]
-    cut_off: Sequence,
-    #[schemars(with = "schema::Instant")]
-    opened_at: Timestamp,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<schema::Instant>")]
-    finalised_at: Option<Timestamp>,
-    #[schemars(with = "Vec<schema::InvoiceId>")]
-    invoices: Vec<&'a InvoiceId>,
-    warnings: Vec<WarningForm<'a>>,
-    /// The last event of it.
-    #[schemars(with = "schema::Sequence")]
-    sequence: Sequence,
-}
-
-#[derive(Serialize, JsonSchema)]
-struct WarningForm<'a> {
-    #[serde(flatten)]
-    #[schemars(with = "schema::Warning")]
-    warning: &'a Warning,
-    message: String,
-}
-
-impl<'a> RunForm<'a> {
-    fn of(billing: &'a Billing, run: &'a Run) -> Self {
-        let opened = &run.opened;
-        let warnings =
-            run.warnings.iter().map(|warning| WarningForm { warning, message: warning.to_string() });
-        Self {
-            id: opened.run,
-            state: run.state(),
-            seller: opened.seller,
-            period: opened.period,
-            price_book: &opened.price_book,
-            cut_off: opened.cut_off,
-            opened_at: opened.at,
-            finalised_at: run.finalised.map(|(at, _)| at),
-            invoices: billing.documents_of(opened.run).map(|document| &document.invoice.id).collect(),
-            warnings: warnings.collect(),
-            sequence: run.finalised.map_or(run.sequence, |(_, sequence)| sequence),
-        }
-    }
-}
-
-/// `POST /v1/invoice-runs`: opens a run, which fixes its drafts; `finalise` makes them final too.
-pub(super) async fn open_run(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
-    let sent = body::read_any(request, json_body::MOST_BYTES).await?;
-    let mut object = json_body::object(&sent.headers, &sent.body)?;
-    let mut members = object.required_object("period")?;
-    let period =
-        RunPeriod { start: members.required("start", bound)?, stop: members.required("stop", bound)? };
-    members.end()?;
-    let finalise = object.flag("finalise")?;
-    let price_book: Option<PriceBookName> = object.parsed("price_book")?;
-    object.end()?;
-
-    let meta = query::meta(&app, local(&app), &sent.headers, &sent.content())?;
-    let command = Command::OpenInvoiceRun(OpenInvoiceRun { seller: app.local, period, price_book });
-    let accepted = app.ledger.submit(Submission { meta, command }).await?;
-    let Answer::InvoiceRun(run) = accepted.answer else {
-        return Err(Problem::fault(&"an invoice run was answered otherwise"));
-    };
-    let mut sequence = accepted.sequence;
-    if finalise {
-        // The run is there whatever becomes of the rest: every error names it.
-        let finalised = invoicing::finalise(&app, local(&app), run).await.map_err(|error| {
-            let names_it = matches!(error, FinaliseError::OpenedEarly(_));
-            let problem = Problem::from(error);
-            let detail =
-                if names_it { problem.detail } else { format!("{run} was opened; {}", problem.detail) };
-            Problem { detail, ..problem }
-        })?;
-        sequence = finalised.sequence;
-    }
-    run_at(&app, run, sequence, |sequence, form| query::json(StatusCode::CREATED, sequence, form)).await
-}
-
-fn bound(text: &str) -> Result<Bound, String> {
-    let day = || text.parse::<Date>().ok().filter(|_| text.len() == 10).map(Bound::Day);
-    let bound = day().or_else(|| Timestamp::parse_rfc3339(text).map(Bound::Instant));
-    bound.ok_or_else(|| "must be a day such as 2026-10-01, or an RFC 3339 instant with its offset".to_owned())
-}
-
-impl From<FinaliseError> for Problem {
-    fn from(error: FinaliseError) -> Self {
-        match error {
-            FinaliseError::Submit(error) => error.into(),
-            FinaliseError::OpenedEarly(early) => {
-                let problem = Self::new(StatusCode::CONFLICT, "conflict", early.to_string());
-                Self { field: Some("period".into()), ..problem }
-            }
-            FinaliseError::Keys(fault) => Self::fault(&fault),
-            FinaliseError::View(fault) => Self::fault(&fault),
-        }
-    }
-}
-
-async fn run_at(
-    app: &App,
-    run: RunId,
-    min: Sequence,
-    show: impl FnOnce(Sequence, &RunForm<'_>) -> Response,
-) -> Result<Response, Problem> {
-    let read = app.billing.read_at(min, |view, sequence| {
-        let known = view.billing.run(run)?;
-        Some(show(sequence, &RunForm::of(&view.billing, known)))
-    });
-    read.await?.ok_or_else(|| unknown_run(&run.to_string()))
-}
-
-fn unknown_run(run: &str) -> Problem {
-    Problem::not_found(format!("there is no invoice run {run}"))
-}
-
-fn run_named(name: &str) -> Result<RunId, Problem> {
-    name.parse().map_err(|_| unknown_run(name))
-}
-
-/// `POST /v1/invoice-runs/{id}/finalise`: drafts become invoices; done again it changes nothing.
-pub(super) async fn finalise_run(
-    State(app): State<Arc<App>>,
-    Named(run): Named<String>,
-    request: Request,
-) -> Result<Response, Problem> {
-    let run = run_named(&run)?;
-    let sent = body::read_any(request, json_body::MOST_BYTES).await?;
-    json_body::optional_object(&sent.headers, &sent.body)?.end()?;
-    let finalised = invoicing::finalise(&app, local(&app), run).await?;
-    run_at(&app, run, finalised.sequence, |sequence, form| query::json(StatusCode::OK, sequence, form)).await
-}
-
-/// `GET /v1/invoice-runs/{id}`.
-pub(super) async fn show_run(
-    State(app): State<Arc<App>>,
-    Named(run): Named<String>,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let run = run_named(&run)?;
-    let position = Query::read(&uri, &[])?.position(&app).await?;
-    run_at(&app, run, position, |sequence, form| query::resource(&headers, sequence, form)).await
-}
-
-/// `GET /v1/invoice-runs`, in the order they were opened.
-pub(super) async fn list_runs(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
-    let query = Query::read(&uri, &[])?;
-    let (limit, after) = (query.limit()?, query.cursor::<RunId>()?);
-    let position = query.position(&app).await?;
-    app.billing.reach(position).await?;
-    Ok(app.billing.read(|view, sequence| {
-        let page = view.billing.runs(after, limit);
-        let items = page.items.into_iter().map(|run| RunForm::of(&view.billing, run)).collect();
-        query::list(items, page.next, sequence)
-    }))
-}
+use crate::invoicing::ERASED;
 
 /// An invoice or a draft.
 #[derive(Serialize, JsonSchema)]
@@ -247,9 +76,17 @@ struct InvoiceForm<'a> {
     total: Amount,
     #[schemars(with = "schema::Amount")]
     rounding: Amount,
+    /// What was paid before, from prepaid credit; of a credit note, what went back into it.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schemars(with = "Vec<schema::CreditUsed>")]
+    prepaid: &'a [CreditUsed],
     /// What is left to be paid.
     #[schemars(with = "schema::Amount")]
     due: Amount,
+    /// The credit notes about it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<schema::InvoiceId>")]
+    credit_notes: Vec<&'a InvoiceId>,
     #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
 }
@@ -259,12 +96,15 @@ struct PartyForm {
     #[schemars(with = "schema::PartyId")]
     party: PartyId,
     name: String,
+    #[serde(flatten)]
+    details: Details,
 }
 
 impl PartyForm {
     fn of(keys: &KeyRing, party: &InvoiceParty) -> Self {
         let name = keys.open_sealed(&party.name).ok().and_then(|name| String::from_utf8(name).ok());
-        Self { party: party.party, name: name.unwrap_or_else(|| ERASED.to_owned()) }
+        let details = Details::open(keys, party.details.as_ref());
+        Self { party: party.party, name: name.unwrap_or_else(|| ERASED.to_owned()), details }
     }
 }
 
@@ -346,10 +186,12 @@ fn price_text(price: Price, currency: Currency) -> String {
 }
 
 impl<'a> InvoiceForm<'a> {
-    fn of(billing: &Billing, keys: &KeyRing, document: &'a Document) -> Self {
+    fn of(billing: &'a Billing, keys: &KeyRing, document: &'a Document) -> Self {
         let invoice = &document.invoice;
         let cut_off = || billing.run(invoice.run).map_or(Sequence::ZERO, |run| run.opened.cut_off);
         let is_final = document.issued.is_some();
+        let of_run = billing.is_of_run(document);
+        let notes = billing.notes_on(invoice.run, invoice.buyer.party);
         Self {
             id: &invoice.id,
             state: document.state(),
@@ -367,7 +209,9 @@ impl<'a> InvoiceForm<'a> {
             tax: &invoice.tax,
             total: invoice.total,
             rounding: invoice.rounding,
+            prepaid: &invoice.prepaid,
             due: invoice.due,
+            credit_notes: if of_run { notes.map(|note| &note.invoice.id).collect() } else { Vec::new() },
             sequence: document.issued.unwrap_or_else(cut_off),
         }
     }

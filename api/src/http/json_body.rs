@@ -83,7 +83,7 @@ pub(super) enum Replaced<T> {
 }
 
 /// The members of a JSON object, taken out one by one; what is left at the end is unknown.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Object {
     path: String,
     members: Map<String, Value>,
@@ -107,7 +107,8 @@ impl Object {
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
     }
 
-    fn fault(&self, name: &str, rule: impl Into<String>) -> Problem {
+    /// What is wrong with a member.
+    pub(super) fn fault(&self, name: &str, rule: impl Into<String>) -> Problem {
         Problem::field(self.path_of(name), rule)
     }
 
@@ -179,7 +180,7 @@ impl Object {
         name: &str,
         read: impl FnOnce(&str) -> Result<T, String>,
     ) -> Result<Replaced<T>, Problem> {
-        if self.members.get(name).is_some_and(Value::is_null) {
+        if self.is_null(name) {
             self.members.remove(name);
             return Ok(Replaced::By(None));
         }
@@ -254,6 +255,22 @@ impl Object {
             return Err(self.fault("error", "goes with state error alone"));
         }
         Ok(failed.then(|| error_text(told.unwrap_or_default().as_bytes())))
+    }
+
+    /// Whether a member is there, and null.
+    pub(super) fn is_null(&self, name: &str) -> bool {
+        self.members.get(name).is_some_and(Value::is_null)
+    }
+
+    /// All that is left, to be read later and more than once.
+    pub(super) fn take_rest(&mut self) -> Self {
+        let (path, all_texts) = (self.path.clone(), self.all_texts);
+        Self { path, members: std::mem::take(&mut self.members), all_texts }
+    }
+
+    /// Whether nothing is left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.members.is_empty()
     }
 
     /// Nothing must be left.

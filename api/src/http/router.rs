@@ -10,9 +10,12 @@ use axum::http::header;
 use axum::{Router, middleware};
 
 use super::forms::{self, Elements};
+use super::invoices::{notes, runs};
 use super::limits::{self, Bounds};
 use super::openapi::{self, Routes};
-use super::{admin, browser, computers, instances, invoices, prices, software, trees, usage};
+use super::{
+    admin, browser, computers, credits, instances, invoices, parties, prices, software, trees, usage,
+};
 use crate::app::App;
 use crate::{hateoas, rpc, slap};
 
@@ -67,13 +70,32 @@ fn usual() -> Routes {
         .post("/v1/price-books", prices::publish, prices::describe::publish)
         .get("/v1/price-books/{name}", prices::show, prices::describe::show)
         // Invoices.
-        .get("/v1/invoice-runs", invoices::list_runs, invoices::describe::list_runs)
-        .post("/v1/invoice-runs", invoices::open_run, invoices::describe::open_run)
-        .get("/v1/invoice-runs/{id}", invoices::show_run, invoices::describe::show_run)
-        .post("/v1/invoice-runs/{id}/finalise", invoices::finalise_run, invoices::describe::finalise_run)
+        .get("/v1/invoice-runs", runs::list_runs, invoices::describe::list_runs)
+        .post("/v1/invoice-runs", runs::open_run, invoices::describe::open_run)
+        .get("/v1/invoice-runs/{id}", runs::show_run, invoices::describe::show_run)
+        .post("/v1/invoice-runs/{id}/finalise", runs::finalise_run, invoices::describe::finalise_run)
+        .post("/v1/invoice-runs/{id}/refresh", runs::refresh_run, invoices::describe::refresh_run)
+        .post("/v1/invoice-runs/{id}/withdraw", runs::withdraw_run, invoices::describe::withdraw_run)
         .get("/v1/invoices", invoices::list, invoices::describe::list)
         .get("/v1/invoices/{id}", invoices::show, invoices::describe::show)
         .get("/v1/invoices/{id}/lines/{n}/events", invoices::line_events, invoices::describe::line_events)
+        .post("/v1/invoices/{id}/credit", notes::credit, invoices::describe::credit)
+        .post("/v1/invoices/{id}/void", notes::void, invoices::describe::void)
+        .post("/v1/invoices/{id}/lines/{n}/correct", notes::correct, invoices::describe::correct)
+        // Who sells and buys, and what was paid or charged by hand.
+        .get("/v1/parties", parties::list, parties::describe::list)
+        .post("/v1/parties", parties::register, parties::describe::register)
+        .get("/v1/parties/{id}", parties::show, parties::describe::show)
+        .patch("/v1/parties/{id}", parties::change, parties::describe::change)
+        .post("/v1/parties/{id}/tax-treatments", parties::treat, parties::describe::treat)
+        .post("/v1/tax-rates", parties::set_rate, parties::describe::set_rate)
+        .get("/v1/credits", credits::credits, credits::describe::credits)
+        .post("/v1/credits", credits::grant, credits::describe::grant)
+        .get("/v1/credits/{id}", credits::credit, credits::describe::credit)
+        .post("/v1/credits/{id}/withdraw", credits::withdraw, credits::describe::withdraw)
+        .get("/v1/charges", credits::charges, credits::describe::charges)
+        .post("/v1/charges", credits::record, credits::describe::record)
+        .get("/v1/charges/{id}", credits::charge, credits::describe::charge)
         // The log.
         .get("/v1/events", admin::events, admin::describe::events)
 }

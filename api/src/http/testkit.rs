@@ -102,7 +102,7 @@ impl Kit {
     pub(crate) fn register(&self, name: &str, zone: &str) -> PartyId {
         let name =
             self.app.keys.seal(self.app.keys.fresh().expect("a key"), name.as_bytes()).expect("sealed");
-        let register = RegisterParty { name, time_zone: zone.parse().expect(zone) };
+        let register = RegisterParty { name, time_zone: zone.parse().expect(zone), description: None };
         match self.submit(Command::RegisterParty(register)) {
             Answer::Party(party) => party,
             other => panic!("{other:?}"),

@@ -71,7 +71,7 @@ impl World {
         let mut app =
             App::open(Open { data: folder.path(), mode, clock: Arc::<ManualClock>::clone(&clock) }).unwrap();
         let name = app.keys.seal(app.keys.fresh().unwrap(), b"local user").unwrap();
-        let party = RegisterParty { name, time_zone: TimeZone::UTC };
+        let party = RegisterParty { name, time_zone: TimeZone::UTC, description: None };
         app.submit_own(Actor::system(), Command::RegisterParty(party)).unwrap();
         let computer = ComputerId::new(COMPUTER).unwrap();
         let register =

@@ -173,7 +173,11 @@ impl Cloud {
 
     pub(crate) fn customer(&mut self, zone: &str) -> PartyId {
         let key = self.fresh_key();
-        let command = RegisterParty { name: sealed(key, "name"), time_zone: zone.parse().expect(zone) };
+        let command = RegisterParty {
+            name: sealed(key, "name"),
+            time_zone: zone.parse().expect(zone),
+            description: None,
+        };
         match self.execute(Command::RegisterParty(command)) {
             Answer::Party(party) => party,
             other => panic!("{other:?}"),
@@ -277,6 +281,8 @@ impl Cloud {
             seller: SELLER,
             period,
             price_book: None,
+            grace_hours: 0,
+            finalise: false,
         })) {
             Answer::InvoiceRun(run) => run,
             other => panic!("{other:?}"),
@@ -330,8 +336,7 @@ impl Cloud {
 
     /// Makes all drafts of a run final, and then the run.
     pub(crate) fn finalise(&mut self, run: RunId) {
-        let drafts =
-            run::finalise_drafts(&self.view.billing, run, |_, party| Ok::<_, ()>(party.name.clone()));
+        let drafts = run::finalise_drafts(&self.view.billing, run, |_, party| Ok::<_, ()>(party.clone()));
         let drafts: Vec<_> = drafts.expect("it is over").map(|draft| draft.expect("it is sealed")).collect();
         for draft in drafts {
             self.execute(Command::FinaliseInvoice(Box::new(draft)));

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use slapledger_billing::{Billing, BillingView, DocumentState, run};
 use slapledger_core::domain::event::Event;
 use slapledger_core::domain::id::{PartyId, RunId};
-use slapledger_core::domain::invoice::{InvoiceParty, InvoiceRefusal};
+use slapledger_core::domain::invoice::{InvoiceParty, InvoiceRefusal, RefreshInvoiceRun};
 use slapledger_core::domain::{Answer, Command, Refusal};
 use slapledger_projections::View;
 
@@ -26,9 +26,9 @@ fn a_month() -> Cloud {
 }
 
 fn finalise(cloud: &mut Cloud, run: RunId, most: usize) -> usize {
-    let reseal = |draft: &_, party: &InvoiceParty| -> Result<_, Infallible> {
+    let reseal = |draft: &_, party: &InvoiceParty| -> Result<InvoiceParty, Infallible> {
         let slapledger_core::domain::invoice::Invoice { id, .. } = draft;
-        Ok(sealed(999, &format!("{id} {}", party.party)))
+        Ok(InvoiceParty { name: sealed(999, &format!("{id} {}", party.party)), ..party.clone() })
     };
     let drafts = run::finalise_drafts(&cloud.view.billing, run, reseal).expect("the period is over");
     let commands: Result<Vec<_>, _> = drafts.take(most).collect();
@@ -141,11 +141,11 @@ fn a_run_that_was_opened_early_stays_a_draft() {
     cloud.clock("2026-10-31T23:59:59Z");
     let early = cloud.open_run("2026-10-01", "2026-11-01");
     cloud.clock("2026-11-01T00:00:00Z");
-    let reseal = |_: &_, party: &InvoiceParty| Ok::<_, Infallible>(party.name.clone());
+    let reseal = |_: &_, party: &InvoiceParty| Ok::<_, Infallible>(party.clone());
     let refused = run::finalise_drafts(&cloud.view.billing, early, reseal).map(Iterator::count);
     assert_eq!(refused, Err(run::OpenedEarly { run: early, stop: at("2026-11-01T00:00:00Z") }));
-    let in_time = cloud.open_run("2026-10-01", "2026-11-01");
-    assert_eq!(finalise(&mut cloud, in_time, usize::MAX), 4);
+    cloud.execute(Command::RefreshInvoiceRun(RefreshInvoiceRun { run: early }));
+    assert_eq!(finalise(&mut cloud, early, usize::MAX), 4);
 }
 
 #[test]

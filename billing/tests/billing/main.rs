@@ -4,6 +4,7 @@
 mod cloud;
 mod documents;
 mod fees;
+mod given_back;
 mod late;
 mod models;
 mod properties;

@@ -203,6 +203,8 @@ commands!(
     pricing::PublishPriceBook,
     invoice::OpenInvoiceRun,
     invoice::FinaliseInvoiceRun,
+    invoice::RefreshInvoiceRun,
+    invoice::WithdrawInvoiceRun,
     party::DescribeParty,
     party::SetPartyTimeZone,
     tax::SetTaxRate,
@@ -216,6 +218,12 @@ commands!(
 impl From<super::invoice::FinaliseInvoice> for Command {
     fn from(command: super::invoice::FinaliseInvoice) -> Self {
         Self::FinaliseInvoice(Box::new(command))
+    }
+}
+
+impl From<super::invoice::IssueCreditNote> for Command {
+    fn from(command: super::invoice::IssueCreditNote) -> Self {
+        Self::IssueCreditNote(Box::new(command))
     }
 }
 
@@ -283,7 +291,11 @@ pub(crate) fn register_party() -> RegisterParty {
 }
 
 pub(crate) fn register_party_in(zone: &str) -> RegisterParty {
-    RegisterParty { name: sealed("party", "somebody"), time_zone: zone.parse().expect(zone) }
+    RegisterParty {
+        name: sealed("party", "somebody"),
+        time_zone: zone.parse().expect(zone),
+        description: None,
+    }
 }
 
 pub(crate) fn register_computer(name: &str) -> RegisterComputer {

@@ -89,6 +89,12 @@ pub enum Command {
     OpenInvoiceRun(invoice::OpenInvoiceRun),
     /// Make a draft final.
     FinaliseInvoice(Box<invoice::FinaliseInvoice>),
+    /// Give back what an invoice charged.
+    IssueCreditNote(Box<invoice::IssueCreditNote>),
+    /// Draw the drafts of a run up again.
+    RefreshInvoiceRun(invoice::RefreshInvoiceRun),
+    /// Give up the drafts of a run.
+    WithdrawInvoiceRun(invoice::WithdrawInvoiceRun),
     /// All drafts of a run are final.
     FinaliseInvoiceRun(invoice::FinaliseInvoiceRun),
     /// Say what invoices say of a party.
@@ -136,7 +142,7 @@ pub enum Answer {
         /// Its version.
         version: u32,
     },
-    /// This run was opened or made final.
+    /// This run was opened, drawn up again, withdrawn or made final.
     InvoiceRun(RunId),
     /// This invoice was issued.
     Invoice(InvoiceId),

@@ -336,6 +336,11 @@ impl Exact {
         self.whole < 0
     }
 
+    /// Farther from nothing than a limit.
+    pub fn is_beyond(self, limit: Self) -> bool {
+        self > limit || Self::ZERO.minus(self) > limit
+    }
+
     /// Brought to the minor unit of a currency, once.
     pub fn round(self, currency: Currency, rounding: Rounding) -> Amount {
         let negative = self.is_negative();

@@ -139,6 +139,8 @@ pub struct RegisterParty {
     pub name: Sealed,
     /// Where their billing periods are cut.
     pub time_zone: TimeZone,
+    /// What invoices say of them beyond the name, if that is known.
+    pub description: Option<Description>,
 }
 
 /// Say anew all that invoices say of a party beyond its name.
@@ -146,6 +148,13 @@ pub struct RegisterParty {
 pub struct DescribeParty {
     /// Who.
     pub party: PartyId,
+    /// All of it.
+    pub description: Description,
+}
+
+/// What invoices say of a party beyond its name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Description {
     /// Legal name, address, VAT identifier and the like, sealed under the party's key.
     pub details: Option<Sealed>,
     /// The country of the address.
@@ -156,6 +165,13 @@ pub struct DescribeParty {
     pub series: Option<Series>,
     /// In how many days they pay, or are paid.
     pub terms_days: Option<u16>,
+}
+
+impl Description {
+    fn event(self, party: PartyId, at: Timestamp) -> Event {
+        let Self { details, country, vat_id, series, terms_days } = self;
+        Event::PartyDescribed(PartyDescribed { party, details, country, vat_id, series, terms_days, at })
+    }
 }
 
 /// Have a party's months cut in another time zone, from the next month on.
@@ -229,12 +245,40 @@ impl Parties {
         self.by_id.get(&party)
     }
 
+    /// What the numbers of a party's invoices begin with, if it may sell.
+    pub fn series_of(&self, party: PartyId) -> Option<&str> {
+        let said = self.by_id.get(&party)?.series.as_ref().map(Series::as_str);
+        let first = self.by_id.first_key_value().is_some_and(|(first, _)| *first == party);
+        said.or_else(|| first.then_some(FIRST_SERIES))
+    }
+
     /// Every party may be registered: a name is no identity.
-    pub(crate) fn register(&self, command: &RegisterParty, now: Timestamp) -> Outcome<PartyId> {
+    pub(crate) fn register(
+        &self,
+        command: &RegisterParty,
+        now: Timestamp,
+    ) -> Result<Outcome<PartyId>, PartyRefusal> {
+        let RegisterParty { name, time_zone, description } = command.clone();
         let party = PartyId(self.by_id.last_key_value().map_or(1, |(last, _)| last.0 + 1));
-        let event =
-            PartyRegistered { party, name: command.name.clone(), time_zone: command.time_zone, at: now };
-        Outcome::of(party, [(Stream::Party(party), Event::PartyRegistered(event))])
+        if let Some(description) = &description {
+            self.check(party, description)?;
+        }
+        let registered = Event::PartyRegistered(PartyRegistered { party, name, time_zone, at: now });
+        let described = description.map(|description| description.event(party, now));
+        let events = [registered].into_iter().chain(described);
+        Ok(Outcome::of(party, events.map(|event| (Stream::Party(party), event))))
+    }
+
+    fn check(&self, party: PartyId, description: &Description) -> Result<(), PartyRefusal> {
+        if let Some(series) = &description.series
+            && let Some(owner) = self.in_the_way(party, series)
+        {
+            return Err(PartyRefusal::SeriesTaken { series: series.clone(), party: owner });
+        }
+        if description.terms_days.is_some_and(|days| days > MAX_TERMS_DAYS) {
+            return Err(PartyRefusal::TermsTooLong);
+        }
+        Ok(())
     }
 
     pub(crate) fn describe(
@@ -242,22 +286,15 @@ impl Parties {
         command: &DescribeParty,
         now: Timestamp,
     ) -> Result<Outcome<()>, PartyRefusal> {
-        let DescribeParty { party, details, country, vat_id, series, terms_days } = command.clone();
+        let DescribeParty { party, description } = command.clone();
         let known = self.by_id.get(&party).ok_or(PartyRefusal::Unknown { party })?;
-        if let Some(series) = &series
-            && let Some(owner) = self.in_the_way(party, series)
-        {
-            return Err(PartyRefusal::SeriesTaken { series: series.clone(), party: owner });
-        }
-        if terms_days.is_some_and(|days| days > MAX_TERMS_DAYS) {
-            return Err(PartyRefusal::TermsTooLong);
-        }
-        let said = (digest_of(details.as_ref()), country, vat_id, &series, terms_days);
+        self.check(party, &description)?;
+        let Description { ref details, country, vat_id, ref series, terms_days } = description;
+        let said = (digest_of(details.as_ref()), country, vat_id, series, terms_days);
         if said == (known.details, known.country, known.vat_id, &known.series, known.terms_days) {
             return Ok(Outcome::unchanged(()));
         }
-        let event = PartyDescribed { party, details, country, vat_id, series, terms_days, at: now };
-        Ok(Outcome::of((), [(Stream::Party(party), Event::PartyDescribed(event))]))
+        Ok(Outcome::of((), [(Stream::Party(party), description.event(party, now))]))
     }
 
     /// Whose numbers a party's would be under this series.
@@ -332,19 +369,26 @@ mod tests {
     use crate::domain::id::PartyId;
 
     use super::{
-        Country, DescribeParty, PartyDescribed, PartyRefusal, PartyRegistered, PartyTimeZoneSet, Series,
-        SetPartyTimeZone,
+        Country, DescribeParty, Description, PartyDescribed, PartyRefusal, PartyRegistered, PartyTimeZoneSet,
+        RegisterParty, Series, SetPartyTimeZone,
     };
 
     fn describe(party: u64, series: Option<&str>) -> DescribeParty {
-        DescribeParty {
-            party: PartyId(party),
+        DescribeParty { party: PartyId(party), description: acme(series) }
+    }
+
+    fn acme(series: Option<&str>) -> Description {
+        Description {
             details: Some(sealed("party", "Acme SAS")),
             country: Some("FR".parse().expect("a country")),
             vat_id: true,
             series: series.map(|text| text.parse().expect(text)),
             terms_days: Some(14),
         }
+    }
+
+    fn acme_series() -> Series {
+        "ACME".parse().expect("a series")
     }
 
     fn move_to(party: u64, zone: &str) -> SetPartyTimeZone {
@@ -358,7 +402,8 @@ mod tests {
     #[test]
     fn a_description_is_taken_whole() {
         let given = two();
-        let DescribeParty { party, details, country, vat_id, series, terms_days } = describe(2, Some("ACME"));
+        let Description { details, country, vat_id, series, terms_days } = acme(Some("ACME"));
+        let party = PartyId(2);
         let event = PartyDescribed { party, details, country, vat_id, series, terms_days, at: given.now };
         let given = given
             .when(describe(2, Some("ACME")))
@@ -366,14 +411,7 @@ mod tests {
             .answered(&Answer::Done)
             .and();
         let given = given.when(describe(2, Some("ACME"))).unchanged().and();
-        let bare = DescribeParty {
-            party: PartyId(2),
-            details: None,
-            country: None,
-            vat_id: false,
-            series: None,
-            terms_days: None,
-        };
+        let bare = DescribeParty { party: PartyId(2), description: Description::default() };
         let given = given.when(bare.clone()).then_named(&["PartyDescribed"]).and();
         let party = given.state.parties.get(PartyId(2)).expect("it is there");
         assert_eq!(
@@ -385,7 +423,7 @@ mod tests {
 
     #[test]
     fn each_member_of_a_description_is_a_change() {
-        let changes: [fn(&mut DescribeParty); 5] = [
+        let changes: [fn(&mut Description); 5] = [
             |said| said.details = Some(sealed("party", "Acme SA")),
             |said| said.country = None,
             |said| said.vat_id = false,
@@ -394,21 +432,31 @@ mod tests {
         ];
         for change in changes {
             let mut other = describe(2, Some("ACME"));
-            change(&mut other);
+            change(&mut other.description);
             two().done(describe(2, Some("ACME"))).when(other).then_named(&["PartyDescribed"]);
         }
     }
 
     #[test]
     fn what_cannot_be_said_of_a_party() {
-        let long = |party| DescribeParty { terms_days: Some(3651), ..describe(party, Some("ACME")) };
+        let of_days = |days, series| Description { terms_days: Some(days), ..acme(series) };
+        let long = |party| DescribeParty { party: PartyId(party), description: of_days(3651, Some("ACME")) };
         let given = two().when(long(3)).refused(PartyRefusal::Unknown { party: PartyId(3) });
         let given = given.done(describe(2, Some("ACME")));
-        let acme = || "ACME".parse::<Series>().expect("a series");
-        let given =
-            given.when(long(1)).refused(PartyRefusal::SeriesTaken { series: acme(), party: PartyId(2) });
+        let given = given
+            .when(long(1))
+            .refused(PartyRefusal::SeriesTaken { series: acme_series(), party: PartyId(2) });
         let given = given.when(long(2)).refused(PartyRefusal::TermsTooLong);
-        given.done(DescribeParty { terms_days: Some(3650), ..describe(2, None) });
+        let given = given.done(DescribeParty { party: PartyId(2), description: of_days(3650, None) });
+        let described = |series| RegisterParty { description: Some(acme(series)), ..register_party() };
+        given
+            .when(RegisterParty { description: Some(of_days(3651, None)), ..register_party() })
+            .refused(PartyRefusal::TermsTooLong)
+            .when(described(Some("ACME")))
+            .refused(PartyRefusal::SeriesTaken { series: acme_series(), party: PartyId(2) })
+            .when(described(Some("OTHER")))
+            .then_named(&["PartyRegistered", "PartyDescribed"])
+            .answered(&Answer::Party(PartyId(3)));
     }
 
     #[test]

@@ -271,7 +271,14 @@ fn command(given: &mut Given, step: Step) -> Option<Command> {
         Step::Open(seller, first, last) => {
             let bound = |day: i64| Bound::Instant(super::given::instant("0").plus_micros(day * 6 * HOUR));
             let period = RunPeriod { start: bound(first), stop: bound(last) };
-            OpenInvoiceRun { seller: PartyId(seller), period, price_book: None }.into()
+            OpenInvoiceRun {
+                seller: PartyId(seller),
+                period,
+                price_book: None,
+                grace_hours: 0,
+                finalise: false,
+            }
+            .into()
         }
         Step::Finalise(run, buyer) => {
             FinaliseInvoice { draft: draft(given, RunId(run), PartyId(buyer))? }.into()

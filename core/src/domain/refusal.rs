@@ -115,15 +115,33 @@ impl Refusal {
             Self::Invoice(refusal) => match refusal {
                 InvoiceRefusal::UnknownParty { .. }
                 | InvoiceRefusal::UnknownRun { .. }
-                | InvoiceRefusal::UnknownPriceBook { .. } => NotFound,
+                | InvoiceRefusal::UnknownPriceBook { .. }
+                | InvoiceRefusal::UnknownInvoice { .. }
+                | InvoiceRefusal::UnknownLine { .. } => NotFound,
                 InvoiceRefusal::EmptyPeriod
+                | InvoiceRefusal::GraceTooLong
                 | InvoiceRefusal::OtherPeriod
-                | InvoiceRefusal::SumsDoNotAddUp { .. } => Invalid,
+                | InvoiceRefusal::SumsDoNotAddUp { .. }
+                | InvoiceRefusal::NoLines
+                | InvoiceRefusal::LineTwice { .. }
+                | InvoiceRefusal::BadAmount { .. }
+                | InvoiceRefusal::BadReason(_) => Invalid,
                 InvoiceRefusal::NoPriceBook
                 | InvoiceRefusal::SeveralPriceBooks
                 | InvoiceRefusal::PeriodNotOver { .. }
+                | InvoiceRefusal::InGrace { .. }
+                | InvoiceRefusal::MissingDetails { .. }
+                | InvoiceRefusal::NoSeries { .. }
+                | InvoiceRefusal::ChargeNotOpen { .. }
                 | InvoiceRefusal::AlreadyInvoiced { .. }
                 | InvoiceRefusal::RunFinal { .. }
+                | InvoiceRefusal::RunWithdrawn { .. }
+                | InvoiceRefusal::RunStarted { .. }
+                | InvoiceRefusal::NotAnInvoice { .. }
+                | InvoiceRefusal::Void { .. }
+                | InvoiceRefusal::MoreThanLeft { .. }
+                | InvoiceRefusal::MoreThanDocument { .. }
+                | InvoiceRefusal::OtherDocument { .. }
                 | InvoiceRefusal::PeriodInvoiced { .. }
                 | InvoiceRefusal::Outdated { .. }
                 | InvoiceRefusal::RunIncomplete { .. } => Conflict,
@@ -159,6 +177,13 @@ impl Refusal {
             Self::Invoice(InvoiceRefusal::EmptyPeriod | InvoiceRefusal::PeriodNotOver { .. }) => {
                 Some("period")
             }
+            Self::Invoice(InvoiceRefusal::GraceTooLong) => Some("grace_hours"),
+            Self::Invoice(
+                InvoiceRefusal::NoLines
+                | InvoiceRefusal::LineTwice { .. }
+                | InvoiceRefusal::UnknownLine { .. }
+                | InvoiceRefusal::MoreThanDocument { .. },
+            ) => Some("lines"),
             Self::Invoice(InvoiceRefusal::SeveralPriceBooks | InvoiceRefusal::UnknownPriceBook { .. }) => {
                 Some("price_book")
             }
@@ -175,9 +200,12 @@ impl Refusal {
             | Self::Tax(
                 TaxRefusal::NoReason { .. } | TaxRefusal::NotExempt { .. } | TaxRefusal::BadReason(_),
             )
-            | Self::Credit(CreditRefusal::BadReason(_)) => Some("reason"),
+            | Self::Credit(CreditRefusal::BadReason(_))
+            | Self::Invoice(InvoiceRefusal::BadReason(_)) => Some("reason"),
             Self::Tax(TaxRefusal::BadCode(_)) => Some("code"),
-            Self::Credit(CreditRefusal::BadAmount { .. }) | Self::Charge(ChargeRefusal::BadAmount { .. }) => {
+            Self::Credit(CreditRefusal::BadAmount { .. })
+            | Self::Charge(ChargeRefusal::BadAmount { .. })
+            | Self::Invoice(InvoiceRefusal::BadAmount { .. } | InvoiceRefusal::MoreThanLeft { .. }) => {
                 Some("amount")
             }
             Self::Credit(CreditRefusal::BadDescription(_))

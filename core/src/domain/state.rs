@@ -9,7 +9,7 @@ use super::credit::Credits;
 use super::event::{Event, Mode, Stream};
 use super::id::{ProjectId, Sequence};
 use super::instance::{self, Instances};
-use super::invoice::Invoices;
+use super::invoice::{self, Invoices};
 use super::party::Parties;
 use super::pricing::PriceBooks;
 use super::product::Products;
@@ -102,7 +102,7 @@ impl State {
     pub fn decide(&self, context: &Context, command: Command) -> Result<Outcome<Answer>, Refusal> {
         let Context { now, next, .. } = *context;
         Ok(match command {
-            Command::RegisterParty(command) => self.parties.register(&command, now).map(Answer::Party),
+            Command::RegisterParty(command) => self.parties.register(&command, now)?.map(Answer::Party),
             Command::RegisterComputer(command) => self.computers.register(&command, now)?.done(),
             Command::ConfigureComputer(command) => self.computers.configure(&command, now)?.done(),
             Command::RequestComputer(command) => {
@@ -152,7 +152,16 @@ impl State {
                 self.invoices.open(around, &command, (now, next))?.map(Answer::InvoiceRun)
             }
             Command::FinaliseInvoice(command) => {
-                self.invoices.finalise(&self.parties, &command, now)?.map(Answer::Invoice)
+                self.invoices.finalise(self.around_invoices(), &command, now)?.map(Answer::Invoice)
+            }
+            Command::IssueCreditNote(command) => {
+                self.invoices.credit(self.around_invoices(), &command, now)?.map(Answer::Invoice)
+            }
+            Command::RefreshInvoiceRun(command) => {
+                self.invoices.refresh(&self.price_books, &command, (now, next))?.map(Answer::InvoiceRun)
+            }
+            Command::WithdrawInvoiceRun(command) => {
+                self.invoices.withdraw(&command, now)?.map(Answer::InvoiceRun)
             }
             Command::FinaliseInvoiceRun(command) => {
                 self.invoices.finalise_run(&command, now)?.map(Answer::InvoiceRun)
@@ -214,9 +223,7 @@ impl State {
             Event::WriterStarted(_)
             | Event::AnswerRecorded(_)
             | Event::ComputerBanged(_)
-            | Event::InstanceBanged(_)
-            | Event::InvoiceRunRefreshed(_)
-            | Event::InvoiceRunWithdrawn(_) => {}
+            | Event::InstanceBanged(_) => {}
             Event::PartyRegistered(event) => self.parties.registered(event),
             Event::PartyDescribed(event) => self.parties.described(event),
             Event::PartyTimeZoneSet(event) => self.parties.time_zone_set(event),
@@ -263,7 +270,12 @@ impl State {
             }
             Event::PriceBookPublished(event) => self.price_books.published(event),
             Event::InvoiceRunOpened(event) => self.invoices.opened(event),
-            Event::InvoiceLinesRecorded(event) => self.charges.invoiced(&event.lines),
+            Event::InvoiceRunRefreshed(event) => self.invoices.refreshed(event),
+            Event::InvoiceRunWithdrawn(event) => self.invoices.withdrawn(event),
+            Event::InvoiceLinesRecorded(event) => {
+                self.invoices.lines_recorded(event);
+                self.charges.invoiced(&event.lines);
+            }
             Event::InvoiceFinalised(event) => {
                 self.invoices.finalised(event, sequence);
                 self.credits.invoiced(&event.invoice);
@@ -280,6 +292,11 @@ impl State {
     fn around_instances(&self) -> instance::Surroundings<'_> {
         let Self { mode, parties, computers, supplies, .. } = self;
         instance::Surroundings { mode: *mode, parties, computers, supplies }
+    }
+
+    fn around_invoices(&self) -> invoice::Around<'_> {
+        let Self { parties, credits, charges, .. } = self;
+        invoice::Around { parties, credits, charges }
     }
 
     fn around_usage(&self, context: &Context) -> usage::Surroundings<'_> {

@@ -178,9 +178,18 @@ impl Taxes {
         treatments.rev().find(|(_, of, _)| *of == category).and_then(|(.., exemption)| exemption.as_ref())
     }
 
-    /// Whether a seller charges tax at all.
-    pub fn charged_by(&self, seller: PartyId) -> bool {
-        self.rates.contains_key(&seller)
+    /// What a seller charges, each since when, in the order it was said.
+    pub fn rates_of(&self, seller: PartyId) -> impl Iterator<Item = (Timestamp, Quantity)> {
+        self.rates.get(&seller).into_iter().flatten().copied()
+    }
+
+    /// How a customer is taxed, each since when, in the order it was said.
+    pub fn treatments_of(
+        &self,
+        customer: PartyId,
+    ) -> impl Iterator<Item = (Timestamp, TaxCategory, Option<&Exemption>)> {
+        let treatments = self.treatments.get(&customer).into_iter().flatten();
+        treatments.map(|(since, category, exemption)| (*since, *category, exemption.as_ref()))
     }
 
     pub(crate) fn set_rate(

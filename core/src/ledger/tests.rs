@@ -62,7 +62,7 @@ fn named(name: Option<u8>, digest: u8, command: Command) -> Submission {
 
 fn party() -> Command {
     let name = Sealed { key: KeyId([1; 16]), digest: [0; 16], nonce: [0; 24], ciphertext: vec![1, 2, 3] };
-    Command::RegisterParty(RegisterParty { name, time_zone: TimeZone::UTC })
+    Command::RegisterParty(RegisterParty { name, time_zone: TimeZone::UTC, description: None })
 }
 
 fn computer(name: &str) -> Command {
@@ -185,7 +185,7 @@ fn what_does_not_fit_into_an_event_is_refused_before_it_is_state() {
     let store = Arc::new(MemoryStore::new());
     let ledger = open(&store).expect("opens");
     let name = Sealed { key: KeyId([1; 16]), digest: [0; 16], nonce: [0; 24], ciphertext: vec![0; 70_000] };
-    let long = Command::RegisterParty(RegisterParty { name, time_zone: TimeZone::UTC });
+    let long = Command::RegisterParty(RegisterParty { name, time_zone: TimeZone::UTC, description: None });
     let refused = ledger.submit_blocking(named(None, 0, long));
     assert!(matches!(refused, Err(SubmitError::TooLarge { event: "PartyRegistered", .. })), "{refused:?}");
     let next = ledger.submit_blocking(named(None, 0, party())).expect("fits");

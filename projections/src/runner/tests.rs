@@ -53,7 +53,14 @@ fn submit(ledger: &Ledger, command: Command) -> Sequence {
 }
 
 fn begin(ledger: &Ledger) {
-    submit(ledger, Command::RegisterParty(RegisterParty { name: sealed(1), time_zone: TimeZone::UTC }));
+    submit(
+        ledger,
+        Command::RegisterParty(RegisterParty {
+            name: sealed(1),
+            time_zone: TimeZone::UTC,
+            description: None,
+        }),
+    );
     let mut command =
         configure("COMP-1", vec![offer("slappart0", "10.0.1.0"), offer("slappart1", "10.0.1.1")]);
     if let Command::ConfigureComputer(configure) = &mut command {

@@ -29,6 +29,8 @@ struct InstanceWanted {
     shared: Option<bool>,
     /// The instance that asks, from inside its partition; the user, if it is not said.
     requester: Option<schema::InstanceId>,
+    /// Who asks for it and pays for it; the user, if it is not said.
+    owner: Option<schema::PartyId>,
 }
 
 pub(in crate::http) fn list(operation: Operation) -> Operation {

@@ -5,7 +5,9 @@
 use schemars::JsonSchema;
 use serde_json::json;
 
-use super::{InvoiceForm, LineEvents, RunForm};
+use super::notes::Corrected;
+use super::runs::RunForm;
+use super::{InvoiceForm, LineEvents};
 use crate::http::openapi::operation::Operation;
 use crate::http::openapi::schema;
 
@@ -14,7 +16,12 @@ use crate::http::openapi::schema;
 #[schemars(deny_unknown_fields)]
 struct RunWanted {
     period: schema::RunPeriod,
-    /// Whether its drafts become final at once.
+    /// Who sells; the user, if it is not said.
+    seller: Option<schema::PartyId>,
+    /// For how long the drafts may be looked at, and none becomes final.
+    #[schemars(range(max = 8784))]
+    grace_hours: Option<u32>,
+    /// Whether its drafts become final by themselves: at once, or when the time of grace is over.
     finalise: Option<bool>,
     /// By which prices; may be left out while there is but one price book.
     price_book: Option<schema::PriceBookName>,
@@ -60,6 +67,93 @@ pub(in crate::http) fn finalise_run(operation: Operation) -> Operation {
         .body::<Nothing>(json!({}))
         .optional_body()
         .writes::<RunForm<'static>>(200, "The run is final")
+}
+
+/// What is given back, and why.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Credited {
+    reason: schema::LongText,
+    #[schemars(length(min = 1))]
+    lines: Vec<LineCredited>,
+}
+
+/// Something of a line.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct LineCredited {
+    n: schema::Number,
+    /// All that is left of it, if it is not said.
+    amount: Option<schema::Amount>,
+}
+
+/// Why.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Voided {
+    reason: schema::LongText,
+}
+
+/// What a line should have been, and why.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Correction {
+    amount: schema::Amount,
+    reason: schema::LongText,
+}
+
+pub(in crate::http) fn refresh_run(operation: Operation) -> Operation {
+    operation
+        .called(
+            "refreshInvoiceRun",
+            "invoices",
+            "Draw the drafts of a run up again, from all that is known by now",
+        )
+        .path::<schema::RunId>("id", "Which run")
+        .body::<Nothing>(json!({}))
+        .optional_body()
+        .writes::<RunForm<'static>>(200, "Its drafts are new")
+}
+
+pub(in crate::http) fn withdraw_run(operation: Operation) -> Operation {
+    operation
+        .called("withdrawInvoiceRun", "invoices", "Give up the drafts of a run")
+        .path::<schema::RunId>("id", "Which run")
+        .body::<Nothing>(json!({}))
+        .optional_body()
+        .writes::<RunForm<'static>>(200, "It is withdrawn; or final with what it has issued")
+}
+
+pub(in crate::http) fn credit(operation: Operation) -> Operation {
+    operation
+        .called("creditInvoice", "invoices", "Give back lines of an invoice, whole or in part")
+        .path::<schema::InvoiceId>("id", "Which invoice")
+        .body::<Credited>(json!({"reason": "not delivered", "lines": [{"n": 1, "amount": "4.00"}]}))
+        .writes::<InvoiceForm<'static>>(201, "The credit note")
+        .location(201)
+        .tagged(201)
+}
+
+pub(in crate::http) fn void(operation: Operation) -> Operation {
+    operation
+        .called(
+            "voidInvoice",
+            "invoices",
+            "Give back all that is left of an invoice; its period can be invoiced again",
+        )
+        .path::<schema::InvoiceId>("id", "Which invoice")
+        .body::<Voided>(json!({"reason": "wrong customer"}))
+        .writes::<InvoiceForm<'static>>(201, "The credit note")
+        .location(201)
+        .tagged(201)
+}
+
+pub(in crate::http) fn correct(operation: Operation) -> Operation {
+    operation
+        .called("correctInvoiceLine", "invoices", "Say what a line of an invoice should have been")
+        .path::<schema::InvoiceId>("id", "Which invoice")
+        .body::<Correction>(json!({"amount": "12.00", "reason": "agreed"}))
+        .writes::<Corrected>(201, "A credit note, or a charge on the next invoice")
 }
 
 pub(in crate::http) fn list(operation: Operation) -> Operation {

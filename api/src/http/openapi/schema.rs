@@ -86,6 +86,14 @@ shapes! {
     Text {"type": "string"}
     /// A text that is kept: of 1 to 255 characters, none of them a control character
     ShortText {"type": "string", "minLength": 1, "maxLength": 255}
+    /// A text that is kept: of 1 to 500 bytes, none of them a control character
+    LongText {"type": "string", "minLength": 1, "maxLength": 500, "pattern": "^[^\\u0000-\\u001f\\u007f]+$"}
+    /// What the numbers of somebody's invoices begin with
+    Series {"type": "string", "pattern": "^[A-Z][A-Z0-9]{0,19}$", "examples": ["ACME"]}
+    /// A prepaid credit
+    CreditId {"type": "string", "pattern": "^CREDIT-[1-9][0-9]*$", "examples": ["CREDIT-1"]}
+    /// A one-off charge
+    ChargeId {"type": "string", "pattern": "^CHARGE-[1-9][0-9]*$", "examples": ["CHARGE-1"]}
     /// A JSON object, whatever is in it
     AnyObject {"type": "object"}
     /// Opaque tags of a resource (RFC 9110), or `*`
@@ -206,6 +214,13 @@ pub(in crate::http) struct PriceStep {
     flat: Decimal,
     /// The upper bound of its tier.
     up_to: Option<Quantity>,
+}
+
+/// Prepaid credit that went into a document.
+#[derive(JsonSchema)]
+pub(in crate::http) struct CreditUsed {
+    credit: CreditId,
+    amount: Amount,
 }
 
 /// The set of events that a line rests on.

@@ -14,7 +14,7 @@ use crate::domain::party::Country;
 use crate::domain::pricing::PriceVersion;
 use crate::domain::quantity::Quantity;
 use crate::domain::sealed::{Sealed, hex};
-use crate::domain::tax::{Exemption, Tax};
+use crate::domain::tax::{Exemption, Tax, TaxCategory};
 use crate::domain::time::{Period, Timestamp};
 
 /// Lines of an invoice too long for one event, before the event that issues it.
@@ -87,6 +87,24 @@ pub struct Invoice {
     pub prepaid: Vec<CreditUsed>,
     /// What is to be paid (BT-115).
     pub due: Amount,
+}
+
+impl Invoice {
+    /// What its tax categories ask for and it does not say: EN 16931, BR-S-02, BR-Z-02, BR-E-02, BR-AE-02, BR-IC-02,
+    /// BR-IC-12 and BR-G-02.
+    pub fn missing_details(&self) -> impl Iterator<Item = &'static str> {
+        use TaxCategory::{AE, K, O};
+        let has = |categories: &[TaxCategory]| {
+            self.tax.iter().any(|subtotal| categories.contains(&subtotal.tax.category))
+        };
+        let taxed = self.tax.iter().any(|subtotal| subtotal.tax.category != O);
+        let missing = [
+            (taxed && !self.seller.vat_id).then_some("a VAT identifier of the seller"),
+            (has(&[AE, K]) && !self.buyer.vat_id).then_some("a VAT identifier of the buyer"),
+            (has(&[K]) && self.buyer.country.is_none()).then_some("the country of the buyer"),
+        ];
+        missing.into_iter().flatten()
+    }
 }
 
 /// The document that another is about.

@@ -5,23 +5,27 @@
 //! time, and its number follows the last one of its series. The event holds the whole document.
 
 mod document;
+mod note;
+mod number;
+mod parts;
+mod refusal;
 mod run;
+mod sums;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bincode::{Decode, Encode};
-use chrono::Datelike;
-use sha2::{Digest, Sha256};
 
 use super::Outcome;
+use super::charge::Charges;
+use super::credit::Credits;
 use super::event::{Event, Stream};
 use super::id::{InvoiceId, PartyId, PriceBookName, RunId, Sequence};
-use super::money::{Amount, Currency, Exact, Rounding};
-use super::party::Parties;
+use super::money::{Amount, Currency};
+use super::party::{Parties, Party};
 use super::pricing::PriceBooks;
-use super::quantity::Quantity;
 pub use super::tax::{Exemption, Tax, TaxCategory};
 use super::time::{Period, Timestamp};
 
@@ -29,119 +33,27 @@ pub use document::{
     Citation, CreditUsed, DocumentKind, EventSet, Invoice, InvoiceFinalised, InvoiceLine,
     InvoiceLinesRecorded, InvoiceParty, LineKind, LineRef, PriceStep, TaxSubtotal,
 };
+pub use note::{GiveBack, HowMuch, IssueCreditNote};
+pub(crate) use parts::lines_digest;
+pub use refusal::InvoiceRefusal;
 pub use run::{
-    Bound, InvoiceRunFinalised, InvoiceRunOpened, InvoiceRunRefreshed, InvoiceRunWithdrawn, RunPeriod,
+    Bound, FinaliseInvoiceRun, InvoiceRunFinalised, InvoiceRunOpened, InvoiceRunRefreshed,
+    InvoiceRunWithdrawn, OpenInvoiceRun, RefreshInvoiceRun, RunPeriod, WithdrawInvoiceRun,
 };
 
-/// Open an invoice run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpenInvoiceRun {
-    /// Who sells.
-    pub seller: PartyId,
-    /// What it is about.
-    pub period: RunPeriod,
-    /// Whose prices; may be left out while there is but one price book.
-    pub price_book: Option<PriceBookName>,
-}
-
-/// Make a draft final. Its id, and the dates of issue and payment, are given here.
+/// Make a draft final. Its id, the dates of issue and payment, and what prepaid credit pays are given here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FinaliseInvoice {
-    /// The draft; what it says of id and dates is not looked at.
+    /// The draft; what it says of these is not looked at.
     pub draft: Invoice,
 }
 
-/// All drafts of a run are final.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FinaliseInvoiceRun {
-    /// Which.
-    pub run: RunId,
-    /// How many invoices it has.
-    pub invoices: u32,
-}
-
-/// Why a command about invoices is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum InvoiceRefusal {
-    /// The seller or payer is no party.
-    #[error("there is no party {party}")]
-    UnknownParty {
-        /// Who.
-        party: PartyId,
-    },
-    /// The period runs backwards or is empty.
-    #[error("period must stop after it starts")]
-    EmptyPeriod,
-    /// There are no prices.
-    #[error("there is no price book; publish one first")]
-    NoPriceBook,
-    /// There are several price books, and none was named.
-    #[error("there are several price books; name one")]
-    SeveralPriceBooks,
-    /// There is no such price book.
-    #[error("there is no price book {name}")]
-    UnknownPriceBook {
-        /// Which.
-        name: PriceBookName,
-    },
-    /// There is no such run.
-    #[error("there is no invoice run {run}")]
-    UnknownRun {
-        /// Which.
-        run: RunId,
-    },
-    /// The period of the run is not over.
-    #[error("period ends at {stop}: until then there are drafts only")]
-    PeriodNotOver {
-        /// When it ends for this payer.
-        stop: Timestamp,
-    },
-    /// The document is not about the period of its run.
-    #[error("period of the document is not that of its run")]
-    OtherPeriod,
-    /// The sums of the document do not add up.
-    #[error("sums do not add up: {what}")]
-    SumsDoNotAddUp {
-        /// Which.
-        what: &'static str,
-    },
-    /// The run has issued an invoice for this payer and currency.
-    #[error("run {run} has issued {invoice} for this payer already")]
-    AlreadyInvoiced {
-        /// Which run.
-        run: RunId,
-        /// Which invoice.
-        invoice: InvoiceId,
-    },
-    /// The run is done: it issues nothing more.
-    #[error("run {run} is final")]
-    RunFinal {
-        /// Which.
-        run: RunId,
-    },
-    /// Another run has invoiced some of this time.
-    #[error("{invoice} covers some of this period already")]
-    PeriodInvoiced {
-        /// Which invoice.
-        invoice: InvoiceId,
-    },
-    /// Another run has issued something for this payer since: with it, late usage, fees in advance and charges by hand
-    /// may have been charged that this draft charges too.
-    #[error("{invoice} was issued after {run} was opened, and {run} does not know of it: open another run")]
-    Outdated {
-        /// Which run.
-        run: RunId,
-        /// Which invoice.
-        invoice: InvoiceId,
-    },
-    /// Not all drafts of the run are final.
-    #[error("run has {issued} invoices of {drafts}")]
-    RunIncomplete {
-        /// How many are final.
-        issued: u32,
-        /// How many there are to be.
-        drafts: u32,
-    },
+/// What decisions about documents look at besides runs and documents.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Around<'a> {
+    pub(crate) parties: &'a Parties,
+    pub(crate) credits: &'a Credits,
+    pub(crate) charges: &'a Charges,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -149,39 +61,53 @@ struct Run {
     seller: PartyId,
     period: RunPeriod,
     cut_off: Sequence,
+    price_book: PriceBookName,
+    grace_until: Option<Timestamp>,
     issued: BTreeMap<(PartyId, Currency), InvoiceId>,
-    finalised: bool,
+    state: RunState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+enum RunState {
+    Open,
+    Final,
+    Withdrawn,
 }
 
 /// All runs, and what has been invoiced.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Invoices {
     runs: BTreeMap<RunId, Run>,
-    /// The last number of each seller, kind of document and year.
-    numbers: BTreeMap<(PartyId, DocumentKind, i32), u64>,
-    invoiced: BTreeMap<(PartyId, PartyId, Currency), Vec<Invoiced>>,
+    /// The last number of each series (that of credit notes is one of its own) and year.
+    numbers: BTreeMap<(Box<str>, i32), u64>,
+    /// What a seller issued to a payer in a currency.
+    issued_to: BTreeMap<(PartyId, PartyId, Currency), IssuedTo>,
+    /// What is left of every invoice.
+    left: BTreeMap<InvoiceId, note::Left>,
+    /// Lines of a document whose event is the next.
+    parts: BTreeMap<InvoiceId, Vec<InvoiceLine>>,
 }
 
-/// A document of a run, and the event that issued it.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-struct Invoiced {
-    period: Period,
-    invoice: InvoiceId,
-    sequence: Sequence,
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+struct IssuedTo {
+    /// The periods of documents that stand.
+    standing: Vec<(Period, InvoiceId)>,
+    /// The last document of all, and the event that issued it.
+    last: Option<(InvoiceId, Sequence)>,
 }
 
-/// How long a buyer has to pay, until there are terms of payment.
-const TERM_MICROS: i64 = 30 * 86_400 * 1_000_000;
-/// The series of numbers, until a seller can choose one.
-const SERIES: [(DocumentKind, &str); 2] =
-    [(DocumentKind::Invoice, "INV"), (DocumentKind::CreditNote, "INVCN")];
-/// The most bytes of lines in one event.
-const PART_BYTES: usize = 48_000;
+/// In how many days a document is to be paid, if neither party says otherwise.
+const TERMS_DAYS: u16 = 30;
+const DAY_MICROS: i64 = 86_400 * 1_000_000;
 
 impl Invoices {
     /// The invoices a run has issued.
     pub fn issued(&self, run: RunId) -> impl Iterator<Item = &InvoiceId> {
         self.runs.get(&run).into_iter().flat_map(|run| run.issued.values())
+    }
+
+    fn run(&self, run: RunId) -> Result<&Run, InvoiceRefusal> {
+        self.runs.get(&run).ok_or(InvoiceRefusal::UnknownRun { run })
     }
 
     pub(crate) fn open(
@@ -190,10 +116,10 @@ impl Invoices {
         command: &OpenInvoiceRun,
         (now, next): (Timestamp, Sequence),
     ) -> Result<Outcome<RunId>, InvoiceRefusal> {
-        let seller =
-            parties.get(command.seller).ok_or(InvoiceRefusal::UnknownParty { party: command.seller })?;
-        command.period.within(&seller.calendar).ok_or(InvoiceRefusal::EmptyPeriod)?;
-        let price_book = if let Some(name) = &command.price_book {
+        let OpenInvoiceRun { seller, period, ref price_book, grace_hours, finalise } = *command;
+        let calendar = &known(parties, seller)?.calendar;
+        period.within(calendar).ok_or(InvoiceRefusal::EmptyPeriod)?;
+        let price_book = if let Some(name) = price_book {
             name.clone()
         } else {
             let mut names = books.names();
@@ -203,12 +129,16 @@ impl Invoices {
             }
             only.clone()
         };
-        let versions = u32::try_from(books.versions(price_book.as_str()).len()).unwrap_or(u32::MAX);
+        let versions = versions_of(books, price_book.as_str());
         if versions == 0 {
             return Err(InvoiceRefusal::UnknownPriceBook { name: price_book });
         }
+        if grace_hours > run::MAX_GRACE_HOURS {
+            return Err(InvoiceRefusal::GraceTooLong);
+        }
+        let grace_until = (grace_hours > 0).then(|| now.plus_micros(i64::from(grace_hours) * 3_600_000_000));
         let run = RunId(self.runs.last_key_value().map_or(1, |(last, _)| last.0 + 1));
-        let (seller, period, cut_off) = (command.seller, command.period, Sequence(next.0 - 1));
+        let cut_off = Sequence(next.0 - 1);
         let event = InvoiceRunOpened {
             run,
             seller,
@@ -216,24 +146,61 @@ impl Invoices {
             cut_off,
             price_book,
             versions,
-            grace_until: None,
-            finalise: false,
+            grace_until,
+            finalise,
             at: now,
         };
         Ok(Outcome::of(run, [(Stream::InvoiceRun(run), Event::InvoiceRunOpened(event))]))
     }
 
+    pub(crate) fn refresh(
+        &self,
+        books: &PriceBooks,
+        command: &RefreshInvoiceRun,
+        (now, next): (Timestamp, Sequence),
+    ) -> Result<Outcome<RunId>, InvoiceRefusal> {
+        let RefreshInvoiceRun { run } = *command;
+        let known = self.run(run)?;
+        known.check_open(run)?;
+        if let Some(invoice) = known.issued.values().next() {
+            return Err(InvoiceRefusal::RunStarted { run, invoice: invoice.clone() });
+        }
+        let versions = versions_of(books, known.price_book.as_str());
+        let event = InvoiceRunRefreshed { run, cut_off: Sequence(next.0 - 1), versions, at: now };
+        Ok(Outcome::of(run, [(Stream::InvoiceRun(run), Event::InvoiceRunRefreshed(event))]))
+    }
+
+    /// A run that has issued documents is done with them; one that has issued none is gone.
+    pub(crate) fn withdraw(
+        &self,
+        command: &WithdrawInvoiceRun,
+        now: Timestamp,
+    ) -> Result<Outcome<RunId>, InvoiceRefusal> {
+        let WithdrawInvoiceRun { run } = *command;
+        let known = self.run(run)?;
+        let event = match known.state {
+            RunState::Withdrawn => return Ok(Outcome::unchanged(run)),
+            RunState::Final => return Err(InvoiceRefusal::RunFinal { run }),
+            RunState::Open if known.issued.is_empty() => {
+                Event::InvoiceRunWithdrawn(InvoiceRunWithdrawn { run, at: now })
+            }
+            RunState::Open => {
+                Event::InvoiceRunFinalised(InvoiceRunFinalised { run, invoices: known.count(), at: now })
+            }
+        };
+        Ok(Outcome::of(run, [(Stream::InvoiceRun(run), event)]))
+    }
+
     pub(crate) fn finalise(
         &self,
-        parties: &Parties,
+        around: Around<'_>,
         command: &FinaliseInvoice,
         now: Timestamp,
     ) -> Result<Outcome<InvoiceId>, InvoiceRefusal> {
         let draft = &command.draft;
-        let run = self.runs.get(&draft.run).ok_or(InvoiceRefusal::UnknownRun { run: draft.run })?;
+        let run = self.run(draft.run)?;
         let (seller, payer) = (run.seller, draft.buyer.party);
-        let buyer = parties.get(payer).ok_or(InvoiceRefusal::UnknownParty { party: payer })?;
-        let seller_party = parties.get(seller).ok_or(InvoiceRefusal::UnknownParty { party: seller })?;
+        let (buyer, seller_party) = (known(around.parties, payer)?, known(around.parties, seller)?);
         if draft.seller.party != seller || run.period.within(&buyer.calendar) != Some(draft.period) {
             return Err(InvoiceRefusal::OtherPeriod);
         }
@@ -243,37 +210,53 @@ impl Invoices {
         if let Some(invoice) = run.issued.get(&(payer, draft.currency)) {
             return Err(InvoiceRefusal::AlreadyInvoiced { run: draft.run, invoice: invoice.clone() });
         }
-        if run.finalised {
-            return Err(InvoiceRefusal::RunFinal { run: draft.run });
+        run.check_open(draft.run)?;
+        if let Some(until) = run.grace_until.filter(|until| now < *until) {
+            return Err(InvoiceRefusal::InGrace { run: draft.run, until });
         }
-        let key = (seller, payer, draft.currency);
-        let before = self.invoiced.get(&key).map_or(&[][..], Vec::as_slice);
-        if let Some(known) = before.iter().find(|known| known.period.intersection(draft.period).is_some()) {
-            return Err(InvoiceRefusal::PeriodInvoiced { invoice: known.invoice.clone() });
+        if let Some(issued_to) = self.issued_to.get(&(seller, payer, draft.currency)) {
+            let mut standing = issued_to.standing.iter();
+            if let Some((_, known)) = standing.find(|(period, _)| period.intersection(draft.period).is_some())
+            {
+                return Err(InvoiceRefusal::PeriodInvoiced { invoice: known.clone() });
+            }
+            if let Some((known, _)) = issued_to.last.as_ref().filter(|(_, by)| *by > run.cut_off) {
+                return Err(InvoiceRefusal::Outdated { run: draft.run, invoice: known.clone() });
+            }
         }
-        if let Some(known) = before.iter().find(|known| known.sequence > run.cut_off) {
-            return Err(InvoiceRefusal::Outdated { run: draft.run, invoice: known.invoice.clone() });
+        sums::check_sums(draft)?;
+        if let Some(what) = draft.missing_details().next() {
+            return Err(InvoiceRefusal::MissingDetails { payer, what });
         }
-        check_sums(draft)?;
+        check_charges(around.charges, draft)?;
 
-        let year = now.to_utc().with_timezone(&seller_party.calendar.zone_at(now).0).year();
-        let number = self.numbers.get(&(seller, draft.document, year)).copied().unwrap_or(0) + 1;
-        let id = number_of(draft.document, year, number);
         let mut invoice = draft.clone();
-        (invoice.id, invoice.issued_at, invoice.due_at) = (id.clone(), now, now.plus_micros(TERM_MICROS));
-        (invoice.prepaid, invoice.due) = (Vec::new(), invoice.total);
-        let stream = Stream::Invoice(id.clone());
-        let (parts, lines_digest) = (cut_lines(&invoice.lines), lines_digest(&invoice.lines));
-        let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
-        if count > 0 {
-            invoice.lines = Vec::new();
-        }
-        let parts = (1..).zip(parts).map(|(part, lines)| {
-            Event::InvoiceLinesRecorded(InvoiceLinesRecorded { invoice: id.clone(), part, lines })
-        });
-        let last = Event::InvoiceFinalised(InvoiceFinalised { invoice, parts: count, lines_digest });
-        let events: Vec<_> = parts.chain([last]).map(|event| (stream.clone(), event)).collect();
-        Ok(Outcome::of(id, events))
+        invoice.prepaid = match draft.document {
+            DocumentKind::Invoice => around.credits.pay(seller, payer, draft.currency, draft.total),
+            DocumentKind::CreditNote => Vec::new(),
+        };
+        let paid = Amount::sum(draft.currency, invoice.prepaid.iter().map(|used| used.amount));
+        invoice.due = paid.and_then(|paid| draft.total.checked_sub(paid)).unwrap_or(draft.total);
+        self.issue(around.parties, invoice, (seller_party, buyer), now)
+    }
+
+    /// The document with its number and dates.
+    fn issue(
+        &self,
+        parties: &Parties,
+        mut invoice: Invoice,
+        (seller, buyer): (&Party, &Party),
+        now: Timestamp,
+    ) -> Result<Outcome<InvoiceId>, InvoiceRefusal> {
+        let series = parties.series_of(invoice.seller.party);
+        let series = series.ok_or(InvoiceRefusal::NoSeries { seller: invoice.seller.party })?;
+        let (prefix, year) = (number::prefix(series, invoice.document), number::year(&seller.calendar, now));
+        let key = (prefix, year);
+        let number = self.numbers.get(&key).copied().unwrap_or(0) + 1;
+        let terms = buyer.terms_days.or(seller.terms_days).unwrap_or(TERMS_DAYS);
+        invoice.id = number::write(&key.0, year, number);
+        (invoice.issued_at, invoice.due_at) = (now, now.plus_micros(i64::from(terms) * DAY_MICROS));
+        Ok(Outcome::of(invoice.id.clone(), parts::events(invoice)))
     }
 
     pub(crate) fn finalise_run(
@@ -281,121 +264,122 @@ impl Invoices {
         command: &FinaliseInvoiceRun,
         now: Timestamp,
     ) -> Result<Outcome<RunId>, InvoiceRefusal> {
-        let run = self.runs.get(&command.run).ok_or(InvoiceRefusal::UnknownRun { run: command.run })?;
-        let issued = u32::try_from(run.issued.len()).unwrap_or(u32::MAX);
+        let run = self.run(command.run)?;
+        let issued = run.count();
+        if run.state == RunState::Withdrawn {
+            return Err(InvoiceRefusal::RunWithdrawn { run: command.run });
+        }
         if issued != command.invoices {
             return Err(InvoiceRefusal::RunIncomplete { issued, drafts: command.invoices });
         }
-        if run.finalised {
+        if run.state == RunState::Final {
             return Ok(Outcome::unchanged(command.run));
+        }
+        if let Some(until) = run.grace_until.filter(|until| now < *until) {
+            return Err(InvoiceRefusal::InGrace { run: command.run, until });
         }
         let event = InvoiceRunFinalised { run: command.run, invoices: issued, at: now };
         Ok(Outcome::of(command.run, [(Stream::InvoiceRun(command.run), Event::InvoiceRunFinalised(event))]))
     }
 
     pub(crate) fn opened(&mut self, event: &InvoiceRunOpened) {
-        let InvoiceRunOpened { run, seller, period, cut_off, .. } = *event;
-        self.runs.insert(run, Run { seller, period, cut_off, issued: BTreeMap::new(), finalised: false });
+        let InvoiceRunOpened { run, seller, period, cut_off, grace_until, .. } = *event;
+        let (price_book, issued, state) = (event.price_book.clone(), BTreeMap::new(), RunState::Open);
+        self.runs.insert(run, Run { seller, period, cut_off, price_book, grace_until, issued, state });
+    }
+
+    pub(crate) fn refreshed(&mut self, event: &InvoiceRunRefreshed) {
+        if let Some(run) = self.runs.get_mut(&event.run) {
+            run.cut_off = event.cut_off;
+        }
+    }
+
+    pub(crate) fn withdrawn(&mut self, event: &InvoiceRunWithdrawn) {
+        if let Some(run) = self.runs.get_mut(&event.run) {
+            run.state = RunState::Withdrawn;
+        }
+    }
+
+    pub(crate) fn lines_recorded(&mut self, event: &InvoiceLinesRecorded) {
+        self.parts.entry(event.invoice.clone()).or_default().extend_from_slice(&event.lines);
     }
 
     pub(crate) fn finalised(&mut self, event: &InvoiceFinalised, sequence: Sequence) {
         let invoice = &event.invoice;
-        let (seller, payer) = (invoice.seller.party, invoice.buyer.party);
-        if let Some((year, number)) = parse_number(invoice.document, &invoice.id) {
-            self.numbers.insert((seller, invoice.document, year), number);
+        let lines = self.parts.remove(&invoice.id);
+        let lines = lines.as_deref().unwrap_or(&invoice.lines);
+        if let Some((prefix, year, number)) = number::read(&invoice.id) {
+            self.numbers.insert((prefix.into(), year), number);
         }
-        if let Some(run) = self.runs.get_mut(&invoice.run) {
-            run.issued.insert((payer, invoice.currency), invoice.id.clone());
+        let key = (invoice.seller.party, invoice.buyer.party, invoice.currency);
+        let issued_to = self.issued_to.entry(key).or_default();
+        issued_to.last = Some((invoice.id.clone(), sequence));
+        let Some(run) = self.runs.get_mut(&invoice.run) else { return };
+        let place = (invoice.buyer.party, invoice.currency);
+        // After the document of the run for somebody come the credit notes about it.
+        if run.issued.contains_key(&place) {
+            if let Some(cited) = &invoice.cites {
+                if let Some(left) = self.left.get_mut(&cited.invoice) {
+                    left.give_back(invoice, lines);
+                }
+                if cited.all {
+                    issued_to.standing.retain(|(_, known)| *known != cited.invoice);
+                }
+            }
+            return;
         }
-        let invoiced = self.invoiced.entry((seller, payer, invoice.currency)).or_default();
-        invoiced.push(Invoiced { period: invoice.period, invoice: invoice.id.clone(), sequence });
+        run.issued.insert(place, invoice.id.clone());
+        issued_to.standing.push((invoice.period, invoice.id.clone()));
+        if invoice.document == DocumentKind::Invoice {
+            self.left.insert(invoice.id.clone(), note::Left::of(invoice, lines));
+        }
     }
 
     pub(crate) fn run_finalised(&mut self, event: &InvoiceRunFinalised) {
         if let Some(run) = self.runs.get_mut(&event.run) {
-            run.finalised = true;
+            run.state = RunState::Final;
         }
     }
 }
 
-fn series(document: DocumentKind) -> &'static str {
-    SERIES.iter().find(|(kind, _)| *kind == document).map_or("", |(_, series)| series)
-}
-
-fn number_of(document: DocumentKind, year: i32, number: u64) -> InvoiceId {
-    InvoiceId::new(&format!("{}-{year:04}-{number:06}", series(document)))
-        .expect("a series, a year and a number are short text")
-}
-
-fn parse_number(document: DocumentKind, id: &InvoiceId) -> Option<(i32, u64)> {
-    let (year, number) = id.as_str().strip_prefix(series(document))?.strip_prefix('-')?.split_once('-')?;
-    Some((year.parse().ok()?, number.parse().ok()?))
-}
-
-/// EN 16931: BR-CO-10 (sum of lines), BR-CO-13 and 14 (net and tax), BR-CO-15 and 16 (totals), BR-CO-17 (tax of a
-/// category).
-fn check_sums(invoice: &Invoice) -> Result<(), InvoiceRefusal> {
-    let currency = invoice.currency;
-    let fails = |what| Err(InvoiceRefusal::SumsDoNotAddUp { what });
-    if invoice.lines.iter().zip(1..).any(|(line, n)| line.n != n) {
-        return fails("lines are not numbered from 1");
-    }
-    if Amount::sum(currency, invoice.lines.iter().map(|line| line.amount)) != Some(invoice.net) {
-        return fails("net is not the sum of the lines");
-    }
-    for subtotal in &invoice.tax {
-        let lines = invoice.lines.iter().filter(|line| line.tax == subtotal.tax).map(|line| line.amount);
-        if Amount::sum(currency, lines) != Some(subtotal.base) {
-            return fails("tax base is not the sum of its lines");
-        }
-        if subtotal.tax.category == TaxCategory::S {
-            let exact = Exact::percentage(subtotal.base, subtotal.tax.rate);
-            if exact.map(|exact| exact.round(currency, Rounding::HalfUp)) != Some(subtotal.amount) {
-                return fails("tax is not its rate of the base");
-            }
-        } else if subtotal.tax.rate != Quantity::ZERO {
-            return fails("tax rate of a category without tax is not zero");
-        } else if subtotal.amount != Amount::zero(currency) {
-            return fails("tax outside the scope of tax is not zero");
+impl Run {
+    fn check_open(&self, run: RunId) -> Result<(), InvoiceRefusal> {
+        match self.state {
+            RunState::Open => Ok(()),
+            RunState::Final => Err(InvoiceRefusal::RunFinal { run }),
+            RunState::Withdrawn => Err(InvoiceRefusal::RunWithdrawn { run }),
         }
     }
-    if Amount::sum(currency, invoice.tax.iter().map(|subtotal| subtotal.base)) != Some(invoice.net) {
-        return fails("tax bases are not the net");
+
+    fn count(&self) -> u32 {
+        u32::try_from(self.issued.len()).unwrap_or(u32::MAX)
     }
-    let parts = invoice.tax.iter().map(|subtotal| subtotal.amount).chain([invoice.net, invoice.rounding]);
-    if Amount::sum(currency, parts) != Some(invoice.total) {
-        return fails("total is not net, tax and rounding");
+}
+
+fn known(parties: &Parties, party: PartyId) -> Result<&Party, InvoiceRefusal> {
+    parties.get(party).ok_or(InvoiceRefusal::UnknownParty { party })
+}
+
+fn versions_of(books: &PriceBooks, name: &str) -> u32 {
+    u32::try_from(books.versions(name).len()).unwrap_or(u32::MAX)
+}
+
+/// Each one-off charge of a draft is what was recorded, and on no other document.
+fn check_charges(charges: &Charges, draft: &Invoice) -> Result<(), InvoiceRefusal> {
+    let mut seen = BTreeSet::new();
+    for line in &draft.lines {
+        let LineKind::OneOff { charge } = line.kind else { continue };
+        let amount = match draft.document {
+            DocumentKind::Invoice => line.amount,
+            DocumentKind::CreditNote => line.amount.negated(),
+        };
+        let parties = (draft.seller.party, draft.buyer.party, draft.currency);
+        let same = charges.get(charge).is_some_and(|open| {
+            (open.seller, open.customer, open.currency) == parties && open.amount == amount
+        });
+        if !same || !seen.insert(charge) {
+            return Err(InvoiceRefusal::ChargeNotOpen { charge });
+        }
     }
     Ok(())
-}
-
-/// SHA-256 over all lines in bincode, one after the other.
-pub(crate) fn lines_digest(lines: &[InvoiceLine]) -> [u8; 32] {
-    let mut hasher = Sha256::new();
-    for line in lines {
-        hasher.update(line_bytes(line));
-    }
-    hasher.finalize().into()
-}
-
-fn line_bytes(line: &InvoiceLine) -> Vec<u8> {
-    bincode::encode_to_vec(line, bincode::config::standard()).expect("a line in memory can be encoded")
-}
-
-/// The lines in parts, if they are too long for one event.
-fn cut_lines(lines: &[InvoiceLine]) -> Vec<Vec<InvoiceLine>> {
-    let mut parts: Vec<Vec<InvoiceLine>> = Vec::new();
-    let mut room = 0;
-    for line in lines {
-        let bytes = line_bytes(line).len();
-        if bytes > room {
-            parts.push(Vec::new());
-            room = PART_BYTES;
-        }
-        room = room.saturating_sub(bytes);
-        if let Some(part) = parts.last_mut() {
-            part.push(line.clone());
-        }
-    }
-    if parts.len() < 2 { Vec::new() } else { parts }
 }

@@ -43,6 +43,47 @@ impl RunPeriod {
     }
 }
 
+/// The longest time of grace: a year.
+pub(super) const MAX_GRACE_HOURS: u32 = 366 * 24;
+
+/// Open an invoice run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenInvoiceRun {
+    /// Who sells.
+    pub seller: PartyId,
+    /// What it is about.
+    pub period: RunPeriod,
+    /// Whose prices; may be left out while there is but one price book.
+    pub price_book: Option<PriceBookName>,
+    /// For how long its drafts may be looked at, and none may become final.
+    pub grace_hours: u32,
+    /// Whether its drafts are to become final by themselves when that time is over.
+    pub finalise: bool,
+}
+
+/// Draw the drafts of a run up again, from all that is known by now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefreshInvoiceRun {
+    /// Which.
+    pub run: RunId,
+}
+
+/// Give up the drafts of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WithdrawInvoiceRun {
+    /// Which.
+    pub run: RunId,
+}
+
+/// All drafts of a run are final.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FinaliseInvoiceRun {
+    /// Which.
+    pub run: RunId,
+    /// How many invoices it has.
+    pub invoices: u32,
+}
+
 /// A run was opened: from here on its drafts are fixed.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
 pub struct InvoiceRunOpened {
@@ -66,7 +107,7 @@ pub struct InvoiceRunOpened {
     pub at: Timestamp,
 }
 
-/// All drafts of a run became final.
+/// All drafts of a run became final, or those that did not were given up.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
 pub struct InvoiceRunFinalised {
     /// Which.

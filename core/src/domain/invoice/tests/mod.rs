@@ -1,10 +1,15 @@
 //! Runs that are opened, drafts that become final: given, when, then.
 
+mod grace;
+mod notes;
+mod paid;
+
 use super::*;
 use crate::domain::Answer;
 use crate::domain::given::{Given, at, period, register_party, register_party_in, sealed};
 use crate::domain::id::InstanceId;
 use crate::domain::money::{Exact, Price, Rounding};
+use crate::domain::party::{DescribeParty, Description};
 use crate::domain::pricing::{Every, Match, Model, PriceBook, PriceVersion, PublishPriceBook, Rate, When};
 use crate::domain::quantity::Quantity;
 
@@ -34,7 +39,8 @@ fn days(start: &str, stop: &str) -> RunPeriod {
 }
 
 fn open() -> OpenInvoiceRun {
-    OpenInvoiceRun { seller: PartyId(1), period: days("2026-10-01", "2026-11-01"), price_book: None }
+    let period = days("2026-10-01", "2026-11-01");
+    OpenInvoiceRun { seller: PartyId(1), period, price_book: None, grace_hours: 0, finalise: false }
 }
 
 /// PARTY-1 sells, in UTC; PARTY-2 buys, in UTC; one price book; the run of October is open, and it is over.
@@ -165,7 +171,7 @@ fn refusals_to_open_in_order() {
     let other = Some(book_name("other"));
     let given = Given::nothing()
         .done(register_party())
-        .when(OpenInvoiceRun { seller: PartyId(9), period: backwards, price_book: other.clone() })
+        .when(OpenInvoiceRun { seller: PartyId(9), period: backwards, price_book: other.clone(), ..open() })
         .refused(nobody)
         .when(OpenInvoiceRun { period: backwards, price_book: other.clone(), ..open() })
         .refused(InvoiceRefusal::EmptyPeriod)
@@ -177,6 +183,8 @@ fn refusals_to_open_in_order() {
         .done(publish("standard"))
         .when(OpenInvoiceRun { price_book: other, ..open() })
         .refused(InvoiceRefusal::UnknownPriceBook { name: book_name("other") })
+        .when(OpenInvoiceRun { grace_hours: 366 * 24 + 1, ..open() })
+        .refused(InvoiceRefusal::GraceTooLong)
         .done(publish("another"))
         .when(open())
         .refused(InvoiceRefusal::SeveralPriceBooks);
@@ -211,6 +219,8 @@ fn a_final_invoice_is_the_draft_with_number_and_dates() {
 fn numbers_have_no_gaps_in_each_series_of_seller_and_year() {
     let parties = (0..6).fold(given(), |given, _| given.done(register_party()));
     let paris = parties.done(register_party_in("Europe/Paris"));
+    let series = Description { series: Some("PARIS".parse().expect("a series")), ..Description::default() };
+    let paris = paris.done(DescribeParty { party: PartyId(9), description: series });
     // RUN-2 is of PARTY-9, who lives in Paris.
     let mut given = paris.done(OpenInvoiceRun { seller: PartyId(9), ..open() });
     let of_paris = |buyer| {
@@ -223,10 +233,10 @@ fn numbers_have_no_gaps_in_each_series_of_seller_and_year() {
         ("2026-12-31T22:59:59Z", draft(2, &[100]), Some("INV-2026-000001")),
         // A refusal takes no number.
         ("2026-12-31T22:59:59Z", wrong, None),
-        ("2026-12-31T22:59:59Z", of_paris(2), Some("INV-2026-000001")),
-        ("2026-12-31T22:59:59Z", of_paris(3), Some("INV-2026-000002")),
+        ("2026-12-31T22:59:59Z", of_paris(2), Some("PARIS-2026-000001")),
+        ("2026-12-31T22:59:59Z", of_paris(3), Some("PARIS-2026-000002")),
         // It is 2027 in Paris, not where PARTY-1 is.
-        ("2026-12-31T23:00:00Z", of_paris(4), Some("INV-2027-000001")),
+        ("2026-12-31T23:00:00Z", of_paris(4), Some("PARIS-2027-000001")),
         ("2026-12-31T23:59:59Z", draft(3, &[100]), Some("INV-2026-000002")),
         ("2027-01-01T00:00:00Z", draft(4, &[100]), Some("INV-2027-000001")),
         ("2027-01-01T00:00:00Z", draft(5, &[100]), Some("INV-2027-000002")),
@@ -448,7 +458,7 @@ fn a_long_invoice_is_recorded_in_parts() {
             all.iter().map(|line| bincode::encode_to_vec(line, CONFIG).expect("encodes").len()).sum();
         assert_eq!(
             last.parts > 0,
-            size > PART_BYTES,
+            size > super::parts::PART_BYTES,
             "{lines} lines of {size} bytes in {} parts",
             last.parts
         );

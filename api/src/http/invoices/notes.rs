@@ -1,0 +1,179 @@
+//! Credit notes over REST: lines given back, invoices voided, lines corrected.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use schemars::JsonSchema;
+use serde::Serialize;
+use slapledger_core::domain::charge::{ChargeId, RecordCharge};
+use slapledger_core::domain::id::{InvoiceId, Sequence};
+use slapledger_core::domain::invoice::{DocumentKind, GiveBack, HowMuch, LineRef};
+use slapledger_core::domain::money::{Amount, Currency};
+use slapledger_core::domain::{Answer, Command};
+use slapledger_core::ledger::Submission;
+
+use super::{InvoiceForm, unknown_invoice};
+use crate::app::App;
+use crate::http::body::Sent;
+use crate::http::json_body::{self, Object};
+use crate::http::openapi::schema;
+use crate::http::parties::details::text;
+use crate::http::problem::Problem;
+use crate::http::query::{self, Named};
+use crate::http::usage::local;
+use crate::invoicing::{self, CreditError};
+
+impl From<CreditError> for Problem {
+    fn from(error: CreditError) -> Self {
+        match error {
+            CreditError::Unknown => Self::not_found(error.to_string()),
+            CreditError::Submit(error) => error.into(),
+            CreditError::Read(fault) => fault.into(),
+            CreditError::Keys(_) | CreditError::Answer => Self::fault(&error),
+        }
+    }
+}
+
+/// What is known of a final invoice before something of it is given back.
+struct Known {
+    currency: Currency,
+    document: DocumentKind,
+}
+
+async fn known(app: &App, id: &str) -> Result<Known, Problem> {
+    let head = app.ledger.head().last;
+    let read = app.billing.read_at(head, |view, _| {
+        let document = view.billing.document(id).filter(|document| document.issued.is_some())?;
+        let invoice = &document.invoice;
+        Some(Known { currency: invoice.currency, document: invoice.document })
+    });
+    read.await?.ok_or_else(|| Problem::not_found(format!("there is no final invoice {id}")))
+}
+
+/// `POST /v1/invoices/{id}/credit`: gives lines back, whole or in part.
+pub(in crate::http) async fn credit(
+    State(app): State<Arc<App>>,
+    Named(id): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let currency = known(&app, &id).await?.currency;
+    let told = json_body::told(request, json_body::MOST_BYTES, |object| {
+        let reason = object.required("reason", text)?;
+        let lines: Result<Vec<_>, Problem> =
+            object.objects("lines")?.into_iter().map(|line| read_line(line, currency)).collect();
+        Ok((GiveBack::Lines(lines?), reason))
+    });
+    let (sent, (give_back, reason)) = told.await?;
+    give(&app, &sent, (&id, give_back, reason)).await
+}
+
+fn read_line(mut line: Object, currency: Currency) -> Result<(u32, HowMuch), Problem> {
+    let missing = line.fault("n", "is missing");
+    let n = line.number("n")?.ok_or(missing)?;
+    let amount = line.optional("amount", |text| amount_in(text, currency))?;
+    line.end()?;
+    Ok((n, amount.map_or(HowMuch::Rest, HowMuch::Amount)))
+}
+
+pub(in crate::http) fn amount_in(text: &str, currency: Currency) -> Result<Amount, String> {
+    Amount::parse(text, currency).map_err(|rule| rule.to_string())
+}
+
+/// `POST /v1/invoices/{id}/void`: gives back all that is left of it.
+pub(in crate::http) async fn void(
+    State(app): State<Arc<App>>,
+    Named(id): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let told = json_body::told(request, json_body::MOST_BYTES, |object| object.required("reason", text));
+    let (sent, reason) = told.await?;
+    give(&app, &sent, (&id, GiveBack::All, reason)).await
+}
+
+async fn give(
+    app: &Arc<App>,
+    sent: &Sent,
+    (id, give_back, reason): (&str, GiveBack, String),
+) -> Result<Response, Problem> {
+    let meta = query::meta(app, local(app), &sent.headers, &sent.content())?;
+    let (note, sequence) = invoicing::credit(app, meta, (id, give_back, reason.into())).await?;
+    let read = app.billing.read_at(sequence, |view, at| {
+        let document = view.billing.document(note.as_str())?;
+        let form = InvoiceForm::of(&view.billing, &app.keys, document);
+        Some(query::tagged(&sent.headers, StatusCode::CREATED, at, &form))
+    });
+    let mut response = read.await?.ok_or_else(|| unknown_invoice(note.as_str()))?;
+    if let Ok(location) = HeaderValue::from_str(&format!("/v1/invoices/{note}")) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+/// What became of a correction: a credit note at once, or a charge on the next invoice.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Corrected {
+    #[schemars(with = "schema::InvoiceId")]
+    invoice: InvoiceId,
+    n: u32,
+    /// If the line was too much.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::InvoiceId>")]
+    credit_note: Option<InvoiceId>,
+    /// If it was too little.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::ChargeId>")]
+    charge: Option<ChargeId>,
+    #[schemars(with = "schema::Sequence")]
+    sequence: Sequence,
+}
+
+/// `POST /v1/invoices/{id}/lines/{n}/correct`: what is left of a line should be this amount.
+pub(in crate::http) async fn correct(
+    State(app): State<Arc<App>>,
+    Named((id, n)): Named<(String, String)>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let Known { currency, document } = known(&app, &id).await?;
+    let no_line = || Problem::not_found(format!("{id} has no line {n}"));
+    let n: u32 = n.parse().map_err(|_| no_line())?;
+    let told = json_body::told(request, json_body::MOST_BYTES, |object| {
+        let amount = object.required("amount", |text| amount_in(text, currency))?;
+        Ok((amount, object.required("reason", text)?))
+    });
+    let (sent, (amount, reason)) = told.await?;
+    let head = app.ledger.head().last;
+    let read = app.billing.read_at(head, |view, _| {
+        let found = view.billing.document(&id)?;
+        let line = found.invoice.lines.iter().find(|line| line.n == n)?;
+        Some((found.invoice.clone(), view.billing.left_of(&found.invoice, line)))
+    });
+    let (invoice, left) = read.await?.ok_or_else(no_line)?;
+    let meta = query::meta(&app, local(&app), &sent.headers, &sent.content())?;
+    let more = amount.checked_sub(left).filter(|more| more.minor() > 0);
+    let (credit_note, charge, sequence) = match more {
+        Some(amount) if document == DocumentKind::Invoice => {
+            let command = Command::RecordCharge(RecordCharge {
+                seller: invoice.seller.party,
+                customer: invoice.buyer.party,
+                currency,
+                amount,
+                description: format!("correction of {} line {n}: {reason}", invoice.id).into(),
+                cites: Some(LineRef { invoice: invoice.id.clone(), line: n }),
+            });
+            let accepted = app.ledger.submit(Submission { meta, command }).await?;
+            let Answer::Charge(charge) = accepted.answer else {
+                return Err(Problem::fault(&"a charge was answered with something else"));
+            };
+            (None, Some(charge), accepted.sequence)
+        }
+        _ => {
+            let give_back = GiveBack::Lines(vec![(n, HowMuch::DownTo(amount))]);
+            let (note, sequence) = invoicing::credit(&app, meta, (&id, give_back, reason.into())).await?;
+            (Some(note), None, sequence)
+        }
+    };
+    let corrected = Corrected { invoice: invoice.id, n, credit_note, charge, sequence };
+    Ok(query::json(StatusCode::CREATED, sequence, &corrected))
+}

@@ -1,0 +1,359 @@
+//! Parties over REST: those who request, sell and pay; what documents say of them, and how they are taxed.
+//!
+//! Names and details are sealed under a key of the party and opened here. A change of time zone counts from the next
+//! month on.
+
+pub(super) mod describe;
+pub(super) mod details;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::Response;
+use schemars::JsonSchema;
+use serde::Serialize;
+use slapledger_billing::{BillingView, Payer};
+use slapledger_core::domain::event::Stream;
+use slapledger_core::domain::id::{KeyId, PartyId, Sequence};
+use slapledger_core::domain::party::{DescribeParty, Description, RegisterParty, Series, SetPartyTimeZone};
+use slapledger_core::domain::quantity::Quantity;
+use slapledger_core::domain::tax::{Exemption, SetTaxRate, SetTaxTreatment, TaxCategory};
+use slapledger_core::domain::time::{TimeZone, Timestamp};
+use slapledger_core::domain::{Answer, Command};
+use slapledger_core::keyring::KeyRing;
+use slapledger_core::ledger::{Submission, SubmitError};
+
+use self::details::{Details, text};
+use super::json_body::{self, Object, Replaced};
+use super::openapi::schema;
+use super::problem::Problem;
+use super::query::{self, Named, Query};
+use super::usage::local;
+use crate::app::{self, App};
+use crate::invoicing::ERASED;
+use crate::slap::ATTEMPTS;
+
+/// A party.
+#[derive(Serialize, JsonSchema)]
+struct PartyForm<'a> {
+    #[schemars(with = "schema::PartyId")]
+    id: PartyId,
+    name: String,
+    /// Where its months are cut, by now.
+    #[schemars(with = "schema::TimeZone")]
+    time_zone: TimeZone,
+    /// Where they will be cut from the next month on, if that is another zone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::TimeZone>")]
+    next_time_zone: Option<TimeZone>,
+    #[serde(flatten)]
+    details: Details,
+    /// What the numbers of its own invoices begin with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::Series>")]
+    series: Option<&'a Series>,
+    /// In how many days it pays, or is paid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    terms_days: Option<u16>,
+    /// How it is taxed as a customer; from the latest that has begun.
+    tax_treatments: Vec<TreatmentForm<'a>>,
+    /// What it charges as a seller.
+    tax_rates: Vec<RateForm>,
+    #[schemars(with = "schema::Instant")]
+    registered_at: Timestamp,
+    /// The last event about it.
+    #[schemars(with = "schema::Sequence")]
+    sequence: Sequence,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct TreatmentForm<'a> {
+    #[schemars(with = "schema::TaxCategory")]
+    category: TaxCategory,
+    #[serde(flatten)]
+    #[schemars(with = "Option<schema::Exemption>")]
+    exemption: Option<&'a Exemption>,
+    #[schemars(with = "schema::Instant")]
+    valid_from: Timestamp,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct RateForm {
+    #[schemars(with = "schema::Decimal")]
+    rate: Quantity,
+    #[schemars(with = "schema::Instant")]
+    valid_from: Timestamp,
+}
+
+impl<'a> PartyForm<'a> {
+    fn of((keys, now): (&KeyRing, Timestamp), view: &'a BillingView, id: PartyId, party: &'a Payer) -> Self {
+        let name = keys.open_sealed(&party.name).ok().and_then(|name| String::from_utf8(name).ok());
+        let taxes = view.billing.taxes();
+        let treatment =
+            |(valid_from, category, exemption): (Timestamp, TaxCategory, Option<&'a Exemption>)| {
+                TreatmentForm { category, exemption, valid_from }
+            };
+        let time_zone = party.calendar.zone_at(now);
+        Self {
+            id,
+            name: name.unwrap_or_else(|| ERASED.to_owned()),
+            time_zone,
+            next_time_zone: Some(party.calendar.newest()).filter(|next| *next != time_zone),
+            details: Details::open(keys, party.details.as_ref()),
+            series: party.series.as_ref(),
+            terms_days: party.terms_days,
+            tax_treatments: taxes.treatments_of(id).map(treatment).collect(),
+            tax_rates: taxes.rates_of(id).map(|(valid_from, rate)| RateForm { rate, valid_from }).collect(),
+            registered_at: party.registered_at,
+            sequence: party.sequence,
+        }
+    }
+}
+
+fn unknown(id: &str) -> Problem {
+    Problem::not_found(format!("there is no party {id}"))
+}
+
+fn named(id: &str) -> Result<PartyId, Problem> {
+    id.parse().map_err(|_| unknown(id))
+}
+
+async fn shown(
+    app: &App,
+    party: PartyId,
+    min: Sequence,
+    show: impl FnOnce(Sequence, &PartyForm<'_>) -> Response,
+) -> Result<Response, Problem> {
+    let now = app.now();
+    let read = app.billing.read_at(min, |view, sequence| {
+        let known = view.billing.party(party)?;
+        Some(show(sequence, &PartyForm::of((&app.keys, now), view, party, known)))
+    });
+    read.await?.ok_or_else(|| unknown(&party.to_string()))
+}
+
+/// `GET /v1/parties`, in the order they were registered.
+pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
+    let query = Query::read(&uri, &[])?;
+    let (limit, after) = (query.limit()?, query.cursor::<PartyId>()?);
+    let position = query.position(&app).await?;
+    app.billing.reach(position).await?;
+    let now = app.now();
+    Ok(app.billing.read(|view, sequence| {
+        let page = view.billing.parties(after, limit);
+        let items = page.items.into_iter();
+        let items = items.map(|(id, party)| PartyForm::of((&app.keys, now), view, id, party)).collect();
+        query::list(items, page.next, sequence)
+    }))
+}
+
+/// `GET /v1/parties/{id}`.
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    Named(id): Named<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let party = named(&id)?;
+    let position = Query::read(&uri, &[])?.position(&app).await?;
+    shown(&app, party, position, |sequence, form| query::resource(&headers, sequence, form)).await
+}
+
+/// `POST /v1/parties`: enters a party with all that is told of it.
+pub(super) async fn register(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
+    let told = json_body::told(request, json_body::MOST_BYTES, |object| {
+        let name = object.required("name", text)?;
+        let time_zone = object.parsed("time_zone")?.unwrap_or(TimeZone::UTC);
+        Ok((name, time_zone, Told::read(object, Told::default())?))
+    });
+    let (sent, (name, time_zone, told)) = told.await?;
+    let meta = query::meta(&app, local(&app), &sent.headers, &sent.content())?;
+    let key = app.keys.fresh().map_err(|fault| Problem::fault(&fault))?;
+    let name = app.keys.seal(key, name.as_bytes()).map_err(|fault| Problem::fault(&fault))?;
+    let description = (told != Told::default()).then(|| told.description(&app, key)).transpose()?;
+    let command = Command::RegisterParty(RegisterParty { name, time_zone, description });
+    let accepted = app.ledger.submit(Submission { meta, command }).await?;
+    let Answer::Party(party) = accepted.answer else {
+        return Err(Problem::fault(&"a party was answered with something else"));
+    };
+    let mut response = shown(&app, party, accepted.sequence, |sequence, form| {
+        query::tagged(&sent.headers, StatusCode::CREATED, sequence, form)
+    })
+    .await?;
+    if let Ok(location) = HeaderValue::from_str(&format!("/v1/parties/{party}")) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+/// All that is told of a party beyond its name and zone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Told {
+    details: Details,
+    series: Option<Series>,
+    terms_days: Option<u16>,
+}
+
+impl Told {
+    fn of(keys: &KeyRing, party: &Payer) -> Self {
+        let (series, terms_days) = (party.series.clone(), party.terms_days);
+        Self { details: Details::open(keys, party.details.as_ref()), series, terms_days }
+    }
+
+    fn read(sent: &mut Object, before: Self) -> Result<Self, Problem> {
+        let series = |text: &str| text.parse::<Series>().map_err(|rule| rule.to_string());
+        let series = sent.replaced("series", series)?;
+        let no_terms = sent.is_null("terms_days");
+        let terms = sent.number("terms_days")?;
+        let terms = terms
+            .map(|days| u16::try_from(days).map_err(|_| sent.fault("terms_days", "must be at most 3650")));
+        Ok(Self {
+            series: match series {
+                Replaced::Not => before.series,
+                Replaced::By(series) => series,
+            },
+            terms_days: terms.transpose()?.or(before.terms_days.filter(|_| !no_terms)),
+            details: Details::read(sent, before.details)?,
+        })
+    }
+
+    fn description(&self, app: &App, key: KeyId) -> Result<Description, Problem> {
+        let bytes = self.details.bytes().map_err(|error| Problem::fault(&error))?;
+        let details = bytes.map(|bytes| app.keys.seal(key, &bytes)).transpose();
+        Ok(Description {
+            details: details.map_err(|fault| Problem::fault(&fault))?,
+            country: self.details.country(),
+            vat_id: self.details.has_vat_id(),
+            series: self.series.clone(),
+            terms_days: self.terms_days,
+        })
+    }
+}
+
+/// `PATCH /v1/parties/{id}`: what is left out stays, what is null goes.
+pub(super) async fn change(
+    State(app): State<Arc<App>>,
+    Named(id): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let party = named(&id)?;
+    let told = json_body::told(request, json_body::MOST_BYTES, |object| {
+        let time_zone: Option<TimeZone> = object.parsed("time_zone")?;
+        let members = object.take_rest();
+        // What is wrong with it is told before anything is done.
+        let mut rest = members.clone();
+        Told::read(&mut rest, Told::default())?;
+        rest.end()?;
+        Ok((time_zone, members))
+    });
+    let (sent, (time_zone, members)) = told.await?;
+    let meta = query::meta(&app, local(&app), &sent.headers, &sent.content())?;
+    let mut sequence = app.ledger.head().last;
+    let described = !members.is_empty();
+    if described {
+        sequence = describe_party(&app, (party, &sent.headers), Arc::clone(&meta), &members).await?;
+    }
+    if let Some(time_zone) = time_zone {
+        let command = Command::SetPartyTimeZone(SetPartyTimeZone { party, time_zone });
+        // The name of the whole is that of its first step; the second is the same however often it is done.
+        let again = || Arc::new(app::meta(local(&app), app::random_id(), meta.digest));
+        let meta = if described { again() } else { meta };
+        sequence = app.ledger.submit(Submission { meta, command }).await?.sequence;
+    }
+    shown(&app, party, sequence, |sequence, form| {
+        query::tagged(&sent.headers, StatusCode::OK, sequence, form)
+    })
+    .await
+}
+
+async fn describe_party(
+    app: &App,
+    (party, headers): (PartyId, &HeaderMap),
+    meta: Arc<slapledger_core::log::envelope::Meta>,
+    members: &Object,
+) -> Result<Sequence, Problem> {
+    if meta.named_by_sender
+        && let Some(accepted) = app.ledger.answer_of(Arc::clone(&meta)).await?
+    {
+        return Ok(accepted.sequence);
+    }
+    for _ in 0..ATTEMPTS {
+        let (head, now) = (app.ledger.head().last, app.now());
+        let read = app.billing.read_at(head, |view, at| {
+            let known = view.billing.party(party).ok_or_else(|| unknown(&party.to_string()))?;
+            query::precondition(headers, || PartyForm::of((&app.keys, now), view, party, known))?;
+            Ok::<_, Problem>((Told::of(&app.keys, known), known.name.key, at))
+        });
+        let (before, key, since) = read.await??;
+        let told = Told::read(&mut members.clone(), before)?;
+        let description = told.description(app, key)?;
+        let command = Command::DescribeParty(DescribeParty { party, description });
+        let submission = Submission { meta: Arc::clone(&meta), command };
+        match app.ledger.submit_if_unmoved(submission, Stream::Party(party), since).await {
+            Ok(accepted) => return Ok(accepted.sequence),
+            Err(SubmitError::Moved) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Problem::unavailable(format!("{party} changes all the time; send it again"), 1))
+}
+
+/// `POST /v1/parties/{id}/tax-treatments`: how a customer is taxed from an instant on.
+pub(super) async fn treat(
+    State(app): State<Arc<App>>,
+    Named(id): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let customer = named(&id)?;
+    let told = json_body::told(request, json_body::MOST_BYTES, |object| {
+        let category = object.required("category", category)?;
+        let reason = object.optional("reason", text)?;
+        let code = object.optional("code", text)?;
+        if code.is_some() && reason.is_none() {
+            return Err(Problem::field("reason", "is missing: a code goes with it"));
+        }
+        let code = code.map(Into::into);
+        let exemption = reason.map(|reason| Exemption { reason: reason.into(), code });
+        let valid_from = object.required("valid_from", instant)?;
+        Ok(SetTaxTreatment { customer, category, exemption, valid_from })
+    });
+    let (sent, command) = told.await?;
+    let meta = query::meta(&app, local(&app), &sent.headers, &sent.content())?;
+    let accepted = app.ledger.submit(Submission { meta, command: Command::SetTaxTreatment(command) }).await?;
+    shown(&app, customer, accepted.sequence, |sequence, form| {
+        query::tagged(&sent.headers, StatusCode::CREATED, sequence, form)
+    })
+    .await
+}
+
+/// `POST /v1/tax-rates`: what a seller charges from an instant on.
+pub(super) async fn set_rate(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
+    let us = app.local;
+    let told = json_body::told(request, json_body::MOST_BYTES, |object| {
+        let seller: PartyId = object.parsed("seller")?.unwrap_or(us);
+        let rate =
+            object.required("rate", |text| text.parse::<Quantity>().map_err(|rule| rule.to_string()))?;
+        Ok(SetTaxRate { seller, rate, valid_from: object.required("valid_from", instant)? })
+    });
+    let (sent, command) = told.await?;
+    let seller = command.seller;
+    let meta = query::meta(&app, local(&app), &sent.headers, &sent.content())?;
+    let accepted = app.ledger.submit(Submission { meta, command: Command::SetTaxRate(command) }).await?;
+    shown(&app, seller, accepted.sequence, |sequence, form| {
+        query::tagged(&sent.headers, StatusCode::CREATED, sequence, form)
+    })
+    .await
+}
+
+fn instant(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse_rfc3339(text).ok_or_else(|| "must be an RFC 3339 instant with its offset".to_owned())
+}
+
+fn category(text: &str) -> Result<TaxCategory, String> {
+    use TaxCategory::{AE, E, G, K, O, S, Z};
+    let known = [S, Z, E, AE, K, G, O].into_iter().find(|category| format!("{category:?}") == text);
+    known.ok_or_else(|| "must be S, Z, E, AE, K, G or O".to_owned())
+}

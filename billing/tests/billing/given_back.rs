@@ -1,0 +1,169 @@
+//! Credit notes and later runs: what was given back stays given back, and no time is charged twice.
+
+use slapledger_billing::Document;
+use slapledger_core::domain::Command;
+use slapledger_core::domain::id::{PartyId, RunId};
+use slapledger_core::domain::invoice::{
+    FinaliseInvoice, GiveBack, HowMuch, IssueCreditNote, RefreshInvoiceRun, WithdrawInvoiceRun,
+};
+use slapledger_core::domain::money::{Amount, Currency};
+use slapledger_core::domain::usage::{Revision, UsageId};
+
+use crate::cloud::{BOOK, CPU, Cloud, PRODUCTION, at};
+
+/// October of a customer: 10.00 for an instance, 1.20 for what it used (600 `percent_hour` x 0.002).
+fn invoiced() -> Cloud {
+    let mut cloud = Cloud::new(BOOK);
+    cloud.clock("2026-09-20T00:00:00Z");
+    let customer = cloud.customer("UTC");
+    cloud.request(customer, "one", &PRODUCTION);
+    cloud.clock("2026-11-01T00:00:00Z");
+    used(&mut cloud, "first", "50", 5);
+    let october = cloud.open_run("2026-10-01", "2026-11-01");
+    cloud.finalise(october);
+    cloud
+}
+
+/// Half a day of October at some percent.
+fn used(cloud: &mut Cloud, id: &str, percent: &str, day: u32) {
+    let hours = |hour| at(&format!("2026-10-{day:02}T{hour}:00:00Z"));
+    cloud.report(id, Revision::None, ("slappart0", CPU), percent, (hours("00"), hours("12")));
+}
+
+fn note(cloud: &mut Cloud, invoice: &str, give_back: GiveBack) {
+    let original = cloud.view.billing.document(invoice).expect(invoice).invoice.clone();
+    let note = IssueCreditNote { original, give_back, reason: "not delivered".into() };
+    cloud.execute(Command::IssueCreditNote(Box::new(note)));
+}
+
+fn euros(cents: i128) -> Amount {
+    Amount::from_minor(cents, Currency::EUR)
+}
+
+fn next_month(cloud: &mut Cloud) -> (RunId, Vec<String>) {
+    cloud.clock("2026-12-01T00:00:00Z");
+    let run = cloud.open_run("2026-11-01", "2026-12-01");
+    let charges = cloud.charges(run);
+    assert_eq!(cloud.rebuilt().billing, cloud.view.billing);
+    (run, charges)
+}
+
+const FEE: &str = "PARTY-2: SOFTINST-1 recurring: 1 month = 10.00 (0)";
+const USE: &str = "PARTY-2: SOFTINST-1 usage of cpu: 600 percent_hour = 1.20 (0)";
+
+#[test]
+fn a_note_stands_beside_its_document() {
+    let mut cloud = invoiced();
+    note(&mut cloud, "INV-2026-000001", GiveBack::Lines(vec![(2, HowMuch::Amount(euros(50)))]));
+    let shown = |document: &Document| (document.invoice.id.to_string(), document.invoice.total.to_string());
+    let notes: Vec<_> = cloud.view.billing.notes_on(RunId(1), PartyId(2)).map(shown).collect();
+    assert_eq!(notes, [("INVCN-2026-000001".to_owned(), "0.50".to_owned())]);
+    // The documents of the run are those it had.
+    assert_eq!(cloud.charges(RunId(1)), [FEE, USE]);
+    let (_, charges) = next_month(&mut cloud);
+    assert_eq!(charges, [FEE]);
+}
+
+/// Of 1.20 are 0.50 given back by hand. Then the usage is corrected to nothing: 0.70 are left to give back.
+#[test]
+fn what_was_given_back_is_not_given_back_again() {
+    let mut cloud = invoiced();
+    note(&mut cloud, "INV-2026-000001", GiveBack::Lines(vec![(2, HowMuch::Amount(euros(50)))]));
+    let hours = |hour| at(&format!("2026-10-05T{hour}:00:00Z"));
+    let first = Revision::Replaces(UsageId::new("first").expect("an id"));
+    cloud.report("second", first, ("slappart0", CPU), "0", (hours("00"), hours("12")));
+    let rest = "PARTY-2: SOFTINST-1 adjustment of INV-2026-000001 line 2: -600 percent_hour = -0.70 (0)";
+    assert_eq!(next_month(&mut cloud).1, [FEE, rest]);
+}
+
+#[test]
+fn a_void_period_is_invoiced_again() {
+    let mut cloud = invoiced();
+    note(&mut cloud, "INV-2026-000001", GiveBack::All);
+    used(&mut cloud, "late", "10", 6);
+    let again = cloud.open_run("2026-10-01", "2026-11-01");
+    let more = "PARTY-2: SOFTINST-1 usage of cpu: 720 percent_hour = 1.44 (0)";
+    assert_eq!(cloud.charges(again), [FEE, more]);
+    cloud.finalise(again);
+    // What came late is in it, and nowhere else.
+    assert_eq!(next_month(&mut cloud).1, [FEE]);
+}
+
+/// A second run of a month finds nothing to do. What comes late is about the document, and not about that run too.
+#[test]
+fn late_usage_is_charged_once_if_two_runs_are_about_its_time() {
+    let mut cloud = invoiced();
+    let second = cloud.open_run("2026-10-01", "2026-11-01");
+    assert_eq!(cloud.charges(second), Vec::<String>::new());
+    cloud.finalise(second);
+    used(&mut cloud, "late", "10", 6);
+    let late = "PARTY-2: SOFTINST-1 adjustment of INV-2026-000001 line 2: 120 percent_hour = 0.24 (0)";
+    assert_eq!(next_month(&mut cloud).1, [FEE, late]);
+}
+
+/// A customer who had nothing to pay used something after all: the next month charges it, so no second run may.
+#[test]
+fn what_an_adjustment_charged_is_not_in_a_second_run() {
+    let without_fees: Vec<&str> = BOOK.lines().filter(|line| !line.contains("recurring")).collect();
+    let mut cloud = Cloud::new(&without_fees.join("\n"));
+    cloud.clock("2026-09-20T00:00:00Z");
+    let customer = cloud.customer("UTC");
+    cloud.request(customer, "one", &PRODUCTION);
+    cloud.clock("2026-11-01T00:00:00Z");
+    let october = cloud.open_run("2026-10-01", "2026-11-01");
+    assert_eq!(cloud.charges(october), Vec::<String>::new());
+    cloud.finalise(october);
+    used(&mut cloud, "late", "50", 5);
+    let (november, charges) = next_month(&mut cloud);
+    assert_eq!(charges, ["PARTY-2: SOFTINST-1 adjustment: 600 percent_hour = 1.20 (0)"]);
+    cloud.finalise(november);
+    let again = cloud.open_run("2026-10-01", "2026-11-01");
+    assert_eq!(cloud.charges(again), Vec::<String>::new());
+    assert_eq!(
+        cloud.warnings(again),
+        ["PARTY-2: INV-2026-000001 covers some of this period already; there is no draft"]
+    );
+}
+
+/// Of two drafts one becomes final, and the run is given up. The other customer is as if there had been no run.
+#[test]
+fn who_was_given_up_is_charged_by_another_run_alone() {
+    let mut cloud = Cloud::new(BOOK);
+    cloud.clock("2026-09-20T00:00:00Z");
+    let customers = [cloud.customer("UTC"), cloud.customer("UTC")];
+    cloud.request(customers[0], "one", &PRODUCTION);
+    cloud.request(customers[1], "two", &PRODUCTION);
+    cloud.clock("2026-11-01T00:00:00Z");
+    let october = cloud.open_run("2026-10-01", "2026-11-01");
+    let draft = cloud.view.billing.document("RUN-1-PARTY-2").expect("a draft").invoice.clone();
+    cloud.execute(Command::FinaliseInvoice(Box::new(FinaliseInvoice { draft })));
+    cloud.execute(Command::WithdrawInvoiceRun(WithdrawInvoiceRun { run: october }));
+    assert_eq!(cloud.charges(october), [FEE]);
+    assert!(cloud.view.billing.document("RUN-1-PARTY-3").is_none());
+    let hours = |hour| at(&format!("2026-10-05T{hour}:00:00Z"));
+    cloud.report("late", Revision::None, ("slappart1", CPU), "50", (hours("00"), hours("12")));
+    let (november, charges) = next_month(&mut cloud);
+    let fee = |party, instance| format!("PARTY-{party}: SOFTINST-{instance} recurring: 1 month = 10.00 (0)");
+    assert_eq!(charges, [fee(2, 1), fee(3, 2)]);
+    cloud.execute(Command::WithdrawInvoiceRun(WithdrawInvoiceRun { run: november }));
+    let again = cloud.open_run("2026-10-01", "2026-11-01");
+    let used = "PARTY-3: SOFTINST-2 usage of cpu: 600 percent_hour = 1.20 (0)".to_owned();
+    assert_eq!(cloud.charges(again), [fee(3, 2), used]);
+}
+
+#[test]
+fn a_refreshed_run_knows_what_came_since() {
+    let mut cloud = Cloud::new(BOOK);
+    cloud.clock("2026-09-20T00:00:00Z");
+    let customer = cloud.customer("UTC");
+    cloud.request(customer, "one", &PRODUCTION);
+    cloud.clock("2026-11-01T00:00:00Z");
+    let october = cloud.open_run("2026-10-01", "2026-11-01");
+    assert_eq!(cloud.charges(october), [FEE]);
+    used(&mut cloud, "first", "50", 5);
+    assert_eq!(cloud.charges(october), [FEE]);
+    cloud.execute(Command::RefreshInvoiceRun(RefreshInvoiceRun { run: october }));
+    assert_eq!(cloud.charges(october), [FEE, USE]);
+    cloud.finalise(october);
+    assert_eq!(next_month(&mut cloud).1, [FEE]);
+}

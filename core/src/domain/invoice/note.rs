@@ -1,0 +1,276 @@
+//! Credit notes by hand: what of an invoice is given back, whole lines or parts of them, and never more than is left.
+//!
+//! A credit note has the same tax as the lines it gives back: the tax on all that was given back so far, less what
+//! earlier notes had. So the last note of a document brings all of its taxes and totals to nothing, whatever was rounded
+//! before. It lowers what is due first; what is more than that goes back into the prepaid credit that had paid,
+//! the newest first.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bincode::{Decode, Encode};
+
+use crate::domain::Outcome;
+use crate::domain::id::{InvoiceId, check_text};
+use crate::domain::money::{Amount, Currency, Exact, Rounding};
+use crate::domain::quantity::{ONE, Quantity};
+use crate::domain::tax::{Tax, TaxCategory};
+use crate::domain::time::Timestamp;
+
+use super::{
+    Around, Citation, CreditUsed, DocumentKind, Invoice, InvoiceLine, InvoiceRefusal, Invoices, LineRef,
+    TaxSubtotal, known,
+};
+
+/// Give back what an invoice charged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssueCreditNote {
+    /// The invoice as it was issued, the names of its parties sealed anew for the note.
+    pub original: Invoice,
+    /// What of it.
+    pub give_back: GiveBack,
+    /// Why, for people.
+    pub reason: Box<str>,
+}
+
+/// What of an invoice is given back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GiveBack {
+    /// All that is left of it: it is void.
+    All,
+    /// Something of these lines.
+    Lines(Vec<(u32, HowMuch)>),
+}
+
+/// How much of a line is given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HowMuch {
+    /// All that is left of it.
+    Rest,
+    /// So much.
+    Amount(Amount),
+    /// What is more than this.
+    DownTo(Amount),
+}
+
+/// The longest reason, in bytes.
+const MAX_REASON: usize = 500;
+
+/// What is left of an invoice.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(super) struct Left {
+    lines: Vec<LineLeft>,
+    prepaid: Vec<CreditUsed>,
+    due: Amount,
+    void: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+struct LineLeft {
+    charged: Amount,
+    left: Amount,
+    tax: Tax,
+}
+
+impl Left {
+    pub(super) fn of(invoice: &Invoice, lines: &[InvoiceLine]) -> Self {
+        let line = |line: &InvoiceLine| LineLeft { charged: line.amount, left: line.amount, tax: line.tax };
+        let (prepaid, due) = (invoice.prepaid.clone(), invoice.due);
+        Self { lines: lines.iter().map(line).collect(), prepaid, due, void: false }
+    }
+
+    /// Takes a credit note over.
+    pub(super) fn give_back(&mut self, note: &Invoice, lines: &[InvoiceLine]) {
+        for line in lines {
+            let cited = line.cites.as_ref().and_then(|cites| index(cites.line));
+            if let Some(known) = cited.and_then(|at| self.lines.get_mut(at)) {
+                known.left = known.left.checked_sub(line.amount).unwrap_or(known.left);
+            }
+        }
+        for back in &note.prepaid {
+            let used = self.prepaid.iter_mut().find(|used| used.credit == back.credit);
+            if let Some(used) = used {
+                used.amount = used.amount.checked_sub(back.amount).unwrap_or(used.amount);
+            }
+        }
+        self.due = self.due.checked_sub(note.due).unwrap_or(self.due);
+        self.void |= note.cites.as_ref().is_some_and(|cites| cites.all);
+    }
+
+    /// What is to be given back of each line, in the order of the document.
+    fn wanted(
+        &self,
+        invoice: &Invoice,
+        give_back: &GiveBack,
+    ) -> Result<BTreeMap<usize, Amount>, InvoiceRefusal> {
+        let GiveBack::Lines(wanted) = give_back else {
+            let all = self.lines.iter().enumerate();
+            let left = all.filter(|(_, line)| line.left.minor() != 0 || line.charged.minor() == 0);
+            return Ok(left.map(|(at, line)| (at, line.left)).collect());
+        };
+        if wanted.is_empty() {
+            return Err(InvoiceRefusal::NoLines);
+        }
+        let mut lines = BTreeMap::new();
+        for (n, how_much) in wanted {
+            let line = *n;
+            let unknown = || InvoiceRefusal::UnknownLine { invoice: invoice.id.clone(), line };
+            let at = index(line).ok_or_else(unknown)?;
+            let left = self.lines.get(at).ok_or_else(unknown)?.left;
+            let amount = match how_much {
+                HowMuch::Rest => left,
+                HowMuch::Amount(amount) => *amount,
+                HowMuch::DownTo(amount) => left.checked_sub(*amount).unwrap_or(left),
+            };
+            if !amount.is_in(invoice.currency) {
+                return Err(InvoiceRefusal::BadAmount { currency: invoice.currency });
+            }
+            let (some, all) = (amount.minor(), left.minor());
+            if some == 0 || some.signum() != all.signum() || some.unsigned_abs() > all.unsigned_abs() {
+                return Err(InvoiceRefusal::MoreThanLeft { line, left });
+            }
+            if lines.insert(at, amount).is_some() {
+                return Err(InvoiceRefusal::LineTwice { line });
+            }
+        }
+        Ok(lines)
+    }
+
+    /// The tax on what is given back under a category and rate: of all so far, less what earlier notes had.
+    fn tax_on(&self, currency: Currency, tax: Tax, base: Amount) -> Option<Amount> {
+        if tax.category != TaxCategory::S {
+            return Some(Amount::zero(currency));
+        }
+        let of_tax = self.lines.iter().filter(|line| line.tax == tax);
+        let given: Option<Vec<Amount>> = of_tax.map(|line| line.charged.checked_sub(line.left)).collect();
+        let before = Amount::sum(currency, given?)?;
+        let after = before.checked_add(base)?;
+        let on =
+            |base| Exact::percentage(base, tax.rate).map(|exact| exact.round(currency, Rounding::HalfUp));
+        on(after)?.checked_sub(on(before)?)
+    }
+
+    /// What of a total goes back into prepaid credit: what is more than is due, into the newest credit first.
+    fn back_to_prepaid(&self, total: Amount) -> Vec<CreditUsed> {
+        let mut more = total.checked_sub(self.due).unwrap_or(total);
+        let mut back = Vec::new();
+        for used in self.prepaid.iter().rev() {
+            let amount = if used.amount.minor() < more.minor() { used.amount } else { more };
+            let Some(rest) = more.checked_sub(amount).filter(|_| amount.minor() > 0) else { continue };
+            more = rest;
+            back.push(CreditUsed { credit: used.credit, amount });
+        }
+        back
+    }
+}
+
+impl Invoices {
+    pub(crate) fn credit(
+        &self,
+        around: Around<'_>,
+        command: &IssueCreditNote,
+        now: Timestamp,
+    ) -> Result<Outcome<InvoiceId>, InvoiceRefusal> {
+        let IssueCreditNote { original, give_back, reason } = command;
+        let invoice = || original.id.clone();
+        if original.document == DocumentKind::CreditNote {
+            return Err(InvoiceRefusal::NotAnInvoice { invoice: invoice() });
+        }
+        let left = self
+            .left
+            .get(&original.id)
+            .ok_or_else(|| InvoiceRefusal::UnknownInvoice { invoice: invoice() })?;
+        let same = original.lines.iter().map(|line| (line.amount, line.tax));
+        if !same.eq(left.lines.iter().map(|line| (line.charged, line.tax))) {
+            return Err(InvoiceRefusal::OtherDocument { invoice: invoice() });
+        }
+        check_text(reason, MAX_REASON).map_err(InvoiceRefusal::BadReason)?;
+        if left.void {
+            return Err(InvoiceRefusal::Void { invoice: invoice() });
+        }
+        let wanted = left.wanted(original, give_back)?;
+        let note = note(original, (left, &wanted), reason)?;
+        let parties = around.parties;
+        let (seller, buyer) = (known(parties, note.seller.party)?, known(parties, note.buyer.party)?);
+        self.issue(parties, note, (seller, buyer), now)
+    }
+}
+
+fn note(
+    original: &Invoice,
+    (left, wanted): (&Left, &BTreeMap<usize, Amount>),
+    reason: &str,
+) -> Result<Invoice, InvoiceRefusal> {
+    let currency = original.currency;
+    let sum = |amounts: &mut dyn Iterator<Item = Amount>| {
+        Amount::sum(currency, amounts)
+            .ok_or(InvoiceRefusal::SumsDoNotAddUp { what: "the sum has more digits than can be counted" })
+    };
+    let net = sum(&mut wanted.values().copied())?;
+    let net_left = sum(&mut left.lines.iter().map(|line| line.left))?;
+    let rest = left.lines.iter().enumerate().filter(|(at, line)| wanted.get(at) != Some(&line.left));
+    let all = rest.map(|(_, line)| line.left.minor()).all(|minor| minor == 0);
+    if net.minor() > net_left.minor() || net.minor() < 0 || (net.minor() == 0 && !all) {
+        let invoice = original.id.clone();
+        return Err(InvoiceRefusal::MoreThanDocument { invoice, net, left: net_left });
+    }
+    let cited = wanted.iter().filter_map(|(at, amount)| Some((original.lines.get(*at)?, *amount)));
+    let lines: Vec<InvoiceLine> = (1..)
+        .zip(cited.zip(wanted.keys().filter_map(|at| left.lines.get(*at))))
+        .map(|(n, ((line, amount), left))| given_back((n, &original.id), line, (amount, left)))
+        .collect();
+    let taxes: BTreeSet<Tax> = lines.iter().map(|line| line.tax).collect();
+    let subtotals = taxes.into_iter().map(|tax| {
+        let base = sum(&mut lines.iter().filter(|line| line.tax == tax).map(|line| line.amount))?;
+        let amount = left.tax_on(currency, tax, base).unwrap_or_else(|| Amount::zero(currency));
+        let exemption = original.tax.iter().find(|subtotal| subtotal.tax == tax);
+        let exemption = exemption.and_then(|subtotal| subtotal.exemption.clone());
+        Ok(TaxSubtotal { tax, base, amount, exemption })
+    });
+    let tax = subtotals.collect::<Result<Vec<_>, InvoiceRefusal>>()?;
+    let rounding = if all { original.rounding } else { Amount::zero(currency) };
+    let total = sum(&mut tax.iter().map(|subtotal| subtotal.amount).chain([net, rounding]))?;
+    let prepaid = left.back_to_prepaid(total);
+    let paid = sum(&mut prepaid.iter().map(|back| back.amount))?;
+    let citation = Citation { invoice: original.id.clone(), reason: reason.into(), all };
+    Ok(Invoice {
+        document: DocumentKind::CreditNote,
+        cites: Some(citation),
+        lines,
+        net,
+        tax,
+        rounding,
+        total,
+        prepaid,
+        due: total.checked_sub(paid).unwrap_or(total),
+        ..original.clone()
+    })
+}
+
+/// A line that gives one back: as it was, or a part of it. The residue goes back with what is last of it.
+fn given_back(
+    (n, invoice): (u32, &InvoiceId),
+    line: &InvoiceLine,
+    (amount, left): (Amount, &LineLeft),
+) -> InvoiceLine {
+    let cites = Some(LineRef { invoice: invoice.clone(), line: line.n });
+    if amount == line.amount {
+        return InvoiceLine { n, cites, ..line.clone() };
+    }
+    let one = if amount.minor() < 0 { -ONE } else { ONE };
+    InvoiceLine {
+        n,
+        description: format!("part of: {}", line.description).into(),
+        quantity: Quantity::from_billionths(one).unwrap_or_default(),
+        unit: "part".into(),
+        unit_price: None,
+        steps: Vec::new(),
+        amount,
+        residue: if amount == left.left { line.residue } else { Exact::ZERO },
+        cites,
+        ..line.clone()
+    }
+}
+
+fn index(line: u32) -> Option<usize> {
+    usize::try_from(line).ok()?.checked_sub(1)
+}

@@ -1,0 +1,207 @@
+//! Why commands about runs and documents are refused.
+
+use crate::domain::charge::ChargeId;
+use crate::domain::id::{InvalidText, InvoiceId, PartyId, PriceBookName, RunId};
+use crate::domain::money::{Amount, Currency};
+use crate::domain::time::Timestamp;
+
+use super::run::MAX_GRACE_HOURS;
+
+/// Why a command about invoices is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvoiceRefusal {
+    /// The seller or payer is no party.
+    #[error("there is no party {party}")]
+    UnknownParty {
+        /// Who.
+        party: PartyId,
+    },
+    /// The period runs backwards or is empty.
+    #[error("period must stop after it starts")]
+    EmptyPeriod,
+    /// There are no prices.
+    #[error("there is no price book; publish one first")]
+    NoPriceBook,
+    /// There are several price books, and none was named.
+    #[error("there are several price books; name one")]
+    SeveralPriceBooks,
+    /// There is no such price book.
+    #[error("there is no price book {name}")]
+    UnknownPriceBook {
+        /// Which.
+        name: PriceBookName,
+    },
+    /// The time of grace is longer than a year.
+    #[error("grace_hours must be at most {MAX_GRACE_HOURS}")]
+    GraceTooLong,
+    /// There is no such run.
+    #[error("there is no invoice run {run}")]
+    UnknownRun {
+        /// Which.
+        run: RunId,
+    },
+    /// The period of the run is not over.
+    #[error("period ends at {stop}: until then there are drafts only")]
+    PeriodNotOver {
+        /// When it ends for this payer.
+        stop: Timestamp,
+    },
+    /// The drafts of the run may still be looked at.
+    #[error("the drafts of {run} have until {until} to be looked at: until then none becomes final")]
+    InGrace {
+        /// Which run.
+        run: RunId,
+        /// When the time of grace is over.
+        until: Timestamp,
+    },
+    /// The document is not about the period of its run.
+    #[error("period of the document is not that of its run")]
+    OtherPeriod,
+    /// The sums of the document do not add up.
+    #[error("sums do not add up: {what}")]
+    SumsDoNotAddUp {
+        /// Which.
+        what: &'static str,
+    },
+    /// The tax categories of the document ask for something it does not say.
+    #[error("the document for {payer} lacks {what}, which its tax categories ask for")]
+    MissingDetails {
+        /// For whom it is.
+        payer: PartyId,
+        /// What.
+        what: &'static str,
+    },
+    /// The seller has no series of numbers.
+    #[error("{seller} has no series of invoice numbers; give it one first")]
+    NoSeries {
+        /// Who.
+        seller: PartyId,
+    },
+    /// The document has a one-off charge that another has, or that is another.
+    #[error("{charge} is on another document, or is not what the draft says")]
+    ChargeNotOpen {
+        /// Which.
+        charge: ChargeId,
+    },
+    /// The run has issued an invoice for this payer and currency.
+    #[error("run {run} has issued {invoice} for this payer already")]
+    AlreadyInvoiced {
+        /// Which run.
+        run: RunId,
+        /// Which invoice.
+        invoice: InvoiceId,
+    },
+    /// The run is done: it issues nothing more.
+    #[error("run {run} is final")]
+    RunFinal {
+        /// Which.
+        run: RunId,
+    },
+    /// The run was given up.
+    #[error("run {run} was withdrawn")]
+    RunWithdrawn {
+        /// Which.
+        run: RunId,
+    },
+    /// The run has issued documents as of its cut-off: its drafts cannot be drawn up as of another.
+    #[error("run {run} has issued {invoice}: its other drafts stay as they are, or are withdrawn")]
+    RunStarted {
+        /// Which.
+        run: RunId,
+        /// The first document it issued.
+        invoice: InvoiceId,
+    },
+    /// Another run has invoiced some of this time.
+    #[error("{invoice} covers some of this period already")]
+    PeriodInvoiced {
+        /// Which invoice.
+        invoice: InvoiceId,
+    },
+    /// Another document was issued for this payer since: with it, late usage, fees in advance and charges by hand
+    /// may have been charged, or given back, that this draft charges too.
+    #[error(
+        "{invoice} was issued after {run} was drawn up, and {run} does not know of it: refresh the run, or withdraw it"
+    )]
+    Outdated {
+        /// Which run.
+        run: RunId,
+        /// Which invoice.
+        invoice: InvoiceId,
+    },
+    /// Not all drafts of the run are final.
+    #[error("run has {issued} invoices of {drafts}")]
+    RunIncomplete {
+        /// How many are final.
+        issued: u32,
+        /// How many there are to be.
+        drafts: u32,
+    },
+    /// There is no such document that is final.
+    #[error("there is no final invoice {invoice}")]
+    UnknownInvoice {
+        /// Which.
+        invoice: InvoiceId,
+    },
+    /// What gives back cannot be given back.
+    #[error("{invoice} is a credit note: charge what it gave back too much")]
+    NotAnInvoice {
+        /// Which.
+        invoice: InvoiceId,
+    },
+    /// All of it was given back.
+    #[error("all of {invoice} was given back already")]
+    Void {
+        /// Which.
+        invoice: InvoiceId,
+    },
+    /// A credit note is about at least one line.
+    #[error("lines must name at least one line")]
+    NoLines,
+    /// The document has no such line.
+    #[error("{invoice} has no line {line}")]
+    UnknownLine {
+        /// Which document.
+        invoice: InvoiceId,
+        /// Which line.
+        line: u32,
+    },
+    /// A line is named twice.
+    #[error("line {line} is named twice")]
+    LineTwice {
+        /// Which.
+        line: u32,
+    },
+    /// It is not in minor units of the currency.
+    #[error("amount must be in minor units of {currency}")]
+    BadAmount {
+        /// In what.
+        currency: Currency,
+    },
+    /// The amount is nothing, of the other sign, or more than is left.
+    #[error("of line {line}, {left} is left: no more than that can be given back, and not nothing")]
+    MoreThanLeft {
+        /// Which line.
+        line: u32,
+        /// What is left of it.
+        left: Amount,
+    },
+    /// The lines together are more than is left of the document, or less than nothing.
+    #[error("{net} would be given back, and {left} is left of {invoice}")]
+    MoreThanDocument {
+        /// Which document.
+        invoice: InvoiceId,
+        /// What the lines add up to.
+        net: Amount,
+        /// What is left of the document.
+        left: Amount,
+    },
+    /// The reason is empty, too long, or has control characters.
+    #[error("reason {0}")]
+    BadReason(InvalidText),
+    /// The document is not the one that was issued.
+    #[error("the document is not {invoice} as it was issued")]
+    OtherDocument {
+        /// Which.
+        invoice: InvoiceId,
+    },
+}
