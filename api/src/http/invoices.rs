@@ -2,7 +2,8 @@
 //!
 //! Amounts, prices and quantities are strings; a price has at least the digits of the minor unit. Names are opened here
 //! and nowhere before; one whose key was destroyed reads `(erased)`. The `sequence` of a document is that of the event
-//! that issued it, of a draft that of its run's cut-off: a document does not change, so neither does what is shown of it.
+//! that issued it, of a draft that of its run's cut-off: a document does not change, and what is shown of it only when a
+//! credit note is about it.
 
 pub(super) mod describe;
 pub(super) mod notes;

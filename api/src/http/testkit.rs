@@ -173,6 +173,11 @@ impl Kit {
         self.submit(Command::ReportInstance(report));
     }
 
+    /// Looks for runs that are due from now on.
+    pub(crate) fn watch_runs(&self) {
+        self.runtime.spawn(crate::invoicing::due::watch(Arc::clone(&self.app)));
+    }
+
     pub(crate) fn send(&self, request: Request<Body>) -> Reply {
         self.runtime.block_on(async {
             let (method, path) = (request.method().clone(), request.uri().path().to_owned());
@@ -194,6 +199,17 @@ impl Kit {
 
     pub(crate) fn post_json(&self, path: &str, body: &Value) -> Reply {
         self.post(path, "application/json", body.to_string())
+    }
+
+    pub(crate) fn patch_json(&self, path: &str, body: &Value) -> Reply {
+        self.patch_with(path, &[], body)
+    }
+
+    pub(crate) fn patch_with(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Reply {
+        let request = Request::builder().method(Method::PATCH).uri(path);
+        let request = request.header("content-type", "application/json");
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        self.send(request.body(Body::from(body.to_string())).expect("a request"))
     }
 
     pub(crate) fn post_with(&self, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Reply {

@@ -1,3 +1,5 @@
+mod given_back;
+
 use std::sync::Arc;
 
 use axum::http::StatusCode;
@@ -5,8 +7,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use slapledger_core::domain::id::RunId;
 
-use super::super::testkit::Kit;
 use crate::app;
+use crate::http::testkit::Kit;
 use crate::invoicing::{self, FinaliseError};
 
 fn prices() -> Value {
@@ -68,7 +70,7 @@ fn a_month_becomes_an_invoice_whose_lines_lead_back_to_the_log() {
     let expected = json!({
         "id": "RUN-1", "state": "draft", "seller": "PARTY-1", "price_book": "standard",
         "period": {"start": "2026-10-01", "stop": "2026-11-01"},
-        "cut_off": cut_off, "opened_at": "2026-11-02T09:00:00Z", "invoices": ["RUN-1-PARTY-2"],
+        "cut_off": cut_off, "opened_at": "2026-11-02T09:00:00Z", "finalise": false, "invoices": ["RUN-1-PARTY-2"],
         "warnings": [{"type": "suspended_usage", "events": 1,
                       "message": "1 report of usage suspended, not charged until resolved"}],
         "sequence": cut_off + 1,
