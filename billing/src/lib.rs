@@ -10,6 +10,7 @@ mod drafts;
 mod events;
 mod fold;
 mod history;
+pub mod journal;
 mod months;
 pub mod price_book;
 mod rating;
@@ -20,6 +21,7 @@ mod units;
 pub mod view;
 mod warning;
 
+pub use journal::Journal;
 pub use price_book::{PriceBookError, PriceBookForm};
 pub use view::{Billing, BillingView, Document, DocumentState, Late, Place, PublishedBook, Run};
 pub use warning::Warning;

@@ -120,7 +120,7 @@ enum Command {
     Rebuild {
         #[command(flatten)]
         source: Source,
-        /// inventory, instances, catalogue, metering or billing; all of them, if none is named
+        /// inventory, instances, catalogue, metering, billing or journal; all of them, if none is named
         projection: Option<String>,
         /// Print JSON
         #[arg(long)]
