@@ -12,7 +12,7 @@ use axum::{Router, middleware};
 use super::forms::{self, Elements};
 use super::limits::{self, Bounds};
 use super::openapi::{self, Routes};
-use super::{admin, browser, computers, instances, invoices, prices, software, trees, usage};
+use super::{admin, books, browser, computers, instances, invoices, prices, software, trees, usage};
 use crate::app::App;
 use crate::{hateoas, rpc, slap};
 
@@ -74,6 +74,13 @@ fn usual() -> Routes {
         .get("/v1/invoices", invoices::list, invoices::describe::list)
         .get("/v1/invoices/{id}", invoices::show, invoices::describe::show)
         .get("/v1/invoices/{id}/lines/{n}/events", invoices::line_events, invoices::describe::line_events)
+        // The books.
+        .get("/v1/journal", books::journal, books::describe::journal)
+        .get("/v1/accounts", books::accounts, books::describe::accounts)
+        .get("/v1/accounts/{id}", books::statement, books::describe::statement)
+        .get("/v1/trial-balance", books::trial_balance, books::describe::trial_balance)
+        .get("/v1/accounting-periods", books::periods, books::describe::periods)
+        .post("/v1/accounting-periods", books::close, books::describe::close)
         // The log.
         .get("/v1/events", admin::events, admin::describe::events)
 }

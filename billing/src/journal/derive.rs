@@ -12,7 +12,7 @@ use slapledger_core::domain::money::{Currency, Exact};
 
 use super::account::{Account, Income, Kind};
 use super::transaction::{About, Cause, Postings};
-use super::{FaultReason, Granted, Journal};
+use super::{ClosedPeriod, FaultReason, Granted, Journal};
 
 impl Journal {
     pub(super) fn lines_recorded(&mut self, event: &InvoiceLinesRecorded) {
@@ -78,7 +78,9 @@ impl Journal {
 
     /// Income that is known now and dated before an instant moves to earnings, in every currency.
     pub(super) fn closed(&mut self, event: &AccountsClosed, sequence: Sequence) -> Result<(), FaultReason> {
-        let AccountsClosed { seller, until, .. } = *event;
+        let AccountsClosed { seller, until, at } = *event;
+        let from = self.periods_of(seller).last().map(|period| period.until);
+        self.periods.push(ClosedPeriod { sequence, seller, from, until, at });
         let mut income: BTreeMap<Currency, BTreeMap<&Account, Exact>> = BTreeMap::new();
         let closed = self.transactions.iter();
         for transaction in closed.filter(|known| known.about().seller == seller && known.about().at < until) {

@@ -23,6 +23,7 @@ use slapledger_core::domain::credit::CreditId;
 use slapledger_core::domain::event::Event;
 use slapledger_core::domain::id::{InvoiceId, PartyId, Sequence};
 use slapledger_core::domain::money::{Currency, Exact};
+use slapledger_core::domain::time::{Date, Timestamp};
 use slapledger_core::log::envelope::Recorded;
 use slapledger_projections::view::{Projection, View, get, put};
 
@@ -44,6 +45,8 @@ pub struct Journal {
     parts: BTreeMap<InvoiceId, Postings>,
     /// In order of their ids.
     transactions: Vec<Transaction>,
+    /// In the order they were closed.
+    periods: Vec<ClosedPeriod>,
     /// The first event that could not be posted.
     fault: Option<Fault>,
 }
@@ -54,6 +57,21 @@ struct Granted {
     seller: PartyId,
     customer: PartyId,
     currency: Currency,
+}
+
+/// A period of a seller's books that is closed.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct ClosedPeriod {
+    /// The event that closed it.
+    pub sequence: Sequence,
+    /// Whose.
+    pub seller: PartyId,
+    /// Its first instant; none, if nothing was closed before.
+    pub from: Option<Timestamp>,
+    /// The first instant after it.
+    pub until: Timestamp,
+    /// When it was closed.
+    pub at: Timestamp,
 }
 
 /// What an event says cannot be posted. The log holds what should not have been recorded: the books are not to be used.
@@ -122,6 +140,11 @@ impl Journal {
     /// Where the days of a party begin, if there is such a party.
     pub fn calendar_of(&self, party: PartyId) -> Option<&Calendar> {
         self.calendars.get(&party)
+    }
+
+    /// The day an instant is in where a party is, as the exports date it.
+    pub fn day_of(&self, party: PartyId, instant: Timestamp) -> Option<Date> {
+        self.calendar_of(party).map(|calendar| Date(export::day_of(calendar, instant)))
     }
 
     fn post(&mut self, about: About, postings: Postings) -> Result<(), FaultReason> {

@@ -61,6 +61,57 @@ fn books_of(documents: &[Invoice]) -> Books {
     books
 }
 
+/// Something that is posted, in its turn.
+#[derive(Debug, Clone)]
+enum Step {
+    Issue(Box<Invoice>),
+    Grant {
+        code: &'static str,
+        minor: i128,
+    },
+    /// Of a credit that was granted, if there is one.
+    Withdraw {
+        nth: usize,
+        minor: i128,
+    },
+    Close {
+        hours: i64,
+    },
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        5 => invoices().prop_map(|invoice| Step::Issue(Box::new(invoice))),
+        2 => (prop::sample::select(&CODES[..]), 1_i128..1_000_000)
+            .prop_map(|(code, minor)| Step::Grant { code, minor }),
+        1 => (0_usize..10, 1_i128..1_000_000).prop_map(|(nth, minor)| Step::Withdraw { nth, minor }),
+        1 => (0_i64..1100).prop_map(|hours| Step::Close { hours }),
+    ];
+    prop::collection::vec(step, 1..12)
+}
+
+fn played(steps: Vec<Step>) -> Books {
+    let mut books = Books::of_seller_in("Europe/Paris");
+    let mut credits = Vec::new();
+    for (n, step) in (1_u64..).zip(steps) {
+        match step {
+            Step::Issue(invoice) if n % 3 == 0 => books.issue_in_parts(*invoice, 2),
+            Step::Issue(invoice) => books.issue(*invoice),
+            Step::Grant { code, minor } => {
+                credits.push((n, code));
+                books.grant(n, minor, code);
+            }
+            Step::Withdraw { nth, minor } => {
+                if let Some((credit, code)) = credits.get(nth % credits.len().max(1)) {
+                    books.withdraw(*credit, minor, code);
+                }
+            }
+            Step::Close { hours } => books.close(&instant(hours).to_string()),
+        }
+    }
+    books
+}
+
 type Sums = BTreeMap<(Book, Account), Exact>;
 
 /// All postings of all transactions that fit, added up one by one.
@@ -113,6 +164,57 @@ fn read_export(text: &str) -> BTreeMap<(String, String), i128> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn whatever_happens_every_transaction_and_every_currency_balances(
+        steps in steps(),
+        hours in 0_i64..1100,
+    ) {
+        let books = played(steps);
+        prop_assert_eq!(books.journal.check(), Ok(()));
+        for transaction in books.journal.transactions(Filter::default(), None, usize::MAX).items {
+            let sum: Exact = transaction.postings().iter().map(|posting| posting.amount).sum();
+            prop_assert_eq!(sum, Exact::ZERO, "{:?}", transaction);
+        }
+        let filter = Filter { to: Some(instant(hours)), ..Filter::default() };
+        for balance in books.journal.trial_balances(filter) {
+            let sum: Exact = balance.balances.iter().map(|(_, sum)| *sum).sum();
+            prop_assert_eq!(sum, Exact::ZERO, "{:?}", balance);
+        }
+    }
+
+    #[test]
+    fn a_statement_opens_moves_and_closes(
+        steps in steps(),
+        (from, hours) in (0_i64..1100, 0_i64..600),
+        limit in 1_usize..5,
+    ) {
+        let books = played(steps);
+        let (from, to) = (instant(from), instant(from + hours));
+        let up_to = |to| Filter { to: Some(to), ..Filter::default() };
+        let (before, after) = (balances(&books, up_to(from)), balances(&books, up_to(to)));
+        for (book, account) in books.journal.accounts(Filter::default()).into_keys() {
+            let read = |after| books.journal.statement((book, account), (Some(from), Some(to)), after, limit);
+            let first = read(None);
+            let sum_of = |sums: &Sums| sums.get(&(book, account.clone())).copied().unwrap_or_default();
+            prop_assert_eq!((first.opening, first.closing), (sum_of(&before), sum_of(&after)));
+            // Page by page, each balance is the one before and what is added.
+            let (mut balance, mut page) = (first.opening, first);
+            loop {
+                for known in &page.moves.items {
+                    let at = known.transaction.about().at;
+                    prop_assert!(from <= at && at < to, "{}", at);
+                    balance = balance.plus(known.amount);
+                    prop_assert_eq!(balance, known.balance);
+                }
+                let Some(next) = page.moves.next else { break };
+                page = read(Some(next));
+            }
+            prop_assert_eq!(balance, page.closing);
+        }
+    }
+
     #[test]
     fn debits_equal_credits(documents in prop::collection::vec(invoices(), 1..8)) {
         let books = books_of(&documents);

@@ -2,16 +2,16 @@
 //!
 //! A balance at an instant is the sum of all that is dated before it, so that what closes a period opens the next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use slapledger_core::domain::id::PartyId;
+use slapledger_core::domain::id::{PartyId, Sequence};
 use slapledger_core::domain::money::{Currency, Exact};
 use slapledger_core::domain::time::Timestamp;
 use slapledger_projections::Page;
 
-use super::Journal;
 use super::account::Account;
 use super::transaction::{Transaction, TransactionId};
+use super::{ClosedPeriod, Journal};
 
 /// The books of a seller in a currency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,13 +93,31 @@ impl Journal {
         page(wanted, limit, |transaction| transaction.id())
     }
 
-    /// All accounts anything was ever posted to, by book, with their balances from first to last.
-    pub fn accounts(&self) -> BTreeMap<(Book, &Account), Exact> {
-        let books = self.balances(Filter::default());
+    /// All accounts that the transactions of the filter move, by book, with what these come to.
+    pub fn accounts(&self, filter: Filter) -> BTreeMap<(Book, &Account), Exact> {
+        let books = self.balances(filter);
         let accounts = books.into_iter().flat_map(|(book, balances)| {
             balances.into_iter().map(move |(account, balance)| ((book, account), balance))
         });
         accounts.collect()
+    }
+
+    /// The currencies in which a seller has an account.
+    pub fn currencies_of(&self, seller: PartyId, account: &Account) -> BTreeSet<Currency> {
+        let of_seller = self.transactions.iter().filter(|transaction| transaction.about().seller == seller);
+        let with_it = of_seller.filter(|transaction| transaction.amount_in(account).is_some());
+        with_it.map(|transaction| transaction.about().currency).collect()
+    }
+
+    /// The periods that a seller closed, the oldest first.
+    pub fn periods_of(&self, seller: PartyId) -> impl DoubleEndedIterator<Item = &ClosedPeriod> {
+        self.periods.iter().filter(move |period| period.seller == seller)
+    }
+
+    /// What an event posted, by currency.
+    pub fn caused_by(&self, sequence: Sequence) -> impl Iterator<Item = &Transaction> {
+        let start = self.transactions.partition_point(|known| known.id().sequence < sequence);
+        self.transactions[start..].iter().take_while(move |known| known.id().sequence == sequence)
     }
 
     /// The balance of every account that fits, the period of the filter's transactions being all that counts.
@@ -159,7 +177,8 @@ impl Transaction {
         Book { seller: self.about().seller, currency: self.about().currency }
     }
 
-    fn amount_in(&self, account: &Account) -> Option<Exact> {
+    /// What it adds to an account, if it moves it.
+    pub fn amount_in(&self, account: &Account) -> Option<Exact> {
         let found = self.postings().binary_search_by(|posting| posting.account.cmp(account)).ok()?;
         Some(self.postings()[found].amount)
     }

@@ -111,8 +111,8 @@ pub(super) fn document(document: DocumentKind, id: &str, code: &str, lines: Vec<
             TaxSubtotal { tax, base, amount: amount.round(currency, Rounding::HalfUp), exemption: None }
         })
         .collect();
-    let taxed = sum(&subtotals.iter().map(|subtotal| subtotal.amount).collect::<Vec<_>>());
-    let total = sum(&[net, taxed]);
+    let tax_sum = sum(&subtotals.iter().map(|subtotal| subtotal.amount).collect::<Vec<_>>());
+    let total = sum(&[net, tax_sum]);
     let issued_at = at("2026-11-02T09:00:00Z");
     Invoice {
         id: InvoiceId::new(id).expect(id),

@@ -61,7 +61,7 @@ fn an_invoice_earns_exact_prices_and_what_rounding_added() {
     // Nothing is left in any account when all is given back.
     let books = noted(books, taxed());
     check(&books, "EUR", &[]);
-    assert_eq!(books.journal.accounts().len(), 5);
+    assert_eq!(books.journal.accounts(ALL).len(), 5);
 }
 
 #[test]

@@ -3,38 +3,42 @@
 //! Beancount adds with 28 digits: sums of more, such as amounts above ten thousand million with 18 digits after the point,
 //! it cannot check, and refuses.
 
+use std::fmt::{self, Write};
+
+use slapledger_core::domain::money::Currency;
+
 use super::super::account::{Account, Income};
 use super::{Export, names, one_line};
 
-pub(super) fn write(export: &Export<'_>) -> String {
-    let mut text = format!("option \"title\" {}\n", quoted(&export.title()));
+pub(super) fn write(export: &Export<'_>, out: &mut impl Write) -> fmt::Result {
+    writeln!(out, "option \"title\" {}", quoted(&export.title()))?;
     for currency in export.currencies.keys() {
-        text += &format!("option \"operating_currency\" \"{currency}\"\n");
+        writeln!(out, "option \"operating_currency\" \"{currency}\"")?;
     }
-    text += "option \"tolerance_multiplier\" \"0\"\n\n";
-    let Some(first) = export.entries.first().map(|entry| entry.date) else { return text };
+    writeln!(out, "option \"tolerance_multiplier\" \"0\"\n")?;
+    let Some(first) = export.entries.first().map(|entry| entry.date) else { return Ok(()) };
     for currency in export.currencies.keys() {
-        text += &format!("{first} commodity {currency}\n");
+        writeln!(out, "{first} commodity {currency}")?;
     }
-    text.push('\n');
+    writeln!(out)?;
     for (account, currencies) in &export.accounts {
-        let currencies: Vec<&str> = currencies.iter().map(|currency| currency.code()).collect();
-        text += &format!("{first} open {} {}\n", names::name_of(account), currencies.join(","));
+        let currencies: Vec<&str> = currencies.iter().map(Currency::code).collect();
+        writeln!(out, "{first} open {} {}", names::name_of(account), currencies.join(","))?;
         if let Account::Income(Income::Usage(resource)) = account {
-            text += &format!("  resource: {}\n", quoted(resource.as_str()));
+            writeln!(out, "  resource: {}", quoted(resource.as_str()))?;
         }
     }
     for entry in &export.entries {
-        text += &format!("\n{} * {}\n", entry.date, quoted(&entry.description));
+        writeln!(out, "\n{} * {}", entry.date, quoted(&entry.description))?;
         if let Some(document) = entry.document {
-            text += &format!("  document: {}\n", quoted(document.as_str()));
+            writeln!(out, "  document: {}", quoted(document.as_str()))?;
         }
         if let Some(sequence) = entry.sequence {
-            text += &format!("  sequence: {sequence}\n");
+            writeln!(out, "  sequence: {sequence}")?;
         }
-        text.extend(entry.lines("  "));
+        entry.write_lines("  ", out)?;
     }
-    text
+    Ok(())
 }
 
 fn quoted(text: &str) -> String {

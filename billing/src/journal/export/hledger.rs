@@ -1,17 +1,19 @@
 //! The journal format of hledger (1.25 and later).
 
+use std::fmt::{self, Write};
+
 use super::super::account::{Account, Income, Kind};
 use super::{Export, code, description, format_sample, names};
 
-pub(super) fn write(export: &Export<'_>) -> String {
-    let mut text = format!("; {}\n\ndecimal-mark .\n\ntag sequence\n\n", export.title());
+pub(super) fn write(export: &Export<'_>, out: &mut impl Write) -> fmt::Result {
+    writeln!(out, "; {}\n\ndecimal-mark .\n\ntag sequence\n", export.title())?;
     for (currency, digits) in &export.currencies {
-        text += &format!("commodity {} {currency}\n", format_sample(*digits));
+        writeln!(out, "commodity {} {currency}", format_sample(*digits))?;
     }
-    text.push('\n');
+    writeln!(out)?;
     for account in export.accounts.keys() {
         if let Account::Income(Income::Usage(resource)) = account {
-            text += &format!("; {resource}\n");
+            writeln!(out, "; {resource}")?;
         }
         let kind = match account.kind() {
             Kind::Asset => 'A',
@@ -19,16 +21,16 @@ pub(super) fn write(export: &Export<'_>) -> String {
             Kind::Equity => 'E',
             Kind::Income => 'R',
         };
-        text += &format!("account {}  ; type: {kind}\n", names::name_of(account));
+        writeln!(out, "account {}  ; type: {kind}", names::name_of(account))?;
     }
     for entry in &export.entries {
         let about = description(&entry.description);
-        text += &format!("\n{} *{} {about}", entry.date, code(entry.document));
+        write!(out, "\n{} *{} {about}", entry.date, code(entry.document))?;
         if let Some(sequence) = entry.sequence {
-            text += &format!("  ; sequence: {sequence}");
+            write!(out, "  ; sequence: {sequence}")?;
         }
-        text.push('\n');
-        text.extend(entry.lines("    "));
+        writeln!(out)?;
+        entry.write_lines("    ", out)?;
     }
-    text
+    Ok(())
 }

@@ -1,28 +1,30 @@
 //! The format of ledger (3.3 and later).
 
+use std::fmt::{self, Write};
+
 use super::super::account::{Account, Income};
 use super::{Export, code, description, format_sample, names};
 
-pub(super) fn write(export: &Export<'_>) -> String {
-    let mut text = format!("; {}\n\ntag sequence\n\n", export.title());
+pub(super) fn write(export: &Export<'_>, out: &mut impl Write) -> fmt::Result {
+    writeln!(out, "; {}\n\ntag sequence\n", export.title())?;
     for (currency, digits) in &export.currencies {
         let sample = format_sample(*digits);
-        text += &format!("commodity {currency}\n    format {} {currency}\n", sample.trim_end_matches('.'));
+        writeln!(out, "commodity {currency}\n    format {} {currency}", sample.trim_end_matches('.'))?;
     }
-    text.push('\n');
+    writeln!(out)?;
     for account in export.accounts.keys() {
         if let Account::Income(Income::Usage(resource)) = account {
-            text += &format!("; {resource}\n");
+            writeln!(out, "; {resource}")?;
         }
-        text += &format!("account {}\n", names::name_of(account));
+        writeln!(out, "account {}", names::name_of(account))?;
     }
     for entry in &export.entries {
         let about = description(&entry.description);
-        text += &format!("\n{} *{} {about}\n", entry.date, code(entry.document));
+        writeln!(out, "\n{} *{} {about}", entry.date, code(entry.document))?;
         if let Some(sequence) = entry.sequence {
-            text += &format!("    ; sequence: {sequence}\n");
+            writeln!(out, "    ; sequence: {sequence}")?;
         }
-        text.extend(entry.lines("    "));
+        entry.write_lines("    ", out)?;
     }
-    text
+    Ok(())
 }

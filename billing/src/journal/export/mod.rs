@@ -14,6 +14,7 @@ mod ledger;
 mod names;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Write};
 use std::str::FromStr;
 
 use chrono::NaiveDate;
@@ -147,11 +148,14 @@ impl<'a> Export<'a> {
 
     /// The text.
     pub fn write(&self, format: Format) -> String {
-        match format {
-            Format::Hledger => hledger::write(self),
-            Format::Ledger => ledger::write(self),
-            Format::Beancount => beancount::write(self),
-        }
+        let mut text = String::new();
+        let written = match format {
+            Format::Hledger => hledger::write(self, &mut text),
+            Format::Ledger => ledger::write(self, &mut text),
+            Format::Beancount => beancount::write(self, &mut text),
+        };
+        written.expect("what is in memory can be written to");
+        text
     }
 
     fn title(&self) -> String {
@@ -161,16 +165,17 @@ impl<'a> Export<'a> {
 
 impl Entry<'_> {
     /// Its postings, each on a line: indented, and with the amounts below each other.
-    fn lines(&self, indent: &str) -> impl Iterator<Item = String> {
-        let postings = self.postings.iter().map(|(account, amount)| {
-            (names::name_of(account), amount_text(*amount, self.currency), self.currency)
-        });
-        postings.map(move |(name, amount, currency)| format!("{indent}{name:<48}  {amount:>24} {currency}\n"))
+    fn write_lines(&self, indent: &str, out: &mut impl Write) -> fmt::Result {
+        for (account, amount) in &self.postings {
+            let (name, amount) = (names::name_of(account), amount_text(*amount, self.currency));
+            writeln!(out, "{indent}{name:<48}  {amount:>24} {}", self.currency)?;
+        }
+        Ok(())
     }
 }
 
 /// The day an instant is in; of a month that is over, no day of the next, whatever zone counts by then.
-fn day_of(calendar: &Calendar, instant: Timestamp) -> NaiveDate {
+pub(super) fn day_of(calendar: &Calendar, instant: Timestamp) -> NaiveDate {
     let shown = instant.to_utc().with_timezone(&calendar.zone_at(instant).0).date_naive();
     let month = calendar.month_of(instant);
     let (first, next) = (month.first().0, month.next().first().0);

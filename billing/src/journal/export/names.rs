@@ -36,8 +36,8 @@ fn parts_of(resource: &ResourceId) -> String {
     let readable = text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
     let readable: String = readable.take(MOST).collect();
     let digest = Sha256::digest(text);
-    let short: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    capital(&format!("{}-X{short}", readable.trim_matches('-'))).trim_start_matches('-').to_owned()
+    let short = digest.iter().take(6).fold(0_u64, |short, byte| short << 8 | u64::from(*byte));
+    capital(&format!("{}-X{short:012x}", readable.trim_matches('-'))).trim_start_matches('-').to_owned()
 }
 
 fn capital(text: &str) -> String {

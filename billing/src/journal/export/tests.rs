@@ -1,4 +1,4 @@
-//! Exports as they are written; tests/clients/test_journal.py has the programs read them.
+//! Exports as they are written; `tests/journal` has the programs read them.
 
 use super::super::testing::{Books, SELLER, at, document, line, prepaid};
 use super::*;

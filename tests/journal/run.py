@@ -1,0 +1,227 @@
+"""The books of real masters, read by hledger, ledger and beancount.
+
+    python3 tests/journal/run.py --binary target/release/slapledger
+
+The demo's month, and months that the scenarios of the oracle play (several currencies, fees in advance, adjustments,
+credit notes, and whatever else the binary has), are exported over HTTP, whole and from a day in the middle on. Each
+program accepts every text; refuses it when one cent of one posting is changed, or the last digit of another; and what it
+adds up is what `GET /v1/trial-balance` says, account by account. A program that is missing is a failure.
+
+    COUNT 60 passed, 0 failed, 0 skipped
+"""
+
+import argparse
+import collections
+import datetime
+import os
+import pathlib
+import random
+import re
+import sys
+import tempfile
+import traceback
+import urllib.parse
+from decimal import Decimal
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path += [str(ROOT / "tests" / "oracle"), str(ROOT / "tests" / "clients")]
+
+import features  # noqa: E402
+import peers  # noqa: E402
+from play import play  # noqa: E402
+from scenario import BEGIN, Scenario  # noqa: E402
+from server import Server  # noqa: E402
+from wire import Wire  # noqa: E402
+from zones import text as instant  # noqa: E402
+
+POSTING = re.compile(r"^ +([A-Z]\S*) +(-?[0-9.]+) ([A-Z]{3})$", re.MULTILINE)
+
+
+class Demo(Server):
+    """A master that has played the demo's month."""
+
+    def command(self):
+        return [super().command()[0], "demo", "--data", str(self.data), "--listen", f"127.0.0.1:{self.port}"]
+
+
+class Books:
+    """What a master says of its books, over HTTP."""
+
+    def __init__(self, name, server):
+        self.name, self.server = name, server
+
+    def read(self, path, **query):
+        path += "?" + urllib.parse.urlencode(query) if query else ""
+        answer = self.server.get(path)
+        if answer.status != 200:
+            raise RuntimeError(f"GET {path}: {answer!r}")
+        return answer
+
+    def export(self, program, **query):
+        return self.read("v1/journal", format=program, **query).text
+
+    def transactions(self):
+        found, cursor = [], {}
+        while True:
+            page = self.read("v1/journal", limit=1000, **cursor).json()
+            found += page["items"]
+            if page["next"] is None:
+                return found
+            cursor = {"cursor": page["next"]}
+
+    def trial_balance(self, **query):
+        """By account and currency, as the server names them."""
+        found = {}
+        for book in self.read("v1/trial-balance", **query).json()["books"]:
+            amounts = {}
+            for account in book["accounts"]:
+                amounts[account["account"], book["currency"]] = Decimal(account["balance"])
+            if sum(amounts.values()) != 0:
+                raise AssertionError(f"{self.name}: the trial balance in {book['currency']} does not add up")
+            found.update(amounts)
+        return found
+
+
+def names(text):
+    """What the accounts of an export in hledger's format are called in the journal."""
+    found, resource = {}, None
+    for line in text.splitlines():
+        if line.startswith("; "):
+            resource = line[2:]
+        elif line.startswith("account "):
+            name = line.removeprefix("account ").split("  ")[0]
+            if name.startswith("Income:Usage:"):
+                found[name] = f"Income:Usage:{resource}"
+            elif name.startswith("Liabilities:Tax:"):
+                found[name] = name.replace("-", ".")
+            else:
+                found[name] = name
+    return found
+
+
+def altered(text, place, step):
+    """The text with the amount of one posting larger by a step."""
+    found = list(POSTING.finditer(text))[place]
+    amount = Decimal(found[2]) + step
+    start, end = found.span(2)
+    return text[:start] + f"{amount:f}" + text[end:]
+
+
+def last_digit(amount):
+    """One in the last place of an amount as it is written."""
+    return Decimal(1).scaleb(Decimal(amount).as_tuple().exponent)
+
+
+class Checks:
+    """What was checked, and what failed."""
+
+    def __init__(self):
+        self.passed = self.failed = 0
+
+    def check(self, name, wrong):
+        """`wrong` says what is wrong; nothing, if all is right."""
+        self.passed, self.failed = self.passed + (not wrong), self.failed + bool(wrong)
+        print(f"{'FAILED' if wrong else 'ok':>7}  {name}" + (f"\n{wrong}" if wrong else ""), flush=True)
+
+    def books(self, books, folder, changes):
+        """All that is to be true of the books of a master."""
+        transactions = books.transactions()
+        kinds = collections.Counter(transaction["kind"] for transaction in transactions)
+        currencies = sorted({transaction["currency"] for transaction in transactions})
+        told = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+        print(f"{books.name}: {told} in {', '.join(currencies)}", flush=True)
+        if not transactions:
+            return self.check(f"{books.name} has transactions", "there is none")
+        days = sorted({transaction["day"] for transaction in transactions})
+        middle = days[len(days) // 2]
+        after = (datetime.date.fromisoformat(days[-1]) + datetime.timedelta(1)).isoformat()
+        for peer in (peer(folder) for peer in peers.ALL):
+            self.texts(books, peer, middle, after)
+            self.refusals(books, peer, changes)
+
+    def texts(self, books, peer, middle, after):
+        """A program accepts all texts, and adds up what the server does."""
+        whole, rest = books.export(peer.name), books.export(peer.name, **{"from": middle})
+        for name, text in (("all", whole), (f"from {middle} on", rest)):
+            self.check(f"{books.name}: {peer.name} accepts {name}", peer.complaint(text))
+        own = names(books.export("hledger"))
+        for end, text, query in [(None, whole, {}), (middle, whole, {"at": middle}), (after, rest, {})]:
+            expected = books.trial_balance(**query)
+            found = {(own[name], currency): sum for (name, currency), sum in peer.balances(text, end).items()}
+            wrong = sorted(set(expected.items()) ^ set(found.items()))
+            self.check(f"{books.name}: {peer.name} adds up {len(expected)} accounts to {end or 'the end'} as the server does",
+                       f"    only one of them has {wrong[:4]}" if wrong else None)
+
+    def refusals(self, books, peer, changes):
+        """A program refuses what is a cent off, or a digit."""
+        text = books.export(peer.name)
+        postings = POSTING.findall(text)
+        missed, tried = [], 0
+        for place in changes.sample(range(len(postings)), min(6, len(postings))):
+            _, amount, currency = postings[place]
+            cent = Decimal(1 if currency == "JPY" else "0.01")
+            for step in {cent, -cent, last_digit(amount)}:
+                tried += 1
+                if peer.complaint(altered(text, place, step)) is None:
+                    missed.append(f"    accepted with {step} more in {' '.join(postings[place])}")
+        self.check(f"{books.name}: {peer.name} refuses {tried} texts with one posting changed", "\n".join(missed))
+
+
+def random_month(seed, binary, wanted):
+    """A master that has played a scenario, and closed its books in the middle of it."""
+    wire = Wire(binary, instant(BEGIN))
+    wire.__enter__()
+    try:
+        play(Scenario(seed, wanted), wire)
+        dated = sorted(item["day"] for item in wire.items("/v1/journal"))
+        if dated:
+            # Up to a day before the last, so that something stays open.
+            wire.call("POST", "/v1/accounting-periods", {"until": dated[-1]})
+        return wire
+    except BaseException:
+        wire.__exit__()
+        raise
+
+
+def main(arguments):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=6, metavar="N", help="so many months of the oracle")
+    parser.add_argument("--binary", default=os.environ.get("SLAPLEDGER_BIN") or ROOT / "target/release/slapledger")
+    options = parser.parse_args(arguments)
+    os.environ["SLAPLEDGER_BIN"] = str(pathlib.Path(options.binary).resolve())
+    checks = Checks()
+    with tempfile.TemporaryDirectory(prefix="slapledger-journal-") as folder:
+        folder = pathlib.Path(folder)
+        for peer in peers.ALL:
+            try:
+                print(f"{peer.name}: {peer(folder).version()}", flush=True)
+            except (OSError, RuntimeError) as error:
+                checks.check(f"{peer.name} is there", f"    {error}")
+        if checks.failed:
+            print(f"COUNT {checks.passed} passed, {checks.failed} failed, 0 skipped")
+            return 1
+        demo = Demo()
+        try:
+            demo.start()
+            checks.books(Books("the demo", demo), folder, random.Random(0))
+            wanted = features.of_server(demo.get("openapi.json").json())
+        finally:
+            demo.stop()
+            demo.remove()
+        for seed in range(1, options.seeds + 1):
+            name = f"seed {seed}"
+            try:
+                wire = random_month(seed, options.binary, wanted)
+            except Exception:
+                checks.check(f"{name} is played", traceback.format_exc())
+                continue
+            try:
+                checks.books(Books(name, wire.server), folder, random.Random(seed))
+            finally:
+                wire.__exit__()
+    print(f"COUNT {checks.passed} passed, {checks.failed} failed, 0 skipped")
+    return 1 if checks.failed or not checks.passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
