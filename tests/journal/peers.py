@@ -1,7 +1,7 @@
 """hledger, ledger and beancount, asked about a text: whether they accept it, and what balances they make of it."""
 
+import csv
 import decimal
-import json
 import os
 import pathlib
 import subprocess
@@ -55,18 +55,14 @@ class Hledger(Peer):
     def balances(self, text, end=None):
         """By account and currency, without those that are zero; before a day, if one is given."""
         before = ("-e", end) if end else ()
-        command = ("hledger", "-f", self.write(text), "balance", "--flat", "-N", "-O", "json", *before)
-        status, out, error = self.run(*command)
+        # Its JSON has ten digits after the point; its CSV has those of the commodity, which are those of the finest amount.
+        form = ("--flat", "-N", "-O", "csv", "--layout", "bare")
+        status, out, error = self.run("hledger", "-f", self.write(text), "balance", *form, *before)
         if status != 0:
             raise RuntimeError(error)
-        found = {}
-        for name, _, _, amounts in json.loads(out)[0]:
-            for amount in amounts:
-                quantity = amount["aquantity"]
-                value = Decimal(quantity["decimalMantissa"]).scaleb(-quantity["decimalPlaces"])
-                if value:
-                    found[name, amount["acommodity"]] = value
-        return found
+        rows = csv.DictReader(out.splitlines())
+        found = {(row["account"], row["commodity"]): Decimal(row["balance"]) for row in rows}
+        return {key: value for key, value in found.items() if value}
 
 
 class Ledger(Peer):

@@ -12,7 +12,6 @@ adds up is what `GET /v1/trial-balance` says, account by account. A program that
 
 import argparse
 import collections
-import datetime
 import os
 import pathlib
 import random
@@ -107,6 +106,11 @@ def altered(text, place, step):
     return text[:start] + f"{amount:f}" + text[end:]
 
 
+def cent(currency):
+    """What cannot be overlooked in a currency."""
+    return Decimal(1 if currency == "JPY" else "0.01")
+
+
 def last_digit(amount):
     """One in the last place of an amount as it is written."""
     return Decimal(1).scaleb(Decimal(amount).as_tuple().exponent)
@@ -134,23 +138,31 @@ class Checks:
             return self.check(f"{books.name} has transactions", "there is none")
         days = sorted({transaction["day"] for transaction in transactions})
         middle = days[len(days) // 2]
-        after = (datetime.date.fromisoformat(days[-1]) + datetime.timedelta(1)).isoformat()
         for peer in (peer(folder) for peer in peers.ALL):
-            self.texts(books, peer, middle, after)
+            self.texts(books, peer, middle)
             self.refusals(books, peer, changes)
 
-    def texts(self, books, peer, middle, after):
-        """A program accepts all texts, and adds up what the server does."""
+    def texts(self, books, peer, middle):
+        """A program accepts all texts, and adds up what the server does; a cent that is in another account is seen."""
         whole, rest = books.export(peer.name), books.export(peer.name, **{"from": middle})
         for name, text in (("all", whole), (f"from {middle} on", rest)):
             self.check(f"{books.name}: {peer.name} accepts {name}", peer.complaint(text))
         own = names(books.export("hledger"))
-        for end, text, query in [(None, whole, {}), (middle, whole, {"at": middle}), (after, rest, {})]:
-            expected = books.trial_balance(**query)
+
+        def differences(text, end=None):
+            expected = books.trial_balance(**({"at": end} if end else {}))
             found = {(own[name], currency): sum for (name, currency), sum in peer.balances(text, end).items()}
-            wrong = sorted(set(expected.items()) ^ set(found.items()))
-            self.check(f"{books.name}: {peer.name} adds up {len(expected)} accounts to {end or 'the end'} as the server does",
+            return len(expected), sorted(set(expected.items()) ^ set(found.items()))
+
+        for name, text, end in (("all", whole, None), (f"all before {middle}", whole, middle), ("the rest", rest, None)):
+            accounts, wrong = differences(text, end)
+            self.check(f"{books.name}: {peer.name} adds {name} up to {accounts} balances, as the server does",
                        f"    only one of them has {wrong[:4]}" if wrong else None)
+        # The first two postings are of one transaction, which balances as before.
+        step = cent(POSTING.search(whole)[3])
+        moved = altered(altered(whole, 0, step), 1, -step)
+        seen = peer.complaint(moved) is None and differences(moved)[1]
+        self.check(f"{books.name}: {peer.name} adds up otherwise when {step} is in another account", None if seen else "    it does not")
 
     def refusals(self, books, peer, changes):
         """A program refuses what is a cent off, or a digit."""
@@ -159,20 +171,32 @@ class Checks:
         missed, tried = [], 0
         for place in changes.sample(range(len(postings)), min(6, len(postings))):
             _, amount, currency = postings[place]
-            cent = Decimal(1 if currency == "JPY" else "0.01")
-            for step in {cent, -cent, last_digit(amount)}:
+            step = cent(currency)
+            for step in {step, -step, last_digit(amount)}:
                 tried += 1
                 if peer.complaint(altered(text, place, step)) is None:
                     missed.append(f"    accepted with {step} more in {' '.join(postings[place])}")
         self.check(f"{books.name}: {peer.name} refuses {tried} texts with one posting changed", "\n".join(missed))
 
 
+def in_another_currency(wire):
+    """Invoices the first run's period once more, by a price book in another currency."""
+    first = wire.items("/v1/invoice-runs")[0]
+    known = {item["currency"] for item in wire.items("/v1/price-books")}
+    currency = next(code for code in ("JPY", "EUR", "TND") if code not in known)
+    rate = {"kind": "recurring", "every": "hour", "when": "arrears", "price": "0.123456789"}
+    wire.call("POST", "/v1/price-books", {"name": "another", "currency": currency, "rates": [rate],
+                                          "valid_from": "2020-01-01T00:00:00Z", "rounding": "half_even"})
+    wire.call("POST", "/v1/invoice-runs", {"period": first["period"], "price_book": "another", "finalise": True})
+
+
 def random_month(seed, binary, wanted):
-    """A master that has played a scenario, and closed its books in the middle of it."""
+    """A master that has played a scenario, sold in a second currency, and closed its books up to a day of it."""
     wire = Wire(binary, instant(BEGIN))
     wire.__enter__()
     try:
         play(Scenario(seed, wanted), wire)
+        in_another_currency(wire)
         dated = sorted(item["day"] for item in wire.items("/v1/journal"))
         if dated:
             # Up to a day before the last, so that something stays open.
