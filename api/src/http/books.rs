@@ -381,8 +381,9 @@ pub(super) async fn statement(
     uri: Uri,
 ) -> Result<Response, Problem> {
     let query = Query::read(&uri, &["from", "to", "at", "seller", "currency"])?;
-    let account: Account =
-        id.parse().map_err(|rule| Problem::not_found(format!("there is no account {id}: it {rule}")))?;
+    let unknown = "there are such as Assets:Receivable:PARTY-2 and Income:Recurring";
+    let unknown = || Problem::not_found(format!("there is no account {id}; {unknown}"));
+    let account: Account = id.parse().map_err(|_| unknown())?;
     let mut span = Span::read(&query)?;
     if let Some(at) = bound_in(&query, "at")? {
         if span.from.or(span.to).is_some() {
