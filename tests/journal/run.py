@@ -5,7 +5,8 @@
 The demo's month, and months that the scenarios of the oracle play (several currencies, fees in advance, adjustments,
 credit notes, and whatever else the binary has), are exported over HTTP, whole and from a day in the middle on. Each
 program accepts every text; refuses it when one cent of one posting is changed, or the last digit of another; and what it
-adds up is what `GET /v1/trial-balance` says, account by account. A program that is missing is a failure.
+adds up is what `GET /v1/trial-balance` says, account by account; and that, before anything is closed, what the documents
+themselves add up to. A program that is missing is a failure.
 
     COUNT 60 passed, 0 failed, 0 skipped
 """
@@ -59,14 +60,17 @@ class Books:
     def export(self, program, **query):
         return self.read("v1/journal", format=program, **query).text
 
-    def transactions(self):
+    def items(self, path, **query):
         found, cursor = [], {}
         while True:
-            page = self.read("v1/journal", limit=1000, **cursor).json()
+            page = self.read(path, limit=1000, **query, **cursor).json()
             found += page["items"]
             if page["next"] is None:
                 return found
             cursor = {"cursor": page["next"]}
+
+    def transactions(self):
+        return self.items("v1/journal")
 
     def trial_balance(self, **query):
         """By account and currency, as the server names them."""
@@ -116,6 +120,31 @@ def last_digit(amount):
     return Decimal(1).scaleb(Decimal(amount).as_tuple().exponent)
 
 
+# Where lines of a document earn.
+EARNED = {"recurring": "Recurring", "advance": "Recurring", "percentage": "Percentage", "minimum": "Minimum",
+          "adjustment": "Adjustments", "one_off": "OneOff"}
+
+
+def from_documents(documents):
+    """The balances that invoices and credit notes make, worked out from the documents alone (docs/invoices.md)."""
+    found = collections.Counter()
+    for document in documents:
+        sign = 1 if document["document"] == "invoice" else -1
+
+        def add(account, amount):
+            found[account, document["currency"]] += sign * amount
+
+        add(f"Assets:Receivable:{document['buyer']['party']}", Decimal(document["due"]))
+        for tax in document["tax"]:
+            add(f"Liabilities:Tax:{tax['category']}:{tax['rate']}", -Decimal(tax["amount"]))
+        add("Income:Rounding", -Decimal(document["rounding"]))
+        for line in document["lines"]:
+            kind = f"Usage:{line['resource']}" if line["kind"] == "usage" else EARNED[line["kind"]]
+            add(f"Income:{kind}", Decimal(line["residue"]) - Decimal(line["amount"]))
+            add("Income:Rounding", -Decimal(line["residue"]))
+    return {key: value for key, value in found.items() if value}
+
+
 class Checks:
     """What was checked, and what failed."""
 
@@ -127,6 +156,15 @@ class Checks:
         self.passed, self.failed = self.passed + (not wrong), self.failed + bool(wrong)
         print(f"{'FAILED' if wrong else 'ok':>7}  {name}" + (f"\n{wrong}" if wrong else ""), flush=True)
 
+    def documents(self, books):
+        """The books say what the documents say, while nothing is closed. Prepaid credit is in no document as a whole."""
+        expected = from_documents(books.items("v1/invoices", state="final"))
+        found = {(account, currency): sum for (account, currency), sum in books.trial_balance().items()
+                 if account != "Assets:Clearing" and not account.startswith("Liabilities:Prepaid:")}
+        wrong = sorted(set(expected.items()) ^ set(found.items()))
+        self.check(f"{books.name}: {len(expected)} balances are those of the documents",
+                   f"    only one of them has {wrong[:4]}" if wrong else None)
+
     def books(self, books, folder, changes):
         """All that is to be true of the books of a master."""
         transactions = books.transactions()
@@ -136,6 +174,8 @@ class Checks:
         print(f"{books.name}: {told} in {', '.join(currencies)}", flush=True)
         if not transactions:
             return self.check(f"{books.name} has transactions", "there is none")
+        off = [item["id"] for item in transactions if sum(Decimal(posting["amount"]) for posting in item["postings"])]
+        self.check(f"{books.name}: {len(transactions)} transactions balance", f"    all but {off[:4]}" if off else None)
         days = sorted({transaction["day"] for transaction in transactions})
         middle = days[len(days) // 2]
         for peer in (peer(folder) for peer in peers.ALL):
@@ -191,20 +231,22 @@ def in_another_currency(wire):
 
 
 def random_month(seed, binary, wanted):
-    """A master that has played a scenario, sold in a second currency, and closed its books up to a day of it."""
+    """A master that has played a scenario and sold in a second currency."""
     wire = Wire(binary, instant(BEGIN))
     wire.__enter__()
     try:
         play(Scenario(seed, wanted), wire)
         in_another_currency(wire)
-        dated = sorted(item["day"] for item in wire.items("/v1/journal"))
-        if dated:
-            # Up to a day before the last, so that something stays open.
-            wire.call("POST", "/v1/accounting-periods", {"until": dated[-1]})
         return wire
     except BaseException:
         wire.__exit__()
         raise
+
+
+def close(wire):
+    """Closes the books up to the last day on which something happened, so that something stays open."""
+    dated = sorted(item["day"] for item in wire.items("/v1/journal"))
+    wire.call("POST", "/v1/accounting-periods", {"until": dated[-1]})
 
 
 def main(arguments):
@@ -228,7 +270,9 @@ def main(arguments):
         demo = Demo()
         try:
             demo.start()
-            checks.books(Books("the demo", demo), folder, random.Random(0))
+            books = Books("the demo", demo)
+            checks.documents(books)
+            checks.books(books, folder, random.Random(0))
             there = features.of_server(demo.get("openapi.json").json())
         finally:
             demo.stop()
@@ -242,7 +286,10 @@ def main(arguments):
                 checks.check(f"{name} is played", traceback.format_exc())
                 continue
             try:
-                checks.books(Books(name, wire.server), folder, random.Random(seed))
+                books = Books(name, wire.server)
+                checks.documents(books)
+                close(wire)
+                checks.books(books, folder, random.Random(seed))
             finally:
                 wire.__exit__()
     print(f"COUNT {checks.passed} passed, {checks.failed} failed, 0 skipped")
