@@ -1,6 +1,7 @@
 //! The books of a master, asked over HTTP: amounts worked out by hand.
 
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
 use serde_json::{Value, json};
 use slapledger_core::domain::credit::{CreditId, GrantCredit, WithdrawCredit};
 use slapledger_core::domain::id::PartyId;
@@ -292,6 +293,17 @@ fn programs_for_plain_text_get_all_of_it() {
         let text = String::from_utf8(reply.body.to_vec()).expect("UTF-8");
         assert!(text.starts_with(beginning), "{text}");
         assert!(text.contains("\n2026-11-02 * "), "{text}");
+    }
+    let accept = |path: &str, accept: &str| {
+        kit.send(Request::get(path).header("accept", accept).body(Body::empty()).expect("a request"))
+    };
+    let text = accept("/v1/journal?format=ledger", "text/plain");
+    assert_eq!(
+        (text.status, &text.headers["content-type"]),
+        (StatusCode::OK, &"text/plain; charset=utf-8".parse().expect("a value"))
+    );
+    for (path, accepted) in [("/v1/journal", "text/plain"), ("/v1/journal?format=ledger", "text/html")] {
+        assert_eq!(accept(path, accepted).problem().0, 406, "{path} as {accepted}");
     }
     let later = kit.get("/v1/journal?format=ledger&from=2026-11-01&to=2026-11-02");
     let text = String::from_utf8(later.body.to_vec()).expect("UTF-8");
