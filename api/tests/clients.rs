@@ -147,6 +147,33 @@ fn commands_that_ask_a_master() {
 }
 
 #[test]
+fn the_books_of_the_demo() {
+    let master = Master::start(&["demo"]);
+    let mut session = String::new();
+    let mut run = |line: &str| master.run(&mut session, &line.split(' ').collect::<Vec<_>>(), "");
+    run("journal");
+    run("journal --to 2026-11-02");
+    run("journal --format ledger --from 2026-11-03");
+    run("trial-balance");
+    run("accounts list");
+    run("account Assets:Receivable:PARTY-2");
+    run("account Income:Usage:service_module/requests --from 2026-11-01 --to 2026-12-01");
+    run("account Income:Rounding --at 2026-11-02");
+    run("accounts close --until 2026-11-02");
+    run("accounts close --until 2026-11-02");
+    run("accounts close --until November");
+    run("account Assets:Cash");
+    run("account Assets:Clearing");
+    run("trial-balance --at yesterday");
+    run("trial-balance --seller PARTY-99");
+    run("journal --format csv");
+    insta::assert_snapshot!("books", session);
+    let mut periods = String::new();
+    assert_eq!(master.run(&mut periods, &["accounts", "periods"], ""), 0);
+    assert!(periods.contains("2026-11-01T23:00:00Z"), "{periods}");
+}
+
+#[test]
 fn the_five_lines_of_the_original() {
     let master = Master::start(&["proxy", "--computer", "COMP-1", "--clock", "clock"]);
     let mut session = String::new();

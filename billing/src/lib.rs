@@ -1,7 +1,7 @@
 //! Price books, rating, invoice runs: amounts derived from events, and the documents that become events.
 //!
 //! `price_book` reads and shows prices, `units` and `tariff` compute with them, `rating` applies them to what instances were and used, `view` keeps runs,
-//! drafts and invoices as a fold of the log, `run` turns drafts into commands. Nothing here decides what may be
+//! drafts and invoices as a fold of the log, `journal` the books that follow from them, `run` turns drafts into commands. Nothing here decides what may be
 //! recorded, opens what is sealed, or computes with binary floats.
 
 mod behind;
@@ -10,6 +10,7 @@ mod drafts;
 mod events;
 mod fold;
 mod history;
+pub mod journal;
 mod months;
 pub mod price_book;
 mod rating;
@@ -21,6 +22,7 @@ pub mod view;
 mod warning;
 
 pub use document::Payer;
+pub use journal::Journal;
 pub use price_book::{PriceBookError, PriceBookForm};
 pub use view::{
     Billing, BillingView, Charge, Document, DocumentState, Late, Place, PrepaidCredit, PublishedBook, Run,

@@ -27,33 +27,37 @@ use slapledger_projections::view::{Projection, View, get, put};
 
 use crate::document::Payer;
 use crate::history::Histories;
+use crate::journal::Journal;
 use crate::regions::Regions;
 use crate::warning::Warning;
 
-/// Metering and billing, at one position.
+/// Metering, billing and the books, at one position.
 #[derive(Debug, Default)]
 pub struct BillingView {
     /// What was used.
     pub metering: Metering,
     /// What it costs, and what was invoiced.
     pub billing: Billing,
+    /// What that means in double entry.
+    pub journal: Journal,
 }
 
 impl View for BillingView {
-    const FORMAT: u32 = 4;
+    const FORMAT: u32 = 6;
 
     fn apply(&mut self, event: &Recorded) {
         self.billing.before_metering(event, &self.metering);
         self.metering.apply(event);
         self.billing.apply(event, &self.metering);
+        self.journal.apply(event);
     }
 
     fn projections(&self) -> Vec<&dyn Projection> {
-        vec![&self.metering, &self.billing]
+        vec![&self.metering, &self.billing, &self.journal]
     }
 
     fn read(from: &mut dyn Read) -> io::Result<Self> {
-        Ok(Self { metering: Metering::read_from(from)?, billing: get(from)? })
+        Ok(Self { metering: Metering::read_from(from)?, billing: get(from)?, journal: get(from)? })
     }
 }
 

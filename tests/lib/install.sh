@@ -16,6 +16,8 @@ install_packages() {
     need python3-dev python3 -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'
     need util-linux command -v setpriv
     need passwd command -v useradd
+    need hledger command -v hledger
+    need ledger command -v ledger
     if [ ${#missing_packages[@]} = 0 ]; then
         echo 'nothing to install'
         return

@@ -52,6 +52,14 @@ prepare_schemathesis_venv() {
     make_venv "$python" "$SCHEMATHESIS_VENV" "$requirements"
 }
 
+# prepare_journal_venv: sets JOURNAL_VENV.
+prepare_journal_venv() {
+    local python requirements=tests/journal/requirements.txt
+    python=$(python_at_least_3_12) || python=$(python3 -c 'import os, sys; print(os.path.realpath(sys.executable))')
+    JOURNAL_VENV=$PWD/tests/.cache/journal-$(requirements_key "$python" "$requirements")
+    make_venv "$python" "$JOURNAL_VENV" "$requirements"
+}
+
 # prepare_node: sets SLAPLEDGER_NODE_VENV and SLAPLEDGER_NODE_ACCOUNT, or SLAPLEDGER_NODE_MISSING with what is missing.
 prepare_node() {
     local python shared prefix

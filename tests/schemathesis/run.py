@@ -115,6 +115,7 @@ def known(demo):
         ("instances", first("/v1/instances"), "id"), ("computers", first("/v1/computers"), "id"),
         ("invoices", first("/v1/invoices"), "id"), ("invoice-runs", first("/v1/invoice-runs"), "id"),
         ("instance-trees", first("/v1/instance-trees"), "id"), ("price-books", first("/v1/price-books"), "name"),
+        ("accounts", first("/v1/accounts"), "id"),
     ]
     return {name: items[0][member] for name, items, member in names if items}
 

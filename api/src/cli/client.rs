@@ -11,10 +11,19 @@ use super::table::table;
 
 /// The JSON of an answer; a problem becomes an error that says what the server says.
 fn answer(result: Result<ureq::http::Response<ureq::Body>, ureq::Error>, url: &str) -> anyhow::Result<Value> {
+    let text = answer_text(result, url)?;
+    serde_json::from_str(&text).with_context(|| format!("read the answer of {url}"))
+}
+
+/// The same of an answer that is a text.
+fn answer_text(
+    result: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    url: &str,
+) -> anyhow::Result<String> {
     let mut response = result.with_context(|| format!("ask {url}"))?;
     let text = response.body_mut().with_config().limit(256 * 1024 * 1024).read_to_string()?;
     if response.status().is_success() {
-        return serde_json::from_str(&text).with_context(|| format!("read the answer of {url}"));
+        return Ok(text);
     }
     let problem: Value = serde_json::from_str(&text).unwrap_or_default();
     match (problem["detail"].as_str(), problem["field"].as_str()) {
@@ -31,6 +40,11 @@ fn agent() -> ureq::Agent {
 pub(super) fn get(base: &str, path: &str, query: &[(&str, &str)]) -> anyhow::Result<Value> {
     let url = format!("{}{path}", base.trim_end_matches('/'));
     answer(agent().get(&url).query_pairs(query.iter().copied()).call(), &url)
+}
+
+pub(super) fn get_text(base: &str, path: &str, query: &[(&str, &str)]) -> anyhow::Result<String> {
+    let url = format!("{}{path}", base.trim_end_matches('/'));
+    answer_text(agent().get(&url).query_pairs(query.iter().copied()).call(), &url)
 }
 
 pub(super) fn post(base: &str, path: &str, content_type: &str, body: &[u8]) -> anyhow::Result<Value> {

@@ -1,5 +1,6 @@
 //! The command line. `--help` is its manual; docs/ has the rest.
 
+mod books;
 pub(crate) mod catalogue;
 mod client;
 mod computer;
@@ -120,7 +121,7 @@ enum Command {
     Rebuild {
         #[command(flatten)]
         source: Source,
-        /// inventory, instances, catalogue, metering or billing; all of them, if none is named
+        /// inventory, instances, catalogue, metering, billing or journal; all of them, if none is named
         projection: Option<String>,
         /// Print JSON
         #[arg(long)]
@@ -132,6 +133,15 @@ enum Command {
     /// Run, list and show invoices
     #[command(subcommand)]
     Invoice(Invoice),
+    /// Print the journal: every document and credit in double entry
+    Journal(books::Journal),
+    /// Print all accounts that are not empty; debits and credits are equal
+    TrialBalance(books::TrialBalance),
+    /// Print what happened to an account, with opening and closing balance
+    Account(books::Account),
+    /// List accounts, close books, and list what is closed
+    #[command(subcommand)]
+    Accounts(books::Accounts),
     /// Request an instance, change it, or look how it is
     ///
     /// The same request again changes nothing and shows how the instance is now. Exit status: 0 if it has its place, 2 if it
@@ -306,6 +316,10 @@ pub fn run() -> anyhow::Result<()> {
         Command::Invoice(Invoice::Run { period, finalise, price_book, server, json }) => {
             client::run_invoices(&server.url, &period, price_book.as_deref(), finalise, json)
         }
+        Command::Journal(asked) => books::journal(&asked),
+        Command::TrialBalance(asked) => books::trial_balance(&asked),
+        Command::Account(asked) => books::account(&asked),
+        Command::Accounts(asked) => books::accounts(&asked),
         Command::Request(asked) => request::request(&asked),
         Command::Supply(asked) => request::supply(&asked),
         Command::Computer(asked) => computer::run(&asked),

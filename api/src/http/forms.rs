@@ -1,7 +1,7 @@
 //! The forms that everything of ours is written in: JSON, and XML for those who prefer it (RFC 9110, section 12.5.1).
 //!
 //! A handler writes JSON. What its client prefers is asked before it does anything, and its answer is written anew where
-//! that is XML. Problems too: `application/problem+json` and `application/problem+xml`.
+//! that is XML. Problems too: `application/problem+json` and `application/problem+xml`. A text stays what it is.
 
 pub(super) mod xml;
 
@@ -26,19 +26,8 @@ pub(super) enum Form {
 impl Form {
     /// The form that is accepted, and preferred if both are; JSON, if nothing is said.
     pub(super) fn accepted(headers: &HeaderMap) -> Result<Self, Problem> {
-        let told: Vec<_> =
-            headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
-        let ranges: Vec<_> =
-            told.iter().flat_map(|value| value.split(',')).filter_map(Range::parse).collect();
-        let quality = |names: &[&str]| {
-            if ranges.is_empty() {
-                return 1000;
-            }
-            let of =
-                |name: &&str| ranges.iter().filter_map(|range| range.fits(name)).max().map_or(0, |(_, q)| q);
-            names.iter().map(of).max().unwrap_or(0)
-        };
-        let (json, xml) = (quality(&["application/json"]), quality(&["application/xml", "text/xml"]));
+        let json = quality(headers, &["application/json"]);
+        let xml = quality(headers, &["application/xml", "text/xml"]);
         match (json, xml) {
             (0, 0) => {
                 let detail = "this can be read as application/json or application/xml";
@@ -57,6 +46,17 @@ impl Form {
             Self::Xml => "-xml",
         }
     }
+}
+
+/// How much the best liked of these types is liked, in thousandths; all of it, if nothing is said.
+fn quality(headers: &HeaderMap, names: &[&str]) -> u16 {
+    let told = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let ranges: Vec<_> = told.flat_map(|value| value.split(',')).filter_map(Range::parse).collect();
+    if ranges.is_empty() {
+        return 1000;
+    }
+    let of = |name: &&str| ranges.iter().filter_map(|range| range.fits(name)).max().map_or(0, |(_, q)| q);
+    names.iter().map(of).max().unwrap_or(0)
 }
 
 /// A media range, and how much it is liked, in thousandths.
@@ -116,6 +116,14 @@ impl Elements {
 pub(super) async fn negotiate(State(elements): State<Elements>, request: Request, next: Next) -> Response {
     let form = match Form::accepted(request.headers()) {
         Ok(form) => form,
+        // A read that nobody wants to have happened is no harm: it may be one that answers with a text.
+        Err(problem)
+            if request.method() == Method::GET && quality(request.headers(), &["text/plain"]) > 0 =>
+        {
+            let response = next.run(request).await;
+            let is_text = media_type(&response).is_some_and(|told| told.starts_with(b"text/plain"));
+            return if is_text { response } else { problem.into_response() };
+        }
         Err(problem) => return problem.into_response(),
     };
     let element = elements.of(&request);
@@ -128,10 +136,13 @@ pub(super) async fn negotiate(State(elements): State<Elements>, request: Request
     response
 }
 
+fn media_type(response: &Response) -> Option<&[u8]> {
+    response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes)
+}
+
 /// The answer in XML, if it is in JSON.
 pub(super) async fn rewritten(response: Response, element: &str) -> Response {
-    let told = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
-    let (media_type, root) = match told {
+    let (media_type, root) = match media_type(&response) {
         Some(b"application/json") => ("application/xml; charset=utf-8", xml::Root::Plain(element)),
         Some(b"application/problem+json") => ("application/problem+xml", xml::Root::Problem),
         _ => return response,

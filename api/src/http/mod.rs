@@ -2,6 +2,7 @@
 
 mod admin;
 pub(crate) mod body;
+mod books;
 mod browser;
 mod change;
 mod cloud_event;

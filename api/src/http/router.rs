@@ -14,7 +14,7 @@ use super::invoices::{notes, runs};
 use super::limits::{self, Bounds};
 use super::openapi::{self, Routes};
 use super::{
-    admin, browser, computers, credits, instances, invoices, parties, prices, software, trees, usage,
+    admin, books, browser, computers, credits, instances, invoices, parties, prices, software, trees, usage,
 };
 use crate::app::App;
 use crate::{hateoas, rpc, slap};
@@ -96,6 +96,13 @@ fn usual() -> Routes {
         .get("/v1/charges", credits::charges, credits::describe::charges)
         .post("/v1/charges", credits::record, credits::describe::record)
         .get("/v1/charges/{id}", credits::charge, credits::describe::charge)
+        // The books.
+        .get("/v1/journal", books::journal, books::describe::journal)
+        .get("/v1/accounts", books::accounts, books::describe::accounts)
+        .get("/v1/accounts/{id}", books::statement, books::describe::statement)
+        .get("/v1/trial-balance", books::trial_balance, books::describe::trial_balance)
+        .get("/v1/accounting-periods", books::periods, books::describe::periods)
+        .post("/v1/accounting-periods", books::close, books::describe::close)
         // The log.
         .get("/v1/events", admin::events, admin::describe::events)
 }

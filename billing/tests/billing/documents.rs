@@ -257,5 +257,5 @@ fn a_rebuilt_view_is_the_same_to_the_byte() {
         assert!(view.snapshot() == live, "cut at {cut}");
     }
     let names: Vec<&str> = cloud.view.parts().iter().map(|part| part.name).collect();
-    assert_eq!(names, ["metering", "billing"]);
+    assert_eq!(names, ["metering", "billing", "journal"]);
 }

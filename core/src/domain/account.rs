@@ -1,4 +1,7 @@
 //! Accounting periods: what is closed stays as it is.
+//!
+//! Everything is dated at the time of its decision, which the writer never lets run backwards. So it is enough that books
+//! are not closed ahead of time; whatever is to be dated otherwise one day has to ask [`Accounts::open_from`].
 
 use std::collections::BTreeMap;
 

@@ -138,7 +138,8 @@ pub(in crate::http) async fn open_run(
     run_at(&app, run, sequence, |sequence, form| query::json(StatusCode::CREATED, sequence, form)).await
 }
 
-fn bound(text: &str) -> Result<Bound, String> {
+/// A day, or an instant.
+pub(in crate::http) fn bound(text: &str) -> Result<Bound, String> {
     let day = || text.parse::<Date>().ok().filter(|_| text.len() == 10).map(Bound::Day);
     let bound = day().or_else(|| Timestamp::parse_rfc3339(text).map(Bound::Instant));
     bound.ok_or_else(|| "must be a day such as 2026-10-01, or an RFC 3339 instant with its offset".to_owned())

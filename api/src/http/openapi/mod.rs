@@ -133,6 +133,8 @@ pub(super) fn document(operations: &[Operation]) -> Value {
             {"name": "usage", "description": "What was used: reported, read, and put right"},
             {"name": "prices", "description": "Price books"},
             {"name": "invoices", "description": "Invoice runs and invoices"},
+            {"name": "parties", "description": "Who requests, sells and pays, and how they are taxed"},
+            {"name": "books", "description": "The journal, its accounts, and what is closed"},
             {"name": "log", "description": "The events, and what is derived from them"},
             {"name": "health", "description": "How everything is doing"},
         ],

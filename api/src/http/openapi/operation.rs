@@ -157,6 +157,7 @@ pub(in crate::http) struct Operation {
     problems: Vec<u16>,
     element: Option<String>,
     only_json: bool,
+    text_status: Option<u16>,
 }
 
 /// The members that are the same wherever a path names something.
@@ -196,6 +197,7 @@ impl Operation {
             problems,
             element: None,
             only_json: false,
+            text_status: None,
         }
     }
 
@@ -397,6 +399,18 @@ impl Operation {
         self
     }
 
+    /// With this status it may also answer with a text, if it is asked for one.
+    pub(in crate::http) fn or_text(mut self, status: u16) -> Self {
+        self.text_status = Some(status);
+        self
+    }
+
+    /// Whether it says that it may answer with a text.
+    #[cfg(test)]
+    pub(in crate::http) fn is_text(&self, status: u16) -> bool {
+        self.text_status == Some(status)
+    }
+
     /// It answers in JSON alone, whatever the client prefers.
     pub(in crate::http) fn only_json(mut self) -> Self {
         self.only_json = true;
@@ -457,6 +471,9 @@ impl Operation {
                 if !self.only_json {
                     response["content"]["application/xml"]["schema"] = schema.into();
                 }
+            }
+            if self.text_status == Some(*status) {
+                response["content"]["text/plain"]["schema"] = components.answered::<schema::Text>().into();
             }
             for (name, description, schema) in &answered.headers {
                 response["headers"][*name] = header(description, schema(&mut components.answers).as_value());

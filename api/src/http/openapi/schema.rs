@@ -62,6 +62,10 @@ shapes! {
     RunId {"type": "string", "pattern": "^RUN-[1-9][0-9]*$", "examples": ["RUN-1"]}
     /// An invoice, or a draft
     InvoiceId {"type": "string", "minLength": 1, "maxLength": 64, "examples": ["INV-2026-000001"]}
+    /// A transaction of the journal: the event that caused it, and its currency
+    TransactionId {"type": "string", "pattern": "^[1-9][0-9]*\\.[A-Z]{3}$", "examples": ["40300.EUR"]}
+    /// An account of the chart
+    AccountName {"type": "string", "minLength": 1, "maxLength": 300, "examples": ["Assets:Receivable:PARTY-2"]}
     /// A computer, by the reference it came with
     ComputerId {"type": "string", "minLength": 1, "maxLength": 255, "examples": ["COMP-1"]}
     /// A partition, by its name on its computer
@@ -244,6 +248,24 @@ pub(in crate::http) enum LineKind {
     Minimum,
     Adjustment,
     OneOff { charge: String },
+}
+
+/// What kind of account it is.
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::http) enum AccountKind {
+    Asset,
+    Liability,
+    Equity,
+    Income,
+}
+
+/// The sides of an account.
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::http) enum Side {
+    Debit,
+    Credit,
 }
 
 /// Whether a document or a run is final.
@@ -499,6 +521,7 @@ pub(in crate::http) enum Projection {
     Catalogue,
     Metering,
     Billing,
+    Journal,
 }
 
 /// Whom a computer is for.
