@@ -91,6 +91,25 @@ impl Billing {
         given_back.and_then(|given| line.amount.checked_sub(*given)).unwrap_or(line.amount)
     }
 
+    /// What is charged for a line by now: what is left of it, and charges by hand that correct it.
+    pub fn charged_for(&self, invoice: &Invoice, line: &InvoiceLine) -> Option<Amount> {
+        let about = LineRef { invoice: invoice.id.clone(), line: line.n };
+        let of_payer = self.charges.values().filter(|charge| charge.recorded.cites.as_ref() == Some(&about));
+        let later = of_payer.map(|charge| {
+            let place = charge.invoice.as_ref().and_then(|invoice| self.issued.get(invoice));
+            let document = place.and_then(|place| self.documents.get(place));
+            let by_hand = LineKind::OneOff { charge: charge.recorded.charge };
+            let line = document.and_then(|document| {
+                Some((document, document.invoice.lines.iter().find(|line| line.kind == by_hand)?))
+            });
+            line.map_or(charge.recorded.amount, |(document, line)| {
+                let left = self.left_of(&document.invoice, line);
+                if document.invoice.document == DocumentKind::CreditNote { left.negated() } else { left }
+            })
+        });
+        Amount::sum(invoice.currency, later.chain([self.left_of(invoice, line)]))
+    }
+
     /// Whether all of a document was given back: then it is as if it had never been.
     pub(crate) fn is_void(&self, invoice: &Invoice) -> bool {
         self.given_back.contains_key(&invoice.id)

@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use comfy_table::Table;
 use serde_json::{Value, json};
 
+use super::invoice::print_run;
 use super::print::say;
 use super::table::table;
 
@@ -177,7 +178,11 @@ pub(super) fn show_invoice(url: &str, id: &str, json: bool) -> anyhow::Result<()
         return Ok(());
     }
     let name = |party: &Value| party["name"].as_str().or(party["party"].as_str()).unwrap_or("").to_owned();
-    say!("{}  {}", text_of(&invoice["id"]), text_of(&invoice["state"]));
+    let what = if invoice["document"] == "credit_note" { "credit note, " } else { "" };
+    say!("{}  {what}{}", text_of(&invoice["id"]), text_of(&invoice["state"]));
+    if let Some(about) = invoice["cites"]["invoice"].as_str() {
+        say!("about   {about}: {}", text_of(&invoice["cites"]["reason"]));
+    }
     say!("from    {}", name(&invoice["seller"]));
     say!("to      {}", name(&invoice["buyer"]));
     say!("period  {} to {}", text_of(&invoice["period"]["start"]), text_of(&invoice["period"]["stop"]));
@@ -197,36 +202,43 @@ pub(super) fn show_invoice(url: &str, id: &str, json: bool) -> anyhow::Result<()
         ]);
     }
     say!("{lines}");
-    for (label, value) in
-        [("net", &invoice["net"]), ("rounding", &invoice["rounding"]), ("total", &invoice["total"])]
-    {
+    let sum = |label: &str, value: &Value| {
         say!("{label:<8} {:>14} {}", text_of(value), text_of(&invoice["currency"]));
+    };
+    sum("net", &invoice["net"]);
+    for tax in invoice["tax"].as_array().into_iter().flatten() {
+        sum(&format!("tax {} {}%", text_of(&tax["category"]), text_of(&tax["rate"])), &tax["amount"]);
+    }
+    sum("rounding", &invoice["rounding"]);
+    sum("total", &invoice["total"]);
+    for paid in invoice["prepaid"].as_array().into_iter().flatten() {
+        sum(text_of(&paid["credit"]), &paid["amount"]);
+    }
+    sum("due", &invoice["due"]);
+    for note in invoice["credit_notes"].as_array().into_iter().flatten() {
+        say!("see     {}", text_of(note));
     }
     Ok(())
 }
 
-pub(super) fn run_invoices(
-    url: &str,
+/// What is asked of a run.
+pub(super) fn run_of(
     period: &str,
     price_book: Option<&str>,
-    finalise: bool,
-    json: bool,
-) -> anyhow::Result<()> {
+    (grace_hours, finalise): (u32, bool),
+) -> anyhow::Result<Value> {
     let (start, stop) =
         period.split_once('/').context("period must be START/STOP, such as 2026-10-01/2026-11-01")?;
     let period = json!({"start": start, "stop": stop});
-    let body = json!({"period": period, "price_book": price_book, "finalise": finalise});
+    Ok(json!({"period": period, "price_book": price_book, "grace_hours": grace_hours, "finalise": finalise}))
+}
+
+pub(super) fn run_invoices(url: &str, body: &Value, json: bool) -> anyhow::Result<()> {
     let run = post(url, "/v1/invoice-runs", "application/json", body.to_string().as_bytes())?;
     if json {
         say!("{}", serde_json::to_string_pretty(&run)?);
-        return Ok(());
-    }
-    say!("{} is {}, cut off at sequence {}", text_of(&run["id"]), text_of(&run["state"]), run["cut_off"]);
-    for warning in run["warnings"].as_array().into_iter().flatten() {
-        say!("warning: {}", text_of(&warning["message"]));
-    }
-    for invoice in run["invoices"].as_array().into_iter().flatten() {
-        say!("{}", text_of(invoice));
+    } else {
+        print_run(&run);
     }
     Ok(())
 }

@@ -4,9 +4,11 @@ mod books;
 pub(crate) mod catalogue;
 mod client;
 mod computer;
+mod invoice;
 mod log;
 pub(crate) mod master;
 pub(crate) mod options;
+mod party;
 pub(crate) mod print;
 pub(crate) mod progress;
 mod rebuild;
@@ -133,6 +135,15 @@ enum Command {
     /// Run, list and show invoices
     #[command(subcommand)]
     Invoice(Invoice),
+    /// List, enter and describe those who request, sell and pay
+    #[command(subcommand)]
+    Party(party::Party),
+    /// Give customers prepaid credit, and take back what is left
+    #[command(subcommand)]
+    Credit(party::Credit),
+    /// Charge or give something by hand, with the next invoice
+    #[command(subcommand)]
+    Charge(party::Charge),
     /// Print the journal: every document and credit in double entry
     Journal(books::Journal),
     /// Print all accounts that are not empty; debits and credits are equal
@@ -214,9 +225,12 @@ enum Invoice {
     Run {
         /// START/STOP, two days or instants: 2026-10-01/2026-11-01
         period: String,
-        /// Make the drafts final
+        /// Make the drafts final: at once, or by itself when the time of grace is over
         #[arg(long)]
         finalise: bool,
+        /// For so long the drafts can be looked at, and none becomes final
+        #[arg(long, value_name = "HOURS", default_value_t = 0)]
+        grace: u32,
         /// By the prices of this book; may be left out while there is but one
         #[arg(long, value_name = "NAME")]
         price_book: Option<String>,
@@ -226,6 +240,8 @@ enum Invoice {
         #[arg(long)]
         json: bool,
     },
+    #[command(flatten)]
+    Change(invoice::Change),
 }
 
 #[derive(Args)]
@@ -313,9 +329,14 @@ pub fn run() -> anyhow::Result<()> {
             client::list_invoices(&server.url, payer.as_deref(), state.as_deref(), json)
         }
         Command::Invoice(Invoice::Show { id, server, json }) => client::show_invoice(&server.url, &id, json),
-        Command::Invoice(Invoice::Run { period, finalise, price_book, server, json }) => {
-            client::run_invoices(&server.url, &period, price_book.as_deref(), finalise, json)
+        Command::Invoice(Invoice::Run { period, finalise, grace, price_book, server, json }) => {
+            let body = client::run_of(&period, price_book.as_deref(), (grace, finalise))?;
+            client::run_invoices(&server.url, &body, json)
         }
+        Command::Invoice(Invoice::Change(change)) => invoice::run(&change),
+        Command::Party(asked) => party::party(&asked),
+        Command::Credit(asked) => party::credit(&asked),
+        Command::Charge(asked) => party::charge(&asked),
         Command::Journal(asked) => books::journal(&asked),
         Command::TrialBalance(asked) => books::trial_balance(&asked),
         Command::Account(asked) => books::account(&asked),

@@ -129,7 +129,8 @@ pub(super) struct Corrected {
     sequence: Sequence,
 }
 
-/// `POST /v1/invoices/{id}/lines/{n}/correct`: what is left of a line should be this amount.
+/// `POST /v1/invoices/{id}/lines/{n}/correct`: what is charged for a line, with what corrected it before, should be this
+/// amount. What is too much is given back at once, as far as it is left of the line itself.
 pub(in crate::http) async fn correct(
     State(app): State<Arc<App>>,
     Named((id, n)): Named<(String, String)>,
@@ -147,18 +148,35 @@ pub(in crate::http) async fn correct(
     let read = app.billing.read_at(head, |view, _| {
         let found = view.billing.document(&id)?;
         let line = found.invoice.lines.iter().find(|line| line.n == n)?;
-        Some((found.invoice.clone(), view.billing.left_of(&found.invoice, line)))
+        let left = view.billing.left_of(&found.invoice, line);
+        Some((found.invoice.clone(), left, view.billing.charged_for(&found.invoice, line)?))
     });
-    let (invoice, left) = read.await?.ok_or_else(no_line)?;
+    let (invoice, left, charged) = read.await?.ok_or_else(no_line)?;
+    if document == DocumentKind::CreditNote {
+        return Err(Problem::conflict(format!(
+            "{} is a credit note: charge what it gave back too much",
+            invoice.id
+        )));
+    }
+    if charged == amount {
+        let detail = format!("{amount} is what is charged for line {n} of {} already", invoice.id);
+        return Err(Problem { field: Some("amount".into()), ..Problem::conflict(detail) });
+    }
+    let difference = amount.checked_sub(charged);
+    let difference = difference.ok_or_else(|| Problem::field("amount", "has too many digits"))?;
+    // What should be left of the line itself; nothing, if a charge has to do it.
+    let down_to = left.checked_add(difference).filter(|down_to| {
+        let (left, down_to) = (left.minor(), down_to.minor());
+        down_to.unsigned_abs() < left.unsigned_abs() && (down_to == 0 || down_to.signum() == left.signum())
+    });
     let meta = query::meta(&app, local(&app), &sent.headers, &sent.content())?;
-    let more = amount.checked_sub(left).filter(|more| more.minor() > 0);
-    let (credit_note, charge, sequence) = match more {
-        Some(amount) if document == DocumentKind::Invoice => {
+    let (credit_note, charge, sequence) = match down_to {
+        None => {
             let command = Command::RecordCharge(RecordCharge {
                 seller: invoice.seller.party,
                 customer: invoice.buyer.party,
                 currency,
-                amount,
+                amount: difference,
                 description: format!("correction of {} line {n}: {reason}", invoice.id).into(),
                 cites: Some(LineRef { invoice: invoice.id.clone(), line: n }),
             });
@@ -168,8 +186,8 @@ pub(in crate::http) async fn correct(
             };
             (None, Some(charge), accepted.sequence)
         }
-        _ => {
-            let give_back = GiveBack::Lines(vec![(n, HowMuch::DownTo(amount))]);
+        Some(down_to) => {
+            let give_back = GiveBack::Lines(vec![(n, HowMuch::DownTo(down_to))]);
             let (note, sequence) = invoicing::credit(&app, meta, (&id, give_back, reason.into())).await?;
             (Some(note), None, sequence)
         }

@@ -109,10 +109,14 @@ fn a_line_is_corrected_down_by_a_note_and_up_by_a_charge() {
             &json!({"invoice": "INV-2026-000001", "line": 3})
         )
     );
-    assert_eq!(correct(3, "4.00").status, StatusCode::CONFLICT);
+    // With the charge it is 4.50: said again it is no change, and what is more counts from there.
+    assert_eq!(correct(3, "4.50").json()["field"], "amount");
+    assert_eq!(correct(3, "4.75").json()["charge"], "CHARGE-2");
+    assert_eq!(kit.get("/v1/charges/CHARGE-2").json()["amount"], "0.25");
+    // Back to 4.70: the line itself has enough left.
+    assert_eq!(correct(3, "4.70").json()["credit_note"], "INVCN-2026-000002");
+    assert_eq!(kit.get("/v1/invoices/INVCN-2026-000002").json()["total"], "0.05");
     assert_eq!(correct(9, "4.00").status, StatusCode::NOT_FOUND);
-    // It is that already.
-    assert_eq!(correct(3, "4").json()["field"], "amount");
     assert_eq!(correct(3, "four").json()["field"], "amount");
     // It is on the next invoice, once.
     kit.set("2026-12-01T09:00:00Z");
@@ -123,7 +127,7 @@ fn a_line_is_corrected_down_by_a_note_and_up_by_a_charge() {
     let last = invoice["lines"].as_array().and_then(|lines| lines.last()).expect("lines");
     assert_eq!(
         (&last["kind"], &last["charge"], &last["amount"]),
-        (&json!("one_off"), &json!("CHARGE-1"), &json!("0.50"))
+        (&json!("one_off"), &json!("CHARGE-2"), &json!("0.25"))
     );
     assert_eq!(kit.get("/v1/charges/CHARGE-1").json()["invoice"], json!(next));
 }
