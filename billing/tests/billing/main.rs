@@ -4,6 +4,7 @@
 mod cloud;
 mod documents;
 mod fees;
+mod golden;
 mod late;
 mod models;
 mod properties;
