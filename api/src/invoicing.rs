@@ -1,27 +1,31 @@
 //! Making the drafts of an invoice run final.
 //!
 //! Each invoice is a command of its own, so that a run that is interrupted goes on where it stopped, and two who finalise
-//! one run at the same time make one set of invoices: what the other has issued is done. A run that was opened before its
+//! one run at the same time make one set of invoices: what the other has issued is done. Several commands are under way
+//! at a time: while the writer waits for the disk, what it writes next is got ready. A run that was opened before its
 //! period was over issues nothing. Names are sealed anew, under a retention key of each invoice, so that a person
 //! can be erased and the document still be kept, or the other way round.
 //!
 //! What a draft says, and whether it may become final, is not decided here.
 
-use std::convert::Infallible;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use slapledger_billing::run::{self, OpenedEarly};
 use slapledger_core::domain::calendar::Calendar;
 use slapledger_core::domain::id::{InvoiceId, KeyId, RunId, Sequence};
-use slapledger_core::domain::invoice::{FinaliseInvoice, FinaliseInvoiceRun, InvoiceRefusal};
+use slapledger_core::domain::invoice::{FinaliseInvoice, FinaliseInvoiceRun, Invoice, InvoiceRefusal};
 use slapledger_core::domain::sealed::Sealed;
 use slapledger_core::domain::time::TimeZone;
 use slapledger_core::domain::{Command, Refusal};
 use slapledger_core::keyring::KeyRingFault;
-use slapledger_core::ledger::SubmitError;
+use slapledger_core::ledger::{SubmitError, UnderWay};
 use slapledger_core::log::envelope::Actor;
 
 use crate::app::App;
+
+/// How many invoices are under way at most, and how many drafts are copied at once.
+const AT_A_TIME: usize = 64;
 
 /// What stands for a name whose key was destroyed.
 pub const ERASED: &str = "(erased)";
@@ -68,18 +72,12 @@ pub async fn finalise(app: &Arc<App>, actor: Actor, run: RunId) -> Result<Finali
 
 /// The same from a thread without a runtime.
 pub fn finalise_blocking(app: &App, actor: &Actor, run: RunId) -> Result<FinalisedRun, FinaliseError> {
-    let Drafts { open, close } = drafts(app, run)?;
-    for draft in open {
-        let command = Command::FinaliseInvoice(Box::new(reseal(app, draft)?));
-        match app.submit_own(actor.clone(), command) {
-            // If it is issued already, somebody else finalises the run too, and was faster.
-            Ok(_)
-            | Err(SubmitError::Refused(Refusal::Invoice(
-                InvoiceRefusal::AlreadyInvoiced { .. } | InvoiceRefusal::RunFinal { .. },
-            ))) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
+    let close = check(app, run)?;
+    let mut under_way = VecDeque::new();
+    let issued = issue_all(app, actor, run, &mut under_way);
+    // What was handed over is carried out: nothing of it is left open when this returns.
+    let rest = under_way.into_iter().map(done).fold(Ok(()), Result::and);
+    issued.and(rest)?;
     let sequence = app.submit_own(actor.clone(), Command::FinaliseInvoiceRun(close))?.sequence;
     let invoices = app.billing_now(|view| {
         let documents = view.billing.documents_of(run);
@@ -92,14 +90,50 @@ pub fn finalise_blocking(app: &App, actor: &Actor, run: RunId) -> Result<Finalis
     Ok(FinalisedRun { run, invoices, sequence })
 }
 
-/// What there is to be done about a run.
-struct Drafts {
-    /// Not issued yet.
-    open: Vec<FinaliseInvoice>,
-    close: FinaliseInvoiceRun,
+/// Hands over one draft after the other, never more than may be under way.
+fn issue_all<'a>(
+    app: &'a App,
+    actor: &Actor,
+    run: RunId,
+    under_way: &mut VecDeque<UnderWay<'a>>,
+) -> Result<(), FinaliseError> {
+    let mut payer = None;
+    loop {
+        // Copied: sealing does not hold the view up, which follows the writer meanwhile.
+        let drafts: Vec<Invoice> = app
+            .billing
+            .read(|view, _| view.billing.drafts_after(run, payer).take(AT_A_TIME).cloned().collect());
+        let Some(last) = drafts.last() else { return Ok(()) };
+        payer = Some(last.buyer.party);
+        for draft in drafts {
+            if under_way.len() >= AT_A_TIME
+                && let Some(first) = under_way.pop_front()
+            {
+                done(first)?;
+            }
+            let command = reseal(app, FinaliseInvoice { draft })?;
+            let content = bincode::encode_to_vec(&command.draft, bincode::config::standard());
+            let content = content.map_err(|error| FinaliseError::View(error.to_string()))?;
+            let command = Command::FinaliseInvoice(Box::new(command));
+            under_way.push_back(app.ledger.begin_blocking(app.own(actor.clone(), command, &content))?);
+        }
+    }
 }
 
-fn drafts(app: &App, run: RunId) -> Result<Drafts, FinaliseError> {
+/// Waits for one.
+fn done(command: UnderWay<'_>) -> Result<(), FinaliseError> {
+    match command.wait() {
+        // If it is issued already, somebody else finalises the run too, and was faster.
+        Ok(_)
+        | Err(SubmitError::Refused(Refusal::Invoice(
+            InvoiceRefusal::AlreadyInvoiced { .. } | InvoiceRefusal::RunFinal { .. },
+        ))) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether a run may become final; returns what says that it is.
+fn check(app: &App, run: RunId) -> Result<FinaliseInvoiceRun, FinaliseError> {
     let read = app.billing_now(|view| {
         let billing = &view.billing;
         let known = billing.run(run).ok_or_else(|| refused(InvoiceRefusal::UnknownRun { run }))?;
@@ -109,10 +143,8 @@ fn drafts(app: &App, run: RunId) -> Result<Drafts, FinaliseError> {
         if billing.documents_of(run).next().is_none() && known.opened.at < stop {
             return Err(OpenedEarly { run, stop }.into());
         }
-        // Sealed later: the view is not held up for it.
-        let as_is = run::finalise_drafts(billing, run, |_, party| Ok::<_, Infallible>(party.name.clone()))?;
-        let open = as_is.map(|draft| draft.unwrap_or_else(|never| match never {})).collect();
-        Ok(Drafts { open, close: run::finalise_run(billing, run) })
+        run::check_over(billing, run)?;
+        Ok(run::finalise_run(billing, run))
     });
     read.map_err(|error| FinaliseError::View(format!("{error:#}")))?
 }

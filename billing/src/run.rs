@@ -22,13 +22,8 @@ pub struct OpenedEarly {
     pub stop: Timestamp,
 }
 
-/// The commands that make the drafts of a run final, those left that are none yet. `reseal` is given a draft and one
-/// of its parties, seller first, and returns the party's name under the retention key of that invoice.
-pub fn finalise_drafts<E>(
-    billing: &Billing,
-    run: RunId,
-    mut reseal: impl FnMut(&Invoice, &InvoiceParty) -> Result<Sealed, E>,
-) -> Result<impl Iterator<Item = Result<FinaliseInvoice, E>>, OpenedEarly> {
+/// Whether a run can become final at all.
+pub fn check_over(billing: &Billing, run: RunId) -> Result<(), OpenedEarly> {
     let opened = billing.run(run).map(|run| run.opened.at);
     let stop = billing.documents_of(run).map(|document| document.invoice.period.stop).max();
     if let (Some(opened), Some(stop)) = (opened, stop)
@@ -36,6 +31,17 @@ pub fn finalise_drafts<E>(
     {
         return Err(OpenedEarly { run, stop });
     }
+    Ok(())
+}
+
+/// The commands that make the drafts of a run final, those left that are none yet. `reseal` is given a draft and one
+/// of its parties, seller first, and returns the party's name under the retention key of that invoice.
+pub fn finalise_drafts<E>(
+    billing: &Billing,
+    run: RunId,
+    mut reseal: impl FnMut(&Invoice, &InvoiceParty) -> Result<Sealed, E>,
+) -> Result<impl Iterator<Item = Result<FinaliseInvoice, E>>, OpenedEarly> {
+    check_over(billing, run)?;
     let drafts = billing.documents_of(run).filter(|document| document.issued.is_none());
     Ok(drafts.map(move |document| {
         let mut draft = document.invoice.clone();
