@@ -58,6 +58,7 @@ pub(crate) fn invoices(
         let began = Instant::now();
         tenants::fill(&filled, setting.seed, size)?;
         println!("filled in {} s", began.elapsed().as_secs());
+        derive(setting, &filled)?;
         filled
     };
     let mut taken = Vec::new();
@@ -82,6 +83,18 @@ pub(crate) fn invoices(
     Ok(())
 }
 
+/// Starts the program once, which derives its views from the log, publishes prices, and stops, which keeps the views.
+fn derive(setting: &Setting, data: &Path) -> anyhow::Result<()> {
+    let folder = data.parent().context("a data folder is in another")?;
+    let setup = Setup::proxy(setting.binary.clone(), folder, &computer(0)).at("2026-11-15T00:00:00Z")?;
+    let mut server = Setup { data: data.to_owned(), ..setup }.start()?;
+    let mut client = server.client(true);
+    client.post("/v1/price-books", "application/toml", BOOK.as_bytes())?.expect(201)?;
+    cloud::settle(&server)?;
+    println!("views derived after {} ms; {}", milliseconds(server.age()), memory(&server)?);
+    server.stop()
+}
+
 /// Invoices October on a copy of a data folder.
 fn one(setting: &Setting, filled: &Path, folder: &Path, customers: u64) -> anyhow::Result<Taken> {
     std::fs::create_dir_all(folder)?;
@@ -90,7 +103,6 @@ fn one(setting: &Setting, filled: &Path, folder: &Path, customers: u64) -> anyho
     let setup = Setup::proxy(setting.binary.clone(), folder, &computer(0)).at("2026-11-15T00:00:00Z")?;
     let mut server = setup.start()?;
     let mut client = server.client(true);
-    client.post("/v1/price-books", "application/toml", BOOK.as_bytes())?.expect(201)?;
     cloud::settle(&server)?;
     let log = folder.join("data/log");
     let before = bytes_under(&log)?.0;
