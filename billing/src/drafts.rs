@@ -195,8 +195,8 @@ impl<'a> Desk<'a> {
             period,
             as_of: cut_off,
         };
-        let own = subject.rate(instances, warnings);
-        let mut lines = own.lines.clone();
+        let mut own = subject.rate(instances, warnings);
+        let mut lines = std::mem::take(&mut own.lines);
         let charged = self.charged_in_advance(payer, period);
         lines.extend(rating::settle(own, charged, (self.prices.name, self.currency)));
         lines.extend(subject.in_advance(instances));
