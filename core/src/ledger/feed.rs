@@ -146,3 +146,57 @@ impl Feed {
         Ok(Arc::new(events))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::event::{Event, Stream, WriterStarted};
+    use crate::domain::id::{CommandId, ProjectId};
+    use crate::domain::time::Timestamp;
+    use crate::log::envelope::{Actor, Meta, RULES_VERSION};
+    use crate::log::memory::MemoryStore;
+    use crate::log::merkle::Root;
+
+    /// Events of usage are small; those of invoices are not, and as many of them took 500 MB.
+    #[test]
+    fn what_is_kept_for_readers_has_a_bound_in_bytes() {
+        let head = |last| Head { last: Sequence(last), root: Root::EMPTY };
+        let publisher = Publisher::new(Arc::new(MemoryStore::new()), head(0));
+        let meta = Meta {
+            project: ProjectId::DEFAULT,
+            actor: Actor::system(),
+            command: CommandId([0; 16]),
+            named_by_sender: false,
+            digest: [0; 16],
+            causation: None,
+            correlation: None,
+            rules: RULES_VERSION,
+        };
+        let meta = Arc::new(meta);
+        let event = |sequence| Recorded {
+            sequence: Sequence(sequence),
+            stream: Arc::new(Stream::Ledger),
+            stream_version: sequence,
+            recorded_at: Timestamp::MIN,
+            meta: Arc::clone(&meta),
+            event: Event::WriterStarted(WriterStarted {
+                term: 1,
+                program: "test".into(),
+                at: Timestamp::MIN,
+            }),
+        };
+        let kept = |publisher: &Publisher| {
+            let recent = publisher.recent.lock();
+            (recent.groups.len(), recent.events, recent.bytes)
+        };
+        for last in 1..=4 {
+            publisher.publish(vec![event(last)], RECENT_BYTES / 4, head(last));
+        }
+        assert_eq!(kept(&publisher), (4, 4, RECENT_BYTES));
+        publisher.publish(vec![event(5)], 1, head(5));
+        assert_eq!(kept(&publisher), (4, 4, RECENT_BYTES / 4 * 3 + 1));
+        // One is kept however large it is: whoever waits for it is there already.
+        publisher.publish(vec![event(6)], RECENT_BYTES * 2, head(6));
+        assert_eq!(kept(&publisher), (1, 1, RECENT_BYTES * 2));
+    }
+}

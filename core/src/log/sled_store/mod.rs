@@ -128,8 +128,6 @@ impl SledStore {
         writer.head = head;
         writer.head_file.write(Acknowledged { head, term: writer.term })?;
         self.view.write().head = head;
-        // When all views are up to date nobody reads any more.
-        self.readers.close_idle();
         Ok(())
     }
 
