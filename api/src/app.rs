@@ -133,9 +133,14 @@ impl App {
 
     /// Carries out a command of the program itself, from a thread without a runtime.
     pub fn submit_own(&self, actor: Actor, command: Command) -> Result<Accepted, SubmitError> {
-        let digest = self.keys.command_digest(&[format!("{command:?}").as_bytes()]);
-        let meta = Arc::new(meta(actor, random_id(), digest));
-        self.ledger.submit_blocking(Submission { meta, command })
+        let content = format!("{command:?}");
+        self.ledger.submit_blocking(self.own(actor, command, content.as_bytes()))
+    }
+
+    /// A command of the program itself, with its content in bytes.
+    pub fn own(&self, actor: Actor, command: Command, content: &[u8]) -> Submission {
+        let digest = self.keys.command_digest(&[content]);
+        Submission { meta: Arc::new(meta(actor, random_id(), digest)), command }
     }
 
     /// What time it is.

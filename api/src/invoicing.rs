@@ -1,7 +1,8 @@
 //! Making the drafts of an invoice run final.
 //!
 //! Each invoice is a command of its own, so that a run that is interrupted goes on where it stopped, and two who finalise
-//! one run at the same time make one set of invoices: what the other has issued is done. A run that was opened before its
+//! one run at the same time make one set of invoices: what the other has issued is done. Several commands are under way
+//! at a time: while the writer waits for the disk, what it writes next is got ready. A run that was opened before its
 //! period was over issues nothing. Names are sealed anew, under a retention key of each invoice, so that a person
 //! can be erased and the document still be kept, or the other way round.
 //!
@@ -9,7 +10,7 @@
 
 pub mod due;
 
-use std::convert::Infallible;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use slapledger_billing::run::{self, OpenedEarly};
@@ -21,11 +22,14 @@ use slapledger_core::domain::invoice::{
 use slapledger_core::domain::time::TimeZone;
 use slapledger_core::domain::{Answer, Command, Refusal};
 use slapledger_core::keyring::KeyRingFault;
-use slapledger_core::ledger::{Submission, SubmitError};
+use slapledger_core::ledger::{Submission, SubmitError, UnderWay};
 use slapledger_core::log::envelope::{Actor, Meta};
 use slapledger_projections::runner::ReadFault;
 
 use crate::app::App;
+
+/// How many invoices are under way at most, and how many drafts are copied at once.
+const AT_A_TIME: usize = 64;
 
 /// What stands for a name whose key was destroyed.
 pub const ERASED: &str = "(erased)";
@@ -82,28 +86,13 @@ pub async fn finalise(app: &Arc<App>, actor: Actor, run: RunId) -> Result<Finali
 
 /// The same from a thread without a runtime.
 pub fn finalise_blocking(app: &App, actor: &Actor, run: RunId) -> Result<FinalisedRun, FinaliseError> {
-    let Drafts { open, close } = drafts(app, run)?;
-    let (drafts, mut refusals) = (open.len(), Vec::new());
-    for mut command in open {
-        reseal(app, &mut command.draft)?;
-        let command = Command::FinaliseInvoice(Box::new(command));
-        match app.submit_own(actor.clone(), command) {
-            // If it is issued already, somebody else finalises the run too, and was faster.
-            Ok(_)
-            | Err(SubmitError::Refused(Refusal::Invoice(
-                InvoiceRefusal::AlreadyInvoiced { .. } | InvoiceRefusal::RunFinal { .. },
-            ))) => {}
-            // What is wrong with one keeps none of the others.
-            Err(refused @ SubmitError::Refused(_)) => refusals.push(refused),
-            Err(error) => return Err(error.into()),
-        }
-    }
-    let refused = refusals.len();
-    match refusals.into_iter().next() {
-        Some(only) if drafts == 1 => return Err(only.into()),
-        Some(first) => return Err(FinaliseError::Drafts { first: Box::new(first), refused, drafts }),
-        None => {}
-    }
+    let close = check(app, run)?;
+    let (mut under_way, mut tally) = (VecDeque::new(), Tally::default());
+    let issued = issue_all(app, actor, run, (&mut under_way, &mut tally));
+    // What was handed over is carried out: nothing of it is left open when this returns.
+    let rest = under_way.into_iter().map(|command| tally.done(command)).fold(Ok(()), Result::and);
+    issued.and(rest)?;
+    tally.check()?;
     let sequence = app.submit_own(actor.clone(), Command::FinaliseInvoiceRun(close))?.sequence;
     let invoices = app.billing_now(|view| {
         let documents = view.billing.documents_of(run);
@@ -158,14 +147,74 @@ pub enum CreditError {
     Answer,
 }
 
-/// What there is to be done about a run.
-struct Drafts {
-    /// Not issued yet.
-    open: Vec<FinaliseInvoice>,
-    close: FinaliseInvoiceRun,
+/// Hands over one draft after the other, never more than may be under way.
+fn issue_all<'a>(
+    app: &'a App,
+    actor: &Actor,
+    run: RunId,
+    (under_way, tally): (&mut VecDeque<UnderWay<'a>>, &mut Tally),
+) -> Result<(), FinaliseError> {
+    let mut payer = None;
+    loop {
+        // Copied: sealing does not hold the view up, which follows the writer meanwhile.
+        let drafts: Vec<Invoice> = app
+            .billing
+            .read(|view, _| view.billing.drafts_after(run, payer).take(AT_A_TIME).cloned().collect());
+        let Some(last) = drafts.last() else { return Ok(()) };
+        payer = Some(last.buyer.party);
+        for mut draft in drafts {
+            if under_way.len() >= AT_A_TIME
+                && let Some(first) = under_way.pop_front()
+            {
+                tally.done(first)?;
+            }
+            reseal(app, &mut draft)?;
+            let content = bincode::encode_to_vec(&draft, bincode::config::standard());
+            let content = content.map_err(|error| FinaliseError::View(error.to_string()))?;
+            let command = Command::FinaliseInvoice(Box::new(FinaliseInvoice { draft }));
+            under_way.push_back(app.ledger.begin_blocking(app.own(actor.clone(), command, &content))?);
+        }
+    }
 }
 
-fn drafts(app: &App, run: RunId) -> Result<Drafts, FinaliseError> {
+/// What became of the drafts that were handed over.
+#[derive(Default)]
+struct Tally {
+    drafts: usize,
+    refusals: Vec<SubmitError>,
+}
+
+impl Tally {
+    /// Waits for one.
+    fn done(&mut self, command: UnderWay<'_>) -> Result<(), FinaliseError> {
+        self.drafts += 1;
+        match command.wait() {
+            // If it is issued already, somebody else finalises the run too, and was faster.
+            Ok(_)
+            | Err(SubmitError::Refused(Refusal::Invoice(
+                InvoiceRefusal::AlreadyInvoiced { .. } | InvoiceRefusal::RunFinal { .. },
+            ))) => {}
+            // What is wrong with one keeps none of the others.
+            Err(refused @ SubmitError::Refused(_)) => self.refusals.push(refused),
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// Whether all of them are final.
+    fn check(self) -> Result<(), FinaliseError> {
+        let Self { drafts, refusals } = self;
+        let refused = refusals.len();
+        match refusals.into_iter().next() {
+            None => Ok(()),
+            Some(only) if drafts == 1 => Err(only.into()),
+            Some(first) => Err(FinaliseError::Drafts { first: Box::new(first), refused, drafts }),
+        }
+    }
+}
+
+/// Whether a run may become final; returns what says that it is.
+fn check(app: &App, run: RunId) -> Result<FinaliseInvoiceRun, FinaliseError> {
     let read = app.billing_now(|view| {
         let billing = &view.billing;
         let known = billing.run(run).ok_or_else(|| refused(InvoiceRefusal::UnknownRun { run }))?;
@@ -175,10 +224,8 @@ fn drafts(app: &App, run: RunId) -> Result<Drafts, FinaliseError> {
         if billing.documents_of(run).next().is_none() && known.drawn_up_at < stop {
             return Err(OpenedEarly { run, stop }.into());
         }
-        // Sealed later: the view is not held up for it.
-        let as_is = run::finalise_drafts(billing, run, |_, party| Ok::<_, Infallible>(party.clone()))?;
-        let open = as_is.map(|draft| draft.unwrap_or_else(|never| match never {})).collect();
-        Ok(Drafts { open, close: run::finalise_run(billing, run) })
+        run::check_over(billing, run)?;
+        Ok(run::finalise_run(billing, run))
     });
     read.map_err(|error| FinaliseError::View(format!("{error:#}")))?
 }

@@ -86,6 +86,8 @@ pub(crate) fn assemble(head: Head<'_>, lines: Vec<Rated>, taxes: &Taxes) -> Opti
         let reason = "what was charged before is more than what is charged now".into();
         cites = earlier.map(|line| Citation { invoice: line.invoice.clone(), reason, all: false });
     }
+    // Documents are kept.
+    lines.shrink_to_fit();
     for (line, n) in lines.iter_mut().zip(1..) {
         line.n = n;
     }

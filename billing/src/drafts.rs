@@ -4,6 +4,9 @@
 //! settled: fees charged in advance, usage that came late, and what was charged by hand.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZero;
+use std::panic::resume_unwind;
+use std::thread;
 
 use slapledger_core::domain::id::{InstanceId, InvoiceId, PartyId, PriceBookName, RunId, Sequence};
 use slapledger_core::domain::invoice::{
@@ -59,15 +62,9 @@ impl Billing {
         };
         let prices = Prices::new(question.price_book, question.versions);
         let by_owner = self.histories.by_owner();
-        let none = Instances::new();
-        let mut drafts = Vec::new();
-        let mut warnings = Vec::new();
-        for payer in self.payers_of(&question, currency, &by_owner) {
-            let instances = by_owner.get(&payer).unwrap_or(&none);
-            let desk = Desk { billing: self, question, prices: &prices, currency, metering };
-            drafts.extend(desk.draft(payer, instances, &mut warnings));
-        }
-        (drafts, warnings)
+        let payers: Vec<PartyId> = self.payers_of(&question, currency, &by_owner).into_iter().collect();
+        let desk = Desk { billing: self, question, prices: &prices, currency, metering };
+        in_parallel(&payers, |payers| desk.drafts(payers, &by_owner))
     }
 
     /// Who may have anything to pay.
@@ -133,6 +130,32 @@ impl Billing {
     }
 }
 
+/// Payers for whom it is worth while to start a thread.
+const WORTH_A_THREAD: usize = 256;
+
+/// Does a share of the work on each core. What each payer owes depends on nobody else, and what comes back is in the order
+/// of the payers: however many cores there are, it is the same.
+fn in_parallel<T: Send, W: Send>(
+    payers: &[PartyId],
+    work: impl Fn(&[PartyId]) -> (Vec<T>, Vec<W>) + Sync,
+) -> (Vec<T>, Vec<W>) {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let share = payers.len().div_ceil(cores).max(WORTH_A_THREAD);
+    let Some((first, others)) = payers.split_at_checked(share) else { return work(payers) };
+    thread::scope(|scope| {
+        let work = &work;
+        let others: Vec<_> = others.chunks(share).map(|payers| scope.spawn(move || work(payers))).collect();
+        let mut done = work(first);
+        for other in others {
+            // A panic of one is a panic of all.
+            let (drafts, warnings) = other.join().unwrap_or_else(|panic| resume_unwind(panic));
+            done.0.extend(drafts);
+            done.1.extend(warnings);
+        }
+        done
+    })
+}
+
 /// Everything at hand for the drafts of one question.
 struct Desk<'a> {
     billing: &'a Billing,
@@ -146,6 +169,21 @@ impl<'a> Desk<'a> {
     fn basis(&self) -> Basis<'a> {
         let Billing { regions, taxes, .. } = self.billing;
         Basis { regions, metering: self.metering, taxes }
+    }
+
+    /// The drafts of some payers, in their order.
+    fn drafts(
+        &self,
+        payers: &[PartyId],
+        by_owner: &BTreeMap<PartyId, Instances<'a>>,
+    ) -> (Vec<Invoice>, Vec<Warning>) {
+        let none = Instances::new();
+        let (mut drafts, mut warnings) = (Vec::new(), Vec::new());
+        for payer in payers {
+            let instances = by_owner.get(payer).unwrap_or(&none);
+            drafts.extend(self.draft(*payer, instances, &mut warnings));
+        }
+        (drafts, warnings)
     }
 
     fn draft(
@@ -181,8 +219,8 @@ impl<'a> Desk<'a> {
             period,
             as_of: cut_off,
         };
-        let own = subject.rate(instances, warnings);
-        let mut lines = own.lines.clone();
+        let mut own = subject.rate(instances, warnings);
+        let mut lines = std::mem::take(&mut own.lines);
         let charged = self.charged_in_advance(payer, period);
         lines.extend(rating::settle(own, charged, (self.prices.name, self.currency)));
         lines.extend(subject.in_advance(instances));

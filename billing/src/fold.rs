@@ -214,11 +214,14 @@ impl Billing {
     }
 
     fn finalised(&mut self, event: &InvoiceFinalised, sequence: Sequence) {
-        let mut invoice = event.invoice.clone();
-        if let Some(lines) = self.parts.remove(&invoice.id) {
-            invoice.lines = lines;
-        }
-        let mut place = Place::of(invoice.run, invoice.buyer.party);
+        let mut place = Place::of(event.invoice.run, event.invoice.buyer.party);
+        let parts = self.parts.remove(&event.invoice.id);
+        let issued = parts.as_ref().unwrap_or(&event.invoice.lines);
+        // Nearly always they are those of the draft, which stay where they are in memory.
+        let draft = self.documents.get_mut(&place).filter(|document| document.issued.is_none());
+        let same = draft.filter(|draft| draft.invoice.lines == *issued);
+        let same = same.map(|draft| std::mem::take(&mut draft.invoice.lines));
+        let invoice = event.invoice.with_lines(same.or(parts).unwrap_or_else(|| event.invoice.lines.clone()));
         let by_hand = self.documents.get(&place).is_some_and(|document| document.issued.is_some());
         if by_hand {
             place.note = u32::try_from(self.notes_on(place.run, place.payer).count() + 1).unwrap_or(u32::MAX);

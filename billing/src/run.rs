@@ -21,13 +21,8 @@ pub struct OpenedEarly {
     pub stop: Timestamp,
 }
 
-/// The commands that make the drafts of a run final, those left that are none yet. `reseal` is given a draft and one
-/// of its parties, seller first, and returns it with what is sealed under the retention key of that invoice.
-pub fn finalise_drafts<E>(
-    billing: &Billing,
-    run: RunId,
-    mut reseal: impl FnMut(&Invoice, &InvoiceParty) -> Result<InvoiceParty, E>,
-) -> Result<impl Iterator<Item = Result<FinaliseInvoice, E>>, OpenedEarly> {
+/// Whether a run can become final at all.
+pub fn check_over(billing: &Billing, run: RunId) -> Result<(), OpenedEarly> {
     let drawn_up = billing.run(run).map(|run| run.drawn_up_at);
     let stop = billing.documents_of(run).map(|document| document.invoice.period.stop).max();
     if let (Some(drawn_up), Some(stop)) = (drawn_up, stop)
@@ -35,6 +30,17 @@ pub fn finalise_drafts<E>(
     {
         return Err(OpenedEarly { run, stop });
     }
+    Ok(())
+}
+
+/// The commands that make the drafts of a run final, those left that are none yet. `reseal` is given a draft and one
+/// of its parties, seller first, and returns it with what is sealed under the retention key of that invoice.
+pub fn finalise_drafts<E>(
+    billing: &Billing,
+    run: RunId,
+    mut reseal: impl FnMut(&Invoice, &InvoiceParty) -> Result<InvoiceParty, E>,
+) -> Result<impl Iterator<Item = Result<FinaliseInvoice, E>>, OpenedEarly> {
+    check_over(billing, run)?;
     let drafts = billing.documents_of(run).filter(|document| document.issued.is_none());
     Ok(drafts.map(move |document| {
         let mut draft = document.invoice.clone();

@@ -355,6 +355,16 @@ impl Billing {
         of_run.filter(|(place, _)| place.note == 0).map(|(_, document)| document)
     }
 
+    /// The drafts of a run that are no invoices yet, of payers after one.
+    pub fn drafts_after(&self, run: RunId, payer: Option<PartyId>) -> impl Iterator<Item = &Invoice> {
+        let from = payer.map_or(Bound::Included(Place::of(run, PartyId(u64::MIN))), |payer| {
+            Bound::Excluded(Place { note: u32::MAX, ..Place::of(run, payer) })
+        });
+        let to = Bound::Included(Place { note: u32::MAX, ..Place::of(run, PartyId(u64::MAX)) });
+        let documents = self.documents.range((from, to)).map(|(_, document)| document);
+        documents.filter(|document| document.issued.is_none()).map(|document| &document.invoice)
+    }
+
     /// An invoice by its number, or the draft or invoice by the id it had as a draft.
     pub fn document(&self, id: &str) -> Option<&Document> {
         self.documents.get(&self.place(id)?)

@@ -7,11 +7,13 @@
 mod bare;
 mod cloud;
 mod ingest;
+mod invoices;
 mod measure;
 mod memory;
 mod peer;
 mod slap;
 mod stored;
+mod tenants;
 
 use std::path::PathBuf;
 
@@ -109,6 +111,24 @@ enum Figure {
         #[arg(long, default_value_t = 2_000_000)]
         events: u64,
     },
+    /// Invoices per second, and memory, of a run over all customers
+    Invoices {
+        /// Customers, each of whom has instances
+        #[arg(long, default_value_t = 10_000)]
+        customers: u64,
+        /// Instances of all customers
+        #[arg(long, default_value_t = 100_000)]
+        instances: u64,
+        /// Usage events in the log
+        #[arg(long, default_value_t = 10_000_000)]
+        events: u64,
+        /// Runs, each on a copy of the same folder
+        #[arg(long, default_value_t = 3)]
+        runs: usize,
+        /// A folder `filled` that an earlier one with these sizes left behind (`--keep`)
+        #[arg(long, value_name = "DIR")]
+        filled: Option<PathBuf>,
+    },
     /// Memory and time to start with many usage events
     Memory {
         /// Usage events in the log
@@ -131,6 +151,10 @@ fn main() -> anyhow::Result<()> {
         }
         Figure::Slap { slapos_venv, new, seconds, runs } => {
             slap::slap(&setting, slapos_venv.as_deref(), slap::Size { new, seconds, runs })
+        }
+        Figure::Invoices { customers, instances, events, runs, filled } => {
+            let size = tenants::Size { customers, instances, events };
+            invoices::invoices(&setting, size, runs, filled)
         }
         Figure::Rebuild { events, runs } => stored::rebuild(&setting, events, runs),
         Figure::Size { events } => stored::size(&setting, events),

@@ -90,6 +90,11 @@ pub(crate) fn sealed(key: u64, content: &str) -> Sealed {
 impl Cloud {
     /// A seller in UTC, PARTY-1, and one computer, COMP-1, with nine partitions; prices as they are told.
     pub(crate) fn new(book: &str) -> Self {
+        Self::since("2026-01-01T00:00:00Z", book)
+    }
+
+    /// The same, set up at an instant.
+    pub(crate) fn since(start: &str, book: &str) -> Self {
         let meta = Meta {
             project: ProjectId::DEFAULT,
             actor: Actor::system(),
@@ -104,7 +109,7 @@ impl Cloud {
             state: State::new(Box::new(MemoryIndex::default())),
             view: BillingView::default(),
             log: Vec::new(),
-            now: at("2026-01-01T00:00:00Z"),
+            now: at(start),
             meta: Arc::new(meta),
             reports: 0,
             keys: BTreeMap::new(),

@@ -2,14 +2,14 @@
 
 use std::convert::Infallible;
 
-use slapledger_billing::{Billing, BillingView, DocumentState, run};
+use slapledger_billing::{Billing, BillingView, DocumentState, Warning, run};
 use slapledger_core::domain::event::Event;
 use slapledger_core::domain::id::{PartyId, RunId};
 use slapledger_core::domain::invoice::{InvoiceParty, InvoiceRefusal, RefreshInvoiceRun};
 use slapledger_core::domain::{Answer, Command, Refusal};
 use slapledger_projections::View;
 
-use crate::cloud::{BOOK, CPU, Cloud, PRODUCTION, REQUESTS, SELLER, at, sealed};
+use crate::cloud::{BOOK, CPU, Cloud, PRODUCTION, REQUESTS, SELLER, Wanted, at, sealed};
 
 const DAY: (&str, &str) = ("2026-10-05T00:00:00Z", "2026-10-06T00:00:00Z");
 
@@ -158,6 +158,40 @@ fn who_has_nothing_to_pay_gets_no_draft() {
     // An empty run can be closed.
     let closing = run::finalise_run(&cloud.view.billing, run);
     assert_eq!(cloud.execute(Command::FinaliseInvoiceRun(closing)), Answer::InvoiceRun(run));
+}
+
+/// Drafts of many payers are drawn up on several cores.
+#[test]
+fn however_many_payers_there_are_they_come_in_order() {
+    let odd = Wanted { release: "http://example.org/odd", ..PRODUCTION };
+    let book = "name = \"standard\"\ncurrency = \"EUR\"\nvalid_from = \"2026-01-01T00:00:00Z\"\n\
+        rates = [{ kind = \"recurring\", every = \"hour\", when = \"arrears\", price = \"1\", \
+        match = { software_release = \"http://example.org/v1\" } }]";
+    let mut cloud = Cloud::new(book);
+    cloud.clock("2026-10-05T00:00:00Z");
+    // One after the other in the same partition, an hour each; every third has no price.
+    let customers = 900_u64;
+    for n in 0..customers {
+        let customer = cloud.customer("UTC");
+        let wanted = if n % 3 == 0 { &odd } else { &PRODUCTION };
+        cloud.request(customer, "job", wanted);
+        let (day, hour) = (6 + n / 40, n % 40 / 2);
+        cloud.clock(&format!("2026-10-{day:02}T{hour:02}:{:02}:00Z", n % 2 * 30));
+        cloud.end(customer, "job");
+    }
+    cloud.clock("2026-11-01T00:00:00Z");
+    let run = cloud.open_run("2026-10-01", "2026-11-01");
+    let priced = (0..customers).filter(|n| n % 3 > 0).map(|n| PartyId(n + 2));
+    let drafts = cloud.view.billing.documents_of(run).map(|document| document.invoice.buyer.party);
+    assert_eq!(drafts.collect::<Vec<_>>(), priced.collect::<Vec<_>>());
+    let warned: Vec<u64> = (0..customers).filter(|n| n % 3 == 0).map(|n| n + 1).collect();
+    let known = cloud.view.billing.run(run).expect("a run");
+    let told = known.warnings.iter().map(|warning| match warning {
+        Warning::NoRate { instance, .. } => instance.0,
+        other => panic!("{other}"),
+    });
+    assert_eq!(told.collect::<Vec<_>>(), warned);
+    assert_eq!(cloud.rebuilt().billing, cloud.view.billing);
 }
 
 #[test]

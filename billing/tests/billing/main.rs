@@ -5,6 +5,7 @@ mod cloud;
 mod documents;
 mod fees;
 mod given_back;
+mod golden;
 mod late;
 mod models;
 mod properties;

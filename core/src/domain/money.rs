@@ -73,7 +73,8 @@ impl Currency {
 
     /// Digits after the point in its minor unit: 2 for EUR, 0 for JPY, 3 for TND.
     pub fn minor_digits(&self) -> u32 {
-        OTHER_MINOR_UNITS.iter().find(|(code, _)| *code == self.code()).map_or(2, |(_, digits)| *digits)
+        let other = OTHER_MINOR_UNITS.iter().find(|(code, _)| code.as_bytes() == self.0);
+        other.map_or(2, |(_, digits)| *digits)
     }
 }
 

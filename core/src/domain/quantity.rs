@@ -140,13 +140,27 @@ impl Serialize for Quantity {
 
 /// The shortest mantissa and its scale: what numbers look like on disk.
 pub(crate) fn encode_billionths<E: Encoder>(billionths: i128, encoder: &mut E) -> Result<(), EncodeError> {
-    let (mut mantissa, mut scale) = (billionths, 9_u8);
+    let (mantissa, scale) = shortest(billionths);
+    scale.encode(encoder)?;
+    mantissa.encode(encoder)
+}
+
+fn shortest(billionths: i128) -> (i128, u8) {
+    let mut scale = 9;
+    // Nearly all numbers have 64 bits, and those are divided many times faster: lines of invoices are full of them.
+    if let Ok(mut mantissa) = i64::try_from(billionths) {
+        while scale > 0 && mantissa % 10 == 0 {
+            mantissa /= 10;
+            scale -= 1;
+        }
+        return (mantissa.into(), scale);
+    }
+    let mut mantissa = billionths;
     while scale > 0 && mantissa % 10 == 0 {
         mantissa /= 10;
         scale -= 1;
     }
-    scale.encode(encoder)?;
-    mantissa.encode(encoder)
+    (mantissa, scale)
 }
 
 pub(crate) fn decode_billionths<D: Decoder>(decoder: &mut D) -> Result<i128, DecodeError> {

@@ -15,6 +15,8 @@ use crate::log::store::{EventStore, Head};
 
 /// How many decoded events are kept for readers that are close behind.
 const RECENT_EVENTS: usize = 65_536;
+/// And how many bytes they may have as they are stored; decoded, invoices take three times as much.
+const RECENT_BYTES: usize = 16 * 1024 * 1024;
 /// How much of the log a reader that is further behind takes at a time.
 const READ_BYTES: usize = 2 * 1024 * 1024;
 
@@ -27,8 +29,9 @@ pub struct Publisher {
 }
 
 struct Recent {
-    groups: VecDeque<Arc<Vec<Recorded>>>,
+    groups: VecDeque<(Arc<Vec<Recorded>>, usize)>,
     events: usize,
+    bytes: usize,
     head: Head,
     closed: bool,
 }
@@ -36,25 +39,31 @@ struct Recent {
 impl Publisher {
     /// Nothing published yet but what the log holds up to `head`.
     pub fn new(store: Arc<dyn EventStore>, head: Head) -> Self {
-        let recent = Mutex::new(Recent { groups: VecDeque::new(), events: 0, head, closed: false });
+        let recent = Mutex::new(Recent { groups: VecDeque::new(), events: 0, bytes: 0, head, closed: false });
         Self { recent, arrived: Condvar::new(), head: watch::Sender::new(head), store }
     }
 
-    /// Shows a durable group to all readers.
-    pub fn publish(&self, group: Vec<Recorded>, head: Head) {
+    /// Shows a durable group to all readers: its events, and how many bytes they have as they are stored.
+    pub fn publish(&self, group: Vec<Recorded>, bytes: usize, head: Head) {
+        // Dropping them takes time: readers need not wait for that.
+        let mut old = Vec::new();
         {
             let mut recent = self.recent.lock();
             recent.events += group.len();
-            recent.groups.push_back(Arc::new(group));
+            recent.bytes += bytes;
+            recent.groups.push_back((Arc::new(group), bytes));
             recent.head = head;
-            while recent.events > RECENT_EVENTS && recent.groups.len() > 1 {
-                if let Some(oldest) = recent.groups.pop_front() {
+            while (recent.events > RECENT_EVENTS || recent.bytes > RECENT_BYTES) && recent.groups.len() > 1 {
+                if let Some((oldest, bytes)) = recent.groups.pop_front() {
                     recent.events -= oldest.len();
+                    recent.bytes -= bytes;
+                    old.push(oldest);
                 }
             }
         }
         self.arrived.notify_all();
         self.head.send_replace(head);
+        drop(old);
     }
 
     /// The end of what is published.
@@ -105,8 +114,8 @@ impl Feed {
             // Groups follow each other without gaps: the one with the next event, if it is still here.
             let at = recent
                 .groups
-                .partition_point(|group| group.last().is_some_and(|last| last.sequence <= after));
-            if let Some(group) = recent.groups.get(at)
+                .partition_point(|(group, _)| group.last().is_some_and(|last| last.sequence <= after));
+            if let Some((group, _)) = recent.groups.get(at)
                 && group.first().is_some_and(|first| first.sequence <= after.next())
             {
                 let skip = group.partition_point(|event| event.sequence <= after);
@@ -135,5 +144,59 @@ impl Feed {
             }
         }
         Ok(Arc::new(events))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::event::{Event, Stream, WriterStarted};
+    use crate::domain::id::{CommandId, ProjectId};
+    use crate::domain::time::Timestamp;
+    use crate::log::envelope::{Actor, Meta, RULES_VERSION};
+    use crate::log::memory::MemoryStore;
+    use crate::log::merkle::Root;
+
+    /// Events of usage are small; those of invoices are not, and as many of them took 500 MB.
+    #[test]
+    fn what_is_kept_for_readers_has_a_bound_in_bytes() {
+        let head = |last| Head { last: Sequence(last), root: Root::EMPTY };
+        let publisher = Publisher::new(Arc::new(MemoryStore::new()), head(0));
+        let meta = Meta {
+            project: ProjectId::DEFAULT,
+            actor: Actor::system(),
+            command: CommandId([0; 16]),
+            named_by_sender: false,
+            digest: [0; 16],
+            causation: None,
+            correlation: None,
+            rules: RULES_VERSION,
+        };
+        let meta = Arc::new(meta);
+        let event = |sequence| Recorded {
+            sequence: Sequence(sequence),
+            stream: Arc::new(Stream::Ledger),
+            stream_version: sequence,
+            recorded_at: Timestamp::MIN,
+            meta: Arc::clone(&meta),
+            event: Event::WriterStarted(WriterStarted {
+                term: 1,
+                program: "test".into(),
+                at: Timestamp::MIN,
+            }),
+        };
+        let kept = |publisher: &Publisher| {
+            let recent = publisher.recent.lock();
+            (recent.groups.len(), recent.events, recent.bytes)
+        };
+        for last in 1..=4 {
+            publisher.publish(vec![event(last)], RECENT_BYTES / 4, head(last));
+        }
+        assert_eq!(kept(&publisher), (4, 4, RECENT_BYTES));
+        publisher.publish(vec![event(5)], 1, head(5));
+        assert_eq!(kept(&publisher), (4, 4, RECENT_BYTES / 4 * 3 + 1));
+        // One is kept however large it is: whoever waits for it is there already.
+        publisher.publish(vec![event(6)], RECENT_BYTES * 2, head(6));
+        assert_eq!(kept(&publisher), (1, 1, RECENT_BYTES * 2));
     }
 }

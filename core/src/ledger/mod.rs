@@ -329,13 +329,21 @@ impl Ledger {
 
     /// The same for a thread without a runtime.
     pub fn submit_blocking(&self, submission: Submission) -> Result<Accepted, SubmitError> {
-        let queue = self.queue()?;
+        // After the last command nothing is told any more.
+        self.queue()?;
         if let Some(told) = self.decide_here(&submission) {
             return told;
         }
+        self.begin_blocking(submission)?.wait()
+    }
+
+    /// Hands a command over, when there is room in the queue, and leaves its outcome to be waited for: what somebody
+    /// hands over meanwhile is made durable together. For a thread without a runtime.
+    pub fn begin_blocking(&self, submission: Submission) -> Result<UnderWay<'_>, SubmitError> {
+        let queue = self.queue()?;
         let (reply, answer) = oneshot::channel();
         queue.blocking_send((reply, submission.into())).map_err(|_| self.stopped())?;
-        answer.blocking_recv().unwrap_or_else(|_| Err(self.stopped()))
+        Ok(UnderWay { ledger: self, answer })
     }
 
     /// What a command that changes nothing is answered, if that can be told without the writer: see the module.
@@ -401,6 +409,19 @@ impl Ledger {
             error!("the writer panicked while it shut down");
         }
         self.publisher.close();
+    }
+}
+
+/// A command that was handed over; it is carried out whether or not anybody waits for it.
+pub struct UnderWay<'a> {
+    ledger: &'a Ledger,
+    answer: oneshot::Receiver<Result<Accepted, SubmitError>>,
+}
+
+impl UnderWay<'_> {
+    /// Waits until its outcome is durable.
+    pub fn wait(self) -> Result<Accepted, SubmitError> {
+        self.answer.blocking_recv().unwrap_or_else(|_| Err(self.ledger.stopped()))
     }
 }
 
@@ -523,7 +544,7 @@ impl Writer {
                 }
             }
             let head = Head { last: sequencer.last(), root: sequencer.root() };
-            self.publisher.publish(group.events, head);
+            self.publisher.publish(group.events, group.event_bytes, head);
         }
         Ok(group.replies)
     }

@@ -54,6 +54,8 @@ pub struct Group<R> {
     pub frames: Vec<Frame>,
     /// The events in them, in order.
     pub events: Vec<Recorded>,
+    /// How many bytes their events have before they are compressed.
+    pub event_bytes: usize,
     /// What each command is answered, once the frames are durable.
     pub replies: Vec<(R, Result<Accepted, SubmitError>)>,
 }
@@ -174,7 +176,8 @@ impl Sequencer {
         let (bytes, recorded) = self.envelop(&meta, at, self.last.next(), events);
         self.commit_to_memory(at, &recorded);
         let frames = pack(&mut self.tree, &bytes).expect("the events of a start are short");
-        Group { frames, events: recorded, replies: Vec::new() }
+        let event_bytes = bytes.iter().map(Vec::len).sum();
+        Group { frames, events: recorded, event_bytes, replies: Vec::new() }
     }
 
     /// Decides commands in order. `store` is asked for what happened before them: answers, and whether anything did.
@@ -199,7 +202,8 @@ impl Sequencer {
             return Err(fault);
         }
         let frames = pack(&mut self.tree, &bytes).map_err(|error| error.to_string())?;
-        Ok(Group { frames, events, replies })
+        let event_bytes = bytes.iter().map(Vec::len).sum();
+        Ok(Group { frames, events, event_bytes, replies })
     }
 
     /// What a command is answered if it changes nothing or is refused; `None` if it is to be decided in its turn. The

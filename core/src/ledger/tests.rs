@@ -193,6 +193,23 @@ fn what_does_not_fit_into_an_event_is_refused_before_it_is_state() {
 }
 
 #[test]
+fn what_is_under_way_is_carried_out_in_order_whether_or_not_it_is_waited_for() {
+    let store = Arc::new(MemoryStore::new());
+    let ledger = open(&store).expect("opens");
+    let begin = |_| ledger.begin_blocking(named(None, 0, party())).expect("there is room");
+    // More than the queue holds.
+    let mut under_way: Vec<_> = (0..20).map(begin).collect();
+    drop(under_way.remove(3));
+    let last = under_way.pop().expect("it was handed over").wait().expect("it is new");
+    assert_eq!((last.answer, ledger.head().last), (Answer::Party(PartyId(20)), last.sequence));
+    let first = under_way.remove(0).wait().expect("it is new");
+    assert_eq!(first.answer, Answer::Party(PartyId(1)));
+    ledger.shut_down();
+    let late = ledger.begin_blocking(named(None, 0, party())).map(|_| ());
+    assert!(matches!(late, Err(SubmitError::Stopped(_))), "{late:?}");
+}
+
+#[test]
 fn many_senders_are_decided_in_one_order() {
     let store = Arc::new(MemoryStore::new());
     let ledger = Arc::new(open(&store).expect("opens"));

@@ -169,6 +169,10 @@ impl Series {
                 // A series with few intervals takes little; one with many allocates once for each block.
                 let mut intervals = Vec::with_capacity(if full.is_some() { BLOCK } else { 4 });
                 intervals.push(interval);
+                // Most series of a month are one block: room for one, and then as usual.
+                if self.blocks.is_empty() {
+                    self.blocks.reserve_exact(1);
+                }
                 self.blocks.push(Block { earliest: start, latest: stop, intervals });
             }
         }

@@ -105,6 +105,30 @@ impl Invoice {
         ];
         missing.into_iter().flatten()
     }
+
+    /// The same document with lines that are at hand: its own are not copied.
+    #[must_use]
+    pub fn with_lines(&self, lines: Vec<InvoiceLine>) -> Self {
+        Self {
+            id: self.id.clone(),
+            document: self.document,
+            run: self.run,
+            cites: self.cites.clone(),
+            seller: self.seller.clone(),
+            buyer: self.buyer.clone(),
+            currency: self.currency,
+            period: self.period,
+            issued_at: self.issued_at,
+            due_at: self.due_at,
+            lines,
+            net: self.net,
+            tax: self.tax.clone(),
+            rounding: self.rounding,
+            total: self.total,
+            prepaid: self.prepaid.clone(),
+            due: self.due,
+        }
+    }
 }
 
 /// The document that another is about.
