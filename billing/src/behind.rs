@@ -65,8 +65,8 @@ fn rated_at(
     })
 }
 
-/// Rates what a run was about again for the buyer of a document.
-fn again<T>(
+/// Rates what a run was about again for the buyer of a document, by what was known of instances at its cut-off.
+pub(crate) fn again<T>(
     view: &BillingView,
     invoice: &Invoice,
     run: &InvoiceRunOpened,
@@ -85,5 +85,9 @@ fn again<T>(
         period: run.period.within(calendar)?,
         as_of: run.cut_off,
     };
-    read(&subject, &billing.histories.of(payer))
+    let known = billing.histories.of(payer).into_iter();
+    let known: Vec<(InstanceId, History)> =
+        known.filter_map(|(id, history)| Some((id, history.as_of(run.cut_off)?))).collect();
+    let instances: Vec<(InstanceId, &History)> = known.iter().map(|(id, history)| (*id, history)).collect();
+    read(&subject, &instances)
 }

@@ -317,19 +317,19 @@ impl<'a> Desk<'a> {
     }
 }
 
-fn is_in_advance(line: &InvoiceLine, versions: &[PriceBook]) -> bool {
+pub(crate) fn is_in_advance(line: &InvoiceLine, versions: &[PriceBook]) -> bool {
     let nth = |n: u32| usize::try_from(n).ok()?.checked_sub(1);
     let version = line.price_book.as_ref().and_then(|priced| versions.get(nth(priced.version)?));
     let rate = version.and_then(|book| book.rates.get(nth(line.rate)?));
     matches!(rate.map(|rate| &rate.model), Some(Model::Recurring { when: When::Advance, .. }))
 }
 
-fn line_of(invoice: &Invoice, n: u32) -> Option<&InvoiceLine> {
+pub(crate) fn line_of(invoice: &Invoice, n: u32) -> Option<&InvoiceLine> {
     invoice.lines.get(usize::try_from(n).ok()?.checked_sub(1)?)
 }
 
 /// A line as something charged, also if it stands in a credit note.
-fn as_charged(invoice: &Invoice, line: &InvoiceLine) -> InvoiceLine {
+pub(crate) fn as_charged(invoice: &Invoice, line: &InvoiceLine) -> InvoiceLine {
     match invoice.document {
         DocumentKind::Invoice => line.clone(),
         DocumentKind::CreditNote => turned(line.clone()),

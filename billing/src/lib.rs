@@ -1,13 +1,14 @@
 //! Price books, rating, invoice runs: amounts derived from events, and the documents that become events.
 //!
 //! `price_book` reads and shows prices, `units` and `tariff` compute with them, `rating` applies them to what instances were and used, `view` keeps runs,
-//! drafts and invoices as a fold of the log, `run` turns drafts into commands. Nothing here decides what may be
+//! drafts and invoices as a fold of the log, `run` turns drafts into commands, `explain` says why a line is what it is. Nothing here decides what may be
 //! recorded, opens what is sealed, or computes with binary floats.
 
 mod behind;
 mod document;
 mod drafts;
 mod events;
+pub mod explain;
 mod fold;
 mod history;
 mod months;
