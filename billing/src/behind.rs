@@ -1,6 +1,6 @@
 //! The events behind a line, found again: the line is rated once more as it was, and must name the same set.
 
-use slapledger_core::domain::id::{InstanceId, Sequence};
+use slapledger_core::domain::id::{InstanceId, PartyId, Sequence};
 use slapledger_core::domain::invoice::{Invoice, InvoiceLine, InvoiceRunOpened, LineKind};
 
 use crate::events::event_set;
@@ -72,8 +72,17 @@ pub(crate) fn again<T>(
     run: &InvoiceRunOpened,
     read: impl FnOnce(&Subject<'_>, &[(InstanceId, &History)]) -> Option<T>,
 ) -> Option<T> {
+    again_for(view, invoice.buyer.party, run, read)
+}
+
+/// The same for a payer.
+pub(crate) fn again_for<T>(
+    view: &BillingView,
+    payer: PartyId,
+    run: &InvoiceRunOpened,
+    read: impl FnOnce(&Subject<'_>, &[(InstanceId, &History)]) -> Option<T>,
+) -> Option<T> {
     let billing = &view.billing;
-    let payer = invoice.buyer.party;
     let calendar = billing.calendar_of(payer)?;
     let prices = Prices::new(&run.price_book, billing.versions_of(run));
     let subject = Subject {

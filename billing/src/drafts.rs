@@ -70,6 +70,31 @@ impl Billing {
         (drafts, warnings)
     }
 
+    /// Who may have anything to pay, of whoever is asked for.
+    pub(crate) fn payers_asked(&self, question: &Question<'_>) -> BTreeSet<PartyId> {
+        let currency = question.versions.first().map(|book| book.currency);
+        currency
+            .map(|currency| self.payers_of(question, currency, &self.histories.by_owner()))
+            .unwrap_or_default()
+    }
+
+    /// The draft of one payer, and what it does not charge.
+    pub(crate) fn draft_of(
+        &self,
+        question: Question<'_>,
+        metering: &Metering,
+        payer: PartyId,
+    ) -> (Option<Invoice>, Vec<Warning>) {
+        let mut warnings = Vec::new();
+        let Some(currency) = question.versions.first().map(|book| book.currency) else {
+            return (None, warnings);
+        };
+        let prices = Prices::new(question.price_book, question.versions);
+        let instances = self.histories.of(payer);
+        let desk = Desk { billing: self, question, prices: &prices, currency, metering };
+        (desk.draft(payer, &instances, &mut warnings), warnings)
+    }
+
     /// Who may have anything to pay.
     fn payers_of(
         &self,

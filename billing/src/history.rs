@@ -56,19 +56,23 @@ impl Histories {
         self.by_id.get(&instance)
     }
 
+    /// All instances.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (InstanceId, &History)> {
+        self.by_id.iter().map(|(id, history)| (*id, history))
+    }
+
     /// All instances of everybody who has any.
     pub(crate) fn by_owner(&self) -> BTreeMap<PartyId, Vec<(InstanceId, &History)>> {
         let mut by_owner: BTreeMap<PartyId, Vec<_>> = BTreeMap::new();
-        for (id, history) in &self.by_id {
-            by_owner.entry(history.owner).or_default().push((*id, history));
+        for (id, history) in self.all() {
+            by_owner.entry(history.owner).or_default().push((id, history));
         }
         by_owner
     }
 
     /// All instances of one.
     pub(crate) fn of(&self, owner: PartyId) -> Vec<(InstanceId, &History)> {
-        let all = self.by_id.iter().map(|(id, history)| (*id, history));
-        all.filter(|(_, history)| history.owner == owner).collect()
+        self.all().filter(|(_, history)| history.owner == owner).collect()
     }
 
     pub(crate) fn apply(&mut self, event: &Event, sequence: Sequence) {

@@ -5,13 +5,16 @@
 //! recorded, opens what is sealed, or computes with binary floats.
 
 mod behind;
+pub mod diff;
 mod document;
 mod drafts;
 mod events;
 pub mod explain;
 mod fold;
+pub mod gaps;
 mod history;
 mod months;
+pub mod preview;
 pub mod price_book;
 mod rating;
 mod regions;
@@ -20,6 +23,7 @@ mod tariff;
 mod units;
 pub mod view;
 mod warning;
+pub mod what_if;
 
 pub use price_book::{PriceBookError, PriceBookForm};
 pub use view::{Billing, BillingView, Document, DocumentState, Late, Place, PublishedBook, Run};

@@ -2,7 +2,9 @@
 
 pub(crate) mod catalogue;
 mod client;
+mod compare;
 mod computer;
+mod explain;
 mod log;
 pub(crate) mod master;
 pub(crate) mod options;
@@ -132,6 +134,19 @@ enum Command {
     /// Run, list and show invoices
     #[command(subcommand)]
     Invoice(Invoice),
+    /// Rate a past period by other prices, and print the difference by customer; nothing is recorded
+    ///
+    /// The prices of the file count for all of the period, whatever their valid_from says, and are compared with those that
+    /// are published: both from all usage that is known now, without tax.
+    WhatIf(compare::WhatIf),
+    /// Look for usage that is missing
+    #[command(subcommand)]
+    Usage(compare::Usage),
+    /// Say why an invoice, or a line of one, says what it says
+    ///
+    /// The rate as it was published, the quantity by hour or by day, tiers, rounding, where its instances were, tax, and
+    /// the events behind it: its arithmetic can be done again by hand.
+    Explain(explain::Explain),
     /// Request an instance, change it, or look how it is
     ///
     /// The same request again changes nothing and shows how the instance is now. Exit status: 0 if it has its place, 2 if it
@@ -194,6 +209,32 @@ enum Invoice {
     Show {
         /// Its id (INV-2026-000001)
         id: String,
+        #[command(flatten)]
+        server: Server,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what would be invoiced now; nothing is recorded
+    Preview {
+        /// START/STOP, two days or instants: 2026-10-01/2026-11-01
+        period: String,
+        /// Of this payer alone (PARTY-3)
+        #[arg(long)]
+        payer: Option<String>,
+        /// By the prices of this book; may be left out while there is but one
+        #[arg(long, value_name = "NAME")]
+        price_book: Option<String>,
+        #[command(flatten)]
+        server: Server,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the lines of a run that would be others if it were opened now, and why
+    Diff {
+        /// Its id (RUN-1)
+        run: String,
         #[command(flatten)]
         server: Server,
         /// Print JSON
@@ -303,9 +344,16 @@ pub fn run() -> anyhow::Result<()> {
             client::list_invoices(&server.url, payer.as_deref(), state.as_deref(), json)
         }
         Command::Invoice(Invoice::Show { id, server, json }) => client::show_invoice(&server.url, &id, json),
+        Command::Invoice(Invoice::Preview { period, payer, price_book, server, json }) => {
+            compare::preview(&server.url, &period, (payer.as_deref(), price_book.as_deref()), json)
+        }
+        Command::Invoice(Invoice::Diff { run, server, json }) => compare::diff(&server.url, &run, json),
         Command::Invoice(Invoice::Run { period, finalise, price_book, server, json }) => {
             client::run_invoices(&server.url, &period, price_book.as_deref(), finalise, json)
         }
+        Command::WhatIf(asked) => compare::what_if(&asked),
+        Command::Usage(asked) => compare::usage(&asked),
+        Command::Explain(asked) => explain::run(&asked),
         Command::Request(asked) => request::request(&asked),
         Command::Supply(asked) => request::supply(&asked),
         Command::Computer(asked) => computer::run(&asked),

@@ -63,25 +63,32 @@ struct RunForm<'a> {
     finalised_at: Option<Timestamp>,
     #[schemars(with = "Vec<schema::InvoiceId>")]
     invoices: Vec<&'a InvoiceId>,
-    warnings: Vec<WarningForm<'a>>,
+    warnings: Vec<WarningForm<&'a Warning>>,
     /// The last event of it.
     #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
 }
 
+/// A warning, and what it says for people.
 #[derive(Serialize, JsonSchema)]
-struct WarningForm<'a> {
+#[schemars(rename = "WarningForm")]
+pub(super) struct WarningForm<W> {
     #[serde(flatten)]
     #[schemars(with = "schema::Warning")]
-    warning: &'a Warning,
+    warning: W,
     message: String,
+}
+
+impl<W: std::fmt::Display> WarningForm<W> {
+    pub(super) fn of(warning: W) -> Self {
+        Self { message: warning.to_string(), warning }
+    }
 }
 
 impl<'a> RunForm<'a> {
     fn of(billing: &'a Billing, run: &'a Run) -> Self {
         let opened = &run.opened;
-        let warnings =
-            run.warnings.iter().map(|warning| WarningForm { warning, message: warning.to_string() });
+        let warnings = run.warnings.iter().map(WarningForm::of);
         Self {
             id: opened.run,
             state: run.state(),
@@ -131,7 +138,7 @@ pub(super) async fn open_run(State(app): State<Arc<App>>, request: Request) -> R
     run_at(&app, run, sequence, |sequence, form| query::json(StatusCode::CREATED, sequence, form)).await
 }
 
-fn bound(text: &str) -> Result<Bound, String> {
+pub(super) fn bound(text: &str) -> Result<Bound, String> {
     let day = || text.parse::<Date>().ok().filter(|_| text.len() == 10).map(Bound::Day);
     let bound = day().or_else(|| Timestamp::parse_rfc3339(text).map(Bound::Instant));
     bound.ok_or_else(|| "must be a day such as 2026-10-01, or an RFC 3339 instant with its offset".to_owned())
@@ -164,11 +171,11 @@ async fn run_at(
     read.await?.ok_or_else(|| unknown_run(&run.to_string()))
 }
 
-fn unknown_run(run: &str) -> Problem {
+pub(super) fn unknown_run(run: &str) -> Problem {
     Problem::not_found(format!("there is no invoice run {run}"))
 }
 
-fn run_named(name: &str) -> Result<RunId, Problem> {
+pub(super) fn run_named(name: &str) -> Result<RunId, Problem> {
     name.parse().map_err(|_| unknown_run(name))
 }
 
@@ -250,6 +257,9 @@ struct InvoiceForm<'a> {
     /// What is left to be paid.
     #[schemars(with = "schema::Amount")]
     due: Amount,
+    /// Of a draft: what its run warns of that is about its buyer, and computers that their instances were on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<WarningForm<&'a Warning>>,
     #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
 }
@@ -269,7 +279,7 @@ impl PartyForm {
 }
 
 #[derive(Serialize, JsonSchema)]
-struct LineForm<'a> {
+pub(super) struct LineForm<'a> {
     n: u32,
     #[serde(flatten)]
     #[schemars(with = "schema::LineKind")]
@@ -313,7 +323,7 @@ struct LineForm<'a> {
 }
 
 impl<'a> LineForm<'a> {
-    fn of(line: &'a InvoiceLine, currency: Currency) -> Self {
+    pub(super) fn of(line: &'a InvoiceLine, currency: Currency) -> Self {
         Self {
             n: line.n,
             kind: &line.kind,
@@ -346,8 +356,9 @@ fn price_text(price: Price, currency: Currency) -> String {
 }
 
 impl<'a> InvoiceForm<'a> {
-    fn of(billing: &Billing, keys: &KeyRing, document: &'a Document) -> Self {
+    fn of(billing: &'a Billing, keys: &KeyRing, document: &'a Document) -> Self {
         let invoice = &document.invoice;
+        let warnings = billing.warnings_of(document).into_iter().map(WarningForm::of);
         let cut_off = || billing.run(invoice.run).map_or(Sequence::ZERO, |run| run.opened.cut_off);
         let is_final = document.issued.is_some();
         Self {
@@ -368,6 +379,7 @@ impl<'a> InvoiceForm<'a> {
             total: invoice.total,
             rounding: invoice.rounding,
             due: invoice.due,
+            warnings: warnings.collect(),
             sequence: document.issued.unwrap_or_else(cut_off),
         }
     }
@@ -441,7 +453,7 @@ pub(super) async fn show(
     read.await?.ok_or_else(|| unknown_invoice(&id))
 }
 
-fn unknown_invoice(id: &str) -> Problem {
+pub(super) fn unknown_invoice(id: &str) -> Problem {
     Problem::not_found(format!("there is no invoice {id}"))
 }
 
@@ -462,7 +474,7 @@ struct LineEvents {
 
 /// An event behind a line: of usage with what was used, of an instance with what happened to it.
 #[derive(Serialize, JsonSchema)]
-struct EventForm {
+pub(super) struct EventForm {
     #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
     #[serde(rename = "type")]
@@ -490,6 +502,8 @@ enum What {
         start: Timestamp,
         #[schemars(with = "schema::Instant")]
         stop: Timestamp,
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        dimensions: BTreeMap<Box<str>, Box<str>>,
     },
     Other {
         #[schemars(with = "schema::Text")]
@@ -498,7 +512,7 @@ enum What {
 }
 
 impl EventForm {
-    fn of(recorded: &Recorded) -> Self {
+    pub(super) fn of(recorded: &Recorded) -> Self {
         let usage = match &recorded.event {
             Event::UsageRecorded(usage) => Some(usage),
             Event::UsageCorrected(event) => Some(&event.usage),
@@ -508,7 +522,7 @@ impl EventForm {
         let what = usage.map_or_else(
             || What::Other { stream: (*recorded.stream).clone() },
             |usage| {
-                let Usage { id, subject, resource, quantity, period, .. } = usage.clone();
+                let Usage { id, subject, resource, quantity, period, dimensions, .. } = usage.clone();
                 let source = match &*recorded.stream {
                     Stream::Usage(computer) => Some(computer.clone()),
                     _ => None,
@@ -521,6 +535,7 @@ impl EventForm {
                     quantity,
                     start: period.start,
                     stop: period.stop,
+                    dimensions: dimensions.into_iter().collect(),
                 }
             },
         );

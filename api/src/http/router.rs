@@ -12,7 +12,10 @@ use axum::{Router, middleware};
 use super::forms::{self, Elements};
 use super::limits::{self, Bounds};
 use super::openapi::{self, Routes};
-use super::{admin, browser, computers, instances, invoices, prices, software, trees, usage};
+use super::{
+    admin, browser, computers, diff, explain, gaps, instances, invoices, preview, prices, software, trees,
+    usage, what_if,
+};
 use crate::app::App;
 use crate::{hateoas, rpc, slap};
 
@@ -62,18 +65,24 @@ fn usual() -> Routes {
         .get("/v1/usage-suspense", usage::suspense, usage::describe::suspense)
         .post("/v1/usage-suspense/{sequence}/resolve", usage::resolve, usage::describe::resolve)
         .post("/v1/usage-suspense/{sequence}/dismiss", usage::dismiss, usage::describe::dismiss)
+        .get("/v1/usage-gaps", gaps::list, gaps::describe::list)
         // Prices.
         .get("/v1/price-books", prices::list, prices::describe::list)
         .post("/v1/price-books", prices::publish, prices::describe::publish)
         .get("/v1/price-books/{name}", prices::show, prices::describe::show)
+        .post("/v1/what-if", what_if::compare, what_if::describe::compare)
         // Invoices.
         .get("/v1/invoice-runs", invoices::list_runs, invoices::describe::list_runs)
         .post("/v1/invoice-runs", invoices::open_run, invoices::describe::open_run)
         .get("/v1/invoice-runs/{id}", invoices::show_run, invoices::describe::show_run)
+        .get("/v1/invoice-runs/{id}/diff", diff::list, diff::describe::list)
         .post("/v1/invoice-runs/{id}/finalise", invoices::finalise_run, invoices::describe::finalise_run)
+        .get("/v1/invoice-drafts", preview::list, preview::describe::list)
         .get("/v1/invoices", invoices::list, invoices::describe::list)
         .get("/v1/invoices/{id}", invoices::show, invoices::describe::show)
         .get("/v1/invoices/{id}/lines/{n}/events", invoices::line_events, invoices::describe::line_events)
+        .get("/v1/invoices/{id}/explanation", explain::document, explain::describe::document)
+        .get("/v1/invoices/{id}/lines/{n}/explanation", explain::line, explain::describe::line)
         // The log.
         .get("/v1/events", admin::events, admin::describe::events)
 }

@@ -6,10 +6,11 @@ use slapledger_core::domain::invoice::{DocumentKind, InvoiceLine, InvoiceRunOpen
 use slapledger_core::domain::money::{Amount, Exact};
 use slapledger_core::domain::quantity::Quantity;
 
+use super::base::of;
 use super::{Basis, Bench, Desk, StepOf, Why, resource_of, usage};
 use crate::behind;
 use crate::drafts::{as_charged, is_in_advance, line_of};
-use crate::rating::key;
+use crate::rating::{counts, key};
 use crate::view::{Document, Place};
 
 /// A line of an earlier document that is taken back, or that some is given back of.
@@ -53,6 +54,9 @@ pub struct RatedNow {
     /// Where the quantity comes from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<usage::Parts>,
+    /// What the lines come to by now that a percentage or a minimum is of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<Amount>,
     /// What its parts cost.
     pub steps: Vec<StepOf>,
     /// Before it is rounded.
@@ -167,6 +171,7 @@ impl Desk<'_> {
                 quantity: Quantity::ZERO,
                 unit: line.unit.clone(),
                 usage: None,
+                base: None,
                 steps: Vec::new(),
                 exact: Exact::ZERO,
                 amount: Amount::zero(self.invoice().currency),
@@ -181,10 +186,17 @@ impl Desk<'_> {
             }
         });
         let exact = Exact::from(rated.amount).minus(rated.residue);
+        let base = of(rate).and_then(|(of, percentages)| {
+            let version = rated.price_book.as_ref()?.version;
+            let lines = bench.own.lines.iter().map(|rated| &rated.line);
+            let counted = lines.filter(|line| counts(line, version, of, percentages));
+            Amount::sum(self.invoice().currency, counted.map(|line| line.amount))
+        });
         Some(RatedNow {
             quantity: rated.quantity,
             unit: rated.unit.clone(),
             usage,
+            base,
             steps: StepOf::all(rated),
             exact,
             amount: rated.amount,
@@ -198,7 +210,8 @@ impl Desk<'_> {
         let payer = self.invoice().buyer.party;
         let of_run = billing.documents.get(&Place::of(run, payer));
         let of_run = of_run.filter(|document| document.issued.is_some());
-        let versions = line.price_book.as_ref().map_or(&[][..], |priced| billing.books.versions(priced.name.as_str()));
+        let versions =
+            line.price_book.as_ref().map_or(&[][..], |priced| billing.books.versions(priced.name.as_str()));
         let same = |other: &InvoiceLine| key(other).is_some() && key(other) == key(line);
         let own = of_run.into_iter().flat_map(|document| {
             let lines = document.invoice.lines.iter();

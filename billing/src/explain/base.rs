@@ -47,6 +47,15 @@ pub struct Least {
     pub amount: Amount,
 }
 
+/// What a percentage or a minimum is of, and whether percentages count.
+pub(super) fn of(rate: &Rate) -> Option<(&Of, bool)> {
+    match &rate.model {
+        Model::Percentage { of, .. } => Some((of, false)),
+        Model::Minimum { of, .. } => Some((of, true)),
+        _ => None,
+    }
+}
+
 impl Desk<'_> {
     /// What a percentage or a minimum rests on.
     pub(super) fn of_lines(
@@ -55,11 +64,7 @@ impl Desk<'_> {
         line: &InvoiceLine,
         (book, rate): (&PriceBook, &Rate),
     ) -> Why {
-        let (of, percentages) = match &rate.model {
-            Model::Percentage { of, .. } => (of, false),
-            Model::Minimum { of, .. } => (of, true),
-            _ => return Why::default(),
-        };
+        let Some((of, percentages)) = of(rate) else { return Why::default() };
         let Some(mut base) = self.base(line, of, percentages) else { return Why::default() };
         let sum = base.sum;
         let from = format!("{} lines add up to {sum}", base.lines.len() as u64 + base.lines_left_out);
@@ -99,9 +104,8 @@ impl Desk<'_> {
             // What fees in advance really cost is settled afterwards.
             counts(other, priced.version, of, percentages) && !is_in_advance(other, versions)
         });
-        let mut lines: Vec<BaseLine> = counted
-            .map(|other| BaseLine { n: other.n, amount: as_charged(invoice, other).amount })
-            .collect();
+        let mut lines: Vec<BaseLine> =
+            counted.map(|other| BaseLine { n: other.n, amount: as_charged(invoice, other).amount }).collect();
         let sum = Amount::sum(invoice.currency, lines.iter().map(|line| line.amount))?;
         let lines_left_out = lines.len().saturating_sub(MOST) as u64;
         lines.truncate(MOST);

@@ -64,10 +64,12 @@ impl BillingView {
                             _ => interval.gauge,
                         };
                         let (start, stop) = (part.start, part.stop);
-                        found
-                            .entry(interval.sequence)
-                            .or_default()
-                            .push(Counted { instance, start, stop, quantity });
+                        found.entry(interval.sequence).or_default().push(Counted {
+                            instance,
+                            start,
+                            stop,
+                            quantity,
+                        });
                     }
                 }
                 Some(found.into_iter().collect())

@@ -35,9 +35,9 @@ use crate::view::{Billing, BillingView, Document};
 use crate::{behind, events, tariff};
 
 pub use adjusted::{Adjusted, ChargedLine, RatedNow, TakenBack};
-pub use number::Number;
 pub use base::{Base, BaseLine, Least};
 pub use counted::{Counted, CountedEvent};
+pub use number::Number;
 pub use time::{Time, TimePart};
 pub use usage::{By, Parts, SampleValue, Samples, UsagePart, UsageStep, Value};
 
@@ -448,12 +448,7 @@ impl<'v> Desk<'v> {
         let invoice = self.invoice();
         let subtotal = invoice.tax.iter().find(|subtotal| subtotal.tax == line.tax);
         let nothing = Amount::zero(invoice.currency);
-        let none = TaxSubtotal {
-            tax: line.tax,
-            base: nothing,
-            amount: nothing,
-            exemption: None,
-        };
+        let none = TaxSubtotal { tax: line.tax, base: nothing, amount: nothing, exemption: None };
         tax_of(invoice, subtotal.unwrap_or(&none))
     }
 
@@ -469,9 +464,9 @@ impl<'v> Desk<'v> {
             LineKind::Recurring | LineKind::Usage { .. } | LineKind::Percentage | LineKind::Minimum
         );
         // What fees in advance cost is compared with what was charged for them, by the run itself.
-        let settled = self.book(charged).is_some_and(|(_, rate)| {
-            matches!(rate.model, Model::Recurring { when: When::Advance, .. })
-        });
+        let settled = self
+            .book(charged)
+            .is_some_and(|(_, rate)| matches!(rate.model, Model::Recurring { when: When::Advance, .. }));
         if !kinds || settled {
             return None;
         }
@@ -528,8 +523,7 @@ impl<'b> Bench<'b, '_> {
         let same = |rated: &&&Rated| {
             let other = &rated.line;
             key(other) == Some(wanted)
-                && (other.quantity, other.amount, &other.events)
-                    == (line.quantity, line.amount, &line.events)
+                && (other.quantity, other.amount, &other.events) == (line.quantity, line.amount, &line.events)
         };
         self.lines.iter().find(same).copied()
     }

@@ -168,11 +168,9 @@ pub(super) fn explain(
 pub(super) fn places(bench: &Bench<'_, '_>, line: &InvoiceLine) -> Vec<(InstanceId, Period)> {
     match line.instance {
         Some(instance) => vec![(instance, line.period)],
-        None => bench
-            .subject
-            .pooled_in(bench.own, line)
-            .map(|pooled| (pooled.instance, pooled.period))
-            .collect(),
+        None => {
+            bench.subject.pooled_in(bench.own, line).map(|pooled| (pooled.instance, pooled.period)).collect()
+        }
     }
 }
 
@@ -203,8 +201,7 @@ impl UsagePart {
         let method = method(&declared.meter);
         let metered = subject.usage().meter_totals(&target, resource, period, method, &declared.group_by);
         let metered = metered.into_iter().find(|metered| *metered.dimensions == *group)?;
-        let quantity =
-            crate::units::quantity(metered.numerator, metered.denominator, declared.conversion)?;
+        let quantity = crate::units::quantity(metered.numerator, metered.denominator, declared.conversion)?;
         let key = (&target, resource);
         let step = if period.micros() <= BY_HOUR { Step::Hour } else { Step::Day };
         let (mut steps, mut steps_left_out, mut samples) = (Vec::new(), false, None);
@@ -256,16 +253,21 @@ impl UsagePart {
             (_, Some(level_seconds), None) => format!("{level_seconds} / 3600 s"),
             _ => String::new(),
         };
-        let multiplied = if self.multiply_by == 1 { String::new() } else { format!(" x {}", self.multiply_by) };
+        let multiplied =
+            if self.multiply_by == 1 { String::new() } else { format!(" x {}", self.multiply_by) };
         let divided = if self.divide_by == 1 { String::new() } else { format!(" / {}", self.divide_by) };
         let whose = if several { format!("{}: ", self.instance) } else { String::new() };
-        let steps = self.steps.len();
+        let many = |what: &str| {
+            let steps = self.steps.len();
+            format!("{steps} {what}{}", if steps == 1 { "" } else { "s" })
+        };
         let from = match self.by {
-            By::Hour => format!("{steps} hours with usage"),
-            By::Day => format!("{steps} days with usage"),
-            By::Month => format!("{steps} months with usage"),
+            _ if self.steps_left_out => "more steps than can be told".to_owned(),
+            By::Hour => format!("{} with usage", many("hour")),
+            By::Day => format!("{} with usage", many("day")),
+            By::Month => format!("{} with usage", many("month")),
             By::Interval => "one interval decides".to_owned(),
-            By::Value => format!("{steps} values"),
+            By::Value => many("value"),
             By::Sample => {
                 let (count, rank) = self.samples.as_ref().map_or((0, 0), |of| (of.count, of.rank));
                 format!("number {rank} of {count} samples")
@@ -299,8 +301,7 @@ fn steps_of(
     step: Step,
 ) -> Option<Vec<UsageStep>> {
     // A zone counts for whole months, so hours and days are cut within them; what is decided by intervals is one.
-    let by_step =
-        matches!(method, Method::Sum | Method::Count | Method::TimeIntegral | Method::Average);
+    let by_step = matches!(method, Method::Sum | Method::Count | Method::TimeIntegral | Method::Average);
     let months = if by_step && step != Step::Month { subject.by_month(period) } else { vec![period] };
     if months.len() > MOST_STEPS {
         return None;
@@ -317,10 +318,8 @@ fn steps_of(
 
 impl UsageStep {
     fn of(method: Method<'_>, time: Period, metered: Metered) -> Self {
-        let decided = matches!(
-            method,
-            Method::Min | Method::Max | Method::Latest | Method::UniqueCount { .. }
-        );
+        let decided =
+            matches!(method, Method::Min | Method::Max | Method::Latest | Method::UniqueCount { .. });
         let sequence = metered.sequences.first().filter(|_| decided).copied().map(Sequence);
         let counted = matches!(method, Method::UniqueCount { .. });
         let value = Value::of(method, &metered);

@@ -2,9 +2,12 @@
 //! them.
 
 mod cloud;
+mod diff;
 mod documents;
 mod fees;
+mod gaps;
 mod late;
 mod models;
 mod properties;
 mod usage;
+mod what_if;
