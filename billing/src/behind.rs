@@ -1,6 +1,6 @@
 //! The events behind a line, found again: the line is rated once more as it was, and must name the same set.
 
-use slapledger_core::domain::id::{InstanceId, Sequence};
+use slapledger_core::domain::id::{InstanceId, PartyId, Sequence};
 use slapledger_core::domain::invoice::{Invoice, InvoiceLine, InvoiceRunOpened, LineKind};
 
 use crate::events::event_set;
@@ -65,15 +65,24 @@ fn rated_at(
     })
 }
 
-/// Rates what a run was about again for the buyer of a document.
-fn again<T>(
+/// Rates what a run was about again for the buyer of a document, by what was known of instances at its cut-off.
+pub(crate) fn again<T>(
     view: &BillingView,
     invoice: &Invoice,
     run: &InvoiceRunOpened,
     read: impl FnOnce(&Subject<'_>, &[(InstanceId, &History)]) -> Option<T>,
 ) -> Option<T> {
+    again_for(view, invoice.buyer.party, run, read)
+}
+
+/// The same for a payer.
+pub(crate) fn again_for<T>(
+    view: &BillingView,
+    payer: PartyId,
+    run: &InvoiceRunOpened,
+    read: impl FnOnce(&Subject<'_>, &[(InstanceId, &History)]) -> Option<T>,
+) -> Option<T> {
     let billing = &view.billing;
-    let payer = invoice.buyer.party;
     let calendar = billing.calendar_of(payer)?;
     let prices = Prices::new(&run.price_book, billing.versions_of(run));
     let subject = Subject {
@@ -85,5 +94,9 @@ fn again<T>(
         period: run.period.within(calendar)?,
         as_of: run.cut_off,
     };
-    read(&subject, &billing.histories.of(payer))
+    let known = billing.histories.of(payer).into_iter();
+    let known: Vec<(InstanceId, History)> =
+        known.filter_map(|(id, history)| Some((id, history.as_of(run.cut_off)?))).collect();
+    let instances: Vec<(InstanceId, &History)> = known.iter().map(|(id, history)| (*id, history)).collect();
+    read(&subject, &instances)
 }

@@ -67,6 +67,31 @@ impl Billing {
         in_parallel(&payers, |payers| desk.drafts(payers, &by_owner))
     }
 
+    /// Who may have anything to pay, of whoever is asked for.
+    pub(crate) fn payers_asked(&self, question: &Question<'_>) -> BTreeSet<PartyId> {
+        let currency = question.versions.first().map(|book| book.currency);
+        currency
+            .map(|currency| self.payers_of(question, currency, &self.histories.by_owner()))
+            .unwrap_or_default()
+    }
+
+    /// The draft of one payer, and what it does not charge.
+    pub(crate) fn draft_of(
+        &self,
+        question: Question<'_>,
+        metering: &Metering,
+        payer: PartyId,
+    ) -> (Option<Invoice>, Vec<Warning>) {
+        let mut warnings = Vec::new();
+        let Some(currency) = question.versions.first().map(|book| book.currency) else {
+            return (None, warnings);
+        };
+        let prices = Prices::new(question.price_book, question.versions);
+        let instances = self.histories.of(payer);
+        let desk = Desk { billing: self, question, prices: &prices, currency, metering };
+        (desk.draft(payer, &instances, &mut warnings), warnings)
+    }
+
     /// Who may have anything to pay.
     fn payers_of(
         &self,
@@ -406,19 +431,19 @@ impl<'a> Desk<'a> {
     }
 }
 
-fn is_in_advance(line: &InvoiceLine, versions: &[PriceBook]) -> bool {
+pub(crate) fn is_in_advance(line: &InvoiceLine, versions: &[PriceBook]) -> bool {
     let nth = |n: u32| usize::try_from(n).ok()?.checked_sub(1);
     let version = line.price_book.as_ref().and_then(|priced| versions.get(nth(priced.version)?));
     let rate = version.and_then(|book| book.rates.get(nth(line.rate)?));
     matches!(rate.map(|rate| &rate.model), Some(Model::Recurring { when: When::Advance, .. }))
 }
 
-fn line_of(invoice: &Invoice, n: u32) -> Option<&InvoiceLine> {
+pub(crate) fn line_of(invoice: &Invoice, n: u32) -> Option<&InvoiceLine> {
     invoice.lines.get(usize::try_from(n).ok()?.checked_sub(1)?)
 }
 
 /// A line as something charged, also if it stands in a credit note.
-fn as_charged(invoice: &Invoice, line: &InvoiceLine) -> InvoiceLine {
+pub(crate) fn as_charged(invoice: &Invoice, line: &InvoiceLine) -> InvoiceLine {
     match invoice.document {
         DocumentKind::Invoice => line.clone(),
         DocumentKind::CreditNote => turned(line.clone()),

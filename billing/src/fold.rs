@@ -11,13 +11,14 @@ use slapledger_core::domain::invoice::{
 };
 use slapledger_core::domain::money::Amount;
 use slapledger_core::domain::party::{PartyDescribed, PartyRegistered, PartyTimeZoneSet};
-use slapledger_core::domain::pricing::PriceBookPublished;
-use slapledger_core::domain::time::Timestamp;
+use slapledger_core::domain::pricing::{Model, PriceBookPublished};
+use slapledger_core::domain::time::{Period, Timestamp};
 use slapledger_core::log::envelope::Recorded;
 use slapledger_projections::metering::{Metering, Target};
 
 use crate::document::Payer;
 use crate::drafts::Question;
+use crate::gaps::may_be_within;
 use crate::view::{Billing, Charge, Document, Late, Place, Run};
 use crate::warning::Warning;
 
@@ -178,7 +179,8 @@ impl Billing {
         let (drafts, warnings) = self.drafts(question, metering);
         let suspended_usage = self.suspended_within(&opened, metering);
         let told = (suspended_usage > 0).then_some(Warning::SuspendedUsage { events: suspended_usage });
-        let warnings = told.into_iter().chain(warnings).collect();
+        let gaps = self.gaps_within(&opened, metering);
+        let warnings = told.into_iter().chain(warnings).chain(gaps).collect();
         self.billed_until = self.billed_until.max(Some(self.over_at(&opened)));
         let id = opened.run;
         let run = Run {
@@ -202,11 +204,19 @@ impl Billing {
         let period = self.payers.get(&run.seller).and_then(|seller| run.period.within(&seller.calendar));
         let Some(period) = period else { return 0 };
         let waiting = metering.suspense(Sequence::ZERO, usize::MAX).items.into_iter();
-        let within = waiting.map(|(_, suspense)| &suspense.usage).filter(|usage| {
-            usage.stop.is_none_or(|stop| stop > period.start)
-                && usage.start.or(usage.stop).is_none_or(|start| start < period.stop)
-        });
-        within.count() as u64
+        waiting.filter(|(_, suspense)| may_be_within(&suspense.usage, period)).count() as u64
+    }
+
+    /// What is missing in the period of a run, as the seller has it and as far as it is over; of prices that charge for
+    /// no usage nothing is.
+    fn gaps_within(&self, run: &InvoiceRunOpened, metering: &Metering) -> Vec<Warning> {
+        let rates = self.versions_of(run).iter().flat_map(|book| &book.rates);
+        if !rates.into_iter().any(|rate| matches!(rate.model, Model::Usage { .. })) {
+            return Vec::new();
+        }
+        let period = self.payers.get(&run.seller).and_then(|seller| run.period.within(&seller.calendar));
+        let over = period.and_then(|period| Period::new(period.start, period.stop.min(run.at)));
+        over.map_or_else(Vec::new, |over| self.gap_warnings(over, run.cut_off, metering))
     }
 
     fn lines_recorded(&mut self, event: &InvoiceLinesRecorded) {

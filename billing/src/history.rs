@@ -23,7 +23,7 @@ pub(crate) struct Histories {
 }
 
 /// The past of one instance.
-#[derive(Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct History {
     pub(crate) owner: PartyId,
     pub(crate) reference: Reference,
@@ -43,7 +43,7 @@ pub(crate) struct Attributes {
 }
 
 /// Where an instance was, since when and until when: it does not move.
-#[derive(Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Allocation {
     pub(crate) computer: ComputerId,
     pub(crate) partition: PartitionId,
@@ -56,19 +56,23 @@ impl Histories {
         self.by_id.get(&instance)
     }
 
+    /// All instances.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (InstanceId, &History)> {
+        self.by_id.iter().map(|(id, history)| (*id, history))
+    }
+
     /// All instances of everybody who has any.
     pub(crate) fn by_owner(&self) -> BTreeMap<PartyId, Vec<(InstanceId, &History)>> {
         let mut by_owner: BTreeMap<PartyId, Vec<_>> = BTreeMap::new();
-        for (id, history) in &self.by_id {
-            by_owner.entry(history.owner).or_default().push((*id, history));
+        for (id, history) in self.all() {
+            by_owner.entry(history.owner).or_default().push((id, history));
         }
         by_owner
     }
 
     /// All instances of one.
     pub(crate) fn of(&self, owner: PartyId) -> Vec<(InstanceId, &History)> {
-        let all = self.by_id.iter().map(|(id, history)| (*id, history));
-        all.filter(|(_, history)| history.owner == owner).collect()
+        self.all().filter(|(_, history)| history.owner == owner).collect()
     }
 
     pub(crate) fn apply(&mut self, event: &Event, sequence: Sequence) {
@@ -126,6 +130,19 @@ impl Histories {
 }
 
 impl History {
+    /// What was known of it when an event had just been recorded; nothing, if it had not been requested.
+    pub(crate) fn as_of(&self, sequence: Sequence) -> Option<Self> {
+        let attributes = self.attributes.iter().filter(|attributes| attributes.by <= sequence);
+        let attributes: Vec<Attributes> = attributes.cloned().collect();
+        let allocation = self.allocation.clone().filter(|allocation| allocation.from.1 <= sequence);
+        let allocation = allocation.map(|allocation| Allocation {
+            until: allocation.until.filter(|(_, by)| *by <= sequence),
+            ..allocation
+        });
+        let (owner, reference) = (self.owner, self.reference.clone());
+        (!attributes.is_empty()).then_some(Self { owner, reference, attributes, allocation })
+    }
+
     /// The parts of a period in which it was one thing, in order; together they are the period.
     pub(crate) fn within(&self, period: Period) -> impl Iterator<Item = (Period, &Attributes)> {
         let stops = self.attributes.iter().skip(1).map(|next| next.since).chain([Timestamp::MAX]);
@@ -187,6 +204,16 @@ impl Allocation {
     /// When it ended, if it did.
     pub(crate) fn until(&self) -> Option<Timestamp> {
         self.until.map(|(at, _)| at)
+    }
+
+    /// The event that began it.
+    pub(crate) fn began(&self) -> Sequence {
+        self.from.1
+    }
+
+    /// The event that ended it, if one did.
+    pub(crate) fn ended(&self) -> Option<Sequence> {
+        self.until.map(|(_, by)| by)
     }
 
     /// The time of the allocation within a period.

@@ -20,7 +20,6 @@ pub(crate) struct Priced {
 }
 
 /// The price of a quantity, of which some is free. None, if it is more packages than can be written (10^15).
-#[allow(dead_code, reason = "for rating, which takes it up")]
 pub(crate) fn price(quantity: Quantity, free: Quantity, tariff: &Tariff) -> Option<Priced> {
     if let (Tariff::PerUnit { price }, true) = (tariff, free == Quantity::ZERO) {
         let exact = Exact::product(quantity, *price);
@@ -50,7 +49,7 @@ pub(crate) fn price(quantity: Quantity, free: Quantity, tariff: &Tariff) -> Opti
     Some(Priced { steps, unit_price, exact })
 }
 
-fn alike(quantity: Quantity, price: Price) -> PriceStep {
+pub(crate) fn alike(quantity: Quantity, price: Price) -> PriceStep {
     PriceStep { quantity, price, flat: nothing(), up_to: None }
 }
 
@@ -86,7 +85,7 @@ fn packages(quantity: Quantity, size: Quantity) -> Option<Quantity> {
 }
 
 /// What a step costs.
-fn cost(step: &PriceStep) -> Exact {
+pub(crate) fn cost(step: &PriceStep) -> Exact {
     Exact::product(step.quantity, step.price).plus(once(step.flat))
 }
 
@@ -96,7 +95,6 @@ fn once(price: Price) -> Exact {
 
 /// The sum of a line as it is done by hand, such as `1000 x 0.002 + 500 x 0.001 + flat 1 = 3.5`. Empty for a line that has
 /// neither steps nor a price.
-#[allow(dead_code, reason = "for the explanation of lines, which takes it up")]
 pub(crate) fn explain(quantity: Quantity, unit_price: Option<Price>, steps: &[PriceStep]) -> String {
     let whole = unit_price.filter(|_| steps.is_empty()).map(|price| alike(quantity, price));
     let steps: Vec<&PriceStep> = whole.iter().chain(steps).collect();

@@ -4,7 +4,7 @@ use std::fmt;
 
 use bincode::{Decode, Encode};
 use serde::Serialize;
-use slapledger_core::domain::id::{InstanceId, InvoiceId, PartyId, ResourceId};
+use slapledger_core::domain::id::{ComputerId, InstanceId, InvoiceId, PartyId, ResourceId};
 use slapledger_core::domain::time::Period;
 
 /// Something a run does not charge.
@@ -89,6 +89,66 @@ pub enum Warning {
         /// When.
         period: Period,
     },
+    /// A computer reported nothing while instances were allocated on it: what they used then is not charged.
+    SilentComputer {
+        /// Which.
+        computer: ComputerId,
+        /// For how many hours.
+        hours: u64,
+        /// In how many pieces.
+        times: u64,
+        /// The first of them.
+        first: Period,
+    },
+    /// A computer's own count of its reports has holes: usage that it reported, it seems, and that never came.
+    MissingReports {
+        /// Which.
+        computer: ComputerId,
+        /// How many never came.
+        events: u64,
+        /// The last number before the first hole.
+        after: u64,
+        /// The first number after the last hole.
+        before: u64,
+    },
+    /// Of more computers something is missing.
+    MoreComputers {
+        /// How many.
+        computers: u64,
+    },
+}
+
+impl Warning {
+    /// The computer it is about, if it is about one.
+    pub fn computer(&self) -> Option<&ComputerId> {
+        match self {
+            Self::SilentComputer { computer, .. } | Self::MissingReports { computer, .. } => Some(computer),
+            _ => None,
+        }
+    }
+
+    /// The payer it is about, if it is about one.
+    pub fn payer(&self) -> Option<PartyId> {
+        match self {
+            Self::NoPeriod { payer }
+            | Self::Invoiced { payer, .. }
+            | Self::TooMuchTogether { payer, .. }
+            | Self::MissingDetails { payer, .. } => Some(*payer),
+            _ => None,
+        }
+    }
+
+    /// The instance it is about, if it is about one.
+    pub fn instance(&self) -> Option<InstanceId> {
+        match self {
+            Self::NoPrices { instance, .. }
+            | Self::NoRate { instance, .. }
+            | Self::Undeclared { instance, .. }
+            | Self::UsageNoRate { instance, .. }
+            | Self::TooMuch { instance, .. } => Some(*instance),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Warning {
@@ -125,6 +185,31 @@ impl fmt::Display for Warning {
             ),
             Self::MissingDetails { payer, what } => {
                 write!(f, "{payer}: the draft cannot become final without {what}")
+            }
+            Self::SilentComputer { computer, hours, times, first } => {
+                let more = if *times > 1 {
+                    format!(" in {times} pieces, the first {first}")
+                } else {
+                    format!(", {first}")
+                };
+                let hour = if *hours == 1 { "hour" } else { "hours" };
+                write!(
+                    f,
+                    "{computer}: no usage was reported for {hours} {hour} with instances allocated{more}"
+                )
+            }
+            Self::MissingReports { computer, events, after, before } => {
+                write!(
+                    f,
+                    "{computer}: by its own count {} between {after} and {before} never came",
+                    Reports(*events)
+                )
+            }
+            Self::MoreComputers { computers } => {
+                write!(
+                    f,
+                    "of {computers} more computers usage is missing: the usage gaps of this period tell which"
+                )
             }
         }
     }

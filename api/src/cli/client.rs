@@ -121,6 +121,11 @@ pub(super) fn text_of(value: &Value) -> &str {
     value.as_str().unwrap_or("")
 }
 
+pub(super) fn print_json(answer: &Value) -> anyhow::Result<()> {
+    say!("{}", serde_json::to_string_pretty(answer)?);
+    Ok(())
+}
+
 pub(super) fn list_invoices(
     url: &str,
     payer: Option<&str>,

@@ -3,7 +3,9 @@
 mod books;
 pub(crate) mod catalogue;
 mod client;
+mod compare;
 mod computer;
+mod explain;
 mod invoice;
 mod log;
 pub(crate) mod master;
@@ -153,6 +155,19 @@ enum Command {
     /// List accounts, close books, and list what is closed
     #[command(subcommand)]
     Accounts(books::Accounts),
+    /// Rate a past period by other prices, and print the difference by customer; nothing is recorded
+    ///
+    /// The prices of the file count for all of the period, whatever their `valid_from` says, and are compared with those that
+    /// are published: both from all usage that is known now, without tax.
+    WhatIf(compare::WhatIf),
+    /// Look for usage that is missing
+    #[command(subcommand)]
+    Usage(compare::Usage),
+    /// Say why an invoice, or a line of one, says what it says
+    ///
+    /// The rate as it was published, the quantity by hour or by day, tiers, rounding, where its instances were, tax, and
+    /// the events behind it: its arithmetic can be done again by hand.
+    Explain(explain::Explain),
     /// Request an instance, change it, or look how it is
     ///
     /// The same request again changes nothing and shows how the instance is now. Exit status: 0 if it has its place, 2 if it
@@ -215,6 +230,32 @@ enum Invoice {
     Show {
         /// Its id (INV-2026-000001)
         id: String,
+        #[command(flatten)]
+        server: Server,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what would be invoiced now; nothing is recorded
+    Preview {
+        /// START/STOP, two days or instants: 2026-10-01/2026-11-01
+        period: String,
+        /// Of this payer alone (PARTY-3)
+        #[arg(long)]
+        payer: Option<String>,
+        /// By the prices of this book; may be left out while there is but one
+        #[arg(long, value_name = "NAME")]
+        price_book: Option<String>,
+        #[command(flatten)]
+        server: Server,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the lines of a run that would be others if it were opened now, and why
+    Diff {
+        /// Its id (RUN-1)
+        run: String,
         #[command(flatten)]
         server: Server,
         /// Print JSON
@@ -341,6 +382,13 @@ pub fn run() -> anyhow::Result<()> {
         Command::TrialBalance(asked) => books::trial_balance(&asked),
         Command::Account(asked) => books::account(&asked),
         Command::Accounts(asked) => books::accounts(&asked),
+        Command::Invoice(Invoice::Preview { period, payer, price_book, server, json }) => {
+            compare::preview(&server.url, &period, (payer.as_deref(), price_book.as_deref()), json)
+        }
+        Command::Invoice(Invoice::Diff { run, server, json }) => compare::diff(&server.url, &run, json),
+        Command::WhatIf(asked) => compare::what_if(&asked),
+        Command::Usage(asked) => compare::usage(&asked),
+        Command::Explain(asked) => explain::run(&asked),
         Command::Request(asked) => request::request(&asked),
         Command::Supply(asked) => request::supply(&asked),
         Command::Computer(asked) => computer::run(&asked),

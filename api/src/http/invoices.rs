@@ -17,7 +17,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
-use slapledger_billing::{Billing, Document, DocumentState, Place};
+use slapledger_billing::{Billing, Document, DocumentState, Place, Warning};
 use slapledger_core::domain::event::{Event, Stream};
 use slapledger_core::domain::id::{ComputerId, InstanceId, InvoiceId, PartyId, ResourceId, RunId, Sequence};
 use slapledger_core::domain::invoice::{
@@ -32,6 +32,7 @@ use slapledger_core::domain::usage::{Usage, UsageId};
 use slapledger_core::keyring::KeyRing;
 use slapledger_core::log::envelope::Recorded;
 
+use self::runs::WarningForm;
 use super::log;
 use super::openapi::schema;
 use super::parties::details::Details;
@@ -88,6 +89,9 @@ struct InvoiceForm<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<schema::InvoiceId>")]
     credit_notes: Vec<&'a InvoiceId>,
+    /// Of a draft: what its run warns of that is about its buyer, and computers that their instances were on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<WarningForm<&'a Warning>>,
     #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
 }
@@ -110,7 +114,7 @@ impl PartyForm {
 }
 
 #[derive(Serialize, JsonSchema)]
-struct LineForm<'a> {
+pub(super) struct LineForm<'a> {
     n: u32,
     #[serde(flatten)]
     #[schemars(with = "schema::LineKind")]
@@ -154,7 +158,7 @@ struct LineForm<'a> {
 }
 
 impl<'a> LineForm<'a> {
-    fn of(line: &'a InvoiceLine, currency: Currency) -> Self {
+    pub(super) fn of(line: &'a InvoiceLine, currency: Currency) -> Self {
         Self {
             n: line.n,
             kind: &line.kind,
@@ -189,6 +193,7 @@ fn price_text(price: Price, currency: Currency) -> String {
 impl<'a> InvoiceForm<'a> {
     fn of(billing: &'a Billing, keys: &KeyRing, document: &'a Document) -> Self {
         let invoice = &document.invoice;
+        let warnings = billing.warnings_of(document).into_iter().map(WarningForm::of);
         let cut_off = || billing.run(invoice.run).map_or(Sequence::ZERO, |run| run.opened.cut_off);
         let is_final = document.issued.is_some();
         let of_run = billing.is_of_run(document);
@@ -213,6 +218,7 @@ impl<'a> InvoiceForm<'a> {
             prepaid: &invoice.prepaid,
             due: invoice.due,
             credit_notes: if of_run { notes.map(|note| &note.invoice.id).collect() } else { Vec::new() },
+            warnings: warnings.collect(),
             sequence: document.issued.unwrap_or_else(cut_off),
         }
     }
@@ -286,7 +292,7 @@ pub(super) async fn show(
     read.await?.ok_or_else(|| unknown_invoice(&id))
 }
 
-fn unknown_invoice(id: &str) -> Problem {
+pub(super) fn unknown_invoice(id: &str) -> Problem {
     Problem::not_found(format!("there is no invoice {id}"))
 }
 
@@ -307,7 +313,7 @@ struct LineEvents {
 
 /// An event behind a line: of usage with what was used, of an instance with what happened to it.
 #[derive(Serialize, JsonSchema)]
-struct EventForm {
+pub(super) struct EventForm {
     #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
     #[serde(rename = "type")]
@@ -335,6 +341,8 @@ enum What {
         start: Timestamp,
         #[schemars(with = "schema::Instant")]
         stop: Timestamp,
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        dimensions: BTreeMap<Box<str>, Box<str>>,
     },
     Other {
         #[schemars(with = "schema::Text")]
@@ -343,7 +351,7 @@ enum What {
 }
 
 impl EventForm {
-    fn of(recorded: &Recorded) -> Self {
+    pub(super) fn of(recorded: &Recorded) -> Self {
         let usage = match &recorded.event {
             Event::UsageRecorded(usage) => Some(usage),
             Event::UsageCorrected(event) => Some(&event.usage),
@@ -353,7 +361,7 @@ impl EventForm {
         let what = usage.map_or_else(
             || What::Other { stream: (*recorded.stream).clone() },
             |usage| {
-                let Usage { id, subject, resource, quantity, period, .. } = usage.clone();
+                let Usage { id, subject, resource, quantity, period, dimensions, .. } = usage.clone();
                 let source = match &*recorded.stream {
                     Stream::Usage(computer) => Some(computer.clone()),
                     _ => None,
@@ -366,6 +374,7 @@ impl EventForm {
                     quantity,
                     start: period.start,
                     stop: period.stop,
+                    dimensions: dimensions.into_iter().collect(),
                 }
             },
         );

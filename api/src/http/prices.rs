@@ -10,6 +10,7 @@ mod tests;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
@@ -18,7 +19,7 @@ use serde::Serialize;
 use slapledger_billing::price_book::{self, PriceBookError};
 use slapledger_billing::{PriceBookForm, PublishedBook};
 use slapledger_core::domain::id::{PriceBookName, Sequence};
-use slapledger_core::domain::pricing::PublishPriceBook;
+use slapledger_core::domain::pricing::{PriceBook, PublishPriceBook};
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::ledger::Submission;
@@ -45,23 +46,7 @@ struct Published<'a> {
 
 /// `POST /v1/price-books`.
 pub(super) async fn publish(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
-    let (parts, body) = request.into_parts();
-    let headers = parts.headers;
-    let media_type = limits::media_type(&headers);
-    let json = match media_type.as_deref() {
-        Some("application/json") => true,
-        Some("application/toml") => false,
-        _ => return Err(Problem::unsupported_media_type("application/json or application/toml, in UTF-8")),
-    };
-    let body = limits::collect(&headers, body, MOST_BYTES).await?;
-    let book = if json {
-        price_book::parse_json(&body)?
-    } else {
-        let text = std::str::from_utf8(&body).map_err(|error| {
-            Problem::bad_request(format!("the body is not UTF-8: see byte {}", error.valid_up_to()))
-        })?;
-        price_book::parse_toml(text)?
-    };
+    let (headers, body, book) = read_book(request).await?;
     let meta = query::meta(&app, local(&app), &headers, &[b"/v1/price-books", &body])?;
     let mine = meta.command;
     let command = Command::PublishPriceBook(PublishPriceBook { book });
@@ -83,6 +68,28 @@ pub(super) async fn publish(State(app): State<Arc<App>>, request: Request) -> Re
     let by_this = recorded.get(&sequence).is_some_and(|event| event.meta.command == mine);
     let status = if by_this { StatusCode::CREATED } else { StatusCode::OK };
     Ok(query::json(status, accepted.sequence, &Published { name: &name, version, sequence }))
+}
+
+/// The price book in the body of a request, and its headers and bytes.
+pub(super) async fn read_book(request: Request) -> Result<(HeaderMap, Bytes, PriceBook), Problem> {
+    let (parts, body) = request.into_parts();
+    let headers = parts.headers;
+    let media_type = limits::media_type(&headers);
+    let json = match media_type.as_deref() {
+        Some("application/json") => true,
+        Some("application/toml") => false,
+        _ => return Err(Problem::unsupported_media_type("application/json or application/toml, in UTF-8")),
+    };
+    let body = limits::collect(&headers, body, MOST_BYTES).await?;
+    let book = if json {
+        price_book::parse_json(&body)?
+    } else {
+        let text = std::str::from_utf8(&body).map_err(|error| {
+            Problem::bad_request(format!("the body is not UTF-8: see byte {}", error.valid_up_to()))
+        })?;
+        price_book::parse_toml(text)?
+    };
+    Ok((headers, body, book))
 }
 
 impl From<PriceBookError> for Problem {

@@ -14,7 +14,8 @@ use super::invoices::{notes, runs};
 use super::limits::{self, Bounds};
 use super::openapi::{self, Routes};
 use super::{
-    admin, books, browser, computers, credits, instances, invoices, parties, prices, software, trees, usage,
+    admin, books, browser, computers, credits, diff, explain, gaps, instances, invoices, parties, preview,
+    prices, software, trees, usage, what_if,
 };
 use crate::app::App;
 use crate::{hateoas, rpc, slap};
@@ -65,10 +66,12 @@ fn usual() -> Routes {
         .get("/v1/usage-suspense", usage::suspense, usage::describe::suspense)
         .post("/v1/usage-suspense/{sequence}/resolve", usage::resolve, usage::describe::resolve)
         .post("/v1/usage-suspense/{sequence}/dismiss", usage::dismiss, usage::describe::dismiss)
+        .get("/v1/usage-gaps", gaps::list, gaps::describe::list)
         // Prices.
         .get("/v1/price-books", prices::list, prices::describe::list)
         .post("/v1/price-books", prices::publish, prices::describe::publish)
         .get("/v1/price-books/{name}", prices::show, prices::describe::show)
+        .post("/v1/what-if", what_if::compare, what_if::describe::compare)
         // Invoices.
         .get("/v1/invoice-runs", runs::list_runs, invoices::describe::list_runs)
         .post("/v1/invoice-runs", runs::open_run, invoices::describe::open_run)
@@ -76,9 +79,13 @@ fn usual() -> Routes {
         .post("/v1/invoice-runs/{id}/finalise", runs::finalise_run, invoices::describe::finalise_run)
         .post("/v1/invoice-runs/{id}/refresh", runs::refresh_run, invoices::describe::refresh_run)
         .post("/v1/invoice-runs/{id}/withdraw", runs::withdraw_run, invoices::describe::withdraw_run)
+        .get("/v1/invoice-runs/{id}/diff", diff::list, diff::describe::list)
+        .get("/v1/invoice-drafts", preview::list, preview::describe::list)
         .get("/v1/invoices", invoices::list, invoices::describe::list)
         .get("/v1/invoices/{id}", invoices::show, invoices::describe::show)
         .get("/v1/invoices/{id}/lines/{n}/events", invoices::line_events, invoices::describe::line_events)
+        .get("/v1/invoices/{id}/explanation", explain::document, explain::describe::document)
+        .get("/v1/invoices/{id}/lines/{n}/explanation", explain::line, explain::describe::line)
         .post("/v1/invoices/{id}/credit", notes::credit, invoices::describe::credit)
         .post("/v1/invoices/{id}/void", notes::void, invoices::describe::void)
         .post("/v1/invoices/{id}/lines/{n}/correct", notes::correct, invoices::describe::correct)

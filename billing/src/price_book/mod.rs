@@ -14,7 +14,7 @@ use std::fmt;
 use slapledger_core::domain::pricing::PriceBook;
 
 use document::Position;
-pub use show::PriceBookForm;
+pub use show::{PriceBookForm, RateForm, ResourceForm};
 
 /// What is wrong with the text of a price book.
 #[derive(Debug, Clone, PartialEq, Eq)]

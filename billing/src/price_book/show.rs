@@ -35,8 +35,9 @@ impl<'a> PriceBookForm<'a> {
     }
 }
 
+/// What is declared of a resource, as it is shown.
 #[derive(Debug, Serialize)]
-struct ResourceForm<'a> {
+pub struct ResourceForm<'a> {
     resource: &'a ResourceId,
     kind: ResourceKind,
     meter: &'static str,
@@ -56,7 +57,8 @@ struct ResourceForm<'a> {
 }
 
 impl<'a> ResourceForm<'a> {
-    fn of(declared: &'a Resource) -> Self {
+    /// The form of a declaration.
+    pub fn of(declared: &'a Resource) -> Self {
         let Resource { resource, kind, meter, unit, conversion, group_by } = declared;
         let (mut dimension, mut percent, mut sample_minutes) = (None, None, None);
         let meter = match meter {
@@ -93,8 +95,9 @@ impl<'a> ResourceForm<'a> {
     }
 }
 
+/// A rate, as it is shown.
 #[derive(Debug, Default, Serialize)]
-struct RateForm<'a> {
+pub struct RateForm<'a> {
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     item: Option<&'a str>,
@@ -140,7 +143,8 @@ struct MatchForm<'a> {
 }
 
 impl<'a> RateForm<'a> {
-    fn of(rate: &'a Rate) -> Self {
+    /// The form of a rate.
+    pub fn of(rate: &'a Rate) -> Self {
         let matching = (rate.matching.members() > 0).then(|| MatchForm::of(&rate.matching));
         let form = match &rate.model {
             Model::Recurring { item, price, every, when } => Self {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use slapledger_core::domain::id::Sequence;
-use slapledger_core::domain::invoice::LineKind;
+use slapledger_core::domain::id::{InstanceId, Sequence};
+use slapledger_core::domain::invoice::{InvoiceLine, LineKind};
 use slapledger_core::domain::money::{Amount, Exact};
 use slapledger_core::domain::pricing::{Model, Of};
 use slapledger_core::domain::quantity::Quantity;
@@ -18,12 +18,13 @@ use crate::warning::Warning;
 use crate::{months, tariff};
 
 /// The usage of one instance that is priced together with that of others.
-pub(super) struct Pooled<'a> {
+pub(crate) struct Pooled<'a> {
+    pub(crate) instance: InstanceId,
     pub(super) by: By<'a>,
     pub(super) dimensions: Vec<(Box<str>, Box<str>)>,
-    /// When it begins.
-    pub(super) start: Timestamp,
-    pub(super) quantity: Quantity,
+    /// The time in which the rate was the best for the instance.
+    pub(crate) period: Period,
+    pub(crate) quantity: Quantity,
     pub(super) events: Vec<Sequence>,
 }
 
@@ -106,11 +107,24 @@ impl<'a> Subject<'a> {
     fn part_of(&self, pooled: &Pooled<'a>) -> Option<Period> {
         let Model::Usage { free, tariff, .. } = &pooled.by.rate.model else { return None };
         let parts = self.prices.within(self.period).into_iter().map(|(part, _)| part);
-        let part = parts.into_iter().find(|part| part.contains(pooled.start))?;
+        let part = parts.into_iter().find(|part| part.contains(pooled.period.start))?;
         if is_linear(tariff, *free) {
             return Some(part);
         }
-        self.by_month(part).into_iter().find(|month| month.contains(pooled.start))
+        self.by_month(part).into_iter().find(|month| month.contains(pooled.period.start))
+    }
+
+    /// What of the usage that was pooled is in a line.
+    pub(crate) fn pooled_in<'o>(
+        &'o self,
+        own: &'o Own<'a>,
+        line: &'o InvoiceLine,
+    ) -> impl Iterator<Item = &'o Pooled<'a>> {
+        own.pooled.iter().filter(move |pooled| {
+            let version = line.price_book.as_ref().map(|priced| priced.version);
+            let by = (version, line.rate) == (Some(pooled.by.version.number), pooled.by.number);
+            by && pooled.dimensions == line.dimensions && self.part_of(pooled) == Some(line.period)
+        })
     }
 
     fn percentage(&self, part: Period, by: By<'a>, lines: &[Rated]) -> Option<Rated> {
@@ -166,17 +180,20 @@ fn counted<'l>(
     of: &'l Of,
     percentages: bool,
 ) -> impl Iterator<Item = &'l Rated> {
-    lines.iter().filter(move |Rated { line, .. }| {
-        let priced = line.price_book.as_ref().is_some_and(|by| by.version == version.number);
-        priced
-            && match (&line.kind, of) {
-                (LineKind::Recurring, Of::All | Of::Recurring)
-                | (LineKind::Usage { .. }, Of::All | Of::Usage) => true,
-                (LineKind::Usage { resource }, Of::Resource(named)) => resource == named,
-                (LineKind::Percentage, Of::All) => percentages,
-                _ => false,
-            }
-    })
+    lines.iter().filter(move |rated| counts(&rated.line, version.number, of, percentages))
+}
+
+/// Whether a line priced by a version is one that a percentage or a minimum is of.
+pub(crate) fn counts(line: &InvoiceLine, version: u32, of: &Of, percentages: bool) -> bool {
+    let priced = line.price_book.as_ref().is_some_and(|by| by.version == version);
+    priced
+        && match (&line.kind, of) {
+            (LineKind::Recurring, Of::All | Of::Recurring)
+            | (LineKind::Usage { .. }, Of::All | Of::Usage) => true,
+            (LineKind::Usage { resource }, Of::Resource(named)) => resource == named,
+            (LineKind::Percentage, Of::All) => percentages,
+            _ => false,
+        }
 }
 
 fn name_of_base(of: &Of) -> String {

@@ -203,13 +203,8 @@ impl<'a> Instance<'a> {
                 if quantity == Quantity::ZERO {
                     continue;
                 }
-                own.pooled.push(Pooled {
-                    by,
-                    dimensions: group.to_vec(),
-                    start: period.start,
-                    quantity,
-                    events,
-                });
+                let (instance, dimensions) = (self.id, group.to_vec());
+                own.pooled.push(Pooled { instance, by, dimensions, period, quantity, events });
                 continue;
             }
             let Some(priced) = tariff::price(quantity, *free, tariff) else {

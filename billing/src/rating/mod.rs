@@ -32,9 +32,9 @@ use crate::warning::Warning;
 
 pub(crate) use adjustment::{Charged, Earlier, Key, adjustments, key, new_events};
 pub(crate) use advance::{ChargedInAdvance, settle};
-use customer::Pooled;
+pub(crate) use customer::{Pooled, counts};
 use instance::Instance;
-
+pub(crate) use instance::method;
 pub(crate) use prices::{By, Prices};
 
 /// Dimensions of usage and their values.
@@ -115,12 +115,12 @@ impl<'a> Subject<'a> {
         allocated.collect::<Vec<_>>().into_iter()
     }
 
-    fn usage(&self) -> AsOf<'a> {
+    pub(crate) fn usage(&self) -> AsOf<'a> {
         self.basis.metering.as_of(self.as_of)
     }
 
     /// A period in calendar months.
-    fn by_month(&self, period: Period) -> Vec<Period> {
+    pub(crate) fn by_month(&self, period: Period) -> Vec<Period> {
         let mut parts = Vec::new();
         let mut rest = Some(period);
         while let Some(period) = rest {

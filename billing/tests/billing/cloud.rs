@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use slapledger_billing::{BillingView, price_book, run};
+use slapledger_billing::{BillingView, Warning, price_book, run};
 use slapledger_core::domain::computer::{ConfigureComputer, Offer, RegisterComputer};
 use slapledger_core::domain::event::Event;
 use slapledger_core::domain::id::{
@@ -139,6 +139,47 @@ impl Cloud {
         }));
         cloud.publish(book);
         cloud
+    }
+
+    /// A computer with one partition.
+    pub(crate) fn computer(&mut self, name: &str) {
+        let computer: ComputerId = name.parse().expect(name);
+        let (owner, time_zone) = (SELLER, "UTC".parse().expect("a zone"));
+        let register = RegisterComputer { computer: computer.clone(), owner, time_zone };
+        self.execute(Command::RegisterComputer(register));
+        let offers = vec![Offer {
+            partition: "slappart0".parse().expect("a partition"),
+            addresses: Vec::new(),
+            tap: None,
+            user: None,
+            capabilities: Vec::new(),
+        }];
+        let (address, netmask) = ("::2".into(), "ffff::".into());
+        let configure = ConfigureComputer { computer, address, netmask, offers, owner_if_new: None };
+        self.execute(Command::ConfigureComputer(configure));
+    }
+
+    /// A report of a computer that counts its reports.
+    pub(crate) fn numbered(
+        &mut self,
+        computer: &str,
+        number: u64,
+        subject: &str,
+        (start, stop): (&str, &str),
+    ) {
+        let report = UsageReport {
+            id: UsageId::new(&format!("{computer} {number}")).expect("an id"),
+            revision: Revision::None,
+            subject: subject.into(),
+            resource: CPU.into(),
+            quantity: ("1".into(), Ok("1".parse().expect("a quantity"))),
+            start: Ok(Some(at(start))),
+            stop: Ok(Some(at(stop))),
+            dimensions: Vec::new(),
+            node_sequence: Some(number),
+        };
+        let computer = computer.parse().expect(computer);
+        self.execute(Command::RecordUsage(RecordUsage { computer, reports: vec![report] }));
     }
 
     pub(crate) fn clock(&mut self, text: &str) {
@@ -356,8 +397,23 @@ impl Cloud {
         self.lines(run)
     }
 
+    /// What a run warns of, but for gaps in what computers report.
     pub(crate) fn warnings(&self, run: RunId) -> Vec<String> {
-        self.view.billing.run(run).expect("a run").warnings.iter().map(ToString::to_string).collect()
+        self.warnings_that(run, |warning| !Self::is_gap(warning))
+    }
+
+    /// What a run says of gaps in what computers report.
+    pub(crate) fn gap_warnings(&self, run: RunId) -> Vec<String> {
+        self.warnings_that(run, Self::is_gap)
+    }
+
+    fn is_gap(warning: &Warning) -> bool {
+        warning.computer().is_some() || matches!(warning, Warning::MoreComputers { .. })
+    }
+
+    fn warnings_that(&self, run: RunId, wanted: impl Fn(&Warning) -> bool) -> Vec<String> {
+        let warnings = self.view.billing.run(run).expect("a run").warnings.iter();
+        warnings.filter(|warning| wanted(warning)).map(ToString::to_string).collect()
     }
 
     /// The view as it is when all events are read again.

@@ -2,14 +2,15 @@
 
 use std::convert::Infallible;
 
+use slapledger_billing::preview::Preview;
 use slapledger_billing::{Billing, BillingView, DocumentState, Warning, run};
 use slapledger_core::domain::event::Event;
-use slapledger_core::domain::id::{PartyId, RunId};
-use slapledger_core::domain::invoice::{InvoiceParty, InvoiceRefusal, RefreshInvoiceRun};
+use slapledger_core::domain::id::{PartyId, RunId, Sequence};
+use slapledger_core::domain::invoice::{Invoice, InvoiceParty, InvoiceRefusal, RefreshInvoiceRun, RunPeriod};
 use slapledger_core::domain::{Answer, Command, Refusal};
 use slapledger_projections::View;
 
-use crate::cloud::{BOOK, CPU, Cloud, PRODUCTION, REQUESTS, SELLER, Wanted, at, sealed};
+use crate::cloud::{BOOK, CPU, Cloud, PRODUCTION, REQUESTS, SELLER, Wanted, at, bound, sealed};
 
 const DAY: (&str, &str) = ("2026-10-05T00:00:00Z", "2026-10-06T00:00:00Z");
 
@@ -269,6 +270,40 @@ fn an_invoice_of_many_lines_is_whole_again() {
     let issued = &cloud.view.billing.document("INV-2026-000001").expect("an invoice").invoice;
     assert_eq!((&issued.lines, issued.total), (&draft.lines, draft.total));
     assert!((1..=180).all(|n| cloud.view.line_events("INV-2026-000001", n).is_some()));
+}
+
+#[test]
+fn what_would_be_invoiced_now_is_what_a_run_drafts() {
+    let mut cloud = a_month();
+    cloud.usage(("slappart0", CPU), "12.5", DAY);
+    let ask = |cloud: &Cloud, payer, after, limit| {
+        let name = "standard".parse().expect("a name");
+        let asked = Preview {
+            seller: SELLER,
+            payer,
+            period: RunPeriod { start: bound("2026-10-01"), stop: bound("2026-11-01") },
+            price_book: &name,
+            as_of: Sequence(cloud.log.len() as u64),
+            at: at("2026-11-02T00:00:00Z"),
+        };
+        cloud.view.preview(asked, after, limit)
+    };
+    let all = ask(&cloud, None, None, 9);
+    let one = ask(&cloud, Some(PartyId(3)), None, 9);
+    let (first, rest) = (ask(&cloud, None, None, 1), ask(&cloud, None, Some(PartyId(1)), 9));
+    let run = cloud.open_run("2026-10-01", "2026-11-01");
+    let said = |invoice: &Invoice| (invoice.buyer.party, invoice.lines.clone(), invoice.net, invoice.total);
+    let drafts: Vec<_> =
+        cloud.view.billing.documents_of(run).map(|document| said(&document.invoice)).collect();
+    let previewed: Vec<_> = all.items.iter().filter_map(|told| told.draft.as_ref().map(said)).collect();
+    assert_eq!((previewed, all.next), (drafts, None));
+    assert_eq!(one.items, all.items[2..3]);
+    assert_eq!((first.items.as_slice(), first.next), (&all.items[..1], Some(PartyId(1))));
+    assert_eq!(rest.items, all.items[1..]);
+    // What is invoiced is not invoiced again, and that is said.
+    finalise(&mut cloud, run, 1);
+    let after = ask(&cloud, None, None, 1);
+    assert_eq!((&after.items[0].draft, after.items[0].warnings.len()), (&None, 1));
 }
 
 #[test]

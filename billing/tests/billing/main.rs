@@ -2,11 +2,14 @@
 //! them.
 
 mod cloud;
+mod diff;
 mod documents;
 mod fees;
+mod gaps;
 mod given_back;
 mod golden;
 mod late;
 mod models;
 mod properties;
 mod usage;
+mod what_if;

@@ -41,6 +41,11 @@ impl MissingReports {
 }
 
 impl Metering {
+    /// The computers that count their usage events, in no order.
+    pub fn counting_computers(&self) -> impl Iterator<Item = &ComputerId> {
+        self.counts.by_computer.keys().map(|computer| self.computers.name(*computer))
+    }
+
     /// The holes in a computer's own count of its usage events that touch a period, in order of their numbers; as of
     /// the last event. Numbers before the first one seen, and those that came twice, are no holes.
     pub fn missing_reports(&self, computer: &ComputerId, period: Period) -> Vec<MissingReports> {

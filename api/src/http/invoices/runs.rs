@@ -56,25 +56,32 @@ pub(super) struct RunForm<'a> {
     finalised_at: Option<Timestamp>,
     #[schemars(with = "Vec<schema::InvoiceId>")]
     invoices: Vec<&'a InvoiceId>,
-    warnings: Vec<WarningForm<'a>>,
+    warnings: Vec<WarningForm<&'a Warning>>,
     /// The last event of it.
     #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
 }
 
+/// A warning, and what it says for people.
 #[derive(Serialize, JsonSchema)]
-struct WarningForm<'a> {
+#[schemars(rename = "WarningForm")]
+pub(in crate::http) struct WarningForm<W> {
     #[serde(flatten)]
     #[schemars(with = "schema::Warning")]
-    warning: &'a Warning,
+    warning: W,
     message: String,
+}
+
+impl<W: std::fmt::Display> WarningForm<W> {
+    pub(in crate::http) fn of(warning: W) -> Self {
+        Self { message: warning.to_string(), warning }
+    }
 }
 
 impl<'a> RunForm<'a> {
     fn of(billing: &'a Billing, run: &'a Run) -> Self {
         let opened = &run.opened;
-        let warnings =
-            run.warnings.iter().map(|warning| WarningForm { warning, message: warning.to_string() });
+        let warnings = run.warnings.iter().map(WarningForm::of);
         Self {
             id: opened.run,
             state: run.state(),
@@ -177,11 +184,11 @@ async fn run_at(
     read.await?.ok_or_else(|| unknown_run(&run.to_string()))
 }
 
-fn unknown_run(run: &str) -> Problem {
+pub(in crate::http) fn unknown_run(run: &str) -> Problem {
     Problem::not_found(format!("there is no invoice run {run}"))
 }
 
-fn run_named(name: &str) -> Result<RunId, Problem> {
+pub(in crate::http) fn run_named(name: &str) -> Result<RunId, Problem> {
     name.parse().map_err(|_| unknown_run(name))
 }
 

@@ -200,8 +200,16 @@ pub(in crate::http) fn show(operation: Operation) -> Operation {
 }
 
 pub(in crate::http) fn publish(operation: Operation) -> Operation {
+    let operation =
+        operation.called("publishPriceBook", "prices", "Publish a price book as its next version");
+    book(operation)
+        .writes::<Published<'static>>(200, "This version counted already")
+        .writes::<Published<'static>>(201, "It is published")
+}
+
+/// It reads a price book.
+pub(in crate::http) fn book(operation: Operation) -> Operation {
     operation
-        .called("publishPriceBook", "prices", "Publish a price book as its next version")
         .body_as::<PriceBook>(
             "application/json",
             Some(json!({
@@ -213,6 +221,4 @@ pub(in crate::http) fn publish(operation: Operation) -> Operation {
             })),
         )
         .body_as::<schema::Text>("application/toml", None)
-        .writes::<Published<'static>>(200, "This version counted already")
-        .writes::<Published<'static>>(201, "It is published")
 }

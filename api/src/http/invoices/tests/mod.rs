@@ -72,7 +72,11 @@ fn a_month_becomes_an_invoice_whose_lines_lead_back_to_the_log() {
         "period": {"start": "2026-10-01", "stop": "2026-11-01"},
         "cut_off": cut_off, "opened_at": "2026-11-02T09:00:00Z", "finalise": false, "invoices": ["RUN-1-PARTY-2"],
         "warnings": [{"type": "suspended_usage", "events": 1,
-                      "message": "1 report of usage suspended, not charged until resolved"}],
+                      "message": "1 report of usage suspended, not charged until resolved"},
+                     {"type": "silent_computer", "computer": "COMP-1", "hours": 358, "times": 1,
+                      "first": {"start": "2026-10-17T02:00:00Z", "stop": "2026-11-01T00:00:00Z"},
+                      "message": "COMP-1: no usage was reported for 358 hours with instances allocated, \
+                                  2026-10-17T02:00:00Z/2026-11-01T00:00:00Z"}],
         "sequence": cut_off + 1,
     });
     assert_eq!(opened, expected, "{opened:#}");

@@ -1,0 +1,114 @@
+//! What percentages and minimums rest on: other lines of the same document.
+
+use serde::Serialize;
+use slapledger_core::domain::invoice::InvoiceLine;
+use slapledger_core::domain::money::{Amount, Exact, Price};
+use slapledger_core::domain::pricing::{Every, Model, Of, PriceBook, Rate};
+
+use super::time::Time;
+use super::{Basis, Desk, MOST, Why, rounded};
+use crate::drafts::{as_charged, is_in_advance};
+use crate::rating::{Subject, counts};
+
+/// The lines that a percentage or a minimum is of.
+#[derive(Debug, Serialize)]
+pub struct Base {
+    /// The first hundred of them.
+    pub lines: Vec<BaseLine>,
+    /// How many more there are.
+    #[serde(skip_serializing_if = "super::is_zero")]
+    pub lines_left_out: u64,
+    /// The sum of all of them.
+    pub sum: Amount,
+    /// What is to be paid at least: the line is what the sum lacks of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub least: Option<Least>,
+}
+
+/// A line that counts.
+#[derive(Debug, Serialize)]
+pub struct BaseLine {
+    /// Its number.
+    pub n: u32,
+    /// As something charged.
+    pub amount: Amount,
+}
+
+/// What is to be paid at least: months x price, rounded once.
+#[derive(Debug, Serialize)]
+pub struct Least {
+    /// The months.
+    pub time: Time,
+    /// For one.
+    pub price: Price,
+    /// Before it is rounded.
+    pub exact: Exact,
+    /// Rounded.
+    pub amount: Amount,
+}
+
+/// What a percentage or a minimum is of, and whether percentages count.
+pub(super) fn of(rate: &Rate) -> Option<(&Of, bool)> {
+    match &rate.model {
+        Model::Percentage { of, .. } => Some((of, false)),
+        Model::Minimum { of, .. } => Some((of, true)),
+        _ => None,
+    }
+}
+
+impl Desk<'_> {
+    /// What a percentage or a minimum rests on.
+    pub(super) fn of_lines(
+        &self,
+        subject: &Subject<'_>,
+        line: &InvoiceLine,
+        (book, rate): (&PriceBook, &Rate),
+    ) -> Why {
+        let Some((of, percentages)) = of(rate) else { return Why::default() };
+        let Some(mut base) = self.base(line, of, percentages) else { return Why::default() };
+        let sum = base.sum;
+        let from = format!("{} lines add up to {sum}", base.lines.len() as u64 + base.lines_left_out);
+        match rate.model {
+            Model::Percentage { percent, .. } => {
+                let exact = Exact::percentage(sum, percent).unwrap_or(Exact::ZERO);
+                let formula = vec![
+                    from,
+                    format!("{sum} x {percent} / 100 = {exact}"),
+                    rounded(exact, (line.amount, line.residue), (book.rounding, book.currency)),
+                ];
+                Why { formula, basis: Some(Basis::Lines(base)), exact: Some(exact), ..Why::default() }
+            }
+            Model::Minimum { price, .. } => {
+                let time = Time::of(subject, line.period, Every::Month, line.quantity);
+                let exact = Exact::product(line.quantity, price);
+                let amount = exact.round(book.currency, book.rounding);
+                let formula = vec![
+                    time.formula(),
+                    format!("at least {} x {price} = {exact}", line.quantity),
+                    rounded(exact, (amount, line.residue), (book.rounding, book.currency)),
+                    from,
+                    format!("{amount} - {sum} = {}", line.amount),
+                ];
+                base.least = Some(Least { time, price, exact, amount });
+                Why { formula, basis: Some(Basis::Lines(base)), ..Why::default() }
+            }
+            _ => Why::default(),
+        }
+    }
+
+    fn base(&self, line: &InvoiceLine, of: &Of, percentages: bool) -> Option<Base> {
+        let priced = line.price_book.as_ref()?;
+        let invoice = self.invoice();
+        let versions = self.billing().books.versions(priced.name.as_str());
+        let counted = invoice.lines.iter().filter(|other| {
+            // What fees in advance really cost is settled afterwards.
+            counts(other, priced.version, of, percentages) && !is_in_advance(other, versions)
+        });
+        let mut lines: Vec<BaseLine> =
+            counted.map(|other| BaseLine { n: other.n, amount: as_charged(invoice, other).amount }).collect();
+        let sum = Amount::sum(invoice.currency, lines.iter().map(|line| line.amount))?;
+        let lines_left_out = lines.len().saturating_sub(MOST) as u64;
+        lines.truncate(MOST);
+        Some(Base { lines, lines_left_out, sum, least: None })
+    }
+}
