@@ -5,6 +5,7 @@
 
 mod calendars;
 mod currencies;
+mod notes;
 
 use slapledger_core::domain::Command;
 use slapledger_core::domain::id::PartyId;

@@ -1,5 +1,7 @@
 //! Credit notes by hand: whole lines, parts of lines, corrections, voids.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::domain::credit::{CreditId, GrantCredit};
 use crate::domain::given::When;
@@ -258,4 +260,68 @@ fn a_long_document_is_given_back_too() {
     let when = given.when(back(&invoice, GiveBack::All));
     assert_eq!(sums(&note(&when)), (2000, 0, 2000));
     when.and().when(lines(&invoice, &[part(1, 1)])).refused(InvoiceRefusal::Void { invoice: invoice.id });
+}
+
+/// Any cents of any line, as long as it is something of what is left.
+fn something_of(invoice: &Invoice, given: &Given, wish: (usize, i128)) -> Option<(u32, HowMuch)> {
+    let (at, cents) = (wish.0 % invoice.lines.len(), wish.1);
+    let n = invoice.lines[at].n;
+    let charged = invoice.lines[at].amount.minor();
+    let back = |event: &Event| match event {
+        Event::InvoiceFinalised(event) if event.invoice.document == DocumentKind::CreditNote => {
+            let lines = event.invoice.lines.iter();
+            let about = lines.filter(|line| line.cites.as_ref().is_some_and(|cites| cites.line == n));
+            about.map(|line| line.amount.minor()).sum()
+        }
+        _ => 0,
+    };
+    let left = charged - given.log.iter().map(|(_, event)| back(event)).sum::<i128>();
+    (left != 0).then(|| part(n, (cents % left.abs() + 1) * left.signum()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    /// Charge and credit are nothing: whatever was given back in whatever parts, a void brings net, tax, total, what is
+    /// due and what was prepaid to nothing, to the minor unit; and never was more given back than is there.
+    #[test]
+    fn charge_and_credit_are_nothing(
+        cents in prop::collection::vec(-2000_i128..100_000, 1..6),
+        wishes in prop::collection::vec((0_usize..6, 0_i128..100_000), 0..8),
+        prepaid in 0_i128..200_000,
+    ) {
+        prop_assume!(cents.iter().sum::<i128>() > 0);
+        let grant = GrantCredit {
+            seller: PartyId(1),
+            customer: PartyId(2),
+            currency: Currency::EUR,
+            amount: euros(prepaid + 1),
+            description: "paid in advance".into(),
+        };
+        let mut given = given().done(grant).done(finalise(standard(&cents)));
+        let invoice = last(&given);
+        let mut notes = Vec::new();
+        for wish in wishes {
+            let Some(line) = something_of(&invoice, &given, wish) else { continue };
+            // More than is left of the document, or less than nothing, is refused.
+            if given.execute(lines(&invoice, &[line]).into()).is_ok() {
+                notes.push(last(&given));
+            }
+        }
+        if !notes.iter().any(|note| note.cites.as_ref().is_some_and(|cites| cites.all)) {
+            given = given.done(back(&invoice, GiveBack::All));
+            notes.push(last(&given));
+        }
+        let sum = |of: fn(&Invoice) -> i128| notes.iter().map(of).sum::<i128>();
+        let (net, tax, total) = sums(&invoice);
+        prop_assert_eq!((sum(|note| sums(note).0), sum(|note| sums(note).1)), (net, tax));
+        prop_assert_eq!(sum(|note| sums(note).2), total);
+        prop_assert_eq!(sum(|note| note.due.minor()), invoice.due.minor());
+        prop_assert!(notes.iter().all(|note| note.due.minor() >= 0 && note.total.minor() >= 0));
+        let left = given.state.credits.get(CreditId(1)).map(|credit| credit.left);
+        prop_assert_eq!(left, Some(euros(prepaid + 1)));
+        // And the period is free.
+        let again = Invoice { run: RunId(2), ..standard(&cents) };
+        given.done(open()).when(finalise(again)).answered(&issued("INV-2026-000002"));
+    }
 }
