@@ -169,7 +169,14 @@ def totals(document, served, amount, check):
             amount(f"base of tax {key[0]} {show(key[1])}", shown[key]["base"], base)
             amount(f"tax {key[0]} {show(key[1])}", shown[key]["amount"], tax)
     amount("total", served["total"], document.total)
-    if served.get("prepaid") is not None and served["state"] == "final":
-        amount("prepaid", served["prepaid"], document.prepaid)
-    if served.get("due") is not None and served["state"] == "final":
-        amount("due", served["due"], document.total - document.prepaid)
+    check("prepaid", spoken(served.get("prepaid", [])), spoken_pairs(document.prepaid))
+    amount("due", served["due"], document.due)
+
+
+def spoken(used):
+    """What credits pay, as served, for people and for comparing."""
+    return spoken_pairs((one["credit"], number(one["amount"])) for one in used)
+
+
+def spoken_pairs(used):
+    return ", ".join(f"{credit}: {show(amount)}" for credit, amount in used) or "nothing"

@@ -189,13 +189,14 @@ class Scenario:
                 self.step(BEGIN, "POST", "/v1/tax-rates", {"seller": "PARTY-1", "rate": self.random.choice(["20", "7.7", "5.5"]),
                                                            "valid_from": text(when)})
             for name in self.zones:
+                self.step(BEGIN, "PATCH", f"/v1/parties/{self.party(name)}", {
+                    "vat_id": "FR83404833048", "address": {"city": "Lille", "country": "FR"}})
                 for _ in range(self.random.choice([0, 0, 1, 2])):
-                    category = self.random.choice(["S", "Z", "E", "G"])
+                    category = self.random.choice(["S", "Z", "E", "G", "AE", "K"])
                     body = {"category": category, "valid_from": text(self.instant(SEPTEMBER_END, OCTOBER_RUN))}
                     if category in CAUSES:
                         body.update(reason=CAUSES[category])
                     self.step(BEGIN, "POST", f"/v1/parties/{self.party(name)}/tax-treatments", body)
-            self.step(BEGIN, "PATCH", "/v1/parties/PARTY-1", {"vat_identifier": "FR40303265045", "country": "FR"})
         currency = next(step["body"]["currency"] for step in self.steps if step["path"] == "/v1/price-books")
         digits = {"JPY": "", "TND": ".500", "BHD": ".005"}.get(currency, ".50")
         for name in self.zones:
