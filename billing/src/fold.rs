@@ -284,6 +284,7 @@ impl Billing {
                 && run.finalised.is_some()
                 && (run.opened.seller, &run.opened.price_book) == (invoice.seller.party, &book.name)
                 && run.opened.period.within(calendar).is_some_and(|period| period.contains(line.period.start))
+                && !self.is_covered(**id, invoice.buyer.party)
         });
         about.map(|(id, _)| *id).next_back()
     }
@@ -293,14 +294,18 @@ impl Billing {
         let given_up: BTreeSet<PartyId> = drafts.map(|draft| draft.invoice.buyer.party).collect();
         self.documents.retain(|place, document| place.run != event.run || document.issued.is_some());
         let Some(run) = self.runs.get_mut(&event.run) else { return };
+        // Who was passed over, or whose draft was given up, was not charged what came late: a later run does that.
+        let mut uncharged = given_up.clone();
+        uncharged.extend(run.warnings.iter().filter_map(Warning::passed_over));
         run.given_up = given_up;
         run.finalised = Some((event.at, sequence));
         let cut_off = run.opened.cut_off;
         let (seller, book) = (run.opened.seller, run.opened.price_book.clone());
         // What came late for earlier runs is settled by this one, as far as it knew.
         let runs = &self.runs;
-        let settled = self.late.iter().filter(|((about, _), _)| {
+        let settled = self.late.iter().filter(|((about, payer), _)| {
             *about != event.run
+                && !uncharged.contains(payer)
                 && runs.get(about).is_some_and(|earlier| {
                     earlier.finalised.is_some_and(|(_, at)| at <= cut_off)
                         && (earlier.opened.seller, &earlier.opened.price_book) == (seller, &book)

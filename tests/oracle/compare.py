@@ -143,13 +143,18 @@ def explained(what, line, expected, sign, check):
 
 
 def place(line):
-    """Where a line stands on a document (docs/invoices.md, "Order of lines"); README.md says what is left open there."""
+    """Where a line stands on a document (docs/invoices.md, "Order of lines")."""
     if line.instance and line.kind in ("recurring", "usage") and line.when == "arrears":
         number_of_instance = int(line.instance.rsplit("-", 1)[1])
         usage = line.kind == "usage"
         return 0, number_of_instance, usage, (line.resource if usage else line.item) or "", line.start, line.dimensions
-    about_customer = {"usage": 1, "percentage": 2, "minimum": 2}
-    return (about_customer.get(line.kind) or {"recurring": 3, "settled": 3, "advance": 3, "adjustment": 4, "one_off": 5}[line.kind],)
+    if line.kind == "usage":
+        return (1,)
+    if line.kind in ("percentage", "minimum"):
+        return 2, line.start, line.kind == "minimum"
+    if line.kind in ("recurring", "settled"):
+        return 3, int(line.instance.rsplit("-", 1)[1]), line.kind == "settled"
+    return ({"advance": 4, "adjustment": 5, "one_off": 6}[line.kind],)
 
 
 def order_differences(document):

@@ -22,6 +22,7 @@ def check_note(note, books):
     original = next((one for one in books.final if one.id == (note.get("cites") or {}).get("invoice")), None)
     if original is None or original.turned:
         return ["it is of no run, and cites no invoice"]
+    books.wallet.take_until(note["sequence"])
     check("kind of document", note["document"], "credit_note")
     check("series of a credit note", "CN-" in note["id"], True)
     check("buyer", note["buyer"]["party"], original.customer)

@@ -17,7 +17,7 @@ class Log:
         self.lives, self.usage = {}, {}
         self.add(scenario.steps[0]["at"], "PartyRegistered", party="PARTY-1", time_zone="UTC")
         for step in scenario.steps:
-            if "credit" not in step:
+            if "give_back" not in step:
                 self.step(step["at"], step["path"].split("/")[2:], step["method"], copy.deepcopy(step))
 
     def add(self, at, name, **data):
@@ -48,7 +48,10 @@ class Log:
         elif path == ["tax-rates"]:
             self.add(at, "TaxRateSet", **body)
         elif path == ["credits"]:
-            self.add(at, "CreditGranted", credit=f"CREDIT-{len(self.events)}", **body)
+            self.known[keep] = {"id": f"CREDIT-{len(self.events)}"}
+            self.add(at, "CreditGranted", credit=self.known[keep]["id"], **body)
+        elif path[0] == "credits":
+            self.add(at, "CreditWithdrawn", credit=filled(path[1], self.known), amount="0")
         elif path == ["charges"]:
             self.add(at, "ChargeRecorded", charge=f"CHARGE-{len(self.events)}", **body)
         elif path == ["invoice-runs"]:

@@ -30,7 +30,6 @@ class Document:
     lines: list
     book: str = ""
     opened: int = 0
-    price_cut_off: int = 0
     id: str | None = None
     prepaid: list = dataclasses.field(default_factory=list)  # (credit, amount)
     charges: list = dataclasses.field(default_factory=list)
@@ -56,12 +55,17 @@ class Document:
         return self.total - sum((amount for _, amount in self.prepaid), Fraction(0))
 
 
+def bounds(run, calendar):
+    """The period of a run for somebody."""
+    return tuple(calendar.bound(run["period"][end]) for end in ("start", "stop"))
+
+
 class Books:
     """Runs one after the other; `books` maps names to versions as served, `events` is the whole log."""
 
     def __init__(self, events, books):
         self.events, self.books = events, books
-        self.periods = {}  # of final runs
+        self.runs = {}  # final ones
         self.final = []  # documents of final runs, in order
         self.given_back = collections.defaultdict(Fraction)  # (document, line) -> credited
         self.charged = set()  # one-off charges that were invoiced
@@ -82,9 +86,11 @@ class Books:
         currency = versions[0]["currency"] if versions else None
         for customer in sorted(facts.calendars, key=lambda party: int(party.rsplit("-", 1)[1])):
             calendar = facts.calendars[customer]
-            start, stop = (calendar.bound(run["period"][end]) for end in ("start", "stop"))
+            start, stop = bounds(run, calendar)
             document = Document(run["id"], customer, currency, start, stop, [], run["price_book"],
-                                instant(run["opened_at"]), run["cut_off"])
+                                instant(run["opened_at"]))
+            if self.standing(document, start, stop):
+                continue
             self._fill(document, facts, versions, run)
             if document.lines:
                 found[customer] = document
@@ -130,22 +136,22 @@ class Books:
     def _adjust(self, document, facts, run):
         """Earlier periods rated again with the versions of then and the usage of now."""
         found = []
-        earlier_runs = {}
-        for earlier in self.final:
-            if earlier.book == document.book and earlier.start < document.start:
-                earlier_runs.setdefault(earlier.run, earlier)
-        for name, sample in earlier_runs.items():
-            own = next((one for one in self.final if one.run == name and one.customer == document.customer), None)
+        for name, earlier in self.runs.items():
+            calendar = facts.calendars[document.customer]
+            start, stop = bounds(earlier, calendar)
+            if earlier["price_book"] != document.book or start < document.stop and document.start < stop:
+                continue  # what this document is about itself
+            own = self.document_of(earlier, document.customer)
             if own and self.is_void(own):
                 continue  # it is invoiced again
-            calendar = facts.calendars[document.customer]
-            start, stop = (calendar.bound(self.periods[name][end]) for end in ("start", "stop"))
-            versions = self.versions(document.book, sample.price_cut_off)
+            if own is None and self.told_by_another(document, earlier, calendar):
+                continue
+            versions = self.versions(document.book, earlier["cut_off"])
             now = {line.identity: line for line in Rating(facts, document.customer, versions, start, stop).rated()
                    if line.when == "arrears"}
             then = {line.identity: line for line in (own.lines if own else [])
                     if line.kind in ADJUSTED and line.when == "arrears"}
-            found += self._differences(document, facts, run, sample.price_cut_off, name, own, now, then)
+            found += self._differences(document, facts, run, earlier["cut_off"], name, own, now, then)
         return found
 
     def _differences(self, document, facts, run, cut_off, name, own, now, then):
@@ -200,13 +206,34 @@ class Books:
         """What of a line was not given back."""
         return line.amount - self.given_back[document.id, line.n]
 
+    def standing(self, document, start, stop):
+        """Whether the customer has an invoice for some of a time: one that is not void."""
+        return any(one.customer == document.customer and one.start < stop and start < one.stop and not self.is_void(one)
+                   for one in self.final)
+
+    def document_of(self, run, customer):
+        """The customer's document of a final run, if there is one."""
+        return next((one for one in self.final if (one.run, one.customer) == (run["id"], customer)), None)
+
+    def told_by_another(self, document, run, calendar):
+        """Whether what comes late for a customer without a document of a run is for another run about its time: one that
+        invoiced it, or the last of those that did not."""
+        start, stop = bounds(run, calendar)
+        if self.standing(document, start, stop):
+            return True
+        for later in list(self.runs.values())[list(self.runs).index(run["id"]) + 1:]:
+            if later["price_book"] == run["price_book"] and bounds(later, calendar) == (start, stop):
+                if self.document_of(later, document.customer) is None:
+                    return True
+        return False
+
     def is_void(self, document):
         """Whether all of a document was given back."""
         return document.id in self.noted and not any(self.left_of(document, line) for line in document.lines)
 
     def finalise(self, run, documents, served):
         """Takes the documents of a run as issued; `served` maps customers to what the server showed, for ids and numbers."""
-        self.periods[run["id"]] = run["period"]
+        self.runs[run["id"]] = run
         self.wallet.take_until(run["sequence"])
         for customer, document in documents.items():
             document.id = served[customer]["id"]

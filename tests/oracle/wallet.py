@@ -7,6 +7,7 @@ left then; a credit note may give something back to it later.
 import collections
 from fractions import Fraction
 
+from exact import number, show
 from facts import Facts
 
 
@@ -15,6 +16,7 @@ class Wallet:
 
     def __init__(self, events):
         self.events, self.taken = events, 0
+        self.wrong = []  # sentences about withdrawals
         self.left, self.owner = {}, {}
         self.paid = collections.defaultdict(list)  # document -> [credit, what it paid and was not given back]
 
@@ -27,7 +29,10 @@ class Wallet:
                     self.left[credit.id] = credit.amount
                     self.owner[credit.id] = (credit.customer, credit.currency)
                 if event["type"] == "CreditWithdrawn":
-                    self.left[event["data"]["credit"]] = Fraction(0)
+                    credit, amount = event["data"]["credit"], number(event["data"]["amount"])
+                    if amount != self.left[credit]:
+                        self.wrong.append(f"{credit}: {show(amount)} is withdrawn of {show(self.left[credit])} that is left")
+                    self.left[credit] = Fraction(0)
         self.taken = max(self.taken, sequence)
 
     def pay(self, document):

@@ -24,6 +24,17 @@ fn invoiced() -> Cloud {
     cloud
 }
 
+/// October of a customer who pays for usage alone, and used nothing.
+fn without_fees() -> Cloud {
+    let book: Vec<&str> = BOOK.lines().filter(|line| !line.contains("recurring")).collect();
+    let mut cloud = Cloud::new(&book.join("\n"));
+    cloud.clock("2026-09-20T00:00:00Z");
+    let customer = cloud.customer("UTC");
+    cloud.request(customer, "one", &PRODUCTION);
+    cloud.clock("2026-11-01T00:00:00Z");
+    cloud
+}
+
 /// Half a day of October at some percent.
 fn used(cloud: &mut Cloud, id: &str, percent: &str, day: u32) {
     let hours = |hour| at(&format!("2026-10-{day:02}T{hour}:00:00Z"));
@@ -101,15 +112,55 @@ fn late_usage_is_charged_once_if_two_runs_are_about_its_time() {
     assert_eq!(next_month(&mut cloud).1, [FEE, late]);
 }
 
+/// What comes late before a second run of a month is not in that run, which passes the customer over: it is in the next.
+/// Before, the second run counted as the one that had charged it, and nobody ever did.
+#[test]
+fn late_usage_is_not_lost_if_a_second_run_passes_its_customer_over() {
+    let mut cloud = invoiced();
+    used(&mut cloud, "late", "10", 6);
+    let second = cloud.open_run("2026-10-01", "2026-11-01");
+    assert_eq!(cloud.charges(second), Vec::<String>::new());
+    cloud.finalise(second);
+    let late = "PARTY-2: SOFTINST-1 adjustment of INV-2026-000001 line 2: 120 percent_hour = 0.24 (0)";
+    assert_eq!(next_month(&mut cloud).1, [FEE, late]);
+}
+
+/// Neither of two runs of a month had anything to charge. What comes late is charged once, and not for each of them.
+#[test]
+fn late_usage_is_charged_once_if_two_runs_had_no_document() {
+    let mut cloud = without_fees();
+    // The second is about a part of the time, the third about all of it.
+    for stop in ["2026-11-01", "2026-10-20", "2026-11-01"] {
+        let run = cloud.open_run("2026-10-01", stop);
+        cloud.finalise(run);
+    }
+    used(&mut cloud, "late", "50", 5);
+    let (november, charges) = next_month(&mut cloud);
+    assert_eq!(charges, ["PARTY-2: SOFTINST-1 adjustment: 600 percent_hour = 1.20 (0)"]);
+    cloud.finalise(november);
+    used(&mut cloud, "later", "10", 6);
+    cloud.clock("2027-01-01T00:00:00Z");
+    let december = cloud.open_run("2026-12-01", "2027-01-01");
+    assert_eq!(cloud.charges(december), ["PARTY-2: SOFTINST-1 adjustment: 120 percent_hour = 0.24 (0)"]);
+}
+
+/// A second run of a month charges what came late since the first, which had nothing to charge: as usage, and once.
+#[test]
+fn late_usage_is_charged_once_by_a_second_run_of_its_month() {
+    let mut cloud = without_fees();
+    let first = cloud.open_run("2026-10-01", "2026-11-01");
+    cloud.finalise(first);
+    used(&mut cloud, "late", "50", 5);
+    let second = cloud.open_run("2026-10-01", "2026-11-01");
+    assert_eq!(cloud.charges(second), [USE]);
+    cloud.finalise(second);
+    assert_eq!(next_month(&mut cloud).1, Vec::<String>::new());
+}
+
 /// A customer who had nothing to pay used something after all: the next month charges it, so no second run may.
 #[test]
 fn what_an_adjustment_charged_is_not_in_a_second_run() {
-    let without_fees: Vec<&str> = BOOK.lines().filter(|line| !line.contains("recurring")).collect();
-    let mut cloud = Cloud::new(&without_fees.join("\n"));
-    cloud.clock("2026-09-20T00:00:00Z");
-    let customer = cloud.customer("UTC");
-    cloud.request(customer, "one", &PRODUCTION);
-    cloud.clock("2026-11-01T00:00:00Z");
+    let mut cloud = without_fees();
     let october = cloud.open_run("2026-10-01", "2026-11-01");
     assert_eq!(cloud.charges(october), Vec::<String>::new());
     cloud.finalise(october);

@@ -194,7 +194,7 @@ fn a_line_is_quantity_times_price() {
     };
     // Half a cent more than three thirds of a cent: what rounding added.
     let residue = |text: &str| Exact::product(quantity(text), "1".parse().expect("a price"));
-    let cases: [(InvoiceLine, bool); 10] = [
+    let cases: [(InvoiceLine, bool); 12] = [
         (InvoiceLine { unit_price: price("2"), ..line(1, 200) }, true),
         (InvoiceLine { unit_price: price("2.01"), ..line(1, 200) }, false),
         (InvoiceLine { unit_price: price("1.995"), residue: residue("0.005"), ..line(1, 200) }, true),
@@ -212,6 +212,9 @@ fn a_line_is_quantity_times_price() {
         ),
         (InvoiceLine { unit_price: None, steps: vec![step("1", "1.5", "0.5")], ..line(1, 200) }, true),
         (InvoiceLine { unit_price: None, steps: vec![step("1", "1.5", "0.4")], ..line(1, 200) }, false),
+        // What is charged once is given back with a quantity below zero.
+        (InvoiceLine { unit_price: None, steps: vec![step("-5", "0.5", "0.5")], ..line(1, -300) }, true),
+        (InvoiceLine { unit_price: None, steps: vec![step("-5", "0.5", "0.5")], ..line(1, -200) }, false),
         (
             InvoiceLine {
                 unit_price: None,
