@@ -132,8 +132,8 @@ def explained(what, line, expected, sign, check):
             check(f"{what}: unit price", shown, expected.unit_price)
     elif line.get("steps") or len(expected.steps) > 1:
         steps = [[show(number(step[name] or "0")) for name in ("quantity", "price", "flat")] for step in line.get("steps") or []]
-        check(f"{what}: steps", steps, 
-              [[show(sign * step.quantity), show(step.price), show(sign * step.flat)] for step in expected.steps])
+        check(f"{what}: steps", steps,
+              [[show(sign * step.quantity), show(step.price), show(step.flat)] for step in expected.steps])
         if len(expected.steps) > 1:
             check(f"{what}: unit price beside steps", shown, None)
     else:
@@ -173,6 +173,8 @@ def totals(document, served, amount, check):
         if key in shown:
             amount(f"base of tax {key[0]} {show(key[1])}", shown[key]["base"], base)
             amount(f"tax {key[0]} {show(key[1])}", shown[key]["amount"], tax)
+            if key[0] != "O":  # README.md
+                check(f"whether tax {key[0]} says why", "exemption" in shown[key], key[0] not in ("S", "Z"))
     amount("total", served["total"], document.total)
     check("prepaid", spoken(served.get("prepaid", [])), spoken_pairs(document.prepaid))
     amount("due", served["due"], document.due)

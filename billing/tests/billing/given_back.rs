@@ -144,6 +144,30 @@ fn late_usage_is_charged_once_if_two_runs_had_no_document() {
     assert_eq!(cloud.charges(december), ["PARTY-2: SOFTINST-1 adjustment: 120 percent_hour = 0.24 (0)"]);
 }
 
+/// Nor is it lost if the draft that would have charged it is given up: the next run of that month charges it.
+#[test]
+fn late_usage_is_not_lost_with_a_draft_that_is_given_up() {
+    let mut cloud = Cloud::new(BOOK);
+    cloud.clock("2026-09-20T00:00:00Z");
+    let customers = [cloud.customer("UTC"), cloud.customer("UTC")];
+    cloud.request(customers[0], "one", &PRODUCTION);
+    cloud.request(customers[1], "two", &PRODUCTION);
+    cloud.clock("2026-11-01T00:00:00Z");
+    let october = cloud.open_run("2026-10-01", "2026-11-01");
+    cloud.finalise(october);
+    let hours = |hour| at(&format!("2026-10-05T{hour}:00:00Z"));
+    cloud.report("late", Revision::None, ("slappart1", CPU), "50", (hours("00"), hours("12")));
+    let (november, charges) = next_month(&mut cloud);
+    let fee = |party, instance| format!("PARTY-{party}: SOFTINST-{instance} recurring: 1 month = 10.00 (0)");
+    let late = "PARTY-3: SOFTINST-2 adjustment of INV-2026-000002 line 0: 600 percent_hour = 1.20 (0)".to_owned();
+    assert_eq!(charges, [fee(2, 1), fee(3, 2), late.clone()]);
+    let draft = cloud.view.billing.document("RUN-2-PARTY-2").expect("a draft").invoice.clone();
+    cloud.execute(Command::FinaliseInvoice(Box::new(FinaliseInvoice { draft })));
+    cloud.execute(Command::WithdrawInvoiceRun(WithdrawInvoiceRun { run: november }));
+    let again = cloud.open_run("2026-11-01", "2026-12-01");
+    assert_eq!(cloud.charges(again), [fee(3, 2), late]);
+}
+
 /// A second run of a month charges what came late since the first, which had nothing to charge: as usage, and once.
 #[test]
 fn late_usage_is_charged_once_by_a_second_run_of_its_month() {
