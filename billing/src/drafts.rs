@@ -102,10 +102,10 @@ impl Billing {
     pub(crate) fn is_covered(&self, run: RunId, payer: PartyId) -> bool {
         let about = |run: RunId| {
             let known = self.runs.get(&run)?;
-            let charges = known.finalised.is_some() && !known.withdrawn && !known.given_up.contains(&payer);
             let book = (known.opened.seller, &known.opened.price_book);
             let period = known.opened.period.within(self.calendar_of(payer)?)?;
-            (charges && !self.documents.contains_key(&Place::of(run, payer))).then_some((book, period))
+            (known.is_about(payer) && !self.documents.contains_key(&Place::of(run, payer)))
+                .then_some((book, period))
         };
         let Some((book, period)) = about(run) else { return false };
         self.runs.keys().filter(|other| **other != run).any(|other| {
@@ -263,7 +263,7 @@ impl<'a> Desk<'a> {
         let Some(earlier) = self.billing.runs.get(&run) else { return Vec::new() };
         let opened = &earlier.opened;
         let same = (opened.seller, &opened.price_book) == (self.question.seller, self.question.price_book);
-        if !same || earlier.finalised.is_none() || earlier.withdrawn || earlier.given_up.contains(&payer) {
+        if !same || !earlier.is_about(payer) {
             return Vec::new();
         }
         let Some(period) = opened.period.within(&buyer.calendar) else { return Vec::new() };

@@ -69,6 +69,7 @@ class Books:
         self.final = []  # documents of final runs, in order
         self.given_back = collections.defaultdict(Fraction)  # (document, line) -> credited
         self.charged = set()  # one-off charges that were invoiced
+        self.passed_over = set()  # run and customer, where another run had invoiced some of the time
         self.noted = set()  # documents that credit notes are about
         self.due = {}  # document -> what is left to be paid
         self.taxed = collections.defaultdict(Fraction)  # (document, category and rate) -> tax that was given back
@@ -90,6 +91,7 @@ class Books:
             document = Document(run["id"], customer, currency, start, stop, [], run["price_book"],
                                 instant(run["opened_at"]))
             if self.standing(document, start, stop):
+                self.passed_over.add((run["id"], customer))
                 continue
             self._fill(document, facts, versions, run)
             if document.lines:
@@ -141,6 +143,8 @@ class Books:
             start, stop = bounds(earlier, calendar)
             if earlier["price_book"] != document.book or start < document.stop and document.start < stop:
                 continue  # what this document is about itself
+            if (name, document.customer) in self.passed_over:
+                continue  # it says nothing of them
             own = self.document_of(earlier, document.customer)
             if own and self.is_void(own):
                 continue  # it is invoiced again
@@ -158,7 +162,7 @@ class Books:
         """Adjustment lines for one earlier run; `own` is the customer's document of it, if there was one."""
         adjustments = collections.defaultdict(list)
         for later in self.final:
-            if later.customer == document.customer:
+            if later.customer == document.customer and not self.is_void(later):
                 for line in later.lines:
                     if line.kind == "adjustment" and line.about[0] == name:
                         adjustments[line.about[1]].append((later, line))
@@ -222,9 +226,9 @@ class Books:
         if self.standing(document, start, stop):
             return True
         for later in list(self.runs.values())[list(self.runs).index(run["id"]) + 1:]:
-            if later["price_book"] == run["price_book"] and bounds(later, calendar) == (start, stop):
-                if self.document_of(later, document.customer) is None:
-                    return True
+            same = later["price_book"] == run["price_book"] and bounds(later, calendar) == (start, stop)
+            if same and (later["id"], document.customer) not in self.passed_over:
+                return True
         return False
 
     def is_void(self, document):

@@ -144,6 +144,37 @@ fn late_usage_is_charged_once_if_two_runs_had_no_document() {
     assert_eq!(cloud.charges(december), ["PARTY-2: SOFTINST-1 adjustment: 120 percent_hour = 0.24 (0)"]);
 }
 
+/// A second run passes the customer over, and then the document of the first is void. What comes late is for whoever
+/// invoices the month again, and no reason to charge all of it as something that came late.
+#[test]
+fn what_is_void_is_not_charged_by_a_run_that_passed_its_customer_over() {
+    let mut cloud = invoiced();
+    let second = cloud.open_run("2026-10-01", "2026-11-01");
+    cloud.finalise(second);
+    note(&mut cloud, "INV-2026-000001", GiveBack::All);
+    used(&mut cloud, "late", "10", 6);
+    assert_eq!(next_month(&mut cloud).1, [FEE]);
+}
+
+/// November charged what came late for October, and is void. Whoever invoices November again charges it again.
+#[test]
+fn an_adjustment_that_is_void_is_charged_again() {
+    let mut cloud = invoiced();
+    used(&mut cloud, "late", "10", 6);
+    let late = "PARTY-2: SOFTINST-1 adjustment of INV-2026-000001 line 2: 120 percent_hour = 0.24 (0)";
+    let (november, charges) = next_month(&mut cloud);
+    assert_eq!(charges, [FEE, late]);
+    cloud.finalise(november);
+    note(&mut cloud, "INV-2026-000002", GiveBack::All);
+    let again = cloud.open_run("2026-11-01", "2026-12-01");
+    assert_eq!(cloud.charges(again), [FEE, late]);
+    cloud.finalise(again);
+    cloud.clock("2027-01-01T00:00:00Z");
+    let december = cloud.open_run("2026-12-01", "2027-01-01");
+    assert_eq!(cloud.charges(december), [FEE]);
+    assert_eq!(cloud.rebuilt().billing, cloud.view.billing);
+}
+
 /// Nor is it lost if the draft that would have charged it is given up: the next run of that month charges it.
 #[test]
 fn late_usage_is_not_lost_with_a_draft_that_is_given_up() {
@@ -159,7 +190,8 @@ fn late_usage_is_not_lost_with_a_draft_that_is_given_up() {
     cloud.report("late", Revision::None, ("slappart1", CPU), "50", (hours("00"), hours("12")));
     let (november, charges) = next_month(&mut cloud);
     let fee = |party, instance| format!("PARTY-{party}: SOFTINST-{instance} recurring: 1 month = 10.00 (0)");
-    let late = "PARTY-3: SOFTINST-2 adjustment of INV-2026-000002 line 0: 600 percent_hour = 1.20 (0)".to_owned();
+    let late =
+        "PARTY-3: SOFTINST-2 adjustment of INV-2026-000002 line 0: 600 percent_hour = 1.20 (0)".to_owned();
     assert_eq!(charges, [fee(2, 1), fee(3, 2), late.clone()]);
     let draft = cloud.view.billing.document("RUN-2-PARTY-2").expect("a draft").invoice.clone();
     cloud.execute(Command::FinaliseInvoice(Box::new(FinaliseInvoice { draft })));
