@@ -116,14 +116,12 @@ pub(crate) fn assemble(head: Head<'_>, lines: Vec<Rated>, taxes: &Taxes) -> Opti
 /// A line with its amounts turned round.
 pub(crate) fn turned(line: InvoiceLine) -> InvoiceLine {
     let minus = |quantity: Quantity| Quantity::from_billionths(-quantity.billionths()).unwrap_or_default();
-    // A flat price is for something that is there: with a quantity below zero it could not be told.
-    let flat = line.steps.iter().any(|step| step.flat.billionths() > 0);
     let steps = line.steps.into_iter().map(|step| PriceStep { quantity: minus(step.quantity), ..step });
     InvoiceLine {
         quantity: minus(line.quantity),
         amount: line.amount.negated(),
         residue: Exact::ZERO.minus(line.residue),
-        steps: if flat { Vec::new() } else { steps.collect() },
+        steps: steps.collect(),
         ..line
     }
 }

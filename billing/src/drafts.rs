@@ -138,6 +138,26 @@ impl Billing {
             && invoice.lines.iter().all(|line| self.left_of(invoice, line).minor() == 0)
     }
 
+    /// Whether what comes late for somebody without a document of a run is for another such run, which is about all of
+    /// its time: of several about the same time it is the last.
+    pub(crate) fn is_covered(&self, run: RunId, payer: PartyId) -> bool {
+        let about = |run: RunId| {
+            let known = self.runs.get(&run)?;
+            let book = (known.opened.seller, &known.opened.price_book);
+            let period = known.opened.period.within(self.calendar_of(payer)?)?;
+            (known.is_about(payer) && !self.documents.contains_key(&Place::of(run, payer)))
+                .then_some((book, period))
+        };
+        let Some((book, period)) = about(run) else { return false };
+        self.runs.keys().filter(|other| **other != run).any(|other| {
+            about(*other).is_some_and(|(of_book, other_period)| {
+                of_book == book
+                    && other_period.intersection(period) == Some(period)
+                    && (other_period != period || *other > run)
+            })
+        })
+    }
+
     /// The documents of a seller in a currency that stand, by payer.
     pub(crate) fn standing(
         &self,
@@ -249,7 +269,7 @@ impl<'a> Desk<'a> {
         let charged = self.charged_in_advance(payer, period);
         lines.extend(rating::settle(own, charged, (self.prices.name, self.currency)));
         lines.extend(subject.in_advance(instances));
-        lines.extend(self.adjustments(payer, buyer, instances));
+        lines.extend(self.adjustments((payer, buyer), period, instances));
         lines.extend(self.charges(payer, period));
         let head = Head {
             id: draft_id(run, payer),
@@ -304,9 +324,14 @@ impl<'a> Desk<'a> {
     }
 
     /// What usage that came late changes in what earlier runs charged.
-    fn adjustments(&self, payer: PartyId, buyer: &'a Payer, instances: &Instances<'a>) -> Vec<Rated> {
+    fn adjustments(
+        &self,
+        (payer, buyer): (PartyId, &'a Payer),
+        own: Period,
+        instances: &Instances<'a>,
+    ) -> Vec<Rated> {
         let places = self.billing.late.keys().filter(|(run, of)| *of == payer && *run != self.question.run);
-        let adjusted = places.flat_map(|(run, _)| self.adjust(*run, (payer, buyer), instances));
+        let adjusted = places.flat_map(|(run, _)| self.adjust(*run, (payer, buyer), own, instances));
         adjusted.collect()
     }
 
@@ -314,15 +339,20 @@ impl<'a> Desk<'a> {
         &self,
         run: RunId,
         (payer, buyer): (PartyId, &'a Payer),
+        own: Period,
         instances: &Instances<'a>,
     ) -> Vec<Rated> {
         let Some(earlier) = self.billing.runs.get(&run) else { return Vec::new() };
         let opened = &earlier.opened;
         let same = (opened.seller, &opened.price_book) == (self.question.seller, self.question.price_book);
-        if !same || earlier.finalised.is_none() || earlier.withdrawn || earlier.given_up.contains(&payer) {
+        if !same || !earlier.is_about(payer) {
             return Vec::new();
         }
         let Some(period) = opened.period.within(&buyer.calendar) else { return Vec::new() };
+        // What this draft is about itself is rated anew anyway.
+        if period.intersection(own).is_some() {
+            return Vec::new();
+        }
         let document = self.billing.documents.get(&Place::of(run, payer));
         let document =
             document.filter(|document| document.issued.is_some()).map(|document| &document.invoice);
@@ -334,6 +364,9 @@ impl<'a> Desk<'a> {
             return Vec::new();
         }
         drop(standing);
+        if document.is_none() && self.billing.is_covered(run, payer) {
+            return Vec::new();
+        }
         // What was void was invoiced again, or will be.
         if document.is_some_and(|invoice| self.billing.is_void(invoice)) {
             return Vec::new();

@@ -253,6 +253,33 @@ impl Billing {
             let sum = given.entry(cited.line).or_insert_with(|| Amount::zero(note.currency));
             *sum = sum.checked_add(line.amount).unwrap_or(*sum);
         }
+        let place = Place::of(note.run, note.buyer.party);
+        if self.documents.get(&place).is_some_and(|document| self.is_void(&document.invoice)) {
+            self.unsettled(place);
+        }
+    }
+
+    /// A document is void: what it charged of usage that came late is to be charged again.
+    fn unsettled(&mut self, place: Place) {
+        let Place { run, payer, .. } = place;
+        let Some(cut_off) = self.runs.get(&run).map(|known| known.opened.cut_off) else { return };
+        for ((_, of), lines) in &mut self.adjusted {
+            if *of == payer {
+                lines.retain(|(at, _)| *at != place);
+            }
+        }
+        for ((_, of), settled) in &mut self.settled {
+            if *of == payer {
+                settled.retain(|at| *at != cut_off);
+            }
+        }
+        let settled_by_it = self.was_late.remove(&(run, payer)).into_iter().flatten();
+        for (about, late) in settled_by_it {
+            let again = self.late.entry((about, payer)).or_insert(Late { events: 0, ..late });
+            again.events += late.events;
+            again.first_sequence = late.first_sequence;
+            again.last_sequence = again.last_sequence.max(late.last_sequence);
+        }
     }
 
     /// What later documents need to know of the lines of this one.
@@ -293,10 +320,10 @@ impl Billing {
         let book = line.price_book.as_ref()?;
         let about = self.runs.iter().filter(|(id, run)| {
             **id != invoice.run
-                && !run.withdrawn
-                && run.finalised.is_some()
+                && run.is_about(invoice.buyer.party)
                 && (run.opened.seller, &run.opened.price_book) == (invoice.seller.party, &book.name)
                 && run.opened.period.within(calendar).is_some_and(|period| period.contains(line.period.start))
+                && !self.is_covered(**id, invoice.buyer.party)
         });
         about.map(|(id, _)| *id).next_back()
     }
@@ -310,10 +337,12 @@ impl Billing {
         run.finalised = Some((event.at, sequence));
         let cut_off = run.opened.cut_off;
         let (seller, book) = (run.opened.seller, run.opened.price_book.clone());
-        // What came late for earlier runs is settled by this one, as far as it knew.
+        // What came late for earlier runs is settled by this one, as far as it knew; but for those it says nothing of.
         let runs = &self.runs;
-        let settled = self.late.iter().filter(|((about, _), _)| {
+        let Some(of_this) = runs.get(&event.run) else { return };
+        let settled = self.late.iter().filter(|((about, payer), _)| {
             *about != event.run
+                && of_this.is_about(*payer)
                 && runs.get(about).is_some_and(|earlier| {
                     earlier.finalised.is_some_and(|(_, at)| at <= cut_off)
                         && (earlier.opened.seller, &earlier.opened.price_book) == (seller, &book)
@@ -324,6 +353,8 @@ impl Billing {
             self.settled.entry(place).or_default().push(cut_off);
             if late.last_sequence <= cut_off {
                 self.late.remove(&place);
+                let (about, payer) = place;
+                self.was_late.entry((event.run, payer)).or_default().push((about, late));
             }
         }
     }

@@ -43,7 +43,7 @@ pub struct BillingView {
 }
 
 impl View for BillingView {
-    const FORMAT: u32 = 7;
+    const FORMAT: u32 = 8;
 
     fn apply(&mut self, event: &Recorded) {
         self.billing.before_metering(event, &self.metering);
@@ -106,6 +106,8 @@ pub struct Billing {
     pub(crate) adjusted: BTreeMap<(RunId, PartyId), Vec<(Place, u32)>>,
     /// As of when what a run charged a payer was adjusted, by rising sequences.
     pub(crate) settled: BTreeMap<(RunId, PartyId), Vec<Sequence>>,
+    /// What was late until a run settled it for a payer, and about which run: it is late again if that document is void.
+    pub(crate) was_late: BTreeMap<(RunId, PartyId), Vec<(RunId, Late)>>,
     /// No run is about usage from here on.
     pub(crate) billed_until: Option<Timestamp>,
 }
@@ -190,6 +192,15 @@ impl Run {
             Some(_) => DocumentState::Final,
             None => DocumentState::Draft,
         }
+    }
+
+    /// Whether it is final and says what somebody owes, or that it is nothing: not of whom it passed over, and not of
+    /// those whose drafts were given up.
+    pub(crate) fn is_about(&self, payer: PartyId) -> bool {
+        let mut passed_over = self.warnings.iter().filter_map(Warning::passed_over);
+        self.state() == DocumentState::Final
+            && !self.given_up.contains(&payer)
+            && !passed_over.any(|other| other == payer)
     }
 }
 

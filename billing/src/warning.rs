@@ -151,6 +151,16 @@ impl Warning {
     }
 }
 
+impl Warning {
+    /// Who was not looked at, if it says so.
+    pub(crate) fn passed_over(&self) -> Option<PartyId> {
+        match self {
+            Self::NoPeriod { payer } | Self::Invoiced { payer, .. } => Some(*payer),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

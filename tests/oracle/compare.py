@@ -132,8 +132,8 @@ def explained(what, line, expected, sign, check):
             check(f"{what}: unit price", shown, expected.unit_price)
     elif line.get("steps") or len(expected.steps) > 1:
         steps = [[show(number(step[name] or "0")) for name in ("quantity", "price", "flat")] for step in line.get("steps") or []]
-        check(f"{what}: steps", steps, 
-              [[show(sign * step.quantity), show(step.price), show(sign * step.flat)] for step in expected.steps])
+        check(f"{what}: steps", steps,
+              [[show(sign * step.quantity), show(step.price), show(step.flat)] for step in expected.steps])
         if len(expected.steps) > 1:
             check(f"{what}: unit price beside steps", shown, None)
     else:
@@ -143,13 +143,18 @@ def explained(what, line, expected, sign, check):
 
 
 def place(line):
-    """Where a line stands on a document (docs/invoices.md, "Order of lines"); README.md says what is left open there."""
+    """Where a line stands on a document (docs/invoices.md, "Order of lines")."""
     if line.instance and line.kind in ("recurring", "usage") and line.when == "arrears":
         number_of_instance = int(line.instance.rsplit("-", 1)[1])
         usage = line.kind == "usage"
         return 0, number_of_instance, usage, (line.resource if usage else line.item) or "", line.start, line.dimensions
-    about_customer = {"usage": 1, "percentage": 2, "minimum": 2}
-    return (about_customer.get(line.kind) or {"recurring": 3, "settled": 3, "advance": 3, "adjustment": 4, "one_off": 5}[line.kind],)
+    if line.kind == "usage":
+        return (1,)
+    if line.kind in ("percentage", "minimum"):
+        return 2, line.start, line.kind == "minimum"
+    if line.kind in ("recurring", "settled"):
+        return 3, int(line.instance.rsplit("-", 1)[1]), line.kind == "settled"
+    return ({"advance": 4, "adjustment": 5, "one_off": 6}[line.kind],)
 
 
 def order_differences(document):
@@ -168,8 +173,17 @@ def totals(document, served, amount, check):
         if key in shown:
             amount(f"base of tax {key[0]} {show(key[1])}", shown[key]["base"], base)
             amount(f"tax {key[0]} {show(key[1])}", shown[key]["amount"], tax)
+            if key[0] != "O":  # README.md
+                check(f"whether tax {key[0]} says why", "exemption" in shown[key], key[0] not in ("S", "Z"))
     amount("total", served["total"], document.total)
-    if served.get("prepaid") is not None and served["state"] == "final":
-        amount("prepaid", served["prepaid"], document.prepaid)
-    if served.get("due") is not None and served["state"] == "final":
-        amount("due", served["due"], document.total - document.prepaid)
+    check("prepaid", spoken(served.get("prepaid", [])), spoken_pairs(document.prepaid))
+    amount("due", served["due"], document.due)
+
+
+def spoken(used):
+    """What credits pay, as served, for people and for comparing."""
+    return spoken_pairs((one["credit"], number(one["amount"])) for one in used)
+
+
+def spoken_pairs(used):
+    return ", ".join(f"{credit}: {show(amount)}" for credit, amount in used) or "nothing"

@@ -1,57 +1,83 @@
 """Credit notes that somebody asked for (docs/invoices.md, "Credit notes and corrections").
 
 Which lines and how much is what was asked, so it is taken from the note; the rest must follow: never more than is left of a
-line, the tax of the line, and the document's own tax and totals once all of it is given back.
+line, the tax on all that was given back so far less what earlier notes had, the prepaid credit it gives back, what is due.
 """
 
 import collections
 from fractions import Fraction
 
+from compare import spoken, spoken_pairs
 from exact import digits_of, half_up, number, show
 
 
 def check_note(note, books):
     """Sentences about what is wrong with a credit note; takes what it gives back into account."""
-    found, bases, originals = [], collections.defaultdict(Fraction), set()
-    final = {one.id: one for one in books.final}
-    lines = {(name, line.n): line for name, one in final.items() for line in one.lines}
-    for line in note["lines"]:
-        cites = line.get("cites") or {}
-        name, n = cites.get("invoice"), cites.get("line")
-        if (name, n) not in lines:
-            return [f"it is of no run, and its line {line['n']} cites no line of a final invoice"]
-        cited = lines[name, n]
-        amount = number(line["amount"])
-        left = cited.amount - books.given_back[name, n]
-        if not 0 < amount * (1 if cited.amount > 0 else -1) <= abs(left):
-            found.append(f"line {line['n']} gives back {show(amount)} of {name} line {n}, of which {show(left)} is left")
-        books.given_back[name, n] += amount
-        if (line["tax"]["category"], number(line["tax"]["rate"])) != cited.tax:
-            found.append(f"line {line['n']} has another tax than {name} line {n}")
-        bases[cited.tax] += amount
-        originals.add(name)
-    tax = {key: half_up(base * key[1] / 100, digits_of(note["currency"])) for key, base in bases.items()}
-    if len(originals) != 1:
-        return [f"it gives back lines of {len(originals)} documents"]
-    (name,) = originals
-    original = final[name]
-    books.notes[name].append(tax)
-    if all(books.given_back[name, line.n] == line.amount for line in original.lines):
-        earlier = books.notes[name][:-1]
-        for key, (_, whole) in original.tax.items():
-            tax[key] = whole - sum((one.get(key, Fraction(0)) for one in earlier), Fraction(0))
-        books.notes[name][-1] = tax
-    net = sum(bases.values(), Fraction(0))
+    found = []
+
+    def check(what, seen, expected):
+        if seen != expected:
+            found.append(f"{what} is {show(seen)}, the documents say {show(expected)}")
+
+    original = next((one for one in books.final if one.id == (note.get("cites") or {}).get("invoice")), None)
+    if original is None or original.turned:
+        return ["it is of no run, and cites no invoice"]
+    books.wallet.take_until(note["sequence"])
+    check("kind of document", note["document"], "credit_note")
+    check("series of a credit note", "CN-" in note["id"], True)
+    check("buyer", note["buyer"]["party"], original.customer)
+    check("currency", note["currency"], original.currency)
+    check("numbers of the lines", [line["n"] for line in note["lines"]], list(range(1, len(note["lines"]) + 1)))
+    books.noted.add(original.id)
+    bases = given_back(note, original, books, check)
+    net, tax = sum(bases.values(), Fraction(0)), taxes(original, bases, books)
+    shown = {(entry["category"], number(entry["rate"])): entry for entry in note["tax"]}
+    check("categories of tax", sorted(map(str, shown)), sorted(map(str, tax)))
+    for key, entry in shown.items():
+        check(f"base of tax {key[0]} {show(key[1])}", number(entry["base"]), bases.get(key))
+        check(f"tax {key[0]} {show(key[1])}", number(entry["amount"]), tax.get(key))
     total = net + sum(tax.values(), Fraction(0))
-    for member, expected in (("net", net), ("total", total)):
-        if number(note[member]) != expected:
-            found.append(f"{member} is {note[member]}, the documents say {show(expected)}")
-    for entry in note["tax"]:
-        key = (entry["category"], number(entry["rate"]))
-        if number(entry["amount"]) != tax.get(key):
-            found.append(f"tax {key[0]} {show(key[1])} is {entry['amount']}, the documents say {show(tax.get(key))}")
-    before = books.credited[name]
-    books.credited[name] += total
-    due = original.total - original.prepaid
-    books.wallet.give_back(name, max(Fraction(0), before + total - due) - max(Fraction(0), before - due))
+    check("net", number(note["net"]), net)
+    check("total", number(note["total"]), total)
+    back = books.wallet.give_back(original.id, max(Fraction(0), total - books.due[original.id]))
+    due = total - sum((amount for _, amount in back), Fraction(0))
+    books.due[original.id] -= due
+    check("prepaid", spoken(note.get("prepaid", [])), spoken_pairs(back))
+    check("due", number(note["due"]), due)
+    check("whether all is given back", note["cites"]["all"], books.is_void(original))
+    return found
+
+
+def given_back(note, original, books, check):
+    """Takes the lines of a note over; what it gives back by category and rate of tax."""
+    bases = collections.defaultdict(Fraction)
+    lines = {line.n: line for line in original.lines}
+    for line in note["lines"]:
+        what, cites = f"line {line['n']}", line.get("cites") or {}
+        cited = lines.get(cites.get("line")) if cites.get("invoice") == original.id else None
+        if cited is None:
+            check(f"what {what} cites", str(cites), f"a line of {original.id}")
+            continue
+        amount, left = number(line["amount"]), books.left_of(original, cited)
+        sign = 1 if cited.amount >= 0 else -1
+        if not 0 < sign * amount <= sign * left and (amount or cited.amount):
+            check(f"what {what} gives back of line {cited.n}", show(amount), f"at most the {show(left)} that is left")
+        # What rounding added goes back with the last of it.
+        check(f"{what}: residue", number(line["residue"]), cited.residue if amount == left else Fraction(0))
+        whole = amount == cited.amount
+        check(f"{what}: quantity", number(line["quantity"]), cited.quantity if whole else Fraction(sign))
+        check(f"{what}: tax", (line["tax"]["category"], number(line["tax"]["rate"])), cited.tax)
+        books.given_back[original.id, cited.n] += amount
+        bases[cited.tax] += amount
+    return bases
+
+
+def taxes(original, bases, books):
+    """The tax on all that was given back so far, less what earlier notes had."""
+    found = {}
+    for key in bases:
+        so_far = sum((books.given_back[original.id, line.n] for line in original.lines if line.tax == key), Fraction(0))
+        all_of_it = half_up(so_far * key[1] / 100, digits_of(original.currency))
+        found[key] = all_of_it - books.taxed[original.id, key]
+        books.taxed[original.id, key] = all_of_it
     return found

@@ -17,7 +17,7 @@ class Log:
         self.lives, self.usage = {}, {}
         self.add(scenario.steps[0]["at"], "PartyRegistered", party="PARTY-1", time_zone="UTC")
         for step in scenario.steps:
-            if "credit" not in step:
+            if "give_back" not in step:
                 self.step(step["at"], step["path"].split("/")[2:], step["method"], copy.deepcopy(step))
 
     def add(self, at, name, **data):
@@ -30,9 +30,10 @@ class Log:
             self.known[keep] = {"id": f"PARTY-{int(keep[1:]) + 1}"}
             self.add(at, "PartyRegistered", party=self.known[keep]["id"], time_zone=body["time_zone"])
         elif path[0] == "parties" and path[-1] == "tax-treatments":
-            self.add(at, "TaxTreatmentSet", party=filled(path[1], self.known), **body)
+            self.add(at, "TaxTreatmentSet", customer=filled(path[1], self.known), **body)
         elif path[0] == "parties":
-            self.add(at, "PartyChanged", party=filled(path[1], self.known), time_zone=body.get("time_zone"))
+            if "time_zone" in body:
+                self.add(at, "PartyTimeZoneSet", party=filled(path[1], self.known), time_zone=body["time_zone"])
         elif path[0] == "computers" and "attributes" in body:
             self.add(at, "ComputerDescribed", computer=path[1], attributes=list(body["attributes"].items()))
         elif path[0] == "instances":
@@ -47,9 +48,12 @@ class Log:
         elif path == ["tax-rates"]:
             self.add(at, "TaxRateSet", **body)
         elif path == ["credits"]:
-            self.add(at, "CreditGranted", credit=f"CREDIT-{len(self.events)}", **body)
+            self.known[keep] = {"id": f"CREDIT-{len(self.events)}"}
+            self.add(at, "CreditGranted", credit=self.known[keep]["id"], **body)
+        elif path[0] == "credits":
+            self.add(at, "CreditWithdrawn", credit=filled(path[1], self.known), amount="0")
         elif path == ["charges"]:
-            self.add(at, "ChargeAdded", charge=f"CHARGE-{len(self.events)}", **body)
+            self.add(at, "ChargeRecorded", charge=f"CHARGE-{len(self.events)}", **body)
         elif path == ["invoice-runs"]:
             self.known[keep] = {"id": f"RUN-{len(self.runs) + 1}"}
             self.runs.append({"id": self.known[keep]["id"], "state": "final", "seller": "PARTY-1", "price_book": "standard",

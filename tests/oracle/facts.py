@@ -1,7 +1,6 @@
 """What the log says, folded from GET /v1/events up to a cut-off: parties, instances, usage, taxes, credit, charges.
 
-A type of event that is not known here is a fault: the oracle must not pass over what could matter. Shapes of events whose
-routes are not served yet are read by the names of docs/invoices.md; `UNSEEN` says which.
+A type of event that is not known here is a fault: the oracle must not pass over what could matter.
 """
 
 import collections
@@ -15,10 +14,9 @@ IGNORED = {
     "LedgerCreated", "WriterStarted", "ComputerRegistered", "ComputerConfigured", "PartitionOffered", "PartitionWithdrawn",
     "AllocationScopeSet", "SoftwareSupplied", "SoftwareReported", "InstanceStateReported", "InstanceReported",
     "InstanceRenamed", "InstanceBanged", "ComputerBanged", "ConnectionPublished", "UsageSuspended",
-    "SuspendedUsageDismissed", "PriceBookPublished", "ComputerSilent", "ComputerHeard",
+    "SuspendedUsageDismissed", "PriceBookPublished", "ComputerSilent", "ComputerHeard", "PartyDescribed", "AccountsClosed",
 }
-IGNORED_PREFIXES = ("Invoice", "CreditNote", "AccountingPeriod")
-UNSEEN = ("PartyChanged", "TaxRateSet", "TaxTreatmentSet", "CreditGranted", "CreditWithdrawn", "ChargeAdded")
+IGNORED_PREFIXES = ("Invoice",)
 
 
 @dataclasses.dataclass
@@ -35,6 +33,8 @@ class Instance:
 
 @dataclasses.dataclass(frozen=True)
 class TaxRate:
+    """What a seller charges from an instant on, in percent."""
+
     seller: str
     rate: object
     valid_from: int
@@ -43,6 +43,8 @@ class TaxRate:
 
 @dataclasses.dataclass(frozen=True)
 class Treatment:
+    """How a customer is taxed from an instant on."""
+
     party: str
     category: str
     valid_from: int
@@ -58,11 +60,12 @@ class Charge:
     currency: str
     amount: object
     sequence: int
+    cites: tuple | None  # document, line
 
 
 @dataclasses.dataclass(frozen=True)
 class Credit:
-    """Prepaid credit; `withdrawn` is when what was left of it was taken back."""
+    """Prepaid credit, as it was granted."""
 
     id: str
     customer: str
@@ -114,9 +117,9 @@ class Facts:
     def on_PartyRegistered(self, _, data):
         self.zones[data["party"]].append((instant(data["at"]), data.get("time_zone") or "UTC"))
 
-    def on_PartyChanged(self, _, data):
-        if data.get("time_zone"):
-            self.zones[data["party"]].append((instant(data["at"]), data["time_zone"]))
+    def on_PartyTimeZoneSet(self, _, data):
+        # From when on it counts is worked out, and not taken from the event.
+        self.zones[data["party"]].append((instant(data["at"]), data["time_zone"]))
 
     def on_ComputerDescribed(self, _, data):
         if data.get("attributes") is not None:
@@ -178,11 +181,13 @@ class Facts:
         self.tax_rates.append(TaxRate(data["seller"], number(data["rate"]), instant(data["valid_from"]), sequence))
 
     def on_TaxTreatmentSet(self, sequence, data):
-        self.treatments.append(Treatment(data["party"], data["category"], instant(data["valid_from"]), sequence))
+        self.treatments.append(Treatment(data["customer"], data["category"], instant(data["valid_from"]), sequence))
 
-    def on_ChargeAdded(self, sequence, data):
+    def on_ChargeRecorded(self, sequence, data):
+        cites = data.get("cites")
         self.charges[data["charge"]] = Charge(
-            data["charge"], data["customer"], data["currency"], number(data["amount"]), sequence)
+            data["charge"], data["customer"], data["currency"], number(data["amount"]), sequence,
+            (cites["invoice"], cites["line"]) if cites else None)
 
     def on_CreditGranted(self, sequence, data):
         self.credits[data["credit"]] = Credit(

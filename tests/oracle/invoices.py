@@ -30,9 +30,8 @@ class Document:
     lines: list
     book: str = ""
     opened: int = 0
-    price_cut_off: int = 0
     id: str | None = None
-    prepaid: Fraction = Fraction(0)
+    prepaid: list = dataclasses.field(default_factory=list)  # (credit, amount)
     charges: list = dataclasses.field(default_factory=list)
 
     @property
@@ -49,7 +48,16 @@ class Document:
 
     @property
     def turned(self):
-        return self.net < 0
+        return self.total < 0
+
+    @property
+    def due(self):
+        return self.total - sum((amount for _, amount in self.prepaid), Fraction(0))
+
+
+def bounds(run, calendar):
+    """The period of a run for somebody."""
+    return tuple(calendar.bound(run["period"][end]) for end in ("start", "stop"))
 
 
 class Books:
@@ -57,12 +65,14 @@ class Books:
 
     def __init__(self, events, books):
         self.events, self.books = events, books
-        self.periods = {}  # of final runs
+        self.runs = {}  # final ones
         self.final = []  # documents of final runs, in order
         self.given_back = collections.defaultdict(Fraction)  # (document, line) -> credited
         self.charged = set()  # one-off charges that were invoiced
-        self.credited = collections.defaultdict(Fraction)  # document -> total of its credit notes
-        self.notes = collections.defaultdict(list)  # document -> tax of each of its credit notes
+        self.passed_over = set()  # run and customer, where another run had invoiced some of the time
+        self.noted = set()  # documents that credit notes are about
+        self.due = {}  # document -> what is left to be paid
+        self.taxed = collections.defaultdict(Fraction)  # (document, category and rate) -> tax that was given back
         self.wallet = Wallet(events)
 
     def versions(self, name, cut_off):
@@ -77,9 +87,12 @@ class Books:
         currency = versions[0]["currency"] if versions else None
         for customer in sorted(facts.calendars, key=lambda party: int(party.rsplit("-", 1)[1])):
             calendar = facts.calendars[customer]
-            start, stop = (calendar.bound(run["period"][end]) for end in ("start", "stop"))
+            start, stop = bounds(run, calendar)
             document = Document(run["id"], customer, currency, start, stop, [], run["price_book"],
-                                instant(run["opened_at"]), run["cut_off"])
+                                instant(run["opened_at"]))
+            if self.standing(document, start, stop):
+                self.passed_over.add((run["id"], customer))
+                continue
             self._fill(document, facts, versions, run)
             if document.lines:
                 found[customer] = document
@@ -109,63 +122,70 @@ class Books:
         dropped, settled = set(), []
         for key in {**charged, **costs}:
             entries = charged[key]
-            if sum(line.amount for _, line in entries) == sum((line.amount for line in costs[key]), Fraction(0)):
+            if sum(self.left_of(earlier, line) for earlier, line in entries) == sum((line.amount for line in costs[key]), Fraction(0)):
                 dropped.update(id(line) for line in costs[key])
                 continue
             for earlier, line in entries:
-                if not line.amount:
+                left = self.left_of(earlier, line)
+                if not left:
                     continue
+                whole = left == line.amount
                 settled.append(dataclasses.replace(
-                    line, kind="settled", amount=-line.amount, exact=-line.exact, quantity=-line.quantity,
-                    cites=(earlier.id, line.n), n=None))
+                    line, kind="settled", amount=-left, exact=-(line.exact if whole else left), quantity=-line.quantity,
+                    unit_price=line.unit_price if whole else None, cites=(earlier.id, line.n), n=None))
         return [line for line in lines if id(line) not in dropped], settled
 
     def _adjust(self, document, facts, run):
         """Earlier periods rated again with the versions of then and the usage of now."""
         found = []
-        earlier_runs = {}
-        for earlier in self.final:
-            if earlier.book == document.book and earlier.start < document.start:
-                earlier_runs.setdefault(earlier.run, earlier)
-        for name, sample in earlier_runs.items():
-            own = next((one for one in self.final if one.run == name and one.customer == document.customer), None)
+        for name, earlier in self.runs.items():
             calendar = facts.calendars[document.customer]
-            start, stop = (calendar.bound(self.periods[name][end]) for end in ("start", "stop"))
-            versions = self.versions(document.book, sample.price_cut_off)
+            start, stop = bounds(earlier, calendar)
+            if earlier["price_book"] != document.book or start < document.stop and document.start < stop:
+                continue  # what this document is about itself
+            if (name, document.customer) in self.passed_over:
+                continue  # it says nothing of them
+            own = self.document_of(earlier, document.customer)
+            if own and self.is_void(own):
+                continue  # it is invoiced again
+            if own is None and self.told_by_another(document, earlier, calendar):
+                continue
+            versions = self.versions(document.book, earlier["cut_off"])
             now = {line.identity: line for line in Rating(facts, document.customer, versions, start, stop).rated()
                    if line.when == "arrears"}
             then = {line.identity: line for line in (own.lines if own else [])
                     if line.kind in ADJUSTED and line.when == "arrears"}
-            found += self._differences(document, facts, run, sample.price_cut_off, name, own, now, then)
+            found += self._differences(document, facts, run, earlier["cut_off"], name, own, now, then)
         return found
 
     def _differences(self, document, facts, run, cut_off, name, own, now, then):
         """Adjustment lines for one earlier run; `own` is the customer's document of it, if there was one."""
         adjustments = collections.defaultdict(list)
         for later in self.final:
-            if later.customer == document.customer:
+            if later.customer == document.customer and not self.is_void(later):
                 for line in later.lines:
                     if line.kind == "adjustment" and line.about[0] == name:
-                        adjustments[line.about[1]].append(line)
+                        adjustments[line.about[1]].append((later, line))
         for identity in sorted({*now, *then, *adjustments}, key=repr):
             new, old = now.get(identity), then.get(identity)
-            before = adjustments[identity]
-            charged = sum((line.amount for line in before), old.amount if old else Fraction(0))
-            counted = sum((line.quantity for line in before), old.quantity if old else Fraction(0))
-            if old:
-                charged -= self.given_back[own.id, old.n]
-            exact = sum((line.exact for line in before), old.exact if old else Fraction(0))
-            amount, count = (new.amount, new.quantity) if new else (Fraction(0), Fraction(0))
-            if amount == charged:
+            before = ([(own, old)] if old else []) + adjustments[identity]
+            charged, counted, exact = (sum((getattr(line, name) for _, line in before), Fraction(0))
+                                       for name in ("amount", "quantity", "exact"))
+            left = sum((self.left_of(*one) for one in before), Fraction(0))
+            amount, count, cost = (new.amount, new.quantity, new.exact) if new else (Fraction(0),) * 3
+            # What was given back stays given back, and no more than is left goes back.
+            difference = max(amount - charged, -max(left, Fraction(0)))
+            if not difference:
                 continue
-            model = new or old or before[0]
+            limited = difference != amount - charged
+            model = new or before[0][1]
             line = Line(
                 kind="adjustment", start=model.start, stop=model.stop, unit=model.unit, quantity=count - counted,
-                exact=(new.exact if new else Fraction(0)) - exact, amount=amount - charged, version=model.version, rate=model.rate,
+                exact=difference if limited else cost - exact, amount=difference, version=model.version, rate=model.rate,
                 instance=model.instance, resource=model.resource, item=model.item, of=model.of,
                 dimensions=model.dimensions, cites=(own.id, old.n if old else 0) if own else None)
-            line.tax = old.tax if old else tax_of(facts, run["seller"], document.customer, line.stop)
-            known = (old.events if old else frozenset()).union(*(one.events for one in before))
+            line.tax = before[0][1].tax if before else tax_of(facts, run["seller"], document.customer, line.stop)
+            known = frozenset().union(*(one.events for _, one in before))
             corrections = {facts.replaced[sequence] for sequence in known if sequence in facts.replaced}
             now_behind = (new.events if new else frozenset()) | corrections
             line.events = frozenset(one for one in now_behind - known if old is None or one > cut_off)
@@ -177,20 +197,51 @@ class Books:
         for charge in facts.charges.values():
             if (charge.customer, charge.currency) == (document.customer, document.currency) and charge.id not in self.charged:
                 found.append(Line(
-                    kind="one_off", start=document.start, stop=document.stop, unit="", quantity=Fraction(1),
-                    exact=charge.amount, amount=charge.amount, version=None, item=charge.id,
+                    kind="one_off", start=document.start, stop=document.stop, unit="1",
+                    quantity=Fraction(1 if charge.amount > 0 else -1), exact=charge.amount, amount=charge.amount,
+                    version=None, item=charge.id, cites=charge.cites,
                     tax=tax_of(facts, run["seller"], document.customer, document.stop)))
                 document.charges.append(charge.id)
         return found
 
     # What becomes of documents.
 
+    def left_of(self, document, line):
+        """What of a line was not given back."""
+        return line.amount - self.given_back[document.id, line.n]
+
+    def standing(self, document, start, stop):
+        """Whether the customer has an invoice for some of a time: one that is not void."""
+        return any(one.customer == document.customer and one.start < stop and start < one.stop and not self.is_void(one)
+                   for one in self.final)
+
+    def document_of(self, run, customer):
+        """The customer's document of a final run, if there is one."""
+        return next((one for one in self.final if (one.run, one.customer) == (run["id"], customer)), None)
+
+    def told_by_another(self, document, run, calendar):
+        """Whether what comes late for a customer without a document of a run is for another run about its time: one that
+        invoiced it, or the last of those that did not."""
+        start, stop = bounds(run, calendar)
+        if self.standing(document, start, stop):
+            return True
+        for later in list(self.runs.values())[list(self.runs).index(run["id"]) + 1:]:
+            same = later["price_book"] == run["price_book"] and bounds(later, calendar) == (start, stop)
+            if same and (later["id"], document.customer) not in self.passed_over:
+                return True
+        return False
+
+    def is_void(self, document):
+        """Whether all of a document was given back."""
+        return document.id in self.noted and not any(self.left_of(document, line) for line in document.lines)
+
     def finalise(self, run, documents, served):
         """Takes the documents of a run as issued; `served` maps customers to what the server showed, for ids and numbers."""
-        self.periods[run["id"]] = run["period"]
+        self.runs[run["id"]] = run
         self.wallet.take_until(run["sequence"])
         for customer, document in documents.items():
             document.id = served[customer]["id"]
             document.prepaid = self.wallet.pay(document)
+            self.due[document.id] = document.due
             self.charged.update(document.charges)
             self.final.append(document)

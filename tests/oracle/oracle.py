@@ -6,6 +6,7 @@ checked again.
 
 from compare import differences
 from credit_notes import check_note
+from exact import number, show
 from invoices import Books
 
 
@@ -20,7 +21,10 @@ def read(wire):
     names = [name for run in runs for name in run["invoices"]]
     names += [one["id"] for one in wire.items("/v1/invoices?state=final") if one["id"] not in names]
     documents = {name: wire.call("GET", f"/v1/invoices/{name}") for name in names}
-    return {"events": wire.items("/v1/events"), "books": books, "runs": runs, "documents": documents}
+    events = wire.items("/v1/events")
+    granted = [event["data"]["credit"] for event in events if event["type"] == "CreditGranted"]
+    credits = {name: wire.call("GET", f"/v1/credits/{name}") for name in granted}
+    return {"events": events, "credits": credits, "books": books, "runs": runs, "documents": documents}
 
 
 def check(seen):
@@ -37,7 +41,7 @@ def check(seen):
             found = check_run(one, seen["documents"], books)
         if found:
             return found
-    return check_numbers(seen["documents"])
+    return check_numbers(seen["documents"]) + check_credits(seen["credits"], books.wallet)
 
 
 def check_run(run, documents, books):
@@ -70,6 +74,15 @@ def check_numbers(documents):
             rows.setdefault(series, []).append(int(count))
     return [f"numbers of {series} are {sorted(counts)}" for series, counts in rows.items()
             if sorted(counts) != list(range(1, len(counts) + 1))]
+
+
+def check_credits(served, wallet):
+    """What is left of prepaid credit in the end."""
+    wallet.take_until(10**18)
+    shown = {name: number(credit["left"]) for name, credit in served.items()}
+    found = [f"{name}: {show(shown.get(name))} is left, the documents say {show(left)}"
+             for name, left in wallet.left.items() if shown.get(name) != left]
+    return wallet.wrong + found
 
 
 def lines_in(seen):

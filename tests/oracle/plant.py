@@ -25,12 +25,34 @@ def alter_amount(seen):
         line["amount"] = one_more(line["amount"], digits_of(document["currency"]))
 
 
+# What each planted error needs to be on a document, but for lines.
+NEEDED = {
+    "tax": lambda document: any(number(entry["amount"]) for entry in document["tax"]),
+    "tax_base": lambda document: len(document["tax"]) > 1,
+    "prepaid": lambda document: document.get("prepaid") and document["document"] == "invoice",
+    "prepaid_of_another_credit": lambda document: document.get("prepaid") and document["document"] == "invoice",
+    "given_back": lambda document: by_hand(document),
+    "given_back_of_another_line": lambda document: by_hand(document),
+    "tax_given_back": lambda document: by_hand(document) and any(number(entry["amount"]) for entry in document["tax"]),
+    "prepaid_given_back": lambda document: by_hand(document) and document.get("prepaid"),
+    "void_or_not": lambda document: by_hand(document),
+}
+
+
+def by_hand(document):
+    """Whether it is a credit note that somebody asked for."""
+    return document["document"] == "credit_note" and document["cites"]["reason"] == "a test"
+
+
 def alterations(seen):
-    """Names and altered copies of what was read."""
+    """Names and altered copies of what was read; nothing for what cannot be planted in it."""
 
     def altered(change):
         made = copy.deepcopy(seen)
-        document = max(documents(made), key=lambda one: len(one["lines"]))
+        fit = [one for one in documents(made) if NEEDED.get(change.__name__, lambda _: True)(one)]
+        if not fit:
+            return None
+        document = max(fit, key=lambda one: len(one["lines"]))
         change(document, document["lines"][len(document["lines"]) // 2], digits_of(document["currency"]))
         return made
 
@@ -73,6 +95,9 @@ def alterations(seen):
     def total(document, line, digits):
         document["total"] = one_more(document["total"], digits)
 
+    def due(document, line, digits):
+        document["due"] = one_more(document["due"], digits)
+
     def residue(_, line, digits):
         line["residue"] = one_more(line["residue"], 9)
 
@@ -84,15 +109,49 @@ def alterations(seen):
         next(one for one in document["lines"] if one["kind"] == "usage")["events"]["count"] += 1
 
     def tax(document, line, digits):
-        document["tax"][0]["amount"] = one_more(document["tax"][0]["amount"], digits)
+        entry = next(one for one in document["tax"] if number(one["amount"]))
+        entry["amount"] = one_more(entry["amount"], digits)
+
+    def tax_base(document, line, digits):
+        one, other = document["tax"][:2]
+        one["base"], other["base"] = one_more(one["base"], digits), one_more(other["base"], digits, -1)
+
+    def prepaid(document, line, digits):
+        document["prepaid"][0]["amount"] = one_more(document["prepaid"][0]["amount"], digits, -1)
+        document["due"] = one_more(document["due"], digits)
+
+    def prepaid_of_another_credit(document, line, digits):
+        document["prepaid"][0]["credit"] = "CREDIT-999"
+
+    def given_back(document, line, digits):
+        line["amount"], document["net"] = one_more(line["amount"], digits), one_more(document["net"], digits)
+
+    def given_back_of_another_line(document, line, digits):
+        line["cites"]["line"] += 1000
+
+    def tax_given_back(document, line, digits):
+        tax(document, line, digits)
+        document["total"], document["due"] = (one_more(document[name], digits) for name in ("total", "due"))
+
+    def prepaid_given_back(document, line, digits):
+        prepaid(document, line, digits)  # less of it goes back, and more is due
+
+    def void_or_not(document, line, digits):
+        document["cites"]["all"] = not document["cites"]["all"]
 
     for change in (amount, two_amounts_that_cancel, quantity, unit, version, category, period, line_missing, line_twice,
-                   order, net, total, tax, residue, step, events):
+                   order, net, total, due, tax, tax_base, residue, step, events, prepaid, prepaid_of_another_credit,
+                   given_back, given_back_of_another_line, tax_given_back, prepaid_given_back, void_or_not):
         try:
-            yield change.__name__, altered(change)
-        except (KeyError, StopIteration):
-            pass  # nothing of that kind is on the document
+            made = altered(change)
+        except (KeyError, StopIteration, TypeError):
+            made = None  # nothing of that kind is on the document
+        yield change.__name__, made
     without = copy.deepcopy(seen)
     for run in without["runs"]:
         run["invoices"] = run["invoices"][1:]
     yield "document missing", without
+    left = copy.deepcopy(seen)
+    for credit in list(left["credits"].values())[:1]:
+        credit["left"] = one_more(credit["left"], digits_of(credit["currency"]))
+    yield "what is left of a credit", left if left["credits"] else None

@@ -24,7 +24,7 @@ def play(scenario, wire):
     known = {"c0": {"id": "PARTY-1"}}
     for step in scenario.steps:
         wire.clock(text(step["at"]))
-        if "credit" in step:
+        if "give_back" in step:
             give_back(step, wire)
             continue
         answer = wire.call(step["method"], filled(step["path"], known), filled(step["body"], known),
@@ -34,23 +34,30 @@ def play(scenario, wire):
 
 
 def give_back(step, wire):
-    """A credit note on a line of a final invoice, whole or in part; on an invoice with nothing to give back, none."""
-    invoices = [one for one in wire.items("/v1/invoices?state=final") if "CN-" not in one["id"]]
+    """Something of a final invoice is given back, or a line of it corrected; of one with nothing to give back, nothing."""
+    invoices = [one for one in wire.items("/v1/invoices?state=final") if one["document"] == "invoice"]
     if not invoices:
         return
-    which, line = step["credit"]
+    which, first, second, share = step["numbers"]
     invoice = invoices[which % len(invoices)]
-    lines = [one for one in invoice["lines"] if number(one["amount"]) > 0]
+    lines = [one for one in invoice["lines"] if number(one["amount"])]
     if not lines:
         return
-    line = lines[line % len(lines)]
-    wanted = {"n": line["n"]}
-    if step["part"]:
-        digits = digits_of(invoice["currency"])
-        part = toward_zero(number(line["amount"]) / step["part"], digits)
-        if not part:
-            return
-        wanted["amount"] = show(part)
-    # The line may have been given back before.
-    wire.call("POST", f"/v1/invoices/{invoice['id']}/credit", {"reason": "a test", "lines": [wanted]},
-              expect=(200, 201, 409, 422))
+    path, how = f"/v1/invoices/{invoice['id']}", step["give_back"]
+    chosen = {line["n"]: line for line in (lines[first % len(lines)], lines[second % len(lines)])}
+    digits = digits_of(invoice["currency"])
+
+    def part(line):
+        return show(toward_zero(number(line["amount"]) / step["part"], digits)) if step["part"] else None
+
+    if how == "void":
+        body = {"reason": "a test"}
+    elif how == "correct":
+        n, line = next(iter(chosen.items()))
+        path, how = f"{path}/lines/{n}", "correct"
+        body = {"reason": "a test", "amount": show(toward_zero(number(line["amount"]) * (share % 5) / 2, digits))}
+    else:
+        wanted = [{"n": n, **({"amount": part(line)} if part(line) else {})} for n, line in chosen.items()]
+        body = {"reason": "a test", "lines": wanted}
+    # It may be nothing, or more than is left: the server refuses that.
+    wire.call("POST", f"{path}/{how}", body, expect=(200, 201, 409, 422))

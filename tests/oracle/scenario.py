@@ -1,6 +1,6 @@
 """From a seed, a random month and a bit around it, as a row of steps for play.py. Pure: no clock, no server.
 
-A step is a dictionary: `at`, and either `credit` or a call (`method`, `path`, `body`, and perhaps `keep`: the name under
+A step is a dictionary: `at`, and either `give_back` or a call (`method`, `path`, `body`, and perhaps `keep`: the name under
 which the answer is remembered). Texts may hold `{name}`, `{name.member}`: what was remembered.
 
 Customers, computers and instances are named c0.., n0.., i0..; c0 is the local user, who also sells.
@@ -24,7 +24,7 @@ def at(year, month, day):
 
 
 BEGIN, SEPTEMBER_END = at(2026, 9, 15), at(2026, 9, 25)
-OCTOBER_RUN, NOVEMBER_RUN = at(2026, 11, 2) + 12 * HOUR, at(2026, 12, 2) + 12 * HOUR
+OCTOBER_RUN, NOVEMBER_RUN, DECEMBER_RUN = (at(*month, 2) + 12 * HOUR for month in ((2026, 11), (2026, 12), (2027, 1)))
 
 
 class Scenario:
@@ -37,6 +37,8 @@ class Scenario:
         self.runs = [("2026-10-01", "2026-11-01", OCTOBER_RUN)]
         if "adjustments" in features:
             self.runs.append(("2026-11-01", "2026-12-01", NOVEMBER_RUN))
+            if self.random.random() < 0.25:
+                self.runs.append(("2026-12-01", "2027-01-01", DECEMBER_RUN))
         self.last = self.runs[-1][2]
         self.customers()
         self.computers()
@@ -47,7 +49,7 @@ class Scenario:
         self.steps.sort(key=lambda step: step["at"])
         for start, stop, when in self.runs:
             self.insert_run(start, stop, when)
-        self.give_back()
+            self.give_back(start, stop, when)
 
     def has(self, feature, likely=1.0):
         return feature in self.features and self.random.random() < likely
@@ -129,8 +131,10 @@ class Scenario:
         valid = [first] + [self.instant(at(2026, 9, 20), at(2026, 11, 20)) for _ in range(self.random.choice([0, 1, 1, 2, 3]))]
         if self.random.random() < 0.2:
             valid.append(self.random.choice(valid))  # the one published last counts
-        for start in valid:
-            self.step(BEGIN + HOUR, "POST", "/v1/price-books", book.version(text(start)))
+        for index, start in enumerate(valid):
+            late = index and self.random.random() < 0.2
+            when = self.instant(BEGIN + DAY, self.last) if late else BEGIN + HOUR
+            self.step(when, "POST", "/v1/price-books", book.version(text(start)))
 
     # Usage.
 
@@ -152,7 +156,7 @@ class Scenario:
         resource, counted, _, _, names = kind
         delay = self.random.choice([0, 0, 0, HOUR, DAY, 4 * DAY])
         if "adjustments" in self.features and self.random.random() < 0.1:
-            delay = OCTOBER_RUN + self.random.randint(1, 20) * DAY - end
+            delay = self.random.choice(self.runs)[2] + self.random.randint(1, 20) * DAY - end
         event = self.event(name, node, resource, begin, end, random_usage.quantity(self.random, counted),
                            random_usage.dimensions(self.random, names))
         posted = self.post(batches, event, max(end, self.lives[name][2]) + max(0, delay))
@@ -189,25 +193,35 @@ class Scenario:
                 self.step(BEGIN, "POST", "/v1/tax-rates", {"seller": "PARTY-1", "rate": self.random.choice(["20", "7.7", "5.5"]),
                                                            "valid_from": text(when)})
             for name in self.zones:
+                self.step(BEGIN, "PATCH", f"/v1/parties/{self.party(name)}", {
+                    "vat_id": "FR83404833048", "address": {"city": "Lille", "country": "FR"}})
                 for _ in range(self.random.choice([0, 0, 1, 2])):
-                    category = self.random.choice(["S", "Z", "E", "G"])
-                    body = {"category": category, "valid_from": text(self.instant(SEPTEMBER_END, OCTOBER_RUN))}
+                    category = self.random.choice(["S", "Z", "E", "G", "AE", "K"])
+                    body = {"category": category, "valid_from": text(self.instant(SEPTEMBER_END, self.last))}
                     if category in CAUSES:
                         body.update(reason=CAUSES[category])
-                    self.step(BEGIN, "POST", f"/v1/parties/{self.party(name)}/tax-treatments", body)
-            self.step(BEGIN, "PATCH", "/v1/parties/PARTY-1", {"vat_identifier": "FR40303265045", "country": "FR"})
+                    self.step(self.random.choice([BEGIN, self.instant(BEGIN, self.last)]), "POST",
+                              f"/v1/parties/{self.party(name)}/tax-treatments", body)
         currency = next(step["body"]["currency"] for step in self.steps if step["path"] == "/v1/price-books")
         digits = {"JPY": "", "TND": ".500", "BHD": ".005"}.get(currency, ".50")
         for name in self.zones:
-            if self.has("prepaid", 0.4):
-                self.step(self.instant(BEGIN, self.last), "POST", "/v1/credits", {
-                    "customer": self.party(name), "currency": currency, "amount": f"{self.random.randint(1, 60)}{digits}",
-                    "description": "prepaid"})
+            for n in range(self.random.choice([0, 0, 1, 2, 3])):
+                if self.has("prepaid"):
+                    self.credit(name, f"credit {name} {n}", currency, f"{self.random.randint(1, 60)}{digits}")
             if self.has("one_off", 0.4):
                 sign = self.random.choice(["", "", "-"])
                 self.step(self.instant(BEGIN, self.last), "POST", "/v1/charges", {
                     "customer": self.party(name), "currency": currency, "amount": f"{sign}{self.random.randint(1, 30)}{digits}",
                     "description": "one-off"})
+
+    def credit(self, name, keep, currency, amount):
+        """Prepaid credit, of which what is left is perhaps withdrawn later."""
+        when = self.instant(BEGIN, self.last)
+        self.step(when, "POST", "/v1/credits", {
+            "customer": self.party(name), "currency": currency, "amount": amount, "description": "prepaid"}, keep=keep)
+        if self.random.random() < 0.3:
+            self.step(self.random.randint(when, self.last + 5 * DAY), "POST", f"/v1/credits/{{{keep}}}/withdraw",
+                      {"reason": "paid back"})
 
     @staticmethod
     def party(name):
@@ -216,21 +230,33 @@ class Scenario:
     def insert_run(self, start, stop, when):
         """A run, final at once or after days in which more usage comes; it stands before steps that are later than it."""
         wanted = {"period": {"start": start, "stop": stop}, "finalise": self.random.random() < 0.6}
-        name, later = f"run {start}", when + 3 * DAY
-        rest = []
+        name, later = f"run {start} {when}", when + 3 * DAY
+        steps = [{"at": when, "method": "POST", "path": "/v1/invoice-runs", "body": wanted, "keep": name}]
+
+        def then(verb):
+            return {"at": later, "method": "POST", "path": f"/v1/invoice-runs/{{{name}}}/{verb}", "body": {}}
+
         if not wanted["finalise"]:
-            if self.has("refresh", 0.4):
-                rest.append({"at": later, "method": "POST", "path": f"/v1/invoice-runs/{{{name}}}/refresh", "body": {}})
-            rest.append({"at": later, "method": "POST", "path": f"/v1/invoice-runs/{{{name}}}/finalise", "body": {}})
-        self.insert({"at": when, "method": "POST", "path": "/v1/invoice-runs", "body": wanted, "keep": name}, *rest)
+            if self.has("refresh", 0.2):
+                steps += [then("withdraw"), {**steps[0], "at": later}]
+            elif self.has("refresh", 0.4):
+                steps.append(then("refresh"))
+            steps.append(then("finalise"))
+        self.insert(*steps)
 
     def insert(self, *steps):
         """Puts steps where their time is, behind what is at the same time."""
         self.steps = sorted([*self.steps, *steps], key=lambda step: step["at"])
 
-    def give_back(self):
-        """A credit note after the last run; play.py picks document and line by the numbers."""
-        if self.has("credit", 0.5):
-            for _ in range(self.random.randint(1, 3)):
-                self.insert({"at": self.last + 4 * DAY, "credit": (self.random.randrange(10**6), self.random.randrange(10**6)),
-                             "part": self.random.choice([None, 2, 3])})
+    def give_back(self, start, stop, when):
+        """Credit notes, corrections and voids after a run; play.py picks document and lines by the numbers. What is void is
+        perhaps invoiced again."""
+        if not self.has("credit", 0.5):
+            return
+        days = sorted(self.random.randint(4 * DAY, 20 * DAY) for _ in range(self.random.randint(1, 4)))
+        for day in days:
+            how = self.random.choice(["credit", "credit", "credit", "correct", "void"])
+            self.insert({"at": when + day, "give_back": how, "numbers": [self.random.randrange(10**6) for _ in range(4)],
+                         "part": self.random.choice([None, 2, 3])})
+        if self.random.random() < 0.4:
+            self.insert_run(start, stop, when + 21 * DAY)

@@ -4,6 +4,7 @@ import unittest
 from fractions import Fraction as F
 
 import tariffs
+from credit_notes import check_note
 from exact import half_even, half_up, show
 from facts import Facts, divided
 from invoices import Books
@@ -201,8 +202,80 @@ class Runs(unittest.TestCase):
             *instance("SOFTINST-1", "2026-10-01T00:00:00Z"))
         books = self.books(events, self.FEE)
         self.play(books, run("RUN-1", OCTOBER, events), run("RUN-2", NOVEMBER, events))
-        first, second = books.final
-        self.assertEqual((first.total, first.prepaid, second.prepaid), (12, 12, 2))
+        self.assertEqual([(one.total, one.prepaid, one.due) for one in books.final],
+                         [(12, [("C-1", 5), ("C-2", 7)], 0), (12, [("C-2", 2)], 10)])
+
+    def note(self, books, cited, *amounts, rate="20", **more):
+        """A credit note on lines from the first on, as a server would show it; what is wrong with it."""
+        lines = [{"n": n, "amount": amount, "residue": "0", "quantity": "1", "tax": {"category": "S", "rate": rate},
+                  "cites": {"invoice": cited, "line": n}} for n, amount in enumerate(amounts, 1)]
+        net = show(sum(map(F, amounts)))
+        shown = {"id": "INVCN-2026-000001", "document": "credit_note", "buyer": {"party": "PARTY-1"}, "currency": "EUR",
+                 "sequence": 10**6, "lines": lines, "net": net, "cites": {"invoice": cited, "all": False},
+                 **{name: held for name, held in more.items() if name not in ("tax", "all")}}
+        shown["tax"] = [{"category": "S", "rate": rate, "base": net, "amount": more["tax"]}]
+        shown["cites"]["all"] = more.get("all", False)
+        return check_note(shown, books)
+
+    def taxed(self, *rows, price="5.16"):
+        """The books after October was invoiced at a fee and a fifth of it as tax."""
+        events = log(
+            ("TaxRateSet", "2026-09-01T00:00:00Z", {"seller": "PARTY-1", "rate": "20", "valid_from": "2026-01-01T00:00:00Z"}),
+            *rows, *instance("SOFTINST-1", "2026-10-01T00:00:00Z", "2026-11-01T00:00:00Z"))
+        books = self.books(events, {**self.FEE, "price": price})
+        self.play(books, run("RUN-1", OCTOBER, events))
+        return books
+
+    def test_the_tax_of_credit_notes_adds_up_to_that_of_the_document(self):
+        books = self.taxed()  # 5.16 and 1.03
+        # A half: 0.516 of tax, so 0.52. The other: 1.03 less 0.52.
+        self.assertEqual(self.note(books, "INV-RUN-1", "2.58", tax="0.52", total="3.10", due="3.10"), [])
+        self.assertEqual(self.note(books, "INV-RUN-1", "2.58", tax="0.51", total="3.09", due="3.09", all=True), [])
+        self.assertNotEqual(self.note(books, "INV-RUN-1", "0.01", tax="0", total="0.01", due="0.01", all=True), [])
+        books = self.taxed()
+        self.note(books, "INV-RUN-1", "2.58", tax="0.52", total="3.10", due="3.10")
+        self.assertEqual(self.note(books, "INV-RUN-1", "2.58", tax="0.52", total="3.10", due="3.10", all=True)[0],
+                         "tax S 20 is 0.52, the documents say 0.51")
+
+    def test_prepaid_credit_goes_back_last_and_the_newest_first(self):
+        def granted(name, amount):
+            return ("CreditGranted", "2026-09-01T00:00:00Z",
+                    {"credit": name, "customer": "PARTY-1", "currency": "EUR", "amount": amount})
+
+        books = self.taxed(granted("C-1", "5"), granted("C-2", "4"), price="10")  # 12, of which 9 were prepaid
+        # 6 with tax: 3 were due, and 3 of the 4 go back. Then 1 of it and 2 of the 5.
+        self.assertEqual(self.note(books, "INV-RUN-1", "5", tax="1", total="6", due="3", prepaid=[{"credit": "C-2", "amount": "3"}]), [])
+        back = [{"credit": "C-2", "amount": "1"}, {"credit": "C-1", "amount": "2"}]
+        self.assertEqual(self.note(books, "INV-RUN-1", "2.5", tax="0.5", total="3", due="0", prepaid=back), [])
+        self.assertEqual(books.wallet.left, {"C-1": 2, "C-2": 4})
+
+    def test_what_was_given_back_stays_given_back(self):
+        late = usage("SOFTINST-1", "requests", "0", "2026-10-02T00:00:00Z", "2026-10-03T00:00:00Z")
+        for corrected, expected in (("50", [("adjustment", "-50", "-1.5")]), ("0", [("adjustment", "-100", "-2.5")])):
+            late[2]["quantity"] = corrected
+            events = log(*instance("SOFTINST-1", "2026-10-01T00:00:00Z", "2026-11-01T00:00:00Z"),
+                         usage("SOFTINST-1", "requests", "100", "2026-10-02T00:00:00Z", "2026-10-03T00:00:00Z"),
+                         ("UsageCorrected", "2026-11-05T00:00:00Z", {"replaces": 5, "usage": late[2]}))
+            books = self.books(events, {"kind": "per_unit", "resource": "requests", "price": "0.03"})
+            self.play(books, run("RUN-1", OCTOBER, events, len(events) - 1))
+            books.given_back["INV-RUN-1", 1] = F("0.5")  # of 3.00
+            self.assertEqual(self.play(books, run("RUN-2", NOVEMBER, events)), [expected])
+
+    def test_what_was_given_back_of_a_fee_in_advance_is_not_taken_back(self):
+        events = log(*instance("SOFTINST-1", "2026-10-16T00:00:00Z"))
+        books = self.books(events, {**self.FEE, "when": "advance"})
+        self.play(books, run("RUN-1", OCTOBER, events))
+        books.given_back["INV-RUN-1", 2] = F(4)
+        self.assertEqual(self.play(books, run("RUN-2", NOVEMBER, events)),
+                         [[("recurring", "1", "10"), ("advance", "1", "10"), ("settled", "-1", "-6")]])
+
+    def test_late_usage_is_told_once_by_two_runs_of_its_month(self):
+        late = usage("SOFTINST-1", "requests", "100", "2026-10-20T00:00:00Z", "2026-10-21T00:00:00Z")
+        events = log(*instance("SOFTINST-1", "2026-10-01T00:00:00Z", "2026-11-01T00:00:00Z"), late)
+        runs = [run("RUN-1", OCTOBER, events, len(events) - 1), run("RUN-2", OCTOBER, events, len(events) - 1),
+                run("RUN-3", NOVEMBER, events)]
+        found = self.play(self.books(events, {"kind": "per_unit", "resource": "requests", "price": "0.03"}), *runs)
+        self.assertEqual(found, [[], [], [("adjustment", "100", "3")]])
 
     def test_the_version_that_counts(self):
         later = {**BOOK, "version": 2, "valid_from": "2026-10-16T00:00:00Z", "rates": [{**self.FEE, "price": "20"}]}

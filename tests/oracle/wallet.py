@@ -1,10 +1,13 @@
 """Prepaid credit of customers (docs/invoices.md, "Prepaid credit"): the oldest pays first, as far as it goes.
 
-Credit that had paid and is given back by a credit note goes back to the credit that paid last.
+Credit that had paid and is given back by a credit note goes back to the credit that paid last. What is withdrawn is what is
+left then; a credit note may give something back to it later.
 """
 
+import collections
 from fractions import Fraction
 
+from exact import number, show
 from facts import Facts
 
 
@@ -13,8 +16,9 @@ class Wallet:
 
     def __init__(self, events):
         self.events, self.taken = events, 0
+        self.wrong = []  # sentences about withdrawals
         self.left, self.owner = {}, {}
-        self.paid = []  # (document, credit, amount)
+        self.paid = collections.defaultdict(list)  # document -> [credit, what it paid and was not given back]
 
     def take_until(self, sequence):
         """Grants and withdrawals up to a sequence."""
@@ -25,26 +29,32 @@ class Wallet:
                     self.left[credit.id] = credit.amount
                     self.owner[credit.id] = (credit.customer, credit.currency)
                 if event["type"] == "CreditWithdrawn":
-                    self.left[event["data"]["credit"]] = Fraction(0)
+                    credit, amount = event["data"]["credit"], number(event["data"]["amount"])
+                    if amount != self.left[credit]:
+                        self.wrong.append(f"{credit}: {show(amount)} is withdrawn of {show(self.left[credit])} that is left")
+                    self.left[credit] = Fraction(0)
         self.taken = max(self.taken, sequence)
 
     def pay(self, document):
-        """How much of a document's total is paid by credit."""
-        wanted = due = max(Fraction(0), document.total)
+        """What of a document's total is paid by which credit."""
+        due, used = max(Fraction(0), document.total), []
         for credit, left in self.left.items():
             if self.owner[credit] == (document.customer, document.currency) and left and due:
                 part = min(left, due)
                 self.left[credit] -= part
-                self.paid.append((document.id, credit, part))
+                self.paid[document.id].append([credit, part])
+                used.append((credit, part))
                 due -= part
-        return wanted - due
+        return used
 
     def give_back(self, document, amount):
-        """Returns what a credit note gives back beyond what was due."""
-        for entry in reversed(list(self.paid)):
-            if entry[0] == document and amount > 0:
-                part = min(entry[2], amount)
-                self.paid.remove(entry)
-                self.paid.append((document, entry[1], entry[2] - part))
-                self.left[entry[1]] += part
+        """To which credit a credit note gives back what is more than was due, and how much: the newest first."""
+        back = []
+        for entry in reversed(self.paid[document]):
+            part = min(entry[1], amount)
+            if part > 0:
+                entry[1] -= part
+                self.left[entry[0]] += part
                 amount -= part
+                back.append((entry[0], part))
+        return back

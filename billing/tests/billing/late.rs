@@ -167,6 +167,41 @@ fn a_document_below_nothing_is_a_credit_note() {
     );
 }
 
+/// November gives 30.00 back that were charged for it in advance, so what it charges is turned round on a credit note:
+/// 500 x -0.001, and what is charged once with them.
+#[test]
+fn a_line_that_is_turned_round_shows_what_is_charged_once() {
+    let mut cloud = Cloud::new(
+        r#"
+name = "standard"
+currency = "EUR"
+valid_from = "2026-01-01T00:00:00Z"
+resources = [{ resource = "requests", kind = "counter", meter = "sum", unit = "request" }]
+rates = [
+    { kind = "recurring", every = "month", when = "advance", price = "30.00" },
+    { kind = "volume", resource = "requests", tiers = [{ price = "0.001", flat = "1.00" }] },
+]
+"#,
+    );
+    let customer = cloud.customer("UTC");
+    cloud.clock("2026-10-16T00:00:00Z");
+    cloud.request(customer, "one", &PRODUCTION);
+    cloud.clock("2026-11-01T00:00:00Z");
+    let october = cloud.open_run("2026-10-01", "2026-11-01");
+    cloud.finalise(october);
+    cloud.clock("2026-11-02T00:00:00Z");
+    cloud.usage(("slappart0", "requests"), "500", ("2026-11-01T00:00:00Z", "2026-11-01T12:00:00Z"));
+    cloud.end(customer, "one");
+    cloud.clock("2026-12-01T00:00:00Z");
+    let november = cloud.open_run("2026-11-01", "2026-12-01");
+    let lines = cloud.view.billing.documents_of(november).flat_map(|document| &document.invoice.lines);
+    let steps = lines.flat_map(|line| line.steps.iter().map(move |step| (line.amount, step)));
+    let shown =
+        steps.map(|(amount, step)| format!("{} x {} + {} = {amount}", step.quantity, step.price, step.flat));
+    assert_eq!(shown.collect::<Vec<_>>(), ["-500 x 0.001 + 1 = -1.50"]);
+    cloud.finalise(november);
+}
+
 trait ParseId {
     fn parse_id(&self) -> slapledger_core::domain::usage::UsageId;
 }

@@ -239,7 +239,7 @@ pub struct PriceStep {
     pub quantity: Quantity,
     /// For one.
     pub price: Price,
-    /// Once.
+    /// Once; if the quantity is below zero, that is given back.
     pub flat: Price,
     /// The upper bound of its tier, if it has one.
     pub up_to: Option<Quantity>,

@@ -4,7 +4,7 @@ use crate::domain::money::{Amount, Currency, Exact, Price, Rounding};
 use crate::domain::quantity::{ONE, Quantity};
 use crate::domain::tax::TaxCategory;
 
-use super::{Invoice, InvoiceLine, InvoiceRefusal};
+use super::{Invoice, InvoiceLine, InvoiceRefusal, PriceStep};
 
 /// EN 16931: BR-CO-10 (sum of lines), BR-CO-13 and 14 (net and tax), BR-CO-15 and 16 (totals), BR-CO-17 (tax of a
 /// category).
@@ -58,8 +58,9 @@ fn line_adds_up(line: &InvoiceLine, currency: Currency) -> bool {
         None if line.steps.is_empty() => return true,
         _ => line.steps.iter().map(|step| (step.quantity, step.price)).collect(),
     };
-    let (once, last_digit) = (quantity(ONE), quantity(1));
-    let flat: Exact = line.steps.iter().map(|step| Exact::product(once, step.flat)).sum();
+    let last_digit = quantity(1);
+    let once = |step: &PriceStep| quantity(if step.quantity.billionths() < 0 { -ONE } else { ONE });
+    let flat: Exact = line.steps.iter().map(|step| Exact::product(once(step), step.flat)).sum();
     let shown: Exact = parts.iter().map(|(quantity, price)| Exact::product(*quantity, *price)).sum();
     let lost: Exact = parts.iter().map(|(_, price)| Exact::product(last_digit, *price)).sum();
     let exact = Exact::from(line.amount).minus(line.residue);

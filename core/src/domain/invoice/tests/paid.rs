@@ -222,8 +222,15 @@ fn a_line_is_quantity_times_price() {
         ),
         (InvoiceLine { unit_price: None, steps: Vec::new(), ..line(1, 200) }, true),
     ];
-    for (line, fine) in cases {
-        let when = given().when(finalise(Invoice { lines: vec![line], ..draft(2, &[200]) }));
+    // With a quantity below zero what is charged once is given back: -5 x 0.5 and 0.5 are -3.
+    let turned = |flat| {
+        let steps = vec![step("-5", "0.5", flat)];
+        let more = InvoiceLine { unit_price: None, ..line(1, 500) };
+        vec![more, InvoiceLine { unit_price: None, steps, ..line(2, -300) }]
+    };
+    let alone = cases.into_iter().map(|(line, fine)| (vec![line], fine));
+    for (lines, fine) in alone.chain([(turned("0.5"), true), (turned("0.4"), false)]) {
+        let when = given().when(finalise(Invoice { lines, ..draft(2, &[200]) }));
         if fine {
             when.answered(&issued("INV-2026-000001"));
         } else {
