@@ -373,8 +373,6 @@ impl<'a> Desk<'a> {
         }
         let versions = self.billing.versions_of(opened);
         let prices = Prices::new(&opened.price_book, versions);
-        let settled = self.billing.settled.get(&(run, payer)).and_then(|settled| settled.last());
-        let as_of = settled.copied().unwrap_or(opened.cut_off);
         let subject = Subject {
             basis: self.basis(),
             prices: &prices,
@@ -382,7 +380,7 @@ impl<'a> Desk<'a> {
             payer,
             calendar: &buyer.calendar,
             period,
-            as_of,
+            as_of: opened.cut_off,
         };
         let earlier = Earlier {
             subject,
@@ -413,7 +411,7 @@ impl<'a> Desk<'a> {
             let left = self.billing.left_of(invoice, line);
             let given_back = line.amount.checked_sub(left).unwrap_or(left);
             let at = Some(LineRef { invoice: invoice.id.clone(), line: line.n });
-            Charged { line: as_charged(invoice, line), at, given_back }
+            Charged { line: as_charged(invoice, line), at, given_back, as_of: None }
         });
         let later = self.billing.adjusted.get(&place).into_iter().flatten();
         let later = later.filter_map(|(place, n)| {
@@ -421,7 +419,8 @@ impl<'a> Desk<'a> {
             let line = line_of(invoice, *n)?;
             let left = self.billing.left_of(invoice, line);
             let given_back = line.amount.checked_sub(left)?;
-            Some(Charged { line: as_charged(invoice, line), at: line.cites.clone(), given_back })
+            let as_of = self.billing.runs.get(&place.run).map(|run| run.opened.cut_off);
+            Some(Charged { line: as_charged(invoice, line), at: line.cites.clone(), given_back, as_of })
         });
         own.chain(later).collect()
     }

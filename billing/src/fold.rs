@@ -262,15 +262,9 @@ impl Billing {
     /// A document is void: what it charged of usage that came late is to be charged again.
     fn unsettled(&mut self, place: Place) {
         let Place { run, payer, .. } = place;
-        let Some(cut_off) = self.runs.get(&run).map(|known| known.opened.cut_off) else { return };
         for ((_, of), lines) in &mut self.adjusted {
             if *of == payer {
                 lines.retain(|(at, _)| *at != place);
-            }
-        }
-        for ((_, of), settled) in &mut self.settled {
-            if *of == payer {
-                settled.retain(|at| *at != cut_off);
             }
         }
         let settled_by_it = self.was_late.remove(&(run, payer)).into_iter().flatten();

@@ -4,7 +4,7 @@
 //! The period is rated again with the prices of that run, as of a later event, and each line that comes out differently
 //! is adjusted by the difference. Lines are the same if version, rate, instance, group and beginning are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use slapledger_core::domain::id::{InstanceId, InvoiceId, Sequence};
 use slapledger_core::domain::invoice::{InvoiceLine, LineKind, LineRef};
@@ -24,11 +24,13 @@ pub(crate) struct Charged {
     pub(crate) at: Option<LineRef>,
     /// What of its amount, as it counts here, was given back by hand.
     pub(crate) given_back: Amount,
+    /// Of an adjustment, the last event it knew of.
+    pub(crate) as_of: Option<Sequence>,
 }
 
 /// What an earlier run said of a payer.
 pub(crate) struct Earlier<'a> {
-    /// Its prices and period, and as of when it was rated last.
+    /// Its prices and period, and as of when it was rated.
     pub(crate) subject: Subject<'a>,
     pub(crate) document: Option<&'a InvoiceId>,
     pub(crate) charged: Vec<Charged>,
@@ -51,6 +53,7 @@ struct SoFar<'l> {
     quantity: i128,
     residue: Exact,
     given_back: Amount,
+    as_of: Option<Sequence>,
 }
 
 /// The adjustments of an earlier document, as of an event.
@@ -61,8 +64,7 @@ pub(crate) fn adjustments(
 ) -> Vec<Rated> {
     let known = Subject { as_of, ..earlier.subject };
     let now = known.rate(instances, &mut Vec::new());
-    let then = earlier.subject.rate(instances, &mut Vec::new());
-    let (nothing, now, then) = (by_key(&now.nothing), by_key(&now.lines), by_key(&then.lines));
+    let (nothing, now) = (by_key(&now.nothing), by_key(&now.lines));
     let mut charged: BTreeMap<Key<'_>, SoFar<'_>> = BTreeMap::new();
     for one in &earlier.charged {
         if let Some(key) = key(&one.line) {
@@ -72,6 +74,13 @@ pub(crate) fn adjustments(
             }
         }
     }
+    // A line was looked at last by its latest adjustment, else by the run itself.
+    let looked_at: BTreeSet<Sequence> = charged.values().filter_map(|so_far| so_far.as_of).collect();
+    let looked_at = looked_at.into_iter().chain([earlier.subject.as_of]);
+    let rated: Vec<_> = looked_at.map(|as_of| (as_of, Subject { as_of, ..earlier.subject })).collect();
+    let rated: Vec<_> =
+        rated.iter().map(|(as_of, then)| (*as_of, then.rate(instances, &mut Vec::new()))).collect();
+    let then: BTreeMap<Sequence, _> = rated.iter().map(|(as_of, own)| (*as_of, by_key(&own.lines))).collect();
     let mut keys: Vec<Key<'_>> = now.keys().chain(charged.keys()).copied().collect();
     keys.sort_unstable();
     keys.dedup();
@@ -79,7 +88,9 @@ pub(crate) fn adjustments(
     for key in keys {
         let (now, so_far) = (now.get(&key).copied(), charged.get(&key));
         let behind = now.or_else(|| nothing.get(&key).copied());
-        let events = new_events(known.basis.metering, as_of, (behind, then.get(&key).copied()));
+        let last = so_far.and_then(|so_far| so_far.as_of).unwrap_or(earlier.subject.as_of);
+        let then = then.get(&last).and_then(|then| then.get(&key)).copied();
+        let events = new_events(known.basis.metering, as_of, (behind, then));
         let cites = so_far.map_or_else(
             || earlier.document.map(|invoice| LineRef { invoice: invoice.clone(), line: 0 }),
             |so_far| so_far.at.clone(),
@@ -100,7 +111,7 @@ fn by_key(lines: &[Rated]) -> BTreeMap<Key<'_>, &Rated> {
 
 impl<'l> SoFar<'l> {
     fn of(charged: &'l Charged) -> Self {
-        let Charged { line, at, given_back } = charged;
+        let Charged { line, at, given_back, as_of } = charged;
         Self {
             line,
             at: at.clone(),
@@ -108,6 +119,7 @@ impl<'l> SoFar<'l> {
             quantity: line.quantity.billionths(),
             residue: line.residue,
             given_back: *given_back,
+            as_of: *as_of,
         }
     }
 
@@ -118,6 +130,7 @@ impl<'l> SoFar<'l> {
         self.given_back = add(self.given_back, more.given_back);
         self.quantity = self.quantity.saturating_add(more.quantity);
         self.residue = self.residue.plus(more.residue);
+        self.as_of = self.as_of.max(more.as_of);
         // The document itself is what later ones cite, whichever comes first.
         if self.line.kind == LineKind::Adjustment && more.line.kind != LineKind::Adjustment {
             (self.line, self.at) = (more.line, more.at);

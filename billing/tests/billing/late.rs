@@ -107,6 +107,24 @@ fn late_usage_is_an_adjustment_that_cites_the_line() {
     assert_eq!(cloud.charges(december), [FEE]);
 }
 
+/// What came late and changed nothing is behind no line. It is behind the next adjustment, with what changed something.
+#[test]
+fn events_that_changed_nothing_are_behind_the_next_adjustment() {
+    let mut cloud = invoiced();
+    cloud.clock("2026-11-03T00:00:00Z");
+    cloud.report("nothing", Revision::None, ("slappart0", CPU), "0", day(6));
+    assert_eq!(november(&mut cloud), [FEE]);
+    cloud.report("late", Revision::None, ("slappart0", CPU), "10", day(7));
+    cloud.clock("2027-01-01T00:00:00Z");
+    let december = cloud.open_run("2026-12-01", "2027-01-01");
+    let late = "PARTY-2: SOFTINST-1 adjustment of INV-2026-000001 line 2: 120 percent_hour = 0.24 (0)";
+    assert_eq!(cloud.charges(december), [FEE, late]);
+    let draft = cloud.view.billing.documents_of(december).next().expect("a draft");
+    let behind: Vec<u64> = draft.invoice.lines.iter().map(|line| line.events.count).collect();
+    assert_eq!(behind[1], 2);
+    assert!(cloud.view.line_events(draft.invoice.id.as_str(), 2).is_some());
+}
+
 #[test]
 fn corrected_usage_is_adjusted_by_the_difference() {
     let mut cloud = invoiced();
