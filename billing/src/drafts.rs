@@ -330,8 +330,11 @@ impl<'a> Desk<'a> {
         own: Period,
         instances: &Instances<'a>,
     ) -> Vec<Rated> {
-        let places = self.billing.late.keys().filter(|(run, of)| *of == payer && *run != self.question.run);
-        let adjusted = places.flat_map(|(run, _)| self.adjust(*run, (payer, buyer), own, instances));
+        // Runs are few, and what came late may be of everybody.
+        let Billing { runs, late, .. } = self.billing;
+        let about =
+            runs.keys().filter(|run| **run != self.question.run && late.contains_key(&(**run, payer)));
+        let adjusted = about.flat_map(|run| self.adjust(*run, (payer, buyer), own, instances));
         adjusted.collect()
     }
 

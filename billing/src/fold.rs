@@ -180,9 +180,10 @@ impl Billing {
         let suspended_usage = self.suspended_within(&opened, metering);
         let told = (suspended_usage > 0).then_some(Warning::SuspendedUsage { events: suspended_usage });
         let gaps = self.gaps_within(&opened, metering);
-        let warnings = told.into_iter().chain(warnings).chain(gaps).collect();
+        let warnings: Vec<Warning> = told.into_iter().chain(warnings).chain(gaps).collect();
         self.billed_until = self.billed_until.max(Some(self.over_at(&opened)));
         let id = opened.run;
+        let silent_on = warnings.iter().filter_map(Warning::passed_over).collect();
         let run = Run {
             opened,
             sequence,
@@ -191,7 +192,7 @@ impl Billing {
             suspended_usage,
             finalised: None,
             withdrawn: false,
-            given_up: BTreeSet::new(),
+            silent_on,
         };
         self.runs.insert(id, run);
         for invoice in drafts {
@@ -262,8 +263,8 @@ impl Billing {
     /// A document is void: what it charged of usage that came late is to be charged again.
     fn unsettled(&mut self, place: Place) {
         let Place { run, payer, .. } = place;
-        for ((_, of), lines) in &mut self.adjusted {
-            if *of == payer {
+        for about in self.runs.keys() {
+            if let Some(lines) = self.adjusted.get_mut(&(*about, payer)) {
                 lines.retain(|(at, _)| *at != place);
             }
         }
@@ -324,10 +325,10 @@ impl Billing {
 
     fn run_finalised(&mut self, event: &InvoiceRunFinalised, sequence: Sequence) {
         let drafts = self.documents_of(event.run).filter(|document| document.issued.is_none());
-        let given_up: BTreeSet<PartyId> = drafts.map(|draft| draft.invoice.buyer.party).collect();
+        let given_up: Vec<PartyId> = drafts.map(|draft| draft.invoice.buyer.party).collect();
         self.documents.retain(|place, document| place.run != event.run || document.issued.is_some());
         let Some(run) = self.runs.get_mut(&event.run) else { return };
-        run.given_up = given_up;
+        run.silent_on.extend(given_up);
         run.finalised = Some((event.at, sequence));
         let cut_off = run.opened.cut_off;
         let (seller, book) = (run.opened.seller, run.opened.price_book.clone());

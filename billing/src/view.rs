@@ -43,7 +43,7 @@ pub struct BillingView {
 }
 
 impl View for BillingView {
-    const FORMAT: u32 = 8;
+    const FORMAT: u32 = 9;
 
     fn apply(&mut self, event: &Recorded) {
         self.billing.before_metering(event, &self.metering);
@@ -180,8 +180,9 @@ pub struct Run {
     pub finalised: Option<(Timestamp, Sequence)>,
     /// Whether it was given up.
     pub withdrawn: bool,
-    /// Those whose drafts were given up when the others were final: it says nothing of them.
-    pub given_up: BTreeSet<PartyId>,
+    /// Those it says nothing of: whom its warnings say it passed over, and whose drafts were given up when the others were
+    /// final.
+    pub silent_on: BTreeSet<PartyId>,
 }
 
 impl Run {
@@ -194,13 +195,9 @@ impl Run {
         }
     }
 
-    /// Whether it is final and says what somebody owes, or that it is nothing: not of whom it passed over, and not of
-    /// those whose drafts were given up.
+    /// Whether it is final and says what somebody owes, or that it is nothing.
     pub(crate) fn is_about(&self, payer: PartyId) -> bool {
-        let mut passed_over = self.warnings.iter().filter_map(Warning::passed_over);
-        self.state() == DocumentState::Final
-            && !self.given_up.contains(&payer)
-            && !passed_over.any(|other| other == payer)
+        self.state() == DocumentState::Final && !self.silent_on.contains(&payer)
     }
 }
 

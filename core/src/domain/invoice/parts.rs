@@ -12,45 +12,52 @@ pub(super) const PART_BYTES: usize = 48_000;
 /// The events that issue a document.
 pub(super) fn events(mut invoice: Invoice) -> Vec<(Stream, Event)> {
     let (id, stream) = (invoice.id.clone(), Stream::Invoice(invoice.id.clone()));
-    let (parts, lines_digest) = (cut_lines(&invoice.lines), lines_digest(&invoice.lines));
+    // Each line is encoded once, for its length and for the digest.
+    let mut digest = Sha256::new();
+    let lengths: Vec<usize> = invoice.lines.iter().map(|line| take_in(&mut digest, line)).collect();
+    let parts = cut(&mut invoice.lines, &lengths);
     let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
-    if count > 0 {
-        invoice.lines = Vec::new();
-    }
     let parts = (1..).zip(parts).map(|(part, lines)| {
         Event::InvoiceLinesRecorded(InvoiceLinesRecorded { invoice: id.clone(), part, lines })
     });
+    let lines_digest = digest.finalize().into();
     let last = Event::InvoiceFinalised(InvoiceFinalised { invoice, parts: count, lines_digest });
     parts.chain([last]).map(|event| (stream.clone(), event)).collect()
 }
 
 /// SHA-256 over all lines in bincode, one after the other.
 pub(crate) fn lines_digest(lines: &[InvoiceLine]) -> [u8; 32] {
-    let mut hasher = Sha256::new();
+    let mut digest = Sha256::new();
     for line in lines {
-        hasher.update(line_bytes(line));
+        take_in(&mut digest, line);
     }
-    hasher.finalize().into()
+    digest.finalize().into()
 }
 
-fn line_bytes(line: &InvoiceLine) -> Vec<u8> {
-    bincode::encode_to_vec(line, bincode::config::standard()).expect("a line in memory can be encoded")
+/// Takes a line into a digest; returns how long it is in bincode.
+fn take_in(digest: &mut Sha256, line: &InvoiceLine) -> usize {
+    let bytes = bincode::encode_to_vec(line, bincode::config::standard());
+    let bytes = bytes.expect("a line in memory can be encoded");
+    digest.update(&bytes);
+    bytes.len()
 }
 
-/// The lines in parts, if they are too long for one event.
-fn cut_lines(lines: &[InvoiceLine]) -> Vec<Vec<InvoiceLine>> {
+/// Takes the lines out in parts, if they are too long for one event.
+fn cut(lines: &mut Vec<InvoiceLine>, lengths: &[usize]) -> Vec<Vec<InvoiceLine>> {
+    if lengths.iter().sum::<usize>() <= PART_BYTES {
+        return Vec::new();
+    }
     let mut parts: Vec<Vec<InvoiceLine>> = Vec::new();
     let mut room = 0;
-    for line in lines {
-        let bytes = line_bytes(line).len();
-        if bytes > room {
+    for (line, length) in std::mem::take(lines).into_iter().zip(lengths) {
+        if *length > room {
             parts.push(Vec::new());
             room = PART_BYTES;
         }
-        room = room.saturating_sub(bytes);
+        room = room.saturating_sub(*length);
         if let Some(part) = parts.last_mut() {
-            part.push(line.clone());
+            part.push(line);
         }
     }
-    if parts.len() < 2 { Vec::new() } else { parts }
+    parts
 }
