@@ -1,7 +1,5 @@
 //! The fold: what each event changes in the view.
 
-use std::collections::BTreeSet;
-
 use slapledger_core::domain::calendar::Calendar;
 use slapledger_core::domain::event::Event;
 use slapledger_core::domain::id::{PartyId, RunId, Sequence};
