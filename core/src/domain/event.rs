@@ -8,6 +8,7 @@ use std::fmt;
 use bincode::{Decode, Encode};
 use serde::{Serialize, Serializer};
 
+use super::access::{CredentialIssued, CredentialRevoked, CredentialSpent, ProjectOpened};
 use super::account::AccountsClosed;
 use super::charge::ChargeRecorded;
 use super::computer::{
@@ -15,7 +16,9 @@ use super::computer::{
     ComputerHeard, ComputerRegistered, PartitionOffered, PartitionWithdrawn,
 };
 use super::credit::{CreditGranted, CreditWithdrawn};
-use super::id::{ComputerId, InstanceId, InvoiceId, PartyId, PriceBookName, Reference, RunId};
+use super::id::{
+    ComputerId, CredentialId, InstanceId, InvoiceId, PartyId, PriceBookName, ProjectId, Reference, RunId,
+};
 use super::instance::{
     ConnectionParametersSet, InstanceAllocated, InstanceBanged, InstanceChanged, InstanceEnded,
     InstanceRenamed, InstanceRequested, InstanceStateReported,
@@ -202,6 +205,14 @@ events! {
     ChargeRecorded(ChargeRecorded),
     /// The books of a seller were closed up to an instant.
     AccountsClosed(AccountsClosed),
+    /// A project was opened.
+    ProjectOpened(ProjectOpened),
+    /// Somebody may come in.
+    CredentialIssued(CredentialIssued),
+    /// A credential is no longer good.
+    CredentialRevoked(CredentialRevoked),
+    /// A credential that is good once was used.
+    CredentialSpent(CredentialSpent),
 }
 
 /// The stream an event is in: the history of one thing.
@@ -225,6 +236,10 @@ pub enum Stream {
     InvoiceRun(RunId),
     /// An invoice.
     Invoice(InvoiceId),
+    /// A credential.
+    Credential(CredentialId),
+    /// A project.
+    Project(ProjectId),
 }
 
 impl fmt::Display for Stream {
@@ -239,6 +254,8 @@ impl fmt::Display for Stream {
             Self::PriceBook(id) => write!(f, "price-book/{id}"),
             Self::InvoiceRun(id) => write!(f, "invoice-run/{id}"),
             Self::Invoice(id) => write!(f, "invoice/{id}"),
+            Self::Credential(id) => write!(f, "credential/{id}"),
+            Self::Project(id) => write!(f, "project/{id}"),
         }
     }
 }

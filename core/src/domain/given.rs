@@ -180,7 +180,15 @@ macro_rules! commands {
         }
     )*};
 }
+impl From<super::access::IssueCredential> for Command {
+    fn from(command: super::access::IssueCredential) -> Self {
+        Self::IssueCredential(Box::new(command))
+    }
+}
+
 commands!(
+    access::OpenProject,
+    access::RevokeCredentials,
     party::RegisterParty,
     computer::RegisterComputer,
     computer::ConfigureComputer,

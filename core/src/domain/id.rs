@@ -207,6 +207,22 @@ impl ProjectId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct KeyId(pub [u8; 16]);
 
+/// A credential: random; of a certificate, its serial number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+pub struct CredentialId(pub [u8; 16]);
+
+impl FromStr for CredentialId {
+    type Err = InvalidText;
+    fn from_str(text: &str) -> Result<Self, InvalidText> {
+        let form = || InvalidText::Form { example: "0f8fad5bd9cb469fa16570867728950e" };
+        let lower = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if text.len() != 32 || !text.bytes().all(lower) {
+            return Err(form());
+        }
+        u128::from_str_radix(text, 16).map(|number| Self(number.to_be_bytes())).map_err(|_| form())
+    }
+}
+
 /// A command, as its sender or the edge named it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct CommandId(pub [u8; 16]);
@@ -226,7 +242,7 @@ macro_rules! hex_display {
         }
     )*};
 }
-hex_display!(KeyId, CommandId);
+hex_display!(KeyId, CommandId, CredentialId);
 
 #[cfg(test)]
 mod tests {

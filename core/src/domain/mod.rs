@@ -4,6 +4,7 @@
 //! the next sequence are inputs. `decide` may refuse, and every refusal is a named variant; `evolve` is total:
 //! what is recorded cannot be refused.
 
+pub mod access;
 pub mod account;
 pub mod calendar;
 pub mod charge;
@@ -38,7 +39,7 @@ pub use state::{Context, State};
 use bincode::{Decode, Encode};
 
 use event::{Event, Stream};
-use id::{ComputerId, InstanceId, InvoiceId, PartyId, PriceBookName, RunId};
+use id::{ComputerId, InstanceId, InvoiceId, PartyId, PriceBookName, ProjectId, RunId};
 use instance::RequestOutcome;
 use usage::UsageOutcome;
 
@@ -113,6 +114,12 @@ pub enum Command {
     RecordCharge(charge::RecordCharge),
     /// Close the books of a seller.
     CloseAccounts(account::CloseAccounts),
+    /// Open a project.
+    OpenProject(access::OpenProject),
+    /// Let somebody in.
+    IssueCredential(Box<access::IssueCredential>),
+    /// Let somebody in no more.
+    RevokeCredentials(access::RevokeCredentials),
 }
 
 /// What a command is answered; the same answer again for the same command.
@@ -152,6 +159,8 @@ pub enum Answer {
     Credit(credit::CreditId),
     /// This charge was recorded.
     Charge(charge::ChargeId),
+    /// This project was opened.
+    Project(ProjectId),
 }
 
 /// What a decision-maker decided: its answer, and the events that make it so.

@@ -1,5 +1,6 @@
 //! Why a command is refused: the sender's mistake, as opposed to a fault of ours.
 
+use super::access::AccessRefusal;
 use super::account::AccountRefusal;
 use super::charge::ChargeRefusal;
 use super::computer::ComputerRefusal;
@@ -52,6 +53,9 @@ pub enum Refusal {
     /// About closed books.
     #[error(transparent)]
     Account(#[from] AccountRefusal),
+    /// About projects and credentials.
+    #[error(transparent)]
+    Access(#[from] AccessRefusal),
 }
 
 /// What a sender can make of a refusal.
@@ -167,6 +171,22 @@ impl Refusal {
                 AccountRefusal::UnknownParty { .. } => NotFound,
                 _ => Conflict,
             },
+            Self::Access(refusal) => match refusal {
+                AccessRefusal::UnknownProject(_)
+                | AccessRefusal::UnknownHolder(_)
+                | AccessRefusal::Unknown(_) => NotFound,
+                AccessRefusal::TitleTaken { .. }
+                | AccessRefusal::StillActive
+                | AccessRefusal::NotGood(_)
+                | AccessRefusal::IssuedBefore(_) => Conflict,
+                AccessRefusal::BadTitle(_)
+                | AccessRefusal::BadLabel(_)
+                | AccessRefusal::BadHolder(_)
+                | AccessRefusal::BadRoles(_)
+                | AccessRefusal::NotForAllProjects
+                | AccessRefusal::BadExpiry(_)
+                | AccessRefusal::OtherPurpose => Invalid,
+            },
         }
     }
 
@@ -213,6 +233,15 @@ impl Refusal {
             Self::Account(AccountRefusal::NotOver { .. } | AccountRefusal::AlreadyClosed { .. }) => {
                 Some("until")
             }
+            Self::Access(refusal) => match refusal {
+                AccessRefusal::TitleTaken { .. } | AccessRefusal::BadTitle(_) => Some("title"),
+                AccessRefusal::BadLabel(_) => Some("label"),
+                AccessRefusal::UnknownHolder(_) | AccessRefusal::BadHolder(_) => Some("holder"),
+                AccessRefusal::BadRoles(_) => Some("roles"),
+                AccessRefusal::NotForAllProjects => Some("all_projects"),
+                AccessRefusal::BadExpiry(_) => Some("expires_at"),
+                _ => None,
+            },
             _ => None,
         }
     }

@@ -2,6 +2,7 @@
 
 use bincode::{Decode, Encode};
 
+use super::access::{Access, Holders};
 use super::account::Accounts;
 use super::charge::Charges;
 use super::computer::Computers;
@@ -58,6 +59,8 @@ pub struct State {
     pub charges: Charges,
     /// Up to when books are closed.
     pub accounts: Accounts,
+    /// Projects and credentials.
+    pub access: Access,
 }
 
 /// All of [`State`] but the index of usage identities.
@@ -76,6 +79,7 @@ struct Snapshot {
     credits: Credits,
     charges: Charges,
     accounts: Accounts,
+    access: Access,
 }
 
 impl State {
@@ -95,6 +99,7 @@ impl State {
             credits: Credits::default(),
             charges: Charges::default(),
             accounts: Accounts::default(),
+            access: Access::default(),
         }
     }
 
@@ -178,6 +183,11 @@ impl State {
                 self.charges.record(&self.parties, &command, now)?.map(Answer::Charge)
             }
             Command::CloseAccounts(command) => self.accounts.close(&self.parties, &command, now)?.done(),
+            Command::OpenProject(command) => self.access.open_project(&command, now)?.map(Answer::Project),
+            Command::IssueCredential(command) => {
+                self.access.issue(context.project, self.holders(), &command, now)?.done()
+            }
+            Command::RevokeCredentials(command) => self.access.revoke(context.project, &command, now)?.done(),
         })
     }
 
@@ -286,7 +296,16 @@ impl State {
             Event::CreditWithdrawn(event) => self.credits.withdrawn(event),
             Event::ChargeRecorded(event) => self.charges.recorded(event),
             Event::AccountsClosed(event) => self.accounts.closed(event),
+            Event::ProjectOpened(_)
+            | Event::CredentialIssued(_)
+            | Event::CredentialRevoked(_)
+            | Event::CredentialSpent(_) => self.access.evolve(project, event),
         }
+    }
+
+    fn holders(&self) -> Holders<'_> {
+        let Self { parties, computers, instances, .. } = self;
+        Holders { parties, computers, instances }
     }
 
     fn around_instances(&self) -> instance::Surroundings<'_> {
@@ -321,6 +340,7 @@ impl State {
             credits: self.credits.clone(),
             charges: self.charges.clone(),
             accounts: self.accounts.clone(),
+            access: self.access.clone(),
         };
         bincode::encode_to_vec(snapshot, bincode::config::standard())
             .expect("a state in memory can be encoded")
@@ -348,6 +368,7 @@ impl State {
             credits,
             charges,
             accounts,
+            access,
             ..
         } = snapshot;
         Some(Self {
@@ -364,6 +385,7 @@ impl State {
             credits,
             charges,
             accounts,
+            access,
         })
     }
 }

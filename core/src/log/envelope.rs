@@ -12,8 +12,8 @@ use serde::Serialize;
 use super::payload::{self, CONFIG, PayloadError};
 use crate::domain::event::{Event, Stream};
 use crate::domain::id::{
-    CommandId, ComputerId, InstanceId, InvoiceId, PartyId, PriceBookName, ProjectId, Reference, RunId,
-    Sequence,
+    CommandId, ComputerId, CredentialId, InstanceId, InvoiceId, PartyId, PriceBookName, ProjectId, Reference,
+    RunId, Sequence,
 };
 use crate::domain::time::Timestamp;
 
@@ -46,6 +46,8 @@ pub enum ActorKind {
     Computer,
     /// An instance, from inside its partition.
     Instance,
+    /// Somebody who runs or audits the ledger.
+    Operator,
 }
 
 impl Actor {
@@ -162,6 +164,8 @@ pub(crate) fn encode_stream(stream: &Stream, into: &mut Vec<u8>) {
         Stream::InvoiceRun(id) => put((6_u8, id), into),
         Stream::Invoice(id) => put((7_u8, id), into),
         Stream::Product(id) => put((8_u8, id), into),
+        Stream::Credential(id) => put((9_u8, id), into),
+        Stream::Project(id) => put((10_u8, id), into),
     }
 }
 
@@ -181,6 +185,8 @@ pub(crate) fn decode_stream(bytes: &[u8]) -> Result<(Stream, usize), EnvelopeErr
         6 => id::<RunId>(rest, Stream::InvoiceRun),
         7 => id::<InvoiceId>(rest, Stream::Invoice),
         8 => id::<Reference>(rest, Stream::Product),
+        9 => id::<CredentialId>(rest, Stream::Credential),
+        10 => id::<ProjectId>(rest, Stream::Project),
         _ => Err(EnvelopeError::Malformed(format!("stream kind {kind} is not known"))),
     }
 }

@@ -9,6 +9,9 @@ use std::sync::Arc;
 
 use super::envelope::{Actor, ActorKind, EnvelopeError, EventDecoder, Meta, Recorded};
 use super::payload;
+use crate::domain::access::{
+    CredentialIssued, CredentialRevoked, CredentialSpent, Holder, ProjectOpened, Proof, Purpose, Role,
+};
 use crate::domain::account::AccountsClosed;
 use crate::domain::charge::{ChargeId, ChargeRecorded};
 use crate::domain::computer::{
@@ -18,8 +21,8 @@ use crate::domain::computer::{
 use crate::domain::credit::{CreditGranted, CreditId, CreditWithdrawn};
 use crate::domain::event::{AnswerRecorded, Event, LedgerCreated, Mode, Stream, WriterStarted};
 use crate::domain::id::{
-    CommandId, ComputerId, InstanceId, InvoiceId, KeyId, PartitionId, PartyId, PriceBookName, ProjectId,
-    Reference, ResourceId, RunId, Sequence, SoftwareRelease, SoftwareType,
+    CommandId, ComputerId, CredentialId, InstanceId, InvoiceId, KeyId, PartitionId, PartyId, PriceBookName,
+    ProjectId, Reference, ResourceId, RunId, Sequence, SoftwareRelease, SoftwareType,
 };
 use crate::domain::instance::{
     ConnectionParametersSet, InstanceAllocated, InstanceBanged, InstanceChanged, InstanceEnded,
@@ -342,6 +345,9 @@ fn invoice() -> Invoice {
 }
 
 /// One of every event.
+/// How many of the samples are about access: the last ones.
+const ACCESS_EVENTS: usize = 4;
+
 fn samples() -> Vec<(Stream, Event)> {
     let now = at("2026-10-16T00:00:00.000001Z");
     let computer = || ComputerId::new("COMP-1").expect("an id");
@@ -582,6 +588,24 @@ fn samples() -> Vec<(Stream, Event)> {
             at: now,
         }),
         Event::AccountsClosed(AccountsClosed { seller: PartyId(1), until: october().stop, at: now }),
+        Event::ProjectOpened(ProjectOpened { project: ProjectId(2), title: "acme".into(), at: now }),
+        Event::CredentialIssued(CredentialIssued {
+            credential: CredentialId([1; 16]),
+            holder: Holder::Operator("the first admin".into()),
+            roles: [Role::Admin, Role::Auditor].into_iter().collect(),
+            all_projects: true,
+            purpose: Purpose::Access,
+            proof: Proof::Token { digest: [2; 32] },
+            label: Some("a laptop".into()),
+            expires_at: Some(october().stop),
+            at: now,
+        }),
+        Event::CredentialRevoked(CredentialRevoked { credential: CredentialId([1; 16]), at: now }),
+        Event::CredentialSpent(CredentialSpent {
+            credential: CredentialId([1; 16]),
+            by: CredentialId([2; 16]),
+            at: now,
+        }),
     ];
     // Every kind of stream is in use, whatever the event: the bytes say both.
     let streams = [
@@ -596,9 +620,13 @@ fn samples() -> Vec<(Stream, Event)> {
     ];
     // The ninth came later: the samples before it keep the streams they have in their golden bytes.
     let product = [Stream::Product(Reference::new("kvm").expect("a reference"))];
+    let later = [Stream::Project(ProjectId(2)), Stream::Credential(CredentialId([1; 16]))];
     let (old, new) =
         (streams.clone().into_iter().cycle().take(26), product.into_iter().chain(streams).cycle());
-    old.chain(new).zip(events).collect()
+    let count = events.len();
+    // And two came later still.
+    let before = old.chain(new).take(count - ACCESS_EVENTS);
+    before.chain(later.into_iter().cycle()).zip(events).collect()
 }
 
 /// What the first versions of payloads that have newer ones mean today, and the sample whose envelope they have.

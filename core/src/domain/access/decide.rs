@@ -1,0 +1,263 @@
+//! What may be issued to whom, and what ends it.
+
+use super::{
+    Access, Credential, CredentialIssued, CredentialRevoked, CredentialSpent, Holder, IssueCredential,
+    NotGood, OpenProject, ProjectOpened, Proof, Purpose, RevokeCredentials, Role, Roles, Which,
+};
+use crate::domain::Outcome;
+use crate::domain::computer::Computers;
+use crate::domain::event::{Event, Stream};
+use crate::domain::id::{CredentialId, InvalidText, ProjectId, check_text};
+use crate::domain::instance::Instances;
+use crate::domain::party::Parties;
+use crate::domain::time::Timestamp;
+
+/// The longest title of a project, in bytes.
+const MAX_TITLE: usize = 100;
+/// The longest label of a credential, and name of an operator.
+const MAX_LABEL: usize = 200;
+
+/// Why a command about access is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AccessRefusal {
+    /// There is no such project.
+    #[error("there is no project {0}")]
+    UnknownProject(ProjectId),
+    /// Another project is called so.
+    #[error("{project} is called {title}")]
+    TitleTaken {
+        /// Which.
+        project: ProjectId,
+        /// What it is called.
+        title: Box<str>,
+    },
+    /// The title is empty, too long, or has control characters.
+    #[error("title {0}")]
+    BadTitle(InvalidText),
+    /// The label is empty, too long, or has control characters.
+    #[error("label {0}")]
+    BadLabel(InvalidText),
+    /// The holder does not exist, or not any more.
+    #[error("there is no {0}")]
+    UnknownHolder(Holder),
+    /// The name of an operator is empty, too long, or has control characters.
+    #[error("holder {0}")]
+    BadHolder(InvalidText),
+    /// No role, or one that the holder cannot have.
+    #[error("roles must be {0}")]
+    BadRoles(&'static str),
+    /// Only admins and auditors have to do with all projects.
+    #[error("all_projects is for admins and auditors that hold no other role")]
+    NotForAllProjects,
+    /// It would be over before it begins, or would never be.
+    #[error("expires_at {0}")]
+    BadExpiry(&'static str),
+    /// A holder has a certificate that is good, and this one is not said to take its place.
+    #[error("Certificate still active.")]
+    StillActive,
+    /// There is no such credential.
+    #[error("there is no credential {0}")]
+    Unknown(CredentialId),
+    /// The token that is to be spent is not good for this.
+    #[error("{0}")]
+    NotGood(NotGood),
+    /// The token that is to be spent is good for something else.
+    #[error("the token is not one for this")]
+    OtherPurpose,
+    /// The id is that of another credential.
+    #[error("credential {0} was issued before")]
+    IssuedBefore(CredentialId),
+}
+
+/// Where holders are looked for.
+#[derive(Clone, Copy)]
+pub(crate) struct Holders<'a> {
+    pub(crate) parties: &'a Parties,
+    pub(crate) computers: &'a Computers,
+    pub(crate) instances: &'a Instances,
+}
+
+impl Holders<'_> {
+    fn know(self, holder: &Holder) -> bool {
+        match holder {
+            Holder::Operator(_) => true,
+            Holder::Party(party) => self.parties.get(*party).is_some(),
+            Holder::Computer(computer) => self.computers.known(computer).is_ok(),
+            Holder::Instance(instance) => self.instances.place(*instance).is_some(),
+        }
+    }
+}
+
+impl Access {
+    pub(crate) fn open_project(
+        &self,
+        command: &OpenProject,
+        now: Timestamp,
+    ) -> Result<Outcome<ProjectId>, AccessRefusal> {
+        check_text(&command.title, MAX_TITLE).map_err(AccessRefusal::BadTitle)?;
+        if let Some((project, _)) = self.projects().find(|(_, title)| **title == *command.title) {
+            return Err(AccessRefusal::TitleTaken { project, title: command.title.clone() });
+        }
+        let last = self.projects.last_key_value().map_or(ProjectId::DEFAULT, |(last, _)| *last);
+        let project = ProjectId(last.0 + 1);
+        let event = ProjectOpened { project, title: command.title.clone(), at: now };
+        Ok(Outcome::of(project, [(Stream::Project(project), Event::ProjectOpened(event))]))
+    }
+
+    /// A credential is known from its first to its last day; what is wrong is told before anything is issued.
+    pub(crate) fn issue(
+        &self,
+        project: ProjectId,
+        holders: Holders<'_>,
+        command: &IssueCredential,
+        now: Timestamp,
+    ) -> Result<Outcome<()>, AccessRefusal> {
+        let IssueCredential { credential, holder, roles, all_projects, purpose, proof, .. } = command.clone();
+        if !self.knows(project) {
+            return Err(AccessRefusal::UnknownProject(project));
+        }
+        if let Some(known) = self.credentials.get(&credential) {
+            let same = known.project == project && known.issued.proof == proof;
+            return if same {
+                Ok(Outcome::unchanged(()))
+            } else {
+                Err(AccessRefusal::IssuedBefore(credential))
+            };
+        }
+        if let Holder::Operator(name) = &holder {
+            check_text(name, MAX_LABEL).map_err(AccessRefusal::BadHolder)?;
+        }
+        if let Some(label) = &command.label {
+            check_text(label, MAX_LABEL).map_err(AccessRefusal::BadLabel)?;
+        }
+        if !holders.know(&holder) {
+            return Err(AccessRefusal::UnknownHolder(holder));
+        }
+        check_roles(&holder, roles, purpose)?;
+        if all_projects && !LEDGER_WIDE.into_iter().collect::<Roles>().has_all(roles) {
+            return Err(AccessRefusal::NotForAllProjects);
+        }
+        let expires_at = command.expires_at;
+        if expires_at.is_some_and(|end| end <= now) {
+            return Err(AccessRefusal::BadExpiry("must be in the future"));
+        }
+        if expires_at.is_none() && purpose != Purpose::Access {
+            return Err(AccessRefusal::BadExpiry("must be said of a token that is good once"));
+        }
+        let spent = command.spends.map(|token| self.spend(project, token, command, now)).transpose()?;
+        let revoked = self.renewed(project, command, now)?;
+        let label = command.label.clone();
+        let issued = CredentialIssued {
+            credential,
+            holder,
+            roles,
+            all_projects,
+            purpose,
+            proof,
+            label,
+            expires_at,
+            at: now,
+        };
+        let events = spent.into_iter().chain(revoked);
+        let issued = (Stream::Credential(credential), Event::CredentialIssued(issued));
+        Ok(Outcome::of((), events.chain([issued])))
+    }
+
+    /// A token that is good once, used for what it is for.
+    fn spend(
+        &self,
+        project: ProjectId,
+        token: CredentialId,
+        command: &IssueCredential,
+        now: Timestamp,
+    ) -> Result<(Stream, Event), AccessRefusal> {
+        let known = self.credentials.get(&token).filter(|known| known.project == project);
+        let known = known.ok_or(AccessRefusal::Unknown(token))?;
+        known.check(now).map_err(AccessRefusal::NotGood)?;
+        let fits = match (known.issued.purpose, &command.holder) {
+            (Purpose::RegisterComputer, Holder::Computer(_)) => true,
+            (Purpose::GetCertificate, holder) => {
+                *holder == known.issued.holder && known.issued.roles.has_all(command.roles)
+            }
+            _ => false,
+        };
+        if !fits || !matches!(command.proof, Proof::Certificate { .. }) {
+            return Err(AccessRefusal::OtherPurpose);
+        }
+        let event = CredentialSpent { credential: token, by: command.credential, at: now };
+        Ok((Stream::Credential(token), Event::CredentialSpent(event)))
+    }
+
+    /// What ends because a certificate is issued anew.
+    fn renewed(
+        &self,
+        project: ProjectId,
+        command: &IssueCredential,
+        now: Timestamp,
+    ) -> Result<Vec<(Stream, Event)>, AccessRefusal> {
+        let one_only = matches!(command.holder, Holder::Computer(_) | Holder::Instance(_));
+        if !one_only || !matches!(command.proof, Proof::Certificate { .. }) {
+            return Ok(Vec::new());
+        }
+        let mut active = self.certificates_of(project, &command.holder, now).peekable();
+        if active.peek().is_some() && !command.renews {
+            return Err(AccessRefusal::StillActive);
+        }
+        Ok(active.map(|credential| revoked(credential, now)).collect())
+    }
+
+    /// What is revoked is revoked for good.
+    pub(crate) fn revoke(
+        &self,
+        project: ProjectId,
+        command: &RevokeCredentials,
+        now: Timestamp,
+    ) -> Result<Outcome<()>, AccessRefusal> {
+        let events: Vec<_> = match &command.which {
+            Which::One(id) => {
+                let known = self.credentials.get(id).filter(|known| known.project == project);
+                let known = known.ok_or(AccessRefusal::Unknown(*id))?;
+                known.check(Timestamp::MIN).is_ok().then(|| revoked(known, now)).into_iter().collect()
+            }
+            Which::CertificatesOf(holder) => {
+                let active = self.active_of(project, holder).filter(|known| known.is_certificate());
+                active.map(|known| revoked(known, now)).collect()
+            }
+            Which::AllOf(holder) => {
+                self.active_of(project, holder).map(|known| revoked(known, now)).collect()
+            }
+        };
+        Ok(Outcome::of((), events))
+    }
+}
+
+fn revoked(credential: &Credential, now: Timestamp) -> (Stream, Event) {
+    let id = credential.issued.credential;
+    (Stream::Credential(id), Event::CredentialRevoked(CredentialRevoked { credential: id, at: now }))
+}
+
+/// The roles that may reach all projects.
+const LEDGER_WIDE: [Role; 2] = [Role::Admin, Role::Auditor];
+
+fn check_roles(holder: &Holder, roles: Roles, purpose: Purpose) -> Result<(), AccessRefusal> {
+    let may =
+        |allowed: &[Role]| !roles.is_empty() && allowed.iter().copied().collect::<Roles>().has_all(roles);
+    let (good, rule) = match (holder, purpose) {
+        (Holder::Party(_), Purpose::RegisterComputer) => {
+            (roles == Roles::from(Role::Provider), "provider, for a token that registers a computer")
+        }
+        (Holder::Party(_), _) => (
+            may(&[Role::Admin, Role::Provider, Role::Publisher, Role::Customer, Role::Auditor]),
+            "some of admin, provider, publisher, customer and auditor, for a party",
+        ),
+        (Holder::Operator(_), Purpose::Access) => {
+            (may(&LEDGER_WIDE), "admin, auditor or both, for somebody who is no party")
+        }
+        (Holder::Computer(_), Purpose::Access) => (roles == Roles::from(Role::Node), "node, for a computer"),
+        (Holder::Instance(_), Purpose::Access) => {
+            (roles == Roles::from(Role::Instance), "instance, for an instance")
+        }
+        _ => (false, "those of a party, for a token that is good once"),
+    };
+    if good { Ok(()) } else { Err(AccessRefusal::BadRoles(rule)) }
+}
