@@ -7,7 +7,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
-use slapledger_core::domain::charge::{ChargeId, RecordCharge};
+use slapledger_core::domain::charge::{ChargeId, MAX_DESCRIPTION, RecordCharge};
 use slapledger_core::domain::id::{InvoiceId, Sequence};
 use slapledger_core::domain::invoice::{DocumentKind, GiveBack, HowMuch, LineRef};
 use slapledger_core::domain::money::{Amount, Currency};
@@ -145,6 +145,17 @@ impl Corrected {
     }
 }
 
+/// What a charge says that corrects a line. It is the reason that its sender may shorten.
+fn description((invoice, n): (&InvoiceId, u32), reason: &str) -> Result<Box<str>, Problem> {
+    let before = format!("correction of {invoice} line {n}: ");
+    let most = MAX_DESCRIPTION.saturating_sub(before.len());
+    if reason.len() > most {
+        let rule = format!("must be at most {most} bytes here: the charge says \"{before}\" before it");
+        return Err(Problem::field("reason", rule));
+    }
+    Ok((before + reason).into())
+}
+
 /// `POST /v1/invoices/{id}/lines/{n}/correct`: what is charged for a line, with what corrected it before, should be this
 /// amount. What is too much is given back at once, as far as it is left of the line itself.
 pub(in crate::http) async fn correct(
@@ -199,7 +210,7 @@ pub(in crate::http) async fn correct(
                 customer: invoice.buyer.party,
                 currency,
                 amount: difference,
-                description: format!("correction of {} line {n}: {reason}", invoice.id).into(),
+                description: description((&invoice.id, n), &reason)?,
                 cites: Some(LineRef { invoice: invoice.id.clone(), line: n }),
             });
             let accepted = app.ledger.submit(Submission { meta, command }).await?;

@@ -160,6 +160,23 @@ fn what_is_given_back_or_corrected_is_answered_again_under_its_name() {
     }
 }
 
+/// `correction of INV-2026-000001 line 3: ` takes 38 of the 500 bytes of a charge.
+#[test]
+fn a_reason_that_is_too_long_for_a_charge_is_the_reasons_fault() {
+    let kit = invoiced();
+    let correct = |amount: &str, bytes: usize| {
+        let body = json!({"amount": amount, "reason": "x".repeat(bytes)});
+        kit.post_json("/v1/invoices/INV-2026-000001/lines/3/correct", &body)
+    };
+    let (status, field, detail) = correct("4.50", 463).problem();
+    assert_eq!((status, field.as_deref()), (400, Some("reason")), "{detail}");
+    assert!(detail.contains("at most 462 bytes"), "{detail}");
+    assert_eq!(correct("4.50", 462).json()["charge"], "CHARGE-1");
+    // A credit note has it as it is.
+    assert_eq!(correct("4.40", 500).json()["credit_note"], "INVCN-2026-000001");
+    assert_eq!(correct("4.30", 501).problem().1.as_deref(), Some("reason"));
+}
+
 #[test]
 fn a_run_with_grace_waits_and_is_refreshed() {
     let kit = october();
