@@ -34,7 +34,7 @@ use super::problem::Problem;
 use super::query::{self, Named, Query};
 use super::usage::local;
 use crate::app::App;
-use crate::invoicing::ERASED;
+use crate::invoicing::open_name;
 
 /// A party.
 #[derive(Clone, Serialize, JsonSchema)]
@@ -90,7 +90,6 @@ struct RateForm {
 
 impl PartyForm {
     fn of((keys, now): (&KeyRing, Timestamp), view: &BillingView, id: PartyId, party: &Payer) -> Self {
-        let name = keys.open_sealed(&party.name).ok().and_then(|name| String::from_utf8(name).ok());
         let taxes = view.billing.taxes();
         let treatment = |(valid_from, category, exemption): (Timestamp, TaxCategory, Option<&Exemption>)| {
             TreatmentForm { category, exemption: exemption.cloned(), valid_from }
@@ -98,7 +97,7 @@ impl PartyForm {
         let time_zone = party.calendar.zone_at(now);
         Self {
             id,
-            name: name.unwrap_or_else(|| ERASED.to_owned()),
+            name: open_name(keys, Some(&party.name)),
             time_zone,
             next_time_zone: Some(party.calendar.newest()).filter(|next| *next != time_zone),
             details: Details::open(keys, party.details.as_ref()),
