@@ -19,9 +19,10 @@ use slapledger_core::domain::id::{InvoiceId, RunId, Sequence};
 use slapledger_core::domain::invoice::{
     FinaliseInvoice, FinaliseInvoiceRun, GiveBack, Invoice, InvoiceRefusal, IssueCreditNote,
 };
+use slapledger_core::domain::sealed::Sealed;
 use slapledger_core::domain::time::TimeZone;
 use slapledger_core::domain::{Answer, Command, Refusal};
-use slapledger_core::keyring::KeyRingFault;
+use slapledger_core::keyring::{KeyRing, KeyRingFault};
 use slapledger_core::ledger::{Submission, SubmitError, UnderWay};
 use slapledger_core::log::envelope::{Actor, Meta};
 use slapledger_projections::runner::ReadFault;
@@ -33,6 +34,12 @@ const AT_A_TIME: usize = 64;
 
 /// What stands for a name whose key was destroyed.
 pub const ERASED: &str = "(erased)";
+
+/// A name, opened. What nobody can open any more was erased, and so is the name of nobody.
+pub fn open_name(keys: &KeyRing, name: Option<&Sealed>) -> String {
+    let opened = name.and_then(|name| keys.open_sealed(name).ok());
+    opened.and_then(|name| String::from_utf8(name).ok()).unwrap_or_else(|| ERASED.to_owned())
+}
 
 /// A run whose invoices are final.
 #[derive(Debug, Clone, PartialEq, Eq)]

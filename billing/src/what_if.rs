@@ -12,12 +12,11 @@ use slapledger_core::domain::id::{PartyId, PriceBookName, ResourceId, Sequence};
 use slapledger_core::domain::invoice::{InvoiceLine, LineKind, RunPeriod};
 use slapledger_core::domain::money::Amount;
 use slapledger_core::domain::pricing::{Model, PriceBook};
-use slapledger_core::domain::sealed::Sealed;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_projections::Page;
 
 use crate::rating::{Basis, Prices, Subject};
-use crate::view::{Billing, BillingView};
+use crate::view::BillingView;
 use crate::warning::Warning;
 
 /// The most warnings that are told of a payer.
@@ -159,13 +158,6 @@ impl BillingView {
             compare(&asked, *payer, (&now, &what_if), warnings)
         });
         Some(Page::take(compared, limit, |compared| compared.payer))
-    }
-}
-
-impl Billing {
-    /// What a party is called, if there is such a party.
-    pub fn name_of(&self, party: PartyId) -> Option<&Sealed> {
-        self.payers.get(&party).map(|payer| &payer.name)
     }
 }
 

@@ -158,7 +158,7 @@ pub(super) async fn rebuild(
         rebuilt
     });
     let rebuilt = rebuilt.await.map_err(|error| Problem::fault(&error))?.map_err(|fault| match fault {
-        RebuildFault::UnderWay { .. } => Problem::new(StatusCode::CONFLICT, "conflict", fault.to_string()),
+        RebuildFault::UnderWay { .. } => Problem::conflict(fault.to_string()),
         RebuildFault::Replay { .. } => Problem::fault(&fault),
     })?;
     let Rebuilt { sequence, before, after } = rebuilt;

@@ -9,21 +9,51 @@ mod tests;
 
 use std::sync::Arc;
 
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use serde::Serialize;
+use slapledger_billing::BillingView;
 use slapledger_core::domain::Command;
 use slapledger_core::domain::event::Stream;
-use slapledger_core::domain::id::Sequence;
+use slapledger_core::domain::id::{CommandId, Sequence};
 use slapledger_core::ledger::{Accepted, Submission, SubmitError};
 use slapledger_core::log::envelope::{Actor, Meta};
-use slapledger_projections::SlapViews;
+use slapledger_projections::runner::{ReadFault, Runner};
+use slapledger_projections::{SlapViews, View};
 
 use super::body::Sent;
 use super::problem::Problem;
 use super::query;
 use crate::app::App;
-use crate::slap::{ATTEMPTS, is_retry, read};
+use crate::slap::{ATTEMPTS, is_retry};
+
+/// A view that things are looked at in before they are changed.
+pub(super) trait Looked: View {
+    /// Where it is.
+    fn runner(app: &App) -> &Runner<Self>;
+}
+
+impl Looked for SlapViews {
+    fn runner(app: &App) -> &Runner<Self> {
+        &app.slap
+    }
+}
+
+impl Looked for BillingView {
+    fn runner(app: &App) -> &Runner<Self> {
+        &app.billing
+    }
+}
+
+/// Looks at a view that shows all that was acknowledged until now, and everything up to `min`.
+async fn look<V: Looked, T>(
+    app: &App,
+    min: Sequence,
+    find: impl Fn(&V) -> T,
+) -> Result<(T, Sequence), ReadFault> {
+    let min = app.ledger.head().last.max(min);
+    V::runner(app).read_at(min, |view, at| (find(view), at)).await
+}
 
 /// A change of one thing.
 pub(super) struct Change<'a> {
@@ -51,11 +81,20 @@ impl<'a> Change<'a> {
         Ok(Self { app, meta, headers: sent.headers.clone() })
     }
 
+    /// The next step of a change that takes two: under a name of its own, which is made of that of the whole, so that what
+    /// is repeated is neither done twice nor left half done. What its sender has seen was asked for before the first.
+    pub(super) fn next_step(mut self) -> Self {
+        let command = self.app.keys.command_digest(&[b"next step", &self.meta.command.0]);
+        self.meta = Arc::new(Meta { command: CommandId(command), ..Meta::clone(&self.meta) });
+        self.headers.remove(header::IF_MATCH);
+        self
+    }
+
     /// Carries it out.
-    pub(super) async fn carry_out<T, R: Serialize>(
+    pub(super) async fn carry_out<V: Looked, T, R: Serialize>(
         &self,
         subject: Subject<
-            impl Fn(&SlapViews) -> Result<T, Problem>,
+            impl Fn(&V) -> Result<T, Problem>,
             impl Fn(&T) -> R,
             impl Fn(&T) -> Result<Command, Problem>,
         >,
@@ -69,7 +108,7 @@ impl<'a> Change<'a> {
             return Ok(accepted);
         }
         for _ in 0..ATTEMPTS {
-            let (found, since) = read(app, Sequence::ZERO, |view, at| (find(view), at)).await?;
+            let (found, since) = look(app, Sequence::ZERO, &find).await?;
             let found = found?;
             query::precondition(headers, || show(&found))?;
             let submission = Submission { meta: Arc::clone(meta), command: command(&found)? };
@@ -84,13 +123,13 @@ impl<'a> Change<'a> {
     }
 
     /// The thing as it is after the change, with its tag.
-    pub(super) async fn shown<T, R: Serialize>(
+    pub(super) async fn shown<V: Looked, T, R: Serialize>(
         &self,
         min: Sequence,
-        find: impl Fn(&SlapViews) -> Result<T, Problem>,
+        find: impl Fn(&V) -> Result<T, Problem>,
         show: impl Fn(&T) -> R,
     ) -> Result<Response, Problem> {
-        let (found, sequence) = read(self.app, min, |view, at| (find(view), at)).await?;
+        let (found, sequence) = look(self.app, min, find).await?;
         Ok(query::tagged(&self.headers, StatusCode::OK, sequence, &show(&found?)))
     }
 }

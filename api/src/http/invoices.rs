@@ -39,7 +39,7 @@ use super::parties::details::Details;
 use super::problem::Problem;
 use super::query::{self, Named, Query};
 use crate::app::App;
-use crate::invoicing::ERASED;
+use crate::invoicing::open_name;
 
 /// An invoice or a draft.
 #[derive(Serialize, JsonSchema)]
@@ -107,9 +107,8 @@ struct PartyForm {
 
 impl PartyForm {
     fn of(keys: &KeyRing, party: &InvoiceParty) -> Self {
-        let name = keys.open_sealed(&party.name).ok().and_then(|name| String::from_utf8(name).ok());
         let details = Details::open(keys, party.details.as_ref());
-        Self { party: party.party, name: name.unwrap_or_else(|| ERASED.to_owned()), details }
+        Self { party: party.party, name: open_name(keys, Some(&party.name)), details }
     }
 }
 

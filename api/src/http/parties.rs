@@ -24,21 +24,21 @@ use slapledger_core::domain::tax::{Exemption, SetTaxRate, SetTaxTreatment, TaxCa
 use slapledger_core::domain::time::{TimeZone, Timestamp};
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::keyring::KeyRing;
-use slapledger_core::ledger::{Submission, SubmitError};
+use slapledger_core::ledger::Submission;
 
 use self::details::{Details, text};
+use super::change::{Change, Subject};
 use super::json_body::{self, Object, Replaced};
 use super::openapi::schema;
 use super::problem::Problem;
 use super::query::{self, Named, Query};
 use super::usage::local;
-use crate::app::{self, App};
-use crate::invoicing::ERASED;
-use crate::slap::ATTEMPTS;
+use crate::app::App;
+use crate::invoicing::open_name;
 
 /// A party.
-#[derive(Serialize, JsonSchema)]
-struct PartyForm<'a> {
+#[derive(Clone, Serialize, JsonSchema)]
+struct PartyForm {
     #[schemars(with = "schema::PartyId")]
     id: PartyId,
     name: String,
@@ -54,12 +54,12 @@ struct PartyForm<'a> {
     /// What the numbers of its own invoices begin with.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<schema::Series>")]
-    series: Option<&'a Series>,
+    series: Option<Series>,
     /// In how many days it pays, or is paid.
     #[serde(skip_serializing_if = "Option::is_none")]
     terms_days: Option<u16>,
     /// How it is taxed as a customer; from the latest that has begun.
-    tax_treatments: Vec<TreatmentForm<'a>>,
+    tax_treatments: Vec<TreatmentForm>,
     /// What it charges as a seller.
     tax_rates: Vec<RateForm>,
     #[schemars(with = "schema::Instant")]
@@ -69,18 +69,18 @@ struct PartyForm<'a> {
     sequence: Sequence,
 }
 
-#[derive(Serialize, JsonSchema)]
-struct TreatmentForm<'a> {
+#[derive(Clone, Serialize, JsonSchema)]
+struct TreatmentForm {
     #[schemars(with = "schema::TaxCategory")]
     category: TaxCategory,
     #[serde(flatten)]
     #[schemars(with = "Option<schema::Exemption>")]
-    exemption: Option<&'a Exemption>,
+    exemption: Option<Exemption>,
     #[schemars(with = "schema::Instant")]
     valid_from: Timestamp,
 }
 
-#[derive(Serialize, JsonSchema)]
+#[derive(Clone, Serialize, JsonSchema)]
 struct RateForm {
     #[schemars(with = "schema::Decimal")]
     rate: Quantity,
@@ -88,22 +88,20 @@ struct RateForm {
     valid_from: Timestamp,
 }
 
-impl<'a> PartyForm<'a> {
-    fn of((keys, now): (&KeyRing, Timestamp), view: &'a BillingView, id: PartyId, party: &'a Payer) -> Self {
-        let name = keys.open_sealed(&party.name).ok().and_then(|name| String::from_utf8(name).ok());
+impl PartyForm {
+    fn of((keys, now): (&KeyRing, Timestamp), view: &BillingView, id: PartyId, party: &Payer) -> Self {
         let taxes = view.billing.taxes();
-        let treatment =
-            |(valid_from, category, exemption): (Timestamp, TaxCategory, Option<&'a Exemption>)| {
-                TreatmentForm { category, exemption, valid_from }
-            };
+        let treatment = |(valid_from, category, exemption): (Timestamp, TaxCategory, Option<&Exemption>)| {
+            TreatmentForm { category, exemption: exemption.cloned(), valid_from }
+        };
         let time_zone = party.calendar.zone_at(now);
         Self {
             id,
-            name: name.unwrap_or_else(|| ERASED.to_owned()),
+            name: open_name(keys, Some(&party.name)),
             time_zone,
             next_time_zone: Some(party.calendar.newest()).filter(|next| *next != time_zone),
             details: Details::open(keys, party.details.as_ref()),
-            series: party.series.as_ref(),
+            series: party.series.clone(),
             terms_days: party.terms_days,
             tax_treatments: taxes.treatments_of(id).map(treatment).collect(),
             tax_rates: taxes.rates_of(id).map(|(valid_from, rate)| RateForm { rate, valid_from }).collect(),
@@ -121,18 +119,25 @@ fn named(id: &str) -> Result<PartyId, Problem> {
     id.parse().map_err(|_| unknown(id))
 }
 
+/// A party as it is, and the key it is sealed under.
+type Seen = (PartyForm, KeyId);
+
+fn seen(app: &App, view: &BillingView, party: PartyId) -> Result<Seen, Problem> {
+    let known = view.billing.party(party).ok_or_else(|| unknown(&party.to_string()))?;
+    Ok((PartyForm::of((&app.keys, app.now()), view, party, known), known.name.key))
+}
+
 async fn shown(
     app: &App,
     party: PartyId,
     min: Sequence,
-    show: impl FnOnce(Sequence, &PartyForm<'_>) -> Response,
+    show: impl FnOnce(Sequence, &PartyForm) -> Response,
 ) -> Result<Response, Problem> {
-    let now = app.now();
     let read = app.billing.read_at(min, |view, sequence| {
-        let known = view.billing.party(party)?;
-        Some(show(sequence, &PartyForm::of((&app.keys, now), view, party, known)))
+        let (form, _) = seen(app, view, party)?;
+        Ok(show(sequence, &form))
     });
-    read.await?.ok_or_else(|| unknown(&party.to_string()))
+    read.await?
 }
 
 /// `GET /v1/parties`, in the order they were registered.
@@ -198,9 +203,9 @@ struct Told {
 }
 
 impl Told {
-    fn of(keys: &KeyRing, party: &Payer) -> Self {
-        let (series, terms_days) = (party.series.clone(), party.terms_days);
-        Self { details: Details::open(keys, party.details.as_ref()), series, terms_days }
+    fn of(party: &PartyForm) -> Self {
+        let PartyForm { details, series, terms_days, .. } = party.clone();
+        Self { details, series, terms_days }
     }
 
     fn read(sent: &mut Object, before: Self) -> Result<Self, Problem> {
@@ -250,55 +255,25 @@ pub(super) async fn change(
         Ok((time_zone, members))
     });
     let (sent, (time_zone, members)) = told.await?;
-    let meta = query::meta(&app, local(&app), &sent.headers, &sent.content())?;
-    let mut sequence = app.ledger.head().last;
-    let described = !members.is_empty();
-    if described {
-        sequence = describe_party(&app, (party, &sent.headers), Arc::clone(&meta), &members).await?;
+    let mut change = Change::new(&app, local(&app), &sent)?;
+    let stream = Stream::Party(party);
+    let find = |view: &BillingView| seen(&app, view, party);
+    let show = |(form, _): &Seen| form.clone();
+    let mut sequence = Sequence::ZERO;
+    if time_zone.is_none() || !members.is_empty() {
+        let command = |(form, key): &Seen| {
+            let description = Told::read(&mut members.clone(), Told::of(form))?.description(&app, *key)?;
+            Ok(Command::DescribeParty(DescribeParty { party, description }))
+        };
+        let described = change.carry_out(Subject { stream: stream.clone(), find, show, command });
+        sequence = described.await?.sequence;
+        change = change.next_step();
     }
     if let Some(time_zone) = time_zone {
-        let command = Command::SetPartyTimeZone(SetPartyTimeZone { party, time_zone });
-        // The name of the whole is that of its first step; the second is the same however often it is done.
-        let again = || Arc::new(app::meta(local(&app), app::random_id(), meta.digest));
-        let meta = if described { again() } else { meta };
-        sequence = app.ledger.submit(Submission { meta, command }).await?.sequence;
+        let command = |_: &Seen| Ok(Command::SetPartyTimeZone(SetPartyTimeZone { party, time_zone }));
+        sequence = change.carry_out(Subject { stream, find, show, command }).await?.sequence;
     }
-    shown(&app, party, sequence, |sequence, form| {
-        query::tagged(&sent.headers, StatusCode::OK, sequence, form)
-    })
-    .await
-}
-
-async fn describe_party(
-    app: &App,
-    (party, headers): (PartyId, &HeaderMap),
-    meta: Arc<slapledger_core::log::envelope::Meta>,
-    members: &Object,
-) -> Result<Sequence, Problem> {
-    if meta.named_by_sender
-        && let Some(accepted) = app.ledger.answer_of(Arc::clone(&meta)).await?
-    {
-        return Ok(accepted.sequence);
-    }
-    for _ in 0..ATTEMPTS {
-        let (head, now) = (app.ledger.head().last, app.now());
-        let read = app.billing.read_at(head, |view, at| {
-            let known = view.billing.party(party).ok_or_else(|| unknown(&party.to_string()))?;
-            query::precondition(headers, || PartyForm::of((&app.keys, now), view, party, known))?;
-            Ok::<_, Problem>((Told::of(&app.keys, known), known.name.key, at))
-        });
-        let (before, key, since) = read.await??;
-        let told = Told::read(&mut members.clone(), before)?;
-        let description = told.description(app, key)?;
-        let command = Command::DescribeParty(DescribeParty { party, description });
-        let submission = Submission { meta: Arc::clone(&meta), command };
-        match app.ledger.submit_if_unmoved(submission, Stream::Party(party), since).await {
-            Ok(accepted) => return Ok(accepted.sequence),
-            Err(SubmitError::Moved) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Err(Problem::unavailable(format!("{party} changes all the time; send it again"), 1))
+    change.shown(sequence, find, show).await
 }
 
 /// `POST /v1/parties/{id}/tax-treatments`: how a customer is taxed from an instant on.

@@ -28,7 +28,7 @@ use super::openapi::schema;
 use super::problem::Problem;
 use super::query::{self, Query};
 use crate::app::App;
-use crate::invoicing::ERASED;
+use crate::invoicing::open_name;
 
 /// What a customer would be invoiced now.
 #[derive(Serialize, JsonSchema)]
@@ -73,8 +73,7 @@ impl DraftForm {
 impl LiveDraft {
     fn of(view: &BillingView, keys: &KeyRing, told: Previewed) -> Result<Self, Problem> {
         let Previewed { payer, draft, warnings } = told;
-        let name = view.billing.name_of(payer).and_then(|name| keys.open_sealed(name).ok());
-        let name = name.and_then(|name| String::from_utf8(name).ok()).unwrap_or_else(|| ERASED.to_owned());
+        let name = open_name(keys, view.billing.party(payer).map(|party| &party.name));
         let draft = draft.map(DraftForm::of).transpose()?;
         Ok(Self { payer, name, draft, warnings: warnings.into_iter().map(WarningForm::of).collect() })
     }

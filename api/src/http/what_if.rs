@@ -28,7 +28,7 @@ use super::problem::Problem;
 use super::query::{self, Query};
 use super::usage::local;
 use crate::app::App;
-use crate::invoicing::ERASED;
+use crate::invoicing::open_name;
 
 /// Some customers, by both prices.
 #[derive(Serialize, JsonSchema)]
@@ -86,8 +86,7 @@ struct GroupForm {
 impl CustomerForm {
     fn of(billing: &Billing, keys: &KeyRing, compared: Compared) -> Self {
         let Compared { payer, sides, lines, warnings, warnings_left_out } = compared;
-        let name = billing.name_of(payer).and_then(|name| keys.open_sealed(name).ok());
-        let name = name.and_then(|name| String::from_utf8(name).ok()).unwrap_or_else(|| ERASED.to_owned());
+        let name = open_name(keys, billing.party(payer).map(|party| &party.name));
         let lines = lines.into_iter().map(|(group, sides)| GroupForm { group, sides }).collect();
         let warnings = warnings.into_iter().map(WarningForm::of).collect();
         let warnings_left_out = Some(warnings_left_out).filter(|more| *more > 0);

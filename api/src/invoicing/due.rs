@@ -27,10 +27,7 @@ pub async fn watch(app: Arc<App>) {
     loop {
         tokio::time::sleep(EVERY).await;
         let head = app.ledger.head().last;
-        for (run, drawn_up_since) in due(&app) {
-            if refused.get(&run) == Some(&head) {
-                continue;
-            }
+        for (run, drawn_up_since) in due(&app, |run| refused.get(&run) == Some(&head)) {
             if let Err(error) = finalise(&app, run, drawn_up_since).await
                 && refused.insert(run, app.ledger.head().last).is_none()
             {
@@ -40,16 +37,34 @@ pub async fn watch(app: Arc<App>) {
     }
 }
 
-/// The runs that are due, and whether they were drawn up since they are.
-fn due(app: &App) -> Vec<(RunId, bool)> {
+/// The runs that are due and would not be refused again, and whether they were drawn up since they are.
+fn due(app: &App, would_be_refused: impl Fn(RunId) -> bool) -> Vec<(RunId, bool)> {
     let now = app.now();
     app.billing.read(|view, _| {
-        let due = view.billing.becoming_final().filter_map(|run| {
-            let over: Timestamp = view.billing.over_at(&run.opened).max(run.opened.grace_until?);
-            (over <= now).then_some((run.opened.run, run.drawn_up_at >= over))
+        let billing = &view.billing;
+        let waiting = billing.becoming_final().filter(|run| !would_be_refused(run.opened.run));
+        let due = waiting.filter_map(|run| {
+            let opened = &run.opened;
+            let of_seller =
+                billing.calendar_of(opened.seller).map(|calendar| opened.period.stop.within(calendar));
+            let over = due_since(now, (opened.grace_until?, of_seller), || billing.over_at(opened))?;
+            Some((opened.run, run.drawn_up_at >= over))
         });
         due.collect()
     })
+}
+
+/// Since when a run is due: when its grace and its period are over, for its seller and for everybody. The last is asked of
+/// all payers, while the view waits; so it is only if nothing else keeps the run from being due.
+fn due_since(
+    now: Timestamp,
+    (grace, of_seller): (Timestamp, Option<Timestamp>),
+    of_everybody: impl FnOnce() -> Timestamp,
+) -> Option<Timestamp> {
+    if grace > now || of_seller.is_some_and(|stop| stop > now) {
+        return None;
+    }
+    Some(of_everybody().max(grace)).filter(|over| *over <= now)
 }
 
 async fn finalise(app: &Arc<App>, run: RunId, drawn_up_since: bool) -> Result<(), FinaliseError> {
@@ -63,4 +78,35 @@ async fn finalise(app: &Arc<App>, run: RunId, drawn_up_since: bool) -> Result<()
         }
     }
     super::finalise(app, Actor::system(), run).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::testkit::at;
+
+    #[test]
+    fn everybody_is_asked_only_if_nothing_else_keeps_a_run_from_being_due() {
+        let day = |day: u32| at(&format!("2026-11-{day:02}T00:00:00Z"));
+        // Now, its grace, its period for its seller and for everybody; since when it is due, and whether all were asked.
+        let rows = [
+            (1, 4, Some(1), 1, None, false),
+            (3, 4, Some(1), 2, None, false),
+            (1, 1, Some(2), 2, None, false),
+            (1, 1, None, 2, None, true),
+            (2, 1, Some(2), 3, None, true),
+            (3, 1, Some(2), 3, Some(3), true),
+            (4, 4, Some(1), 2, Some(4), true),
+            (9, 4, None, 5, Some(5), true),
+        ];
+        for row in rows {
+            let (now, grace, of_seller, of_everybody, expected, expected_asked) = row;
+            let mut asked = false;
+            let since = due_since(day(now), (day(grace), of_seller.map(day)), || {
+                asked = true;
+                day(of_everybody)
+            });
+            assert_eq!((since, asked), (expected.map(day), expected_asked), "{row:?}");
+        }
+    }
 }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
 use axum::response::Response;
 use slapledger_core::domain::Command;
 use slapledger_core::domain::event::Stream;
@@ -46,14 +45,14 @@ async fn change(
     let show = |instance: &Instance| InstanceResource::of(&app.keys, instance);
     let (stream, find) = (Stream::Instance(id), |view: &SlapViews| find(view, id));
     let command = |instance: &Instance| {
-        if instance.lives() { command(instance) } else { Err(conflict(format!("instance {id} has ended"))) }
+        if instance.lives() {
+            command(instance)
+        } else {
+            Err(Problem::conflict(format!("instance {id} has ended")))
+        }
     };
     let accepted = change.carry_out(Subject { stream, find, show, command }).await?;
     change.shown(accepted.sequence, find, show).await
-}
-
-fn conflict(detail: String) -> Problem {
-    Problem::new(StatusCode::CONFLICT, "conflict", detail)
 }
 
 /// What is wanted of it; what is left out stays as it is.
@@ -134,7 +133,7 @@ pub(in crate::http) async fn destroy(
 
 /// Where an instance is, as its node says it.
 fn place(instance: &Instance) -> Result<Place, Problem> {
-    let none = || conflict(format!("instance {} has no partition yet", instance.id));
+    let none = || Problem::conflict(format!("instance {} has no partition yet", instance.id));
     let allocation = instance.allocation.as_ref().ok_or_else(none)?;
     let (computer, partition) = (allocation.computer.clone(), allocation.partition.clone());
     Ok(Place { computer, partition, shared: instance.shared.then_some(instance.id) })

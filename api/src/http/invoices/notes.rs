@@ -7,7 +7,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
-use slapledger_core::domain::charge::{ChargeId, RecordCharge};
+use slapledger_core::domain::charge::{ChargeId, MAX_DESCRIPTION, RecordCharge};
 use slapledger_core::domain::id::{InvoiceId, Sequence};
 use slapledger_core::domain::invoice::{DocumentKind, GiveBack, HowMuch, LineRef};
 use slapledger_core::domain::money::{Amount, Currency};
@@ -38,6 +38,7 @@ impl From<CreditError> for Problem {
 
 /// What is known of a final invoice before something of it is given back.
 struct Known {
+    id: InvoiceId,
     currency: Currency,
     document: DocumentKind,
 }
@@ -47,7 +48,7 @@ async fn known(app: &App, id: &str) -> Result<Known, Problem> {
     let read = app.billing.read_at(head, |view, _| {
         let document = view.billing.document(id).filter(|document| document.issued.is_some())?;
         let invoice = &document.invoice;
-        Some(Known { currency: invoice.currency, document: invoice.document })
+        Some(Known { id: invoice.id.clone(), currency: invoice.currency, document: invoice.document })
     });
     read.await?.ok_or_else(|| Problem::not_found(format!("there is no final invoice {id}")))
 }
@@ -129,6 +130,32 @@ pub(super) struct Corrected {
     sequence: Sequence,
 }
 
+impl Corrected {
+    fn of((invoice, n): (InvoiceId, u32), answer: Answer, sequence: Sequence) -> Result<Self, Problem> {
+        let (credit_note, charge) = match answer {
+            Answer::Invoice(note) => (Some(note), None),
+            Answer::Charge(charge) => (None, Some(charge)),
+            _ => return Err(Problem::fault(&"a correction was answered with something else")),
+        };
+        Ok(Self { invoice, n, credit_note, charge, sequence })
+    }
+
+    fn response(&self) -> Response {
+        query::json(StatusCode::CREATED, self.sequence, self)
+    }
+}
+
+/// What a charge says that corrects a line. It is the reason that its sender may shorten.
+fn description((invoice, n): (&InvoiceId, u32), reason: &str) -> Result<Box<str>, Problem> {
+    let before = format!("correction of {invoice} line {n}: ");
+    let most = MAX_DESCRIPTION.saturating_sub(before.len());
+    if reason.len() > most {
+        let rule = format!("must be at most {most} bytes here: the charge says \"{before}\" before it");
+        return Err(Problem::field("reason", rule));
+    }
+    Ok((before + reason).into())
+}
+
 /// `POST /v1/invoices/{id}/lines/{n}/correct`: what is charged for a line, with what corrected it before, should be this
 /// amount. What is too much is given back at once, as far as it is left of the line itself.
 pub(in crate::http) async fn correct(
@@ -136,7 +163,7 @@ pub(in crate::http) async fn correct(
     Named((id, n)): Named<(String, String)>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let Known { currency, document } = known(&app, &id).await?;
+    let Known { id: number, currency, document } = known(&app, &id).await?;
     let no_line = || Problem::not_found(format!("{id} has no line {n}"));
     let n: u32 = n.parse().map_err(|_| no_line())?;
     let told = json_body::told(request, json_body::MOST_BYTES, |object| {
@@ -144,6 +171,13 @@ pub(in crate::http) async fn correct(
         Ok((amount, object.required("reason", text)?))
     });
     let (sent, (amount, reason)) = told.await?;
+    let meta = query::meta(&app, local(&app), &sent.headers, &sent.content())?;
+    // Done before, it is answered again: by its own doing the line is what it should be.
+    if meta.named_by_sender
+        && let Some(accepted) = app.ledger.answer_of(Arc::clone(&meta)).await?
+    {
+        return Ok(Corrected::of((number, n), accepted.answer, accepted.sequence)?.response());
+    }
     let head = app.ledger.head().last;
     let read = app.billing.read_at(head, |view, _| {
         let found = view.billing.document(&id)?;
@@ -169,29 +203,24 @@ pub(in crate::http) async fn correct(
         let (left, down_to) = (left.minor(), down_to.minor());
         down_to.unsigned_abs() < left.unsigned_abs() && (down_to == 0 || down_to.signum() == left.signum())
     });
-    let meta = query::meta(&app, local(&app), &sent.headers, &sent.content())?;
-    let (credit_note, charge, sequence) = match down_to {
+    let (answer, sequence) = match down_to {
         None => {
             let command = Command::RecordCharge(RecordCharge {
                 seller: invoice.seller.party,
                 customer: invoice.buyer.party,
                 currency,
                 amount: difference,
-                description: format!("correction of {} line {n}: {reason}", invoice.id).into(),
+                description: description((&invoice.id, n), &reason)?,
                 cites: Some(LineRef { invoice: invoice.id.clone(), line: n }),
             });
             let accepted = app.ledger.submit(Submission { meta, command }).await?;
-            let Answer::Charge(charge) = accepted.answer else {
-                return Err(Problem::fault(&"a charge was answered with something else"));
-            };
-            (None, Some(charge), accepted.sequence)
+            (accepted.answer, accepted.sequence)
         }
         Some(down_to) => {
             let give_back = GiveBack::Lines(vec![(n, HowMuch::DownTo(down_to))]);
             let (note, sequence) = invoicing::credit(&app, meta, (&id, give_back, reason.into())).await?;
-            (Some(note), None, sequence)
+            (Answer::Invoice(note), sequence)
         }
     };
-    let corrected = Corrected { invoice: invoice.id, n, credit_note, charge, sequence };
-    Ok(query::json(StatusCode::CREATED, sequence, &corrected))
+    Ok(Corrected::of((number, n), answer, sequence)?.response())
 }

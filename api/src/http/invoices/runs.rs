@@ -162,7 +162,7 @@ impl From<FinaliseError> for Problem {
                 Self { detail, ..problem }
             }
             FinaliseError::OpenedEarly(early) => {
-                let problem = Self::new(StatusCode::CONFLICT, "conflict", early.to_string());
+                let problem = Self::conflict(early.to_string());
                 Self { field: Some("period".into()), ..problem }
             }
             FinaliseError::Keys(fault) => Self::fault(&fault),

@@ -83,7 +83,7 @@ struct TaxRate {
 pub(in crate::http) fn list(operation: Operation) -> Operation {
     operation
         .called("listParties", "parties", "Parties, in the order they were registered")
-        .lists::<PartyForm<'static>>("A part of the list")
+        .lists::<PartyForm>("A part of the list")
 }
 
 pub(in crate::http) fn register(operation: Operation) -> Operation {
@@ -94,7 +94,7 @@ pub(in crate::http) fn register(operation: Operation) -> Operation {
             "address": {"lines": ["1 rue de la Paix"], "postal_code": "75002", "city": "Paris", "country": "FR"},
             "vat_id": "FR83404833048", "terms_days": 14,
         }))
-        .writes::<PartyForm<'static>>(201, "It is registered")
+        .writes::<PartyForm>(201, "It is registered")
         .location(201)
         .tagged(201)
 }
@@ -103,7 +103,7 @@ pub(in crate::http) fn show(operation: Operation) -> Operation {
     operation
         .called("showParty", "parties", "A party, what documents say of it, and how it is taxed")
         .path::<schema::PartyId>("id", "Which party")
-        .shows::<PartyForm<'static>>("The party")
+        .shows::<PartyForm>("The party")
 }
 
 pub(in crate::http) fn change(operation: Operation) -> Operation {
@@ -116,7 +116,7 @@ pub(in crate::http) fn change(operation: Operation) -> Operation {
         .path::<schema::PartyId>("id", "Which party")
         .if_match()
         .body::<PartyChanged>(json!({"vat_id": "FR83404833048"}))
-        .writes::<PartyForm<'static>>(200, "The party as it is now")
+        .writes::<PartyForm>(200, "The party as it is now")
         .tagged(200)
 }
 
@@ -128,7 +128,7 @@ pub(in crate::http) fn treat(operation: Operation) -> Operation {
             "category": "AE", "reason": "Reverse charge", "code": "VATEX-EU-AE",
             "valid_from": "2026-01-01T00:00:00Z",
         }))
-        .writes::<PartyForm<'static>>(201, "It counts")
+        .writes::<PartyForm>(201, "It counts")
         .tagged(201)
 }
 
@@ -136,7 +136,7 @@ pub(in crate::http) fn set_rate(operation: Operation) -> Operation {
     operation
         .called("setTaxRate", "parties", "Have a seller charge a tax rate, from an instant on")
         .body::<TaxRate>(json!({"rate": "20", "valid_from": "2026-01-01T00:00:00Z"}))
-        .writes::<PartyForm<'static>>(201, "It counts")
+        .writes::<PartyForm>(201, "It counts")
         .tagged(201)
         .problem(404)
 }

@@ -81,6 +81,54 @@ fn what_is_left_out_stays_and_what_is_null_goes() {
 }
 
 #[test]
+fn a_change_of_what_has_changed_is_refused() {
+    let kit = kit();
+    kit.post_json("/v1/parties", &acme());
+    let at = "/v1/parties/PARTY-2";
+    let rows = [
+        json!({"phone": "1"}),
+        json!({"time_zone": "Asia/Kathmandu"}),
+        json!({"phone": "2", "time_zone": "Asia/Tokyo"}),
+        json!({}),
+    ];
+    for change in rows {
+        let head = kit.app.ledger.head().last;
+        let stale = kit.patch_with(at, &[("if-match", "\"other\"")], &change);
+        let (status, field, _) = stale.problem();
+        assert_eq!((status, field.as_deref()), (412, Some("if-match")), "{change}");
+        assert_eq!(kit.app.ledger.head().last, head, "{change}: nothing was recorded");
+        let seen = kit.get(at).headers["etag"].to_str().expect("ASCII").to_owned();
+        let changed = kit.patch_with(at, &[("if-match", &seen)], &change);
+        assert_eq!(changed.status, StatusCode::OK, "{change}: {changed:?}");
+        assert_eq!(changed.headers["etag"], kit.get(at).headers["etag"], "{change}");
+    }
+}
+
+/// What somebody else has said since stays.
+#[test]
+fn a_change_is_carried_out_once_under_its_name() {
+    let kit = kit();
+    kit.post_json("/v1/parties", &acme());
+    let at = "/v1/parties/PARTY-2";
+    let rows = [
+        json!({"phone": "1"}),
+        json!({"time_zone": "Asia/Kathmandu"}),
+        json!({"phone": "2", "time_zone": "Asia/Tokyo"}),
+    ];
+    for (n, change) in rows.iter().enumerate() {
+        let (seen, key) =
+            (kit.get(at).headers["etag"].to_str().expect("ASCII").to_owned(), format!("key {n}"));
+        let send = || kit.patch_with(at, &[("if-match", &seen), ("idempotency-key", &key)], change);
+        let first = send();
+        assert_eq!(first.status, StatusCode::OK, "{change}: {first:?}");
+        let since = kit.patch_json(at, &json!({"phone": "3", "time_zone": "Europe/Athens"}));
+        assert_eq!(since.status, StatusCode::OK, "{change}: {since:?}");
+        let again = send();
+        assert_eq!((again.status, again.json()), (StatusCode::OK, since.json()), "{change}");
+    }
+}
+
+#[test]
 fn what_cannot_be_said_names_the_field_and_the_rule() {
     let kit = kit();
     kit.post_json("/v1/parties", &acme());

@@ -133,6 +133,51 @@ fn a_line_is_corrected_down_by_a_note_and_up_by_a_charge() {
 }
 
 #[test]
+fn what_is_given_back_or_corrected_is_answered_again_under_its_name() {
+    let kit = invoiced();
+    let rows = [
+        ("lines/3/correct", json!({"amount": "4.00", "reason": "agreed"})),
+        ("lines/3/correct", json!({"amount": "4.50", "reason": "after all"})),
+        ("credit", json!({"reason": "not delivered", "lines": [{"n": 2}]})),
+        ("void", json!({"reason": "wrong customer"})),
+    ];
+    for (n, (what, body)) in rows.iter().enumerate() {
+        let send = |body: &Value| {
+            let key = format!("key {n}");
+            let headers = [("content-type", "application/json"), ("idempotency-key", key.as_str())];
+            kit.post_with(&format!("/v1/invoices/INV-2026-000001/{what}"), &headers, body.to_string())
+        };
+        let first = send(body);
+        assert_eq!(first.status, StatusCode::CREATED, "{what}: {first:?}");
+        let head = kit.app.ledger.head().last;
+        let again = send(body);
+        assert_eq!((again.status, again.json()), (first.status, first.json()), "{what}");
+        assert_eq!(kit.app.ledger.head().last, head, "{what}: nothing was recorded");
+        let mut other = body.clone();
+        other["reason"] = json!("another");
+        let (status, field, _) = send(&other).problem();
+        assert_eq!((status, field.as_deref()), (409, Some("idempotency-key")), "{what}");
+    }
+}
+
+/// `correction of INV-2026-000001 line 3: ` takes 38 of the 500 bytes of a charge.
+#[test]
+fn a_reason_that_is_too_long_for_a_charge_is_the_reasons_fault() {
+    let kit = invoiced();
+    let correct = |amount: &str, bytes: usize| {
+        let body = json!({"amount": amount, "reason": "x".repeat(bytes)});
+        kit.post_json("/v1/invoices/INV-2026-000001/lines/3/correct", &body)
+    };
+    let (status, field, detail) = correct("4.50", 463).problem();
+    assert_eq!((status, field.as_deref()), (400, Some("reason")), "{detail}");
+    assert!(detail.contains("at most 462 bytes"), "{detail}");
+    assert_eq!(correct("4.50", 462).json()["charge"], "CHARGE-1");
+    // A credit note has it as it is.
+    assert_eq!(correct("4.40", 500).json()["credit_note"], "INVCN-2026-000001");
+    assert_eq!(correct("4.30", 501).problem().1.as_deref(), Some("reason"));
+}
+
+#[test]
 fn a_run_with_grace_waits_and_is_refreshed() {
     let kit = october();
     kit.set("2026-11-02T09:00:00Z");
