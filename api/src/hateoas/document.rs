@@ -60,8 +60,14 @@ pub(super) fn selected(told: &[String]) -> Result<Vec<&'static str>, Problem> {
 }
 
 /// All that is searched for, at most `limit` of it.
-pub(super) fn search(app: &App, view: &SlapViews, search: &Search, limit: usize) -> Vec<Found> {
-    let mine = || view.instances.of_owner(app.local).filter(|instance| instance.lives());
+pub(super) fn search(
+    app: &App,
+    user: PartyId,
+    view: &SlapViews,
+    (search, limit): (&Search, usize),
+) -> Vec<Found> {
+    let mine = || view.instances.of_owner(user).filter(|instance| instance.lives());
+    let computers = || view.inventory.iter().filter(|computer| app.caller.sees_computer(computer));
     let all = search.kinds.iter().flat_map(|kind| -> Box<dyn Iterator<Item = Found> + '_> {
         match kind {
             Kind::Tree => Box::new(mine().filter_map(|one| Found::tree(app.mode, view, one))),
@@ -69,27 +75,28 @@ pub(super) fn search(app: &App, view: &SlapViews, search: &Search, limit: usize)
                 Box::new(mine().filter(|one| !one.shared).map(|one| Found::instance(view, one)))
             }
             Kind::Shared => Box::new(mine().filter(|one| one.shared).map(|one| Found::instance(view, one))),
-            Kind::Computer => Box::new(view.inventory.iter().map(|computer| Found::computer(view, computer))),
-            Kind::Installation => Box::new(view.inventory.iter().flat_map(Found::installations)),
+            Kind::Computer => Box::new(computers().map(|computer| Found::computer(view, computer))),
+            Kind::Installation => Box::new(computers().flat_map(Found::installations)),
         }
     });
     all.filter(|found| found.matches(search)).take(limit).collect()
 }
 
 /// The thing at an address that a search gave.
-pub(super) fn find(app: &App, view: &SlapViews, relative_url: &str) -> Option<Found> {
+pub(super) fn find(app: &App, user: PartyId, view: &SlapViews, relative_url: &str) -> Option<Found> {
     let parts = address::read(relative_url)?;
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let instance = |id: &str| {
         let id: InstanceId = id.parse().ok()?;
-        view.instances.get(id).filter(|one| one.lives() && one.owner == app.local)
+        view.instances.get(id).filter(|one| one.lives() && one.owner == user)
     };
+    let computer = |id: &str| view.inventory.computer(id).filter(|computer| app.caller.sees_computer(computer));
     match parts.as_slice() {
         ["instance_tree_module", id] => Found::tree(app.mode, view, instance(id)?),
         ["software_instance_module", id] => Some(Found::instance(view, instance(id)?)),
-        ["compute_node_module", id] => Some(Found::computer(view, view.inventory.computer(id)?)),
+        ["compute_node_module", id] => Some(Found::computer(view, computer(id)?)),
         ["software_installation_module", id, release] => {
-            let mut installations = Found::installations(view.inventory.computer(id)?);
+            let mut installations = Found::installations(computer(id)?);
             installations.find(|found| found.title == *release)
         }
         _ => None,

@@ -13,8 +13,6 @@ mod tests;
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::extract::State;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -24,6 +22,7 @@ use serde_json::{Value, json};
 use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::{ComputerId, Sequence};
 
+use crate::access::{Guarded, Here, policy};
 use crate::app::{self, App};
 use crate::http::problem::Problem;
 use crate::slap::{read, status};
@@ -32,12 +31,12 @@ use crate::slap::{read, status};
 const MOST: usize = 1000;
 
 /// The routes of this folder.
-pub(crate) fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/getHateoasUrl", get(url))
-        .route("/hateoas", get(answer))
-        .route("/hateoas/", get(answer))
-        .route("/hateoas/computer_module/Base_getComputerToken", get(token))
+pub(crate) fn routes() -> Guarded {
+    Guarded::new(|problem| Refused(problem).into_response())
+        .route("/getHateoasUrl", &policy::KNOWN, get(url))
+        .route("/hateoas", &policy::CLIENT, get(answer))
+        .route("/hateoas/", &policy::CLIENT, get(answer))
+        .route("/hateoas/computer_module/Base_getComputerToken", &policy::CREDENTIAL_WRITE, get(token))
 }
 
 /// The address of the root document, as this client reaches it.
@@ -56,7 +55,7 @@ pub(crate) fn root_url(mode: Mode, headers: &HeaderMap) -> Result<String, Proble
 }
 
 /// `GET getHateoasUrl`.
-async fn url(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<String, Refused> {
+async fn url(Here(app): Here, headers: HeaderMap) -> Result<String, Refused> {
     Ok(root_url(app.mode, &headers)?)
 }
 
@@ -130,7 +129,7 @@ impl Parameters {
 }
 
 /// `GET /hateoas/`, in its three modes.
-async fn answer(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> Result<Response, Refused> {
+async fn answer(Here(app): Here, uri: Uri, headers: HeaderMap) -> Result<Response, Refused> {
     let told = Parameters::read(&uri)?;
     match told.get("mode") {
         None | Some("root") => Ok(json_of(&root(&app, &headers)?)),
@@ -152,7 +151,7 @@ fn root(app: &App, headers: &HeaderMap) -> Result<Value, Problem> {
         "raw_search": {"href": format!("{url}?mode=search&query={{query}}&select_list={{select_list}}")},
         "traverse": {"href": format!("{url}?mode=traverse&relative_url={{relative_url}}&view={{view}}")},
         "self": {"href": this},
-        "me": {"href": format!("urn:jio:get:person_module/{}", app.local)},
+        "me": {"href": format!("urn:jio:get:person_module/{}", app.caller.party()?)},
     }}))
 }
 
@@ -160,7 +159,9 @@ async fn search(app: &App, told: &Parameters) -> Result<Value, Problem> {
     let search = query::Search::read(told.required("query")?)?;
     let names = document::selected(&told.all("select_list"))?;
     let limit = told.limit()?;
-    let found = read(app, Sequence::ZERO, |view, _| document::search(app, view, &search, limit)).await?;
+    let user = app.caller.party()?;
+    let found = read(app, Sequence::ZERO, |view, _| document::search(app, user, view, (&search, limit)));
+    let found = found.await?;
     let rows: Vec<Value> = found.iter().map(|found| found.row(&app.keys, &names)).collect();
     Ok(json!({"_embedded": {"contents": rows}}))
 }
@@ -170,12 +171,13 @@ async fn traverse(app: &App, told: &Parameters) -> Result<Value, Problem> {
     if told.get("view").is_some_and(|view| !matches!(view, "slaposjs_view" | "view")) {
         return Err(Problem::field("view", "must be slaposjs_view or view"));
     }
-    if relative_url == format!("person_module/{}", app.local) {
+    let user = app.caller.party()?;
+    if relative_url == format!("person_module/{user}") {
         let mut form = document::Form::new("Person_viewAsHateoas");
-        form.text("reference", json!(app.local.to_string()));
+        form.text("reference", json!(user.to_string()));
         return Ok(form.document("Person"));
     }
-    let found = read(app, Sequence::ZERO, |view, _| document::find(app, view, relative_url)).await?;
+    let found = read(app, Sequence::ZERO, |view, _| document::find(app, user, view, relative_url)).await?;
     let found = found.ok_or_else(|| {
         let problem = Problem::not_found("there is no such document, or no more");
         Problem { field: Some("relative_url".to_owned()), ..problem }
@@ -189,7 +191,7 @@ async fn traverse(app: &App, told: &Parameters) -> Result<Value, Problem> {
 
 /// `GET computer_module/Base_getComputerToken`: a token is for whoever has to prove who it is. At slapos proxy nobody
 /// has to, and it gives one all the same: a random text that means nothing.
-async fn token(State(app): State<Arc<App>>) -> Result<Response, Refused> {
+async fn token(Here(app): Here) -> Result<Response, Refused> {
     if app.mode == Mode::Proxy {
         let token = uuid::Uuid::from_bytes(app::random_id()).simple().to_string();
         let body = json!({"access_token": token}).to_string();

@@ -7,7 +7,7 @@ pub(super) mod describe;
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use schemars::JsonSchema;
@@ -24,6 +24,7 @@ use super::log::{self, Seen};
 use super::openapi::schema;
 use super::problem::Problem;
 use super::query::{self, Named, Query};
+use crate::access::Here;
 use crate::app::App;
 
 /// The most bytes of a page of events, but for the last one.
@@ -32,7 +33,7 @@ const PAGE_BYTES: usize = 4 * 1024 * 1024;
 const READY_LAG: u64 = 1_000_000;
 
 /// `GET /v1/events`: what happened, in order. Sealed values show their key and digest.
-pub(super) async fn events(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn events(Here(app): Here, uri: Uri) -> Result<Response, Problem> {
     let query = Query::read(&uri, &["after"])?;
     let limit = query.limit()?;
     let after = match query.cursor::<u64>()? {
@@ -86,7 +87,7 @@ impl PartForm {
 }
 
 /// `GET /v1/projections`: the digests are computed now, which takes its time.
-pub(super) async fn projections(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn projections(Here(app): Here, uri: Uri) -> Result<Response, Problem> {
     let position = Query::read(&uri, &[])?.position(&app).await?;
     app.slap.reach(position).await?;
     app.billing.reach(position).await?;
@@ -139,7 +140,7 @@ impl ComparedForm {
 /// `POST /v1/projections/{name}/rebuild`: a projection is derived again from the first event, together with those it
 /// shares its view with, beside the one in use. Answers when it has taken its place.
 pub(super) async fn rebuild(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     Named(name): Named<String>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -240,7 +241,7 @@ struct StoreForm {
 }
 
 /// `GET /healthz`.
-pub(super) async fn health(State(app): State<Arc<App>>) -> Result<Response, Problem> {
+pub(super) async fn health(Here(app): Here) -> Result<Response, Problem> {
     // The last event may have to be read from the log, and the store counts its files.
     let looked = tokio::task::spawn_blocking(move || look(&app)).await;
     let health = looked.map_err(|error| Problem::fault(&error))?;
@@ -287,7 +288,7 @@ struct Ready {
 }
 
 /// `GET /readyz`.
-pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
+pub(super) async fn ready(Here(app): Here) -> Response {
     let head = app.ledger.head().last;
     let keeps_up =
         |status: Status| status.fault.is_none() && head.0.saturating_sub(status.position.0) < READY_LAG;

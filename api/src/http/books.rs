@@ -10,9 +10,8 @@ mod tests;
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
@@ -38,6 +37,7 @@ use super::openapi::schema;
 use super::problem::Problem;
 use super::query::{self, Named, Query};
 use super::usage::local;
+use crate::access::{FIRST_PARTY, Here};
 use crate::app::App;
 
 /// Whose books are asked for, and in what.
@@ -49,7 +49,7 @@ struct Asked {
 
 impl Asked {
     async fn read(app: &App, query: &Query) -> Result<Self, Problem> {
-        let seller = query.parse("seller")?.unwrap_or(app.local);
+        let seller = query.parse("seller")?.unwrap_or(FIRST_PARTY);
         let currency = query.parse("currency")?;
         Ok(Self { seller, currency, position: query.position(app).await? })
     }
@@ -194,7 +194,7 @@ impl<'a> TransactionForm<'a> {
 }
 
 /// `GET /v1/journal`: transactions in the order of their events; or all of them as the text of another program.
-pub(super) async fn journal(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn journal(Here(app): Here, uri: Uri) -> Result<Response, Problem> {
     let query = Query::read(&uri, &["from", "to", "seller", "currency", "format"])?;
     let span = Span::read(&query)?;
     let format = match query.text("format") {
@@ -279,7 +279,7 @@ impl FromStr for AccountPlace {
 }
 
 /// `GET /v1/accounts`: all that were ever used, by currency, in the order of a balance sheet.
-pub(super) async fn accounts(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn accounts(Here(app): Here, uri: Uri) -> Result<Response, Problem> {
     let query = Query::read(&uri, &["at", "seller", "currency"])?;
     let at = bound_in(&query, "at")?;
     let (limit, after) = (query.limit()?, query.cursor::<AccountPlace>()?);
@@ -376,7 +376,7 @@ impl<'a> MoveForm<'a> {
 
 /// `GET /v1/accounts/{id}`: the statement of an account, for a period or, with `at`, of no more than a balance.
 pub(super) async fn statement(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     Named(id): Named<String>,
     uri: Uri,
 ) -> Result<Response, Problem> {
@@ -490,7 +490,7 @@ impl<'a> BookForm<'a> {
 }
 
 /// `GET /v1/trial-balance`.
-pub(super) async fn trial_balance(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn trial_balance(Here(app): Here, uri: Uri) -> Result<Response, Problem> {
     let query = Query::read(&uri, &["at", "seller", "currency"])?;
     let at = bound_in(&query, "at")?;
     let asked = Asked::read(&app, &query).await?;
@@ -544,7 +544,7 @@ impl PeriodForm {
 }
 
 /// `GET /v1/accounting-periods`: those that are closed, the oldest first.
-pub(super) async fn periods(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn periods(Here(app): Here, uri: Uri) -> Result<Response, Problem> {
     let query = Query::read(&uri, &["seller"])?;
     let (limit, after) = (query.limit()?, query.cursor::<u64>()?.map_or(Sequence::ZERO, Sequence));
     let asked = Asked::read(&app, &query).await?;
@@ -558,12 +558,12 @@ pub(super) async fn periods(State(app): State<Arc<App>>, uri: Uri) -> Result<Res
 }
 
 /// `POST /v1/accounting-periods`: closes the books of a seller up to the beginning of a day.
-pub(super) async fn close(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
+pub(super) async fn close(Here(app): Here, request: Request) -> Result<Response, Problem> {
     let (sent, (until, seller)) = json_body::told(request, json_body::MOST_BYTES, |object| {
         Ok((object.required("until", day)?, object.parsed::<PartyId>("seller")?))
     })
     .await?;
-    let seller = seller.unwrap_or(app.local);
+    let seller = seller.unwrap_or(FIRST_PARTY);
     let head = app.ledger.head().last;
     let read = app.billing.read_at(head, |view, _| calendar(view, seller).map(|days| days.start_of(until)));
     let until = read.await??;

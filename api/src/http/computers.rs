@@ -4,9 +4,7 @@ pub(super) mod describe;
 pub(super) mod writes;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use schemars::JsonSchema;
@@ -22,6 +20,7 @@ use slapledger_projections::inventory::{Computer, Partition, Supply};
 use super::openapi::schema;
 use super::problem::Problem;
 use super::query::{self, Named, Query};
+use crate::access::Here;
 use crate::app::App;
 use crate::slap::sealing::open;
 use crate::slap::{read, supply_state};
@@ -198,7 +197,7 @@ impl SupplyItem {
 }
 
 /// `GET /v1/computers`, by reference.
-pub(super) async fn computers(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn computers(Here(app): Here, uri: Uri) -> Result<Response, Problem> {
     let page = |view: &SlapViews, after: Option<&ComputerId>, limit| {
         view.inventory.computers(after.map(ComputerId::as_str), limit).map(ComputerItem::of)
     };
@@ -207,7 +206,7 @@ pub(super) async fn computers(State(app): State<Arc<App>>, uri: Uri) -> Result<R
 
 /// `GET /v1/computers/{id}`.
 pub(super) async fn computer(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     Named(id): Named<String>,
     uri: Uri,
     headers: HeaderMap,

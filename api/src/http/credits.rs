@@ -4,9 +4,8 @@ pub(super) mod describe;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
 use schemars::JsonSchema;
@@ -28,6 +27,7 @@ use super::parties::details::text;
 use super::problem::Problem;
 use super::query::{self, Named, Query};
 use super::usage::local;
+use crate::access::{FIRST_PARTY, Here};
 use crate::app::App;
 
 /// A prepaid credit.
@@ -138,8 +138,8 @@ fn read(object: &mut Object, us: PartyId) -> Result<Told, Problem> {
 }
 
 /// `POST /v1/credits`: a customer has paid before.
-pub(super) async fn grant(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
-    let us = app.local;
+pub(super) async fn grant(Here(app): Here, request: Request) -> Result<Response, Problem> {
+    let us = FIRST_PARTY;
     let (sent, told) = json_body::told(request, json_body::MOST_BYTES, |object| read(object, us)).await?;
     let Told { seller, customer, currency, amount, description } = told;
     let command = Command::GrantCredit(GrantCredit { seller, customer, currency, amount, description });
@@ -155,7 +155,7 @@ pub(super) async fn grant(State(app): State<Arc<App>>, request: Request) -> Resu
 
 /// `POST /v1/credits/{id}/withdraw`: takes back what is left.
 pub(super) async fn withdraw(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     Named(id): Named<String>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -171,7 +171,7 @@ pub(super) async fn withdraw(
 
 /// `GET /v1/credits/{id}`.
 pub(super) async fn credit(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     Named(id): Named<String>,
     uri: Uri,
     headers: HeaderMap,
@@ -199,7 +199,7 @@ fn no_credit(id: &str) -> Problem {
 }
 
 /// `GET /v1/credits`, the oldest first.
-pub(super) async fn credits(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn credits(Here(app): Here, uri: Uri) -> Result<Response, Problem> {
     let query = Query::read(&uri, &["customer"])?;
     let (customer, limit, after) = (query.parse("customer")?, query.limit()?, query.cursor::<CreditId>()?);
     let position = query.position(&app).await?;
@@ -211,8 +211,8 @@ pub(super) async fn credits(State(app): State<Arc<App>>, uri: Uri) -> Result<Res
 }
 
 /// `POST /v1/charges`: something is to be on the next invoice.
-pub(super) async fn record(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
-    let us = app.local;
+pub(super) async fn record(Here(app): Here, request: Request) -> Result<Response, Problem> {
+    let us = FIRST_PARTY;
     let (sent, told) = json_body::told(request, json_body::MOST_BYTES, |object| read(object, us)).await?;
     let Told { seller, customer, currency, amount, description } = told;
     let cites = None;
@@ -230,7 +230,7 @@ pub(super) async fn record(State(app): State<Arc<App>>, request: Request) -> Res
 
 /// `GET /v1/charges/{id}`.
 pub(super) async fn charge(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     Named(id): Named<String>,
     uri: Uri,
     headers: HeaderMap,
@@ -258,7 +258,7 @@ fn no_charge(id: &str) -> Problem {
 }
 
 /// `GET /v1/charges`, the oldest first.
-pub(super) async fn charges(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn charges(Here(app): Here, uri: Uri) -> Result<Response, Problem> {
     let query = Query::read(&uri, &["customer"])?;
     let (customer, limit, after) = (query.parse("customer")?, query.limit()?, query.cursor::<ChargeId>()?);
     let position = query.position(&app).await?;

@@ -7,9 +7,7 @@ mod tests;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
-use axum::extract::State;
 use axum::http::Uri;
 use axum::response::Response;
 use schemars::JsonSchema;
@@ -27,6 +25,7 @@ use super::log;
 use super::openapi::schema;
 use super::problem::Problem;
 use super::query::{self, Named, Query};
+use crate::access::Here;
 use crate::app::App;
 
 /// A line that would be another.
@@ -89,7 +88,7 @@ impl DiffForm {
 
 /// `GET /v1/invoice-runs/{id}/diff`.
 pub(super) async fn list(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     Named(run): Named<String>,
     uri: Uri,
 ) -> Result<Response, Problem> {

@@ -11,7 +11,6 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use schemars::JsonSchema;
@@ -28,6 +27,7 @@ use super::log;
 use super::openapi::schema;
 use super::problem::Problem;
 use super::query::{self, Named, Query};
+use crate::access::Here;
 use crate::app::App;
 
 /// A line, explained.
@@ -106,7 +106,7 @@ fn written(what: &impl Serialize) -> Result<Value, Problem> {
 
 /// `GET /v1/invoices/{id}/explanation`: lines in order, `limit` of them at a time.
 pub(super) async fn document(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     Named(id): Named<String>,
     uri: Uri,
 ) -> Result<Response, Problem> {
@@ -145,7 +145,7 @@ pub(super) async fn document(
 
 /// `GET /v1/invoices/{id}/lines/{n}/explanation`, with the events behind the line, `limit` of them at a time.
 pub(super) async fn line(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     Named((id, n)): Named<(String, String)>,
     uri: Uri,
 ) -> Result<Response, Problem> {

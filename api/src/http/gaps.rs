@@ -6,9 +6,7 @@ mod tests;
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
-use axum::extract::State;
 use axum::http::Uri;
 use axum::response::Response;
 use slapledger_billing::gaps::GapPlace;
@@ -20,6 +18,7 @@ use super::explain::read;
 use super::invoices::runs::bound;
 use super::problem::Problem;
 use super::query::{self, Query};
+use crate::access::{FIRST_PARTY, Here};
 use crate::app::App;
 
 /// START/STOP in a query, each a day or an instant.
@@ -33,7 +32,7 @@ pub(super) fn period(query: &Query) -> Result<RunPeriod, Problem> {
 
 /// `GET /v1/usage-gaps`: by computer, silence first, then missing reports, then what is suspended. What is still to come is
 /// not missing.
-pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn list(Here(app): Here, uri: Uri) -> Result<Response, Problem> {
     let query = Query::read(&uri, &["period", "computer"])?;
     let period = period(&query)?;
     let computer: Option<ComputerId> = query.parse("computer")?;
@@ -42,7 +41,7 @@ pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Respon
     app.billing.reach(position).await?;
     read(&app, move |app| {
         app.billing.read(|view, sequence| {
-            let calendar = view.billing.calendar_of(app.local);
+            let calendar = view.billing.calendar_of(FIRST_PARTY);
             let within = calendar.and_then(|calendar| period.within(calendar));
             let within = within.ok_or_else(|| Problem::field("period", "must stop after it starts"))?;
             let Some(over) = Period::new(within.start, within.stop.min(app.now())) else {

@@ -9,9 +9,8 @@ mod tests;
 pub(super) mod writes;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
 use schemars::JsonSchema;
@@ -31,6 +30,7 @@ use super::json_body::{self, Object};
 use super::openapi::schema;
 use super::problem::Problem;
 use super::query::{self, Named, Query};
+use crate::access::Here;
 use crate::app::{self, App};
 use crate::slap::form::{carriable, id};
 use crate::slap::requesting::{self, Requested, Wanted};
@@ -126,7 +126,8 @@ impl InstanceItem {
 
 impl InstanceResource {
     /// An instance by itself.
-    pub(super) fn of(keys: &KeyRing, instance: &Instance) -> Self {
+    pub(super) fn of(app: &App, instance: &Instance) -> Self {
+        let keys = &*app.keys_for(instance);
         let connection = instance.connection.as_ref();
         Self {
             item: InstanceItem::of(instance),
@@ -138,10 +139,10 @@ impl InstanceResource {
 }
 
 /// `POST /software_instance_module/` and `POST /v1/instances`.
-pub(super) async fn request(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
+pub(super) async fn request(Here(app): Here, request: Request) -> Result<Response, Problem> {
     let sent = body::read_any(request, MOST_BYTES).await?;
     let wanted = wanted(&app, json_body::object(&sent.headers, &sent.body)?).await?;
-    let meta = query::meta(&app, app::person(app.local), &sent.headers, &sent.content())?;
+    let meta = query::meta(&app, app.caller.actor(), &sent.headers, &sent.content())?;
     let Requested { instance, outcome, allocated, sequence } =
         requesting::request(&app, meta, &wanted).await?;
     let (found, sequence) = find(&app, instance, sequence).await?;
@@ -151,7 +152,7 @@ pub(super) async fn request(State(app): State<Arc<App>>, request: Request) -> Re
         RequestOutcome::Created => StatusCode::CREATED,
         RequestOutcome::Changed | RequestOutcome::Unchanged => StatusCode::OK,
     };
-    let resource = InstanceResource::of(&app.keys, &found);
+    let resource = InstanceResource::of(&app, &found);
     let mut response = query::tagged(&sent.headers, status, sequence, &resource);
     let headers = response.headers_mut();
     let place = if sent.path().starts_with("/v1/") { "/v1/instances" } else { "/software_instance_module" };
@@ -175,8 +176,16 @@ async fn wanted(app: &App, mut sent: Object) -> Result<Wanted, Problem> {
         (Some(_), Some(_)) => {
             return Err(Problem::field("owner", "is that of the requester: name one of them"));
         }
-        (Some(requester), None) => Requester::Instance(requester),
-        (None, owner) => Requester::Party(owner.unwrap_or(app.local)),
+        (Some(requester), None) => {
+            // From within a tree of one's own.
+            find(app, requester, Sequence::ZERO).await?;
+            Requester::Instance(requester)
+        }
+        (None, None) => app.caller.requester()?,
+        (None, Some(owner)) if !app.caller.sees_party(owner) => {
+            return Err(Problem { field: Some("owner".into()), ..access::forbidden("is somebody else") });
+        }
+        (None, Some(owner)) => Requester::Party(owner),
     };
     let shared = sent.flag("shared")?;
     let software_type = sent.optional("software_type", text)?;
@@ -238,7 +247,10 @@ fn texts(sent: &mut Object, name: &str) -> Result<Option<BTreeMap<String, String
 }
 
 async fn find(app: &App, instance: InstanceId, min: Sequence) -> Result<(Instance, Sequence), Problem> {
-    let find = |view: &SlapViews, at| Some((view.instances.get(instance)?.clone(), at));
+    let find = |view: &SlapViews, at| {
+        let known = view.instances.get(instance).filter(|known| app.caller.sees_instance(view, known));
+        Some((known?.clone(), at))
+    };
     read(app, min, find).await?.ok_or_else(|| no_instance(&instance.to_string()))
 }
 
@@ -248,7 +260,7 @@ fn no_instance(id: &str) -> Problem {
 
 /// `GET /v1/instances/{id}`.
 pub(super) async fn instance(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     Named(id): Named<String>,
     uri: Uri,
     headers: HeaderMap,
@@ -261,11 +273,11 @@ async fn shown(app: &App, id: &str, uri: &Uri) -> Result<(InstanceResource, Sequ
     let position = Query::read(uri, &[])?.position(app).await?;
     let instance = id.parse().map_err(|_| no_instance(id))?;
     let (found, sequence) = find(app, instance, position).await?;
-    Ok((InstanceResource::of(&app.keys, &found), sequence))
+    Ok((InstanceResource::of(&app, &found), sequence))
 }
 
 /// `GET /v1/instances`, living and ended, by id.
-pub(super) async fn instances(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn instances(Here(app): Here, uri: Uri) -> Result<Response, Problem> {
     let query = Query::read(&uri, &["root", "computer", "title"])?;
     let filter = InstanceFilter {
         root: query.parse("root")?,

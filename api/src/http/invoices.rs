@@ -12,7 +12,6 @@ pub(super) mod runs;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use schemars::JsonSchema;
@@ -38,6 +37,7 @@ use super::openapi::schema;
 use super::parties::details::Details;
 use super::problem::Problem;
 use super::query::{self, Named, Query};
+use crate::access::Here;
 use crate::app::App;
 use crate::invoicing::open_name;
 
@@ -234,7 +234,7 @@ pub fn all_as_json(app: &App) -> anyhow::Result<Vec<serde_json::Value>> {
 }
 
 /// `GET /v1/invoices`: invoices and drafts, by run and payer.
-pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn list(Here(app): Here, uri: Uri) -> Result<Response, Problem> {
     let query = Query::read(&uri, &["payer", "state"])?;
     let payer: Option<PartyId> = query.parse("payer")?;
     let state = match query.text("state") {
@@ -278,7 +278,7 @@ impl std::str::FromStr for At {
 
 /// `GET /v1/invoices/{id}`.
 pub(super) async fn show(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     Named(id): Named<String>,
     uri: Uri,
     headers: HeaderMap,
@@ -384,7 +384,7 @@ impl EventForm {
 
 /// `GET /v1/invoices/{id}/lines/{n}/events`.
 pub(super) async fn line_events(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     Named((id, n)): Named<(String, String)>,
     uri: Uri,
 ) -> Result<Response, Problem> {

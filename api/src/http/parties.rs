@@ -8,9 +8,8 @@ pub(super) mod details;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
 use schemars::JsonSchema;
@@ -33,6 +32,7 @@ use super::openapi::schema;
 use super::problem::Problem;
 use super::query::{self, Named, Query};
 use super::usage::local;
+use crate::access::{FIRST_PARTY, Here};
 use crate::app::App;
 use crate::invoicing::open_name;
 
@@ -141,7 +141,7 @@ async fn shown(
 }
 
 /// `GET /v1/parties`, in the order they were registered.
-pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn list(Here(app): Here, uri: Uri) -> Result<Response, Problem> {
     let query = Query::read(&uri, &[])?;
     let (limit, after) = (query.limit()?, query.cursor::<PartyId>()?);
     let position = query.position(&app).await?;
@@ -157,7 +157,7 @@ pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Respon
 
 /// `GET /v1/parties/{id}`.
 pub(super) async fn show(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     Named(id): Named<String>,
     uri: Uri,
     headers: HeaderMap,
@@ -168,7 +168,7 @@ pub(super) async fn show(
 }
 
 /// `POST /v1/parties`: enters a party with all that is told of it.
-pub(super) async fn register(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
+pub(super) async fn register(Here(app): Here, request: Request) -> Result<Response, Problem> {
     let told = json_body::told(request, json_body::MOST_BYTES, |object| {
         let name = object.required("name", text)?;
         let time_zone = object.parsed("time_zone")?.unwrap_or(TimeZone::UTC);
@@ -240,7 +240,7 @@ impl Told {
 
 /// `PATCH /v1/parties/{id}`: what is left out stays, what is null goes.
 pub(super) async fn change(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     Named(id): Named<String>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -278,7 +278,7 @@ pub(super) async fn change(
 
 /// `POST /v1/parties/{id}/tax-treatments`: how a customer is taxed from an instant on.
 pub(super) async fn treat(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     Named(id): Named<String>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -305,8 +305,8 @@ pub(super) async fn treat(
 }
 
 /// `POST /v1/tax-rates`: what a seller charges from an instant on.
-pub(super) async fn set_rate(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
-    let us = app.local;
+pub(super) async fn set_rate(Here(app): Here, request: Request) -> Result<Response, Problem> {
+    let us = FIRST_PARTY;
     let told = json_body::told(request, json_body::MOST_BYTES, |object| {
         let seller: PartyId = object.parsed("seller")?.unwrap_or(us);
         let rate =

@@ -4,9 +4,7 @@ pub(super) mod describe;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
 
-use axum::extract::State;
 use axum::http::Uri;
 use axum::response::Response;
 use schemars::JsonSchema;
@@ -27,6 +25,7 @@ use super::invoices::runs::WarningForm;
 use super::openapi::schema;
 use super::problem::Problem;
 use super::query::{self, Query};
+use crate::access::{FIRST_PARTY, Here};
 use crate::app::App;
 use crate::invoicing::open_name;
 
@@ -80,7 +79,7 @@ impl LiveDraft {
 }
 
 /// `GET /v1/invoice-drafts`: by payer, those who would have a document or of whom there is something to be warned.
-pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn list(Here(app): Here, uri: Uri) -> Result<Response, Problem> {
     let query = Query::read(&uri, &["period", "payer", "price_book"])?;
     let period = period(&query)?;
     let payer: Option<PartyId> = query.parse("payer")?;
@@ -92,7 +91,7 @@ pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Respon
         app.billing.read(|view, sequence| {
             let price_book = book(view, named)?;
             let asked = Preview {
-                seller: app.local,
+                seller: FIRST_PARTY,
                 payer,
                 period,
                 price_book: &price_book,

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use schemars::JsonSchema;
@@ -30,6 +30,7 @@ use super::openapi::schema;
 use super::problem::Problem;
 use super::query::{self, Named, Query};
 use super::usage::local;
+use crate::access::Here;
 use crate::app::App;
 
 /// The most bytes of the text of a price book; published, it has fewer still.
@@ -45,7 +46,7 @@ struct Published<'a> {
 }
 
 /// `POST /v1/price-books`.
-pub(super) async fn publish(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
+pub(super) async fn publish(Here(app): Here, request: Request) -> Result<Response, Problem> {
     let (headers, body, book) = read_book(request).await?;
     let meta = query::meta(&app, local(&app), &headers, &[b"/v1/price-books", &body])?;
     let mine = meta.command;
@@ -132,7 +133,7 @@ impl<'a> Shown<'a> {
 }
 
 /// `GET /v1/price-books`: the newest version of each.
-pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn list(Here(app): Here, uri: Uri) -> Result<Response, Problem> {
     let query = Query::read(&uri, &[])?;
     let (limit, after) = (query.limit()?, query.text("cursor").map(str::to_owned));
     let position = query.position(&app).await?;
@@ -151,7 +152,7 @@ pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Respon
 
 /// `GET /v1/price-books/{name}`: its newest version, or `?version=`, and what versions there are.
 pub(super) async fn show(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     Named(name): Named<String>,
     uri: Uri,
     headers: HeaderMap,

@@ -19,7 +19,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
-use slapledger_core::domain::id::Sequence;
+use slapledger_core::domain::id::{CommandId, Sequence};
 use slapledger_core::log::envelope::{Actor, Meta};
 use slapledger_projections::runner::ReadFault;
 use slapledger_projections::{Page, SlapViews};
@@ -27,7 +27,7 @@ use slapledger_projections::{Page, SlapViews};
 use super::forms::Form;
 use super::openapi::schema;
 use super::problem::Problem;
-use crate::app::{self, App};
+use crate::app::App;
 use crate::slap::read;
 
 /// Names the sequence that an answer reflects.
@@ -166,12 +166,12 @@ pub fn meta(app: &App, actor: Actor, headers: &HeaderMap, content: &[&[u8]]) -> 
     let mut given = headers.get_all(IDEMPOTENCY_KEY).iter();
     let (key, another) = (given.next(), given.next());
     let rule = "must be one text of 1 to 255 printable ASCII characters";
-    let Some(key) = key else { return Ok(Arc::new(app::meta(actor, app::random_id(), digest))) };
+    let Some(key) = key else { return Ok(Arc::new(app.meta(actor, digest))) };
     let key = key.to_str().ok().filter(|key| another.is_none() && (1..=255).contains(&key.len()));
     let key = key.ok_or_else(|| Problem::field(IDEMPOTENCY_KEY, rule))?;
     let command = app.keys.command_digest(&[IDEMPOTENCY_KEY.as_bytes(), key.as_bytes()]);
     let named_by_sender = true;
-    Ok(Arc::new(Meta { named_by_sender, ..app::meta(actor, command, digest) }))
+    Ok(Arc::new(Meta { command: CommandId(command), named_by_sender, ..app.meta(actor, digest) }))
 }
 
 /// An answer in JSON that reflects a sequence.

@@ -2,9 +2,8 @@
 
 pub(super) mod describe;
 
-use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use schemars::JsonSchema;
@@ -21,6 +20,7 @@ use super::json_body;
 use super::openapi::schema;
 use super::problem::Problem;
 use super::query::{self, Query};
+use crate::access::Here;
 use crate::app::{self, App};
 use crate::slap::form::carriable;
 use crate::slap::read;
@@ -47,7 +47,7 @@ impl ReleaseItem {
 }
 
 /// `GET /v1/software`, by address.
-pub(super) async fn software(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn software(Here(app): Here, uri: Uri) -> Result<Response, Problem> {
     let page = |view: &SlapViews, after: Option<&SoftwareRelease>, limit| {
         view.catalogue.releases(after.map(SoftwareRelease::as_str), limit).map(ReleaseItem::of)
     };
@@ -80,7 +80,7 @@ impl ProductItem {
 }
 
 /// `GET /v1/products`, by name.
-pub(super) async fn products(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn products(Here(app): Here, uri: Uri) -> Result<Response, Problem> {
     let page = |view: &SlapViews, after: Option<&Reference>, limit| {
         view.catalogue.products(after.map(Reference::as_str), limit).map(ProductItem::of)
     };
@@ -88,7 +88,7 @@ pub(super) async fn products(State(app): State<Arc<App>>, uri: Uri) -> Result<Re
 }
 
 /// `POST /v1/products`: a release becomes the best one of a product.
-pub(super) async fn publish(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
+pub(super) async fn publish(Here(app): Here, request: Request) -> Result<Response, Problem> {
     let carried = |text: &str| carriable("", text).map_err(|problem| problem.detail);
     let told = json_body::told(request, json_body::MOST_BYTES, |object| {
         let product: Reference = object.required("product", |text| {
@@ -102,8 +102,8 @@ pub(super) async fn publish(State(app): State<Arc<App>>, request: Request) -> Re
         Ok((product, release))
     });
     let (sent, (product, release)) = told.await?;
-    let meta = query::meta(&app, app::person(app.local), &sent.headers, &sent.content())?;
-    let command = PublishSoftwareRelease { product: product.clone(), release, publisher: app.local };
+    let meta = query::meta(&app, app.caller.actor(), &sent.headers, &sent.content())?;
+    let command = PublishSoftwareRelease { product: product.clone(), release, publisher: app.caller.party()? };
     let command = Command::PublishSoftwareRelease(command);
     let accepted = app.ledger.submit(Submission { meta, command }).await?;
     let find = |view: &SlapViews, at| Some((ProductItem::of(view.catalogue.product(product.as_str())?), at));

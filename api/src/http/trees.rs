@@ -2,9 +2,7 @@
 
 pub(super) mod describe;
 
-use std::sync::Arc;
 
-use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use schemars::JsonSchema;
@@ -16,6 +14,7 @@ use slapledger_projections::{Page, SlapViews};
 use super::instances::{InstanceItem, InstanceResource};
 use super::problem::Problem;
 use super::query::{self, Named, Query};
+use crate::access::Here;
 use crate::app::App;
 use crate::slap::read;
 
@@ -49,7 +48,7 @@ fn roots(view: &SlapViews, after: Option<InstanceId>) -> impl Iterator<Item = &I
 }
 
 /// `GET /v1/instance-trees`, living and ended, by the id of their roots.
-pub(super) async fn trees(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn trees(Here(app): Here, uri: Uri) -> Result<Response, Problem> {
     let page = |view: &SlapViews, after: Option<&InstanceId>, limit| {
         Page::take(roots(view, after.copied()), limit, |root| root.id).map(|root| TreeItem {
             root: InstanceItem::of(root),
@@ -61,7 +60,7 @@ pub(super) async fn trees(State(app): State<Arc<App>>, uri: Uri) -> Result<Respo
 
 /// `GET /v1/instance-trees/{id}`.
 pub(super) async fn tree(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     Named(id): Named<String>,
     uri: Uri,
     headers: HeaderMap,

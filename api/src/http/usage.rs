@@ -12,7 +12,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use schemars::JsonSchema;
@@ -40,6 +40,7 @@ use super::openapi::schema;
 use super::problem::Problem;
 use super::query::{self, Named, Query};
 use super::{body, json_body, limits};
+use crate::access::Here;
 use crate::app::{self, App};
 
 /// The longest body that is read where the request is; longer ones are read beside, so that others are answered.
@@ -80,7 +81,7 @@ struct OutcomeForm {
 }
 
 /// `POST /v1/usage-events`.
-pub(super) async fn record(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
+pub(super) async fn record(Here(app): Here, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let headers = parts.headers;
     let format = limits::media_type(&headers).as_deref().and_then(Format::of);
@@ -106,7 +107,7 @@ async fn record_events(
     let mut conflicts = Vec::new();
     for Group { computer, reports, names } in batch.groups {
         let content = [b"/v1/usage-events".as_slice(), computer.as_str().as_bytes(), &digest];
-        let meta = query::meta(app, app::computer(&computer), headers, &content)?;
+        let meta = query::meta(app, app.caller.actor_at(&computer), headers, &content)?;
         let command = Command::RecordUsage(RecordUsage { computer: computer.clone(), reports });
         let accepted = match app.ledger.submit_patiently(Submission { meta, command }).await {
             Ok(accepted) => accepted,
@@ -391,7 +392,7 @@ fn billionths<S: Serializer>(billionths: &i128, serializer: S) -> Result<S::Ok, 
 
 /// `GET /v1/usage`: readings of an instance in steps, which begin where the clock of `time_zone` says (the payer's, if
 /// none is named).
-pub(super) async fn readings(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn readings(Here(app): Here, uri: Uri) -> Result<Response, Problem> {
     let query = Query::read(&uri, &["instance", "resource", "from", "to", "step", "time_zone"])?;
     let instance: InstanceId = query.required("instance")?;
     let resource: Option<ResourceId> = query.parse("resource")?;
@@ -473,7 +474,7 @@ impl SuspenseForm {
 }
 
 /// `GET /v1/usage-suspense`.
-pub(super) async fn suspense(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn suspense(Here(app): Here, uri: Uri) -> Result<Response, Problem> {
     let query = Query::read(&uri, &[])?;
     let (limit, after) = (query.limit()?, query.cursor::<u64>()?.map_or(Sequence::ZERO, Sequence));
     let position = query.position(&app).await?;
@@ -497,7 +498,7 @@ struct Settled {
 
 /// `POST /v1/usage-suspense/{sequence}/resolve`: what was wrong is put right, and the usage is metered.
 pub(super) async fn resolve(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     Named(suspended): Named<String>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -535,7 +536,7 @@ pub(super) async fn resolve(
 
 /// `POST /v1/usage-suspense/{sequence}/dismiss`: it is never metered.
 pub(super) async fn dismiss(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     Named(suspended): Named<String>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -567,9 +568,9 @@ async fn settle(
     Ok(query::json(StatusCode::OK, sequence, &Settled { suspended, sequence }))
 }
 
-/// Who acts where nobody signs in.
+/// Who acts.
 pub(super) fn local(app: &App) -> Actor {
-    app::person(app.local)
+    app.caller.actor()
 }
 
 #[cfg(test)]

@@ -5,9 +5,8 @@ pub(super) mod describe;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::Response;
 use schemars::JsonSchema;
@@ -27,6 +26,7 @@ use super::prices;
 use super::problem::Problem;
 use super::query::{self, Query};
 use super::usage::local;
+use crate::access::{FIRST_PARTY, Here};
 use crate::app::App;
 use crate::invoicing::open_name;
 
@@ -95,7 +95,7 @@ impl CustomerForm {
 }
 
 /// `POST /v1/what-if`.
-pub(super) async fn compare(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
+pub(super) async fn compare(Here(app): Here, request: Request) -> Result<Response, Problem> {
     let query = Query::read(request.uri(), &["period", "against", "lines"])?;
     let period = period(&query)?;
     let by_line = match query.text("lines") {
@@ -123,7 +123,7 @@ pub(super) async fn compare(State(app): State<Arc<App>>, request: Request) -> Re
                 Problem::field("currency", rule)
             };
             let asked = WhatIf {
-                seller: app.local,
+                seller: FIRST_PARTY,
                 period,
                 book: &book,
                 against: &against,

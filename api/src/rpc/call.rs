@@ -8,13 +8,14 @@ use std::future::Future;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any};
 use serde_json::{Map, Value, json};
 use slapledger_core::domain::id::InvalidText;
 
+use crate::access::Here;
 use crate::app::App;
 use crate::http::body;
 use crate::http::problem::Problem;
@@ -147,7 +148,7 @@ where
     H: Fn(Arc<App>, Call) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Answer> + Send,
 {
-    any(async move |State(app): State<Arc<App>>, request: Request| {
+    any(async move |Here(app): Here, request: Request| {
         let answer = match Call::read(&app, rules, request).await {
             Ok(call) => handle(app, call).await,
             Err(problem) => Err(problem),
@@ -166,7 +167,7 @@ fn respond(status: StatusCode, document: &Value) -> Response {
 }
 
 /// What is not there, or not to be had, is forbidden on this wire.
-fn refuse(problem: Problem) -> Response {
+pub(super) fn refuse(problem: Problem) -> Response {
     let Problem { status, field, detail, retry_after_seconds, .. } = problem;
     let status = match status {
         StatusCode::NOT_FOUND | StatusCode::CONFLICT => StatusCode::FORBIDDEN,

@@ -5,7 +5,7 @@
 //! master it is its id.
 
 use slapledger_core::domain::event::Mode;
-use slapledger_core::domain::id::{InstanceId, PartyId, Sequence};
+use slapledger_core::domain::id::{InstanceId, Sequence};
 use slapledger_core::domain::instance::Requester;
 use slapledger_projections::SlapViews;
 use slapledger_projections::instances::Instance;
@@ -57,7 +57,7 @@ impl<'a> Guid<'a> {
     }
 
     /// The living instance that it means.
-    pub(super) fn find<'v>(&self, local: PartyId, view: &'v SlapViews) -> Option<&'v Instance> {
+    pub(super) fn find<'v>(&self, view: &'v SlapViews) -> Option<&'v Instance> {
         match *self {
             Self::Id(id) => view.instances.get(id).filter(|instance| instance.lives()),
             Self::Label { names, shared } => {
@@ -65,7 +65,7 @@ impl<'a> Guid<'a> {
                 let ways = ways.filter(|at| names[*at..].starts_with(BETWEEN));
                 let ways = ways.map(|at| (&names[..at], &names[at + BETWEEN.len()..]));
                 ways.into_iter().find_map(|(title, root)| {
-                    let party = Requester::Party(local);
+                    let party = Requester::Party(FIRST_PARTY);
                     let requester = match root {
                         "" => party,
                         root => Requester::Instance(view.instances.find(party, false, root)?.id),
@@ -85,7 +85,10 @@ pub(super) async fn look<T>(
     look: impl FnOnce(&SlapViews, &Instance) -> T,
 ) -> Result<T, Problem> {
     let guid = Guid::read(app.mode, text)?;
-    let found = read(app, min, |view, _| guid.find(app.local, view).map(|instance| look(view, instance)));
+    let found = read(app, min, |view, _| {
+        let found = guid.find(view).filter(|instance| app.caller.opens_instance(instance));
+        found.map(|instance| look(view, instance))
+    });
     let kind = if guid.is_shared() { "shared" } else { "software" };
     found.await?.ok_or_else(|| Problem::not_found(format!("No {kind} instance {text} found.")))
 }

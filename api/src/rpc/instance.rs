@@ -47,7 +47,7 @@ pub(super) async fn request(app: Arc<App>, call: Call) -> Answer {
     if let Some(document) = made_up(&app, &wanted, software_type).await? {
         return Ok(document);
     }
-    let meta = Arc::new(app::meta(actor, app::random_id(), call.digest));
+    let meta = Arc::new(app.meta(actor, call.digest));
     let done = requesting::request(&app, meta, &wanted).await.map_err(|problem| no_room(problem, &wanted))?;
     if !done.allocated {
         return Ok(not_ready(wanted.reference.as_str()));
@@ -130,8 +130,8 @@ pub(super) async fn in_partition(app: Arc<App>, call: Call) -> Answer {
     let computer: ComputerId = call.id("computer_guid")?;
     let partition: PartitionId = call.id("compute_partition_id")?;
     let seen = read(&app, Sequence::ZERO, |view, _| {
-        let occupant = view.instances.occupant(computer.as_str(), partition.as_str())?;
-        Seen::of(app.mode, view, occupant)
+        let occupant = view.instances.occupant(computer.as_str(), partition.as_str());
+        Seen::of(app.mode, view, occupant.filter(|instance| app.caller.opens_instance(instance))?)
     });
     let free = || Problem::not_found(format!("No instance on partition {partition} found."));
     Ok(seen.await?.ok_or_else(free)?.document(&app.keys, Shown::Asked))
@@ -140,8 +140,8 @@ pub(super) async fn in_partition(app: Arc<App>, call: Call) -> Answer {
 /// `slapos.get.v0.instance_tree`: the root of a tree of the user's, by its title.
 pub(super) async fn tree(app: Arc<App>, call: Call) -> Answer {
     let title = call.text("title")?;
+    let user = Requester::Party(app.caller.party()?);
     let find = |view: &SlapViews, _| {
-        let user = Requester::Party(app.local);
         let found = [false, true].into_iter().find_map(|shared| view.instances.find(user, shared, title))?;
         Some(Seen::of(app.mode, view, found))
     };
@@ -155,9 +155,10 @@ pub(super) async fn tree(app: Arc<App>, call: Call) -> Answer {
 
 /// `slapos.allDocs.v0.instance_tree_list`: the roots of all trees of the user's.
 pub(super) async fn trees(app: Arc<App>, _: Call) -> Answer {
+    let user = app.caller.party()?;
     let titles = read(&app, Sequence::ZERO, |view, _| {
         let roots =
-            || view.instances.of_owner(app.local).filter(|known| known.lives() && known.root == known.id);
+            || view.instances.of_owner(user).filter(|known| known.lives() && known.root == known.id);
         let own = roots().filter(|known| !known.shared);
         let all = own.chain(roots().filter(|known| known.shared));
         all.map(|root| json!({"title": root.reference.as_str()})).collect::<Vec<_>>()
@@ -168,10 +169,12 @@ pub(super) async fn trees(app: Arc<App>, _: Call) -> Answer {
 /// `slapos.allDocs.v0.compute_node_instance_list`: the instances in the partitions of a computer.
 pub(super) async fn on_computer(app: Arc<App>, call: Call) -> Answer {
     let computer: ComputerId = call.id("computer_guid")?;
+    app.caller.check_node(&computer)?;
     let list = read(&app, Sequence::ZERO, |view, _| {
         let known = view.inventory.computer(computer.as_str())?;
         let occupied = known.partitions().iter().filter_map(|partition| {
-            Some((&partition.offer.partition, view.instances.get(partition.occupant?)?))
+            let instance = view.instances.get(partition.occupant?)?;
+            app.caller.opens_instance(instance).then_some((&partition.offer.partition, instance))
         });
         let item = |(partition, instance): (&PartitionId, &Instance)| {
             json!({

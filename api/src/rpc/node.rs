@@ -36,6 +36,7 @@ async fn known(app: &App, computer: &ComputerId) -> Result<Option<bool>, Problem
 /// `slapos.put.v0.compute_node_format`: a computer says which partitions it offers.
 pub(super) async fn format(app: Arc<App>, call: Call) -> Answer {
     let computer: ComputerId = call.id("computer_guid")?;
+    app.caller.check_node(&computer)?;
     let offers = call.list("compute_partition_list").iter().enumerate();
     let offers = offers.map(|(at, partition)| offer(at, partition)).collect::<Result<_, _>>()?;
     // What this call does not say stays as it is.
@@ -74,6 +75,7 @@ fn offer(at: usize, told: &Value) -> Result<Offer, Problem> {
 /// `slapos.put.v0.compute_node_bang`: everything on a computer is to be processed again.
 pub(super) async fn bang(app: Arc<App>, call: Call) -> Answer {
     let computer: ComputerId = call.id("computer_guid")?;
+    app.caller.check_node(&computer)?;
     let message = error_text(call.text("message")?.as_bytes());
     let Some(occupied) = known(&app, &computer).await? else {
         return ignored_at_proxy(&app, Err(not_registered(&computer)));
@@ -88,6 +90,7 @@ pub(super) async fn bang(app: Arc<App>, call: Call) -> Answer {
 /// `slapos.post.v0.compute_node_usage`.
 pub(super) async fn usage(app: Arc<App>, call: Call) -> Answer {
     let computer: ComputerId = call.id("computer_guid")?;
+    app.caller.check_node(&computer)?;
     let sent = ("tioxml", call.text("tioxml")?.as_bytes());
     let recorded = match known(&app, &computer).await? {
         Some(_) => node::record_usage(&app, call.digest, &computer, sent).await,
@@ -99,6 +102,7 @@ pub(super) async fn usage(app: Arc<App>, call: Call) -> Answer {
 /// `slapos.get.v0.compute_node_status`.
 pub(super) async fn status(app: Arc<App>, call: Call) -> Answer {
     let computer: ComputerId = call.id("computer_guid")?;
+    app.caller.check_node(&computer)?;
     let silent = app.contacts.last(&computer).is_none();
     if app.mode == Mode::Proxy && silent {
         return Ok(json!({"text": "Unknown (not implemented)"}));
@@ -159,8 +163,10 @@ pub(super) async fn error(app: Arc<App>, call: Call) -> Answer {
 /// `slapos.allDocs.v0.compute_node_software_installation_list`.
 pub(super) async fn installations(app: Arc<App>, call: Call) -> Answer {
     let computer: ComputerId = call.id("computer_guid")?;
+    app.caller.check_node(&computer)?;
     let list = read(&app, Sequence::ZERO, |view, _| {
-        let supplies = view.inventory.computer(computer.as_str())?.supplies().iter();
+        let known = view.inventory.computer(computer.as_str()).filter(|known| app.caller.sees_computer(known))?;
+        let supplies = known.supplies().iter();
         let item = |(release, supply): (&SoftwareRelease, &slapledger_projections::inventory::Supply)| json!({"software_release_uri": release.as_str(), "state": supply_state(supply.requested)});
         Some(supplies.map(item).collect::<Vec<_>>())
     });

@@ -58,6 +58,15 @@ pub(super) struct SeenComputer {
     releases: Vec<ReleaseDocument>,
 }
 
+impl SeenComputer {
+    /// The same with one partition, and with no software: what an instance is shown.
+    pub(super) fn only(mut self, partition: &str) -> Self {
+        self.partitions.retain(|seen| seen.partition == partition);
+        self.releases.clear();
+        self
+    }
+}
+
 impl Placed {
     /// An instance that is in a partition, or a shared one that is or was on a host.
     pub(crate) fn find(mode: Mode, view: &SlapViews, instance: InstanceId) -> Option<Self> {

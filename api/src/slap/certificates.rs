@@ -1,8 +1,7 @@
 //! Certificates: there are none yet. slapos proxy gives partitions an empty one, and computers none.
 
-use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::{ComputerId, Sequence};
 
@@ -11,11 +10,12 @@ use super::partition::Place;
 use super::reply::{Reply, document};
 use super::wire::documents;
 use super::{no_computer, read};
+use crate::access::Here;
 use crate::app::App;
 use crate::http::problem::Problem;
 
 /// `GET getComputerPartitionCertificate`.
-pub(super) async fn of_partition(State(app): State<Arc<App>>, request: Request) -> Reply {
+pub(super) async fn of_partition(Here(app): Here, request: Request) -> Reply {
     let place = Place::of(&Fields::of_query(&request))?;
     // Of any partition, there or not.
     if app.mode == Mode::Proxy {
@@ -26,7 +26,7 @@ pub(super) async fn of_partition(State(app): State<Arc<App>>, request: Request) 
 }
 
 /// `POST generateComputerCertificate` and `POST revokeComputerCertificate`.
-pub(super) async fn of_computer(State(app): State<Arc<App>>, request: Request) -> Reply {
+pub(super) async fn of_computer(Here(app): Here, request: Request) -> Reply {
     let form = Form::read(request, SMALL).await?;
     let id: ComputerId = form.fields.id("computer_id")?;
     let known = read(&app, Sequence::ZERO, |view, _| view.inventory.computer(id.as_str()).map(drop));

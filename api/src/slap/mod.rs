@@ -30,13 +30,13 @@ pub mod wire;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::routing::{get, post};
 use slapledger_core::domain::id::{ComputerId, PartitionId, Sequence};
 use slapledger_core::domain::{Command, RefusalClass};
 use slapledger_core::ledger::{Accepted, Submission, SubmitError};
 use slapledger_projections::SlapViews;
 
+use crate::access::{Guarded, policy};
 use crate::app::{self, App};
 use crate::http::problem::Problem;
 use form::Form;
@@ -48,42 +48,42 @@ pub(crate) use requests::parse_state;
 pub(crate) const ATTEMPTS: usize = 5;
 
 /// The routes of the SLAP tool. Those of slapos.core that are not here answer 404, as slapos proxy does for many.
-pub fn routes() -> Router<Arc<App>> {
-    Router::new()
+pub fn routes() -> Guarded {
+    Guarded::new(reply::refuse)
         // What users and instances ask for.
-        .route("/requestComputerPartition", post(requests::request))
-        .route("/supplySupply", post(software::supply))
+        .route("/requestComputerPartition", &policy::INSTANCE_CLAIM, post(requests::request))
+        .route("/supplySupply", &policy::COMPUTER_WRITE, post(software::supply))
         // What computers say of themselves, ask and report.
-        .route("/loadComputerConfigurationFromXML", post(node::configure))
-        .route("/getFullComputerInformation", get(node::computer))
-        .route("/getComputerInformation", get(node::computer))
-        .route("/useComputer", post(node::report_usage))
-        .route("/computerBang", post(node::bang))
-        .route("/getComputerStatus", get(status::computer))
-        .route("/requestComputer", post(node::request))
-        .route("/generateComputerCertificate", post(certificates::of_computer))
-        .route("/revokeComputerCertificate", post(certificates::of_computer))
-        .route("/getRunId", get(node::run_id))
+        .route("/loadComputerConfigurationFromXML", &policy::COMPUTER_REPORT, post(node::configure))
+        .route("/getFullComputerInformation", &policy::COMPUTER_FETCH, get(node::computer))
+        .route("/getComputerInformation", &policy::COMPUTER_FETCH, get(node::computer))
+        .route("/useComputer", &policy::USAGE_REPORT, post(node::report_usage))
+        .route("/computerBang", &policy::COMPUTER_REPORT, post(node::bang))
+        .route("/getComputerStatus", &policy::COMPUTER_READ, get(status::computer))
+        .route("/requestComputer", &policy::COMPUTER_WRITE, post(node::request))
+        .route("/generateComputerCertificate", &policy::COMPUTER_CERTIFY, post(certificates::of_computer))
+        .route("/revokeComputerCertificate", &policy::COMPUTER_CERTIFY, post(certificates::of_computer))
+        .route("/getRunId", &policy::KNOWN, get(node::run_id))
         // What they say of software.
-        .route("/buildingSoftwareRelease", post(software::building))
-        .route("/availableSoftwareRelease", post(software::available))
-        .route("/destroyedSoftwareRelease", post(software::destroyed))
-        .route("/softwareReleaseError", post(software::error))
-        .route("/getSoftwareInstallationStatus", get(status::software))
-        .route("/getSoftwareReleaseListFromSoftwareProduct", get(software::product))
+        .route("/buildingSoftwareRelease", &policy::COMPUTER_REPORT, post(software::building))
+        .route("/availableSoftwareRelease", &policy::COMPUTER_REPORT, post(software::available))
+        .route("/destroyedSoftwareRelease", &policy::COMPUTER_REPORT, post(software::destroyed))
+        .route("/softwareReleaseError", &policy::COMPUTER_REPORT, post(software::error))
+        .route("/getSoftwareInstallationStatus", &policy::COMPUTER_READ, get(status::software))
+        .route("/getSoftwareReleaseListFromSoftwareProduct", &policy::KNOWN, get(software::product))
         // What they ask and say of partitions.
-        .route("/registerComputerPartition", get(partition::partition))
-        .route("/getComputerPartitionCertificate", get(certificates::of_partition))
-        .route("/startedComputerPartition", post(partition::started))
-        .route("/stoppedComputerPartition", post(partition::stopped))
-        .route("/destroyedComputerPartition", post(partition::destroyed))
-        .route("/getComputerPartitionStatus", get(status::partition))
-        .route("/getHostingSubscriptionIpList", get(partition::tree_addresses))
-        .route("/softwareInstanceError", post(partition::error))
-        .route("/softwareInstanceBang", post(partition::bang))
-        .route("/softwareInstanceRename", post(partition::rename))
-        .route("/setComputerPartitionConnectionXml", post(partition::set_connection))
-        .route("/updateComputerPartitionRelatedInstanceList", post(partition::set_related))
+        .route("/registerComputerPartition", &policy::INSTANCE_OPEN, get(partition::partition))
+        .route("/getComputerPartitionCertificate", &policy::COMPUTER_FETCH, get(certificates::of_partition))
+        .route("/startedComputerPartition", &policy::INSTANCE_REPORT, post(partition::started))
+        .route("/stoppedComputerPartition", &policy::INSTANCE_REPORT, post(partition::stopped))
+        .route("/destroyedComputerPartition", &policy::INSTANCE_REPORT, post(partition::destroyed))
+        .route("/getComputerPartitionStatus", &policy::INSTANCE_OPEN, get(status::partition))
+        .route("/getHostingSubscriptionIpList", &policy::COMPUTER_FETCH, get(partition::tree_addresses))
+        .route("/softwareInstanceError", &policy::INSTANCE_REPORT, post(partition::error))
+        .route("/softwareInstanceBang", &policy::INSTANCE_REPORT, post(partition::bang))
+        .route("/softwareInstanceRename", &policy::INSTANCE_REPORT, post(partition::rename))
+        .route("/setComputerPartitionConnectionXml", &policy::INSTANCE_REPORT, post(partition::set_connection))
+        .route("/updateComputerPartitionRelatedInstanceList", &policy::INSTANCE_REPORT, post(partition::set_related))
 }
 
 /// Reads the views when they show everything that was acknowledged until now, and everything up to `min`.
@@ -118,9 +118,9 @@ pub(crate) async fn submit_as(
     node: &ComputerId,
     command: Command,
 ) -> Result<Accepted, SubmitError> {
-    let meta = Arc::new(app::meta(app::computer(node), app::random_id(), digest));
+    let meta = Arc::new(app.meta(app.caller.actor_at(node), digest));
     let accepted = app.ledger.submit_patiently(Submission { meta, command }).await?;
-    app.contacts.heard(node, app.now());
+    app.heard(node);
     Ok(accepted)
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use slapledger_core::domain::computer::{Address, BangComputer, ConfigureComputer, Offer, RequestComputer};
 use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::{ComputerId, PartyId, Sequence};
@@ -19,22 +19,40 @@ use super::sealing::{error_text, fresh, seal};
 use super::wire::computer_config::{self, ComputerConfig, PartitionConfig};
 use super::wire::{documents, tioxml};
 use super::{no_computer, read, submit, submit_as, usage_report};
+use crate::access::Here;
 use crate::app::{self, App};
 use crate::http::problem::Problem;
 
 /// `GET getFullComputerInformation`, and `getComputerInformation`, which clients ask when the other one is 404.
-pub(super) async fn computer(State(app): State<Arc<App>>, request: Request) -> Reply {
+pub(super) async fn computer(Here(app): Here, request: Request) -> Reply {
     let id: ComputerId = Fields::of_query(&request).id("computer_id")?;
+    app.caller.check_node(&id)?;
+    if let Some(instance) = app.caller.instance() {
+        return of_instance(&app, &id, instance).await;
+    }
     let find =
         |view: &SlapViews| SeenComputer::find(app.mode, view, id.as_str()).ok_or_else(|| no_computer(&id));
     let write = |seen: SeenComputer| documents::computer(&seen.document(&app.keys));
     let text = app.documents.computers.text(&app, &id, find, write).await?;
-    app.contacts.heard(&id, app.now());
+    app.heard(&id);
     Ok(xml(text))
 }
 
+/// What an instance is shown of its computer: its own partition, and no other.
+async fn of_instance(app: &App, id: &ComputerId, instance: InstanceId) -> Reply {
+    let find = |view: &SlapViews, _| {
+        let place = view.inventory.place(instance).filter(|(computer, _)| *computer == id);
+        let foreign = || access::forbidden(format!("the certificate is that of {instance}, which is not on {id}"));
+        let (_, partition) = place.ok_or_else(foreign)?;
+        let seen = SeenComputer::find(app.mode, view, id.as_str()).ok_or_else(|| no_computer(id))?;
+        Ok::<_, Problem>(seen.only(partition.as_str()))
+    };
+    let seen = read(app, Sequence::ZERO, find).await??;
+    document(documents::computer(&seen.document(&app.keys)))
+}
+
 /// `POST loadComputerConfigurationFromXML`.
-pub(super) async fn configure(State(app): State<Arc<App>>, request: Request) -> Reply {
+pub(super) async fn configure(Here(app): Here, request: Request) -> Reply {
     let form = Form::read(request, LARGE).await?;
     form.fields.bytes("xml")?;
     let value = form.fields.marshalled("xml")?.unwrap_or(super::wire::marshal::Value::None);
@@ -42,6 +60,7 @@ pub(super) async fn configure(State(app): State<Arc<App>>, request: Request) -> 
     let mut command = configuration(config)?;
     command.owner_if_new = owner_if_new(&app);
     let node = command.computer.clone();
+    app.caller.check_node(&node)?;
     submit(&app, &form, &node, Command::ConfigureComputer(command)).await?;
     Ok(text("done"))
 }
@@ -50,7 +69,7 @@ pub(super) async fn configure(State(app): State<Arc<App>>, request: Request) -> 
 pub(crate) fn owner_if_new(app: &App) -> Option<PartyId> {
     match app.mode {
         // Everybody may bring a computer.
-        Mode::Proxy | Mode::Demo => Some(app.local),
+        Mode::Proxy | Mode::Demo => Some(FIRST_PARTY),
         Mode::Serve => None,
     }
 }
@@ -82,12 +101,12 @@ fn offer(config: PartitionConfig) -> Result<Offer, Problem> {
 }
 
 /// `GET getRunId`: two addresses that answer the same are one server. slapos proxy asks itself so.
-pub(super) async fn run_id(State(app): State<Arc<App>>) -> String {
+pub(super) async fn run_id(Here(app): Here) -> String {
     uuid::Uuid::from_bytes(app.run).simple().to_string()
 }
 
 /// `POST computerBang`: everything on the computer is to be processed again.
-pub(super) async fn bang(State(app): State<Arc<App>>, mut request: Request) -> Reply {
+pub(super) async fn bang(Here(app): Here, mut request: Request) -> Reply {
     // slapos.core posts a form; slapos proxy takes no notice of it, and is asked in other ways too.
     let query = Fields::of_query(&request);
     // One that is asked by its query alone has no body, and no type of it.
@@ -96,6 +115,7 @@ pub(super) async fn bang(State(app): State<Arc<App>>, mut request: Request) -> R
     let form = Form::read(request, SMALL).await?;
     let named = if query.optional("computer_id")?.is_some() { &query } else { &form.fields };
     let computer: ComputerId = named.id("computer_id")?;
+    app.caller.check_node(&computer)?;
     let message = form.fields.optional_bytes("message").map(error_text);
     read(&app, Sequence::ZERO, |view, _| view.inventory.computer(computer.as_str()).map(drop))
         .await?
@@ -107,12 +127,11 @@ pub(super) async fn bang(State(app): State<Arc<App>>, mut request: Request) -> R
 }
 
 /// `POST requestComputer`: a user enters a computer by its title; the master names it.
-pub(super) async fn request(State(app): State<Arc<App>>, request: Request) -> Reply {
+pub(super) async fn request(Here(app): Here, request: Request) -> Reply {
     let form = Form::read(request, SMALL).await?;
     let title = form.fields.text("computer_title")?.into();
-    let command = RequestComputer { owner: app.local, title, time_zone: TimeZone::UTC };
-    let digest = form.digest(&app.keys);
-    let meta = Arc::new(app::meta(app::person(app.local), app::random_id(), digest));
+    let command = RequestComputer { owner: app.caller.party()?, title, time_zone: TimeZone::UTC };
+    let meta = Arc::new(app.meta(app.caller.actor(), form.digest(&app.keys)));
     let command = Command::RequestComputer(command);
     match app.ledger.submit(Submission { meta, command }).await?.answer {
         Answer::Computer(computer) => document(documents::requested_computer(computer.as_str())),
@@ -121,9 +140,10 @@ pub(super) async fn request(State(app): State<Arc<App>>, request: Request) -> Re
 }
 
 /// `POST useComputer`: every movement of every transaction is recorded, metered or not.
-pub(super) async fn report_usage(State(app): State<Arc<App>>, request: Request) -> Reply {
+pub(super) async fn report_usage(Here(app): Here, request: Request) -> Reply {
     let form = Form::read(request, LARGE).await?;
     let computer: ComputerId = form.fields.id("computer_id")?;
+    app.caller.check_node(&computer)?;
     record_usage(&app, form.digest(&app.keys), &computer, ("use_string", form.fields.bytes("use_string")?))
         .await?;
     Ok(text("OK"))

@@ -3,9 +3,8 @@
 //! A node may say again what it said before. It says of free partitions too, at each of its reports, that they are
 //! stopped and destroyed: so they are, and it is told so.
 
-use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::StatusCode;
 use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::{ComputerId, InstanceId, KeyId, PartitionId, Reference, Sequence};
@@ -23,6 +22,7 @@ use super::reply::{Reply, document, text, xml};
 use super::sealing::{error_text, seal, seal_parameters};
 use super::wire::{documents, instance_xml};
 use super::{ATTEMPTS, is_retry, names, no_computer, no_partition, read, submit, submit_as};
+use crate::access::Here;
 use crate::app::App;
 use crate::http::problem::Problem;
 
@@ -33,8 +33,29 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn of(fields: &Fields) -> Result<Self, Problem> {
-        Ok(Self { computer: fields.id("computer_id")?, partition: fields.id("computer_partition_id")? })
+    /// Where a request speaks of, if its sender may speak of it.
+    pub(super) async fn of(app: &App, fields: &Fields) -> Result<Self, Problem> {
+        Self { computer: fields.id("computer_id")?, partition: fields.id("computer_partition_id")? }
+            .checked(app)
+            .await
+    }
+
+    async fn checked(self, app: &App) -> Result<Self, Problem> {
+        if app.caller.reaches_all() {
+            return Ok(self);
+        }
+        let Self { computer, partition } = &self;
+        let occupant = |view: &SlapViews, _| {
+            let occupant = view.instances.occupant(computer.as_str(), partition.as_str())?;
+            Some((occupant.id, app.caller.opens_instance(occupant)))
+        };
+        let occupant = read(app, Sequence::ZERO, occupant).await?;
+        app.caller.check_place((computer, partition), occupant.map(|(id, _)| id))?;
+        // To a person there are the partitions of their own instances, and no others.
+        if app.caller.is_party() && !occupant.is_some_and(|(_, theirs)| theirs) {
+            return Err(no_partition(computer, partition));
+        }
+        Ok(self)
     }
 
     /// The partition, free or not.
@@ -80,10 +101,11 @@ struct Meant {
 }
 
 /// `GET registerComputerPartition`.
-pub(super) async fn partition(State(app): State<Arc<App>>, request: Request) -> Reply {
+pub(super) async fn partition(Here(app): Here, request: Request) -> Reply {
     let fields = Fields::of_query(&request);
     let computer = fields.id("computer_reference")?;
     let place = Place { computer, partition: fields.id("computer_partition_reference")? };
+    let place = place.checked(&app).await?;
     let of = (place.computer.clone(), place.partition.clone());
     let find = |view: &SlapViews| place.find(app.mode, view);
     let write = |seen: SeenPartition| documents::partition(&seen.document(&app.keys));
@@ -91,17 +113,17 @@ pub(super) async fn partition(State(app): State<Arc<App>>, request: Request) -> 
 }
 
 /// `POST startedComputerPartition`.
-pub(super) async fn started(State(app): State<Arc<App>>, request: Request) -> Reply {
+pub(super) async fn started(Here(app): Here, request: Request) -> Reply {
     let form = Form::read(request, SMALL).await?;
-    let command = Place::of(&form.fields)?.report(ReportedState::Started);
+    let command = Place::of(&app, &form.fields).await?.report(ReportedState::Started);
     report(&app, &form, command).await?;
     Ok(text("OK"))
 }
 
 /// `POST stoppedComputerPartition`.
-pub(super) async fn stopped(State(app): State<Arc<App>>, request: Request) -> Reply {
+pub(super) async fn stopped(Here(app): Here, request: Request) -> Reply {
     let form = Form::read(request, SMALL).await?;
-    let command = Place::of(&form.fields)?.report(ReportedState::Stopped);
+    let command = Place::of(&app, &form.fields).await?.report(ReportedState::Stopped);
     match report(&app, &form, command).await {
         Err(error) if is_free(&error) => Ok(text("OK")),
         reported => reported.map_err(Into::into).map(|_| text("OK")),
@@ -109,9 +131,9 @@ pub(super) async fn stopped(State(app): State<Arc<App>>, request: Request) -> Re
 }
 
 /// `POST destroyedComputerPartition`: the instance ends, unless others are left that it requested.
-pub(super) async fn destroyed(State(app): State<Arc<App>>, request: Request) -> Reply {
+pub(super) async fn destroyed(Here(app): Here, request: Request) -> Reply {
     let form = Form::read(request, SMALL).await?;
-    let place = Place::of(&form.fields)?;
+    let place = Place::of(&app, &form.fields).await?;
     Ok(text(match end(&app, form.digest(&app.keys), place.as_told(None)).await? {
         Some(left) => not_yet(&left),
         None => "OK".to_owned(),
@@ -161,9 +183,9 @@ fn is_free(error: &SubmitError) -> bool {
 }
 
 /// `POST softwareInstanceError`.
-pub(super) async fn error(State(app): State<Arc<App>>, request: Request) -> Reply {
+pub(super) async fn error(Here(app): Here, request: Request) -> Reply {
     let form = Form::read(request, SMALL).await?;
-    let place = Place::of(&form.fields)?;
+    let place = Place::of(&app, &form.fields).await?;
     let log = error_text(form.fields.bytes("error_log")?);
     sealed(&app, &form, &place, |meant| {
         let error = Some(seal(&app.keys, meant.key, &log)?);
@@ -174,10 +196,10 @@ pub(super) async fn error(State(app): State<Arc<App>>, request: Request) -> Repl
 }
 
 /// `POST setComputerPartitionConnectionXml`.
-pub(super) async fn set_connection(State(app): State<Arc<App>>, request: Request) -> Reply {
+pub(super) async fn set_connection(Here(app): Here, request: Request) -> Reply {
     const FIELD: &str = "connection_xml";
     let form = Form::read(request, SMALL).await?;
-    let place = Place::of(&form.fields)?;
+    let place = Place::of(&app, &form.fields).await?;
     let value = form.fields.marshalled(FIELD)?.ok_or_else(|| Problem::field(FIELD, "is missing"))?;
     let parameters =
         instance_xml::parameters(&value).map_err(|error| Problem::field(FIELD, error.to_string()))?;
@@ -189,9 +211,9 @@ pub(super) async fn set_connection(State(app): State<Arc<App>>, request: Request
 }
 
 /// `POST softwareInstanceBang`: the whole tree is to be processed again.
-pub(super) async fn bang(State(app): State<Arc<App>>, request: Request) -> Reply {
+pub(super) async fn bang(Here(app): Here, request: Request) -> Reply {
     let form = Form::read(request, SMALL).await?;
-    let place = Place::of(&form.fields)?;
+    let place = Place::of(&app, &form.fields).await?;
     let message = form.fields.optional_bytes("message").map(error_text);
     sealed(&app, &form, &place, |meant| {
         let message = message.as_ref().map(|text| seal(&app.keys, meant.key, text)).transpose()?;
@@ -201,9 +223,9 @@ pub(super) async fn bang(State(app): State<Arc<App>>, request: Request) -> Reply
 }
 
 /// `POST softwareInstanceRename`.
-pub(super) async fn rename(State(app): State<Arc<App>>, request: Request) -> Reply {
+pub(super) async fn rename(Here(app): Here, request: Request) -> Reply {
     let form = Form::read(request, SMALL).await?;
-    let place = Place::of(&form.fields)?;
+    let place = Place::of(&app, &form.fields).await?;
     let reference: Reference = form.fields.id("new_name")?;
     sealed(&app, &form, &place, |meant| {
         Ok(Command::RenameInstance(RenameInstance { place: meant.place, reference: reference.clone() }))
@@ -237,8 +259,8 @@ async fn sealed(
 }
 
 /// `GET getHostingSubscriptionIpList`: every address of every partition of the tree, for firewalls.
-pub(super) async fn tree_addresses(State(app): State<Arc<App>>, request: Request) -> Reply {
-    let place = Place::of(&Fields::of_query(&request))?;
+pub(super) async fn tree_addresses(Here(app): Here, request: Request) -> Reply {
+    let place = Place::of(&app, &Fields::of_query(&request)).await?;
     let find = |view: &SlapViews, _| {
         place.find(app.mode, view)?;
         let occupant = view.instances.occupant(place.computer.as_str(), place.partition.as_str());
@@ -260,9 +282,9 @@ pub(super) async fn tree_addresses(State(app): State<Arc<App>>, request: Request
 }
 
 /// `POST updateComputerPartitionRelatedInstanceList`: accepted, and nothing is made of it, as in the master.
-pub(super) async fn set_related(State(app): State<Arc<App>>, request: Request) -> Reply {
+pub(super) async fn set_related(Here(app): Here, request: Request) -> Reply {
     let form = Form::read(request, SMALL).await?;
-    let place = Place::of(&form.fields)?;
+    let place = Place::of(&app, &form.fields).await?;
     form.fields.marshalled("instance_reference_xml")?;
     read(&app, Sequence::ZERO, |view, _| place.find(app.mode, view).map(drop)).await??;
     Ok(text("OK"))

@@ -39,6 +39,11 @@ impl IntoResponse for Failure {
     }
 }
 
+/// What somebody is told who is not let in.
+pub(super) fn refuse(problem: Problem) -> Response {
+    Failure(problem).into_response()
+}
+
 fn plain(text: impl Into<String>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text.into())
 }

@@ -1,12 +1,12 @@
 //! `requestComputerPartition`: a user, or an instance from inside its partition, asks for an instance.
 //!
 //! An instance says who it is by the `Authorization` header of its partition, as slapos.core sends it, or by the form.
-//! It is a claim and no proof: whoever may reach these routes may make it, until nodes have identities.
+//! It is a claim and no proof: in a master it has to fit the certificate it comes with; to a proxy everybody may make it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
 use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::{ComputerId, InstanceId, PartitionId, Sequence, SoftwareType};
@@ -21,6 +21,7 @@ use super::requesting::{self, Wanted};
 use super::wire::marshal::Value;
 use super::wire::{documents, instance_xml};
 use super::{no_computer, no_partition, read};
+use crate::access::Here;
 use crate::app::{self, App};
 use crate::http::problem::Problem;
 
@@ -28,13 +29,17 @@ use crate::http::problem::Problem;
 const NOT_NAMED: [&str; 2] = ["", "None"];
 
 /// `POST requestComputerPartition`.
-pub(super) async fn request(State(app): State<Arc<App>>, request: Request) -> Reply {
+pub(super) async fn request(Here(app): Here, request: Request) -> Reply {
     let form = Form::read(request, SMALL).await?;
     let fields = &form.fields;
     let software_type =
         fields.optional("software_type")?.filter(|text| !NOT_NAMED.contains(text)).unwrap_or("default");
-    let mut wanted = Wanted {
-        requester: Requester::Party(app.local),
+    let (requester, actor) = match Claim::of(&form)? {
+        Some(claim) => claim.requester(&app).await?,
+        None => unclaimed(&app)?,
+    };
+    let wanted = Wanted {
+        requester,
         release: fields.id("software_release")?,
         software_type: Some(id::<SoftwareType>("software_type", software_type)?),
         reference: fields.id("partition_reference")?,
@@ -52,12 +57,7 @@ pub(super) async fn request(State(app): State<Arc<App>>, request: Request) -> Re
     {
         return document(documents::request(&frontend.document(wanted.release.as_str(), software_type)));
     }
-    let (requester, actor) = match Claim::of(&form)? {
-        Some(claim) => claim.requester(&app).await?,
-        None => user(&app),
-    };
-    wanted.requester = requester;
-    let meta = Arc::new(app::meta(actor, app::random_id(), form.digest(&app.keys)));
+    let meta = Arc::new(app.meta(actor, form.digest(&app.keys)));
     let done = requesting::request(&app, meta, &wanted).await?;
     if !done.allocated {
         return Ok(not_ready());
@@ -82,12 +82,13 @@ pub(crate) fn without_room(mode: Mode) -> WithoutRoom {
 pub(crate) async fn requester(app: &App, headers: &HeaderMap) -> Result<(Requester, Actor), Problem> {
     match Claim::of_header(headers)? {
         Some(claim) => claim.requester(app).await,
-        None => Ok(user(app)),
+        None => unclaimed(app),
     }
 }
 
-fn user(app: &App) -> (Requester, Actor) {
-    (Requester::Party(app.local), app::person(app.local))
+/// Who asks that names no partition: the user, or an instance by its certificate.
+fn unclaimed(app: &App) -> Result<(Requester, Actor), Problem> {
+    Ok((app.caller.requester()?, app.caller.actor()))
 }
 
 /// The texts of a marshalled dictionary; none if it is not there.
@@ -156,11 +157,23 @@ impl Claim {
         Ok(Some(Self { computer, partition, header: true }))
     }
 
-    /// The instance that is in the partition, or the user.
+    /// The instance that is in the partition, or the user. Whoever came with a credential may claim the partition alone
+    /// that it is of.
     async fn requester(self, app: &App) -> Result<(Requester, Actor), Problem> {
-        let Some(instance) = self.instance(app).await? else { return Ok(user(app)) };
-        let id = instance.to_string().into();
-        Ok((Requester::Instance(instance), Actor { kind: ActorKind::Instance, id, credential: None }))
+        let caller = &app.caller;
+        if caller.known().is_some_and(|known| matches!(known.holder, Holder::Party(_))) {
+            return Err(access::forbidden("the certificate is that of a person, and no partition's"));
+        }
+        caller.check_node(&self.computer)?;
+        let place = (self.computer.clone(), self.partition.clone());
+        let found = self.instance(app).await;
+        caller.check_place((&place.0, &place.1), *found.as_ref().unwrap_or(&None))?;
+        let Some(instance) = found? else { return unclaimed(app) };
+        let actor = match caller.known() {
+            Some(_) => caller.actor(),
+            None => Actor { kind: ActorKind::Instance, id: instance.to_string().into(), credential: None },
+        };
+        Ok((Requester::Instance(instance), actor))
     }
 
     /// The instance that is in the partition. To slapos proxy nobody in a partition is the user: what is asked from a

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::StatusCode;
 use slapledger_core::domain::id::{ComputerId, Sequence, SoftwareRelease};
 use slapledger_core::domain::software::{
@@ -16,24 +16,21 @@ use super::form::{Fields, Form, SMALL};
 use super::reply::{Reply, document, text};
 use super::sealing::{self, error_text};
 use super::wire::documents;
-use super::{read, submit_as, supply_state};
+use super::{no_computer, read, submit_as, supply_state};
+use crate::access::Here;
 use crate::app::{self, App};
 use crate::http::problem::Problem;
 
 /// `POST supplySupply`.
-pub(super) async fn supply(State(app): State<Arc<App>>, request: Request) -> Reply {
+pub(super) async fn supply(Here(app): Here, request: Request) -> Reply {
     let form = Form::read(request, SMALL).await?;
     let release: SoftwareRelease = form.fields.id("url")?;
     let computer: ComputerId = form.fields.id("computer_id")?;
     let told = form.fields.text("state")?;
     let state = parse_supply_state(told);
     let state = state.ok_or_else(|| Problem::field("state", "must be available or destroyed"))?;
-    supply_as_user(
-        &app,
-        form.digest(&app.keys),
-        SupplySoftware { computer, release: release.clone(), state },
-    )
-    .await?;
+    let command = SupplySoftware { computer, release: release.clone(), state };
+    supply_as_user(&app, form.digest(&app.keys), command).await?;
     Ok(text(format!("Supplied {release} to be {told}")))
 }
 
@@ -48,14 +45,22 @@ pub(crate) async fn supply_as_user(
     app: &App,
     digest: [u8; 16],
     command: SupplySoftware,
-) -> Result<(), SubmitError> {
-    let meta = Arc::new(app::meta(app::person(app.local), app::random_id(), digest));
-    app.ledger.submit(Submission { meta, command: Command::SupplySoftware(command) }).await.map(drop)
+) -> Result<(), Problem> {
+    let computer = &command.computer;
+    let theirs = read(app, Sequence::ZERO, |view, _| {
+        view.inventory.computer(computer.as_str()).is_some_and(|known| app.caller.sees_computer(known))
+    });
+    if !theirs.await? {
+        return Err(no_computer(computer));
+    }
+    let meta = Arc::new(app.meta(app.caller.actor(), digest));
+    let command = Command::SupplySoftware(command);
+    app.ledger.submit(Submission { meta, command }).await.map(drop).map_err(Into::into)
 }
 
 /// `GET getSoftwareReleaseListFromSoftwareProduct`: the releases of a product, or of the product that a release is one
 /// of; the best first, and none if there is no such product.
-pub(super) async fn product(State(app): State<Arc<App>>, request: Request) -> Reply {
+pub(super) async fn product(Here(app): Here, request: Request) -> Reply {
     let fields = Fields::of_query(&request);
     let product = fields.optional("software_product_reference")?;
     let release = fields.optional("software_release_url")?;
@@ -76,22 +81,22 @@ pub(super) async fn product(State(app): State<Arc<App>>, request: Request) -> Re
 }
 
 /// `POST buildingSoftwareRelease`.
-pub(super) async fn building(State(app): State<Arc<App>>, request: Request) -> Reply {
+pub(super) async fn building(Here(app): Here, request: Request) -> Reply {
     report(&app, &Form::read(request, SMALL).await?, SoftwareState::Building).await
 }
 
 /// `POST availableSoftwareRelease`.
-pub(super) async fn available(State(app): State<Arc<App>>, request: Request) -> Reply {
+pub(super) async fn available(Here(app): Here, request: Request) -> Reply {
     report(&app, &Form::read(request, SMALL).await?, SoftwareState::Available).await
 }
 
 /// `POST destroyedSoftwareRelease`.
-pub(super) async fn destroyed(State(app): State<Arc<App>>, request: Request) -> Reply {
+pub(super) async fn destroyed(Here(app): Here, request: Request) -> Reply {
     report(&app, &Form::read(request, SMALL).await?, SoftwareState::Destroyed).await
 }
 
 /// `POST softwareReleaseError`.
-pub(super) async fn error(State(app): State<Arc<App>>, request: Request) -> Reply {
+pub(super) async fn error(Here(app): Here, request: Request) -> Reply {
     report(&app, &Form::read(request, SMALL).await?, SoftwareState::Error).await
 }
 
@@ -114,6 +119,7 @@ pub(crate) async fn record(
     state: SoftwareState,
     log: Option<&[u8]>,
 ) -> Result<(), Problem> {
+    app.caller.check_node(&computer)?;
     let error = match log {
         Some(log) => {
             let log = error_text(log);

@@ -3,9 +3,8 @@
 //! Nodes, panels and scripts of SlapOS read these dictionaries; slapos proxy answers nothing of use.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use slapledger_core::domain::id::{ComputerId, PartitionId, Sequence, SoftwareRelease};
 use slapledger_core::domain::instance::ReportedState;
 use slapledger_core::domain::software::SoftwareState;
@@ -19,6 +18,7 @@ use super::form::Fields;
 use super::reply::{Reply, document};
 use super::wire::documents;
 use super::{no_computer, no_partition, read, sealing};
+use crate::access::Here;
 use crate::app::App;
 use crate::http::problem::Problem;
 
@@ -59,7 +59,7 @@ fn dictionary(now: Timestamp, user: &str, text: String, at: Option<Timestamp>) -
 }
 
 /// `GET getComputerStatus`: when the computer was last heard of.
-pub(super) async fn computer(State(app): State<Arc<App>>, request: Request) -> Reply {
+pub(super) async fn computer(Here(app): Here, request: Request) -> Reply {
     let id: ComputerId = Fields::of_query(&request).id("computer_id")?;
     document(documents::text_dict(&of_computer(&app, &id).await?))
 }
@@ -67,7 +67,7 @@ pub(super) async fn computer(State(app): State<Arc<App>>, request: Request) -> R
 /// When a computer was last heard of.
 pub(crate) async fn of_computer(app: &App, id: &ComputerId) -> Result<BTreeMap<String, String>, Problem> {
     let known = read(app, Sequence::ZERO, |view, _| {
-        let known = view.inventory.computer(id.as_str())?;
+        let known = view.inventory.computer(id.as_str()).filter(|known| app.caller.sees_computer(known))?;
         Some((known.is_in_trouble(), known.silent_since))
     });
     let (trouble, silent) = known.await?.ok_or_else(|| no_computer(id))?;
@@ -82,7 +82,7 @@ pub(crate) async fn of_computer(app: &App, id: &ComputerId) -> Result<BTreeMap<S
 }
 
 /// `GET getComputerPartitionStatus`.
-pub(super) async fn partition(State(app): State<Arc<App>>, request: Request) -> Reply {
+pub(super) async fn partition(Here(app): Here, request: Request) -> Reply {
     let fields = Fields::of_query(&request);
     let computer: ComputerId = fields.id("computer_id")?;
     let partition: PartitionId = fields.id("computer_partition_id")?;
@@ -90,7 +90,8 @@ pub(super) async fn partition(State(app): State<Arc<App>>, request: Request) -> 
         let known = view.inventory.computer(computer.as_str()).ok_or_else(|| no_computer(&computer))?;
         known.partition(partition.as_str()).ok_or_else(|| no_partition(&computer, &partition))?;
         let free = || Problem::not_found(format!("partition {partition} of computer {computer} is free"));
-        view.instances.occupant(computer.as_str(), partition.as_str()).cloned().ok_or_else(free)
+        let occupant = view.instances.occupant(computer.as_str(), partition.as_str());
+        occupant.filter(|instance| app.caller.opens_instance(instance)).cloned().ok_or_else(free)
     };
     let instance = read(&app, Sequence::ZERO, find).await??;
     let text = text(&app.keys, &instance);
@@ -99,12 +100,13 @@ pub(super) async fn partition(State(app): State<Arc<App>>, request: Request) -> 
 }
 
 /// `GET getSoftwareInstallationStatus`.
-pub(super) async fn software(State(app): State<Arc<App>>, request: Request) -> Reply {
+pub(super) async fn software(Here(app): Here, request: Request) -> Reply {
     let fields = Fields::of_query(&request);
     let computer: ComputerId = fields.id("computer_id")?;
     let release: SoftwareRelease = fields.id("url")?;
     let find = |view: &SlapViews, _| {
-        let known = view.inventory.computer(computer.as_str()).ok_or_else(|| no_computer(&computer))?;
+        let known = view.inventory.computer(computer.as_str()).filter(|known| app.caller.sees_computer(known));
+        let known = known.ok_or_else(|| no_computer(&computer))?;
         let not_there = || {
             Problem::not_found(format!("software release {release} is not supplied to computer {computer}"))
         };

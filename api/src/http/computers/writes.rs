@@ -1,9 +1,8 @@
 //! What is said of computers, and what they say of themselves.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use slapledger_core::domain::computer::{
@@ -21,6 +20,7 @@ use slapledger_projections::SlapViews;
 use slapledger_projections::inventory::Computer;
 
 use super::ComputerResource;
+use crate::access::Here;
 use crate::app::{self, App};
 use crate::http::body::Sent;
 use crate::http::change::{Change, Subject};
@@ -38,14 +38,15 @@ fn named(text: &str) -> Result<ComputerId, Problem> {
     ComputerId::new(text).map_err(|_| Problem::not_found(format!("there is no computer {text}")))
 }
 
-fn find(view: &SlapViews, id: &ComputerId) -> Result<Computer, Problem> {
-    view.inventory.computer(id.as_str()).cloned().ok_or_else(|| no_computer(id))
+fn find(app: &App, view: &SlapViews, id: &ComputerId) -> Result<Computer, Problem> {
+    let known = view.inventory.computer(id.as_str()).filter(|known| app.caller.sees_computer(known));
+    known.cloned().ok_or_else(|| no_computer(id))
 }
 
 /// `POST /v1/computers`: enters a computer. With a reference it keeps it; with a title the master names it, unless there
 /// is one of this title.
 pub(in crate::http) async fn enter(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     request: Request,
 ) -> Result<Response, Problem> {
     let told = json_body::told(request, json_body::MOST_BYTES, |object| {
@@ -54,7 +55,7 @@ pub(in crate::http) async fn enter(
         Ok((reference, title, object.parsed("time_zone")?.unwrap_or(TimeZone::UTC)))
     });
     let (sent, (reference, title, time_zone)) = told.await?;
-    let owner = app.local;
+    let owner = app.caller.party()?;
     let command = match (reference, title) {
         (Some(computer), None) => {
             carriable("reference", computer.as_str())?;
@@ -67,7 +68,7 @@ pub(in crate::http) async fn enter(
         Command::RegisterComputer(command) => Some(command.computer.clone()),
         _ => None,
     };
-    let meta = query::meta(&app, app::person(app.local), &sent.headers, &sent.content())?;
+    let meta = query::meta(&app, app.caller.actor(), &sent.headers, &sent.content())?;
     let accepted = app.ledger.submit(Submission { meta, command }).await?;
     let is_new = registered.is_some() || accepted.events > 0;
     let entered = match accepted.answer {
@@ -75,7 +76,7 @@ pub(in crate::http) async fn enter(
         _ => registered,
     };
     let computer = entered.ok_or_else(|| Problem::fault(&"a computer was answered with something else"))?;
-    let found = read(&app, accepted.sequence, |view, at| (find(view, &computer), at)).await?;
+    let found = read(&app, accepted.sequence, |view, at| (find(&app, view, &computer), at)).await?;
     let (found, sequence) = (found.0?, found.1);
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     let resource = ComputerResource::of(&app.keys, &found);
@@ -106,14 +107,14 @@ async fn change(
 ) -> Result<Response, Problem> {
     let change = Change::new(app, actor, sent)?;
     let show = |computer: &Computer| ComputerResource::of(&app.keys, computer);
-    let (stream, find) = (Stream::Computer(id.clone()), |view: &SlapViews| find(view, id));
+    let (stream, find) = (Stream::Computer(id.clone()), |view: &SlapViews| find(app, view, id));
     let accepted = change.carry_out(Subject { stream, find, show, command }).await?;
     change.shown(accepted.sequence, find, show).await
 }
 
 /// `PATCH /v1/computers/{id}`: its title and attributes; what is left out stays, what is null goes.
 pub(in crate::http) async fn describe(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     Named(id): Named<String>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -122,7 +123,7 @@ pub(in crate::http) async fn describe(
         Ok((object.replaced("title", text)?, object.texts_or_null("attributes")?))
     });
     let (sent, (title, attributes)) = told.await?;
-    let actor = app::person(app.local);
+    let actor = app.caller.actor();
     change(&app, (&id, actor, &sent), |computer| {
         let mut all = computer.attributes.clone();
         for (key, value) in attributes.iter().flatten() {
@@ -144,7 +145,7 @@ pub(in crate::http) async fn describe(
 /// `PUT /v1/computers/{id}/configuration`: what a computer says of itself; partitions that it does not name are
 /// withdrawn. In a `proxy` it may bring itself.
 pub(in crate::http) async fn configure(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     Named(id): Named<String>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -160,9 +161,10 @@ pub(in crate::http) async fn configure(
         ))
     });
     let (sent, (address, netmask, offers)) = told.await?;
-    let owner_if_new = (app.mode != Mode::Serve).then_some(app.local);
+    let owner_if_new = node::owner_if_new(&app);
     let command = ConfigureComputer { computer: id.clone(), address, netmask, offers, owner_if_new };
-    let actor = app::computer(&id);
+    let actor = app.caller.actor_at(&id);
+    app.caller.check_node(&id)?;
     let change = Change::new(&app, actor, &sent)?;
     let find = |view: &SlapViews| Ok(view.inventory.computer(id.as_str()).cloned());
     let show = |computer: &Option<Computer>| {
@@ -171,7 +173,7 @@ pub(in crate::http) async fn configure(
     let stream = Stream::Computer(id.clone());
     let command = |_: &Option<Computer>| Ok(Command::ConfigureComputer(command.clone()));
     let accepted = change.carry_out(Subject { stream, find, show, command }).await?;
-    app.contacts.heard(&id, app.now());
+    app.heard(&id);
     change.shown(accepted.sequence, find, show).await
 }
 
@@ -204,7 +206,7 @@ fn kept(object: &mut Object, name: &str) -> Result<Option<Box<str>>, Problem> {
 
 /// `PUT /v1/computers/{id}/allocation-scope`: whom and what it is for.
 pub(in crate::http) async fn set_scope(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     Named(id): Named<String>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -217,7 +219,7 @@ pub(in crate::http) async fn set_scope(
         Ok((scope, software.collect::<Result<BTreeSet<_>, _>>()?, object.number("capacity")?))
     });
     let (sent, (scope, software, capacity)) = told.await?;
-    let actor = app::person(app.local);
+    let actor = app.caller.actor();
     change(&app, (&id, actor, &sent), |computer| {
         let (computer, scope, software) = (computer.id.clone(), scope.clone(), software.clone());
         Ok(Command::SetAllocationScope(SetAllocationScope { computer, scope, software, capacity }))
@@ -243,14 +245,14 @@ fn scope(object: &mut Object) -> Result<AllocationScope, Problem> {
 
 /// `POST /v1/computers/{id}/bang`: everything on it is to be processed again.
 pub(in crate::http) async fn bang(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     Named(id): Named<String>,
     request: Request,
 ) -> Result<Response, Problem> {
     let id = named(&id)?;
     let message = |object: &mut Object| object.optional("message", |text| Ok(error_text(text.as_bytes())));
     let (sent, message) = json_body::told_if_any(request, json_body::MOST_BYTES, message).await?;
-    change(&app, (&id, app::computer(&id), &sent), |computer| {
+    change(&app, (&id, app.caller.actor_at(&id), &sent), |computer| {
         let message = message.as_ref().map(|text| sealing::seal(&app.keys, sealing::fresh(&app.keys)?, text));
         let (computer, message) = (computer.id.clone(), message.transpose()?);
         Ok(Command::BangComputer(BangComputer { computer, message }))
@@ -260,7 +262,7 @@ pub(in crate::http) async fn bang(
 
 /// `POST /v1/computers/{id}/software`: a release is to be there, or to go.
 pub(in crate::http) async fn supply(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     Named(id): Named<String>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -271,7 +273,7 @@ pub(in crate::http) async fn supply(
 
 /// `POST /software_installation_module/`: the same, of a computer that the body names.
 pub(in crate::http) async fn supply_named(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     request: Request,
 ) -> Result<Response, Problem> {
     let told = json_body::told(request, json_body::MOST_BYTES, |object| {
@@ -297,7 +299,7 @@ async fn supplied(
     sent: &Sent,
     (release, state): (SoftwareRelease, SupplyState),
 ) -> Result<Response, Problem> {
-    change(app, (id, app::person(app.local), sent), |computer| {
+    change(app, (id, app.caller.actor(), sent), |computer| {
         let (computer, release) = (computer.id.clone(), release.clone());
         Ok(Command::SupplySoftware(SupplySoftware { computer, release, state }))
     })
@@ -313,7 +315,7 @@ fn release(object: &mut Object) -> Result<SoftwareRelease, Problem> {
 
 /// `POST /v1/computers/{id}/software-reports`: how far a computer is with a release.
 pub(in crate::http) async fn report_software(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     Named(id): Named<String>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -330,7 +332,7 @@ pub(in crate::http) async fn report_software(
         Ok((release, state, object.error(state == SoftwareState::Error)?))
     });
     let (sent, (release, state, log)) = told.await?;
-    let response = change(&app, (&id, app::computer(&id), &sent), |computer| {
+    let response = change(&app, (&id, app.caller.actor_at(&id), &sent), |computer| {
         // The key of the error before it: the same error again is nothing new.
         let known = computer.supplies().get(&release).and_then(|supply| Some(supply.error.as_ref()?.key));
         let seal = |log: &String| {
@@ -341,6 +343,6 @@ pub(in crate::http) async fn report_software(
         Ok(Command::ReportSoftware(ReportSoftware { computer, release, state, error }))
     })
     .await?;
-    app.contacts.heard(&id, app.now());
+    app.heard(&id);
     Ok(response)
 }

@@ -1,9 +1,8 @@
 //! What is wanted of an instance that is there, and what its node says of it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::response::Response;
 use slapledger_core::domain::Command;
 use slapledger_core::domain::event::Stream;
@@ -17,6 +16,7 @@ use slapledger_projections::SlapViews;
 use slapledger_projections::instances::Instance;
 
 use super::{InstanceResource, MOST_BYTES, instance_type, no_instance, texts};
+use crate::access::Here;
 use crate::app::{self, App};
 use crate::http::body::Sent;
 use crate::http::change::{Change, Subject};
@@ -110,25 +110,25 @@ impl Wanted {
 
 /// `PATCH /v1/instances/{id}`: what its requester wants of it now.
 pub(in crate::http) async fn want(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     Named(of): Named<String>,
     request: Request,
 ) -> Result<Response, Problem> {
     let instance = named(&of)?;
     let (sent, wanted) = json_body::told(request, MOST_BYTES, Wanted::read).await?;
-    change(&app, (instance, app::person(app.local), &sent), |known| wanted.command(&app, known)).await
+    change(&app, (instance, app.caller.actor(), &sent), |known| wanted.command(&app, known)).await
 }
 
 /// `DELETE /v1/instances/{id}`: it is to be destroyed. It is there until its node says that it is gone.
 pub(in crate::http) async fn destroy(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     Named(of): Named<String>,
     request: Request,
 ) -> Result<Response, Problem> {
     let instance = named(&of)?;
     let (sent, ()) = json_body::told_if_any(request, json_body::MOST_BYTES, |_| Ok(())).await?;
     let wanted = Wanted { state: Some(RequestedState::Destroyed), ..Wanted::default() };
-    change(&app, (instance, app::person(app.local), &sent), |known| wanted.command(&app, known)).await
+    change(&app, (instance, app.caller.actor(), &sent), |known| wanted.command(&app, known)).await
 }
 
 /// Where an instance is, as its node says it.
@@ -147,15 +147,15 @@ async fn say(
 ) -> Result<Response, Problem> {
     let known = read(app, slapledger_core::domain::id::Sequence::ZERO, |view, _| find(view, id)).await??;
     let computer = place(&known)?.computer;
-    let actor = app::computer(&computer);
+    let actor = app.caller.actor_at(&computer);
     let response = change(app, (id, actor, sent), |known| command(place(known)?, known)).await?;
-    app.contacts.heard(&computer, app.now());
+    app.heard(&computer);
     Ok(response)
 }
 
 /// `POST /v1/instances/{id}/reports`: the state its node says it is in.
 pub(in crate::http) async fn report(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     Named(of): Named<String>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -180,7 +180,7 @@ pub(in crate::http) async fn report(
 
 /// `PUT /v1/instances/{id}/connection-parameters`: how its node says it is reached.
 pub(in crate::http) async fn set_connection(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     Named(of): Named<String>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -198,7 +198,7 @@ pub(in crate::http) async fn set_connection(
 
 /// `POST /v1/instances/{id}/bang`: its whole tree is to be processed again.
 pub(in crate::http) async fn bang(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     Named(of): Named<String>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -214,7 +214,7 @@ pub(in crate::http) async fn bang(
 
 /// `POST /v1/instances/{id}/rename`.
 pub(in crate::http) async fn rename(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     Named(of): Named<String>,
     request: Request,
 ) -> Result<Response, Problem> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use schemars::JsonSchema;
@@ -15,6 +15,7 @@ use slapledger_core::domain::{Answer, Command};
 use slapledger_core::ledger::Submission;
 
 use super::{InvoiceForm, unknown_invoice};
+use crate::access::Here;
 use crate::app::App;
 use crate::http::body::Sent;
 use crate::http::json_body::{self, Object};
@@ -55,7 +56,7 @@ async fn known(app: &App, id: &str) -> Result<Known, Problem> {
 
 /// `POST /v1/invoices/{id}/credit`: gives lines back, whole or in part.
 pub(in crate::http) async fn credit(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     Named(id): Named<String>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -84,7 +85,7 @@ pub(in crate::http) fn amount_in(text: &str, currency: Currency) -> Result<Amoun
 
 /// `POST /v1/invoices/{id}/void`: gives back all that is left of it.
 pub(in crate::http) async fn void(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     Named(id): Named<String>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -159,7 +160,7 @@ fn description((invoice, n): (&InvoiceId, u32), reason: &str) -> Result<Box<str>
 /// `POST /v1/invoices/{id}/lines/{n}/correct`: what is charged for a line, with what corrected it before, should be this
 /// amount. What is too much is given back at once, as far as it is left of the line itself.
 pub(in crate::http) async fn correct(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     Named((id, n)): Named<(String, String)>,
     request: Request,
 ) -> Result<Response, Problem> {

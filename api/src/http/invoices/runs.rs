@@ -1,8 +1,7 @@
 //! Invoice runs over REST: opened, looked at, drawn up again, withdrawn, made final.
 
-use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use schemars::JsonSchema;
@@ -16,6 +15,7 @@ use slapledger_core::domain::time::{Date, Timestamp};
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::ledger::Submission;
 
+use crate::access::{FIRST_PARTY, Here};
 use crate::app::App;
 use crate::http::openapi::schema;
 use crate::http::problem::Problem;
@@ -104,10 +104,10 @@ impl<'a> RunForm<'a> {
 /// `POST /v1/invoice-runs`: opens a run, which fixes its drafts; `finalise` makes them final too, at once or when the
 /// time of grace is over.
 pub(in crate::http) async fn open_run(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     request: Request,
 ) -> Result<Response, Problem> {
-    let us = app.local;
+    let us = FIRST_PARTY;
     let told = json_body::told(request, json_body::MOST_BYTES, |object| {
         let mut members = object.required_object("period")?;
         let period =
@@ -194,7 +194,7 @@ pub(in crate::http) fn run_named(name: &str) -> Result<RunId, Problem> {
 
 /// `POST /v1/invoice-runs/{id}/finalise`: drafts become invoices; done again it changes nothing.
 pub(in crate::http) async fn finalise_run(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     Named(run): Named<String>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -207,7 +207,7 @@ pub(in crate::http) async fn finalise_run(
 
 /// `POST /v1/invoice-runs/{id}/refresh`: its drafts are drawn up again from all that is known by now.
 pub(in crate::http) async fn refresh_run(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     Named(run): Named<String>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -217,7 +217,7 @@ pub(in crate::http) async fn refresh_run(
 
 /// `POST /v1/invoice-runs/{id}/withdraw`: its drafts are given up.
 pub(in crate::http) async fn withdraw_run(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     Named(run): Named<String>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -239,7 +239,7 @@ async fn carry_out(
 
 /// `GET /v1/invoice-runs/{id}`.
 pub(in crate::http) async fn show_run(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     Named(run): Named<String>,
     uri: Uri,
     headers: HeaderMap,
@@ -250,7 +250,7 @@ pub(in crate::http) async fn show_run(
 }
 
 /// `GET /v1/invoice-runs`, in the order they were opened.
-pub(in crate::http) async fn list_runs(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
+pub(in crate::http) async fn list_runs(Here(app): Here, uri: Uri) -> Result<Response, Problem> {
     let query = Query::read(&uri, &[])?;
     let (limit, after) = (query.limit()?, query.cursor::<RunId>()?);
     let position = query.position(&app).await?;

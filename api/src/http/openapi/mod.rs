@@ -16,12 +16,13 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::Router;
+use axum::{Router, middleware};
 use axum::handler::Handler;
 use axum::http::Method;
 use axum::routing::{MethodFilter, on};
 use serde_json::{Map, Value, json};
 
+use crate::access::policy::{self, Policy, Refuse};
 use crate::app::App;
 use operation::{Components, Operation, PROBLEMS};
 
@@ -41,50 +42,10 @@ impl Routes {
         Self::default()
     }
 
-    pub(super) fn get<H, T>(self, path: &'static str, handler: H, describe: Describe) -> Self
-    where
-        H: Handler<T, Arc<App>>,
-        T: 'static,
-    {
-        self.on((Method::GET, MethodFilter::GET), path, handler, describe)
-    }
-
-    pub(super) fn post<H, T>(self, path: &'static str, handler: H, describe: Describe) -> Self
-    where
-        H: Handler<T, Arc<App>>,
-        T: 'static,
-    {
-        self.on((Method::POST, MethodFilter::POST), path, handler, describe)
-    }
-
-    pub(super) fn put<H, T>(self, path: &'static str, handler: H, describe: Describe) -> Self
-    where
-        H: Handler<T, Arc<App>>,
-        T: 'static,
-    {
-        self.on((Method::PUT, MethodFilter::PUT), path, handler, describe)
-    }
-
-    pub(super) fn patch<H, T>(self, path: &'static str, handler: H, describe: Describe) -> Self
-    where
-        H: Handler<T, Arc<App>>,
-        T: 'static,
-    {
-        self.on((Method::PATCH, MethodFilter::PATCH), path, handler, describe)
-    }
-
-    pub(super) fn delete<H, T>(self, path: &'static str, handler: H, describe: Describe) -> Self
-    where
-        H: Handler<T, Arc<App>>,
-        T: 'static,
-    {
-        self.on((Method::DELETE, MethodFilter::DELETE), path, handler, describe)
-    }
-
-    fn on<H, T>(
-        mut self,
-        (method, filter): (Method, MethodFilter),
+    pub(super) fn get<H, T>(
+        self,
         path: &'static str,
+        policy: &'static Policy,
         handler: H,
         describe: Describe,
     ) -> Self
@@ -92,8 +53,79 @@ impl Routes {
         H: Handler<T, Arc<App>>,
         T: 'static,
     {
-        self.router = self.router.route(path, on(filter, handler));
-        self.operations.push(describe(Operation::new(method, path)));
+        self.on((Method::GET, MethodFilter::GET), (path, policy), handler, describe)
+    }
+
+    pub(super) fn post<H, T>(
+        self,
+        path: &'static str,
+        policy: &'static Policy,
+        handler: H,
+        describe: Describe,
+    ) -> Self
+    where
+        H: Handler<T, Arc<App>>,
+        T: 'static,
+    {
+        self.on((Method::POST, MethodFilter::POST), (path, policy), handler, describe)
+    }
+
+    pub(super) fn put<H, T>(
+        self,
+        path: &'static str,
+        policy: &'static Policy,
+        handler: H,
+        describe: Describe,
+    ) -> Self
+    where
+        H: Handler<T, Arc<App>>,
+        T: 'static,
+    {
+        self.on((Method::PUT, MethodFilter::PUT), (path, policy), handler, describe)
+    }
+
+    pub(super) fn patch<H, T>(
+        self,
+        path: &'static str,
+        policy: &'static Policy,
+        handler: H,
+        describe: Describe,
+    ) -> Self
+    where
+        H: Handler<T, Arc<App>>,
+        T: 'static,
+    {
+        self.on((Method::PATCH, MethodFilter::PATCH), (path, policy), handler, describe)
+    }
+
+    pub(super) fn delete<H, T>(
+        self,
+        path: &'static str,
+        policy: &'static Policy,
+        handler: H,
+        describe: Describe,
+    ) -> Self
+    where
+        H: Handler<T, Arc<App>>,
+        T: 'static,
+    {
+        self.on((Method::DELETE, MethodFilter::DELETE), (path, policy), handler, describe)
+    }
+
+    fn on<H, T>(
+        mut self,
+        (method, filter): (Method, MethodFilter),
+        (path, policy): (&'static str, &'static Policy),
+        handler: H,
+        describe: Describe,
+    ) -> Self
+    where
+        H: Handler<T, Arc<App>>,
+        T: 'static,
+    {
+        let guard = middleware::from_fn_with_state((policy, policy::as_problem as Refuse), policy::enforce);
+        self.router = self.router.route(path, on(filter, handler).layer(guard));
+        self.operations.push(describe(Operation::new(method, path, policy)));
         self
     }
 
@@ -139,6 +171,13 @@ pub(super) fn document(operations: &[Operation]) -> Value {
             {"name": "health", "description": "How everything is doing"},
         ],
         "paths": paths,
-        "components": {"schemas": components.into_schemas(), "responses": problems},
+        "components": {
+            "schemas": components.into_schemas(),
+            "responses": problems,
+            "securitySchemes": {
+                "certificate": {"type": "mutualTLS", "description": "A client certificate of this master"},
+                "token": {"type": "http", "scheme": "bearer", "description": "A token of this master"},
+            },
+        },
     })
 }

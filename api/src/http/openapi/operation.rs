@@ -8,6 +8,7 @@ use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
 use super::schema;
+use crate::access::{Policy, Reach};
 use crate::http::problem::Details;
 use crate::http::query::List;
 
@@ -23,13 +24,18 @@ pub(super) struct ProblemKind {
 }
 
 const fn kind(name: &'static str, status: u16, description: &'static str) -> ProblemKind {
-    ProblemKind { name, status, description, retry: status == 503 }
+    ProblemKind { name, status, description, retry: status == 503 || status == 429 }
 }
 
 /// The table of problems.
-pub(super) const PROBLEMS: [ProblemKind; 11] = [
+pub(super) const PROBLEMS: [ProblemKind; 13] = [
     kind("BadRequest", 400, "The request is wrong; `field` names the member to blame, where one is"),
-    kind("Forbidden", 403, "The request comes from a page of another site, or names a host that this is not"),
+    kind("Unauthorized", 401, "The request needs a credential, or its credential is not good"),
+    kind(
+        "Forbidden",
+        403,
+        "It is not for this caller; or it comes from a page of another site, or names a host that this is not",
+    ),
     kind("NotFound", 404, "What the request is about does not exist"),
     kind("NotAcceptable", 406, "Neither JSON nor XML is acceptable to the client"),
     kind(
@@ -41,6 +47,7 @@ pub(super) const PROBLEMS: [ProblemKind; 11] = [
     kind("TooLarge", 413, "The body, or a member of it, is too large"),
     kind("MediaType", 415, "The body is of a type that is not read here"),
     kind("PreconditionRequired", 428, "The request has to say with `If-Match` what it changes"),
+    kind("TooManyRequests", 429, "The sender sends more requests than it may, or too many wrong credentials"),
     kind("Fault", 500, "A fault of this server; its log says more"),
     kind("Unavailable", 503, "It may work later"),
 ];
@@ -146,6 +153,7 @@ struct Answered {
 pub(in crate::http) struct Operation {
     pub(super) method: Method,
     pub(super) path: &'static str,
+    policy: &'static Policy,
     id: &'static str,
     tag: &'static str,
     summary: &'static str,
@@ -171,7 +179,7 @@ fn named_in_path(name: &str) -> (&'static str, SchemaOf) {
 
 impl Operation {
     /// A route of which nothing is said yet, but for what its path names.
-    pub(super) fn new(method: Method, path: &'static str) -> Self {
+    pub(super) fn new(method: Method, path: &'static str, policy: &'static Policy) -> Self {
         let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
         let parameters: Vec<_> = names
             .map(|name| {
@@ -179,13 +187,14 @@ impl Operation {
                 Parameter { name, place: "path", required: true, description, schema }
             })
             .collect();
-        let mut problems = vec![400, 403, 406, 500, 503];
+        let mut problems = vec![400, 401, 403, 406, 429, 500, 503];
         if !parameters.is_empty() {
             problems.push(404);
         }
         Self {
             method,
             path,
+            policy,
             id: "",
             tag: "",
             summary: "",
@@ -204,6 +213,12 @@ impl Operation {
     /// Its method and path.
     pub(in crate::http) fn place(&self) -> (&Method, &'static str) {
         (&self.method, self.path)
+    }
+
+    /// Whom it is for.
+    #[cfg(test)]
+    pub(crate) fn policy(&self) -> &'static Policy {
+        self.policy
     }
 
     /// The name of the root element of its answers in XML.
@@ -435,6 +450,15 @@ impl Operation {
             "parameters": parameters,
             "responses": self.write_answers(components),
         });
+        if let Some(rule) = self.policy.roles {
+            let roles = rule.iter().map(|(role, reach)| {
+                let reach = if *reach == Reach::All { "all" } else { "own" };
+                (role.to_string(), Value::from(reach))
+            });
+            written["security"] = json!([{"certificate": []}, {"token": []}]);
+            written["x-roles"] = roles.collect::<Map<_, _>>().into();
+            written["x-all-projects"] = self.policy.ledger_wide.into();
+        }
         if let Some(description) = self.description {
             written["description"] = description.into();
         }

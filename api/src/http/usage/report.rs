@@ -1,9 +1,8 @@
 //! `POST /usage_report_module/`: the usage reports of nodes as documents. `TioXML` as `useComputer` takes it, or events
 //! in JSON as `/v1/usage-events` does; recorded by the same decision.
 
-use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use slapledger_core::domain::id::{ComputerId, Sequence};
@@ -12,6 +11,7 @@ use slapledger_core::domain::{Answer, Command};
 use slapledger_core::ledger::Submission;
 
 use super::{Answered, record_events};
+use crate::access::Here;
 use crate::app::{self, App};
 use crate::http::cloud_event::Format;
 use crate::http::limits;
@@ -22,7 +22,7 @@ use crate::slap::{no_computer, read, usage_report};
 
 /// `POST /usage_report_module/`.
 pub(in crate::http) async fn post(
-    State(app): State<Arc<App>>,
+    Here(app): Here,
     uri: Uri,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -54,6 +54,7 @@ async fn record_document(
     computer: ComputerId,
     body: &[u8],
 ) -> Result<Response, Problem> {
+    app.caller.check_node(&computer)?;
     let zone = read(app, Sequence::ZERO, |view, _| {
         view.inventory.computer(computer.as_str()).map(|known| known.time_zone)
     });
@@ -63,10 +64,10 @@ async fn record_document(
     let reports = usage_report::reports(&report, body, zone.0);
     let ids: Vec<_> = reports.iter().map(|report| report.id.clone()).collect();
     let content = [b"/usage_report_module/".as_slice(), computer.as_str().as_bytes(), body];
-    let meta = query::meta(app, app::computer(&computer), headers, &content)?;
+    let meta = query::meta(app, app.caller.actor_at(&computer), headers, &content)?;
     let command = Command::RecordUsage(RecordUsage { computer: computer.clone(), reports });
     let accepted = app.ledger.submit_patiently(Submission { meta, command }).await?;
-    app.contacts.heard(&computer, app.now());
+    app.heard(&computer);
     let Answer::Usage(outcomes) = accepted.answer else {
         return Err(Problem::fault(&"usage was answered otherwise"));
     };

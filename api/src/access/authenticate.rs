@@ -1,0 +1,207 @@
+//! Who sent a request: by the certificate of its connection, by one that a terminator hands on, or by a token.
+//!
+//! Asked once, before any route. What is presented and is not good is an answer of its own (401), also where nothing is
+//! needed; what is presented in two ways counts in this order. Revocation works at the next request, on connections that
+//! are open too: nothing is remembered of a credential between two requests.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use sha2::{Digest, Sha256};
+use slapledger_core::domain::access::{Credential, Proof, Purpose};
+use slapledger_core::domain::id::{CredentialId, ProjectId};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use super::caller::Known;
+use super::guesses::Guesses;
+use super::rate::Rate;
+use super::token::Token;
+use crate::app::App;
+use crate::http::problem::Problem;
+use crate::net::Peer;
+
+/// The header by which a terminator of TLS hands a certificate on (RFC 9440).
+const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
+/// The header by which it proves that it is the terminator.
+const TERMINATOR: HeaderName = HeaderName::from_static("slapledger-terminator");
+/// The header by which those who reach all projects choose one.
+const PROJECT: HeaderName = HeaderName::from_static("slapledger-project");
+
+/// How a master decides whom it knows.
+pub struct Doors {
+    /// Whose word counts for a certificate.
+    pub terminator: Option<Terminator>,
+    /// What was guessed wrong.
+    pub guesses: Guesses,
+    /// How many requests each may send.
+    pub rate: Rate,
+}
+
+/// A program in front that ends TLS, and is known by its address and a secret.
+pub struct Terminator {
+    /// Where it connects from.
+    pub addresses: Vec<IpAddr>,
+    /// SHA-256 of its secret.
+    pub secret: Zeroizing<[u8; 32]>,
+}
+
+/// Who a request says it is from; not there where nobody has to say.
+#[derive(Clone)]
+pub(super) struct Asked(pub(super) Result<Option<Arc<Known>>, Problem>);
+
+/// Around all routes of a master.
+pub async fn authenticate(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    let Some(doors) = &app.doors else { return next.run(request).await };
+    let peer = request.extensions().get::<Peer>().cloned();
+    let asked = ask(&app, doors, peer.as_ref(), request.headers());
+    let address = peer.map(|peer| peer.address.ip());
+    if asked.is_err()
+        && let Some(address) = address
+        && let Err(problem) = doors.guesses.failed(address).await
+    {
+        return problem.into_response();
+    }
+    let known = asked.as_ref().ok().and_then(Option::as_ref);
+    if let Err(problem) = doors.rate.check(known.map(|known| known.credential), address) {
+        return problem.into_response();
+    }
+    request.extensions_mut().insert(Asked(asked));
+    next.run(request).await
+}
+
+fn ask(
+    app: &App,
+    doors: &Doors,
+    peer: Option<&Peer>,
+    headers: &HeaderMap,
+) -> Result<Option<Arc<Known>>, Problem> {
+    let handed_on = handed_on(doors, peer.map(|peer| peer.address), headers)?;
+    let presented = handed_on.or_else(|| Some(peer?.certificate.as_ref()?.fingerprint));
+    let id = match (presented, bearer(headers)?) {
+        (Some(fingerprint), _) => by_certificate(app, &fingerprint)?,
+        (None, Some(token)) => by_token(app, &token)?,
+        (None, None) => return Ok(None),
+    };
+    known(app, id, headers).map(|known| Some(Arc::new(known)))
+}
+
+/// The fingerprint of the certificate that the terminator hands on.
+fn handed_on(
+    doors: &Doors,
+    address: Option<SocketAddr>,
+    headers: &HeaderMap,
+) -> Result<Option<[u8; 32]>, Problem> {
+    if !headers.contains_key(CLIENT_CERT) && !headers.contains_key(TERMINATOR) {
+        return Ok(None);
+    }
+    let wrong = || unauthorized("a certificate is taken from a header only of the terminator that is configured");
+    let terminator = doors.terminator.as_ref().ok_or_else(wrong)?;
+    let address = address.filter(|address| terminator.addresses.contains(&address.ip()));
+    let secret = one(headers, &TERMINATOR).ok_or_else(wrong)?;
+    let digest: [u8; 32] = Sha256::digest(secret.as_bytes()).into();
+    if address.is_none() || !bool::from(digest.ct_eq(&*terminator.secret)) {
+        return Err(wrong());
+    }
+    if !headers.contains_key(CLIENT_CERT) {
+        return Ok(None);
+    }
+    let malformed = || Problem::field("client-cert", "must be a certificate in DER, as a byte sequence (RFC 9440)");
+    let told = one(headers, &CLIENT_CERT).and_then(|value| value.to_str().ok()).ok_or_else(malformed)?;
+    let encoded = told.trim().strip_prefix(':').and_then(|rest| rest.strip_suffix(':'));
+    let der = BASE64.decode(encoded.ok_or_else(malformed)?).map_err(|_| malformed())?;
+    Ok(Some(Sha256::digest(der).into()))
+}
+
+fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let mut all = headers.get_all(name).iter();
+    let (first, another) = (all.next(), all.next());
+    first.filter(|_| another.is_none())
+}
+
+/// The token of a request. Other schemes of authorization are claims of SLAP, and prove nothing.
+fn bearer(headers: &HeaderMap) -> Result<Option<Token>, Problem> {
+    for value in headers.get_all(header::AUTHORIZATION) {
+        let text = value.to_str().unwrap_or_default();
+        let (scheme, told) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
+        if scheme.eq_ignore_ascii_case("bearer") {
+            return Token::read(told.trim()).map(Some).ok_or_else(unknown_token);
+        }
+    }
+    Ok(None)
+}
+
+fn by_certificate(app: &App, fingerprint: &[u8; 32]) -> Result<CredentialId, Problem> {
+    let find = |access: &slapledger_core::domain::access::Access| {
+        access.certificate(fingerprint).map(|credential| credential.issued.credential)
+    };
+    app.access.read(|view, _| find(&view.access)).ok_or_else(|| unauthorized("the certificate is not known here"))
+}
+
+/// The credential of a token. One that does not exist is compared too, and takes as long.
+pub(crate) fn by_token(app: &App, token: &Token) -> Result<CredentialId, Problem> {
+    let digest = app.access.read(|view, _| match view.access.credential(token.credential) {
+        Some(Credential { issued, .. }) => match issued.proof {
+            Proof::Token { digest } => Some(digest),
+            Proof::Certificate { .. } => None,
+        },
+        None => None,
+    });
+    let is = token.is(&digest.unwrap_or([0; 32]));
+    if is && digest.is_some() { Ok(token.credential) } else { Err(unknown_token()) }
+}
+
+fn known(app: &App, id: CredentialId, headers: &HeaderMap) -> Result<Known, Problem> {
+    let now = app.now();
+    let found = app.access.read(|view, _| {
+        let credential = view.access.credential(id)?;
+        let project = match chosen(headers) {
+            None => Ok(credential.project),
+            Some(chosen) => chosen.and_then(|project| {
+                let may = credential.issued.all_projects || credential.project == project;
+                let there = view.access.knows(project);
+                if may && there { Ok(project) } else { Err(no_project()) }
+            }),
+        };
+        Some((credential.clone(), project))
+    });
+    let (credential, project) = found.ok_or_else(unknown_token)?;
+    credential.check(now).map_err(|why| unauthorized(why.to_string()))?;
+    if credential.issued.purpose != Purpose::Access {
+        return Err(unauthorized("the token is good for one registration, and for nothing else"));
+    }
+    let issued = credential.issued;
+    Ok(Known {
+        credential: id,
+        holder: issued.holder,
+        roles: issued.roles,
+        project: project?,
+        all_projects: issued.all_projects,
+    })
+}
+
+fn chosen(headers: &HeaderMap) -> Option<Result<ProjectId, Problem>> {
+    let value = headers.get(PROJECT)?;
+    let parsed = value.to_str().ok().and_then(|text| text.parse().ok());
+    Some(parsed.ok_or_else(|| Problem::field("slapledger-project", "must look like PROJ-1")))
+}
+
+fn no_project() -> Problem {
+    let problem = Problem::not_found("there is no such project");
+    Problem { field: Some("slapledger-project".into()), ..problem }
+}
+
+fn unknown_token() -> Problem {
+    unauthorized("the token is not known here")
+}
+
+/// Somebody is not let in.
+pub(crate) fn unauthorized(detail: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
+}

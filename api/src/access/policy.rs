@@ -1,0 +1,281 @@
+//! What each role may do: the one table.
+//!
+//! A rule names the roles that a route is for, and how far each of them reaches: all that a project holds, or what is the
+//! caller's own. Of several roles the one that reaches furthest counts. Reading and writing have rules of their own, and
+//! an auditor is in none that writes.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::MethodRouter;
+use slapledger_core::domain::access::{Role, Roles};
+
+use super::caller::{Caller, Known};
+use crate::app::App;
+use crate::http::problem::Problem;
+
+/// How far a caller reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// What is their own.
+    Own,
+    /// All that the project holds.
+    All,
+}
+
+/// For whom a route is.
+#[derive(Debug)]
+pub struct Policy {
+    /// What it is called, in tests and documents.
+    pub name: &'static str,
+    /// The roles it is for; everybody, if `None`, known or not.
+    pub roles: Option<&'static [(Role, Reach)]>,
+    /// Whether it is for those alone who reach all projects.
+    pub ledger_wide: bool,
+}
+
+use Reach::{All, Own};
+use Role::{Admin, Auditor, Customer, Instance, Node, Provider, Publisher};
+
+const fn policy(name: &'static str, roles: &'static [(Role, Reach)]) -> Policy {
+    Policy { name, roles: Some(roles), ledger_wide: false }
+}
+
+const fn ledger_wide(name: &'static str, roles: &'static [(Role, Reach)]) -> Policy {
+    Policy { name, roles: Some(roles), ledger_wide: true }
+}
+
+/// What answers everybody: how the server is, what its routes are, and what is opened by a token of its own.
+pub static PUBLIC: Policy = Policy { name: "public", roles: None, ledger_wide: false };
+/// What everybody may know who is known.
+pub static KNOWN: Policy = policy(
+    "known",
+    &[
+        (Admin, All),
+        (Auditor, All),
+        (Provider, All),
+        (Publisher, All),
+        (Customer, All),
+        (Node, All),
+        (Instance, All),
+    ],
+);
+
+/// Computers, as they are.
+pub static COMPUTER_READ: Policy = policy(
+    "computer.read",
+    &[(Admin, All), (Auditor, All), (Provider, Own), (Customer, Own), (Node, Own)],
+);
+/// Entering and describing computers, and having software on them.
+pub static COMPUTER_WRITE: Policy = policy("computer.write", &[(Admin, All), (Provider, Own)]);
+/// What a computer says of itself.
+pub static COMPUTER_REPORT: Policy = policy("computer.report", &[(Admin, All), (Node, Own)]);
+/// What a computer fetches, opened parameters and all.
+pub static COMPUTER_FETCH: Policy = policy("computer.fetch", &[(Admin, All), (Node, Own), (Instance, Own)]);
+/// Making and revoking certificates of computers.
+pub static COMPUTER_CERTIFY: Policy =
+    policy("computer.certify", &[(Admin, All), (Provider, Own), (Node, Own)]);
+
+/// Which releases there are, and where.
+pub static SOFTWARE_READ: Policy =
+    policy("software.read", &[(Admin, All), (Auditor, All), (Provider, All), (Publisher, All)]);
+/// Publishing releases of products.
+pub static SOFTWARE_PUBLISH: Policy = policy("software.publish", &[(Admin, All), (Publisher, Own)]);
+
+/// Instances, as they are.
+pub static INSTANCE_READ: Policy = policy(
+    "instance.read",
+    &[(Admin, All), (Auditor, All), (Customer, Own), (Provider, Own), (Node, Own), (Instance, Own)],
+);
+/// `request()`.
+pub static INSTANCE_REQUEST: Policy =
+    policy("instance.request", &[(Admin, All), (Customer, Own), (Instance, Own)]);
+/// The same by SLAP, where a node may speak for the instances in its partitions.
+pub static INSTANCE_CLAIM: Policy =
+    policy("instance.claim", &[(Admin, All), (Customer, Own), (Node, Own), (Instance, Own)]);
+/// An instance with what is sealed in it.
+pub static INSTANCE_OPEN: Policy =
+    policy("instance.open", &[(Admin, All), (Customer, Own), (Node, Own), (Instance, Own)]);
+/// What clients of users read of what is theirs.
+pub static CLIENT: Policy = policy("client", &[(Admin, All), (Customer, Own), (Provider, Own)]);
+/// What a node says of an instance, or an instance of itself.
+pub static INSTANCE_REPORT: Policy = policy("instance.report", &[(Admin, All), (Node, Own), (Instance, Own)]);
+
+/// Reporting usage.
+pub static USAGE_REPORT: Policy = policy("usage.report", &[(Admin, All), (Node, Own)]);
+/// What was used by an instance.
+pub static USAGE_READ: Policy = policy(
+    "usage.read",
+    &[(Admin, All), (Auditor, All), (Customer, Own), (Provider, Own), (Node, Own), (Instance, Own)],
+);
+/// What of the usage of a computer is suspended or missing.
+pub static USAGE_REVIEW: Policy =
+    policy("usage.review", &[(Admin, All), (Auditor, All), (Provider, Own)]);
+/// Putting suspended usage right.
+pub static USAGE_SETTLE: Policy = policy("usage.settle", &[(Admin, All), (Provider, Own)]);
+
+/// Price books. They may hold what single customers pay.
+pub static PRICES_READ: Policy =
+    policy("prices.read", &[(Admin, All), (Auditor, All), (Provider, All)]);
+/// Publishing them.
+pub static PRICES_WRITE: Policy = policy("prices.write", &[(Admin, All)]);
+
+/// Invoices, and why they say what they say.
+pub static INVOICE_READ: Policy = policy(
+    "invoice.read",
+    &[(Admin, All), (Auditor, All), (Provider, Own), (Publisher, Own), (Customer, Own)],
+);
+/// Invoice runs, drafts of all customers, what other prices would come to, and the books.
+pub static BILLING_READ: Policy = policy("billing.read", &[(Admin, All), (Auditor, All)]);
+/// Whatever charges somebody or gives back, and what invoices are made by.
+pub static BILLING_WRITE: Policy = policy("billing.write", &[(Admin, All)]);
+
+/// Who sells and buys.
+pub static PARTY_READ: Policy = policy(
+    "party.read",
+    &[(Admin, All), (Auditor, All), (Provider, Own), (Publisher, Own), (Customer, Own)],
+);
+/// Entering and describing them.
+pub static PARTY_WRITE: Policy = policy("party.write", &[(Admin, All)]);
+
+/// The events of a project, and how what is derived from them is doing.
+pub static LOG_READ: Policy = policy("log.read", &[(Admin, All), (Auditor, All)]);
+/// Deriving it again.
+pub static LOG_REBUILD: Policy = ledger_wide("log.rebuild", &[(Admin, All)]);
+
+/// Credentials: one's own, or all of a project.
+pub static CREDENTIAL_READ: Policy = policy(
+    "credential.read",
+    &[(Admin, All), (Auditor, All), (Provider, Own), (Publisher, Own), (Customer, Own)],
+);
+/// Issuing and revoking them.
+pub static CREDENTIAL_WRITE: Policy =
+    policy("credential.write", &[(Admin, All), (Provider, Own), (Publisher, Own), (Customer, Own)]);
+/// Which projects there are.
+pub static PROJECT_READ: Policy = ledger_wide("project.read", &[(Admin, All), (Auditor, All)]);
+/// Opening them.
+pub static PROJECT_WRITE: Policy = ledger_wide("project.write", &[(Admin, All)]);
+
+impl Policy {
+    /// How far these roles reach here; `None`, if not in at all.
+    pub fn reach(&self, roles: Roles, all_projects: bool) -> Option<Reach> {
+        let Some(rule) = self.roles else { return Some(Reach::Own) };
+        if self.ledger_wide && !all_projects {
+            return None;
+        }
+        rule.iter().filter(|(role, _)| roles.has(*role)).map(|(_, reach)| *reach).max()
+    }
+
+    /// What a caller may do on a route of this rule; `known` is who they are, if they are known.
+    pub(super) fn admit(&self, known: Option<&Arc<Known>>) -> Result<Caller, Problem> {
+        let Some(known) = known else {
+            if self.roles.is_none() {
+                return Ok(Caller::Nobody);
+            }
+            return Err(Problem::new(
+                StatusCode::UNAUTHORIZED,
+                "unauthorized",
+                "this needs a client certificate or a token of this server",
+            ));
+        };
+        match self.reach(known.roles, known.all_projects) {
+            Some(reach) => Ok(Caller::Known { known: Arc::clone(known), reach }),
+            None => Err(self.forbidden(known)),
+        }
+    }
+
+    fn forbidden(&self, known: &Known) -> Problem {
+        let mut roles: Vec<_> = self.roles.into_iter().flatten().map(|(role, _)| role.as_str()).collect();
+        roles.dedup();
+        let scope = if self.ledger_wide { " of all projects" } else { "" };
+        let detail =
+            format!("this is for {}{scope}; the credential is for {}", roles.join(", "), known.roles);
+        Problem::new(StatusCode::FORBIDDEN, "forbidden", detail)
+    }
+}
+
+/// The answer to somebody a rule does not let in, as the routes around it give their problems.
+pub type Refuse = fn(Problem) -> Response;
+
+/// Around each route: lets those in that its rule is for.
+pub async fn enforce(
+    State((policy, refuse)): State<(&'static Policy, Refuse)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    // Where nobody has to say who they are, nobody was asked.
+    let Some(asked) = request.extensions().get::<super::authenticate::Asked>() else {
+        return next.run(request).await;
+    };
+    let known = match &asked.0 {
+        Ok(known) => known.as_ref(),
+        // One that is wrong is told so even where none is needed: its owner has to learn of it.
+        Err(problem) => return refuse(problem.clone()),
+    };
+    match policy.admit(known) {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(problem) => refuse(problem),
+    }
+}
+
+/// Routes whose form others have described, each with its rule. Of those that are ours `http::openapi` keeps the rules.
+pub struct Guarded {
+    router: Router<Arc<App>>,
+    refuse: Refuse,
+    rules: Vec<(&'static str, &'static Policy)>,
+}
+
+impl Guarded {
+    /// No routes; those who are not let in will be told so in this form.
+    pub fn new(refuse: Refuse) -> Self {
+        Self { router: Router::new(), refuse, rules: Vec::new() }
+    }
+
+    /// With another route.
+    #[must_use]
+    pub fn route(mut self, path: &'static str, policy: &'static Policy, methods: MethodRouter<Arc<App>>) -> Self {
+        let guard = middleware::from_fn_with_state((policy, self.refuse), enforce);
+        self.router = self.router.route(path, methods.layer(guard));
+        self.rules.push((path, policy));
+        self
+    }
+
+    /// All of them.
+    pub fn into_router(self) -> Router<Arc<App>> {
+        self.router
+    }
+
+    /// Their paths and rules.
+    pub fn rules(&self) -> &[(&'static str, &'static Policy)] {
+        &self.rules
+    }
+}
+
+/// A problem as problem details.
+pub fn as_problem(problem: Problem) -> Response {
+    problem.into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_roles_the_furthest_counts() {
+        let both: Roles = [Customer, Auditor].into_iter().collect();
+        assert_eq!(INSTANCE_READ.reach(both, false), Some(All));
+        assert_eq!(INSTANCE_READ.reach(Customer.into(), false), Some(Own));
+        assert_eq!(INSTANCE_REQUEST.reach(both, false), Some(Own));
+        assert_eq!(INSTANCE_REQUEST.reach(Auditor.into(), false), None);
+        assert_eq!(LOG_REBUILD.reach(Admin.into(), false), None);
+        assert_eq!(LOG_REBUILD.reach(Admin.into(), true), Some(All));
+        assert_eq!(PUBLIC.reach(Roles::NONE, false), Some(Own));
+    }
+}
