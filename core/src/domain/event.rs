@@ -15,7 +15,7 @@ use super::computer::{
     ComputerHeard, ComputerRegistered, PartitionOffered, PartitionWithdrawn,
 };
 use super::credit::{CreditGranted, CreditWithdrawn};
-use super::id::{ComputerId, InstanceId, InvoiceId, PartyId, PriceBookName, Reference, RunId};
+use super::id::{ComputerId, InstanceId, InvoiceId, PartyId, PriceBookName, ProjectId, Reference, RunId};
 use super::instance::{
     ConnectionParametersSet, InstanceAllocated, InstanceBanged, InstanceChanged, InstanceEnded,
     InstanceRenamed, InstanceRequested, InstanceStateReported,
@@ -204,7 +204,7 @@ events! {
     AccountsClosed(AccountsClosed),
 }
 
-/// The stream an event is in: the history of one thing.
+/// The stream an event is in: the history of one thing of a project.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stream {
     /// The ledger itself.
@@ -225,6 +225,17 @@ pub enum Stream {
     InvoiceRun(RunId),
     /// An invoice.
     Invoice(InvoiceId),
+}
+
+impl Stream {
+    /// Where the events of this stream belong, of those that a command of a project made. What is of the ledger itself
+    /// is in the default project, whoever's command it is of.
+    pub fn home(&self, project: ProjectId) -> ProjectId {
+        match self {
+            Self::Ledger => ProjectId::DEFAULT,
+            _ => project,
+        }
+    }
 }
 
 impl fmt::Display for Stream {
