@@ -18,8 +18,8 @@ use slapledger_core::log::envelope::{Actor, ActorKind, Meta, RULES_VERSION};
 use slapledger_core::log::sled_store::SledStore;
 use slapledger_core::log::store::{EventStore, Head};
 use slapledger_projections::instances::Instance;
-use slapledger_projections::runner::{self, Runner};
-use slapledger_projections::{SlapViews, View};
+use slapledger_projections::runner::{self, ReadFault, RebuildFault, Rebuilt, Runner, Status};
+use slapledger_projections::{Part, Projects, SlapViews, View};
 
 use crate::contacts::Contacts;
 use crate::slap::cache::Documents;
@@ -34,9 +34,9 @@ pub struct App {
     /// The keys of sealed values.
     pub keys: Arc<KeyRing>,
     /// What SLAP and lists are answered from.
-    pub slap: Runner<SlapViews>,
+    pub slap: Scoped<SlapViews>,
     /// Metering, prices, runs and invoices.
-    pub billing: Runner<BillingView>,
+    pub billing: Scoped<BillingView>,
     /// What nodes fetch, as it was last written.
     pub documents: Arc<Documents>,
     /// Which computers were heard of.
@@ -51,6 +51,89 @@ pub struct App {
     pub default_computer: Option<ComputerId>,
     /// Where everything is kept.
     pub data: PathBuf,
+}
+
+/// The view of one project: who holds this can read no other. Cheap to clone.
+pub struct Scoped<V: View> {
+    runner: Arc<Runner<Projects<V>>>,
+    project: ProjectId,
+}
+
+impl<V: View> Clone for Scoped<V> {
+    fn clone(&self) -> Self {
+        self.within(self.project)
+    }
+}
+
+impl<V: View> Scoped<V> {
+    /// The view of another project.
+    #[must_use]
+    pub fn within(&self, project: ProjectId) -> Self {
+        Self { runner: Arc::clone(&self.runner), project }
+    }
+
+    /// Whose view it is.
+    pub fn project(&self) -> ProjectId {
+        self.project
+    }
+
+    /// See [`Runner::read`].
+    pub fn read<R>(&self, read: impl FnOnce(&V, Sequence) -> R) -> R {
+        self.runner.read(|projects, at| read(projects.of(self.project), at))
+    }
+
+    /// See [`Runner::read_at`].
+    pub async fn read_at<R>(
+        &self,
+        min: Sequence,
+        read: impl FnOnce(&V, Sequence) -> R,
+    ) -> Result<R, ReadFault> {
+        self.runner.read_at(min, |projects, at| read(projects.of(self.project), at)).await
+    }
+
+    /// See [`Runner::read_at_blocking`].
+    pub fn read_at_blocking<R>(
+        &self,
+        min: Sequence,
+        read: impl FnOnce(&V, Sequence) -> R,
+    ) -> Result<R, ReadFault> {
+        self.runner.read_at_blocking(min, |projects, at| read(projects.of(self.project), at))
+    }
+
+    /// Reads the views of all projects: for the program itself, never for an answer.
+    pub fn read_all<R>(&self, read: impl FnOnce(&Projects<V>, Sequence) -> R) -> R {
+        self.runner.read(read)
+    }
+
+    /// See [`Runner::reach`].
+    pub async fn reach(&self, min: Sequence) -> Result<(), ReadFault> {
+        self.runner.reach(min).await
+    }
+
+    /// Its name, which is that of the views of all projects.
+    pub fn name(&self) -> &'static str {
+        self.runner.name()
+    }
+
+    /// How the views of all projects are doing.
+    pub fn status(&self) -> Status {
+        self.runner.status()
+    }
+
+    /// What the views of all projects hold in short, and the last event in them.
+    pub fn parts(&self) -> (Vec<Part>, Sequence) {
+        self.runner.parts()
+    }
+
+    /// Builds the views of all projects anew: see [`Runner::rebuild`].
+    pub fn rebuild(&self, progress: impl FnMut(Sequence)) -> Result<Rebuilt, RebuildFault> {
+        self.runner.rebuild(progress)
+    }
+
+    /// See [`Runner::finish`].
+    pub fn finish(&self) {
+        self.runner.finish();
+    }
 }
 
 /// How a program is opened.
@@ -98,9 +181,11 @@ impl App {
         };
         let ledger = Arc::new(Ledger::open(store, open.clock, options)?);
         let state = data.join("state");
-        let slap: Runner<SlapViews> = start_view("slap", &ledger, &state)?;
-        let lost =
-            slap.read(|view, _| view.instances.iter().filter(|known| !keys.knows(known.key())).count());
+        let slap: Scoped<SlapViews> = start_view("slap", &ledger, &state)?;
+        let lost: usize = slap.read_all(|projects, _| {
+            let instances = projects.iter().flat_map(|(_, view)| view.instances.iter());
+            instances.filter(|known| !keys.knows(known.key())).count()
+        });
         ensure!(
             lost == 0,
             "{} is older than {}: the keys of {lost} instances are missing",
@@ -131,6 +216,35 @@ impl App {
         })
     }
 
+    /// The project whose views these are, and to which its own commands belong.
+    pub fn project(&self) -> ProjectId {
+        self.slap.project
+    }
+
+    /// The same program as seen from another project. Cheap.
+    #[must_use]
+    pub fn within(&self, project: ProjectId) -> Self {
+        Self {
+            ledger: Arc::clone(&self.ledger),
+            keys: Arc::clone(&self.keys),
+            slap: self.slap.within(project),
+            billing: self.billing.within(project),
+            documents: Arc::clone(&self.documents),
+            contacts: self.contacts.within(project),
+            run: self.run,
+            mode: self.mode,
+            local: self.local,
+            default_computer: self.default_computer.clone(),
+            data: self.data.clone(),
+        }
+    }
+
+    /// The projects in which something happened, each as [`within`](Self::within) gives it: for what goes on by itself.
+    pub fn of_all_projects(&self) -> Vec<Self> {
+        let ids: Vec<_> = self.slap.read_all(|projects, _| projects.ids().collect());
+        ids.into_iter().map(|project| self.within(project)).collect()
+    }
+
     /// Carries out a command of the program itself, from a thread without a runtime.
     pub fn submit_own(&self, actor: Actor, command: Command) -> Result<Accepted, SubmitError> {
         let content = format!("{command:?}");
@@ -140,7 +254,8 @@ impl App {
     /// A command of the program itself, with its content in bytes.
     pub fn own(&self, actor: Actor, command: Command, content: &[u8]) -> Submission {
         let digest = self.keys.command_digest(&[content]);
-        Submission { meta: Arc::new(meta(actor, random_id(), digest)), command }
+        let meta = Meta { project: self.project(), ..meta(actor, random_id(), digest) };
+        Submission { meta: Arc::new(meta), command }
     }
 
     /// What time it is.
@@ -189,14 +304,15 @@ fn missing(what: &Path, beside: &Path) -> String {
     format!("{} is missing beside {}; restore it from a backup", what.display(), beside.display())
 }
 
-/// Restores a view and brings it up to date, with a bar if that takes long enough to be seen.
-fn start_view<V: View>(name: &'static str, ledger: &Ledger, state: &Path) -> anyhow::Result<Runner<V>> {
+/// Restores the views of all projects and brings them up to date, with a bar if that takes long enough to be seen.
+fn start_view<V: View>(name: &'static str, ledger: &Ledger, state: &Path) -> anyhow::Result<Scoped<V>> {
     let options = runner::Options { folder: Some(state.to_owned()), ..runner::Options::default() };
     let bar = crate::cli::progress::bar(name, ledger.head().last);
     let store = Arc::clone(ledger.store());
     let started = Runner::start(name, ledger.feed(), store, options, |reached| bar.set_position(reached.0));
     bar.finish_and_clear();
-    started.with_context(|| format!("bring the view {name} up to date"))
+    let runner = started.with_context(|| format!("bring the view {name} up to date"))?;
+    Ok(Scoped { runner: Arc::new(runner), project: ProjectId::DEFAULT })
 }
 
 /// Sixteen random bytes, as the id of something new.

@@ -31,7 +31,7 @@ use crate::journal::Journal;
 use crate::regions::Regions;
 use crate::warning::Warning;
 
-/// Metering, billing and the books, at one position.
+/// Metering, billing and the books of one project, at one position.
 #[derive(Debug, Default)]
 pub struct BillingView {
     /// What was used.
@@ -43,7 +43,7 @@ pub struct BillingView {
 }
 
 impl View for BillingView {
-    const FORMAT: u32 = 9;
+    const FORMAT: u32 = 10;
 
     fn apply(&mut self, event: &Recorded) {
         self.billing.before_metering(event, &self.metering);
@@ -52,8 +52,8 @@ impl View for BillingView {
         self.journal.apply(event);
     }
 
-    fn projections(&self) -> Vec<&dyn Projection> {
-        vec![&self.metering, &self.billing, &self.journal]
+    fn projections(&self) -> Vec<Box<dyn Projection + '_>> {
+        vec![Box::new(&self.metering), Box::new(&self.billing), Box::new(&self.journal)]
     }
 
     fn read(from: &mut dyn Read) -> io::Result<Self> {

@@ -10,6 +10,7 @@ pub mod instances;
 pub mod inventory;
 pub mod metering;
 pub mod page;
+pub mod projects;
 pub mod replay;
 pub mod runner;
 pub mod slap;
@@ -17,6 +18,7 @@ mod snapshot;
 pub mod view;
 
 pub use page::Page;
+pub use projects::Projects;
 pub use runner::Runner;
 pub use slap::SlapViews;
 pub use view::{Part, Projection, View};
