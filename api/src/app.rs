@@ -1,5 +1,6 @@
 //! The running program: ledger, key ring and views, and how the edge reaches them.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,9 +19,10 @@ use slapledger_core::log::envelope::{Actor, ActorKind, Meta, RULES_VERSION};
 use slapledger_core::log::sled_store::SledStore;
 use slapledger_core::log::store::{EventStore, Head};
 use slapledger_projections::instances::Instance;
-use slapledger_projections::runner::{self, Runner};
-use slapledger_projections::{SlapViews, View};
+use slapledger_projections::runner::{self, ReadFault, RebuildFault, Rebuilt, Runner, Status};
+use slapledger_projections::{AccessView, Part, Projects, SlapViews, View};
 
+use crate::access::{Caller, Doors};
 use crate::contacts::Contacts;
 use crate::slap::cache::Documents;
 
@@ -34,9 +36,9 @@ pub struct App {
     /// The keys of sealed values.
     pub keys: Arc<KeyRing>,
     /// What SLAP and lists are answered from.
-    pub slap: Runner<SlapViews>,
+    pub slap: Scoped<SlapViews>,
     /// Metering, prices, runs and invoices.
-    pub billing: Runner<BillingView>,
+    pub billing: Scoped<BillingView>,
     /// What nodes fetch, as it was last written.
     pub documents: Arc<Documents>,
     /// Which computers were heard of.
@@ -45,12 +47,114 @@ pub struct App {
     pub run: [u8; 16],
     /// What it is run as.
     pub mode: Mode,
-    /// Who everybody is that comes without an identity (`proxy`, `demo`).
-    pub local: PartyId,
+    /// Who is let in.
+    pub access: Arc<Runner<AccessView>>,
+    /// How it is kept who comes in; nobody is asked, if it is not.
+    pub doors: Option<Arc<Doors>>,
+    /// On whose behalf this is: what is shown and done is what they may see and do.
+    pub caller: Caller,
     /// Where requests that name no computer look for room; anywhere, if nowhere is said.
     pub default_computer: Option<ComputerId>,
     /// Where everything is kept.
     pub data: PathBuf,
+}
+
+/// The computers that somebody may see.
+pub struct ComputersSeen(Option<BTreeSet<ComputerId>>);
+
+impl ComputersSeen {
+    /// Whether these are all there are.
+    pub fn are_all(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Whether this is one of them.
+    pub fn has(&self, computer: &ComputerId) -> bool {
+        self.0.as_ref().is_none_or(|seen| seen.contains(computer))
+    }
+}
+
+/// The view of one project: who holds this can read no other. Cheap to clone.
+pub struct Scoped<V: View> {
+    runner: Arc<Runner<Projects<V>>>,
+    project: ProjectId,
+}
+
+impl<V: View> Clone for Scoped<V> {
+    fn clone(&self) -> Self {
+        self.within(self.project)
+    }
+}
+
+impl<V: View> Scoped<V> {
+    /// The view of another project.
+    #[must_use]
+    pub fn within(&self, project: ProjectId) -> Self {
+        Self { runner: Arc::clone(&self.runner), project }
+    }
+
+    /// Whose view it is.
+    pub fn project(&self) -> ProjectId {
+        self.project
+    }
+
+    /// See [`Runner::read`].
+    pub fn read<R>(&self, read: impl FnOnce(&V, Sequence) -> R) -> R {
+        self.runner.read(|projects, at| read(projects.of(self.project), at))
+    }
+
+    /// See [`Runner::read_at`].
+    pub async fn read_at<R>(
+        &self,
+        min: Sequence,
+        read: impl FnOnce(&V, Sequence) -> R,
+    ) -> Result<R, ReadFault> {
+        self.runner.read_at(min, |projects, at| read(projects.of(self.project), at)).await
+    }
+
+    /// See [`Runner::read_at_blocking`].
+    pub fn read_at_blocking<R>(
+        &self,
+        min: Sequence,
+        read: impl FnOnce(&V, Sequence) -> R,
+    ) -> Result<R, ReadFault> {
+        self.runner.read_at_blocking(min, |projects, at| read(projects.of(self.project), at))
+    }
+
+    /// Reads the views of all projects: for the program itself, never for an answer.
+    pub fn read_all<R>(&self, read: impl FnOnce(&Projects<V>, Sequence) -> R) -> R {
+        self.runner.read(read)
+    }
+
+    /// See [`Runner::reach`].
+    pub async fn reach(&self, min: Sequence) -> Result<(), ReadFault> {
+        self.runner.reach(min).await
+    }
+
+    /// Its name, which is that of the views of all projects.
+    pub fn name(&self) -> &'static str {
+        self.runner.name()
+    }
+
+    /// How the views of all projects are doing.
+    pub fn status(&self) -> Status {
+        self.runner.status()
+    }
+
+    /// What the views of all projects hold in short, and the last event in them.
+    pub fn parts(&self) -> (Vec<Part>, Sequence) {
+        self.runner.parts()
+    }
+
+    /// Builds the views of all projects anew: see [`Runner::rebuild`].
+    pub fn rebuild(&self, progress: impl FnMut(Sequence)) -> Result<Rebuilt, RebuildFault> {
+        self.runner.rebuild(progress)
+    }
+
+    /// See [`Runner::finish`].
+    pub fn finish(&self) {
+        self.runner.finish();
+    }
 }
 
 /// How a program is opened.
@@ -98,9 +202,11 @@ impl App {
         };
         let ledger = Arc::new(Ledger::open(store, open.clock, options)?);
         let state = data.join("state");
-        let slap: Runner<SlapViews> = start_view("slap", &ledger, &state)?;
-        let lost =
-            slap.read(|view, _| view.instances.iter().filter(|known| !keys.knows(known.key())).count());
+        let slap: Scoped<SlapViews> = start_view("slap", &ledger, &state)?;
+        let lost: usize = slap.read_all(|projects, _| {
+            let instances = projects.iter().flat_map(|(_, view)| view.instances.iter());
+            instances.filter(|known| !keys.knows(known.key())).count()
+        });
         ensure!(
             lost == 0,
             "{} is older than {}: the keys of {lost} instances are missing",
@@ -108,7 +214,8 @@ impl App {
             log.display()
         );
         let billing = start_view("billing", &ledger, &state)?;
-        let (local, default_computer) = (PartyId(1), None);
+        let access = Arc::new(start_runner("access", &ledger, &state)?);
+        let default_computer = None;
         let (contacts, run) = (Contacts::default(), random_id());
         let mode = open.mode;
         let documents = Arc::new(Documents::default());
@@ -125,10 +232,97 @@ impl App {
             contacts,
             run,
             mode,
-            local,
+            access,
+            doors: None,
+            caller: Caller::Local,
             default_computer,
             data,
         })
+    }
+
+    /// The project whose views these are, and to which its own commands belong.
+    pub fn project(&self) -> ProjectId {
+        self.slap.project
+    }
+
+    /// The same program as seen from another project. Cheap.
+    #[must_use]
+    pub fn within(&self, project: ProjectId) -> Self {
+        Self {
+            ledger: Arc::clone(&self.ledger),
+            keys: Arc::clone(&self.keys),
+            slap: self.slap.within(project),
+            billing: self.billing.within(project),
+            documents: Arc::clone(&self.documents),
+            contacts: self.contacts.within(project),
+            run: self.run,
+            mode: self.mode,
+            access: Arc::clone(&self.access),
+            doors: self.doors.clone(),
+            caller: self.caller.clone(),
+            default_computer: self.default_computer.clone(),
+            data: self.data.clone(),
+        }
+    }
+
+    /// The same program as somebody sees it: from their project, with what they may open.
+    #[must_use]
+    pub fn seen_by(&self, caller: &Caller) -> Self {
+        let project = caller.known().map_or(self.project(), |known| known.project);
+        let mut seen = self.within(project);
+        if !caller.opens() {
+            seen.keys = Arc::new(self.keys.withheld());
+        }
+        seen.caller = caller.clone();
+        seen
+    }
+
+    /// The keys with which to open what is sealed in an instance for whoever this is for.
+    pub fn keys_for(&self, instance: &Instance) -> Arc<KeyRing> {
+        if self.caller.opens_instance(instance) {
+            Arc::clone(&self.keys)
+        } else {
+            Arc::new(self.keys.withheld())
+        }
+    }
+
+    /// The computers of whoever this is for, as of a sequence.
+    pub async fn computers_seen(&self, at: Sequence) -> Result<ComputersSeen, ReadFault> {
+        if self.caller.reaches_all() {
+            return Ok(ComputersSeen(None));
+        }
+        let theirs = |view: &SlapViews, _| {
+            let computers = view.inventory.iter().filter(|computer| self.caller.sees_computer(computer));
+            computers.map(|computer| computer.id.clone()).collect()
+        };
+        Ok(ComputersSeen(Some(self.slap.read_at(at, theirs).await?)))
+    }
+
+    /// A computer said something, or somebody on its behalf, which is no sign of life.
+    pub fn heard(&self, computer: &ComputerId) {
+        if self.caller.is_node() {
+            self.contacts.heard(computer, self.now());
+        }
+    }
+
+    /// What is written around the events of a command that its sender did not name.
+    pub fn meta(&self, actor: Actor, digest: [u8; 16]) -> Meta {
+        Meta {
+            project: self.project(),
+            actor,
+            command: CommandId(random_id()),
+            named_by_sender: false,
+            digest,
+            causation: None,
+            correlation: None,
+            rules: RULES_VERSION,
+        }
+    }
+
+    /// The projects in which something happened, each as [`within`](Self::within) gives it: for what goes on by itself.
+    pub fn of_all_projects(&self) -> Vec<Self> {
+        let ids: Vec<_> = self.slap.read_all(|projects, _| projects.ids().collect());
+        ids.into_iter().map(|project| self.within(project)).collect()
     }
 
     /// Carries out a command of the program itself, from a thread without a runtime.
@@ -140,7 +334,7 @@ impl App {
     /// A command of the program itself, with its content in bytes.
     pub fn own(&self, actor: Actor, command: Command, content: &[u8]) -> Submission {
         let digest = self.keys.command_digest(&[content]);
-        Submission { meta: Arc::new(meta(actor, random_id(), digest)), command }
+        Submission { meta: Arc::new(self.meta(actor, digest)), command }
     }
 
     /// What time it is.
@@ -171,6 +365,7 @@ impl App {
         self.ledger.shut_down();
         self.slap.finish();
         self.billing.finish();
+        self.access.finish();
     }
 
     /// Reads the billing view as of all that has been acknowledged; for threads without a runtime.
@@ -189,8 +384,13 @@ fn missing(what: &Path, beside: &Path) -> String {
     format!("{} is missing beside {}; restore it from a backup", what.display(), beside.display())
 }
 
-/// Restores a view and brings it up to date, with a bar if that takes long enough to be seen.
-fn start_view<V: View>(name: &'static str, ledger: &Ledger, state: &Path) -> anyhow::Result<Runner<V>> {
+/// Restores the views of all projects and brings them up to date, with a bar if that takes long enough to be seen.
+fn start_view<V: View>(name: &'static str, ledger: &Ledger, state: &Path) -> anyhow::Result<Scoped<V>> {
+    let runner = Arc::new(start_runner(name, ledger, state)?);
+    Ok(Scoped { runner, project: ProjectId::DEFAULT })
+}
+
+fn start_runner<V: View>(name: &'static str, ledger: &Ledger, state: &Path) -> anyhow::Result<Runner<V>> {
     let options = runner::Options { folder: Some(state.to_owned()), ..runner::Options::default() };
     let bar = crate::cli::progress::bar(name, ledger.head().last);
     let store = Arc::clone(ledger.store());
@@ -205,18 +405,11 @@ pub fn random_id() -> [u8; 16] {
     uuid::Uuid::new_v4().into_bytes()
 }
 
-/// What is written around the events of a command that its sender did not name.
-pub fn meta(actor: Actor, command: [u8; 16], digest: [u8; 16]) -> Meta {
-    Meta {
-        project: ProjectId::DEFAULT,
-        actor,
-        command: CommandId(command),
-        named_by_sender: false,
-        digest,
-        causation: None,
-        correlation: None,
-        rules: RULES_VERSION,
-    }
+/// Random bytes.
+pub fn random_bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the system has random bytes");
+    bytes
 }
 
 /// A party as an actor.

@@ -11,24 +11,40 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use slapledger_core::domain::Command;
 use slapledger_core::domain::computer::NoticeSilence;
-use slapledger_core::domain::id::ComputerId;
+use slapledger_core::domain::id::{ComputerId, ProjectId};
 use slapledger_core::domain::time::Timestamp;
-use slapledger_core::ledger::{Submission, SubmitError};
+use slapledger_core::ledger::SubmitError;
 use slapledger_core::log::envelope::Actor;
 use slapledger_projections::inventory::Computer;
 
-use crate::app::{self, App};
+use crate::app::App;
 
-/// When each computer was last heard of.
-#[derive(Default)]
+/// When each computer of a project was last heard of.
 pub struct Contacts {
-    last: Mutex<HashMap<ComputerId, Timestamp>>,
+    last: Arc<Mutex<Last>>,
+    project: ProjectId,
+}
+
+/// When the computers of each project were last heard of.
+type Last = HashMap<ProjectId, HashMap<ComputerId, Timestamp>>;
+
+impl Default for Contacts {
+    fn default() -> Self {
+        Self { last: Arc::default(), project: ProjectId::DEFAULT }
+    }
 }
 
 impl Contacts {
+    /// Those of another project.
+    #[must_use]
+    pub fn within(&self, project: ProjectId) -> Self {
+        Self { last: Arc::clone(&self.last), project }
+    }
+
     /// A computer that exists was heard of.
     pub fn heard(&self, computer: &ComputerId, now: Timestamp) {
         let mut last = self.last.lock();
+        let last = last.entry(self.project).or_default();
         if let Some(known) = last.get_mut(computer) {
             *known = now;
         } else {
@@ -38,7 +54,7 @@ impl Contacts {
 
     /// When a computer was last heard of, since the program started.
     pub fn last(&self, computer: &ComputerId) -> Option<Timestamp> {
-        self.last.lock().get(computer).copied()
+        self.last.lock().get(&self.project)?.get(computer).copied()
     }
 }
 
@@ -49,13 +65,15 @@ pub async fn watch(app: Arc<App>, silent_after: Duration) {
     let limit = i64::try_from(silent_after.as_micros()).unwrap_or(i64::MAX);
     loop {
         tokio::time::sleep(every).await;
-        if let Err(error) = look(&app, started, limit).await {
-            tracing::warn!(%error, "computers were not looked after");
+        for app in app.of_all_projects() {
+            if let Err(error) = look(&app, started, limit).await {
+                tracing::warn!(project = %app.project(), %error, "computers were not looked after");
+            }
         }
     }
 }
 
-/// Notices who fell silent, and who is heard of again.
+/// Notices who of a project fell silent, and who is heard of again.
 async fn look(app: &App, started: Timestamp, limit: i64) -> Result<(), SubmitError> {
     let now = app.now();
     let known = app.slap.read(|view, _| {
@@ -71,9 +89,9 @@ async fn look(app: &App, started: Timestamp, limit: i64) -> Result<(), SubmitErr
             continue;
         }
         let command = NoticeSilence { computer, since: is_silent.then_some(last) };
-        let digest = app.keys.command_digest(&[format!("{command:?}").as_bytes()]);
-        let meta = Arc::new(app::meta(Actor::system(), app::random_id(), digest));
-        app.ledger.submit(Submission { meta, command: Command::NoticeSilence(command) }).await?;
+        let command = Command::NoticeSilence(command);
+        let content = format!("{command:?}");
+        app.ledger.submit(app.own(Actor::system(), command, content.as_bytes())).await?;
     }
     Ok(())
 }
@@ -87,6 +105,28 @@ mod tests {
 
     /// An hour.
     const LIMIT: i64 = 3_600_000_000;
+
+    /// A computer of the same name in another project.
+    #[test]
+    fn who_is_heard_of_is_heard_of_in_its_project() {
+        let world = World::empty(Mode::Serve);
+        world.enter(2);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let started = world.app.now();
+        let silent = |app: &App| {
+            let look = |view: &slapledger_projections::SlapViews| {
+                view.inventory.computer(COMPUTER).map(|known| known.silent_since.is_some())
+            };
+            app.slap_now(look).unwrap()
+        };
+        world.set_clock("2026-11-23T16:00:00Z");
+        world.get("/getFullComputerInformation?computer_id=COMP-1").expect(200);
+        for app in world.app.of_all_projects() {
+            runtime.block_on(look(&app, started, LIMIT)).unwrap();
+        }
+        let silent = [1, 2, 3].map(|project| silent(&world.app.within(ProjectId(project))));
+        assert_eq!(silent, [Some(false), Some(true), None]);
+    }
 
     #[test]
     fn who_is_silent_gets_nothing_new_until_it_is_heard_of() {

@@ -3,6 +3,7 @@
 //! Only here are HTTP, XML and JSON known, the clock read and ids made. Wire types are converted by hand to the
 //! commands of the core.
 
+pub mod access;
 pub mod app;
 pub mod cli;
 pub mod clock;
@@ -12,5 +13,6 @@ pub mod demo;
 mod hateoas;
 pub mod http;
 pub mod invoicing;
+pub mod net;
 mod rpc;
 pub mod slap;

@@ -202,7 +202,7 @@ impl Billing {
     fn suspended_within(&self, run: &InvoiceRunOpened, metering: &Metering) -> u64 {
         let period = self.payers.get(&run.seller).and_then(|seller| run.period.within(&seller.calendar));
         let Some(period) = period else { return 0 };
-        let waiting = metering.suspense(Sequence::ZERO, usize::MAX).items.into_iter();
+        let waiting = metering.suspense(|_| true, Sequence::ZERO, usize::MAX).items.into_iter();
         waiting.filter(|(_, suspense)| may_be_within(&suspense.usage, period)).count() as u64
     }
 

@@ -95,7 +95,7 @@ impl BillingView {
     pub fn gaps(
         &self,
         period: Period,
-        computer: Option<&ComputerId>,
+        wanted: impl Fn(&ComputerId) -> bool,
         after: Option<&GapPlace>,
         limit: usize,
     ) -> Page<Gap, GapPlace> {
@@ -107,11 +107,10 @@ impl BillingView {
             .map(|computer| (*computer).clone())
             .chain(counting)
             .collect();
-        let wanted = all.into_iter().filter(|known| {
-            computer.is_none_or(|computer| computer == known)
-                && after.is_none_or(|after| after.computer <= *known)
-        });
-        let gaps = wanted.flat_map(|computer| {
+        let all = all
+            .into_iter()
+            .filter(|known| wanted(known) && after.is_none_or(|after| after.computer <= *known));
+        let gaps = all.flat_map(|computer| {
             let tenants = tenants.get(&computer).map_or(&[][..], Vec::as_slice);
             let silent = silent(&self.metering, &computer, tenants, Sequence(u64::MAX));
             let missing = self.metering.missing_reports(&computer, period).into_iter();
@@ -261,7 +260,7 @@ fn missing_reports(computer: &ComputerId, hole: MissingReports) -> Gap {
 /// How many reports of each computer wait that may be about a period, the first and the last.
 fn suspended(metering: &Metering, period: Period) -> BTreeMap<&ComputerId, (u64, Sequence, Sequence)> {
     let mut waiting: BTreeMap<&ComputerId, (u64, Sequence, Sequence)> = BTreeMap::new();
-    for (sequence, suspense) in metering.suspense(Sequence::ZERO, usize::MAX).items {
+    for (sequence, suspense) in metering.suspense(|_| true, Sequence::ZERO, usize::MAX).items {
         if may_be_within(&suspense.usage, period) {
             let known = waiting.entry(&suspense.computer).or_insert((0, sequence, sequence));
             (known.0, known.2) = (known.0 + 1, sequence);

@@ -31,7 +31,7 @@ use crate::journal::Journal;
 use crate::regions::Regions;
 use crate::warning::Warning;
 
-/// Metering, billing and the books, at one position.
+/// Metering, billing and the books of one project, at one position.
 #[derive(Debug, Default)]
 pub struct BillingView {
     /// What was used.
@@ -43,7 +43,7 @@ pub struct BillingView {
 }
 
 impl View for BillingView {
-    const FORMAT: u32 = 9;
+    const FORMAT: u32 = 10;
 
     fn apply(&mut self, event: &Recorded) {
         self.billing.before_metering(event, &self.metering);
@@ -52,8 +52,8 @@ impl View for BillingView {
         self.journal.apply(event);
     }
 
-    fn projections(&self) -> Vec<&dyn Projection> {
-        vec![&self.metering, &self.billing, &self.journal]
+    fn projections(&self) -> Vec<Box<dyn Projection + '_>> {
+        vec![Box::new(&self.metering), Box::new(&self.billing), Box::new(&self.journal)]
     }
 
     fn read(from: &mut dyn Read) -> io::Result<Self> {
@@ -284,10 +284,15 @@ impl Billing {
     }
 
     /// Parties after one, in the order they were registered.
-    pub fn parties(&self, after: Option<PartyId>, limit: usize) -> Page<(PartyId, &Payer), PartyId> {
+    pub fn parties(
+        &self,
+        seen: impl Fn(PartyId) -> bool,
+        after: Option<PartyId>,
+        limit: usize,
+    ) -> Page<(PartyId, &Payer), PartyId> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let parties = self.payers.range((from, Bound::Unbounded));
-        page(parties.map(|(id, party)| (*id, (*id, party))), limit)
+        page(parties.filter(|(id, _)| seen(**id)).map(|(id, party)| (*id, (*id, party))), limit)
     }
 
     /// Tax rates, and how customers are taxed.
@@ -304,12 +309,16 @@ impl Billing {
     pub fn charges(
         &self,
         customer: Option<PartyId>,
+        seen: impl Fn(PartyId) -> bool,
         after: Option<ChargeId>,
         limit: usize,
     ) -> Page<&Charge, ChargeId> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let all = self.charges.range((from, Bound::Unbounded)).map(|(id, charge)| (*id, charge));
-        let of = |charge: &Charge| customer.is_none_or(|customer| charge.recorded.customer == customer);
+        let of = |charge: &Charge| {
+            let theirs = charge.recorded.customer;
+            customer.is_none_or(|customer| theirs == customer) && seen(theirs)
+        };
         page(all.filter(|(_, charge)| of(charge)), limit)
     }
 
@@ -324,12 +333,15 @@ impl Billing {
     pub fn credits(
         &self,
         customer: Option<PartyId>,
+        seen: impl Fn(PartyId) -> bool,
         after: Option<CreditId>,
         limit: usize,
     ) -> Page<PrepaidCredit<'_>, CreditId> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let all = self.granted.range((from, Bound::Unbounded));
-        let of = all.filter(|(_, (granted, _))| customer.is_none_or(|customer| granted.customer == customer));
+        let of = all.filter(|(_, (granted, _))| {
+            customer.is_none_or(|customer| granted.customer == customer) && seen(granted.customer)
+        });
         page(of.filter_map(|(id, _)| Some((*id, self.credit(*id)?))), limit)
     }
 
@@ -382,6 +394,7 @@ impl Billing {
     pub fn documents(
         &self,
         (payer, state): (Option<PartyId>, Option<DocumentState>),
+        seen: impl Fn(&Document) -> bool,
         after: Option<Place>,
         limit: usize,
     ) -> Page<&Document, Place> {
@@ -390,6 +403,7 @@ impl Billing {
         let wanted = all.filter(|(place, document)| {
             payer.is_none_or(|payer| payer == place.payer)
                 && state.is_none_or(|state| state == document.state())
+                && seen(document)
         });
         page(wanted, limit)
     }

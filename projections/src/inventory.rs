@@ -147,10 +147,15 @@ impl Inventory {
     }
 
     /// Computers after a reference, in order of their references.
-    pub fn computers(&self, after: Option<&str>, limit: usize) -> Page<&Computer, ComputerId> {
+    pub fn computers(
+        &self,
+        seen: impl Fn(&Computer) -> bool,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Page<&Computer, ComputerId> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let found = self.computers.range::<str, _>((from, Bound::Unbounded)).map(|(_, computer)| computer);
-        Page::take(found, limit, |computer| computer.id.clone())
+        Page::take(found.filter(|computer| seen(computer)), limit, |computer| computer.id.clone())
     }
 
     /// All computers, in order of their references.

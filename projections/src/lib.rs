@@ -4,19 +4,23 @@
 //! byte, whichever way the events arrived: live, from a snapshot and its tail, or read again from the first one.
 //! Nothing here decides anything, knows a clock, or opens what is sealed.
 
+pub mod access;
 pub mod calendar;
 pub mod catalogue;
 pub mod instances;
 pub mod inventory;
 pub mod metering;
 pub mod page;
+pub mod projects;
 pub mod replay;
 pub mod runner;
 pub mod slap;
 mod snapshot;
 pub mod view;
 
+pub use access::AccessView;
 pub use page::Page;
+pub use projects::Projects;
 pub use runner::Runner;
 pub use slap::SlapViews;
 pub use view::{Part, Projection, View};

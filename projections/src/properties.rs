@@ -1,11 +1,12 @@
 //! Live, rebuilt, and restored with a tail: byte for byte the same, over random histories.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use slapledger_core::domain::Command;
 use slapledger_core::domain::event::Event;
-use slapledger_core::domain::id::{InstanceId, PartyId, Sequence};
+use slapledger_core::domain::id::{InstanceId, PartyId, ProjectId, Sequence};
 use slapledger_core::domain::instance::{
     InstanceType, Place, ReportInstance, ReportedState, RequestedState, Requester, SetConnectionParameters,
 };
@@ -14,7 +15,7 @@ use slapledger_core::domain::time::{Period, Timestamp};
 use slapledger_core::domain::usage::{
     DismissSuspendedUsage, RecordUsage, ResolveSuspendedUsage, Revision, UsageId, UsageReport,
 };
-use slapledger_core::log::envelope::Recorded;
+use slapledger_core::log::envelope::{Meta, Recorded};
 use slapledger_core::log::frame::pack;
 use slapledger_core::log::memory::MemoryStore;
 use slapledger_core::log::merkle::Tree;
@@ -22,6 +23,7 @@ use slapledger_core::log::store::{Appended, EventStore};
 
 use crate::instances::Instance;
 use crate::metering::{Metering, Method};
+use crate::projects::Projects;
 use crate::replay::rebuild;
 use crate::testing::{
     Everything, Story, computer, configure, fold, offer, partition, release, request, sealed,
@@ -257,7 +259,54 @@ fn happen(story: &mut Story, step: Step) {
 }
 
 fn story_of(steps: Vec<Step>) -> Story {
-    let mut story = Story::begin();
+    let mut story = beginning(Story::begin());
+    for step in steps {
+        happen(&mut story, step);
+    }
+    story
+}
+
+/// Two stories that happen at the same time, each with what belongs to it alone, and all of it in one order: of the
+/// projects that these are the stories of.
+fn two_stories_of(steps: Vec<(usize, Step)>) -> ([Story; 2], Vec<Recorded>) {
+    let first = beginning(Story::begin_at(Sequence(1)));
+    let second = beginning(Story::begin_at(first.next));
+    let mut all: Vec<Recorded> = Vec::new();
+    let mut stories = [first, second];
+    for (story, project) in stories.iter().zip(PROJECTS) {
+        all.extend(story.events.iter().map(|event| of_project(project, event)));
+    }
+    for (which, step) in steps {
+        let story = &mut stories[which];
+        story.next = Sequence(all.len() as u64 + 1);
+        let known = story.events.len();
+        happen(story, step);
+        all.extend(story.events[known..].iter().map(|event| of_project(PROJECTS[which], event)));
+    }
+    (stories, all)
+}
+
+/// The later one first, and neither the one that a story alone is of.
+const PROJECTS: [ProjectId; 2] = [ProjectId(7), ProjectId(3)];
+
+fn of_project(project: ProjectId, event: &Recorded) -> Recorded {
+    let meta = Arc::new(Meta { project, ..(*event.meta).clone() });
+    Recorded { meta, ..event.clone() }
+}
+
+fn stored(events: &[Recorded], frames: usize) -> MemoryStore {
+    let store = MemoryStore::new();
+    let term = store.acquire().expect("a term");
+    let mut tree = Tree::new();
+    for (done, chunk) in events.chunks(frames).enumerate() {
+        let bytes: Vec<Vec<u8>> = chunk.iter().map(Recorded::encode).collect();
+        let packed = pack(&mut tree, &bytes).expect("small events");
+        assert_eq!(store.append(term, Sequence((done * frames) as u64), &packed), Appended::Durable);
+    }
+    store
+}
+
+fn beginning(mut story: Story) -> Story {
     for name in 0..3 {
         happen(
             &mut story,
@@ -265,9 +314,6 @@ fn story_of(steps: Vec<Step>) -> Story {
         );
     }
     story.passes(200 * MINUTE);
-    for step in steps {
-        happen(&mut story, step);
-    }
     story
 }
 
@@ -287,20 +333,46 @@ proptest! {
             restored.apply(event);
         }
 
-        let store = MemoryStore::new();
-        let term = store.acquire().expect("a term");
-        let mut tree = Tree::new();
-        for (done, chunk) in story.events.chunks(frames).enumerate() {
-            let bytes: Vec<Vec<u8>> = chunk.iter().map(Recorded::encode).collect();
-            let packed = pack(&mut tree, &bytes).expect("small events");
-            prop_assert_eq!(store.append(term, Sequence((done * frames) as u64), &packed), Appended::Durable);
-        }
+        let store = stored(&story.events, frames);
         let rebuilt: Everything = rebuild(&store, Sequence(story.events.len() as u64), |_| ()).expect("readable");
 
         prop_assert_eq!(live.parts(), restored.parts());
         prop_assert_eq!(live.parts(), rebuilt.parts());
         prop_assert_eq!(live.snapshot(), restored.snapshot());
         prop_assert_eq!(live.snapshot(), rebuilt.snapshot());
+    }
+
+    /// Each project is shown what it would be shown if it were all there is; live, rebuilt, and restored with a tail.
+    #[test]
+    fn projects_are_as_they_would_be_alone(
+        steps in steps(),
+        turns in prop::collection::vec(0..2_usize, 150),
+        cut in any::<prop::sample::Index>(),
+        frames in 1..50_usize,
+    ) {
+        let (alone, all) = two_stories_of(turns.into_iter().zip(steps).collect());
+        let live: Projects<Everything> = fold(&all);
+        for (story, project) in alone.iter().zip(PROJECTS) {
+            let alone: Everything = fold(&story.events);
+            prop_assert!(live.of(project).snapshot() == alone.snapshot(), "{} is not what it is alone", project);
+            prop_assert_eq!(live.of(project).parts(), alone.parts());
+        }
+        prop_assert_eq!(live.ids().collect::<Vec<_>>(), [PROJECTS[1], PROJECTS[0]]);
+        prop_assert!(live.of(ProjectId::DEFAULT).snapshot() == Everything::default().snapshot());
+
+        let cut = cut.index(all.len() + 1);
+        let before: Projects<Everything> = fold(&all[..cut]);
+        let mut restored = Projects::<Everything>::restore(&before.snapshot()).expect("a snapshot");
+        prop_assert_eq!(restored.parts(), before.parts());
+        for event in &all[cut..] {
+            restored.apply(event);
+        }
+        let rebuilt: Projects<Everything> =
+            rebuild(&stored(&all, frames), Sequence(all.len() as u64), |_| ()).expect("readable");
+        prop_assert_eq!(live.parts(), restored.parts());
+        prop_assert_eq!(live.parts(), rebuilt.parts());
+        prop_assert!(live.snapshot() == restored.snapshot());
+        prop_assert!(live.snapshot() == rebuilt.snapshot());
     }
 
     /// What was known at a sequence can be read for ever after, whatever is corrected later.

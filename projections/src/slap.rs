@@ -1,4 +1,5 @@
-//! What SLAP and the lists of things are answered from: inventory, instances and catalogue, at one position.
+//! What SLAP and the lists of things of one project are answered from: inventory, instances and catalogue, at one
+//! position.
 
 use std::io::{self, Read};
 
@@ -21,7 +22,7 @@ pub struct SlapViews {
 }
 
 impl View for SlapViews {
-    const FORMAT: u32 = 2;
+    const FORMAT: u32 = 3;
     const LOOKS_AT_USAGE: bool = false;
 
     fn apply(&mut self, event: &Recorded) {
@@ -30,8 +31,8 @@ impl View for SlapViews {
         self.catalogue.apply(event);
     }
 
-    fn projections(&self) -> Vec<&dyn Projection> {
-        vec![&self.inventory, &self.instances, &self.catalogue]
+    fn projections(&self) -> Vec<Box<dyn Projection + '_>> {
+        vec![Box::new(&self.inventory), Box::new(&self.instances), Box::new(&self.catalogue)]
     }
 
     fn read(from: &mut dyn Read) -> io::Result<Self> {

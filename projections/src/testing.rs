@@ -43,8 +43,13 @@ impl View for Everything {
         self.metering.apply(event);
     }
 
-    fn projections(&self) -> Vec<&dyn Projection> {
-        vec![&self.inventory, &self.instances, &self.catalogue, &self.metering]
+    fn projections(&self) -> Vec<Box<dyn Projection + '_>> {
+        vec![
+            Box::new(&self.inventory),
+            Box::new(&self.instances),
+            Box::new(&self.catalogue),
+            Box::new(&self.metering),
+        ]
     }
 
     fn read(from: &mut dyn Read) -> io::Result<Self> {
@@ -152,6 +157,8 @@ pub(crate) struct Story {
     pub(crate) events: Vec<Recorded>,
     /// What the events so far make.
     pub(crate) view: Everything,
+    /// The sequence of the next event: others may be elsewhere.
+    pub(crate) next: Sequence,
     state: State,
     versions: HashMap<Stream, u64>,
 }
@@ -159,10 +166,15 @@ pub(crate) struct Story {
 impl Story {
     /// A party 1 and the computers COMP-1 and COMP-2, which offer two partitions each.
     pub(crate) fn begin() -> Self {
+        Self::begin_at(Sequence(1))
+    }
+
+    /// The same, with this as its first event.
+    pub(crate) fn begin_at(first: Sequence) -> Self {
         let state = State::new(Box::new(MemoryIndex::new([7; 16])));
         let now = at("2026-10-01T00:00:00Z");
         let (events, view, versions) = (Vec::new(), Everything::default(), HashMap::new());
-        let mut story = Self { now, events, view, state, versions };
+        let mut story = Self { now, events, view, next: first, state, versions };
         story.then(Command::RegisterParty(RegisterParty {
             name: sealed(9),
             time_zone: TimeZone::UTC,
@@ -179,8 +191,7 @@ impl Story {
     /// A command; refusals are an answer too.
     pub(crate) fn execute(&mut self, mut command: Command) -> Result<Answer, Refusal> {
         self.seal(&mut command);
-        let next = Sequence(self.events.len() as u64 + 1);
-        let context = Context { now: self.now, next, project: ProjectId::DEFAULT };
+        let context = Context { now: self.now, next: self.next, project: ProjectId::DEFAULT };
         let outcome = self.state.execute(&context, command)?;
         for (stream, event) in outcome.events {
             self.record(stream, event);
@@ -239,7 +250,8 @@ impl Story {
     fn record(&mut self, stream: Stream, event: Event) {
         let version = self.versions.entry(stream.clone()).or_default();
         *version += 1;
-        let event = recorded(self.events.len() as u64 + 1, (stream, *version), event, self.now);
+        let event = recorded(self.next.0, (stream, *version), event, self.now);
+        self.next = self.next.next();
         self.view.apply(&event);
         self.events.push(event);
     }

@@ -15,12 +15,22 @@ use sha2::{Digest, Sha256};
 use slapledger_core::log::envelope::Recorded;
 
 /// One fold of events.
-pub trait Projection: Send + Sync + 'static {
+pub trait Projection {
     /// What it is called, for ever.
     fn name(&self) -> &'static str;
 
     /// Writes its canonical bytes, which say themselves where they end.
     fn write(&self, out: &mut dyn Write) -> io::Result<()>;
+}
+
+impl<P: Projection> Projection for &P {
+    fn name(&self) -> &'static str {
+        P::name(self)
+    }
+
+    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        P::write(self, out)
+    }
 }
 
 /// Projections that share a thread, a lock and a position. `Default` is the state before the first event.
@@ -34,19 +44,19 @@ pub trait View: Default + Send + Sync + 'static {
     fn apply(&mut self, event: &Recorded);
 
     /// Its projections, in a fixed order.
-    fn projections(&self) -> Vec<&dyn Projection>;
+    fn projections(&self) -> Vec<Box<dyn Projection + '_>>;
 
     /// The view whose projections were written one after the other, in their order.
     fn read(from: &mut dyn Read) -> io::Result<Self>;
 
     /// Writes all projections one after the other, in their order.
     fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        self.projections().into_iter().try_for_each(|projection| projection.write(out))
+        self.projections().iter().try_for_each(|projection| projection.write(out))
     }
 
     /// The digests of all projections.
     fn parts(&self) -> Vec<Part> {
-        self.projections().into_iter().map(Part::of).collect()
+        self.projections().iter().map(|projection| Part::of(&**projection)).collect()
     }
 
     /// All of it as bytes. For views that are small; others are better written to where they go.

@@ -1,12 +1,11 @@
-//! What a log must be, read event by event: a second reading that shares no code with the decisions.
+//! What the events of a project must be, read one by one: a second reading that shares no code with the decisions.
 //!
 //! [`Facts::take`] panics when an event cannot stand where it stands. Facts of two readings are equal exactly if
-//! the logs say the same.
+//! the logs say the same. The order of all events and what is of the ledger itself is looked at in [`crate::whole`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sha2::{Digest, Sha256};
-use slapledger_core::domain::State;
+use slapledger_core::domain::Project;
 use slapledger_core::domain::event::{Event, Mode, Stream};
 use slapledger_core::domain::id::{
     ComputerId, InstanceId, KeyId, PartitionId, PartyId, PriceBookName, Reference, RunId, Sequence,
@@ -14,9 +13,7 @@ use slapledger_core::domain::id::{
 use slapledger_core::domain::instance::{RequestedState, Requester};
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::domain::usage::{Attribution, Usage, UsageId};
-use slapledger_core::log::envelope::{EventDecoder, Recorded};
-use slapledger_core::log::memory::MemoryStore;
-use slapledger_core::log::store::{EventStore, read_frames};
+use slapledger_core::log::envelope::Recorded;
 
 use crate::naive::Cloud;
 
@@ -40,14 +37,12 @@ pub(crate) struct Fact {
     pub(crate) ended: bool,
 }
 
-/// Everything a log says, as far as it is checked.
+/// Everything a log says of a project, as far as it is checked.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Facts {
+    /// The end of the log.
     pub(crate) last: u64,
-    pub(crate) recorded_at: Option<Timestamp>,
     versions: BTreeMap<Stream, u64>,
-    pub(crate) term: u64,
-    pub(crate) starts: u64,
     pub(crate) parties: BTreeSet<PartyId>,
     pub(crate) computers: BTreeSet<ComputerId>,
     offered: BTreeSet<(ComputerId, PartitionId)>,
@@ -63,51 +58,25 @@ pub(crate) struct Facts {
     master: bool,
     /// Who is where and who waits.
     cloud: Cloud,
-    /// How often each kind of event occurs.
-    pub(crate) kinds: BTreeMap<&'static str, u64>,
 }
 
 impl Facts {
-    /// What a store says, with its Merkle tree worked out anew over the stored bytes.
-    pub(crate) fn of(store: &MemoryStore) -> Self {
-        let mut facts = Self::default();
-        let mut decoder = EventDecoder::default();
-        let mut leaves = Vec::new();
-        for frame in read_frames(store, Sequence::ZERO) {
-            for (sequence, bytes) in frame.expect("a frame that was written").events() {
-                leaves.push(hash(&[&[0], bytes]));
-                facts.take(&decoder.decode(sequence, bytes).expect("an event that was written"));
-            }
+    /// What the ledger is run as holds for every project.
+    pub(crate) fn take_of_ledger(&mut self, event: &Event) {
+        if let Event::LedgerCreated(created) = event {
+            self.master = created.mode == Mode::Serve;
         }
-        let head = store.head().expect("a store in memory");
-        assert_eq!(head.last.0, facts.last, "the head is not at the end of the log");
-        assert_eq!(head.root.0, naive_root(&leaves), "the root is not that of the stored events");
-        facts.check();
-        facts
+        self.cloud.take(event);
     }
 
     /// Takes the next event over.
     pub(crate) fn take(&mut self, recorded: &Recorded) {
-        let Recorded { sequence, stream, stream_version, recorded_at, event, .. } = recorded;
-        assert_eq!(sequence.0, self.last + 1, "sequences have no gaps");
-        assert!(Some(*recorded_at) >= self.recorded_at, "recorded_at runs backwards at {sequence}");
+        let Recorded { sequence, stream, stream_version, event, .. } = recorded;
         let version = self.versions.entry((**stream).clone()).or_default();
         assert_eq!(*stream_version, *version + 1, "versions of {stream} have no gaps");
         *version += 1;
-        self.last = sequence.0;
-        self.recorded_at = Some(*recorded_at);
-        *self.kinds.entry(event.name()).or_default() += 1;
         self.cloud.take(event);
         match event {
-            Event::LedgerCreated(event) => {
-                assert_eq!(sequence.0, 1, "the ledger is created once, first");
-                self.master = event.mode == Mode::Serve;
-            }
-            Event::WriterStarted(event) => {
-                assert!(event.term > self.term, "terms rise: {} after {}", event.term, self.term);
-                self.term = event.term;
-                self.starts += 1;
-            }
             Event::PartyRegistered(event) => {
                 assert!(self.parties.insert(event.party), "{} is registered twice", event.party);
             }
@@ -326,7 +295,7 @@ impl Facts {
     }
 
     /// The state that decisions look at says the same.
-    pub(crate) fn check_state(&self, state: &State) {
+    pub(crate) fn check_state(&self, state: &Project) {
         let mut known: BTreeMap<(ComputerId, PartitionId), InstanceId> = BTreeMap::new();
         let mut free = BTreeSet::new();
         for (id, computer) in state.computers.iter() {
@@ -345,102 +314,6 @@ impl Facts {
             assert_eq!(place, fact.place, "the place of {instance}");
             assert_eq!(allocation.and_then(|there| there.host), fact.host, "the host of {instance}");
             assert_eq!(known.key, fact.key, "the key of {instance}");
-        }
-    }
-}
-
-fn hash(parts: &[&[u8]]) -> [u8; 32] {
-    let mut hasher = Sha256::new();
-    for part in parts {
-        hasher.update(part);
-    }
-    hasher.finalize().into()
-}
-
-/// RFC 9162, 2.1.1, word for word: split at the largest power of two smaller than the number of leaves.
-fn naive_root(leaves: &[[u8; 32]]) -> [u8; 32] {
-    match leaves {
-        [] => hash(&[]),
-        [leaf] => *leaf,
-        _ => {
-            let (left, right) = leaves.split_at(leaves.len().next_power_of_two() / 2);
-            hash(&[&[1], &naive_root(left), &naive_root(right)])
-        }
-    }
-}
-
-/// A second reading that finds nothing wrong with anything shows nothing.
-#[cfg(test)]
-mod tests {
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::world::{STEPS, World};
-
-    /// Spoils a log, given the place of the event that it is about.
-    type Fault = fn(&mut Vec<Recorded>, usize);
-
-    fn events(store: &MemoryStore) -> Vec<Recorded> {
-        let mut decoder = EventDecoder::default();
-        let mut events = Vec::new();
-        for frame in read_frames(store, Sequence::ZERO) {
-            for (sequence, bytes) in frame.unwrap().events() {
-                events.push(decoder.decode(sequence, bytes).unwrap());
-            }
-        }
-        events
-    }
-
-    /// The log of the first seed in which this happens.
-    fn a_log_with(name: &str) -> Vec<Recorded> {
-        let mut logs = (1..).map(|seed| {
-            let mut world = World::new(seed);
-            (0..STEPS).for_each(|_| world.step());
-            events(world.store())
-        });
-        logs.find(|log| log.iter().any(|event| event.event.name() == name)).unwrap()
-    }
-
-    fn holds(events: &[Recorded]) -> bool {
-        catch_unwind(AssertUnwindSafe(|| Facts::default().take_all(events))).is_ok()
-    }
-
-    impl Facts {
-        fn take_all<'a>(mut self, events: impl IntoIterator<Item = &'a Recorded>) {
-            events.into_iter().for_each(|event| self.take(event));
-        }
-    }
-
-    #[test]
-    fn planted_faults_are_found() {
-        let good = a_log_with("UsageCorrected");
-        assert!(holds(&good));
-        let find = |name: &str| good.iter().position(|event| event.event.name() == name).expect(name);
-        let again: Fault = |log, at| {
-            let (end, mut event) = (log.last().unwrap().clone(), log[at].clone());
-            event.sequence = end.sequence.next();
-            event.recorded_at = end.recorded_at;
-            let mut newest_first = log.iter().rev();
-            let last = newest_first.find(|other| other.stream == event.stream);
-            event.stream_version = last.unwrap().stream_version + 1;
-            log.push(event);
-        };
-        let faults: [(&str, &str, Fault); 9] = [
-            ("a lost event", "InstanceRequested", |log, at| drop(log.remove(at))),
-            ("time that runs backwards", "UsageRecorded", |log, at| log[at].recorded_at = Timestamp::MIN),
-            ("a version that is left out", "InstanceChanged", |log, at| log[at].stream_version += 1),
-            ("another stream", "InstanceEnded", |log, at| log[at].stream = Arc::new(Stream::Ledger)),
-            ("usage that is metered twice", "UsageRecorded", again),
-            ("a correction of nothing", "UsageCorrected", again),
-            ("a partition that is given twice", "InstanceAllocated", again),
-            ("an instance that is requested twice", "InstanceRequested", again),
-            ("a term twice", "WriterStarted", again),
-        ];
-        for (name, kind, fault) in faults {
-            let mut log = good.clone();
-            fault(&mut log, find(kind));
-            assert!(!holds(&log), "{name}");
         }
     }
 }

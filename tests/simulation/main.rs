@@ -2,7 +2,7 @@
 //! backwards, and restarts at random moments, all from one seed.
 //!
 //! It drives the sequencer itself, without threads, so that a seed repeats its run exactly; what is told to anybody is
-//! checked against `facts`, a second and simpler reading of the log that shares no code with the decisions. It is not
+//! checked against `whole` and `facts`, a second and simpler reading of the log that shares no code with the decisions. It is not
 //! a test of sled or of a killed process: that is the crash drill.
 
 use slapledger_core::domain;
@@ -15,6 +15,7 @@ mod commands;
 mod facts;
 mod index;
 mod promises;
+mod whole;
 mod world;
 
 use std::collections::BTreeMap;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use slapledger_core::domain::id::ComputerId;
+use slapledger_core::domain::id::{ComputerId, ProjectId};
 use slapledger_core::domain::instance::RequestOutcome;
 use slapledger_core::domain::usage::{Revision, UsageId, UsageOutcome, UsageReport};
 use slapledger_core::domain::{Answer, Command};
@@ -11,7 +11,7 @@ use slapledger_core::ledger::{Accepted, Submission, SubmitError};
 use crate::facts::Facts;
 
 /// One identity in one content, as far as senders can tell contents apart.
-type Told = (ComputerId, UsageId, String);
+type Told = (ProjectId, ComputerId, UsageId, String);
 
 /// Everything that was answered, or is in the log though nobody heard the answer.
 #[derive(Default)]
@@ -37,8 +37,8 @@ impl Promises {
         let meta = &submission.meta;
         let of_same_name = |(other, _): &&(Submission, Answer)| {
             let theirs = &other.meta;
-            (&theirs.actor.id, theirs.actor.kind, theirs.command)
-                == (&meta.actor.id, meta.actor.kind, meta.command)
+            (theirs.project, &theirs.actor.id, theirs.actor.kind, theirs.command)
+                == (meta.project, &meta.actor.id, meta.actor.kind, meta.command)
         };
         let before = self.named.iter().find(|known| meta.named_by_sender && of_same_name(known));
         if let Some((known, answer)) = before {
@@ -58,13 +58,19 @@ impl Promises {
         assert!(accepted.sequence.0 <= facts.last, "an answer rests on what is not durable");
         // What a named command was answered is an event too.
         let happened = accepted.events > usize::from(meta.named_by_sender);
-        self.check(facts, &submission.command, &accepted.answer, happened);
+        self.check((meta.project, facts), &submission.command, &accepted.answer, happened);
         if meta.named_by_sender {
             self.named.push((submission.clone(), accepted.answer.clone()));
         }
     }
 
-    fn check(&mut self, facts: &Facts, command: &Command, answer: &Answer, happened: bool) {
+    fn check(
+        &mut self,
+        (project, facts): (ProjectId, &Facts),
+        command: &Command,
+        answer: &Answer,
+        happened: bool,
+    ) {
         match (answer, command) {
             (Answer::Party(party), _) => assert!(facts.parties.contains(party), "{party} was answered"),
             (Answer::InvoiceRun(run), _) => assert!(facts.runs.contains_key(run), "{run} was answered"),
@@ -77,7 +83,7 @@ impl Promises {
             (Answer::Usage(outcomes), Command::RecordUsage(told)) => {
                 assert_eq!(outcomes.len(), told.reports.len(), "an outcome for each report");
                 for (report, outcome) in told.reports.iter().zip(outcomes) {
-                    self.report(facts, &told.computer, report, *outcome);
+                    self.report((project, facts), &told.computer, report, *outcome);
                 }
             }
             (Answer::Unchanged, _) => assert!(!happened, "unchanged, but something happened"),
@@ -85,8 +91,14 @@ impl Promises {
         }
     }
 
-    fn report(&mut self, facts: &Facts, computer: &ComputerId, report: &UsageReport, outcome: UsageOutcome) {
-        let told = (computer.clone(), report.id.clone(), content(report));
+    fn report(
+        &mut self,
+        (project, facts): (ProjectId, &Facts),
+        computer: &ComputerId,
+        report: &UsageReport,
+        outcome: UsageOutcome,
+    ) {
+        let told = (project, computer.clone(), report.id.clone(), content(report));
         let before = self.reports.get(&told).copied();
         match outcome {
             UsageOutcome::Accepted(sequence) | UsageOutcome::Suspended(sequence, _) => {
@@ -102,7 +114,10 @@ impl Promises {
             UsageOutcome::Conflict(_) => {
                 assert_eq!(before, None, "known content is in conflict: {told:?}");
                 assert_ne!(report.revision, Revision::Latest, "a daily report is never in conflict");
-                let another = self.reports.keys().any(|known| (&known.0, &known.1) == (&told.0, &told.1));
+                let another = self
+                    .reports
+                    .keys()
+                    .any(|known| (known.0, &known.1, &known.2) == (told.0, &told.1, &told.2));
                 assert!(another, "a conflict with what? {told:?}");
             }
             UsageOutcome::NothingToReplace => assert_eq!(before, None, "{told:?}"),

@@ -15,9 +15,9 @@ use slapledger_core::log::store::{Appended, EventStore, Term};
 use slapledger_tests::random::Random;
 
 use crate::commands::Sender;
-use crate::facts::Facts;
 use crate::index::SharedIndex;
 use crate::promises::Promises;
+use crate::whole::{PROJECTS, Whole};
 
 /// How often something happens in a run.
 pub(crate) const STEPS: u32 = 300;
@@ -43,7 +43,7 @@ pub(crate) struct World {
     sender: Sender,
     clock: Timestamp,
     writer: Writer,
-    facts: Facts,
+    facts: Whole,
     promises: Promises,
     snapshots: Vec<Snapshot>,
     restarts: u64,
@@ -59,7 +59,7 @@ impl World {
         let sender = Sender::new(random.fork());
         let store = MemoryStore::new();
         let writer = take_over(&store, &[], clock, &mut random);
-        let facts = Facts::of(&writer.store);
+        let facts = Whole::of(&writer.store);
         let (promises, snapshots) = (Promises::default(), Vec::new());
         Self { random, sender, clock, writer, facts, promises, snapshots, restarts: 0 }
     }
@@ -151,12 +151,14 @@ impl World {
 
     fn promise(&mut self, replies: &Replies) {
         for (submission, result) in replies {
-            self.promises.take(&self.facts, submission, result);
+            let facts = self.facts.project(submission.meta.project);
+            self.promises.take(facts, submission, result);
         }
     }
 
     fn submissions(&mut self) -> Vec<Submission> {
         let mut group: Vec<Submission> = Vec::new();
+        let now = self.facts.recorded_at.max(Some(self.clock)).unwrap_or(self.clock);
         for _ in 0..=self.random.below(5) {
             let again: Vec<&Submission> =
                 self.promises.named().iter().map(|(known, _)| known).chain(&group).collect();
@@ -165,20 +167,16 @@ impl World {
             let submission = match again {
                 Some(known) if self.random.once_in(3) => {
                     // Its name for something else.
-                    let command = self.sender.command(
-                        &self.facts,
-                        self.facts.recorded_at.max(Some(self.clock)).unwrap_or(self.clock),
-                    );
+                    let facts = self.facts.project(known.meta.project);
+                    let command = self.sender.command(facts, now);
                     let meta = Meta { digest: digest(&command), ..(*known.meta).clone() };
                     Submission { meta: Arc::new(meta), command }
                 }
                 Some(known) => known,
                 None => {
-                    let command = self.sender.command(
-                        &self.facts,
-                        self.facts.recorded_at.max(Some(self.clock)).unwrap_or(self.clock),
-                    );
-                    Submission { meta: Arc::new(self.meta(digest(&command))), command }
+                    let project = PROJECTS[usize::from(self.random.once_in(3))];
+                    let command = self.sender.command(self.facts.project(project), now);
+                    Submission { meta: Arc::new(self.meta(project, digest(&command))), command }
                 }
             };
             group.push(submission);
@@ -186,7 +184,7 @@ impl World {
         group
     }
 
-    fn meta(&mut self, digest: [u8; 16]) -> Meta {
+    fn meta(&mut self, project: ProjectId, digest: [u8; 16]) -> Meta {
         let kinds = [ActorKind::Person, ActorKind::Computer];
         let (kind, id) = (*self.random.pick(&kinds), format!("actor {}", self.random.below(3)).into());
         let credential = self.random.once_in(2).then(|| "a credential".into());
@@ -197,7 +195,7 @@ impl World {
             command[0] = self.random.below(64).to_le_bytes()[0];
         }
         Meta {
-            project: ProjectId::DEFAULT,
+            project,
             actor: Actor { kind, id, credential },
             command: CommandId(command),
             named_by_sender: self.random.once_in(3),
@@ -247,7 +245,7 @@ impl World {
 
     fn look_again(&mut self) {
         self.restarts += 1;
-        let read = Facts::of(&self.writer.store);
+        let read = Whole::of(&self.writer.store);
         assert!(read.last > self.facts.last && read.term > self.facts.term, "a start leaves its mark");
         read.check_state(self.writer.sequencer.state());
         // But for the marks of the start, the log says what it said.

@@ -101,7 +101,8 @@ fn handed_on(
     if !headers.contains_key(CLIENT_CERT) && !headers.contains_key(TERMINATOR) {
         return Ok(None);
     }
-    let wrong = || unauthorized("a certificate is taken from a header only of the terminator that is configured");
+    let wrong =
+        || unauthorized("a certificate is taken from a header only of the terminator that is configured");
     let terminator = doors.terminator.as_ref().ok_or_else(wrong)?;
     let address = address.filter(|address| terminator.addresses.contains(&address.ip()));
     let secret = one(headers, &TERMINATOR).ok_or_else(wrong)?;
@@ -112,7 +113,8 @@ fn handed_on(
     if !headers.contains_key(CLIENT_CERT) {
         return Ok(None);
     }
-    let malformed = || Problem::field("client-cert", "must be a certificate in DER, as a byte sequence (RFC 9440)");
+    let malformed =
+        || Problem::field("client-cert", "must be a certificate in DER, as a byte sequence (RFC 9440)");
     let told = one(headers, &CLIENT_CERT).and_then(|value| value.to_str().ok()).ok_or_else(malformed)?;
     let encoded = told.trim().strip_prefix(':').and_then(|rest| rest.strip_suffix(':'));
     let der = BASE64.decode(encoded.ok_or_else(malformed)?).map_err(|_| malformed())?;
@@ -141,7 +143,9 @@ fn by_certificate(app: &App, fingerprint: &[u8; 32]) -> Result<CredentialId, Pro
     let find = |access: &slapledger_core::domain::access::Access| {
         access.certificate(fingerprint).map(|credential| credential.issued.credential)
     };
-    app.access.read(|view, _| find(&view.access)).ok_or_else(|| unauthorized("the certificate is not known here"))
+    app.access
+        .read(|view, _| find(&view.access))
+        .ok_or_else(|| unauthorized("the certificate is not known here"))
 }
 
 /// The credential of a token. One that does not exist is compared too, and takes as long.

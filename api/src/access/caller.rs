@@ -12,6 +12,7 @@ use slapledger_projections::instances::Instance;
 use slapledger_projections::inventory::Computer;
 
 use super::policy::Reach;
+use crate::app;
 use crate::http::problem::Problem;
 
 /// Somebody who came with a credential.
@@ -116,7 +117,7 @@ impl Caller {
     /// Who is written into the log.
     pub fn actor(&self) -> Actor {
         match self {
-            Self::Local => person(FIRST_PARTY),
+            Self::Local => app::person(FIRST_PARTY),
             Self::Nobody => Actor::system(),
             Self::Known { known, .. } => {
                 let credential = Some(known.credential.to_string().into());
@@ -134,9 +135,7 @@ impl Caller {
     /// Who is written into the log for what a computer says of itself: without identities, the computer.
     pub fn actor_at(&self, computer: &ComputerId) -> Actor {
         match self {
-            Self::Local => {
-                Actor { kind: ActorKind::Computer, id: computer.as_str().into(), credential: None }
-            }
+            Self::Local => app::computer(computer),
             Self::Nobody | Self::Known { .. } => self.actor(),
         }
     }
@@ -182,11 +181,31 @@ impl Caller {
         };
         match &known.holder {
             Holder::Party(party) => known.roles.has(Role::Customer) && instance.owner == *party,
-            Holder::Computer(own) => {
-                instance.allocation.as_ref().is_some_and(|place| place.computer == *own)
-            }
+            Holder::Computer(own) => instance.allocation.as_ref().is_some_and(|place| place.computer == *own),
             Holder::Instance(own) => is_of(*own, instance),
             Holder::Operator(_) => false,
+        }
+    }
+
+    /// Whether they may say what is wanted of an instance: whoever asked for it.
+    pub fn wants_instance(&self, instance: &Instance) -> bool {
+        let Some(known) = self.only() else { return true };
+        match &known.holder {
+            Holder::Party(party) => known.roles.has(Role::Customer) && instance.owner == *party,
+            Holder::Instance(own) => instance.requester == Requester::Instance(*own),
+            Holder::Computer(_) | Holder::Operator(_) => false,
+        }
+    }
+
+    /// Whether they may say how an instance is: its node, and itself of itself and of those that share it.
+    pub fn speaks_for(&self, instance: &Instance) -> bool {
+        let Some(known) = self.only() else { return true };
+        match &known.holder {
+            Holder::Computer(own) => instance.allocation.as_ref().is_some_and(|place| place.computer == *own),
+            Holder::Instance(own) => {
+                instance.id == *own || (instance.shared && instance.host() == Some(*own))
+            }
+            Holder::Party(_) | Holder::Operator(_) => false,
         }
     }
 
@@ -241,8 +260,4 @@ fn not_for(what: &str) -> Problem {
 /// What somebody may not do, whoever else may.
 pub fn forbidden(detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::FORBIDDEN, "forbidden", detail)
-}
-
-fn person(party: PartyId) -> Actor {
-    Actor { kind: ActorKind::Person, id: party.to_string().into(), credential: None }
 }

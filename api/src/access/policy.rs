@@ -66,10 +66,8 @@ pub static KNOWN: Policy = policy(
 );
 
 /// Computers, as they are.
-pub static COMPUTER_READ: Policy = policy(
-    "computer.read",
-    &[(Admin, All), (Auditor, All), (Provider, Own), (Customer, Own), (Node, Own)],
-);
+pub static COMPUTER_READ: Policy =
+    policy("computer.read", &[(Admin, All), (Auditor, All), (Provider, Own), (Customer, Own), (Node, Own)]);
 /// Entering and describing computers, and having software on them.
 pub static COMPUTER_WRITE: Policy = policy("computer.write", &[(Admin, All), (Provider, Own)]);
 /// What a computer says of itself.
@@ -113,14 +111,12 @@ pub static USAGE_READ: Policy = policy(
     &[(Admin, All), (Auditor, All), (Customer, Own), (Provider, Own), (Node, Own), (Instance, Own)],
 );
 /// What of the usage of a computer is suspended or missing.
-pub static USAGE_REVIEW: Policy =
-    policy("usage.review", &[(Admin, All), (Auditor, All), (Provider, Own)]);
+pub static USAGE_REVIEW: Policy = policy("usage.review", &[(Admin, All), (Auditor, All), (Provider, Own)]);
 /// Putting suspended usage right.
 pub static USAGE_SETTLE: Policy = policy("usage.settle", &[(Admin, All), (Provider, Own)]);
 
 /// Price books. They may hold what single customers pay.
-pub static PRICES_READ: Policy =
-    policy("prices.read", &[(Admin, All), (Auditor, All), (Provider, All)]);
+pub static PRICES_READ: Policy = policy("prices.read", &[(Admin, All), (Auditor, All), (Provider, All)]);
 /// Publishing them.
 pub static PRICES_WRITE: Policy = policy("prices.write", &[(Admin, All)]);
 
@@ -135,10 +131,8 @@ pub static BILLING_READ: Policy = policy("billing.read", &[(Admin, All), (Audito
 pub static BILLING_WRITE: Policy = policy("billing.write", &[(Admin, All)]);
 
 /// Who sells and buys.
-pub static PARTY_READ: Policy = policy(
-    "party.read",
-    &[(Admin, All), (Auditor, All), (Provider, Own), (Publisher, Own), (Customer, Own)],
-);
+pub static PARTY_READ: Policy =
+    policy("party.read", &[(Admin, All), (Auditor, All), (Provider, Own), (Publisher, Own), (Customer, Own)]);
 /// Entering and describing them.
 pub static PARTY_WRITE: Policy = policy("party.write", &[(Admin, All)]);
 
@@ -240,7 +234,12 @@ impl Guarded {
 
     /// With another route.
     #[must_use]
-    pub fn route(mut self, path: &'static str, policy: &'static Policy, methods: MethodRouter<Arc<App>>) -> Self {
+    pub fn route(
+        mut self,
+        path: &'static str,
+        policy: &'static Policy,
+        methods: MethodRouter<Arc<App>>,
+    ) -> Self {
         let guard = middleware::from_fn_with_state((policy, self.refuse), enforce);
         self.router = self.router.route(path, methods.layer(guard));
         self.rules.push((path, policy));

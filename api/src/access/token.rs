@@ -25,11 +25,7 @@ pub struct Token {
 impl Token {
     /// A new one.
     pub fn random() -> Self {
-        let mut secret = Zeroizing::new([0; 32]);
-        let (first, second) = secret.split_at_mut(16);
-        first.copy_from_slice(&app::random_bytes());
-        second.copy_from_slice(&app::random_bytes());
-        Self { credential: CredentialId(app::random_bytes()), secret }
+        Self { credential: CredentialId(app::random_bytes()), secret: Zeroizing::new(app::random_bytes()) }
     }
 
     /// The token of this text, if it has the form of one.
@@ -92,7 +88,15 @@ mod tests {
         assert!(!Token::random().is(&token.digest()));
         assert_ne!(*Token::random().text(), *text);
         let changed = text.replace("slap_", "slop_");
-        for wrong in ["", "slap_", "slap__", &text[..text.len() - 1], &format!("{}0", *text), &text.to_uppercase(), &changed] {
+        for wrong in [
+            "",
+            "slap_",
+            "slap__",
+            &text[..text.len() - 1],
+            &format!("{}0", *text),
+            &text.to_uppercase(),
+            &changed,
+        ] {
             assert!(Token::read(wrong).is_none(), "{wrong}");
         }
     }

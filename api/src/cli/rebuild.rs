@@ -11,7 +11,7 @@ use slapledger_core::domain::id::Sequence;
 use slapledger_core::log::store::EventStore;
 use slapledger_projections::replay::replay;
 use slapledger_projections::runner;
-use slapledger_projections::{Part, SlapViews, View};
+use slapledger_projections::{Part, Projects, SlapViews, View};
 
 use super::table::table;
 use super::{client, log, progress};
@@ -32,8 +32,9 @@ pub(super) fn in_folder(data: &Path, projection: Option<&str>, json: bool) -> an
     let bars = MultiProgress::new();
     // Views know nothing of each other: each is derived on a thread of its own.
     let (slap, billing) = thread::scope(|scope| {
-        let slap = scope.spawn(|| rebuild_view::<SlapViews>("slap", &store, &state, projection, &bars));
-        let billing = rebuild_view::<BillingView>("billing", &store, &state, projection, &bars);
+        let slap =
+            scope.spawn(|| rebuild_view::<Projects<SlapViews>>("slap", &store, &state, projection, &bars));
+        let billing = rebuild_view::<Projects<BillingView>>("billing", &store, &state, projection, &bars);
         (slap.join(), billing)
     });
     let mut rows = slap.map_err(|_| anyhow!("the thread of a view panicked"))??;

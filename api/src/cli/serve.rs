@@ -19,6 +19,7 @@ use slapledger_core::log::envelope::Actor;
 
 use super::client::invoice_table;
 use super::print::say;
+use crate::access::FIRST_PARTY;
 use crate::app::{App, Open};
 use crate::clock::{FileClock, ManualClock, SystemClock};
 use crate::contacts;
@@ -48,7 +49,7 @@ pub(super) fn proxy(
     prepare_user(&app)?;
     prepare_computer(&app, &computer)?;
     for (product, release) in products {
-        let publisher = app.local;
+        let publisher = FIRST_PARTY;
         let publish = PublishSoftwareRelease { product, release, publisher };
         app.submit_own(Actor::system(), Command::PublishSoftwareRelease(publish))?;
     }
@@ -86,7 +87,7 @@ fn product(told: &str) -> anyhow::Result<(Reference, SoftwareRelease)> {
 
 /// The local user exists from the start. Done again after a crash in the middle.
 fn prepare_user(app: &App) -> anyhow::Result<()> {
-    if !app.billing_now(|view| view.billing.knows_party(app.local))? {
+    if !app.billing_now(|view| view.billing.knows_party(FIRST_PARTY))? {
         let name = app.keys.seal(app.keys.fresh()?, LOCAL_USER.as_bytes())?;
         let register = RegisterParty { name, time_zone: TimeZone::UTC, description: None };
         app.submit_own(Actor::system(), Command::RegisterParty(register))?;
@@ -98,7 +99,7 @@ fn prepare_user(app: &App) -> anyhow::Result<()> {
 fn prepare_computer(app: &App, computer: &ComputerId) -> anyhow::Result<()> {
     if !app.slap_now(|view| view.inventory.computer(computer.as_str()).is_some())? {
         let register =
-            RegisterComputer { computer: computer.clone(), owner: app.local, time_zone: TimeZone::UTC };
+            RegisterComputer { computer: computer.clone(), owner: FIRST_PARTY, time_zone: TimeZone::UTC };
         app.submit_own(Actor::system(), Command::RegisterComputer(register))?;
     }
     Ok(())

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, bail};
 use slapledger_core::domain::computer::{Address, ConfigureComputer, Offer, RegisterComputer};
 use slapledger_core::domain::id::{
-    ComputerId, InstanceId, PartitionId, PartyId, Reference, RunId, SoftwareType,
+    CommandId, ComputerId, InstanceId, PartitionId, PartyId, Reference, RunId, SoftwareType,
 };
 use slapledger_core::domain::instance::{
     Place, ReportInstance, ReportedState, RequestInstance, RequestedState, Requester,
@@ -28,7 +28,7 @@ use slapledger_core::domain::time::{Period, TimeZone, Timestamp};
 use slapledger_core::domain::usage::{RecordUsage, UsageOutcome};
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::ledger::Clock;
-use slapledger_core::log::envelope::Actor;
+use slapledger_core::log::envelope::{Actor, Meta};
 
 use crate::app::App;
 use crate::clock::{ManualClock, SystemClock};
@@ -160,7 +160,7 @@ impl Play<'_> {
     fn submit(&mut self, at: Timestamp, actor: Actor, command: Command) -> anyhow::Result<Answer> {
         self.clock.set(at);
         let digest = self.app.keys.command_digest(&[format!("{command:?}").as_bytes()]);
-        let meta = crate::app::meta(actor, self.random.id(), digest);
+        let meta = Meta { command: CommandId(self.random.id()), ..self.app.meta(actor, digest) };
         let submission = slapledger_core::ledger::Submission { meta: Arc::new(meta), command };
         Ok(self.app.ledger.submit_blocking(submission)?.answer)
     }

@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value, json};
 use slapledger_core::domain::event::Mode;
-use slapledger_core::domain::id::InstanceId;
+use slapledger_core::domain::id::{InstanceId, PartyId};
 use slapledger_core::keyring::KeyRing;
 use slapledger_projections::SlapViews;
 use slapledger_projections::instances::Instance;
@@ -90,7 +90,8 @@ pub(super) fn find(app: &App, user: PartyId, view: &SlapViews, relative_url: &st
         let id: InstanceId = id.parse().ok()?;
         view.instances.get(id).filter(|one| one.lives() && one.owner == user)
     };
-    let computer = |id: &str| view.inventory.computer(id).filter(|computer| app.caller.sees_computer(computer));
+    let computer =
+        |id: &str| view.inventory.computer(id).filter(|computer| app.caller.sees_computer(computer));
     match parts.as_slice() {
         ["instance_tree_module", id] => Found::tree(app.mode, view, instance(id)?),
         ["software_instance_module", id] => Some(Found::instance(view, instance(id)?)),

@@ -11,8 +11,6 @@ mod query;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};

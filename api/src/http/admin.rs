@@ -16,8 +16,8 @@ use slapledger_billing::BillingView;
 use slapledger_core::domain::id::Sequence;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::log::store::StoreStats;
-use slapledger_projections::runner::{RebuildFault, Rebuilt, Runner, Status};
-use slapledger_projections::{Part, Projection, SlapViews, View};
+use slapledger_projections::runner::{RebuildFault, Rebuilt, Status};
+use slapledger_projections::{Part, SlapViews, View};
 
 use super::json_body;
 use super::log::{self, Seen};
@@ -25,7 +25,7 @@ use super::openapi::schema;
 use super::problem::Problem;
 use super::query::{self, Named, Query};
 use crate::access::Here;
-use crate::app::App;
+use crate::app::{App, Scoped};
 
 /// The most bytes of a page of events, but for the last one.
 const PAGE_BYTES: usize = 4 * 1024 * 1024;
@@ -101,9 +101,9 @@ pub(super) async fn projections(Here(app): Here, uri: Uri) -> Result<Response, P
     Ok(query::list(forms, None::<String>, sequence))
 }
 
-fn parts_of<V: View>(runner: &Runner<V>) -> Vec<PartForm> {
-    let (parts, position) = runner.parts();
-    parts.iter().map(|part| PartForm::of(part, runner.name(), position)).collect()
+fn parts_of<V: View>(views: &Scoped<V>) -> Vec<PartForm> {
+    let (parts, position) = views.parts();
+    parts.iter().map(|part| PartForm::of(part, views.name(), position)).collect()
 }
 
 /// What a rebuild came to.
@@ -159,7 +159,7 @@ pub(super) async fn rebuild(
         rebuilt
     });
     let rebuilt = rebuilt.await.map_err(|error| Problem::fault(&error))?.map_err(|fault| match fault {
-        RebuildFault::UnderWay { .. } => Problem::conflict(fault.to_string()),
+        RebuildFault::UnderWay { .. } => Problem::new(StatusCode::CONFLICT, "conflict", fault.to_string()),
         RebuildFault::Replay { .. } => Problem::fault(&fault),
     })?;
     let Rebuilt { sequence, before, after } = rebuilt;
@@ -172,7 +172,7 @@ pub(super) async fn rebuild(
 }
 
 fn holds<V: View>(name: &str) -> bool {
-    V::default().projections().into_iter().any(|projection: &dyn Projection| projection.name() == name)
+    V::default().projections().iter().any(|projection| projection.name() == name)
 }
 
 #[derive(Serialize, JsonSchema)]

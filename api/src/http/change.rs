@@ -18,29 +18,29 @@ use slapledger_core::domain::event::Stream;
 use slapledger_core::domain::id::{CommandId, Sequence};
 use slapledger_core::ledger::{Accepted, Submission, SubmitError};
 use slapledger_core::log::envelope::{Actor, Meta};
-use slapledger_projections::runner::{ReadFault, Runner};
+use slapledger_projections::runner::ReadFault;
 use slapledger_projections::{SlapViews, View};
 
 use super::body::Sent;
 use super::problem::Problem;
 use super::query;
-use crate::app::App;
+use crate::app::{App, Scoped};
 use crate::slap::{ATTEMPTS, is_retry};
 
 /// A view that things are looked at in before they are changed.
 pub(super) trait Looked: View {
     /// Where it is.
-    fn runner(app: &App) -> &Runner<Self>;
+    fn runner(app: &App) -> &Scoped<Self>;
 }
 
 impl Looked for SlapViews {
-    fn runner(app: &App) -> &Runner<Self> {
+    fn runner(app: &App) -> &Scoped<Self> {
         &app.slap
     }
 }
 
 impl Looked for BillingView {
-    fn runner(app: &App) -> &Runner<Self> {
+    fn runner(app: &App) -> &Scoped<Self> {
         &app.billing
     }
 }

@@ -21,7 +21,6 @@ use super::openapi::schema;
 use super::problem::Problem;
 use super::query::{self, Named, Query};
 use crate::access::Here;
-use crate::app::App;
 use crate::slap::sealing::open;
 use crate::slap::{read, supply_state};
 
@@ -199,7 +198,8 @@ impl SupplyItem {
 /// `GET /v1/computers`, by reference.
 pub(super) async fn computers(Here(app): Here, uri: Uri) -> Result<Response, Problem> {
     let page = |view: &SlapViews, after: Option<&ComputerId>, limit| {
-        view.inventory.computers(after.map(ComputerId::as_str), limit).map(ComputerItem::of)
+        let theirs = |computer: &Computer| app.caller.sees_computer(computer);
+        view.inventory.computers(theirs, after.map(ComputerId::as_str), limit).map(ComputerItem::of)
     };
     Query::read(&uri, &[])?.page(&app, page).await
 }
@@ -212,7 +212,11 @@ pub(super) async fn computer(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let position = Query::read(&uri, &[])?.position(&app).await?;
-    let found = read(&app, position, |view, at| Some((view.inventory.computer(&id)?.clone(), at))).await?;
+    let found = read(&app, position, |view, at| {
+        let known = view.inventory.computer(&id).filter(|known| app.caller.sees_computer(known))?;
+        Some((known.clone(), at))
+    });
+    let found = found.await?;
     let (found, sequence) = found.ok_or_else(|| Problem::not_found(format!("there is no computer {id}")))?;
     Ok(query::resource(&headers, sequence, &ComputerResource::of(&app.keys, &found)))
 }

@@ -4,7 +4,6 @@ pub(super) mod describe;
 #[cfg(test)]
 mod tests;
 
-
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
@@ -188,7 +187,8 @@ async fn credit_at(
     show: impl FnOnce(Sequence, &CreditForm<'_>) -> Response,
 ) -> Result<Response, Problem> {
     let read = app.billing.read_at(min, |view, at| {
-        let known = view.billing.credit(credit)?;
+        let known =
+            view.billing.credit(credit).filter(|known| app.caller.sees_party(known.granted.customer))?;
         Some(show(at, &CreditForm::of(known)))
     });
     read.await?.ok_or_else(|| no_credit(&credit.to_string()))
@@ -205,7 +205,7 @@ pub(super) async fn credits(Here(app): Here, uri: Uri) -> Result<Response, Probl
     let position = query.position(&app).await?;
     app.billing.reach(position).await?;
     Ok(app.billing.read(|view, sequence| {
-        let page = view.billing.credits(customer, after, limit);
+        let page = view.billing.credits(customer, |party| app.caller.sees_party(party), after, limit);
         query::list(page.items.into_iter().map(CreditForm::of).collect(), page.next, sequence)
     }))
 }
@@ -247,7 +247,8 @@ async fn charge_at(
     show: impl FnOnce(Sequence, &ChargeForm<'_>) -> Response,
 ) -> Result<Response, Problem> {
     let read = app.billing.read_at(min, |view, at| {
-        let known = view.billing.charge(charge)?;
+        let known = view.billing.charge(charge);
+        let known = known.filter(|known| app.caller.sees_party(known.recorded.customer))?;
         Some(show(at, &ChargeForm::of(known)))
     });
     read.await?.ok_or_else(|| no_charge(&charge.to_string()))
@@ -264,7 +265,7 @@ pub(super) async fn charges(Here(app): Here, uri: Uri) -> Result<Response, Probl
     let position = query.position(&app).await?;
     app.billing.reach(position).await?;
     Ok(app.billing.read(|view, sequence| {
-        let page = view.billing.charges(customer, after, limit);
+        let page = view.billing.charges(customer, |party| app.caller.sees_party(party), after, limit);
         query::list(page.items.into_iter().map(ChargeForm::of).collect(), page.next, sequence)
     }))
 }

@@ -26,7 +26,6 @@ use super::openapi::schema;
 use super::problem::Problem;
 use super::query::{self, Named, Query};
 use crate::access::Here;
-use crate::app::App;
 
 /// A line that would be another.
 #[derive(Serialize, JsonSchema)]
@@ -87,11 +86,7 @@ impl DiffForm {
 }
 
 /// `GET /v1/invoice-runs/{id}/diff`.
-pub(super) async fn list(
-    Here(app): Here,
-    Named(run): Named<String>,
-    uri: Uri,
-) -> Result<Response, Problem> {
+pub(super) async fn list(Here(app): Here, Named(run): Named<String>, uri: Uri) -> Result<Response, Problem> {
     let run = run_named(&run)?;
     let query = Query::read(&uri, &[])?;
     let (limit, after) = (query.limit()?, query.cursor::<At>()?);

@@ -22,7 +22,7 @@ use slapledger_core::domain::id::{InvoiceId, Sequence};
 use slapledger_core::domain::invoice::{DocumentKind, EventSet};
 use slapledger_core::domain::money::{Amount, Currency};
 
-use super::invoices::{EventForm, LineForm, unknown_invoice};
+use super::invoices::{EventForm, LineForm, find, unknown_invoice};
 use super::log;
 use super::openapi::schema;
 use super::problem::Problem;
@@ -116,6 +116,7 @@ pub(super) async fn document(
     app.billing.reach(position).await?;
     let body = read(&app, move |app| {
         app.billing.read(|view, sequence| {
+            find(app, view, &id)?;
             let explained = view.explain(&id, after, limit, sequence);
             let Explained { document, lines, more, tax } = explained.ok_or_else(|| unknown_invoice(&id))?;
             let invoice = &document.invoice;
@@ -158,7 +159,7 @@ pub(super) async fn line(
     let body = read(&app, move |app| {
         let mut counted: BTreeMap<Sequence, Vec<Counted>> = BTreeMap::new();
         let mut body = app.billing.read(|view, sequence| {
-            view.billing.document(&id).ok_or_else(|| unknown_invoice(&id))?;
+            find(app, view, &id)?;
             let (document, line, explanation) = view.explain_line(&id, n, sequence).ok_or(no_line)?;
             // Without those of a document that was issued elsewhere.
             let behind = view.line_events(&id, n).unwrap_or_default();

@@ -19,7 +19,6 @@ use super::invoices::runs::bound;
 use super::problem::Problem;
 use super::query::{self, Query};
 use crate::access::{FIRST_PARTY, Here};
-use crate::app::App;
 
 /// START/STOP in a query, each a day or an instant.
 pub(super) fn period(query: &Query) -> Result<RunPeriod, Problem> {
@@ -38,6 +37,7 @@ pub(super) async fn list(Here(app): Here, uri: Uri) -> Result<Response, Problem>
     let computer: Option<ComputerId> = query.parse("computer")?;
     let (limit, after) = (query.limit()?, query.cursor::<At>()?);
     let position = query.position(&app).await?;
+    let theirs = app.computers_seen(position).await?;
     app.billing.reach(position).await?;
     read(&app, move |app| {
         app.billing.read(|view, sequence| {
@@ -47,7 +47,10 @@ pub(super) async fn list(Here(app): Here, uri: Uri) -> Result<Response, Problem>
             let Some(over) = Period::new(within.start, within.stop.min(app.now())) else {
                 return Ok(query::list(Vec::<()>::new(), None::<String>, sequence));
             };
-            let page = view.gaps(over, computer.as_ref(), after.as_ref().map(|at| &at.0), limit);
+            let wanted = |known: &ComputerId| {
+                computer.as_ref().is_none_or(|computer| computer == known) && theirs.has(known)
+            };
+            let page = view.gaps(over, wanted, after.as_ref().map(|at| &at.0), limit);
             Ok(query::list(page.items, page.next.map(At), sequence))
         })
     })

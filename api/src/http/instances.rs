@@ -21,7 +21,6 @@ use slapledger_core::domain::instance::{
     InstanceType, ReportedState, RequestOutcome, RequestedState, Requester, WithoutRoom,
 };
 use slapledger_core::domain::time::Timestamp;
-use slapledger_core::keyring::KeyRing;
 use slapledger_projections::SlapViews;
 use slapledger_projections::instances::{Instance, InstanceFilter};
 
@@ -30,8 +29,8 @@ use super::json_body::{self, Object};
 use super::openapi::schema;
 use super::problem::Problem;
 use super::query::{self, Named, Query};
-use crate::access::Here;
-use crate::app::{self, App};
+use crate::access::{self, Here};
+use crate::app::App;
 use crate::slap::form::{carriable, id};
 use crate::slap::requesting::{self, Requested, Wanted};
 use crate::slap::sealing::{open, open_parameters};
@@ -286,7 +285,8 @@ pub(super) async fn instances(Here(app): Here, uri: Uri) -> Result<Response, Pro
         ..InstanceFilter::default()
     };
     let page = |view: &SlapViews, after: Option<&InstanceId>, limit| {
-        view.instances.list(&filter, after.copied(), limit).map(InstanceItem::of)
+        let theirs = |instance: &Instance| app.caller.sees_instance(view, instance);
+        view.instances.list(&filter, theirs, after.copied(), limit).map(InstanceItem::of)
     };
     query.page(&app, page).await
 }

@@ -16,7 +16,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
-use slapledger_billing::{Billing, Document, DocumentState, Place, Warning};
+use slapledger_billing::{Billing, BillingView, Document, DocumentState, Place, Warning};
 use slapledger_core::domain::event::{Event, Stream};
 use slapledger_core::domain::id::{ComputerId, InstanceId, InvoiceId, PartyId, ResourceId, RunId, Sequence};
 use slapledger_core::domain::invoice::{
@@ -226,7 +226,7 @@ impl<'a> InvoiceForm<'a> {
 /// All invoices and drafts as the list shows them, for the command line of the process that serves them.
 pub fn all_as_json(app: &App) -> anyhow::Result<Vec<serde_json::Value>> {
     app.billing_now(|view| {
-        let page = view.billing.documents((None, None), None, usize::MAX);
+        let page = view.billing.documents((None, None), |_| true, None, usize::MAX);
         let forms =
             page.items.into_iter().map(|document| InvoiceForm::of(&view.billing, &app.keys, document));
         forms.map(serde_json::to_value).collect::<Result<_, _>>().map_err(anyhow::Error::from)
@@ -247,11 +247,23 @@ pub(super) async fn list(Here(app): Here, uri: Uri) -> Result<Response, Problem>
     let position = query.position(&app).await?;
     app.billing.reach(position).await?;
     Ok(app.billing.read(|view, sequence| {
-        let page = view.billing.documents((payer, state), after.map(|place| place.0), limit);
+        let seen = |document: &Document| sees(&app, document);
+        let page = view.billing.documents((payer, state), seen, after.map(|place| place.0), limit);
         let forms =
             page.items.into_iter().map(|document| InvoiceForm::of(&view.billing, &app.keys, document));
         query::list(forms.collect(), page.next.map(At), sequence)
     }))
+}
+
+/// Whether a document is about whoever this is for: they pay it, or it is paid to them.
+fn sees(app: &App, document: &Document) -> bool {
+    let parties = [&document.invoice.buyer, &document.invoice.seller];
+    parties.into_iter().any(|party| app.caller.sees_party(party.party))
+}
+
+/// A document of this id that whoever this is for may see.
+pub(super) fn find<'a>(app: &App, view: &'a BillingView, id: &str) -> Result<&'a Document, Problem> {
+    view.billing.document(id).filter(|document| sees(app, document)).ok_or_else(|| unknown_invoice(id))
 }
 
 /// A place in the list of documents: run, payer, and which of the credit notes about their document.
@@ -285,10 +297,11 @@ pub(super) async fn show(
 ) -> Result<Response, Problem> {
     let position = Query::read(&uri, &[])?.position(&app).await?;
     let read = app.billing.read_at(position, |view, sequence| {
-        let document = view.billing.document(&id)?;
-        Some(query::resource(&headers, sequence, &InvoiceForm::of(&view.billing, &app.keys, document)))
+        let document = find(&app, view, &id)?;
+        let form = InvoiceForm::of(&view.billing, &app.keys, document);
+        Ok(query::resource(&headers, sequence, &form))
     });
-    read.await?.ok_or_else(|| unknown_invoice(&id))
+    read.await?
 }
 
 pub(super) fn unknown_invoice(id: &str) -> Problem {
@@ -393,7 +406,7 @@ pub(super) async fn line_events(
     let n: u32 = n.parse().map_err(|_| Problem::not_found(format!("{id} has no line {n}")))?;
     let position = query.position(&app).await?;
     let read = app.billing.read_at(position, |view, position| {
-        let document = view.billing.document(&id).ok_or_else(|| unknown_invoice(&id))?;
+        let document = find(&app, view, &id)?;
         let no_line = || Problem::not_found(format!("{id} has no line {n}"));
         let line = document.invoice.lines.iter().find(|line| line.n == n).ok_or_else(no_line)?;
         let behind = view.line_events(&id, n).ok_or_else(|| {

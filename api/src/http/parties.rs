@@ -8,7 +8,6 @@ pub(super) mod details;
 #[cfg(test)]
 mod tests;
 
-
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
@@ -123,7 +122,8 @@ fn named(id: &str) -> Result<PartyId, Problem> {
 type Seen = (PartyForm, KeyId);
 
 fn seen(app: &App, view: &BillingView, party: PartyId) -> Result<Seen, Problem> {
-    let known = view.billing.party(party).ok_or_else(|| unknown(&party.to_string()))?;
+    let known = view.billing.party(party).filter(|_| app.caller.sees_party(party));
+    let known = known.ok_or_else(|| unknown(&party.to_string()))?;
     Ok((PartyForm::of((&app.keys, app.now()), view, party, known), known.name.key))
 }
 
@@ -148,7 +148,7 @@ pub(super) async fn list(Here(app): Here, uri: Uri) -> Result<Response, Problem>
     app.billing.reach(position).await?;
     let now = app.now();
     Ok(app.billing.read(|view, sequence| {
-        let page = view.billing.parties(after, limit);
+        let page = view.billing.parties(|party| app.caller.sees_party(party), after, limit);
         let items = page.items.into_iter();
         let items = items.map(|(id, party)| PartyForm::of((&app.keys, now), view, id, party)).collect();
         query::list(items, page.next, sequence)

@@ -4,7 +4,6 @@ pub(super) mod describe;
 #[cfg(test)]
 mod tests;
 
-
 use axum::http::Uri;
 use axum::response::Response;
 use schemars::JsonSchema;
@@ -26,7 +25,6 @@ use super::openapi::schema;
 use super::problem::Problem;
 use super::query::{self, Query};
 use crate::access::{FIRST_PARTY, Here};
-use crate::app::App;
 use crate::invoicing::open_name;
 
 /// What a customer would be invoiced now.

@@ -31,7 +31,6 @@ use super::problem::Problem;
 use super::query::{self, Named, Query};
 use super::usage::local;
 use crate::access::Here;
-use crate::app::App;
 
 /// The most bytes of the text of a price book; published, it has fewer still.
 const MOST_BYTES: usize = 1024 * 1024;

@@ -28,17 +28,39 @@ fn usual() -> Routes {
         .get("/v1/computers", &policy::COMPUTER_READ, computers::computers, computers::describe::list)
         .get("/v1/computers/{id}", &policy::COMPUTER_READ, computers::computer, computers::describe::show)
         .post("/v1/computers", &policy::COMPUTER_WRITE, computers::writes::enter, computers::describe::enter)
-        .patch("/v1/computers/{id}", &policy::COMPUTER_WRITE, computers::writes::describe, computers::describe::describe)
-        .put("/v1/computers/{id}/configuration", &policy::COMPUTER_REPORT, computers::writes::configure, computers::describe::configure)
+        .patch(
+            "/v1/computers/{id}",
+            &policy::COMPUTER_WRITE,
+            computers::writes::describe,
+            computers::describe::describe,
+        )
         .put(
-            "/v1/computers/{id}/allocation-scope", &policy::COMPUTER_WRITE,
+            "/v1/computers/{id}/configuration",
+            &policy::COMPUTER_REPORT,
+            computers::writes::configure,
+            computers::describe::configure,
+        )
+        .put(
+            "/v1/computers/{id}/allocation-scope",
+            &policy::COMPUTER_WRITE,
             computers::writes::set_scope,
             computers::describe::set_scope,
         )
-        .post("/v1/computers/{id}/bang", &policy::COMPUTER_REPORT, computers::writes::bang, computers::describe::bang)
-        .post("/v1/computers/{id}/software", &policy::COMPUTER_WRITE, computers::writes::supply, computers::describe::supply)
         .post(
-            "/v1/computers/{id}/software-reports", &policy::COMPUTER_REPORT,
+            "/v1/computers/{id}/bang",
+            &policy::COMPUTER_REPORT,
+            computers::writes::bang,
+            computers::describe::bang,
+        )
+        .post(
+            "/v1/computers/{id}/software",
+            &policy::COMPUTER_WRITE,
+            computers::writes::supply,
+            computers::describe::supply,
+        )
+        .post(
+            "/v1/computers/{id}/software-reports",
+            &policy::COMPUTER_REPORT,
             computers::writes::report_software,
             computers::describe::report_software,
         )
@@ -49,24 +71,60 @@ fn usual() -> Routes {
         .get("/v1/instances", &policy::INSTANCE_READ, instances::instances, instances::describe::list)
         .post("/v1/instances", &policy::INSTANCE_REQUEST, instances::request, instances::describe::request)
         .get("/v1/instances/{id}", &policy::INSTANCE_READ, instances::instance, instances::describe::show)
-        .patch("/v1/instances/{id}", &policy::INSTANCE_REQUEST, instances::writes::want, instances::describe::want)
-        .delete("/v1/instances/{id}", &policy::INSTANCE_REQUEST, instances::writes::destroy, instances::describe::destroy)
-        .post("/v1/instances/{id}/reports", &policy::INSTANCE_REPORT, instances::writes::report, instances::describe::report)
+        .patch(
+            "/v1/instances/{id}",
+            &policy::INSTANCE_REQUEST,
+            instances::writes::want,
+            instances::describe::want,
+        )
+        .delete(
+            "/v1/instances/{id}",
+            &policy::INSTANCE_REQUEST,
+            instances::writes::destroy,
+            instances::describe::destroy,
+        )
+        .post(
+            "/v1/instances/{id}/reports",
+            &policy::INSTANCE_REPORT,
+            instances::writes::report,
+            instances::describe::report,
+        )
         .put(
-            "/v1/instances/{id}/connection-parameters", &policy::INSTANCE_REPORT,
+            "/v1/instances/{id}/connection-parameters",
+            &policy::INSTANCE_REPORT,
             instances::writes::set_connection,
             instances::describe::set_connection,
         )
-        .post("/v1/instances/{id}/bang", &policy::INSTANCE_REPORT, instances::writes::bang, instances::describe::bang)
-        .post("/v1/instances/{id}/rename", &policy::INSTANCE_REPORT, instances::writes::rename, instances::describe::rename)
+        .post(
+            "/v1/instances/{id}/bang",
+            &policy::INSTANCE_REPORT,
+            instances::writes::bang,
+            instances::describe::bang,
+        )
+        .post(
+            "/v1/instances/{id}/rename",
+            &policy::INSTANCE_REPORT,
+            instances::writes::rename,
+            instances::describe::rename,
+        )
         .get("/v1/instance-trees", &policy::INSTANCE_READ, trees::trees, trees::describe::list)
         .get("/v1/instance-trees/{id}", &policy::INSTANCE_READ, trees::tree, trees::describe::show)
         // Usage.
         .post("/v1/usage-events", &policy::USAGE_REPORT, usage::record, usage::describe::record)
         .get("/v1/usage", &policy::USAGE_READ, usage::readings, usage::describe::readings)
         .get("/v1/usage-suspense", &policy::USAGE_REVIEW, usage::suspense, usage::describe::suspense)
-        .post("/v1/usage-suspense/{sequence}/resolve", &policy::USAGE_SETTLE, usage::resolve, usage::describe::resolve)
-        .post("/v1/usage-suspense/{sequence}/dismiss", &policy::USAGE_SETTLE, usage::dismiss, usage::describe::dismiss)
+        .post(
+            "/v1/usage-suspense/{sequence}/resolve",
+            &policy::USAGE_SETTLE,
+            usage::resolve,
+            usage::describe::resolve,
+        )
+        .post(
+            "/v1/usage-suspense/{sequence}/dismiss",
+            &policy::USAGE_SETTLE,
+            usage::dismiss,
+            usage::describe::dismiss,
+        )
         .get("/v1/usage-gaps", &policy::USAGE_REVIEW, gaps::list, gaps::describe::list)
         // Prices.
         .get("/v1/price-books", &policy::PRICES_READ, prices::list, prices::describe::list)
@@ -77,30 +135,75 @@ fn usual() -> Routes {
         .get("/v1/invoice-runs", &policy::BILLING_READ, runs::list_runs, invoices::describe::list_runs)
         .post("/v1/invoice-runs", &policy::BILLING_WRITE, runs::open_run, invoices::describe::open_run)
         .get("/v1/invoice-runs/{id}", &policy::BILLING_READ, runs::show_run, invoices::describe::show_run)
-        .post("/v1/invoice-runs/{id}/finalise", &policy::BILLING_WRITE, runs::finalise_run, invoices::describe::finalise_run)
-        .post("/v1/invoice-runs/{id}/refresh", &policy::BILLING_WRITE, runs::refresh_run, invoices::describe::refresh_run)
-        .post("/v1/invoice-runs/{id}/withdraw", &policy::BILLING_WRITE, runs::withdraw_run, invoices::describe::withdraw_run)
+        .post(
+            "/v1/invoice-runs/{id}/finalise",
+            &policy::BILLING_WRITE,
+            runs::finalise_run,
+            invoices::describe::finalise_run,
+        )
+        .post(
+            "/v1/invoice-runs/{id}/refresh",
+            &policy::BILLING_WRITE,
+            runs::refresh_run,
+            invoices::describe::refresh_run,
+        )
+        .post(
+            "/v1/invoice-runs/{id}/withdraw",
+            &policy::BILLING_WRITE,
+            runs::withdraw_run,
+            invoices::describe::withdraw_run,
+        )
         .get("/v1/invoice-runs/{id}/diff", &policy::BILLING_READ, diff::list, diff::describe::list)
         .get("/v1/invoice-drafts", &policy::BILLING_READ, preview::list, preview::describe::list)
         .get("/v1/invoices", &policy::INVOICE_READ, invoices::list, invoices::describe::list)
         .get("/v1/invoices/{id}", &policy::INVOICE_READ, invoices::show, invoices::describe::show)
-        .get("/v1/invoices/{id}/lines/{n}/events", &policy::INVOICE_READ, invoices::line_events, invoices::describe::line_events)
-        .get("/v1/invoices/{id}/explanation", &policy::INVOICE_READ, explain::document, explain::describe::document)
-        .get("/v1/invoices/{id}/lines/{n}/explanation", &policy::INVOICE_READ, explain::line, explain::describe::line)
+        .get(
+            "/v1/invoices/{id}/lines/{n}/events",
+            &policy::INVOICE_READ,
+            invoices::line_events,
+            invoices::describe::line_events,
+        )
+        .get(
+            "/v1/invoices/{id}/explanation",
+            &policy::INVOICE_READ,
+            explain::document,
+            explain::describe::document,
+        )
+        .get(
+            "/v1/invoices/{id}/lines/{n}/explanation",
+            &policy::INVOICE_READ,
+            explain::line,
+            explain::describe::line,
+        )
         .post("/v1/invoices/{id}/credit", &policy::BILLING_WRITE, notes::credit, invoices::describe::credit)
         .post("/v1/invoices/{id}/void", &policy::BILLING_WRITE, notes::void, invoices::describe::void)
-        .post("/v1/invoices/{id}/lines/{n}/correct", &policy::BILLING_WRITE, notes::correct, invoices::describe::correct)
+        .post(
+            "/v1/invoices/{id}/lines/{n}/correct",
+            &policy::BILLING_WRITE,
+            notes::correct,
+            invoices::describe::correct,
+        )
         // Who sells and buys, and what was paid or charged by hand.
         .get("/v1/parties", &policy::PARTY_READ, parties::list, parties::describe::list)
         .post("/v1/parties", &policy::PARTY_WRITE, parties::register, parties::describe::register)
         .get("/v1/parties/{id}", &policy::PARTY_READ, parties::show, parties::describe::show)
         .patch("/v1/parties/{id}", &policy::PARTY_WRITE, parties::change, parties::describe::change)
-        .post("/v1/parties/{id}/tax-treatments", &policy::BILLING_WRITE, parties::treat, parties::describe::treat)
+        .post(
+            "/v1/parties/{id}/tax-treatments",
+            &policy::BILLING_WRITE,
+            parties::treat,
+            parties::describe::treat,
+        )
         .post("/v1/tax-rates", &policy::BILLING_WRITE, parties::set_rate, parties::describe::set_rate)
         .get("/v1/credits", &policy::INVOICE_READ, credits::credits, credits::describe::credits)
         .post("/v1/credits", &policy::BILLING_WRITE, credits::grant, credits::describe::grant)
         .get("/v1/credits/{id}", &policy::INVOICE_READ, credits::credit, credits::describe::credit)
-        .post("/v1/credits/{id}/withdraw", &policy::BILLING_WRITE, credits::withdraw, credits::describe::withdraw)
+        .post(
+            "/v1/credits/{id}/withdraw",
+            &policy::BILLING_WRITE,
+            credits::withdraw,
+            credits::describe::withdraw,
+        )
         .get("/v1/charges", &policy::INVOICE_READ, credits::charges, credits::describe::charges)
         .post("/v1/charges", &policy::BILLING_WRITE, credits::record, credits::describe::record)
         .get("/v1/charges/{id}", &policy::INVOICE_READ, credits::charge, credits::describe::charge)
@@ -119,22 +222,68 @@ fn usual() -> Routes {
 fn documentary() -> Routes {
     Routes::new()
         .get("/computer_module/", &policy::COMPUTER_READ, computers::computers, computers::describe::list)
-        .post("/computer_module/", &policy::COMPUTER_WRITE, computers::writes::enter, computers::describe::enter)
-        .get("/computer_module/{id}", &policy::COMPUTER_READ, computers::computer, computers::describe::show)
-        .patch("/computer_module/{id}", &policy::COMPUTER_WRITE, computers::writes::describe, computers::describe::describe)
-        .get("/software_release_module/", &policy::SOFTWARE_READ, software::software, software::describe::list)
-        .get("/software_product_module/", &policy::KNOWN, software::products, software::describe::products)
-        .post("/software_product_module/", &policy::SOFTWARE_PUBLISH, software::publish, software::describe::publish)
         .post(
-            "/software_installation_module/", &policy::COMPUTER_WRITE,
+            "/computer_module/",
+            &policy::COMPUTER_WRITE,
+            computers::writes::enter,
+            computers::describe::enter,
+        )
+        .get("/computer_module/{id}", &policy::COMPUTER_READ, computers::computer, computers::describe::show)
+        .patch(
+            "/computer_module/{id}",
+            &policy::COMPUTER_WRITE,
+            computers::writes::describe,
+            computers::describe::describe,
+        )
+        .get(
+            "/software_release_module/",
+            &policy::SOFTWARE_READ,
+            software::software,
+            software::describe::list,
+        )
+        .get("/software_product_module/", &policy::KNOWN, software::products, software::describe::products)
+        .post(
+            "/software_product_module/",
+            &policy::SOFTWARE_PUBLISH,
+            software::publish,
+            software::describe::publish,
+        )
+        .post(
+            "/software_installation_module/",
+            &policy::COMPUTER_WRITE,
             computers::writes::supply_named,
             computers::describe::supply_named,
         )
-        .get("/software_instance_module/", &policy::INSTANCE_READ, instances::instances, instances::describe::list)
-        .post("/software_instance_module/", &policy::INSTANCE_REQUEST, instances::request, instances::describe::request)
-        .get("/software_instance_module/{id}", &policy::INSTANCE_READ, instances::instance, instances::describe::show)
-        .patch("/software_instance_module/{id}", &policy::INSTANCE_REQUEST, instances::writes::want, instances::describe::want)
-        .delete("/software_instance_module/{id}", &policy::INSTANCE_REQUEST, instances::writes::destroy, instances::describe::destroy)
+        .get(
+            "/software_instance_module/",
+            &policy::INSTANCE_READ,
+            instances::instances,
+            instances::describe::list,
+        )
+        .post(
+            "/software_instance_module/",
+            &policy::INSTANCE_REQUEST,
+            instances::request,
+            instances::describe::request,
+        )
+        .get(
+            "/software_instance_module/{id}",
+            &policy::INSTANCE_READ,
+            instances::instance,
+            instances::describe::show,
+        )
+        .patch(
+            "/software_instance_module/{id}",
+            &policy::INSTANCE_REQUEST,
+            instances::writes::want,
+            instances::describe::want,
+        )
+        .delete(
+            "/software_instance_module/{id}",
+            &policy::INSTANCE_REQUEST,
+            instances::writes::destroy,
+            instances::describe::destroy,
+        )
         .get("/instance_tree_module/", &policy::INSTANCE_READ, trees::trees, trees::describe::list)
         .get("/instance_tree_module/{id}", &policy::INSTANCE_READ, trees::tree, trees::describe::show)
         .post("/usage_report_module/", &policy::USAGE_REPORT, usage::report::post, usage::describe::report)
@@ -142,11 +291,14 @@ fn documentary() -> Routes {
 
 /// What takes as long as reading the whole log.
 fn slow() -> Routes {
-    Routes::new().get("/v1/projections", &policy::LOG_READ, admin::projections, admin::describe::projections).post(
-        "/v1/projections/{name}/rebuild", &policy::LOG_REBUILD,
-        admin::rebuild,
-        admin::describe::rebuild,
-    )
+    Routes::new()
+        .get("/v1/projections", &policy::LOG_READ, admin::projections, admin::describe::projections)
+        .post(
+            "/v1/projections/{name}/rebuild",
+            &policy::LOG_REBUILD,
+            admin::rebuild,
+            admin::describe::rebuild,
+        )
 }
 
 /// What answers when nothing else does. `document` is filled in when all routes are known.

@@ -2,7 +2,6 @@
 
 pub(super) mod describe;
 
-
 use axum::extract::Request;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
@@ -21,7 +20,6 @@ use super::openapi::schema;
 use super::problem::Problem;
 use super::query::{self, Query};
 use crate::access::Here;
-use crate::app::{self, App};
 use crate::slap::form::carriable;
 use crate::slap::read;
 
@@ -103,7 +101,8 @@ pub(super) async fn publish(Here(app): Here, request: Request) -> Result<Respons
     });
     let (sent, (product, release)) = told.await?;
     let meta = query::meta(&app, app.caller.actor(), &sent.headers, &sent.content())?;
-    let command = PublishSoftwareRelease { product: product.clone(), release, publisher: app.caller.party()? };
+    let command =
+        PublishSoftwareRelease { product: product.clone(), release, publisher: app.caller.party()? };
     let command = Command::PublishSoftwareRelease(command);
     let accepted = app.ledger.submit(Submission { meta, command }).await?;
     let find = |view: &SlapViews, at| Some((ProductItem::of(view.catalogue.product(product.as_str())?), at));

@@ -27,6 +27,7 @@ use tower::ServiceExt;
 
 use super::openapi::conformity;
 use super::router;
+use crate::access::FIRST_PARTY;
 use crate::app::{App, Open};
 use crate::clock::ManualClock;
 
@@ -112,7 +113,7 @@ impl Kit {
     pub(crate) fn computer(&self, name: &str, zone: &str) {
         let computer = ComputerId::new(name).expect(name);
         let time_zone = zone.parse().expect(zone);
-        let register = RegisterComputer { computer: computer.clone(), owner: self.app.local, time_zone };
+        let register = RegisterComputer { computer: computer.clone(), owner: FIRST_PARTY, time_zone };
         self.submit(Command::RegisterComputer(register));
         let offer = |n: usize| Offer {
             partition: PartitionId::new(&format!("slappart{n}")).expect("a name"),

@@ -2,7 +2,6 @@
 
 pub(super) mod describe;
 
-
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use schemars::JsonSchema;
@@ -15,7 +14,6 @@ use super::instances::{InstanceItem, InstanceResource};
 use super::problem::Problem;
 use super::query::{self, Named, Query};
 use crate::access::Here;
-use crate::app::App;
 use crate::slap::read;
 
 /// A tree in a list.
@@ -50,7 +48,8 @@ fn roots(view: &SlapViews, after: Option<InstanceId>) -> impl Iterator<Item = &I
 /// `GET /v1/instance-trees`, living and ended, by the id of their roots.
 pub(super) async fn trees(Here(app): Here, uri: Uri) -> Result<Response, Problem> {
     let page = |view: &SlapViews, after: Option<&InstanceId>, limit| {
-        Page::take(roots(view, after.copied()), limit, |root| root.id).map(|root| TreeItem {
+        let theirs = roots(view, after.copied()).filter(|root| app.caller.sees_instance(view, root));
+        Page::take(theirs, limit, |root| root.id).map(|root| TreeItem {
             root: InstanceItem::of(root),
             instances: view.instances.tree(root.id).count(),
         })
@@ -69,12 +68,13 @@ pub(super) async fn tree(
     let none = || Problem::not_found(format!("there is no instance tree {id}"));
     let root: InstanceId = id.parse().map_err(|_| none())?;
     let find = |view: &SlapViews, at| {
-        let known = view.instances.get(root).filter(|known| known.root == root)?;
+        let known = view.instances.get(root).filter(|known| known.root == root);
+        let known = known.filter(|known| app.caller.sees_instance(view, known))?;
         Some((known.clone(), view.instances.tree(root).count(), at))
     };
     let (known, instances, sequence) = read(&app, position, find).await?.ok_or_else(none)?;
     let resource = TreeResource {
-        root: InstanceResource::of(&app.keys, &known),
+        root: InstanceResource::of(&app, &known),
         instances,
         instances_at: format!("/v1/instances?root={root}"),
     };

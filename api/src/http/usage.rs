@@ -18,6 +18,7 @@ use axum::response::Response;
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
+use slapledger_billing::BillingView;
 use slapledger_core::domain::calendar::Calendar;
 use slapledger_core::domain::event::Event;
 use slapledger_core::domain::id::{ComputerId, InstanceId, ResourceId, Sequence};
@@ -41,7 +42,7 @@ use super::problem::Problem;
 use super::query::{self, Named, Query};
 use super::{body, json_body, limits};
 use crate::access::Here;
-use crate::app::{self, App};
+use crate::app::App;
 
 /// The longest body that is read where the request is; longer ones are read beside, so that others are answered.
 const SHORT_BODY_BYTES: usize = 1024 * 1024;
@@ -99,6 +100,8 @@ async fn record_events(
 ) -> Result<Response, Problem> {
     let (batch, zones) = read(app, &body, format).await?;
     let events = batch.events;
+    // Before anything is recorded.
+    batch.groups.iter().try_for_each(|group| app.caller.check_node(&group.computer))?;
 
     // Once for all computers: a long body may name thousands of them.
     let digest = Sha256::digest(&body);
@@ -404,8 +407,11 @@ pub(super) async fn readings(Here(app): Here, uri: Uri) -> Result<Response, Prob
     };
     let zone: Option<TimeZone> = query.parse("time_zone")?;
     let position = query.position(&app).await?;
-    let owner =
-        app.slap.read_at(position, |view, _| view.instances.get(instance).map(|known| known.owner)).await?;
+    let owner = app.slap.read_at(position, |view, _| {
+        let known = view.instances.get(instance).filter(|known| app.caller.sees_instance(view, known));
+        known.map(|known| known.owner)
+    });
+    let owner = owner.await?;
     let owner = owner.ok_or_else(|| unknown_instance(instance))?;
     app.billing.reach(position).await?;
     let body = app.billing.read(|view, sequence| {
@@ -478,8 +484,9 @@ pub(super) async fn suspense(Here(app): Here, uri: Uri) -> Result<Response, Prob
     let query = Query::read(&uri, &[])?;
     let (limit, after) = (query.limit()?, query.cursor::<u64>()?.map_or(Sequence::ZERO, Sequence));
     let position = query.position(&app).await?;
+    let theirs = app.computers_seen(position).await?;
     let read = app.billing.read_at(position, |view, sequence| {
-        let page = view.metering.suspense(after, limit);
+        let page = view.metering.suspense(|computer| theirs.has(computer), after, limit);
         let items: Vec<_> =
             page.items.into_iter().map(|(at, suspense)| SuspenseForm::of(at, suspense)).collect();
         (items, page.next, sequence)
@@ -562,6 +569,16 @@ async fn settle(
 ) -> Result<Response, Problem> {
     let sent = body::read_any(request, json_body::MOST_BYTES).await?;
     let command = command(&sent)?;
+    let position = app.ledger.head().last;
+    let theirs = app.computers_seen(position).await?;
+    if !theirs.are_all() {
+        let of =
+            |view: &BillingView, _| view.metering.suspended(suspended).map(|known| known.computer.clone());
+        let computer = app.billing.read_at(position, of).await?;
+        if !computer.is_some_and(|computer| theirs.has(&computer)) {
+            return Err(Problem::not_found(format!("no usage is suspended under sequence {suspended}")));
+        }
+    }
     let meta = query::meta(app, local(app), &sent.headers, &sent.content())?;
     let accepted = app.ledger.submit(Submission { meta, command }).await?;
     let sequence = accepted.sequence;

@@ -5,7 +5,6 @@ pub(super) mod describe;
 #[cfg(test)]
 mod tests;
 
-
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -27,7 +26,6 @@ use super::problem::Problem;
 use super::query::{self, Query};
 use super::usage::local;
 use crate::access::{FIRST_PARTY, Here};
-use crate::app::App;
 use crate::invoicing::open_name;
 
 /// Some customers, by both prices.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use slapledger_core::domain::id::{RunId, Sequence};
+use slapledger_core::domain::id::{ProjectId, RunId, Sequence};
 use slapledger_core::domain::invoice::{InvoiceRefusal, RefreshInvoiceRun};
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::domain::{Command, Refusal};
@@ -23,16 +23,27 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Looks for runs that are due, as long as the program runs.
 pub async fn watch(app: Arc<App>) {
     // Where the log was when a run was refused: until something happens it would be again.
-    let mut refused: BTreeMap<RunId, Sequence> = BTreeMap::new();
+    let mut refused = Refused::new();
     loop {
         tokio::time::sleep(EVERY).await;
-        let head = app.ledger.head().last;
-        for (run, drawn_up_since) in due(&app, |run| refused.get(&run) == Some(&head)) {
-            if let Err(error) = finalise(&app, run, drawn_up_since).await
-                && refused.insert(run, app.ledger.head().last).is_none()
-            {
-                tracing::warn!(%run, %error, "a run that is due did not become final");
-            }
+        for app in app.of_all_projects() {
+            look(&Arc::new(app), &mut refused).await;
+        }
+    }
+}
+
+/// Where the log was when a run of a project was refused.
+type Refused = BTreeMap<(ProjectId, RunId), Sequence>;
+
+/// Makes the runs of a project final that are due.
+async fn look(app: &Arc<App>, refused: &mut Refused) {
+    let (project, head) = (app.project(), app.ledger.head().last);
+    let would_be_refused = |run| refused.get(&(project, run)) == Some(&head);
+    for (run, drawn_up_since) in due(app, would_be_refused) {
+        if let Err(error) = finalise(app, run, drawn_up_since).await
+            && refused.insert((project, run), app.ledger.head().last).is_none()
+        {
+            tracing::warn!(%project, %run, %error, "a run that is due did not become final");
         }
     }
 }
@@ -82,8 +93,14 @@ async fn finalise(app: &Arc<App>, run: RunId, drawn_up_since: bool) -> Result<()
 
 #[cfg(test)]
 mod tests {
+    use slapledger_core::domain::event::Mode;
+    use slapledger_core::domain::id::PartyId;
+    use slapledger_core::domain::invoice::{Bound, OpenInvoiceRun, RunPeriod};
+    use slapledger_core::domain::pricing::PublishPriceBook;
+
     use super::*;
     use crate::http::testkit::at;
+    use crate::slap::testing::World;
 
     #[test]
     fn everybody_is_asked_only_if_nothing_else_keeps_a_run_from_being_due() {
@@ -108,5 +125,38 @@ mod tests {
             });
             assert_eq!((since, asked), (expected.map(day), expected_asked), "{row:?}");
         }
+    }
+
+    /// A run of the same name is open in each.
+    #[test]
+    fn runs_of_all_projects_become_final() {
+        let world = World::empty(Mode::Serve);
+        world.enter(2);
+        let day = |text: &str| Bound::Day(text.parse().unwrap());
+        let book = slapledger_billing::price_book::parse_toml(slapledger_fixtures::STANDARD_PRICES).unwrap();
+        for app in world.app.of_all_projects() {
+            let publish = Command::PublishPriceBook(PublishPriceBook { book: book.clone() });
+            app.submit_own(Actor::system(), publish).unwrap();
+            let open = OpenInvoiceRun {
+                seller: PartyId(1),
+                period: RunPeriod { start: day("2026-11-01"), stop: day("2026-12-01") },
+                price_book: None,
+                grace_hours: 1,
+                finalise: app.project() == ProjectId(2),
+            };
+            app.submit_own(Actor::system(), Command::OpenInvoiceRun(open)).unwrap();
+        }
+        world.set_clock("2026-12-02T00:00:00Z");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let mut refused = Refused::new();
+        for app in world.app.of_all_projects() {
+            runtime.block_on(look(&Arc::new(app), &mut refused));
+        }
+        assert_eq!(refused, Refused::new());
+        let is_final = |project| {
+            let app = world.app.within(ProjectId(project));
+            app.billing_now(|view| view.billing.run(RunId(1)).map(|run| run.finalised.is_some())).unwrap()
+        };
+        assert_eq!([1, 2, 3].map(is_final), [Some(false), Some(true), None]);
     }
 }

@@ -10,6 +10,7 @@ use slapledger_core::domain::instance::Requester;
 use slapledger_projections::SlapViews;
 use slapledger_projections::instances::Instance;
 
+use crate::access::FIRST_PARTY;
 use crate::app::App;
 use crate::http::problem::Problem;
 use crate::slap::read;

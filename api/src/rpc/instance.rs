@@ -16,7 +16,7 @@ use slapledger_projections::instances::Instance;
 use super::call::{Answer, Call, success};
 use super::document::{Seen, Shown, parameters};
 use super::guid::{self, Guid};
-use crate::app::{self, App};
+use crate::app::App;
 use crate::http::problem::Problem;
 use crate::slap::form::id;
 use crate::slap::frontend::Frontend;
@@ -157,8 +157,7 @@ pub(super) async fn tree(app: Arc<App>, call: Call) -> Answer {
 pub(super) async fn trees(app: Arc<App>, _: Call) -> Answer {
     let user = app.caller.party()?;
     let titles = read(&app, Sequence::ZERO, |view, _| {
-        let roots =
-            || view.instances.of_owner(user).filter(|known| known.lives() && known.root == known.id);
+        let roots = || view.instances.of_owner(user).filter(|known| known.lives() && known.root == known.id);
         let own = roots().filter(|known| !known.shared);
         let all = own.chain(roots().filter(|known| known.shared));
         all.map(|root| json!({"title": root.reference.as_str()})).collect::<Vec<_>>()

@@ -54,28 +54,85 @@ pub(crate) fn routes() -> Guarded {
         .route("/slapos.get.v0.hateoas_url", &policy::KNOWN, call(&[], node::hateoas_url))
         // What computers say of themselves, ask and report.
         .route("/slapos.put.v0.compute_node_format", &policy::COMPUTER_REPORT, call(FORMAT, node::format))
-        .route("/slapos.put.v0.compute_node_bang", &policy::COMPUTER_REPORT, call(&[COMPUTER, MESSAGE], node::bang))
+        .route(
+            "/slapos.put.v0.compute_node_bang",
+            &policy::COMPUTER_REPORT,
+            call(&[COMPUTER, MESSAGE], node::bang),
+        )
         .route("/slapos.post.v0.compute_node_usage", &policy::USAGE_REPORT, call(USAGE, node::usage))
         .route("/slapos.get.v0.compute_node_status", &policy::COMPUTER_READ, call(&[COMPUTER], node::status))
-        .route("/slapos.post.v0.compute_node_certificate", &policy::COMPUTER_CERTIFY, call(&[COMPUTER], node::certificate))
-        .route("/slapos.remove.v0.compute_node_certificate", &policy::COMPUTER_CERTIFY, call(&[COMPUTER], node::remove_certificate))
-        .route("/slapos.allDocs.v0.compute_node_instance_list", &policy::COMPUTER_FETCH, call(&[COMPUTER], instance::on_computer))
+        .route(
+            "/slapos.post.v0.compute_node_certificate",
+            &policy::COMPUTER_CERTIFY,
+            call(&[COMPUTER], node::certificate),
+        )
+        .route(
+            "/slapos.remove.v0.compute_node_certificate",
+            &policy::COMPUTER_CERTIFY,
+            call(&[COMPUTER], node::remove_certificate),
+        )
+        .route(
+            "/slapos.allDocs.v0.compute_node_instance_list",
+            &policy::COMPUTER_FETCH,
+            call(&[COMPUTER], instance::on_computer),
+        )
         .route("/slapos.allDocs.WIP.compute_node_list", &policy::CLIENT, call(&[], node::computers))
         // What they say of software.
         .route(
-            "/slapos.allDocs.v0.compute_node_software_installation_list", &policy::COMPUTER_READ,
+            "/slapos.allDocs.v0.compute_node_software_installation_list",
+            &policy::COMPUTER_READ,
             call(&[COMPUTER], node::installations),
         )
-        .route("/slapos.put.v0.software_installation_reported_state", &policy::COMPUTER_REPORT, call(INSTALLED, node::report))
-        .route("/slapos.put.v0.software_installation_error", &policy::COMPUTER_REPORT, call(&[RELEASE, COMPUTER, MESSAGE], node::error))
+        .route(
+            "/slapos.put.v0.software_installation_reported_state",
+            &policy::COMPUTER_REPORT,
+            call(INSTALLED, node::report),
+        )
+        .route(
+            "/slapos.put.v0.software_installation_error",
+            &policy::COMPUTER_REPORT,
+            call(&[RELEASE, COMPUTER, MESSAGE], node::error),
+        )
         // What they ask and say of instances.
         .route("/slapos.get.v0.software_instance", &policy::INSTANCE_OPEN, call(&[INSTANCE], instance::show))
-        .route("/slapos.get.v0.compute_partition", &policy::INSTANCE_OPEN, call(PARTITION, instance::in_partition))
-        .route("/slapos.get.v0.software_instance_certificate", &policy::COMPUTER_FETCH, call(&[INSTANCE], instance::certificate))
-        .route("/slapos.allDocs.v0.instance_node_instance_list", &policy::INSTANCE_OPEN, call(&[INSTANCE], instance::shares))
-        .route("/slapos.put.v0.software_instance_reported_state", &policy::INSTANCE_REPORT, call(REPORTED, instance::report))
-        .route("/slapos.put.v0.software_instance_error", &policy::INSTANCE_REPORT, call(&[INSTANCE, MESSAGE], instance::error))
-        .route("/slapos.put.v0.software_instance_bang", &policy::INSTANCE_REPORT, call(&[INSTANCE, MESSAGE], instance::bang))
-        .route("/slapos.put.v0.software_instance_title", &policy::INSTANCE_REPORT, call(&[INSTANCE, TITLE], instance::rename))
-        .route("/slapos.put.v0.software_instance_connection_parameter", &policy::INSTANCE_REPORT, call(CONNECTED, instance::connect))
+        .route(
+            "/slapos.get.v0.compute_partition",
+            &policy::INSTANCE_OPEN,
+            call(PARTITION, instance::in_partition),
+        )
+        .route(
+            "/slapos.get.v0.software_instance_certificate",
+            &policy::COMPUTER_FETCH,
+            call(&[INSTANCE], instance::certificate),
+        )
+        .route(
+            "/slapos.allDocs.v0.instance_node_instance_list",
+            &policy::INSTANCE_OPEN,
+            call(&[INSTANCE], instance::shares),
+        )
+        .route(
+            "/slapos.put.v0.software_instance_reported_state",
+            &policy::INSTANCE_REPORT,
+            call(REPORTED, instance::report),
+        )
+        .route(
+            "/slapos.put.v0.software_instance_error",
+            &policy::INSTANCE_REPORT,
+            call(&[INSTANCE, MESSAGE], instance::error),
+        )
+        .route(
+            "/slapos.put.v0.software_instance_bang",
+            &policy::INSTANCE_REPORT,
+            call(&[INSTANCE, MESSAGE], instance::bang),
+        )
+        .route(
+            "/slapos.put.v0.software_instance_title",
+            &policy::INSTANCE_REPORT,
+            call(&[INSTANCE, TITLE], instance::rename),
+        )
+        .route(
+            "/slapos.put.v0.software_instance_connection_parameter",
+            &policy::INSTANCE_REPORT,
+            call(CONNECTED, instance::connect),
+        )
 }

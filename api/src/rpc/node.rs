@@ -165,7 +165,8 @@ pub(super) async fn installations(app: Arc<App>, call: Call) -> Answer {
     let computer: ComputerId = call.id("computer_guid")?;
     app.caller.check_node(&computer)?;
     let list = read(&app, Sequence::ZERO, |view, _| {
-        let known = view.inventory.computer(computer.as_str()).filter(|known| app.caller.sees_computer(known))?;
+        let known =
+            view.inventory.computer(computer.as_str()).filter(|known| app.caller.sees_computer(known))?;
         let supplies = known.supplies().iter();
         let item = |(release, supply): (&SoftwareRelease, &slapledger_projections::inventory::Supply)| json!({"software_release_uri": release.as_str(), "state": supply_state(supply.requested)});
         Some(supplies.map(item).collect::<Vec<_>>())

@@ -20,7 +20,7 @@ use axum::body::Bytes;
 use bincode::Encode;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
-use slapledger_core::domain::id::{ComputerId, PartitionId, Sequence};
+use slapledger_core::domain::id::{ComputerId, PartitionId, ProjectId, Sequence};
 use slapledger_projections::SlapViews;
 use zeroize::Zeroizing;
 
@@ -51,8 +51,8 @@ impl Source {
 /// The documents of computers and of their partitions. Many of the one kind do not push out the other.
 #[derive(Default)]
 pub struct Documents {
-    pub(super) computers: Shelf<ComputerId>,
-    pub(super) partitions: Shelf<(ComputerId, PartitionId)>,
+    pub(super) computers: Shelf<(ProjectId, ComputerId)>,
+    pub(super) partitions: Shelf<(ProjectId, (ComputerId, PartitionId))>,
 }
 
 impl Documents {
@@ -96,8 +96,8 @@ struct Document {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Permit(u64);
 
-impl<K: Eq + Hash + Clone> Shelf<K> {
-    /// The document of something: the one that is kept, if it is right; else written from what `find` copies out of the
+impl<K: Eq + Hash + Clone> Shelf<(ProjectId, K)> {
+    /// The document of something of the program's project: the one that is kept, if it is right; else written from what `find` copies out of the
     /// views, and kept. What is not found has none.
     pub(super) async fn text<S: Encode>(
         &self,
@@ -106,6 +106,7 @@ impl<K: Eq + Hash + Clone> Shelf<K> {
         find: impl FnOnce(&SlapViews) -> Result<S, Problem>,
         write: impl FnOnce(S) -> Result<String, MarshalError>,
     ) -> Result<Bytes, Problem> {
+        let of = &(app.project(), of.clone());
         let permit = self.permit();
         let look = |view: &SlapViews, at| match self.at(of, at) {
             Some(text) => Ok(text),
@@ -121,7 +122,9 @@ impl<K: Eq + Hash + Clone> Shelf<K> {
         }
         Ok(self.keep(permit, of, (source, at), written(write(seen))?))
     }
+}
 
+impl<K: Eq + Hash + Clone> Shelf<K> {
     /// The document of something, if the views stand where it was last seen to be right.
     fn at(&self, of: &K, at: Sequence) -> Option<Bytes> {
         self.kept.lock().find(of, |known| known.at == at)
@@ -199,6 +202,8 @@ impl<K: Eq + Hash + Clone> Kept<K> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use slapledger_core::domain::event::Mode;
 
     use super::*;
@@ -207,15 +212,17 @@ mod tests {
     use crate::slap::wire::documents;
     use crate::slap::wire::marshal::Value;
 
-    fn computer(name: &str) -> ComputerId {
-        ComputerId::new(name).unwrap()
+    type Of = (ProjectId, ComputerId);
+
+    fn computer(name: &str) -> Of {
+        (ProjectId::DEFAULT, ComputerId::new(name).unwrap())
     }
 
     fn partition(name: &str) -> PartitionId {
         PartitionId::new(name).unwrap()
     }
 
-    fn keep(documents: &Shelf<ComputerId>, name: &str, seen: &str, at: u64, bytes: usize) -> Bytes {
+    fn keep(documents: &Shelf<Of>, name: &str, seen: &str, at: u64, bytes: usize) -> Bytes {
         let text = "x".repeat(bytes);
         documents.keep(documents.permit(), &computer(name), (Source::of(&seen), Sequence(at)), text)
     }
@@ -414,7 +421,10 @@ mod tests {
         let documents = Documents::default();
         let from = (Source::of(&"seen"), Sequence(1));
         keep(&documents.computers, "COMP-1", "seen", 1, 1);
-        let of_partition = |n: usize| (computer("COMP-1"), partition(&format!("p{n}")));
+        let of_partition = |n: usize| {
+            let (project, computer) = computer("COMP-1");
+            (project, (computer, partition(&format!("p{n}"))))
+        };
         for n in 0..=MOST_DOCUMENTS {
             documents.partitions.keep(documents.partitions.permit(), &of_partition(n), from, "x".to_owned());
         }
@@ -428,7 +438,7 @@ mod tests {
     /// The same of each partition, kept from the time before as those of computers are.
     fn partitions_are_shown(world: &World, mode: Mode, name: &str) {
         for n in 0..4 {
-            let (of, place) = (computer(COMPUTER), partition(&format!("slappart{n}")));
+            let ((project, of), place) = (computer(COMPUTER), partition(&format!("slappart{n}")));
             let seen = world.app.slap_now(|view| SeenPartition::find(mode, view, COMPUTER, place.as_str()));
             let answer = world.get(&format!("{PARTITION_PATH}{place}"));
             let Some(seen) = seen.unwrap() else {
@@ -438,9 +448,26 @@ mod tests {
             let shown = answer.expect(200).body;
             let anew = documents::partition(&seen.document(&world.app.keys)).unwrap();
             assert_eq!(shown, anew, "{mode}: {name}: {place}");
-            let kept = world.app.documents.partitions.at(&(of, place), world.app.ledger.head().last);
+            let kept =
+                world.app.documents.partitions.at(&(project, (of, place)), world.app.ledger.head().last);
             assert_eq!(kept.as_deref(), Some(shown.as_bytes()), "{mode}: {name}");
         }
+    }
+
+    /// Kept from one, it is not what another is answered.
+    #[test]
+    fn a_document_is_that_of_its_project() {
+        let world = World::proxy(1);
+        let (other, stranger) = (world.enter(2), Arc::new(world.app.within(ProjectId(3))));
+        for _ in 0..2 {
+            let here = world.get(PATH).expect(200).body;
+            let there = world.get_from(&other, PATH).expect(200).body;
+            assert!(here.contains("slappart0") && !there.contains("slappart0"), "{there}");
+            world.get_from(&stranger, PATH).expect(404);
+            world.get(&format!("{PARTITION_PATH}slappart0")).expect(200);
+            world.get_from(&other, &format!("{PARTITION_PATH}slappart0")).expect(404);
+        }
+        assert_eq!(world.app.documents.computers.kept.lock().all.len(), 2);
     }
 
     /// What is answered is what would be written anew, whatever happened; and it is kept.

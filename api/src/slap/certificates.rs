@@ -1,6 +1,5 @@
 //! Certificates: there are none yet. slapos proxy gives partitions an empty one, and computers none.
 
-
 use axum::extract::Request;
 use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::{ComputerId, Sequence};
@@ -11,12 +10,11 @@ use super::reply::{Reply, document};
 use super::wire::documents;
 use super::{no_computer, read};
 use crate::access::Here;
-use crate::app::App;
 use crate::http::problem::Problem;
 
 /// `GET getComputerPartitionCertificate`.
 pub(super) async fn of_partition(Here(app): Here, request: Request) -> Reply {
-    let place = Place::of(&Fields::of_query(&request))?;
+    let place = Place::of(&app, &Fields::of_query(&request)).await?;
     // Of any partition, there or not.
     if app.mode == Mode::Proxy {
         return document(documents::certificate("", ""));

@@ -37,7 +37,7 @@ use slapledger_core::ledger::{Accepted, Submission, SubmitError};
 use slapledger_projections::SlapViews;
 
 use crate::access::{Guarded, policy};
-use crate::app::{self, App};
+use crate::app::App;
 use crate::http::problem::Problem;
 use form::Form;
 
@@ -82,8 +82,16 @@ pub fn routes() -> Guarded {
         .route("/softwareInstanceError", &policy::INSTANCE_REPORT, post(partition::error))
         .route("/softwareInstanceBang", &policy::INSTANCE_REPORT, post(partition::bang))
         .route("/softwareInstanceRename", &policy::INSTANCE_REPORT, post(partition::rename))
-        .route("/setComputerPartitionConnectionXml", &policy::INSTANCE_REPORT, post(partition::set_connection))
-        .route("/updateComputerPartitionRelatedInstanceList", &policy::INSTANCE_REPORT, post(partition::set_related))
+        .route(
+            "/setComputerPartitionConnectionXml",
+            &policy::INSTANCE_REPORT,
+            post(partition::set_connection),
+        )
+        .route(
+            "/updateComputerPartitionRelatedInstanceList",
+            &policy::INSTANCE_REPORT,
+            post(partition::set_related),
+        )
 }
 
 /// Reads the views when they show everything that was acknowledged until now, and everything up to `min`.

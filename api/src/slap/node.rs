@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::Request;
 use slapledger_core::domain::computer::{Address, BangComputer, ConfigureComputer, Offer, RequestComputer};
 use slapledger_core::domain::event::Mode;
-use slapledger_core::domain::id::{ComputerId, PartyId, Sequence};
+use slapledger_core::domain::id::{ComputerId, InstanceId, PartyId, Sequence};
 use slapledger_core::domain::time::TimeZone;
 use slapledger_core::domain::usage::RecordUsage;
 use slapledger_core::domain::{Answer, Command};
@@ -19,8 +19,8 @@ use super::sealing::{error_text, fresh, seal};
 use super::wire::computer_config::{self, ComputerConfig, PartitionConfig};
 use super::wire::{documents, tioxml};
 use super::{no_computer, read, submit, submit_as, usage_report};
-use crate::access::Here;
-use crate::app::{self, App};
+use crate::access::{self, FIRST_PARTY, Here};
+use crate::app::App;
 use crate::http::problem::Problem;
 
 /// `GET getFullComputerInformation`, and `getComputerInformation`, which clients ask when the other one is 404.
@@ -42,7 +42,8 @@ pub(super) async fn computer(Here(app): Here, request: Request) -> Reply {
 async fn of_instance(app: &App, id: &ComputerId, instance: InstanceId) -> Reply {
     let find = |view: &SlapViews, _| {
         let place = view.inventory.place(instance).filter(|(computer, _)| *computer == id);
-        let foreign = || access::forbidden(format!("the certificate is that of {instance}, which is not on {id}"));
+        let foreign =
+            || access::forbidden(format!("the certificate is that of {instance}, which is not on {id}"));
         let (_, partition) = place.ok_or_else(foreign)?;
         let seen = SeenComputer::find(app.mode, view, id.as_str()).ok_or_else(|| no_computer(id))?;
         Ok::<_, Problem>(seen.only(partition.as_str()))

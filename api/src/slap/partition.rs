@@ -3,7 +3,6 @@
 //! A node may say again what it said before. It says of free partitions too, at each of its reports, that they are
 //! stopped and destroyed: so they are, and it is told so.
 
-
 use axum::extract::Request;
 use axum::http::StatusCode;
 use slapledger_core::domain::event::Mode;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
+use slapledger_core::domain::access::Holder;
 use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::{ComputerId, InstanceId, PartitionId, Sequence, SoftwareType};
 use slapledger_core::domain::instance::{RequestedState, Requester, WithoutRoom};
@@ -21,8 +22,8 @@ use super::requesting::{self, Wanted};
 use super::wire::marshal::Value;
 use super::wire::{documents, instance_xml};
 use super::{no_computer, no_partition, read};
-use crate::access::Here;
-use crate::app::{self, App};
+use crate::access::{self, Here};
+use crate::app::App;
 use crate::http::problem::Problem;
 
 /// What the client sends for a type of software that nobody named.

@@ -18,7 +18,7 @@ use super::sealing::{self, error_text};
 use super::wire::documents;
 use super::{no_computer, read, submit_as, supply_state};
 use crate::access::Here;
-use crate::app::{self, App};
+use crate::app::App;
 use crate::http::problem::Problem;
 
 /// `POST supplySupply`.

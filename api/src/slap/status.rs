@@ -105,7 +105,8 @@ pub(super) async fn software(Here(app): Here, request: Request) -> Reply {
     let computer: ComputerId = fields.id("computer_id")?;
     let release: SoftwareRelease = fields.id("url")?;
     let find = |view: &SlapViews, _| {
-        let known = view.inventory.computer(computer.as_str()).filter(|known| app.caller.sees_computer(known));
+        let known =
+            view.inventory.computer(computer.as_str()).filter(|known| app.caller.sees_computer(known));
         let known = known.ok_or_else(|| no_computer(&computer))?;
         let not_there = || {
             Problem::not_found(format!("software release {release} is not supplied to computer {computer}"))

@@ -10,7 +10,7 @@ use http_body_util::BodyExt;
 use slapledger_core::domain::Command;
 use slapledger_core::domain::computer::RegisterComputer;
 use slapledger_core::domain::event::Mode;
-use slapledger_core::domain::id::{ComputerId, InstanceId};
+use slapledger_core::domain::id::{ComputerId, InstanceId, ProjectId};
 use slapledger_core::domain::party::RegisterParty;
 use slapledger_core::domain::product::PublishSoftwareRelease;
 use slapledger_core::domain::time::{TimeZone, Timestamp};
@@ -18,6 +18,7 @@ use slapledger_core::log::envelope::Actor;
 use tower::ServiceExt;
 
 use super::wire::marshal::{self, Value};
+use crate::access::FIRST_PARTY;
 use crate::app::{App, Open};
 use crate::clock::ManualClock;
 use crate::http::openapi::conformity;
@@ -70,18 +71,25 @@ impl World {
         let clock = Arc::new(ManualClock::new(Timestamp::parse_rfc3339(BEGINNING).unwrap()));
         let mut app =
             App::open(Open { data: folder.path(), mode, clock: Arc::<ManualClock>::clone(&clock) }).unwrap();
-        let name = app.keys.seal(app.keys.fresh().unwrap(), b"local user").unwrap();
-        let party = RegisterParty { name, time_zone: TimeZone::UTC, description: None };
-        app.submit_own(Actor::system(), Command::RegisterParty(party)).unwrap();
-        let computer = ComputerId::new(COMPUTER).unwrap();
-        let register =
-            RegisterComputer { computer: computer.clone(), owner: app.local, time_zone: TimeZone::UTC };
-        app.submit_own(Actor::system(), Command::RegisterComputer(register)).unwrap();
-        app.default_computer = (mode == Mode::Proxy).then_some(computer);
+        furnish(&app);
+        app.default_computer = (mode == Mode::Proxy).then(|| ComputerId::new(COMPUTER).unwrap());
         let app = Arc::new(app);
         let routes = router::router(Arc::clone(&app));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Self { app, clock, routes, runtime, folder }
+    }
+
+    /// Another project, with one user and one computer of the same names.
+    pub(crate) fn enter(&self, project: u64) -> Arc<App> {
+        let app = Arc::new(self.app.within(ProjectId(project)));
+        furnish(&app);
+        app
+    }
+
+    /// Asks the program as seen from a project.
+    pub(crate) fn get_from(&self, app: &Arc<App>, path: &str) -> Seen {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        self.runtime.block_on(answer(router::router(Arc::clone(app)), request))
     }
 
     /// As `slapledger proxy`, with so many free partitions.
@@ -171,7 +179,7 @@ impl World {
     /// Publishes a release of a product.
     pub(crate) fn publish(&self, product: &str, release: &str) {
         let (product, release) = (product.parse().unwrap(), release.parse().unwrap());
-        let command = PublishSoftwareRelease { product, release, publisher: self.app.local };
+        let command = PublishSoftwareRelease { product, release, publisher: FIRST_PARTY };
         self.app.submit_own(Actor::system(), Command::PublishSoftwareRelease(command)).unwrap();
     }
 
@@ -219,6 +227,16 @@ impl World {
     pub(crate) fn instance(&self, number: u64) -> serde_json::Value {
         self.get(&format!("/v1/instances/{}", InstanceId(number))).expect(200).json()
     }
+}
+
+/// One user and one computer.
+fn furnish(app: &App) {
+    let name = app.keys.seal(app.keys.fresh().unwrap(), b"local user").unwrap();
+    let party = RegisterParty { name, time_zone: TimeZone::UTC, description: None };
+    app.submit_own(Actor::system(), Command::RegisterParty(party)).unwrap();
+    let computer = ComputerId::new(COMPUTER).unwrap();
+    let register = RegisterComputer { computer, owner: FIRST_PARTY, time_zone: TimeZone::UTC };
+    app.submit_own(Actor::system(), Command::RegisterComputer(register)).unwrap();
 }
 
 async fn answer(routes: Router, request: Request<Body>) -> Seen {

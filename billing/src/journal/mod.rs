@@ -172,8 +172,8 @@ impl View for Journal {
         Self::apply(self, event);
     }
 
-    fn projections(&self) -> Vec<&dyn Projection> {
-        vec![self]
+    fn projections(&self) -> Vec<Box<dyn Projection + '_>> {
+        vec![Box::new(self)]
     }
 
     fn read(from: &mut dyn Read) -> io::Result<Self> {

@@ -50,6 +50,10 @@ pub(crate) struct Cloud {
     pub(crate) state: State,
     pub(crate) view: BillingView,
     pub(crate) log: Vec<Recorded>,
+    /// What was commanded, and when.
+    pub(crate) commands: Vec<(Timestamp, Command)>,
+    /// The sequence of the next event: others may be elsewhere.
+    pub(crate) next: Sequence,
     now: Timestamp,
     meta: Arc<Meta>,
     reports: u64,
@@ -95,26 +99,7 @@ impl Cloud {
 
     /// The same, set up at an instant.
     pub(crate) fn since(start: &str, book: &str) -> Self {
-        let meta = Meta {
-            project: ProjectId::DEFAULT,
-            actor: Actor::system(),
-            command: CommandId([0; 16]),
-            named_by_sender: false,
-            digest: [0; 16],
-            causation: None,
-            correlation: None,
-            rules: 1,
-        };
-        let mut cloud = Self {
-            state: State::new(Box::new(MemoryIndex::default())),
-            view: BillingView::default(),
-            log: Vec::new(),
-            now: at(start),
-            meta: Arc::new(meta),
-            reports: 0,
-            keys: BTreeMap::new(),
-            last_key: 0,
-        };
+        let mut cloud = Self::empty(start);
         cloud.customer("UTC");
         let computer: ComputerId = "COMP-1".parse().expect("a computer");
         let time_zone = "UTC".parse().expect("a zone");
@@ -139,6 +124,32 @@ impl Cloud {
         }));
         cloud.publish(book);
         cloud
+    }
+
+    /// Nothing at all.
+    pub(crate) fn empty(start: &str) -> Self {
+        let meta = Meta {
+            project: ProjectId::DEFAULT,
+            actor: Actor::system(),
+            command: CommandId([0; 16]),
+            named_by_sender: false,
+            digest: [0; 16],
+            causation: None,
+            correlation: None,
+            rules: 1,
+        };
+        Self {
+            state: State::new(Box::new(MemoryIndex::default())),
+            view: BillingView::default(),
+            log: Vec::new(),
+            commands: Vec::new(),
+            next: Sequence(1),
+            now: at(start),
+            meta: Arc::new(meta),
+            reports: 0,
+            keys: BTreeMap::new(),
+            last_key: 0,
+        }
     }
 
     /// A computer with one partition.
@@ -186,17 +197,23 @@ impl Cloud {
         self.now = at(text);
     }
 
+    /// A command as it was given elsewhere.
+    pub(crate) fn repeat(&mut self, (now, command): (Timestamp, Command)) {
+        self.now = now;
+        self.execute(command);
+    }
+
     pub(crate) fn execute(&mut self, command: Command) -> Answer {
         self.try_execute(command).expect("it is accepted")
     }
 
     pub(crate) fn try_execute(&mut self, command: Command) -> Result<Answer, Refusal> {
-        let next = Sequence(self.log.len() as u64 + 1);
-        let context = Context { now: self.now, next, project: ProjectId::DEFAULT };
+        self.commands.push((self.now, command.clone()));
+        let context = Context { now: self.now, next: self.next, project: ProjectId::DEFAULT };
         let outcome = self.state.execute(&context, command)?;
         for (stream, event) in outcome.events {
             let recorded = Recorded {
-                sequence: Sequence(self.log.len() as u64 + 1),
+                sequence: self.next,
                 stream: Arc::new(stream),
                 stream_version: 1,
                 recorded_at: self.now,
@@ -205,6 +222,7 @@ impl Cloud {
             };
             self.view.apply(&recorded);
             self.log.push(recorded);
+            self.next = self.next.next();
         }
         Ok(outcome.answer)
     }
@@ -261,7 +279,12 @@ impl Cloud {
     pub(crate) fn end(&mut self, owner: PartyId, reference: &str) {
         let gone = Wanted { kind: None, state: RequestedState::Destroyed, ..PRODUCTION };
         let instance = self.request(owner, reference, &gone);
-        let allocation = self.state.instances.get(instance).and_then(|known| known.allocation.clone());
+        let allocation = self
+            .state
+            .project(ProjectId::DEFAULT)
+            .instances
+            .get(instance)
+            .and_then(|known| known.allocation.clone());
         let allocation = allocation.expect("it has a partition");
         self.execute(Command::ReportInstance(ReportInstance {
             place: Place::new(allocation.computer, allocation.partition),

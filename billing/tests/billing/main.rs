@@ -10,6 +10,7 @@ mod given_back;
 mod golden;
 mod late;
 mod models;
+mod projects;
 mod properties;
 mod usage;
 mod what_if;

@@ -20,7 +20,7 @@ const OCTOBER_SECONDS: i64 = 31 * 86_400;
 type Report = (usize, bool, i64, (i64, i64));
 
 #[derive(Debug, Clone)]
-struct Month {
+pub(crate) struct Month {
     zones: [&'static str; 2],
     /// When the second customer's instance comes and goes, and when the first one's changes its type.
     times: [i64; 3],
@@ -29,7 +29,7 @@ struct Month {
     reports: Vec<Report>,
 }
 
-fn months() -> impl Strategy<Value = Month> {
+pub(crate) fn months() -> impl Strategy<Value = Month> {
     let zone = || prop::sample::select(vec!["UTC", "Europe/Paris", "Asia/Kathmandu", "America/St_Johns"]);
     let report = (0..2_usize, any::<bool>(), 0..5_000_000_000_000_i64, (0..OCTOBER_SECONDS, 1..90_000_i64));
     let times = prop::collection::btree_set(0..OCTOBER_SECONDS, 3);
@@ -76,7 +76,7 @@ impl Month {
         cloud
     }
 
-    fn in_order(&self) -> Cloud {
+    pub(crate) fn in_order(&self) -> Cloud {
         self.play(&(0..self.reports.len()).collect::<Vec<_>>())
     }
 }

@@ -127,6 +127,6 @@ mod tests {
             .refused(AccountRefusal::UnknownParty { party: PartyId(3) })
             .done(close(2, "2026-08-01T00:00:00Z"))
             .done(close(1, "2026-10-01T00:00:00Z"));
-        assert_eq!(given.state.accounts.open_from(PartyId(1)), Some(now));
+        assert_eq!(given.project().accounts.open_from(PartyId(1)), Some(now));
     }
 }

@@ -162,7 +162,7 @@ mod tests {
     }
 
     fn open(given: &Given) -> Vec<u64> {
-        given.state.charges.open().map(|charge| charge.charge.0).collect()
+        given.project().charges.open().map(|charge| charge.charge.0).collect()
     }
 
     #[test]

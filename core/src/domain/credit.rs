@@ -262,7 +262,7 @@ mod tests {
     }
 
     fn pay(given: &Given, cents: i128) -> Vec<(u64, i128)> {
-        let used = given.state.credits.pay(PartyId(1), PartyId(2), Currency::EUR, euros(cents));
+        let used = given.project().credits.pay(PartyId(1), PartyId(2), Currency::EUR, euros(cents));
         used.iter().map(|used| (used.credit.0, used.amount.minor())).collect()
     }
 
@@ -351,11 +351,11 @@ mod tests {
         let mut invoice = crate::log::golden::first_invoice();
         let used = |credit, cents| CreditUsed { credit: CreditId(credit), amount: euros(cents) };
         invoice.prepaid = vec![used(1, 500), used(2, 100), used(9, 1)];
-        given.state.credits.invoiced(&invoice);
+        given.project_mut().credits.invoiced(&invoice);
         assert_eq!(pay(&given, 10_000), [(2, 200)]);
         invoice.document = DocumentKind::CreditNote;
         invoice.prepaid = vec![used(1, 50)];
-        given.state.credits.invoiced(&invoice);
+        given.project_mut().credits.invoiced(&invoice);
         assert_eq!(pay(&given, 10_000), [(1, 50), (2, 200)]);
     }
 }

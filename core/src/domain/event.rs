@@ -215,7 +215,7 @@ events! {
     CredentialSpent(CredentialSpent),
 }
 
-/// The stream an event is in: the history of one thing.
+/// The stream an event is in: the history of one thing of a project.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stream {
     /// The ledger itself.
@@ -240,6 +240,17 @@ pub enum Stream {
     Credential(CredentialId),
     /// A project.
     Project(ProjectId),
+}
+
+impl Stream {
+    /// Where the events of this stream belong, of those that a command of a project made. What is of the ledger itself
+    /// is in the default project, whoever's command it is of.
+    pub fn home(&self, project: ProjectId) -> ProjectId {
+        match self {
+            Self::Ledger => ProjectId::DEFAULT,
+            _ => project,
+        }
+    }
 }
 
 impl fmt::Display for Stream {

@@ -1,11 +1,11 @@
 //! The test kit of the decisions: given what happened, when a command comes, then events or a refusal.
 //!
 //! [`Given`] is a ledger without bytes: it executes commands one after the other, counts sequences and keeps
-//! what happened. Values come from short texts; sealed ones are no ciphertext, but their digests differ as
+//! what happened. All of it is in one project, until another is named. Values come from short texts; sealed ones are no ciphertext, but their digests differ as
 //! their texts do. Commands are structs with sensible members, changed by `..` where a test is about one of them.
 
 use super::computer::{Address, ConfigureComputer, Offer, RegisterComputer};
-use super::event::{Event, LedgerCreated, Mode, Stream};
+use super::event::{Event, LedgerCreated, Mode, Stream, WriterStarted};
 use super::id::{
     ComputerId, InstanceId, KeyId, PartitionId, PartyId, ProjectId, Reference, Sequence, SoftwareRelease,
     SoftwareType,
@@ -18,11 +18,13 @@ use super::party::RegisterParty;
 use super::sealed::Sealed;
 use super::time::{Period, TimeZone, Timestamp};
 use super::usage::{MemoryIndex, RecordUsage, Revision, UsageId, UsageOutcome, UsageReport};
-use super::{Answer, Command, Context, Outcome, Refusal, State};
+use super::{Answer, Command, Context, Outcome, Project, Refusal, State};
 
 /// What happened so far, and what time it is.
 pub(crate) struct Given {
     pub(crate) state: State,
+    /// The project of what comes next.
+    pub(crate) project: ProjectId,
     pub(crate) now: Timestamp,
     pub(crate) log: Vec<(Stream, Event)>,
 }
@@ -37,7 +39,8 @@ pub(crate) struct When {
 impl Given {
     /// An empty ledger on 1 October 2026.
     pub(crate) fn nothing() -> Self {
-        Self { state: state(), now: at("2026-10-01T00:00:00Z"), log: Vec::new() }
+        let (state, project) = (state(), ProjectId::DEFAULT);
+        Self { state, project, now: at("2026-10-01T00:00:00Z"), log: Vec::new() }
     }
 
     /// PARTY-1 with its computer COMP-1, which offers slappart0 and slappart1; the rules are those of slapos proxy.
@@ -57,10 +60,25 @@ impl Given {
         self.event(Stream::Ledger, Event::LedgerCreated(created))
     }
 
-    fn with_computer(self) -> Self {
+    /// PARTY-1 with its computer COMP-1.
+    pub(crate) fn with_computer(self) -> Self {
         self.done(register_party())
             .done(register_computer("COMP-1"))
             .done(configure("COMP-1", &["slappart0", "slappart1"]))
+    }
+
+    /// From now on it is about this project.
+    pub(crate) fn within(mut self, project: u64) -> Self {
+        self.project = ProjectId(project);
+        self
+    }
+
+    /// So much happened where nobody here sees it.
+    pub(crate) fn elsewhere(mut self, events: usize) -> Self {
+        let started = WriterStarted { term: 1, program: "a test".into(), at: self.now };
+        let started = (Stream::Ledger, Event::WriterStarted(started));
+        self.log.extend(std::iter::repeat_n(started, events));
+        self
     }
 
     /// From now on it is this time.
@@ -72,7 +90,7 @@ impl Given {
     /// This happened.
     pub(crate) fn event(mut self, stream: Stream, event: Event) -> Self {
         let sequence = self.next();
-        self.state.evolve(ProjectId::DEFAULT, &stream, &event, sequence);
+        self.state.evolve(self.project, &stream, &event, sequence);
         self.log.push((stream, event));
         self
     }
@@ -102,8 +120,18 @@ impl Given {
         Sequence(self.log.len() as u64 + 1)
     }
 
+    /// What its decisions look at.
+    pub(crate) fn project(&self) -> &Project {
+        self.state.project(self.project)
+    }
+
+    /// The same, as no real ledger can be.
+    pub(crate) fn project_mut(&mut self) -> &mut Project {
+        self.state.project_mut(self.project)
+    }
+
     pub(crate) fn execute(&mut self, command: Command) -> Result<Outcome<Answer>, Refusal> {
-        let context = Context { now: self.now, next: self.next(), project: ProjectId::DEFAULT };
+        let context = Context { now: self.now, next: self.next(), project: self.project };
         let outcome = self.state.execute(&context, command)?;
         self.log.extend(outcome.events.iter().cloned());
         Ok(outcome)

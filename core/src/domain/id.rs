@@ -150,7 +150,7 @@ impl fmt::Display for Sequence {
 }
 
 number_id!(
-    /// What all things belong to; 1 until there are several.
+    /// What all things belong to: a world of its own.
     ProjectId, "PROJ-", "PROJ-1"
 );
 number_id!(
@@ -199,7 +199,7 @@ text_id!(
 );
 
 impl ProjectId {
-    /// The project everything belongs to until there are several.
+    /// The project that every ledger has. What is of the ledger itself is in it.
     pub const DEFAULT: Self = Self(1);
 }
 

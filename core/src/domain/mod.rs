@@ -22,6 +22,7 @@ mod naive;
 pub mod party;
 pub mod pricing;
 pub mod product;
+pub mod project;
 #[cfg(test)]
 mod properties;
 pub mod quantity;
@@ -33,6 +34,7 @@ pub mod tax;
 pub mod time;
 pub mod usage;
 
+pub use project::Project;
 pub use refusal::{Refusal, RefusalClass};
 pub use state::{Context, State};
 

@@ -413,7 +413,7 @@ mod tests {
         let given = given.when(describe(2, Some("ACME"))).unchanged().and();
         let bare = DescribeParty { party: PartyId(2), description: Description::default() };
         let given = given.when(bare.clone()).then_named(&["PartyDescribed"]).and();
-        let party = given.state.parties.get(PartyId(2)).expect("it is there");
+        let party = given.project().parties.get(PartyId(2)).expect("it is there");
         assert_eq!(
             (party.country, party.vat_id, &party.series, party.terms_days),
             (None, false, &None, None)
@@ -543,8 +543,8 @@ mod tests {
             .then([(Stream::Party(PartyId(2)), Event::PartyRegistered(event))])
             .answered(&Answer::Party(PartyId(2)))
             .and();
-        let party = given.state.parties.get(PartyId(2)).expect("it was registered");
+        let party = given.project().parties.get(PartyId(2)).expect("it was registered");
         assert_eq!(party.key, crate::domain::given::key("party"));
-        assert_eq!(given.state.parties.get(PartyId(3)), None);
+        assert_eq!(given.project().parties.get(PartyId(3)), None);
     }
 }

@@ -303,7 +303,7 @@ fn requester(from: Result<u64, u64>) -> Requester {
 fn sealed_request(given: &Given, requester: Requester, name: &str, shared: bool) -> RequestInstance {
     let scope = |requester| match requester {
         Requester::Party(_) => Some((Some(requester), None)),
-        Requester::Instance(parent) => Some((None, Some(given.state.instances.get(parent)?.root))),
+        Requester::Instance(parent) => Some((None, Some(given.project().instances.get(parent)?.root))),
     };
     let cloud = cloud(given);
     let known = cloud.instances.values().find(|one| {
@@ -316,9 +316,10 @@ fn sealed_request(given: &Given, requester: Requester, name: &str, shared: bool)
 }
 
 fn sealed_for(given: &Given, (at, place, shared): At, text: u8) -> Sealed {
-    let occupant = given.state.computers.get(at).and_then(|computer| computer.occupant(&partition(place)));
+    let occupant =
+        given.project().computers.get(at).and_then(|computer| computer.occupant(&partition(place)));
     let meant = shared.map(InstanceId).or(occupant);
-    let known = meant.and_then(|instance| given.state.instances.get(instance));
+    let known = meant.and_then(|instance| given.project().instances.get(instance));
     let value = sealed("nobody", &text.to_string());
     Sealed { key: known.map_or(value.key, |known| known.key), ..value }
 }
@@ -372,7 +373,7 @@ fn draft(given: &Given, run: RunId, buyer: PartyId) -> Option<Invoice> {
         seller: party(opened.seller),
         buyer: party(buyer),
         currency: Currency::EUR,
-        period: opened.period.within(&given.state.parties.get(buyer)?.calendar)?,
+        period: opened.period.within(&given.project().parties.get(buyer)?.calendar)?,
         issued_at: given.now,
         due_at: given.now,
         lines: Vec::new(),
@@ -415,7 +416,7 @@ fn check_places(given: &Given) {
     cloud.check();
     let seated = cloud.instances.iter().filter(|(_, one)| !one.ended && !one.shared);
     let seated: BTreeMap<_, _> = seated.filter_map(|(id, one)| Some((one.place.clone()?, *id))).collect();
-    let places = given.state.computers.iter().flat_map(|(on, known)| {
+    let places = given.project().computers.iter().flat_map(|(on, known)| {
         ["p0", "p1", "p2"]
             .map(|name| Some(((on.clone(), partition(name)), known.occupant(&partition(name))?)))
     });
@@ -464,10 +465,11 @@ proptest! {
                 let bytes = live.state.snapshot();
                 let again = replayed(&live.log);
                 prop_assert_eq!(&again.snapshot(), &bytes);
-                let restored = State::restore(&bytes, replayed(&live.log).usage.seen).expect("it was just taken");
+                let restored = State::restore(&bytes, replayed(&live.log).seen).expect("it was just taken");
                 prop_assert_eq!(&restored.snapshot(), &bytes);
                 for state in [again, restored] {
-                    others.push(Given { state, now: live.now, log: live.log.clone() });
+                    let (project, now, log) = (live.project, live.now, live.log.clone());
+                    others.push(Given { state, project, now, log });
                 }
             }
             let Some(command) = command(&mut live, step) else { continue };
@@ -517,6 +519,35 @@ proptest! {
         prop_assert_eq!(as_delivered.log.len(), in_order.log.len());
     }
 
+    /// Two histories in one ledger, each as it would be if it were alone: every answer, every event and all that is
+    /// known. The one alone is in another project, and where the other one acts nothing happens.
+    #[test]
+    fn projects_are_as_they_would_be_alone(
+        steps in prop::collection::vec((0..2_usize, steps()), 1..200),
+        cut in any::<Index>(),
+        master in any::<bool>(),
+    ) {
+        let mut together = Together::begin(master);
+        let cut = cut.index(steps.len());
+        let mut again: Option<State> = None;
+        for (at, (which, step)) in steps.into_iter().enumerate() {
+            if at == cut {
+                let (bytes, seen) = (together.shared.state.snapshot(), together.replayed().seen);
+                again = State::restore(&bytes, seen);
+                together.cut = together.log.len();
+            }
+            together.step(which, step);
+        }
+        together.check();
+        let bytes = together.shared.state.snapshot();
+        prop_assert_eq!(&together.replayed().snapshot(), &bytes);
+        let mut again = again.expect("it was just taken");
+        for (sequence, (project, stream, event)) in (1..).zip(&together.log).skip(together.cut) {
+            again.evolve(*project, stream, event, Sequence(sequence));
+        }
+        prop_assert_eq!(&again.snapshot(), &bytes);
+    }
+
     /// What is recorded cannot be refused, whatever was recorded before it.
     #[test]
     fn events_can_be_taken_over_in_any_order(
@@ -535,8 +566,89 @@ proptest! {
             other.event(stream, event)
         });
         let bytes = other.state.snapshot();
-        let restored = State::restore(&bytes, state().usage.seen).expect("it was just taken");
+        let restored = State::restore(&bytes, state().seen).expect("it was just taken");
         prop_assert_eq!(restored.snapshot(), bytes);
+    }
+}
+
+/// Two projects in one ledger, and each of them alone in one of its own.
+struct Together {
+    shared: Given,
+    alone: [Option<Given>; 2],
+    /// What happened in the shared ledger.
+    log: Vec<(ProjectId, Stream, Event)>,
+    cut: usize,
+}
+
+/// Neither is the one that a history alone is in.
+const PROJECTS: [u64; 2] = [7, 3];
+
+impl Together {
+    fn begin(master: bool) -> Self {
+        let (shared, alone) = (ledger(master), [ledger(master), ledger(master)].map(Some));
+        let mut together = Self { shared, alone, log: Vec::new(), cut: 0 };
+        together.note(ProjectId::DEFAULT);
+        for which in 0..2 {
+            together.within(which, |given| (beginning(given), ()));
+        }
+        together
+    }
+
+    /// The same in the shared ledger and in the one of its own.
+    fn within<T: std::fmt::Debug + PartialEq>(&mut self, which: usize, act: impl Fn(Given) -> (Given, T)) {
+        let before = self.shared.log.len();
+        let shared = std::mem::replace(&mut self.shared, Given::nothing());
+        let alone = self.alone[which].take().expect("it is put back");
+        let (shared, told) = act(Given { now: alone.now, ..shared }.within(PROJECTS[which]));
+        let (alone, told_alone) = act(alone);
+        assert_eq!(told, told_alone);
+        assert_eq!(shared.log[before..], alone.log[before..]);
+        let happened = shared.log.len() - before;
+        self.shared = shared;
+        self.alone[which] = Some(alone);
+        let other = self.alone[1 - which].take().expect("it is put back");
+        self.alone[1 - which] = Some(other.elsewhere(happened));
+        self.note(ProjectId(PROJECTS[which]));
+    }
+
+    fn step(&mut self, which: usize, step: Step) {
+        let mut alone = self.alone[which].take().expect("it is put back");
+        let command = command(&mut alone, step);
+        self.alone[which] = Some(alone);
+        if let Some(command) = command {
+            self.within(which, |mut given| {
+                let outcome = given.execute(command.clone());
+                (given, outcome)
+            });
+        }
+    }
+
+    fn note(&mut self, project: ProjectId) {
+        let new = self.shared.log[self.log.len()..].iter();
+        let new = new.map(|(stream, event)| (project, stream.clone(), event.clone())).collect::<Vec<_>>();
+        self.log.extend(new);
+    }
+
+    /// What is known of each project is what is known of it alone.
+    fn check(&self) {
+        let bytes = |project: &super::Project| {
+            bincode::encode_to_vec(project, bincode::config::standard()).expect("it can be encoded")
+        };
+        for (project, alone) in PROJECTS.iter().zip(&self.alone) {
+            let alone = alone.as_ref().expect("it is put back");
+            let shared = self.shared.state.project(ProjectId(*project));
+            assert!(bytes(shared) == bytes(alone.project()), "PROJ-{project} is not what it is alone");
+        }
+        let known: Vec<_> = self.shared.state.projects().map(|(id, _)| id.0).collect();
+        assert_eq!(known, [3, 7]);
+    }
+
+    fn replayed(&self) -> State {
+        let mut state = state();
+        for (sequence, (project, stream, event)) in (1..).zip(&self.log) {
+            state.evolve(*project, stream, event, Sequence(sequence));
+        }
+        state
     }
 }
 

@@ -259,7 +259,7 @@ mod tests {
     }
 
     fn is_supplied(given: &Given) -> bool {
-        given.state.supplies.is_supplied(&computer("COMP-1"), &release("http://release/1"))
+        given.project().supplies.is_supplied(&computer("COMP-1"), &release("http://release/1"))
     }
 
     #[test]

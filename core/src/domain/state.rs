@@ -1,23 +1,19 @@
 //! The state decisions look at: a fold of all events, kept in memory by the one writer.
+//!
+//! What belongs to a project is in [`Project`], and a decision is handed the one of its command and no other. Here stand
+//! the projects, and what they share.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use bincode::{Decode, Encode};
 
-use super::access::{Access, Holders};
-use super::account::Accounts;
-use super::charge::Charges;
-use super::computer::Computers;
-use super::credit::Credits;
+use super::access::Access;
 use super::event::{Event, Mode, Stream};
 use super::id::{ProjectId, Sequence};
-use super::instance::{self, Instances};
-use super::invoice::{self, Invoices};
-use super::party::Parties;
-use super::pricing::PriceBooks;
-use super::product::Products;
-use super::software::Supplies;
-use super::tax::Taxes;
+use super::project::{Project, Shared};
 use super::time::Timestamp;
-use super::usage::{self, SeenIndex, UsageLedger};
+use super::usage::SeenIndex;
 use super::{Answer, Command, Outcome, Refusal};
 
 /// What a decision is given besides state and command.
@@ -35,160 +31,69 @@ pub struct Context {
 pub struct State {
     /// What the ledger is run as: the rules of the master, or those of slapos proxy.
     pub mode: Mode,
-    /// Those who request, sell and pay.
-    pub parties: Parties,
-    /// Computers and their partitions.
-    pub computers: Computers,
-    /// What publishers published.
-    pub products: Products,
-    /// Which releases are where.
-    pub supplies: Supplies,
-    /// Instances and where they are.
-    pub instances: Instances,
-    /// What usage is known.
-    pub usage: UsageLedger,
-    /// Tax rates, and how customers are taxed.
-    pub taxes: Taxes,
-    /// Prices.
-    pub price_books: PriceBooks,
-    /// Invoice runs and what has been invoiced.
-    pub invoices: Invoices,
-    /// Prepaid credit.
-    pub credits: Credits,
-    /// One-off charges that are on no invoice yet.
-    pub charges: Charges,
-    /// Up to when books are closed.
-    pub accounts: Accounts,
-    /// Projects and credentials.
+    /// Which usage is known, of all projects: each identity names its own.
+    pub(crate) seen: Box<dyn SeenIndex>,
+    /// Which projects there are, and who is let into which.
     pub access: Access,
+    /// The projects in which something happened.
+    projects: BTreeMap<ProjectId, Project>,
 }
 
 /// All of [`State`] but the index of usage identities.
-#[derive(Encode, Decode)]
-struct Snapshot {
+#[derive(Encode)]
+struct Snapshot<'a> {
     mode: Mode,
-    parties: Parties,
-    computers: Computers,
-    products: Products,
-    supplies: Supplies,
-    instances: Instances,
-    usage: usage::UsageSnapshot,
-    taxes: Taxes,
-    price_books: PriceBooks,
-    invoices: Invoices,
-    credits: Credits,
-    charges: Charges,
-    accounts: Accounts,
-    access: Access,
+    access: &'a Access,
+    projects: &'a BTreeMap<ProjectId, Project>,
 }
+
+/// The same, read.
+#[derive(Decode)]
+struct Restored {
+    mode: Mode,
+    access: Access,
+    projects: BTreeMap<ProjectId, Project>,
+}
+
+/// What a project is before anything happened in it.
+static EMPTY: LazyLock<Project> = LazyLock::new(Project::default);
 
 impl State {
     /// Before the first event. Usage identities will be kept in `seen`.
     pub fn new(seen: Box<dyn SeenIndex>) -> Self {
-        Self {
-            mode: Mode::Proxy,
-            parties: Parties::default(),
-            computers: Computers::default(),
-            products: Products::default(),
-            supplies: Supplies::default(),
-            instances: Instances::default(),
-            usage: UsageLedger::new(seen),
-            taxes: Taxes::default(),
-            price_books: PriceBooks::default(),
-            invoices: Invoices::default(),
-            credits: Credits::default(),
-            charges: Charges::default(),
-            accounts: Accounts::default(),
-            access: Access::default(),
-        }
+        Self { mode: Mode::Proxy, seen, access: Access::default(), projects: BTreeMap::new() }
+    }
+
+    /// A project; one of which nothing is known is empty.
+    pub fn project(&self, project: ProjectId) -> &Project {
+        self.projects.get(&project).unwrap_or(&EMPTY)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn project_mut(&mut self, project: ProjectId) -> &mut Project {
+        self.projects.entry(project).or_default()
+    }
+
+    /// The projects in which something happened, ascending.
+    pub fn projects(&self) -> impl Iterator<Item = (ProjectId, &Project)> {
+        self.projects.iter().map(|(id, project)| (*id, project))
     }
 
     /// Decides a command; changes nothing.
     pub fn decide(&self, context: &Context, command: Command) -> Result<Outcome<Answer>, Refusal> {
-        let Context { now, next, .. } = *context;
-        Ok(match command {
-            Command::RegisterParty(command) => self.parties.register(&command, now)?.map(Answer::Party),
-            Command::RegisterComputer(command) => self.computers.register(&command, now)?.done(),
-            Command::ConfigureComputer(command) => self.computers.configure(&command, now)?.done(),
-            Command::RequestComputer(command) => {
-                self.computers.request(&self.parties, &command, now)?.map(Answer::Computer)
+        let project = self.project(context.project);
+        match command {
+            Command::OpenProject(command) => {
+                Ok(self.access.open_project(&command, context.now)?.map(Answer::Project))
             }
-            Command::DescribeComputer(command) => self.computers.describe(&command, now)?.done(),
-            Command::SetAllocationScope(command) => {
-                self.computers.set_scope(&self.parties, &command, now)?.done()
-            }
-            Command::NoticeSilence(command) => self.computers.notice_silence(&command, now)?.done(),
-            Command::BangComputer(command) => self.computers.bang(&command, now)?.done(),
-            Command::PublishSoftwareRelease(command) => {
-                self.products.publish(&self.parties, &command, now)?.done()
-            }
-            Command::SupplySoftware(command) => self.supplies.supply(&self.computers, &command, now)?.done(),
-            Command::ReportSoftware(command) => {
-                self.supplies.report((self.mode, &self.computers), &command, now)?.done()
-            }
-            Command::RequestInstance(command) => {
-                let outcome = self.instances.request(&self.around_instances(), &command, now)?;
-                outcome.map(|(instance, outcome, allocated)| Answer::Instance {
-                    instance,
-                    outcome,
-                    allocated,
-                })
-            }
-            Command::ReportInstance(command) => {
-                self.instances.report(&self.around_instances(), &command, now)?.done()
-            }
-            Command::SetConnectionParameters(command) => {
-                self.instances.set_connection(&self.computers, &command, now)?.done()
-            }
-            Command::BangInstance(command) => self.instances.bang(&self.computers, &command, now)?.done(),
-            Command::RenameInstance(command) => self.instances.rename(&self.computers, &command, now)?.done(),
-            Command::RecordUsage(command) => {
-                self.usage.record(&self.around_usage(context), command)?.map(Answer::Usage)
-            }
-            Command::ResolveSuspendedUsage(command) => {
-                self.usage.resolve(&self.around_usage(context), command)?.done()
-            }
-            Command::DismissSuspendedUsage(command) => self.usage.dismiss(command)?.done(),
-            Command::PublishPriceBook(command) => {
-                self.price_books.publish(&command)?.map(|(name, version)| Answer::PriceBook { name, version })
-            }
-            Command::OpenInvoiceRun(command) => {
-                let around = (&self.parties, &self.price_books);
-                self.invoices.open(around, &command, (now, next))?.map(Answer::InvoiceRun)
-            }
-            Command::FinaliseInvoice(command) => {
-                self.invoices.finalise(self.around_invoices(), &command, now)?.map(Answer::Invoice)
-            }
-            Command::IssueCreditNote(command) => {
-                self.invoices.credit(self.around_invoices(), &command, now)?.map(Answer::Invoice)
-            }
-            Command::RefreshInvoiceRun(command) => {
-                self.invoices.refresh(&self.price_books, &command, (now, next))?.map(Answer::InvoiceRun)
-            }
-            Command::WithdrawInvoiceRun(command) => {
-                self.invoices.withdraw(&command, now)?.map(Answer::InvoiceRun)
-            }
-            Command::FinaliseInvoiceRun(command) => {
-                self.invoices.finalise_run(&command, now)?.map(Answer::InvoiceRun)
-            }
-            Command::DescribeParty(command) => self.parties.describe(&command, now)?.done(),
-            Command::SetPartyTimeZone(command) => self.parties.set_time_zone(&command, now)?.done(),
-            Command::SetTaxRate(command) => Taxes::set_rate(&self.parties, &command, now)?.done(),
-            Command::SetTaxTreatment(command) => Taxes::set_treatment(&self.parties, &command, now)?.done(),
-            Command::GrantCredit(command) => {
-                self.credits.grant(&self.parties, &command, now)?.map(Answer::Credit)
-            }
-            Command::WithdrawCredit(command) => self.credits.withdraw(&command, now)?.done(),
-            Command::RecordCharge(command) => {
-                self.charges.record(&self.parties, &command, now)?.map(Answer::Charge)
-            }
-            Command::CloseAccounts(command) => self.accounts.close(&self.parties, &command, now)?.done(),
-            Command::OpenProject(command) => self.access.open_project(&command, now)?.map(Answer::Project),
             Command::IssueCredential(command) => {
-                self.access.issue(context.project, self.holders(), &command, now)?.done()
+                Ok(self.access.issue(context.project, project.holders(), &command, context.now)?.done())
             }
-            Command::RevokeCredentials(command) => self.access.revoke(context.project, &command, now)?.done(),
-        })
+            Command::RevokeCredentials(command) => {
+                Ok(self.access.revoke(context.project, &command, context.now)?.done())
+            }
+            command => project.decide(Shared { mode: self.mode, seen: &*self.seen }, context, command),
+        }
     }
 
     /// Decides a command and takes its events over: what the writer does, without the bytes.
@@ -198,7 +103,7 @@ impl State {
         let mut done = 0;
         while done < outcome.events.len() {
             let new = &outcome.events[done..];
-            let consequences = self.consequences(context.now, new.iter().map(|(_, event)| event));
+            let consequences = self.consequences(context, new.iter().map(|(_, event)| event));
             done = outcome.events.len();
             let context = Context { next: Sequence(context.next.0 + done as u64), ..*context };
             self.evolve_all(&context, &consequences);
@@ -207,185 +112,69 @@ impl State {
         Ok(outcome)
     }
 
-    /// What events that were just taken over make possible for others: room for those who wait for it. Recorded in
-    /// the same step; what they make possible in turn is asked for again.
+    /// What events that were just taken over make possible for others of their project: room for those who wait for it.
+    /// Recorded in the same step; what they make possible in turn is asked for again.
     pub fn consequences<'e>(
         &self,
-        now: Timestamp,
+        context: &Context,
         of: impl Iterator<Item = &'e Event>,
     ) -> Vec<(Stream, Event)> {
-        let around = self.around_instances();
-        let affected = self.instances.affected(&around, of);
-        self.instances.allocate_waiting(&around, &affected, now)
+        self.project(context.project).consequences(self.mode, context.now, of)
     }
 
     /// Takes events over that follow each other from `context.next` on.
     pub fn evolve_all(&mut self, context: &Context, events: &[(Stream, Event)]) {
-        for (sequence, (stream, event)) in (context.next.0..).zip(events) {
-            self.evolve(context.project, stream, event, Sequence(sequence));
-        }
+        let sequences = (context.next.0..).map(Sequence);
+        let events = sequences.zip(events).map(|(sequence, (stream, event))| (stream, event, sequence));
+        self.evolve_each(context.project, events);
     }
 
     /// Takes an event over. Total: what is recorded cannot be refused.
     pub fn evolve(&mut self, project: ProjectId, stream: &Stream, event: &Event, sequence: Sequence) {
-        match event {
-            Event::LedgerCreated(event) => self.mode = event.mode,
-            Event::WriterStarted(_)
-            | Event::AnswerRecorded(_)
-            | Event::ComputerBanged(_)
-            | Event::InstanceBanged(_) => {}
-            Event::PartyRegistered(event) => self.parties.registered(event),
-            Event::PartyDescribed(event) => self.parties.described(event),
-            Event::PartyTimeZoneSet(event) => self.parties.time_zone_set(event),
-            Event::TaxRateSet(event) => self.taxes.rate_set(event),
-            Event::TaxTreatmentSet(event) => self.taxes.treatment_set(event),
-            Event::ComputerRegistered(event) => self.computers.registered(event),
-            Event::ComputerConfigured(event) => self.computers.configured(event),
-            Event::PartitionOffered(event) => self.computers.offered(event),
-            Event::PartitionWithdrawn(event) => self.computers.withdrawn(event),
-            Event::ComputerDescribed(event) => self.computers.described(event),
-            Event::AllocationScopeSet(event) => self.computers.scope_set(event),
-            Event::ComputerFellSilent(event) => self.computers.fell_silent(event),
-            Event::ComputerHeard(event) => self.computers.heard(event),
-            Event::SoftwareReleasePublished(event) => self.products.published(event),
-            Event::SoftwareSupplied(event) => self.supplies.supplied(event),
-            Event::SoftwareStateReported(event) => self.supplies.reported(event),
-            Event::InstanceRequested(event) => self.instances.requested(event),
-            Event::InstanceChanged(event) => self.instances.changed(event),
-            Event::InstanceAllocated(event) => {
-                self.instances.allocated(event);
-                if event.host.is_none() {
-                    self.computers.occupy(&event.computer, &event.partition, Some(event.instance));
+        self.evolve_each(project, [(stream, event, sequence)]);
+    }
+
+    /// Takes events over that are all of one command. Its project is looked up once.
+    pub(crate) fn evolve_each<'e>(
+        &mut self,
+        id: ProjectId,
+        events: impl IntoIterator<Item = (&'e Stream, &'e Event, Sequence)>,
+    ) {
+        let Self { mode, seen, access, projects } = self;
+        let mut found: Option<&mut Project> = None;
+        for (stream, event, sequence) in events {
+            match event {
+                // Those of the ledger are of no project, whoever's command they are of.
+                Event::LedgerCreated(event) => *mode = event.mode,
+                Event::WriterStarted(_) | Event::AnswerRecorded(_) => {}
+                Event::ProjectOpened(_)
+                | Event::CredentialIssued(_)
+                | Event::CredentialRevoked(_)
+                | Event::CredentialSpent(_) => access.evolve(id, event),
+                _ => {
+                    let project = match found.take() {
+                        Some(project) => project,
+                        None => projects.entry(id).or_default(),
+                    };
+                    project.evolve(&mut **seen, id, (stream, event), sequence);
+                    found = Some(project);
                 }
             }
-            Event::InstanceEnded(event) => {
-                if let Some((computer, partition)) = self.instances.ended(event) {
-                    self.computers.occupy(&computer, &partition, None);
-                }
-            }
-            Event::InstanceStateReported(event) => {
-                self.instances.state_reported(event);
-                if let Some((computer, _)) = self.instances.place(event.instance) {
-                    self.computers.state_reported(computer, event);
-                }
-            }
-            Event::InstanceRenamed(event) => self.instances.renamed(event),
-            Event::ConnectionParametersSet(event) => self.instances.connection_set(event),
-            Event::UsageRecorded(_)
-            | Event::UsageCorrected(_)
-            | Event::UsageSuspended(_)
-            | Event::SuspendedUsageResolved(_)
-            | Event::SuspendedUsageDismissed(_) => {
-                self.usage.evolve(&self.computers, project, (stream, event), sequence);
-            }
-            Event::PriceBookPublished(event) => self.price_books.published(event),
-            Event::InvoiceRunOpened(event) => self.invoices.opened(event),
-            Event::InvoiceRunRefreshed(event) => self.invoices.refreshed(event),
-            Event::InvoiceRunWithdrawn(event) => self.invoices.withdrawn(event),
-            Event::InvoiceLinesRecorded(event) => {
-                self.invoices.lines_recorded(event);
-                self.charges.invoiced(&event.lines);
-            }
-            Event::InvoiceFinalised(event) => {
-                self.invoices.finalised(event, sequence);
-                self.credits.invoiced(&event.invoice);
-                self.charges.invoiced(&event.invoice.lines);
-            }
-            Event::InvoiceRunFinalised(event) => self.invoices.run_finalised(event),
-            Event::CreditGranted(event) => self.credits.granted(event),
-            Event::CreditWithdrawn(event) => self.credits.withdrawn(event),
-            Event::ChargeRecorded(event) => self.charges.recorded(event),
-            Event::AccountsClosed(event) => self.accounts.closed(event),
-            Event::ProjectOpened(_)
-            | Event::CredentialIssued(_)
-            | Event::CredentialRevoked(_)
-            | Event::CredentialSpent(_) => self.access.evolve(project, event),
         }
-    }
-
-    fn holders(&self) -> Holders<'_> {
-        let Self { parties, computers, instances, .. } = self;
-        Holders { parties, computers, instances }
-    }
-
-    fn around_instances(&self) -> instance::Surroundings<'_> {
-        let Self { mode, parties, computers, supplies, .. } = self;
-        instance::Surroundings { mode: *mode, parties, computers, supplies }
-    }
-
-    fn around_invoices(&self) -> invoice::Around<'_> {
-        let Self { parties, credits, charges, .. } = self;
-        invoice::Around { parties, credits, charges }
-    }
-
-    fn around_usage(&self, context: &Context) -> usage::Surroundings<'_> {
-        let Self { computers, instances, .. } = self;
-        let Context { now, next, project } = *context;
-        usage::Surroundings { computers, instances, project, now, next }
     }
 
     /// All but the index of usage identities, as bytes that [`State::restore`] reads.
     pub fn snapshot(&self) -> Vec<u8> {
-        let snapshot = Snapshot {
-            mode: self.mode,
-            parties: self.parties.clone(),
-            computers: self.computers.clone(),
-            products: self.products.clone(),
-            supplies: self.supplies.clone(),
-            instances: self.instances.clone(),
-            usage: self.usage.snapshot(),
-            taxes: self.taxes.clone(),
-            price_books: self.price_books.clone(),
-            invoices: self.invoices.clone(),
-            credits: self.credits.clone(),
-            charges: self.charges.clone(),
-            accounts: self.accounts.clone(),
-            access: self.access.clone(),
-        };
-        bincode::encode_to_vec(snapshot, bincode::config::standard())
+        let Self { mode, access, projects, .. } = self;
+        bincode::encode_to_vec(Snapshot { mode: *mode, access, projects }, bincode::config::standard())
             .expect("a state in memory can be encoded")
     }
 
     /// The state of a snapshot, over an index of usage identities that is as far.
     pub fn restore(bytes: &[u8], seen: Box<dyn SeenIndex>) -> Option<Self> {
-        let (snapshot, read): (Snapshot, usize) =
+        let (restored, read): (Restored, usize) =
             bincode::decode_from_slice(bytes, bincode::config::standard()).ok()?;
-        if read != bytes.len() {
-            return None;
-        }
-        let mut usage = UsageLedger::new(seen);
-        usage.restore(snapshot.usage);
-        let Snapshot {
-            mode,
-            parties,
-            computers,
-            products,
-            supplies,
-            instances,
-            taxes,
-            price_books,
-            invoices,
-            credits,
-            charges,
-            accounts,
-            access,
-            ..
-        } = snapshot;
-        Some(Self {
-            mode,
-            parties,
-            computers,
-            products,
-            supplies,
-            instances,
-            usage,
-            taxes,
-            price_books,
-            invoices,
-            credits,
-            charges,
-            accounts,
-            access,
-        })
+        let Restored { mode, access, projects } = restored;
+        (read == bytes.len()).then_some(Self { mode, seen, access, projects })
     }
 }

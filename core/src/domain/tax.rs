@@ -275,7 +275,7 @@ mod tests {
     }
 
     fn on(given: &Given, when: &str) -> Tax {
-        given.state.taxes.on((PartyId(1), PartyId(2)), at(when)).0
+        given.project().taxes.on((PartyId(1), PartyId(2)), at(when)).0
     }
 
     #[test]
@@ -296,7 +296,7 @@ mod tests {
             .then([(Stream::Party(PartyId(2)), Event::TaxTreatmentSet(treatment_set))])
             .answered(&Answer::Done)
             .and();
-        let (tax, exemption) = given.state.taxes.on((PartyId(1), PartyId(2)), now);
+        let (tax, exemption) = given.project().taxes.on((PartyId(1), PartyId(2)), now);
         assert_eq!((tax.category, tax.rate.billionths()), (TaxCategory::AE, 0));
         assert_eq!(exemption.and_then(|exemption| exemption.code.as_deref()), Some("VATEX-EU-AE"));
     }

@@ -132,6 +132,9 @@ pub enum Unreadable {
     /// The ring has never had its key.
     #[error("its key is unknown")]
     UnknownKey,
+    /// Whoever asks may not read what is sealed.
+    #[error("it is sealed")]
+    Withheld,
     /// Ciphertext, nonce, digest or key id are not what was sealed.
     #[error("it is not what was sealed")]
     Tampered,
@@ -140,6 +143,8 @@ pub enum Unreadable {
 /// A ring of keys; see the module. Shared by reference between threads.
 pub struct KeyRing {
     shared: Arc<Shared>,
+    /// Nothing is opened.
+    withheld: bool,
 }
 
 struct Shared {
@@ -193,7 +198,13 @@ impl KeyRing {
             erasing: RwLock::default(),
             file: Mutex::new(file),
         };
-        Self { shared: Arc::new(shared) }
+        Self { shared: Arc::new(shared), withheld: false }
+    }
+
+    /// The same ring for somebody who may not read what is sealed: it seals, and opens nothing. Cheap.
+    #[must_use]
+    pub fn withheld(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), withheld: true }
     }
 
     /// A durable key that nobody uses. Waits for the disk only when keys are taken faster than it makes them.
@@ -255,6 +266,9 @@ impl KeyRing {
 
     /// What was sealed.
     pub fn open_sealed(&self, sealed: &Sealed) -> Result<Vec<u8>, Unreadable> {
+        if self.withheld {
+            return Err(Unreadable::Withheld);
+        }
         let secret = match self.shared.keys.read().get(&sealed.key) {
             None => return Err(Unreadable::UnknownKey),
             Some(Key { secret: None, .. }) => return Err(Unreadable::Destroyed),

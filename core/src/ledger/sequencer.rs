@@ -40,13 +40,19 @@ pub struct Sequencer {
     tree: Tree,
     last: Sequence,
     recorded_at: Timestamp,
-    versions: FxHashMap<Arc<Stream>, u64>,
-    named: BTreeMap<(Actor2, CommandId), Remembered>,
+    versions: FxHashMap<Place, u64>,
+    named: BTreeMap<Name, Remembered>,
     created: Option<LedgerCreated>,
 }
 
 /// An actor as a key: kind and id, without the credential, which may change between two attempts.
 type Actor2 = (u8, Box<str>);
+
+/// What a sender named a command, in its project.
+type Name = (ProjectId, Actor2, CommandId);
+
+/// A stream and the project it belongs to.
+type Place = (ProjectId, Arc<Stream>);
 
 /// What came of a group of commands.
 pub struct Group<R> {
@@ -66,8 +72,8 @@ struct Snapshot {
     tree: Tree,
     last: Sequence,
     recorded_at: Timestamp,
-    versions: BTreeMap<Vec<u8>, u64>,
-    named: BTreeMap<(Actor2, CommandId), Remembered>,
+    versions: BTreeMap<(ProjectId, Vec<u8>), u64>,
+    named: BTreeMap<Name, Remembered>,
     created: Option<LedgerCreated>,
     state: Vec<u8>,
 }
@@ -113,7 +119,7 @@ impl Sequencer {
 
     /// The state, where its index of usage identities is to be made durable.
     pub(super) fn seen(&mut self) -> &mut dyn SeenIndex {
-        &mut *self.state.usage.seen
+        &mut *self.state.seen
     }
 
     /// Takes a frame of the log over. Its root is checked against all that was taken over before.
@@ -142,12 +148,12 @@ impl Sequencer {
             Event::LedgerCreated(created) => self.created = Some(created.clone()),
             Event::AnswerRecorded(AnswerRecorded { part: 1, .. }) => {
                 let remembered = Remembered { digest: meta.digest, answer: *sequence };
-                self.named.insert((actor_key(&meta.actor), meta.command), remembered);
+                self.named.insert(name_of(meta), remembered);
             }
             _ => {}
         }
         self.state.evolve(meta.project, stream, event, *sequence);
-        self.versions.insert(Arc::clone(stream), *stream_version);
+        self.versions.insert(place_of(recorded), *stream_version);
         self.last = *sequence;
         self.recorded_at = *recorded_at;
     }
@@ -198,7 +204,7 @@ impl Sequencer {
                 result.map(|answer| Accepted { answer, sequence: self.last, events: events.len() - before });
             replies.push((reply, result));
         }
-        if let Some(fault) = self.state.usage.seen.fault() {
+        if let Some(fault) = self.state.seen.fault() {
             return Err(fault);
         }
         let frames = pack(&mut self.tree, &bytes).map_err(|error| error.to_string())?;
@@ -238,7 +244,7 @@ impl Sequencer {
         events: &mut Vec<Recorded>,
     ) -> Result<Result<Answer, SubmitError>, String> {
         let Queued { meta, what } = queued;
-        let key = meta.named_by_sender.then(|| (actor_key(&meta.actor), meta.command));
+        let key = meta.named_by_sender.then(|| name_of(&meta));
         if let Some(known) = key.as_ref().and_then(|key| self.named.get(key)) {
             if known.digest != meta.digest {
                 return Ok(Err(SubmitError::CommandIdReused));
@@ -247,7 +253,9 @@ impl Sequencer {
         }
         let command = match what {
             What::Repeat => return Ok(Err(SubmitError::Moved)),
-            What::IfUnmoved { stream, since, .. } if has_moved(store, events, &stream, since)? => {
+            What::IfUnmoved { stream, since, .. }
+                if has_moved(store, events, (meta.project, &stream), since)? =>
+            {
                 return Ok(Err(SubmitError::Moved));
             }
             What::Do(command) | What::IfUnmoved { command, .. } => command,
@@ -277,7 +285,7 @@ impl Sequencer {
         bytes.extend(encoded);
         let mut new = recorded;
         while !new.is_empty() {
-            let consequences = self.state.consequences(at, new.iter().map(|recorded| &recorded.event));
+            let consequences = self.state.consequences(&context, new.iter().map(|recorded| &recorded.event));
             events.append(&mut new);
             if !consequences.is_empty() {
                 let (encoded, recorded) = self.envelop(&meta, at, self.last.next(), consequences);
@@ -310,8 +318,11 @@ impl Sequencer {
                         versions.insert(last, version);
                     }
                     let stream = Arc::new(stream);
-                    let known = versions.get(&stream).or_else(|| self.versions.get(&stream));
-                    let version = known.copied().unwrap_or(0) + 1;
+                    let known = versions.get(&stream).copied().or_else(|| {
+                        let place = (stream.home(meta.project), Arc::clone(&stream));
+                        self.versions.get(&place).copied()
+                    });
+                    let version = known.unwrap_or(0) + 1;
                     (stream, version)
                 }
             };
@@ -326,18 +337,18 @@ impl Sequencer {
     }
 
     fn commit_to_memory(&mut self, at: Timestamp, recorded: &[Recorded]) {
-        for event in recorded {
-            self.state.evolve(event.meta.project, &event.stream, &event.event, event.sequence);
-        }
+        let Some(first) = recorded.first() else { return };
+        let events = recorded.iter().map(|event| (&*event.stream, &event.event, event.sequence));
+        self.state.evolve_each(first.meta.project, events);
         let mut newest: Option<&Recorded> = None;
         for event in recorded {
             if let Some(before) = newest.filter(|before| before.stream != event.stream) {
-                self.versions.insert(Arc::clone(&before.stream), before.stream_version);
+                self.versions.insert(place_of(before), before.stream_version);
             }
             newest = Some(event);
         }
         if let Some(event) = newest {
-            self.versions.insert(Arc::clone(&event.stream), event.stream_version);
+            self.versions.insert(place_of(event), event.stream_version);
             self.last = event.sequence;
             self.recorded_at = at;
         }
@@ -346,7 +357,8 @@ impl Sequencer {
     /// Everything but the index of usage identities, as bytes that [`Sequencer::restore`] reads.
     pub fn snapshot(&self) -> Vec<u8> {
         let config = bincode::config::standard();
-        let versions = self.versions.iter().map(|(stream, version)| (stream_key(stream), *version)).collect();
+        let key = |(project, stream): &Place| (*project, stream_key(stream));
+        let versions = self.versions.iter().map(|(place, version)| (key(place), *version)).collect();
         let snapshot = Snapshot {
             tree: self.tree.clone(),
             last: self.last,
@@ -366,7 +378,8 @@ impl Sequencer {
         if read != bytes.len() {
             return None;
         }
-        let versions = snapshot.versions.iter().map(|(key, version)| Some((stream_of(key)?, *version)));
+        let place = |(project, key): &(ProjectId, Vec<u8>)| Some((*project, stream_of(key)?));
+        let versions = snapshot.versions.iter().map(|(key, version)| Some((place(key)?, *version)));
         Some(Self {
             state: State::restore(&snapshot.state, seen)?,
             tree: snapshot.tree,
@@ -404,6 +417,14 @@ fn actor_key(actor: &Actor) -> Actor2 {
     (actor.kind as u8, actor.id.clone())
 }
 
+fn name_of(meta: &Meta) -> Name {
+    (meta.project, actor_key(&meta.actor), meta.command)
+}
+
+fn place_of(recorded: &Recorded) -> Place {
+    (recorded.project(), Arc::clone(&recorded.stream))
+}
+
 fn stream_key(stream: &Stream) -> Vec<u8> {
     let mut key = Vec::new();
     crate::log::envelope::encode_stream(stream, &mut key);
@@ -426,14 +447,16 @@ fn answer_events(answer: &Answer) -> Vec<(Stream, Event)> {
     (1..).zip(&parts).map(event).map(|event| (Stream::Ledger, Event::AnswerRecorded(event))).collect()
 }
 
-/// Whether anything happened in a stream after a sequence: in the group that is being decided, or in the log.
+/// Whether anything happened in a stream of a project after a sequence: in the group that is being decided, or in the log.
 fn has_moved(
     store: &dyn EventStore,
     group: &[Recorded],
-    stream: &Stream,
+    (project, stream): (ProjectId, &Stream),
     since: Sequence,
 ) -> Result<bool, String> {
-    if group.iter().any(|event| event.sequence > since && *event.stream == *stream) {
+    let home = stream.home(project);
+    let is_there = |event: &Recorded| *event.stream == *stream && event.project() == home;
+    if group.iter().any(|event| event.sequence > since && is_there(event)) {
         return Ok(true);
     }
     let mut decoder = EventDecoder::default();
@@ -441,7 +464,7 @@ fn has_moved(
         let frame = frame.map_err(|fault| fault.to_string())?;
         for (sequence, event) in frame.events_after(since) {
             let recorded = decoder.decode(sequence, event).map_err(|error| error.to_string())?;
-            if *recorded.stream == *stream {
+            if is_there(&recorded) {
                 return Ok(true);
             }
         }

@@ -296,6 +296,69 @@ async fn a_change_of_what_has_moved_is_not_decided() {
     assert_eq!(ledger.head(), before, "nothing was recorded");
 }
 
+/// The same of another project.
+fn within(project: u64, submission: Submission) -> Submission {
+    let Submission { meta, command } = submission;
+    let meta = Arc::new(Meta { project: ProjectId(project), ..(*meta).clone() });
+    Submission { meta, command }
+}
+
+#[tokio::test]
+async fn names_of_commands_and_histories_are_those_of_a_project() {
+    use crate::domain::event::Stream;
+
+    let store = Arc::new(MemoryStore::new());
+    let ledger = open(&store).expect("opens");
+    for (project, digest) in [(1, 1), (2, 2)] {
+        let first = ledger.submit(within(project, named(Some(9), digest, party()))).await.expect("is new");
+        assert_eq!((first.answer, first.events), (Answer::Party(PartyId(1)), 2));
+    }
+    let seen = ledger.submit(named(None, 0, computer("COMP-1"))).await.expect("is new").sequence;
+    let there = ledger.submit(within(2, named(None, 0, computer("COMP-1")))).await.expect("is new").sequence;
+    assert!(there > seen);
+    let stream = || Stream::Computer(ComputerId::new("COMP-1").expect("an id"));
+    let unmoved = ledger.submit_if_unmoved(named(None, 0, computer("COMP-2")), stream(), seen).await;
+    unmoved.expect("what happened in another project does not matter");
+    let moved = within(2, named(None, 0, computer("COMP-2")));
+    let moved = ledger.submit_if_unmoved(moved, stream(), seen).await;
+    assert_eq!(moved, Err(SubmitError::Moved));
+    let other = ledger.submit(within(2, named(Some(9), 1, party()))).await;
+    assert_eq!(other, Err(SubmitError::CommandIdReused));
+    let unknown = ledger.answer_of(within(3, named(Some(9), 1, party())).meta).await;
+    assert_eq!(unknown, Ok(None));
+    ledger.shut_down();
+
+    let ledger = open(&store).expect("opens again");
+    for (project, digest) in [(1, 1), (2, 2)] {
+        let again = ledger.submit(within(project, named(Some(9), digest, party()))).await.expect("known");
+        assert_eq!((again.answer, again.events), (Answer::Party(PartyId(1)), 0));
+    }
+    let mut versions = Vec::new();
+    let mut after = Sequence::ZERO;
+    while let Some(group) = ledger.feed().poll(after).expect("the log is readable") {
+        versions.extend(group.iter().map(|event| {
+            let (project, version) = (event.project().0, event.stream_version);
+            format!("{project} {} {version}", event.stream)
+        }));
+        after = group.last().expect("a group holds events").sequence;
+    }
+    assert_eq!(
+        versions,
+        [
+            "1 ledger 1",
+            "1 ledger 2",
+            "1 party/PARTY-1 1",
+            "1 ledger 3",
+            "2 party/PARTY-1 1",
+            "1 ledger 4",
+            "1 computer/COMP-1 1",
+            "2 computer/COMP-1 1",
+            "1 computer/COMP-2 1",
+            "1 ledger 5"
+        ]
+    );
+}
+
 /// A store whose disk takes its time: an append says that it has begun, and waits until it may go on.
 struct Slow {
     store: MemoryStore,

@@ -133,6 +133,11 @@ struct Place {
 }
 
 impl Recorded {
+    /// The project it belongs to.
+    pub fn project(&self) -> ProjectId {
+        self.stream.home(self.meta.project)
+    }
+
     /// The bytes of this event, for ever.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(256);

@@ -137,11 +137,12 @@ impl Instances {
     pub fn list(
         &self,
         filter: &InstanceFilter<'_>,
+        seen: impl Fn(&Instance) -> bool,
         after: Option<InstanceId>,
         limit: usize,
     ) -> Page<&Instance, InstanceId> {
         let range = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
-        let wanted = |instance: &&Instance| filter.matches(instance);
+        let wanted = |instance: &&Instance| filter.matches(instance) && seen(instance);
         if let Some(owner) = filter.owner {
             let ids = self.by_owner.get(&owner).into_iter().flat_map(|ids| ids.range(range));
             let found = ids.filter_map(|id| self.all.get(id)).filter(wanted);

@@ -173,8 +173,14 @@ impl Metering {
     }
 
     /// What waits after a sequence, in order.
-    pub fn suspense(&self, after: Sequence, limit: usize) -> Page<(Sequence, &Suspense), Sequence> {
+    pub fn suspense(
+        &self,
+        seen: impl Fn(&ComputerId) -> bool,
+        after: Sequence,
+        limit: usize,
+    ) -> Page<(Sequence, &Suspense), Sequence> {
         let waiting = self.suspense.range(after.next()..).map(|(sequence, suspense)| (*sequence, suspense));
+        let waiting = waiting.filter(|(_, suspense)| seen(&suspense.computer));
         Page::take(waiting, limit, |(sequence, _)| *sequence)
     }
 

@@ -236,7 +236,7 @@ impl View for Fragile {
         assert!(self.0 < 2, "a bug");
     }
 
-    fn projections(&self) -> Vec<&dyn crate::view::Projection> {
+    fn projections(&self) -> Vec<Box<dyn crate::view::Projection + '_>> {
         Vec::new()
     }
 

@@ -2,11 +2,12 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::super::testkit::Kit;
+use crate::access::FIRST_PARTY;
 
 #[test]
 fn events_are_shown_in_order_and_page_by_page() {
     let kit = Kit::with_computer("2026-10-01T00:00:00Z");
-    kit.instance(kit.app.local, "first");
+    kit.instance(FIRST_PARTY, "first");
     let head = kit.app.ledger.head().last.0;
     let all = kit.get("/v1/events?limit=1000").json();
     let items = all["items"].as_array().expect("a list");
@@ -42,7 +43,7 @@ fn events_are_shown_in_order_and_page_by_page() {
 #[test]
 fn projections_come_back_the_same() {
     let kit = Kit::with_computer("2026-10-01T00:00:00Z");
-    kit.instance(kit.app.local, "first");
+    kit.instance(FIRST_PARTY, "first");
     let before = kit.get("/v1/projections").json();
     let items = before["items"].as_array().expect("a list");
     let names: Vec<_> = items.iter().filter_map(|item| item["name"].as_str()).collect();

@@ -9,6 +9,7 @@ use slapledger_core::domain::money::{Amount, Currency};
 use slapledger_core::domain::{Answer, Command};
 
 use super::super::testkit::{Kit, Reply};
+use crate::access::FIRST_PARTY;
 
 const BUYER: PartyId = PartyId(2);
 const SAVER: PartyId = PartyId(3);
@@ -16,7 +17,7 @@ const SAVER: PartyId = PartyId(3);
 fn grant(kit: &Kit, minor: i128, code: &str) -> CreditId {
     let currency: Currency = code.parse().expect(code);
     let granted = kit.submit(Command::GrantCredit(GrantCredit {
-        seller: kit.app.local,
+        seller: FIRST_PARTY,
         customer: SAVER,
         currency,
         amount: Amount::from_minor(minor, currency),

@@ -9,7 +9,7 @@ use slapledger_core::domain::computer::{
     Address, AllocationScope, BangComputer, ConfigureComputer, DescribeComputer, Offer, RegisterComputer,
     RequestComputer, SetAllocationScope,
 };
-use slapledger_core::domain::event::{Mode, Stream};
+use slapledger_core::domain::event::Stream;
 use slapledger_core::domain::id::{ComputerId, SoftwareRelease};
 use slapledger_core::domain::software::{ReportSoftware, SoftwareState, SupplySoftware, SupplyState};
 use slapledger_core::domain::time::TimeZone;
@@ -21,7 +21,7 @@ use slapledger_projections::inventory::Computer;
 
 use super::ComputerResource;
 use crate::access::Here;
-use crate::app::{self, App};
+use crate::app::App;
 use crate::http::body::Sent;
 use crate::http::change::{Change, Subject};
 use crate::http::json_body::{self, Object, Replaced};
@@ -45,10 +45,7 @@ fn find(app: &App, view: &SlapViews, id: &ComputerId) -> Result<Computer, Proble
 
 /// `POST /v1/computers`: enters a computer. With a reference it keeps it; with a title the master names it, unless there
 /// is one of this title.
-pub(in crate::http) async fn enter(
-    Here(app): Here,
-    request: Request,
-) -> Result<Response, Problem> {
+pub(in crate::http) async fn enter(Here(app): Here, request: Request) -> Result<Response, Problem> {
     let told = json_body::told(request, json_body::MOST_BYTES, |object| {
         let reference: Option<ComputerId> = object.parsed("reference")?;
         let title = object.optional("title", text)?;
@@ -161,7 +158,7 @@ pub(in crate::http) async fn configure(
         ))
     });
     let (sent, (address, netmask, offers)) = told.await?;
-    let owner_if_new = node::owner_if_new(&app);
+    let owner_if_new = crate::slap::node::owner_if_new(&app);
     let command = ConfigureComputer { computer: id.clone(), address, netmask, offers, owner_if_new };
     let actor = app.caller.actor_at(&id);
     app.caller.check_node(&id)?;
@@ -272,10 +269,7 @@ pub(in crate::http) async fn supply(
 }
 
 /// `POST /software_installation_module/`: the same, of a computer that the body names.
-pub(in crate::http) async fn supply_named(
-    Here(app): Here,
-    request: Request,
-) -> Result<Response, Problem> {
+pub(in crate::http) async fn supply_named(Here(app): Here, request: Request) -> Result<Response, Problem> {
     let told = json_body::told(request, json_body::MOST_BYTES, |object| {
         Ok((object.required("computer", |text| text.parse().map_err(rule))?, supply_wanted(object)?))
     });

@@ -12,6 +12,7 @@ use slapledger_core::domain::money::{Amount, Currency};
 use slapledger_core::domain::tax::SetTaxRate;
 
 use super::super::testkit::{Kit, at};
+use crate::access::FIRST_PARTY;
 
 /// A decimal text as a whole number of 10^-scale.
 #[track_caller]
@@ -538,7 +539,7 @@ fn every_line_can_be_done_again_by_hand() {
     for (currency, rounding) in [("EUR", "half_up"), ("TND", "half_even"), ("JPY", "half_up")] {
         let (kit, _) = cloud(currency, rounding);
         kit.submit(Command::SetTaxRate(SetTaxRate {
-            seller: kit.app.local,
+            seller: FIRST_PARTY,
             rate: "19.6".parse().expect("a rate"),
             valid_from: at("2026-01-01T00:00:00Z"),
         }));
@@ -592,7 +593,7 @@ fn what_is_settled_adjusted_and_said_by_hand_can_be_done_again() {
     use_everything(&kit);
     let currency: Currency = "EUR".parse().expect("a currency");
     kit.submit(Command::RecordCharge(RecordCharge {
-        seller: kit.app.local,
+        seller: FIRST_PARTY,
         customer,
         currency,
         amount: Amount::from_minor(-500, currency),

@@ -16,8 +16,8 @@ use slapledger_projections::SlapViews;
 use slapledger_projections::instances::Instance;
 
 use super::{InstanceResource, MOST_BYTES, instance_type, no_instance, texts};
-use crate::access::Here;
-use crate::app::{self, App};
+use crate::access::{Caller, Here};
+use crate::app::App;
 use crate::http::body::Sent;
 use crate::http::change::{Change, Subject};
 use crate::http::json_body::{self, Object};
@@ -31,19 +31,23 @@ fn named(text: &str) -> Result<InstanceId, Problem> {
     text.parse().map_err(|_| no_instance(text))
 }
 
-fn find(view: &SlapViews, id: InstanceId) -> Result<Instance, Problem> {
-    view.instances.get(id).cloned().ok_or_else(|| no_instance(&id.to_string()))
+/// What somebody may say of an instance, by who they are to it.
+type Says = fn(&Caller, &Instance) -> bool;
+
+fn find(app: &App, view: &SlapViews, (id, says): (InstanceId, Says)) -> Result<Instance, Problem> {
+    let known = view.instances.get(id).filter(|known| says(&app.caller, known));
+    known.cloned().ok_or_else(|| no_instance(&id.to_string()))
 }
 
 /// Carries out what is said of an instance, and shows it as it is then.
 async fn change(
     app: &App,
-    (id, actor, sent): (InstanceId, Actor, &Sent),
+    ((id, says), actor, sent): ((InstanceId, Says), Actor, &Sent),
     command: impl Fn(&Instance) -> Result<Command, Problem>,
 ) -> Result<Response, Problem> {
     let change = Change::new(app, actor, sent)?;
-    let show = |instance: &Instance| InstanceResource::of(&app.keys, instance);
-    let (stream, find) = (Stream::Instance(id), |view: &SlapViews| find(view, id));
+    let show = |instance: &Instance| InstanceResource::of(app, instance);
+    let (stream, find) = (Stream::Instance(id), |view: &SlapViews| find(app, view, (id, says)));
     let command = |instance: &Instance| {
         if instance.lives() {
             command(instance)
@@ -116,7 +120,10 @@ pub(in crate::http) async fn want(
 ) -> Result<Response, Problem> {
     let instance = named(&of)?;
     let (sent, wanted) = json_body::told(request, MOST_BYTES, Wanted::read).await?;
-    change(&app, (instance, app.caller.actor(), &sent), |known| wanted.command(&app, known)).await
+    change(&app, ((instance, Caller::wants_instance), app.caller.actor(), &sent), |known| {
+        wanted.command(&app, known)
+    })
+    .await
 }
 
 /// `DELETE /v1/instances/{id}`: it is to be destroyed. It is there until its node says that it is gone.
@@ -128,7 +135,10 @@ pub(in crate::http) async fn destroy(
     let instance = named(&of)?;
     let (sent, ()) = json_body::told_if_any(request, json_body::MOST_BYTES, |_| Ok(())).await?;
     let wanted = Wanted { state: Some(RequestedState::Destroyed), ..Wanted::default() };
-    change(&app, (instance, app.caller.actor(), &sent), |known| wanted.command(&app, known)).await
+    change(&app, ((instance, Caller::wants_instance), app.caller.actor(), &sent), |known| {
+        wanted.command(&app, known)
+    })
+    .await
 }
 
 /// Where an instance is, as its node says it.
@@ -145,10 +155,12 @@ async fn say(
     (id, sent): (InstanceId, &Sent),
     command: impl Fn(Place, &Instance) -> Result<Command, Problem>,
 ) -> Result<Response, Problem> {
-    let known = read(app, slapledger_core::domain::id::Sequence::ZERO, |view, _| find(view, id)).await??;
+    let of = (id, Caller::speaks_for as Says);
+    let known =
+        read(app, slapledger_core::domain::id::Sequence::ZERO, |view, _| find(app, view, of)).await??;
     let computer = place(&known)?.computer;
     let actor = app.caller.actor_at(&computer);
-    let response = change(app, (id, actor, sent), |known| command(place(known)?, known)).await?;
+    let response = change(app, (of, actor, sent), |known| command(place(known)?, known)).await?;
     app.heard(&computer);
     Ok(response)
 }

@@ -1,6 +1,5 @@
 //! Invoice runs over REST: opened, looked at, drawn up again, withdrawn, made final.
 
-
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
@@ -103,10 +102,7 @@ impl<'a> RunForm<'a> {
 
 /// `POST /v1/invoice-runs`: opens a run, which fixes its drafts; `finalise` makes them final too, at once or when the
 /// time of grace is over.
-pub(in crate::http) async fn open_run(
-    Here(app): Here,
-    request: Request,
-) -> Result<Response, Problem> {
+pub(in crate::http) async fn open_run(Here(app): Here, request: Request) -> Result<Response, Problem> {
     let us = FIRST_PARTY;
     let told = json_body::told(request, json_body::MOST_BYTES, |object| {
         let mut members = object.required_object("period")?;

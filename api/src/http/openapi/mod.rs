@@ -16,10 +16,10 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::{Router, middleware};
 use axum::handler::Handler;
 use axum::http::Method;
 use axum::routing::{MethodFilter, on};
+use axum::{Router, middleware};
 use serde_json::{Map, Value, json};
 
 use crate::access::policy::{self, Policy, Refuse};

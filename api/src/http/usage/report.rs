@@ -1,7 +1,6 @@
 //! `POST /usage_report_module/`: the usage reports of nodes as documents. `TioXML` as `useComputer` takes it, or events
 //! in JSON as `/v1/usage-events` does; recorded by the same decision.
 
-
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
@@ -12,7 +11,7 @@ use slapledger_core::ledger::Submission;
 
 use super::{Answered, record_events};
 use crate::access::Here;
-use crate::app::{self, App};
+use crate::app::App;
 use crate::http::cloud_event::Format;
 use crate::http::limits;
 use crate::http::problem::Problem;
@@ -21,11 +20,7 @@ use crate::slap::wire::{self, tioxml};
 use crate::slap::{no_computer, read, usage_report};
 
 /// `POST /usage_report_module/`.
-pub(in crate::http) async fn post(
-    Here(app): Here,
-    uri: Uri,
-    request: Request,
-) -> Result<Response, Problem> {
+pub(in crate::http) async fn post(Here(app): Here, uri: Uri, request: Request) -> Result<Response, Problem> {
     const EXPECTED: &str = "application/xml (TioXML), application/json or CloudEvents in JSON";
     let (parts, body) = request.into_parts();
     let headers = parts.headers;

@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::super::testkit::Kit;
+use crate::access::FIRST_PARTY;
 
 const BATCH: &str = "application/cloudevents-batch+json";
 const ONE: &str = "application/cloudevents+json";
@@ -26,7 +27,7 @@ fn with(mut event: Value, pointer: &str, value: Value) -> Value {
 /// A master where an instance has been in `slappart0` since the first, and now is the third.
 fn kit() -> Kit {
     let kit = Kit::with_computer("2026-10-01T00:00:00Z");
-    kit.instance(kit.app.local, "first");
+    kit.instance(FIRST_PARTY, "first");
     kit.set("2026-10-03T00:00:00Z");
     kit
 }
@@ -219,7 +220,7 @@ fn a_body_sent_again_under_its_key_is_answered_again() {
 fn times_without_offset_are_those_of_the_computer() {
     let kit = Kit::new("2026-10-01T00:00:00Z", "UTC");
     kit.computer("COMP-1", "Europe/Paris");
-    kit.instance(kit.app.local, "first");
+    kit.instance(FIRST_PARTY, "first");
     kit.set("2026-10-03T00:00:00Z");
     let local = with(event("a", "1"), "/data/start", json!("2026-10-02T02:00:00"));
     let local = with(local, "/data/stop", json!("2026-10-02T03:00:00"));

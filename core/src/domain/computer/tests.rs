@@ -28,9 +28,9 @@ fn withdrawn(given: &Given, name: &str) -> (Stream, Event) {
 }
 
 fn free(given: &Given) -> Vec<&str> {
-    let computer = given.state.computers.get("COMP-1").expect("it is registered");
+    let computer = given.project().computers.get("COMP-1").expect("it is registered");
     let free: Vec<_> = computer.free().map(PartitionId::as_str).collect();
-    let listed = given.state.computers.with_room().contains("COMP-1");
+    let listed = given.project().computers.with_room().contains("COMP-1");
     assert_eq!(listed, !free.is_empty(), "the list of computers with room is wrong");
     free
 }
@@ -85,7 +85,7 @@ fn a_configuration_records_what_is_other_than_before() {
     let given = given.when(configure("COMP-1", &["slappart1"])).then(gone).and();
     assert_eq!(free(&given), ["slappart1"]);
     let given = given.when(configure("COMP-1", &["slappart1"])).unchanged().and();
-    assert!(given.state.computers.get("COMP-1").is_some_and(|known| known.has_partition("slappart0")));
+    assert!(given.project().computers.get("COMP-1").is_some_and(|known| known.has_partition("slappart0")));
 
     // It comes back at its old place in the order.
     let back = [offered(&given, offer("slappart0"))];
@@ -117,7 +117,7 @@ fn where_anybody_may_bring_a_computer_its_configuration_registers_it() {
 #[test]
 fn a_withdrawn_partition_keeps_its_tenant_and_is_not_given_to_another() {
     let given = Given::cloud().done(request("a")).done(configure("COMP-1", &["slappart1"]));
-    let known = given.state.computers.get("COMP-1").expect("it is registered");
+    let known = given.project().computers.get("COMP-1").expect("it is registered");
     assert_eq!(known.occupant(&partition("slappart0")), Some(InstanceId(1)));
     let given = given
         .done(destroy("a"))
@@ -136,14 +136,14 @@ fn users_can_be_swapped() {
     let mut command = configure("COMP-1", &[]);
     command.offers = vec![swapped("slappart0", "slapuser1"), swapped("slappart1", "slapuser0")];
     let given = Given::cloud().done(command);
-    let known = given.state.computers.get("COMP-1").expect("it is registered");
+    let known = given.project().computers.get("COMP-1").expect("it is registered");
     assert_eq!(known.partition_of_user("slapuser1"), Some(&partition("slappart0")));
     assert_eq!(known.partition_of_user("slapuser0"), Some(&partition("slappart1")));
 
     let mut command = configure("COMP-1", &[]);
     command.offers = vec![Offer { user: None, ..offer("slappart0") }, swapped("slappart1", "slapuser0")];
     let given = given.done(command);
-    let known = given.state.computers.get("COMP-1").expect("it is registered");
+    let known = given.project().computers.get("COMP-1").expect("it is registered");
     assert_eq!(known.partition_of_user("slapuser1"), None);
     assert_eq!(known.partition_of_user("slapuser0"), Some(&partition("slappart1")));
 }

@@ -127,9 +127,9 @@ fn versions_are_numbered_and_what_counts_already_is_not_published_again() {
         .when(publish(book()))
         .then(published(3, book()))
         .and();
-    assert_eq!(given.state.price_books.versions("standard").len(), 3);
-    assert_eq!(given.state.price_books.names().count(), 1);
-    assert!(given.state.price_books.versions("other").is_empty());
+    assert_eq!(given.project().price_books.versions("standard").len(), 3);
+    assert_eq!(given.project().price_books.names().count(), 1);
+    assert!(given.project().price_books.versions("other").is_empty());
 }
 
 /// A book with this resource alone.

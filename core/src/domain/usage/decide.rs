@@ -4,7 +4,7 @@ use rustc_hash::FxHashMap;
 
 use super::attribution::Reporter;
 use super::places::{Added, Places};
-use super::seen::{Content, Fingerprint, Seen, revision};
+use super::seen::{Content, Fingerprint, Seen, SeenIndex, revision};
 use super::starts::LastFound;
 use super::{
     DismissSuspendedUsage, Event, RecordUsage, ResolveSuspendedUsage, Revision, Sequence, Series, Stream,
@@ -22,6 +22,7 @@ const CLOCK_TOLERANCE_MICROS: i64 = 5 * 60 * 1_000_000;
 
 /// What a decision about usage looks at besides usage.
 pub(crate) struct Surroundings<'a> {
+    pub(crate) seen: &'a dyn SeenIndex,
     pub(crate) computers: &'a Computers,
     pub(crate) instances: &'a Instances,
     pub(crate) project: ProjectId,
@@ -41,12 +42,12 @@ struct Overlay<'a> {
 }
 
 impl<'a> Overlay<'a> {
-    fn on(ledger: &'a UsageLedger) -> Self {
+    fn on(recorded: &'a dyn SeenIndex) -> Self {
         Self {
             seen: FxHashMap::default(),
             last_found: FxHashMap::default(),
             suspended: FxHashMap::default(),
-            places: Added::to(&*ledger.seen),
+            places: Added::to(recorded),
         }
     }
 }
@@ -60,7 +61,7 @@ impl UsageLedger {
         let computer = command.computer;
         let reporter = Reporter::new(&computer, around.computers, around.instances)?;
         let stream = Stream::Usage(computer.clone());
-        let mut overlay = Overlay::on(self);
+        let mut overlay = Overlay::on(around.seen);
         let mut outcomes = Vec::with_capacity(command.reports.len());
         let mut events = Vec::with_capacity(command.reports.len());
         for report in command.reports {
@@ -80,10 +81,11 @@ impl UsageLedger {
         report: UsageReport,
         sequence: Sequence,
     ) -> (UsageOutcome, [Option<Event>; 2]) {
-        let known =
-            |overlay: &Overlay<'_>, print| overlay.seen.get(&print).copied().or_else(|| self.seen.get(print));
-        let identity = self.seen.identity(around.project, reporter.id, &report.id);
-        let content = self.seen.content(&Content::of_report(&report));
+        let known = |overlay: &Overlay<'_>, print| {
+            overlay.seen.get(&print).copied().or_else(|| around.seen.get(print))
+        };
+        let identity = around.seen.identity(around.project, reporter.id, &report.id);
+        let content = around.seen.content(&Content::of_report(&report));
         let before = known(overlay, identity);
         let replaces = match (before, &report.revision) {
             (Some(before), _) if before.content == content => {
@@ -97,7 +99,7 @@ impl UsageLedger {
             }
             (Some(before), _) => return (UsageOutcome::Conflict(before.sequence), [None, None]),
             (None, Revision::Replaces(other)) => {
-                match known(overlay, self.seen.identity(around.project, reporter.id, other)) {
+                match known(overlay, around.seen.identity(around.project, reporter.id, other)) {
                     Some(other) => Some(other.sequence),
                     None => return (UsageOutcome::NothingToReplace, [None, None]),
                 }
@@ -218,7 +220,7 @@ impl UsageLedger {
         // A quantity that cannot be read is the first thing that is wrong with a report.
         let quantity = command.quantity.map(Ok);
         let quantity = quantity.unwrap_or_else(|| known.quantity.parse().map_err(|_| known.reason));
-        let replaces = known.replaces.and_then(|sequence| self.seen.holder(sequence));
+        let replaces = known.replaces.and_then(|sequence| around.seen.holder(sequence));
         // What was said and could not be read must be told anew: nothing else is taken for it.
         let (start, stop) = match command.period {
             Some(period) => (Ok(Some(period.start)), Ok(Some(period.stop))),
@@ -239,7 +241,7 @@ impl UsageLedger {
             node_sequence: known.node_sequence,
         };
         let usage = self
-            .meter(around, &reporter, &Overlay::on(self), (&report, replaces))
+            .meter(around, &reporter, &Overlay::on(around.seen), (&report, replaces))
             .map_err(|reason| UsageRefusal::StillUnmeterable { reason })?;
         let event = SuspendedUsageResolved { suspended, replaces, usage };
         let stream = Stream::Usage(computer.clone());

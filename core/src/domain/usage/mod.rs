@@ -347,31 +347,17 @@ pub enum UsageRefusal {
 /// What was measured, and where: a partition, whatever the sender called it, or else the subject as written.
 type Series = (Box<str>, ResourceId);
 
-/// What decisions need to know of usage.
+/// What decisions need to know of usage, but for its identities: those of all projects are in one index.
+#[derive(Debug, Clone, Default, Encode, Decode)]
 pub struct UsageLedger {
-    pub(crate) seen: Box<dyn SeenIndex>,
     last_found: BTreeMap<ComputerId, BTreeMap<Series, LastFound>>,
     suspended: BTreeMap<Sequence, (ComputerId, UsageSuspended)>,
 }
 
 impl UsageLedger {
-    /// Nothing recorded; identities will be kept in this index.
-    pub(crate) fn new(seen: Box<dyn SeenIndex>) -> Self {
-        Self { seen, last_found: BTreeMap::new(), suspended: BTreeMap::new() }
-    }
-
-    pub(crate) fn snapshot(&self) -> UsageSnapshot {
-        UsageSnapshot { last_found: self.last_found.clone(), suspended: self.suspended.clone() }
-    }
-
-    pub(crate) fn restore(&mut self, snapshot: UsageSnapshot) {
-        self.last_found = snapshot.last_found;
-        self.suspended = snapshot.suspended;
-    }
-
     pub(crate) fn evolve(
         &mut self,
-        computers: &Computers,
+        (seen, computers): (&mut dyn SeenIndex, &Computers),
         project: ProjectId,
         (stream, event): (&Stream, &Event),
         sequence: Sequence,
@@ -379,42 +365,36 @@ impl UsageLedger {
         let Stream::Usage(computer) = stream else { return };
         match event {
             Event::UsageRecorded(usage) => {
-                self.identified(project, computer, usage, sequence);
+                identified((seen, project), computer, usage, sequence);
                 self.metered(computers, computer, usage, (sequence, None));
             }
             Event::UsageCorrected(event) => {
-                self.identified(project, computer, &event.usage, sequence);
+                identified((seen, project), computer, &event.usage, sequence);
                 self.metered(computers, computer, &event.usage, (sequence, Some(event.replaces)));
-                self.seen.pass_on(event.replaces, sequence);
+                seen.pass_on(event.replaces, sequence);
             }
             Event::UsageSuspended(event) => {
-                let identity = self.seen.identity(project, computer, &event.id);
-                let content = self.seen.content(&seen::Content::of_suspended(event));
-                self.seen.insert(identity, Seen { sequence, content });
+                let identity = seen.identity(project, computer, &event.id);
+                let content = seen.content(&seen::Content::of_suspended(event));
+                seen.insert(identity, Seen { sequence, content });
                 self.suspended.insert(sequence, (computer.clone(), event.clone()));
             }
             Event::SuspendedUsageResolved(event) => {
                 // The identity stays with the suspended event: what the sender sends again is a duplicate of it.
                 self.suspended.remove(&event.suspended);
                 if let Some(replaced) = event.replaces {
-                    self.seen.pass_on(replaced, sequence);
+                    seen.pass_on(replaced, sequence);
                 }
-                self.seen.pass_on(event.suspended, sequence);
+                seen.pass_on(event.suspended, sequence);
                 self.metered(computers, computer, &event.usage, (sequence, event.replaces));
             }
             Event::SuspendedUsageDismissed(event) => {
                 let dismissed = self.suspended.remove(&event.suspended);
                 let before = dismissed.and_then(|(_, suspended)| suspended.replaces);
-                self.seen.pass_on(event.suspended, event.superseded_by.or(before).unwrap_or(Sequence::ZERO));
+                seen.pass_on(event.suspended, event.superseded_by.or(before).unwrap_or(Sequence::ZERO));
             }
             _ => {}
         }
-    }
-
-    fn identified(&mut self, project: ProjectId, computer: &ComputerId, usage: &Usage, sequence: Sequence) {
-        let identity = self.seen.identity(project, computer, &usage.id);
-        let content = self.seen.content(&seen::Content::of_usage(usage));
-        self.seen.insert(identity, Seen { sequence, content });
     }
 
     fn metered(
@@ -433,9 +413,13 @@ impl UsageLedger {
     }
 }
 
-/// The part of [`UsageLedger`] that a snapshot holds; the index of identities has files of its own.
-#[derive(Debug, Clone, Encode, Decode)]
-pub(crate) struct UsageSnapshot {
-    last_found: BTreeMap<ComputerId, BTreeMap<Series, LastFound>>,
-    suspended: BTreeMap<Sequence, (ComputerId, UsageSuspended)>,
+fn identified(
+    (seen, project): (&mut dyn SeenIndex, ProjectId),
+    computer: &ComputerId,
+    usage: &Usage,
+    sequence: Sequence,
+) {
+    let identity = seen.identity(project, computer, &usage.id);
+    let content = seen.content(&seen::Content::of_usage(usage));
+    seen.insert(identity, Seen { sequence, content });
 }

@@ -292,11 +292,11 @@ fn what_is_put_right_by_its_sender_needs_nobody_any_more() {
     let given = given.when_reported([lost(latest("1", "2"))]).and();
     let right = [corrected(10, of_instance(latest("1", "3"), 1)), superseded(11, 12)];
     let given = given.when_reported([latest("1", "3")]).then(right).and();
-    assert_eq!(given.state.usage.suspended.len(), 0);
+    assert_eq!(given.project().usage.suspended.len(), 0);
 
     // Lost, and lost again: the last one is looked at.
     let given = self::given().when_reported([lost(latest("1", "1")), lost(latest("1", "2"))]).and();
-    assert_eq!(given.state.usage.suspended.keys().copied().collect::<Vec<_>>(), [Sequence(11)]);
+    assert_eq!(given.project().usage.suspended.keys().copied().collect::<Vec<_>>(), [Sequence(11)]);
     // Replaced under another name, twice: the second replaces the first.
     let given = given.when_reported([replacing("1", "2", "3")]).and();
     let when = given.when_reported([replacing("1", "3", "4")]);

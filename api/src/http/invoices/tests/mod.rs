@@ -336,7 +336,7 @@ fn finalised_twice_at_once_it_is_one_set_of_invoices() {
     }
     kit.set("2026-11-02T09:00:00Z");
     assert_eq!(kit.post_json("/v1/invoice-runs", &run()).status, StatusCode::CREATED);
-    let actor = app::person(kit.app.local);
+    let actor = app::person(FIRST_PARTY);
     let finalise = || {
         let app = Arc::clone(&kit.app);
         let actor = actor.clone();

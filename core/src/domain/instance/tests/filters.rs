@@ -19,7 +19,7 @@ fn two(attributes: &[(&str, &str)]) -> Given {
 }
 
 fn computer_of(given: &Given, instance: u64) -> Option<String> {
-    let allocation = given.state.instances.get(InstanceId(instance))?.allocation.as_ref()?;
+    let allocation = given.project().instances.get(InstanceId(instance))?.allocation.as_ref()?;
     Some(allocation.computer.to_string())
 }
 
@@ -190,12 +190,15 @@ fn a_tree_is_spread_when_much_comes_at_once() {
         let (computer, title) = (computer(name), None);
         Event::ComputerDescribed(ComputerDescribed { computer, title, attributes, at: given.now })
     };
-    let mut copy =
-        State::restore(&state.snapshot(), crate::domain::given::state().usage.seen).expect("restored");
+    let mut copy = State::restore(&state.snapshot(), crate::domain::given::state().seen).expect("restored");
     for event in [describe("COMP-2"), describe("COMP-3")].iter().chain(&events) {
         copy.evolve(ProjectId::DEFAULT, &Stream::Ledger, event, given.next());
     }
-    let allocations = copy.consequences(given.now, events.iter());
+    let allocations = {
+        let (now, next) = (given.now, given.next());
+        let context = crate::domain::Context { now, next, project: ProjectId::DEFAULT };
+        copy.consequences(&context, events.iter())
+    };
     assert_eq!(allocations.len(), 1, "{allocations:?}");
 }
 

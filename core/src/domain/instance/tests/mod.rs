@@ -99,7 +99,7 @@ fn answer(instance: u64, outcome: RequestOutcome, allocated: bool) -> Answer {
 
 /// Where an instance is, in short.
 fn place(given: &Given, instance: u64) -> Option<String> {
-    let allocation = given.state.instances.get(InstanceId(instance))?.allocation.as_ref()?;
+    let allocation = given.project().instances.get(InstanceId(instance))?.allocation.as_ref()?;
     Some(format!("{} {}", allocation.computer, allocation.partition))
 }
 

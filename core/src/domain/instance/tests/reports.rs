@@ -130,7 +130,7 @@ fn an_instance_goes_by_another_name() {
         let given = given.when(fresh).answered(&answer(3, RequestOutcome::Created, false)).and();
         let gone = RequestInstance { parameters: sealed("a", "{}"), ..destroy("z") };
         let given = given.done(gone).done(report("slappart0", ReportedState::Destroyed));
-        assert_eq!(given.state.instances.names.len(), 2);
+        assert_eq!(given.project().instances.names.len(), 2);
     }
 }
 

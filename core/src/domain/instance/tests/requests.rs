@@ -159,7 +159,7 @@ fn without_room_a_request_waits_and_the_first_to_come_is_the_first_served() {
         .done(configure("COMP-2", &["slappart0", "slappart1", "slappart2"]));
     assert_eq!(place(&given, 2).as_deref(), Some("COMP-2 slappart0"));
     assert_eq!(place(&given, 5).as_deref(), Some("COMP-2 slappart1"));
-    assert!(!given.state.instances.waiting.anybody());
+    assert!(!given.project().instances.waiting.anybody());
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn who_waits_can_give_up() {
     let given =
         given.when(destroy("a")).then(given_up).answered(&answer(1, RequestOutcome::Changed, false)).and();
     let given = given.done(destroy("b"));
-    assert!(!given.state.instances.waiting.anybody());
+    assert!(!given.project().instances.waiting.anybody());
     let given = given.done(configure("COMP-1", &["slappart0"]));
     assert_eq!((place(&given, 1), place(&given, 2)), (None, None));
 }
@@ -210,8 +210,8 @@ fn an_id_is_never_used_again_and_a_name_is() {
     let again = RequestInstance { parameters: sealed("a again", "{}"), ..request("a") };
     let given = given.when(again).answered(&answer(2, RequestOutcome::Created, true)).and();
     assert_eq!(place(&given, 2).as_deref(), Some("COMP-1 slappart0"));
-    assert_eq!(given.state.instances.tenants("COMP-1", "slappart0"), [InstanceId(1), InstanceId(2)]);
-    let past = given.state.instances.get(InstanceId(1)).and_then(|known| known.allocation.as_ref());
+    assert_eq!(given.project().instances.tenants("COMP-1", "slappart0"), [InstanceId(1), InstanceId(2)]);
+    let past = given.project().instances.get(InstanceId(1)).and_then(|known| known.allocation.as_ref());
     let until = past.and_then(|allocation| allocation.until);
     assert_eq!(until, Some(crate::domain::given::at("2026-10-01T00:00:00Z")));
 }
@@ -232,7 +232,7 @@ fn many_who_wait_elsewhere_cost_nothing() {
         tenant = format!("tenant {n}");
         given = given.done(request(&tenant));
     }
-    assert_eq!(given.state.instances.get(InstanceId(1)).map(|known| known.key), Some(key("a")));
+    assert_eq!(given.project().instances.get(InstanceId(1)).map(|known| known.key), Some(key("a")));
     // Milliseconds, not minutes; a slow machine is no failure.
     assert!(started.elapsed().as_secs() < 20, "took {:?}", started.elapsed());
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::domain::computer::NoticeSilence;
 
 fn taken(given: &Given) -> usize {
-    let known = given.state.computers.get("COMP-1").expect("it is registered");
+    let known = given.project().computers.get("COMP-1").expect("it is registered");
     2 - known.free().count()
 }
 
@@ -89,7 +89,7 @@ fn in_error(given: Given) -> Given {
 }
 
 fn in_trouble(given: &Given) -> bool {
-    given.state.computers.get("COMP-1").expect("it is registered").is_in_trouble()
+    given.project().computers.get("COMP-1").expect("it is registered").is_in_trouble()
 }
 
 #[test]

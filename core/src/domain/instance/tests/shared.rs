@@ -15,7 +15,7 @@ fn on_host(given: &Given, instance: u64, host: u64, name: &str) -> (Stream, Even
 }
 
 fn host_of(given: &Given, instance: u64) -> Option<u64> {
-    let allocation = given.state.instances.get(InstanceId(instance))?.allocation.as_ref()?;
+    let allocation = given.project().instances.get(InstanceId(instance))?.allocation.as_ref()?;
     allocation.host.map(|host| host.0)
 }
 
@@ -46,10 +46,10 @@ fn a_shared_instance_lives_on_one_that_runs_the_same() {
         let given = given.when(shared("s")).then(events).answered(&created).and();
         assert_eq!(place(&given, 2).as_deref(), Some("COMP-1 slappart0"));
         // It took no partition, and the one it lives on is not its own.
-        let known = given.state.computers.get("COMP-1").expect("it is registered");
+        let known = given.project().computers.get("COMP-1").expect("it is registered");
         assert_eq!(known.occupant(&partition("slappart0")), Some(InstanceId(1)));
         assert_eq!(known.free().count(), 1);
-        assert_eq!(given.state.instances.tenants("COMP-1", "slappart0"), [InstanceId(1)]);
+        assert_eq!(given.project().instances.tenants("COMP-1", "slappart0"), [InstanceId(1)]);
         let unchanged = answer(2, RequestOutcome::Unchanged, true);
         given.when(shared("s")).then([]).answered(&unchanged);
     }
@@ -158,7 +158,7 @@ fn a_destroyed_one_ends_at_once_and_its_host_stays() {
         let given = given.when(destroyed.clone()).then(events).answered(&changed).and();
         let nothing = InstanceRefusal::NothingToDestroy { reference: reference("s") };
         let given = given.when(destroyed).refused(nothing);
-        assert_eq!(given.state.instances.shares(InstanceId(1)).count(), 0);
+        assert_eq!(given.project().instances.shares(InstanceId(1)).count(), 0);
         let again = RequestInstance { parameters: sealed("s again", "{}"), ..shared("s") };
         given.when(again).answered(&answer(3, RequestOutcome::Created, true));
     }
@@ -167,7 +167,7 @@ fn a_destroyed_one_ends_at_once_and_its_host_stays() {
         let given = given.done(shared("s"));
         let events = [destruction(&given, 1), ended(&given, 1)];
         let given = given.when(RequestInstance { shared: true, ..destroy("s") }).then(events).and();
-        assert!(!given.state.instances.waiting.anybody());
+        assert!(!given.project().instances.waiting.anybody());
     }
 }
 
@@ -182,7 +182,7 @@ fn those_on_a_host_end_with_it() {
             ended(&given, 1),
         ];
         let given = given.when(report("slappart0", ReportedState::Destroyed)).then(events).and();
-        let state = &given.state.instances;
+        let state = &given.project().instances;
         assert!(state.shares.is_empty() && state.running.is_empty());
     }
 }

@@ -63,11 +63,11 @@ fn stopped(name: &str) -> RequestInstance {
 }
 
 fn wanted(given: &Given, instance: u64) -> RequestedState {
-    given.state.instances.get(InstanceId(instance)).expect("it is there").state
+    given.project().instances.get(InstanceId(instance)).expect("it is there").state
 }
 
 fn requester(given: &Given, instance: u64) -> Requester {
-    given.state.instances.get(InstanceId(instance)).expect("it is there").requester
+    given.project().instances.get(InstanceId(instance)).expect("it is there").requester
 }
 
 fn child_in(parent: u64, name: &str, state: RequestedState) -> RequestInstance {
@@ -211,7 +211,7 @@ fn another_of_the_tree_may_ask_for_an_instance() {
         let given = given.done(child_in(1, "b", RequestedState::Destroyed));
         let given = given.when(report("slappart1", ReportedState::Destroyed)).and();
         assert_eq!(wanted(&given, 3), RequestedState::Destroyed);
-        assert!(given.state.instances.names.values().any(|id| *id == InstanceId(2)), "it went first");
+        assert!(given.project().instances.names.values().any(|id| *id == InstanceId(2)), "it went first");
     }
 }
 

@@ -212,7 +212,7 @@ fn a_final_invoice_is_the_draft_with_number_and_dates() {
         .then([(stream, Event::InvoiceFinalised(event))])
         .answered(&issued("INV-2026-000001"))
         .and();
-    assert_eq!(given.state.invoices.issued(RunId(1)).collect::<Vec<_>>(), [&number("INV-2026-000001")]);
+    assert_eq!(given.project().invoices.issued(RunId(1)).collect::<Vec<_>>(), [&number("INV-2026-000001")]);
 }
 
 #[test]

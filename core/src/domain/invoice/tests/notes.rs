@@ -172,7 +172,7 @@ fn what_was_due_is_given_back_before_what_was_prepaid() {
     let when = when.and().when(back(&invoice, GiveBack::All));
     assert_eq!((note(&when).prepaid, note(&when).due.minor()), (vec![used(2, 250), used(1, 300)], 0));
     let given = when.and();
-    let left = [1, 2].map(|credit| given.state.credits.get(CreditId(credit)).map(|credit| credit.left));
+    let left = [1, 2].map(|credit| given.project().credits.get(CreditId(credit)).map(|credit| credit.left));
     assert_eq!(left, [Some(euros(300)), Some(euros(400))]);
 }
 
@@ -318,7 +318,7 @@ proptest! {
         prop_assert_eq!(sum(|note| sums(note).2), total);
         prop_assert_eq!(sum(|note| note.due.minor()), invoice.due.minor());
         prop_assert!(notes.iter().all(|note| note.due.minor() >= 0 && note.total.minor() >= 0));
-        let left = given.state.credits.get(CreditId(1)).map(|credit| credit.left);
+        let left = given.project().credits.get(CreditId(1)).map(|credit| credit.left);
         prop_assert_eq!(left, Some(euros(prepaid + 1)));
         // And the period is free.
         let again = Invoice { run: RunId(2), ..standard(&cents) };

@@ -1,0 +1,280 @@
+//! A project: a world of its own, in which nothing of another can be seen.
+//!
+//! All that belongs to a project is a member of [`Project`], so a decision that was handed one cannot look at another:
+//! names, numbers, counts and room are its own. SOFTINST-1 of PROJ-1 and SOFTINST-1 of PROJ-2 are different things.
+//!
+//! Not here: which projects there are, and what all of them share (see [`super::State`]).
+
+use bincode::{Decode, Encode};
+
+use super::access::Holders;
+use super::account::Accounts;
+use super::charge::Charges;
+use super::computer::Computers;
+use super::credit::Credits;
+use super::event::{Event, Mode, Stream};
+use super::id::{ProjectId, Sequence};
+use super::instance::{self, Instances};
+use super::invoice::{self, Invoices};
+use super::party::Parties;
+use super::pricing::PriceBooks;
+use super::product::Products;
+use super::software::Supplies;
+use super::tax::Taxes;
+use super::time::Timestamp;
+use super::usage::{self, SeenIndex, UsageLedger};
+use super::{Answer, Command, Context, Outcome, Refusal};
+
+/// All that decisions of one project look at, but for what it shares with others.
+#[derive(Debug, Clone, Default, Encode, Decode)]
+pub struct Project {
+    /// Those who request, sell and pay.
+    pub parties: Parties,
+    /// Computers and their partitions.
+    pub computers: Computers,
+    /// What publishers published.
+    pub products: Products,
+    /// Which releases are where.
+    pub supplies: Supplies,
+    /// Instances and where they are.
+    pub instances: Instances,
+    /// What usage is known, but for its identities.
+    pub usage: UsageLedger,
+    /// Tax rates, and how customers are taxed.
+    pub taxes: Taxes,
+    /// Prices.
+    pub price_books: PriceBooks,
+    /// Invoice runs and what has been invoiced.
+    pub invoices: Invoices,
+    /// Prepaid credit.
+    pub credits: Credits,
+    /// One-off charges that are on no invoice yet.
+    pub charges: Charges,
+    /// Up to when books are closed.
+    pub accounts: Accounts,
+}
+
+/// What a project shares with all others.
+#[derive(Clone, Copy)]
+pub(super) struct Shared<'a> {
+    /// The rules that hold.
+    pub(super) mode: Mode,
+    /// The index of usage identities, each of which names its project.
+    pub(super) seen: &'a dyn SeenIndex,
+}
+
+impl Project {
+    /// Decides a command; changes nothing.
+    pub(super) fn decide(
+        &self,
+        around: Shared<'_>,
+        context: &Context,
+        command: Command,
+    ) -> Result<Outcome<Answer>, Refusal> {
+        let Context { now, next, .. } = *context;
+        Ok(match command {
+            Command::RegisterParty(command) => self.parties.register(&command, now)?.map(Answer::Party),
+            Command::RegisterComputer(command) => self.computers.register(&command, now)?.done(),
+            Command::ConfigureComputer(command) => self.computers.configure(&command, now)?.done(),
+            Command::RequestComputer(command) => {
+                self.computers.request(&self.parties, &command, now)?.map(Answer::Computer)
+            }
+            Command::DescribeComputer(command) => self.computers.describe(&command, now)?.done(),
+            Command::SetAllocationScope(command) => {
+                self.computers.set_scope(&self.parties, &command, now)?.done()
+            }
+            Command::NoticeSilence(command) => self.computers.notice_silence(&command, now)?.done(),
+            Command::BangComputer(command) => self.computers.bang(&command, now)?.done(),
+            Command::PublishSoftwareRelease(command) => {
+                self.products.publish(&self.parties, &command, now)?.done()
+            }
+            Command::SupplySoftware(command) => self.supplies.supply(&self.computers, &command, now)?.done(),
+            Command::ReportSoftware(command) => {
+                self.supplies.report((around.mode, &self.computers), &command, now)?.done()
+            }
+            Command::RequestInstance(command) => {
+                let outcome = self.instances.request(&self.around_instances(around.mode), &command, now)?;
+                outcome.map(|(instance, outcome, allocated)| Answer::Instance {
+                    instance,
+                    outcome,
+                    allocated,
+                })
+            }
+            Command::ReportInstance(command) => {
+                self.instances.report(&self.around_instances(around.mode), &command, now)?.done()
+            }
+            Command::SetConnectionParameters(command) => {
+                self.instances.set_connection(&self.computers, &command, now)?.done()
+            }
+            Command::BangInstance(command) => self.instances.bang(&self.computers, &command, now)?.done(),
+            Command::RenameInstance(command) => self.instances.rename(&self.computers, &command, now)?.done(),
+            Command::RecordUsage(command) => {
+                self.usage.record(&self.around_usage(around, context), command)?.map(Answer::Usage)
+            }
+            Command::ResolveSuspendedUsage(command) => {
+                self.usage.resolve(&self.around_usage(around, context), command)?.done()
+            }
+            Command::DismissSuspendedUsage(command) => self.usage.dismiss(command)?.done(),
+            Command::PublishPriceBook(command) => {
+                self.price_books.publish(&command)?.map(|(name, version)| Answer::PriceBook { name, version })
+            }
+            Command::OpenInvoiceRun(command) => {
+                let around = (&self.parties, &self.price_books);
+                self.invoices.open(around, &command, (now, next))?.map(Answer::InvoiceRun)
+            }
+            Command::FinaliseInvoice(command) => {
+                self.invoices.finalise(self.around_invoices(), &command, now)?.map(Answer::Invoice)
+            }
+            Command::IssueCreditNote(command) => {
+                self.invoices.credit(self.around_invoices(), &command, now)?.map(Answer::Invoice)
+            }
+            Command::RefreshInvoiceRun(command) => {
+                self.invoices.refresh(&self.price_books, &command, (now, next))?.map(Answer::InvoiceRun)
+            }
+            Command::WithdrawInvoiceRun(command) => {
+                self.invoices.withdraw(&command, now)?.map(Answer::InvoiceRun)
+            }
+            Command::FinaliseInvoiceRun(command) => {
+                self.invoices.finalise_run(&command, now)?.map(Answer::InvoiceRun)
+            }
+            Command::DescribeParty(command) => self.parties.describe(&command, now)?.done(),
+            Command::SetPartyTimeZone(command) => self.parties.set_time_zone(&command, now)?.done(),
+            Command::SetTaxRate(command) => Taxes::set_rate(&self.parties, &command, now)?.done(),
+            Command::SetTaxTreatment(command) => Taxes::set_treatment(&self.parties, &command, now)?.done(),
+            Command::GrantCredit(command) => {
+                self.credits.grant(&self.parties, &command, now)?.map(Answer::Credit)
+            }
+            Command::WithdrawCredit(command) => self.credits.withdraw(&command, now)?.done(),
+            Command::RecordCharge(command) => {
+                self.charges.record(&self.parties, &command, now)?.map(Answer::Charge)
+            }
+            Command::CloseAccounts(command) => self.accounts.close(&self.parties, &command, now)?.done(),
+            // Who is let in is decided for the ledger.
+            Command::OpenProject(_) | Command::IssueCredential(_) | Command::RevokeCredentials(_) => {
+                Outcome::unchanged(Answer::Unchanged)
+            }
+        })
+    }
+
+    /// Room for those who wait for it, if these events made some.
+    pub(super) fn consequences<'e>(
+        &self,
+        mode: Mode,
+        now: Timestamp,
+        of: impl Iterator<Item = &'e Event>,
+    ) -> Vec<(Stream, Event)> {
+        let around = self.around_instances(mode);
+        let affected = self.instances.affected(&around, of);
+        self.instances.allocate_waiting(&around, &affected, now)
+    }
+
+    /// Takes an event over. Total: what is recorded cannot be refused. `project` is this one.
+    pub(super) fn evolve(
+        &mut self,
+        seen: &mut dyn SeenIndex,
+        project: ProjectId,
+        (stream, event): (&Stream, &Event),
+        sequence: Sequence,
+    ) {
+        match event {
+            // Nothing here looks at these; those of the ledger never come here.
+            Event::LedgerCreated(_)
+            | Event::ProjectOpened(_)
+            | Event::CredentialIssued(_)
+            | Event::CredentialRevoked(_)
+            | Event::CredentialSpent(_)
+            | Event::WriterStarted(_)
+            | Event::AnswerRecorded(_)
+            | Event::ComputerBanged(_)
+            | Event::InstanceBanged(_) => {}
+            Event::PartyRegistered(event) => self.parties.registered(event),
+            Event::PartyDescribed(event) => self.parties.described(event),
+            Event::PartyTimeZoneSet(event) => self.parties.time_zone_set(event),
+            Event::TaxRateSet(event) => self.taxes.rate_set(event),
+            Event::TaxTreatmentSet(event) => self.taxes.treatment_set(event),
+            Event::ComputerRegistered(event) => self.computers.registered(event),
+            Event::ComputerConfigured(event) => self.computers.configured(event),
+            Event::PartitionOffered(event) => self.computers.offered(event),
+            Event::PartitionWithdrawn(event) => self.computers.withdrawn(event),
+            Event::ComputerDescribed(event) => self.computers.described(event),
+            Event::AllocationScopeSet(event) => self.computers.scope_set(event),
+            Event::ComputerFellSilent(event) => self.computers.fell_silent(event),
+            Event::ComputerHeard(event) => self.computers.heard(event),
+            Event::SoftwareReleasePublished(event) => self.products.published(event),
+            Event::SoftwareSupplied(event) => self.supplies.supplied(event),
+            Event::SoftwareStateReported(event) => self.supplies.reported(event),
+            Event::InstanceRequested(event) => self.instances.requested(event),
+            Event::InstanceChanged(event) => self.instances.changed(event),
+            Event::InstanceAllocated(event) => {
+                self.instances.allocated(event);
+                if event.host.is_none() {
+                    self.computers.occupy(&event.computer, &event.partition, Some(event.instance));
+                }
+            }
+            Event::InstanceEnded(event) => {
+                if let Some((computer, partition)) = self.instances.ended(event) {
+                    self.computers.occupy(&computer, &partition, None);
+                }
+            }
+            Event::InstanceStateReported(event) => {
+                self.instances.state_reported(event);
+                if let Some((computer, _)) = self.instances.place(event.instance) {
+                    self.computers.state_reported(computer, event);
+                }
+            }
+            Event::InstanceRenamed(event) => self.instances.renamed(event),
+            Event::ConnectionParametersSet(event) => self.instances.connection_set(event),
+            Event::UsageRecorded(_)
+            | Event::UsageCorrected(_)
+            | Event::UsageSuspended(_)
+            | Event::SuspendedUsageResolved(_)
+            | Event::SuspendedUsageDismissed(_) => {
+                let around = (seen, &self.computers);
+                self.usage.evolve(around, project, (stream, event), sequence);
+            }
+            Event::PriceBookPublished(event) => self.price_books.published(event),
+            Event::InvoiceRunOpened(event) => self.invoices.opened(event),
+            Event::InvoiceRunRefreshed(event) => self.invoices.refreshed(event),
+            Event::InvoiceRunWithdrawn(event) => self.invoices.withdrawn(event),
+            Event::InvoiceLinesRecorded(event) => {
+                self.invoices.lines_recorded(event);
+                self.charges.invoiced(&event.lines);
+            }
+            Event::InvoiceFinalised(event) => {
+                self.invoices.finalised(event, sequence);
+                self.credits.invoiced(&event.invoice);
+                self.charges.invoiced(&event.invoice.lines);
+            }
+            Event::InvoiceRunFinalised(event) => self.invoices.run_finalised(event),
+            Event::CreditGranted(event) => self.credits.granted(event),
+            Event::CreditWithdrawn(event) => self.credits.withdrawn(event),
+            Event::ChargeRecorded(event) => self.charges.recorded(event),
+            Event::AccountsClosed(event) => self.accounts.closed(event),
+        }
+    }
+
+    /// Who may hold a credential.
+    pub(super) fn holders(&self) -> Holders<'_> {
+        let Self { parties, computers, instances, .. } = self;
+        Holders { parties, computers, instances }
+    }
+
+    fn around_instances(&self, mode: Mode) -> instance::Surroundings<'_> {
+        let Self { parties, computers, supplies, .. } = self;
+        instance::Surroundings { mode, parties, computers, supplies }
+    }
+
+    fn around_invoices(&self) -> invoice::Around<'_> {
+        let Self { parties, credits, charges, .. } = self;
+        invoice::Around { parties, credits, charges }
+    }
+
+    fn around_usage<'a>(&'a self, around: Shared<'a>, context: &Context) -> usage::Surroundings<'a> {
+        let Self { computers, instances, .. } = self;
+        let (Context { now, next, project }, Shared { seen, .. }) = (*context, around);
+        usage::Surroundings { seen, computers, instances, project, now, next }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,42 @@
+//! Who is let in: the projects and credentials of the ledger, as the edge looks them up for each request.
+
+use std::io::{self, Read, Write};
+
+use slapledger_core::domain::access::Access;
+use slapledger_core::log::envelope::Recorded;
+
+use crate::view::{Projection, View, get, put};
+
+/// Projects and credentials, of the whole ledger.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct AccessView {
+    /// The same fold that decisions look at.
+    pub access: Access,
+}
+
+impl View for AccessView {
+    const FORMAT: u32 = 1;
+    const LOOKS_AT_USAGE: bool = false;
+
+    fn apply(&mut self, event: &Recorded) {
+        self.access.evolve(event.meta.project, &event.event);
+    }
+
+    fn projections(&self) -> Vec<Box<dyn Projection + '_>> {
+        vec![Box::new(self)]
+    }
+
+    fn read(from: &mut dyn Read) -> io::Result<Self> {
+        Ok(Self { access: get(from)? })
+    }
+}
+
+impl Projection for AccessView {
+    fn name(&self) -> &'static str {
+        "access"
+    }
+
+    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        put(&self.access, out)
+    }
+}

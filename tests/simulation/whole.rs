@@ -1,0 +1,220 @@
+//! What a log must be as a whole: the order of all events, the Merkle tree over them, what is of the ledger itself, and
+//! the projects, each of which is read as if it were all there is.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest, Sha256};
+use slapledger_core::domain::State;
+use slapledger_core::domain::event::{Event, Stream};
+use slapledger_core::domain::id::{ProjectId, Sequence};
+use slapledger_core::domain::time::Timestamp;
+use slapledger_core::log::envelope::{EventDecoder, Recorded};
+use slapledger_core::log::memory::MemoryStore;
+use slapledger_core::log::store::{EventStore, read_frames};
+
+use crate::facts::Facts;
+
+/// The projects that senders act in, from the same small stock of names.
+pub(crate) const PROJECTS: [ProjectId; 2] = [ProjectId::DEFAULT, ProjectId(2)];
+
+/// Everything a log says, as far as it is checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Whole {
+    pub(crate) last: u64,
+    pub(crate) recorded_at: Option<Timestamp>,
+    /// How many events are of the ledger itself.
+    of_ledger: u64,
+    pub(crate) term: u64,
+    pub(crate) starts: u64,
+    projects: BTreeMap<ProjectId, Facts>,
+    /// How often each kind of event occurs.
+    pub(crate) kinds: BTreeMap<&'static str, u64>,
+}
+
+impl Default for Whole {
+    fn default() -> Self {
+        Self {
+            last: 0,
+            recorded_at: None,
+            of_ledger: 0,
+            term: 0,
+            starts: 0,
+            projects: PROJECTS.into_iter().map(|project| (project, Facts::default())).collect(),
+            kinds: BTreeMap::new(),
+        }
+    }
+}
+
+impl Whole {
+    /// What a store says, with its Merkle tree worked out anew over the stored bytes.
+    pub(crate) fn of(store: &MemoryStore) -> Self {
+        let mut whole = Self::default();
+        let mut decoder = EventDecoder::default();
+        let mut leaves = Vec::new();
+        for frame in read_frames(store, Sequence::ZERO) {
+            for (sequence, bytes) in frame.expect("a frame that was written").events() {
+                leaves.push(hash(&[&[0], bytes]));
+                whole.take(&decoder.decode(sequence, bytes).expect("an event that was written"));
+            }
+        }
+        let head = store.head().expect("a store in memory");
+        assert_eq!(head.last.0, whole.last, "the head is not at the end of the log");
+        assert_eq!(head.root.0, naive_root(&leaves), "the root is not that of the stored events");
+        whole.check();
+        whole
+    }
+
+    /// What it says of a project.
+    pub(crate) fn project(&self, project: ProjectId) -> &Facts {
+        &self.projects[&project]
+    }
+
+    /// Takes the next event over.
+    pub(crate) fn take(&mut self, recorded: &Recorded) {
+        let Recorded { sequence, stream, stream_version, recorded_at, meta, event } = recorded;
+        assert_eq!(sequence.0, self.last + 1, "sequences have no gaps");
+        assert!(Some(*recorded_at) >= self.recorded_at, "recorded_at runs backwards at {sequence}");
+        self.last = sequence.0;
+        self.recorded_at = Some(*recorded_at);
+        *self.kinds.entry(event.name()).or_default() += 1;
+        self.projects.values_mut().for_each(|facts| facts.last = sequence.0);
+        if **stream != Stream::Ledger {
+            let facts = self.projects.get_mut(&meta.project).expect("a project that somebody acts in");
+            facts.take(recorded);
+            return;
+        }
+        assert_eq!(*stream_version, self.of_ledger + 1, "versions of the ledger have no gaps");
+        self.of_ledger += 1;
+        match event {
+            Event::LedgerCreated(_) => assert_eq!(sequence.0, 1, "the ledger is created once, first"),
+            Event::WriterStarted(event) => {
+                assert!(event.term > self.term, "terms rise: {} after {}", event.term, self.term);
+                self.term = event.term;
+                self.starts += 1;
+            }
+            Event::AnswerRecorded(_) => {}
+            other => panic!("{} is not of the ledger", other.name()),
+        }
+        self.projects.values_mut().for_each(|facts| facts.take_of_ledger(event));
+    }
+
+    /// Everybody is where they may be, and nobody waits beside room.
+    pub(crate) fn check(&self) {
+        self.projects.values().for_each(Facts::check);
+    }
+
+    /// The state that decisions look at says the same.
+    pub(crate) fn check_state(&self, state: &State) {
+        for (project, facts) in &self.projects {
+            facts.check_state(state.project(*project));
+        }
+        let strangers = state.projects().filter(|(project, _)| !PROJECTS.contains(project)).count();
+        assert_eq!(strangers, 0, "a project that nobody acts in");
+    }
+}
+
+fn hash(parts: &[&[u8]]) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update(part);
+    }
+    hasher.finalize().into()
+}
+
+/// RFC 9162, 2.1.1, word for word: split at the largest power of two smaller than the number of leaves.
+fn naive_root(leaves: &[[u8; 32]]) -> [u8; 32] {
+    match leaves {
+        [] => hash(&[]),
+        [leaf] => *leaf,
+        _ => {
+            let (left, right) = leaves.split_at(leaves.len().next_power_of_two() / 2);
+            hash(&[&[1], &naive_root(left), &naive_root(right)])
+        }
+    }
+}
+
+/// A second reading that finds nothing wrong with anything shows nothing.
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::Arc;
+
+    use slapledger_core::log::envelope::Meta;
+
+    use super::*;
+    use crate::world::{STEPS, World};
+
+    /// Spoils a log, given the place of the event that it is about.
+    type Fault = fn(&mut Vec<Recorded>, usize);
+
+    fn events(store: &MemoryStore) -> Vec<Recorded> {
+        let mut decoder = EventDecoder::default();
+        let mut events = Vec::new();
+        for frame in read_frames(store, Sequence::ZERO) {
+            for (sequence, bytes) in frame.unwrap().events() {
+                events.push(decoder.decode(sequence, bytes).unwrap());
+            }
+        }
+        events
+    }
+
+    /// The log of the first seed in which this happens.
+    fn a_log_with(name: &str) -> Vec<Recorded> {
+        let mut logs = (1..).map(|seed| {
+            let mut world = World::new(seed);
+            (0..STEPS).for_each(|_| world.step());
+            events(world.store())
+        });
+        logs.find(|log| log.iter().any(|event| event.event.name() == name)).unwrap()
+    }
+
+    fn holds(events: &[Recorded]) -> bool {
+        catch_unwind(AssertUnwindSafe(|| Whole::default().take_all(events))).is_ok()
+    }
+
+    impl Whole {
+        fn take_all<'a>(mut self, events: impl IntoIterator<Item = &'a Recorded>) {
+            events.into_iter().for_each(|event| self.take(event));
+        }
+    }
+
+    #[test]
+    fn planted_faults_are_found() {
+        let good = a_log_with("UsageCorrected");
+        assert!(holds(&good));
+        let find = |name: &str| good.iter().position(|event| event.event.name() == name).expect(name);
+        let again: Fault = |log, at| {
+            let (end, mut event) = (log.last().unwrap().clone(), log[at].clone());
+            event.sequence = end.sequence.next();
+            event.recorded_at = end.recorded_at;
+            let mut newest_first = log.iter().rev();
+            let last = newest_first
+                .find(|other| (other.project(), &other.stream) == (event.project(), &event.stream));
+            event.stream_version = last.unwrap().stream_version + 1;
+            log.push(event);
+        };
+        let elsewhere: Fault = |log, at| {
+            let other = PROJECTS.into_iter().find(|project| *project != log[at].meta.project);
+            let project = other.expect("there are two");
+            log[at].meta = Arc::new(Meta { project, ..(*log[at].meta).clone() });
+        };
+        let faults: [(&str, &str, Fault); 11] = [
+            ("an instance in another project", "InstanceRequested", elsewhere),
+            ("usage in another project", "UsageRecorded", elsewhere),
+            ("a lost event", "InstanceRequested", |log, at| drop(log.remove(at))),
+            ("time that runs backwards", "UsageRecorded", |log, at| log[at].recorded_at = Timestamp::MIN),
+            ("a version that is left out", "InstanceChanged", |log, at| log[at].stream_version += 1),
+            ("another stream", "InstanceEnded", |log, at| log[at].stream = Arc::new(Stream::Ledger)),
+            ("usage that is metered twice", "UsageRecorded", again),
+            ("a correction of nothing", "UsageCorrected", again),
+            ("a partition that is given twice", "InstanceAllocated", again),
+            ("an instance that is requested twice", "InstanceRequested", again),
+            ("a term twice", "WriterStarted", again),
+        ];
+        for (name, kind, fault) in faults {
+            let mut log = good.clone();
+            fault(&mut log, find(kind));
+            assert!(!holds(&log), "{name}");
+        }
+    }
+}
