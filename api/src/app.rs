@@ -12,7 +12,7 @@ use slapledger_core::domain::id::{
 };
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::fingerprints::TieredIndex;
-use slapledger_core::keyring::KeyRing;
+use slapledger_core::keyring::{self, KeyRing};
 use slapledger_core::ledger::{Accepted, Clock, Ledger, Options, Submission, SubmitError};
 use slapledger_core::log::envelope::{Actor, ActorKind, Meta, RULES_VERSION};
 use slapledger_core::log::sled_store::SledStore;
@@ -61,6 +61,8 @@ pub struct Open<'a> {
     pub mode: Mode,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
+    /// The file of the master key of the key ring, if it does not lie beside the ring.
+    pub master_key: Option<&'a Path>,
 }
 
 impl App {
@@ -72,8 +74,10 @@ impl App {
         let (log, ring) = (data.join("log"), data.join("keys"));
         ensure!(log.exists() || !ring.exists(), missing(&log, &ring));
         let store: Arc<dyn EventStore> = Arc::new(SledStore::open(&log)?);
-        ensure!(store.head()? == Head::EMPTY || ring.exists(), missing(&ring, &log));
-        let keys = Arc::new(KeyRing::open(&ring)?);
+        ensure!(store.head()? == Head::EMPTY || KeyRing::exists(&ring), missing(&ring, &log));
+        let master_key = open.master_key.map(Path::to_owned);
+        let now = Some(open.clock.now());
+        let keys = Arc::new(KeyRing::open(&ring, &keyring::Options { master_key, now })?);
         let (index, key) = (data.join("index"), keys.fingerprint_key());
         let seen = move |at: Sequence| {
             let index = if at == Sequence::ZERO {

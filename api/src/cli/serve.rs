@@ -1,7 +1,7 @@
 //! Commands that run a master: `demo`, `proxy` and `serve`.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use slapledger_core::domain::time::{TimeZone, Timestamp};
 use slapledger_core::ledger::Clock;
 use slapledger_core::log::envelope::Actor;
 
+use super::Folder;
 use super::client::invoice_table;
 use super::print::say;
 use crate::app::{App, Open};
@@ -30,12 +31,13 @@ use crate::invoicing::due;
 const LOCAL_USER: &str = "local user";
 
 pub(super) fn proxy(
-    data: &Path,
+    folder: &Folder,
     listen: SocketAddr,
     computer: &str,
     products: &[String],
     clock: Option<PathBuf>,
 ) -> anyhow::Result<()> {
+    let data = &folder.data;
     loopback_alone(listen, "proxy")?;
     let products = products.iter().map(|told| product(told)).collect::<anyhow::Result<Vec<_>>>()?;
     let computer = ComputerId::new(computer).map_err(|rule| anyhow::anyhow!("--computer {rule}"))?;
@@ -44,7 +46,7 @@ pub(super) fn proxy(
         Some(path) => Arc::new(FileClock::open(path)?),
         None => Arc::new(SystemClock),
     };
-    let mut app = App::open(Open { data, mode: Mode::Proxy, clock })?;
+    let mut app = App::open(Open { data, mode: Mode::Proxy, clock, master_key: folder.master_key() })?;
     prepare_user(&app)?;
     prepare_computer(&app, &computer)?;
     for (product, release) in products {
@@ -59,10 +61,16 @@ pub(super) fn proxy(
 }
 
 /// The master of a cloud. Until there are identities everybody is the local user, so only this machine may reach it.
-pub(super) fn master(data: &Path, listen: SocketAddr, silent_after: Duration) -> anyhow::Result<()> {
+pub(super) fn master(folder: &Folder, listen: SocketAddr, silent_after: Duration) -> anyhow::Result<()> {
+    let data = &folder.data;
     loopback_alone(listen, "serve")?;
     log_to_stderr();
-    let app = App::open(Open { data, mode: Mode::Serve, clock: Arc::new(SystemClock) })?;
+    let app = App::open(Open {
+        data,
+        mode: Mode::Serve,
+        clock: Arc::new(SystemClock),
+        master_key: folder.master_key(),
+    })?;
     prepare_user(&app)?;
     say!("data      {}", data.display());
     serve(app, listen, Some(silent_after))
@@ -104,7 +112,8 @@ fn prepare_computer(app: &App, computer: &ComputerId) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub(super) fn demo(data: &Path, listen: Option<SocketAddr>, seed: u64) -> anyhow::Result<()> {
+pub(super) fn demo(folder: &Folder, listen: Option<SocketAddr>, seed: u64) -> anyhow::Result<()> {
+    let data = &folder.data;
     if let Some(listen) = listen {
         loopback_alone(listen, "demo")?;
     }
@@ -115,7 +124,7 @@ pub(super) fn demo(data: &Path, listen: Option<SocketAddr>, seed: u64) -> anyhow
     let manual = Arc::new(ManualClock::new(opening));
     let clock = Arc::new(demo::DemoClock::new(Arc::clone(&manual), SystemClock));
     let as_clock: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
-    let app = App::open(Open { data, mode: Mode::Demo, clock: as_clock })?;
+    let app = App::open(Open { data, mode: Mode::Demo, clock: as_clock, master_key: folder.master_key() })?;
     if app.billing_now(|view| view.billing.knows_party(PartyId(1)))? {
         say!("the demo in this folder was played before; this is what it holds");
     } else {
