@@ -22,6 +22,7 @@ use slapledger_projections::runner::{self, Runner};
 use slapledger_projections::{SlapViews, View};
 
 use crate::contacts::Contacts;
+use crate::erasure;
 use crate::slap::cache::Documents;
 
 /// How many commands may wait for the writer; more are answered 503.
@@ -41,6 +42,8 @@ pub struct App {
     pub documents: Arc<Documents>,
     /// Which computers were heard of.
     pub contacts: Contacts,
+    /// Whether a key could not be destroyed.
+    pub owed: erasure::Owed,
     /// What this run is known by, to those who ask whether two addresses are one server.
     pub run: [u8; 16],
     /// What it is run as.
@@ -112,6 +115,11 @@ impl App {
             log.display()
         );
         let billing = start_view("billing", &ledger, &state)?;
+        let destroyed =
+            erasure::destroy_all(&keys, &slap, &billing).context("destroy the keys of what was erased")?;
+        if destroyed > 0 {
+            tracing::warn!(destroyed, "keys of what was erased were still there; they are destroyed now");
+        }
         let (local, default_computer) = (PartyId(1), None);
         let (contacts, run) = (Contacts::default(), random_id());
         let mode = open.mode;
@@ -127,6 +135,7 @@ impl App {
             billing,
             documents,
             contacts,
+            owed: erasure::Owed::default(),
             run,
             mode,
             local,

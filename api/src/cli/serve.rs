@@ -24,6 +24,7 @@ use crate::app::{App, Open};
 use crate::clock::{FileClock, ManualClock, SystemClock};
 use crate::contacts;
 use crate::demo;
+use crate::erasure;
 use crate::http::{invoices, router};
 use crate::invoicing::due;
 
@@ -180,6 +181,7 @@ fn serve(app: App, listen: SocketAddr, silent_after: Option<Duration>) -> anyhow
             tokio::spawn(contacts::watch(Arc::clone(&app), silent_after));
         }
         tokio::spawn(due::watch(Arc::clone(&app)));
+        tokio::spawn(erasure::watch(Arc::clone(&app)));
         let routes = router::router(Arc::clone(&app));
         let serving = axum::serve(listener, routes).with_graceful_shutdown(stopped()).into_future();
         // By a thread of the runtime: this one would hand every connection over to one of them, and be woken for it.

@@ -16,6 +16,7 @@ use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_billing::{BillingView, Payer};
+use slapledger_core::domain::erasure::{Erase, Subject};
 use slapledger_core::domain::event::Stream;
 use slapledger_core::domain::id::{KeyId, PartyId, Sequence};
 use slapledger_core::domain::party::{DescribeParty, Description, RegisterParty, Series, SetPartyTimeZone};
@@ -25,6 +26,7 @@ use slapledger_core::domain::time::{TimeZone, Timestamp};
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::keyring::KeyRing;
 use slapledger_core::ledger::{Submission, SubmitError};
+use slapledger_core::log::envelope::Meta;
 
 use self::details::{Details, text};
 use super::json_body::{self, Object, Replaced};
@@ -33,8 +35,10 @@ use super::problem::Problem;
 use super::query::{self, Named, Query};
 use super::usage::local;
 use crate::app::{self, App};
+use crate::erasure::{destroy_key, to_its_end};
 use crate::invoicing::ERASED;
 use crate::slap::ATTEMPTS;
+use crate::slap::sealing::seal_bytes;
 
 /// A party.
 #[derive(Serialize, JsonSchema)]
@@ -64,6 +68,10 @@ struct PartyForm<'a> {
     tax_rates: Vec<RateForm>,
     #[schemars(with = "schema::Instant")]
     registered_at: Timestamp,
+    /// When its name and details were erased.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::Instant>")]
+    erased_at: Option<Timestamp>,
     /// The last event about it.
     #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
@@ -108,6 +116,7 @@ impl<'a> PartyForm<'a> {
             tax_treatments: taxes.treatments_of(id).map(treatment).collect(),
             tax_rates: taxes.rates_of(id).map(|(valid_from, rate)| RateForm { rate, valid_from }).collect(),
             registered_at: party.registered_at,
+            erased_at: party.erased_at,
             sequence: party.sequence,
         }
     }
@@ -222,9 +231,9 @@ impl Told {
 
     fn description(&self, app: &App, key: KeyId) -> Result<Description, Problem> {
         let bytes = self.details.bytes().map_err(|error| Problem::fault(&error))?;
-        let details = bytes.map(|bytes| app.keys.seal(key, &bytes)).transpose();
+        let details = bytes.map(|bytes| seal_bytes(&app.keys, key, &bytes)).transpose()?;
         Ok(Description {
-            details: details.map_err(|fault| Problem::fault(&fault))?,
+            details,
             country: self.details.country(),
             vat_id: self.details.has_vat_id(),
             series: self.series.clone(),
@@ -254,7 +263,12 @@ pub(super) async fn change(
     let mut sequence = app.ledger.head().last;
     let described = !members.is_empty();
     if described {
-        sequence = describe_party(&app, (party, &sent.headers), Arc::clone(&meta), &members).await?;
+        let describe = |known: &Payer| {
+            let told = Told::read(&mut members.clone(), Told::of(&app.keys, known))?;
+            let description = told.description(&app, known.name.key)?;
+            Ok(Command::DescribeParty(DescribeParty { party, description }))
+        };
+        sequence = change_party(&app, (party, &sent.headers), Arc::clone(&meta), describe).await?;
     }
     if let Some(time_zone) = time_zone {
         let command = Command::SetPartyTimeZone(SetPartyTimeZone { party, time_zone });
@@ -269,11 +283,12 @@ pub(super) async fn change(
     .await
 }
 
-async fn describe_party(
+/// Carries out what is said of a party as it is, if that is still what its sender has seen.
+async fn change_party(
     app: &App,
     (party, headers): (PartyId, &HeaderMap),
-    meta: Arc<slapledger_core::log::envelope::Meta>,
-    members: &Object,
+    meta: Arc<Meta>,
+    command: impl Fn(&Payer) -> Result<Command, Problem>,
 ) -> Result<Sequence, Problem> {
     if meta.named_by_sender
         && let Some(accepted) = app.ledger.answer_of(Arc::clone(&meta)).await?
@@ -285,13 +300,10 @@ async fn describe_party(
         let read = app.billing.read_at(head, |view, at| {
             let known = view.billing.party(party).ok_or_else(|| unknown(&party.to_string()))?;
             query::precondition(headers, || PartyForm::of((&app.keys, now), view, party, known))?;
-            Ok::<_, Problem>((Told::of(&app.keys, known), known.name.key, at))
+            Ok::<_, Problem>((known.clone(), at))
         });
-        let (before, key, since) = read.await??;
-        let told = Told::read(&mut members.clone(), before)?;
-        let description = told.description(app, key)?;
-        let command = Command::DescribeParty(DescribeParty { party, description });
-        let submission = Submission { meta: Arc::clone(&meta), command };
+        let (known, since) = read.await??;
+        let submission = Submission { meta: Arc::clone(&meta), command: command(&known)? };
         match app.ledger.submit_if_unmoved(submission, Stream::Party(party), since).await {
             Ok(accepted) => return Ok(accepted.sequence),
             Err(SubmitError::Moved) => {}
@@ -299,6 +311,28 @@ async fn describe_party(
         }
     }
     Err(Problem::unavailable(format!("{party} changes all the time; send it again"), 1))
+}
+
+/// `POST /v1/parties/{id}/erase`: name and details are gone for good.
+pub(super) async fn erase(
+    State(app): State<Arc<App>>,
+    Named(id): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let party = named(&id)?;
+    let (sent, ()) = json_body::told_if_any(request, json_body::MOST_BYTES, |_| Ok(())).await?;
+    let meta = query::meta(&app, local(&app), &sent.headers, &sent.content())?;
+    let erasing = async move {
+        let subject = Subject::Party(party);
+        let erase = |_: &Payer| Ok(Command::Erase(Erase { subject }));
+        let sequence = change_party(&app, (party, &sent.headers), meta, erase).await?;
+        destroy_key(&app, subject, sequence).await?;
+        shown(&app, party, sequence, |sequence, form| {
+            query::tagged(&sent.headers, StatusCode::OK, sequence, form)
+        })
+        .await
+    };
+    to_its_end(erasing).await
 }
 
 /// `POST /v1/parties/{id}/tax-treatments`: how a customer is taxed from an instant on.

@@ -58,6 +58,7 @@ fn usual() -> Routes {
         )
         .post("/v1/instances/{id}/bang", instances::writes::bang, instances::describe::bang)
         .post("/v1/instances/{id}/rename", instances::writes::rename, instances::describe::rename)
+        .post("/v1/instances/{id}/erase", instances::writes::erase, instances::describe::erase)
         .get("/v1/instance-trees", trees::trees, trees::describe::list)
         .get("/v1/instance-trees/{id}", trees::tree, trees::describe::show)
         // Usage.
@@ -94,6 +95,7 @@ fn usual() -> Routes {
         .post("/v1/parties", parties::register, parties::describe::register)
         .get("/v1/parties/{id}", parties::show, parties::describe::show)
         .patch("/v1/parties/{id}", parties::change, parties::describe::change)
+        .post("/v1/parties/{id}/erase", parties::erase, parties::describe::erase)
         .post("/v1/parties/{id}/tax-treatments", parties::treat, parties::describe::treat)
         .post("/v1/tax-rates", parties::set_rate, parties::describe::set_rate)
         .get("/v1/credits", credits::credits, credits::describe::credits)

@@ -15,6 +15,7 @@ use super::computer::{
     ComputerHeard, ComputerRegistered, PartitionOffered, PartitionWithdrawn,
 };
 use super::credit::{CreditGranted, CreditWithdrawn};
+use super::erasure::KeyDestroyed;
 use super::id::{ComputerId, InstanceId, InvoiceId, PartyId, PriceBookName, Reference, RunId};
 use super::instance::{
     ConnectionParametersSet, InstanceAllocated, InstanceBanged, InstanceChanged, InstanceEnded,
@@ -120,6 +121,8 @@ events! {
     WriterStarted(WriterStarted),
     /// What a command was answered.
     AnswerRecorded(AnswerRecorded),
+    /// What was sealed for somebody is erased.
+    KeyDestroyed(KeyDestroyed),
     /// A party entered the books.
     PartyRegistered(PartyRegistered),
     /// What invoices say of it was said.

@@ -9,6 +9,7 @@ pub mod calendar;
 pub mod charge;
 pub mod computer;
 pub mod credit;
+pub mod erasure;
 pub mod event;
 #[cfg(test)]
 mod given;
@@ -113,6 +114,8 @@ pub enum Command {
     RecordCharge(charge::RecordCharge),
     /// Close the books of a seller.
     CloseAccounts(account::CloseAccounts),
+    /// Erase all that was sealed for a party or an instance.
+    Erase(erasure::Erase),
 }
 
 /// What a command is answered; the same answer again for the same command.

@@ -4,6 +4,7 @@ use super::account::AccountRefusal;
 use super::charge::ChargeRefusal;
 use super::computer::ComputerRefusal;
 use super::credit::CreditRefusal;
+use super::erasure::ErasureRefusal;
 use super::instance::InstanceRefusal;
 use super::invoice::InvoiceRefusal;
 use super::party::PartyRefusal;
@@ -52,6 +53,9 @@ pub enum Refusal {
     /// About closed books.
     #[error(transparent)]
     Account(#[from] AccountRefusal),
+    /// About erasure.
+    #[error(transparent)]
+    Erasure(#[from] ErasureRefusal),
 }
 
 /// What a sender can make of a refusal.
@@ -100,6 +104,7 @@ impl Refusal {
                 InstanceRefusal::NoRoom { .. } => NoRoom,
                 InstanceRefusal::NotToBeDestroyed { .. }
                 | InstanceRefusal::RequesterGoes { .. }
+                | InstanceRefusal::PartyErased { .. }
                 | InstanceRefusal::NameTaken { .. } => Conflict,
                 InstanceRefusal::UnknownFilter { .. } | InstanceRefusal::BadFilter { .. } => Invalid,
                 InstanceRefusal::OtherKey { .. } => Retry,
@@ -148,7 +153,7 @@ impl Refusal {
             },
             Self::Party(refusal) => match refusal {
                 PartyRefusal::Unknown { .. } => NotFound,
-                PartyRefusal::SeriesTaken { .. } => Conflict,
+                PartyRefusal::SeriesTaken { .. } | PartyRefusal::Erased { .. } => Conflict,
                 PartyRefusal::TermsTooLong => Invalid,
             },
             Self::Tax(refusal) => match refusal {
@@ -166,6 +171,12 @@ impl Refusal {
             Self::Account(refusal) => match refusal {
                 AccountRefusal::UnknownParty { .. } => NotFound,
                 _ => Conflict,
+            },
+            Self::Erasure(refusal) => match refusal {
+                ErasureRefusal::UnknownParty { .. } | ErasureRefusal::UnknownInstance { .. } => NotFound,
+                ErasureRefusal::InstanceLives { .. }
+                | ErasureRefusal::HasInstances { .. }
+                | ErasureRefusal::Sells { .. } => Conflict,
             },
         }
     }

@@ -178,6 +178,7 @@ impl State {
                 self.charges.record(&self.parties, &command, now)?.map(Answer::Charge)
             }
             Command::CloseAccounts(command) => self.accounts.close(&self.parties, &command, now)?.done(),
+            Command::Erase(command) => command.decide(&self.parties, &self.instances, now)?.done(),
         })
     }
 
@@ -286,6 +287,7 @@ impl State {
             Event::CreditWithdrawn(event) => self.credits.withdrawn(event),
             Event::ChargeRecorded(event) => self.charges.recorded(event),
             Event::AccountsClosed(event) => self.accounts.closed(event),
+            Event::KeyDestroyed(event) => event.evolve(&mut self.parties, &mut self.instances),
         }
     }
 

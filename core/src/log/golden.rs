@@ -16,6 +16,7 @@ use crate::domain::computer::{
     ComputerFellSilent, ComputerHeard, ComputerRegistered, Offer, PartitionOffered, PartitionWithdrawn,
 };
 use crate::domain::credit::{CreditGranted, CreditId, CreditWithdrawn};
+use crate::domain::erasure::{KeyDestroyed, Subject};
 use crate::domain::event::{AnswerRecorded, Event, LedgerCreated, Mode, Stream, WriterStarted};
 use crate::domain::id::{
     CommandId, ComputerId, InstanceId, InvoiceId, KeyId, PartitionId, PartyId, PriceBookName, ProjectId,
@@ -582,6 +583,11 @@ fn samples() -> Vec<(Stream, Event)> {
             at: now,
         }),
         Event::AccountsClosed(AccountsClosed { seller: PartyId(1), until: october().stop, at: now }),
+        Event::KeyDestroyed(KeyDestroyed {
+            subject: Subject::Party(PartyId(2)),
+            key: KeyId([7; 16]),
+            at: now,
+        }),
     ];
     // Every kind of stream is in use, whatever the event: the bytes say both.
     let streams = [

@@ -89,6 +89,7 @@ payloads! {
     1 v 1 => LedgerCreated,
     2 v 1 => WriterStarted,
     3 v 1 => AnswerRecorded,
+    8 v 1 => KeyDestroyed,
     10 v 1 => PartyRegistered,
     11 v 1 => PartyDescribed,
     12 v 1 => PartyTimeZoneSet,

@@ -7,6 +7,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use slapledger_core::domain::Command;
+use slapledger_core::domain::erasure::{self, Erase};
 use slapledger_core::domain::event::Stream;
 use slapledger_core::domain::id::{InstanceId, InvalidText, Reference, SoftwareRelease, SoftwareType};
 use slapledger_core::domain::instance::{
@@ -19,6 +20,7 @@ use slapledger_projections::instances::Instance;
 
 use super::{InstanceResource, MOST_BYTES, instance_type, no_instance, texts};
 use crate::app::{self, App};
+use crate::erasure::{destroy_key, to_its_end};
 use crate::http::body::Sent;
 use crate::http::change::{Change, Subject};
 use crate::http::json_body::{self, Object};
@@ -130,6 +132,27 @@ pub(in crate::http) async fn destroy(
     let (sent, ()) = json_body::told_if_any(request, json_body::MOST_BYTES, |_| Ok(())).await?;
     let wanted = Wanted { state: Some(RequestedState::Destroyed), ..Wanted::default() };
     change(&app, (instance, app::person(app.local), &sent), |known| wanted.command(&app, known)).await
+}
+
+/// `POST /v1/instances/{id}/erase`: what was sealed for an instance that has ended is gone for good.
+pub(in crate::http) async fn erase(
+    State(app): State<Arc<App>>,
+    Named(of): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let id = named(&of)?;
+    let (sent, ()) = json_body::told_if_any(request, json_body::MOST_BYTES, |_| Ok(())).await?;
+    let erasing = async move {
+        let change = Change::new(&app, app::person(app.local), &sent)?;
+        let show = |instance: &Instance| InstanceResource::of(&app.keys, instance);
+        let (stream, find) = (Stream::Instance(id), |view: &SlapViews| find(view, id));
+        let subject = erasure::Subject::Instance(id);
+        let command = |_: &Instance| Ok(Command::Erase(Erase { subject }));
+        let accepted = change.carry_out(Subject { stream, find, show, command }).await?;
+        destroy_key(&app, subject, accepted.sequence).await?;
+        change.shown(accepted.sequence, find, show).await
+    };
+    to_its_end(erasing).await
 }
 
 /// Where an instance is, as its node says it.
