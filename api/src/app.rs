@@ -13,7 +13,7 @@ use slapledger_core::domain::id::{
 };
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::fingerprints::TieredIndex;
-use slapledger_core::keyring::KeyRing;
+use slapledger_core::keyring::{self, KeyRing};
 use slapledger_core::ledger::{Accepted, Clock, Ledger, Options, Submission, SubmitError};
 use slapledger_core::log::envelope::{Actor, ActorKind, Meta, RULES_VERSION};
 use slapledger_core::log::sled_store::SledStore;
@@ -24,6 +24,7 @@ use slapledger_projections::{AccessView, Part, Projects, SlapViews, View};
 
 use crate::access::{Caller, Doors};
 use crate::contacts::Contacts;
+use crate::erasure;
 use crate::slap::cache::Documents;
 
 /// How many commands may wait for the writer; more are answered 503.
@@ -43,6 +44,8 @@ pub struct App {
     pub documents: Arc<Documents>,
     /// Which computers were heard of.
     pub contacts: Contacts,
+    /// Whether a key could not be destroyed.
+    pub owed: Arc<erasure::Owed>,
     /// What this run is known by, to those who ask whether two addresses are one server.
     pub run: [u8; 16],
     /// What it is run as.
@@ -165,6 +168,8 @@ pub struct Open<'a> {
     pub mode: Mode,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
+    /// The file of the master key of the key ring, if it does not lie beside the ring.
+    pub master_key: Option<&'a Path>,
 }
 
 impl App {
@@ -176,8 +181,10 @@ impl App {
         let (log, ring) = (data.join("log"), data.join("keys"));
         ensure!(log.exists() || !ring.exists(), missing(&log, &ring));
         let store: Arc<dyn EventStore> = Arc::new(SledStore::open(&log)?);
-        ensure!(store.head()? == Head::EMPTY || ring.exists(), missing(&ring, &log));
-        let keys = Arc::new(KeyRing::open(&ring)?);
+        ensure!(store.head()? == Head::EMPTY || KeyRing::exists(&ring), missing(&ring, &log));
+        let master_key = open.master_key.map(Path::to_owned);
+        let now = Some(open.clock.now());
+        let keys = Arc::new(KeyRing::open(&ring, &keyring::Options { master_key, now })?);
         let (index, key) = (data.join("index"), keys.fingerprint_key());
         let seen = move |at: Sequence| {
             let index = if at == Sequence::ZERO {
@@ -214,6 +221,11 @@ impl App {
             log.display()
         );
         let billing = start_view("billing", &ledger, &state)?;
+        let destroyed =
+            erasure::destroy_all(&keys, &slap, &billing).context("destroy the keys of what was erased")?;
+        if destroyed > 0 {
+            tracing::warn!(destroyed, "keys of what was erased were still there; they are destroyed now");
+        }
         let access = Arc::new(start_runner("access", &ledger, &state)?);
         let default_computer = None;
         let (contacts, run) = (Contacts::default(), random_id());
@@ -230,6 +242,7 @@ impl App {
             billing,
             documents,
             contacts,
+            owed: Arc::default(),
             run,
             mode,
             access,
@@ -258,6 +271,7 @@ impl App {
             run: self.run,
             mode: self.mode,
             access: Arc::clone(&self.access),
+            owed: Arc::clone(&self.owed),
             doors: self.doors.clone(),
             caller: self.caller.clone(),
             default_computer: self.default_computer.clone(),

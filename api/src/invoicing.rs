@@ -22,7 +22,7 @@ use slapledger_core::domain::invoice::{
 use slapledger_core::domain::sealed::Sealed;
 use slapledger_core::domain::time::TimeZone;
 use slapledger_core::domain::{Answer, Command, Refusal};
-use slapledger_core::keyring::{KeyRing, KeyRingFault};
+use slapledger_core::keyring::{KeyRing, KeyRingFault, Unreadable};
 use slapledger_core::ledger::{Submission, SubmitError, UnderWay};
 use slapledger_core::log::envelope::{Actor, Meta};
 use slapledger_projections::runner::ReadFault;
@@ -35,10 +35,16 @@ const AT_A_TIME: usize = 64;
 /// What stands for a name whose key was destroyed.
 pub const ERASED: &str = "(erased)";
 
+/// What stands for a name that whoever asks may not read.
+const WITHHELD: &str = "(sealed)";
+
 /// A name, opened. What nobody can open any more was erased, and so is the name of nobody.
 pub fn open_name(keys: &KeyRing, name: Option<&Sealed>) -> String {
-    let opened = name.and_then(|name| keys.open_sealed(name).ok());
-    opened.and_then(|name| String::from_utf8(name).ok()).unwrap_or_else(|| ERASED.to_owned())
+    match name.map(|name| keys.open_sealed(name)) {
+        Some(Err(Unreadable::Withheld)) => WITHHELD.to_owned(),
+        Some(Ok(name)) => String::from_utf8(name).unwrap_or_else(|_| ERASED.to_owned()),
+        Some(Err(_)) | None => ERASED.to_owned(),
+    }
 }
 
 /// A run whose invoices are final.

@@ -10,6 +10,7 @@ pub mod clock;
 mod console;
 pub mod contacts;
 pub mod demo;
+pub mod erasure;
 mod hateoas;
 pub mod http;
 pub mod invoicing;

@@ -39,6 +39,8 @@ pub struct Payer {
     pub calendar: Calendar,
     /// When it entered the books.
     pub registered_at: Timestamp,
+    /// When its name and details were erased.
+    pub erased_at: Option<Timestamp>,
     /// The last event about it.
     pub sequence: Sequence,
 }

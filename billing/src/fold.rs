@@ -1,6 +1,7 @@
 //! The fold: what each event changes in the view.
 
 use slapledger_core::domain::calendar::Calendar;
+use slapledger_core::domain::erasure::{KeyDestroyed, Subject};
 use slapledger_core::domain::event::Event;
 use slapledger_core::domain::id::{PartyId, RunId, Sequence};
 use slapledger_core::domain::invoice::{
@@ -54,6 +55,7 @@ impl Billing {
                 self.granted.insert(event.credit, (event.clone(), sequence));
             }
             Event::CreditWithdrawn(event) => self.credits.withdrawn(event),
+            Event::KeyDestroyed(event) => self.key_destroyed(event, sequence),
             Event::ComputerDescribed(event) => self.regions.described(event),
             Event::InstanceRequested(_)
             | Event::InstanceChanged(_)
@@ -85,6 +87,7 @@ impl Billing {
             terms_days: None,
             calendar: Calendar::of(event.time_zone),
             registered_at: event.at,
+            erased_at: None,
             sequence,
         };
         self.payers.insert(event.party, payer);
@@ -103,6 +106,14 @@ impl Billing {
         if let Some(payer) = self.payers.get_mut(&event.party) {
             payer.calendar.change(event.from, event.time_zone);
             payer.sequence = sequence;
+        }
+    }
+
+    fn key_destroyed(&mut self, event: &KeyDestroyed, sequence: Sequence) {
+        if let Subject::Party(party) = event.subject
+            && let Some(payer) = self.payers.get_mut(&party)
+        {
+            (payer.erased_at, payer.sequence) = (Some(event.at), sequence);
         }
     }
 

@@ -14,7 +14,7 @@ use serde::Serialize;
 use slapledger_core::domain::calendar::Calendar;
 use slapledger_core::domain::charge::{ChargeId, ChargeRecorded};
 use slapledger_core::domain::credit::{CreditGranted, CreditId, Credits};
-use slapledger_core::domain::id::{InvoiceId, PartyId, PriceBookName, RunId, Sequence};
+use slapledger_core::domain::id::{InvoiceId, KeyId, PartyId, PriceBookName, RunId, Sequence};
 use slapledger_core::domain::invoice::{Invoice, InvoiceLine, InvoiceRunOpened};
 use slapledger_core::domain::money::Amount;
 use slapledger_core::domain::pricing::{PriceBook, PriceBooks};
@@ -293,6 +293,11 @@ impl Billing {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let parties = self.payers.range((from, Bound::Unbounded));
         page(parties.filter(|(id, _)| seen(**id)).map(|(id, party)| (*id, (*id, party))), limit)
+    }
+
+    /// The keys of all parties that were erased: those that no key ring may have.
+    pub fn erased_keys(&self) -> impl Iterator<Item = KeyId> {
+        self.payers.values().filter(|party| party.erased_at.is_some()).map(|party| party.name.key)
     }
 
     /// Tax rates, and how customers are taxed.

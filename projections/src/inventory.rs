@@ -421,7 +421,7 @@ mod tests {
     fn computers_are_listed_by_reference() {
         let story = Story::begin();
         let page = |after, limit| {
-            let page = story.view.inventory.computers(after, limit);
+            let page = story.view.inventory.computers(|_| true, after, limit);
             let ids: Vec<_> = page.items.iter().map(|known| known.id.as_str()).collect();
             (ids, page.next.map(|id| id.to_string()))
         };

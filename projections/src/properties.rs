@@ -143,7 +143,7 @@ fn happen(story: &mut Story, step: Step) {
         let waiting: Vec<Sequence> = story
             .view
             .metering
-            .suspense(Sequence::ZERO, 100)
+            .suspense(|_| true, Sequence::ZERO, 100)
             .items
             .iter()
             .map(|(sequence, _)| *sequence)

@@ -21,7 +21,7 @@ use slapledger_core::domain::time::Timestamp;
 use slapledger_core::domain::usage::{RecordUsage, Revision, SeenIndex, UsageId, UsageOutcome, UsageReport};
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::fingerprints::TieredIndex;
-use slapledger_core::keyring::KeyRing;
+use slapledger_core::keyring::{self, KeyRing};
 use slapledger_core::ledger::{Clock, Ledger, Options, Submission};
 use slapledger_core::log::envelope::{Actor, Meta, RULES_VERSION};
 use slapledger_core::log::sled_store::SledStore;
@@ -118,7 +118,7 @@ impl Bookkeeper {
     fn open(data: &Path, seed: u64) -> anyhow::Result<Self> {
         std::fs::create_dir_all(data)?;
         let store: Arc<dyn EventStore> = Arc::new(SledStore::open(&data.join("log"))?);
-        let keys = KeyRing::open(&data.join("keys"))?;
+        let keys = KeyRing::open(&data.join("keys"), &keyring::Options::default())?;
         let (index, key) = (data.join("index"), keys.fingerprint_key());
         let index_at = move |at: Sequence| {
             let new = (at == Sequence::ZERO).then(|| TieredIndex::create(&index, key).ok()).flatten();

@@ -98,6 +98,8 @@ pub static INSTANCE_CLAIM: Policy =
 /// An instance with what is sealed in it.
 pub static INSTANCE_OPEN: Policy =
     policy("instance.open", &[(Admin, All), (Customer, Own), (Node, Own), (Instance, Own)]);
+/// Erasing what was sealed for an instance that has ended.
+pub static INSTANCE_ERASE: Policy = policy("instance.erase", &[(Admin, All), (Customer, Own)]);
 /// What clients of users read of what is theirs.
 pub static CLIENT: Policy = policy("client", &[(Admin, All), (Customer, Own), (Provider, Own)]);
 /// What a node says of an instance, or an instance of itself.

@@ -7,6 +7,7 @@ mod compare;
 mod computer;
 mod explain;
 mod invoice;
+mod keys;
 mod log;
 pub(crate) mod master;
 pub(crate) mod options;
@@ -20,7 +21,7 @@ pub(crate) mod service;
 mod table;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::error::ErrorKind;
@@ -160,6 +161,9 @@ enum Command {
     /// The prices of the file count for all of the period, whatever their `valid_from` says, and are compared with those that
     /// are published: both from all usage that is known now, without tax.
     WhatIf(compare::WhatIf),
+    /// Look at the key ring, and give it another master key; no server may be using it
+    #[command(subcommand)]
+    Keys(keys::Keys),
     /// Look for usage that is missing
     #[command(subcommand)]
     Usage(compare::Usage),
@@ -290,6 +294,15 @@ struct Folder {
     /// Where everything is kept
     #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA)]
     data: PathBuf,
+    /// The file of the master key, if it does not lie beside the key ring in the data folder
+    #[arg(long, value_name = "FILE", env = "SLAPLEDGER_MASTER_KEY_FILE")]
+    master_key: Option<PathBuf>,
+}
+
+impl Folder {
+    fn master_key(&self) -> Option<&Path> {
+        self.master_key.as_deref()
+    }
 }
 
 #[derive(Args)]
@@ -345,13 +358,13 @@ pub fn exit_status(error: &anyhow::Error) -> u8 {
 pub fn run() -> anyhow::Result<()> {
     match read()?.command {
         Command::Demo { folder, listen, seed, no_serve } => {
-            serve::demo(&folder.data, (!no_serve).then_some(listen.listen), seed)
+            serve::demo(&folder, (!no_serve).then_some(listen.listen), seed)
         }
         Command::Proxy { folder, listen, computer, products, clock } => {
-            serve::proxy(&folder.data, listen.listen, &computer, &products, clock)
+            serve::proxy(&folder, listen.listen, &computer, &products, clock)
         }
         Command::Serve { folder, listen, silent_after } => {
-            serve::master(&folder.data, listen.listen, Duration::from_secs(silent_after.into()))
+            serve::master(&folder, listen.listen, Duration::from_secs(silent_after.into()))
         }
         Command::Log { source, after, limit, json } => match source.url {
             Some(url) => log::of_server(&url, after, limit, json),
@@ -387,6 +400,7 @@ pub fn run() -> anyhow::Result<()> {
         }
         Command::Invoice(Invoice::Diff { run, server, json }) => compare::diff(&server.url, &run, json),
         Command::WhatIf(asked) => compare::what_if(&asked),
+        Command::Keys(asked) => keys::run(&asked),
         Command::Usage(asked) => compare::usage(&asked),
         Command::Explain(asked) => explain::run(&asked),
         Command::Request(asked) => request::request(&asked),

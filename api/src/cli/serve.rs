@@ -1,7 +1,7 @@
 //! Commands that run a master: `demo`, `proxy` and `serve`.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use slapledger_core::domain::time::{TimeZone, Timestamp};
 use slapledger_core::ledger::Clock;
 use slapledger_core::log::envelope::Actor;
 
+use super::Folder;
 use super::client::invoice_table;
 use super::print::say;
 use crate::access::FIRST_PARTY;
@@ -24,6 +25,7 @@ use crate::app::{App, Open};
 use crate::clock::{FileClock, ManualClock, SystemClock};
 use crate::contacts;
 use crate::demo;
+use crate::erasure;
 use crate::http::{invoices, router};
 use crate::invoicing::due;
 
@@ -31,12 +33,13 @@ use crate::invoicing::due;
 const LOCAL_USER: &str = "local user";
 
 pub(super) fn proxy(
-    data: &Path,
+    folder: &Folder,
     listen: SocketAddr,
     computer: &str,
     products: &[String],
     clock: Option<PathBuf>,
 ) -> anyhow::Result<()> {
+    let data = &folder.data;
     loopback_alone(listen, "proxy")?;
     let products = products.iter().map(|told| product(told)).collect::<anyhow::Result<Vec<_>>>()?;
     let computer = ComputerId::new(computer).map_err(|rule| anyhow::anyhow!("--computer {rule}"))?;
@@ -45,7 +48,7 @@ pub(super) fn proxy(
         Some(path) => Arc::new(FileClock::open(path)?),
         None => Arc::new(SystemClock),
     };
-    let mut app = App::open(Open { data, mode: Mode::Proxy, clock })?;
+    let mut app = App::open(Open { data, mode: Mode::Proxy, clock, master_key: folder.master_key() })?;
     prepare_user(&app)?;
     prepare_computer(&app, &computer)?;
     for (product, release) in products {
@@ -60,10 +63,16 @@ pub(super) fn proxy(
 }
 
 /// The master of a cloud. Until there are identities everybody is the local user, so only this machine may reach it.
-pub(super) fn master(data: &Path, listen: SocketAddr, silent_after: Duration) -> anyhow::Result<()> {
+pub(super) fn master(folder: &Folder, listen: SocketAddr, silent_after: Duration) -> anyhow::Result<()> {
+    let data = &folder.data;
     loopback_alone(listen, "serve")?;
     log_to_stderr();
-    let app = App::open(Open { data, mode: Mode::Serve, clock: Arc::new(SystemClock) })?;
+    let app = App::open(Open {
+        data,
+        mode: Mode::Serve,
+        clock: Arc::new(SystemClock),
+        master_key: folder.master_key(),
+    })?;
     prepare_user(&app)?;
     say!("data      {}", data.display());
     serve(app, listen, Some(silent_after))
@@ -105,7 +114,8 @@ fn prepare_computer(app: &App, computer: &ComputerId) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub(super) fn demo(data: &Path, listen: Option<SocketAddr>, seed: u64) -> anyhow::Result<()> {
+pub(super) fn demo(folder: &Folder, listen: Option<SocketAddr>, seed: u64) -> anyhow::Result<()> {
+    let data = &folder.data;
     if let Some(listen) = listen {
         loopback_alone(listen, "demo")?;
     }
@@ -116,7 +126,7 @@ pub(super) fn demo(data: &Path, listen: Option<SocketAddr>, seed: u64) -> anyhow
     let manual = Arc::new(ManualClock::new(opening));
     let clock = Arc::new(demo::DemoClock::new(Arc::clone(&manual), SystemClock));
     let as_clock: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
-    let app = App::open(Open { data, mode: Mode::Demo, clock: as_clock })?;
+    let app = App::open(Open { data, mode: Mode::Demo, clock: as_clock, master_key: folder.master_key() })?;
     if app.billing_now(|view| view.billing.knows_party(PartyId(1)))? {
         say!("the demo in this folder was played before; this is what it holds");
     } else {
@@ -172,6 +182,7 @@ fn serve(app: App, listen: SocketAddr, silent_after: Option<Duration>) -> anyhow
             tokio::spawn(contacts::watch(Arc::clone(&app), silent_after));
         }
         tokio::spawn(due::watch(Arc::clone(&app)));
+        tokio::spawn(erasure::watch(Arc::clone(&app)));
         let routes = router::router(Arc::clone(&app));
         let serving = axum::serve(listener, routes).with_graceful_shutdown(stopped()).into_future();
         // By a thread of the runtime: this one would hand every connection over to one of them, and be woken for it.

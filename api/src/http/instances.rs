@@ -77,6 +77,10 @@ pub(super) struct InstanceItem {
     changed_at: Timestamp,
     #[schemars(with = "Option<schema::Instant>")]
     ended_at: Option<Timestamp>,
+    /// When its parameters, connection parameters and error texts were erased.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::Instant>")]
+    erased_at: Option<Timestamp>,
 }
 
 /// A single instance.
@@ -119,6 +123,7 @@ impl InstanceItem {
             reported_at: instance.reported_at,
             changed_at: instance.changed_at,
             ended_at: instance.ended_at,
+            erased_at: instance.erased_at,
         }
     }
 }

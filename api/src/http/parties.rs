@@ -14,6 +14,7 @@ use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_billing::{BillingView, Payer};
+use slapledger_core::domain::erasure::{self, Erase};
 use slapledger_core::domain::event::Stream;
 use slapledger_core::domain::id::{KeyId, PartyId, Sequence};
 use slapledger_core::domain::party::{DescribeParty, Description, RegisterParty, Series, SetPartyTimeZone};
@@ -33,7 +34,9 @@ use super::query::{self, Named, Query};
 use super::usage::local;
 use crate::access::{FIRST_PARTY, Here};
 use crate::app::App;
+use crate::erasure::{destroy_key, to_its_end};
 use crate::invoicing::open_name;
+use crate::slap::sealing::seal_bytes;
 
 /// A party.
 #[derive(Clone, Serialize, JsonSchema)]
@@ -63,6 +66,10 @@ struct PartyForm {
     tax_rates: Vec<RateForm>,
     #[schemars(with = "schema::Instant")]
     registered_at: Timestamp,
+    /// When its name and details were erased.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::Instant>")]
+    erased_at: Option<Timestamp>,
     /// The last event about it.
     #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
@@ -105,6 +112,7 @@ impl PartyForm {
             tax_treatments: taxes.treatments_of(id).map(treatment).collect(),
             tax_rates: taxes.rates_of(id).map(|(valid_from, rate)| RateForm { rate, valid_from }).collect(),
             registered_at: party.registered_at,
+            erased_at: party.erased_at,
             sequence: party.sequence,
         }
     }
@@ -227,9 +235,9 @@ impl Told {
 
     fn description(&self, app: &App, key: KeyId) -> Result<Description, Problem> {
         let bytes = self.details.bytes().map_err(|error| Problem::fault(&error))?;
-        let details = bytes.map(|bytes| app.keys.seal(key, &bytes)).transpose();
+        let details = bytes.map(|bytes| seal_bytes(&app.keys, key, &bytes)).transpose()?;
         Ok(Description {
-            details: details.map_err(|fault| Problem::fault(&fault))?,
+            details,
             country: self.details.country(),
             vat_id: self.details.has_vat_id(),
             series: self.series.clone(),
@@ -274,6 +282,28 @@ pub(super) async fn change(
         sequence = change.carry_out(Subject { stream, find, show, command }).await?.sequence;
     }
     change.shown(sequence, find, show).await
+}
+
+/// `POST /v1/parties/{id}/erase`: name and details are gone for good.
+pub(super) async fn erase(
+    Here(app): Here,
+    Named(id): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let party = named(&id)?;
+    let (sent, ()) = json_body::told_if_any(request, json_body::MOST_BYTES, |_| Ok(())).await?;
+    let erasing = async move {
+        let change = Change::new(&app, local(&app), &sent)?;
+        let subject = erasure::Subject::Party(party);
+        let find = |view: &BillingView| seen(&app, view, party);
+        let show = |(form, _): &Seen| form.clone();
+        let command = |_: &Seen| Ok(Command::Erase(Erase { subject }));
+        let erased = Subject { stream: Stream::Party(party), find, show, command };
+        let sequence = change.carry_out(erased).await?.sequence;
+        destroy_key(&app, subject, sequence).await?;
+        change.shown(sequence, find, show).await
+    };
+    to_its_end(erasing).await
 }
 
 /// `POST /v1/parties/{id}/tax-treatments`: how a customer is taxed from an instant on.

@@ -107,6 +107,12 @@ fn usual() -> Routes {
             instances::writes::rename,
             instances::describe::rename,
         )
+        .post(
+            "/v1/instances/{id}/erase",
+            &policy::INSTANCE_ERASE,
+            instances::writes::erase,
+            instances::describe::erase,
+        )
         .get("/v1/instance-trees", &policy::INSTANCE_READ, trees::trees, trees::describe::list)
         .get("/v1/instance-trees/{id}", &policy::INSTANCE_READ, trees::tree, trees::describe::show)
         // Usage.
@@ -188,6 +194,7 @@ fn usual() -> Routes {
         .post("/v1/parties", &policy::PARTY_WRITE, parties::register, parties::describe::register)
         .get("/v1/parties/{id}", &policy::PARTY_READ, parties::show, parties::describe::show)
         .patch("/v1/parties/{id}", &policy::PARTY_WRITE, parties::change, parties::describe::change)
+        .post("/v1/parties/{id}/erase", &policy::PARTY_WRITE, parties::erase, parties::describe::erase)
         .post(
             "/v1/parties/{id}/tax-treatments",
             &policy::BILLING_WRITE,

@@ -76,7 +76,8 @@ impl Kit {
         let clock = Arc::new(ManualClock::new(at(now)));
         let as_clock: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
         let app =
-            App::open(Open { data: folder.path(), mode: Mode::Proxy, clock: as_clock }).expect("it opens");
+            App::open(Open { data: folder.path(), mode: Mode::Proxy, clock: as_clock, master_key: None })
+                .expect("it opens");
         let app = Arc::new(app);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let router = router::router(Arc::clone(&app));

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use axum::http::StatusCode;
 use slapledger_core::domain::id::KeyId;
 use slapledger_core::domain::sealed::Sealed;
-use slapledger_core::keyring::{KeyRing, KeyRingFault};
+use slapledger_core::keyring::{KeyRing, KeyRingFault, Unreadable};
 
 use super::wire::instance_xml;
 use crate::http::problem::Problem;
@@ -41,7 +41,12 @@ pub(crate) fn parameter_xml(field: &str, parameters: &BTreeMap<String, String>) 
 
 /// A text under a key.
 pub(crate) fn seal(keys: &KeyRing, key: KeyId, text: &str) -> Result<Sealed, Problem> {
-    keys.seal(key, text.as_bytes()).map_err(|fault| match fault {
+    seal_bytes(keys, key, text.as_bytes())
+}
+
+/// Bytes under a key.
+pub(crate) fn seal_bytes(keys: &KeyRing, key: KeyId, plain: &[u8]) -> Result<Sealed, Problem> {
+    keys.seal(key, plain).map_err(|fault| match fault {
         KeyRingFault::Destroyed { .. } => {
             let detail = "what it held was erased, and it takes nothing new";
             Problem::new(StatusCode::CONFLICT, "erased", detail)
@@ -66,7 +71,11 @@ pub(crate) fn open_parameters(keys: &KeyRing, sealed: &Sealed) -> BTreeMap<Strin
 
 /// A text that was sealed.
 pub(crate) fn open(keys: &KeyRing, sealed: &Sealed) -> Option<String> {
-    let opened = keys.open_sealed(sealed).map_err(|reason| reason.to_string());
+    let opened = match keys.open_sealed(sealed) {
+        // As it should be.
+        Err(Unreadable::Destroyed) => return None,
+        opened => opened.map_err(|reason| reason.to_string()),
+    };
     let text = opened.and_then(|bytes| String::from_utf8(bytes).map_err(|error| error.to_string()));
     text.inspect_err(|reason| tracing::warn!(key = %sealed.key, %reason, "a sealed value cannot be shown"))
         .ok()

@@ -69,8 +69,13 @@ impl World {
     pub(crate) fn empty(mode: Mode) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new(Timestamp::parse_rfc3339(BEGINNING).unwrap()));
-        let mut app =
-            App::open(Open { data: folder.path(), mode, clock: Arc::<ManualClock>::clone(&clock) }).unwrap();
+        let mut app = App::open(Open {
+            data: folder.path(),
+            mode,
+            clock: Arc::<ManualClock>::clone(&clock),
+            master_key: None,
+        })
+        .unwrap();
         furnish(&app);
         app.default_computer = (mode == Mode::Proxy).then(|| ComputerId::new(COMPUTER).unwrap());
         let app = Arc::new(app);
@@ -101,12 +106,23 @@ impl World {
 
     /// Stops everything and opens it again.
     pub(crate) fn restart(self) -> Self {
+        self.restart_after(|_| {})
+    }
+
+    /// The same, with something done to its folder in between.
+    pub(crate) fn restart_after(self, between: impl FnOnce(&std::path::Path)) -> Self {
         let Self { app, clock, routes, runtime, folder } = self;
         app.shut_down();
         let (mode, default_computer) = (app.mode, app.default_computer.clone());
         drop((routes, app));
-        let mut app =
-            App::open(Open { data: folder.path(), mode, clock: Arc::<ManualClock>::clone(&clock) }).unwrap();
+        between(folder.path());
+        let mut app = App::open(Open {
+            data: folder.path(),
+            mode,
+            clock: Arc::<ManualClock>::clone(&clock),
+            master_key: None,
+        })
+        .unwrap();
         app.default_computer = default_computer;
         let app = Arc::new(app);
         let routes = router::router(Arc::clone(&app));

@@ -16,6 +16,7 @@ use super::computer::{
     ComputerHeard, ComputerRegistered, PartitionOffered, PartitionWithdrawn,
 };
 use super::credit::{CreditGranted, CreditWithdrawn};
+use super::erasure::KeyDestroyed;
 use super::id::{
     ComputerId, CredentialId, InstanceId, InvoiceId, PartyId, PriceBookName, ProjectId, Reference, RunId,
 };
@@ -123,6 +124,8 @@ events! {
     WriterStarted(WriterStarted),
     /// What a command was answered.
     AnswerRecorded(AnswerRecorded),
+    /// What was sealed for somebody is erased.
+    KeyDestroyed(KeyDestroyed),
     /// A party entered the books.
     PartyRegistered(PartyRegistered),
     /// What invoices say of it was said.

@@ -249,6 +249,7 @@ commands!(
     credit::WithdrawCredit,
     charge::RecordCharge,
     account::CloseAccounts,
+    erasure::Erase,
 );
 
 impl From<super::invoice::FinaliseInvoice> for Command {

@@ -10,6 +10,7 @@ pub mod calendar;
 pub mod charge;
 pub mod computer;
 pub mod credit;
+pub mod erasure;
 pub mod event;
 #[cfg(test)]
 mod given;
@@ -122,6 +123,8 @@ pub enum Command {
     IssueCredential(Box<access::IssueCredential>),
     /// Let somebody in no more.
     RevokeCredentials(access::RevokeCredentials),
+    /// Erase all that was sealed for a party or an instance.
+    Erase(erasure::Erase),
 }
 
 /// What a command is answered; the same answer again for the same command.

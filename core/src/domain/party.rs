@@ -210,6 +210,12 @@ pub enum PartyRefusal {
     /// The time to pay is longer than ten years.
     #[error("terms_days must be at most {MAX_TERMS_DAYS}")]
     TermsTooLong,
+    /// What it was called was erased, and nothing is said of it any more.
+    #[error("{party} was erased")]
+    Erased {
+        /// Who.
+        party: PartyId,
+    },
 }
 
 /// What decisions need to know of a party.
@@ -229,6 +235,8 @@ pub struct Party {
     pub terms_days: Option<u16>,
     /// Key and digest of its details: whether others are other.
     details: Option<(KeyId, [u8; 16])>,
+    /// Whether its key is destroyed: nothing is sealed under it any more.
+    pub(crate) erased: bool,
 }
 
 /// All parties.
@@ -288,6 +296,9 @@ impl Parties {
     ) -> Result<Outcome<()>, PartyRefusal> {
         let DescribeParty { party, description } = command.clone();
         let known = self.by_id.get(&party).ok_or(PartyRefusal::Unknown { party })?;
+        if known.erased {
+            return Err(PartyRefusal::Erased { party });
+        }
         self.check(party, &description)?;
         let Description { ref details, country, vat_id, ref series, terms_days } = description;
         let said = (digest_of(details.as_ref()), country, vat_id, series, terms_days);
@@ -333,6 +344,7 @@ impl Parties {
             series: None,
             terms_days: None,
             details: None,
+            erased: false,
         };
         self.by_id.insert(event.party, party);
     }
@@ -353,6 +365,12 @@ impl Parties {
     pub(crate) fn time_zone_set(&mut self, event: &PartyTimeZoneSet) {
         if let Some(party) = self.by_id.get_mut(&event.party) {
             party.calendar.change(event.from, event.time_zone);
+        }
+    }
+
+    pub(crate) fn erased(&mut self, party: PartyId) {
+        if let Some(party) = self.by_id.get_mut(&party) {
+            party.erased = true;
         }
     }
 }

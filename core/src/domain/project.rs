@@ -149,6 +149,7 @@ impl Project {
                 self.charges.record(&self.parties, &command, now)?.map(Answer::Charge)
             }
             Command::CloseAccounts(command) => self.accounts.close(&self.parties, &command, now)?.done(),
+            Command::Erase(command) => command.decide(&self.parties, &self.instances, now)?.done(),
             // Who is let in is decided for the ledger.
             Command::OpenProject(_) | Command::IssueCredential(_) | Command::RevokeCredentials(_) => {
                 Outcome::unchanged(Answer::Unchanged)
@@ -250,6 +251,7 @@ impl Project {
             Event::CreditWithdrawn(event) => self.credits.withdrawn(event),
             Event::ChargeRecorded(event) => self.charges.recorded(event),
             Event::AccountsClosed(event) => self.accounts.closed(event),
+            Event::KeyDestroyed(event) => event.evolve(&mut self.parties, &mut self.instances),
         }
     }
 

@@ -5,6 +5,7 @@ use super::account::AccountRefusal;
 use super::charge::ChargeRefusal;
 use super::computer::ComputerRefusal;
 use super::credit::CreditRefusal;
+use super::erasure::ErasureRefusal;
 use super::instance::InstanceRefusal;
 use super::invoice::InvoiceRefusal;
 use super::party::PartyRefusal;
@@ -56,6 +57,9 @@ pub enum Refusal {
     /// About projects and credentials.
     #[error(transparent)]
     Access(#[from] AccessRefusal),
+    /// About erasure.
+    #[error(transparent)]
+    Erasure(#[from] ErasureRefusal),
 }
 
 /// What a sender can make of a refusal.
@@ -104,6 +108,7 @@ impl Refusal {
                 InstanceRefusal::NoRoom { .. } => NoRoom,
                 InstanceRefusal::NotToBeDestroyed { .. }
                 | InstanceRefusal::RequesterGoes { .. }
+                | InstanceRefusal::PartyErased { .. }
                 | InstanceRefusal::NameTaken { .. } => Conflict,
                 InstanceRefusal::UnknownFilter { .. } | InstanceRefusal::BadFilter { .. } => Invalid,
                 InstanceRefusal::OtherKey { .. } => Retry,
@@ -152,7 +157,7 @@ impl Refusal {
             },
             Self::Party(refusal) => match refusal {
                 PartyRefusal::Unknown { .. } => NotFound,
-                PartyRefusal::SeriesTaken { .. } => Conflict,
+                PartyRefusal::SeriesTaken { .. } | PartyRefusal::Erased { .. } => Conflict,
                 PartyRefusal::TermsTooLong => Invalid,
             },
             Self::Tax(refusal) => match refusal {
@@ -186,6 +191,12 @@ impl Refusal {
                 | AccessRefusal::NotForAllProjects
                 | AccessRefusal::BadExpiry(_)
                 | AccessRefusal::OtherPurpose => Invalid,
+            },
+            Self::Erasure(refusal) => match refusal {
+                ErasureRefusal::UnknownParty { .. } | ErasureRefusal::UnknownInstance { .. } => NotFound,
+                ErasureRefusal::InstanceLives { .. }
+                | ErasureRefusal::HasInstances { .. }
+                | ErasureRefusal::Sells { .. } => Conflict,
             },
         }
     }

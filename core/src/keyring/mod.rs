@@ -9,6 +9,7 @@
 //! or file that others may read, and backups of it belong apart from those of the log.
 
 mod ring;
+mod rotation;
 mod secret;
 #[cfg(test)]
 mod tests;
@@ -24,7 +25,8 @@ use rustc_hash::FxHashMap;
 
 use crate::domain::id::KeyId;
 use crate::domain::sealed::Sealed;
-use ring::{BATCH, Entry, Opened, RingFile};
+use crate::domain::time::Timestamp;
+use ring::{BATCH, Entry, Opened, Place, RingFile};
 use secret::{Secret, random};
 
 /// With this many keys left in the pool, more are made in the background.
@@ -34,6 +36,33 @@ const COMMANDS: &str = "slapledger digests of commands";
 const FINGERPRINTS: &str = "slapledger fingerprints of usage";
 const ENCRYPTION: &str = "slapledger encryption";
 const DIGEST: &str = "slapledger digest";
+
+/// How a ring is opened.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The file of the master key, if it does not lie beside the ring. One that is there before there is a ring becomes
+    /// its master key.
+    pub master_key: Option<PathBuf>,
+    /// What time it is, for a ring to say when it was made.
+    pub now: Option<Timestamp>,
+}
+
+/// What can be told of a ring to everybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Facts {
+    /// The format of its file.
+    pub format: u32,
+    /// How many keys it has; some are ahead of need, and nothing is sealed under those.
+    pub keys: usize,
+    /// How many were destroyed.
+    pub destroyed: usize,
+    /// When it was made, if its format says so.
+    pub made_at: Option<Timestamp>,
+    /// When it last got another master key.
+    pub rotated_at: Option<Timestamp>,
+    /// How often it did.
+    pub rotations: u32,
+}
 
 /// What can go wrong with a key ring: all of it ours, or the operator's.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +94,12 @@ pub enum KeyRingFault {
         /// Its permission bits.
         mode: u32,
     },
+    /// There is none.
+    #[error("there is no key ring in {}", path.display())]
+    NoRing {
+        /// Where.
+        path: PathBuf,
+    },
     /// One of the two files is gone.
     #[error("{} is missing beside {}; restore both from the same backup", path.display(), beside.display())]
     Missing {
@@ -92,10 +127,12 @@ pub enum KeyRingFault {
         format: u32,
     },
     /// The master key is not the one the ring was wrapped with.
-    #[error("the master key beside {} is not the one of this ring", path.display())]
+    #[error("the master key {} is not the one of {}", master.display(), path.display())]
     OtherMaster {
         /// The ring.
         path: PathBuf,
+        /// The master key.
+        master: PathBuf,
     },
     /// Another process, or another part of this one, has it open.
     #[error("{} is in use", path.display())]
@@ -174,12 +211,39 @@ struct Pool {
 impl KeyRing {
     /// Opens the ring in this folder, for this process alone. Makes the folder (0700), a master key and an empty
     /// ring (0600) when there are none, and fills the pool.
-    pub fn open(dir: &Path) -> Result<Self, KeyRingFault> {
-        let Opened { file, secret, entries } = RingFile::open(dir)?;
+    pub fn open(dir: &Path, options: &Options) -> Result<Self, KeyRingFault> {
+        let Opened { file, secret, entries, .. } = RingFile::open(&Place::of(dir, options), options.now)?;
         let ring = Self::new(&secret, Some(file));
         ring.shared.take_in(entries);
         ring.shared.refill(&mut ring.shared.file.lock())?;
         Ok(ring)
+    }
+
+    /// Whether there is a ring in this folder.
+    pub fn exists(dir: &Path) -> bool {
+        Place::of(dir, &Options::default()).has_ring()
+    }
+
+    /// What can be told of the ring in this folder, which nobody may have open. Its master key must be there.
+    pub fn look(dir: &Path, options: &Options) -> Result<Facts, KeyRingFault> {
+        Ok(Self::open_existing(dir, options)?.1.facts())
+    }
+
+    /// Gives the ring in this folder, which nobody may have open, another master key; the one before opens nothing of it
+    /// any more. Keys and all that is derived from the ring's secret stay as they are. A crash leaves the ring under one
+    /// of the two, and the next who opens it finds the right one.
+    pub fn rotate(dir: &Path, options: &Options) -> Result<Facts, KeyRingFault> {
+        let (place, opened) = Self::open_existing(dir, options)?;
+        rotation::rotate(&place, opened, options.now)
+    }
+
+    fn open_existing(dir: &Path, options: &Options) -> Result<(Place, Opened), KeyRingFault> {
+        let place = Place::of(dir, options);
+        if !place.has_ring() {
+            return Err(KeyRingFault::NoRing { path: dir.to_owned() });
+        }
+        let opened = RingFile::open(&place, options.now)?;
+        Ok((place, opened))
     }
 
     /// A ring that ends with the process, for tests.
@@ -320,6 +384,11 @@ impl KeyRing {
     /// Whether a key is or was in the ring, destroyed or not.
     pub fn knows(&self, key: KeyId) -> bool {
         self.shared.keys.read().contains_key(&key)
+    }
+
+    /// Whether a key is in the ring and not destroyed.
+    pub fn has(&self, key: KeyId) -> bool {
+        self.shared.keys.read().get(&key).is_some_and(|key| key.secret.is_some())
     }
 
     /// The key of usage fingerprints: the same for the life of the ring.

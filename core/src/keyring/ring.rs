@@ -1,28 +1,31 @@
 //! The files of a key ring, and the bytes of their records.
 //!
-//! `master` is 32 random bytes. `ring` is a row of records of 128 bytes: the header, the ring's own secret, then keys
-//! in the order they were made. A record lies within one sector, so that destroying a key in place cannot tear it.
-//! Keys are wrapped by the master key, with state and id as associated data.
+//! `master` is 32 random bytes, here or wherever it is said to be. `ring` is a row of records of 128 bytes: the header,
+//! the ring's own secret, then keys in the order they were made. A record lies within one sector, so that destroying a
+//! key in place cannot tear it. Keys are wrapped by the master key, with state and id as associated data.
 //!
 //! Invariants: a key is handed out only after its record is durable, so what a crash left torn or unwritten at the
 //! end of the file is nobody's and is dropped; any other damage is a fault that names its position. `master` becomes
 //! durable after the content of `ring` and before its name: a ring without a master, or a master without a
-//! ring, is a loss and never silently made anew.
+//! ring, is a loss and never silently made anew. The one exception is a master key that was put where it is said to be
+//! before there was anything else.
 //!
-//! It knows nothing of who uses a key.
+//! It knows nothing of who uses a key. How a ring gets another master is in `rotation`.
 
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, BufReader, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use zeroize::Zeroize;
 
-use super::KeyRingFault;
+use super::rotation::{self, Unfinished};
 use super::secret::{NONCE_BYTES, SECRET_BYTES, Secret, TAG_BYTES, random};
+use super::{Facts, KeyRingFault, Options};
 use crate::domain::id::KeyId;
+use crate::domain::time::Timestamp;
 
 /// How many keys are made durable at a time.
 pub(super) const BATCH: usize = 256;
@@ -33,16 +36,99 @@ const NONCE_AT: usize = 20;
 const WRAPPED_AT: usize = NONCE_AT + NONCE_BYTES;
 const WRAPPED_END: usize = WRAPPED_AT + SECRET_BYTES + TAG_BYTES;
 const MARK: [u8; 8] = *b"slapring";
-const FORMAT: u32 = 1;
+/// The format that is written. Format 1 has nothing in its header but mark and format; all else is the same.
+pub(super) const FORMAT: u32 = 2;
+const MADE_AT: usize = 12;
+const ROTATED_AT: usize = 20;
+const ROTATIONS_AT: usize = 28;
 
 /// How long the lock of a process that was just killed may still be held.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-type Bytes = [u8; RECORD_BYTES];
+pub(super) type Bytes = [u8; RECORD_BYTES];
+
+/// Where the files of a ring are.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    dir: PathBuf,
+    pub(super) master: PathBuf,
+    pub(super) ring: PathBuf,
+    /// A ring that has not got its name yet.
+    pub(super) new: PathBuf,
+    /// Whether somebody said where the master key is.
+    master_is_elsewhere: bool,
+}
+
+impl Place {
+    pub(super) fn of(dir: &Path, options: &Options) -> Self {
+        let elsewhere = options.master_key.clone();
+        Self {
+            dir: dir.to_owned(),
+            master_is_elsewhere: elsewhere.is_some(),
+            master: elsewhere.unwrap_or_else(|| dir.join("master")),
+            ring: dir.join("ring"),
+            new: dir.join("ring.new"),
+        }
+    }
+
+    /// The same, with its master key somewhere else.
+    pub(super) fn with_master(&self, master: PathBuf) -> Self {
+        Self { master, ..self.clone() }
+    }
+
+    /// Whether there is a ring, or one that a crash left without its name.
+    pub(super) fn has_ring(&self) -> bool {
+        self.ring.exists() || self.new.exists()
+    }
+
+    /// Whether there never was a ring, as far as the folder tells.
+    fn is_untouched(&self) -> Result<bool, KeyRingFault> {
+        let entries = fs::read_dir(&self.dir).map_err(io_fault("list", &self.dir))?;
+        for entry in entries {
+            if entry.map_err(io_fault("list", &self.dir))?.path() != self.new {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Makes a ring, and its master key, when there are none.
+    fn prepare(&self, now: Option<Timestamp>) -> Result<(), KeyRingFault> {
+        let Self { dir, master, ring, new, .. } = self;
+        if !dir.exists() {
+            create_folder(dir)?;
+        }
+        refuse_exposed(dir)?;
+        match (master.exists(), ring.exists()) {
+            (true, true) => Ok(()),
+            (false, false) => {
+                let key = Secret::random()?;
+                write_new(new, &empty(&key, now)?)?;
+                write_new(&unfinished(master), &key.0)?;
+                rename(&unfinished(master), master)?;
+                rename(new, ring)
+            }
+            (true, false) => {
+                refuse_exposed(master)?;
+                let key = read_master(master)?;
+                if is_wrapped_by(new, &key.subkey(WRAPPING)) {
+                    // The crash came after the master was durable, and so is all that it wraps.
+                    return rename(new, ring);
+                }
+                if !(self.master_is_elsewhere && self.is_untouched()?) {
+                    return Err(KeyRingFault::Missing { path: ring.clone(), beside: master.clone() });
+                }
+                write_new(new, &empty(&key, now)?)?;
+                rename(new, ring)
+            }
+            (false, true) => Err(KeyRingFault::Missing { path: master.clone(), beside: ring.clone() }),
+        }
+    }
+}
 
 /// What a record holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     /// The ring's own secret.
     Ring = 1,
     /// A key.
@@ -82,33 +168,59 @@ pub(super) struct Opened {
     /// The ring's own secret.
     pub(super) secret: Secret,
     pub(super) entries: Vec<Entry>,
+    pub(super) header: Header,
+}
+
+/// What the first record says of the ring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) format: u32,
+    /// When the ring was made, if that is known.
+    pub(super) made_at: Option<Timestamp>,
+    /// When it got another master key.
+    pub(super) rotated_at: Option<Timestamp>,
+    /// How often it did.
+    pub(super) rotations: u32,
+}
+
+impl Opened {
+    pub(super) fn facts(&self) -> Facts {
+        let Header { format, made_at, rotated_at, rotations } = self.header;
+        let keys = self.entries.iter().filter(|entry| entry.secret.is_some()).count();
+        Facts { format, keys, destroyed: self.entries.len() - keys, made_at, rotated_at, rotations }
+    }
 }
 
 impl RingFile {
-    /// Opens the files of a ring; creates them when there are none.
-    pub(super) fn open(dir: &Path) -> Result<Opened, KeyRingFault> {
-        if !dir.exists() {
-            create_folder(dir)?;
-        }
-        refuse_exposed(dir)?;
-        let (master, ring, new) = (dir.join("master"), dir.join("ring"), dir.join("ring.new"));
-        match (master.exists(), ring.exists()) {
-            (true, true) => {}
-            (false, false) => {
-                create(&master, &new)?;
-                rename(&new, &ring)?;
+    /// Opens the files of a ring; creates them when there are none. A rotation that did not come to its end is brought
+    /// there, or undone.
+    pub(super) fn open(place: &Place, now: Option<Timestamp>) -> Result<Opened, KeyRingFault> {
+        place.prepare(now)?;
+        loop {
+            let path = place.ring.clone();
+            refuse_exposed(&place.master)?;
+            refuse_exposed(&path)?;
+            let file = File::options().read(true).write(true).open(&path).map_err(io_fault("open", &path))?;
+            lock(&file, &path)?;
+            if !is_file_at(&file, &path)? {
+                // It got another master while this one waited.
+                continue;
             }
-            // The crash came after the master was durable, and so is all that it wraps.
-            (true, false) if new.exists() => rename(&new, &ring)?,
-            (true, false) => return Err(KeyRingFault::Missing { path: ring, beside: master }),
-            (false, true) => return Err(KeyRingFault::Missing { path: master, beside: ring }),
+            let wrapping = read_master(&place.master)?.subkey(WRAPPING);
+            match rotation::unfinished(place, &wrapping)? {
+                Unfinished::No => {
+                    return read(Self { path, file, wrapping, end: 0 }, &place.master);
+                }
+                Unfinished::Completed => {}
+            }
         }
-        refuse_exposed(&master)?;
-        refuse_exposed(&ring)?;
-        let wrapping = read_master(&master)?.subkey(WRAPPING);
-        let file = File::options().read(true).write(true).open(&ring).map_err(io_fault("open", &ring))?;
-        lock(&file, &ring)?;
-        read(RingFile { path: ring, file, wrapping, end: 0 })
+    }
+
+    /// Reads a ring that has not got its name yet.
+    pub(super) fn read_back(place: &Place, wrapping: Secret) -> Result<Opened, KeyRingFault> {
+        let path = place.new.clone();
+        let file = File::open(&path).map_err(io_fault("open", &path))?;
+        read(Self { path, file, wrapping, end: 0 }, &place.master)
     }
 
     /// Makes keys durable, all with one sync.
@@ -131,13 +243,13 @@ impl RingFile {
     /// Overwrites a wrapped key where it lies. Whether the device keeps what was there before is up to the
     /// device; copies in backups are out of reach.
     pub(super) fn destroy(&self, record: u32, id: KeyId) -> Result<(), KeyRingFault> {
-        let bytes = encode(State::Destroyed, id, &[0; NONCE_BYTES], &[0; SECRET_BYTES + TAG_BYTES]);
+        let bytes = destroyed_record(id);
         self.file.write_all_at(&bytes, position(record)).map_err(io_fault("write", &self.path))?;
         self.file.sync_data().map_err(io_fault("sync", &self.path))
     }
 }
 
-const WRAPPING: &str = "slapledger wrapping of keys";
+pub(super) const WRAPPING: &str = "slapledger wrapping of keys";
 
 /// Where a record begins: the header comes first. Record 0 is the ring's own secret.
 fn position(record: u32) -> u64 {
@@ -155,22 +267,43 @@ fn create_folder(dir: &Path) -> Result<(), KeyRingFault> {
     sync(parent)
 }
 
-/// Makes the content of a new ring durable as `new`, then its master.
-fn create(master: &Path, new: &Path) -> Result<(), KeyRingFault> {
-    let key = Secret::random()?;
-    let record = seal_record(&key.subkey(WRAPPING), State::Ring, KeyId(random()?), &Secret::random()?)?;
-    write_new(new, &[header(), record].concat())?;
-    let unfinished = master.with_extension("new");
-    write_new(&unfinished, &key.0)?;
-    rename(&unfinished, master)
+/// The bytes of a ring without keys.
+fn empty(master: &Secret, now: Option<Timestamp>) -> Result<Vec<u8>, KeyRingFault> {
+    let record = seal_record(&master.subkey(WRAPPING), State::Ring, KeyId(random()?), &Secret::random()?)?;
+    let header = Header { format: FORMAT, made_at: now, rotated_at: None, rotations: 0 };
+    Ok([encode_header(header), record].concat())
 }
 
-fn write_new(path: &Path, content: &[u8]) -> Result<(), KeyRingFault> {
+/// Whether there is a ring at this path that opens with this key.
+pub(super) fn is_wrapped_by(path: &Path, wrapping: &Secret) -> bool {
+    let begins = || -> Option<bool> {
+        let mut file = File::open(path).ok()?;
+        let (mut header, mut record) = ([0; RECORD_BYTES], [0; RECORD_BYTES]);
+        file.read_exact(&mut header).ok()?;
+        file.read_exact(&mut record).ok()?;
+        read_header(&header, path).ok()?;
+        Some(matches!(open_record(wrapping, &record), Ok((State::Ring, _, Some(_)))))
+    };
+    begins().unwrap_or(false)
+}
+
+/// Whether this is the file that has this name now.
+fn is_file_at(file: &File, path: &Path) -> Result<bool, KeyRingFault> {
+    let here = file.metadata().map_err(io_fault("look at", path))?;
+    let there = fs::metadata(path).map_err(io_fault("look at", path))?;
+    Ok((here.dev(), here.ino()) == (there.dev(), there.ino()))
+}
+
+/// The name of a file until it is complete.
+pub(super) fn unfinished(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    name.into()
+}
+
+pub(super) fn write_new(path: &Path, content: &[u8]) -> Result<(), KeyRingFault> {
     // One that an earlier crash left may have been made with other permissions.
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_fault("remove", path)(error)),
-        _ => {}
-    }
+    remove(path)?;
     let written = File::options().create_new(true).write(true).mode(0o600).open(path).and_then(|mut file| {
         file.write_all(content)?;
         file.sync_all()
@@ -178,16 +311,25 @@ fn write_new(path: &Path, content: &[u8]) -> Result<(), KeyRingFault> {
     written.map_err(io_fault("write", path))
 }
 
-fn rename(from: &Path, to: &Path) -> Result<(), KeyRingFault> {
+/// Removes a file, if there is one.
+pub(super) fn remove(path: &Path) -> Result<(), KeyRingFault> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_fault("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn rename(from: &Path, to: &Path) -> Result<(), KeyRingFault> {
     fs::rename(from, to).map_err(io_fault("rename", from))?;
-    to.parent().map_or(Ok(()), sync)
+    to.parent()
+        .map_or(Ok(()), |folder| sync(if folder.as_os_str().is_empty() { Path::new(".") } else { folder }))
 }
 
 fn sync(dir: &Path) -> Result<(), KeyRingFault> {
     File::open(dir).and_then(|file| file.sync_all()).map_err(io_fault("sync", dir))
 }
 
-fn refuse_exposed(path: &Path) -> Result<(), KeyRingFault> {
+pub(super) fn refuse_exposed(path: &Path) -> Result<(), KeyRingFault> {
     let mode = fs::metadata(path).map_err(io_fault("look at", path))?.permissions().mode() & 0o777;
     let others = mode & 0o077;
     if others == 0 { Ok(()) } else { Err(KeyRingFault::Exposed { path: path.to_owned(), mode }) }
@@ -218,7 +360,7 @@ fn lock(file: &File, path: &Path) -> Result<(), KeyRingFault> {
     }
 }
 
-fn read(mut ring: RingFile) -> Result<Opened, KeyRingFault> {
+fn read(mut ring: RingFile, master: &Path) -> Result<Opened, KeyRingFault> {
     let path = ring.path.clone();
     let damaged = |position, cause| KeyRingFault::Damaged { path: path.clone(), position, cause };
     let length = ring.file.metadata().map_err(io_fault("look at", &path))?.len();
@@ -231,11 +373,13 @@ fn read(mut ring: RingFile) -> Result<Opened, KeyRingFault> {
     if total < 2 {
         return Err(damaged(length, "it ends before its own secret"));
     }
-    check_header(&next()?, &path)?;
+    let header = read_header(&next()?, &path)?;
     let first = open_record(&ring.wrapping, &next()?);
     let secret = match first {
         Ok((State::Ring, _, Some(secret))) => secret,
-        Err("it does not unwrap") => return Err(KeyRingFault::OtherMaster { path }),
+        Err("it does not unwrap") => {
+            return Err(KeyRingFault::OtherMaster { path, master: master.to_owned() });
+        }
         other => return Err(damaged(position(0), other.err().unwrap_or("it is not the ring's own secret"))),
     };
     let count = total - 1;
@@ -259,17 +403,22 @@ fn read(mut ring: RingFile) -> Result<Opened, KeyRingFault> {
     }
     drop(records);
     ring.end = end;
-    Ok(Opened { file: ring, secret, entries })
+    Ok(Opened { file: ring, secret, entries, header })
 }
 
-fn header() -> Bytes {
+pub(super) fn encode_header(header: Header) -> Bytes {
+    let Header { format, made_at, rotated_at, rotations } = header;
+    let instant = |at: Option<Timestamp>| at.map_or(0, Timestamp::micros).to_be_bytes();
     let mut bytes = [0; RECORD_BYTES];
     bytes[..8].copy_from_slice(&MARK);
-    bytes[8..12].copy_from_slice(&FORMAT.to_be_bytes());
+    bytes[8..MADE_AT].copy_from_slice(&format.to_be_bytes());
+    bytes[MADE_AT..ROTATED_AT].copy_from_slice(&instant(made_at));
+    bytes[ROTATED_AT..ROTATIONS_AT].copy_from_slice(&instant(rotated_at));
+    bytes[ROTATIONS_AT..ROTATIONS_AT + 4].copy_from_slice(&rotations.to_be_bytes());
     with_checksum(bytes)
 }
 
-fn check_header(bytes: &Bytes, path: &Path) -> Result<(), KeyRingFault> {
+fn read_header(bytes: &Bytes, path: &Path) -> Result<Header, KeyRingFault> {
     let damaged = |cause| KeyRingFault::Damaged { path: path.to_owned(), position: 0, cause };
     let format = u32::from_be_bytes(part(bytes, 8));
     if part(bytes, 0) != MARK {
@@ -278,13 +427,21 @@ fn check_header(bytes: &Bytes, path: &Path) -> Result<(), KeyRingFault> {
     if !checksum_holds(bytes) {
         return Err(damaged("its checksum differs"));
     }
-    if format != FORMAT {
+    if !(1..=FORMAT).contains(&format) {
         return Err(KeyRingFault::OtherFormat { path: path.to_owned(), format });
     }
-    Ok(())
+    let instant =
+        |at| Some(i64::from_be_bytes(part(bytes, at))).filter(|at| *at != 0).and_then(Timestamp::from_micros);
+    let (made_at, rotated_at) = (instant(MADE_AT), instant(ROTATED_AT));
+    Ok(Header { format, made_at, rotated_at, rotations: u32::from_be_bytes(part(bytes, ROTATIONS_AT)) })
 }
 
-fn seal_record(wrapping: &Secret, state: State, id: KeyId, secret: &Secret) -> Result<Bytes, KeyRingFault> {
+pub(super) fn seal_record(
+    wrapping: &Secret,
+    state: State,
+    id: KeyId,
+    secret: &Secret,
+) -> Result<Bytes, KeyRingFault> {
     let nonce = random()?;
     let wrapped = wrapping.encrypt(&nonce, &about(state, id), &secret.0);
     Ok(encode(state, id, &nonce, &wrapped))
@@ -313,6 +470,11 @@ fn about(state: State, id: KeyId) -> [u8; 17] {
     about
 }
 
+/// What is left of a key.
+pub(super) fn destroyed_record(id: KeyId) -> Bytes {
+    encode(State::Destroyed, id, &[0; NONCE_BYTES], &[0; SECRET_BYTES + TAG_BYTES])
+}
+
 fn encode(state: State, id: KeyId, nonce: &[u8; NONCE_BYTES], wrapped: &[u8]) -> Bytes {
     let mut bytes = [0; RECORD_BYTES];
     bytes[..16].copy_from_slice(&id.0);
@@ -338,7 +500,7 @@ fn part<const N: usize>(bytes: &Bytes, at: usize) -> [u8; N] {
     part
 }
 
-fn io_fault(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> KeyRingFault {
+pub(super) fn io_fault(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> KeyRingFault {
     let path = path.to_owned();
     move |source| KeyRingFault::Io { action, path, source }
 }

@@ -1,3 +1,5 @@
+mod rotation;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -7,7 +9,7 @@ use proptest::prelude::*;
 use rustc_hash::FxHashSet;
 
 use super::ring::BATCH;
-use super::{KeyRing, KeyRingFault, Unreadable};
+use super::{KeyRing, KeyRingFault, Options, Unreadable};
 use crate::domain::id::KeyId;
 use crate::domain::sealed::Sealed;
 
@@ -19,10 +21,14 @@ fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
+fn open(keys: &Path) -> Result<KeyRing, KeyRingFault> {
+    KeyRing::open(keys, &Options::default())
+}
+
 /// A folder that nobody else can read, with a ring in it that sealed one value.
 fn sample() -> (tempfile::TempDir, Sealed) {
     let dir = tempfile::tempdir().unwrap();
-    let ring = KeyRing::open(&dir.path().join("keys")).unwrap();
+    let ring = open(&dir.path().join("keys")).unwrap();
     let key = ring.fresh().unwrap();
     let sealed = ring.seal(key, b"secret").unwrap();
     (dir, sealed)
@@ -31,7 +37,7 @@ fn sample() -> (tempfile::TempDir, Sealed) {
 #[test]
 fn what_is_sealed_opens_in_this_ring_alone() {
     let (dir, sealed) = sample();
-    let ring = KeyRing::open(&dir.path().join("keys")).unwrap();
+    let ring = open(&dir.path().join("keys")).unwrap();
     assert_eq!(ring.open_sealed(&sealed), Ok(b"secret".to_vec()));
     let other = KeyRing::in_memory();
     assert_eq!(other.open_sealed(&sealed), Err(Unreadable::UnknownKey));
@@ -82,7 +88,7 @@ fn any_change_to_a_sealed_value_is_found() {
 fn a_destroyed_key_stays_destroyed_and_its_bytes_are_gone() {
     let (dir, sealed) = sample();
     let keys = dir.path().join("keys");
-    let ring = KeyRing::open(&keys).unwrap();
+    let ring = open(&keys).unwrap();
     let kept = ring.fresh().unwrap();
     let other = ring.seal(kept, b"kept").unwrap();
     let before = fs::read(keys.join("ring")).unwrap();
@@ -100,7 +106,7 @@ fn a_destroyed_key_stays_destroyed_and_its_bytes_are_gone() {
         assert_eq!(ring.open_sealed(&other), Ok(b"kept".to_vec()));
     };
     check(ring);
-    check(KeyRing::open(&keys).unwrap());
+    check(open(&keys).unwrap());
 }
 
 #[test]
@@ -109,7 +115,7 @@ fn fresh_keys_are_durable_and_never_handed_out_twice() {
     let keys = dir.path().join("keys");
     let mut seen = FxHashSet::default();
     for _ in 0..3 {
-        let ring = Arc::new(KeyRing::open(&keys).unwrap());
+        let ring = Arc::new(open(&keys).unwrap());
         let threads: Vec<_> = (0..4)
             .map(|_| {
                 let ring = Arc::clone(&ring);
@@ -120,7 +126,7 @@ fn fresh_keys_are_durable_and_never_handed_out_twice() {
             assert!(seen.insert(key));
         }
     }
-    let ring = KeyRing::open(&keys).unwrap();
+    let ring = open(&keys).unwrap();
     for key in seen {
         ring.seal(key, b"x").unwrap();
     }
@@ -131,11 +137,11 @@ fn digests_of_commands_are_of_the_ring_and_keep_parts_apart() {
     let (dir, _) = sample();
     let keys = dir.path().join("keys");
     let [first, second] = [(); 2].map(|()| {
-        let ring = KeyRing::open(&keys).unwrap();
+        let ring = open(&keys).unwrap();
         (ring.command_digest(&[b"ab", b"c"]), ring.fingerprint_key())
     });
     assert_eq!(first, second);
-    let ring = KeyRing::open(&keys).unwrap();
+    let ring = open(&keys).unwrap();
     assert_ne!(ring.command_digest(&[b"a", b"bc"]), first.0);
     assert_ne!(ring.command_digest(&[b"abc"]), first.0);
     let other = KeyRing::in_memory();
@@ -160,23 +166,23 @@ fn what_others_may_read_is_refused() {
         assert_eq!(mode, if name.is_empty() { 0o700 } else { 0o600 }, "{name}");
         for bit in [0o40, 0o20, 0o4, 0o1] {
             set_mode(&path, mode | bit);
-            let fault = KeyRing::open(&keys).unwrap_err();
+            let fault = open(&keys).unwrap_err();
             assert!(matches!(fault, KeyRingFault::Exposed { .. }), "{name} {bit:o}: {fault}");
             assert!(fault.to_string().contains(&format!("(mode {:04o})", mode | bit)), "{fault}");
         }
         set_mode(&path, mode);
     }
-    KeyRing::open(&keys).unwrap();
+    open(&keys).unwrap();
 }
 
 #[test]
 fn a_ring_is_open_once() {
     let (dir, _) = sample();
     let keys = dir.path().join("keys");
-    let ring = KeyRing::open(&keys).unwrap();
-    assert!(matches!(KeyRing::open(&keys), Err(KeyRingFault::InUse { .. })));
+    let ring = open(&keys).unwrap();
+    assert!(matches!(open(&keys), Err(KeyRingFault::InUse { .. })));
     drop(ring);
-    KeyRing::open(&keys).unwrap();
+    open(&keys).unwrap();
 }
 
 #[test]
@@ -186,14 +192,14 @@ fn half_a_ring_is_a_loss_and_not_a_new_one() {
     for (name, other) in [("master", "ring"), ("ring", "master")] {
         let aside = dir.path().join("aside");
         fs::rename(keys.join(name), &aside).unwrap();
-        let fault = KeyRing::open(&keys).unwrap_err().to_string();
+        let fault = open(&keys).unwrap_err().to_string();
         assert!(fault.contains(&format!("{name} is missing beside")) && fault.contains(other), "{fault}");
         fs::rename(&aside, keys.join(name)).unwrap();
     }
     fs::write(keys.join("master"), [7; 32]).unwrap();
-    assert!(matches!(KeyRing::open(&keys), Err(KeyRingFault::OtherMaster { .. })));
+    assert!(matches!(open(&keys), Err(KeyRingFault::OtherMaster { .. })));
     fs::write(keys.join("master"), [7; 31]).unwrap();
-    assert!(matches!(KeyRing::open(&keys), Err(KeyRingFault::Damaged { .. })));
+    assert!(matches!(open(&keys), Err(KeyRingFault::Damaged { .. })));
 }
 
 #[test]
@@ -202,12 +208,12 @@ fn a_crash_while_it_is_created_leaves_nothing_in_the_way() {
     let keys = dir.path().join("keys");
     // After the master was durable, before the ring had its name.
     fs::rename(keys.join("ring"), keys.join("ring.new")).unwrap();
-    assert_eq!(KeyRing::open(&keys).unwrap().open_sealed(&sealed), Ok(b"secret".to_vec()));
+    assert_eq!(open(&keys).unwrap().open_sealed(&sealed), Ok(b"secret".to_vec()));
     // Before the master was.
     fs::remove_file(keys.join("master")).unwrap();
     fs::rename(keys.join("ring"), keys.join("ring.new")).unwrap();
     fs::write(keys.join("master.new"), [1; 5]).unwrap();
-    assert_eq!(KeyRing::open(&keys).unwrap().open_sealed(&sealed), Err(Unreadable::UnknownKey));
+    assert_eq!(open(&keys).unwrap().open_sealed(&sealed), Err(Unreadable::UnknownKey));
 }
 
 #[test]
@@ -228,7 +234,7 @@ fn what_a_crash_left_unfinished_at_the_end_is_dropped() {
     ] {
         fs::write(&path, &bytes).unwrap();
         for _ in 0..3 {
-            let ring = KeyRing::open(&keys).unwrap_or_else(|fault| panic!("{name}: {fault}"));
+            let ring = open(&keys).unwrap_or_else(|fault| panic!("{name}: {fault}"));
             assert_eq!(ring.open_sealed(&sealed), Ok(b"secret".to_vec()), "{name}");
             assert!(ring.seal(ring.fresh().unwrap(), b"x").is_ok(), "{name}");
         }
@@ -248,13 +254,13 @@ fn damage_is_named_with_its_position() {
             let mut changed = whole.clone();
             changed[record * RECORD + byte] ^= 4;
             fs::write(&path, &changed).unwrap();
-            let fault = KeyRing::open(&keys).unwrap_err();
+            let fault = open(&keys).unwrap_err();
             let KeyRingFault::Damaged { position, .. } = fault else { panic!("{record} {byte}: {fault}") };
             assert_eq!(position, (record * RECORD) as u64);
         }
     }
     let mut newer = whole.clone();
-    newer[11] = 2;
+    newer[11] = 3;
     let checksum = crc32fast::hash(&newer[..RECORD - 4]);
     newer[RECORD - 4..RECORD].copy_from_slice(&checksum.to_be_bytes());
     let short = whole[..=RECORD].to_vec();
@@ -262,13 +268,13 @@ fn damage_is_named_with_its_position() {
     let mut zeroed = [&whole[..], &whole[BEFORE_KEYS * RECORD..]].concat();
     zeroed[5 * RECORD..6 * RECORD].fill(0);
     for (bytes, part) in [
-        (newer, "format 2"),
+        (newer, "format 3"),
         (short, "at byte 129: it ends"),
         (vec![], "at byte 0: it ends"),
         (zeroed, "at byte 640: its checksum differs"),
     ] {
         fs::write(&path, bytes).unwrap();
-        let fault = KeyRing::open(&keys).unwrap_err().to_string();
+        let fault = open(&keys).unwrap_err().to_string();
         assert!(fault.contains(part), "{part}: {fault}");
     }
 }

@@ -19,6 +19,7 @@ use crate::domain::computer::{
     ComputerFellSilent, ComputerHeard, ComputerRegistered, Offer, PartitionOffered, PartitionWithdrawn,
 };
 use crate::domain::credit::{CreditGranted, CreditId, CreditWithdrawn};
+use crate::domain::erasure::{KeyDestroyed, Subject};
 use crate::domain::event::{AnswerRecorded, Event, LedgerCreated, Mode, Stream, WriterStarted};
 use crate::domain::id::{
     CommandId, ComputerId, CredentialId, InstanceId, InvoiceId, KeyId, PartitionId, PartyId, PriceBookName,
@@ -345,8 +346,8 @@ fn invoice() -> Invoice {
 }
 
 /// One of every event.
-/// How many of the samples are about access: the last ones.
-const ACCESS_EVENTS: usize = 4;
+/// How many of the samples came after those that have the first nine streams: the last ones.
+const LATER_EVENTS: usize = 5;
 
 fn samples() -> Vec<(Stream, Event)> {
     let now = at("2026-10-16T00:00:00.000001Z");
@@ -606,6 +607,11 @@ fn samples() -> Vec<(Stream, Event)> {
             by: CredentialId([2; 16]),
             at: now,
         }),
+        Event::KeyDestroyed(KeyDestroyed {
+            subject: Subject::Party(PartyId(2)),
+            key: KeyId([7; 16]),
+            at: now,
+        }),
     ];
     // Every kind of stream is in use, whatever the event: the bytes say both.
     let streams = [
@@ -625,7 +631,7 @@ fn samples() -> Vec<(Stream, Event)> {
         (streams.clone().into_iter().cycle().take(26), product.into_iter().chain(streams).cycle());
     let count = events.len();
     // And two came later still.
-    let before = old.chain(new).take(count - ACCESS_EVENTS);
+    let before = old.chain(new).take(count - LATER_EVENTS);
     before.chain(later.into_iter().cycle()).zip(events).collect()
 }
 

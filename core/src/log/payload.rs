@@ -93,6 +93,7 @@ payloads! {
     5 v 1 => CredentialIssued,
     6 v 1 => CredentialRevoked,
     7 v 1 => CredentialSpent,
+    8 v 1 => KeyDestroyed,
     10 v 1 => PartyRegistered,
     11 v 1 => PartyDescribed,
     12 v 1 => PartyTimeZoneSet,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use slapledger_core::domain::computer::{ComputerBanged, Offer, PartitionOffered};
+use slapledger_core::domain::erasure::{KeyDestroyed, Subject};
 use slapledger_core::domain::event::Event;
 use slapledger_core::domain::id::{ComputerId, InstanceId, PartitionId, Sequence};
 use slapledger_core::domain::instance::{
@@ -29,6 +30,7 @@ impl Instances {
             Event::InstanceRenamed(event) => self.renamed(event, sequence),
             Event::ComputerBanged(event) => self.computer_banged(event, sequence),
             Event::ConnectionParametersSet(event) => self.connection_set(event, sequence),
+            Event::KeyDestroyed(event) => self.key_destroyed(event, sequence),
             _ => {}
         }
     }
@@ -100,6 +102,7 @@ impl Instances {
             reported_at: None,
             changed_at: event.at,
             ended_at: None,
+            erased_at: None,
             first_sequence: by,
             changed_by: by,
         };
@@ -212,6 +215,14 @@ impl Instances {
             Requester::Party(_) => None,
         };
         self.nudge(parent, event.at, by);
+    }
+
+    fn key_destroyed(&mut self, event: &KeyDestroyed, by: Sequence) {
+        if let Subject::Instance(instance) = event.subject
+            && let Some(instance) = self.touch(instance, by)
+        {
+            instance.erased_at = Some(event.at);
+        }
     }
 
     fn computer_banged(&mut self, event: &ComputerBanged, by: Sequence) {

@@ -51,6 +51,8 @@ pub struct Instance {
     pub changed_at: Timestamp,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
+    /// When what was sealed for it was erased.
+    pub erased_at: Option<Timestamp>,
     /// The event it was asked for by.
     pub first_sequence: Sequence,
     /// The last event that changed anything that is shown of it.

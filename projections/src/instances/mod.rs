@@ -24,7 +24,7 @@ use std::ops::Bound;
 
 use bincode::{Decode, Encode};
 use slapledger_core::domain::computer::Address;
-use slapledger_core::domain::id::{ComputerId, InstanceId, PartitionId, PartyId, Reference};
+use slapledger_core::domain::id::{ComputerId, InstanceId, KeyId, PartitionId, PartyId, Reference};
 use slapledger_core::domain::instance::Requester;
 
 pub use self::filter::InstanceFilter;
@@ -121,6 +121,11 @@ impl Instances {
     /// All instances, by id.
     pub fn iter(&self) -> impl Iterator<Item = &Instance> {
         self.all.values()
+    }
+
+    /// The keys of all that was erased: those that no key ring may have.
+    pub fn erased_keys(&self) -> impl Iterator<Item = KeyId> {
+        self.iter().filter(|instance| instance.erased_at.is_some()).map(Instance::key)
     }
 
     /// How many there are, living or ended.

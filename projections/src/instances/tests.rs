@@ -179,7 +179,7 @@ fn lists_are_filtered_and_paged() {
     }
     let all = InstanceFilter::default();
     let ids = |filter: &InstanceFilter<'_>, after: Option<u64>, limit| {
-        let page = story.view.instances.list(filter, after.map(InstanceId), limit);
+        let page = story.view.instances.list(filter, |_| true, after.map(InstanceId), limit);
         (page.items.iter().map(|known| known.id.0).collect::<Vec<_>>(), page.next.map(|id| id.0))
     };
     assert_eq!(ids(&all, None, 3), (vec![1, 2, 3], Some(3)));

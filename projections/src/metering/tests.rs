@@ -178,12 +178,12 @@ fn suspended_usage_counts_once_it_is_resolved_and_can_be_corrected_then() {
     let mut story = one_tenant();
     let first = story.events.len() as u64 + 1;
     story.usage("COMP-1", vec![report("a", "nobody", "1", MORNING), report("b", "nobody", "7", MORNING)]);
-    let waiting = story.view.metering.suspense(Sequence::ZERO, 1);
+    let waiting = story.view.metering.suspense(|_| true, Sequence::ZERO, 1);
     assert_eq!(waiting.items.iter().map(|(at, _)| at.0).collect::<Vec<_>>(), [first]);
     assert_eq!(waiting.next, Some(Sequence(first)));
     assert_eq!(&*waiting.items[0].1.usage.subject, "nobody");
     assert_eq!(waiting.items[0].1.computer, computer("COMP-1"));
-    let rest = story.view.metering.suspense(Sequence(first), 1);
+    let rest = story.view.metering.suspense(|_| true, Sequence(first), 1);
     assert_eq!((rest.items.len(), rest.next), (1, None));
 
     let (reason, suspended) = ("it was nobody".into(), Sequence(first + 1));

@@ -105,6 +105,21 @@ pub(in crate::http) fn destroy(operation: Operation) -> Operation {
         .description("It is there until its node says that it is gone.")
 }
 
+/// There is nothing to say.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(in crate::http) struct Nothing {}
+
+pub(in crate::http) fn erase(operation: Operation) -> Operation {
+    changes(operation.called("eraseInstance", "instances", "Erase what was sealed for an instance, for good"))
+        .body::<Nothing>(json!({}))
+        .optional_body()
+        .description(
+            "Its key is destroyed: parameters, connection parameters and error texts cannot be read any more, by anybody. \
+             Only what has ended can be erased. Done again it changes nothing.",
+        )
+}
+
 /// The state a node says an instance is in.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use axum::extract::Request;
 use axum::response::Response;
 use slapledger_core::domain::Command;
+use slapledger_core::domain::erasure::{self, Erase};
 use slapledger_core::domain::event::Stream;
 use slapledger_core::domain::id::{InstanceId, InvalidText, Reference, SoftwareRelease, SoftwareType};
 use slapledger_core::domain::instance::{
@@ -18,6 +19,7 @@ use slapledger_projections::instances::Instance;
 use super::{InstanceResource, MOST_BYTES, instance_type, no_instance, texts};
 use crate::access::{Caller, Here};
 use crate::app::App;
+use crate::erasure::{destroy_key, to_its_end};
 use crate::http::body::Sent;
 use crate::http::change::{Change, Subject};
 use crate::http::json_body::{self, Object};
@@ -139,6 +141,28 @@ pub(in crate::http) async fn destroy(
         wanted.command(&app, known)
     })
     .await
+}
+
+/// `POST /v1/instances/{id}/erase`: what was sealed for an instance that has ended is gone for good.
+pub(in crate::http) async fn erase(
+    Here(app): Here,
+    Named(of): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let id = named(&of)?;
+    let (sent, ()) = json_body::told_if_any(request, json_body::MOST_BYTES, |_| Ok(())).await?;
+    let erasing = async move {
+        let change = Change::new(&app, app.caller.actor(), &sent)?;
+        let show = |instance: &Instance| InstanceResource::of(&app, instance);
+        let (stream, find) =
+            (Stream::Instance(id), |view: &SlapViews| find(&app, view, (id, Caller::wants_instance)));
+        let subject = erasure::Subject::Instance(id);
+        let command = |_: &Instance| Ok(Command::Erase(Erase { subject }));
+        let accepted = change.carry_out(Subject { stream, find, show, command }).await?;
+        destroy_key(&app, subject, accepted.sequence).await?;
+        change.shown(accepted.sequence, find, show).await
+    };
+    to_its_end(erasing).await
 }
 
 /// Where an instance is, as its node says it.

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::PartyForm;
 use super::details::{Address, ElectronicAddress};
+use crate::http::instances::describe::Nothing;
 use crate::http::openapi::operation::Operation;
 use crate::http::openapi::schema;
 
@@ -116,6 +117,22 @@ pub(in crate::http) fn change(operation: Operation) -> Operation {
         .path::<schema::PartyId>("id", "Which party")
         .if_match()
         .body::<PartyChanged>(json!({"vat_id": "FR83404833048"}))
+        .writes::<PartyForm>(200, "The party as it is now")
+        .tagged(200)
+}
+
+pub(in crate::http) fn erase(operation: Operation) -> Operation {
+    operation
+        .called("eraseParty", "parties", "Erase name and details of a party, for good")
+        .path::<schema::PartyId>("id", "Which party")
+        .if_match()
+        .body::<Nothing>(json!({}))
+        .optional_body()
+        .description(
+            "Its key is destroyed: name and details cannot be read any more, by anybody. Documents that were issued keep \
+             theirs; drafts and later documents show `(erased)`. Its instances must have ended, and it must not have a \
+             series of its own. Done again it changes nothing.",
+        )
         .writes::<PartyForm>(200, "The party as it is now")
         .tagged(200)
 }

@@ -121,6 +121,12 @@ pub enum InstanceRefusal {
         /// Who.
         party: PartyId,
     },
+    /// The requester was erased: its name is gone, and nothing begins for it any more.
+    #[error("{party} was erased, and asks for nothing any more")]
+    PartyErased {
+        /// Who.
+        party: PartyId,
+    },
     /// The requesting instance does not exist, or no more.
     #[error("there is no instance {instance}")]
     UnknownInstance {

@@ -21,10 +21,11 @@ impl Instances {
         command: &RequestInstance,
         now: Timestamp,
     ) -> Result<Requested, InstanceRefusal> {
-        if let Requester::Party(party) = command.requester
-            && around.parties.get(party).is_none()
-        {
-            return Err(InstanceRefusal::UnknownParty { party });
+        if let Requester::Party(party) = command.requester {
+            let known = around.parties.get(party).ok_or(InstanceRefusal::UnknownParty { party })?;
+            if known.erased {
+                return Err(InstanceRefusal::PartyErased { party });
+            }
         }
         if around.is_master() {
             filter::check(&command.filter, command.shared)?;

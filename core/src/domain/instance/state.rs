@@ -65,9 +65,16 @@ pub struct Instance {
     pub(super) reported: Option<(ReportedState, Option<[u8; 16]>)>,
     pub(super) connection: Option<[u8; 16]>,
     pub(super) ended: bool,
+    /// Whether its key is destroyed.
+    pub(crate) erased: bool,
 }
 
 impl Instance {
+    /// Whether it is no more.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
     /// Whether it waits for room.
     pub(super) fn waits(&self) -> bool {
         !self.ended && self.allocation.is_none()
@@ -196,6 +203,12 @@ impl Instances {
         known.allocation.as_ref().map(|allocation| (&allocation.computer, &allocation.partition))
     }
 
+    /// The first of the living instances that a party pays for.
+    pub(crate) fn first_living_of(&self, owner: PartyId) -> Option<InstanceId> {
+        let mut all = (1..).map(InstanceId).zip(&self.all);
+        all.find(|(_, known)| known.owner == owner && !known.ended).map(|(id, _)| id)
+    }
+
     /// The living shared instances on an instance.
     pub(super) fn shares(&self, host: InstanceId) -> impl Iterator<Item = InstanceId> {
         self.shares.get(&host).into_iter().flatten().copied()
@@ -228,6 +241,7 @@ impl Instances {
             reported: None,
             connection: None,
             ended: false,
+            erased: false,
         };
         self.names.insert((instance.names(), event.reference.clone()), event.instance);
         self.waiting.insert(event.instance, &instance);
@@ -326,6 +340,12 @@ impl Instances {
     pub(crate) fn connection_set(&mut self, event: &ConnectionParametersSet) {
         if let Some(instance) = self.get_mut(event.instance) {
             instance.connection = Some(event.connection.digest);
+        }
+    }
+
+    pub(crate) fn erased(&mut self, instance: InstanceId) {
+        if let Some(instance) = self.get_mut(instance) {
+            instance.erased = true;
         }
     }
 }

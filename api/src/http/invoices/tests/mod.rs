@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use slapledger_core::domain::id::RunId;
 
+use crate::access::FIRST_PARTY;
 use crate::app;
 use crate::http::testkit::Kit;
 use crate::invoicing::{self, FinaliseError};

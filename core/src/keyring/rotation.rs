@@ -1,0 +1,118 @@
+//! Another master key for a ring: all keys are wrapped anew, and the master key before opens nothing of it any more.
+//!
+//! First `ring.new` is written, wrapped by the new master; then the new master, under a name of its own. Both are durable
+//! when the new master takes the name of the old one: that is the instant it counts from. Then `ring.new` becomes `ring`.
+//!
+//! Invariant: at every step one of `ring` and `ring.new` is whole and is wrapped by the master key that has the name.
+//! Whoever opens the ring next finds out which, and brings it to its end or undoes it. A ring that neither fits is left
+//! as it is.
+
+use std::fs::{self, File};
+use std::os::unix::fs::{FileExt, MetadataExt};
+
+use super::ring::{
+    FORMAT, Header, Opened, Place, RingFile, State, WRAPPING, destroyed_record, encode_header, io_fault,
+    is_wrapped_by, refuse_exposed, remove, rename, seal_record, unfinished as unfinished_name, write_new,
+};
+use super::secret::{SECRET_BYTES, Secret, random};
+use super::{Facts, KeyRingFault};
+use crate::domain::id::KeyId;
+use crate::domain::time::Timestamp;
+
+/// What was left of a rotation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unfinished {
+    /// Nothing, any more.
+    No,
+    /// All but the name of the new ring, which it has now.
+    Completed,
+}
+
+/// Brings a rotation to its end that a crash left, or undoes it. `wrapping` is of the master key that has the name.
+pub(super) fn unfinished(place: &Place, wrapping: &Secret) -> Result<Unfinished, KeyRingFault> {
+    if !place.new.exists() {
+        return Ok(Unfinished::No);
+    }
+    if is_wrapped_by(&place.ring, wrapping) {
+        tracing::warn!(ring = %place.ring.display(), "undoes a rotation of the master key that did not come to its end");
+        undo(place)?;
+        return Ok(Unfinished::No);
+    }
+    if !is_wrapped_by(&place.new, wrapping) {
+        return Ok(Unfinished::No);
+    }
+    refuse_exposed(&place.new)?;
+    tracing::warn!(ring = %place.ring.display(), "brings a rotation of the master key to its end");
+    rename(&place.new, &place.ring)?;
+    Ok(Unfinished::Completed)
+}
+
+/// Nothing of the new pair counts yet. The ring goes last: while it is there the rest is looked for.
+fn undo(place: &Place) -> Result<(), KeyRingFault> {
+    remove(&unfinished_name(&place.master))?;
+    remove(&place.new)
+}
+
+/// Gives a ring that is open, and so locked, another master key.
+pub(super) fn rotate(place: &Place, opened: Opened, now: Option<Timestamp>) -> Result<Facts, KeyRingFault> {
+    // A link to the master key stays one.
+    let master = fs::canonicalize(&place.master).map_err(io_fault("find", &place.master))?;
+    let place = place.with_master(master);
+    let prepared = prepare(&place, &opened, now);
+    let facts = prepared.inspect_err(|_| {
+        if let Err(fault) = undo(&place) {
+            tracing::warn!(%fault, "cannot remove what is left of a rotation");
+        }
+    })?;
+    // Best effort: its bytes lie on the disk until something else does.
+    let before = File::options().write(true).open(&place.master);
+    rename(&unfinished_name(&place.master), &place.master)?;
+    rename(&place.new, &place.ring)?;
+    let wiped = before.and_then(|file| {
+        if file.metadata()?.nlink() > 0 {
+            // Somebody keeps it under another name.
+            return Ok(());
+        }
+        file.write_all_at(&[0; SECRET_BYTES], 0)?;
+        file.sync_all()
+    });
+    if let Err(error) = wiped {
+        tracing::warn!(%error, "the old master key has no name any more, but could not be overwritten");
+    }
+    // The lock of the old ring is held until here.
+    drop(opened);
+    Ok(facts)
+}
+
+/// Makes the new ring and the new master durable, under names that do not count.
+fn prepare(place: &Place, opened: &Opened, now: Option<Timestamp>) -> Result<Facts, KeyRingFault> {
+    let key = Secret::random()?;
+    let wrapping = key.subkey(WRAPPING);
+    let rotations = opened.header.rotations.saturating_add(1);
+    let header = Header { format: FORMAT, rotated_at: now, rotations, ..opened.header };
+    let mut bytes = encode_header(header).to_vec();
+    bytes.extend(seal_record(&wrapping, State::Ring, KeyId(random()?), &opened.secret)?);
+    for entry in &opened.entries {
+        bytes.extend(match &entry.secret {
+            Some(secret) => seal_record(&wrapping, State::Key, entry.id, secret)?,
+            None => destroyed_record(entry.id),
+        });
+    }
+    write_new(&place.new, &bytes)?;
+    let written = RingFile::read_back(place, wrapping)?;
+    check(&written, opened, place)?;
+    write_new(&unfinished_name(&place.master), &key.0)?;
+    Ok(written.facts())
+}
+
+/// What was written is what was read, before the old one goes.
+fn check(written: &Opened, opened: &Opened, place: &Place) -> Result<(), KeyRingFault> {
+    let secret = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.0);
+    let mut pairs = written.entries.iter().zip(&opened.entries);
+    let same = written.secret.0 == opened.secret.0
+        && written.entries.len() == opened.entries.len()
+        && pairs.all(|(new, old)| new.id == old.id && secret(&new.secret) == secret(&old.secret));
+    let cause = "it does not hold what was written";
+    let damaged = || KeyRingFault::Damaged { path: place.new.clone(), position: 0, cause };
+    same.then_some(()).ok_or_else(damaged)
+}
