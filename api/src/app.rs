@@ -23,8 +23,11 @@ use slapledger_projections::runner::{self, ReadFault, RebuildFault, Rebuilt, Run
 use slapledger_projections::{AccessView, Part, Projects, SlapViews, View};
 
 use crate::access::{Caller, Doors};
+use crate::certification::Certifier;
+use crate::config::Requests;
 use crate::contacts::Contacts;
 use crate::erasure;
+use crate::http::problem::Problem;
 use crate::slap::cache::Documents;
 
 /// How many commands may wait for the writer; more are answered 503.
@@ -54,6 +57,10 @@ pub struct App {
     pub access: Arc<Runner<AccessView>>,
     /// How it is kept who comes in; nobody is asked, if it is not.
     pub doors: Option<Arc<Doors>>,
+    /// Bounds of requests.
+    pub requests: Arc<Requests>,
+    /// Who issues certificates, where anybody has to have one.
+    pub certifier: Option<Arc<Certifier>>,
     /// On whose behalf this is: what is shown and done is what they may see and do.
     pub caller: Caller,
     /// Where requests that name no computer look for room; anywhere, if nowhere is said.
@@ -247,6 +254,8 @@ impl App {
             mode,
             access,
             doors: None,
+            requests: Arc::default(),
+            certifier: None,
             caller: Caller::Local,
             default_computer,
             data,
@@ -273,6 +282,8 @@ impl App {
             access: Arc::clone(&self.access),
             owed: Arc::clone(&self.owed),
             doors: self.doors.clone(),
+            requests: Arc::clone(&self.requests),
+            certifier: self.certifier.clone(),
             caller: self.caller.clone(),
             default_computer: self.default_computer.clone(),
             data: self.data.clone(),
@@ -289,6 +300,12 @@ impl App {
         }
         seen.caller = caller.clone();
         seen
+    }
+
+    /// Who issues certificates.
+    pub fn certifier(&self) -> Result<&Certifier, Problem> {
+        let none = || Problem::not_found("there are no certificates here: nobody needs one");
+        self.certifier.as_deref().ok_or_else(none)
     }
 
     /// The keys with which to open what is sealed in an instance for whoever this is for.

@@ -5,8 +5,11 @@
 
 pub mod access;
 pub mod app;
+pub mod ca;
+pub mod certification;
 pub mod cli;
 pub mod clock;
+pub mod config;
 mod console;
 pub mod contacts;
 pub mod demo;

@@ -36,6 +36,10 @@ const PROJECT: HeaderName = HeaderName::from_static("slapledger-project");
 
 /// How a master decides whom it knows.
 pub struct Doors {
+    /// Whether clients reach it by TLS, here or at a terminator.
+    pub https: bool,
+    /// What clients call the server.
+    pub names: Vec<String>,
     /// Whose word counts for a certificate.
     pub terminator: Option<Terminator>,
     /// What was guessed wrong.

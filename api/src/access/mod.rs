@@ -18,6 +18,7 @@ pub mod policy;
 mod rate;
 pub mod token;
 
+pub(crate) use authenticate::by_token;
 pub use authenticate::{Doors, Terminator, authenticate};
 pub use caller::{Caller, FIRST_PARTY, Known, forbidden};
 pub use guesses::Guesses;

@@ -6,6 +6,7 @@ mod client;
 mod compare;
 mod computer;
 mod explain;
+mod init;
 mod invoice;
 mod keys;
 mod log;
@@ -22,11 +23,11 @@ mod table;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
+use crate::config::Config;
 use crate::console;
 
 /// Where everything is kept, if nothing else is said.
@@ -91,19 +92,48 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         clock: Option<PathBuf>,
     },
-    /// Be the master of a cloud, as the master of SlapOS answers: on this machine only, until there are identities
+    /// Make the folder of a master: certificate authority, keys, and the token of a first admin
     ///
-    /// Everybody who reaches it is the one local user. It knows no computer until one is entered, by `slapledger computer
-    /// register TITLE`, which prints the reference that its node takes for its own; until then the node is answered
-    /// 404. Requests without room wait and are answered 408 until there is some.
+    /// The token is printed once and kept nowhere. What was interrupted is finished by doing it again; nothing that is
+    /// there is replaced.
+    Init {
+        #[command(flatten)]
+        folder: Folder,
+        /// What the authority, and the party that sells where nobody else is named, are called
+        #[arg(long, value_name = "NAME", default_value = "Slapledger")]
+        name: String,
+        /// Where months of that party begin
+        #[arg(long, value_name = "ZONE", default_value = "UTC")]
+        time_zone: String,
+        /// Write the token to this file, for its owner alone, and do not print it
+        #[arg(long, value_name = "FILE")]
+        token_file: Option<PathBuf>,
+    },
+    /// Be the master of a cloud, as the master of SlapOS answers
+    ///
+    /// Over TLS, with certificates of its own authority: `slapledger init` makes it. Everybody comes with a client
+    /// certificate or a token. It knows no computer until one is entered, by `slapos node register` or by `slapledger
+    /// computer register TITLE`. Requests without room wait and are answered 408 until there is some.
     Serve {
         #[command(flatten)]
         folder: Folder,
-        #[command(flatten)]
-        listen: Listen,
-        /// A computer that is not heard of for so long gets no new instances, until it is heard of again
-        #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u32).range(10..))]
-        silent_after: u32,
+        /// Where to listen; port 0 takes a free one. Without it 127.0.0.1:5000, or what the file says
+        #[arg(long, value_name = "ADDR")]
+        listen: Option<SocketAddr>,
+        /// Names, certificates and bounds, in TOML (docs/security.md)
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// A name or address under which clients reach it; may be given more than once. localhost and the address it
+        /// listens on are among them
+        #[arg(long = "name", value_name = "NAME")]
+        names: Vec<String>,
+        /// Without TLS, on this machine alone: behind a program that ends it, or for tests
+        #[arg(long)]
+        plain_http: bool,
+        /// A computer that is not heard of for so long gets no new instances, until it is heard of again. An hour, if
+        /// nothing is said
+        #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(10..))]
+        silent_after: Option<u32>,
     },
     /// Print events of the log
     Log {
@@ -363,8 +393,21 @@ pub fn run() -> anyhow::Result<()> {
         Command::Proxy { folder, listen, computer, products, clock } => {
             serve::proxy(&folder, listen.listen, &computer, &products, clock)
         }
-        Command::Serve { folder, listen, silent_after } => {
-            serve::master(&folder, listen.listen, Duration::from_secs(silent_after.into()))
+        Command::Init { folder, name, time_zone, token_file } => {
+            let time_zone = time_zone.parse().map_err(|rule| anyhow::anyhow!("--time-zone {rule}"))?;
+            init::run(&init::Init {
+                folder: &folder,
+                name: &name,
+                time_zone,
+                token_file: token_file.as_deref(),
+            })
+        }
+        Command::Serve { folder, listen, config, names, plain_http, silent_after } => {
+            let mut config = config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
+            config.listen = listen.or(config.listen);
+            config.names.extend(names);
+            config.silent_after_seconds = silent_after.or(config.silent_after_seconds);
+            serve::master(folder, config, plain_http)
         }
         Command::Log { source, after, limit, json } => match source.url {
             Some(url) => log::of_server(&url, after, limit, json),

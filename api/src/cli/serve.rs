@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use axum::serve::ListenerExt;
 use slapledger_core::domain::Command;
 use slapledger_core::domain::computer::RegisterComputer;
 use slapledger_core::domain::event::Mode;
@@ -19,15 +18,20 @@ use slapledger_core::log::envelope::Actor;
 
 use super::Folder;
 use super::client::invoice_table;
+use super::init;
 use super::print::say;
-use crate::access::FIRST_PARTY;
+use crate::access::{Doors, FIRST_PARTY, Guesses, Rate};
 use crate::app::{App, Open};
+use crate::ca::{Authority, Validity};
+use crate::certification::Certifier;
 use crate::clock::{FileClock, ManualClock, SystemClock};
+use crate::config::{self, Config, OwnCertificate, TerminatorConfig};
 use crate::contacts;
 use crate::demo;
 use crate::erasure;
 use crate::http::{invoices, router};
 use crate::invoicing::due;
+use crate::net::{self, Connections, Identity};
 
 /// The name of the one user of `proxy`.
 const LOCAL_USER: &str = "local user";
@@ -59,23 +63,94 @@ pub(super) fn proxy(
     app.default_computer = Some(computer.clone());
     say!("data      {}", data.display());
     say!("computer  {computer}");
-    serve(app, listen, None)
+    serve(app, Serving::plain(listen))
 }
 
-/// The master of a cloud. Until there are identities everybody is the local user, so only this machine may reach it.
-pub(super) fn master(folder: &Folder, listen: SocketAddr, silent_after: Duration) -> anyhow::Result<()> {
-    let data = &folder.data;
-    loopback_alone(listen, "serve")?;
+/// Where a master listens, if nothing else is said.
+const DEFAULT_LISTEN: &str = "127.0.0.1:5000";
+/// How long a computer may be silent, if nothing else is said.
+const SILENT_AFTER_SECONDS: u32 = 3600;
+/// How long the certificate of the server is good. It is made anew at every start.
+const SERVER_DAYS: i64 = 397;
+
+/// The master of a cloud.
+pub(super) fn master(folder: Folder, config: Config, plain_http: bool) -> anyhow::Result<()> {
+    let Folder { data, master_key } = folder;
+    let listen = config.listen.unwrap_or(DEFAULT_LISTEN.parse().context("the usual address is one")?);
+    ensure!(
+        !plain_http || listen.ip().is_loopback(),
+        "--listen {listen}: without TLS a master listens on loopback alone"
+    );
+    ensure!(plain_http || config.terminator.is_none(), "a terminator of TLS goes with --plain-http");
     log_to_stderr();
-    let app = App::open(Open {
-        data,
+    let authority = data.join(init::AUTHORITY);
+    ensure!(
+        authority.exists(),
+        "{} has no certificate authority; `slapledger init --data {}` makes one",
+        data.display(),
+        data.display()
+    );
+    let authority = Authority::open(&authority)?;
+    let master_key = master_key.or(config.master_key_file.clone());
+    let mut app = App::open(Open {
+        data: &data,
         mode: Mode::Serve,
         clock: Arc::new(SystemClock),
-        master_key: folder.master_key(),
+        master_key: master_key.as_deref(),
     })?;
-    prepare_user(&app)?;
+    let names = names(&config, listen);
+    let tls = if plain_http { None } else { Some(tls(&config, &authority, &names, app.now())?) };
+    app.doors = Some(Arc::new(Doors {
+        https: tls.is_some() || config.terminator.is_some(),
+        names: names.clone(),
+        terminator: config.terminator.as_ref().map(TerminatorConfig::open).transpose()?,
+        guesses: Guesses::default(),
+        rate: Rate::new(config.requests.most_per_second, config.requests.most_per_second_unknown),
+    }));
+    app.requests = Arc::new(config.requests.clone());
+    app.certifier = Some(Arc::new(Certifier::new(authority, &data.join("certificates"))?));
     say!("data      {}", data.display());
-    serve(app, listen, Some(silent_after))
+    say!("root      {}", data.join(init::AUTHORITY).join("root.pem").display());
+    say!("names     {}", names.join(", "));
+    let silent_after = config.silent_after_seconds.unwrap_or(SILENT_AFTER_SECONDS);
+    let silent_after = Some(Duration::from_secs(silent_after.into()));
+    serve(app, Serving { listen, tls, connections: config.connections, silent_after })
+}
+
+/// What clients may call the server: what is configured, and what it is called on its own machine.
+fn names(config: &Config, listen: SocketAddr) -> Vec<String> {
+    let mut names = config.names.clone();
+    let address =
+        Some(listen.ip()).filter(|address| !address.is_unspecified()).map(|address| address.to_string());
+    let local = ["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    for name in address.into_iter().chain(local) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+fn tls(
+    config: &Config,
+    authority: &Authority,
+    names: &[String],
+    now: Timestamp,
+) -> anyhow::Result<Arc<rustls::ServerConfig>> {
+    let (chain, key) = match &config.certificate {
+        Some(OwnCertificate { chain_file, key_file }) => {
+            let chain = std::fs::read_to_string(chain_file)
+                .with_context(|| format!("read {}", chain_file.display()))?;
+            (chain, config::secret(key_file)?)
+        }
+        None => {
+            let not_after = now.plus_micros(SERVER_DAYS * 86_400_000_000);
+            let issued = authority.server_certificate(names, Validity { not_before: now, not_after })?;
+            (issued.chain_pem.clone(), issued.key_pem.clone())
+        }
+    };
+    let identity = Identity { chain_pem: &chain, key_pem: &key };
+    Ok(Arc::new(net::tls(identity, &authority.client_roots_pem())?))
 }
 
 fn loopback_alone(listen: SocketAddr, command: &str) -> anyhow::Result<()> {
@@ -155,15 +230,32 @@ pub(super) fn demo(folder: &Folder, listen: Option<SocketAddr>, seed: u64) -> an
     say!("look      slapledger log --data {} --limit 20", data.display());
     say!("again     slapledger rebuild --data {}", data.display());
     if let Some(listen) = listen {
-        return serve(app, listen, None);
+        return serve(app, Serving::plain(listen));
     }
     app.shut_down();
     Ok(())
 }
 
+/// How something is served.
+struct Serving {
+    listen: SocketAddr,
+    /// Without it, in the clear.
+    tls: Option<Arc<rustls::ServerConfig>>,
+    connections: Connections,
+    /// Computers that are silent for longer are closed, if it is said.
+    silent_after: Option<Duration>,
+}
+
+impl Serving {
+    /// As `proxy` and `demo` are: for one user on this machine.
+    fn plain(listen: SocketAddr) -> Self {
+        Self { listen, tls: None, connections: Connections::default(), silent_after: None }
+    }
+}
+
 /// Serves until it is stopped by SIGINT or SIGTERM, then finishes what is under way.
-/// Computers that are silent for longer than `silent_after` are closed, if it is said.
-fn serve(app: App, listen: SocketAddr, silent_after: Option<Duration>) -> anyhow::Result<()> {
+fn serve(app: App, serving: Serving) -> anyhow::Result<()> {
+    let Serving { listen, tls, connections, silent_after } = serving;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
     let app = Arc::new(app);
@@ -171,20 +263,15 @@ fn serve(app: App, listen: SocketAddr, silent_after: Option<Duration>) -> anyhow
         let listener =
             tokio::net::TcpListener::bind(listen).await.with_context(|| format!("listen on {listen}"))?;
         let address = listener.local_addr().context("find the address that was bound")?;
-        say!("serving   http://{address}/ until stopped (ctrl-c)");
-        // Small answers on connections that stay open would wait for the acknowledgement of the one before.
-        let listener = listener.tap_io(|stream| {
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "a connection stays with delayed sends");
-            }
-        });
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        say!("serving   {scheme}://{address}/ until stopped (ctrl-c)");
         if let Some(silent_after) = silent_after {
             tokio::spawn(contacts::watch(Arc::clone(&app), silent_after));
         }
         tokio::spawn(due::watch(Arc::clone(&app)));
         tokio::spawn(erasure::watch(Arc::clone(&app)));
         let routes = router::router(Arc::clone(&app));
-        let serving = axum::serve(listener, routes).with_graceful_shutdown(stopped()).into_future();
+        let serving = async move { net::serve(listener, routes, tls, &connections, stopped()).await };
         // By a thread of the runtime: this one would hand every connection over to one of them, and be woken for it.
         tokio::spawn(serving).await.context("serve")?.context("serve")
     });

@@ -17,11 +17,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper::ext::ReasonPhrase;
 use serde_json::{Value, json};
+use slapledger_core::domain::access::{Holder, Purpose, Role};
 use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::{ComputerId, Sequence};
 
 use crate::access::{Guarded, Here, policy};
 use crate::app::{self, App};
+use crate::certification::{self, TokenWanted};
 use crate::http::problem::Problem;
 use crate::slap::{read, status};
 
@@ -38,7 +40,7 @@ pub(crate) fn routes() -> Guarded {
 }
 
 /// The address of the root document, as this client reaches it.
-pub(crate) fn root_url(mode: Mode, headers: &HeaderMap) -> Result<String, Problem> {
+pub(crate) fn root_url(app: &App, headers: &HeaderMap) -> Result<String, Problem> {
     let rule =
         || Problem::field("host", "must be the name or address of this server, and a port where needed");
     let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).ok_or_else(rule)?;
@@ -47,14 +49,15 @@ pub(crate) fn root_url(mode: Mode, headers: &HeaderMap) -> Result<String, Proble
         return Err(rule());
     }
     // Whoever may speak to a proxy is on its machine, and tells this of its own way here.
-    let scheme = headers.get("x-forwarded-proto").filter(|_| mode == Mode::Proxy);
-    let scheme = if scheme.is_some_and(|told| told == "https") { "https" } else { "http" };
+    let told = headers.get("x-forwarded-proto").filter(|_| app.mode == Mode::Proxy);
+    let secure = app.doors.as_ref().is_some_and(|doors| doors.https);
+    let scheme = if secure || told.is_some_and(|told| told == "https") { "https" } else { "http" };
     Ok(format!("{scheme}://{authority}/hateoas/"))
 }
 
 /// `GET getHateoasUrl`.
 async fn url(Here(app): Here, headers: HeaderMap) -> Result<String, Refused> {
-    Ok(root_url(app.mode, &headers)?)
+    Ok(root_url(&app, &headers)?)
 }
 
 /// A problem. The client shows no more of it than the phrase beside the status.
@@ -71,9 +74,6 @@ impl IntoResponse for Refused {
         let phrase = match self.0.status {
             // As slapos proxy writes it.
             StatusCode::BAD_REQUEST => Some(ReasonPhrase::from_static(b"BAD REQUEST")),
-            StatusCode::NOT_IMPLEMENTED => Some(ReasonPhrase::from_static(
-                b"Not Implemented: there are no identities here; a computer needs no token",
-            )),
             _ => None,
         };
         let mut response = self.0.into_response();
@@ -142,7 +142,7 @@ fn json_of(document: &Value) -> Response {
 }
 
 fn root(app: &App, headers: &HeaderMap) -> Result<Value, Problem> {
-    let url = root_url(app.mode, headers)?;
+    let url = root_url(app, headers)?;
     // Of the address of the token the client has the slash.
     let this = url.trim_end_matches('/');
     Ok(json!({"_links": {
@@ -187,15 +187,19 @@ async fn traverse(app: &App, told: &Parameters) -> Result<Value, Problem> {
     Ok(found.form(app, computer))
 }
 
-/// `GET computer_module/Base_getComputerToken`: a token is for whoever has to prove who it is. At slapos proxy nobody
-/// has to, and it gives one all the same: a random text that means nothing.
+/// `GET computer_module/Base_getComputerToken`: a token that registers one computer. At slapos proxy nobody has to prove
+/// who they are, and it gives one all the same: a random text that means nothing.
 async fn token(Here(app): Here) -> Result<Response, Refused> {
     if app.mode == Mode::Proxy {
         let token = uuid::Uuid::from_bytes(app::random_id()).simple().to_string();
         let body = json!({"access_token": token}).to_string();
         return Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response());
     }
-    let detail =
-        "there are no identities here: a computer registers itself by its format, and needs no token";
-    Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "no-identities", detail).into())
+    app.certifier()?;
+    let user = app.caller.party()?;
+    let wanted =
+        TokenWanted::once(&app, Holder::Party(user), Role::Provider.into(), Purpose::RegisterComputer);
+    let token = certification::issue_token(&app, wanted).await?;
+    let body = json!({"access_token": *token.text()}).to_string();
+    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }

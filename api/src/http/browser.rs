@@ -6,8 +6,9 @@
 //! browsers send no `Origin`, and the address they were given as `Host`.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
@@ -15,10 +16,12 @@ use axum::response::{IntoResponse, Response};
 
 use super::forms::{self, Form};
 use super::problem::Problem;
+use crate::app::App;
 
 /// Around everything.
-pub(super) async fn guard(request: Request, next: Next) -> Response {
-    match check(&request) {
+pub(super) async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let names = app.doors.as_ref().map_or(&[][..], |doors| &doors.names);
+    match check(names, &request) {
         Ok(()) => next.run(request).await,
         Err(problem) => match Form::accepted(request.headers()) {
             Ok(Form::Xml) => forms::rewritten(problem.into_response(), "problem").await,
@@ -27,9 +30,9 @@ pub(super) async fn guard(request: Request, next: Next) -> Response {
     }
 }
 
-fn check(request: &Request) -> Result<(), Problem> {
+fn check(names: &[String], request: &Request) -> Result<(), Problem> {
     let host = host(request)?;
-    if let Some(host) = host.as_ref().filter(|host| !is_ours(host)) {
+    if let Some(host) = host.as_ref().filter(|host| !is_ours(names, host)) {
         let host = host.host();
         return Err(forbidden(
             "host",
@@ -77,12 +80,15 @@ fn one(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     Ok(text.transpose()?.filter(|host| !host.is_empty()))
 }
 
-/// Whether a host can only be this server: an address, or a name that never leaves the machine.
-fn is_ours(host: &Authority) -> bool {
+/// Whether a host can only be this server: an address, a name that never leaves the machine, or one that it was given.
+fn is_ours(names: &[String], host: &Authority) -> bool {
     let name = host.host().to_ascii_lowercase();
     let name = name.strip_suffix('.').unwrap_or(&name);
     let address = name.trim_start_matches('[').trim_end_matches(']');
-    name == "localhost" || name.ends_with(".localhost") || address.parse::<IpAddr>().is_ok()
+    names.iter().any(|known| known.eq_ignore_ascii_case(name))
+        || name == "localhost"
+        || name.ends_with(".localhost")
+        || address.parse::<IpAddr>().is_ok()
 }
 
 /// Whether a page of this origin came from the host it now asks.

@@ -21,10 +21,6 @@ use super::problem::Problem;
 use super::query::SEQUENCE;
 use crate::app::App;
 
-/// The most bytes of a body, whatever the route.
-pub(super) const MOST_BODY_BYTES: usize = 16 * 1024 * 1024;
-/// How many requests are carried out at a time; others wait.
-const MOST_REQUESTS: usize = 512;
 /// How long one waits to begin.
 const QUEUE_PATIENCE: Duration = Duration::from_secs(10);
 /// How long one may take, its body included. Clients of SLAP hang up after 60 seconds.
@@ -48,7 +44,7 @@ pub(super) struct Bounds {
 
 impl Bounds {
     pub(super) fn new(app: &Arc<App>) -> Self {
-        let requests = Arc::new(Semaphore::new(MOST_REQUESTS));
+        let requests = Arc::new(Semaphore::new(app.requests.most_at_a_time));
         Self { app: Arc::clone(app), requests, patience: REQUEST_PATIENCE }
     }
 
@@ -59,8 +55,9 @@ impl Bounds {
 
     /// Routes within these bounds.
     pub(super) fn around(self, routes: Router<Arc<App>>) -> Router<Arc<App>> {
+        let most = self.app.requests.most_body_bytes;
         only_known_methods(routes)
-            .layer(DefaultBodyLimit::max(MOST_BODY_BYTES))
+            .layer(DefaultBodyLimit::max(most))
             .layer(middleware::from_fn_with_state(self, guard))
     }
 }

@@ -14,8 +14,8 @@ use super::invoices::{notes, runs};
 use super::limits::{self, Bounds};
 use super::openapi::{self, Routes};
 use super::{
-    admin, books, browser, computers, credits, diff, explain, gaps, instances, invoices, parties, preview,
-    prices, software, trees, usage, what_if,
+    admin, books, browser, computers, credentials, credits, diff, explain, gaps, instances, invoices,
+    parties, preview, prices, projects, software, trees, usage, what_if,
 };
 use crate::access::{self, policy};
 use crate::app::App;
@@ -221,6 +221,18 @@ fn usual() -> Routes {
         .get("/v1/trial-balance", &policy::BILLING_READ, books::trial_balance, books::describe::trial_balance)
         .get("/v1/accounting-periods", &policy::BILLING_READ, books::periods, books::describe::periods)
         .post("/v1/accounting-periods", &policy::BILLING_WRITE, books::close, books::describe::close)
+        // Who is let in.
+        .get("/v1/projects", &policy::PROJECT_READ, projects::list, projects::describe::list)
+        .post("/v1/projects", &policy::PROJECT_WRITE, projects::open, projects::describe::open)
+        .post("/v1/tokens", &policy::CREDENTIAL_WRITE, credentials::issue, credentials::describe::issue)
+        .get("/v1/credentials", &policy::CREDENTIAL_READ, credentials::list, credentials::describe::list)
+        .get("/v1/credentials/{id}", &policy::CREDENTIAL_READ, credentials::show, credentials::describe::show)
+        .post(
+            "/v1/credentials/{id}/revoke",
+            &policy::CREDENTIAL_WRITE,
+            credentials::revoke,
+            credentials::describe::revoke,
+        )
         // The log.
         .get("/v1/events", &policy::LOG_READ, admin::events, admin::describe::events)
 }
@@ -349,7 +361,8 @@ pub fn router(app: Arc<App>) -> Router {
     let slow = bounds.for_slow().around(negotiated(limits::only_known_methods(slow)));
     let routes = bounds.around(usual).merge(slow).merge(limits::only_known_methods(always));
     let known = middleware::from_fn_with_state(Arc::clone(&app), access::authenticate);
-    routes.layer(known).layer(middleware::from_fn(browser::guard)).with_state(app)
+    let guard = middleware::from_fn_with_state(Arc::clone(&app), browser::guard);
+    routes.layer(known).layer(guard).with_state(app)
 }
 
 /// What all routes that are ours are said to do, for tests.

@@ -87,7 +87,7 @@ pub(super) async fn record(Here(app): Here, request: Request) -> Result<Response
     let headers = parts.headers;
     let format = limits::media_type(&headers).as_deref().and_then(Format::of);
     let format = format.ok_or_else(|| Problem::unsupported_media_type(Format::EXPECTED))?;
-    let body = limits::collect(&headers, body, limits::MOST_BODY_BYTES).await?;
+    let body = limits::collect(&headers, body, app.requests.most_body_bytes).await?;
     record_events(&app, &headers, body, format).await
 }
 

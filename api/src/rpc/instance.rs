@@ -17,6 +17,7 @@ use super::call::{Answer, Call, success};
 use super::document::{Seen, Shown, parameters};
 use super::guid::{self, Guid};
 use crate::app::App;
+use crate::certification;
 use crate::http::problem::Problem;
 use crate::slap::form::id;
 use crate::slap::frontend::Frontend;
@@ -230,7 +231,7 @@ async fn end(app: &App, call: &Call, text: &str) -> Answer {
         // It lives on another, and goes when it is asked away.
         return Ok(success("Ignored"));
     }
-    let (place, _) = guid::look(app, Sequence::ZERO, text, |_, instance| place_of(instance)).await??;
+    let (place, _) = guid::look(app, Sequence::ZERO, text, |_, known| spoken_for(app, known)).await??;
     match partition::end(app, call.digest, place).await? {
         None => Ok(success("Destroyed")),
         Some(left) => Err(Problem::not_found(partition::not_yet(&left))),
@@ -299,17 +300,29 @@ fn not_shared_at_proxy<'a>(app: &App, call: &'a Call) -> Result<&'a str, Problem
     if shared { Err(Problem::not_found("NotImplemented")) } else { Ok(text) }
 }
 
-/// `slapos.get.v0.software_instance_certificate`: there is none. slapos proxy says so with an empty one.
+/// `slapos.get.v0.software_instance_certificate`. slapos proxy gives an empty one.
 pub(super) async fn certificate(app: Arc<App>, call: Call) -> Answer {
     if app.mode == Mode::Proxy {
         return Ok(json!({"key": "", "certificate": ""}));
     }
-    guid::look(&app, Sequence::ZERO, call.text("instance_guid")?, |_, _| ()).await?;
-    Err(Problem::not_found("instances have no certificates yet"))
+    let guid = call.text("instance_guid")?;
+    let speaks = |_: &SlapViews, instance: &Instance| {
+        app.caller.speaks_for(instance).then_some(instance.id).ok_or_else(|| no_instance(guid))
+    };
+    let instance = guid::look(&app, Sequence::ZERO, guid, speaks).await??;
+    let pair = certification::certify_instance(&app, instance).await?;
+    Ok(json!({"key": *pair.key, "certificate": pair.certificate}))
 }
 
-/// Where an instance is, and the key its values are sealed under.
-fn place_of(instance: &Instance) -> Result<(Place, KeyId), Problem> {
+fn no_instance(guid: &str) -> Problem {
+    Problem::not_found(format!("No software instance {guid} found."))
+}
+
+/// Where an instance is, and the key its values are sealed under, if it is spoken for by its node or itself.
+fn spoken_for(app: &App, instance: &Instance) -> Result<(Place, KeyId), Problem> {
+    if !app.caller.speaks_for(instance) {
+        return Err(no_instance(&instance.id.to_string()));
+    }
     let waits = || Problem::not_found(format!("instance {} has no partition yet", instance.reference));
     let place = instance.allocation.as_ref().ok_or_else(waits)?;
     let shared = instance.shared.then_some(instance.id);
@@ -326,7 +339,7 @@ async fn speak(
     command: impl Fn(Place, KeyId) -> Result<Command, Problem>,
 ) -> Result<(), Problem> {
     for _ in 0..ATTEMPTS {
-        let (place, key) = guid::look(app, Sequence::ZERO, guid, |_, instance| place_of(instance)).await??;
+        let (place, key) = guid::look(app, Sequence::ZERO, guid, |_, known| spoken_for(app, known)).await??;
         let node = place.computer.clone();
         match submit_as(app, call.digest, &node, command(place, key)?).await {
             Ok(_) => return Ok(()),

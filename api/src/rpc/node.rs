@@ -17,7 +17,7 @@ use crate::hateoas;
 use crate::http::problem::Problem;
 use crate::slap::form::{carriable, id};
 use crate::slap::sealing::{error_text, fresh, seal};
-use crate::slap::{node, read, software, status, submit_as, supply_state};
+use crate::slap::{certificates, node, read, software, status, submit_as, supply_state};
 
 /// As slapos proxy says it.
 pub(super) fn not_registered(computer: &ComputerId) -> Problem {
@@ -110,23 +110,26 @@ pub(super) async fn status(app: Arc<App>, call: Call) -> Answer {
     Ok(json!(status::of_computer(&app, &computer).await?))
 }
 
-/// `slapos.post.v0.compute_node_certificate`: there are none. slapos proxy says so with an empty one.
+/// `slapos.post.v0.compute_node_certificate`. slapos proxy gives an empty one.
 pub(super) async fn certificate(app: Arc<App>, call: Call) -> Answer {
-    no_certificate(&app, &call, json!({"key": "", "certificate": ""})).await
+    if app.mode == Mode::Proxy {
+        return Ok(json!({"key": "", "certificate": ""}));
+    }
+    let computer: ComputerId = call.id("computer_guid")?;
+    known(&app, &computer).await?.ok_or_else(|| not_registered(&computer))?;
+    let pair = certificates::generated(&app, &computer).await?;
+    Ok(json!({"key": *pair.key, "certificate": pair.certificate}))
 }
 
 /// `slapos.remove.v0.compute_node_certificate`.
 pub(super) async fn remove_certificate(app: Arc<App>, call: Call) -> Answer {
-    no_certificate(&app, &call, success("Ignored")).await
-}
-
-async fn no_certificate(app: &App, call: &Call, at_proxy: Value) -> Answer {
     if app.mode == Mode::Proxy {
-        return Ok(at_proxy);
+        return Ok(success("Ignored"));
     }
     let computer: ComputerId = call.id("computer_guid")?;
-    known(app, &computer).await?.ok_or_else(|| not_registered(&computer))?;
-    Err(Problem::not_found("computers have no certificates yet"))
+    known(&app, &computer).await?.ok_or_else(|| not_registered(&computer))?;
+    certificates::revoked(&app, &computer).await?;
+    Ok(success("Certificate revoked"))
 }
 
 /// `slapos.post.v0.software_installation`: a user asks for a release on a computer, or asks it away.
@@ -189,5 +192,5 @@ pub(super) async fn computers(app: Arc<App>, _: Call) -> Answer {
 
 /// `slapos.get.v0.hateoas_url`.
 pub(super) async fn hateoas_url(app: Arc<App>, call: Call) -> Answer {
-    Ok(json!({"hateoas_url": hateoas::root_url(app.mode, &call.headers)?}))
+    Ok(json!({"hateoas_url": hateoas::root_url(&app, &call.headers)?}))
 }

@@ -9,12 +9,13 @@
 
 pub(crate) mod answers;
 pub(crate) mod cache;
-mod certificates;
+pub(crate) mod certificates;
 pub(crate) mod form;
 pub(crate) mod frontend;
 pub(crate) mod names;
 pub(crate) mod node;
 pub(crate) mod partition;
+mod registration;
 mod reply;
 pub(crate) mod requesting;
 pub(crate) mod requests;
@@ -53,6 +54,12 @@ pub fn routes() -> Guarded {
         // What users and instances ask for.
         .route("/requestComputerPartition", &policy::INSTANCE_CLAIM, post(requests::request))
         .route("/supplySupply", &policy::COMPUTER_WRITE, post(software::supply))
+        // By a token, for those who have no certificate yet. Clients join address and name with a slash that may be one
+        // too many.
+        .route("/Person_requestComputer", &policy::PUBLIC, post(registration::request_computer))
+        .route("//Person_requestComputer", &policy::PUBLIC, post(registration::request_computer))
+        .route("/Person_getCertificate", &policy::PUBLIC, post(registration::get_certificate))
+        .route("//Person_getCertificate", &policy::PUBLIC, post(registration::get_certificate))
         // What computers say of themselves, ask and report.
         .route("/loadComputerConfigurationFromXML", &policy::COMPUTER_REPORT, post(node::configure))
         .route("/getFullComputerInformation", &policy::COMPUTER_FETCH, get(node::computer))
@@ -61,8 +68,8 @@ pub fn routes() -> Guarded {
         .route("/computerBang", &policy::COMPUTER_REPORT, post(node::bang))
         .route("/getComputerStatus", &policy::COMPUTER_READ, get(status::computer))
         .route("/requestComputer", &policy::COMPUTER_WRITE, post(node::request))
-        .route("/generateComputerCertificate", &policy::COMPUTER_CERTIFY, post(certificates::of_computer))
-        .route("/revokeComputerCertificate", &policy::COMPUTER_CERTIFY, post(certificates::of_computer))
+        .route("/generateComputerCertificate", &policy::COMPUTER_CERTIFY, post(certificates::generate))
+        .route("/revokeComputerCertificate", &policy::COMPUTER_CERTIFY, post(certificates::revoke))
         .route("/getRunId", &policy::KNOWN, get(node::run_id))
         // What they say of software.
         .route("/buildingSoftwareRelease", &policy::COMPUTER_REPORT, post(software::building))

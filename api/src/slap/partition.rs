@@ -65,6 +65,11 @@ impl Place {
             .ok_or_else(|| no_partition(computer, partition))
     }
 
+    /// Who is in it.
+    pub(super) fn occupant<'v>(&self, view: &'v SlapViews) -> Option<&'v Instance> {
+        view.instances.occupant(self.computer.as_str(), self.partition.as_str())
+    }
+
     /// Whom a node speaks of: the instance in the partition, or a shared one on it that has this reference.
     async fn meant(&self, app: &App, shared: Option<&str>) -> Result<Meant, Problem> {
         let Self { computer, partition } = self;

@@ -167,6 +167,7 @@ pub(super) fn document(operations: &[Operation]) -> Value {
             {"name": "invoices", "description": "Invoice runs and invoices"},
             {"name": "parties", "description": "Who requests, sells and pays, and how they are taxed"},
             {"name": "books", "description": "The journal, its accounts, and what is closed"},
+            {"name": "access", "description": "Projects, and the credentials that let somebody in"},
             {"name": "log", "description": "The events, and what is derived from them"},
             {"name": "health", "description": "How everything is doing"},
         ],

@@ -98,6 +98,14 @@ shapes! {
     CreditId {"type": "string", "pattern": "^CREDIT-[1-9][0-9]*$", "examples": ["CREDIT-1"]}
     /// A one-off charge
     ChargeId {"type": "string", "pattern": "^CHARGE-[1-9][0-9]*$", "examples": ["CHARGE-1"]}
+    /// A project
+    ProjectId {"type": "string", "pattern": "^PROJ-[1-9][0-9]*$", "examples": ["PROJ-1"]}
+    /// A credential
+    CredentialId {"type": "string", "pattern": "^[0-9a-f]{32}$", "examples": ["0f8fad5bd9cb469fa16570867728950e"]}
+    /// What somebody may act as
+    Role {"enum": ["admin", "provider", "publisher", "customer", "auditor", "node", "instance"]}
+    /// What a credential is good for
+    Purpose {"enum": ["access", "register_computer", "get_certificate"]}
     /// A JSON object, whatever is in it
     AnyObject {"type": "object"}
     /// Opaque tags of a resource (RFC 9110), or `*`

@@ -37,7 +37,7 @@ pub(in crate::http) async fn post(Here(app): Here, uri: Uri, request: Request) -
     if format.is_none() && !plain {
         return Err(Problem::unsupported_media_type(EXPECTED));
     }
-    let body = limits::collect(&headers, body, limits::MOST_BODY_BYTES).await?;
+    let body = limits::collect(&headers, body, app.requests.most_body_bytes).await?;
     let list = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
     let format = format.unwrap_or(if list { Format::Batch } else { Format::One });
     record_events(&app, &headers, body, format).await

@@ -1,0 +1,232 @@
+//! Letting somebody in: tokens and certificates, from the decision to what is handed out.
+//!
+//! The event comes first, then whoever asks gets the secret; what was not handed out is good for nobody. A credential
+//! counts from the moment its sender is answered, and one that was revoked is good for nothing from then on: both wait
+//! until the view that requests are held against shows it. Keys of instances are kept, sealed under the key of their
+//! instance, because nodes ask for them again at every run; all others are forgotten when they are handed out.
+//!
+//! It decides nothing: who may have which credential is the core's to say, and who may ask is the policy's.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use slapledger_core::domain::Command;
+use slapledger_core::domain::access::{
+    Holder, IssueCredential, Proof, Purpose, RevokeCredentials, Role, Roles, Which,
+};
+use slapledger_core::domain::id::{ComputerId, CredentialId, InstanceId, KeyId, ProjectId};
+use slapledger_core::domain::sealed::Sealed;
+use slapledger_core::domain::time::Timestamp;
+use slapledger_core::ledger::Submission;
+use zeroize::Zeroizing;
+
+use crate::access::token::Token;
+use crate::app::App;
+use crate::ca::{Authority, Issued, Subject, Validity};
+use crate::http::problem::Problem;
+
+const DAY_MICROS: i64 = 86_400_000_000;
+/// How long a certificate is good.
+const CERTIFICATE_DAYS: i64 = 365;
+/// A certificate of an instance is replaced when it is good for less.
+const REPLACED_DAYS: i64 = 30;
+/// How long a token is good that registers something once, if nobody says otherwise.
+const ONCE_DAYS: i64 = 1;
+
+/// The authority of a running master, and where it keeps the keys of instances.
+pub struct Certifier {
+    authority: Authority,
+    folder: PathBuf,
+    /// One certificate of an instance at a time: whoever asks at the same time gets the same.
+    issuing: tokio::sync::Mutex<()>,
+}
+
+impl Certifier {
+    /// Issues by this authority; keys of instances are in this folder.
+    pub fn new(authority: Authority, folder: &Path) -> anyhow::Result<Self> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        Ok(Self { authority, folder: folder.to_owned(), issuing: tokio::sync::Mutex::default() })
+    }
+
+    /// The authority itself.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+}
+
+/// A certificate and its key, as SLAP hands them out.
+pub struct Pair {
+    /// The certificate, in text and in PEM.
+    pub certificate: String,
+    /// Its private key, in PEM.
+    pub key: Zeroizing<String>,
+}
+
+/// A token that is wanted.
+pub struct TokenWanted {
+    /// Whose.
+    pub holder: Holder,
+    /// What it lets them act as.
+    pub roles: Roles,
+    /// In all projects.
+    pub all_projects: bool,
+    /// For what.
+    pub purpose: Purpose,
+    /// What people call it.
+    pub label: Option<Box<str>>,
+    /// Until when.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl TokenWanted {
+    /// A token that registers a computer of somebody, or gets them a certificate.
+    pub fn once(app: &App, holder: Holder, roles: Roles, purpose: Purpose) -> Self {
+        let expires_at = Some(app.now().plus_micros(ONCE_DAYS * DAY_MICROS));
+        Self { holder, roles, all_projects: false, purpose, label: None, expires_at }
+    }
+}
+
+/// Issues a token, to be shown once.
+pub async fn issue_token(app: &App, wanted: TokenWanted) -> Result<Token, Problem> {
+    let token = Token::random();
+    let TokenWanted { holder, roles, all_projects, purpose, label, expires_at } = wanted;
+    let command = IssueCredential {
+        credential: token.credential,
+        holder,
+        roles,
+        all_projects,
+        purpose,
+        proof: Proof::Token { digest: token.digest() },
+        label,
+        expires_at,
+        spends: None,
+        renews: false,
+    };
+    carry_out(app, Command::IssueCredential(Box::new(command))).await?;
+    Ok(token)
+}
+
+/// How a certificate comes about.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Because {
+    /// A token that is good for it, once.
+    pub spends: Option<CredentialId>,
+    /// It takes the place of the one before it.
+    pub renews: bool,
+}
+
+/// Issues a certificate to somebody.
+pub async fn certify(
+    app: &App,
+    (holder, roles): (Holder, Roles),
+    subject: &Subject,
+    because: Because,
+) -> Result<Pair, Problem> {
+    let now = app.now();
+    let not_after = now.plus_micros(CERTIFICATE_DAYS * DAY_MICROS);
+    let issued = app.certifier()?.authority.issue(subject, Validity { not_before: now, not_after });
+    let issued: Issued = issued.map_err(|fault| Problem::fault(&fault))?;
+    let command = IssueCredential {
+        credential: CredentialId(issued.serial.to_be_bytes()),
+        holder,
+        roles,
+        all_projects: false,
+        purpose: Purpose::Access,
+        proof: Proof::Certificate { fingerprint: issued.fingerprint },
+        label: None,
+        expires_at: Some(issued.not_after),
+        spends: because.spends,
+        renews: because.renews,
+    };
+    carry_out(app, Command::IssueCredential(Box::new(command))).await?;
+    Ok(Pair { certificate: issued.certificate_pem, key: issued.key_pem })
+}
+
+/// A certificate for a computer.
+pub async fn certify_computer(app: &App, computer: &ComputerId, because: Because) -> Result<Pair, Problem> {
+    let holder = Holder::Computer(computer.clone());
+    let subject = Subject::Computer { id: computer.clone() };
+    certify(app, (holder, Role::Node.into()), &subject, because).await
+}
+
+/// The certificate of an instance: the one it has, unless that is to end soon.
+pub async fn certify_instance(app: &Arc<App>, instance: InstanceId) -> Result<Pair, Problem> {
+    let certifier = app.certifier()?;
+    let _one_at_a_time = certifier.issuing.lock().await;
+    let read = app.slap.read_at(app.ledger.head().last, |view, _| {
+        let known = view.instances.get(instance).filter(|known| known.lives())?;
+        let place = known.allocation.as_ref()?;
+        Some((known.key(), place.computer.clone(), place.partition.clone()))
+    });
+    let gone = || Problem::not_found(format!("instance {instance} has no partition"));
+    let (key, computer, partition) = read.await?.ok_or_else(gone)?;
+    let path = certifier.folder.join(format!("{}.{instance}", app.project()));
+    let holder = Holder::Instance(instance);
+    if let Some(kept) = kept(app, &path).await
+        && is_good_for_long(app, &holder)
+    {
+        return Ok(kept);
+    }
+    let subject = Subject::Instance { computer, partition, id: instance };
+    let because = Because { renews: true, ..Because::default() };
+    let pair = certify(app, (holder, Role::Instance.into()), &subject, because).await?;
+    keep(app, &path, key, &pair).await?;
+    Ok(pair)
+}
+
+fn is_good_for_long(app: &App, holder: &Holder) -> bool {
+    let end = app.now().plus_micros(REPLACED_DAYS * DAY_MICROS);
+    let project: ProjectId = app.project();
+    app.access.read(|view, _| view.access.certificates_of(project, holder, end).next().is_some())
+}
+
+/// What stands between certificate and key in the file of an instance.
+const BETWEEN: &str = "\u{0}";
+
+async fn kept(app: &App, path: &Path) -> Option<Pair> {
+    let (keys, path) = (Arc::clone(&app.keys), path.to_owned());
+    let read = tokio::task::spawn_blocking(move || {
+        let bytes = fs::read(path).ok()?;
+        let (sealed, _): (Sealed, usize) =
+            bincode::decode_from_slice(&bytes, bincode::config::standard()).ok()?;
+        let opened = Zeroizing::new(keys.open_sealed(&sealed).ok()?);
+        let (certificate, key) = std::str::from_utf8(&opened).ok()?.split_once(BETWEEN)?;
+        Some(Pair { certificate: certificate.to_owned(), key: Zeroizing::new(key.to_owned()) })
+    });
+    read.await.ok().flatten()
+}
+
+async fn keep(app: &App, path: &Path, key: KeyId, pair: &Pair) -> Result<(), Problem> {
+    let plain = Zeroizing::new(format!("{}{BETWEEN}{}", pair.certificate, *pair.key));
+    let sealed = app.keys.seal(key, plain.as_bytes()).map_err(|fault| Problem::fault(&fault))?;
+    let path = path.to_owned();
+    let written = tokio::task::spawn_blocking(move || -> std::io::Result<()> {
+        let bytes =
+            bincode::encode_to_vec(sealed, bincode::config::standard()).map_err(std::io::Error::other)?;
+        let temporary = path.with_extension("new");
+        let mut options = fs::OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        file.write_all(&bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, &path)
+    });
+    let written = written.await.map_err(|error| Problem::fault(&error))?;
+    written.map_err(|error| Problem::fault(&error))
+}
+
+/// Lets somebody in no more.
+pub async fn revoke(app: &App, which: Which) -> Result<(), Problem> {
+    carry_out(app, Command::RevokeCredentials(RevokeCredentials { which })).await
+}
+
+async fn carry_out(app: &App, command: Command) -> Result<(), Problem> {
+    // What is digested holds no secret, but digests of them.
+    let digest = app.keys.command_digest(&[format!("{command:?}").as_bytes()]);
+    let meta = Arc::new(app.meta(app.caller.actor(), digest));
+    let accepted = app.ledger.submit(Submission { meta, command }).await?;
+    app.access.reach(accepted.sequence).await?;
+    Ok(())
+}

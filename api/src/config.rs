@@ -1,0 +1,163 @@
+//! What `slapledger serve` is told in a file: names, certificates, bounds. All of it has a safe default.
+//!
+//! A member that is not known is an error. Secrets are not in it: it names the files that hold them, which nobody but
+//! their owner may read.
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use crate::access::Terminator;
+use crate::net::Connections;
+
+/// The file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where to listen; what the command line says goes first.
+    pub listen: Option<SocketAddr>,
+    /// The names and addresses under which clients reach the server: those its certificate is for.
+    pub names: Vec<String>,
+    /// Seconds after which a computer that is not heard of gets no new instances.
+    pub silent_after_seconds: Option<u32>,
+    /// The file of the master key, if it does not lie beside the key ring.
+    pub master_key_file: Option<PathBuf>,
+    /// A certificate from elsewhere, in place of one of the own authority.
+    pub certificate: Option<OwnCertificate>,
+    /// A program in front that ends TLS.
+    pub terminator: Option<TerminatorConfig>,
+    /// Bounds of connections.
+    pub connections: Connections,
+    /// Bounds of requests.
+    pub requests: Requests,
+}
+
+/// A certificate that somebody else issued for this server.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OwnCertificate {
+    /// It and those between it and its root, PEM.
+    pub chain_file: PathBuf,
+    /// Its key, PEM.
+    pub key_file: PathBuf,
+}
+
+/// A program that ends TLS and hands on the certificates of clients (`client-cert`, RFC 9440).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TerminatorConfig {
+    /// Where it connects from.
+    pub addresses: Vec<IpAddr>,
+    /// The file of the secret that it sends as `slapledger-terminator`.
+    pub secret_file: PathBuf,
+}
+
+/// Bounds of requests.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Requests {
+    /// Requests a second of one credential; twice as many at once.
+    pub most_per_second: NonZeroU32,
+    /// Requests a second of one address without a credential (IPv6: of one /64).
+    pub most_per_second_unknown: NonZeroU32,
+    /// Requests under way at a time; others wait.
+    pub most_at_a_time: usize,
+    /// The most bytes of a body.
+    pub most_body_bytes: usize,
+}
+
+impl Default for Requests {
+    fn default() -> Self {
+        Self {
+            most_per_second: NonZeroU32::new(2000).expect("not zero"),
+            most_per_second_unknown: NonZeroU32::new(50).expect("not zero"),
+            most_at_a_time: 512,
+            most_body_bytes: 16 * 1024 * 1024,
+        }
+    }
+}
+
+impl Config {
+    /// Reads a file.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+        let config: Self = toml::from_str(&text).with_context(|| format!("read {}", path.display()))?;
+        config.check().with_context(|| format!("read {}", path.display()))?;
+        Ok(config)
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        self.connections.check().context("connections")?;
+        let Requests { most_at_a_time, most_body_bytes, .. } = self.requests;
+        ensure!((1..=100_000).contains(&most_at_a_time), "requests.most_at_a_time must be 1 to 100000");
+        let bytes = 64 * 1024..=256 * 1024 * 1024;
+        ensure!(bytes.contains(&most_body_bytes), "requests.most_body_bytes must be 65536 to 268435456");
+        Ok(())
+    }
+}
+
+impl TerminatorConfig {
+    /// The terminator, its secret read.
+    pub fn open(&self) -> anyhow::Result<Terminator> {
+        ensure!(!self.addresses.is_empty(), "terminator.addresses must name where it connects from");
+        let secret = secret(&self.secret_file)?;
+        ensure!(secret.len() >= 16, "{} must hold at least 16 bytes", self.secret_file.display());
+        let digest = Sha256::digest(secret.as_bytes());
+        Ok(Terminator { addresses: self.addresses.clone(), secret: Zeroizing::new(digest.into()) })
+    }
+}
+
+/// A secret from a file that its owner alone may read, without the line end.
+pub fn secret(path: &Path) -> anyhow::Result<Zeroizing<String>> {
+    let mode = fs::metadata(path).with_context(|| format!("read {}", path.display()))?.permissions().mode();
+    ensure!(
+        mode & 0o077 == 0,
+        "{} is open to others than its owner (mode {:04o}); chmod go= it, after asking who has read it",
+        path.display(),
+        mode & 0o7777
+    );
+    let text = Zeroizing::new(fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?);
+    Ok(Zeroizing::new(text.trim_end_matches(['\n', '\r']).to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_is_an_error_and_what_is_not_said_is_safe() {
+        let read = |text: &str| {
+            toml::from_str::<Config>(text)
+                .map_err(|error| error.message().to_owned())
+                .and_then(|config| config.check().map(|()| config).map_err(|error| format!("{error:#}")))
+        };
+        assert_eq!(read(""), Ok(Config::default()));
+        let error = read("listens = \"127.0.0.1:1\"").expect_err("it is not known");
+        assert!(error.starts_with("unknown field `listens`"), "{error}");
+        let check = |text: &str, rule: &str| assert_eq!(read(text), Err(rule.to_owned()), "{text}");
+        check("[requests]\nmost_at_a_time = 0", "requests.most_at_a_time must be 1 to 100000");
+        check("[requests]\nmost_body_bytes = 1", "requests.most_body_bytes must be 65536 to 268435456");
+        let error = read("[requests]\nmost_per_second = 0").expect_err("nobody could ask");
+        assert!(error.contains("nonzero"), "{error}");
+        assert!(read("[connections]\nmost = 0").is_err());
+    }
+
+    #[test]
+    fn a_secret_that_others_may_read_is_none() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("secret");
+        fs::write(&path, "0123456789abcdef\n").expect("written");
+        let set = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("set");
+        set(0o640);
+        assert!(secret(&path).expect_err("others may read it").to_string().contains("(mode 0640)"));
+        set(0o600);
+        assert_eq!(secret(&path).expect("it is ours alone").as_str(), "0123456789abcdef");
+    }
+}

@@ -1,0 +1,251 @@
+//! Credentials: tokens that are issued, and what was issued before.
+//!
+//! A token is in the answer that issues it, and nowhere afterwards. Whoever issues one can give no role that they do not
+//! have themselves, and to nobody but themselves, unless they are the admin of the project.
+
+pub(super) mod describe;
+
+use axum::extract::Request;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
+use schemars::JsonSchema;
+use serde::Serialize;
+use slapledger_core::domain::access::{
+    Access, Credential, Holder, Proof, Purpose, Role, Roles, Standing, Which,
+};
+use slapledger_core::domain::id::{CredentialId, ProjectId};
+use slapledger_core::domain::time::Timestamp;
+use slapledger_projections::Page;
+
+use super::json_body::{self, Object};
+use super::openapi::schema;
+use super::problem::Problem;
+use super::query::{self, Named, Query};
+use crate::access::{self, Here};
+use crate::app::App;
+use crate::certification::{self, TokenWanted};
+
+/// A credential as it is shown.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Credential")]
+struct CredentialForm {
+    #[schemars(with = "schema::CredentialId")]
+    id: CredentialId,
+    /// `token` or `certificate`.
+    kind: &'static str,
+    #[schemars(with = "schema::ProjectId")]
+    project: ProjectId,
+    /// Whether it reaches all projects.
+    all_projects: bool,
+    /// Who: a party, a computer, an instance, or the name of an operator.
+    holder: String,
+    #[schemars(with = "schema::Text")]
+    holder_kind: &'static str,
+    #[schemars(with = "Vec<schema::Role>")]
+    roles: Roles,
+    #[schemars(with = "schema::Purpose")]
+    purpose: Purpose,
+    label: Option<String>,
+    /// `active`, `expired`, `revoked` or `spent`.
+    #[schemars(with = "schema::Text")]
+    state: &'static str,
+    #[schemars(with = "schema::Instant")]
+    issued_at: Timestamp,
+    #[schemars(with = "Option<schema::Instant>")]
+    expires_at: Option<Timestamp>,
+    /// When it was revoked or spent.
+    #[schemars(with = "Option<schema::Instant>")]
+    ended_at: Option<Timestamp>,
+}
+
+/// A token that was issued, shown once.
+#[derive(Serialize, JsonSchema)]
+struct TokenForm {
+    #[serde(flatten)]
+    credential: CredentialForm,
+    /// The token itself. It is not kept, and cannot be shown again.
+    token: String,
+}
+
+impl CredentialForm {
+    fn of(credential: &Credential, now: Timestamp) -> Self {
+        let issued = &credential.issued;
+        let (state, ended_at) = match credential.standing {
+            Standing::Revoked(at) => ("revoked", Some(at)),
+            Standing::Spent(at) => ("spent", Some(at)),
+            Standing::Active if credential.check(now).is_err() => ("expired", issued.expires_at),
+            Standing::Active => ("active", None),
+        };
+        Self {
+            id: issued.credential,
+            kind: match issued.proof {
+                Proof::Token { .. } => "token",
+                Proof::Certificate { .. } => "certificate",
+            },
+            project: credential.project,
+            all_projects: issued.all_projects,
+            holder: issued.holder.to_string(),
+            holder_kind: match issued.holder {
+                Holder::Operator(_) => "operator",
+                Holder::Party(_) => "party",
+                Holder::Computer(_) => "computer",
+                Holder::Instance(_) => "instance",
+            },
+            roles: issued.roles,
+            purpose: issued.purpose,
+            label: issued.label.as_deref().map(str::to_owned),
+            state,
+            issued_at: issued.at,
+            expires_at: issued.expires_at,
+            ended_at,
+        }
+    }
+}
+
+fn sees(app: &App, credential: &Credential) -> bool {
+    credential.project == app.project()
+        && (app.caller.reaches_all()
+            || app.caller.known().is_some_and(|known| known.holder == credential.issued.holder))
+}
+
+fn find(app: &App, access: &Access, id: CredentialId) -> Result<CredentialForm, Problem> {
+    let known = access.credential(id).filter(|known| sees(app, known));
+    known.map(|known| CredentialForm::of(known, app.now())).ok_or_else(|| unknown(&id.to_string()))
+}
+
+fn unknown(id: &str) -> Problem {
+    Problem::not_found(format!("there is no credential {id}"))
+}
+
+fn named(id: &str) -> Result<CredentialId, Problem> {
+    id.parse().map_err(|_| unknown(id))
+}
+
+/// `GET /v1/credentials`, by id.
+pub(super) async fn list(Here(app): Here, uri: Uri) -> Result<Response, Problem> {
+    let query = Query::read(&uri, &[])?;
+    let (limit, after) = (query.limit()?, query.cursor::<CredentialId>()?);
+    let position = query.position(&app).await?;
+    let read = app.access.read_at(position, |view, sequence| {
+        let all = view.access.after(app.project(), after).filter(|known| sees(&app, known));
+        let page = Page::take(all, limit, |known| known.issued.credential);
+        let items = page.items.into_iter().map(|known| CredentialForm::of(known, app.now()));
+        query::list(items.collect(), page.next, sequence)
+    });
+    Ok(read.await?)
+}
+
+/// `GET /v1/credentials/{id}`.
+pub(super) async fn show(
+    Here(app): Here,
+    Named(id): Named<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let id = named(&id)?;
+    let position = Query::read(&uri, &[])?.position(&app).await?;
+    let read = app.access.read_at(position, |view, sequence| {
+        find(&app, &view.access, id).map(|form| query::resource(&headers, sequence, &form))
+    });
+    read.await?
+}
+
+/// `POST /v1/credentials/{id}/revoke`: it is good for nothing from now on.
+pub(super) async fn revoke(
+    Here(app): Here,
+    Named(id): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let id = named(&id)?;
+    json_body::told_if_any(request, json_body::MOST_BYTES, |_| Ok(())).await?;
+    app.access.read(|view, _| find(&app, &view.access, id).map(drop))?;
+    certification::revoke(&app, Which::One(id)).await?;
+    app.access.read(|view, sequence| {
+        find(&app, &view.access, id).map(|form| query::json(StatusCode::OK, sequence, &form))
+    })
+}
+
+/// `POST /v1/tokens`: issues one.
+pub(super) async fn issue(Here(app): Here, request: Request) -> Result<Response, Problem> {
+    let told = json_body::told(request, json_body::MOST_BYTES, |object| wanted(&app, object)).await?;
+    let (_, wanted) = told;
+    let token = certification::issue_token(&app, wanted).await?;
+    let text = token.text();
+    app.access.read(|view, sequence| {
+        let credential = find(&app, &view.access, token.credential)?;
+        let form = TokenForm { credential, token: text.as_str().to_owned() };
+        let mut response = query::json(StatusCode::CREATED, sequence, &form);
+        let headers = response.headers_mut();
+        headers.insert(axum::http::header::CACHE_CONTROL, axum::http::HeaderValue::from_static("no-store"));
+        Ok(response)
+    })
+}
+
+fn wanted(app: &App, object: &mut Object) -> Result<TokenWanted, Problem> {
+    let own = app.caller.known();
+    let holder = object.optional("holder", |text| holder(text))?;
+    let holder = match (holder, own) {
+        (Some(holder), _) => holder,
+        (None, Some(own)) => own.holder.clone(),
+        (None, None) => return Err(Problem::field("holder", "is missing")),
+    };
+    let purpose = object.optional("purpose", purpose)?.unwrap_or(Purpose::Access);
+    let roles = object.texts("roles")?;
+    let roles = roles.iter().map(|text| text.parse::<Role>());
+    let roles: Roles =
+        roles.collect::<Result<_, _>>().map_err(|rule| Problem::field("roles", rule.to_string()))?;
+    let roles = match (roles.is_empty(), purpose, own) {
+        (false, _, _) => roles,
+        (true, Purpose::RegisterComputer, _) => Role::Provider.into(),
+        (true, _, Some(own)) if own.holder == holder => own.roles,
+        (true, _, _) => {
+            return Err(Problem::field("roles", "is missing: whoever it is for acts as something"));
+        }
+    };
+    let all_projects = object.flag("all_projects")?;
+    let label = object.optional("label", |text| Ok(Box::<str>::from(text)))?;
+    let expires_at = object.optional("expires_at", |text| {
+        let rule = "must be an RFC 3339 instant with its offset";
+        Timestamp::parse_rfc3339(text).ok_or_else(|| rule.to_owned())
+    })?;
+    let once = TokenWanted::once(app, holder, roles, purpose);
+    let expires_at = expires_at.or(once.expires_at.filter(|_| purpose != Purpose::Access));
+    let wanted = TokenWanted { all_projects, label, expires_at, ..once };
+    may_issue(app, &wanted)?;
+    Ok(wanted)
+}
+
+/// Nobody gives what they do not have.
+fn may_issue(app: &App, wanted: &TokenWanted) -> Result<(), Problem> {
+    let Some(own) = app.caller.known() else { return Ok(()) };
+    let refused =
+        |field: &str, detail: &str| Err(Problem { field: Some(field.into()), ..access::forbidden(detail) });
+    if wanted.all_projects && !own.all_projects {
+        return refused("all_projects", "is for those whose own credential reaches all projects");
+    }
+    if app.caller.reaches_all() {
+        return Ok(());
+    }
+    if wanted.holder != own.holder {
+        return refused("holder", "must be yourself");
+    }
+    if !own.roles.has_all(wanted.roles) {
+        return refused("roles", "must be among your own");
+    }
+    Ok(())
+}
+
+/// A holder as it is written: a party, or the name of somebody who is none. Computers and instances have certificates.
+#[expect(clippy::unnecessary_wraps, reason = "it reads a member of a body, as others do that may refuse")]
+fn holder(text: &str) -> Result<Holder, String> {
+    Ok(text.parse().map_or_else(|_| Holder::Operator(text.into()), Holder::Party))
+}
+
+fn purpose(text: &str) -> Result<Purpose, String> {
+    match text {
+        "access" => Ok(Purpose::Access),
+        "register_computer" => Ok(Purpose::RegisterComputer),
+        "get_certificate" => Ok(Purpose::GetCertificate),
+        _ => Err("must be access, register_computer or get_certificate".to_owned()),
+    }
+}

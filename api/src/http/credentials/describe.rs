@@ -1,0 +1,61 @@
+//! What is said of the routes of credentials.
+
+#![expect(dead_code, reason = "bodies are described, and never made")]
+
+use schemars::JsonSchema;
+use serde_json::json;
+
+use super::{CredentialForm, TokenForm};
+use crate::http::openapi::operation::Operation;
+use crate::http::openapi::schema;
+
+pub(in crate::http) fn list(operation: Operation) -> Operation {
+    operation
+        .called("listCredentials", "access", "Credentials that were issued, by id")
+        .lists::<CredentialForm>("A part of the list")
+}
+
+pub(in crate::http) fn show(operation: Operation) -> Operation {
+    operation
+        .called("showCredential", "access", "A credential: who may come in by it, as what, until when")
+        .path::<schema::CredentialId>("id", "Which credential")
+        .shows::<CredentialForm>("The credential")
+}
+
+pub(in crate::http) fn revoke(operation: Operation) -> Operation {
+    operation
+        .called("revokeCredential", "access", "Have a credential be good for nothing from now on")
+        .path::<schema::CredentialId>("id", "Which credential")
+        .answers::<CredentialForm>(200, "The credential as it is now")
+        .problem(409)
+        .problem(413)
+        .problem(415)
+}
+
+/// A token to be issued.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct NewToken {
+    /// A party, or the name of an operator; whoever asks, if it is not said.
+    holder: Option<schema::ShortText>,
+    /// What it lets them act as; the roles of whoever asks, if it is for them.
+    roles: Option<Vec<schema::Role>>,
+    /// Whether it reaches all projects.
+    all_projects: Option<bool>,
+    purpose: Option<schema::Purpose>,
+    /// For people.
+    label: Option<schema::ShortText>,
+    /// Until when; a day, if it is not said of one that is good once, and else for ever.
+    expires_at: Option<schema::Instant>,
+}
+
+pub(in crate::http) fn issue(operation: Operation) -> Operation {
+    operation
+        .called("issueToken", "access", "Issue a token: it is in the answer, and nowhere afterwards")
+        .body::<NewToken>(json!({"holder": "PARTY-2", "roles": ["customer"], "label": "a laptop"}))
+        .answers::<TokenForm>(201, "It is issued")
+        .problem(404)
+        .problem(409)
+        .problem(413)
+        .problem(415)
+}
