@@ -4,6 +4,7 @@
 //! commands of the core.
 
 pub mod app;
+pub mod ca;
 pub mod cli;
 pub mod clock;
 mod console;
