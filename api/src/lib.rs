@@ -13,5 +13,6 @@ pub mod demo;
 mod hateoas;
 pub mod http;
 pub mod invoicing;
+pub mod net;
 mod rpc;
 pub mod slap;

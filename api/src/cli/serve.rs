@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use axum::serve::ListenerExt;
 use slapledger_core::domain::Command;
 use slapledger_core::domain::computer::RegisterComputer;
 use slapledger_core::domain::event::Mode;
@@ -25,6 +24,7 @@ use crate::contacts;
 use crate::demo;
 use crate::http::{invoices, router};
 use crate::invoicing::due;
+use crate::net::{self, Connections};
 
 /// The name of the one user of `proxy`.
 const LOCAL_USER: &str = "local user";
@@ -161,18 +161,13 @@ fn serve(app: App, listen: SocketAddr, silent_after: Option<Duration>) -> anyhow
             tokio::net::TcpListener::bind(listen).await.with_context(|| format!("listen on {listen}"))?;
         let address = listener.local_addr().context("find the address that was bound")?;
         say!("serving   http://{address}/ until stopped (ctrl-c)");
-        // Small answers on connections that stay open would wait for the acknowledgement of the one before.
-        let listener = listener.tap_io(|stream| {
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "a connection stays with delayed sends");
-            }
-        });
         if let Some(silent_after) = silent_after {
             tokio::spawn(contacts::watch(Arc::clone(&app), silent_after));
         }
         tokio::spawn(due::watch(Arc::clone(&app)));
         let routes = router::router(Arc::clone(&app));
-        let serving = axum::serve(listener, routes).with_graceful_shutdown(stopped()).into_future();
+        let bounds = Connections::default();
+        let serving = async move { net::serve(listener, routes, None, &bounds, stopped()).await };
         // By a thread of the runtime: this one would hand every connection over to one of them, and be woken for it.
         tokio::spawn(serving).await.context("serve")?.context("serve")
     });
