@@ -11,6 +11,7 @@ need() {
 install_packages() {
     need strace command -v strace
     need gcc command -v cc
+    need openssl command -v openssl
     need python3 command -v python3
     need python3-venv python3 -c 'import ensurepip, venv'
     need python3-dev python3 -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'

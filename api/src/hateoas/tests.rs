@@ -49,11 +49,13 @@ fn the_root_names_both_templates() {
 
 #[test]
 fn an_address_is_made_of_the_host_alone() {
+    let worlds = [World::empty(Mode::Serve), World::empty(Mode::Proxy)];
     let url = |mode, headers: &[(&'static str, &str)]| {
+        let world = worlds.iter().find(|world| world.app.mode == mode).unwrap();
         let headers = headers.iter().map(|(name, value)| {
             (header::HeaderName::from_static(name), header::HeaderValue::from_str(value).unwrap())
         });
-        super::root_url(mode, &headers.collect())
+        super::root_url(&world.app, &headers.collect())
     };
     let forwarded = [("host", "[::1]:5000"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "other")];
     assert_eq!(url(Mode::Serve, &forwarded).unwrap(), "http://[::1]:5000/hateoas/");
