@@ -256,6 +256,8 @@ fn a_party_is_erased_and_its_invoices_are_not() {
         assert_eq!(seen.status, StatusCode::OK, "{path}: {seen:?}");
     }
     kit.set("2026-12-01T09:00:00Z");
+    let refreshed = kit.post("/v1/invoice-runs/RUN-2/refresh", "application/json", "");
+    assert_eq!(refreshed.status, StatusCode::OK, "{refreshed:?}");
     let finalised = kit.post("/v1/invoice-runs/RUN-2/finalise", "application/json", "");
     assert_eq!(finalised.status, StatusCode::OK, "{finalised:?}");
     let last = kit.get("/v1/invoices/INV-2026-000002").json();
