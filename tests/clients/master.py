@@ -1,10 +1,12 @@
-"""`slapledger serve` over TLS: made by `slapledger init`, asked by its admin, by others with certificates, and by nobody.
+"""`slapledger serve` over TLS, made by `slapledger init`: asked by its admin, by others with certificates, and by nobody.
 
 What the server offers is held against `ca/root.pem`, which the clients of slapos.core do not do. Those clients come as
-`Master.credentials` where a test has one user alone: an admin who is a party, and sees what the local user of a proxy sees.
+`Master.credentials` where a test has one user alone: an admin who is a party, and sees all that the local user of a
+proxy sees.
 """
 
 import datetime
+import http.client
 import json
 import ssl
 import subprocess
@@ -87,6 +89,11 @@ class Master(Server):
     def open(self, request, timeout):
         return self.admin.open(request, timeout)
 
+    def connect(self, identity):
+        """A connection that stays open, of somebody with a certificate."""
+        context = Visitor(self, identity).context
+        return http.client.HTTPSConnection("127.0.0.1", self.port, context=context, timeout=60)
+
     # Who is let in.
 
     def party(self, name):
@@ -145,11 +152,12 @@ class User:
         self.roles = roles or ("customer", "provider")
         self.party = master.party(name)
 
-    def configure(self, token=None):
+    def configure(self, token=None, web=None):
         """Runs `slapos configure client`; (status, standard output, standard error)."""
-        web = self.master.url.rstrip("/")
+        web = web or self.master.url.rstrip("/")
         token = token or self.master.issue(self.party, *self.roles)
-        return self.run("configure", "client", "--master-url", self.master.url, "--master-url-web", web, "--token", token)
+        return self.run("configure", "client", "--master-url", self.master.url, "--master-url-web", web,
+                        "--token", token)
 
     def forget(self):
         """Takes the files away, as the command asks before it makes others."""
@@ -223,8 +231,8 @@ def forged(folder, issuer, days=(-1, 1), subject="/OU=person/CN=PARTY-1"):
         "organizationalUnitName = optional\n[of]\nbasicConstraints = CA:FALSE\nkeyUsage = critical,digitalSignature\n"
         "extendedKeyUsage = clientAuth\nauthorityKeyIdentifier = keyid\n")
     certificate = folder / "client.crt"
-    openssl("ca", "-batch", "-notext", "-config", config, "-cert", issuer[0], "-keyfile", issuer[1], "-startdate", instant(days[0]),
-            "-enddate", instant(days[1]), "-in", request, "-out", certificate)
+    openssl("ca", "-batch", "-notext", "-config", config, "-cert", issuer[0], "-keyfile", issuer[1], "-startdate",
+            instant(days[0]), "-enddate", instant(days[1]), "-in", request, "-out", certificate)
     return Identity(folder)
 
 

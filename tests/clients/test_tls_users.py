@@ -68,7 +68,8 @@ class Configure(UsersTestCase):
         token = self.server.issue(alice.party, "customer")
         self.assertRefused("Please remove it before creating a new configuration.", alice.configure(token))
         alice.forget()
-        self.assertEqual(alice.configure(token)[0], 0)
+        # The address as people write it, with a slash that the client adds to.
+        self.assertEqual(alice.configure(token, web=self.server.url)[0], 0)
 
 
 @slapledger_only
@@ -160,6 +161,23 @@ class Work(UsersTestCase):
             ours.registerComputerPartition(other, "slappart0").started()
         self.assertIn("403 Client Error: Forbidden", str(caught.exception))
         self.assertEqual(self.partition("slappart0").getState(), "started")
+
+    def test_a_connection_that_is_open_lets_nobody_in_who_was_revoked(self):
+        connection = self.server.connect(self.node)
+        self.addCleanup(connection.close)
+
+        def status():
+            connection.request("GET", f"/getFullComputerInformation?computer_id={self.computer_id}")
+            answer = connection.getresponse()
+            answer.read()
+            return answer.status
+
+        self.assertEqual(status(), 200)
+        used = connection.sock
+        self.assertEqual(status(), 200)
+        self.server.revoke(self.computer_id)
+        self.assertEqual(status(), 401)
+        self.assertIs(connection.sock, used, "it was the same connection all the time")
 
     def test_a_user_is_revoked_and_comes_again(self):
         alice, bob = self.alice, self.bob
