@@ -6,6 +6,7 @@ them; who was let in no more, or never, is refused with words that their client 
 
 import stat
 import unittest
+import urllib.parse
 
 import requests
 import slapos.slap
@@ -161,6 +162,39 @@ class Work(UsersTestCase):
             ours.registerComputerPartition(other, "slappart0").started()
         self.assertIn("403 Client Error: Forbidden", str(caught.exception))
         self.assertEqual(self.partition("slappart0").getState(), "started")
+
+    def test_a_partition_is_whose_certificate_it_has(self):
+        """The header of a partition is a claim: it has to fit the certificate it comes with."""
+        user = self.client(self.alice.identity).registerOpenOrder()
+        user.request(self.release, "one")
+        user.request(self.release, "two")
+        pair = self.partition("slappart0").getCertificate()
+        self.assertEqual(pair, self.partition("slappart0").getCertificate(), "it is kept, and given again at each run")
+        one = Identity(self.server.folder / "one", pair["certificate"], pair["key"])
+        partition = self.client(one).registerComputerPartition(self.computer_id, "slappart0")
+        self.assertEqual(partition.getInstanceParameterDict()["instance_title"], "one")
+        asked = {
+            "software_release": self.release, "software_type": "default", "partition_reference": "child",
+            "partition_parameter_xml": dumps({}).decode(), "filter_xml": dumps({}).decode(),
+            "state": dumps("started").decode(), "shared_xml": dumps(False).decode(),
+        }
+
+        def status(identity, claimed):
+            claim = f"X-SlapPartition computer_id={self.computer_id}, computer_partition_id={claimed}"
+            body = urllib.parse.urlencode(asked).encode()
+            return Visitor(self.server, identity).call("POST", "requestComputerPartition", body,
+                                                       "application/x-www-form-urlencoded", Authorization=claim).status
+
+        # 408: it is taken, and waits for a partition.
+        for who, identity, claimed, expected in (
+            ("itself", one, "slappart0", 408), ("its node", self.node, "slappart0", 408),
+            ("the other one on its node", one, "slappart1", 403), ("its user", self.alice.identity, "slappart0", 403),
+            ("somebody else", self.bob.identity, "slappart0", 403), ("nobody", None, "slappart0", 401),
+        ):
+            with self.subTest(who):
+                self.assertEqual(status(identity, claimed), expected)
+        waiting = self.server.made(self.server.get("v1/instances"), 200)["items"]
+        self.assertEqual([item["requester"] for item in waiting if item["title"] == "child"], ["SOFTINST-1"])
 
     def test_a_connection_that_is_open_lets_nobody_in_who_was_revoked(self):
         connection = self.server.connect(self.node)
