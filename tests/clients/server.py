@@ -58,7 +58,39 @@ class Answer:
         return f"<{self.status} {self.headers.get('content-type')} {self.text[:600]}>"
 
 
-class Server:
+class Http:
+    """Asks what is at `url`, without a client library, so that nothing is retried, followed or guessed."""
+
+    def open(self, request, timeout, **more):
+        return urllib.request.urlopen(request, timeout=timeout, **more)
+
+    def call(self, method, path, body=None, content_type=None, timeout=60, **headers):
+        if content_type:
+            headers["Content-Type"] = content_type
+        request = urllib.request.Request(self.url + path.lstrip("/"), data=body, method=method, headers=headers)
+        if body is not None and content_type is None:
+            request.add_unredirected_header("Content-Type", "application/octet-stream")
+        try:
+            with self.open(request, timeout) as answer:
+                return Answer(answer.status, answer.headers, answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, error.headers, error.read())
+
+    def get(self, path, timeout=60, **query):
+        if query:
+            path += "?" + urllib.parse.urlencode(query)
+        return self.call("GET", path, timeout=timeout)
+
+    def post_form(self, path, **form):
+        body = urllib.parse.urlencode(form).encode()
+        return self.call("POST", path, body, "application/x-www-form-urlencoded")
+
+    def post_json(self, path, value, content_type="application/json", **headers):
+        return self.call("POST", path, json.dumps(value).encode(), content_type, **headers)
+
+
+class Server(Http):
     """One server process and its data folder."""
 
     def __init__(self, computer="COMP-1", clock=None, prefix=(), products=None):
@@ -72,6 +104,8 @@ class Server:
         self.has_clock = clock is not None
         self.port = None
         self.process = None
+        # How slapos.slap comes to it: nobody has to say who they are.
+        self.credentials = {}
         if clock:
             self.set_clock(clock)
 
@@ -152,33 +186,6 @@ class Server:
         except OSError:
             return ""
 
-    # HTTP without a client library, so that nothing is retried, followed or guessed.
-
-    def call(self, method, path, body=None, content_type=None, timeout=60, **headers):
-        if content_type:
-            headers["Content-Type"] = content_type
-        request = urllib.request.Request(self.url + path.lstrip("/"), data=body, method=method, headers=headers)
-        if body is not None and content_type is None:
-            request.add_unredirected_header("Content-Type", "application/octet-stream")
-        try:
-            with urllib.request.urlopen(request, timeout=timeout) as answer:
-                return Answer(answer.status, answer.headers, answer.read())
-        except urllib.error.HTTPError as error:
-            with error:
-                return Answer(error.code, error.headers, error.read())
-
-    def get(self, path, timeout=60, **query):
-        if query:
-            path += "?" + urllib.parse.urlencode(query)
-        return self.call("GET", path, timeout=timeout)
-
-    def post_form(self, path, **form):
-        body = urllib.parse.urlencode(form).encode()
-        return self.call("POST", path, body, "application/x-www-form-urlencoded")
-
-    def post_json(self, path, value, content_type="application/json", **headers):
-        return self.call("POST", path, json.dumps(value).encode(), content_type, **headers)
-
     def post_endless(self, path, content_type, size, chunked=False):
         """Sends `size` bytes until the server answers, as a client does that looks before each piece."""
         head = [
@@ -203,17 +210,6 @@ class Server:
                 return Answer(answer.status, answer.headers, answer.read())
             except (http.client.HTTPException, OSError) as error:
                 raise AssertionError(f"no answer after {sent} bytes: {error!r}") from error
-
-
-class Master(Server):
-    """`slapledger serve`, which answers as the master does."""
-
-    def command(self):
-        command = super().command()
-        at = command.index("--computer")
-        del command[at:at + 2]
-        command[1] = "serve"
-        return command
 
 
 class ServerTestCase(unittest.TestCase):

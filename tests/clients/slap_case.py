@@ -6,6 +6,9 @@ import decimal
 import importlib.resources
 import json
 import os
+import pathlib
+import subprocess
+import sys
 from xml.sax.saxutils import escape
 
 import slapos.slap
@@ -15,6 +18,18 @@ from server import ServerTestCase
 
 SOFTWARE = "https://example.com/software/hello/software.cfg"
 OTHER_SOFTWARE = "https://example.com/software/world/software.cfg"
+
+SLAPOS = pathlib.Path(sys.executable).parent / "slapos"
+COMMAND_TIMEOUT_SECONDS = 120
+
+
+def run_slapos(folder, *arguments, stdin=""):
+    """Runs `slapos` in a clean environment; (status, standard output, standard error)."""
+    done = subprocess.run(
+        [str(SLAPOS), *arguments], input=stdin, capture_output=True, text=True, cwd=folder,
+        timeout=COMMAND_TIMEOUT_SECONDS, check=False,
+        env={"PATH": f"{SLAPOS.parent}:/usr/bin:/bin", "HOME": str(folder), "LANG": "C.UTF-8", "PYTHONWARNINGS": "ignore"})
+    return done.returncode, done.stdout, done.stderr
 
 
 def computer_configuration(reference, partitions):
@@ -99,7 +114,7 @@ class SlapTestCase(ServerTestCase):
     def setUp(self):
         super().setUp()
         self.slap = slapos.slap.slap()
-        self.slap.initializeConnection(self.server.url)
+        self.slap.initializeConnection(self.server.url, **self.server.credentials)
         os.environ.pop("SLAPGRID_INSTANCE_ROOT", None)
 
     # The node's side.

@@ -7,9 +7,9 @@ import sys
 
 from slapos.slap import NotFoundError
 
+from master import Master
 from server import slapledger_only
 from slap_case import OTHER_SOFTWARE, SOFTWARE, SlapTestCase
-from test_json_rpc import Master
 
 
 class HateoasCase(SlapTestCase):
@@ -22,7 +22,8 @@ class HateoasCase(SlapTestCase):
     def slapos(self, *arguments):
         """Runs `slapos`; status and what it printed, standard output first."""
         config = pathlib.Path(self.server.folder) / "slapos.cfg"
-        config.write_text(f"[slapos]\nmaster_url = {self.server.url}\n")
+        come = "".join(f"{name} = {path}\n" for name, path in self.server.credentials.items())
+        config.write_text(f"[slapos]\nmaster_url = {self.server.url}\n{come}")
         command = [str(pathlib.Path(sys.executable).parent / "slapos"), *arguments, "--cfg", str(config)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)
         return done.returncode, done.stdout, done.stderr
@@ -93,7 +94,7 @@ class AsSlaposProxy(HateoasCase):
 @slapledger_only
 class AsMaster(HateoasCase):
     def make_server(self):
-        return Master(self.computer)
+        return Master()
 
     def test_states_are_shown(self):
         self.assertStatus(self.server.post_form("requestComputer", computer_title="first"), 200)

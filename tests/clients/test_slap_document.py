@@ -1,10 +1,11 @@
 """The samples of docs/slap.md, in their order, against a fresh `slapledger proxy` and a fresh `slapledger serve`.
 
-A sample is a block marked `http` (for `proxy`) or `http serve`: method and path, headers, then the fields of a form
+A sample is a block marked `http` (for `proxy`) or `http serve` and who asks: method and path, headers, then the fields of a form
 one `name=value` a line, or JSON; an empty line; the status, headers and body of the answer. Values of a form are
 written as they are and encoded here. A line that begins with a space goes on with the one before it, and an answer of
 XML or JSON is one line whatever its layout. `…` in an answer stands for anything but nothing. A path is sent as it is
-written.
+written. Who asks a master comes as the document says: what it shows of certificates and tokens being got is what the samples
+after it come with.
 """
 
 import json
@@ -12,21 +13,24 @@ import re
 import unittest
 import urllib.parse
 
-from server import ROOT, Master, ServerTestCase, slapledger_only
+from slapos.util import loads
+
+from master import Identity, Master, Visitor
+from server import ROOT, ServerTestCase, slapledger_only
 from slap_case import json_rpc_document
 
 DOCUMENT = ROOT / "docs" / "slap.md"
 ROUTES = ROOT / "api" / "src" / "slap" / "mod.rs"
 RPC_ROUTES = ROOT / "api" / "src" / "rpc" / "mod.rs"
-BLOCK = re.compile(r"^```http(?: (\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```http(?: (\w+) (\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 HEADER = re.compile(r"([A-Z][A-Za-z-]*): (.*)")
 
 
 class Sample:
     """One request and the answer it is to have."""
 
-    def __init__(self, command, text, line):
-        self.command, self.line = command or "proxy", line
+    def __init__(self, command, who, text, line):
+        self.command, self.who, self.line = command or "proxy", who, line
         asked, gap, answered = text.rstrip("\n").partition("\n\n")
         if not gap:
             raise ValueError(f"docs/slap.md:{line}: a sample without an answer")
@@ -60,9 +64,11 @@ class Sample:
         pairs = [field.partition("=")[::2] for field in self.fields]
         return urllib.parse.urlencode(pairs).encode(), "application/x-www-form-urlencoded"
 
-    def send(self, server):
+    def send(self, asks, token=""):
+        """The answer; `…` in a header stands for the token."""
         body, content_type = self.body()
-        return server.call(self.method, self.path, body, content_type, **self.headers)
+        told = {name: value.replace("…", token) for name, value in self.headers.items()}
+        return asks.call(self.method, self.path, body, content_type, **told)
 
     def differences(self, answer):
         """What the answer has otherwise, in words; empty if it is as written."""
@@ -95,7 +101,7 @@ def matches(pattern, text):
 
 def samples(text):
     """The samples of a document, in their order."""
-    return [Sample(block[1], block[2], text.count("\n", 0, block.start()) + 2) for block in BLOCK.finditer(text)]
+    return [Sample(*block.groups(), text.count("\n", 0, block.start()) + 2) for block in BLOCK.finditer(text)]
 
 
 @slapledger_only
@@ -107,15 +113,43 @@ class AsProxy(ServerTestCase):
         self.assertGreater(len(found), 5, f"docs/slap.md has too few samples for {self.command}")
         for sample in found:
             with self.subTest(sample.name):
-                wrong = sample.differences(sample.send(self.server))
+                wrong = sample.differences(self.send(sample))
                 self.assertFalse(wrong, sample.name + "\n" + "\n".join(wrong))
+
+    def send(self, sample):
+        return sample.send(self.server)
 
 
 class AsMaster(AsProxy):
     command = "serve"
 
     def make_server(self):
-        return Master(self.computer)
+        return Master()
+
+    def setUp(self):
+        super().setUp()
+        self.token, self.known = "", {"admin": self.server, "nobody": Visitor(self.server)}
+
+    def send(self, sample):
+        answer = sample.send(self.known[sample.who], self.token)
+        if answer.status < 300:
+            self.remember(sample.path, answer)
+        return answer
+
+    def remember(self, path, answer):
+        """What others come with from now on."""
+        content_type = answer.headers.get_content_type()
+        if content_type == "application/json" and isinstance(answer.json(), dict):
+            given = answer.json()
+        elif "Certificate" in path:
+            given = loads(answer.body) if content_type == "text/xml" else {}
+        else:
+            return
+        self.token = given.get("token") or given.get("access_token") or self.token
+        who = {"Person_getCertificate": "user", "Person_requestComputer": "node", "generateComputerCertificate": "node",
+               "slapos.post.v0.compute_node_certificate": "node"}.get(path.strip("/"))
+        if who:
+            self.known[who] = Visitor(self.server, Identity(self.server.folder / who, given["certificate"], given["key"]))
 
 
 def shown():

@@ -9,17 +9,12 @@ import os
 import pathlib
 import re
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 import unittest
 
 from server import PEER, Server, binary, free_port, slapledger_only
-from slap_case import SlapTestCase
-
-SLAPOS = pathlib.Path(sys.executable).parent / "slapos"
-COMMAND_TIMEOUT_SECONDS = 120
+from slap_case import SLAPOS, SlapTestCase, run_slapos
 
 
 class CommandLineTestCase(SlapTestCase):
@@ -43,16 +38,10 @@ class CommandLineTestCase(SlapTestCase):
 
     def run_slapos(self, *arguments, stdin="", config=True):
         """Runs `slapos` in a clean environment; (status, standard output, standard error)."""
-        command = [str(SLAPOS), *arguments]
         if config:
             position = len(arguments) if "--" not in arguments else arguments.index("--")
-            command[1 + position:1 + position] = ["--cfg", str(self.config)]
-        done = subprocess.run(
-            command, input=stdin, capture_output=True, text=True, cwd=self.folder, timeout=COMMAND_TIMEOUT_SECONDS,
-            env={"PATH": f"{SLAPOS.parent}:/usr/bin:/bin", "HOME": str(self.folder), "LANG": "C.UTF-8",
-                 "PYTHONWARNINGS": "ignore"},
-            check=False)
-        return done.returncode, done.stdout, done.stderr
+            arguments = (*arguments[:position], "--cfg", str(self.config), *arguments[position:])
+        return run_slapos(self.folder, *arguments, stdin=stdin)
 
     def slapos(self, *arguments, **more):
         """What `slapos` printed; it must succeed."""

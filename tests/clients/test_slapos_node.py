@@ -47,38 +47,61 @@ class Node:
         self.software = release / "software.cfg"
         for profile in (self.software, release / "instance.cfg.in"):
             profile.write_text(profile.read_text().replace("@release@", str(release)))
-        self.config = self.folder / "slapos.cfg"
-        self.config.write_text(
-            f"[slapos]\nsoftware_root = {self.folder}/software\ninstance_root = {self.instances}\n"
-            f"master_url = {master_url}\ncomputer_id = {computer}\nroot_check = false\n"
-            f"pidfile_software = {self.folder}/software.pid\npidfile_instance = {self.folder}/instance.pid\n"
-            f"pidfile_report = {self.folder}/report.pid\n"
-            f"[slapformat]\ncomputer_xml = {self.folder}/slapos.xml\ninput_definition_file = {self.folder}/definition.cfg\n"
-            f"partition_amount = {partitions}\nalter_user = false\nalter_network = false\ncreate_tap = false\n"
-            "create_tun = false\n"
-        )
+        self.partitions, self.config, self.output = partitions, self.folder / "slapos.cfg", ""
+        self.configure(master_url)
         (self.folder / "definition.cfg").write_text("[computer]\naddress = 127.0.0.1/255.255.255.255\n" + "".join(
             f"[partition_{n}]\naddress = 127.0.0.1/255.255.255.255\npathname = slappart{n}\nuser = {ACCOUNT}\n"
             "network_interface =\n" for n in range(partitions)))
+        self.give_away()
+
+    def configure(self, master_url):
+        """Writes the configuration."""
+        self.config.write_text(
+            f"[slapos]\nsoftware_root = {self.folder}/software\ninstance_root = {self.instances}\n"
+            f"master_url = {master_url}\ncomputer_id = {self.computer}\nroot_check = false\n"
+            f"pidfile_software = {self.folder}/software.pid\npidfile_instance = {self.folder}/instance.pid\n"
+            f"pidfile_report = {self.folder}/report.pid\n"
+            f"[slapformat]\ncomputer_xml = {self.folder}/slapos.xml\ninput_definition_file = {self.folder}/definition.cfg\n"
+            f"partition_amount = {self.partitions}\nalter_user = false\nalter_network = false\ncreate_tap = false\n"
+            "create_tun = false\n"
+        )
+
+    def give_away(self):
+        """All of it belongs to the account."""
         if os.getuid() == 0:
             account = pwd.getpwnam(ACCOUNT)
             for path in [self.folder, *self.folder.rglob("*")]:
                 os.chown(path, account.pw_uid, account.pw_gid)
-        self.output = ""
 
-    def slapos(self, *arguments, check=True):
-        """Runs `slapos node ...` in a clean environment, as the account; its output."""
+    def run(self, *arguments, as_root=False):
+        """Runs `slapos node ...` in a clean environment, as the account; (status, output)."""
         command = ["env", "-i", f"PATH={VENV}/bin:/usr/bin:/bin", f"HOME={self.folder}", "LANG=C.UTF-8", "TZ=UTC"]
-        if os.getuid() == 0:
+        if os.getuid() == 0 and not as_root:
             command = ["setpriv", f"--reuid={ACCOUNT}", f"--regid={ACCOUNT}", "--clear-groups", *command]
         command += [f"{VENV}/bin/slapos", "node", arguments[0], "--cfg", str(self.config), *arguments[1:]]
         done = subprocess.run(
             command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True, errors="replace", timeout=COMMAND_TIMEOUT_SECONDS, check=False)
         self.output = done.stdout
-        if check and done.returncode != 0:
-            raise AssertionError(f"slapos node {' '.join(arguments)} ended with {done.returncode}\n{done.stdout}")
-        return done.stdout
+        return done.returncode, done.stdout
+
+    def slapos(self, *arguments, check=True):
+        """What `slapos node ...` printed; it must succeed, if that is to be checked."""
+        status, output = self.run(*arguments)
+        if check and status != 0:
+            raise AssertionError(f"slapos node {' '.join(arguments)} ended with {status}\n{output}")
+        return output
+
+    def write(self, path, content):
+        """A file of the account, in the folder of the instances."""
+        path = self.instances / path
+        missing = [parent for parent in path.parents if not parent.exists()]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+        if os.getuid() == 0:
+            account = pwd.getpwnam(ACCOUNT)
+            for each in (path, *missing):
+                os.chown(each, account.pw_uid, account.pw_gid)
 
     def close(self):
         if (self.instances / "etc" / "supervisord.conf").exists():
@@ -154,13 +177,13 @@ class NodeLife(SlapTestCase):
 
         with self.step("report"):
             written = part / "var" / "xml_report" / "by-hand.xml"
-            self.write(written, f"<consumption>{movement(REQUESTS, 'whatever', '5')}</consumption>")
+            node.write(written, f"<consumption>{movement(REQUESTS, 'whatever', '5')}</consumption>")
             daily = node.instances / "var" / "xml_report" / self.computer / "daily.xml"
             start, stop = self.period_since(allocated)
-            self.write(daily, journal(transaction("today", start, stop, movement(REQUESTS, ACCOUNT, "NaN"),
+            node.write(daily, journal(transaction("today", start, stop, movement(REQUESTS, ACCOUNT, "NaN"),
                                                   movement("service_module/disk_used", user.getId(), "0"))))
             broken = part / "var" / "xml_report" / "broken.xml"
-            self.write(broken, "<consumption><movement/></consumption>")
+            node.write(broken, "<consumption><movement/></consumption>")
             node.slapos("report")
             self.assertFalse(written.exists(), node.output)
             self.assertFalse(daily.exists(), node.output)
@@ -219,16 +242,6 @@ class NodeLife(SlapTestCase):
     def assertReportedState(self, state):
         if PEER == "slapledger":
             self.assertEqual(self.instance("hello")["reported_state"], state)
-
-    def write(self, path, content):
-        """A file of the node's account."""
-        missing = [parent for parent in path.parents if not parent.exists()]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content)
-        if os.getuid() == 0:
-            account = pwd.getpwnam(ACCOUNT)
-            for each in (path, *missing):
-                os.chown(each, account.pw_uid, account.pw_gid)
 
     def period_since(self, allocated):
         """A period of whole seconds after `allocated` and before now, as a report writes it."""

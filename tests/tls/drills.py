@@ -1,6 +1,6 @@
-"""What a server does while it is abused: slow clients, and more connections than it can have.
+"""What a server does while it is abused: slow clients, more connections than it can have, and bombs (bombs.py).
 
-    tests/tls/drills.py HOST:PORT [--tls] [--pid PID] [--connections 10000]
+    tests/tls/drills.py HOST:PORT [--tls] [--pid PID] [--connections 10000] [--token-file FILE --computer COMP-1]
 
 On loopback the connections come from many addresses (127.0.x.y), as those of many clients would. Meanwhile another client
 asks again and again, each time on a new connection, and must be answered in time. A line for each check with what was
@@ -11,6 +11,7 @@ measured; the last line counts them, as tests/run reads it:
 """
 
 import argparse
+import concurrent.futures
 import ipaddress
 import pathlib
 import resource
@@ -21,7 +22,10 @@ import sys
 import threading
 import time
 
+import bombs
+
 OTHER_FILES = 100
+AT_A_TIME = 4
 PATIENCE_SECONDS = 30
 # The beginning of a request, and of a TLS handshake whose hello has 512 bytes.
 HEAD = b"GET / HTTP/1.1\r\nx: "
@@ -194,12 +198,39 @@ class Drills:
             self.check("connections stay bounded", most_connections <= self.options.most_connections + OTHER_FILES,
                        f"{most_connections} sockets at most")
 
+    def bombs(self):
+        """Documents that are small as they come; several at a time, so that what they take adds up."""
+        before = most = self.process.mebibytes() if self.process else 0
+        wrong, count, longest = [], 0, 0.0
+        with Other(self.options) as other:
+            for name, path, content_type, body in bombs.bombs(self.options.computer):
+                began = time.monotonic()
+                try:
+                    with concurrent.futures.ThreadPoolExecutor(AT_A_TIME) as pool:
+                        sent = [pool.submit(bombs.send, self.options, path, content_type, body) for _ in range(AT_A_TIME)]
+                        statuses = {one.result() for one in sent}
+                except OSError as error:
+                    statuses = {str(error)}
+                count, longest = count + 1, max(longest, time.monotonic() - began)
+                most = max(most, self.process.mebibytes() if self.process else 0)
+                if not statuses <= bombs.REFUSED:
+                    wrong.append(f"{name}: {', '.join(sorted(statuses))}")
+        self.check("bombs are refused", not wrong and count > 20 and longest <= self.options.within,
+                   "; ".join(wrong) or f"{count} kinds, {AT_A_TIME} at a time, each within {longest:.2f} s")
+        self.check("others are answered beside bombs", *other.verdict())
+        if self.process:
+            grown = most - before
+            self.check("memory stays bounded beside bombs", grown <= self.options.most_mebibytes,
+                       f"{before:.0f} MiB before, {most:.0f} MiB at most, {grown:.0f} more")
+
     def afterwards(self):
         with Other(self.options) as other:
             time.sleep(1)
         self.check("all is well afterwards", *other.verdict())
 
     def run(self):
+        if self.options.token:
+            self.bombs()
         self.slow()
         self.many()
         self.afterwards()
@@ -212,7 +243,7 @@ def address(text):
     return host.strip("[]"), int(port)
 
 
-def main(arguments):
+def options(arguments):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("address", type=address, metavar="HOST:PORT")
     parser.add_argument("--tls", action="store_true", help="the server speaks TLS")
@@ -223,7 +254,15 @@ def main(arguments):
     parser.add_argument("--head-timeout", type=float, default=10.0, metavar="SECONDS", help="of the server")
     parser.add_argument("--most-connections", type=int, default=4096, help="that the server may have")
     parser.add_argument("--most-mebibytes", type=float, default=256, help="that the connections may take")
-    return Drills(parser.parse_args(arguments)).run()
+    parser.add_argument("--token-file", type=pathlib.Path, help="of an admin: bombs are sent with it")
+    parser.add_argument("--computer", default="COMP-1", help="one that the server knows, for bombs")
+    told = parser.parse_args(arguments)
+    told.token = told.token_file.read_text().strip() if told.token_file else None
+    return told
+
+
+def main(arguments):
+    return Drills(options(arguments)).run()
 
 
 if __name__ == "__main__":

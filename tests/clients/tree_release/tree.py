@@ -9,9 +9,9 @@ import sys
 
 import slapos.slap
 
-url, computer_id, partition_id, release = sys.argv[1:]
+url, computer_id, partition_id, release, key, certificate = sys.argv[1:]
 slap = slapos.slap.slap()
-slap.initializeConnection(url)
+slap.initializeConnection(url, key or None, certificate or None)
 partition = slap.registerComputerPartition(computer_id, partition_id)
 parameters = partition.getInstanceParameterDict()
 software_type = parameters["slap_software_type"]
