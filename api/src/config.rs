@@ -187,7 +187,9 @@ mod tests {
         };
         let mut members = Vec::new();
         // Without defaults of their own: what they are without it is said in words.
-        for (name, value) in serde_json::to_value(&config).expect("it is written").as_object().expect("an object") {
+        for (name, value) in
+            serde_json::to_value(&config).expect("it is written").as_object().expect("an object")
+        {
             match value.as_object() {
                 None => members.push((name.clone(), String::new())),
                 Some(inner) => members.extend(inner.iter().map(|(inner, value)| {
