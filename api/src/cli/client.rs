@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use comfy_table::Table;
 use serde_json::{Value, json};
 
