@@ -96,7 +96,7 @@ pub async fn serve(
                     converse(stream, peer, shared, watch, stopped).await;
                 }
                 Some(acceptor) => {
-                    converse_encrypted(stream, address, &acceptor, shared, watch, stopped).await
+                    converse_encrypted(stream, address, &acceptor, shared, watch, stopped).await;
                 }
             }
             drop(seat);
@@ -167,7 +167,7 @@ impl Refused {
     fn log(self, address: SocketAddr, bounds: &Connections, most: usize) {
         match self {
             Self::Full => {
-                tracing::warn!(most, "all connections have a request under way; new ones are refused")
+                tracing::warn!(most, "all connections have a request under way; new ones are refused");
             }
             Self::Address => {
                 let most = bounds.most_per_address;
