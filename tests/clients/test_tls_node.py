@@ -219,12 +219,13 @@ class Life(UsersTestCase):
         alice.forget()
         self.assertEqual(alice.configure()[0], 0)
 
-        # The end: the partitions are free.
+        # The end: the partitions are free, and the certificates of those who were in them are good for nothing.
         self.ask("destroyed")
         node.slapos("instance")
         for _ in range(3):
             node.slapos("report")
         self.assertEqual(alice.json("service", "list"), {})
+        self.assertStatus(Visitor(self.server, below).get("getRunId"), 401)
         self.assertEqual(list((node.etc / "ssl" / "partition_pki").iterdir()), [], "the node cleans up")
         mine = self.client(alice.identity).registerComputer(node.computer)
         mine.revokeCertificate()

@@ -112,14 +112,17 @@ impl State {
         Ok(outcome)
     }
 
-    /// What events that were just taken over make possible for others of their project: room for those who wait for it.
-    /// Recorded in the same step; what they make possible in turn is asked for again.
+    /// What follows from events that were just taken over: room for those of their project who wait for it, and the end of
+    /// the credentials of whoever has ended. Recorded in the same step; what follows from it in turn is asked for again.
     pub fn consequences<'e>(
         &self,
         context: &Context,
-        of: impl Iterator<Item = &'e Event>,
+        of: impl Iterator<Item = &'e Event> + Clone,
     ) -> Vec<(Stream, Event)> {
-        self.project(context.project).consequences(self.mode, context.now, of)
+        let Context { now, project, .. } = *context;
+        let mut events = self.project(project).consequences(self.mode, now, of.clone());
+        events.extend(of.flat_map(|event| self.access.ended_with(project, event, now)));
+        events
     }
 
     /// Takes events over that follow each other from `context.next` on.

@@ -206,6 +206,18 @@ impl Access {
         Ok(active.map(|credential| revoked(credential, now)).collect())
     }
 
+    /// What is revoked because its holder has ended: nobody comes as an instance that is gone.
+    pub(crate) fn ended_with(
+        &self,
+        project: ProjectId,
+        event: &Event,
+        now: Timestamp,
+    ) -> Vec<(Stream, Event)> {
+        let Event::InstanceEnded(ended) = event else { return Vec::new() };
+        let holder = Holder::Instance(ended.instance);
+        self.active_of(project, &holder).map(|known| revoked(known, now)).collect()
+    }
+
     /// What is revoked is revoked for good.
     pub(crate) fn revoke(
         &self,

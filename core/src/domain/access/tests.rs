@@ -2,8 +2,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::event::Stream;
-use crate::domain::given::{Given, at, register_party, request};
-use crate::domain::id::InvalidText;
+use crate::domain::given::{Given, at, register_party, report, request};
+use crate::domain::id::{InstanceId, InvalidText};
+use crate::domain::instance::{ReportedState, RequestInstance, RequestedState};
 use crate::domain::{Answer, Command};
 
 fn id(n: u8) -> CredentialId {
@@ -257,6 +258,26 @@ fn a_computer_has_one_certificate() {
             ..certificate(5)
         })
         .then_named(&["CredentialIssued"]);
+}
+
+#[test]
+fn nobody_comes_as_an_instance_that_is_gone() {
+    let of = |instance: u64, n: u8| IssueCredential {
+        holder: Holder::Instance(InstanceId(instance)),
+        roles: Role::Instance.into(),
+        ..certificate(n)
+    };
+    let given = Given::cloud().done(request("one")).done(request("two")).done(of(1, 1)).done(of(2, 2));
+    let given = given.done(RequestInstance { state: Some(RequestedState::Destroyed), ..request("one") });
+    assert_eq!(given.state.access.credential(id(1)).map(|known| known.check(given.now)), Some(Ok(())));
+    let end = revoked(&given, 1);
+    let given = given
+        .when(report("slappart0", ReportedState::Destroyed))
+        .then_named(&["InstanceStateReported", "InstanceEnded", "CredentialRevoked"])
+        .and();
+    assert_eq!(given.log.last(), Some(&end));
+    assert_eq!(given.state.access.credential(id(2)).map(|known| known.check(given.now)), Some(Ok(())));
+    given.when(of(1, 3)).refused(AccessRefusal::UnknownHolder(Holder::Instance(InstanceId(1))));
 }
 
 #[test]
