@@ -21,6 +21,7 @@ use slapledger_core::domain::id::{ComputerId, CredentialId, InstanceId, KeyId, P
 use slapledger_core::domain::sealed::Sealed;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::ledger::Submission;
+use slapledger_core::log::envelope::Meta;
 use zeroize::Zeroizing;
 
 use crate::access::token::Token;
@@ -105,7 +106,7 @@ pub async fn issue_token(app: &App, wanted: TokenWanted) -> Result<Token, Proble
         spends: None,
         renews: false,
     };
-    carry_out(app, Command::IssueCredential(Box::new(command))).await?;
+    carry_out_own(app, Command::IssueCredential(Box::new(command))).await?;
     Ok(token)
 }
 
@@ -141,7 +142,7 @@ pub async fn certify(
         spends: because.spends,
         renews: because.renews,
     };
-    carry_out(app, Command::IssueCredential(Box::new(command))).await?;
+    carry_out_own(app, Command::IssueCredential(Box::new(command))).await?;
     Ok(Pair { certificate: issued.certificate_pem, key: issued.key_pem })
 }
 
@@ -219,13 +220,22 @@ async fn keep(app: &App, path: &Path, key: KeyId, pair: &Pair) -> Result<(), Pro
 
 /// Lets somebody in no more.
 pub async fn revoke(app: &App, which: Which) -> Result<(), Problem> {
-    carry_out(app, Command::RevokeCredentials(RevokeCredentials { which })).await
+    carry_out_own(app, revocation(which)).await
 }
 
-async fn carry_out(app: &App, command: Command) -> Result<(), Problem> {
+/// The command that does.
+pub fn revocation(which: Which) -> Command {
+    Command::RevokeCredentials(RevokeCredentials { which })
+}
+
+async fn carry_out_own(app: &App, command: Command) -> Result<(), Problem> {
     // What is digested holds no secret, but digests of them.
     let digest = app.keys.command_digest(&[format!("{command:?}").as_bytes()]);
-    let meta = Arc::new(app.meta(app.caller.actor(), digest));
+    carry_out(app, Arc::new(app.meta(app.caller.actor(), digest)), command).await
+}
+
+/// Carries a command about credentials out; when it returns, requests are held against it.
+pub async fn carry_out(app: &App, meta: Arc<Meta>, command: Command) -> Result<(), Problem> {
     let accepted = app.ledger.submit(Submission { meta, command }).await?;
     app.access.reach(accepted.sequence).await?;
     Ok(())

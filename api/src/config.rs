@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use serde::Deserialize;
+#[cfg(test)]
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
@@ -19,6 +21,7 @@ use crate::net::Connections;
 
 /// The file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where to listen; what the command line says goes first.
@@ -41,6 +44,7 @@ pub struct Config {
 
 /// A certificate that somebody else issued for this server.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
 #[serde(deny_unknown_fields)]
 pub struct OwnCertificate {
     /// It and those between it and its root, PEM.
@@ -51,6 +55,7 @@ pub struct OwnCertificate {
 
 /// A program that ends TLS and hands on the certificates of clients (`client-cert`, RFC 9440).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
 #[serde(deny_unknown_fields)]
 pub struct TerminatorConfig {
     /// Where it connects from.
@@ -61,6 +66,7 @@ pub struct TerminatorConfig {
 
 /// Bounds of requests.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
 #[serde(deny_unknown_fields, default)]
 pub struct Requests {
     /// Requests a second of one credential; twice as many at once.
@@ -88,8 +94,15 @@ impl Config {
     /// Reads a file.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let text = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
-        let config: Self = toml::from_str(&text).with_context(|| format!("read {}", path.display()))?;
-        config.check().with_context(|| format!("read {}", path.display()))?;
+        Self::parse(&text).with_context(|| format!("read {}", path.display()))
+    }
+
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        let config: Self = toml::from_str(text).map_err(|error| {
+            let place = error.span().map(|span| place(text, span.start)).unwrap_or_default();
+            anyhow::anyhow!("{place}{}", error.message().replace('\n', ", "))
+        })?;
+        config.check()?;
         Ok(config)
     }
 
@@ -101,6 +114,20 @@ impl Config {
         ensure!(bytes.contains(&most_body_bytes), "requests.most_body_bytes must be 65536 to 268435456");
         Ok(())
     }
+}
+
+/// Where something stands in a file, and in which member: `line 3: requests.most_per_second: `.
+fn place(text: &str, at: usize) -> String {
+    let before = text.get(..at).unwrap_or_default();
+    let line = before.matches('\n').count();
+    let table = before.lines().rev().find_map(|line| line.trim().strip_prefix('[')?.split(']').next());
+    let key = text.lines().nth(line).and_then(|line| Some(line.split_once('=')?.0.trim()));
+    let member = match (table, key) {
+        (Some(table), Some(key)) => format!("{}.{key}: ", table.trim()),
+        (None, Some(key)) => format!("{key}: "),
+        (_, None) => String::new(),
+    };
+    format!("line {}: {member}", line + 1)
 }
 
 impl TerminatorConfig {
@@ -133,20 +160,50 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_an_error_and_what_is_not_said_is_safe() {
-        let read = |text: &str| {
-            toml::from_str::<Config>(text)
-                .map_err(|error| error.message().to_owned())
-                .and_then(|config| config.check().map(|()| config).map_err(|error| format!("{error:#}")))
-        };
+        let read = |text: &str| Config::parse(text).map_err(|error| format!("{error:#}"));
         assert_eq!(read(""), Ok(Config::default()));
         let error = read("listens = \"127.0.0.1:1\"").expect_err("it is not known");
-        assert!(error.starts_with("unknown field `listens`"), "{error}");
+        assert!(
+            error.starts_with("line 1: listens: unknown field `listens`, expected one of `listen`"),
+            "{error}"
+        );
         let check = |text: &str, rule: &str| assert_eq!(read(text), Err(rule.to_owned()), "{text}");
         check("[requests]\nmost_at_a_time = 0", "requests.most_at_a_time must be 1 to 100000");
         check("[requests]\nmost_body_bytes = 1", "requests.most_body_bytes must be 65536 to 268435456");
-        let error = read("[requests]\nmost_per_second = 0").expect_err("nobody could ask");
-        assert!(error.contains("nonzero"), "{error}");
+        let zero = "line 3: requests.most_per_second: invalid value: integer `0`, expected a nonzero u32";
+        check("names = []\n[requests]\nmost_per_second = 0", zero);
+        check("listen = \"here\"", "line 1: listen: invalid socket address syntax");
+        check("[certificate]\nchain_file = \"a\"", "line 1: missing field `key_file`");
         assert!(read("[connections]\nmost = 0").is_err());
+    }
+
+    #[test]
+    fn every_member_is_described_with_its_default() {
+        let text = include_str!("../../docs/security.md");
+        let config = Config {
+            certificate: Some(OwnCertificate { chain_file: "a".into(), key_file: "b".into() }),
+            terminator: Some(TerminatorConfig { addresses: Vec::new(), secret_file: "c".into() }),
+            ..Config::default()
+        };
+        let mut members = Vec::new();
+        // Without defaults of their own: what they are without it is said in words.
+        for (name, value) in
+            serde_json::to_value(&config).expect("it is written").as_object().expect("an object")
+        {
+            match value.as_object() {
+                None => members.push((name.clone(), String::new())),
+                Some(inner) => members.extend(inner.iter().map(|(inner, value)| {
+                    (format!("{name}.{inner}"), value.as_u64().map_or_else(String::new, |n| n.to_string()))
+                })),
+            }
+        }
+        assert!(members.len() > 20);
+        for (member, default) in members {
+            let row = text.lines().find(|line| line.starts_with(&format!("| `{member}` |")));
+            let row = row.unwrap_or_else(|| panic!("{member} is not described"));
+            let without = row.split('|').nth(2).expect("a second column").trim();
+            assert!(default.is_empty() || without == default, "{member}: {without} is not {default}");
+        }
     }
 
     #[test]

@@ -39,7 +39,15 @@ impl Cloud {
     pub(crate) fn new(setting: &Setting, folder: &std::path::Path) -> anyhow::Result<Self> {
         let setup = Setup::proxy(setting.binary.clone(), folder, &computer(0)).at("2026-10-01T00:00:00Z")?;
         let server = setup.start()?;
-        let mut client = server.client(true);
+        let cloud = Self { setup, server };
+        cloud.build()?;
+        cloud.setup.set_clock("2026-11-15T00:00:00Z")?;
+        Ok(cloud)
+    }
+
+    /// Its computers, and an instance in each of their partitions.
+    pub(crate) fn build(&self) -> anyhow::Result<()> {
+        let mut client = self.server.client(true);
         for n in 0..COMPUTERS {
             let form = configuration_form(&computer(n), usize::try_from(PARTITIONS)?);
             client.post_form("/loadComputerConfigurationFromXML", &form)?.expect(200)?;
@@ -55,8 +63,7 @@ impl Cloud {
                 client.post_form("/requestComputerPartition", &request.form())?.expect(200)?;
             }
         }
-        setup.set_clock("2026-11-15T00:00:00Z")?;
-        Ok(Self { setup, server })
+        Ok(())
     }
 
     /// Posts so many events, made on the way; for figures about what is there afterwards.
@@ -115,6 +122,16 @@ pub(crate) fn computer(n: u64) -> String {
 
 /// Batch `n` of those of `size` events, `count` of them: of the computer whose turn it is.
 pub(crate) fn batch(seed: u64, n: u64, size: u64, count: u64) -> String {
+    batch_of(seed, n, (size, count), |partition| format!("slappart{partition}"))
+}
+
+/// The same of the computer itself, which may have used something before an instance was on it.
+pub(crate) fn batch_of_computer(seed: u64, n: u64, size: u64) -> String {
+    let reporter = computer(n % COMPUTERS);
+    batch_of(seed, n, (size, size), |_| reporter.clone())
+}
+
+fn batch_of(seed: u64, n: u64, (size, count): (u64, u64), subject: impl Fn(u64) -> String) -> String {
     let mut random = Random::new(seed ^ n.wrapping_mul(0xd134_2543_de82_ef95));
     let reporter = n % COMPUTERS;
     let first = n / COMPUTERS * size;
@@ -125,7 +142,7 @@ pub(crate) fn batch(seed: u64, n: u64, size: u64, count: u64) -> String {
             let quarter = u32::try_from(event / series).expect("less than a year of usage");
             UsageEvent {
                 id: random.uuid(),
-                subject: format!("slappart{partition}"),
+                subject: subject(partition),
                 resource: RESOURCES[usize::try_from(resource).expect("one of four")].to_owned(),
                 thousandths: random.below(100_000),
                 start_minute: minute_of_month(10) + quarter * 15,

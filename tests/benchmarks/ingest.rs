@@ -54,7 +54,7 @@ pub(crate) fn ingest(
     Ok(())
 }
 
-fn send(
+pub(crate) fn send(
     cloud: &Cloud,
     bodies: &[String],
     clients: usize,

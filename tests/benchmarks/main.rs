@@ -6,6 +6,7 @@
 
 mod bare;
 mod cloud;
+mod identities;
 mod ingest;
 mod invoices;
 mod measure;
@@ -96,6 +97,21 @@ enum Figure {
         #[arg(long, default_value_t = 3)]
         runs: usize,
     },
+    /// What identities and TLS cost: usage and SLAP on `proxy` and on `serve`, in one run
+    Identities {
+        /// Usage events of each run
+        #[arg(long, default_value_t = 300_000)]
+        events: u64,
+        /// New instances of each run
+        #[arg(long, default_value_t = 300)]
+        new: usize,
+        /// Seconds of unchanged requests, and of asking for a computer, of each run
+        #[arg(long, default_value_t = 2)]
+        seconds: u64,
+        /// Runs of each kind, each on a new folder
+        #[arg(long, default_value_t = 3)]
+        runs: usize,
+    },
     /// Events per second of `slapledger rebuild`
     Rebuild {
         /// Usage events in the log
@@ -151,6 +167,9 @@ fn main() -> anyhow::Result<()> {
         }
         Figure::Slap { slapos_venv, new, seconds, runs } => {
             slap::slap(&setting, slapos_venv.as_deref(), slap::Size { new, seconds, runs })
+        }
+        Figure::Identities { events, new, seconds, runs } => {
+            identities::identities(&setting, slap::Size { new, seconds, runs }, events)
         }
         Figure::Invoices { customers, instances, events, runs, filled } => {
             let size = tenants::Size { customers, instances, events };

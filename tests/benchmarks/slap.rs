@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use slapledger_tests::http::{Answer, Client};
+use slapledger_tests::http::{Access, Answer, Client};
 use slapledger_tests::server::Setup;
 use slapledger_tests::slap::{Request, configuration_form, form, marshalled_dict};
 
@@ -25,7 +25,7 @@ use crate::measure::{Grouped, Rate, median, milliseconds, percentile, times};
 use crate::peer::Peer;
 
 /// What is asked, in the order it is.
-const KINDS: [&str; 3] = ["new", "unchanged", "computer"];
+pub(crate) const KINDS: [&str; 3] = ["new", "unchanged", "computer"];
 const REQUEST: &str = "/requestComputerPartition";
 /// How many events are appended to a file to see what the disk alone takes, and how long each is.
 const APPENDS: (usize, usize) = (500, 600);
@@ -43,21 +43,22 @@ pub(crate) struct Size {
 
 /// What was measured of one server in one way.
 #[derive(Default)]
-struct Measured {
-    kinds: [Figure; KINDS.len()],
-    failed: u64,
+pub(crate) struct Measured {
+    pub(crate) kinds: [Figure; KINDS.len()],
+    pub(crate) failed: u64,
 }
 
 #[derive(Default)]
-struct Figure {
-    rates: Vec<u64>,
+pub(crate) struct Figure {
+    pub(crate) rates: Vec<u64>,
     times: Vec<Duration>,
 }
 
-struct Load {
-    size: Size,
-    clients: usize,
-    keep_alive: bool,
+pub(crate) struct Load {
+    pub(crate) size: Size,
+    pub(crate) clients: usize,
+    pub(crate) keep_alive: bool,
+    pub(crate) access: Access,
 }
 
 /// Something to send.
@@ -79,7 +80,7 @@ pub(crate) fn slap(setting: &Setting, venv: Option<&Path>, size: Size) -> anyhow
     println!("| clients | keep-alive | | slapledger | slapos proxy | ratio | nothing but the answer |");
     println!("| --- | --- | --- | --- | --- | --- | --- |");
     for (clients, keep_alive) in [(1, false), (1, true), (8, false), (8, true)] {
-        let load = Load { size, clients, keep_alive };
+        let load = Load { size, clients, keep_alive, access: Access::default() };
         let (mut ours, mut theirs, mut bare) = Default::default();
         for _ in 0..runs {
             let folder = setting.new_folder()?;
@@ -99,7 +100,7 @@ pub(crate) fn slap(setting: &Setting, venv: Option<&Path>, size: Size) -> anyhow
 }
 
 /// What an answer that is durable cannot be faster than: appending to a file, and waiting for the disk.
-fn print_disk(setting: &Setting) -> anyhow::Result<()> {
+pub(crate) fn print_disk(setting: &Setting) -> anyhow::Result<()> {
     let folder = setting.new_folder()?;
     let mut file = File::create(folder.path().join("appended"))?;
     let (count, length) = APPENDS;
@@ -125,7 +126,7 @@ impl Figure {
         self.times.extend(times);
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let Some(rate) = median(&self.rates) else { return "-".to_owned() };
         let at = |hundredths| milliseconds(percentile(&self.times, hundredths).unwrap_or_default());
         format!("{} ({}, {})", Grouped(rate), at(50), at(99))
@@ -134,8 +135,12 @@ impl Figure {
 
 impl Load {
     /// Asks a server all there is to ask; gives one answer of each kind.
-    fn run(&self, address: SocketAddr, measured: &mut Measured) -> anyhow::Result<[Answer; KINDS.len()]> {
-        let mut client = Client::new(address, self.keep_alive);
+    pub(crate) fn run(
+        &self,
+        address: SocketAddr,
+        measured: &mut Measured,
+    ) -> anyhow::Result<[Answer; KINDS.len()]> {
+        let mut client = Client::coming_in(address, self.keep_alive, self.access.clone());
         configure(&mut client, &computer(0), self.size.new)?;
         let forms: Vec<String> = (0..self.size.new).map(|n| form_of(n, "")).collect();
         let new = self.ask_once(address, &forms, measured)?;
@@ -210,7 +215,7 @@ impl Load {
         let mut times = Vec::new();
         thread::scope(|scope| {
             let work = || {
-                let mut client = Client::new(address, self.keep_alive);
+                let mut client = Client::coming_in(address, self.keep_alive, self.access.clone());
                 let (mut times, mut failed) = (Vec::new(), 0);
                 while let Some(ask) = nth(next.fetch_add(1, Ordering::Relaxed)) {
                     let sent = Instant::now();

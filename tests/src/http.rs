@@ -6,8 +6,10 @@
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use serde_json::Value;
 
 /// How long an answer may take.
@@ -54,12 +56,54 @@ impl fmt::Display for Answer {
     }
 }
 
+/// How a client comes in. As it is by default: in the clear, and as nobody.
+#[derive(Debug, Clone, Default)]
+pub struct Access {
+    /// Header fields that say who it is, each with its line end.
+    pub fields: String,
+    /// TLS, with or without a certificate of the client.
+    pub tls: Option<Arc<ClientConfig>>,
+}
+
+/// A connection that is open.
+#[derive(Debug)]
+enum Connection {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Read for Connection {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read(into),
+            Self::Tls(stream) => stream.read(into),
+        }
+    }
+}
+
+impl Write for Connection {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.flush(),
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
+}
+
 /// One sender of requests, one after the other.
 #[derive(Debug)]
 pub struct Client {
     address: SocketAddr,
     keep_alive: bool,
-    connection: Option<TcpStream>,
+    access: Access,
+    connection: Option<Connection>,
     request: Vec<u8>,
     received: Vec<u8>,
 }
@@ -67,7 +111,12 @@ pub struct Client {
 impl Client {
     /// A client of this address. Without keep-alive every request opens a connection, as SLAP clients do.
     pub fn new(address: SocketAddr, keep_alive: bool) -> Self {
-        Self { address, keep_alive, connection: None, request: Vec::new(), received: Vec::new() }
+        Self::coming_in(address, keep_alive, Access::default())
+    }
+
+    /// The same of somebody.
+    pub fn coming_in(address: SocketAddr, keep_alive: bool, access: Access) -> Self {
+        Self { address, keep_alive, access, connection: None, request: Vec::new(), received: Vec::new() }
     }
 
     /// GET; the path begins with `/`.
@@ -108,8 +157,8 @@ impl Client {
         self.request.clear();
         write!(
             self.request,
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: {connection_field}\r\n{fields}",
-            self.address
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: {connection_field}\r\n{}{fields}",
+            self.address, self.access.fields
         )?;
         if method == "POST" {
             write!(self.request, "Content-Length: {}\r\n", body.len())?;
@@ -117,6 +166,7 @@ impl Client {
         self.request.extend_from_slice(b"\r\n");
         self.request.extend_from_slice(body);
         connection.write_all(&self.request)?;
+        connection.flush()?;
         let answer = read_answer(&mut connection, &mut self.received)?;
         let closes = answer.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
         if self.keep_alive && !closes && answer.head.starts_with("HTTP/1.1") {
@@ -125,16 +175,19 @@ impl Client {
         Ok(answer)
     }
 
-    fn connect(&self) -> io::Result<TcpStream> {
+    fn connect(&self) -> io::Result<Connection> {
         let connection = TcpStream::connect_timeout(&self.address, TIMEOUT)?;
         connection.set_nodelay(true)?;
         connection.set_read_timeout(Some(TIMEOUT))?;
         connection.set_write_timeout(Some(TIMEOUT))?;
-        Ok(connection)
+        let Some(tls) = &self.access.tls else { return Ok(Connection::Plain(connection)) };
+        let session = ClientConnection::new(Arc::clone(tls), self.address.ip().into());
+        let session = session.map_err(io::Error::other)?;
+        Ok(Connection::Tls(Box::new(StreamOwned::new(session, connection))))
     }
 }
 
-fn read_answer(connection: &mut TcpStream, received: &mut Vec<u8>) -> io::Result<Answer> {
+fn read_answer(connection: &mut impl Read, received: &mut Vec<u8>) -> io::Result<Answer> {
     received.clear();
     let head_bytes = loop {
         if let Some(at) = position(received, b"\r\n\r\n") {
@@ -160,7 +213,7 @@ fn read_answer(connection: &mut TcpStream, received: &mut Vec<u8>) -> io::Result
     Ok(Answer { status, head, body })
 }
 
-fn read_chunks(connection: &mut TcpStream, mut received: Vec<u8>) -> io::Result<Vec<u8>> {
+fn read_chunks(connection: &mut impl Read, mut received: Vec<u8>) -> io::Result<Vec<u8>> {
     let mut body = Vec::new();
     loop {
         let line = loop {
@@ -184,7 +237,7 @@ fn read_chunks(connection: &mut TcpStream, mut received: Vec<u8>) -> io::Result<
     }
 }
 
-fn read_some(connection: &mut TcpStream, into: &mut Vec<u8>) -> io::Result<()> {
+fn read_some(connection: &mut impl Read, into: &mut Vec<u8>) -> io::Result<()> {
     let mut piece = [0; 16 * 1024];
     match connection.read(&mut piece)? {
         0 => Err(io::Error::new(ErrorKind::UnexpectedEof, "the connection ended within an answer")),

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 
-use crate::http::Client;
+use crate::http::{Access, Client};
 
 /// How long a start may take.
 const START: Duration = Duration::from_secs(300);
@@ -29,12 +29,36 @@ pub struct Setup {
     pub computer: String,
     /// The file that is its clock; the clock of the machine, if none.
     pub clock: Option<PathBuf>,
+    /// What it is run as, and how: `proxy` and its options, or `serve` and those.
+    pub command: Vec<String>,
+    /// How clients come in.
+    pub access: Access,
 }
 
 impl Setup {
     /// `slapledger proxy` with its data folder in `folder`.
     pub fn proxy(binary: PathBuf, folder: &Path, computer: &str) -> Self {
-        Self { binary, data: folder.join("data"), computer: computer.to_owned(), clock: None }
+        let command = ["proxy", "--computer", computer].map(str::to_owned).to_vec();
+        Self {
+            binary,
+            data: folder.join("data"),
+            computer: computer.to_owned(),
+            clock: None,
+            command,
+            access: Access::default(),
+        }
+    }
+
+    /// `slapledger serve` with its data folder in `folder`, and the token of its first admin.
+    pub fn master(binary: PathBuf, folder: &Path, options: &[&str]) -> anyhow::Result<(Self, String)> {
+        let (data, token) = (folder.join("data"), folder.join("token"));
+        let mut init = Command::new(&binary);
+        init.args(["init", "--data"]).arg(&data).arg("--token-file").arg(&token).stdout(Stdio::null());
+        ensure!(init.status().context("run init")?.success(), "init failed");
+        let token = std::fs::read_to_string(token).context("read the token")?.trim().to_owned();
+        let command = std::iter::once("serve").chain(options.iter().copied()).map(str::to_owned).collect();
+        let access = Access { fields: format!("Authorization: Bearer {token}\r\n"), tls: None };
+        Ok((Self { binary, data, computer: String::new(), clock: None, command, access }, token))
     }
 
     /// The same by a clock that shows this RFC 3339 instant.
@@ -67,7 +91,7 @@ impl Setup {
 
     fn spawn(&self) -> anyhow::Result<Server> {
         let mut command = Command::new(&self.binary);
-        command.args(["proxy", "--listen", "127.0.0.1:0", "--computer", &self.computer]);
+        command.args(&self.command).args(["--listen", "127.0.0.1:0"]);
         command.arg("--data").arg(&self.data);
         if let Some(clock) = &self.clock {
             command.arg("--clock").arg(clock);
@@ -80,7 +104,8 @@ impl Setup {
         let process = command.spawn().with_context(|| {
             format!("start {} (is it built? SLAPLEDGER_BIN names another)", self.binary.display())
         })?;
-        Ok(Server { process, address: SocketAddr::from(([127, 0, 0, 1], 0)), log_path, began })
+        let (address, access) = (SocketAddr::from(([127, 0, 0, 1], 0)), self.access.clone());
+        Ok(Server { process, address, access, log_path, began })
     }
 }
 
@@ -95,6 +120,7 @@ fn set_clock(path: &Path, instant: &str) -> anyhow::Result<()> {
 pub struct Server {
     process: Child,
     address: SocketAddr,
+    access: Access,
     log_path: PathBuf,
     began: Instant,
 }
@@ -107,7 +133,14 @@ impl Server {
 
     /// A client of it.
     pub fn client(&self, keep_alive: bool) -> Client {
-        Client::new(self.address, keep_alive)
+        Client::coming_in(self.address, keep_alive, self.access.clone())
+    }
+
+    /// The same, with clients that come in otherwise.
+    #[must_use]
+    pub fn seen_with(mut self, access: Access) -> Self {
+        self.access = access;
+        self
     }
 
     /// How long ago it was started.
@@ -169,8 +202,8 @@ impl Server {
         thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
                 if let Some(rest) = line.strip_prefix("serving")
-                    && let Some((address, _)) =
-                        rest.trim_start().trim_start_matches("http://").split_once('/')
+                    && let Some((_, rest)) = rest.split_once("://")
+                    && let Some((address, _)) = rest.split_once('/')
                 {
                     let _ = found.send(address.parse());
                 }

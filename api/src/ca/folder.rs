@@ -96,7 +96,7 @@ pub(super) fn read(dir: &Path) -> Result<Read, AuthorityFault> {
     }
     let key = fits(&intermediate_key, &key_pem, &intermediate, &certificate)?;
     let valid = validity(&certificate)
-        .ok_or_else(|| AuthorityFault::Damaged { path: intermediate, what: "valid at a time" })?;
+        .ok_or(AuthorityFault::Damaged { path: intermediate, what: "valid at a time" })?;
     Ok(Read { root_pem, intermediate_pem, key, valid })
 }
 

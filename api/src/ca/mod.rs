@@ -339,7 +339,8 @@ fn signer(name: &str, below: u8, now: Timestamp, years: i64) -> Result<Certifica
     Ok(params)
 }
 
-fn check_name(name: &str) -> Result<(), AuthorityFault> {
+/// What an authority may be called.
+pub(crate) fn check_name(name: &str) -> Result<(), AuthorityFault> {
     let rule = if name.trim().is_empty() {
         "not be empty"
     } else if name.len() > MOST_NAME_BYTES {

@@ -290,7 +290,7 @@ fn what_does_not_fit_together_is_refused_by_name() {
     let swap = |name: &'static str| {
         let from = other.file(name);
         move |folder: &Folder| {
-            fs::write(folder.file(name), fs::read(&from).expect("it is there")).expect("it is ours")
+            fs::write(folder.file(name), fs::read(&from).expect("it is there")).expect("it is ours");
         }
     };
     let spoil =

@@ -4,8 +4,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use comfy_table::Table;
 use serde_json::{Value, json};
 
-use super::Server;
-use super::client::{get, get_text, list, path, post, text_of};
+use super::client::{path, text_of};
+use super::options::Client;
 use super::print::say;
 use super::table::table;
 
@@ -19,7 +19,7 @@ pub(super) struct Whose {
     #[arg(long, value_name = "CODE")]
     currency: Option<String>,
     #[command(flatten)]
-    server: Server,
+    client: Client,
 }
 
 #[derive(Args)]
@@ -111,7 +111,7 @@ pub(super) enum Accounts {
         #[arg(long, value_name = "PARTY")]
         seller: Option<String>,
         #[command(flatten)]
-        server: Server,
+        client: Client,
     },
     /// List the periods that are closed
     Periods {
@@ -119,7 +119,7 @@ pub(super) enum Accounts {
         #[arg(long, value_name = "PARTY")]
         seller: Option<String>,
         #[command(flatten)]
-        server: Server,
+        client: Client,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -146,15 +146,15 @@ fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
 pub(super) fn journal(asked: &Journal) -> anyhow::Result<()> {
     let Journal { format, from, to, whose, json } = asked;
     let span = [("from", from.as_deref()), ("to", to.as_deref())];
-    let url = &whose.server.url;
+    let server = whose.client.server()?;
     if let Some(format) = format {
         let mut query = whose.with(&span);
         query.push(("format", Some(format.name())));
-        let text = get_text(url, "/v1/journal", &given(&query))?;
+        let text = server.get_text("/v1/journal", &given(&query))?;
         say!("{}", text.trim_end_matches('\n'));
         return Ok(());
     }
-    let items = list(url, "/v1/journal", &whose.with(&span))?;
+    let items = server.list("/v1/journal", &whose.with(&span))?;
     if *json {
         return print_json(&items);
     }
@@ -180,7 +180,8 @@ fn sides(amount: &Value) -> [&str; 2] {
 
 pub(super) fn trial_balance(asked: &TrialBalance) -> anyhow::Result<()> {
     let TrialBalance { at, whose, json } = asked;
-    let told = get(&whose.server.url, "/v1/trial-balance", &given(&whose.with(&[("at", at.as_deref())])))?;
+    let told =
+        whose.client.server()?.get("/v1/trial-balance", &given(&whose.with(&[("at", at.as_deref())])))?;
     if *json {
         return print_json(&told);
     }
@@ -199,11 +200,11 @@ pub(super) fn trial_balance(asked: &TrialBalance) -> anyhow::Result<()> {
 
 pub(super) fn account(asked: &Account) -> anyhow::Result<()> {
     let Account { id, from, to, at, whose, json } = asked;
-    let (url, path) = (&whose.server.url, path(&["v1", "accounts", id]));
+    let (server, path) = (whose.client.server()?, path(&["v1", "accounts", id]));
     let filters = whose.with(&[("from", from.as_deref()), ("to", to.as_deref()), ("at", at.as_deref())]);
-    let mut statement = get(url, &path, &given(&filters))?;
+    let mut statement = server.get(&path, &given(&filters))?;
     if statement["next"].is_string() {
-        statement["items"] = list(url, &path, &filters)?.into();
+        statement["items"] = server.list(&path, &filters)?.into();
         statement["next"] = Value::Null;
     }
     if *json {
@@ -234,7 +235,7 @@ fn statement_table(statement: &Value) -> Table {
 pub(super) fn accounts(asked: &Accounts) -> anyhow::Result<()> {
     match asked {
         Accounts::List { at, whose, json } => {
-            let items = list(&whose.server.url, "/v1/accounts", &whose.with(&[("at", at.as_deref())]))?;
+            let items = whose.client.server()?.list("/v1/accounts", &whose.with(&[("at", at.as_deref())]))?;
             if *json {
                 return print_json(&items);
             }
@@ -245,9 +246,9 @@ pub(super) fn accounts(asked: &Accounts) -> anyhow::Result<()> {
             say!("{shown}");
             Ok(())
         }
-        Accounts::Close { until, seller, server } => {
-            let body = json!({"until": until, "seller": seller}).to_string();
-            let period = post(&server.url, "/v1/accounting-periods", "application/json", body.as_bytes())?;
+        Accounts::Close { until, seller, client } => {
+            let body = json!({"until": until, "seller": seller});
+            let period = client.server()?.post_json("/v1/accounting-periods", &body)?;
             let (seller, until) = (text_of(&period["seller"]), text_of(&period["until"]));
             say!("the books of {seller} are closed up to {until}");
             for earned in period["earnings"].as_array().into_iter().flatten() {
@@ -255,8 +256,8 @@ pub(super) fn accounts(asked: &Accounts) -> anyhow::Result<()> {
             }
             Ok(())
         }
-        Accounts::Periods { seller, server, json } => {
-            let items = list(&server.url, "/v1/accounting-periods", &[("seller", seller.as_deref())])?;
+        Accounts::Periods { seller, client, json } => {
+            let items = client.server()?.list("/v1/accounting-periods", &[("seller", seller.as_deref())])?;
             if *json {
                 return print_json(&items);
             }

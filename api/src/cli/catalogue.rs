@@ -5,6 +5,8 @@
 //! master_url = http://127.0.0.1:5000/
 //!
 //! [slapconsole]
+//! cert_file = ~/.slapos/client.crt
+//! key_file = ~/.slapos/client.key
 //! alias =
 //!   mysql https://example.com/mysql/software.cfg
 //!
@@ -32,11 +34,20 @@ const MOST_BYTES: u64 = 1024 * 1024;
 /// What a product of the master begins with, as for the clients of slapos.core.
 const PRODUCT: &str = "product.";
 
+/// The files of a certificate and its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Pair {
+    pub(super) certificate: PathBuf,
+    pub(super) key: PathBuf,
+}
+
 /// What such a file says.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Catalogue {
     /// The master it names.
     pub(crate) master: Option<String>,
+    /// By what that master knows whoever asks.
+    pub(super) pair: Option<Pair>,
     releases: BTreeMap<String, String>,
 }
 
@@ -68,7 +79,11 @@ impl Catalogue {
         // An address may have a fragment.
         ini.set_inline_comment_symbols(Some(&[]));
         ini.read(text.to_owned()).map_err(anyhow::Error::msg)?;
-        let mut catalogue = Self { master: ini.get("slapos", "master_url"), releases: BTreeMap::new() };
+        let pair = match ["cert_file", "key_file"].map(|name| file(&ini, name)) {
+            [Some(certificate), Some(key)] => Some(Pair { certificate, key }),
+            _ => None,
+        };
+        let mut catalogue = Self { master: ini.get("slapos", "master_url"), pair, releases: BTreeMap::new() };
         for line in ini.get("slapconsole", "alias").unwrap_or_default().lines() {
             let mut words = line.split_whitespace();
             match (words.next(), words.next(), words.next()) {
@@ -124,6 +139,16 @@ impl Catalogue {
     }
 }
 
+/// A file that an option of clients names; below the home of the user, if it begins with `~/`.
+fn file(ini: &Ini, name: &str) -> Option<PathBuf> {
+    let told = ini.get("slapconsole", name).or_else(|| ini.get("slapos", name))?;
+    let told = told.trim();
+    match told.strip_prefix("~/") {
+        Some(below) => Some(std::env::home_dir()?.join(below)),
+        None => Some(PathBuf::from(told)).filter(|_| !told.is_empty()),
+    }
+}
+
 /// Where files of the user's state are kept (XDG Base Directory Specification), if that is known.
 pub(crate) fn state_folder() -> Option<PathBuf> {
     let named = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
@@ -141,11 +166,15 @@ mod tests {
     fn the_file_of_slapos_core_is_read() {
         let text = format!(
             "# of the console\n[slapos]\nmaster_url = http://127.0.0.1:5000/\n[slapconsole]\ncert_file = a\n\
+             key_file = ~/b\n\
              alias =\n  apache-frontend http://example.com:8080/a.cfg\n  mysql\thttp://example.com/m.cfg\n\
              [software]\nKVM = {KVM}\nlocal: ~/software.cfg\n"
         );
         let catalogue = Catalogue::parse(&text).unwrap();
         assert_eq!(catalogue.master.as_deref(), Some("http://127.0.0.1:5000/"));
+        let pair = catalogue.pair.as_ref().unwrap();
+        assert_eq!(pair.certificate, Path::new("a"));
+        assert_eq!(pair.key, std::env::home_dir().unwrap().join("b"));
         let names: Vec<_> = catalogue.names().collect();
         let expected = [
             ("apache-frontend", "http://example.com:8080/a.cfg"),

@@ -2,69 +2,14 @@
 
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use comfy_table::Table;
 use serde_json::{Value, json};
 
 use super::invoice::print_run;
 use super::print::say;
+use super::server::Server;
 use super::table::table;
-
-/// The JSON of an answer; a problem becomes an error that says what the server says.
-fn answer(result: Result<ureq::http::Response<ureq::Body>, ureq::Error>, url: &str) -> anyhow::Result<Value> {
-    let text = answer_text(result, url)?;
-    serde_json::from_str(&text).with_context(|| format!("read the answer of {url}"))
-}
-
-/// The same of an answer that is a text.
-fn answer_text(
-    result: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
-    url: &str,
-) -> anyhow::Result<String> {
-    let mut response = result.with_context(|| format!("ask {url}"))?;
-    let text = response.body_mut().with_config().limit(256 * 1024 * 1024).read_to_string()?;
-    if response.status().is_success() {
-        return Ok(text);
-    }
-    let problem: Value = serde_json::from_str(&text).unwrap_or_default();
-    match (problem["detail"].as_str(), problem["field"].as_str()) {
-        (Some(detail), Some(field)) => bail!("{field}: {detail}"),
-        (Some(detail), None) => bail!("{detail}"),
-        _ => bail!("{url} answered {}", response.status()),
-    }
-}
-
-fn agent() -> ureq::Agent {
-    ureq::Agent::config_builder().http_status_as_error(false).build().into()
-}
-
-pub(super) fn get(base: &str, path: &str, query: &[(&str, &str)]) -> anyhow::Result<Value> {
-    let url = format!("{}{path}", base.trim_end_matches('/'));
-    answer(agent().get(&url).query_pairs(query.iter().copied()).call(), &url)
-}
-
-pub(super) fn get_text(base: &str, path: &str, query: &[(&str, &str)]) -> anyhow::Result<String> {
-    let url = format!("{}{path}", base.trim_end_matches('/'));
-    answer_text(agent().get(&url).query_pairs(query.iter().copied()).call(), &url)
-}
-
-pub(super) fn post(base: &str, path: &str, content_type: &str, body: &[u8]) -> anyhow::Result<Value> {
-    let url = format!("{}{path}", base.trim_end_matches('/'));
-    answer(agent().post(&url).content_type(content_type).send(body), &url)
-}
-
-/// Puts, or patches, JSON.
-pub(super) fn change(
-    method: ureq::http::Method,
-    base: &str,
-    path: &str,
-    body: &Value,
-) -> anyhow::Result<Value> {
-    let url = format!("{}{path}", base.trim_end_matches('/'));
-    let request = ureq::http::Request::builder().method(method).uri(&url);
-    let request = request.header("content-type", "application/json").body(body.to_string());
-    answer(agent().run(request.with_context(|| format!("ask {url}"))?), &url)
-}
 
 /// A path of these parts, each percent-encoded.
 pub(super) fn path(parts: &[&str]) -> String {
@@ -73,22 +18,6 @@ pub(super) fn path(parts: &[&str]) -> String {
         .flat_map(|part| std::iter::once("/").chain(form_urlencoded::byte_serialize(part.as_bytes())));
     // A space is a plus in forms alone.
     encoded.collect::<String>().replace('+', "%20")
-}
-
-/// All items of a list, page by page.
-pub(super) fn list(base: &str, path: &str, filters: &[(&str, Option<&str>)]) -> anyhow::Result<Vec<Value>> {
-    let mut items = Vec::new();
-    let mut cursor: Option<String> = None;
-    loop {
-        let filters = filters.iter().copied().chain([("cursor", cursor.as_deref())]);
-        let query: Vec<_> = filters.filter_map(|(key, value)| Some((key, value?))).collect();
-        let page = get(base, path, &query)?;
-        items.extend(page["items"].as_array().cloned().unwrap_or_default());
-        match page["next"].as_str() {
-            Some(next) => cursor = Some(next.to_owned()),
-            None => return Ok(items),
-        }
-    }
 }
 
 pub(super) fn read(file: &Path) -> anyhow::Result<String> {
@@ -109,10 +38,10 @@ pub(super) fn print_price_book_schema() -> anyhow::Result<()> {
     Ok(())
 }
 
-pub(super) fn publish_price_book(url: &str, file: &Path) -> anyhow::Result<()> {
+pub(super) fn publish_price_book(server: &Server, file: &Path) -> anyhow::Result<()> {
     let text = read(file)?;
     slapledger_billing::price_book::parse_toml(&text).with_context(|| format!("check {}", file.display()))?;
-    let told = post(url, "/v1/price-books", "application/toml", text.as_bytes())?;
+    let told = server.post("/v1/price-books", "application/toml", text.as_bytes())?;
     say!("published {} version {} as sequence {}", text_of(&told["name"]), told["version"], told["sequence"]);
     Ok(())
 }
@@ -127,12 +56,12 @@ pub(super) fn print_json(answer: &Value) -> anyhow::Result<()> {
 }
 
 pub(super) fn list_invoices(
-    url: &str,
+    server: &Server,
     payer: Option<&str>,
     state: Option<&str>,
     json: bool,
 ) -> anyhow::Result<()> {
-    let items = list(url, "/v1/invoices", &[("payer", payer), ("state", state)])?;
+    let items = server.list("/v1/invoices", &[("payer", payer), ("state", state)])?;
     if json {
         say!("{}", serde_json::to_string_pretty(&items)?);
         return Ok(());
@@ -176,8 +105,8 @@ fn price_of(line: &Value) -> String {
     price.to_owned()
 }
 
-pub(super) fn show_invoice(url: &str, id: &str, json: bool) -> anyhow::Result<()> {
-    let invoice = get(url, &path(&["v1", "invoices", id]), &[])?;
+pub(super) fn show_invoice(server: &Server, id: &str, json: bool) -> anyhow::Result<()> {
+    let invoice = server.get(&path(&["v1", "invoices", id]), &[])?;
     if json {
         say!("{}", serde_json::to_string_pretty(&invoice)?);
         return Ok(());
@@ -238,8 +167,8 @@ pub(super) fn run_of(
     Ok(json!({"period": period, "price_book": price_book, "grace_hours": grace_hours, "finalise": finalise}))
 }
 
-pub(super) fn run_invoices(url: &str, body: &Value, json: bool) -> anyhow::Result<()> {
-    let run = post(url, "/v1/invoice-runs", "application/json", body.to_string().as_bytes())?;
+pub(super) fn run_invoices(server: &Server, body: &Value, json: bool) -> anyhow::Result<()> {
+    let run = server.post_json("/v1/invoice-runs", body)?;
     if json {
         say!("{}", serde_json::to_string_pretty(&run)?);
     } else {

@@ -8,9 +8,10 @@ use clap::{Args, Subcommand};
 use rust_decimal::Decimal;
 use serde_json::Value;
 
-use super::Server;
-use super::client::{get, list, path, post, print_json, read, text_of};
+use super::client::{path, print_json, read, text_of};
+use super::options::Client;
 use super::print::say;
+use super::server::Server;
 use super::table::table;
 
 #[derive(Args)]
@@ -28,7 +29,7 @@ pub(super) struct WhatIf {
     #[arg(long)]
     lines: bool,
     #[command(flatten)]
-    server: Server,
+    client: Client,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -45,7 +46,7 @@ pub(super) enum Usage {
         #[arg(long, value_name = "ID")]
         computer: Option<String>,
         #[command(flatten)]
-        server: Server,
+        client: Client,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -57,6 +58,7 @@ pub(super) fn what_if(asked: &WhatIf) -> anyhow::Result<()> {
     let text = read(&asked.price_book)?;
     slapledger_billing::price_book::parse_toml(&text)
         .with_context(|| format!("check {}", asked.price_book.display()))?;
+    let server = asked.client.server()?;
     let mut whole: Option<Value> = None;
     let mut cursor: Option<String> = None;
     loop {
@@ -70,7 +72,7 @@ pub(super) fn what_if(asked: &WhatIf) -> anyhow::Result<()> {
         let mut encoded = form_urlencoded::Serializer::new(String::new());
         encoded.extend_pairs(query.into_iter().filter_map(|(name, value)| Some((name, value?))));
         let path = format!("/v1/what-if?{}", encoded.finish());
-        let page = post(&asked.server.url, &path, "application/toml", text.as_bytes())?;
+        let page = server.post(&path, "application/toml", text.as_bytes())?;
         cursor = page["next"].as_str().map(str::to_owned);
         whole = Some(match whole.take() {
             None => page,
@@ -142,9 +144,9 @@ fn percent(sides: &Value) -> anyhow::Result<String> {
 }
 
 pub(super) fn usage(asked: &Usage) -> anyhow::Result<()> {
-    let Usage::Gaps { period, computer, server, json } = asked;
+    let Usage::Gaps { period, computer, client, json } = asked;
     let filters = [("period", Some(period.as_str())), ("computer", computer.as_deref())];
-    let gaps = list(&server.url, "/v1/usage-gaps", &filters)?;
+    let gaps = client.server()?.list("/v1/usage-gaps", &filters)?;
     if *json {
         return print_json(&gaps.into());
     }
@@ -177,13 +179,13 @@ pub(super) fn usage(asked: &Usage) -> anyhow::Result<()> {
 
 /// `slapledger invoice preview`.
 pub(super) fn preview(
-    url: &str,
+    server: &Server,
     period: &str,
     (payer, price_book): (Option<&str>, Option<&str>),
     json: bool,
 ) -> anyhow::Result<()> {
     let filters = [("period", Some(period)), ("payer", payer), ("price_book", price_book)];
-    let drafts = list(url, "/v1/invoice-drafts", &filters)?;
+    let drafts = server.list("/v1/invoice-drafts", &filters)?;
     if json {
         return print_json(&drafts.into());
     }
@@ -206,11 +208,11 @@ pub(super) fn preview(
 }
 
 /// `slapledger invoice diff`.
-pub(super) fn diff(url: &str, run: &str, json: bool) -> anyhow::Result<()> {
+pub(super) fn diff(server: &Server, run: &str, json: bool) -> anyhow::Result<()> {
     // A run that is not there is an error, also where there is nothing to list.
     let path = path(&["v1", "invoice-runs", run, "diff"]);
-    get(url, &path, &[("limit", "1")])?;
-    let lines = list(url, &path, &[])?;
+    server.get(&path, &[("limit", "1")])?;
+    let lines = server.list(&path, &[])?;
     if json {
         return print_json(&lines.into());
     }

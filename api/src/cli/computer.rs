@@ -13,6 +13,7 @@ use super::options::Client;
 use super::print::say;
 use super::request::options;
 use super::table::table;
+use super::user::Pair;
 use crate::slap::wire::computer_config;
 use crate::slap::wire::marshal::{self, Float, Value};
 
@@ -29,6 +30,8 @@ pub(super) enum Computer {
     Describe(Describe),
     /// Say whom and what a computer is for
     Scope(Scope),
+    /// Issue the certificate that a computer comes in by: COMP-1.crt and COMP-1.key
+    Certificate(Certificate),
     /// Say what computers offer, as `slapos node format` does
     ///
     /// A file is the JSON of what `slapos node format` sends, or that itself (marshalled XML):
@@ -104,6 +107,20 @@ pub(super) struct Scope {
     capacity: Option<u32>,
 }
 
+#[derive(Args)]
+pub(super) struct Certificate {
+    /// Its reference (COMP-1)
+    computer: String,
+    /// Have the one it has be good for nothing from now on
+    #[arg(long, conflicts_with = "out")]
+    revoke: bool,
+    /// Where the files go
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    out: PathBuf,
+    #[command(flatten)]
+    client: Client,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum Whom {
     Open,
@@ -132,13 +149,14 @@ pub(super) fn run(computer: &Computer) -> anyhow::Result<()> {
         }
         Computer::Describe(asked) => describe(asked),
         Computer::Scope(asked) => scope(asked),
+        Computer::Certificate(asked) => certificate(asked),
         Computer::Format(asked) => format(asked),
     }
 }
 
 fn list(asked: &List) -> anyhow::Result<()> {
     let (master, _) = asked.client.open()?;
-    let items = client::list(master.url(), "/v1/computers", &[])?;
+    let items = master.server().list("/v1/computers", &[])?;
     if asked.json {
         say!("{}", serde_json::to_string_pretty(&items)?);
         return Ok(());
@@ -163,7 +181,7 @@ fn list(asked: &List) -> anyhow::Result<()> {
 
 fn show(asked: &Show) -> anyhow::Result<()> {
     let (master, catalogue) = asked.client.open()?;
-    let computer = client::get(master.url(), &client::path(&["v1", "computers", &asked.computer]), &[])?;
+    let computer = master.server().get(&client::path(&["v1", "computers", &asked.computer]), &[])?;
     if asked.json {
         say!("{}", serde_json::to_string_pretty(&computer)?);
         return Ok(());
@@ -210,7 +228,7 @@ fn describe(asked: &Describe) -> anyhow::Result<()> {
         body["attributes"][key] = value.map_or(Json::Null, Json::from);
     }
     let path = client::path(&["v1", "computers", &asked.computer]);
-    let told = client::change(Method::PATCH, master.url(), &path, &body)?;
+    let told = master.server().change(Method::PATCH, &path, &body)?;
     say_facts(&told);
     Ok(())
 }
@@ -228,7 +246,27 @@ fn scope(asked: &Scope) -> anyhow::Result<()> {
         body["capacity"] = capacity.into();
     }
     let path = client::path(&["v1", "computers", &asked.computer, "allocation-scope"]);
-    say_facts(&client::change(Method::PUT, master.url(), &path, &body)?);
+    say_facts(&master.server().change(Method::PUT, &path, &body)?);
+    Ok(())
+}
+
+fn certificate(asked: &Certificate) -> anyhow::Result<()> {
+    let server = asked.client.server()?;
+    let path = client::path(&["v1", "computers", &asked.computer, "certificate"]);
+    if asked.revoke {
+        let computer = server.delete(&path)?;
+        say!("{} comes in no more", text_of(&computer["id"]));
+        return Ok(());
+    }
+    std::fs::create_dir_all(&asked.out).with_context(|| format!("create {}", asked.out.display()))?;
+    // A name with a slash is no computer's, and names no file.
+    let places = Pair::at(&asked.out, &asked.computer.replace('/', "_"))?;
+    let told = server.post_json(&path, &json!({}))?;
+    let lost = || format!("{} has a certificate whose key is lost; --revoke it", asked.computer);
+    let files = places.take(&told).with_context(lost)?;
+    for file in files {
+        say!("{}", file.display());
+    }
     Ok(())
 }
 

@@ -3,10 +3,10 @@
 use clap::Args;
 use serde_json::Value;
 
-use super::client::{get, list, path, text_of};
+use super::client::{self, path, text_of};
+use super::options::Client;
 use super::print::say;
 use super::table::table;
-use super::{Server, client};
 
 #[derive(Args)]
 pub(super) struct Explain {
@@ -17,7 +17,7 @@ pub(super) struct Explain {
     #[arg(long, value_name = "N", default_value_t = 20)]
     events: u16,
     #[command(flatten)]
-    server: Server,
+    client: Client,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -33,7 +33,7 @@ pub(super) fn run(asked: &Explain) -> anyhow::Result<()> {
 fn explain_line(asked: &Explain, (invoice, line): (&str, &str)) -> anyhow::Result<()> {
     let limit = asked.events.clamp(1, 1000).to_string();
     let path = path(&["v1", "invoices", invoice, "lines", line, "explanation"]);
-    let answer = get(&asked.server.url, &path, &[("limit", &limit)])?;
+    let answer = asked.client.server()?.get(&path, &[("limit", &limit)])?;
     if asked.json {
         return client::print_json(&answer);
     }
@@ -44,10 +44,10 @@ fn explain_line(asked: &Explain, (invoice, line): (&str, &str)) -> anyhow::Resul
 }
 
 fn explain_document(asked: &Explain) -> anyhow::Result<()> {
-    let (url, path) = (&asked.server.url, path(&["v1", "invoices", &asked.what, "explanation"]));
-    let mut document = get(url, &path, &[])?;
+    let (server, path) = (asked.client.server()?, path(&["v1", "invoices", &asked.what, "explanation"]));
+    let mut document = server.get(&path, &[])?;
     if document["next"].is_string() {
-        document["items"] = list(url, &path, &[])?.into();
+        document["items"] = server.list(&path, &[])?.into();
         document["next"] = Value::Null;
     }
     if asked.json {

@@ -3,27 +3,27 @@
 //! What was begun and interrupted is finished by doing it again. It never replaces anything that is there.
 
 use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
 use slapledger_core::domain::Command;
-use slapledger_core::domain::access::{Holder, IssueCredential, Proof, Purpose, Role};
+use slapledger_core::domain::access::{Holder, Purpose, Role};
 use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::party::RegisterParty;
-use slapledger_core::domain::time::TimeZone;
-use slapledger_core::ledger::Clock as _;
+use slapledger_core::domain::time::{TimeZone, Timestamp};
 use slapledger_core::log::envelope::Actor;
 use zeroize::Zeroizing;
 
 use super::Folder;
 use super::print::say;
+use super::private::{self, Place};
+use super::token::{Offline, issue_to};
 use crate::access::FIRST_PARTY;
 use crate::access::token::Token;
 use crate::app::{App, Open};
-use crate::ca::Authority;
+use crate::ca::{self, Authority, AuthorityFault};
 use crate::clock::SystemClock;
 
 /// Where the authority is, in a data folder.
@@ -45,76 +45,114 @@ pub(super) struct Init<'a> {
 
 pub(super) fn run(init: &Init<'_>) -> anyhow::Result<()> {
     let data = &init.folder.data;
+    // What is wrong with what was said is told before anything is made.
+    ca::check_name(init.name).context("--name")?;
+    if let Some(path) = init.token_file {
+        drop(Place::at(path)?);
+    }
     private_folder(data)?;
-    let authority = data.join(AUTHORITY);
-    let now = SystemClock.now();
-    let is_new = match Authority::open(&authority) {
-        Ok(_) => false,
-        Err(_) => {
-            Authority::create(&authority, init.name, now)?;
-            true
-        }
-    };
-    signing_key(&data.join(SIGNING_KEY))?;
+    // Before the authority: a folder that is no master's gets none.
     let app = App::open(Open {
         data,
         mode: Mode::Serve,
         clock: Arc::new(SystemClock),
         master_key: init.folder.master_key(),
-    })?;
+    })
+    .with_context(|| format!("open {}", data.display()))?;
     let done = fill(&app, init);
     app.shut_down();
-    let token = done?;
+    let done = done?;
+    let authority = data.join(AUTHORITY);
     say!("data      {}", data.display());
-    say!("authority {}{}", authority.display(), if is_new { "" } else { " (was there)" });
+    say!("authority {}{}", authority.display(), if done.had_authority { " (was there)" } else { "" });
     say!("root      {}", authority.join("root.pem").display());
     say!("keep      {} elsewhere: it is not needed to run", authority.join("root.key").display());
-    match (token, init.token_file) {
-        (None, _) => {
-            bail!("{} has an admin already; `slapledger token issue` makes more tokens", data.display())
-        }
-        (Some(token), None) => say!("token     {}", *token.text()),
-        (Some(token), Some(path)) => {
-            write_private(path, token.text().as_bytes())?;
-            say!("token     {}", path.display());
-        }
+    match init.token_file {
+        None => say!("token     {}", *done.token.text()),
+        Some(path) => say!("token     {}", path.display()),
     }
     say!("serve     slapledger serve --data {}", data.display());
     Ok(())
 }
 
-/// The first party, and a token for an admin if there is none.
-fn fill(app: &App, init: &Init<'_>) -> anyhow::Result<Option<Token>> {
-    if !app.billing_now(|view| view.billing.knows_party(FIRST_PARTY))? {
+/// What was made.
+struct Done {
+    had_authority: bool,
+    token: Token,
+}
+
+/// The authority, the key of checkpoints, the first party, and a token for an admin: each, if it is not there.
+fn fill(app: &App, init: &Init<'_>) -> anyhow::Result<Done> {
+    let data = &init.folder.data;
+    let (folder, key) = (data.join(AUTHORITY), data.join(SIGNING_KEY));
+    let has_party = app.billing_now(|view| view.billing.knows_party(FIRST_PARTY))?;
+    // They are made before the party: a loss is not made good with something new.
+    let had_authority = if has_party {
+        ensure!(folder.exists(), "{} is missing; restore it from a backup", folder.display());
+        ensure!(key.exists(), "{} is missing; restore it from a backup", key.display());
+        Authority::open(&folder).map(|_| true)?
+    } else {
+        signing_key(&key)?;
+        authority(&folder, init.name, app.now())?
+    };
+    if !has_party {
         let name = app.keys.seal(app.keys.fresh()?, init.name.as_bytes())?;
         let register = RegisterParty { name, time_zone: init.time_zone, description: None };
         app.submit_own(Actor::system(), Command::RegisterParty(register))?;
     }
-    let now = app.now();
-    if app.access.read_at_blocking(app.ledger.head().last, |view, _| view.access.has_admin(now))? {
-        return Ok(None);
+    if has_admin(app)? {
+        bail!(
+            "{} is made, and has an admin; `slapledger token issue --data {} --role admin --all-projects` makes another \
+             token, should theirs be lost",
+            data.display(),
+            data.display()
+        )
     }
-    let token = Token::random();
-    let issue = IssueCredential {
-        credential: token.credential,
+    let mut place = init.token_file.map(Place::at).transpose()?;
+    let wanted = Offline {
         holder: Holder::Operator("first admin".into()),
         roles: Role::Admin.into(),
         all_projects: true,
         purpose: Purpose::Access,
-        proof: Proof::Token { digest: token.digest() },
         label: Some("made by init".into()),
         expires_at: None,
-        spends: None,
-        renews: false,
     };
-    app.submit_own(Actor::system(), Command::IssueCredential(Box::new(issue)))?;
-    Ok(Some(token))
+    let token = issue_to(app, None, wanted, place.as_mut())?;
+    place.map(Place::take).transpose()?;
+    Ok(Done { had_authority, token })
+}
+
+/// Whether somebody may come in who can let others in.
+pub(super) fn has_admin(app: &App) -> anyhow::Result<bool> {
+    let now = app.now();
+    Ok(app.access.read_at_blocking(app.ledger.head().last, |view, _| view.access.has_admin(now))?)
+}
+
+/// Whether there was an authority; one is made, if there was none. One that is damaged is left as it is.
+fn authority(folder: &Path, name: &str, now: Timestamp) -> anyhow::Result<bool> {
+    match Authority::open(folder) {
+        Ok(_) => Ok(true),
+        Err(AuthorityFault::Unfinished { .. }) => create(folder, name, now),
+        Err(AuthorityFault::Missing { path }) if path == folder => create(folder, name, now),
+        Err(AuthorityFault::Missing { .. }) if is_empty(folder) => create(folder, name, now),
+        Err(fault) => Err(fault.into()),
+    }
+}
+
+fn create(folder: &Path, name: &str, now: Timestamp) -> anyhow::Result<bool> {
+    Authority::create(folder, name, now)?;
+    Ok(false)
+}
+
+fn is_empty(folder: &Path) -> bool {
+    fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 /// Makes the folder for its owner alone; refuses one that others may look into.
 fn private_folder(data: &Path) -> anyhow::Result<()> {
     match fs::metadata(data) {
         Ok(there) => {
+            ensure!(there.is_dir(), "{} is no folder", data.display());
             let mode = there.permissions().mode() & 0o7777;
             ensure!(
                 mode & 0o077 == 0,
@@ -132,25 +170,10 @@ fn private_folder(data: &Path) -> anyhow::Result<()> {
 }
 
 /// An Ed25519 key, if there is none.
-fn signing_key(path: &PathBuf) -> anyhow::Result<()> {
+fn signing_key(path: &Path) -> anyhow::Result<()> {
     if path.exists() {
         return Ok(());
     }
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).context("make a signing key")?;
-    write_private(path, Zeroizing::new(key.serialize_pem()).as_bytes())
-}
-
-/// Writes a file that nobody else may read and that was not there; whole or not at all.
-fn write_private(path: &Path, content: &[u8]) -> anyhow::Result<()> {
-    let written = || -> std::io::Result<()> {
-        let temporary = path.with_extension("new");
-        let mut options = fs::OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-        file.write_all(content)?;
-        file.write_all(b"\n")?;
-        file.sync_all()?;
-        fs::hard_link(&temporary, path)?;
-        fs::remove_file(&temporary)
-    };
-    written().with_context(|| format!("write {}", path.display()))
+    private::write(path, Zeroizing::new(key.serialize_pem()).as_bytes())
 }

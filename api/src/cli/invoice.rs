@@ -5,8 +5,8 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::Server;
-use super::client::{list, path, post, text_of};
+use super::client::{path, text_of};
+use super::options::Client;
 use super::print::say;
 use super::table::table;
 
@@ -52,7 +52,7 @@ pub(super) enum Change {
 #[derive(Args)]
 pub(super) struct Shown {
     #[command(flatten)]
-    server: Server,
+    client: Client,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -115,7 +115,7 @@ fn line_of(told: &str) -> anyhow::Result<Value> {
 }
 
 fn send(shown: &Shown, path: &str, body: &Value) -> anyhow::Result<Value> {
-    post(&shown.server.url, path, "application/json", body.to_string().as_bytes())
+    shown.client.server()?.post_json(path, body)
 }
 
 fn print_or(shown: &Shown, told: &Value, print: impl FnOnce(&Value)) -> anyhow::Result<()> {
@@ -157,7 +157,7 @@ pub(super) fn print_run(run: &Value) {
 }
 
 fn runs(shown: &Shown) -> anyhow::Result<()> {
-    let items = list(&shown.server.url, "/v1/invoice-runs", &[])?;
+    let items = shown.client.server()?.list("/v1/invoice-runs", &[])?;
     print_or(shown, &json!(items), |items| {
         let mut runs = table(&["run", "state", "from", "to", "prices", "documents", "grace until"], &[5]);
         for run in items.as_array().into_iter().flatten() {

@@ -10,7 +10,7 @@ use slapledger_core::log::envelope::EventDecoder;
 use slapledger_core::log::sled_store::SledStore;
 use slapledger_core::log::store::{StoreFault, read_frames};
 
-use super::client;
+use super::server::Server;
 
 /// How many events are asked of a server at a time.
 const PAGE: u64 = 1000;
@@ -45,12 +45,12 @@ pub(super) fn of_folder(data: &Path, after: u64, limit: Option<u64>, json: bool)
     finish(out.flush())
 }
 
-pub(super) fn of_server(url: &str, after: u64, limit: Option<u64>, json: bool) -> anyhow::Result<()> {
+pub(super) fn of_server(server: &Server, after: u64, limit: Option<u64>, json: bool) -> anyhow::Result<()> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let (mut after, mut left) = (after, limit.unwrap_or(u64::MAX));
     while left > 0 {
         let page = left.min(PAGE).to_string();
-        let events = client::get(url, "/v1/events", &[("after", &after.to_string()), ("limit", &page)])?;
+        let events = server.get("/v1/events", &[("after", &after.to_string()), ("limit", &page)])?;
         let items = events["items"].as_array().context("the server's answer has no items")?;
         let Some(last) = items.last() else { break };
         for event in items {

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::server::{self, Server, reason};
 use crate::slap::wire::marshal::{self, MarshalError, Object, Value};
 use crate::slap::wire::{MAX_BYTES, instance_xml};
 
@@ -102,20 +103,18 @@ pub(crate) struct Placed {
 /// A master.
 #[derive(Clone, Debug)]
 pub(crate) struct Master {
-    url: String,
-    agent: ureq::Agent,
+    server: Server,
 }
 
 impl Master {
     /// The master at an address.
-    pub(crate) fn new(url: &str) -> Self {
-        let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE));
-        Self { url: url.trim_end_matches('/').to_owned(), agent: config.build().into() }
+    pub(crate) fn new(server: Server) -> Self {
+        Self { server }
     }
 
-    /// Its address, without a slash at the end.
-    pub(crate) fn url(&self) -> &str {
-        &self.url
+    /// What it says beyond SLAP.
+    pub(crate) fn server(&self) -> &Server {
+        &self.server
     }
 
     /// `request()`: makes or changes an instance, and says where it is.
@@ -222,7 +221,13 @@ impl Master {
     }
 
     fn get(&self, path: &'static str, what: &str, query: &[(&str, &str)]) -> Result<Vec<u8>, MasterError> {
-        let request = self.agent.get(format!("{}/{path}", self.url)).query_pairs(query.iter().copied());
+        let request = self
+            .server
+            .agent()
+            .get(format!("{}/{path}", self.server.url()))
+            .config()
+            .timeout_global(Some(PATIENCE));
+        let request = request.build().query_pairs(query.iter().copied());
         self.answer(path, what, request.call())
     }
 
@@ -236,7 +241,8 @@ impl Master {
     ) -> Result<Vec<u8>, MasterError> {
         let mut body = form_urlencoded::Serializer::new(String::new());
         body.extend_pairs(form);
-        let mut request = self.agent.post(format!("{}/{path}", self.url));
+        let request = self.server.agent().post(format!("{}/{path}", self.server.url()));
+        let mut request = request.config().timeout_global(Some(PATIENCE)).build();
         if let Some(Placed { computer, partition, .. }) = claim {
             let claim = format!("X-SlapPartition computer_id={computer}, computer_partition_id={partition}");
             request = request.header("Authorization", claim);
@@ -252,8 +258,8 @@ impl Master {
         result: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
     ) -> Result<Vec<u8>, MasterError> {
         let unreachable = |error: ureq::Error| MasterError::Unreachable {
-            url: self.url.clone(),
-            reason: error.to_string(),
+            url: self.server.url().to_owned(),
+            reason: reason(&error, self.server.url()),
         };
         let mut response = result.map_err(unreachable)?;
         let most = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX);
@@ -261,7 +267,10 @@ impl Master {
         match response.status().as_u16() {
             200..=299 => Ok(body),
             408 => Err(MasterError::NotReady(what.to_owned())),
-            status => Err(MasterError::Refused(said(status, path, &body))),
+            status => {
+                let hint = server::hint(status, self.server.by());
+                Err(MasterError::Refused(format!("{}{hint}", said(status, path, &body))))
+            }
         }
     }
 }
@@ -372,7 +381,7 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         drop(listener);
-        let error = Master::new(&url).supply("a", "b", "available").unwrap_err().to_string();
+        let error = Master::new(Server::plain(&url)).supply("a", "b", "available").unwrap_err().to_string();
         assert!(error.starts_with(&format!("the master at {url} cannot be reached: ")), "{error}");
         assert!(!error.contains('\n'));
     }

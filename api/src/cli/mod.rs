@@ -14,12 +14,17 @@ pub(crate) mod master;
 pub(crate) mod options;
 mod party;
 pub(crate) mod print;
+mod private;
 pub(crate) mod progress;
+mod project;
 mod rebuild;
 mod request;
 mod serve;
+pub(crate) mod server;
 pub(crate) mod service;
 mod table;
+mod token;
+mod user;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -27,6 +32,7 @@ use std::path::{Path, PathBuf};
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
+use self::options::{Client, Identity};
 use crate::config::Config;
 use crate::console;
 
@@ -156,7 +162,7 @@ enum Command {
     Rebuild {
         #[command(flatten)]
         source: Source,
-        /// inventory, instances, catalogue, metering, billing or journal; all of them, if none is named
+        /// inventory, instances, catalogue, metering, billing, journal or access; all of them, if none is named
         projection: Option<String>,
         /// Print JSON
         #[arg(long)]
@@ -171,6 +177,15 @@ enum Command {
     /// List, enter and describe those who request, sell and pay
     #[command(subcommand)]
     Party(party::Party),
+    /// Enter users, let them in, and have them come in no more
+    #[command(subcommand)]
+    User(user::User),
+    /// Issue, list and revoke tokens
+    #[command(subcommand)]
+    Token(token::Tokens),
+    /// Open and list projects: worlds of their own in one ledger
+    #[command(subcommand)]
+    Project(project::Project),
     /// Give customers prepaid credit, and take back what is left
     #[command(subcommand)]
     Credit(party::Credit),
@@ -240,7 +255,7 @@ enum PriceBook {
         /// A TOML file; docs/price-books.md describes it
         file: PathBuf,
         #[command(flatten)]
-        server: Server,
+        client: Client,
     },
 }
 
@@ -249,7 +264,7 @@ enum Invoice {
     /// List invoices
     List {
         #[command(flatten)]
-        server: Server,
+        client: Client,
         /// Of this payer (PARTY-3)
         #[arg(long)]
         payer: Option<String>,
@@ -265,7 +280,7 @@ enum Invoice {
         /// Its id (INV-2026-000001)
         id: String,
         #[command(flatten)]
-        server: Server,
+        client: Client,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -281,7 +296,7 @@ enum Invoice {
         #[arg(long, value_name = "NAME")]
         price_book: Option<String>,
         #[command(flatten)]
-        server: Server,
+        client: Client,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -291,7 +306,7 @@ enum Invoice {
         /// Its id (RUN-1)
         run: String,
         #[command(flatten)]
-        server: Server,
+        client: Client,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -310,7 +325,7 @@ enum Invoice {
         #[arg(long, value_name = "NAME")]
         price_book: Option<String>,
         #[command(flatten)]
-        server: Server,
+        client: Client,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -351,13 +366,15 @@ struct Source {
     /// Ask the server at this address
     #[arg(long, value_name = "URL")]
     url: Option<String>,
+    #[command(flatten)]
+    identity: Identity,
 }
 
-#[derive(Args)]
-struct Server {
-    /// The server to ask
-    #[arg(long, value_name = "URL", env = "SLAPLEDGER_URL", default_value = options::DEFAULT_URL)]
-    url: String,
+impl Source {
+    /// The server to ask, if it is one.
+    fn server(&self) -> anyhow::Result<Option<server::Server>> {
+        self.url.as_deref().map(|url| self.identity.server(url, None)).transpose()
+    }
 }
 
 /// What the command line says. Help is printed as it is; what is wrong becomes one line.
@@ -409,39 +426,46 @@ pub fn run() -> anyhow::Result<()> {
             config.silent_after_seconds = silent_after.or(config.silent_after_seconds);
             serve::master(folder, config, plain_http)
         }
-        Command::Log { source, after, limit, json } => match source.url {
-            Some(url) => log::of_server(&url, after, limit, json),
+        Command::Log { source, after, limit, json } => match source.server()? {
+            Some(server) => log::of_server(&server, after, limit, json),
             None => log::of_folder(&source.data, after, limit, json),
         },
-        Command::Rebuild { source, projection, json } => match source.url {
-            Some(url) => rebuild::on_server(&url, projection.as_deref(), json),
+        Command::Rebuild { source, projection, json } => match source.server()? {
+            Some(server) => rebuild::on_server(&server, projection.as_deref(), json),
             None => rebuild::in_folder(&source.data, projection.as_deref(), json),
         },
         Command::PriceBook(PriceBook::Check { file }) => client::check_price_book(&file),
         Command::PriceBook(PriceBook::Schema) => client::print_price_book_schema(),
-        Command::PriceBook(PriceBook::Publish { file, server }) => {
-            client::publish_price_book(&server.url, &file)
+        Command::PriceBook(PriceBook::Publish { file, client: asked }) => {
+            client::publish_price_book(&asked.server()?, &file)
         }
-        Command::Invoice(Invoice::List { server, payer, state, json }) => {
-            client::list_invoices(&server.url, payer.as_deref(), state.as_deref(), json)
+        Command::Invoice(Invoice::List { client: asked, payer, state, json }) => {
+            client::list_invoices(&asked.server()?, payer.as_deref(), state.as_deref(), json)
         }
-        Command::Invoice(Invoice::Show { id, server, json }) => client::show_invoice(&server.url, &id, json),
-        Command::Invoice(Invoice::Run { period, finalise, grace, price_book, server, json }) => {
+        Command::Invoice(Invoice::Show { id, client: asked, json }) => {
+            client::show_invoice(&asked.server()?, &id, json)
+        }
+        Command::Invoice(Invoice::Run { period, finalise, grace, price_book, client: asked, json }) => {
             let body = client::run_of(&period, price_book.as_deref(), (grace, finalise))?;
-            client::run_invoices(&server.url, &body, json)
+            client::run_invoices(&asked.server()?, &body, json)
         }
         Command::Invoice(Invoice::Change(change)) => invoice::run(&change),
         Command::Party(asked) => party::party(&asked),
+        Command::User(asked) => user::run(&asked),
+        Command::Token(asked) => token::run(&asked),
+        Command::Project(asked) => project::run(&asked),
         Command::Credit(asked) => party::credit(&asked),
         Command::Charge(asked) => party::charge(&asked),
         Command::Journal(asked) => books::journal(&asked),
         Command::TrialBalance(asked) => books::trial_balance(&asked),
         Command::Account(asked) => books::account(&asked),
         Command::Accounts(asked) => books::accounts(&asked),
-        Command::Invoice(Invoice::Preview { period, payer, price_book, server, json }) => {
-            compare::preview(&server.url, &period, (payer.as_deref(), price_book.as_deref()), json)
+        Command::Invoice(Invoice::Preview { period, payer, price_book, client: asked, json }) => {
+            compare::preview(&asked.server()?, &period, (payer.as_deref(), price_book.as_deref()), json)
         }
-        Command::Invoice(Invoice::Diff { run, server, json }) => compare::diff(&server.url, &run, json),
+        Command::Invoice(Invoice::Diff { run, client: asked, json }) => {
+            compare::diff(&asked.server()?, &run, json)
+        }
         Command::WhatIf(asked) => compare::what_if(&asked),
         Command::Keys(asked) => keys::run(&asked),
         Command::Usage(asked) => compare::usage(&asked),

@@ -4,8 +4,8 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use super::Server;
-use super::client::{change, get, list, path, post, text_of};
+use super::client::{path, text_of};
+use super::options::Client;
 use super::print::say;
 use super::table::table;
 
@@ -105,7 +105,7 @@ pub(super) enum Charge {
 #[derive(Args)]
 pub(super) struct Shown {
     #[command(flatten)]
-    server: Server,
+    client: Client,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -147,14 +147,14 @@ impl Shown {
     }
 
     fn send(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        post(&self.server.url, path, "application/json", body.to_string().as_bytes())
+        self.client.server()?.post_json(path, body)
     }
 }
 
 pub(super) fn party(asked: &Party) -> anyhow::Result<()> {
     match asked {
         Party::List(shown) => {
-            let parties = list(&shown.server.url, "/v1/parties", &[])?;
+            let parties = shown.client.server()?.list("/v1/parties", &[])?;
             shown.print(&json!(parties), |parties| {
                 let columns = ["id", "name", "time zone", "country", "VAT identifier", "series", "days"];
                 let mut rows = table(&columns, &[6]);
@@ -174,7 +174,7 @@ pub(super) fn party(asked: &Party) -> anyhow::Result<()> {
             })
         }
         Party::Show { id, shown } => {
-            let party = get(&shown.server.url, &path(&["v1", "parties", id]), &[])?;
+            let party = shown.client.server()?.get(&path(&["v1", "parties", id]), &[])?;
             shown.print(&party, print_party)
         }
         Party::Add { name, fields, shown } => {
@@ -186,7 +186,7 @@ pub(super) fn party(asked: &Party) -> anyhow::Result<()> {
         Party::Set { id, fields, shown } => {
             let body = Value::Object(members(fields)?);
             let place = path(&["v1", "parties", id]);
-            let party = change(ureq::http::Method::PATCH, &shown.server.url, &place, &body)?;
+            let party = shown.client.server()?.change(ureq::http::Method::PATCH, &place, &body)?;
             shown.print(&party, print_party)
         }
         Party::Tax { id, category, from, reason, code, shown } => {
@@ -286,7 +286,7 @@ fn record(by_hand: &ByHand, path: &str) -> anyhow::Result<()> {
 }
 
 fn print_list(of: &OfCustomer, path: &str, columns: &[&str]) -> anyhow::Result<()> {
-    let items = list(&of.shown.server.url, path, &[("customer", of.customer.as_deref())])?;
+    let items = of.shown.client.server()?.list(path, &[("customer", of.customer.as_deref())])?;
     of.shown.print(&json!(items), |items| {
         let mut rows = table(columns, &[3]);
         for item in items.as_array().into_iter().flatten() {

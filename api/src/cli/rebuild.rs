@@ -11,10 +11,11 @@ use slapledger_core::domain::id::Sequence;
 use slapledger_core::log::store::EventStore;
 use slapledger_projections::replay::replay;
 use slapledger_projections::runner;
-use slapledger_projections::{Part, Projects, SlapViews, View};
+use slapledger_projections::{AccessView, Part, Projects, SlapViews, View};
 
+use super::server::Server;
 use super::table::table;
-use super::{client, log, progress};
+use super::{log, progress};
 
 /// One projection, derived again.
 struct Row {
@@ -31,14 +32,19 @@ pub(super) fn in_folder(data: &Path, projection: Option<&str>, json: bool) -> an
     let end = store.head()?.last;
     let bars = MultiProgress::new();
     // Views know nothing of each other: each is derived on a thread of its own.
-    let (slap, billing) = thread::scope(|scope| {
+    let (slap, access, billing) = thread::scope(|scope| {
         let slap =
             scope.spawn(|| rebuild_view::<Projects<SlapViews>>("slap", &store, &state, projection, &bars));
+        let access = scope.spawn(|| rebuild_view::<AccessView>("access", &store, &state, projection, &bars));
         let billing = rebuild_view::<Projects<BillingView>>("billing", &store, &state, projection, &bars);
-        (slap.join(), billing)
+        (slap.join(), access.join(), billing)
     });
-    let mut rows = slap.map_err(|_| anyhow!("the thread of a view panicked"))??;
+    let joined = |rows: thread::Result<anyhow::Result<Vec<Row>>>| {
+        rows.map_err(|_| anyhow!("the thread of a view panicked"))?
+    };
+    let mut rows = joined(slap)?;
     rows.extend(billing?);
+    rows.extend(joined(access)?);
     report(projection, &rows, end.0, json)?;
     if !json {
         println!("{end} events in {:.2} s", started.elapsed().as_secs_f64());
@@ -97,8 +103,8 @@ fn rebuild_view<V: View>(
     Ok(rows.collect())
 }
 
-pub(super) fn on_server(url: &str, projection: Option<&str>, json: bool) -> anyhow::Result<()> {
-    let listed = client::get(url, "/v1/projections", &[])?;
+pub(super) fn on_server(server: &Server, projection: Option<&str>, json: bool) -> anyhow::Result<()> {
+    let listed = server.get("/v1/projections", &[])?;
     let names: Vec<String> = listed["items"]
         .as_array()
         .context("the server's answer has no items")?
@@ -114,7 +120,7 @@ pub(super) fn on_server(url: &str, projection: Option<&str>, json: bool) -> anyh
             continue;
         }
         let path = format!("/v1/projections/{name}/rebuild");
-        let answer = client::post(url, &path, "application/json", b"{}")?;
+        let answer = server.post_json(&path, &json!({}))?;
         sequence = answer["sequence"].as_u64().unwrap_or_default();
         for rebuilt in answer["projections"].as_array().context("the server's answer has no projections")? {
             let text = |field: &str| rebuilt[field].as_str().map(str::to_owned);

@@ -136,7 +136,7 @@ fn wait(master: &Master, wanted: &Wanted, patience: Duration) -> anyhow::Result<
 
 /// What is still missing.
 fn pending(master: &Master, wanted: &Wanted, placed: &Placed) -> anyhow::Result<Option<MasterError>> {
-    let instances = service::instances(master.url())?;
+    let instances = service::instances(master.server())?;
     let of = |instance: &&Instance| {
         instance.is_at(&placed.computer, &placed.partition) && instance.title == wanted.reference
     };

@@ -83,21 +83,23 @@ pub(super) fn master(folder: Folder, config: Config, plain_http: bool) -> anyhow
     );
     ensure!(plain_http || config.terminator.is_none(), "a terminator of TLS goes with --plain-http");
     log_to_stderr();
-    let authority = data.join(init::AUTHORITY);
-    ensure!(
-        authority.exists(),
-        "{} has no certificate authority; `slapledger init --data {}` makes one",
-        data.display(),
-        data.display()
-    );
-    let authority = Authority::open(&authority)?;
+    let unmade = |what: &str| {
+        format!("{} has no {what}; `slapledger init --data {}` makes it", data.display(), data.display())
+    };
+    // A folder that is something else is told so when it is opened.
+    ensure!(data.join("log").is_dir(), unmade("ledger of a master"));
     let master_key = master_key.or(config.master_key_file.clone());
     let mut app = App::open(Open {
         data: &data,
         mode: Mode::Serve,
         clock: Arc::new(SystemClock),
         master_key: master_key.as_deref(),
-    })?;
+    })
+    .with_context(|| format!("open {}", data.display()))?;
+    let authority = data.join(init::AUTHORITY);
+    ensure!(authority.exists(), unmade("certificate authority"));
+    let authority = Authority::open(&authority)?;
+    ensure!(app.billing_now(|view| view.billing.knows_party(FIRST_PARTY))?, unmade("first party"));
     let names = names(&config, listen);
     let tls = if plain_http { None } else { Some(tls(&config, &authority, &names, app.now())?) };
     app.doors = Some(Arc::new(Doors {
@@ -112,6 +114,12 @@ pub(super) fn master(folder: Folder, config: Config, plain_http: bool) -> anyhow
     say!("data      {}", data.display());
     say!("root      {}", data.join(init::AUTHORITY).join("root.pem").display());
     say!("names     {}", names.join(", "));
+    if !init::has_admin(&app)? {
+        say!(
+            "admin     none; `slapledger token issue --data {} --role admin --all-projects` lets one in",
+            data.display()
+        );
+    }
     let silent_after = config.silent_after_seconds.unwrap_or(SILENT_AFTER_SECONDS);
     let silent_after = Some(Duration::from_secs(silent_after.into()));
     serve(app, Serving { listen, tls, connections: config.connections, silent_after })

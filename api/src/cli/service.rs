@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 use super::client;
 use super::options::Client;
 use super::print::say;
+use super::server::Server;
 use super::table::{pair_lines, table};
 
 #[derive(Subcommand)]
@@ -90,8 +91,8 @@ impl Instance {
 }
 
 /// All instances of a master, each with the document it came in.
-fn listed(url: &str) -> anyhow::Result<Vec<(Instance, Json)>> {
-    let items = client::list(url, "/v1/instances", &[])?.into_iter();
+fn listed(server: &Server) -> anyhow::Result<Vec<(Instance, Json)>> {
+    let items = server.list("/v1/instances", &[])?.into_iter();
     let read = |item: Json| {
         let instance = Instance::deserialize(&item).context("read an instance of the master's list")?;
         Ok((instance, item))
@@ -100,8 +101,8 @@ fn listed(url: &str) -> anyhow::Result<Vec<(Instance, Json)>> {
 }
 
 /// All instances of a master.
-pub(crate) fn instances(url: &str) -> anyhow::Result<Vec<Instance>> {
-    Ok(listed(url)?.into_iter().map(|(instance, _)| instance).collect())
+pub(crate) fn instances(server: &Server) -> anyhow::Result<Vec<Instance>> {
+    Ok(listed(server)?.into_iter().map(|(instance, _)| instance).collect())
 }
 
 pub(super) fn run(service: &Service) -> anyhow::Result<()> {
@@ -113,7 +114,7 @@ pub(super) fn run(service: &Service) -> anyhow::Result<()> {
 
 fn list(asked: &List) -> anyhow::Result<()> {
     let (master, catalogue) = asked.client.open()?;
-    let all = listed(master.url())?;
+    let all = listed(master.server())?;
     let mut sizes = BTreeMap::<&str, usize>::new();
     for (instance, _) in all.iter().filter(|(instance, _)| asked.all || instance.lives()) {
         *sizes.entry(&instance.root).or_default() += 1;
@@ -149,9 +150,9 @@ fn list(asked: &List) -> anyhow::Result<()> {
 
 fn show(asked: &Show) -> anyhow::Result<()> {
     let (master, catalogue) = asked.client.open()?;
-    let all = listed(master.url())?;
+    let all = listed(master.server())?;
     let found = find(&all, &asked.name)?;
-    let mut document = client::get(master.url(), &client::path(&["v1", "instances", &found.id]), &[])?;
+    let mut document = master.server().get(&client::path(&["v1", "instances", &found.id]), &[])?;
     if asked.json {
         let below = below(&all, &found.id);
         document["children"] = below.into_iter().map(|(_, _, item)| item.clone()).collect();

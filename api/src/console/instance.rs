@@ -135,7 +135,8 @@ impl Instance {
 
     /// The state its node has reported.
     fn status(&self, placed: &Placed) -> Result<Value, Fault> {
-        let all = service::instances(self.master.url()).map_err(|error| Fault::new(format!("{error:#}")))?;
+        let all =
+            service::instances(self.master.server()).map_err(|error| Fault::new(format!("{error:#}")))?;
         let title = &self.wanted.borrow().reference;
         let mut there = all.iter().filter(|one| one.is_at(&placed.computer, &placed.partition));
         let reported = there.find(|one| one.title == *title).and_then(|one| one.reported.as_deref());

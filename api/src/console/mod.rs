@@ -43,7 +43,7 @@ pub(crate) struct Options {
 /// Runs the console: what is given as text, file or standard input, else at the terminal.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let (master, catalogue) = options.client.open()?;
-    let url = master.url().to_owned();
+    let url = master.server().url().to_owned();
     let mut console = Console::new(master, catalogue, Box::new(std::io::stdout()));
     let text = match (&options.code, &options.file) {
         (Some(code), _) => code.clone(),

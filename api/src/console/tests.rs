@@ -10,11 +10,12 @@ use proptest::prelude::*;
 use super::eval::Console;
 use crate::cli::catalogue::Catalogue;
 use crate::cli::master::Master;
+use crate::cli::server::Server;
 
 /// What a text prints, and what is wrong with it.
 fn run_at(url: &str, text: &str) -> (String, Option<String>) {
     let mut out = Vec::new();
-    let mut console = Console::new(Master::new(url), Catalogue::default(), Box::new(&mut out));
+    let mut console = Console::new(Master::new(Server::plain(url)), Catalogue::default(), Box::new(&mut out));
     let fault = console.run(text).err().map(|fault| fault.to_string());
     drop(console);
     (String::from_utf8(out).unwrap(), fault)

@@ -17,7 +17,7 @@ use slapledger_core::domain::id::Sequence;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::log::store::StoreStats;
 use slapledger_projections::runner::{RebuildFault, Rebuilt, Status};
-use slapledger_projections::{Part, SlapViews, View};
+use slapledger_projections::{AccessView, Part, SlapViews, View};
 
 use super::json_body;
 use super::log::{self, Seen};
@@ -91,9 +91,12 @@ pub(super) async fn projections(Here(app): Here, uri: Uri) -> Result<Response, P
     let position = Query::read(&uri, &[])?.position(&app).await?;
     app.slap.reach(position).await?;
     app.billing.reach(position).await?;
+    app.access.reach(position).await?;
     let forms = tokio::task::spawn_blocking(move || {
         let mut forms = parts_of(&app.slap);
         forms.extend(parts_of(&app.billing));
+        let (parts, position) = app.access.parts();
+        forms.extend(parts.iter().map(|part| PartForm::of(part, app.access.name(), position)));
         forms
     });
     let forms = forms.await.map_err(|error| Problem::fault(&error))?;
@@ -145,11 +148,14 @@ pub(super) async fn rebuild(
     request: Request,
 ) -> Result<Response, Problem> {
     json_body::told_if_any(request, json_body::MOST_BYTES, |_| Ok(())).await?;
-    let of_slap = holds::<SlapViews>(&name);
-    if !of_slap && !holds::<BillingView>(&name) {
+    let (of_slap, of_access) = (holds::<SlapViews>(&name), holds::<AccessView>(&name));
+    if !of_slap && !of_access && !holds::<BillingView>(&name) {
         return Err(Problem::not_found(format!("there is no projection {name}")));
     }
     let rebuilt = tokio::task::spawn_blocking(move || {
+        if of_access {
+            return app.access.rebuild(|_| ());
+        }
         if !of_slap {
             return app.billing.rebuild(|_| ());
         }
@@ -255,7 +261,8 @@ fn look(app: &App) -> Health {
     let recorded_at = last.ok().flatten().and_then(|group| group.last().map(|event| event.recorded_at));
     let now = app.now();
     let StoreStats { epochs, bytes_on_disk, blobs } = app.ledger.store().stats();
-    let views = [app.slap.status(), app.billing.status()].map(|status| ViewForm::of(&status, head));
+    let views = [app.slap.status(), app.billing.status(), app.access.status()]
+        .map(|status| ViewForm::of(&status, head));
     let fault = app.ledger.fault().map(|fault| fault.to_string());
     let mut faults: Vec<String> =
         fault.iter().map(|fault| format!("the writer has stopped: {fault}")).collect();
@@ -292,7 +299,8 @@ pub(super) async fn ready(Here(app): Here) -> Response {
     let head = app.ledger.head().last;
     let keeps_up =
         |status: Status| status.fault.is_none() && head.0.saturating_sub(status.position.0) < READY_LAG;
-    let ready = app.ledger.fault().is_none() && keeps_up(app.slap.status()) && keeps_up(app.billing.status());
+    let views = [app.slap.status(), app.billing.status(), app.access.status()];
+    let ready = app.ledger.fault().is_none() && views.into_iter().all(keeps_up);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     query::json(status, head, &Ready { ready, sequence: head })
 }

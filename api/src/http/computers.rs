@@ -1,5 +1,6 @@
 //! Computers as resources: what they offer, and what is on them.
 
+pub(super) mod certificates;
 pub(super) mod describe;
 pub(super) mod writes;
 

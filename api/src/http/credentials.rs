@@ -157,9 +157,10 @@ pub(super) async fn revoke(
     request: Request,
 ) -> Result<Response, Problem> {
     let id = named(&id)?;
-    json_body::told_if_any(request, json_body::MOST_BYTES, |_| Ok(())).await?;
+    let (sent, ()) = json_body::told_if_any(request, json_body::MOST_BYTES, |_| Ok(())).await?;
     app.access.read(|view, _| find(&app, &view.access, id).map(drop))?;
-    certification::revoke(&app, Which::One(id)).await?;
+    let meta = query::meta(&app, app.caller.actor(), &sent.headers, &sent.content())?;
+    certification::carry_out(&app, meta, certification::revocation(Which::One(id))).await?;
     app.access.read(|view, sequence| {
         find(&app, &view.access, id).map(|form| query::json(StatusCode::OK, sequence, &form))
     })
@@ -168,7 +169,11 @@ pub(super) async fn revoke(
 /// `POST /v1/tokens`: issues one.
 pub(super) async fn issue(Here(app): Here, request: Request) -> Result<Response, Problem> {
     let told = json_body::told(request, json_body::MOST_BYTES, |object| wanted(&app, object)).await?;
-    let (_, wanted) = told;
+    let (sent, wanted) = told;
+    if sent.headers.contains_key("idempotency-key") {
+        let rule = "is not taken here: a token is shown once, and could not be shown again";
+        return Err(Problem::field("idempotency-key", rule));
+    }
     let token = certification::issue_token(&app, wanted).await?;
     let text = token.text();
     app.access.read(|view, sequence| {

@@ -78,7 +78,9 @@ async fn guard(State(bounds): State<Bounds>, request: Request, next: Next) -> Re
         },
         Ok(Err(_)) | Err(_) => Problem::unavailable("too many requests are under way", 1).into_response(),
     };
-    if named && !response.headers().contains_key(SEQUENCE) {
+    // How far the ledger is, nobody is told who is not known.
+    let known = response.status() != StatusCode::UNAUTHORIZED;
+    if named && known && !response.headers().contains_key(SEQUENCE) {
         let last = bounds.app.ledger.head().last;
         response.headers_mut().insert(SEQUENCE, HeaderValue::from(last.0));
     }

@@ -14,6 +14,7 @@ use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_billing::{BillingView, Payer};
+use slapledger_core::domain::access::{Holder, Which};
 use slapledger_core::domain::erasure::{self, Erase};
 use slapledger_core::domain::event::Stream;
 use slapledger_core::domain::id::{KeyId, PartyId, Sequence};
@@ -34,6 +35,7 @@ use super::query::{self, Named, Query};
 use super::usage::local;
 use crate::access::{FIRST_PARTY, Here};
 use crate::app::App;
+use crate::certification;
 use crate::erasure::{destroy_key, to_its_end};
 use crate::invoicing::open_name;
 use crate::slap::sealing::seal_bytes;
@@ -304,6 +306,20 @@ pub(super) async fn erase(
         change.shown(sequence, find, show).await
     };
     to_its_end(erasing).await
+}
+
+/// `POST /v1/parties/{id}/revoke-credentials`: it may not come in any more, from now on.
+pub(super) async fn revoke_credentials(
+    Here(app): Here,
+    Named(id): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let party = named(&id)?;
+    json_body::told_if_any(request, json_body::MOST_BYTES, |_| Ok(())).await?;
+    let head = app.ledger.head().last;
+    app.billing.read_at(head, |view, _| seen(&app, view, party).map(drop)).await??;
+    certification::revoke(&app, Which::AllOf(Holder::Party(party))).await?;
+    shown(&app, party, head, |sequence, form| query::json(StatusCode::OK, sequence, form)).await
 }
 
 /// `POST /v1/parties/{id}/tax-treatments`: how a customer is taxed from an instant on.

@@ -148,6 +148,11 @@ impl IntoResponse for Problem {
         };
         let body = serde_json::to_vec(&details).unwrap_or_default();
         let mut response = (self.status, body).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            // A certificate would do as well, but has no scheme of its own.
+            let scheme = HeaderValue::from_static("Bearer realm=\"slapledger\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+        }
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = self.retry_after_seconds {

@@ -53,6 +53,18 @@ fn usual() -> Routes {
             computers::describe::bang,
         )
         .post(
+            "/v1/computers/{id}/certificate",
+            &policy::COMPUTER_CERTIFY,
+            computers::certificates::issue,
+            computers::describe::issue_certificate,
+        )
+        .delete(
+            "/v1/computers/{id}/certificate",
+            &policy::COMPUTER_CERTIFY,
+            computers::certificates::revoke,
+            computers::describe::revoke_certificate,
+        )
+        .post(
             "/v1/computers/{id}/software",
             &policy::COMPUTER_WRITE,
             computers::writes::supply,
@@ -195,6 +207,12 @@ fn usual() -> Routes {
         .get("/v1/parties/{id}", &policy::PARTY_READ, parties::show, parties::describe::show)
         .patch("/v1/parties/{id}", &policy::PARTY_WRITE, parties::change, parties::describe::change)
         .post("/v1/parties/{id}/erase", &policy::PARTY_WRITE, parties::erase, parties::describe::erase)
+        .post(
+            "/v1/parties/{id}/revoke-credentials",
+            &policy::PARTY_WRITE,
+            parties::revoke_credentials,
+            parties::describe::revoke_credentials,
+        )
         .post(
             "/v1/parties/{id}/tax-treatments",
             &policy::BILLING_WRITE,

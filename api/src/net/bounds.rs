@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+#[cfg(test)]
+use serde::Serialize;
 
 /// How many connections there may be, and how long each may keep the server waiting.
 ///
 /// Times are whole seconds. The default is safe on the open internet.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
 #[serde(deny_unknown_fields, default)]
 pub struct Connections {
     /// The most connections at a time. Past it, the one that has waited longest for a request is closed for a new

@@ -24,6 +24,8 @@ use super::{Connections, Peer, tls};
 const OTHER_FILES: u64 = 256;
 /// After an accept that failed for want of something.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How many connections that wait are then closed.
+const MADE_ROOM: usize = 16;
 /// How often the same trouble is logged.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 /// To how many at a time a refusal is explained; others are closed without a word.
@@ -64,7 +66,8 @@ pub async fn serve(
             Ok(accepted) => accepted,
             Err(error) if of_the_other_side(&error) => continue,
             Err(error) => {
-                let closed = registry.make_place();
+                // Several: the next accept would find as little as this one.
+                let closed = (0..MADE_ROOM).take_while(|_| registry.make_place()).count();
                 trouble.log(|| tracing::error!(%error, closed, "a connection could not be accepted"));
                 tokio::select! {
                     () = tokio::time::sleep(PAUSE) => continue,
@@ -96,7 +99,7 @@ pub async fn serve(
                     converse(stream, peer, shared, watch, stopped).await;
                 }
                 Some(acceptor) => {
-                    converse_encrypted(stream, address, &acceptor, shared, watch, stopped).await
+                    converse_encrypted(stream, address, &acceptor, shared, watch, stopped).await;
                 }
             }
             drop(seat);
@@ -167,7 +170,7 @@ impl Refused {
     fn log(self, address: SocketAddr, bounds: &Connections, most: usize) {
         match self {
             Self::Full => {
-                tracing::warn!(most, "all connections have a request under way; new ones are refused")
+                tracing::warn!(most, "all connections have a request under way; new ones are refused");
             }
             Self::Address => {
                 let most = bounds.most_per_address;

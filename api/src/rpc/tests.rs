@@ -403,9 +403,9 @@ fn a_master_knows_ids_and_waits_for_room() {
     refused(&world, "put.v0.software_installation_reported_state", &ends, 403, wanted);
     let computer = json!({"computer_guid": COMPUTER});
     for name in ["post.v0.compute_node_certificate", "remove.v0.compute_node_certificate"] {
-        refused(&world, name, &computer, 403, "computers have no certificates yet");
+        refused(&world, name, &computer, 403, "there are no certificates here: nobody needs one");
     }
-    let none = "instances have no certificates yet";
+    let none = "there are no certificates here: nobody needs one";
     refused(&world, "get.v0.software_instance_certificate", &guid("SOFTINST-1"), 403, none);
     let experiment = "this call is an experiment of slapos proxy";
     refused(&world, "allDocs.WIP.compute_node_list", &json!({}), 403, experiment);

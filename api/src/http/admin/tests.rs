@@ -47,7 +47,7 @@ fn projections_come_back_the_same() {
     let before = kit.get("/v1/projections").json();
     let items = before["items"].as_array().expect("a list");
     let names: Vec<_> = items.iter().filter_map(|item| item["name"].as_str()).collect();
-    assert_eq!(names, ["inventory", "instances", "catalogue", "metering", "billing", "journal"]);
+    assert_eq!(names, ["inventory", "instances", "catalogue", "metering", "billing", "journal", "access"]);
     let head = kit.app.ledger.head().last.0;
     assert!(items.iter().all(|item| item["position"] == head), "{before:#}");
     for name in names {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde_json::json;
 
+use super::certificates::CertificateForm;
 use super::{ComputerItem, ComputerResource};
 use crate::http::openapi::operation::Operation;
 use crate::http::openapi::schema;
@@ -165,6 +166,32 @@ pub(in crate::http) fn supply_named(operation: Operation) -> Operation {
         "state": "available"});
     changes(operation.called("supplySoftware", "software", "Ask for a release on a computer, or ask it away"))
         .body::<Installation>(example)
+}
+
+pub(in crate::http) fn issue_certificate(operation: Operation) -> Operation {
+    operation
+        .called("issueComputerCertificate", "computers", "Issue the certificate that a computer comes in by")
+        .path::<schema::ComputerId>("id", "Which computer")
+        .description(
+            "A computer has one at a time: another one is issued when that was revoked, or to the computer itself, in its \
+             place. The key is in the answer, and nowhere afterwards.",
+        )
+        .answers::<CertificateForm>(201, "It is issued")
+        .problem(404)
+        .problem(409)
+        .problem(413)
+        .problem(415)
+}
+
+pub(in crate::http) fn revoke_certificate(operation: Operation) -> Operation {
+    operation
+        .called("revokeComputerCertificate", "computers", "Have a computer come in no more, from now on")
+        .path::<schema::ComputerId>("id", "Which computer")
+        .answers::<ComputerResource>(200, "The computer; its certificates are good for nothing")
+        .problem(404)
+        .problem(409)
+        .problem(413)
+        .problem(415)
 }
 
 /// How far a computer is with a release.

@@ -34,11 +34,11 @@ use crate::slap::{no_computer, read, supply_state};
 /// The longest body that tells of a computer, in bytes: it may have thousands of partitions.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 
-fn named(text: &str) -> Result<ComputerId, Problem> {
+pub(super) fn named(text: &str) -> Result<ComputerId, Problem> {
     ComputerId::new(text).map_err(|_| Problem::not_found(format!("there is no computer {text}")))
 }
 
-fn find(app: &App, view: &SlapViews, id: &ComputerId) -> Result<Computer, Problem> {
+pub(super) fn find(app: &App, view: &SlapViews, id: &ComputerId) -> Result<Computer, Problem> {
     let known = view.inventory.computer(id.as_str()).filter(|known| app.caller.sees_computer(known));
     known.cloned().ok_or_else(|| no_computer(id))
 }

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde_json::json;
 
 use super::{CredentialForm, TokenForm};
+use crate::http::instances::describe::Nothing;
 use crate::http::openapi::operation::Operation;
 use crate::http::openapi::schema;
 
@@ -26,10 +27,9 @@ pub(in crate::http) fn revoke(operation: Operation) -> Operation {
     operation
         .called("revokeCredential", "access", "Have a credential be good for nothing from now on")
         .path::<schema::CredentialId>("id", "Which credential")
-        .answers::<CredentialForm>(200, "The credential as it is now")
-        .problem(409)
-        .problem(413)
-        .problem(415)
+        .body::<Nothing>(json!({}))
+        .optional_body()
+        .writes::<CredentialForm>(200, "The credential as it is now")
 }
 
 /// A token to be issued.

@@ -530,6 +530,7 @@ pub(in crate::http) enum Projection {
     Metering,
     Billing,
     Journal,
+    Access,
 }
 
 /// Whom a computer is for.

@@ -38,7 +38,8 @@ fn every_route_is_described() {
         if name.starts_with("post") || name.starts_with("put") || name.starts_with("patch") {
             assert!(operation["requestBody"].is_object(), "{name} has no body");
         }
-        if !name.starts_with("get") {
+        // A token is shown once, so its route takes no name to show it again by.
+        if !name.starts_with("get") && name != "post /v1/tokens" {
             let headers = operation["parameters"].as_array().unwrap().iter();
             assert!(headers.clone().any(|header| header["name"] == "Idempotency-Key"), "{name}");
         }

@@ -137,6 +137,21 @@ pub(in crate::http) fn erase(operation: Operation) -> Operation {
         .tagged(200)
 }
 
+pub(in crate::http) fn revoke_credentials(operation: Operation) -> Operation {
+    operation
+        .called("revokeCredentialsOfParty", "parties", "Have a party come in no more, from now on")
+        .path::<schema::PartyId>("id", "Which party")
+        .description(
+            "Its tokens and certificates are good for nothing, also those that were issued and not used yet. What it has \
+             stays as it is: its instances run, and are invoiced. Done again it changes nothing.",
+        )
+        .answers::<PartyForm>(200, "The party")
+        .problem(404)
+        .problem(409)
+        .problem(413)
+        .problem(415)
+}
+
 pub(in crate::http) fn treat(operation: Operation) -> Operation {
     operation
         .called("setTaxTreatment", "parties", "Have a customer taxed in a way, from an instant on")

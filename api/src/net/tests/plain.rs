@@ -66,7 +66,7 @@ fn who_keeps_the_server_waiting_is_cut_off_and_others_are_answered() {
         let took = began.elapsed();
         let expected = Duration::from_secs(seconds);
         assert!(
-            took >= expected - 50 * MILLISECOND && took < expected + 900 * MILLISECOND,
+            took + 50 * MILLISECOND >= expected && took < expected + 900 * MILLISECOND,
             "{name}: {took:?}"
         );
         assert_eq!(ask(&mut running.connect(), "/peer").expect("others are answered").0, 200, "{name}");
@@ -155,7 +155,7 @@ fn heads_are_bounded() {
         assert_eq!(ask(&mut running.connect(), "/peer").expect("others are answered").0, 200, "{name}");
     };
     let with = |fields: String| format!("GET /peer HTTP/1.1\r\n{fields}\r\n");
-    let many = |count: usize| with((0..count).map(|n| format!("x-{n}: y\r\n")).collect());
+    let many = |count: usize| with((0..count).map(|n| format!("x-{n}: y\r\n")).collect::<Vec<_>>().concat());
     check("60 KiB", with(format!("x: {}\r\n", "y".repeat(60 * 1024))), 200);
     check("1 MiB, whole", with(format!("x: {}\r\n", "y".repeat(1024 * 1024))), 431);
     check("128 KiB without an end", format!("GET /peer HTTP/1.1\r\nx: {}", "y".repeat(128 * 1024)), 431);

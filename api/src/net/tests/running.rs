@@ -93,7 +93,7 @@ async fn peer(Extension(peer): Extension<Peer>) -> String {
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 async fn length(request: Request) -> Response {

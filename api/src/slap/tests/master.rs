@@ -138,6 +138,6 @@ fn without_certificates_it_says_so() {
     let world = master(1);
     let form = [("computer_id", COMPUTER)];
     let seen = world.post("/generateComputerCertificate", &form).expect(404);
-    assert_eq!(seen.body, "computers have no certificates yet\n");
+    assert_eq!(seen.body, "there are no certificates here: nobody needs one\n");
     world.post("/revokeComputerCertificate", &form).expect(404);
 }

@@ -1,0 +1,64 @@
+//! Certificates of computers over REST, as SLAP issues and revokes them.
+//!
+//! A key is in the answer that issues it, and nowhere afterwards.
+
+use axum::extract::Request;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use schemars::JsonSchema;
+use serde::Serialize;
+use slapledger_core::domain::id::{ComputerId, Sequence};
+
+use super::ComputerResource;
+use super::writes::{find, named};
+use crate::access::Here;
+use crate::http::json_body;
+use crate::http::openapi::schema;
+use crate::http::problem::Problem;
+use crate::http::query::{self, Named};
+use crate::slap::certificates::{generated, revoked};
+use crate::slap::read;
+
+/// A certificate and its key, shown once.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ComputerCertificate")]
+pub(super) struct CertificateForm {
+    #[schemars(with = "schema::ComputerId")]
+    computer: ComputerId,
+    /// In text and in PEM.
+    certificate: String,
+    /// Its private key, in PEM. It is not kept, and cannot be shown again.
+    key: String,
+}
+
+/// `POST /v1/computers/{id}/certificate`.
+pub(in crate::http) async fn issue(
+    Here(app): Here,
+    Named(id): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let computer = named(&id)?;
+    json_body::told_if_any(request, json_body::MOST_BYTES, |_| Ok(())).await?;
+    let pair = generated(&app, &computer).await?;
+    let form = CertificateForm {
+        computer,
+        certificate: pair.certificate.clone(),
+        key: pair.key.as_str().to_owned(),
+    };
+    let mut response = app.access.read(|_, sequence| query::json(StatusCode::CREATED, sequence, &form));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// `DELETE /v1/computers/{id}/certificate`: it is good for nothing from now on.
+pub(in crate::http) async fn revoke(
+    Here(app): Here,
+    Named(id): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let computer = named(&id)?;
+    json_body::told_if_any(request, json_body::MOST_BYTES, |_| Ok(())).await?;
+    revoked(&app, &computer).await?;
+    let found = read(&app, Sequence::ZERO, |view, at| (find(&app, view, &computer), at)).await?;
+    Ok(query::json(StatusCode::OK, found.1, &ComputerResource::of(&app.keys, &found.0?)))
+}
