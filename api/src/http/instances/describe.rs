@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::{InstanceItem, InstanceResource};
 use crate::http::computers::describe::Bang;
+use crate::http::invoices::describe::Nothing;
 use crate::http::openapi::operation::Operation;
 use crate::http::openapi::schema;
 
@@ -104,11 +105,6 @@ pub(in crate::http) fn destroy(operation: Operation) -> Operation {
     changes(operation.called("destroyInstance", "instances", "Have an instance destroyed"))
         .description("It is there until its node says that it is gone.")
 }
-
-/// There is nothing to say.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub(in crate::http) struct Nothing {}
 
 pub(in crate::http) fn erase(operation: Operation) -> Operation {
     changes(operation.called("eraseInstance", "instances", "Erase what was sealed for an instance, for good"))

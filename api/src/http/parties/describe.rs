@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::PartyForm;
 use super::details::{Address, ElectronicAddress};
-use crate::http::instances::describe::Nothing;
+use crate::http::invoices::describe::Nothing;
 use crate::http::openapi::operation::Operation;
 use crate::http::openapi::schema;
 

@@ -270,7 +270,7 @@ fn a_ring_of_the_first_format_opens_for_ever() {
     };
     // It goes on as it is, until it gets another master.
     check(1);
-    assert_eq!(fs::metadata(keys.join("ring")).unwrap().len() as usize, (BEFORE_KEYS + 1 + BATCH) * RECORD);
+    assert_eq!(files(&keys)["ring"].len(), (BEFORE_KEYS + 1 + BATCH) * RECORD);
     let now = Some(at("2026-12-01T00:00:00Z"));
     let facts = KeyRing::rotate(&keys, &Options { now, ..Options::default() }).unwrap();
     assert_eq!((facts.format, facts.made_at, facts.rotated_at), (2, None, now));
