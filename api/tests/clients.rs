@@ -46,6 +46,12 @@ impl Master {
         std::fs::write(folder.path().join("clock"), "2026-10-01T00:00:00Z").expect("a clock");
         std::fs::write(folder.path().join("slapos-client.cfg"), CATALOGUE).expect("a catalogue");
         std::fs::write(folder.path().join("comp.json"), COMPUTER).expect("a computer");
+        // A master is made first; its admin is who asks.
+        if arguments.contains(&"serve") {
+            let mut init = Command::new(env!("CARGO_BIN_EXE_slapledger"));
+            init.args(["init", "--data", "data", "--token-file", "token"]).current_dir(folder.path());
+            assert!(init.stdout(Stdio::null()).status().expect("the binary runs").success());
+        }
         let mut command = Command::new(env!("CARGO_BIN_EXE_slapledger"));
         command
             .args(arguments)
@@ -71,6 +77,9 @@ impl Master {
         let mut command = Command::new(env!("CARGO_BIN_EXE_slapledger"));
         command.args(arguments).current_dir(self.path()).env_remove("SLAPOS_CLIENT_CONFIGURATION");
         command.env("SLAPLEDGER_URL", &self.url).env("SLAPLEDGER_CATALOGUE", "slapos-client.cfg");
+        if self.path().join("token").exists() {
+            command.env("SLAPLEDGER_TOKEN_FILE", "token");
+        }
         let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = pipes.spawn().expect("the binary runs");
         let mut stdin = process.stdin.take().expect("its input");
@@ -214,7 +223,7 @@ for n in range(2, 4):
 
 #[test]
 fn what_is_not_ready_has_an_exit_status_of_its_own() {
-    let master = Master::start(&["serve"]);
+    let master = Master::start(&["serve", "--plain-http"]);
     let mut session = String::new();
     let mut run = |arguments: &[&str]| master.run(&mut session, arguments, "");
     assert_eq!(run(&["computer", "register", "first"]), 0);

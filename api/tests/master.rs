@@ -156,7 +156,7 @@ fn init_that_was_interrupted_is_finished_by_doing_it_again() {
     // Where a step fails, what is after it is not done; what is before it is not done again.
     for (in_the_way, expected) in [
         ("data/signing.key.new/a", "write data/signing.key"),
-        ("data/ca/a", "data/ca/intermediate.pem is missing"),
+        ("data/ca/a", "data/ca/root.pem is missing"),
         ("data/log/a/b", "open data"),
     ] {
         let room = Room::new();

@@ -254,6 +254,10 @@ pub(crate) fn reason(error: &ureq::Error, url: &str) -> String {
                 }
                 _ => io.to_string(),
             },
+            // What speaks TLS answers a request in the clear with an alert.
+            ureq::Error::Protocol(_) if url.starts_with("http://") => {
+                format!("{error}; its address may be one of https://")
+            }
             ureq::Error::HostNotFound => "no machine has that name".to_owned(),
             ureq::Error::Timeout(_) => "it did not answer in time".to_owned(),
             other => other.to_string(),
