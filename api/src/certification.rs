@@ -158,7 +158,8 @@ pub async fn certify_instance(app: &Arc<App>, instance: InstanceId) -> Result<Pa
     let certifier = app.certifier()?;
     let _one_at_a_time = certifier.issuing.lock().await;
     let read = app.slap.read_at(app.ledger.head().last, |view, _| {
-        let known = view.instances.get(instance).filter(|known| known.lives())?;
+        // What lives on another has no partition of its own, and does not come from one.
+        let known = view.instances.get(instance).filter(|known| known.lives() && !known.shared)?;
         let place = known.allocation.as_ref()?;
         Some((known.key(), place.computer.clone(), place.partition.clone()))
     });

@@ -197,6 +197,16 @@ impl Caller {
         }
     }
 
+    /// Whether they may ask for another instance from within this one: whose it is, and itself.
+    pub fn asks_from(&self, instance: &Instance) -> bool {
+        let Some(known) = self.only() else { return true };
+        match &known.holder {
+            Holder::Party(party) => known.roles.has(Role::Customer) && instance.owner == *party,
+            Holder::Instance(own) => instance.id == *own,
+            Holder::Computer(_) | Holder::Operator(_) => false,
+        }
+    }
+
     /// Whether they may say how an instance is: its node, and itself of itself and of those that share it.
     pub fn speaks_for(&self, instance: &Instance) -> bool {
         let Some(known) = self.only() else { return true };
@@ -209,10 +219,18 @@ impl Caller {
         }
     }
 
-    /// Whether anything that is sealed is opened for them at all: not for those who only audit.
+    /// Whether anything that is sealed is opened for them at all. Of those who see what is others' too, only for admins:
+    /// not for an auditor, whatever else they are.
     pub fn opens(&self) -> bool {
-        let audits = |known: &Known| known.roles == Roles::from(Role::Auditor);
-        !self.known().is_some_and(audits)
+        match self {
+            Self::Known { known, reach: Reach::All } => known.roles.has(Role::Admin),
+            Self::Local | Self::Nobody | Self::Known { .. } => true,
+        }
+    }
+
+    /// Whether they may know what is of the ledger itself, and of no project.
+    pub fn reaches_all_projects(&self) -> bool {
+        self.known().is_none_or(|known| known.all_projects)
     }
 
     /// Whether a party is them.

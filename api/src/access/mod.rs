@@ -14,6 +14,8 @@ mod authenticate;
 mod caller;
 mod guesses;
 mod here;
+#[cfg(test)]
+mod matrix;
 pub mod policy;
 mod rate;
 pub mod token;

@@ -138,8 +138,10 @@ pub static PARTY_READ: Policy =
 /// Entering and describing them.
 pub static PARTY_WRITE: Policy = policy("party.write", &[(Admin, All)]);
 
-/// The events of a project, and how what is derived from them is doing.
+/// The events of a project.
 pub static LOG_READ: Policy = policy("log.read", &[(Admin, All), (Auditor, All)]);
+/// Digests of what is derived from the events of all projects.
+pub static LOG_DIGEST: Policy = ledger_wide("log.digest", &[(Admin, All), (Auditor, All)]);
 /// Deriving it again.
 pub static LOG_REBUILD: Policy = ledger_wide("log.rebuild", &[(Admin, All)]);
 

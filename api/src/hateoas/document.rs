@@ -66,7 +66,10 @@ pub(super) fn search(
     view: &SlapViews,
     (search, limit): (&Search, usize),
 ) -> Vec<Found> {
-    let mine = || view.instances.of_owner(user).filter(|instance| instance.lives());
+    let mine = || {
+        let living = view.instances.of_owner(user).filter(|instance| instance.lives());
+        living.filter(|instance| app.caller.opens_instance(instance))
+    };
     let computers = || view.inventory.iter().filter(|computer| app.caller.sees_computer(computer));
     let all = search.kinds.iter().flat_map(|kind| -> Box<dyn Iterator<Item = Found> + '_> {
         match kind {
@@ -88,7 +91,8 @@ pub(super) fn find(app: &App, user: PartyId, view: &SlapViews, relative_url: &st
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let instance = |id: &str| {
         let id: InstanceId = id.parse().ok()?;
-        view.instances.get(id).filter(|one| one.lives() && one.owner == user)
+        let mine = view.instances.get(id).filter(|one| one.lives() && one.owner == user);
+        mine.filter(|one| app.caller.opens_instance(one))
     };
     let computer =
         |id: &str| view.inventory.computer(id).filter(|computer| app.caller.sees_computer(computer));
@@ -244,7 +248,9 @@ impl Found {
             }
             Content::Computer { occupants } => {
                 let partitions = occupants.iter();
-                let partitions = partitions.map(|(name, one)| (name.clone(), news(&status::text(keys, one))));
+                // Who is on a computer is its provider's to know, and not what they say.
+                let text = |one: &Instance| news(&status::text(&app.keys_for(one), one));
+                let partitions = partitions.map(|(name, one)| (name.clone(), text(one)));
                 let partitions: Map<_, _> = partitions.collect();
                 let text = computer.unwrap_or_default();
                 form.text("news", json!({"computer": news(&text), "partition": partitions}));

@@ -36,7 +36,7 @@ pub(crate) fn routes() -> Guarded {
         .route("/getHateoasUrl", &policy::KNOWN, get(url))
         .route("/hateoas", &policy::CLIENT, get(answer))
         .route("/hateoas/", &policy::CLIENT, get(answer))
-        .route("/hateoas/computer_module/Base_getComputerToken", &policy::CREDENTIAL_WRITE, get(token))
+        .route("/hateoas/computer_module/Base_getComputerToken", &policy::COMPUTER_WRITE, get(token))
 }
 
 /// The address of the root document, as this client reaches it.

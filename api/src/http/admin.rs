@@ -13,8 +13,10 @@ use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_billing::BillingView;
-use slapledger_core::domain::id::Sequence;
+use slapledger_core::domain::event::Stream;
+use slapledger_core::domain::id::{ProjectId, Sequence};
 use slapledger_core::domain::time::Timestamp;
+use slapledger_core::log::envelope::Recorded;
 use slapledger_core::log::store::StoreStats;
 use slapledger_projections::runner::{RebuildFault, Rebuilt, Status};
 use slapledger_projections::{AccessView, Part, SlapViews, View};
@@ -29,10 +31,15 @@ use crate::app::{App, Scoped};
 
 /// The most bytes of a page of events, but for the last one.
 const PAGE_BYTES: usize = 4 * 1024 * 1024;
+/// The most events that are looked at for a page of them.
+const MOST_LOOKED_AT: u32 = 200_000;
 /// How far a view may be behind before requests are better sent elsewhere.
 const READY_LAG: u64 = 1_000_000;
 
-/// `GET /v1/events`: what happened, in order. Sealed values show their key and digest.
+/// `GET /v1/events`: what happened in a project, in order. Sealed values show their key and digest.
+///
+/// What is of the ledger itself is shown in the first project, to those who reach all of them. A page that had to pass
+/// over much may be short of its limit, or empty, and still have one after it.
 pub(super) async fn events(Here(app): Here, uri: Uri) -> Result<Response, Problem> {
     let query = Query::read(&uri, &["after"])?;
     let limit = query.limit()?;
@@ -44,21 +51,26 @@ pub(super) async fn events(Here(app): Here, uri: Uri) -> Result<Response, Proble
     let store = Arc::clone(app.ledger.store());
     let written = tokio::task::spawn_blocking(move || -> Result<Vec<u8>, Problem> {
         let mut body = b"{\"items\":[".to_vec();
-        let (mut count, mut last) = (0, after);
+        let (mut count, mut looked_at, mut last) = (0, 0, after);
         let mut next = None;
         log::each_after(&*store, after, |recorded| {
             if recorded.sequence > position {
                 return Ok(Seen::Enough);
             }
-            if count == limit || body.len() > PAGE_BYTES {
+            let is_theirs = is_theirs(&app, recorded);
+            if looked_at == MOST_LOOKED_AT || (is_theirs && (count == limit || body.len() > PAGE_BYTES)) {
                 next = Some(last);
                 return Ok(Seen::Enough);
+            }
+            (looked_at, last) = (looked_at + 1, recorded.sequence);
+            if !is_theirs {
+                return Ok(Seen::More);
             }
             if count > 0 {
                 body.push(b',');
             }
             serde_json::to_writer(&mut body, recorded).map_err(|error| Problem::fault(&error))?;
-            (count, last) = (count + 1, recorded.sequence);
+            count += 1;
             Ok(Seen::More)
         })?;
         let next = next.map_or_else(|| "null".to_owned(), |next| format!("\"{next}\""));
@@ -67,6 +79,15 @@ pub(super) async fn events(Here(app): Here, uri: Uri) -> Result<Response, Proble
     });
     let body = written.await.map_err(|error| Problem::fault(&error))??;
     Ok(query::json_bytes(StatusCode::OK, position, body))
+}
+
+/// Whether an event is one that whoever this is for may read, in their project.
+fn is_theirs(app: &App, recorded: &Recorded) -> bool {
+    let of_ledger = matches!(*recorded.stream, Stream::Ledger | Stream::Project(_));
+    if of_ledger {
+        return app.project() == ProjectId::DEFAULT && app.caller.reaches_all_projects();
+    }
+    recorded.project() == app.project()
 }
 
 #[derive(Serialize, JsonSchema)]

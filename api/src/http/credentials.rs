@@ -103,9 +103,10 @@ impl CredentialForm {
 }
 
 fn sees(app: &App, credential: &Credential) -> bool {
-    credential.project == app.project()
-        && (app.caller.reaches_all()
-            || app.caller.known().is_some_and(|known| known.holder == credential.issued.holder))
+    let own = || app.caller.known().is_some_and(|known| known.holder == credential.issued.holder);
+    // One that reaches all projects is not for the admin of one of them to see or to revoke.
+    let reaches = app.caller.reaches_all_projects() || !credential.issued.all_projects;
+    credential.project == app.project() && reaches && (app.caller.reaches_all() || own())
 }
 
 fn find(app: &App, access: &Access, id: CredentialId) -> Result<CredentialForm, Problem> {

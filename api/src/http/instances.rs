@@ -181,8 +181,12 @@ async fn wanted(app: &App, mut sent: Object) -> Result<Wanted, Problem> {
             return Err(Problem::field("owner", "is that of the requester: name one of them"));
         }
         (Some(requester), None) => {
-            // From within a tree of one's own.
-            find(app, requester, Sequence::ZERO).await?;
+            let asks = |view: &SlapViews, _| {
+                view.instances.get(requester).is_some_and(|known| app.caller.asks_from(known))
+            };
+            if !read(app, Sequence::ZERO, asks).await? {
+                return Err(no_instance(&requester.to_string()));
+            }
             Requester::Instance(requester)
         }
         (None, None) => app.caller.requester()?,

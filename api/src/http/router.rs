@@ -329,7 +329,7 @@ fn documentary() -> Routes {
 /// What takes as long as reading the whole log.
 fn slow() -> Routes {
     Routes::new()
-        .get("/v1/projections", &policy::LOG_READ, admin::projections, admin::describe::projections)
+        .get("/v1/projections", &policy::LOG_DIGEST, admin::projections, admin::describe::projections)
         .post(
             "/v1/projections/{name}/rebuild",
             &policy::LOG_REBUILD,
@@ -388,4 +388,17 @@ pub fn router(app: Arc<App>) -> Router {
 pub(super) fn operations() -> Vec<openapi::operation::Operation> {
     let parts = [usual(), documentary(), slow(), always(Arc::default())];
     parts.into_iter().flat_map(|routes| routes.into_parts().1).collect()
+}
+
+/// All routes there are, each with its rule. Of those whose form others have described the method is not said.
+#[cfg(test)]
+pub(crate) fn rules() -> Vec<(String, &'static access::Policy)> {
+    let described = operations();
+    let ours = described.iter().map(|operation| {
+        let (method, path) = operation.place();
+        (format!("{method} {path}"), operation.policy())
+    });
+    let guarded = [slap::routes(), rpc::routes(), hateoas::routes()];
+    let theirs = guarded.iter().flat_map(|routes| routes.rules());
+    ours.chain(theirs.map(|(path, policy)| (format!("* {path}"), *policy))).collect()
 }

@@ -13,7 +13,7 @@ use slapledger_projections::{Page, SlapViews};
 use super::instances::{InstanceItem, InstanceResource};
 use super::problem::Problem;
 use super::query::{self, Named, Query};
-use crate::access::Here;
+use crate::access::{Caller, Here};
 use crate::slap::read;
 
 /// A tree in a list.
@@ -45,13 +45,18 @@ fn roots(view: &SlapViews, after: Option<InstanceId>) -> impl Iterator<Item = &I
     view.instances.iter().filter(is_root)
 }
 
+/// How many live in a tree that somebody may know of.
+fn members(caller: &Caller, view: &SlapViews, root: InstanceId) -> usize {
+    view.instances.tree(root).filter(|member| caller.sees_instance(view, member)).count()
+}
+
 /// `GET /v1/instance-trees`, living and ended, by the id of their roots.
 pub(super) async fn trees(Here(app): Here, uri: Uri) -> Result<Response, Problem> {
     let page = |view: &SlapViews, after: Option<&InstanceId>, limit| {
         let theirs = roots(view, after.copied()).filter(|root| app.caller.sees_instance(view, root));
         Page::take(theirs, limit, |root| root.id).map(|root| TreeItem {
             root: InstanceItem::of(root),
-            instances: view.instances.tree(root.id).count(),
+            instances: members(&app.caller, view, root.id),
         })
     };
     Query::read(&uri, &[])?.page(&app, page).await
@@ -70,7 +75,7 @@ pub(super) async fn tree(
     let find = |view: &SlapViews, at| {
         let known = view.instances.get(root).filter(|known| known.root == root);
         let known = known.filter(|known| app.caller.sees_instance(view, known))?;
-        Some((known.clone(), view.instances.tree(root).count(), at))
+        Some((known.clone(), members(&app.caller, view, root), at))
     };
     let (known, instances, sequence) = read(&app, position, find).await?.ok_or_else(none)?;
     let resource = TreeResource {

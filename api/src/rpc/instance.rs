@@ -143,7 +143,9 @@ pub(super) async fn tree(app: Arc<App>, call: Call) -> Answer {
     let title = call.text("title")?;
     let user = Requester::Party(app.caller.party()?);
     let find = |view: &SlapViews, _| {
-        let found = [false, true].into_iter().find_map(|shared| view.instances.find(user, shared, title))?;
+        let mut found =
+            [false, true].into_iter().filter_map(|shared| view.instances.find(user, shared, title));
+        let found = found.find(|known| app.caller.opens_instance(known))?;
         Some(Seen::of(app.mode, view, found))
     };
     let found = read(&app, Sequence::ZERO, find).await?;
@@ -158,7 +160,9 @@ pub(super) async fn tree(app: Arc<App>, call: Call) -> Answer {
 pub(super) async fn trees(app: Arc<App>, _: Call) -> Answer {
     let user = app.caller.party()?;
     let titles = read(&app, Sequence::ZERO, |view, _| {
-        let roots = || view.instances.of_owner(user).filter(|known| known.lives() && known.root == known.id);
+        let is_root = |known: &&Instance| known.lives() && known.root == known.id;
+        let theirs = |known: &&Instance| app.caller.opens_instance(known);
+        let roots = || view.instances.of_owner(user).filter(is_root).filter(theirs);
         let own = roots().filter(|known| !known.shared);
         let all = own.chain(roots().filter(|known| known.shared));
         all.map(|root| json!({"title": root.reference.as_str()})).collect::<Vec<_>>()
@@ -195,7 +199,9 @@ pub(super) async fn on_computer(app: Arc<App>, call: Call) -> Answer {
 pub(super) async fn shares(app: Arc<App>, call: Call) -> Answer {
     let guid = call.text("instance_guid")?;
     let list = guid::look(&app, Sequence::ZERO, guid, |view, host| {
-        let shares = view.instances.shares(host.id).cloned();
+        // A host is told of all of them; whoever owns it, of their own.
+        let shares =
+            view.instances.shares(host.id).filter(|shared| app.caller.opens_instance(shared)).cloned();
         let shares = shares.map(|shared| (guid::of(app.mode, view, &shared), shared)).collect::<Vec<_>>();
         (!host.shared).then_some(shares)
     });

@@ -208,6 +208,14 @@ impl SeenPartition {
         }
     }
 
+    /// The same with no other shared instances than these: what the owner of a host is shown.
+    pub(super) fn sharing(mut self, theirs: impl Fn(&Instance) -> bool) -> Self {
+        if let Some(placed) = &mut self.occupant {
+            placed.shares.retain(|share| theirs(&share.instance));
+        }
+        self
+    }
+
     pub(super) fn document(self, keys: &KeyRing) -> PartitionDocument {
         let Self { computer, partition, guid, occupant } = self;
         PartitionDocument {

@@ -110,6 +110,12 @@ pub(super) async fn partition(Here(app): Here, request: Request) -> Reply {
     let computer = fields.id("computer_reference")?;
     let place = Place { computer, partition: fields.id("computer_partition_reference")? };
     let place = place.checked(&app).await?;
+    if app.caller.is_party() && !app.caller.reaches_all() {
+        let find = |view: &SlapViews, _| place.find(app.mode, view);
+        let seen = read(&app, Sequence::ZERO, find).await??;
+        let seen = seen.sharing(|shared| app.caller.opens_instance(shared));
+        return document(documents::partition(&seen.document(&app.keys)));
+    }
     let of = (place.computer.clone(), place.partition.clone());
     let find = |view: &SlapViews| place.find(app.mode, view);
     let write = |seen: SeenPartition| documents::partition(&seen.document(&app.keys));
