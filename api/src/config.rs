@@ -141,11 +141,16 @@ impl TerminatorConfig {
     }
 }
 
+/// Whether others than the owner may do anything with what has these permission bits.
+pub(crate) fn is_exposed(mode: u32) -> bool {
+    mode & 0o077 != 0
+}
+
 /// A secret from a file that its owner alone may read, without the line end.
 pub fn secret(path: &Path) -> anyhow::Result<Zeroizing<String>> {
     let mode = fs::metadata(path).with_context(|| format!("read {}", path.display()))?.permissions().mode();
     ensure!(
-        mode & 0o077 == 0,
+        !is_exposed(mode),
         "{} is open to others than its owner (mode {:04o}); chmod go= it, after asking who has read it",
         path.display(),
         mode & 0o7777

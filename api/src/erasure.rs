@@ -60,7 +60,7 @@ pub async fn destroy_key(app: &Arc<App>, subject: Subject, min: Sequence) -> Res
                 view.instances
                     .get(instance)
                     .filter(|known| known.erased_at.is_some())
-                    .map(|known| known.key())
+                    .map(slapledger_projections::instances::Instance::key)
             });
             read.await
         }

@@ -406,7 +406,7 @@ fn users_tokens_projects_and_certificates() {
     assert_eq!(room.run_with(&format!("party list {trusting}"), &mine).status, 0);
     let shown = room.done(&format!("token show {id} {bob}"));
     assert!(shown.contains("laptop") && shown.contains("active") && !shown.contains(token), "{shown}");
-    refused(&format!("token issue --out bob.token --role admin"), "bob.token is there already");
+    refused("token issue --out bob.token --role admin", "bob.token is there already");
     room.done(&format!("token revoke {id} {bob}"));
     room.refused_with(&format!("party list {trusting}"), &mine, "revoked");
     let json = as_admin("token issue --holder auditor --role auditor --all-projects --out a.token --json");

@@ -82,8 +82,8 @@ impl Way {
             admin.post("/v1/tokens", "application/json", wanted.to_string().as_bytes())?.expect(201)?;
         let issued = issued.json()?;
         let token = issued["token"].as_str().context("a token")?;
-        let asked = Access { fields: format!("X-Access-Token: {token}\r\n"), ..setup.access.clone() };
-        let mut asker = slapledger_tests::http::Client::coming_in(server.address(), false, asked);
+        let shown = Access { fields: format!("X-Access-Token: {token}\r\n"), ..setup.access.clone() };
+        let mut asker = slapledger_tests::http::Client::coming_in(server.address(), false, shown);
         let pair: Value = asker.post_form("/Person_getCertificate", "")?.expect(200)?.json()?;
         setup.access =
             Access { fields: String::new(), tls: Some(Arc::new(trusting(&setup.data, Some(&pair))?)) };

@@ -201,8 +201,7 @@ fn chosen(headers: &HeaderMap) -> Option<Result<ProjectId, Problem>> {
 }
 
 fn no_project() -> Problem {
-    let problem = Problem::not_found("there is no such project");
-    Problem { field: Some("slapledger-project".into()), ..problem }
+    Problem::field("slapledger-project", "there is no such project")
 }
 
 fn unknown_token() -> Problem {

@@ -181,7 +181,11 @@ impl Caller {
         };
         match &known.holder {
             Holder::Party(party) => known.roles.has(Role::Customer) && instance.owner == *party,
-            Holder::Computer(own) => instance.allocation.as_ref().is_some_and(|place| place.computer == *own),
+            // Of one that is gone its node needs nothing.
+            Holder::Computer(own) => {
+                let place = instance.allocation.as_ref().filter(|_| instance.lives());
+                place.is_some_and(|place| place.computer == *own)
+            }
             Holder::Instance(own) => is_of(*own, instance),
             Holder::Operator(_) => false,
         }

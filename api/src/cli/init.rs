@@ -25,6 +25,7 @@ use crate::access::token::Token;
 use crate::app::{App, Open};
 use crate::ca::{self, Authority, AuthorityFault};
 use crate::clock::SystemClock;
+use crate::config::is_exposed;
 
 /// Where the authority is, in a data folder.
 pub(super) const AUTHORITY: &str = "ca";
@@ -155,7 +156,7 @@ fn private_folder(data: &Path) -> anyhow::Result<()> {
             ensure!(there.is_dir(), "{} is no folder", data.display());
             let mode = there.permissions().mode() & 0o7777;
             ensure!(
-                mode & 0o077 == 0,
+                !is_exposed(mode),
                 "{} is open to others than its owner (mode {mode:04o}); chmod go= it",
                 data.display()
             );

@@ -42,7 +42,7 @@ pub(crate) struct Client {
 /// Who asks, and whom they trust.
 #[derive(Args, Default)]
 pub(crate) struct Identity {
-    /// The file of a token, for its owner alone; the token itself may be in SLAPLEDGER_TOKEN
+    /// The file of a token, for its owner alone; the token itself may be in `SLAPLEDGER_TOKEN`
     #[arg(long, value_name = "FILE", env = "SLAPLEDGER_TOKEN_FILE")]
     token_file: Option<PathBuf>,
     /// The file of a client certificate, PEM; else `cert_file` of the catalogue

@@ -145,17 +145,14 @@ fn tls(
     names: &[String],
     now: Timestamp,
 ) -> anyhow::Result<Arc<rustls::ServerConfig>> {
-    let (chain, key) = match &config.certificate {
-        Some(OwnCertificate { chain_file, key_file }) => {
-            let chain = std::fs::read_to_string(chain_file)
-                .with_context(|| format!("read {}", chain_file.display()))?;
-            (chain, config::secret(key_file)?)
-        }
-        None => {
-            let not_after = now.plus_micros(SERVER_DAYS * 86_400_000_000);
-            let issued = authority.server_certificate(names, Validity { not_before: now, not_after })?;
-            (issued.chain_pem.clone(), issued.key_pem.clone())
-        }
+    let (chain, key) = if let Some(OwnCertificate { chain_file, key_file }) = &config.certificate {
+        let chain =
+            std::fs::read_to_string(chain_file).with_context(|| format!("read {}", chain_file.display()))?;
+        (chain, config::secret(key_file)?)
+    } else {
+        let not_after = now.plus_micros(SERVER_DAYS * 86_400_000_000);
+        let issued = authority.server_certificate(names, Validity { not_before: now, not_after })?;
+        (issued.chain_pem.clone(), issued.key_pem.clone())
     };
     let identity = Identity { chain_pem: &chain, key_pem: &key };
     Ok(Arc::new(net::tls(identity, &authority.client_roots_pem())?))

@@ -59,11 +59,10 @@ impl Server {
         let Brought { tls, authorization, project } = brought;
         let has_certificate = tls.as_ref().is_some_and(|tls| tls.client_cert().is_some());
         match uri.scheme_str() {
-            Some("https") => {}
             Some("http") if authorization.is_some() && !is_here(host) => {
                 bail!("a token is not sent to {url}: anybody could read it on its way; https:// is for that")
             }
-            Some("http") => {}
+            Some("http" | "https") => {}
             _ => bail!(wrong_address(&url)),
         }
         let by = match (&authorization, has_certificate) {

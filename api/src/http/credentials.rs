@@ -189,7 +189,7 @@ pub(super) async fn issue(Here(app): Here, request: Request) -> Result<Response,
 
 fn wanted(app: &App, object: &mut Object) -> Result<TokenWanted, Problem> {
     let own = app.caller.known();
-    let holder = object.optional("holder", |text| holder(text))?;
+    let holder = object.optional("holder", holder)?;
     let holder = match (holder, own) {
         (Some(holder), _) => holder,
         (None, Some(own)) => own.holder.clone(),

@@ -281,7 +281,7 @@ async fn shown(app: &App, id: &str, uri: &Uri) -> Result<(InstanceResource, Sequ
     let position = Query::read(uri, &[])?.position(app).await?;
     let instance = id.parse().map_err(|_| no_instance(id))?;
     let (found, sequence) = find(app, instance, position).await?;
-    Ok((InstanceResource::of(&app, &found), sequence))
+    Ok((InstanceResource::of(app, &found), sequence))
 }
 
 /// `GET /v1/instances`, living and ended, by id.

@@ -65,6 +65,17 @@ impl Place {
             .ok_or_else(|| no_partition(computer, partition))
     }
 
+    /// Which computer it is of.
+    pub(super) fn computer(&self) -> &ComputerId {
+        &self.computer
+    }
+
+    /// Nobody is in it.
+    pub(super) fn is_free(&self) -> Problem {
+        let Self { computer, partition } = self;
+        Problem::not_found(format!("partition {partition} of computer {computer} is free"))
+    }
+
     /// Who is in it.
     pub(super) fn occupant<'v>(&self, view: &'v SlapViews) -> Option<&'v Instance> {
         view.instances.occupant(self.computer.as_str(), self.partition.as_str())
@@ -72,11 +83,9 @@ impl Place {
 
     /// Whom a node speaks of: the instance in the partition, or a shared one on it that has this reference.
     async fn meant(&self, app: &App, shared: Option<&str>) -> Result<Meant, Problem> {
-        let Self { computer, partition } = self;
         let find = |view: &SlapViews, _| {
             self.find(app.mode, view)?;
-            let free = || Problem::not_found(format!("partition {partition} of computer {computer} is free"));
-            let host = view.instances.occupant(computer.as_str(), partition.as_str()).ok_or_else(free)?;
+            let host = self.occupant(view).ok_or_else(|| self.is_free())?;
             let Some(reference) = shared else { return Ok(self.one(host, None)) };
             let unknown = || Problem::not_found(format!("there is no shared instance {reference}"));
             let shared = names::share(app.mode, view, host.id, reference).ok_or_else(unknown)?;

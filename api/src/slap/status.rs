@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use axum::extract::Request;
-use slapledger_core::domain::id::{ComputerId, PartitionId, Sequence, SoftwareRelease};
+use slapledger_core::domain::id::{ComputerId, Sequence, SoftwareRelease};
 use slapledger_core::domain::instance::ReportedState;
 use slapledger_core::domain::software::SoftwareState;
 use slapledger_core::domain::time::Timestamp;
@@ -15,9 +15,10 @@ use slapledger_projections::instances::Instance;
 use slapledger_projections::inventory::Supply;
 
 use super::form::Fields;
+use super::partition::Place;
 use super::reply::{Reply, document};
 use super::wire::documents;
-use super::{no_computer, no_partition, read, sealing};
+use super::{no_computer, read, sealing};
 use crate::access::Here;
 use crate::app::App;
 use crate::http::problem::Problem;
@@ -84,18 +85,14 @@ pub(crate) async fn of_computer(app: &App, id: &ComputerId) -> Result<BTreeMap<S
 /// `GET getComputerPartitionStatus`.
 pub(super) async fn partition(Here(app): Here, request: Request) -> Reply {
     let fields = Fields::of_query(&request);
-    let computer: ComputerId = fields.id("computer_id")?;
-    let partition: PartitionId = fields.id("computer_partition_id")?;
+    let place = Place::of(&app, &fields).await?;
     let find = |view: &SlapViews, _| {
-        let known = view.inventory.computer(computer.as_str()).ok_or_else(|| no_computer(&computer))?;
-        known.partition(partition.as_str()).ok_or_else(|| no_partition(&computer, &partition))?;
-        let free = || Problem::not_found(format!("partition {partition} of computer {computer} is free"));
-        let occupant = view.instances.occupant(computer.as_str(), partition.as_str());
-        occupant.filter(|instance| app.caller.opens_instance(instance)).cloned().ok_or_else(free)
+        place.find(app.mode, view)?;
+        place.occupant(view).cloned().ok_or_else(|| place.is_free())
     };
     let instance = read(&app, Sequence::ZERO, find).await??;
     let text = text(&app.keys, &instance);
-    let user = format!("{computer}");
+    let user = place.computer().to_string();
     document(documents::text_dict(&dictionary(app.now(), &user, text, instance.reported_at)))
 }
 

@@ -125,7 +125,9 @@ fn each_project_counts_for_itself() {
     let mut together = Together::begin();
     let set_up = Cloud::new(BOOK).commands;
     for which in [0, 1] {
-        set_up.iter().for_each(|command| together.within(which, |cloud| cloud.repeat(command.clone())));
+        for command in &set_up {
+            together.within(which, |cloud| cloud.repeat(command.clone()));
+        }
     }
     assert_eq!(together.within(1, |cloud| cloud.publish(&BOOK.replace("10.00", "20.00"))), 2);
     assert_eq!(together.within(0, |cloud| cloud.publish(&BOOK.replace("10.00", "30.00"))), 2);

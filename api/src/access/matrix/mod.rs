@@ -101,7 +101,8 @@ fn everybody_is_answered_as_the_table_says() {
             let seen = world.ask(who, ask);
             let changed = world.head() != before;
             assert!(
-                !changed || seen.status < 400,
+                // What has no room yet is kept (408).
+                !changed || seen.status < 400 || seen.status == 408,
                 "{} for {who:?} was refused and done: {seen:?}",
                 row.route
             );

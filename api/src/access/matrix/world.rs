@@ -324,8 +324,8 @@ impl World {
     pub(super) fn token(&self, issuer: Who, project: Option<&str>, wanted: &Value) -> Key {
         let ask = Ask::json("POST", "/v1/tokens", wanted);
         let ask = project.into_iter().fold(ask, |ask, project| ask.with("slapledger-project", project));
-        let issued = self.ask(issuer, ask).expect(201).json();
-        Key::Token(issued["token"].as_str().expect("a token").to_owned())
+        let told = self.ask(issuer, ask).expect(201).json();
+        Key::Token(told["token"].as_str().expect("a token").to_owned())
     }
 
     /// The certificate that a call answers with.

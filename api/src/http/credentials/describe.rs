@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde_json::json;
 
 use super::{CredentialForm, TokenForm};
-use crate::http::instances::describe::Nothing;
+use crate::http::invoices::describe::Nothing;
 use crate::http::openapi::operation::Operation;
 use crate::http::openapi::schema;
 
