@@ -399,6 +399,6 @@ pub(crate) fn rules() -> Vec<(String, &'static access::Policy)> {
         (format!("{method} {path}"), operation.policy())
     });
     let guarded = [slap::routes(), rpc::routes(), hateoas::routes()];
-    let theirs = guarded.iter().flat_map(|routes| routes.rules());
+    let theirs = guarded.iter().flat_map(access::Guarded::rules);
     ours.chain(theirs.map(|(path, policy)| (format!("* {path}"), *policy))).collect()
 }

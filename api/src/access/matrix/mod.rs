@@ -113,7 +113,7 @@ fn everybody_is_answered_as_the_table_says() {
                 let body: String = seen.body.chars().take(300).collect();
                 let _ = writeln!(details, "    {who:?}: {letter} but {} {body}", seen.status);
             }
-            answers.push_str(&format!("{} ", seen.status));
+            let _ = write!(answers, "{} ", seen.status);
         }
         if !details.is_empty() {
             let _ = writeln!(wrong, "{}\n  {}\n  {answers}\n{details}", row.route, row.answers);

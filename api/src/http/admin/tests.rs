@@ -86,8 +86,8 @@ fn health_says_what_is_wrong() {
     );
     let lags: Vec<_> =
         health["views"].as_array().expect("views").iter().map(|view| (&view["name"], &view["lag"])).collect();
-    let names = ["slap", "billing", "access"].map(|name| json!(name));
-    assert_eq!(lags, names.iter().map(|name| (name, &json!(0))).collect::<Vec<_>>());
+    let expected = ["slap", "billing", "access"].map(|name| (json!(name), json!(0)));
+    assert_eq!(lags, expected.iter().map(|(name, lag)| (name, lag)).collect::<Vec<_>>());
     assert_eq!(kit.get("/readyz").status, StatusCode::OK);
 
     kit.set("2026-09-30T00:00:00Z");
