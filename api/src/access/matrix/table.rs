@@ -129,6 +129,9 @@ fn computers() -> Vec<Row> {
         told("PATCH", "/v1/computers/{id}", &json!({"title": "front"}), PROVIDER),
         told("PUT", "/v1/computers/{id}/configuration", &configured, NODE_SAYS),
         told("PUT", "/v1/computers/{id}/allocation-scope", &json!({"scope": "closed"}), PROVIDER),
+        // Where one is good, its provider makes no other: only the computer itself, in the place of its own.
+        post("/v1/computers/{id}/certificate", &json!({}), ". kk-x k-x xx cx xx .."),
+        told("DELETE", "/v1/computers/{id}/certificate", &json!({}), ". oo-x o-x xx ox xx .."),
         post("/v1/computers/{id}/bang", &json!({}), NODE),
         post("/v1/computers/{id}/software", &supply("destroyed"), PROVIDER),
         post("/v1/computers/{id}/software-reports", &supply("building"), NODE),
@@ -250,6 +253,7 @@ fn parties() -> Vec<Row> {
         get("/v1/parties/{id}", OF_ALICE),
         told("PATCH", "/v1/parties/{id}", &json!({"terms_days": 14}), ADMINS),
         row("POST", "/v1/parties/{id}/erase", erase, ADMINS),
+        post("/v1/parties/{id}/revoke-credentials", &json!({}), ADMINS),
         post("/v1/parties/{id}/tax-treatments", &treatment, ". cc-x xxx xx xx xx .."),
         post("/v1/tax-rates", &rate, ". cccx xxx xx xx xx .."),
         get("/v1/credits", LISTED_TO_PARTIES),

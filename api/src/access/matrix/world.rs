@@ -384,7 +384,8 @@ impl World {
             renews: false,
         };
         let issue = Command::IssueCredential(Box::new(issue));
-        app.submit_own(Actor::system(), issue).expect("it is carried out");
+        let issued = app.submit_own(Actor::system(), issue).expect("it is carried out");
+        app.access.read_at_blocking(issued.sequence, |_, _| ()).expect("it is shown");
         self.keep(Who::Root, Key::Token(token.text().to_string()));
     }
 

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::certificates::CertificateForm;
 use super::{ComputerItem, ComputerResource};
+use crate::http::invoices::describe::Nothing;
 use crate::http::openapi::operation::Operation;
 use crate::http::openapi::schema;
 
@@ -176,6 +177,8 @@ pub(in crate::http) fn issue_certificate(operation: Operation) -> Operation {
             "A computer has one at a time: another one is issued when that was revoked, or to the computer itself, in its \
              place. The key is in the answer, and nowhere afterwards.",
         )
+        .body::<Nothing>(json!({}))
+        .optional_body()
         .answers::<CertificateForm>(201, "It is issued")
         .problem(404)
         .problem(409)

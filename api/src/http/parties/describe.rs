@@ -145,6 +145,8 @@ pub(in crate::http) fn revoke_credentials(operation: Operation) -> Operation {
             "Its tokens and certificates are good for nothing, also those that were issued and not used yet. What it has \
              stays as it is: its instances run, and are invoiced. Done again it changes nothing.",
         )
+        .body::<Nothing>(json!({}))
+        .optional_body()
         .answers::<PartyForm>(200, "The party")
         .problem(404)
         .problem(409)
