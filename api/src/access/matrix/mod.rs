@@ -92,6 +92,10 @@ fn everybody_is_answered_as_the_table_says() {
     let mut wrong = String::new();
     let mut world = World::new();
     for row in table::rows() {
+        // Wrong tokens of one address are slowed after some: each of these is asked where none was wrong before.
+        if row.route.contains("/Person_") {
+            world = World::new();
+        }
         let mut answers = String::new();
         let mut details = String::new();
         for (who, letter) in COLUMNS.into_iter().zip(letters(&row)) {

@@ -33,7 +33,7 @@ fn named(template: &str) -> String {
         "usage-suspense" => "$suspended",
         "price-books" => "standard",
         "invoice-runs" => "RUN-2",
-        "invoices" => "INV-2026-000001",
+        "invoices" => "INV-2026-000002",
         "lines" => "1",
         "parties" => "PARTY-2",
         "credits" => "CREDIT-3",
@@ -211,11 +211,16 @@ fn invoices() -> Vec<Row> {
     let what_if = "/v1/what-if?period=2026-10-01/2026-11-01";
     let what_if = Ask::json("POST", what_if, &prices("standard", "11.00"));
     let reason = json!({"reason": "by mistake"});
+    let given_back = json!({"reason": "by mistake", "lines": [{"n": 1}]});
+    let corrected = json!({"amount": "0.50", "reason": "by mistake"});
+    // The operator is a customer too, and comes first.
+    let of_operator =
+        |what: &str, body: &Value| Ask::json("POST", &format!("/v1/invoices/INV-2026-000001/{what}"), body);
     vec![
         // The other project has no price book.
         row("POST", "/v1/what-if", what_if, SHOWN_TO_STAFF),
         get("/v1/invoice-runs", LISTED_TO_STAFF),
-        post("/v1/invoice-runs", &september, ". cc-x xxx xx xx xx .."),
+        post("/v1/invoice-runs", &september, ". cckx xxx xx xx xx .."),
         get("/v1/invoice-runs/{id}", SHOWN_TO_STAFF),
         post("/v1/invoice-runs/{id}/finalise", &json!({}), ADMINS),
         post("/v1/invoice-runs/{id}/refresh", &json!({}), ADMINS),
@@ -227,15 +232,12 @@ fn invoices() -> Vec<Row> {
         get("/v1/invoices/{id}/lines/{n}/events", OF_ALICE),
         get("/v1/invoices/{id}/explanation", OF_ALICE),
         get("/v1/invoices/{id}/lines/{n}/explanation", OF_ALICE),
-        post(
-            "/v1/invoices/{id}/credit",
-            &json!({"reason": "by mistake", "all": true}),
-            ". cc-x xxx xx xx xx ..",
-        ),
-        post("/v1/invoices/{id}/void", &reason, ". cc-x xxx xx xx xx .."),
-        post(
+        row("POST", "/v1/invoices/{id}/credit", of_operator("credit", &given_back), ". cc-x xxx xx xx xx .."),
+        row("POST", "/v1/invoices/{id}/void", of_operator("void", &reason), ". cc-x xxx xx xx xx .."),
+        row(
+            "POST",
             "/v1/invoices/{id}/lines/{n}/correct",
-            &json!({"amount": "0.50", "reason": "by mistake"}),
+            of_operator("lines/1/correct", &corrected),
             ". cc-x xxx xx xx xx ..",
         ),
     ]
@@ -414,7 +416,7 @@ fn slap() -> Vec<Row> {
             text(&[("computer_id", "COMP-1"), ("computer_partition_id", "slappart9")]),
             NODE_SAYS,
         ),
-        question("/getComputerPartitionStatus", of_partition, ". oo-x xxx o- o- o- .."),
+        question("/getComputerPartitionStatus", of_partition, ". oo-x xxx o- ox ox .."),
         question("/getHostingSubscriptionIpList", of_partition, PARTITION_SAYS),
         partition("/softwareInstanceError", &[("error_log", "no disk")], PARTITION_SAYS),
         partition("/softwareInstanceBang", &[("message", "now")], PARTITION_SAYS),
