@@ -19,4 +19,5 @@ pub mod http;
 pub mod invoicing;
 pub mod net;
 mod rpc;
+pub mod server_certificate;
 pub mod slap;

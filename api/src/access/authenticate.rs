@@ -32,7 +32,7 @@ const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
 /// The header by which it proves that it is the terminator.
 const TERMINATOR: HeaderName = HeaderName::from_static("slapledger-terminator");
 /// The header by which those who reach all projects choose one.
-const PROJECT: HeaderName = HeaderName::from_static("slapledger-project");
+pub(crate) const PROJECT: HeaderName = HeaderName::from_static("slapledger-project");
 
 /// How a master decides whom it knows.
 pub struct Doors {
@@ -191,6 +191,7 @@ fn known(app: &App, id: CredentialId, headers: &HeaderMap) -> Result<Known, Prob
         roles: issued.roles,
         project: project?,
         all_projects: issued.all_projects,
+        expires_at: issued.expires_at,
     })
 }
 

@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use slapledger_core::domain::access::{Holder, Role, Roles};
 use slapledger_core::domain::id::{ComputerId, CredentialId, InstanceId, PartitionId, PartyId, ProjectId};
 use slapledger_core::domain::instance::Requester;
+use slapledger_core::domain::time::Timestamp;
 use slapledger_core::log::envelope::{Actor, ActorKind};
 use slapledger_projections::SlapViews;
 use slapledger_projections::instances::Instance;
@@ -28,6 +29,8 @@ pub struct Known {
     pub project: ProjectId,
     /// Whether they may choose.
     pub all_projects: bool,
+    /// Until when the credential is good.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// Who sent a request.

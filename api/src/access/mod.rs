@@ -20,8 +20,8 @@ pub mod policy;
 mod rate;
 pub mod token;
 
-pub(crate) use authenticate::by_token;
 pub use authenticate::{Doors, Terminator, authenticate};
+pub(crate) use authenticate::{PROJECT, by_token};
 pub use caller::{Caller, FIRST_PARTY, Known, forbidden};
 pub use guesses::Guesses;
 pub use here::Here;

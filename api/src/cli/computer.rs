@@ -114,6 +114,9 @@ pub(super) struct Certificate {
     /// Have the one it has be good for nothing from now on
     #[arg(long, conflicts_with = "out")]
     revoke: bool,
+    /// With --revoke: those of the instances in its partitions too, for it has seen their keys
+    #[arg(long, requires = "revoke")]
+    with_instances: bool,
     /// Where the files go
     #[arg(long, value_name = "DIR", default_value = ".")]
     out: PathBuf,
@@ -254,8 +257,10 @@ fn certificate(asked: &Certificate) -> anyhow::Result<()> {
     let server = asked.client.server()?;
     let path = client::path(&["v1", "computers", &asked.computer, "certificate"]);
     if asked.revoke {
+        let path = if asked.with_instances { path + "?with_instances=true" } else { path };
         let computer = server.delete(&path)?;
-        say!("{} comes in no more", text_of(&computer["id"]));
+        let and = if asked.with_instances { " with what is on it" } else { "" };
+        say!("{}{and} comes in no more", text_of(&computer["id"]));
         return Ok(());
     }
     std::fs::create_dir_all(&asked.out).with_context(|| format!("create {}", asked.out.display()))?;

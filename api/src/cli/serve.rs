@@ -22,16 +22,17 @@ use super::init;
 use super::print::say;
 use crate::access::{Doors, FIRST_PARTY, Guesses, Rate};
 use crate::app::{App, Open};
-use crate::ca::{Authority, Validity};
+use crate::ca::Authority;
 use crate::certification::Certifier;
 use crate::clock::{FileClock, ManualClock, SystemClock};
-use crate::config::{self, Config, OwnCertificate, TerminatorConfig};
+use crate::config::{Config, TerminatorConfig};
 use crate::contacts;
 use crate::demo;
 use crate::erasure;
 use crate::http::{invoices, router};
 use crate::invoicing::due;
-use crate::net::{self, Connections, Identity};
+use crate::net::{self, Connections};
+use crate::server_certificate::{self, ServerCertificate, Source};
 
 /// The name of the one user of `proxy`.
 const LOCAL_USER: &str = "local user";
@@ -70,8 +71,6 @@ pub(super) fn proxy(
 const DEFAULT_LISTEN: &str = "127.0.0.1:5000";
 /// How long a computer may be silent, if nothing else is said.
 const SILENT_AFTER_SECONDS: u32 = 3600;
-/// How long the certificate of the server is good. It is made anew at every start.
-const SERVER_DAYS: i64 = 397;
 
 /// The master of a cloud.
 pub(super) fn master(folder: Folder, config: Config, plain_http: bool) -> anyhow::Result<()> {
@@ -101,7 +100,11 @@ pub(super) fn master(folder: Folder, config: Config, plain_http: bool) -> anyhow
     let authority = Authority::open(&authority)?;
     ensure!(app.billing_now(|view| view.billing.knows_party(FIRST_PARTY))?, unmade("first party"));
     let names = names(&config, listen);
-    let tls = if plain_http { None } else { Some(tls(&config, &authority, &names, app.now())?) };
+    let source = || config.certificate.clone().map_or_else(|| Source::Own(names.clone()), Source::Files);
+    let shown =
+        (!plain_http).then(|| ServerCertificate::open(source(), &authority, app.now())).transpose()?;
+    let tls = shown.as_ref().map(|shown| net::tls(shown.shown(), &authority.client_roots_pem()));
+    let tls = tls.transpose()?.map(Arc::new);
     app.doors = Some(Arc::new(Doors {
         https: tls.is_some() || config.terminator.is_some(),
         names: names.clone(),
@@ -122,7 +125,7 @@ pub(super) fn master(folder: Folder, config: Config, plain_http: bool) -> anyhow
     }
     let silent_after = config.silent_after_seconds.unwrap_or(SILENT_AFTER_SECONDS);
     let silent_after = Some(Duration::from_secs(silent_after.into()));
-    serve(app, Serving { listen, tls, connections: config.connections, silent_after })
+    serve(app, Serving { listen, tls, shown, connections: config.connections, silent_after })
 }
 
 /// What clients may call the server: what is configured, and what it is called on its own machine.
@@ -137,25 +140,6 @@ fn names(config: &Config, listen: SocketAddr) -> Vec<String> {
         }
     }
     names
-}
-
-fn tls(
-    config: &Config,
-    authority: &Authority,
-    names: &[String],
-    now: Timestamp,
-) -> anyhow::Result<Arc<rustls::ServerConfig>> {
-    let (chain, key) = if let Some(OwnCertificate { chain_file, key_file }) = &config.certificate {
-        let chain =
-            std::fs::read_to_string(chain_file).with_context(|| format!("read {}", chain_file.display()))?;
-        (chain, config::secret(key_file)?)
-    } else {
-        let not_after = now.plus_micros(SERVER_DAYS * 86_400_000_000);
-        let issued = authority.server_certificate(names, Validity { not_before: now, not_after })?;
-        (issued.chain_pem.clone(), issued.key_pem.clone())
-    };
-    let identity = Identity { chain_pem: &chain, key_pem: &key };
-    Ok(Arc::new(net::tls(identity, &authority.client_roots_pem())?))
 }
 
 fn loopback_alone(listen: SocketAddr, command: &str) -> anyhow::Result<()> {
@@ -246,6 +230,8 @@ struct Serving {
     listen: SocketAddr,
     /// Without it, in the clear.
     tls: Option<Arc<rustls::ServerConfig>>,
+    /// What it shows, to be replaced in time.
+    shown: Option<ServerCertificate>,
     connections: Connections,
     /// Computers that are silent for longer are closed, if it is said.
     silent_after: Option<Duration>,
@@ -254,13 +240,13 @@ struct Serving {
 impl Serving {
     /// As `proxy` and `demo` are: for one user on this machine.
     fn plain(listen: SocketAddr) -> Self {
-        Self { listen, tls: None, connections: Connections::default(), silent_after: None }
+        Self { listen, tls: None, shown: None, connections: Connections::default(), silent_after: None }
     }
 }
 
 /// Serves until it is stopped by SIGINT or SIGTERM, then finishes what is under way.
 fn serve(app: App, serving: Serving) -> anyhow::Result<()> {
-    let Serving { listen, tls, connections, silent_after } = serving;
+    let Serving { listen, tls, shown, connections, silent_after } = serving;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
     let app = Arc::new(app);
@@ -272,6 +258,9 @@ fn serve(app: App, serving: Serving) -> anyhow::Result<()> {
         say!("serving   {scheme}://{address}/ until stopped (ctrl-c)");
         if let Some(silent_after) = silent_after {
             tokio::spawn(contacts::watch(Arc::clone(&app), silent_after));
+        }
+        if let (Some(shown), Some(certifier)) = (shown, &app.certifier) {
+            tokio::spawn(server_certificate::watch(shown, Arc::clone(certifier), Arc::new(SystemClock)));
         }
         tokio::spawn(due::watch(Arc::clone(&app)));
         tokio::spawn(erasure::watch(Arc::clone(&app)));

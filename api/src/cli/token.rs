@@ -47,6 +47,9 @@ pub(super) enum Tokens {
     Revoke {
         /// Its id, as the list has it
         id: String,
+        /// And every other credential of its holder: who has had a token may have issued others by it
+        #[arg(long)]
+        all_of_holder: bool,
         #[command(flatten)]
         client: Client,
     },
@@ -75,7 +78,8 @@ pub(super) struct Issue {
     /// What people call it
     #[arg(long, value_name = "TEXT")]
     label: Option<String>,
-    /// Until when; for ever, if it is not said, or a day for one that is good once
+    /// Until when. If it is not said: a day, for one that is good once; as long as what it is issued by, for whoever asks;
+    /// for ever, for others
     #[arg(long, value_name = "INSTANT")]
     expires: Option<String>,
     /// For what: all that its roles may do, or once to enter a computer or to get a certificate
@@ -129,9 +133,15 @@ pub(super) fn run(asked: &Tokens) -> anyhow::Result<()> {
             say!("{}", facts(&credential));
             Ok(())
         }
-        Tokens::Revoke { id, client } => {
-            let told = client.server()?.post_json(&path(&["v1", "credentials", id, "revoke"]), &json!({}))?;
-            say!("{} of {} is good for nothing from now on", text_of(&told["id"]), text_of(&told["holder"]));
+        Tokens::Revoke { id, all_of_holder, client } => {
+            let body = if *all_of_holder { json!({"all_of_holder": true}) } else { json!({}) };
+            let told = client.server()?.post_json(&path(&["v1", "credentials", id, "revoke"]), &body)?;
+            let and = if *all_of_holder { ", and every other," } else { "" };
+            say!(
+                "{}{and} of {} is good for nothing from now on",
+                text_of(&told["id"]),
+                text_of(&told["holder"])
+            );
             Ok(())
         }
     }

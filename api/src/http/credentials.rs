@@ -151,20 +151,37 @@ pub(super) async fn show(
     read.await?
 }
 
-/// `POST /v1/credentials/{id}/revoke`: it is good for nothing from now on.
+/// `POST /v1/credentials/{id}/revoke`: it is good for nothing from now on; with `all_of_holder`, nor is any other that its
+/// holder has.
 pub(super) async fn revoke(
     Here(app): Here,
     Named(id): Named<String>,
     request: Request,
 ) -> Result<Response, Problem> {
     let id = named(&id)?;
-    let (sent, ()) = json_body::told_if_any(request, json_body::MOST_BYTES, |_| Ok(())).await?;
-    app.access.read(|view, _| find(&app, &view.access, id).map(drop))?;
+    let told = json_body::told_if_any(request, json_body::MOST_BYTES, |object| object.flag("all_of_holder"));
+    let (sent, all) = told.await?;
+    let which = app.access.read(|view, _| to_revoke(&app, &view.access, id, all))?;
     let meta = query::meta(&app, app.caller.actor(), &sent.headers, &sent.content())?;
-    certification::carry_out(&app, meta, certification::revocation(Which::One(id))).await?;
+    certification::carry_out(&app, meta, certification::revocation(which)).await?;
     app.access.read(|view, sequence| {
         find(&app, &view.access, id).map(|form| query::json(StatusCode::OK, sequence, &form))
     })
+}
+
+fn to_revoke(app: &App, access: &Access, id: CredentialId, all_of_holder: bool) -> Result<Which, Problem> {
+    let known =
+        access.credential(id).filter(|known| sees(app, known)).ok_or_else(|| unknown(&id.to_string()))?;
+    if !all_of_holder {
+        return Ok(Which::One(id));
+    }
+    let holder = &known.issued.holder;
+    let mut all = access.after(app.project(), None).filter(|other| other.issued.holder == *holder);
+    if all.any(|other| !sees(app, other)) {
+        let detail = "the holder has a credential that reaches all projects, which is not yours to revoke";
+        return Err(Problem { field: Some("all_of_holder".into()), ..access::forbidden(detail) });
+    }
+    Ok(Which::AllOf(holder.clone()))
 }
 
 /// `POST /v1/tokens`: issues one.
@@ -215,19 +232,39 @@ fn wanted(app: &App, object: &mut Object) -> Result<TokenWanted, Problem> {
         Timestamp::parse_rfc3339(text).ok_or_else(|| rule.to_owned())
     })?;
     let once = TokenWanted::once(app, holder, roles, purpose);
-    let expires_at = expires_at.or(once.expires_at.filter(|_| purpose != Purpose::Access));
+    let expires_at = expires_at.or_else(|| match purpose {
+        Purpose::Access => own.filter(|own| own.holder == once.holder).and_then(|own| own.expires_at),
+        _ => once.expires_at,
+    });
     let wanted = TokenWanted { all_projects, label, expires_at, ..once };
     may_issue(app, &wanted)?;
     Ok(wanted)
 }
 
-/// Nobody gives what they do not have.
+/// Nobody gives what they do not have, nor themselves for longer than they have it.
 fn may_issue(app: &App, wanted: &TokenWanted) -> Result<(), Problem> {
     let Some(own) = app.caller.known() else { return Ok(()) };
     let refused =
         |field: &str, detail: &str| Err(Problem { field: Some(field.into()), ..access::forbidden(detail) });
     if wanted.all_projects && !own.all_projects {
         return refused("all_projects", "is for those whose own credential reaches all projects");
+    }
+    if let Some(end) = own.expires_at
+        && wanted.holder == own.holder
+    {
+        match wanted.purpose {
+            Purpose::Access if wanted.expires_at.is_none_or(|at| at > end) => {
+                let rule = format!("must not be later than the end of the credential it is issued by, {end}");
+                return refused("expires_at", &rule);
+            }
+            Purpose::GetCertificate => {
+                return refused(
+                    "purpose",
+                    "must not be get_certificate: the certificate would outlive the credential it is asked by",
+                );
+            }
+            Purpose::Access | Purpose::RegisterComputer => {}
+        }
     }
     if app.caller.reaches_all() {
         return Ok(());

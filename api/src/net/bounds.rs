@@ -47,7 +47,7 @@ impl Default for Connections {
     fn default() -> Self {
         Self {
             most: 4096,
-            most_per_address: 512,
+            most_per_address: 128,
             handshake_timeout_seconds: 10,
             head_timeout_seconds: 10,
             idle_timeout_seconds: 75,

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 pub use bounds::Connections;
 pub use listen::serve;
-pub use tls::{Identity, tls};
+pub use tls::{Identity, Shown, tls};
 
 /// Who sent a request; in its extensions.
 #[derive(Debug, Clone)]

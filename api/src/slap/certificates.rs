@@ -55,6 +55,12 @@ pub(crate) async fn generated(app: &App, computer: &ComputerId) -> Result<Pair, 
     certification::certify_computer(app, computer, Because { spends: None, renews }).await
 }
 
+/// The computer may not come in any more, from now on, nor what is in its partitions.
+pub(crate) async fn revoked_with_instances(app: &App, computer: &ComputerId) -> Result<(), Problem> {
+    theirs(app, computer).await?;
+    certification::revoke(app, Which::CertificatesOn(computer.clone())).await
+}
+
 /// The computer may not come in any more, from now on.
 pub(crate) async fn revoked(app: &App, computer: &ComputerId) -> Result<(), Problem> {
     theirs(app, computer).await?;

@@ -90,7 +90,7 @@ impl State {
                 Ok(self.access.issue(context.project, project.holders(), &command, context.now)?.done())
             }
             Command::RevokeCredentials(command) => {
-                Ok(self.access.revoke(context.project, &command, context.now)?.done())
+                Ok(self.access.revoke(context.project, project.holders(), &command, context.now)?.done())
             }
             command => project.decide(Shared { mode: self.mode, seen: &*self.seen }, context, command),
         }

@@ -3,6 +3,7 @@
 //! `table` says what each is answered; here it is held against the routes there are and against what they answer. That
 //! an answer has nothing in it that is somebody else's is asked in `secrets`, and what a letter cannot say in `tests`.
 
+mod credentials;
 mod secrets;
 mod table;
 mod tests;

@@ -4,12 +4,11 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::table;
 use super::world::{Ask, Key, OF_ALICE, RELEASE, Who, World, prices, usage};
 use crate::slap::testing::request_form;
 
 /// The members of this name of a whole list, a page of one item after the other.
-fn walked(world: &World, who: Who, path: &str, name: &str) -> Vec<String> {
+pub(super) fn walked(world: &World, who: Who, path: &str, name: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut cursor = String::new();
     loop {
@@ -395,122 +394,6 @@ fn who_is_customer_and_provider_changes_what_is_theirs_alone() {
     let seen = world.get(Who::Provider, &path).expect(200).json();
     assert_eq!(seen["parameters"], json!({}));
     world.ask(Who::Both, Ask::json("PATCH", &path, &stopped)).expect(200);
-}
-
-#[test]
-fn nobody_gives_more_than_they_have() {
-    let world = World::new();
-    let rows: [(Who, Value, u16, Option<&str>); 22] = [
-        (Who::Alice, json!({}), 201, None),
-        (Who::Alice, json!({"roles": ["customer"]}), 201, None),
-        (Who::Alice, json!({"purpose": "get_certificate"}), 201, None),
-        (Who::Alice, json!({"roles": ["customer", "provider"]}), 403, Some("roles")),
-        (Who::Alice, json!({"roles": ["admin"]}), 403, Some("roles")),
-        (Who::Alice, json!({"roles": ["auditor"]}), 403, Some("roles")),
-        (Who::Alice, json!({"purpose": "get_certificate", "roles": ["admin"]}), 403, Some("roles")),
-        (Who::Alice, json!({"purpose": "register_computer"}), 403, Some("roles")),
-        (Who::Alice, json!({"holder": "PARTY-3", "roles": ["customer"]}), 403, Some("holder")),
-        (Who::Alice, json!({"holder": "root", "roles": ["admin"]}), 403, Some("holder")),
-        (Who::Alice, json!({"all_projects": true}), 403, Some("all_projects")),
-        (Who::Provider, json!({"purpose": "register_computer"}), 201, None),
-        (Who::Provider, json!({"roles": ["customer"]}), 403, Some("roles")),
-        (Who::Both, json!({"roles": ["customer"]}), 201, None),
-        (Who::Prying, json!({"roles": ["auditor"]}), 201, None),
-        (Who::Prying, json!({"roles": ["auditor"], "all_projects": true}), 403, Some("all_projects")),
-        (Who::Auditor, json!({}), 403, None),
-        (Who::Admin, json!({"holder": "PARTY-2", "roles": ["customer", "provider"]}), 201, None),
-        (
-            Who::Admin,
-            json!({"holder": "other", "roles": ["admin"], "all_projects": true}),
-            403,
-            Some("all_projects"),
-        ),
-        (Who::Admin, json!({"holder": "other", "roles": ["admin"]}), 201, None),
-        (Who::OtherAdmin, json!({"holder": "PARTY-2", "roles": ["customer"]}), 404, None),
-        (Who::Root, json!({"holder": "other", "roles": ["auditor"], "all_projects": true}), 201, None),
-    ];
-    for (who, wanted, status, field) in rows {
-        let seen = world.post(who, "/v1/tokens", &wanted);
-        assert_eq!(seen.status, status, "{who:?} {wanted}: {seen:?}");
-        if let Some(field) = field {
-            assert_eq!(seen.json()["field"], field, "{who:?} {wanted}");
-        }
-        if status == 201 {
-            assert_eq!(seen.headers["cache-control"], "no-store");
-            let issued = seen.json();
-            let roles = issued["roles"].as_array().cloned().unwrap_or_default();
-            assert!(!roles.is_empty());
-            let project = if who == Who::OtherAdmin { "PROJ-2" } else { "PROJ-1" };
-            assert_eq!((&issued["project"], roles.contains(&json!("node"))), (&json!(project), false));
-        }
-    }
-    // What the admin of a project may not issue is not theirs to see or to take away, whatever they call themselves.
-    let root = world.credential(Who::Root);
-    let namesake = world.token(Who::Admin, None, &json!({"holder": "root", "roles": ["admin"]}));
-    for path in [format!("/v1/credentials/{root}/revoke"), "/v1/credentials/x/revoke".to_owned()] {
-        world.ask(Who::Admin, Ask::new("POST", &path)).expect(404);
-        world.ask_with(Some(&namesake), Ask::new("POST", &path)).expect(404);
-    }
-    let listed = walked(&world, Who::Admin, "/v1/credentials", "id");
-    assert!(!listed.contains(&root) && listed.contains(&world.credential(Who::Alice)), "{listed:?}");
-    world.get(Who::Root, &format!("/v1/credentials/{root}")).expect(200);
-}
-
-#[test]
-fn a_token_that_registers_a_computer_is_good_for_that_alone() {
-    let world = World::new();
-    let key = world.token(Who::Provider, None, &json!({"purpose": "register_computer"}));
-    for row in table::rows() {
-        let mut ask = row.ask;
-        ask.path = world.filled(&ask.path);
-        let seen = world.ask_with(Some(&key), ask);
-        assert_eq!(seen.status, 401, "{}: {seen:?}", row.route);
-    }
-    let Key::Token(token) = &key else { panic!("a token") };
-    let form = |path: &str| Ask::form(path, &[("title", "kitchen")]).with("x-access-token", token.clone());
-    world.ask(Who::Nobody, form("/Person_getCertificate")).expect(403);
-    let given = world.ask(Who::Nobody, form("/Person_requestComputer")).expect(200).json();
-    let computer = given["reference"].as_str().expect("a reference");
-    let shown = world.get(Who::Provider, &format!("/v1/computers/{computer}")).expect(200).json();
-    assert_eq!((&shown["owner"], &shown["title"]), (&json!("PARTY-4"), &json!("kitchen")));
-    // Once.
-    world.ask(Who::Nobody, form("/Person_requestComputer")).expect(403);
-
-    let key = world.token(Who::Alice, None, &json!({"purpose": "get_certificate"}));
-    let Key::Token(token) = key else { panic!("a token") };
-    let form = |path: &str| Ask::form(path, &[("title", "kitchen")]).with("x-access-token", token.clone());
-    world.ask(Who::Nobody, form("/Person_requestComputer")).expect(403);
-    world.ask(Who::Nobody, form("/Person_getCertificate")).expect(200);
-    world.ask(Who::Nobody, form("/Person_getCertificate")).expect(403);
-}
-
-#[test]
-fn what_is_revoked_is_good_for_nothing_from_the_next_request_on() {
-    let world = World::new();
-    let revoke = |who| Ask::new("POST", &format!("/v1/credentials/{}/revoke", world.credential(who)));
-    world.get(Who::Bob, "/v1/instances").expect(200);
-    world.ask(Who::Bob, revoke(Who::Bob)).expect(200);
-    world.get(Who::Bob, "/v1/instances").expect(401);
-    world.get(Who::Bob, "/healthz").expect(401);
-    let fetch = "/getFullComputerInformation?computer_id=COMP-1";
-    world.get(Who::Node, fetch).expect(200);
-    world
-        .ask(Who::Provider, Ask::form("/revokeComputerCertificate", &[("computer_id", "COMP-1")]))
-        .expect(200);
-    world.get(Who::Node, fetch).expect(401);
-    // A node that asks for another certificate has done with the one before.
-    let next = "/slapos.post.v0.compute_node_certificate";
-    let fresh = world.certificate(Who::OtherNode, next, &json!({"computer_guid": "COMP-2"}));
-    let fetch = || Ask::get("/getFullComputerInformation?computer_id=COMP-2");
-    world.ask(Who::OtherNode, fetch()).expect(401);
-    world.ask_with(Some(&fresh), fetch()).expect(200);
-    // And time ends all of them.
-    world.get(Who::Alice, "/v1/instances").expect(200);
-    world.get(Who::Instance, "/v1/instances").expect(200);
-    world.set("2028-01-02T00:00:00Z");
-    world.get(Who::Instance, "/v1/instances").expect(401);
-    world.ask_with(Some(&fresh), fetch()).expect(401);
-    world.get(Who::Alice, "/v1/instances").expect(200);
 }
 
 #[test]

@@ -15,8 +15,8 @@ use crate::access::Here;
 use crate::http::json_body;
 use crate::http::openapi::schema;
 use crate::http::problem::Problem;
-use crate::http::query::{self, Named};
-use crate::slap::certificates::{generated, revoked};
+use crate::http::query::{self, Named, Query};
+use crate::slap::certificates::{generated, revoked, revoked_with_instances};
 use crate::slap::read;
 
 /// A certificate and its key, shown once.
@@ -50,15 +50,21 @@ pub(in crate::http) async fn issue(
     Ok(response)
 }
 
-/// `DELETE /v1/computers/{id}/certificate`: it is good for nothing from now on.
+/// `DELETE /v1/computers/{id}/certificate`: it is good for nothing from now on; with `with_instances`, those of its
+/// instances neither.
 pub(in crate::http) async fn revoke(
     Here(app): Here,
     Named(id): Named<String>,
     request: Request,
 ) -> Result<Response, Problem> {
     let computer = named(&id)?;
+    let with_instances = Query::read(request.uri(), &["with_instances"])?.parse("with_instances")?;
     json_body::told_if_any(request, json_body::MOST_BYTES, |_| Ok(())).await?;
-    revoked(&app, &computer).await?;
+    if with_instances.unwrap_or(false) {
+        revoked_with_instances(&app, &computer).await?;
+    } else {
+        revoked(&app, &computer).await?;
+    }
     let found = read(&app, Sequence::ZERO, |view, at| (find(&app, view, &computer), at)).await?;
     Ok(query::json(StatusCode::OK, found.1, &ComputerResource::of(&app.keys, &found.0?)))
 }

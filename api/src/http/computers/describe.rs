@@ -190,6 +190,11 @@ pub(in crate::http) fn revoke_certificate(operation: Operation) -> Operation {
     operation
         .called("revokeComputerCertificate", "computers", "Have a computer come in no more, from now on")
         .path::<schema::ComputerId>("id", "Which computer")
+        .query::<bool>(
+            "with_instances",
+            "Whether the certificates of the instances in its partitions are revoked with it, as the computer has seen \
+             them. A computer that comes in again is given new ones for them",
+        )
         .answers::<ComputerResource>(200, "The computer; its certificates are good for nothing")
         .problem(404)
         .problem(409)

@@ -6,7 +6,6 @@ use schemars::JsonSchema;
 use serde_json::json;
 
 use super::{CredentialForm, TokenForm};
-use crate::http::invoices::describe::Nothing;
 use crate::http::openapi::operation::Operation;
 use crate::http::openapi::schema;
 
@@ -26,10 +25,21 @@ pub(in crate::http) fn show(operation: Operation) -> Operation {
 pub(in crate::http) fn revoke(operation: Operation) -> Operation {
     operation
         .called("revokeCredential", "access", "Have a credential be good for nothing from now on")
+        .description(
+            "Who has had a token in their hands may have issued others of its holder by it: `all_of_holder` revokes them all.",
+        )
         .path::<schema::CredentialId>("id", "Which credential")
-        .body::<Nothing>(json!({}))
+        .body::<Revocation>(json!({}))
         .optional_body()
         .writes::<CredentialForm>(200, "The credential as it is now")
+}
+
+/// What is revoked.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Revocation {
+    /// Whether every other credential of its holder is revoked with it.
+    all_of_holder: Option<bool>,
 }
 
 /// A token to be issued.
@@ -45,7 +55,8 @@ struct NewToken {
     purpose: Option<schema::Purpose>,
     /// For people.
     label: Option<schema::ShortText>,
-    /// Until when; a day, if it is not said of one that is good once, and else for ever.
+    /// Until when. If it is not said: a day, of one that is good once; as long as the credential that it is issued by, if
+    /// it is for its holder, who cannot have it for longer; else for ever.
     expires_at: Option<schema::Instant>,
 }
 

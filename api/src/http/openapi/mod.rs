@@ -22,6 +22,7 @@ use axum::routing::{MethodFilter, on};
 use axum::{Router, middleware};
 use serde_json::{Map, Value, json};
 
+use crate::access::PROJECT;
 use crate::access::policy::{self, Policy, Refuse};
 use crate::app::App;
 use operation::{Components, Operation, PROBLEMS};
@@ -143,6 +144,7 @@ pub(super) fn document(operations: &[Operation]) -> Value {
         let method = operation.method.as_str().to_ascii_lowercase();
         paths.entry(operation.path).or_default().insert(method, operation.write(&mut components));
     }
+    let project = components.sent::<schema::ProjectId>();
     let problems: Map<String, Value> =
         PROBLEMS.iter().map(|problem| (problem.name.to_owned(), problem.write(&mut components))).collect();
     json!({
@@ -175,6 +177,14 @@ pub(super) fn document(operations: &[Operation]) -> Value {
         "components": {
             "schemas": components.into_schemas(),
             "responses": problems,
+            "parameters": {
+                "Project": {
+                    "name": PROJECT.as_str(), "in": "header", "required": false,
+                    "description": "In which project; that of the credential, if it is not said. Only a credential that \
+                        reaches all projects may name another: 400 for whoever may not, as where there is none.",
+                    "schema": project,
+                },
+            },
             "securitySchemes": {
                 "certificate": {"type": "mutualTLS", "description": "A client certificate of this master"},
                 "token": {"type": "http", "scheme": "bearer", "description": "A token of this master"},

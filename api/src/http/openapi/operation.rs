@@ -91,6 +91,11 @@ impl Components {
         }
     }
 
+    /// As it is sent.
+    pub(super) fn sent<T: JsonSchema>(&mut self) -> Schema {
+        of::<T>(&mut self.bodies)
+    }
+
     fn answered<T: JsonSchema>(&mut self) -> Schema {
         self.answers.subschema_for::<T>()
     }
@@ -434,7 +439,7 @@ impl Operation {
     }
 
     pub(super) fn write(&self, components: &mut Components) -> Value {
-        let parameters: Vec<Value> = self
+        let mut parameters: Vec<Value> = self
             .parameters
             .iter()
             .map(|parameter| {
@@ -447,10 +452,12 @@ impl Operation {
             "operationId": self.written_id(),
             "tags": [self.tag],
             "summary": self.summary,
-            "parameters": parameters,
             "responses": self.write_answers(components),
         });
         if let Some(rule) = self.policy.roles {
+            if !self.policy.ledger_wide {
+                parameters.push(json!({"$ref": "#/components/parameters/Project"}));
+            }
             let roles = rule.iter().map(|(role, reach)| {
                 let reach = if *reach == Reach::All { "all" } else { "own" };
                 (role.to_string(), Value::from(reach))
@@ -459,6 +466,7 @@ impl Operation {
             written["x-roles"] = roles.collect::<Map<_, _>>().into();
             written["x-all-projects"] = self.policy.ledger_wide.into();
         }
+        written["parameters"] = parameters.into();
         if let Some(description) = self.description {
             written["description"] = description.into();
         }

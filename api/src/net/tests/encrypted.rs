@@ -20,7 +20,7 @@ use tempfile::TempDir;
 use super::running::{Running, ask, bounds, hex, is_closed};
 use crate::ca::{Authority, Issued, Subject, Validity};
 use crate::clock::SystemClock;
-use crate::net::{Identity, tls};
+use crate::net::{Identity, Shown, tls};
 
 const TLS12: &[&SupportedProtocolVersion] = &[&rustls::version::TLS12];
 const TLS13: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
@@ -59,7 +59,8 @@ impl Ours {
     fn config(&self) -> ServerConfig {
         let shown = self.server();
         let identity = Identity { chain_pem: &shown.chain_pem, key_pem: &shown.key_pem };
-        tls(identity, &self.authority.client_roots_pem()).expect("a configuration is made")
+        tls(Arc::new(Shown::new(identity).expect("a pair")), &self.authority.client_roots_pem())
+            .expect("a configuration is made")
     }
 
     /// A client that trusts this authority, and shows what it has.

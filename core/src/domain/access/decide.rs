@@ -1,5 +1,7 @@
 //! What may be issued to whom, and what ends it.
 
+use std::iter;
+
 use super::{
     Access, Credential, CredentialIssued, CredentialRevoked, CredentialSpent, Holder, IssueCredential,
     NotGood, OpenProject, ProjectOpened, Proof, Purpose, RevokeCredentials, Role, Roles, Which,
@@ -7,7 +9,7 @@ use super::{
 use crate::domain::Outcome;
 use crate::domain::computer::Computers;
 use crate::domain::event::{Event, Stream};
-use crate::domain::id::{CredentialId, InvalidText, ProjectId, check_text};
+use crate::domain::id::{ComputerId, CredentialId, InvalidText, ProjectId, check_text};
 use crate::domain::instance::Instances;
 use crate::domain::party::Parties;
 use crate::domain::time::Timestamp;
@@ -85,6 +87,12 @@ impl Holders<'_> {
             Holder::Computer(computer) => self.computers.known(computer).is_ok(),
             Holder::Instance(instance) => self.instances.place(*instance).is_some(),
         }
+    }
+
+    /// Whether it is an instance in a partition of a computer.
+    fn on(self, holder: &Holder, computer: &ComputerId) -> bool {
+        let Holder::Instance(instance) = holder else { return false };
+        self.instances.place(*instance).is_some_and(|(on, _)| on == computer)
     }
 }
 
@@ -222,9 +230,11 @@ impl Access {
     pub(crate) fn revoke(
         &self,
         project: ProjectId,
+        holders: Holders<'_>,
         command: &RevokeCredentials,
         now: Timestamp,
     ) -> Result<Outcome<()>, AccessRefusal> {
+        let certificate = |known: &Credential| known.is_certificate().then(|| revoked(known, now));
         let events: Vec<_> = match &command.which {
             Which::One(id) => {
                 let known = self.credentials.get(id).filter(|known| known.project == project);
@@ -232,8 +242,13 @@ impl Access {
                 known.check(Timestamp::MIN).is_ok().then(|| revoked(known, now)).into_iter().collect()
             }
             Which::CertificatesOf(holder) => {
-                let active = self.active_of(project, holder).filter(|known| known.is_certificate());
-                active.map(|known| revoked(known, now)).collect()
+                self.active_of(project, holder).filter_map(certificate).collect()
+            }
+            Which::CertificatesOn(computer) => {
+                let of = Holder::Computer(computer.clone());
+                let on = self.instances_of(project).filter(|holder| holders.on(holder, computer));
+                let all = iter::once(&of).chain(on).flat_map(|holder| self.active_of(project, holder));
+                all.filter_map(certificate).collect()
             }
             Which::AllOf(holder) => {
                 self.active_of(project, holder).map(|known| revoked(known, now)).collect()

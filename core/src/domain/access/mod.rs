@@ -242,6 +242,8 @@ pub enum Which {
     One(CredentialId),
     /// All certificates of this holder.
     CertificatesOf(Holder),
+    /// All certificates of a computer and of the instances in its partitions, which it has seen.
+    CertificatesOn(ComputerId),
     /// All of this holder.
     AllOf(Holder),
 }
@@ -424,6 +426,12 @@ impl Access {
     fn active_of(&self, project: ProjectId, holder: &Holder) -> impl Iterator<Item = &Credential> {
         let ids = self.active.get(&(project, holder.clone())).into_iter().flatten();
         ids.filter_map(|id| self.credentials.get(id))
+    }
+
+    /// The instances of a project that have a credential which is not revoked.
+    fn instances_of(&self, project: ProjectId) -> impl Iterator<Item = &Holder> {
+        let [first, last] = [0, u64::MAX].map(|id| (project, Holder::Instance(InstanceId(id))));
+        self.active.range(first..=last).map(|((_, holder), _)| holder)
     }
 
     /// Takes an event over that happened in a project.

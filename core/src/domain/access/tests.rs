@@ -230,6 +230,29 @@ fn what_is_revoked_stays_revoked_and_is_of_one_project() {
 }
 
 #[test]
+fn a_computer_and_what_is_on_it_end_together_if_wanted() {
+    let on_it = |n, instance| IssueCredential {
+        holder: Holder::Instance(InstanceId(instance)),
+        roles: Role::Instance.into(),
+        ..certificate(n)
+    };
+    let on = |computer| revoke(Which::CertificatesOn(ComputerId::new(computer).expect("an id")));
+    let given =
+        || Given::cloud().done(request("first")).done(certificate(1)).done(on_it(2, 1)).done(token(3));
+    let ends = [revoked(&given(), 1), revoked(&given(), 2)];
+    given().when(revoke(Which::CertificatesOf(computer()))).then([ends[0].clone()]);
+    given()
+        .when(on("COMP-2"))
+        .unchanged()
+        .and()
+        .when(on("COMP-1"))
+        .then(ends)
+        .and()
+        .when(on("COMP-1"))
+        .unchanged();
+}
+
+#[test]
 fn a_computer_has_one_certificate() {
     let given = Given::cloud().done(certificate(1));
     let (end, new) = (revoked(&given, 1), issued(&given, certificate(2)));

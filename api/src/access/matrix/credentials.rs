@@ -1,0 +1,193 @@
+//! Credentials: who issues what to whom, for how long, and what ends them.
+
+use serde_json::{Value, json};
+
+use super::table;
+use super::tests::walked;
+use super::world::{Ask, Key, Who, World};
+
+#[test]
+fn nobody_gives_more_than_they_have() {
+    let world = World::new();
+    let rows: [(Who, Value, u16, Option<&str>); 22] = [
+        (Who::Alice, json!({}), 201, None),
+        (Who::Alice, json!({"roles": ["customer"]}), 201, None),
+        (Who::Alice, json!({"purpose": "get_certificate"}), 201, None),
+        (Who::Alice, json!({"roles": ["customer", "provider"]}), 403, Some("roles")),
+        (Who::Alice, json!({"roles": ["admin"]}), 403, Some("roles")),
+        (Who::Alice, json!({"roles": ["auditor"]}), 403, Some("roles")),
+        (Who::Alice, json!({"purpose": "get_certificate", "roles": ["admin"]}), 403, Some("roles")),
+        (Who::Alice, json!({"purpose": "register_computer"}), 403, Some("roles")),
+        (Who::Alice, json!({"holder": "PARTY-3", "roles": ["customer"]}), 403, Some("holder")),
+        (Who::Alice, json!({"holder": "root", "roles": ["admin"]}), 403, Some("holder")),
+        (Who::Alice, json!({"all_projects": true}), 403, Some("all_projects")),
+        (Who::Provider, json!({"purpose": "register_computer"}), 201, None),
+        (Who::Provider, json!({"roles": ["customer"]}), 403, Some("roles")),
+        (Who::Both, json!({"roles": ["customer"]}), 201, None),
+        (Who::Prying, json!({"roles": ["auditor"]}), 201, None),
+        (Who::Prying, json!({"roles": ["auditor"], "all_projects": true}), 403, Some("all_projects")),
+        (Who::Auditor, json!({}), 403, None),
+        (Who::Admin, json!({"holder": "PARTY-2", "roles": ["customer", "provider"]}), 201, None),
+        (
+            Who::Admin,
+            json!({"holder": "other", "roles": ["admin"], "all_projects": true}),
+            403,
+            Some("all_projects"),
+        ),
+        (Who::Admin, json!({"holder": "other", "roles": ["admin"]}), 201, None),
+        (Who::OtherAdmin, json!({"holder": "PARTY-2", "roles": ["customer"]}), 404, None),
+        (Who::Root, json!({"holder": "other", "roles": ["auditor"], "all_projects": true}), 201, None),
+    ];
+    for (who, wanted, status, field) in rows {
+        let seen = world.post(who, "/v1/tokens", &wanted);
+        assert_eq!(seen.status, status, "{who:?} {wanted}: {seen:?}");
+        if let Some(field) = field {
+            assert_eq!(seen.json()["field"], field, "{who:?} {wanted}");
+        }
+        if status == 201 {
+            assert_eq!(seen.headers["cache-control"], "no-store");
+            let issued = seen.json();
+            let roles = issued["roles"].as_array().cloned().unwrap_or_default();
+            assert!(!roles.is_empty());
+            let project = if who == Who::OtherAdmin { "PROJ-2" } else { "PROJ-1" };
+            assert_eq!((&issued["project"], roles.contains(&json!("node"))), (&json!(project), false));
+        }
+    }
+    // What the admin of a project may not issue is not theirs to see or to take away, whatever they call themselves.
+    let root = world.credential(Who::Root);
+    let namesake = world.token(Who::Admin, None, &json!({"holder": "root", "roles": ["admin"]}));
+    for path in [format!("/v1/credentials/{root}/revoke"), "/v1/credentials/x/revoke".to_owned()] {
+        world.ask(Who::Admin, Ask::new("POST", &path)).expect(404);
+        world.ask_with(Some(&namesake), Ask::new("POST", &path)).expect(404);
+    }
+    let listed = walked(&world, Who::Admin, "/v1/credentials", "id");
+    assert!(!listed.contains(&root) && listed.contains(&world.credential(Who::Alice)), "{listed:?}");
+    world.get(Who::Root, &format!("/v1/credentials/{root}")).expect(200);
+}
+
+#[test]
+fn a_token_that_registers_a_computer_is_good_for_that_alone() {
+    let world = World::new();
+    let key = world.token(Who::Provider, None, &json!({"purpose": "register_computer"}));
+    for row in table::rows() {
+        let mut ask = row.ask;
+        ask.path = world.filled(&ask.path);
+        let seen = world.ask_with(Some(&key), ask);
+        assert_eq!(seen.status, 401, "{}: {seen:?}", row.route);
+    }
+    let Key::Token(token) = &key else { panic!("a token") };
+    let form = |path: &str| Ask::form(path, &[("title", "kitchen")]).with("x-access-token", token.clone());
+    world.ask(Who::Nobody, form("/Person_getCertificate")).expect(403);
+    let given = world.ask(Who::Nobody, form("/Person_requestComputer")).expect(200).json();
+    let computer = given["reference"].as_str().expect("a reference");
+    let shown = world.get(Who::Provider, &format!("/v1/computers/{computer}")).expect(200).json();
+    assert_eq!((&shown["owner"], &shown["title"]), (&json!("PARTY-4"), &json!("kitchen")));
+    // Once.
+    world.ask(Who::Nobody, form("/Person_requestComputer")).expect(403);
+
+    let key = world.token(Who::Alice, None, &json!({"purpose": "get_certificate"}));
+    let Key::Token(token) = key else { panic!("a token") };
+    let form = |path: &str| Ask::form(path, &[("title", "kitchen")]).with("x-access-token", token.clone());
+    world.ask(Who::Nobody, form("/Person_requestComputer")).expect(403);
+    world.ask(Who::Nobody, form("/Person_getCertificate")).expect(200);
+    world.ask(Who::Nobody, form("/Person_getCertificate")).expect(403);
+}
+
+#[test]
+fn what_is_revoked_is_good_for_nothing_from_the_next_request_on() {
+    let world = World::new();
+    let revoke = |who| Ask::new("POST", &format!("/v1/credentials/{}/revoke", world.credential(who)));
+    world.get(Who::Bob, "/v1/instances").expect(200);
+    world.ask(Who::Bob, revoke(Who::Bob)).expect(200);
+    world.get(Who::Bob, "/v1/instances").expect(401);
+    world.get(Who::Bob, "/healthz").expect(401);
+    let fetch = "/getFullComputerInformation?computer_id=COMP-1";
+    world.get(Who::Node, fetch).expect(200);
+    world
+        .ask(Who::Provider, Ask::form("/revokeComputerCertificate", &[("computer_id", "COMP-1")]))
+        .expect(200);
+    world.get(Who::Node, fetch).expect(401);
+    // A node that asks for another certificate has done with the one before.
+    let next = "/slapos.post.v0.compute_node_certificate";
+    let fresh = world.certificate(Who::OtherNode, next, &json!({"computer_guid": "COMP-2"}));
+    let fetch = || Ask::get("/getFullComputerInformation?computer_id=COMP-2");
+    world.ask(Who::OtherNode, fetch()).expect(401);
+    world.ask_with(Some(&fresh), fetch()).expect(200);
+    // And time ends all of them.
+    world.get(Who::Alice, "/v1/instances").expect(200);
+    world.get(Who::Instance, "/v1/instances").expect(200);
+    world.set("2028-01-02T00:00:00Z");
+    world.get(Who::Instance, "/v1/instances").expect(401);
+    world.ask_with(Some(&fresh), fetch()).expect(401);
+    world.get(Who::Alice, "/v1/instances").expect(200);
+}
+
+#[test]
+fn nobody_has_for_longer_what_they_have_for_a_time() {
+    let world = World::new();
+    let short = json!({"expires_at": "2026-12-10T00:00:00Z"});
+    let key = world.token(Who::Alice, None, &short);
+    let issue = |body: Value| world.ask_with(Some(&key), Ask::json("POST", "/v1/tokens", &body));
+    let issued = issue(json!({})).expect(201).json();
+    assert_eq!(issued["expires_at"], "2026-12-10T00:00:00Z");
+    let sooner = json!({"expires_at": "2026-12-09T23:59:59Z"});
+    assert_eq!(issue(sooner.clone()).expect(201).json()["expires_at"], sooner["expires_at"]);
+    let refused = |body: Value, field: &str| {
+        let problem = issue(body).expect(403).json();
+        assert_eq!(problem["field"], field, "{problem}");
+    };
+    refused(json!({"expires_at": "2026-12-10T00:00:00.000001Z"}), "expires_at");
+    refused(json!({"purpose": "get_certificate"}), "purpose");
+    // An admin gives others what is theirs, and themselves no more than they have.
+    let admin = json!({"holder": "short", "roles": ["admin"], "expires_at": "2026-12-10T00:00:00Z"});
+    let key = world.token(Who::Admin, None, &admin);
+    let issue = |body: Value| world.ask_with(Some(&key), Ask::json("POST", "/v1/tokens", &body));
+    let others = issue(json!({"holder": "PARTY-2", "roles": ["customer"]})).expect(201).json();
+    assert_eq!(others["expires_at"], Value::Null);
+    assert_eq!(issue(json!({})).expect(201).json()["expires_at"], "2026-12-10T00:00:00Z");
+    issue(json!({"expires_at": "2027-01-01T00:00:00Z"})).expect(403);
+}
+
+#[test]
+fn whoever_has_had_a_token_in_their_hands_loses_all_that_it_issued() {
+    let world = World::new();
+    let thief = world.token(Who::Alice, None, &json!({}));
+    let all = json!({"all_of_holder": true});
+    let revoke = |who, of, body: &Value| {
+        world.post(who, &format!("/v1/credentials/{}/revoke", world.credential(of)), body)
+    };
+    revoke(Who::Bob, Who::Alice, &all).expect(404);
+    revoke(Who::Alice, Who::Alice, &json!({"all_of_holder": "yes"})).expect(400);
+    world.ask_with(Some(&thief), Ask::get("/v1/instances")).expect(200);
+    revoke(Who::Alice, Who::Alice, &all).expect(200);
+    world.ask_with(Some(&thief), Ask::get("/v1/instances")).expect(401);
+    world.get(Who::Alice, "/v1/instances").expect(401);
+    world.get(Who::Bob, "/v1/instances").expect(200);
+    // A namesake of who reaches all projects does not take that from them.
+    let namesake = world.token(Who::Admin, None, &json!({"holder": "root", "roles": ["admin"]}));
+    let Key::Token(text) = &namesake else { panic!("a token") };
+    let id = text.split('_').nth(1).expect("an id");
+    let path = format!("/v1/credentials/{id}/revoke");
+    let problem = world.post(Who::Admin, &path, &all).expect(403).json();
+    assert_eq!(problem["field"], "all_of_holder");
+    world.get(Who::Root, "/v1/projects").expect(200);
+    world.post(Who::Admin, &path, &json!({})).expect(200);
+}
+
+#[test]
+fn a_computer_is_revoked_with_what_is_on_it_if_wanted() {
+    let revoked = |query: &str| {
+        let world = World::new();
+        let path = format!("/v1/computers/COMP-1/certificate{query}");
+        world.ask(Who::Provider, Ask::new("DELETE", &path)).expect(200);
+        world.get(Who::Node, "/getFullComputerInformation?computer_id=COMP-1").expect(401);
+        world.get(Who::Instance, "/v1/instances").status
+    };
+    assert_eq!(revoked(""), 200);
+    assert_eq!(revoked("?with_instances=false"), 200);
+    assert_eq!(revoked("?with_instances=true"), 401);
+    let world = World::new();
+    let wrong = Ask::new("DELETE", "/v1/computers/COMP-1/certificate?with_instances=1");
+    assert_eq!(world.ask(Who::Provider, wrong).expect(400).json()["field"], "with_instances");
+    world.get(Who::Node, "/getFullComputerInformation?computer_id=COMP-1").expect(200);
+}

@@ -1,0 +1,239 @@
+//! The certificate that the server shows, and how it is replaced while it serves.
+//!
+//! It comes from the own authority, or from files that somebody else keeps (an ACME client, say). One of the own
+//! authority is made anew long before it ends; files are read again when they have changed. Invariant: what is shown is
+//! always a certificate with its key. Files that do not fit each other, or cannot be read, are logged once, and the
+//! certificate before them stays.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use sha2::{Digest, Sha256};
+use slapledger_core::domain::time::Timestamp;
+use slapledger_core::ledger::Clock;
+use zeroize::Zeroizing;
+
+use crate::ca::{Authority, Validity};
+use crate::certification::Certifier;
+use crate::config::{self, OwnCertificate};
+use crate::net::{Identity, Shown};
+
+const DAY_MICROS: i64 = 86_400_000_000;
+/// How long one of the own authority is good.
+const DAYS: i64 = 397;
+/// It is made anew when it is good for less.
+const REPLACED_DAYS: i64 = 30;
+/// How often it is looked at.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// Where the certificate comes from.
+pub enum Source {
+    /// The own authority, for these names.
+    Own(Vec<String>),
+    /// Files from elsewhere.
+    Files(OwnCertificate),
+}
+
+/// The certificate, and what is known of where it comes from.
+pub struct ServerCertificate {
+    source: Source,
+    shown: Arc<Shown>,
+    /// When it is to be looked for again, if it is our own.
+    replaced_at: Timestamp,
+    /// Of the files that were read last, good or not.
+    read: Option<[u8; 32]>,
+}
+
+impl ServerCertificate {
+    /// Makes it, or reads it.
+    pub fn open(source: Source, authority: &Authority, now: Timestamp) -> anyhow::Result<Self> {
+        match &source {
+            Source::Own(names) => {
+                let (shown, replaced_at) = issue(names, authority, now, Shown::new)?;
+                Ok(Self { shown: Arc::new(shown), replaced_at, read: None, source })
+            }
+            Source::Files(files) => {
+                let pair = Pair::read(files)?;
+                let shown = Arc::new(Shown::new(pair.identity())?);
+                let read = Some(pair.digest());
+                Ok(Self { source, shown, replaced_at: now, read })
+            }
+        }
+    }
+
+    /// What connections are shown.
+    pub fn shown(&self) -> Arc<Shown> {
+        Arc::clone(&self.shown)
+    }
+
+    /// Replaces it, if it is time to; whether it did.
+    fn look(&mut self, authority: &Authority, now: Timestamp) -> anyhow::Result<bool> {
+        let shown = &self.shown;
+        match &self.source {
+            Source::Own(names) => {
+                if now < self.replaced_at {
+                    return Ok(false);
+                }
+                let replace = |identity: Identity<'_>| shown.replace(identity);
+                ((), self.replaced_at) = issue(names, authority, now, replace)?;
+            }
+            Source::Files(files) => {
+                // What was read before is not tried again: what is wrong with it is said once.
+                let pair = Pair::read(files)?;
+                if self.read.replace(pair.digest()) == Some(pair.digest()) {
+                    return Ok(false);
+                }
+                shown.replace(pair.identity())?;
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// One of the own authority, and when it is to be replaced.
+fn issue<T>(
+    names: &[String],
+    authority: &Authority,
+    now: Timestamp,
+    show: impl FnOnce(Identity<'_>) -> anyhow::Result<T>,
+) -> anyhow::Result<(T, Timestamp)> {
+    let validity = Validity { not_before: now, not_after: now.plus_micros(DAYS * DAY_MICROS) };
+    let issued = authority.server_certificate(names, validity)?;
+    let shown = show(Identity { chain_pem: &issued.chain_pem, key_pem: &issued.key_pem })?;
+    // Of an authority that is about to end itself there is none that is good for longer.
+    let soonest = now.plus_micros(DAY_MICROS);
+    Ok((shown, issued.not_after.plus_micros(-REPLACED_DAYS * DAY_MICROS).max(soonest)))
+}
+
+/// A certificate and its key, as they lie in files.
+struct Pair {
+    chain: String,
+    key: Zeroizing<String>,
+}
+
+impl Pair {
+    fn read(files: &OwnCertificate) -> anyhow::Result<Self> {
+        let text =
+            |path: &Path| std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()));
+        Ok(Self { chain: text(&files.chain_file)?, key: config::secret(&files.key_file)? })
+    }
+
+    fn identity(&self) -> Identity<'_> {
+        Identity { chain_pem: &self.chain, key_pem: &self.key }
+    }
+
+    fn digest(&self) -> [u8; 32] {
+        let parts = [self.chain.as_bytes(), self.key.as_bytes()].map(Sha256::digest);
+        Sha256::digest(parts.concat()).into()
+    }
+}
+
+/// Replaces it when it is time to, as long as the program runs.
+pub async fn watch(mut certificate: ServerCertificate, certifier: Arc<Certifier>, clock: Arc<dyn Clock>) {
+    let mut told = None;
+    loop {
+        tokio::time::sleep(EVERY).await;
+        let (authority, now) = (Arc::clone(&certifier), clock.now());
+        let look = tokio::task::spawn_blocking(move || {
+            let looked = certificate.look(authority.authority(), now);
+            (certificate, looked)
+        });
+        let looked;
+        (certificate, looked) = match look.await {
+            Ok(done) => done,
+            Err(error) => {
+                tracing::error!(%error, "the certificate of the server is not looked after any more");
+                return;
+            }
+        };
+        match looked.map_err(|error| format!("{error:#}")) {
+            Ok(false) => {}
+            Ok(true) => {
+                tracing::info!("the server shows another certificate from now on");
+                told = None;
+            }
+            Err(error) if told.as_ref() == Some(&error) => {}
+            Err(error) => {
+                tracing::error!(%error, "the certificate of the server was not replaced");
+                told = Some(error);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn now() -> Timestamp {
+        Timestamp::parse_rfc3339("2026-11-28T00:00:00Z").expect("an instant")
+    }
+
+    fn authority(folder: &TempDir) -> Authority {
+        Authority::create(&folder.path().join("ca"), "Test", now()).expect("an authority is made")
+    }
+
+    fn names() -> Vec<String> {
+        vec!["localhost".to_owned()]
+    }
+
+    #[test]
+    fn our_own_is_replaced_a_month_before_it_ends() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let authority = authority(&folder);
+        let mut certificate =
+            ServerCertificate::open(Source::Own(names()), &authority, now()).expect("it is made");
+        let first = certificate.shown.leaf();
+        let after = |days: i64| now().plus_micros(days * DAY_MICROS);
+        assert!(!certificate.look(&authority, after(366)).expect("it is looked at"));
+        assert_eq!(certificate.shown.leaf(), first);
+        assert!(certificate.look(&authority, after(367)).expect("it is looked at"));
+        assert_ne!(certificate.shown.leaf(), first);
+        assert!(!certificate.look(&authority, after(368)).expect("it is looked at"));
+    }
+
+    #[test]
+    fn files_are_read_when_they_have_changed_and_wrong_ones_change_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let authority = authority(&folder);
+        let files = OwnCertificate {
+            chain_file: folder.path().join("chain.pem"),
+            key_file: folder.path().join("key.pem"),
+        };
+        let made = || {
+            let validity = Validity { not_before: now(), not_after: now().plus_micros(DAY_MICROS) };
+            authority.server_certificate(&names(), validity).expect("it is made")
+        };
+        let write_key = |key: &str| {
+            fs::write(&files.key_file, key).expect("it is written");
+            fs::set_permissions(&files.key_file, fs::Permissions::from_mode(0o600)).expect("they are set");
+        };
+        let (first, second) = (made(), made());
+        fs::write(&files.chain_file, &first.chain_pem).expect("it is written");
+        write_key(&first.key_pem);
+        let mut certificate =
+            ServerCertificate::open(Source::Files(files.clone()), &authority, now()).expect("it is read");
+        let look = |certificate: &mut ServerCertificate| {
+            certificate.look(&authority, now()).map_err(|error| format!("{error:#}"))
+        };
+        let shown = certificate.shown.leaf();
+        assert_eq!(look(&mut certificate), Ok(false));
+        // Its key is written after it: between them they do not fit.
+        fs::write(&files.chain_file, &second.chain_pem).expect("it is written");
+        assert!(look(&mut certificate).is_err());
+        assert_eq!(look(&mut certificate), Ok(false), "it is said once");
+        assert_eq!(certificate.shown.leaf(), shown);
+        write_key(&second.key_pem);
+        assert_eq!(look(&mut certificate), Ok(true));
+        assert_ne!(certificate.shown.leaf(), shown);
+        fs::remove_file(&files.chain_file).expect("it is removed");
+        assert!(look(&mut certificate).expect_err("it is gone").starts_with("read "));
+    }
+}
