@@ -308,6 +308,15 @@ impl App {
         self.certifier.as_deref().ok_or_else(none)
     }
 
+    /// Reads what takes its time on a thread made for that.
+    pub async fn apart<T: Send + 'static>(
+        self: &Arc<Self>,
+        read: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let app = Arc::clone(self);
+        tokio::task::spawn_blocking(move || read(&app)).await.map_err(|error| Problem::fault(&error))
+    }
+
     /// The keys with which to open what is sealed in an instance for whoever this is for.
     pub fn keys_for(&self, instance: &Instance) -> Arc<KeyRing> {
         if self.caller.opens_instance(instance) {

@@ -191,7 +191,7 @@ fn known(app: &App, id: CredentialId, headers: &HeaderMap) -> Result<Known, Prob
         roles: issued.roles,
         project: project?,
         all_projects: issued.all_projects,
-        expires_at: issued.expires_at,
+        until: issued.expires_at.filter(|_| matches!(issued.proof, Proof::Token { .. })),
     })
 }
 

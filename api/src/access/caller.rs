@@ -29,8 +29,9 @@ pub struct Known {
     pub project: ProjectId,
     /// Whether they may choose.
     pub all_projects: bool,
-    /// Until when the credential is good.
-    pub expires_at: Option<Timestamp>,
+    /// Until when, if they came with a token that is good for a time. A certificate is renewed by whoever has it, and
+    /// bounds nothing.
+    pub until: Option<Timestamp>,
 }
 
 /// Who sent a request.

@@ -233,7 +233,7 @@ fn wanted(app: &App, object: &mut Object) -> Result<TokenWanted, Problem> {
     })?;
     let once = TokenWanted::once(app, holder, roles, purpose);
     let expires_at = expires_at.or_else(|| match purpose {
-        Purpose::Access => own.filter(|own| own.holder == once.holder).and_then(|own| own.expires_at),
+        Purpose::Access => own.filter(|own| own.holder == once.holder).and_then(|own| own.until),
         _ => once.expires_at,
     });
     let wanted = TokenWanted { all_projects, label, expires_at, ..once };
@@ -249,7 +249,7 @@ fn may_issue(app: &App, wanted: &TokenWanted) -> Result<(), Problem> {
     if wanted.all_projects && !own.all_projects {
         return refused("all_projects", "is for those whose own credential reaches all projects");
     }
-    if let Some(end) = own.expires_at
+    if let Some(end) = own.until
         && wanted.holder == own.holder
     {
         match wanted.purpose {

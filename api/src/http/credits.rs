@@ -5,7 +5,7 @@ pub(super) mod describe;
 mod tests;
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -149,7 +149,7 @@ pub(super) async fn grant(Here(app): Here, request: Request) -> Result<Response,
     };
     let show = |at, form: &CreditForm<'_>| query::tagged(&sent.headers, StatusCode::CREATED, at, form);
     let response = credit_at(&app, credit, accepted.sequence, show).await?;
-    Ok(at_location(response, &format!("/v1/credits/{credit}")))
+    Ok(query::located(response, &format!("/v1/credits/{credit}")))
 }
 
 /// `POST /v1/credits/{id}/withdraw`: takes back what is left.
@@ -225,7 +225,7 @@ pub(super) async fn record(Here(app): Here, request: Request) -> Result<Response
     };
     let show = |at, form: &ChargeForm<'_>| query::tagged(&sent.headers, StatusCode::CREATED, at, form);
     let response = charge_at(&app, charge, accepted.sequence, show).await?;
-    Ok(at_location(response, &format!("/v1/charges/{charge}")))
+    Ok(query::located(response, &format!("/v1/charges/{charge}")))
 }
 
 /// `GET /v1/charges/{id}`.
@@ -268,11 +268,4 @@ pub(super) async fn charges(Here(app): Here, uri: Uri) -> Result<Response, Probl
         let page = view.billing.charges(customer, |party| app.caller.sees_party(party), after, limit);
         query::list(page.items.into_iter().map(ChargeForm::of).collect(), page.next, sequence)
     }))
-}
-
-fn at_location(mut response: Response, place: &str) -> Response {
-    if let Ok(location) = HeaderValue::from_str(place) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    response
 }

@@ -18,7 +18,6 @@ use slapledger_core::domain::id::{InvoiceId, PartyId, Sequence};
 use slapledger_core::domain::invoice::{EventSet, InvoiceLine};
 use slapledger_core::domain::money::{Amount, Currency};
 
-use super::explain::read;
 use super::invoices::runs::{run_named, unknown_run};
 use super::invoices::{EventForm, LineForm};
 use super::log;
@@ -92,7 +91,7 @@ pub(super) async fn list(Here(app): Here, Named(run): Named<String>, uri: Uri) -
     let (limit, after) = (query.limit()?, query.cursor::<At>()?);
     let position = query.position(&app).await?;
     app.billing.reach(position).await?;
-    read(&app, move |app| {
+    app.apart(move |app| {
         let (forms, sequences, next, sequence) = app.billing.read(|view, sequence| {
             let page = view.diff(run, sequence, after.map(|at| at.0), limit);
             let page = page.ok_or_else(|| unknown_run(&run.to_string()))?;

@@ -9,7 +9,6 @@ mod shape;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
@@ -28,7 +27,6 @@ use super::openapi::schema;
 use super::problem::Problem;
 use super::query::{self, Named, Query};
 use crate::access::Here;
-use crate::app::App;
 
 /// A line, explained.
 #[derive(Serialize, JsonSchema)]
@@ -114,7 +112,7 @@ pub(super) async fn document(
     let (limit, after) = (query.limit()?, query.cursor::<u32>()?.unwrap_or(0));
     let position = query.position(&app).await?;
     app.billing.reach(position).await?;
-    let body = read(&app, move |app| {
+    let body = app.apart(move |app| {
         app.billing.read(|view, sequence| {
             find(app, view, &id)?;
             let explained = view.explain(&id, after, limit, sequence);
@@ -156,7 +154,7 @@ pub(super) async fn line(
     let Ok(n) = n.parse::<u32>() else { return Err(no_line) };
     let position = query.position(&app).await?;
     app.billing.reach(position).await?;
-    let body = read(&app, move |app| {
+    let body = app.apart(move |app| {
         let mut counted: BTreeMap<Sequence, Vec<Counted>> = BTreeMap::new();
         let mut body = app.billing.read(|view, sequence| {
             find(app, view, &id)?;
@@ -194,13 +192,4 @@ pub(super) async fn line(
     });
     let body = body.await??;
     Ok(query::json(StatusCode::OK, body.sequence, &body))
-}
-
-/// Reads what takes its time on a thread made for that.
-pub(super) async fn read<T: Send + 'static>(
-    app: &Arc<App>,
-    read: impl FnOnce(&App) -> T + Send + 'static,
-) -> Result<T, Problem> {
-    let app = Arc::clone(app);
-    tokio::task::spawn_blocking(move || read(&app)).await.map_err(|error| Problem::fault(&error))
 }

@@ -14,7 +14,6 @@ use slapledger_core::domain::id::ComputerId;
 use slapledger_core::domain::invoice::RunPeriod;
 use slapledger_core::domain::time::Period;
 
-use super::explain::read;
 use super::invoices::runs::bound;
 use super::problem::Problem;
 use super::query::{self, Query};
@@ -39,7 +38,7 @@ pub(super) async fn list(Here(app): Here, uri: Uri) -> Result<Response, Problem>
     let position = query.position(&app).await?;
     let theirs = app.computers_seen(position).await?;
     app.billing.reach(position).await?;
-    read(&app, move |app| {
+    app.apart(move |app| {
         app.billing.read(|view, sequence| {
             let calendar = view.billing.calendar_of(FIRST_PARTY);
             let within = calendar.and_then(|calendar| period.within(calendar));

@@ -11,7 +11,7 @@ pub(super) mod writes;
 use std::collections::BTreeMap;
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -157,14 +157,11 @@ pub(super) async fn request(Here(app): Here, request: Request) -> Result<Respons
         RequestOutcome::Changed | RequestOutcome::Unchanged => StatusCode::OK,
     };
     let resource = InstanceResource::of(&app, &found);
-    let mut response = query::tagged(&sent.headers, status, sequence, &resource);
-    let headers = response.headers_mut();
+    let response = query::tagged(&sent.headers, status, sequence, &resource);
     let place = if sent.path().starts_with("/v1/") { "/v1/instances" } else { "/software_instance_module" };
-    if let Ok(location) = HeaderValue::from_str(&format!("{place}/{instance}")) {
-        headers.insert(header::LOCATION, location);
-    }
+    let mut response = query::located(response, &format!("{place}/{instance}"));
     if waits {
-        headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS.into());
+        response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS.into());
     }
     Ok(response)
 }

@@ -9,7 +9,7 @@ pub(super) mod details;
 mod tests;
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -194,14 +194,10 @@ pub(super) async fn register(Here(app): Here, request: Request) -> Result<Respon
     let Answer::Party(party) = accepted.answer else {
         return Err(Problem::fault(&"a party was answered with something else"));
     };
-    let mut response = shown(&app, party, accepted.sequence, |sequence, form| {
+    let response = shown(&app, party, accepted.sequence, |sequence, form| {
         query::tagged(&sent.headers, StatusCode::CREATED, sequence, form)
-    })
-    .await?;
-    if let Ok(location) = HeaderValue::from_str(&format!("/v1/parties/{party}")) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    Ok(response)
+    });
+    Ok(query::located(response.await?, &format!("/v1/parties/{party}")))
 }
 
 /// All that is told of a party beyond its name and zone.

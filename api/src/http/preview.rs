@@ -17,7 +17,6 @@ use slapledger_core::domain::money::{Amount, Currency};
 use slapledger_core::domain::time::Period;
 use slapledger_core::keyring::KeyRing;
 
-use super::explain::read;
 use super::gaps::period;
 use super::invoices::LineForm;
 use super::invoices::runs::WarningForm;
@@ -85,7 +84,7 @@ pub(super) async fn list(Here(app): Here, uri: Uri) -> Result<Response, Problem>
     let (limit, after) = (query.limit()?, query.cursor::<PartyId>()?);
     let position = query.position(&app).await?;
     app.billing.reach(position).await?;
-    read(&app, move |app| {
+    app.apart(move |app| {
         app.billing.read(|view, sequence| {
             let price_book = book(view, named)?;
             let asked = Preview {

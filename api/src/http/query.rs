@@ -232,6 +232,14 @@ fn put_tag(response: &mut Response, tag: &str) {
     }
 }
 
+/// With the place of what was made.
+pub fn located(mut response: Response, place: &str) -> Response {
+    if let Ok(location) = HeaderValue::from_str(place) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}
+
 /// Whether what a write is about is still what its sender has seen, in whichever form; if it says what it has seen.
 pub fn precondition<R: Serialize>(headers: &HeaderMap, shown: impl FnOnce() -> R) -> Result<(), Problem> {
     if !headers.contains_key(header::IF_MATCH) {

@@ -17,7 +17,6 @@ use slapledger_core::domain::invoice::RunPeriod;
 use slapledger_core::domain::money::{Amount, Currency};
 use slapledger_core::keyring::KeyRing;
 
-use super::explain::read;
 use super::gaps::period;
 use super::invoices::runs::WarningForm;
 use super::openapi::schema;
@@ -108,7 +107,7 @@ pub(super) async fn compare(Here(app): Here, request: Request) -> Result<Respons
     query::meta(&app, local(&app), &headers, &[b"/v1/what-if", &body])?;
     let position = query.position(&app).await?;
     app.billing.reach(position).await?;
-    let body = read(&app, move |app| {
+    let body = app.apart(move |app| {
         app.billing.read(|view, sequence| {
             let against = against.unwrap_or_else(|| book.name.clone());
             let Some(published) = view.billing.price_book(against.as_str()).last() else {

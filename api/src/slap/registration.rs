@@ -109,7 +109,7 @@ async fn bearer(
         roles,
         project: credential.project,
         all_projects: false,
-        expires_at: credential.issued.expires_at,
+        until: credential.issued.expires_at,
     });
     let caller = Caller::Known { known: Arc::clone(&known), reach: Reach::Own };
     Ok((known, Arc::new(app.seen_by(&caller))))

@@ -310,11 +310,13 @@ fn what_was_erased_is_shown_as_empty() {
     world.request("one", &[("secret", "s")], None).expect(200);
     set_connection(&world, "slappart0", "http://secret/").expect(200);
     let key = world.app.key_of(slapledger_core::domain::id::InstanceId(1)).unwrap();
+    let full = || world.get("/getFullComputerInformation?computer_id=COMP-1").expect(200).body;
+    assert!(full().contains("http://secret/"));
     world.app.keys.destroy(key).unwrap();
+    assert!(!full().contains("http://secret/"), "what was written of it is not kept either");
     let parameters = world.attribute("slappart0", "_parameter_dict");
     assert_eq!((parameters.get("secret"), parameters.get("instance_title")), (None, Some(&"one".into())));
     assert_eq!(world.attribute("slappart0", "_connection_dict"), Value::Dict(Vec::new()));
-    world.get("/getFullComputerInformation?computer_id=COMP-1").expect(200);
     world.request("one", &[("secret", "t")], None).expect(409);
 }
 

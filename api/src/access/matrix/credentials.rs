@@ -66,6 +66,27 @@ fn nobody_gives_more_than_they_have() {
 }
 
 #[test]
+fn of_a_token_every_digit_counts() {
+    let world = World::new();
+    let Key::Token(token) = world.token(Who::Alice, None, &json!({})) else { panic!("a token") };
+    let seen =
+        |token: &str| world.ask_with(Some(&Key::Token(token.to_owned())), Ask::get("/v1/instances")).status;
+    assert_eq!(seen(&token), 200);
+    let (credential, secret) = token.rsplit_once('_').expect("two parts");
+    let other = |text: &str, at: usize| {
+        let digit = if text.as_bytes()[at] == b'0' { "1" } else { "0" };
+        format!("{}{digit}{}", &text[..at], &text[at + 1..])
+    };
+    for at in [0, 31, 63] {
+        assert_eq!(seen(&format!("{credential}_{}", other(secret, at))), 401, "digit {at}");
+    }
+    let unknown = other(credential, credential.len() - 1);
+    for wrong in [format!("{unknown}_{secret}"), format!("{token}0"), credential.to_owned(), String::new()] {
+        assert_eq!(seen(&wrong), 401, "{wrong:?}");
+    }
+}
+
+#[test]
 fn a_token_that_registers_a_computer_is_good_for_that_alone() {
     let world = World::new();
     let key = world.token(Who::Provider, None, &json!({"purpose": "register_computer"}));
@@ -138,6 +159,13 @@ fn nobody_has_for_longer_what_they_have_for_a_time() {
     };
     refused(json!({"expires_at": "2026-12-10T00:00:00.000001Z"}), "expires_at");
     refused(json!({"purpose": "get_certificate"}), "purpose");
+    // Who has a certificate renews it, and has what comes of it for as long.
+    let once = world.token(Who::Alice, None, &json!({"purpose": "get_certificate"}));
+    let Key::Token(once) = once else { panic!("a token") };
+    let given = world.ask(Who::Nobody, Ask::form("/Person_getCertificate", &[]).with("x-access-token", once));
+    let certificate = World::key_of(&given.expect(200).json());
+    let renewal = Ask::json("POST", "/v1/tokens", &json!({"purpose": "get_certificate"}));
+    world.ask_with(Some(&certificate), renewal).expect(201);
     // An admin gives others what is theirs, and themselves no more than they have.
     let admin = json!({"holder": "short", "roles": ["admin"], "expires_at": "2026-12-10T00:00:00Z"});
     let key = world.token(Who::Admin, None, &admin);

@@ -4,6 +4,7 @@
 //! an answer has nothing in it that is somebody else's is asked in `secrets`, and what a letter cannot say in `tests`.
 
 mod credentials;
+mod doors;
 mod secrets;
 mod table;
 mod tests;

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -27,7 +27,7 @@ use tempfile::TempDir;
 use tower::ServiceExt;
 
 use crate::access::token::Token;
-use crate::access::{Doors, Guesses, Rate};
+use crate::access::{Doors, Guesses, Rate, Terminator};
 use crate::app::{App, Open};
 use crate::ca::Authority;
 use crate::certification::Certifier;
@@ -134,12 +134,14 @@ pub(super) struct Ask {
     pub(super) path: String,
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) body: String,
+    /// Where it comes from, if that makes a difference.
+    pub(super) address: Option<IpAddr>,
 }
 
 impl Ask {
     pub(super) fn new(method: &str, path: &str) -> Self {
         let method = method.parse().expect("a method");
-        Self { method, path: path.to_owned(), headers: Vec::new(), body: String::new() }
+        Self { method, path: path.to_owned(), headers: Vec::new(), body: String::new(), address: None }
     }
 
     pub(super) fn get(path: &str) -> Self {
@@ -158,6 +160,10 @@ impl Ask {
     pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
+    }
+
+    pub(super) fn from(self, address: &str) -> Self {
+        Self { address: Some(address.parse().expect("an address")), ..self }
     }
 
     pub(super) fn saying(self, body: impl Into<String>) -> Self {
@@ -209,35 +215,51 @@ fn at(text: &str) -> Timestamp {
 /// When everything is asked.
 const NOW: &str = "2026-12-02T09:00:00Z";
 
+fn doors(terminator: Option<Terminator>, most_per_second: NonZeroU32) -> Doors {
+    Doors {
+        https: true,
+        names: vec!["master.example".to_owned()],
+        terminator,
+        guesses: Guesses::default(),
+        rate: Rate::new(most_per_second, most_per_second),
+    }
+}
+
 impl World {
     /// A copy of it.
     pub(super) fn new() -> Self {
+        let many = NonZeroU32::new(1_000_000).expect("not zero");
+        Self::behind(None, many)
+    }
+
+    /// The same, behind a terminator of TLS or not, that takes so many requests a second of each.
+    pub(super) fn behind(terminator: Option<Terminator>, most_per_second: NonZeroU32) -> Self {
+        let (folder, keys) = Self::built();
+        let doors = doors(terminator, most_per_second);
+        Self::open(folder, keys, NOW, doors)
+    }
+
+    fn built() -> (TempDir, Keys) {
         static BUILT: OnceLock<(Arc<TempDir>, Keys)> = OnceLock::new();
         let (built, keys) = BUILT.get_or_init(|| {
             let folder = TempDir::new().expect("a folder");
-            let mut world = Self::open(folder, Keys::new(), "2026-09-20T00:00:00Z");
+            let many = NonZeroU32::new(1_000_000).expect("not zero");
+            let mut world = Self::open(folder, Keys::new(), "2026-09-20T00:00:00Z", doors(None, many));
             world.furnish();
             // The rest of it is shut down and closed here.
             (Arc::clone(&world.folder), world.keys.clone())
         });
         let folder = TempDir::new().expect("a folder");
         copy(built.path(), folder.path());
-        Self::open(folder, keys.clone(), NOW)
+        (folder, keys.clone())
     }
 
-    fn open(folder: TempDir, keys: Keys, now: &str) -> Self {
+    fn open(folder: TempDir, keys: Keys, now: &str, doors: Doors) -> Self {
         let clock = Arc::new(ManualClock::new(at(now)));
         let as_clock = Arc::<ManualClock>::clone(&clock);
         let open = Open { data: folder.path(), mode: Mode::Serve, clock: as_clock, master_key: None };
         let mut app = App::open(open).expect("it opens");
-        let many = NonZeroU32::new(1_000_000).expect("not zero");
-        app.doors = Some(Arc::new(Doors {
-            https: true,
-            names: vec!["master.example".to_owned()],
-            terminator: None,
-            guesses: Guesses::default(),
-            rate: Rate::new(many, many),
-        }));
+        app.doors = Some(Arc::new(doors));
         let ca = folder.path().join("ca");
         let authority =
             if ca.exists() { Authority::open(&ca) } else { Authority::create(&ca, "test", at(now)) };
@@ -278,13 +300,17 @@ impl World {
     }
 
     pub(super) fn ask_with(&self, key: Option<&Key>, ask: Ask) -> Seen {
-        let Ask { method, path, headers, body } = ask;
+        let Ask { method, path, headers, body, address } = ask;
         let mut request =
             Request::builder().method(&method).uri(&path).header(header::HOST, "master.example");
         for (name, value) in headers {
             request = request.header(name, value);
         }
         let mut request = request.body(Body::from(body)).expect("a request");
+        if let Some(address) = address {
+            let peer = Peer { address: SocketAddr::new(address, 50_000), certificate: None, tls: false };
+            request.extensions_mut().insert(peer);
+        }
         match key {
             None => {}
             Some(Key::Token(token)) => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::Response;
 use slapledger_core::domain::computer::{
     Address, AllocationScope, BangComputer, ConfigureComputer, DescribeComputer, Offer, RegisterComputer,
@@ -77,13 +77,9 @@ pub(in crate::http) async fn enter(Here(app): Here, request: Request) -> Result<
     let (found, sequence) = (found.0?, found.1);
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     let resource = ComputerResource::of(&app.keys, &found);
-    let mut response = query::tagged(&sent.headers, status, sequence, &resource);
+    let response = query::tagged(&sent.headers, status, sequence, &resource);
     let place = if sent.path().starts_with("/v1/") { "/v1/computers" } else { "/computer_module" };
-    let path = format!("{place}/{}", urlencoded(computer.as_str()));
-    if let Ok(location) = HeaderValue::from_str(&path) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    Ok(response)
+    Ok(query::located(response, &format!("{place}/{}", urlencoded(computer.as_str()))))
 }
 
 /// A part of a path.

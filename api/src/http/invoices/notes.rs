@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -106,11 +106,8 @@ async fn give(
         let form = InvoiceForm::of(&view.billing, &app.keys, document);
         Some(query::tagged(&sent.headers, StatusCode::CREATED, at, &form))
     });
-    let mut response = read.await?.ok_or_else(|| unknown_invoice(note.as_str()))?;
-    if let Ok(location) = HeaderValue::from_str(&format!("/v1/invoices/{note}")) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    Ok(response)
+    let response = read.await?.ok_or_else(|| unknown_invoice(note.as_str()))?;
+    Ok(query::located(response, &format!("/v1/invoices/{note}")))
 }
 
 /// What became of a correction: a credit note at once, or a charge on the next invoice.
