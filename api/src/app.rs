@@ -179,6 +179,13 @@ pub struct Open<'a> {
     pub master_key: Option<&'a Path>,
 }
 
+/// Carries something on when whoever asked for it does not wait any more: between its steps nothing stops.
+pub async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::spawn(work).await.unwrap_or_else(|error| Err(Problem::fault(&error)))
+}
+
 impl App {
     /// Opens or makes a data folder, reads the log and starts to write. The views catch up on their own threads.
     pub fn open(open: Open<'_>) -> anyhow::Result<Self> {

@@ -13,6 +13,9 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use sha2::{Digest, Sha256};
 use slapledger_core::domain::Command;
 use slapledger_core::domain::access::{
     Holder, IssueCredential, Proof, Purpose, RevokeCredentials, Role, Roles, Which,
@@ -22,10 +25,11 @@ use slapledger_core::domain::sealed::Sealed;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::ledger::Submission;
 use slapledger_core::log::envelope::Meta;
+use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
 use crate::access::token::Token;
-use crate::app::App;
+use crate::app::{self, App};
 use crate::ca::{Authority, Issued, Subject, Validity};
 use crate::http::problem::Problem;
 
@@ -42,14 +46,21 @@ pub struct Certifier {
     authority: Authority,
     folder: PathBuf,
     /// One certificate of an instance at a time: whoever asks at the same time gets the same.
-    issuing: tokio::sync::Mutex<()>,
+    issuing: Mutex<()>,
+    /// One registration of a computer at a time: its token is good for one.
+    pub(crate) registering: Mutex<()>,
 }
 
 impl Certifier {
     /// Issues by this authority; keys of instances are in this folder.
     pub fn new(authority: Authority, folder: &Path) -> anyhow::Result<Self> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        Ok(Self { authority, folder: folder.to_owned(), issuing: tokio::sync::Mutex::default() })
+        Ok(Self {
+            authority,
+            folder: folder.to_owned(),
+            issuing: Mutex::default(),
+            registering: Mutex::default(),
+        })
     }
 
     /// The authority itself.
@@ -83,9 +94,12 @@ pub struct TokenWanted {
 }
 
 impl TokenWanted {
-    /// A token that registers a computer of somebody, or gets them a certificate.
+    /// A token that registers a computer of somebody, or gets them a certificate: for a day, and no longer than whoever
+    /// issues it has theirs.
     pub fn once(app: &App, holder: Holder, roles: Roles, purpose: Purpose) -> Self {
-        let expires_at = Some(app.now().plus_micros(ONCE_DAYS * DAY_MICROS));
+        let day = app.now().plus_micros(ONCE_DAYS * DAY_MICROS);
+        let until = app.caller.known().and_then(|own| own.until);
+        let expires_at = Some(until.map_or(day, |until| until.min(day)));
         Self { holder, roles, all_projects: false, purpose, label: None, expires_at }
     }
 }
@@ -153,8 +167,14 @@ pub async fn certify_computer(app: &App, computer: &ComputerId, because: Because
     certify(app, (holder, Role::Node.into()), &subject, because).await
 }
 
-/// The certificate of an instance: the one it has, unless that is to end soon.
+/// The certificate of an instance: the one it has, unless that is to end soon. Whoever hangs up between its event and
+/// its file stops neither.
 pub async fn certify_instance(app: &Arc<App>, instance: InstanceId) -> Result<Pair, Problem> {
+    let app = Arc::clone(app);
+    app::to_its_end(async move { kept_or_new(&app, instance).await }).await
+}
+
+async fn kept_or_new(app: &App, instance: InstanceId) -> Result<Pair, Problem> {
     let certifier = app.certifier()?;
     let _one_at_a_time = certifier.issuing.lock().await;
     let read = app.slap.read_at(app.ledger.head().last, |view, _| {
@@ -168,7 +188,7 @@ pub async fn certify_instance(app: &Arc<App>, instance: InstanceId) -> Result<Pa
     let path = certifier.folder.join(format!("{}.{instance}", app.project()));
     let holder = Holder::Instance(instance);
     if let Some(kept) = kept(app, &path).await
-        && is_good_for_long(app, &holder)
+        && is_good_for_long(app, &holder, &kept)
     {
         return Ok(kept);
     }
@@ -179,10 +199,15 @@ pub async fn certify_instance(app: &Arc<App>, instance: InstanceId) -> Result<Pa
     Ok(pair)
 }
 
-fn is_good_for_long(app: &App, holder: &Holder) -> bool {
+/// Whether this very pair is good: what was kept may be older than the last event, if that was all that was written.
+fn is_good_for_long(app: &App, holder: &Holder, pair: &Pair) -> bool {
+    let Ok(der) = CertificateDer::from_pem_slice(pair.certificate.as_bytes()) else { return false };
+    let is = Proof::Certificate { fingerprint: Sha256::digest(&der).into() };
     let end = app.now().plus_micros(REPLACED_DAYS * DAY_MICROS);
     let project: ProjectId = app.project();
-    app.access.read(|view, _| view.access.certificates_of(project, holder, end).next().is_some())
+    app.access.read(|view, _| {
+        view.access.certificates_of(project, holder, end).any(|known| known.issued.proof == is)
+    })
 }
 
 /// What stands between certificate and key in the file of an instance.
@@ -208,12 +233,14 @@ async fn keep(app: &App, path: &Path, key: KeyId, pair: &Pair) -> Result<(), Pro
     let written = tokio::task::spawn_blocking(move || -> std::io::Result<()> {
         let bytes =
             bincode::encode_to_vec(sealed, bincode::config::standard()).map_err(std::io::Error::other)?;
-        let temporary = path.with_extension("new");
+        let mut temporary = path.clone().into_os_string();
+        temporary.push(".new");
         let mut options = fs::OpenOptions::new();
         let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
         file.write_all(&bytes)?;
         file.sync_all()?;
-        fs::rename(&temporary, &path)
+        fs::rename(&temporary, &path)?;
+        path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
     });
     let written = written.await.map_err(|error| Problem::fault(&error))?;
     written.map_err(|error| Problem::fault(&error))

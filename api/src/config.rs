@@ -75,6 +75,8 @@ pub struct Requests {
     pub most_per_second_unknown: NonZeroU32,
     /// Requests under way at a time; others wait.
     pub most_at_a_time: usize,
+    /// Those of one holder, by whichever credentials, or of one address without one.
+    pub most_at_a_time_of_one: usize,
     /// The most bytes of a body.
     pub most_body_bytes: usize,
 }
@@ -85,6 +87,7 @@ impl Default for Requests {
             most_per_second: NonZeroU32::new(2000).expect("not zero"),
             most_per_second_unknown: NonZeroU32::new(50).expect("not zero"),
             most_at_a_time: 512,
+            most_at_a_time_of_one: 128,
             most_body_bytes: 16 * 1024 * 1024,
         }
     }
@@ -108,8 +111,13 @@ impl Config {
 
     fn check(&self) -> anyhow::Result<()> {
         self.connections.check().context("connections")?;
-        let Requests { most_at_a_time, most_body_bytes, .. } = self.requests;
+        let Requests { most_at_a_time, most_at_a_time_of_one, most_body_bytes, .. } = self.requests;
         ensure!((1..=100_000).contains(&most_at_a_time), "requests.most_at_a_time must be 1 to 100000");
+        let of_one = 1..=100_000;
+        ensure!(
+            of_one.contains(&most_at_a_time_of_one),
+            "requests.most_at_a_time_of_one must be 1 to 100000"
+        );
         let bytes = 64 * 1024..=256 * 1024 * 1024;
         ensure!(bytes.contains(&most_body_bytes), "requests.most_body_bytes must be 65536 to 268435456");
         Ok(())

@@ -9,7 +9,6 @@
 #[cfg(test)]
 mod tests;
 
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -90,13 +89,6 @@ pub async fn destroy_key(app: &Arc<App>, subject: Subject, min: Sequence) -> Res
             format!("the erasure of {subject} is recorded, but its key is still there; it is tried again");
         Problem::unavailable(detail, 30)
     })
-}
-
-/// Carries something on when whoever asked for it does not wait any more: between the event and the key nothing stops.
-pub async fn to_its_end<T: Send + 'static>(
-    work: impl Future<Output = Result<T, Problem>> + Send + 'static,
-) -> Result<T, Problem> {
-    tokio::spawn(work).await.unwrap_or_else(|error| Err(Problem::fault(&error)))
 }
 
 /// Tries again what failed, as long as the program runs.

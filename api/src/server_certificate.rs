@@ -12,9 +12,9 @@ use std::time::Duration;
 use anyhow::Context;
 use sha2::{Digest, Sha256};
 use slapledger_core::domain::time::Timestamp;
-use slapledger_core::ledger::Clock;
 use zeroize::Zeroizing;
 
+use crate::app::App;
 use crate::ca::{Authority, Validity};
 use crate::certification::Certifier;
 use crate::config::{self, OwnCertificate};
@@ -131,11 +131,11 @@ impl Pair {
 }
 
 /// Replaces it when it is time to, as long as the program runs.
-pub async fn watch(mut certificate: ServerCertificate, certifier: Arc<Certifier>, clock: Arc<dyn Clock>) {
+pub async fn watch(mut certificate: ServerCertificate, app: Arc<App>, certifier: Arc<Certifier>) {
     let mut told = None;
     loop {
         tokio::time::sleep(EVERY).await;
-        let (authority, now) = (Arc::clone(&certifier), clock.now());
+        let (authority, now) = (Arc::clone(&certifier), app.now());
         let look = tokio::task::spawn_blocking(move || {
             let looked = certificate.look(authority.authority(), now);
             (certificate, looked)

@@ -66,7 +66,8 @@ pub async fn authenticate(State(app): State<Arc<App>>, mut request: Request, nex
     let peer = request.extensions().get::<Peer>().cloned();
     let asked = ask(&app, doors, peer.as_ref(), request.headers());
     let address = peer.map(|peer| peer.address.ip());
-    if asked.is_err()
+    let guessed = asked.as_ref().is_err_and(|problem| problem.status == StatusCode::UNAUTHORIZED);
+    if guessed
         && let Some(address) = address
         && let Err(problem) = doors.guesses.failed(address).await
     {

@@ -1,4 +1,5 @@
-//! Credentials that were wrong, by the address they came from: guessing is logged and slowed.
+//! Credentials that were wrong, by the address they came from: guessing is logged and slowed, and past
+//! what is answered at once not logged either: whoever guesses fills no disk.
 //!
 //! A right credential is never kept waiting, whatever others at the same address do; nothing is locked.
 
@@ -7,9 +8,9 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use governor::Quota;
 
-use super::rate::{network, tidy};
+use super::rate::{Limiter, network};
 use crate::http::problem::Problem;
 
 /// How many wrong credentials of an address are answered at once.
@@ -23,23 +24,22 @@ const MOST_KEPT_BACK: usize = 256;
 
 /// What was guessed wrong.
 pub struct Guesses {
-    limiter: DefaultKeyedRateLimiter<IpAddr>,
+    limiter: Limiter<IpAddr>,
     kept_back: tokio::sync::Semaphore,
 }
 
 impl Default for Guesses {
     fn default() -> Self {
         let quota = Quota::with_period(ONE_MORE).expect("not zero").allow_burst(AT_ONCE);
-        Self { limiter: RateLimiter::keyed(quota), kept_back: tokio::sync::Semaphore::new(MOST_KEPT_BACK) }
+        Self { limiter: Limiter::new(quota), kept_back: tokio::sync::Semaphore::new(MOST_KEPT_BACK) }
     }
 }
 
 impl Guesses {
     /// Another wrong one. An error is to be answered in place of the reason.
     pub async fn failed(&self, address: IpAddr) -> Result<(), Problem> {
-        tidy(&self.limiter);
-        tracing::warn!(%address, "a credential was not good");
-        if self.limiter.check_key(&network(address)).is_ok() {
+        if self.limiter.check(&network(address)).is_ok() {
+            tracing::warn!(%address, "a credential was not good");
             return Ok(());
         }
         if let Ok(_permit) = self.kept_back.try_acquire() {

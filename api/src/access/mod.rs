@@ -18,6 +18,7 @@ mod here;
 mod matrix;
 pub mod policy;
 mod rate;
+mod share;
 pub mod token;
 
 pub use authenticate::{Doors, Terminator, authenticate};
@@ -27,3 +28,4 @@ pub use guesses::Guesses;
 pub use here::Here;
 pub use policy::{Guarded, Policy, Reach};
 pub use rate::Rate;
+pub use share::Shares;

@@ -3,21 +3,47 @@
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::http::StatusCode;
 use governor::clock::{Clock, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use governor::{DefaultKeyedRateLimiter, NotUntil, Quota, RateLimiter};
 use slapledger_core::domain::id::CredentialId;
 
 use crate::http::problem::Problem;
 
 /// With more keys than this, those that have been quiet are forgotten.
 const MANY: usize = 10_000;
+/// It takes as long as there are keys, and is done once in so many requests.
+const TIDY_EVERY: usize = 1024;
+
+/// A rate of each key. Memory is bounded by who is there.
+pub(super) struct Limiter<K: Hash + Eq + Clone> {
+    limiter: DefaultKeyedRateLimiter<K>,
+    checked: AtomicUsize,
+}
+
+impl<K: Hash + Eq + Clone> Limiter<K> {
+    pub(super) fn new(quota: Quota) -> Self {
+        Self { limiter: RateLimiter::keyed(quota), checked: AtomicUsize::new(0) }
+    }
+
+    /// One more of a key.
+    pub(super) fn check(&self, key: &K) -> Result<(), NotUntil<<DefaultClock as Clock>::Instant>> {
+        if self.checked.fetch_add(1, Ordering::Relaxed).is_multiple_of(TIDY_EVERY)
+            && self.limiter.len() > MANY
+        {
+            self.limiter.retain_recent();
+            self.limiter.shrink_to_fit();
+        }
+        self.limiter.check_key(key)
+    }
+}
 
 /// How many requests each may send.
 pub struct Rate {
-    known: DefaultKeyedRateLimiter<CredentialId>,
-    unknown: DefaultKeyedRateLimiter<IpAddr>,
+    known: Limiter<CredentialId>,
+    unknown: Limiter<IpAddr>,
     clock: DefaultClock,
 }
 
@@ -26,8 +52,8 @@ impl Rate {
     pub fn new(known: NonZeroU32, unknown: NonZeroU32) -> Self {
         let quota = |each: NonZeroU32| Quota::per_second(each).allow_burst(each.saturating_mul(TWO));
         Self {
-            known: RateLimiter::keyed(quota(known)),
-            unknown: RateLimiter::keyed(quota(unknown)),
+            known: Limiter::new(quota(known)),
+            unknown: Limiter::new(quota(unknown)),
             clock: DefaultClock::default(),
         }
     }
@@ -35,14 +61,8 @@ impl Rate {
     /// One more request.
     pub fn check(&self, known: Option<CredentialId>, address: Option<IpAddr>) -> Result<(), Problem> {
         let checked = match (known, address) {
-            (Some(credential), _) => {
-                tidy(&self.known);
-                self.known.check_key(&credential)
-            }
-            (None, Some(address)) => {
-                tidy(&self.unknown);
-                self.unknown.check_key(&network(address))
-            }
+            (Some(credential), _) => self.known.check(&credential),
+            (None, Some(address)) => self.unknown.check(&network(address)),
             (None, None) => Ok(()),
         };
         checked.map_err(|not_until| {
@@ -59,14 +79,6 @@ impl Rate {
 }
 
 const TWO: NonZeroU32 = NonZeroU32::new(2).expect("not zero");
-
-/// Forgets keys that have been quiet when there are many: memory is bounded by who is there.
-pub(super) fn tidy<K: Hash + Eq + Clone>(limiter: &DefaultKeyedRateLimiter<K>) {
-    if limiter.len() > MANY {
-        limiter.retain_recent();
-        limiter.shrink_to_fit();
-    }
-}
 
 /// What an address belongs to: whoever has one of IPv6 has 2^64 of them.
 pub(super) fn network(address: IpAddr) -> IpAddr {

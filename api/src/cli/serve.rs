@@ -100,9 +100,8 @@ pub(super) fn master(folder: Folder, config: Config, plain_http: bool) -> anyhow
     let authority = Authority::open(&authority)?;
     ensure!(app.billing_now(|view| view.billing.knows_party(FIRST_PARTY))?, unmade("first party"));
     let names = names(&config, listen);
-    let source = || config.certificate.clone().map_or_else(|| Source::Own(names.clone()), Source::Files);
-    let shown =
-        (!plain_http).then(|| ServerCertificate::open(source(), &authority, app.now())).transpose()?;
+    let source = config.certificate.map_or_else(|| Source::Own(names.clone()), Source::Files);
+    let shown = (!plain_http).then(|| ServerCertificate::open(source, &authority, app.now())).transpose()?;
     let tls = shown.as_ref().map(|shown| net::tls(shown.shown(), &authority.client_roots_pem()));
     let tls = tls.transpose()?.map(Arc::new);
     app.doors = Some(Arc::new(Doors {
@@ -260,7 +259,7 @@ fn serve(app: App, serving: Serving) -> anyhow::Result<()> {
             tokio::spawn(contacts::watch(Arc::clone(&app), silent_after));
         }
         if let (Some(shown), Some(certifier)) = (shown, &app.certifier) {
-            tokio::spawn(server_certificate::watch(shown, Arc::clone(certifier), Arc::new(SystemClock)));
+            tokio::spawn(server_certificate::watch(shown, Arc::clone(&app), Arc::clone(certifier)));
         }
         tokio::spawn(due::watch(Arc::clone(&app)));
         tokio::spawn(erasure::watch(Arc::clone(&app)));

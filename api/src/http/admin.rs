@@ -13,6 +13,7 @@ use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_billing::BillingView;
+use slapledger_core::domain::access::Access;
 use slapledger_core::domain::event::Stream;
 use slapledger_core::domain::id::{ProjectId, Sequence};
 use slapledger_core::domain::time::Timestamp;
@@ -87,7 +88,14 @@ fn is_theirs(app: &App, recorded: &Recorded) -> bool {
     if of_ledger {
         return app.project() == ProjectId::DEFAULT && app.caller.reaches_all_projects();
     }
-    recorded.project() == app.project()
+    recorded.project() == app.project() && !reaches_further(app, recorded)
+}
+
+/// Whether an event is of a credential that reaches all projects, and whoever asks does not.
+fn reaches_further(app: &App, recorded: &Recorded) -> bool {
+    let Stream::Credential(id) = *recorded.stream else { return false };
+    let everywhere = |access: &Access| access.credential(id).is_some_and(|known| known.issued.all_projects);
+    !app.caller.reaches_all_projects() && app.access.read(|view, _| everywhere(&view.access))
 }
 
 #[derive(Serialize, JsonSchema)]

@@ -181,6 +181,9 @@ fn to_revoke(app: &App, access: &Access, id: CredentialId, all_of_holder: bool) 
         let detail = "the holder has a credential that reaches all projects, which is not yours to revoke";
         return Err(Problem { field: Some("all_of_holder".into()), ..access::forbidden(detail) });
     }
+    if known.issued.all_projects {
+        return Ok(Which::AllOfEverywhere(holder.clone()));
+    }
     Ok(Which::AllOf(holder.clone()))
 }
 
@@ -234,7 +237,7 @@ fn wanted(app: &App, object: &mut Object) -> Result<TokenWanted, Problem> {
     let once = TokenWanted::once(app, holder, roles, purpose);
     let expires_at = expires_at.or_else(|| match purpose {
         Purpose::Access => own.filter(|own| own.holder == once.holder).and_then(|own| own.until),
-        _ => once.expires_at,
+        Purpose::RegisterComputer | Purpose::GetCertificate => once.expires_at,
     });
     let wanted = TokenWanted { all_projects, label, expires_at, ..once };
     may_issue(app, &wanted)?;
@@ -253,7 +256,7 @@ fn may_issue(app: &App, wanted: &TokenWanted) -> Result<(), Problem> {
         && wanted.holder == own.holder
     {
         match wanted.purpose {
-            Purpose::Access if wanted.expires_at.is_none_or(|at| at > end) => {
+            Purpose::Access | Purpose::RegisterComputer if wanted.expires_at.is_none_or(|at| at > end) => {
                 let rule = format!("must not be later than the end of the credential it is issued by, {end}");
                 return refused("expires_at", &rule);
             }

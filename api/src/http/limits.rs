@@ -14,11 +14,12 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
-use tokio::sync::Semaphore;
+use tokio::sync::{AcquireError, Semaphore};
 
 use super::forms::{self, Form};
 use super::problem::Problem;
 use super::query::SEQUENCE;
+use crate::access::Shares;
 use crate::app::App;
 
 /// How long one waits to begin.
@@ -38,6 +39,7 @@ const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Bounds {
     app: Arc<App>,
     requests: Arc<Semaphore>,
+    shares: Arc<Shares>,
     /// How long one may take, its body included.
     patience: Duration,
 }
@@ -45,7 +47,8 @@ pub(super) struct Bounds {
 impl Bounds {
     pub(super) fn new(app: &Arc<App>) -> Self {
         let requests = Arc::new(Semaphore::new(app.requests.most_at_a_time));
-        Self { app: Arc::clone(app), requests, patience: REQUEST_PATIENCE }
+        let shares = Arc::new(Shares::new(app.requests.most_at_a_time_of_one));
+        Self { app: Arc::clone(app), requests, shares, patience: REQUEST_PATIENCE }
     }
 
     /// The same for what may take as long as reading the whole log.
@@ -69,8 +72,17 @@ pub(super) fn only_known_methods(routes: Router<Arc<App>>) -> Router<Arc<App>> {
 
 async fn guard(State(bounds): State<Bounds>, request: Request, next: Next) -> Response {
     let named = request.uri().path().starts_with("/v1/");
-    let mut response = match tokio::time::timeout(QUEUE_PATIENCE, bounds.requests.acquire()).await {
-        Ok(Ok(_permit)) => match tokio::time::timeout(bounds.patience, next.run(request)).await {
+    // First of their own: whoever waits for that takes no room from others.
+    let share = bounds.shares.of(&request);
+    let room = async {
+        let own = match share {
+            Some(share) => Some(share.acquire_owned().await?),
+            None => None,
+        };
+        Ok::<_, AcquireError>((own, bounds.requests.acquire().await?))
+    };
+    let mut response = match tokio::time::timeout(QUEUE_PATIENCE, room).await {
+        Ok(Ok(_permits)) => match tokio::time::timeout(bounds.patience, next.run(request)).await {
             Ok(response) => response,
             // What was handed to the writer is still carried out: only its answer is lost.
             Err(_) => Problem::unavailable("the request took too long; it may yet be carried out", 5)
@@ -78,7 +90,7 @@ async fn guard(State(bounds): State<Bounds>, request: Request, next: Next) -> Re
         },
         Ok(Err(_)) | Err(_) => Problem::unavailable("too many requests are under way", 1).into_response(),
     };
-    // How far the ledger is, nobody is told who is not known.
+    // How far the ledger is, nobody is told who is refused for want of a credential.
     let known = response.status() != StatusCode::UNAUTHORIZED;
     if named && known && !response.headers().contains_key(SEQUENCE) {
         let last = bounds.app.ledger.head().last;

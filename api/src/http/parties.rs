@@ -34,9 +34,9 @@ use super::problem::Problem;
 use super::query::{self, Named, Query};
 use super::usage::local;
 use crate::access::{FIRST_PARTY, Here};
-use crate::app::App;
+use crate::app::{App, to_its_end};
 use crate::certification;
-use crate::erasure::{destroy_key, to_its_end};
+use crate::erasure::destroy_key;
 use crate::invoicing::open_name;
 use crate::slap::sealing::seal_bytes;
 
@@ -299,6 +299,8 @@ pub(super) async fn erase(
         let erased = Subject { stream: Stream::Party(party), find, show, command };
         let sequence = change.carry_out(erased).await?.sequence;
         destroy_key(&app, subject, sequence).await?;
+        // What it came by has ended with it.
+        app.access.reach(sequence).await?;
         change.shown(sequence, find, show).await
     };
     to_its_end(erasing).await

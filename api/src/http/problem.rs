@@ -112,6 +112,7 @@ impl From<SubmitError> for Problem {
                     RefusalClass::Invalid => (StatusCode::BAD_REQUEST, "invalid"),
                     RefusalClass::Conflict => (StatusCode::CONFLICT, "conflict"),
                     RefusalClass::NoRoom => (StatusCode::NOT_FOUND, "no-room"),
+                    RefusalClass::NotLetIn => (StatusCode::UNAUTHORIZED, "unauthorized"),
                     RefusalClass::Retry => return Self::unavailable(detail, 1),
                 };
                 Self { field: refusal.field().map(str::to_owned), ..Self::new(status, kind, detail) }

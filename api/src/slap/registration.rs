@@ -7,11 +7,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::Request;
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use slapledger_core::domain::access::{Holder, Purpose, Role};
 use slapledger_core::domain::computer::RequestComputer;
+use slapledger_core::domain::id::{ComputerId, CredentialId};
 use slapledger_core::domain::time::TimeZone;
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::ledger::Submission;
@@ -20,7 +21,7 @@ use super::form::{Form, SMALL};
 use super::reply::Reply;
 use crate::access::token::Token;
 use crate::access::{self, Caller, Here, Known, Reach};
-use crate::app::App;
+use crate::app::{App, to_its_end};
 use crate::ca::Subject;
 use crate::certification::{self, Because, Pair};
 use crate::http::problem::Problem;
@@ -37,13 +38,27 @@ pub(super) async fn request_computer(Here(app): Here, request: Request) -> Reply
     let title = form.fields.text("title")?.into();
     let command = RequestComputer { owner: app.caller.party()?, title, time_zone: TimeZone::UTC };
     let meta = Arc::new(app.meta(app.caller.actor(), form.digest(&app.keys)));
-    let command = Command::RequestComputer(command);
-    let Answer::Computer(computer) = app.ledger.submit(Submission { meta, command }).await?.answer else {
-        return Err(Problem::fault(&"a computer was answered with something else").into());
-    };
-    let because = Because { spends: Some(known.credential), renews: false };
-    let pair = certification::certify_computer(&app, &computer, because).await?;
+    let submission = Submission { meta, command: Command::RequestComputer(command) };
+    let (pair, computer) =
+        to_its_end(async move { registered(&app, known.credential, submission).await }).await?;
     Ok(handed_out(&pair, computer.as_str()))
+}
+
+/// Enters a computer and spends the token, before the next one is entered: a token enters one.
+async fn registered(
+    app: &App,
+    token: CredentialId,
+    submission: Submission,
+) -> Result<(Pair, ComputerId), Problem> {
+    let _one_at_a_time = app.certifier()?.registering.lock().await;
+    if app.access.read(|view, _| view.access.check(token, app.now())).is_err() {
+        return Err(not_good());
+    }
+    let Answer::Computer(computer) = app.ledger.submit(submission).await?.answer else {
+        return Err(Problem::fault(&"a computer was answered with something else"));
+    };
+    let because = Because { spends: Some(token), renews: false };
+    Ok((certification::certify_computer(app, &computer, because).await?, computer))
 }
 
 /// `POST Person_getCertificate`: a certificate for whoever the token is for.
@@ -79,6 +94,12 @@ impl Shown {
     }
 }
 
+fn not_good() -> Problem {
+    access::forbidden(
+        "the token is not good for this: it is unknown, was used, has expired, or is for something else",
+    )
+}
+
 /// Whoever holds the token of a request, and the program as they may see it.
 async fn bearer(
     app: &App,
@@ -95,9 +116,7 @@ async fn bearer(
         if let (Some(doors), Some(address)) = (&app.doors, address) {
             doors.guesses.failed(address).await?;
         }
-        let detail =
-            "the token is not good for this: it is unknown, was used, has expired, or is for something else";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail));
+        return Err(not_good());
     };
     let mut roles = credential.issued.roles;
     if purpose == Purpose::RegisterComputer {

@@ -75,12 +75,14 @@ pub enum RefusalClass {
     NoRoom,
     /// Things changed while it was under way; sealed and sent again, it may do.
     Retry,
+    /// The sender may not come in any more.
+    NotLetIn,
 }
 
 impl Refusal {
     /// What the sender can make of it.
     pub fn class(&self) -> RefusalClass {
-        use RefusalClass::{Conflict, Invalid, NoRoom, NotFound, Retry};
+        use RefusalClass::{Conflict, Invalid, NoRoom, NotFound, NotLetIn, Retry};
         match self {
             Self::Computer(refusal) => match refusal {
                 ComputerRefusal::Unknown(_) | ComputerRefusal::UnknownParty { .. } => NotFound,
@@ -180,6 +182,7 @@ impl Refusal {
                 AccessRefusal::UnknownProject(_)
                 | AccessRefusal::UnknownHolder(_)
                 | AccessRefusal::Unknown(_) => NotFound,
+                AccessRefusal::NotLetIn(_) => NotLetIn,
                 AccessRefusal::TitleTaken { .. }
                 | AccessRefusal::StillActive
                 | AccessRefusal::NotGood(_)

@@ -11,6 +11,7 @@ use bincode::{Decode, Encode};
 use rustc_hash::FxHashMap;
 
 use super::{Accepted, OpenFault, Queued, Submission, SubmitError, What};
+use crate::domain::access::{AccessRefusal, NotGood};
 use crate::domain::event::{AnswerRecorded, Event, LedgerCreated, Stream, WriterStarted};
 use crate::domain::id::{CommandId, ProjectId, Sequence};
 use crate::domain::time::Timestamp;
@@ -225,6 +226,9 @@ impl Sequencer {
             return None;
         }
         let now = now.max(self.recorded_at);
+        if let Err(refusal) = self.let_in(meta, now) {
+            return Some(Err(refusal));
+        }
         let context = Context { now, next: self.last.next(), project: meta.project };
         match self.state.decide(&context, command.clone()) {
             Ok(outcome) if outcome.events.is_empty() => {
@@ -233,6 +237,13 @@ impl Sequencer {
             Ok(_) => None,
             Err(refusal) => Some(Err(SubmitError::Refused(refusal))),
         }
+    }
+
+    /// Whoever came by a credential that has ended meanwhile is too late, however long ago their request began.
+    fn let_in(&self, meta: &Meta, now: Timestamp) -> Result<(), SubmitError> {
+        let Some(shown) = &meta.actor.credential else { return Ok(()) };
+        let checked = shown.parse().map_or(Err(NotGood::Unknown), |id| self.state.access.check(id, now));
+        checked.map_err(|why| SubmitError::Refused(AccessRefusal::NotLetIn(why).into()))
     }
 
     fn decide_one(
@@ -244,6 +255,9 @@ impl Sequencer {
         events: &mut Vec<Recorded>,
     ) -> Result<Result<Answer, SubmitError>, String> {
         let Queued { meta, what } = queued;
+        if let Err(refusal) = self.let_in(&meta, at) {
+            return Ok(Err(refusal));
+        }
         let key = meta.named_by_sender.then(|| name_of(&meta));
         if let Some(known) = key.as_ref().and_then(|key| self.named.get(key)) {
             if known.digest != meta.digest {

@@ -7,9 +7,12 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::{Clock, Ledger, OpenFault, Options, Sequencer, Submission, SubmitError};
+use crate::domain::access::{
+    AccessRefusal, Holder, IssueCredential, NotGood, Proof, Purpose, RevokeCredentials, Role, Which,
+};
 use crate::domain::computer::{ComputerRefusal, ConfigureComputer, RegisterComputer};
 use crate::domain::event::{Event, Mode};
-use crate::domain::id::{CommandId, ComputerId, KeyId, PartyId, ProjectId, Sequence};
+use crate::domain::id::{CommandId, ComputerId, CredentialId, KeyId, PartyId, ProjectId, Sequence};
 use crate::domain::party::RegisterParty;
 use crate::domain::sealed::Sealed;
 use crate::domain::time::{TimeZone, Timestamp};
@@ -121,6 +124,47 @@ fn refused_commands_record_nothing() {
     let computer = ComputerId::new("COMP-1").expect("an id");
     let refusal = Refusal::Computer(ComputerRefusal::AlreadyRegistered { computer });
     assert_eq!(again, SubmitError::Refused(refusal));
+    assert_eq!(ledger.head(), before);
+}
+
+#[test]
+fn whose_credential_has_ended_is_too_late_however_early_they_began() {
+    let store = Arc::new(MemoryStore::new());
+    let ledger = open(&store).expect("opens");
+    let credential = CredentialId([3; 16]);
+    let issue = IssueCredential {
+        credential,
+        holder: Holder::Operator("ops".into()),
+        roles: Role::Admin.into(),
+        all_projects: false,
+        purpose: Purpose::Access,
+        proof: Proof::Token { digest: [3; 32] },
+        label: None,
+        expires_at: None,
+        spends: None,
+        renews: false,
+    };
+    let by = |shown: &str, name, command| {
+        let Submission { meta, command } = named(name, 0, command);
+        let actor = Actor { credential: Some(shown.into()), ..meta.actor.clone() };
+        Submission { meta: Arc::new(Meta { actor, ..(*meta).clone() }), command }
+    };
+    let shown = credential.to_string();
+    let submit = |shown: &str, name, command| ledger.submit_blocking(by(shown, name, command));
+    let not_let_in = |why| Err(SubmitError::Refused(Refusal::Access(AccessRefusal::NotLetIn(why))));
+    assert_eq!(submit(&shown, None, party()), not_let_in(NotGood::Unknown));
+    ledger
+        .submit_blocking(named(None, 0, Command::IssueCredential(Box::new(issue.clone()))))
+        .expect("is new");
+    submit(&shown, Some(1), party()).expect("they are let in");
+    let revoke = RevokeCredentials { which: Which::One(credential) };
+    ledger.submit_blocking(named(None, 0, Command::RevokeCredentials(revoke.clone()))).expect("is done");
+    let before = ledger.head();
+    // What is new, what was answered before under a name, and what changes nothing.
+    assert_eq!(submit(&shown, None, party()), not_let_in(NotGood::Revoked));
+    assert_eq!(submit(&shown, Some(1), party()), not_let_in(NotGood::Revoked));
+    assert_eq!(submit(&shown, None, Command::RevokeCredentials(revoke)), not_let_in(NotGood::Revoked));
+    assert_eq!(submit("none", None, party()), not_let_in(NotGood::Unknown));
     assert_eq!(ledger.head(), before);
 }
 

@@ -9,7 +9,7 @@ use super::world::{Ask, Key, Who, World};
 #[test]
 fn nobody_gives_more_than_they_have() {
     let world = World::new();
-    let rows: [(Who, Value, u16, Option<&str>); 22] = [
+    let rows: [(Who, Value, u16, Option<&str>); 23] = [
         (Who::Alice, json!({}), 201, None),
         (Who::Alice, json!({"roles": ["customer"]}), 201, None),
         (Who::Alice, json!({"purpose": "get_certificate"}), 201, None),
@@ -36,6 +36,7 @@ fn nobody_gives_more_than_they_have() {
         ),
         (Who::Admin, json!({"holder": "other", "roles": ["admin"]}), 201, None),
         (Who::OtherAdmin, json!({"holder": "PARTY-2", "roles": ["customer"]}), 404, None),
+        (Who::Root, json!({"holder": "PARTY-2", "roles": ["admin"], "all_projects": true}), 400, None),
         (Who::Root, json!({"holder": "other", "roles": ["auditor"], "all_projects": true}), 201, None),
     ];
     for (who, wanted, status, field) in rows {
@@ -159,6 +160,15 @@ fn nobody_has_for_longer_what_they_have_for_a_time() {
     };
     refused(json!({"expires_at": "2026-12-10T00:00:00.000001Z"}), "expires_at");
     refused(json!({"purpose": "get_certificate"}), "purpose");
+    let provider = world.token(Who::Provider, None, &short);
+    let issue_to = |body: Value| world.ask_with(Some(&provider), Ask::json("POST", "/v1/tokens", &body));
+    let once = issue_to(json!({"purpose": "register_computer"})).expect(201).json();
+    assert_eq!(once["expires_at"], "2026-12-03T09:00:00Z", "a day");
+    let late = json!({"purpose": "register_computer", "expires_at": "2027-01-01T00:00:00Z"});
+    assert_eq!(issue_to(late).expect(403).json()["field"], "expires_at");
+    world.set("2026-12-09T12:00:00Z");
+    let once = issue_to(json!({"purpose": "register_computer"})).expect(201).json();
+    assert_eq!(once["expires_at"], "2026-12-10T00:00:00Z", "no longer than what it is issued by");
     // Who has a certificate renews it, and has what comes of it for as long.
     let once = world.token(Who::Alice, None, &json!({"purpose": "get_certificate"}));
     let Key::Token(once) = once else { panic!("a token") };
@@ -191,6 +201,19 @@ fn whoever_has_had_a_token_in_their_hands_loses_all_that_it_issued() {
     world.ask_with(Some(&thief), Ask::get("/v1/instances")).expect(401);
     world.get(Who::Alice, "/v1/instances").expect(401);
     world.get(Who::Bob, "/v1/instances").expect(200);
+    // What was issued in another project is found there.
+    let ops = json!({"holder": "ops", "roles": ["admin"], "all_projects": true});
+    let lost = world.token(Who::Root, None, &ops);
+    let elsewhere = Ask::json("POST", "/v1/tokens", &json!({"all_projects": true}));
+    let elsewhere =
+        world.ask_with(Some(&lost), elsewhere.with("slapledger-project", "PROJ-2")).expect(201).json();
+    assert_eq!((&elsewhere["project"], &elsewhere["all_projects"]), (&json!("PROJ-2"), &json!(true)));
+    let elsewhere = Key::Token(elsewhere["token"].as_str().expect("a token").to_owned());
+    world.ask_with(Some(&elsewhere), Ask::get("/v1/projects")).expect(200);
+    let Key::Token(text) = &lost else { panic!("a token") };
+    let id = text.split('_').nth(1).expect("an id");
+    world.post(Who::Root, &format!("/v1/credentials/{id}/revoke"), &all).expect(200);
+    world.ask_with(Some(&elsewhere), Ask::get("/v1/projects")).expect(401);
     // A namesake of who reaches all projects does not take that from them.
     let namesake = world.token(Who::Admin, None, &json!({"holder": "root", "roles": ["admin"]}));
     let Key::Token(text) = &namesake else { panic!("a token") };
@@ -200,6 +223,17 @@ fn whoever_has_had_a_token_in_their_hands_loses_all_that_it_issued() {
     assert_eq!(problem["field"], "all_of_holder");
     world.get(Who::Root, "/v1/projects").expect(200);
     world.post(Who::Admin, &path, &json!({})).expect(200);
+}
+
+#[test]
+fn nobody_comes_as_a_party_that_was_erased() {
+    let world = World::new();
+    let wanted = json!({"holder": "PARTY-7", "roles": ["customer"]});
+    let key = world.token(Who::Admin, None, &wanted);
+    world.ask_with(Some(&key), Ask::get("/v1/instances")).expect(200);
+    world.post(Who::Admin, "/v1/parties/PARTY-7/erase", &json!({})).expect(200);
+    world.ask_with(Some(&key), Ask::get("/v1/instances")).expect(401);
+    world.post(Who::Admin, "/v1/tokens", &wanted).expect(404);
 }
 
 #[test]

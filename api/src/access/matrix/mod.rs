@@ -5,6 +5,7 @@
 
 mod credentials;
 mod doors;
+mod meanwhile;
 mod secrets;
 mod table;
 mod tests;

@@ -556,7 +556,14 @@ fn the_log_is_read_project_by_project() {
     assert_eq!(sequences(&events(&world, Who::Root, Some("PROJ-2"))), sequences(&other));
     assert_eq!(sequences(&events(&world, Who::Auditor, Some("PROJ-2"))), sequences(&other));
     assert_eq!(sequences(&events(&world, Who::Auditor, None)), sequences(&root));
-    let ledger: Vec<Value> = root.iter().filter(of_ledger).cloned().collect();
+    // Nor are credentials that reach further than the admin of one does.
+    let wide = root.iter().filter(|event| event["data"]["all_projects"] == true);
+    let wide: BTreeSet<_> = wide.map(|event| event["stream"].to_string()).collect();
+    assert!(wide.len() >= 4, "{wide:?}");
+    let of_wide = |event: &&Value| wide.contains(&event["stream"].to_string());
+    assert!(!admin.iter().chain(&other).any(|event| of_wide(&event)));
+    let ledger = root.iter().filter(|event| of_ledger(event) || of_wide(event));
+    let ledger: Vec<Value> = ledger.cloned().collect();
     assert!(ledger.len() >= 3, "it was made, written, and has another project: {ledger:#?}");
     // Nothing is shown twice, and nothing to nobody.
     let mut all = [sequences(&ledger), sequences(&admin), sequences(&other)].concat();

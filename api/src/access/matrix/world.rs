@@ -3,16 +3,21 @@
 //! It is built once, by those whom it is about and through the routes they use, and copied for whoever changes it.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
+use hyper::body::Frame;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
@@ -32,6 +37,7 @@ use crate::app::{App, Open};
 use crate::ca::Authority;
 use crate::certification::Certifier;
 use crate::clock::ManualClock;
+use crate::config::Requests;
 use crate::http::openapi::conformity;
 use crate::http::router;
 use crate::net::{Peer, PeerCertificate};
@@ -215,6 +221,37 @@ fn at(text: &str) -> Timestamp {
 /// When everything is asked.
 const NOW: &str = "2026-12-02T09:00:00Z";
 
+/// How long what is answered meanwhile may take.
+const IN_TIME: Duration = Duration::from_millis(500);
+
+/// A body that comes after something else has happened.
+struct After(Option<Pin<Box<dyn Future<Output = Bytes> + Send>>>);
+
+impl hyper::body::Body for After {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let Some(first) = &mut self.0 else { return Poll::Ready(None) };
+        let bytes = ready!(first.as_mut().poll(context));
+        self.0 = None;
+        Poll::Ready(Some(Ok(Frame::data(bytes))))
+    }
+}
+
+async fn answered(router: Router, request: Request<Body>) -> Seen {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let response = router.oneshot(request).await.expect("a router always answers");
+    let (parts, body) = response.into_parts();
+    conformity::check(&method, &path, parts.status, &parts.headers);
+    let body = body.collect().await.expect("a body").to_bytes();
+    let body = String::from_utf8(body.to_vec()).expect("UTF-8");
+    Seen { status: StatusCode::as_u16(&parts.status), headers: parts.headers, body }
+}
+
 fn doors(terminator: Option<Terminator>, most_per_second: NonZeroU32) -> Doors {
     Doors {
         https: true,
@@ -236,7 +273,15 @@ impl World {
     pub(super) fn behind(terminator: Option<Terminator>, most_per_second: NonZeroU32) -> Self {
         let (folder, keys) = Self::built();
         let doors = doors(terminator, most_per_second);
-        Self::open(folder, keys, NOW, doors)
+        Self::open(folder, keys, NOW, (doors, Requests::default()))
+    }
+
+    /// The same, with so many requests under way of each holder.
+    pub(super) fn with_shares(most_at_a_time_of_one: usize) -> Self {
+        let (folder, keys) = Self::built();
+        let many = NonZeroU32::new(1_000_000).expect("not zero");
+        let requests = Requests { most_at_a_time_of_one, ..Requests::default() };
+        Self::open(folder, keys, NOW, (doors(None, many), requests))
     }
 
     fn built() -> (TempDir, Keys) {
@@ -244,7 +289,8 @@ impl World {
         let (built, keys) = BUILT.get_or_init(|| {
             let folder = TempDir::new().expect("a folder");
             let many = NonZeroU32::new(1_000_000).expect("not zero");
-            let mut world = Self::open(folder, Keys::new(), "2026-09-20T00:00:00Z", doors(None, many));
+            let bounds = (doors(None, many), Requests::default());
+            let mut world = Self::open(folder, Keys::new(), "2026-09-20T00:00:00Z", bounds);
             world.furnish();
             // The rest of it is shut down and closed here.
             (Arc::clone(&world.folder), world.keys.clone())
@@ -254,12 +300,13 @@ impl World {
         (folder, keys.clone())
     }
 
-    fn open(folder: TempDir, keys: Keys, now: &str, doors: Doors) -> Self {
+    fn open(folder: TempDir, keys: Keys, now: &str, (doors, requests): (Doors, Requests)) -> Self {
         let clock = Arc::new(ManualClock::new(at(now)));
         let as_clock = Arc::<ManualClock>::clone(&clock);
         let open = Open { data: folder.path(), mode: Mode::Serve, clock: as_clock, master_key: None };
         let mut app = App::open(open).expect("it opens");
         app.doors = Some(Arc::new(doors));
+        app.requests = Arc::new(requests);
         let ca = folder.path().join("ca");
         let authority =
             if ca.exists() { Authority::open(&ca) } else { Authority::create(&ca, "test", at(now)) };
@@ -300,6 +347,43 @@ impl World {
     }
 
     pub(super) fn ask_with(&self, key: Option<&Key>, ask: Ask) -> Seen {
+        self.runtime.block_on(answered(self.router.clone(), Self::request(key, ask)))
+    }
+
+    /// Several at the same time.
+    pub(super) fn ask_together(&self, asks: Vec<Ask>) -> Vec<Seen> {
+        self.runtime.block_on(async {
+            let asks = asks.into_iter().map(|ask| answered(self.router.clone(), Self::request(None, ask)));
+            let asks: Vec<_> = asks.map(tokio::spawn).collect();
+            let mut seen = Vec::new();
+            for ask in asks {
+                seen.push(ask.await.expect("it is answered"));
+            }
+            seen
+        })
+    }
+
+    /// Sends the head of a request, and its body when another was answered meanwhile; `None`, if that was not in time.
+    pub(super) fn ask_while(
+        &self,
+        (key, ask): (Option<&Key>, Ask),
+        (other_key, other): (Option<&Key>, Ask),
+    ) -> (Seen, Option<Seen>) {
+        let other = answered(self.router.clone(), Self::request(other_key, other));
+        let (told, meanwhile) = tokio::sync::oneshot::channel();
+        let bytes = ask.body.clone().into();
+        let body = After(Some(Box::pin(async move {
+            let _ = told.send(tokio::time::timeout(IN_TIME, other).await.ok());
+            bytes
+        })));
+        let request = Self::request(key, ask).map(|_| Body::new(body));
+        self.runtime.block_on(async {
+            let seen = answered(self.router.clone(), request).await;
+            (seen, meanwhile.await.expect("the body is read"))
+        })
+    }
+
+    fn request(key: Option<&Key>, ask: Ask) -> Request<Body> {
         let Ask { method, path, headers, body, address } = ask;
         let mut request =
             Request::builder().method(&method).uri(&path).header(header::HOST, "master.example");
@@ -324,15 +408,7 @@ impl World {
                 request.extensions_mut().insert(peer);
             }
         }
-        self.runtime.block_on(async {
-            let path = request.uri().path().to_owned();
-            let response = self.router.clone().oneshot(request).await.expect("a router always answers");
-            let (parts, body) = response.into_parts();
-            conformity::check(&method, &path, parts.status, &parts.headers);
-            let body = body.collect().await.expect("a body").to_bytes();
-            let body = String::from_utf8(body.to_vec()).expect("UTF-8");
-            Seen { status: StatusCode::as_u16(&parts.status), headers: parts.headers, body }
-        })
+        request
     }
 
     #[track_caller]
@@ -365,6 +441,11 @@ impl World {
         let pem = told["certificate"].as_str().expect("a certificate");
         let der = CertificateDer::from_pem_slice(pem.as_bytes()).expect("a certificate in PEM");
         Key::Certificate(Sha256::digest(&der).into())
+    }
+
+    /// Where the pair of an instance of the first project is kept.
+    pub(super) fn kept_of(&self, instance: &str) -> PathBuf {
+        self.folder.path().join("certificates").join(format!("PROJ-1.{instance}"))
     }
 
     /// The sequence of the usage that is suspended.

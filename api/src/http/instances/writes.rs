@@ -18,8 +18,8 @@ use slapledger_projections::instances::Instance;
 
 use super::{InstanceResource, MOST_BYTES, instance_type, no_instance, texts};
 use crate::access::{Caller, Here};
-use crate::app::App;
-use crate::erasure::{destroy_key, to_its_end};
+use crate::app::{App, to_its_end};
+use crate::erasure::destroy_key;
 use crate::http::body::Sent;
 use crate::http::change::{Change, Subject};
 use crate::http::json_body::{self, Object};

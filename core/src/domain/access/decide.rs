@@ -8,6 +8,7 @@ use super::{
 };
 use crate::domain::Outcome;
 use crate::domain::computer::Computers;
+use crate::domain::erasure::{KeyDestroyed, Subject};
 use crate::domain::event::{Event, Stream};
 use crate::domain::id::{ComputerId, CredentialId, InvalidText, ProjectId, check_text};
 use crate::domain::instance::Instances;
@@ -48,8 +49,8 @@ pub enum AccessRefusal {
     /// No role, or one that the holder cannot have.
     #[error("roles must be {0}")]
     BadRoles(&'static str),
-    /// Only admins and auditors have to do with all projects.
-    #[error("all_projects is for admins and auditors that hold no other role")]
+    /// Only admins and auditors who are no party have to do with all projects.
+    #[error("all_projects is for admins and auditors who are no party")]
     NotForAllProjects,
     /// It would be over before it begins, or would never be.
     #[error("expires_at {0}")]
@@ -60,6 +61,9 @@ pub enum AccessRefusal {
     /// There is no such credential.
     #[error("there is no credential {0}")]
     Unknown(CredentialId),
+    /// What the sender came by is not good any more: it ended before its command had its turn.
+    #[error("{0}")]
+    NotLetIn(NotGood),
     /// The token that is to be spent is not good for this.
     #[error("{0}")]
     NotGood(NotGood),
@@ -83,7 +87,7 @@ impl Holders<'_> {
     fn know(self, holder: &Holder) -> bool {
         match holder {
             Holder::Operator(_) => true,
-            Holder::Party(party) => self.parties.get(*party).is_some(),
+            Holder::Party(party) => self.parties.get(*party).is_some_and(|known| !known.erased),
             Holder::Computer(computer) => self.computers.known(computer).is_ok(),
             Holder::Instance(instance) => self.instances.place(*instance).is_some(),
         }
@@ -142,7 +146,8 @@ impl Access {
             return Err(AccessRefusal::UnknownHolder(holder));
         }
         check_roles(&holder, roles, purpose)?;
-        if all_projects && !LEDGER_WIDE.into_iter().collect::<Roles>().has_all(roles) {
+        // A party is one of its project: in another its id is somebody else's.
+        if all_projects && !matches!(holder, Holder::Operator(_)) {
             return Err(AccessRefusal::NotForAllProjects);
         }
         let expires_at = command.expires_at;
@@ -214,15 +219,19 @@ impl Access {
         Ok(active.map(|credential| revoked(credential, now)).collect())
     }
 
-    /// What is revoked because its holder has ended: nobody comes as an instance that is gone.
+    /// What is revoked because its holder has ended: nobody comes as an instance that is gone, or as a party that was
+    /// erased.
     pub(crate) fn ended_with(
         &self,
         project: ProjectId,
         event: &Event,
         now: Timestamp,
     ) -> Vec<(Stream, Event)> {
-        let Event::InstanceEnded(ended) = event else { return Vec::new() };
-        let holder = Holder::Instance(ended.instance);
+        let holder = match event {
+            Event::InstanceEnded(ended) => Holder::Instance(ended.instance),
+            Event::KeyDestroyed(KeyDestroyed { subject: Subject::Party(party), .. }) => Holder::Party(*party),
+            _ => return Vec::new(),
+        };
         self.active_of(project, &holder).map(|known| revoked(known, now)).collect()
     }
 
@@ -252,6 +261,10 @@ impl Access {
             }
             Which::AllOf(holder) => {
                 self.active_of(project, holder).map(|known| revoked(known, now)).collect()
+            }
+            Which::AllOfEverywhere(holder) => {
+                let elsewhere = self.everywhere(holder).filter(|known| known.project != project);
+                self.active_of(project, holder).chain(elsewhere).map(|known| revoked(known, now)).collect()
             }
         };
         Ok(Outcome::of((), events))

@@ -246,6 +246,8 @@ pub enum Which {
     CertificatesOn(ComputerId),
     /// All of this holder.
     AllOf(Holder),
+    /// The same, and what reaches all projects of whoever is called so in another.
+    AllOfEverywhere(Holder),
 }
 
 /// A project was opened.
@@ -337,6 +339,9 @@ pub enum NotGood {
     /// Its time is over.
     #[error("the credential has expired")]
     Expired,
+    /// There is none such.
+    #[error("the credential is not known")]
+    Unknown,
 }
 
 impl Credential {
@@ -423,9 +428,21 @@ impl Access {
         })
     }
 
+    /// Whether a credential is good at an instant, and if not, why not.
+    pub fn check(&self, id: CredentialId, now: Timestamp) -> Result<(), NotGood> {
+        self.credential(id).ok_or(NotGood::Unknown)?.check(now)
+    }
+
     fn active_of(&self, project: ProjectId, holder: &Holder) -> impl Iterator<Item = &Credential> {
         let ids = self.active.get(&(project, holder.clone())).into_iter().flatten();
         ids.filter_map(|id| self.credentials.get(id))
+    }
+
+    /// What reaches all projects, wherever it was issued.
+    fn everywhere<'a>(&'a self, holder: &'a Holder) -> impl Iterator<Item = &'a Credential> {
+        let active = self.active.iter().filter(move |((_, of), _)| of == holder);
+        let active = active.flat_map(|(_, ids)| ids).filter_map(|id| self.credentials.get(id));
+        active.filter(|known| known.issued.all_projects)
     }
 
     /// The instances of a project that have a credential which is not revoked.

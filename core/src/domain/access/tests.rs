@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::erasure::{Erase, Subject};
 use crate::domain::event::Stream;
 use crate::domain::given::{Given, at, register_party, report, request};
 use crate::domain::id::{InstanceId, InvalidText};
@@ -160,12 +161,57 @@ fn holders_have_the_roles_of_their_kind() {
             Err(rule) => drop(when.refused(AccessRefusal::BadRoles(rule))),
         }
     }
-    let everywhere = |held: &[Role]| IssueCredential { roles: roles(held), all_projects: true, ..token(1) };
+    // PARTY-1 of another project is somebody else.
+    let everywhere = |holder: Holder| IssueCredential {
+        holder,
+        roles: roles(&[Role::Admin, Role::Auditor]),
+        all_projects: true,
+        ..token(1)
+    };
     Given::cloud()
-        .when(everywhere(&[Role::Admin, Role::Customer]))
+        .when(everywhere(party()))
         .refused(AccessRefusal::NotForAllProjects)
-        .when(everywhere(&[Role::Admin, Role::Auditor]))
+        .when(everywhere(operator()))
         .then_named(&["CredentialIssued"]);
+}
+
+#[test]
+fn what_an_operator_of_all_projects_issued_elsewhere_ends_too() {
+    let operator = || Holder::Operator("ops".into());
+    let of = |n: u8, all_projects| IssueCredential {
+        holder: operator(),
+        roles: Role::Admin.into(),
+        all_projects,
+        ..token(n)
+    };
+    let given = || {
+        let mut given = Given::cloud().done(of(1, true)).done(of(2, false)).done(token(3));
+        // In another project: theirs, and that of somebody who is called so there and reaches nothing else.
+        for command in [of(4, true), of(5, false)] {
+            let (stream, event) = issued(&given, command);
+            let next = given.next();
+            given.state.evolve(ProjectId(2), &stream, &event, next);
+        }
+        given
+    };
+    let end = |n| revoked(&given(), n);
+    given().when(revoke(Which::AllOf(operator()))).then([end(1), end(2)]);
+    given().when(revoke(Which::AllOfEverywhere(operator()))).then([end(1), end(2), end(4)]);
+}
+
+#[test]
+fn nobody_comes_as_a_party_that_was_erased() {
+    let other = || Holder::Party(PartyId(2));
+    let of = |n| IssueCredential { holder: other(), ..token(n) };
+    let given = Given::cloud().done(register_party()).done(of(1)).done(token(2));
+    let end = revoked(&given, 1);
+    let given = given
+        .when(Erase { subject: Subject::Party(PartyId(2)) })
+        .then_named(&["KeyDestroyed", "CredentialRevoked"])
+        .and();
+    assert_eq!(given.log.last(), Some(&end));
+    assert_eq!(given.state.access.check(id(2), given.now), Ok(()));
+    given.when(of(3)).refused(AccessRefusal::UnknownHolder(other()));
 }
 
 #[test]

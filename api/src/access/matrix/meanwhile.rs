@@ -1,0 +1,112 @@
+//! What happens while a request is under way: what let it in ends, others want room, the same is asked for twice.
+
+use std::fs;
+
+use serde_json::json;
+
+use super::world::{Ask, Key, Who, World};
+
+fn revoke(id: &str) -> Ask {
+    Ask::json("POST", &format!("/v1/credentials/{id}/revoke"), &json!({}))
+}
+
+fn id_of(key: &Key) -> String {
+    let Key::Token(text) = key else { panic!("a token") };
+    text.split('_').nth(1).expect("an id").to_owned()
+}
+
+#[test]
+fn what_was_begun_before_a_revocation_is_not_carried_out_after_it() {
+    let world = World::new();
+    let admin = world.token(Who::Root, None, &json!({"holder": "anna", "roles": ["admin"]}));
+    let alice = || world.token(Who::Alice, None, &json!({}));
+    let wanted = json!({"software_release": "https://example.org/new/software.cfg", "instance_id": "late"});
+    for body in [Ask::json("POST", "/v1/tokens", &json!({})), Ask::json("POST", "/v1/instances", &wanted)] {
+        let key = alice();
+        let head = world.head();
+        let (seen, revoked) = world.ask_while((Some(&key), body), (Some(&admin), revoke(&id_of(&key))));
+        revoked.expect("it is in time").expect(200);
+        seen.expect(401);
+        assert_eq!(world.head(), head + 1, "the revocation alone");
+    }
+    // A node that is told to come no more gets no other certificate.
+    let node = world.certificate(
+        Who::OtherNode,
+        "/slapos.post.v0.compute_node_certificate",
+        &json!({"computer_guid": "COMP-2"}),
+    );
+    let another = Ask::form("/generateComputerCertificate", &[("computer_id", "COMP-2")]);
+    let end = Ask::new("DELETE", "/v1/computers/COMP-2/certificate");
+    let (seen, ended) = world.ask_while((Some(&node), another), (Some(&admin), end));
+    ended.expect("it is in time").expect(200);
+    seen.expect(401);
+}
+
+#[test]
+fn a_token_enters_one_computer_however_often_it_is_shown_at_once() {
+    let world = World::new();
+    let Key::Token(token) = world.token(Who::Provider, None, &json!({"purpose": "register_computer"})) else {
+        panic!("a token")
+    };
+    let computers = || world.get(Who::Provider, "/v1/computers").expect(200).items("id").len();
+    let before = computers();
+    let ask = |n: usize| {
+        let title = format!("room {n}");
+        Ask::form("/Person_requestComputer", &[("title", &title)]).with("x-access-token", token.clone())
+    };
+    let mut seen: Vec<_> =
+        world.ask_together((0..6).map(ask).collect()).iter().map(|seen| seen.status).collect();
+    seen.sort_unstable();
+    assert_eq!(seen, [200, 403, 403, 403, 403, 403]);
+    assert_eq!(computers(), before + 1);
+}
+
+#[test]
+fn nobody_takes_the_room_of_others() {
+    let world = World::with_shares(1);
+    let token = |who| world.token(who, None, &json!({}));
+    let (bob, another, alice) = (token(Who::Bob), token(Who::Bob), token(Who::Alice));
+    let read = || Ask::get("/v1/instances");
+    let slow = || Ask::json("POST", "/v1/tokens", &json!({}));
+    let (seen, other) = world.ask_while((Some(&bob), slow()), (Some(&alice), read()));
+    seen.expect(201);
+    other.expect("it does not wait").expect(200);
+    let (seen, own) = world.ask_while((Some(&bob), slow()), (Some(&another), read()));
+    seen.expect(201);
+    assert!(own.is_none(), "they have one at a time, by whichever of their tokens: {own:?}");
+    world.ask_with(Some(&another), read()).expect(200);
+}
+
+#[test]
+fn an_instance_is_handed_out_no_certificate_that_has_ended() {
+    let world = World::new();
+    let path = "/slapos.get.v0.software_instance_certificate";
+    let ask = || world.post(Who::Node, path, &json!({"instance_guid": "SOFTINST-1"})).expect(200).json();
+    let first = ask();
+    assert_eq!(ask(), first, "it is kept");
+    let kept = world.kept_of("SOFTINST-1");
+    let bytes = fs::read(&kept).expect("it is kept in a file");
+    world
+        .ask(Who::Provider, Ask::new("DELETE", "/v1/computers/COMP-1/certificate?with_instances=true"))
+        .expect(200);
+    let node = world.certificate(
+        Who::Provider,
+        "/slapos.post.v0.compute_node_certificate",
+        &json!({"computer_guid": "COMP-1"}),
+    );
+    let ask = || {
+        let ask = Ask::json("POST", path, &json!({"instance_guid": "SOFTINST-1"}));
+        world.ask_with(Some(&node), ask).expect(200).json()
+    };
+    let second = ask();
+    assert_ne!(second, first);
+    // As if the program had died between the event and the file.
+    fs::write(&kept, bytes).expect("it is written");
+    let third = ask();
+    assert!(third != first && third != second);
+    world.ask_with(Some(&World::key_of(&first)), Ask::get("/v1/instances")).expect(401);
+    world.ask_with(Some(&World::key_of(&third)), Ask::get("/v1/instances")).expect(200);
+    // Its folder has pairs and nothing half written.
+    let names: Vec<_> = fs::read_dir(kept.parent().expect("a folder")).expect("it is read").collect();
+    assert!(names.iter().flatten().all(|entry| !entry.file_name().to_string_lossy().ends_with(".new")));
+}
