@@ -27,7 +27,7 @@ use slapledger_tests::{quick, told_seed};
 use world::{STEPS, World};
 
 /// The kinds of events there are.
-const EVENT_KINDS: usize = 34;
+const EVENT_KINDS: usize = 36;
 
 /// Prints the seed when a run of it fails.
 struct Seed(u64);

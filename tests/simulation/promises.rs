@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use slapledger_core::domain::access::AccessRefusal;
 use slapledger_core::domain::id::{ComputerId, ProjectId};
 use slapledger_core::domain::instance::RequestOutcome;
 use slapledger_core::domain::usage::{Revision, UsageId, UsageOutcome, UsageReport};
-use slapledger_core::domain::{Answer, Command};
+use slapledger_core::domain::{Answer, Command, Refusal};
 use slapledger_core::ledger::{Accepted, Submission, SubmitError};
 
 use crate::facts::Facts;
@@ -33,8 +34,14 @@ impl Promises {
         facts: &Facts,
         submission: &Submission,
         result: &Result<Accepted, SubmitError>,
+        was_good_all_the_time: impl Fn(&str) -> bool,
     ) {
         let meta = &submission.meta;
+        if let Err(SubmitError::Refused(Refusal::Access(AccessRefusal::NotLetIn(why)))) = result {
+            let shown = meta.actor.credential.as_deref().expect("somebody who showed nothing is not asked");
+            assert!(!was_good_all_the_time(shown), "{shown} is good, and {why}");
+            return;
+        }
         let of_same_name = |(other, _): &&(Submission, Answer)| {
             let theirs = &other.meta;
             (theirs.project, &theirs.actor.id, theirs.actor.kind, theirs.command)

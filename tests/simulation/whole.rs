@@ -27,6 +27,8 @@ pub(crate) struct Whole {
     pub(crate) term: u64,
     pub(crate) starts: u64,
     projects: BTreeMap<ProjectId, Facts>,
+    /// Whether what was issued is still good.
+    credentials: BTreeMap<Box<str>, bool>,
     /// How often each kind of event occurs.
     pub(crate) kinds: BTreeMap<&'static str, u64>,
 }
@@ -40,6 +42,7 @@ impl Default for Whole {
             term: 0,
             starts: 0,
             projects: PROJECTS.into_iter().map(|project| (project, Facts::default())).collect(),
+            credentials: BTreeMap::new(),
             kinds: BTreeMap::new(),
         }
     }
@@ -69,6 +72,11 @@ impl Whole {
         &self.projects[&project]
     }
 
+    /// Whether a credential is good at the end of the log.
+    pub(crate) fn is_good(&self, credential: &str) -> bool {
+        self.credentials.get(credential) == Some(&true)
+    }
+
     /// Takes the next event over.
     pub(crate) fn take(&mut self, recorded: &Recorded) {
         let Recorded { sequence, stream, stream_version, recorded_at, meta, event } = recorded;
@@ -77,6 +85,19 @@ impl Whole {
         self.last = sequence.0;
         self.recorded_at = Some(*recorded_at);
         *self.kinds.entry(event.name()).or_default() += 1;
+        let shown = meta.actor.credential.as_deref();
+        assert!(shown.is_none_or(|shown| self.is_good(shown)), "{shown:?} let somebody in at {sequence}");
+        match event {
+            Event::CredentialIssued(event) => {
+                let before = self.credentials.insert(event.credential.to_string().into(), true);
+                assert_eq!(before, None, "{} is issued twice", event.credential);
+            }
+            Event::CredentialRevoked(event) => {
+                let before = self.credentials.insert(event.credential.to_string().into(), false);
+                assert_eq!(before, Some(true), "{} ends twice", event.credential);
+            }
+            _ => {}
+        }
         self.projects.values_mut().for_each(|facts| facts.last = sequence.0);
         if **stream != Stream::Ledger {
             let facts = self.projects.get_mut(&meta.project).expect("a project that somebody acts in");
@@ -139,7 +160,7 @@ mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::Arc;
 
-    use slapledger_core::log::envelope::Meta;
+    use slapledger_core::log::envelope::{Actor, Meta};
 
     use super::*;
     use crate::world::{STEPS, World};
@@ -158,14 +179,14 @@ mod tests {
         events
     }
 
-    /// The log of the first seed in which this happens.
-    fn a_log_with(name: &str) -> Vec<Recorded> {
+    /// The log of the first seed in which all of this happens.
+    fn a_log_with(names: &[&str]) -> Vec<Recorded> {
         let mut logs = (1..).map(|seed| {
             let mut world = World::new(seed);
             (0..STEPS).for_each(|_| world.step());
             events(world.store())
         });
-        logs.find(|log| log.iter().any(|event| event.event.name() == name)).unwrap()
+        logs.find(|log| names.iter().all(|name| log.iter().any(|event| event.event.name() == *name))).unwrap()
     }
 
     fn holds(events: &[Recorded]) -> bool {
@@ -180,7 +201,9 @@ mod tests {
 
     #[test]
     fn planted_faults_are_found() {
-        let good = a_log_with("UsageCorrected");
+        let all =
+            ["UsageCorrected", "InstanceEnded", "InstanceAllocated", "InstanceChanged", "CredentialIssued"];
+        let good = a_log_with(&all);
         assert!(holds(&good));
         let find = |name: &str| good.iter().position(|event| event.event.name() == name).expect(name);
         let again: Fault = |log, at| {
@@ -198,7 +221,12 @@ mod tests {
             let project = other.expect("there are two");
             log[at].meta = Arc::new(Meta { project, ..(*log[at].meta).clone() });
         };
-        let faults: [(&str, &str, Fault); 11] = [
+        let shown: Fault = |log, at| {
+            let credential = Some("somebody else's".into());
+            let actor = Actor { credential, ..log[at].meta.actor.clone() };
+            log[at].meta = Arc::new(Meta { actor, ..(*log[at].meta).clone() });
+        };
+        let faults: [(&str, &str, Fault); 13] = [
             ("an instance in another project", "InstanceRequested", elsewhere),
             ("usage in another project", "UsageRecorded", elsewhere),
             ("a lost event", "InstanceRequested", |log, at| drop(log.remove(at))),
@@ -210,6 +238,8 @@ mod tests {
             ("a partition that is given twice", "InstanceAllocated", again),
             ("an instance that is requested twice", "InstanceRequested", again),
             ("a term twice", "WriterStarted", again),
+            ("a credential that is issued twice", "CredentialIssued", again),
+            ("somebody who may not come in", "UsageRecorded", shown),
         ];
         for (name, kind, fault) in faults {
             let mut log = good.clone();

@@ -4,8 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
+use slapledger_core::domain::Command;
+use slapledger_core::domain::access::{
+    Holder, IssueCredential, Proof, Purpose, RevokeCredentials, Role, Which,
+};
 use slapledger_core::domain::event::{LedgerCreated, Mode};
-use slapledger_core::domain::id::{CommandId, ProjectId, Sequence};
+use slapledger_core::domain::id::{CommandId, CredentialId, ProjectId, Sequence};
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::ledger::{Accepted, Group, Sequencer, Submission, SubmitError};
 use slapledger_core::log::envelope::{Actor, ActorKind, EventDecoder, Meta, RULES_VERSION};
@@ -29,6 +33,17 @@ struct Writer {
     index: SharedIndex,
     term: Term,
 }
+
+/// What may let somebody in.
+const CREDENTIALS: [CredentialId; 12] = {
+    let mut all = [CredentialId([0; 16]); 12];
+    let mut n = 0;
+    while n < all.len() {
+        all[n].0[15] = n as u8;
+        n += 1;
+    }
+    all
+};
 
 /// A snapshot that a writer left on disk.
 struct Snapshot {
@@ -111,13 +126,14 @@ impl World {
         };
         let before = self.random.once_in(6).then(|| (self.writer.snapshot(), self.writer.index.content()));
         let expected = self.writer.sequencer.last();
+        let good = Vec::from_iter(CREDENTIALS.iter().filter(|id| self.facts.is_good(&id.to_string())));
         let (group, replies) = self.writer.decide(self.clock, submissions);
         if group.frames.is_empty() {
             assert!(group.events.is_empty(), "events without frames");
             if let Some(before) = before {
                 assert!(before == (self.writer.snapshot(), self.writer.index.content()), "nothing happened");
             }
-            self.promise(&replies);
+            self.promise(&replies, &good);
             return;
         }
         if let Some(outcome) = failure {
@@ -134,7 +150,7 @@ impl World {
         if appended == Appended::Durable {
             group.events.iter().for_each(|event| self.facts.take(event));
             self.facts.check();
-            self.promise(&replies);
+            self.promise(&replies, &good);
             return;
         }
         // The writer's mind is ahead of the log or beside it: it is discarded.
@@ -145,15 +161,43 @@ impl World {
         self.come_back();
         if landed {
             // Nobody heard these answers, but they will be given again.
-            self.promise(&replies);
+            self.promise(&replies, &good);
         }
     }
 
-    fn promise(&mut self, replies: &Replies) {
+    /// `good` is what let somebody in when the group came.
+    fn promise(&mut self, replies: &Replies, good: &[&CredentialId]) {
+        let was_good =
+            |shown: &str| self.facts.is_good(shown) && good.iter().any(|id| id.to_string() == shown);
         for (submission, result) in replies {
             let facts = self.facts.project(submission.meta.project);
-            self.promises.take(facts, submission, result);
+            self.promises.take(facts, submission, result, was_good);
         }
+    }
+
+    /// Somebody is let in, or no more.
+    fn about_credentials(&mut self) -> Submission {
+        let credential = *self.random.pick(&CREDENTIALS);
+        let command = if self.random.once_in(3) {
+            Command::RevokeCredentials(RevokeCredentials { which: Which::One(credential) })
+        } else {
+            Command::IssueCredential(Box::new(IssueCredential {
+                credential,
+                holder: Holder::Operator("somebody".into()),
+                roles: Role::Admin.into(),
+                all_projects: self.random.once_in(2),
+                purpose: Purpose::Access,
+                proof: Proof::Token { digest: [0; 32] },
+                label: None,
+                expires_at: None,
+                spends: None,
+                renews: false,
+            }))
+        };
+        let meta = self.meta(ProjectId::DEFAULT, digest(&command));
+        // By the program itself, as the first of them is.
+        let actor = Actor { credential: None, ..meta.actor.clone() };
+        Submission { meta: Arc::new(Meta { actor, ..meta }), command }
     }
 
     fn submissions(&mut self) -> Vec<Submission> {
@@ -173,6 +217,7 @@ impl World {
                     Submission { meta: Arc::new(meta), command }
                 }
                 Some(known) => known,
+                None if self.random.once_in(20) => self.about_credentials(),
                 None => {
                     let project = PROJECTS[usize::from(self.random.once_in(3))];
                     let command = self.sender.command(self.facts.project(project), now);
@@ -187,7 +232,7 @@ impl World {
     fn meta(&mut self, project: ProjectId, digest: [u8; 16]) -> Meta {
         let kinds = [ActorKind::Person, ActorKind::Computer];
         let (kind, id) = (*self.random.pick(&kinds), format!("actor {}", self.random.below(3)).into());
-        let credential = self.random.once_in(2).then(|| "a credential".into());
+        let credential = self.random.once_in(2).then(|| self.random.pick(&CREDENTIALS).to_string().into());
         let mut command = self.random.sixteen();
         if self.random.once_in(3) {
             // Different actors may use the same name.
