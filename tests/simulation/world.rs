@@ -37,10 +37,10 @@ struct Writer {
 /// What may let somebody in.
 const CREDENTIALS: [CredentialId; 12] = {
     let mut all = [CredentialId([0; 16]); 12];
-    let mut n = 0;
-    while n < all.len() {
-        all[n].0[15] = n as u8;
-        n += 1;
+    let (mut at, mut n) = (0, 0);
+    while at < all.len() {
+        all[at].0[15] = n;
+        (at, n) = (at + 1, n + 1);
     }
     all
 };
@@ -126,7 +126,7 @@ impl World {
         };
         let before = self.random.once_in(6).then(|| (self.writer.snapshot(), self.writer.index.content()));
         let expected = self.writer.sequencer.last();
-        let good = Vec::from_iter(CREDENTIALS.iter().filter(|id| self.facts.is_good(&id.to_string())));
+        let good: Vec<_> = CREDENTIALS.iter().filter(|id| self.facts.is_good(&id.to_string())).collect();
         let (group, replies) = self.writer.decide(self.clock, submissions);
         if group.frames.is_empty() {
             assert!(group.events.is_empty(), "events without frames");
