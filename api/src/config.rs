@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use serde::Deserialize;
 #[cfg(test)]
 use serde::Serialize;
@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::access::Terminator;
+use crate::ca;
 use crate::net::Connections;
 
 /// The file.
@@ -93,6 +94,9 @@ impl Default for Requests {
     }
 }
 
+/// The fewest seconds after which a computer is taken for silent: nodes do not call more often.
+pub const LEAST_SILENCE: u32 = 10;
+
 impl Config {
     /// Reads a file.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
@@ -109,17 +113,43 @@ impl Config {
         Ok(config)
     }
 
-    fn check(&self) -> anyhow::Result<()> {
-        self.connections.check().context("connections")?;
+    /// Says which value cannot be meant.
+    pub fn check(&self) -> anyhow::Result<()> {
+        self.connections.check()?;
         let Requests { most_at_a_time, most_at_a_time_of_one, most_body_bytes, .. } = self.requests;
         ensure!((1..=100_000).contains(&most_at_a_time), "requests.most_at_a_time must be 1 to 100000");
-        let of_one = 1..=100_000;
         ensure!(
-            of_one.contains(&most_at_a_time_of_one),
-            "requests.most_at_a_time_of_one must be 1 to 100000"
+            (1..=most_at_a_time).contains(&most_at_a_time_of_one),
+            "requests.most_at_a_time_of_one must be 1 to {most_at_a_time}, as requests.most_at_a_time is"
         );
         let bytes = 64 * 1024..=256 * 1024 * 1024;
         ensure!(bytes.contains(&most_body_bytes), "requests.most_body_bytes must be 65536 to 268435456");
+        let silent = self.silent_after_seconds.is_none_or(|seconds| seconds >= LEAST_SILENCE);
+        ensure!(silent, "silent_after_seconds must be {LEAST_SILENCE} or more");
+        let addresses = self.terminator.as_ref().map_or(&[][..], |terminator| &terminator.addresses);
+        let elsewhere = addresses.iter().find(|address| !address.is_loopback());
+        if let Some(address) = elsewhere {
+            bail!(
+                "terminator.addresses: {address} never connects: without TLS a master listens on loopback alone"
+            );
+        }
+        for name in &self.names {
+            ca::check_server_name(name).context("names")?;
+        }
+        Ok(())
+    }
+
+    /// What goes with TLS, and what without.
+    pub fn check_scheme(&self, plain_http: bool) -> anyhow::Result<()> {
+        if plain_http {
+            let listen = self.listen.filter(|listen| !listen.ip().is_loopback());
+            if let Some(listen) = listen {
+                bail!("listen {listen}: without TLS a master listens on loopback alone");
+            }
+            ensure!(self.certificate.is_none(), "certificate goes with TLS, and not with --plain-http");
+        } else {
+            ensure!(self.terminator.is_none(), "a terminator of TLS goes with --plain-http");
+        }
         Ok(())
     }
 }
@@ -142,8 +172,12 @@ impl TerminatorConfig {
     /// The terminator, its secret read.
     pub fn open(&self) -> anyhow::Result<Terminator> {
         ensure!(!self.addresses.is_empty(), "terminator.addresses must name where it connects from");
-        let secret = secret(&self.secret_file)?;
-        ensure!(secret.len() >= 16, "{} must hold at least 16 bytes", self.secret_file.display());
+        let secret = secret(&self.secret_file).context("terminator.secret_file")?;
+        ensure!(
+            secret.len() >= 16,
+            "terminator.secret_file: {} must hold at least 16 bytes",
+            self.secret_file.display()
+        );
         let digest = Sha256::digest(secret.as_bytes());
         Ok(Terminator { addresses: self.addresses.clone(), secret: Zeroizing::new(digest.into()) })
     }
@@ -187,7 +221,42 @@ mod tests {
         check("names = []\n[requests]\nmost_per_second = 0", zero);
         check("listen = \"here\"", "line 1: listen: invalid socket address syntax");
         check("[certificate]\nchain_file = \"a\"", "line 1: missing field `key_file`");
-        assert!(read("[connections]\nmost = 0").is_err());
+        check("[connections]\nmost = 0", "connections.most must be 1 to 1000000, not 0");
+        check(
+            "[connections]\nmost_head_fields = 1",
+            "connections.most_head_fields must be 32 to 1000, not 1",
+        );
+        check(
+            "[connections]\nmost = 10",
+            "connections.most_per_address must be 1 to 10, as connections.most is, not 128",
+        );
+        check(
+            "[requests]\nmost_at_a_time_of_one = 1000",
+            "requests.most_at_a_time_of_one must be 1 to 512, as requests.most_at_a_time is",
+        );
+        check("silent_after_seconds = 9", "silent_after_seconds must be 10 or more");
+        check("names = [\"[::1]\"]", "names: \"[::1]\" is neither a DNS name nor an IP address");
+        check(
+            "[terminator]\naddresses = [\"10.0.0.1\"]\nsecret_file = \"s\"",
+            "terminator.addresses: 10.0.0.1 never connects: without TLS a master listens on loopback alone",
+        );
+    }
+
+    #[test]
+    fn what_goes_with_tls_and_what_without() {
+        let check = |text: &str, plain_http| {
+            let config = Config::parse(text).expect("it is well-formed");
+            config.check_scheme(plain_http).map_err(|error| error.to_string())
+        };
+        let certificate = "[certificate]\nchain_file = \"a\"\nkey_file = \"b\"";
+        let terminator = "[terminator]\naddresses = [\"127.0.0.1\"]\nsecret_file = \"s\"";
+        assert_eq!((check(certificate, false), check(terminator, true)), (Ok(()), Ok(())));
+        let rule = "certificate goes with TLS, and not with --plain-http";
+        assert_eq!(check(certificate, true), Err(rule.to_owned()));
+        assert_eq!(check(terminator, false), Err("a terminator of TLS goes with --plain-http".to_owned()));
+        let everywhere = "listen = \"0.0.0.0:5000\"";
+        let rule = "listen 0.0.0.0:5000: without TLS a master listens on loopback alone";
+        assert_eq!((check(everywhere, false), check(everywhere, true)), (Ok(()), Err(rule.to_owned())));
     }
 
     #[test]

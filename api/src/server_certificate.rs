@@ -9,7 +9,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::server::ParsedCertificate;
 use sha2::{Digest, Sha256};
 use slapledger_core::domain::time::Timestamp;
 use zeroize::Zeroizing;
@@ -33,7 +36,12 @@ pub enum Source {
     /// The own authority, for these names.
     Own(Vec<String>),
     /// Files from elsewhere.
-    Files(OwnCertificate),
+    Files {
+        /// Which.
+        files: OwnCertificate,
+        /// What it must be for.
+        names: Vec<String>,
+    },
 }
 
 /// The certificate, and what is known of where it comes from.
@@ -54,8 +62,10 @@ impl ServerCertificate {
                 let (shown, replaced_at) = issue(names, authority, now, Shown::new)?;
                 Ok(Self { shown: Arc::new(shown), replaced_at, read: None, source })
             }
-            Source::Files(files) => {
+            Source::Files { files, names } => {
                 let pair = Pair::read(files)?;
+                pair.check(names, now)
+                    .with_context(|| format!("certificate: {}", files.chain_file.display()))?;
                 let shown = Arc::new(Shown::new(pair.identity())?);
                 let read = Some(pair.digest());
                 Ok(Self { source, shown, replaced_at: now, read })
@@ -79,12 +89,13 @@ impl ServerCertificate {
                 let replace = |identity: Identity<'_>| shown.replace(identity);
                 ((), self.replaced_at) = issue(names, authority, now, replace)?;
             }
-            Source::Files(files) => {
+            Source::Files { files, names } => {
                 // What was read before is not tried again: what is wrong with it is said once.
                 let pair = Pair::read(files)?;
                 if self.read.replace(pair.digest()) == Some(pair.digest()) {
                     return Ok(false);
                 }
+                pair.check(names, now)?;
                 shown.replace(pair.identity())?;
             }
         }
@@ -118,6 +129,29 @@ impl Pair {
         let text =
             |path: &Path| std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()));
         Ok(Self { chain: text(&files.chain_file)?, key: config::secret(&files.key_file)? })
+    }
+
+    /// That it is good now, for a server, and for these names.
+    fn check(&self, names: &[String], now: Timestamp) -> anyhow::Result<()> {
+        let der =
+            CertificateDer::from_pem_slice(self.chain.as_bytes()).context("there is no certificate in it")?;
+        let (_, known) = x509_parser::parse_x509_certificate(&der).context("it is no X.509 certificate")?;
+        let seconds = now.micros().div_euclid(1_000_000);
+        let (from, until) = (known.validity().not_before, known.validity().not_after);
+        ensure!(seconds >= from.timestamp(), "it is not good before {from}");
+        ensure!(seconds <= until.timestamp(), "it ended on {until}");
+        let usage = known.extended_key_usage().context("it is no X.509 certificate")?;
+        let serves = usage.is_none_or(|usage| usage.value.server_auth || usage.value.any);
+        ensure!(serves, "it is that of a client, and not of a server");
+        let parsed = ParsedCertificate::try_from(&der)?;
+        for name in names {
+            // One for all names below another is for this one too.
+            let asked = name.strip_prefix("*.").map_or_else(|| name.clone(), |below| format!("any.{below}"));
+            let asked = ServerName::try_from(asked).with_context(|| format!("names: {name}"))?;
+            let is = rustls::client::verify_server_name(&parsed, &asked).is_ok();
+            ensure!(is, "it is not for {name}, which is in names");
+        }
+        Ok(())
     }
 
     fn identity(&self) -> Identity<'_> {
@@ -168,9 +202,11 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
+    use slapledger_core::domain::id::PartyId;
     use tempfile::TempDir;
 
     use super::*;
+    use crate::ca::Subject;
 
     fn now() -> Timestamp {
         Timestamp::parse_rfc3339("2026-11-28T00:00:00Z").expect("an instant")
@@ -182,6 +218,48 @@ mod tests {
 
     fn names() -> Vec<String> {
         vec!["localhost".to_owned()]
+    }
+
+    fn of(files: &OwnCertificate) -> Source {
+        Source::Files { files: files.clone(), names: names() }
+    }
+
+    #[test]
+    fn one_from_elsewhere_is_good_for_what_it_is_shown_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let authority = authority(&folder);
+        let files = OwnCertificate {
+            chain_file: folder.path().join("chain.pem"),
+            key_file: folder.path().join("key.pem"),
+        };
+        let after = |days: i64| now().plus_micros(days * DAY_MICROS);
+        let opened_at = |at: Timestamp, chain: &str, key: &str| {
+            fs::write(&files.chain_file, chain).expect("it is written");
+            fs::write(&files.key_file, key).expect("it is written");
+            fs::set_permissions(&files.key_file, fs::Permissions::from_mode(0o600)).expect("they are set");
+            let opened = ServerCertificate::open(of(&files), &authority, at);
+            opened.map(drop).map_err(|error| format!("{error:#}"))
+        };
+        let opened = |chain: &str, key: &str| opened_at(after(1), chain, key);
+        let made = |names: &[&str], days: i64| {
+            let validity = Validity { not_before: after(1), not_after: after(2) };
+            let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+            let made = authority.server_certificate(&names, validity).expect("it is made");
+            opened_at(after(days), &made.chain_pem, &made.key_pem)
+        };
+        assert_eq!(made(&["localhost", "a.example"], 1), Ok(()));
+        let refused = |told: Result<(), String>, rule: &str| {
+            let told = told.expect_err(rule);
+            assert!(told.starts_with("certificate: ") && told.contains(rule), "{told}");
+        };
+        refused(made(&["a.example"], 1), "it is not for localhost, which is in names");
+        refused(made(&["localhost"], 0), "it is not good before ");
+        refused(made(&["localhost"], 3), "it ended on ");
+        let validity = Validity { not_before: after(0), not_after: after(2) };
+        let of_client =
+            authority.issue(&Subject::Person { party: PartyId(1) }, validity).expect("it is made");
+        refused(opened(&of_client.chain_pem, &of_client.key_pem), "it is that of a client");
+        refused(opened("", "x"), "there is no certificate in it");
     }
 
     #[test]
@@ -218,8 +296,7 @@ mod tests {
         let (first, second) = (made(), made());
         fs::write(&files.chain_file, &first.chain_pem).expect("it is written");
         write_key(&first.key_pem);
-        let mut certificate =
-            ServerCertificate::open(Source::Files(files.clone()), &authority, now()).expect("it is read");
+        let mut certificate = ServerCertificate::open(of(&files), &authority, now()).expect("it is read");
         let look = |certificate: &mut ServerCertificate| {
             certificate.look(&authority, now()).map_err(|error| format!("{error:#}"))
         };

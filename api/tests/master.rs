@@ -224,10 +224,7 @@ fn what_a_master_cannot_be_made_of_is_said() {
     room.refused("init --data proxy", "open a ledger of mode proxy as serve");
     assert!(!room.path("proxy/ca").exists());
     room.refused("serve --data proxy", "open a ledger of mode proxy as serve");
-    room.refused(
-        "serve --data nothing",
-        "nothing has no ledger of a master; `slapledger init --data nothing` makes it",
-    );
+    room.refused("serve --data nothing", "nothing is not there; `slapledger init --data nothing` makes it");
     assert!(!room.path("nothing").exists());
     room.refused("token issue --data nothing --role admin", "there is no ledger in nothing");
 }
@@ -256,7 +253,7 @@ fn a_master_is_not_served_as_it_must_not_be() {
         room.refused("serve --data data --config serve.toml", expected);
     };
     check("[requests]\nmost_per_second = 0", "read serve.toml: line 2: requests.most_per_second: ");
-    check("[connections]\nmost = 0", "read serve.toml: connections: most must be 1 to 1000000, not 0");
+    check("[connections]\nmost = 0", "read serve.toml: connections.most must be 1 to 1000000, not 0");
     check("name = \"a\"", "read serve.toml: line 1: name: unknown field `name`");
     check("a b", "read serve.toml: line 1: ");
     check(
@@ -268,6 +265,28 @@ fn a_master_is_not_served_as_it_must_not_be() {
         "a terminator of TLS goes with --plain-http",
     );
     room.refused("serve --data data --config none.toml", "read none.toml");
+    // What it has to keep for itself, and what it must have.
+    let of_client = "[certificate]\nchain_file = \"data/ca/root.pem\"\nkey_file = \"data/ca/root.key\"";
+    room.write("serve.toml", of_client, 0o644);
+    room.refused("serve --data data --config serve.toml --name a.example", "it is not for a.example");
+    room.refused("serve --data data --config serve.toml --plain-http", "certificate goes with TLS");
+    room.set_mode("data", 0o755);
+    room.refused("serve --data data", "data is open to others than its owner (mode 0755)");
+    room.set_mode("data", 0o700);
+    room.set_mode("data/signing.key", 0o644);
+    room.refused("serve --data data", "data/signing.key is open to others than its owner (mode 0644)");
+    room.set_mode("data/signing.key", 0o600);
+    let key = fs::read(room.path("data/signing.key")).expect("it is read");
+    room.write("data/signing.key", "no key", 0o600);
+    room.refused("serve --data data", "data/signing.key is no Ed25519 key in PEM");
+    fs::write(room.path("data/signing.key"), key).expect("it is written");
+    fs::rename(room.path("data/signing.key"), room.path("aside")).expect("it is moved");
+    room.refused("serve --data data", "data/signing.key is missing; restore it from a backup");
+    fs::rename(room.path("aside"), room.path("data/signing.key")).expect("it is moved");
+    fs::rename(room.path("data/log"), room.path("aside")).expect("it is moved");
+    room.refused("serve --data data", "data/log is missing; restore it from a backup");
+    fs::rename(room.path("aside"), room.path("data/log")).expect("it is moved");
+    room.refused("serve --data nothing", "nothing is not there; `slapledger init --data nothing` makes it");
     let serving = room.serve("serve --data data --listen 127.0.0.1:0 --name a.example --silent-after 60");
     assert!(serving.said.contains("names     a.example, 127.0.0.1, localhost, ::1\n"), "{}", serving.said);
     room.refused(SERVE, "open data");
@@ -312,7 +331,7 @@ fn clients_say_who_they_are_and_whom_they_trust() {
     check("--url http://192.0.2.1 --token-file admin.token", "a token is not sent to http://192.0.2.1");
     check(&format!("{trusting} --token-file none"), "read none");
     check(&format!("{admin} --project 2"), "--project 2: must look like PROJ-1");
-    check(&format!("{admin} --project PROJ-9"), "there is no such project");
+    check(&format!("{admin} --project PROJ-9"), "there is no project PROJ-9");
     check(&format!("--url {here} --ca-file admin.token"), "admin.token holds no certificate");
     room.write("bad", "slap_1_2", 0o600);
     check(&format!("{trusting} --token-file bad"), "bad holds no token");
@@ -375,12 +394,21 @@ fn users_tokens_projects_and_certificates() {
     let out = as_admin("user add Ada --time-zone Europe/Paris");
     assert!(out.contains("user      PARTY-2 (Ada)\nroles     ") && out.contains("token     slap_"), "{out}");
     assert!(out.contains("good      once, until "), "{out}");
+    let line = format!(
+        "for       slapos configure client --master-url {0} --master-url-web {0} --token TOKEN\n",
+        serving.url
+    );
+    assert!(out.contains(&line), "{out}");
     as_admin("user add Bob --token --role customer --out bob.token");
     assert_eq!(room.mode("bob.token"), 0o600);
     as_admin("user add Eve --certificate eve");
     assert_eq!((room.mode("eve/PARTY-4.crt"), room.mode("eve/PARTY-4.key")), (0o600, 0o600));
     refused("user add Zoe --time-zone Mars", "time_zone: ");
-    refused("user add Zoe --token --role node", "PARTY-5 is entered and has nothing to come in by yet");
+    refused(
+        "user add Zoe --token --role node",
+        "PARTY-5 is entered and has nothing to come in by yet; `slapledger token issue --holder PARTY-5 --role node --purpose \
+         access` makes it",
+    );
     let bob = format!("{trusting} --token-file bob.token");
     room.refused(&format!("token issue --all-projects {bob}"), "all_projects: is for those");
     let listed = as_admin("user list");
@@ -420,6 +448,17 @@ fn users_tokens_projects_and_certificates() {
     assert!(!as_admin("user list --project PROJ-2").contains("Ada"));
 
     let eve = format!("{trusting} --cert eve/PARTY-4.crt --key eve/PARTY-4.key");
+    let both = format!("party list {admin} --cert eve/PARTY-4.crt --key eve/PARTY-4.key");
+    room.refused(&both, "a token (of --token-file or SLAPLEDGER_TOKEN_FILE, admin.token) and a certificate");
+    // What somebody else has asked for is an admin's to end.
+    let waits = room.run(&format!("request web https://example.com/kvm.cfg {eve}"));
+    assert_eq!(waits.status, 2, "{waits:?}");
+    assert_eq!(as_admin("service destroy SOFTINST-1"), "web (SOFTINST-1) has ended\n");
+    refused("service destroy none", "there is no service none");
+    let waits = room.run(&format!("request web https://example.com/kvm.cfg {eve}"));
+    assert_eq!(waits.status, 2, "{waits:?}");
+    let gone = room.done(&format!("request web https://example.com/kvm.cfg --state destroyed {eve}"));
+    assert_eq!(gone, "web is destroyed; it had no place yet\n");
     assert_eq!(room.done(&format!("computer register first {eve}")), "COMP-1\n");
     let files = room.done(&format!("computer certificate COMP-1 --out node {eve}"));
     assert_eq!(files, "node/COMP-1.crt\nnode/COMP-1.key\n");

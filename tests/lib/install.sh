@@ -12,6 +12,8 @@ install_packages() {
     need strace command -v strace
     need gcc command -v cc
     need openssl command -v openssl
+    need nginx command -v /usr/sbin/nginx
+    need haproxy command -v /usr/sbin/haproxy
     need python3 command -v python3
     need python3-venv python3 -c 'import ensurepip, venv'
     need python3-dev python3 -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'

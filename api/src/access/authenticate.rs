@@ -13,6 +13,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use percent_encoding::percent_decode_str;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use sha2::{Digest, Sha256};
 use slapledger_core::domain::access::{Credential, Proof, Purpose};
 use slapledger_core::domain::id::{CredentialId, ProjectId};
@@ -31,6 +34,8 @@ use crate::net::Peer;
 const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
 /// The header by which it proves that it is the terminator.
 const TERMINATOR: HeaderName = HeaderName::from_static("slapledger-terminator");
+/// The header by which it says whom it speaks for.
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// The header by which those who reach all projects choose one.
 pub(crate) const PROJECT: HeaderName = HeaderName::from_static("slapledger-project");
 
@@ -63,8 +68,16 @@ pub(super) struct Asked(pub(super) Result<Option<Arc<Known>>, Problem>);
 /// Around all routes of a master.
 pub async fn authenticate(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let Some(doors) = &app.doors else { return next.run(request).await };
-    let peer = request.extensions().get::<Peer>().cloned();
+    let mut peer = request.extensions().get::<Peer>().cloned();
     let asked = ask(&app, doors, peer.as_ref(), request.headers());
+    // Whoever a terminator speaks for is bounded by their own address, and not by its.
+    if let Some(peer) = &mut peer
+        && let Ok(true) = is_terminator(doors, Some(peer.address), request.headers())
+        && let Some(address) = forwarded_for(request.headers())
+    {
+        peer.address.set_ip(address);
+        request.extensions_mut().insert(peer.clone());
+    }
     let address = peer.map(|peer| peer.address.ip());
     let guessed = asked.as_ref().is_err_and(|problem| problem.status == StatusCode::UNAUTHORIZED);
     if guessed
@@ -97,14 +110,10 @@ fn ask(
     known(app, id, headers).map(|known| Some(Arc::new(known)))
 }
 
-/// The fingerprint of the certificate that the terminator hands on.
-fn handed_on(
-    doors: &Doors,
-    address: Option<SocketAddr>,
-    headers: &HeaderMap,
-) -> Result<Option<[u8; 32]>, Problem> {
+/// Whether a request comes from the terminator. Who says so and is not is told.
+fn is_terminator(doors: &Doors, address: Option<SocketAddr>, headers: &HeaderMap) -> Result<bool, Problem> {
     if !headers.contains_key(CLIENT_CERT) && !headers.contains_key(TERMINATOR) {
-        return Ok(None);
+        return Ok(false);
     }
     let wrong =
         || unauthorized("a certificate is taken from a header only of the terminator that is configured");
@@ -112,18 +121,44 @@ fn handed_on(
     let address = address.filter(|address| terminator.addresses.contains(&address.ip()));
     let secret = one(headers, &TERMINATOR).ok_or_else(wrong)?;
     let digest: [u8; 32] = Sha256::digest(secret.as_bytes()).into();
-    if address.is_none() || !bool::from(digest.ct_eq(&*terminator.secret)) {
-        return Err(wrong());
-    }
-    if !headers.contains_key(CLIENT_CERT) {
+    let is = address.is_some() && bool::from(digest.ct_eq(&*terminator.secret));
+    if is { Ok(true) } else { Err(wrong()) }
+}
+
+/// Whom the terminator says it speaks for: the last address, which it added itself. Those before it are anybody's word.
+fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
+    let last = headers.get_all(FORWARDED_FOR).iter().next_back()?.to_str().ok()?;
+    let last = last.rsplit(',').next()?.trim();
+    last.trim_start_matches('[').trim_end_matches(']').parse().ok()
+}
+
+/// The fingerprint of the certificate that the terminator hands on.
+fn handed_on(
+    doors: &Doors,
+    address: Option<SocketAddr>,
+    headers: &HeaderMap,
+) -> Result<Option<[u8; 32]>, Problem> {
+    if !is_terminator(doors, address, headers)? || !headers.contains_key(CLIENT_CERT) {
         return Ok(None);
     }
-    let malformed =
-        || Problem::field("client-cert", "must be a certificate in DER, as a byte sequence (RFC 9440)");
-    let told = one(headers, &CLIENT_CERT).and_then(|value| value.to_str().ok()).ok_or_else(malformed)?;
-    let encoded = told.trim().strip_prefix(':').and_then(|rest| rest.strip_suffix(':'));
-    let der = BASE64.decode(encoded.ok_or_else(malformed)?).map_err(|_| malformed())?;
+    let told = one(headers, &CLIENT_CERT).and_then(|value| value.to_str().ok());
+    // nginx says so of a client that has shown none.
+    if told.is_some_and(str::is_empty) {
+        return Ok(None);
+    }
+    let rule = "must be a certificate: DER as a byte sequence (RFC 9440), or PEM in percent-encoding";
+    let der = told.and_then(certificate).ok_or_else(|| Problem::field("client-cert", rule))?;
     Ok(Some(Sha256::digest(der).into()))
+}
+
+/// A certificate, as RFC 9440 writes it, or as nginx does (`$ssl_client_escaped_cert`).
+fn certificate(told: &str) -> Option<Vec<u8>> {
+    let told = told.trim();
+    if let Some(encoded) = told.strip_prefix(':').and_then(|rest| rest.strip_suffix(':')) {
+        return BASE64.decode(encoded).ok();
+    }
+    let pem = percent_decode_str(told).collect::<Vec<u8>>();
+    CertificateDer::from_pem_slice(&pem).ok().map(|der| der.to_vec())
 }
 
 fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
@@ -175,7 +210,7 @@ fn known(app: &App, id: CredentialId, headers: &HeaderMap) -> Result<Known, Prob
             Some(chosen) => chosen.and_then(|project| {
                 let may = credential.issued.all_projects || credential.project == project;
                 let there = view.access.knows(project);
-                if may && there { Ok(project) } else { Err(no_project()) }
+                if may && there { Ok(project) } else { Err(no_project(project)) }
             }),
         };
         Some((credential.clone(), project))
@@ -192,6 +227,7 @@ fn known(app: &App, id: CredentialId, headers: &HeaderMap) -> Result<Known, Prob
         roles: issued.roles,
         project: project?,
         all_projects: issued.all_projects,
+        home: credential.project,
         until: issued.expires_at.filter(|_| matches!(issued.proof, Proof::Token { .. })),
     })
 }
@@ -202,8 +238,8 @@ fn chosen(headers: &HeaderMap) -> Option<Result<ProjectId, Problem>> {
     Some(parsed.ok_or_else(|| Problem::field("slapledger-project", "must look like PROJ-1")))
 }
 
-fn no_project() -> Problem {
-    Problem::field("slapledger-project", "there is no such project")
+fn no_project(project: ProjectId) -> Problem {
+    Problem::field("slapledger-project", format!("there is no project {project}"))
 }
 
 fn unknown_token() -> Problem {

@@ -29,6 +29,8 @@ pub struct Known {
     pub project: ProjectId,
     /// Whether they may choose.
     pub all_projects: bool,
+    /// The project of the credential.
+    pub home: ProjectId,
     /// Until when, if they came with a token that is good for a time. A certificate is renewed by whoever has it, and
     /// bounds nothing.
     pub until: Option<Timestamp>,
@@ -78,6 +80,11 @@ impl Caller {
     /// Whether they come as a party.
     pub fn is_party(&self) -> bool {
         self.known().is_some_and(|known| matches!(known.holder, Holder::Party(_)))
+    }
+
+    /// Whether of the partitions of a computer only those are theirs in which their instances are; its node has all.
+    pub fn is_in_one_partition(&self) -> bool {
+        self.only().is_some_and(|known| !matches!(known.holder, Holder::Computer(_)))
     }
 
     /// The instance they are, and are restricted to.

@@ -1,5 +1,5 @@
-//! How many requests each may have under way: nobody takes all the room there is, by however many credentials or
-//! connections.
+//! How many requests each may have under way: nobody takes all the room there is, by however many credentials,
+//! computers or connections, and no project takes that of the others.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -8,11 +8,14 @@ use std::sync::Arc;
 use axum::extract::Request;
 use parking_lot::Mutex;
 use slapledger_core::domain::access::Holder;
-use slapledger_core::domain::id::ProjectId;
+use slapledger_core::domain::id::{ComputerId, InstanceId, PartyId, ProjectId};
+use slapledger_projections::SlapViews;
 use tokio::sync::Semaphore;
 
 use super::authenticate::Asked;
+use super::caller::Known;
 use super::rate::network;
+use crate::app::App;
 use crate::net::Peer;
 
 /// With more senders than this, those who have nothing under way are forgotten.
@@ -21,47 +24,90 @@ const MANY: usize = 1024;
 /// For whom a request counts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Sender {
-    /// Whoever it is from, by whichever of their credentials.
-    Holder(ProjectId, Holder),
+    /// Somebody who reaches all projects, by whichever of their credentials.
+    Operator(Box<str>),
+    /// All who run or audit one project: what they are called is their own choice.
+    OperatorsOf(ProjectId),
+    /// A party, by whichever of their credentials; what their computers and instances send is theirs too.
+    Party(ProjectId, PartyId),
+    /// A computer that is nobody's.
+    Computer(ProjectId, ComputerId),
+    /// An instance that is nobody's.
+    Instance(ProjectId, InstanceId),
     /// Where it is from, if nobody is known.
     Network(IpAddr),
+    /// All who are of a project and reach no other.
+    Project(ProjectId),
 }
 
 impl Sender {
-    fn of(request: &Request) -> Option<Self> {
+    fn of(app: &App, request: &Request) -> Option<Self> {
         // Where nobody has to say who they are, there is one user.
         let asked = request.extensions().get::<Asked>()?;
         if let Ok(Some(known)) = &asked.0 {
-            return Some(Self::Holder(known.project, known.holder.clone()));
+            return Some(Self::known(app, known));
         }
         request.extensions().get::<Peer>().map(|peer| Self::Network(network(peer.address.ip())))
+    }
+
+    fn known(app: &App, known: &Known) -> Self {
+        let project = known.project;
+        let owner = |find: &dyn Fn(&SlapViews) -> Option<PartyId>| {
+            app.slap.within(project).read(|view, _| find(view)).map(|party| Self::Party(project, party))
+        };
+        match &known.holder {
+            Holder::Operator(name) if known.all_projects => Self::Operator(name.clone()),
+            Holder::Operator(_) => Self::OperatorsOf(project),
+            Holder::Party(party) => Self::Party(project, *party),
+            Holder::Computer(id) => owner(&|view| Some(view.inventory.computer(id.as_str())?.owner))
+                .unwrap_or_else(|| Self::Computer(project, id.clone())),
+            Holder::Instance(id) => {
+                owner(&|view| Some(view.instances.get(*id)?.owner)).unwrap_or(Self::Instance(project, *id))
+            }
+        }
+    }
+
+    fn project(&self) -> Option<ProjectId> {
+        match self {
+            Self::OperatorsOf(project)
+            | Self::Party(project, _)
+            | Self::Computer(project, _)
+            | Self::Instance(project, _)
+            | Self::Project(project) => Some(*project),
+            Self::Operator(_) | Self::Network(_) => None,
+        }
     }
 }
 
 /// The room of each sender.
 pub struct Shares {
-    most: usize,
+    most_of_one: usize,
+    most_of_project: usize,
     senders: Mutex<HashMap<Sender, Arc<Semaphore>>>,
 }
 
 impl Shares {
-    /// So many requests of each.
-    pub fn new(most: usize) -> Self {
-        Self { most, senders: Mutex::default() }
+    /// So many requests of each, of so many of all: a project leaves as many to others as one sender may have.
+    pub fn new(most_of_one: usize, most_of_all: usize) -> Self {
+        let left = most_of_all.saturating_sub(most_of_one);
+        Self { most_of_one, most_of_project: left.max(most_of_one), senders: Mutex::default() }
     }
 
-    /// The room of whoever sent a request.
-    pub fn of(&self, request: &Request) -> Option<Arc<Semaphore>> {
-        Sender::of(request).map(|sender| self.share(sender))
+    /// The room of whoever sent a request, and of their project, in the order they are to be taken.
+    pub fn of(&self, app: &App, request: &Request) -> Vec<Arc<Semaphore>> {
+        let Some(sender) = Sender::of(app, request) else { return Vec::new() };
+        let project = sender.project().map(Sender::Project);
+        [Some(sender), project].into_iter().flatten().map(|sender| self.share(sender)).collect()
     }
 
     fn share(&self, sender: Sender) -> Arc<Semaphore> {
+        let most = if matches!(sender, Sender::Project(_)) { self.most_of_project } else { self.most_of_one };
         let mut senders = self.senders.lock();
         if senders.len() > MANY && !senders.contains_key(&sender) {
             // Whoever waits or has one under way holds it too.
             senders.retain(|_, share| Arc::strong_count(share) > 1);
         }
-        Arc::clone(senders.entry(sender).or_insert_with(|| Arc::new(Semaphore::new(self.most))))
+        Arc::clone(senders.entry(sender).or_insert_with(|| Arc::new(Semaphore::new(most))))
     }
 }
 
@@ -71,7 +117,7 @@ mod tests {
 
     #[test]
     fn who_has_nothing_under_way_is_forgotten_and_nobody_else() {
-        let shares = Shares::new(1);
+        let shares = Shares::new(1, 10);
         let of = |n: u32| Sender::Network(IpAddr::V4(n.into()));
         let taken = shares.share(of(0)).try_acquire_owned().expect("there is room");
         for n in 1..=3 * u32::try_from(MANY).expect("small") {
@@ -81,5 +127,18 @@ mod tests {
         assert!(shares.share(of(0)).try_acquire_owned().is_err(), "it is still under way");
         drop(taken);
         assert!(shares.share(of(0)).try_acquire_owned().is_ok());
+    }
+
+    #[test]
+    fn a_project_leaves_to_others_what_one_may_have() {
+        let room = |most_of_one, most_of_all| {
+            let shares = Shares::new(most_of_one, most_of_all);
+            let of = |sender| shares.share(sender).available_permits();
+            (of(Sender::Party(ProjectId(2), PartyId(1))), of(Sender::Project(ProjectId(2))))
+        };
+        assert_eq!(room(128, 512), (128, 384));
+        assert_eq!(room(1, 2), (1, 1));
+        // Of less than two shares there is nothing to leave.
+        assert_eq!(room(4, 6), (4, 4));
     }
 }

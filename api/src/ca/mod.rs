@@ -355,6 +355,11 @@ pub(crate) fn check_name(name: &str) -> Result<(), AuthorityFault> {
     Err(AuthorityFault::Name { rule })
 }
 
+/// Whether a certificate can be for a server that clients call so.
+pub fn check_server_name(name: &str) -> Result<(), AuthorityFault> {
+    alternative(name).map(drop)
+}
+
 fn alternative(name: &str) -> Result<SanType, AuthorityFault> {
     if let Ok(address) = name.parse::<IpAddr>() {
         return Ok(SanType::IpAddress(address));

@@ -3,6 +3,7 @@
 //! What was begun and interrupted is finished by doing it again. It never replaces anything that is there.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use crate::access::token::Token;
 use crate::app::{App, Open};
 use crate::ca::{self, Authority, AuthorityFault};
 use crate::clock::SystemClock;
-use crate::config::is_exposed;
+use crate::config::{self, is_exposed};
 
 /// Where the authority is, in a data folder.
 pub(super) const AUTHORITY: &str = "ca";
@@ -72,7 +73,8 @@ pub(super) fn run(init: &Init<'_>) -> anyhow::Result<()> {
         None => say!("token     {}", *done.token.text()),
         Some(path) => say!("token     {}", path.display()),
     }
-    say!("serve     slapledger serve --data {}", data.display());
+    let master_key = init.folder.master_key().map(|path| format!(" --master-key {}", path.display()));
+    say!("serve     slapledger serve --data {}{}", data.display(), master_key.unwrap_or_default());
     Ok(())
 }
 
@@ -168,6 +170,31 @@ fn private_folder(data: &Path) -> anyhow::Result<()> {
             .create(data)
             .with_context(|| format!("create {}", data.display())),
     }
+}
+
+/// That the folder of a master is there, and nobody's but its owner's.
+pub(super) fn check_folder(data: &Path) -> anyhow::Result<()> {
+    match fs::metadata(data) {
+        Ok(_) => private_folder(data),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            bail!("{} is not there; `slapledger init --data {}` makes it", data.display(), data.display())
+        }
+        Err(error) => Err(error).with_context(|| format!("open {}", data.display())),
+    }?;
+    let (log, key) = (data.join("log"), data.join(SIGNING_KEY));
+    ensure!(log.exists() || !key.exists(), "{} is missing; restore it from a backup", log.display());
+    Ok(())
+}
+
+/// That the key of checkpoints is one, and its owner's alone.
+pub(super) fn check_signing_key(data: &Path) -> anyhow::Result<()> {
+    let path = data.join(SIGNING_KEY);
+    ensure!(path.exists(), "{} is missing; restore it from a backup", path.display());
+    let pem = config::secret(&path)?;
+    let key = rcgen::KeyPair::from_pem(&pem);
+    let is = key.is_ok_and(|key| key.is_compatible(&rcgen::PKCS_ED25519));
+    ensure!(is, "{} is no Ed25519 key in PEM; restore it from a backup", path.display());
+    Ok(())
 }
 
 /// An Ed25519 key, if there is none.

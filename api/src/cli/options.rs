@@ -100,7 +100,8 @@ impl Identity {
         };
         ensure!(
             token.is_none() || pair.is_none(),
-            "a token (--token-file, {TOKEN}) and a certificate (--cert) are given; one of them says who asks"
+            "a token ({}) and a certificate (--cert, SLAPLEDGER_CERT) are given; one of them says who asks",
+            self.token_source()
         );
         let authorization = token.map(|token| -> anyhow::Result<HeaderValue> {
             let text = Zeroizing::new(format!("Bearer {}", *token.text()));
@@ -131,6 +132,13 @@ impl Identity {
             project.parse::<ProjectId>().map_err(wrong)
         };
         self.project.as_deref().map(read).transpose()
+    }
+
+    /// Where the token comes from.
+    fn token_source(&self) -> String {
+        let of_file =
+            |path: &PathBuf| format!("of --token-file or SLAPLEDGER_TOKEN_FILE, {}", path.display());
+        self.token_file.as_ref().map_or_else(|| format!("in {TOKEN}"), of_file)
     }
 
     fn token(&self) -> anyhow::Result<Option<Token>> {

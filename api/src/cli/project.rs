@@ -14,6 +14,9 @@ pub(super) enum Project {
     Open {
         /// What people call it; no two have the same
         title: String,
+        /// Where months of its first party begin, who is called as the project is and runs it
+        #[arg(long, value_name = "ZONE", default_value = "UTC")]
+        time_zone: String,
         #[command(flatten)]
         shown: Shown,
     },
@@ -32,8 +35,9 @@ pub(super) struct Shown {
 
 pub(super) fn run(asked: &Project) -> anyhow::Result<()> {
     match asked {
-        Project::Open { title, shown } => {
-            let project = shown.client.server()?.post_json("/v1/projects", &json!({"title": title}))?;
+        Project::Open { title, time_zone, shown } => {
+            let wanted = json!({"title": title, "time_zone": time_zone});
+            let project = shown.client.server()?.post_json("/v1/projects", &wanted)?;
             if shown.json {
                 return print_json(&project);
             }

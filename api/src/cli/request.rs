@@ -93,9 +93,20 @@ pub(super) fn request(asked: &Request) -> anyhow::Result<()> {
         is_shared: asked.shared,
     };
     let placed = match asked.wait {
-        None => master.request(&wanted)?,
-        Some(seconds) => wait(&master, &wanted, Duration::from_secs(seconds))?,
+        None => master.request(&wanted).map_err(anyhow::Error::from),
+        Some(seconds) => wait(&master, &wanted, Duration::from_secs(seconds)),
     };
+    let had_no_place = matches!(asked.state, Some(State::Destroyed))
+        && placed.as_ref().is_err_and(|error| matches!(error.downcast_ref(), Some(MasterError::NotReady(_))));
+    if had_no_place {
+        // What waits for a place ends when nobody wants it any more.
+        if asked.json {
+            return client::print_json(&json!({"reference": wanted.reference, "state": "destroyed"}));
+        }
+        say!("{} is destroyed; it had no place yet", wanted.reference);
+        return Ok(());
+    }
+    let placed = placed?;
     if asked.json {
         say!("{}", serde_json::to_string_pretty(&as_json(&wanted, &placed))?);
         return Ok(());

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use slapledger_core::domain::Command;
 use slapledger_core::domain::computer::RegisterComputer;
 use slapledger_core::domain::event::Mode;
@@ -29,7 +29,7 @@ use crate::config::{Config, TerminatorConfig};
 use crate::contacts;
 use crate::demo;
 use crate::erasure;
-use crate::http::{invoices, router};
+use crate::http::{invoices, projects, router};
 use crate::invoicing::due;
 use crate::net::{self, Connections};
 use crate::server_certificate::{self, ServerCertificate, Source};
@@ -76,15 +76,13 @@ const SILENT_AFTER_SECONDS: u32 = 3600;
 pub(super) fn master(folder: Folder, config: Config, plain_http: bool) -> anyhow::Result<()> {
     let Folder { data, master_key } = folder;
     let listen = config.listen.unwrap_or(DEFAULT_LISTEN.parse().context("the usual address is one")?);
-    ensure!(
-        !plain_http || listen.ip().is_loopback(),
-        "--listen {listen}: without TLS a master listens on loopback alone"
-    );
-    ensure!(plain_http || config.terminator.is_none(), "a terminator of TLS goes with --plain-http");
+    config.check()?;
+    config.check_scheme(plain_http)?;
     log_to_stderr();
     let unmade = |what: &str| {
         format!("{} has no {what}; `slapledger init --data {}` makes it", data.display(), data.display())
     };
+    init::check_folder(&data)?;
     // A folder that is something else is told so when it is opened.
     ensure!(data.join("log").is_dir(), unmade("ledger of a master"));
     let master_key = master_key.or(config.master_key_file.clone());
@@ -99,8 +97,12 @@ pub(super) fn master(folder: Folder, config: Config, plain_http: bool) -> anyhow
     ensure!(authority.exists(), unmade("certificate authority"));
     let authority = Authority::open(&authority)?;
     ensure!(app.billing_now(|view| view.billing.knows_party(FIRST_PARTY))?, unmade("first party"));
+    init::check_signing_key(&data)?;
     let names = names(&config, listen);
-    let source = config.certificate.map_or_else(|| Source::Own(names.clone()), Source::Files);
+    let source = match config.certificate {
+        None => Source::Own(names.clone()),
+        Some(files) => Source::Files { files, names: config.names.clone() },
+    };
     let shown = (!plain_http).then(|| ServerCertificate::open(source, &authority, app.now())).transpose()?;
     let tls = shown.as_ref().map(|shown| net::tls(shown.shown(), &authority.client_roots_pem()));
     let tls = tls.transpose()?.map(Arc::new);
@@ -116,6 +118,11 @@ pub(super) fn master(folder: Folder, config: Config, plain_http: bool) -> anyhow
     say!("data      {}", data.display());
     say!("root      {}", data.join(init::AUTHORITY).join("root.pem").display());
     say!("names     {}", names.join(", "));
+    if config.names.is_empty() && !listen.ip().is_loopback() {
+        say!(
+            "          clients elsewhere call it something else: --name NAME, or names in the file, lets them in"
+        );
+    }
     if !init::has_admin(&app)? {
         say!(
             "admin     none; `slapledger token issue --data {} --role admin --all-projects` lets one in",
@@ -124,7 +131,9 @@ pub(super) fn master(folder: Folder, config: Config, plain_http: bool) -> anyhow
     }
     let silent_after = config.silent_after_seconds.unwrap_or(SILENT_AFTER_SECONDS);
     let silent_after = Some(Duration::from_secs(silent_after.into()));
-    serve(app, Serving { listen, tls, shown, connections: config.connections, silent_after })
+    let terminators = config.terminator.map(|terminator| terminator.addresses).unwrap_or_default();
+    let connections = Connections { terminators, ..config.connections };
+    serve(app, Serving { listen, tls, shown, connections, silent_after })
 }
 
 /// What clients may call the server: what is configured, and what it is called on its own machine.
@@ -250,6 +259,9 @@ fn serve(app: App, serving: Serving) -> anyhow::Result<()> {
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
     let app = Arc::new(app);
     let result = runtime.block_on(async {
+        if app.mode == Mode::Serve {
+            projects::enter_first_parties(&app).await.map_err(|problem| anyhow!("{}", problem.detail))?;
+        }
         let listener =
             tokio::net::TcpListener::bind(listen).await.with_context(|| format!("listen on {listen}"))?;
         let address = listener.local_addr().context("find the address that was bound")?;

@@ -20,6 +20,13 @@ pub(super) enum Service {
     /// Show an instance: its software, parameters, connection parameters, and the tree below it
     #[command(visible_alias = "info")]
     Show(Show),
+    /// Have an instance end: its own, or, for an admin, that of any user. Its node takes it away
+    Destroy {
+        /// Title of an instance tree, or id of an instance (SOFTINST-3)
+        name: String,
+        #[command(flatten)]
+        client: Client,
+    },
 }
 
 #[derive(Args)]
@@ -109,7 +116,22 @@ pub(super) fn run(service: &Service) -> anyhow::Result<()> {
     match service {
         Service::List(asked) => list(asked),
         Service::Show(asked) => show(asked),
+        Service::Destroy { name, client } => destroy(name, client),
     }
+}
+
+fn destroy(name: &str, client: &Client) -> anyhow::Result<()> {
+    let (master, _) = client.open()?;
+    let all = listed(master.server())?;
+    let found = find(&all, name)?;
+    let (title, id) = (&found.title, &found.id);
+    let document = master.server().delete(&client::path(&["v1", "instances", id]))?;
+    if document["ended_at"].is_string() {
+        say!("{title} ({id}) has ended");
+    } else {
+        say!("{title} ({id}) is to be destroyed; it has ended when its node has said so");
+    }
+    Ok(())
 }
 
 fn list(asked: &List) -> anyhow::Result<()> {

@@ -204,7 +204,11 @@ fn issue_in_folder(asked: &Issue, data: &Path) -> anyhow::Result<()> {
     let holder = asked.holder.as_deref().unwrap_or("admin");
     let holder = holder.parse::<PartyId>().map_or_else(|_| Holder::Operator(holder.into()), Holder::Party);
     let expires_at = asked.expires.as_deref().map(|text| {
-        let rule = || anyhow::anyhow!("--expires {text}: must be an RFC 3339 instant with its offset");
+        let rule = || {
+            anyhow::anyhow!(
+                "--expires {text}: must be an RFC 3339 instant with its offset, such as 2027-01-01T00:00:00Z"
+            )
+        };
         Timestamp::parse_rfc3339(text).ok_or_else(rule)
     });
     let wanted = Offline {

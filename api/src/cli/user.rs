@@ -112,7 +112,15 @@ fn add(asked: &Add) -> anyhow::Result<()> {
     let id = text_of(&party["id"]);
     let comes_in = come_in(asked, &server, id, place);
     let token = comes_in.with_context(|| {
-        format!("{id} is entered and has nothing to come in by yet; `slapledger token issue --holder {id}` makes it")
+        let roles: Vec<_> = roles(asked).iter().map(|role| format!(" --role {role}")).collect();
+        let purpose = if asked.token { "access" } else { "get-certificate" };
+        let project = asked.client.project().ok().flatten().map(|project| format!(" --project {project}"));
+        format!(
+            "{id} is entered and has nothing to come in by yet; `slapledger token issue --holder {id}{} --purpose \
+             {purpose}{}` makes it",
+            roles.concat(),
+            project.unwrap_or_default()
+        )
     })?;
     if asked.json {
         return print_json(&json!({"party": party, "credential": token}));
@@ -129,16 +137,25 @@ fn add(asked: &Add) -> anyhow::Result<()> {
         (None, None) => say!("token     {}", text_of(&token["token"])),
     }
     if asked.certificate.is_none() && !asked.token {
-        say!("good      once, until {}, for slapos configure client", text_of(&token["expires_at"]));
+        say!("good      once, until {}", text_of(&token["expires_at"]));
+        let url = server.url();
+        let token = asked
+            .out
+            .as_ref()
+            .map_or_else(|| "TOKEN".to_owned(), |out| format!("\"$(cat {})\"", out.display()));
+        say!("for       slapos configure client --master-url {url} --master-url-web {url} --token {token}");
     }
     Ok(())
 }
 
+/// What a user acts as.
+fn roles(asked: &Add) -> &[Role] {
+    if asked.roles.is_empty() { &[Role::Customer, Role::Provider] } else { &asked.roles }
+}
+
 /// Issues what a user comes in by: the credential, with its token if that is to be shown.
 fn come_in(asked: &Add, server: &Server, id: &str, place: Option<Place>) -> anyhow::Result<Value> {
-    let roles: &[Role] =
-        if asked.roles.is_empty() { &[Role::Customer, Role::Provider] } else { &asked.roles };
-    let roles: Vec<_> = roles.iter().map(|role| role.as_str()).collect();
+    let roles: Vec<_> = roles(asked).iter().map(|role| role.as_str()).collect();
     let purpose = if asked.token { "access" } else { "get_certificate" };
     let body = json!({"holder": id, "roles": roles, "purpose": purpose});
     let mut told = server.post_json("/v1/tokens", &without_nulls(body))?;

@@ -49,6 +49,8 @@ pub(super) async fn events(Here(app): Here, uri: Uri) -> Result<Response, Proble
         None => query.sequence("after")?.unwrap_or(Sequence::ZERO),
     };
     let position = query.position(&app).await?;
+    // How far a credential reaches is known of all that is shown.
+    app.access.reach(position).await?;
     let store = Arc::clone(app.ledger.store());
     let written = tokio::task::spawn_blocking(move || -> Result<Vec<u8>, Problem> {
         let mut body = b"{\"items\":[".to_vec();
@@ -91,10 +93,11 @@ fn is_theirs(app: &App, recorded: &Recorded) -> bool {
     recorded.project() == app.project() && !reaches_further(app, recorded)
 }
 
-/// Whether an event is of a credential that reaches all projects, and whoever asks does not.
+/// Whether an event is of a credential that reaches all projects, and whoever asks does not. One that is not known is
+/// taken for such.
 fn reaches_further(app: &App, recorded: &Recorded) -> bool {
     let Stream::Credential(id) = *recorded.stream else { return false };
-    let everywhere = |access: &Access| access.credential(id).is_some_and(|known| known.issued.all_projects);
+    let everywhere = |access: &Access| access.credential(id).is_none_or(|known| known.issued.all_projects);
     !app.caller.reaches_all_projects() && app.access.read(|view, _| everywhere(&view.access))
 }
 

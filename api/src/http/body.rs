@@ -41,7 +41,7 @@ pub(crate) async fn read(request: Request, media_type: &str, most: usize) -> Res
 /// The same whatever its media type is: where it may be one of several, or there may be no body.
 pub(super) async fn read_any(request: Request, most: usize) -> Result<Sent, Problem> {
     let (parts, body) = request.into_parts();
-    let body = limits::collect(&parts.headers, body, most).await?;
+    let body = limits::collect(&parts, body, most).await?;
     let (method, path) = (parts.method.to_string(), parts.uri.path().to_owned());
     Ok(Sent { method, path, headers: parts.headers, body })
 }

@@ -1,7 +1,8 @@
 //! What a web browser on the same machine must not be made to do by a page of somebody else.
 //!
-//! A master on loopback knows no sign-in: whoever reaches it may use it. A page can post a form to any address, so a
-//! request that writes and says that it comes from another page is refused. A page can also give its own host name the
+//! A master on loopback knows no sign-in, and a browser shows a certificate to whatever page asks: whoever reaches it may
+//! use it. A page can post a form to any address, so a request that writes, or is handed a secret, and says that it comes
+//! from another page is refused. A page can also give its own host name the
 //! address of this machine (DNS rebinding), so a request must name us by an address or as `localhost`. Clients that are no
 //! browsers send no `Origin`, and the address they were given as `Host`.
 
@@ -10,13 +11,19 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::forms::{self, Form};
 use super::problem::Problem;
 use crate::app::App;
+
+/// What a browser says of whose page it asks for.
+const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// What is read, and is answered with a token or a key.
+const GIVES_SECRETS: [&str; 2] =
+    ["/hateoas/computer_module/Base_getComputerToken", "/getComputerPartitionCertificate"];
 
 /// Around everything.
 pub(super) async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
@@ -36,12 +43,18 @@ fn check(names: &[String], request: &Request) -> Result<(), Problem> {
         let host = host.host();
         return Err(forbidden(
             "host",
-            format!("{host:?} is not this server: name it by its address or as localhost"),
+            format!(
+                "{host:?} is not this server: name it by its address, as localhost, or by one of its names (`names`, --name)"
+            ),
         ));
     }
     let reads = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
-    if reads {
+    if reads && !GIVES_SECRETS.contains(&request.uri().path()) {
         return Ok(());
+    }
+    // What a browser says that sends no origin with it.
+    if request.headers().get(SITE).is_some_and(|site| site == "cross-site") {
+        return Err(forbidden("sec-fetch-site", "pages of another site must not ask this".to_owned()));
     }
     for origin in request.headers().get_all(header::ORIGIN) {
         let origin = origin.to_str().unwrap_or_default();

@@ -21,7 +21,7 @@ use super::json_body::{self, Object};
 use super::openapi::schema;
 use super::problem::Problem;
 use super::query::{self, Named, Query};
-use crate::access::{self, Here};
+use crate::access::{self, Here, Known};
 use crate::app::App;
 use crate::certification::{self, TokenWanted};
 
@@ -231,12 +231,12 @@ fn wanted(app: &App, object: &mut Object) -> Result<TokenWanted, Problem> {
     let all_projects = object.flag("all_projects")?;
     let label = object.optional("label", |text| Ok(Box::<str>::from(text)))?;
     let expires_at = object.optional("expires_at", |text| {
-        let rule = "must be an RFC 3339 instant with its offset";
+        let rule = "must be an RFC 3339 instant with its offset, such as 2027-01-01T00:00:00Z";
         Timestamp::parse_rfc3339(text).ok_or_else(|| rule.to_owned())
     })?;
     let once = TokenWanted::once(app, holder, roles, purpose);
     let expires_at = expires_at.or_else(|| match purpose {
-        Purpose::Access => own.filter(|own| own.holder == once.holder).and_then(|own| own.until),
+        Purpose::Access => own.filter(|own| is_bounded(own, &once)).and_then(|own| own.until),
         Purpose::RegisterComputer | Purpose::GetCertificate => once.expires_at,
     });
     let wanted = TokenWanted { all_projects, label, expires_at, ..once };
@@ -244,7 +244,13 @@ fn wanted(app: &App, object: &mut Object) -> Result<TokenWanted, Problem> {
     Ok(wanted)
 }
 
-/// Nobody gives what they do not have, nor themselves for longer than they have it.
+/// Whether a credential must end with the one it is issued by: one of the same holder, and one that may let others in or
+/// read all, whatever its holder is called.
+fn is_bounded(own: &Known, wanted: &TokenWanted) -> bool {
+    wanted.holder == own.holder || wanted.roles.has(Role::Admin) || wanted.roles.has(Role::Auditor)
+}
+
+/// Nobody gives what they do not have, nor what is theirs for longer than they have it.
 fn may_issue(app: &App, wanted: &TokenWanted) -> Result<(), Problem> {
     let Some(own) = app.caller.known() else { return Ok(()) };
     let refused =
@@ -252,8 +258,12 @@ fn may_issue(app: &App, wanted: &TokenWanted) -> Result<(), Problem> {
     if wanted.all_projects && !own.all_projects {
         return refused("all_projects", "is for those whose own credential reaches all projects");
     }
+    // All that is theirs is ended at once: `all_of_holder` finds what reaches all projects, and what is of one.
+    if wanted.holder == own.holder && own.all_projects && !wanted.all_projects && app.project() != own.home {
+        return refused("holder", "must be somebody else, or all_projects true: you are of another project");
+    }
     if let Some(end) = own.until
-        && wanted.holder == own.holder
+        && is_bounded(own, wanted)
     {
         match wanted.purpose {
             Purpose::Access | Purpose::RegisterComputer if wanted.expires_at.is_none_or(|at| at > end) => {

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
-use tokio::sync::{AcquireError, Semaphore};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 use super::forms::{self, Form};
 use super::problem::Problem;
@@ -34,12 +35,29 @@ const DRAINED_BYTES: usize = 128 * 1024 * 1024;
 /// For how long it is taken.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
 
+/// What ends a credential, and has room of its own.
+pub(super) const REVOCATIONS: [(Method, &str); 4] = [
+    (Method::POST, "/v1/credentials/{id}/revoke"),
+    (Method::POST, "/v1/parties/{id}/revoke-credentials"),
+    (Method::DELETE, "/v1/computers/{id}/certificate"),
+    (Method::POST, "/revokeComputerCertificate"),
+];
+/// How many of them are under way at a time.
+const REVOCATIONS_AT_A_TIME: usize = 16;
+/// The longest body of one.
+const REVOCATION_BYTES: usize = 64 * 1024;
+
+/// The most bytes of any body, as it is configured.
+#[derive(Clone, Copy)]
+struct MostBody(usize);
+
 /// The bounds that all requests share.
 #[derive(Clone)]
 pub(super) struct Bounds {
     app: Arc<App>,
     requests: Arc<Semaphore>,
     shares: Arc<Shares>,
+    revocations: Arc<Semaphore>,
     /// How long one may take, its body included.
     patience: Duration,
 }
@@ -47,8 +65,10 @@ pub(super) struct Bounds {
 impl Bounds {
     pub(super) fn new(app: &Arc<App>) -> Self {
         let requests = Arc::new(Semaphore::new(app.requests.most_at_a_time));
-        let shares = Arc::new(Shares::new(app.requests.most_at_a_time_of_one));
-        Self { app: Arc::clone(app), requests, shares, patience: REQUEST_PATIENCE }
+        let (one, all) = (app.requests.most_at_a_time_of_one, app.requests.most_at_a_time);
+        let shares = Arc::new(Shares::new(one, all));
+        let revocations = Arc::new(Semaphore::new(REVOCATIONS_AT_A_TIME));
+        Self { app: Arc::clone(app), requests, shares, revocations, patience: REQUEST_PATIENCE }
     }
 
     /// The same for what may take as long as reading the whole log.
@@ -65,30 +85,71 @@ impl Bounds {
     }
 }
 
+/// The room a request takes while it is under way.
+type Permits = Vec<OwnedSemaphorePermit>;
+
+impl Bounds {
+    /// When there is room for a request, also in the share of whoever sent it.
+    async fn admit(&self, request: Request) -> Result<(Permits, Request), Problem> {
+        // First of their own: whoever waits for that takes no room from others.
+        let mut rooms = self.shares.of(&self.app, &request);
+        rooms.push(Arc::clone(&self.requests));
+        Ok((take(rooms).await?, request))
+    }
+
+    /// What ends a credential takes no room of its sender's: whoever stole one must not keep them from ending it, by
+    /// filling all that is theirs. So its body, which is short, is read before it takes any.
+    async fn admit_revocation(&self, request: Request) -> Result<(Permits, Request), Problem> {
+        let (parts, body) = request.into_parts();
+        let body = tokio::time::timeout(QUEUE_PATIENCE, collect(&parts, body, REVOCATION_BYTES));
+        let body = body.await.map_err(|_| Problem::unavailable("the body takes too long", 1))??;
+        let permits = take(vec![Arc::clone(&self.revocations)]).await?;
+        Ok((permits, Request::from_parts(parts, Body::from(body))))
+    }
+}
+
+/// Waits for room in all of these, one after the other.
+async fn take(rooms: Vec<Arc<Semaphore>>) -> Result<Permits, Problem> {
+    let all = async {
+        let mut permits = Vec::with_capacity(rooms.len());
+        for room in rooms {
+            permits.push(room.acquire_owned().await?);
+        }
+        Ok::<_, AcquireError>(permits)
+    };
+    match tokio::time::timeout(QUEUE_PATIENCE, all).await {
+        Ok(Ok(permits)) => Ok(permits),
+        Ok(Err(_)) | Err(_) => Err(Problem::unavailable("too many requests are under way", 1)),
+    }
+}
+
+/// Whether a request ends a credential.
+fn is_revocation(request: &Request) -> bool {
+    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    REVOCATIONS.iter().any(|(method, of)| method == request.method() && path == Some(of))
+}
+
 /// Routes that say so when they are asked by a method that they do not take.
 pub(super) fn only_known_methods(routes: Router<Arc<App>>) -> Router<Arc<App>> {
     routes.method_not_allowed_fallback(no_method)
 }
 
-async fn guard(State(bounds): State<Bounds>, request: Request, next: Next) -> Response {
+async fn guard(State(bounds): State<Bounds>, mut request: Request, next: Next) -> Response {
     let named = request.uri().path().starts_with("/v1/");
-    // First of their own: whoever waits for that takes no room from others.
-    let share = bounds.shares.of(&request);
-    let room = async {
-        let own = match share {
-            Some(share) => Some(share.acquire_owned().await?),
-            None => None,
-        };
-        Ok::<_, AcquireError>((own, bounds.requests.acquire().await?))
+    request.extensions_mut().insert(MostBody(bounds.app.requests.most_body_bytes));
+    let admitted = if is_revocation(&request) {
+        bounds.admit_revocation(request).await
+    } else {
+        bounds.admit(request).await
     };
-    let mut response = match tokio::time::timeout(QUEUE_PATIENCE, room).await {
-        Ok(Ok(_permits)) => match tokio::time::timeout(bounds.patience, next.run(request)).await {
+    let mut response = match admitted {
+        Ok((_permits, request)) => match tokio::time::timeout(bounds.patience, next.run(request)).await {
             Ok(response) => response,
             // What was handed to the writer is still carried out: only its answer is lost.
             Err(_) => Problem::unavailable("the request took too long; it may yet be carried out", 5)
                 .into_response(),
         },
-        Ok(Err(_)) | Err(_) => Problem::unavailable("too many requests are under way", 1).into_response(),
+        Err(problem) => problem.into_response(),
     };
     // How far the ledger is, nobody is told who is refused for want of a credential.
     let known = response.status() != StatusCode::UNAUTHORIZED;
@@ -113,8 +174,10 @@ async fn no_method(method: Method, uri: Uri) -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)
 }
 
-/// All of a body, if it is not longer than `most` bytes.
-pub(super) async fn collect(headers: &HeaderMap, body: Body, most: usize) -> Result<Bytes, Problem> {
+/// All of a body, if it is not longer than `most` bytes, nor than any may be.
+pub(super) async fn collect(parts: &Parts, body: Body, most: usize) -> Result<Bytes, Problem> {
+    let most = parts.extensions.get::<MostBody>().map_or(most, |any| most.min(any.0));
+    let headers = &parts.headers;
     let told =
         headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if told.is_some_and(|told| told > most as u64) {

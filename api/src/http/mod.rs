@@ -23,7 +23,7 @@ mod parties;
 mod preview;
 mod prices;
 pub mod problem;
-mod projects;
+pub mod projects;
 pub mod query;
 pub mod router;
 mod software;

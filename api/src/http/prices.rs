@@ -73,14 +73,13 @@ pub(super) async fn publish(Here(app): Here, request: Request) -> Result<Respons
 /// The price book in the body of a request, and its headers and bytes.
 pub(super) async fn read_book(request: Request) -> Result<(HeaderMap, Bytes, PriceBook), Problem> {
     let (parts, body) = request.into_parts();
-    let headers = parts.headers;
-    let media_type = limits::media_type(&headers);
+    let media_type = limits::media_type(&parts.headers);
     let json = match media_type.as_deref() {
         Some("application/json") => true,
         Some("application/toml") => false,
         _ => return Err(Problem::unsupported_media_type("application/json or application/toml, in UTF-8")),
     };
-    let body = limits::collect(&headers, body, MOST_BYTES).await?;
+    let body = limits::collect(&parts, body, MOST_BYTES).await?;
     let book = if json {
         price_book::parse_json(&body)?
     } else {
@@ -89,7 +88,7 @@ pub(super) async fn read_book(request: Request) -> Result<(HeaderMap, Bytes, Pri
         })?;
         price_book::parse_toml(text)?
     };
-    Ok((headers, body, book))
+    Ok((parts.headers, body, book))
 }
 
 impl From<PriceBookError> for Problem {

@@ -1,6 +1,11 @@
 //! Projects: worlds of their own in one ledger.
+//!
+//! Each has a first party, who runs it: it sells where nobody else is named, and what operators ask for is its own. It is
+//! entered when the project is opened; should the program die in between, when it starts again.
 
 pub(super) mod describe;
+
+use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::http::{StatusCode, Uri};
@@ -9,15 +14,19 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_core::domain::access::OpenProject;
 use slapledger_core::domain::id::ProjectId;
+use slapledger_core::domain::party::RegisterParty;
+use slapledger_core::domain::time::TimeZone;
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::ledger::Submission;
-use slapledger_projections::Page;
+use slapledger_projections::{AccessView, Page};
+use tokio::sync::Mutex;
 
 use super::json_body;
 use super::openapi::schema;
 use super::problem::Problem;
 use super::query::{self, Query};
-use crate::access::Here;
+use crate::access::{FIRST_PARTY, Here};
+use crate::app::{self, App};
 
 /// A project.
 #[derive(Serialize, JsonSchema)]
@@ -42,19 +51,54 @@ pub(super) async fn list(Here(app): Here, uri: Uri) -> Result<Response, Problem>
     Ok(read.await?)
 }
 
-/// `POST /v1/projects`.
+/// `POST /v1/projects`: the project, and its first party, which is called as it is.
 pub(super) async fn open(Here(app): Here, request: Request) -> Result<Response, Problem> {
     let told = json_body::told(request, json_body::MOST_BYTES, |object| {
-        object.required("title", |text| Ok(Box::<str>::from(text)))
+        let title = object.required("title", |text| Ok(Box::<str>::from(text)))?;
+        Ok((title, object.parsed("time_zone")?.unwrap_or(TimeZone::UTC)))
     });
-    let (sent, title) = told.await?;
+    let (sent, (title, time_zone)) = told.await?;
     let meta = query::meta(&app, app.caller.actor(), &sent.headers, &sent.content())?;
-    let command = Command::OpenProject(OpenProject { title: title.clone() });
-    let accepted = app.ledger.submit(Submission { meta, command }).await?;
-    let Answer::Project(id) = accepted.answer else {
-        return Err(Problem::fault(&"a project was answered with something else"));
+    app::to_its_end(async move {
+        let command = Command::OpenProject(OpenProject { title: title.clone() });
+        let accepted = app.ledger.submit(Submission { meta, command }).await?;
+        let Answer::Project(id) = accepted.answer else {
+            return Err(Problem::fault(&"a project was answered with something else"));
+        };
+        enter_first_party(&app.within(id), &title, time_zone).await?;
+        app.access.reach(accepted.sequence).await?;
+        let form = ProjectForm { id, title: title.into() };
+        Ok(query::json(StatusCode::CREATED, accepted.sequence, &form))
+    })
+    .await
+}
+
+/// Nobody enters it twice.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+
+/// Enters the first party of a project that has none.
+async fn enter_first_party(app: &App, name: &str, time_zone: TimeZone) -> Result<(), Problem> {
+    let _one_at_a_time = ONE_AT_A_TIME.lock().await;
+    let last = app.ledger.head().last;
+    if app.billing.read_at(last, |view, _| view.billing.knows_party(FIRST_PARTY)).await? {
+        return Ok(());
+    }
+    let key = app.keys.fresh().map_err(|fault| Problem::fault(&fault))?;
+    let name = app.keys.seal(key, name.as_bytes()).map_err(|fault| Problem::fault(&fault))?;
+    let command = Command::RegisterParty(RegisterParty { name, time_zone, description: None });
+    let meta = Arc::new(app.meta(app.caller.actor(), [0; 16]));
+    app.ledger.submit(Submission { meta, command }).await?;
+    Ok(())
+}
+
+/// Enters those that a program which died did not come to.
+pub async fn enter_first_parties(app: &App) -> Result<(), Problem> {
+    let of = |view: &AccessView, _| {
+        view.access.projects().map(|(id, title)| (id, title.to_owned())).collect::<Vec<_>>()
     };
-    app.access.reach(accepted.sequence).await?;
-    let form = ProjectForm { id, title: title.into() };
-    Ok(query::json(StatusCode::CREATED, accepted.sequence, &form))
+    let all = app.access.read_at(app.ledger.head().last, of).await?;
+    for (id, title) in all.into_iter().filter(|(id, _)| *id != ProjectId::DEFAULT) {
+        enter_first_party(&app.within(id), &title, TimeZone::UTC).await?;
+    }
+    Ok(())
 }

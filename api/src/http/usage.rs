@@ -84,11 +84,10 @@ struct OutcomeForm {
 /// `POST /v1/usage-events`.
 pub(super) async fn record(Here(app): Here, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let headers = parts.headers;
-    let format = limits::media_type(&headers).as_deref().and_then(Format::of);
+    let format = limits::media_type(&parts.headers).as_deref().and_then(Format::of);
     let format = format.ok_or_else(|| Problem::unsupported_media_type(Format::EXPECTED))?;
-    let body = limits::collect(&headers, body, app.requests.most_body_bytes).await?;
-    record_events(&app, &headers, body, format).await
+    let body = limits::collect(&parts, body, app.requests.most_body_bytes).await?;
+    record_events(&app, &parts.headers, body, format).await
 }
 
 /// Records the events of a body, computer by computer.

@@ -1,5 +1,6 @@
 //! The bounds of connections, as they are configured.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -18,8 +19,11 @@ pub struct Connections {
     /// limit of open files leaves room for.
     pub most: usize,
     /// The most connections from one address (IPv6: from one /64). Past it a new one is answered 503 (under TLS:
-    /// closed). Behind a reverse proxy all come from its address.
+    /// closed). Those of a terminator that is configured are not counted.
     pub most_per_address: usize,
+    /// Whose connections are many clients'.
+    #[serde(skip)]
+    pub terminators: Vec<IpAddr>,
     /// Seconds for a TLS handshake.
     pub handshake_timeout_seconds: u64,
     /// Seconds in which the head of a request must arrive: from the beginning of the connection for the first one, from
@@ -48,6 +52,7 @@ impl Default for Connections {
         Self {
             most: 4096,
             most_per_address: 128,
+            terminators: Vec::new(),
             handshake_timeout_seconds: 10,
             head_timeout_seconds: 10,
             idle_timeout_seconds: 75,
@@ -71,7 +76,7 @@ impl Connections {
         let bytes = 1..=1024 * 1024;
         let rules = [
             ("most", self.most as u64, 1..=1_000_000),
-            ("most_per_address", self.most_per_address as u64, 1..=1_000_000),
+            ("most_per_address", self.most_per_address as u64, 1..=u64::MAX),
             ("handshake_timeout_seconds", self.handshake_timeout_seconds, seconds.clone()),
             ("head_timeout_seconds", self.head_timeout_seconds, seconds.clone()),
             ("idle_timeout_seconds", self.idle_timeout_seconds, seconds.clone()),
@@ -80,12 +85,20 @@ impl Connections {
             ("write_timeout_seconds", self.write_timeout_seconds, seconds),
             ("write_least_bytes", self.write_least_bytes, bytes),
             ("most_head_bytes", self.most_head_bytes as u64, 8192..=256 * 1024),
-            ("most_head_fields", self.most_head_fields as u64, 1..=1000),
+            ("most_head_fields", self.most_head_fields as u64, 32..=1000),
         ];
         for (name, value, range) in rules {
             let (least, most) = (range.start(), range.end());
-            anyhow::ensure!(range.contains(&value), "{name} must be {least} to {most}, not {value}");
+            anyhow::ensure!(
+                range.contains(&value),
+                "connections.{name} must be {least} to {most}, not {value}"
+            );
         }
+        let Self { most, most_per_address, .. } = self;
+        anyhow::ensure!(
+            most_per_address <= most,
+            "connections.most_per_address must be 1 to {most}, as connections.most is, not {most_per_address}"
+        );
         Ok(())
     }
 

@@ -49,7 +49,7 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     bounds.check().context("the bounds of connections")?;
     let most = within_open_files(bounds.most);
-    let registry = Arc::new(Registry::new(most, bounds.most_per_address));
+    let registry = Arc::new(Registry::new(most, bounds));
     // With the state now rather than at each request.
     let shared = Arc::new(Shared { routes: routes.with_state(()), bounds: bounds.clone() });
     let (stopping, stopped) = watch::channel(false);

@@ -14,6 +14,8 @@ use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use super::bounds::Connections;
+
 /// Among how many the one that has waited longest is looked for.
 const SAMPLE: usize = 64;
 
@@ -151,6 +153,7 @@ pub(super) struct Registry {
     began: Instant,
     most: usize,
     most_per_address: usize,
+    terminators: Vec<IpAddr>,
     seats: Mutex<Seats>,
 }
 
@@ -179,15 +182,19 @@ pub(super) struct Seat {
 }
 
 impl Registry {
-    pub(super) fn new(most: usize, most_per_address: usize) -> Self {
-        Self { began: Instant::now(), most, most_per_address, seats: Mutex::default() }
+    /// For so many, which may be fewer than is configured.
+    pub(super) fn new(most: usize, bounds: &Connections) -> Self {
+        let Connections { most_per_address, terminators, .. } = bounds.clone();
+        Self { began: Instant::now(), most, most_per_address, terminators, seats: Mutex::default() }
     }
 
     /// A seat for a connection from there; another may have been closed for it.
     pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Result<Seat, Refused> {
+        let bounded = !self.terminators.contains(&address);
         let address = whose(address);
         let mut seats = self.seats.lock();
-        if seats.by_address.get(&address).is_some_and(|count| *count >= self.most_per_address) {
+        let taken = seats.by_address.get(&address).copied().unwrap_or_default();
+        if bounded && taken >= self.most_per_address {
             return Err(Refused::Address);
         }
         if seats.taken() >= self.most && !seats.make_place(self.now()) {

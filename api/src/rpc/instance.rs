@@ -176,6 +176,11 @@ pub(super) async fn on_computer(app: Arc<App>, call: Call) -> Answer {
     app.caller.check_node(&computer)?;
     let list = read(&app, Sequence::ZERO, |view, _| {
         let known = view.inventory.computer(computer.as_str())?;
+        // To an instance there is the computer it is on, and no other.
+        let mut own = app.caller.instance().into_iter();
+        if !own.all(|own| view.inventory.place(own).is_some_and(|(on, _)| *on == computer)) {
+            return None;
+        }
         let occupied = known.partitions().iter().filter_map(|partition| {
             let instance = view.instances.get(partition.occupant?)?;
             app.caller.opens_instance(instance).then_some((&partition.offer.partition, instance))

@@ -11,7 +11,7 @@
 //! uses it is sent, and those of a kind take no more than a bound together. Whoever can read the memory of the process finds the
 //! keys of all of them there too.
 //!
-//! Not here: who may see a document; that is asked before.
+//! Not here: who may see a document; whoever asks for one says, of the very views it is taken from.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -92,29 +92,40 @@ struct Document {
     asked: u64,
 }
 
+/// What a look at the views came to.
+enum Seen<S> {
+    Kept(Bytes),
+    Anew(S, Sequence),
+}
+
 /// The right to keep a document that is written from now on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Permit(u64);
 
 impl<K: Eq + Hash + Clone> Shelf<(ProjectId, K)> {
-    /// The document of something of the program's project: the one that is kept, if it is right; else written from what `find` copies out of the
-    /// views, and kept. What is not found has none.
+    /// The document of something of the program's project, if in the same look `may` says that it may be shown: the one
+    /// that is kept, if it is right; else written from what `find` copies out of the views, and kept. What is not found
+    /// has none.
     pub(super) async fn text<S: Encode>(
         &self,
         app: &App,
         of: &K,
+        may: impl FnOnce(&SlapViews) -> Result<(), Problem>,
         find: impl FnOnce(&SlapViews) -> Result<S, Problem>,
         write: impl FnOnce(S) -> Result<String, MarshalError>,
     ) -> Result<Bytes, Problem> {
         let of = &(app.project(), of.clone());
         let permit = self.permit();
-        let look = |view: &SlapViews, at| match self.at(of, at) {
-            Some(text) => Ok(text),
-            None => Err((find(view), at)),
+        let look = |view: &SlapViews, at| -> Result<Seen<S>, Problem> {
+            may(view)?;
+            Ok(match self.at(of, at) {
+                Some(text) => Seen::Kept(text),
+                None => Seen::Anew(find(view)?, at),
+            })
         };
-        let (seen, at) = match read(app, Sequence::ZERO, look).await? {
-            Ok(text) => return Ok(text),
-            Err((seen, at)) => (seen?, at),
+        let (seen, at) = match read(app, Sequence::ZERO, look).await?? {
+            Seen::Kept(text) => return Ok(text),
+            Seen::Anew(seen, at) => (seen, at),
         };
         let source = Source::of(&seen);
         if let Some(text) = self.of(of, source, at) {

@@ -33,7 +33,7 @@ pub(super) async fn computer(Here(app): Here, request: Request) -> Reply {
     let find =
         |view: &SlapViews| SeenComputer::find(app.mode, view, id.as_str()).ok_or_else(|| no_computer(&id));
     let write = |seen: SeenComputer| documents::computer(&seen.document(&app.keys));
-    let text = app.documents.computers.text(&app, &id, find, write).await?;
+    let text = app.documents.computers.text(&app, &id, |_| Ok(()), find, write).await?;
     app.heard(&id);
     Ok(xml(text))
 }

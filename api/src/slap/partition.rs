@@ -29,21 +29,23 @@ use crate::http::problem::Problem;
 pub(super) struct Place {
     computer: ComputerId,
     partition: PartitionId,
+    /// Whose it has to be, whenever it is looked at: a partition that changes hands is there no more for who asked.
+    only: Option<InstanceId>,
 }
 
 impl Place {
     /// Where a request speaks of, if its sender may speak of it.
     pub(super) async fn of(app: &App, fields: &Fields) -> Result<Self, Problem> {
-        Self { computer: fields.id("computer_id")?, partition: fields.id("computer_partition_id")? }
-            .checked(app)
-            .await
+        Self::named(app, fields.id("computer_id")?, fields.id("computer_partition_id")?).await
     }
 
-    async fn checked(self, app: &App) -> Result<Self, Problem> {
+    /// This one.
+    async fn named(app: &App, computer: ComputerId, partition: PartitionId) -> Result<Self, Problem> {
+        let place = Self { computer, partition, only: None };
         if app.caller.reaches_all() {
-            return Ok(self);
+            return Ok(place);
         }
-        let Self { computer, partition } = &self;
+        let Self { computer, partition, .. } = &place;
         let occupant = |view: &SlapViews, _| {
             let occupant = view.instances.occupant(computer.as_str(), partition.as_str())?;
             Some((occupant.id, app.caller.opens_instance(occupant)))
@@ -54,12 +56,21 @@ impl Place {
         if app.caller.is_party() && !occupant.is_some_and(|(_, theirs)| theirs) {
             return Err(no_partition(computer, partition));
         }
-        Ok(self)
+        let only = occupant.map(|(id, _)| id).filter(|_| app.caller.is_in_one_partition());
+        Ok(Self { only, ..place })
+    }
+
+    /// That it is yet whose it has to be: asked in the very look in which something of it is shown.
+    fn check(&self, view: &SlapViews) -> Result<(), Problem> {
+        let is_theirs =
+            self.only.is_none_or(|only| self.occupant(view).is_some_and(|known| known.id == only));
+        if is_theirs { Ok(()) } else { Err(no_partition(&self.computer, &self.partition)) }
     }
 
     /// The partition, free or not.
     pub(super) fn find(&self, mode: Mode, view: &SlapViews) -> Result<SeenPartition, Problem> {
-        let Self { computer, partition } = self;
+        self.check(view)?;
+        let Self { computer, partition, .. } = self;
         view.inventory.computer(computer.as_str()).ok_or_else(|| no_computer(computer))?;
         SeenPartition::find(mode, view, computer.as_str(), partition.as_str())
             .ok_or_else(|| no_partition(computer, partition))
@@ -72,7 +83,7 @@ impl Place {
 
     /// Nobody is in it.
     pub(super) fn is_free(&self) -> Problem {
-        let Self { computer, partition } = self;
+        let Self { computer, partition, .. } = self;
         Problem::not_found(format!("partition {partition} of computer {computer} is free"))
     }
 
@@ -116,19 +127,24 @@ struct Meant {
 /// `GET registerComputerPartition`.
 pub(super) async fn partition(Here(app): Here, request: Request) -> Reply {
     let fields = Fields::of_query(&request);
-    let computer = fields.id("computer_reference")?;
-    let place = Place { computer, partition: fields.id("computer_partition_reference")? };
-    let place = place.checked(&app).await?;
+    let (computer, partition) =
+        (fields.id("computer_reference")?, fields.id("computer_partition_reference")?);
+    shown(&app, &Place::named(&app, computer, partition).await?).await
+}
+
+/// What is in a partition, as its node, its instance and its owner are shown it.
+async fn shown(app: &App, place: &Place) -> Reply {
     if app.caller.is_party() && !app.caller.reaches_all() {
         let find = |view: &SlapViews, _| place.find(app.mode, view);
-        let seen = read(&app, Sequence::ZERO, find).await??;
+        let seen = read(app, Sequence::ZERO, find).await??;
         let seen = seen.sharing(|shared| app.caller.opens_instance(shared));
         return document(documents::partition(&seen.document(&app.keys)));
     }
     let of = (place.computer.clone(), place.partition.clone());
+    let may = |view: &SlapViews| place.check(view);
     let find = |view: &SlapViews| place.find(app.mode, view);
     let write = |seen: SeenPartition| documents::partition(&seen.document(&app.keys));
-    Ok(xml(app.documents.partitions.text(&app, &of, find, write).await?))
+    Ok(xml(app.documents.partitions.text(app, &of, may, find, write).await?))
 }
 
 /// `POST startedComputerPartition`.
@@ -308,3 +324,6 @@ pub(super) async fn set_related(Here(app): Here, request: Request) -> Reply {
     read(&app, Sequence::ZERO, |view, _| place.find(app.mode, view).map(drop)).await??;
     Ok(text("OK"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -128,6 +128,7 @@ async fn bearer(
         roles,
         project: credential.project,
         all_projects: false,
+        home: credential.project,
         until: credential.issued.expires_at,
     });
     let caller = Caller::Known { known: Arc::clone(&known), reach: Reach::Own };

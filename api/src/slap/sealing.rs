@@ -72,8 +72,8 @@ pub(crate) fn open_parameters(keys: &KeyRing, sealed: &Sealed) -> BTreeMap<Strin
 /// A text that was sealed.
 pub(crate) fn open(keys: &KeyRing, sealed: &Sealed) -> Option<String> {
     let opened = match keys.open_sealed(sealed) {
-        // As it should be.
-        Err(Unreadable::Destroyed) => return None,
+        // As it should be: it was erased, or is not for whoever asks.
+        Err(Unreadable::Destroyed | Unreadable::Withheld) => return None,
         opened => opened.map_err(|reason| reason.to_string()),
     };
     let text = opened.and_then(|bytes| String::from_utf8(bytes).map_err(|error| error.to_string()));

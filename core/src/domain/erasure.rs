@@ -1,8 +1,8 @@
 //! Erasure: the key of a party or an instance is destroyed, and all that was sealed under it is gone for good.
 //!
-//! It comes last: an instance is erased when it has ended, a party when it has no living instances. What is left is what
-//! was never sealed: ids, titles, countries, usage and amounts. Documents that were issued have keys of their own and stay
-//! readable. An erased subject stays in the books, and nothing is sealed for it any more.
+//! It comes last: an instance is erased when it has ended, a party when it has no living instances and nobody is on its
+//! computers. What is left is what was never sealed: ids, titles, countries, usage and amounts. Documents that were issued
+//! have keys of their own and stay readable. An erased subject stays in the books, and nothing is sealed for it any more.
 //!
 //! The event is the decision. The key itself lies in the key ring, which is not known here: whoever has the ring destroys
 //! every key that such an event names.
@@ -13,8 +13,9 @@ use bincode::{Decode, Encode};
 use serde::Serialize;
 
 use super::Outcome;
+use super::computer::Computers;
 use super::event::{Event, Stream};
-use super::id::{InstanceId, KeyId, PartyId};
+use super::id::{ComputerId, InstanceId, KeyId, PartyId};
 use super::instance::Instances;
 use super::party::Parties;
 use super::time::Timestamp;
@@ -88,11 +89,24 @@ pub enum ErasureRefusal {
         instance: InstanceId,
     },
     /// It pays for something that is there.
-    #[error("{party} pays for instance {instance}, which lives; destroy its instances first")]
+    #[error(
+        "{party} pays for instance {instance}, which lives; its instances have to be destroyed, and their nodes to have \
+         said so"
+    )]
     HasInstances {
         /// Who.
         party: PartyId,
         /// The first of its instances that live.
+        instance: InstanceId,
+    },
+    /// Somebody else's instance is on a computer of theirs, which comes in no more when they do not.
+    #[error("instance {instance} is on {computer}, which is of {party}; end what is on its computers first")]
+    HasComputer {
+        /// Who.
+        party: PartyId,
+        /// The first of its computers that somebody is on.
+        computer: ComputerId,
+        /// Who is on it.
         instance: InstanceId,
     },
     /// A document must say who issues it.
@@ -109,6 +123,7 @@ impl Erase {
     pub(crate) fn decide(
         &self,
         parties: &Parties,
+        computers: &Computers,
         instances: &Instances,
         now: Timestamp,
     ) -> Result<Outcome<()>, ErasureRefusal> {
@@ -120,6 +135,9 @@ impl Erase {
                 }
                 if let Some(series) = parties.series_of(party) {
                     return Err(ErasureRefusal::Sells { party, series: series.into() });
+                }
+                if let Some((computer, instance)) = computers.first_used_of(party) {
+                    return Err(ErasureRefusal::HasComputer { party, computer: computer.clone(), instance });
                 }
                 (known.key, known.erased)
             }
@@ -152,12 +170,16 @@ impl KeyDestroyed {
 #[cfg(test)]
 mod tests {
     use crate::domain::Answer;
+    use crate::domain::computer::RegisterComputer;
     use crate::domain::event::{Event, Stream};
     use crate::domain::given::{
-        Given, destroy, key, reference, register_party, report, request, sealed, state,
+        Given, computer, configure, destroy, in_partition, key, on, reference, register_computer,
+        register_party, report, request, sealed, state,
     };
     use crate::domain::id::{InstanceId, PartyId};
-    use crate::domain::instance::{InstanceRefusal, ReportedState, RequestInstance, Requester};
+    use crate::domain::instance::{
+        InstanceRefusal, Place, ReportInstance, ReportedState, RequestInstance, Requester,
+    };
     use crate::domain::party::{DescribeParty, Description, PartyRefusal};
     use crate::domain::state::State;
     use crate::domain::usage::MemoryIndex;
@@ -222,6 +244,15 @@ mod tests {
             .refused(has(1));
         let given = gone(given, 2, "a", "slappart0").when(erase_party(2)).refused(has(2));
         let given = gone(given, 2, "b", "slappart1");
+        // Nor while others are on its computers.
+        let own = RegisterComputer { owner: PartyId(2), ..register_computer("COMP-2") };
+        let there = RequestInstance { filter: on("COMP-2"), ..by(1, "there") };
+        let (party, instance) = (PartyId(2), InstanceId(3));
+        let used = ErasureRefusal::HasComputer { party, computer: computer("COMP-2"), instance };
+        let place = Place { computer: computer("COMP-2"), ..in_partition("p") };
+        let end = ReportInstance { place, state: ReportedState::Destroyed, error: None };
+        let given = given.done(own).done(configure("COMP-2", &["p"])).done(there);
+        let given = given.when(erase_party(2)).refused(used).done(destroy("there")).done(end);
         let series = Description { series: Some("B".parse().expect("a series")), ..Description::default() };
         let describe = |description| DescribeParty { party: PartyId(2), description };
         let given = given

@@ -149,7 +149,9 @@ impl Project {
                 self.charges.record(&self.parties, &command, now)?.map(Answer::Charge)
             }
             Command::CloseAccounts(command) => self.accounts.close(&self.parties, &command, now)?.done(),
-            Command::Erase(command) => command.decide(&self.parties, &self.instances, now)?.done(),
+            Command::Erase(command) => {
+                command.decide(&self.parties, &self.computers, &self.instances, now)?.done()
+            }
             // Who is let in is decided for the ledger.
             Command::OpenProject(_) | Command::IssueCredential(_) | Command::RevokeCredentials(_) => {
                 Outcome::unchanged(Answer::Unchanged)

@@ -199,6 +199,7 @@ impl Refusal {
                 ErasureRefusal::UnknownParty { .. } | ErasureRefusal::UnknownInstance { .. } => NotFound,
                 ErasureRefusal::InstanceLives { .. }
                 | ErasureRefusal::HasInstances { .. }
+                | ErasureRefusal::HasComputer { .. }
                 | ErasureRefusal::Sells { .. } => Conflict,
             },
         }

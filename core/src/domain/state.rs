@@ -120,8 +120,9 @@ impl State {
         of: impl Iterator<Item = &'e Event> + Clone,
     ) -> Vec<(Stream, Event)> {
         let Context { now, project, .. } = *context;
-        let mut events = self.project(project).consequences(self.mode, now, of.clone());
-        events.extend(of.flat_map(|event| self.access.ended_with(project, event, now)));
+        let known = self.project(project);
+        let mut events = known.consequences(self.mode, now, of.clone());
+        events.extend(of.flat_map(|event| self.access.ended_with(project, known.holders(), event, now)));
         events
     }
 

@@ -101,7 +101,12 @@ pub enum KeyRingFault {
         path: PathBuf,
     },
     /// One of the two files is gone.
-    #[error("{} is missing beside {}; restore both from the same backup", path.display(), beside.display())]
+    #[error(
+        "{} is missing beside {}; a master key that lies elsewhere is named by --master-key, else restore both from the \
+         same backup",
+        path.display(),
+        beside.display()
+    )]
     Missing {
         /// What is missing.
         path: PathBuf,
@@ -135,7 +140,7 @@ pub enum KeyRingFault {
         master: PathBuf,
     },
     /// Another process, or another part of this one, has it open.
-    #[error("{} is in use", path.display())]
+    #[error("{} is in use; a server that uses it has to be stopped first", path.display())]
     InUse {
         /// The ring.
         path: PathBuf,

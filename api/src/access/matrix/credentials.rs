@@ -184,6 +184,18 @@ fn nobody_has_for_longer_what_they_have_for_a_time() {
     assert_eq!(others["expires_at"], Value::Null);
     assert_eq!(issue(json!({})).expect(201).json()["expires_at"], "2026-12-10T00:00:00Z");
     issue(json!({"expires_at": "2027-01-01T00:00:00Z"})).expect(403);
+    // Nor, under another name, what lets others in or reads all.
+    for role in ["admin", "auditor"] {
+        for holder in ["another", "PARTY-2"] {
+            let wanted = json!({"holder": holder, "roles": [role]});
+            assert_eq!(issue(wanted).expect(201).json()["expires_at"], "2026-12-10T00:00:00Z");
+            let later =
+                json!({"holder": holder, "roles": [role], "expires_at": "2026-12-10T00:00:00.000001Z"});
+            assert_eq!(issue(later).expect(403).json()["field"], "expires_at", "{holder} {role}");
+        }
+        let lasting = json!({"holder": "PARTY-2", "roles": [role], "purpose": "get_certificate"});
+        assert_eq!(issue(lasting).expect(403).json()["field"], "purpose");
+    }
 }
 
 #[test]
@@ -210,6 +222,14 @@ fn whoever_has_had_a_token_in_their_hands_loses_all_that_it_issued() {
     assert_eq!((&elsewhere["project"], &elsewhere["all_projects"]), (&json!("PROJ-2"), &json!(true)));
     let elsewhere = Key::Token(elsewhere["token"].as_str().expect("a token").to_owned());
     world.ask_with(Some(&elsewhere), Ask::get("/v1/projects")).expect(200);
+    // What is of one project alone would not be, so it is not given to the same name there.
+    let narrow = |project| {
+        let wanted = json!({"holder": "ops", "roles": ["auditor"]});
+        let ask = Ask::json("POST", "/v1/tokens", &wanted).with("slapledger-project", project);
+        world.ask_with(Some(&lost), ask)
+    };
+    assert_eq!(narrow("PROJ-2").expect(403).json()["field"], "holder");
+    narrow("PROJ-1").expect(201);
     let Key::Token(text) = &lost else { panic!("a token") };
     let id = text.split('_').nth(1).expect("an id");
     world.post(Who::Root, &format!("/v1/credentials/{id}/revoke"), &all).expect(200);
@@ -234,6 +254,47 @@ fn nobody_comes_as_a_party_that_was_erased() {
     world.post(Who::Admin, "/v1/parties/PARTY-7/erase", &json!({})).expect(200);
     world.ask_with(Some(&key), Ask::get("/v1/instances")).expect(401);
     world.post(Who::Admin, "/v1/tokens", &wanted).expect(404);
+}
+
+#[test]
+fn a_computer_of_a_party_that_was_erased_comes_in_no_more() {
+    let world = World::new();
+    let erase = |party: &str| world.post(Who::Admin, &format!("/v1/parties/{party}/erase"), &json!({}));
+    // Others are on it.
+    let detail = erase("PARTY-4").expect(409).json()["detail"].as_str().expect("a text").to_owned();
+    assert!(
+        detail.ends_with("is on COMP-1, which is of PARTY-4; end what is on its computers first"),
+        "{detail}"
+    );
+    let node = "/getFullComputerInformation?computer_id=COMP-2";
+    erase("PARTY-5").expect(409);
+    world.ask(Who::Admin, Ask::new("DELETE", "/v1/instances/SOFTINST-5")).expect(200);
+    world
+        .post(Who::OtherNode, "/v1/instances/SOFTINST-5/reports", &json!({"state": "destroyed"}))
+        .expect(200);
+    world.get(Who::OtherNode, node).expect(200);
+    erase("PARTY-5").expect(200);
+    world.get(Who::OtherNode, node).expect(401);
+    world.get(Who::OtherProvider, "/v1/computers").expect(401);
+    world.get(Who::Node, "/getFullComputerInformation?computer_id=COMP-1").expect(200);
+}
+
+#[test]
+fn a_project_has_somebody_who_runs_it() {
+    let world = World::new();
+    let opened =
+        world.post(Who::Root, "/v1/projects", &json!({"title": "third", "time_zone": "Europe/Paris"}));
+    let id = opened.expect(201).json()["id"].as_str().expect("an id").to_owned();
+    let within = |ask: Ask| world.ask(Who::Root, ask.with("slapledger-project", id.clone()));
+    let first = within(Ask::get("/v1/parties/PARTY-1")).expect(200).json();
+    assert_eq!((&first["name"], &first["time_zone"]), (&json!("third"), &json!("Europe/Paris")));
+    let erased = within(Ask::json("POST", "/v1/parties/PARTY-1/erase", &json!({}))).expect(409).json();
+    assert_eq!(erased["detail"], "PARTY-1 issues documents of series INV, which must name it");
+    let next = within(Ask::json("POST", "/v1/parties", &json!({"name": "a user"}))).expect(201).json();
+    assert_eq!(next["id"], "PARTY-2");
+    within(Ask::json("POST", "/v1/parties/PARTY-2/erase", &json!({}))).expect(200);
+    let wrong = json!({"title": "fourth", "time_zone": "Mars"});
+    assert_eq!(world.post(Who::Root, "/v1/projects", &wrong).expect(400).json()["field"], "time_zone");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use percent_encoding::NON_ALPHANUMERIC;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::json;
@@ -28,6 +29,13 @@ fn certificate_of_alice(world: &World) -> String {
     format!(":{}:", BASE64.encode(&der))
 }
 
+/// The same as PEM.
+fn pem_of(handed_on: &str) -> String {
+    let encoded = handed_on.trim_matches(':').as_bytes();
+    let lines: Vec<_> = encoded.chunks(64).map(String::from_utf8_lossy).collect();
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+}
+
 #[test]
 fn a_certificate_is_taken_of_the_terminator_alone() {
     let terminator = Terminator {
@@ -45,7 +53,13 @@ fn a_certificate_is_taken_of_the_terminator_alone() {
     assert_eq!(seen.items("owner"), world.get(Who::Alice, "/v1/instances").expect(200).items("owner"));
     ask("10.0.0.7", "the secret of the terminatoR", &certificate).expect(401);
     ask("10.0.0.8", SECRET, &certificate).expect(401);
-    for malformed in [certificate.trim_matches(':'), ":not base64:", ""] {
+    // As nginx writes it; and of a client without one.
+    let escaped =
+        percent_encoding::percent_encode(pem_of(&certificate).as_bytes(), NON_ALPHANUMERIC).to_string();
+    ask("10.0.0.7", SECRET, &escaped).expect(200);
+    ask("10.0.0.7", "another secret of somebody", &escaped).expect(401);
+    ask("10.0.0.7", SECRET, "").expect(401);
+    for malformed in [certificate.trim_matches(':'), ":not base64:", &escaped[..escaped.len() / 2]] {
         let problem = ask("10.0.0.7", SECRET, malformed).expect(400).json();
         assert_eq!(problem["field"], "client-cert", "{malformed:?}");
     }
@@ -105,4 +119,39 @@ fn each_sends_as_many_requests_as_they_may() {
     let of_nobody = |address: &str| world.ask(Who::Nobody, Ask::get("/healthz").from(address)).status;
     assert_eq!([of_nobody("10.0.0.1"), of_nobody("10.0.0.1"), of_nobody("10.0.0.1")], [200, 200, 429]);
     assert_eq!(of_nobody("10.0.0.2"), 200);
+}
+
+#[test]
+fn whom_a_terminator_speaks_for_is_bounded_by_their_own_address() {
+    let terminator = || Terminator {
+        addresses: vec!["10.0.0.7".parse().expect("an address")],
+        secret: Zeroizing::new(Sha256::digest(SECRET).into()),
+    };
+    let world = World::behind(Some(terminator()), NonZeroU32::MIN);
+    let of = |client: &str| {
+        let ask = Ask::get("/healthz").from("10.0.0.7").with("slapledger-terminator", SECRET);
+        world.ask(Who::Nobody, ask.with("x-forwarded-for", client)).status
+    };
+    assert_eq!([of("192.0.2.1"), of("192.0.2.1"), of("192.0.2.1")], [200, 200, 429]);
+    // What stands before the last is what a client said of itself.
+    assert_eq!(of("192.0.2.9, 192.0.2.1"), 429);
+    assert_eq!((of("192.0.2.1, 192.0.2.2"), of("[2001:db8::1]")), (200, 200));
+    // Without the secret it is anybody's word.
+    let claimed = || {
+        let ask = Ask::get("/healthz").from("10.0.0.8").with("x-forwarded-for", "192.0.2.3");
+        world.ask(Who::Nobody, ask).status
+    };
+    assert_eq!([claimed(), claimed(), claimed()], [200, 200, 429]);
+    assert_eq!(of("192.0.2.3"), 200);
+    // Wrong guesses of one client do not slow another.
+    let world = World::behind(Some(terminator()), MANY);
+    let guess = |client: &str| {
+        let ask = Ask::get("/v1/instances").from("10.0.0.7").with("slapledger-terminator", SECRET);
+        let wrong = Key::Token(format!("slap_{}_{}", "0".repeat(32), "0".repeat(64)));
+        world.ask_with(Some(&wrong), ask.with("x-forwarded-for", client)).status
+    };
+    for _ in 0..10 {
+        assert_eq!(guess("192.0.2.1"), 401);
+    }
+    assert_eq!((guess("192.0.2.1"), guess("192.0.2.2")), (429, 401));
 }

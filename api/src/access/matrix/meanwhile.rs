@@ -5,6 +5,7 @@ use std::fs;
 use serde_json::json;
 
 use super::world::{Ask, Key, Who, World};
+use crate::config::Requests;
 
 fn revoke(id: &str) -> Ask {
     Ask::json("POST", &format!("/v1/credentials/{id}/revoke"), &json!({}))
@@ -75,6 +76,75 @@ fn nobody_takes_the_room_of_others() {
     seen.expect(201);
     assert!(own.is_none(), "they have one at a time, by whichever of their tokens: {own:?}");
     world.ask_with(Some(&another), read()).expect(200);
+    // What their computers send counts for those who own them, and what operators of a project do, whatever they are
+    // called; of one who reaches all projects a namesake takes nothing.
+    let bang = "/slapos.put.v0.compute_node_bang";
+    let waits = |one: &Key, path: &str, other: &Key| {
+        let slow = Ask::json("POST", path, &json!({"computer_guid": "COMP-3"}));
+        world.ask_while((Some(one), slow), (Some(other), Ask::get("/v1/products"))).1.is_none()
+    };
+    let provider = token(Who::Provider);
+    let node = world.certificate(
+        Who::Provider,
+        "/slapos.post.v0.compute_node_certificate",
+        &json!({"computer_guid": "COMP-3"}),
+    );
+    let operator = |name: &str| world.token(Who::Admin, None, &json!({"holder": name, "roles": ["admin"]}));
+    let root = world.token(Who::Root, None, &json!({"all_projects": true}));
+    assert!(waits(&node, bang, &provider));
+    assert!(!waits(&node, bang, &operator("anna")));
+    assert!(waits(&operator("anna"), "/v1/tokens", &operator("root")));
+    assert!(!waits(&operator("root"), "/v1/tokens", &root));
+}
+
+#[test]
+fn no_project_takes_the_room_of_others() {
+    let requests = Requests { most_at_a_time: 2, most_at_a_time_of_one: 1, ..Requests::default() };
+    let world = World::within(requests);
+    let [alice, bob] = [Who::Alice, Who::Bob].map(|who| world.token(who, None, &json!({})));
+    let elsewhere = world.token(Who::OtherAdmin, None, &json!({"holder": "olga", "roles": ["admin"]}));
+    let slow = || Ask::json("POST", "/v1/tokens", &json!({}));
+    let read = || Ask::get("/v1/instances");
+    let (_, same) = world.ask_while((Some(&alice), slow()), (Some(&bob), read()));
+    assert!(same.is_none(), "all of one project: {same:?}");
+    let (_, other) = world.ask_while((Some(&alice), slow()), (Some(&elsewhere), read()));
+    other.expect("it does not wait").expect(200);
+}
+
+/// Whoever stole a credential fills all the room of its holder, and is revoked for all that.
+#[test]
+fn nobody_is_kept_from_ending_a_credential() {
+    let world = World::with_shares(1);
+    let own = world.token(Who::Root, None, &json!({}));
+    let slow = || Ask::json("POST", "/v1/tokens", &json!({}));
+    let ends: [fn(&str) -> Ask; 4] = [
+        |stolen| revoke(stolen),
+        |_| Ask::json("POST", "/v1/parties/PARTY-3/revoke-credentials", &json!({})),
+        |_| Ask::new("DELETE", "/v1/computers/COMP-1/certificate"),
+        |_| Ask::form("/revokeComputerCertificate", &[("computer_id", "COMP-2")]),
+    ];
+    for end in ends {
+        let stolen = world.token(Who::Root, None, &json!({}));
+        let (_, ended) = world.ask_while((Some(&stolen), slow()), (Some(&own), end(&id_of(&stolen))));
+        ended.expect("it does not wait").expect(200);
+    }
+    // Its own body is short.
+    let long = Ask::json("POST", "/v1/parties/PARTY-3/revoke-credentials", &json!({"x": "y".repeat(70_000)}));
+    world.ask_with(Some(&own), long).expect(413);
+}
+
+#[test]
+fn no_body_is_longer_than_is_configured() {
+    let world = World::within(Requests { most_body_bytes: 65_536, ..Requests::default() });
+    let long = "x".repeat(65_536);
+    let rule = "the body must have at most 65536 bytes";
+    for path in ["/v1/parties", "/v1/price-books", "/usage_report_module/"] {
+        let seen = world.post(Who::Root, path, &json!({"name": long})).expect(413).json();
+        assert_eq!(seen["detail"], rule, "{path}");
+    }
+    let form = Ask::form("/supplySupply", &[("url", &long)]);
+    assert!(world.ask(Who::Provider, form).expect(413).body.starts_with(rule));
+    world.post(Who::Root, "/v1/parties", &json!({"name": "short"})).expect(201);
 }
 
 #[test]

@@ -416,7 +416,7 @@ fn who_reaches_all_projects_chooses_one_and_nobody_else_does() {
     ] {
         let seen = from(who, project).expect(400);
         assert_eq!(seen.json()["field"], "slapledger-project", "{who:?} {project}");
-        assert_eq!(seen.json()["detail"], "there is no such project");
+        assert_eq!(seen.json()["detail"], format!("there is no project {project}"));
     }
     assert_eq!(from(Who::Root, "other").expect(400).json()["field"], "slapledger-project");
     from(Who::Revoked, "PROJ-9").expect(401);
@@ -657,4 +657,25 @@ fn what_lives_on_another_has_no_certificate() {
     for who in [Who::Root, Who::Node, Who::Instance] {
         world.post(who, "/slapos.get.v0.software_instance_certificate", &ask).expect(403);
     }
+}
+
+/// Also not which computers there are.
+#[test]
+fn an_instance_learns_of_its_own_computer_and_of_no_other() {
+    let world = World::new();
+    let list = |computer: &str| {
+        let path = "/slapos.allDocs.v0.compute_node_instance_list";
+        world.post(Who::Instance, path, &json!({"computer_guid": computer}))
+    };
+    list("COMP-1").expect(200);
+    let (there, not_there) = (list("COMP-2"), list("COMP-9"));
+    assert_eq!(there.status, not_there.status);
+    assert_eq!(there.body.replace("COMP-2", "COMP-9"), not_there.body);
+    world
+        .post(
+            Who::OtherNode,
+            "/slapos.allDocs.v0.compute_node_instance_list",
+            &json!({"computer_guid": "COMP-2"}),
+        )
+        .expect(200);
 }

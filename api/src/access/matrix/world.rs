@@ -278,9 +278,13 @@ impl World {
 
     /// The same, with so many requests under way of each holder.
     pub(super) fn with_shares(most_at_a_time_of_one: usize) -> Self {
+        Self::within(Requests { most_at_a_time_of_one, ..Requests::default() })
+    }
+
+    /// The same, within these bounds.
+    pub(super) fn within(requests: Requests) -> Self {
         let (folder, keys) = Self::built();
         let many = NonZeroU32::new(1_000_000).expect("not zero");
-        let requests = Requests { most_at_a_time_of_one, ..Requests::default() };
         Self::open(folder, keys, NOW, (doors(None, many), requests))
     }
 
@@ -509,8 +513,6 @@ impl World {
             self.post(Who::Root, "/v1/parties", &party).expect(201);
         }
         self.post(Who::Root, "/v1/projects", &json!({"title": "other"})).expect(201);
-        let party = Ask::json("POST", "/v1/parties", &json!({"name": "the other operator"}));
-        self.ask(Who::Root, party.with("slapledger-project", "PROJ-2")).expect(201);
         let of_party = |party: &str, roles: &[&str]| json!({"holder": party, "roles": roles});
         let expires = json!({
             "holder": "eve", "roles": ["admin"], "all_projects": true, "expires_at": "2026-11-15T00:00:00Z",

@@ -1,8 +1,12 @@
-use axum::http::StatusCode;
 use serde_json::{Value, json};
+use slapledger_core::domain::access::{Holder, Role};
+use slapledger_core::domain::event::Mode;
+use slapledger_core::domain::id::CredentialId;
 
 use super::super::testkit::Kit;
-use crate::access::FIRST_PARTY;
+use super::*;
+use crate::access::{Caller, FIRST_PARTY, Known, Reach};
+use crate::slap::testing::World;
 
 #[test]
 fn events_are_shown_in_order_and_page_by_page() {
@@ -100,4 +104,27 @@ fn health_says_what_is_wrong() {
         (book.status, book.headers["retry-after"].to_str().ok()),
         (StatusCode::SERVICE_UNAVAILABLE, Some("30"))
     );
+}
+
+/// What the view of credentials does not know yet may be of one that reaches further.
+#[test]
+fn what_is_not_known_of_a_credential_is_not_shown() {
+    let world = World::empty(Mode::Serve);
+    let mut recorded = None;
+    let first = |of: &Recorded| {
+        recorded = Some(of.clone());
+        Ok(if matches!(*of.stream, Stream::Ledger) { Seen::More } else { Seen::Enough })
+    };
+    log::each_after(&**world.app.ledger.store(), Sequence::ZERO, first).unwrap();
+    let recorded = recorded.expect("an event");
+    let project = world.app.project();
+    let seen_by = |all_projects| {
+        let holder = Holder::Operator("anna".into());
+        let (credential, roles) = (CredentialId([7; 16]), Role::Admin.into());
+        let known = Known { credential, holder, roles, project, all_projects, home: project, until: None };
+        world.app.seen_by(&Caller::Known { known: known.into(), reach: Reach::All })
+    };
+    let unknown = Recorded { stream: Stream::Credential(CredentialId([9; 16])).into(), ..recorded.clone() };
+    assert!(is_theirs(&seen_by(false), &recorded) && is_theirs(&seen_by(true), &unknown));
+    assert!(!is_theirs(&seen_by(false), &unknown));
 }

@@ -53,3 +53,19 @@ fn a_page_of_somebody_else_writes_nothing() {
     assert_eq!(checked(Method::POST, "/", &[here, ("origin", "http://127.0.0.1:5000")]), Ok(()));
     assert_eq!(checked(Method::POST, "/", &[("origin", "http://127.0.0.1:5000")]), refused);
 }
+
+#[test]
+fn a_page_of_somebody_else_is_handed_no_secret() {
+    let here = ("host", "127.0.0.1:5000");
+    for path in GIVES_SECRETS {
+        let foreign = checked(Method::GET, path, &[here, ("origin", "https://example.org")]);
+        assert_eq!(foreign, Err((StatusCode::FORBIDDEN, Some("origin".to_owned()))), "{path}");
+        let without = checked(Method::GET, path, &[here, ("sec-fetch-site", "cross-site")]);
+        assert_eq!(without, Err((StatusCode::FORBIDDEN, Some("sec-fetch-site".to_owned()))), "{path}");
+        assert_eq!(checked(Method::GET, path, &[here]), Ok(()));
+        assert_eq!(checked(Method::GET, path, &[here, ("sec-fetch-site", "same-origin")]), Ok(()));
+    }
+    let refused = Err((StatusCode::FORBIDDEN, Some("sec-fetch-site".to_owned())));
+    assert_eq!(checked(Method::POST, "/", &[here, ("sec-fetch-site", "cross-site")]), refused);
+    assert_eq!(checked(Method::GET, "/", &[here, ("sec-fetch-site", "cross-site")]), Ok(()));
+}

@@ -21,6 +21,8 @@ pub(in crate::http) fn list(operation: Operation) -> Operation {
 struct NewProject {
     /// What people call it; no two have the same.
     title: schema::ShortText,
+    /// Where months of its first party begin, who is called as it is and runs it; UTC, if it is not said.
+    time_zone: Option<schema::TimeZone>,
 }
 
 pub(in crate::http) fn open(operation: Operation) -> Operation {

@@ -23,13 +23,12 @@ use crate::slap::{no_computer, read, usage_report};
 pub(in crate::http) async fn post(Here(app): Here, uri: Uri, request: Request) -> Result<Response, Problem> {
     const EXPECTED: &str = "application/xml (TioXML), application/json or CloudEvents in JSON";
     let (parts, body) = request.into_parts();
-    let headers = parts.headers;
-    let media_type = limits::media_type(&headers);
+    let media_type = limits::media_type(&parts.headers);
     if let Some("application/xml" | "text/xml") = media_type.as_deref() {
         let query = Query::read(&uri, &["computer"])?;
         let computer: ComputerId = query.required("computer")?;
-        let body = limits::collect(&headers, body, wire::MAX_BYTES).await?;
-        return record_document(&app, &headers, computer, &body).await;
+        let body = limits::collect(&parts, body, wire::MAX_BYTES).await?;
+        return record_document(&app, &parts.headers, computer, &body).await;
     }
     Query::read(&uri, &["computer"])?;
     let plain = media_type.as_deref() == Some("application/json");
@@ -37,10 +36,10 @@ pub(in crate::http) async fn post(Here(app): Here, uri: Uri, request: Request) -
     if format.is_none() && !plain {
         return Err(Problem::unsupported_media_type(EXPECTED));
     }
-    let body = limits::collect(&headers, body, app.requests.most_body_bytes).await?;
+    let body = limits::collect(&parts, body, app.requests.most_body_bytes).await?;
     let list = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
     let format = format.unwrap_or(if list { Format::Batch } else { Format::One });
-    record_events(&app, &headers, body, format).await
+    record_events(&app, &parts.headers, body, format).await
 }
 
 async fn record_document(

@@ -168,20 +168,26 @@ fn heads_are_bounded() {
 #[test]
 fn other_bounds_of_heads_hold_as_well() {
     let running =
-        Running::plain(Connections { most_head_bytes: 8192, most_head_fields: 3, ..Connections::default() });
+        Running::plain(Connections { most_head_bytes: 8192, most_head_fields: 32, ..Connections::default() });
     let check = |fields: &str, status: u16| {
         let mut stream = running.connect();
         write!(stream, "GET /peer HTTP/1.1\r\n{fields}\r\n").expect("it is sent");
         assert_eq!(answer(&mut stream).expect("it answers").0, status);
     };
-    check("a: b\r\nc: d\r\ne: f\r\n", 200);
-    check("a: b\r\nc: d\r\ne: f\r\ng: h\r\n", 431);
+    check(&"a: b\r\n".repeat(32), 200);
+    check(&"a: b\r\n".repeat(33), 431);
     check(&format!("a: {}\r\n", "b".repeat(64 * 1024)), 431);
+}
+
+/// So many connections, however many of them are of one address.
+fn of_many(most: usize) -> Connections {
+    let terminators = vec![std::net::Ipv4Addr::LOCALHOST.into()];
+    Connections { most, most_per_address: most, terminators, ..Connections::default() }
 }
 
 #[test]
 fn the_connection_that_has_waited_longest_makes_place() {
-    let running = Running::plain(Connections { most: 4, ..Connections::default() });
+    let running = Running::plain(of_many(4));
     let mut streams: Vec<_> = (0..4).map(|_| running.connect()).collect();
     for stream in &mut streams {
         assert_eq!(ask(stream, "/peer").expect("it answers").0, 200);
@@ -200,7 +206,7 @@ fn the_connection_that_has_waited_longest_makes_place() {
 
 #[test]
 fn a_request_under_way_makes_no_place() {
-    let running = Running::plain(Connections { most: 2, ..Connections::default() });
+    let running = Running::plain(of_many(2));
     let mut busy: Vec<_> = (0..2).map(|_| running.connect()).collect();
     for stream in &mut busy {
         stream.write_all(asks("/slow").as_bytes()).expect("it is sent");
@@ -228,6 +234,15 @@ fn an_address_has_its_share_and_no_more() {
     thread::sleep(200 * MILLISECOND);
     assert_eq!(ask(&mut running.connect(), "/peer").expect("there is place again").0, 200);
     assert_eq!(ask(&mut streams[0], "/peer").expect("those before are still there").0, 200);
+}
+
+#[test]
+fn a_terminator_has_as_many_as_its_clients_need() {
+    let running = Running::plain(Connections { most_per_address: 1, ..of_many(10) });
+    let mut streams: Vec<_> = (0..3).map(|_| running.connect()).collect();
+    for stream in &mut streams {
+        assert_eq!(ask(stream, "/peer").expect("it answers").0, 200);
+    }
 }
 
 #[test]

@@ -219,20 +219,25 @@ impl Access {
         Ok(active.map(|credential| revoked(credential, now)).collect())
     }
 
-    /// What is revoked because its holder has ended: nobody comes as an instance that is gone, or as a party that was
-    /// erased.
+    /// What is revoked because its holder has ended: nobody comes as an instance that is gone, as a party that was erased,
+    /// or as a computer of one.
     pub(crate) fn ended_with(
         &self,
         project: ProjectId,
+        holders: Holders<'_>,
         event: &Event,
         now: Timestamp,
     ) -> Vec<(Stream, Event)> {
-        let holder = match event {
-            Event::InstanceEnded(ended) => Holder::Instance(ended.instance),
-            Event::KeyDestroyed(KeyDestroyed { subject: Subject::Party(party), .. }) => Holder::Party(*party),
+        let ended: Vec<_> = match event {
+            Event::InstanceEnded(ended) => vec![Holder::Instance(ended.instance)],
+            Event::KeyDestroyed(KeyDestroyed { subject: Subject::Party(party), .. }) => {
+                let theirs = holders.computers.of(*party).cloned().map(Holder::Computer);
+                iter::once(Holder::Party(*party)).chain(theirs).collect()
+            }
             _ => return Vec::new(),
         };
-        self.active_of(project, &holder).map(|known| revoked(known, now)).collect()
+        let credentials = ended.iter().flat_map(|holder| self.active_of(project, holder));
+        credentials.map(|known| revoked(known, now)).collect()
     }
 
     /// What is revoked is revoked for good.

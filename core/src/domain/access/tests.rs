@@ -1,9 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::computer::RegisterComputer;
 use crate::domain::erasure::{Erase, Subject};
 use crate::domain::event::Stream;
-use crate::domain::given::{Given, at, register_party, report, request};
+use crate::domain::given::{Given, at, register_computer, register_party, report, request};
 use crate::domain::id::{InstanceId, InvalidText};
 use crate::domain::instance::{ReportedState, RequestInstance, RequestedState};
 use crate::domain::{Answer, Command};
@@ -204,12 +205,21 @@ fn nobody_comes_as_a_party_that_was_erased() {
     let other = || Holder::Party(PartyId(2));
     let of = |n| IssueCredential { holder: other(), ..token(n) };
     let given = Given::cloud().done(register_party()).done(of(1)).done(token(2));
-    let end = revoked(&given, 1);
+    // Nor as a computer of theirs.
+    let node = |name: &str, n: u8| IssueCredential {
+        holder: Holder::Computer(ComputerId::new(name).expect(name)),
+        roles: Role::Node.into(),
+        ..certificate(n)
+    };
+    let own = RegisterComputer { owner: PartyId(2), ..register_computer("COMP-2") };
+    let given = given.done(own).done(node("COMP-2", 4)).done(node("COMP-1", 5));
+    let ends = [revoked(&given, 1), revoked(&given, 4)];
     let given = given
         .when(Erase { subject: Subject::Party(PartyId(2)) })
-        .then_named(&["KeyDestroyed", "CredentialRevoked"])
+        .then_named(&["KeyDestroyed", "CredentialRevoked", "CredentialRevoked"])
         .and();
-    assert_eq!(given.log.last(), Some(&end));
+    assert_eq!(given.log[given.log.len() - 2..], ends);
+    assert_eq!(given.state.access.check(id(5), given.now), Ok(()));
     assert_eq!(given.state.access.check(id(2), given.now), Ok(()));
     given.when(of(3)).refused(AccessRefusal::UnknownHolder(other()));
 }

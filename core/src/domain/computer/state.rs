@@ -201,6 +201,16 @@ impl Computers {
         partitions.filter_map(|partition| partition.occupant)
     }
 
+    /// Those of a party.
+    pub(crate) fn of(&self, owner: PartyId) -> impl Iterator<Item = &ComputerId> {
+        self.by_id.iter().filter(move |(_, known)| known.owner == owner).map(|(id, _)| id)
+    }
+
+    /// The first computer of a party that somebody is on, and who.
+    pub(crate) fn first_used_of(&self, owner: PartyId) -> Option<(&ComputerId, InstanceId)> {
+        self.of(owner).find_map(|id| Some((id, self.occupants(id).next()?)))
+    }
+
     /// All of them, by reference.
     pub fn iter(&self) -> impl Iterator<Item = (&ComputerId, &Computer)> {
         self.by_id.iter()
