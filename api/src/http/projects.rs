@@ -102,3 +102,36 @@ pub async fn enter_first_parties(app: &App) -> Result<(), Problem> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use slapledger_billing::BillingView;
+    use slapledger_core::domain::event::Mode;
+    use slapledger_core::domain::id::PartyId;
+    use slapledger_core::log::envelope::Actor;
+
+    use super::*;
+    use crate::slap::testing::World;
+
+    #[test]
+    fn a_start_enters_the_first_party_of_a_project_that_has_none() {
+        let world = World::empty(Mode::Serve);
+        // As if the program had died after the first of the two.
+        let open = Command::OpenProject(OpenProject { title: "south".into() });
+        world.app.submit_own(Actor::system(), open).unwrap();
+        let south = world.app.within(ProjectId(2));
+        let name = || {
+            let known = |view: &BillingView| Some(view.billing.party(FIRST_PARTY)?.name.clone());
+            let sealed = south.billing_now(known).unwrap();
+            sealed.map(|sealed| String::from_utf8(south.keys.open_sealed(&sealed).unwrap().to_vec()).unwrap())
+        };
+        assert_eq!(name(), None);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        for _ in 0..2 {
+            runtime.block_on(enter_first_parties(&world.app)).unwrap();
+            assert_eq!(name().as_deref(), Some("south"));
+        }
+        let second = south.billing_now(|view| view.billing.knows_party(PartyId(2))).unwrap();
+        assert!(!second, "it is entered once");
+    }
+}
