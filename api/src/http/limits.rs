@@ -44,8 +44,8 @@ pub(super) const REVOCATIONS: [(Method, &str); 4] = [
 ];
 /// How many of them are under way at a time.
 const REVOCATIONS_AT_A_TIME: usize = 16;
-/// The longest body of one.
-const REVOCATION_BYTES: usize = 64 * 1024;
+/// The longest body of one: as many as there are connections may be read at a time.
+const REVOCATION_BYTES: usize = 4 * 1024;
 
 /// The most bytes of any body, as it is configured.
 #[derive(Clone, Copy)]
