@@ -94,7 +94,7 @@ impl Default for Requests {
     }
 }
 
-/// The fewest seconds after which a computer is taken for silent: nodes do not call more often.
+/// The fewest seconds after which a computer is taken for silent: with fewer, all of them would be.
 pub const LEAST_SILENCE: u32 = 10;
 
 impl Config {

@@ -30,9 +30,9 @@ enum Sender {
     OperatorsOf(ProjectId),
     /// A party, by whichever of their credentials; what their computers and instances send is theirs too.
     Party(ProjectId, PartyId),
-    /// A computer that is nobody's.
+    /// A computer whose owner the views do not know yet.
     Computer(ProjectId, ComputerId),
-    /// An instance that is nobody's.
+    /// An instance whose owner the views do not know yet.
     Instance(ProjectId, InstanceId),
     /// Where it is from, if nobody is known.
     Network(IpAddr),

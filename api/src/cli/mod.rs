@@ -33,7 +33,7 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
 use self::options::{Client, Identity};
-use crate::config::Config;
+use crate::config::{Config, LEAST_SILENCE};
 use crate::console;
 
 /// Where everything is kept, if nothing else is said.
@@ -138,7 +138,7 @@ enum Command {
         plain_http: bool,
         /// A computer that is not heard of for so long gets no new instances, until it is heard of again. An hour, if
         /// nothing is said
-        #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(10..))]
+        #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(i64::from(LEAST_SILENCE)..))]
         silent_after: Option<u32>,
     },
     /// Print events of the log

@@ -76,6 +76,7 @@ const SILENT_AFTER_SECONDS: u32 = 3600;
 pub(super) fn master(folder: Folder, config: Config, plain_http: bool) -> anyhow::Result<()> {
     let Folder { data, master_key } = folder;
     let listen = config.listen.unwrap_or(DEFAULT_LISTEN.parse().context("the usual address is one")?);
+    // Again, with what the command line adds to the file.
     config.check()?;
     config.check_scheme(plain_http)?;
     log_to_stderr();

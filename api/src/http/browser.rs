@@ -2,9 +2,9 @@
 //!
 //! A master on loopback knows no sign-in, and a browser shows a certificate to whatever page asks: whoever reaches it may
 //! use it. A page can post a form to any address, so a request that writes, or is handed a secret, and says that it comes
-//! from another page is refused. A page can also give its own host name the
-//! address of this machine (DNS rebinding), so a request must name us by an address or as `localhost`. Clients that are no
-//! browsers send no `Origin`, and the address they were given as `Host`.
+//! from another page is refused. A page can also give its own host name the address of this machine (DNS rebinding), so a
+//! request must name us by an address, as `localhost` or by a name that was configured. Clients that are no browsers send no
+//! `Origin`, and the address they were given as `Host`.
 
 use std::net::IpAddr;
 use std::sync::Arc;
