@@ -69,10 +69,10 @@ pub(super) struct Asked(pub(super) Result<Option<Arc<Known>>, Problem>);
 pub async fn authenticate(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let Some(doors) = &app.doors else { return next.run(request).await };
     let mut peer = request.extensions().get::<Peer>().cloned();
-    let asked = ask(&app, doors, peer.as_ref(), request.headers());
+    let speaks = is_terminator(doors, peer.as_ref().map(|peer| peer.address), request.headers());
+    let asked = speaks.clone().and_then(|speaks| ask(&app, peer.as_ref(), request.headers(), speaks));
     // Whoever a terminator speaks for is bounded by their own address, and not by its.
-    if let Some(peer) = &mut peer
-        && let Ok(true) = is_terminator(doors, Some(peer.address), request.headers())
+    if let (Some(peer), Ok(true)) = (&mut peer, speaks)
         && let Some(address) = forwarded_for(request.headers())
     {
         peer.address.set_ip(address);
@@ -96,11 +96,11 @@ pub async fn authenticate(State(app): State<Arc<App>>, mut request: Request, nex
 
 fn ask(
     app: &App,
-    doors: &Doors,
     peer: Option<&Peer>,
     headers: &HeaderMap,
+    of_terminator: bool,
 ) -> Result<Option<Arc<Known>>, Problem> {
-    let handed_on = handed_on(doors, peer.map(|peer| peer.address), headers)?;
+    let handed_on = if of_terminator { handed_on(headers)? } else { None };
     let presented = handed_on.or_else(|| Some(peer?.certificate.as_ref()?.fingerprint));
     let id = match (presented, bearer(headers)?) {
         (Some(fingerprint), _) => by_certificate(app, &fingerprint)?,
@@ -133,12 +133,8 @@ fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
 }
 
 /// The fingerprint of the certificate that the terminator hands on.
-fn handed_on(
-    doors: &Doors,
-    address: Option<SocketAddr>,
-    headers: &HeaderMap,
-) -> Result<Option<[u8; 32]>, Problem> {
-    if !is_terminator(doors, address, headers)? || !headers.contains_key(CLIENT_CERT) {
+fn handed_on(headers: &HeaderMap) -> Result<Option<[u8; 32]>, Problem> {
+    if !headers.contains_key(CLIENT_CERT) {
         return Ok(None);
     }
     let told = one(headers, &CLIENT_CERT).and_then(|value| value.to_str().ok());

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::extract::Request;
 use parking_lot::Mutex;
 use slapledger_core::domain::access::Holder;
-use slapledger_core::domain::id::{ComputerId, InstanceId, PartyId, ProjectId};
+use slapledger_core::domain::id::{PartyId, ProjectId};
 use slapledger_projections::SlapViews;
 use tokio::sync::Semaphore;
 
@@ -30,10 +30,8 @@ enum Sender {
     OperatorsOf(ProjectId),
     /// A party, by whichever of their credentials; what their computers and instances send is theirs too.
     Party(ProjectId, PartyId),
-    /// A computer whose owner the views do not know yet.
-    Computer(ProjectId, ComputerId),
-    /// An instance whose owner the views do not know yet.
-    Instance(ProjectId, InstanceId),
+    /// A computer or an instance whose owner the views do not know yet.
+    Unowned(ProjectId, Holder),
     /// Where it is from, if nobody is known.
     Network(IpAddr),
     /// All who are of a project and reach no other.
@@ -60,10 +58,9 @@ impl Sender {
             Holder::Operator(_) => Self::OperatorsOf(project),
             Holder::Party(party) => Self::Party(project, *party),
             Holder::Computer(id) => owner(&|view| Some(view.inventory.computer(id.as_str())?.owner))
-                .unwrap_or_else(|| Self::Computer(project, id.clone())),
-            Holder::Instance(id) => {
-                owner(&|view| Some(view.instances.get(*id)?.owner)).unwrap_or(Self::Instance(project, *id))
-            }
+                .unwrap_or_else(|| Self::Unowned(project, known.holder.clone())),
+            Holder::Instance(id) => owner(&|view| Some(view.instances.get(*id)?.owner))
+                .unwrap_or_else(|| Self::Unowned(project, known.holder.clone())),
         }
     }
 
@@ -71,8 +68,7 @@ impl Sender {
         match self {
             Self::OperatorsOf(project)
             | Self::Party(project, _)
-            | Self::Computer(project, _)
-            | Self::Instance(project, _)
+            | Self::Unowned(project, _)
             | Self::Project(project) => Some(*project),
             Self::Operator(_) | Self::Network(_) => None,
         }
