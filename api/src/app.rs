@@ -366,7 +366,8 @@ impl App {
         }
     }
 
-    /// The projects in which something happened, each as [`within`](Self::within) gives it: for what goes on by itself.
+    /// The projects in which something happened, as far as the views are: each as [`within`](Self::within) gives it, for what
+    /// goes on by itself.
     pub fn of_all_projects(&self) -> Vec<Self> {
         let ids: Vec<_> = self.slap.read_all(|projects, _| projects.ids().collect());
         ids.into_iter().map(|project| self.within(project)).collect()

@@ -16,15 +16,16 @@ use std::sync::Arc;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use sha2::{Digest, Sha256};
-use slapledger_core::domain::Command;
 use slapledger_core::domain::access::{
-    Holder, IssueCredential, Proof, Purpose, RevokeCredentials, Role, Roles, Which,
+    Credential, Holder, IssueCredential, Proof, Purpose, Renews, RevokeCredentials, Role, Roles, Which,
 };
+use slapledger_core::domain::computer::NoticeSilence;
 use slapledger_core::domain::id::{ComputerId, CredentialId, InstanceId, KeyId, ProjectId};
 use slapledger_core::domain::sealed::Sealed;
 use slapledger_core::domain::time::Timestamp;
+use slapledger_core::domain::{Answer, Command};
 use slapledger_core::ledger::Submission;
-use slapledger_core::log::envelope::Meta;
+use slapledger_core::log::envelope::{Actor, Meta};
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
@@ -118,7 +119,7 @@ pub async fn issue_token(app: &App, wanted: TokenWanted) -> Result<Token, Proble
         label,
         expires_at,
         spends: None,
-        renews: false,
+        renews: Renews::Nothing,
     };
     carry_out_own(app, Command::IssueCredential(Box::new(command))).await?;
     Ok(token)
@@ -129,8 +130,8 @@ pub async fn issue_token(app: &App, wanted: TokenWanted) -> Result<Token, Proble
 pub struct Because {
     /// A token that is good for it, once.
     pub spends: Option<CredentialId>,
-    /// It takes the place of the one before it.
-    pub renews: bool,
+    /// What it takes the place of.
+    pub renews: Renews,
 }
 
 /// Issues a certificate to somebody.
@@ -193,7 +194,7 @@ async fn kept_or_new(app: &App, instance: InstanceId) -> Result<Pair, Problem> {
         return Ok(kept);
     }
     let subject = Subject::Instance { computer, partition, id: instance };
-    let because = Because { renews: true, ..Because::default() };
+    let because = Because { renews: Renews::All, ..Because::default() };
     let pair = certify(app, (holder, Role::Instance.into()), &subject, because).await?;
     keep(app, &path, key, &pair).await?;
     Ok(pair)
@@ -248,23 +249,75 @@ async fn keep(app: &App, path: &Path, key: KeyId, pair: &Pair) -> Result<(), Pro
 
 /// Lets somebody in no more.
 pub async fn revoke(app: &App, which: Which) -> Result<(), Problem> {
-    carry_out_own(app, revocation(which)).await
+    let command = Command::RevokeCredentials(RevokeCredentials { which, issued_since: None });
+    carry_out_own(app, command).await.map(drop)
 }
 
-/// The command that does.
-pub fn revocation(which: Which) -> Command {
-    Command::RevokeCredentials(RevokeCredentials { which })
+/// Lets computers in no more, nor what is in their partitions: they may be in other hands.
+pub async fn revoke_with_instances(app: &App, computers: Vec<ComputerId>) -> Result<(), Problem> {
+    let app = app.within(app.project());
+    app::to_its_end(async move {
+        for computer in computers {
+            revoke(&app, Which::CertificatesOn(computer.clone())).await?;
+            silence(&app, vec![(app.project(), computer)]).await?;
+        }
+        Ok(())
+    })
+    .await
 }
 
-async fn carry_out_own(app: &App, command: Command) -> Result<(), Problem> {
+/// Lets in no more by some credentials, nor by what they issued, if that is said; tells which those were.
+pub async fn revoke_named(
+    app: &Arc<App>,
+    meta: Arc<Meta>,
+    command: RevokeCredentials,
+) -> Result<Vec<CredentialId>, Problem> {
+    let app = Arc::clone(app);
+    app::to_its_end(async move {
+        let silences = command.issued_since.is_some();
+        let answer = carry_out(&app, meta, Command::RevokeCredentials(command)).await?;
+        let Answer::Revoked(revoked) = answer else {
+            return Err(Problem::fault(&"a revocation was answered with something else"));
+        };
+        if silences {
+            let computer = |known: &Credential| match &known.issued.holder {
+                Holder::Computer(computer) => Some((known.project, computer.clone())),
+                Holder::Operator(_) | Holder::Party(_) | Holder::Instance(_) => None,
+            };
+            let computers = app.access.read(|view, _| {
+                revoked.iter().filter_map(|id| computer(view.access.credential(*id)?)).collect()
+            });
+            silence(&app, computers).await?;
+        }
+        Ok(revoked)
+    })
+    .await
+}
+
+/// Nothing new is placed on computers that can come in no more, until they do.
+async fn silence(app: &App, computers: Vec<(ProjectId, ComputerId)>) -> Result<(), Problem> {
+    let now = app.now();
+    for (project, computer) in computers {
+        let holder = Holder::Computer(computer.clone());
+        if app.access.read(|view, _| view.access.certificates_of(project, &holder, now).next().is_some()) {
+            continue;
+        }
+        let command = Command::NoticeSilence(NoticeSilence { computer, since: Some(now) });
+        let content = format!("{command:?}");
+        app.ledger.submit(app.within(project).own(Actor::system(), command, content.as_bytes())).await?;
+    }
+    Ok(())
+}
+
+async fn carry_out_own(app: &App, command: Command) -> Result<Answer, Problem> {
     // What is digested holds no secret, but digests of them.
     let digest = app.keys.command_digest(&[format!("{command:?}").as_bytes()]);
     carry_out(app, Arc::new(app.meta(app.caller.actor(), digest)), command).await
 }
 
 /// Carries a command about credentials out; when it returns, requests are held against it.
-pub async fn carry_out(app: &App, meta: Arc<Meta>, command: Command) -> Result<(), Problem> {
+pub async fn carry_out(app: &App, meta: Arc<Meta>, command: Command) -> Result<Answer, Problem> {
     let accepted = app.ledger.submit(Submission { meta, command }).await?;
     app.access.reach(accepted.sequence).await?;
-    Ok(())
+    Ok(accepted.answer)
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use slapledger_core::domain::Command;
+use slapledger_core::domain::access::Holder;
 use slapledger_core::domain::computer::NoticeSilence;
 use slapledger_core::domain::id::{ComputerId, ProjectId};
 use slapledger_core::domain::time::Timestamp;
@@ -74,7 +75,7 @@ pub async fn watch(app: Arc<App>, silent_after: Duration) {
 }
 
 /// Notices who of a project fell silent, and who is heard of again.
-async fn look(app: &App, started: Timestamp, limit: i64) -> Result<(), SubmitError> {
+pub(crate) async fn look(app: &App, started: Timestamp, limit: i64) -> Result<(), SubmitError> {
     let now = app.now();
     let known = app.slap.read(|view, _| {
         let computers = view.inventory.iter();
@@ -85,7 +86,10 @@ async fn look(app: &App, started: Timestamp, limit: i64) -> Result<(), SubmitErr
     for (computer, since, silent) in known {
         let last = app.contacts.last(&computer).unwrap_or(since);
         let is_silent = now.micros().saturating_sub(last.micros()) > limit;
-        if is_silent == silent.is_some() || silent.is_some() && app.contacts.last(&computer).is_none() {
+        // Heard of again is who was heard of since and can come in: not by what was under way when it was revoked.
+        let heard = app.contacts.last(&computer).is_some_and(|last| silent.is_some_and(|since| last > since))
+            && (app.certifier.is_none() || has_certificate(app, &computer));
+        if is_silent == silent.is_some() || silent.is_some() && !heard {
             continue;
         }
         let command = NoticeSilence { computer, since: is_silent.then_some(last) };
@@ -94,6 +98,11 @@ async fn look(app: &App, started: Timestamp, limit: i64) -> Result<(), SubmitErr
         app.ledger.submit(app.own(Actor::system(), command, content.as_bytes())).await?;
     }
     Ok(())
+}
+
+fn has_certificate(app: &App, computer: &ComputerId) -> bool {
+    let (holder, now) = (Holder::Computer(computer.clone()), app.now());
+    app.access.read(|view, _| view.access.certificates_of(app.project(), &holder, now).next().is_some())
 }
 
 #[cfg(test)]

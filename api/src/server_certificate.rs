@@ -52,6 +52,8 @@ pub struct ServerCertificate {
     replaced_at: Timestamp,
     /// Of the files that were read last, good or not.
     read: Option<[u8; 32]>,
+    /// Of the files that are shown.
+    taken: Option<[u8; 32]>,
 }
 
 impl ServerCertificate {
@@ -60,7 +62,7 @@ impl ServerCertificate {
         match &source {
             Source::Own(names) => {
                 let (shown, replaced_at) = issue(names, authority, now, Shown::new)?;
-                Ok(Self { shown: Arc::new(shown), replaced_at, read: None, source })
+                Ok(Self { shown: Arc::new(shown), replaced_at, read: None, taken: None, source })
             }
             Source::Files { files, names } => {
                 let pair = Pair::read(files)?;
@@ -68,7 +70,7 @@ impl ServerCertificate {
                     .with_context(|| format!("certificate: {}", files.chain_file.display()))?;
                 let shown = Arc::new(Shown::new(pair.identity())?);
                 let read = Some(pair.digest());
-                Ok(Self { source, shown, replaced_at: now, read })
+                Ok(Self { source, shown, replaced_at: now, read, taken: read })
             }
         }
     }
@@ -90,13 +92,18 @@ impl ServerCertificate {
                 ((), self.replaced_at) = issue(names, authority, now, replace)?;
             }
             Source::Files { files, names } => {
-                // What was read before is not tried again: what is wrong with it is said once.
+                // What was read before is not said to be wrong again; it may be good by now.
                 let pair = Pair::read(files)?;
-                if self.read.replace(pair.digest()) == Some(pair.digest()) {
+                let digest = Some(pair.digest());
+                if self.taken == digest {
                     return Ok(false);
                 }
-                pair.check(names, now)?;
-                shown.replace(pair.identity())?;
+                let is_new = std::mem::replace(&mut self.read, digest) != digest;
+                match pair.check(names, now).and_then(|()| shown.replace(pair.identity())) {
+                    Ok(()) => self.taken = digest,
+                    Err(_) if !is_new => return Ok(false),
+                    Err(fault) => return Err(fault),
+                }
             }
         }
         Ok(true)
@@ -285,10 +292,12 @@ mod tests {
             chain_file: folder.path().join("chain.pem"),
             key_file: folder.path().join("key.pem"),
         };
-        let made = || {
-            let validity = Validity { not_before: now(), not_after: now().plus_micros(DAY_MICROS) };
+        let after = |days: i64| now().plus_micros(days * DAY_MICROS);
+        let made_for = |first: i64, last: i64| {
+            let validity = Validity { not_before: after(first), not_after: after(last) };
             authority.server_certificate(&names(), validity).expect("it is made")
         };
+        let made = || made_for(0, 1);
         let write_key = |key: &str| {
             fs::write(&files.key_file, key).expect("it is written");
             fs::set_permissions(&files.key_file, fs::Permissions::from_mode(0o600)).expect("they are set");
@@ -309,6 +318,14 @@ mod tests {
         assert_eq!(certificate.shown.leaf(), shown);
         write_key(&second.key_pem);
         assert_eq!(look(&mut certificate), Ok(true));
+        assert_ne!(certificate.shown.leaf(), shown);
+        // One of tomorrow is shown tomorrow.
+        let (shown, tomorrow) = (certificate.shown.leaf(), made_for(1, 2));
+        fs::write(&files.chain_file, &tomorrow.chain_pem).expect("it is written");
+        write_key(&tomorrow.key_pem);
+        assert!(look(&mut certificate).expect_err("it is early").starts_with("it is not good before "));
+        assert_eq!((look(&mut certificate), certificate.shown.leaf()), (Ok(false), shown.clone()));
+        assert!(certificate.look(&authority, after(1)).expect("it is time"));
         assert_ne!(certificate.shown.leaf(), shown);
         fs::remove_file(&files.chain_file).expect("it is removed");
         assert!(look(&mut certificate).expect_err("it is gone").starts_with("read "));

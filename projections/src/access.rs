@@ -15,11 +15,12 @@ pub struct AccessView {
 }
 
 impl View for AccessView {
-    const FORMAT: u32 = 1;
+    const FORMAT: u32 = 2;
     const LOOKS_AT_USAGE: bool = false;
 
     fn apply(&mut self, event: &Recorded) {
-        self.access.evolve(event.meta.project, &event.event);
+        let by = event.meta.actor.credential.as_deref();
+        self.access.evolve(event.meta.project, by, &event.event);
     }
 
     fn projections(&self) -> Vec<Box<dyn Projection + '_>> {

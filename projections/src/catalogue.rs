@@ -63,11 +63,22 @@ impl Catalogue {
         self.releases.get(release)
     }
 
-    /// Releases after an address, in order of their addresses.
-    pub fn releases(&self, after: Option<&str>, limit: usize) -> Page<&Release, SoftwareRelease> {
+    /// Those releases after an address that are shown, in order of their addresses.
+    pub fn releases(
+        &self,
+        shown: impl Fn(&Release) -> bool,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Page<&Release, SoftwareRelease> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let found = self.releases.range::<str, _>((from, Bound::Unbounded)).map(|(_, release)| release);
-        Page::take(found, limit, |release| release.release.clone())
+        Page::take(found.filter(|release| shown(release)), limit, |release| release.release.clone())
+    }
+
+    /// The releases of the products of a publisher.
+    pub fn published_by(&self, publisher: PartyId) -> BTreeSet<&SoftwareRelease> {
+        let theirs = self.products.values().filter(|product| product.publisher == publisher);
+        theirs.flat_map(|product| &product.releases).collect()
     }
 
     /// A product by its reference.
@@ -220,8 +231,9 @@ mod tests {
         assert_eq!(counts(&story, ONE), Some((4, 0)));
         assert_eq!(story.view.catalogue.release(ONE).map(|release| release.first_seen), Some(first_seen));
 
-        let page = story.view.catalogue.releases(None, 1);
+        let page = story.view.catalogue.releases(|_| true, None, 1);
         assert_eq!((page.items[0].release.as_str(), page.next), (ONE, Some(release(ONE))));
-        assert_eq!(story.view.catalogue.releases(Some(ONE), 9).items.len(), 1);
+        assert_eq!(story.view.catalogue.releases(|_| true, Some(ONE), 9).items.len(), 1);
+        assert!(story.view.catalogue.releases(|_| false, None, 9).items.is_empty());
     }
 }

@@ -93,6 +93,7 @@ impl Promises {
                     self.report((project, facts), &told.computer, report, *outcome);
                 }
             }
+            (Answer::Revoked(revoked), _) => assert_eq!(!revoked.is_empty(), happened, "{revoked:?}"),
             (Answer::Unchanged, _) => assert!(!happened, "unchanged, but something happened"),
             _ => {}
         }

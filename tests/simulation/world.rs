@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use slapledger_core::domain::Command;
 use slapledger_core::domain::access::{
-    Holder, IssueCredential, Proof, Purpose, RevokeCredentials, Role, Which,
+    Holder, IssueCredential, Proof, Purpose, Renews, RevokeCredentials, Role, Which,
 };
 use slapledger_core::domain::event::{LedgerCreated, Mode};
 use slapledger_core::domain::id::{CommandId, CredentialId, ProjectId, Sequence};
@@ -179,7 +179,10 @@ impl World {
     fn about_credentials(&mut self) -> Submission {
         let credential = *self.random.pick(&CREDENTIALS);
         let command = if self.random.once_in(3) {
-            Command::RevokeCredentials(RevokeCredentials { which: Which::One(credential) })
+            Command::RevokeCredentials(RevokeCredentials {
+                which: Which::One(credential),
+                issued_since: None,
+            })
         } else {
             Command::IssueCredential(Box::new(IssueCredential {
                 credential,
@@ -191,7 +194,7 @@ impl World {
                 label: None,
                 expires_at: None,
                 spends: None,
-                renews: false,
+                renews: Renews::Nothing,
             }))
         };
         let meta = self.meta(ProjectId::DEFAULT, digest(&command));

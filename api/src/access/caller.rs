@@ -83,8 +83,23 @@ impl Caller {
     }
 
     /// Whether of the partitions of a computer only those are theirs in which their instances are; its node has all.
-    pub fn is_in_one_partition(&self) -> bool {
+    pub fn has_partitions_by_occupant(&self) -> bool {
         self.only().is_some_and(|known| !matches!(known.holder, Holder::Computer(_)))
+    }
+
+    /// Whether they come as a provider, who sees of what is on computers what is on their own.
+    pub fn provides(&self) -> bool {
+        self.known().is_some_and(|known| known.roles.has(Role::Provider))
+    }
+
+    /// The party whose software is theirs.
+    pub fn publisher(&self) -> Option<PartyId> {
+        match self.known() {
+            Some(Known { holder: Holder::Party(party), roles, .. }) if roles.has(Role::Publisher) => {
+                Some(*party)
+            }
+            _ => None,
+        }
     }
 
     /// The instance they are, and are restricted to.

@@ -6,6 +6,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
 use super::caller::Caller;
+use super::claim::Claimed;
 use crate::app::App;
 use crate::http::problem::Problem;
 
@@ -17,7 +18,13 @@ impl FromRequestParts<Arc<App>> for Here {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         match parts.extensions.get::<Caller>() {
-            Some(caller) => Ok(Self(Arc::new(app.seen_by(caller)))),
+            Some(caller) => {
+                let app = Arc::new(app.seen_by(caller));
+                if let Some(claimed) = Claimed::of(&parts.headers)? {
+                    claimed.check(&app).await?;
+                }
+                Ok(Self(app))
+            }
             None if app.doors.is_none() => Ok(Self(Arc::clone(app))),
             // Nobody gets in by a door that is not kept.
             None => Err(Problem::fault(&"a route without a rule was asked for")),

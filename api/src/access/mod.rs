@@ -12,6 +12,7 @@
 
 mod authenticate;
 mod caller;
+mod claim;
 mod guesses;
 mod here;
 #[cfg(test)]
@@ -24,6 +25,7 @@ pub mod token;
 pub use authenticate::{Doors, Terminator, authenticate};
 pub(crate) use authenticate::{PROJECT, by_token};
 pub use caller::{Caller, FIRST_PARTY, Known, forbidden};
+pub(crate) use claim::Claimed;
 pub use guesses::Guesses;
 pub use here::Here;
 pub use policy::{Guarded, Policy, Reach};

@@ -74,13 +74,16 @@ pub static COMPUTER_WRITE: Policy = policy("computer.write", &[(Admin, All), (Pr
 pub static COMPUTER_REPORT: Policy = policy("computer.report", &[(Admin, All), (Node, Own)]);
 /// What a computer fetches, opened parameters and all.
 pub static COMPUTER_FETCH: Policy = policy("computer.fetch", &[(Admin, All), (Node, Own), (Instance, Own)]);
+/// The private key of an instance: for whoever is it and whoever runs it. A key that is read leaves no trace, so an admin
+/// revokes it, and does not take it.
+pub static INSTANCE_KEY: Policy = policy("instance.key", &[(Node, Own), (Instance, Own)]);
 /// Making and revoking certificates of computers.
 pub static COMPUTER_CERTIFY: Policy =
     policy("computer.certify", &[(Admin, All), (Provider, Own), (Node, Own)]);
 
-/// Which releases there are, and where.
+/// Which releases there are, and where: on one's own computers, or published by oneself.
 pub static SOFTWARE_READ: Policy =
-    policy("software.read", &[(Admin, All), (Auditor, All), (Provider, All), (Publisher, All)]);
+    policy("software.read", &[(Admin, All), (Auditor, All), (Provider, Own), (Publisher, Own)]);
 /// Publishing releases of products.
 pub static SOFTWARE_PUBLISH: Policy = policy("software.publish", &[(Admin, All), (Publisher, Own)]);
 

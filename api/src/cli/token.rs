@@ -10,7 +10,7 @@ use anyhow::{Context, bail, ensure};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 use slapledger_core::domain::Command;
-use slapledger_core::domain::access::{Holder, IssueCredential, Proof, Purpose, Role, Roles};
+use slapledger_core::domain::access::{Holder, IssueCredential, Proof, Purpose, Renews, Role, Roles};
 use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::{PartyId, ProjectId};
 use slapledger_core::domain::time::Timestamp;
@@ -38,18 +38,22 @@ pub(super) enum Tokens {
     List(Shown),
     /// Show a credential: who may come in by it, as what, until when
     Show {
-        /// Its id, as the list has it
+        /// Its id, as the list has it, or the token itself
         id: String,
         #[command(flatten)]
         shown: Shown,
     },
     /// Have a credential be good for nothing from now on
     Revoke {
-        /// Its id, as the list has it
+        /// Its id, as the list has it, or the token itself
         id: String,
         /// And every other credential of its holder: who has had a token may have issued others by it
         #[arg(long)]
         all_of_holder: bool,
+        /// And what it issued to anybody from this instant on, and what was issued by that in turn; of a computer that was
+        /// entered by it, the certificate. For admins
+        #[arg(long, value_name = "INSTANT")]
+        issued_since: Option<String>,
         #[command(flatten)]
         client: Client,
     },
@@ -126,22 +130,28 @@ pub(super) fn run(asked: &Tokens) -> anyhow::Result<()> {
         },
         Tokens::List(shown) => list(shown),
         Tokens::Show { id, shown } => {
-            let credential = shown.client.server()?.get(&path(&["v1", "credentials", id]), &[])?;
+            let credential = shown.client.server()?.get(&path(&["v1", "credentials", &id_of(id)]), &[])?;
             if shown.json {
                 return print_json(&credential);
             }
             say!("{}", facts(&credential));
             Ok(())
         }
-        Tokens::Revoke { id, all_of_holder, client } => {
-            let body = if *all_of_holder { json!({"all_of_holder": true}) } else { json!({}) };
-            let told = client.server()?.post_json(&path(&["v1", "credentials", id, "revoke"]), &body)?;
+        Tokens::Revoke { id, all_of_holder, issued_since, client } => {
+            let body = json!({"all_of_holder": all_of_holder.then_some(true), "issued_since": issued_since});
+            let told = client
+                .server()?
+                .post_json(&path(&["v1", "credentials", &id_of(id), "revoke"]), &without_nulls(body))?;
             let and = if *all_of_holder { ", and every other," } else { "" };
-            say!(
-                "{}{and} of {} is good for nothing from now on",
-                text_of(&told["id"]),
-                text_of(&told["holder"])
-            );
+            let issued = match issued_since {
+                Some(since) => format!(", with all that was issued by it since {since},"),
+                None => String::new(),
+            };
+            let (id, holder) = (text_of(&told["id"]), text_of(&told["holder"]));
+            say!("{id}{and} of {holder}{issued} is good for nothing from now on");
+            if *all_of_holder || issued_since.is_some() {
+                say!("revoked:\n{}", credentials_table(told["revoked"].as_array().into_iter().flatten()));
+            }
             Ok(())
         }
     }
@@ -167,6 +177,11 @@ fn issue(asked: &Issue) -> anyhow::Result<()> {
         None => told["token"] = token,
     }
     print_json(&told)
+}
+
+/// The id of a credential. Whoever has found a token may know it by that alone; its secret is sent to nobody.
+fn id_of(text: &str) -> String {
+    Token::read(text).map_or_else(|| text.to_owned(), |token| token.credential.to_string())
 }
 
 /// Members that are not said are left out.
@@ -278,7 +293,7 @@ pub(super) fn issue_to(
         label,
         expires_at,
         spends: None,
-        renews: false,
+        renews: Renews::Nothing,
     };
     let app = app.within(project.unwrap_or(ProjectId::DEFAULT));
     app.submit_own(Actor::system(), Command::IssueCredential(Box::new(issue)))?;
@@ -330,6 +345,7 @@ fn facts(credential: &Value) -> String {
         ("label", told("label")),
         ("state", told("state")),
         ("issued", told("issued_at")),
+        ("issued by", told("issued_by")),
         ("until", told("expires_at")),
         ("ended", told("ended_at")),
     ];

@@ -34,6 +34,9 @@ pub(super) enum User {
     Revoke {
         /// Their id (PARTY-2)
         id: String,
+        /// And their computers, with what is on them: without it these go on
+        #[arg(long)]
+        with_computers: bool,
         #[command(flatten)]
         client: Client,
     },
@@ -86,11 +89,17 @@ pub(super) fn run(asked: &User) -> anyhow::Result<()> {
         User::Add(asked) => add(asked),
         User::List(shown) => list(shown),
         User::Show { id, shown } => show(id, shown),
-        User::Revoke { id, client } => {
+        User::Revoke { id, with_computers, client } => {
+            let body = json!({"with_computers": with_computers.then_some(true)});
             let party = client
                 .server()?
-                .post_json(&path(&["v1", "parties", id, "revoke-credentials"]), &json!({}))?;
-            say!("{} ({}) comes in no more", text_of(&party["id"]), text_of(&party["name"]));
+                .post_json(&path(&["v1", "parties", id, "revoke-credentials"]), &without_nulls(body))?;
+            let and = if *with_computers { ", nor do their computers" } else { "" };
+            say!("{} ({}) comes in no more{and}", text_of(&party["id"]), text_of(&party["name"]));
+            say!("their instances run on, and may request others; `slapledger service destroy` ends them");
+            if !with_computers {
+                say!("their computers go on; --with-computers revokes these too");
+            }
             Ok(())
         }
         User::Erase { id, client } => {

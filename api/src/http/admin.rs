@@ -15,7 +15,7 @@ use serde::Serialize;
 use slapledger_billing::BillingView;
 use slapledger_core::domain::access::Access;
 use slapledger_core::domain::event::Stream;
-use slapledger_core::domain::id::{ProjectId, Sequence};
+use slapledger_core::domain::id::{CredentialId, ProjectId, Sequence};
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::log::envelope::Recorded;
 use slapledger_core::log::store::StoreStats;
@@ -90,15 +90,17 @@ fn is_theirs(app: &App, recorded: &Recorded) -> bool {
     if of_ledger {
         return app.project() == ProjectId::DEFAULT && app.caller.reaches_all_projects();
     }
-    recorded.project() == app.project() && !reaches_further(app, recorded)
+    let (project, reaches_all) = match *recorded.stream {
+        Stream::Credential(id) => app.access.read(|view, _| into(&view.access, id, recorded.project())),
+        _ => (recorded.project(), false),
+    };
+    project == app.project() && (!reaches_all || app.caller.reaches_all_projects())
 }
 
-/// Whether an event is of a credential that reaches all projects, and whoever asks does not. One that is not known is
-/// taken for such.
-fn reaches_further(app: &App, recorded: &Recorded) -> bool {
-    let Stream::Credential(id) = *recorded.stream else { return false };
-    let everywhere = |access: &Access| access.credential(id).is_none_or(|known| known.issued.all_projects);
-    !app.caller.reaches_all_projects() && app.access.read(|view, _| everywhere(&view.access))
+/// Into which project a credential lets, from wherever it was issued or revoked, and whether into all others too. One that
+/// is not known is taken for one that does.
+fn into(access: &Access, id: CredentialId, recorded: ProjectId) -> (ProjectId, bool) {
+    access.credential(id).map_or((recorded, true), |known| (known.project, known.issued.all_projects))
 }
 
 #[derive(Serialize, JsonSchema)]

@@ -11,7 +11,7 @@ use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_core::domain::access::{
-    Access, Credential, Holder, Proof, Purpose, Role, Roles, Standing, Which,
+    Access, Credential, Holder, Proof, Purpose, RevokeCredentials, Role, Roles, Standing, Which,
 };
 use slapledger_core::domain::id::{CredentialId, ProjectId};
 use slapledger_core::domain::time::Timestamp;
@@ -51,11 +51,23 @@ struct CredentialForm {
     state: &'static str,
     #[schemars(with = "schema::Instant")]
     issued_at: Timestamp,
+    /// The credential of whoever issued it; none, if that was the program itself.
+    #[schemars(with = "Option<schema::CredentialId>")]
+    issued_by: Option<CredentialId>,
     #[schemars(with = "Option<schema::Instant>")]
     expires_at: Option<Timestamp>,
     /// When it was revoked or spent.
     #[schemars(with = "Option<schema::Instant>")]
     ended_at: Option<Timestamp>,
+}
+
+/// A credential that was revoked.
+#[derive(Serialize, JsonSchema)]
+struct RevokedForm {
+    #[serde(flatten)]
+    credential: CredentialForm,
+    /// Those that were revoked by this request, as they are now; none, if all of them had ended before.
+    revoked: Vec<CredentialForm>,
 }
 
 /// A token that was issued, shown once.
@@ -96,6 +108,7 @@ impl CredentialForm {
             label: issued.label.as_deref().map(str::to_owned),
             state,
             issued_at: issued.at,
+            issued_by: credential.by,
             expires_at: issued.expires_at,
             ended_at,
         }
@@ -118,8 +131,9 @@ fn unknown(id: &str) -> Problem {
     Problem::not_found(format!("there is no credential {id}"))
 }
 
+/// What is no id is not said again: it may be the token itself.
 fn named(id: &str) -> Result<CredentialId, Problem> {
-    id.parse().map_err(|_| unknown(id))
+    id.parse().map_err(|_| Problem::not_found("there is no such credential: an id is 32 hexadecimal digits"))
 }
 
 /// `GET /v1/credentials`, by id.
@@ -152,20 +166,36 @@ pub(super) async fn show(
 }
 
 /// `POST /v1/credentials/{id}/revoke`: it is good for nothing from now on; with `all_of_holder`, nor is any other that its
-/// holder has.
+/// holder has; with `issued_since`, nor what they issued from then on.
 pub(super) async fn revoke(
     Here(app): Here,
     Named(id): Named<String>,
     request: Request,
 ) -> Result<Response, Problem> {
     let id = named(&id)?;
-    let told = json_body::told_if_any(request, json_body::MOST_BYTES, |object| object.flag("all_of_holder"));
-    let (sent, all) = told.await?;
+    let told = json_body::told_if_any(request, json_body::MOST_BYTES, |object| {
+        let issued_since = object.optional("issued_since", |text| {
+            let past =
+                |at: Timestamp| if at <= app.now() { Ok(at) } else { Err("must not be in the future") };
+            instant(text).and_then(|at| past(at).map_err(str::to_owned))
+        })?;
+        Ok((object.flag("all_of_holder")?, issued_since))
+    });
+    let (sent, (all, issued_since)) = told.await?;
+    if issued_since.is_some() && !app.caller.reaches_all() {
+        let detail = "is for admins: what a token issued may be of others";
+        return Err(Problem { field: Some("issued_since".into()), ..access::forbidden(detail) });
+    }
     let which = app.access.read(|view, _| to_revoke(&app, &view.access, id, all))?;
     let meta = query::meta(&app, app.caller.actor(), &sent.headers, &sent.content())?;
-    certification::carry_out(&app, meta, certification::revocation(which)).await?;
+    let command = RevokeCredentials { which, issued_since };
+    let revoked = certification::revoke_named(&app, meta, command).await?;
     app.access.read(|view, sequence| {
-        find(&app, &view.access, id).map(|form| query::json(StatusCode::OK, sequence, &form))
+        let credential = find(&app, &view.access, id)?;
+        let revoked = revoked.iter().filter_map(|id| view.access.credential(*id));
+        let revoked = revoked.map(|known| CredentialForm::of(known, app.now())).collect();
+        let form = RevokedForm { credential, revoked };
+        Ok(query::json(StatusCode::OK, sequence, &form))
     })
 }
 
@@ -181,7 +211,9 @@ fn to_revoke(app: &App, access: &Access, id: CredentialId, all_of_holder: bool) 
         let detail = "the holder has a credential that reaches all projects, which is not yours to revoke";
         return Err(Problem { field: Some("all_of_holder".into()), ..access::forbidden(detail) });
     }
-    if known.issued.all_projects {
+    // Theirs is what reaches all projects, whichever of it is named.
+    let everywhere = app.caller.reaches_all_projects() && access.reaches_all_projects(holder);
+    if everywhere {
         return Ok(Which::AllOfEverywhere(holder.clone()));
     }
     Ok(Which::AllOf(holder.clone()))
@@ -230,10 +262,7 @@ fn wanted(app: &App, object: &mut Object) -> Result<TokenWanted, Problem> {
     };
     let all_projects = object.flag("all_projects")?;
     let label = object.optional("label", |text| Ok(Box::<str>::from(text)))?;
-    let expires_at = object.optional("expires_at", |text| {
-        let rule = "must be an RFC 3339 instant with its offset, such as 2027-01-01T00:00:00Z";
-        Timestamp::parse_rfc3339(text).ok_or_else(|| rule.to_owned())
-    })?;
+    let expires_at = object.optional("expires_at", instant)?;
     let once = TokenWanted::once(app, holder, roles, purpose);
     let expires_at = expires_at.or_else(|| match purpose {
         Purpose::Access => own.filter(|own| is_bounded(own, &once)).and_then(|own| own.until),
@@ -295,6 +324,11 @@ fn may_issue(app: &App, wanted: &TokenWanted) -> Result<(), Problem> {
 #[expect(clippy::unnecessary_wraps, reason = "it reads a member of a body, as others do that may refuse")]
 fn holder(text: &str) -> Result<Holder, String> {
     Ok(text.parse().map_or_else(|_| Holder::Operator(text.into()), Holder::Party))
+}
+
+fn instant(text: &str) -> Result<Timestamp, String> {
+    let rule = "must be an RFC 3339 instant with its offset, such as 2027-01-01T00:00:00Z";
+    Timestamp::parse_rfc3339(text).ok_or_else(|| rule.to_owned())
 }
 
 fn purpose(text: &str) -> Result<Purpose, String> {

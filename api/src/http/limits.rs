@@ -36,11 +36,13 @@ const DRAINED_BYTES: usize = 128 * 1024 * 1024;
 const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What ends a credential, and has room of its own.
-pub(super) const REVOCATIONS: [(Method, &str); 4] = [
+pub(super) const REVOCATIONS: [(Method, &str); 6] = [
     (Method::POST, "/v1/credentials/{id}/revoke"),
     (Method::POST, "/v1/parties/{id}/revoke-credentials"),
     (Method::DELETE, "/v1/computers/{id}/certificate"),
     (Method::POST, "/revokeComputerCertificate"),
+    (Method::POST, "/slapos.remove.v0.compute_node_certificate"),
+    (Method::POST, "/v1/parties/{id}/erase"),
 ];
 /// How many of them are under way at a time.
 const REVOCATIONS_AT_A_TIME: usize = 16;

@@ -25,6 +25,7 @@ use slapledger_core::domain::time::{TimeZone, Timestamp};
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::keyring::KeyRing;
 use slapledger_core::ledger::Submission;
+use slapledger_projections::SlapViews;
 
 use self::details::{Details, text};
 use super::change::{Change, Subject};
@@ -306,17 +307,28 @@ pub(super) async fn erase(
     to_its_end(erasing).await
 }
 
-/// `POST /v1/parties/{id}/revoke-credentials`: it may not come in any more, from now on.
+/// `POST /v1/parties/{id}/revoke-credentials`: it may not come in any more, from now on; with `with_computers`, nor its
+/// computers, nor what is on them.
 pub(super) async fn revoke_credentials(
     Here(app): Here,
     Named(id): Named<String>,
     request: Request,
 ) -> Result<Response, Problem> {
     let party = named(&id)?;
-    json_body::told_if_any(request, json_body::MOST_BYTES, |_| Ok(())).await?;
+    let flag = |object: &mut Object| object.flag("with_computers");
+    let (_, with_computers) = json_body::told_if_any(request, json_body::MOST_BYTES, flag).await?;
     let head = app.ledger.head().last;
     app.billing.read_at(head, |view, _| seen(&app, view, party).map(drop)).await??;
     certification::revoke(&app, Which::AllOf(Holder::Party(party))).await?;
+    if with_computers {
+        let theirs = |view: &SlapViews, _| -> Vec<_> {
+            let theirs = view.inventory.iter().filter(|computer| computer.owner == party);
+            theirs.map(|computer| computer.id.clone()).collect()
+        };
+        // It enters no more by now.
+        let computers = app.slap.read_at(app.ledger.head().last, theirs).await?;
+        certification::revoke_with_instances(&app, computers).await?;
+    }
     shown(&app, party, head, |sequence, form| query::json(StatusCode::OK, sequence, form)).await
 }
 

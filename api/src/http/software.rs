@@ -2,13 +2,15 @@
 
 pub(super) mod describe;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use axum::extract::Request;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_core::domain::Command;
-use slapledger_core::domain::id::{InvalidText, PartyId, Reference, SoftwareRelease};
+use slapledger_core::domain::id::{ComputerId, InvalidText, PartyId, Reference, SoftwareRelease};
 use slapledger_core::domain::product::PublishSoftwareRelease;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::ledger::Submission;
@@ -19,7 +21,7 @@ use super::json_body;
 use super::openapi::schema;
 use super::problem::Problem;
 use super::query::{self, Query};
-use crate::access::Here;
+use crate::access::{Caller, Here};
 use crate::slap::form::carriable;
 use crate::slap::read;
 
@@ -33,13 +35,66 @@ struct ReleaseItem {
     computers: Vec<String>,
 }
 
-impl ReleaseItem {
-    fn of(release: &Release) -> Self {
-        Self {
+/// The software that somebody sees: of a publisher their own, with all who use it; of a provider what is on their
+/// computers, with those who use it there. The rest is other people's, down to its address.
+struct Seen<'a> {
+    view: &'a SlapViews,
+    caller: &'a Caller,
+    /// All of which their own is told; none, if all there is may be seen.
+    published: Option<BTreeSet<&'a SoftwareRelease>>,
+    /// How many living instances of each release are on their computers.
+    used: BTreeMap<&'a SoftwareRelease, u64>,
+}
+
+impl<'a> Seen<'a> {
+    fn of(view: &'a SlapViews, caller: &'a Caller) -> Self {
+        let mut seen = Self { view, caller, published: None, used: BTreeMap::new() };
+        if caller.reaches_all() {
+            return seen;
+        }
+        seen.published =
+            Some(caller.publisher().map(|party| view.catalogue.published_by(party)).unwrap_or_default());
+        for instance in view.instances.iter().filter(|known| known.lives()) {
+            let place = instance.allocation.as_ref();
+            if place.is_some_and(|place| seen.has(&place.computer)) {
+                *seen.used.entry(&instance.release).or_default() += 1;
+            }
+        }
+        seen
+    }
+
+    /// Whether a computer is theirs.
+    fn has(&self, computer: &ComputerId) -> bool {
+        self.caller.provides()
+            && self
+                .view
+                .inventory
+                .computer(computer.as_str())
+                .is_some_and(|known| self.caller.sees_computer(known))
+    }
+
+    fn is_all(&self, release: &Release) -> bool {
+        self.published.as_ref().is_none_or(|published| published.contains(&release.release))
+    }
+
+    fn shows(&self, release: &Release) -> bool {
+        self.is_all(release)
+            || self.used.contains_key(&release.release)
+            || release.supplies.iter().any(|computer| self.has(computer))
+    }
+
+    fn item(&self, release: &Release) -> ReleaseItem {
+        let all = self.published.is_none();
+        let computers = release.supplies.iter().filter(|computer| all || self.has(computer));
+        ReleaseItem {
             software_release: release.release.to_string(),
             first_seen: release.first_seen,
-            instances: release.instances,
-            computers: release.supplies.iter().map(ToString::to_string).collect(),
+            instances: if self.is_all(release) {
+                release.instances
+            } else {
+                self.used.get(&release.release).copied().unwrap_or_default()
+            },
+            computers: computers.map(ToString::to_string).collect(),
         }
     }
 }
@@ -47,7 +102,9 @@ impl ReleaseItem {
 /// `GET /v1/software`, by address.
 pub(super) async fn software(Here(app): Here, uri: Uri) -> Result<Response, Problem> {
     let page = |view: &SlapViews, after: Option<&SoftwareRelease>, limit| {
-        view.catalogue.releases(after.map(SoftwareRelease::as_str), limit).map(ReleaseItem::of)
+        let seen = Seen::of(view, &app.caller);
+        let after = after.map(SoftwareRelease::as_str);
+        view.catalogue.releases(|release| seen.shows(release), after, limit).map(|release| seen.item(release))
     };
     Query::read(&uri, &[])?.page(&app, page).await
 }

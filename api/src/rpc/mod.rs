@@ -102,7 +102,7 @@ pub(crate) fn routes() -> Guarded {
         )
         .route(
             "/slapos.get.v0.software_instance_certificate",
-            &policy::COMPUTER_FETCH,
+            &policy::INSTANCE_KEY,
             call(&[INSTANCE], instance::certificate),
         )
         .route(

@@ -1,7 +1,7 @@
 //! Certificates of computers and partitions. slapos proxy gives partitions an empty one, and computers none.
 
 use axum::extract::Request;
-use slapledger_core::domain::access::{Holder, Role, Which};
+use slapledger_core::domain::access::{Holder, Renews, Role, Which};
 use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::{ComputerId, InstanceId, Sequence};
 use slapledger_projections::SlapViews;
@@ -48,17 +48,19 @@ pub(super) async fn revoke(Here(app): Here, request: Request) -> Reply {
     Ok(text("OK"))
 }
 
-/// A certificate for a computer: its first, or from itself another one in the place of the one it has.
+/// A certificate for a computer: its first, or from itself another one. The one that it asks by stays good until it asks by
+/// that other one, as the answer may be lost.
 pub(crate) async fn generated(app: &App, computer: &ComputerId) -> Result<Pair, Problem> {
     theirs(app, computer).await?;
-    let renews = app.caller.known().is_some_and(|known| known.roles.has(Role::Node));
+    let itself = app.caller.known().filter(|known| known.roles.has(Role::Node));
+    let renews = itself.map_or(Renews::Nothing, |known| Renews::AllBut(known.credential));
     certification::certify_computer(app, computer, Because { spends: None, renews }).await
 }
 
 /// The computer may not come in any more, from now on, nor what is in its partitions.
 pub(crate) async fn revoked_with_instances(app: &App, computer: &ComputerId) -> Result<(), Problem> {
     theirs(app, computer).await?;
-    certification::revoke(app, Which::CertificatesOn(computer.clone())).await
+    certification::revoke_with_instances(app, vec![computer.clone()]).await
 }
 
 /// The computer may not come in any more, from now on.

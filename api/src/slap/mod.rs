@@ -80,7 +80,7 @@ pub fn routes() -> Guarded {
         .route("/getSoftwareReleaseListFromSoftwareProduct", &policy::KNOWN, get(software::product))
         // What they ask and say of partitions.
         .route("/registerComputerPartition", &policy::INSTANCE_OPEN, get(partition::partition))
-        .route("/getComputerPartitionCertificate", &policy::COMPUTER_FETCH, get(certificates::of_partition))
+        .route("/getComputerPartitionCertificate", &policy::INSTANCE_KEY, get(certificates::of_partition))
         .route("/startedComputerPartition", &policy::INSTANCE_REPORT, post(partition::started))
         .route("/stoppedComputerPartition", &policy::INSTANCE_REPORT, post(partition::stopped))
         .route("/destroyedComputerPartition", &policy::INSTANCE_REPORT, post(partition::destroyed))

@@ -56,7 +56,7 @@ impl Place {
         if app.caller.is_party() && !occupant.is_some_and(|(_, theirs)| theirs) {
             return Err(no_partition(computer, partition));
         }
-        let only = occupant.map(|(id, _)| id).filter(|_| app.caller.is_in_one_partition());
+        let only = occupant.map(|(id, _)| id).filter(|_| app.caller.has_partitions_by_occupant());
         Ok(Self { only, ..place })
     }
 

@@ -57,7 +57,7 @@ async fn registered(
     let Answer::Computer(computer) = app.ledger.submit(submission).await?.answer else {
         return Err(Problem::fault(&"a computer was answered with something else"));
     };
-    let because = Because { spends: Some(token), renews: false };
+    let because = Because { spends: Some(token), ..Because::default() };
     Ok((certification::certify_computer(app, &computer, because).await?, computer))
 }
 
@@ -66,7 +66,7 @@ pub(super) async fn get_certificate(Here(app): Here, request: Request) -> Reply 
     app.certifier()?;
     let (known, app) = bearer(&app, Shown::of(&request), Purpose::GetCertificate).await?;
     let party = app.caller.party()?;
-    let because = Because { spends: Some(known.credential), renews: false };
+    let because = Because { spends: Some(known.credential), ..Because::default() };
     let subject = Subject::Person { party };
     let holder = (Holder::Party(party), known.roles);
     let pair = certification::certify(&app, holder, &subject, because).await?;

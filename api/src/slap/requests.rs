@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use slapledger_core::domain::access::Holder;
 use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::{ComputerId, InstanceId, PartitionId, Sequence, SoftwareType};
@@ -22,7 +22,7 @@ use super::requesting::{self, Wanted};
 use super::wire::marshal::Value;
 use super::wire::{documents, instance_xml};
 use super::{no_computer, no_partition, read};
-use crate::access::{self, Here};
+use crate::access::{self, Claimed, Here};
 use crate::app::App;
 use crate::http::problem::Problem;
 
@@ -139,23 +139,8 @@ impl Claim {
     }
 
     fn of_header(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
-        let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
-        let text = std::str::from_utf8(value.as_bytes())
-            .map_err(|_| Problem::field("authorization", "must be UTF-8"))?;
-        let (scheme, told) = text.trim().split_once(char::is_whitespace).unwrap_or((text.trim(), ""));
-        if !scheme.eq_ignore_ascii_case("x-slappartition") {
-            return Ok(None);
-        }
-        let member = |name: &str| {
-            let pairs = told.split(',').filter_map(|pair| pair.split_once('='));
-            let value = pairs.map(|(key, value)| (key.trim(), value.trim())).find(|(key, _)| *key == name);
-            value
-                .map(|(_, value)| value)
-                .ok_or_else(|| Problem::field("authorization", format!("must name {name}")))
-        };
-        let computer = id("authorization", member("computer_id")?)?;
-        let partition = id("authorization", member("computer_partition_id")?)?;
-        Ok(Some(Self { computer, partition, header: true }))
+        let claimed = Claimed::of(headers)?;
+        Ok(claimed.map(|Claimed { computer, partition }| Self { computer, partition, header: true }))
     }
 
     /// The instance that is in the partition, or the user. Whoever came with a credential may claim the partition alone

@@ -84,10 +84,11 @@ impl World {
         Self { app, clock, routes, runtime, folder }
     }
 
-    /// Another project, with one user and one computer of the same names.
+    /// Another project, with one user and one computer of the same names. It is seen from everywhere by then.
     pub(crate) fn enter(&self, project: u64) -> Arc<App> {
         let app = Arc::new(self.app.within(ProjectId(project)));
         furnish(&app);
+        app.slap_now(|_| ()).unwrap();
         app
     }
 

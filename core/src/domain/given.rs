@@ -7,8 +7,8 @@
 use super::computer::{Address, ConfigureComputer, Offer, RegisterComputer};
 use super::event::{Event, LedgerCreated, Mode, Stream, WriterStarted};
 use super::id::{
-    ComputerId, InstanceId, KeyId, PartitionId, PartyId, ProjectId, Reference, Sequence, SoftwareRelease,
-    SoftwareType,
+    ComputerId, CredentialId, InstanceId, KeyId, PartitionId, PartyId, ProjectId, Reference, Sequence,
+    SoftwareRelease, SoftwareType,
 };
 use super::instance::{
     Place, ReportInstance, ReportedState, RequestInstance, RequestedState, Requester,
@@ -25,6 +25,8 @@ pub(crate) struct Given {
     pub(crate) state: State,
     /// The project of what comes next.
     pub(crate) project: ProjectId,
+    /// The credential by which it comes.
+    pub(crate) by: Option<String>,
     pub(crate) now: Timestamp,
     pub(crate) log: Vec<(Stream, Event)>,
 }
@@ -40,7 +42,7 @@ impl Given {
     /// An empty ledger on 1 October 2026.
     pub(crate) fn nothing() -> Self {
         let (state, project) = (state(), ProjectId::DEFAULT);
-        Self { state, project, now: at("2026-10-01T00:00:00Z"), log: Vec::new() }
+        Self { state, project, by: None, now: at("2026-10-01T00:00:00Z"), log: Vec::new() }
     }
 
     /// PARTY-1 with its computer COMP-1, which offers slappart0 and slappart1; the rules are those of slapos proxy.
@@ -73,6 +75,12 @@ impl Given {
         self
     }
 
+    /// From now on it is done by whoever holds this.
+    pub(crate) fn by(mut self, credential: CredentialId) -> Self {
+        self.by = Some(credential.to_string());
+        self
+    }
+
     /// So much happened where nobody here sees it.
     pub(crate) fn elsewhere(mut self, events: usize) -> Self {
         let started = WriterStarted { term: 1, program: "a test".into(), at: self.now };
@@ -90,7 +98,7 @@ impl Given {
     /// This happened.
     pub(crate) fn event(mut self, stream: Stream, event: Event) -> Self {
         let sequence = self.next();
-        self.state.evolve(self.project, &stream, &event, sequence);
+        self.state.evolve((self.project, self.by.as_deref()), &stream, &event, sequence);
         self.log.push((stream, event));
         self
     }
@@ -132,7 +140,7 @@ impl Given {
 
     pub(crate) fn execute(&mut self, command: Command) -> Result<Outcome<Answer>, Refusal> {
         let context = Context { now: self.now, next: self.next(), project: self.project };
-        let outcome = self.state.execute(&context, command)?;
+        let outcome = self.state.execute_by(&context, self.by.as_deref(), command)?;
         self.log.extend(outcome.events.iter().cloned());
         Ok(outcome)
     }

@@ -42,7 +42,7 @@ pub use state::{Context, State};
 use bincode::{Decode, Encode};
 
 use event::{Event, Stream};
-use id::{ComputerId, InstanceId, InvoiceId, PartyId, PriceBookName, ProjectId, RunId};
+use id::{ComputerId, CredentialId, InstanceId, InvoiceId, PartyId, PriceBookName, ProjectId, RunId};
 use instance::RequestOutcome;
 use usage::UsageOutcome;
 
@@ -166,6 +166,8 @@ pub enum Answer {
     Charge(charge::ChargeId),
     /// This project was opened.
     Project(ProjectId),
+    /// These credentials were revoked.
+    Revoked(Vec<CredentialId>),
 }
 
 /// What a decision-maker decided: its answer, and the events that make it so.

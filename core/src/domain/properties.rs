@@ -428,7 +428,7 @@ fn check_places(given: &Given) {
 fn replayed(log: &[(Stream, Event)]) -> State {
     let mut state = state();
     for (sequence, (stream, event)) in (1..).zip(log) {
-        state.evolve(ProjectId::DEFAULT, stream, event, Sequence(sequence));
+        state.evolve((ProjectId::DEFAULT, None), stream, event, Sequence(sequence));
     }
     state
 }
@@ -469,7 +469,7 @@ proptest! {
                 prop_assert_eq!(&restored.snapshot(), &bytes);
                 for state in [again, restored] {
                     let (project, now, log) = (live.project, live.now, live.log.clone());
-                    others.push(Given { state, project, now, log });
+                    others.push(Given { state, project, by: None, now, log });
                 }
             }
             let Some(command) = command(&mut live, step) else { continue };
@@ -543,7 +543,7 @@ proptest! {
         prop_assert_eq!(&together.replayed().snapshot(), &bytes);
         let mut again = again.expect("it was just taken");
         for (sequence, (project, stream, event)) in (1..).zip(&together.log).skip(together.cut) {
-            again.evolve(*project, stream, event, Sequence(sequence));
+            again.evolve((*project, None), stream, event, Sequence(sequence));
         }
         prop_assert_eq!(&again.snapshot(), &bytes);
     }
@@ -646,7 +646,7 @@ impl Together {
     fn replayed(&self) -> State {
         let mut state = state();
         for (sequence, (project, stream, event)) in (1..).zip(&self.log) {
-            state.evolve(*project, stream, event, Sequence(sequence));
+            state.evolve((*project, None), stream, event, Sequence(sequence));
         }
         state
     }

@@ -186,6 +186,7 @@ impl Refusal {
                 AccessRefusal::TitleTaken { .. }
                 | AccessRefusal::StillActive
                 | AccessRefusal::NotGood(_)
+                | AccessRefusal::TooMany(_)
                 | AccessRefusal::IssuedBefore(_) => Conflict,
                 AccessRefusal::BadTitle(_)
                 | AccessRefusal::BadLabel(_)

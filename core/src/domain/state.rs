@@ -90,7 +90,9 @@ impl State {
                 Ok(self.access.issue(context.project, project.holders(), &command, context.now)?.done())
             }
             Command::RevokeCredentials(command) => {
-                Ok(self.access.revoke(context.project, project.holders(), &command, context.now)?.done())
+                let holders = |id| self.project(id).holders();
+                let outcome = self.access.revoke(context.project, holders, &command, context.now)?;
+                Ok(outcome.map(Answer::Revoked))
             }
             command => project.decide(Shared { mode: self.mode, seen: &*self.seen }, context, command),
         }
@@ -98,15 +100,25 @@ impl State {
 
     /// Decides a command and takes its events over: what the writer does, without the bytes.
     pub fn execute(&mut self, context: &Context, command: Command) -> Result<Outcome<Answer>, Refusal> {
+        self.execute_by(context, None, command)
+    }
+
+    /// The same for somebody who came by a credential.
+    pub fn execute_by(
+        &mut self,
+        context: &Context,
+        by: Option<&str>,
+        command: Command,
+    ) -> Result<Outcome<Answer>, Refusal> {
         let mut outcome = self.decide(context, command)?;
-        self.evolve_all(context, &outcome.events);
+        self.evolve_all(context, by, &outcome.events);
         let mut done = 0;
         while done < outcome.events.len() {
             let new = &outcome.events[done..];
             let consequences = self.consequences(context, new.iter().map(|(_, event)| event));
             done = outcome.events.len();
             let context = Context { next: Sequence(context.next.0 + done as u64), ..*context };
-            self.evolve_all(&context, &consequences);
+            self.evolve_all(&context, by, &consequences);
             outcome.events.extend(consequences);
         }
         Ok(outcome)
@@ -127,21 +139,28 @@ impl State {
     }
 
     /// Takes events over that follow each other from `context.next` on.
-    pub fn evolve_all(&mut self, context: &Context, events: &[(Stream, Event)]) {
+    fn evolve_all(&mut self, context: &Context, by: Option<&str>, events: &[(Stream, Event)]) {
         let sequences = (context.next.0..).map(Sequence);
         let events = sequences.zip(events).map(|(sequence, (stream, event))| (stream, event, sequence));
-        self.evolve_each(context.project, events);
+        self.evolve_each((context.project, by), events);
     }
 
-    /// Takes an event over. Total: what is recorded cannot be refused.
-    pub fn evolve(&mut self, project: ProjectId, stream: &Stream, event: &Event, sequence: Sequence) {
-        self.evolve_each(project, [(stream, event, sequence)]);
+    /// Takes an event over, of a project and of somebody who came by this credential. Total: what is recorded cannot be
+    /// refused.
+    pub fn evolve(
+        &mut self,
+        of: (ProjectId, Option<&str>),
+        stream: &Stream,
+        event: &Event,
+        sequence: Sequence,
+    ) {
+        self.evolve_each(of, [(stream, event, sequence)]);
     }
 
     /// Takes events over that are all of one command. Its project is looked up once.
     pub(crate) fn evolve_each<'e>(
         &mut self,
-        id: ProjectId,
+        (id, by): (ProjectId, Option<&str>),
         events: impl IntoIterator<Item = (&'e Stream, &'e Event, Sequence)>,
     ) {
         let Self { mode, seen, access, projects } = self;
@@ -154,7 +173,7 @@ impl State {
                 Event::ProjectOpened(_)
                 | Event::CredentialIssued(_)
                 | Event::CredentialRevoked(_)
-                | Event::CredentialSpent(_) => access.evolve(id, event),
+                | Event::CredentialSpent(_) => access.evolve(id, by, event),
                 _ => {
                     let project = match found.take() {
                         Some(project) => project,

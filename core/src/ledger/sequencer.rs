@@ -153,7 +153,7 @@ impl Sequencer {
             }
             _ => {}
         }
-        self.state.evolve(meta.project, stream, event, *sequence);
+        self.state.evolve(of(meta), stream, event, *sequence);
         self.versions.insert(place_of(recorded), *stream_version);
         self.last = *sequence;
         self.recorded_at = *recorded_at;
@@ -353,7 +353,7 @@ impl Sequencer {
     fn commit_to_memory(&mut self, at: Timestamp, recorded: &[Recorded]) {
         let Some(first) = recorded.first() else { return };
         let events = recorded.iter().map(|event| (&*event.stream, &event.event, event.sequence));
-        self.state.evolve_each(first.meta.project, events);
+        self.state.evolve_each(of(&first.meta), events);
         let mut newest: Option<&Recorded> = None;
         for event in recorded {
             if let Some(before) = newest.filter(|before| before.stream != event.stream) {
@@ -433,6 +433,11 @@ fn actor_key(actor: &Actor) -> Actor2 {
 
 fn name_of(meta: &Meta) -> Name {
     (meta.project, actor_key(&meta.actor), meta.command)
+}
+
+/// The project of an event, and what its actor came by.
+fn of(meta: &Meta) -> (ProjectId, Option<&str>) {
+    (meta.project, meta.actor.credential.as_deref())
 }
 
 fn place_of(recorded: &Recorded) -> Place {

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::{Clock, Ledger, OpenFault, Options, Sequencer, Submission, SubmitError};
 use crate::domain::access::{
-    AccessRefusal, Holder, IssueCredential, NotGood, Proof, Purpose, RevokeCredentials, Role, Which,
+    AccessRefusal, Holder, IssueCredential, NotGood, Proof, Purpose, Renews, RevokeCredentials, Role, Which,
 };
 use crate::domain::computer::{ComputerRefusal, ConfigureComputer, RegisterComputer};
 use crate::domain::event::{Event, Mode};
@@ -127,12 +127,9 @@ fn refused_commands_record_nothing() {
     assert_eq!(ledger.head(), before);
 }
 
-#[test]
-fn whose_credential_has_ended_is_too_late_however_early_they_began() {
-    let store = Arc::new(MemoryStore::new());
-    let ledger = open(&store).expect("opens");
-    let credential = CredentialId([3; 16]);
-    let issue = IssueCredential {
+/// An admin who is no party is let in.
+fn issue(credential: CredentialId) -> Command {
+    Command::IssueCredential(Box::new(IssueCredential {
         credential,
         holder: Holder::Operator("ops".into()),
         roles: Role::Admin.into(),
@@ -142,22 +139,48 @@ fn whose_credential_has_ended_is_too_late_however_early_they_began() {
         label: None,
         expires_at: None,
         spends: None,
-        renews: false,
-    };
-    let by = |shown: &str, name, command| {
-        let Submission { meta, command } = named(name, 0, command);
-        let actor = Actor { credential: Some(shown.into()), ..meta.actor.clone() };
-        Submission { meta: Arc::new(Meta { actor, ..(*meta).clone() }), command }
-    };
+        renews: Renews::Nothing,
+    }))
+}
+
+/// The same from somebody who came by a credential.
+fn by(shown: &str, name: Option<u8>, command: Command) -> Submission {
+    let Submission { meta, command } = named(name, 0, command);
+    let actor = Actor { credential: Some(shown.into()), ..meta.actor.clone() };
+    Submission { meta: Arc::new(Meta { actor, ..(*meta).clone() }), command }
+}
+
+#[test]
+fn what_a_credential_issued_is_known_as_long_as_the_log_is() {
+    let [first, second] = [3, 4].map(|n| CredentialId([n; 16]));
+    for restarts in [false, true] {
+        let store = Arc::new(MemoryStore::new());
+        let mut ledger = open(&store).expect("opens");
+        ledger.submit_blocking(named(None, 0, issue(first))).expect("is new");
+        ledger.submit_blocking(by(&first.to_string(), None, issue(second))).expect("is new");
+        if restarts {
+            ledger.shut_down();
+            drop(ledger);
+            ledger = open(&Arc::new(store.reopen())).expect("opens again");
+        }
+        let revoke = RevokeCredentials { which: Which::One(first), issued_since: Some(Timestamp::MIN) };
+        let revoked = ledger.submit_blocking(named(None, 0, Command::RevokeCredentials(revoke)));
+        assert_eq!(revoked.expect("is done").answer, Answer::Revoked(vec![first, second]));
+    }
+}
+
+#[test]
+fn whose_credential_has_ended_is_too_late_however_early_they_began() {
+    let store = Arc::new(MemoryStore::new());
+    let ledger = open(&store).expect("opens");
+    let credential = CredentialId([3; 16]);
     let shown = credential.to_string();
     let submit = |shown: &str, name, command| ledger.submit_blocking(by(shown, name, command));
     let not_let_in = |why| Err(SubmitError::Refused(Refusal::Access(AccessRefusal::NotLetIn(why))));
     assert_eq!(submit(&shown, None, party()), not_let_in(NotGood::Unknown));
-    ledger
-        .submit_blocking(named(None, 0, Command::IssueCredential(Box::new(issue.clone()))))
-        .expect("is new");
+    ledger.submit_blocking(named(None, 0, issue(credential))).expect("is new");
     submit(&shown, Some(1), party()).expect("they are let in");
-    let revoke = RevokeCredentials { which: Which::One(credential) };
+    let revoke = RevokeCredentials { which: Which::One(credential), issued_since: None };
     ledger.submit_blocking(named(None, 0, Command::RevokeCredentials(revoke.clone()))).expect("is done");
     let before = ledger.head();
     // What is new, what was answered before under a name, and what changes nothing.

@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::asking::{Ask, Key};
 use super::table;
 use super::tests::walked;
-use super::world::{Ask, Key, Who, World};
+use super::world::{RELEASE, Who, World};
 
 #[test]
 fn nobody_gives_more_than_they_have() {
@@ -129,11 +130,28 @@ fn what_is_revoked_is_good_for_nothing_from_the_next_request_on() {
         .ask(Who::Provider, Ask::form("/revokeComputerCertificate", &[("computer_id", "COMP-1")]))
         .expect(200);
     world.get(Who::Node, fetch).expect(401);
-    // A node that asks for another certificate has done with the one before.
+    // A node that asks for another certificate has done with the one before when it asks by that other one: an answer may
+    // be lost, and whoever asks again by the first has done with what they did not get.
+    let asked = json!({"computer_guid": "COMP-2"});
     let next = "/slapos.post.v0.compute_node_certificate";
-    let fresh = world.certificate(Who::OtherNode, next, &json!({"computer_guid": "COMP-2"}));
     let fetch = || Ask::get("/getFullComputerInformation?computer_id=COMP-2");
+    let lost = world.certificate(Who::OtherNode, next, &asked);
+    let second = world.certificate(Who::OtherNode, next, &asked);
+    world.ask_with(Some(&lost), fetch()).expect(401);
+    world.ask(Who::OtherNode, fetch()).expect(200);
+    world.ask_with(Some(&second), fetch()).expect(200);
+    let fresh =
+        World::key_of(&world.ask_with(Some(&second), Ask::json("POST", next, &asked)).expect(200).json());
     world.ask(Who::OtherNode, fetch()).expect(401);
+    world.ask_with(Some(&second), fetch()).expect(200);
+    world.ask_with(Some(&fresh), fetch()).expect(200);
+    // What is good is for its owner to revoke, all of it.
+    world
+        .ask(Who::OtherProvider, Ask::form("/revokeComputerCertificate", &[("computer_id", "COMP-2")]))
+        .expect(200);
+    world.ask_with(Some(&second), fetch()).expect(401);
+    world.ask_with(Some(&fresh), fetch()).expect(401);
+    let fresh = world.certificate(Who::OtherProvider, next, &asked);
     world.ask_with(Some(&fresh), fetch()).expect(200);
     // And time ends all of them.
     world.get(Who::Alice, "/v1/instances").expect(200);
@@ -234,6 +252,24 @@ fn whoever_has_had_a_token_in_their_hands_loses_all_that_it_issued() {
     let id = text.split('_').nth(1).expect("an id");
     world.post(Who::Root, &format!("/v1/credentials/{id}/revoke"), &all).expect(200);
     world.ask_with(Some(&elsewhere), Ask::get("/v1/projects")).expect(401);
+    // Whichever of theirs is named: what reaches all projects, and what is of one of them.
+    for names_narrow in [false, true] {
+        let lost = world.token(Who::Root, None, &ops);
+        let issue = |wanted: Value, project| {
+            let ask = Ask::json("POST", "/v1/tokens", &wanted).with("slapledger-project", project);
+            let told = world.ask_with(Some(&lost), ask).expect(201).json();
+            let token = Key::Token(told["token"].as_str().expect("a token").to_owned());
+            (told["id"].as_str().expect("an id").to_owned(), token)
+        };
+        let (wide, narrow) =
+            (issue(ops.clone(), "PROJ-2"), issue(json!({"holder": "ops", "roles": ["admin"]}), "PROJ-1"));
+        let (id, project) = if names_narrow { (&narrow.0, "PROJ-1") } else { (&wide.0, "PROJ-2") };
+        let end = Ask::json("POST", &format!("/v1/credentials/{id}/revoke"), &all);
+        world.ask(Who::Root, end.with("slapledger-project", project)).expect(200);
+        for key in [&lost, &wide.1, &narrow.1] {
+            world.ask_with(Some(key), Ask::get("/v1/instances")).expect(401);
+        }
+    }
     // A namesake of who reaches all projects does not take that from them.
     let namesake = world.token(Who::Admin, None, &json!({"holder": "root", "roles": ["admin"]}));
     let Key::Token(text) = &namesake else { panic!("a token") };
@@ -243,6 +279,55 @@ fn whoever_has_had_a_token_in_their_hands_loses_all_that_it_issued() {
     assert_eq!(problem["field"], "all_of_holder");
     world.get(Who::Root, "/v1/projects").expect(200);
     world.post(Who::Admin, &path, &json!({})).expect(200);
+}
+
+#[test]
+fn what_a_lost_token_of_an_admin_gave_others_is_revoked_with_it() {
+    let world = World::new();
+    let issue = |key: &Key, body: Value| {
+        let told = world.ask_with(Some(key), Ask::json("POST", "/v1/tokens", &body)).expect(201).json();
+        let token = told["token"].as_str().expect("a token").to_owned();
+        (told["id"].as_str().expect("an id").to_owned(), Key::Token(token))
+    };
+    let is_good = |key: &Key| world.ask_with(Some(key), Ask::get("/v1/instances")).status == 200;
+    let admin = json!({"holder": "lost", "roles": ["admin"]});
+    let lost = world.token(Who::Admin, None, &admin);
+    let Key::Token(text) = &lost else { panic!("a token") };
+    let path = format!("/v1/credentials/{}/revoke", text.split('_').nth(1).expect("an id"));
+    let (_, before) = issue(&lost, json!({"holder": "PARTY-3", "roles": ["customer"]}));
+    world.set("2026-12-03T00:00:00Z");
+    let (id, other) = issue(&lost, json!({"holder": "other", "roles": ["admin"]}));
+    let (third, of_bob) = issue(&other, json!({"holder": "PARTY-3", "roles": ["customer"]}));
+    let shown = world.get(Who::Admin, &format!("/v1/credentials/{third}")).expect(200).json();
+    assert_eq!(shown["issued_by"], id);
+    let first = world.get(Who::Root, &format!("/v1/credentials/{}", world.credential(Who::Root))).expect(200);
+    assert_eq!(first.json()["issued_by"], Value::Null);
+
+    let wrong = world.post(Who::Admin, &path, &json!({"issued_since": "yesterday"})).expect(400).json();
+    assert_eq!(wrong["field"], "issued_since");
+    let since = json!({"issued_since": "2026-12-03T00:00:00Z"});
+    let own = format!("/v1/credentials/{}/revoke", world.credential(Who::Alice));
+    assert_eq!(world.post(Who::Alice, &own, &since).expect(403).json()["field"], "issued_since");
+    assert!([&before, &other, &of_bob].into_iter().all(is_good));
+    let revoked = |body: &Value| -> Vec<Value> {
+        let told = world.post(Who::Admin, &path, body).expect(200).json();
+        told["revoked"].as_array().expect("a list").iter().map(|one| one["holder"].clone()).collect()
+    };
+    let future = json!({"issued_since": "2026-12-03T00:00:00.000001Z"});
+    assert_eq!(world.post(Who::Admin, &path, &future).expect(400).json()["field"], "issued_since");
+    assert_eq!(revoked(&since), ["lost", "other", "PARTY-3"]);
+    assert!(is_good(&before), "that was given when nobody had lost anything");
+    assert!(!is_good(&lost) && !is_good(&other) && !is_good(&of_bob));
+    // It is a thing to be done after the token itself was revoked, too.
+    let all = json!({"issued_since": "2026-12-01T00:00:00Z", "all_of_holder": true});
+    assert_eq!(revoked(&all), ["PARTY-3"]);
+    assert!(!is_good(&before));
+    assert_eq!(revoked(&all), Vec::<Value>::new());
+    // Whoever writes a token where its id belongs is not shown it again.
+    let Key::Token(text) = &lost else { panic!("a token") };
+    let seen = world.get(Who::Admin, &format!("/v1/credentials/{text}")).expect(404);
+    assert!(!seen.body.contains(text.as_str()), "{seen:?}");
+    world.get(Who::Bob, "/v1/instances").expect(200);
 }
 
 #[test]
@@ -297,6 +382,42 @@ fn a_project_has_somebody_who_runs_it() {
     assert_eq!(world.post(Who::Root, "/v1/projects", &wrong).expect(400).json()["field"], "time_zone");
 }
 
+/// Nobody can tell who has read a key, so it is for whoever is it and whoever runs it.
+#[test]
+fn the_key_of_an_instance_is_not_for_admins() {
+    let world = World::new();
+    let read = "/getComputerPartitionCertificate?computer_id=COMP-1&computer_partition_id=slappart0";
+    for who in [Who::Root, Who::Admin, Who::Provider, Who::Alice, Who::Auditor] {
+        let seen = world.get(who, read).expect(403);
+        assert!(!seen.body.contains("PRIVATE"), "{who:?}");
+        world
+            .post(
+                who,
+                "/slapos.get.v0.software_instance_certificate",
+                &json!({"instance_guid": "SOFTINST-1"}),
+            )
+            .expect(403);
+    }
+    world.get(Who::Node, read).expect(200);
+    world.get(Who::Instance, read).expect(200);
+}
+
+#[test]
+fn a_party_is_revoked_with_its_computers_if_wanted() {
+    let revoked = |body: &Value| {
+        let world = World::new();
+        world.post(Who::Admin, "/v1/parties/PARTY-4/revoke-credentials", body).expect(200);
+        world.get(Who::Provider, "/v1/computers").expect(401);
+        world.get(Who::OtherNode, "/getFullComputerInformation?computer_id=COMP-2").expect(200);
+        [
+            world.get(Who::Node, "/getFullComputerInformation?computer_id=COMP-1").status,
+            world.get(Who::Instance, "/v1/instances").status,
+        ]
+    };
+    assert_eq!(revoked(&json!({})), [200, 200]);
+    assert_eq!(revoked(&json!({"with_computers": true})), [401, 401]);
+}
+
 #[test]
 fn a_computer_is_revoked_with_what_is_on_it_if_wanted() {
     let revoked = |query: &str| {
@@ -309,6 +430,26 @@ fn a_computer_is_revoked_with_what_is_on_it_if_wanted() {
     assert_eq!(revoked(""), 200);
     assert_eq!(revoked("?with_instances=false"), 200);
     assert_eq!(revoked("?with_instances=true"), 401);
+    // Nothing new is placed where nobody comes in, until somebody does.
+    let world = World::new();
+    let request = |name: &str| {
+        let wanted = json!({
+            "software_release": RELEASE, "instance_id": name, "instance_type": "production", "sla": {"computer_guid": "COMP-1"},
+        });
+        world.post(Who::Bob, "/v1/instances", &wanted).status
+    };
+    assert_eq!(request("before"), 201);
+    world
+        .ask(Who::Provider, Ask::new("DELETE", "/v1/computers/COMP-1/certificate?with_instances=true"))
+        .expect(200);
+    assert_eq!(request("after"), 202);
+    let certify = json!({"computer_guid": "COMP-1"});
+    let key = world.certificate(Who::Provider, "/slapos.post.v0.compute_node_certificate", &certify);
+    assert_eq!(request("after"), 202);
+    world.set("2026-12-02T09:00:01Z");
+    world.ask_with(Some(&key), Ask::get("/getFullComputerInformation?computer_id=COMP-1")).expect(200);
+    world.look_for_silence();
+    assert_eq!(request("after"), 200);
     let world = World::new();
     let wrong = Ask::new("DELETE", "/v1/computers/COMP-1/certificate?with_instances=1");
     assert_eq!(world.ask(Who::Provider, wrong).expect(400).json()["field"], "with_instances");

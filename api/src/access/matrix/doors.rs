@@ -11,7 +11,8 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use super::world::{Ask, Key, Who, World};
+use super::asking::{Ask, Key};
+use super::world::{Who, World};
 use crate::access::Terminator;
 
 const SECRET: &str = "the secret of the terminator";

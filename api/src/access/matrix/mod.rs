@@ -3,9 +3,12 @@
 //! `table` says what each is answered; here it is held against the routes there are and against what they answer. That
 //! an answer has nothing in it that is somebody else's is asked in `secrets`, and what a letter cannot say in `tests`.
 
+mod asking;
 mod credentials;
 mod doors;
+mod furnished;
 mod meanwhile;
+mod projects;
 mod secrets;
 mod table;
 mod tests;

@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
+use super::asking::Ask;
 use super::table;
-use super::world::{Ask, OF_ALICE, OF_BOB, OF_PROVIDER, Who, World};
+use super::world::{OF_ALICE, OF_BOB, OF_PROVIDER, Who, World};
 
 /// What may stand in the place of a name of the table, so that everything of the cloud is asked for.
 const OTHERS: [(&str, &[&str]); 9] = [

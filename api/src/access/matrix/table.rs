@@ -8,7 +8,9 @@
 
 use serde_json::{Value, json};
 
-use super::world::{Ask, LEAVING, RELEASE, prices, usage};
+use super::asking::Ask;
+use super::furnished::{prices, usage};
+use super::world::{LEAVING, RELEASE};
 use crate::slap::testing::{configuration, dumps, request_form};
 use crate::slap::wire::marshal;
 
@@ -406,7 +408,7 @@ fn slap() -> Vec<Row> {
             "?computer_reference=COMP-1&computer_partition_reference=slappart0",
             register,
         ),
-        question("/getComputerPartitionCertificate", of_partition, PARTITION_SAYS),
+        question("/getComputerPartitionCertificate", of_partition, ". xxxx xxx xx ox ox .."),
         partition("/startedComputerPartition", &[], PARTITION_SAYS),
         partition("/stoppedComputerPartition", &[], PARTITION_SAYS),
         // Nobody wants it destroyed: 404.
@@ -499,7 +501,7 @@ fn calls() -> Vec<Row> {
             &with(&computer, json!({"compute_partition_id": "slappart0"})),
             opens,
         ),
-        call("get.v0.software_instance_certificate", &instance, says),
+        call("get.v0.software_instance_certificate", &instance, ". xxxx xxx xx ox ox .."),
         call("allDocs.v0.instance_node_instance_list", &instance, opens),
         call(
             "put.v0.software_instance_reported_state",

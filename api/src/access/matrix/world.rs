@@ -3,34 +3,25 @@
 //! It is built once, by those whom it is about and through the routes they use, and copied for whoever changes it.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, Method, Request, StatusCode, header};
-use http_body_util::BodyExt;
-use hyper::body::Frame;
+use axum::body::Body;
+use axum::http::{Request, header};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
-use slapledger_core::domain::Command;
-use slapledger_core::domain::access::{Holder, IssueCredential, Proof, Purpose, Role};
 use slapledger_core::domain::event::Mode;
-use slapledger_core::domain::party::RegisterParty;
-use slapledger_core::domain::time::{TimeZone, Timestamp};
-use slapledger_core::log::envelope::Actor;
+use slapledger_core::domain::time::Timestamp;
 use tempfile::TempDir;
-use tower::ServiceExt;
 
+use super::asking::{After, Ask, Key, Seen, answered};
 use crate::access::token::Token;
 use crate::access::{Doors, Guesses, Rate, Terminator};
 use crate::app::{App, Open};
@@ -38,7 +29,7 @@ use crate::ca::Authority;
 use crate::certification::Certifier;
 use crate::clock::ManualClock;
 use crate::config::Requests;
-use crate::http::openapi::conformity;
+use crate::contacts;
 use crate::http::router;
 use crate::net::{Peer, PeerCertificate};
 
@@ -124,85 +115,7 @@ pub(super) const OF_BOB: [&str; 5] =
 /// What the provider keeps to itself.
 pub(super) const OF_PROVIDER: [&str; 2] = ["provider-software-error", "provider-name"];
 
-/// What somebody shows.
-#[derive(Clone)]
-pub(super) enum Key {
-    Token(String),
-    Certificate([u8; 32]),
-}
-
 type Keys = BTreeMap<Who, Key>;
-
-/// A request.
-#[derive(Clone)]
-pub(super) struct Ask {
-    pub(super) method: Method,
-    pub(super) path: String,
-    pub(super) headers: Vec<(&'static str, String)>,
-    pub(super) body: String,
-    /// Where it comes from, if that makes a difference.
-    pub(super) address: Option<IpAddr>,
-}
-
-impl Ask {
-    pub(super) fn new(method: &str, path: &str) -> Self {
-        let method = method.parse().expect("a method");
-        Self { method, path: path.to_owned(), headers: Vec::new(), body: String::new(), address: None }
-    }
-
-    pub(super) fn get(path: &str) -> Self {
-        Self::new("GET", path)
-    }
-
-    pub(super) fn json(method: &str, path: &str, body: &Value) -> Self {
-        Self::new(method, path).with("content-type", "application/json").saying(body.to_string())
-    }
-
-    pub(super) fn form(path: &str, pairs: &[(&str, &str)]) -> Self {
-        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-        Self::new("POST", path).with("content-type", "application/x-www-form-urlencoded").saying(body)
-    }
-
-    pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
-        self
-    }
-
-    pub(super) fn from(self, address: &str) -> Self {
-        Self { address: Some(address.parse().expect("an address")), ..self }
-    }
-
-    pub(super) fn saying(self, body: impl Into<String>) -> Self {
-        Self { body: body.into(), ..self }
-    }
-}
-
-/// An answer that was read to its end.
-#[derive(Debug)]
-pub(super) struct Seen {
-    pub(super) status: u16,
-    pub(super) headers: HeaderMap,
-    pub(super) body: String,
-}
-
-impl Seen {
-    #[track_caller]
-    pub(super) fn expect(self, status: u16) -> Self {
-        assert_eq!(self.status, status, "{self:?}");
-        self
-    }
-
-    pub(super) fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-
-    /// The members of this name of the items of a list.
-    pub(super) fn items(&self, name: &str) -> Vec<String> {
-        let list = self.json();
-        let items = list["items"].as_array().unwrap_or_else(|| panic!("no list: {self:?}"));
-        items.iter().map(|item| item[name].as_str().map_or(item[name].to_string(), str::to_owned)).collect()
-    }
-}
 
 /// The cloud. Not to be used from within a runtime.
 pub(super) struct World {
@@ -219,38 +132,12 @@ fn at(text: &str) -> Timestamp {
 }
 
 /// When everything is asked.
-const NOW: &str = "2026-12-02T09:00:00Z";
+pub(super) const NOW: &str = "2026-12-02T09:00:00Z";
 
-/// How long what is answered meanwhile may take.
-const IN_TIME: Duration = Duration::from_millis(500);
-
-/// A body that comes after something else has happened.
-struct After(Option<Pin<Box<dyn Future<Output = Bytes> + Send>>>);
-
-impl hyper::body::Body for After {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let Some(first) = &mut self.0 else { return Poll::Ready(None) };
-        let bytes = ready!(first.as_mut().poll(context));
-        self.0 = None;
-        Poll::Ready(Some(Ok(Frame::data(bytes))))
-    }
-}
-
-async fn answered(router: Router, request: Request<Body>) -> Seen {
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let response = router.oneshot(request).await.expect("a router always answers");
-    let (parts, body) = response.into_parts();
-    conformity::check(&method, &path, parts.status, &parts.headers);
-    let body = body.collect().await.expect("a body").to_bytes();
-    let body = String::from_utf8(body.to_vec()).expect("UTF-8");
-    Seen { status: StatusCode::as_u16(&parts.status), headers: parts.headers, body }
-}
+/// How long what is answered meanwhile may take; what has to wait waits for longer.
+const IN_TIME: Duration = Duration::from_secs(8);
+/// How long it is looked whether something has to wait.
+const A_WHILE: Duration = Duration::from_millis(500);
 
 fn doors(terminator: Option<Terminator>, most_per_second: NonZeroU32) -> Doors {
     Doors {
@@ -345,6 +232,11 @@ impl World {
         self.keys.insert(who, key);
     }
 
+    /// Looks for computers that are silent or heard of again, as the program does from time to time.
+    pub(super) fn look_for_silence(&self) {
+        self.runtime.block_on(contacts::look(&self.app, at(NOW), 3_600_000_000)).expect("it is noticed");
+    }
+
     pub(super) fn ask(&self, who: Who, ask: Ask) -> Seen {
         assert!(who == Who::Nobody || self.keys.contains_key(&who), "{who:?} has no key yet");
         self.ask_with(self.keys.get(&who), ask)
@@ -367,9 +259,20 @@ impl World {
         })
     }
 
-    /// Sends the head of a request, and its body when another was answered meanwhile; `None`, if that was not in time.
-    pub(super) fn ask_while(
+    /// Sends the head of a request, and its body when another was answered meanwhile.
+    pub(super) fn ask_while(&self, one: (Option<&Key>, Ask), other: (Option<&Key>, Ask)) -> (Seen, Seen) {
+        let (seen, meanwhile) = self.beside(IN_TIME, one, other);
+        (seen, meanwhile.expect("it does not wait"))
+    }
+
+    /// Whether a request has to wait while another is under way, which is answered then.
+    pub(super) fn waits_for(&self, other: (Option<&Key>, Ask), one: (Option<&Key>, Ask)) -> bool {
+        self.beside(A_WHILE, one, other).1.is_none()
+    }
+
+    fn beside(
         &self,
+        in_time: Duration,
         (key, ask): (Option<&Key>, Ask),
         (other_key, other): (Option<&Key>, Ask),
     ) -> (Seen, Option<Seen>) {
@@ -377,7 +280,7 @@ impl World {
         let (told, meanwhile) = tokio::sync::oneshot::channel();
         let bytes = ask.body.clone().into();
         let body = After(Some(Box::pin(async move {
-            let _ = told.send(tokio::time::timeout(IN_TIME, other).await.ok());
+            let _ = told.send(tokio::time::timeout(in_time, other).await.ok());
             bytes
         })));
         let request = Self::request(key, ask).map(|_| Body::new(body));
@@ -463,198 +366,6 @@ impl World {
         if path.contains("$suspended") { path.replace("$suspended", &self.suspended()) } else { path }
     }
 
-    fn furnish(&mut self) {
-        self.let_root_in();
-        self.let_others_in();
-        self.bring_computers();
-        self.run_instances();
-        self.invoice();
-        self.ask(
-            Who::Root,
-            Ask::new("POST", &format!("/v1/credentials/{}/revoke", self.credential(Who::Revoked))),
-        )
-        .expect(200);
-    }
-
-    fn let_root_in(&mut self) {
-        let app = &self.app;
-        let name = app.keys.seal(app.keys.fresh().expect("a key"), b"the operator").expect("sealed");
-        let party = RegisterParty { name, time_zone: TimeZone::UTC, description: None };
-        app.submit_own(Actor::system(), Command::RegisterParty(party)).expect("it is carried out");
-        let token = Token::random();
-        let issue = IssueCredential {
-            credential: token.credential,
-            holder: Holder::Operator("root".into()),
-            roles: Role::Admin.into(),
-            all_projects: true,
-            purpose: Purpose::Access,
-            proof: Proof::Token { digest: token.digest() },
-            label: None,
-            expires_at: None,
-            spends: None,
-            renews: false,
-        };
-        let issue = Command::IssueCredential(Box::new(issue));
-        let issued = app.submit_own(Actor::system(), issue).expect("it is carried out");
-        app.access.read_at_blocking(issued.sequence, |_, _| ()).expect("it is shown");
-        self.keep(Who::Root, Key::Token(token.text().to_string()));
-    }
-
-    fn let_others_in(&mut self) {
-        for (name, detail) in [
-            ("alice-name", "alice-detail"),
-            ("bob-name", "bob-detail"),
-            ("provider-name", "p"),
-            ("other-provider", "q"),
-            ("publisher", "u"),
-            ("nobody's", "z"),
-        ] {
-            let party = json!({"name": name, "contact": detail});
-            self.post(Who::Root, "/v1/parties", &party).expect(201);
-        }
-        self.post(Who::Root, "/v1/projects", &json!({"title": "other"})).expect(201);
-        let of_party = |party: &str, roles: &[&str]| json!({"holder": party, "roles": roles});
-        let expires = json!({
-            "holder": "eve", "roles": ["admin"], "all_projects": true, "expires_at": "2026-11-15T00:00:00Z",
-        });
-        let wide = |name: &str, role: &str| json!({"holder": name, "roles": [role], "all_projects": true});
-        let tokens = [
-            (Who::Admin, None, of_party("anna", &["admin"])),
-            (Who::OtherAdmin, Some("PROJ-2"), of_party("otto", &["admin"])),
-            (Who::Auditor, None, wide("audra", "auditor")),
-            (Who::Provider, None, of_party("PARTY-4", &["provider"])),
-            (Who::OtherProvider, None, of_party("PARTY-5", &["provider"])),
-            (Who::Publisher, None, of_party("PARTY-6", &["publisher"])),
-            (Who::Alice, None, of_party("PARTY-2", &["customer"])),
-            (Who::Bob, None, of_party("PARTY-3", &["customer"])),
-            (Who::Revoked, None, wide("rita", "admin")),
-            (Who::Expired, None, expires),
-            (Who::Both, None, of_party("PARTY-4", &["customer", "provider"])),
-            (Who::Prying, None, of_party("PARTY-3", &["customer", "auditor"])),
-        ];
-        for (who, project, wanted) in tokens {
-            let key = self.token(Who::Root, project, &wanted);
-            self.keep(who, key);
-        }
-    }
-
-    fn bring_computers(&mut self) {
-        let enter = |provider, name: &str| {
-            self.post(provider, "/v1/computers", &json!({"reference": name})).expect(201);
-        };
-        enter(Who::Provider, "COMP-1");
-        enter(Who::Provider, "COMP-3");
-        enter(Who::OtherProvider, "COMP-2");
-        for (provider, node, name, free) in
-            [(Who::Provider, Who::Node, "COMP-1", 10), (Who::OtherProvider, Who::OtherNode, "COMP-2", 2)]
-        {
-            let certify = "/slapos.post.v0.compute_node_certificate";
-            let key = self.certificate(provider, certify, &json!({"computer_guid": name}));
-            self.keep(node, key);
-            let partitions: Vec<Value> = (0..free)
-                .map(|n| json!({"id": format!("slappart{n}"), "addresses": [{"address": format!("10.0.0.{n}")}]}))
-                .collect();
-            let path = |what: &str| format!("/v1/computers/{name}/{what}");
-            let configured = json!({"address": "10.0.0.1", "partitions": partitions});
-            self.ask(node, Ask::json("PUT", &path("configuration"), &configured)).expect(200);
-            let open = json!({"scope": "open"});
-            self.ask(provider, Ask::json("PUT", &path("allocation-scope"), &open)).expect(200);
-            let supply = json!({"software_release": RELEASE, "state": "available"});
-            self.post(provider, &path("software"), &supply).expect(200);
-            self.post(node, &path("software-reports"), &supply).expect(200);
-        }
-        let leaving = json!({"software_release": LEAVING, "state": "available"});
-        self.post(Who::Provider, "/v1/computers/COMP-1/software", &leaving).expect(200);
-        let error =
-            json!({"software_release": LEAVING, "state": "error", "error": "provider-software-error"});
-        self.post(Who::Node, "/v1/computers/COMP-1/software-reports", &error).expect(200);
-        let leaving = json!({"software_release": LEAVING, "state": "destroyed"});
-        self.post(Who::Provider, "/v1/computers/COMP-1/software", &leaving).expect(200);
-        let product = json!({"product": "kvm", "software_release": RELEASE});
-        self.post(Who::Publisher, "/v1/products", &product).expect(200);
-    }
-
-    /// SOFTINST-1 to 7: Alice's, its child, Bob's, his on hers, one of his on COMP-2, one of hers that has ended, and one
-    /// of the operator's.
-    fn run_instances(&mut self) {
-        self.set("2026-10-16T00:00:00Z");
-        let request = |who, name: &str, parameter: &str, sla: Value, shared: bool| {
-            let wanted = json!({
-                "software_release": RELEASE, "instance_id": name, "instance_type": "production",
-                "parameters": {"secret": parameter}, "sla": sla, "shared": shared,
-            });
-            self.post(who, "/v1/instances", &wanted).expect(201)
-        };
-        let on = |computer: &str| json!({"computer_guid": computer});
-        request(Who::Alice, "shop", "alice-parameter", on("COMP-1"), false);
-        let instance = self.instance_certificate("SOFTINST-1");
-        self.keep(Who::Instance, instance);
-        let request = |who, name: &str, parameter: &str, sla: Value, shared: bool| {
-            let wanted = json!({
-                "software_release": RELEASE, "instance_id": name, "instance_type": "production",
-                "parameters": {"secret": parameter}, "sla": sla, "shared": shared,
-            });
-            self.post(who, "/v1/instances", &wanted).expect(201)
-        };
-        request(Who::Instance, "db", "alice-child", on("COMP-1"), false);
-        request(Who::Bob, "shop", "bob-parameter", on("COMP-1"), false);
-        request(Who::Bob, "site", "bob-shared", json!({"instance_guid": "SOFTINST-1"}), true);
-        request(Who::Bob, "far", "bob-parameter", on("COMP-2"), false);
-        request(Who::Alice, "gone", "alice-ended", on("COMP-1"), false);
-        request(Who::Root, "shop", "of the operator", on("COMP-1"), false);
-        let instance = self.instance_certificate("SOFTINST-3");
-        self.keep(Who::OtherInstance, instance);
-        let says = |instance: &str, what: &str, body: &Value| {
-            self.post(Who::Node, &format!("/v1/instances/{instance}/{what}"), body).expect(200);
-        };
-        for instance in ["SOFTINST-1", "SOFTINST-2", "SOFTINST-3", "SOFTINST-6"] {
-            says(instance, "reports", &json!({"state": "started"}));
-        }
-        for (instance, connection) in [("SOFTINST-1", "alice-connection"), ("SOFTINST-3", "bob-connection")] {
-            let path = format!("/v1/instances/{instance}/connection-parameters");
-            let told = json!({"connection_parameters": {"url": connection}});
-            self.ask(Who::Node, Ask::json("PUT", &path, &told)).expect(200);
-        }
-        says("SOFTINST-2", "reports", &json!({"state": "error", "error": "alice-error"}));
-        self.set("2026-10-20T00:00:00Z");
-        self.ask(Who::Alice, Ask::new("DELETE", "/v1/instances/SOFTINST-6")).expect(200);
-        says("SOFTINST-6", "reports", &json!({"state": "destroyed"}));
-    }
-
-    fn instance_certificate(&self, instance: &str) -> Key {
-        let path = "/slapos.get.v0.software_instance_certificate";
-        self.certificate(Who::Node, path, &json!({"instance_guid": instance}))
-    }
-
-    fn invoice(&mut self) {
-        self.post(Who::Root, "/v1/price-books", &prices("standard", "10.00")).expect(201);
-        for (customer, amount) in [("PARTY-2", "1.00"), ("PARTY-3", "2.00")] {
-            let told =
-                json!({"customer": customer, "currency": "EUR", "amount": amount, "description": "by hand"});
-            self.post(Who::Root, "/v1/credits", &told).expect(201);
-            self.post(Who::Root, "/v1/charges", &told).expect(201);
-        }
-        let usage = [
-            usage("COMP-1", "a", "slappart0", "7"),
-            usage("COMP-1", "b", "slappart2", "8"),
-            usage("COMP-1", "c", "slappart0", "NaN"),
-        ];
-        self.report(Who::Node, &usage).expect(200);
-        self.report(Who::OtherNode, &[usage_of_no_one("COMP-2")]).expect(200);
-        self.set("2026-11-02T00:00:00Z");
-        let run = json!({"period": {"start": "2026-10-01", "stop": "2026-11-01"}, "finalise": true});
-        self.post(Who::Root, "/v1/invoice-runs", &run).expect(201);
-        self.set(NOW);
-        for (customer, amount) in [("PARTY-2", "1.00"), ("PARTY-3", "2.00")] {
-            let told =
-                json!({"customer": customer, "currency": "EUR", "amount": amount, "description": "by hand"});
-            self.post(Who::Root, "/v1/credits", &told).expect(201);
-            self.post(Who::Root, "/v1/charges", &told).expect(201);
-        }
-        let run = json!({"period": {"start": "2026-11-01", "stop": "2026-12-01"}});
-        self.post(Who::Root, "/v1/invoice-runs", &run).expect(201);
-    }
-
     pub(super) fn report(&self, who: Who, events: &[Value]) -> Seen {
         let lines: Vec<String> = events.iter().map(Value::to_string).collect();
         let ask = Ask::new("POST", "/v1/usage-events").with("content-type", "application/x-ndjson");
@@ -666,34 +377,6 @@ impl Drop for World {
     fn drop(&mut self) {
         self.app.shut_down();
     }
-}
-
-/// Prices.
-pub(super) fn prices(name: &str, price: &str) -> Value {
-    json!({
-        "name": name, "currency": "EUR", "valid_from": "2026-01-01T00:00:00Z",
-        "resources": [{"resource": "requests", "kind": "counter", "meter": "sum", "unit": "request"}],
-        "rates": [
-            {"kind": "recurring", "every": "month", "when": "arrears", "price": price},
-            {"kind": "per_unit", "resource": "requests", "price": "0.5"},
-        ],
-    })
-}
-
-/// Usage that a computer reports of one of its partitions.
-pub(super) fn usage(computer: &str, id: &str, subject: &str, quantity: &str) -> Value {
-    json!({
-        "specversion": "1.0", "type": "org.slapos.usage", "source": computer, "id": id, "subject": subject,
-        "data": {
-            "resource": "requests", "quantity": quantity,
-            "start": "2026-10-17T00:00:00Z", "stop": "2026-10-17T01:00:00Z",
-        },
-    })
-}
-
-/// Usage that is suspended.
-fn usage_of_no_one(computer: &str) -> Value {
-    usage(computer, "d", "slappart9", "1")
 }
 
 /// A folder with all that is in it, as open or closed as it is.

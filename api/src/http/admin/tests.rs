@@ -76,6 +76,7 @@ fn health_says_what_is_wrong() {
     let head = kit.app.ledger.head().last.0;
     kit.get(&format!("/v1/usage-suspense?min_sequence={head}"));
     kit.get("/v1/computers");
+    kit.app.access.read_at_blocking(kit.app.ledger.head().last, |_, _| ()).expect("it is shown");
     let health = kit.get("/healthz");
     assert_eq!(health.status, StatusCode::OK, "{health:?}");
     let health = health.json();

@@ -5,7 +5,7 @@
 use schemars::JsonSchema;
 use serde_json::json;
 
-use super::{CredentialForm, TokenForm};
+use super::{CredentialForm, RevokedForm, TokenForm};
 use crate::http::openapi::operation::Operation;
 use crate::http::openapi::schema;
 
@@ -26,12 +26,12 @@ pub(in crate::http) fn revoke(operation: Operation) -> Operation {
     operation
         .called("revokeCredential", "access", "Have a credential be good for nothing from now on")
         .description(
-            "Who has had a token in their hands may have issued others of its holder by it: `all_of_holder` revokes them all.",
+            "Who has had a token in their hands may have issued others of its holder by it: `all_of_holder` revokes them all. By that of an admin they may have let in anybody: `issued_since` revokes what it issued from then on, and what that issued in turn; where a computer got a certificate so, also those of what is on it.",
         )
         .path::<schema::CredentialId>("id", "Which credential")
         .body::<Revocation>(json!({}))
         .optional_body()
-        .writes::<CredentialForm>(200, "The credential as it is now")
+        .writes::<RevokedForm>(200, "The credential as it is now, and those that were revoked")
 }
 
 /// What is revoked.
@@ -40,6 +40,9 @@ pub(in crate::http) fn revoke(operation: Operation) -> Operation {
 struct Revocation {
     /// Whether every other credential of its holder is revoked with it.
     all_of_holder: Option<bool>,
+    /// For admins. From this instant on, what it issued is revoked too, and what was issued by that in turn; with
+    /// `all_of_holder`, by any credential of its holder.
+    issued_since: Option<schema::Instant>,
 }
 
 /// A token to be issued.

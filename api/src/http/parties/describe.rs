@@ -137,15 +137,25 @@ pub(in crate::http) fn erase(operation: Operation) -> Operation {
         .tagged(200)
 }
 
+/// What is revoked.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct CredentialsOfParty {
+    /// Whether the certificates of its computers, and of the instances on them, are revoked too.
+    with_computers: Option<bool>,
+}
+
 pub(in crate::http) fn revoke_credentials(operation: Operation) -> Operation {
     operation
         .called("revokeCredentialsOfParty", "parties", "Have a party come in no more, from now on")
         .path::<schema::PartyId>("id", "Which party")
         .description(
             "Its tokens and certificates are good for nothing, also those that were issued and not used yet. What it has \
-             stays as it is: its instances run, and are invoiced. Done again it changes nothing.",
+             stays as it is: its instances run, are invoiced, and may ask for more by certificates of their own; its \
+             computers come in, unless `with_computers` revokes their certificates and those of the instances on them. \
+             Done again it changes nothing.",
         )
-        .body::<Nothing>(json!({}))
+        .body::<CredentialsOfParty>(json!({}))
         .optional_body()
         .answers::<PartyForm>(200, "The party")
         .problem(404)

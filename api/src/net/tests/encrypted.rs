@@ -185,15 +185,15 @@ fn a_handshake_that_does_not_end_is_cut_off() {
     let config = Arc::new(ours.client(TLS13, None));
     // What is sent, and whether the end comes at once.
     for (sent, at_once) in [("", false), ("\u{16}\u{3}\u{1}", false), ("GET /peer HTTP/1.1\r\n\r\n", true)] {
-        let mut stream = running.connect();
         let began = Instant::now();
+        let mut stream = running.connect();
         stream.write_all(sent.as_bytes()).expect("it is sent");
         let mut alert = Vec::new();
         let _ = stream.read_to_end(&mut alert);
         assert!(!alert.starts_with(b"HTTP"), "nothing is answered in the clear");
         let took = began.elapsed();
         assert_eq!(took < Duration::from_millis(900), at_once, "{sent:?}: {took:?}");
-        assert!(took < Duration::from_secs(3), "{sent:?}: {took:?}");
+        assert!(took < Duration::from_secs(6), "{sent:?}: {took:?}");
         let mut other = connect(&running, &config, "localhost");
         assert_eq!(fingerprint_seen(&mut other).expect("others are answered"), "none");
     }
@@ -204,8 +204,8 @@ fn bounds_hold_under_tls_as_well() {
     let ours = Ours::new();
     let mut running = Running::start(bounds(), Some(ours.config()));
     let config = Arc::new(ours.client(TLS13, None));
-    let mut slow = connect(&running, &config, "localhost");
     let began = Instant::now();
+    let mut slow = connect(&running, &config, "localhost");
     slow.write_all(b"GET /pe").expect("it is sent");
     slow.flush().expect("it is sent");
     assert_eq!(super::running::answer(&mut slow).expect("it is told").0, 408);

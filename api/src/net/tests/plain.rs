@@ -46,8 +46,8 @@ fn who_keeps_the_server_waiting_is_cut_off_and_others_are_answered() {
     let running = Running::plain(bounds());
     // What is sent at once and how many requests are answered; what trickles after it; how it ends and when.
     let check = |name: &str, first: &str, answers: usize, slow: Option<&str>, end: End, seconds: u64| {
-        let mut stream = running.connect();
         let began = Instant::now();
+        let mut stream = running.connect();
         stream.write_all(first.as_bytes()).expect("it is sent");
         for _ in 0..answers {
             answer(&mut stream).expect("it answers");
@@ -66,7 +66,7 @@ fn who_keeps_the_server_waiting_is_cut_off_and_others_are_answered() {
         let took = began.elapsed();
         let expected = Duration::from_secs(seconds);
         assert!(
-            took + 50 * MILLISECOND >= expected && took < expected + 900 * MILLISECOND,
+            took + 50 * MILLISECOND >= expected && took < expected + 3000 * MILLISECOND,
             "{name}: {took:?}"
         );
         assert_eq!(ask(&mut running.connect(), "/peer").expect("others are answered").0, 200, "{name}");
@@ -130,12 +130,14 @@ fn who_does_not_read_is_cut_off() {
     let mut stream = running.connect();
     stream.write_all(asks("/large").as_bytes()).expect("it is sent");
     let began = Instant::now();
-    thread::sleep(300 * MILLISECOND);
-    assert_eq!(running.under_way.load(Ordering::SeqCst), 1);
-    while running.under_way.load(Ordering::SeqCst) > 0 {
-        assert!(began.elapsed() < Duration::from_secs(5), "it is still written");
-        thread::sleep(20 * MILLISECOND);
-    }
+    let wait_until = |under_way: usize, otherwise: &str| {
+        while running.under_way.load(Ordering::SeqCst) != under_way {
+            assert!(began.elapsed() < Duration::from_secs(20), "{otherwise}");
+            thread::sleep(20 * MILLISECOND);
+        }
+    };
+    wait_until(1, "it has not begun");
+    wait_until(0, "it is still written");
     assert!(began.elapsed() > 900 * MILLISECOND);
     let mut taken = 0;
     let mut buffer = vec![0; 1024 * 1024];

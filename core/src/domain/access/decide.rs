@@ -1,10 +1,11 @@
 //! What may be issued to whom, and what ends it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
 
 use super::{
     Access, Credential, CredentialIssued, CredentialRevoked, CredentialSpent, Holder, IssueCredential,
-    NotGood, OpenProject, ProjectOpened, Proof, Purpose, RevokeCredentials, Role, Roles, Which,
+    NotGood, OpenProject, ProjectOpened, Proof, Purpose, Renews, RevokeCredentials, Role, Roles, Which,
 };
 use crate::domain::Outcome;
 use crate::domain::computer::Computers;
@@ -19,6 +20,8 @@ use crate::domain::time::Timestamp;
 const MAX_TITLE: usize = 100;
 /// The longest label of a credential, and name of an operator.
 const MAX_LABEL: usize = 200;
+/// How many credentials of a holder may be good at a time: all of them may have to be revoked at once.
+const MOST_OF_ONE: usize = 1000;
 
 /// Why a command about access is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -70,6 +73,9 @@ pub enum AccessRefusal {
     /// The token that is to be spent is good for something else.
     #[error("the token is not one for this")]
     OtherPurpose,
+    /// So many are more than anybody needs, and than can be looked through.
+    #[error("{0} has {MOST_OF_ONE} credentials that are good, which is the most; revoke some")]
+    TooMany(Holder),
     /// The id is that of another credential.
     #[error("credential {0} was issued before")]
     IssuedBefore(CredentialId),
@@ -157,6 +163,14 @@ impl Access {
         if expires_at.is_none() && purpose != Purpose::Access {
             return Err(AccessRefusal::BadExpiry("must be said of a token that is good once"));
         }
+        // Those of a namesake who reaches all projects, or does not, are somebody else's.
+        let counts = |known: &&Credential| {
+            known.issued.all_projects == all_projects && Some(known.issued.credential) != command.spends
+        };
+        let good = self.active_of(project, &holder).filter(counts).filter(|known| known.check(now).is_ok());
+        if good.take(MOST_OF_ONE).count() == MOST_OF_ONE {
+            return Err(AccessRefusal::TooMany(holder));
+        }
         let spent = command.spends.map(|token| self.spend(project, token, command, now)).transpose()?;
         let revoked = self.renewed(project, command, now)?;
         let label = command.label.clone();
@@ -213,10 +227,13 @@ impl Access {
             return Ok(Vec::new());
         }
         let mut active = self.certificates_of(project, &command.holder, now).peekable();
-        if active.peek().is_some() && !command.renews {
-            return Err(AccessRefusal::StillActive);
-        }
-        Ok(active.map(|credential| revoked(credential, now)).collect())
+        let kept = match command.renews {
+            Renews::Nothing if active.peek().is_some() => return Err(AccessRefusal::StillActive),
+            Renews::Nothing | Renews::All => None,
+            Renews::AllBut(credential) => Some(credential),
+        };
+        let ends = active.filter(|known| kept != Some(known.issued.credential));
+        Ok(ends.map(|credential| revoked(credential, now)).collect())
     }
 
     /// What is revoked because its holder has ended: nobody comes as an instance that is gone, as a party that was erased,
@@ -240,39 +257,84 @@ impl Access {
         credentials.map(|known| revoked(known, now)).collect()
     }
 
-    /// What is revoked is revoked for good.
-    pub(crate) fn revoke(
-        &self,
+    /// What is revoked is revoked for good. Answers which were.
+    pub(crate) fn revoke<'a>(
+        &'a self,
         project: ProjectId,
-        holders: Holders<'_>,
-        command: &RevokeCredentials,
+        holders: impl Fn(ProjectId) -> Holders<'a>,
+        command: &'a RevokeCredentials,
         now: Timestamp,
-    ) -> Result<Outcome<()>, AccessRefusal> {
-        let certificate = |known: &Credential| known.is_certificate().then(|| revoked(known, now));
-        let events: Vec<_> = match &command.which {
+    ) -> Result<Outcome<Vec<CredentialId>>, AccessRefusal> {
+        let mut ends: Vec<&Credential> = match &command.which {
             Which::One(id) => {
                 let known = self.credentials.get(id).filter(|known| known.project == project);
-                let known = known.ok_or(AccessRefusal::Unknown(*id))?;
-                known.check(Timestamp::MIN).is_ok().then(|| revoked(known, now)).into_iter().collect()
+                vec![known.ok_or(AccessRefusal::Unknown(*id))?]
             }
             Which::CertificatesOf(holder) => {
-                self.active_of(project, holder).filter_map(certificate).collect()
+                self.active_of(project, holder).filter(|known| known.is_certificate()).collect()
             }
             Which::CertificatesOn(computer) => {
                 let of = Holder::Computer(computer.clone());
-                let on = self.instances_of(project).filter(|holder| holders.on(holder, computer));
-                let all = iter::once(&of).chain(on).flat_map(|holder| self.active_of(project, holder));
-                all.filter_map(certificate).collect()
+                let its = self.active_of(project, &of).filter(|known| known.is_certificate());
+                its.chain(self.certificates_on(project, holders(project), computer)).collect()
             }
-            Which::AllOf(holder) => {
-                self.active_of(project, holder).map(|known| revoked(known, now)).collect()
-            }
+            // What has ended may have issued what has not.
+            Which::AllOf(holder) if command.issued_since.is_some() => self.of(project, holder).collect(),
+            Which::AllOf(holder) => self.active_of(project, holder).collect(),
+            // Where somebody who reaches all projects was let in, whatever is called so is theirs.
             Which::AllOfEverywhere(holder) => {
-                let elsewhere = self.everywhere(holder).filter(|known| known.project != project);
-                self.active_of(project, holder).chain(elsewhere).map(|known| revoked(known, now)).collect()
+                let wide = self.everywhere(holder).map(|known| known.project);
+                let projects: BTreeSet<_> = wide.chain([project]).collect();
+                projects.into_iter().flat_map(|project| self.of(project, holder)).collect()
             }
         };
-        Ok(Outcome::of((), events))
+        if let Some(since) = command.issued_since {
+            self.add_issued(&mut ends, since, holders);
+        }
+        // What has expired is good for nothing as it is.
+        let ends: Vec<_> = ends.into_iter().filter(|known| known.check(now).is_ok()).collect();
+        let ids = ends.iter().map(|known| known.issued.credential).collect();
+        Ok(Outcome::of(ids, ends.into_iter().map(|known| revoked(known, now))))
+    }
+
+    /// The certificates of the instances in the partitions of a computer.
+    fn certificates_on<'a>(
+        &'a self,
+        project: ProjectId,
+        holders: Holders<'a>,
+        computer: &'a ComputerId,
+    ) -> impl Iterator<Item = &'a Credential> {
+        let on = self.instances_of(project).filter(move |holder| holders.on(holder, computer));
+        on.flat_map(move |holder| self.active_of(project, holder)).filter(|known| known.is_certificate())
+    }
+
+    /// Adds what these issued from an instant on, and what that issued in turn, each once; where a computer got a
+    /// certificate so, also those of what is on it, whose keys it could fetch. What has ended counts: a token that was
+    /// spent issued a certificate. One of a project leads to no other, whatever is asked.
+    fn add_issued<'a>(
+        &'a self,
+        to: &mut Vec<&'a Credential>,
+        since: Timestamp,
+        holders: impl Fn(ProjectId) -> Holders<'a>,
+    ) {
+        let mut issued: BTreeMap<CredentialId, Vec<&Credential>> = BTreeMap::new();
+        for known in self.credentials.values().filter(|known| known.issued.at >= since) {
+            if let Some(by) = known.by {
+                issued.entry(by).or_default().push(known);
+            }
+        }
+        let mut there: BTreeSet<_> = to.iter().map(|known| known.issued.credential).collect();
+        let mut next = 0;
+        while let Some(&by) = to.get(next) {
+            let of_it = issued.get(&by.issued.credential).into_iter().flatten();
+            let within = of_it.filter(|known| by.issued.all_projects || known.project == by.project);
+            to.extend(within.filter(|known| there.insert(known.issued.credential)));
+            if let Holder::Computer(computer) = &by.issued.holder {
+                let beneath = self.certificates_on(by.project, holders(by.project), computer);
+                to.extend(beneath.filter(|known| there.insert(known.issued.credential)));
+            }
+            next += 1;
+        }
     }
 }
 

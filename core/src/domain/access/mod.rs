@@ -224,8 +224,22 @@ pub struct IssueCredential {
     pub expires_at: Option<Timestamp>,
     /// The token that is good for this, once, and is spent by it.
     pub spends: Option<CredentialId>,
-    /// Of certificates of a computer or an instance one is active; this one takes its place.
-    pub renews: bool,
+    /// What it takes the place of.
+    pub renews: Renews,
+}
+
+/// Which certificates of its holder a new one takes the place of. A computer and an instance have one that is good; a party
+/// has several machines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Renews {
+    /// None: it is refused while there is a good one.
+    #[default]
+    Nothing,
+    /// All.
+    All,
+    /// All but the one it is asked by: should the answer be lost, its holder asks again by that. It ends when another is
+    /// asked for by the new one, or when its time is over.
+    AllBut(CredentialId),
 }
 
 /// Let somebody in no more.
@@ -233,6 +247,8 @@ pub struct IssueCredential {
 pub struct RevokeCredentials {
     /// By which.
     pub which: Which,
+    /// Nor by what these issued from this instant on, nor by what was issued by that in turn.
+    pub issued_since: Option<Timestamp>,
 }
 
 /// Which credentials.
@@ -246,7 +262,7 @@ pub enum Which {
     CertificatesOn(ComputerId),
     /// All of this holder.
     AllOf(Holder),
-    /// The same, and what reaches all projects of whoever is called so in another.
+    /// The same, and of whoever is called so all in each project where they were let into all projects.
     AllOfEverywhere(Holder),
 }
 
@@ -323,6 +339,8 @@ pub struct Credential {
     pub project: ProjectId,
     /// What was issued.
     pub issued: CredentialIssued,
+    /// The credential of whoever issued it; none, if that was the program itself.
+    pub by: Option<CredentialId>,
     /// What became of it.
     pub standing: Standing,
 }
@@ -367,7 +385,7 @@ pub struct Access {
     projects: BTreeMap<ProjectId, ProjectOpened>,
     credentials: BTreeMap<CredentialId, Credential>,
     by_fingerprint: BTreeMap<[u8; 32], CredentialId>,
-    /// Those that are not revoked or spent.
+    /// Those that are not revoked or spent, nor had expired when their holder was issued the next.
     active: BTreeMap<(ProjectId, Holder), BTreeSet<CredentialId>>,
 }
 
@@ -428,6 +446,11 @@ impl Access {
         })
     }
 
+    /// Whether somebody who is called so was ever let into all projects.
+    pub fn reaches_all_projects(&self, holder: &Holder) -> bool {
+        self.everywhere(holder).next().is_some()
+    }
+
     /// Whether a credential is good at an instant, and if not, why not.
     pub fn check(&self, id: CredentialId, now: Timestamp) -> Result<(), NotGood> {
         self.credential(id).ok_or(NotGood::Unknown)?.check(now)
@@ -438,11 +461,15 @@ impl Access {
         ids.filter_map(|id| self.credentials.get(id))
     }
 
-    /// What reaches all projects, wherever it was issued.
+    /// All of a holder, good or not. Looks through those of everybody.
+    fn of<'a>(&'a self, project: ProjectId, holder: &'a Holder) -> impl Iterator<Item = &'a Credential> {
+        self.after(project, None).filter(move |known| known.issued.holder == *holder)
+    }
+
+    /// What reaches all projects, wherever it was issued. Looks through those of everybody.
     fn everywhere<'a>(&'a self, holder: &'a Holder) -> impl Iterator<Item = &'a Credential> {
-        let active = self.active.iter().filter(move |((_, of), _)| of == holder);
-        let active = active.flat_map(|(_, ids)| ids).filter_map(|id| self.credentials.get(id));
-        active.filter(|known| known.issued.all_projects)
+        let all = self.credentials.values().filter(|known| known.issued.all_projects);
+        all.filter(move |known| known.issued.holder == *holder)
     }
 
     /// The instances of a project that have a credential which is not revoked.
@@ -451,8 +478,8 @@ impl Access {
         self.active.range(first..=last).map(|((_, holder), _)| holder)
     }
 
-    /// Takes an event over that happened in a project.
-    pub fn evolve(&mut self, project: ProjectId, event: &Event) {
+    /// Takes an event over that happened in a project. Its actor came by this credential, as the log has it.
+    pub fn evolve(&mut self, project: ProjectId, by: Option<&str>, event: &Event) {
         match event {
             Event::ProjectOpened(event) => {
                 self.projects.insert(event.project, event.clone());
@@ -461,9 +488,14 @@ impl Access {
                 if let Proof::Certificate { fingerprint } = event.proof {
                     self.by_fingerprint.insert(fingerprint, event.credential);
                 }
-                self.active.entry((project, event.holder.clone())).or_default().insert(event.credential);
+                let active = self.active.entry((project, event.holder.clone())).or_default();
+                // What has expired is let go of here, so that nobody has more to look through than may be good.
+                let known = |id: &CredentialId| self.credentials.get(id);
+                active.retain(|id| known(id).is_some_and(|known| known.check(event.at).is_ok()));
+                active.insert(event.credential);
+                let by = by.and_then(|id| id.parse().ok());
                 let (issued, standing) = (event.clone(), Standing::Active);
-                self.credentials.insert(event.credential, Credential { project, issued, standing });
+                self.credentials.insert(event.credential, Credential { project, issued, by, standing });
             }
             Event::CredentialRevoked(event) => self.ended(event.credential, Standing::Revoked(event.at)),
             Event::CredentialSpent(event) => self.ended(event.credential, Standing::Spent(event.at)),

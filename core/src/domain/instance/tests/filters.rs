@@ -192,7 +192,7 @@ fn a_tree_is_spread_when_much_comes_at_once() {
     };
     let mut copy = State::restore(&state.snapshot(), crate::domain::given::state().seen).expect("restored");
     for event in [describe("COMP-2"), describe("COMP-3")].iter().chain(&events) {
-        copy.evolve(ProjectId::DEFAULT, &Stream::Ledger, event, given.next());
+        copy.evolve((ProjectId::DEFAULT, None), &Stream::Ledger, event, given.next());
     }
     let allocations = {
         let (now, next) = (given.now, given.next());
