@@ -10,7 +10,7 @@ use slapledger_core::domain::id::{ComputerId, InstanceId, PartitionId, PartyId};
 use slapledger_core::domain::time::Timestamp;
 use tempfile::TempDir;
 
-use super::{Authority, AuthorityFault, Subject, Validity};
+use super::{Authority, AuthorityFault, Issued, Subject, Validity};
 
 fn at(instant: &str) -> Timestamp {
     Timestamp::parse_rfc3339(instant).expect("an instant")
@@ -88,8 +88,8 @@ fn the_text_says_what_openssl_says() {
     let partition = PartitionId::new("slappart3").expect("an id");
     let computer_id = ComputerId::new("COMP-7").expect("an id");
     let instance = Subject::Instance { computer: computer_id, partition, id: InstanceId(9) };
-    let check = |subject: &Subject, told: &str, read: &str| {
-        let issued = authority.issue(subject, year()).expect("it is issued");
+    let issue = |subject: &Subject| authority.issue(subject, year()).expect("it is issued");
+    let check_issued = |issued: &Issued, told: &str, read: &str| {
         let (text, _) = issued.certificate_pem.split_once("-----BEGIN").expect("there is text before it");
         let mut lines = text.lines();
         assert_eq!(lines.next(), Some("Certificate:"));
@@ -112,7 +112,13 @@ fn the_text_says_what_openssl_says() {
             assert!(openssl.contains(extension), "{extension}\nin\n{openssl}");
         }
     };
+    let check = |subject: &Subject, told: &str, read: &str| check_issued(&issue(subject), told, read);
     let mail = "emailAddress=nobody@slapledger.invalid";
+    // One whose serial would be negative, had it no zero before it: one of 256 has.
+    let zero_first =
+        std::iter::repeat_with(|| issue(&computer("COMP-1"))).find(|issued| issued.serial >> 119 == 1);
+    let zero_first = zero_first.expect("it comes some day");
+    check_issued(&zero_first, &format!("        Subject: CN=COMP-1/{mail}"), "CN=COMP-1");
     check(&computer("COMP-1"), &format!("        Subject: CN=COMP-1/{mail}"), "CN=COMP-1");
     check(
         &Subject::Person { party: PartyId(3) },

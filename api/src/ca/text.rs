@@ -21,7 +21,9 @@ pub(super) fn of(der: &[u8]) -> Result<String, AuthorityFault> {
     let (_, certificate) =
         X509Certificate::from_der(der).map_err(|_| rcgen::Error::CouldNotParseCertificate)?;
     let validity = certificate.validity();
-    let serial: Vec<String> = certificate.raw_serial().iter().map(|byte| format!("{byte:02x}")).collect();
+    // DER puts a zero before what would be negative without it; the number does not have it.
+    let serial = certificate.raw_serial().iter().skip_while(|byte| **byte == 0);
+    let serial: Vec<String> = serial.map(|byte| format!("{byte:02x}")).collect();
     Ok(format!(
         "Certificate:\n    Data:\n        Version: 3 (0x2)\n        Serial Number:\n            {}\n        \
          Signature Algorithm: ecdsa-with-SHA256\n        Issuer: {}\n        Validity\n            \
