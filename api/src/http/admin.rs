@@ -91,7 +91,7 @@ fn is_theirs(app: &App, recorded: &Recorded) -> bool {
         return app.project() == ProjectId::DEFAULT && app.caller.reaches_all_projects();
     }
     let (project, reaches_all) = match *recorded.stream {
-        Stream::Credential(id) => app.access.read(|view, _| into(&view.access, id, recorded.project())),
+        Stream::Credential(id) => app.access.read(|view, _| lets_into(&view.access, id, recorded.project())),
         _ => (recorded.project(), false),
     };
     project == app.project() && (!reaches_all || app.caller.reaches_all_projects())
@@ -99,7 +99,7 @@ fn is_theirs(app: &App, recorded: &Recorded) -> bool {
 
 /// Into which project a credential lets, from wherever it was issued or revoked, and whether into all others too. One that
 /// is not known is taken for one that does.
-fn into(access: &Access, id: CredentialId, recorded: ProjectId) -> (ProjectId, bool) {
+fn lets_into(access: &Access, id: CredentialId, recorded: ProjectId) -> (ProjectId, bool) {
     access.credential(id).map_or((recorded, true), |known| (known.project, known.issued.all_projects))
 }
 

@@ -19,6 +19,7 @@ use slapledger_projections::Page;
 
 use super::json_body::{self, Object};
 use super::openapi::schema;
+use super::parties::instant;
 use super::problem::Problem;
 use super::query::{self, Named, Query};
 use crate::access::{self, Here, Known};
@@ -324,11 +325,6 @@ fn may_issue(app: &App, wanted: &TokenWanted) -> Result<(), Problem> {
 #[expect(clippy::unnecessary_wraps, reason = "it reads a member of a body, as others do that may refuse")]
 fn holder(text: &str) -> Result<Holder, String> {
     Ok(text.parse().map_or_else(|_| Holder::Operator(text.into()), Holder::Party))
-}
-
-fn instant(text: &str) -> Result<Timestamp, String> {
-    let rule = "must be an RFC 3339 instant with its offset, such as 2027-01-01T00:00:00Z";
-    Timestamp::parse_rfc3339(text).ok_or_else(|| rule.to_owned())
 }
 
 fn purpose(text: &str) -> Result<Purpose, String> {

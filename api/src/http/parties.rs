@@ -379,7 +379,7 @@ pub(super) async fn set_rate(Here(app): Here, request: Request) -> Result<Respon
     .await
 }
 
-fn instant(text: &str) -> Result<Timestamp, String> {
+pub(super) fn instant(text: &str) -> Result<Timestamp, String> {
     Timestamp::parse_rfc3339(text)
         .ok_or_else(|| "must be an RFC 3339 instant with its offset, such as 2027-01-01T00:00:00Z".to_owned())
 }

@@ -228,8 +228,8 @@ pub struct IssueCredential {
     pub renews: Renews,
 }
 
-/// Which certificates of its holder a new one takes the place of. A computer and an instance have one that is good; a party
-/// has several machines.
+/// Which certificates of its holder a new one takes the place of. An instance has one that is good, a computer two while it
+/// renews, and a party as many as it has machines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Renews {
     /// None: it is refused while there is a good one.
