@@ -1,10 +1,15 @@
 //! A file that holds a state between two starts. It shortens the way and is never trusted over the log.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
+use tracing::warn;
+
+use super::Sequencer;
+use crate::domain::id::Sequence;
+use crate::log::merkle::Root;
 
 /// What the file begins with: a name and the version of its layout.
 const MAGIC: &[u8; 8] = b"SLSNAP07";
@@ -20,20 +25,52 @@ impl SnapshotFile {
         Self { path }
     }
 
-    /// Its content, if there is one and it is whole.
-    pub fn read(&self) -> Option<Vec<u8>> {
-        let mut bytes = fs::read(&self.path).ok()?;
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its content, if there is one. The error says what is wrong with the file, which it names.
+    pub fn read(&self) -> Result<Option<Vec<u8>>, String> {
+        let mut bytes = match fs::read(&self.path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(format!("{} cannot be read ({error})", self.path.display())),
+        };
         let header = MAGIC.len() + 32;
-        let whole = bytes.len() >= header
+        let is_whole = bytes.len() >= header
             && bytes.starts_with(MAGIC)
             && bytes[MAGIC.len()..header] == *Sha256::digest(&bytes[header..]);
-        whole.then(|| bytes.split_off(header))
+        if is_whole {
+            return Ok(Some(bytes.split_off(header)));
+        }
+        Err(format!("{} is damaged or of another version", self.path.display()))
+    }
+
+    /// The last event in it and the root of the log with that event, if it is whole.
+    pub fn place(&self) -> Option<(Sequence, Root)> {
+        Sequencer::snapshot_place(&self.read().ok().flatten()?)
+    }
+
+    /// Removes what a crash, or a full disk, left of one that was being written.
+    pub fn remove_unfinished(&self) {
+        let path = self.unfinished();
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                warn!(path = %path.display(), %error, "cannot remove an unfinished snapshot");
+            }
+            _ => {}
+        }
+    }
+
+    fn unfinished(&self) -> PathBuf {
+        self.path.with_extension("new")
     }
 
     /// Replaces it, durably.
     pub fn write(&self, content: &[u8]) -> Result<(), String> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
-        let temporary = self.path.with_extension("new");
+        let temporary = self.unfinished();
         let written = || -> std::io::Result<()> {
             fs::create_dir_all(folder)?;
             let mut file = File::create(&temporary)?;
@@ -44,6 +81,10 @@ impl SnapshotFile {
             fs::rename(&temporary, &self.path)?;
             File::open(folder)?.sync_all()
         };
-        written().map_err(|error| format!("write {}: {error}", self.path.display()))
+        written().map_err(|error| {
+            // What was written of it takes room on a disk that may be full.
+            self.remove_unfinished();
+            format!("write {}: {error}", self.path.display())
+        })
     }
 }

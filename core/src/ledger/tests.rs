@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::{Clock, Ledger, OpenFault, Options, Sequencer, Submission, SubmitError};
+use super::{Clock, Ledger, NoIndex, OpenFault, Options, Sequencer, Submission, SubmitError};
 use crate::domain::access::{
     AccessRefusal, Holder, IssueCredential, NotGood, Proof, Purpose, Renews, RevokeCredentials, Role, Which,
 };
@@ -40,7 +40,9 @@ fn options(mode: Mode) -> Options {
         queue: 8,
         snapshot: None,
         seen: Box::new(|at| {
-            (at == Sequence::ZERO).then(|| Box::new(MemoryIndex::new([1; 16])) as Box<dyn SeenIndex>)
+            let is_new = at == Sequence::ZERO;
+            let index = is_new.then(|| Box::new(MemoryIndex::new([1; 16])) as Box<dyn SeenIndex>);
+            index.ok_or(NoIndex::Absent)
         }),
     }
 }
