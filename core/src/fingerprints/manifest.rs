@@ -97,7 +97,7 @@ pub(super) fn is_ours(name: &str) -> bool {
         || name.strip_prefix("run-").is_some_and(|spans| spans.strip_suffix(".seen").is_some())
 }
 
-fn file_name(last: Sequence) -> String {
+pub(super) fn file_name(last: Sequence) -> String {
     format!("{PREFIX}{:020}", last.0)
 }
 

@@ -31,6 +31,7 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 
 use crate::domain::id::Sequence;
 use crate::domain::usage::seen::{Fingerprint, Seen, SeenIndex, revision};
+use crate::log::witness::Witness;
 use manifest::Manifest;
 use merge::{Merge, MergeFault};
 use run::{Run, Span, io_fault};
@@ -116,10 +117,12 @@ impl TieredIndex {
         manifest.map(|manifest| Self::of_manifest(dir, key, manifest)).transpose()
     }
 
-    /// The last event of the newest checkpoint in this folder that can be read: the log had that event.
-    pub fn newest_checkpoint(dir: &Path) -> Option<Sequence> {
+    /// What the newest checkpoint in this folder says of the log, if there is one that can be read.
+    pub fn witness(dir: &Path, name: &str) -> Option<Witness> {
         let all = manifest::list(dir).ok()?;
-        all.into_iter().rev().find(|last| matches!(Manifest::read(dir, *last), Ok(Some(_))))
+        let last = all.into_iter().rev().find(|last| matches!(Manifest::read(dir, *last), Ok(Some(_))))?;
+        let name = format!("{name}/{}", manifest::file_name(last));
+        Some(Witness { name, last, root: None, is_whole: Box::new(|| true) })
     }
 
     /// The same with another size of the table in memory; for an index that was just made or opened.
@@ -172,7 +175,8 @@ impl TieredIndex {
         let mut earlier = manifest::list(dir).map_err(io_fault("list", dir))?;
         earlier.retain(|sequence| *sequence < manifest.last);
         // One that is damaged goes with its runs.
-        let earlier = earlier.into_iter().rev().find_map(|sequence| Manifest::read(dir, sequence).ok().flatten());
+        let earlier =
+            earlier.into_iter().rev().find_map(|sequence| Manifest::read(dir, sequence).ok().flatten());
         index.manifests = earlier.into_iter().chain([manifest]).collect();
         remove_all(&index.unneeded()?)?;
         Ok(index)

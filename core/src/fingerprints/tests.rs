@@ -276,3 +276,95 @@ fn a_folder_that_goes_away_is_a_fault() {
     assert!(fault.starts_with("cannot create ") && fault.contains("No such file"), "{fault}");
     assert_eq!(index.get(fingerprint(1)), None);
 }
+
+/// Every byte of every file: what a damaged index answers is what an index in memory would, or it says that it is damaged.
+#[test]
+fn no_flipped_byte_makes_an_answer_wrong() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut index = TieredIndex::create(dir.path(), KEY).unwrap().with_recent(200);
+    let mut model = MemoryIndex::new(KEY);
+    for n in 1..=150_u64 {
+        index.insert(fingerprint(n % 120), seen(n, n % 3));
+        model.insert(fingerprint(n % 120), seen(n, n % 3));
+        if n == 100 {
+            index.checkpoint(Sequence(100)).unwrap();
+        }
+    }
+    index.checkpoint(Sequence(150)).unwrap();
+    drop(index);
+    let identities: Vec<_> = (0..240).map(fingerprint).collect();
+    let asked: Vec<_> = identities.iter().flat_map(|identity| [*identity, revision(*identity, 1)]).collect();
+    let mut noticed = 0;
+    for name in files(dir.path()) {
+        let path = dir.path().join(&name);
+        let whole = fs::read(&path).unwrap();
+        for at in 0..whole.len() {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1 << (at % 8);
+            fs::write(&path, &flipped).unwrap();
+            match TieredIndex::open(dir.path(), KEY, Sequence(150)) {
+                // The earlier manifest is asked for by nobody.
+                Ok(None) => panic!("{name} {at}: it is there"),
+                Err(_) => noticed += 1,
+                Ok(Some(index)) => {
+                    let differs = asked.iter().any(|asked| index.get(*asked) != model.get(*asked));
+                    assert!(!differs || index.fault().is_some(), "{name} {at}");
+                    noticed += usize::from(index.fault().is_some());
+                }
+            }
+            // It may have removed the runs of an earlier manifest that it could not read.
+        }
+        fs::write(&path, &whole).unwrap();
+    }
+    assert!(noticed > 10_000, "{noticed}");
+}
+
+/// A disk that is full for a while is no damage: nothing is forgotten, and what waited is written when there is room.
+#[test]
+fn while_the_disk_takes_no_more_identities_stay_in_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index");
+    let mut index = TieredIndex::create(&path, KEY).unwrap().with_recent(100);
+    let mut model = MemoryIndex::new(KEY);
+    let mut insert = |index: &mut TieredIndex, ids: std::ops::Range<u64>| {
+        for n in ids {
+            index.insert(fingerprint(n), seen(n, 0));
+            model.insert(fingerprint(n), seen(n, 0));
+        }
+        assert!((0..700).map(fingerprint).all(|identity| index.get(identity) == model.get(identity)));
+        assert_eq!(index.fault(), None);
+    };
+    insert(&mut index, 0..150);
+    index.adopt_merge(true).unwrap();
+    fs::remove_dir_all(&path).unwrap();
+    insert(&mut index, 150..450);
+    assert!(index.recent.len() > 300);
+    assert!(matches!(index.checkpoint(Sequence(450)), Err(Fault::Io { .. })));
+    insert(&mut index, 450..460);
+
+    // There is room again, but for the run that went with the folder: it is read as long as it is open.
+    fs::create_dir(&path).unwrap();
+    insert(&mut index, 460..600);
+    assert!(index.recent.len() < 200);
+    // When there is none for too long, the table is full.
+    fs::remove_dir_all(&path).unwrap();
+    for n in 600..1100 {
+        index.insert(fingerprint(n), seen(n, 0));
+    }
+    assert!(index.fault().is_some());
+}
+
+#[test]
+fn the_newest_checkpoint_that_can_be_read_is_a_witness() {
+    let dir = tempfile::tempdir().unwrap();
+    let witness = |dir: &Path| TieredIndex::witness(dir, "index").map(|witness| (witness.name, witness.last));
+    assert_eq!(witness(&dir.path().join("absent")), None);
+    let mut index = TieredIndex::create(dir.path(), KEY).unwrap();
+    assert_eq!(witness(dir.path()), None);
+    index.checkpoint(Sequence(3)).unwrap();
+    index.checkpoint(Sequence(7)).unwrap();
+    let name = |last| format!("index/manifest-{last:020}");
+    assert_eq!(witness(dir.path()), Some((name(7), Sequence(7))));
+    fs::write(dir.path().join("manifest-00000000000000000007"), "damaged").unwrap();
+    assert_eq!(witness(dir.path()), Some((name(3), Sequence(3))));
+}

@@ -11,6 +11,7 @@
 //! as long as to decide them.
 
 mod feed;
+mod read_only;
 mod recovery;
 mod sequencer;
 mod snapshot;
@@ -40,6 +41,7 @@ use crate::log::store::{Appended, EventStore, Head, StoreFault, Term};
 use recovery::Recovery;
 
 pub use feed::{Feed, Publisher};
+pub use read_only::last_event;
 pub use recovery::{IndexAt, NoIndex};
 pub use sequencer::{Group, Sequencer, Undecided};
 pub use snapshot::SnapshotFile;
@@ -177,6 +179,12 @@ pub enum OpenFault {
     /// What is sealed in the ledger was sealed with other keys.
     #[error("open a ledger whose values are sealed with another key ring")]
     OtherKeys,
+    /// It holds nothing.
+    #[error("open a log without events: nothing was ever written to it")]
+    Empty,
+    /// Its first event is not the one that a ledger begins with.
+    #[error("read the log: its first event is not that of a ledger")]
+    NoLedger,
     /// The first events could not be made durable.
     #[error("write the first events of this start: {0}")]
     Start(String),
@@ -538,14 +546,19 @@ impl Writer {
     /// Puts the state as of the end of the log, with a new index, in the place of one whose index is damaged.
     fn rebuild(&mut self, sequencer: &mut Sequencer, fault: &str) -> Result<(), String> {
         if self.rebuilt.is_some_and(|before| before.elapsed() < REBUILD_AGAIN_AFTER) {
-            return Err(format!("the index of usage identities is damaged soon after it was rebuilt: {fault}"));
+            return Err(format!(
+                "the index of usage identities is damaged soon after it was rebuilt: {fault}"
+            ));
         }
         // Nobody may be left in the folder of the index when the next one begins to use it.
         *sequencer = Sequencer::new(Box::new(MemoryIndex::default()));
         let rebuilt = self.recovery.rebuild(&*self.store, fault, &self.closing)?;
         let (head, here) = (self.publisher.head(), Head { last: rebuilt.last(), root: rebuilt.root() });
         if here != head {
-            return Err(format!("the log ends at sequence {}, and {} was acknowledged", here.last, head.last));
+            return Err(format!(
+                "the log ends at sequence {}, and {} was acknowledged",
+                here.last, head.last
+            ));
         }
         self.rebuilt = Some(Instant::now());
         *sequencer = rebuilt;

@@ -35,7 +35,7 @@ pub(super) struct Recovery {
 }
 
 /// What was wrong with the caches of a writer.
-enum Dropped {
+enum UselessCaches {
     /// They were not there, or of an older log than this one: nothing to be told about.
     Nothing,
     /// Told with how long it took to do without.
@@ -54,7 +54,7 @@ impl Recovery {
             Err(dropped) => dropped,
         };
         let sequencer = self.from_log(store, &AtomicBool::new(false))?;
-        if let Dropped::Damaged(what) = dropped {
+        if let UselessCaches::Damaged(what) = dropped {
             warn!("{what}; rebuilt from the log in {} ms", started.elapsed().as_millis());
         }
         Ok(sequencer)
@@ -71,21 +71,24 @@ impl Recovery {
         let started = Instant::now();
         info!(%fault, "the index of usage identities is damaged; it is rebuilt from the log");
         let rebuilt = self.from_log(store, stop).map_err(|cause| {
-            format!("the index of usage identities was damaged ({fault}), and cannot be rebuilt: {}", told(&cause))
+            format!(
+                "the index of usage identities was damaged ({fault}), and cannot be rebuilt: {}",
+                told(&cause)
+            )
         })?;
         warn!("{}; rebuilt from the log in {} ms", damaged_index(fault), started.elapsed().as_millis());
         Ok(rebuilt)
     }
 
     /// The snapshot, with the index of its sequence, and the events after it.
-    fn shortened(&self, store: &dyn EventStore) -> Result<Result<Sequencer, Dropped>, OpenFault> {
-        let Some(file) = &self.snapshot else { return Ok(Err(Dropped::Nothing)) };
+    fn shortened(&self, store: &dyn EventStore) -> Result<Result<Sequencer, UselessCaches>, OpenFault> {
+        let Some(file) = &self.snapshot else { return Ok(Err(UselessCaches::Nothing)) };
         let bytes = match file.read() {
             Ok(Some(bytes)) => bytes,
-            Ok(None) => return Ok(Err(Dropped::Nothing)),
-            Err(cause) => return Ok(Err(Dropped::Damaged(cause))),
+            Ok(None) => return Ok(Err(UselessCaches::Nothing)),
+            Err(cause) => return Ok(Err(UselessCaches::Damaged(cause))),
         };
-        let useless = |why: &str| Dropped::Damaged(format!("{} {why}", file.path().display()));
+        let useless = |why: &str| UselessCaches::Damaged(format!("{} {why}", file.path().display()));
         let head = store.head()?;
         let Some((last, root)) = Sequencer::snapshot_place(&bytes) else {
             return Ok(Err(useless("cannot be read by this version")));
@@ -97,16 +100,16 @@ impl Recovery {
             Ok(index) => index,
             Err(NoIndex::Absent) => {
                 let missing = format!("no index of usage identities was kept at sequence {last}");
-                return Ok(Err(Dropped::Damaged(missing)));
+                return Ok(Err(UselessCaches::Damaged(missing)));
             }
-            Err(NoIndex::Damaged(fault)) => return Ok(Err(Dropped::Damaged(damaged_index(&fault)))),
+            Err(NoIndex::Damaged(fault)) => return Ok(Err(UselessCaches::Damaged(damaged_index(&fault)))),
         };
         let Some(restored) = Sequencer::restore(&bytes, index) else {
             return Ok(Err(useless("cannot be read by this version")));
         };
         match catch_up(store, restored, &AtomicBool::new(false)) {
             Ok(sequencer) => match sequencer.index_fault() {
-                Some(fault) => Ok(Err(Dropped::Damaged(damaged_index(&fault)))),
+                Some(fault) => Ok(Err(UselessCaches::Damaged(damaged_index(&fault)))),
                 None => {
                     info!(snapshot = last.0, tail = head.last.0 - last.0, "opened the log from a snapshot");
                     Ok(Ok(sequencer))
@@ -153,3 +156,6 @@ fn catch_up(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

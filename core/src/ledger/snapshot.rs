@@ -1,18 +1,20 @@
 //! A file that holds a state between two starts. It shortens the way and is never trusted over the log.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use tracing::warn;
 
 use super::Sequencer;
-use crate::domain::id::Sequence;
-use crate::log::merkle::Root;
+use crate::log::witness::Witness;
 
 /// What the file begins with: a name and the version of its layout.
 const MAGIC: &[u8; 8] = b"SLSNAP07";
+
+/// So many bytes hold the place of a snapshot in the log: the tree has 64 hashes at most.
+const BEGINS_BYTES: u64 = 4096;
 
 /// A snapshot on disk: magic, SHA-256 of the rest, the rest. Replaced as a whole or not at all.
 pub struct SnapshotFile {
@@ -47,9 +49,15 @@ impl SnapshotFile {
         Err(format!("{} is damaged or of another version", self.path.display()))
     }
 
-    /// The last event in it and the root of the log with that event, if it is whole.
-    pub fn place(&self) -> Option<(Sequence, Root)> {
-        Sequencer::snapshot_place(&self.read().ok().flatten()?)
+    /// What it says of the log, if there is one and its beginning can be read.
+    pub fn witness(&self, name: &str) -> Option<Witness> {
+        let mut begins = Vec::new();
+        File::open(&self.path).ok()?.take(BEGINS_BYTES).read_to_end(&mut begins).ok()?;
+        let content = begins.strip_prefix(MAGIC)?.get(32..)?;
+        let (last, root) = Sequencer::snapshot_place(content)?;
+        let file = Self::new(self.path.clone());
+        let is_whole = Box::new(move || matches!(file.read(), Ok(Some(_))));
+        Some(Witness { name: name.into(), last, root: Some(root), is_whole })
     }
 
     /// Removes what a crash, or a full disk, left of one that was being written.

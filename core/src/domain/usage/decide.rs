@@ -281,7 +281,10 @@ fn suspend(report: &UsageReport, replaces: Option<Sequence>, reason: Unmeterable
         subject: report.subject.clone(),
         resource: report.resource.clone(),
         // What could be read is kept in one spelling, so that the same content is known again.
-        quantity: report.quantity.1.map_or_else(|_| report.quantity.0.clone(), |quantity| quantity.to_string().into()),
+        quantity: report
+            .quantity
+            .1
+            .map_or_else(|_| report.quantity.0.clone(), |quantity| quantity.to_string().into()),
         start,
         stop,
         unreadable_start,
