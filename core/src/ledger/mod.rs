@@ -10,7 +10,10 @@
 //! refused. Most commands say again what was said before; to hand them over to the writer and back takes several times
 //! as long as to decide them.
 
+mod clock_guard;
 mod feed;
+mod guards;
+mod room;
 mod sequencer;
 mod snapshot;
 #[cfg(test)]
@@ -24,7 +27,7 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{mpsc, oneshot};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::domain::event::{LedgerCreated, Mode, Stream};
 use crate::domain::id::Sequence;
@@ -35,7 +38,12 @@ use crate::log::envelope::{EnvelopeError, EventDecoder, Meta};
 use crate::log::frame::FrameError;
 use crate::log::store::{Appended, EventStore, Head, StoreFault, Term};
 
+use guards::{Admitted, Guards};
+
+pub use clock_guard::{ClockBounds, ClockDoubt, ClockDoubtCause};
 pub use feed::{Feed, Publisher};
+pub use guards::{ClockStatus, GuardOptions};
+pub use room::{DEFAULT_RESERVE_BYTES, FreeSpace, LookForSpace, Room, RoomOptions, RoomShort};
 pub use sequencer::{Group, Sequencer};
 pub use snapshot::SnapshotFile;
 
@@ -46,6 +54,12 @@ pub const FORMAT: u16 = 1;
 pub trait Clock: Send + Sync + 'static {
     /// Now.
     fn now(&self) -> Timestamp;
+
+    /// How much time has passed since an instant that stays the same while the machine runs, whatever the clock is set to.
+    /// `None`, if the clock steps by design, as one does that is set by hand: then it is not watched.
+    fn elapsed(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// A command on its way to the writer.
@@ -131,6 +145,37 @@ pub enum SubmitError {
     /// It was to be carried out only if nothing had happened meanwhile, or if it had been carried out before.
     #[error("what this command was to change has changed meanwhile")]
     Moved,
+    /// The clock is in doubt, and nothing is recorded.
+    #[error(
+        "{0}; nothing is recorded until the clock is corrected, or an admin of all projects confirms it: \
+         slapledger clock confirm"
+    )]
+    ClockUnconfirmed(ClockDoubt),
+    /// It would issue a document, and the log is ahead of the clock.
+    #[error(
+        "the clock shows {now}, earlier than the last event, recorded at {recorded_at}; no invoice or credit note is \
+         issued before the clock has passed that time"
+    )]
+    ClockBehind {
+        /// What the clock shows.
+        now: Timestamp,
+        /// When the last event was recorded.
+        recorded_at: Timestamp,
+    },
+    /// It confirms another time than the clock shows.
+    #[error(
+        "now is {stated}, and the clock of the server shows {now}; they must be within a minute of each other: correct \
+         the clock, or state the time that it shows"
+    )]
+    ClockStatedOtherwise {
+        /// What it confirms.
+        stated: Timestamp,
+        /// What the clock shows.
+        now: Timestamp,
+    },
+    /// There is less room on the disk than is kept free.
+    #[error(transparent)]
+    NoRoom(#[from] RoomShort),
     /// Too many commands are waiting; it may be sent again.
     #[error("too many commands are waiting")]
     Busy,
@@ -217,6 +262,7 @@ pub struct Ledger {
     created: LedgerCreated,
     term: Term,
     clock: Arc<dyn Clock>,
+    guards: Arc<Guards>,
 }
 
 impl Ledger {
@@ -225,6 +271,16 @@ impl Ledger {
         store: Arc<dyn EventStore>,
         clock: Arc<dyn Clock>,
         options: Options,
+    ) -> Result<Self, OpenFault> {
+        Self::open_guarded(store, clock, options, GuardOptions::default())
+    }
+
+    /// The same with a writer that watches clock and disk within these bounds.
+    pub fn open_guarded(
+        store: Arc<dyn EventStore>,
+        clock: Arc<dyn Clock>,
+        options: Options,
+        guards: GuardOptions,
     ) -> Result<Self, OpenFault> {
         let term = store.acquire()?;
         let snapshot = options.snapshot.map(SnapshotFile::new);
@@ -239,7 +295,9 @@ impl Ledger {
         let (ledger, key_ring) = (options.new_ledger, options.key_ring);
         let (format, mode) = (FORMAT, options.mode);
         let expected = sequencer.last();
-        let now = clock.now();
+        let guards = Arc::new(Guards::new(Arc::clone(&clock), guards, &sequencer));
+        // A clock that is in doubt does not date this event: it is recorded at the time of the last one.
+        let now = guards.time_of_start();
         let start = sequencer.start(
             now,
             term,
@@ -250,6 +308,7 @@ impl Ledger {
             Appended::Durable => {}
             other => return Err(OpenFault::Start(failure(&other))),
         }
+        guards.began(&start.events);
         let head = Head { last: sequencer.last(), root: sequencer.root() };
         let created =
             sequencer.created().cloned().ok_or_else(|| OpenFault::Start("it was not created".into()))?;
@@ -261,7 +320,7 @@ impl Ledger {
             sequencer: Arc::clone(&sequencer),
             term,
             store: Arc::clone(&store),
-            clock: Arc::clone(&clock),
+            guards: Arc::clone(&guards),
             publisher: Arc::clone(&publisher),
             stopped: Arc::clone(&stopped),
             snapshot,
@@ -270,7 +329,8 @@ impl Ledger {
         let thread = thread::Builder::new().name("writer".into()).spawn(move || writer.run(commands));
         let thread = thread.map_err(|error| OpenFault::Start(error.to_string()))?;
         let (queue, writer) = (Mutex::new(Some(queue)), Mutex::new(Some(thread)));
-        Ok(Self { queue, sequencer, publisher, store, writer, stopped, created, term, clock })
+        guards.begin().map_err(|error| OpenFault::Start(error.to_string()))?;
+        Ok(Self { queue, sequencer, publisher, store, writer, stopped, created, term, clock, guards })
     }
 
     /// Carries a command out; returns when its outcome is durable.
@@ -312,11 +372,14 @@ impl Ledger {
         answer.await.unwrap_or_else(|_| Err(self.stopped()))
     }
 
-    /// The same for the post of a node, which cannot repeat it: waits for room in the queue first.
+    /// The same for the post of a node, which cannot repeat it: waits first, for room on the disk and in the queue.
     pub async fn submit_patiently(&self, submission: Submission) -> Result<Accepted, SubmitError> {
         let queue = self.queue()?;
         if let Some(told) = self.decide_here(&submission) {
             return told;
+        }
+        if let Some(room) = self.guards.room() {
+            room.wait(PATIENCE).await?;
         }
         let (reply, answer) = oneshot::channel();
         match queue.send_timeout((reply, submission.into()), PATIENCE).await {
@@ -369,6 +432,47 @@ impl Ledger {
         self.stopped.lock().clone()
     }
 
+    /// Confirms what the clock shows, if it is in doubt; `None`, if it is not. `stated` is what the operator says that it
+    /// should show, which must be within a minute of what it does.
+    pub async fn confirm_clock(
+        &self,
+        meta: Arc<Meta>,
+        stated: Timestamp,
+    ) -> Result<Option<Accepted>, SubmitError> {
+        let Some(command) = self.guards.confirmation(stated)? else { return Ok(None) };
+        self.enqueue(Submission { meta, command }.into()).await.map(Some)
+    }
+
+    /// The same for a thread without a runtime.
+    pub fn confirm_clock_blocking(
+        &self,
+        meta: Arc<Meta>,
+        stated: Timestamp,
+    ) -> Result<Option<Accepted>, SubmitError> {
+        let Some(command) = self.guards.confirmation(stated)? else { return Ok(None) };
+        self.begin_blocking(Submission { meta, command })?.wait().map(Some)
+    }
+
+    /// How the clock is doing.
+    pub fn clock_status(&self) -> ClockStatus {
+        self.guards.clock_status()
+    }
+
+    /// What is wrong with the clock, in words.
+    pub fn clock_fault(&self) -> Option<String> {
+        self.guards.clock_fault()
+    }
+
+    /// What is wrong with the room on the disk, in words.
+    pub fn room_fault(&self) -> Option<String> {
+        self.guards.room_fault()
+    }
+
+    /// The room on the disk, if it is watched.
+    pub fn room(&self) -> Option<&Arc<Room>> {
+        self.guards.room()
+    }
+
     /// The end of what is durable and published.
     pub fn head(&self) -> Head {
         self.publisher.head()
@@ -408,6 +512,7 @@ impl Ledger {
         {
             error!("the writer panicked while it shut down");
         }
+        self.guards.end();
         self.publisher.close();
     }
 }
@@ -485,7 +590,7 @@ struct Writer {
     sequencer: Arc<RwLock<Sequencer>>,
     term: Term,
     store: Arc<dyn EventStore>,
-    clock: Arc<dyn Clock>,
+    guards: Arc<Guards>,
     publisher: Arc<Publisher>,
     stopped: Arc<Mutex<Option<Arc<str>>>>,
     snapshot: Option<SnapshotFile>,
@@ -531,7 +636,8 @@ impl Writer {
 
     fn write(&self, sequencer: &mut Sequencer, group: Vec<(Reply, Queued)>) -> Result<Replies, String> {
         let expected = sequencer.last();
-        let group = sequencer.decide(self.clock.now(), &*self.store, group)?;
+        let Admitted { group, mut answered, reading } = self.guards.admit(sequencer, &*self.store, group)?;
+        let group = sequencer.decide(reading.now, &*self.store, group)?;
         if !group.frames.is_empty() {
             match self.store.append(self.term, expected, &group.frames) {
                 Appended::Durable => {}
@@ -543,15 +649,23 @@ impl Writer {
                     return Err(cause);
                 }
             }
+            let bytes = group.frames.iter().map(|frame| frame.bytes().len() as u64).sum();
+            self.guards.recorded(&group.events, bytes, reading);
             let head = Head { last: sequencer.last(), root: sequencer.root() };
             self.publisher.publish(group.events, group.event_bytes, head);
         }
-        Ok(group.replies)
+        answered.extend(group.replies);
+        Ok(answered)
     }
 
     fn take_snapshot(&mut self, sequencer: &mut Sequencer) {
         let Some(file) = &self.snapshot else { return };
         let last = sequencer.last();
+        if let Some(short) = self.guards.room().and_then(|room| room.short()) {
+            self.snapshot_at = last;
+            warn!(%short, "the state of the writer is not snapshotted");
+            return;
+        }
         let taken = sequencer.seen().checkpoint(last).and_then(|()| file.write(&sequencer.snapshot()));
         match taken {
             Ok(()) => self.snapshot_at = last,

@@ -31,7 +31,7 @@ impl Clock for Noon {
     }
 }
 
-fn options(mode: Mode) -> Options {
+pub(super) fn options(mode: Mode) -> Options {
     Options {
         mode,
         new_ledger: [7; 16],
@@ -49,7 +49,7 @@ fn open(store: &Arc<MemoryStore>) -> Result<Ledger, OpenFault> {
     Ledger::open(Arc::clone(store) as Arc<dyn EventStore>, Arc::new(Noon), options(Mode::Proxy))
 }
 
-fn named(name: Option<u8>, digest: u8, command: Command) -> Submission {
+pub(super) fn named(name: Option<u8>, digest: u8, command: Command) -> Submission {
     let meta = Meta {
         project: ProjectId::DEFAULT,
         actor: Actor { kind: ActorKind::Person, id: "PARTY-1".into(), credential: None },
@@ -63,17 +63,17 @@ fn named(name: Option<u8>, digest: u8, command: Command) -> Submission {
     Submission { meta: Arc::new(meta), command }
 }
 
-fn party() -> Command {
+pub(super) fn party() -> Command {
     let name = Sealed { key: KeyId([1; 16]), digest: [0; 16], nonce: [0; 24], ciphertext: vec![1, 2, 3] };
     Command::RegisterParty(RegisterParty { name, time_zone: TimeZone::UTC, description: None })
 }
 
-fn computer(name: &str) -> Command {
+pub(super) fn computer(name: &str) -> Command {
     let computer = ComputerId::new(name).expect("an id");
     Command::RegisterComputer(RegisterComputer { computer, owner: PartyId(1), time_zone: TimeZone::UTC })
 }
 
-fn events(ledger: &Ledger) -> Vec<(u64, &'static str)> {
+pub(super) fn events(ledger: &Ledger) -> Vec<(u64, &'static str)> {
     let mut after = Sequence::ZERO;
     let mut seen = Vec::new();
     while let Some(group) = ledger.feed().poll(after).expect("the log is readable") {
