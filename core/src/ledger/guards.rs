@@ -234,6 +234,22 @@ impl Guards {
         }
     }
 
+    pub(super) fn check_recording(&self) -> Result<(), SubmitError> {
+        if let Some(doubt) = self.observe().1 {
+            return Err(SubmitError::ClockUnconfirmed(doubt));
+        }
+        self.room
+            .as_ref()
+            .and_then(|room| room.short())
+            .map_or(Ok(()), |short| Err(SubmitError::NoRoom(short)))
+    }
+
+    pub(super) fn check_issuing(&self) -> Result<(), SubmitError> {
+        self.check_recording()?;
+        let ClockStatus { now, recorded_at, behind, .. } = self.clock_status();
+        if behind { Err(SubmitError::ClockBehind { now, recorded_at }) } else { Ok(()) }
+    }
+
     pub(super) fn clock_fault(&self) -> Option<String> {
         let ClockStatus { now, recorded_at, doubt, behind, .. } = self.clock_status();
         let doubt = doubt.map(|doubt| SubmitError::ClockUnconfirmed(doubt).to_string());

@@ -453,6 +453,17 @@ impl Ledger {
         self.begin_blocking(Submission { meta, command })?.wait().map(Some)
     }
 
+    /// Why nothing is recorded at the moment, if nothing is. To be asked before something durable is made for a command,
+    /// such as a key: what is refused must not fill the disk. The writer asks again.
+    pub fn check_recording(&self) -> Result<(), SubmitError> {
+        self.guards.check_recording()
+    }
+
+    /// The same for a command that issues a document.
+    pub fn check_issuing(&self) -> Result<(), SubmitError> {
+        self.guards.check_issuing()
+    }
+
     /// How the clock is doing.
     pub fn clock_status(&self) -> ClockStatus {
         self.guards.clock_status()

@@ -59,7 +59,9 @@ pub struct RoomShort {
 pub struct Room {
     reserve_bytes: Option<u64>,
     look: LookForSpace,
-    /// What the last look saw, and why it saw nothing.
+    /// Held during a look: of two at a time both would take off what was appended.
+    looking: Mutex<()>,
+    /// What the last look saw, or why it saw nothing.
     seen: Mutex<Result<FreeSpace, String>>,
     /// What was appended since.
     appended: AtomicU64,
@@ -76,6 +78,7 @@ impl Room {
         let room = Self {
             reserve_bytes,
             look,
+            looking: Mutex::new(()),
             seen: Mutex::new(Err("nobody has looked yet".into())),
             appended: AtomicU64::new(0),
             asked: AtomicBool::new(false),
@@ -93,6 +96,7 @@ impl Room {
 
     /// Looks again. Asks the operating system, which may take its time: never from a thread that must not wait.
     pub fn look(&self) {
+        let _alone = self.looking.lock();
         self.asked.store(false, Ordering::Relaxed);
         let appended = self.appended.load(Ordering::Relaxed);
         let space = (self.look)().map_err(|error| error.to_string());
