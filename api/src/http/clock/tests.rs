@@ -224,6 +224,8 @@ fn a_ledger_that_was_off_for_long_asks_once() {
     let meta = Arc::new(app.meta(slapledger_core::log::envelope::Actor::system(), [0; 16]));
     assert!(app.ledger.confirm_clock_blocking(meta, machine.now()).unwrap().is_some());
     app.shut_down();
+    // It holds the folder.
+    drop(app);
     let app = open();
     assert!(!in_doubt(&app));
     app.shut_down();

@@ -105,8 +105,8 @@ fn nothing_is_recorded_by_a_clock_that_stepped_and_all_goes_on_when_the_step_is_
         assert_eq!(again, Err(SubmitError::Refused(refused.into())), "{step}");
         let repeated = ledger.submit_blocking(named(Some(1), 1, computer("COMP-1"))).expect("is known");
         assert_eq!((repeated.answer, repeated.events), (Answer::Done, 0));
-        let reused = ledger.submit_blocking(named(Some(1), 2, computer("COMP-1")));
-        assert_eq!(reused, Err(SubmitError::CommandIdReused));
+        let other_content = ledger.submit_blocking(named(Some(1), 2, computer("COMP-1")));
+        assert_eq!(other_content, Err(SubmitError::CommandIdReused));
         in_doubt(ledger.submit_blocking(named(Some(2), 1, party())));
         assert_eq!(ledger.head(), before, "{step}: nothing is recorded");
         clock.step(-step);
