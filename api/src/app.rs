@@ -14,7 +14,10 @@ use slapledger_core::domain::id::{
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::fingerprints::{self, TieredIndex};
 use slapledger_core::keyring::{self, KeyRing};
-use slapledger_core::ledger::{Accepted, Clock, IndexAt, Ledger, NoIndex, Options, Submission, SubmitError};
+use slapledger_core::ledger::{
+    Accepted, Clock, ClockBounds, FreeSpace, GuardOptions, IndexAt, Ledger, NoIndex, Options, RoomOptions,
+    Submission, SubmitError,
+};
 use slapledger_core::log::envelope::{Actor, ActorKind, Meta, RULES_VERSION};
 use slapledger_core::log::store::{EventStore, Head};
 use slapledger_projections::instances::Instance;
@@ -179,6 +182,22 @@ pub struct Open<'a> {
     pub master_key: Option<&'a Path>,
 }
 
+/// What the writer watches, and within which bounds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct GuardBounds {
+    /// How far the clock may step.
+    pub clock: ClockBounds,
+    /// How many bytes are kept free where the data folder is; see [`RoomOptions`].
+    pub reserve_bytes: Option<u64>,
+}
+
+/// How much room there is on the file system of a folder, for whoever runs this process.
+pub(crate) fn free_space(folder: &Path) -> std::io::Result<FreeSpace> {
+    let seen = rustix::fs::statvfs(folder)?;
+    let bytes = |blocks: u64| blocks.saturating_mul(seen.f_frsize);
+    Ok(FreeSpace { free: bytes(seen.f_bavail), total: bytes(seen.f_blocks) })
+}
+
 /// Carries something on when whoever asked for it does not wait any more: between its steps nothing stops.
 pub async fn to_its_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, Problem>> + Send + 'static,
@@ -189,6 +208,11 @@ pub async fn to_its_end<T: Send + 'static>(
 impl App {
     /// Opens or makes a data folder, reads the log and starts to write. The views catch up on their own threads.
     pub fn open(open: Open<'_>) -> anyhow::Result<Self> {
+        Self::open_guarded(open, GuardBounds::default())
+    }
+
+    /// The same with a writer that watches clock and disk within these bounds.
+    pub fn open_guarded(open: Open<'_>, bounds: GuardBounds) -> anyhow::Result<Self> {
         let data = open.data.to_owned();
         std::fs::create_dir_all(&data)
             .with_context(|| format!("create the data folder {}", data.display()))?;
@@ -208,7 +232,13 @@ impl App {
             snapshot: Some(data.join(folder::STATE).join(folder::WRITER_SNAPSHOT)),
             seen: index_at(data.join(folder::INDEX), keys.fingerprint_key()),
         };
-        let ledger = Arc::new(Ledger::open(store, open.clock, options)?);
+        let GuardBounds { clock, reserve_bytes } = bounds;
+        let look = {
+            let data = data.clone();
+            Box::new(move || free_space(&data))
+        };
+        let guards = GuardOptions { clock, room: Some(RoomOptions { reserve_bytes, look }) };
+        let ledger = Arc::new(Ledger::open_guarded(store, open.clock, options, guards)?);
         let state = data.join(folder::STATE);
         let slap: Scoped<SlapViews> = start_view("slap", &ledger, (&state, false))?;
         let lost = lost_keys(&slap, &keys);
@@ -489,7 +519,9 @@ fn start_runner<V: View>(
     ledger: &Ledger,
     (state, read_only): (&Path, bool),
 ) -> anyhow::Result<Runner<V>> {
-    let options = runner::Options { folder: Some(state.to_owned()), read_only, ..runner::Options::default() };
+    let room = ledger.room().cloned();
+    let folder = Some(state.to_owned());
+    let options = runner::Options { folder, read_only, room, ..runner::Options::default() };
     let bar = crate::cli::progress::bar(name, ledger.head().last);
     let store = Arc::clone(ledger.store());
     let started = Runner::start(name, ledger.feed(), store, options, |reached| bar.set_position(reached.0));

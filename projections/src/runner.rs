@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, RwLock, RwLockUpgradableReadGuard, RwLockWriteGuard};
 use slapledger_core::domain::id::Sequence;
-use slapledger_core::ledger::Feed;
+use slapledger_core::ledger::{Feed, Room};
 use slapledger_core::log::envelope::Recorded;
 use slapledger_core::log::store::{EventStore, root_at};
 use slapledger_core::log::witness::Witness;
@@ -35,7 +35,7 @@ const SNAPSHOT_EVERY: u64 = 5_000_000;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How a view is kept.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Options {
     /// The folder of its snapshot; none is taken, if not said.
     pub folder: Option<PathBuf>,
@@ -45,11 +45,14 @@ pub struct Options {
     pub snapshot_every: u64,
     /// How long a reader waits for a sequence.
     pub patience: Duration,
+    /// The room on the disk: while there is too little, no snapshot is taken.
+    pub room: Option<Arc<Room>>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { folder: None, read_only: false, snapshot_every: SNAPSHOT_EVERY, patience: PATIENCE }
+        let (folder, room) = (None, None);
+        Self { folder, read_only: false, snapshot_every: SNAPSHOT_EVERY, patience: PATIENCE, room }
     }
 }
 
@@ -471,6 +474,11 @@ impl<V: View> Shared<V> {
         // Not a plain read lock: a writer that waits for one keeps new readers out.
         let kept = self.kept.upgradable_read();
         let sequence = kept.position;
+        if let Some(short) = self.options.room.as_ref().and_then(|room| room.short()) {
+            self.tried.store(sequence.0, Ordering::Relaxed);
+            warn!(view = self.name, %short, "a view is not snapshotted");
+            return;
+        }
         let written = match root_at(&*self.store, sequence) {
             Ok(Some(root)) => {
                 let header = Header { name: self.name.into(), format: V::FORMAT, sequence, root };

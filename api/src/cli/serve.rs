@@ -88,13 +88,15 @@ pub(super) fn master(folder: Folder, config: Config, plain_http: bool) -> anyhow
     // A folder that is something else is told so when it is opened.
     ensure!(data.join("log").is_dir(), unmade("ledger of a master"));
     let master_key = master_key.or(config.master_key_file.clone());
-    let mut app = App::open(Open {
+    config.check_disk(&data)?;
+    let open = Open {
         data: &data,
         mode: Mode::Serve,
         clock: Arc::new(SystemClock),
         master_key: master_key.as_deref(),
-    })
-    .with_context(|| format!("open {}", data.display()))?;
+    };
+    let mut app =
+        App::open_guarded(open, config.guards()).with_context(|| format!("open {}", data.display()))?;
     let authority = data.join(init::AUTHORITY);
     ensure!(authority.exists(), unmade("certificate authority"));
     let authority = Authority::open(&authority)?;

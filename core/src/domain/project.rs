@@ -152,10 +152,11 @@ impl Project {
             Command::Erase(command) => {
                 command.decide(&self.parties, &self.computers, &self.instances, now)?.done()
             }
-            // Who is let in is decided for the ledger.
-            Command::OpenProject(_) | Command::IssueCredential(_) | Command::RevokeCredentials(_) => {
-                Outcome::unchanged(Answer::Unchanged)
-            }
+            // Who is let in, and what time it is, is decided for the ledger.
+            Command::OpenProject(_)
+            | Command::IssueCredential(_)
+            | Command::RevokeCredentials(_)
+            | Command::ConfirmClock(_) => Outcome::unchanged(Answer::Unchanged),
         })
     }
 
@@ -187,6 +188,7 @@ impl Project {
             | Event::CredentialRevoked(_)
             | Event::CredentialSpent(_)
             | Event::WriterStarted(_)
+            | Event::ClockConfirmed(_)
             | Event::AnswerRecorded(_)
             | Event::ComputerBanged(_)
             | Event::InstanceBanged(_) => {}

@@ -75,7 +75,7 @@ pub(super) fn computer(name: &str) -> Command {
     Command::RegisterComputer(RegisterComputer { computer, owner: PartyId(1), time_zone: TimeZone::UTC })
 }
 
-fn events(ledger: &Ledger) -> Vec<(u64, &'static str)> {
+pub(super) fn events(ledger: &Ledger) -> Vec<(u64, &'static str)> {
     let mut after = Sequence::ZERO;
     let mut seen = Vec::new();
     while let Some(group) = ledger.feed().poll(after).expect("the log is readable") {
