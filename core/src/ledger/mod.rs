@@ -350,7 +350,19 @@ impl Ledger {
         let thread = thread.map_err(|error| OpenFault::Start(error.to_string()))?;
         let (queue, writer) = (Mutex::new(Some(queue)), Mutex::new(Some(thread)));
         guards.begin().map_err(|error| OpenFault::Start(error.to_string()))?;
-        Ok(Self { queue, sequencer, publisher, store, writer, stopped, closing, created, term, clock, guards })
+        Ok(Self {
+            queue,
+            sequencer,
+            publisher,
+            store,
+            writer,
+            stopped,
+            closing,
+            created,
+            term,
+            clock,
+            guards,
+        })
     }
 
     /// Carries a command out; returns when its outcome is durable.
