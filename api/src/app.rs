@@ -19,7 +19,7 @@ use slapledger_core::log::envelope::{Actor, ActorKind, Meta, RULES_VERSION};
 use slapledger_core::log::sled_store::SledStore;
 use slapledger_core::log::store::{EventStore, Head};
 use slapledger_projections::instances::Instance;
-use slapledger_projections::runner::{self, ReadFault, RebuildFault, Rebuilt, Runner, Status};
+use slapledger_projections::runner::{self, FinishFault, ReadFault, RebuildFault, Rebuilt, Runner, Status};
 use slapledger_projections::{AccessView, Part, Projects, SlapViews, View};
 
 use crate::access::{Caller, Doors};
@@ -27,6 +27,7 @@ use crate::certification::Certifier;
 use crate::config::Requests;
 use crate::contacts::Contacts;
 use crate::erasure;
+use crate::health::Monitor;
 use crate::http::problem::Problem;
 use crate::slap::cache::Documents;
 
@@ -49,6 +50,8 @@ pub struct App {
     pub contacts: Contacts,
     /// Whether a key could not be destroyed.
     pub owed: Arc<erasure::Owed>,
+    /// What health is told from, and is not in memory.
+    pub health: Arc<Monitor>,
     /// What this run is known by, to those who ask whether two addresses are one server.
     pub run: [u8; 16],
     /// What it is run as.
@@ -162,8 +165,8 @@ impl<V: View> Scoped<V> {
     }
 
     /// See [`Runner::finish`].
-    pub fn finish(&self) {
-        self.runner.finish();
+    pub fn finish(&self) -> Result<(), FinishFault> {
+        self.runner.finish()
     }
 }
 
@@ -241,6 +244,7 @@ impl App {
             tracing::warn!(destroyed, "keys of what was erased were still there; they are destroyed now");
         }
         let access = Arc::new(start_runner("access", &ledger, &state)?);
+        let health = Arc::new(Monitor::of(&ledger));
         let default_computer = None;
         let (contacts, run) = (Contacts::default(), random_id());
         let mode = open.mode;
@@ -257,6 +261,7 @@ impl App {
             documents,
             contacts,
             owed: Arc::default(),
+            health,
             run,
             mode,
             access,
@@ -284,6 +289,7 @@ impl App {
             billing: self.billing.within(project),
             documents: Arc::clone(&self.documents),
             contacts: self.contacts.within(project),
+            health: Arc::clone(&self.health),
             run: self.run,
             mode: self.mode,
             access: Arc::clone(&self.access),
@@ -408,12 +414,22 @@ impl App {
             .flatten()
     }
 
-    /// Takes no more commands, finishes those under way, and snapshots everything.
-    pub fn shut_down(&self) {
-        self.ledger.shut_down();
-        self.slap.finish();
-        self.billing.finish();
-        self.access.finish();
+    /// Takes no more commands, finishes those under way, and snapshots everything. The error is one line with all that
+    /// failed, now or while it ran.
+    pub fn shut_down(&self) -> anyhow::Result<()> {
+        self.health.stop();
+        let mut failed = Vec::new();
+        failed.extend(self.ledger.shut_down().err().map(|fault| fault.to_string()));
+        for view in [self.slap.finish(), self.billing.finish(), self.access.finish()] {
+            failed.extend(view.err().map(|fault| fault.to_string()));
+        }
+        ensure!(
+            failed.is_empty(),
+            "did not shut down cleanly: {}; what was acknowledged is in the log of {}, start it again",
+            failed.join("; ").replace(['\n', '\r'], " "),
+            self.data.display()
+        );
+        Ok(())
     }
 
     /// Reads the billing view as of all that has been acknowledged; for threads without a runtime.

@@ -113,7 +113,7 @@ impl World {
     /// The same, with something done to its folder in between.
     pub(crate) fn restart_after(self, between: impl FnOnce(&std::path::Path)) -> Self {
         let Self { app, clock, routes, runtime, folder } = self;
-        app.shut_down();
+        app.shut_down().unwrap();
         let (mode, default_computer) = (app.mode, app.default_computer.clone());
         drop((routes, app));
         between(folder.path());
