@@ -68,16 +68,20 @@ impl Operations {
         let serve = move || {
             let served = runtime.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener)?;
-                let stop = async {
-                    let _ = stopped.await;
-                };
-                net::serve(listener, routes(app), None, &bounds(), stop).await
+                let bounds = bounds();
+                let served = net::serve(listener, routes(app), None, &bounds, std::future::pending());
+                // Nobody is waited for: no answer takes long enough to be under way.
+                tokio::select! {
+                    served = served => served,
+                    _ = stopped => Ok(()),
+                }
             });
             if let Err(error) = served {
                 tracing::error!(%error, "health is not told at the address for operations");
             }
         };
-        let thread = thread::Builder::new().name("operations".into()).spawn(serve).context("start a thread")?;
+        let thread =
+            thread::Builder::new().name("operations".into()).spawn(serve).context("start a thread")?;
         Ok(Self { address, stop: Some(stop), thread: Some(thread) })
     }
 }

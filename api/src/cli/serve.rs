@@ -311,6 +311,14 @@ fn serve(app: App, serving: Serving) -> anyhow::Result<()> {
     let closed = app.shut_down();
     // Last: health is told until everything is closed.
     drop((operations, watching));
+    // What does not end holds the log open, and it would end with the process in the middle of something.
+    let closed = closed.and_then(|()| {
+        ensure!(
+            Arc::strong_count(&app) == 1,
+            "did not close the log: a request was still under way; what was acknowledged is in it, start it again"
+        );
+        Ok(())
+    });
     tracing::info!(last = app.ledger.head().last.0, "stopped");
     match (result, closed) {
         (Ok(()), closed) => closed,

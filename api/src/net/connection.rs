@@ -33,7 +33,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// For how long what still comes is read, so that the other side gets to read what it was answered.
 pub(super) const REST_PATIENCE: Duration = Duration::from_secs(2);
 /// The same when the server stops.
-const LAST_REST_PATIENCE: Duration = Duration::from_secs(1);
+const LAST_REST_PATIENCE: Duration = Duration::from_millis(500);
 /// How long an answer may wait to be read when the server stops, and how often that is looked at.
 const LAST_WRITE_PATIENCE: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -145,7 +145,8 @@ pub(super) async fn converse<S>(
             let _ = tokio::time::timeout(FAREWELL, farewell).await;
         }
         Err(Late::Stopping) => {
-            overload::tell(connection.into_parts().io.into_inner().stream, Reason::Stopping).await;
+            let stream = connection.into_parts().io.into_inner().stream;
+            overload::tell(stream, Reason::Stopping, LAST_REST_PATIENCE).await;
         }
     }
 }

@@ -154,7 +154,9 @@ pub async fn serve(
 async fn refuse_waiting(listener: &TcpListener, overload: &Overload, stage: &watch::Receiver<Stage>) {
     for _ in 0..MOST_WAITING {
         // Does not wait: ready at once, or nobody is there.
-        let Ok(Ok((stream, _))) = tokio::time::timeout(Duration::ZERO, listener.accept()).await else { return };
+        let Ok(Ok((stream, _))) = tokio::time::timeout(Duration::ZERO, listener.accept()).await else {
+            return;
+        };
         overload.refuse(stream, Reason::Stopping, stage.clone());
     }
 }

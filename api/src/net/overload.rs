@@ -46,7 +46,8 @@ static STOPPING_ANSWER: LazyLock<Bytes> = LazyLock::new(|| rendered(STOPPING));
 
 fn rendered(body: &str) -> Bytes {
     let length = body.len();
-    let head = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nconnection: close";
+    let head =
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nconnection: close";
     format!("{head}\r\nretry-after: {RETRY_AFTER_SECONDS}\r\ncontent-length: {length}\r\n\r\n{body}").into()
 }
 
@@ -114,10 +115,10 @@ impl Overload {
 
 async fn answer(stream: TcpStream, acceptor: Option<TlsAcceptor>, reason: Reason) {
     match acceptor {
-        None => tell(stream, reason).await,
+        None => tell(stream, reason, REST_PATIENCE).await,
         Some(acceptor) => {
             match tokio::time::timeout(PATIENCE, acceptor.accept(stream).into_fallible()).await {
-                Ok(Ok(stream)) => tell(stream, reason).await,
+                Ok(Ok(stream)) => tell(stream, reason, REST_PATIENCE).await,
                 Ok(Err((_, stream))) => close(stream).await,
                 Err(_) => {}
             }
@@ -125,14 +126,14 @@ async fn answer(stream: TcpStream, acceptor: Option<TlsAcceptor>, reason: Reason
     }
 }
 
-/// Writes the answer, closes, and reads what still comes.
-pub(super) async fn tell(mut stream: impl AsyncRead + AsyncWrite + Unpin, reason: Reason) {
+/// Writes the answer, closes, and reads what still comes within `rest`.
+pub(super) async fn tell(mut stream: impl AsyncRead + AsyncWrite + Unpin, reason: Reason, rest: Duration) {
     let talk = async {
         stream.write_all(&reason.answer()).await?;
         stream.shutdown().await
     };
     if let Ok(Ok(())) = tokio::time::timeout(PATIENCE, talk).await {
-        take_rest(&mut stream, REST_PATIENCE).await;
+        take_rest(&mut stream, rest).await;
     }
 }
 

@@ -251,7 +251,10 @@ fn a_last_snapshot_that_fails_is_told() {
     ledger.submit_blocking(named(None, 0, party())).expect("is durable");
     std::fs::write(folder.path().join("state"), "no folder").expect("written");
     let ended = ledger.shut_down();
-    assert!(matches!(&ended, Err(ShutdownFault::Snapshot(cause)) if cause.contains("writer.snapshot")), "{ended:?}");
+    assert!(
+        matches!(&ended, Err(ShutdownFault::Snapshot(cause)) if cause.contains("writer.snapshot")),
+        "{ended:?}"
+    );
 }
 
 #[test]

@@ -11,7 +11,8 @@ use crate::net::Connections;
 
 /// What is told to a connection without a place, and to a request that is not there when the server stops.
 const TOO_MANY: &str = "there are too many connections; try again in 5 seconds";
-const STOPPING: &str = "the server is stopping and has not carried this request out; send it again in 5 seconds";
+const STOPPING: &str =
+    "the server is stopping and has not carried this request out; send it again in 5 seconds";
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
