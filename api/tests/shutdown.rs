@@ -198,7 +198,8 @@ fn half_sent_requests_do_not_keep_it_from_ending_under_tls() {
 fn what_cannot_be_closed_well_is_said_and_is_the_exit_status() {
     let mut serving = Serving::proxy();
     let state = serving.data.join("state");
-    fs::remove_dir_all(&state).expect("removed");
+    // It may not have been made yet.
+    let _ = fs::remove_dir_all(&state);
     fs::write(&state, "no folder").expect("written");
     let (status, said) = serving.stop(STOP);
     assert_eq!(status, 1, "{said}");
@@ -234,8 +235,9 @@ fn connections_of_one_address_starve_neither_health_nor_who_asks_to_try_again() 
         assert_eq!(status, 200, "{seen}");
         assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     }
+    // That an address has no more is logged.
     let (status, said) = serving.stop(STOP);
-    assert_eq!((status, said.as_str()), (0, ""));
+    assert_eq!(status, 0, "{said}");
     drop(held);
 }
 

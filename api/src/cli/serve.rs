@@ -15,6 +15,7 @@ use slapledger_core::domain::product::PublishSoftwareRelease;
 use slapledger_core::domain::time::{TimeZone, Timestamp};
 use slapledger_core::ledger::Clock;
 use slapledger_core::log::envelope::Actor;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Folder;
 use super::client::invoice_table;
@@ -276,6 +277,8 @@ fn serve(app: App, serving: Serving) -> anyhow::Result<()> {
     let watching = app.health.watch(Arc::clone(app.ledger.store()));
     let operations = operations.map(|address| Operations::start(Arc::clone(&app), address)).transpose()?;
     let result = runtime.block_on(async {
+        // Before it is said that it serves: a signal from then on is no end in the middle of something.
+        let signals = Signals::listen().context("wait for signals")?;
         if app.mode == Mode::Serve {
             projects::enter_first_parties(&app).await.map_err(|problem| anyhow!("{}", problem.detail))?;
         }
@@ -299,7 +302,7 @@ fn serve(app: App, serving: Serving) -> anyhow::Result<()> {
         let stop = {
             let app = Arc::clone(&app);
             async move {
-                stopped().await;
+                signals.stopped().await;
                 app.health.stop();
             }
         };
@@ -327,18 +330,24 @@ fn serve(app: App, serving: Serving) -> anyhow::Result<()> {
     }
 }
 
-async fn stopped() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let interrupt = tokio::signal::ctrl_c();
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! {
-                _ = interrupt => {}
-                _ = terminate.recv() => {}
-            }
-        }
-        Err(_) => {
-            let _ = interrupt.await;
+/// What ends a server.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    /// They are caught from now on.
+    fn listen() -> std::io::Result<Self> {
+        let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        Ok(Self { interrupt, terminate })
+    }
+
+    /// Waits for one of them.
+    async fn stopped(mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
     }
 }

@@ -220,7 +220,7 @@ impl Arrival {
     async fn too_late(self, stage: watch::Receiver<Stage>) {
         reached(stage, Stage::Cutting).await;
         if self.0.load(Ordering::Acquire) {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -18,7 +18,7 @@ use slapledger_core::domain::time::Timestamp;
 use slapledger_core::ledger::Clock;
 use tempfile::TempDir;
 
-use super::running::{Running, ask, bounds, hex, is_closed, is_told};
+use super::running::{Running, ask, bounds, hex, is_closed, is_told, wait_for};
 use crate::ca::{Authority, Issued, Subject, Validity};
 use crate::clock::SystemClock;
 use crate::net::{Connections, Identity, Shown, tls};
@@ -259,7 +259,7 @@ fn a_stop_waits_a_little_for_the_rest_of_a_request_under_tls_as_well() {
     let (mut half_head, mut half_body, mut late) = (sent("GET /pe"), sent(body), sent(body));
     let mut idle = connect(&running, &config, "localhost");
     assert_eq!(fingerprint_seen(&mut idle).expect("it answers"), "none");
-    running.wait_for(|| running.begun.load(Ordering::SeqCst) == 2, "both bodies are waited for");
+    wait_for(|| running.begun.load(Ordering::SeqCst) == 2, "both bodies are waited for");
     let handshaking = running.connect();
     let began = Instant::now();
     running.tell();

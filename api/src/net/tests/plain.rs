@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::running::{LARGE_BYTES, Running, SLOW, answer, ask, asks, bounds, is_closed, is_told, until_end};
+use super::running::{
+    LARGE_BYTES, Running, SLOW, answer, ask, asks, bounds, is_closed, is_told, until_end, wait_for,
+};
 use crate::net::Connections;
 
 /// What is told to a connection without a place, and to a request that is not there when the server stops.
@@ -304,7 +306,7 @@ fn a_stop_waits_a_little_for_the_rest_of_a_request_and_answers_what_is_there() {
     };
     let mut cut = [
         sent("GET /pe"),
-        sent(&format!("{}GET /pe", asks("/peer"))),
+        sent(&asks("/peer")),
         sent(&head("/length", 10)),
         sent(&format!("{}12345", head("/length", 10))),
         sent("POST /length HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n5\r\n12345\r\n"),
@@ -314,11 +316,12 @@ fn a_stop_waits_a_little_for_the_rest_of_a_request_and_answers_what_is_there() {
     let mut complete = sent(&format!("{}12345", head("/slow-length", 5)));
     let unread = sent(&asks("/large"));
     assert_eq!(answer(&mut cut[1]).expect("it answers").0, 200);
+    cut[1].write_all(b"GET /pe").expect("it is sent");
     let mut continued = [0; 25];
     cut[5].read_exact(&mut continued).expect("it may go on");
     assert_eq!(&continued, b"HTTP/1.1 100 Continue\r\n\r\n");
-    running.wait_for(|| running.begun.load(Ordering::SeqCst) == 6, "all bodies are waited for");
-    running.wait_for(|| running.under_way.load(Ordering::SeqCst) == 1, "it has begun");
+    wait_for(|| running.begun.load(Ordering::SeqCst) == 6, "all bodies are waited for");
+    wait_for(|| running.under_way.load(Ordering::SeqCst) == 1, "it has begun");
     let began = Instant::now();
     running.tell();
     // What comes within that little is carried out.

@@ -152,15 +152,6 @@ impl Running {
         stream
     }
 
-    /// Waits until something is so.
-    pub(super) fn wait_for(&self, is_so: impl Fn() -> bool, what: &str) {
-        let began = Instant::now();
-        while !is_so() {
-            assert!(began.elapsed() < Duration::from_secs(20), "never: {what}");
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-
     /// Tells it to stop, but does not wait.
     pub(super) fn tell(&mut self) {
         let stop = self.stop.take().expect("it is told once");
@@ -173,6 +164,15 @@ impl Running {
         let limit = Duration::from_secs(20);
         let ended = self.runtime.block_on(async { tokio::time::timeout(limit, serving).await });
         ended.expect("it stops").expect("it does not panic").expect("it serves");
+    }
+}
+
+/// Waits until something is so.
+pub(super) fn wait_for(is_so: impl Fn() -> bool, what: &str) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < Duration::from_secs(20), "never: {what}");
+        thread::sleep(Duration::from_millis(5));
     }
 }
 
