@@ -53,7 +53,7 @@ pub fn read_log(data: &Path) -> anyhow::Result<SledStore> {
 }
 
 fn open_read_only(log: &Path) -> Result<SledStore, StoreFault> {
-    SledStore::open(log)
+    SledStore::open_read_only(log)
 }
 
 /// Where a log ends, as one line for people.
