@@ -154,11 +154,11 @@ fn sample(folder: &Path) -> MemoryStore {
     let ledger = open(&store, folder);
     begin(&ledger);
     usage(&ledger, 0..20).expect("recorded");
-    ledger.shut_down();
+    ledger.shut_down().unwrap();
     drop(ledger);
     let ledger = open(&store, folder);
     usage(&ledger, 20..IDS.end).expect("recorded");
-    ledger.shut_down();
+    ledger.shut_down().unwrap();
     store
 }
 
@@ -226,6 +226,6 @@ fn what_a_crash_left_of_a_snapshot_is_removed_and_one_that_cannot_be_written_sto
     fs::write(here.path().join("state"), "").unwrap();
     let ledger = open(&store, here.path());
     assert!(are_duplicates(&usage(&ledger, IDS).expect("decided")));
-    ledger.shut_down();
+    ledger.shut_down().unwrap();
     assert_eq!(ledger.fault(), None);
 }
