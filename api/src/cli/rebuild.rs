@@ -16,6 +16,7 @@ use slapledger_projections::{AccessView, Part, Projects, SlapViews, View};
 use super::server::Server;
 use super::table::table;
 use super::{log, progress};
+use crate::folder;
 
 /// One projection, derived again.
 struct Row {
@@ -45,6 +46,9 @@ pub(super) fn in_folder(data: &Path, projection: Option<&str>, json: bool) -> an
     let mut rows = joined(slap)?;
     rows.extend(billing?);
     rows.extend(joined(access)?);
+    if !rows.is_empty() {
+        eprintln!("{}", folder::end_of(&store)?);
+    }
     report(projection, &rows, end.0, json)?;
     if !json {
         println!("{end} events in {:.2} s", started.elapsed().as_secs_f64());
