@@ -24,7 +24,7 @@ const MOST_ENCRYPTED_ANSWERS: usize = 16;
 /// How many handshakes there are a second for nothing but that.
 const HANDSHAKES_PER_SECOND: NonZeroU32 = NonZeroU32::new(100).expect("not zero");
 /// How many are closed without a word, but not reset.
-const MOST_SILENT: usize = 32;
+const MOST_SILENT: usize = 16;
 /// For how long a handshake, and then the answer, is tried.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// For how long what still comes is read.
