@@ -38,6 +38,9 @@ pub(super) fn in_folder(data: &Path, projection: Option<&str>, json: bool) -> an
     let started = std::time::Instant::now();
     let rows = derive_all(&store, &data.join(folder::STATE), projection)?;
     let end = store.head()?.last;
+    if !rows.is_empty() {
+        eprintln!("{}", folder::end_of(&store)?);
+    }
     report(projection, &rows, end.0, json)?;
     if !json {
         println!("{end} events in {:.2} s", started.elapsed().as_secs_f64());
