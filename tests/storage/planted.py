@@ -1,0 +1,131 @@
+"""Programs that break the promise on purpose: each drill must notice each of them.
+
+    tests/storage/planted.py
+
+They stand for what was seen of a log that sled opens by itself: after a refused open, or a read error, the rest of the epoch is
+overwritten; a shorter log opens without a word; what is damaged is served. Each drill is held with a few trials against each
+program that it must see through.
+"""
+
+import json
+import pathlib
+import sys
+
+import folder
+from program import Ended, Program
+
+
+def end_of_log(data):
+    """The file that holds the newest frames, and how far it is written."""
+    kinds = folder.by_kind(data)
+    tails = [name for name in kinds.get("tail", []) if (data / name).read_bytes().strip(b"\0")]
+    newest = tails[-1:] or [name for name in kinds.get("open", []) if name.name == "db"]
+    if not newest:
+        return None, 0
+    return data / newest[-1], len((data / newest[-1]).read_bytes().rstrip(b"\0"))
+
+
+def overwrite_end(data, bytes_lost=1500):
+    """Overwrites the newest frames, as sled does with what follows a block that it cannot read."""
+    path, end = end_of_log(data)
+    if path is not None:
+        with open(path, "r+b") as file:
+            file.seek(max(0, end - bytes_lost))
+            file.write(bytes(min(end, bytes_lost)))
+
+
+def forget_end(data):
+    """Loses the newest frames, and everything that knows of them."""
+    overwrite_end(data)
+    (data / "log" / "head").unlink(missing_ok=True)
+    for cache in folder.CACHES:
+        for path in sorted((data / cache).rglob("*"), reverse=True) if (data / cache).exists() else ():
+            path.unlink() if path.is_file() else path.rmdir()
+
+
+class OverwritesWhatItRefuses(Program):
+    """A refusal, or a failed read, costs the rest of the epoch."""
+
+    def left(self, data, status):
+        if status not in (0, -9, 137) and (data / "log").is_dir():
+            overwrite_end(data)
+
+
+class Forgets(Program):
+    """Once it was killed or stopped, a folder opens without its newest events and says nothing."""
+
+    def left(self, data, status):
+        if status in (0, -9, 137) and (data / "log").is_dir() and not (data / "forgotten").exists():
+            # Once is enough; the drill begins with a folder that is whole.
+            (data / "forgotten").touch()
+            forget_end(data)
+
+
+class ForgetsCopies(Program):
+    """Opens a copy without its newest events and says nothing."""
+
+    def log(self, data, **more):
+        forget_end(pathlib.Path(data))
+        return super().log(data, **more)
+
+
+class ServesDamage(Program):
+    """Where the log is refused, it is shown as far as it goes, with something else in it."""
+
+    def __init__(self, truth):
+        super().__init__()
+        self.truth = truth
+
+    def log(self, data, **more):
+        ended = super().log(data, **more)
+        if ended.is_done:
+            return ended
+        events = [json.loads(line) for line in self.truth.splitlines()]
+        events[len(events) // 2]["recorded_at"] = "2027-01-01T00:00:00Z"
+        return Ended(0, b"".join(json.dumps(event).encode() + b"\n" for event in events), "")
+
+
+class EndsAtDamage(Program):
+    """Where the log is refused, it ends, and nothing is said."""
+
+    def log(self, data, **more):
+        ended = super().log(data, **more)
+        return ended if ended.is_done else Ended(0, ended.output, "")
+
+
+class FindsNothing(Program):
+    """Its `verify` calls everything whole."""
+
+    def has(self, command):
+        return command == "verify" or super().has(command)
+
+    def verify(self, data, *options, **more):
+        return Ended(0, b"whole", "")
+
+
+class RefusesWithoutAdvice(Program):
+    """Refuses every copy, and says nothing that helps."""
+
+    def log(self, data, **more):
+        return Ended(1, b"", "the folder does not open") if "copy-" in str(data) else super().log(data, **more)
+
+
+class SaysNothing(Program):
+    """Refuses without saying what is damaged."""
+
+    def log(self, data, **more):
+        ended = super().log(data, **more)
+        return ended if ended.is_done else Ended(ended.status, ended.output, "something is wrong")
+
+
+class AnswersTooEarly:
+    """A client that takes down answers which never came: like a server that answers before it writes."""
+
+
+def main(arguments):
+    import run
+    return run.main(["--planted", *arguments])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
