@@ -18,6 +18,9 @@ install_packages() {
     need python3-venv python3 -c 'import ensurepip, venv'
     need python3-dev python3 -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'
     need util-linux command -v setpriv
+    need mount command -v mount
+    need e2fsprogs command -v mkfs.ext4
+    need xz-utils command -v xz
     need passwd command -v useradd
     need hledger command -v hledger
     need ledger command -v ledger

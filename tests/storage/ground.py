@@ -29,7 +29,9 @@ class Ground:
         has_room = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_BYTES
         self._temporary = tempfile.TemporaryDirectory(prefix="slapledger-storage-", dir=MEMORY if has_room else None)
         self.work = pathlib.Path(self._temporary.name)
-        self.faults, self.trials_done = [], 0
+        self.faults = []
+        # One fault is enough to know that a planted program was noticed.
+        self.is_over_at_first_fault = False
         self._ledger = self._intercept = None
 
     def __enter__(self):
@@ -46,7 +48,7 @@ class Ground:
         other.__dict__.update(self.__dict__)
         other.program = program or self.program
         other.work = pathlib.Path(tempfile.mkdtemp(dir=self.work))
-        other.faults, other.trials_done = [], 0
+        other.faults = []
         return other
 
     @property
@@ -81,6 +83,8 @@ class Ground:
             name, run = trial
             if budget_seconds is not None and time.monotonic() - began > budget_seconds:
                 return 0
+            if self.is_over_at_first_fault and self.faults:
+                return 0
             place = pathlib.Path(tempfile.mkdtemp(dir=self.work))
             try:
                 for what in run(place) or ():
@@ -90,9 +94,7 @@ class Ground:
             return 1
 
         with concurrent.futures.ThreadPoolExecutor(self.workers) as pool:
-            done = sum(pool.map(one, trials))
-        self.trials_done += done
-        return done
+            return sum(pool.map(one, trials))
 
     def opened_whole(self, data, expected=None, written=None, deep=False):
         """Faults of a folder that must open with everything: `expected` is what its log must read as, `written` a journal

@@ -118,8 +118,28 @@ class SaysNothing(Program):
         return ended if ended.is_done else Ended(ended.status, ended.output, "something is wrong")
 
 
-class AnswersTooEarly:
-    """A client that takes down answers which never came: like a server that answers before it writes."""
+def plants(truth):
+    """Which drill must see through which program, and what it must say of it; `truth` is the log that drills begin with."""
+    lost = r"acknowledged|does not open|reads otherwise|is refused|init done again|advice of init|holds \d+ events"
+    return [
+        ("kill init", Forgets(), lost),
+        ("kill log", Forgets(), lost),
+        ("kill rotate", Forgets(), lost),
+        ("kill serve", Forgets(), lost),
+        ("kill backup", Forgets(), lost),
+        ("kill restore", Forgets(), lost),
+        ("power", ForgetsCopies(), lost),
+        ("flips", ServesDamage(truth), "read otherwise than in truth"),
+        ("flips", EndsAtDamage(), "read otherwise than in truth"),
+        ("flips", FindsNothing(), "verify does not find it"),
+        ("flips", SaysNothing(), "does not say what is damaged"),
+        ("refused", OverwritesWhatItRefuses(), "refused it and changed"),
+        ("read-errors", OverwritesWhatItRefuses(), "refused and changed"),
+        ("read-errors", EndsAtDamage(), "took it for the end"),
+        ("full", Forgets(), lost),
+        ("copies", ForgetsCopies(), "it opens, but acknowledged"),
+        ("copies", RefusesWithoutAdvice(), "refused without advice"),
+    ]
 
 
 def main(arguments):

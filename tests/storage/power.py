@@ -54,7 +54,6 @@ class Power:
                     self.ground.fault(name, fault)
         finally:
             image.unlink()
-        self.ground.trials_done += 1
 
     def under_load(self, numbers):
         server = self.server().start()
@@ -95,7 +94,8 @@ class Power:
         # The calls of the stop are among them; most are of the start.
         total = int(report.read_text().split()[1])
         for number in numbers:
-            at = rng.randrange(1, total + 1)
+            # One in each part of the start, so that all of it is met.
+            at = 1 + int((number + rng.random()) * total / len(numbers))
             with start("pause", at) as server:
                 # It stands still, or is ready because it makes fewer calls this time.
                 while not report.exists() and not self.is_answering(server):
