@@ -11,8 +11,8 @@ import uuid
 
 BATCH = "application/cloudevents-batch+json"
 RELEASE = "https://example.org/release.cfg"
-# Usage is of October 2026.
-OCTOBER = 1790812800
+# Usage is of January 2024: past, whenever a drill is held.
+JANUARY = 1704067200
 PRICES = """\
 name = "standard"
 currency = "EUR"
@@ -103,7 +103,7 @@ def told_by(event):
 
 def usage(rng, computer="COMP-1", resource="service_module/requests"):
     """A CloudEvent of one hour's usage."""
-    hour = OCTOBER + 3600 * rng.randrange(720)
+    hour = JANUARY + 3600 * rng.randrange(720)
     start, stop = (time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at)) for at in (hour, hour + 3600))
     return {
         "specversion": "1.0", "type": "org.slapos.usage", "source": computer, "subject": computer, "time": stop,

@@ -7,10 +7,12 @@ fixtures/folders/format-FORMAT.json, which says what the log of the folder must 
 release that introduces the format, and never again: later programs are tested against what was written then.
 
 The environment variable SLAPLEDGER_EPOCH_BYTES must make epochs small. No release reads it: build one for this purpose
-with `epoch_bytes` of core/src/log/sled_store taken from it.
+with `epoch_bytes` of core/src/log/sled_store taken from it. What is written has the date of WRITTEN_AT, so that it is past
+wherever it is opened (clock.c).
 """
 
 import argparse
+import datetime
 import hashlib
 import json
 import os
@@ -18,12 +20,14 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import time
 
 import journal
 from program import Program
 
 FOLDERS = pathlib.Path(__file__).resolve().parents[2] / "fixtures" / "folders"
 SEALED_EPOCHS = 2
+WRITTEN_AT = datetime.datetime(2025, 1, 15, tzinfo=datetime.timezone.utc)
 
 
 def fill(server, seed):
@@ -65,6 +69,10 @@ def main(arguments):
     os.environ.setdefault("SLAPLEDGER_EPOCH_BYTES", "40000")
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
+        shim = folder / "clock.so"
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", shim, pathlib.Path(__file__).with_name("clock.c")], check=True)
+        os.environ["LD_PRELOAD"] = str(shim)
+        os.environ["CLOCK_SHIFT"] = str(int(WRITTEN_AT.timestamp() - time.time()))
         data, token = folder / "data", folder / "token"
         made = program.init(data, token)
         if not made.is_done:
@@ -89,6 +97,8 @@ def main(arguments):
         faults = written.faults(events)
         if faults:
             raise RuntimeError("; ".join(faults[:3]))
+        if not events[-1]["recorded_at"].startswith("2025-01-15"):
+            raise RuntimeError(f"the clock was not shifted: {events[-1]['recorded_at']}")
         (FOLDERS / f"format-{options.format}.json").write_text(json.dumps({
             "format": options.format, "last_sequence": events[-1]["sequence"],
             "root": root_of_head(data).hex(),

@@ -64,6 +64,7 @@ class Formats(unittest.TestCase):
             # What only reads upgrades nothing.
             self.assertEqual(folder.changes(before, folder.digests(data)), [])
         self.done(self.program.run("rebuild", "--data", data))
+        folder.confirm_clock(self.program, data)
         for _ in range(2):
             with self.program.serve(data, token).start() as server:
                 Client(server, written, f"format {number}").once()
