@@ -11,6 +11,7 @@ need() {
 install_packages() {
     need strace command -v strace
     need gcc command -v cc
+    need curl command -v curl
     need openssl command -v openssl
     need nginx command -v /usr/sbin/nginx
     need haproxy command -v /usr/sbin/haproxy

@@ -27,7 +27,7 @@ import folder  # noqa: E402
 from program import Program  # noqa: E402
 
 DOCUMENT = pathlib.Path(__file__).resolve().parents[2] / "docs" / "operations.md"
-PART = re.compile(r"^## (?P<section>.*)$|^<!-- before: (?P<before>.*?) -->$|^```console(?P<mark>[^\n]*)\n(?P<text>.*?)^```$",
+PART = re.compile(r"^## (?P<section>[^\n]*)$|^<!-- before: (?P<before>[^\n]*) -->$|^```console(?P<mark>[^\n]*)\n(?P<text>.*?)^```$",
                   re.MULTILINE | re.DOTALL)
 STATUS = re.compile(r"\s+# status (\d+)$")
 SECONDS = 120
