@@ -23,11 +23,16 @@ def fixtures():
     return sorted(int(path.name.split("-")[1].split(".")[0]) for path in FIXTURES.glob("format-*.tar.xz"))
 
 
+def facts(number):
+    """What is written about the fixture of a format."""
+    return json.loads((FIXTURES / f"format-{number}.json").read_text())
+
+
 def unpack(number, target):
     """Unpacks the fixture of a format; the data folder, the token's file, and what is written about it."""
     target.mkdir(parents=True)
     subprocess.run(["tar", "-xJf", FIXTURES / f"format-{number}.tar.xz", "-C", target], check=True)
-    return target / "data", target / "token", json.loads((FIXTURES / f"format-{number}.json").read_text())
+    return target / "data", target / "token", facts(number)
 
 
 class Ledger:
@@ -51,8 +56,8 @@ class Ledger:
 
 def begin(program, target, seed):
     """The folder that a drill begins with."""
-    data, token, facts = unpack(fixtures()[-1], target)
-    written = journal.Journal.of(facts["acknowledged"])
+    data, token, known = unpack(fixtures()[-1], target)
+    written = journal.Journal.of(known["acknowledged"])
     confirm_clock(program, data)
     with program.serve(data, token).start() as server:
         client = journal.Client(server, written, seed)
@@ -111,7 +116,7 @@ def is_cache(of_kind):
 
 
 def digests(data, caches=False):
-    """The SHA-256 of each file that is no cache; the `lock` has no content."""
+    """The SHA-256 of each file, by its name; of caches too, if asked for. The `lock` has no content."""
     found = {}
     for of_kind, names in by_kind(data).items():
         if caches or not is_cache(of_kind):

@@ -20,12 +20,17 @@ INSUFFICIENT_STORAGE = 507
 RESUME_SECONDS = 30
 
 
+# A disk gets really full where nothing is kept free.
+NO_RESERVE = "[disk]\nreserve_bytes = 0\n"
+RESERVE_MEBIBYTES = 16
+
+
 class Full:
     def __init__(self, ground):
         self.ground, self.ledger = ground, ground.ledger
 
     def trial(self, number):
-        left, sign = LEFT[number % len(LEFT)], (signal.SIGTERM, signal.SIGKILL)[number // len(LEFT) % 2]
+        left, sign = LEFT[number // 2 % len(LEFT)], (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL)[number % 3]
 
         def run(place):
             with disks.Small(place / "disk") as disk:
@@ -37,7 +42,11 @@ class Full:
         written = Journal.of(self.ledger.journal.acknowledged)
         # Beside the disk, which will be full.
         token = self.ledger.token
-        server = self.ground.program.serve(data, token)
+        config = None
+        if number % 2:
+            config = disk.folder.with_name("serve.toml")
+            config.write_text(NO_RESERVE)
+        server = self.ground.program.serve(data, token, config=config)
         server.log_path = disk.folder.with_name("server-log")
         with server.start():
             client = Client(server, written, f"{self.ground.seed}/{number}")
@@ -53,9 +62,10 @@ class Full:
             with server.spawn():
                 server.is_ready()  # or not: what counts is what it leaves
                 server.stop()
-            log = self.ground.program.log(data)
-            if not log.is_done:
-                return [f"`log` after start {start} on the full disk: {log.words}"]
+            # What only reads works without any room.
+            found = self.ground.opened_whole(data, written=written)
+            if found:
+                return [f"after start {start} on the full disk: {fault}" for fault in found]
         disk.grow()
         found = self.ground.opened_whole(data, written=written)
         if found:
@@ -82,10 +92,12 @@ def reserve(ground):
     with disks.Small(ground.work / "reserve") as disk:
         data = folder.copy(ground.ledger.data, disk.folder / "data")
         written = Journal.of(ground.ledger.journal.acknowledged)
-        with ground.program.serve(data, ground.ledger.token).start() as server:
+        config = ground.work / "serve.toml"
+        config.write_text(f"[disk]\nreserve_bytes = {RESERVE_MEBIBYTES << 20}\n")
+        with ground.program.serve(data, ground.ledger.token, config=config).start() as server:
             client = Client(server, written, ground.seed)
-            # What is left is less than any reserve, and more than a few requests take.
-            disk.fill(8 * 1024)
+            # What is left is less than the reserve, and more than a few requests take.
+            disk.fill(RESERVE_MEBIBYTES * 1024 // 2)
             free = shutil.disk_usage(disk.folder).free
             answers = [server.post_json("v1/charges", {
                 "customer": "PARTY-2", "currency": "EUR", "amount": "1.00", "description": f"full {number}"})

@@ -11,8 +11,9 @@ import folder
 import journal
 
 # How many calls are tried of each command in CI; nothing: all of them.
-CALLS = {"init": None, "log": None, "rotate": None, "serve": 60, "backup": 40, "restore": 40}
-QUICK_CALLS = 4
+CALLS = {"init": None, "log": None, "rotate": None, "serve": 60, "upgrade": 40, "backup": 40, "restore": 40}
+# A master: started on a folder of this format, or of the oldest one; under a little load; stopped.
+SERVERS = ("serve", "upgrade")
 
 
 class Killed:
@@ -24,7 +25,10 @@ class Killed:
     def prepare(self, place):
         """Makes what the command works on; the folder whose calls count."""
         data = place / "data"
-        if self.command != "init":
+        if self.command == "upgrade":
+            oldest = folder.fixtures()[0]
+            folder.unpack(oldest, place / "oldest")[0].rename(data)
+        elif self.command != "init":
             folder.copy(self.ground.ledger.data, data)
         if self.command == "restore":
             backed_up = self.program.run("backup", place / "backup", "--data", data, "--with-keys")
@@ -46,12 +50,12 @@ class Killed:
         """Runs the command with call `number` interfered with; the line of the report, and a journal."""
         report = place / "report"
         # The log of a server is beside its folder and no part of what is drilled.
-        within = place / "data" if self.command in ("serve", "log", "rotate") else place
+        within = place / "data" if self.command in (*SERVERS, "log", "rotate") else place
         before = [self.ground.intercept, "-m", mode, "-n", str(number), "-d", str(within), "-o", str(report)]
         written = journal.Journal()
-        if self.command == "serve":
-            written.acknowledged = list(self.ground.ledger.journal.acknowledged)
-            server = self.program.serve(place / "data", self.ground.ledger.token, before=before)
+        if self.command in SERVERS:
+            token, written = self.known(place)
+            server = self.program.serve(place / "data", token, before=before)
             with server.spawn():
                 if server.is_ready():
                     try:
@@ -63,6 +67,12 @@ class Killed:
         else:
             self.program.run(*self.arguments(place), before=before)
         return report.read_text().strip() if report.exists() else "", written
+
+    def known(self, place):
+        """The token of an admin, and what was acknowledged before."""
+        if self.command == "upgrade":
+            return place / "oldest" / "token", journal.Journal.of(folder.facts(folder.fixtures()[0])["acknowledged"])
+        return self.ground.ledger.token, journal.Journal.of(self.ground.ledger.journal.acknowledged)
 
     def count(self):
         """How many calls the command makes when nothing happens to it."""
@@ -94,7 +104,7 @@ class Killed:
             issue = ["token", "issue", "--role", "admin", "--all-projects", "--data", data]
             issued = again if again.is_done else self.program.run(*issue)
             return ground.opened_whole(data) if issued.is_done else [f"the advice of init, followed: {issued.words}"]
-        if self.command == "serve":
+        if self.command in SERVERS:
             return ground.opened_whole(data, written=written)
         found = ground.opened_whole(data, expected=ground.ledger.log)
         if self.command == "rotate" and not found:

@@ -1,7 +1,8 @@
 """Opens that are refused for damage change nothing: once the damage is undone, everything acknowledged is there.
 
-A bit is flipped in a file that is no cache; one or two commands, which open the folder, run; no such file has changed since;
-the bit is flipped back; the log is whole.
+A bit is flipped in a file that is no cache; two commands, which open the folder, run. Where one refuses, all files are as they
+were, byte for byte; where one that only reads is done, at least all files that are no caches are. The bit is flipped back; the log is
+whole.
 """
 
 import folder
@@ -47,10 +48,12 @@ class Refused:
         def run(place):
             data = folder.copy(self.ledger.data, place / "data")
             flip.apply(data)
-            before = folder.digests(data)
             for name in names:
+                all_before, before = folder.digests(data, caches=True), folder.digests(data)
                 is_refused = command(self.ground, name, place, data)
-                changed = folder.changes(before, folder.digests(data))
+                if is_refused:
+                    before = all_before
+                changed = folder.changes(before, folder.digests(data, caches=is_refused))
                 if is_refused:
                     self.refusals += 1
                     if changed:
