@@ -13,7 +13,7 @@ from served import Served, write_faults
 # Every so many flips a master is started on the folder too.
 SERVED_EVERY = 3
 # What verify checks; the rest (certificates, the signing key, ...) is not of the log.
-VERIFIED = ("sealed", "open", "derived", "tail", "manifest", "head", "term", "keys", "state", "index")
+VERIFIED = ("sealed", "open", "derived", "clean", "tail", "manifest", "head", "term", "keys", "state", "index")
 # Damage is named by the file, or by where it is.
 NAMED = re.compile(r"epoch[ -]?0*\d+|sequence \d+|\b(head|term|tail|manifest|ring|master key|snapshot|index)\b", re.IGNORECASE)
 
@@ -60,14 +60,11 @@ class Flips:
         return []
 
     def is_without_meaning(self, flip, of_kind):
-        """Bytes that nothing ever reads as what was said: the older slot of `head`, the room at the end of a tail."""
-        content = (self.ledger.data / flip.relative).read_bytes()
-        at = flip.bit // 8
-        if of_kind == "head":
-            slots = [content[start:start + 64] for start in (0, 64)]
-            older = min((0, 1), key=lambda slot: (slots[slot][8:16], slots[slot][48:56]))
-            return at // 64 == older
-        return of_kind == "tail" and not content[at - at % 4096:].strip(b"\0")
+        """Bytes that say nothing: the older slot of `head` and `term`, the room at the end of a tail."""
+        content, at = (self.ledger.data / flip.relative).read_bytes(), flip.bit // 8
+        if of_kind in ("head", "term"):
+            return at in folder.older_slot(content)
+        return of_kind == "tail" and at >= folder.end_of_tail(content)
 
     def names(self, words, flip):
         return flip.relative.name in words or NAMED.search(words) is not None

@@ -14,8 +14,8 @@ import subprocess
 import journal
 
 FIXTURES = pathlib.Path(__file__).resolve().parents[2] / "fixtures" / "folders"
-# Kinds of files, by the first part of the path or the kind of file in `log/`. A cache can be derived from the rest.
-CACHES = ("state", "index", "derived")
+# Kinds of files, by the first part of the path or the kind of file in `log/`. These can be derived from the rest, or hold nothing.
+CACHES = ("state", "index", "derived", "clean", "spare", "scratch")
 
 
 def fixtures():
@@ -95,6 +95,8 @@ def kind(relative, names):
     if top != "log":
         return top
     name = relative.parts[1]
+    if name == "scratch":
+        return name
     if name.startswith("epoch-") and len(relative.parts) > 2:
         is_sealed = pathlib.Path("log", name + ".manifest") in names
         has_tail = any(str(other).startswith(f"log/{name}.tail") for other in names)
@@ -128,6 +130,20 @@ def digests(data, caches=False):
 def changes(before, after):
     """The names of files that are not as they were."""
     return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+
+
+def end_of_tail(content):
+    """Where the records of a tail end (docs/format.md); what follows is room."""
+    epoch, at = content[8:12], 64
+    while content[at:at + 8] == b"slrc" + epoch:
+        at += 24 + int.from_bytes(content[at + 16:at + 20], "big")
+    return at
+
+
+def older_slot(content):
+    """The place of the slot that counts less, in `head` or `term`: slots of 64 bytes, the newer with the greater number."""
+    slots = [(content[at + 8:at + 16], content[at + 48:at + 56]) for at in (0, 64)]
+    return range(64, len(content)) if slots[1] < slots[0] else range(64)
 
 
 class Flip:

@@ -19,10 +19,12 @@ def end_of_log(data):
     """The file that holds the newest frames, and how far it is written."""
     kinds = folder.by_kind(data)
     tails = [name for name in kinds.get("tail", []) if (data / name).read_bytes().strip(b"\0")]
-    newest = tails[-1:] or [name for name in kinds.get("open", []) if name.name == "db"]
-    if not newest:
-        return None, 0
-    return data / newest[-1], len((data / newest[-1]).read_bytes().rstrip(b"\0"))
+    for name in tails[-1:]:
+        return data / name, folder.end_of_tail((data / name).read_bytes())
+    for name in kinds.get("open", []):
+        if name.name == "db":
+            return data / name, len((data / name).read_bytes().rstrip(b"\0"))
+    return None, 0
 
 
 def overwrite_end(data, bytes_lost=1500):
