@@ -3,6 +3,7 @@
 mod books;
 pub(crate) mod catalogue;
 mod client;
+mod clock;
 mod compare;
 mod computer;
 mod explain;
@@ -11,6 +12,7 @@ mod invoice;
 mod keys;
 mod log;
 pub(crate) mod master;
+mod offline;
 pub(crate) mod options;
 mod party;
 pub(crate) mod print;
@@ -25,6 +27,7 @@ pub(crate) mod service;
 mod table;
 mod token;
 mod user;
+mod warnings;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -209,6 +212,9 @@ enum Command {
     /// Look at the key ring, and give it another master key; no server may be using it
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Show and confirm the clock of a master
+    #[command(subcommand)]
+    Clock(clock::ClockCommand),
     /// Look for usage that is missing
     #[command(subcommand)]
     Usage(compare::Usage),
@@ -468,6 +474,7 @@ pub fn run() -> anyhow::Result<()> {
         }
         Command::WhatIf(asked) => compare::what_if(&asked),
         Command::Keys(asked) => keys::run(&asked),
+        Command::Clock(asked) => clock::run(&asked),
         Command::Usage(asked) => compare::usage(&asked),
         Command::Explain(asked) => explain::run(&asked),
         Command::Request(asked) => request::request(&asked),

@@ -303,6 +303,8 @@ fn look(app: &App) -> Health {
     for view in &views {
         faults.extend(view.fault.iter().map(|fault| format!("view {} has stopped: {fault}", view.name)));
     }
+    faults.extend(app.ledger.clock_fault());
+    faults.extend(app.ledger.room_fault());
     if blobs > 0 {
         faults.push(format!("{blobs} values are in files that are never synced"));
     }

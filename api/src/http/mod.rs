@@ -5,6 +5,7 @@ pub(crate) mod body;
 mod books;
 mod browser;
 mod change;
+mod clock;
 mod cloud_event;
 mod computers;
 mod credentials;

@@ -11,6 +11,7 @@ use serde::{Serialize, Serializer};
 use super::access::{CredentialIssued, CredentialRevoked, CredentialSpent, ProjectOpened};
 use super::account::AccountsClosed;
 use super::charge::ChargeRecorded;
+use super::clock::ClockConfirmed;
 use super::computer::{
     AllocationScopeSet, ComputerBanged, ComputerConfigured, ComputerDescribed, ComputerFellSilent,
     ComputerHeard, ComputerRegistered, PartitionOffered, PartitionWithdrawn,
@@ -216,6 +217,8 @@ events! {
     CredentialRevoked(CredentialRevoked),
     /// A credential that is good once was used.
     CredentialSpent(CredentialSpent),
+    /// An operator confirmed what the clock showed.
+    ClockConfirmed(ClockConfirmed),
 }
 
 /// The stream an event is in: the history of one thing of a project.

@@ -8,12 +8,13 @@ pub mod access;
 pub mod account;
 pub mod calendar;
 pub mod charge;
+pub mod clock;
 pub mod computer;
 pub mod credit;
 pub mod erasure;
 pub mod event;
 #[cfg(test)]
-mod given;
+pub(crate) mod given;
 pub mod id;
 pub mod instance;
 pub mod invoice;
@@ -125,6 +126,8 @@ pub enum Command {
     RevokeCredentials(access::RevokeCredentials),
     /// Erase all that was sealed for a party or an instance.
     Erase(erasure::Erase),
+    /// Confirm the time that the clock shows.
+    ConfirmClock(clock::ConfirmClock),
 }
 
 /// What a command is answered; the same answer again for the same command.

@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use bincode::{Decode, Encode};
 
 use super::access::Access;
+use super::clock::ClockConfirmed;
 use super::event::{Event, Mode, Stream};
 use super::id::{ProjectId, Sequence};
 use super::project::{Project, Shared};
@@ -35,6 +36,8 @@ pub struct State {
     pub(crate) seen: Box<dyn SeenIndex>,
     /// Which projects there are, and who is let into which.
     pub access: Access,
+    /// What an operator last confirmed of the clock.
+    clock: Option<ClockConfirmed>,
     /// The projects in which something happened.
     projects: BTreeMap<ProjectId, Project>,
 }
@@ -44,6 +47,7 @@ pub struct State {
 struct Snapshot<'a> {
     mode: Mode,
     access: &'a Access,
+    clock: &'a Option<ClockConfirmed>,
     projects: &'a BTreeMap<ProjectId, Project>,
 }
 
@@ -52,6 +56,7 @@ struct Snapshot<'a> {
 struct Restored {
     mode: Mode,
     access: Access,
+    clock: Option<ClockConfirmed>,
     projects: BTreeMap<ProjectId, Project>,
 }
 
@@ -61,12 +66,18 @@ static EMPTY: LazyLock<Project> = LazyLock::new(Project::default);
 impl State {
     /// Before the first event. Usage identities will be kept in `seen`.
     pub fn new(seen: Box<dyn SeenIndex>) -> Self {
-        Self { mode: Mode::Proxy, seen, access: Access::default(), projects: BTreeMap::new() }
+        let (access, projects) = (Access::default(), BTreeMap::new());
+        Self { mode: Mode::Proxy, seen, access, clock: None, projects }
     }
 
     /// A project; one of which nothing is known is empty.
     pub fn project(&self, project: ProjectId) -> &Project {
         self.projects.get(&project).unwrap_or(&EMPTY)
+    }
+
+    /// What an operator last confirmed of the clock, if anything.
+    pub fn clock_confirmed(&self) -> Option<&ClockConfirmed> {
+        self.clock.as_ref()
     }
 
     #[cfg(test)]
@@ -80,20 +91,21 @@ impl State {
     }
 
     /// Decides a command; changes nothing.
-    pub fn decide(&self, context: &Context, command: Command) -> Result<Outcome<Answer>, Refusal> {
+    pub fn decide(&self, context: &Context, command: &Command) -> Result<Outcome<Answer>, Refusal> {
         let project = self.project(context.project);
         match command {
             Command::OpenProject(command) => {
-                Ok(self.access.open_project(&command, context.now)?.map(Answer::Project))
+                Ok(self.access.open_project(command, context.now)?.map(Answer::Project))
             }
             Command::IssueCredential(command) => {
-                Ok(self.access.issue(context.project, project.holders(), &command, context.now)?.done())
+                Ok(self.access.issue(context.project, project.holders(), command, context.now)?.done())
             }
             Command::RevokeCredentials(command) => {
                 let holders = |id| self.project(id).holders();
-                let outcome = self.access.revoke(context.project, holders, &command, context.now)?;
+                let outcome = self.access.revoke(context.project, holders, command, context.now)?;
                 Ok(outcome.map(Answer::Revoked))
             }
+            Command::ConfirmClock(command) => Ok(command.decide(context.now).done()),
             command => project.decide(Shared { mode: self.mode, seen: &*self.seen }, context, command),
         }
     }
@@ -110,7 +122,7 @@ impl State {
         by: Option<&str>,
         command: Command,
     ) -> Result<Outcome<Answer>, Refusal> {
-        let mut outcome = self.decide(context, command)?;
+        let mut outcome = self.decide(context, &command)?;
         self.evolve_all(context, by, &outcome.events);
         let mut done = 0;
         while done < outcome.events.len() {
@@ -163,13 +175,14 @@ impl State {
         (id, by): (ProjectId, Option<&str>),
         events: impl IntoIterator<Item = (&'e Stream, &'e Event, Sequence)>,
     ) {
-        let Self { mode, seen, access, projects } = self;
+        let Self { mode, seen, access, clock, projects } = self;
         let mut found: Option<&mut Project> = None;
         for (stream, event, sequence) in events {
             match event {
                 // Those of the ledger are of no project, whoever's command they are of.
                 Event::LedgerCreated(event) => *mode = event.mode,
                 Event::WriterStarted(_) | Event::AnswerRecorded(_) => {}
+                Event::ClockConfirmed(event) => *clock = Some(event.clone()),
                 Event::ProjectOpened(_)
                 | Event::CredentialIssued(_)
                 | Event::CredentialRevoked(_)
@@ -188,8 +201,9 @@ impl State {
 
     /// All but the index of usage identities, as bytes that [`State::restore`] reads.
     pub fn snapshot(&self) -> Vec<u8> {
-        let Self { mode, access, projects, .. } = self;
-        bincode::encode_to_vec(Snapshot { mode: *mode, access, projects }, bincode::config::standard())
+        let Self { mode, access, clock, projects, .. } = self;
+        let snapshot = Snapshot { mode: *mode, access, clock, projects };
+        bincode::encode_to_vec(snapshot, bincode::config::standard())
             .expect("a state in memory can be encoded")
     }
 
@@ -197,7 +211,7 @@ impl State {
     pub fn restore(bytes: &[u8], seen: Box<dyn SeenIndex>) -> Option<Self> {
         let (restored, read): (Restored, usize) =
             bincode::decode_from_slice(bytes, bincode::config::standard()).ok()?;
-        let Restored { mode, access, projects } = restored;
-        (read == bytes.len()).then_some(Self { mode, seen, access, projects })
+        let Restored { mode, access, clock, projects } = restored;
+        (read == bytes.len()).then_some(Self { mode, seen, access, clock, projects })
     }
 }

@@ -10,7 +10,12 @@
 //! refused. Most commands say again what was said before; to hand them over to the writer and back takes several times
 //! as long as to decide them.
 
+mod clock_guard;
 mod feed;
+mod guards;
+mod read_only;
+mod recovery;
+mod room;
 mod sequencer;
 mod snapshot;
 #[cfg(test)]
@@ -19,24 +24,33 @@ mod tests;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{mpsc, oneshot};
-use tracing::{error, info};
+use tracing::{error, warn};
 
 use crate::domain::event::{LedgerCreated, Mode, Stream};
 use crate::domain::id::Sequence;
 use crate::domain::time::Timestamp;
-use crate::domain::usage::SeenIndex;
+use crate::domain::usage::MemoryIndex;
 use crate::domain::{Answer, Command, Refusal};
-use crate::log::envelope::{EnvelopeError, EventDecoder, Meta};
+use crate::log::envelope::{EnvelopeError, Meta};
 use crate::log::frame::FrameError;
 use crate::log::store::{Appended, EventStore, Head, StoreFault, Term};
 
+use guards::{Admitted, Guards};
+use recovery::Recovery;
+
+pub use clock_guard::{ClockBounds, ClockDoubt, ClockDoubtCause};
 pub use feed::{Feed, Publisher};
-pub use sequencer::{Group, Sequencer};
+pub use guards::{ClockStatus, GuardOptions};
+pub use read_only::last_event;
+pub use recovery::{IndexAt, NoIndex};
+pub use room::{DEFAULT_RESERVE_BYTES, FreeSpace, LookForSpace, Room, RoomOptions, RoomShort};
+pub use sequencer::{Group, Sequencer, Undecided};
 pub use snapshot::SnapshotFile;
 
 /// The format of envelope and payloads that a new ledger is written in.
@@ -46,6 +60,12 @@ pub const FORMAT: u16 = 1;
 pub trait Clock: Send + Sync + 'static {
     /// Now.
     fn now(&self) -> Timestamp;
+
+    /// How much time has passed since an instant that stays the same while the machine runs, whatever the clock is set to.
+    /// `None`, if the clock steps by design, as one does that is set by hand: then it is not watched.
+    fn elapsed(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// A command on its way to the writer.
@@ -131,6 +151,37 @@ pub enum SubmitError {
     /// It was to be carried out only if nothing had happened meanwhile, or if it had been carried out before.
     #[error("what this command was to change has changed meanwhile")]
     Moved,
+    /// The clock is in doubt, and nothing is recorded.
+    #[error(
+        "{0}; nothing is recorded until the clock is corrected, or an admin of all projects confirms it: \
+         slapledger clock confirm"
+    )]
+    ClockUnconfirmed(ClockDoubt),
+    /// It would issue a document, and the log is ahead of the clock.
+    #[error(
+        "the clock shows {now}, earlier than the last event, recorded at {recorded_at}; no invoice or credit note is \
+         issued before the clock has passed that time"
+    )]
+    ClockBehind {
+        /// What the clock shows.
+        now: Timestamp,
+        /// When the last event was recorded.
+        recorded_at: Timestamp,
+    },
+    /// It confirms another time than the clock shows.
+    #[error(
+        "now is {stated}, and the clock of the server shows {now}; they must be within a minute of each other: correct \
+         the clock, or state the time that it shows"
+    )]
+    ClockStatedOtherwise {
+        /// What it confirms.
+        stated: Timestamp,
+        /// What the clock shows.
+        now: Timestamp,
+    },
+    /// There is less room on the disk than is kept free.
+    #[error(transparent)]
+    NoRoom(#[from] RoomShort),
     /// Too many commands are waiting; it may be sent again.
     #[error("too many commands are waiting")]
     Busy,
@@ -172,6 +223,12 @@ pub enum OpenFault {
     /// What is sealed in the ledger was sealed with other keys.
     #[error("open a ledger whose values are sealed with another key ring")]
     OtherKeys,
+    /// It holds nothing.
+    #[error("open a log without events: nothing was ever written to it")]
+    Empty,
+    /// Its first event is not the one that a ledger begins with.
+    #[error("read the log: its first event is not that of a ledger")]
+    NoLedger,
     /// The first events could not be made durable.
     #[error("write the first events of this start: {0}")]
     Start(String),
@@ -191,8 +248,8 @@ pub struct Options {
     pub queue: usize,
     /// Where the writer's state is kept between starts; nowhere, if not said.
     pub snapshot: Option<PathBuf>,
-    /// Makes the index of usage identities as it was at a sequence, if it can; an empty one at 0, always.
-    pub seen: Box<dyn Fn(Sequence) -> Option<Box<dyn SeenIndex>> + Send>,
+    /// Makes the index of usage identities.
+    pub seen: IndexAt,
 }
 
 /// How many events the writer may add before it snapshots its state again.
@@ -204,6 +261,9 @@ const GROUP_REPORTS: usize = 16_384;
 /// How long the post of a node waits for room in the queue: it has deleted its report before it sends it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// After this long the index of usage identities may be rebuilt again: a disk that damages it sooner is not trusted.
+const REBUILD_AGAIN_AFTER: Duration = Duration::from_secs(600);
+
 type Reply = oneshot::Sender<Result<Accepted, SubmitError>>;
 
 /// A running ledger.
@@ -214,9 +274,11 @@ pub struct Ledger {
     store: Arc<dyn EventStore>,
     writer: Mutex<Option<thread::JoinHandle<()>>>,
     stopped: Arc<Mutex<Option<Arc<str>>>>,
+    closing: Arc<AtomicBool>,
     created: LedgerCreated,
     term: Term,
     clock: Arc<dyn Clock>,
+    guards: Arc<Guards>,
 }
 
 impl Ledger {
@@ -226,9 +288,20 @@ impl Ledger {
         clock: Arc<dyn Clock>,
         options: Options,
     ) -> Result<Self, OpenFault> {
+        Self::open_guarded(store, clock, options, GuardOptions::default())
+    }
+
+    /// The same with a writer that watches clock and disk within these bounds.
+    pub fn open_guarded(
+        store: Arc<dyn EventStore>,
+        clock: Arc<dyn Clock>,
+        options: Options,
+        guards: GuardOptions,
+    ) -> Result<Self, OpenFault> {
         let term = store.acquire()?;
         let snapshot = options.snapshot.map(SnapshotFile::new);
-        let mut sequencer = recover(&*store, snapshot.as_ref(), &*options.seen)?;
+        let recovery = Recovery { snapshot, index: options.seen };
+        let mut sequencer = recovery.open(&*store)?;
         if let Some(created) = sequencer.created().filter(|created| created.mode != options.mode) {
             return Err(OpenFault::OtherMode { found: created.mode, wanted: options.mode });
         }
@@ -239,7 +312,9 @@ impl Ledger {
         let (ledger, key_ring) = (options.new_ledger, options.key_ring);
         let (format, mode) = (FORMAT, options.mode);
         let expected = sequencer.last();
-        let now = clock.now();
+        let guards = Arc::new(Guards::new(Arc::clone(&clock), guards, &sequencer));
+        // A clock that is in doubt does not date this event: it is recorded at the time of the last one.
+        let now = guards.time_of_start();
         let start = sequencer.start(
             now,
             term,
@@ -250,27 +325,32 @@ impl Ledger {
             Appended::Durable => {}
             other => return Err(OpenFault::Start(failure(&other))),
         }
+        guards.began(&start.events);
         let head = Head { last: sequencer.last(), root: sequencer.root() };
         let created =
             sequencer.created().cloned().ok_or_else(|| OpenFault::Start("it was not created".into()))?;
         let publisher = Arc::new(Publisher::new(Arc::clone(&store), head));
         let (queue, commands) = mpsc::channel(options.queue.max(1));
         let stopped = Arc::new(Mutex::new(None));
+        let closing = Arc::new(AtomicBool::new(false));
         let sequencer = Arc::new(RwLock::new(sequencer));
         let writer = Writer {
             sequencer: Arc::clone(&sequencer),
             term,
             store: Arc::clone(&store),
-            clock: Arc::clone(&clock),
+            guards: Arc::clone(&guards),
             publisher: Arc::clone(&publisher),
             stopped: Arc::clone(&stopped),
-            snapshot,
+            closing: Arc::clone(&closing),
+            recovery,
+            rebuilt: None,
             snapshot_at,
         };
         let thread = thread::Builder::new().name("writer".into()).spawn(move || writer.run(commands));
         let thread = thread.map_err(|error| OpenFault::Start(error.to_string()))?;
         let (queue, writer) = (Mutex::new(Some(queue)), Mutex::new(Some(thread)));
-        Ok(Self { queue, sequencer, publisher, store, writer, stopped, created, term, clock })
+        guards.begin().map_err(|error| OpenFault::Start(error.to_string()))?;
+        Ok(Self { queue, sequencer, publisher, store, writer, stopped, closing, created, term, clock, guards })
     }
 
     /// Carries a command out; returns when its outcome is durable.
@@ -312,11 +392,14 @@ impl Ledger {
         answer.await.unwrap_or_else(|_| Err(self.stopped()))
     }
 
-    /// The same for the post of a node, which cannot repeat it: waits for room in the queue first.
+    /// The same for the post of a node, which cannot repeat it: waits first, for room on the disk and in the queue.
     pub async fn submit_patiently(&self, submission: Submission) -> Result<Accepted, SubmitError> {
         let queue = self.queue()?;
         if let Some(told) = self.decide_here(&submission) {
             return told;
+        }
+        if let Some(room) = self.guards.room() {
+            room.wait(PATIENCE).await?;
         }
         let (reply, answer) = oneshot::channel();
         match queue.send_timeout((reply, submission.into()), PATIENCE).await {
@@ -369,6 +452,58 @@ impl Ledger {
         self.stopped.lock().clone()
     }
 
+    /// Confirms what the clock shows, if it is in doubt; `None`, if it is not. `stated` is what the operator says that it
+    /// should show, which must be within a minute of what it does.
+    pub async fn confirm_clock(
+        &self,
+        meta: Arc<Meta>,
+        stated: Timestamp,
+    ) -> Result<Option<Accepted>, SubmitError> {
+        let Some(command) = self.guards.confirmation(stated)? else { return Ok(None) };
+        self.enqueue(Submission { meta, command }.into()).await.map(Some)
+    }
+
+    /// The same for a thread without a runtime.
+    pub fn confirm_clock_blocking(
+        &self,
+        meta: Arc<Meta>,
+        stated: Timestamp,
+    ) -> Result<Option<Accepted>, SubmitError> {
+        let Some(command) = self.guards.confirmation(stated)? else { return Ok(None) };
+        self.begin_blocking(Submission { meta, command })?.wait().map(Some)
+    }
+
+    /// Why nothing is recorded at the moment, if nothing is. To be asked before something durable is made for a command,
+    /// such as a key: what is refused must not fill the disk. The writer asks again.
+    pub fn check_recording(&self) -> Result<(), SubmitError> {
+        self.guards.check_recording()
+    }
+
+    /// The same for a command that issues a document.
+    pub fn check_issuing(&self) -> Result<(), SubmitError> {
+        self.guards.check_issuing()
+    }
+
+    /// How the clock is doing.
+    pub fn clock_status(&self) -> ClockStatus {
+        self.guards.clock_status()
+    }
+
+    /// What is wrong with the clock, in words.
+    pub fn clock_fault(&self) -> Option<String> {
+        self.guards.clock_fault()
+    }
+
+    /// What is wrong with the room on the disk, in words.
+    pub fn room_fault(&self) -> Option<String> {
+        self.guards.room_fault()
+    }
+
+    /// The room on the disk, if it is watched.
+    pub fn room(&self) -> Option<&Arc<Room>> {
+        self.guards.room()
+    }
+
     /// The end of what is durable and published.
     pub fn head(&self) -> Head {
         self.publisher.head()
@@ -401,6 +536,7 @@ impl Ledger {
 
     /// Takes no more commands, carries out those that wait, snapshots the state, and ends all feeds.
     pub fn shut_down(&self) {
+        self.closing.store(true, Ordering::Relaxed);
         self.queue.lock().take();
         let writer = self.writer.lock().take();
         if let Some(writer) = writer
@@ -408,6 +544,7 @@ impl Ledger {
         {
             error!("the writer panicked while it shut down");
         }
+        self.guards.end();
         self.publisher.close();
     }
 }
@@ -440,55 +577,18 @@ fn failure(outcome: &Appended) -> String {
     }
 }
 
-/// The sequencer as of the end of the log. A snapshot only shortens the way: it is dropped when anything about it
-/// does not fit the log.
-fn recover(
-    store: &dyn EventStore,
-    snapshot: Option<&SnapshotFile>,
-    seen: &(dyn Fn(Sequence) -> Option<Box<dyn SeenIndex>> + Send),
-) -> Result<Sequencer, OpenFault> {
-    let head = store.head()?;
-    if let Some(bytes) = snapshot.and_then(SnapshotFile::read)
-        && let Some((last, root)) = Sequencer::snapshot_place(&bytes)
-        && (last < head.last || (last, root) == (head.last, head.root))
-        && let Some(index) = seen(last)
-        && let Some(restored) = Sequencer::restore(&bytes, index)
-    {
-        match catch_up(store, restored) {
-            Ok(sequencer) => {
-                info!(snapshot = last.0, tail = head.last.0 - last.0, "opened the log from a snapshot");
-                return Ok(sequencer);
-            }
-            Err(fault) => info!(%fault, "a snapshot of the writer does not fit the log; reading all of it"),
-        }
-    }
-    let index = seen(Sequence::ZERO)
-        .ok_or_else(|| OpenFault::Start("the index of usage identities cannot be made".into()))?;
-    catch_up(store, Sequencer::new(index))
-}
-
-fn catch_up(store: &dyn EventStore, mut sequencer: Sequencer) -> Result<Sequencer, OpenFault> {
-    const READ_BYTES: usize = 4 * 1024 * 1024;
-    let mut decoder = EventDecoder::default();
-    loop {
-        let frames = store.read(sequencer.last(), READ_BYTES)?;
-        if frames.is_empty() {
-            return Ok(sequencer);
-        }
-        for mut frame in frames {
-            sequencer.replay(&mut frame, &mut decoder, |_| ())?;
-        }
-    }
-}
-
 struct Writer {
     sequencer: Arc<RwLock<Sequencer>>,
     term: Term,
     store: Arc<dyn EventStore>,
-    clock: Arc<dyn Clock>,
+    guards: Arc<Guards>,
     publisher: Arc<Publisher>,
     stopped: Arc<Mutex<Option<Arc<str>>>>,
-    snapshot: Option<SnapshotFile>,
+    /// The ledger is being shut down.
+    closing: Arc<AtomicBool>,
+    recovery: Recovery,
+    /// When the index of usage identities was last rebuilt.
+    rebuilt: Option<Instant>,
     snapshot_at: Sequence,
 }
 
@@ -529,9 +629,19 @@ impl Writer {
         self.take_snapshot(&mut held.write());
     }
 
-    fn write(&self, sequencer: &mut Sequencer, group: Vec<(Reply, Queued)>) -> Result<Replies, String> {
-        let expected = sequencer.last();
-        let group = sequencer.decide(self.clock.now(), &*self.store, group)?;
+    fn write(&mut self, sequencer: &mut Sequencer, group: Vec<(Reply, Queued)>) -> Result<Replies, String> {
+        let expected = self.publisher.head().last;
+        let Admitted { group, mut answered, reading } = self.guards.admit(sequencer, &*self.store, group)?;
+        let group = match sequencer.decide(reading.now, &*self.store, group) {
+            Ok(group) => group,
+            // Nothing of it is durable and nobody was answered: it is decided again by what the log says.
+            Err(Undecided::Damaged { fault, commands }) => {
+                self.rebuild(sequencer, &fault)?;
+                let again = sequencer.decide(reading.now, &*self.store, commands);
+                again.map_err(|undecided| undecided.to_string())?
+            }
+            Err(Undecided::Failed(cause)) => return Err(cause),
+        };
         if !group.frames.is_empty() {
             match self.store.append(self.term, expected, &group.frames) {
                 Appended::Durable => {}
@@ -543,15 +653,45 @@ impl Writer {
                     return Err(cause);
                 }
             }
+            let bytes = group.frames.iter().map(|frame| frame.bytes().len() as u64).sum();
+            self.guards.recorded(&group.events, bytes, reading);
             let head = Head { last: sequencer.last(), root: sequencer.root() };
             self.publisher.publish(group.events, group.event_bytes, head);
         }
-        Ok(group.replies)
+        answered.extend(group.replies);
+        Ok(answered)
+    }
+
+    /// Puts the state as of the end of the log, with a new index, in the place of one whose index is damaged.
+    fn rebuild(&mut self, sequencer: &mut Sequencer, fault: &str) -> Result<(), String> {
+        if self.rebuilt.is_some_and(|before| before.elapsed() < REBUILD_AGAIN_AFTER) {
+            return Err(format!(
+                "the index of usage identities is damaged soon after it was rebuilt: {fault}"
+            ));
+        }
+        // Nobody may be left in the folder of the index when the next one begins to use it.
+        *sequencer = Sequencer::new(Box::new(MemoryIndex::default()));
+        let rebuilt = self.recovery.rebuild(&*self.store, fault, &self.closing)?;
+        let (head, here) = (self.publisher.head(), Head { last: rebuilt.last(), root: rebuilt.root() });
+        if here != head {
+            return Err(format!(
+                "the log ends at sequence {}, and {} was acknowledged",
+                here.last, head.last
+            ));
+        }
+        self.rebuilt = Some(Instant::now());
+        *sequencer = rebuilt;
+        Ok(())
     }
 
     fn take_snapshot(&mut self, sequencer: &mut Sequencer) {
-        let Some(file) = &self.snapshot else { return };
+        let Some(file) = &self.recovery.snapshot else { return };
         let last = sequencer.last();
+        if let Some(short) = self.guards.room().and_then(|room| room.short()) {
+            self.snapshot_at = last;
+            warn!(%short, "the state of the writer is not snapshotted");
+            return;
+        }
         let taken = sequencer.seen().checkpoint(last).and_then(|()| file.write(&sequencer.snapshot()));
         match taken {
             Ok(()) => self.snapshot_at = last,

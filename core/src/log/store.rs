@@ -166,6 +166,17 @@ pub fn read_events<S: EventStore + ?Sized>(
     })
 }
 
+/// The root of the log up to an event, if the log can tell it: it knows the roots between its frames.
+pub fn root_at(store: &dyn EventStore, sequence: Sequence) -> Result<Option<Root>, StoreFault> {
+    let head = store.head()?;
+    if sequence >= head.last {
+        return Ok((sequence == head.last).then_some(head.root));
+    }
+    let frames = store.read(sequence, 1)?;
+    let next = frames.first().filter(|frame| frame.first() == sequence.next());
+    Ok(next.map(|frame| frame.header().root_before))
+}
+
 /// Checks that frames continue the log from `head` and each other, and gives the head after them. The error is a cause
 /// for [`Appended::Unknown`]: a writer that sends anything else has lost its way.
 pub(super) fn check_chain(head: Head, frames: &[Frame]) -> Result<Head, String> {

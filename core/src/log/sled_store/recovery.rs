@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clean::CleanRecord;
-use super::copy::CopyPlaces;
+use super::copy::{self, CopyPlaces, hash_file};
 use super::epoch::Place;
 use super::folder::{self, Listing, epoch_path};
 use super::head::{self, Acknowledged, HeadFile};
@@ -123,6 +123,7 @@ pub(super) fn prepare(dir: &Path, mut found: Inspected) -> Result<(Inspected, He
         folder::remove(path)?;
     }
     folder::remove(&folder::scratch_path(dir))?;
+    remove_sealed_tails(dir, &found)?;
     let head = found.head();
     // A process that was killed between write and sync left records that nobody made durable; from here on decisions see
     // them.
@@ -149,6 +150,32 @@ pub(super) fn prepare(dir: &Path, mut found: Inspected) -> Result<(Inspected, He
     }
     folder::sync(dir)?;
     Ok((found, head_file))
+}
+
+/// A crash between the manifest of an epoch and the end of its tail left the tail behind. It goes when the database is
+/// what the manifest says; else it is kept, as it may be the only whole copy.
+fn remove_sealed_tails(dir: &Path, found: &Inspected) -> Result<(), StoreFault> {
+    for sealed in &found.sealed {
+        let number = sealed.epoch();
+        if found.listing.tails.binary_search(&number).is_err() {
+            continue;
+        }
+        let folder = epoch_path(dir, number);
+        let is_whole = sealed.manifest.files.iter().all(|known| {
+            hash_file(&folder.join(&known.name), &known.name)
+                .and_then(|hashed| copy::check(&folder, sealed, known, &hashed))
+                .is_ok()
+        });
+        if is_whole && sealed.knows_files() {
+            folder::remove(&folder::tail_path(dir, number))?;
+        } else {
+            tracing::warn!(
+                epoch = number,
+                "the tail of a sealed epoch is kept: its database is not what was sealed"
+            );
+        }
+    }
+    Ok(())
 }
 
 fn read_manifests(dir: &Path, listing: &Listing) -> Result<Vec<Sealed>, StoreFault> {
