@@ -21,7 +21,7 @@ use slapledger_core::ledger::{
 use slapledger_core::log::envelope::{Actor, ActorKind, Meta, RULES_VERSION};
 use slapledger_core::log::store::{EventStore, Head};
 use slapledger_projections::instances::Instance;
-use slapledger_projections::runner::{self, ReadFault, RebuildFault, Rebuilt, Runner, Status};
+use slapledger_projections::runner::{self, FinishFault, ReadFault, RebuildFault, Rebuilt, Runner, Status};
 use slapledger_projections::{AccessView, Part, Projects, SlapViews, View};
 
 use crate::access::{Caller, Doors};
@@ -30,6 +30,7 @@ use crate::config::Requests;
 use crate::contacts::Contacts;
 use crate::erasure;
 use crate::folder;
+use crate::health::Monitor;
 use crate::http::problem::Problem;
 use crate::slap::cache::Documents;
 
@@ -52,6 +53,8 @@ pub struct App {
     pub contacts: Contacts,
     /// Whether a key could not be destroyed.
     pub owed: Arc<erasure::Owed>,
+    /// What health is told from, and is not in memory.
+    pub health: Arc<Monitor>,
     /// What this run is known by, to those who ask whether two addresses are one server.
     pub run: [u8; 16],
     /// What it is run as.
@@ -165,8 +168,8 @@ impl<V: View> Scoped<V> {
     }
 
     /// See [`Runner::finish`].
-    pub fn finish(&self) {
-        self.runner.finish();
+    pub fn finish(&self) -> Result<(), FinishFault> {
+        self.runner.finish()
     }
 }
 
@@ -294,6 +297,7 @@ impl App {
         (slap, billing, access): (Scoped<SlapViews>, Scoped<BillingView>, Arc<Runner<AccessView>>),
     ) -> Self {
         let mode = ledger.created().mode;
+        let health = Arc::new(Monitor::of(&ledger));
         let documents = Arc::new(Documents::default());
         keys.on_destroy({
             let documents = Arc::clone(&documents);
@@ -307,6 +311,7 @@ impl App {
             documents,
             contacts: Contacts::default(),
             owed: Arc::default(),
+            health,
             run: random_id(),
             mode,
             access,
@@ -334,6 +339,7 @@ impl App {
             billing: self.billing.within(project),
             documents: Arc::clone(&self.documents),
             contacts: self.contacts.within(project),
+            health: Arc::clone(&self.health),
             run: self.run,
             mode: self.mode,
             access: Arc::clone(&self.access),
@@ -458,12 +464,22 @@ impl App {
             .flatten()
     }
 
-    /// Takes no more commands, finishes those under way, and snapshots everything.
-    pub fn shut_down(&self) {
-        self.ledger.shut_down();
-        self.slap.finish();
-        self.billing.finish();
-        self.access.finish();
+    /// Takes no more commands, finishes those under way, and snapshots everything. The error is one line with all that
+    /// failed, now or while it ran.
+    pub fn shut_down(&self) -> anyhow::Result<()> {
+        self.health.stop();
+        let mut failed = Vec::new();
+        failed.extend(self.ledger.shut_down().err().map(|fault| fault.to_string()));
+        for view in [self.slap.finish(), self.billing.finish(), self.access.finish()] {
+            failed.extend(view.err().map(|fault| fault.to_string()));
+        }
+        ensure!(
+            failed.is_empty(),
+            "did not shut down cleanly: {}; what was acknowledged is in the log of {}, start it again",
+            failed.join("; ").replace(['\n', '\r'], " "),
+            self.data.display()
+        );
+        Ok(())
     }
 
     /// Reads the billing view as of all that has been acknowledged; for threads without a runtime.

@@ -22,6 +22,7 @@ use crate::access::Terminator;
 use crate::app::{GuardBounds, free_space};
 use crate::ca;
 use crate::net::Connections;
+use crate::operations;
 
 /// The file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -30,6 +31,10 @@ use crate::net::Connections;
 pub struct Config {
     /// Where to listen; what the command line says goes first.
     pub listen: Option<SocketAddr>,
+    /// Where health is told on a listener of its own; what the command line says goes first.
+    pub operations: Option<SocketAddr>,
+    /// Whether that may be reached from elsewhere.
+    pub operations_exposed: bool,
     /// The names and addresses under which clients reach the server: those its certificate is for.
     pub names: Vec<String>,
     /// Seconds after which a computer that is not heard of gets no new instances.
@@ -150,6 +155,9 @@ impl Config {
     /// Says which value cannot be meant.
     pub fn check(&self) -> anyhow::Result<()> {
         self.connections.check()?;
+        if let Some(operations) = self.operations {
+            operations::check_address(operations, self.operations_exposed)?;
+        }
         let Requests { most_at_a_time, most_at_a_time_of_one, most_body_bytes, .. } = self.requests;
         ensure!((1..=100_000).contains(&most_at_a_time), "requests.most_at_a_time must be 1 to 100000");
         ensure!(
@@ -307,6 +315,13 @@ mod tests {
             "[clock]\nmost_absence_seconds = 1",
             "clock.most_absence_seconds must be 3600 to 3155760000, not 1",
         );
+        check(
+            "operations = \"0.0.0.0:9000\"",
+            "operations 0.0.0.0:9000: anybody who reaches it may ask, in the clear; name a loopback address, such \
+             as 127.0.0.1:9000, or set operations_exposed = true in the file of --config",
+        );
+        assert!(read("operations = \"0.0.0.0:9000\"\noperations_exposed = true").is_ok());
+        assert!(read("operations = \"[::1]:9000\"").is_ok());
         check("silent_after_seconds = 9", "silent_after_seconds must be 10 or more");
         check("names = [\"[::1]\"]", "names: \"[::1]\" is neither a DNS name nor an IP address");
         check(

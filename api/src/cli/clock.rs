@@ -116,9 +116,10 @@ fn confirm_in_folder(
         .with_context(|| format!("open {}", data.display()))?;
     let meta = Arc::new(app.meta(Actor::system(), [0; 16]));
     let confirmed = app.ledger.confirm_clock_blocking(meta, stated);
-    app.shut_down();
+    let closed = app.shut_down();
     let status = app.ledger.clock_status();
     let confirmed = confirmed?.is_some();
+    closed?;
     if json {
         return print_json(&json!({"confirmed": confirmed, "now": status.now.to_string()}));
     }

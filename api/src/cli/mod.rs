@@ -90,6 +90,9 @@ enum Command {
         folder: Folder,
         #[command(flatten)]
         listen: Listen,
+        /// Answer /healthz and /readyz at this loopback address too; port 0 takes a free one
+        #[arg(long, value_name = "ADDR")]
+        operations: Option<SocketAddr>,
         /// The computer that exists from the start, and where requests go that name none
         #[arg(long, value_name = "ID", default_value = "computer")]
         computer: String,
@@ -129,6 +132,9 @@ enum Command {
         /// Where to listen; port 0 takes a free one. Without it 127.0.0.1:5000, or what the file says
         #[arg(long, value_name = "ADDR")]
         listen: Option<SocketAddr>,
+        /// Answer /healthz and /readyz at this loopback address too; port 0 takes a free one
+        #[arg(long, value_name = "ADDR")]
+        operations: Option<SocketAddr>,
         /// Names, certificates and bounds, in TOML (docs/security.md)
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
@@ -413,8 +419,8 @@ pub fn run() -> anyhow::Result<()> {
         Command::Demo { folder, listen, seed, no_serve } => {
             serve::demo(&folder, (!no_serve).then_some(listen.listen), seed)
         }
-        Command::Proxy { folder, listen, computer, products, clock } => {
-            serve::proxy(&folder, listen.listen, &computer, &products, clock)
+        Command::Proxy { folder, listen, operations, computer, products, clock } => {
+            serve::proxy(&folder, listen.listen, operations, &computer, &products, clock)
         }
         Command::Init { folder, name, time_zone, token_file } => {
             let time_zone = time_zone.parse().map_err(|rule| anyhow::anyhow!("--time-zone {rule}"))?;
@@ -425,9 +431,10 @@ pub fn run() -> anyhow::Result<()> {
                 token_file: token_file.as_deref(),
             })
         }
-        Command::Serve { folder, listen, config, names, plain_http, silent_after } => {
+        Command::Serve { folder, listen, operations, config, names, plain_http, silent_after } => {
             let mut config = config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
             config.listen = listen.or(config.listen);
+            config.operations = operations.or(config.operations);
             config.names.extend(names);
             config.silent_after_seconds = silent_after.or(config.silent_after_seconds);
             serve::master(folder, config, plain_http)

@@ -76,6 +76,7 @@ impl FolderReader {
 
 impl Drop for FolderReader {
     fn drop(&mut self) {
-        self.app.shut_down();
+        // It ends the views; a ledger that was only read has nothing that could fail to be kept.
+        let _ = self.app.shut_down();
     }
 }

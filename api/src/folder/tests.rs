@@ -67,11 +67,11 @@ fn sample(data: &Path) {
     let register = RegisterComputer { computer, owner: FIRST_PARTY, time_zone: TimeZone::UTC };
     submit(&app, Command::RegisterComputer(register));
     usage(&app, 0..30);
-    app.shut_down();
+    app.shut_down().unwrap();
     drop(app);
     let app = open(data);
     assert!(!are_duplicates(&usage(&app, 30..IDS.end)));
-    app.shut_down();
+    app.shut_down().unwrap();
 }
 
 /// What all views hold, in short.
@@ -156,7 +156,7 @@ fn an_index_that_is_damaged_while_it_is_used_is_made_anew() {
     assert!(!are_duplicates(&usage(&app, [IDS.end])));
     assert_eq!(app.ledger.fault(), None);
     let expected = parts(&app);
-    app.shut_down();
+    app.shut_down().unwrap();
     drop(app);
     let app = open(room.path());
     assert!(are_duplicates(&usage(&app, IDS)));
@@ -192,6 +192,6 @@ fn a_folder_that_is_read_takes_no_command_and_knows_where_it_ends() {
     let refused = app.submit_own(Actor::system(), Command::RegisterComputer(register));
     let refused = refused.expect_err("nothing is written").to_string();
     assert!(refused.contains("it was opened to be read"), "{refused}");
-    app.shut_down();
+    drop(app);
     assert!(room.path().join(LOG).is_dir());
 }

@@ -33,3 +33,5 @@ pub(crate) mod testkit;
 mod trees;
 mod usage;
 mod what_if;
+
+pub(crate) use admin::{health_of, readiness_of};

@@ -122,7 +122,7 @@ impl World {
 
     fn restart_as(self, between: impl FnOnce(&std::path::Path), bounds: GuardBounds) -> Self {
         let Self { app, clock, routes, runtime, folder } = self;
-        app.shut_down();
+        app.shut_down().unwrap();
         let (mode, default_computer) = (app.mode, app.default_computer.clone());
         drop((routes, app));
         between(folder.path());

@@ -234,6 +234,20 @@ pub enum OpenFault {
     Start(String),
 }
 
+/// What failed by the time a ledger was shut down. What was acknowledged is in the log all the same.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ShutdownFault {
+    /// The writer had stopped by itself.
+    #[error("the writer stopped on a fault: {0}")]
+    WriterStopped(Arc<str>),
+    /// The thread of the writer panicked.
+    #[error("the writer panicked")]
+    WriterPanicked,
+    /// The last snapshot of the writer is not there: the next start reads more of the log.
+    #[error("snapshot the state of the writer: {0}")]
+    Snapshot(String),
+}
+
 /// How a ledger is opened.
 pub struct Options {
     /// What it is run as.
@@ -272,7 +286,7 @@ pub struct Ledger {
     sequencer: Arc<RwLock<Sequencer>>,
     publisher: Arc<Publisher>,
     store: Arc<dyn EventStore>,
-    writer: Mutex<Option<thread::JoinHandle<()>>>,
+    writer: Mutex<Option<thread::JoinHandle<Result<(), String>>>>,
     stopped: Arc<Mutex<Option<Arc<str>>>>,
     closing: Arc<AtomicBool>,
     created: LedgerCreated,
@@ -350,7 +364,19 @@ impl Ledger {
         let thread = thread.map_err(|error| OpenFault::Start(error.to_string()))?;
         let (queue, writer) = (Mutex::new(Some(queue)), Mutex::new(Some(thread)));
         guards.begin().map_err(|error| OpenFault::Start(error.to_string()))?;
-        Ok(Self { queue, sequencer, publisher, store, writer, stopped, closing, created, term, clock, guards })
+        Ok(Self {
+            queue,
+            sequencer,
+            publisher,
+            store,
+            writer,
+            stopped,
+            closing,
+            created,
+            term,
+            clock,
+            guards,
+        })
     }
 
     /// Carries a command out; returns when its outcome is durable.
@@ -534,18 +560,23 @@ impl Ledger {
         &self.clock
     }
 
-    /// Takes no more commands, carries out those that wait, snapshots the state, and ends all feeds.
-    pub fn shut_down(&self) {
+    /// Takes no more commands, carries out those that wait, snapshots the state, and ends all feeds. The error is what
+    /// failed, now or before.
+    pub fn shut_down(&self) -> Result<(), ShutdownFault> {
         self.closing.store(true, Ordering::Relaxed);
         self.queue.lock().take();
         let writer = self.writer.lock().take();
-        if let Some(writer) = writer
-            && writer.join().is_err()
-        {
-            error!("the writer panicked while it shut down");
-        }
+        let ended = writer.map(thread::JoinHandle::join);
         self.guards.end();
         self.publisher.close();
+        if let Some(cause) = self.fault() {
+            return Err(ShutdownFault::WriterStopped(cause));
+        }
+        match ended {
+            None | Some(Ok(Ok(()))) => Ok(()),
+            Some(Ok(Err(cause))) => Err(ShutdownFault::Snapshot(cause)),
+            Some(Err(_)) => Err(ShutdownFault::WriterPanicked),
+        }
     }
 }
 
@@ -564,7 +595,9 @@ impl UnderWay<'_> {
 
 impl Drop for Ledger {
     fn drop(&mut self) {
-        self.shut_down();
+        if let Err(fault) = self.shut_down() {
+            error!(%fault, "a ledger did not shut down well");
+        }
     }
 }
 
@@ -596,7 +629,8 @@ struct Writer {
 type Replies = Vec<(Reply, Result<Accepted, SubmitError>)>;
 
 impl Writer {
-    fn run(mut self, mut commands: mpsc::Receiver<(Reply, Queued)>) {
+    /// The error is that of the last snapshot; why the writer stopped by itself is said in `stopped`.
+    fn run(mut self, mut commands: mpsc::Receiver<(Reply, Queued)>) -> Result<(), String> {
         let held = Arc::clone(&self.sequencer);
         while let Some(first) = commands.blocking_recv() {
             let group = gather(first, &mut commands);
@@ -611,7 +645,8 @@ impl Writer {
                         let _ = reply.send(result);
                     }
                     if is_due {
-                        self.take_snapshot(&mut held.write());
+                        // It only shortens the next start, and is tried again.
+                        let _ = self.take_snapshot(&mut held.write());
                     }
                     continue;
                 }
@@ -624,9 +659,9 @@ impl Writer {
             drop(sequencer);
             commands.close();
             self.publisher.close();
-            return;
+            return Ok(());
         }
-        self.take_snapshot(&mut held.write());
+        self.take_snapshot(&mut held.write())
     }
 
     fn write(&mut self, sequencer: &mut Sequencer, group: Vec<(Reply, Queued)>) -> Result<Replies, String> {
@@ -684,23 +719,17 @@ impl Writer {
         Ok(())
     }
 
-    fn take_snapshot(&mut self, sequencer: &mut Sequencer) {
-        let Some(file) = &self.recovery.snapshot else { return };
+    fn take_snapshot(&mut self, sequencer: &mut Sequencer) -> Result<(), String> {
+        let Some(file) = &self.recovery.snapshot else { return Ok(()) };
         let last = sequencer.last();
         if let Some(short) = self.guards.room().and_then(|room| room.short()) {
             self.snapshot_at = last;
             warn!(%short, "the state of the writer is not snapshotted");
-            return;
+            return Ok(());
         }
         let taken = sequencer.seen().checkpoint(last).and_then(|()| file.write(&sequencer.snapshot()));
-        match taken {
-            Ok(()) => self.snapshot_at = last,
-            // It only shortens the next start.
-            Err(cause) => {
-                self.snapshot_at = last;
-                error!(%cause, "the state of the writer could not be snapshotted");
-            }
-        }
+        self.snapshot_at = last;
+        taken.inspect_err(|cause| error!(%cause, "the state of the writer could not be snapshotted"))
     }
 }
 

@@ -479,12 +479,12 @@ impl Sequencer {
         })
     }
 
-    /// Where a snapshot stands, without restoring it.
+    /// Where a snapshot stands, without restoring it. Its bytes may be any.
     pub(super) fn snapshot_place(bytes: &[u8]) -> Option<(Sequence, Root)> {
-        let (tree, read): (Tree, usize) =
-            bincode::decode_from_slice(bytes, bincode::config::standard()).ok()?;
-        let (last, _): (Sequence, usize) =
-            bincode::decode_from_slice(&bytes[read..], bincode::config::standard()).ok()?;
+        // More than a tree has: a length that is damaged makes no room for itself.
+        let config = bincode::config::standard().with_limit::<4096>();
+        let (tree, read): (Tree, usize) = bincode::decode_from_slice(bytes, config).ok()?;
+        let (last, _): (Sequence, usize) = bincode::decode_from_slice(&bytes[read..], config).ok()?;
         Some((last, tree.root()))
     }
 }

@@ -198,7 +198,7 @@ fn below_the_reserve_writes_are_answered_507_and_reads_go_on() {
     let names = ["writer.snapshot", "slap.snapshot"];
     let before = names.map(age);
     assert!(before[0].is_some(), "one was taken before");
-    world.app.shut_down();
+    world.app.shut_down().unwrap();
     assert_eq!(names.map(age), before);
 }
 
@@ -212,21 +212,21 @@ fn a_ledger_that_was_off_for_long_asks_once() {
         let clock = Arc::clone(&machine) as Arc<dyn Clock>;
         App::open(Open { data: folder.path(), mode: Mode::Proxy, clock, master_key: None }).unwrap()
     };
-    open().shut_down();
+    open().shut_down().unwrap();
     machine.pass(32 * 24 * HOUR);
     let in_doubt = |app: &App| app.ledger.clock_status().doubt.is_some();
     for _ in 0..2 {
         let app = open();
         assert!(in_doubt(&app));
-        app.shut_down();
+        app.shut_down().unwrap();
     }
     let app = open();
     let meta = Arc::new(app.meta(slapledger_core::log::envelope::Actor::system(), [0; 16]));
     assert!(app.ledger.confirm_clock_blocking(meta, machine.now()).unwrap().is_some());
-    app.shut_down();
+    app.shut_down().unwrap();
     // It holds the folder.
     drop(app);
     let app = open();
     assert!(!in_doubt(&app));
-    app.shut_down();
+    app.shut_down().unwrap();
 }
