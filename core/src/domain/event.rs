@@ -31,6 +31,7 @@ use super::invoice::{
 use super::party::{PartyDescribed, PartyRegistered, PartyTimeZoneSet};
 use super::pricing::PriceBookPublished;
 use super::product::SoftwareReleasePublished;
+use super::restore::LedgerRestored;
 use super::software::{SoftwareStateReported, SoftwareSupplied};
 use super::tax::{TaxRateSet, TaxTreatmentSet};
 use super::time::Timestamp;
@@ -216,6 +217,8 @@ events! {
     CredentialRevoked(CredentialRevoked),
     /// A credential that is good once was used.
     CredentialSpent(CredentialSpent),
+    /// The ledger was restored from a backup.
+    LedgerRestored(LedgerRestored),
 }
 
 /// The stream an event is in: the history of one thing of a project.

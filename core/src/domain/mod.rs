@@ -28,6 +28,7 @@ pub mod project;
 mod properties;
 pub mod quantity;
 pub mod refusal;
+pub mod restore;
 pub mod sealed;
 pub mod software;
 pub mod state;
@@ -125,6 +126,8 @@ pub enum Command {
     RevokeCredentials(access::RevokeCredentials),
     /// Erase all that was sealed for a party or an instance.
     Erase(erasure::Erase),
+    /// Record that the ledger was restored from a backup.
+    RecordRestore(Box<restore::RecordRestore>),
 }
 
 /// What a command is answered; the same answer again for the same command.

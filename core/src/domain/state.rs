@@ -12,6 +12,7 @@ use super::access::Access;
 use super::event::{Event, Mode, Stream};
 use super::id::{ProjectId, Sequence};
 use super::project::{Project, Shared};
+use super::restore::Restores;
 use super::time::Timestamp;
 use super::usage::SeenIndex;
 use super::{Answer, Command, Outcome, Refusal};
@@ -35,6 +36,8 @@ pub struct State {
     pub(crate) seen: Box<dyn SeenIndex>,
     /// Which projects there are, and who is let into which.
     pub access: Access,
+    /// That the ledger was restored from backups.
+    restores: Restores,
     /// The projects in which something happened.
     projects: BTreeMap<ProjectId, Project>,
 }
@@ -44,6 +47,7 @@ pub struct State {
 struct Snapshot<'a> {
     mode: Mode,
     access: &'a Access,
+    restores: &'a Restores,
     projects: &'a BTreeMap<ProjectId, Project>,
 }
 
@@ -52,6 +56,7 @@ struct Snapshot<'a> {
 struct Restored {
     mode: Mode,
     access: Access,
+    restores: Restores,
     projects: BTreeMap<ProjectId, Project>,
 }
 
@@ -61,7 +66,13 @@ static EMPTY: LazyLock<Project> = LazyLock::new(Project::default);
 impl State {
     /// Before the first event. Usage identities will be kept in `seen`.
     pub fn new(seen: Box<dyn SeenIndex>) -> Self {
-        Self { mode: Mode::Proxy, seen, access: Access::default(), projects: BTreeMap::new() }
+        Self {
+            mode: Mode::Proxy,
+            seen,
+            access: Access::default(),
+            restores: Restores::default(),
+            projects: BTreeMap::new(),
+        }
     }
 
     /// A project; one of which nothing is known is empty.
@@ -94,7 +105,14 @@ impl State {
                 let outcome = self.access.revoke(context.project, holders, &command, context.now)?;
                 Ok(outcome.map(Answer::Revoked))
             }
-            command => project.decide(Shared { mode: self.mode, seen: &*self.seen }, context, command),
+            Command::RecordRestore(command) => {
+                let around = (context.now, context.next);
+                Ok(self.restores.record(|id| self.project(id), &command, around)?.done())
+            }
+            command => {
+                let around = Shared { mode: self.mode, seen: &*self.seen, restores: &self.restores };
+                project.decide(around, context, command)
+            }
         }
     }
 
@@ -163,12 +181,13 @@ impl State {
         (id, by): (ProjectId, Option<&str>),
         events: impl IntoIterator<Item = (&'e Stream, &'e Event, Sequence)>,
     ) {
-        let Self { mode, seen, access, projects } = self;
+        let Self { mode, seen, access, restores, projects } = self;
         let mut found: Option<&mut Project> = None;
         for (stream, event, sequence) in events {
             match event {
                 // Those of the ledger are of no project, whoever's command they are of.
                 Event::LedgerCreated(event) => *mode = event.mode,
+                Event::LedgerRestored(event) => restores.restored(event),
                 Event::WriterStarted(_) | Event::AnswerRecorded(_) => {}
                 Event::ProjectOpened(_)
                 | Event::CredentialIssued(_)
@@ -188,16 +207,19 @@ impl State {
 
     /// All but the index of usage identities, as bytes that [`State::restore`] reads.
     pub fn snapshot(&self) -> Vec<u8> {
-        let Self { mode, access, projects, .. } = self;
-        bincode::encode_to_vec(Snapshot { mode: *mode, access, projects }, bincode::config::standard())
-            .expect("a state in memory can be encoded")
+        let Self { mode, access, restores, projects, .. } = self;
+        bincode::encode_to_vec(
+            Snapshot { mode: *mode, access, restores, projects },
+            bincode::config::standard(),
+        )
+        .expect("a state in memory can be encoded")
     }
 
     /// The state of a snapshot, over an index of usage identities that is as far.
     pub fn restore(bytes: &[u8], seen: Box<dyn SeenIndex>) -> Option<Self> {
         let (restored, read): (Restored, usize) =
             bincode::decode_from_slice(bytes, bincode::config::standard()).ok()?;
-        let Restored { mode, access, projects } = restored;
-        (read == bytes.len()).then_some(Self { mode, seen, access, projects })
+        let Restored { mode, access, restores, projects } = restored;
+        (read == bytes.len()).then_some(Self { mode, seen, access, restores, projects })
     }
 }

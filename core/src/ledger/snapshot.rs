@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 /// What the file begins with: a name and the version of its layout.
-const MAGIC: &[u8; 8] = b"SLSNAP07";
+const MAGIC: &[u8; 8] = b"SLSNAP08";
 
 /// A snapshot on disk: magic, SHA-256 of the rest, the rest. Replaced as a whole or not at all.
 pub struct SnapshotFile {
