@@ -28,15 +28,23 @@ use crate::config::Requests;
 use crate::contacts::Contacts;
 use crate::erasure;
 use crate::http::problem::Problem;
+use crate::shipping::Shipping;
 use crate::slap::cache::Documents;
 
 /// How many commands may wait for the writer; more are answered 503.
 const QUEUE: usize = 4096;
 
+/// Name and version of this program.
+pub const PROGRAM: &str = concat!("slapledger ", env!("CARGO_PKG_VERSION"));
+
 /// A ledger that runs, and everything derived from it.
 pub struct App {
     /// The one writer.
     pub ledger: Arc<Ledger>,
+    /// The log that it writes, for whoever copies its files.
+    pub log: Arc<SledStore>,
+    /// What copies sealed epochs elsewhere, where that is configured.
+    pub shipping: Option<Arc<Shipping>>,
     /// The keys of sealed values.
     pub keys: Arc<KeyRing>,
     /// What SLAP and lists are answered from.
@@ -194,7 +202,8 @@ impl App {
             .with_context(|| format!("create the data folder {}", data.display()))?;
         let (log, ring) = (data.join("log"), data.join("keys"));
         ensure!(log.exists() || !ring.exists(), missing(&log, &ring));
-        let store: Arc<dyn EventStore> = Arc::new(SledStore::open(&log)?);
+        let sled = Arc::new(SledStore::open(&log)?);
+        let store = Arc::clone(&sled) as Arc<dyn EventStore>;
         ensure!(store.head()? == Head::EMPTY || KeyRing::exists(&ring), missing(&ring, &log));
         let master_key = open.master_key.map(Path::to_owned);
         let now = Some(open.clock.now());
@@ -216,7 +225,7 @@ impl App {
             mode: open.mode,
             new_ledger: random_id(),
             key_ring: keys.id(),
-            program: format!("slapledger {}", env!("CARGO_PKG_VERSION")),
+            program: PROGRAM.to_owned(),
             queue: QUEUE,
             snapshot: Some(data.join("state/writer.snapshot")),
             seen: Box::new(seen),
@@ -251,6 +260,8 @@ impl App {
         });
         Ok(Self {
             ledger,
+            log: sled,
+            shipping: None,
             keys,
             slap,
             billing,
@@ -279,6 +290,8 @@ impl App {
     pub fn within(&self, project: ProjectId) -> Self {
         Self {
             ledger: Arc::clone(&self.ledger),
+            log: Arc::clone(&self.log),
+            shipping: self.shipping.clone(),
             keys: Arc::clone(&self.keys),
             slap: self.slap.within(project),
             billing: self.billing.within(project),
@@ -410,6 +423,9 @@ impl App {
 
     /// Takes no more commands, finishes those under way, and snapshots everything.
     pub fn shut_down(&self) {
+        if let Some(shipping) = &self.shipping {
+            shipping.stop();
+        }
         self.ledger.shut_down();
         self.slap.finish();
         self.billing.finish();

@@ -41,6 +41,17 @@ pub struct Config {
     pub connections: Connections,
     /// Bounds of requests.
     pub requests: Requests,
+    /// Copies that are made while the server runs.
+    pub backup: BackupConfig,
+}
+
+/// Copies that are made while the server runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+#[serde(deny_unknown_fields, default)]
+pub struct BackupConfig {
+    /// The folder that sealed epochs are copied to as they are sealed.
+    pub ship_to: Option<PathBuf>,
 }
 
 /// A certificate that somebody else issued for this server.

@@ -20,4 +20,5 @@ pub mod invoicing;
 pub mod net;
 mod rpc;
 pub mod server_certificate;
+pub mod shipping;
 pub mod slap;

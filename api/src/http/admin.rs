@@ -29,6 +29,7 @@ use super::problem::Problem;
 use super::query::{self, Named, Query};
 use crate::access::Here;
 use crate::app::{App, Scoped};
+use crate::shipping::ShippingStatus;
 
 /// The most bytes of a page of events, but for the last one.
 const PAGE_BYTES: usize = 4 * 1024 * 1024;
@@ -224,8 +225,31 @@ struct Health {
     clock: ClockForm,
     views: Vec<ViewForm>,
     store: StoreForm,
+    /// How sealed epochs are copied elsewhere, where that is configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shipping: Option<ShippingForm>,
     /// What is wrong, in words; nothing, if nothing is.
     faults: Vec<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct ShippingForm {
+    /// Where sealed epochs are copied to.
+    to: String,
+    /// How many are there.
+    shipped: u64,
+    /// How many are not there yet.
+    waiting: u64,
+    /// Why the last attempt failed, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<String>,
+}
+
+impl From<ShippingStatus> for ShippingForm {
+    fn from(status: ShippingStatus) -> Self {
+        let ShippingStatus { to, shipped, waiting, fault } = status;
+        Self { to: to.display().to_string(), shipped: shipped as u64, waiting: waiting as u64, fault }
+    }
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -303,6 +327,8 @@ fn look(app: &App) -> Health {
     for view in &views {
         faults.extend(view.fault.iter().map(|fault| format!("view {} has stopped: {fault}", view.name)));
     }
+    let shipping = app.shipping.as_ref().map(|shipping| shipping.status());
+    faults.extend(shipping.as_ref().and_then(ShippingStatus::fault));
     if blobs > 0 {
         faults.push(format!("{blobs} values are in files that are never synced"));
     }
@@ -317,6 +343,7 @@ fn look(app: &App) -> Health {
         },
         views: views.into(),
         store: StoreForm { epochs, bytes_on_disk, blobs },
+        shipping: shipping.map(Into::into),
         faults,
     }
 }

@@ -2,6 +2,7 @@
 
 mod admin;
 pub(crate) mod body;
+mod backups;
 mod books;
 mod browser;
 mod change;
