@@ -12,11 +12,10 @@ use slapledger_core::domain::id::{
     CommandId, ComputerId, InstanceId, KeyId, PartitionId, PartyId, ProjectId, Sequence,
 };
 use slapledger_core::domain::time::Timestamp;
-use slapledger_core::fingerprints::TieredIndex;
+use slapledger_core::fingerprints::{self, TieredIndex};
 use slapledger_core::keyring::{self, KeyRing};
-use slapledger_core::ledger::{Accepted, Clock, Ledger, Options, Submission, SubmitError};
+use slapledger_core::ledger::{Accepted, Clock, IndexAt, Ledger, NoIndex, Options, Submission, SubmitError};
 use slapledger_core::log::envelope::{Actor, ActorKind, Meta, RULES_VERSION};
-use slapledger_core::log::sled_store::SledStore;
 use slapledger_core::log::store::{EventStore, Head};
 use slapledger_projections::instances::Instance;
 use slapledger_projections::runner::{self, ReadFault, RebuildFault, Rebuilt, Runner, Status};
@@ -27,6 +26,7 @@ use crate::certification::Certifier;
 use crate::config::Requests;
 use crate::contacts::Contacts;
 use crate::erasure;
+use crate::folder;
 use crate::http::problem::Problem;
 use crate::shipping::Shipping;
 use crate::slap::cache::Documents;
@@ -200,65 +200,85 @@ impl App {
         let data = open.data.to_owned();
         std::fs::create_dir_all(&data)
             .with_context(|| format!("create the data folder {}", data.display()))?;
-        let (log, ring) = (data.join("log"), data.join("keys"));
+        let (log, ring) = (data.join(folder::LOG), data.join(folder::KEYS));
         ensure!(log.exists() || !ring.exists(), missing(&log, &ring));
-        let sled = Arc::new(SledStore::open(&log)?);
+        let sled = Arc::new(folder::open_log(&data)?);
         let store = Arc::clone(&sled) as Arc<dyn EventStore>;
         ensure!(store.head()? == Head::EMPTY || KeyRing::exists(&ring), missing(&ring, &log));
         let master_key = open.master_key.map(Path::to_owned);
         let now = Some(open.clock.now());
         let keys = Arc::new(KeyRing::open(&ring, &keyring::Options { master_key, now })?);
-        let (index, key) = (data.join("index"), keys.fingerprint_key());
-        let seen = move |at: Sequence| {
-            let index = if at == Sequence::ZERO {
-                TieredIndex::create(&index, key)
-                    .inspect_err(
-                        |fault| tracing::error!(%fault, "the index of usage identities cannot be made"),
-                    )
-                    .ok()
-            } else {
-                TieredIndex::open(&index, key, at)
-            };
-            index.map(|index| Box::new(index) as Box<dyn slapledger_core::domain::usage::SeenIndex>)
-        };
         let options = Options {
             mode: open.mode,
             new_ledger: random_id(),
             key_ring: keys.id(),
             program: PROGRAM.to_owned(),
             queue: QUEUE,
-            snapshot: Some(data.join("state/writer.snapshot")),
-            seen: Box::new(seen),
+            snapshot: Some(data.join(folder::STATE).join(folder::WRITER_SNAPSHOT)),
+            seen: index_at(data.join(folder::INDEX), keys.fingerprint_key()),
         };
         let ledger = Arc::new(Ledger::open(store, open.clock, options)?);
-        let state = data.join("state");
-        let slap: Scoped<SlapViews> = start_view("slap", &ledger, &state)?;
-        let lost: usize = slap.read_all(|projects, _| {
-            let instances = projects.iter().flat_map(|(_, view)| view.instances.iter());
-            instances.filter(|known| !keys.knows(known.key())).count()
-        });
+        let state = data.join(folder::STATE);
+        let slap: Scoped<SlapViews> = start_view("slap", &ledger, (&state, false))?;
+        let lost = lost_keys(&slap, &keys);
         ensure!(
             lost == 0,
             "{} is older than {}: the keys of {lost} instances are missing",
             ring.display(),
             log.display()
         );
-        let billing = start_view("billing", &ledger, &state)?;
+        let billing = start_view("billing", &ledger, (&state, false))?;
         let destroyed =
             erasure::destroy_all(&keys, &slap, &billing).context("destroy the keys of what was erased")?;
         if destroyed > 0 {
             tracing::warn!(destroyed, "keys of what was erased were still there; they are destroyed now");
         }
-        let access = Arc::new(start_runner("access", &ledger, &state)?);
-        let default_computer = None;
-        let (contacts, run) = (Contacts::default(), random_id());
-        let mode = open.mode;
+        let access = Arc::new(start_runner("access", &ledger, (&state, false))?);
+        Ok(Self::of(data, (ledger, keys), (slap, billing, access)))
+    }
+
+    /// Opens a data folder to be read, and writes nothing in it. Every command is refused, and what is sealed is
+    /// withheld if the key ring cannot be read.
+    pub fn open_read_only(
+        data: &Path,
+        clock: Arc<dyn Clock>,
+        master_key: Option<&Path>,
+    ) -> anyhow::Result<Self> {
+        let store: Arc<dyn EventStore> = Arc::new(folder::read_log(data)?);
+        let ledger = Arc::new(Ledger::open_read_only(store, clock)?);
+        let ring = data.join(folder::KEYS);
+        let options = keyring::Options { master_key: master_key.map(Path::to_owned), now: None };
+        let opened = KeyRing::open_read_only(&ring, &options).map_err(|fault| fault.to_string());
+        let is_of_log = |keys: &KeyRing| keys.id() == ledger.created().key_ring;
+        let other = || format!("{} is not the key ring of this log", ring.display());
+        let keys = opened.and_then(|keys| if is_of_log(&keys) { Ok(keys) } else { Err(other()) });
+        let keys = keys.unwrap_or_else(|cause| {
+            tracing::warn!("{cause}; names and parameters are withheld");
+            KeyRing::in_memory().withheld()
+        });
+        let keys = Arc::new(keys);
+        let state = data.join(folder::STATE);
+        let slap: Scoped<SlapViews> = start_view("slap", &ledger, (&state, true))?;
+        let billing = start_view("billing", &ledger, (&state, true))?;
+        // For this process alone: the ring is only read.
+        erasure::destroy_all(&keys, &slap, &billing).context("withhold what was erased")?;
+        let access = Arc::new(start_runner("access", &ledger, (&state, true))?);
+        Ok(Self::of(data.to_owned(), (ledger, keys), (slap, billing, access)))
+    }
+
+    /// What runs on a ledger and its views, for whoever is on this machine.
+    fn of(
+        data: PathBuf,
+        (ledger, keys): (Arc<Ledger>, Arc<KeyRing>),
+        (slap, billing, access): (Scoped<SlapViews>, Scoped<BillingView>, Arc<Runner<AccessView>>),
+    ) -> Self {
+        let mode = ledger.created().mode;
         let documents = Arc::new(Documents::default());
         keys.on_destroy({
             let documents = Arc::clone(&documents);
             move || documents.forget()
         });
-        Ok(Self {
+        Self {
             ledger,
             log: sled,
             shipping: None,
@@ -266,18 +286,18 @@ impl App {
             slap,
             billing,
             documents,
-            contacts,
+            contacts: Contacts::default(),
             owed: Arc::default(),
-            run,
+            run: random_id(),
             mode,
             access,
             doors: None,
             requests: Arc::default(),
             certifier: None,
             caller: Caller::Local,
-            default_computer,
+            default_computer: None,
             data,
-        })
+        }
     }
 
     /// The project whose views these are, and to which its own commands belong.
@@ -448,14 +468,44 @@ fn missing(what: &Path, beside: &Path) -> String {
     format!("{} is missing beside {}; restore it from a backup", what.display(), beside.display())
 }
 
+/// The index of usage identities in a folder, as it was at a sequence.
+fn index_at(folder: PathBuf, key: [u8; 16]) -> IndexAt {
+    let damaged = |fault: fingerprints::Fault| NoIndex::Damaged(format!("{:#}", anyhow::Error::from(fault)));
+    Box::new(move |at| {
+        let index = if at == Sequence::ZERO {
+            TieredIndex::create(&folder, key).map_err(damaged)?
+        } else {
+            TieredIndex::open(&folder, key, at).map_err(damaged)?.ok_or(NoIndex::Absent)?
+        };
+        Ok(Box::new(index))
+    })
+}
+
+/// How many instances have a key that the ring never had.
+fn lost_keys(slap: &Scoped<SlapViews>, keys: &KeyRing) -> usize {
+    slap.read_all(|projects, _| {
+        let instances = projects.iter().flat_map(|(_, view)| view.instances.iter());
+        instances.filter(|known| !keys.knows(known.key())).count()
+    })
+}
+
 /// Restores the views of all projects and brings them up to date, with a bar if that takes long enough to be seen.
-fn start_view<V: View>(name: &'static str, ledger: &Ledger, state: &Path) -> anyhow::Result<Scoped<V>> {
-    let runner = Arc::new(start_runner(name, ledger, state)?);
+fn start_view<V: View>(
+    name: &'static str,
+    ledger: &Ledger,
+    snapshots: (&Path, bool),
+) -> anyhow::Result<Scoped<V>> {
+    let runner = Arc::new(start_runner(name, ledger, snapshots)?);
     Ok(Scoped { runner, project: ProjectId::DEFAULT })
 }
 
-fn start_runner<V: View>(name: &'static str, ledger: &Ledger, state: &Path) -> anyhow::Result<Runner<V>> {
-    let options = runner::Options { folder: Some(state.to_owned()), ..runner::Options::default() };
+/// The folder of snapshots may be one that is only read.
+fn start_runner<V: View>(
+    name: &'static str,
+    ledger: &Ledger,
+    (state, read_only): (&Path, bool),
+) -> anyhow::Result<Runner<V>> {
+    let options = runner::Options { folder: Some(state.to_owned()), read_only, ..runner::Options::default() };
     let bar = crate::cli::progress::bar(name, ledger.head().last);
     let store = Arc::clone(ledger.store());
     let started = Runner::start(name, ledger.feed(), store, options, |reached| bar.set_position(reached.0));

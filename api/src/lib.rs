@@ -14,6 +14,7 @@ mod console;
 pub mod contacts;
 pub mod demo;
 pub mod erasure;
+pub mod folder;
 mod hateoas;
 pub mod http;
 pub mod invoicing;

@@ -8,7 +8,6 @@ use std::thread;
 
 use slapledger_core::domain::id::Sequence;
 use slapledger_core::log::envelope::{EnvelopeError, EventDecoder};
-use slapledger_core::log::merkle::Root;
 use slapledger_core::log::store::{EventStore, StoreFault, read_frames};
 
 use crate::view::View;
@@ -102,15 +101,4 @@ pub fn replay<V: View>(
         Ok::<_, ReplayFault>(())
     })?;
     if last < until { Err(ReplayFault::Short { until, last }) } else { Ok(()) }
-}
-
-/// The root of the log up to an event, if the log can tell it: it knows the roots between its frames.
-pub(crate) fn root_at(store: &dyn EventStore, sequence: Sequence) -> Result<Option<Root>, StoreFault> {
-    let head = store.head()?;
-    if sequence >= head.last {
-        return Ok((sequence == head.last).then_some(head.root));
-    }
-    let frames = store.read(sequence, 1)?;
-    let next = frames.first().filter(|frame| frame.first() == sequence.next());
-    Ok(next.map(|frame| frame.header().root_before))
 }

@@ -20,11 +20,12 @@ use parking_lot::{Condvar, Mutex, RwLock, RwLockUpgradableReadGuard, RwLockWrite
 use slapledger_core::domain::id::Sequence;
 use slapledger_core::ledger::Feed;
 use slapledger_core::log::envelope::Recorded;
-use slapledger_core::log::store::EventStore;
+use slapledger_core::log::store::{EventStore, root_at};
+use slapledger_core::log::witness::Witness;
 use tokio::sync::watch;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
-use crate::replay::{ReplayFault, replay, root_at};
+use crate::replay::{ReplayFault, replay};
 use crate::snapshot::{Header, SnapshotFile};
 use crate::view::{Part, View};
 
@@ -38,6 +39,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Options {
     /// The folder of its snapshot; none is taken, if not said.
     pub folder: Option<PathBuf>,
+    /// Whether the folder is only read: its snapshot is used, and none is taken.
+    pub read_only: bool,
     /// How many events it may be ahead of its snapshot before another is taken.
     pub snapshot_every: u64,
     /// How long a reader waits for a sequence.
@@ -46,7 +49,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { folder: None, snapshot_every: SNAPSHOT_EVERY, patience: PATIENCE }
+        Self { folder: None, read_only: false, snapshot_every: SNAPSHOT_EVERY, patience: PATIENCE }
     }
 }
 
@@ -182,9 +185,17 @@ impl<V: View> Runner<V> {
         options: Options,
         progress: impl FnMut(Sequence),
     ) -> Result<Self, ReplayFault> {
-        let (mut view, snapshot) = restore::<V>(name, &*store, &options)?;
+        let started = Instant::now();
+        if let Some(folder) = options.folder.as_ref().filter(|_| !options.read_only) {
+            SnapshotFile::new(folder, name).remove_unfinished();
+        }
+        let (view, useless) = restore::<V>(name, &*store, options.folder.as_deref())?;
+        let (mut view, snapshot) = view.unwrap_or_default();
         let position = feed.head().last;
         replay(&*store, &mut view, (snapshot, position), progress)?;
+        if let Some(useless) = useless {
+            warn!("{useless}; rebuilt from the log in {} ms", started.elapsed().as_millis());
+        }
         info!(view = name, snapshot = snapshot.0, tail = position.0 - snapshot.0, "a view is up to date");
         let shared = Arc::new(Shared {
             name,
@@ -328,13 +339,16 @@ impl<V: View> Drop for Runner<V> {
     }
 }
 
-/// The view of the snapshot and the last event in it, or the empty one.
+/// What a snapshot file came to: the view and the last event in it, and what is wrong with the file.
+type RestoredView<V> = (Option<(V, Sequence)>, Option<String>);
+
+/// The view of the snapshot and the last event in it, if there is one that can be used.
 fn restore<V: View>(
     name: &'static str,
     store: &dyn EventStore,
-    options: &Options,
-) -> Result<(V, Sequence), ReplayFault> {
-    let Some(folder) = &options.folder else { return Ok((V::default(), Sequence::ZERO)) };
+    folder: Option<&Path>,
+) -> Result<RestoredView<V>, ReplayFault> {
+    let Some(folder) = folder else { return Ok((None, None)) };
     let mut fault = None;
     let fits = |header: &Header| {
         header.name == name
@@ -347,22 +361,34 @@ fn restore<V: View>(
             )
     };
     let restored = SnapshotFile::new(folder, name).read::<V>(fits);
-    match fault {
-        Some(fault) => Err(fault.into()),
-        None => Ok(restored.map_or((V::default(), Sequence::ZERO), |(header, view)| (view, header.sequence))),
+    if let Some(fault) = fault {
+        return Err(fault.into());
     }
+    Ok(match restored {
+        Ok(found) => (found.map(|(header, view)| (view, header.sequence)), None),
+        Err(useless) => (None, Some(useless)),
+    })
 }
 
 /// What the snapshot of a view that nobody runs keeps: the digests of its projections, and the last event in it.
-/// `None` if there is no snapshot, or none that fits the log.
+/// `None` if there is no snapshot, or none that can be used, which is logged.
 pub fn kept<V: View>(
     name: &'static str,
     store: &dyn EventStore,
     folder: &Path,
 ) -> Result<Option<(Vec<Part>, Sequence)>, ReplayFault> {
-    let options = Options { folder: Some(folder.to_owned()), ..Options::default() };
-    let (view, position) = restore::<V>(name, store, &options)?;
-    Ok((position > Sequence::ZERO).then(|| (view.parts(), position)))
+    let (view, useless) = restore::<V>(name, store, Some(folder))?;
+    if let Some(useless) = useless {
+        warn!("{useless}; nothing is compared with it");
+    }
+    let view = view.filter(|(_, position)| *position > Sequence::ZERO);
+    Ok(view.map(|(view, position)| (view.parts(), position)))
+}
+
+/// What the snapshot of a view in this folder says of the log, if there is one.
+pub fn witness(name: &str, folder: &Path) -> Option<Witness> {
+    let file = format!("{}/{name}.snapshot", folder.file_name()?.to_string_lossy());
+    SnapshotFile::new(folder, name).witness(&file)
 }
 
 impl<V: View> Shared<V> {
@@ -436,7 +462,7 @@ impl<V: View> Shared<V> {
 
     /// A failure is told and nothing else: the next start takes longer.
     fn take_snapshot(&self) {
-        let Some(folder) = &self.options.folder else { return };
+        let Some(folder) = self.options.folder.as_ref().filter(|_| !self.options.read_only) else { return };
         let _alone = self.snapshotting.lock();
         // What a fold left behind that broke is not worth keeping.
         if self.progress.borrow().fault.is_some() {

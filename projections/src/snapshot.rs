@@ -2,7 +2,7 @@
 //!
 //! A file is a magic number, what it is a snapshot of (name, format, sequence, root of the log), the bytes of the
 //! view, and SHA-256 of all of that. It is replaced as a whole or not at all. One that does not fit in any respect is
-//! as good as none.
+//! as good as none; whoever wanted it is told why.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -12,6 +12,7 @@ use bincode::{Decode, Encode};
 use sha2::{Digest, Sha256};
 use slapledger_core::domain::id::Sequence;
 use slapledger_core::log::merkle::Root;
+use slapledger_core::log::witness::Witness;
 
 use crate::view::{BUFFER_BYTES, Hashing, View, get, put};
 
@@ -41,9 +42,15 @@ impl SnapshotFile {
 
     /// Replaces the snapshot, durably.
     pub(crate) fn write<V: View>(&self, header: &Header, view: &V) -> io::Result<()> {
+        let written = self.try_write(header, view);
+        // What was written of it takes room on a disk that may be full.
+        written.inspect_err(|_| self.remove_unfinished())
+    }
+
+    fn try_write<V: View>(&self, header: &Header, view: &V) -> io::Result<()> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
-        let temporary = self.path.with_extension("snapshot.new");
+        let temporary = self.unfinished();
         let file = BufWriter::with_capacity(BUFFER_BYTES, File::create(&temporary)?);
         let mut out =
             BufWriter::with_capacity(BUFFER_BYTES, Hashing { inner: file, hasher: Sha256::new(), bytes: 0 });
@@ -59,24 +66,54 @@ impl SnapshotFile {
         File::open(folder)?.sync_all()
     }
 
-    /// The snapshot, if there is one, it is whole, and `fits` says that it is one of this log.
-    pub(crate) fn read<V: View>(&self, fits: impl FnOnce(&Header) -> bool) -> Option<(Header, V)> {
-        self.try_read(fits).unwrap_or_else(|error| {
-            if error.kind() != io::ErrorKind::NotFound {
-                tracing::warn!(path = %self.path.display(), %error, "a snapshot is discarded");
+    /// Removes what a crash, or a full disk, left of one that was being written.
+    pub(crate) fn remove_unfinished(&self) {
+        let path = self.unfinished();
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(path = %path.display(), %error, "cannot remove an unfinished snapshot");
             }
-            None
+            _ => {}
+        }
+    }
+
+    fn unfinished(&self) -> PathBuf {
+        self.path.with_extension("snapshot.new")
+    }
+
+    /// The snapshot, if there is one and `fits` says that it is one of this log. The error says what is wrong with the
+    /// file, which it names.
+    pub(crate) fn read<V: View>(
+        &self,
+        fits: impl FnOnce(&Header) -> bool,
+    ) -> Result<Option<(Header, V)>, String> {
+        let path = self.path.display();
+        match self.try_read(fits) {
+            Ok(Some(snapshot)) => Ok(Some(snapshot)),
+            Ok(None) => Err(format!("{path} does not fit the log or this version")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(format!("{path} is damaged ({error})")),
+        }
+    }
+
+    /// What it says of the log, if there is one and its beginning can be read.
+    pub(crate) fn witness(&self, name: &str) -> Option<Witness> {
+        let mut content = BufReader::new(File::open(&self.path).ok()?);
+        let Header { sequence: last, root, .. } = read_header(&mut content).ok()?;
+        let path = self.path.clone();
+        Some(Witness {
+            name: name.into(),
+            last,
+            root: Some(root),
+            is_whole: Box::new(move || verify(&path).is_ok()),
         })
     }
 
     fn try_read<V: View>(&self, fits: impl FnOnce(&Header) -> bool) -> io::Result<Option<(Header, V)>> {
         let length = verify(&self.path)?;
         let mut content = BufReader::with_capacity(BUFFER_BYTES, File::open(&self.path)?.take(length));
-        let mut magic = [0; MAGIC.len()];
-        content.read_exact(&mut magic)?;
-        let header: Header = get(&mut content)?;
-        if magic != *MAGIC || header.format != V::FORMAT || !fits(&header) {
-            tracing::info!(path = %self.path.display(), "a snapshot that does not fit the log is discarded");
+        let header = read_header(&mut content)?;
+        if header.format != V::FORMAT || !fits(&header) {
             return Ok(None);
         }
         let view = V::read(&mut content)?;
@@ -85,6 +122,15 @@ impl SnapshotFile {
         }
         Ok(Some((header, view)))
     }
+}
+
+fn read_header(content: &mut impl Read) -> io::Result<Header> {
+    let mut magic = [0; MAGIC.len()];
+    content.read_exact(&mut magic)?;
+    if magic != *MAGIC {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no snapshot of a view"));
+    }
+    get(content)
 }
 
 /// Checks the digest at the end of a file and gives the length of what is before it.

@@ -4,6 +4,7 @@
 //! answer is looked at, so that nothing fast and wrong is counted. Numbers are integers throughout; what is sent comes
 //! from a seed.
 
+mod append;
 mod bare;
 mod cloud;
 mod identities;
@@ -67,6 +68,15 @@ impl Setting {
 
 #[derive(Subcommand)]
 enum Figure {
+    /// Events per second that the log alone makes durable, beside a bare file
+    Append {
+        /// Events of each run
+        #[arg(long, default_value_t = 3_000_000)]
+        events: u64,
+        /// Runs, each on a new folder
+        #[arg(long, default_value_t = 5)]
+        runs: usize,
+    },
     /// Durable usage events per second, in batches over HTTP
     Ingest {
         /// Events of each run
@@ -162,6 +172,7 @@ fn main() -> anyhow::Result<()> {
     );
     measure::print_machine()?;
     match figure {
+        Figure::Append { events, runs } => append::append(&setting, events, runs),
         Figure::Ingest { events, runs, clients, batch } => {
             ingest::ingest(&setting, events, runs, clients, batch)
         }

@@ -22,7 +22,7 @@ use slapledger_core::domain::usage::{RecordUsage, Revision, SeenIndex, UsageId, 
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::fingerprints::TieredIndex;
 use slapledger_core::keyring::{self, KeyRing};
-use slapledger_core::ledger::{Clock, Ledger, Options, Submission};
+use slapledger_core::ledger::{Clock, Ledger, NoIndex, Options, Submission};
 use slapledger_core::log::envelope::{Actor, Meta, RULES_VERSION};
 use slapledger_core::log::sled_store::SledStore;
 use slapledger_core::log::store::EventStore;
@@ -121,8 +121,9 @@ impl Bookkeeper {
         let keys = KeyRing::open(&data.join("keys"), &keyring::Options::default())?;
         let (index, key) = (data.join("index"), keys.fingerprint_key());
         let index_at = move |at: Sequence| {
-            let new = (at == Sequence::ZERO).then(|| TieredIndex::create(&index, key).ok()).flatten();
-            new.map(|index| Box::new(index) as Box<dyn SeenIndex>)
+            let new = (at == Sequence::ZERO).then(|| TieredIndex::create(&index, key)).transpose();
+            let new = new.map_err(|fault| NoIndex::Damaged(fault.to_string()))?;
+            new.map(|index| Box::new(index) as Box<dyn SeenIndex>).ok_or(NoIndex::Absent)
         };
         let clock = Arc::new(ByHand(AtomicU64::new(0)));
         let options = Options {

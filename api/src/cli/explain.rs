@@ -1,11 +1,15 @@
 //! `slapledger explain`: why an invoice, or a line of one, says what it says.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use serde_json::Value;
 
 use super::client::{self, path, text_of};
+use super::offline::FolderReader;
 use super::options::Client;
 use super::print::say;
+use super::server::Server;
 use super::table::table;
 
 #[derive(Args)]
@@ -16,11 +20,48 @@ pub(super) struct Explain {
     /// So many events of a line at most
     #[arg(long, value_name = "N", default_value_t = 20)]
     events: u16,
+    /// Read this folder, and write nothing in it; no server may be using it
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// With --data: the file of the master key, if it does not lie beside the key ring
+    #[arg(long, value_name = "FILE", env = "SLAPLEDGER_MASTER_KEY_FILE")]
+    master_key: Option<PathBuf>,
     #[command(flatten)]
     client: Client,
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// Who explains.
+enum Explainer {
+    Server(Server),
+    Folder(FolderReader),
+}
+
+impl Explainer {
+    fn of(asked: &Explain) -> anyhow::Result<Self> {
+        Ok(match &asked.data {
+            None => Self::Server(asked.client.server()?),
+            Some(data) => {
+                Self::Folder(FolderReader::open(data, asked.master_key.as_deref(), asked.client.project()?)?)
+            }
+        })
+    }
+
+    fn get(&self, path: &str, query: &[(&str, &str)]) -> anyhow::Result<Value> {
+        match self {
+            Self::Server(server) => server.get(path, query),
+            Self::Folder(reader) => reader.get(path, query),
+        }
+    }
+
+    fn list(&self, path: &str) -> anyhow::Result<Vec<Value>> {
+        match self {
+            Self::Server(server) => server.list(path, &[]),
+            Self::Folder(reader) => reader.list(path),
+        }
+    }
 }
 
 pub(super) fn run(asked: &Explain) -> anyhow::Result<()> {
@@ -33,7 +74,7 @@ pub(super) fn run(asked: &Explain) -> anyhow::Result<()> {
 fn explain_line(asked: &Explain, (invoice, line): (&str, &str)) -> anyhow::Result<()> {
     let limit = asked.events.clamp(1, 1000).to_string();
     let path = path(&["v1", "invoices", invoice, "lines", line, "explanation"]);
-    let answer = asked.client.server()?.get(&path, &[("limit", &limit)])?;
+    let answer = Explainer::of(asked)?.get(&path, &[("limit", &limit)])?;
     if asked.json {
         return client::print_json(&answer);
     }
@@ -44,10 +85,10 @@ fn explain_line(asked: &Explain, (invoice, line): (&str, &str)) -> anyhow::Resul
 }
 
 fn explain_document(asked: &Explain) -> anyhow::Result<()> {
-    let (server, path) = (asked.client.server()?, path(&["v1", "invoices", &asked.what, "explanation"]));
+    let (server, path) = (Explainer::of(asked)?, path(&["v1", "invoices", &asked.what, "explanation"]));
     let mut document = server.get(&path, &[])?;
     if document["next"].is_string() {
-        document["items"] = server.list(&path, &[])?.into();
+        document["items"] = server.list(&path)?.into();
         document["next"] = Value::Null;
     }
     if asked.json {

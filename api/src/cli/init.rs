@@ -21,6 +21,7 @@ use super::Folder;
 use super::print::say;
 use super::private::{self, Place};
 use super::token::{Offline, issue_to};
+use super::warnings;
 use crate::access::FIRST_PARTY;
 use crate::access::token::Token;
 use crate::app::{App, Open};
@@ -53,6 +54,7 @@ pub(super) fn run(init: &Init<'_>) -> anyhow::Result<()> {
         drop(Place::at(path)?);
     }
     private_folder(data)?;
+    warnings::to_stderr();
     // Before the authority: a folder that is no master's gets none.
     let app = App::open(Open {
         data,

@@ -7,11 +7,15 @@ use serde_json::json;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::keyring::{Facts, KeyRing, Options};
 use slapledger_core::ledger::Clock;
+use slapledger_core::log::store::StoreFault;
+use slapledger_core::log::witness::WitnessFault;
 
 use super::Folder;
 use super::print::say;
 use super::table::pair_lines;
+use super::warnings;
 use crate::clock::SystemClock;
+use crate::folder;
 
 #[derive(Subcommand)]
 pub(super) enum Keys {
@@ -54,8 +58,25 @@ fn ring(folder: &Folder) -> anyhow::Result<(std::path::PathBuf, Options)> {
         "there is no key ring in {}; --data names the folder of its ledger",
         folder.data.display()
     );
+    check_log(&folder.data)?;
     let master_key = folder.master_key().map(Path::to_owned);
     Ok((ring, Options { master_key, now: Some(SystemClock.now()) }))
+}
+
+/// A log that lost events needs its keys as they are. One that cannot be read says why, and is nothing to a ring.
+fn check_log(data: &Path) -> anyhow::Result<()> {
+    warnings::to_stderr();
+    if !data.join(folder::LOG).is_dir() {
+        return Ok(());
+    }
+    match folder::read_log(data) {
+        Err(error) if error.is::<WitnessFault>() => return Err(error),
+        // Then the ring is in use too, which is told when it is opened.
+        Err(error) if matches!(error.downcast_ref(), Some(StoreFault::InUse { .. })) => {}
+        Err(error) => tracing::warn!("{error:#}"),
+        Ok(_) => {}
+    }
+    Ok(())
 }
 
 fn print(facts: &Facts, json: bool) {

@@ -8,21 +8,21 @@ use serde_json::Value;
 use slapledger_core::domain::id::Sequence;
 use slapledger_core::log::envelope::EventDecoder;
 use slapledger_core::log::sled_store::SledStore;
-use slapledger_core::log::store::{StoreFault, read_frames};
+use slapledger_core::log::store::read_frames;
 
 use super::server::Server;
+use super::warnings;
+use crate::folder;
 
 /// How many events are asked of a server at a time.
 const PAGE: u64 = 1000;
 
-/// Opens the log of a folder that no server is using. Nothing is made where nothing is.
+/// Opens the log of a folder that no server is using, writes nothing, and says where it ends.
 pub(super) fn open_folder(data: &Path) -> anyhow::Result<SledStore> {
-    let log = data.join("log");
-    anyhow::ensure!(log.is_dir(), "there is no ledger in {}; --data names its folder", data.display());
-    SledStore::open(&log).map_err(|fault| match fault {
-        StoreFault::InUse { .. } => anyhow::Error::from(fault).context("--url asks the server that has it"),
-        fault => fault.into(),
-    })
+    warnings::to_stderr();
+    let store = folder::read_log(data)?;
+    eprintln!("{}", folder::end_of(&store)?);
+    Ok(store)
 }
 
 pub(super) fn of_folder(data: &Path, after: u64, limit: Option<u64>, json: bool) -> anyhow::Result<()> {

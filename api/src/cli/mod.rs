@@ -12,6 +12,7 @@ mod invoice;
 mod keys;
 mod log;
 pub(crate) mod master;
+mod offline;
 pub(crate) mod options;
 mod party;
 pub(crate) mod print;
@@ -28,6 +29,7 @@ pub(crate) mod service;
 mod table;
 mod token;
 mod user;
+mod warnings;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

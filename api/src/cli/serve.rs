@@ -20,6 +20,7 @@ use super::Folder;
 use super::client::invoice_table;
 use super::init;
 use super::print::say;
+use super::warnings;
 use crate::access::{Doors, FIRST_PARTY, Guesses, Rate};
 use crate::app::{App, Open};
 use crate::ca::Authority;
@@ -49,7 +50,7 @@ pub(super) fn proxy(
     loopback_alone(listen, "proxy")?;
     let products = products.iter().map(|told| product(told)).collect::<anyhow::Result<Vec<_>>>()?;
     let computer = ComputerId::new(computer).map_err(|rule| anyhow::anyhow!("--computer {rule}"))?;
-    log_to_stderr();
+    warnings::to_stderr();
     let clock: Arc<dyn Clock> = match clock {
         Some(path) => Arc::new(FileClock::open(path)?),
         None => Arc::new(SystemClock),
@@ -80,7 +81,7 @@ pub(super) fn master(folder: Folder, config: Config, plain_http: bool) -> anyhow
     // Again, with what the command line adds to the file.
     config.check()?;
     config.check_scheme(plain_http)?;
-    log_to_stderr();
+    warnings::to_stderr();
     let unmade = |what: &str| {
         format!("{} has no {what}; `slapledger init --data {}` makes it", data.display(), data.display())
     };
@@ -198,7 +199,7 @@ pub(super) fn demo(folder: &Folder, listen: Option<SocketAddr>, seed: u64) -> an
     if let Some(listen) = listen {
         loopback_alone(listen, "demo")?;
     }
-    log_to_stderr();
+    warnings::to_stderr();
     // The month is in the past; once it is played the clock of the machine goes on, never before the last event.
     let opening =
         Timestamp::parse_rfc3339("2026-09-28T08:00:00Z").context("the demo begins at an instant")?;
@@ -307,13 +308,4 @@ async fn stopped() {
             let _ = interrupt.await;
         }
     }
-}
-
-/// Faults and what an operator wants to know go to stderr; `RUST_LOG` says how much of it.
-fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    // A second call (in a test) keeps the first subscriber.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
-    std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a thread panicked")));
 }

@@ -16,7 +16,7 @@ use ureq::{Body, SendBody};
 /// Which project those choose who reach all of them.
 const PROJECT: HeaderName = HeaderName::from_static("slapledger-project");
 /// The longest answer that is read.
-const MOST_BYTES: u64 = 256 * 1024 * 1024;
+pub(super) const MOST_BYTES: u64 = 256 * 1024 * 1024;
 
 /// By what a client is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,18 +156,7 @@ impl Server {
 
     /// All items of a list, page by page.
     pub(super) fn list(&self, path: &str, filters: &[(&str, Option<&str>)]) -> anyhow::Result<Vec<Value>> {
-        let mut items = Vec::new();
-        let mut cursor: Option<String> = None;
-        loop {
-            let filters = filters.iter().copied().chain([("cursor", cursor.as_deref())]);
-            let query: Vec<_> = filters.filter_map(|(key, value)| Some((key, value?))).collect();
-            let page = self.get(path, &query)?;
-            items.extend(page["items"].as_array().cloned().unwrap_or_default());
-            match page["next"].as_str() {
-                Some(next) => cursor = Some(next.to_owned()),
-                None => return Ok(items),
-            }
-        }
+        list(filters, |query| self.get(path, query))
     }
 
     /// The bytes of an answer, as they come.
@@ -208,6 +197,25 @@ impl Server {
             (Some(detail), Some(field)) => bail!("{field}: {detail}"),
             (Some(detail), None) => bail!("{detail}{hint}"),
             _ => bail!("{url} answered {status}{hint}"),
+        }
+    }
+}
+
+/// All items of a list that is asked for page by page.
+pub(super) fn list(
+    filters: &[(&str, Option<&str>)],
+    get: impl Fn(&[(&str, &str)]) -> anyhow::Result<Value>,
+) -> anyhow::Result<Vec<Value>> {
+    let mut items = Vec::new();
+    let mut cursor: Option<String> = None;
+    loop {
+        let filters = filters.iter().copied().chain([("cursor", cursor.as_deref())]);
+        let query: Vec<_> = filters.filter_map(|(key, value)| Some((key, value?))).collect();
+        let page = get(&query)?;
+        items.extend(page["items"].as_array().cloned().unwrap_or_default());
+        match page["next"].as_str() {
+            Some(next) => cursor = Some(next.to_owned()),
+            None => return Ok(items),
         }
     }
 }

@@ -21,6 +21,7 @@ use super::options::Client;
 use super::print::say;
 use super::private::Place;
 use super::table::{pair_lines, table};
+use super::warnings;
 use crate::access::token::Token;
 use crate::app::{App, Open};
 use crate::clock::SystemClock;
@@ -238,6 +239,7 @@ fn issue_in_folder(asked: &Issue, data: &Path) -> anyhow::Result<()> {
         bail!("--expires is missing: a token that is good once does not wait for ever");
     }
     let mut place = asked.out.as_deref().map(Place::at).transpose()?;
+    warnings::to_stderr();
     let app = App::open(Open {
         data,
         mode: Mode::Serve,

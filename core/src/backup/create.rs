@@ -204,9 +204,13 @@ impl Destination {
                 return Err(BackupFault::Diverged { path: path(), at: Sequence(known.last.min(now.last)) });
             }
         }
-        if previous.last > plan.last || previous.epochs.len() > plan.epochs.len() {
+        if previous.last > plan.last {
             let (found, last) = (Sequence(previous.last), Sequence(plan.last));
             return Err(BackupFault::Ahead { path: path(), found, last });
+        }
+        // What was sealed once stays sealed.
+        if let Some(known) = previous.epochs.get(plan.epochs.len()) {
+            return Err(BackupFault::Diverged { path: path(), at: Sequence(known.last) });
         }
         Ok(())
     }

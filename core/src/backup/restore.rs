@@ -20,7 +20,7 @@ use crate::domain::restore::{LastNumber, RecordRestore, RestoreMark};
 use crate::domain::time::Timestamp;
 use crate::domain::usage::SeenIndex;
 use crate::domain::usage::seen::{Fingerprint, Seen};
-use crate::ledger::{Clock, Ledger, Options, Submission, SubmitError};
+use crate::ledger::{Clock, Ledger, NoIndex, Options, Submission, SubmitError};
 use crate::log::envelope::{Actor, EventDecoder, Meta, RULES_VERSION, Recorded};
 use crate::log::frame::DecodedFrame;
 use crate::log::merkle::Root;
@@ -286,7 +286,10 @@ fn record(
         program: wish.program.clone(),
         queue: QUEUE,
         snapshot: None,
-        seen: Box::new(|at| (at == Sequence::ZERO).then(|| Box::new(NoUsage) as Box<dyn SeenIndex>)),
+        seen: Box::new(|at| match at {
+            Sequence::ZERO => Ok(Box::new(NoUsage) as Box<dyn SeenIndex>),
+            _ => Err(NoIndex::Absent),
+        }),
     };
     let running = Ledger::open(store, Arc::clone(&wish.clock), options)?;
     let place = |path: &Path| {

@@ -13,7 +13,7 @@ pub mod credit;
 pub mod erasure;
 pub mod event;
 #[cfg(test)]
-mod given;
+pub(crate) mod given;
 pub mod id;
 pub mod instance;
 pub mod invoice;

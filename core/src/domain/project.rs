@@ -72,31 +72,31 @@ impl Project {
         &self,
         around: Shared<'_>,
         context: &Context,
-        command: Command,
+        command: &Command,
     ) -> Result<Outcome<Answer>, Refusal> {
         let Context { now, next, .. } = *context;
         Ok(match command {
-            Command::RegisterParty(command) => self.parties.register(&command, now)?.map(Answer::Party),
-            Command::RegisterComputer(command) => self.computers.register(&command, now)?.done(),
-            Command::ConfigureComputer(command) => self.computers.configure(&command, now)?.done(),
+            Command::RegisterParty(command) => self.parties.register(command, now)?.map(Answer::Party),
+            Command::RegisterComputer(command) => self.computers.register(command, now)?.done(),
+            Command::ConfigureComputer(command) => self.computers.configure(command, now)?.done(),
             Command::RequestComputer(command) => {
-                self.computers.request(&self.parties, &command, now)?.map(Answer::Computer)
+                self.computers.request(&self.parties, command, now)?.map(Answer::Computer)
             }
-            Command::DescribeComputer(command) => self.computers.describe(&command, now)?.done(),
+            Command::DescribeComputer(command) => self.computers.describe(command, now)?.done(),
             Command::SetAllocationScope(command) => {
-                self.computers.set_scope(&self.parties, &command, now)?.done()
+                self.computers.set_scope(&self.parties, command, now)?.done()
             }
-            Command::NoticeSilence(command) => self.computers.notice_silence(&command, now)?.done(),
-            Command::BangComputer(command) => self.computers.bang(&command, now)?.done(),
+            Command::NoticeSilence(command) => self.computers.notice_silence(command, now)?.done(),
+            Command::BangComputer(command) => self.computers.bang(command, now)?.done(),
             Command::PublishSoftwareRelease(command) => {
-                self.products.publish(&self.parties, &command, now)?.done()
+                self.products.publish(&self.parties, command, now)?.done()
             }
-            Command::SupplySoftware(command) => self.supplies.supply(&self.computers, &command, now)?.done(),
+            Command::SupplySoftware(command) => self.supplies.supply(&self.computers, command, now)?.done(),
             Command::ReportSoftware(command) => {
-                self.supplies.report((around.mode, &self.computers), &command, now)?.done()
+                self.supplies.report((around.mode, &self.computers), command, now)?.done()
             }
             Command::RequestInstance(command) => {
-                let outcome = self.instances.request(&self.around_instances(around.mode), &command, now)?;
+                let outcome = self.instances.request(&self.around_instances(around.mode), command, now)?;
                 outcome.map(|(instance, outcome, allocated)| Answer::Instance {
                     instance,
                     outcome,
@@ -104,13 +104,13 @@ impl Project {
                 })
             }
             Command::ReportInstance(command) => {
-                self.instances.report(&self.around_instances(around.mode), &command, now)?.done()
+                self.instances.report(&self.around_instances(around.mode), command, now)?.done()
             }
             Command::SetConnectionParameters(command) => {
-                self.instances.set_connection(&self.computers, &command, now)?.done()
+                self.instances.set_connection(&self.computers, command, now)?.done()
             }
-            Command::BangInstance(command) => self.instances.bang(&self.computers, &command, now)?.done(),
-            Command::RenameInstance(command) => self.instances.rename(&self.computers, &command, now)?.done(),
+            Command::BangInstance(command) => self.instances.bang(&self.computers, command, now)?.done(),
+            Command::RenameInstance(command) => self.instances.rename(&self.computers, command, now)?.done(),
             Command::RecordUsage(command) => {
                 self.usage.record(&self.around_usage(around, context), command)?.map(Answer::Usage)
             }
@@ -119,41 +119,41 @@ impl Project {
             }
             Command::DismissSuspendedUsage(command) => self.usage.dismiss(command)?.done(),
             Command::PublishPriceBook(command) => {
-                self.price_books.publish(&command)?.map(|(name, version)| Answer::PriceBook { name, version })
+                self.price_books.publish(command)?.map(|(name, version)| Answer::PriceBook { name, version })
             }
             Command::OpenInvoiceRun(command) => {
                 let around = (&self.parties, &self.price_books);
-                self.invoices.open(around, &command, (now, next))?.map(Answer::InvoiceRun)
+                self.invoices.open(around, command, (now, next))?.map(Answer::InvoiceRun)
             }
             Command::FinaliseInvoice(command) => self
                 .invoices
-                .finalise(self.around_invoices(around, context.project), &command, now)?
+                .finalise(self.around_invoices(around, context.project), command, now)?
                 .map(Answer::Invoice),
             Command::IssueCreditNote(command) => self
                 .invoices
-                .credit(self.around_invoices(around, context.project), &command, now)?
+                .credit(self.around_invoices(around, context.project), command, now)?
                 .map(Answer::Invoice),
             Command::RefreshInvoiceRun(command) => {
-                self.invoices.refresh(&self.price_books, &command, (now, next))?.map(Answer::InvoiceRun)
+                self.invoices.refresh(&self.price_books, command, (now, next))?.map(Answer::InvoiceRun)
             }
             Command::WithdrawInvoiceRun(command) => {
-                self.invoices.withdraw(&command, now)?.map(Answer::InvoiceRun)
+                self.invoices.withdraw(command, now)?.map(Answer::InvoiceRun)
             }
             Command::FinaliseInvoiceRun(command) => {
-                self.invoices.finalise_run(&command, now)?.map(Answer::InvoiceRun)
+                self.invoices.finalise_run(command, now)?.map(Answer::InvoiceRun)
             }
-            Command::DescribeParty(command) => self.parties.describe(&command, now)?.done(),
-            Command::SetPartyTimeZone(command) => self.parties.set_time_zone(&command, now)?.done(),
-            Command::SetTaxRate(command) => Taxes::set_rate(&self.parties, &command, now)?.done(),
-            Command::SetTaxTreatment(command) => Taxes::set_treatment(&self.parties, &command, now)?.done(),
+            Command::DescribeParty(command) => self.parties.describe(command, now)?.done(),
+            Command::SetPartyTimeZone(command) => self.parties.set_time_zone(command, now)?.done(),
+            Command::SetTaxRate(command) => Taxes::set_rate(&self.parties, command, now)?.done(),
+            Command::SetTaxTreatment(command) => Taxes::set_treatment(&self.parties, command, now)?.done(),
             Command::GrantCredit(command) => {
-                self.credits.grant(&self.parties, &command, now)?.map(Answer::Credit)
+                self.credits.grant(&self.parties, command, now)?.map(Answer::Credit)
             }
-            Command::WithdrawCredit(command) => self.credits.withdraw(&command, now)?.done(),
+            Command::WithdrawCredit(command) => self.credits.withdraw(command, now)?.done(),
             Command::RecordCharge(command) => {
-                self.charges.record(&self.parties, &command, now)?.map(Answer::Charge)
+                self.charges.record(&self.parties, command, now)?.map(Answer::Charge)
             }
-            Command::CloseAccounts(command) => self.accounts.close(&self.parties, &command, now)?.done(),
+            Command::CloseAccounts(command) => self.accounts.close(&self.parties, command, now)?.done(),
             Command::Erase(command) => {
                 command.decide(&self.parties, &self.computers, &self.instances, now)?.done()
             }

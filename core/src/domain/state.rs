@@ -91,18 +91,18 @@ impl State {
     }
 
     /// Decides a command; changes nothing.
-    pub fn decide(&self, context: &Context, command: Command) -> Result<Outcome<Answer>, Refusal> {
+    pub fn decide(&self, context: &Context, command: &Command) -> Result<Outcome<Answer>, Refusal> {
         let project = self.project(context.project);
         match command {
             Command::OpenProject(command) => {
-                Ok(self.access.open_project(&command, context.now)?.map(Answer::Project))
+                Ok(self.access.open_project(command, context.now)?.map(Answer::Project))
             }
             Command::IssueCredential(command) => {
-                Ok(self.access.issue(context.project, project.holders(), &command, context.now)?.done())
+                Ok(self.access.issue(context.project, project.holders(), command, context.now)?.done())
             }
             Command::RevokeCredentials(command) => {
                 let holders = |id| self.project(id).holders();
-                let outcome = self.access.revoke(context.project, holders, &command, context.now)?;
+                let outcome = self.access.revoke(context.project, holders, command, context.now)?;
                 Ok(outcome.map(Answer::Revoked))
             }
             Command::RecordRestore(command) => {
@@ -128,7 +128,7 @@ impl State {
         by: Option<&str>,
         command: Command,
     ) -> Result<Outcome<Answer>, Refusal> {
-        let mut outcome = self.decide(context, command)?;
+        let mut outcome = self.decide(context, &command)?;
         self.evolve_all(context, by, &outcome.events);
         let mut done = 0;
         while done < outcome.events.len() {

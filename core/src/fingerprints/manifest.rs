@@ -1,8 +1,8 @@
 //! Manifests: which runs were the whole index when an event was the last.
 //!
 //! Invariants: a manifest is durable only after the runs it names; the two newest are kept, with their runs, because
-//! the snapshot that goes with the newest may not have become durable. A manifest that cannot be read is as none:
-//! the index is rebuilt from the log.
+//! the snapshot that goes with the newest may not have become durable. A manifest that cannot be read is a fault of the
+//! index, which is then rebuilt from the log.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -50,23 +50,16 @@ impl Manifest {
         File::open(dir).and_then(|dir| dir.sync_all()).map_err(io_fault("sync", dir))
     }
 
-    /// The manifest of that event, if there is one that can be read.
-    pub(super) fn read(dir: &Path, last: Sequence) -> Option<Self> {
+    /// The manifest of that event, if there is one.
+    pub(super) fn read(dir: &Path, last: Sequence) -> Result<Option<Self>, Fault> {
         let path = path(dir, last);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
-            Err(error) => {
-                if error.kind() != io::ErrorKind::NotFound {
-                    tracing::warn!(path = %path.display(), %error, "cannot read a manifest of fingerprints");
-                }
-                return None;
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(io_fault("read", &path)(error)),
         };
         let manifest = Self::decode(&bytes).filter(|manifest| manifest.last == last);
-        if manifest.is_none() {
-            tracing::warn!(path = %path.display(), "a manifest of fingerprints is damaged or of another version");
-        }
-        manifest
+        manifest.map(Some).ok_or(Fault::Damaged { path, what: "its content" })
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
@@ -104,7 +97,7 @@ pub(super) fn is_ours(name: &str) -> bool {
         || name.strip_prefix("run-").is_some_and(|spans| spans.strip_suffix(".seen").is_some())
 }
 
-fn file_name(last: Sequence) -> String {
+pub(super) fn file_name(last: Sequence) -> String {
     format!("{PREFIX}{:020}", last.0)
 }
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-use super::Fault;
-use super::run::{Run, Span, Writer, io_fault};
+use super::run::{self, Entries, Run, Span, Writer, io_fault};
+use super::{Fault, Fingerprint, Seen};
 
 /// After this many entries (16 MiB) it waits for the disk.
 const SETTLE_EVERY: u64 = 512 * 1024;
@@ -20,7 +20,16 @@ pub(super) struct Merge {
     /// Of the run that will be there.
     pub(super) span: Span,
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<Result<Option<Run>, Fault>>,
+    thread: JoinHandle<Result<Option<Run>, MergeFault>>,
+}
+
+/// Why runs could not be merged.
+#[derive(Debug)]
+pub(super) enum MergeFault {
+    /// A run that is in use is damaged or cannot be read.
+    Source(Fault),
+    /// The new run could not be written: it is removed, and the merge can be tried again.
+    Target(Fault),
 }
 
 impl Merge {
@@ -42,46 +51,61 @@ impl Merge {
     }
 
     /// Waits for the run; none if it was stopped.
-    pub(super) fn finish(self) -> Result<Option<Run>, Fault> {
-        self.thread.join().unwrap_or(Err(Fault::MergePanicked))
+    pub(super) fn finish(self) -> Result<Option<Run>, MergeFault> {
+        self.thread.join().unwrap_or(Err(MergeFault::Source(Fault::MergePanicked)))
     }
 
     /// Makes it end soon, without a result.
     pub(super) fn stop(self) {
         self.stop.store(true, Ordering::Relaxed);
-        if let Err(fault) = self.finish() {
+        if let Err(MergeFault::Source(fault) | MergeFault::Target(fault)) = self.finish() {
             tracing::warn!(%fault, "a merge that was to be stopped failed");
         }
     }
 }
 
-fn merge(dir: &Path, span: Span, runs: &[Arc<Run>], stop: &AtomicBool) -> Result<Option<Run>, Fault> {
-    let mut sources = runs.iter().map(|run| run.read()).collect::<Result<Vec<_>, _>>()?;
-    let mut heads = sources.iter_mut().map(super::run::Entries::next).collect::<Result<Vec<_>, _>>()?;
-    let mut writer = Writer::create(dir, span, runs.iter().map(|run| run.entries).sum())?;
+fn merge(dir: &Path, span: Span, runs: &[Arc<Run>], stop: &AtomicBool) -> Result<Option<Run>, MergeFault> {
+    let mut sources =
+        runs.iter().map(|run| run.read()).collect::<Result<Vec<_>, _>>().map_err(MergeFault::Source)?;
+    let heads = sources.iter_mut().map(Entries::next).collect::<Result<Vec<_>, _>>();
+    let heads = heads.map_err(MergeFault::Source)?;
+    let entries = runs.iter().map(|run| run.entries).sum();
+    let merged = write(dir, (span, entries), (heads, &mut sources), stop);
+    if !matches!(merged, Ok(Some(_))) {
+        run::remove(dir, span);
+    }
+    merged
+}
+
+fn write(
+    dir: &Path,
+    (span, entries): (Span, u64),
+    (mut heads, sources): (Vec<Option<(Fingerprint, Seen)>>, &mut [Entries<'_>]),
+    stop: &AtomicBool,
+) -> Result<Option<Run>, MergeFault> {
+    let mut writer = Writer::create(dir, span, entries).map_err(MergeFault::Target)?;
     let mut since_settled: u64 = 0;
     while let Some(smallest) = heads.iter().flatten().map(|(fingerprint, _)| *fingerprint).min() {
         let mut newest = None;
-        for (head, source) in heads.iter_mut().zip(&mut sources) {
+        for (head, source) in heads.iter_mut().zip(&mut *sources) {
             if let Some((_, seen)) = head.filter(|(fingerprint, _)| *fingerprint == smallest) {
                 newest = Some(seen);
-                *head = source.next()?;
+                *head = source.next().map_err(MergeFault::Source)?;
             }
         }
         if let Some(seen) = newest {
-            writer.push(smallest, seen)?;
+            writer.push(smallest, seen).map_err(MergeFault::Target)?;
         }
         since_settled += 1;
         if since_settled.is_multiple_of(4096) && stop.load(Ordering::Relaxed) {
-            writer.abandon();
             return Ok(None);
         }
         if since_settled == SETTLE_EVERY {
-            writer.settle()?;
+            writer.settle().map_err(MergeFault::Target)?;
             since_settled = 0;
         }
     }
-    let run = writer.finish()?;
-    run.sync()?;
+    let run = writer.finish().map_err(MergeFault::Target)?;
+    run.sync().map_err(MergeFault::Target)?;
     Ok(Some(run))
 }

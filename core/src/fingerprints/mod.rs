@@ -31,9 +31,10 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 
 use crate::domain::id::Sequence;
 use crate::domain::usage::seen::{Fingerprint, Seen, SeenIndex, revision};
+use crate::log::witness::Witness;
 use manifest::Manifest;
-use merge::Merge;
-use run::{Run, Span, Writer, io_fault};
+use merge::{Merge, MergeFault};
+use run::{Run, Span, io_fault};
 
 /// How many identities the table in memory holds: what fills a hash table of 2^20 places (35 MB) without growing it.
 const RECENT: usize = (1 << 20) / 8 * 7;
@@ -43,6 +44,8 @@ const FAN_IN: usize = 2;
 const WIDEST_MERGE: usize = 8;
 /// With more runs than this, the index waits for merges.
 const MOST_RUNS: usize = 16;
+/// While the disk takes no more, the table grows to so many times its size at most (140 MB at the usual size).
+const WIDEST_TABLE: usize = 4;
 /// How many manifests are kept.
 const MANIFESTS: usize = 2;
 
@@ -82,6 +85,8 @@ pub struct TieredIndex {
     dir: PathBuf,
     limit: usize,
     recent: FxHashMap<Fingerprint, Seen>,
+    /// The table is written when it has no room below this; it is the limit, unless the disk took no more.
+    write_at: usize,
     /// Oldest first.
     runs: Vec<Arc<Run>>,
     /// Runs, newest last, that no sync has reached.
@@ -105,17 +110,19 @@ impl TieredIndex {
     }
 
     /// The index as it was at the checkpoint of this event; files of later ones are deleted. None if there is no such
-    /// checkpoint, it has another key, or its files are damaged: then [`TieredIndex::create`] it, and insert all
-    /// that the log says.
-    pub fn open(dir: &Path, key: [u8; 16], at: Sequence) -> Option<Self> {
-        let manifest = Manifest::read(dir, at).filter(|manifest| manifest.key == digest(key))?;
-        match Self::of_manifest(dir, key, manifest) {
-            Ok(index) => Some(index),
-            Err(fault) => {
-                tracing::warn!(fault = %told(&fault), "the index of fingerprints cannot be opened");
-                None
-            }
-        }
+    /// checkpoint, or it has another key. Then, and after a fault, [`TieredIndex::create`] it, and insert all that
+    /// the log says.
+    pub fn open(dir: &Path, key: [u8; 16], at: Sequence) -> Result<Option<Self>, Fault> {
+        let manifest = Manifest::read(dir, at)?.filter(|manifest| manifest.key == digest(key));
+        manifest.map(|manifest| Self::of_manifest(dir, key, manifest)).transpose()
+    }
+
+    /// What the newest checkpoint in this folder says of the log, if there is one that can be read.
+    pub fn witness(dir: &Path, name: &str) -> Option<Witness> {
+        let all = manifest::list(dir).ok()?;
+        let last = all.into_iter().rev().find(|last| matches!(Manifest::read(dir, *last), Ok(Some(_))))?;
+        let name = format!("{name}/{}", manifest::file_name(last));
+        Some(Witness { name, last, root: None, is_whole: Box::new(|| true) })
     }
 
     /// The same with another size of the table in memory; for an index that was just made or opened.
@@ -123,20 +130,18 @@ impl TieredIndex {
     pub fn with_recent(mut self, identities: usize) -> Self {
         // An insertion adds up to two entries.
         self.limit = identities.max(2);
+        self.write_at = self.limit;
         self.recent = table(self.limit);
         self
     }
 
-    /// Makes everything up to now durable under the sequence of the last event it has seen.
+    /// Makes everything up to now durable under the sequence of the last event it has seen. If the disk does not take
+    /// it, the index goes on without this checkpoint.
     pub fn checkpoint(&mut self, last: Sequence) -> Result<(), Fault> {
         if let Some(earlier) = self.fault.get() {
             return Err(Fault::Earlier(earlier.clone()));
         }
-        let done = self.try_checkpoint(last);
-        if let Err(fault) = &done {
-            self.record(fault);
-        }
-        done
+        self.try_checkpoint(last)
     }
 
     fn empty(dir: &Path, key: [u8; 16]) -> Self {
@@ -145,6 +150,7 @@ impl TieredIndex {
             dir: dir.to_owned(),
             limit: RECENT,
             recent: table(RECENT),
+            write_at: RECENT,
             runs: Vec::new(),
             unsynced: Vec::new(),
             next: 0,
@@ -168,7 +174,9 @@ impl TieredIndex {
         index.next = manifest.next;
         let mut earlier = manifest::list(dir).map_err(io_fault("list", dir))?;
         earlier.retain(|sequence| *sequence < manifest.last);
-        let earlier = earlier.into_iter().rev().find_map(|sequence| Manifest::read(dir, sequence));
+        // One that is damaged goes with its runs.
+        let earlier =
+            earlier.into_iter().rev().find_map(|sequence| Manifest::read(dir, sequence).ok().flatten());
         index.manifests = earlier.into_iter().chain([manifest]).collect();
         remove_all(&index.unneeded()?)?;
         Ok(index)
@@ -176,22 +184,24 @@ impl TieredIndex {
 
     fn try_checkpoint(&mut self, last: Sequence) -> Result<(), Fault> {
         self.write_recent()?;
-        // A merge takes the place of runs with one that is durable; those it took away need no sync any more.
-        for run in std::mem::take(&mut self.unsynced) {
-            if self.runs.iter().any(|current| current.span == run.span) {
-                run.sync()?;
-            }
+        if let Some(earlier) = self.fault.get() {
+            return Err(Fault::Earlier(earlier.clone()));
         }
+        // A merge takes the place of runs with one that is durable; those it took away need no sync any more.
+        self.unsynced.retain(|run| self.runs.iter().any(|current| current.span == run.span));
+        self.unsynced.iter().try_for_each(|run| run.sync())?;
+        self.unsynced.clear();
         let runs = self.runs.iter().map(|run| (run.span, run.entries)).collect();
         let manifest = Manifest::new(last, digest(self.key), runs, self.next);
         manifest.write(&self.dir)?;
         self.manifests.retain(|manifest| manifest.last != last);
         self.manifests.push(manifest);
         self.manifests.drain(..self.manifests.len().saturating_sub(MANIFESTS));
-        self.sweep_in_background(Vec::new())
+        self.sweep_in_background(Vec::new());
+        Ok(())
     }
 
-    /// Turns the table into a run.
+    /// Turns the table into a run. If that cannot be written, the table stays as it is.
     fn write_recent(&mut self) -> Result<(), Fault> {
         if self.recent.is_empty() {
             return Ok(());
@@ -200,35 +210,72 @@ impl TieredIndex {
             self.recent.iter().map(|(fingerprint, seen)| (*fingerprint, *seen)).collect();
         sorted.sort_unstable_by_key(|(fingerprint, _)| *fingerprint);
         let span = Span { first: self.next, last: self.next };
-        let mut writer = Writer::create(&self.dir, span, sorted.len() as u64)?;
-        for (fingerprint, seen) in sorted {
-            writer.push(fingerprint, seen)?;
-        }
-        let run = Arc::new(writer.finish()?);
+        let run = run::write(&self.dir, span, &sorted).inspect_err(|_| run::remove(&self.dir, span))?;
+        let run = Arc::new(run);
         self.unsynced.push(Arc::clone(&run));
         self.runs.push(run);
         self.next += 1;
-        self.recent.clear();
-        self.adopt_merge(false)?;
-        self.start_merge()?;
-        while self.runs.len() > MOST_RUNS && self.merge.is_some() {
-            self.adopt_merge(true)?;
-            self.start_merge()?;
+        if self.recent.capacity() > self.limit * 2 {
+            self.recent = table(self.limit);
         }
+        self.recent.clear();
+        self.write_at = self.limit;
+        self.merge_runs();
         Ok(())
+    }
+
+    /// Makes room for an identity and a revision. A disk that takes no more is tried again later; meanwhile the table
+    /// grows, which is a fault when it reaches its bound.
+    fn make_room(&mut self) -> Result<(), Fault> {
+        if self.recent.len() + 2 <= self.write_at {
+            return Ok(());
+        }
+        let Err(fault) = self.write_recent() else { return Ok(()) };
+        let widest = self.limit * WIDEST_TABLE;
+        if self.write_at >= widest {
+            return Err(fault);
+        }
+        self.write_at = (self.write_at + (self.limit / 8).max(2)).min(widest);
+        tracing::warn!(
+            fault = %told(&fault),
+            identities = self.recent.len(),
+            "usage identities stay in memory; writing them is tried again"
+        );
+        Ok(())
+    }
+
+    /// Adopts finished merges and begins others, and waits for them when there are too many runs.
+    fn merge_runs(&mut self) {
+        let mut merged = self.adopt_merge(false).and_then(|()| self.start_merge());
+        while merged.is_ok() && self.runs.len() > MOST_RUNS && self.merge.is_some() {
+            merged = self.adopt_merge(true).and_then(|()| self.start_merge());
+        }
+        if let Err(fault) = merged {
+            self.record(&fault);
+        }
     }
 
     /// Puts a finished merge in the place of the runs it merged.
     fn adopt_merge(&mut self, wait: bool) -> Result<(), Fault> {
         let Some(merge) = self.merge.take_if(|merge| wait || merge.is_finished()) else { return Ok(()) };
         let span = merge.span;
-        let Some(run) = merge.finish()? else { return Ok(()) };
+        let run = match merge.finish() {
+            Ok(Some(run)) => run,
+            Ok(None) => return Ok(()),
+            // The runs are still there, and are merged later.
+            Err(MergeFault::Target(fault)) if self.runs.len() <= MOST_RUNS => {
+                tracing::warn!(fault = %told(&fault), "runs of fingerprints could not be merged; it is tried again");
+                return Ok(());
+            }
+            Err(MergeFault::Source(fault) | MergeFault::Target(fault)) => return Err(fault),
+        };
         let within = |other: &Arc<Run>| span.first <= other.span.first && other.span.last <= span.last;
         let at = self.runs.iter().position(within).unwrap_or(self.runs.len());
         self.unsynced.retain(|other| !within(other));
         let retired = self.runs.extract_if(.., |other| within(other)).collect();
         self.runs.insert(at, Arc::new(run));
-        self.sweep_in_background(retired)
+        self.sweep_in_background(retired);
+        Ok(())
     }
 
     /// Merges the newest runs of like size, when there are enough of them.
@@ -255,18 +302,19 @@ impl TieredIndex {
     }
 
     /// Deletes what is not needed any more. The system takes its time to free a large file, so somebody else waits.
-    fn sweep_in_background(&mut self, retired: Vec<Arc<Run>>) -> Result<(), Fault> {
+    fn sweep_in_background(&mut self, retired: Vec<Arc<Run>>) {
         self.wait_for_sweeper();
-        let files = self.unneeded()?;
+        let files = self.unneeded();
         let sweep = move || {
             drop(retired);
-            if let Err(fault) = remove_all(&files) {
+            if let Err(fault) = files.and_then(|files| remove_all(&files)) {
                 tracing::warn!(fault = %told(&fault), "a file of fingerprints is left for the next time");
             }
         };
-        let thread = thread::Builder::new().name("fingerprints".into()).spawn(sweep);
-        self.sweeper = Some(thread.map_err(io_fault("start a thread for", &self.dir))?);
-        Ok(())
+        match thread::Builder::new().name("fingerprints".into()).spawn(sweep) {
+            Ok(thread) => self.sweeper = Some(thread),
+            Err(error) => tracing::warn!(%error, "files of fingerprints are left for the next time"),
+        }
     }
 
     fn wait_for_sweeper(&mut self) {
@@ -311,8 +359,8 @@ impl TieredIndex {
         None
     }
 
+    /// The writer asks for it, rebuilds the index and says so.
     fn record(&self, fault: &Fault) {
-        tracing::error!(fault = %told(fault), "the index of fingerprints failed");
         // The first one is the cause of all others.
         let _ = self.fault.set(told(fault));
     }
@@ -334,10 +382,7 @@ impl SeenIndex for TieredIndex {
         if self.fault.get().is_some() {
             return;
         }
-        // Room for the identity and a revision, so that the table never grows.
-        if self.recent.len() + 2 > self.limit
-            && let Err(fault) = self.write_recent()
-        {
+        if let Err(fault) = self.make_room() {
             self.record(&fault);
             return;
         }

@@ -236,13 +236,6 @@ impl Writer {
         Ok(Run { span, entries, path, file, firsts, filter })
     }
 
-    /// Leaves nothing behind.
-    pub(super) fn abandon(self) {
-        if let Err(error) = fs::remove_file(&self.path) {
-            tracing::warn!(path = %self.path.display(), %error, "cannot remove an unfinished run");
-        }
-    }
-
     fn end_block(&mut self) -> Result<(), Fault> {
         self.block[self.count * ENTRY_BYTES..].fill(0);
         let number = self.firsts.len() as u64 - 1;
@@ -252,6 +245,26 @@ impl Writer {
         put_checksum(&mut self.block);
         self.count = 0;
         self.file.write_all(&*self.block).map_err(io_fault("write", &self.path))
+    }
+}
+
+/// Writes these entries, whose fingerprints ascend, as a run; not durable yet.
+pub(super) fn write(dir: &Path, span: Span, sorted: &[(Fingerprint, Seen)]) -> Result<Run, Fault> {
+    let mut writer = Writer::create(dir, span, sorted.len() as u64)?;
+    for (fingerprint, seen) in sorted {
+        writer.push(*fingerprint, *seen)?;
+    }
+    writer.finish()
+}
+
+/// Removes what was written of a run that did not come to its end, so that it takes no room.
+pub(super) fn remove(dir: &Path, span: Span) {
+    let path = dir.join(span.file_name());
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(path = %path.display(), %error, "cannot remove an unfinished run");
+        }
+        _ => {}
     }
 }
 

@@ -151,6 +151,12 @@ pub enum KeyRingFault {
         /// The ring.
         path: PathBuf,
     },
+    /// It was opened to be read.
+    #[error("{} was opened to be read: it makes no keys", path.display())]
+    ReadOnly {
+        /// The folder of the ring.
+        path: PathBuf,
+    },
     /// The ring has never had this key.
     #[error("there is no key {key}")]
     UnknownKey {
@@ -197,6 +203,8 @@ struct Shared {
     /// None when it lives in memory alone. Locked before the others, for as long as keys are made or destroyed.
     file: Mutex<Option<RingFile>>,
     in_memory: bool,
+    /// The folder of a ring that is only read.
+    read_only: Option<PathBuf>,
     /// Told of every key that is destroyed.
     erasing: RwLock<Vec<Box<dyn Fn() + Send + Sync>>>,
 }
@@ -220,7 +228,24 @@ impl KeyRing {
         let Opened { file, secret, entries, .. } = RingFile::open(&Place::of(dir, options), options.now)?;
         let ring = Self::new(&secret, Some(file));
         ring.shared.take_in(entries);
-        ring.shared.refill(&mut ring.shared.file.lock())?;
+        match ring.shared.refill(&mut ring.shared.file.lock()) {
+            // Opening needs no room. Whoever needs a key is told, as long as there is none.
+            Err(KeyRingFault::Io { path, source, .. }) if is_full(&source) => {
+                tracing::warn!(path = %path.display(), error = %source, "cannot make keys ahead of need");
+            }
+            refilled => refilled?,
+        }
+        Ok(ring)
+    }
+
+    /// Opens the ring in this folder to be read, and writes nothing: it gives no fresh keys, and what is destroyed in it
+    /// is destroyed for this process alone.
+    pub fn open_read_only(dir: &Path, options: &Options) -> Result<Self, KeyRingFault> {
+        let Opened { secret, entries, .. } = RingFile::open_read_only(&Place::of(dir, options))?;
+        let mut shared = Shared::new(&secret, None);
+        shared.read_only = Some(dir.to_owned());
+        let ring = Self { shared: Arc::new(shared), withheld: false };
+        ring.shared.take_in(entries);
         Ok(ring)
     }
 
@@ -258,16 +283,7 @@ impl KeyRing {
     }
 
     fn new(secret: &Secret, file: Option<RingFile>) -> Self {
-        let shared = Shared {
-            commands: secret.subkey(COMMANDS),
-            fingerprints: secret.subkey(FINGERPRINTS),
-            keys: RwLock::default(),
-            pool: Mutex::default(),
-            in_memory: file.is_none(),
-            erasing: RwLock::default(),
-            file: Mutex::new(file),
-        };
-        Self { shared: Arc::new(shared), withheld: false }
+        Self { shared: Arc::new(Shared::new(secret, file)), withheld: false }
     }
 
     /// The same ring for somebody who may not read what is sealed: it seals, and opens nothing. Cheap.
@@ -278,6 +294,9 @@ impl KeyRing {
 
     /// A durable key that nobody uses. Waits for the disk only when keys are taken faster than it makes them.
     pub fn fresh(&self) -> Result<KeyId, KeyRingFault> {
+        if let Some(path) = &self.shared.read_only {
+            return Err(KeyRingFault::ReadOnly { path: path.clone() });
+        }
         loop {
             if let Some(key) = self.take() {
                 return Ok(key);
@@ -402,6 +421,10 @@ impl KeyRing {
     }
 }
 
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "KeyRing({} keys)", self.shared.keys.read().len())
@@ -409,6 +432,19 @@ impl fmt::Debug for KeyRing {
 }
 
 impl Shared {
+    fn new(secret: &Secret, file: Option<RingFile>) -> Self {
+        Self {
+            commands: secret.subkey(COMMANDS),
+            fingerprints: secret.subkey(FINGERPRINTS),
+            keys: RwLock::default(),
+            pool: Mutex::default(),
+            in_memory: file.is_none(),
+            read_only: None,
+            erasing: RwLock::default(),
+            file: Mutex::new(file),
+        }
+    }
+
     /// Makes a batch of keys durable, then known, then ready.
     fn refill(&self, file: &mut Option<RingFile>) -> Result<(), KeyRingFault> {
         let mut keys = Vec::with_capacity(BATCH);

@@ -216,6 +216,30 @@ impl RingFile {
         }
     }
 
+    /// Reads a ring and writes nothing. Of a rotation that did not come to its end, the ring is read that the master key
+    /// opens.
+    pub(super) fn open_read_only(place: &Place) -> Result<Opened, KeyRingFault> {
+        let (dir, master) = (&place.dir, &place.master);
+        if !place.has_ring() {
+            return Err(KeyRingFault::NoRing { path: dir.clone() });
+        }
+        if !master.exists() {
+            return Err(KeyRingFault::Missing { path: master.clone(), beside: place.ring.clone() });
+        }
+        refuse_exposed(dir)?;
+        refuse_exposed(master)?;
+        let wrapping = read_master(master)?.subkey(WRAPPING);
+        let is_new = !is_wrapped_by(&place.ring, &wrapping) && is_wrapped_by(&place.new, &wrapping);
+        let path = if is_new { place.new.clone() } else { place.ring.clone() };
+        refuse_exposed(&path)?;
+        let file = File::open(&path).map_err(io_fault("open", &path))?;
+        // A file system that knows no locks has nobody on it who writes.
+        if let Err(TryLockError::WouldBlock) = file.try_lock_shared() {
+            return Err(KeyRingFault::InUse { path });
+        }
+        read(Self { path, file, wrapping, end: 0 }, master)
+    }
+
     /// Reads a ring that has not got its name yet.
     pub(super) fn read_back(place: &Place, wrapping: Secret) -> Result<Opened, KeyRingFault> {
         let path = place.new.clone();

@@ -287,3 +287,57 @@ proptest! {
         prop_assert_eq!(ring.open_sealed(&sealed), Ok(plain));
     }
 }
+
+/// All that is in a folder, by name.
+fn content(dir: &Path) -> Vec<(std::ffi::OsString, Vec<u8>)> {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
+    let mut files: Vec<_> =
+        entries.map(|entry| (entry.file_name(), fs::read(entry.path()).unwrap())).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn a_ring_that_is_read_is_not_written_to() {
+    let (dir, sealed) = sample();
+    let keys = dir.path().join("keys");
+    let before = content(&keys);
+    let ring = KeyRing::open_read_only(&keys, &Options::default()).unwrap();
+    assert_eq!(ring.open_sealed(&sealed), Ok(b"secret".to_vec()));
+    assert_eq!(ring.id(), open(&keys).unwrap().id());
+    // That start made keys.
+    let after_start = content(&keys);
+    assert_ne!(before, after_start);
+    assert!(matches!(ring.fresh(), Err(KeyRingFault::ReadOnly { .. })));
+    ring.destroy(sealed.key).unwrap();
+    assert_eq!(ring.open_sealed(&sealed), Err(Unreadable::Destroyed));
+    drop(ring);
+    assert_eq!(content(&keys), after_start);
+    let again = KeyRing::open_read_only(&keys, &Options::default()).unwrap();
+    assert_eq!(again.open_sealed(&sealed), Ok(b"secret".to_vec()), "for that process alone");
+
+    let absent = KeyRing::open_read_only(&dir.path().join("absent"), &Options::default());
+    assert!(matches!(absent, Err(KeyRingFault::NoRing { .. })));
+    assert!(!dir.path().join("absent").exists());
+    let _in_use = open(&keys).unwrap();
+    let refused = KeyRing::open_read_only(&keys, &Options::default());
+    assert!(matches!(refused, Err(KeyRingFault::InUse { .. })));
+}
+
+/// Of a rotation that a crash interrupted, the pair that counts is read, and left as it is.
+#[test]
+fn an_interrupted_rotation_is_read_as_it_stands() {
+    let (dir, sealed) = sample();
+    let keys = dir.path().join("keys");
+    let old = fs::read(keys.join("ring")).unwrap();
+    KeyRing::rotate(&keys, &Options::default()).unwrap();
+    // As it was before the new ring took the name of the old one.
+    fs::rename(keys.join("ring"), keys.join("ring.new")).unwrap();
+    fs::write(keys.join("ring"), old).unwrap();
+    set_mode(&keys.join("ring"), 0o600);
+    let before = content(&keys);
+    let ring = KeyRing::open_read_only(&keys, &Options::default()).unwrap();
+    assert_eq!(ring.open_sealed(&sealed), Ok(b"secret".to_vec()));
+    drop(ring);
+    assert_eq!(content(&keys), before);
+}

@@ -11,6 +11,8 @@
 //! as long as to decide them.
 
 mod feed;
+mod read_only;
+mod recovery;
 mod sequencer;
 mod snapshot;
 #[cfg(test)]
@@ -19,24 +21,29 @@ mod tests;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{mpsc, oneshot};
-use tracing::{error, info};
+use tracing::error;
 
 use crate::domain::event::{LedgerCreated, Mode, Stream};
 use crate::domain::id::Sequence;
 use crate::domain::time::Timestamp;
-use crate::domain::usage::SeenIndex;
+use crate::domain::usage::MemoryIndex;
 use crate::domain::{Answer, Command, Refusal};
-use crate::log::envelope::{EnvelopeError, EventDecoder, Meta};
+use crate::log::envelope::{EnvelopeError, Meta};
 use crate::log::frame::FrameError;
 use crate::log::store::{Appended, EventStore, Head, StoreFault, Term};
 
+use recovery::Recovery;
+
 pub use feed::{Feed, Publisher};
-pub use sequencer::{Group, Sequencer};
+pub use read_only::last_event;
+pub use recovery::{IndexAt, NoIndex};
+pub use sequencer::{Group, Sequencer, Undecided};
 pub use snapshot::SnapshotFile;
 
 /// The format of envelope and payloads that a new ledger is written in.
@@ -172,6 +179,12 @@ pub enum OpenFault {
     /// What is sealed in the ledger was sealed with other keys.
     #[error("open a ledger whose values are sealed with another key ring")]
     OtherKeys,
+    /// It holds nothing.
+    #[error("open a log without events: nothing was ever written to it")]
+    Empty,
+    /// Its first event is not the one that a ledger begins with.
+    #[error("read the log: its first event is not that of a ledger")]
+    NoLedger,
     /// The first events could not be made durable.
     #[error("write the first events of this start: {0}")]
     Start(String),
@@ -191,8 +204,8 @@ pub struct Options {
     pub queue: usize,
     /// Where the writer's state is kept between starts; nowhere, if not said.
     pub snapshot: Option<PathBuf>,
-    /// Makes the index of usage identities as it was at a sequence, if it can; an empty one at 0, always.
-    pub seen: Box<dyn Fn(Sequence) -> Option<Box<dyn SeenIndex>> + Send>,
+    /// Makes the index of usage identities.
+    pub seen: IndexAt,
 }
 
 /// How many events the writer may add before it snapshots its state again.
@@ -204,6 +217,9 @@ const GROUP_REPORTS: usize = 16_384;
 /// How long the post of a node waits for room in the queue: it has deleted its report before it sends it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// After this long the index of usage identities may be rebuilt again: a disk that damages it sooner is not trusted.
+const REBUILD_AGAIN_AFTER: Duration = Duration::from_secs(600);
+
 type Reply = oneshot::Sender<Result<Accepted, SubmitError>>;
 
 /// A running ledger.
@@ -214,6 +230,7 @@ pub struct Ledger {
     store: Arc<dyn EventStore>,
     writer: Mutex<Option<thread::JoinHandle<()>>>,
     stopped: Arc<Mutex<Option<Arc<str>>>>,
+    closing: Arc<AtomicBool>,
     created: LedgerCreated,
     term: Term,
     clock: Arc<dyn Clock>,
@@ -228,7 +245,8 @@ impl Ledger {
     ) -> Result<Self, OpenFault> {
         let term = store.acquire()?;
         let snapshot = options.snapshot.map(SnapshotFile::new);
-        let mut sequencer = recover(&*store, snapshot.as_ref(), &*options.seen)?;
+        let recovery = Recovery { snapshot, index: options.seen };
+        let mut sequencer = recovery.open(&*store)?;
         if let Some(created) = sequencer.created().filter(|created| created.mode != options.mode) {
             return Err(OpenFault::OtherMode { found: created.mode, wanted: options.mode });
         }
@@ -256,6 +274,7 @@ impl Ledger {
         let publisher = Arc::new(Publisher::new(Arc::clone(&store), head));
         let (queue, commands) = mpsc::channel(options.queue.max(1));
         let stopped = Arc::new(Mutex::new(None));
+        let closing = Arc::new(AtomicBool::new(false));
         let sequencer = Arc::new(RwLock::new(sequencer));
         let writer = Writer {
             sequencer: Arc::clone(&sequencer),
@@ -264,13 +283,15 @@ impl Ledger {
             clock: Arc::clone(&clock),
             publisher: Arc::clone(&publisher),
             stopped: Arc::clone(&stopped),
-            snapshot,
+            closing: Arc::clone(&closing),
+            recovery,
+            rebuilt: None,
             snapshot_at,
         };
         let thread = thread::Builder::new().name("writer".into()).spawn(move || writer.run(commands));
         let thread = thread.map_err(|error| OpenFault::Start(error.to_string()))?;
         let (queue, writer) = (Mutex::new(Some(queue)), Mutex::new(Some(thread)));
-        Ok(Self { queue, sequencer, publisher, store, writer, stopped, created, term, clock })
+        Ok(Self { queue, sequencer, publisher, store, writer, stopped, closing, created, term, clock })
     }
 
     /// Carries a command out; returns when its outcome is durable.
@@ -401,6 +422,7 @@ impl Ledger {
 
     /// Takes no more commands, carries out those that wait, snapshots the state, and ends all feeds.
     pub fn shut_down(&self) {
+        self.closing.store(true, Ordering::Relaxed);
         self.queue.lock().take();
         let writer = self.writer.lock().take();
         if let Some(writer) = writer
@@ -440,47 +462,6 @@ fn failure(outcome: &Appended) -> String {
     }
 }
 
-/// The sequencer as of the end of the log. A snapshot only shortens the way: it is dropped when anything about it
-/// does not fit the log.
-fn recover(
-    store: &dyn EventStore,
-    snapshot: Option<&SnapshotFile>,
-    seen: &(dyn Fn(Sequence) -> Option<Box<dyn SeenIndex>> + Send),
-) -> Result<Sequencer, OpenFault> {
-    let head = store.head()?;
-    if let Some(bytes) = snapshot.and_then(SnapshotFile::read)
-        && let Some((last, root)) = Sequencer::snapshot_place(&bytes)
-        && (last < head.last || (last, root) == (head.last, head.root))
-        && let Some(index) = seen(last)
-        && let Some(restored) = Sequencer::restore(&bytes, index)
-    {
-        match catch_up(store, restored) {
-            Ok(sequencer) => {
-                info!(snapshot = last.0, tail = head.last.0 - last.0, "opened the log from a snapshot");
-                return Ok(sequencer);
-            }
-            Err(fault) => info!(%fault, "a snapshot of the writer does not fit the log; reading all of it"),
-        }
-    }
-    let index = seen(Sequence::ZERO)
-        .ok_or_else(|| OpenFault::Start("the index of usage identities cannot be made".into()))?;
-    catch_up(store, Sequencer::new(index))
-}
-
-fn catch_up(store: &dyn EventStore, mut sequencer: Sequencer) -> Result<Sequencer, OpenFault> {
-    const READ_BYTES: usize = 4 * 1024 * 1024;
-    let mut decoder = EventDecoder::default();
-    loop {
-        let frames = store.read(sequencer.last(), READ_BYTES)?;
-        if frames.is_empty() {
-            return Ok(sequencer);
-        }
-        for mut frame in frames {
-            sequencer.replay(&mut frame, &mut decoder, |_| ())?;
-        }
-    }
-}
-
 struct Writer {
     sequencer: Arc<RwLock<Sequencer>>,
     term: Term,
@@ -488,7 +469,11 @@ struct Writer {
     clock: Arc<dyn Clock>,
     publisher: Arc<Publisher>,
     stopped: Arc<Mutex<Option<Arc<str>>>>,
-    snapshot: Option<SnapshotFile>,
+    /// The ledger is being shut down.
+    closing: Arc<AtomicBool>,
+    recovery: Recovery,
+    /// When the index of usage identities was last rebuilt.
+    rebuilt: Option<Instant>,
     snapshot_at: Sequence,
 }
 
@@ -529,9 +514,18 @@ impl Writer {
         self.take_snapshot(&mut held.write());
     }
 
-    fn write(&self, sequencer: &mut Sequencer, group: Vec<(Reply, Queued)>) -> Result<Replies, String> {
-        let expected = sequencer.last();
-        let group = sequencer.decide(self.clock.now(), &*self.store, group)?;
+    fn write(&mut self, sequencer: &mut Sequencer, group: Vec<(Reply, Queued)>) -> Result<Replies, String> {
+        let expected = self.publisher.head().last;
+        let group = match sequencer.decide(self.clock.now(), &*self.store, group) {
+            Ok(group) => group,
+            // Nothing of it is durable and nobody was answered: it is decided again by what the log says.
+            Err(Undecided::Damaged { fault, commands }) => {
+                self.rebuild(sequencer, &fault)?;
+                let again = sequencer.decide(self.clock.now(), &*self.store, commands);
+                again.map_err(|undecided| undecided.to_string())?
+            }
+            Err(Undecided::Failed(cause)) => return Err(cause),
+        };
         if !group.frames.is_empty() {
             match self.store.append(self.term, expected, &group.frames) {
                 Appended::Durable => {}
@@ -549,8 +543,30 @@ impl Writer {
         Ok(group.replies)
     }
 
+    /// Puts the state as of the end of the log, with a new index, in the place of one whose index is damaged.
+    fn rebuild(&mut self, sequencer: &mut Sequencer, fault: &str) -> Result<(), String> {
+        if self.rebuilt.is_some_and(|before| before.elapsed() < REBUILD_AGAIN_AFTER) {
+            return Err(format!(
+                "the index of usage identities is damaged soon after it was rebuilt: {fault}"
+            ));
+        }
+        // Nobody may be left in the folder of the index when the next one begins to use it.
+        *sequencer = Sequencer::new(Box::new(MemoryIndex::default()));
+        let rebuilt = self.recovery.rebuild(&*self.store, fault, &self.closing)?;
+        let (head, here) = (self.publisher.head(), Head { last: rebuilt.last(), root: rebuilt.root() });
+        if here != head {
+            return Err(format!(
+                "the log ends at sequence {}, and {} was acknowledged",
+                here.last, head.last
+            ));
+        }
+        self.rebuilt = Some(Instant::now());
+        *sequencer = rebuilt;
+        Ok(())
+    }
+
     fn take_snapshot(&mut self, sequencer: &mut Sequencer) {
-        let Some(file) = &self.snapshot else { return };
+        let Some(file) = &self.recovery.snapshot else { return };
         let last = sequencer.last();
         let taken = sequencer.seen().checkpoint(last).and_then(|()| file.write(&sequencer.snapshot()));
         match taken {

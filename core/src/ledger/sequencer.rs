@@ -68,6 +68,22 @@ pub struct Group<R> {
     pub replies: Vec<(R, Result<Accepted, SubmitError>)>,
 }
 
+/// Why a group of commands was not decided. The state may be ahead of the log, and is good for nothing any more.
+#[derive(Debug, thiserror::Error)]
+pub enum Undecided<R> {
+    /// The index of usage identities is damaged. The commands can be decided again by a state that is as the log says.
+    #[error("the index of usage identities is damaged: {fault}")]
+    Damaged {
+        /// What is wrong with it.
+        fault: String,
+        /// The whole group.
+        commands: Vec<(R, Queued)>,
+    },
+    /// Anything else.
+    #[error("{0}")]
+    Failed(String),
+}
+
 /// Everything but the index of usage identities.
 #[derive(Encode, Decode)]
 struct Snapshot {
@@ -122,6 +138,11 @@ impl Sequencer {
     /// The state, where its index of usage identities is to be made durable.
     pub(super) fn seen(&mut self) -> &mut dyn SeenIndex {
         &mut *self.state.seen
+    }
+
+    /// What is wrong with the index of usage identities, if something is.
+    pub(super) fn index_fault(&self) -> Option<String> {
+        self.state.seen.fault()
     }
 
     /// Takes a frame of the log over. Its root is checked against all that was taken over before.
@@ -194,23 +215,31 @@ impl Sequencer {
         now: Timestamp,
         store: &dyn EventStore,
         submissions: impl IntoIterator<Item = (R, S)>,
-    ) -> Result<Group<R>, String> {
+    ) -> Result<Group<R>, Undecided<R>> {
+        let mut commands: Vec<(R, Queued)> =
+            submissions.into_iter().map(|(reply, submission)| (reply, submission.into())).collect();
+        if let Some(fault) = self.index_fault() {
+            return Err(Undecided::Damaged { fault, commands });
+        }
         let mut bytes = Vec::new();
         let mut events = Vec::new();
-        let mut replies = Vec::new();
+        let mut results = Vec::with_capacity(commands.len());
         let at = now.max(self.recorded_at);
-        for (reply, submission) in submissions {
+        for (_, queued) in &commands {
             let before = events.len();
-            let result = self.decide_one(at, store, submission.into(), &mut bytes, &mut events)?;
-            let result =
-                result.map(|answer| Accepted { answer, sequence: self.last, events: events.len() - before });
-            replies.push((reply, result));
+            let result = self.decide_one(at, store, queued, &mut bytes, &mut events);
+            let result = result.map_err(Undecided::Failed)?;
+            results.push(result.map(|answer| {
+                let events = events.len() - before;
+                Accepted { answer, sequence: self.last, events }
+            }));
         }
-        if let Some(fault) = self.state.seen.fault() {
-            return Err(fault);
+        if let Some(fault) = self.index_fault() {
+            return Err(Undecided::Damaged { fault, commands });
         }
-        let frames = pack(&mut self.tree, &bytes).map_err(|error| error.to_string())?;
+        let frames = pack(&mut self.tree, &bytes).map_err(|error| Undecided::Failed(error.to_string()))?;
         let event_bytes = bytes.iter().map(Vec::len).sum();
+        let replies = commands.drain(..).map(|(reply, _)| reply).zip(results).collect();
         Ok(Group { frames, events, event_bytes, replies })
     }
 
@@ -231,7 +260,12 @@ impl Sequencer {
             return Some(Err(refusal));
         }
         let context = Context { now, next: self.last.next(), project: meta.project };
-        match self.state.decide(&context, command.clone()) {
+        let decided = self.state.decide(&context, command);
+        // Of an index that is damaged nothing is to be believed.
+        if self.index_fault().is_some() {
+            return None;
+        }
+        match decided {
             Ok(outcome) if outcome.events.is_empty() => {
                 Some(Ok(Accepted { answer: outcome.answer, sequence: self.last, events: 0 }))
             }
@@ -251,18 +285,18 @@ impl Sequencer {
         &mut self,
         at: Timestamp,
         store: &dyn EventStore,
-        queued: Queued,
+        queued: &Queued,
         bytes: &mut Vec<Vec<u8>>,
         events: &mut Vec<Recorded>,
     ) -> Result<Result<Answer, SubmitError>, String> {
         let Queued { meta, what } = queued;
-        if let Err(refusal) = self.let_in(&meta, at) {
+        if let Err(refusal) = self.let_in(meta, at) {
             return Ok(Err(refusal));
         }
-        if is_for_the_program(&what) && meta.actor.kind != ActorKind::System {
+        if is_for_the_program(what) && meta.actor.kind != ActorKind::System {
             return Ok(Err(SubmitError::Refused(RestoreRefusal::NotTheProgram.into())));
         }
-        let key = meta.named_by_sender.then(|| name_of(&meta));
+        let key = meta.named_by_sender.then(|| name_of(meta));
         if let Some(known) = key.as_ref().and_then(|key| self.named.get(key)) {
             if known.digest != meta.digest {
                 return Ok(Err(SubmitError::CommandIdReused));
@@ -272,7 +306,7 @@ impl Sequencer {
         let command = match what {
             What::Repeat => return Ok(Err(SubmitError::Moved)),
             What::IfUnmoved { stream, since, .. }
-                if has_moved(store, events, (meta.project, &stream), since)? =>
+                if has_moved(store, events, (meta.project, stream), *since)? =>
             {
                 return Ok(Err(SubmitError::Moved));
             }
@@ -288,7 +322,7 @@ impl Sequencer {
             decided.extend(answer_events(&outcome.answer));
         }
         // What does not fit into the log is refused before the state knows of it.
-        let (encoded, recorded) = self.envelop(&meta, at, context.next, decided);
+        let (encoded, recorded) = self.envelop(meta, at, context.next, decided);
         if let Some(long) = encoded.iter().position(|event| event.len() > MAX_EVENT_BYTES) {
             let bytes = encoded[long].len();
             return Ok(Err(SubmitError::TooLarge { event: recorded[long].event.name(), bytes }));
@@ -306,7 +340,7 @@ impl Sequencer {
             let consequences = self.state.consequences(&context, new.iter().map(|recorded| &recorded.event));
             events.append(&mut new);
             if !consequences.is_empty() {
-                let (encoded, recorded) = self.envelop(&meta, at, self.last.next(), consequences);
+                let (encoded, recorded) = self.envelop(meta, at, self.last.next(), consequences);
                 self.commit_to_memory(at, &recorded);
                 bytes.extend(encoded);
                 new = recorded;

@@ -1,13 +1,20 @@
 //! A file that holds a state between two starts. It shortens the way and is never trusted over the log.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
+use tracing::warn;
+
+use super::Sequencer;
+use crate::log::witness::Witness;
 
 /// What the file begins with: a name and the version of its layout.
 const MAGIC: &[u8; 8] = b"SLSNAP08";
+
+/// So many bytes hold the place of a snapshot in the log: the tree has 64 hashes at most.
+const BEGINS_BYTES: u64 = 4096;
 
 /// A snapshot on disk: magic, SHA-256 of the rest, the rest. Replaced as a whole or not at all.
 pub struct SnapshotFile {
@@ -20,20 +27,58 @@ impl SnapshotFile {
         Self { path }
     }
 
-    /// Its content, if there is one and it is whole.
-    pub fn read(&self) -> Option<Vec<u8>> {
-        let mut bytes = fs::read(&self.path).ok()?;
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its content, if there is one. The error says what is wrong with the file, which it names.
+    pub fn read(&self) -> Result<Option<Vec<u8>>, String> {
+        let mut bytes = match fs::read(&self.path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(format!("{} cannot be read ({error})", self.path.display())),
+        };
         let header = MAGIC.len() + 32;
-        let whole = bytes.len() >= header
+        let is_whole = bytes.len() >= header
             && bytes.starts_with(MAGIC)
             && bytes[MAGIC.len()..header] == *Sha256::digest(&bytes[header..]);
-        whole.then(|| bytes.split_off(header))
+        if is_whole {
+            return Ok(Some(bytes.split_off(header)));
+        }
+        Err(format!("{} is damaged or of another version", self.path.display()))
+    }
+
+    /// What it says of the log, if there is one and its beginning can be read.
+    pub fn witness(&self, name: &str) -> Option<Witness> {
+        let mut begins = Vec::new();
+        File::open(&self.path).ok()?.take(BEGINS_BYTES).read_to_end(&mut begins).ok()?;
+        let content = begins.strip_prefix(MAGIC)?.get(32..)?;
+        let (last, root) = Sequencer::snapshot_place(content)?;
+        let file = Self::new(self.path.clone());
+        let is_whole = Box::new(move || matches!(file.read(), Ok(Some(_))));
+        Some(Witness { name: name.into(), last, root: Some(root), is_whole })
+    }
+
+    /// Removes what a crash, or a full disk, left of one that was being written.
+    pub fn remove_unfinished(&self) {
+        let path = self.unfinished();
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                warn!(path = %path.display(), %error, "cannot remove an unfinished snapshot");
+            }
+            _ => {}
+        }
+    }
+
+    fn unfinished(&self) -> PathBuf {
+        self.path.with_extension("new")
     }
 
     /// Replaces it, durably.
     pub fn write(&self, content: &[u8]) -> Result<(), String> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
-        let temporary = self.path.with_extension("new");
+        let temporary = self.unfinished();
         let written = || -> std::io::Result<()> {
             fs::create_dir_all(folder)?;
             let mut file = File::create(&temporary)?;
@@ -44,6 +89,10 @@ impl SnapshotFile {
             fs::rename(&temporary, &self.path)?;
             File::open(folder)?.sync_all()
         };
-        written().map_err(|error| format!("write {}: {error}", self.path.display()))
+        written().map_err(|error| {
+            // What was written of it takes room on a disk that may be full.
+            self.remove_unfinished();
+            format!("write {}: {error}", self.path.display())
+        })
     }
 }

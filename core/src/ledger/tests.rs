@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::{Clock, Ledger, OpenFault, Options, Sequencer, Submission, SubmitError};
+use super::{Clock, Ledger, NoIndex, OpenFault, Options, Sequencer, Submission, SubmitError};
 use crate::domain::access::{
     AccessRefusal, Holder, IssueCredential, NotGood, Proof, Purpose, Renews, RevokeCredentials, Role, Which,
 };
@@ -24,7 +24,7 @@ use crate::log::frame::Frame;
 use crate::log::memory::{MemoryStore, Outcome};
 use crate::log::store::{Appended, EventStore, Head, StoreFault, StoreStats, Term};
 
-struct Noon;
+pub(super) struct Noon;
 
 impl Clock for Noon {
     fn now(&self) -> Timestamp {
@@ -32,7 +32,7 @@ impl Clock for Noon {
     }
 }
 
-fn options(mode: Mode) -> Options {
+pub(super) fn options(mode: Mode) -> Options {
     Options {
         mode,
         new_ledger: [7; 16],
@@ -41,7 +41,9 @@ fn options(mode: Mode) -> Options {
         queue: 8,
         snapshot: None,
         seen: Box::new(|at| {
-            (at == Sequence::ZERO).then(|| Box::new(MemoryIndex::new([1; 16])) as Box<dyn SeenIndex>)
+            let is_new = at == Sequence::ZERO;
+            let index = is_new.then(|| Box::new(MemoryIndex::new([1; 16])) as Box<dyn SeenIndex>);
+            index.ok_or(NoIndex::Absent)
         }),
     }
 }
@@ -50,7 +52,7 @@ fn open(store: &Arc<MemoryStore>) -> Result<Ledger, OpenFault> {
     Ledger::open(Arc::clone(store) as Arc<dyn EventStore>, Arc::new(Noon), options(Mode::Proxy))
 }
 
-fn named(name: Option<u8>, digest: u8, command: Command) -> Submission {
+pub(super) fn named(name: Option<u8>, digest: u8, command: Command) -> Submission {
     let meta = Meta {
         project: ProjectId::DEFAULT,
         actor: Actor { kind: ActorKind::Person, id: "PARTY-1".into(), credential: None },
@@ -64,12 +66,12 @@ fn named(name: Option<u8>, digest: u8, command: Command) -> Submission {
     Submission { meta: Arc::new(meta), command }
 }
 
-fn party() -> Command {
+pub(super) fn party() -> Command {
     let name = Sealed { key: KeyId([1; 16]), digest: [0; 16], nonce: [0; 24], ciphertext: vec![1, 2, 3] };
     Command::RegisterParty(RegisterParty { name, time_zone: TimeZone::UTC, description: None })
 }
 
-fn computer(name: &str) -> Command {
+pub(super) fn computer(name: &str) -> Command {
     let computer = ComputerId::new(name).expect("an id");
     Command::RegisterComputer(RegisterComputer { computer, owner: PartyId(1), time_zone: TimeZone::UTC })
 }

@@ -252,6 +252,12 @@ impl Frame {
         Ok(Self { bytes: Arc::new(bytes), header, after: None })
     }
 
+    /// How many bytes the frame that begins here has, if it is one of this version.
+    pub(super) fn stored_length(bytes: &[u8]) -> Option<usize> {
+        let head = bytes.first_chunk::<HEADER_BYTES>().filter(|head| head[0] == VERSION)?;
+        usize::try_from(be_u32(head, 68)).ok()?.checked_add(HEADER_BYTES)
+    }
+
     /// The bytes to store.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes

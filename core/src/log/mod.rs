@@ -12,5 +12,6 @@ mod payload;
 pub mod sled_store;
 pub mod store;
 mod upcast;
+pub mod witness;
 
 pub use payload::PayloadError;

@@ -85,6 +85,11 @@ pub trait EventStore: Send + Sync + 'static {
 
     /// Figures for the health page.
     fn stats(&self) -> StoreStats;
+
+    /// What is wrong with the log although it is served: damage that was found in the background, in words.
+    fn damage(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Figures about a store.
@@ -161,6 +166,17 @@ pub fn read_events<S: EventStore + ?Sized>(
     })
 }
 
+/// The root of the log up to an event, if the log can tell it: it knows the roots between its frames.
+pub fn root_at(store: &dyn EventStore, sequence: Sequence) -> Result<Option<Root>, StoreFault> {
+    let head = store.head()?;
+    if sequence >= head.last {
+        return Ok((sequence == head.last).then_some(head.root));
+    }
+    let frames = store.read(sequence, 1)?;
+    let next = frames.first().filter(|frame| frame.first() == sequence.next());
+    Ok(next.map(|frame| frame.header().root_before))
+}
+
 /// Checks that frames continue the log from `head` and each other, and gives the head after them. The error is a cause
 /// for [`Appended::Unknown`]: a writer that sends anything else has lost its way.
 pub(super) fn check_chain(head: Head, frames: &[Frame]) -> Result<Head, String> {
@@ -224,7 +240,9 @@ pub enum StoreFault {
         source: FrameError,
     },
     /// A frame on disk was written by a newer version of this program.
-    #[error("read the frame at sequence {sequence} in epoch {epoch}: format {version} is of a newer version")]
+    #[error(
+        "read the frame at sequence {sequence} in epoch {epoch}: format {version} was written by a newer version of slapledger; use that version"
+    )]
     NewerVersion {
         /// Which epoch.
         epoch: u32,
@@ -265,16 +283,72 @@ pub enum StoreFault {
         /// The root of the events.
         found: Root,
     },
-    /// The log ends before what was acknowledged.
-    #[error("open the log: epoch {epoch} ends at sequence {last}, but sequence {head} was acknowledged")]
-    ShorterThanHead {
+    /// The log ends before what a witness knows.
+    #[error(
+        "open the log: it ends at sequence {last} in epoch {epoch} ({found}), but {witness} knows sequence {known}: {} \
+         events are missing; restore them from a backup with `slapledger restore` (a copy of the folder of a running server has to be \
+         made with `slapledger backup`)",
+        known.0 - last.0
+    )]
+    Shorter {
         /// The open epoch.
         epoch: u32,
         /// Where it ends.
         last: Sequence,
-        /// Where it ended.
-        head: Sequence,
+        /// What stands there.
+        found: String,
+        /// The file that knows more.
+        witness: String,
+        /// What it knows.
+        known: Sequence,
     },
+    /// A record of a tail is damaged.
+    #[error("read {} at byte {at}, where sequence {sequence} of epoch {epoch} should begin: {cause}", path.display())]
+    DamagedRecord {
+        /// The tail.
+        path: PathBuf,
+        /// Where the record begins.
+        at: u64,
+        /// Which epoch.
+        epoch: u32,
+        /// The sequence that should begin there.
+        sequence: Sequence,
+        /// What is wrong.
+        cause: String,
+    },
+    /// A file of a sealed epoch is not the one that was sealed.
+    #[error(
+        "verify {} of epoch {epoch}, which holds sequences {first} to {last}: its {what} is not that of the manifest; \
+         `slapledger repair --from BACKUP` brings it back from a backup",
+        path.display()
+    )]
+    OtherFile {
+        /// The file.
+        path: PathBuf,
+        /// Which epoch.
+        epoch: u32,
+        /// The first sequence in it.
+        first: Sequence,
+        /// The last sequence in it.
+        last: Sequence,
+        /// What differs.
+        what: &'static str,
+    },
+    /// A file was written by a newer version of this program.
+    #[error(
+        "read {}: its format {version} was written by a newer version of slapledger; use that version, or restore a backup \
+         that this version made",
+        path.display()
+    )]
+    NewerFile {
+        /// The file.
+        path: PathBuf,
+        /// The format it has.
+        version: u32,
+    },
+    /// The log was opened to read it.
+    #[error("write to the log: it was opened to read")]
+    ReadOnly,
     /// A file beside the epochs does not hold what it should.
     #[error("read {}: {cause}", path.display())]
     DamagedFile {
@@ -307,6 +381,14 @@ pub enum StoreFault {
         /// The first failure.
         cause: String,
     },
+}
+
+impl StoreFault {
+    /// Whether bytes on the disk are not what they were, or cannot be read: nothing that a later try mends.
+    pub(super) fn is_damage(&self) -> bool {
+        !matches!(self, Self::InUse { .. } | Self::ReadOnly | Self::Stopped { .. })
+            && !matches!(self, Self::Io { action: "create" | "write" | "sync" | "rename" | "remove", .. })
+    }
 }
 
 fn found_instead(found: Option<Sequence>) -> String {

@@ -32,7 +32,7 @@ fn open(store: &MemoryStore) -> Ledger {
         program: "a test".into(),
         queue: 16,
         snapshot: None,
-        seen: Box::new(|_| Some(Box::new(MemoryIndex::new([7; 16])))),
+        seen: Box::new(|_| Ok(Box::new(MemoryIndex::new([7; 16])))),
     };
     Ledger::open(Arc::new(store.reopen()), Arc::new(Ticking(AtomicI64::new(0))), options).expect("a ledger")
 }

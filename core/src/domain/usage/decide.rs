@@ -56,15 +56,14 @@ impl UsageLedger {
     pub(crate) fn record(
         &self,
         around: &Surroundings<'_>,
-        command: RecordUsage,
+        command: &RecordUsage,
     ) -> Result<Outcome<Vec<UsageOutcome>>, UsageRefusal> {
-        let computer = command.computer;
-        let reporter = Reporter::new(&computer, around.computers, around.instances)?;
-        let stream = Stream::Usage(computer.clone());
+        let reporter = Reporter::new(&command.computer, around.computers, around.instances)?;
+        let stream = Stream::Usage(command.computer.clone());
         let mut overlay = Overlay::on(around.seen);
         let mut outcomes = Vec::with_capacity(command.reports.len());
         let mut events = Vec::with_capacity(command.reports.len());
-        for report in command.reports {
+        for report in &command.reports {
             let sequence = Sequence(around.next.0 + events.len() as u64);
             let (outcome, decided) = self.decide_one(around, &reporter, &mut overlay, report, sequence);
             outcomes.push(outcome);
@@ -78,14 +77,14 @@ impl UsageLedger {
         around: &Surroundings<'_>,
         reporter: &Reporter<'_>,
         overlay: &mut Overlay<'_>,
-        report: UsageReport,
+        report: &UsageReport,
         sequence: Sequence,
     ) -> (UsageOutcome, [Option<Event>; 2]) {
         let known = |overlay: &Overlay<'_>, print| {
             overlay.seen.get(&print).copied().or_else(|| around.seen.get(print))
         };
         let identity = around.seen.identity(around.project, reporter.id, &report.id);
-        let content = around.seen.content(&Content::of_report(&report));
+        let content = around.seen.content(&Content::of_report(report));
         let before = known(overlay, identity);
         let replaces = match (before, &report.revision) {
             (Some(before), _) if before.content == content => {
@@ -127,7 +126,7 @@ impl UsageLedger {
             overlay.seen.insert(revision(identity, before.content), before);
         }
         overlay.seen.insert(identity, Seen { sequence, content });
-        let decided = match self.meter(around, reporter, overlay, (&report, replaces)) {
+        let decided = match self.meter(around, reporter, overlay, (report, replaces)) {
             Ok(usage) => {
                 if usage.start_found {
                     let series = reporter.series(&usage.subject, &usage.resource);
@@ -211,7 +210,7 @@ impl UsageLedger {
     pub(crate) fn resolve(
         &self,
         around: &Surroundings<'_>,
-        command: ResolveSuspendedUsage,
+        command: &ResolveSuspendedUsage,
     ) -> Result<Outcome<()>, UsageRefusal> {
         let suspended = command.suspended;
         let (computer, known) =
@@ -232,8 +231,8 @@ impl UsageLedger {
         let report = UsageReport {
             id: known.id.clone(),
             revision: Revision::None,
-            subject: command.subject.unwrap_or_else(|| known.subject.clone()),
-            resource: command.resource.unwrap_or_else(|| known.resource.clone()),
+            subject: command.subject.clone().unwrap_or_else(|| known.subject.clone()),
+            resource: command.resource.clone().unwrap_or_else(|| known.resource.clone()),
             quantity: (known.quantity.clone(), quantity),
             start,
             stop,
@@ -248,12 +247,14 @@ impl UsageLedger {
         Ok(Outcome::of((), [(stream, Event::SuspendedUsageResolved(event))]))
     }
 
-    pub(crate) fn dismiss(&self, command: DismissSuspendedUsage) -> Result<Outcome<()>, UsageRefusal> {
+    pub(crate) fn dismiss(&self, command: &DismissSuspendedUsage) -> Result<Outcome<()>, UsageRefusal> {
         let DismissSuspendedUsage { suspended, reason } = command;
+        let suspended = *suspended;
         if reason.trim().is_empty() || reason.len() > 1000 {
             return Err(UsageRefusal::BadReason);
         }
         let (computer, _) = self.suspended.get(&suspended).ok_or(UsageRefusal::NotSuspended { suspended })?;
+        let reason = reason.clone();
         let event = SuspendedUsageDismissed { suspended, reason, superseded_by: None };
         let stream = Stream::Usage(computer.clone());
         Ok(Outcome::of((), [(stream, Event::SuspendedUsageDismissed(event))]))
@@ -265,27 +266,30 @@ fn told(instant: Option<Timestamp>, unreadable: Option<&str>) -> Told {
 }
 
 /// An instant as an event keeps it: read, or as it was written.
-fn kept(told: Told) -> (Option<Timestamp>, Option<Box<str>>) {
+fn kept(told: &Told) -> (Option<Timestamp>, Option<Box<str>>) {
     match told {
-        Ok(instant) => (instant, None),
-        Err(Unreadable(text)) => (None, Some(text)),
+        Ok(instant) => (*instant, None),
+        Err(Unreadable(text)) => (None, Some(text.clone())),
     }
 }
 
-fn suspend(report: UsageReport, replaces: Option<Sequence>, reason: Unmeterable) -> UsageSuspended {
-    let (start, unreadable_start) = kept(report.start);
-    let (stop, unreadable_stop) = kept(report.stop);
+fn suspend(report: &UsageReport, replaces: Option<Sequence>, reason: Unmeterable) -> UsageSuspended {
+    let (start, unreadable_start) = kept(&report.start);
+    let (stop, unreadable_stop) = kept(&report.stop);
     UsageSuspended {
-        id: report.id,
-        subject: report.subject,
-        resource: report.resource,
+        id: report.id.clone(),
+        subject: report.subject.clone(),
+        resource: report.resource.clone(),
         // What could be read is kept in one spelling, so that the same content is known again.
-        quantity: report.quantity.1.map_or(report.quantity.0, |quantity| quantity.to_string().into()),
+        quantity: report
+            .quantity
+            .1
+            .map_or_else(|_| report.quantity.0.clone(), |quantity| quantity.to_string().into()),
         start,
         stop,
         unreadable_start,
         unreadable_stop,
-        dimensions: report.dimensions,
+        dimensions: report.dimensions.clone(),
         node_sequence: report.node_sequence,
         replaces,
         reason,

@@ -2,17 +2,15 @@
 //!
 //! The frames lie in chapters: trees of about [`CHAPTER_BYTES`], named like the key of their first frame. sled writes
 //! a leaf again, with all its values, at every tenth change and when it splits; in one tree that writes each frame
-//! three times and doubles the file. A chapter of large frames is over before that.
+//! three times and doubles the file.
 //!
-//! Invariants: a chapter is empty only if it is the last; an append is one atomic batch, then `flush`, then
-//! `fdatasync` of sled's file, because sled's flush is `sync_file_range` on Linux and does not survive a power cut;
-//! never `flush_async`, which deadlocks; a folder with the name of an epoch is a complete database, because it is
-//! made under another name.
+//! sled 0.34 takes a damaged or unreadable block for the end of its log and overwrites what follows while it opens. So
+//! it only ever opens what nobody needs: a copy of a sealed epoch, or the database of an epoch whose frames are in its
+//! tail. Nothing here is durable by itself.
 //!
-//! sled's errors and panics end here, as faults that name the epoch and its first sequence. Whether its frames are all there is not known
-//! here: sled forgets the end of a damaged log, so the callers compare with head and manifest.
+//! sled's errors and panics end here, as faults that name the epoch and its first sequence. Whether the frames are all
+//! there is not known here: the callers compare with tail and manifest.
 
-use std::fs::{self, File};
 use std::ops::ControlFlow;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
@@ -20,6 +18,7 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 
+use super::copy::SealedCopy;
 use super::folder;
 use crate::domain::id::Sequence;
 use crate::log::frame::{Frame, FrameError};
@@ -32,9 +31,9 @@ const SEGMENT_BYTES: usize = 16 * 1024 * 1024;
 /// sled's page cache. A bound on what it likes to keep, not on what it uses.
 const CACHE_BYTES: u64 = 32 * 1024 * 1024;
 
-/// A chapter is full when its frames take this many bytes. Fewer would make the list of trees, which sled writes whole
-/// for each new one, matter.
-const CHAPTER_BYTES: usize = 256 * 1024;
+/// What a chapter holds, more or less. Fewer would make the list of trees, which sled writes whole for each new one,
+/// matter.
+pub(super) const CHAPTER_BYTES: usize = 256 * 1024;
 
 /// The tree that every sled database has. Empty here.
 const DEFAULT_TREE: &[u8] = b"__sled__default";
@@ -52,18 +51,10 @@ pub(super) struct EpochDb {
     place: Place,
     /// Taken only by `drop`.
     db: Option<sled::Db>,
-    chapters: RwLock<Chapters>,
-    /// sled's own file, a second time: for `fdatasync`.
-    file: File,
-}
-
-#[derive(Debug, Default)]
-struct Chapters {
     /// In the order of their first sequences.
-    list: Vec<Chapter>,
-    /// What is left in the last one. Nothing when the database was just opened, whatever is in it: that costs a small
-    /// tree and saves counting.
-    room: usize,
+    chapters: RwLock<Vec<Chapter>>,
+    /// The copy that is open, if it is one; it goes when the database is closed.
+    copy: Option<SealedCopy>,
 }
 
 #[derive(Debug, Clone)]
@@ -73,23 +64,15 @@ struct Chapter {
 }
 
 impl EpochDb {
-    /// Makes a new, durable, empty database and opens it.
-    pub(super) fn create(dir: &Path, place: Place, patience: Duration) -> Result<Self, StoreFault> {
-        let path = folder::epoch_path(dir, place.number);
-        let new = folder::unfinished(&path);
-        folder::remove(&new)?;
-        drop(Self::open_at(&new, place, patience)?);
-        sync_all(&new)?;
-        folder::rename(&new, &path)?;
-        Self::open_at(&path, place, patience)
+    /// Opens the copy of a sealed epoch.
+    pub(super) fn open_copy(copy: SealedCopy, place: Place, patience: Duration) -> Result<Self, StoreFault> {
+        let mut opened = Self::open(copy.path(), place, patience)?;
+        opened.copy = Some(copy);
+        Ok(opened)
     }
 
-    /// Opens a database that is there.
-    pub(super) fn open(dir: &Path, place: Place, patience: Duration) -> Result<Self, StoreFault> {
-        Self::open_at(&folder::epoch_path(dir, place.number), place, patience)
-    }
-
-    fn open_at(path: &Path, place: Place, patience: Duration) -> Result<Self, StoreFault> {
+    /// Opens a database, or makes one.
+    pub(super) fn open(path: &Path, place: Place, patience: Duration) -> Result<Self, StoreFault> {
         let config = sled::Config::new()
             .path(path)
             .segment_size(SEGMENT_BYTES)
@@ -101,62 +84,53 @@ impl EpochDb {
             opened => Some(opened),
         });
         let db = opened.unwrap_or_else(|| Err(StoreFault::InUse { path: path.to_owned() }))?;
-        let list = guarded("open", place, || open_chapters(&db))?;
-        let file = path.join("db");
-        let file = File::open(&file).map_err(folder::io_fault("open", &file))?;
-        Ok(Self { place, db: Some(db), chapters: RwLock::new(Chapters { list, room: 0 }), file })
+        let chapters = RwLock::new(guarded("open", place, || open_chapters(&db))?);
+        Ok(Self { place, db: Some(db), chapters, copy: None })
     }
 
     pub(super) fn number(&self) -> u32 {
         self.place.number
     }
 
-    /// Makes what sled's file holds durable: what a killed process wrote may be in the memory of the system alone.
-    pub(super) fn sync(&self) -> Result<(), StoreFault> {
-        self.with("sync", |_| Ok(self.file.sync_data()?))
+    /// The copy that this is, if it is one of a sealed epoch.
+    pub(super) fn copy(&self) -> Option<&SealedCopy> {
+        self.copy.as_ref()
     }
 
-    /// Makes frames durable, all or none.
-    pub(super) fn append(&self, frames: &[Frame]) -> Result<(), StoreFault> {
-        let bytes = frames.iter().map(|frame| frame.bytes().len()).sum();
-        let Some(first) = frames.first().map(Frame::first) else { return Ok(()) };
+    /// Adds frames, as a chapter.
+    pub(super) fn add_chapter(&self, frames: &[Frame]) -> Result<(), StoreFault> {
+        let Some(first) = frames.first().map(|frame| frame.first().0) else { return Ok(()) };
         self.with("write to", |db| {
-            let chapter = self.chapter_for(db, first, bytes)?;
-            let key = |frame: &Frame| frame.first().0.to_be_bytes();
-            if let [only] = frames {
-                // Atomic by itself; a batch would write, and wait for, a record of its own first.
-                chapter.insert(key(only), only.bytes())?;
-            } else {
-                let mut batch = sled::Batch::default();
-                for frame in frames {
-                    batch.insert(&key(frame), frame.bytes());
-                }
-                chapter.apply_batch(batch)?;
+            let tree = db.open_tree(first.to_be_bytes())?;
+            for frame in frames {
+                tree.insert(frame.first().0.to_be_bytes(), frame.bytes())?;
             }
-            db.flush()?;
-            self.file.sync_data()?;
+            let mut chapters = self.chapters.write();
+            chapters.retain(|chapter| chapter.first != first);
+            chapters.push(Chapter { first, tree });
             Ok(())
         })
     }
 
-    /// The chapter to write to: the last, or a new one. A crash before its first frame leaves it empty, and the next
-    /// append, which has the same sequence, finds it again.
-    fn chapter_for(&self, db: &sled::Db, first: Sequence, bytes: usize) -> sled::Result<sled::Tree> {
-        let current = {
-            let mut chapters = self.chapters.write();
-            let open = chapters.room > 0;
-            chapters.room = chapters.room.saturating_sub(bytes);
-            chapters.list.last().filter(|_| open).map(|chapter| chapter.tree.clone())
+    /// Hands everything to the system and closes the database.
+    pub(super) fn close(mut self) -> Result<(), StoreFault> {
+        self.with("write to", |db| db.flush().map(|_| ()))?;
+        let db = self.db.take();
+        let chapters = std::mem::take(&mut *self.chapters.write());
+        guarded("close", self.place, || {
+            drop(chapters);
+            drop(db);
+            Ok(())
+        })
+    }
+
+    /// The last sequence in it, as its last key has it.
+    pub(super) fn last(&self) -> Result<Option<Sequence>, StoreFault> {
+        let Some(tree) = self.chapters.read().last().map(|chapter| chapter.tree.clone()) else {
+            return Ok(None);
         };
-        if let Some(tree) = current {
-            return Ok(tree);
-        }
-        let tree = db.open_tree(first.0.to_be_bytes())?;
-        let mut chapters = self.chapters.write();
-        chapters.list.retain(|chapter| chapter.first != first.0);
-        chapters.list.push(Chapter { first: first.0, tree: tree.clone() });
-        chapters.room = CHAPTER_BYTES.saturating_sub(bytes);
-        Ok(tree)
+        let Some((key, value)) = guarded("read", self.place, || tree.last())? else { return Ok(None) };
+        Ok(Some(self.parse(&key, &value, self.place.first)?.last()))
     }
 
     /// The key of the frame that holds a sequence, if there is one; else the key that it would have at the latest.
@@ -199,11 +173,11 @@ impl EpochDb {
 
     /// Where in the list the chapter for a key is.
     fn index_of(&self, key: u64) -> usize {
-        self.chapters.read().list.partition_point(|chapter| chapter.first <= key).saturating_sub(1)
+        self.chapters.read().partition_point(|chapter| chapter.first <= key).saturating_sub(1)
     }
 
     fn chapter(&self, index: usize) -> Option<Chapter> {
-        self.chapters.read().list.get(index).cloned()
+        self.chapters.read().get(index).cloned()
     }
 
     fn parse(&self, key: &[u8], value: &[u8], expected: Sequence) -> Result<Frame, StoreFault> {
@@ -230,17 +204,15 @@ impl EpochDb {
 
 impl Drop for EpochDb {
     fn drop(&mut self) {
-        let db = self.db.take();
-        let chapters = std::mem::take(&mut *self.chapters.write());
+        let (db, chapters) = (self.db.take(), std::mem::take(&mut *self.chapters.write()));
         let closed = guarded("close", self.place, || {
             drop(chapters);
             drop(db);
-            // sled may write when it opens and closes; a sealed epoch must survive being read.
-            self.file.sync_data()?;
             Ok(())
         });
         if let Err(fault) = closed {
-            tracing::error!(%fault, "an epoch did not close well");
+            // What was open is a copy, or is made again from the tail.
+            tracing::warn!(%fault, "a database did not close well");
         }
     }
 }
@@ -290,13 +262,4 @@ fn guarded<T>(
         }
     };
     Err(StoreFault::Engine { action, epoch: number, first, cause })
-}
-
-/// Makes a folder with all that is in it durable.
-fn sync_all(path: &Path) -> Result<(), StoreFault> {
-    for entry in fs::read_dir(path).map_err(folder::io_fault("list", path))? {
-        let entry = entry.map_err(folder::io_fault("list", path))?.path();
-        if entry.is_dir() { sync_all(&entry)? } else { folder::sync(&entry)? }
-    }
-    folder::sync(path)
 }

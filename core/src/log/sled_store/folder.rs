@@ -1,7 +1,7 @@
-//! The data folder: names of what is in it, its lock, and files that are replaced whole.
+//! The folder of the log: names of what is in it, its lock, and files that are replaced whole.
 //!
-//! Invariant: a file written by [`replace`] is, after any crash, either the old one or the new one, and durable when
-//! the call returns. Nothing here knows what the files hold.
+//! Invariants: listing changes nothing; a file written by [`replace`] is, after any crash, either the old one or the new
+//! one, and durable when the call returns. Nothing here knows what the files hold.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
@@ -14,8 +14,20 @@ use crate::log::store::StoreFault;
 /// The longest pause between two tries to get a lock.
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
-/// Suffix of what is not finished; removed when the store is opened.
+/// Suffix of what is not finished; removed when the store is opened for writing.
 const UNFINISHED: &str = ".new";
+
+/// Suffix of the file that holds the frames of an epoch that is not sealed.
+const TAIL: &str = ".tail";
+
+/// Suffix of the record of a clean shutdown.
+const CLEAN: &str = ".clean";
+
+/// A tail file that is free for the next epoch.
+const SPARE: &str = "tail.spare";
+
+/// Where copies of sealed epochs are opened.
+const SCRATCH: &str = "scratch";
 
 pub(super) fn epoch_path(dir: &Path, epoch: u32) -> PathBuf {
     dir.join(format!("epoch-{epoch:06}"))
@@ -23,6 +35,22 @@ pub(super) fn epoch_path(dir: &Path, epoch: u32) -> PathBuf {
 
 pub(super) fn manifest_path(dir: &Path, epoch: u32) -> PathBuf {
     dir.join(format!("epoch-{epoch:06}.manifest"))
+}
+
+pub(super) fn tail_path(dir: &Path, epoch: u32) -> PathBuf {
+    dir.join(format!("epoch-{epoch:06}{TAIL}"))
+}
+
+pub(super) fn clean_path(dir: &Path, epoch: u32) -> PathBuf {
+    dir.join(format!("epoch-{epoch:06}{CLEAN}"))
+}
+
+pub(super) fn spare_path(dir: &Path) -> PathBuf {
+    dir.join(SPARE)
+}
+
+pub(super) fn scratch_path(dir: &Path) -> PathBuf {
+    dir.join(SCRATCH)
 }
 
 pub(super) fn unfinished(path: &Path) -> PathBuf {
@@ -34,29 +62,46 @@ pub(super) fn unfinished(path: &Path) -> PathBuf {
 /// What the folder holds, by name.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
-    /// Numbers of the epochs that have a folder, in order.
+    /// Numbers of the epochs that have a database folder, in order.
     pub(super) epochs: Vec<u32>,
     /// Numbers of the epochs that have a manifest, in order.
     pub(super) manifests: Vec<u32>,
+    /// Numbers of the epochs that have a tail, in order.
+    pub(super) tails: Vec<u32>,
+    /// Numbers of the epochs that have a record of a clean shutdown, in order.
+    pub(super) clean: Vec<u32>,
+    /// What a crash left unfinished; it was never part of the log.
+    pub(super) unfinished: Vec<PathBuf>,
 }
 
-/// Lists the epochs, and removes what a crash left unfinished: it was never part of the log.
+/// Lists the epochs. A folder that is not there is empty.
 pub(super) fn list(dir: &Path) -> Result<Listing, StoreFault> {
     let mut listing = Listing::default();
-    for entry in fs::read_dir(dir).map_err(io_fault("list", dir))? {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(listing),
+        entries => entries.map_err(io_fault("list", dir))?,
+    };
+    for entry in entries {
         let entry = entry.map_err(io_fault("list", dir))?;
         let name = entry.file_name();
-        let Some(name) = name.to_str().and_then(|name| name.strip_prefix("epoch-")) else { continue };
+        let Some(name) = name.to_str() else { continue };
         if name.ends_with(UNFINISHED) {
-            remove(&entry.path())?;
-        } else if let Some(number) = name.strip_suffix(".manifest") {
-            listing.manifests.extend(epoch_number(number));
-        } else {
-            listing.epochs.extend(epoch_number(name));
+            listing.unfinished.push(entry.path());
+            continue;
         }
+        let Some(name) = name.strip_prefix("epoch-") else { continue };
+        let (numbers, digits) = match name.split_once('.') {
+            None => (&mut listing.epochs, name),
+            Some((digits, "manifest")) => (&mut listing.manifests, digits),
+            Some((digits, "tail")) => (&mut listing.tails, digits),
+            Some((digits, "clean")) => (&mut listing.clean, digits),
+            Some(_) => continue,
+        };
+        numbers.extend(epoch_number(digits));
     }
-    listing.epochs.sort_unstable();
-    listing.manifests.sort_unstable();
+    for numbers in [&mut listing.epochs, &mut listing.manifests, &mut listing.tails, &mut listing.clean] {
+        numbers.sort_unstable();
+    }
     Ok(listing)
 }
 
@@ -119,13 +164,34 @@ pub(super) fn lock(dir: &Path, patience: Duration) -> Result<File, StoreFault> {
         .write(true)
         .open(&path)
         .map_err(io_fault("open", &path))?;
-    let locked = retry(patience, || match file.try_lock() {
+    wait_for_lock(dir, patience, || file.try_lock())?;
+    Ok(file)
+}
+
+/// Keeps writers out while the folder is read, without changing anything in it. A copy may have no lock file, and then
+/// there is nobody to keep out.
+pub(super) fn lock_shared(dir: &Path, patience: Duration) -> Result<Option<File>, StoreFault> {
+    let path = dir.join("lock");
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io_fault("open", &path)(error)),
+    };
+    wait_for_lock(dir, patience, || file.try_lock_shared())?;
+    Ok(Some(file))
+}
+
+fn wait_for_lock(
+    dir: &Path,
+    patience: Duration,
+    attempt: impl Fn() -> Result<(), TryLockError>,
+) -> Result<(), StoreFault> {
+    let locked = retry(patience, || match attempt() {
         Ok(()) => Some(Ok(())),
         Err(TryLockError::WouldBlock) => None,
-        Err(TryLockError::Error(error)) => Some(Err(io_fault("lock", &path)(error))),
+        Err(TryLockError::Error(error)) => Some(Err(io_fault("lock", dir)(error))),
     });
-    locked.unwrap_or_else(|| Err(StoreFault::InUse { path: dir.to_owned() }))?;
-    Ok(file)
+    locked.unwrap_or_else(|| Err(StoreFault::InUse { path: dir.to_owned() }))
 }
 
 /// Tries until there is an answer or patience ends, with growing pauses.
@@ -144,7 +210,7 @@ pub(super) fn retry<T>(patience: Duration, mut attempt: impl FnMut() -> Option<T
     }
 }
 
-pub(super) fn io_fault(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreFault {
+pub(super) fn io_fault(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreFault + use<> {
     let path = path.to_owned();
     move |source| StoreFault::Io { action, path, source }
 }

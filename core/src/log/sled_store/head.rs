@@ -1,8 +1,8 @@
 //! The file `head`: what was acknowledged last, kept outside sled, which drops the end of a damaged log silently.
 //!
-//! Two slots, written in turn, each with its own checksum; a torn slot leaves the other. Written before every answer,
-//! with no sync of its own: after a power cut it may be behind the log, or empty, but after a killed process it is
-//! not. Both slots lie in one sector.
+//! Two slots, written in turn, each with its own checksum; a torn slot leaves the other. Written before every answer;
+//! synced about once a second and when an epoch begins, not for each answer: after a power cut it may be behind the log,
+//! or empty, but after a killed process it is not. Both slots lie in one sector.
 //!
 //! It is not the log: a head that is behind says nothing, and a log shorter than its head is a fault.
 
@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::folder::io_fault;
 use crate::domain::id::Sequence;
@@ -30,26 +31,37 @@ pub(super) struct Acknowledged {
 
 #[derive(Debug)]
 pub(super) struct HeadFile {
-    file: File,
+    file: Arc<File>,
     path: PathBuf,
     next_slot: usize,
 }
 
-impl HeadFile {
-    /// Opens or creates the file; tells what was acknowledged, if the file knows.
-    pub(super) fn open(dir: &Path) -> Result<(Self, Option<Acknowledged>), StoreFault> {
-        let path = dir.join("head");
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(&path)
-            .map_err(io_fault("open", &path))?;
+/// What was acknowledged, if the file knows. Changes nothing.
+pub(super) fn read(dir: &Path) -> Result<Option<Acknowledged>, StoreFault> {
+    let path = path_in(dir);
+    match File::open(&path) {
+        Ok(file) => Ok(Slots::read(&file, &path)?.newest),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(io_fault("open", &path)(error)),
+    }
+}
+
+fn path_in(dir: &Path) -> PathBuf {
+    dir.join("head")
+}
+
+/// Both slots, as read.
+struct Slots {
+    newest: Option<Acknowledged>,
+    next: usize,
+}
+
+impl Slots {
+    fn read(file: &File, path: &Path) -> Result<Self, StoreFault> {
         let mut slots = [None; 2];
         let mut used = 0;
         for (slot, at) in slots.iter_mut().zip(SLOTS) {
-            let bytes = read_slot(&file, at).map_err(io_fault("read", &path))?;
+            let bytes = read_slot(file, at).map_err(io_fault("read", path))?;
             used += usize::from(bytes != [0; SLOT_BYTES]);
             *slot = decode(&bytes);
         }
@@ -57,13 +69,34 @@ impl HeadFile {
         let newest = first.into_iter().chain(second).max_by_key(|slot| (slot.head.last, slot.term));
         if newest.is_none() && used == SLOTS.len() {
             // A power cut leaves a slot old, new or empty; only damage reaches both.
-            return Err(StoreFault::DamagedFile { path, cause: "both slots are damaged".into() });
+            let cause = "both slots are damaged".into();
+            return Err(StoreFault::DamagedFile { path: path.to_owned(), cause });
         }
-        if newest.is_none() && used > 0 {
-            tracing::warn!(path = %path.display(), "the head file knows nothing: its only slot is damaged");
+        if used > slots.iter().flatten().count() {
+            tracing::warn!(path = %path.display(), "a slot of the head file is damaged; the other one counts");
         }
-        let next_slot = usize::from(newest.is_some() && newest == first);
-        Ok((Self { file, path, next_slot }, newest))
+        Ok(Self { newest, next: usize::from(newest.is_some() && newest == first) })
+    }
+}
+
+impl HeadFile {
+    /// Opens the file to write, or creates it; tells what was acknowledged, if the file knows.
+    pub(super) fn open(dir: &Path) -> Result<(Self, Option<Acknowledged>), StoreFault> {
+        let path = path_in(dir);
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .map_err(io_fault("open", &path))?;
+        let Slots { newest, next } = Slots::read(&file, &path)?;
+        Ok((Self { file: Arc::new(file), path, next_slot: next }, newest))
+    }
+
+    /// The file, for whoever syncs it.
+    pub(super) fn file(&self) -> Arc<File> {
+        Arc::clone(&self.file)
     }
 
     /// Writes to the slot that is not the newest.

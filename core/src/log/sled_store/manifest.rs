@@ -1,8 +1,8 @@
-//! The manifest of a sealed epoch: what it holds, with a hash over its frames (not over the files of sled, which
-//! change when they are opened).
+//! The manifest of a sealed epoch: what it holds, with hashes over its frames and over its files.
 //!
-//! Invariants: its existence is what seals an epoch; it is durable before the next epoch begins; the frontier in it
-//! folds to the root, so that the tree can be taken up without reading earlier epochs.
+//! Invariants: its existence is what seals an epoch; it is durable before the tail of the epoch goes; the frontier in it
+//! folds to the root, so that the tree can be taken up without reading earlier epochs; the files of a sealed epoch never
+//! change. A manifest of format 1 knows no files: there the frames are compared.
 //!
 //! It is JSON for people and other programs. It is not signed: the root is, elsewhere.
 
@@ -17,7 +17,10 @@ use crate::domain::id::Sequence;
 use crate::log::merkle::{Root, Tree};
 use crate::log::store::{Head, StoreFault};
 
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+
+/// The files that make a database of sled, in the order of the manifest. Its snapshots only shorten an opening.
+pub(super) const FILES: [&str; 2] = ["conf", "db"];
 
 /// See the module. Hashes are lowercase hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,11 +36,32 @@ pub(super) struct Manifest {
     pub(super) frontier: Vec<String>,
     /// SHA-256 over the stored bytes of all frames, one after the other.
     pub(super) sha256: String,
+    /// The files of its database; none in format 1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) files: Vec<FileEntry>,
+}
+
+/// A file of a sealed epoch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FileEntry {
+    /// Its name in the folder of the epoch.
+    pub(super) name: String,
+    /// Its length.
+    pub(super) bytes: u64,
+    /// SHA-256 of its bytes.
+    pub(super) sha256: String,
 }
 
 impl Manifest {
-    pub(super) fn new(epoch: u32, first: Sequence, frames: u64, tree: &Tree, sha256: [u8; 32]) -> Self {
-        let hex = |hash: &[u8; 32]| Root(*hash).to_string();
+    pub(super) fn new(
+        epoch: u32,
+        first: Sequence,
+        frames: u64,
+        tree: &Tree,
+        sha256: [u8; 32],
+        files: Vec<FileEntry>,
+    ) -> Self {
         Self {
             format: FORMAT,
             epoch,
@@ -48,7 +72,13 @@ impl Manifest {
             root: tree.root().to_string(),
             frontier: tree.frontier().iter().map(hex).collect(),
             sha256: hex(&sha256),
+            files,
         }
+    }
+
+    /// The same in the present format, with the files of an epoch that was sealed without them.
+    pub(super) fn with_files(&self, files: Vec<FileEntry>) -> Self {
+        Self { format: FORMAT, files, ..self.clone() }
     }
 
     /// Writes it durably; from then on the epoch is sealed.
@@ -67,12 +97,13 @@ impl Manifest {
         let damaged = |cause: String| StoreFault::DamagedFile { path: path.clone(), cause };
         let manifest: Self = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
         if manifest.format > FORMAT {
-            return Err(damaged(format!("format {} is of a newer version of this program", manifest.format)));
+            return Err(StoreFault::NewerFile { path, version: manifest.format });
         }
         let tree = manifest.tree().ok_or_else(|| damaged("its frontier does not give its root".into()))?;
         let differs = |what| StoreFault::OtherManifest { epoch, sequence: Sequence(manifest.last), what };
         let rules = [
-            (manifest.format == FORMAT, "format"),
+            (matches!(manifest.format, 1 | FORMAT), "format"),
+            (manifest.names_its_files(), "files"),
             (manifest.epoch == epoch, "epoch"),
             (manifest.first == before.next().0, "first"),
             (manifest.last >= manifest.first && manifest.last == manifest.tree_size, "last"),
@@ -83,6 +114,19 @@ impl Manifest {
             Some((_, what)) => Err(differs(what)),
             None => Ok(Sealed { manifest, tree }),
         }
+    }
+
+    /// What a manifest says, whether or not it is right.
+    #[cfg(test)]
+    pub(super) fn read_unchecked(dir: &Path, epoch: u32) -> Self {
+        serde_json::from_slice(&fs::read(manifest_path(dir, epoch)).unwrap()).unwrap()
+    }
+
+    /// Whether the files are those that an epoch has, from format 2 on.
+    fn names_its_files(&self) -> bool {
+        let names: Vec<_> = self.files.iter().map(|file| file.name.as_str()).collect();
+        let expected: &[&str] = if self.format == 1 { &[] } else { &FILES };
+        names == expected && self.files.iter().all(|file| unhex(&file.sha256).is_some())
     }
 
     fn tree(&self) -> Option<Tree> {
@@ -107,10 +151,19 @@ impl Sealed {
         Place { number: self.manifest.epoch, first: Sequence(self.manifest.first) }
     }
 
+    /// Whether the manifest knows the files of the epoch.
+    pub(super) fn knows_files(&self) -> bool {
+        !self.manifest.files.is_empty()
+    }
+
     /// The end of the log when the epoch was sealed.
     pub(super) fn head(&self) -> Head {
         Head { last: Sequence(self.manifest.last), root: self.tree.root() }
     }
+}
+
+pub(super) fn hex(hash: &[u8; 32]) -> String {
+    Root(*hash).to_string()
 }
 
 fn unhex(hex: &str) -> Option<[u8; 32]> {
@@ -136,7 +189,8 @@ mod tests {
         for n in 0..11u8 {
             tree.push(&[n]);
         }
-        Manifest::new(2, Sequence(5), 3, &tree, [0xab; 32])
+        let file = |name: &str| FileEntry { name: name.into(), bytes: 7, sha256: "cd".repeat(32) };
+        Manifest::new(2, Sequence(5), 3, &tree, [0xab; 32], FILES.map(file).into())
     }
 
     #[test]
@@ -151,8 +205,10 @@ mod tests {
         assert_eq!(sealed.manifest, good);
         assert_eq!(sealed.head().last, Sequence(11));
 
-        let rows: [(&str, Manifest); 9] = [
-            ("newer version", Manifest { format: 2, ..good.clone() }),
+        let rows: [(&str, Manifest); 11] = [
+            ("newer version", Manifest { format: 3, ..good.clone() }),
+            ("files differs", Manifest { format: 1, ..good.clone() }),
+            ("files differs", Manifest { files: vec![], ..good.clone() }),
             ("format differs", Manifest { format: 0, ..good.clone() }),
             ("first differs", Manifest { first: 6, ..good.clone() }),
             ("last differs", Manifest { last: 12, ..good.clone() }),

@@ -1,17 +1,28 @@
-//! The log in sled 0.34: a row of epochs, each a database of frames; all but the last sealed with a manifest.
+//! The log: a row of epochs. Each begins as a tail, a plain file whose records are durable when an append is answered,
+//! and becomes a database in sled 0.34, sealed with a manifest.
 //!
-//! Invariants: an append answers `Durable` only after `flush`, `fdatasync` and the head slot; what readers see ends at
-//! the last of those; an append that fails in any way stops the store until it is opened again; only the open epoch
-//! and a few sealed ones are open at a time, which bounds memory; nothing is ever repaired in silence.
+//! Invariants: an append answers `Durable` only after `fdatasync` of its record and the head slot; what readers see ends
+//! at the last of those; an append that fails in any way stops the store until it is opened again. The files of a sealed
+//! epoch never change, and a tail goes only when its frames are in a sealed database, as compared. Opening changes no byte
+//! that a later opening could need; a refusal changes nothing at all; nothing is ever repaired in silence. Memory is
+//! bounded: a few sealed epochs are open at a time.
 //!
 //! It is for one process: the folder is locked. It does not know events, and it does not replicate.
 
+mod archivist;
+pub mod backup;
+mod clean;
+mod copy;
 mod epoch;
 mod folder;
 mod head;
 mod manifest;
+mod old;
 mod readers;
 mod recovery;
+mod scrub;
+mod tail;
+mod tally;
 mod term;
 #[cfg(test)]
 mod tests;
@@ -22,54 +33,99 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Condvar, Mutex, RwLock};
 
+use self::archivist::Archivist;
+use self::copy::{CopyPlaces, ScratchFolder};
 use self::epoch::{EpochDb, Place};
 use self::head::{Acknowledged, HeadFile};
 use self::manifest::Sealed;
 use self::readers::Readers;
-use self::recovery::{Recovered, Tally, recover};
+use self::tail::Tail;
 use super::frame::Frame;
+use super::merkle::Tree;
 use super::store::{Appended, EventStore, Head, StoreFault, StoreStats, Term, check_chain};
 use crate::domain::id::Sequence;
+
+/// With more epochs than this that are not sealed yet, an append waits for one to be.
+const MOST_TAILS: usize = 4;
+/// How long it waits.
+const PATIENCE_FOR_SEALING: Duration = Duration::from_secs(30);
+/// How long closing waits for the archivist, which has its own bound.
+const PATIENCE_FOR_CLOSING: Duration = Duration::from_secs(10);
+/// The archivist is woken when so much may wait for it.
+const WAKE_BYTES: u64 = 128 * 1024;
 
 /// What may be chosen about a store. The defaults are for production.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// The open epoch is sealed when its frames take this many bytes.
+    /// The next epoch begins when the records of the open one take this many bytes.
     pub epoch_bytes: u64,
     /// How long to wait for the lock of a process that was just killed.
     pub patience: Duration,
+    /// How fast sealed epochs are read through in the background; the first pass after a start is faster.
+    pub scrub_bytes_per_second: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { epoch_bytes: 192 * 1024 * 1024, patience: Duration::from_secs(5) }
+        Self {
+            epoch_bytes: 192 * 1024 * 1024,
+            patience: Duration::from_secs(5),
+            scrub_bytes_per_second: 8 * 1024 * 1024,
+        }
     }
 }
 
 /// See the module.
 #[derive(Debug)]
 pub struct SledStore {
+    shared: Arc<Shared>,
+    /// Nobody, where the log is only read.
+    writer: Option<Mutex<Writer>>,
+    archivist: Mutex<Option<thread::JoinHandle<()>>>,
+    /// Where the tail of a folder of format 1 is, while that is read.
+    _scratch: Option<ScratchFolder>,
+}
+
+/// What the writer, readers and the archivist share.
+#[derive(Debug)]
+struct Shared {
     dir: PathBuf,
     options: Options,
-    writer: Mutex<Writer>,
+    places: CopyPlaces,
     view: RwLock<View>,
     readers: Readers,
+    head_file: Option<Arc<File>>,
+    signal: Mutex<Signal>,
+    changed: Condvar,
+    /// Why the archivist does not get on.
+    trouble: Mutex<Option<String>>,
     /// Last, so that it is released last.
-    _lock: File,
+    _lock: Option<File>,
+}
+
+#[derive(Debug, Default)]
+struct Signal {
+    has_work: bool,
+    is_stopping: bool,
+    is_done: bool,
 }
 
 /// What appends know.
 #[derive(Debug)]
 struct Writer {
-    db: Arc<EpochDb>,
-    tally: Tally,
+    tail: Arc<Tail>,
+    tree: Tree,
     head: Head,
     head_file: HeadFile,
     term: Term,
+    buffer: Vec<u8>,
+    /// Where the open tail ended when the archivist was last woken.
+    woken_at: u64,
     /// Why there are no more appends.
     stopped: Option<String>,
 }
@@ -79,8 +135,8 @@ struct Writer {
 struct View {
     head: Head,
     sealed: Arc<Vec<Sealed>>,
-    open: Arc<EpochDb>,
-    open_first: Sequence,
+    /// Of the epochs that are not sealed, in order; the last is the open one.
+    tails: Arc<Vec<Arc<Tail>>>,
 }
 
 impl SledStore {
@@ -93,83 +149,227 @@ impl SledStore {
     pub fn open_with(dir: &Path, options: Options) -> Result<Self, StoreFault> {
         folder::create(dir)?;
         let lock = folder::lock(dir, options.patience)?;
-        let Recovered { sealed, db, tally, head_file, term } = recover(dir, options.patience)?;
-        folder::sync(dir)?;
-        let db = Arc::new(db);
-        let head = tally.head();
-        let view = View { head, sealed: Arc::new(sealed), open: Arc::clone(&db), open_first: tally.first };
-        Ok(Self {
+        let places = CopyPlaces::beside(dir);
+        let found = recovery::inspect(dir, true, &CopyPlaces::elsewhere(), options.patience)?;
+        let (found, head_file) = recovery::prepare(dir, found)?;
+        let head = found.head();
+        let Some(tail) = found.tails.last().cloned() else {
+            return Err(StoreFault::MissingEpoch { epoch: 1, cause: "its tail was not made" });
+        };
+        let shared = Shared {
             dir: dir.to_owned(),
             options,
-            writer: Mutex::new(Writer { db, tally, head, head_file, term, stopped: None }),
-            view: RwLock::new(view),
-            readers: Readers::new(dir.to_owned(), options.patience),
-            _lock: lock,
+            view: RwLock::new(View { head, sealed: Arc::new(found.sealed), tails: Arc::new(found.tails) }),
+            readers: Readers::new(dir.to_owned(), places.clone(), options.patience),
+            places,
+            head_file: Some(head_file.file()),
+            signal: Mutex::default(),
+            changed: Condvar::new(),
+            trouble: Mutex::default(),
+            _lock: Some(lock),
+        };
+        let shared = Arc::new(shared);
+        let writer = Writer {
+            tail,
+            tree: found.tree,
+            head,
+            head_file,
+            term: found.term,
+            buffer: Vec::new(),
+            woken_at: 0,
+            stopped: None,
+        };
+        let archivist = Archivist::new(Arc::clone(&shared));
+        let thread = thread::Builder::new().name("archivist".into()).spawn(move || archivist.run());
+        let thread = thread.map_err(folder::io_fault("start a thread for", dir))?;
+        Ok(Self {
+            shared,
+            writer: Some(Mutex::new(writer)),
+            archivist: Mutex::new(Some(thread)),
+            _scratch: None,
         })
     }
 
+    /// Opens the store to read it. Nothing in the folder is changed, and it may be one that cannot be: a folder of
+    /// somebody else, a read-only file system, a copy. While it is open, nobody can write to it.
+    pub fn open_read_only(dir: &Path) -> Result<Self, StoreFault> {
+        let options = Options::default();
+        let lock = folder::lock_shared(dir, options.patience)?;
+        let places = CopyPlaces::elsewhere();
+        let mut found = recovery::inspect(dir, false, &places, options.patience)?;
+        let mut scratch = None;
+        if let Some(old) = found.old.take() {
+            let folder = ScratchFolder::create(&places, "tail")?;
+            old.write_tail(folder.path())?;
+            let tail = Tail::open(folder.path(), old.number(), false)?;
+            tail.scan(|_| Ok(()))?;
+            found.tails.push(Arc::new(tail));
+            scratch = Some(folder);
+        }
+        let view = View { head: found.head(), sealed: Arc::new(found.sealed), tails: Arc::new(found.tails) };
+        let shared = Shared {
+            dir: dir.to_owned(),
+            options,
+            view: RwLock::new(view),
+            readers: Readers::new(dir.to_owned(), places.clone(), options.patience),
+            places,
+            head_file: None,
+            signal: Mutex::default(),
+            changed: Condvar::new(),
+            trouble: Mutex::default(),
+            _lock: lock,
+        };
+        Ok(Self { shared: Arc::new(shared), writer: None, archivist: Mutex::default(), _scratch: scratch })
+    }
+
     fn view(&self) -> View {
-        self.view.read().clone()
+        self.shared.view.read().clone()
     }
 
     fn write(&self, writer: &mut Writer, frames: &[Frame]) -> Result<(), StoreFault> {
         let stopped = |cause| StoreFault::Stopped { cause };
         let head = check_chain(writer.head, frames).map_err(stopped)?;
-        if writer.tally.bytes >= self.options.epoch_bytes {
+        if !writer.tail.is_empty() && writer.tail.end() >= self.shared.options.epoch_bytes {
             self.roll(writer)?;
         }
-        writer.db.append(frames)?;
-        for frame in frames {
-            writer.tally.count(frame);
-        }
+        writer.tail.append(frames, &mut writer.buffer)?;
         if let Some(tree) = frames.last().and_then(Frame::tree_after) {
-            writer.tally.tree.clone_from(tree);
+            writer.tree.clone_from(tree);
         }
         writer.head = head;
         writer.head_file.write(Acknowledged { head, term: writer.term })?;
-        self.view.write().head = head;
+        self.shared.view.write().head = head;
+        let end = writer.tail.end();
+        if end - writer.woken_at >= WAKE_BYTES {
+            writer.woken_at = end;
+            self.shared.wake();
+        }
         Ok(())
     }
 
-    /// Seals the open epoch and begins the next. All of it is durable already; a crash after the manifest is found by
-    /// recovery, which begins the next epoch itself.
+    /// Begins the next epoch. The one before is sealed in the background; a crash meanwhile leaves two tails.
     fn roll(&self, writer: &mut Writer) -> Result<(), StoreFault> {
-        let number = writer.db.number();
-        let manifest = writer.tally.manifest(number);
-        manifest.write(&self.dir)?;
-        let place = Place { number: number + 1, first: writer.head.last.next() };
-        let next = Arc::new(EpochDb::create(&self.dir, place, self.options.patience)?);
-        let full = std::mem::replace(&mut writer.db, Arc::clone(&next));
-        let tree = writer.tally.tree.clone();
-        writer.tally = Tally::new(tree.clone());
-
-        self.readers.adopt(&full);
-        let mut view = self.view.write();
-        Arc::make_mut(&mut view.sealed).push(Sealed { manifest, tree });
-        view.open = next;
-        view.open_first = writer.tally.first;
+        self.shared.wait_for_sealing()?;
+        let place = Place { number: writer.tail.place().number + 1, first: writer.head.last.next() };
+        let next = Arc::new(Tail::create(&self.shared.dir, place, writer.head.root)?);
+        writer
+            .head_file
+            .file()
+            .sync_data()
+            .map_err(folder::io_fault("sync", &self.shared.dir.join("head")))?;
+        writer.tail.end_with(writer.tree.clone());
+        writer.tail = Arc::clone(&next);
+        writer.woken_at = 0;
+        Arc::make_mut(&mut self.shared.view.write().tails).push(next);
+        self.shared.wake();
         Ok(())
+    }
+}
+
+impl Shared {
+    fn wake(&self) {
+        self.signal.lock().has_work = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until there may be something to do; whether it is the last time.
+    fn wait_for_work(&self, longest: Duration) -> bool {
+        let until = Instant::now() + longest;
+        let mut signal = self.signal.lock();
+        while !signal.has_work && !signal.is_stopping {
+            if self.changed.wait_until(&mut signal, until).timed_out() {
+                break;
+            }
+        }
+        signal.has_work = false;
+        signal.is_stopping
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.signal.lock().is_stopping
+    }
+
+    /// Waits until few enough epochs wait to be sealed.
+    fn wait_for_sealing(&self) -> Result<(), StoreFault> {
+        let until = Instant::now() + PATIENCE_FOR_SEALING;
+        let mut signal = self.signal.lock();
+        loop {
+            let waiting = self.view.read().tails.len();
+            if waiting < MOST_TAILS {
+                return Ok(());
+            }
+            if self.changed.wait_until(&mut signal, until).timed_out() {
+                let trouble = self.trouble.lock().clone().unwrap_or_else(|| "it takes too long".into());
+                return Err(StoreFault::Stopped {
+                    cause: format!("{waiting} epochs wait to be sealed: {trouble}"),
+                });
+            }
+        }
+    }
+
+    /// An epoch was sealed: who waits for that looks again.
+    fn note_sealed(&self) {
+        drop(self.signal.lock());
+        self.changed.notify_all();
+    }
+
+    /// The archivist is at its end.
+    fn note_done(&self) {
+        self.signal.lock().is_done = true;
+        self.changed.notify_all();
+    }
+
+    fn set_trouble(&self, trouble: Option<String>) {
+        *self.trouble.lock() = trouble;
+    }
+}
+
+impl Drop for SledStore {
+    fn drop(&mut self) {
+        let Some(thread) = self.archivist.lock().take() else { return };
+        let until = Instant::now() + PATIENCE_FOR_CLOSING;
+        let mut signal = self.shared.signal.lock();
+        signal.is_stopping = true;
+        self.shared.changed.notify_all();
+        while !signal.is_done && !thread.is_finished() {
+            // It may have ended by a panic, without a word.
+            let next = (Instant::now() + Duration::from_millis(100)).min(until);
+            if self.shared.changed.wait_until(&mut signal, next).timed_out() && Instant::now() >= until {
+                break;
+            }
+        }
+        let is_done = signal.is_done;
+        drop(signal);
+        if is_done {
+            // It has nothing more to do than to end.
+            let _ = thread.join();
+        } else {
+            tracing::warn!("the archivist did not end; the open epoch is copied again at the next start");
+        }
     }
 }
 
 impl EventStore for SledStore {
     fn acquire(&self) -> Result<Term, StoreFault> {
-        let mut writer = self.writer.lock();
+        let mut writer = self.writer.as_ref().ok_or(StoreFault::ReadOnly)?.lock();
         if let Some(cause) = &writer.stopped {
             return Err(StoreFault::Stopped { cause: cause.clone() });
         }
         let next = Term(writer.term.0 + 1);
-        term::write(&self.dir, next)?;
+        term::write(&self.shared.dir, next)?;
         writer.term = next;
         Ok(next)
     }
 
     fn head(&self) -> Result<Head, StoreFault> {
-        Ok(self.view.read().head)
+        Ok(self.shared.view.read().head)
     }
 
     fn append(&self, term: Term, expected_last: Sequence, frames: &[Frame]) -> Appended {
-        let mut writer = self.writer.lock();
+        let Some(writer) = &self.writer else {
+            return Appended::Unknown { cause: StoreFault::ReadOnly.to_string() };
+        };
+        let mut writer = writer.lock();
         if let Some(cause) = &writer.stopped {
             return Appended::Unknown { cause: cause.clone() };
         }
@@ -199,28 +399,35 @@ impl EventStore for SledStore {
             return Ok(Vec::new());
         }
         let from = after.next();
-        let (db, last) = if from >= view.open_first {
-            (view.open, view.head.last)
-        } else {
-            let sealed = &view.sealed[view.sealed.partition_point(|sealed| sealed.head().last < from)];
-            (self.readers.get(sealed)?, sealed.head().last)
-        };
-        self.readers.close_idle();
-        read_epoch(&db, from, last, max_bytes)
+        let tail = view.tails.iter().rev().find(|tail| tail.place().first <= from);
+        if let Some(tail) = tail {
+            return tail.read(from, view.head.last, max_bytes);
+        }
+        let sealed = &view.sealed[view.sealed.partition_point(|sealed| sealed.head().last < from)];
+        let db = self.shared.readers.get(sealed)?;
+        read_epoch(&db, from, sealed.head().last, max_bytes)
     }
 
     fn stats(&self) -> StoreStats {
-        let epochs = self.view.read().open.number();
-        let blobs = (1..=epochs).map(|epoch| count_blobs(&self.dir, epoch)).sum::<io::Result<u64>>();
-        let bytes = folder::bytes_on_disk(&self.dir);
+        let view = self.view();
+        let epochs = view.sealed.len() + view.tails.len();
+        let numbers = (1..).take(epochs);
+        let blobs = numbers.map(|epoch| count_blobs(&self.shared.dir, epoch)).sum::<io::Result<u64>>();
+        let bytes = folder::bytes_on_disk(&self.shared.dir);
         if let Some(error) = blobs.as_ref().err().or(bytes.as_ref().err()) {
             tracing::warn!(%error, "the size of the log is not known");
         }
         StoreStats {
-            epochs: epochs.into(),
+            epochs: epochs as u64,
             bytes_on_disk: bytes.unwrap_or_default(),
             blobs: blobs.unwrap_or_default(),
         }
+    }
+
+    fn damage(&self) -> Vec<String> {
+        let mut damage = self.shared.readers.damage();
+        damage.extend(self.shared.trouble.lock().clone());
+        damage
     }
 }
 
@@ -253,8 +460,11 @@ fn read_epoch(
 }
 
 fn count_blobs(dir: &Path, epoch: u32) -> io::Result<u64> {
-    let blobs = folder::epoch_path(dir, epoch).join("blobs");
-    Ok(fs::read_dir(blobs)?.count() as u64)
+    // An epoch that has no database yet has no blobs either.
+    match fs::read_dir(folder::epoch_path(dir, epoch).join("blobs")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        entries => Ok(entries?.count() as u64),
+    }
 }
 
 fn with_sources(error: &dyn std::error::Error) -> String {

@@ -1,173 +1,184 @@
 //! Opening the folder: finds out where the log ends, and whether it is whole as far as can be told without reading
 //! the sealed epochs.
 //!
-//! States that a crash leaves, and which therefore open: anything named `.new`; a manifest without the next epoch; an
-//! empty next epoch; a log that is longer than its head. Everything else that does not fit is a fault, and nothing is
-//! changed on disk before it is reported.
+//! [`inspect`] changes nothing, whatever it finds. [`prepare`] makes the folder ready to be written, and is only called
+//! when nothing was refused. States that a crash leaves, and which therefore open: anything named `.new`; a tail that ends
+//! in a record that is not whole; the tails of several epochs; a manifest beside its tail; a database without a record of
+//! a clean shutdown; a log that is longer than its witnesses.
 //!
-//! The frames of the open epoch are read, decoded and hashed. The sealed ones are left to `verify`.
+//! The records of the tails are read, decoded and hashed. The sealed epochs are left to readers, scrub and `verify`.
 
-use std::fs;
-use std::num::NonZero;
-use std::ops::ControlFlow;
 use std::path::Path;
-use std::thread;
+use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use sha2::{Digest, Sha256};
-
-use super::epoch::{EpochDb, Place, damaged};
+use super::clean::CleanRecord;
+use super::copy::{self, CopyPlaces, hash_file};
+use super::epoch::Place;
 use super::folder::{self, Listing, epoch_path};
-use super::head::{Acknowledged, HeadFile};
+use super::head::{self, Acknowledged, HeadFile};
 use super::manifest::{Manifest, Sealed};
+use super::old::OldEpoch;
+use super::tail::Tail;
+use super::tally::Tally;
 use super::term;
 use crate::domain::id::Sequence;
-use crate::log::frame::{Frame, FrameError};
-use crate::log::merkle::{Run, Tree};
+use crate::log::merkle::Tree;
 use crate::log::store::{Head, StoreFault, Term};
 
-/// The stored bytes of the frames that are hashed at a time. Bounds the memory: each thread unpacks one of them.
-const BATCH_BYTES: usize = 4 * 1024 * 1024;
-
-/// More threads wait for sled.
-const MOST_THREADS: usize = 4;
-
 /// What was found.
-pub(super) struct Recovered {
+pub(super) struct Inspected {
     pub(super) sealed: Vec<Sealed>,
-    pub(super) db: EpochDb,
-    pub(super) tally: Tally,
-    pub(super) head_file: HeadFile,
-    pub(super) term: Term,
-}
-
-/// What an epoch holds, counted up frame by frame.
-#[derive(Debug, Clone)]
-pub(super) struct Tally {
-    pub(super) first: Sequence,
-    pub(super) frames: u64,
-    pub(super) bytes: u64,
+    /// Of the epochs that are not sealed, in order. The last one is the open epoch; a new log has none.
+    pub(super) tails: Vec<Arc<Tail>>,
+    /// The open epoch of a folder of format 1, which has no tail.
+    pub(super) old: Option<OldEpoch>,
     pub(super) tree: Tree,
-    pub(super) hasher: Sha256,
+    pub(super) term: Term,
+    listing: Listing,
 }
 
-impl Tally {
-    /// Of an empty epoch that continues `tree`.
-    pub(super) fn new(tree: Tree) -> Self {
-        Self { first: Sequence(tree.size()).next(), frames: 0, bytes: 0, tree, hasher: Sha256::new() }
-    }
-
-    /// Counts a frame whose tree is known.
-    pub(super) fn count(&mut self, frame: &Frame) {
-        self.frames += 1;
-        self.bytes += frame.bytes().len() as u64;
-        self.hasher.update(frame.bytes());
-    }
-
-    /// Checks that the frames of an epoch continue the tree, up to the last that ends at `end` or before, and counts
-    /// them. `checked` sees the tally after each. The fault is the first in the order of the log.
-    pub(super) fn check(
-        &mut self,
-        db: &EpochDb,
-        end: Sequence,
-        mut checked: impl FnMut(&Self) -> Result<(), StoreFault>,
-    ) -> Result<(), StoreFault> {
-        let mut batch = Vec::new();
-        let mut bytes = 0;
-        let scanned = db.scan(0, self.first, |frame| {
-            if frame.last() > end {
-                return Ok(ControlFlow::Break(()));
-            }
-            bytes += frame.bytes().len();
-            batch.push(frame);
-            if bytes >= BATCH_BYTES {
-                bytes = 0;
-                self.check_batch(db.number(), std::mem::take(&mut batch), &mut checked)?;
-            }
-            Ok(ControlFlow::Continue(()))
-        });
-        // What was read before a fault of the scan comes before it. After a fault of a batch nothing is left.
-        self.check_batch(db.number(), batch, &mut checked)?;
-        scanned
-    }
-
-    fn check_batch(
-        &mut self,
-        epoch: u32,
-        frames: Vec<Frame>,
-        checked: &mut impl FnMut(&Self) -> Result<(), StoreFault>,
-    ) -> Result<(), StoreFault> {
-        for (mut frame, hashed) in hash_all(frames) {
-            frame
-                .advance_by(hashed, &mut self.tree)
-                .map_err(|source| damaged(epoch, frame.first(), source))?;
-            self.count(&frame);
-            checked(self)?;
-        }
-        Ok(())
-    }
-
+impl Inspected {
+    /// The end of the log.
     pub(super) fn head(&self) -> Head {
         Head { last: Sequence(self.tree.size()), root: self.tree.root() }
     }
 
-    /// What the manifest of the epoch says when it is sealed here.
-    pub(super) fn manifest(&self, epoch: u32) -> Manifest {
-        Manifest::new(epoch, self.first, self.frames, &self.tree, self.hasher.clone().finalize().into())
+    /// The epoch that comes after the sealed ones and the tails.
+    fn next_place(&self) -> Place {
+        let before = self.sealed.len() + self.tails.len();
+        let number = u32::try_from(before + 1).unwrap_or(u32::MAX);
+        Place { number, first: Sequence(self.tree.size()).next() }
     }
 }
 
-/// Unpacks and hashes frames, which do not need each other for that, on a few threads. The order stays.
-fn hash_all(frames: Vec<Frame>) -> impl Iterator<Item = (Frame, Result<Run, FrameError>)> {
-    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS).min(frames.len());
-    let mut slots: Vec<_> = frames.into_iter().map(|frame| (frame, None)).collect();
-    let next = Mutex::new(slots.iter_mut());
-    let work = || {
-        loop {
-            let Some((frame, hashed)) = next.lock().next() else { return };
-            *hashed = Some(frame.hash());
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 1..threads {
-            // A thread that cannot be had is not missed: this one does what is left.
-            let _ = thread::Builder::new().name("verify".into()).spawn_scoped(scope, work);
-        }
-        work();
-    });
-    slots.into_iter().map(|(frame, hashed)| (frame, hashed.expect("every slot was worked on")))
-}
-
-pub(super) fn recover(dir: &Path, patience: Duration) -> Result<Recovered, StoreFault> {
+/// Reads the folder. Changes nothing in it.
+pub(super) fn inspect(
+    dir: &Path,
+    to_write: bool,
+    places: &CopyPlaces,
+    patience: Duration,
+) -> Result<Inspected, StoreFault> {
     let listing = folder::list(dir)?;
-    let (mut head_file, acknowledged) = HeadFile::open(dir)?;
+    let acknowledged = head::read(dir)?;
     let sealed = read_manifests(dir, &listing)?;
-    let number = open_number(&sealed, &listing)?;
-    let tree = sealed.last().map_or_else(Tree::new, |sealed| sealed.tree.clone());
-    let place = Place { number, first: Sequence(tree.size()).next() };
-    let db = open_or_create(dir, place, acknowledged, patience)?;
-
-    let tally = walk(&db, Tally::new(tree), acknowledged)?;
-    let head = tally.head();
-    // A process that was killed between write and sync left events that nobody made durable; from here on decisions
-    // see them, and the epoch may be sealed with them.
-    db.sync()?;
-    if head != Head::EMPTY && acknowledged.is_none() {
-        tracing::warn!(
-            last = head.last.0,
-            "the head file knew nothing: a log that lost its end could not be told"
-        );
+    let terms = term::read(dir)?;
+    if terms.has_damaged_slot {
+        tracing::warn!(path = %dir.join("term").display(), "a slot of the term file is damaged; the other one counts");
     }
-    let term = read_term(dir, head, acknowledged)?;
+    let tree = sealed.last().map_or_else(Tree::new, |sealed| sealed.tree.clone());
+    let tails = open_tails(dir, &listing, sealed.len(), to_write)?;
+    let place = Place {
+        number: u32::try_from(sealed.len() + 1).unwrap_or(u32::MAX),
+        first: Sequence(tree.size()).next(),
+    };
+    let has_database = listing.epochs.binary_search(&place.number).is_ok();
+    let is_format_1 = terms.is_format_1 || terms.term.is_none();
+    let known = acknowledged.map_or(Head::EMPTY, |known| known.head);
+    if tails.is_empty() && has_database && !is_format_1 {
+        return Err(StoreFault::MissingEpoch { epoch: place.number, cause: "its tail is not there" });
+    }
+    let mut met = Met::new(known, place.number, Head { last: Sequence(tree.size()), root: tree.root() })?;
+    let mut tally = Tally::new(tree);
+    let mut end = None;
+    let mut old = None;
+    if tails.is_empty() && has_database && epoch_path(dir, place.number).join("db").exists() {
+        let epoch = OldEpoch::open(dir, (place, tally.head().root), places, patience)?;
+        epoch.each(|frame| tally.take(place.number, frame, &mut |epoch, head| met.check(epoch, head)))?;
+        tally.settle(&mut |epoch, head| met.check(epoch, head))?;
+        old = Some(epoch);
+    }
+    let last_tail = tails.last().map_or(0, |tail| tail.place().number);
+    for tail in &tails {
+        let epoch = tail.place().number;
+        check_place(tail, tally.head())?;
+        let mut checked = |epoch, head| met.check(epoch, head);
+        let found = tail
+            .scan(|frames| frames.into_iter().try_for_each(|frame| tally.take(epoch, frame, &mut checked)));
+        // What was read before a fault comes before it in the log.
+        tally.settle(&mut checked)?;
+        end = Some(found?);
+        if tail.place().number < last_tail {
+            tail.end_with(tally.tree().clone());
+        }
+    }
+    let head = tally.head();
+    let open_epoch = tails.last().map_or(place.number, |tail| tail.place().number);
+    let witnesses = witnesses(dir, &listing, &sealed, known)?;
+    if let Some((witness, known)) = witnesses.into_iter().find(|(_, known)| *known > head.last) {
+        let found = end.map_or_else(
+            || "its tail is not there".to_owned(),
+            |end| format!("at byte {} of its tail {}", end.at, end.cause),
+        );
+        return Err(StoreFault::Shorter { epoch: open_epoch, last: head.last, found, witness, known });
+    }
+    met.finish(open_epoch, head)?;
+    let term = newest_term(dir, terms.term, head, acknowledged)?;
+    Ok(Inspected { sealed, tails, old, tree: tally.into_tree(), term, listing })
+}
+
+/// Makes the folder ready to be written: what a crash left goes, and the log has a tail to write to.
+pub(super) fn prepare(dir: &Path, mut found: Inspected) -> Result<(Inspected, HeadFile), StoreFault> {
+    for path in &found.listing.unfinished {
+        folder::remove(path)?;
+    }
+    folder::remove(&folder::scratch_path(dir))?;
+    remove_sealed_tails(dir, &found)?;
+    let head = found.head();
+    // A process that was killed between write and sync left records that nobody made durable; from here on decisions see
+    // them.
+    for tail in &found.tails {
+        tail.sync()?;
+    }
+    let place = found.next_place();
+    if let Some(old) = found.old.take() {
+        old.write_tail(dir)?;
+        let tail = Tail::open(dir, place.number, true)?;
+        tail.scan(|_| Ok(()))?;
+        found.tails.push(Arc::new(tail));
+        tracing::info!(epoch = place.number, "the open epoch of a folder of format 1 got a tail");
+    } else if found.tails.is_empty() {
+        found.tails.push(Arc::new(Tail::create(dir, place, head.root)?));
+    }
+    let (mut head_file, acknowledged) = HeadFile::open(dir)?;
+    if head != Head::EMPTY && acknowledged.is_none() {
+        tracing::warn!(last = head.last.0, "the head file knew nothing: it was written anew from the log");
+    }
     if head != Head::EMPTY && acknowledged.is_none_or(|known| known.head != head) {
         // Killed between the log and its head, or a power cut: the log is what counts.
-        head_file.write(Acknowledged { head, term })?;
+        head_file.write(Acknowledged { head, term: found.term })?;
     }
-    Ok(Recovered { sealed, db, tally, head_file, term })
+    folder::sync(dir)?;
+    Ok((found, head_file))
 }
 
-fn read_manifests(dir: &Path, listing: &Listing) -> Result<Vec<Sealed>, StoreFault> {
+/// A crash between the manifest of an epoch and the end of its tail left the tail behind. It goes when the database is
+/// what the manifest says; else it is kept, as it may be the only whole copy.
+fn remove_sealed_tails(dir: &Path, found: &Inspected) -> Result<(), StoreFault> {
+    for sealed in &found.sealed {
+        let number = sealed.epoch();
+        if found.listing.tails.binary_search(&number).is_err() {
+            continue;
+        }
+        let folder = epoch_path(dir, number);
+        let is_whole = sealed.manifest.files.iter().all(|known| {
+            hash_file(&folder.join(&known.name), &known.name)
+                .and_then(|hashed| copy::check(&folder, sealed, known, &hashed))
+                .is_ok()
+        });
+        if is_whole && sealed.knows_files() {
+            folder::remove(&folder::tail_path(dir, number))?;
+        } else {
+            tracing::warn!(
+                epoch = number,
+                "the tail of a sealed epoch is kept: its database is not what was sealed"
+            );
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn read_manifests(dir: &Path, listing: &Listing) -> Result<Vec<Sealed>, StoreFault> {
     let mut sealed: Vec<Sealed> = Vec::new();
     let mut before = Sequence::ZERO;
     for (&epoch, number) in listing.manifests.iter().zip(1..) {
@@ -181,69 +192,115 @@ fn read_manifests(dir: &Path, listing: &Listing) -> Result<Vec<Sealed>, StoreFau
             return Err(StoreFault::MissingEpoch { epoch, cause: "its folder is not there" });
         }
         let next = Manifest::read(dir, epoch, before)?;
+        check_lengths(dir, &next)?;
         before = next.head().last;
         sealed.push(next);
     }
     Ok(sealed)
 }
 
-/// The epoch after the sealed ones is the open one; there may be none beyond.
-fn open_number(sealed: &[Sealed], listing: &Listing) -> Result<u32, StoreFault> {
-    let number = sealed.last().map_or(1, |sealed| sealed.epoch() + 1);
-    match listing.epochs.last() {
-        Some(&last) if last > number => Err(StoreFault::MissingEpoch {
-            epoch: number,
-            cause: "it has no manifest, but a later epoch is there",
-        }),
-        _ => Ok(number),
+/// That the files of a sealed epoch are as long as they were: what can be told at once.
+fn check_lengths(dir: &Path, sealed: &Sealed) -> Result<(), StoreFault> {
+    let folder = epoch_path(dir, sealed.epoch());
+    for known in &sealed.manifest.files {
+        let path = folder.join(&known.name);
+        let bytes = std::fs::metadata(&path).map_err(folder::io_fault("look at", &path))?.len();
+        if bytes != known.bytes {
+            let (epoch, first, last) = (sealed.epoch(), sealed.place().first, sealed.head().last);
+            return Err(StoreFault::OtherFile { path, epoch, first, last, what: "length" });
+        }
     }
+    Ok(())
 }
 
-fn open_or_create(
+/// The tails of the epochs after the sealed ones. One of a sealed epoch is what a crash left.
+pub(super) fn open_tails(
     dir: &Path,
-    place: Place,
-    acknowledged: Option<Acknowledged>,
-    patience: Duration,
-) -> Result<EpochDb, StoreFault> {
-    let path = epoch_path(dir, place.number);
-    if path.join("db").exists() {
-        return EpochDb::open(dir, place, patience);
+    listing: &Listing,
+    sealed: usize,
+    to_write: bool,
+) -> Result<Vec<Arc<Tail>>, StoreFault> {
+    let sealed = u32::try_from(sealed).unwrap_or(u32::MAX);
+    let mut tails = Vec::new();
+    let unsealed =
+        |numbers: &[u32]| numbers.iter().copied().filter(|number| *number > sealed).collect::<Vec<_>>();
+    for (number, expected) in unsealed(&listing.tails).into_iter().zip(sealed + 1..) {
+        if number != expected {
+            let cause = "it has no tail and no manifest, but a later epoch has";
+            return Err(StoreFault::MissingEpoch { epoch: expected, cause });
+        }
+        tails.push(Arc::new(Tail::open(dir, number, to_write)?));
     }
-    let head = acknowledged.map_or(Sequence::ZERO, |known| known.head.last);
-    if head >= place.first {
-        let last = Sequence(place.first.0 - 1);
-        return Err(StoreFault::ShorterThanHead { epoch: place.number, last, head });
-    }
-    match fs::remove_dir(&path) {
-        Err(error) if path.exists() => Err(folder::io_fault("replace the empty epoch", &path)(error)),
-        _ => EpochDb::create(dir, place, patience),
+    let after = sealed + u32::try_from(tails.len()).unwrap_or(u32::MAX);
+    let open = after.max(sealed + 1);
+    match listing.epochs.last() {
+        Some(&last) if last > open => {
+            let cause = "it has no tail and no manifest, but a later epoch is there";
+            Err(StoreFault::MissingEpoch { epoch: after + 1, cause })
+        }
+        _ => Ok(tails),
     }
 }
 
-/// Reads the open epoch to its end and compares with what was acknowledged.
-fn walk(db: &EpochDb, mut tally: Tally, acknowledged: Option<Acknowledged>) -> Result<Tally, StoreFault> {
-    let epoch = db.number();
-    let known = acknowledged.map_or(Head::EMPTY, |known| known.head);
-    let start = tally.head();
-    // A head from before this epoch says nothing about it.
-    let mut met = known.last < start.last || known == start;
-    tally.check(db, Sequence(u64::MAX), |tally| {
-        if tally.tree.size() == known.last.0 {
-            check_root(epoch, known, tally.head())?;
-            met = true;
+/// That a tail begins where the log before it ends.
+pub(super) fn check_place(tail: &Tail, before: Head) -> Result<(), StoreFault> {
+    let damaged = |cause| Err(StoreFault::DamagedFile { path: tail.path().to_owned(), cause });
+    let (first, expected) = (tail.place().first, before.last.next());
+    if first != expected {
+        return damaged(format!("it begins with sequence {first}, not {expected}"));
+    }
+    if tail.root_before() != before.root {
+        return damaged(format!("it continues root {}, not {}", tail.root_before(), before.root));
+    }
+    Ok(())
+}
+
+/// What other files know of how far the log goes, the nearest first.
+fn witnesses(
+    dir: &Path,
+    listing: &Listing,
+    sealed: &[Sealed],
+    acknowledged: Head,
+) -> Result<Vec<(String, Sequence)>, StoreFault> {
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut known = vec![(name(&dir.join("head")), acknowledged.last)];
+    for epoch in listing.clean.iter().copied().filter(|epoch| *epoch as usize > sealed.len()) {
+        if let Some(clean) = CleanRecord::read(dir, epoch)? {
+            known.push((name(&folder::clean_path(dir, epoch)), clean.last()));
+        }
+    }
+    Ok(known)
+}
+
+/// Whether the log has what was acknowledged, at the same place and with the same root.
+struct Met {
+    known: Head,
+    is_met: bool,
+}
+
+impl Met {
+    /// `start` is where the sealed epochs end. A head from before that says nothing about the tails.
+    fn new(known: Head, epoch: u32, start: Head) -> Result<Self, StoreFault> {
+        if known.last == start.last {
+            check_root(epoch, known, start)?;
+        }
+        Ok(Self { known, is_met: known.last <= start.last })
+    }
+
+    fn check(&mut self, epoch: u32, head: Head) -> Result<(), StoreFault> {
+        if head.last == self.known.last {
+            check_root(epoch, self.known, head)?;
+            self.is_met = true;
         }
         Ok(())
-    })?;
-    let end = tally.head();
-    if known.last > end.last {
-        return Err(StoreFault::ShorterThanHead { epoch, last: end.last, head: known.last });
     }
-    if known.last == start.last {
-        check_root(epoch, known, start)?;
-    } else if !met {
-        return Err(StoreFault::Gap { epoch, expected: known.last, found: Some(end.last) });
+
+    fn finish(&self, epoch: u32, end: Head) -> Result<(), StoreFault> {
+        if self.is_met {
+            return Ok(());
+        }
+        Err(StoreFault::Gap { epoch, expected: self.known.last, found: Some(end.last) })
     }
-    Ok(tally)
 }
 
 fn check_root(epoch: u32, known: Head, found: Head) -> Result<(), StoreFault> {
@@ -253,8 +310,13 @@ fn check_root(epoch: u32, known: Head, found: Head) -> Result<(), StoreFault> {
     Err(StoreFault::OtherRoot { epoch, sequence: known.last, expected: known.root, found: found.root })
 }
 
-fn read_term(dir: &Path, head: Head, acknowledged: Option<Acknowledged>) -> Result<Term, StoreFault> {
-    match term::read(dir)? {
+fn newest_term(
+    dir: &Path,
+    term: Option<Term>,
+    head: Head,
+    acknowledged: Option<Acknowledged>,
+) -> Result<Term, StoreFault> {
+    match term {
         Some(term) => Ok(acknowledged.map_or(term, |known| known.term.max(term))),
         None if head == Head::EMPTY => Ok(Term::default()),
         None => {

@@ -1,0 +1,81 @@
+//! A folder that is asked as a server is: by the same routes, without a socket, and without writing anything in it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use http_body_util::{BodyExt, Limited};
+use serde_json::Value;
+use slapledger_core::domain::id::ProjectId;
+use tower::ServiceExt;
+
+use super::server::{self, MOST_BYTES};
+use super::warnings;
+use crate::app::App;
+use crate::clock::SystemClock;
+use crate::folder;
+use crate::http::router;
+
+/// A ledger that was opened to be read, and what answers from it.
+pub(super) struct FolderReader {
+    app: Arc<App>,
+    router: Router,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl FolderReader {
+    /// Opens a folder that no server is using, and says where its log ends.
+    pub(super) fn open(
+        data: &Path,
+        master_key: Option<&Path>,
+        project: Option<ProjectId>,
+    ) -> anyhow::Result<Self> {
+        warnings::to_stderr();
+        let app = App::open_read_only(data, Arc::new(SystemClock), master_key)
+            .with_context(|| format!("open {}", data.display()))?;
+        eprintln!("{}", folder::end_of(&**app.ledger.store())?);
+        let app = Arc::new(app.within(project.unwrap_or(app.project())));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.context("start the runtime")?;
+        let router = router::router(Arc::clone(&app));
+        Ok(Self { app, router, runtime })
+    }
+
+    /// What the route at this path answers.
+    pub(super) fn get(&self, path: &str, query: &[(&str, &str)]) -> anyhow::Result<Value> {
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+        let request = Request::get(format!("{path}?{query}")).body(Body::empty());
+        let request = request.with_context(|| format!("ask for {path}"))?;
+        let (status, body) = self.runtime.block_on(async {
+            let Ok(answer) = self.router.clone().oneshot(request).await;
+            let (parts, body) = answer.into_parts();
+            let most = usize::try_from(MOST_BYTES).unwrap_or(usize::MAX);
+            let body = Limited::new(body, most).collect().await;
+            body.map(|body| (parts.status, body.to_bytes())).map_err(|error| anyhow::anyhow!("{error}"))
+        })?;
+        let answer: Value =
+            serde_json::from_slice(&body).with_context(|| format!("read the answer of {path}"))?;
+        if status.is_success() {
+            return Ok(answer);
+        }
+        match (answer["detail"].as_str(), answer["field"].as_str()) {
+            (Some(detail), Some(field)) => bail!("{field}: {detail}"),
+            (Some(detail), None) => bail!("{detail}"),
+            _ => bail!("{path} answered {status}"),
+        }
+    }
+
+    /// All items of a list, page by page.
+    pub(super) fn list(&self, path: &str) -> anyhow::Result<Vec<Value>> {
+        server::list(&[], |query| self.get(path, query))
+    }
+}
+
+impl Drop for FolderReader {
+    fn drop(&mut self) {
+        self.app.shut_down();
+    }
+}

@@ -1,0 +1,91 @@
+//! A data folder as commands open it: the log, and the caches beside it that know how long the log was.
+//!
+//! All commands open a log here, so that none of them overlooks that events are missing. Before a log is opened that is
+//! not there any more, and after one is opened, it is compared with its witnesses; nothing else is decided here.
+
+use std::path::Path;
+
+use anyhow::{Context, ensure};
+use slapledger_core::domain::id::Sequence;
+use slapledger_core::fingerprints::TieredIndex;
+use slapledger_core::ledger::{SnapshotFile, last_event};
+use slapledger_core::log::memory::MemoryStore;
+use slapledger_core::log::sled_store::SledStore;
+use slapledger_core::log::store::{EventStore, Head, StoreFault};
+use slapledger_core::log::witness::{self, Witness, WitnessFault};
+use slapledger_projections::runner;
+
+/// The folder of the log, in a data folder.
+pub const LOG: &str = "log";
+/// The folder of snapshots.
+pub const STATE: &str = "state";
+/// The folder of the index of usage identities.
+pub const INDEX: &str = "index";
+/// The folder of the key ring.
+pub const KEYS: &str = "keys";
+/// The snapshot of the writer, in the folder of snapshots.
+pub const WRITER_SNAPSHOT: &str = "writer.snapshot";
+/// The views, by the names of their snapshots.
+pub const VIEWS: [&str; 3] = ["slap", "billing", "access"];
+
+/// Opens the log of a data folder to write to it; makes one where nothing is.
+pub fn open_log(data: &Path) -> anyhow::Result<SledStore> {
+    let log = data.join(LOG);
+    if !log.exists() {
+        // A new log would begin anew what the caches are the rest of.
+        check_empty(data)?;
+    }
+    let store = SledStore::open(&log)?;
+    check(data, &store)?;
+    Ok(store)
+}
+
+/// Opens the log of a data folder that no server is using, and writes nothing.
+pub fn read_log(data: &Path) -> anyhow::Result<SledStore> {
+    let log = data.join(LOG);
+    ensure!(log.is_dir(), "there is no ledger in {}; --data names its folder", data.display());
+    let store = open_read_only(&log).map_err(|fault| match fault {
+        StoreFault::InUse { .. } => anyhow::Error::from(fault).context("--url asks the server that has it"),
+        fault => fault.into(),
+    })?;
+    check(data, &store)?;
+    Ok(store)
+}
+
+fn open_read_only(log: &Path) -> Result<SledStore, StoreFault> {
+    SledStore::open(log)
+}
+
+/// Where a log ends, as one line for people.
+pub fn end_of(store: &dyn EventStore) -> anyhow::Result<String> {
+    Ok(match last_event(store)? {
+        Some(last) => format!("the log ends at sequence {}, recorded {}", last.sequence, last.recorded_at),
+        None => "the log holds no events".to_owned(),
+    })
+}
+
+/// Refuses a log that is not the one its witnesses know.
+fn check(data: &Path, store: &dyn EventStore) -> anyhow::Result<()> {
+    let head = store.head().context("find the end of the log")?;
+    Ok(witness::check(store, head, &witnesses(data))?)
+}
+
+/// Refuses to begin a log beside witnesses of one.
+fn check_empty(data: &Path) -> Result<(), WitnessFault> {
+    let witnesses: Vec<_> =
+        witnesses(data).into_iter().filter(|witness| witness.last > Sequence::ZERO).collect();
+    witness::check(&MemoryStore::new(), Head::EMPTY, &witnesses)
+}
+
+/// All that is beside the log and knows how long it was.
+fn witnesses(data: &Path) -> Vec<Witness> {
+    let state = data.join(STATE);
+    let writer = SnapshotFile::new(state.join(WRITER_SNAPSHOT));
+    let writer = writer.witness(&format!("{STATE}/{WRITER_SNAPSHOT}"));
+    let index = TieredIndex::witness(&data.join(INDEX), INDEX);
+    let views = VIEWS.into_iter().filter_map(|name| runner::witness(name, &state));
+    writer.into_iter().chain(index).chain(views).collect()
+}
+
+#[cfg(test)]
+mod tests;
