@@ -16,6 +16,7 @@ use slapledger_core::fingerprints::{self, TieredIndex};
 use slapledger_core::keyring::{self, KeyRing};
 use slapledger_core::ledger::{Accepted, Clock, IndexAt, Ledger, NoIndex, Options, Submission, SubmitError};
 use slapledger_core::log::envelope::{Actor, ActorKind, Meta, RULES_VERSION};
+use slapledger_core::log::sled_store::SledStore;
 use slapledger_core::log::store::{EventStore, Head};
 use slapledger_projections::instances::Instance;
 use slapledger_projections::runner::{self, ReadFault, RebuildFault, Rebuilt, Runner, Status};
@@ -234,7 +235,7 @@ impl App {
             tracing::warn!(destroyed, "keys of what was erased were still there; they are destroyed now");
         }
         let access = Arc::new(start_runner("access", &ledger, (&state, false))?);
-        Ok(Self::of(data, (ledger, keys), (slap, billing, access)))
+        Ok(Self::of(data, (sled, ledger, keys), (slap, billing, access)))
     }
 
     /// Opens a data folder to be read, and writes nothing in it. Every command is refused, and what is sealed is
@@ -244,7 +245,8 @@ impl App {
         clock: Arc<dyn Clock>,
         master_key: Option<&Path>,
     ) -> anyhow::Result<Self> {
-        let store: Arc<dyn EventStore> = Arc::new(folder::read_log(data)?);
+        let sled = Arc::new(folder::read_log(data)?);
+        let store = Arc::clone(&sled) as Arc<dyn EventStore>;
         let ledger = Arc::new(Ledger::open_read_only(store, clock)?);
         let ring = data.join(folder::KEYS);
         let options = keyring::Options { master_key: master_key.map(Path::to_owned), now: None };
@@ -263,13 +265,13 @@ impl App {
         // For this process alone: the ring is only read.
         erasure::destroy_all(&keys, &slap, &billing).context("withhold what was erased")?;
         let access = Arc::new(start_runner("access", &ledger, (&state, true))?);
-        Ok(Self::of(data.to_owned(), (ledger, keys), (slap, billing, access)))
+        Ok(Self::of(data.to_owned(), (sled, ledger, keys), (slap, billing, access)))
     }
 
     /// What runs on a ledger and its views, for whoever is on this machine.
     fn of(
         data: PathBuf,
-        (ledger, keys): (Arc<Ledger>, Arc<KeyRing>),
+        (log, ledger, keys): (Arc<SledStore>, Arc<Ledger>, Arc<KeyRing>),
         (slap, billing, access): (Scoped<SlapViews>, Scoped<BillingView>, Arc<Runner<AccessView>>),
     ) -> Self {
         let mode = ledger.created().mode;
@@ -280,7 +282,7 @@ impl App {
         });
         Self {
             ledger,
-            log: sled,
+            log,
             shipping: None,
             keys,
             slap,
