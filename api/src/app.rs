@@ -14,12 +14,15 @@ use slapledger_core::domain::id::{
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::fingerprints::{self, TieredIndex};
 use slapledger_core::keyring::{self, KeyRing};
-use slapledger_core::ledger::{Accepted, Clock, IndexAt, Ledger, NoIndex, Options, Submission, SubmitError};
+use slapledger_core::ledger::{
+    Accepted, Clock, ClockBounds, FreeSpace, GuardOptions, IndexAt, Ledger, NoIndex, Options, RoomOptions,
+    Submission, SubmitError,
+};
 use slapledger_core::log::envelope::{Actor, ActorKind, Meta, RULES_VERSION};
 use slapledger_core::log::sled_store::SledStore;
 use slapledger_core::log::store::{EventStore, Head};
 use slapledger_projections::instances::Instance;
-use slapledger_projections::runner::{self, ReadFault, RebuildFault, Rebuilt, Runner, Status};
+use slapledger_projections::runner::{self, FinishFault, ReadFault, RebuildFault, Rebuilt, Runner, Status};
 use slapledger_projections::{AccessView, Part, Projects, SlapViews, View};
 
 use crate::access::{Caller, Doors};
@@ -28,6 +31,7 @@ use crate::config::Requests;
 use crate::contacts::Contacts;
 use crate::erasure;
 use crate::folder;
+use crate::health::Monitor;
 use crate::http::problem::Problem;
 use crate::shipping::Shipping;
 use crate::slap::cache::Documents;
@@ -58,6 +62,8 @@ pub struct App {
     pub contacts: Contacts,
     /// Whether a key could not be destroyed.
     pub owed: Arc<erasure::Owed>,
+    /// What health is told from, and is not in memory.
+    pub health: Arc<Monitor>,
     /// What this run is known by, to those who ask whether two addresses are one server.
     pub run: [u8; 16],
     /// What it is run as.
@@ -171,8 +177,8 @@ impl<V: View> Scoped<V> {
     }
 
     /// See [`Runner::finish`].
-    pub fn finish(&self) {
-        self.runner.finish();
+    pub fn finish(&self) -> Result<(), FinishFault> {
+        self.runner.finish()
     }
 }
 
@@ -188,6 +194,22 @@ pub struct Open<'a> {
     pub master_key: Option<&'a Path>,
 }
 
+/// What the writer watches, and within which bounds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct GuardBounds {
+    /// How far the clock may step.
+    pub clock: ClockBounds,
+    /// How many bytes are kept free where the data folder is; see [`RoomOptions`].
+    pub reserve_bytes: Option<u64>,
+}
+
+/// How much room there is on the file system of a folder, for whoever runs this process.
+pub(crate) fn free_space(folder: &Path) -> std::io::Result<FreeSpace> {
+    let seen = rustix::fs::statvfs(folder)?;
+    let bytes = |blocks: u64| blocks.saturating_mul(seen.f_frsize);
+    Ok(FreeSpace { free: bytes(seen.f_bavail), total: bytes(seen.f_blocks) })
+}
+
 /// Carries something on when whoever asked for it does not wait any more: between its steps nothing stops.
 pub async fn to_its_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, Problem>> + Send + 'static,
@@ -198,6 +220,11 @@ pub async fn to_its_end<T: Send + 'static>(
 impl App {
     /// Opens or makes a data folder, reads the log and starts to write. The views catch up on their own threads.
     pub fn open(open: Open<'_>) -> anyhow::Result<Self> {
+        Self::open_guarded(open, GuardBounds::default())
+    }
+
+    /// The same with a writer that watches clock and disk within these bounds.
+    pub fn open_guarded(open: Open<'_>, bounds: GuardBounds) -> anyhow::Result<Self> {
         let data = open.data.to_owned();
         std::fs::create_dir_all(&data)
             .with_context(|| format!("create the data folder {}", data.display()))?;
@@ -218,7 +245,13 @@ impl App {
             snapshot: Some(data.join(folder::STATE).join(folder::WRITER_SNAPSHOT)),
             seen: index_at(data.join(folder::INDEX), keys.fingerprint_key()),
         };
-        let ledger = Arc::new(Ledger::open(store, open.clock, options)?);
+        let GuardBounds { clock, reserve_bytes } = bounds;
+        let look = {
+            let data = data.clone();
+            Box::new(move || free_space(&data))
+        };
+        let guards = GuardOptions { clock, room: Some(RoomOptions { reserve_bytes, look }) };
+        let ledger = Arc::new(Ledger::open_guarded(store, open.clock, options, guards)?);
         let state = data.join(folder::STATE);
         let slap: Scoped<SlapViews> = start_view("slap", &ledger, (&state, false))?;
         let lost = lost_keys(&slap, &keys);
@@ -275,6 +308,7 @@ impl App {
         (slap, billing, access): (Scoped<SlapViews>, Scoped<BillingView>, Arc<Runner<AccessView>>),
     ) -> Self {
         let mode = ledger.created().mode;
+        let health = Arc::new(Monitor::of(&ledger));
         let documents = Arc::new(Documents::default());
         keys.on_destroy({
             let documents = Arc::clone(&documents);
@@ -290,6 +324,7 @@ impl App {
             documents,
             contacts: Contacts::default(),
             owed: Arc::default(),
+            health,
             run: random_id(),
             mode,
             access,
@@ -319,6 +354,7 @@ impl App {
             billing: self.billing.within(project),
             documents: Arc::clone(&self.documents),
             contacts: self.contacts.within(project),
+            health: Arc::clone(&self.health),
             run: self.run,
             mode: self.mode,
             access: Arc::clone(&self.access),
@@ -443,15 +479,25 @@ impl App {
             .flatten()
     }
 
-    /// Takes no more commands, finishes those under way, and snapshots everything.
-    pub fn shut_down(&self) {
+    /// Takes no more commands, finishes those under way, and snapshots everything. The error is one line with all that
+    /// failed, now or while it ran.
+    pub fn shut_down(&self) -> anyhow::Result<()> {
         if let Some(shipping) = &self.shipping {
             shipping.stop();
         }
-        self.ledger.shut_down();
-        self.slap.finish();
-        self.billing.finish();
-        self.access.finish();
+        self.health.stop();
+        let mut failed = Vec::new();
+        failed.extend(self.ledger.shut_down().err().map(|fault| fault.to_string()));
+        for view in [self.slap.finish(), self.billing.finish(), self.access.finish()] {
+            failed.extend(view.err().map(|fault| fault.to_string()));
+        }
+        ensure!(
+            failed.is_empty(),
+            "did not shut down cleanly: {}; what was acknowledged is in the log of {}, start it again",
+            failed.join("; ").replace(['\n', '\r'], " "),
+            self.data.display()
+        );
+        Ok(())
     }
 
     /// Reads the billing view as of all that has been acknowledged; for threads without a runtime.
@@ -507,7 +553,9 @@ fn start_runner<V: View>(
     ledger: &Ledger,
     (state, read_only): (&Path, bool),
 ) -> anyhow::Result<Runner<V>> {
-    let options = runner::Options { folder: Some(state.to_owned()), read_only, ..runner::Options::default() };
+    let room = ledger.room().cloned();
+    let folder = Some(state.to_owned());
+    let options = runner::Options { folder, read_only, room, ..runner::Options::default() };
     let bar = crate::cli::progress::bar(name, ledger.head().last);
     let store = Arc::clone(ledger.store());
     let started = Runner::start(name, ledger.feed(), store, options, |reached| bar.set_position(reached.0));

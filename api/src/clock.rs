@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::ledger::Clock;
 
@@ -13,6 +15,14 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the edge")]
     fn now(&self) -> Timestamp {
         Timestamp::from_utc(chrono::Utc::now())
+    }
+
+    /// Since the machine was started, also while it slept.
+    fn elapsed(&self) -> Option<Duration> {
+        let passed = clock_gettime(ClockId::Boottime);
+        let (seconds, nanoseconds) =
+            (u64::try_from(passed.tv_sec).ok()?, u32::try_from(passed.tv_nsec).ok()?);
+        Some(Duration::new(seconds, nanoseconds))
     }
 }
 

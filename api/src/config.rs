@@ -8,17 +8,21 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use serde::Deserialize;
 #[cfg(test)]
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use slapledger_core::ledger::ClockBounds;
 use zeroize::Zeroizing;
 
 use crate::access::Terminator;
+use crate::app::{GuardBounds, free_space};
 use crate::ca;
 use crate::net::Connections;
+use crate::operations;
 
 /// The file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -27,6 +31,10 @@ use crate::net::Connections;
 pub struct Config {
     /// Where to listen; what the command line says goes first.
     pub listen: Option<SocketAddr>,
+    /// Where health is told on a listener of its own; what the command line says goes first.
+    pub operations: Option<SocketAddr>,
+    /// Whether that may be reached from elsewhere.
+    pub operations_exposed: bool,
     /// The names and addresses under which clients reach the server: those its certificate is for.
     pub names: Vec<String>,
     /// Seconds after which a computer that is not heard of gets no new instances.
@@ -41,6 +49,10 @@ pub struct Config {
     pub connections: Connections,
     /// Bounds of requests.
     pub requests: Requests,
+    /// Bounds of the clock.
+    pub clock: ClockConfig,
+    /// Room on the disk.
+    pub disk: DiskConfig,
     /// Copies that are made while the server runs.
     pub backup: BackupConfig,
 }
@@ -105,6 +117,33 @@ impl Default for Requests {
     }
 }
 
+/// How far the clock may step before the writer records nothing until somebody confirms it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+#[serde(deny_unknown_fields, default)]
+pub struct ClockConfig {
+    /// Seconds by which it may step, and be behind the last event at the start.
+    pub most_step_seconds: u64,
+    /// Seconds by which it may be ahead of the last event at the start.
+    pub most_absence_seconds: u64,
+}
+
+impl Default for ClockConfig {
+    fn default() -> Self {
+        let ClockBounds { most_step, most_absence } = ClockBounds::default();
+        Self { most_step_seconds: most_step.as_secs(), most_absence_seconds: most_absence.as_secs() }
+    }
+}
+
+/// Room on the disk.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+#[serde(deny_unknown_fields, default)]
+pub struct DiskConfig {
+    /// Bytes that the ledger leaves free; 0 switches it off.
+    pub reserve_bytes: Option<u64>,
+}
+
 /// The fewest seconds after which a computer is taken for silent: with fewer, all of them would be.
 pub const LEAST_SILENCE: u32 = 10;
 
@@ -127,6 +166,9 @@ impl Config {
     /// Says which value cannot be meant.
     pub fn check(&self) -> anyhow::Result<()> {
         self.connections.check()?;
+        if let Some(operations) = self.operations {
+            operations::check_address(operations, self.operations_exposed)?;
+        }
         let Requests { most_at_a_time, most_at_a_time_of_one, most_body_bytes, .. } = self.requests;
         ensure!((1..=100_000).contains(&most_at_a_time), "requests.most_at_a_time must be 1 to 100000");
         ensure!(
@@ -137,6 +179,7 @@ impl Config {
         ensure!(bytes.contains(&most_body_bytes), "requests.most_body_bytes must be 65536 to 268435456");
         let silent = self.silent_after_seconds.is_none_or(|seconds| seconds >= LEAST_SILENCE);
         ensure!(silent, "silent_after_seconds must be {LEAST_SILENCE} or more");
+        self.check_guards()?;
         let addresses = self.terminator.as_ref().map_or(&[][..], |terminator| &terminator.addresses);
         let elsewhere = addresses.iter().find(|address| !address.is_loopback());
         if let Some(address) = elsewhere {
@@ -148,6 +191,39 @@ impl Config {
             ca::check_server_name(name).context("names")?;
         }
         Ok(())
+    }
+
+    fn check_guards(&self) -> anyhow::Result<()> {
+        let ClockConfig { most_step_seconds: step, most_absence_seconds: absence } = self.clock;
+        ensure!((5..=86_400).contains(&step), "clock.most_step_seconds must be 5 to 86400, not {step}");
+        ensure!(
+            (3600..=3_155_760_000).contains(&absence),
+            "clock.most_absence_seconds must be 3600 to 3155760000, not {absence}"
+        );
+        Ok(())
+    }
+
+    /// Says whether the reserve of the disk can be meant where the data folder is.
+    pub fn check_disk(&self, data: &Path) -> anyhow::Result<()> {
+        let Some(reserve) = self.disk.reserve_bytes else { return Ok(()) };
+        let space =
+            free_space(data).with_context(|| format!("look at the free space of {}", data.display()))?;
+        ensure!(
+            reserve < space.total,
+            "disk.reserve_bytes must be below {}, the size of the file system of {}, not {reserve}; 0 switches it off",
+            space.total,
+            data.display()
+        );
+        Ok(())
+    }
+
+    /// What the writer watches.
+    pub fn guards(&self) -> GuardBounds {
+        let clock = ClockBounds {
+            most_step: Duration::from_secs(self.clock.most_step_seconds),
+            most_absence: Duration::from_secs(self.clock.most_absence_seconds),
+        };
+        GuardBounds { clock, reserve_bytes: self.disk.reserve_bytes }
     }
 
     /// What goes with TLS, and what without.
@@ -245,6 +321,18 @@ mod tests {
             "[requests]\nmost_at_a_time_of_one = 1000",
             "requests.most_at_a_time_of_one must be 1 to 512, as requests.most_at_a_time is",
         );
+        check("[clock]\nmost_step_seconds = 4", "clock.most_step_seconds must be 5 to 86400, not 4");
+        check(
+            "[clock]\nmost_absence_seconds = 1",
+            "clock.most_absence_seconds must be 3600 to 3155760000, not 1",
+        );
+        check(
+            "operations = \"0.0.0.0:9000\"",
+            "operations 0.0.0.0:9000: anybody who reaches it may ask, in the clear; name a loopback address, such \
+             as 127.0.0.1:9000, or set operations_exposed = true in the file of --config",
+        );
+        assert!(read("operations = \"0.0.0.0:9000\"\noperations_exposed = true").is_ok());
+        assert!(read("operations = \"[::1]:9000\"").is_ok());
         check("silent_after_seconds = 9", "silent_after_seconds must be 10 or more");
         check("names = [\"[::1]\"]", "names: \"[::1]\" is neither a DNS name nor an IP address");
         check(
@@ -297,6 +385,19 @@ mod tests {
             let without = row.split('|').nth(2).expect("a second column").trim();
             assert!(default.is_empty() || without == default, "{member}: {without} is not {default}");
         }
+    }
+
+    #[test]
+    fn the_reserve_must_fit_the_disk() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let check = |reserve: u64| {
+            let config =
+                Config::parse(&format!("[disk]\nreserve_bytes = {reserve}")).expect("it is well-formed");
+            config.check_disk(folder.path()).map_err(|error| error.to_string())
+        };
+        assert_eq!((check(0), check(1 << 20)), (Ok(()), Ok(())));
+        let error = check(i64::MAX.cast_unsigned()).expect_err("no disk is as large");
+        assert!(error.starts_with("disk.reserve_bytes must be below "), "{error}");
     }
 
     #[test]

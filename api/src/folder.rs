@@ -44,16 +44,12 @@ pub fn open_log(data: &Path) -> anyhow::Result<SledStore> {
 pub fn read_log(data: &Path) -> anyhow::Result<SledStore> {
     let log = data.join(LOG);
     ensure!(log.is_dir(), "there is no ledger in {}; --data names its folder", data.display());
-    let store = open_read_only(&log).map_err(|fault| match fault {
+    let store = SledStore::open_read_only(&log).map_err(|fault| match fault {
         StoreFault::InUse { .. } => anyhow::Error::from(fault).context("--url asks the server that has it"),
         fault => fault.into(),
     })?;
     check(data, &store)?;
     Ok(store)
-}
-
-fn open_read_only(log: &Path) -> Result<SledStore, StoreFault> {
-    SledStore::open(log)
 }
 
 /// Where a log ends, as one line for people.

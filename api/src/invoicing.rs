@@ -131,6 +131,8 @@ pub async fn credit(
         Some(document.invoice.clone())
     });
     let mut original = read.await?.ok_or(CreditError::Unknown)?;
+    // Before keys are taken for what would not be issued.
+    app.ledger.check_issuing()?;
     reseal(app, &mut original)?;
     let command = Command::IssueCreditNote(Box::new(IssueCreditNote { original, give_back, reason }));
     let accepted = app.ledger.submit(Submission { meta, command }).await?;
@@ -174,6 +176,8 @@ fn issue_all<'a>(
             .billing
             .read(|view, _| view.billing.drafts_after(run, payer).take(AT_A_TIME).cloned().collect());
         let Some(last) = drafts.last() else { return Ok(()) };
+        // Before keys are taken for what would not be issued.
+        app.ledger.check_issuing()?;
         payer = Some(last.buyer.party);
         for mut draft in drafts {
             if under_way.len() >= AT_A_TIME

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, RwLock, RwLockUpgradableReadGuard, RwLockWriteGuard};
 use slapledger_core::domain::id::Sequence;
-use slapledger_core::ledger::Feed;
+use slapledger_core::ledger::{Feed, Room};
 use slapledger_core::log::envelope::Recorded;
 use slapledger_core::log::store::{EventStore, root_at};
 use slapledger_core::log::witness::Witness;
@@ -35,7 +35,7 @@ const SNAPSHOT_EVERY: u64 = 5_000_000;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How a view is kept.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Options {
     /// The folder of its snapshot; none is taken, if not said.
     pub folder: Option<PathBuf>,
@@ -45,11 +45,14 @@ pub struct Options {
     pub snapshot_every: u64,
     /// How long a reader waits for a sequence.
     pub patience: Duration,
+    /// The room on the disk: while there is too little, no snapshot is taken.
+    pub room: Option<Arc<Room>>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { folder: None, read_only: false, snapshot_every: SNAPSHOT_EVERY, patience: PATIENCE }
+        let (folder, room) = (None, None);
+        Self { folder, read_only: false, snapshot_every: SNAPSHOT_EVERY, patience: PATIENCE, room }
     }
 }
 
@@ -99,6 +102,33 @@ pub enum RebuildFault {
     },
 }
 
+/// What failed by the time a view was finished. What it shows can be derived from the log again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FinishFault {
+    /// It had stopped by itself.
+    #[error("view {name} stopped on a fault: {cause}")]
+    Stopped {
+        /// Which view.
+        name: &'static str,
+        /// What happened.
+        cause: Arc<str>,
+    },
+    /// Its thread panicked.
+    #[error("the thread of view {name} panicked")]
+    Panicked {
+        /// Which view.
+        name: &'static str,
+    },
+    /// Its last snapshot is not there: the next start reads more of the log.
+    #[error("snapshot view {name}: {cause}")]
+    Snapshot {
+        /// Which view.
+        name: &'static str,
+        /// What happened.
+        cause: String,
+    },
+}
+
 /// How a view is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
@@ -135,7 +165,7 @@ impl Rebuilt {
 /// A view that is kept up to date. Dropping it lets its thread end with the next events.
 pub struct Runner<V: View> {
     shared: Arc<Shared<V>>,
-    thread: Mutex<Option<thread::JoinHandle<()>>>,
+    thread: Mutex<Option<thread::JoinHandle<Result<(), String>>>>,
 }
 
 struct Kept<V> {
@@ -293,18 +323,24 @@ impl<V: View> Runner<V> {
         self.shared.rebuild(&alone.reached, progress).map_err(|source| RebuildFault::Replay { name, source })
     }
 
-    /// Takes a snapshot now, if there is a folder for it.
+    /// Takes a snapshot now, if there is a folder for it. A failure is logged: the next start takes longer.
     pub fn snapshot(&self) {
-        self.shared.take_snapshot();
+        let _ = self.shared.take_snapshot();
     }
 
-    /// Waits until the feed has ended and the last snapshot is taken. The ledger must be shut down before.
-    pub fn finish(&self) {
+    /// Waits until the feed has ended and the last snapshot is taken. The ledger must be shut down before. The error is
+    /// what failed, now or before.
+    pub fn finish(&self) -> Result<(), FinishFault> {
+        let name = self.shared.name;
         let thread = self.thread.lock().take();
-        if let Some(thread) = thread
-            && thread.join().is_err()
-        {
-            error!(view = self.shared.name, "the thread of a view panicked while it ended");
+        let ended = thread.map(thread::JoinHandle::join);
+        if let Some(cause) = self.shared.progress.borrow().fault.clone() {
+            return Err(FinishFault::Stopped { name, cause });
+        }
+        match ended {
+            None | Some(Ok(Ok(()))) => Ok(()),
+            Some(Ok(Err(cause))) => Err(FinishFault::Snapshot { name, cause }),
+            Some(Err(_)) => Err(FinishFault::Panicked { name }),
         }
     }
 }
@@ -411,14 +447,15 @@ impl<V: View> Shared<V> {
         self.moved.notify_all();
     }
 
-    fn run(&self) {
+    /// The error is that of the last snapshot; why the view stopped by itself is said in its progress.
+    fn run(&self) -> Result<(), String> {
         if let Err(cause) = self.follow() {
             let cause: Arc<str> = cause.into();
             error!(view = self.name, %cause, "a view stops");
             self.tell(|progress| progress.fault = Some(cause));
-        } else {
-            self.take_snapshot();
+            return Ok(());
         }
+        self.take_snapshot()
     }
 
     /// Takes over what the feed gives, until it ends.
@@ -439,7 +476,8 @@ impl<V: View> Shared<V> {
                 return Ok(());
             }
             if position.0 - self.tried.load(Ordering::Relaxed) >= self.options.snapshot_every {
-                self.take_snapshot();
+                // A failure is logged, and it is tried again.
+                let _ = self.take_snapshot();
             }
         }
         Ok(())
@@ -460,17 +498,24 @@ impl<V: View> Shared<V> {
         if group.is_empty() { Err(format!("nothing follows {position} in its feed")) } else { Ok(position) }
     }
 
-    /// A failure is told and nothing else: the next start takes longer.
-    fn take_snapshot(&self) {
-        let Some(folder) = self.options.folder.as_ref().filter(|_| !self.options.read_only) else { return };
+    /// A failure is logged and returned: the next start takes longer.
+    fn take_snapshot(&self) -> Result<(), String> {
+        let Some(folder) = self.options.folder.as_ref().filter(|_| !self.options.read_only) else {
+            return Ok(());
+        };
         let _alone = self.snapshotting.lock();
         // What a fold left behind that broke is not worth keeping.
         if self.progress.borrow().fault.is_some() {
-            return;
+            return Ok(());
         }
         // Not a plain read lock: a writer that waits for one keeps new readers out.
         let kept = self.kept.upgradable_read();
         let sequence = kept.position;
+        if let Some(short) = self.options.room.as_ref().and_then(|room| room.short()) {
+            self.tried.store(sequence.0, Ordering::Relaxed);
+            warn!(view = self.name, %short, "a view is not snapshotted");
+            return Ok(());
+        }
         let written = match root_at(&*self.store, sequence) {
             Ok(Some(root)) => {
                 let header = Header { name: self.name.into(), format: V::FORMAT, sequence, root };
@@ -482,10 +527,9 @@ impl<V: View> Shared<V> {
             Err(fault) => Err(fault.to_string()),
         };
         self.tried.store(sequence.0, Ordering::Relaxed);
-        match written {
-            Ok(()) => self.snapshot.store(sequence.0, Ordering::Relaxed),
-            Err(cause) => error!(view = self.name, %cause, "a view could not be snapshotted"),
-        }
+        written
+            .inspect(|()| self.snapshot.store(sequence.0, Ordering::Relaxed))
+            .inspect_err(|cause| error!(view = self.name, %cause, "a view could not be snapshotted"))
     }
 
     fn rebuild(
@@ -523,7 +567,7 @@ impl<V: View> Shared<V> {
                 "a view was rebuilt and was not the same"
             );
         }
-        self.take_snapshot();
+        let _ = self.take_snapshot();
         Ok(rebuilt)
     }
 }

@@ -14,11 +14,13 @@ use slapledger_core::domain::id::Sequence;
 use slapledger_core::log::merkle::Root;
 use slapledger_core::log::witness::Witness;
 
-use crate::view::{BUFFER_BYTES, Hashing, View, get, put};
+use crate::view::{BUFFER_BYTES, Hashing, View, put};
 
 /// A name, and the version of the layout around the view.
 const MAGIC: &[u8; 8] = b"SLVIEW01";
 const DIGEST_BYTES: u64 = 32;
+/// No header is longer.
+const HEADER_BYTES: usize = 1024;
 
 /// What a snapshot is of.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -124,13 +126,17 @@ impl SnapshotFile {
     }
 }
 
+/// The header at the beginning of a file, which may hold anything.
 fn read_header(content: &mut impl Read) -> io::Result<Header> {
+    let invalid = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
     let mut magic = [0; MAGIC.len()];
     content.read_exact(&mut magic)?;
     if magic != *MAGIC {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no snapshot of a view"));
+        return Err(invalid("it is no snapshot of a view".into()));
     }
-    get(content)
+    // A length that is damaged makes no room for itself.
+    let config = bincode::config::standard().with_limit::<HEADER_BYTES>();
+    bincode::decode_from_std_read(content, config).map_err(|error| invalid(error.to_string()))
 }
 
 /// Checks the digest at the end of a file and gives the length of what is before it.

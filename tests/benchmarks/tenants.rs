@@ -84,8 +84,7 @@ pub(crate) fn fill(data: &Path, seed: u64, size: Size) -> anyhow::Result<()> {
         book.usage(of, (slot * minutes, minutes), count, random)
     })?;
     ensure!(left.load(Ordering::Relaxed) == 0, "there is less room in the month than events");
-    book.ledger.shut_down();
-    Ok(())
+    Ok(book.ledger.shut_down()?)
 }
 
 /// The one who writes it all down.

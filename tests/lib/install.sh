@@ -11,6 +11,7 @@ need() {
 install_packages() {
     need strace command -v strace
     need gcc command -v cc
+    need curl command -v curl
     need openssl command -v openssl
     need nginx command -v /usr/sbin/nginx
     need haproxy command -v /usr/sbin/haproxy
@@ -18,6 +19,9 @@ install_packages() {
     need python3-venv python3 -c 'import ensurepip, venv'
     need python3-dev python3 -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'
     need util-linux command -v setpriv
+    need mount command -v mount
+    need e2fsprogs command -v mkfs.ext4
+    need xz-utils command -v xz
     need passwd command -v useradd
     need hledger command -v hledger
     need ledger command -v ledger

@@ -163,6 +163,10 @@ pub static CREDENTIAL_WRITE: Policy =
 pub static PROJECT_READ: Policy = ledger_wide("project.read", &[(Admin, All), (Auditor, All)]);
 /// Opening them.
 pub static PROJECT_WRITE: Policy = ledger_wide("project.write", &[(Admin, All)]);
+/// Whether the clock of the server can be believed.
+pub static CLOCK_READ: Policy = ledger_wide("clock.read", &[(Admin, All), (Auditor, All)]);
+/// Saying that it can.
+pub static CLOCK_CONFIRM: Policy = ledger_wide("clock.confirm", &[(Admin, All)]);
 
 impl Policy {
     /// How far these roles reach here; `None`, if not in at all.

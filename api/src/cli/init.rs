@@ -64,7 +64,7 @@ pub(super) fn run(init: &Init<'_>) -> anyhow::Result<()> {
     })
     .with_context(|| format!("open {}", data.display()))?;
     let done = fill(&app, init);
-    app.shut_down();
+    let closed = app.shut_down();
     let done = done?;
     let authority = data.join(AUTHORITY);
     say!("data      {}", data.display());
@@ -77,7 +77,8 @@ pub(super) fn run(init: &Init<'_>) -> anyhow::Result<()> {
     }
     let master_key = init.folder.master_key().map(|path| format!(" --master-key {}", path.display()));
     say!("serve     slapledger serve --data {}{}", data.display(), master_key.unwrap_or_default());
-    Ok(())
+    // Last: the token is good, and is shown only once.
+    closed
 }
 
 /// What was made.

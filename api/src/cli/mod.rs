@@ -4,6 +4,7 @@ mod backup;
 mod books;
 pub(crate) mod catalogue;
 mod client;
+mod clock;
 mod compare;
 mod computer;
 mod explain;
@@ -29,6 +30,7 @@ pub(crate) mod service;
 mod table;
 mod token;
 mod user;
+mod verify;
 mod warnings;
 
 use std::net::SocketAddr;
@@ -92,6 +94,9 @@ enum Command {
         folder: Folder,
         #[command(flatten)]
         listen: Listen,
+        /// Answer /healthz and /readyz at this loopback address too; port 0 takes a free one
+        #[arg(long, value_name = "ADDR")]
+        operations: Option<SocketAddr>,
         /// The computer that exists from the start, and where requests go that name none
         #[arg(long, value_name = "ID", default_value = "computer")]
         computer: String,
@@ -131,6 +136,9 @@ enum Command {
         /// Where to listen; port 0 takes a free one. Without it 127.0.0.1:5000, or what the file says
         #[arg(long, value_name = "ADDR")]
         listen: Option<SocketAddr>,
+        /// Answer /healthz and /readyz at this loopback address too; port 0 takes a free one
+        #[arg(long, value_name = "ADDR")]
+        operations: Option<SocketAddr>,
         /// Names, certificates and bounds, in TOML (docs/security.md)
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
@@ -159,6 +167,17 @@ enum Command {
         /// One JSON object a line
         #[arg(long)]
         json: bool,
+    },
+    /// Check every byte of a data folder
+    ///
+    /// Reads the log, its databases, the key ring, snapshots and index, and compares them with each other. Ends with one
+    /// verdict: exit status 0 if the folder is whole, 1 at the first thing that is not as it was written. Changes nothing.
+    Verify {
+        #[command(flatten)]
+        folder: Folder,
+        /// Derive all views from the first event on too, and compare them with the snapshots
+        #[arg(long)]
+        deep: bool,
     },
     /// Derive projections from the log again, and print their digests
     ///
@@ -228,6 +247,9 @@ enum Command {
     /// Look at the key ring, and give it another master key; no server may be using it
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Show and confirm the clock of a master
+    #[command(subcommand)]
+    Clock(clock::ClockCommand),
     /// Look for usage that is missing
     #[command(subcommand)]
     Usage(compare::Usage),
@@ -426,8 +448,8 @@ pub fn run() -> anyhow::Result<()> {
         Command::Demo { folder, listen, seed, no_serve } => {
             serve::demo(&folder, (!no_serve).then_some(listen.listen), seed)
         }
-        Command::Proxy { folder, listen, computer, products, clock } => {
-            serve::proxy(&folder, listen.listen, &computer, &products, clock)
+        Command::Proxy { folder, listen, operations, computer, products, clock } => {
+            serve::proxy(&folder, listen.listen, operations, &computer, &products, clock)
         }
         Command::Init { folder, name, time_zone, token_file } => {
             let time_zone = time_zone.parse().map_err(|rule| anyhow::anyhow!("--time-zone {rule}"))?;
@@ -438,9 +460,10 @@ pub fn run() -> anyhow::Result<()> {
                 token_file: token_file.as_deref(),
             })
         }
-        Command::Serve { folder, listen, config, names, plain_http, silent_after } => {
+        Command::Serve { folder, listen, operations, config, names, plain_http, silent_after } => {
             let mut config = config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
             config.listen = listen.or(config.listen);
+            config.operations = operations.or(config.operations);
             config.names.extend(names);
             config.silent_after_seconds = silent_after.or(config.silent_after_seconds);
             serve::master(folder, config, plain_http)
@@ -449,6 +472,7 @@ pub fn run() -> anyhow::Result<()> {
             Some(server) => log::of_server(&server, after, limit, json),
             None => log::of_folder(&source.data, after, limit, json),
         },
+        Command::Verify { folder, deep } => verify::run(&folder, deep),
         Command::Rebuild { source, projection, json } => match source.server()? {
             Some(server) => rebuild::on_server(&server, projection.as_deref(), json),
             None => rebuild::in_folder(&source.data, projection.as_deref(), json),
@@ -490,6 +514,7 @@ pub fn run() -> anyhow::Result<()> {
         }
         Command::WhatIf(asked) => compare::what_if(&asked),
         Command::Keys(asked) => keys::run(&asked),
+        Command::Clock(asked) => clock::run(&asked),
         Command::Usage(asked) => compare::usage(&asked),
         Command::Explain(asked) => explain::run(&asked),
         Command::Request(asked) => request::request(&asked),

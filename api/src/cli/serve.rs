@@ -15,6 +15,7 @@ use slapledger_core::domain::product::PublishSoftwareRelease;
 use slapledger_core::domain::time::{TimeZone, Timestamp};
 use slapledger_core::ledger::Clock;
 use slapledger_core::log::envelope::Actor;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Folder;
 use super::client::invoice_table;
@@ -33,6 +34,7 @@ use crate::erasure;
 use crate::http::{invoices, projects, router};
 use crate::invoicing::due;
 use crate::net::{self, Connections};
+use crate::operations::Operations;
 use crate::server_certificate::{self, ServerCertificate, Source};
 use crate::shipping::Shipping;
 
@@ -42,12 +44,16 @@ const LOCAL_USER: &str = "local user";
 pub(super) fn proxy(
     folder: &Folder,
     listen: SocketAddr,
+    operations: Option<SocketAddr>,
     computer: &str,
     products: &[String],
     clock: Option<PathBuf>,
 ) -> anyhow::Result<()> {
     let data = &folder.data;
-    loopback_alone(listen, "proxy")?;
+    loopback_alone("--listen", listen, "proxy")?;
+    if let Some(operations) = operations {
+        loopback_alone("--operations", operations, "proxy")?;
+    }
     let products = products.iter().map(|told| product(told)).collect::<anyhow::Result<Vec<_>>>()?;
     let computer = ComputerId::new(computer).map_err(|rule| anyhow::anyhow!("--computer {rule}"))?;
     warnings::to_stderr();
@@ -66,7 +72,7 @@ pub(super) fn proxy(
     app.default_computer = Some(computer.clone());
     say!("data      {}", data.display());
     say!("computer  {computer}");
-    serve(app, Serving::plain(listen))
+    serve(app, Serving { operations, ..Serving::plain(listen) })
 }
 
 /// Where a master listens, if nothing else is said.
@@ -89,13 +95,15 @@ pub(super) fn master(folder: Folder, config: Config, plain_http: bool) -> anyhow
     // A folder that is something else is told so when it is opened.
     ensure!(data.join("log").is_dir(), unmade("ledger of a master"));
     let master_key = master_key.or(config.master_key_file.clone());
-    let mut app = App::open(Open {
+    config.check_disk(&data)?;
+    let open = Open {
         data: &data,
         mode: Mode::Serve,
         clock: Arc::new(SystemClock),
         master_key: master_key.as_deref(),
-    })
-    .with_context(|| format!("open {}", data.display()))?;
+    };
+    let mut app =
+        App::open_guarded(open, config.guards()).with_context(|| format!("open {}", data.display()))?;
     let authority = data.join(init::AUTHORITY);
     ensure!(authority.exists(), unmade("certificate authority"));
     let authority = Authority::open(&authority)?;
@@ -141,7 +149,7 @@ pub(super) fn master(folder: Folder, config: Config, plain_http: bool) -> anyhow
     let silent_after = Some(Duration::from_secs(silent_after.into()));
     let terminators = config.terminator.map(|terminator| terminator.addresses).unwrap_or_default();
     let connections = Connections { terminators, ..config.connections };
-    serve(app, Serving { listen, tls, shown, connections, silent_after })
+    serve(app, Serving { listen, operations: config.operations, tls, shown, connections, silent_after })
 }
 
 /// What clients may call the server: what is configured, and what it is called on its own machine.
@@ -158,10 +166,10 @@ fn names(config: &Config, listen: SocketAddr) -> Vec<String> {
     names
 }
 
-fn loopback_alone(listen: SocketAddr, command: &str) -> anyhow::Result<()> {
+fn loopback_alone(option: &str, listen: SocketAddr, command: &str) -> anyhow::Result<()> {
     ensure!(
         listen.ip().is_loopback(),
-        "--listen {listen}: {command} has no sign-in and listens on loopback alone"
+        "{option} {listen}: {command} has no sign-in and listens on loopback alone"
     );
     Ok(())
 }
@@ -197,7 +205,7 @@ fn prepare_computer(app: &App, computer: &ComputerId) -> anyhow::Result<()> {
 pub(super) fn demo(folder: &Folder, listen: Option<SocketAddr>, seed: u64) -> anyhow::Result<()> {
     let data = &folder.data;
     if let Some(listen) = listen {
-        loopback_alone(listen, "demo")?;
+        loopback_alone("--listen", listen, "demo")?;
     }
     warnings::to_stderr();
     // The month is in the past; once it is played the clock of the machine goes on, never before the last event.
@@ -237,13 +245,14 @@ pub(super) fn demo(folder: &Folder, listen: Option<SocketAddr>, seed: u64) -> an
     if let Some(listen) = listen {
         return serve(app, Serving::plain(listen));
     }
-    app.shut_down();
-    Ok(())
+    app.shut_down()
 }
 
 /// How something is served.
 struct Serving {
     listen: SocketAddr,
+    /// Where health is told beside that.
+    operations: Option<SocketAddr>,
     /// Without it, in the clear.
     tls: Option<Arc<rustls::ServerConfig>>,
     /// What it shows, to be replaced in time.
@@ -256,23 +265,38 @@ struct Serving {
 impl Serving {
     /// As `proxy` and `demo` are: for one user on this machine.
     fn plain(listen: SocketAddr) -> Self {
-        Self { listen, tls: None, shown: None, connections: Connections::default(), silent_after: None }
+        Self {
+            listen,
+            operations: None,
+            tls: None,
+            shown: None,
+            connections: Connections::default(),
+            silent_after: None,
+        }
     }
 }
 
-/// Serves until it is stopped by SIGINT or SIGTERM, then finishes what is under way.
+/// Serves until it is stopped by SIGINT or SIGTERM, then finishes what is under way. The error is what failed, also while
+/// it closed what it had open.
 fn serve(app: App, serving: Serving) -> anyhow::Result<()> {
-    let Serving { listen, tls, shown, connections, silent_after } = serving;
+    let Serving { listen, operations, tls, shown, connections, silent_after } = serving;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
     let app = Arc::new(app);
+    let watching = app.health.watch(Arc::clone(app.ledger.store()));
+    let operations = operations.map(|address| Operations::start(Arc::clone(&app), address)).transpose()?;
     let result = runtime.block_on(async {
+        // Before it is said that it serves: a signal from then on is no end in the middle of something.
+        let signals = Signals::listen().context("wait for signals")?;
         if app.mode == Mode::Serve {
             projects::enter_first_parties(&app).await.map_err(|problem| anyhow!("{}", problem.detail))?;
         }
         let listener =
             tokio::net::TcpListener::bind(listen).await.with_context(|| format!("listen on {listen}"))?;
         let address = listener.local_addr().context("find the address that was bound")?;
+        if let Some(operations) = &operations {
+            say!("operations http://{}/", operations.address);
+        }
         let scheme = if tls.is_some() { "https" } else { "http" };
         say!("serving   {scheme}://{address}/ until stopped (ctrl-c)");
         if let Some(silent_after) = silent_after {
@@ -284,28 +308,55 @@ fn serve(app: App, serving: Serving) -> anyhow::Result<()> {
         tokio::spawn(due::watch(Arc::clone(&app)));
         tokio::spawn(erasure::watch(Arc::clone(&app)));
         let routes = router::router(Arc::clone(&app));
-        let serving = async move { net::serve(listener, routes, tls, &connections, stopped()).await };
+        let stop = {
+            let app = Arc::clone(&app);
+            async move {
+                signals.stopped().await;
+                app.health.stop();
+            }
+        };
+        let serving = async move { net::serve(listener, routes, tls, &connections, stop).await };
         // By a thread of the runtime: this one would hand every connection over to one of them, and be woken for it.
         tokio::spawn(serving).await.context("serve")?.context("serve")
     });
     runtime.shutdown_timeout(std::time::Duration::from_secs(10));
-    app.shut_down();
+    let closed = app.shut_down();
+    // Last: health is told until everything is closed.
+    drop((operations, watching));
+    // What does not end holds the log open, and it would end with the process in the middle of something.
+    let closed = closed.and_then(|()| {
+        ensure!(
+            Arc::strong_count(&app) == 1,
+            "did not close the log: a request was still under way; what was acknowledged is in it, start it again"
+        );
+        Ok(())
+    });
     tracing::info!(last = app.ledger.head().last.0, "stopped");
-    result
+    match (result, closed) {
+        (Ok(()), closed) => closed,
+        (Err(error), Ok(())) => Err(error),
+        (Err(error), Err(fault)) => Err(error.context(fault.to_string())),
+    }
 }
 
-async fn stopped() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let interrupt = tokio::signal::ctrl_c();
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! {
-                _ = interrupt => {}
-                _ = terminate.recv() => {}
-            }
-        }
-        Err(_) => {
-            let _ = interrupt.await;
+/// What ends a server.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    /// They are caught from now on.
+    fn listen() -> std::io::Result<Self> {
+        let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        Ok(Self { interrupt, terminate })
+    }
+
+    /// Waits for one of them.
+    async fn stopped(mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
     }
 }

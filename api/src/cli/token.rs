@@ -248,7 +248,7 @@ fn issue_in_folder(asked: &Issue, data: &Path) -> anyhow::Result<()> {
     })
     .with_context(|| format!("open {}", data.display()))?;
     let issued = issue_to(&app, asked.client.project()?, wanted, place.as_mut());
-    app.shut_down();
+    let closed = app.shut_down();
     let token = issued?;
     place.map(Place::take).transpose()?;
     let text = token.text();
@@ -257,10 +257,12 @@ fn issue_in_folder(asked: &Issue, data: &Path) -> anyhow::Result<()> {
         if asked.out.is_none() {
             told["token"] = text.as_str().into();
         }
-        return print_json(&told);
+        print_json(&told)?;
+    } else {
+        say_token(&text, asked.out.as_deref());
     }
-    say_token(&text, asked.out.as_deref());
-    Ok(())
+    // Last: the token is good, and is shown only once.
+    closed
 }
 
 /// A token that is issued by the program itself.

@@ -1,7 +1,7 @@
 //! What whoever runs it looks at: the events, the projections, and how everything is doing.
 //!
 //! `/healthz` answers 200 as long as nothing is wrong that a restart or a person has to mend; `/readyz` as long as requests
-//! are answered in time. Neither waits for anything.
+//! are answered in time. Neither waits for anything: not for the disk, and for no lock that is held for long.
 
 pub(super) mod describe;
 
@@ -29,6 +29,7 @@ use super::problem::Problem;
 use super::query::{self, Named, Query};
 use crate::access::Here;
 use crate::app::{App, Scoped};
+use crate::health::{self, HealthFault};
 use crate::shipping::ShippingStatus;
 
 /// The most bytes of a page of events, but for the last one.
@@ -230,6 +231,8 @@ struct Health {
     shipping: Option<ShippingForm>,
     /// What is wrong, in words; nothing, if nothing is.
     faults: Vec<String>,
+    /// The code of each of them, in the same order: a word that stays, such as `writer-stopped`.
+    fault_codes: Vec<&'static str>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -305,33 +308,27 @@ struct StoreForm {
 }
 
 /// `GET /healthz`.
-pub(super) async fn health(Here(app): Here) -> Result<Response, Problem> {
-    // The last event may have to be read from the log, and the store counts its files.
-    let looked = tokio::task::spawn_blocking(move || look(&app)).await;
-    let health = looked.map_err(|error| Problem::fault(&error))?;
+pub(super) async fn health(Here(app): Here) -> Response {
+    health_of(&app)
+}
+
+/// The same for whoever has no route: all of it is in memory.
+pub(crate) fn health_of(app: &App) -> Response {
+    let health = look(app);
     let status = if health.faults.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    Ok(query::json(status, health.sequence, &health))
+    query::json(status, health.sequence, &health)
 }
 
 fn look(app: &App) -> Health {
     let head = app.ledger.head().last;
-    let last = app.ledger.feed().poll(Sequence(head.0.saturating_sub(1)));
-    let recorded_at = last.ok().flatten().and_then(|group| group.last().map(|event| event.recorded_at));
+    let recorded_at = app.health.recorded_at(&app.ledger);
     let now = app.now();
-    let StoreStats { epochs, bytes_on_disk, blobs } = app.ledger.store().stats();
+    let StoreStats { epochs, bytes_on_disk, blobs } = app.health.store();
     let views = [app.slap.status(), app.billing.status(), app.access.status()]
         .map(|status| ViewForm::of(&status, head));
     let fault = app.ledger.fault().map(|fault| fault.to_string());
-    let mut faults: Vec<String> =
-        fault.iter().map(|fault| format!("the writer has stopped: {fault}")).collect();
-    for view in &views {
-        faults.extend(view.fault.iter().map(|fault| format!("view {} has stopped: {fault}", view.name)));
-    }
     let shipping = app.shipping.as_ref().map(|shipping| shipping.status());
-    faults.extend(shipping.as_ref().and_then(ShippingStatus::fault));
-    if blobs > 0 {
-        faults.push(format!("{blobs} values are in files that are never synced"));
-    }
+    let faults = health::faults(app);
     Health {
         status: if faults.is_empty() { "ok" } else { "fault" },
         writer: WriterForm { alive: fault.is_none(), term: app.ledger.term().0, fault },
@@ -344,7 +341,8 @@ fn look(app: &App) -> Health {
         views: views.into(),
         store: StoreForm { epochs, bytes_on_disk, blobs },
         shipping: shipping.map(Into::into),
-        faults,
+        fault_codes: faults.iter().map(HealthFault::code).collect(),
+        faults: faults.iter().map(HealthFault::to_string).collect(),
     }
 }
 
@@ -357,11 +355,17 @@ struct Ready {
 
 /// `GET /readyz`.
 pub(super) async fn ready(Here(app): Here) -> Response {
+    readiness_of(&app)
+}
+
+/// The same for whoever has no route.
+pub(crate) fn readiness_of(app: &App) -> Response {
     let head = app.ledger.head().last;
     let keeps_up =
         |status: Status| status.fault.is_none() && head.0.saturating_sub(status.position.0) < READY_LAG;
     let views = [app.slap.status(), app.billing.status(), app.access.status()];
-    let ready = app.ledger.fault().is_none() && views.into_iter().all(keeps_up);
+    let takes_requests = !app.health.is_stopping() && app.ledger.fault().is_none();
+    let ready = takes_requests && views.into_iter().all(keeps_up);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     query::json(status, head, &Ready { ready, sequence: head })
 }

@@ -6,6 +6,7 @@ mod backups;
 mod books;
 mod browser;
 mod change;
+mod clock;
 mod cloud_event;
 mod computers;
 mod credentials;
@@ -33,3 +34,5 @@ pub(crate) mod testkit;
 mod trees;
 mod usage;
 mod what_if;
+
+pub(crate) use admin::{health_of, readiness_of};

@@ -39,7 +39,7 @@ use crate::app::{App, to_its_end};
 use crate::certification;
 use crate::erasure::destroy_key;
 use crate::invoicing::open_name;
-use crate::slap::sealing::seal_bytes;
+use crate::slap::sealing::{self, seal_bytes};
 
 /// A party.
 #[derive(Clone, Serialize, JsonSchema)]
@@ -187,7 +187,7 @@ pub(super) async fn register(Here(app): Here, request: Request) -> Result<Respon
     });
     let (sent, (name, time_zone, told)) = told.await?;
     let meta = query::meta(&app, local(&app), &sent.headers, &sent.content())?;
-    let key = app.keys.fresh().map_err(|fault| Problem::fault(&fault))?;
+    let key = sealing::fresh(&app)?;
     let name = app.keys.seal(key, name.as_bytes()).map_err(|fault| Problem::fault(&fault))?;
     let description = (told != Told::default()).then(|| told.description(&app, key)).transpose()?;
     let command = Command::RegisterParty(RegisterParty { name, time_zone, description });

@@ -91,7 +91,11 @@ impl Problem {
 
     /// It may work later.
     pub fn unavailable(detail: impl Into<String>, retry_after_seconds: u32) -> Self {
-        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail);
+        Self::later("unavailable", detail, retry_after_seconds)
+    }
+
+    fn later(kind: &'static str, detail: impl Into<String>, retry_after_seconds: u32) -> Self {
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, kind, detail);
         Self { retry_after_seconds: Some(retry_after_seconds), ..problem }
     }
 
@@ -126,6 +130,20 @@ impl From<SubmitError> for Problem {
                 let detail =
                     format!("it would take {bytes} bytes to keep all of it, 65535 at most can be kept");
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
+            }
+            SubmitError::ClockUnconfirmed(_) => Self::later("clock-unconfirmed", detail, 30),
+            SubmitError::ClockBehind { now, recorded_at } => {
+                let wait = recorded_at.micros().saturating_sub(now.micros()) / 1_000_000 + 1;
+                let wait = u32::try_from(wait.clamp(1, 3600)).unwrap_or(3600);
+                Self::later("clock-behind", detail, wait)
+            }
+            SubmitError::ClockStatedOtherwise { .. } => {
+                let problem = Self::new(StatusCode::CONFLICT, "clock-stated-otherwise", detail);
+                Self { field: Some("now".into()), ..problem }
+            }
+            SubmitError::NoRoom(_) => {
+                let problem = Self::new(StatusCode::INSUFFICIENT_STORAGE, "insufficient-storage", detail);
+                Self { retry_after_seconds: Some(60), ..problem }
             }
             SubmitError::Busy | SubmitError::Moved => Self::unavailable(detail, 1),
             SubmitError::AnswerUnreadable { .. } => Self::fault(&detail),

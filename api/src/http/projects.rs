@@ -27,6 +27,7 @@ use super::problem::Problem;
 use super::query::{self, Query};
 use crate::access::{FIRST_PARTY, Here};
 use crate::app::{self, App};
+use crate::slap::sealing;
 
 /// A project.
 #[derive(Serialize, JsonSchema)]
@@ -83,7 +84,7 @@ async fn enter_first_party(app: &App, name: &str, time_zone: TimeZone) -> Result
     if app.billing.read_at(last, |view, _| view.billing.knows_party(FIRST_PARTY)).await? {
         return Ok(());
     }
-    let key = app.keys.fresh().map_err(|fault| Problem::fault(&fault))?;
+    let key = sealing::fresh(app)?;
     let name = app.keys.seal(key, name.as_bytes()).map_err(|fault| Problem::fault(&fault))?;
     let command = Command::RegisterParty(RegisterParty { name, time_zone, description: None });
     let meta = Arc::new(app.meta(app.caller.actor(), [0; 16]));

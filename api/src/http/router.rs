@@ -14,7 +14,7 @@ use super::invoices::{notes, runs};
 use super::limits::{self, Bounds};
 use super::openapi::{self, Routes};
 use super::{
-    admin, backups, books, browser, computers, credentials, credits, diff, explain, gaps, instances, invoices,
+    admin, backups, books, browser, clock, computers, credentials, credits, diff, explain, gaps, instances, invoices,
     parties, preview, prices, projects, software, trees, usage, what_if,
 };
 use crate::access::{self, policy};
@@ -127,6 +127,9 @@ fn usual() -> Routes {
         )
         .get("/v1/instance-trees", &policy::INSTANCE_READ, trees::trees, trees::describe::list)
         .get("/v1/instance-trees/{id}", &policy::INSTANCE_READ, trees::tree, trees::describe::show)
+        // The clock.
+        .get("/v1/clock", &policy::CLOCK_READ, clock::show, clock::describe::show)
+        .post("/v1/clock/confirm", &policy::CLOCK_CONFIRM, clock::confirm, clock::describe::confirm)
         // Usage.
         .post("/v1/usage-events", &policy::USAGE_REPORT, usage::record, usage::describe::record)
         .get("/v1/usage", &policy::USAGE_READ, usage::readings, usage::describe::readings)

@@ -41,11 +41,25 @@ async fn look(app: &Arc<App>, refused: &mut Refused) {
     let would_be_refused = |run| refused.get(&(project, run)) == Some(&head);
     for (run, drawn_up_since) in due(app, would_be_refused) {
         if let Err(error) = finalise(app, run, drawn_up_since).await
-            && refused.insert((project, run), app.ledger.head().last).is_none()
+            && refused.insert((project, run), refused_at(app, &error)).is_none()
         {
             tracing::warn!(%project, %run, %error, "a run that is due did not become final");
         }
     }
+}
+
+/// Where the log was when a run was refused; nowhere, if it was for a reason that passes although nothing happens.
+fn refused_at(app: &App, error: &FinaliseError) -> Sequence {
+    let passes = matches!(
+        error,
+        FinaliseError::Submit(
+            SubmitError::ClockUnconfirmed(_)
+                | SubmitError::ClockBehind { .. }
+                | SubmitError::NoRoom(_)
+                | SubmitError::Busy
+        )
+    );
+    if passes { Sequence::ZERO } else { app.ledger.head().last }
 }
 
 /// The runs that are due and would not be refused again, and whether they were drawn up since they are.

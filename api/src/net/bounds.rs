@@ -18,8 +18,8 @@ pub struct Connections {
     /// one; when all have a request under way, the new one is answered 503 (under TLS: closed). Never more than the
     /// limit of open files leaves room for.
     pub most: usize,
-    /// The most connections from one address (IPv6: from one /64). Past it a new one is answered 503 (under TLS:
-    /// closed). Those of a terminator that is configured are not counted.
+    /// The most connections from one address (IPv6: from one /64). Past it a new one is answered 503 and closed. Those of
+    /// a terminator that is configured are not counted.
     pub most_per_address: usize,
     /// Whose connections are many clients'.
     #[serde(skip)]

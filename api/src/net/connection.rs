@@ -3,21 +3,24 @@
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::http::{Request, Response};
+use axum::http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tower::Service;
 
+use super::listen::Stage;
+use super::overload::{self, Reason, take_rest};
 use super::progress::Progress;
 use super::registry::{Late, Watch};
 use super::{Connections, Peer};
@@ -27,8 +30,13 @@ const FIELDS_IN_PLACE: usize = 100;
 
 /// How long a connection that is over may still take.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// How much is still read of it.
-const MOST_REST_BYTES: usize = 4 * 1024 * 1024;
+/// For how long what still comes is read, so that the other side gets to read what it was answered.
+pub(super) const REST_PATIENCE: Duration = Duration::from_secs(2);
+/// The same when the server stops.
+const LAST_REST_PATIENCE: Duration = Duration::from_millis(500);
+/// How long an answer may wait to be read when the server stops, and how often that is looked at.
+const LAST_WRITE_PATIENCE: Duration = Duration::from_secs(2);
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 const TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
@@ -39,13 +47,14 @@ pub(super) struct Shared {
     pub(super) bounds: Connections,
 }
 
-/// Answers the requests of a connection until it ends, or `stopping` says so and what is under way is answered.
+/// Answers the requests of a connection until it ends, or `stage` says that the server stops: then what is there is
+/// answered, and what is not is waited for a little.
 pub(super) async fn converse<S>(
     stream: S,
     peer: Peer,
     shared: Arc<Shared>,
     watch: Arc<Watch>,
-    mut stopping: watch::Receiver<bool>,
+    stage: watch::Receiver<Stage>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -56,43 +65,75 @@ pub(super) async fn converse<S>(
     if bounds.most_head_fields != FIELDS_IN_PLACE {
         http.max_headers(bounds.most_head_fields);
     }
-    let service = service_fn(|request| answer(request, &peer, &shared, &watch));
+    let service = service_fn(|request| answer(request, &peer, &shared, &watch, &stage));
     let io = TokioIo::new(Watched::new(stream, Arc::clone(&watch), bounds));
     let mut connection = http.serve_connection(io, service);
     let mut timer = pin!(tokio::time::sleep(head));
-    let mut stop = pin!(async {
-        // The sender outlives all connections.
-        let _ = stopping.wait_for(|stopping| *stopping).await;
-    });
-    let mut told = false;
+    let mut now = Stage::Serving;
+    let mut next = pin!(reached(stage.clone(), Stage::Stopping));
+    let (mut is_told, mut is_cutting) = (false, false);
     let end = std::future::poll_fn(|cx| {
         loop {
             if let Poll::Ready(end) = Pin::new(&mut connection).poll(cx) {
                 return Poll::Ready(Ok(end));
             }
             while timer.as_mut().poll(cx).is_ready() {
-                match watch.late(head, idle) {
+                let looked = match is_cutting {
+                    false => watch.late(head, idle),
+                    true if watch.is_stuck(LAST_WRITE_PATIENCE) => Err(Late::Silent),
+                    true => Ok(LOOK_EVERY),
+                };
+                match looked {
                     Ok(after) => timer.as_mut().reset(Instant::now() + after),
                     Err(late) => return Poll::Ready(Err(late)),
                 }
             }
-            if told || stop.as_mut().poll(cx).is_pending() {
-                return Poll::Pending;
+            while let Some(following) = now.following() {
+                if next.as_mut().poll(cx).is_pending() {
+                    break;
+                }
+                now = following;
+                watch.stop();
+                if let Some(following) = now.following() {
+                    next.set(reached(stage.clone(), following));
+                }
             }
-            if watch.is_idle() {
+            if now >= Stage::Closing && watch.is_idle() {
                 return Poll::Ready(Err(Late::Silent));
             }
-            told = true;
-            Pin::new(&mut connection).graceful_shutdown();
+            // Not before a request is under way: hyper would close on half a head.
+            if now >= Stage::Stopping && !is_told && watch.is_busy() {
+                is_told = true;
+                Pin::new(&mut connection).graceful_shutdown();
+                continue;
+            }
+            if now == Stage::Cutting && watch.waits_for_head() {
+                return Poll::Ready(Err(Late::Stopping));
+            }
+            if now == Stage::Cutting && !is_cutting {
+                is_cutting = true;
+                timer.as_mut().reset(Instant::now() + LOOK_EVERY);
+                continue;
+            }
+            return Poll::Pending;
         }
     });
     match end.await {
-        Ok(Ok(())) | Err(Late::Silent) => {}
+        Ok(Ok(())) if watch.is_cut() => {
+            take_rest(&mut connection.into_parts().io.into_inner().stream, LAST_REST_PATIENCE).await;
+        }
+        Ok(Ok(())) => {}
+        Err(Late::Silent) => {
+            let mut stream = connection.into_parts().io.into_inner().stream;
+            if !watch.is_stuck(Duration::ZERO) {
+                let _ = tokio::time::timeout(FAREWELL, stream.shutdown()).await;
+            }
+        }
         Ok(Err(error)) => {
             tracing::debug!(%error, address = %peer.address, "a connection broke off");
             // The answer to what could not be read would be lost if the rest came to a closed connection.
             if error.is_parse() {
-                take_rest(&mut connection.into_parts().io.into_inner().stream).await;
+                take_rest(&mut connection.into_parts().io.into_inner().stream, REST_PATIENCE).await;
             }
         }
         Err(Late::Head) => {
@@ -103,22 +144,17 @@ pub(super) async fn converse<S>(
             };
             let _ = tokio::time::timeout(FAREWELL, farewell).await;
         }
+        Err(Late::Stopping) => {
+            let stream = connection.into_parts().io.into_inner().stream;
+            overload::tell(stream, Reason::Stopping, LAST_REST_PATIENCE).await;
+        }
     }
 }
 
-/// Reads what still comes, for a while, so that the other side gets to read what it was answered.
-pub(super) async fn take_rest(stream: &mut (impl AsyncRead + Unpin)) {
-    let rest = async {
-        let mut piece = vec![0; 16 * 1024];
-        let mut left = MOST_REST_BYTES;
-        while let Ok(read @ 1..) = stream.read(&mut piece).await {
-            left = left.saturating_sub(read);
-            if left == 0 {
-                break;
-            }
-        }
-    };
-    let _ = tokio::time::timeout(FAREWELL, rest).await;
+/// Waits until the server is that far.
+async fn reached(mut stage: watch::Receiver<Stage>, there: Stage) {
+    // The sender outlives all connections.
+    let _ = stage.wait_for(|stage| *stage >= there).await;
 }
 
 /// The connection was closed for another's sake just as the request came.
@@ -131,16 +167,61 @@ fn answer(
     peer: &Peer,
     shared: &Shared,
     watch: &Arc<Watch>,
+    stage: &watch::Receiver<Stage>,
 ) -> impl Future<Output = Result<Response<Sent>, Closed>> + Send + 'static {
     let begun = watch.begin().then(|| {
-        let mut request = request.map(|body| Received::body(body, &shared.bounds));
+        let arrival = (!request.body().is_end_stream()).then(Arrival::default);
+        let mut request = request.map(|body| Received::body(body, arrival.as_ref(), &shared.bounds));
         request.extensions_mut().insert(peer.clone());
-        (shared.routes.clone().call(request), Arc::clone(watch))
+        let cut = arrival.map(|arrival| (arrival, stage.clone()));
+        (shared.routes.clone().call(request), cut, Arc::clone(watch))
     });
     async move {
-        let (answer, watch) = begun.ok_or(Closed)?;
-        let answer = answer.await.unwrap_or_else(|never| match never {});
+        let (answer, cut, watch) = begun.ok_or(Closed)?;
+        let answer = async { answer.await.unwrap_or_else(|never| match never {}) };
+        let mut answer = match cut {
+            None => answer.await,
+            Some((arrival, stage)) => tokio::select! {
+                biased;
+                answer = answer => answer,
+                () = arrival.too_late(stage) => {
+                    watch.cut();
+                    unread()
+                }
+            },
+        };
+        if watch.is_stopping() {
+            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         Ok(answer.map(|body| Sent { body, watch }))
+    }
+}
+
+/// What a request is answered whose body is not there when the server stops.
+fn unread() -> Response<Body> {
+    let mut answer = Response::new(Body::from(overload::STOPPING));
+    *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(header::RETRY_AFTER, HeaderValue::from_static(overload::RETRY_AFTER_SECONDS));
+    answer
+}
+
+/// Whether all of a body is there, or nobody wants it.
+#[derive(Debug, Clone, Default)]
+struct Arrival(Arc<AtomicBool>);
+
+impl Arrival {
+    fn is_complete(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Ready when the server waits no more and the body is not there: what needs it was not carried out.
+    async fn too_late(self, stage: watch::Receiver<Stage>) {
+        reached(stage, Stage::Cutting).await;
+        if self.0.load(Ordering::Acquire) {
+            std::future::pending::<()>().await;
+        }
     }
 }
 
@@ -148,15 +229,21 @@ fn answer(
 struct Received {
     body: Incoming,
     progress: Progress,
+    arrival: Arrival,
 }
 
 impl Received {
-    fn body(body: Incoming, bounds: &Connections) -> Body {
-        if body.is_end_stream() {
-            return Body::empty();
-        }
+    /// Without an arrival there is nothing to come.
+    fn body(body: Incoming, arrival: Option<&Arrival>, bounds: &Connections) -> Body {
+        let Some(arrival) = arrival else { return Body::empty() };
         let progress = Progress::new(bounds.body_timeout_seconds, bounds.body_least_bytes);
-        Body::new(Self { body, progress })
+        Body::new(Self { body, progress, arrival: arrival.clone() })
+    }
+}
+
+impl Drop for Received {
+    fn drop(&mut self) {
+        self.arrival.is_complete();
     }
 }
 
@@ -173,9 +260,15 @@ impl HttpBody for Received {
             ready!(this.progress.poll_late(cx));
             return Poll::Ready(Some(Err("it came too slowly".into())));
         };
-        let Some(frame) = frame else { return Poll::Ready(None) };
+        let Some(frame) = frame else {
+            this.arrival.is_complete();
+            return Poll::Ready(None);
+        };
         let frame = frame?;
         this.progress.moved(frame.data_ref().map_or(0, Bytes::len));
+        if this.body.is_end_stream() {
+            this.arrival.is_complete();
+        }
         Poll::Ready(Some(Ok(frame)))
     }
 
@@ -248,6 +341,7 @@ impl<S> Watched<S> {
             }
             Poll::Ready(Ok(done)) => {
                 self.sending.moved(bytes(done));
+                self.watch.written();
                 outcome
             }
             Poll::Ready(Err(_)) => outcome,

@@ -12,33 +12,62 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustls::ServerConfig;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
-use super::connection::{Shared, converse, take_rest};
+use super::connection::{REST_PATIENCE, Shared, converse};
+use super::overload::{Overload, Reason, take_rest};
 use super::registry::{Refused, Registry, Watch};
 use super::{Connections, Peer, tls};
 
-/// Open files that are not connections: the store, keys, and connections about to be closed.
-const OTHER_FILES: u64 = 256;
+/// Open files that are not connections: the store, keys, connections that are refused or about to be closed, and those
+/// of a second listener.
+const OTHER_FILES: u64 = 384;
 /// After an accept that failed for want of something.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How many connections that wait are then closed.
 const MADE_ROOM: usize = 16;
+/// How many connections that were not accepted before a stop are told so.
+const MOST_WAITING: usize = 64;
 /// How often the same trouble is logged.
 const LOG_EVERY: Duration = Duration::from_secs(10);
-/// To how many at a time a refusal is explained; others are closed without a word.
-const MOST_REFUSALS: usize = 64;
-/// For how long that is tried.
-const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
+/// How long what is not there yet when the server is told to stop may take: the rest of a head, of a body, or of an
+/// answer that is not read.
+const GRACE: Duration = Duration::from_secs(2);
+/// How long requests that are there may take after that.
+const FINISH: Duration = Duration::from_secs(60);
 
-const NO_ROOM: &[u8] =
-    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\ncontent-type: text/plain\r\ncontent-length: 32\r\n\
-      connection: close\r\n\r\ntoo many connections, try again\n";
+/// How long a request may be on its way that was sent before the server was told to stop.
+const IN_FLIGHT: Duration = Duration::from_millis(100);
 
-/// Serves the routes until `stop` is ready, then finishes what is under way. With `tls`, all connections are
-/// encrypted. To be spawned on a runtime, not run by the thread that blocks on it: that one would be woken for every
+/// How far a listener is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stage {
+    /// It serves.
+    Serving,
+    /// It was told to stop: no connection is accepted, and none is kept for another request.
+    Stopping,
+    /// Connections that wait for a request are closed.
+    Closing,
+    /// What is not there by now is not waited for.
+    Cutting,
+}
+
+impl Stage {
+    /// What comes after it.
+    pub(super) fn following(self) -> Option<Self> {
+        match self {
+            Self::Serving => Some(Self::Stopping),
+            Self::Stopping => Some(Self::Closing),
+            Self::Closing => Some(Self::Cutting),
+            Self::Cutting => None,
+        }
+    }
+}
+
+/// Serves the routes until `stop` is ready, then finishes what is under way: requests that are there are answered, those
+/// that are not there soon are refused. With `tls`, all connections are encrypted. To be spawned on a runtime, not run by the thread that blocks on it: that one would be woken for every
 /// connection.
 pub async fn serve(
     listener: TcpListener,
@@ -52,9 +81,9 @@ pub async fn serve(
     let registry = Arc::new(Registry::new(most, bounds));
     // With the state now rather than at each request.
     let shared = Arc::new(Shared { routes: routes.with_state(()), bounds: bounds.clone() });
-    let (stopping, stopped) = watch::channel(false);
+    let (stages, stage) = watch::channel(Stage::Serving);
     let acceptor = tls.map(TlsAcceptor::from);
-    let refusals = Arc::new(Semaphore::new(MOST_REFUSALS));
+    let overload = Overload::new(acceptor.clone());
     let mut trouble = Trouble::default();
     let mut stop = pin!(stop);
     loop {
@@ -83,35 +112,53 @@ pub async fn serve(
             Ok(seat) => seat,
             Err(refused) => {
                 trouble.log(|| refused.log(address, bounds, most));
-                if acceptor.is_none() {
-                    explain(stream, &refusals);
-                }
+                overload.refuse(stream, Reason::TooMany, stage.clone());
                 continue;
             }
         };
         let (index, watch) = (seat.index(), Arc::clone(&seat.watch));
-        let (acceptor, shared, stopped) = (acceptor.clone(), Arc::clone(&shared), stopped.clone());
+        let (acceptor, shared, stage) = (acceptor.clone(), Arc::clone(&shared), stage.clone());
         let task = tokio::spawn(async move {
             let watch = Arc::clone(&seat.watch);
             match acceptor {
                 None => {
                     let peer = Peer { address, certificate: None, tls: false };
-                    converse(stream, peer, shared, watch, stopped).await;
+                    converse(stream, peer, shared, watch, stage).await;
                 }
                 Some(acceptor) => {
-                    converse_encrypted(stream, address, &acceptor, shared, watch, stopped).await;
+                    converse_encrypted(stream, address, &acceptor, shared, watch, stage).await;
                 }
             }
             drop(seat);
         });
         registry.runs(index, &watch, task.abort_handle());
     }
+    let _ = stages.send(Stage::Stopping);
+    refuse_waiting(&listener, &overload, &stage).await;
     drop(listener);
-    drop(stopped);
-    // Nobody listening means that nothing is under way.
-    let _ = stopping.send(true);
-    stopping.closed().await;
+    drop(stage);
+    // Nobody who looks at the stage means that nothing is under way.
+    for (patience, then) in [(IN_FLIGHT, Stage::Closing), (GRACE, Stage::Cutting)] {
+        if tokio::time::timeout(patience, stages.closed()).await.is_ok() {
+            return Ok(());
+        }
+        let _ = stages.send(then);
+    }
+    if tokio::time::timeout(FINISH, stages.closed()).await.is_err() {
+        tracing::warn!(seconds = FINISH.as_secs(), "requests that did not end are cut off");
+    }
     Ok(())
+}
+
+/// What the system has accepted meanwhile would be reset together with the listener.
+async fn refuse_waiting(listener: &TcpListener, overload: &Overload, stage: &watch::Receiver<Stage>) {
+    for _ in 0..MOST_WAITING {
+        // Does not wait: ready at once, or nobody is there.
+        let Ok(Ok((stream, _))) = tokio::time::timeout(Duration::ZERO, listener.accept()).await else {
+            return;
+        };
+        overload.refuse(stream, Reason::Stopping, stage.clone());
+    }
 }
 
 async fn converse_encrypted(
@@ -120,13 +167,13 @@ async fn converse_encrypted(
     acceptor: &TlsAcceptor,
     shared: Arc<Shared>,
     watch: Arc<Watch>,
-    mut stopped: watch::Receiver<bool>,
+    mut stage: watch::Receiver<Stage>,
 ) {
     let handshake =
         tokio::time::timeout(shared.bounds.handshake_timeout(), acceptor.accept(stream).into_fallible());
     let shaken = tokio::select! {
         shaken = handshake => shaken,
-        _ = stopped.wait_for(|stopping| *stopping) => return,
+        _ = stage.wait_for(|stage| *stage > Stage::Serving) => return,
     };
     let stream = match shaken {
         Ok(Ok(stream)) => stream,
@@ -134,7 +181,7 @@ async fn converse_encrypted(
             tracing::debug!(%error, %address, "a TLS handshake failed");
             // The alert says why; it would be lost if more came to a closed connection.
             if stream.shutdown().await.is_ok() {
-                take_rest(&mut stream).await;
+                take_rest(&mut stream, REST_PATIENCE).await;
             }
             return;
         }
@@ -142,28 +189,13 @@ async fn converse_encrypted(
     };
     watch.opened();
     let certificate = tls::peer_certificate(stream.get_ref().1);
-    converse(stream, Peer { address, certificate, tls: true }, shared, watch, stopped).await;
+    converse(stream, Peer { address, certificate, tls: true }, shared, watch, stage).await;
 }
 
 /// Whether one connection failed before it was accepted, and nothing else is wrong.
 fn of_the_other_side(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
-}
-
-/// Answers 503 beside what goes on, and takes what was sent, so that the answer is not lost with the connection.
-fn explain(mut stream: TcpStream, refusals: &Arc<Semaphore>) {
-    let Ok(permit) = Arc::clone(refusals).try_acquire_owned() else { return };
-    tokio::spawn(async move {
-        let talk = async {
-            stream.write_all(NO_ROOM).await?;
-            stream.shutdown().await
-        };
-        if let Ok(Ok(())) = tokio::time::timeout(REFUSAL_PATIENCE, talk).await {
-            take_rest(&mut stream).await;
-        }
-        drop(permit);
-    });
 }
 
 impl Refused {

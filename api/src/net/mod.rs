@@ -2,8 +2,9 @@
 //!
 //! Invariants: however many connect and however slowly they speak, memory is bounded and others are answered. Every
 //! wait for the other side has an end (see [`Connections`]). When there is no room, the connection that has waited
-//! longest for a request makes place; one whose request is under way is never cut off for another. An accept that
-//! fails (no file descriptors) neither ends the server nor makes it spin.
+//! longest for a request makes place; one whose request is under way is never cut off for another, and who finds no
+//! place is told 503. An accept that fails (no file descriptors) neither ends the server nor makes it spin. A stop answers
+//! every request that is there, and waits for no other for longer than a few seconds.
 //!
 //! It knows nothing of routes and of who may do what: it inserts a [`Peer`] into the extensions of each request. What
 //! a request may take once its head is read (length of a body, time of a handler) is said in `http::limits`.
@@ -11,6 +12,7 @@
 mod bounds;
 mod connection;
 mod listen;
+mod overload;
 mod progress;
 mod registry;
 #[cfg(test)]

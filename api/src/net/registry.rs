@@ -37,6 +37,12 @@ pub(super) struct Watch {
     head_since: AtomicU64,
     /// Whether what was answered is still to be written.
     writing: AtomicBool,
+    /// Since when the other side has taken none of it.
+    stuck_since: AtomicU64,
+    /// Whether the server stops: its next answer is its last.
+    stopping: AtomicBool,
+    /// Whether its request was given up for that.
+    cut: AtomicBool,
     /// Whether it has not sent a request yet.
     first: AtomicBool,
 }
@@ -48,6 +54,8 @@ pub(super) enum Late {
     Silent,
     /// A part of a head was sent.
     Head,
+    /// The server stops, and its request is not there.
+    Stopping,
 }
 
 impl Watch {
@@ -58,6 +66,9 @@ impl Watch {
             since: AtomicU64::new(0),
             head_since: AtomicU64::new(NO_HEAD),
             writing: AtomicBool::new(false),
+            stuck_since: AtomicU64::new(0),
+            stopping: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
             first: AtomicBool::new(true),
         };
         watch.opened();
@@ -97,8 +108,52 @@ impl Watch {
     /// Whether bytes wait to be written.
     pub(super) fn writes(&self, writing: bool) {
         if self.writing.load(Ordering::Relaxed) != writing {
+            self.stuck_since.store(self.now(), Ordering::Relaxed);
             self.writing.store(writing, Ordering::Relaxed);
         }
+    }
+
+    /// Some bytes were taken.
+    pub(super) fn written(&self) {
+        if self.writing.load(Ordering::Relaxed) {
+            self.stuck_since.store(self.now(), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether bytes wait to be written, and none was taken for so long.
+    pub(super) fn is_stuck(&self, patience: Duration) -> bool {
+        let waited = self.now().saturating_sub(self.stuck_since.load(Ordering::Relaxed));
+        self.writing.load(Ordering::Relaxed) && Duration::from_millis(waited) >= patience
+    }
+
+    /// The server stops.
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the server stops.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Its request is given up.
+    pub(super) fn cut(&self) {
+        self.cut.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether its request was given up.
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Relaxed)
+    }
+
+    /// Whether a request is under way.
+    pub(super) fn is_busy(&self) -> bool {
+        self.phase.load(Ordering::Acquire) == BUSY
+    }
+
+    /// Whether it waits for a request, and has nothing to write.
+    pub(super) fn waits_for_head(&self) -> bool {
+        self.phase.load(Ordering::Acquire) == WAITING && !self.writing.load(Ordering::Relaxed)
     }
 
     /// Whether it waits for a request and has heard nothing of one.

@@ -80,7 +80,7 @@ pub(super) async fn bang(app: Arc<App>, call: Call) -> Answer {
     let Some(occupied) = known(&app, &computer).await? else {
         return ignored_at_proxy(&app, Err(not_registered(&computer)));
     };
-    let message = Some(seal(&app.keys, fresh(&app.keys)?, &message)?);
+    let message = Some(seal(&app.keys, fresh(&app)?, &message)?);
     let command = BangComputer { computer: computer.clone(), message };
     submit_as(&app, call.digest, &computer, Command::BangComputer(command)).await?;
     let heard = occupied || app.mode != Mode::Proxy;

@@ -121,7 +121,7 @@ pub(super) async fn bang(Here(app): Here, mut request: Request) -> Reply {
     read(&app, Sequence::ZERO, |view, _| view.inventory.computer(computer.as_str()).map(drop))
         .await?
         .ok_or_else(|| no_computer(&computer))?;
-    let message = message.map(|text| seal(&app.keys, fresh(&app.keys)?, &text)).transpose()?;
+    let message = message.map(|text| seal(&app.keys, fresh(&app)?, &text)).transpose()?;
     let command = Command::BangComputer(BangComputer { computer: computer.clone(), message });
     submit(&app, &form, &computer, command).await?;
     document(documents::empty_text())

@@ -92,7 +92,7 @@ fn command(app: &App, wanted: &Wanted, known: Option<&Instance>) -> Result<Reque
         (Some(instance), Some(told)) => seal_parameters(&app.keys, instance.key(), field, told)?,
         (None, told) => {
             let xml = sealing::parameter_xml(field, told.as_ref().unwrap_or(&none))?;
-            sealing::seal(&app.keys, sealing::fresh(&app.keys)?, &xml)?
+            sealing::seal(&app.keys, sealing::fresh(app)?, &xml)?
         }
     };
     let software_type = wanted.software_type.clone().or_else(|| Some(known?.software_type.clone()));

@@ -11,6 +11,7 @@ use slapledger_core::domain::sealed::Sealed;
 use slapledger_core::keyring::{KeyRing, KeyRingFault, Unreadable};
 
 use super::wire::instance_xml;
+use crate::app::App;
 use crate::http::problem::Problem;
 
 /// The longest error text that is kept, in bytes: the sealed event must fit into the log.
@@ -55,9 +56,10 @@ pub(crate) fn seal_bytes(keys: &KeyRing, key: KeyId, plain: &[u8]) -> Result<Sea
     })
 }
 
-/// A key that nobody uses.
-pub(crate) fn fresh(keys: &KeyRing) -> Result<KeyId, Problem> {
-    keys.fresh().map_err(|fault| Problem::fault(&fault))
+/// A key that nobody uses. None is taken for what would not be recorded.
+pub(crate) fn fresh(app: &App) -> Result<KeyId, Problem> {
+    app.ledger.check_recording()?;
+    app.keys.fresh().map_err(|fault| Problem::fault(&fault))
 }
 
 /// Parameters that were sealed.

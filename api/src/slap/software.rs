@@ -128,7 +128,7 @@ pub(crate) async fn record(
                 let supply = view.inventory.computer(computer.as_str())?.supplies().get(&release)?;
                 supply.error.as_ref().map(|error| error.key)
             });
-            let key = known.await?.map_or_else(|| sealing::fresh(&app.keys), Ok)?;
+            let key = known.await?.map_or_else(|| sealing::fresh(app), Ok)?;
             Some(sealing::seal(&app.keys, key, &log)?)
         }
         None => None,

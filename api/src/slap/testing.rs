@@ -19,7 +19,7 @@ use tower::ServiceExt;
 
 use super::wire::marshal::{self, Value};
 use crate::access::FIRST_PARTY;
-use crate::app::{App, Open};
+use crate::app::{App, GuardBounds, Open};
 use crate::clock::ManualClock;
 use crate::http::openapi::conformity;
 use crate::http::router;
@@ -112,18 +112,23 @@ impl World {
 
     /// The same, with something done to its folder in between.
     pub(crate) fn restart_after(self, between: impl FnOnce(&std::path::Path)) -> Self {
+        self.restart_as(between, GuardBounds::default())
+    }
+
+    /// The same within other bounds.
+    pub(crate) fn restart_with(self, bounds: GuardBounds) -> Self {
+        self.restart_as(|_| {}, bounds)
+    }
+
+    fn restart_as(self, between: impl FnOnce(&std::path::Path), bounds: GuardBounds) -> Self {
         let Self { app, clock, routes, runtime, folder } = self;
-        app.shut_down();
+        app.shut_down().unwrap();
         let (mode, default_computer) = (app.mode, app.default_computer.clone());
         drop((routes, app));
         between(folder.path());
-        let mut app = App::open(Open {
-            data: folder.path(),
-            mode,
-            clock: Arc::<ManualClock>::clone(&clock),
-            master_key: None,
-        })
-        .unwrap();
+        let open =
+            Open { data: folder.path(), mode, clock: Arc::<ManualClock>::clone(&clock), master_key: None };
+        let mut app = App::open_guarded(open, bounds).unwrap();
         app.default_computer = default_computer;
         let app = Arc::new(app);
         let routes = router::router(Arc::clone(&app));

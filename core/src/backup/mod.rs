@@ -36,7 +36,7 @@ pub use source::{BackupSource, FolderSource, PlanFacts, RunningSource, open_log_
 
 use crate::domain::id::Sequence;
 use crate::domain::refusal::Refusal;
-use crate::ledger::{OpenFault, SubmitError};
+use crate::ledger::{OpenFault, ShutdownFault, SubmitError};
 use crate::log::merkle::Root;
 use crate::log::store::StoreFault;
 
@@ -231,6 +231,9 @@ pub enum BackupFault {
     /// The restored log cannot be opened.
     #[error("open the restored log")]
     Open(#[from] OpenFault),
+    /// The restored log was not closed.
+    #[error("close the restored log")]
+    NotClosed(#[from] ShutdownFault),
     /// The restore cannot be recorded.
     #[error("{0}")]
     Refused(Refusal),

@@ -320,9 +320,12 @@ fn record(
     };
     let command = Command::RecordRestore(Box::new(command));
     let done = running.submit_blocking(Submission { meta: Arc::new(meta), command });
-    running.shut_down();
+    let closed = running.shut_down();
     match done {
-        Ok(accepted) => Ok((kept, accepted.sequence)),
+        Ok(accepted) => {
+            closed?;
+            Ok((kept, accepted.sequence))
+        }
         Err(SubmitError::Refused(refusal)) => Err(BackupFault::Refused(refusal)),
         Err(error) => Err(BackupFault::Record(error)),
     }

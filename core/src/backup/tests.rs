@@ -133,7 +133,7 @@ impl Running {
     }
 
     fn stop(self) -> PathBuf {
-        self.ledger.shut_down();
+        self.ledger.shut_down().unwrap();
         self.data
     }
 }

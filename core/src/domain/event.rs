@@ -11,6 +11,7 @@ use serde::{Serialize, Serializer};
 use super::access::{CredentialIssued, CredentialRevoked, CredentialSpent, ProjectOpened};
 use super::account::AccountsClosed;
 use super::charge::ChargeRecorded;
+use super::clock::ClockConfirmed;
 use super::computer::{
     AllocationScopeSet, ComputerBanged, ComputerConfigured, ComputerDescribed, ComputerFellSilent,
     ComputerHeard, ComputerRegistered, PartitionOffered, PartitionWithdrawn,
@@ -217,6 +218,8 @@ events! {
     CredentialRevoked(CredentialRevoked),
     /// A credential that is good once was used.
     CredentialSpent(CredentialSpent),
+    /// An operator confirmed what the clock showed.
+    ClockConfirmed(ClockConfirmed),
     /// The ledger was restored from a backup.
     LedgerRestored(LedgerRestored),
 }

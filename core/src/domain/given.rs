@@ -231,6 +231,7 @@ impl From<super::access::IssueCredential> for Command {
 commands!(
     access::OpenProject,
     access::RevokeCredentials,
+    clock::ConfirmClock,
     party::RegisterParty,
     computer::RegisterComputer,
     computer::ConfigureComputer,

@@ -8,6 +8,7 @@ pub mod access;
 pub mod account;
 pub mod calendar;
 pub mod charge;
+pub mod clock;
 pub mod computer;
 pub mod credit;
 pub mod erasure;
@@ -126,6 +127,8 @@ pub enum Command {
     RevokeCredentials(access::RevokeCredentials),
     /// Erase all that was sealed for a party or an instance.
     Erase(erasure::Erase),
+    /// Confirm the time that the clock shows.
+    ConfirmClock(clock::ConfirmClock),
     /// Record that the ledger was restored from a backup.
     RecordRestore(Box<restore::RecordRestore>),
 }

@@ -161,6 +161,7 @@ impl Project {
             Command::OpenProject(_)
             | Command::IssueCredential(_)
             | Command::RevokeCredentials(_)
+            | Command::ConfirmClock(_)
             | Command::RecordRestore(_) => Outcome::unchanged(Answer::Unchanged),
         })
     }
@@ -193,6 +194,7 @@ impl Project {
             | Event::CredentialRevoked(_)
             | Event::CredentialSpent(_)
             | Event::WriterStarted(_)
+            | Event::ClockConfirmed(_)
             | Event::LedgerRestored(_)
             | Event::AnswerRecorded(_)
             | Event::ComputerBanged(_)

@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use bincode::{Decode, Encode};
 
 use super::access::Access;
+use super::clock::ClockConfirmed;
 use super::event::{Event, Mode, Stream};
 use super::id::{ProjectId, Sequence};
 use super::project::{Project, Shared};
@@ -36,6 +37,8 @@ pub struct State {
     pub(crate) seen: Box<dyn SeenIndex>,
     /// Which projects there are, and who is let into which.
     pub access: Access,
+    /// What an operator last confirmed of the clock.
+    clock: Option<ClockConfirmed>,
     /// That the ledger was restored from backups.
     restores: Restores,
     /// The projects in which something happened.
@@ -47,6 +50,7 @@ pub struct State {
 struct Snapshot<'a> {
     mode: Mode,
     access: &'a Access,
+    clock: &'a Option<ClockConfirmed>,
     restores: &'a Restores,
     projects: &'a BTreeMap<ProjectId, Project>,
 }
@@ -56,6 +60,7 @@ struct Snapshot<'a> {
 struct Restored {
     mode: Mode,
     access: Access,
+    clock: Option<ClockConfirmed>,
     restores: Restores,
     projects: BTreeMap<ProjectId, Project>,
 }
@@ -70,6 +75,7 @@ impl State {
             mode: Mode::Proxy,
             seen,
             access: Access::default(),
+            clock: None,
             restores: Restores::default(),
             projects: BTreeMap::new(),
         }
@@ -78,6 +84,11 @@ impl State {
     /// A project; one of which nothing is known is empty.
     pub fn project(&self, project: ProjectId) -> &Project {
         self.projects.get(&project).unwrap_or(&EMPTY)
+    }
+
+    /// What an operator last confirmed of the clock, if anything.
+    pub fn clock_confirmed(&self) -> Option<&ClockConfirmed> {
+        self.clock.as_ref()
     }
 
     #[cfg(test)]
@@ -105,9 +116,10 @@ impl State {
                 let outcome = self.access.revoke(context.project, holders, command, context.now)?;
                 Ok(outcome.map(Answer::Revoked))
             }
+            Command::ConfirmClock(command) => Ok(command.decide(context.now).done()),
             Command::RecordRestore(command) => {
                 let around = (context.now, context.next);
-                Ok(self.restores.record(|id| self.project(id), &command, around)?.done())
+                Ok(self.restores.record(|id| self.project(id), command, around)?.done())
             }
             command => {
                 let around = Shared { mode: self.mode, seen: &*self.seen, restores: &self.restores };
@@ -181,7 +193,7 @@ impl State {
         (id, by): (ProjectId, Option<&str>),
         events: impl IntoIterator<Item = (&'e Stream, &'e Event, Sequence)>,
     ) {
-        let Self { mode, seen, access, restores, projects } = self;
+        let Self { mode, seen, access, clock, restores, projects } = self;
         let mut found: Option<&mut Project> = None;
         for (stream, event, sequence) in events {
             match event {
@@ -189,6 +201,7 @@ impl State {
                 Event::LedgerCreated(event) => *mode = event.mode,
                 Event::LedgerRestored(event) => restores.restored(event),
                 Event::WriterStarted(_) | Event::AnswerRecorded(_) => {}
+                Event::ClockConfirmed(event) => *clock = Some(event.clone()),
                 Event::ProjectOpened(_)
                 | Event::CredentialIssued(_)
                 | Event::CredentialRevoked(_)
@@ -207,19 +220,17 @@ impl State {
 
     /// All but the index of usage identities, as bytes that [`State::restore`] reads.
     pub fn snapshot(&self) -> Vec<u8> {
-        let Self { mode, access, restores, projects, .. } = self;
-        bincode::encode_to_vec(
-            Snapshot { mode: *mode, access, restores, projects },
-            bincode::config::standard(),
-        )
-        .expect("a state in memory can be encoded")
+        let Self { mode, access, clock, restores, projects, .. } = self;
+        let snapshot = Snapshot { mode: *mode, access, clock, restores, projects };
+        bincode::encode_to_vec(snapshot, bincode::config::standard())
+            .expect("a state in memory can be encoded")
     }
 
     /// The state of a snapshot, over an index of usage identities that is as far.
     pub fn restore(bytes: &[u8], seen: Box<dyn SeenIndex>) -> Option<Self> {
         let (restored, read): (Restored, usize) =
             bincode::decode_from_slice(bytes, bincode::config::standard()).ok()?;
-        let Restored { mode, access, restores, projects } = restored;
-        (read == bytes.len()).then_some(Self { mode, seen, access, restores, projects })
+        let Restored { mode, access, clock, restores, projects } = restored;
+        (read == bytes.len()).then_some(Self { mode, seen, access, clock, restores, projects })
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use proptest::prelude::*;
 use siphasher::sip128::{Hasher128, SipHasher24};
 
+use super::run::Span;
 use super::{Fault, Fingerprint, MOST_RUNS, TieredIndex};
 use crate::domain::id::Sequence;
 use crate::domain::usage::seen::{MemoryIndex, Seen, SeenIndex, revision};
@@ -294,27 +295,32 @@ fn no_flipped_byte_makes_an_answer_wrong() {
     drop(index);
     let identities: Vec<_> = (0..240).map(fingerprint).collect();
     let asked: Vec<_> = identities.iter().flat_map(|identity| [*identity, revision(*identity, 1)]).collect();
+    let pristine: Vec<_> = files(dir.path())
+        .into_iter()
+        .map(|name| (dir.path().join(&name), fs::read(dir.path().join(&name)).unwrap()))
+        .collect();
     let mut noticed = 0;
-    for name in files(dir.path()) {
-        let path = dir.path().join(&name);
-        let whole = fs::read(&path).unwrap();
+    for (path, whole) in &pristine {
         for at in 0..whole.len() {
             let mut flipped = whole.clone();
             flipped[at] ^= 1 << (at % 8);
-            fs::write(&path, &flipped).unwrap();
+            fs::write(path, &flipped).unwrap();
+            let shown = format!("{} byte {at}", path.display());
             match TieredIndex::open(dir.path(), KEY, Sequence(150)) {
-                // The earlier manifest is asked for by nobody.
-                Ok(None) => panic!("{name} {at}: it is there"),
+                Ok(None) => panic!("{shown}: it is there"),
                 Err(_) => noticed += 1,
                 Ok(Some(index)) => {
                     let differs = asked.iter().any(|asked| index.get(*asked) != model.get(*asked));
-                    assert!(!differs || index.fault().is_some(), "{name} {at}");
+                    assert!(!differs || index.fault().is_some(), "{shown}");
                     noticed += usize::from(index.fault().is_some());
                 }
             }
-            // It may have removed the runs of an earlier manifest that it could not read.
+            // An earlier manifest that cannot be read goes, with its runs.
+            for (path, whole) in pristine.iter().filter(|(path, _)| !path.exists()) {
+                fs::write(path, whole).unwrap();
+            }
         }
-        fs::write(&path, &whole).unwrap();
+        fs::write(path, whole).unwrap();
     }
     assert!(noticed > 10_000, "{noticed}");
 }
@@ -335,23 +341,26 @@ fn while_the_disk_takes_no_more_identities_stay_in_memory() {
         assert_eq!(index.fault(), None);
     };
     insert(&mut index, 0..150);
-    index.adopt_merge(true).unwrap();
-    fs::remove_dir_all(&path).unwrap();
+    // Where a folder has its name, the next run cannot be written.
+    let next = path.join(Span { first: index.next, last: index.next }.file_name());
+    fs::create_dir(&next).unwrap();
     insert(&mut index, 150..450);
     assert!(index.recent.len() > 300);
     assert!(matches!(index.checkpoint(Sequence(450)), Err(Fault::Io { .. })));
     insert(&mut index, 450..460);
-
-    // There is room again, but for the run that went with the folder: it is read as long as it is open.
-    fs::create_dir(&path).unwrap();
+    // There is room again.
+    fs::remove_dir(&next).unwrap();
     insert(&mut index, 460..600);
     assert!(index.recent.len() < 200);
+    index.checkpoint(Sequence(600)).unwrap();
+
     // When there is none for too long, the table is full.
-    fs::remove_dir_all(&path).unwrap();
+    fs::create_dir(path.join(Span { first: index.next, last: index.next }.file_name())).unwrap();
     for n in 600..1100 {
         index.insert(fingerprint(n), seen(n, 0));
     }
-    assert!(index.fault().is_some());
+    let fault = index.fault().unwrap();
+    assert!(fault.starts_with("cannot create "), "{fault}");
 }
 
 #[test]

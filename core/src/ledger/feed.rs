@@ -10,6 +10,7 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
 
 use crate::domain::id::Sequence;
+use crate::domain::time::Timestamp;
 use crate::log::envelope::{EventDecoder, Recorded};
 use crate::log::store::{EventStore, Head};
 
@@ -134,6 +135,13 @@ impl Feed {
         if self.head().last <= after { Ok(None) } else { self.next(after) }
     }
 
+    /// When the last event was recorded, if it is still in memory: never waits for the disk.
+    pub fn last_recorded_at(&self) -> Option<Timestamp> {
+        let recent = self.publisher.recent.lock();
+        let (group, _) = recent.groups.back()?;
+        group.last().map(|event| event.recorded_at)
+    }
+
     fn read_log(&self, after: Sequence) -> Result<Arc<Vec<Recorded>>, String> {
         let mut decoder = EventDecoder::default();
         let mut events = Vec::new();
@@ -152,7 +160,6 @@ mod tests {
     use super::*;
     use crate::domain::event::{Event, Stream, WriterStarted};
     use crate::domain::id::{CommandId, ProjectId};
-    use crate::domain::time::Timestamp;
     use crate::log::envelope::{Actor, Meta, RULES_VERSION};
     use crate::log::memory::MemoryStore;
     use crate::log::merkle::Root;

@@ -10,9 +10,12 @@
 //! refused. Most commands say again what was said before; to hand them over to the writer and back takes several times
 //! as long as to decide them.
 
+mod clock_guard;
 mod feed;
+mod guards;
 mod read_only;
 mod recovery;
+mod room;
 mod sequencer;
 mod snapshot;
 #[cfg(test)]
@@ -27,7 +30,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{mpsc, oneshot};
-use tracing::error;
+use tracing::{error, warn};
 
 use crate::domain::event::{LedgerCreated, Mode, Stream};
 use crate::domain::id::Sequence;
@@ -38,11 +41,15 @@ use crate::log::envelope::{EnvelopeError, Meta};
 use crate::log::frame::FrameError;
 use crate::log::store::{Appended, EventStore, Head, StoreFault, Term};
 
+use guards::{Admitted, Guards};
 use recovery::Recovery;
 
+pub use clock_guard::{ClockBounds, ClockDoubt, ClockDoubtCause};
 pub use feed::{Feed, Publisher};
-pub use read_only::last_event;
+pub use guards::{ClockStatus, GuardOptions};
+pub use read_only::{created, last_event};
 pub use recovery::{IndexAt, NoIndex};
+pub use room::{DEFAULT_RESERVE_BYTES, FreeSpace, LookForSpace, Room, RoomOptions, RoomShort};
 pub use sequencer::{Group, Sequencer, Undecided};
 pub use snapshot::SnapshotFile;
 
@@ -53,6 +60,12 @@ pub const FORMAT: u16 = 1;
 pub trait Clock: Send + Sync + 'static {
     /// Now.
     fn now(&self) -> Timestamp;
+
+    /// How much time has passed since an instant that stays the same while the machine runs, whatever the clock is set to.
+    /// `None`, if the clock steps by design, as one does that is set by hand: then it is not watched.
+    fn elapsed(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// A command on its way to the writer.
@@ -138,6 +151,37 @@ pub enum SubmitError {
     /// It was to be carried out only if nothing had happened meanwhile, or if it had been carried out before.
     #[error("what this command was to change has changed meanwhile")]
     Moved,
+    /// The clock is in doubt, and nothing is recorded.
+    #[error(
+        "{0}; nothing is recorded until the clock is corrected, or an admin of all projects confirms it: \
+         slapledger clock confirm"
+    )]
+    ClockUnconfirmed(ClockDoubt),
+    /// It would issue a document, and the log is ahead of the clock.
+    #[error(
+        "the clock shows {now}, earlier than the last event, recorded at {recorded_at}; no invoice or credit note is \
+         issued before the clock has passed that time"
+    )]
+    ClockBehind {
+        /// What the clock shows.
+        now: Timestamp,
+        /// When the last event was recorded.
+        recorded_at: Timestamp,
+    },
+    /// It confirms another time than the clock shows.
+    #[error(
+        "now is {stated}, and the clock of the server shows {now}; they must be within a minute of each other: correct \
+         the clock, or state the time that it shows"
+    )]
+    ClockStatedOtherwise {
+        /// What it confirms.
+        stated: Timestamp,
+        /// What the clock shows.
+        now: Timestamp,
+    },
+    /// There is less room on the disk than is kept free.
+    #[error(transparent)]
+    NoRoom(#[from] RoomShort),
     /// Too many commands are waiting; it may be sent again.
     #[error("too many commands are waiting")]
     Busy,
@@ -190,6 +234,20 @@ pub enum OpenFault {
     Start(String),
 }
 
+/// What failed by the time a ledger was shut down. What was acknowledged is in the log all the same.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ShutdownFault {
+    /// The writer had stopped by itself.
+    #[error("the writer stopped on a fault: {0}")]
+    WriterStopped(Arc<str>),
+    /// The thread of the writer panicked.
+    #[error("the writer panicked")]
+    WriterPanicked,
+    /// The last snapshot of the writer is not there: the next start reads more of the log.
+    #[error("snapshot the state of the writer: {0}")]
+    Snapshot(String),
+}
+
 /// How a ledger is opened.
 pub struct Options {
     /// What it is run as.
@@ -228,12 +286,13 @@ pub struct Ledger {
     sequencer: Arc<RwLock<Sequencer>>,
     publisher: Arc<Publisher>,
     store: Arc<dyn EventStore>,
-    writer: Mutex<Option<thread::JoinHandle<()>>>,
+    writer: Mutex<Option<thread::JoinHandle<Result<(), String>>>>,
     stopped: Arc<Mutex<Option<Arc<str>>>>,
     closing: Arc<AtomicBool>,
     created: LedgerCreated,
     term: Term,
     clock: Arc<dyn Clock>,
+    guards: Arc<Guards>,
 }
 
 impl Ledger {
@@ -242,6 +301,16 @@ impl Ledger {
         store: Arc<dyn EventStore>,
         clock: Arc<dyn Clock>,
         options: Options,
+    ) -> Result<Self, OpenFault> {
+        Self::open_guarded(store, clock, options, GuardOptions::default())
+    }
+
+    /// The same with a writer that watches clock and disk within these bounds.
+    pub fn open_guarded(
+        store: Arc<dyn EventStore>,
+        clock: Arc<dyn Clock>,
+        options: Options,
+        guards: GuardOptions,
     ) -> Result<Self, OpenFault> {
         let term = store.acquire()?;
         let snapshot = options.snapshot.map(SnapshotFile::new);
@@ -257,7 +326,9 @@ impl Ledger {
         let (ledger, key_ring) = (options.new_ledger, options.key_ring);
         let (format, mode) = (FORMAT, options.mode);
         let expected = sequencer.last();
-        let now = clock.now();
+        let guards = Arc::new(Guards::new(Arc::clone(&clock), guards, &sequencer));
+        // A clock that is in doubt does not date this event: it is recorded at the time of the last one.
+        let now = guards.time_of_start();
         let start = sequencer.start(
             now,
             term,
@@ -268,6 +339,7 @@ impl Ledger {
             Appended::Durable => {}
             other => return Err(OpenFault::Start(failure(&other))),
         }
+        guards.began(&start.events);
         let head = Head { last: sequencer.last(), root: sequencer.root() };
         let created =
             sequencer.created().cloned().ok_or_else(|| OpenFault::Start("it was not created".into()))?;
@@ -280,7 +352,7 @@ impl Ledger {
             sequencer: Arc::clone(&sequencer),
             term,
             store: Arc::clone(&store),
-            clock: Arc::clone(&clock),
+            guards: Arc::clone(&guards),
             publisher: Arc::clone(&publisher),
             stopped: Arc::clone(&stopped),
             closing: Arc::clone(&closing),
@@ -291,7 +363,20 @@ impl Ledger {
         let thread = thread::Builder::new().name("writer".into()).spawn(move || writer.run(commands));
         let thread = thread.map_err(|error| OpenFault::Start(error.to_string()))?;
         let (queue, writer) = (Mutex::new(Some(queue)), Mutex::new(Some(thread)));
-        Ok(Self { queue, sequencer, publisher, store, writer, stopped, closing, created, term, clock })
+        guards.begin().map_err(|error| OpenFault::Start(error.to_string()))?;
+        Ok(Self {
+            queue,
+            sequencer,
+            publisher,
+            store,
+            writer,
+            stopped,
+            closing,
+            created,
+            term,
+            clock,
+            guards,
+        })
     }
 
     /// Carries a command out; returns when its outcome is durable.
@@ -333,11 +418,14 @@ impl Ledger {
         answer.await.unwrap_or_else(|_| Err(self.stopped()))
     }
 
-    /// The same for the post of a node, which cannot repeat it: waits for room in the queue first.
+    /// The same for the post of a node, which cannot repeat it: waits first, for room on the disk and in the queue.
     pub async fn submit_patiently(&self, submission: Submission) -> Result<Accepted, SubmitError> {
         let queue = self.queue()?;
         if let Some(told) = self.decide_here(&submission) {
             return told;
+        }
+        if let Some(room) = self.guards.room() {
+            room.wait(PATIENCE).await?;
         }
         let (reply, answer) = oneshot::channel();
         match queue.send_timeout((reply, submission.into()), PATIENCE).await {
@@ -390,6 +478,58 @@ impl Ledger {
         self.stopped.lock().clone()
     }
 
+    /// Confirms what the clock shows, if it is in doubt; `None`, if it is not. `stated` is what the operator says that it
+    /// should show, which must be within a minute of what it does.
+    pub async fn confirm_clock(
+        &self,
+        meta: Arc<Meta>,
+        stated: Timestamp,
+    ) -> Result<Option<Accepted>, SubmitError> {
+        let Some(command) = self.guards.confirmation(stated)? else { return Ok(None) };
+        self.enqueue(Submission { meta, command }.into()).await.map(Some)
+    }
+
+    /// The same for a thread without a runtime.
+    pub fn confirm_clock_blocking(
+        &self,
+        meta: Arc<Meta>,
+        stated: Timestamp,
+    ) -> Result<Option<Accepted>, SubmitError> {
+        let Some(command) = self.guards.confirmation(stated)? else { return Ok(None) };
+        self.begin_blocking(Submission { meta, command })?.wait().map(Some)
+    }
+
+    /// Why nothing is recorded at the moment, if nothing is. To be asked before something durable is made for a command,
+    /// such as a key: what is refused must not fill the disk. The writer asks again.
+    pub fn check_recording(&self) -> Result<(), SubmitError> {
+        self.guards.check_recording()
+    }
+
+    /// The same for a command that issues a document.
+    pub fn check_issuing(&self) -> Result<(), SubmitError> {
+        self.guards.check_issuing()
+    }
+
+    /// How the clock is doing.
+    pub fn clock_status(&self) -> ClockStatus {
+        self.guards.clock_status()
+    }
+
+    /// What is wrong with the clock, in words.
+    pub fn clock_fault(&self) -> Option<String> {
+        self.guards.clock_fault()
+    }
+
+    /// What is wrong with the room on the disk, in words.
+    pub fn room_fault(&self) -> Option<String> {
+        self.guards.room_fault()
+    }
+
+    /// The room on the disk, if it is watched.
+    pub fn room(&self) -> Option<&Arc<Room>> {
+        self.guards.room()
+    }
+
     /// The end of what is durable and published.
     pub fn head(&self) -> Head {
         self.publisher.head()
@@ -420,17 +560,23 @@ impl Ledger {
         &self.clock
     }
 
-    /// Takes no more commands, carries out those that wait, snapshots the state, and ends all feeds.
-    pub fn shut_down(&self) {
+    /// Takes no more commands, carries out those that wait, snapshots the state, and ends all feeds. The error is what
+    /// failed, now or before.
+    pub fn shut_down(&self) -> Result<(), ShutdownFault> {
         self.closing.store(true, Ordering::Relaxed);
         self.queue.lock().take();
         let writer = self.writer.lock().take();
-        if let Some(writer) = writer
-            && writer.join().is_err()
-        {
-            error!("the writer panicked while it shut down");
-        }
+        let ended = writer.map(thread::JoinHandle::join);
+        self.guards.end();
         self.publisher.close();
+        if let Some(cause) = self.fault() {
+            return Err(ShutdownFault::WriterStopped(cause));
+        }
+        match ended {
+            None | Some(Ok(Ok(()))) => Ok(()),
+            Some(Ok(Err(cause))) => Err(ShutdownFault::Snapshot(cause)),
+            Some(Err(_)) => Err(ShutdownFault::WriterPanicked),
+        }
     }
 }
 
@@ -449,7 +595,9 @@ impl UnderWay<'_> {
 
 impl Drop for Ledger {
     fn drop(&mut self) {
-        self.shut_down();
+        if let Err(fault) = self.shut_down() {
+            error!(%fault, "a ledger did not shut down well");
+        }
     }
 }
 
@@ -466,7 +614,7 @@ struct Writer {
     sequencer: Arc<RwLock<Sequencer>>,
     term: Term,
     store: Arc<dyn EventStore>,
-    clock: Arc<dyn Clock>,
+    guards: Arc<Guards>,
     publisher: Arc<Publisher>,
     stopped: Arc<Mutex<Option<Arc<str>>>>,
     /// The ledger is being shut down.
@@ -481,7 +629,8 @@ struct Writer {
 type Replies = Vec<(Reply, Result<Accepted, SubmitError>)>;
 
 impl Writer {
-    fn run(mut self, mut commands: mpsc::Receiver<(Reply, Queued)>) {
+    /// The error is that of the last snapshot; why the writer stopped by itself is said in `stopped`.
+    fn run(mut self, mut commands: mpsc::Receiver<(Reply, Queued)>) -> Result<(), String> {
         let held = Arc::clone(&self.sequencer);
         while let Some(first) = commands.blocking_recv() {
             let group = gather(first, &mut commands);
@@ -496,7 +645,8 @@ impl Writer {
                         let _ = reply.send(result);
                     }
                     if is_due {
-                        self.take_snapshot(&mut held.write());
+                        // It only shortens the next start, and is tried again.
+                        let _ = self.take_snapshot(&mut held.write());
                     }
                     continue;
                 }
@@ -509,19 +659,20 @@ impl Writer {
             drop(sequencer);
             commands.close();
             self.publisher.close();
-            return;
+            return Ok(());
         }
-        self.take_snapshot(&mut held.write());
+        self.take_snapshot(&mut held.write())
     }
 
     fn write(&mut self, sequencer: &mut Sequencer, group: Vec<(Reply, Queued)>) -> Result<Replies, String> {
         let expected = self.publisher.head().last;
-        let group = match sequencer.decide(self.clock.now(), &*self.store, group) {
+        let Admitted { group, mut answered, reading } = self.guards.admit(sequencer, &*self.store, group)?;
+        let group = match sequencer.decide(reading.now, &*self.store, group) {
             Ok(group) => group,
             // Nothing of it is durable and nobody was answered: it is decided again by what the log says.
             Err(Undecided::Damaged { fault, commands }) => {
                 self.rebuild(sequencer, &fault)?;
-                let again = sequencer.decide(self.clock.now(), &*self.store, commands);
+                let again = sequencer.decide(reading.now, &*self.store, commands);
                 again.map_err(|undecided| undecided.to_string())?
             }
             Err(Undecided::Failed(cause)) => return Err(cause),
@@ -537,10 +688,13 @@ impl Writer {
                     return Err(cause);
                 }
             }
+            let bytes = group.frames.iter().map(|frame| frame.bytes().len() as u64).sum();
+            self.guards.recorded(&group.events, bytes, reading);
             let head = Head { last: sequencer.last(), root: sequencer.root() };
             self.publisher.publish(group.events, group.event_bytes, head);
         }
-        Ok(group.replies)
+        answered.extend(group.replies);
+        Ok(answered)
     }
 
     /// Puts the state as of the end of the log, with a new index, in the place of one whose index is damaged.
@@ -565,18 +719,17 @@ impl Writer {
         Ok(())
     }
 
-    fn take_snapshot(&mut self, sequencer: &mut Sequencer) {
-        let Some(file) = &self.recovery.snapshot else { return };
+    fn take_snapshot(&mut self, sequencer: &mut Sequencer) -> Result<(), String> {
+        let Some(file) = &self.recovery.snapshot else { return Ok(()) };
         let last = sequencer.last();
-        let taken = sequencer.seen().checkpoint(last).and_then(|()| file.write(&sequencer.snapshot()));
-        match taken {
-            Ok(()) => self.snapshot_at = last,
-            // It only shortens the next start.
-            Err(cause) => {
-                self.snapshot_at = last;
-                error!(%cause, "the state of the writer could not be snapshotted");
-            }
+        if let Some(short) = self.guards.room().and_then(|room| room.short()) {
+            self.snapshot_at = last;
+            warn!(%short, "the state of the writer is not snapshotted");
+            return Ok(());
         }
+        let taken = sequencer.seen().checkpoint(last).and_then(|()| file.write(&sequencer.snapshot()));
+        self.snapshot_at = last;
+        taken.inspect_err(|cause| error!(%cause, "the state of the writer could not be snapshotted"))
     }
 }
 

@@ -5,7 +5,8 @@ use std::sync::atomic::AtomicBool;
 
 use parking_lot::{Mutex, RwLock};
 
-use super::{Clock, Ledger, OpenFault, Publisher, Sequencer};
+use super::guards::Guards;
+use super::{Clock, GuardOptions, Ledger, OpenFault, Publisher, Sequencer};
 use crate::domain::event::{Event, LedgerCreated};
 use crate::domain::id::Sequence;
 use crate::domain::usage::MemoryIndex;
@@ -22,6 +23,7 @@ impl Ledger {
         let publisher = Arc::new(Publisher::new(Arc::clone(&store), store.head()?));
         // Nothing is ever decided on it: there is no queue, which is asked first.
         let sequencer = Sequencer::new(Box::new(MemoryIndex::default()));
+        let guards = Guards::new(Arc::clone(&clock), GuardOptions::default(), &sequencer);
         Ok(Self {
             queue: Mutex::new(None),
             sequencer: Arc::new(RwLock::new(sequencer)),
@@ -33,12 +35,13 @@ impl Ledger {
             created,
             term: Term::default(),
             clock,
+            guards: Arc::new(guards),
         })
     }
 }
 
 /// The event that a log begins with.
-fn created(store: &dyn EventStore) -> Result<LedgerCreated, OpenFault> {
+pub fn created(store: &dyn EventStore) -> Result<LedgerCreated, OpenFault> {
     match event_after(store, Sequence::ZERO)?.map(|recorded| recorded.event) {
         Some(Event::LedgerCreated(created)) => Ok(created),
         Some(_) => Err(OpenFault::NoLedger),

@@ -274,6 +274,46 @@ impl Sequencer {
         }
     }
 
+    /// What a command is answered while nothing may be recorded: as it was answered before, or if it changes nothing or is
+    /// refused; `None` if it would have to be recorded. As durable as this state is.
+    pub(super) fn answer_without_writing(
+        &self,
+        now: Timestamp,
+        store: &dyn EventStore,
+        queued: &Queued,
+    ) -> Result<Option<Result<Accepted, SubmitError>>, String> {
+        let Queued { meta, what } = queued;
+        let now = now.max(self.recorded_at);
+        if let Err(refusal) = self.let_in(meta, now) {
+            return Ok(Some(Err(refusal)));
+        }
+        let accepted = |answer| Accepted { answer, sequence: self.last, events: 0 };
+        if let Some(known) = meta.named_by_sender.then(|| self.named.get(&name_of(meta))).flatten() {
+            if known.digest != meta.digest {
+                return Ok(Some(Err(SubmitError::CommandIdReused)));
+            }
+            return Ok(Some(answer_again(store, &[], known.answer)?.map(accepted)));
+        }
+        let command = match what {
+            What::Repeat => return Ok(Some(Err(SubmitError::Moved))),
+            What::IfUnmoved { stream, since, .. }
+                if has_moved(store, &[], (meta.project, stream), *since)? =>
+            {
+                return Ok(Some(Err(SubmitError::Moved)));
+            }
+            What::Do(command) | What::IfUnmoved { command, .. } => command,
+        };
+        let context = Context { now, next: self.last.next(), project: meta.project };
+        Ok(match self.state.decide(&context, command) {
+            Err(refusal) => Some(Err(SubmitError::Refused(refusal))),
+            // The answer to one that was named would be recorded.
+            Ok(outcome) if outcome.events.is_empty() && !meta.named_by_sender => {
+                Some(Ok(accepted(outcome.answer)))
+            }
+            Ok(_) => None,
+        })
+    }
+
     /// Whoever came by a credential that has ended meanwhile is too late, however long ago their request began.
     fn let_in(&self, meta: &Meta, now: Timestamp) -> Result<(), SubmitError> {
         let Some(shown) = &meta.actor.credential else { return Ok(()) };
@@ -443,12 +483,12 @@ impl Sequencer {
         })
     }
 
-    /// Where a snapshot stands, without restoring it.
+    /// Where a snapshot stands, without restoring it. Its bytes may be any.
     pub(super) fn snapshot_place(bytes: &[u8]) -> Option<(Sequence, Root)> {
-        let (tree, read): (Tree, usize) =
-            bincode::decode_from_slice(bytes, bincode::config::standard()).ok()?;
-        let (last, _): (Sequence, usize) =
-            bincode::decode_from_slice(&bytes[read..], bincode::config::standard()).ok()?;
+        // More than a tree has: a length that is damaged makes no room for itself.
+        let config = bincode::config::standard().with_limit::<4096>();
+        let (tree, read): (Tree, usize) = bincode::decode_from_slice(bytes, config).ok()?;
+        let (last, _): (Sequence, usize) = bincode::decode_from_slice(&bytes[read..], config).ok()?;
         Some((last, tree.root()))
     }
 }

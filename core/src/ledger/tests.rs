@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::{Clock, Ledger, NoIndex, OpenFault, Options, Sequencer, Submission, SubmitError};
+use super::{Clock, Ledger, NoIndex, OpenFault, Options, Sequencer, ShutdownFault, Submission, SubmitError};
 use crate::domain::access::{
     AccessRefusal, Holder, IssueCredential, NotGood, Proof, Purpose, Renews, RevokeCredentials, Role, Which,
 };
@@ -76,7 +76,7 @@ pub(super) fn computer(name: &str) -> Command {
     Command::RegisterComputer(RegisterComputer { computer, owner: PartyId(1), time_zone: TimeZone::UTC })
 }
 
-fn events(ledger: &Ledger) -> Vec<(u64, &'static str)> {
+pub(super) fn events(ledger: &Ledger) -> Vec<(u64, &'static str)> {
     let mut after = Sequence::ZERO;
     let mut seen = Vec::new();
     while let Some(group) = ledger.feed().poll(after).expect("the log is readable") {
@@ -92,7 +92,7 @@ fn a_ledger_begins_with_itself_and_every_start_says_so() {
     let first = open(&store).expect("opens");
     assert_eq!(events(&first), [(1, "LedgerCreated"), (2, "WriterStarted")]);
     let ledger = first.created().ledger;
-    first.shut_down();
+    first.shut_down().expect("it shuts down");
     let second = open(&store).expect("opens again");
     assert_eq!(second.created().ledger, ledger);
     assert_eq!(events(&second), [(1, "LedgerCreated"), (2, "WriterStarted"), (3, "WriterStarted")]);
@@ -102,7 +102,7 @@ fn a_ledger_begins_with_itself_and_every_start_says_so() {
 #[test]
 fn a_ledger_keeps_its_mode() {
     let store = Arc::new(MemoryStore::new());
-    open(&store).expect("opens").shut_down();
+    open(&store).expect("opens").shut_down().expect("it shuts down");
     let other = Ledger::open(Arc::clone(&store) as Arc<dyn EventStore>, Arc::new(Noon), options(Mode::Demo));
     let other = other.map(|_| ()).expect_err("a proxy is no demo");
     assert!(matches!(other, OpenFault::OtherMode { found: Mode::Proxy, wanted: Mode::Demo }), "{other}");
@@ -111,7 +111,7 @@ fn a_ledger_keeps_its_mode() {
 #[test]
 fn a_ledger_keeps_its_key_ring() {
     let store = Arc::new(MemoryStore::new());
-    open(&store).expect("opens").shut_down();
+    open(&store).expect("opens").shut_down().expect("it shuts down");
     let other = Options { key_ring: [8; 16], ..options(Mode::Proxy) };
     let other = Ledger::open(Arc::clone(&store) as Arc<dyn EventStore>, Arc::new(Noon), other);
     assert!(matches!(other.map(|_| ()), Err(OpenFault::OtherKeys)));
@@ -162,7 +162,7 @@ fn what_a_credential_issued_is_known_as_long_as_the_log_is() {
         ledger.submit_blocking(named(None, 0, issue(first))).expect("is new");
         ledger.submit_blocking(by(&first.to_string(), None, issue(second))).expect("is new");
         if restarts {
-            ledger.shut_down();
+            ledger.shut_down().expect("it shuts down");
             drop(ledger);
             ledger = open(&Arc::new(store.reopen())).expect("opens again");
         }
@@ -234,7 +234,7 @@ fn a_named_command_is_answered_once_and_the_same_for_ever() {
     assert_eq!(other, Err(SubmitError::CommandIdReused));
     let unnamed = ledger.submit_blocking(named(None, 1, party())).expect("is another command");
     assert_eq!(unnamed.answer, Answer::Party(PartyId(2)));
-    ledger.shut_down();
+    ledger.shut_down().expect("it shuts down");
 
     let ledger = open(&store).expect("opens again");
     let later = ledger.submit_blocking(named(Some(9), 1, party())).expect("is known from the log");
@@ -257,7 +257,9 @@ fn an_unknown_append_stops_the_writer_and_the_next_start_reads_the_log() {
         let after = ledger.submit_blocking(named(None, 0, computer("COMP-2")));
         assert!(matches!(after, Err(SubmitError::Stopped(_))), "{after:?}");
         assert!(ledger.fault().is_some());
-        ledger.shut_down();
+        let ended = ledger.shut_down();
+        assert!(matches!(ended, Err(ShutdownFault::WriterStopped(_))), "{ended:?}");
+        assert_eq!(ledger.shut_down(), ended, "the fault is told again");
 
         let store = Arc::new(store.reopen());
         let ledger = open(&store).expect("opens again");
@@ -266,6 +268,23 @@ fn an_unknown_append_stops_the_writer_and_the_next_start_reads_the_log() {
         let again = ledger.submit_blocking(named(None, 0, computer("COMP-1")));
         assert_eq!(again.is_err(), landed, "{again:?}");
     }
+}
+
+#[test]
+fn a_last_snapshot_that_fails_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Arc::new(MemoryStore::new());
+    let snapshot = Some(folder.path().join("state/writer.snapshot"));
+    let options = Options { snapshot, ..options(Mode::Proxy) };
+    let as_store = Arc::clone(&store) as Arc<dyn EventStore>;
+    let ledger = Ledger::open(as_store, Arc::new(Noon), options).expect("opens");
+    ledger.submit_blocking(named(None, 0, party())).expect("is durable");
+    std::fs::write(folder.path().join("state"), "no folder").expect("written");
+    let ended = ledger.shut_down();
+    assert!(
+        matches!(&ended, Err(ShutdownFault::Snapshot(cause)) if cause.contains("writer.snapshot")),
+        "{ended:?}"
+    );
 }
 
 #[test]
@@ -301,7 +320,7 @@ fn what_is_under_way_is_carried_out_in_order_whether_or_not_it_is_waited_for() {
     assert_eq!((last.answer, ledger.head().last), (Answer::Party(PartyId(20)), last.sequence));
     let first = under_way.remove(0).wait().expect("it is new");
     assert_eq!(first.answer, Answer::Party(PartyId(1)));
-    ledger.shut_down();
+    ledger.shut_down().expect("it shuts down");
     let late = ledger.begin_blocking(named(None, 0, party())).map(|_| ());
     assert!(matches!(late, Err(SubmitError::Stopped(_))), "{late:?}");
 }
@@ -355,7 +374,7 @@ fn feeds_see_every_event_once_whether_live_or_from_the_log() {
     for _ in 0..200 {
         ledger.submit_blocking(named(None, 0, party())).expect("is durable");
     }
-    ledger.shut_down();
+    ledger.shut_down().expect("it shuts down");
     assert_eq!(reader.join().expect("the reader ends"), (1..=202).collect::<Vec<_>>());
     let from_the_middle = ledger.feed().next(Sequence(100)).expect("readable").expect("there is more");
     assert!(matches!(from_the_middle[0].event, Event::PartyRegistered(_)));
@@ -423,7 +442,7 @@ async fn names_of_commands_and_histories_are_those_of_a_project() {
     assert_eq!(other, Err(SubmitError::CommandIdReused));
     let unknown = ledger.answer_of(within(3, named(Some(9), 1, party())).meta).await;
     assert_eq!(unknown, Ok(None));
-    ledger.shut_down();
+    ledger.shut_down().expect("it shuts down");
 
     let ledger = open(&store).expect("opens again");
     for (project, digest) in [(1, 1), (2, 2)] {

@@ -14,6 +14,7 @@ use crate::domain::access::{
 };
 use crate::domain::account::AccountsClosed;
 use crate::domain::charge::{ChargeId, ChargeRecorded};
+use crate::domain::clock::ClockConfirmed;
 use crate::domain::computer::{
     Address, AllocationScope, AllocationScopeSet, ComputerBanged, ComputerConfigured, ComputerDescribed,
     ComputerFellSilent, ComputerHeard, ComputerRegistered, Offer, PartitionOffered, PartitionWithdrawn,
@@ -348,7 +349,7 @@ fn invoice() -> Invoice {
 
 /// One of every event.
 /// How many of the samples came after those that have the first nine streams: the last ones.
-const LATER_EVENTS: usize = 6;
+const LATER_EVENTS: usize = 7;
 
 fn samples() -> Vec<(Stream, Event)> {
     let now = at("2026-10-16T00:00:00.000001Z");
@@ -611,6 +612,11 @@ fn samples() -> Vec<(Stream, Event)> {
         Event::KeyDestroyed(KeyDestroyed {
             subject: Subject::Party(PartyId(2)),
             key: KeyId([7; 16]),
+            at: now,
+        }),
+        Event::ClockConfirmed(ClockConfirmed {
+            previous: october().start,
+            confirmed: october().stop,
             at: now,
         }),
         Event::LedgerRestored(LedgerRestored {

@@ -94,6 +94,7 @@ payloads! {
     6 v 1 => CredentialRevoked,
     7 v 1 => CredentialSpent,
     8 v 1 => KeyDestroyed,
+    9 v 1 => ClockConfirmed,
     10 v 1 => PartyRegistered,
     11 v 1 => PartyDescribed,
     12 v 1 => PartyTimeZoneSet,

@@ -57,7 +57,8 @@ pub enum WitnessFault {
 
 /// Compares a log with its witnesses. Of several that are ahead of it, the one furthest ahead is told.
 pub fn check(store: &dyn EventStore, head: Head, witnesses: &[Witness]) -> Result<(), WitnessFault> {
-    let ahead = witnesses.iter().filter(|witness| witness.last > head.last && (witness.is_whole)());
+    // Of equals the last is found: it is to be the first.
+    let ahead = witnesses.iter().rev().filter(|witness| witness.last > head.last && (witness.is_whole)());
     if let Some(Witness { name, last, .. }) = ahead.max_by_key(|witness| witness.last) {
         return Err(WitnessFault::Ahead { name: name.clone(), last: *last, ends: head.last });
     }

@@ -113,8 +113,8 @@ fn a_view_follows_the_ledger_and_starts_from_its_snapshot() {
                 Ok((count, sequence))
             );
         }
-        ledger.shut_down();
-        runner.finish();
+        ledger.shut_down().expect("it shuts down");
+        runner.finish().expect("it finishes");
         assert_eq!(runner.status().snapshot, runner.position());
         assert_eq!(runner.read(|view, _| view.snapshot()), from_scratch(&store.reopen()));
     }
@@ -135,8 +135,8 @@ fn a_snapshot_that_does_not_fit_is_discarded() {
         begin(&ledger);
         let runner = run(&ledger, &folder);
         ask(&ledger, 1);
-        ledger.shut_down();
-        runner.finish();
+        ledger.shut_down().expect("it shuts down");
+        runner.finish().expect("it finishes");
         let path = folder.path().join("everything.snapshot");
         let mut bytes = fs::read(&path).expect("a snapshot");
         damage(&mut bytes);
@@ -158,8 +158,8 @@ fn a_snapshot_of_another_log_is_discarded() {
     begin(&ledger);
     let runner = run(&ledger, &folder);
     ask(&ledger, 1);
-    ledger.shut_down();
-    runner.finish();
+    ledger.shut_down().expect("it shuts down");
+    runner.finish().expect("it finishes");
     let end = runner.position();
 
     let ledger = open(&other);
@@ -204,8 +204,8 @@ fn a_view_is_rebuilt_while_it_is_used() {
         }
         done.store(true, Ordering::Relaxed);
     });
-    ledger.shut_down();
-    runner.finish();
+    ledger.shut_down().expect("it shuts down");
+    runner.finish().expect("it finishes");
     assert_eq!(runner.read(|view, _| view.snapshot()), from_scratch(&store.reopen()));
     assert_eq!(runner.status().rebuilding, None);
 }
@@ -269,6 +269,24 @@ fn a_fold_that_breaks_says_so_and_nobody_waits_for_it() {
     let stopped = wait(runner.reach(two));
     assert!(matches!(&stopped, Err(ReadFault::Stopped { position, .. }) if *position == one), "{stopped:?}");
     assert!(runner.status().fault.is_some());
+    ledger.shut_down().expect("the writer has no fault");
+    let ended = runner.finish();
+    assert!(matches!(ended, Err(FinishFault::Stopped { name: "fragile", .. })), "{ended:?}");
+}
+
+#[test]
+fn a_last_snapshot_that_fails_is_told() {
+    let (store, folder) = (MemoryStore::new(), tempfile::tempdir().expect("a folder"));
+    let ledger = open(&store);
+    begin(&ledger);
+    let options = Options { folder: Some(folder.path().join("state")), ..Options::default() };
+    let start = Runner::<Everything>::start;
+    let runner = start("everything", ledger.feed(), Arc::clone(ledger.store()), options, |_| ());
+    let runner = runner.expect("a view");
+    fs::write(folder.path().join("state"), "no folder").expect("written");
+    ledger.shut_down().expect("it shuts down");
+    let ended = runner.finish();
+    assert!(matches!(ended, Err(FinishFault::Snapshot { name: "everything", .. })), "{ended:?}");
 }
 
 /// Readers and the writer of a view at once: nobody sees half of a group, and all get on.

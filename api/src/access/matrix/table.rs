@@ -291,6 +291,8 @@ fn others() -> Vec<Row> {
             ". oo-x --- o- xx xx ..",
         ),
         get("/v1/events", LISTED_TO_STAFF),
+        get("/v1/clock", ". oxxo xxx xx xx xx .."),
+        post("/v1/clock/confirm", &json!({"now": "2026-11-01T00:00:00Z"}), ". oxxx xxx xx xx xx .."),
         get("/v1/projections", ". oxxo xxx xx xx xx .."),
         row("POST", "/v1/projections/{name}/rebuild", rebuild, ". oxxx xxx xx xx xx .."),
         get("/v1/backup", ". oxxx xxx xx xx xx .."),

@@ -375,7 +375,10 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        self.app.shut_down();
+        let closed = self.app.shut_down();
+        if !std::thread::panicking() {
+            closed.expect("it shuts down");
+        }
     }
 }
 

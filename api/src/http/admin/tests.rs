@@ -99,7 +99,7 @@ fn health_says_what_is_wrong() {
     assert_eq!(kit.get("/healthz").json()["clock"]["behind"], true);
 
     // No command is taken any more: told, not hidden.
-    kit.app.ledger.shut_down();
+    kit.app.ledger.shut_down().expect("it shuts down");
     let book = kit.post("/v1/price-books", "application/toml", slapledger_fixtures::STANDARD_PRICES);
     assert_eq!(
         (book.status, book.headers["retry-after"].to_str().ok()),

@@ -246,7 +246,7 @@ pub(in crate::http) async fn bang(
     let message = |object: &mut Object| object.optional("message", |text| Ok(error_text(text.as_bytes())));
     let (sent, message) = json_body::told_if_any(request, json_body::MOST_BYTES, message).await?;
     change(&app, (&id, app.caller.actor_at(&id), &sent), |computer| {
-        let message = message.as_ref().map(|text| sealing::seal(&app.keys, sealing::fresh(&app.keys)?, text));
+        let message = message.as_ref().map(|text| sealing::seal(&app.keys, sealing::fresh(&app)?, text));
         let (computer, message) = (computer.id.clone(), message.transpose()?);
         Ok(Command::BangComputer(BangComputer { computer, message }))
     })
@@ -325,9 +325,8 @@ pub(in crate::http) async fn report_software(
     let response = change(&app, (&id, app.caller.actor_at(&id), &sent), |computer| {
         // The key of the error before it: the same error again is nothing new.
         let known = computer.supplies().get(&release).and_then(|supply| Some(supply.error.as_ref()?.key));
-        let seal = |log: &String| {
-            sealing::seal(&app.keys, known.map_or_else(|| sealing::fresh(&app.keys), Ok)?, log)
-        };
+        let seal =
+            |log: &String| sealing::seal(&app.keys, known.map_or_else(|| sealing::fresh(&app), Ok)?, log);
         let error = log.as_ref().map(seal).transpose()?;
         let (computer, release) = (computer.id.clone(), release.clone());
         Ok(Command::ReportSoftware(ReportSoftware { computer, release, state, error }))

@@ -24,11 +24,11 @@ pub(super) struct ProblemKind {
 }
 
 const fn kind(name: &'static str, status: u16, description: &'static str) -> ProblemKind {
-    ProblemKind { name, status, description, retry: status == 503 || status == 429 }
+    ProblemKind { name, status, description, retry: matches!(status, 429 | 503 | 507) }
 }
 
 /// The table of problems.
-pub(super) const PROBLEMS: [ProblemKind; 13] = [
+pub(super) const PROBLEMS: [ProblemKind; 14] = [
     kind("BadRequest", 400, "The request is wrong; `field` names the member to blame, where one is"),
     kind("Unauthorized", 401, "The request needs a credential, or its credential is not good"),
     kind(
@@ -50,6 +50,7 @@ pub(super) const PROBLEMS: [ProblemKind; 13] = [
     kind("TooManyRequests", 429, "The sender sends more requests than it may, or too many wrong credentials"),
     kind("Fault", 500, "A fault of this server; its log says more"),
     kind("Unavailable", 503, "It may work later"),
+    kind("NoSpace", 507, "The server keeps its last free disk space; it may work when there is more"),
 ];
 
 impl ProblemKind {
@@ -364,7 +365,7 @@ impl Operation {
                 "A name for this write: repeated under it, it is carried out once and answered again",
             )
         };
-        operation.answers::<T>(status, description).problem(409).problem(413).problem(415)
+        operation.answers::<T>(status, description).problem(409).problem(413).problem(415).problem(507)
     }
 
     /// It changes a resource, if that is still the one that the client has seen.

@@ -3,6 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rustls::client::Resumption;
@@ -17,10 +18,10 @@ use slapledger_core::domain::time::Timestamp;
 use slapledger_core::ledger::Clock;
 use tempfile::TempDir;
 
-use super::running::{Running, ask, bounds, hex, is_closed};
+use super::running::{Running, ask, bounds, hex, is_closed, is_told, wait_for};
 use crate::ca::{Authority, Issued, Subject, Validity};
 use crate::clock::SystemClock;
-use crate::net::{Identity, Shown, tls};
+use crate::net::{Connections, Identity, Shown, tls};
 
 const TLS12: &[&SupportedProtocolVersion] = &[&rustls::version::TLS12];
 const TLS13: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
@@ -217,5 +218,59 @@ fn bounds_hold_under_tls_as_well() {
     running.tell();
     assert!(is_closed(&mut idle));
     running.wait();
+    drop(handshaking);
+}
+
+#[test]
+fn who_finds_no_place_is_told_under_tls_as_well() {
+    let ours = Ours::new();
+    let running = Running::start(Connections { most_per_address: 1, ..bounds() }, Some(ours.config()));
+    let config = Arc::new(ours.client(TLS13, None));
+    let mut served = connect(&running, &config, "localhost");
+    assert_eq!(fingerprint_seen(&mut served).expect("it answers"), "none");
+    for versions in [TLS12, TLS13] {
+        let config = Arc::new(ours.client(versions, None));
+        let mut refused = connect(&running, &config, "localhost");
+        is_told(&mut refused, "there are too many connections; try again in 5 seconds");
+    }
+    // Those who do not speak take what room there is for telling, and others are closed without a word; not for long.
+    let silent: Vec<_> = (0..100).map(|_| running.connect()).collect();
+    let began = Instant::now();
+    for mut stream in silent {
+        assert!(is_closed(&mut stream));
+    }
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_eq!(fingerprint_seen(&mut served).expect("who has a place keeps it"), "none");
+    is_told(&mut connect(&running, &config, "localhost"), "there are too many connections");
+}
+
+#[test]
+fn a_stop_waits_a_little_for_the_rest_of_a_request_under_tls_as_well() {
+    let ours = Ours::new();
+    let mut running = Running::start(Connections::default(), Some(ours.config()));
+    let config = Arc::new(ours.client(TLS13, None));
+    let sent = |text: &str| {
+        let mut stream = connect(&running, &config, "localhost");
+        stream.write_all(text.as_bytes()).expect("it is sent");
+        stream.flush().expect("it is sent");
+        stream
+    };
+    let body = "POST /length HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n12345";
+    let (mut half_head, mut half_body, mut late) = (sent("GET /pe"), sent(body), sent(body));
+    let mut idle = connect(&running, &config, "localhost");
+    assert_eq!(fingerprint_seen(&mut idle).expect("it answers"), "none");
+    wait_for(|| running.begun.load(Ordering::SeqCst) == 2, "both bodies are waited for");
+    let handshaking = running.connect();
+    let began = Instant::now();
+    running.tell();
+    late.write_all(b"67890").expect("it is sent");
+    late.flush().expect("it is sent");
+    assert_eq!(super::running::answer(&mut late).expect("it is there"), (200, "10".to_owned()));
+    // Closed as TLS has it: nobody cut it off.
+    assert_eq!(idle.read(&mut [0; 16]).expect("it is told"), 0);
+    is_told(&mut half_head, "the server is stopping");
+    is_told(&mut half_body, "the server is stopping");
+    running.wait();
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     drop(handshaking);
 }

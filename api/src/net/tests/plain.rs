@@ -6,8 +6,15 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::running::{LARGE_BYTES, Running, SLOW, answer, ask, asks, bounds, is_closed};
+use super::running::{
+    LARGE_BYTES, Running, SLOW, answer, ask, asks, bounds, is_closed, is_told, until_end, wait_for,
+};
 use crate::net::Connections;
+
+/// What is told to a connection without a place, and to a request that is not there when the server stops.
+const TOO_MANY: &str = "there are too many connections; try again in 5 seconds";
+const STOPPING: &str =
+    "the server is stopping and has not carried this request out; send it again in 5 seconds";
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -215,9 +222,7 @@ fn a_request_under_way_makes_no_place() {
     }
     thread::sleep(300 * MILLISECOND);
     let mut refused = running.connect();
-    let (status, text) = ask(&mut refused, "/peer").expect("a refusal is explained");
-    assert_eq!((status, text.as_str()), (503, "too many connections, try again\n"));
-    assert!(is_closed(&mut refused));
+    is_told(&mut refused, TOO_MANY);
     for stream in &mut busy {
         assert_eq!(answer(stream).expect("it is answered"), (200, "slow".to_owned()));
     }
@@ -231,7 +236,7 @@ fn an_address_has_its_share_and_no_more() {
     for stream in &mut streams {
         assert_eq!(ask(stream, "/peer").expect("it answers").0, 200);
     }
-    assert_eq!(ask(&mut running.connect(), "/peer").expect("a refusal is explained").0, 503);
+    is_told(&mut running.connect(), TOO_MANY);
     streams.pop();
     thread::sleep(200 * MILLISECOND);
     assert_eq!(ask(&mut running.connect(), "/peer").expect("there is place again").0, 200);
@@ -264,6 +269,93 @@ fn a_stop_ends_what_waits_and_finishes_what_is_under_way() {
     running.wait();
     assert!(began.elapsed() < SLOW + Duration::from_secs(1));
     assert!(TcpStream::connect(running.address).is_err());
+}
+
+/// Who comes in great numbers is told as long as that is few at a time; past that, closed without a word. Nobody waits.
+#[test]
+fn telling_that_there_is_no_place_is_bounded_itself() {
+    let running = Running::plain(Connections { most_per_address: 1, ..Connections::default() });
+    let mut served = running.connect();
+    assert_eq!(ask(&mut served, "/peer").expect("it answers").0, 200);
+    // They keep what they are told waiting, and close nothing.
+    let mut refused: Vec<_> = (0..300).map(|_| running.connect()).collect();
+    let began = Instant::now();
+    let mut told = 0;
+    for stream in &mut refused {
+        let _ = stream.write_all(asks("/peer").as_bytes());
+        let seen = until_end(stream);
+        told += usize::from(seen.starts_with("HTTP/1.1 503"));
+        assert!(seen.is_empty() || seen.contains(TOO_MANY), "{seen}");
+    }
+    assert!((64..300).contains(&told), "{told} were told");
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_eq!(ask(&mut served, "/peer").expect("who has a place keeps it").0, 200);
+}
+
+/// What is not there when the server is told to stop: half a head, half a body, nothing at all, nobody who reads.
+#[test]
+fn a_stop_waits_a_little_for_the_rest_of_a_request_and_answers_what_is_there() {
+    let mut running = Running::plain(Connections::default());
+    let sent = |text: &str| {
+        let mut stream = running.connect();
+        stream.write_all(text.as_bytes()).expect("it is sent");
+        stream
+    };
+    let head = |path: &str, length: usize| {
+        format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n")
+    };
+    let mut cut = [
+        sent("GET /pe"),
+        sent(&asks("/peer")),
+        sent(&head("/length", 10)),
+        sent(&format!("{}12345", head("/length", 10))),
+        sent("POST /length HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n5\r\n12345\r\n"),
+        sent("POST /length HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\nexpect: 100-continue\r\n\r\n"),
+    ];
+    let (mut late_head, mut late_body) = (sent("GET /pe"), sent(&format!("{}12345", head("/length", 10))));
+    let mut complete = sent(&format!("{}12345", head("/slow-length", 5)));
+    let unread = sent(&asks("/large"));
+    assert_eq!(answer(&mut cut[1]).expect("it answers").0, 200);
+    cut[1].write_all(b"GET /pe").expect("it is sent");
+    let mut continued = [0; 25];
+    cut[5].read_exact(&mut continued).expect("it may go on");
+    assert_eq!(&continued, b"HTTP/1.1 100 Continue\r\n\r\n");
+    wait_for(|| running.begun.load(Ordering::SeqCst) == 6, "all bodies are waited for");
+    wait_for(|| running.under_way.load(Ordering::SeqCst) == 1, "it has begun");
+    let began = Instant::now();
+    running.tell();
+    // What comes within that little is carried out.
+    late_head.write_all(b"er HTTP/1.1\r\nhost: x\r\n\r\n").expect("it is sent");
+    late_body.write_all(b"67890").expect("it is sent");
+    assert_eq!(answer(&mut late_head).expect("it is there").0, 200);
+    assert_eq!(answer(&mut late_body).expect("it is there"), (200, "10".to_owned()));
+    assert_eq!(answer(&mut complete).expect("it was there"), (200, "5".to_owned()));
+    assert!(is_closed(&mut late_head) && is_closed(&mut late_body) && is_closed(&mut complete));
+    for stream in &mut cut {
+        is_told(stream, STOPPING);
+    }
+    running.wait();
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    drop(unread);
+}
+
+/// A request that was on its way when the server was told to stop.
+#[test]
+fn what_was_sent_before_a_stop_is_answered_and_who_was_not_accepted_is_told() {
+    let mut running = Running::plain(Connections::default());
+    let mut streams: Vec<_> = (0..20).map(|_| running.connect()).collect();
+    for stream in &mut streams {
+        assert_eq!(ask(stream, "/peer").expect("it answers").0, 200);
+    }
+    for stream in &mut streams {
+        stream.write_all(asks("/peer").as_bytes()).expect("it is sent");
+    }
+    running.tell();
+    for stream in &mut streams {
+        assert_eq!(answer(stream).expect("it was sent before").0, 200);
+        assert!(is_closed(stream));
+    }
+    running.wait();
 }
 
 #[test]

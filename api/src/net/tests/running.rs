@@ -4,7 +4,8 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -32,6 +33,8 @@ pub(super) struct Running {
     pub(super) address: SocketAddr,
     /// How many answers of `/large` are being written.
     pub(super) under_way: Arc<AtomicUsize>,
+    /// How many bodies were waited for, or are.
+    pub(super) begun: Arc<AtomicUsize>,
     stop: Option<oneshot::Sender<()>>,
     serving: Option<JoinHandle<anyhow::Result<()>>>,
 }
@@ -67,14 +70,28 @@ impl Drop for Counted {
     }
 }
 
-fn routes(under_way: Arc<AtomicUsize>) -> Router {
+fn routes(under_way: Arc<AtomicUsize>, begun: &Arc<AtomicUsize>) -> Router {
+    let counted = |slow: bool| {
+        let begun = Arc::clone(begun);
+        move |request| {
+            begun.fetch_add(1, Ordering::SeqCst);
+            async move {
+                let answer = length(request).await;
+                if slow {
+                    tokio::time::sleep(SLOW).await;
+                }
+                answer
+            }
+        }
+    };
     let large = move || async move {
         under_way.fetch_add(1, Ordering::SeqCst);
         Bytes::from_owner(Counted { bytes: vec![b'x'; LARGE_BYTES], under_way: Arc::clone(&under_way) })
     };
     Router::new()
         .route("/peer", get(peer))
-        .route("/length", post(length))
+        .route("/length", post(counted(false)))
+        .route("/slow-length", post(counted(true)))
         .route("/unread", post(async || "unread"))
         .route("/large", get(large))
         .route(
@@ -117,7 +134,8 @@ impl Running {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
         let under_way = Arc::new(AtomicUsize::new(0));
-        let routes = routes(Arc::clone(&under_way));
+        let begun = Arc::new(AtomicUsize::new(0));
+        let routes = routes(Arc::clone(&under_way), &begun);
         let (stop, stopped) = oneshot::channel();
         let serving = runtime.spawn(async move {
             let stop = async {
@@ -125,7 +143,7 @@ impl Running {
             };
             serve(listener, routes, tls.map(Arc::new), &bounds, stop).await
         });
-        Self { runtime, address, under_way, stop: Some(stop), serving: Some(serving) }
+        Self { runtime, address, under_way, begun, stop: Some(stop), serving: Some(serving) }
     }
 
     pub(super) fn connect(&self) -> TcpStream {
@@ -146,6 +164,15 @@ impl Running {
         let limit = Duration::from_secs(20);
         let ended = self.runtime.block_on(async { tokio::time::timeout(limit, serving).await });
         ended.expect("it stops").expect("it does not panic").expect("it serves");
+    }
+}
+
+/// Waits until something is so.
+pub(super) fn wait_for(is_so: impl Fn() -> bool, what: &str) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < Duration::from_secs(20), "never: {what}");
+        thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -178,6 +205,28 @@ pub(super) fn answer(stream: &mut impl Read) -> io::Result<(u16, String)> {
     let mut body = vec![0; length];
     stream.read_exact(&mut body)?;
     Ok((status, String::from_utf8(body).expect("the body is text")))
+}
+
+/// All that comes, until the other side closes.
+pub(super) fn until_end(stream: &mut impl Read) -> String {
+    let mut seen = Vec::new();
+    // A reset is an end too.
+    let _ = stream.read_to_end(&mut seen);
+    String::from_utf8(seen).expect("it is text")
+}
+
+/// The other side says 503 and why, when to try again, and closes.
+#[track_caller]
+pub(super) fn is_told(stream: &mut impl Read, why: &str) {
+    let seen = until_end(stream);
+    let (head, body) = seen.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {seen:?}"));
+    let head = head.to_ascii_lowercase();
+    assert!(head.starts_with("http/1.1 503"), "{seen}");
+    let fields = ["retry-after: 5", "connection: close", "content-type: application/problem+json"];
+    for field in fields {
+        assert!(head.lines().any(|line| line == field), "{field}: {seen}");
+    }
+    assert!(body.starts_with('{') && body.ends_with('}') && body.contains(why), "{seen}");
 }
 
 /// Whether the other side has closed, without a word.
