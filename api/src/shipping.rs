@@ -59,9 +59,9 @@ impl ShippingStatus {
         let (to, waiting) = (self.to.display(), self.waiting);
         match &self.fault {
             Some(cause) => Some(format!("{waiting} sealed epochs are not shipped to {to}: {cause}")),
-            None if waiting >= MOST_WAITING => {
-                Some(format!("{waiting} sealed epochs wait to be shipped to {to}: it is slower than the log grows"))
-            }
+            None if waiting >= MOST_WAITING => Some(format!(
+                "{waiting} sealed epochs wait to be shipped to {to}: it is slower than the log grows"
+            )),
             None => None,
         }
     }
@@ -139,8 +139,7 @@ impl Shipping {
         }
         let facts = PlanFacts { program: PROGRAM, now: clock.now() };
         let source = RunningSource { store, created, facts };
-        let wish =
-            BackupWish { destination: &self.to, private: None, link: false, extent: Extent::Sealed };
+        let wish = BackupWish { destination: &self.to, private: None, link: false, extent: Extent::Sealed };
         let report = back_up(&source, &wish, &mut |_| !self.state.lock().is_stopping)?;
         let mut state = self.state.lock();
         (state.shipped, state.fault) = (report.epochs, None);

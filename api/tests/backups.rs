@@ -170,7 +170,10 @@ fn a_server_that_writes_is_backed_up_restored_and_served() {
     load.wait_for(5);
     let again = place.json(&format!("backup downloaded {url} --json"));
     assert!(again["last"].as_u64() > over_http["last"].as_u64());
-    place.refused(&format!("backup keyless {url} --with-keys"), "run `slapledger backup DEST --data DIR --with-keys`");
+    place.refused(
+        &format!("backup keyless {url} --with-keys"),
+        "run `slapledger backup DEST --data DIR --with-keys`",
+    );
     // A copy of the folder opens with a part of the log, or is refused with what to do.
     let mut copies = Vec::new();
     for nth in 0..4 {
@@ -189,7 +192,10 @@ fn a_server_that_writes_is_backed_up_restored_and_served() {
             let lines: Vec<_> = std::str::from_utf8(&ended.stdout).expect("text").lines().collect();
             assert!(lines.len() > 10 && log.len() >= lines.len() && log[..lines.len()] == lines, "{name}");
         } else {
-            assert!(error.contains("slapledger backup") || error.contains("slapledger restore"), "{name}: {error}");
+            assert!(
+                error.contains("slapledger backup") || error.contains("slapledger restore"),
+                "{name}: {error}"
+            );
         }
     }
     for (backup, last) in [("backup", last), ("downloaded", again["last"].as_u64().expect("a sequence"))] {
@@ -217,7 +223,8 @@ fn a_server_that_writes_is_backed_up_restored_and_served() {
 /// The number of the credit note that a demo issues next.
 fn next_credit_note(place: &Place, data: &str) -> String {
     let server = place.serve(&format!("demo --data {data} --listen 127.0.0.1:0"));
-    let line = format!("invoice credit INV-2026-000001 --line 1=0.01 --reason test --url {} --json", server.url);
+    let line =
+        format!("invoice credit INV-2026-000001 --line 1=0.01 --reason test --url {} --json", server.url);
     let note = place.json(&line);
     server.stop();
     note["id"].as_str().expect("a number").to_owned()
@@ -244,7 +251,10 @@ fn a_number_is_never_issued_twice() {
         "restore backup four --last-number INV-2026-000000",
         "last-number INV-2026-000000 is below INV-2026-00000",
     );
-    place.refused("restore backup four --last-number INX-2026-000001", "no seller issues documents of series INX");
+    place.refused(
+        "restore backup four --last-number INX-2026-000001",
+        "no seller issues documents of series INX",
+    );
     assert!(!place.path("four").exists());
 }
 
@@ -267,7 +277,8 @@ fn a_ledger_is_restored_up_to_a_point() {
         let command = |line: &String| event(line)["meta"]["command"].clone();
         assert_ne!(command(&log[kept - 1]), command(&log[kept]), "a command is cut");
     }
-    place.refused("restore backup three --until yesterday", "must be a sequence such as 40213, or an instant");
+    place
+        .refused("restore backup three --until yesterday", "must be a sequence such as 40213, or an instant");
     place.refused(&format!("restore backup three --until {}", log.len() + 1), "the backup ends at sequence");
     place.refused("restore nothing three", "nothing holds no backup");
     // A backup in which one bit is another is refused, and its file is named.
@@ -310,7 +321,8 @@ fn seal(data: &Path) {
     let mut tree = slapledger_core::log::merkle::Tree::new();
     let mut decoder = slapledger_core::log::envelope::EventDecoder::default();
     let mut started = None;
-    for frame in slapledger_core::log::store::read_frames(&store, slapledger_core::domain::id::Sequence::ZERO) {
+    for frame in slapledger_core::log::store::read_frames(&store, slapledger_core::domain::id::Sequence::ZERO)
+    {
         for (sequence, bytes) in frame.expect("a frame").events() {
             tree.push(bytes);
             let event = decoder.decode(sequence, bytes).expect("an event");

@@ -82,7 +82,9 @@ fn print(asked: &Backup, report: &BackupReport) {
         return;
     }
     let keys = match (asked.with_keys, lacks_master_key) {
-        (false, _) => "none; keep keys/, ca/, certificates/ and signing.key elsewhere, or add --with-keys".into(),
+        (false, _) => {
+            "none; keep keys/, ca/, certificates/ and signing.key elsewhere, or add --with-keys".into()
+        }
         (true, false) => format!("{private_files} files; whoever reads them can open sealed values"),
         (true, true) => {
             format!("{private_files} files, without the master key, which lies elsewhere: keep a copy of it")

@@ -41,7 +41,11 @@ pub(super) fn run(asked: &Restore) -> anyhow::Result<()> {
         source: &asked.source,
         target: &asked.target,
         until: asked.until.as_deref().map(until).transpose()?,
-        last_numbers: asked.last_numbers.iter().map(|told| last_number(told)).collect::<anyhow::Result<_>>()?,
+        last_numbers: asked
+            .last_numbers
+            .iter()
+            .map(|told| last_number(told))
+            .collect::<anyhow::Result<_>>()?,
         mark: RestoreMark::new(u32::from_le_bytes(random_bytes())),
         clock: Arc::new(SystemClock),
         program: PROGRAM.to_owned(),
@@ -63,7 +67,9 @@ fn until(told: &str) -> anyhow::Result<Until> {
         return Ok(Until::Sequence(Sequence(sequence)));
     }
     Timestamp::parse_rfc3339(told).map(Until::Instant).with_context(|| {
-        format!("--until {told}: must be a sequence such as 40213, or an instant such as 2026-10-01T01:00:00Z")
+        format!(
+            "--until {told}: must be a sequence such as 40213, or an instant such as 2026-10-01T01:00:00Z"
+        )
     })
 }
 
@@ -71,12 +77,15 @@ fn until(told: &str) -> anyhow::Result<Until> {
 fn last_number(told: &str) -> anyhow::Result<LastNumber> {
     let (project, number) = match told.split_once('/') {
         Some((project, number)) => {
-            let project = project.parse().map_err(|rule| anyhow::anyhow!("--last-number {told}: the project {rule}"))?;
+            let project = project
+                .parse()
+                .map_err(|rule| anyhow::anyhow!("--last-number {told}: the project {rule}"))?;
             (project, number)
         }
         None => (ProjectId::DEFAULT, told),
     };
-    let number = InvoiceId::new(number).map_err(|rule| anyhow::anyhow!("--last-number {told}: the number {rule}"))?;
+    let number =
+        InvoiceId::new(number).map_err(|rule| anyhow::anyhow!("--last-number {told}: the number {rule}"))?;
     Ok(LastNumber { project, number })
 }
 
@@ -135,7 +144,12 @@ mod tests {
         }
         assert_eq!(last_number("INV-2026-000412").unwrap().to_string(), "INV-2026-000412");
         assert_eq!(last_number("PROJ-2/INV-2026-9").unwrap().to_string(), "PROJ-2/INV-2026-9");
-        assert!(last_number("x/INV-2026-9").unwrap_err().to_string().contains("the project must look like PROJ-1"));
+        assert!(
+            last_number("x/INV-2026-9")
+                .unwrap_err()
+                .to_string()
+                .contains("the project must look like PROJ-1")
+        );
         assert!(last_number("").unwrap_err().to_string().contains("the number must not be empty"));
     }
 }

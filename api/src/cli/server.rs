@@ -169,7 +169,10 @@ impl Server {
         let answered = self.agent.get(&url).query_pairs(query.iter().copied()).call();
         match answered {
             Ok(response) if response.status().is_success() => Ok(response.into_body().into_reader()),
-            answered => Err(self.text(answered, &url).err().unwrap_or_else(|| anyhow::anyhow!("{url} answered nothing"))),
+            answered => Err(self
+                .text(answered, &url)
+                .err()
+                .unwrap_or_else(|| anyhow::anyhow!("{url} answered nothing"))),
         }
     }
 

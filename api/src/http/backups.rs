@@ -150,11 +150,7 @@ pub(super) async fn plan(Here(app): Here, uri: Uri) -> Result<Response, Problem>
 }
 
 /// `GET /v1/backup/files/{name}`: the bytes of a file of the log; of a tail the first `bytes`.
-pub(super) async fn file(
-    Here(app): Here,
-    Named(name): Named<String>,
-    uri: Uri,
-) -> Result<Response, Problem> {
+pub(super) async fn file(Here(app): Here, Named(name): Named<String>, uri: Uri) -> Result<Response, Problem> {
     let query = Query::read(&uri, &["bytes"])?;
     let bytes = query.sequence("bytes")?.map_or(u64::MAX, |bytes| bytes.0);
     let none = || Problem::not_found(format!("the log has no file {name}; `GET /v1/backup` lists its files"));

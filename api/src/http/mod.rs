@@ -1,8 +1,8 @@
 //! HTTP: the route map, and one file for each group of routes.
 
 mod admin;
-pub(crate) mod body;
 mod backups;
+pub(crate) mod body;
 mod books;
 mod browser;
 mod change;

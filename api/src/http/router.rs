@@ -14,8 +14,8 @@ use super::invoices::{notes, runs};
 use super::limits::{self, Bounds};
 use super::openapi::{self, Routes};
 use super::{
-    admin, backups, books, browser, clock, computers, credentials, credits, diff, explain, gaps, instances, invoices,
-    parties, preview, prices, projects, software, trees, usage, what_if,
+    admin, backups, books, browser, clock, computers, credentials, credits, diff, explain, gaps, instances,
+    invoices, parties, preview, prices, projects, software, trees, usage, what_if,
 };
 use crate::access::{self, policy};
 use crate::app::App;
@@ -343,9 +343,12 @@ fn slow() -> Routes {
 
 /// What is downloaded as it is, whatever the client prefers.
 fn downloads() -> Routes {
-    Routes::new()
-        .get("/v1/backup", &policy::LOG_BACKUP, backups::plan, backups::describe::plan)
-        .get("/v1/backup/files/{name}", &policy::LOG_BACKUP, backups::file, backups::describe::file)
+    Routes::new().get("/v1/backup", &policy::LOG_BACKUP, backups::plan, backups::describe::plan).get(
+        "/v1/backup/files/{name}",
+        &policy::LOG_BACKUP,
+        backups::file,
+        backups::describe::file,
+    )
 }
 
 /// What answers when nothing else does. `document` is filled in when all routes are known.

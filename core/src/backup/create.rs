@@ -23,6 +23,8 @@ use crate::log::sled_store::backup;
 
 /// The lock of the folder of a backup.
 const LOCK: &str = "backup.lock";
+/// What a file system has in its own topmost folder.
+const FILE_SYSTEM: &str = "lost+found";
 /// Where files are copied to before they have their names.
 const INCOMING: &str = "incoming";
 /// How often a backup begins again because an epoch was sealed meanwhile.
@@ -88,7 +90,8 @@ pub fn back_up(
             Err(BackupFault::Cancelled) => return Err(BackupFault::Cancelled),
             // A tail that is sealed while it is copied is not there any more, or is used for another epoch.
             Err(fault) => {
-                let sealed = attempt < ATTEMPTS && source.plan(previous.as_ref())?.epochs.len() > plan.epochs.len();
+                let sealed =
+                    attempt < ATTEMPTS && source.plan(previous.as_ref())?.epochs.len() > plan.epochs.len();
                 if !sealed {
                     return Err(fault);
                 }
@@ -139,7 +142,8 @@ impl Destination {
         }
         let lock = path.join(LOCK);
         // The lock is the first thing in the folder: what has other files and no lock is something else.
-        if !lock.exists() && !files::names_in(path)?.is_empty() {
+        let is_strange = |name: &String| name != FILE_SYSTEM;
+        if !lock.exists() && files::names_in(path)?.iter().any(is_strange) {
             return Err(BackupFault::NotABackup { path: path.to_owned() });
         }
         let file = File::options().create(true).truncate(false).write(true).open(&lock);
@@ -268,7 +272,8 @@ impl Destination {
             }
             copied.bytes += found.bytes;
         }
-        if let Some(previous) = previous.filter(|previous| (epoch.first..epoch.last).contains(&previous.last)) {
+        if let Some(previous) = previous.filter(|previous| (epoch.first..epoch.last).contains(&previous.last))
+        {
             let at = Sequence(previous.last);
             let found = backup::root_in_epoch(&incoming, epoch.epoch, Sequence(epoch.first), at)?;
             self.check_root(previous, found)?;
@@ -290,7 +295,11 @@ impl Destination {
     }
 
     /// That the copied tails hold what the plan says, and that they continue the backup that is there.
-    fn check_tails(&self, previous: Option<&BackupManifest>, plan: &BackupManifest) -> Result<(), BackupFault> {
+    fn check_tails(
+        &self,
+        previous: Option<&BackupManifest>,
+        plan: &BackupManifest,
+    ) -> Result<(), BackupFault> {
         let numbers: Vec<u32> = plan.tails.iter().map(|tail| tail.epoch).collect();
         let sealed = plan.epochs.last().map(|epoch| (epoch.epoch, Sequence(epoch.first)));
         let after = previous.map(|previous| Sequence(previous.last));

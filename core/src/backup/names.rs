@@ -99,9 +99,22 @@ mod tests {
             assert!(file.path().components().all(|part| matches!(part, std::path::Component::Normal(_))));
         }
         for wrong in [
-            "", "term", "lock", "head", "epoch-1.db", "epoch-000001", "epoch-000001/db", "epoch-000001.db.new",
-            "epoch-+00001.db", "epoch-0000001.db", "epoch-000001.snap", "../term", "epoch-000001../db",
-            "epoch-99999999999.db", "Epoch-000001.db", "epoch-000001.db\0",
+            "",
+            "term",
+            "lock",
+            "head",
+            "epoch-1.db",
+            "epoch-000001",
+            "epoch-000001/db",
+            "epoch-000001.db.new",
+            "epoch-+00001.db",
+            "epoch-0000001.db",
+            "epoch-000001.snap",
+            "../term",
+            "epoch-000001../db",
+            "epoch-99999999999.db",
+            "Epoch-000001.db",
+            "epoch-000001.db\0",
         ] {
             assert_eq!(wrong.parse::<LogFile>(), Err(InvalidLogFile), "{wrong}");
         }

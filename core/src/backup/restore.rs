@@ -83,8 +83,8 @@ pub struct RestoreReport {
 /// Restores a ledger to a folder that is empty or does not exist. `progress` sees the bytes that are read.
 pub fn restore(wish: &RestoreWish<'_>, progress: Progress<'_>) -> Result<RestoreReport, BackupFault> {
     let RestoreWish { source, target, .. } = *wish;
-    let manifest = BackupManifest::read(source)?
-        .ok_or_else(|| BackupFault::NoBackup { path: source.to_owned() })?;
+    let manifest =
+        BackupManifest::read(source)?.ok_or_else(|| BackupFault::NoBackup { path: source.to_owned() })?;
     let new = prepare(target)?;
     copy_log(source, &manifest, &new, progress)?;
     if let Some(recorded) = &manifest.private {
@@ -177,10 +177,8 @@ fn verify_and_cut(
         return Err(BackupFault::OtherEnd { path: path(), last: head.last, root: head.root });
     }
     let first = store.read(Sequence::ZERO, 1)?;
-    let ledger = created(first.first().ok_or(StoreFault::MissingEpoch {
-        epoch: 1,
-        cause: "it holds no events",
-    })?)?;
+    let ledger =
+        created(first.first().ok_or(StoreFault::MissingEpoch { epoch: 1, cause: "it holds no events" })?)?;
     let found = files::hex(&ledger.ledger);
     if found != manifest.ledger {
         return Err(BackupFault::OtherLog { path: path(), found, recorded: manifest.ledger.clone() });

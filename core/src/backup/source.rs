@@ -87,7 +87,8 @@ impl BackupSource for FolderSource<'_> {
         // The first event of a long log is in a sealed epoch, which is copied to be opened: not for each backup.
         let first_root = |manifest: &BackupManifest| manifest.epochs.first().map(|epoch| epoch.root.clone());
         let known = known.filter(|known| {
-            first_root(known).is_some_and(|root| plan.epochs.first().is_some_and(|epoch| epoch.root.to_string() == root))
+            first_root(known)
+                .is_some_and(|root| plan.epochs.first().is_some_and(|epoch| epoch.root.to_string() == root))
         });
         let (ledger, mode) = match known {
             Some(known) => (known.ledger.clone(), known.mode.clone()),
@@ -150,7 +151,8 @@ pub(super) fn created(first: &Frame) -> Result<LedgerCreated, BackupFault> {
     let Some((sequence, bytes)) = frame.events().next() else {
         return Err(damaged("its first frame is empty".into()));
     };
-    let event = EventDecoder::default().decode(sequence, bytes).map_err(|error| damaged(error.to_string()))?;
+    let event =
+        EventDecoder::default().decode(sequence, bytes).map_err(|error| damaged(error.to_string()))?;
     match event.event {
         Event::LedgerCreated(created) => Ok(created),
         other => Err(damaged(format!("its first event is {}", other.name()))),
@@ -181,7 +183,13 @@ fn manifest_of(
             files.push(NamedFile { name: file, digest });
         }
         let root = epoch.root.to_string();
-        epochs.push(BackupEpoch { epoch: epoch.number, first: epoch.first.0, last: epoch.last.0, root, files });
+        epochs.push(BackupEpoch {
+            epoch: epoch.number,
+            first: epoch.first.0,
+            last: epoch.last.0,
+            root,
+            files,
+        });
     }
     let tails = plan.tails.into_iter().map(|tail| BackupTail {
         epoch: tail.number,

