@@ -116,7 +116,7 @@ struct Destination {
     _lock: File,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Copied {
     epochs: usize,
     bytes: u64,

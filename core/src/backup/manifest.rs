@@ -301,6 +301,8 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 pub(super) mod tests {
     use super::*;
 
+    type Change = fn(&mut BackupManifest);
+
     fn file(name: LogFile) -> NamedFile {
         NamedFile { name, digest: FileDigest { bytes: 7, sha256: "ab".repeat(32) } }
     }
@@ -347,7 +349,7 @@ pub(super) mod tests {
         fs::write(&path, text.replace("0.1.0", "0.1.1")).unwrap();
         let fault = BackupManifest::read(folder.path()).unwrap_err().to_string();
         assert!(fault.contains("its own hash differs"), "{fault}");
-        let rows: Vec<(&str, fn(&mut BackupManifest))> = vec![
+        let rows: Vec<(&str, Change)> = vec![
             ("newer version", |manifest| manifest.format = 2),
             ("format 0", |manifest| manifest.format = 0),
             ("ledger", |manifest| manifest.ledger = "x".into()),

@@ -292,10 +292,10 @@ fn command(given: &mut Given, step: Step) -> Option<Command> {
 }
 
 /// A restore of all there is; perhaps so many numbers are stated to be lost.
-fn restore(given: &Given, mark: u32, lost: Option<u64>) -> RecordRestore {
+fn restore(given: &Given, mark: u32, gap: Option<u64>) -> RecordRestore {
     let (series, last) = numbering(&given.log);
-    let number = |lost| InvoiceId::new(&format!("{series}-2026-{:06}", last + lost)).expect("a number");
-    let stated = lost.map(|lost| LastNumber { project: ProjectId::DEFAULT, number: number(lost) });
+    let number = |gap| InvoiceId::new(&format!("{series}-2026-{:06}", last + gap)).expect("a number");
+    let stated = gap.map(|gap| LastNumber { project: ProjectId::DEFAULT, number: number(gap) });
     let kept = Sequence(given.next().0 - 1);
     RecordRestore {
         ledger: [1; 16],
