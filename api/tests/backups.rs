@@ -358,7 +358,9 @@ fn a_damaged_epoch_is_repaired_from_a_backup() {
     let middle = whole.iter().rposition(|byte| *byte != 0).expect("bytes") / 2;
     damaged[middle] ^= 1;
     fs::write(&db, &damaged).expect("written");
-    place.refused("log --data data", "slapledger repair --from BACKUP");
+    let refused = place.run("log --data data");
+    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && error.contains("slapledger repair --from BACKUP"), "{error}");
     let repaired = place.done("repair --from backup --data data");
     assert!(repaired.contains("data/log/epoch-000001/db.damaged"), "{repaired}");
     assert_eq!(fs::read(&db).expect("a database"), whole);

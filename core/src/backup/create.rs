@@ -128,9 +128,7 @@ impl Destination {
         match fs::metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 make_private_folder(path)?;
-                if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-                    sync(parent)?;
-                }
+                sync(files::parent(path))?;
             }
             Err(error) => return Err(io_fault("look at", path)(error)),
             Ok(found) if !found.is_dir() => return Err(BackupFault::NotABackup { path: path.to_owned() }),

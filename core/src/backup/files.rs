@@ -151,10 +151,13 @@ pub(super) fn sync_folders(path: &Path) -> Result<(), BackupFault> {
 /// Gives a file or folder another name, durably.
 pub(super) fn rename(from: &Path, to: &Path) -> Result<(), BackupFault> {
     fs::rename(from, to).map_err(io_fault("rename", from))?;
-    for folder in [from.parent(), to.parent()].into_iter().flatten() {
-        sync(folder)?;
-    }
-    Ok(())
+    sync(parent(from))?;
+    sync(parent(to))
+}
+
+/// The folder that a path is in; that of a bare name is where the program runs.
+pub(super) fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Removes a file, or a folder with all that is in it, if it is there.

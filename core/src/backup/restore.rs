@@ -16,7 +16,7 @@ use super::{BackupFault, MANIFEST, private};
 use crate::domain::Command;
 use crate::domain::event::LedgerCreated;
 use crate::domain::id::{CommandId, ProjectId, Sequence};
-use crate::domain::restore::{LastNumber, RecordRestore, RestoreMark};
+use crate::domain::restore::{LastNumber, RecordRestore, RestoreMark, RestoreRefusal};
 use crate::domain::time::Timestamp;
 use crate::domain::usage::SeenIndex;
 use crate::domain::usage::seen::{Fingerprint, Seen};
@@ -316,8 +316,16 @@ fn record(
         correlation: None,
         rules: RULES_VERSION,
     };
-    let command = Command::RecordRestore(Box::new(command));
-    let done = running.submit_blocking(Submission { meta: Arc::new(meta), command });
+    let (meta, command) = (Arc::new(meta), Command::RecordRestore(Box::new(command)));
+    // The last event of a backup may be long ago. Whoever restores it says that the clock may be believed; the restore is
+    // refused if it shows a time before the backup was made.
+    let now = wish.clock.now();
+    let done = match manifest.created_at().filter(|made_at| now < *made_at) {
+        Some(backup_at) => Err(SubmitError::Refused(RestoreRefusal::ClockBehind { now, backup_at }.into())),
+        None => running
+            .confirm_clock_blocking(Arc::clone(&meta), now)
+            .and_then(|_| running.submit_blocking(Submission { meta, command })),
+    };
     let closed = running.shut_down();
     match done {
         Ok(accepted) => {
