@@ -21,6 +21,7 @@ use slapledger_core::ledger::{
     Submission, SubmitError,
 };
 use slapledger_core::log::envelope::{Actor, ActorKind, Meta, RULES_VERSION};
+use slapledger_core::log::sled_store::SledStore;
 use slapledger_core::log::store::{EventStore, Head};
 use slapledger_projections::instances::Instance;
 use slapledger_projections::runner::{self, FinishFault, ReadFault, RebuildFault, Rebuilt, Runner, Status};
@@ -34,15 +35,23 @@ use crate::erasure;
 use crate::folder;
 use crate::health::Monitor;
 use crate::http::problem::Problem;
+use crate::shipping::Shipping;
 use crate::slap::cache::Documents;
 
 /// How many commands may wait for the writer; more are answered 503.
 const QUEUE: usize = 4096;
 
+/// Name and version of this program.
+pub const PROGRAM: &str = concat!("slapledger ", env!("CARGO_PKG_VERSION"));
+
 /// A ledger that runs, and everything derived from it.
 pub struct App {
     /// The one writer.
     pub ledger: Arc<Ledger>,
+    /// The log that it writes, for whoever copies its files.
+    pub log: Arc<SledStore>,
+    /// What copies sealed epochs elsewhere, where that is configured.
+    pub shipping: Option<Arc<Shipping>>,
     /// The keys of sealed values.
     pub keys: Arc<KeyRing>,
     /// What SLAP and lists are answered from.
@@ -223,7 +232,8 @@ impl App {
             .with_context(|| format!("create the data folder {}", data.display()))?;
         let (log, ring) = (data.join(folder::LOG), data.join(folder::KEYS));
         ensure!(log.exists() || !ring.exists(), missing(&log, &ring));
-        let store: Arc<dyn EventStore> = Arc::new(folder::open_log(&data)?);
+        let sled = Arc::new(folder::open_log(&data)?);
+        let store = Arc::clone(&sled) as Arc<dyn EventStore>;
         ensure!(store.head()? == Head::EMPTY || KeyRing::exists(&ring), missing(&ring, &log));
         let master_key = open.master_key.map(Path::to_owned);
         let now = Some(open.clock.now());
@@ -232,7 +242,7 @@ impl App {
             mode: open.mode,
             new_ledger: random_id(),
             key_ring: keys.id(),
-            program: format!("slapledger {}", env!("CARGO_PKG_VERSION")),
+            program: PROGRAM.to_owned(),
             queue: QUEUE,
             snapshot: Some(data.join(folder::STATE).join(folder::WRITER_SNAPSHOT)),
             seen: index_at(data.join(folder::INDEX), keys.fingerprint_key()),
@@ -258,7 +268,7 @@ impl App {
         if destroyed > 0 {
             tracing::warn!(destroyed, "keys of what was erased were still there; they are destroyed now");
         }
-        Ok(Self::of(data, (ledger, keys), (slap, billing, access)))
+        Ok(Self::of(data, (sled, ledger, keys), (slap, billing, access)))
     }
 
     /// Opens a data folder to be read, and writes nothing in it. Every command is refused, and what is sealed is
@@ -268,7 +278,8 @@ impl App {
         clock: Arc<dyn Clock>,
         master_key: Option<&Path>,
     ) -> anyhow::Result<Self> {
-        let store: Arc<dyn EventStore> = Arc::new(folder::read_log(data)?);
+        let sled = Arc::new(folder::read_log(data)?);
+        let store = Arc::clone(&sled) as Arc<dyn EventStore>;
         let ledger = Arc::new(Ledger::open_read_only(store, clock)?);
         let ring = data.join(folder::KEYS);
         let options = keyring::Options { master_key: master_key.map(Path::to_owned), now: None };
@@ -285,13 +296,13 @@ impl App {
         let (slap, billing, access) = start_views(&ledger, (&state, true))?;
         // For this process alone: the ring is only read.
         erasure::destroy_all(&keys, &slap, &billing).context("withhold what was erased")?;
-        Ok(Self::of(data.to_owned(), (ledger, keys), (slap, billing, access)))
+        Ok(Self::of(data.to_owned(), (sled, ledger, keys), (slap, billing, access)))
     }
 
     /// What runs on a ledger and its views, for whoever is on this machine.
     fn of(
         data: PathBuf,
-        (ledger, keys): (Arc<Ledger>, Arc<KeyRing>),
+        (log, ledger, keys): (Arc<SledStore>, Arc<Ledger>, Arc<KeyRing>),
         (slap, billing, access): (Scoped<SlapViews>, Scoped<BillingView>, Arc<Runner<AccessView>>),
     ) -> Self {
         let mode = ledger.created().mode;
@@ -303,6 +314,8 @@ impl App {
         });
         Self {
             ledger,
+            log,
+            shipping: None,
             keys,
             slap,
             billing,
@@ -332,6 +345,8 @@ impl App {
     pub fn within(&self, project: ProjectId) -> Self {
         Self {
             ledger: Arc::clone(&self.ledger),
+            log: Arc::clone(&self.log),
+            shipping: self.shipping.clone(),
             keys: Arc::clone(&self.keys),
             slap: self.slap.within(project),
             billing: self.billing.within(project),
@@ -465,6 +480,9 @@ impl App {
     /// Takes no more commands, finishes those under way, and snapshots everything. The error is one line with all that
     /// failed, now or while it ran.
     pub fn shut_down(&self) -> anyhow::Result<()> {
+        if let Some(shipping) = &self.shipping {
+            shipping.stop();
+        }
         self.health.stop();
         let mut failed = Vec::new();
         failed.extend(self.ledger.shut_down().err().map(|fault| fault.to_string()));

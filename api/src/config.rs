@@ -53,6 +53,17 @@ pub struct Config {
     pub clock: ClockConfig,
     /// Room on the disk.
     pub disk: DiskConfig,
+    /// Copies that are made while the server runs.
+    pub backup: BackupConfig,
+}
+
+/// Copies that are made while the server runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+#[serde(deny_unknown_fields, default)]
+pub struct BackupConfig {
+    /// The folder that sealed epochs are copied to as they are sealed.
+    pub ship_to: Option<PathBuf>,
 }
 
 /// A certificate that somebody else issued for this server.

@@ -67,6 +67,12 @@ pub enum HealthFault {
         /// Epoch, sequences, and what to do.
         cause: String,
     },
+    /// Sealed epochs are not copied to where they should be.
+    #[error("{cause}")]
+    NotShipped {
+        /// How many wait, and why.
+        cause: String,
+    },
     /// The disk of the data folder does not answer.
     #[error("the disk of the data folder has not answered for {seconds} s")]
     DiskSilent {
@@ -85,6 +91,7 @@ impl HealthFault {
             Self::ClockInDoubt { .. } => "clock-in-doubt",
             Self::DiskFull { .. } => "disk-full",
             Self::LogDamaged { .. } => "log-damaged",
+            Self::NotShipped { .. } => "not-shipped",
             Self::DiskSilent { .. } => "disk-silent",
         }
     }
@@ -100,7 +107,9 @@ pub fn faults(app: &App) -> Vec<HealthFault> {
     let clock = app.ledger.clock_fault().map(|cause| HealthFault::ClockInDoubt { cause });
     let room = app.ledger.room_fault().map(|cause| HealthFault::DiskFull { cause });
     let damage = app.ledger.store().damage().into_iter().map(|cause| HealthFault::LogDamaged { cause });
-    let of_ledger = writer.into_iter().chain(stopped).chain(clock).chain(room).chain(damage);
+    let shipping = app.shipping.as_ref().and_then(|shipping| shipping.status().fault());
+    let shipping = shipping.map(|cause| HealthFault::NotShipped { cause });
+    let of_ledger = writer.into_iter().chain(stopped).chain(clock).chain(room).chain(damage).chain(shipping);
     of_ledger.chain(app.health.faults()).collect()
 }
 

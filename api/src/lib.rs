@@ -23,4 +23,5 @@ pub mod net;
 pub mod operations;
 mod rpc;
 pub mod server_certificate;
+pub mod shipping;
 pub mod slap;

@@ -3,6 +3,7 @@
 //! `domain` decides and evolves, `log` keeps bytes, `ledger` is the one writer between them.
 //! Nothing here knows HTTP, XML or JSON documents; `domain` knows no store, no clock and no randomness.
 
+pub mod backup;
 pub mod domain;
 pub mod fingerprints;
 pub mod keyring;

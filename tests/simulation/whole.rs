@@ -114,6 +114,9 @@ impl Whole {
                 self.starts += 1;
             }
             Event::AnswerRecorded(_) => {}
+            Event::LedgerRestored(event) => {
+                assert!(event.kept < *sequence, "{} was kept before there was more", event.kept);
+            }
             other => panic!("{} is not of the ledger", other.name()),
         }
         self.projects.values_mut().for_each(|facts| facts.take_of_ledger(event));

@@ -148,6 +148,9 @@ pub static LOG_DIGEST: Policy = ledger_wide("log.digest", &[(Admin, All), (Audit
 /// Deriving it again.
 pub static LOG_REBUILD: Policy = ledger_wide("log.rebuild", &[(Admin, All)]);
 
+/// Downloading the log of all projects, sealed values and all.
+pub static LOG_BACKUP: Policy = ledger_wide("log.backup", &[(Admin, All)]);
+
 /// Credentials: one's own, or all of a project.
 pub static CREDENTIAL_READ: Policy = policy(
     "credential.read",

@@ -1,5 +1,6 @@
 //! The command line. `--help` is its manual; docs/ has the rest.
 
+mod backup;
 mod books;
 pub(crate) mod catalogue;
 mod client;
@@ -20,7 +21,9 @@ mod private;
 pub(crate) mod progress;
 mod project;
 mod rebuild;
+mod repair;
 mod request;
+mod restore;
 mod serve;
 pub(crate) mod server;
 pub(crate) mod service;
@@ -189,6 +192,20 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Back up a ledger to a folder, while its server runs or not
+    ///
+    /// A backup to a folder that has one copies what is new. An interrupted backup leaves the one before it whole; run it
+    /// again to complete it.
+    Backup(backup::Backup),
+    /// Restore a ledger from a backup, whole or up to a point
+    ///
+    /// Every byte is verified first. The restored ledger records that it was restored, and continues invoices in new series,
+    /// unless --last-number states the last number that was issued.
+    Restore(restore::Restore),
+    /// Repair damaged sealed epochs from a backup
+    ///
+    /// Files that do not match the manifest of their epoch come back from a backup with the same root; nothing else changes.
+    Repair(repair::Repair),
     /// Check price books, and publish them
     #[command(subcommand)]
     PriceBook(PriceBook),
@@ -460,6 +477,9 @@ pub fn run() -> anyhow::Result<()> {
             Some(server) => rebuild::on_server(&server, projection.as_deref(), json),
             None => rebuild::in_folder(&source.data, projection.as_deref(), json),
         },
+        Command::Backup(asked) => backup::run(&asked),
+        Command::Restore(asked) => restore::run(&asked),
+        Command::Repair(asked) => repair::run(&asked),
         Command::PriceBook(PriceBook::Check { file }) => client::check_price_book(&file),
         Command::PriceBook(PriceBook::Schema) => client::print_price_book_schema(),
         Command::PriceBook(PriceBook::Publish { file, client: asked }) => {

@@ -36,6 +36,7 @@ use crate::invoicing::due;
 use crate::net::{self, Connections};
 use crate::operations::Operations;
 use crate::server_certificate::{self, ServerCertificate, Source};
+use crate::shipping::Shipping;
 
 /// The name of the one user of `proxy`.
 const LOCAL_USER: &str = "local user";
@@ -124,6 +125,11 @@ pub(super) fn master(folder: Folder, config: Config, plain_http: bool) -> anyhow
         rate: Rate::new(config.requests.most_per_second, config.requests.most_per_second_unknown),
     }));
     app.requests = Arc::new(config.requests.clone());
+    if let Some(to) = &config.backup.ship_to {
+        ensure!(to.is_dir(), "backup.ship_to: {} is not there; create it, or mount its disk", to.display());
+        let shipping = Shipping::start(to, &app.log, app.ledger.created(), app.ledger.clock());
+        app.shipping = Some(shipping.context("start a thread that ships sealed epochs")?);
+    }
     app.certifier = Some(Arc::new(Certifier::new(authority, &data.join("certificates"))?));
     say!("data      {}", data.display());
     say!("root      {}", data.join(init::AUTHORITY).join("root.pem").display());

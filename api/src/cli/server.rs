@@ -159,6 +159,23 @@ impl Server {
         list(filters, |query| self.get(path, query))
     }
 
+    /// The bytes of an answer, as they come.
+    pub(super) fn download(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> anyhow::Result<impl std::io::Read + 'static> {
+        let url = self.place(path);
+        let answered = self.agent.get(&url).query_pairs(query.iter().copied()).call();
+        match answered {
+            Ok(response) if response.status().is_success() => Ok(response.into_body().into_reader()),
+            answered => Err(self
+                .text(answered, &url)
+                .err()
+                .unwrap_or_else(|| anyhow::anyhow!("{url} answered nothing"))),
+        }
+    }
+
     /// The JSON of an answer; a problem becomes an error that says what the server says.
     fn answer(&self, result: Result<Response<Body>, ureq::Error>, url: &str) -> anyhow::Result<Value> {
         let text = self.text(result, url)?;

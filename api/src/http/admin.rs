@@ -30,6 +30,7 @@ use super::query::{self, Named, Query};
 use crate::access::Here;
 use crate::app::{App, Scoped};
 use crate::health::{self, HealthFault};
+use crate::shipping::ShippingStatus;
 
 /// The most bytes of a page of events, but for the last one.
 const PAGE_BYTES: usize = 4 * 1024 * 1024;
@@ -225,10 +226,33 @@ struct Health {
     clock: ClockForm,
     views: Vec<ViewForm>,
     store: StoreForm,
+    /// How sealed epochs are copied elsewhere, where that is configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shipping: Option<ShippingForm>,
     /// What is wrong, in words; nothing, if nothing is.
     faults: Vec<String>,
     /// The code of each of them, in the same order: a word that stays, such as `writer-stopped`.
     fault_codes: Vec<&'static str>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct ShippingForm {
+    /// Where sealed epochs are copied to.
+    to: String,
+    /// How many are there.
+    shipped: u64,
+    /// How many are not there yet.
+    waiting: u64,
+    /// Why the last attempt failed, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<String>,
+}
+
+impl From<ShippingStatus> for ShippingForm {
+    fn from(status: ShippingStatus) -> Self {
+        let ShippingStatus { to, shipped, waiting, fault } = status;
+        Self { to: to.display().to_string(), shipped: shipped as u64, waiting: waiting as u64, fault }
+    }
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -303,6 +327,7 @@ fn look(app: &App) -> Health {
     let views = [app.slap.status(), app.billing.status(), app.access.status()]
         .map(|status| ViewForm::of(&status, head));
     let fault = app.ledger.fault().map(|fault| fault.to_string());
+    let shipping = app.shipping.as_ref().map(|shipping| shipping.status());
     let faults = health::faults(app);
     Health {
         status: if faults.is_empty() { "ok" } else { "fault" },
@@ -315,6 +340,7 @@ fn look(app: &App) -> Health {
         },
         views: views.into(),
         store: StoreForm { epochs, bytes_on_disk, blobs },
+        shipping: shipping.map(Into::into),
         fault_codes: faults.iter().map(HealthFault::code).collect(),
         faults: faults.iter().map(HealthFault::to_string).collect(),
     }

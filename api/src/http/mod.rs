@@ -1,6 +1,7 @@
 //! HTTP: the route map, and one file for each group of routes.
 
 mod admin;
+mod backups;
 pub(crate) mod body;
 mod books;
 mod browser;

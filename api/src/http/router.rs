@@ -14,8 +14,8 @@ use super::invoices::{notes, runs};
 use super::limits::{self, Bounds};
 use super::openapi::{self, Routes};
 use super::{
-    admin, books, browser, clock, computers, credentials, credits, diff, explain, gaps, instances, invoices,
-    parties, preview, prices, projects, software, trees, usage, what_if,
+    admin, backups, books, browser, clock, computers, credentials, credits, diff, explain, gaps, instances,
+    invoices, parties, preview, prices, projects, software, trees, usage, what_if,
 };
 use crate::access::{self, policy};
 use crate::app::App;
@@ -341,6 +341,16 @@ fn slow() -> Routes {
         )
 }
 
+/// What is downloaded as it is, whatever the client prefers.
+fn downloads() -> Routes {
+    Routes::new().get("/v1/backup", &policy::LOG_BACKUP, backups::plan, backups::describe::plan).get(
+        "/v1/backup/files/{name}",
+        &policy::LOG_BACKUP,
+        backups::file,
+        backups::describe::file,
+    )
+}
+
 /// What answers when nothing else does. `document` is filled in when all routes are known.
 fn always(document: Arc<std::sync::OnceLock<Bytes>>) -> Routes {
     let describe = move || {
@@ -366,6 +376,8 @@ pub fn router(app: Arc<App>) -> Router {
         let (method, path) = operation.place();
         Some(((method.clone(), path), operation.element()?.to_owned()))
     }));
+    let (downloads, more) = downloads().into_parts();
+    operations.extend(more);
     let (always, more) = always(Arc::clone(&document)).into_parts();
     operations.extend(more);
     let _ = document.set(openapi::document(&operations).to_string().into());
@@ -380,7 +392,8 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(hateoas::routes().into_router())
         .fallback(limits::no_route);
     let slow = bounds.for_slow().around(negotiated(limits::only_known_methods(slow)));
-    let routes = bounds.around(usual).merge(slow).merge(limits::only_known_methods(always));
+    let downloads = bounds.for_slow().around(limits::only_known_methods(downloads));
+    let routes = bounds.around(usual).merge(slow).merge(downloads).merge(limits::only_known_methods(always));
     let known = middleware::from_fn_with_state(Arc::clone(&app), access::authenticate);
     let guard = middleware::from_fn_with_state(Arc::clone(&app), browser::guard);
     routes.layer(known).layer(guard).with_state(app)
@@ -389,7 +402,7 @@ pub fn router(app: Arc<App>) -> Router {
 /// What all routes that are ours are said to do, for tests.
 #[cfg(test)]
 pub(super) fn operations() -> Vec<openapi::operation::Operation> {
-    let parts = [usual(), documentary(), slow(), always(Arc::default())];
+    let parts = [usual(), documentary(), slow(), downloads(), always(Arc::default())];
     parts.into_iter().flat_map(|routes| routes.into_parts().1).collect()
 }
 

@@ -32,6 +32,7 @@ use super::invoice::{
 use super::party::{PartyDescribed, PartyRegistered, PartyTimeZoneSet};
 use super::pricing::PriceBookPublished;
 use super::product::SoftwareReleasePublished;
+use super::restore::LedgerRestored;
 use super::software::{SoftwareStateReported, SoftwareSupplied};
 use super::tax::{TaxRateSet, TaxTreatmentSet};
 use super::time::Timestamp;
@@ -219,6 +220,8 @@ events! {
     CredentialSpent(CredentialSpent),
     /// An operator confirmed what the clock showed.
     ClockConfirmed(ClockConfirmed),
+    /// The ledger was restored from a backup.
+    LedgerRestored(LedgerRestored),
 }
 
 /// The stream an event is in: the history of one thing of a project.

@@ -216,6 +216,12 @@ macro_rules! commands {
         }
     )*};
 }
+impl From<super::restore::RecordRestore> for Command {
+    fn from(command: super::restore::RecordRestore) -> Self {
+        Self::RecordRestore(Box::new(command))
+    }
+}
+
 impl From<super::access::IssueCredential> for Command {
     fn from(command: super::access::IssueCredential) -> Self {
         Self::IssueCredential(Box::new(command))

@@ -29,6 +29,7 @@ pub mod project;
 mod properties;
 pub mod quantity;
 pub mod refusal;
+pub mod restore;
 pub mod sealed;
 pub mod software;
 pub mod state;
@@ -128,6 +129,8 @@ pub enum Command {
     Erase(erasure::Erase),
     /// Confirm the time that the clock shows.
     ConfirmClock(clock::ConfirmClock),
+    /// Record that the ledger was restored from a backup.
+    RecordRestore(Box<restore::RecordRestore>),
 }
 
 /// What a command is answered; the same answer again for the same command.

@@ -260,6 +260,12 @@ impl Parties {
         said.or_else(|| first.then_some(FIRST_SERIES))
     }
 
+    /// Every series that documents were ever numbered by, and its seller.
+    pub(crate) fn series(&self) -> impl Iterator<Item = (&str, PartyId)> {
+        let first = self.by_id.first_key_value().map(|(first, _)| (FIRST_SERIES, *first));
+        first.into_iter().chain(self.series.iter().map(|(series, party)| (series.as_str(), *party)))
+    }
+
     /// Every party may be registered: a name is no identity.
     pub(crate) fn register(
         &self,
@@ -311,9 +317,7 @@ impl Parties {
     /// Whose numbers a party's would be under this series.
     fn in_the_way(&self, party: PartyId, series: &Series) -> Option<PartyId> {
         let wanted = series.as_str();
-        let first = self.by_id.first_key_value().map(|(first, _)| (FIRST_SERIES, *first));
-        let said = self.series.iter().map(|(series, party)| (series.as_str(), *party));
-        let mut clashes = first.into_iter().chain(said).filter(|(taken, owner)| {
+        let mut clashes = self.series().filter(|(taken, owner)| {
             (*taken == wanted && *owner != party)
                 || taken.strip_suffix(CREDIT_NOTE_SUFFIX) == Some(wanted)
                 || wanted.strip_suffix(CREDIT_NOTE_SUFFIX) == Some(*taken)

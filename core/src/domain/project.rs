@@ -19,6 +19,7 @@ use super::invoice::{self, Invoices};
 use super::party::Parties;
 use super::pricing::PriceBooks;
 use super::product::Products;
+use super::restore::{Numbering, Restores};
 use super::software::Supplies;
 use super::tax::Taxes;
 use super::time::Timestamp;
@@ -61,6 +62,8 @@ pub(super) struct Shared<'a> {
     pub(super) mode: Mode,
     /// The index of usage identities, each of which names its project.
     pub(super) seen: &'a dyn SeenIndex,
+    /// The restores of the ledger: by them documents are numbered.
+    pub(super) restores: &'a Restores,
 }
 
 impl Project {
@@ -122,12 +125,14 @@ impl Project {
                 let around = (&self.parties, &self.price_books);
                 self.invoices.open(around, command, (now, next))?.map(Answer::InvoiceRun)
             }
-            Command::FinaliseInvoice(command) => {
-                self.invoices.finalise(self.around_invoices(), command, now)?.map(Answer::Invoice)
-            }
-            Command::IssueCreditNote(command) => {
-                self.invoices.credit(self.around_invoices(), command, now)?.map(Answer::Invoice)
-            }
+            Command::FinaliseInvoice(command) => self
+                .invoices
+                .finalise(self.around_invoices(around, context.project), command, now)?
+                .map(Answer::Invoice),
+            Command::IssueCreditNote(command) => self
+                .invoices
+                .credit(self.around_invoices(around, context.project), command, now)?
+                .map(Answer::Invoice),
             Command::RefreshInvoiceRun(command) => {
                 self.invoices.refresh(&self.price_books, command, (now, next))?.map(Answer::InvoiceRun)
             }
@@ -152,11 +157,12 @@ impl Project {
             Command::Erase(command) => {
                 command.decide(&self.parties, &self.computers, &self.instances, now)?.done()
             }
-            // Who is let in, and what time it is, is decided for the ledger.
+            // These are decided for the ledger.
             Command::OpenProject(_)
             | Command::IssueCredential(_)
             | Command::RevokeCredentials(_)
-            | Command::ConfirmClock(_) => Outcome::unchanged(Answer::Unchanged),
+            | Command::ConfirmClock(_)
+            | Command::RecordRestore(_) => Outcome::unchanged(Answer::Unchanged),
         })
     }
 
@@ -189,6 +195,7 @@ impl Project {
             | Event::CredentialSpent(_)
             | Event::WriterStarted(_)
             | Event::ClockConfirmed(_)
+            | Event::LedgerRestored(_)
             | Event::AnswerRecorded(_)
             | Event::ComputerBanged(_)
             | Event::InstanceBanged(_) => {}
@@ -270,9 +277,10 @@ impl Project {
         instance::Surroundings { mode, parties, computers, supplies }
     }
 
-    fn around_invoices(&self) -> invoice::Around<'_> {
+    fn around_invoices<'a>(&'a self, around: Shared<'a>, project: ProjectId) -> invoice::Around<'a> {
         let Self { parties, credits, charges, .. } = self;
-        invoice::Around { parties, credits, charges }
+        let numbering = Numbering { restores: around.restores, project };
+        invoice::Around { parties, credits, charges, numbering }
     }
 
     fn around_usage<'a>(&'a self, around: Shared<'a>, context: &Context) -> usage::Surroundings<'a> {

@@ -3,7 +3,7 @@
 //! Steps are drawn small, so that they meet: few names, few partitions, few identities. What is sealed is sealed
 //! as the edge would do it, under the key of whoever is there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -30,6 +30,7 @@ use super::money::{Amount, Currency, Rounding};
 use super::naive::Cloud;
 use super::pricing::{Every, Match, Model, PriceBook, PublishPriceBook, Rate, When};
 use super::product::PublishSoftwareRelease;
+use super::restore::{LastNumber, RecordRestore, RestoreMark};
 use super::sealed::Sealed;
 use super::software::{ReportSoftware, SoftwareState, SupplySoftware, SupplyState};
 use super::time::{Period, Timestamp};
@@ -75,6 +76,7 @@ enum Step {
     Open(u64, i64, i64),
     Finalise(u64, u64),
     FinaliseRun(u64, u32),
+    Restore(u32, Option<u64>),
 }
 
 /// A computer, a partition, and perhaps a shared instance.
@@ -180,6 +182,7 @@ fn steps() -> impl Strategy<Value = Step> {
         1 => (1..3_u64, 0..10_i64, 0..10_i64).prop_map(|(seller, start, stop)| Step::Open(seller, start, stop)),
         2 => (1..4_u64, 1..3_u64).prop_map(|(run, buyer)| Step::Finalise(run, buyer)),
         1 => (1..4_u64, 0..3_u32).prop_map(|(run, invoices)| Step::FinaliseRun(run, invoices)),
+        1 => (0..9_u32, prop::option::of(0..3_u64)).prop_map(|(mark, lost)| Step::Restore(mark, lost)),
     ]
 }
 
@@ -284,7 +287,27 @@ fn command(given: &mut Given, step: Step) -> Option<Command> {
             FinaliseInvoice { draft: draft(given, RunId(run), PartyId(buyer))? }.into()
         }
         Step::FinaliseRun(run, invoices) => FinaliseInvoiceRun { run: RunId(run), invoices }.into(),
+        Step::Restore(mark, lost) => restore(given, mark, lost).into(),
     })
+}
+
+/// A restore of all there is; perhaps so many numbers are stated to be lost.
+fn restore(given: &Given, mark: u32, gap: Option<u64>) -> RecordRestore {
+    let (series, last) = numbering(&given.log);
+    let number = |gap| InvoiceId::new(&format!("{series}-2026-{:06}", last + gap)).expect("a number");
+    let stated = gap.map(|gap| LastNumber { project: ProjectId::DEFAULT, number: number(gap) });
+    let kept = Sequence(given.next().0 - 1);
+    RecordRestore {
+        ledger: [1; 16],
+        from: "a backup".into(),
+        to: "a folder".into(),
+        backup_last: kept,
+        backup_at: Timestamp::MIN,
+        kept,
+        root: [2; 32],
+        mark: RestoreMark::new(mark),
+        last_numbers: stated.into_iter().collect(),
+    }
 }
 
 fn pairs(texts: Vec<(&str, &str)>) -> Vec<(Box<str>, Box<str>)> {
@@ -612,6 +635,10 @@ impl Together {
     }
 
     fn step(&mut self, which: usize, step: Step) {
+        // A restore is one of all projects.
+        if matches!(step, Step::Restore(..)) {
+            return;
+        }
         let mut alone = self.alone[which].take().expect("it is put back");
         let command = command(&mut alone, step);
         self.alone[which] = Some(alone);
@@ -661,14 +688,32 @@ fn known(log: &[(Stream, Event)]) -> BTreeMap<&UsageId, Result<&Usage, Unmeterab
     metered(log).into_values().map(|usage| (&usage.id, Ok(usage))).chain(suspended).collect()
 }
 
-/// Invoice numbers of each seller follow each other without gaps.
+/// Invoice numbers follow each other without gaps but those that a restore states, and no number is issued twice.
 fn check_numbers(log: &[(Stream, Event)]) {
-    let mut last: BTreeMap<PartyId, u64> = BTreeMap::new();
-    for (_, event) in log {
+    let mut issued = BTreeSet::new();
+    for (at, (_, event)) in log.iter().enumerate() {
         if let Event::InvoiceFinalised(event) = event {
-            let number = last.entry(event.invoice.seller.party).or_default();
-            *number += 1;
-            assert_eq!(event.invoice.id.as_str(), format!("INV-2026-{number:06}"));
+            let (series, last) = numbering(&log[..at]);
+            assert_eq!(event.invoice.id.as_str(), format!("{series}-2026-{:06}", last + 1));
+            assert!(issued.insert(&event.invoice.id), "{} is issued twice", event.invoice.id);
         }
     }
+}
+
+/// The series of the only party that sells, and the last number of it.
+fn numbering(log: &[(Stream, Event)]) -> (String, u64) {
+    let mut now = ("INV".to_owned(), 0);
+    for (_, event) in log {
+        match event {
+            Event::InvoiceFinalised(_) => now.1 += 1,
+            Event::LedgerRestored(event) => {
+                let stated = event.last_numbers.iter().find_map(|last| {
+                    last.number.as_str().strip_prefix(&format!("{}-2026-", now.0))?.parse().ok()
+                });
+                now = stated.map_or_else(|| (format!("INV-{}", event.mark), 0), |number| (now.0, number));
+            }
+            _ => {}
+        }
+    }
+    now
 }

@@ -11,6 +11,7 @@ use super::invoice::InvoiceRefusal;
 use super::party::PartyRefusal;
 use super::pricing::PricingRefusal;
 use super::product::ProductRefusal;
+use super::restore::RestoreRefusal;
 use super::software::SoftwareRefusal;
 use super::tax::TaxRefusal;
 use super::usage::UsageRefusal;
@@ -60,6 +61,9 @@ pub enum Refusal {
     /// About erasure.
     #[error(transparent)]
     Erasure(#[from] ErasureRefusal),
+    /// About a restore.
+    #[error(transparent)]
+    Restore(#[from] RestoreRefusal),
 }
 
 /// What a sender can make of a refusal.
@@ -202,6 +206,11 @@ impl Refusal {
                 | ErasureRefusal::HasInstances { .. }
                 | ErasureRefusal::HasComputer { .. }
                 | ErasureRefusal::Sells { .. } => Conflict,
+            },
+            Self::Restore(refusal) => match refusal {
+                RestoreRefusal::NotTheProgram => NotLetIn,
+                RestoreRefusal::ClockBehind { .. } | RestoreRefusal::MarkTaken { .. } => Conflict,
+                _ => Invalid,
             },
         }
     }

@@ -13,6 +13,7 @@ use super::clock::ClockConfirmed;
 use super::event::{Event, Mode, Stream};
 use super::id::{ProjectId, Sequence};
 use super::project::{Project, Shared};
+use super::restore::Restores;
 use super::time::Timestamp;
 use super::usage::SeenIndex;
 use super::{Answer, Command, Outcome, Refusal};
@@ -38,6 +39,8 @@ pub struct State {
     pub access: Access,
     /// What an operator last confirmed of the clock.
     clock: Option<ClockConfirmed>,
+    /// That the ledger was restored from backups.
+    restores: Restores,
     /// The projects in which something happened.
     projects: BTreeMap<ProjectId, Project>,
 }
@@ -48,6 +51,7 @@ struct Snapshot<'a> {
     mode: Mode,
     access: &'a Access,
     clock: &'a Option<ClockConfirmed>,
+    restores: &'a Restores,
     projects: &'a BTreeMap<ProjectId, Project>,
 }
 
@@ -57,6 +61,7 @@ struct Restored {
     mode: Mode,
     access: Access,
     clock: Option<ClockConfirmed>,
+    restores: Restores,
     projects: BTreeMap<ProjectId, Project>,
 }
 
@@ -66,8 +71,14 @@ static EMPTY: LazyLock<Project> = LazyLock::new(Project::default);
 impl State {
     /// Before the first event. Usage identities will be kept in `seen`.
     pub fn new(seen: Box<dyn SeenIndex>) -> Self {
-        let (access, projects) = (Access::default(), BTreeMap::new());
-        Self { mode: Mode::Proxy, seen, access, clock: None, projects }
+        Self {
+            mode: Mode::Proxy,
+            seen,
+            access: Access::default(),
+            clock: None,
+            restores: Restores::default(),
+            projects: BTreeMap::new(),
+        }
     }
 
     /// A project; one of which nothing is known is empty.
@@ -106,7 +117,14 @@ impl State {
                 Ok(outcome.map(Answer::Revoked))
             }
             Command::ConfirmClock(command) => Ok(command.decide(context.now).done()),
-            command => project.decide(Shared { mode: self.mode, seen: &*self.seen }, context, command),
+            Command::RecordRestore(command) => {
+                let around = (context.now, context.next);
+                Ok(self.restores.record(|id| self.project(id), command, around)?.done())
+            }
+            command => {
+                let around = Shared { mode: self.mode, seen: &*self.seen, restores: &self.restores };
+                project.decide(around, context, command)
+            }
         }
     }
 
@@ -175,12 +193,13 @@ impl State {
         (id, by): (ProjectId, Option<&str>),
         events: impl IntoIterator<Item = (&'e Stream, &'e Event, Sequence)>,
     ) {
-        let Self { mode, seen, access, clock, projects } = self;
+        let Self { mode, seen, access, clock, restores, projects } = self;
         let mut found: Option<&mut Project> = None;
         for (stream, event, sequence) in events {
             match event {
                 // Those of the ledger are of no project, whoever's command they are of.
                 Event::LedgerCreated(event) => *mode = event.mode,
+                Event::LedgerRestored(event) => restores.restored(event),
                 Event::WriterStarted(_) | Event::AnswerRecorded(_) => {}
                 Event::ClockConfirmed(event) => *clock = Some(event.clone()),
                 Event::ProjectOpened(_)
@@ -201,8 +220,8 @@ impl State {
 
     /// All but the index of usage identities, as bytes that [`State::restore`] reads.
     pub fn snapshot(&self) -> Vec<u8> {
-        let Self { mode, access, clock, projects, .. } = self;
-        let snapshot = Snapshot { mode: *mode, access, clock, projects };
+        let Self { mode, access, clock, restores, projects, .. } = self;
+        let snapshot = Snapshot { mode: *mode, access, clock, restores, projects };
         bincode::encode_to_vec(snapshot, bincode::config::standard())
             .expect("a state in memory can be encoded")
     }
@@ -211,7 +230,7 @@ impl State {
     pub fn restore(bytes: &[u8], seen: Box<dyn SeenIndex>) -> Option<Self> {
         let (restored, read): (Restored, usize) =
             bincode::decode_from_slice(bytes, bincode::config::standard()).ok()?;
-        let Restored { mode, access, clock, projects } = restored;
-        (read == bytes.len()).then_some(Self { mode, seen, access, clock, projects })
+        let Restored { mode, access, clock, restores, projects } = restored;
+        (read == bytes.len()).then_some(Self { mode, seen, access, clock, restores, projects })
     }
 }

@@ -14,10 +14,11 @@ use super::{Accepted, OpenFault, Queued, Submission, SubmitError, What};
 use crate::domain::access::{AccessRefusal, NotGood};
 use crate::domain::event::{AnswerRecorded, Event, LedgerCreated, Stream, WriterStarted};
 use crate::domain::id::{CommandId, ProjectId, Sequence};
+use crate::domain::restore::RestoreRefusal;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::SeenIndex;
 use crate::domain::{Answer, Command, Context, State};
-use crate::log::envelope::{Actor, EventDecoder, Meta, RULES_VERSION, Recorded};
+use crate::log::envelope::{Actor, ActorKind, EventDecoder, Meta, RULES_VERSION, Recorded};
 use crate::log::frame::{DecodedFrame, Frame, MAX_EVENT_BYTES, pack};
 use crate::log::merkle::{Root, Tree};
 use crate::log::store::{EventStore, Term, read_frames};
@@ -332,6 +333,9 @@ impl Sequencer {
         if let Err(refusal) = self.let_in(meta, at) {
             return Ok(Err(refusal));
         }
+        if is_for_the_program(what) && meta.actor.kind != ActorKind::System {
+            return Ok(Err(SubmitError::Refused(RestoreRefusal::NotTheProgram.into())));
+        }
         let key = meta.named_by_sender.then(|| name_of(meta));
         if let Some(known) = key.as_ref().and_then(|key| self.named.get(key)) {
             if known.digest != meta.digest {
@@ -499,6 +503,14 @@ fn is_large(command: &Command) -> bool {
             | Command::FinaliseInvoice(_)
             | Command::FinaliseInvoiceRun(_)
     )
+}
+
+/// Whether nobody but the program itself may command it.
+fn is_for_the_program(what: &What) -> bool {
+    match what {
+        What::Do(command) | What::IfUnmoved { command, .. } => matches!(command, Command::RecordRestore(_)),
+        What::Repeat => false,
+    }
 }
 
 fn actor_key(actor: &Actor) -> Actor2 {

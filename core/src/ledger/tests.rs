@@ -14,6 +14,7 @@ use crate::domain::computer::{ComputerRefusal, ConfigureComputer, RegisterComput
 use crate::domain::event::{Event, Mode};
 use crate::domain::id::{CommandId, ComputerId, CredentialId, KeyId, PartyId, ProjectId, Sequence};
 use crate::domain::party::RegisterParty;
+use crate::domain::restore::{RecordRestore, RestoreMark, RestoreRefusal};
 use crate::domain::sealed::Sealed;
 use crate::domain::time::{TimeZone, Timestamp};
 use crate::domain::usage::{MemoryIndex, SeenIndex};
@@ -191,6 +192,33 @@ fn whose_credential_has_ended_is_too_late_however_early_they_began() {
     assert_eq!(submit(&shown, None, Command::RevokeCredentials(revoke)), not_let_in(NotGood::Revoked));
     assert_eq!(submit("none", None, party()), not_let_in(NotGood::Unknown));
     assert_eq!(ledger.head(), before);
+}
+
+#[test]
+fn only_the_program_records_a_restore() {
+    let store = Arc::new(MemoryStore::new());
+    let ledger = open(&store).expect("opens");
+    let restore = Command::RecordRestore(Box::new(RecordRestore {
+        ledger: [7; 16],
+        from: "/backup".into(),
+        to: "/data".into(),
+        backup_last: Sequence(1),
+        backup_at: Timestamp::MIN,
+        kept: Sequence(1),
+        root: [0; 32],
+        mark: RestoreMark::new(1),
+        last_numbers: Vec::new(),
+    }));
+    let before = ledger.head();
+    let refusal = SubmitError::Refused(Refusal::Restore(RestoreRefusal::NotTheProgram));
+    for name in [None, Some(1)] {
+        assert_eq!(ledger.submit_blocking(named(name, 0, restore.clone())), Err(refusal.clone()));
+    }
+    assert_eq!(ledger.head(), before);
+    let Submission { meta, command } = named(None, 0, restore);
+    let meta = Arc::new(Meta { actor: Actor::system(), ..(*meta).clone() });
+    ledger.submit_blocking(Submission { meta, command }).expect("the program does");
+    assert_eq!(events(&ledger).last(), Some(&(3, "LedgerRestored")));
 }
 
 #[test]

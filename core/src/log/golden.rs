@@ -44,6 +44,7 @@ use crate::domain::pricing::{
 };
 use crate::domain::product::SoftwareReleasePublished;
 use crate::domain::quantity::Quantity;
+use crate::domain::restore::{LastNumber, LedgerRestored, RestoreMark};
 use crate::domain::sealed::Sealed;
 use crate::domain::software::{SoftwareState, SoftwareStateReported, SoftwareSupplied, SupplyState};
 use crate::domain::tax::{Exemption, Tax, TaxCategory, TaxRateSet, TaxTreatmentSet};
@@ -348,7 +349,7 @@ fn invoice() -> Invoice {
 
 /// One of every event.
 /// How many of the samples came after those that have the first nine streams: the last ones.
-const LATER_EVENTS: usize = 6;
+const LATER_EVENTS: usize = 7;
 
 fn samples() -> Vec<(Stream, Event)> {
     let now = at("2026-10-16T00:00:00.000001Z");
@@ -616,6 +617,18 @@ fn samples() -> Vec<(Stream, Event)> {
         Event::ClockConfirmed(ClockConfirmed {
             previous: october().start,
             confirmed: october().stop,
+            at: now,
+        }),
+        Event::LedgerRestored(LedgerRestored {
+            ledger: [1; 16],
+            from: "/backups/ledger".into(),
+            to: "/var/lib/slapledger".into(),
+            backup_last: Sequence(90),
+            backup_at: now,
+            kept: Sequence(80),
+            root: [3; 32],
+            mark: RestoreMark::new(0x1234_5678),
+            last_numbers: vec![LastNumber { project: ProjectId(2), number: first_invoice().id }],
             at: now,
         }),
     ];

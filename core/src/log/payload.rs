@@ -136,6 +136,7 @@ payloads! {
     97 v 1 => CreditWithdrawn,
     98 v 1 => ChargeRecorded,
     99 v 1 => AccountsClosed,
+    100 v 1 => LedgerRestored,
     once:
     22 v 1 => PartitionOffered as upcast::PartitionOfferedV1,
     40 v 1 => InstanceRequested as upcast::InstanceRequestedV1,

@@ -295,6 +295,13 @@ fn others() -> Vec<Row> {
         post("/v1/clock/confirm", &json!({"now": "2026-11-01T00:00:00Z"}), ". oxxx xxx xx xx xx .."),
         get("/v1/projections", ". oxxo xxx xx xx xx .."),
         row("POST", "/v1/projections/{name}/rebuild", rebuild, ". oxxx xxx xx xx xx .."),
+        get("/v1/backup", ". oxxx xxx xx xx xx .."),
+        row(
+            "GET",
+            "/v1/backup/files/{name}",
+            Ask::get("/v1/backup/files/epoch-000001.tail"),
+            ". oxxx xxx xx xx xx ..",
+        ),
         get("/healthz", PUBLIC),
         get("/readyz", PUBLIC),
         get("/openapi.json", PUBLIC),

@@ -18,6 +18,7 @@ pub(crate) fn check(method: &Method, path: &str, status: StatusCode, headers: &H
     let media_type = headers.get(header::CONTENT_TYPE).map(|told| told.to_str().expect("ASCII"));
     let expected = match status {
         304 => &[][..],
+        _ if operation.is_bytes(status) => &["application/octet-stream"],
         _ if operation.is_text(status) => {
             &["application/json", "application/xml; charset=utf-8", "text/plain; charset=utf-8"]
         }

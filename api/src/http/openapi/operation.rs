@@ -172,6 +172,7 @@ pub(in crate::http) struct Operation {
     element: Option<String>,
     only_json: bool,
     text_status: Option<u16>,
+    bytes_status: Option<u16>,
 }
 
 /// The members that are the same wherever a path names something.
@@ -213,6 +214,7 @@ impl Operation {
             element: None,
             only_json: false,
             text_status: None,
+            bytes_status: None,
         }
     }
 
@@ -426,6 +428,19 @@ impl Operation {
         self
     }
 
+    /// With this status it answers with bytes that are neither JSON nor XML.
+    pub(in crate::http) fn answers_bytes(mut self, status: u16, description: &'static str) -> Self {
+        self.answers.insert(status, Answered { description, schema: None, headers: Vec::new() });
+        self.bytes_status = Some(status);
+        self.only_json()
+    }
+
+    /// Whether it says that it answers with bytes.
+    #[cfg(test)]
+    pub(in crate::http) fn is_bytes(&self, status: u16) -> bool {
+        self.bytes_status == Some(status)
+    }
+
     /// Whether it says that it may answer with a text.
     #[cfg(test)]
     pub(in crate::http) fn is_text(&self, status: u16) -> bool {
@@ -507,6 +522,9 @@ impl Operation {
             }
             if self.text_status == Some(*status) {
                 response["content"]["text/plain"]["schema"] = components.answered::<schema::Text>().into();
+            }
+            if self.bytes_status == Some(*status) {
+                response["content"]["application/octet-stream"] = json!({});
             }
             for (name, description, schema) in &answered.headers {
                 response["headers"][*name] = header(description, schema(&mut components.answers).as_value());

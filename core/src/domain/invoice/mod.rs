@@ -6,7 +6,7 @@
 
 mod document;
 mod note;
-mod number;
+pub(crate) mod number;
 mod parts;
 mod refusal;
 mod run;
@@ -26,6 +26,7 @@ use super::id::{InvoiceId, PartyId, PriceBookName, RunId, Sequence};
 use super::money::{Amount, Currency};
 use super::party::{Parties, Party};
 use super::pricing::PriceBooks;
+use super::restore::Numbering;
 pub use super::tax::{Exemption, Tax, TaxCategory};
 use super::time::{Period, Timestamp};
 
@@ -54,6 +55,7 @@ pub(crate) struct Around<'a> {
     pub(crate) parties: &'a Parties,
     pub(crate) credits: &'a Credits,
     pub(crate) charges: &'a Charges,
+    pub(crate) numbering: Numbering<'a>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -104,6 +106,11 @@ impl Invoices {
     /// The invoices a run has issued.
     pub fn issued(&self, run: RunId) -> impl Iterator<Item = &InvoiceId> {
         self.runs.get(&run).into_iter().flat_map(|run| run.issued.values())
+    }
+
+    /// The last number of a series and year; 0 if there is none.
+    pub(crate) fn last_number(&self, prefix: &str, year: i32) -> u64 {
+        self.numbers.get(&(prefix.into(), year)).copied().unwrap_or(0)
     }
 
     fn run(&self, run: RunId) -> Result<&Run, InvoiceRefusal> {
@@ -237,24 +244,24 @@ impl Invoices {
         };
         let paid = Amount::sum(draft.currency, invoice.prepaid.iter().map(|used| used.amount));
         invoice.due = paid.and_then(|paid| draft.total.checked_sub(paid)).unwrap_or(draft.total);
-        self.issue(around.parties, invoice, (seller_party, buyer), now)
+        self.issue(around, invoice, (seller_party, buyer), now)
     }
 
     /// The document with its number and dates.
     fn issue(
         &self,
-        parties: &Parties,
+        around: Around<'_>,
         mut invoice: Invoice,
         (seller, buyer): (&Party, &Party),
         now: Timestamp,
     ) -> Result<Outcome<InvoiceId>, InvoiceRefusal> {
-        let series = parties.series_of(invoice.seller.party);
+        let series = around.parties.series_of(invoice.seller.party);
         let series = series.ok_or(InvoiceRefusal::NoSeries { seller: invoice.seller.party })?;
         let (prefix, year) = (number::prefix(series, invoice.document), number::year(&seller.calendar, now));
-        let key = (prefix, year);
-        let number = self.numbers.get(&key).copied().unwrap_or(0) + 1;
+        let (prefix, floor) = around.numbering.in_force(&prefix, year, &seller.calendar);
+        let number = self.last_number(&prefix, year).max(floor) + 1;
         let terms = buyer.terms_days.or(seller.terms_days).unwrap_or(TERMS_DAYS);
-        invoice.id = number::write(&key.0, year, number);
+        invoice.id = number::write(&prefix, year, number);
         (invoice.issued_at, invoice.due_at) = (now, now.plus_micros(i64::from(terms) * DAY_MICROS));
         Ok(Outcome::of(invoice.id.clone(), parts::events(invoice)))
     }

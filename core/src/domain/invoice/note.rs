@@ -191,7 +191,7 @@ impl Invoices {
         let note = note(original, (left, &wanted), reason)?;
         let parties = around.parties;
         let (seller, buyer) = (known(parties, note.seller.party)?, known(parties, note.buyer.party)?);
-        self.issue(parties, note, (seller, buyer), now)
+        self.issue(around, note, (seller, buyer), now)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::domain::time::Timestamp;
 use super::DocumentKind;
 
 /// What the numbers of a kind of document begin with.
-pub(super) fn prefix(series: &str, document: DocumentKind) -> Box<str> {
+pub(crate) fn prefix(series: &str, document: DocumentKind) -> Box<str> {
     match document {
         DocumentKind::Invoice => series.into(),
         DocumentKind::CreditNote => format!("{series}{CREDIT_NOTE_SUFFIX}").into(),
@@ -18,17 +18,17 @@ pub(super) fn prefix(series: &str, document: DocumentKind) -> Box<str> {
 }
 
 /// The year that something is issued in.
-pub(super) fn year(calendar: &Calendar, now: Timestamp) -> i32 {
+pub(crate) fn year(calendar: &Calendar, now: Timestamp) -> i32 {
     calendar.month_of(now).first().0.year()
 }
 
-pub(super) fn write(prefix: &str, year: i32, number: u64) -> InvoiceId {
+pub(crate) fn write(prefix: &str, year: i32, number: u64) -> InvoiceId {
     InvoiceId::new(&format!("{prefix}-{year:04}-{number:06}"))
         .expect("a series, a year and a number are short text")
 }
 
 /// Prefix, year and number.
-pub(super) fn read(id: &InvoiceId) -> Option<(&str, i32, u64)> {
+pub(crate) fn read(id: &InvoiceId) -> Option<(&str, i32, u64)> {
     let (rest, number) = id.as_str().rsplit_once('-')?;
     let (prefix, year) = rest.rsplit_once('-')?;
     Some((prefix, year.parse().ok()?, number.parse().ok()?))

@@ -10,6 +10,7 @@
 //! It is for one process: the folder is locked. It does not know events, and it does not replicate.
 
 mod archivist;
+pub mod backup;
 mod clean;
 mod copy;
 mod epoch;

@@ -178,7 +178,7 @@ fn remove_sealed_tails(dir: &Path, found: &Inspected) -> Result<(), StoreFault> 
     Ok(())
 }
 
-fn read_manifests(dir: &Path, listing: &Listing) -> Result<Vec<Sealed>, StoreFault> {
+pub(super) fn read_manifests(dir: &Path, listing: &Listing) -> Result<Vec<Sealed>, StoreFault> {
     let mut sealed: Vec<Sealed> = Vec::new();
     let mut before = Sequence::ZERO;
     for (&epoch, number) in listing.manifests.iter().zip(1..) {
@@ -214,7 +214,7 @@ fn check_lengths(dir: &Path, sealed: &Sealed) -> Result<(), StoreFault> {
 }
 
 /// The tails of the epochs after the sealed ones. One of a sealed epoch is what a crash left.
-fn open_tails(
+pub(super) fn open_tails(
     dir: &Path,
     listing: &Listing,
     sealed: usize,
@@ -243,7 +243,7 @@ fn open_tails(
 }
 
 /// That a tail begins where the log before it ends.
-fn check_place(tail: &Tail, before: Head) -> Result<(), StoreFault> {
+pub(super) fn check_place(tail: &Tail, before: Head) -> Result<(), StoreFault> {
     let damaged = |cause| Err(StoreFault::DamagedFile { path: tail.path().to_owned(), cause });
     let (first, expected) = (tail.place().first, before.last.next());
     if first != expected {

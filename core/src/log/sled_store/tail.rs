@@ -214,6 +214,14 @@ impl Tail {
         self.index.read().end
     }
 
+    /// Up to where it holds records with events up to this one, in bytes.
+    pub(super) fn end_after(&self, last: Sequence) -> u64 {
+        let index = self.index.read();
+        let at = index.slots.partition_point(|slot| slot.first <= last.0);
+        // What became durable together begins with a record.
+        index.slots.get(at).map_or(index.end, |slot| slot.at - RECORD_HEADER_BYTES as u64)
+    }
+
     /// How many bytes of records there are from the frame with this sequence on.
     pub(super) fn bytes_from(&self, sequence: Sequence) -> u64 {
         let index = self.index.read();
@@ -236,6 +244,28 @@ impl Tail {
     /// before anything is appended.
     pub(super) fn scan(
         &self,
+        visit: impl FnMut(Vec<Frame>) -> Result<(), StoreFault>,
+    ) -> Result<TailEnd, StoreFault> {
+        let end = self.scan_live(visit)?;
+        match self.later_record(end.at)? {
+            None => Ok(end),
+            Some((later, sequence)) => Err(StoreFault::DamagedRecord {
+                path: self.path.clone(),
+                at: end.at,
+                epoch: self.place.number,
+                sequence: self.last().next(),
+                cause: format!(
+                    "{}, and the record of sequence {sequence} follows at byte {later}",
+                    end.cause
+                ),
+            }),
+        }
+    }
+
+    /// The same of a tail that somebody may be appending to. Whether a later record follows is not looked at: it may have
+    /// been written since.
+    pub(super) fn scan_live(
+        &self,
         mut visit: impl FnMut(Vec<Frame>) -> Result<(), StoreFault>,
     ) -> Result<TailEnd, StoreFault> {
         let mut reader = Window::new(&self.file);
@@ -249,20 +279,7 @@ impl Tail {
                     self.index.write().add(&record);
                     visit(record.frames)?;
                 }
-                Found::Nothing(cause) => {
-                    return match self.later_record(at)? {
-                        None => Ok(TailEnd { at, cause }),
-                        Some((later, sequence)) => Err(StoreFault::DamagedRecord {
-                            path: self.path.clone(),
-                            at,
-                            epoch: self.place.number,
-                            sequence: expected,
-                            cause: format!(
-                                "{cause}, and the record of sequence {sequence} follows at byte {later}"
-                            ),
-                        }),
-                    };
-                }
+                Found::Nothing(cause) => return Ok(TailEnd { at, cause }),
             }
         }
     }

@@ -3,6 +3,7 @@
 mod grace;
 mod notes;
 mod paid;
+mod restored;
 
 use super::*;
 use crate::domain::Answer;

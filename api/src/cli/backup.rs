@@ -1,0 +1,102 @@
+//! `slapledger backup`: copies a ledger to a folder, from its data folder or from a running server.
+
+mod download;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+use slapledger_core::backup::{BackupReport, BackupSource, BackupWish, Extent, FolderSource, back_up};
+use slapledger_core::ledger::Clock as _;
+
+use self::download::ServerSource;
+use super::print::say;
+use super::table::pair_lines;
+use super::{Source, progress};
+use crate::app::PROGRAM;
+use crate::clock::SystemClock;
+
+#[derive(Args)]
+pub(super) struct Backup {
+    /// The folder of the backup: a new one, or one with an earlier backup
+    #[arg(value_name = "DEST")]
+    destination: PathBuf,
+    #[command(flatten)]
+    source: Source,
+    /// Copy keys and certificates too; DEST must be open to its owner alone
+    #[arg(long)]
+    with_keys: bool,
+    /// Link sealed epochs instead of copying them, where DEST is on the same disk
+    #[arg(long)]
+    link: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(asked: &Backup) -> anyhow::Result<()> {
+    let now = SystemClock.now();
+    let report = match asked.source.server()? {
+        Some(server) => {
+            anyhow::ensure!(
+                !asked.with_keys,
+                "--with-keys copies keys from a data folder, never over HTTP: run `slapledger backup DEST --data DIR \
+                 --with-keys` on the machine of the server"
+            );
+            anyhow::ensure!(!asked.link, "--link needs --data: files of another machine cannot be linked");
+            make(&ServerSource::new(server), asked)?
+        }
+        None => make(&FolderSource::new(&asked.source.data, PROGRAM, now)?, asked)?,
+    };
+    print(asked, &report);
+    Ok(())
+}
+
+fn make(source: &dyn BackupSource, asked: &Backup) -> anyhow::Result<BackupReport> {
+    let wish = BackupWish {
+        destination: &asked.destination,
+        private: asked.with_keys.then_some(asked.source.data.as_path()),
+        link: asked.link,
+        extent: Extent::All,
+    };
+    let bar = progress::bytes("backup");
+    let made = back_up(source, &wish, &mut |bytes| {
+        bar.inc(bytes);
+        true
+    });
+    bar.finish_and_clear();
+    Ok(made?)
+}
+
+fn print(asked: &Backup, report: &BackupReport) {
+    let BackupReport { last, root, epochs, copied_epochs, copied_bytes, private_files, lacks_master_key } =
+        report;
+    if asked.json {
+        say!(
+            "{}",
+            json!({
+                "backup": asked.destination, "last": last, "root": root.to_string(), "epochs": epochs,
+                "copied_epochs": copied_epochs, "copied_bytes": copied_bytes, "with_keys": *private_files > 0,
+            })
+        );
+        return;
+    }
+    let keys = match (asked.with_keys, lacks_master_key) {
+        (false, _) => {
+            "none; keep keys/, ca/, certificates/ and signing.key elsewhere, or add --with-keys".into()
+        }
+        (true, false) => format!("{private_files} files; whoever reads them can open sealed values"),
+        (true, true) => {
+            format!("{private_files} files, without the master key, which lies elsewhere: keep a copy of it")
+        }
+    };
+    let pairs = [
+        ("backup", asked.destination.display().to_string()),
+        ("last", format!("sequence {last}")),
+        ("root", root.to_string()),
+        ("epochs", format!("{epochs} sealed, {copied_epochs} of them copied now")),
+        ("copied", format!("{copied_bytes} bytes")),
+        ("keys", keys),
+    ];
+    say!("{}", pair_lines(&pairs.map(|(name, value)| (name.to_owned(), value))));
+}
