@@ -98,7 +98,10 @@ class Killed:
         ground, data = self.ground, place / "data"
         if self.command == "init":
             again = self.program.run(*self.arguments(place))
-            # Killed after it had made an admin, it says how to make another token.
+            if not again.is_done and (place / "token").exists():
+                # It was killed after its last step: the token that it wrote is good.
+                return ground.opened_whole(data) or self.token_is_good(place)
+            # Killed between making an admin and writing the token, it says how to make another.
             if not again.is_done and "token issue" not in again.words:
                 return [f"init done again: {again.words}"]
             issue = ["token", "issue", "--role", "admin", "--all-projects", "--data", data]
@@ -117,6 +120,14 @@ class Killed:
         if self.command == "restore" and not found:
             found += self.half_restored(place)
         return found
+
+    def token_is_good(self, place):
+        with self.program.serve(place / "data", place / "token").spawn() as server:
+            if not server.is_ready():
+                return [f"the server does not start: {server.said()}"]
+            answer = server.get("v1/instances")
+            server.stop()
+        return [] if answer.status == 200 else [f"the token that init wrote is answered {answer!r}"]
 
     def half_restored(self, place):
         """A restore that was killed is no ledger yet, or a whole one; done again it is whole."""
