@@ -3,15 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use slapledger_core::domain::event::{Event, Mode};
-use slapledger_core::domain::id::Sequence;
+use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::time::Timestamp;
-use slapledger_core::ledger::Clock as _;
-use slapledger_core::log::envelope::{Actor, EventDecoder};
-use slapledger_core::log::store::read_frames;
+use slapledger_core::ledger::{Clock as _, created};
+use slapledger_core::log::envelope::Actor;
 
 use super::client::{print_json, text_of};
 use super::log;
@@ -92,15 +90,7 @@ fn print(clock: &Value, json: bool) -> anyhow::Result<()> {
 
 /// What the ledger in a folder is run as.
 fn mode_of(data: &Path) -> anyhow::Result<Mode> {
-    let store = log::open_folder(data)?;
-    let first = read_frames(&store, Sequence::ZERO).next().transpose()?;
-    let first = first.with_context(|| format!("{} holds no events", data.display()))?;
-    let mut events = first.events_after(Sequence::ZERO);
-    let (sequence, bytes) = events.next().context("the first frame holds no event")?;
-    match EventDecoder::default().decode(sequence, bytes)?.event {
-        Event::LedgerCreated(created) => Ok(created.mode),
-        other => bail!("the first event is {}, not LedgerCreated", other.name()),
-    }
+    Ok(created(&log::open_folder(data)?).with_context(|| data.display().to_string())?.mode)
 }
 
 /// Without a server.

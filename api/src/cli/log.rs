@@ -17,16 +17,15 @@ use crate::folder;
 /// How many events are asked of a server at a time.
 const PAGE: u64 = 1000;
 
-/// Opens the log of a folder that no server is using, writes nothing, and says where it ends.
+/// Opens the log of a folder that no server is using, and writes nothing.
 pub(super) fn open_folder(data: &Path) -> anyhow::Result<SledStore> {
     warnings::to_stderr();
-    let store = folder::read_log(data)?;
-    eprintln!("{}", folder::end_of(&store)?);
-    Ok(store)
+    folder::read_log(data)
 }
 
 pub(super) fn of_folder(data: &Path, after: u64, limit: Option<u64>, json: bool) -> anyhow::Result<()> {
     let store = open_folder(data)?;
+    eprintln!("{}", folder::end_of(&store)?);
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut decoder = EventDecoder::default();
     let mut left = limit.unwrap_or(u64::MAX);

@@ -27,6 +27,7 @@ pub(crate) mod service;
 mod table;
 mod token;
 mod user;
+mod verify;
 mod warnings;
 
 use std::net::SocketAddr;
@@ -163,6 +164,17 @@ enum Command {
         /// One JSON object a line
         #[arg(long)]
         json: bool,
+    },
+    /// Check every byte of a data folder
+    ///
+    /// Reads the log, its databases, the key ring, snapshots and index, and compares them with each other. Ends with one
+    /// verdict: exit status 0 if the folder is whole, 1 at the first thing that is not as it was written. Changes nothing.
+    Verify {
+        #[command(flatten)]
+        folder: Folder,
+        /// Derive all views from the first event on too, and compare them with the snapshots
+        #[arg(long)]
+        deep: bool,
     },
     /// Derive projections from the log again, and print their digests
     ///
@@ -443,6 +455,7 @@ pub fn run() -> anyhow::Result<()> {
             Some(server) => log::of_server(&server, after, limit, json),
             None => log::of_folder(&source.data, after, limit, json),
         },
+        Command::Verify { folder, deep } => verify::run(&folder, deep),
         Command::Rebuild { source, projection, json } => match source.server()? {
             Some(server) => rebuild::on_server(&server, projection.as_deref(), json),
             None => rebuild::in_folder(&source.data, projection.as_deref(), json),

@@ -1,5 +1,6 @@
 //! A folder that is asked as a server is: by the same routes, without a socket, and without writing anything in it.
 
+use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,10 +25,12 @@ pub(super) struct FolderReader {
     app: Arc<App>,
     router: Router,
     runtime: tokio::runtime::Runtime,
+    /// Where the log ends, until it is said with the first answer: an error is one line.
+    end: RefCell<Option<String>>,
 }
 
 impl FolderReader {
-    /// Opens a folder that no server is using, and says where its log ends.
+    /// Opens a folder that no server is using. Where its log ends is said with the first answer.
     pub(super) fn open(
         data: &Path,
         master_key: Option<&Path>,
@@ -36,12 +39,12 @@ impl FolderReader {
         warnings::to_stderr();
         let app = App::open_read_only(data, Arc::new(SystemClock), master_key)
             .with_context(|| format!("open {}", data.display()))?;
-        eprintln!("{}", folder::end_of(&**app.ledger.store())?);
+        let end = RefCell::new(Some(folder::end_of(&**app.ledger.store())?));
         let app = Arc::new(app.within(project.unwrap_or(app.project())));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.context("start the runtime")?;
         let router = router::router(Arc::clone(&app));
-        Ok(Self { app, router, runtime })
+        Ok(Self { app, router, runtime, end })
     }
 
     /// What the route at this path answers.
@@ -59,6 +62,9 @@ impl FolderReader {
         let answer: Value =
             serde_json::from_slice(&body).with_context(|| format!("read the answer of {path}"))?;
         if status.is_success() {
+            if let Some(end) = self.end.take() {
+                eprintln!("{end}");
+            }
             return Ok(answer);
         }
         match (answer["detail"].as_str(), answer["field"].as_str()) {

@@ -16,27 +16,51 @@ use slapledger_projections::{AccessView, Part, Projects, SlapViews, View};
 use super::server::Server;
 use super::table::table;
 use super::{log, progress};
+use crate::folder;
 
 /// One projection, derived again.
-struct Row {
-    name: String,
-    digest: String,
+pub(super) struct Row {
+    pub(super) name: String,
+    pub(super) digest: String,
     /// The digest of the one that was kept, if one was.
-    kept: Option<String>,
+    pub(super) kept: Option<String>,
+}
+
+impl Row {
+    /// Whether the log gives another projection than the one that was kept.
+    pub(super) fn is_different(&self) -> bool {
+        self.kept.as_ref().is_some_and(|kept| *kept != self.digest)
+    }
 }
 
 pub(super) fn in_folder(data: &Path, projection: Option<&str>, json: bool) -> anyhow::Result<()> {
     let store = log::open_folder(data)?;
-    let state = data.join("state");
     let started = std::time::Instant::now();
+    let rows = derive_all(&store, &data.join(folder::STATE), projection)?;
     let end = store.head()?.last;
+    if !rows.is_empty() {
+        eprintln!("{}", folder::end_of(&store)?);
+    }
+    report(projection, &rows, end.0, json)?;
+    if !json {
+        println!("{end} events in {:.2} s", started.elapsed().as_secs_f64());
+    }
+    Ok(())
+}
+
+/// Derives the projections of a log, all or one, and compares them with what a folder of snapshots keeps.
+pub(super) fn derive_all(
+    store: &dyn EventStore,
+    state: &Path,
+    projection: Option<&str>,
+) -> anyhow::Result<Vec<Row>> {
     let bars = MultiProgress::new();
     // Views know nothing of each other: each is derived on a thread of its own.
     let (slap, access, billing) = thread::scope(|scope| {
         let slap =
-            scope.spawn(|| rebuild_view::<Projects<SlapViews>>("slap", &store, &state, projection, &bars));
-        let access = scope.spawn(|| rebuild_view::<AccessView>("access", &store, &state, projection, &bars));
-        let billing = rebuild_view::<Projects<BillingView>>("billing", &store, &state, projection, &bars);
+            scope.spawn(|| rebuild_view::<Projects<SlapViews>>("slap", store, state, projection, &bars));
+        let access = scope.spawn(|| rebuild_view::<AccessView>("access", store, state, projection, &bars));
+        let billing = rebuild_view::<Projects<BillingView>>("billing", store, state, projection, &bars);
         (slap.join(), access.join(), billing)
     });
     let joined = |rows: thread::Result<anyhow::Result<Vec<Row>>>| {
@@ -45,11 +69,7 @@ pub(super) fn in_folder(data: &Path, projection: Option<&str>, json: bool) -> an
     let mut rows = joined(slap)?;
     rows.extend(billing?);
     rows.extend(joined(access)?);
-    report(projection, &rows, end.0, json)?;
-    if !json {
-        println!("{end} events in {:.2} s", started.elapsed().as_secs_f64());
-    }
-    Ok(())
+    Ok(rows)
 }
 
 /// The names of the projections of a view; known before anything is read.
@@ -155,10 +175,7 @@ fn report(projection: Option<&str>, rows: &[Row], sequence: u64, json: bool) -> 
         }
         println!("{list}");
     }
-    let different: Vec<_> = rows
-        .iter()
-        .filter(|row| row.kept.as_ref().is_some_and(|kept| *kept != row.digest))
-        .map(|row| row.name.as_str())
-        .collect();
+    let different: Vec<_> =
+        rows.iter().filter(|row| row.is_different()).map(|row| row.name.as_str()).collect();
     if different.is_empty() { Ok(()) } else { bail!("{} is not what the log gives", different.join(", ")) }
 }

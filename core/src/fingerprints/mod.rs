@@ -125,6 +125,38 @@ impl TieredIndex {
         Some(Witness { name, last, root: None, is_whole: Box::new(|| true) })
     }
 
+    /// Reads every byte of every checkpoint in a folder, and gives how many there are and how many entries they hold. The
+    /// fault names the first file that is not as it was written.
+    pub fn verify(dir: &Path) -> Result<(usize, u64), Fault> {
+        let sequences = match manifest::list(dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            listed => listed.map_err(io_fault("list", dir))?,
+        };
+        let (mut spans, mut entries) = (FxHashSet::default(), 0);
+        for &sequence in &sequences {
+            let Some(manifest) = Manifest::read(dir, sequence)? else { continue };
+            for (span, count) in manifest.runs {
+                if !spans.insert(span.file_name()) {
+                    continue;
+                }
+                let run = Run::open(dir, span)?;
+                let mut read = run.read()?;
+                let mut found = 0;
+                while read.next()?.is_some() {
+                    found += 1;
+                }
+                if found != count {
+                    return Err(Fault::Damaged {
+                        path: dir.join(span.file_name()),
+                        what: "its number of entries",
+                    });
+                }
+                entries += found;
+            }
+        }
+        Ok((sequences.len(), entries))
+    }
+
     /// The same with another size of the table in memory; for an index that was just made or opened.
     #[must_use]
     pub fn with_recent(mut self, identities: usize) -> Self {

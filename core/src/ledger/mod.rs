@@ -47,7 +47,7 @@ use recovery::Recovery;
 pub use clock_guard::{ClockBounds, ClockDoubt, ClockDoubtCause};
 pub use feed::{Feed, Publisher};
 pub use guards::{ClockStatus, GuardOptions};
-pub use read_only::last_event;
+pub use read_only::{created, last_event};
 pub use recovery::{IndexAt, NoIndex};
 pub use room::{DEFAULT_RESERVE_BYTES, FreeSpace, LookForSpace, Room, RoomOptions, RoomShort};
 pub use sequencer::{Group, Sequencer, Undecided};

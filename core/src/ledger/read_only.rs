@@ -41,7 +41,7 @@ impl Ledger {
 }
 
 /// The event that a log begins with.
-fn created(store: &dyn EventStore) -> Result<LedgerCreated, OpenFault> {
+pub fn created(store: &dyn EventStore) -> Result<LedgerCreated, OpenFault> {
     match event_after(store, Sequence::ZERO)?.map(|recorded| recorded.event) {
         Some(Event::LedgerCreated(created)) => Ok(created),
         Some(_) => Err(OpenFault::NoLedger),

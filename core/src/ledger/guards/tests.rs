@@ -141,7 +141,7 @@ fn a_confirmation_is_about_the_time_that_the_clock_shows_and_is_recorded() {
 #[test]
 fn a_start_confirms_nothing_and_is_dated_by_no_clock_in_doubt() {
     let (store, clock) = (Arc::new(MemoryStore::new()), Arc::new(Machine::default()));
-    open(&store, &clock).shut_down();
+    open(&store, &clock).shut_down().unwrap();
     for (step, cause) in [(YEAR, ClockDoubtCause::LongAbsence), (-YEAR, ClockDoubtCause::BehindAtStart)] {
         clock.step(step);
         for _ in 0..2 {
@@ -150,7 +150,7 @@ fn a_start_confirms_nothing_and_is_dated_by_no_clock_in_doubt() {
             let doubt = in_doubt(ledger.submit_blocking(named(None, 0, party())));
             assert_eq!(doubt, ClockDoubt { cause, now: noon(step), expected: noon(0) });
             assert_eq!(all(&ledger).last().map(|event| event.recorded_at), Some(noon(0)), "{step}");
-            ledger.shut_down();
+            ledger.shut_down().unwrap();
         }
         clock.step(-step);
     }
@@ -169,7 +169,7 @@ fn a_log_that_is_ahead_stays_ahead_after_a_confirmation_and_a_start() {
     in_doubt(ledger.submit_blocking(named(None, 0, party())));
     let confirmed = ledger.confirm_clock_blocking(named(None, 0, party()).meta, noon(0));
     assert!(confirmed.is_ok_and(|accepted| accepted.is_some()));
-    ledger.shut_down();
+    ledger.shut_down().unwrap();
 
     clock.pass(60);
     let ledger = open(&store, &clock);
@@ -240,7 +240,7 @@ async fn below_the_reserve_nothing_is_recorded_and_above_it_all_goes_on() {
     while ledger.room_fault().is_none() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    ledger.shut_down();
+    ledger.shut_down().unwrap();
     assert!(!snapshot.exists());
     assert_eq!(events(&ledger).last().map(|(_, name)| *name), Some("PartyRegistered"));
 }

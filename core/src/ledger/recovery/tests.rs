@@ -11,7 +11,7 @@ use crate::domain::usage::seen::Fingerprint;
 use crate::domain::usage::{MemoryIndex, Seen, SeenIndex, UsageOutcome};
 use crate::fingerprints::TieredIndex;
 use crate::ledger::tests::{Noon, computer, named, options, party};
-use crate::ledger::{Ledger, Options, SubmitError};
+use crate::ledger::{Ledger, Options, ShutdownFault, SubmitError};
 use crate::log::memory::MemoryStore;
 use crate::log::merkle::Tree;
 use crate::log::store::{Appended, EventStore};
@@ -154,11 +154,11 @@ fn sample(folder: &Path) -> MemoryStore {
     let ledger = open(&store, folder);
     begin(&ledger);
     usage(&ledger, 0..20).expect("recorded");
-    ledger.shut_down();
+    ledger.shut_down().expect("it shuts down");
     drop(ledger);
     let ledger = open(&store, folder);
     usage(&ledger, 20..IDS.end).expect("recorded");
-    ledger.shut_down();
+    ledger.shut_down().expect("it shuts down");
     store
 }
 
@@ -226,6 +226,6 @@ fn what_a_crash_left_of_a_snapshot_is_removed_and_one_that_cannot_be_written_sto
     fs::write(here.path().join("state"), "").unwrap();
     let ledger = open(&store, here.path());
     assert!(are_duplicates(&usage(&ledger, IDS).expect("decided")));
-    ledger.shut_down();
+    assert!(matches!(ledger.shut_down(), Err(ShutdownFault::Snapshot(_))), "it is told");
     assert_eq!(ledger.fault(), None);
 }

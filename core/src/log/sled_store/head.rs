@@ -40,8 +40,24 @@ pub(super) struct HeadFile {
 pub(super) fn read(dir: &Path) -> Result<Option<Acknowledged>, StoreFault> {
     let path = path_in(dir);
     match File::open(&path) {
-        Ok(file) => Ok(Slots::read(&file, &path)?.newest),
+        Ok(file) => {
+            let slots = Slots::read(&file, &path)?;
+            if slots.has_damaged {
+                tracing::warn!(path = %path.display(), "a slot of the head file is damaged; the other one counts");
+            }
+            Ok(slots.newest)
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(io_fault("open", &path)(error)),
+    }
+}
+
+/// Whether a slot is damaged.
+pub(super) fn has_damaged_slot(dir: &Path) -> Result<bool, StoreFault> {
+    let path = path_in(dir);
+    match File::open(&path) {
+        Ok(file) => Ok(Slots::read(&file, &path)?.has_damaged),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(io_fault("open", &path)(error)),
     }
 }
@@ -54,6 +70,7 @@ fn path_in(dir: &Path) -> PathBuf {
 struct Slots {
     newest: Option<Acknowledged>,
     next: usize,
+    has_damaged: bool,
 }
 
 impl Slots {
@@ -72,10 +89,8 @@ impl Slots {
             let cause = "both slots are damaged".into();
             return Err(StoreFault::DamagedFile { path: path.to_owned(), cause });
         }
-        if used > slots.iter().flatten().count() {
-            tracing::warn!(path = %path.display(), "a slot of the head file is damaged; the other one counts");
-        }
-        Ok(Self { newest, next: usize::from(newest.is_some() && newest == first) })
+        let has_damaged = used > slots.iter().flatten().count();
+        Ok(Self { newest, next: usize::from(newest.is_some() && newest == first), has_damaged })
     }
 }
 
@@ -90,7 +105,7 @@ impl HeadFile {
             .write(true)
             .open(&path)
             .map_err(io_fault("open", &path))?;
-        let Slots { newest, next } = Slots::read(&file, &path)?;
+        let Slots { newest, next, .. } = Slots::read(&file, &path)?;
         Ok((Self { file: Arc::new(file), path, next_slot: next }, newest))
     }
 

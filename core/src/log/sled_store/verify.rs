@@ -3,13 +3,15 @@
 //! It reads what readers read, so it can run while the ledger writes. It repairs nothing.
 
 use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
+use super::clean::CleanRecord;
 use super::epoch::EpochDb;
 use super::manifest::{Manifest, Sealed};
 use super::tally::Tally;
-use super::{SledStore, View};
+use super::{SledStore, View, folder, head, term};
 use crate::domain::id::Sequence;
 use crate::log::merkle::Tree;
 use crate::log::store::{Head, StoreFault};
@@ -35,6 +37,30 @@ impl SledStore {
         }
         check_tails(&view, tree, &mut progress)
     }
+}
+
+/// Checks what lies beside the epochs in the folder of a log: both slots of `head` and `term`, records of clean shutdowns
+/// and the databases they are about. Opening the log gets along with a damaged one of them; here it is a fault.
+pub fn verify_beside(dir: &Path) -> Result<(), StoreFault> {
+    let damaged = |path: PathBuf, cause: &str| Err(StoreFault::DamagedFile { path, cause: cause.into() });
+    if head::has_damaged_slot(dir)? {
+        return damaged(dir.join("head"), "a slot is damaged; the other one counts");
+    }
+    if term::read(dir)?.has_damaged_slot {
+        return damaged(dir.join("term"), "a slot is damaged; the other one counts");
+    }
+    for epoch in folder::list(dir)?.clean {
+        match CleanRecord::read(dir, epoch)? {
+            None => return damaged(folder::clean_path(dir, epoch), "it is not what a clean shutdown wrote"),
+            Some(clean) if !clean.holds(dir)? => {
+                let cause =
+                    "its bytes are not those of the last clean shutdown; it is made anew at the next start";
+                return damaged(folder::epoch_path(dir, epoch).join("db"), cause);
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
 }
 
 fn check_sealed(

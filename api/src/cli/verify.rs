@@ -1,0 +1,99 @@
+//! `slapledger verify`: every byte of a data folder against every other, and one verdict.
+//!
+//! The log first, which is what counts, then what lies beside it. It ends at the first thing that is not as it was written;
+//! nothing is changed or repaired.
+
+use std::path::Path;
+
+use anyhow::{Context, anyhow, ensure};
+use slapledger_core::domain::id::Sequence;
+use slapledger_core::fingerprints::TieredIndex;
+use slapledger_core::keyring::{self, KeyRing};
+use slapledger_core::ledger::{SnapshotFile, created};
+use slapledger_core::log::sled_store::{SledStore, verify_beside};
+use slapledger_core::log::store::EventStore;
+use slapledger_projections::runner;
+
+use super::Folder;
+use super::{progress, rebuild, warnings};
+use crate::folder;
+
+/// What is added to a fault of a cache.
+const CACHE: &str = "it is a cache: the next start makes it anew from the log";
+
+pub(super) fn run(folder: &Folder, deep: bool) -> anyhow::Result<()> {
+    warnings::to_stderr();
+    let data = &folder.data;
+    let checked = check(folder, deep).with_context(|| format!("{} is NOT whole", data.display()))?;
+    println!("{} is whole: {checked}", data.display());
+    Ok(())
+}
+
+/// Checks everything, one part after the other; says what was checked.
+fn check(folder: &Folder, deep: bool) -> anyhow::Result<String> {
+    let data = &folder.data;
+    let log = data.join(folder::LOG);
+    let store = folder::read_log(data)?;
+    let bar = progress::bar("log", store.head()?.last);
+    let head = store.verify_with(|reached| bar.set_position(reached.0));
+    bar.finish_and_clear();
+    let head = head?;
+    verify_beside(&log)?;
+    println!("log        {} events in {} epochs, root {}", head.last, store.stats().epochs, head.root);
+    check_keys(folder, &store)?;
+    check_snapshots(data)?;
+    let (checkpoints, identities) =
+        TieredIndex::verify(&data.join(folder::INDEX)).with_context(|| CACHE.to_owned())?;
+    println!("index      {checkpoints} checkpoints, {identities} entries");
+    if deep {
+        check_views(data, &store)?;
+    }
+    Ok(format!("the log ends at sequence {}", head.last))
+}
+
+fn check_keys(folder: &Folder, store: &SledStore) -> anyhow::Result<()> {
+    let ring = folder.data.join(folder::KEYS);
+    if !KeyRing::exists(&ring) {
+        println!("keys       none here; sealed values cannot be read without them");
+        return Ok(());
+    }
+    let options = keyring::Options { master_key: folder.master_key().map(Path::to_owned), now: None };
+    let keys = KeyRing::open_read_only(&ring, &options)?;
+    if store.head()?.last > Sequence::ZERO {
+        let is_of_log = keys.id() == created(store)?.key_ring;
+        ensure!(is_of_log, "{} is not the key ring of this log", ring.display());
+    }
+    println!("keys       every record of {}", ring.join("ring").display());
+    Ok(())
+}
+
+fn check_snapshots(data: &Path) -> anyhow::Result<()> {
+    let state = data.join(folder::STATE);
+    let writer = SnapshotFile::new(state.join(folder::WRITER_SNAPSHOT));
+    let mut found = usize::from(writer.read().map_err(|fault| anyhow!(fault).context(CACHE))?.is_some());
+    for view in folder::VIEWS {
+        let path = state.join(format!("{view}.snapshot"));
+        if !path.exists() {
+            continue;
+        }
+        let is_whole = runner::witness(view, &state).is_some_and(|witness| (witness.is_whole)());
+        ensure!(is_whole, "{} is damaged or of another version: {CACHE}", path.display());
+        found += 1;
+    }
+    println!("snapshots  {found}");
+    Ok(())
+}
+
+/// Derives every view from the first event on, and compares it with the one that was kept.
+fn check_views(data: &Path, store: &dyn EventStore) -> anyhow::Result<()> {
+    let rows = rebuild::derive_all(store, &data.join(folder::STATE), None)?;
+    for row in &rows {
+        ensure!(
+            !row.is_different(),
+            "the view {} that was kept is not what the log gives: {CACHE}",
+            row.name
+        );
+    }
+    println!("views      {} derived from the first event on", rows.len());
+    Ok(())
+}
