@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
+use indicatif::MultiProgress;
 use slapledger_billing::BillingView;
 use slapledger_core::domain::Command;
 use slapledger_core::domain::event::Mode;
@@ -252,7 +254,7 @@ impl App {
         let guards = GuardOptions { clock, room: Some(RoomOptions { reserve_bytes, look }) };
         let ledger = Arc::new(Ledger::open_guarded(store, open.clock, options, guards)?);
         let state = data.join(folder::STATE);
-        let slap: Scoped<SlapViews> = start_view("slap", &ledger, (&state, false))?;
+        let (slap, billing, access) = start_views(&ledger, (&state, false))?;
         let lost = lost_keys(&slap, &keys);
         ensure!(
             lost == 0,
@@ -260,13 +262,11 @@ impl App {
             ring.display(),
             log.display()
         );
-        let billing = start_view("billing", &ledger, (&state, false))?;
         let destroyed =
             erasure::destroy_all(&keys, &slap, &billing).context("destroy the keys of what was erased")?;
         if destroyed > 0 {
             tracing::warn!(destroyed, "keys of what was erased were still there; they are destroyed now");
         }
-        let access = Arc::new(start_runner("access", &ledger, (&state, false))?);
         Ok(Self::of(data, (ledger, keys), (slap, billing, access)))
     }
 
@@ -291,11 +291,9 @@ impl App {
         });
         let keys = Arc::new(keys);
         let state = data.join(folder::STATE);
-        let slap: Scoped<SlapViews> = start_view("slap", &ledger, (&state, true))?;
-        let billing = start_view("billing", &ledger, (&state, true))?;
+        let (slap, billing, access) = start_views(&ledger, (&state, true))?;
         // For this process alone: the ring is only read.
         erasure::destroy_all(&keys, &slap, &billing).context("withhold what was erased")?;
-        let access = Arc::new(start_runner("access", &ledger, (&state, true))?);
         Ok(Self::of(data.to_owned(), (ledger, keys), (slap, billing, access)))
     }
 
@@ -482,6 +480,7 @@ impl App {
         for view in [self.slap.finish(), self.billing.finish(), self.access.finish()] {
             failed.extend(view.err().map(|fault| fault.to_string()));
         }
+        failed.extend(self.ledger.store().close().err().map(|fault| fault.to_string()));
         ensure!(
             failed.is_empty(),
             "did not shut down cleanly: {}; what was acknowledged is in the log of {}, start it again",
@@ -528,26 +527,37 @@ fn lost_keys(slap: &Scoped<SlapViews>, keys: &KeyRing) -> usize {
     })
 }
 
-/// Restores the views of all projects and brings them up to date, with a bar if that takes long enough to be seen.
-fn start_view<V: View>(
-    name: &'static str,
-    ledger: &Ledger,
-    snapshots: (&Path, bool),
-) -> anyhow::Result<Scoped<V>> {
-    let runner = Arc::new(start_runner(name, ledger, snapshots)?);
-    Ok(Scoped { runner, project: ProjectId::DEFAULT })
+/// The views of all projects, and who has access.
+type Views = (Scoped<SlapViews>, Scoped<BillingView>, Arc<Runner<AccessView>>);
+
+/// Restores the views and brings them up to date, with a bar for each if that takes long enough to be seen. They know
+/// nothing of each other: each has a thread. The folder of snapshots may be one that is only read.
+fn start_views(ledger: &Ledger, snapshots: (&Path, bool)) -> anyhow::Result<Views> {
+    let bars = MultiProgress::new();
+    let (slap, access, billing) = thread::scope(|scope| {
+        let slap = scope.spawn(|| start_runner("slap", ledger, snapshots, &bars));
+        let access = scope.spawn(|| start_runner("access", ledger, snapshots, &bars));
+        let billing = start_runner("billing", ledger, snapshots, &bars);
+        (slap.join(), access.join(), billing)
+    });
+    let panicked = |_| anyhow!("the thread of a view panicked");
+    let (slap, access) = (slap.map_err(panicked)??, access.map_err(panicked)??);
+    let project = ProjectId::DEFAULT;
+    let slap = Scoped { runner: Arc::new(slap), project };
+    let billing = Scoped { runner: Arc::new(billing?), project };
+    Ok((slap, billing, Arc::new(access)))
 }
 
-/// The folder of snapshots may be one that is only read.
 fn start_runner<V: View>(
     name: &'static str,
     ledger: &Ledger,
     (state, read_only): (&Path, bool),
+    bars: &MultiProgress,
 ) -> anyhow::Result<Runner<V>> {
     let room = ledger.room().cloned();
     let folder = Some(state.to_owned());
     let options = runner::Options { folder, read_only, room, ..runner::Options::default() };
-    let bar = crate::cli::progress::bar(name, ledger.head().last);
+    let bar = bars.add(crate::cli::progress::bar(name, ledger.head().last));
     let store = Arc::clone(ledger.store());
     let started = Runner::start(name, ledger.feed(), store, options, |reached| bar.set_position(reached.0));
     bar.finish_and_clear();

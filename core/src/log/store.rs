@@ -86,6 +86,12 @@ pub trait EventStore: Send + Sync + 'static {
     /// Figures for the health page.
     fn stats(&self) -> StoreStats;
 
+    /// Ends what goes on behind the writer. The error is what could not be finished; no acknowledged event is lost by it.
+    /// Reads go on; nothing is appended any more.
+    fn close(&self) -> Result<(), StoreFault> {
+        Ok(())
+    }
+
     /// What is wrong with the log although it is served: damage that was found in the background, in words.
     fn damage(&self) -> Vec<String> {
         Vec::new()
@@ -345,6 +351,12 @@ pub enum StoreFault {
         path: PathBuf,
         /// The format it has.
         version: u32,
+    },
+    /// Something was not finished when the log was closed.
+    #[error("close the log: {cause}; the next start does it again")]
+    NotClosed {
+        /// What.
+        cause: String,
     },
     /// The log was opened to read it.
     #[error("write to the log: it was opened to read")]

@@ -233,9 +233,10 @@ impl Archivist {
                 Err(fault) => break Err(fault),
             }
         };
-        if let Err(fault) = outcome {
-            tracing::warn!(%fault, "the database of the open epoch is filled again from the tail at the next start");
-        }
+        let told = |fault: &StoreFault| {
+            format!("the database of the open epoch is not complete: {}", super::with_sources(fault))
+        };
+        self.shared.set_trouble(outcome.err().as_ref().map(told));
     }
 
     fn close_cleanly(&mut self) -> Result<(), StoreFault> {

@@ -326,25 +326,8 @@ impl Shared {
 
 impl Drop for SledStore {
     fn drop(&mut self) {
-        let Some(thread) = self.archivist.lock().take() else { return };
-        let until = Instant::now() + PATIENCE_FOR_CLOSING;
-        let mut signal = self.shared.signal.lock();
-        signal.is_stopping = true;
-        self.shared.changed.notify_all();
-        while !signal.is_done && !thread.is_finished() {
-            // It may have ended by a panic, without a word.
-            let next = (Instant::now() + Duration::from_millis(100)).min(until);
-            if self.shared.changed.wait_until(&mut signal, next).timed_out() && Instant::now() >= until {
-                break;
-            }
-        }
-        let is_done = signal.is_done;
-        drop(signal);
-        if is_done {
-            // It has nothing more to do than to end.
-            let _ = thread.join();
-        } else {
-            tracing::warn!("the archivist did not end; the open epoch is copied again at the next start");
+        if let Err(fault) = self.close() {
+            tracing::warn!("{fault}");
         }
     }
 }
@@ -422,6 +405,30 @@ impl EventStore for SledStore {
             bytes_on_disk: bytes.unwrap_or_default(),
             blobs: blobs.unwrap_or_default(),
         }
+    }
+
+    fn close(&self) -> Result<(), StoreFault> {
+        let not_closed = |cause: String| StoreFault::NotClosed { cause };
+        if let Some(writer) = &self.writer {
+            writer.lock().stopped.get_or_insert_with(|| "it was closed".into());
+        }
+        let Some(thread) = self.archivist.lock().take() else { return Ok(()) };
+        let until = Instant::now() + PATIENCE_FOR_CLOSING;
+        let mut signal = self.shared.signal.lock();
+        signal.is_stopping = true;
+        self.shared.changed.notify_all();
+        while !signal.is_done && !thread.is_finished() {
+            // It may have ended by a panic, without a word.
+            let next = (Instant::now() + Duration::from_millis(100)).min(until);
+            if self.shared.changed.wait_until(&mut signal, next).timed_out() && Instant::now() >= until {
+                return Err(not_closed("the archivist did not end in time".into()));
+            }
+        }
+        drop(signal);
+        if thread.join().is_err() {
+            return Err(not_closed("the archivist panicked".into()));
+        }
+        self.shared.trouble.lock().take().map_or(Ok(()), |trouble| Err(not_closed(trouble)))
     }
 
     fn damage(&self) -> Vec<String> {

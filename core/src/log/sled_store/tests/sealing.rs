@@ -231,3 +231,27 @@ fn reopening_writes_nothing_that_needs_room() {
     Scribe::new(&store).write(&store, &noisy(41, 1));
     assert_eq!(lengths(), before);
 }
+
+#[test]
+fn closing_says_what_could_not_be_finished_and_ends_appends() {
+    let dir = folder();
+    let store = SledStore::open_with(dir.path(), LARGE).unwrap();
+    let mut scribe = Scribe::new(&store);
+    scribe.write(&store, &noisy(1, 10));
+    // The record of the clean shutdown cannot be written where a folder stands.
+    let obstacle = unfinished(&clean_path(dir.path(), 1));
+    fs::create_dir(&obstacle).unwrap();
+    let fault = store.close().unwrap_err().to_string();
+    assert!(
+        fault.contains("epoch-000001.clean") && fault.contains("the next start does it again"),
+        "{fault}"
+    );
+    let frames = scribe.pack(&noisy(11, 1));
+    assert!(matches!(store.append(scribe.term, Sequence(10), &frames), Appended::Unknown { .. }));
+    assert_eq!(events(&store, 0), noisy_events(10), "what is there is read");
+    drop(store);
+    fs::remove_dir(&obstacle).unwrap();
+    let store = SledStore::open_with(dir.path(), LARGE).unwrap();
+    assert_eq!(events(&store, 0), noisy_events(10));
+    store.close().unwrap();
+}
