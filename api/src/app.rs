@@ -15,7 +15,7 @@ use slapledger_core::domain::id::{
 };
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::fingerprints::{self, TieredIndex};
-use slapledger_core::keyring::{self, KeyRing};
+use slapledger_core::keyring::{self, KeyRing, KeyRingFault};
 use slapledger_core::ledger::{
     Accepted, Clock, ClockBounds, FreeSpace, GuardOptions, IndexAt, Ledger, NoIndex, Options, RoomOptions,
     Submission, SubmitError,
@@ -232,12 +232,21 @@ impl App {
             .with_context(|| format!("create the data folder {}", data.display()))?;
         let (log, ring) = (data.join(folder::LOG), data.join(folder::KEYS));
         ensure!(log.exists() || !ring.exists(), missing(&log, &ring));
+        let master_key = open.master_key.map(Path::to_owned);
+        let now = Some(open.clock.now());
+        let of_ring = keyring::Options { master_key, now };
+        if ring.join("ring").exists() {
+            // A ring that refuses does so before the log is opened to be written: a refusal changes nothing. One that is in
+            // use is met below, where its user gets time to end.
+            match KeyRing::open_read_only(&ring, &of_ring) {
+                Ok(_) | Err(KeyRingFault::InUse { .. }) => {}
+                Err(fault) => return Err(fault.into()),
+            }
+        }
         let sled = Arc::new(folder::open_log(&data)?);
         let store = Arc::clone(&sled) as Arc<dyn EventStore>;
         ensure!(store.head()? == Head::EMPTY || KeyRing::exists(&ring), missing(&ring, &log));
-        let master_key = open.master_key.map(Path::to_owned);
-        let now = Some(open.clock.now());
-        let keys = Arc::new(KeyRing::open(&ring, &keyring::Options { master_key, now })?);
+        let keys = Arc::new(KeyRing::open(&ring, &of_ring)?);
         let options = Options {
             mode: open.mode,
             new_ledger: random_id(),

@@ -60,10 +60,13 @@ class Flips:
         return []
 
     def is_without_meaning(self, flip, of_kind):
-        """Bytes that say nothing: the older slot of `head` and `term`, the room at the end of a tail."""
+        """Bytes that say nothing: the older slot of `head` and `term`, the room at the end of a tail, versions of caches."""
         content, at = (self.ledger.data / flip.relative).read_bytes(), flip.bit // 8
         if of_kind in ("head", "term"):
             return at in folder.older_slot(content)
+        if of_kind == "state":
+            # The digits of a version: a snapshot of another version is no damage.
+            return at < 8
         return of_kind == "tail" and at >= folder.end_of_tail(content)
 
     def names(self, words, flip):

@@ -15,7 +15,7 @@ import journal
 
 FIXTURES = pathlib.Path(__file__).resolve().parents[2] / "fixtures" / "folders"
 # Kinds of files, by the first part of the path or the kind of file in `log/`. These can be derived from the rest, or hold nothing.
-CACHES = ("state", "index", "derived", "clean", "spare", "scratch")
+CACHES = ("state", "index", "derived", "clean", "spare", "scratch", "leftover")
 
 
 def fixtures():
@@ -97,11 +97,15 @@ def kind(relative, names):
     name = relative.parts[1]
     if name == "scratch":
         return name
-    if name.startswith("epoch-") and len(relative.parts) > 2:
-        is_sealed = pathlib.Path("log", name + ".manifest") in names
-        has_tail = any(str(other).startswith(f"log/{name}.tail") for other in names)
+    epoch = name.partition(".")[0]
+    is_sealed = pathlib.Path("log", epoch + ".manifest") in names
+    if len(relative.parts) > 2:
+        if relative.name not in ("conf", "db"):
+            return "leftover"
+        has_tail = pathlib.Path("log", epoch + ".tail") in names
         return "sealed" if is_sealed else "derived" if has_tail else "open"
-    return pathlib.Path(name).suffix.strip(".") or name
+    of_kind = pathlib.Path(name).suffix.strip(".") or name
+    return "leftover" if is_sealed and of_kind in ("tail", "clean") else of_kind
 
 
 def by_kind(data):

@@ -4,7 +4,7 @@
  *   intercept -m MODE -n N -d FOLDER -o REPORT PROGRAM ARGUMENT...
  *
  * The calls that count are those on files below FOLDER: the ones that change something there, or, in the modes
- * read-count and read-error, the ones that read. N counts from 1 over all threads.
+ * that begin with `read-`, the ones that read. N counts from 1 over all threads.
  *
  *   count        all calls are carried out and counted
  *   kill         SIGKILL before call N
@@ -12,6 +12,7 @@
  *   pause        the program stands still before call N until it is killed
  *   read-count   all reads are carried out and counted
  *   read-error   call N fails with EIO
+ *   read-kill    SIGKILL before call N
  *
  * REPORT gets the line `count N`, or `MODE N CALL PATH` once call N is reached. SIGTERM is passed on to the program.
  * The exit status is the program's, or 128 and the number of its signal.

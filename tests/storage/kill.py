@@ -1,5 +1,6 @@
 """SIGKILL at file system calls: the program is killed before each call that changes something in its folder, in turn, and
-in the middle of writes. Calls that only read are left out: the disk is then as it was before them.
+in the middle of writes. Calls that only read are left out, as the disk is then as it was before them; of a command that changes
+nothing, some of them are taken.
 
 After each kill the folder opens, every acknowledged event is in it once, and `verify` calls it whole. A command that was
 killed can be done again.
@@ -12,6 +13,8 @@ import journal
 
 # How many calls are tried of each command in CI; nothing: all of them.
 CALLS = {"init": None, "log": None, "rotate": None, "serve": 60, "upgrade": 40, "backup": 40, "restore": 40}
+# How many reads are tried of a command that makes no such call.
+READS = 20
 # A master: started on a folder of this format, or of the oldest one; under a little load; stopped.
 SERVERS = ("serve", "upgrade")
 
@@ -74,12 +77,12 @@ class Killed:
             return place / "oldest" / "token", journal.Journal.of(folder.facts(folder.fixtures()[0])["acknowledged"])
         return self.ground.ledger.token, journal.Journal.of(self.ground.ledger.journal.acknowledged)
 
-    def count(self):
+    def count(self, mode="count"):
         """How many calls the command makes when nothing happens to it."""
-        place = self.ground.work / f"count-{self.command}"
+        place = self.ground.work / f"{mode}-{self.command}"
         place.mkdir()
         try:
-            line, _ = self.perform(self.prepare(place), "count", 0)
+            line, _ = self.perform(self.prepare(place), mode, 0)
             return int(line.split()[1])
         finally:
             shutil.rmtree(place)
@@ -98,7 +101,10 @@ class Killed:
         ground, data = self.ground, place / "data"
         if self.command == "init":
             again = self.program.run(*self.arguments(place))
-            # Killed after it had made an admin, it says how to make another token.
+            if not again.is_done and (place / "token").exists():
+                # It was killed after its last step: the token that it wrote is good.
+                return ground.opened_whole(data) or self.token_is_good(place)
+            # Killed between making an admin and writing the token, it says how to make another.
             if not again.is_done and "token issue" not in again.words:
                 return [f"init done again: {again.words}"]
             issue = ["token", "issue", "--role", "admin", "--all-projects", "--data", data]
@@ -117,6 +123,14 @@ class Killed:
         if self.command == "restore" and not found:
             found += self.half_restored(place)
         return found
+
+    def token_is_good(self, place):
+        with self.program.serve(place / "data", place / "token").spawn() as server:
+            if not server.is_ready():
+                return [f"the server does not start: {server.said()}"]
+            answer = server.get("v1/instances")
+            server.stop()
+        return [] if answer.status == 200 else [f"the token that init wrote is answered {answer!r}"]
 
     def half_restored(self, place):
         """A restore that was killed is no ledger yet, or a whole one; done again it is whole."""
@@ -157,6 +171,11 @@ def run(ground, command, n=None, budget_seconds=None):
     killed = Killed(ground, command)
     total = killed.count()
     rng = ground.random("kill", command)
+    if total == 0:
+        reads = killed.count("read-count")
+        numbers = sorted(rng.sample(range(1, reads + 1), min(reads, n or READS)))
+        done = ground.side_by_side([killed.trial("read-kill", number) for number in numbers], budget_seconds)
+        return f"it changes nothing; {done} kills at {reads} reads"
     numbers = range(1, total + 1)
     if n is not None and n < total:
         numbers = sorted(rng.sample(numbers, n))

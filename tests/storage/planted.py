@@ -32,14 +32,17 @@ def overwrite_end(data, bytes_lost=1500):
     path, end = end_of_log(data)
     if path is not None:
         with open(path, "r+b") as file:
-            file.seek(max(0, end - bytes_lost))
-            file.write(bytes(min(end, bytes_lost)))
+            # The header of a tail stays.
+            start = max(64, end - bytes_lost)
+            file.seek(start)
+            file.write(bytes(max(0, end - start)))
 
 
-def forget_end(data):
+def forget_end(data, bytes_lost=1500):
     """Loses the newest frames, and everything that knows of them."""
-    overwrite_end(data)
-    (data / "log" / "head").unlink(missing_ok=True)
+    overwrite_end(data, bytes_lost)
+    for path in (data / "log" / "head", *(data / "log").glob("*.clean")):
+        path.unlink(missing_ok=True)
     for cache in folder.CACHES:
         for path in sorted((data / cache).rglob("*"), reverse=True) if (data / cache).exists() else ():
             path.unlink() if path.is_file() else path.rmdir()
@@ -67,7 +70,8 @@ class ForgetsCopies(Program):
     """Opens a copy without its newest events and says nothing."""
 
     def log(self, data, **more):
-        forget_end(pathlib.Path(data))
+        # More than what comes in while a copy is made.
+        forget_end(pathlib.Path(data), bytes_lost=1 << 20)
         return super().log(data, **more)
 
 

@@ -35,8 +35,8 @@ class ReadErrors:
                 server.stop()
             words, output = server.said() + (health.text if health else ""), b""
         else:
-            ended = self.ground.program.run(*{
-                "log": ["log", "--json", "--data", data], "verify": ["verify", "--data", data]}[name], before=before)
+            command = {"log": self.ground.program.log, "verify": self.ground.program.verify}[name]
+            ended = command(data, before=before)
             is_done, words, output = ended.is_done, ended.words, ended.output
         line = report.read_text().split() if report.exists() else []
         if mode == "read-count":

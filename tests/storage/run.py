@@ -17,6 +17,7 @@ import argparse
 import os
 import random
 import re
+import signal
 import sys
 import time
 
@@ -112,6 +113,8 @@ def main(arguments):
     for name in wanted:
         if name not in names:
             parser.error(f"there is no drill {name!r}; there are {', '.join(names)}")
+    # What is mounted is unmounted also when the run is ended from outside.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     seed = options.seed or str(random.SystemRandom().randrange(1 << 32))
     print(f"SLAPLEDGER_SEED={seed}", flush=True)
     run = Run(options)

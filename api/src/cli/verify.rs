@@ -70,7 +70,12 @@ fn check_keys(folder: &Folder, store: &SledStore) -> anyhow::Result<()> {
 fn check_snapshots(data: &Path) -> anyhow::Result<()> {
     let state = data.join(folder::STATE);
     let writer = SnapshotFile::new(state.join(folder::WRITER_SNAPSHOT));
-    let mut found = usize::from(writer.read().map_err(|fault| anyhow!(fault).context(CACHE))?.is_some());
+    let mut found = 0;
+    if writer.is_of_earlier_version() {
+        println!("snapshots  {} is of an earlier version: {CACHE}", writer.path().display());
+    } else {
+        found += usize::from(writer.read().map_err(|fault| anyhow!(fault).context(CACHE))?.is_some());
+    }
     for view in folder::VIEWS {
         let path = state.join(format!("{view}.snapshot"));
         if !path.exists() {

@@ -49,6 +49,15 @@ impl SnapshotFile {
         Err(format!("{} is damaged or of another version", self.path.display()))
     }
 
+    /// Whether an earlier version of the program wrote it. It is no damage, and of no use to this one.
+    pub fn is_of_earlier_version(&self) -> bool {
+        let (name, version) = MAGIC.split_at(6);
+        let mut begins = [0; MAGIC.len()];
+        let read = File::open(&self.path).and_then(|mut file| file.read_exact(&mut begins));
+        let (of, its_version) = begins.split_at(name.len());
+        read.is_ok() && of == name && its_version.iter().all(u8::is_ascii_digit) && its_version < version
+    }
+
     /// What it says of the log, if there is one and its beginning can be read.
     pub fn witness(&self, name: &str) -> Option<Witness> {
         let mut begins = Vec::new();

@@ -95,10 +95,13 @@ impl Manifest {
         let path = manifest_path(dir, epoch);
         let bytes = fs::read(&path).map_err(io_fault("read", &path))?;
         let damaged = |cause: String| StoreFault::DamagedFile { path: path.clone(), cause };
-        let manifest: Self = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
-        if manifest.format > FORMAT {
-            return Err(StoreFault::NewerFile { path, version: manifest.format });
+        // First: a newer format may have other fields.
+        if let Ok(Versioned { format }) = serde_json::from_slice(&bytes)
+            && format > FORMAT
+        {
+            return Err(StoreFault::NewerFile { path, version: format });
         }
+        let manifest: Self = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
         let tree = manifest.tree().ok_or_else(|| damaged("its frontier does not give its root".into()))?;
         let differs = |what| StoreFault::OtherManifest { epoch, sequence: Sequence(manifest.last), what };
         let rules = [
@@ -133,6 +136,12 @@ impl Manifest {
         let frontier = self.frontier.iter().map(|hash| unhex(hash)).collect::<Option<Vec<_>>>()?;
         Tree::from_parts(self.tree_size, frontier).filter(|tree| tree.root().to_string() == self.root)
     }
+}
+
+/// What manifests of all formats have.
+#[derive(Deserialize)]
+struct Versioned {
+    format: u32,
 }
 
 /// A manifest that keeps its rules, and the tree at its end.
