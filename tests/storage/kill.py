@@ -7,6 +7,7 @@ killed can be done again.
 """
 
 import shutil
+import threading
 
 import folder
 import journal
@@ -24,6 +25,7 @@ class Killed:
 
     def __init__(self, ground, command):
         self.ground, self.program, self.command = ground, ground.program, command
+        self.once = threading.Lock()
 
     def prepare(self, place):
         """Makes what the command works on; the folder whose calls count."""
@@ -34,10 +36,19 @@ class Killed:
         elif self.command != "init":
             folder.copy(self.ground.ledger.data, data)
         if self.command == "restore":
-            backed_up = self.program.run("backup", place / "backup", "--data", data, "--with-keys")
-            if not backed_up.is_done:
-                raise RuntimeError(f"backup: {backed_up.words}")
+            folder.copy(self.backed_up(), place / "backup")
         return place
+
+    def backed_up(self):
+        """A backup of the ledger; made once."""
+        made = self.ground.work / "backed-up"
+        with self.once:
+            if not made.exists():
+                data = folder.copy(self.ground.ledger.data, self.ground.work / "to-back-up")
+                backed_up = self.program.run("backup", made, "--data", data, "--with-keys")
+                if not backed_up.is_done:
+                    raise RuntimeError(f"backup: {backed_up.words}")
+        return made
 
     def arguments(self, place):
         data = place / "data"

@@ -56,6 +56,8 @@ class Program:
         ended = Ended(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
         if "--data" in arguments:
             self.left(pathlib.Path(arguments[arguments.index("--data") + 1]), ended.status)
+        if arguments[0] == "restore" and len(arguments) > 2:
+            self.left(pathlib.Path(arguments[2]), ended.status)
         return ended
 
     def left(self, data, status):
