@@ -122,8 +122,8 @@ fn a_folder_without_its_keys_or_its_caches_is_still_explained() {
     for lost in ["state", "index"] {
         fs::remove_dir_all(folder.path().join(lost)).expect("it was there");
     }
-    let (folded, _) = done(&format!("explain {INVOICE} --json"), folder.path());
-    assert_eq!(folded, whole);
+    let (offline, _) = done(&format!("explain {INVOICE} --json"), folder.path());
+    assert_eq!(offline, whole);
     assert!(!folder.path().join("state").exists() && !folder.path().join("index").exists());
     fs::remove_file(folder.path().join("keys/master")).expect("it was there");
     let (_, err) = done(&format!("explain {INVOICE} --json"), folder.path());

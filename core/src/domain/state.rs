@@ -134,6 +134,7 @@ impl State {
     }
 
     /// The same for somebody who came by a credential.
+    #[expect(clippy::needless_pass_by_value, reason = "a command is carried out once")]
     pub fn execute_by(
         &mut self,
         context: &Context,

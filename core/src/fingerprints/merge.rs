@@ -77,10 +77,13 @@ fn merge(dir: &Path, span: Span, runs: &[Arc<Run>], stop: &AtomicBool) -> Result
     merged
 }
 
+/// The next entry of each run.
+type Heads = Vec<Option<(Fingerprint, Seen)>>;
+
 fn write(
     dir: &Path,
     (span, entries): (Span, u64),
-    (mut heads, sources): (Vec<Option<(Fingerprint, Seen)>>, &mut [Entries<'_>]),
+    (mut heads, sources): (Heads, &mut [Entries<'_>]),
     stop: &AtomicBool,
 ) -> Result<Option<Run>, MergeFault> {
     let mut writer = Writer::create(dir, span, entries).map_err(MergeFault::Target)?;

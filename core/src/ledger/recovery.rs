@@ -53,7 +53,7 @@ impl Recovery {
             Ok(sequencer) => return Ok(sequencer),
             Err(dropped) => dropped,
         };
-        let sequencer = self.from_log(store, &AtomicBool::new(false))?;
+        let sequencer = self.read_all(store, &AtomicBool::new(false))?;
         if let UselessCaches::Damaged(what) = dropped {
             warn!("{what}; rebuilt from the log in {} ms", started.elapsed().as_millis());
         }
@@ -70,7 +70,7 @@ impl Recovery {
     ) -> Result<Sequencer, String> {
         let started = Instant::now();
         info!(%fault, "the index of usage identities is damaged; it is rebuilt from the log");
-        let rebuilt = self.from_log(store, stop).map_err(|cause| {
+        let rebuilt = self.read_all(store, stop).map_err(|cause| {
             format!(
                 "the index of usage identities was damaged ({fault}), and cannot be rebuilt: {}",
                 told(&cause)
@@ -108,18 +108,18 @@ impl Recovery {
             return Ok(Err(useless("cannot be read by this version")));
         };
         match catch_up(store, restored, &AtomicBool::new(false)) {
-            Ok(sequencer) => match sequencer.index_fault() {
-                Some(fault) => Ok(Err(UselessCaches::Damaged(damaged_index(&fault)))),
-                None => {
-                    info!(snapshot = last.0, tail = head.last.0 - last.0, "opened the log from a snapshot");
-                    Ok(Ok(sequencer))
+            Ok(sequencer) => {
+                if let Some(fault) = sequencer.index_fault() {
+                    return Ok(Err(UselessCaches::Damaged(damaged_index(&fault))));
                 }
-            },
+                info!(snapshot = last.0, tail = head.last.0 - last.0, "opened the log from a snapshot");
+                Ok(Ok(sequencer))
+            }
             Err(fault) => Ok(Err(useless(&format!("does not fit the log ({})", told(&fault))))),
         }
     }
 
-    fn from_log(&self, store: &dyn EventStore, stop: &AtomicBool) -> Result<Sequencer, OpenFault> {
+    fn read_all(&self, store: &dyn EventStore, stop: &AtomicBool) -> Result<Sequencer, OpenFault> {
         let index = (self.index)(Sequence::ZERO).map_err(|cause| {
             OpenFault::Start(format!("the index of usage identities cannot be made: {cause}"))
         })?;

@@ -166,7 +166,9 @@ fn sample(folder: &Path) -> MemoryStore {
 fn copy_of(store: &MemoryStore) -> MemoryStore {
     let (copy, mut tree) = (MemoryStore::new(), Tree::new());
     let mut frames = store.reopen().read(Sequence::ZERO, usize::MAX).expect("read");
-    frames.iter_mut().for_each(|frame| frame.advance(&mut tree).expect("it continues"));
+    for frame in &mut frames {
+        frame.advance(&mut tree).expect("it continues");
+    }
     let term = copy.acquire().expect("a term");
     assert_eq!(copy.append(term, Sequence::ZERO, &frames), Appended::Durable);
     copy
