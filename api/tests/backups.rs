@@ -274,7 +274,7 @@ fn a_ledger_is_restored_up_to_a_point() {
     for (target, report) in [("one", by_sequence), ("two", by_instant)] {
         let kept = usize::try_from(report["kept"].as_u64().expect("a sequence")).expect("a number");
         assert_eq!(place.log(target)[..kept], log[..kept]);
-        let command = |line: &String| event(line)["meta"]["command"].clone();
+        let command = |line: &String| event(line)["command"].clone();
         assert_ne!(command(&log[kept - 1]), command(&log[kept]), "a command is cut");
     }
     place
