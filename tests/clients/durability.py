@@ -3,8 +3,9 @@
 The trace is strace's: `strace -f -ttt -yy -e trace=<TRACE>`. A call that another thread interrupts is on two lines
 (`<unfinished ...>`, `<... resumed>`): it begins with the first and has completed with the second.
 
-A folder that is made under another name and renamed when it is finished is one and the same folder under both names. It
-is there after a power cut if it was synced, under either name, and the folder above it after the renaming.
+The log is the tail of its open epoch. A file that is made under another name and renamed when it is finished is one and the
+same file under both names. It is there after a power cut if it was synced, under either name, and its folder after the
+renaming. Writes of zeros make room ahead of the records: no answer rests on them.
 """
 
 import re
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 # With a question mark: not every architecture has it.
 TRACE = ("fdatasync,fsync,sync_file_range,sendto,sendmsg,write,writev,pwrite64,pwritev,pwritev2,openat,"
          "?rename,?renameat,renameat2")
+ZEROS = re.compile(r'^\d+<[^>]*>, "(\\0)+"(\.\.\.)?,')
 LINE = re.compile(r"^(?:\[pid\s+(\d+)\] |(\d+) +)?\d+\.\d+ (.*)$")
 CALL = re.compile(r"^(\w+)\((.*)$")
 RESUMED = re.compile(r"^<\.\.\. (\w+) resumed>(.*)$")
@@ -114,8 +116,9 @@ def faults(trace, data, port, recording):
     def named(call):
         return names[id(call)]
 
-    log = re.compile(rf"^{re.escape(str(data))}/(.*/)?db$")
-    writes = [call for call in everything if call.name in WRITES and log.match(call.target)]
+    log = re.compile(rf"^{re.escape(str(data))}/log/epoch-\d+\.tail(\.new)?$")
+    writes = [call for call in everything
+              if call.name in WRITES and log.match(call.target) and not ZEROS.match(call.arguments)]
     syncs = [call for call in everything if call.name in SYNCS]
     answers = [call for call in everything if is_answer(call, port)]
     found, previous = [], -1
@@ -132,17 +135,12 @@ def faults(trace, data, port, recording):
                 found.append(f"answer {number} left before the log's write of line {write.began + 1} was synced")
         if number in recording and not any(previous < write.began < answer.began for write in writes):
             found.append(f"answer {number} left though nothing was written to the log")
-        folders = {named(write).rpartition("/")[0] for write in writes if write.began < answer.began}
-        for folder in folders:
-            if not any(named(sync) == folder and sync.completed_between(-1, answer.began) for sync in syncs):
-                found.append(f"answer {number} left before the folder {folder} was synced: the log's file may not be there")
-            for rename in renamed:
-                if rename.new != folder or rename.call.began > answer.began:
-                    continue
-                above = folder.rpartition("/")[0]
-                if not any(named(sync) == above and sync.completed_between(rename.call.ended, answer.began)
-                           for sync in syncs):
-                    found.append(f"answer {number} left before {above} was synced: the folder {folder} may have its old name")
+        for file in {named(write) for write in writes if write.began < answer.began}:
+            folder = file.rpartition("/")[0]
+            named_at = max((rename.call.ended for rename in renamed
+                            if rename.new == file and rename.call.began < answer.began), default=-1)
+            if not any(named(sync) == folder and sync.completed_between(named_at, answer.began) for sync in syncs):
+                found.append(f"answer {number} left before the folder {folder} was synced: {file} may not be there")
         previous = answer.began
     for call in everything:
         if call.name == "openat" and "O_CREAT" in call.arguments and re.search(r'/blobs/[^"]', call.arguments):

@@ -10,16 +10,15 @@ from server import Server, slapledger_only
 from slap_case import SlapTestCase, cloud_event
 
 DATA, PORT = "/data", 5000
-DB = "7</data/epochs/1/db>"
+TAIL = "7</data/log/epoch-000001.tail>"
 SOCKET = "12<TCP:[127.0.0.1:5000->127.0.0.1:40000]>"
 ANSWER = f'1.0 writev({SOCKET}, [{{iov_base="HTTP/1.1 200 OK\\r\\n"..., iov_len=90}}], 1) = 90'
-FOLDER = "10 1.0 fsync(8</data/epochs/1>) = 0"
-WRITE = f'11 1.0 pwrite64({DB}, "\\1\\2"..., 4096, 0) = 4096'
-SYNC = f"11 1.0 fdatasync({DB}) = 0"
-# An epoch as the log makes it: under another name first.
-NEW_FOLDER = "10 1.0 fsync(8</data/epochs/1.new>) = 0"
-RENAME = '10 1.0 rename("/data/epochs/1.new", "/data/epochs/1") = 0'
-PARENT = "10 1.0 fsync(8</data/epochs>) = 0"
+FOLDER = "10 1.0 fsync(8</data/log>) = 0"
+WRITE = f'11 1.0 pwrite64({TAIL}, "\\1\\2"..., 4096, 0) = 4096'
+SYNC = f"11 1.0 fdatasync({TAIL}) = 0"
+# A tail as the log makes it: under another name first.
+NEW_SYNC = SYNC.replace(".tail", ".tail.new")
+RENAME = '10 1.0 rename("/data/log/epoch-000001.tail.new", "/data/log/epoch-000001.tail") = 0'
 
 
 def can_trace():
@@ -56,11 +55,11 @@ class Durability(SlapTestCase):
         found = durability.faults(trace, self.server.data, self.server.port, {first, first + 1, first + 2})
         self.assertEqual(found, [])
         # The same trace with syncs gone, or later than its answer, is refused.
-        epoch = re.compile(r"fsync\(\d+<[^>]*/epoch-\d+\.new>")
-        self.assertRegex(trace, epoch)
-        for missing in (epoch, re.compile(rf"fsync\(\d+<{re.escape(str(self.server.data))}/log>")):
-            doctored = "\n".join(line for line in trace.splitlines() if not missing.search(line))
-            self.assertNotEqual(durability.faults(doctored, self.server.data, self.server.port, {first}), [])
+        self.assertRegex(trace, r'rename\("[^"]*/epoch-\d+\.tail\.new"')
+        folder = re.compile(rf"fsync\(\d+<{re.escape(str(self.server.data))}/log>")
+        self.assertRegex(trace, folder)
+        doctored = "\n".join(line for line in trace.splitlines() if not folder.search(line))
+        self.assertNotEqual(durability.faults(doctored, self.server.data, self.server.port, {first}), [])
         self.assertNotEqual(
             durability.faults(without_syncs(trace), self.server.data, self.server.port, {first + 1}), [])
         self.assertNotEqual(
@@ -92,29 +91,36 @@ class Checker(unittest.TestCase):
     def test_a_right_trace_passes(self):
         self.assertEqual(self.faults(FOLDER, WRITE, SYNC, "10 " + ANSWER), [])
 
-    def test_a_folder_is_the_same_under_its_old_name(self):
+    def test_a_file_is_the_same_under_its_old_name(self):
         answer = "10 " + ANSWER
-        self.assertEqual(self.faults(NEW_FOLDER, RENAME, PARENT, WRITE, SYNC, answer), [])
-        self.assertEqual(self.faults(RENAME, FOLDER, PARENT, WRITE, SYNC, answer), [])
-        self.assertEqual(self.faults(NEW_FOLDER, WRITE.replace("1/db", "1.new/db"), RENAME, PARENT, SYNC, answer), [])
-        at = RENAME.replace("rename(", "renameat2(AT_FDCWD</>, ").replace(', "/data/epochs/1")', ', AT_FDCWD</>, "/data/epochs/1", 0)')
-        self.assertEqual(self.faults(NEW_FOLDER, at, PARENT, WRITE, SYNC, answer), [])
+        new_write = WRITE.replace(".tail", ".tail.new")
+        self.assertEqual(self.faults(RENAME, FOLDER, WRITE, SYNC, answer), [])
+        self.assertEqual(self.faults(new_write, NEW_SYNC, RENAME, FOLDER, answer), [])
+        self.assertEqual(self.faults(new_write, RENAME, FOLDER, SYNC, answer), [])
+        at = RENAME.replace("rename(", "renameat2(AT_FDCWD</>, ").replace('.tail")', '.tail", 0)').replace(
+            ', "/data/log/epoch-000001.tail"', ', AT_FDCWD</>, "/data/log/epoch-000001.tail"')
+        self.assertEqual(self.faults(new_write, NEW_SYNC, at, FOLDER, answer), [])
         interrupted = RENAME.replace(") = 0", " <unfinished ...>"), "10 1.0 <... rename resumed>) = 0"
-        self.assertEqual(self.faults(NEW_FOLDER, *interrupted, PARENT, WRITE, SYNC, answer), [])
+        self.assertEqual(self.faults(new_write, NEW_SYNC, *interrupted, FOLDER, answer), [])
+
+    def test_room_that_is_made_ahead_is_no_record(self):
+        zeros = f'11 1.0 pwrite64({TAIL}, "\\0\\0\\0"..., 262144, 0) = 262144'
+        self.assertEqual(self.faults(FOLDER, WRITE, SYNC, zeros, "10 " + ANSWER), [])
+        self.assertNotEqual(self.faults(FOLDER, zeros, SYNC, "10 " + ANSWER), [], "nothing was written")
 
     def test_calls_interrupted_by_other_threads_are_understood(self):
         self.assertEqual(self.faults(
             FOLDER,
-            f'11 1.0 pwrite64({DB}, "\\1"..., 4096, 0 <unfinished ...>',
+            f'11 1.0 pwrite64({TAIL}, "\\1"..., 4096, 0 <unfinished ...>',
             "10 1.0 write(1</dev/null>, \"x\", 1) = 1",
             "11 1.0 <... pwrite64 resumed>) = 4096",
-            f"11 1.0 fdatasync({DB} <unfinished ...>",
+            f"11 1.0 fdatasync({TAIL} <unfinished ...>",
             "10 1.0 write(1</dev/null>, \"x\", 1) = 1",
             "11 1.0 <... fdatasync resumed>) = 0",
             "10 " + ANSWER, "[pid 10] " + ANSWER, "10   " + ANSWER), [])
 
     def test_doctored_traces_are_refused(self):
-        unfinished = f"11 1.0 fdatasync({DB} <unfinished ...>"
+        unfinished = f"11 1.0 fdatasync({TAIL} <unfinished ...>"
         resumed = "11 1.0 <... fdatasync resumed>) = 0"
         answer = "10 " + ANSWER
         for name, lines in {
@@ -127,20 +133,16 @@ class Checker(unittest.TestCase):
             "the sync began before the write had completed": (
                 FOLDER, unfinished, WRITE, resumed, answer),
             "the sync failed": (FOLDER, WRITE, SYNC.replace("= 0", "= -1 EIO (Input/output error)"), answer),
-            "another file was synced": (FOLDER, WRITE, SYNC.replace("/db", "/conf"), answer),
-            "another log was synced": (FOLDER, WRITE, SYNC.replace("epochs/1", "epochs/2"), answer),
+            "another file was synced": (FOLDER, WRITE, SYNC.replace("epoch-000001.tail", "head"), answer),
+            "another log was synced": (FOLDER, WRITE, SYNC.replace("000001", "000002"), answer),
             "nothing was written": (FOLDER, SYNC, answer),
             "the folder was not synced": (WRITE, SYNC, answer),
-            "the renamed folder was not synced": (RENAME, PARENT, WRITE, SYNC, answer),
-            "another folder was synced and renamed": (
-                NEW_FOLDER, RENAME.replace('/1"', '/2"'), PARENT, WRITE, SYNC, answer),
-            "the renaming failed": (
-                NEW_FOLDER, RENAME.replace("= 0", "= -1 ENOTEMPTY (Directory not empty)"), PARENT, WRITE, SYNC, answer),
-            "the folder above was not synced": (NEW_FOLDER, RENAME, WRITE, SYNC, answer),
-            "the folder above was synced before the renaming": (NEW_FOLDER, PARENT, RENAME, WRITE, SYNC, answer),
-            "the folder above was synced after the answer": (NEW_FOLDER, RENAME, WRITE, SYNC, answer, PARENT),
+            "the folder was not synced after the renaming": (FOLDER, RENAME, WRITE, SYNC, answer),
+            "the folder was synced after the answer": (RENAME, WRITE, SYNC, answer, FOLDER),
+            "what was written under another name was not synced": (
+                WRITE.replace(".tail", ".tail.new"), RENAME, FOLDER, answer),
             "no answer": (FOLDER, WRITE, SYNC),
-            "a blob": (FOLDER, '10 1.0 openat(AT_FDCWD</>, "/data/epochs/1/blobs/12", O_WRONLY|O_CREAT, 0666) = 9</x>',
+            "a blob": (FOLDER, '10 1.0 openat(AT_FDCWD</>, "/data/log/epoch-000001/blobs/12", O_WRONLY|O_CREAT, 0666) = 9</x>',
                        WRITE, SYNC, answer),
         }.items():
             with self.subTest(name):
