@@ -82,7 +82,8 @@ impl FolderReader {
 
 impl Drop for FolderReader {
     fn drop(&mut self) {
-        // It ends the views; a ledger that was only read has nothing that could fail to be kept.
-        let _ = self.app.shut_down();
+        if let Err(error) = self.app.shut_down() {
+            tracing::warn!("{error:#}");
+        }
     }
 }

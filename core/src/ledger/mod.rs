@@ -569,6 +569,10 @@ impl Ledger {
         let ended = writer.map(thread::JoinHandle::join);
         self.guards.end();
         self.publisher.close();
+        // A ledger that was opened to be read has no writer that could stop.
+        if self.term == Term::default() {
+            return Ok(());
+        }
         if let Some(cause) = self.fault() {
             return Err(ShutdownFault::WriterStopped(cause));
         }
