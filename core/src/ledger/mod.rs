@@ -659,7 +659,7 @@ impl Writer {
             };
             // The state may be ahead of the log: nothing may be decided on it any more. Said while it is held.
             error!(%cause, "the writer stops");
-            *self.stopped.lock() = Some(cause.as_str().into());
+            self.note_stop(&cause);
             drop(sequencer);
             commands.close();
             self.publisher.close();
@@ -675,7 +675,8 @@ impl Writer {
             Ok(group) => group,
             // Nothing of it is durable and nobody was answered: it is decided again by what the log says.
             Err(Undecided::Damaged { fault, commands }) => {
-                self.rebuild(sequencer, &fault)?;
+                // Whoever finds that nobody answers looks for the cause.
+                self.rebuild(sequencer, &fault).inspect_err(|cause| self.note_stop(cause))?;
                 let again = sequencer.decide(reading.now, &*self.store, commands);
                 again.map_err(|undecided| undecided.to_string())?
             }
@@ -686,6 +687,7 @@ impl Writer {
                 Appended::Durable => {}
                 other => {
                     let cause = failure(&other);
+                    self.note_stop(&cause);
                     for (reply, _) in group.replies {
                         let _ = reply.send(Err(SubmitError::Stopped(cause.as_str().into())));
                     }
@@ -699,6 +701,11 @@ impl Writer {
         }
         answered.extend(group.replies);
         Ok(answered)
+    }
+
+    /// Says why nothing is decided any more.
+    fn note_stop(&self, cause: &str) {
+        *self.stopped.lock() = Some(cause.into());
     }
 
     /// Puts the state as of the end of the log, with a new index, in the place of one whose index is damaged.

@@ -40,16 +40,19 @@ impl SledStore {
 }
 
 /// Checks what lies beside the epochs in the folder of a log: both slots of `head` and `term`, records of clean shutdowns
-/// and the databases they are about. Opening the log gets along with a damaged one of them; here it is a fault.
+/// and the databases they are about. Opening the log gets along with a damaged one of them; here it is a fault. A slot
+/// that is not whole is one only after a clean shutdown: a process that is killed may leave the one that it was writing.
 pub fn verify_beside(dir: &Path) -> Result<(), StoreFault> {
+    let clean = folder::list(dir)?.clean;
+    let was_closed = !clean.is_empty();
     let damaged = |path: PathBuf, cause: &str| Err(StoreFault::DamagedFile { path, cause: cause.into() });
-    if head::has_damaged_slot(dir)? {
+    if head::has_damaged_slot(dir)? && was_closed {
         return damaged(dir.join("head"), "a slot is damaged; the other one counts");
     }
-    if term::read(dir)?.has_damaged_slot {
+    if term::read(dir)?.has_damaged_slot && was_closed {
         return damaged(dir.join("term"), "a slot is damaged; the other one counts");
     }
-    for epoch in folder::list(dir)?.clean {
+    for epoch in clean {
         match CleanRecord::read(dir, epoch)? {
             None => return damaged(folder::clean_path(dir, epoch), "it is not what a clean shutdown wrote"),
             Some(clean) if !clean.holds(dir)? => {
