@@ -38,7 +38,7 @@ fn check(folder: &Folder, deep: bool) -> anyhow::Result<String> {
     let head = store.verify_with(|reached| bar.set_position(reached.0));
     bar.finish_and_clear();
     let head = head?;
-    verify_beside(&log)?;
+    verify_beside(&log, head.last)?;
     println!("log        {} events in {} epochs, root {}", head.last, store.stats().epochs, head.root);
     check_keys(folder, &store)?;
     check_snapshots(data)?;

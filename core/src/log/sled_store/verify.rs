@@ -42,9 +42,12 @@ impl SledStore {
 /// Checks what lies beside the epochs in the folder of a log: both slots of `head` and `term`, records of clean shutdowns
 /// and the databases they are about. Opening the log gets along with a damaged one of them; here it is a fault. A slot
 /// that is not whole is one only after a clean shutdown: a process that is killed may leave the one that it was writing.
-pub fn verify_beside(dir: &Path) -> Result<(), StoreFault> {
+/// `end` is where the log ends.
+pub fn verify_beside(dir: &Path, end: Sequence) -> Result<(), StoreFault> {
     let clean = folder::list(dir)?.clean;
-    let was_closed = !clean.is_empty();
+    let ends_there =
+        |epoch: &u32| Ok(CleanRecord::read(dir, *epoch)?.is_some_and(|clean| clean.last() == end));
+    let was_closed = clean.iter().map(ends_there).collect::<Result<Vec<_>, StoreFault>>()?.contains(&true);
     let damaged = |path: PathBuf, cause: &str| Err(StoreFault::DamagedFile { path, cause: cause.into() });
     if head::has_damaged_slot(dir)? && was_closed {
         return damaged(dir.join("head"), "a slot is damaged; the other one counts");
