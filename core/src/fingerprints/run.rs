@@ -55,6 +55,35 @@ impl Span {
     }
 }
 
+/// The spans of all runs in a folder, finished or not.
+pub(super) fn spans(dir: &Path) -> Result<Vec<Span>, Fault> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(io_fault("list", dir))?,
+    };
+    let mut spans = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(io_fault("list", dir))?.file_name();
+        let numbers =
+            name.to_str().and_then(|name| name.strip_prefix("run-")?.strip_suffix(".seen")?.split_once('-'));
+        if let Some((first, last)) = numbers
+            && let (Ok(first), Ok(last)) = (first.parse(), last.parse())
+        {
+            spans.push(Span { first, last });
+        }
+    }
+    Ok(spans)
+}
+
+/// Whether a run has no header yet, which is written last.
+pub(super) fn is_unfinished(dir: &Path, span: Span) -> Result<bool, Fault> {
+    let path = dir.join(span.file_name());
+    let mut block = Vec::new();
+    let file = File::open(&path).map_err(io_fault("open", &path))?;
+    file.take(BLOCK_BYTES as u64).read_to_end(&mut block).map_err(io_fault("read", &path))?;
+    Ok(block.iter().all(|byte| *byte == 0))
+}
+
 /// An open run.
 #[derive(Debug)]
 pub(super) struct Run {
@@ -114,6 +143,20 @@ impl Run {
         let entries = check_block(&block, number as u64).ok_or_else(|| self.damaged_block())?;
         let found = entries.binary_search_by_key(&fingerprint, fingerprint_of);
         Ok(found.ok().map(|found| decode(&entries[found]).1))
+    }
+
+    /// Reads every entry, and gives how many there are: as many as were promised.
+    pub(super) fn verify(&self, promised: u64) -> Result<u64, Fault> {
+        let (mut read, mut found) = (self.read()?, 0);
+        while read.next()?.is_some() {
+            found += 1;
+        }
+        let path = || self.path.clone();
+        if found == promised {
+            Ok(found)
+        } else {
+            Err(Fault::Damaged { path: path(), what: "its number of entries" })
+        }
     }
 
     /// All entries in order. Their checksums are tested on the way.
