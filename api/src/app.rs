@@ -48,7 +48,7 @@ pub const PROGRAM: &str = concat!("slapledger ", env!("CARGO_PKG_VERSION"));
 pub struct App {
     /// The one writer.
     pub ledger: Arc<Ledger>,
-    /// The log that it writes, for whoever copies its files.
+    /// The log that it writes, for commands that copy its files.
     pub log: Arc<SledStore>,
     /// What copies sealed epochs elsewhere, where that is configured.
     pub shipping: Option<Arc<Shipping>>,
@@ -205,7 +205,7 @@ pub struct GuardBounds {
     pub reserve_bytes: Option<u64>,
 }
 
-/// How much room there is on the file system of a folder, for whoever runs this process.
+/// How much room there is on the file system of a folder for the account of this process.
 pub(crate) fn free_space(folder: &Path) -> std::io::Result<FreeSpace> {
     let seen = rustix::fs::statvfs(folder)?;
     let bytes = |blocks: u64| blocks.saturating_mul(seen.f_frsize);

@@ -9,11 +9,20 @@ import re
 import folder
 
 COMMANDS = ("log", "serve", "verify")
-# What a start writes before its views have read the log: keys at hand, its own event, its term. A read that fails after that
-# refuses the start, and nothing that was there before may be lost by it.
+# What a start writes before its views have read the log: spare keys, its own event, its term. A read that fails after that
+# refuses the start; what was there before stays, byte for byte, and everything acknowledged is there afterwards.
 BEGUN = re.compile(r"keys/ring|log/(epoch-\d+\.(tail|clean)|head|term)")
 # What the standard library and the system say of EIO.
 NAMED = ("input/output error", "os error 5")
+
+
+def lost(source, data, changed):
+    """Which of these files of a data folder do not begin with all that they held."""
+    def held(name, content):
+        return content[:folder.end_of_tail(content)] if name.endswith(".tail") else content.rstrip(b"\0")
+    kept = [name for name in changed if name.endswith((".tail", "/ring"))]
+    return [name for name in kept if not (data / name).exists()
+            or not (data / name).read_bytes().startswith(held(name, (source / name).read_bytes()))]
 
 
 class ReadErrors:
@@ -64,6 +73,8 @@ class ReadErrors:
             changed = folder.changes(before, folder.digests(data))
             if not is_done and not all(name == "serve" and BEGUN.fullmatch(file) for file in changed):
                 return [f"`{name}` refused and changed {', '.join(changed)}"]
+            if gone := lost(self.ledger.data, data, changed) if not is_done else []:
+                return [f"{call}: `{name}` refused and lost bytes of {', '.join(gone)}"]
             if not is_done and not any(text in words.lower() for text in NAMED):
                 return [f"{call}: `{name}` does not say that a read failed: {words}"]
             if is_done and name == "log" and output != self.ledger.log:

@@ -85,7 +85,7 @@ fn print(asked: &Backup, report: &BackupReport) {
         (false, _) => {
             "none; keep keys/, ca/, certificates/ and signing.key elsewhere, or add --with-keys".into()
         }
-        (true, false) => format!("{private_files} files; whoever reads them can open sealed values"),
+        (true, false) => format!("{private_files} files; anybody who reads them can open sealed values"),
         (true, true) => {
             format!("{private_files} files, without the master key, which lies elsewhere: keep a copy of it")
         }

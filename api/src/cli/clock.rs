@@ -32,7 +32,7 @@ pub(super) enum ClockCommand {
     /// Confirm the time that the clock shows
     ///
     /// A server records nothing while its clock is in doubt: it stepped, or was far from the last event at the start.
-    /// Correct the clock first, if it is wrong; then the server goes on by itself. With --data the folder of a server that
+    /// Correct the clock first, if it is wrong: the server then resumes without a restart. With --data the folder of a server that
     /// is stopped is confirmed, by the clock of this machine.
     Confirm(Confirm),
 }
