@@ -1,6 +1,6 @@
 """Programs that break the promise on purpose: each drill must notice each of them.
 
-    tests/storage/planted.py
+    tests/storage/run.py --planted
 
 They stand for what was seen of a log that sled opens by itself: after a refused open, or a read error, the rest of the epoch is
 overwritten; a shorter log opens without a word; what is damaged is served. Each drill is held with a few trials against each
@@ -9,7 +9,6 @@ program that it must see through.
 
 import json
 import pathlib
-import sys
 
 import folder
 from program import Ended, Program
@@ -147,12 +146,3 @@ def plants(truth):
         ("copies", ForgetsCopies(), "it opens, but acknowledged"),
         ("copies", RefusesWithoutAdvice(), "refused without advice"),
     ]
-
-
-def main(arguments):
-    import run
-    return run.main(["--planted", *arguments])
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

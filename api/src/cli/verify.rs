@@ -10,7 +10,7 @@ use slapledger_core::domain::id::Sequence;
 use slapledger_core::fingerprints::TieredIndex;
 use slapledger_core::keyring::{self, KeyRing};
 use slapledger_core::ledger::{SnapshotFile, created};
-use slapledger_core::log::sled_store::{SledStore, verify_beside};
+use slapledger_core::log::sled_store::{self, SledStore};
 use slapledger_core::log::store::EventStore;
 use slapledger_projections::runner;
 
@@ -38,12 +38,13 @@ fn check(folder: &Folder, deep: bool) -> anyhow::Result<String> {
     let head = store.verify_with(|reached| bar.set_position(reached.0));
     bar.finish_and_clear();
     let head = head?;
-    verify_beside(&log, head.last)?;
+    let was_closed = sled_store::was_closed(&log, head.last)?;
+    sled_store::verify_beside(&log, was_closed)?;
     println!("log        {} events in {} epochs, root {}", head.last, store.stats().epochs, head.root);
     check_keys(folder, &store)?;
     check_snapshots(data)?;
     let (checkpoints, identities) =
-        TieredIndex::verify(&data.join(folder::INDEX)).with_context(|| CACHE.to_owned())?;
+        TieredIndex::verify(&data.join(folder::INDEX), was_closed).with_context(|| CACHE.to_owned())?;
     println!("index      {checkpoints} checkpoints, {identities} entries");
     if deep {
         check_views(data, &store)?;

@@ -75,15 +75,6 @@ pub(super) fn spans(dir: &Path) -> Result<Vec<Span>, Fault> {
     Ok(spans)
 }
 
-/// Whether a run has no header yet, which is written last.
-pub(super) fn is_unfinished(dir: &Path, span: Span) -> Result<bool, Fault> {
-    let path = dir.join(span.file_name());
-    let mut block = Vec::new();
-    let file = File::open(&path).map_err(io_fault("open", &path))?;
-    file.take(BLOCK_BYTES as u64).read_to_end(&mut block).map_err(io_fault("read", &path))?;
-    Ok(block.iter().all(|byte| *byte == 0))
-}
-
 /// An open run.
 #[derive(Debug)]
 pub(super) struct Run {

@@ -243,6 +243,24 @@ fn any_flipped_bit_is_noticed() {
     }
 }
 
+/// A killed process may leave a run half written that no checkpoint names, at any byte of it.
+#[test]
+fn a_half_written_run_is_damage_after_a_clean_shutdown_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    sample(dir.path());
+    TieredIndex::verify(dir.path(), true).unwrap();
+    let run = files(dir.path()).into_iter().find(|name| name.starts_with("run")).unwrap();
+    let whole = fs::read(dir.path().join(&run)).unwrap();
+    for written in [0, 1, 20, 4095, 4096, whole.len() - 1] {
+        fs::write(dir.path().join("run-7-8.seen"), &whole[..written]).unwrap();
+        TieredIndex::verify(dir.path(), false).unwrap();
+        TieredIndex::verify(dir.path(), true).unwrap_err();
+    }
+    fs::remove_file(dir.path().join("run-7-8.seen")).unwrap();
+    fs::write(dir.path().join(&run), &whole[..whole.len() - 1]).unwrap();
+    TieredIndex::verify(dir.path(), false).unwrap_err();
+}
+
 #[test]
 fn a_damaged_run_stops_a_merge_and_a_faulty_index_takes_no_checkpoint() {
     let dir = tempfile::tempdir().unwrap();

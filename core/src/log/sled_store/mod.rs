@@ -45,7 +45,7 @@ use self::head::{Acknowledged, HeadFile};
 use self::manifest::Sealed;
 use self::readers::Readers;
 use self::tail::Tail;
-pub use self::verify::verify_beside;
+pub use self::verify::{verify_beside, was_closed};
 use super::frame::Frame;
 use super::merkle::Tree;
 use super::store::{Appended, EventStore, Head, StoreFault, StoreStats, Term, check_chain};

@@ -39,15 +39,21 @@ impl SledStore {
     }
 }
 
+/// Whether the last process that wrote this log, which ends at `end`, closed it. One that is killed may leave files half
+/// written that nothing counts on; after a clean shutdown every byte is as it was written.
+pub fn was_closed(dir: &Path, end: Sequence) -> Result<bool, StoreFault> {
+    for epoch in folder::list(dir)?.clean {
+        if CleanRecord::read(dir, epoch)?.is_some_and(|clean| clean.last() == end) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Checks what lies beside the epochs in the folder of a log: both slots of `head` and `term`, records of clean shutdowns
 /// and the databases they are about. Opening the log gets along with a damaged one of them; here it is a fault. A slot
-/// that is not whole is one only after a clean shutdown: a process that is killed may leave the one that it was writing.
-/// `end` is where the log ends.
-pub fn verify_beside(dir: &Path, end: Sequence) -> Result<(), StoreFault> {
-    let clean = folder::list(dir)?.clean;
-    let ends_there =
-        |epoch: &u32| Ok(CleanRecord::read(dir, *epoch)?.is_some_and(|clean| clean.last() == end));
-    let was_closed = clean.iter().map(ends_there).collect::<Result<Vec<_>, StoreFault>>()?.contains(&true);
+/// that is not whole is one only after a clean shutdown ([`was_closed`]).
+pub fn verify_beside(dir: &Path, was_closed: bool) -> Result<(), StoreFault> {
     let damaged = |path: PathBuf, cause: &str| Err(StoreFault::DamagedFile { path, cause: cause.into() });
     if head::has_damaged_slot(dir)? && was_closed {
         return damaged(dir.join("head"), "a slot is damaged; the other one counts");
@@ -55,7 +61,7 @@ pub fn verify_beside(dir: &Path, end: Sequence) -> Result<(), StoreFault> {
     if term::read(dir)?.has_damaged_slot && was_closed {
         return damaged(dir.join("term"), "a slot is damaged; the other one counts");
     }
-    for epoch in clean {
+    for epoch in folder::list(dir)?.clean {
         match CleanRecord::read(dir, epoch)? {
             None => return damaged(folder::clean_path(dir, epoch), "it is not what a clean shutdown wrote"),
             Some(clean) if !clean.holds(dir)? => {
