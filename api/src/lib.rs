@@ -3,25 +3,16 @@
 //! Only here are HTTP, XML and JSON known, the clock read and ids made. Wire types are converted by hand to the
 //! commands of the core.
 
-pub mod access;
-pub mod app;
 pub mod ca;
-pub mod certification;
 pub mod cli;
-pub mod clock;
+pub mod client;
 pub mod config;
-mod console;
-pub mod contacts;
 pub mod demo;
-pub mod erasure;
-pub mod folder;
-mod hateoas;
-pub mod health;
-pub mod http;
-pub mod invoicing;
+pub mod dto;
+pub mod engine;
+pub mod kit;
 pub mod net;
-pub mod operations;
-mod rpc;
+pub mod protocols;
 pub mod server_certificate;
-pub mod shipping;
-pub mod slap;
+pub mod slap_wire;
+pub mod usecases;

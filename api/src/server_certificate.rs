@@ -17,11 +17,12 @@ use sha2::{Digest, Sha256};
 use slapledger_core::domain::time::Timestamp;
 use zeroize::Zeroizing;
 
-use crate::app::App;
 use crate::ca::{Authority, Validity};
-use crate::certification::Certifier;
-use crate::config::{self, OwnCertificate};
+use crate::client::private;
+use crate::config::OwnCertificate;
+use crate::engine::certifier::Certifier;
 use crate::net::{Identity, Shown};
+use crate::usecases::context::RequestContext;
 
 const DAY_MICROS: i64 = 86_400_000_000;
 /// How long one of the own authority is good.
@@ -135,7 +136,7 @@ impl Pair {
     fn read(files: &OwnCertificate) -> anyhow::Result<Self> {
         let text =
             |path: &Path| std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()));
-        Ok(Self { chain: text(&files.chain_file)?, key: config::secret(&files.key_file)? })
+        Ok(Self { chain: text(&files.chain_file)?, key: private::secret(&files.key_file)? })
     }
 
     /// That it is good now, for a server, and for these names.
@@ -172,13 +173,13 @@ impl Pair {
 }
 
 /// Replaces it when it is time to, as long as the program runs.
-pub async fn watch(mut certificate: ServerCertificate, app: Arc<App>, certifier: Arc<Certifier>) {
+pub async fn watch(mut certificate: ServerCertificate, ctx: Arc<RequestContext>, certifier: Arc<Certifier>) {
     let mut told = None;
     loop {
         tokio::time::sleep(EVERY).await;
-        let (authority, now) = (Arc::clone(&certifier), app.now());
+        let (authority, now) = (Arc::clone(&certifier), ctx.now());
         let look = tokio::task::spawn_blocking(move || {
-            let looked = certificate.look(authority.authority(), now);
+            let looked = certificate.look(&authority.authority, now);
             (certificate, looked)
         });
         let looked;

@@ -10,11 +10,11 @@ use slapledger_core::backup::{BackupReport, BackupSource, BackupWish, Extent, Fo
 use slapledger_core::ledger::Clock as _;
 
 use self::download::ServerSource;
-use super::print::say;
-use super::table::pair_lines;
 use super::{Source, progress};
-use crate::app::PROGRAM;
-use crate::clock::SystemClock;
+use crate::client::print::say;
+use crate::client::table::pair_lines;
+use crate::engine::PROGRAM;
+use crate::engine::clock::SystemClock;
 
 #[derive(Args)]
 pub(super) struct Backup {

@@ -7,17 +7,18 @@ use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use slapledger_core::domain::event::Mode;
+use slapledger_core::domain::id::ProjectId;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::ledger::{Clock as _, created};
 use slapledger_core::log::envelope::Actor;
 
-use super::client::{print_json, text_of};
-use super::log;
-use super::options::Client;
-use super::print::say;
-use super::table::pair_lines;
-use crate::app::{App, Open};
-use crate::clock::SystemClock;
+use super::{log, progress};
+use crate::client::invoices::{print_json, text_of};
+use crate::client::options::Client;
+use crate::client::print::say;
+use crate::client::table::pair_lines;
+use crate::engine::clock::SystemClock;
+use crate::engine::{Engine, Open};
 
 #[derive(Subcommand)]
 pub(super) enum ClockCommand {
@@ -102,12 +103,13 @@ fn confirm_in_folder(
 ) -> anyhow::Result<()> {
     let mode = mode_of(data)?;
     ensure!(mode != Mode::Demo, "{} holds a demo, whose clock is not watched", data.display());
-    let app = App::open(Open { data, mode, clock: Arc::new(SystemClock), master_key })
+    let (clock, progress) = (Arc::new(SystemClock), progress::of_views());
+    let engine = Engine::open(Open { data, mode, clock, master_key, progress: &progress })
         .with_context(|| format!("open {}", data.display()))?;
-    let meta = Arc::new(app.meta(Actor::system(), [0; 16]));
-    let confirmed = app.ledger.confirm_clock_blocking(meta, stated);
-    let closed = app.shut_down();
-    let status = app.ledger.clock_status();
+    let meta = Arc::new(engine.meta(ProjectId::DEFAULT, Actor::system(), [0; 16]));
+    let confirmed = engine.ledger.confirm_clock_blocking(meta, stated);
+    let closed = engine.shut_down();
+    let status = engine.ledger.clock_status();
     let confirmed = confirmed?.is_some();
     closed?;
     if json {

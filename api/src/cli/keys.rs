@@ -11,11 +11,11 @@ use slapledger_core::log::store::StoreFault;
 use slapledger_core::log::witness::WitnessFault;
 
 use super::Folder;
-use super::print::say;
-use super::table::pair_lines;
 use super::warnings;
-use crate::clock::SystemClock;
-use crate::folder;
+use crate::client::print::say;
+use crate::client::table::pair_lines;
+use crate::engine::clock::SystemClock;
+use crate::engine::folder;
 
 #[derive(Subcommand)]
 pub(super) enum Keys {

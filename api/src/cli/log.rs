@@ -10,9 +10,9 @@ use slapledger_core::log::envelope::EventDecoder;
 use slapledger_core::log::sled_store::SledStore;
 use slapledger_core::log::store::read_frames;
 
-use super::server::Server;
 use super::warnings;
-use crate::folder;
+use crate::client::server::Server;
+use crate::engine::folder;
 
 /// How many events are asked of a server at a time.
 const PAGE: u64 = 1000;

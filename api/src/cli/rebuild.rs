@@ -13,10 +13,10 @@ use slapledger_projections::replay::replay;
 use slapledger_projections::runner;
 use slapledger_projections::{AccessView, Part, Projects, SlapViews, View};
 
-use super::server::Server;
-use super::table::table;
 use super::{log, progress};
-use crate::folder;
+use crate::client::server::Server;
+use crate::client::table::table;
+use crate::engine::folder;
 
 /// One projection, derived again.
 pub(super) struct Row {

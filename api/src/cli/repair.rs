@@ -6,8 +6,8 @@ use clap::Args;
 use serde_json::{Value, json};
 use slapledger_core::backup::{RepairReport, repair};
 
-use super::print::say;
 use super::{DEFAULT_DATA, progress};
+use crate::client::print::say;
 
 #[derive(Args)]
 pub(super) struct Repair {

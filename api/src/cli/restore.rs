@@ -11,11 +11,11 @@ use slapledger_core::domain::id::{InvoiceId, ProjectId, Sequence};
 use slapledger_core::domain::restore::{LastNumber, RestoreMark};
 use slapledger_core::domain::time::Timestamp;
 
-use super::print::say;
 use super::progress;
-use super::table::pair_lines;
-use crate::app::{PROGRAM, random_bytes, random_id};
-use crate::clock::SystemClock;
+use crate::client::print::say;
+use crate::client::table::pair_lines;
+use crate::engine::clock::SystemClock;
+use crate::engine::{PROGRAM, random_bytes, random_id};
 
 #[derive(Args)]
 pub(super) struct Restore {

@@ -16,7 +16,7 @@ use slapledger_projections::runner;
 
 use super::Folder;
 use super::{progress, rebuild, warnings};
-use crate::folder;
+use crate::engine::folder;
 
 /// What is added to a fault of a cache.
 const CACHE: &str = "it is a cache: the next start makes it anew from the log";

@@ -19,10 +19,10 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tower::Service;
 
-use super::listen::Stage;
 use super::overload::{self, Reason, take_rest};
 use super::progress::Progress;
 use super::registry::{Late, Watch};
+use super::stage::Stage;
 use super::{Connections, Peer};
 
 /// How many fields hyper reads without memory of its own for them.

@@ -19,6 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use super::connection::{REST_PATIENCE, Shared, converse};
 use super::overload::{Overload, Reason, take_rest};
 use super::registry::{Refused, Registry, Watch};
+use super::stage::Stage;
 use super::{Connections, Peer, tls};
 
 /// Open files that are not connections: the store, keys, connections that are refused or about to be closed, and those
@@ -40,31 +41,6 @@ const FINISH: Duration = Duration::from_secs(60);
 
 /// How long a request may be on its way that was sent before the server was told to stop.
 const IN_FLIGHT: Duration = Duration::from_millis(100);
-
-/// How far a listener is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Stage {
-    /// It serves.
-    Serving,
-    /// It was told to stop: no connection is accepted, and none is kept for another request.
-    Stopping,
-    /// Connections that wait for a request are closed.
-    Closing,
-    /// What is not there by now is not waited for.
-    Cutting,
-}
-
-impl Stage {
-    /// What comes after it.
-    pub(super) fn following(self) -> Option<Self> {
-        match self {
-            Self::Serving => Some(Self::Stopping),
-            Self::Stopping => Some(Self::Closing),
-            Self::Closing => Some(Self::Cutting),
-            Self::Cutting => None,
-        }
-    }
-}
 
 /// Serves the routes until `stop` is ready, then finishes what is under way: requests that are there are answered, those
 /// that are not there soon are refused. With `tls`, all connections are encrypted. To be spawned on a runtime, not run by the thread that blocks on it: that one would be woken for every

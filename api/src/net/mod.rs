@@ -15,6 +15,7 @@ mod listen;
 mod overload;
 mod progress;
 mod registry;
+mod stage;
 #[cfg(test)]
 mod tests;
 mod tls;

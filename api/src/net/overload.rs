@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
-use super::listen::Stage;
+use super::stage::Stage;
 
 /// How many connections are told at a time in the clear.
 const MOST_ANSWERS: usize = 64;
@@ -161,7 +161,7 @@ pub(super) async fn take_rest(stream: &mut (impl AsyncRead + Unpin), patience: D
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::problem::Problem;
+    use crate::kit::problem::Problem;
 
     /// They are written by hand, as `net` knows nothing of `http`.
     #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use slapledger_core::backup::{BackupFault, BackupManifest, BackupSource, LogFile};
 
-use crate::cli::server::Server;
+use crate::client::server::Server;
 
 /// Where the files are listed.
 const PLAN: &str = "/v1/backup";

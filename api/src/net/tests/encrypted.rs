@@ -20,7 +20,7 @@ use tempfile::TempDir;
 
 use super::running::{Running, ask, bounds, hex, is_closed, is_told, wait_for};
 use crate::ca::{Authority, Issued, Subject, Validity};
-use crate::clock::SystemClock;
+use crate::engine::clock::SystemClock;
 use crate::net::{Connections, Identity, Shown, tls};
 
 const TLS12: &[&SupportedProtocolVersion] = &[&rustls::version::TLS12];
