@@ -13,15 +13,14 @@ use serde::Deserialize;
 #[cfg(test)]
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use slapledger_ca as ca;
+use slapledger_client::private::secret;
 use slapledger_core::ledger::ClockBounds;
+use slapledger_engine::{GuardBounds, free_space};
+use slapledger_net::Connections;
+use slapledger_protocols::access::{RequestLimits, ReverseProxy};
+use slapledger_protocols::operations;
 use zeroize::Zeroizing;
-
-use crate::ca;
-use crate::client::private::secret;
-use crate::engine::{GuardBounds, free_space};
-use crate::net::Connections;
-use crate::protocols::access::{RequestLimits, ReverseProxy};
-use crate::protocols::operations;
 
 /// The file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]

@@ -14,15 +14,15 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::ParsedCertificate;
 use sha2::{Digest, Sha256};
+use slapledger_ca::{Authority, Validity};
+use slapledger_client::private;
 use slapledger_core::domain::time::Timestamp;
+use slapledger_engine::certifier::Certifier;
+use slapledger_net::{Identity, Shown};
+use slapledger_usecases::context::RequestContext;
 use zeroize::Zeroizing;
 
-use crate::ca::{Authority, Validity};
-use crate::client::private;
 use crate::config::OwnCertificate;
-use crate::engine::certifier::Certifier;
-use crate::net::{Identity, Shown};
-use crate::usecases::context::RequestContext;
 
 const DAY_MICROS: i64 = 86_400_000_000;
 /// How long one of the own authority is good.
@@ -210,11 +210,11 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
+    use slapledger_ca::Subject;
     use slapledger_core::domain::id::PartyId;
     use tempfile::TempDir;
 
     use super::*;
-    use crate::ca::Subject;
 
     fn now() -> Timestamp {
         Timestamp::parse_rfc3339("2026-11-28T00:00:00Z").expect("an instant")

@@ -6,19 +6,19 @@ use std::sync::Arc;
 use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use slapledger_client::invoices::{print_json, text_of};
+use slapledger_client::options::Client;
+use slapledger_client::print::say;
+use slapledger_client::table::pair_lines;
 use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::ProjectId;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::ledger::{Clock as _, created};
 use slapledger_core::log::envelope::Actor;
+use slapledger_engine::clock::SystemClock;
+use slapledger_engine::{Engine, Open};
 
 use super::{log, progress};
-use crate::client::invoices::{print_json, text_of};
-use crate::client::options::Client;
-use crate::client::print::say;
-use crate::client::table::pair_lines;
-use crate::engine::clock::SystemClock;
-use crate::engine::{Engine, Open};
 
 #[derive(Subcommand)]
 pub(super) enum ClockCommand {

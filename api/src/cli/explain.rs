@@ -4,14 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::Value;
+use slapledger_client::invoices::{self, path, text_of};
+use slapledger_client::options::Client;
+use slapledger_client::print::say;
+use slapledger_client::server::Server;
+use slapledger_client::table::table;
 
 use super::offline::FolderReader;
-use crate::client::invoices;
-use crate::client::invoices::{path, text_of};
-use crate::client::options::Client;
-use crate::client::print::say;
-use crate::client::server::Server;
-use crate::client::table::table;
 
 #[derive(Args)]
 pub(super) struct Explain {

@@ -2,34 +2,31 @@
 //!
 //! What was begun and interrupted is finished by doing it again. It never replaces anything that is there.
 
-use std::fs;
-use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
+use std::{fs, io};
 
 use anyhow::{Context, bail, ensure};
+use slapledger_ca::{self as ca, Authority, AuthorityFault};
+use slapledger_client::print::say;
+use slapledger_client::private::{self, Place};
 use slapledger_core::domain::Command;
 use slapledger_core::domain::access::{Holder, Purpose, Role};
 use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::party::RegisterParty;
 use slapledger_core::domain::time::{TimeZone, Timestamp};
 use slapledger_core::log::envelope::Actor;
+use slapledger_dto::token::Token;
+use slapledger_engine::clock::SystemClock;
+use slapledger_engine::{Engine, Open};
+use slapledger_usecases::caller::FIRST_PARTY;
+use slapledger_usecases::certification::WantedCredential;
+use slapledger_usecases::context::RequestContext;
 use zeroize::Zeroizing;
 
-use super::Folder;
-use super::token::{Offline, issue_to};
-use super::{progress, warnings};
-use crate::ca::{self, Authority, AuthorityFault};
-use crate::client::print::say;
-use crate::client::private;
-use crate::client::private::Place;
-
-use crate::dto::token::Token;
-use crate::engine::clock::SystemClock;
-use crate::engine::{Engine, Open};
-use crate::usecases::caller::FIRST_PARTY;
-use crate::usecases::context::RequestContext;
+use super::token::issue_to;
+use super::{Folder, progress, warnings};
 
 /// Where the authority is, in a data folder.
 pub(super) const AUTHORITY: &str = "ca";
@@ -119,7 +116,7 @@ fn fill(ctx: &RequestContext, init: &Init<'_>) -> anyhow::Result<Done> {
         )
     }
     let mut place = init.token_file.map(Place::at).transpose()?;
-    let wanted = Offline {
+    let wanted = WantedCredential {
         holder: Holder::Operator("first admin".into()),
         roles: Role::Admin.into(),
         all_projects: true,

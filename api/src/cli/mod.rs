@@ -21,12 +21,12 @@ use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
-
-use crate::client::options::{Client, Identity};
-use crate::client::{
+use slapledger_client::options::{Client, Identity};
+use slapledger_client::{
     books, compare, computer, console, invoice, invoices, master, party, project, request, server, service,
     user,
 };
+
 use crate::config::{Config, LEAST_SILENCE};
 
 /// Where everything is kept, if nothing else is said.
@@ -206,7 +206,7 @@ enum Command {
     User(user::User),
     /// Issue, list and revoke tokens
     #[command(subcommand)]
-    Token(crate::client::token::Tokens),
+    Token(slapledger_client::token::Tokens),
     /// Open and list projects: worlds of their own in one ledger
     #[command(subcommand)]
     Project(project::Project),

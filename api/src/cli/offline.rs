@@ -10,17 +10,15 @@ use axum::body::Body;
 use axum::http::Request;
 use http_body_util::{BodyExt, Limited};
 use serde_json::Value;
+use slapledger_client::server::{self, MOST_BYTES};
 use slapledger_core::domain::id::ProjectId;
+use slapledger_engine::clock::SystemClock;
+use slapledger_engine::{Engine, folder};
+use slapledger_protocols::access::Gateway;
+use slapledger_protocols::router;
 use tower::ServiceExt;
 
 use super::{progress, warnings};
-use crate::client::server;
-use crate::client::server::MOST_BYTES;
-use crate::engine::Engine;
-use crate::engine::clock::SystemClock;
-use crate::engine::folder;
-use crate::protocols::access::Gateway;
-use crate::protocols::router;
 
 /// A ledger that was opened to be read, and what answers from it.
 pub(super) struct FolderReader {

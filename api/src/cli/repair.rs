@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Value, json};
+use slapledger_client::print::say;
 use slapledger_core::backup::{RepairReport, repair};
 
 use super::{DEFAULT_DATA, progress};
-use crate::client::print::say;
 
 #[derive(Args)]
 pub(super) struct Repair {

@@ -6,21 +6,21 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
 use serde_json::json;
-use slapledger_core::domain::Command;
-use slapledger_core::domain::access::{Holder, IssueCredential, Proof, Purpose, Renews, Roles};
+use slapledger_client::invoices::print_json;
+use slapledger_client::private::Place;
+use slapledger_client::token::{self, Issue, Tokens, say_token};
+use slapledger_core::domain::access::{Holder, Purpose};
 use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::{CredentialId, PartyId, ProjectId};
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::log::envelope::Actor;
+use slapledger_dto::token::Token;
+use slapledger_engine::clock::SystemClock;
+use slapledger_engine::{Engine, Open, random_bytes};
+use slapledger_usecases::certification::WantedCredential;
+use slapledger_usecases::context::RequestContext;
 
 use super::{progress, warnings};
-use crate::client::invoices::print_json;
-use crate::client::private::Place;
-use crate::client::token::{self, Issue, Tokens, say_token};
-use crate::dto::token::Token;
-use crate::engine::clock::SystemClock;
-use crate::engine::{Engine, Open, random_bytes};
-use crate::usecases::context::RequestContext;
 
 pub(super) fn run(asked: &Tokens) -> anyhow::Result<()> {
     match asked {
@@ -43,7 +43,7 @@ fn issue_in_folder(asked: &Issue, data: &Path) -> anyhow::Result<()> {
         };
         Timestamp::parse_rfc3339(text).ok_or_else(rule)
     });
-    let wanted = Offline {
+    let wanted = WantedCredential {
         holder,
         roles: asked.roles.iter().copied().collect(),
         all_projects: asked.all_projects,
@@ -83,41 +83,18 @@ fn issue_in_folder(asked: &Issue, data: &Path) -> anyhow::Result<()> {
     closed
 }
 
-/// A token that is issued by the program itself.
-pub(super) struct Offline {
-    pub(super) holder: Holder,
-    pub(super) roles: Roles,
-    pub(super) all_projects: bool,
-    pub(super) purpose: Purpose,
-    pub(super) label: Option<Box<str>>,
-    pub(super) expires_at: Option<Timestamp>,
-}
-
 /// Issues a token that is on the disk before it is good, if it is to be in a file: none is lost between the two.
 pub(super) fn issue_to(
     ctx: &RequestContext,
     project: Option<ProjectId>,
-    wanted: Offline,
+    wanted: WantedCredential,
     place: Option<&mut Place>,
 ) -> anyhow::Result<Token> {
     let token = Token::new(CredentialId(random_bytes()), random_bytes());
     if let Some(place) = place {
         place.fill(token.text().as_bytes())?;
     }
-    let Offline { holder, roles, all_projects, purpose, label, expires_at } = wanted;
-    let issue = IssueCredential {
-        credential: token.credential,
-        holder,
-        roles,
-        all_projects,
-        purpose,
-        proof: Proof::Token { digest: token.digest() },
-        label,
-        expires_at,
-        spends: None,
-        renews: Renews::Nothing,
-    };
     let ctx = ctx.within(project.unwrap_or(ProjectId::DEFAULT));
-    ctx.submit_own(Actor::system(), Command::IssueCredential(Box::new(issue)))?;
+    ctx.submit_own(Actor::system(), wanted.token(&token))?;
     Ok(token)
 }

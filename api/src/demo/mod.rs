@@ -29,11 +29,11 @@ use slapledger_core::domain::usage::{RecordUsage, UsageOutcome};
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::ledger::Clock;
 use slapledger_core::log::envelope::{Actor, Meta};
+use slapledger_engine::clock::{ManualClock, SystemClock};
+use slapledger_slap_wire::instance_xml;
+use slapledger_usecases::context::RequestContext;
+use slapledger_usecases::invoicing;
 
-use crate::engine::clock::{ManualClock, SystemClock};
-use crate::slap_wire::instance_xml;
-use crate::usecases::context::RequestContext;
-use crate::usecases::invoicing;
 use random::Random;
 use usage::{Busy, DAY, HOUR};
 use world::{COMPUTERS, Customer, Planned};
@@ -145,11 +145,11 @@ pub fn play(ctx: &RequestContext, clock: &ManualClock, seed: u64) -> anyhow::Res
 }
 
 fn person(party: PartyId) -> Actor {
-    crate::usecases::caller::actor_of_party(party)
+    slapledger_usecases::caller::actor_of_party(party)
 }
 
 fn computer(computer: &ComputerId) -> Actor {
-    crate::usecases::caller::actor_of_computer(computer)
+    slapledger_usecases::caller::actor_of_computer(computer)
 }
 
 fn one_parameter(key: &str, value: &str) -> anyhow::Result<String> {
