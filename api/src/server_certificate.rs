@@ -18,7 +18,7 @@ use slapledger_ca::{Authority, Validity};
 use slapledger_client::private;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_engine::certifier::Certifier;
-use slapledger_net::{Identity, Shown};
+use slapledger_net::{ServerIdentity, ShownCertificate};
 use slapledger_usecases::context::RequestContext;
 use zeroize::Zeroizing;
 
@@ -48,7 +48,7 @@ pub enum Source {
 /// The certificate, and what is known of where it comes from.
 pub struct ServerCertificate {
     source: Source,
-    shown: Arc<Shown>,
+    shown: Arc<ShownCertificate>,
     /// When it is to be looked for again, if it is our own.
     replaced_at: Timestamp,
     /// Of the files that were read last, good or not.
@@ -62,14 +62,14 @@ impl ServerCertificate {
     pub fn open(source: Source, authority: &Authority, now: Timestamp) -> anyhow::Result<Self> {
         match &source {
             Source::Own(names) => {
-                let (shown, replaced_at) = issue(names, authority, now, Shown::new)?;
+                let (shown, replaced_at) = issue(names, authority, now, ShownCertificate::new)?;
                 Ok(Self { shown: Arc::new(shown), replaced_at, read: None, taken: None, source })
             }
             Source::Files { files, names } => {
                 let pair = Pair::read(files)?;
                 pair.check(names, now)
                     .with_context(|| format!("certificate: {}", files.chain_file.display()))?;
-                let shown = Arc::new(Shown::new(pair.identity())?);
+                let shown = Arc::new(ShownCertificate::new(pair.identity())?);
                 let read = Some(pair.digest());
                 Ok(Self { source, shown, replaced_at: now, read, taken: read })
             }
@@ -77,7 +77,7 @@ impl ServerCertificate {
     }
 
     /// What connections are shown.
-    pub fn shown(&self) -> Arc<Shown> {
+    pub fn shown(&self) -> Arc<ShownCertificate> {
         Arc::clone(&self.shown)
     }
 
@@ -89,7 +89,7 @@ impl ServerCertificate {
                 if now < self.replaced_at {
                     return Ok(false);
                 }
-                let replace = |identity: Identity<'_>| shown.replace(identity);
+                let replace = |identity: ServerIdentity<'_>| shown.replace(identity);
                 ((), self.replaced_at) = issue(names, authority, now, replace)?;
             }
             Source::Files { files, names } => {
@@ -116,11 +116,11 @@ fn issue<T>(
     names: &[String],
     authority: &Authority,
     now: Timestamp,
-    show: impl FnOnce(Identity<'_>) -> anyhow::Result<T>,
+    show: impl FnOnce(ServerIdentity<'_>) -> anyhow::Result<T>,
 ) -> anyhow::Result<(T, Timestamp)> {
     let validity = Validity { not_before: now, not_after: now.plus_micros(DAYS * DAY_MICROS) };
     let issued = authority.server_certificate(names, validity)?;
-    let shown = show(Identity { chain_pem: &issued.chain_pem, key_pem: &issued.key_pem })?;
+    let shown = show(ServerIdentity { chain_pem: &issued.chain_pem, key_pem: &issued.key_pem })?;
     // Of an authority that is about to end itself there is none that is good for longer.
     let soonest = now.plus_micros(DAY_MICROS);
     Ok((shown, issued.not_after.plus_micros(-REPLACED_DAYS * DAY_MICROS).max(soonest)))
@@ -162,8 +162,8 @@ impl Pair {
         Ok(())
     }
 
-    fn identity(&self) -> Identity<'_> {
-        Identity { chain_pem: &self.chain, key_pem: &self.key }
+    fn identity(&self) -> ServerIdentity<'_> {
+        ServerIdentity { chain_pem: &self.chain, key_pem: &self.key }
     }
 
     fn digest(&self) -> [u8; 32] {
@@ -210,7 +210,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
-    use slapledger_ca::Subject;
+    use slapledger_ca::CertificateSubject;
     use slapledger_core::domain::id::PartyId;
     use tempfile::TempDir;
 
@@ -265,7 +265,7 @@ mod tests {
         refused(made(&["localhost"], 3), "it ended on ");
         let validity = Validity { not_before: after(0), not_after: after(2) };
         let of_client =
-            authority.issue(&Subject::Person { party: PartyId(1) }, validity).expect("it is made");
+            authority.issue(&CertificateSubject::Person { party: PartyId(1) }, validity).expect("it is made");
         refused(opened(&of_client.chain_pem, &of_client.key_pem), "it is that of a client");
         refused(opened("", "x"), "there is no certificate in it");
     }

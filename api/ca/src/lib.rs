@@ -145,7 +145,7 @@ pub enum AuthorityFault {
 
 /// Who a client is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Subject {
+pub enum CertificateSubject {
     /// Somebody who requests.
     Person {
         /// Who.
@@ -259,12 +259,12 @@ impl Authority {
     }
 
     /// A certificate and key for a client.
-    pub fn issue(&self, subject: &Subject, validity: Validity) -> Result<Issued, AuthorityFault> {
+    pub fn issue(&self, subject: &CertificateSubject, validity: Validity) -> Result<Issued, AuthorityFault> {
         let mut name = DistinguishedName::new();
         match subject {
-            Subject::Person { party } => name.push(DnType::CommonName, party.to_string()),
-            Subject::Computer { id } => name.push(DnType::CommonName, id.as_str()),
-            Subject::Instance { computer, partition, id } => {
+            CertificateSubject::Person { party } => name.push(DnType::CommonName, party.to_string()),
+            CertificateSubject::Computer { id } => name.push(DnType::CommonName, id.as_str()),
+            CertificateSubject::Instance { computer, partition, id } => {
                 name.push(DnType::OrganizationalUnitName, format!("{computer} {partition}"));
                 name.push(DnType::CommonName, id.to_string());
             }

@@ -10,7 +10,7 @@ use slapledger_core::domain::id::{ComputerId, InstanceId, PartitionId, PartyId};
 use slapledger_core::domain::time::Timestamp;
 use tempfile::TempDir;
 
-use super::{Authority, AuthorityFault, Issued, Subject, Validity};
+use super::{Authority, AuthorityFault, CertificateSubject, Issued, Validity};
 
 fn at(instant: &str) -> Timestamp {
     Timestamp::parse_rfc3339(instant).expect("an instant")
@@ -44,8 +44,8 @@ impl Folder {
     }
 }
 
-fn computer(id: &str) -> Subject {
-    Subject::Computer { id: ComputerId::new(id).expect("an id") }
+fn computer(id: &str) -> CertificateSubject {
+    CertificateSubject::Computer { id: ComputerId::new(id).expect("an id") }
 }
 
 /// What openssl says, given that on stdin.
@@ -87,8 +87,8 @@ fn the_text_says_what_openssl_says() {
     let authority = Folder::new().create();
     let partition = PartitionId::new("slappart3").expect("an id");
     let computer_id = ComputerId::new("COMP-7").expect("an id");
-    let instance = Subject::Instance { computer: computer_id, partition, id: InstanceId(9) };
-    let issue = |subject: &Subject| authority.issue(subject, year()).expect("it is issued");
+    let instance = CertificateSubject::Instance { computer: computer_id, partition, id: InstanceId(9) };
+    let issue = |subject: &CertificateSubject| authority.issue(subject, year()).expect("it is issued");
     let check_issued = |issued: &Issued, told: &str, read: &str| {
         let (text, _) = issued.certificate_pem.split_once("-----BEGIN").expect("there is text before it");
         let mut lines = text.lines();
@@ -112,7 +112,8 @@ fn the_text_says_what_openssl_says() {
             assert!(openssl.contains(extension), "{extension}\nin\n{openssl}");
         }
     };
-    let check = |subject: &Subject, told: &str, read: &str| check_issued(&issue(subject), told, read);
+    let check =
+        |subject: &CertificateSubject, told: &str, read: &str| check_issued(&issue(subject), told, read);
     let mail = "emailAddress=nobody@slapledger.invalid";
     // One whose serial would be negative, had it no zero before it: one of 256 has.
     let zero_first =
@@ -121,7 +122,7 @@ fn the_text_says_what_openssl_says() {
     check_issued(&zero_first, &format!("        Subject: CN=COMP-1/{mail}"), "CN=COMP-1");
     check(&computer("COMP-1"), &format!("        Subject: CN=COMP-1/{mail}"), "CN=COMP-1");
     check(
-        &Subject::Person { party: PartyId(3) },
+        &CertificateSubject::Person { party: PartyId(3) },
         &format!("        Subject: CN=PARTY-3/{mail}"),
         "CN=PARTY-3",
     );

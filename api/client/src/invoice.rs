@@ -5,7 +5,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::options::Client;
+use super::options::QueryOptions;
 use super::print::say;
 use super::table::table;
 use crate::invoices::{path, print_run, text_of};
@@ -14,7 +14,7 @@ use crate::invoices::{path, print_run, text_of};
 #[derive(Subcommand)]
 pub enum Change {
     /// List invoice runs
-    Runs(Shown),
+    Runs(QueryOptions),
     /// Make the drafts of a run final
     Finalise(OfRun),
     /// Draw the drafts of a run up again, from all that is known by now
@@ -50,20 +50,11 @@ pub enum Change {
 }
 
 #[derive(Args)]
-pub struct Shown {
-    #[command(flatten)]
-    client: Client,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Args)]
 pub struct OfRun {
     /// Its id (RUN-1)
     run: String,
     #[command(flatten)]
-    shown: Shown,
+    shown: QueryOptions,
 }
 
 #[derive(Args)]
@@ -72,7 +63,7 @@ pub struct Why {
     #[arg(long, value_name = "TEXT")]
     reason: String,
     #[command(flatten)]
-    shown: Shown,
+    shown: QueryOptions,
 }
 
 pub fn run(change: &Change) -> anyhow::Result<()> {
@@ -114,11 +105,11 @@ fn line_of(told: &str) -> anyhow::Result<Value> {
     Ok(json!({"n": n, "amount": amount}))
 }
 
-fn send(shown: &Shown, path: &str, body: &Value) -> anyhow::Result<Value> {
+fn send(shown: &QueryOptions, path: &str, body: &Value) -> anyhow::Result<Value> {
     shown.client.server()?.post_json(path, body)
 }
 
-fn print_or(shown: &Shown, told: &Value, print: impl FnOnce(&Value)) -> anyhow::Result<()> {
+fn print_or(shown: &QueryOptions, told: &Value, print: impl FnOnce(&Value)) -> anyhow::Result<()> {
     if shown.json {
         say!("{}", serde_json::to_string_pretty(told)?);
     } else {
@@ -127,7 +118,7 @@ fn print_or(shown: &Shown, told: &Value, print: impl FnOnce(&Value)) -> anyhow::
     Ok(())
 }
 
-fn print_note(shown: &Shown, note: &Value) -> anyhow::Result<()> {
+fn print_note(shown: &QueryOptions, note: &Value) -> anyhow::Result<()> {
     print_or(shown, note, |note| {
         let about = text_of(&note["cites"]["invoice"]);
         let (id, total, currency) =
@@ -141,7 +132,7 @@ fn step(of: &OfRun, step: &str) -> anyhow::Result<()> {
     print_or(&of.shown, &run, print_run)
 }
 
-fn runs(shown: &Shown) -> anyhow::Result<()> {
+fn runs(shown: &QueryOptions) -> anyhow::Result<()> {
     let items = shown.client.server()?.list("/v1/invoice-runs", &[])?;
     print_or(shown, &json!(items), |items| {
         let mut runs = table(&["run", "state", "from", "to", "prices", "documents", "grace until"], &[5]);

@@ -31,7 +31,6 @@ pub fn check_price_book(file: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "as every other command")]
 pub fn print_price_book_schema() -> anyhow::Result<()> {
     say!("{}", slapledger_billing::price_book::SCHEMA.trim_end());
     Ok(())

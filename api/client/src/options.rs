@@ -39,6 +39,15 @@ pub struct Client {
     identity: Identity,
 }
 
+#[derive(Args)]
+pub struct QueryOptions {
+    #[command(flatten)]
+    pub client: Client,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Who asks, and whom they trust.
 #[derive(Args, Default)]
 pub struct Identity {

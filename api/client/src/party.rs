@@ -4,7 +4,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use super::options::Client;
+use super::options::QueryOptions;
 use super::print::say;
 use super::table::table;
 use crate::invoices::{path, text_of};
@@ -13,13 +13,13 @@ use crate::invoices::{path, text_of};
 #[derive(Subcommand)]
 pub enum Party {
     /// List parties
-    List(Shown),
+    List(QueryOptions),
     /// Show all that is known of a party
     Show {
         /// Its id (PARTY-2)
         id: String,
         #[command(flatten)]
-        shown: Shown,
+        shown: QueryOptions,
     },
     /// Enter a party
     Add {
@@ -29,7 +29,7 @@ pub enum Party {
         #[arg(value_name = "FIELD=VALUE")]
         fields: Vec<String>,
         #[command(flatten)]
-        shown: Shown,
+        shown: QueryOptions,
     },
     /// Say anew what documents say of a party; FIELD= takes a field away
     Set {
@@ -39,7 +39,7 @@ pub enum Party {
         #[arg(value_name = "FIELD=VALUE", required = true)]
         fields: Vec<String>,
         #[command(flatten)]
-        shown: Shown,
+        shown: QueryOptions,
     },
     /// Have a customer taxed in a way
     Tax {
@@ -57,7 +57,7 @@ pub enum Party {
         #[arg(long)]
         code: Option<String>,
         #[command(flatten)]
-        shown: Shown,
+        shown: QueryOptions,
     },
     /// Charge a tax rate
     TaxRate {
@@ -70,7 +70,7 @@ pub enum Party {
         #[arg(long, value_name = "PARTY")]
         seller: Option<String>,
         #[command(flatten)]
-        shown: Shown,
+        shown: QueryOptions,
     },
 }
 
@@ -89,7 +89,7 @@ pub enum Credit {
         #[arg(long, value_name = "TEXT")]
         reason: String,
         #[command(flatten)]
-        shown: Shown,
+        shown: QueryOptions,
     },
 }
 
@@ -103,21 +103,12 @@ pub enum Charge {
 }
 
 #[derive(Args)]
-pub struct Shown {
-    #[command(flatten)]
-    client: Client,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Args)]
 pub struct OfCustomer {
     /// Of this customer alone (PARTY-2)
     #[arg(long, value_name = "PARTY")]
     customer: Option<String>,
     #[command(flatten)]
-    shown: Shown,
+    shown: QueryOptions,
 }
 
 #[derive(Args)]
@@ -133,10 +124,10 @@ pub struct ByHand {
     #[arg(long, value_name = "TEXT")]
     description: String,
     #[command(flatten)]
-    shown: Shown,
+    shown: QueryOptions,
 }
 
-impl Shown {
+impl QueryOptions {
     fn print(&self, told: &Value, print: impl FnOnce(&Value)) -> anyhow::Result<()> {
         if self.json {
             say!("{}", serde_json::to_string_pretty(told)?);

@@ -12,13 +12,13 @@ use anyhow::{Context, ensure};
 use zeroize::Zeroizing;
 
 /// A place for a file, with nothing there yet. Given up, it leaves nothing.
-pub struct Place {
+pub struct SecretFile {
     path: PathBuf,
     beside: PathBuf,
     file: File,
 }
 
-impl Place {
+impl SecretFile {
     pub fn at(path: &Path) -> anyhow::Result<Self> {
         ensure!(path.symlink_metadata().is_err(), "{} is there already, and is not replaced", path.display());
         let mut name = OsString::from(path);
@@ -58,7 +58,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for SecretFile {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.beside);
     }
@@ -66,7 +66,7 @@ impl Drop for Place {
 
 /// Writes a file of a secret.
 pub fn write(path: &Path, content: &[u8]) -> anyhow::Result<()> {
-    let mut place = Place::at(path)?;
+    let mut place = SecretFile::at(path)?;
     place.fill(content)?;
     place.take()
 }
@@ -105,7 +105,7 @@ mod tests {
         };
         // What a crash left may be open to others, and is not written into.
         fs::write(folder.path().join("secret.new"), "old").expect("written");
-        let mut place = Place::at(&path).expect("a place");
+        let mut place = SecretFile::at(&path).expect("a place");
         place.fill(b"new").expect("written");
         drop(place);
         assert!(names().is_empty());

@@ -1,9 +1,9 @@
 //! `slapledger project`: worlds of their own in one ledger.
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use serde_json::json;
 
-use super::options::Client;
+use super::options::QueryOptions;
 use super::print::say;
 use super::table::table;
 use crate::invoices::{print_json, text_of};
@@ -18,19 +18,10 @@ pub enum Project {
         #[arg(long, value_name = "ZONE", default_value = "UTC")]
         time_zone: String,
         #[command(flatten)]
-        shown: Shown,
+        shown: QueryOptions,
     },
     /// List projects, in the order they were opened
-    List(Shown),
-}
-
-#[derive(Args)]
-pub struct Shown {
-    #[command(flatten)]
-    client: Client,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    List(QueryOptions),
 }
 
 pub fn run(asked: &Project) -> anyhow::Result<()> {

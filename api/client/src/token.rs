@@ -12,10 +12,10 @@ use slapledger_core::domain::access::{Purpose, Role};
 use slapledger_dto::token::Token;
 
 use super::invoices::{path, print_json, text_of};
-use super::options::Client;
+use super::options::{Client, QueryOptions};
 use super::print::say;
-use super::private::Place;
 use super::table::{pair_lines, table};
+use crate::private::SecretFile;
 
 #[derive(Subcommand)]
 pub enum Tokens {
@@ -27,13 +27,13 @@ pub enum Tokens {
     #[command(verbatim_doc_comment)]
     Issue(Issue),
     /// List credentials: tokens and certificates that were issued
-    List(Shown),
+    List(QueryOptions),
     /// Show a credential: who may come in by it, as what, until when
     Show {
         /// Its id, as the list has it, or the token itself
         id: String,
         #[command(flatten)]
-        shown: Shown,
+        shown: QueryOptions,
     },
     /// Have a credential be good for nothing from now on
     Revoke {
@@ -49,15 +49,6 @@ pub enum Tokens {
         #[command(flatten)]
         client: Client,
     },
-}
-
-#[derive(Args)]
-pub struct Shown {
-    #[command(flatten)]
-    client: Client,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Args)]
@@ -149,7 +140,7 @@ pub fn run(asked: &Tokens) -> anyhow::Result<()> {
 
 fn issue(asked: &Issue) -> anyhow::Result<()> {
     let server = asked.client.server()?;
-    let place = asked.out.as_deref().map(Place::at).transpose()?;
+    let place = asked.out.as_deref().map(SecretFile::at).transpose()?;
     let roles: Vec<_> = asked.roles.iter().map(|role| role.as_str()).collect();
     let body = json!({
         "holder": asked.holder, "roles": roles, "all_projects": asked.all_projects, "label": asked.label,
@@ -183,7 +174,11 @@ pub fn without_nulls(mut body: Value) -> Value {
 }
 
 /// Writes a token that was issued to where it is to be.
-pub fn hand_over(place: Option<Place>, (id, token): (&str, &str), out: Option<&Path>) -> anyhow::Result<()> {
+pub fn hand_over(
+    place: Option<SecretFile>,
+    (id, token): (&str, &str),
+    out: Option<&Path>,
+) -> anyhow::Result<()> {
     let (Some(mut place), Some(out)) = (place, out) else { return Ok(()) };
     let lost = || format!("{} got no token; revoke {id}, which was issued", out.display());
     place.fill(token.as_bytes()).with_context(lost)?;
@@ -198,7 +193,7 @@ pub fn say_token(token: &str, out: Option<&Path>) {
     }
 }
 
-fn list(shown: &Shown) -> anyhow::Result<()> {
+fn list(shown: &QueryOptions) -> anyhow::Result<()> {
     let items = shown.client.server()?.list("/v1/credentials", &[])?;
     if shown.json {
         return print_json(&items.into());

@@ -9,26 +9,26 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use slapledger_core::domain::access::Role;
 
-use super::options::Client;
+use super::options::{Client, QueryOptions};
 use super::print::say;
-use super::private::Place;
 use super::server::Server;
 use super::table::table;
 use super::token::{credentials_table, hand_over, without_nulls};
 use crate::invoices::{path, print_json, text_of};
+use crate::private::SecretFile;
 
 #[derive(Subcommand)]
 pub enum User {
     /// Enter a user, and print a token that `slapos configure client` gets a certificate by, once
     Add(Add),
     /// List users, and how many credentials of each are good
-    List(Shown),
+    List(QueryOptions),
     /// Show a user and their credentials
     Show {
         /// Their id (PARTY-2)
         id: String,
         #[command(flatten)]
-        shown: Shown,
+        shown: QueryOptions,
     },
     /// Have a user come in no more: no token and no certificate of theirs is good from now on
     Revoke {
@@ -47,15 +47,6 @@ pub enum User {
         #[command(flatten)]
         client: Client,
     },
-}
-
-#[derive(Args)]
-pub struct Shown {
-    #[command(flatten)]
-    client: Client,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Args)]
@@ -112,7 +103,7 @@ pub fn run(asked: &User) -> anyhow::Result<()> {
 
 fn add(asked: &Add) -> anyhow::Result<()> {
     let server = asked.client.server()?;
-    let place = asked.out.as_deref().map(Place::at).transpose()?;
+    let place = asked.out.as_deref().map(SecretFile::at).transpose()?;
     if let Some(folder) = &asked.certificate {
         std::fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
     }
@@ -163,7 +154,7 @@ fn roles(asked: &Add) -> &[Role] {
 }
 
 /// Issues what a user comes in by: the credential, with its token if that is to be shown.
-fn come_in(asked: &Add, server: &Server, id: &str, place: Option<Place>) -> anyhow::Result<Value> {
+fn come_in(asked: &Add, server: &Server, id: &str, place: Option<SecretFile>) -> anyhow::Result<Value> {
     let roles: Vec<_> = roles(asked).iter().map(|role| role.as_str()).collect();
     let purpose = if asked.token { "access" } else { "get_certificate" };
     let body = json!({"holder": id, "roles": roles, "purpose": purpose});
@@ -185,13 +176,14 @@ fn come_in(asked: &Add, server: &Server, id: &str, place: Option<Place>) -> anyh
 
 /// Where a certificate and its key go.
 pub struct Pair {
-    certificate: Place,
-    key: Place,
+    certificate: SecretFile,
+    key: SecretFile,
 }
 
 impl Pair {
     pub fn at(folder: &Path, name: &str) -> anyhow::Result<Self> {
-        let [certificate, key] = [".crt", ".key"].map(|end| Place::at(&folder.join(format!("{name}{end}"))));
+        let [certificate, key] =
+            [".crt", ".key"].map(|end| SecretFile::at(&folder.join(format!("{name}{end}"))));
         Ok(Self { certificate: certificate?, key: key? })
     }
 
@@ -206,7 +198,7 @@ impl Pair {
     }
 }
 
-fn list(shown: &Shown) -> anyhow::Result<()> {
+fn list(shown: &QueryOptions) -> anyhow::Result<()> {
     let server = shown.client.server()?;
     let parties = server.list("/v1/parties", &[])?;
     if shown.json {
@@ -224,7 +216,7 @@ fn list(shown: &Shown) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn show(id: &str, shown: &Shown) -> anyhow::Result<()> {
+fn show(id: &str, shown: &QueryOptions) -> anyhow::Result<()> {
     let server = shown.client.server()?;
     let mut party = server.get(&path(&["v1", "parties", id]), &[])?;
     let credentials = server.list("/v1/credentials", &[])?;

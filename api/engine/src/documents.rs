@@ -34,9 +34,9 @@ const MOST_DOCUMENTS: usize = 4096;
 
 /// What a document was written from, in short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Source([u8; 32]);
+struct SourceDigest([u8; 32]);
 
-impl Source {
+impl SourceDigest {
     /// Of all that was copied out of the views.
     fn of(seen: &impl Encode) -> Self {
         let mut hasher = Sha256::new();
@@ -64,17 +64,17 @@ impl Documents {
 
 /// The documents of one kind, by what they are of.
 pub struct Shelf<K> {
-    kept: Mutex<Kept<K>>,
+    kept: Mutex<CacheState<K>>,
 }
 
 impl<K> Default for Shelf<K> {
     fn default() -> Self {
-        Self { kept: Mutex::new(Kept { all: HashMap::new(), bytes: 0, forgotten: 0, asked: 0 }) }
+        Self { kept: Mutex::new(CacheState { all: HashMap::new(), bytes: 0, forgotten: 0, asked: 0 }) }
     }
 }
 
-struct Kept<K> {
-    all: HashMap<K, Document>,
+struct CacheState<K> {
+    all: HashMap<K, CachedDocument>,
     bytes: usize,
     /// How often all of them were forgotten.
     forgotten: u64,
@@ -82,9 +82,9 @@ struct Kept<K> {
     asked: u64,
 }
 
-struct Document {
+struct CachedDocument {
     text: Bytes,
-    source: Source,
+    source: SourceDigest,
     /// The last event in the views when they were last seen to show this.
     at: Sequence,
     /// When it was last asked for, as the count of that time.
@@ -92,7 +92,7 @@ struct Document {
 }
 
 /// What a look at the views came to.
-enum Seen<S> {
+enum CacheLook<S> {
     Kept(Bytes),
     Anew(S, Sequence),
 }
@@ -115,18 +115,18 @@ impl<K: Eq + Hash + Clone> Shelf<(ProjectId, K)> {
     ) -> Result<Bytes, E> {
         let of = &(project, of.clone());
         let permit = self.permit();
-        let look = |view: &SlapViews, at| -> Result<Seen<S>, E> {
+        let look = |view: &SlapViews, at| -> Result<CacheLook<S>, E> {
             may(view)?;
             Ok(match self.at(of, at) {
-                Some(text) => Seen::Kept(text),
-                None => Seen::Anew(find(view)?, at),
+                Some(text) => CacheLook::Kept(text),
+                None => CacheLook::Anew(find(view)?, at),
             })
         };
         let (seen, at) = match view.read_at(head, look).await?? {
-            Seen::Kept(text) => return Ok(text),
-            Seen::Anew(seen, at) => (seen, at),
+            CacheLook::Kept(text) => return Ok(text),
+            CacheLook::Anew(seen, at) => (seen, at),
         };
-        let source = Source::of(&seen);
+        let source = SourceDigest::of(&seen);
         if let Some(text) = self.of(of, source, at) {
             return Ok(text);
         }
@@ -141,7 +141,7 @@ impl<K: Eq + Hash + Clone> Shelf<K> {
     }
 
     /// The document of something, if it was written from the same; from where the views stand now.
-    fn of(&self, of: &K, source: Source, at: Sequence) -> Option<Bytes> {
+    fn of(&self, of: &K, source: SourceDigest, at: Sequence) -> Option<Bytes> {
         self.kept.lock().find(of, |known| {
             let same = known.source == source;
             if same {
@@ -157,11 +157,11 @@ impl<K: Eq + Hash + Clone> Shelf<K> {
     }
 
     /// Keeps a document, unless all were forgotten since.
-    fn keep(&self, permit: Permit, of: &K, (source, at): (Source, Sequence), text: String) -> Bytes {
+    fn keep(&self, permit: Permit, of: &K, (source, at): (SourceDigest, Sequence), text: String) -> Bytes {
         let text = Bytes::from_owner(Zeroizing::new(text.into_bytes()));
         let mut kept = self.kept.lock();
         if permit.0 == kept.forgotten && text.len() <= MOST_BYTES / 8 {
-            kept.insert(of, Document { text: text.clone(), source, at, asked: 0 });
+            kept.insert(of, CachedDocument { text: text.clone(), source, at, asked: 0 });
         }
         text
     }
@@ -184,15 +184,15 @@ impl<K> Shelf<K> {
     }
 }
 
-impl<K: Eq + Hash + Clone> Kept<K> {
-    fn find(&mut self, of: &K, is_right: impl FnOnce(&mut Document) -> bool) -> Option<Bytes> {
+impl<K: Eq + Hash + Clone> CacheState<K> {
+    fn find(&mut self, of: &K, is_right: impl FnOnce(&mut CachedDocument) -> bool) -> Option<Bytes> {
         self.asked += 1;
         let known = self.all.get_mut(of)?;
         known.asked = self.asked;
         is_right(known).then(|| known.text.clone())
     }
 
-    fn insert(&mut self, of: &K, document: Document) {
+    fn insert(&mut self, of: &K, document: CachedDocument) {
         // One that was written from what the views showed before may come later.
         if self.all.get(of).is_some_and(|known| known.at > document.at) {
             return;
@@ -205,7 +205,7 @@ impl<K: Eq + Hash + Clone> Kept<K> {
         }
         self.bytes += document.text.len();
         let asked = self.asked;
-        self.all.insert(of.clone(), Document { asked, ..document });
+        self.all.insert(of.clone(), CachedDocument { asked, ..document });
     }
 
     fn remove(&mut self, of: &K) {
@@ -227,14 +227,14 @@ mod tests {
 
     fn keep(documents: &Shelf<Of>, name: &str, seen: &str, at: u64, bytes: usize) -> Bytes {
         let text = "x".repeat(bytes);
-        documents.keep(documents.permit(), &computer(name), (Source::of(&seen), Sequence(at)), text)
+        documents.keep(documents.permit(), &computer(name), (SourceDigest::of(&seen), Sequence(at)), text)
     }
 
     #[test]
     fn a_document_is_right_at_its_sequence_and_for_its_source() {
         let documents = Shelf::default();
         let (one, other) = (computer("COMP-1"), computer("COMP-2"));
-        let [source, changed] = ["seen", "changed"].map(|seen| Source::of(&seen));
+        let [source, changed] = ["seen", "changed"].map(|seen| SourceDigest::of(&seen));
         assert_eq!(documents.at(&one, Sequence(5)), None);
         let text = keep(&documents, "COMP-1", "seen", 5, 3);
         assert_eq!(text, "xxx");
@@ -267,7 +267,7 @@ mod tests {
         let permit = documents.permit();
         documents.forget();
         assert_eq!(documents.at(&computer("COMP-1"), Sequence(5)), None);
-        let from = (Source::of(&"seen"), Sequence(5));
+        let from = (SourceDigest::of(&"seen"), Sequence(5));
         documents.keep(permit, &computer("COMP-1"), from, "secret".to_owned());
         assert_eq!(documents.at(&computer("COMP-1"), Sequence(5)), None);
         assert_eq!(documents.kept.lock().bytes, 0);
@@ -298,7 +298,7 @@ mod tests {
     #[test]
     fn documents_of_both_kinds_are_forgotten_and_take_no_room_of_each_other() {
         let documents = Documents::default();
-        let from = (Source::of(&"seen"), Sequence(1));
+        let from = (SourceDigest::of(&"seen"), Sequence(1));
         keep(&documents.computers, "COMP-1", "seen", 1, 1);
         let of_partition = |n: usize| {
             let (project, computer) = computer("COMP-1");

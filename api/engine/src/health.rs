@@ -98,14 +98,14 @@ impl HealthFault {
 /// What is known of the disk, as it was looked at last; and whether the program is stopping.
 #[derive(Debug)]
 pub struct Monitor {
-    seen: Mutex<Seen>,
+    seen: Mutex<DiskLook>,
     /// When the event was recorded that was the last one at the start.
     recorded_before: Option<Timestamp>,
     stopping: AtomicBool,
 }
 
 #[derive(Debug)]
-struct Seen {
+struct DiskLook {
     store: StoreStats,
     /// Since when a look is under way.
     looking_since: Option<Instant>,
@@ -117,7 +117,7 @@ impl Monitor {
         let head = ledger.head().last;
         let last = ledger.feed().poll(Sequence(head.0.saturating_sub(1)));
         let recorded_before = last.ok().flatten().and_then(|group| Some(group.last()?.recorded_at));
-        let seen = Seen { store: ledger.store().stats(), looking_since: None };
+        let seen = DiskLook { store: ledger.store().stats(), looking_since: None };
         Self { seen: Mutex::new(seen), recorded_before, stopping: AtomicBool::new(false) }
     }
 
@@ -139,7 +139,7 @@ impl Monitor {
     pub fn look(&self, look: impl FnOnce() -> StoreStats) {
         self.seen.lock().looking_since = Some(Instant::now());
         let store = look();
-        *self.seen.lock() = Seen { store, looking_since: None };
+        *self.seen.lock() = DiskLook { store, looking_since: None };
     }
 
     /// As if a look were under way since then, for tests of what is told of it.
@@ -171,7 +171,7 @@ impl Monitor {
 
     /// What is wrong with the disk.
     pub fn faults(&self) -> impl Iterator<Item = HealthFault> + use<> {
-        let Seen { store, looking_since } = *self.seen.lock();
+        let DiskLook { store, looking_since } = *self.seen.lock();
         let unsynced = (store.blobs > 0).then_some(HealthFault::UnsyncedValues { count: store.blobs });
         let silent = looking_since.map(|since| since.elapsed()).filter(|waited| *waited > DISK_PATIENCE);
         let silent = silent.map(|waited| HealthFault::DiskSilent { seconds: waited.as_secs() });

@@ -401,7 +401,7 @@ fn start_runner<V: View>(
     let options = runner::Options { folder, read_only, room, ..runner::Options::default() };
     let mut show = progress(name, ledger.head().last);
     let store = Arc::clone(ledger.store());
-    let started = Runner::start(name, ledger.feed(), store, options, |reached| show(reached));
+    let started = Runner::start(name, ledger.feed(), store, options, &mut show);
     drop(show);
     started.with_context(|| format!("bring the view {name} up to date"))
 }

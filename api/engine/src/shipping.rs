@@ -27,13 +27,13 @@ const MOST_WAITING: usize = 4;
 /// What copies sealed epochs, and how it is doing.
 pub struct Shipping {
     to: PathBuf,
-    state: Mutex<State>,
+    state: Mutex<ShippingState>,
     changed: Condvar,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 #[derive(Debug, Clone, Default)]
-struct State {
+struct ShippingState {
     sealed: usize,
     shipped: usize,
     fault: Option<String>,
@@ -91,7 +91,7 @@ impl Shipping {
 
     /// How it is doing.
     pub fn status(&self) -> ShippingStatus {
-        let State { sealed, shipped, fault, .. } = self.state.lock().clone();
+        let ShippingState { sealed, shipped, fault, .. } = self.state.lock().clone();
         ShippingStatus { to: self.to.clone(), shipped, waiting: sealed.saturating_sub(shipped), fault }
     }
 

@@ -6,8 +6,8 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use slapledger_core::domain::id::Sequence;
 
-use super::forms::Form;
 use super::problem::Problem;
+use crate::forms::Representation;
 
 /// Names the sequence that an answer reflects.
 pub const SEQUENCE: HeaderName = HeaderName::from_static("slapledger-sequence");
@@ -84,8 +84,8 @@ pub fn precondition<R: Serialize>(headers: &HeaderMap, shown: impl FnOnce() -> R
         return Ok(());
     }
     let bytes = serde_json::to_vec(&shown()).map_err(|error| Problem::fault(&error))?;
-    let fits = |form: Form| names(headers, &header::IF_MATCH, &tag_of(form, &bytes));
-    if fits(Form::Json) || fits(Form::Xml) {
+    let fits = |form: Representation| names(headers, &header::IF_MATCH, &tag_of(form, &bytes));
+    if fits(Representation::Json) || fits(Representation::Xml) {
         return Ok(());
     }
     Err(Problem::precondition_failed("it is not what was seen: read it again"))
@@ -93,10 +93,10 @@ pub fn precondition<R: Serialize>(headers: &HeaderMap, shown: impl FnOnce() -> R
 
 /// The tag of a resource whose JSON this is, in the form that is preferred.
 fn tag(headers: &HeaderMap, bytes: &[u8]) -> String {
-    tag_of(Form::accepted(headers).unwrap_or(Form::Json), bytes)
+    tag_of(Representation::accepted(headers).unwrap_or(Representation::Json), bytes)
 }
 
-fn tag_of(form: Form, bytes: &[u8]) -> String {
+fn tag_of(form: Representation, bytes: &[u8]) -> String {
     let digest = Sha256::digest(bytes);
     let short = digest.first_chunk().copied().map_or(0, u128::from_be_bytes);
     format!("\"{short:032x}{}\"", form.mark())

@@ -9,7 +9,7 @@ use crate::collect;
 
 /// A request that was read to its end.
 #[derive(Debug, Clone)]
-pub struct Sent {
+pub struct ReceivedRequest {
     method: String,
     path: String,
     /// Its headers.
@@ -18,7 +18,7 @@ pub struct Sent {
     pub body: Bytes,
 }
 
-impl Sent {
+impl ReceivedRequest {
     /// Where it was sent.
     pub fn path(&self) -> &str {
         &self.path
@@ -31,7 +31,7 @@ impl Sent {
 }
 
 /// Reads a request whose body is of this media type and has at most `most` bytes.
-pub async fn read(request: Request, media_type: &str, most: usize) -> Result<Sent, Problem> {
+pub async fn read(request: Request, media_type: &str, most: usize) -> Result<ReceivedRequest, Problem> {
     if collect::media_type(request.headers()).as_deref() != Some(media_type) {
         return Err(Problem::unsupported_media_type(media_type));
     }
@@ -39,9 +39,9 @@ pub async fn read(request: Request, media_type: &str, most: usize) -> Result<Sen
 }
 
 /// The same whatever its media type is: where it may be one of several, or there may be no body.
-pub async fn read_any(request: Request, most: usize) -> Result<Sent, Problem> {
+pub async fn read_any(request: Request, most: usize) -> Result<ReceivedRequest, Problem> {
     let (parts, body) = request.into_parts();
     let body = collect::collect(&parts, body, most).await?;
     let (method, path) = (parts.method.to_string(), parts.uri.path().to_owned());
-    Ok(Sent { method, path, headers: parts.headers, body })
+    Ok(ReceivedRequest { method, path, headers: parts.headers, body })
 }

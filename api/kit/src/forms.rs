@@ -18,14 +18,14 @@ use super::problem::Problem;
 
 /// What something can be read as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub enum Representation {
     /// JSON.
     Json,
     /// XML.
     Xml,
 }
 
-impl Form {
+impl Representation {
     /// The form that is accepted, and preferred if both are; JSON, if nothing is said.
     pub fn accepted(headers: &HeaderMap) -> Result<Self, Problem> {
         let json = quality(headers, &["application/json"]);
@@ -117,7 +117,7 @@ impl Elements {
 
 /// Around all routes that are ours.
 pub async fn negotiate(State(elements): State<Elements>, request: Request, next: Next) -> Response {
-    let form = match Form::accepted(request.headers()) {
+    let form = match Representation::accepted(request.headers()) {
         Ok(form) => form,
         // A read that nobody wants to have happened is no harm: it may be one that answers with a text.
         Err(problem)
@@ -132,8 +132,8 @@ pub async fn negotiate(State(elements): State<Elements>, request: Request, next:
     let element = elements.of(&request);
     let response = next.run(request).await;
     let mut response = match form {
-        Form::Json => response,
-        Form::Xml => rewritten(response, element.as_deref().unwrap_or("answer")).await,
+        Representation::Json => response,
+        Representation::Xml => rewritten(response, element.as_deref().unwrap_or("answer")).await,
     };
     response.headers_mut().append(header::VARY, HeaderValue::from_static("accept"));
     response

@@ -10,7 +10,7 @@ use axum::extract::Request;
 use axum::http::HeaderMap;
 use serde_json::{Map, Value};
 
-use super::body::{self, Sent};
+use super::body::{self, ReceivedRequest};
 use super::forms::xml;
 use super::problem::Problem;
 use crate::collect;
@@ -23,8 +23,8 @@ pub const MOST_BYTES: usize = 256 * 1024;
 pub async fn told<T>(
     request: Request,
     most: usize,
-    read: impl FnOnce(&mut Object) -> Result<T, Problem>,
-) -> Result<(Sent, T), Problem> {
+    read: impl FnOnce(&mut JsonObject) -> Result<T, Problem>,
+) -> Result<(ReceivedRequest, T), Problem> {
     told_in(request, most, object, read).await
 }
 
@@ -32,17 +32,17 @@ pub async fn told<T>(
 pub async fn told_if_any<T>(
     request: Request,
     most: usize,
-    read: impl FnOnce(&mut Object) -> Result<T, Problem>,
-) -> Result<(Sent, T), Problem> {
+    read: impl FnOnce(&mut JsonObject) -> Result<T, Problem>,
+) -> Result<(ReceivedRequest, T), Problem> {
     told_in(request, most, optional_object, read).await
 }
 
 async fn told_in<T>(
     request: Request,
     most: usize,
-    object: fn(&HeaderMap, &[u8]) -> Result<Object, Problem>,
-    read: impl FnOnce(&mut Object) -> Result<T, Problem>,
-) -> Result<(Sent, T), Problem> {
+    object: fn(&HeaderMap, &[u8]) -> Result<JsonObject, Problem>,
+    read: impl FnOnce(&mut JsonObject) -> Result<T, Problem>,
+) -> Result<(ReceivedRequest, T), Problem> {
     let sent = body::read_any(request, most).await?;
     let mut object = object(&sent.headers, &sent.body)?;
     let told = read(&mut object)?;
@@ -51,20 +51,20 @@ async fn told_in<T>(
 }
 
 /// The object in a body that says it is JSON or XML.
-pub fn object(headers: &HeaderMap, bytes: &[u8]) -> Result<Object, Problem> {
+pub fn object(headers: &HeaderMap, bytes: &[u8]) -> Result<JsonObject, Problem> {
     match collect::media_type(headers).as_deref() {
-        Some("application/json") => Object::parse(bytes),
+        Some("application/json") => JsonObject::parse(bytes),
         Some("application/xml" | "text/xml") => {
-            Ok(Object { path: String::new(), members: xml::read(bytes)?, all_texts: true })
+            Ok(JsonObject { path: String::new(), members: xml::read(bytes)?, all_texts: true })
         }
         _ => Err(Problem::unsupported_media_type("application/json or application/xml")),
     }
 }
 
 /// The same for a route that can do without one: no body is an empty object.
-pub fn optional_object(headers: &HeaderMap, bytes: &[u8]) -> Result<Object, Problem> {
+pub fn optional_object(headers: &HeaderMap, bytes: &[u8]) -> Result<JsonObject, Problem> {
     if bytes.is_empty() {
-        Ok(Object { path: String::new(), members: Map::new(), all_texts: false })
+        Ok(JsonObject { path: String::new(), members: Map::new(), all_texts: false })
     } else {
         object(headers, bytes)
     }
@@ -84,14 +84,14 @@ pub enum Replaced<T> {
 
 /// The members of a JSON object, taken out one by one; what is left at the end is unknown.
 #[derive(Debug, Clone)]
-pub struct Object {
+pub struct JsonObject {
     path: String,
     members: Map<String, Value>,
     /// It came in XML, which has nothing but texts.
     all_texts: bool,
 }
 
-impl Object {
+impl JsonObject {
     fn parse(bytes: &[u8]) -> Result<Self, Problem> {
         let value: Value = serde_json::from_slice(bytes)
             .map_err(|error| Problem::bad_request(format!("the body is not JSON: {error}")))?;
@@ -263,6 +263,7 @@ impl Object {
     }
 
     /// All that is left, to be read later and more than once.
+    #[must_use]
     pub fn take_rest(&mut self) -> Self {
         let (path, all_texts) = (self.path.clone(), self.all_texts);
         Self { path, members: std::mem::take(&mut self.members), all_texts }

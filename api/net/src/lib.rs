@@ -7,7 +7,7 @@
 //! every request that is there, and waits for no other for longer than a few seconds.
 //!
 //! It knows nothing of routes and of who may do what: it inserts a [`Peer`] into the extensions of each request. What
-//! a request may take once its head is read (length of a body, time of a handler) is said in `http::limits`.
+//! a request may take once its head is read (length of a body, time of a handler) is said in `slapledger_protocols`.
 
 mod bounds;
 mod connection;
@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 pub use bounds::Connections;
 pub use listen::serve;
-pub use tls::{Identity, Shown, tls};
+pub use tls::{ServerIdentity, ShownCertificate, tls};
 
 /// Who sent a request; in its extensions.
 #[derive(Debug, Clone)]

@@ -34,7 +34,7 @@ const MOST_REST_BYTES: usize = 4 * 1024 * 1024;
 /// After how many seconds to try again.
 pub(super) const RETRY_AFTER_SECONDS: &str = "5";
 
-/// Problem details (RFC 9457) as `http::problem` writes them, ready to be sent.
+/// Problem details (RFC 9457) as the kit (`slapledger_kit::problem`) writes them, ready to be sent.
 pub(super) const TOO_MANY: &str = "{\"type\":\"urn:slapledger:problem:unavailable\",\"title\":\"unavailable\",\
     \"status\":503,\"detail\":\"there are too many connections; try again in 5 seconds\"}";
 /// The same for a request that was not read to its end before the server stopped.

@@ -19,14 +19,14 @@ use super::PeerCertificate;
 
 /// What a server shows.
 #[derive(Clone, Copy)]
-pub struct Identity<'a> {
+pub struct ServerIdentity<'a> {
     /// Its certificate and those between it and the root, PEM.
     pub chain_pem: &'a str,
     /// The private key of the first of them, PEM.
     pub key_pem: &'a str,
 }
 
-impl Identity<'_> {
+impl ServerIdentity<'_> {
     /// As it is used; they fit each other.
     fn certified(self) -> anyhow::Result<Arc<CertifiedKey>> {
         let chain = certificates(self.chain_pem).context("the certificate of the server")?;
@@ -38,16 +38,16 @@ impl Identity<'_> {
 
 /// What a server shows, and may show something else in place of while it serves.
 #[derive(Debug)]
-pub struct Shown(RwLock<Arc<CertifiedKey>>);
+pub struct ShownCertificate(RwLock<Arc<CertifiedKey>>);
 
-impl Shown {
+impl ShownCertificate {
     /// This one.
-    pub fn new(identity: Identity<'_>) -> anyhow::Result<Self> {
+    pub fn new(identity: ServerIdentity<'_>) -> anyhow::Result<Self> {
         Ok(Self(RwLock::new(identity.certified()?)))
     }
 
     /// From now on this one, unless there is something wrong with it.
-    pub fn replace(&self, identity: Identity<'_>) -> anyhow::Result<()> {
+    pub fn replace(&self, identity: ServerIdentity<'_>) -> anyhow::Result<()> {
         let certified = identity.certified()?;
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = certified;
         Ok(())
@@ -63,14 +63,14 @@ impl Shown {
     }
 }
 
-impl ResolvesServerCert for Shown {
+impl ResolvesServerCert for ShownCertificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.current())
     }
 }
 
 /// The configuration of a server that trusts clients whose certificates come from one of `client_roots_pem`.
-pub fn tls(shown: Arc<Shown>, client_roots_pem: &str) -> anyhow::Result<ServerConfig> {
+pub fn tls(shown: Arc<ShownCertificate>, client_roots_pem: &str) -> anyhow::Result<ServerConfig> {
     let provider = Arc::new(preferring_sha256(rustls::crypto::ring::default_provider()));
     let mut roots = RootCertStore::empty();
     for root in certificates(client_roots_pem).context("the roots of clients")? {

@@ -14,7 +14,7 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use slapledger_kit::forms::{self, Form};
+use slapledger_kit::forms::{self, Representation};
 use slapledger_kit::problem::Problem;
 
 use super::access::Gateway;
@@ -30,9 +30,9 @@ pub(crate) async fn guard(State(gateway): State<Arc<Gateway>>, request: Request,
     let names = gateway.access.as_ref().map_or(&[][..], |access| &access.names);
     match check(names, &request) {
         Ok(()) => next.run(request).await,
-        Err(problem) => match Form::accepted(request.headers()) {
-            Ok(Form::Xml) => forms::rewritten(problem.into_response(), "problem").await,
-            Ok(Form::Json) | Err(_) => problem.into_response(),
+        Err(problem) => match Representation::accepted(request.headers()) {
+            Ok(Representation::Xml) => forms::rewritten(problem.into_response(), "problem").await,
+            Ok(Representation::Json) | Err(_) => problem.into_response(),
         },
     }
 }

@@ -15,7 +15,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use slapledger_kit::answer::SEQUENCE;
 use slapledger_kit::collect::{MostBody, collect};
-use slapledger_kit::forms::{self, Form};
+use slapledger_kit::forms::{self, Representation};
 use slapledger_kit::problem::Problem;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
@@ -157,9 +157,9 @@ async fn guard(State(bounds): State<Bounds>, mut request: Request, next: Next) -
 /// Where there is no route.
 pub(crate) async fn no_route(headers: HeaderMap, uri: Uri) -> Response {
     let problem = Problem::not_found(format!("there is nothing at {}", uri.path())).into_response();
-    match Form::accepted(&headers) {
-        Ok(Form::Xml) => forms::rewritten(problem, "problem").await,
-        Ok(Form::Json) | Err(_) => problem,
+    match Representation::accepted(&headers) {
+        Ok(Representation::Xml) => forms::rewritten(problem, "problem").await,
+        Ok(Representation::Json) | Err(_) => problem,
     }
 }
 

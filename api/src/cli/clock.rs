@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use slapledger_client::invoices::{print_json, text_of};
-use slapledger_client::options::Client;
+use slapledger_client::options::{Client, QueryOptions};
 use slapledger_client::print::say;
 use slapledger_client::table::pair_lines;
 use slapledger_core::domain::event::Mode;
@@ -23,13 +23,7 @@ use super::{log, progress};
 #[derive(Subcommand)]
 pub(super) enum ClockCommand {
     /// Show the clock of a server, and what is wrong with it
-    Show {
-        #[command(flatten)]
-        client: Client,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Show(QueryOptions),
     /// Confirm the time that the clock shows
     ///
     /// A server records nothing while its clock is in doubt: it stepped, or was far from the last event at the start.
@@ -58,7 +52,7 @@ pub(super) struct Confirm {
 
 pub(super) fn run(asked: &ClockCommand) -> anyhow::Result<()> {
     match asked {
-        ClockCommand::Show { client, json } => print(&client.server()?.get("/v1/clock", &[])?, *json),
+        ClockCommand::Show(shown) => print(&shown.client.server()?.get("/v1/clock", &[])?, shown.json),
         ClockCommand::Confirm(asked) => {
             let now = stated(asked.now.as_deref())?;
             let Some(data) = &asked.data else {

@@ -10,7 +10,7 @@ use std::{fs, io};
 use anyhow::{Context, bail, ensure};
 use slapledger_ca::{self as ca, Authority, AuthorityFault};
 use slapledger_client::print::say;
-use slapledger_client::private::{self, Place};
+use slapledger_client::private::{self, SecretFile};
 use slapledger_core::domain::Command;
 use slapledger_core::domain::access::{Holder, Purpose, Role};
 use slapledger_core::domain::event::Mode;
@@ -50,7 +50,7 @@ pub(super) fn run(init: &Init<'_>) -> anyhow::Result<()> {
     // What is wrong with what was said is told before anything is made.
     ca::check_name(init.name).context("--name")?;
     if let Some(path) = init.token_file {
-        drop(Place::at(path)?);
+        drop(SecretFile::at(path)?);
     }
     private_folder(data)?;
     warnings::to_stderr();
@@ -115,7 +115,7 @@ fn fill(ctx: &RequestContext, init: &Init<'_>) -> anyhow::Result<Done> {
             data.display()
         )
     }
-    let mut place = init.token_file.map(Place::at).transpose()?;
+    let mut place = init.token_file.map(SecretFile::at).transpose()?;
     let wanted = WantedCredential {
         holder: Holder::Operator("first admin".into()),
         roles: Role::Admin.into(),
@@ -125,7 +125,7 @@ fn fill(ctx: &RequestContext, init: &Init<'_>) -> anyhow::Result<Done> {
         expires_at: None,
     };
     let token = issue_to(ctx, None, wanted, place.as_mut())?;
-    place.map(Place::take).transpose()?;
+    place.map(SecretFile::take).transpose()?;
     Ok(Done { had_authority, token })
 }
 

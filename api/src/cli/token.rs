@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail, ensure};
 use serde_json::json;
 use slapledger_client::invoices::print_json;
-use slapledger_client::private::Place;
+use slapledger_client::private::SecretFile;
 use slapledger_client::token::{self, Issue, Tokens, say_token};
 use slapledger_core::domain::access::{Holder, Purpose};
 use slapledger_core::domain::event::Mode;
@@ -54,7 +54,7 @@ fn issue_in_folder(asked: &Issue, data: &Path) -> anyhow::Result<()> {
     if wanted.purpose != Purpose::Access && wanted.expires_at.is_none() {
         bail!("--expires is missing: a token that is good once does not wait for ever");
     }
-    let mut place = asked.out.as_deref().map(Place::at).transpose()?;
+    let mut place = asked.out.as_deref().map(SecretFile::at).transpose()?;
     warnings::to_stderr();
     let engine = Engine::open(Open {
         data,
@@ -68,7 +68,7 @@ fn issue_in_folder(asked: &Issue, data: &Path) -> anyhow::Result<()> {
     let issued = issue_to(&ctx, asked.client.project()?, wanted, place.as_mut());
     let closed = ctx.engine.shut_down();
     let token = issued?;
-    place.map(Place::take).transpose()?;
+    place.map(SecretFile::take).transpose()?;
     let text = token.text();
     if asked.json {
         let mut told = json!({"id": token.credential.to_string()});
@@ -88,7 +88,7 @@ pub(super) fn issue_to(
     ctx: &RequestContext,
     project: Option<ProjectId>,
     wanted: WantedCredential,
-    place: Option<&mut Place>,
+    place: Option<&mut SecretFile>,
 ) -> anyhow::Result<Token> {
     let token = Token::new(CredentialId(random_bytes()), random_bytes());
     if let Some(place) = place {

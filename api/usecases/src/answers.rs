@@ -25,21 +25,21 @@ use crate::status;
 
 /// A shared instance, as its host is told of it.
 #[derive(Encode)]
-struct Share {
+struct SharedInstance {
     instance: Instance,
     reference: String,
 }
 
 /// An instance in its partition or on its host, as the views have it.
 #[derive(Encode)]
-pub struct Placed {
+pub struct PlacedInstance {
     mode: Mode,
     instance: Instance,
     guid: Option<String>,
     root_title: String,
     interface: String,
     addresses: Vec<Address>,
-    shares: Vec<Share>,
+    shares: Vec<SharedInstance>,
 }
 
 /// A partition, as the views have it. All that its document shows is in it.
@@ -48,7 +48,7 @@ pub struct SeenPartition {
     computer: String,
     partition: String,
     guid: Option<String>,
-    occupant: Option<Placed>,
+    occupant: Option<PlacedInstance>,
 }
 
 /// A computer, as the views have it. All that its document shows is in it: what is encoded tells whether it changed.
@@ -61,6 +61,7 @@ pub struct SeenComputer {
 
 impl SeenComputer {
     /// The same with one partition, and with no software: what an instance is shown.
+    #[must_use]
     pub fn only(mut self, partition: &str) -> Self {
         self.partitions.retain(|seen| seen.partition == partition);
         self.releases.clear();
@@ -68,7 +69,7 @@ impl SeenComputer {
     }
 }
 
-impl Placed {
+impl PlacedInstance {
     /// An instance that is in a partition, or a shared one that is or was on a host.
     pub fn find(mode: Mode, view: &SlapViews, instance: InstanceId) -> Option<Self> {
         let known = view.instances.get(instance)?;
@@ -83,7 +84,7 @@ impl Placed {
         let shares = view.instances.shares(instance.id);
         let shares = shares
             .filter(|shared| mode != Mode::Serve || shared.requested == RequestedState::Started)
-            .map(|shared| Share {
+            .map(|shared| SharedInstance {
                 instance: shared.clone(),
                 reference: names::shared_reference(mode, &view.instances, shared),
             });
@@ -174,7 +175,7 @@ impl Placed {
     }
 }
 
-impl Share {
+impl SharedInstance {
     fn document(self, mode: Mode, keys: &KeyRing) -> SharedDocument {
         let Self { instance, reference } = self;
         let master = mode == Mode::Serve;
@@ -183,7 +184,7 @@ impl Share {
             title: if master { instance.reference.to_string() } else { reference.clone() },
             reference,
             software_type: instance.software_type.to_string(),
-            timestamp: master.then(|| Placed::timestamp(mode, &instance)),
+            timestamp: master.then(|| PlacedInstance::timestamp(mode, &instance)),
             parameters: open_parameters(keys, &instance.parameters),
             connection: connection.map(|sealed| open_parameters(keys, sealed)).unwrap_or_default(),
         }
@@ -205,11 +206,12 @@ impl SeenPartition {
             computer: computer.to_owned(),
             guid: names::guid_of_place(mode, computer, &name, partition.occupant),
             partition: name,
-            occupant: occupant.map(|instance| Placed::at(mode, view, instance, partition)),
+            occupant: occupant.map(|instance| PlacedInstance::at(mode, view, instance, partition)),
         }
     }
 
     /// The same with no other shared instances than these: what the owner of a host is shown.
+    #[must_use]
     pub fn sharing(mut self, theirs: impl Fn(&Instance) -> bool) -> Self {
         if let Some(placed) = &mut self.occupant {
             placed.shares.retain(|share| theirs(&share.instance));

@@ -5,13 +5,13 @@ use slapledger_core::domain::id::{ComputerId, Sequence};
 use slapledger_kit::problem::Problem;
 use slapledger_projections::SlapViews;
 
-use super::certification::{self, Because, Pair};
+use super::certification::{self, Because, CertificatePair};
 use super::context::RequestContext;
 use super::reading::{no_computer, read};
 
 /// A certificate for a computer: its first, or from itself another one. The one that it asks by stays good until it asks by
 /// that other one, as the answer may be lost.
-pub async fn generated(ctx: &RequestContext, computer: &ComputerId) -> Result<Pair, Problem> {
+pub async fn generated(ctx: &RequestContext, computer: &ComputerId) -> Result<CertificatePair, Problem> {
     theirs(ctx, computer).await?;
     let itself = ctx.caller.principal().filter(|known| known.roles.has(Role::Node));
     let renews = itself.map_or(Renews::Nothing, |known| Renews::AllBut(known.credential));

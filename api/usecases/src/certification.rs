@@ -16,7 +16,7 @@ use std::sync::Arc;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use sha2::{Digest, Sha256};
-use slapledger_ca::{Issued, Subject, Validity};
+use slapledger_ca::{CertificateSubject, Issued, Validity};
 use slapledger_core::domain::access::{
     Credential, Holder, IssueCredential, Proof, Purpose, Renews, RevokeCredentials, Role, Roles, Which,
 };
@@ -44,7 +44,7 @@ const REPLACED_DAYS: i64 = 30;
 const ONCE_DAYS: i64 = 1;
 
 /// A certificate and its key, as SLAP hands them out.
-pub struct Pair {
+pub struct CertificatePair {
     /// The certificate, in text and in PEM.
     pub certificate: String,
     /// Its private key, in PEM.
@@ -121,9 +121,9 @@ pub struct Because {
 pub async fn certify(
     ctx: &RequestContext,
     (holder, roles): (Holder, Roles),
-    subject: &Subject,
+    subject: &CertificateSubject,
     because: Because,
-) -> Result<Pair, Problem> {
+) -> Result<CertificatePair, Problem> {
     let now = ctx.now();
     let not_after = now.plus_micros(CERTIFICATE_DAYS * DAY_MICROS);
     let issued = ctx.certifier()?.authority.issue(subject, Validity { not_before: now, not_after });
@@ -139,7 +139,7 @@ pub async fn certify(
     let credential = CredentialId(issued.serial.to_be_bytes());
     let proof = Proof::Certificate { fingerprint: issued.fingerprint };
     carry_out_own(ctx, wanted.issue(credential, proof, because)).await?;
-    Ok(Pair { certificate: issued.certificate_pem, key: issued.key_pem })
+    Ok(CertificatePair { certificate: issued.certificate_pem, key: issued.key_pem })
 }
 
 /// A certificate for a computer.
@@ -147,20 +147,23 @@ pub async fn certify_computer(
     ctx: &RequestContext,
     computer: &ComputerId,
     because: Because,
-) -> Result<Pair, Problem> {
+) -> Result<CertificatePair, Problem> {
     let holder = Holder::Computer(computer.clone());
-    let subject = Subject::Computer { id: computer.clone() };
+    let subject = CertificateSubject::Computer { id: computer.clone() };
     certify(ctx, (holder, Role::Node.into()), &subject, because).await
 }
 
 /// The certificate of an instance: the one it has, unless that is to end soon. Whoever hangs up between its event and
 /// its file stops neither.
-pub async fn certify_instance(ctx: &Arc<RequestContext>, instance: InstanceId) -> Result<Pair, Problem> {
+pub async fn certify_instance(
+    ctx: &Arc<RequestContext>,
+    instance: InstanceId,
+) -> Result<CertificatePair, Problem> {
     let ctx = Arc::clone(ctx);
     to_its_end(async move { kept_or_new(&ctx, instance).await }).await
 }
 
-async fn kept_or_new(ctx: &RequestContext, instance: InstanceId) -> Result<Pair, Problem> {
+async fn kept_or_new(ctx: &RequestContext, instance: InstanceId) -> Result<CertificatePair, Problem> {
     let certifier = ctx.certifier()?;
     let _one_at_a_time = certifier.issuing.lock().await;
     let read = ctx.slap().read_at(ctx.ledger().head().last, |view, _| {
@@ -178,7 +181,7 @@ async fn kept_or_new(ctx: &RequestContext, instance: InstanceId) -> Result<Pair,
     {
         return Ok(kept);
     }
-    let subject = Subject::Instance { computer, partition, id: instance };
+    let subject = CertificateSubject::Instance { computer, partition, id: instance };
     let because = Because { renews: Renews::All, ..Because::default() };
     let pair = certify(ctx, (holder, Role::Instance.into()), &subject, because).await?;
     keep(ctx, &path, key, &pair).await?;
@@ -186,7 +189,7 @@ async fn kept_or_new(ctx: &RequestContext, instance: InstanceId) -> Result<Pair,
 }
 
 /// Whether this very pair is good: what was kept may be older than the last event, if that was all that was written.
-fn is_good_for_long(ctx: &RequestContext, holder: &Holder, pair: &Pair) -> bool {
+fn is_good_for_long(ctx: &RequestContext, holder: &Holder, pair: &CertificatePair) -> bool {
     let Ok(der) = CertificateDer::from_pem_slice(pair.certificate.as_bytes()) else { return false };
     let is = Proof::Certificate { fingerprint: Sha256::digest(&der).into() };
     let end = ctx.now().plus_micros(REPLACED_DAYS * DAY_MICROS);
@@ -199,7 +202,7 @@ fn is_good_for_long(ctx: &RequestContext, holder: &Holder, pair: &Pair) -> bool 
 /// What stands between certificate and key in the file of an instance.
 const BETWEEN: &str = "\u{0}";
 
-async fn kept(ctx: &RequestContext, path: &Path) -> Option<Pair> {
+async fn kept(ctx: &RequestContext, path: &Path) -> Option<CertificatePair> {
     let (keys, path) = (Arc::clone(ctx.keys()), path.to_owned());
     let read = tokio::task::spawn_blocking(move || {
         let bytes = fs::read(path).ok()?;
@@ -207,12 +210,12 @@ async fn kept(ctx: &RequestContext, path: &Path) -> Option<Pair> {
             bincode::decode_from_slice(&bytes, bincode::config::standard()).ok()?;
         let opened = Zeroizing::new(keys.open_sealed(&sealed).ok()?);
         let (certificate, key) = std::str::from_utf8(&opened).ok()?.split_once(BETWEEN)?;
-        Some(Pair { certificate: certificate.to_owned(), key: Zeroizing::new(key.to_owned()) })
+        Some(CertificatePair { certificate: certificate.to_owned(), key: Zeroizing::new(key.to_owned()) })
     });
     read.await.ok().flatten()
 }
 
-async fn keep(ctx: &RequestContext, path: &Path, key: KeyId, pair: &Pair) -> Result<(), Problem> {
+async fn keep(ctx: &RequestContext, path: &Path, key: KeyId, pair: &CertificatePair) -> Result<(), Problem> {
     let plain = Zeroizing::new(format!("{}{BETWEEN}{}", pair.certificate, *pair.key));
     let sealed = ctx.keys().seal(key, plain.as_bytes()).map_err(|fault| Problem::fault(&fault))?;
     let path = path.to_owned();

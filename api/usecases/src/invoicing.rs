@@ -129,7 +129,7 @@ pub fn finalise_blocking(
     run: RunId,
 ) -> Result<FinalisedRun, FinaliseError> {
     let close = check(ctx, run)?;
-    let (mut under_way, mut tally) = (VecDeque::new(), Tally::default());
+    let (mut under_way, mut tally) = (VecDeque::new(), DraftTally::default());
     let issued = issue_all(ctx, actor, run, (&mut under_way, &mut tally));
     // What was handed over is carried out: nothing of it is left open when this returns.
     let rest = under_way.into_iter().map(|command| tally.done(command)).fold(Ok(()), Result::and);
@@ -207,7 +207,7 @@ fn issue_all<'a>(
     ctx: &'a RequestContext,
     actor: &Actor,
     run: RunId,
-    (under_way, tally): (&mut VecDeque<UnderWay<'a>>, &mut Tally),
+    (under_way, tally): (&mut VecDeque<UnderWay<'a>>, &mut DraftTally),
 ) -> Result<(), FinaliseError> {
     let mut payer = None;
     loop {
@@ -236,12 +236,12 @@ fn issue_all<'a>(
 
 /// What became of the drafts that were handed over.
 #[derive(Default)]
-struct Tally {
+struct DraftTally {
     drafts: usize,
     refusals: Vec<SubmitError>,
 }
 
-impl Tally {
+impl DraftTally {
     /// Waits for one.
     fn done(&mut self, command: UnderWay<'_>) -> Result<(), FinaliseError> {
         self.drafts += 1;

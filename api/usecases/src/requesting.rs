@@ -26,7 +26,7 @@ use crate::reading::{ATTEMPTS, fresh, is_retry, read};
 const DEFAULT_TYPE: &str = "default";
 
 /// What is wanted.
-pub struct Wanted {
+pub struct WantedInstance {
     /// By whom.
     pub requester: Requester,
     /// Under which name.
@@ -62,7 +62,11 @@ pub struct Requested {
 }
 
 /// Requests an instance.
-pub async fn request(ctx: &RequestContext, meta: Arc<Meta>, wanted: &Wanted) -> Result<Requested, Problem> {
+pub async fn request(
+    ctx: &RequestContext,
+    meta: Arc<Meta>,
+    wanted: &WantedInstance,
+) -> Result<Requested, Problem> {
     for _ in 0..ATTEMPTS {
         let known = read(ctx, Sequence::ZERO, |view, _| known(view, wanted)).await?;
         let command = Command::RequestInstance(command(ctx, wanted, known.as_ref())?);
@@ -81,13 +85,13 @@ pub async fn request(ctx: &RequestContext, meta: Arc<Meta>, wanted: &Wanted) -> 
 }
 
 /// The instance as it is.
-fn known(view: &SlapViews, wanted: &Wanted) -> Option<Instance> {
+fn known(view: &SlapViews, wanted: &WantedInstance) -> Option<Instance> {
     view.instances.find(wanted.requester, wanted.shared, wanted.reference.as_str()).cloned()
 }
 
 fn command(
     ctx: &RequestContext,
-    wanted: &Wanted,
+    wanted: &WantedInstance,
     known: Option<&Instance>,
 ) -> Result<RequestInstance, Problem> {
     let (field, parameters) = &wanted.parameters;

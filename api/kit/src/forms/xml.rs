@@ -1,7 +1,7 @@
 //! JSON as XML and back: an element for each member, `item` for each member of a list, and `parameter` with an `id`
 //! where the names are those of users.
 //!
-//! Reading is bounded as all XML is here (`slap::wire::xml`): size, depth, number of nodes; no document types, so no
+//! Reading is bounded as all XML is here (`slapledger_slap_wire::xml`): size, depth, number of nodes; no document types, so no
 //! entities but the five that need none.
 
 use std::fmt::Write as _;

@@ -13,7 +13,7 @@ use rustls::{
     ClientConfig, ClientConnection, HandshakeKind, RootCertStore, ServerConfig, StreamOwned,
     SupportedProtocolVersion,
 };
-use slapledger_ca::{Authority, Issued, Subject, Validity};
+use slapledger_ca::{Authority, CertificateSubject, Issued, Validity};
 use slapledger_core::domain::id::ComputerId;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::ledger::Clock;
@@ -21,7 +21,7 @@ use slapledger_engine::clock::SystemClock;
 use tempfile::TempDir;
 
 use super::running::{Running, ask, bounds, hex, is_closed, is_told, wait_for};
-use crate::{Connections, Identity, Shown, tls};
+use crate::{Connections, ServerIdentity, ShownCertificate, tls};
 
 const TLS12: &[&SupportedProtocolVersion] = &[&rustls::version::TLS12];
 const TLS13: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
@@ -48,7 +48,7 @@ impl Ours {
 
     /// A certificate of a computer, valid from so many hours from now until so many hours from now.
     fn computer(&self, hours: (i64, i64)) -> Issued {
-        let subject = Subject::Computer { id: ComputerId::new("COMP-1").expect("an id") };
+        let subject = CertificateSubject::Computer { id: ComputerId::new("COMP-1").expect("an id") };
         self.authority.issue(&subject, valid(hours)).expect("it is issued")
     }
 
@@ -59,8 +59,8 @@ impl Ours {
 
     fn config(&self) -> ServerConfig {
         let shown = self.server();
-        let identity = Identity { chain_pem: &shown.chain_pem, key_pem: &shown.key_pem };
-        tls(Arc::new(Shown::new(identity).expect("a pair")), &self.authority.client_roots_pem())
+        let identity = ServerIdentity { chain_pem: &shown.chain_pem, key_pem: &shown.key_pem };
+        tls(Arc::new(ShownCertificate::new(identity).expect("a pair")), &self.authority.client_roots_pem())
             .expect("a configuration is made")
     }
 

@@ -39,7 +39,7 @@ pub async fn enforce(
     }
 }
 
-/// Routes whose form others have described, each with its rule. Of those that are ours `http::openapi` keeps the rules.
+/// Routes whose form others have described, each with its rule. Of those that are ours `rest::openapi` keeps the rules.
 pub struct Guarded {
     router: Router<Arc<Gateway>>,
     refuse: Refuse,

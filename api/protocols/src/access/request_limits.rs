@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RequestLimits {
-    /// RequestLimits a second of one credential; twice as many at once.
+    /// Requests a second of one credential; twice as many at once.
     pub most_per_second: NonZeroU32,
-    /// RequestLimits a second of one address without a credential (IPv6: of one /64).
+    /// Requests a second of one address without a credential (IPv6: of one /64).
     pub most_per_second_unknown: NonZeroU32,
-    /// RequestLimits under way at a time; others wait.
+    /// Requests under way at a time; others wait.
     pub most_at_a_time: usize,
     /// Those of one holder, by whichever credentials, or of one address without one.
     pub most_at_a_time_of_one: usize,

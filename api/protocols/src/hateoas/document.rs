@@ -226,7 +226,7 @@ impl Found {
     /// Its form. `computer` is what is to be said of the state of a computer.
     pub(super) fn form(&self, ctx: &RequestContext, computer: Option<String>) -> Value {
         let keys = ctx.keys();
-        let mut form = Form::new(match self.kind {
+        let mut form = HateoasForm::new(match self.kind {
             Kind::Tree => "InstanceTree_viewAsHateoas",
             Kind::Instance | Kind::Shared => "SoftwareInstance_viewAsHateoas",
             Kind::Computer => "ComputeNode_viewAsHateoas",
@@ -254,7 +254,7 @@ impl Found {
             Content::Computer { occupants } => {
                 let partitions = occupants.iter();
                 // Who is on a computer is its provider's to know, and not what they say.
-                let text = |one: &Instance| news(&status::text(&ctx.keys_for(one), one));
+                let text = |one: &Instance| news(&status::text(ctx.keys_for(one), one));
                 let partitions = partitions.map(|(name, one)| (name.clone(), text(one)));
                 let partitions: Map<_, _> = partitions.collect();
                 let text = computer.unwrap_or_default();
@@ -291,9 +291,9 @@ fn news(text: &str) -> Value {
 }
 
 /// A form, as the client reads one.
-pub(super) struct Form(Map<String, Value>);
+pub(super) struct HateoasForm(Map<String, Value>);
 
-impl Form {
+impl HateoasForm {
     pub(super) fn new(id: &str) -> Self {
         let id = json!({"type": "StringField", "key": "form_id", "default": id});
         Self(Map::from_iter([("form_id".to_owned(), id)]))

@@ -167,7 +167,7 @@ async fn traverse(ctx: &RequestContext, told: &Parameters) -> Result<Value, Prob
     }
     let user = ctx.caller.party()?;
     if relative_url == format!("person_module/{user}") {
-        let mut form = document::Form::new("Person_viewAsHateoas");
+        let mut form = document::HateoasForm::new("Person_viewAsHateoas");
         form.text("reference", json!(user.to_string()));
         return Ok(form.document("Person"));
     }

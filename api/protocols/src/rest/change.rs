@@ -19,7 +19,7 @@ use slapledger_core::domain::id::{CommandId, Sequence};
 use slapledger_core::ledger::{Accepted, Submission, SubmitError};
 use slapledger_core::log::envelope::{Actor, Meta};
 use slapledger_engine::ProjectView;
-use slapledger_kit::body::Sent;
+use slapledger_kit::body::ReceivedRequest;
 use slapledger_kit::problem::Problem;
 use slapledger_projections::runner::ReadFault;
 use slapledger_projections::{SlapViews, View};
@@ -77,7 +77,11 @@ pub(super) struct Subject<F, S, C> {
 
 impl<'a> Change<'a> {
     /// What somebody sent.
-    pub(super) fn new(ctx: &'a RequestContext, actor: Actor, sent: &Sent) -> Result<Self, Problem> {
+    pub(super) fn new(
+        ctx: &'a RequestContext,
+        actor: Actor,
+        sent: &ReceivedRequest,
+    ) -> Result<Self, Problem> {
         let meta = query::meta(ctx, actor, &sent.headers, &sent.content())?;
         Ok(Self { ctx, meta, headers: sent.headers.clone() })
     }

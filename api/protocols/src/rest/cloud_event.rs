@@ -446,9 +446,9 @@ fn instant(text: &str, zone: Option<TimeZone>, zone_missing: &mut bool) -> Optio
 }
 
 /// A dimension.
-type Pair = (Box<str>, Box<str>);
+type CertificatePair = (Box<str>, Box<str>);
 
-fn sorted(dimensions: &Dimensions<'_>) -> Result<Vec<Pair>, Fault> {
+fn sorted(dimensions: &Dimensions<'_>) -> Result<Vec<CertificatePair>, Fault> {
     const FIELD: &str = "data.dimensions";
     let pairs = match dimensions {
         Dimensions::Missing => return Ok(Vec::new()),
@@ -458,7 +458,7 @@ fn sorted(dimensions: &Dimensions<'_>) -> Result<Vec<Pair>, Fault> {
     if pairs.len() > MOST_DIMENSIONS {
         return fault(FIELD, format!("must not have more than {MOST_DIMENSIONS} members"));
     }
-    let mut sorted: Vec<Pair> = Vec::with_capacity(pairs.len());
+    let mut sorted: Vec<CertificatePair> = Vec::with_capacity(pairs.len());
     for (key, value) in pairs {
         let field = || Cow::Owned(format!("{FIELD}.{}", shown(key)));
         let blame = |reason: String| Fault { field: field(), reason: reason.into() };

@@ -15,7 +15,7 @@ use slapledger_core::domain::access::{
 };
 use slapledger_core::domain::id::{CredentialId, ProjectId};
 use slapledger_core::domain::time::Timestamp;
-use slapledger_kit::json_body::{self, Object};
+use slapledger_kit::json_body::{self, JsonObject};
 use slapledger_kit::problem::Problem;
 use slapledger_projections::Page;
 use slapledger_usecases::caller::{Principal, forbidden};
@@ -246,7 +246,7 @@ pub(super) async fn issue(Authorised(ctx): Authorised, request: Request) -> Resu
     })
 }
 
-fn wanted(ctx: &RequestContext, object: &mut Object) -> Result<WantedCredential, Problem> {
+fn wanted(ctx: &RequestContext, object: &mut JsonObject) -> Result<WantedCredential, Problem> {
     let own = ctx.caller.principal();
     let holder = object.optional("holder", holder)?;
     let holder = match (holder, own) {

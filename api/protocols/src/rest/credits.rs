@@ -18,7 +18,7 @@ use slapledger_core::domain::money::{Amount, Currency};
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::ledger::Submission;
-use slapledger_kit::json_body::{self, Object};
+use slapledger_kit::json_body::{self, JsonObject};
 use slapledger_kit::problem::Problem;
 use slapledger_usecases::caller::FIRST_PARTY;
 use slapledger_usecases::context::RequestContext;
@@ -126,7 +126,7 @@ struct Told {
     description: Box<str>,
 }
 
-fn read(object: &mut Object, us: PartyId) -> Result<Told, Problem> {
+fn read(object: &mut JsonObject, us: PartyId) -> Result<Told, Problem> {
     let seller = object.parsed("seller")?.unwrap_or(us);
     let customer =
         object.required("customer", |text| text.parse::<PartyId>().map_err(|rule| rule.to_string()))?;

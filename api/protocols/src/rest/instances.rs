@@ -22,7 +22,7 @@ use slapledger_core::domain::instance::{
 };
 use slapledger_core::domain::time::Timestamp;
 use slapledger_kit::body;
-use slapledger_kit::json_body::{self, Object};
+use slapledger_kit::json_body::{self, JsonObject};
 use slapledger_kit::problem::Problem;
 use slapledger_kit::sealing::{open, open_parameters};
 use slapledger_kit::text::{carriable, id};
@@ -31,7 +31,7 @@ use slapledger_projections::instances::{Instance, InstanceFilter};
 use slapledger_usecases::caller::forbidden;
 use slapledger_usecases::context::RequestContext;
 use slapledger_usecases::reading::read;
-use slapledger_usecases::requesting::{self, Requested, Wanted, parse_state};
+use slapledger_usecases::requesting::{self, Requested, WantedInstance, parse_state};
 
 use super::openapi::schema;
 use super::query::{self, Named, Query};
@@ -132,7 +132,7 @@ impl InstanceItem {
 impl InstanceResource {
     /// An instance by itself.
     pub(super) fn of(ctx: &RequestContext, instance: &Instance) -> Self {
-        let keys = &*ctx.keys_for(instance);
+        let keys = ctx.keys_for(instance);
         let connection = instance.connection.as_ref();
         Self {
             item: InstanceItem::of(instance),
@@ -167,7 +167,7 @@ pub(super) async fn request(Authorised(ctx): Authorised, request: Request) -> Re
     Ok(response)
 }
 
-async fn wanted(ctx: &RequestContext, mut sent: Object) -> Result<Wanted, Problem> {
+async fn wanted(ctx: &RequestContext, mut sent: JsonObject) -> Result<WantedInstance, Problem> {
     let text = |text: &str| Ok(text.to_owned());
     let release = id::<SoftwareRelease>("software_release", &sent.required("software_release", text)?)?;
     let reference = id::<Reference>("instance_id", &sent.required("instance_id", text)?)?;
@@ -210,7 +210,7 @@ async fn wanted(ctx: &RequestContext, mut sent: Object) -> Result<Wanted, Proble
         });
         known.await?.unwrap_or_default()
     };
-    Ok(Wanted {
+    Ok(WantedInstance {
         requester,
         reference,
         release,
@@ -231,7 +231,7 @@ fn instance_type(text: &str) -> Result<InstanceType, String> {
 }
 
 /// A member that is an object of texts. Under `_` stands JSON, as SLAP has it: as it is, or as a text.
-fn texts(sent: &mut Object, name: &str) -> Result<Option<BTreeMap<String, String>>, Problem> {
+fn texts(sent: &mut JsonObject, name: &str) -> Result<Option<BTreeMap<String, String>>, Problem> {
     let members = match sent.take(name) {
         None => return Ok(None),
         Some(Value::Object(members)) => members,

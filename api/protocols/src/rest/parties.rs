@@ -25,7 +25,7 @@ use slapledger_core::domain::time::{TimeZone, Timestamp};
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::keyring::KeyRing;
 use slapledger_core::ledger::Submission;
-use slapledger_kit::json_body::{self, Object, Replaced};
+use slapledger_kit::json_body::{self, JsonObject, Replaced};
 use slapledger_kit::problem::Problem;
 use slapledger_kit::sealing::seal_bytes;
 use slapledger_projections::SlapViews;
@@ -217,7 +217,7 @@ impl Told {
         Self { details, series, terms_days }
     }
 
-    fn read(sent: &mut Object, before: Self) -> Result<Self, Problem> {
+    fn read(sent: &mut JsonObject, before: Self) -> Result<Self, Problem> {
         let series = |text: &str| text.parse::<Series>().map_err(|rule| rule.to_string());
         let series = sent.replaced("series", series)?;
         let no_terms = sent.is_null("terms_days");
@@ -317,7 +317,7 @@ pub(super) async fn revoke_credentials(
     request: Request,
 ) -> Result<Response, Problem> {
     let party = named(&id)?;
-    let flag = |object: &mut Object| object.flag("with_computers");
+    let flag = |object: &mut JsonObject| object.flag("with_computers");
     let (_, with_computers) = json_body::told_if_any(request, json_body::MOST_BYTES, flag).await?;
     let head = ctx.ledger().head().last;
     ctx.billing().read_at(head, |view, _| seen(&ctx, view, party).map(drop)).await??;

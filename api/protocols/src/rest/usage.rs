@@ -31,7 +31,7 @@ use slapledger_core::domain::usage::{
 use slapledger_core::domain::{Answer, Command, Refusal};
 use slapledger_core::ledger::{Submission, SubmitError};
 use slapledger_core::log::envelope::Actor;
-use slapledger_kit::body::{self, Sent};
+use slapledger_kit::body::{self, ReceivedRequest};
 use slapledger_kit::problem::Problem;
 use slapledger_kit::{collect, json_body};
 use slapledger_projections::calendar::Step;
@@ -564,7 +564,7 @@ async fn settle(
     ctx: &RequestContext,
     suspended: Sequence,
     request: Request,
-    command: impl FnOnce(&Sent) -> Result<Command, Problem>,
+    command: impl FnOnce(&ReceivedRequest) -> Result<Command, Problem>,
 ) -> Result<Response, Problem> {
     let sent = body::read_any(request, json_body::MOST_BYTES).await?;
     let command = command(&sent)?;

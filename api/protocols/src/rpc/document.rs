@@ -6,13 +6,13 @@ use slapledger_core::keyring::KeyRing;
 use slapledger_dto::documents::FullAddress;
 use slapledger_projections::SlapViews;
 use slapledger_projections::instances::Instance;
-use slapledger_usecases::answers::Placed;
+use slapledger_usecases::answers::PlacedInstance;
 
 use super::guid;
 
 /// To which kind of call an instance is the answer; slapos proxy shows shared ones in two ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shown {
+pub(super) enum AnswerTo {
     /// To its request.
     Requested,
     /// To a question.
@@ -20,7 +20,7 @@ pub(super) enum Shown {
 }
 
 /// An instance that has a place, as the views have it.
-pub(super) struct Seen {
+pub(super) struct SeenInstance {
     mode: Mode,
     guid: String,
     shared: bool,
@@ -29,10 +29,10 @@ pub(super) struct Seen {
     /// Its own, and its host's if it has one, in microseconds.
     changed: i64,
     host_changed: Option<i64>,
-    placed: Placed,
+    placed: PlacedInstance,
 }
 
-impl Seen {
+impl SeenInstance {
     /// An instance; `None` if it has no place.
     pub(super) fn of(mode: Mode, view: &SlapViews, instance: &Instance) -> Option<Self> {
         let place = instance.allocation.as_ref()?;
@@ -45,25 +45,25 @@ impl Seen {
             partition: place.partition.to_string(),
             changed: instance.changed_at.micros(),
             host_changed: host.map(|host| host.changed_at.micros()),
-            placed: Placed::find(mode, view, instance.id)?,
+            placed: PlacedInstance::find(mode, view, instance.id)?,
         })
     }
 
-    fn timestamp(&self, shown: Shown) -> i64 {
+    fn timestamp(&self, shown: AnswerTo) -> i64 {
         const SECOND: i64 = 1_000_000;
         match (self.mode, self.shared, shown) {
             (Mode::Demo | Mode::Serve, _, _) => self.changed,
             // What has no partition of its own is not processed.
-            (Mode::Proxy, true, Shown::Requested) => 0,
+            (Mode::Proxy, true, AnswerTo::Requested) => 0,
             (Mode::Proxy, _, _) => self.host_changed.unwrap_or(self.changed).div_euclid(SECOND),
         }
     }
 
-    pub(super) fn document(self, keys: &KeyRing, shown: Shown) -> Value {
+    pub(super) fn document(self, keys: &KeyRing, shown: AnswerTo) -> Value {
         let timestamp = self.timestamp(shown);
         let Self { mode, guid, shared, computer, partition, placed, .. } = self;
         let document = placed.document(keys);
-        let no_addresses = mode == Mode::Proxy && shared && shown == Shown::Asked;
+        let no_addresses = mode == Mode::Proxy && shared && shown == AnswerTo::Asked;
         let addresses = if no_addresses { Vec::new() } else { document.addresses };
         let full = document.full_addresses.unwrap_or_default().into_iter();
         let full = full.map(|FullAddress { interface, address, gateway, netmask, network }| {

@@ -18,12 +18,13 @@ use slapledger_projections::instances::Instance;
 use slapledger_usecases::context::RequestContext;
 use slapledger_usecases::frontend::Frontend;
 use slapledger_usecases::reading::{ATTEMPTS, is_retry, read, submit_as};
-use slapledger_usecases::requesting::{self, Wanted, parse_state, without_room};
+use slapledger_usecases::requesting::{self, WantedInstance, parse_state, without_room};
 use slapledger_usecases::{certification, claim, partition};
 
 use super::call::{Answer, Call, success};
-use super::document::{Seen, Shown, parameters};
+use super::document::{AnswerTo, SeenInstance, parameters};
 use super::guid::{self, Guid};
+use super::proxy::{ignored_at_proxy, not_registered};
 use crate::access::claimed;
 
 /// `slapos.post.v0.software_instance`: `request()`.
@@ -34,7 +35,7 @@ pub(super) async fn request(ctx: Arc<RequestContext>, call: Call) -> Answer {
     };
     let (requester, actor) = claim::requester(&ctx, claimed(&call.headers)?).await?;
     let filter = call.texts("sla_parameters");
-    let wanted = Wanted {
+    let wanted = WantedInstance {
         requester,
         reference: call.id::<Reference>("title")?,
         release: call.id("software_release_uri")?,
@@ -54,14 +55,15 @@ pub(super) async fn request(ctx: Arc<RequestContext>, call: Call) -> Answer {
     if !done.allocated {
         return Ok(not_ready(wanted.reference.as_str()));
     }
-    let seen =
-        read(&ctx, done.sequence, |view, _| Seen::of(ctx.mode(), view, view.instances.get(done.instance)?));
+    let seen = read(&ctx, done.sequence, |view, _| {
+        SeenInstance::of(ctx.mode(), view, view.instances.get(done.instance)?)
+    });
     let gone = || Problem::not_found(format!("there is no instance {} any more", wanted.reference));
-    Ok(seen.await?.ok_or_else(gone)?.document(ctx.keys(), Shown::Requested))
+    Ok(seen.await?.ok_or_else(gone)?.document(ctx.keys(), AnswerTo::Requested))
 }
 
 /// As slapos proxy says it.
-fn no_room(problem: Problem, wanted: &Wanted) -> Problem {
+fn no_room(problem: Problem, wanted: &WantedInstance) -> Problem {
     let reference = &wanted.reference;
     match (problem.kind, wanted.shared) {
         ("no-room", false) => {
@@ -83,7 +85,7 @@ fn not_ready(title: &str) -> Value {
 /// A front-end that slapos proxy makes up.
 async fn made_up(
     ctx: &RequestContext,
-    wanted: &Wanted,
+    wanted: &WantedInstance,
     software_type: &str,
 ) -> Result<Option<Value>, Problem> {
     let told = wanted.parameters.1.as_ref().filter(|_| ctx.mode() == Mode::Proxy && wanted.shared);
@@ -126,9 +128,10 @@ async fn made_up(
 /// `slapos.get.v0.software_instance`.
 pub(super) async fn show(ctx: Arc<RequestContext>, call: Call) -> Answer {
     let guid = call.text("instance_guid")?;
-    let seen = guid::look(&ctx, Sequence::ZERO, guid, |view, instance| Seen::of(ctx.mode(), view, instance));
+    let seen =
+        guid::look(&ctx, Sequence::ZERO, guid, |view, instance| SeenInstance::of(ctx.mode(), view, instance));
     let waits = || Problem::not_found(format!("instance {guid} has no partition yet"));
-    Ok(seen.await?.ok_or_else(waits)?.document(ctx.keys(), Shown::Asked))
+    Ok(seen.await?.ok_or_else(waits)?.document(ctx.keys(), AnswerTo::Asked))
 }
 
 /// `slapos.get.v0.compute_partition`: the instance in a partition.
@@ -137,10 +140,10 @@ pub(super) async fn in_partition(ctx: Arc<RequestContext>, call: Call) -> Answer
     let partition: PartitionId = call.id("compute_partition_id")?;
     let seen = read(&ctx, Sequence::ZERO, |view, _| {
         let occupant = view.instances.occupant(computer.as_str(), partition.as_str());
-        Seen::of(ctx.mode(), view, occupant.filter(|instance| ctx.caller.opens_instance(instance))?)
+        SeenInstance::of(ctx.mode(), view, occupant.filter(|instance| ctx.caller.opens_instance(instance))?)
     });
     let free = || Problem::not_found(format!("No instance on partition {partition} found."));
-    Ok(seen.await?.ok_or_else(free)?.document(ctx.keys(), Shown::Asked))
+    Ok(seen.await?.ok_or_else(free)?.document(ctx.keys(), AnswerTo::Asked))
 }
 
 /// `slapos.get.v0.instance_tree`: the root of a tree of the user's, by its title.
@@ -151,12 +154,12 @@ pub(super) async fn tree(ctx: Arc<RequestContext>, call: Call) -> Answer {
         let mut found =
             [false, true].into_iter().filter_map(|shared| view.instances.find(user, shared, title));
         let found = found.find(|known| ctx.caller.opens_instance(known))?;
-        Some(Seen::of(ctx.mode(), view, found))
+        Some(SeenInstance::of(ctx.mode(), view, found))
     };
     let found = read(&ctx, Sequence::ZERO, find).await?;
     let unknown = || Problem::not_found(format!("No instance tree {title} found."));
     Ok(match found.ok_or_else(unknown)? {
-        Some(seen) => seen.document(ctx.keys(), Shown::Asked),
+        Some(seen) => seen.document(ctx.keys(), AnswerTo::Asked),
         None => not_ready(title),
     })
 }
@@ -201,7 +204,7 @@ pub(super) async fn on_computer(ctx: Arc<RequestContext>, call: Call) -> Answer 
         };
         Some(occupied.map(item).collect::<Vec<_>>())
     });
-    let list = list.await?.ok_or_else(|| super::node::not_registered(&computer))?;
+    let list = list.await?.ok_or_else(|| not_registered(&computer))?;
     Ok(json!({"result_list": list}))
 }
 
@@ -263,16 +266,6 @@ pub(super) async fn error(ctx: Arc<RequestContext>, call: Call) -> Answer {
     };
     let spoken = speak(&ctx, &call, call.text("instance_guid")?, report).await;
     ignored_at_proxy(&ctx, spoken.map(|()| success("Reported")))
-}
-
-/// slapos proxy takes no notice of these, and answers so whomever they speak of.
-pub(super) fn ignored_at_proxy(ctx: &RequestContext, answer: Answer) -> Answer {
-    match answer {
-        Err(problem) if ctx.mode() == Mode::Proxy && problem.status == axum::http::StatusCode::NOT_FOUND => {
-            Ok(success("Ignored"))
-        }
-        answer => answer,
-    }
 }
 
 /// `slapos.put.v0.software_instance_connection_parameter`.

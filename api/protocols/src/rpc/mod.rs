@@ -12,6 +12,7 @@ mod document;
 mod guid;
 mod instance;
 mod node;
+mod proxy;
 #[cfg(test)]
 mod tests;
 

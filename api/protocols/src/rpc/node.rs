@@ -19,13 +19,8 @@ use slapledger_usecases::software::{self, supply_state};
 use slapledger_usecases::{certificates, node, status};
 
 use super::call::{Answer, Call, success};
-use super::instance::ignored_at_proxy;
+use super::proxy::{ignored_at_proxy, not_registered};
 use crate::access::hateoas_url;
-
-/// As slapos proxy says it.
-pub(super) fn not_registered(computer: &ComputerId) -> Problem {
-    Problem::not_found(format!("{computer} is not registered."))
-}
 
 /// Whether a computer is known, and whether anything is on it.
 async fn known(ctx: &RequestContext, computer: &ComputerId) -> Result<Option<bool>, Problem> {

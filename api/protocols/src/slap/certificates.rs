@@ -11,15 +11,15 @@ use slapledger_usecases::certificates::{generated, revoked};
 use slapledger_usecases::certification;
 use slapledger_usecases::reading::read;
 
-use super::form::{Fields, Form};
-use super::partition::Place;
+use super::form::{Fields, PostedForm};
+use super::partition::NamedPartition;
 use super::reply::{Reply, document, text};
 use crate::access::Authorised;
 
 /// `GET getComputerPartitionCertificate`.
 pub(super) async fn of_partition(Authorised(ctx): Authorised, request: Request) -> Reply {
     let fields = Fields::of_query(&request);
-    let place = Place::of(&ctx, &fields).await?;
+    let place = NamedPartition::of(&ctx, &fields).await?;
     // Of any partition, there or not.
     if ctx.mode() == Mode::Proxy {
         return document(documents::certificate("", ""));
@@ -36,14 +36,14 @@ pub(super) async fn of_partition(Authorised(ctx): Authorised, request: Request) 
 
 /// `POST generateComputerCertificate`.
 pub(super) async fn generate(Authorised(ctx): Authorised, request: Request) -> Reply {
-    let form = Form::read(request, SMALL).await?;
+    let form = PostedForm::read(request, SMALL).await?;
     let pair = generated(&ctx, &form.fields.id("computer_id")?).await?;
     document(documents::certificate(&pair.certificate, &pair.key))
 }
 
 /// `POST revokeComputerCertificate`.
 pub(super) async fn revoke(Authorised(ctx): Authorised, request: Request) -> Reply {
-    let form = Form::read(request, SMALL).await?;
+    let form = PostedForm::read(request, SMALL).await?;
     revoked(&ctx, &form.fields.id("computer_id")?).await?;
     Ok(text("OK"))
 }

@@ -10,7 +10,7 @@ use axum::extract::Request;
 use axum::http::HeaderMap;
 use slapledger_core::domain::id::InvalidText;
 use slapledger_core::keyring::KeyRing;
-use slapledger_kit::body::{self, Sent};
+use slapledger_kit::body::{self, ReceivedRequest};
 use slapledger_kit::problem::Problem;
 use slapledger_kit::text::{carriable, id};
 use slapledger_slap_wire::marshal;
@@ -18,13 +18,13 @@ use slapledger_slap_wire::marshal;
 /// The type of a posted form.
 const FORM: &str = "application/x-www-form-urlencoded";
 /// A posted form.
-pub(super) struct Form {
+pub(super) struct PostedForm {
     /// What was posted.
     pub(super) fields: Fields,
-    sent: Sent,
+    sent: ReceivedRequest,
 }
 
-impl Form {
+impl PostedForm {
     /// Reads a form of at most `limit` bytes.
     pub(super) async fn read(request: Request, limit: usize) -> Result<Self, Problem> {
         let sent = body::read(request, FORM, limit).await?;

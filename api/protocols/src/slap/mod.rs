@@ -28,7 +28,7 @@ use slapledger_usecases::policy;
 use slapledger_usecases::reading::submit_as;
 
 use crate::access::Guarded;
-use form::Form;
+use crate::slap::form::PostedForm;
 
 /// The routes of the SLAP tool. Those of slapos.core that are not here answer 404, as slapos proxy does for many.
 pub(super) fn routes() -> Guarded {
@@ -86,7 +86,7 @@ pub(super) fn routes() -> Guarded {
 /// Carries out what a node posted. It cannot send it again, so it may wait for room.
 async fn submit(
     ctx: &RequestContext,
-    form: &Form,
+    form: &PostedForm,
     node: &ComputerId,
     command: Command,
 ) -> Result<Accepted, SubmitError> {

@@ -20,7 +20,7 @@ use slapledger_usecases::context::RequestContext;
 use slapledger_usecases::node::{owner_if_new, record_usage};
 use slapledger_usecases::reading::{fresh, no_computer, read};
 
-use super::form::{Fields, Form};
+use super::form::{Fields, PostedForm};
 use super::reply::{Reply, document, text, written, xml};
 use super::submit;
 use crate::access::Authorised;
@@ -60,7 +60,7 @@ async fn of_instance(ctx: &RequestContext, id: &ComputerId, instance: InstanceId
 
 /// `POST loadComputerConfigurationFromXML`.
 pub(super) async fn configure(Authorised(ctx): Authorised, request: Request) -> Reply {
-    let form = Form::read(request, LARGE).await?;
+    let form = PostedForm::read(request, LARGE).await?;
     form.fields.bytes("xml")?;
     let value = form.fields.marshalled("xml")?.unwrap_or(slapledger_slap_wire::marshal::Value::None);
     let config = computer_config::read(&value).map_err(|error| Problem::field("xml", error.to_string()))?;
@@ -110,7 +110,7 @@ pub(super) async fn bang(Authorised(ctx): Authorised, mut request: Request) -> R
     // One that is asked by its query alone has no body, and no type of it.
     let media_type = axum::http::HeaderValue::from_static("application/x-www-form-urlencoded");
     request.headers_mut().entry(axum::http::header::CONTENT_TYPE).or_insert(media_type);
-    let form = Form::read(request, SMALL).await?;
+    let form = PostedForm::read(request, SMALL).await?;
     let named = if query.optional("computer_id")?.is_some() { &query } else { &form.fields };
     let computer: ComputerId = named.id("computer_id")?;
     ctx.caller.check_node(&computer)?;
@@ -126,7 +126,7 @@ pub(super) async fn bang(Authorised(ctx): Authorised, mut request: Request) -> R
 
 /// `POST requestComputer`: a user enters a computer by its title; the master names it.
 pub(super) async fn request(Authorised(ctx): Authorised, request: Request) -> Reply {
-    let form = Form::read(request, SMALL).await?;
+    let form = PostedForm::read(request, SMALL).await?;
     let title = form.fields.text("computer_title")?.into();
     let command = RequestComputer { owner: ctx.caller.party()?, title, time_zone: TimeZone::UTC };
     let meta = Arc::new(ctx.meta(ctx.caller.actor(), form.digest(ctx.keys())));
@@ -139,7 +139,7 @@ pub(super) async fn request(Authorised(ctx): Authorised, request: Request) -> Re
 
 /// `POST useComputer`: every movement of every transaction is recorded, metered or not.
 pub(super) async fn report_usage(Authorised(ctx): Authorised, request: Request) -> Reply {
-    let form = Form::read(request, LARGE).await?;
+    let form = PostedForm::read(request, LARGE).await?;
     let computer: ComputerId = form.fields.id("computer_id")?;
     ctx.caller.check_node(&computer)?;
     let sent = form.fields.bytes("use_string")?;

@@ -23,20 +23,20 @@ use slapledger_usecases::names;
 use slapledger_usecases::partition::{end, is_free, not_yet};
 use slapledger_usecases::reading::{ATTEMPTS, is_retry, no_computer, no_partition, read};
 
-use super::form::{Fields, Form};
+use super::form::{Fields, PostedForm};
 use super::reply::{Reply, document, text, written, xml};
 use super::submit;
 use crate::access::Authorised;
 
 /// Where a node speaks of.
-pub(super) struct Place {
+pub(super) struct NamedPartition {
     computer: ComputerId,
     partition: PartitionId,
     /// Whose it has to be, whenever it is looked at: a partition that changes hands is there no more for who asked.
     only: Option<InstanceId>,
 }
 
-impl Place {
+impl NamedPartition {
     /// Where a request speaks of, if its sender may speak of it.
     pub(super) async fn of(ctx: &RequestContext, fields: &Fields) -> Result<Self, Problem> {
         Self::named(ctx, fields.id("computer_id")?, fields.id("computer_partition_id")?).await
@@ -136,11 +136,11 @@ pub(super) async fn partition(Authorised(ctx): Authorised, request: Request) -> 
     let fields = Fields::of_query(&request);
     let (computer, partition) =
         (fields.id("computer_reference")?, fields.id("computer_partition_reference")?);
-    shown(&ctx, &Place::named(&ctx, computer, partition).await?).await
+    shown(&ctx, &NamedPartition::named(&ctx, computer, partition).await?).await
 }
 
 /// What is in a partition, as its node, its instance and its owner are shown it.
-async fn shown(ctx: &RequestContext, place: &Place) -> Reply {
+async fn shown(ctx: &RequestContext, place: &NamedPartition) -> Reply {
     if ctx.caller.is_party() && !ctx.caller.reaches_all() {
         let find = |view: &SlapViews, _| place.find(ctx.mode(), view);
         let seen = read(ctx, Sequence::ZERO, find).await??;
@@ -161,16 +161,16 @@ async fn shown(ctx: &RequestContext, place: &Place) -> Reply {
 
 /// `POST startedComputerPartition`.
 pub(super) async fn started(Authorised(ctx): Authorised, request: Request) -> Reply {
-    let form = Form::read(request, SMALL).await?;
-    let command = Place::of(&ctx, &form.fields).await?.report(ReportedState::Started);
+    let form = PostedForm::read(request, SMALL).await?;
+    let command = NamedPartition::of(&ctx, &form.fields).await?.report(ReportedState::Started);
     report(&ctx, &form, command).await?;
     Ok(text("OK"))
 }
 
 /// `POST stoppedComputerPartition`.
 pub(super) async fn stopped(Authorised(ctx): Authorised, request: Request) -> Reply {
-    let form = Form::read(request, SMALL).await?;
-    let command = Place::of(&ctx, &form.fields).await?.report(ReportedState::Stopped);
+    let form = PostedForm::read(request, SMALL).await?;
+    let command = NamedPartition::of(&ctx, &form.fields).await?.report(ReportedState::Stopped);
     match report(&ctx, &form, command).await {
         Err(error) if is_free(&error) => Ok(text("OK")),
         reported => reported.map_err(Into::into).map(|_| text("OK")),
@@ -179,23 +179,27 @@ pub(super) async fn stopped(Authorised(ctx): Authorised, request: Request) -> Re
 
 /// `POST destroyedComputerPartition`: the instance ends, unless others are left that it requested.
 pub(super) async fn destroyed(Authorised(ctx): Authorised, request: Request) -> Reply {
-    let form = Form::read(request, SMALL).await?;
-    let place = Place::of(&ctx, &form.fields).await?;
+    let form = PostedForm::read(request, SMALL).await?;
+    let place = NamedPartition::of(&ctx, &form.fields).await?;
     Ok(text(match end(&ctx, form.digest(ctx.keys()), place.as_told(None)).await? {
         Some(left) => not_yet(&left),
         None => "OK".to_owned(),
     }))
 }
 
-async fn report(ctx: &RequestContext, form: &Form, command: ReportInstance) -> Result<Accepted, SubmitError> {
+async fn report(
+    ctx: &RequestContext,
+    form: &PostedForm,
+    command: ReportInstance,
+) -> Result<Accepted, SubmitError> {
     let node = command.place.computer.clone();
     submit(ctx, form, &node, Command::ReportInstance(command)).await
 }
 
 /// `POST softwareInstanceError`.
 pub(super) async fn error(Authorised(ctx): Authorised, request: Request) -> Reply {
-    let form = Form::read(request, SMALL).await?;
-    let place = Place::of(&ctx, &form.fields).await?;
+    let form = PostedForm::read(request, SMALL).await?;
+    let place = NamedPartition::of(&ctx, &form.fields).await?;
     let log = error_text(form.fields.bytes("error_log")?);
     sealed(&ctx, &form, &place, |meant| {
         let error = Some(seal(ctx.keys(), meant.key, &log)?);
@@ -208,8 +212,8 @@ pub(super) async fn error(Authorised(ctx): Authorised, request: Request) -> Repl
 /// `POST setComputerPartitionConnectionXml`.
 pub(super) async fn set_connection(Authorised(ctx): Authorised, request: Request) -> Reply {
     const FIELD: &str = "connection_xml";
-    let form = Form::read(request, SMALL).await?;
-    let place = Place::of(&ctx, &form.fields).await?;
+    let form = PostedForm::read(request, SMALL).await?;
+    let place = NamedPartition::of(&ctx, &form.fields).await?;
     let value = form.fields.marshalled(FIELD)?.ok_or_else(|| Problem::field(FIELD, "is missing"))?;
     let parameters =
         instance_xml::parameters(&value).map_err(|error| Problem::field(FIELD, error.to_string()))?;
@@ -222,8 +226,8 @@ pub(super) async fn set_connection(Authorised(ctx): Authorised, request: Request
 
 /// `POST softwareInstanceBang`: the whole tree is to be processed again.
 pub(super) async fn bang(Authorised(ctx): Authorised, request: Request) -> Reply {
-    let form = Form::read(request, SMALL).await?;
-    let place = Place::of(&ctx, &form.fields).await?;
+    let form = PostedForm::read(request, SMALL).await?;
+    let place = NamedPartition::of(&ctx, &form.fields).await?;
     let message = form.fields.optional_bytes("message").map(error_text);
     sealed(&ctx, &form, &place, |meant| {
         let message = message.as_ref().map(|text| seal(ctx.keys(), meant.key, text)).transpose()?;
@@ -234,8 +238,8 @@ pub(super) async fn bang(Authorised(ctx): Authorised, request: Request) -> Reply
 
 /// `POST softwareInstanceRename`.
 pub(super) async fn rename(Authorised(ctx): Authorised, request: Request) -> Reply {
-    let form = Form::read(request, SMALL).await?;
-    let place = Place::of(&ctx, &form.fields).await?;
+    let form = PostedForm::read(request, SMALL).await?;
+    let place = NamedPartition::of(&ctx, &form.fields).await?;
     let reference: Reference = form.fields.id("new_name")?;
     sealed(&ctx, &form, &place, |meant| {
         Ok(Command::RenameInstance(RenameInstance { place: meant.place, reference: reference.clone() }))
@@ -252,8 +256,8 @@ fn shared(fields: &Fields) -> Result<Option<&str>, Problem> {
 /// meanwhile.
 async fn sealed(
     ctx: &RequestContext,
-    form: &Form,
-    place: &Place,
+    form: &PostedForm,
+    place: &NamedPartition,
     command: impl Fn(Meant) -> Result<Command, Problem>,
 ) -> Reply {
     let shared = shared(&form.fields)?;
@@ -270,7 +274,7 @@ async fn sealed(
 
 /// `GET getHostingSubscriptionIpList`: every address of every partition of the tree, for firewalls.
 pub(super) async fn tree_addresses(Authorised(ctx): Authorised, request: Request) -> Reply {
-    let place = Place::of(&ctx, &Fields::of_query(&request)).await?;
+    let place = NamedPartition::of(&ctx, &Fields::of_query(&request)).await?;
     let find = |view: &SlapViews, _| {
         place.find(ctx.mode(), view)?;
         let occupant = view.instances.occupant(place.computer.as_str(), place.partition.as_str());
@@ -293,8 +297,8 @@ pub(super) async fn tree_addresses(Authorised(ctx): Authorised, request: Request
 
 /// `POST updateComputerPartitionRelatedInstanceList`: accepted, and nothing is made of it, as in the master.
 pub(super) async fn set_related(Authorised(ctx): Authorised, request: Request) -> Reply {
-    let form = Form::read(request, SMALL).await?;
-    let place = Place::of(&ctx, &form.fields).await?;
+    let form = PostedForm::read(request, SMALL).await?;
+    let place = NamedPartition::of(&ctx, &form.fields).await?;
     form.fields.marshalled("instance_reference_xml")?;
     read(&ctx, Sequence::ZERO, |view, _| place.find(ctx.mode(), view).map(drop)).await??;
     Ok(text("OK"))

@@ -10,7 +10,7 @@ use axum::extract::{Request, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
-use slapledger_ca::Subject;
+use slapledger_ca::CertificateSubject;
 use slapledger_core::domain::access::{Holder, Purpose, Role};
 use slapledger_core::domain::computer::RequestComputer;
 use slapledger_core::domain::id::{ComputerId, CredentialId};
@@ -22,10 +22,10 @@ use slapledger_kit::problem::Problem;
 use slapledger_kit::text::SMALL;
 use slapledger_net::Peer;
 use slapledger_usecases::caller::{Caller, Principal, Reach, forbidden};
-use slapledger_usecases::certification::{self, Because, Pair};
+use slapledger_usecases::certification::{self, Because, CertificatePair};
 use slapledger_usecases::context::{RequestContext, to_its_end};
 
-use super::form::Form;
+use super::form::PostedForm;
 use super::reply::Reply;
 use crate::access::{self, Authorised, Gateway};
 
@@ -39,8 +39,9 @@ pub(super) async fn request_computer(
     request: Request,
 ) -> Reply {
     ctx.certifier()?;
-    let (known, ctx) = bearer((&gateway, &ctx), Shown::of(&request), Purpose::RegisterComputer).await?;
-    let form = Form::read(request, SMALL).await?;
+    let (known, ctx) =
+        bearer((&gateway, &ctx), PresentedToken::of(&request), Purpose::RegisterComputer).await?;
+    let form = PostedForm::read(request, SMALL).await?;
     let title = form.fields.text("title")?.into();
     let command = RequestComputer { owner: ctx.caller.party()?, title, time_zone: TimeZone::UTC };
     let meta = Arc::new(ctx.meta(ctx.caller.actor(), form.digest(ctx.keys())));
@@ -55,7 +56,7 @@ async fn registered(
     ctx: &RequestContext,
     token: CredentialId,
     submission: Submission,
-) -> Result<(Pair, ComputerId), Problem> {
+) -> Result<(CertificatePair, ComputerId), Problem> {
     let _one_at_a_time = ctx.certifier()?.registering.lock().await;
     if ctx.access().read(|view, _| view.access.check(token, ctx.now())).is_err() {
         return Err(not_good());
@@ -74,27 +75,28 @@ pub(super) async fn get_certificate(
     request: Request,
 ) -> Reply {
     ctx.certifier()?;
-    let (known, ctx) = bearer((&gateway, &ctx), Shown::of(&request), Purpose::GetCertificate).await?;
+    let (known, ctx) =
+        bearer((&gateway, &ctx), PresentedToken::of(&request), Purpose::GetCertificate).await?;
     let party = ctx.caller.party()?;
     let because = Because { spends: Some(known.credential), ..Because::default() };
-    let subject = Subject::Person { party };
+    let subject = CertificateSubject::Person { party };
     let holder = (Holder::Party(party), known.roles);
     let pair = certification::certify(&ctx, holder, &subject, because).await?;
     Ok(handed_out(&pair, &party.to_string()))
 }
 
-fn handed_out(pair: &Pair, reference: &str) -> Response {
+fn handed_out(pair: &CertificatePair, reference: &str) -> Response {
     let body = json!({"certificate": pair.certificate, "key": *pair.key, "reference": reference});
     ([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }
 
 /// What a request shows of its sender.
-struct Shown {
+struct PresentedToken {
     token: Option<Token>,
     address: Option<IpAddr>,
 }
 
-impl Shown {
+impl PresentedToken {
     fn of(request: &Request) -> Self {
         let told = request.headers().get(TOKEN).and_then(|value| value.to_str().ok());
         Self {
@@ -113,7 +115,7 @@ fn not_good() -> Problem {
 /// Whoever holds the token of a request, and the program as they may see it.
 async fn bearer(
     (gateway, ctx): (&Gateway, &RequestContext),
-    Shown { token, address }: Shown,
+    PresentedToken { token, address }: PresentedToken,
     purpose: Purpose,
 ) -> Result<(Arc<Principal>, Arc<RequestContext>), Problem> {
     let found = token.and_then(|token| access::by_token(&gateway.engine, &token).ok());

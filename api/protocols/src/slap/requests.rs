@@ -15,13 +15,13 @@ use slapledger_kit::problem::Problem;
 use slapledger_kit::text::{SMALL, id};
 use slapledger_slap_wire::marshal::Value;
 use slapledger_slap_wire::{documents, instance_xml};
-use slapledger_usecases::answers::Placed;
+use slapledger_usecases::answers::PlacedInstance;
 use slapledger_usecases::claim::{self, PartitionClaim};
 use slapledger_usecases::frontend::Frontend;
 use slapledger_usecases::reading::read;
-use slapledger_usecases::requesting::{self, Wanted, parse_state, without_room};
+use slapledger_usecases::requesting::{self, WantedInstance, parse_state, without_room};
 
-use super::form::{Fields, Form};
+use super::form::{Fields, PostedForm};
 use super::reply::{Reply, document, not_ready};
 use crate::access::{Authorised, claimed};
 
@@ -30,12 +30,12 @@ const NOT_NAMED: [&str; 2] = ["", "None"];
 
 /// `POST requestComputerPartition`.
 pub(super) async fn request(Authorised(ctx): Authorised, request: Request) -> Reply {
-    let form = Form::read(request, SMALL).await?;
+    let form = PostedForm::read(request, SMALL).await?;
     let fields = &form.fields;
     let software_type =
         fields.optional("software_type")?.filter(|text| !NOT_NAMED.contains(text)).unwrap_or("default");
     let (requester, actor) = claim::requester(&ctx, claim_of(&form)?).await?;
-    let wanted = Wanted {
+    let wanted = WantedInstance {
         requester,
         release: fields.id("software_release")?,
         software_type: Some(id::<SoftwareType>("software_type", software_type)?),
@@ -59,7 +59,8 @@ pub(super) async fn request(Authorised(ctx): Authorised, request: Request) -> Re
     if !done.allocated {
         return Ok(not_ready());
     }
-    let placed = read(&ctx, done.sequence, |view, _| Placed::find(ctx.mode(), view, done.instance)).await?;
+    let placed =
+        read(&ctx, done.sequence, |view, _| PlacedInstance::find(ctx.mode(), view, done.instance)).await?;
     match placed.and_then(|placed| placed.request_document(ctx.keys())) {
         Some(answer) => document(documents::request(&answer)),
         // Its node has said meanwhile that it is gone.
@@ -87,7 +88,7 @@ fn state(fields: &Fields) -> Result<Option<RequestedState>, Problem> {
 }
 
 /// Which partition a request says it comes from. The header goes before the form, as in slapos proxy.
-fn claim_of(form: &Form) -> Result<Option<PartitionClaim>, Problem> {
+fn claim_of(form: &PostedForm) -> Result<Option<PartitionClaim>, Problem> {
     let fields = &form.fields;
     if let Some(claim) = claimed(form.headers())? {
         return Ok(Some(claim));

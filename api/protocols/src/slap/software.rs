@@ -11,13 +11,13 @@ use slapledger_usecases::context::RequestContext;
 use slapledger_usecases::reading::read;
 use slapledger_usecases::software::{parse_supply_state, record, supply_as_user};
 
-use super::form::{Fields, Form};
+use super::form::{Fields, PostedForm};
 use super::reply::{Reply, document, text};
 use crate::access::Authorised;
 
 /// `POST supplySupply`.
 pub(super) async fn supply(Authorised(ctx): Authorised, request: Request) -> Reply {
-    let form = Form::read(request, SMALL).await?;
+    let form = PostedForm::read(request, SMALL).await?;
     let release: SoftwareRelease = form.fields.id("url")?;
     let computer: ComputerId = form.fields.id("computer_id")?;
     let told = form.fields.text("state")?;
@@ -52,25 +52,25 @@ pub(super) async fn product(Authorised(ctx): Authorised, request: Request) -> Re
 
 /// `POST buildingSoftwareRelease`.
 pub(super) async fn building(Authorised(ctx): Authorised, request: Request) -> Reply {
-    report(&ctx, &Form::read(request, SMALL).await?, SoftwareState::Building).await
+    report(&ctx, &PostedForm::read(request, SMALL).await?, SoftwareState::Building).await
 }
 
 /// `POST availableSoftwareRelease`.
 pub(super) async fn available(Authorised(ctx): Authorised, request: Request) -> Reply {
-    report(&ctx, &Form::read(request, SMALL).await?, SoftwareState::Available).await
+    report(&ctx, &PostedForm::read(request, SMALL).await?, SoftwareState::Available).await
 }
 
 /// `POST destroyedSoftwareRelease`.
 pub(super) async fn destroyed(Authorised(ctx): Authorised, request: Request) -> Reply {
-    report(&ctx, &Form::read(request, SMALL).await?, SoftwareState::Destroyed).await
+    report(&ctx, &PostedForm::read(request, SMALL).await?, SoftwareState::Destroyed).await
 }
 
 /// `POST softwareReleaseError`.
 pub(super) async fn error(Authorised(ctx): Authorised, request: Request) -> Reply {
-    report(&ctx, &Form::read(request, SMALL).await?, SoftwareState::Error).await
+    report(&ctx, &PostedForm::read(request, SMALL).await?, SoftwareState::Error).await
 }
 
-async fn report(ctx: &RequestContext, form: &Form, state: SoftwareState) -> Reply {
+async fn report(ctx: &RequestContext, form: &PostedForm, state: SoftwareState) -> Reply {
     let release: SoftwareRelease = form.fields.id("url")?;
     let computer: ComputerId = form.fields.id("computer_id")?;
     let log = match state {

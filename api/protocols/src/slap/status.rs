@@ -11,7 +11,7 @@ use slapledger_usecases::reading::{no_computer, read};
 use slapledger_usecases::status::{dictionary, of_computer, of_software, text};
 
 use super::form::Fields;
-use super::partition::Place;
+use super::partition::NamedPartition;
 use super::reply::{Reply, document};
 use crate::access::Authorised;
 
@@ -24,7 +24,7 @@ pub(super) async fn computer(Authorised(ctx): Authorised, request: Request) -> R
 /// `GET getComputerPartitionStatus`.
 pub(super) async fn partition(Authorised(ctx): Authorised, request: Request) -> Reply {
     let fields = Fields::of_query(&request);
-    let place = Place::of(&ctx, &fields).await?;
+    let place = NamedPartition::of(&ctx, &fields).await?;
     let find = |view: &SlapViews, _| {
         place.find(ctx.mode(), view)?;
         place.occupant(view).cloned().ok_or_else(|| place.is_free())

@@ -16,8 +16,8 @@ use slapledger_core::domain::time::TimeZone;
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::ledger::Submission;
 use slapledger_core::log::envelope::Actor;
-use slapledger_kit::body::Sent;
-use slapledger_kit::json_body::{self, Object, Replaced};
+use slapledger_kit::body::ReceivedRequest;
+use slapledger_kit::json_body::{self, JsonObject, Replaced};
 use slapledger_kit::problem::Problem;
 use slapledger_kit::sealing::{self, error_text};
 use slapledger_kit::text::carriable;
@@ -96,7 +96,7 @@ fn text(text: &str) -> Result<Box<str>, String> {
 /// Carries out what is said of a computer, and shows it as it is then.
 async fn change(
     ctx: &RequestContext,
-    (id, actor, sent): (&ComputerId, Actor, &Sent),
+    (id, actor, sent): (&ComputerId, Actor, &ReceivedRequest),
     command: impl Fn(&Computer) -> Result<Command, Problem>,
 ) -> Result<Response, Problem> {
     let change = Change::new(ctx, actor, sent)?;
@@ -171,7 +171,7 @@ pub(crate) async fn configure(
     change.shown(accepted.sequence, find, show).await
 }
 
-fn offer(mut told: Object) -> Result<Offer, Problem> {
+fn offer(mut told: JsonObject) -> Result<Offer, Problem> {
     let partition = told.required("id", |text| text.parse().map_err(rule))?;
     let addresses = told.objects("addresses")?.into_iter().map(|mut told| {
         let address = kept(&mut told, "address")?.unwrap_or_default();
@@ -191,7 +191,7 @@ fn rule(error: impl std::fmt::Display) -> String {
 }
 
 /// A text that nodes get back in XML.
-fn kept(object: &mut Object, name: &str) -> Result<Option<Box<str>>, Problem> {
+fn kept(object: &mut JsonObject, name: &str) -> Result<Option<Box<str>>, Problem> {
     object.optional(name, |text| {
         carriable(name, text).map_err(|problem| problem.detail)?;
         if text.len() > 255 { Err("must not be longer than 255 bytes".to_owned()) } else { Ok(text.into()) }
@@ -221,7 +221,7 @@ pub(crate) async fn set_scope(
     .await
 }
 
-fn scope(object: &mut Object) -> Result<AllocationScope, Problem> {
+fn scope(object: &mut JsonObject) -> Result<AllocationScope, Problem> {
     let word = object.required("scope", text)?;
     let group = object.texts("group")?;
     let group = group.iter().map(|party| party.parse().map_err(|error| Problem::field("group", rule(error))));
@@ -244,7 +244,8 @@ pub(crate) async fn bang(
     request: Request,
 ) -> Result<Response, Problem> {
     let id = named(&id)?;
-    let message = |object: &mut Object| object.optional("message", |text| Ok(error_text(text.as_bytes())));
+    let message =
+        |object: &mut JsonObject| object.optional("message", |text| Ok(error_text(text.as_bytes())));
     let (sent, message) = json_body::told_if_any(request, json_body::MOST_BYTES, message).await?;
     change(&ctx, (&id, ctx.caller.actor_at(&id), &sent), |computer| {
         let message = message.as_ref().map(|text| sealing::seal(ctx.keys(), fresh(&ctx)?, text));
@@ -274,7 +275,7 @@ pub(crate) async fn supply_named(Authorised(ctx): Authorised, request: Request) 
     supplied(&ctx, &id, &sent, wanted).await
 }
 
-fn supply_wanted(object: &mut Object) -> Result<(SoftwareRelease, SupplyState), Problem> {
+fn supply_wanted(object: &mut JsonObject) -> Result<(SoftwareRelease, SupplyState), Problem> {
     let release = release(object)?;
     let state = object.required("state", |told| {
         let mut all = [SupplyState::Available, SupplyState::Destroyed].into_iter();
@@ -287,7 +288,7 @@ fn supply_wanted(object: &mut Object) -> Result<(SoftwareRelease, SupplyState), 
 async fn supplied(
     ctx: &RequestContext,
     id: &ComputerId,
-    sent: &Sent,
+    sent: &ReceivedRequest,
     (release, state): (SoftwareRelease, SupplyState),
 ) -> Result<Response, Problem> {
     change(ctx, (id, ctx.caller.actor(), sent), |computer| {
@@ -297,7 +298,7 @@ async fn supplied(
     .await
 }
 
-fn release(object: &mut Object) -> Result<SoftwareRelease, Problem> {
+fn release(object: &mut JsonObject) -> Result<SoftwareRelease, Problem> {
     object.required("software_release", |text| {
         carriable("software_release", text).map_err(|problem| problem.detail)?;
         text.parse().map_err(rule)

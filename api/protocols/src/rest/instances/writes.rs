@@ -13,9 +13,9 @@ use slapledger_core::domain::instance::{
     RequestedState, SetConnectionParameters, WithoutRoom,
 };
 use slapledger_core::log::envelope::Actor;
-use slapledger_kit::body::Sent;
+use slapledger_kit::body::ReceivedRequest;
 use slapledger_kit::conflict;
-use slapledger_kit::json_body::{self, Object};
+use slapledger_kit::json_body::{self, JsonObject};
 use slapledger_kit::problem::Problem;
 use slapledger_kit::sealing::{self, error_text};
 use slapledger_kit::text::{carriable, id};
@@ -47,7 +47,7 @@ fn find(ctx: &RequestContext, view: &SlapViews, (id, says): (InstanceId, Says)) 
 /// Carries out what is said of an instance, and shows it as it is then.
 async fn change(
     ctx: &RequestContext,
-    ((id, says), actor, sent): ((InstanceId, Says), Actor, &Sent),
+    ((id, says), actor, sent): ((InstanceId, Says), Actor, &ReceivedRequest),
     command: impl Fn(&Instance) -> Result<Command, Problem>,
 ) -> Result<Response, Problem> {
     let change = Change::new(ctx, actor, sent)?;
@@ -76,7 +76,7 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn read(object: &mut Object) -> Result<Self, Problem> {
+    fn read(object: &mut JsonObject) -> Result<Self, Problem> {
         let text = |text: &str| Ok(text.to_owned());
         let release = object.optional("software_release", text)?;
         let software_type = object.optional("software_type", text)?;
@@ -179,7 +179,7 @@ fn place(instance: &Instance) -> Result<Place, Problem> {
 /// Carries out what the node of an instance says of it.
 async fn say(
     ctx: &RequestContext,
-    (id, sent): (InstanceId, &Sent),
+    (id, sent): (InstanceId, &ReceivedRequest),
     command: impl Fn(Place, &Instance) -> Result<Command, Problem>,
 ) -> Result<Response, Problem> {
     let of = (id, Caller::speaks_for as Says);
@@ -226,7 +226,7 @@ pub(crate) async fn set_connection(
     const FIELD: &str = "connection_parameters";
     let instance = named(&of)?;
     let parameters =
-        |object: &mut Object| texts(object, FIELD)?.ok_or_else(|| Problem::field(FIELD, "is missing"));
+        |object: &mut JsonObject| texts(object, FIELD)?.ok_or_else(|| Problem::field(FIELD, "is missing"));
     let (sent, told) = json_body::told(request, MOST_BYTES, parameters).await?;
     say(&ctx, (instance, &sent), |place, known| {
         let connection = sealing::seal_parameters(ctx.keys(), known.key(), FIELD, &told)?;
@@ -242,7 +242,8 @@ pub(crate) async fn bang(
     request: Request,
 ) -> Result<Response, Problem> {
     let instance = named(&of)?;
-    let message = |object: &mut Object| object.optional("message", |text| Ok(error_text(text.as_bytes())));
+    let message =
+        |object: &mut JsonObject| object.optional("message", |text| Ok(error_text(text.as_bytes())));
     let (sent, message) = json_body::told_if_any(request, json_body::MOST_BYTES, message).await?;
     say(&ctx, (instance, &sent), |place, known| {
         let message =
@@ -259,7 +260,7 @@ pub(crate) async fn rename(
     request: Request,
 ) -> Result<Response, Problem> {
     let instance = named(&of)?;
-    let title = |object: &mut Object| {
+    let title = |object: &mut JsonObject| {
         object.required("title", |text| {
             carriable("title", text).map_err(|problem| problem.detail)?;
             text.parse().map_err(|rule: InvalidText| rule.to_string())

@@ -13,9 +13,9 @@ use slapledger_core::domain::invoice::{DocumentKind, GiveBack, HowMuch, LineRef}
 use slapledger_core::domain::money::{Amount, Currency};
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::ledger::Submission;
-use slapledger_kit::body::Sent;
+use slapledger_kit::body::ReceivedRequest;
 use slapledger_kit::conflict;
-use slapledger_kit::json_body::{self, Object};
+use slapledger_kit::json_body::{self, JsonObject};
 use slapledger_kit::problem::Problem;
 use slapledger_usecases::context::RequestContext;
 use slapledger_usecases::invoicing;
@@ -61,7 +61,7 @@ pub(crate) async fn credit(
     give(&ctx, &sent, (&id, give_back, reason)).await
 }
 
-fn read_line(mut line: Object, currency: Currency) -> Result<(u32, HowMuch), Problem> {
+fn read_line(mut line: JsonObject, currency: Currency) -> Result<(u32, HowMuch), Problem> {
     let missing = line.fault("n", "is missing");
     let n = line.number("n")?.ok_or(missing)?;
     let amount = line.optional("amount", |text| amount_in(text, currency))?;
@@ -86,7 +86,7 @@ pub(crate) async fn void(
 
 async fn give(
     ctx: &Arc<RequestContext>,
-    sent: &Sent,
+    sent: &ReceivedRequest,
     (id, give_back, reason): (&str, GiveBack, String),
 ) -> Result<Response, Problem> {
     let meta = query::meta(ctx, local(ctx), &sent.headers, &sent.content())?;

@@ -6,7 +6,7 @@ use axum::http::Method;
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
-use slapledger_kit::problem::Details;
+use slapledger_kit::problem::ProblemDetails;
 use slapledger_usecases::caller::Reach;
 use slapledger_usecases::policy::Policy;
 
@@ -55,7 +55,7 @@ pub(super) const PROBLEMS: [ProblemKind; 14] = [
 
 impl ProblemKind {
     pub(super) fn write(&self, components: &mut Components) -> Value {
-        let schema = components.answered::<Details<'static>>();
+        let schema = components.answered::<ProblemDetails<'static>>();
         let content: Map<String, Value> = PROBLEM_TYPES
             .iter()
             .map(|media_type| ((*media_type).to_owned(), json!({"schema": schema})))

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use slapledger_core::domain::party::Country;
 use slapledger_core::domain::sealed::Sealed;
 use slapledger_core::keyring::KeyRing;
-use slapledger_kit::json_body::{Object, Replaced};
+use slapledger_kit::json_body::{JsonObject, Replaced};
 use slapledger_kit::problem::Problem;
 
 /// The longest text, in bytes.
@@ -103,7 +103,7 @@ impl Details {
     }
 
     /// What is told, over what was known: what is left out stays, what is null goes.
-    pub(crate) fn read(sent: &mut Object, before: Self) -> Result<Self, Problem> {
+    pub(crate) fn read(sent: &mut JsonObject, before: Self) -> Result<Self, Problem> {
         let Self { legal_name, address, vat_id, registration_id, legal_info, .. } = before;
         let Self { contact, phone, email, electronic_address, buyer_reference, iban, bic, .. } = before;
         Ok(Self {
@@ -129,7 +129,7 @@ impl Details {
 }
 
 fn told(
-    sent: &mut Object,
+    sent: &mut JsonObject,
     name: &str,
     read: fn(&str) -> Result<String, String>,
     before: Option<String>,
@@ -141,9 +141,9 @@ fn told(
 }
 
 fn object<T>(
-    sent: &mut Object,
+    sent: &mut JsonObject,
     name: &str,
-    read: fn(&mut Object) -> Result<T, Problem>,
+    read: fn(&mut JsonObject) -> Result<T, Problem>,
     before: Option<T>,
 ) -> Result<Option<T>, Problem> {
     if sent.is_null(name) {
@@ -156,7 +156,7 @@ fn object<T>(
     Ok(Some(told))
 }
 
-fn read_address(sent: &mut Object) -> Result<Address, Problem> {
+fn read_address(sent: &mut JsonObject) -> Result<Address, Problem> {
     let lines = sent.texts("lines")?;
     if lines.len() > MOST_LINES {
         return Err(sent.fault("lines", format!("must be at most {MOST_LINES} texts")));
@@ -174,7 +174,7 @@ fn read_address(sent: &mut Object) -> Result<Address, Problem> {
     })
 }
 
-fn read_electronic_address(sent: &mut Object) -> Result<ElectronicAddress, Problem> {
+fn read_electronic_address(sent: &mut JsonObject) -> Result<ElectronicAddress, Problem> {
     let scheme = sent.required("scheme", |scheme| {
         let known = scheme.len() == 4 && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
         known

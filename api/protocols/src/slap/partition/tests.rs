@@ -14,10 +14,10 @@ fn seen_by(world: &World, holder: Holder, role: Role) -> RequestContext {
     world.ctx.seen_by(&Caller::Authenticated { principal: known.into(), reach: Reach::Own })
 }
 
-fn named(ctx: &RequestContext) -> Result<Place, Problem> {
+fn named(ctx: &RequestContext) -> Result<NamedPartition, Problem> {
     let (computer, partition) = (ComputerId::new(COMPUTER).unwrap(), PartitionId::new("slappart0").unwrap());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(Place::named(ctx, computer, partition))
+    runtime.block_on(NamedPartition::named(ctx, computer, partition))
 }
 
 fn status_of<T>(reply: Result<T, Problem>) -> u16 {
@@ -39,8 +39,8 @@ fn a_partition_that_changes_hands_is_not_shown_to_who_had_it() {
     let node = seen_by(&world, Holder::Computer(ComputerId::new(COMPUTER).unwrap()), Role::Node);
     let of_node = named(&node).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let shown = |ctx: &RequestContext, place: &Place| runtime.block_on(super::shown(ctx, place));
-    let find = |place: &Place| {
+    let shown = |ctx: &RequestContext, place: &NamedPartition| runtime.block_on(super::shown(ctx, place));
+    let find = |place: &NamedPartition| {
         let seen = world.ctx.slap_now(|view| place.find(world.ctx.mode(), view).map(drop));
         status_of(seen.unwrap())
     };
