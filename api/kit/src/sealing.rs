@@ -94,6 +94,14 @@ pub fn error_text(bytes: &[u8]) -> String {
     if start == 0 { text } else { format!("…{}", &text[start..]) }
 }
 
+/// The error text that a node reports, as it is kept. It goes with state `error` alone.
+pub fn reported_error(text: Option<&str>, failed: bool) -> Result<Option<String>, Problem> {
+    if text.is_some() && !failed {
+        return Err(Problem::field("error", "goes with state error alone"));
+    }
+    Ok(failed.then(|| error_text(text.unwrap_or_default().as_bytes())))
+}
+
 #[cfg(test)]
 mod tests {
     use axum::http::StatusCode;

@@ -185,7 +185,7 @@ pub(super) async fn rebuild(
     Named(name): Named<String>,
     request: Request,
 ) -> Result<Response, Problem> {
-    json_body::told_if_any(request, json_body::MOST_BYTES, |_| Ok(())).await?;
+    json_body::read_optional::<schema::Nothing>(request, json_body::MOST_BYTES).await?;
     let (of_slap, of_access) = (holds::<SlapViews>(&name), holds::<AccessView>(&name));
     if !of_slap && !of_access && !holds::<BillingView>(&name) {
         return Err(Problem::not_found(format!("there is no projection {name}")));

@@ -35,7 +35,8 @@ use slapledger_kit::problem::Problem;
 use slapledger_usecases::caller::FIRST_PARTY;
 use slapledger_usecases::context::RequestContext;
 
-use super::invoices::runs::bound;
+use self::describe::PeriodWanted;
+use super::openapi::rules::bound;
 use super::openapi::schema;
 use super::query::{self, Named, Query};
 use super::usage::local;
@@ -560,11 +561,9 @@ pub(super) async fn periods(Authorised(ctx): Authorised, uri: Uri) -> Result<Res
 
 /// `POST /v1/accounting-periods`: closes the books of a seller up to the beginning of a day.
 pub(super) async fn close(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
-    let (sent, (until, seller)) = json_body::told(request, json_body::MOST_BYTES, |object| {
-        Ok((object.required("until", day)?, object.parsed::<PartyId>("seller")?))
-    })
-    .await?;
-    let seller = seller.unwrap_or(FIRST_PARTY);
+    let (sent, wanted) = json_body::read::<PeriodWanted>(request, json_body::MOST_BYTES).await?;
+    let until = wanted.until.0;
+    let seller = wanted.seller.map_or(FIRST_PARTY, Into::into);
     let head = ctx.ledger().head().last;
     let read = ctx.billing().read_at(head, |view, _| calendar(view, seller).map(|days| days.start_of(until)));
     let until = read.await??;
@@ -579,9 +578,4 @@ pub(super) async fn close(Authorised(ctx): Authorised, request: Request) -> Resu
         Ok(query::json(StatusCode::CREATED, sequence, &PeriodForm::of(journal, closed)))
     });
     read.await?
-}
-
-fn day(text: &str) -> Result<Date, String> {
-    let day = text.parse::<Date>().ok().filter(|_| text.len() == 10);
-    day.ok_or_else(|| "must be a day such as 2026-11-01".to_owned())
 }

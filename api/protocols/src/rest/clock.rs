@@ -13,8 +13,8 @@ use slapledger_kit::json_body;
 use slapledger_kit::problem::Problem;
 use slapledger_usecases::context::RequestContext;
 
+use self::describe::ClockConfirmation;
 use super::openapi::schema;
-use super::parties::instant;
 use super::query::{self, Query};
 use crate::access::Authorised;
 
@@ -85,11 +85,9 @@ pub(super) async fn show(Authorised(ctx): Authorised, uri: Uri) -> Result<Respon
 /// `POST /v1/clock/confirm`: what the clock shows is right, if it is within a minute of what is sent. Where it is not in
 /// doubt there is nothing to confirm, and nothing is recorded.
 pub(super) async fn confirm(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
-    let told =
-        json_body::told(request, json_body::MOST_BYTES, |object| object.required("now", instant)).await?;
-    let (sent, stated) = told;
+    let (sent, ClockConfirmation { now }) = json_body::read(request, json_body::MOST_BYTES).await?;
     let meta = query::meta(&ctx, ctx.caller.actor(), &sent.headers, &sent.content())?;
-    let confirmed = ctx.ledger().confirm_clock(meta, stated).await?;
+    let confirmed = ctx.ledger().confirm_clock(meta, now.0).await?;
     let sequence = confirmed.map_or(ctx.ledger().head().last, |accepted| accepted.sequence);
     Ok(query::json(StatusCode::OK, sequence, &ClockShown::of(&ctx)))
 }

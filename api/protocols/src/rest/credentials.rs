@@ -15,15 +15,15 @@ use slapledger_core::domain::access::{
 };
 use slapledger_core::domain::id::{CredentialId, ProjectId};
 use slapledger_core::domain::time::Timestamp;
-use slapledger_kit::json_body::{self, JsonObject};
+use slapledger_kit::json_body;
 use slapledger_kit::problem::Problem;
 use slapledger_projections::Page;
 use slapledger_usecases::caller::{Principal, forbidden};
 use slapledger_usecases::certification::{self, WantedCredential};
 use slapledger_usecases::context::RequestContext;
 
+use self::describe::{NewToken, Revocation};
 use super::openapi::schema;
-use super::parties::instant;
 use super::query::{self, Named, Query};
 use crate::access::Authorised;
 
@@ -175,15 +175,12 @@ pub(super) async fn revoke(
     request: Request,
 ) -> Result<Response, Problem> {
     let id = named(&id)?;
-    let told = json_body::told_if_any(request, json_body::MOST_BYTES, |object| {
-        let issued_since = object.optional("issued_since", |text| {
-            let past =
-                |at: Timestamp| if at <= ctx.now() { Ok(at) } else { Err("must not be in the future") };
-            instant(text).and_then(|at| past(at).map_err(str::to_owned))
-        })?;
-        Ok((object.flag("all_of_holder")?, issued_since))
-    });
-    let (sent, (all, issued_since)) = told.await?;
+    let (sent, revocation) = json_body::read_optional::<Revocation>(request, json_body::MOST_BYTES).await?;
+    let all = revocation.all_of_holder.unwrap_or(false);
+    let issued_since: Option<Timestamp> = revocation.issued_since.map(Into::into);
+    if issued_since.is_some_and(|at| at > ctx.now()) {
+        return Err(Problem::field("issued_since", "must not be in the future"));
+    }
     if issued_since.is_some() && !ctx.caller.reaches_all() {
         let detail = "is for admins: what a token issued may be of others";
         return Err(Problem { field: Some("issued_since".into()), ..forbidden(detail) });
@@ -228,8 +225,8 @@ fn to_revoke(
 
 /// `POST /v1/tokens`: issues one.
 pub(super) async fn issue(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
-    let told = json_body::told(request, json_body::MOST_BYTES, |object| wanted(&ctx, object)).await?;
-    let (sent, wanted) = told;
+    let (sent, token) = json_body::read::<NewToken>(request, json_body::MOST_BYTES).await?;
+    let wanted = wanted(&ctx, token)?;
     if sent.headers.contains_key("idempotency-key") {
         let rule = "is not taken here: a token is shown once, and could not be shown again";
         return Err(Problem::field("idempotency-key", rule));
@@ -246,19 +243,15 @@ pub(super) async fn issue(Authorised(ctx): Authorised, request: Request) -> Resu
     })
 }
 
-fn wanted(ctx: &RequestContext, object: &mut JsonObject) -> Result<WantedCredential, Problem> {
+fn wanted(ctx: &RequestContext, token: NewToken) -> Result<WantedCredential, Problem> {
     let own = ctx.caller.principal();
-    let holder = object.optional("holder", holder)?;
-    let holder = match (holder, own) {
+    let holder = match (token.holder.map(|text| holder(&text.0)), own) {
         (Some(holder), _) => holder,
         (None, Some(own)) => own.holder.clone(),
         (None, None) => return Err(Problem::field("holder", "is missing")),
     };
-    let purpose = object.optional("purpose", purpose)?.unwrap_or(Purpose::Access);
-    let roles = object.texts("roles")?;
-    let roles = roles.iter().map(|text| text.parse::<Role>());
-    let roles: Roles =
-        roles.collect::<Result<_, _>>().map_err(|rule| Problem::field("roles", rule.to_string()))?;
+    let purpose = token.purpose.map_or(Purpose::Access, Into::into);
+    let roles: Roles = token.roles.into_iter().flat_map(|roles| roles.0).map(Role::from).collect();
     let roles = match (roles.is_empty(), purpose, own) {
         (false, _, _) => roles,
         (true, Purpose::RegisterComputer, _) => Role::Provider.into(),
@@ -267,9 +260,9 @@ fn wanted(ctx: &RequestContext, object: &mut JsonObject) -> Result<WantedCredent
             return Err(Problem::field("roles", "is missing: whoever it is for acts as something"));
         }
     };
-    let all_projects = object.flag("all_projects")?;
-    let label = object.optional("label", |text| Ok(Box::<str>::from(text)))?;
-    let expires_at = object.optional("expires_at", instant)?;
+    let all_projects = token.all_projects.unwrap_or(false);
+    let label = token.label.map(Into::into);
+    let expires_at = token.expires_at.map(Into::into);
     let once = WantedCredential::once(ctx, holder, roles, purpose);
     let expires_at = expires_at.or_else(|| match purpose {
         Purpose::Access => own.filter(|own| is_bounded(own, &once)).and_then(|own| own.until),
@@ -327,16 +320,6 @@ fn may_issue(ctx: &RequestContext, wanted: &WantedCredential) -> Result<(), Prob
 }
 
 /// A holder as it is written: a party, or the name of somebody who is none. Computers and instances have certificates.
-#[expect(clippy::unnecessary_wraps, reason = "it reads a member of a body, as others do that may refuse")]
-fn holder(text: &str) -> Result<Holder, String> {
-    Ok(text.parse().map_or_else(|_| Holder::Operator(text.into()), Holder::Party))
-}
-
-fn purpose(text: &str) -> Result<Purpose, String> {
-    match text {
-        "access" => Ok(Purpose::Access),
-        "register_computer" => Ok(Purpose::RegisterComputer),
-        "get_certificate" => Ok(Purpose::GetCertificate),
-        _ => Err("must be access, register_computer or get_certificate".to_owned()),
-    }
+fn holder(text: &str) -> Holder {
+    text.parse().map_or_else(|_| Holder::Operator(text.into()), Holder::Party)
 }

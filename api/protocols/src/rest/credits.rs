@@ -18,14 +18,13 @@ use slapledger_core::domain::money::{Amount, Currency};
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::ledger::Submission;
-use slapledger_kit::json_body::{self, JsonObject};
+use slapledger_kit::json_body;
 use slapledger_kit::problem::Problem;
 use slapledger_usecases::caller::FIRST_PARTY;
 use slapledger_usecases::context::RequestContext;
 
-use super::invoices::notes::amount_in;
+use self::describe::{ChargeWanted, CreditWanted, Withdrawal};
 use super::openapi::schema;
-use super::parties::details::text;
 use super::query::{self, Named, Query};
 use super::usage::local;
 use crate::access::Authorised;
@@ -117,32 +116,17 @@ impl<'a> ChargeForm<'a> {
     }
 }
 
-/// Whom something is for, how much it is, and what for.
-struct Told {
-    seller: PartyId,
-    customer: PartyId,
-    currency: Currency,
-    amount: Amount,
-    description: Box<str>,
-}
-
-fn read(object: &mut JsonObject, us: PartyId) -> Result<Told, Problem> {
-    let seller = object.parsed("seller")?.unwrap_or(us);
-    let customer =
-        object.required("customer", |text| text.parse::<PartyId>().map_err(|rule| rule.to_string()))?;
-    let currency =
-        object.required("currency", |text| text.parse::<Currency>().map_err(|rule| rule.to_string()))?;
-    let amount = object.required("amount", |text| amount_in(text, currency))?;
-    let description = object.required("description", text)?.into();
-    Ok(Told { seller, customer, currency, amount, description })
-}
-
 /// `POST /v1/credits`: a customer has paid before.
 pub(super) async fn grant(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
-    let us = FIRST_PARTY;
-    let (sent, told) = json_body::told(request, json_body::MOST_BYTES, |object| read(object, us)).await?;
-    let Told { seller, customer, currency, amount, description } = told;
-    let command = Command::GrantCredit(GrantCredit { seller, customer, currency, amount, description });
+    let (sent, wanted) = json_body::read::<CreditWanted>(request, json_body::MOST_BYTES).await?;
+    let currency = wanted.currency.0;
+    let command = Command::GrantCredit(GrantCredit {
+        seller: wanted.seller.map_or(FIRST_PARTY, Into::into),
+        customer: wanted.customer.0,
+        currency,
+        amount: wanted.amount.of("amount", currency)?,
+        description: wanted.description.0.into(),
+    });
     let meta = query::meta(&ctx, local(&ctx), &sent.headers, &sent.content())?;
     let accepted = ctx.ledger().submit(Submission { meta, command }).await?;
     let Answer::Credit(credit) = accepted.answer else {
@@ -160,9 +144,8 @@ pub(super) async fn withdraw(
     request: Request,
 ) -> Result<Response, Problem> {
     let credit: CreditId = id.parse().map_err(|_| no_credit(&id))?;
-    let told = json_body::told(request, json_body::MOST_BYTES, |object| object.required("reason", text));
-    let (sent, reason) = told.await?;
-    let command = Command::WithdrawCredit(WithdrawCredit { credit, reason: reason.into() });
+    let (sent, Withdrawal { reason }) = json_body::read(request, json_body::MOST_BYTES).await?;
+    let command = Command::WithdrawCredit(WithdrawCredit { credit, reason: reason.0.into() });
     let meta = query::meta(&ctx, local(&ctx), &sent.headers, &sent.content())?;
     let accepted = ctx.ledger().submit(Submission { meta, command }).await?;
     let show = |at, form: &CreditForm<'_>| query::tagged(&sent.headers, StatusCode::OK, at, form);
@@ -213,12 +196,16 @@ pub(super) async fn credits(Authorised(ctx): Authorised, uri: Uri) -> Result<Res
 
 /// `POST /v1/charges`: something is to be on the next invoice.
 pub(super) async fn record(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
-    let us = FIRST_PARTY;
-    let (sent, told) = json_body::told(request, json_body::MOST_BYTES, |object| read(object, us)).await?;
-    let Told { seller, customer, currency, amount, description } = told;
-    let cites = None;
-    let command =
-        Command::RecordCharge(RecordCharge { seller, customer, currency, amount, description, cites });
+    let (sent, wanted) = json_body::read::<ChargeWanted>(request, json_body::MOST_BYTES).await?;
+    let currency = wanted.currency.0;
+    let command = Command::RecordCharge(RecordCharge {
+        seller: wanted.seller.map_or(FIRST_PARTY, Into::into),
+        customer: wanted.customer.0,
+        currency,
+        amount: wanted.amount.of("amount", currency)?,
+        description: wanted.description.0.into(),
+        cites: None,
+    });
     let meta = query::meta(&ctx, local(&ctx), &sent.headers, &sent.content())?;
     let accepted = ctx.ledger().submit(Submission { meta, command }).await?;
     let Answer::Charge(charge) = accepted.answer else {

@@ -16,7 +16,7 @@ use slapledger_core::domain::time::Period;
 use slapledger_kit::problem::Problem;
 use slapledger_usecases::caller::FIRST_PARTY;
 
-use super::invoices::runs::bound;
+use super::openapi::rules::bound;
 use super::query::{self, Query};
 use crate::access::Authorised;
 

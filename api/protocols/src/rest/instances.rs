@@ -15,24 +15,22 @@ use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
-use slapledger_core::domain::id::{InstanceId, PartyId, Reference, Sequence, SoftwareRelease};
+use slapledger_core::domain::id::{InstanceId, PartyId, Reference, Sequence};
 use slapledger_core::domain::instance::{
     InstanceType, ReportedState, RequestOutcome, RequestedState, Requester, WithoutRoom,
 };
 use slapledger_core::domain::time::Timestamp;
-use slapledger_kit::body;
-use slapledger_kit::json_body::{self, JsonObject};
+use slapledger_kit::json_body;
 use slapledger_kit::problem::Problem;
 use slapledger_kit::sealing::{open, open_parameters};
-use slapledger_kit::text::{carriable, id};
 use slapledger_projections::SlapViews;
 use slapledger_projections::instances::{Instance, InstanceFilter};
 use slapledger_usecases::caller::forbidden;
 use slapledger_usecases::context::RequestContext;
 use slapledger_usecases::reading::read;
-use slapledger_usecases::requesting::{self, Requested, WantedInstance, parse_state};
+use slapledger_usecases::requesting::{self, Requested, WantedInstance};
 
+use self::describe::InstanceWanted;
 use super::openapi::schema;
 use super::query::{self, Named, Query};
 use crate::access::Authorised;
@@ -145,8 +143,8 @@ impl InstanceResource {
 
 /// `POST /software_instance_module/` and `POST /v1/instances`.
 pub(super) async fn request(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
-    let sent = body::read_any(request, MOST_BYTES).await?;
-    let wanted = wanted(&ctx, json_body::object(&sent.headers, &sent.body)?).await?;
+    let (sent, wanted) = json_body::read::<InstanceWanted>(request, MOST_BYTES).await?;
+    let wanted = self::wanted(&ctx, wanted).await?;
     let meta = query::meta(&ctx, ctx.caller.actor(), &sent.headers, &sent.content())?;
     let Requested { instance, outcome, allocated, sequence } =
         requesting::request(&ctx, meta, &wanted).await?;
@@ -167,13 +165,9 @@ pub(super) async fn request(Authorised(ctx): Authorised, request: Request) -> Re
     Ok(response)
 }
 
-async fn wanted(ctx: &RequestContext, mut sent: JsonObject) -> Result<WantedInstance, Problem> {
-    let text = |text: &str| Ok(text.to_owned());
-    let release = id::<SoftwareRelease>("software_release", &sent.required("software_release", text)?)?;
-    let reference = id::<Reference>("instance_id", &sent.required("instance_id", text)?)?;
-    let instance_type = sent.optional("instance_type", instance_type)?;
-    let requester = sent.parsed::<InstanceId>("requester")?;
-    let owner = sent.parsed::<PartyId>("owner")?;
+async fn wanted(ctx: &RequestContext, sent: InstanceWanted) -> Result<WantedInstance, Problem> {
+    let reference = Reference::from(sent.instance_id);
+    let (requester, owner) = (sent.requester.map(InstanceId::from), sent.owner.map(PartyId::from));
     let requester = match (requester, owner) {
         (Some(_), Some(_)) => {
             return Err(Problem::field("owner", "is that of the requester: name one of them"));
@@ -193,16 +187,8 @@ async fn wanted(ctx: &RequestContext, mut sent: JsonObject) -> Result<WantedInst
         }
         (None, Some(owner)) => Requester::Party(owner),
     };
-    let shared = sent.flag("shared")?;
-    let software_type = sent.optional("software_type", text)?;
-    let software_type = software_type.map(|text| id("software_type", &text)).transpose()?;
-    let state = sent.optional("state", |text| {
-        parse_state(text).ok_or_else(|| "must be started, stopped or destroyed".to_owned())
-    })?;
-    let parameters = texts(&mut sent, "parameters")?;
-    let sla = texts(&mut sent, "sla")?;
-    sent.end()?;
-    let filter = if let Some(sla) = sla {
+    let shared = sent.shared.unwrap_or(false);
+    let filter = if let Some(schema::Parameters(sla)) = sent.sla {
         sla.into_iter().map(|(key, value)| (key.into(), value.into())).collect()
     } else {
         let known = read(ctx, Sequence::ZERO, |view, _| {
@@ -213,43 +199,15 @@ async fn wanted(ctx: &RequestContext, mut sent: JsonObject) -> Result<WantedInst
     Ok(WantedInstance {
         requester,
         reference,
-        release,
-        software_type,
-        instance_type,
-        parameters: ("parameters", parameters),
+        release: sent.software_release.into(),
+        software_type: sent.software_type.map(Into::into),
+        instance_type: sent.instance_type.map(Into::into),
+        parameters: ("parameters", sent.parameters.map(|parameters| parameters.0)),
         filter,
-        state,
+        state: sent.state.map(Into::into),
         shared,
         without_room: WithoutRoom::Wait,
     })
-}
-
-fn instance_type(text: &str) -> Result<InstanceType, String> {
-    let mut all = [InstanceType::Production, InstanceType::Testing].into_iter();
-    let known = all.find(|known| known.as_str() == text);
-    known.ok_or_else(|| "must be production or testing".to_owned())
-}
-
-/// A member that is an object of texts. Under `_` stands JSON, as SLAP has it: as it is, or as a text.
-fn texts(sent: &mut JsonObject, name: &str) -> Result<Option<BTreeMap<String, String>>, Problem> {
-    let members = match sent.take(name) {
-        None => return Ok(None),
-        Some(Value::Object(members)) => members,
-        Some(_) => return Err(Problem::field(name, "must be an object of strings")),
-    };
-    let mut texts = BTreeMap::new();
-    for (key, value) in members {
-        let path = format!("{name}.{key}");
-        let text = match value {
-            Value::String(text) => text,
-            value if key == "_" => value.to_string(),
-            _ => return Err(Problem::field(path, "must be a string; JSON stands under _")),
-        };
-        carriable(&path, &key)?;
-        carriable(&path, &text)?;
-        texts.insert(key, text);
-    }
-    Ok(Some(texts))
 }
 
 async fn find(

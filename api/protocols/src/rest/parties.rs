@@ -25,7 +25,7 @@ use slapledger_core::domain::time::{TimeZone, Timestamp};
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::keyring::KeyRing;
 use slapledger_core::ledger::Submission;
-use slapledger_kit::json_body::{self, JsonObject, Replaced};
+use slapledger_kit::json_body::{self, Replaced};
 use slapledger_kit::problem::Problem;
 use slapledger_kit::sealing::seal_bytes;
 use slapledger_projections::SlapViews;
@@ -36,7 +36,8 @@ use slapledger_usecases::erasure::destroy_key;
 use slapledger_usecases::invoicing::open_name;
 use slapledger_usecases::reading::fresh;
 
-use self::details::{Details, text};
+use self::describe::{CredentialsOfParty, PartyChanged, PartyWanted, TaxRate, Treatment};
+use self::details::{Details, DetailsChange};
 use super::change::{Change, Subject};
 use super::openapi::schema;
 use super::query::{self, Named, Query};
@@ -182,15 +183,12 @@ pub(super) async fn show(
 
 /// `POST /v1/parties`: enters a party with all that is told of it.
 pub(super) async fn register(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
-    let told = json_body::told(request, json_body::MOST_BYTES, |object| {
-        let name = object.required("name", text)?;
-        let time_zone = object.parsed("time_zone")?.unwrap_or(TimeZone::UTC);
-        Ok((name, time_zone, Told::read(object, Told::default())?))
-    });
-    let (sent, (name, time_zone, told)) = told.await?;
+    let (sent, wanted) = json_body::read::<PartyWanted>(request, json_body::MOST_BYTES).await?;
+    let told = wanted.changes().over(Told::default());
+    let time_zone = wanted.time_zone.map_or(TimeZone::UTC, Into::into);
     let meta = query::meta(&ctx, local(&ctx), &sent.headers, &sent.content())?;
     let key = fresh(&ctx)?;
-    let name = ctx.keys().seal(key, name.as_bytes()).map_err(|fault| Problem::fault(&fault))?;
+    let name = ctx.keys().seal(key, wanted.name.0.as_bytes()).map_err(|fault| Problem::fault(&fault))?;
     let description = (told != Told::default()).then(|| told.description(&ctx, key)).transpose()?;
     let command = Command::RegisterParty(RegisterParty { name, time_zone, description });
     let accepted = ctx.ledger().submit(Submission { meta, command }).await?;
@@ -217,23 +215,6 @@ impl Told {
         Self { details, series, terms_days }
     }
 
-    fn read(sent: &mut JsonObject, before: Self) -> Result<Self, Problem> {
-        let series = |text: &str| text.parse::<Series>().map_err(|rule| rule.to_string());
-        let series = sent.replaced("series", series)?;
-        let no_terms = sent.is_null("terms_days");
-        let terms = sent.number("terms_days")?;
-        let terms = terms
-            .map(|days| u16::try_from(days).map_err(|_| sent.fault("terms_days", "must be at most 3650")));
-        Ok(Self {
-            series: match series {
-                Replaced::Not => before.series,
-                Replaced::By(series) => series,
-            },
-            terms_days: terms.transpose()?.or(before.terms_days.filter(|_| !no_terms)),
-            details: Details::read(sent, before.details)?,
-        })
-    }
-
     fn description(&self, ctx: &RequestContext, key: KeyId) -> Result<Description, Problem> {
         let bytes = self.details.bytes().map_err(|error| Problem::fault(&error))?;
         let details = bytes.map(|bytes| seal_bytes(ctx.keys(), key, &bytes)).transpose()?;
@@ -247,6 +228,25 @@ impl Told {
     }
 }
 
+/// What a body says of a party beyond its name and zone: what it leaves out stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct PartyChanges {
+    details: DetailsChange,
+    series: Replaced<schema::Series>,
+    terms_days: Replaced<u16>,
+}
+
+impl PartyChanges {
+    /// What is told of the party after the change.
+    fn over(self, before: Told) -> Told {
+        Told {
+            details: self.details.over(before.details),
+            series: self.series.or(before.series),
+            terms_days: self.terms_days.or(before.terms_days),
+        }
+    }
+}
+
 /// `PATCH /v1/parties/{id}`: what is left out stays, what is null goes.
 pub(super) async fn change(
     Authorised(ctx): Authorised,
@@ -254,24 +254,16 @@ pub(super) async fn change(
     request: Request,
 ) -> Result<Response, Problem> {
     let party = named(&id)?;
-    let told = json_body::told(request, json_body::MOST_BYTES, |object| {
-        let time_zone: Option<TimeZone> = object.parsed("time_zone")?;
-        let members = object.take_rest();
-        // What is wrong with it is told before anything is done.
-        let mut rest = members.clone();
-        Told::read(&mut rest, Told::default())?;
-        rest.end()?;
-        Ok((time_zone, members))
-    });
-    let (sent, (time_zone, members)) = told.await?;
+    let (sent, changed) = json_body::read::<PartyChanged>(request, json_body::MOST_BYTES).await?;
+    let (changes, time_zone) = (changed.changes(), changed.time_zone.map(TimeZone::from));
     let mut change = Change::new(&ctx, local(&ctx), &sent)?;
     let stream = Stream::Party(party);
     let find = |view: &BillingView| seen(&ctx, view, party);
     let show = |(form, _): &Seen| form.clone();
     let mut sequence = Sequence::ZERO;
-    if time_zone.is_none() || !members.is_empty() {
+    if time_zone.is_none() || changes != PartyChanges::default() {
         let command = |(form, key): &Seen| {
-            let description = Told::read(&mut members.clone(), Told::of(form))?.description(&ctx, *key)?;
+            let description = changes.clone().over(Told::of(form)).description(&ctx, *key)?;
             Ok(Command::DescribeParty(DescribeParty { party, description }))
         };
         let described = change.carry_out(Subject { stream: stream.clone(), find, show, command });
@@ -292,7 +284,7 @@ pub(super) async fn erase(
     request: Request,
 ) -> Result<Response, Problem> {
     let party = named(&id)?;
-    let (sent, ()) = json_body::told_if_any(request, json_body::MOST_BYTES, |_| Ok(())).await?;
+    let (sent, schema::Nothing {}) = json_body::read_optional(request, json_body::MOST_BYTES).await?;
     let erasing = async move {
         let change = Change::new(&ctx, local(&ctx), &sent)?;
         let subject = erasure::Subject::Party(party);
@@ -317,12 +309,12 @@ pub(super) async fn revoke_credentials(
     request: Request,
 ) -> Result<Response, Problem> {
     let party = named(&id)?;
-    let flag = |object: &mut JsonObject| object.flag("with_computers");
-    let (_, with_computers) = json_body::told_if_any(request, json_body::MOST_BYTES, flag).await?;
+    let (_, revocation) =
+        json_body::read_optional::<CredentialsOfParty>(request, json_body::MOST_BYTES).await?;
     let head = ctx.ledger().head().last;
     ctx.billing().read_at(head, |view, _| seen(&ctx, view, party).map(drop)).await??;
     certification::revoke(&ctx, Which::AllOf(Holder::Party(party))).await?;
-    if with_computers {
+    if revocation.with_computers.unwrap_or(false) {
         let theirs = |view: &SlapViews, _| -> Vec<_> {
             let theirs = view.inventory.iter().filter(|computer| computer.owner == party);
             theirs.map(|computer| computer.id.clone()).collect()
@@ -341,19 +333,15 @@ pub(super) async fn treat(
     request: Request,
 ) -> Result<Response, Problem> {
     let customer = named(&id)?;
-    let told = json_body::told(request, json_body::MOST_BYTES, |object| {
-        let category = object.required("category", category)?;
-        let reason = object.optional("reason", text)?;
-        let code = object.optional("code", text)?;
-        if code.is_some() && reason.is_none() {
-            return Err(Problem::field("reason", "is missing: a code goes with it"));
-        }
-        let code = code.map(Into::into);
-        let exemption = reason.map(|reason| Exemption { reason: reason.into(), code });
-        let valid_from = object.required("valid_from", instant)?;
-        Ok(SetTaxTreatment { customer, category, exemption, valid_from })
-    });
-    let (sent, command) = told.await?;
+    let (sent, treatment) = json_body::read::<Treatment>(request, json_body::MOST_BYTES).await?;
+    let Treatment { category, reason, code, valid_from } = treatment;
+    if code.is_some() && reason.is_none() {
+        return Err(Problem::field("reason", "is missing: a code goes with it"));
+    }
+    let code = code.map(|code| code.0.into());
+    let exemption = reason.map(|reason| Exemption { reason: reason.0.into(), code });
+    let (category, valid_from) = (category.into(), valid_from.into());
+    let command = SetTaxTreatment { customer, category, exemption, valid_from };
     let meta = query::meta(&ctx, local(&ctx), &sent.headers, &sent.content())?;
     let accepted =
         ctx.ledger().submit(Submission { meta, command: Command::SetTaxTreatment(command) }).await?;
@@ -365,30 +353,13 @@ pub(super) async fn treat(
 
 /// `POST /v1/tax-rates`: what a seller charges from an instant on.
 pub(super) async fn set_rate(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
-    let us = FIRST_PARTY;
-    let told = json_body::told(request, json_body::MOST_BYTES, |object| {
-        let seller: PartyId = object.parsed("seller")?.unwrap_or(us);
-        let rate =
-            object.required("rate", |text| text.parse::<Quantity>().map_err(|rule| rule.to_string()))?;
-        Ok(SetTaxRate { seller, rate, valid_from: object.required("valid_from", instant)? })
-    });
-    let (sent, command) = told.await?;
-    let seller = command.seller;
+    let (sent, wanted) = json_body::read::<TaxRate>(request, json_body::MOST_BYTES).await?;
+    let seller = wanted.seller.map_or(FIRST_PARTY, Into::into);
+    let command = SetTaxRate { seller, rate: wanted.rate.into(), valid_from: wanted.valid_from.into() };
     let meta = query::meta(&ctx, local(&ctx), &sent.headers, &sent.content())?;
     let accepted = ctx.ledger().submit(Submission { meta, command: Command::SetTaxRate(command) }).await?;
     shown(&ctx, seller, accepted.sequence, |sequence, form| {
         query::tagged(&sent.headers, StatusCode::CREATED, sequence, form)
     })
     .await
-}
-
-pub(super) fn instant(text: &str) -> Result<Timestamp, String> {
-    Timestamp::parse_rfc3339(text)
-        .ok_or_else(|| "must be an RFC 3339 instant with its offset, such as 2027-01-01T00:00:00Z".to_owned())
-}
-
-fn category(text: &str) -> Result<TaxCategory, String> {
-    use TaxCategory::{AE, E, G, K, O, S, Z};
-    let known = [S, Z, E, AE, K, G, O].into_iter().find(|category| format!("{category:?}") == text);
-    known.ok_or_else(|| "must be S, Z, E, AE, K, G or O".to_owned())
 }

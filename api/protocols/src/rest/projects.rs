@@ -21,6 +21,7 @@ use slapledger_projections::Page;
 use slapledger_usecases::context::to_its_end;
 use slapledger_usecases::first_parties::enter_first_party;
 
+use self::describe::NewProject;
 use super::openapi::schema;
 use super::query::{self, Query};
 use crate::access::Authorised;
@@ -50,11 +51,9 @@ pub(super) async fn list(Authorised(ctx): Authorised, uri: Uri) -> Result<Respon
 
 /// `POST /v1/projects`: the project, and its first party, which is called as it is.
 pub(super) async fn open(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
-    let told = json_body::told(request, json_body::MOST_BYTES, |object| {
-        let title = object.required("title", |text| Ok(Box::<str>::from(text)))?;
-        Ok((title, object.parsed("time_zone")?.unwrap_or(TimeZone::UTC)))
-    });
-    let (sent, (title, time_zone)) = told.await?;
+    let (sent, wanted) = json_body::read::<NewProject>(request, json_body::MOST_BYTES).await?;
+    let title = wanted.title.0;
+    let time_zone = wanted.time_zone.map_or(TimeZone::UTC, Into::into);
     let meta = query::meta(&ctx, ctx.caller.actor(), &sent.headers, &sent.content())?;
     to_its_end(async move {
         let command = Command::OpenProject(OpenProject { title: title.clone() });

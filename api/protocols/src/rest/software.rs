@@ -10,18 +10,18 @@ use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_core::domain::Command;
-use slapledger_core::domain::id::{ComputerId, InvalidText, PartyId, Reference, SoftwareRelease};
+use slapledger_core::domain::id::{ComputerId, PartyId, Reference, SoftwareRelease};
 use slapledger_core::domain::product::PublishSoftwareRelease;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::ledger::Submission;
 use slapledger_kit::json_body;
 use slapledger_kit::problem::Problem;
-use slapledger_kit::text::carriable;
 use slapledger_projections::SlapViews;
 use slapledger_projections::catalogue::{Product, Release};
 use slapledger_usecases::caller::Caller;
 use slapledger_usecases::reading::read;
 
+use self::describe::Publication;
 use super::openapi::schema;
 use super::query::{self, Query};
 use crate::access::Authorised;
@@ -145,19 +145,9 @@ pub(super) async fn products(Authorised(ctx): Authorised, uri: Uri) -> Result<Re
 
 /// `POST /v1/products`: a release becomes the best one of a product.
 pub(super) async fn publish(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
-    let carried = |text: &str| carriable("", text).map_err(|problem| problem.detail);
-    let told = json_body::told(request, json_body::MOST_BYTES, |object| {
-        let product: Reference = object.required("product", |text| {
-            carried(text)?;
-            text.parse().map_err(|rule: InvalidText| rule.to_string())
-        })?;
-        let release: SoftwareRelease = object.required("software_release", |text| {
-            carried(text)?;
-            text.parse().map_err(|rule: InvalidText| rule.to_string())
-        })?;
-        Ok((product, release))
-    });
-    let (sent, (product, release)) = told.await?;
+    let (sent, publication) = json_body::read::<Publication>(request, json_body::MOST_BYTES).await?;
+    let product: Reference = publication.product.into();
+    let release = publication.software_release.into();
     let meta = query::meta(&ctx, ctx.caller.actor(), &sent.headers, &sent.content())?;
     let command =
         PublishSoftwareRelease { product: product.clone(), release, publisher: ctx.caller.party()? };

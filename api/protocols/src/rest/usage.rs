@@ -38,6 +38,7 @@ use slapledger_projections::calendar::Step;
 use slapledger_projections::metering::{StepReading, Suspense, Target};
 use slapledger_usecases::context::RequestContext;
 
+use self::describe::{Dismissal, Resolution};
 use super::cloud_event::{self, Batch, BodyError, Format, Group, Invalid};
 use super::log;
 use super::openapi::schema;
@@ -510,21 +511,15 @@ pub(super) async fn resolve(
 ) -> Result<Response, Problem> {
     let suspended = suspended_at(&suspended)?;
     let settled = settle(&ctx, suspended, request, |sent| {
-        let mut object = json_body::optional_object(&sent.headers, &sent.body)?;
-        let text = |text: &str| Ok(Box::<str>::from(text));
-        let subject = object.optional("subject", text)?;
-        let resource: Option<ResourceId> = object.parsed("resource")?;
-        let quantity: Option<Quantity> = object.parsed("quantity")?;
-        let period = object.object("period")?.map(|mut members| {
-            let rule = "must be an RFC 3339 instant such as 2026-10-01T01:00:00Z";
-            let read = |text: &str| Timestamp::parse_rfc3339(text).ok_or_else(|| rule.to_owned());
-            let (start, stop) = (members.required("start", read)?, members.required("stop", read)?);
-            members.end()?;
-            Period::new(start, stop).ok_or_else(|| Problem::field("period", "must stop after it starts"))
+        let resolution: Resolution = json_body::parse_optional(sent)?;
+        let subject = resolution.subject.map(Into::into);
+        let resource = resolution.resource.map(|resource| resource.0.as_str().into());
+        let quantity = resolution.quantity.map(Into::into);
+        let period = resolution.period.map(|period| {
+            let period = Period::new(period.start.into(), period.stop.into());
+            period.ok_or_else(|| Problem::field("period", "must stop after it starts"))
         });
         let period = period.transpose()?;
-        object.end()?;
-        let resource = resource.map(|resource| resource.as_str().into());
         let command = ResolveSuspendedUsage { suspended, subject, resource, quantity, period };
         Ok(Command::ResolveSuspendedUsage(command))
     });
@@ -548,9 +543,7 @@ pub(super) async fn dismiss(
 ) -> Result<Response, Problem> {
     let suspended = suspended_at(&suspended)?;
     let settled = settle(&ctx, suspended, request, |sent| {
-        let mut object = json_body::object(&sent.headers, &sent.body)?;
-        let reason = object.required("reason", |text| Ok(text.into()))?;
-        object.end()?;
+        let reason = json_body::parse::<Dismissal>(sent)?.reason.into();
         Ok(Command::DismissSuspendedUsage(DismissSuspendedUsage { suspended, reason }))
     });
     settled.await

@@ -1,8 +1,7 @@
 //! What is said of the routes of the books.
 
-#![expect(dead_code, reason = "bodies are described, and never made")]
-
 use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::json;
 
 use super::{AccountForm, PeriodForm, StatementForm, TransactionForm, TrialBalanceForm};
@@ -10,6 +9,7 @@ use crate::rest::openapi::operation::Operation;
 use crate::rest::openapi::schema;
 
 /// What a journal is written as.
+#[expect(dead_code, reason = "a parameter of a query is described, and never made")]
 #[derive(JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum JournalFormat {
@@ -20,13 +20,13 @@ enum JournalFormat {
 }
 
 /// Up to when books are to be closed.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct PeriodWanted {
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PeriodWanted {
     /// The first day that stays open, where the seller is.
-    until: schema::Day,
+    pub(super) until: schema::Day,
     /// Whose books; the local user's, if it is not said.
-    seller: Option<schema::PartyId>,
+    pub(super) seller: Option<schema::PartyId>,
 }
 
 fn of_seller(operation: Operation) -> Operation {

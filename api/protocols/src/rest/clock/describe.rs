@@ -1,8 +1,7 @@
 //! What is said of the routes of the clock.
 
-#![expect(dead_code, reason = "bodies are described, and never made")]
-
 use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::json;
 
 use super::ClockShown;
@@ -16,11 +15,11 @@ pub(crate) fn show(operation: Operation) -> Operation {
 }
 
 /// A confirmation.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct ClockConfirmation {
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ClockConfirmation {
     /// What time it is, for whoever confirms it.
-    now: schema::Instant,
+    pub(super) now: schema::Instant,
 }
 
 pub(crate) fn confirm(operation: Operation) -> Operation {

@@ -38,7 +38,7 @@ pub(crate) async fn issue(
     request: Request,
 ) -> Result<Response, Problem> {
     let computer = named(&id)?;
-    json_body::told_if_any(request, json_body::MOST_BYTES, |_| Ok(())).await?;
+    json_body::read_optional::<schema::Nothing>(request, json_body::MOST_BYTES).await?;
     let pair = generated(&ctx, &computer).await?;
     let form = CertificateForm {
         computer,
@@ -59,7 +59,7 @@ pub(crate) async fn revoke(
 ) -> Result<Response, Problem> {
     let computer = named(&id)?;
     let with_instances = Query::read(request.uri(), &["with_instances"])?.parse("with_instances")?;
-    json_body::told_if_any(request, json_body::MOST_BYTES, |_| Ok(())).await?;
+    json_body::read_optional::<schema::Nothing>(request, json_body::MOST_BYTES).await?;
     if with_instances.unwrap_or(false) {
         revoked_with_instances(&ctx, &computer).await?;
     } else {

@@ -1,11 +1,11 @@
 //! What is said of the routes of computers.
 
-#![expect(dead_code, reason = "bodies are described, and never made")]
-
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::json;
+use slapledger_kit::json_body::Replaced;
 
 use super::certificates::CertificateForm;
 use super::{ComputerItem, ComputerResource};
@@ -26,13 +26,13 @@ pub(crate) fn show(operation: Operation) -> Operation {
 }
 
 /// A computer to be entered: with the reference it keeps, or with a title, and the master names it.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct NewComputer {
-    reference: Option<schema::ComputerId>,
-    title: Option<schema::ShortText>,
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewComputer {
+    pub(super) reference: Option<schema::ComputerId>,
+    pub(super) title: Option<schema::ShortText>,
     /// Where times it reports without an offset belong; UTC, if it is not said.
-    time_zone: Option<schema::TimeZone>,
+    pub(super) time_zone: Option<schema::TimeZone>,
 }
 
 pub(crate) fn enter(operation: Operation) -> Operation {
@@ -58,11 +58,12 @@ fn changes(operation: Operation) -> Operation {
 }
 
 /// What a computer is called and what filters may ask for; what is left out stays, what is null goes.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct Description {
-    title: Option<schema::ShortText>,
-    attributes: Option<BTreeMap<String, Option<schema::ShortText>>>,
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Description {
+    #[serde(default)]
+    pub(super) title: Replaced<schema::ShortText>,
+    pub(super) attributes: Option<BTreeMap<String, Option<schema::ShortText>>>,
 }
 
 pub(crate) fn describe(operation: Operation) -> Operation {
@@ -73,30 +74,30 @@ pub(crate) fn describe(operation: Operation) -> Operation {
 }
 
 /// What a computer says of itself; partitions that it does not name are withdrawn.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct Configuration {
-    address: Option<String>,
-    netmask: Option<String>,
-    partitions: Option<Vec<OfferedPartition>>,
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Configuration {
+    pub(super) address: Option<schema::NodeText>,
+    pub(super) netmask: Option<schema::NodeText>,
+    pub(super) partitions: Option<Vec<OfferedPartition>>,
 }
 
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct OfferedPartition {
-    id: schema::PartitionId,
-    addresses: Option<Vec<OfferedAddress>>,
-    interface: Option<String>,
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OfferedPartition {
+    pub(super) id: schema::PartitionId,
+    pub(super) addresses: Option<Vec<OfferedAddress>>,
+    pub(super) interface: Option<schema::NodeText>,
     /// Its unix user, under which usage may be reported.
-    user: Option<String>,
-    capabilities: Option<Vec<String>>,
+    pub(super) user: Option<schema::NodeText>,
+    pub(super) capabilities: Option<Vec<Box<str>>>,
 }
 
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct OfferedAddress {
-    address: Option<String>,
-    netmask: Option<String>,
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OfferedAddress {
+    pub(super) address: Option<schema::NodeText>,
+    pub(super) netmask: Option<schema::NodeText>,
 }
 
 pub(crate) fn configure(operation: Operation) -> Operation {
@@ -106,17 +107,17 @@ pub(crate) fn configure(operation: Operation) -> Operation {
 }
 
 /// Whom and what a computer is for.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct ScopeWanted {
-    scope: schema::Scope,
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ScopeWanted {
+    pub(super) scope: schema::Scope,
     /// Whom besides its provider, if it is for a group.
-    group: Option<Vec<schema::PartyId>>,
+    pub(super) group: Option<schema::Texts<schema::PartyId>>,
     /// The releases it is limited to; all, if there are none.
-    software: Option<Vec<schema::SoftwareRelease>>,
+    pub(super) software: Option<schema::Texts<schema::SoftwareRelease>>,
     /// How many instances it takes at most.
     #[schemars(range(min = 0, max = 4_294_967_295_u32))]
-    capacity: Option<u32>,
+    pub(super) capacity: Option<u32>,
 }
 
 pub(crate) fn set_scope(operation: Operation) -> Operation {
@@ -125,10 +126,10 @@ pub(crate) fn set_scope(operation: Operation) -> Operation {
 }
 
 /// Why everything is to be processed again.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Bang {
-    message: Option<String>,
+    pub(crate) message: Option<String>,
 }
 
 pub(crate) fn bang(operation: Operation) -> Operation {
@@ -138,11 +139,11 @@ pub(crate) fn bang(operation: Operation) -> Operation {
 }
 
 /// A release that is to be on a computer, or to go.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct SupplyWanted {
-    software_release: schema::SoftwareRelease,
-    state: schema::SupplyState,
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SupplyWanted {
+    pub(super) software_release: schema::SoftwareRelease,
+    pub(super) state: schema::SupplyState,
 }
 
 pub(crate) fn supply(operation: Operation) -> Operation {
@@ -153,12 +154,12 @@ pub(crate) fn supply(operation: Operation) -> Operation {
 }
 
 /// The same, of a computer that is named here.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct Installation {
-    computer: schema::ComputerId,
-    software_release: schema::SoftwareRelease,
-    state: schema::SupplyState,
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Installation {
+    pub(super) computer: schema::ComputerId,
+    pub(super) software_release: schema::SoftwareRelease,
+    pub(super) state: schema::SupplyState,
 }
 
 pub(crate) fn supply_named(operation: Operation) -> Operation {
@@ -202,13 +203,13 @@ pub(crate) fn revoke_certificate(operation: Operation) -> Operation {
 }
 
 /// How far a computer is with a release.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct SoftwareReport {
-    software_release: schema::SoftwareRelease,
-    state: schema::SoftwareState,
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SoftwareReport {
+    pub(super) software_release: schema::SoftwareRelease,
+    pub(super) state: schema::SoftwareState,
     /// What went wrong, with state `error`.
-    error: Option<String>,
+    pub(super) error: Option<String>,
 }
 
 pub(crate) fn report_software(operation: Operation) -> Operation {

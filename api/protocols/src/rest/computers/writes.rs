@@ -17,19 +17,23 @@ use slapledger_core::domain::{Answer, Command};
 use slapledger_core::ledger::Submission;
 use slapledger_core::log::envelope::Actor;
 use slapledger_kit::body::ReceivedRequest;
-use slapledger_kit::json_body::{self, JsonObject, Replaced};
+use slapledger_kit::json_body;
 use slapledger_kit::problem::Problem;
-use slapledger_kit::sealing::{self, error_text};
+use slapledger_kit::sealing::{self, error_text, reported_error};
 use slapledger_kit::text::carriable;
 use slapledger_projections::SlapViews;
 use slapledger_projections::inventory::Computer;
 use slapledger_usecases::context::RequestContext;
 use slapledger_usecases::reading::{fresh, no_computer, read};
-use slapledger_usecases::software::supply_state;
 
 use super::ComputerResource;
+use super::describe::{
+    Bang, Configuration, Description, Installation, NewComputer, OfferedAddress, OfferedPartition,
+    ScopeWanted, SoftwareReport, SupplyWanted,
+};
 use crate::access::Authorised;
 use crate::rest::change::{Change, Subject};
+use crate::rest::openapi::schema;
 use crate::rest::query::{self, Named};
 
 /// The longest body that tells of a computer, in bytes: it may have thousands of partitions.
@@ -47,19 +51,17 @@ pub(super) fn find(ctx: &RequestContext, view: &SlapViews, id: &ComputerId) -> R
 /// `POST /v1/computers`: enters a computer. With a reference it keeps it; with a title the master names it, unless there
 /// is one of this title.
 pub(crate) async fn enter(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
-    let told = json_body::told(request, json_body::MOST_BYTES, |object| {
-        let reference: Option<ComputerId> = object.parsed("reference")?;
-        let title = object.optional("title", text)?;
-        Ok((reference, title, object.parsed("time_zone")?.unwrap_or(TimeZone::UTC)))
-    });
-    let (sent, (reference, title, time_zone)) = told.await?;
+    let (sent, wanted) = json_body::read::<NewComputer>(request, json_body::MOST_BYTES).await?;
+    let time_zone = wanted.time_zone.map_or(TimeZone::UTC, Into::into);
     let owner = ctx.caller.party()?;
-    let command = match (reference, title) {
-        (Some(computer), None) => {
+    let command = match (wanted.reference, wanted.title) {
+        (Some(schema::ComputerId(computer)), None) => {
             carriable("reference", computer.as_str())?;
             Command::RegisterComputer(RegisterComputer { computer, owner, time_zone })
         }
-        (None, Some(title)) => Command::RequestComputer(RequestComputer { owner, title, time_zone }),
+        (None, Some(title)) => {
+            Command::RequestComputer(RequestComputer { owner, title: title.into(), time_zone })
+        }
         _ => return Err(Problem::field("reference", "must be given, or a title instead; not both")),
     };
     let registered = match &command {
@@ -88,11 +90,6 @@ fn urlencoded(text: &str) -> String {
     form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "it reads a member of a body, as others do that may refuse")]
-fn text(text: &str) -> Result<Box<str>, String> {
-    Ok(text.into())
-}
-
 /// Carries out what is said of a computer, and shows it as it is then.
 async fn change(
     ctx: &RequestContext,
@@ -113,23 +110,17 @@ pub(crate) async fn describe(
     request: Request,
 ) -> Result<Response, Problem> {
     let id = named(&id)?;
-    let told = json_body::told(request, json_body::MOST_BYTES, |object| {
-        Ok((object.replaced("title", text)?, object.texts_or_null("attributes")?))
-    });
-    let (sent, (title, attributes)) = told.await?;
+    let (sent, Description { title, attributes }) = json_body::read(request, json_body::MOST_BYTES).await?;
     let actor = ctx.caller.actor();
     change(&ctx, (&id, actor, &sent), |computer| {
         let mut all = computer.attributes.clone();
         for (key, value) in attributes.iter().flatten() {
             match value {
-                Some(value) => drop(all.insert(key.as_str().into(), value.as_str().into())),
+                Some(value) => drop(all.insert(key.as_str().into(), value.0.clone())),
                 None => drop(all.remove(key.as_str())),
             }
         }
-        let title = match &title {
-            Replaced::By(title) => title.clone(),
-            Replaced::Not => computer.title.clone(),
-        };
+        let title = title.clone().or(computer.title.clone());
         let computer = computer.id.clone();
         Ok(Command::DescribeComputer(DescribeComputer { computer, title, attributes: all }))
     })
@@ -145,16 +136,10 @@ pub(crate) async fn configure(
 ) -> Result<Response, Problem> {
     let id = named(&id)?;
     carriable("id", id.as_str())?;
-    let told = json_body::told(request, MOST_BYTES, |object| {
-        let address = kept(object, "address")?.unwrap_or_default();
-        let netmask = kept(object, "netmask")?.unwrap_or_default();
-        Ok((
-            address,
-            netmask,
-            object.objects("partitions")?.into_iter().map(offer).collect::<Result<_, _>>()?,
-        ))
-    });
-    let (sent, (address, netmask, offers)) = told.await?;
+    let (sent, configuration) = json_body::read::<Configuration>(request, MOST_BYTES).await?;
+    let address = configuration.address.map_or_else(Box::default, Into::into);
+    let netmask = configuration.netmask.map_or_else(Box::default, Into::into);
+    let offers = configuration.partitions.into_iter().flatten().map(offer).collect();
     let owner_if_new = slapledger_usecases::node::owner_if_new(&ctx);
     let command = ConfigureComputer { computer: id.clone(), address, netmask, offers, owner_if_new };
     let actor = ctx.caller.actor_at(&id);
@@ -171,31 +156,18 @@ pub(crate) async fn configure(
     change.shown(accepted.sequence, find, show).await
 }
 
-fn offer(mut told: JsonObject) -> Result<Offer, Problem> {
-    let partition = told.required("id", |text| text.parse().map_err(rule))?;
-    let addresses = told.objects("addresses")?.into_iter().map(|mut told| {
-        let address = kept(&mut told, "address")?.unwrap_or_default();
-        let netmask = kept(&mut told, "netmask")?.unwrap_or_default();
-        told.end()?;
-        Ok(Address { address, netmask })
-    });
-    let addresses = addresses.collect::<Result<_, Problem>>()?;
-    let (tap, user) = (kept(&mut told, "interface")?, kept(&mut told, "user")?);
-    let capabilities = told.texts("capabilities")?;
-    told.end()?;
-    Ok(Offer { partition, addresses, tap, user, capabilities })
-}
-
-fn rule(error: impl std::fmt::Display) -> String {
-    error.to_string()
-}
-
-/// A text that nodes get back in XML.
-fn kept(object: &mut JsonObject, name: &str) -> Result<Option<Box<str>>, Problem> {
-    object.optional(name, |text| {
-        carriable(name, text).map_err(|problem| problem.detail)?;
-        if text.len() > 255 { Err("must not be longer than 255 bytes".to_owned()) } else { Ok(text.into()) }
-    })
+fn offer(offered: OfferedPartition) -> Offer {
+    let OfferedPartition { id, addresses, interface, user, capabilities } = offered;
+    let text = |text: Option<schema::NodeText>| text.map_or_else(Box::default, Into::into);
+    let address =
+        |offered: OfferedAddress| Address { address: text(offered.address), netmask: text(offered.netmask) };
+    Offer {
+        partition: id.into(),
+        addresses: addresses.into_iter().flatten().map(address).collect(),
+        tap: interface.map(Into::into),
+        user: user.map(Into::into),
+        capabilities: capabilities.unwrap_or_default(),
+    }
 }
 
 /// `PUT /v1/computers/{id}/allocation-scope`: whom and what it is for.
@@ -205,14 +177,11 @@ pub(crate) async fn set_scope(
     request: Request,
 ) -> Result<Response, Problem> {
     let id = named(&id)?;
-    let told = json_body::told(request, json_body::MOST_BYTES, |object| {
-        let scope = scope(object)?;
-        let software = object.texts("software")?;
-        let software =
-            software.iter().map(|text| text.parse().map_err(|error| Problem::field("software", rule(error))));
-        Ok((scope, software.collect::<Result<BTreeSet<_>, _>>()?, object.number("capacity")?))
-    });
-    let (sent, (scope, software, capacity)) = told.await?;
+    let (sent, wanted) = json_body::read::<ScopeWanted>(request, json_body::MOST_BYTES).await?;
+    let scope = scope(wanted.scope, wanted.group.map(|group| group.0).unwrap_or_default())?;
+    let software = wanted.software.into_iter().flat_map(|software| software.0);
+    let software: BTreeSet<SoftwareRelease> = software.map(Into::into).collect();
+    let capacity = wanted.capacity;
     let actor = ctx.caller.actor();
     change(&ctx, (&id, actor, &sent), |computer| {
         let (computer, scope, software) = (computer.id.clone(), scope.clone(), software.clone());
@@ -221,18 +190,16 @@ pub(crate) async fn set_scope(
     .await
 }
 
-fn scope(object: &mut JsonObject) -> Result<AllocationScope, Problem> {
-    let word = object.required("scope", text)?;
-    let group = object.texts("group")?;
-    let group = group.iter().map(|party| party.parse().map_err(|error| Problem::field("group", rule(error))));
-    let group = group.collect::<Result<Vec<_>, _>>()?;
+/// What a scope is, with the group that goes with it.
+fn scope(scope: schema::Scope, group: Vec<schema::PartyId>) -> Result<AllocationScope, Problem> {
     let is_empty = group.is_empty();
-    let scope = match &*word {
-        "open" => AllocationScope::Open,
-        "personal" => AllocationScope::Personal,
-        "closed" => AllocationScope::Closed,
-        "group" => return Ok(AllocationScope::Group(group)),
-        _ => return Err(Problem::field("scope", "must be open, personal, group or closed")),
+    let scope = match scope {
+        schema::Scope::Open => AllocationScope::Open,
+        schema::Scope::Personal => AllocationScope::Personal,
+        schema::Scope::Closed => AllocationScope::Closed,
+        schema::Scope::Group => {
+            return Ok(AllocationScope::Group(group.into_iter().map(Into::into).collect()));
+        }
     };
     if is_empty { Ok(scope) } else { Err(Problem::field("group", "goes with scope group alone")) }
 }
@@ -244,9 +211,8 @@ pub(crate) async fn bang(
     request: Request,
 ) -> Result<Response, Problem> {
     let id = named(&id)?;
-    let message =
-        |object: &mut JsonObject| object.optional("message", |text| Ok(error_text(text.as_bytes())));
-    let (sent, message) = json_body::told_if_any(request, json_body::MOST_BYTES, message).await?;
+    let (sent, Bang { message }) = json_body::read_optional(request, json_body::MOST_BYTES).await?;
+    let message = message.map(|text| error_text(text.as_bytes()));
     change(&ctx, (&id, ctx.caller.actor_at(&id), &sent), |computer| {
         let message = message.as_ref().map(|text| sealing::seal(ctx.keys(), fresh(&ctx)?, text));
         let (computer, message) = (computer.id.clone(), message.transpose()?);
@@ -262,27 +228,15 @@ pub(crate) async fn supply(
     request: Request,
 ) -> Result<Response, Problem> {
     let id = named(&id)?;
-    let (sent, wanted) = json_body::told(request, json_body::MOST_BYTES, supply_wanted).await?;
-    supplied(&ctx, &id, &sent, wanted).await
+    let (sent, wanted) = json_body::read::<SupplyWanted>(request, json_body::MOST_BYTES).await?;
+    supplied(&ctx, &id, &sent, (wanted.software_release.into(), wanted.state.into())).await
 }
 
 /// `POST /software_installation_module/`: the same, of a computer that the body names.
 pub(crate) async fn supply_named(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
-    let told = json_body::told(request, json_body::MOST_BYTES, |object| {
-        Ok((object.required("computer", |text| text.parse().map_err(rule))?, supply_wanted(object)?))
-    });
-    let (sent, (id, wanted)) = told.await?;
-    supplied(&ctx, &id, &sent, wanted).await
-}
-
-fn supply_wanted(object: &mut JsonObject) -> Result<(SoftwareRelease, SupplyState), Problem> {
-    let release = release(object)?;
-    let state = object.required("state", |told| {
-        let mut all = [SupplyState::Available, SupplyState::Destroyed].into_iter();
-        let found = all.find(|state| supply_state(*state) == told);
-        found.ok_or_else(|| "must be available or destroyed".to_owned())
-    })?;
-    Ok((release, state))
+    let (sent, wanted) = json_body::read::<Installation>(request, json_body::MOST_BYTES).await?;
+    let supply = (wanted.software_release.into(), wanted.state.into());
+    supplied(&ctx, &wanted.computer.0, &sent, supply).await
 }
 
 async fn supplied(
@@ -298,13 +252,6 @@ async fn supplied(
     .await
 }
 
-fn release(object: &mut JsonObject) -> Result<SoftwareRelease, Problem> {
-    object.required("software_release", |text| {
-        carriable("software_release", text).map_err(|problem| problem.detail)?;
-        text.parse().map_err(rule)
-    })
-}
-
 /// `POST /v1/computers/{id}/software-reports`: how far a computer is with a release.
 pub(crate) async fn report_software(
     Authorised(ctx): Authorised,
@@ -312,18 +259,10 @@ pub(crate) async fn report_software(
     request: Request,
 ) -> Result<Response, Problem> {
     let id = named(&id)?;
-    let told = json_body::told(request, json_body::MOST_BYTES, |object| {
-        let release = release(object)?;
-        let state = object.required("state", |told| match told {
-            "building" => Ok(SoftwareState::Building),
-            "available" => Ok(SoftwareState::Available),
-            "destroyed" => Ok(SoftwareState::Destroyed),
-            "error" => Ok(SoftwareState::Error),
-            _ => Err("must be building, available, destroyed or error".to_owned()),
-        })?;
-        Ok((release, state, object.error(state == SoftwareState::Error)?))
-    });
-    let (sent, (release, state, log)) = told.await?;
+    let (sent, report) = json_body::read::<SoftwareReport>(request, json_body::MOST_BYTES).await?;
+    let release = SoftwareRelease::from(report.software_release);
+    let state = SoftwareState::from(report.state);
+    let log = reported_error(report.error.as_deref(), state == SoftwareState::Error)?;
     let response = change(&ctx, (&id, ctx.caller.actor_at(&id), &sent), |computer| {
         // The key of the error before it: the same error again is nothing new.
         let known = computer.supplies().get(&release).and_then(|supply| Some(supply.error.as_ref()?.key));

@@ -1,8 +1,7 @@
 //! What is said of the routes of credentials.
 
-#![expect(dead_code, reason = "bodies are described, and never made")]
-
 use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::json;
 
 use super::{CredentialForm, RevokedForm, TokenForm};
@@ -35,32 +34,32 @@ pub(crate) fn revoke(operation: Operation) -> Operation {
 }
 
 /// What is revoked.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct Revocation {
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Revocation {
     /// Whether every other credential of its holder is revoked with it.
-    all_of_holder: Option<bool>,
+    pub(super) all_of_holder: Option<bool>,
     /// For admins. From this instant on, what it issued is revoked too, and what was issued by that in turn; with
     /// `all_of_holder`, by any credential of its holder.
-    issued_since: Option<schema::Instant>,
+    pub(super) issued_since: Option<schema::Instant>,
 }
 
 /// A token to be issued.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct NewToken {
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewToken {
     /// A party, or the name of an operator; whoever asks, if it is not said.
-    holder: Option<schema::ShortText>,
+    pub(super) holder: Option<schema::ShortText>,
     /// What it lets them act as; the roles of whoever asks, if it is for them.
-    roles: Option<Vec<schema::Role>>,
+    pub(super) roles: Option<schema::Texts<schema::Role>>,
     /// Whether it reaches all projects.
-    all_projects: Option<bool>,
-    purpose: Option<schema::Purpose>,
+    pub(super) all_projects: Option<bool>,
+    pub(super) purpose: Option<schema::Purpose>,
     /// For people.
-    label: Option<schema::ShortText>,
+    pub(super) label: Option<schema::ShortText>,
     /// Until when. If it is not said: a day, of one that is good once; as long as the credential that it is issued by, if
     /// it is for its holder, who cannot have it for longer; else for ever.
-    expires_at: Option<schema::Instant>,
+    pub(super) expires_at: Option<schema::Instant>,
 }
 
 pub(crate) fn issue(operation: Operation) -> Operation {

@@ -1,8 +1,7 @@
 //! What is said of the routes of prepaid credit and one-off charges.
 
-#![expect(dead_code, reason = "bodies are described, and never made")]
-
 use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::json;
 
 use super::{ChargeForm, CreditForm};
@@ -10,36 +9,36 @@ use crate::rest::openapi::operation::Operation;
 use crate::rest::openapi::schema;
 
 /// What a customer paid before.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct CreditWanted {
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CreditWanted {
     /// With whom; with the user, if it is not said.
-    seller: Option<schema::PartyId>,
-    customer: schema::PartyId,
-    currency: schema::Currency,
+    pub(super) seller: Option<schema::PartyId>,
+    pub(super) customer: schema::PartyId,
+    pub(super) currency: schema::Currency,
     /// Above zero.
-    amount: schema::Amount,
-    description: schema::LongText,
+    pub(super) amount: schema::Amount,
+    pub(super) description: schema::LongText,
 }
 
 /// What is charged, or given.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct ChargeWanted {
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ChargeWanted {
     /// Who charges; the user, if it is not said.
-    seller: Option<schema::PartyId>,
-    customer: schema::PartyId,
-    currency: schema::Currency,
+    pub(super) seller: Option<schema::PartyId>,
+    pub(super) customer: schema::PartyId,
+    pub(super) currency: schema::Currency,
     /// Below zero, if it is given.
-    amount: schema::Amount,
-    description: schema::LongText,
+    pub(super) amount: schema::Amount,
+    pub(super) description: schema::LongText,
 }
 
 /// Why.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct Withdrawal {
-    reason: schema::LongText,
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Withdrawal {
+    pub(super) reason: schema::LongText,
 }
 
 pub(crate) fn credits(operation: Operation) -> Operation {

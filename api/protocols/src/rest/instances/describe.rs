@@ -1,10 +1,9 @@
 //! What is said of the routes of instances.
 
-#![expect(dead_code, reason = "bodies are described, and never made")]
-
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::json;
 
 use super::{InstanceItem, InstanceResource};
@@ -13,24 +12,25 @@ use crate::rest::openapi::operation::Operation;
 use crate::rest::openapi::schema::{self, Nothing};
 
 /// What is wanted. What is left out of an instance that exists stays as it is.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct InstanceWanted {
-    software_release: schema::SoftwareRelease,
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct InstanceWanted {
+    pub(super) software_release: schema::SoftwareRelease,
     /// The name it goes by: the same name again is the same instance.
-    instance_id: schema::Reference,
-    instance_type: Option<schema::InstanceType>,
-    software_type: Option<schema::SoftwareType>,
-    state: Option<schema::RequestedState>,
-    parameters: Option<schema::Parameters>,
+    pub(super) instance_id: schema::Reference,
+    pub(super) instance_type: Option<schema::InstanceType>,
+    pub(super) software_type: Option<schema::SoftwareType>,
+    pub(super) state: Option<schema::RequestedState>,
+    pub(super) parameters: Option<schema::Parameters>,
     /// Where it may be.
-    sla: Option<BTreeMap<String, String>>,
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
+    pub(super) sla: Option<schema::Parameters>,
     /// Whether it is to live on another instance, not in a partition of its own.
-    shared: Option<bool>,
+    pub(super) shared: Option<bool>,
     /// The instance that asks, from inside its partition; the user, if it is not said.
-    requester: Option<schema::InstanceId>,
+    pub(super) requester: Option<schema::InstanceId>,
     /// Who asks for it and pays for it; the user, if it is not said.
-    owner: Option<schema::PartyId>,
+    pub(super) owner: Option<schema::PartyId>,
 }
 
 pub(crate) fn list(operation: Operation) -> Operation {
@@ -84,15 +84,16 @@ fn changes(operation: Operation) -> Operation {
 }
 
 /// What is wanted now; what is left out stays as it is.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct InstanceChange {
-    software_release: Option<schema::SoftwareRelease>,
-    software_type: Option<schema::SoftwareType>,
-    instance_type: Option<schema::InstanceType>,
-    state: Option<schema::RequestedState>,
-    parameters: Option<schema::Parameters>,
-    sla: Option<BTreeMap<String, String>>,
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct InstanceChange {
+    pub(super) software_release: Option<schema::SoftwareRelease>,
+    pub(super) software_type: Option<schema::SoftwareType>,
+    pub(super) instance_type: Option<schema::InstanceType>,
+    pub(super) state: Option<schema::RequestedState>,
+    pub(super) parameters: Option<schema::Parameters>,
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
+    pub(super) sla: Option<schema::Parameters>,
 }
 
 pub(crate) fn want(operation: Operation) -> Operation {
@@ -116,12 +117,12 @@ pub(crate) fn erase(operation: Operation) -> Operation {
 }
 
 /// The state a node says an instance is in.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct InstanceReport {
-    state: schema::ReportedState,
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct InstanceReport {
+    pub(super) state: schema::ReportedState,
     /// What went wrong, with state `error`.
-    error: Option<String>,
+    pub(super) error: Option<String>,
 }
 
 pub(crate) fn report(operation: Operation) -> Operation {
@@ -130,10 +131,10 @@ pub(crate) fn report(operation: Operation) -> Operation {
 }
 
 /// How an instance is reached.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct Connection {
-    connection_parameters: schema::Parameters,
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Connection {
+    pub(super) connection_parameters: schema::Parameters,
 }
 
 pub(crate) fn set_connection(operation: Operation) -> Operation {
@@ -148,10 +149,10 @@ pub(crate) fn bang(operation: Operation) -> Operation {
 }
 
 /// Another name.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct Rename {
-    title: schema::Reference,
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rename {
+    pub(super) title: schema::Reference,
 }
 
 pub(crate) fn rename(operation: Operation) -> Operation {

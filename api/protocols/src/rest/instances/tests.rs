@@ -1,6 +1,6 @@
 //! Instances, computers and software over REST.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use slapledger_core::domain::event::Mode;
 
 use super::*;

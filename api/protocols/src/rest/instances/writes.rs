@@ -1,35 +1,34 @@
 //! What is wanted of an instance that is there, and what its node says of it.
 
-use std::collections::BTreeMap;
-
 use axum::extract::Request;
 use axum::response::Response;
 use slapledger_core::domain::Command;
 use slapledger_core::domain::erasure::{self, Erase};
 use slapledger_core::domain::event::Stream;
-use slapledger_core::domain::id::{InstanceId, InvalidText, Reference, SoftwareRelease, SoftwareType};
+use slapledger_core::domain::id::{InstanceId, Reference};
 use slapledger_core::domain::instance::{
-    BangInstance, InstanceType, Place, RenameInstance, ReportInstance, ReportedState, RequestInstance,
-    RequestedState, SetConnectionParameters, WithoutRoom,
+    BangInstance, Place, RenameInstance, ReportInstance, ReportedState, RequestInstance, RequestedState,
+    SetConnectionParameters, WithoutRoom,
 };
 use slapledger_core::log::envelope::Actor;
 use slapledger_kit::body::ReceivedRequest;
 use slapledger_kit::conflict;
-use slapledger_kit::json_body::{self, JsonObject};
+use slapledger_kit::json_body;
 use slapledger_kit::problem::Problem;
-use slapledger_kit::sealing::{self, error_text};
-use slapledger_kit::text::{carriable, id};
+use slapledger_kit::sealing::{self, error_text, reported_error};
 use slapledger_projections::SlapViews;
 use slapledger_projections::instances::Instance;
 use slapledger_usecases::caller::Caller;
 use slapledger_usecases::context::{RequestContext, to_its_end};
 use slapledger_usecases::erasure::destroy_key;
 use slapledger_usecases::reading::read;
-use slapledger_usecases::requesting::parse_state;
 
-use super::{InstanceResource, MOST_BYTES, instance_type, no_instance, texts};
+use super::describe::{Connection, InstanceChange, InstanceReport, Rename};
+use super::{InstanceResource, MOST_BYTES, no_instance};
 use crate::access::Authorised;
 use crate::rest::change::{Change, Subject};
+use crate::rest::computers::describe::Bang;
+use crate::rest::openapi::schema;
 use crate::rest::query::Named;
 
 fn named(text: &str) -> Result<InstanceId, Problem> {
@@ -64,52 +63,28 @@ async fn change(
     change.shown(accepted.sequence, find, show).await
 }
 
-/// What is wanted of it; what is left out stays as it is.
-#[derive(Default)]
-struct Wanted {
-    release: Option<SoftwareRelease>,
-    software_type: Option<SoftwareType>,
-    instance_type: Option<InstanceType>,
-    parameters: Option<BTreeMap<String, String>>,
-    sla: Option<BTreeMap<String, String>>,
-    state: Option<RequestedState>,
-}
-
-impl Wanted {
-    fn read(object: &mut JsonObject) -> Result<Self, Problem> {
-        let text = |text: &str| Ok(text.to_owned());
-        let release = object.optional("software_release", text)?;
-        let software_type = object.optional("software_type", text)?;
-        Ok(Self {
-            release: release.map(|text| id("software_release", &text)).transpose()?,
-            software_type: software_type.map(|text| id("software_type", &text)).transpose()?,
-            instance_type: object.optional("instance_type", instance_type)?,
-            parameters: texts(object, "parameters")?,
-            sla: texts(object, "sla")?,
-            state: object.optional("state", |text| {
-                parse_state(text).ok_or_else(|| "must be started, stopped or destroyed".to_owned())
-            })?,
-        })
-    }
-
+impl InstanceChange {
+    /// The request for the instance as it is with the change.
     fn command(&self, ctx: &RequestContext, instance: &Instance) -> Result<Command, Problem> {
         let parameters = match &self.parameters {
             None => instance.parameters.clone(),
-            Some(told) => sealing::seal_parameters(ctx.keys(), instance.key(), "parameters", told)?,
+            Some(told) => sealing::seal_parameters(ctx.keys(), instance.key(), "parameters", &told.0)?,
         };
-        let filter = self
-            .sla
-            .as_ref()
-            .map(|sla| sla.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect());
+        let filter = self.sla.as_ref().map(|sla| {
+            sla.0.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect()
+        });
         Ok(Command::RequestInstance(RequestInstance {
             requester: instance.requester,
             reference: instance.reference.clone(),
-            release: self.release.clone().unwrap_or_else(|| instance.release.clone()),
-            software_type: self.software_type.clone().unwrap_or_else(|| instance.software_type.clone()),
-            instance_type: self.instance_type,
+            release: self.software_release.clone().map_or_else(|| instance.release.clone(), Into::into),
+            software_type: self
+                .software_type
+                .clone()
+                .map_or_else(|| instance.software_type.clone(), Into::into),
+            instance_type: self.instance_type.clone().map(Into::into),
             parameters,
             filter: filter.unwrap_or_else(|| instance.filter.clone()),
-            state: self.state,
+            state: self.state.clone().map(Into::into),
             shared: instance.shared,
             default_computer: ctx.engine.default_computer.clone(),
             without_room: WithoutRoom::Wait,
@@ -124,7 +99,7 @@ pub(crate) async fn want(
     request: Request,
 ) -> Result<Response, Problem> {
     let instance = named(&of)?;
-    let (sent, wanted) = json_body::told(request, MOST_BYTES, Wanted::read).await?;
+    let (sent, wanted) = json_body::read::<InstanceChange>(request, MOST_BYTES).await?;
     change(&ctx, ((instance, Caller::wants_instance), ctx.caller.actor(), &sent), |known| {
         wanted.command(&ctx, known)
     })
@@ -138,8 +113,9 @@ pub(crate) async fn destroy(
     request: Request,
 ) -> Result<Response, Problem> {
     let instance = named(&of)?;
-    let (sent, ()) = json_body::told_if_any(request, json_body::MOST_BYTES, |_| Ok(())).await?;
-    let wanted = Wanted { state: Some(RequestedState::Destroyed), ..Wanted::default() };
+    let (sent, schema::Nothing {}) = json_body::read_optional(request, json_body::MOST_BYTES).await?;
+    let destroyed = Some(schema::RequestedState(RequestedState::Destroyed));
+    let wanted = InstanceChange { state: destroyed, ..InstanceChange::default() };
     change(&ctx, ((instance, Caller::wants_instance), ctx.caller.actor(), &sent), |known| {
         wanted.command(&ctx, known)
     })
@@ -153,7 +129,7 @@ pub(crate) async fn erase(
     request: Request,
 ) -> Result<Response, Problem> {
     let id = named(&of)?;
-    let (sent, ()) = json_body::told_if_any(request, json_body::MOST_BYTES, |_| Ok(())).await?;
+    let (sent, schema::Nothing {}) = json_body::read_optional(request, json_body::MOST_BYTES).await?;
     let erasing = async move {
         let change = Change::new(&ctx, ctx.caller.actor(), &sent)?;
         let show = |instance: &Instance| InstanceResource::of(&ctx, instance);
@@ -199,17 +175,9 @@ pub(crate) async fn report(
     request: Request,
 ) -> Result<Response, Problem> {
     let instance = named(&of)?;
-    let told = json_body::told(request, json_body::MOST_BYTES, |object| {
-        let state = object.required("state", |told| match told {
-            "started" => Ok(ReportedState::Started),
-            "stopped" => Ok(ReportedState::Stopped),
-            "destroyed" => Ok(ReportedState::Destroyed),
-            "error" => Ok(ReportedState::Error),
-            _ => Err("must be started, stopped, destroyed or error".to_owned()),
-        })?;
-        Ok((state, object.error(state == ReportedState::Error)?))
-    });
-    let (sent, (state, log)) = told.await?;
+    let (sent, report) = json_body::read::<InstanceReport>(request, json_body::MOST_BYTES).await?;
+    let state = ReportedState::from(report.state);
+    let log = reported_error(report.error.as_deref(), state == ReportedState::Error)?;
     say(&ctx, (instance, &sent), |place, known| {
         let error = log.as_ref().map(|log| sealing::seal(ctx.keys(), known.key(), log)).transpose()?;
         Ok(Command::ReportInstance(ReportInstance { place, state, error }))
@@ -225,11 +193,9 @@ pub(crate) async fn set_connection(
 ) -> Result<Response, Problem> {
     const FIELD: &str = "connection_parameters";
     let instance = named(&of)?;
-    let parameters =
-        |object: &mut JsonObject| texts(object, FIELD)?.ok_or_else(|| Problem::field(FIELD, "is missing"));
-    let (sent, told) = json_body::told(request, MOST_BYTES, parameters).await?;
+    let (sent, Connection { connection_parameters: told }) = json_body::read(request, MOST_BYTES).await?;
     say(&ctx, (instance, &sent), |place, known| {
-        let connection = sealing::seal_parameters(ctx.keys(), known.key(), FIELD, &told)?;
+        let connection = sealing::seal_parameters(ctx.keys(), known.key(), FIELD, &told.0)?;
         Ok(Command::SetConnectionParameters(SetConnectionParameters { place, connection }))
     })
     .await
@@ -242,9 +208,8 @@ pub(crate) async fn bang(
     request: Request,
 ) -> Result<Response, Problem> {
     let instance = named(&of)?;
-    let message =
-        |object: &mut JsonObject| object.optional("message", |text| Ok(error_text(text.as_bytes())));
-    let (sent, message) = json_body::told_if_any(request, json_body::MOST_BYTES, message).await?;
+    let (sent, Bang { message }) = json_body::read_optional(request, json_body::MOST_BYTES).await?;
+    let message = message.map(|text| error_text(text.as_bytes()));
     say(&ctx, (instance, &sent), |place, known| {
         let message =
             message.as_ref().map(|text| sealing::seal(ctx.keys(), known.key(), text)).transpose()?;
@@ -260,13 +225,8 @@ pub(crate) async fn rename(
     request: Request,
 ) -> Result<Response, Problem> {
     let instance = named(&of)?;
-    let title = |object: &mut JsonObject| {
-        object.required("title", |text| {
-            carriable("title", text).map_err(|problem| problem.detail)?;
-            text.parse().map_err(|rule: InvalidText| rule.to_string())
-        })
-    };
-    let (sent, reference): (_, Reference) = json_body::told(request, json_body::MOST_BYTES, title).await?;
+    let (sent, Rename { title }) = json_body::read(request, json_body::MOST_BYTES).await?;
+    let reference = Reference::from(title);
     let renamed = say(&ctx, (instance, &sent), |place, _| {
         Ok(Command::RenameInstance(RenameInstance { place, reference: reference.clone() }))
     });

@@ -1,8 +1,7 @@
 //! What is said of the routes of invoice runs and invoices.
 
-#![expect(dead_code, reason = "bodies are described, and never made")]
-
 use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::json;
 
 use super::notes::Corrected;
@@ -12,19 +11,19 @@ use crate::rest::openapi::operation::Operation;
 use crate::rest::openapi::schema::{self, Nothing};
 
 /// What a run is to invoice.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct RunWanted {
-    period: schema::RunPeriod,
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RunWanted {
+    pub(super) period: schema::RunPeriod,
     /// Who sells; the user, if it is not said.
-    seller: Option<schema::PartyId>,
+    pub(super) seller: Option<schema::PartyId>,
     /// For how long the drafts may be looked at, and none becomes final.
     #[schemars(range(max = 8784))]
-    grace_hours: Option<u32>,
+    pub(super) grace_hours: Option<u32>,
     /// Whether its drafts become final by themselves: at once, or when the time of grace is over.
-    finalise: Option<bool>,
+    pub(super) finalise: Option<bool>,
     /// By which prices; may be left out while there is but one price book.
-    price_book: Option<schema::PriceBookName>,
+    pub(super) price_book: Option<schema::PriceBookName>,
 }
 
 pub(crate) fn list_runs(operation: Operation) -> Operation {
@@ -65,36 +64,37 @@ pub(crate) fn finalise_run(operation: Operation) -> Operation {
 }
 
 /// What is given back, and why.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct Credited {
-    reason: schema::LongText,
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Credited {
+    pub(super) reason: schema::LongText,
     #[schemars(length(min = 1))]
-    lines: Vec<LineCredited>,
+    pub(super) lines: Vec<LineCredited>,
 }
 
 /// Something of a line.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct LineCredited {
-    n: schema::Number,
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LineCredited {
+    #[schemars(with = "schema::Number")]
+    pub(super) n: u32,
     /// All that is left of it, if it is not said.
-    amount: Option<schema::Amount>,
+    pub(super) amount: Option<schema::Amount>,
 }
 
 /// Why.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct Voided {
-    reason: schema::LongText,
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Voided {
+    pub(super) reason: schema::LongText,
 }
 
 /// What a line should have been, and why.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct Correction {
-    amount: schema::Amount,
-    reason: schema::LongText,
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Correction {
+    pub(super) amount: schema::Amount,
+    pub(super) reason: schema::LongText,
 }
 
 pub(crate) fn refresh_run(operation: Operation) -> Operation {

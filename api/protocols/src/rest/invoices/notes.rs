@@ -10,20 +10,20 @@ use serde::Serialize;
 use slapledger_core::domain::charge::{ChargeId, MAX_DESCRIPTION, RecordCharge};
 use slapledger_core::domain::id::{InvoiceId, Sequence};
 use slapledger_core::domain::invoice::{DocumentKind, GiveBack, HowMuch, LineRef};
-use slapledger_core::domain::money::{Amount, Currency};
+use slapledger_core::domain::money::Currency;
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::ledger::Submission;
 use slapledger_kit::body::ReceivedRequest;
 use slapledger_kit::conflict;
-use slapledger_kit::json_body::{self, JsonObject};
+use slapledger_kit::json_body;
 use slapledger_kit::problem::Problem;
 use slapledger_usecases::context::RequestContext;
 use slapledger_usecases::invoicing;
 
+use super::describe::{Correction, Credited, LineCredited, Voided};
 use super::{InvoiceForm, unknown_invoice};
 use crate::access::Authorised;
 use crate::rest::openapi::schema;
-use crate::rest::parties::details::text;
 use crate::rest::query::{self, Named};
 use crate::rest::usage::local;
 
@@ -51,26 +51,14 @@ pub(crate) async fn credit(
     request: Request,
 ) -> Result<Response, Problem> {
     let currency = known(&ctx, &id).await?.currency;
-    let told = json_body::told(request, json_body::MOST_BYTES, |object| {
-        let reason = object.required("reason", text)?;
-        let lines: Result<Vec<_>, Problem> =
-            object.objects("lines")?.into_iter().map(|line| read_line(line, currency)).collect();
-        Ok((GiveBack::Lines(lines?), reason))
-    });
-    let (sent, (give_back, reason)) = told.await?;
-    give(&ctx, &sent, (&id, give_back, reason)).await
-}
-
-fn read_line(mut line: JsonObject, currency: Currency) -> Result<(u32, HowMuch), Problem> {
-    let missing = line.fault("n", "is missing");
-    let n = line.number("n")?.ok_or(missing)?;
-    let amount = line.optional("amount", |text| amount_in(text, currency))?;
-    line.end()?;
-    Ok((n, amount.map_or(HowMuch::Rest, HowMuch::Amount)))
-}
-
-pub(crate) fn amount_in(text: &str, currency: Currency) -> Result<Amount, String> {
-    Amount::parse(text, currency).map_err(|rule| rule.to_string())
+    let (sent, credited) = json_body::read::<Credited>(request, json_body::MOST_BYTES).await?;
+    let how_much = |(at, line): (usize, LineCredited)| {
+        let Some(amount) = line.amount else { return Ok((line.n, HowMuch::Rest)) };
+        Ok((line.n, HowMuch::Amount(amount.of(format!("lines[{at}].amount"), currency)?)))
+    };
+    let lines = credited.lines.into_iter().enumerate().map(how_much);
+    let give_back = GiveBack::Lines(lines.collect::<Result<_, Problem>>()?);
+    give(&ctx, &sent, (&id, give_back, credited.reason.into())).await
 }
 
 /// `POST /v1/invoices/{id}/void`: gives back all that is left of it.
@@ -79,9 +67,8 @@ pub(crate) async fn void(
     Named(id): Named<String>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let told = json_body::told(request, json_body::MOST_BYTES, |object| object.required("reason", text));
-    let (sent, reason) = told.await?;
-    give(&ctx, &sent, (&id, GiveBack::All, reason)).await
+    let (sent, Voided { reason }) = json_body::read(request, json_body::MOST_BYTES).await?;
+    give(&ctx, &sent, (&id, GiveBack::All, reason.into())).await
 }
 
 async fn give(
@@ -154,11 +141,9 @@ pub(crate) async fn correct(
     let Known { id: number, currency, document } = known(&ctx, &id).await?;
     let no_line = || Problem::not_found(format!("{id} has no line {n}"));
     let n: u32 = n.parse().map_err(|_| no_line())?;
-    let told = json_body::told(request, json_body::MOST_BYTES, |object| {
-        let amount = object.required("amount", |text| amount_in(text, currency))?;
-        Ok((amount, object.required("reason", text)?))
-    });
-    let (sent, (amount, reason)) = told.await?;
+    let (sent, correction) = json_body::read::<Correction>(request, json_body::MOST_BYTES).await?;
+    let amount = correction.amount.of("amount", currency)?;
+    let reason: String = correction.reason.into();
     let meta = query::meta(&ctx, local(&ctx), &sent.headers, &sent.content())?;
     // Done before, it is answered again: by its own doing the line is what it should be.
     if meta.named_by_sender

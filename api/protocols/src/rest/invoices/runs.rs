@@ -7,18 +7,17 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_billing::{Billing, DocumentState, Run, Warning};
 use slapledger_core::domain::id::{InvoiceId, PartyId, PriceBookName, RunId, Sequence};
-use slapledger_core::domain::invoice::{
-    Bound, OpenInvoiceRun, RefreshInvoiceRun, RunPeriod, WithdrawInvoiceRun,
-};
-use slapledger_core::domain::time::{Date, Timestamp};
+use slapledger_core::domain::invoice::{OpenInvoiceRun, RefreshInvoiceRun, RunPeriod, WithdrawInvoiceRun};
+use slapledger_core::domain::time::Timestamp;
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::ledger::Submission;
+use slapledger_kit::json_body;
 use slapledger_kit::problem::Problem;
-use slapledger_kit::{body, json_body};
 use slapledger_usecases::caller::FIRST_PARTY;
 use slapledger_usecases::context::RequestContext;
 use slapledger_usecases::invoicing::{self, FinaliseError};
 
+use super::describe::RunWanted;
 use crate::access::Authorised;
 use crate::rest::openapi::schema;
 use crate::rest::query::{self, Named, Query};
@@ -104,22 +103,17 @@ impl<'a> RunForm<'a> {
 /// `POST /v1/invoice-runs`: opens a run, which fixes its drafts; `finalise` makes them final too, at once or when the
 /// time of grace is over.
 pub(crate) async fn open_run(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
-    let us = FIRST_PARTY;
-    let told = json_body::told(request, json_body::MOST_BYTES, |object| {
-        let mut members = object.required_object("period")?;
-        let period =
-            RunPeriod { start: members.required("start", bound)?, stop: members.required("stop", bound)? };
-        members.end()?;
-        let price_book: Option<PriceBookName> = object.parsed("price_book")?;
-        let seller = object.parsed("seller")?.unwrap_or(us);
-        let grace_hours = object.number("grace_hours")?.unwrap_or(0);
-        let finalise = object.flag("finalise")?;
-        Ok(OpenInvoiceRun { seller, period, price_book, grace_hours, finalise })
-    });
-    let (sent, mut open) = told.await?;
+    let (sent, wanted) = json_body::read::<RunWanted>(request, json_body::MOST_BYTES).await?;
+    let (grace_hours, finalise) = (wanted.grace_hours.unwrap_or(0), wanted.finalise.unwrap_or(false));
     // Without time for a look it is done here and now, and whoever asks for it is told what became of it.
-    let at_once = open.finalise && open.grace_hours == 0;
-    open.finalise &= !at_once;
+    let at_once = finalise && grace_hours == 0;
+    let open = OpenInvoiceRun {
+        seller: wanted.seller.map_or(FIRST_PARTY, Into::into),
+        period: wanted.period.into(),
+        price_book: wanted.price_book.map(Into::into),
+        grace_hours,
+        finalise: finalise && !at_once,
+    };
 
     let meta = query::meta(&ctx, local(&ctx), &sent.headers, &sent.content())?;
     let command = Command::OpenInvoiceRun(open);
@@ -140,13 +134,6 @@ pub(crate) async fn open_run(Authorised(ctx): Authorised, request: Request) -> R
         sequence = finalised.sequence;
     }
     run_at(&ctx, run, sequence, |sequence, form| query::json(StatusCode::CREATED, sequence, form)).await
-}
-
-/// A day, or an instant.
-pub(crate) fn bound(text: &str) -> Result<Bound, String> {
-    let day = || text.parse::<Date>().ok().filter(|_| text.len() == 10).map(Bound::Day);
-    let bound = day().or_else(|| Timestamp::parse_rfc3339(text).map(Bound::Instant));
-    bound.ok_or_else(|| "must be a day such as 2026-10-01, or an RFC 3339 instant with its offset".to_owned())
 }
 
 async fn run_at(
@@ -177,8 +164,7 @@ pub(crate) async fn finalise_run(
     request: Request,
 ) -> Result<Response, Problem> {
     let run = run_named(&run)?;
-    let sent = body::read_any(request, json_body::MOST_BYTES).await?;
-    json_body::optional_object(&sent.headers, &sent.body)?.end()?;
+    json_body::read_optional::<schema::Nothing>(request, json_body::MOST_BYTES).await?;
     let finalised = invoicing::finalise(&ctx, local(&ctx), run).await?;
     run_at(&ctx, run, finalised.sequence, |sequence, form| query::json(StatusCode::OK, sequence, form)).await
 }
@@ -209,7 +195,7 @@ async fn carry_out(
     run: RunId,
     command: impl FnOnce(RunId) -> Command,
 ) -> Result<Response, Problem> {
-    let (sent, ()) = json_body::told_if_any(request, json_body::MOST_BYTES, |_| Ok(())).await?;
+    let (sent, schema::Nothing {}) = json_body::read_optional(request, json_body::MOST_BYTES).await?;
     let meta = query::meta(ctx, local(ctx), &sent.headers, &sent.content())?;
     let accepted = ctx.ledger().submit(Submission { meta, command: command(run) }).await?;
     run_at(ctx, run, accepted.sequence, |sequence, form| query::json(StatusCode::OK, sequence, form)).await

@@ -9,6 +9,7 @@
 #[cfg(test)]
 pub(crate) mod conformity;
 pub(crate) mod operation;
+pub(crate) mod rules;
 pub(super) mod schema;
 #[cfg(test)]
 mod tests;

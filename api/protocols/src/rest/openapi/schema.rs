@@ -1,19 +1,35 @@
 //! The shapes of texts and numbers that have a form of their own, and of what the core writes by itself.
 //!
+//! A shape that bodies have holds what it means, and is read by the rule that it describes (`rules`).
 //! The core knows nothing of schemas, so a field of one of its types names the shape here it is written in
 //! (`#[schemars(with = "…")]`). That they agree is shown by tests that hold real answers against the document.
 
-#![expect(dead_code, reason = "shapes are described, and never made")]
+#![expect(dead_code, reason = "shapes of answers are described, and never made")]
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use slapledger_core::domain::{access, id, instance, invoice, money, party, quantity, software};
+use slapledger_core::domain::{tax, time};
+use slapledger_kit::json_body;
+use slapledger_kit::problem::Problem;
+
+use super::rules::{self, parsed};
+
+/// A shape of a text that a body may have: what it says of the text is the rule that it is read by.
+pub(crate) trait TextShape: Sized {
+    /// Reads a text, or says which rule it breaks.
+    fn read(text: &str) -> Result<Self, String>;
+}
 
 macro_rules! shapes {
-    ($($(#[doc = $doc:literal])+ $name:ident $shape:tt)*) => {$(
+    ($($(#[doc = $doc:literal])+ $name:ident $(($value:ty) by $read:path =>)? {$($shape:tt)*})*) => {$(
         $(#[doc = $doc])+
-        pub(crate) struct $name;
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub(crate) struct $name $((pub(crate) $value))?;
 
         impl JsonSchema for $name {
             fn schema_name() -> Cow<'static, str> {
@@ -21,11 +37,32 @@ macro_rules! shapes {
             }
 
             fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                let mut schema: Schema = json_schema!($shape);
+                let mut schema: Schema = json_schema!({$($shape)*});
                 schema.insert("description".into(), concat!($($doc),+).trim().into());
                 schema
             }
         }
+
+        $(
+            impl TextShape for $name {
+                fn read(text: &str) -> Result<Self, String> {
+                    let value: $value = $read(text)?;
+                    Ok(Self(value))
+                }
+            }
+
+            impl<'de> Deserialize<'de> for $name {
+                fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                    json_body::text(deserializer, Self::read)
+                }
+            }
+
+            impl From<$name> for $value {
+                fn from(read: $name) -> Self {
+                    read.0
+                }
+            }
+        )?
     )*};
 }
 
@@ -39,25 +76,25 @@ shapes! {
     /// Where a list goes on; the `next` of an earlier answer
     Cursor {"type": "string", "maxLength": 4096}
     /// An instant (RFC 3339)
-    Instant {"type": "string", "format": "date-time", "examples": ["2026-10-01T01:00:00Z"]}
+    Instant(time::Timestamp) by rules::instant => {"type": "string", "format": "date-time", "examples": ["2026-10-01T01:00:00Z"]}
     /// A day
-    Day {"type": "string", "format": "date", "examples": ["2026-10-01"]}
+    Day(time::Date) by rules::day => {"type": "string", "format": "date", "examples": ["2026-10-01"]}
     /// A time zone of the IANA database
-    TimeZone {"type": "string", "minLength": 1, "maxLength": 64, "examples": ["Europe/Paris"]}
+    TimeZone(time::TimeZone) by parsed => {"type": "string", "minLength": 1, "maxLength": 64, "examples": ["Europe/Paris"]}
     /// A decimal number as a text
     Decimal {"type": "string", "pattern": "^-?[0-9]+(\\.[0-9]+)?$", "examples": ["12.5"]}
     /// A quantity: at most 15 digits before and 9 after the point
-    Quantity {"type": "string", "pattern": "^-?[0-9]{1,15}(\\.[0-9]{1,9})?$", "examples": ["12.5"]}
+    Quantity(quantity::Quantity) by parsed => {"type": "string", "pattern": "^-?[0-9]{1,15}(\\.[0-9]{1,9})?$", "examples": ["12.5"]}
     /// A price: at most 9 digits before and 9 after the point
     Price {"type": "string", "pattern": "^-?[0-9]{1,9}(\\.[0-9]{1,9})?$", "examples": ["10.00"]}
     /// An amount of money, with the digits of its currency
-    Amount {"type": "string", "pattern": "^-?[0-9]{1,25}(\\.[0-9]{1,4})?$", "examples": ["10.00"]}
+    Amount(Box<str>) by rules::any_text => {"type": "string", "pattern": "^-?[0-9]{1,25}(\\.[0-9]{1,4})?$", "examples": ["10.00"]}
     /// A currency (ISO 4217)
-    Currency {"type": "string", "pattern": "^[A-Z]{3}$", "examples": ["EUR"]}
+    Currency(money::Currency) by parsed => {"type": "string", "pattern": "^[A-Z]{3}$", "examples": ["EUR"]}
     /// Somebody who requests, pays or sells
-    PartyId {"type": "string", "pattern": "^PARTY-[1-9][0-9]*$", "examples": ["PARTY-1"]}
+    PartyId(id::PartyId) by parsed => {"type": "string", "pattern": "^PARTY-[1-9][0-9]*$", "examples": ["PARTY-1"]}
     /// A software instance; never used again
-    InstanceId {"type": "string", "pattern": "^SOFTINST-[1-9][0-9]*$", "examples": ["SOFTINST-1"]}
+    InstanceId(id::InstanceId) by parsed => {"type": "string", "pattern": "^SOFTINST-[1-9][0-9]*$", "examples": ["SOFTINST-1"]}
     /// An invoice run
     RunId {"type": "string", "pattern": "^RUN-[1-9][0-9]*$", "examples": ["RUN-1"]}
     /// An invoice, or a draft
@@ -67,21 +104,21 @@ shapes! {
     /// An account of the chart
     AccountName {"type": "string", "minLength": 1, "maxLength": 300, "examples": ["Assets:Receivable:PARTY-2"]}
     /// A computer, by the reference it came with
-    ComputerId {"type": "string", "minLength": 1, "maxLength": 255, "examples": ["COMP-1"]}
+    ComputerId(id::ComputerId) by parsed => {"type": "string", "minLength": 1, "maxLength": 255, "examples": ["COMP-1"]}
     /// A partition, by its name on its computer
-    PartitionId {"type": "string", "minLength": 1, "maxLength": 255, "examples": ["slappart0"]}
+    PartitionId(id::PartitionId) by parsed => {"type": "string", "minLength": 1, "maxLength": 255, "examples": ["slappart0"]}
     /// The address of a software release
-    SoftwareRelease {"type": "string", "minLength": 1, "maxLength": 2048, "examples": ["https://example.org/kvm/software.cfg"]}
+    SoftwareRelease(id::SoftwareRelease) by rules::carried => {"type": "string", "minLength": 1, "maxLength": 2048, "examples": ["https://example.org/kvm/software.cfg"]}
     /// What a software release is asked to be
-    SoftwareType {"type": "string", "minLength": 1, "maxLength": 255, "examples": ["default"]}
+    SoftwareType(id::SoftwareType) by rules::carried => {"type": "string", "minLength": 1, "maxLength": 255, "examples": ["default"]}
     /// The name its requester gave to an instance
-    Reference {"type": "string", "minLength": 1, "maxLength": 1024, "examples": ["My first instance"]}
+    Reference(id::Reference) by rules::carried => {"type": "string", "minLength": 1, "maxLength": 1024, "examples": ["My first instance"]}
     /// What is measured
-    ResourceId {"type": "string", "minLength": 1, "maxLength": 255, "examples": ["service_module/cpu_load_percent"]}
+    ResourceId(id::ResourceId) by parsed => {"type": "string", "minLength": 1, "maxLength": 255, "examples": ["service_module/cpu_load_percent"]}
     /// The sender's name of a usage event
     UsageId {"type": "string", "minLength": 1, "maxLength": 255, "examples": ["8f0c5a52-0d3c-4f0e-9d2e-8a5c1c2f7a10"]}
     /// A price book, over all its versions
-    PriceBookName {"type": "string", "minLength": 1, "maxLength": 100, "examples": ["standard"]}
+    PriceBookName(id::PriceBookName) by parsed => {"type": "string", "minLength": 1, "maxLength": 100, "examples": ["standard"]}
     /// What something is known by
     Name {"type": "string", "minLength": 1, "maxLength": 255}
     /// Bytes in hexadecimal digits
@@ -89,11 +126,11 @@ shapes! {
     /// Any text
     Text {"type": "string"}
     /// A text that is kept: of 1 to 255 characters, none of them a control character
-    ShortText {"type": "string", "minLength": 1, "maxLength": 255}
+    ShortText(Box<str>) by rules::any_text => {"type": "string", "minLength": 1, "maxLength": 255}
     /// A text that is kept: of 1 to 500 bytes, none of them a control character
-    LongText {"type": "string", "minLength": 1, "maxLength": 500, "pattern": "^[^\\u0000-\\u001f\\u007f]+$"}
+    LongText(String) by rules::kept_text => {"type": "string", "minLength": 1, "maxLength": 500, "pattern": "^[^\\u0000-\\u001f\\u007f]+$"}
     /// What the numbers of somebody's invoices begin with
-    Series {"type": "string", "pattern": "^[A-Z][A-Z0-9]{0,19}$", "examples": ["ACME"]}
+    Series(party::Series) by parsed => {"type": "string", "pattern": "^[A-Z][A-Z0-9]{0,19}$", "examples": ["ACME"]}
     /// A prepaid credit
     CreditId {"type": "string", "pattern": "^CREDIT-[1-9][0-9]*$", "examples": ["CREDIT-1"]}
     /// A one-off charge
@@ -103,9 +140,9 @@ shapes! {
     /// A credential
     CredentialId {"type": "string", "pattern": "^[0-9a-f]{32}$", "examples": ["0f8fad5bd9cb469fa16570867728950e"]}
     /// What somebody may act as
-    Role {"enum": ["admin", "provider", "publisher", "customer", "auditor", "node", "instance"]}
+    Role(access::Role) by parsed => {"enum": ["admin", "provider", "publisher", "customer", "auditor", "node", "instance"]}
     /// What a credential is good for
-    Purpose {"enum": ["access", "register_computer", "get_certificate"]}
+    Purpose(access::Purpose) by rules::purpose => {"enum": ["access", "register_computer", "get_certificate"]}
     /// A JSON object, whatever is in it
     AnyObject {"type": "object"}
     /// Opaque tags of a resource (RFC 9110), or `*`
@@ -116,16 +153,44 @@ shapes! {
     Location {"type": "string", "format": "uri-reference"}
     /// A name for a write, chosen by its sender
     IdempotencyKey {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$", "examples": ["order-4711"]}
+    /// A text that a node gets back in XML: of at most 255 bytes
+    NodeText(Box<str>) by rules::node_text => {"type": "string", "maxLength": 255}
+    /// The VAT identifier of a party, after its country (EN 16931, BR-CO-09)
+    VatId(String) by rules::vat_id => {"type": "string", "pattern": "^[A-Z]{2}[0-9A-Za-z]{2,13}$", "examples": ["FR83404833048"]}
+    /// A code of the VATEX list
+    ExemptionCode(String) by rules::kept_text => {"type": "string", "minLength": 1, "maxLength": 50}
+    /// An e-mail address
+    Email(String) by rules::email => {"type": "string", "maxLength": 500, "pattern": "^[^@\\s]+@[^\\s]*\\.[^\\s]*$", "examples": ["billing@example.org"]}
+    /// A country (ISO 3166-1)
+    Country(String) by rules::country => {"type": "string", "minLength": 2, "maxLength": 2, "examples": ["FR"]}
+    /// A scheme of electronic addresses: four letters or digits
+    AddressScheme(String) by rules::address_scheme => {"type": "string", "pattern": "^[0-9A-Za-z]{4}$", "examples": ["0088"]}
+    /// An account for payments (ISO 13616), with or without spaces
+    Iban(String) by rules::iban => {"type": "string", "pattern": "^ *([0-9A-Z] *){15,34}$"}
+    /// A bank (ISO 9362)
+    Bic(String) by rules::bic => {"type": "string", "pattern": "^[0-9A-Z]{8}([0-9A-Z]{3})?$"}
+    /// A tax category of EN 16931
+    TaxCategory(tax::TaxCategory) by rules::tax_category => {"type": "string", "enum": ["O", "S", "Z", "E", "AE", "K", "G"]}
+    /// What an instance is for
+    InstanceType(instance::InstanceType) by rules::instance_type => {"type": "string", "enum": ["production", "testing"]}
+    /// The state its requester wants an instance in
+    RequestedState(instance::RequestedState) by rules::requested_state => {"type": "string", "enum": ["started", "stopped", "destroyed"]}
+    /// The state its node says an instance is in
+    ReportedState(instance::ReportedState) by rules::reported_state => {"type": "string", "enum": ["started", "stopped", "destroyed", "error"]}
+    /// Whether a release is to be on a computer
+    SupplyState(software::SupplyState) by rules::supply_state => {"type": "string", "enum": ["available", "destroyed"]}
+    /// What a computer says of a release
+    SoftwareState(software::SoftwareState) by rules::software_state => {"type": "string", "enum": ["building", "available", "destroyed", "error"]}
     /// A document of TioXML
     TioXml {"type": "string", "contentMediaType": "application/xml"}
 }
 
 /// A period: from its first instant up to the first one after it.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Period {
-    start: Instant,
-    stop: Instant,
+    pub(crate) start: Instant,
+    pub(crate) stop: Instant,
 }
 
 /// A day, which begins at midnight where the payer is, or an instant.
@@ -136,12 +201,38 @@ pub(crate) enum Bound {
     Instant(Instant),
 }
 
+impl<'de> Deserialize<'de> for Bound {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        json_body::text(deserializer, |text| {
+            rules::bound(text).map(|bound| match bound {
+                invoice::Bound::Day(day) => Self::Day(Day(day)),
+                invoice::Bound::Instant(instant) => Self::Instant(Instant(instant)),
+            })
+        })
+    }
+}
+
+impl From<Bound> for invoice::Bound {
+    fn from(bound: Bound) -> Self {
+        match bound {
+            Bound::Day(Day(day)) => Self::Day(day),
+            Bound::Instant(Instant(instant)) => Self::Instant(instant),
+        }
+    }
+}
+
 /// The period of an invoice run.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct RunPeriod {
-    start: Bound,
-    stop: Bound,
+    pub(crate) start: Bound,
+    pub(crate) stop: Bound,
+}
+
+impl From<RunPeriod> for invoice::RunPeriod {
+    fn from(RunPeriod { start, stop }: RunPeriod) -> Self {
+        Self { start: start.into(), stop: stop.into() }
+    }
 }
 
 /// A version of a price book.
@@ -157,18 +248,6 @@ pub(crate) struct Tax {
     category: TaxCategory,
     /// In percent.
     rate: Decimal,
-}
-
-/// A tax category of EN 16931.
-#[derive(JsonSchema)]
-pub(crate) enum TaxCategory {
-    O,
-    S,
-    Z,
-    E,
-    AE,
-    K,
-    G,
 }
 
 /// The tax on all lines of a category and rate.
@@ -448,53 +527,14 @@ pub(crate) struct MatchShown {
     dimensions: BTreeMap<String, String>,
 }
 
-/// What an instance is for.
-#[derive(JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum InstanceType {
-    Production,
-    Testing,
-}
-
-/// The state its requester wants an instance in.
-#[derive(JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum RequestedState {
-    Started,
-    Stopped,
-    Destroyed,
-}
-
-/// The state its node says an instance is in.
-#[derive(JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum ReportedState {
-    Started,
-    Stopped,
-    Destroyed,
-    Error,
-}
-
-/// Whether a release is to be on a computer.
-#[derive(JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum SupplyState {
-    Available,
-    Destroyed,
-}
-
-/// What a computer says of a release.
-#[derive(JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum SoftwareState {
-    Building,
-    Available,
-    Destroyed,
-    Error,
-}
-
 /// Names and texts; under `_` stands JSON, as it is or as a text.
-pub(crate) struct Parameters;
+pub(crate) struct Parameters(pub(crate) BTreeMap<String, String>);
+
+impl<'de> Deserialize<'de> for Parameters {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        rules::parameters(deserializer).map(Self)
+    }
+}
 
 impl JsonSchema for Parameters {
     fn schema_name() -> Cow<'static, str> {
@@ -534,13 +574,54 @@ pub(crate) enum Projection {
 }
 
 /// Whom a computer is for.
-#[derive(JsonSchema)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Scope {
     Open,
     Personal,
     Group,
     Closed,
+}
+
+impl Amount {
+    /// The amount, in a currency: the member has no more digits than the currency.
+    pub(crate) fn of(
+        &self,
+        field: impl Into<String>,
+        currency: money::Currency,
+    ) -> Result<money::Amount, Problem> {
+        money::Amount::parse(&self.0, currency).map_err(|rule| Problem::field(field, rule.to_string()))
+    }
+}
+
+/// A list of texts of one shape. The list as a whole is to blame for a text that breaks its rule.
+#[derive(Debug)]
+pub(crate) struct Texts<T>(pub(crate) Vec<T>);
+
+impl<'de, T: TextShape> Deserialize<'de> for Texts<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        let read: Result<_, _> = texts.iter().map(|text| T::read(text)).collect();
+        read.map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Texts<T> {
+    fn inline_schema() -> bool {
+        Vec::<T>::inline_schema()
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        Vec::<T>::schema_name()
+    }
+
+    fn schema_id() -> Cow<'static, str> {
+        Vec::<T>::schema_id()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Vec::<T>::json_schema(generator)
+    }
 }
 
 /// A page of a list.
@@ -557,6 +638,6 @@ pub(crate) struct List<T> {
 }
 
 /// Nothing needs to be said.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Nothing {}

@@ -1,83 +1,117 @@
 //! What is said of the routes of parties and tax.
 
-#![expect(dead_code, reason = "bodies are described, and never made")]
-
 use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::json;
+use slapledger_kit::json_body::Replaced;
 
-use super::PartyForm;
-use super::details::{Address, ElectronicAddress};
+use super::details::{Address, AddressRead, DetailsChange, ElectronicAddress, ElectronicAddressRead};
+use super::{PartyChanges, PartyForm};
 use crate::rest::openapi::operation::Operation;
 use crate::rest::openapi::schema::{self, Nothing};
 
-/// A party as it enters the books.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct PartyWanted {
-    name: schema::LongText,
-    /// Where its months are cut; UTC, if it is not said.
-    time_zone: Option<schema::TimeZone>,
-    legal_name: Option<schema::LongText>,
-    address: Option<Address>,
-    vat_id: Option<schema::LongText>,
-    registration_id: Option<schema::LongText>,
-    legal_info: Option<schema::LongText>,
-    contact: Option<schema::LongText>,
-    phone: Option<schema::LongText>,
-    email: Option<schema::LongText>,
-    electronic_address: Option<ElectronicAddress>,
-    buyer_reference: Option<schema::LongText>,
-    iban: Option<schema::LongText>,
-    bic: Option<schema::LongText>,
-    series: Option<schema::Series>,
-    #[schemars(range(max = 3650))]
-    terms_days: Option<u16>,
+macro_rules! party_bodies {
+    ($($(#[$about:meta])* $name:ident { $($(#[$note:meta])* $own:ident: $shape:ty,)* })*) => {$(
+        $(#[$about])*
+        #[derive(Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        pub(super) struct $name {
+            $($(#[$note])* pub(super) $own: $shape,)*
+            #[serde(default)]
+            legal_name: Replaced<schema::LongText>,
+            #[serde(default)]
+            #[schemars(with = "Option<Address>")]
+            address: Replaced<AddressRead>,
+            #[serde(default)]
+            vat_id: Replaced<schema::VatId>,
+            #[serde(default)]
+            registration_id: Replaced<schema::LongText>,
+            #[serde(default)]
+            legal_info: Replaced<schema::LongText>,
+            #[serde(default)]
+            contact: Replaced<schema::LongText>,
+            #[serde(default)]
+            phone: Replaced<schema::LongText>,
+            #[serde(default)]
+            email: Replaced<schema::Email>,
+            #[serde(default)]
+            #[schemars(with = "Option<ElectronicAddress>")]
+            electronic_address: Replaced<ElectronicAddressRead>,
+            #[serde(default)]
+            buyer_reference: Replaced<schema::LongText>,
+            #[serde(default)]
+            iban: Replaced<schema::Iban>,
+            #[serde(default)]
+            bic: Replaced<schema::Bic>,
+            #[serde(default)]
+            series: Replaced<schema::Series>,
+            #[serde(default)]
+            #[schemars(range(max = 3650))]
+            terms_days: Replaced<u16>,
+        }
+
+        impl $name {
+            /// What the body says of a party beyond its name and zone.
+            pub(super) fn changes(&self) -> PartyChanges {
+                PartyChanges {
+                    details: DetailsChange {
+                        legal_name: self.legal_name.clone(),
+                        address: self.address.clone(),
+                        vat_id: self.vat_id.clone(),
+                        registration_id: self.registration_id.clone(),
+                        legal_info: self.legal_info.clone(),
+                        contact: self.contact.clone(),
+                        phone: self.phone.clone(),
+                        email: self.email.clone(),
+                        electronic_address: self.electronic_address.clone(),
+                        buyer_reference: self.buyer_reference.clone(),
+                        iban: self.iban.clone(),
+                        bic: self.bic.clone(),
+                    },
+                    series: self.series.clone(),
+                    terms_days: self.terms_days.clone(),
+                }
+            }
+        }
+    )*};
 }
 
-/// What is said anew of a party: what is left out stays, what is null goes.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct PartyChanged {
-    /// Counts from the next month on.
-    time_zone: Option<schema::TimeZone>,
-    legal_name: Option<schema::LongText>,
-    address: Option<Address>,
-    vat_id: Option<schema::LongText>,
-    registration_id: Option<schema::LongText>,
-    legal_info: Option<schema::LongText>,
-    contact: Option<schema::LongText>,
-    phone: Option<schema::LongText>,
-    email: Option<schema::LongText>,
-    electronic_address: Option<ElectronicAddress>,
-    buyer_reference: Option<schema::LongText>,
-    iban: Option<schema::LongText>,
-    bic: Option<schema::LongText>,
-    series: Option<schema::Series>,
-    #[schemars(range(max = 3650))]
-    terms_days: Option<u16>,
+party_bodies! {
+    /// A party as it enters the books.
+    PartyWanted {
+        name: schema::LongText,
+        /// Where its months are cut; UTC, if it is not said.
+        time_zone: Option<schema::TimeZone>,
+    }
+
+    /// What is said anew of a party: what is left out stays, what is null goes.
+    PartyChanged {
+        /// Counts from the next month on.
+        time_zone: Option<schema::TimeZone>,
+    }
 }
 
 /// How a customer is taxed.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct Treatment {
-    category: schema::TaxCategory,
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Treatment {
+    pub(super) category: schema::TaxCategory,
     /// Why there is no tax, in every category but S and Z.
-    reason: Option<schema::LongText>,
+    pub(super) reason: Option<schema::LongText>,
     /// Of the VATEX list.
-    code: Option<schema::Name>,
-    valid_from: schema::Instant,
+    pub(super) code: Option<schema::ExemptionCode>,
+    pub(super) valid_from: schema::Instant,
 }
 
 /// What a seller charges.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct TaxRate {
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TaxRate {
     /// The user, if it is not said.
-    seller: Option<schema::PartyId>,
+    pub(super) seller: Option<schema::PartyId>,
     /// In percent, from 0 to 100.
-    rate: schema::Quantity,
-    valid_from: schema::Instant,
+    pub(super) rate: schema::Quantity,
+    pub(super) valid_from: schema::Instant,
 }
 
 pub(crate) fn list(operation: Operation) -> Operation {
@@ -137,11 +171,11 @@ pub(crate) fn erase(operation: Operation) -> Operation {
 }
 
 /// What is revoked.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct CredentialsOfParty {
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CredentialsOfParty {
     /// Whether the certificates of its computers, and of the instances on them, are revoked too.
-    with_computers: Option<bool>,
+    pub(super) with_computers: Option<bool>,
 }
 
 pub(crate) fn revoke_credentials(operation: Operation) -> Operation {

@@ -2,15 +2,17 @@
 //! seller (BG-4 to BG-6, BG-17) and buyer (BG-7 to BG-9, BT-10).
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use slapledger_core::domain::party::Country;
 use slapledger_core::domain::sealed::Sealed;
 use slapledger_core::keyring::KeyRing;
-use slapledger_kit::json_body::{JsonObject, Replaced};
-use slapledger_kit::problem::Problem;
+use slapledger_kit::json_body::Replaced;
 
-/// The longest text, in bytes.
-const MOST_BYTES: usize = 500;
+use crate::rest::openapi::schema::{
+    AddressScheme, Bic, Country as CountryRead, Email, Iban, LongText, Texts, VatId,
+};
+
 /// The most lines of an address (BT-35, BT-36, BT-162).
 const MOST_LINES: usize = 3;
 
@@ -101,128 +103,91 @@ impl Details {
     pub(crate) fn has_vat_id(&self) -> bool {
         self.vat_id.is_some()
     }
+}
 
-    /// What is told, over what was known: what is left out stays, what is null goes.
-    pub(crate) fn read(sent: &mut JsonObject, before: Self) -> Result<Self, Problem> {
-        let Self { legal_name, address, vat_id, registration_id, legal_info, .. } = before;
-        let Self { contact, phone, email, electronic_address, buyer_reference, iban, bic, .. } = before;
-        Ok(Self {
-            legal_name: told(sent, "legal_name", text, legal_name)?,
-            address: object(sent, "address", read_address, address)?,
-            vat_id: told(sent, "vat_id", read_vat_id, vat_id)?,
-            registration_id: told(sent, "registration_id", text, registration_id)?,
-            legal_info: told(sent, "legal_info", text, legal_info)?,
-            contact: told(sent, "contact", text, contact)?,
-            phone: told(sent, "phone", text, phone)?,
-            email: told(sent, "email", read_email, email)?,
-            electronic_address: object(
-                sent,
-                "electronic_address",
-                read_electronic_address,
-                electronic_address,
-            )?,
-            buyer_reference: told(sent, "buyer_reference", text, buyer_reference)?,
-            iban: told(sent, "iban", read_iban, iban)?,
-            bic: told(sent, "bic", read_bic, bic)?,
-        })
+/// What a body says of the details: what it leaves out stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct DetailsChange {
+    pub(super) legal_name: Replaced<LongText>,
+    pub(super) address: Replaced<AddressRead>,
+    pub(super) vat_id: Replaced<VatId>,
+    pub(super) registration_id: Replaced<LongText>,
+    pub(super) legal_info: Replaced<LongText>,
+    pub(super) contact: Replaced<LongText>,
+    pub(super) phone: Replaced<LongText>,
+    pub(super) email: Replaced<Email>,
+    pub(super) electronic_address: Replaced<ElectronicAddressRead>,
+    pub(super) buyer_reference: Replaced<LongText>,
+    pub(super) iban: Replaced<Iban>,
+    pub(super) bic: Replaced<Bic>,
+}
+
+impl DetailsChange {
+    /// The details after the change.
+    pub(super) fn over(self, before: Details) -> Details {
+        Details {
+            legal_name: self.legal_name.or(before.legal_name),
+            address: self.address.or(before.address),
+            vat_id: self.vat_id.or(before.vat_id),
+            registration_id: self.registration_id.or(before.registration_id),
+            legal_info: self.legal_info.or(before.legal_info),
+            contact: self.contact.or(before.contact),
+            phone: self.phone.or(before.phone),
+            email: self.email.or(before.email),
+            electronic_address: self.electronic_address.or(before.electronic_address),
+            buyer_reference: self.buyer_reference.or(before.buyer_reference),
+            iban: self.iban.or(before.iban),
+            bic: self.bic.or(before.bic),
+        }
     }
 }
 
-fn told(
-    sent: &mut JsonObject,
-    name: &str,
-    read: fn(&str) -> Result<String, String>,
-    before: Option<String>,
-) -> Result<Option<String>, Problem> {
-    Ok(match sent.replaced(name, read)? {
-        Replaced::Not => before,
-        Replaced::By(now) => now,
-    })
+/// A postal address, as it is read.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AddressRead {
+    lines: Option<AddressLines>,
+    city: Option<LongText>,
+    postal_code: Option<LongText>,
+    subdivision: Option<LongText>,
+    country: CountryRead,
 }
 
-fn object<T>(
-    sent: &mut JsonObject,
-    name: &str,
-    read: fn(&mut JsonObject) -> Result<T, Problem>,
-    before: Option<T>,
-) -> Result<Option<T>, Problem> {
-    if sent.is_null(name) {
-        sent.take(name);
-        return Ok(None);
+impl From<AddressRead> for Address {
+    fn from(read: AddressRead) -> Self {
+        Self {
+            lines: read.lines.map(|lines| lines.0).unwrap_or_default(),
+            city: read.city.map(Into::into),
+            postal_code: read.postal_code.map(Into::into),
+            subdivision: read.subdivision.map(Into::into),
+            country: read.country.into(),
+        }
     }
-    let Some(mut object) = sent.object(name)? else { return Ok(before) };
-    let told = read(&mut object)?;
-    object.end()?;
-    Ok(Some(told))
 }
 
-fn read_address(sent: &mut JsonObject) -> Result<Address, Problem> {
-    let lines = sent.texts("lines")?;
-    if lines.len() > MOST_LINES {
-        return Err(sent.fault("lines", format!("must be at most {MOST_LINES} texts")));
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct AddressLines(Vec<String>);
+
+impl<'de> Deserialize<'de> for AddressLines {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Texts::<LongText>(lines) = Texts::deserialize(deserializer)?;
+        if lines.len() > MOST_LINES {
+            return Err(D::Error::custom(format!("must be at most {MOST_LINES} texts")));
+        }
+        Ok(Self(lines.into_iter().map(Into::into).collect()))
     }
-    let lines: Result<_, String> = lines.iter().map(|line| text(line)).collect();
-    let lines = lines.map_err(|rule| sent.fault("lines", rule))?;
-    Ok(Address {
-        lines,
-        city: sent.optional("city", text)?,
-        postal_code: sent.optional("postal_code", text)?,
-        subdivision: sent.optional("subdivision", text)?,
-        country: sent.required("country", |country| {
-            country.parse::<Country>().map(|country| country.to_string()).map_err(|rule| rule.to_string())
-        })?,
-    })
 }
 
-fn read_electronic_address(sent: &mut JsonObject) -> Result<ElectronicAddress, Problem> {
-    let scheme = sent.required("scheme", |scheme| {
-        let known = scheme.len() == 4 && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        known
-            .then(|| scheme.to_owned())
-            .ok_or_else(|| "must be four letters or digits, such as 0088".to_owned())
-    })?;
-    Ok(ElectronicAddress { scheme, id: sent.required("id", text)? })
+/// Where electronic invoices are sent to, as it is read.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ElectronicAddressRead {
+    scheme: AddressScheme,
+    id: LongText,
 }
 
-/// A text that is kept.
-pub(crate) fn text(text: &str) -> Result<String, String> {
-    let fine = !text.trim().is_empty() && text.len() <= MOST_BYTES && !text.chars().any(char::is_control);
-    let rule = || format!("must be a text of 1 to {MOST_BYTES} bytes without control characters");
-    fine.then(|| text.to_owned()).ok_or_else(rule)
-}
-
-/// EN 16931, BR-CO-09: the prefix is a country, or EL for Greece.
-fn read_vat_id(text: &str) -> Result<String, String> {
-    let (prefix, rest) = text.split_at_checked(2).unwrap_or(("", ""));
-    let country = prefix == "EL" || prefix.parse::<Country>().is_ok();
-    let fine = (2..=13).contains(&rest.len()) && rest.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    let rule = || "must begin with its country, without spaces, such as FR83404833048".to_owned();
-    (country && fine).then(|| text.to_owned()).ok_or_else(rule)
-}
-
-fn read_email(address: &str) -> Result<String, String> {
-    let (local, domain) = address.split_once('@').unwrap_or(("", ""));
-    let fine = !local.is_empty() && domain.contains('.') && !address.contains(char::is_whitespace);
-    if fine { text(address) } else { Err("must be an address such as billing@example.org".to_owned()) }
-}
-
-/// ISO 13616: the rest of a division by 97 is 1.
-fn read_iban(text: &str) -> Result<String, String> {
-    let compact: String = text.chars().filter(|c| *c != ' ').collect();
-    let letters = (15..=34).contains(&compact.len())
-        && compact.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
-    let (head, rest) = compact.split_at_checked(4).unwrap_or(("", ""));
-    let digits = rest.bytes().chain(head.bytes());
-    let remainder = digits.fold(0_u32, |remainder, byte| match byte {
-        b'0'..=b'9' => (remainder * 10 + u32::from(byte - b'0')) % 97,
-        _ => (remainder * 100 + u32::from(byte.wrapping_sub(b'A')) + 10) % 97,
-    });
-    let rule = || "must be an IBAN whose check digits are right".to_owned();
-    (letters && remainder == 1).then_some(compact).ok_or_else(rule)
-}
-
-fn read_bic(text: &str) -> Result<String, String> {
-    let fine = matches!(text.len(), 8 | 11)
-        && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
-    fine.then(|| text.to_owned()).ok_or_else(|| "must be a BIC of 8 or 11 characters".to_owned())
+impl From<ElectronicAddressRead> for ElectronicAddress {
+    fn from(read: ElectronicAddressRead) -> Self {
+        Self { scheme: read.scheme.into(), id: read.id.into() }
+    }
 }

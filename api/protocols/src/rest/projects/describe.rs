@@ -1,8 +1,7 @@
 //! What is said of the routes of projects.
 
-#![expect(dead_code, reason = "bodies are described, and never made")]
-
 use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::json;
 
 use super::ProjectForm;
@@ -16,13 +15,13 @@ pub(crate) fn list(operation: Operation) -> Operation {
 }
 
 /// A project to be opened.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct NewProject {
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewProject {
     /// What people call it; no two have the same.
-    title: schema::ShortText,
+    pub(super) title: schema::ShortText,
     /// Where months of its first party begin, who is called as it is and runs it; UTC, if it is not said.
-    time_zone: Option<schema::TimeZone>,
+    pub(super) time_zone: Option<schema::TimeZone>,
 }
 
 pub(crate) fn open(operation: Operation) -> Operation {

@@ -1,8 +1,7 @@
 //! What is said of the routes of software.
 
-#![expect(dead_code, reason = "bodies are described, and never made")]
-
 use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::json;
 
 use super::{ProductItem, ReleaseItem};
@@ -22,11 +21,11 @@ pub(crate) fn products(operation: Operation) -> Operation {
 }
 
 /// A release that is the best of a product from now on.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct Publication {
-    product: schema::Reference,
-    software_release: schema::SoftwareRelease,
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Publication {
+    pub(super) product: schema::Reference,
+    pub(super) software_release: schema::SoftwareRelease,
 }
 
 pub(crate) fn publish(operation: Operation) -> Operation {

@@ -1,10 +1,9 @@
 //! What is said of the routes of usage.
 
-#![expect(dead_code, reason = "bodies are described, and never made")]
-
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::json;
 
 use super::{Answered, Readings, Settled, SuspenseForm};
@@ -12,6 +11,7 @@ use crate::rest::openapi::operation::Operation;
 use crate::rest::openapi::schema;
 
 /// A usage event: a `CloudEvent` of type `org.slapos.usage`.
+#[expect(dead_code, reason = "usage events are read by `cloud_event`")]
 #[derive(JsonSchema)]
 pub(crate) struct UsageEvent {
     specversion: String,
@@ -27,6 +27,7 @@ pub(crate) struct UsageEvent {
 }
 
 /// One event, or a list of them.
+#[expect(dead_code, reason = "usage events are read by `cloud_event`")]
 #[derive(JsonSchema)]
 #[serde(untagged)]
 enum EventOrList {
@@ -34,6 +35,7 @@ enum EventOrList {
     List(Vec<UsageEvent>),
 }
 
+#[expect(dead_code, reason = "usage events are read by `cloud_event`")]
 #[derive(JsonSchema)]
 struct UsageData {
     resource: schema::ResourceId,
@@ -88,20 +90,20 @@ pub(crate) fn suspense(operation: Operation) -> Operation {
 }
 
 /// What is put right; what is left out stays as it was reported.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct Resolution {
-    subject: Option<schema::ShortText>,
-    resource: Option<schema::ResourceId>,
-    quantity: Option<schema::Quantity>,
-    period: Option<schema::Period>,
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Resolution {
+    pub(super) subject: Option<schema::ShortText>,
+    pub(super) resource: Option<schema::ResourceId>,
+    pub(super) quantity: Option<schema::Quantity>,
+    pub(super) period: Option<schema::Period>,
 }
 
 /// Why it is never metered.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct Dismissal {
-    reason: schema::ShortText,
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Dismissal {
+    pub(super) reason: schema::ShortText,
 }
 
 pub(crate) fn resolve(operation: Operation) -> Operation {
