@@ -1,5 +1,6 @@
 //! The running program: ledger, key ring and views, and how the edge reaches them.
 
+use std::any::Any;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,7 +25,9 @@ use slapledger_core::log::envelope::{Actor, ActorKind, Meta, RULES_VERSION};
 use slapledger_core::log::sled_store::SledStore;
 use slapledger_core::log::store::{EventStore, Head};
 use slapledger_projections::instances::Instance;
-use slapledger_projections::runner::{self, FinishFault, ReadFault, RebuildFault, Rebuilt, Runner, Status};
+use slapledger_projections::runner::{
+    self, FinishFault, ReadFault, RebuildFault, Rebuilt, Restored, Runner, Status,
+};
 use slapledger_projections::{AccessView, Part, Projects, SlapViews, View};
 
 use crate::access::{Caller, Doors};
@@ -262,9 +265,15 @@ impl App {
             Box::new(move || free_space(&data))
         };
         let guards = GuardOptions { clock, room: Some(RoomOptions { reserve_bytes, look }) };
-        let ledger = Arc::new(Ledger::open_guarded(store, open.clock, options, guards)?);
         let state = data.join(folder::STATE);
-        let (slap, billing, access) = start_views(&ledger, (&state, false))?;
+        let end = store.head()?.last;
+        let reads = Arc::clone(&store);
+        let (ledger, views) = thread::scope(|scope| {
+            let views = scope.spawn(|| RestoredViews::from_log(&*reads, &state, end));
+            (Ledger::open_guarded(store, open.clock, options, guards), views.join())
+        });
+        let ledger = Arc::new(ledger?);
+        let (slap, billing, access) = views.map_err(panicked)??.follow(&ledger, (&state, false))?;
         let lost = lost_keys(&slap, &keys);
         ensure!(
             lost == 0,
@@ -302,7 +311,8 @@ impl App {
         });
         let keys = Arc::new(keys);
         let state = data.join(folder::STATE);
-        let (slap, billing, access) = start_views(&ledger, (&state, true))?;
+        let views = RestoredViews::from_log(&**ledger.store(), &state, ledger.head().last)?;
+        let (slap, billing, access) = views.follow(&ledger, (&state, true))?;
         // For this process alone: the ring is only read.
         erasure::destroy_all(&keys, &slap, &billing).context("withhold what was erased")?;
         Ok(Self::of(data.to_owned(), (sled, ledger, keys), (slap, billing, access)))
@@ -548,38 +558,73 @@ fn lost_keys(slap: &Scoped<SlapViews>, keys: &KeyRing) -> usize {
 /// The views of all projects, and who has access.
 type Views = (Scoped<SlapViews>, Scoped<BillingView>, Arc<Runner<AccessView>>);
 
-/// Restores the views and brings them up to date, with a bar for each if that takes long enough to be seen. They know
-/// nothing of each other: each has a thread. The folder of snapshots may be one that is only read.
-fn start_views(ledger: &Ledger, snapshots: (&Path, bool)) -> anyhow::Result<Views> {
-    let bars = MultiProgress::new();
-    let (slap, access, billing) = thread::scope(|scope| {
-        let slap = scope.spawn(|| start_runner("slap", ledger, snapshots, &bars));
-        let access = scope.spawn(|| start_runner("access", ledger, snapshots, &bars));
-        let billing = start_runner("billing", ledger, snapshots, &bars);
-        (slap.join(), access.join(), billing)
-    });
-    let panicked = |_| anyhow!("the thread of a view panicked");
-    let (slap, access) = (slap.map_err(panicked)??, access.map_err(panicked)??);
-    let project = ProjectId::DEFAULT;
-    let slap = Scoped { runner: Arc::new(slap), project };
-    let billing = Scoped { runner: Arc::new(billing?), project };
-    Ok((slap, billing, Arc::new(access)))
+/// All views as of an event; nobody keeps them up to date yet.
+struct RestoredViews {
+    slap: Restored<Projects<SlapViews>>,
+    billing: Restored<Projects<BillingView>>,
+    access: Restored<AccessView>,
 }
 
-fn start_runner<V: View>(
+impl RestoredViews {
+    /// Restores the views, with a bar for each if that takes long enough to be seen. They know nothing of each other: each
+    /// has a thread.
+    fn from_log(store: &dyn EventStore, state: &Path, until: Sequence) -> anyhow::Result<Self> {
+        let bars = MultiProgress::new();
+        let (slap, access, billing) = thread::scope(|scope| {
+            let slap = scope.spawn(|| restore_view("slap", store, state, until, &bars));
+            let access = scope.spawn(|| restore_view("access", store, state, until, &bars));
+            let billing = restore_view("billing", store, state, until, &bars);
+            (slap.join(), access.join(), billing)
+        });
+        let (slap, access) = (slap.map_err(panicked)??, access.map_err(panicked)??);
+        Ok(Self { slap, billing: billing?, access })
+    }
+
+    /// Keeps the views up to date from now on. The folder of snapshots may be one that is only read.
+    fn follow(self, ledger: &Ledger, (state, read_only): (&Path, bool)) -> anyhow::Result<Views> {
+        let Self { slap, billing, access } = self;
+        let follows = Follows { ledger, state, read_only };
+        let project = ProjectId::DEFAULT;
+        let slap = Scoped { runner: Arc::new(follows.run(slap)?), project };
+        let billing = Scoped { runner: Arc::new(follows.run(billing)?), project };
+        Ok((slap, billing, Arc::new(follows.run(access)?)))
+    }
+}
+
+fn panicked(_: Box<dyn Any + Send>) -> anyhow::Error {
+    anyhow!("the thread of a view panicked")
+}
+
+fn restore_view<V: View>(
     name: &'static str,
-    ledger: &Ledger,
-    (state, read_only): (&Path, bool),
+    store: &dyn EventStore,
+    state: &Path,
+    until: Sequence,
     bars: &MultiProgress,
-) -> anyhow::Result<Runner<V>> {
-    let room = ledger.room().cloned();
-    let folder = Some(state.to_owned());
-    let options = runner::Options { folder, read_only, room, ..runner::Options::default() };
-    let bar = bars.add(crate::cli::progress::bar(name, ledger.head().last));
-    let store = Arc::clone(ledger.store());
-    let started = Runner::start(name, ledger.feed(), store, options, |reached| bar.set_position(reached.0));
+) -> anyhow::Result<Restored<V>> {
+    let bar = bars.add(crate::cli::progress::bar(name, until));
+    let restored = Restored::from_log(name, store, Some(state), until, |reached| bar.set_position(reached.0));
     bar.finish_and_clear();
-    started.with_context(|| format!("bring the view {name} up to date"))
+    restored.with_context(|| format!("bring the view {name} up to date"))
+}
+
+/// What runners of views need.
+struct Follows<'a> {
+    ledger: &'a Ledger,
+    state: &'a Path,
+    read_only: bool,
+}
+
+impl Follows<'_> {
+    fn run<V: View>(&self, restored: Restored<V>) -> anyhow::Result<Runner<V>> {
+        let Self { ledger, state, read_only } = *self;
+        let name = restored.name();
+        let room = ledger.room().cloned();
+        let options =
+            runner::Options { folder: Some(state.to_owned()), read_only, room, ..runner::Options::default() };
+        Runner::follow(restored, ledger.feed(), Arc::clone(ledger.store()), options)
+            .with_context(|| format!("bring the view {name} up to date"))
+    }
 }
 
 /// Sixteen random bytes, as the id of something new.

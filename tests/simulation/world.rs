@@ -388,8 +388,9 @@ fn catch_up(
             assert_eq!((sequencer.last(), sequencer.root()), (head.last, head.root), "the end of the log");
             return (sequencer, index);
         }
-        for mut frame in frames {
-            sequencer.replay(&mut frame, &mut decoder, |_| ()).expect("a frame that was written");
+        for frame in frames {
+            let frame = frame.unpack().expect("a frame that was written");
+            sequencer.replay(frame, &mut decoder, |_| ()).expect("a frame that was written");
         }
     }
 }

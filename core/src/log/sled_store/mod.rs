@@ -21,6 +21,7 @@ mod old;
 mod readers;
 mod recovery;
 mod scrub;
+mod spare;
 mod tail;
 mod tally;
 mod term;
