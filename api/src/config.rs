@@ -5,8 +5,6 @@
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroU32;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,14 +13,14 @@ use serde::Deserialize;
 #[cfg(test)]
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use slapledger_ca as ca;
+use slapledger_client::private::secret;
 use slapledger_core::ledger::ClockBounds;
+use slapledger_engine::{GuardBounds, free_space};
+use slapledger_net::Connections;
+use slapledger_protocols::access::{RequestLimits, ReverseProxy};
+use slapledger_protocols::operations;
 use zeroize::Zeroizing;
-
-use crate::access::Terminator;
-use crate::app::{GuardBounds, free_space};
-use crate::ca;
-use crate::net::Connections;
-use crate::operations;
 
 /// The file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -48,7 +46,7 @@ pub struct Config {
     /// Bounds of connections.
     pub connections: Connections,
     /// Bounds of requests.
-    pub requests: Requests,
+    pub requests: RequestLimits,
     /// Bounds of the clock.
     pub clock: ClockConfig,
     /// Room on the disk.
@@ -86,35 +84,6 @@ pub struct TerminatorConfig {
     pub addresses: Vec<IpAddr>,
     /// The file of the secret that it sends as `slapledger-terminator`.
     pub secret_file: PathBuf,
-}
-
-/// Bounds of requests.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[cfg_attr(test, derive(Serialize))]
-#[serde(deny_unknown_fields, default)]
-pub struct Requests {
-    /// Requests a second of one credential; twice as many at once.
-    pub most_per_second: NonZeroU32,
-    /// Requests a second of one address without a credential (IPv6: of one /64).
-    pub most_per_second_unknown: NonZeroU32,
-    /// Requests under way at a time; others wait.
-    pub most_at_a_time: usize,
-    /// Those of one holder, by whichever credentials, or of one address without one.
-    pub most_at_a_time_of_one: usize,
-    /// The most bytes of a body.
-    pub most_body_bytes: usize,
-}
-
-impl Default for Requests {
-    fn default() -> Self {
-        Self {
-            most_per_second: NonZeroU32::new(2000).expect("not zero"),
-            most_per_second_unknown: NonZeroU32::new(50).expect("not zero"),
-            most_at_a_time: 512,
-            most_at_a_time_of_one: 128,
-            most_body_bytes: 16 * 1024 * 1024,
-        }
-    }
 }
 
 /// How far the clock may step before the writer records nothing until somebody confirms it.
@@ -169,7 +138,7 @@ impl Config {
         if let Some(operations) = self.operations {
             operations::check_address(operations, self.operations_exposed)?;
         }
-        let Requests { most_at_a_time, most_at_a_time_of_one, most_body_bytes, .. } = self.requests;
+        let RequestLimits { most_at_a_time, most_at_a_time_of_one, most_body_bytes, .. } = self.requests;
         ensure!((1..=100_000).contains(&most_at_a_time), "requests.most_at_a_time must be 1 to 100000");
         ensure!(
             (1..=most_at_a_time).contains(&most_at_a_time_of_one),
@@ -257,7 +226,7 @@ fn place(text: &str, at: usize) -> String {
 
 impl TerminatorConfig {
     /// The terminator, its secret read.
-    pub fn open(&self) -> anyhow::Result<Terminator> {
+    pub fn open(&self) -> anyhow::Result<ReverseProxy> {
         ensure!(!self.addresses.is_empty(), "terminator.addresses must name where it connects from");
         let secret = secret(&self.secret_file).context("terminator.secret_file")?;
         ensure!(
@@ -266,30 +235,14 @@ impl TerminatorConfig {
             self.secret_file.display()
         );
         let digest = Sha256::digest(secret.as_bytes());
-        Ok(Terminator { addresses: self.addresses.clone(), secret: Zeroizing::new(digest.into()) })
+        Ok(ReverseProxy { addresses: self.addresses.clone(), secret: Zeroizing::new(digest.into()) })
     }
-}
-
-/// Whether others than the owner may do anything with what has these permission bits.
-pub(crate) fn is_exposed(mode: u32) -> bool {
-    mode & 0o077 != 0
-}
-
-/// A secret from a file that its owner alone may read, without the line end.
-pub fn secret(path: &Path) -> anyhow::Result<Zeroizing<String>> {
-    let mode = fs::metadata(path).with_context(|| format!("read {}", path.display()))?.permissions().mode();
-    ensure!(
-        !is_exposed(mode),
-        "{} is open to others than its owner (mode {:04o}); chmod go= it, after asking who has read it",
-        path.display(),
-        mode & 0o7777
-    );
-    let text = Zeroizing::new(fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?);
-    Ok(Zeroizing::new(text.trim_end_matches(['\n', '\r']).to_owned()))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]

@@ -14,14 +14,15 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::ParsedCertificate;
 use sha2::{Digest, Sha256};
+use slapledger_ca::{Authority, Validity};
+use slapledger_client::private;
 use slapledger_core::domain::time::Timestamp;
+use slapledger_engine::certifier::Certifier;
+use slapledger_net::{ServerIdentity, ShownCertificate};
+use slapledger_usecases::context::RequestContext;
 use zeroize::Zeroizing;
 
-use crate::app::App;
-use crate::ca::{Authority, Validity};
-use crate::certification::Certifier;
-use crate::config::{self, OwnCertificate};
-use crate::net::{Identity, Shown};
+use crate::config::OwnCertificate;
 
 const DAY_MICROS: i64 = 86_400_000_000;
 /// How long one of the own authority is good.
@@ -47,7 +48,7 @@ pub enum Source {
 /// The certificate, and what is known of where it comes from.
 pub struct ServerCertificate {
     source: Source,
-    shown: Arc<Shown>,
+    shown: Arc<ShownCertificate>,
     /// When it is to be looked for again, if it is our own.
     replaced_at: Timestamp,
     /// Of the files that were read last, good or not.
@@ -61,14 +62,14 @@ impl ServerCertificate {
     pub fn open(source: Source, authority: &Authority, now: Timestamp) -> anyhow::Result<Self> {
         match &source {
             Source::Own(names) => {
-                let (shown, replaced_at) = issue(names, authority, now, Shown::new)?;
+                let (shown, replaced_at) = issue(names, authority, now, ShownCertificate::new)?;
                 Ok(Self { shown: Arc::new(shown), replaced_at, read: None, taken: None, source })
             }
             Source::Files { files, names } => {
                 let pair = Pair::read(files)?;
                 pair.check(names, now)
                     .with_context(|| format!("certificate: {}", files.chain_file.display()))?;
-                let shown = Arc::new(Shown::new(pair.identity())?);
+                let shown = Arc::new(ShownCertificate::new(pair.identity())?);
                 let read = Some(pair.digest());
                 Ok(Self { source, shown, replaced_at: now, read, taken: read })
             }
@@ -76,7 +77,7 @@ impl ServerCertificate {
     }
 
     /// What connections are shown.
-    pub fn shown(&self) -> Arc<Shown> {
+    pub fn shown(&self) -> Arc<ShownCertificate> {
         Arc::clone(&self.shown)
     }
 
@@ -88,7 +89,7 @@ impl ServerCertificate {
                 if now < self.replaced_at {
                     return Ok(false);
                 }
-                let replace = |identity: Identity<'_>| shown.replace(identity);
+                let replace = |identity: ServerIdentity<'_>| shown.replace(identity);
                 ((), self.replaced_at) = issue(names, authority, now, replace)?;
             }
             Source::Files { files, names } => {
@@ -115,11 +116,11 @@ fn issue<T>(
     names: &[String],
     authority: &Authority,
     now: Timestamp,
-    show: impl FnOnce(Identity<'_>) -> anyhow::Result<T>,
+    show: impl FnOnce(ServerIdentity<'_>) -> anyhow::Result<T>,
 ) -> anyhow::Result<(T, Timestamp)> {
     let validity = Validity { not_before: now, not_after: now.plus_micros(DAYS * DAY_MICROS) };
     let issued = authority.server_certificate(names, validity)?;
-    let shown = show(Identity { chain_pem: &issued.chain_pem, key_pem: &issued.key_pem })?;
+    let shown = show(ServerIdentity { chain_pem: &issued.chain_pem, key_pem: &issued.key_pem })?;
     // Of an authority that is about to end itself there is none that is good for longer.
     let soonest = now.plus_micros(DAY_MICROS);
     Ok((shown, issued.not_after.plus_micros(-REPLACED_DAYS * DAY_MICROS).max(soonest)))
@@ -135,7 +136,7 @@ impl Pair {
     fn read(files: &OwnCertificate) -> anyhow::Result<Self> {
         let text =
             |path: &Path| std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()));
-        Ok(Self { chain: text(&files.chain_file)?, key: config::secret(&files.key_file)? })
+        Ok(Self { chain: text(&files.chain_file)?, key: private::secret(&files.key_file)? })
     }
 
     /// That it is good now, for a server, and for these names.
@@ -161,8 +162,8 @@ impl Pair {
         Ok(())
     }
 
-    fn identity(&self) -> Identity<'_> {
-        Identity { chain_pem: &self.chain, key_pem: &self.key }
+    fn identity(&self) -> ServerIdentity<'_> {
+        ServerIdentity { chain_pem: &self.chain, key_pem: &self.key }
     }
 
     fn digest(&self) -> [u8; 32] {
@@ -172,13 +173,13 @@ impl Pair {
 }
 
 /// Replaces it when it is time to, as long as the program runs.
-pub async fn watch(mut certificate: ServerCertificate, app: Arc<App>, certifier: Arc<Certifier>) {
+pub async fn watch(mut certificate: ServerCertificate, ctx: Arc<RequestContext>, certifier: Arc<Certifier>) {
     let mut told = None;
     loop {
         tokio::time::sleep(EVERY).await;
-        let (authority, now) = (Arc::clone(&certifier), app.now());
+        let (authority, now) = (Arc::clone(&certifier), ctx.now());
         let look = tokio::task::spawn_blocking(move || {
-            let looked = certificate.look(authority.authority(), now);
+            let looked = certificate.look(&authority.authority, now);
             (certificate, looked)
         });
         let looked;
@@ -209,11 +210,11 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
+    use slapledger_ca::CertificateSubject;
     use slapledger_core::domain::id::PartyId;
     use tempfile::TempDir;
 
     use super::*;
-    use crate::ca::Subject;
 
     fn now() -> Timestamp {
         Timestamp::parse_rfc3339("2026-11-28T00:00:00Z").expect("an instant")
@@ -264,7 +265,7 @@ mod tests {
         refused(made(&["localhost"], 3), "it ended on ");
         let validity = Validity { not_before: after(0), not_after: after(2) };
         let of_client =
-            authority.issue(&Subject::Person { party: PartyId(1) }, validity).expect("it is made");
+            authority.issue(&CertificateSubject::Person { party: PartyId(1) }, validity).expect("it is made");
         refused(opened(&of_client.chain_pem, &of_client.key_pem), "it is that of a client");
         refused(opened("", "x"), "there is no certificate in it");
     }

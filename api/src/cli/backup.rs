@@ -6,15 +6,15 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
+use slapledger_client::print::say;
+use slapledger_client::table::pair_lines;
 use slapledger_core::backup::{BackupReport, BackupSource, BackupWish, Extent, FolderSource, back_up};
 use slapledger_core::ledger::Clock as _;
+use slapledger_engine::PROGRAM;
+use slapledger_engine::clock::SystemClock;
 
 use self::download::ServerSource;
-use super::print::say;
-use super::table::pair_lines;
 use super::{Source, progress};
-use crate::app::PROGRAM;
-use crate::clock::SystemClock;
 
 #[derive(Args)]
 pub(super) struct Backup {

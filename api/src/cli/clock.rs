@@ -6,29 +6,24 @@ use std::sync::Arc;
 use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use slapledger_client::invoices::{print_json, text_of};
+use slapledger_client::options::{Client, QueryOptions};
+use slapledger_client::print::say;
+use slapledger_client::table::pair_lines;
 use slapledger_core::domain::event::Mode;
+use slapledger_core::domain::id::ProjectId;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::ledger::{Clock as _, created};
 use slapledger_core::log::envelope::Actor;
+use slapledger_engine::clock::SystemClock;
+use slapledger_engine::{Engine, Open};
 
-use super::client::{print_json, text_of};
-use super::log;
-use super::options::Client;
-use super::print::say;
-use super::table::pair_lines;
-use crate::app::{App, Open};
-use crate::clock::SystemClock;
+use super::{log, progress};
 
 #[derive(Subcommand)]
 pub(super) enum ClockCommand {
     /// Show the clock of a server, and what is wrong with it
-    Show {
-        #[command(flatten)]
-        client: Client,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Show(QueryOptions),
     /// Confirm the time that the clock shows
     ///
     /// A server records nothing while its clock is in doubt: it stepped, or was far from the last event at the start.
@@ -57,7 +52,7 @@ pub(super) struct Confirm {
 
 pub(super) fn run(asked: &ClockCommand) -> anyhow::Result<()> {
     match asked {
-        ClockCommand::Show { client, json } => print(&client.server()?.get("/v1/clock", &[])?, *json),
+        ClockCommand::Show(shown) => print(&shown.client.server()?.get("/v1/clock", &[])?, shown.json),
         ClockCommand::Confirm(asked) => {
             let now = stated(asked.now.as_deref())?;
             let Some(data) = &asked.data else {
@@ -102,12 +97,13 @@ fn confirm_in_folder(
 ) -> anyhow::Result<()> {
     let mode = mode_of(data)?;
     ensure!(mode != Mode::Demo, "{} holds a demo, whose clock is not watched", data.display());
-    let app = App::open(Open { data, mode, clock: Arc::new(SystemClock), master_key })
+    let (clock, progress) = (Arc::new(SystemClock), progress::of_views());
+    let engine = Engine::open(Open { data, mode, clock, master_key, progress: &progress })
         .with_context(|| format!("open {}", data.display()))?;
-    let meta = Arc::new(app.meta(Actor::system(), [0; 16]));
-    let confirmed = app.ledger.confirm_clock_blocking(meta, stated);
-    let closed = app.shut_down();
-    let status = app.ledger.clock_status();
+    let meta = Arc::new(engine.meta(ProjectId::DEFAULT, Actor::system(), [0; 16]));
+    let confirmed = engine.ledger.confirm_clock_blocking(meta, stated);
+    let closed = engine.shut_down();
+    let status = engine.ledger.clock_status();
     let confirmed = confirmed?.is_some();
     closed?;
     if json {

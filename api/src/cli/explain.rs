@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::Value;
+use slapledger_client::invoices::{self, path, text_of};
+use slapledger_client::options::Client;
+use slapledger_client::print::say;
+use slapledger_client::server::Server;
+use slapledger_client::table::table;
 
-use super::client::{self, path, text_of};
 use super::offline::FolderReader;
-use super::options::Client;
-use super::print::say;
-use super::server::Server;
-use super::table::table;
 
 #[derive(Args)]
 pub(super) struct Explain {
@@ -76,7 +76,7 @@ fn explain_line(asked: &Explain, (invoice, line): (&str, &str)) -> anyhow::Resul
     let path = path(&["v1", "invoices", invoice, "lines", line, "explanation"]);
     let answer = Explainer::of(asked)?.get(&path, &[("limit", &limit)])?;
     if asked.json {
-        return client::print_json(&answer);
+        return invoices::print_json(&answer);
     }
     say_line(&answer["line"], &answer["explanation"], &answer);
     say_tables(&answer["explanation"]);
@@ -92,7 +92,7 @@ fn explain_document(asked: &Explain) -> anyhow::Result<()> {
         document["next"] = Value::Null;
     }
     if asked.json {
-        return client::print_json(&document);
+        return invoices::print_json(&document);
     }
     for item in document["items"].as_array().into_iter().flatten() {
         say_line(&item["line"], &item["explanation"], &document);

@@ -2,32 +2,31 @@
 //!
 //! What was begun and interrupted is finished by doing it again. It never replaces anything that is there.
 
-use std::fs;
-use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
+use std::{fs, io};
 
 use anyhow::{Context, bail, ensure};
+use slapledger_ca::{self as ca, Authority, AuthorityFault};
+use slapledger_client::print::say;
+use slapledger_client::private::{self, SecretFile};
 use slapledger_core::domain::Command;
 use slapledger_core::domain::access::{Holder, Purpose, Role};
 use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::party::RegisterParty;
 use slapledger_core::domain::time::{TimeZone, Timestamp};
 use slapledger_core::log::envelope::Actor;
+use slapledger_dto::token::Token;
+use slapledger_engine::clock::SystemClock;
+use slapledger_engine::{Engine, Open};
+use slapledger_usecases::caller::FIRST_PARTY;
+use slapledger_usecases::certification::WantedCredential;
+use slapledger_usecases::context::RequestContext;
 use zeroize::Zeroizing;
 
-use super::Folder;
-use super::print::say;
-use super::private::{self, Place};
-use super::token::{Offline, issue_to};
-use super::warnings;
-use crate::access::FIRST_PARTY;
-use crate::access::token::Token;
-use crate::app::{App, Open};
-use crate::ca::{self, Authority, AuthorityFault};
-use crate::clock::SystemClock;
-use crate::config::{self, is_exposed};
+use super::token::issue_to;
+use super::{Folder, progress, warnings};
 
 /// Where the authority is, in a data folder.
 pub(super) const AUTHORITY: &str = "ca";
@@ -51,20 +50,22 @@ pub(super) fn run(init: &Init<'_>) -> anyhow::Result<()> {
     // What is wrong with what was said is told before anything is made.
     ca::check_name(init.name).context("--name")?;
     if let Some(path) = init.token_file {
-        drop(Place::at(path)?);
+        drop(SecretFile::at(path)?);
     }
     private_folder(data)?;
     warnings::to_stderr();
     // Before the authority: a folder that is no master's gets none.
-    let app = App::open(Open {
+    let engine = Engine::open(Open {
         data,
         mode: Mode::Serve,
         clock: Arc::new(SystemClock),
         master_key: init.folder.master_key(),
+        progress: &progress::of_views(),
     })
     .with_context(|| format!("open {}", data.display()))?;
-    let done = fill(&app, init);
-    let closed = app.shut_down();
+    let ctx = RequestContext::local(Arc::new(engine));
+    let done = fill(&ctx, init);
+    let closed = ctx.engine.shut_down();
     let done = done?;
     let authority = data.join(AUTHORITY);
     say!("data      {}", data.display());
@@ -88,10 +89,10 @@ struct Done {
 }
 
 /// The authority, the key of checkpoints, the first party, and a token for an admin: each, if it is not there.
-fn fill(app: &App, init: &Init<'_>) -> anyhow::Result<Done> {
+fn fill(ctx: &RequestContext, init: &Init<'_>) -> anyhow::Result<Done> {
     let data = &init.folder.data;
     let (folder, key) = (data.join(AUTHORITY), data.join(SIGNING_KEY));
-    let has_party = app.billing_now(|view| view.billing.knows_party(FIRST_PARTY))?;
+    let has_party = ctx.billing_now(|view| view.billing.knows_party(FIRST_PARTY))?;
     // They are made before the party: a loss is not made good with something new.
     let had_authority = if has_party {
         ensure!(folder.exists(), "{} is missing; restore it from a backup", folder.display());
@@ -99,14 +100,14 @@ fn fill(app: &App, init: &Init<'_>) -> anyhow::Result<Done> {
         Authority::open(&folder).map(|_| true)?
     } else {
         signing_key(&key)?;
-        authority(&folder, init.name, app.now())?
+        authority(&folder, init.name, ctx.now())?
     };
     if !has_party {
-        let name = app.keys.seal(app.keys.fresh()?, init.name.as_bytes())?;
+        let name = ctx.keys().seal(ctx.keys().fresh()?, init.name.as_bytes())?;
         let register = RegisterParty { name, time_zone: init.time_zone, description: None };
-        app.submit_own(Actor::system(), Command::RegisterParty(register))?;
+        ctx.submit_own(Actor::system(), Command::RegisterParty(register))?;
     }
-    if has_admin(app)? {
+    if has_admin(ctx)? {
         bail!(
             "{} is made, and has an admin; `slapledger token issue --data {} --role admin --all-projects` makes another \
              token, should theirs be lost",
@@ -114,8 +115,8 @@ fn fill(app: &App, init: &Init<'_>) -> anyhow::Result<Done> {
             data.display()
         )
     }
-    let mut place = init.token_file.map(Place::at).transpose()?;
-    let wanted = Offline {
+    let mut place = init.token_file.map(SecretFile::at).transpose()?;
+    let wanted = WantedCredential {
         holder: Holder::Operator("first admin".into()),
         roles: Role::Admin.into(),
         all_projects: true,
@@ -123,15 +124,15 @@ fn fill(app: &App, init: &Init<'_>) -> anyhow::Result<Done> {
         label: Some("made by init".into()),
         expires_at: None,
     };
-    let token = issue_to(app, None, wanted, place.as_mut())?;
-    place.map(Place::take).transpose()?;
+    let token = issue_to(ctx, None, wanted, place.as_mut())?;
+    place.map(SecretFile::take).transpose()?;
     Ok(Done { had_authority, token })
 }
 
 /// Whether somebody may come in who can let others in.
-pub(super) fn has_admin(app: &App) -> anyhow::Result<bool> {
-    let now = app.now();
-    Ok(app.access.read_at_blocking(app.ledger.head().last, |view, _| view.access.has_admin(now))?)
+pub(super) fn has_admin(ctx: &RequestContext) -> anyhow::Result<bool> {
+    let now = ctx.now();
+    Ok(ctx.access().read_at_blocking(ctx.ledger().head().last, |view, _| view.access.has_admin(now))?)
 }
 
 /// Whether there was an authority; one is made, if there was none. One that is damaged is left as it is.
@@ -161,7 +162,7 @@ fn private_folder(data: &Path) -> anyhow::Result<()> {
             ensure!(there.is_dir(), "{} is no folder", data.display());
             let mode = there.permissions().mode() & 0o7777;
             ensure!(
-                !is_exposed(mode),
+                !private::is_exposed(mode),
                 "{} is open to others than its owner (mode {mode:04o}); chmod go= it",
                 data.display()
             );
@@ -193,7 +194,7 @@ pub(super) fn check_folder(data: &Path) -> anyhow::Result<()> {
 pub(super) fn check_signing_key(data: &Path) -> anyhow::Result<()> {
     let path = data.join(SIGNING_KEY);
     ensure!(path.exists(), "{} is missing; restore it from a backup", path.display());
-    let pem = config::secret(&path)?;
+    let pem = private::secret(&path)?;
     let key = rcgen::KeyPair::from_pem(&pem);
     let is = key.is_ok_and(|key| key.is_compatible(&rcgen::PKCS_ED25519));
     ensure!(is, "{} is no Ed25519 key in PEM; restore it from a backup", path.display());

@@ -4,18 +4,17 @@ use std::path::Path;
 
 use clap::Subcommand;
 use serde_json::json;
+use slapledger_client::print::say;
+use slapledger_client::table::pair_lines;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::keyring::{Facts, KeyRing, Options};
 use slapledger_core::ledger::Clock;
 use slapledger_core::log::store::StoreFault;
 use slapledger_core::log::witness::WitnessFault;
+use slapledger_engine::clock::SystemClock;
+use slapledger_engine::folder;
 
-use super::Folder;
-use super::print::say;
-use super::table::pair_lines;
-use super::warnings;
-use crate::clock::SystemClock;
-use crate::folder;
+use super::{Folder, warnings};
 
 #[derive(Subcommand)]
 pub(super) enum Keys {

@@ -5,14 +5,14 @@ use std::path::Path;
 
 use anyhow::Context;
 use serde_json::Value;
+use slapledger_client::server::Server;
 use slapledger_core::domain::id::Sequence;
 use slapledger_core::log::envelope::EventDecoder;
 use slapledger_core::log::sled_store::SledStore;
 use slapledger_core::log::store::read_frames;
+use slapledger_engine::folder;
 
-use super::server::Server;
 use super::warnings;
-use crate::folder;
 
 /// How many events are asked of a server at a time.
 const PAGE: u64 = 1000;

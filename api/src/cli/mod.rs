@@ -1,35 +1,18 @@
 //! The command line. `--help` is its manual; docs/ has the rest.
 
 mod backup;
-mod books;
-pub(crate) mod catalogue;
-mod client;
 mod clock;
-mod compare;
-mod computer;
 mod explain;
 mod init;
-mod invoice;
 mod keys;
 mod log;
-pub(crate) mod master;
 mod offline;
-pub(crate) mod options;
-mod party;
-pub(crate) mod print;
-mod private;
-pub(crate) mod progress;
-mod project;
+mod progress;
 mod rebuild;
 mod repair;
-mod request;
 mod restore;
 mod serve;
-pub(crate) mod server;
-pub(crate) mod service;
-mod table;
 mod token;
-mod user;
 mod verify;
 mod warnings;
 
@@ -38,10 +21,13 @@ use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
+use slapledger_client::options::{Client, Identity};
+use slapledger_client::{
+    books, compare, computer, console, invoice, invoices, master, party, project, request, server, service,
+    user,
+};
 
-use self::options::{Client, Identity};
 use crate::config::{Config, LEAST_SILENCE};
-use crate::console;
 
 /// Where everything is kept, if nothing else is said.
 const DEFAULT_DATA: &str = "./slapledger-data";
@@ -220,7 +206,7 @@ enum Command {
     User(user::User),
     /// Issue, list and revoke tokens
     #[command(subcommand)]
-    Token(token::Tokens),
+    Token(slapledger_client::token::Tokens),
     /// Open and list projects: worlds of their own in one ledger
     #[command(subcommand)]
     Project(project::Project),
@@ -480,20 +466,20 @@ pub fn run() -> anyhow::Result<()> {
         Command::Backup(asked) => backup::run(&asked),
         Command::Restore(asked) => restore::run(&asked),
         Command::Repair(asked) => repair::run(&asked),
-        Command::PriceBook(PriceBook::Check { file }) => client::check_price_book(&file),
-        Command::PriceBook(PriceBook::Schema) => client::print_price_book_schema(),
+        Command::PriceBook(PriceBook::Check { file }) => invoices::check_price_book(&file),
+        Command::PriceBook(PriceBook::Schema) => invoices::print_price_book_schema(),
         Command::PriceBook(PriceBook::Publish { file, client: asked }) => {
-            client::publish_price_book(&asked.server()?, &file)
+            invoices::publish_price_book(&asked.server()?, &file)
         }
         Command::Invoice(Invoice::List { client: asked, payer, state, json }) => {
-            client::list_invoices(&asked.server()?, payer.as_deref(), state.as_deref(), json)
+            invoices::list_invoices(&asked.server()?, payer.as_deref(), state.as_deref(), json)
         }
         Command::Invoice(Invoice::Show { id, client: asked, json }) => {
-            client::show_invoice(&asked.server()?, &id, json)
+            invoices::show_invoice(&asked.server()?, &id, json)
         }
         Command::Invoice(Invoice::Run { period, finalise, grace, price_book, client: asked, json }) => {
-            let body = client::run_of(&period, price_book.as_deref(), (grace, finalise))?;
-            client::run_invoices(&asked.server()?, &body, json)
+            let body = invoices::run_of(&period, price_book.as_deref(), (grace, finalise))?;
+            invoices::run_invoices(&asked.server()?, &body, json)
         }
         Command::Invoice(Invoice::Change(change)) => invoice::run(&change),
         Command::Party(asked) => party::party(&asked),

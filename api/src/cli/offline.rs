@@ -10,19 +10,19 @@ use axum::body::Body;
 use axum::http::Request;
 use http_body_util::{BodyExt, Limited};
 use serde_json::Value;
+use slapledger_client::server::{self, MOST_BYTES};
 use slapledger_core::domain::id::ProjectId;
+use slapledger_engine::clock::SystemClock;
+use slapledger_engine::{Engine, folder};
+use slapledger_protocols::access::Gateway;
+use slapledger_protocols::router;
 use tower::ServiceExt;
 
-use super::server::{self, MOST_BYTES};
-use super::warnings;
-use crate::app::App;
-use crate::clock::SystemClock;
-use crate::folder;
-use crate::http::router;
+use super::{progress, warnings};
 
 /// A ledger that was opened to be read, and what answers from it.
 pub(super) struct FolderReader {
-    app: Arc<App>,
+    engine: Arc<Engine>,
     router: Router,
     runtime: tokio::runtime::Runtime,
     /// Where the log ends, until it is said with the first answer: an error is one line.
@@ -37,14 +37,17 @@ impl FolderReader {
         project: Option<ProjectId>,
     ) -> anyhow::Result<Self> {
         warnings::to_stderr();
-        let app = App::open_read_only(data, Arc::new(SystemClock), master_key)
+        let progress = progress::of_views();
+        let engine = Engine::open_read_only(data, Arc::new(SystemClock), master_key, &progress)
             .with_context(|| format!("open {}", data.display()))?;
-        let end = RefCell::new(Some(folder::end_of(&**app.ledger.store())?));
-        let app = Arc::new(app.within(project.unwrap_or(app.project())));
+        let end = RefCell::new(Some(folder::end_of(&**engine.ledger.store())?));
+        let engine = Arc::new(engine);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.context("start the runtime")?;
-        let router = router::router(Arc::clone(&app));
-        Ok(Self { app, router, runtime, end })
+        let local_project = project.unwrap_or(ProjectId::DEFAULT);
+        let gateway = Gateway { local_project, ..Gateway::open(Arc::clone(&engine)) };
+        let router = router::router(Arc::new(gateway));
+        Ok(Self { engine, router, runtime, end })
     }
 
     /// What the route at this path answers.
@@ -82,7 +85,7 @@ impl FolderReader {
 
 impl Drop for FolderReader {
     fn drop(&mut self) {
-        if let Err(error) = self.app.shut_down() {
+        if let Err(error) = self.engine.shut_down() {
             tracing::warn!("{error:#}");
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use slapledger_core::domain::id::Sequence;
 
 /// A count of bytes whose end is not known.
@@ -26,4 +26,22 @@ pub(crate) fn bar(name: &str, end: Sequence) -> ProgressBar {
     bar.set_prefix(name.to_owned());
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
+}
+
+/// A bar for each view that catches up, taken away when it has.
+pub(crate) fn of_views() -> impl Fn(&'static str, Sequence) -> Box<dyn FnMut(Sequence)> + Sync {
+    let bars = MultiProgress::new();
+    move |view, end| {
+        let bar = Cleared(bars.add(bar(view, end)));
+        Box::new(move |reached| bar.0.set_position(reached.0))
+    }
+}
+
+/// A bar that is taken away at its end.
+struct Cleared(ProgressBar);
+
+impl Drop for Cleared {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
 }

@@ -7,16 +7,15 @@ use anyhow::{Context, anyhow, bail};
 use indicatif::MultiProgress;
 use serde_json::{Value, json};
 use slapledger_billing::BillingView;
+use slapledger_client::server::Server;
+use slapledger_client::table::table;
 use slapledger_core::domain::id::Sequence;
 use slapledger_core::log::store::EventStore;
+use slapledger_engine::folder;
 use slapledger_projections::replay::replay;
-use slapledger_projections::runner;
-use slapledger_projections::{AccessView, Part, Projects, SlapViews, View};
+use slapledger_projections::{AccessView, Part, Projects, SlapViews, View, runner};
 
-use super::server::Server;
-use super::table::table;
 use super::{log, progress};
-use crate::folder;
 
 /// One projection, derived again.
 pub(super) struct Row {

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Value, json};
+use slapledger_client::print::say;
 use slapledger_core::backup::{RepairReport, repair};
 
-use super::print::say;
 use super::{DEFAULT_DATA, progress};
 
 #[derive(Args)]

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
+use slapledger_client::print::say;
+use slapledger_client::table::pair_lines;
 use slapledger_core::backup::{RestoreReport, RestoreWish, Until, restore};
 use slapledger_core::domain::id::{InvoiceId, ProjectId, Sequence};
 use slapledger_core::domain::restore::{LastNumber, RestoreMark};
 use slapledger_core::domain::time::Timestamp;
+use slapledger_engine::clock::SystemClock;
+use slapledger_engine::{PROGRAM, random_bytes, random_id};
 
-use super::print::say;
 use super::progress;
-use super::table::pair_lines;
-use crate::app::{PROGRAM, random_bytes, random_id};
-use crate::clock::SystemClock;
 
 #[derive(Args)]
 pub(super) struct Restore {

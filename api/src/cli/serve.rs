@@ -6,37 +6,38 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, ensure};
+use slapledger_ca::Authority;
+use slapledger_client::invoices::invoice_table;
+use slapledger_client::print::say;
 use slapledger_core::domain::Command;
 use slapledger_core::domain::computer::RegisterComputer;
 use slapledger_core::domain::event::Mode;
-use slapledger_core::domain::id::{ComputerId, PartyId, Reference, SoftwareRelease};
+use slapledger_core::domain::id::{ComputerId, PartyId, ProjectId, Reference, SoftwareRelease};
 use slapledger_core::domain::party::RegisterParty;
 use slapledger_core::domain::product::PublishSoftwareRelease;
 use slapledger_core::domain::time::{TimeZone, Timestamp};
 use slapledger_core::ledger::Clock;
 use slapledger_core::log::envelope::Actor;
+use slapledger_engine::certifier::Certifier;
+use slapledger_engine::clock::{FileClock, ManualClock, SystemClock};
+use slapledger_engine::shipping::Shipping;
+use slapledger_engine::{Engine, Open};
+use slapledger_net::{self as net, Connections};
+use slapledger_protocols::access::{AccessControl, FailedAttempts, Gateway, RateLimits, RequestLimits};
+use slapledger_protocols::operations::Operations;
+use slapledger_protocols::rest::invoices;
+use slapledger_protocols::router;
+use slapledger_usecases::caller::FIRST_PARTY;
+use slapledger_usecases::context::RequestContext;
+use slapledger_usecases::first_parties::enter_first_parties;
+use slapledger_usecases::invoicing::due;
+use slapledger_usecases::{contacts, erasure};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::Folder;
-use super::client::invoice_table;
-use super::init;
-use super::print::say;
-use super::warnings;
-use crate::access::{Doors, FIRST_PARTY, Guesses, Rate};
-use crate::app::{App, Open};
-use crate::ca::Authority;
-use crate::certification::Certifier;
-use crate::clock::{FileClock, ManualClock, SystemClock};
+use super::{Folder, init, progress, warnings};
 use crate::config::{Config, TerminatorConfig};
-use crate::contacts;
 use crate::demo;
-use crate::erasure;
-use crate::http::{invoices, projects, router};
-use crate::invoicing::due;
-use crate::net::{self, Connections};
-use crate::operations::Operations;
 use crate::server_certificate::{self, ServerCertificate, Source};
-use crate::shipping::Shipping;
 
 /// The name of the one user of `proxy`.
 const LOCAL_USER: &str = "local user";
@@ -61,18 +62,20 @@ pub(super) fn proxy(
         Some(path) => Arc::new(FileClock::open(path)?),
         None => Arc::new(SystemClock),
     };
-    let mut app = App::open(Open { data, mode: Mode::Proxy, clock, master_key: folder.master_key() })?;
-    prepare_user(&app)?;
-    prepare_computer(&app, &computer)?;
+    let (mode, master_key, progress) = (Mode::Proxy, folder.master_key(), progress::of_views());
+    let mut engine = Engine::open(Open { data, mode, clock, master_key, progress: &progress })?;
+    engine.default_computer = Some(computer.clone());
+    let ctx = RequestContext::local(Arc::new(engine));
+    prepare_user(&ctx)?;
+    prepare_computer(&ctx, &computer)?;
     for (product, release) in products {
         let publisher = FIRST_PARTY;
         let publish = PublishSoftwareRelease { product, release, publisher };
-        app.submit_own(Actor::system(), Command::PublishSoftwareRelease(publish))?;
+        ctx.submit_own(Actor::system(), Command::PublishSoftwareRelease(publish))?;
     }
-    app.default_computer = Some(computer.clone());
     say!("data      {}", data.display());
     say!("computer  {computer}");
-    serve(app, Serving { operations, ..Serving::plain(listen) })
+    serve(ctx, None, Serving { operations, ..Serving::plain(listen) })
 }
 
 /// Where a master listens, if nothing else is said.
@@ -101,36 +104,41 @@ pub(super) fn master(folder: Folder, config: Config, plain_http: bool) -> anyhow
         mode: Mode::Serve,
         clock: Arc::new(SystemClock),
         master_key: master_key.as_deref(),
+        progress: &progress::of_views(),
     };
-    let mut app =
-        App::open_guarded(open, config.guards()).with_context(|| format!("open {}", data.display()))?;
+    let mut engine =
+        Engine::open_guarded(open, config.guards()).with_context(|| format!("open {}", data.display()))?;
     let authority = data.join(init::AUTHORITY);
     ensure!(authority.exists(), unmade("certificate authority"));
     let authority = Authority::open(&authority)?;
-    ensure!(app.billing_now(|view| view.billing.knows_party(FIRST_PARTY))?, unmade("first party"));
+    let head = engine.ledger.head().last;
+    let billing = engine.billing_of(ProjectId::DEFAULT);
+    let has_party = billing.read_at_blocking(head, |view, _| view.billing.knows_party(FIRST_PARTY))?;
+    ensure!(has_party, unmade("first party"));
     init::check_signing_key(&data)?;
     let names = names(&config, listen);
     let source = match config.certificate {
         None => Source::Own(names.clone()),
         Some(files) => Source::Files { files, names: config.names.clone() },
     };
-    let shown = (!plain_http).then(|| ServerCertificate::open(source, &authority, app.now())).transpose()?;
+    let shown =
+        (!plain_http).then(|| ServerCertificate::open(source, &authority, engine.now())).transpose()?;
     let tls = shown.as_ref().map(|shown| net::tls(shown.shown(), &authority.client_roots_pem()));
     let tls = tls.transpose()?.map(Arc::new);
-    app.doors = Some(Arc::new(Doors {
+    let access = AccessControl {
         https: tls.is_some() || config.terminator.is_some(),
         names: names.clone(),
         terminator: config.terminator.as_ref().map(TerminatorConfig::open).transpose()?,
-        guesses: Guesses::default(),
-        rate: Rate::new(config.requests.most_per_second, config.requests.most_per_second_unknown),
-    }));
-    app.requests = Arc::new(config.requests.clone());
+        failed_attempts: FailedAttempts::default(),
+        rate: RateLimits::new(config.requests.most_per_second, config.requests.most_per_second_unknown),
+    };
     if let Some(to) = &config.backup.ship_to {
         ensure!(to.is_dir(), "backup.ship_to: {} is not there; create it, or mount its disk", to.display());
-        let shipping = Shipping::start(to, &app.log, app.ledger.created(), app.ledger.clock());
-        app.shipping = Some(shipping.context("start a thread that ships sealed epochs")?);
+        let shipping = Shipping::start(to, &engine.log, engine.ledger.created(), engine.ledger.clock());
+        engine.shipping = Some(shipping.context("start a thread that ships sealed epochs")?);
     }
-    app.certifier = Some(Arc::new(Certifier::new(authority, &data.join("certificates"))?));
+    engine.certifier = Some(Arc::new(Certifier::new(authority, &data.join("certificates"))?));
+    let ctx = RequestContext::local(Arc::new(engine));
     say!("data      {}", data.display());
     say!("root      {}", data.join(init::AUTHORITY).join("root.pem").display());
     say!("names     {}", names.join(", "));
@@ -139,7 +147,7 @@ pub(super) fn master(folder: Folder, config: Config, plain_http: bool) -> anyhow
             "          clients elsewhere call it something else: --name NAME, or names in the file, lets them in"
         );
     }
-    if !init::has_admin(&app)? {
+    if !init::has_admin(&ctx)? {
         say!(
             "admin     none; `slapledger token issue --data {} --role admin --all-projects` lets one in",
             data.display()
@@ -149,7 +157,12 @@ pub(super) fn master(folder: Folder, config: Config, plain_http: bool) -> anyhow
     let silent_after = Some(Duration::from_secs(silent_after.into()));
     let terminators = config.terminator.map(|terminator| terminator.addresses).unwrap_or_default();
     let connections = Connections { terminators, ..config.connections };
-    serve(app, Serving { listen, operations: config.operations, tls, shown, connections, silent_after })
+    let known = Some((access, config.requests));
+    serve(
+        ctx,
+        known,
+        Serving { listen, operations: config.operations, tls, shown, connections, silent_after },
+    )
 }
 
 /// What clients may call the server: what is configured, and what it is called on its own machine.
@@ -183,21 +196,21 @@ fn product(told: &str) -> anyhow::Result<(Reference, SoftwareRelease)> {
 }
 
 /// The local user exists from the start. Done again after a crash in the middle.
-fn prepare_user(app: &App) -> anyhow::Result<()> {
-    if !app.billing_now(|view| view.billing.knows_party(FIRST_PARTY))? {
-        let name = app.keys.seal(app.keys.fresh()?, LOCAL_USER.as_bytes())?;
+fn prepare_user(ctx: &RequestContext) -> anyhow::Result<()> {
+    if !ctx.billing_now(|view| view.billing.knows_party(FIRST_PARTY))? {
+        let name = ctx.keys().seal(ctx.keys().fresh()?, LOCAL_USER.as_bytes())?;
         let register = RegisterParty { name, time_zone: TimeZone::UTC, description: None };
-        app.submit_own(Actor::system(), Command::RegisterParty(register))?;
+        ctx.submit_own(Actor::system(), Command::RegisterParty(register))?;
     }
     Ok(())
 }
 
 /// And so does the computer of `proxy`.
-fn prepare_computer(app: &App, computer: &ComputerId) -> anyhow::Result<()> {
-    if !app.slap_now(|view| view.inventory.computer(computer.as_str()).is_some())? {
+fn prepare_computer(ctx: &RequestContext, computer: &ComputerId) -> anyhow::Result<()> {
+    if !ctx.slap_now(|view| view.inventory.computer(computer.as_str()).is_some())? {
         let register =
             RegisterComputer { computer: computer.clone(), owner: FIRST_PARTY, time_zone: TimeZone::UTC };
-        app.submit_own(Actor::system(), Command::RegisterComputer(register))?;
+        ctx.submit_own(Actor::system(), Command::RegisterComputer(register))?;
     }
     Ok(())
 }
@@ -214,11 +227,13 @@ pub(super) fn demo(folder: &Folder, listen: Option<SocketAddr>, seed: u64) -> an
     let manual = Arc::new(ManualClock::new(opening));
     let clock = Arc::new(demo::DemoClock::new(Arc::clone(&manual), SystemClock));
     let as_clock: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
-    let app = App::open(Open { data, mode: Mode::Demo, clock: as_clock, master_key: folder.master_key() })?;
-    if app.billing_now(|view| view.billing.knows_party(PartyId(1)))? {
+    let (mode, master_key, progress) = (Mode::Demo, folder.master_key(), progress::of_views());
+    let engine = Engine::open(Open { data, mode, clock: as_clock, master_key, progress: &progress })?;
+    let ctx = RequestContext::local(Arc::new(engine));
+    if ctx.billing_now(|view| view.billing.knows_party(PartyId(1)))? {
         say!("the demo in this folder was played before; this is what it holds");
     } else {
-        let played = demo::play(&app, &manual, seed)?;
+        let played = demo::play(&ctx, &manual, seed)?;
         say!("October 2026 in an invented cloud, from seed {seed}");
         say!(
             "{} customers, {} computers, {} instances",
@@ -236,16 +251,16 @@ pub(super) fn demo(folder: &Folder, listen: Option<SocketAddr>, seed: u64) -> an
         );
     }
     clock.play_over();
-    let items = invoices::all_as_json(&app)?;
+    let items = invoices::all_as_json(&ctx)?;
     say!("{}", invoice_table(&items));
-    let head = app.ledger.head().last;
+    let head = ctx.ledger().head().last;
     say!("log       {} ({} events)", data.join("log").display(), head.0);
     say!("look      slapledger log --data {} --limit 20", data.display());
     say!("again     slapledger rebuild --data {}", data.display());
     if let Some(listen) = listen {
-        return serve(app, Serving::plain(listen));
+        return serve(ctx, None, Serving::plain(listen));
     }
-    app.shut_down()
+    ctx.engine.shut_down()
 }
 
 /// How something is served.
@@ -278,18 +293,23 @@ impl Serving {
 
 /// Serves until it is stopped by SIGINT or SIGTERM, then finishes what is under way. The error is what failed, also while
 /// it closed what it had open.
-fn serve(app: App, serving: Serving) -> anyhow::Result<()> {
+fn serve(
+    ctx: RequestContext,
+    known: Option<(AccessControl, RequestLimits)>,
+    serving: Serving,
+) -> anyhow::Result<()> {
     let Serving { listen, operations, tls, shown, connections, silent_after } = serving;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
-    let app = Arc::new(app);
-    let watching = app.health.watch(Arc::clone(app.ledger.store()));
-    let operations = operations.map(|address| Operations::start(Arc::clone(&app), address)).transpose()?;
+    let ctx = Arc::new(ctx);
+    let watching = ctx.engine.health.watch(Arc::clone(ctx.ledger().store()));
+    let start = |address| Operations::start(Arc::clone(&ctx.engine), address);
+    let operations = operations.map(start).transpose()?;
     let result = runtime.block_on(async {
         // Before it is said that it serves: a signal from then on is no end in the middle of something.
         let signals = Signals::listen().context("wait for signals")?;
-        if app.mode == Mode::Serve {
-            projects::enter_first_parties(&app).await.map_err(|problem| anyhow!("{}", problem.detail))?;
+        if ctx.mode() == Mode::Serve {
+            enter_first_parties(&ctx).await.map_err(|problem| anyhow!("{}", problem.detail))?;
         }
         let listener =
             tokio::net::TcpListener::bind(listen).await.with_context(|| format!("listen on {listen}"))?;
@@ -300,19 +320,23 @@ fn serve(app: App, serving: Serving) -> anyhow::Result<()> {
         let scheme = if tls.is_some() { "https" } else { "http" };
         say!("serving   {scheme}://{address}/ until stopped (ctrl-c)");
         if let Some(silent_after) = silent_after {
-            tokio::spawn(contacts::watch(Arc::clone(&app), silent_after));
+            tokio::spawn(contacts::watch(Arc::clone(&ctx), silent_after));
         }
-        if let (Some(shown), Some(certifier)) = (shown, &app.certifier) {
-            tokio::spawn(server_certificate::watch(shown, Arc::clone(&app), Arc::clone(certifier)));
+        if let (Some(shown), Some(certifier)) = (shown, &ctx.engine.certifier) {
+            tokio::spawn(server_certificate::watch(shown, Arc::clone(&ctx), Arc::clone(certifier)));
         }
-        tokio::spawn(due::watch(Arc::clone(&app)));
-        tokio::spawn(erasure::watch(Arc::clone(&app)));
-        let routes = router::router(Arc::clone(&app));
+        tokio::spawn(due::watch(Arc::clone(&ctx)));
+        tokio::spawn(erasure::watch(Arc::clone(&ctx)));
+        let mut gateway = Gateway::open(Arc::clone(&ctx.engine));
+        if let Some((access, limits)) = known {
+            gateway = Gateway { access: Some(access), limits, ..gateway };
+        }
+        let routes = router::router(Arc::new(gateway));
         let stop = {
-            let app = Arc::clone(&app);
+            let engine = Arc::clone(&ctx.engine);
             async move {
                 signals.stopped().await;
-                app.health.stop();
+                engine.health.stop();
             }
         };
         let serving = async move { net::serve(listener, routes, tls, &connections, stop).await };
@@ -320,18 +344,18 @@ fn serve(app: App, serving: Serving) -> anyhow::Result<()> {
         tokio::spawn(serving).await.context("serve")?.context("serve")
     });
     runtime.shutdown_timeout(std::time::Duration::from_secs(10));
-    let closed = app.shut_down();
+    let closed = ctx.engine.shut_down();
     // Last: health is told until everything is closed.
     drop((operations, watching));
     // What does not end holds the log open, and it would end with the process in the middle of something.
     let closed = closed.and_then(|()| {
         ensure!(
-            Arc::strong_count(&app) == 1,
+            Arc::strong_count(&ctx.engine) == 1,
             "did not close the log: a request was still under way; what was acknowledged is in it, start it again"
         );
         Ok(())
     });
-    tracing::info!(last = app.ledger.head().last.0, "stopped");
+    tracing::info!(last = ctx.ledger().head().last.0, "stopped");
     match (result, closed) {
         (Ok(()), closed) => closed,
         (Err(error), Ok(())) => Err(error),

@@ -12,11 +12,10 @@ use slapledger_core::keyring::{self, KeyRing};
 use slapledger_core::ledger::{SnapshotFile, created};
 use slapledger_core::log::sled_store::{self, SledStore};
 use slapledger_core::log::store::EventStore;
+use slapledger_engine::folder;
 use slapledger_projections::runner;
 
-use super::Folder;
-use super::{progress, rebuild, warnings};
-use crate::folder;
+use super::{Folder, progress, rebuild, warnings};
 
 /// What is added to a fault of a cache.
 const CACHE: &str = "it is a cache: the next start makes it anew from the log";

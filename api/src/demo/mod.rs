@@ -29,11 +29,11 @@ use slapledger_core::domain::usage::{RecordUsage, UsageOutcome};
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::ledger::Clock;
 use slapledger_core::log::envelope::{Actor, Meta};
+use slapledger_engine::clock::{ManualClock, SystemClock};
+use slapledger_slap_wire::instance_xml;
+use slapledger_usecases::context::RequestContext;
+use slapledger_usecases::invoicing;
 
-use crate::app::App;
-use crate::clock::{ManualClock, SystemClock};
-use crate::invoicing;
-use crate::slap::wire::instance_xml;
 use random::Random;
 use usage::{Busy, DAY, HOUR};
 use world::{COMPUTERS, Customer, Planned};
@@ -103,7 +103,7 @@ struct Living {
 }
 
 struct Play<'a> {
-    app: &'a App,
+    ctx: &'a RequestContext,
     clock: &'a ManualClock,
     random: Random,
     counts: Counts,
@@ -114,8 +114,8 @@ fn instant(text: &str) -> Timestamp {
 }
 
 /// Plays the month on an empty ledger.
-pub fn play(app: &App, clock: &ManualClock, seed: u64) -> anyhow::Result<Played> {
-    let mut play = Play { app, clock, random: Random::new(seed), counts: Counts::default() };
+pub fn play(ctx: &RequestContext, clock: &ManualClock, seed: u64) -> anyhow::Result<Played> {
+    let mut play = Play { ctx, clock, random: Random::new(seed), counts: Counts::default() };
     let opening = instant("2026-09-28T08:00:00Z");
     let seller = play.register(opening, SELLER, "Europe/Paris".parse()?)?;
     let mut customers = Vec::new();
@@ -139,17 +139,17 @@ pub fn play(app: &App, clock: &ManualClock, seed: u64) -> anyhow::Result<Played>
         Answer::InvoiceRun(run) => run,
         other => bail!("an invoice run was answered {other:?}"),
     };
-    invoicing::finalise_blocking(app, &person(seller), run)?;
+    invoicing::finalise_blocking(ctx, &person(seller), run)?;
     let (customers, computers) = (customers.len(), COMPUTERS.len());
     Ok(Played { customers, computers, instances, usage: play.counts, run })
 }
 
 fn person(party: PartyId) -> Actor {
-    crate::app::person(party)
+    slapledger_usecases::caller::actor_of_party(party)
 }
 
 fn computer(computer: &ComputerId) -> Actor {
-    crate::app::computer(computer)
+    slapledger_usecases::caller::actor_of_computer(computer)
 }
 
 fn one_parameter(key: &str, value: &str) -> anyhow::Result<String> {
@@ -159,14 +159,14 @@ fn one_parameter(key: &str, value: &str) -> anyhow::Result<String> {
 impl Play<'_> {
     fn submit(&mut self, at: Timestamp, actor: Actor, command: Command) -> anyhow::Result<Answer> {
         self.clock.set(at);
-        let digest = self.app.keys.command_digest(&[format!("{command:?}").as_bytes()]);
-        let meta = Meta { command: CommandId(self.random.id()), ..self.app.meta(actor, digest) };
+        let digest = self.ctx.keys().command_digest(&[format!("{command:?}").as_bytes()]);
+        let meta = Meta { command: CommandId(self.random.id()), ..self.ctx.meta(actor, digest) };
         let submission = slapledger_core::ledger::Submission { meta: Arc::new(meta), command };
-        Ok(self.app.ledger.submit_blocking(submission)?.answer)
+        Ok(self.ctx.ledger().submit_blocking(submission)?.answer)
     }
 
     fn register(&mut self, at: Timestamp, name: &str, time_zone: TimeZone) -> anyhow::Result<PartyId> {
-        let name = self.app.keys.seal(self.app.keys.fresh()?, name.as_bytes())?;
+        let name = self.ctx.keys().seal(self.ctx.keys().fresh()?, name.as_bytes())?;
         let command = Command::RegisterParty(RegisterParty { name, time_zone, description: None });
         match self.submit(at, Actor::system(), command)? {
             Answer::Party(party) => Ok(party),
@@ -342,14 +342,14 @@ impl Play<'_> {
 
     fn request(&mut self, at: Timestamp, owner: PartyId, planned: Planned) -> anyhow::Result<Living> {
         let parameters = one_parameter("owner-reference", &planned.reference)?;
-        let key = self.app.keys.fresh()?;
+        let key = self.ctx.keys().fresh()?;
         let request = RequestInstance {
             requester: Requester::Party(owner),
             reference: Reference::new(&planned.reference)?,
             release: planned.release.clone(),
             software_type: SoftwareType::new(&planned.software_type)?,
             instance_type: Some(planned.instance_type),
-            parameters: self.app.keys.seal(key, parameters.as_bytes())?,
+            parameters: self.ctx.keys().seal(key, parameters.as_bytes())?,
             filter: Vec::new(),
             state: Some(RequestedState::Started),
             shared: false,
@@ -361,7 +361,7 @@ impl Play<'_> {
         else {
             bail!("a request was answered otherwise");
         };
-        let place = self.app.place_of(id).with_context(|| format!("{id} found no room"))?;
+        let place = self.ctx.place_of(id).with_context(|| format!("{id} found no room"))?;
         let (host, partition) = place;
         let user = format!("slapuser{}", partition.as_str().trim_start_matches("slappart"));
         let allocated = Period { start: at, stop: Timestamp::MAX };
@@ -369,7 +369,7 @@ impl Play<'_> {
         let busy = Busy::new(&mut self.random, place, allocated);
         let at = at.plus_micros(60 * 1_000_000);
         let url = one_parameter("url", &format!("https://{id}.example.org/").to_lowercase())?;
-        let connection = self.app.keys.seal(key, url.as_bytes())?;
+        let connection = self.ctx.keys().seal(key, url.as_bytes())?;
         let place = Place { computer: host.clone(), partition, shared: None };
         let connect = SetConnectionParameters { place: place.clone(), connection };
         self.submit(at, computer(&host), Command::SetConnectionParameters(connect))?;
@@ -385,7 +385,7 @@ impl Play<'_> {
             one.planned.instance_type == InstanceType::Testing && one.busy.allocated.stop == Timestamp::MAX
         });
         let Some(one) = tried else { return Ok(()) };
-        let key = self.app.key_of(one.id).with_context(|| format!("{} is unknown", one.id))?;
+        let key = self.ctx.key_of(one.id).with_context(|| format!("{} is unknown", one.id))?;
         let parameters = one_parameter("owner-reference", &one.planned.reference)?;
         let request = RequestInstance {
             requester: Requester::Party(one.owner),
@@ -393,7 +393,7 @@ impl Play<'_> {
             release: one.planned.release.clone(),
             software_type: SoftwareType::new(&one.planned.software_type)?,
             instance_type: None,
-            parameters: self.app.keys.seal(key, parameters.as_bytes())?,
+            parameters: self.ctx.keys().seal(key, parameters.as_bytes())?,
             filter: Vec::new(),
             state: Some(RequestedState::Destroyed),
             shared: false,

@@ -3,9 +3,8 @@
 use std::io::Read;
 use std::path::Path;
 
+use slapledger_client::server::Server;
 use slapledger_core::backup::{BackupFault, BackupManifest, BackupSource, LogFile};
-
-use crate::cli::server::Server;
 
 /// Where the files are listed.
 const PLAN: &str = "/v1/backup";

@@ -1,0 +1,66 @@
+//! `slapledger console`: SLAP by hand, in lines that look like Python.
+//!
+//! The language is a small part of Python's: names, calls, texts, lists, dictionaries, `if` and `for`. It reaches the
+//! master and nothing else: no file, no clock, no process. Steps, memory and depth are bounded; nothing a text says
+//! ends the console but its own end. `lexer` and `parser` read it, `eval` carries it out, `terminal` is the prompt.
+//!
+//! Not here: functions and classes of one's own, loops without an end, modules.
+
+mod builtins;
+mod eval;
+mod fault;
+mod instance;
+mod lexer;
+mod parser;
+mod syntax;
+mod terminal;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::io::{IsTerminal, Read};
+use std::path::PathBuf;
+
+use anyhow::{Context, ensure};
+use clap::Args;
+
+use crate::options::Client;
+use eval::{Console, MAX_TEXT};
+pub use fault::Told;
+
+#[derive(Args)]
+pub struct Options {
+    /// Carry out this file, and end
+    #[arg(value_name = "FILE", conflicts_with = "code")]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    client: Client,
+    /// Carry out this text, and end
+    #[arg(short, value_name = "CODE")]
+    code: Option<String>,
+}
+
+/// Runs the console: what is given as text, file or standard input, else at the terminal.
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    let (master, catalogue) = options.client.open()?;
+    let url = master.server().url().to_owned();
+    let mut console = Console::new(master, catalogue, Box::new(std::io::stdout()));
+    let text = match (&options.code, &options.file) {
+        (Some(code), _) => code.clone(),
+        (None, Some(file)) => {
+            let open = std::fs::File::open(file).map_err(anyhow::Error::from);
+            open.and_then(read).with_context(|| format!("read {}", file.display()))?
+        }
+        (None, None) if std::io::stdin().is_terminal() => return terminal::run(&mut console, &url),
+        (None, None) => read(std::io::stdin()).context("read standard input")?,
+    };
+    console.run(&text).map_err(fault::Fault::into_error)
+}
+
+fn read(source: impl Read) -> anyhow::Result<String> {
+    let mut text = String::new();
+    let most = MAX_TEXT as u64 + 1;
+    source.take(most).read_to_string(&mut text)?;
+    ensure!(text.len() <= MAX_TEXT, "it is longer than {} MiB", MAX_TEXT >> 20);
+    Ok(text)
+}

@@ -1,0 +1,152 @@
+//! Commands about runs and documents of a running server beyond listing them: refresh, withdraw, finalise, credit, void,
+//! correct.
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::options::QueryOptions;
+use super::print::say;
+use super::table::table;
+use crate::invoices::{path, print_run, text_of};
+
+/// What is done about runs and invoices that are there.
+#[derive(Subcommand)]
+pub enum Change {
+    /// List invoice runs
+    Runs(QueryOptions),
+    /// Make the drafts of a run final
+    Finalise(OfRun),
+    /// Draw the drafts of a run up again, from all that is known by now
+    Refresh(OfRun),
+    /// Give up the drafts of a run; what it has issued stays
+    Withdraw(OfRun),
+    /// Give lines of an invoice back, whole or in part
+    Credit {
+        /// Its number (INV-2026-000001)
+        id: String,
+        /// A line, or so much of it: 3 or 3=4.00; may be given more than once
+        #[arg(long = "line", value_name = "N[=AMOUNT]", required = true)]
+        lines: Vec<String>,
+        #[command(flatten)]
+        why: Why,
+    },
+    /// Give back all that is left of an invoice; its period can be invoiced again
+    Void {
+        /// Its number (INV-2026-000001)
+        id: String,
+        #[command(flatten)]
+        why: Why,
+    },
+    /// Say what a line should have been: less is given back at once, more is on the next invoice
+    Correct {
+        /// Number and line (INV-2026-000001/3)
+        line: String,
+        /// What it should have been
+        amount: String,
+        #[command(flatten)]
+        why: Why,
+    },
+}
+
+#[derive(Args)]
+pub struct OfRun {
+    /// Its id (RUN-1)
+    run: String,
+    #[command(flatten)]
+    shown: QueryOptions,
+}
+
+#[derive(Args)]
+pub struct Why {
+    /// Why, for people; it is in the document
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    #[command(flatten)]
+    shown: QueryOptions,
+}
+
+pub fn run(change: &Change) -> anyhow::Result<()> {
+    match change {
+        Change::Runs(shown) => runs(shown),
+        Change::Finalise(of) => step(of, "finalise"),
+        Change::Refresh(of) => step(of, "refresh"),
+        Change::Withdraw(of) => step(of, "withdraw"),
+        Change::Credit { id, lines, why } => {
+            let lines: anyhow::Result<Vec<Value>> = lines.iter().map(|line| line_of(line)).collect();
+            let body = json!({"reason": why.reason, "lines": lines?});
+            let note = send(&why.shown, &path(&["v1", "invoices", id, "credit"]), &body)?;
+            print_note(&why.shown, &note)
+        }
+        Change::Void { id, why } => {
+            let body = json!({"reason": why.reason});
+            let note = send(&why.shown, &path(&["v1", "invoices", id, "void"]), &body)?;
+            print_note(&why.shown, &note)
+        }
+        Change::Correct { line, amount, why } => {
+            let (id, n) = line.rsplit_once('/').context("must be INVOICE/LINE, such as INV-2026-000001/3")?;
+            let body = json!({"amount": amount, "reason": why.reason});
+            let told = send(&why.shown, &path(&["v1", "invoices", id, "lines", n, "correct"]), &body)?;
+            print_or(&why.shown, &told, |told| {
+                match (told["credit_note"].as_str(), told["charge"].as_str()) {
+                    (Some(note), _) => say!("{note} gives the difference back"),
+                    (None, more) => {
+                        say!("{} is the difference, on the next invoice", more.unwrap_or("a charge"));
+                    }
+                }
+            })
+        }
+    }
+}
+
+fn line_of(told: &str) -> anyhow::Result<Value> {
+    let (n, amount) = told.split_once('=').map_or((told, None), |(n, amount)| (n, Some(amount)));
+    let n: u32 = n.parse().with_context(|| format!("--line {told}: must be N or N=AMOUNT"))?;
+    Ok(json!({"n": n, "amount": amount}))
+}
+
+fn send(shown: &QueryOptions, path: &str, body: &Value) -> anyhow::Result<Value> {
+    shown.client.server()?.post_json(path, body)
+}
+
+fn print_or(shown: &QueryOptions, told: &Value, print: impl FnOnce(&Value)) -> anyhow::Result<()> {
+    if shown.json {
+        say!("{}", serde_json::to_string_pretty(told)?);
+    } else {
+        print(told);
+    }
+    Ok(())
+}
+
+fn print_note(shown: &QueryOptions, note: &Value) -> anyhow::Result<()> {
+    print_or(shown, note, |note| {
+        let about = text_of(&note["cites"]["invoice"]);
+        let (id, total, currency) =
+            (text_of(&note["id"]), text_of(&note["total"]), text_of(&note["currency"]));
+        say!("{id} gives {total} {currency} of {about} back");
+    })
+}
+
+fn step(of: &OfRun, step: &str) -> anyhow::Result<()> {
+    let run = send(&of.shown, &path(&["v1", "invoice-runs", &of.run, step]), &json!({}))?;
+    print_or(&of.shown, &run, print_run)
+}
+
+fn runs(shown: &QueryOptions) -> anyhow::Result<()> {
+    let items = shown.client.server()?.list("/v1/invoice-runs", &[])?;
+    print_or(shown, &json!(items), |items| {
+        let mut runs = table(&["run", "state", "from", "to", "prices", "documents", "grace until"], &[5]);
+        for run in items.as_array().into_iter().flatten() {
+            runs.add_row([
+                text_of(&run["id"]).to_owned(),
+                text_of(&run["state"]).to_owned(),
+                text_of(&run["period"]["start"]).to_owned(),
+                text_of(&run["period"]["stop"]).to_owned(),
+                text_of(&run["price_book"]).to_owned(),
+                run["invoices"].as_array().map_or(0, Vec::len).to_string(),
+                text_of(&run["grace_until"]).to_owned(),
+            ]);
+        }
+        say!("{runs}");
+    })
+}

@@ -1,0 +1,25 @@
+//! Commands that ask a running master: the client of SLAP and REST, and the console.
+//!
+//! It knows the wire of SLAP, the words of the core and JSON. It knows no engine: nothing here opens a data folder.
+
+#![expect(missing_docs, reason = "a comment of arguments is the help of their command")]
+
+pub mod books;
+pub mod catalogue;
+pub mod compare;
+pub mod computer;
+pub mod console;
+pub mod invoice;
+pub mod invoices;
+pub mod master;
+pub mod options;
+pub mod party;
+pub mod print;
+pub mod private;
+pub mod project;
+pub mod request;
+pub mod server;
+pub mod service;
+pub mod table;
+pub mod token;
+pub mod user;

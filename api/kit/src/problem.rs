@@ -1,0 +1,126 @@
+//! Errors as everybody outside sees them: one JSON shape (RFC 9457 problem details).
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// What went wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// What kind of problem it is: a word that stays (`not-found`).
+    pub kind: &'static str,
+    /// What happened this time, and which rule it broke.
+    pub detail: String,
+    /// The member of the request that is to blame.
+    pub field: Option<String>,
+    /// When to try again.
+    pub retry_after_seconds: Option<u32>,
+}
+
+/// Problem details (RFC 9457).
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub struct ProblemDetails<'a> {
+    /// What kind of problem it is, as a URI that stays.
+    #[schemars(regex(pattern = "^urn:slapledger:problem:[a-z-]+$"))]
+    r#type: String,
+    /// The same in words.
+    title: &'a str,
+    /// The HTTP status.
+    #[schemars(range(min = 400, max = 599))]
+    status: u16,
+    /// What happened this time, and which rule it broke.
+    detail: &'a str,
+    /// The member of the request that is to blame.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
+}
+
+impl Problem {
+    /// A problem of this kind.
+    pub fn new(status: StatusCode, kind: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, kind, detail: detail.into(), field: None, retry_after_seconds: None }
+    }
+
+    /// The request is wrong.
+    pub fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad-request", detail)
+    }
+
+    /// A member of the request is wrong.
+    pub fn field(field: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { field: Some(field.into()), ..Self::bad_request(detail) }
+    }
+
+    /// A member of the request is longer than what is kept of it.
+    pub fn too_large(field: impl Into<String>, detail: impl Into<String>) -> Self {
+        let problem = Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail);
+        Self { field: Some(field.into()), ..problem }
+    }
+
+    /// There is no such thing.
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", detail)
+    }
+
+    /// What the client has seen is not there any more.
+    pub fn precondition_failed(detail: impl Into<String>) -> Self {
+        let problem = Self::new(StatusCode::PRECONDITION_FAILED, "precondition-failed", detail);
+        Self { field: Some("if-match".into()), ..problem }
+    }
+
+    /// The body is of a type that this route does not read.
+    pub fn unsupported_media_type(expected: &str) -> Self {
+        let detail = format!("the body must be {expected}");
+        Self {
+            field: Some("content-type".into()),
+            ..Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", detail)
+        }
+    }
+
+    /// It may work later.
+    pub fn unavailable(detail: impl Into<String>, retry_after_seconds: u32) -> Self {
+        Self::later("unavailable", detail, retry_after_seconds)
+    }
+
+    /// It may work later, for a reason of this kind.
+    pub(crate) fn later(kind: &'static str, detail: impl Into<String>, retry_after_seconds: u32) -> Self {
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, kind, detail);
+        Self { retry_after_seconds: Some(retry_after_seconds), ..problem }
+    }
+
+    /// A fault of ours. What happened is logged, and not told.
+    pub fn fault(cause: &dyn std::fmt::Display) -> Self {
+        tracing::error!(%cause, "a request failed by a fault of ours");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "fault", "a fault of this server; its log says more")
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let title = self.kind.replace('-', " ");
+        let details = ProblemDetails {
+            r#type: format!("urn:slapledger:problem:{}", self.kind),
+            title: &title,
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            field: self.field.as_deref(),
+        };
+        let body = serde_json::to_vec(&details).unwrap_or_default();
+        let mut response = (self.status, body).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            // A certificate would do as well, but has no scheme of its own.
+            let scheme = HeaderValue::from_static("Bearer realm=\"slapledger\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+        }
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(seconds) = self.retry_after_seconds {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}

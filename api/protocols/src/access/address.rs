@@ -1,0 +1,24 @@
+//! The address of this server, as its client reaches it.
+
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, header};
+use slapledger_core::domain::event::Mode;
+use slapledger_kit::problem::Problem;
+
+use super::Gateway;
+
+/// The address of the root document of hateoas, as this client reaches it.
+pub(crate) fn hateoas_url(gateway: &Gateway, headers: &HeaderMap) -> Result<String, Problem> {
+    let rule =
+        || Problem::field("host", "must be the name or address of this server, and a port where needed");
+    let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).ok_or_else(rule)?;
+    let authority: Authority = host.parse().map_err(|_| rule())?;
+    if authority.host().is_empty() || authority.as_str().contains('@') {
+        return Err(rule());
+    }
+    // Whoever may speak to a proxy is on its machine, and tells this of its own way here.
+    let told = headers.get("x-forwarded-proto").filter(|_| gateway.engine.mode == Mode::Proxy);
+    let secure = gateway.access.as_ref().is_some_and(|access| access.https);
+    let scheme = if secure || told.is_some_and(|told| told == "https") { "https" } else { "http" };
+    Ok(format!("{scheme}://{authority}/hateoas/"))
+}

@@ -1,0 +1,46 @@
+//! What a handler is given: the request, once the rule of its route has admitted its sender.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use slapledger_kit::problem::Problem;
+use slapledger_usecases::caller::Caller;
+use slapledger_usecases::context::RequestContext;
+
+use super::Gateway;
+use super::claim::claimed;
+
+/// When the sender of a request stops waiting.
+#[derive(Clone, Copy)]
+pub(crate) struct Deadline(pub(crate) Instant);
+
+/// A request whose sender may make it: within their project, with what they may open.
+pub struct Authorised(pub Arc<RequestContext>);
+
+impl FromRequestParts<Arc<Gateway>> for Authorised {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, gateway: &Arc<Gateway>) -> Result<Self, Problem> {
+        let deadline = parts.extensions.get::<Deadline>().map(|deadline| deadline.0);
+        let open = RequestContext {
+            engine: Arc::clone(&gateway.engine),
+            caller: Caller::Local,
+            project: gateway.local_project,
+            deadline,
+        };
+        match parts.extensions.get::<Caller>() {
+            Some(caller) => {
+                let ctx = open.seen_by(caller);
+                if let Some(claim) = claimed(&parts.headers)? {
+                    claim.check(&ctx).await?;
+                }
+                Ok(Self(Arc::new(ctx)))
+            }
+            None if gateway.access.is_none() => Ok(Self(Arc::new(open))),
+            // A route without a rule answers nobody.
+            None => Err(Problem::fault(&"a route without a rule was asked for")),
+        }
+    }
+}

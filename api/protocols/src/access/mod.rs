@@ -1,0 +1,56 @@
+//! Who sends a request, and whether they may.
+//!
+//! A request is authenticated by a credential (`authenticate`): a certificate of its connection, a token, or a
+//! certificate that a reverse proxy hands on. Each route carries a rule of `usecases::policy`, the one table of what
+//! roles may do; `guard` asks it before the handler runs. A handler gets the request as `Authorised`.
+//!
+//! Invariants: there is no route without a rule; what belongs to somebody else is answered as what does not exist; in
+//! `proxy` and `demo` everybody is the local user, and nothing of this is asked.
+//!
+//! Not here: which credentials there are. They are events, and decided in the core.
+
+mod address;
+mod authenticate;
+mod authorised;
+mod claim;
+mod concurrency;
+mod failed_attempts;
+mod guard;
+mod rate_limits;
+mod request_limits;
+
+use std::sync::Arc;
+
+use slapledger_core::domain::id::ProjectId;
+use slapledger_engine::Engine;
+
+pub(crate) use address::hateoas_url;
+pub use authenticate::{AccessControl, ReverseProxy, authenticate};
+pub(crate) use authenticate::{PROJECT, by_token};
+pub use authorised::Authorised;
+pub(crate) use authorised::Deadline;
+pub(crate) use claim::claimed;
+pub use concurrency::ConcurrencyLimits;
+pub use failed_attempts::FailedAttempts;
+pub use guard::{Guarded, Refuse, as_problem, enforce};
+pub use rate_limits::RateLimits;
+pub use request_limits::RequestLimits;
+
+/// What stands before all routes: the engine they lead to, who is authenticated, and the limits of requests.
+pub struct Gateway {
+    /// What carries requests out.
+    pub engine: Arc<Engine>,
+    /// How senders are authenticated; nobody is, if there is none.
+    pub access: Option<AccessControl>,
+    /// The limits of requests.
+    pub limits: RequestLimits,
+    /// The project of senders where nobody is authenticated.
+    pub local_project: ProjectId,
+}
+
+impl Gateway {
+    /// For one local user, who may do everything.
+    pub fn open(engine: Arc<Engine>) -> Self {
+        Self { engine, access: None, limits: RequestLimits::default(), local_project: ProjectId::DEFAULT }
+    }
+}

@@ -1,0 +1,33 @@
+//! How many requests are served, and how large they may be.
+
+use std::num::NonZeroU32;
+
+use serde::{Deserialize, Serialize};
+
+/// The limits of requests, as they are configured.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RequestLimits {
+    /// Requests a second of one credential; twice as many at once.
+    pub most_per_second: NonZeroU32,
+    /// Requests a second of one address without a credential (IPv6: of one /64).
+    pub most_per_second_unknown: NonZeroU32,
+    /// Requests under way at a time; others wait.
+    pub most_at_a_time: usize,
+    /// Those of one holder, by whichever credentials, or of one address without one.
+    pub most_at_a_time_of_one: usize,
+    /// The most bytes of a body.
+    pub most_body_bytes: usize,
+}
+
+impl Default for RequestLimits {
+    fn default() -> Self {
+        Self {
+            most_per_second: NonZeroU32::new(2000).expect("not zero"),
+            most_per_second_unknown: NonZeroU32::new(50).expect("not zero"),
+            most_at_a_time: 512,
+            most_at_a_time_of_one: 128,
+            most_body_bytes: 16 * 1024 * 1024,
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What a web browser on the same machine must not be made to do by a page of somebody else.
+//!
+//! A master on loopback knows no sign-in, and a browser shows a certificate to whatever page asks: whoever reaches it may
+//! use it. A page can post a form to any address, so a request that writes, or is handed a secret, and says that it comes
+//! from another page is refused. A page can also give its own host name the address of this machine (DNS rebinding), so a
+//! request must name us by an address, as `localhost` or by a name that was configured. Clients that are no browsers send no
+//! `Origin`, and the address they were given as `Host`.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use slapledger_kit::forms::{self, Representation};
+use slapledger_kit::problem::Problem;
+
+use super::access::Gateway;
+
+/// What a browser says of whose page it asks for.
+const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// What is read, and is answered with a token or a key.
+const GIVES_SECRETS: [&str; 2] =
+    ["/hateoas/computer_module/Base_getComputerToken", "/getComputerPartitionCertificate"];
+
+/// Around everything.
+pub(crate) async fn guard(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
+    let names = gateway.access.as_ref().map_or(&[][..], |access| &access.names);
+    match check(names, &request) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => match Representation::accepted(request.headers()) {
+            Ok(Representation::Xml) => forms::rewritten(problem.into_response(), "problem").await,
+            Ok(Representation::Json) | Err(_) => problem.into_response(),
+        },
+    }
+}
+
+fn check(names: &[String], request: &Request) -> Result<(), Problem> {
+    let host = host(request)?;
+    if let Some(host) = host.as_ref().filter(|host| !is_ours(names, host)) {
+        let host = host.host();
+        return Err(forbidden(
+            "host",
+            format!(
+                "{host:?} is not this server: name it by its address, as localhost, or by one of its names (`names`, --name)"
+            ),
+        ));
+    }
+    let reads = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
+    if reads && !GIVES_SECRETS.contains(&request.uri().path()) {
+        return Ok(());
+    }
+    // What a browser says that sends no origin with it.
+    if request.headers().get(SITE).is_some_and(|site| site == "cross-site") {
+        return Err(forbidden("sec-fetch-site", "pages of another site must not ask this".to_owned()));
+    }
+    for origin in request.headers().get_all(header::ORIGIN) {
+        let origin = origin.to_str().unwrap_or_default();
+        let same = host.as_ref().is_some_and(|host| is_page_of(origin, host));
+        if !same {
+            let rule = format!("{origin:?} is another site: its pages must not write here");
+            return Err(forbidden("origin", rule));
+        }
+    }
+    Ok(())
+}
+
+fn forbidden(field: &str, detail: String) -> Problem {
+    Problem { field: Some(field.into()), ..Problem::new(StatusCode::FORBIDDEN, "forbidden", detail) }
+}
+
+/// The host that a request names, in its address or its header.
+fn host(request: &Request) -> Result<Option<Authority>, Problem> {
+    if let Some(authority) = request.uri().authority() {
+        return Ok(Some(authority.clone()));
+    }
+    let told = one(request.headers())?;
+    let parsed = told
+        .map(|told| told.parse().map_err(|_| Problem::field("host", "must be a host and perhaps a port")));
+    parsed.transpose()
+}
+
+fn one(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let mut told = headers.get_all(header::HOST).iter();
+    let (host, another) = (told.next(), told.next());
+    if another.is_some() {
+        return Err(Problem::field("host", "must not be given more than once"));
+    }
+    let text = host
+        .map(|host| host.to_str().map_err(|_| Problem::field("host", "must be a host and perhaps a port")));
+    Ok(text.transpose()?.filter(|host| !host.is_empty()))
+}
+
+/// Whether a host can only be this server: an address, a name that never leaves the machine, or one that it was given.
+fn is_ours(names: &[String], host: &Authority) -> bool {
+    let name = host.host().to_ascii_lowercase();
+    let name = name.strip_suffix('.').unwrap_or(&name);
+    let address = name.trim_start_matches('[').trim_end_matches(']');
+    names.iter().any(|known| known.eq_ignore_ascii_case(name))
+        || name == "localhost"
+        || name.ends_with(".localhost")
+        || address.parse::<IpAddr>().is_ok()
+}
+
+/// Whether a page of this origin came from the host it now asks.
+fn is_page_of(origin: &str, host: &Authority) -> bool {
+    let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+    authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host.as_str()))
+}
+
+#[cfg(test)]
+mod tests;

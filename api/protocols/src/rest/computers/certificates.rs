@@ -1,0 +1,70 @@
+//! Certificates of computers over REST, as SLAP issues and revokes them.
+//!
+//! A key is in the answer that issues it, and nowhere afterwards.
+
+use axum::extract::Request;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use schemars::JsonSchema;
+use serde::Serialize;
+use slapledger_core::domain::id::{ComputerId, Sequence};
+use slapledger_kit::json_body;
+use slapledger_kit::problem::Problem;
+use slapledger_usecases::certificates::{generated, revoked, revoked_with_instances};
+use slapledger_usecases::reading::read;
+
+use super::ComputerResource;
+use super::writes::{find, named};
+use crate::access::Authorised;
+use crate::rest::openapi::schema;
+use crate::rest::query::{self, Named, Query};
+
+/// A certificate and its key, shown once.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ComputerCertificate")]
+pub(super) struct CertificateForm {
+    #[schemars(with = "schema::ComputerId")]
+    computer: ComputerId,
+    /// In text and in PEM.
+    certificate: String,
+    /// Its private key, in PEM. It is not kept, and cannot be shown again.
+    key: String,
+}
+
+/// `POST /v1/computers/{id}/certificate`.
+pub(crate) async fn issue(
+    Authorised(ctx): Authorised,
+    Named(id): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let computer = named(&id)?;
+    json_body::told_if_any(request, json_body::MOST_BYTES, |_| Ok(())).await?;
+    let pair = generated(&ctx, &computer).await?;
+    let form = CertificateForm {
+        computer,
+        certificate: pair.certificate.clone(),
+        key: pair.key.as_str().to_owned(),
+    };
+    let mut response = ctx.access().read(|_, sequence| query::json(StatusCode::CREATED, sequence, &form));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// `DELETE /v1/computers/{id}/certificate`: it is good for nothing from now on; with `with_instances`, those of its
+/// instances neither.
+pub(crate) async fn revoke(
+    Authorised(ctx): Authorised,
+    Named(id): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let computer = named(&id)?;
+    let with_instances = Query::read(request.uri(), &["with_instances"])?.parse("with_instances")?;
+    json_body::told_if_any(request, json_body::MOST_BYTES, |_| Ok(())).await?;
+    if with_instances.unwrap_or(false) {
+        revoked_with_instances(&ctx, &computer).await?;
+    } else {
+        revoked(&ctx, &computer).await?;
+    }
+    let found = read(&ctx, Sequence::ZERO, |view, at| (find(&ctx, view, &computer), at)).await?;
+    Ok(query::json(StatusCode::OK, found.1, &ComputerResource::of(ctx.keys(), &found.0?)))
+}

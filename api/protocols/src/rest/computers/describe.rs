@@ -1,0 +1,218 @@
+//! What is said of the routes of computers.
+
+#![expect(dead_code, reason = "bodies are described, and never made")]
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde_json::json;
+
+use super::certificates::CertificateForm;
+use super::{ComputerItem, ComputerResource};
+use crate::rest::openapi::operation::Operation;
+use crate::rest::openapi::schema::{self, Nothing};
+
+pub(crate) fn list(operation: Operation) -> Operation {
+    operation
+        .called("listComputers", "computers", "Computers, by reference")
+        .lists::<ComputerItem>("A part of the list")
+}
+
+pub(crate) fn show(operation: Operation) -> Operation {
+    operation
+        .called("showComputer", "computers", "A computer with its partitions and its software")
+        .path::<schema::ComputerId>("id", "Which computer")
+        .shows::<ComputerResource>("The computer")
+}
+
+/// A computer to be entered: with the reference it keeps, or with a title, and the master names it.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct NewComputer {
+    reference: Option<schema::ComputerId>,
+    title: Option<schema::ShortText>,
+    /// Where times it reports without an offset belong; UTC, if it is not said.
+    time_zone: Option<schema::TimeZone>,
+}
+
+pub(crate) fn enter(operation: Operation) -> Operation {
+    operation
+        .called("enterComputer", "computers", "Enter a computer")
+        .body::<NewComputer>(json!({"title": "A computer in the cellar"}))
+        .writes::<ComputerResource>(200, "There is one of this title")
+        .location(200)
+        .tagged(200)
+        .writes::<ComputerResource>(201, "It is entered")
+        .location(201)
+        .tagged(201)
+}
+
+/// What all changes of a computer have in common.
+fn changes(operation: Operation) -> Operation {
+    operation
+        .path::<schema::ComputerId>("id", "Which computer")
+        .if_match()
+        .writes::<ComputerResource>(200, "The computer as it is now")
+        .tagged(200)
+        .problem(404)
+}
+
+/// What a computer is called and what filters may ask for; what is left out stays, what is null goes.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Description {
+    title: Option<schema::ShortText>,
+    attributes: Option<BTreeMap<String, Option<schema::ShortText>>>,
+}
+
+pub(crate) fn describe(operation: Operation) -> Operation {
+    changes(operation.called("describeComputer", "computers", "Give a computer a title and attributes"))
+        .body::<Description>(
+        json!({"title": "A computer in the cellar", "attributes": {"region": "europe/france"}}),
+    )
+}
+
+/// What a computer says of itself; partitions that it does not name are withdrawn.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Configuration {
+    address: Option<String>,
+    netmask: Option<String>,
+    partitions: Option<Vec<OfferedPartition>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct OfferedPartition {
+    id: schema::PartitionId,
+    addresses: Option<Vec<OfferedAddress>>,
+    interface: Option<String>,
+    /// Its unix user, under which usage may be reported.
+    user: Option<String>,
+    capabilities: Option<Vec<String>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct OfferedAddress {
+    address: Option<String>,
+    netmask: Option<String>,
+}
+
+pub(crate) fn configure(operation: Operation) -> Operation {
+    changes(operation.called("configureComputer", "computers", "Say what a computer offers"))
+        .body::<Configuration>(json!({"address": "10.0.0.1", "netmask": "255.255.255.0", "partitions": [
+            {"id": "slappart0", "addresses": [{"address": "10.0.1.1", "netmask": "255.255.255.255"}]}]}))
+}
+
+/// Whom and what a computer is for.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct ScopeWanted {
+    scope: schema::Scope,
+    /// Whom besides its provider, if it is for a group.
+    group: Option<Vec<schema::PartyId>>,
+    /// The releases it is limited to; all, if there are none.
+    software: Option<Vec<schema::SoftwareRelease>>,
+    /// How many instances it takes at most.
+    #[schemars(range(min = 0, max = 4_294_967_295_u32))]
+    capacity: Option<u32>,
+}
+
+pub(crate) fn set_scope(operation: Operation) -> Operation {
+    changes(operation.called("setAllocationScope", "computers", "Say whom and what a computer is for"))
+        .body::<ScopeWanted>(json!({"scope": "open"}))
+}
+
+/// Why everything is to be processed again.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct Bang {
+    message: Option<String>,
+}
+
+pub(crate) fn bang(operation: Operation) -> Operation {
+    changes(operation.called("bangComputer", "computers", "Have everything on a computer processed again"))
+        .body::<Bang>(json!({"message": "the address has changed"}))
+        .optional_body()
+}
+
+/// A release that is to be on a computer, or to go.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct SupplyWanted {
+    software_release: schema::SoftwareRelease,
+    state: schema::SupplyState,
+}
+
+pub(crate) fn supply(operation: Operation) -> Operation {
+    changes(operation.called("supplySoftware", "software", "Ask for a release on a computer, or ask it away"))
+        .body::<SupplyWanted>(
+            json!({"software_release": "https://example.org/kvm/software.cfg", "state": "available"}),
+        )
+}
+
+/// The same, of a computer that is named here.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Installation {
+    computer: schema::ComputerId,
+    software_release: schema::SoftwareRelease,
+    state: schema::SupplyState,
+}
+
+pub(crate) fn supply_named(operation: Operation) -> Operation {
+    let example = json!({"computer": "COMP-1", "software_release": "https://example.org/kvm/software.cfg",
+        "state": "available"});
+    changes(operation.called("supplySoftware", "software", "Ask for a release on a computer, or ask it away"))
+        .body::<Installation>(example)
+}
+
+pub(crate) fn issue_certificate(operation: Operation) -> Operation {
+    operation
+        .called("issueComputerCertificate", "computers", "Issue the certificate that a computer comes in by")
+        .path::<schema::ComputerId>("id", "Which computer")
+        .description(
+            "A computer has one at a time: another one is issued when that was revoked, or to the computer itself, in its \
+             place. The key is in the answer, and nowhere afterwards.",
+        )
+        .body::<Nothing>(json!({}))
+        .optional_body()
+        .answers::<CertificateForm>(201, "It is issued")
+        .problem(404)
+        .problem(409)
+        .problem(413)
+        .problem(415)
+}
+
+pub(crate) fn revoke_certificate(operation: Operation) -> Operation {
+    operation
+        .called("revokeComputerCertificate", "computers", "Have a computer come in no more, from now on")
+        .path::<schema::ComputerId>("id", "Which computer")
+        .query::<bool>(
+            "with_instances",
+            "Whether the certificates of the instances in its partitions are revoked with it, as the computer has seen \
+             them. A computer that comes in again is given new ones for them",
+        )
+        .answers::<ComputerResource>(200, "The computer; its certificates are good for nothing")
+        .problem(404)
+        .problem(409)
+        .problem(413)
+        .problem(415)
+}
+
+/// How far a computer is with a release.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct SoftwareReport {
+    software_release: schema::SoftwareRelease,
+    state: schema::SoftwareState,
+    /// What went wrong, with state `error`.
+    error: Option<String>,
+}
+
+pub(crate) fn report_software(operation: Operation) -> Operation {
+    let example = json!({"software_release": "https://example.org/kvm/software.cfg", "state": "available"});
+    changes(operation.called("reportSoftware", "software", "Say how far a computer is with a release"))
+        .body::<SoftwareReport>(example)
+}

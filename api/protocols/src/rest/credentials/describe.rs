@@ -1,0 +1,75 @@
+//! What is said of the routes of credentials.
+
+#![expect(dead_code, reason = "bodies are described, and never made")]
+
+use schemars::JsonSchema;
+use serde_json::json;
+
+use super::{CredentialForm, RevokedForm, TokenForm};
+use crate::rest::openapi::operation::Operation;
+use crate::rest::openapi::schema;
+
+pub(crate) fn list(operation: Operation) -> Operation {
+    operation
+        .called("listCredentials", "access", "Credentials that were issued, by id")
+        .lists::<CredentialForm>("A part of the list")
+}
+
+pub(crate) fn show(operation: Operation) -> Operation {
+    operation
+        .called("showCredential", "access", "A credential: who may come in by it, as what, until when")
+        .path::<schema::CredentialId>("id", "Which credential")
+        .shows::<CredentialForm>("The credential")
+}
+
+pub(crate) fn revoke(operation: Operation) -> Operation {
+    operation
+        .called("revokeCredential", "access", "Have a credential be good for nothing from now on")
+        .description(
+            "Who has had a token in their hands may have issued others of its holder by it: `all_of_holder` revokes them all. By that of an admin they may have let in anybody: `issued_since` revokes what it issued from then on, and what that issued in turn; where a computer got a certificate so, also those of what is on it.",
+        )
+        .path::<schema::CredentialId>("id", "Which credential")
+        .body::<Revocation>(json!({}))
+        .optional_body()
+        .writes::<RevokedForm>(200, "The credential as it is now, and those that were revoked")
+}
+
+/// What is revoked.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Revocation {
+    /// Whether every other credential of its holder is revoked with it.
+    all_of_holder: Option<bool>,
+    /// For admins. From this instant on, what it issued is revoked too, and what was issued by that in turn; with
+    /// `all_of_holder`, by any credential of its holder.
+    issued_since: Option<schema::Instant>,
+}
+
+/// A token to be issued.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct NewToken {
+    /// A party, or the name of an operator; whoever asks, if it is not said.
+    holder: Option<schema::ShortText>,
+    /// What it lets them act as; the roles of whoever asks, if it is for them.
+    roles: Option<Vec<schema::Role>>,
+    /// Whether it reaches all projects.
+    all_projects: Option<bool>,
+    purpose: Option<schema::Purpose>,
+    /// For people.
+    label: Option<schema::ShortText>,
+    /// Until when. If it is not said: a day, of one that is good once; as long as the credential that it is issued by, if
+    /// it is for its holder, who cannot have it for longer; else for ever.
+    expires_at: Option<schema::Instant>,
+}
+
+pub(crate) fn issue(operation: Operation) -> Operation {
+    operation
+        .called("issueToken", "access", "Issue a token: it is in the answer, and nowhere afterwards")
+        .body::<NewToken>(json!({"holder": "PARTY-2", "roles": ["customer"], "label": "a laptop"}))
+        .answers::<TokenForm>(201, "It is issued")
+        .problem(404)
+        .problem(409)
+        .problem(413)
+        .problem(415)
+}

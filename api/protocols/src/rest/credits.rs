@@ -1,0 +1,272 @@
+//! Prepaid credit and one-off charges over REST: what a customer paid before, and what is charged or given by hand.
+
+pub(super) mod describe;
+#[cfg(test)]
+mod tests;
+
+use axum::extract::Request;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
+use schemars::JsonSchema;
+use serde::Serialize;
+use slapledger_billing::{Charge, PrepaidCredit};
+use slapledger_core::domain::charge::{ChargeId, RecordCharge};
+use slapledger_core::domain::credit::{CreditId, GrantCredit, WithdrawCredit};
+use slapledger_core::domain::id::{InvoiceId, PartyId, Sequence};
+use slapledger_core::domain::invoice::LineRef;
+use slapledger_core::domain::money::{Amount, Currency};
+use slapledger_core::domain::time::Timestamp;
+use slapledger_core::domain::{Answer, Command};
+use slapledger_core::ledger::Submission;
+use slapledger_kit::json_body::{self, JsonObject};
+use slapledger_kit::problem::Problem;
+use slapledger_usecases::caller::FIRST_PARTY;
+use slapledger_usecases::context::RequestContext;
+
+use super::invoices::notes::amount_in;
+use super::openapi::schema;
+use super::parties::details::text;
+use super::query::{self, Named, Query};
+use super::usage::local;
+use crate::access::Authorised;
+
+/// A prepaid credit.
+#[derive(Serialize, JsonSchema)]
+struct CreditForm<'a> {
+    #[schemars(with = "schema::CreditId")]
+    id: CreditId,
+    #[schemars(with = "schema::PartyId")]
+    seller: PartyId,
+    #[schemars(with = "schema::PartyId")]
+    customer: PartyId,
+    #[schemars(with = "schema::Currency")]
+    currency: Currency,
+    #[schemars(with = "schema::Amount")]
+    amount: Amount,
+    /// What no invoice has used, and nobody has taken back.
+    #[schemars(with = "schema::Amount")]
+    left: Amount,
+    description: &'a str,
+    #[schemars(with = "schema::Instant")]
+    granted_at: Timestamp,
+    #[schemars(with = "schema::Sequence")]
+    sequence: Sequence,
+}
+
+impl<'a> CreditForm<'a> {
+    fn of(credit: PrepaidCredit<'a>) -> Self {
+        let PrepaidCredit { granted, sequence, left } = credit;
+        Self {
+            id: granted.credit,
+            seller: granted.seller,
+            customer: granted.customer,
+            currency: granted.currency,
+            amount: granted.amount,
+            left,
+            description: &granted.description,
+            granted_at: granted.at,
+            sequence,
+        }
+    }
+}
+
+/// Something charged or given by hand.
+#[derive(Serialize, JsonSchema)]
+struct ChargeForm<'a> {
+    #[schemars(with = "schema::ChargeId")]
+    id: ChargeId,
+    #[schemars(with = "schema::PartyId")]
+    seller: PartyId,
+    #[schemars(with = "schema::PartyId")]
+    customer: PartyId,
+    #[schemars(with = "schema::Currency")]
+    currency: Currency,
+    /// Below zero, if it is given.
+    #[schemars(with = "schema::Amount")]
+    amount: Amount,
+    description: &'a str,
+    /// The line it corrects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::LineRef>")]
+    cites: Option<&'a LineRef>,
+    /// The document that has it; until then it is on the next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::InvoiceId>")]
+    invoice: Option<&'a InvoiceId>,
+    #[schemars(with = "schema::Instant")]
+    recorded_at: Timestamp,
+    #[schemars(with = "schema::Sequence")]
+    sequence: Sequence,
+}
+
+impl<'a> ChargeForm<'a> {
+    fn of(charge: &'a Charge) -> Self {
+        let recorded = &charge.recorded;
+        Self {
+            id: recorded.charge,
+            seller: recorded.seller,
+            customer: recorded.customer,
+            currency: recorded.currency,
+            amount: recorded.amount,
+            description: &recorded.description,
+            cites: recorded.cites.as_ref(),
+            invoice: charge.invoice.as_ref(),
+            recorded_at: recorded.at,
+            sequence: charge.sequence,
+        }
+    }
+}
+
+/// Whom something is for, how much it is, and what for.
+struct Told {
+    seller: PartyId,
+    customer: PartyId,
+    currency: Currency,
+    amount: Amount,
+    description: Box<str>,
+}
+
+fn read(object: &mut JsonObject, us: PartyId) -> Result<Told, Problem> {
+    let seller = object.parsed("seller")?.unwrap_or(us);
+    let customer =
+        object.required("customer", |text| text.parse::<PartyId>().map_err(|rule| rule.to_string()))?;
+    let currency =
+        object.required("currency", |text| text.parse::<Currency>().map_err(|rule| rule.to_string()))?;
+    let amount = object.required("amount", |text| amount_in(text, currency))?;
+    let description = object.required("description", text)?.into();
+    Ok(Told { seller, customer, currency, amount, description })
+}
+
+/// `POST /v1/credits`: a customer has paid before.
+pub(super) async fn grant(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
+    let us = FIRST_PARTY;
+    let (sent, told) = json_body::told(request, json_body::MOST_BYTES, |object| read(object, us)).await?;
+    let Told { seller, customer, currency, amount, description } = told;
+    let command = Command::GrantCredit(GrantCredit { seller, customer, currency, amount, description });
+    let meta = query::meta(&ctx, local(&ctx), &sent.headers, &sent.content())?;
+    let accepted = ctx.ledger().submit(Submission { meta, command }).await?;
+    let Answer::Credit(credit) = accepted.answer else {
+        return Err(Problem::fault(&"a credit was answered with something else"));
+    };
+    let show = |at, form: &CreditForm<'_>| query::tagged(&sent.headers, StatusCode::CREATED, at, form);
+    let response = credit_at(&ctx, credit, accepted.sequence, show).await?;
+    Ok(query::located(response, &format!("/v1/credits/{credit}")))
+}
+
+/// `POST /v1/credits/{id}/withdraw`: takes back what is left.
+pub(super) async fn withdraw(
+    Authorised(ctx): Authorised,
+    Named(id): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let credit: CreditId = id.parse().map_err(|_| no_credit(&id))?;
+    let told = json_body::told(request, json_body::MOST_BYTES, |object| object.required("reason", text));
+    let (sent, reason) = told.await?;
+    let command = Command::WithdrawCredit(WithdrawCredit { credit, reason: reason.into() });
+    let meta = query::meta(&ctx, local(&ctx), &sent.headers, &sent.content())?;
+    let accepted = ctx.ledger().submit(Submission { meta, command }).await?;
+    let show = |at, form: &CreditForm<'_>| query::tagged(&sent.headers, StatusCode::OK, at, form);
+    credit_at(&ctx, credit, accepted.sequence, show).await
+}
+
+/// `GET /v1/credits/{id}`.
+pub(super) async fn credit(
+    Authorised(ctx): Authorised,
+    Named(id): Named<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let credit = id.parse().map_err(|_| no_credit(&id))?;
+    let position = Query::read(&uri, &[])?.position(&ctx).await?;
+    credit_at(&ctx, credit, position, |at, form| query::resource(&headers, at, form)).await
+}
+
+async fn credit_at(
+    ctx: &RequestContext,
+    credit: CreditId,
+    min: Sequence,
+    show: impl FnOnce(Sequence, &CreditForm<'_>) -> Response,
+) -> Result<Response, Problem> {
+    let read = ctx.billing().read_at(min, |view, at| {
+        let known =
+            view.billing.credit(credit).filter(|known| ctx.caller.sees_party(known.granted.customer))?;
+        Some(show(at, &CreditForm::of(known)))
+    });
+    read.await?.ok_or_else(|| no_credit(&credit.to_string()))
+}
+
+fn no_credit(id: &str) -> Problem {
+    Problem::not_found(format!("there is no credit {id}"))
+}
+
+/// `GET /v1/credits`, the oldest first.
+pub(super) async fn credits(Authorised(ctx): Authorised, uri: Uri) -> Result<Response, Problem> {
+    let query = Query::read(&uri, &["customer"])?;
+    let (customer, limit, after) = (query.parse("customer")?, query.limit()?, query.cursor::<CreditId>()?);
+    let position = query.position(&ctx).await?;
+    ctx.billing().reach(position).await?;
+    Ok(ctx.billing().read(|view, sequence| {
+        let page = view.billing.credits(customer, |party| ctx.caller.sees_party(party), after, limit);
+        query::list(page.items.into_iter().map(CreditForm::of).collect(), page.next, sequence)
+    }))
+}
+
+/// `POST /v1/charges`: something is to be on the next invoice.
+pub(super) async fn record(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
+    let us = FIRST_PARTY;
+    let (sent, told) = json_body::told(request, json_body::MOST_BYTES, |object| read(object, us)).await?;
+    let Told { seller, customer, currency, amount, description } = told;
+    let cites = None;
+    let command =
+        Command::RecordCharge(RecordCharge { seller, customer, currency, amount, description, cites });
+    let meta = query::meta(&ctx, local(&ctx), &sent.headers, &sent.content())?;
+    let accepted = ctx.ledger().submit(Submission { meta, command }).await?;
+    let Answer::Charge(charge) = accepted.answer else {
+        return Err(Problem::fault(&"a charge was answered with something else"));
+    };
+    let show = |at, form: &ChargeForm<'_>| query::tagged(&sent.headers, StatusCode::CREATED, at, form);
+    let response = charge_at(&ctx, charge, accepted.sequence, show).await?;
+    Ok(query::located(response, &format!("/v1/charges/{charge}")))
+}
+
+/// `GET /v1/charges/{id}`.
+pub(super) async fn charge(
+    Authorised(ctx): Authorised,
+    Named(id): Named<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let charge = id.parse().map_err(|_| no_charge(&id))?;
+    let position = Query::read(&uri, &[])?.position(&ctx).await?;
+    charge_at(&ctx, charge, position, |at, form| query::resource(&headers, at, form)).await
+}
+
+async fn charge_at(
+    ctx: &RequestContext,
+    charge: ChargeId,
+    min: Sequence,
+    show: impl FnOnce(Sequence, &ChargeForm<'_>) -> Response,
+) -> Result<Response, Problem> {
+    let read = ctx.billing().read_at(min, |view, at| {
+        let known = view.billing.charge(charge);
+        let known = known.filter(|known| ctx.caller.sees_party(known.recorded.customer))?;
+        Some(show(at, &ChargeForm::of(known)))
+    });
+    read.await?.ok_or_else(|| no_charge(&charge.to_string()))
+}
+
+fn no_charge(id: &str) -> Problem {
+    Problem::not_found(format!("there is no charge {id}"))
+}
+
+/// `GET /v1/charges`, the oldest first.
+pub(super) async fn charges(Authorised(ctx): Authorised, uri: Uri) -> Result<Response, Problem> {
+    let query = Query::read(&uri, &["customer"])?;
+    let (customer, limit, after) = (query.parse("customer")?, query.limit()?, query.cursor::<ChargeId>()?);
+    let position = query.position(&ctx).await?;
+    ctx.billing().reach(position).await?;
+    Ok(ctx.billing().read(|view, sequence| {
+        let page = view.billing.charges(customer, |party| ctx.caller.sees_party(party), after, limit);
+        query::list(page.items.into_iter().map(ChargeForm::of).collect(), page.next, sequence)
+    }))
+}

@@ -1,0 +1,104 @@
+//! What is said of the routes of prepaid credit and one-off charges.
+
+#![expect(dead_code, reason = "bodies are described, and never made")]
+
+use schemars::JsonSchema;
+use serde_json::json;
+
+use super::{ChargeForm, CreditForm};
+use crate::rest::openapi::operation::Operation;
+use crate::rest::openapi::schema;
+
+/// What a customer paid before.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct CreditWanted {
+    /// With whom; with the user, if it is not said.
+    seller: Option<schema::PartyId>,
+    customer: schema::PartyId,
+    currency: schema::Currency,
+    /// Above zero.
+    amount: schema::Amount,
+    description: schema::LongText,
+}
+
+/// What is charged, or given.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct ChargeWanted {
+    /// Who charges; the user, if it is not said.
+    seller: Option<schema::PartyId>,
+    customer: schema::PartyId,
+    currency: schema::Currency,
+    /// Below zero, if it is given.
+    amount: schema::Amount,
+    description: schema::LongText,
+}
+
+/// Why.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Withdrawal {
+    reason: schema::LongText,
+}
+
+pub(crate) fn credits(operation: Operation) -> Operation {
+    operation
+        .called("listCredits", "invoices", "Prepaid credits, the oldest first")
+        .query::<schema::PartyId>("customer", "Of this customer alone")
+        .lists::<CreditForm<'static>>("A part of the list")
+}
+
+pub(crate) fn grant(operation: Operation) -> Operation {
+    operation
+        .called("grantCredit", "invoices", "Give a customer prepaid credit, which pays for the next invoices")
+        .body::<CreditWanted>(json!({
+            "customer": "PARTY-1", "currency": "EUR", "amount": "100.00", "description": "paid in advance",
+        }))
+        .writes::<CreditForm<'static>>(201, "It is granted")
+        .location(201)
+        .tagged(201)
+        .problem(404)
+}
+
+pub(crate) fn credit(operation: Operation) -> Operation {
+    operation
+        .called("showCredit", "invoices", "A prepaid credit, and what is left of it")
+        .path::<schema::CreditId>("id", "Which credit")
+        .shows::<CreditForm<'static>>("The credit")
+}
+
+pub(crate) fn withdraw(operation: Operation) -> Operation {
+    operation
+        .called("withdrawCredit", "invoices", "Take back what is left of a prepaid credit")
+        .path::<schema::CreditId>("id", "Which credit")
+        .body::<Withdrawal>(json!({"reason": "paid back"}))
+        .writes::<CreditForm<'static>>(200, "Nothing is left of it")
+        .tagged(200)
+}
+
+pub(crate) fn charges(operation: Operation) -> Operation {
+    operation
+        .called("listCharges", "invoices", "What was charged or given by hand, the oldest first")
+        .query::<schema::PartyId>("customer", "Of this customer alone")
+        .lists::<ChargeForm<'static>>("A part of the list")
+}
+
+pub(crate) fn record(operation: Operation) -> Operation {
+    operation
+        .called("recordCharge", "invoices", "Charge or give something with the next invoice")
+        .body::<ChargeWanted>(json!({
+            "customer": "PARTY-1", "currency": "EUR", "amount": "-5.00", "description": "sorry for the outage",
+        }))
+        .writes::<ChargeForm<'static>>(201, "It is recorded")
+        .location(201)
+        .tagged(201)
+        .problem(404)
+}
+
+pub(crate) fn charge(operation: Operation) -> Operation {
+    operation
+        .called("showCharge", "invoices", "A one-off charge, and the document that has it")
+        .path::<schema::ChargeId>("id", "Which charge")
+        .shows::<ChargeForm<'static>>("The charge")
+}

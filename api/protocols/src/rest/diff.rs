@@ -1,0 +1,137 @@
+//! `GET /v1/invoice-runs/{id}/diff`: the lines of a run that would be others if it were opened now, and why.
+
+pub(super) mod describe;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use axum::http::Uri;
+use axum::response::Response;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+use slapledger_billing::diff::{DiffPlace, LineDiff};
+use slapledger_core::domain::id::{InvoiceId, PartyId, Sequence};
+use slapledger_core::domain::invoice::{EventSet, InvoiceLine};
+use slapledger_core::domain::money::{Amount, Currency};
+use slapledger_kit::problem::Problem;
+
+use super::invoices::runs::{run_named, unknown_run};
+use super::invoices::{EventForm, LineForm};
+use super::log;
+use super::openapi::schema;
+use super::query::{self, Named, Query};
+use crate::access::Authorised;
+
+/// A line that would be another.
+#[derive(Serialize, JsonSchema)]
+struct DiffForm {
+    #[schemars(with = "schema::PartyId")]
+    payer: PartyId,
+    /// The document of the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::InvoiceId>")]
+    invoice: Option<InvoiceId>,
+    /// The line as it stands, as something charged; none, if there was none.
+    #[schemars(with = "Option<LineForm<'static>>")]
+    then: Option<Value>,
+    /// The line as it would be; none, if it would not be there.
+    #[schemars(with = "Option<LineForm<'static>>")]
+    now: Option<Value>,
+    /// What it would be more.
+    #[schemars(with = "schema::Amount")]
+    difference: Amount,
+    /// The events that came since and make it so.
+    #[schemars(with = "schema::EventSet")]
+    events: EventSet,
+    /// The first ten of them.
+    causes: Vec<EventForm>,
+    /// The versions of the price book that were published since.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    versions: Vec<VersionSince>,
+}
+
+/// A version of a price book that was published since.
+#[derive(Serialize, JsonSchema)]
+struct VersionSince {
+    version: u32,
+    #[schemars(with = "schema::Sequence")]
+    sequence: Sequence,
+}
+
+impl DiffForm {
+    fn of(diff: &LineDiff, currency: Currency) -> Result<Self, Problem> {
+        let shown = |line: &Option<InvoiceLine>| {
+            let form = line.as_ref().map(|line| serde_json::to_value(LineForm::of(line, currency)));
+            form.transpose().map_err(|error| Problem::fault(&error))
+        };
+        let versions = diff.versions.iter();
+        Ok(Self {
+            payer: diff.payer,
+            invoice: diff.invoice.clone(),
+            then: shown(&diff.then)?,
+            now: shown(&diff.now)?,
+            difference: diff.difference,
+            events: diff.events.clone(),
+            causes: Vec::new(),
+            versions: versions
+                .map(|(version, sequence)| VersionSince { version: *version, sequence: *sequence })
+                .collect(),
+        })
+    }
+}
+
+/// `GET /v1/invoice-runs/{id}/diff`.
+pub(super) async fn list(
+    Authorised(ctx): Authorised,
+    Named(run): Named<String>,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let run = run_named(&run)?;
+    let query = Query::read(&uri, &[])?;
+    let (limit, after) = (query.limit()?, query.cursor::<At>()?);
+    let position = query.position(&ctx).await?;
+    ctx.billing().reach(position).await?;
+    ctx.apart(move |ctx| {
+        let (forms, sequences, next, sequence) = ctx.billing().read(|view, sequence| {
+            let page = view.diff(run, sequence, after.map(|at| at.0), limit);
+            let page = page.ok_or_else(|| unknown_run(&run.to_string()))?;
+            let book = view.billing.run(run).map(|run| run.opened.price_book.as_str()).unwrap_or_default();
+            let currency = view.billing.price_book(book).last().map(|published| published.book.currency);
+            let currency = currency.ok_or_else(|| Problem::fault(&format!("{run} has no price book")))?;
+            let forms = page.items.iter().map(|diff| DiffForm::of(diff, currency));
+            let forms: Vec<DiffForm> = forms.collect::<Result<_, _>>()?;
+            let sequences: Vec<Vec<Sequence>> = page.items.into_iter().map(|diff| diff.sequences).collect();
+            Ok::<_, Problem>((forms, sequences, page.next.map(At), sequence))
+        })?;
+        let wanted: BTreeSet<Sequence> = sequences.iter().flatten().copied().collect();
+        let found = log::events(&**ctx.ledger().store(), wanted)?;
+        let items = forms.into_iter().zip(sequences).map(|(form, sequences)| {
+            let causes = sequences.iter().filter_map(|sequence| found.get(sequence)).map(EventForm::of);
+            DiffForm { causes: causes.collect(), ..form }
+        });
+        Ok(query::list(items.collect(), next, sequence))
+    })
+    .await?
+}
+
+/// A place in the list of differences.
+struct At(DiffPlace);
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.0.0, self.0.1)
+    }
+}
+
+impl FromStr for At {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (payer, n) = text.split_once('.').ok_or(())?;
+        Ok(Self((payer.parse().map_err(|_| ())?, n.parse().map_err(|_| ())?)))
+    }
+}

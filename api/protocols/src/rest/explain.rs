@@ -1,0 +1,195 @@
+//! Why lines of invoices say what they say: all that is needed to do their arithmetic again by hand.
+//!
+//! An explanation is bounded: of a line, the events come in pages; of a document, its lines do. What is explained is
+//! for billing to say; here it is shown, with the events as they stand in the log.
+
+pub(super) mod describe;
+mod shape;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::http::{StatusCode, Uri};
+use axum::response::Response;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+use slapledger_billing::DocumentState;
+use slapledger_billing::explain::{Counted, Explained, TaxOf};
+use slapledger_core::domain::id::{InvoiceId, Sequence};
+use slapledger_core::domain::invoice::{DocumentKind, EventSet};
+use slapledger_core::domain::money::{Amount, Currency};
+use slapledger_kit::problem::Problem;
+
+use super::invoices::{EventForm, LineForm, find, unknown_invoice};
+use super::log;
+use super::openapi::schema;
+use super::query::{self, Named, Query};
+use crate::access::Authorised;
+
+/// A line, explained.
+#[derive(Serialize, JsonSchema)]
+struct LineExplained {
+    #[schemars(with = "schema::InvoiceId")]
+    invoice: InvoiceId,
+    #[schemars(with = "schema::DocumentState")]
+    state: DocumentState,
+    #[schemars(with = "schema::DocumentKind")]
+    document: DocumentKind,
+    #[schemars(with = "schema::Currency")]
+    currency: Currency,
+    #[schemars(with = "LineForm<'static>")]
+    line: Value,
+    #[schemars(with = "shape::Explanation")]
+    explanation: Value,
+    /// All events behind it, as the line says.
+    #[schemars(with = "schema::EventSet")]
+    events: EventSet,
+    items: Vec<ExplainedEvent>,
+    next: Option<String>,
+    #[schemars(with = "schema::Sequence")]
+    sequence: Sequence,
+}
+
+/// An event behind a line, and what of it counts.
+#[derive(Serialize, JsonSchema)]
+struct ExplainedEvent {
+    #[serde(flatten)]
+    event: EventForm,
+    /// Of usage: the time and the quantity or level that fall to instances in the time of the line.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<shape::CountedFor>")]
+    counted: Vec<Counted>,
+}
+
+/// A document, explained.
+#[derive(Serialize, JsonSchema)]
+struct DocumentExplained {
+    #[schemars(with = "schema::InvoiceId")]
+    invoice: InvoiceId,
+    #[schemars(with = "schema::DocumentState")]
+    state: DocumentState,
+    #[schemars(with = "schema::DocumentKind")]
+    document: DocumentKind,
+    #[schemars(with = "schema::Currency")]
+    currency: Currency,
+    items: Vec<ExplainedLine>,
+    next: Option<String>,
+    /// The sum of all lines.
+    #[schemars(with = "schema::Amount")]
+    net: Amount,
+    #[schemars(with = "Vec<shape::TaxExplained>")]
+    tax: Vec<TaxOf>,
+    #[schemars(with = "schema::Amount")]
+    rounding: Amount,
+    /// Net, tax and rounding.
+    #[schemars(with = "schema::Amount")]
+    total: Amount,
+    #[schemars(with = "schema::Sequence")]
+    sequence: Sequence,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct ExplainedLine {
+    #[schemars(with = "LineForm<'static>")]
+    line: Value,
+    #[schemars(with = "shape::Explanation")]
+    explanation: Value,
+}
+
+fn written(what: &impl Serialize) -> Result<Value, Problem> {
+    serde_json::to_value(what).map_err(|error| Problem::fault(&error))
+}
+
+/// `GET /v1/invoices/{id}/explanation`: lines in order, `limit` of them at a time.
+pub(super) async fn document(
+    Authorised(ctx): Authorised,
+    Named(id): Named<String>,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let query = Query::read(&uri, &[])?;
+    let (limit, after) = (query.limit()?, query.cursor::<u32>()?.unwrap_or(0));
+    let position = query.position(&ctx).await?;
+    ctx.billing().reach(position).await?;
+    let body = ctx.apart(move |ctx| {
+        ctx.billing().read(|view, sequence| {
+            find(ctx, view, &id)?;
+            let explained = view.explain(&id, after, limit, sequence);
+            let Explained { document, lines, more, tax } = explained.ok_or_else(|| unknown_invoice(&id))?;
+            let invoice = &document.invoice;
+            let next = lines.last().filter(|_| more).map(|(line, _)| line.n.to_string());
+            let items = lines.iter().map(|(line, explanation)| {
+                let line = written(&LineForm::of(line, invoice.currency))?;
+                Ok(ExplainedLine { line, explanation: written(explanation)? })
+            });
+            Ok::<_, Problem>(DocumentExplained {
+                invoice: invoice.id.clone(),
+                state: document.state(),
+                document: invoice.document,
+                currency: invoice.currency,
+                items: items.collect::<Result<_, Problem>>()?,
+                next,
+                net: invoice.net,
+                tax,
+                rounding: invoice.rounding,
+                total: invoice.total,
+                sequence,
+            })
+        })
+    });
+    let body = body.await??;
+    Ok(query::json(StatusCode::OK, body.sequence, &body))
+}
+
+/// `GET /v1/invoices/{id}/lines/{n}/explanation`, with the events behind the line, `limit` of them at a time.
+pub(super) async fn line(
+    Authorised(ctx): Authorised,
+    Named((id, n)): Named<(String, String)>,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let query = Query::read(&uri, &[])?;
+    let (limit, after) = (query.limit()?, query.cursor::<u64>()?.map_or(Sequence::ZERO, Sequence));
+    let no_line = Problem::not_found(format!("{id} has no line {n}"));
+    let Ok(n) = n.parse::<u32>() else { return Err(no_line) };
+    let position = query.position(&ctx).await?;
+    ctx.billing().reach(position).await?;
+    let body = ctx.apart(move |ctx| {
+        let mut counted: BTreeMap<Sequence, Vec<Counted>> = BTreeMap::new();
+        let mut body = ctx.billing().read(|view, sequence| {
+            find(ctx, view, &id)?;
+            let (document, line, explanation) = view.explain_line(&id, n, sequence).ok_or(no_line)?;
+            // Without those of a document that was issued elsewhere.
+            let behind = view.line_events(&id, n).unwrap_or_default();
+            let mut rest = behind.into_iter().skip_while(|sequence| *sequence <= after);
+            let wanted: Vec<Sequence> = rest.by_ref().take(limit).collect();
+            let next = if rest.next().is_some() { wanted.last().map(ToString::to_string) } else { None };
+            counted.extend(view.counted(&id, n, &wanted));
+            let invoice = &document.invoice;
+            let body = LineExplained {
+                invoice: invoice.id.clone(),
+                state: document.state(),
+                document: invoice.document,
+                currency: invoice.currency,
+                line: written(&LineForm::of(line, invoice.currency))?,
+                explanation: written(&explanation)?,
+                events: line.events.clone(),
+                items: Vec::new(),
+                next,
+                sequence,
+            };
+            Ok::<_, Problem>((body, wanted))
+        })?;
+        let found = log::events(&**ctx.ledger().store(), body.1.into_iter().collect::<BTreeSet<_>>())?;
+        body.0.items = found
+            .values()
+            .map(|recorded| {
+                let counted = counted.remove(&recorded.sequence).unwrap_or_default();
+                ExplainedEvent { event: EventForm::of(recorded), counted }
+            })
+            .collect();
+        Ok::<_, Problem>(body.0)
+    });
+    let body = body.await??;
+    Ok(query::json(StatusCode::OK, body.sequence, &body))
+}

@@ -1,0 +1,303 @@
+//! Instances as resources: what is requested, where it is, what its node says of it.
+//!
+//! A post is `request()`: the same decision, by another way in. What it leaves out of an instance that exists stays as it
+//! is. Values that are sealed are opened for a single instance and never in a list.
+
+pub(super) mod describe;
+#[cfg(test)]
+mod tests;
+pub(super) mod writes;
+
+use std::collections::BTreeMap;
+
+use axum::extract::Request;
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::Response;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+use slapledger_core::domain::id::{InstanceId, PartyId, Reference, Sequence, SoftwareRelease};
+use slapledger_core::domain::instance::{
+    InstanceType, ReportedState, RequestOutcome, RequestedState, Requester, WithoutRoom,
+};
+use slapledger_core::domain::time::Timestamp;
+use slapledger_kit::body;
+use slapledger_kit::json_body::{self, JsonObject};
+use slapledger_kit::problem::Problem;
+use slapledger_kit::sealing::{open, open_parameters};
+use slapledger_kit::text::{carriable, id};
+use slapledger_projections::SlapViews;
+use slapledger_projections::instances::{Instance, InstanceFilter};
+use slapledger_usecases::caller::forbidden;
+use slapledger_usecases::context::RequestContext;
+use slapledger_usecases::reading::read;
+use slapledger_usecases::requesting::{self, Requested, WantedInstance, parse_state};
+
+use super::openapi::schema;
+use super::query::{self, Named, Query};
+use crate::access::Authorised;
+
+/// The longest body of a request for an instance, in bytes.
+const MOST_BYTES: usize = 1024 * 1024;
+/// When to ask again for an instance that has no partition yet.
+const RETRY_AFTER_SECONDS: u32 = 30;
+
+/// An instance in a list.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SoftwareInstanceItem")]
+pub(super) struct InstanceItem {
+    #[schemars(with = "schema::InstanceId")]
+    id: InstanceId,
+    title: String,
+    state: &'static str,
+    #[schemars(with = "Option<schema::ReportedState>")]
+    reported_state: Option<ReportedState>,
+    #[schemars(with = "schema::InstanceType")]
+    instance_type: InstanceType,
+    software_release: String,
+    software_type: String,
+    requester: String,
+    owner: String,
+    #[schemars(with = "schema::InstanceId")]
+    root: InstanceId,
+    /// Whether it lives on another instance, not in a partition of its own.
+    shared: bool,
+    /// Whom it lives on, if it is shared.
+    #[schemars(with = "Option<schema::InstanceId>")]
+    host: Option<InstanceId>,
+    computer: Option<String>,
+    partition: Option<String>,
+    sla: BTreeMap<String, String>,
+    #[schemars(with = "schema::Instant")]
+    requested_at: Timestamp,
+    #[schemars(with = "Option<schema::Instant>")]
+    allocated_at: Option<Timestamp>,
+    #[schemars(with = "Option<schema::Instant>")]
+    reported_at: Option<Timestamp>,
+    #[schemars(with = "schema::Instant")]
+    changed_at: Timestamp,
+    #[schemars(with = "Option<schema::Instant>")]
+    ended_at: Option<Timestamp>,
+    /// When its parameters, connection parameters and error texts were erased.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::Instant>")]
+    erased_at: Option<Timestamp>,
+}
+
+/// A single instance.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SoftwareInstance")]
+pub(super) struct InstanceResource {
+    #[serde(flatten)]
+    item: InstanceItem,
+    parameters: BTreeMap<String, String>,
+    connection_parameters: BTreeMap<String, String>,
+    error: Option<String>,
+}
+
+impl InstanceItem {
+    /// An instance as a list shows it.
+    pub(super) fn of(instance: &Instance) -> Self {
+        let requested = if instance.lives() { instance.requested } else { RequestedState::Destroyed };
+        let place = instance.allocation.as_ref();
+        Self {
+            id: instance.id,
+            title: instance.reference.to_string(),
+            state: requested.as_str(),
+            reported_state: instance.reported,
+            instance_type: instance.instance_type,
+            software_release: instance.release.to_string(),
+            software_type: instance.software_type.to_string(),
+            requester: match instance.requester {
+                Requester::Party(party) => party.to_string(),
+                Requester::Instance(parent) => parent.to_string(),
+            },
+            owner: instance.owner.to_string(),
+            root: instance.root,
+            shared: instance.shared,
+            host: instance.host(),
+            computer: place.map(|place| place.computer.to_string()),
+            partition: place.map(|place| place.partition.to_string()),
+            sla: instance.filter.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect(),
+            requested_at: instance.requested_at,
+            allocated_at: place.map(|place| place.from),
+            reported_at: instance.reported_at,
+            changed_at: instance.changed_at,
+            ended_at: instance.ended_at,
+            erased_at: instance.erased_at,
+        }
+    }
+}
+
+impl InstanceResource {
+    /// An instance by itself.
+    pub(super) fn of(ctx: &RequestContext, instance: &Instance) -> Self {
+        let keys = ctx.keys_for(instance);
+        let connection = instance.connection.as_ref();
+        Self {
+            item: InstanceItem::of(instance),
+            parameters: open_parameters(keys, &instance.parameters),
+            connection_parameters: connection.map(|sealed| open_parameters(keys, sealed)).unwrap_or_default(),
+            error: instance.error.as_ref().and_then(|sealed| open(keys, sealed)),
+        }
+    }
+}
+
+/// `POST /software_instance_module/` and `POST /v1/instances`.
+pub(super) async fn request(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
+    let sent = body::read_any(request, MOST_BYTES).await?;
+    let wanted = wanted(&ctx, json_body::object(&sent.headers, &sent.body)?).await?;
+    let meta = query::meta(&ctx, ctx.caller.actor(), &sent.headers, &sent.content())?;
+    let Requested { instance, outcome, allocated, sequence } =
+        requesting::request(&ctx, meta, &wanted).await?;
+    let (found, sequence) = find(&ctx, instance, sequence).await?;
+    let waits = !allocated && found.lives();
+    let status = match outcome {
+        _ if waits => StatusCode::ACCEPTED,
+        RequestOutcome::Created => StatusCode::CREATED,
+        RequestOutcome::Changed | RequestOutcome::Unchanged => StatusCode::OK,
+    };
+    let resource = InstanceResource::of(&ctx, &found);
+    let response = query::tagged(&sent.headers, status, sequence, &resource);
+    let place = if sent.path().starts_with("/v1/") { "/v1/instances" } else { "/software_instance_module" };
+    let mut response = query::located(response, &format!("{place}/{instance}"));
+    if waits {
+        response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS.into());
+    }
+    Ok(response)
+}
+
+async fn wanted(ctx: &RequestContext, mut sent: JsonObject) -> Result<WantedInstance, Problem> {
+    let text = |text: &str| Ok(text.to_owned());
+    let release = id::<SoftwareRelease>("software_release", &sent.required("software_release", text)?)?;
+    let reference = id::<Reference>("instance_id", &sent.required("instance_id", text)?)?;
+    let instance_type = sent.optional("instance_type", instance_type)?;
+    let requester = sent.parsed::<InstanceId>("requester")?;
+    let owner = sent.parsed::<PartyId>("owner")?;
+    let requester = match (requester, owner) {
+        (Some(_), Some(_)) => {
+            return Err(Problem::field("owner", "is that of the requester: name one of them"));
+        }
+        (Some(requester), None) => {
+            let asks = |view: &SlapViews, _| {
+                view.instances.get(requester).is_some_and(|known| ctx.caller.asks_from(known))
+            };
+            if !read(ctx, Sequence::ZERO, asks).await? {
+                return Err(no_instance(&requester.to_string()));
+            }
+            Requester::Instance(requester)
+        }
+        (None, None) => ctx.caller.requester()?,
+        (None, Some(owner)) if !ctx.caller.sees_party(owner) => {
+            return Err(Problem { field: Some("owner".into()), ..forbidden("is somebody else") });
+        }
+        (None, Some(owner)) => Requester::Party(owner),
+    };
+    let shared = sent.flag("shared")?;
+    let software_type = sent.optional("software_type", text)?;
+    let software_type = software_type.map(|text| id("software_type", &text)).transpose()?;
+    let state = sent.optional("state", |text| {
+        parse_state(text).ok_or_else(|| "must be started, stopped or destroyed".to_owned())
+    })?;
+    let parameters = texts(&mut sent, "parameters")?;
+    let sla = texts(&mut sent, "sla")?;
+    sent.end()?;
+    let filter = if let Some(sla) = sla {
+        sla.into_iter().map(|(key, value)| (key.into(), value.into())).collect()
+    } else {
+        let known = read(ctx, Sequence::ZERO, |view, _| {
+            view.instances.find(requester, shared, reference.as_str()).map(|known| known.filter.clone())
+        });
+        known.await?.unwrap_or_default()
+    };
+    Ok(WantedInstance {
+        requester,
+        reference,
+        release,
+        software_type,
+        instance_type,
+        parameters: ("parameters", parameters),
+        filter,
+        state,
+        shared,
+        without_room: WithoutRoom::Wait,
+    })
+}
+
+fn instance_type(text: &str) -> Result<InstanceType, String> {
+    let mut all = [InstanceType::Production, InstanceType::Testing].into_iter();
+    let known = all.find(|known| known.as_str() == text);
+    known.ok_or_else(|| "must be production or testing".to_owned())
+}
+
+/// A member that is an object of texts. Under `_` stands JSON, as SLAP has it: as it is, or as a text.
+fn texts(sent: &mut JsonObject, name: &str) -> Result<Option<BTreeMap<String, String>>, Problem> {
+    let members = match sent.take(name) {
+        None => return Ok(None),
+        Some(Value::Object(members)) => members,
+        Some(_) => return Err(Problem::field(name, "must be an object of strings")),
+    };
+    let mut texts = BTreeMap::new();
+    for (key, value) in members {
+        let path = format!("{name}.{key}");
+        let text = match value {
+            Value::String(text) => text,
+            value if key == "_" => value.to_string(),
+            _ => return Err(Problem::field(path, "must be a string; JSON stands under _")),
+        };
+        carriable(&path, &key)?;
+        carriable(&path, &text)?;
+        texts.insert(key, text);
+    }
+    Ok(Some(texts))
+}
+
+async fn find(
+    ctx: &RequestContext,
+    instance: InstanceId,
+    min: Sequence,
+) -> Result<(Instance, Sequence), Problem> {
+    let find = |view: &SlapViews, at| {
+        let known = view.instances.get(instance).filter(|known| ctx.caller.sees_instance(view, known));
+        Some((known?.clone(), at))
+    };
+    read(ctx, min, find).await?.ok_or_else(|| no_instance(&instance.to_string()))
+}
+
+fn no_instance(id: &str) -> Problem {
+    Problem::not_found(format!("there is no instance {id}"))
+}
+
+/// `GET /v1/instances/{id}`.
+pub(super) async fn instance(
+    Authorised(ctx): Authorised,
+    Named(id): Named<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (resource, sequence) = shown(&ctx, &id, &uri).await?;
+    Ok(query::resource(&headers, sequence, &resource))
+}
+
+async fn shown(ctx: &RequestContext, id: &str, uri: &Uri) -> Result<(InstanceResource, Sequence), Problem> {
+    let position = Query::read(uri, &[])?.position(ctx).await?;
+    let instance = id.parse().map_err(|_| no_instance(id))?;
+    let (found, sequence) = find(ctx, instance, position).await?;
+    Ok((InstanceResource::of(ctx, &found), sequence))
+}
+
+/// `GET /v1/instances`, living and ended, by id.
+pub(super) async fn instances(Authorised(ctx): Authorised, uri: Uri) -> Result<Response, Problem> {
+    let query = Query::read(&uri, &["root", "computer", "title"])?;
+    let filter = InstanceFilter {
+        root: query.parse("root")?,
+        computer: query.text("computer"),
+        reference: query.text("title"),
+        ..InstanceFilter::default()
+    };
+    let page = |view: &SlapViews, after: Option<&InstanceId>, limit| {
+        let theirs = |instance: &Instance| ctx.caller.sees_instance(view, instance);
+        view.instances.list(&filter, theirs, after.copied(), limit).map(InstanceItem::of)
+    };
+    query.page(&ctx, page).await
+}

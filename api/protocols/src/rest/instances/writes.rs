@@ -1,0 +1,277 @@
+//! What is wanted of an instance that is there, and what its node says of it.
+
+use std::collections::BTreeMap;
+
+use axum::extract::Request;
+use axum::response::Response;
+use slapledger_core::domain::Command;
+use slapledger_core::domain::erasure::{self, Erase};
+use slapledger_core::domain::event::Stream;
+use slapledger_core::domain::id::{InstanceId, InvalidText, Reference, SoftwareRelease, SoftwareType};
+use slapledger_core::domain::instance::{
+    BangInstance, InstanceType, Place, RenameInstance, ReportInstance, ReportedState, RequestInstance,
+    RequestedState, SetConnectionParameters, WithoutRoom,
+};
+use slapledger_core::log::envelope::Actor;
+use slapledger_kit::body::ReceivedRequest;
+use slapledger_kit::conflict;
+use slapledger_kit::json_body::{self, JsonObject};
+use slapledger_kit::problem::Problem;
+use slapledger_kit::sealing::{self, error_text};
+use slapledger_kit::text::{carriable, id};
+use slapledger_projections::SlapViews;
+use slapledger_projections::instances::Instance;
+use slapledger_usecases::caller::Caller;
+use slapledger_usecases::context::{RequestContext, to_its_end};
+use slapledger_usecases::erasure::destroy_key;
+use slapledger_usecases::reading::read;
+use slapledger_usecases::requesting::parse_state;
+
+use super::{InstanceResource, MOST_BYTES, instance_type, no_instance, texts};
+use crate::access::Authorised;
+use crate::rest::change::{Change, Subject};
+use crate::rest::query::Named;
+
+fn named(text: &str) -> Result<InstanceId, Problem> {
+    text.parse().map_err(|_| no_instance(text))
+}
+
+/// What somebody may say of an instance, by who they are to it.
+type Says = fn(&Caller, &Instance) -> bool;
+
+fn find(ctx: &RequestContext, view: &SlapViews, (id, says): (InstanceId, Says)) -> Result<Instance, Problem> {
+    let known = view.instances.get(id).filter(|known| says(&ctx.caller, known));
+    known.cloned().ok_or_else(|| no_instance(&id.to_string()))
+}
+
+/// Carries out what is said of an instance, and shows it as it is then.
+async fn change(
+    ctx: &RequestContext,
+    ((id, says), actor, sent): ((InstanceId, Says), Actor, &ReceivedRequest),
+    command: impl Fn(&Instance) -> Result<Command, Problem>,
+) -> Result<Response, Problem> {
+    let change = Change::new(ctx, actor, sent)?;
+    let show = |instance: &Instance| InstanceResource::of(ctx, instance);
+    let (stream, find) = (Stream::Instance(id), |view: &SlapViews| find(ctx, view, (id, says)));
+    let command = |instance: &Instance| {
+        if instance.lives() {
+            command(instance)
+        } else {
+            Err(conflict::conflict(format!("instance {id} has ended")))
+        }
+    };
+    let accepted = change.carry_out(Subject { stream, find, show, command }).await?;
+    change.shown(accepted.sequence, find, show).await
+}
+
+/// What is wanted of it; what is left out stays as it is.
+#[derive(Default)]
+struct Wanted {
+    release: Option<SoftwareRelease>,
+    software_type: Option<SoftwareType>,
+    instance_type: Option<InstanceType>,
+    parameters: Option<BTreeMap<String, String>>,
+    sla: Option<BTreeMap<String, String>>,
+    state: Option<RequestedState>,
+}
+
+impl Wanted {
+    fn read(object: &mut JsonObject) -> Result<Self, Problem> {
+        let text = |text: &str| Ok(text.to_owned());
+        let release = object.optional("software_release", text)?;
+        let software_type = object.optional("software_type", text)?;
+        Ok(Self {
+            release: release.map(|text| id("software_release", &text)).transpose()?,
+            software_type: software_type.map(|text| id("software_type", &text)).transpose()?,
+            instance_type: object.optional("instance_type", instance_type)?,
+            parameters: texts(object, "parameters")?,
+            sla: texts(object, "sla")?,
+            state: object.optional("state", |text| {
+                parse_state(text).ok_or_else(|| "must be started, stopped or destroyed".to_owned())
+            })?,
+        })
+    }
+
+    fn command(&self, ctx: &RequestContext, instance: &Instance) -> Result<Command, Problem> {
+        let parameters = match &self.parameters {
+            None => instance.parameters.clone(),
+            Some(told) => sealing::seal_parameters(ctx.keys(), instance.key(), "parameters", told)?,
+        };
+        let filter = self
+            .sla
+            .as_ref()
+            .map(|sla| sla.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect());
+        Ok(Command::RequestInstance(RequestInstance {
+            requester: instance.requester,
+            reference: instance.reference.clone(),
+            release: self.release.clone().unwrap_or_else(|| instance.release.clone()),
+            software_type: self.software_type.clone().unwrap_or_else(|| instance.software_type.clone()),
+            instance_type: self.instance_type,
+            parameters,
+            filter: filter.unwrap_or_else(|| instance.filter.clone()),
+            state: self.state,
+            shared: instance.shared,
+            default_computer: ctx.engine.default_computer.clone(),
+            without_room: WithoutRoom::Wait,
+        }))
+    }
+}
+
+/// `PATCH /v1/instances/{id}`: what its requester wants of it now.
+pub(crate) async fn want(
+    Authorised(ctx): Authorised,
+    Named(of): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let instance = named(&of)?;
+    let (sent, wanted) = json_body::told(request, MOST_BYTES, Wanted::read).await?;
+    change(&ctx, ((instance, Caller::wants_instance), ctx.caller.actor(), &sent), |known| {
+        wanted.command(&ctx, known)
+    })
+    .await
+}
+
+/// `DELETE /v1/instances/{id}`: it is to be destroyed. It is there until its node says that it is gone.
+pub(crate) async fn destroy(
+    Authorised(ctx): Authorised,
+    Named(of): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let instance = named(&of)?;
+    let (sent, ()) = json_body::told_if_any(request, json_body::MOST_BYTES, |_| Ok(())).await?;
+    let wanted = Wanted { state: Some(RequestedState::Destroyed), ..Wanted::default() };
+    change(&ctx, ((instance, Caller::wants_instance), ctx.caller.actor(), &sent), |known| {
+        wanted.command(&ctx, known)
+    })
+    .await
+}
+
+/// `POST /v1/instances/{id}/erase`: what was sealed for an instance that has ended is gone for good.
+pub(crate) async fn erase(
+    Authorised(ctx): Authorised,
+    Named(of): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let id = named(&of)?;
+    let (sent, ()) = json_body::told_if_any(request, json_body::MOST_BYTES, |_| Ok(())).await?;
+    let erasing = async move {
+        let change = Change::new(&ctx, ctx.caller.actor(), &sent)?;
+        let show = |instance: &Instance| InstanceResource::of(&ctx, instance);
+        let (stream, find) =
+            (Stream::Instance(id), |view: &SlapViews| find(&ctx, view, (id, Caller::wants_instance)));
+        let subject = erasure::Subject::Instance(id);
+        let command = |_: &Instance| Ok(Command::Erase(Erase { subject }));
+        let accepted = change.carry_out(Subject { stream, find, show, command }).await?;
+        destroy_key(&ctx, subject, accepted.sequence).await?;
+        change.shown(accepted.sequence, find, show).await
+    };
+    to_its_end(erasing).await
+}
+
+/// Where an instance is, as its node says it.
+fn place(instance: &Instance) -> Result<Place, Problem> {
+    let none = || conflict::conflict(format!("instance {} has no partition yet", instance.id));
+    let allocation = instance.allocation.as_ref().ok_or_else(none)?;
+    let (computer, partition) = (allocation.computer.clone(), allocation.partition.clone());
+    Ok(Place { computer, partition, shared: instance.shared.then_some(instance.id) })
+}
+
+/// Carries out what the node of an instance says of it.
+async fn say(
+    ctx: &RequestContext,
+    (id, sent): (InstanceId, &ReceivedRequest),
+    command: impl Fn(Place, &Instance) -> Result<Command, Problem>,
+) -> Result<Response, Problem> {
+    let of = (id, Caller::speaks_for as Says);
+    let known =
+        read(ctx, slapledger_core::domain::id::Sequence::ZERO, |view, _| find(ctx, view, of)).await??;
+    let computer = place(&known)?.computer;
+    let actor = ctx.caller.actor_at(&computer);
+    let response = change(ctx, (of, actor, sent), |known| command(place(known)?, known)).await?;
+    ctx.heard(&computer);
+    Ok(response)
+}
+
+/// `POST /v1/instances/{id}/reports`: the state its node says it is in.
+pub(crate) async fn report(
+    Authorised(ctx): Authorised,
+    Named(of): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let instance = named(&of)?;
+    let told = json_body::told(request, json_body::MOST_BYTES, |object| {
+        let state = object.required("state", |told| match told {
+            "started" => Ok(ReportedState::Started),
+            "stopped" => Ok(ReportedState::Stopped),
+            "destroyed" => Ok(ReportedState::Destroyed),
+            "error" => Ok(ReportedState::Error),
+            _ => Err("must be started, stopped, destroyed or error".to_owned()),
+        })?;
+        Ok((state, object.error(state == ReportedState::Error)?))
+    });
+    let (sent, (state, log)) = told.await?;
+    say(&ctx, (instance, &sent), |place, known| {
+        let error = log.as_ref().map(|log| sealing::seal(ctx.keys(), known.key(), log)).transpose()?;
+        Ok(Command::ReportInstance(ReportInstance { place, state, error }))
+    })
+    .await
+}
+
+/// `PUT /v1/instances/{id}/connection-parameters`: how its node says it is reached.
+pub(crate) async fn set_connection(
+    Authorised(ctx): Authorised,
+    Named(of): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    const FIELD: &str = "connection_parameters";
+    let instance = named(&of)?;
+    let parameters =
+        |object: &mut JsonObject| texts(object, FIELD)?.ok_or_else(|| Problem::field(FIELD, "is missing"));
+    let (sent, told) = json_body::told(request, MOST_BYTES, parameters).await?;
+    say(&ctx, (instance, &sent), |place, known| {
+        let connection = sealing::seal_parameters(ctx.keys(), known.key(), FIELD, &told)?;
+        Ok(Command::SetConnectionParameters(SetConnectionParameters { place, connection }))
+    })
+    .await
+}
+
+/// `POST /v1/instances/{id}/bang`: its whole tree is to be processed again.
+pub(crate) async fn bang(
+    Authorised(ctx): Authorised,
+    Named(of): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let instance = named(&of)?;
+    let message =
+        |object: &mut JsonObject| object.optional("message", |text| Ok(error_text(text.as_bytes())));
+    let (sent, message) = json_body::told_if_any(request, json_body::MOST_BYTES, message).await?;
+    say(&ctx, (instance, &sent), |place, known| {
+        let message =
+            message.as_ref().map(|text| sealing::seal(ctx.keys(), known.key(), text)).transpose()?;
+        Ok(Command::BangInstance(BangInstance { place, message }))
+    })
+    .await
+}
+
+/// `POST /v1/instances/{id}/rename`.
+pub(crate) async fn rename(
+    Authorised(ctx): Authorised,
+    Named(of): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let instance = named(&of)?;
+    let title = |object: &mut JsonObject| {
+        object.required("title", |text| {
+            carriable("title", text).map_err(|problem| problem.detail)?;
+            text.parse().map_err(|rule: InvalidText| rule.to_string())
+        })
+    };
+    let (sent, reference): (_, Reference) = json_body::told(request, json_body::MOST_BYTES, title).await?;
+    let renamed = say(&ctx, (instance, &sent), |place, _| {
+        Ok(Command::RenameInstance(RenameInstance { place, reference: reference.clone() }))
+    });
+    renamed.await.map_err(|problem| match problem.field.as_deref() {
+        Some("new_name") => Problem { field: Some("title".into()), ..problem },
+        _ => problem,
+    })
+}

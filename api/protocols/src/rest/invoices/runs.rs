@@ -1,0 +1,241 @@
+//! Invoice runs over REST: opened, looked at, drawn up again, withdrawn, made final.
+
+use axum::extract::Request;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
+use schemars::JsonSchema;
+use serde::Serialize;
+use slapledger_billing::{Billing, DocumentState, Run, Warning};
+use slapledger_core::domain::id::{InvoiceId, PartyId, PriceBookName, RunId, Sequence};
+use slapledger_core::domain::invoice::{
+    Bound, OpenInvoiceRun, RefreshInvoiceRun, RunPeriod, WithdrawInvoiceRun,
+};
+use slapledger_core::domain::time::{Date, Timestamp};
+use slapledger_core::domain::{Answer, Command};
+use slapledger_core::ledger::Submission;
+use slapledger_kit::problem::Problem;
+use slapledger_kit::{body, json_body};
+use slapledger_usecases::caller::FIRST_PARTY;
+use slapledger_usecases::context::RequestContext;
+use slapledger_usecases::invoicing::{self, FinaliseError};
+
+use crate::access::Authorised;
+use crate::rest::openapi::schema;
+use crate::rest::query::{self, Named, Query};
+use crate::rest::usage::local;
+
+/// A run.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct RunForm<'a> {
+    #[schemars(with = "schema::RunId")]
+    id: RunId,
+    #[schemars(with = "schema::DocumentState")]
+    state: DocumentState,
+    #[schemars(with = "schema::PartyId")]
+    seller: PartyId,
+    #[schemars(with = "schema::RunPeriod")]
+    period: RunPeriod,
+    #[schemars(with = "schema::PriceBookName")]
+    price_book: &'a PriceBookName,
+    #[schemars(with = "schema::Sequence")]
+    cut_off: Sequence,
+    #[schemars(with = "schema::Instant")]
+    opened_at: Timestamp,
+    /// When its drafts were drawn up last, if that was later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::Instant>")]
+    refreshed_at: Option<Timestamp>,
+    /// Until when its drafts may be looked at, and none becomes final.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::Instant>")]
+    grace_until: Option<Timestamp>,
+    /// Whether its drafts become final by themselves when that time is over.
+    finalise: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::Instant>")]
+    finalised_at: Option<Timestamp>,
+    #[schemars(with = "Vec<schema::InvoiceId>")]
+    invoices: Vec<&'a InvoiceId>,
+    warnings: Vec<WarningForm<&'a Warning>>,
+    /// The last event of it.
+    #[schemars(with = "schema::Sequence")]
+    sequence: Sequence,
+}
+
+/// A warning, and what it says for people.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "WarningForm")]
+pub(crate) struct WarningForm<W> {
+    #[serde(flatten)]
+    #[schemars(with = "schema::Warning")]
+    warning: W,
+    message: String,
+}
+
+impl<W: std::fmt::Display> WarningForm<W> {
+    pub(crate) fn of(warning: W) -> Self {
+        Self { message: warning.to_string(), warning }
+    }
+}
+
+impl<'a> RunForm<'a> {
+    fn of(billing: &'a Billing, run: &'a Run) -> Self {
+        let opened = &run.opened;
+        let warnings = run.warnings.iter().map(WarningForm::of);
+        Self {
+            id: opened.run,
+            state: run.state(),
+            seller: opened.seller,
+            period: opened.period,
+            price_book: &opened.price_book,
+            cut_off: opened.cut_off,
+            opened_at: opened.at,
+            refreshed_at: Some(run.drawn_up_at).filter(|at| *at != opened.at),
+            grace_until: opened.grace_until,
+            finalise: opened.finalise,
+            finalised_at: run.finalised.map(|(at, _)| at),
+            invoices: billing.documents_of(opened.run).map(|document| &document.invoice.id).collect(),
+            warnings: warnings.collect(),
+            sequence: run.finalised.map_or(run.sequence, |(_, sequence)| sequence),
+        }
+    }
+}
+
+/// `POST /v1/invoice-runs`: opens a run, which fixes its drafts; `finalise` makes them final too, at once or when the
+/// time of grace is over.
+pub(crate) async fn open_run(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
+    let us = FIRST_PARTY;
+    let told = json_body::told(request, json_body::MOST_BYTES, |object| {
+        let mut members = object.required_object("period")?;
+        let period =
+            RunPeriod { start: members.required("start", bound)?, stop: members.required("stop", bound)? };
+        members.end()?;
+        let price_book: Option<PriceBookName> = object.parsed("price_book")?;
+        let seller = object.parsed("seller")?.unwrap_or(us);
+        let grace_hours = object.number("grace_hours")?.unwrap_or(0);
+        let finalise = object.flag("finalise")?;
+        Ok(OpenInvoiceRun { seller, period, price_book, grace_hours, finalise })
+    });
+    let (sent, mut open) = told.await?;
+    // Without time for a look it is done here and now, and whoever asks for it is told what became of it.
+    let at_once = open.finalise && open.grace_hours == 0;
+    open.finalise &= !at_once;
+
+    let meta = query::meta(&ctx, local(&ctx), &sent.headers, &sent.content())?;
+    let command = Command::OpenInvoiceRun(open);
+    let accepted = ctx.ledger().submit(Submission { meta, command }).await?;
+    let Answer::InvoiceRun(run) = accepted.answer else {
+        return Err(Problem::fault(&"an invoice run was answered otherwise"));
+    };
+    let mut sequence = accepted.sequence;
+    if at_once {
+        // The run is there whatever becomes of the rest: every error names it.
+        let finalised = invoicing::finalise(&ctx, local(&ctx), run).await.map_err(|error| {
+            let names_it = matches!(error, FinaliseError::OpenedEarly(_));
+            let problem = Problem::from(error);
+            let detail =
+                if names_it { problem.detail } else { format!("{run} was opened; {}", problem.detail) };
+            Problem { detail, ..problem }
+        })?;
+        sequence = finalised.sequence;
+    }
+    run_at(&ctx, run, sequence, |sequence, form| query::json(StatusCode::CREATED, sequence, form)).await
+}
+
+/// A day, or an instant.
+pub(crate) fn bound(text: &str) -> Result<Bound, String> {
+    let day = || text.parse::<Date>().ok().filter(|_| text.len() == 10).map(Bound::Day);
+    let bound = day().or_else(|| Timestamp::parse_rfc3339(text).map(Bound::Instant));
+    bound.ok_or_else(|| "must be a day such as 2026-10-01, or an RFC 3339 instant with its offset".to_owned())
+}
+
+async fn run_at(
+    ctx: &RequestContext,
+    run: RunId,
+    min: Sequence,
+    show: impl FnOnce(Sequence, &RunForm<'_>) -> Response,
+) -> Result<Response, Problem> {
+    let read = ctx.billing().read_at(min, |view, sequence| {
+        let known = view.billing.run(run)?;
+        Some(show(sequence, &RunForm::of(&view.billing, known)))
+    });
+    read.await?.ok_or_else(|| unknown_run(&run.to_string()))
+}
+
+pub(crate) fn unknown_run(run: &str) -> Problem {
+    Problem::not_found(format!("there is no invoice run {run}"))
+}
+
+pub(crate) fn run_named(name: &str) -> Result<RunId, Problem> {
+    name.parse().map_err(|_| unknown_run(name))
+}
+
+/// `POST /v1/invoice-runs/{id}/finalise`: drafts become invoices; done again it changes nothing.
+pub(crate) async fn finalise_run(
+    Authorised(ctx): Authorised,
+    Named(run): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let run = run_named(&run)?;
+    let sent = body::read_any(request, json_body::MOST_BYTES).await?;
+    json_body::optional_object(&sent.headers, &sent.body)?.end()?;
+    let finalised = invoicing::finalise(&ctx, local(&ctx), run).await?;
+    run_at(&ctx, run, finalised.sequence, |sequence, form| query::json(StatusCode::OK, sequence, form)).await
+}
+
+/// `POST /v1/invoice-runs/{id}/refresh`: its drafts are drawn up again from all that is known by now.
+pub(crate) async fn refresh_run(
+    Authorised(ctx): Authorised,
+    Named(run): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    carry_out(&ctx, request, run_named(&run)?, |run| Command::RefreshInvoiceRun(RefreshInvoiceRun { run }))
+        .await
+}
+
+/// `POST /v1/invoice-runs/{id}/withdraw`: its drafts are given up.
+pub(crate) async fn withdraw_run(
+    Authorised(ctx): Authorised,
+    Named(run): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    carry_out(&ctx, request, run_named(&run)?, |run| Command::WithdrawInvoiceRun(WithdrawInvoiceRun { run }))
+        .await
+}
+
+async fn carry_out(
+    ctx: &RequestContext,
+    request: Request,
+    run: RunId,
+    command: impl FnOnce(RunId) -> Command,
+) -> Result<Response, Problem> {
+    let (sent, ()) = json_body::told_if_any(request, json_body::MOST_BYTES, |_| Ok(())).await?;
+    let meta = query::meta(ctx, local(ctx), &sent.headers, &sent.content())?;
+    let accepted = ctx.ledger().submit(Submission { meta, command: command(run) }).await?;
+    run_at(ctx, run, accepted.sequence, |sequence, form| query::json(StatusCode::OK, sequence, form)).await
+}
+
+/// `GET /v1/invoice-runs/{id}`.
+pub(crate) async fn show_run(
+    Authorised(ctx): Authorised,
+    Named(run): Named<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let run = run_named(&run)?;
+    let position = Query::read(&uri, &[])?.position(&ctx).await?;
+    run_at(&ctx, run, position, |sequence, form| query::resource(&headers, sequence, form)).await
+}
+
+/// `GET /v1/invoice-runs`, in the order they were opened.
+pub(crate) async fn list_runs(Authorised(ctx): Authorised, uri: Uri) -> Result<Response, Problem> {
+    let query = Query::read(&uri, &[])?;
+    let (limit, after) = (query.limit()?, query.cursor::<RunId>()?);
+    let position = query.position(&ctx).await?;
+    ctx.billing().reach(position).await?;
+    Ok(ctx.billing().read(|view, sequence| {
+        let page = view.billing.runs(after, limit);
+        let items = page.items.into_iter().map(|run| RunForm::of(&view.billing, run)).collect();
+        query::list(items, page.next, sequence)
+    }))
+}

@@ -1,0 +1,40 @@
+//! Whether an answer is one that the document promises; every test that asks a route asks this too.
+
+use std::sync::OnceLock;
+
+use axum::http::{HeaderMap, Method, StatusCode, header};
+
+use super::operation::Operation;
+use crate::rest::routes::operations;
+
+/// An answer to this request, held against what is said of its route. Routes that are not ours say nothing.
+#[track_caller]
+pub(crate) fn check(method: &Method, path: &str, status: StatusCode, headers: &HeaderMap) {
+    static OPERATIONS: OnceLock<Vec<Operation>> = OnceLock::new();
+    let asked = |operation: &&Operation| operation.place().0 == method && fits(operation.place().1, path);
+    let Some(operation) = OPERATIONS.get_or_init(operations).iter().find(asked) else { return };
+    let status = status.as_u16();
+    assert!(operation.statuses().contains(&status), "{method} {path} is not said to answer {status}");
+    let media_type = headers.get(header::CONTENT_TYPE).map(|told| told.to_str().expect("ASCII"));
+    let expected = match status {
+        304 => &[][..],
+        _ if operation.is_bytes(status) => &["application/octet-stream"],
+        _ if operation.is_text(status) => {
+            &["application/json", "application/xml; charset=utf-8", "text/plain; charset=utf-8"]
+        }
+        200..=299 => &["application/json", "application/xml; charset=utf-8"],
+        _ => &["application/problem+json", "application/problem+xml", "application/json"],
+    };
+    assert!(
+        media_type.is_none_or(|told| expected.contains(&told)),
+        "{method} {path}: {status} is {media_type:?}"
+    );
+}
+
+fn fits(template: &str, path: &str) -> bool {
+    let (template, path) = (template.split('/'), path.split('/'));
+    template.clone().count() == path.clone().count()
+        && template
+            .zip(path)
+            .all(|(part, given)| if part.starts_with('{') { !given.is_empty() } else { part == given })
+}

@@ -1,0 +1,394 @@
+//! Parties over REST: those who request, sell and pay; what documents say of them, and how they are taxed.
+//!
+//! Names and details are sealed under a key of the party and opened here. A change of time zone counts from the next
+//! month on.
+
+pub(super) mod describe;
+pub(super) mod details;
+#[cfg(test)]
+mod tests;
+
+use axum::extract::Request;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
+use schemars::JsonSchema;
+use serde::Serialize;
+use slapledger_billing::{BillingView, Payer};
+use slapledger_core::domain::access::{Holder, Which};
+use slapledger_core::domain::erasure::{self, Erase};
+use slapledger_core::domain::event::Stream;
+use slapledger_core::domain::id::{KeyId, PartyId, Sequence};
+use slapledger_core::domain::party::{DescribeParty, Description, RegisterParty, Series, SetPartyTimeZone};
+use slapledger_core::domain::quantity::Quantity;
+use slapledger_core::domain::tax::{Exemption, SetTaxRate, SetTaxTreatment, TaxCategory};
+use slapledger_core::domain::time::{TimeZone, Timestamp};
+use slapledger_core::domain::{Answer, Command};
+use slapledger_core::keyring::KeyRing;
+use slapledger_core::ledger::Submission;
+use slapledger_kit::json_body::{self, JsonObject, Replaced};
+use slapledger_kit::problem::Problem;
+use slapledger_kit::sealing::seal_bytes;
+use slapledger_projections::SlapViews;
+use slapledger_usecases::caller::FIRST_PARTY;
+use slapledger_usecases::certification;
+use slapledger_usecases::context::{RequestContext, to_its_end};
+use slapledger_usecases::erasure::destroy_key;
+use slapledger_usecases::invoicing::open_name;
+use slapledger_usecases::reading::fresh;
+
+use self::details::{Details, text};
+use super::change::{Change, Subject};
+use super::openapi::schema;
+use super::query::{self, Named, Query};
+use super::usage::local;
+use crate::access::Authorised;
+
+/// A party.
+#[derive(Clone, Serialize, JsonSchema)]
+struct PartyForm {
+    #[schemars(with = "schema::PartyId")]
+    id: PartyId,
+    name: String,
+    /// Where its months are cut, by now.
+    #[schemars(with = "schema::TimeZone")]
+    time_zone: TimeZone,
+    /// Where they will be cut from the next month on, if that is another zone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::TimeZone>")]
+    next_time_zone: Option<TimeZone>,
+    #[serde(flatten)]
+    details: Details,
+    /// What the numbers of its own invoices begin with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::Series>")]
+    series: Option<Series>,
+    /// In how many days it pays, or is paid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    terms_days: Option<u16>,
+    /// How it is taxed as a customer; from the latest that has begun.
+    tax_treatments: Vec<TreatmentForm>,
+    /// What it charges as a seller.
+    tax_rates: Vec<RateForm>,
+    #[schemars(with = "schema::Instant")]
+    registered_at: Timestamp,
+    /// When its name and details were erased.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::Instant>")]
+    erased_at: Option<Timestamp>,
+    /// The last event about it.
+    #[schemars(with = "schema::Sequence")]
+    sequence: Sequence,
+}
+
+#[derive(Clone, Serialize, JsonSchema)]
+struct TreatmentForm {
+    #[schemars(with = "schema::TaxCategory")]
+    category: TaxCategory,
+    #[serde(flatten)]
+    #[schemars(with = "Option<schema::Exemption>")]
+    exemption: Option<Exemption>,
+    #[schemars(with = "schema::Instant")]
+    valid_from: Timestamp,
+}
+
+#[derive(Clone, Serialize, JsonSchema)]
+struct RateForm {
+    #[schemars(with = "schema::Decimal")]
+    rate: Quantity,
+    #[schemars(with = "schema::Instant")]
+    valid_from: Timestamp,
+}
+
+impl PartyForm {
+    fn of((keys, now): (&KeyRing, Timestamp), view: &BillingView, id: PartyId, party: &Payer) -> Self {
+        let taxes = view.billing.taxes();
+        let treatment = |(valid_from, category, exemption): (Timestamp, TaxCategory, Option<&Exemption>)| {
+            TreatmentForm { category, exemption: exemption.cloned(), valid_from }
+        };
+        let time_zone = party.calendar.zone_at(now);
+        Self {
+            id,
+            name: open_name(keys, Some(&party.name)),
+            time_zone,
+            next_time_zone: Some(party.calendar.newest()).filter(|next| *next != time_zone),
+            details: Details::open(keys, party.details.as_ref()),
+            series: party.series.clone(),
+            terms_days: party.terms_days,
+            tax_treatments: taxes.treatments_of(id).map(treatment).collect(),
+            tax_rates: taxes.rates_of(id).map(|(valid_from, rate)| RateForm { rate, valid_from }).collect(),
+            registered_at: party.registered_at,
+            erased_at: party.erased_at,
+            sequence: party.sequence,
+        }
+    }
+}
+
+fn unknown(id: &str) -> Problem {
+    Problem::not_found(format!("there is no party {id}"))
+}
+
+fn named(id: &str) -> Result<PartyId, Problem> {
+    id.parse().map_err(|_| unknown(id))
+}
+
+/// A party as it is, and the key it is sealed under.
+type Seen = (PartyForm, KeyId);
+
+fn seen(ctx: &RequestContext, view: &BillingView, party: PartyId) -> Result<Seen, Problem> {
+    let known = view.billing.party(party).filter(|_| ctx.caller.sees_party(party));
+    let known = known.ok_or_else(|| unknown(&party.to_string()))?;
+    Ok((PartyForm::of((ctx.keys(), ctx.now()), view, party, known), known.name.key))
+}
+
+async fn shown(
+    ctx: &RequestContext,
+    party: PartyId,
+    min: Sequence,
+    show: impl FnOnce(Sequence, &PartyForm) -> Response,
+) -> Result<Response, Problem> {
+    let read = ctx.billing().read_at(min, |view, sequence| {
+        let (form, _) = seen(ctx, view, party)?;
+        Ok(show(sequence, &form))
+    });
+    read.await?
+}
+
+/// `GET /v1/parties`, in the order they were registered.
+pub(super) async fn list(Authorised(ctx): Authorised, uri: Uri) -> Result<Response, Problem> {
+    let query = Query::read(&uri, &[])?;
+    let (limit, after) = (query.limit()?, query.cursor::<PartyId>()?);
+    let position = query.position(&ctx).await?;
+    ctx.billing().reach(position).await?;
+    let now = ctx.now();
+    Ok(ctx.billing().read(|view, sequence| {
+        let page = view.billing.parties(|party| ctx.caller.sees_party(party), after, limit);
+        let items = page.items.into_iter();
+        let items = items.map(|(id, party)| PartyForm::of((ctx.keys(), now), view, id, party)).collect();
+        query::list(items, page.next, sequence)
+    }))
+}
+
+/// `GET /v1/parties/{id}`.
+pub(super) async fn show(
+    Authorised(ctx): Authorised,
+    Named(id): Named<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let party = named(&id)?;
+    let position = Query::read(&uri, &[])?.position(&ctx).await?;
+    shown(&ctx, party, position, |sequence, form| query::resource(&headers, sequence, form)).await
+}
+
+/// `POST /v1/parties`: enters a party with all that is told of it.
+pub(super) async fn register(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
+    let told = json_body::told(request, json_body::MOST_BYTES, |object| {
+        let name = object.required("name", text)?;
+        let time_zone = object.parsed("time_zone")?.unwrap_or(TimeZone::UTC);
+        Ok((name, time_zone, Told::read(object, Told::default())?))
+    });
+    let (sent, (name, time_zone, told)) = told.await?;
+    let meta = query::meta(&ctx, local(&ctx), &sent.headers, &sent.content())?;
+    let key = fresh(&ctx)?;
+    let name = ctx.keys().seal(key, name.as_bytes()).map_err(|fault| Problem::fault(&fault))?;
+    let description = (told != Told::default()).then(|| told.description(&ctx, key)).transpose()?;
+    let command = Command::RegisterParty(RegisterParty { name, time_zone, description });
+    let accepted = ctx.ledger().submit(Submission { meta, command }).await?;
+    let Answer::Party(party) = accepted.answer else {
+        return Err(Problem::fault(&"a party was answered with something else"));
+    };
+    let response = shown(&ctx, party, accepted.sequence, |sequence, form| {
+        query::tagged(&sent.headers, StatusCode::CREATED, sequence, form)
+    });
+    Ok(query::located(response.await?, &format!("/v1/parties/{party}")))
+}
+
+/// All that is told of a party beyond its name and zone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Told {
+    details: Details,
+    series: Option<Series>,
+    terms_days: Option<u16>,
+}
+
+impl Told {
+    fn of(party: &PartyForm) -> Self {
+        let PartyForm { details, series, terms_days, .. } = party.clone();
+        Self { details, series, terms_days }
+    }
+
+    fn read(sent: &mut JsonObject, before: Self) -> Result<Self, Problem> {
+        let series = |text: &str| text.parse::<Series>().map_err(|rule| rule.to_string());
+        let series = sent.replaced("series", series)?;
+        let no_terms = sent.is_null("terms_days");
+        let terms = sent.number("terms_days")?;
+        let terms = terms
+            .map(|days| u16::try_from(days).map_err(|_| sent.fault("terms_days", "must be at most 3650")));
+        Ok(Self {
+            series: match series {
+                Replaced::Not => before.series,
+                Replaced::By(series) => series,
+            },
+            terms_days: terms.transpose()?.or(before.terms_days.filter(|_| !no_terms)),
+            details: Details::read(sent, before.details)?,
+        })
+    }
+
+    fn description(&self, ctx: &RequestContext, key: KeyId) -> Result<Description, Problem> {
+        let bytes = self.details.bytes().map_err(|error| Problem::fault(&error))?;
+        let details = bytes.map(|bytes| seal_bytes(ctx.keys(), key, &bytes)).transpose()?;
+        Ok(Description {
+            details,
+            country: self.details.country(),
+            vat_id: self.details.has_vat_id(),
+            series: self.series.clone(),
+            terms_days: self.terms_days,
+        })
+    }
+}
+
+/// `PATCH /v1/parties/{id}`: what is left out stays, what is null goes.
+pub(super) async fn change(
+    Authorised(ctx): Authorised,
+    Named(id): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let party = named(&id)?;
+    let told = json_body::told(request, json_body::MOST_BYTES, |object| {
+        let time_zone: Option<TimeZone> = object.parsed("time_zone")?;
+        let members = object.take_rest();
+        // What is wrong with it is told before anything is done.
+        let mut rest = members.clone();
+        Told::read(&mut rest, Told::default())?;
+        rest.end()?;
+        Ok((time_zone, members))
+    });
+    let (sent, (time_zone, members)) = told.await?;
+    let mut change = Change::new(&ctx, local(&ctx), &sent)?;
+    let stream = Stream::Party(party);
+    let find = |view: &BillingView| seen(&ctx, view, party);
+    let show = |(form, _): &Seen| form.clone();
+    let mut sequence = Sequence::ZERO;
+    if time_zone.is_none() || !members.is_empty() {
+        let command = |(form, key): &Seen| {
+            let description = Told::read(&mut members.clone(), Told::of(form))?.description(&ctx, *key)?;
+            Ok(Command::DescribeParty(DescribeParty { party, description }))
+        };
+        let described = change.carry_out(Subject { stream: stream.clone(), find, show, command });
+        sequence = described.await?.sequence;
+        change = change.next_step();
+    }
+    if let Some(time_zone) = time_zone {
+        let command = |_: &Seen| Ok(Command::SetPartyTimeZone(SetPartyTimeZone { party, time_zone }));
+        sequence = change.carry_out(Subject { stream, find, show, command }).await?.sequence;
+    }
+    change.shown(sequence, find, show).await
+}
+
+/// `POST /v1/parties/{id}/erase`: name and details are gone for good.
+pub(super) async fn erase(
+    Authorised(ctx): Authorised,
+    Named(id): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let party = named(&id)?;
+    let (sent, ()) = json_body::told_if_any(request, json_body::MOST_BYTES, |_| Ok(())).await?;
+    let erasing = async move {
+        let change = Change::new(&ctx, local(&ctx), &sent)?;
+        let subject = erasure::Subject::Party(party);
+        let find = |view: &BillingView| seen(&ctx, view, party);
+        let show = |(form, _): &Seen| form.clone();
+        let command = |_: &Seen| Ok(Command::Erase(Erase { subject }));
+        let erased = Subject { stream: Stream::Party(party), find, show, command };
+        let sequence = change.carry_out(erased).await?.sequence;
+        destroy_key(&ctx, subject, sequence).await?;
+        // What it came by has ended with it.
+        ctx.access().reach(sequence).await?;
+        change.shown(sequence, find, show).await
+    };
+    to_its_end(erasing).await
+}
+
+/// `POST /v1/parties/{id}/revoke-credentials`: it may not come in any more, from now on; with `with_computers`, nor its
+/// computers, nor what is on them.
+pub(super) async fn revoke_credentials(
+    Authorised(ctx): Authorised,
+    Named(id): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let party = named(&id)?;
+    let flag = |object: &mut JsonObject| object.flag("with_computers");
+    let (_, with_computers) = json_body::told_if_any(request, json_body::MOST_BYTES, flag).await?;
+    let head = ctx.ledger().head().last;
+    ctx.billing().read_at(head, |view, _| seen(&ctx, view, party).map(drop)).await??;
+    certification::revoke(&ctx, Which::AllOf(Holder::Party(party))).await?;
+    if with_computers {
+        let theirs = |view: &SlapViews, _| -> Vec<_> {
+            let theirs = view.inventory.iter().filter(|computer| computer.owner == party);
+            theirs.map(|computer| computer.id.clone()).collect()
+        };
+        // It enters no more by now.
+        let computers = ctx.slap().read_at(ctx.ledger().head().last, theirs).await?;
+        certification::revoke_with_instances(&ctx, computers).await?;
+    }
+    shown(&ctx, party, head, |sequence, form| query::json(StatusCode::OK, sequence, form)).await
+}
+
+/// `POST /v1/parties/{id}/tax-treatments`: how a customer is taxed from an instant on.
+pub(super) async fn treat(
+    Authorised(ctx): Authorised,
+    Named(id): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let customer = named(&id)?;
+    let told = json_body::told(request, json_body::MOST_BYTES, |object| {
+        let category = object.required("category", category)?;
+        let reason = object.optional("reason", text)?;
+        let code = object.optional("code", text)?;
+        if code.is_some() && reason.is_none() {
+            return Err(Problem::field("reason", "is missing: a code goes with it"));
+        }
+        let code = code.map(Into::into);
+        let exemption = reason.map(|reason| Exemption { reason: reason.into(), code });
+        let valid_from = object.required("valid_from", instant)?;
+        Ok(SetTaxTreatment { customer, category, exemption, valid_from })
+    });
+    let (sent, command) = told.await?;
+    let meta = query::meta(&ctx, local(&ctx), &sent.headers, &sent.content())?;
+    let accepted =
+        ctx.ledger().submit(Submission { meta, command: Command::SetTaxTreatment(command) }).await?;
+    shown(&ctx, customer, accepted.sequence, |sequence, form| {
+        query::tagged(&sent.headers, StatusCode::CREATED, sequence, form)
+    })
+    .await
+}
+
+/// `POST /v1/tax-rates`: what a seller charges from an instant on.
+pub(super) async fn set_rate(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
+    let us = FIRST_PARTY;
+    let told = json_body::told(request, json_body::MOST_BYTES, |object| {
+        let seller: PartyId = object.parsed("seller")?.unwrap_or(us);
+        let rate =
+            object.required("rate", |text| text.parse::<Quantity>().map_err(|rule| rule.to_string()))?;
+        Ok(SetTaxRate { seller, rate, valid_from: object.required("valid_from", instant)? })
+    });
+    let (sent, command) = told.await?;
+    let seller = command.seller;
+    let meta = query::meta(&ctx, local(&ctx), &sent.headers, &sent.content())?;
+    let accepted = ctx.ledger().submit(Submission { meta, command: Command::SetTaxRate(command) }).await?;
+    shown(&ctx, seller, accepted.sequence, |sequence, form| {
+        query::tagged(&sent.headers, StatusCode::CREATED, sequence, form)
+    })
+    .await
+}
+
+pub(super) fn instant(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse_rfc3339(text)
+        .ok_or_else(|| "must be an RFC 3339 instant with its offset, such as 2027-01-01T00:00:00Z".to_owned())
+}
+
+fn category(text: &str) -> Result<TaxCategory, String> {
+    use TaxCategory::{AE, E, G, K, O, S, Z};
+    let known = [S, Z, E, AE, K, G, O].into_iter().find(|category| format!("{category:?}") == text);
+    known.ok_or_else(|| "must be S, Z, E, AE, K, G or O".to_owned())
+}

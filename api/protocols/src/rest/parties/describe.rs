@@ -1,0 +1,185 @@
+//! What is said of the routes of parties and tax.
+
+#![expect(dead_code, reason = "bodies are described, and never made")]
+
+use schemars::JsonSchema;
+use serde_json::json;
+
+use super::PartyForm;
+use super::details::{Address, ElectronicAddress};
+use crate::rest::openapi::operation::Operation;
+use crate::rest::openapi::schema::{self, Nothing};
+
+/// A party as it enters the books.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct PartyWanted {
+    name: schema::LongText,
+    /// Where its months are cut; UTC, if it is not said.
+    time_zone: Option<schema::TimeZone>,
+    legal_name: Option<schema::LongText>,
+    address: Option<Address>,
+    vat_id: Option<schema::LongText>,
+    registration_id: Option<schema::LongText>,
+    legal_info: Option<schema::LongText>,
+    contact: Option<schema::LongText>,
+    phone: Option<schema::LongText>,
+    email: Option<schema::LongText>,
+    electronic_address: Option<ElectronicAddress>,
+    buyer_reference: Option<schema::LongText>,
+    iban: Option<schema::LongText>,
+    bic: Option<schema::LongText>,
+    series: Option<schema::Series>,
+    #[schemars(range(max = 3650))]
+    terms_days: Option<u16>,
+}
+
+/// What is said anew of a party: what is left out stays, what is null goes.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct PartyChanged {
+    /// Counts from the next month on.
+    time_zone: Option<schema::TimeZone>,
+    legal_name: Option<schema::LongText>,
+    address: Option<Address>,
+    vat_id: Option<schema::LongText>,
+    registration_id: Option<schema::LongText>,
+    legal_info: Option<schema::LongText>,
+    contact: Option<schema::LongText>,
+    phone: Option<schema::LongText>,
+    email: Option<schema::LongText>,
+    electronic_address: Option<ElectronicAddress>,
+    buyer_reference: Option<schema::LongText>,
+    iban: Option<schema::LongText>,
+    bic: Option<schema::LongText>,
+    series: Option<schema::Series>,
+    #[schemars(range(max = 3650))]
+    terms_days: Option<u16>,
+}
+
+/// How a customer is taxed.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Treatment {
+    category: schema::TaxCategory,
+    /// Why there is no tax, in every category but S and Z.
+    reason: Option<schema::LongText>,
+    /// Of the VATEX list.
+    code: Option<schema::Name>,
+    valid_from: schema::Instant,
+}
+
+/// What a seller charges.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct TaxRate {
+    /// The user, if it is not said.
+    seller: Option<schema::PartyId>,
+    /// In percent, from 0 to 100.
+    rate: schema::Quantity,
+    valid_from: schema::Instant,
+}
+
+pub(crate) fn list(operation: Operation) -> Operation {
+    operation
+        .called("listParties", "parties", "Parties, in the order they were registered")
+        .lists::<PartyForm>("A part of the list")
+}
+
+pub(crate) fn register(operation: Operation) -> Operation {
+    operation
+        .called("registerParty", "parties", "Enter a party: somebody who requests, sells or pays")
+        .body::<PartyWanted>(json!({
+            "name": "Acme", "time_zone": "Europe/Paris", "legal_name": "Acme SAS",
+            "address": {"lines": ["1 rue de la Paix"], "postal_code": "75002", "city": "Paris", "country": "FR"},
+            "vat_id": "FR83404833048", "terms_days": 14,
+        }))
+        .writes::<PartyForm>(201, "It is registered")
+        .location(201)
+        .tagged(201)
+}
+
+pub(crate) fn show(operation: Operation) -> Operation {
+    operation
+        .called("showParty", "parties", "A party, what documents say of it, and how it is taxed")
+        .path::<schema::PartyId>("id", "Which party")
+        .shows::<PartyForm>("The party")
+}
+
+pub(crate) fn change(operation: Operation) -> Operation {
+    operation
+        .called(
+            "changeParty",
+            "parties",
+            "Say anew what documents say of a party, or where its months are cut",
+        )
+        .path::<schema::PartyId>("id", "Which party")
+        .if_match()
+        .body::<PartyChanged>(json!({"vat_id": "FR83404833048"}))
+        .writes::<PartyForm>(200, "The party as it is now")
+        .tagged(200)
+}
+
+pub(crate) fn erase(operation: Operation) -> Operation {
+    operation
+        .called("eraseParty", "parties", "Erase name and details of a party, for good")
+        .path::<schema::PartyId>("id", "Which party")
+        .if_match()
+        .body::<Nothing>(json!({}))
+        .optional_body()
+        .description(
+            "Its key is destroyed: name and details cannot be read any more, by anybody. Documents that were issued keep \
+             theirs; drafts and later documents show `(erased)`. Its instances must have ended, and it must not have a \
+             series of its own. Done again it changes nothing.",
+        )
+        .writes::<PartyForm>(200, "The party as it is now")
+        .tagged(200)
+}
+
+/// What is revoked.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct CredentialsOfParty {
+    /// Whether the certificates of its computers, and of the instances on them, are revoked too.
+    with_computers: Option<bool>,
+}
+
+pub(crate) fn revoke_credentials(operation: Operation) -> Operation {
+    operation
+        .called("revokeCredentialsOfParty", "parties", "Have a party come in no more, from now on")
+        .path::<schema::PartyId>("id", "Which party")
+        .description(
+            "Its tokens and certificates are good for nothing, also those that were issued and not used yet. What it has \
+             stays as it is: its instances run, are invoiced, and may ask for more by certificates of their own; its \
+             computers come in, unless `with_computers` revokes their certificates and those of the instances on them. \
+             Done again it changes nothing.",
+        )
+        .body::<CredentialsOfParty>(json!({}))
+        .optional_body()
+        .answers::<PartyForm>(200, "The party")
+        .problem(404)
+        .problem(409)
+        .problem(413)
+        .problem(415)
+}
+
+pub(crate) fn treat(operation: Operation) -> Operation {
+    operation
+        .called("setTaxTreatment", "parties", "Have a customer taxed in a way, from an instant on")
+        .path::<schema::PartyId>("id", "Which customer")
+        .body::<Treatment>(json!({
+            "category": "AE", "reason": "Reverse charge", "code": "VATEX-EU-AE",
+            "valid_from": "2026-01-01T00:00:00Z",
+        }))
+        .writes::<PartyForm>(201, "It counts")
+        .tagged(201)
+}
+
+pub(crate) fn set_rate(operation: Operation) -> Operation {
+    operation
+        .called("setTaxRate", "parties", "Have a seller charge a tax rate, from an instant on")
+        .body::<TaxRate>(json!({"rate": "20", "valid_from": "2026-01-01T00:00:00Z"}))
+        .writes::<PartyForm>(201, "It counts")
+        .tagged(201)
+        .problem(404)
+}

@@ -1,0 +1,124 @@
+//! `GET /v1/invoice-drafts`: what would be invoiced, computed when it is asked for. Nothing is recorded.
+
+pub(super) mod describe;
+#[cfg(test)]
+mod tests;
+
+use axum::http::Uri;
+use axum::response::Response;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+use slapledger_billing::preview::{Preview, Previewed};
+use slapledger_billing::{BillingView, Warning};
+use slapledger_core::domain::id::{PartyId, PriceBookName};
+use slapledger_core::domain::invoice::{DocumentKind, Invoice, TaxSubtotal};
+use slapledger_core::domain::money::{Amount, Currency};
+use slapledger_core::domain::time::Period;
+use slapledger_core::keyring::KeyRing;
+use slapledger_kit::problem::Problem;
+use slapledger_usecases::caller::FIRST_PARTY;
+use slapledger_usecases::invoicing::open_name;
+
+use super::gaps::period;
+use super::invoices::LineForm;
+use super::invoices::runs::WarningForm;
+use super::openapi::schema;
+use super::query::{self, Query};
+use crate::access::Authorised;
+
+/// What a customer would be invoiced now.
+#[derive(Serialize, JsonSchema)]
+struct LiveDraft {
+    #[schemars(with = "schema::PartyId")]
+    payer: PartyId,
+    name: String,
+    /// The document; none, if there is nothing to pay or it cannot be invoiced.
+    draft: Option<DraftForm>,
+    /// What it does not charge.
+    warnings: Vec<WarningForm<Warning>>,
+}
+
+/// A document that has neither number nor run.
+#[derive(Serialize, JsonSchema)]
+struct DraftForm {
+    #[schemars(with = "schema::DocumentKind")]
+    document: DocumentKind,
+    #[schemars(with = "schema::Currency")]
+    currency: Currency,
+    #[schemars(with = "schema::Period")]
+    period: Period,
+    #[schemars(with = "Vec<LineForm<'static>>")]
+    lines: Vec<Value>,
+    #[schemars(with = "schema::Amount")]
+    net: Amount,
+    #[schemars(with = "Vec<schema::TaxSubtotal>")]
+    tax: Vec<TaxSubtotal>,
+    #[schemars(with = "schema::Amount")]
+    total: Amount,
+}
+
+impl DraftForm {
+    fn of(invoice: Invoice) -> Result<Self, Problem> {
+        let Invoice { document, currency, period, lines, net, tax, total, .. } = invoice;
+        let lines = lines.iter().map(|line| serde_json::to_value(LineForm::of(line, currency)));
+        let lines = lines.collect::<Result<_, _>>().map_err(|error| Problem::fault(&error))?;
+        Ok(Self { document, currency, period, lines, net, tax, total })
+    }
+}
+
+impl LiveDraft {
+    fn of(view: &BillingView, keys: &KeyRing, told: Previewed) -> Result<Self, Problem> {
+        let Previewed { payer, draft, warnings } = told;
+        let name = open_name(keys, view.billing.party(payer).map(|party| &party.name));
+        let draft = draft.map(DraftForm::of).transpose()?;
+        Ok(Self { payer, name, draft, warnings: warnings.into_iter().map(WarningForm::of).collect() })
+    }
+}
+
+/// `GET /v1/invoice-drafts`: by payer, those who would have a document or of whom there is something to be warned.
+pub(super) async fn list(Authorised(ctx): Authorised, uri: Uri) -> Result<Response, Problem> {
+    let query = Query::read(&uri, &["period", "payer", "price_book"])?;
+    let period = period(&query)?;
+    let payer: Option<PartyId> = query.parse("payer")?;
+    let named: Option<PriceBookName> = query.parse("price_book")?;
+    let (limit, after) = (query.limit()?, query.cursor::<PartyId>()?);
+    let position = query.position(&ctx).await?;
+    ctx.billing().reach(position).await?;
+    ctx.apart(move |ctx| {
+        ctx.billing().read(|view, sequence| {
+            let price_book = book(view, named)?;
+            let asked = Preview {
+                seller: FIRST_PARTY,
+                payer,
+                period,
+                price_book: &price_book,
+                as_of: sequence,
+                at: ctx.now(),
+            };
+            let page = view.preview(asked, after, limit);
+            let items = page.items.into_iter().map(|told| LiveDraft::of(view, ctx.keys(), told));
+            Ok(query::list(items.collect::<Result<Vec<_>, Problem>>()?, page.next, sequence))
+        })
+    })
+    .await?
+}
+
+/// The price book that is named, or the one there is.
+fn book(view: &BillingView, named: Option<PriceBookName>) -> Result<PriceBookName, Problem> {
+    let mut all = view.billing.price_books().map(|published| &published.book.name);
+    let found = match (&named, all.next(), all.next()) {
+        (Some(named), ..) => view.billing.price_book(named.as_str()).next().map(|first| &first.book.name),
+        (None, only, None) => only,
+        (None, ..) => {
+            return Err(Problem::field("price_book", "must be named: there are several price books"));
+        }
+    };
+    found.cloned().ok_or_else(|| {
+        let detail = named.map_or_else(
+            || "there is no price book; publish one first".to_owned(),
+            |named| format!("there is no price book {named}"),
+        );
+        Problem { field: Some("price_book".into()), ..Problem::not_found(detail) }
+    })
+}

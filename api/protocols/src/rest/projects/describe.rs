@@ -1,0 +1,33 @@
+//! What is said of the routes of projects.
+
+#![expect(dead_code, reason = "bodies are described, and never made")]
+
+use schemars::JsonSchema;
+use serde_json::json;
+
+use super::ProjectForm;
+use crate::rest::openapi::operation::Operation;
+use crate::rest::openapi::schema;
+
+pub(crate) fn list(operation: Operation) -> Operation {
+    operation
+        .called("listProjects", "access", "Projects, in the order they were opened")
+        .lists::<ProjectForm>("A part of the list")
+}
+
+/// A project to be opened.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct NewProject {
+    /// What people call it; no two have the same.
+    title: schema::ShortText,
+    /// Where months of its first party begin, who is called as it is and runs it; UTC, if it is not said.
+    time_zone: Option<schema::TimeZone>,
+}
+
+pub(crate) fn open(operation: Operation) -> Operation {
+    operation
+        .called("openProject", "access", "Open a project: a world of its own")
+        .body::<NewProject>(json!({"title": "acme"}))
+        .writes::<ProjectForm>(201, "It is opened")
+}

@@ -1,0 +1,177 @@
+//! What all routes under `/v1` have in common: query strings, cursors, positions, names of commands, and answers.
+//!
+//! Invariants: a query parameter that a route does not know is an error, as is one that is given twice; every answer
+//! names the sequence that it reflects, in its body where it has one for it and always in the header
+//! `slapledger-sequence`; a read reflects every write that was acknowledged before it began.
+//!
+//! It knows nothing of what is asked for.
+
+use std::fmt::Display;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use slapledger_core::domain::id::{CommandId, Sequence};
+use slapledger_core::log::envelope::{Actor, Meta};
+use slapledger_kit::problem::Problem;
+use slapledger_projections::{Page, SlapViews};
+use slapledger_usecases::context::RequestContext;
+use slapledger_usecases::reading::read;
+
+use super::openapi::schema::List;
+
+pub(crate) use slapledger_kit::answer::{
+    SEQUENCE, json, json_bytes, located, precondition, resource, tagged,
+};
+
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// The most items of a page.
+const MOST: usize = 1000;
+/// The items of a page whose size nobody chose.
+const USUAL: usize = 100;
+/// How long a read waits for the sequence it is to reflect.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The query string of a request.
+#[derive(Debug)]
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// The parameters, if they are among those known here and those of every read: `limit`, `cursor`,
+    /// `min_sequence`.
+    pub fn read(uri: &Uri, known: &[&str]) -> Result<Self, Problem> {
+        const COMMON: [&str; 3] = ["limit", "cursor", "min_sequence"];
+        let mut pairs: Vec<(String, String)> = Vec::new();
+        for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
+            if !known.contains(&&*name) && !COMMON.contains(&&*name) {
+                let names: Vec<&str> = known.iter().copied().chain(COMMON).collect();
+                let rule = format!("is not a parameter here; there are {}", names.join(", "));
+                return Err(Problem::field(name, rule));
+            }
+            if pairs.iter().any(|(other, _)| *other == *name) {
+                return Err(Problem::field(name, "must not be given more than once"));
+            }
+            pairs.push((name.into_owned(), value.into_owned()));
+        }
+        Ok(Self(pairs))
+    }
+
+    /// A parameter as it was written.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A parameter as what it means.
+    pub fn parse<T: FromStr<Err: Display>>(&self, name: &str) -> Result<Option<T>, Problem> {
+        let parsed = self
+            .text(name)
+            .map(|text| text.parse().map_err(|rule: T::Err| Problem::field(name, rule.to_string())));
+        parsed.transpose()
+    }
+
+    /// A parameter that cannot be left out.
+    pub fn required<T: FromStr<Err: Display>>(&self, name: &str) -> Result<T, Problem> {
+        self.parse(name)?.ok_or_else(|| Problem::field(name, "is missing"))
+    }
+
+    /// A parameter that is a sequence.
+    pub fn sequence(&self, name: &str) -> Result<Option<Sequence>, Problem> {
+        let parsed = self.text(name).map(|text| sequence(name, text));
+        parsed.transpose()
+    }
+
+    /// How many items are wanted.
+    pub fn limit(&self) -> Result<usize, Problem> {
+        let Some(text) = self.text("limit") else { return Ok(USUAL) };
+        let limit = text.parse().ok().filter(|limit| (1..=MOST).contains(limit));
+        limit.ok_or_else(|| Problem::field("limit", format!("must be a number from 1 to {MOST}")))
+    }
+
+    /// After which item they are wanted.
+    pub fn cursor<T: FromStr>(&self) -> Result<Option<T>, Problem> {
+        let rule = || Problem::field("cursor", "must be the next of an earlier answer");
+        self.text("cursor").map(|text| text.parse().map_err(|_| rule())).transpose()
+    }
+
+    /// Answers with a page of a list that the views hold; `list` takes after which item it begins, and how many it has.
+    pub async fn page<T: Serialize, K: FromStr + Display>(
+        &self,
+        ctx: &RequestContext,
+        list: impl FnOnce(&SlapViews, Option<&K>, usize) -> Page<T, K>,
+    ) -> Result<Response, Problem> {
+        let (limit, after) = (self.limit()?, self.cursor::<K>()?);
+        let position = self.position(ctx).await?;
+        let read = read(ctx, position, |view, at| (list(view, after.as_ref(), limit), at));
+        let (Page { items, next }, sequence) = read.await?;
+        Ok(self::list(items, next, sequence))
+    }
+
+    /// The sequence that a read is to reflect: all that was acknowledged before, and `min_sequence` if that is later;
+    /// waits for it.
+    pub async fn position(&self, ctx: &RequestContext) -> Result<Sequence, Problem> {
+        let Some(wanted) = self.sequence("min_sequence")? else { return Ok(ctx.ledger().head().last) };
+        let mut head = ctx.ledger().feed().watch();
+        // No longer than its sender waits for the answer.
+        let left = ctx.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let patience = left.map_or(PATIENCE, |left| left.min(PATIENCE));
+        let reached = tokio::time::timeout(patience, head.wait_for(|head| head.last >= wanted)).await;
+        if let Ok(Ok(head)) = reached {
+            return Ok(head.last);
+        }
+        let last = ctx.ledger().head().last;
+        let detail = format!("the ledger is at sequence {last}, not yet at {wanted}");
+        Err(Problem { field: Some("min_sequence".into()), ..Problem::unavailable(detail, 1) })
+    }
+}
+
+/// A sequence in its one spelling.
+pub fn sequence(field: &str, text: &str) -> Result<Sequence, Problem> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let parsed = digits.then(|| text.parse().ok()).flatten();
+    parsed.map(Sequence).ok_or_else(|| Problem::field(field, "must be a sequence: a number from 0"))
+}
+
+/// The parts of a path that name something. What is no text names nothing.
+pub struct Named<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Named<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Path::<T>::from_request_parts(parts, state).await;
+        path.map(|Path(named)| Self(named)).map_err(|rejection| Problem::not_found(rejection.body_text()))
+    }
+}
+
+/// What is written around the events of a command: under the name of its `Idempotency-Key`, if it has one.
+///
+/// `content` is all that a repetition must have in common with it. Names are scoped by actor.
+pub fn meta(
+    ctx: &RequestContext,
+    actor: Actor,
+    headers: &HeaderMap,
+    content: &[&[u8]],
+) -> Result<Arc<Meta>, Problem> {
+    let digest = ctx.keys().command_digest(content);
+    let mut given = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let (key, another) = (given.next(), given.next());
+    let rule = "must be one text of 1 to 255 printable ASCII characters";
+    let Some(key) = key else { return Ok(Arc::new(ctx.meta(actor, digest))) };
+    let key = key.to_str().ok().filter(|key| another.is_none() && (1..=255).contains(&key.len()));
+    let key = key.ok_or_else(|| Problem::field(IDEMPOTENCY_KEY, rule))?;
+    let command = ctx.keys().command_digest(&[IDEMPOTENCY_KEY.as_bytes(), key.as_bytes()]);
+    let named_by_sender = true;
+    Ok(Arc::new(Meta { command: CommandId(command), named_by_sender, ..ctx.meta(actor, digest) }))
+}
+
+/// An answer that is a page of a list.
+pub fn list<T: Serialize>(items: Vec<T>, next: Option<impl Display>, sequence: Sequence) -> Response {
+    let next = next.map(|next| next.to_string());
+    json(StatusCode::OK, sequence, &List { items, next, sequence })
+}

@@ -1,0 +1,593 @@
+//! Usage over REST: events in, readings out, and what is suspended in between.
+//!
+//! `POST /v1/usage-events` answers 200 with what became of each event. A computer that does not exist is 404 if all
+//! events of the body are such computers'; else those events are rejected with the field `source`, and the others
+//! are recorded. Events of several computers are recorded computer by computer: should that stop half way, what is
+//! sent again is a duplicate.
+
+pub(super) mod describe;
+pub(super) mod report;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::Request;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
+use schemars::JsonSchema;
+use serde::{Serialize, Serializer};
+use sha2::{Digest, Sha256};
+use slapledger_billing::BillingView;
+use slapledger_core::domain::calendar::Calendar;
+use slapledger_core::domain::event::Event;
+use slapledger_core::domain::id::{ComputerId, InstanceId, ResourceId, Sequence};
+use slapledger_core::domain::quantity::{ONE, Quantity};
+use slapledger_core::domain::time::{Date, Period, TimeZone, Timestamp};
+use slapledger_core::domain::usage::{
+    DismissSuspendedUsage, RecordUsage, ResolveSuspendedUsage, Told, Unreadable, Usage, UsageId,
+    UsageOutcome, UsageRefusal, UsageReport, UsageSuspended,
+};
+use slapledger_core::domain::{Answer, Command, Refusal};
+use slapledger_core::ledger::{Submission, SubmitError};
+use slapledger_core::log::envelope::Actor;
+use slapledger_kit::body::{self, ReceivedRequest};
+use slapledger_kit::problem::Problem;
+use slapledger_kit::{collect, json_body};
+use slapledger_projections::calendar::Step;
+use slapledger_projections::metering::{StepReading, Suspense, Target};
+use slapledger_usecases::context::RequestContext;
+
+use super::cloud_event::{self, Batch, BodyError, Format, Group, Invalid};
+use super::log;
+use super::openapi::schema;
+use super::query::{self, Named, Query};
+use crate::access::Authorised;
+
+/// The longest body that is read where the request is; longer ones are read beside, so that others are answered.
+const SHORT_BODY_BYTES: usize = 1024 * 1024;
+/// Of how many conflicts of a body the member that differs is looked up.
+const MOST_EXPLAINED: usize = 100;
+/// The most computers that a problem names.
+const MOST_NAMED: usize = 5;
+/// The most steps of a reading, over all its resources.
+const MOST_STEPS: usize = 20_000;
+
+/// What became of the events of a body.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+struct Answered {
+    accepted: u64,
+    duplicates: u64,
+    suspended: u64,
+    rejected: u64,
+    #[schemars(with = "schema::Sequence")]
+    sequence: Sequence,
+    /// All that were not accepted, in the order of the body.
+    outcomes: Vec<OutcomeForm>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct OutcomeForm {
+    index: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::Sequence>")]
+    sequence: Option<Sequence>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// `POST /v1/usage-events`.
+pub(super) async fn record(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    let format = collect::media_type(&parts.headers).as_deref().and_then(Format::of);
+    let format = format.ok_or_else(|| Problem::unsupported_media_type(Format::EXPECTED))?;
+    let body = collect::collect(&parts, body, usize::MAX).await?;
+    record_events(&ctx, &parts.headers, body, format).await
+}
+
+/// Records the events of a body, computer by computer.
+async fn record_events(
+    ctx: &Arc<RequestContext>,
+    headers: &HeaderMap,
+    body: Bytes,
+    format: Format,
+) -> Result<Response, Problem> {
+    let (batch, zones) = read(ctx, &body, format).await?;
+    let events = batch.events;
+    // Before anything is recorded.
+    batch.groups.iter().try_for_each(|group| ctx.caller.check_node(&group.computer))?;
+
+    // Once for all computers: a long body may name thousands of them.
+    let digest = Sha256::digest(&body);
+    let mut told = Answered { sequence: ctx.ledger().head().last, ..Answered::default() };
+    let mut unknown = Unknown::default();
+    let mut conflicts = Vec::new();
+    for Group { computer, reports, names } in batch.groups {
+        let content = [b"/v1/usage-events".as_slice(), computer.as_str().as_bytes(), &digest];
+        let meta = query::meta(ctx, ctx.caller.actor_at(&computer), headers, &content)?;
+        let command = Command::RecordUsage(RecordUsage { computer: computer.clone(), reports });
+        let accepted = match ctx.ledger().submit_patiently(Submission { meta, command }).await {
+            Ok(accepted) => accepted,
+            Err(SubmitError::Refused(Refusal::Usage(UsageRefusal::UnknownComputer(_)))) => {
+                unknown.add(computer, names);
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let Answer::Usage(outcomes) = accepted.answer else {
+            return Err(Problem::fault(&"usage was answered otherwise"));
+        };
+        told.sequence = told.sequence.max(accepted.sequence);
+        for (outcome, (index, id)) in outcomes.into_iter().zip(names) {
+            if let UsageOutcome::Conflict(with) = outcome {
+                conflicts.push((index, with));
+            }
+            told.add(outcome, index, &id);
+        }
+    }
+    if unknown.events > 0 && unknown.events == events {
+        return Err(unknown.problem());
+    }
+    told.outcomes.extend(unknown.outcomes);
+    told.outcomes.extend(batch.invalid.into_iter().map(OutcomeForm::from));
+    told.outcomes.sort_unstable_by_key(|outcome| outcome.index);
+    told.rejected = events as u64 - told.accepted - told.duplicates - told.suspended;
+    if !conflicts.is_empty() {
+        explain(ctx, (body, format, zones), &conflicts, &mut told.outcomes).await?;
+    }
+    Ok(query::json(StatusCode::OK, told.sequence, &told))
+}
+
+/// Events of computers that do not exist.
+#[derive(Default)]
+struct Unknown {
+    events: usize,
+    computers: Vec<ComputerId>,
+    outcomes: Vec<OutcomeForm>,
+}
+
+impl Unknown {
+    fn add(&mut self, computer: ComputerId, names: Vec<(u32, UsageId)>) {
+        self.events += names.len();
+        let reason = format!("there is no computer {computer}");
+        self.outcomes.extend(names.into_iter().map(|(index, id)| OutcomeForm {
+            index,
+            id: Some(id.to_string()),
+            outcome: "invalid",
+            sequence: None,
+            field: Some("source".into()),
+            reason: Some(reason.clone()),
+        }));
+        self.computers.push(computer);
+    }
+
+    fn problem(&self) -> Problem {
+        let some: Vec<&str> = self.computers.iter().map(ComputerId::as_str).take(MOST_NAMED).collect();
+        let more = if self.computers.len() > some.len() { " and more of them" } else { "" };
+        let detail = format!("there is no computer {}{more}", some.join(", none "));
+        Problem { field: Some("source".into()), ..Problem::not_found(detail) }
+    }
+}
+
+impl Answered {
+    fn add(&mut self, outcome: UsageOutcome, index: u32, id: &UsageId) {
+        let (outcome, sequence, field, reason) = match outcome {
+            UsageOutcome::Accepted(_) => {
+                self.accepted += 1;
+                return;
+            }
+            UsageOutcome::Duplicate(known) => {
+                self.duplicates += 1;
+                ("duplicate", Some(known), None, None)
+            }
+            UsageOutcome::Suspended(sequence, why) => {
+                self.suspended += 1;
+                ("suspended", Some(sequence), Some(why.field()), Some(why.to_string()))
+            }
+            UsageOutcome::Conflict(with) => {
+                let reason = format!("identity was reported with other content as sequence {with}");
+                ("conflict", Some(with), Some("data"), Some(reason))
+            }
+            UsageOutcome::NothingToReplace => {
+                let reason = "no usage event of this computer has this id".to_owned();
+                ("conflict", None, Some("data.replaces"), Some(reason))
+            }
+        };
+        let (id, field) = (Some(id.to_string()), field.map(str::to_owned));
+        self.outcomes.push(OutcomeForm { index, id, outcome, sequence, field, reason });
+    }
+}
+
+impl From<Invalid> for OutcomeForm {
+    fn from(invalid: Invalid) -> Self {
+        let Invalid { index, id, field, reason } = invalid;
+        let field = Some(field).filter(|field| !field.is_empty());
+        Self { index, id, outcome: "invalid", sequence: None, field, reason: Some(reason) }
+    }
+}
+
+impl From<BodyError> for Problem {
+    fn from(error: BodyError) -> Self {
+        let detail = error.to_string();
+        match error {
+            BodyError::TooManyEvents => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail),
+            BodyError::NotUtf8 { .. } | BodyError::Malformed { .. } => Self::bad_request(detail),
+        }
+    }
+}
+
+type Zones = HashMap<String, TimeZone>;
+
+/// The events of a body. Time zones of computers are looked up only if some event needs one.
+async fn read(ctx: &RequestContext, body: &Bytes, format: Format) -> Result<(Batch, Zones), Problem> {
+    let batch = read_once(body, format, Zones::new()).await?;
+    if batch.zones_missing.is_empty() {
+        return Ok((batch, Zones::new()));
+    }
+    let wanted = batch.zones_missing;
+    let head = ctx.ledger().head().last;
+    let zones: Zones = ctx
+        .slap()
+        .read_at(head, |view, _| {
+            let zone = |name: &String| view.inventory.computer(name).map(|computer| computer.time_zone);
+            // What an unknown computer says is rejected, whatever the time.
+            wanted.iter().map(|name| (name.clone(), zone(name).unwrap_or(TimeZone::UTC))).collect()
+        })
+        .await?;
+    Ok((read_once(body, format, zones.clone()).await?, zones))
+}
+
+async fn read_once(body: &Bytes, format: Format, zones: Zones) -> Result<Batch, Problem> {
+    if body.len() <= SHORT_BODY_BYTES {
+        return Ok(cloud_event::read(body, format, &zones)?);
+    }
+    let body = body.clone();
+    let read = tokio::task::spawn_blocking(move || cloud_event::read(&body, format, &zones)).await;
+    Ok(read.map_err(|error| Problem::fault(&error))??)
+}
+
+/// Finds the members in which events differ from what their identities were reported with. The reports have gone to
+/// the writer, so they are read again: conflicts are rare.
+async fn explain(
+    ctx: &Arc<RequestContext>,
+    (body, format, zones): (Bytes, Format, Zones),
+    conflicts: &[(u32, Sequence)],
+    outcomes: &mut [OutcomeForm],
+) -> Result<(), Problem> {
+    let conflicts: HashMap<u32, Sequence> = conflicts.iter().take(MOST_EXPLAINED).copied().collect();
+    let store = Arc::clone(ctx.ledger().store());
+    let found = tokio::task::spawn_blocking(move || -> Result<HashMap<u32, &'static str>, Problem> {
+        let batch = cloud_event::read(&body, format, &zones)?;
+        let wanted: BTreeSet<Sequence> = conflicts.values().copied().collect();
+        let recorded = log::events(&*store, wanted)?;
+        let mut fields = HashMap::new();
+        for group in &batch.groups {
+            for (report, (index, _)) in group.reports.iter().zip(&group.names) {
+                let event =
+                    conflicts.get(index).and_then(|with| recorded.get(with)).map(|recorded| &recorded.event);
+                let field = match event {
+                    Some(Event::UsageRecorded(usage)) => differs_from_usage(report, usage),
+                    Some(Event::UsageCorrected(corrected)) => differs_from_usage(report, &corrected.usage),
+                    Some(Event::UsageSuspended(suspended)) => differs_from_suspended(report, suspended),
+                    _ => continue,
+                };
+                fields.insert(*index, field);
+            }
+        }
+        Ok(fields)
+    });
+    let fields = found.await.map_err(|error| Problem::fault(&error))??;
+    for outcome in outcomes {
+        if let Some(field) = fields.get(&outcome.index) {
+            outcome.field = Some((*field).to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// The first member in which a report differs from an event of the same identity.
+fn differs_from_usage(report: &UsageReport, usage: &Usage) -> &'static str {
+    let start = (!usage.start_found).then_some(usage.period.start);
+    first_that_differs(&[
+        ("subject", report.subject == usage.subject),
+        ("data.resource", *report.resource == *usage.resource.as_str()),
+        ("data.quantity", report.quantity.1 == Ok(usage.quantity)),
+        ("data.start", report.start == Ok(start)),
+        ("data.stop", report.stop == Ok(Some(usage.period.stop))),
+        ("data.dimensions", report.dimensions == usage.dimensions),
+        ("data.node_sequence", report.node_sequence == usage.node_sequence),
+    ])
+}
+
+fn differs_from_suspended(report: &UsageReport, suspended: &UsageSuspended) -> &'static str {
+    let quantity = match suspended.quantity.parse::<Quantity>() {
+        Ok(quantity) => report.quantity.1 == Ok(quantity),
+        Err(_) => report.quantity.0 == suspended.quantity,
+    };
+    first_that_differs(&[
+        ("subject", report.subject == suspended.subject),
+        ("data.resource", report.resource == suspended.resource),
+        ("data.quantity", quantity),
+        ("data.start", same(&report.start, suspended.start, suspended.unreadable_start.as_deref())),
+        ("data.stop", same(&report.stop, suspended.stop, suspended.unreadable_stop.as_deref())),
+        ("data.dimensions", report.dimensions == suspended.dimensions),
+        ("data.node_sequence", report.node_sequence == suspended.node_sequence),
+    ])
+}
+
+fn same(told: &Told, known: Option<Timestamp>, unreadable: Option<&str>) -> bool {
+    match told {
+        Ok(instant) => *instant == known && unreadable.is_none(),
+        Err(Unreadable(text)) => unreadable == Some(text),
+    }
+}
+
+fn first_that_differs(members: &[(&'static str, bool)]) -> &'static str {
+    members.iter().find(|(_, same)| !same).map_or("data", |(field, _)| field)
+}
+
+/// What was used.
+#[derive(Serialize, JsonSchema)]
+struct Readings {
+    #[schemars(with = "schema::InstanceId")]
+    instance: InstanceId,
+    #[schemars(with = "schema::Instant")]
+    from: Timestamp,
+    #[schemars(with = "schema::Instant")]
+    to: Timestamp,
+    step: &'static str,
+    #[schemars(with = "schema::TimeZone")]
+    time_zone: TimeZone,
+    resources: Vec<ResourceReadings>,
+    #[schemars(with = "schema::Sequence")]
+    sequence: Sequence,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct ResourceReadings {
+    #[schemars(with = "schema::ResourceId")]
+    resource: ResourceId,
+    steps: Vec<OneStep>,
+}
+
+/// A step. Whether its resource is a counter or a gauge is said in price books, so both readings are given.
+#[derive(Serialize, JsonSchema)]
+struct OneStep {
+    #[schemars(with = "schema::Instant")]
+    start: Timestamp,
+    #[schemars(with = "schema::Instant")]
+    stop: Timestamp,
+    events: u64,
+    /// As a counter: the sum.
+    #[serde(serialize_with = "billionths")]
+    #[schemars(with = "schema::Decimal")]
+    sum: i128,
+    /// As a gauge: levels times the hours they held.
+    #[serde(serialize_with = "billionths")]
+    #[schemars(with = "schema::Decimal")]
+    time_integral: i128,
+}
+
+impl OneStep {
+    fn of(reading: StepReading) -> Self {
+        const HOUR_MICROS: i128 = 3_600_000_000;
+        let StepReading { period, count, sum_billionths, integral } = reading;
+        // Half up: levels are never negative.
+        let time_integral = (integral + HOUR_MICROS / 2) / HOUR_MICROS;
+        Self { start: period.start, stop: period.stop, events: count, sum: sum_billionths, time_integral }
+    }
+}
+
+/// A count of billionths as a decimal, of any size.
+fn billionths<S: Serializer>(billionths: &i128, serializer: S) -> Result<S::Ok, S::Error> {
+    let sign = if *billionths < 0 { "-" } else { "" };
+    let (whole, fraction) =
+        (billionths.unsigned_abs() / ONE.unsigned_abs(), billionths.unsigned_abs() % ONE.unsigned_abs());
+    let text = format!("{sign}{whole}.{fraction:09}");
+    serializer.serialize_str(text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+/// `GET /v1/usage`: readings of an instance in steps, which begin where the clock of `time_zone` says (the payer's, if
+/// none is named).
+pub(super) async fn readings(Authorised(ctx): Authorised, uri: Uri) -> Result<Response, Problem> {
+    let query = Query::read(&uri, &["instance", "resource", "from", "to", "step", "time_zone"])?;
+    let instance: InstanceId = query.required("instance")?;
+    let resource: Option<ResourceId> = query.parse("resource")?;
+    let (step, word) = match query.text("step").unwrap_or("day") {
+        "hour" => (Step::Hour, "hour"),
+        "day" => (Step::Day, "day"),
+        "month" => (Step::Month, "month"),
+        _ => return Err(Problem::field("step", "must be hour, day or month")),
+    };
+    let zone: Option<TimeZone> = query.parse("time_zone")?;
+    let position = query.position(&ctx).await?;
+    let owner = ctx.slap().read_at(position, |view, _| {
+        let known = view.instances.get(instance).filter(|known| ctx.caller.sees_instance(view, known));
+        known.map(|known| known.owner)
+    });
+    let owner = owner.await?;
+    let owner = owner.ok_or_else(|| unknown_instance(instance))?;
+    ctx.billing().reach(position).await?;
+    let body = ctx.billing().read(|view, sequence| {
+        let zone =
+            zone.or_else(|| view.billing.calendar_of(owner).map(Calendar::newest)).unwrap_or(TimeZone::UTC);
+        let period = period(&query, zone)?;
+        let target = Target::Instance(instance);
+        let mut resources: Vec<ResourceId> = view.metering.series(&target).into_iter().cloned().collect();
+        resources.retain(|known| resource.as_ref().is_none_or(|wanted| wanted == known));
+        let most = MOST_STEPS / resources.len().max(1);
+        let too_many = || {
+            Problem::field("step", format!("must be longer: there would be more than {MOST_STEPS} of them"))
+        };
+        let steps = |resource: ResourceId| {
+            let key = (&target, resource.as_str());
+            let steps = view.metering.steps(key, period, (step, zone), most).ok_or_else(too_many)?;
+            Ok(ResourceReadings { steps: steps.into_iter().map(OneStep::of).collect(), resource })
+        };
+        let resources = resources.into_iter().map(steps).collect::<Result<_, Problem>>()?;
+        let (from, to) = (period.start, period.stop);
+        Ok::<_, Problem>(Readings { instance, from, to, step: word, time_zone: zone, resources, sequence })
+    })?;
+    Ok(query::json(StatusCode::OK, body.sequence, &body))
+}
+
+fn unknown_instance(instance: InstanceId) -> Problem {
+    Problem {
+        field: Some("instance".into()),
+        ..Problem::not_found(format!("there is no instance {instance}"))
+    }
+}
+
+fn period(query: &Query, zone: TimeZone) -> Result<Period, Problem> {
+    let bound = |name: &str| {
+        let text = query.text(name).ok_or_else(|| Problem::field(name, "is missing"))?;
+        let rule = "must be a day such as 2026-10-01, or an RFC 3339 instant with its offset";
+        let day = || text.parse::<Date>().ok().map(|date| date.start_in(zone));
+        Timestamp::parse_rfc3339(text).or_else(day).ok_or_else(|| Problem::field(name, rule))
+    };
+    let (from, to) = (bound("from")?, bound("to")?);
+    Period::new(from, to).ok_or_else(|| Problem::field("to", "must be after from"))
+}
+
+/// A suspended event, as the list shows it.
+#[derive(Serialize, JsonSchema)]
+struct SuspenseForm {
+    #[schemars(with = "schema::Sequence")]
+    sequence: Sequence,
+    #[schemars(with = "schema::ComputerId")]
+    computer: ComputerId,
+    #[schemars(with = "schema::Instant")]
+    recorded_at: Timestamp,
+    #[serde(flatten)]
+    #[schemars(with = "schema::UsageSuspended")]
+    usage: UsageSuspended,
+    field: &'static str,
+    detail: String,
+}
+
+impl SuspenseForm {
+    fn of(sequence: Sequence, suspense: &Suspense) -> Self {
+        let Suspense { computer, recorded_at, usage } = suspense.clone();
+        let (field, detail) = (usage.reason.field(), usage.reason.to_string());
+        Self { sequence, computer, recorded_at, usage, field, detail }
+    }
+}
+
+/// `GET /v1/usage-suspense`.
+pub(super) async fn suspense(Authorised(ctx): Authorised, uri: Uri) -> Result<Response, Problem> {
+    let query = Query::read(&uri, &[])?;
+    let (limit, after) = (query.limit()?, query.cursor::<u64>()?.map_or(Sequence::ZERO, Sequence));
+    let position = query.position(&ctx).await?;
+    let theirs = ctx.computers_seen(position).await?;
+    let read = ctx.billing().read_at(position, |view, sequence| {
+        let page = view.metering.suspense(|computer| theirs.has(computer), after, limit);
+        let items: Vec<_> =
+            page.items.into_iter().map(|(at, suspense)| SuspenseForm::of(at, suspense)).collect();
+        (items, page.next, sequence)
+    });
+    let (items, next, sequence) = read.await?;
+    Ok(query::list(items, next, sequence))
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Settled {
+    #[schemars(with = "schema::Sequence")]
+    suspended: Sequence,
+    #[schemars(with = "schema::Sequence")]
+    sequence: Sequence,
+}
+
+/// `POST /v1/usage-suspense/{sequence}/resolve`: what was wrong is put right, and the usage is metered.
+pub(super) async fn resolve(
+    Authorised(ctx): Authorised,
+    Named(suspended): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let suspended = suspended_at(&suspended)?;
+    let settled = settle(&ctx, suspended, request, |sent| {
+        let mut object = json_body::optional_object(&sent.headers, &sent.body)?;
+        let text = |text: &str| Ok(Box::<str>::from(text));
+        let subject = object.optional("subject", text)?;
+        let resource: Option<ResourceId> = object.parsed("resource")?;
+        let quantity: Option<Quantity> = object.parsed("quantity")?;
+        let period = object.object("period")?.map(|mut members| {
+            let rule = "must be an RFC 3339 instant such as 2026-10-01T01:00:00Z";
+            let read = |text: &str| Timestamp::parse_rfc3339(text).ok_or_else(|| rule.to_owned());
+            let (start, stop) = (members.required("start", read)?, members.required("stop", read)?);
+            members.end()?;
+            Period::new(start, stop).ok_or_else(|| Problem::field("period", "must stop after it starts"))
+        });
+        let period = period.transpose()?;
+        object.end()?;
+        let resource = resource.map(|resource| resource.as_str().into());
+        let command = ResolveSuspendedUsage { suspended, subject, resource, quantity, period };
+        Ok(Command::ResolveSuspendedUsage(command))
+    });
+    settled.await.map_err(|problem| {
+        // What is to blame in an event has another name among what puts it right.
+        let field = match problem.field.as_deref() {
+            Some("data.resource") => Some("resource"),
+            Some("data.quantity") => Some("quantity"),
+            Some("data.start" | "data.stop") => Some("period"),
+            _ => None,
+        };
+        Problem { field: field.map(str::to_owned).or(problem.field), ..problem }
+    })
+}
+
+/// `POST /v1/usage-suspense/{sequence}/dismiss`: it is never metered.
+pub(super) async fn dismiss(
+    Authorised(ctx): Authorised,
+    Named(suspended): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let suspended = suspended_at(&suspended)?;
+    let settled = settle(&ctx, suspended, request, |sent| {
+        let mut object = json_body::object(&sent.headers, &sent.body)?;
+        let reason = object.required("reason", |text| Ok(text.into()))?;
+        object.end()?;
+        Ok(Command::DismissSuspendedUsage(DismissSuspendedUsage { suspended, reason }))
+    });
+    settled.await
+}
+
+fn suspended_at(text: &str) -> Result<Sequence, Problem> {
+    query::sequence("", text).map_err(|_| Problem::not_found(format!("no usage is suspended under {text:?}")))
+}
+
+async fn settle(
+    ctx: &RequestContext,
+    suspended: Sequence,
+    request: Request,
+    command: impl FnOnce(&ReceivedRequest) -> Result<Command, Problem>,
+) -> Result<Response, Problem> {
+    let sent = body::read_any(request, json_body::MOST_BYTES).await?;
+    let command = command(&sent)?;
+    let position = ctx.ledger().head().last;
+    let theirs = ctx.computers_seen(position).await?;
+    if !theirs.are_all() {
+        let of =
+            |view: &BillingView, _| view.metering.suspended(suspended).map(|known| known.computer.clone());
+        let computer = ctx.billing().read_at(position, of).await?;
+        if !computer.is_some_and(|computer| theirs.has(&computer)) {
+            return Err(Problem::not_found(format!("no usage is suspended under sequence {suspended}")));
+        }
+    }
+    let meta = query::meta(ctx, local(ctx), &sent.headers, &sent.content())?;
+    let accepted = ctx.ledger().submit(Submission { meta, command }).await?;
+    let sequence = accepted.sequence;
+    Ok(query::json(StatusCode::OK, sequence, &Settled { suspended, sequence }))
+}
+
+/// Who acts.
+pub(super) fn local(ctx: &RequestContext) -> Actor {
+    ctx.caller.actor()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+//! `POST /v1/what-if`: what a period would have cost by prices that are not published, customer by customer. Nothing is
+//! recorded.
+
+pub(super) mod describe;
+#[cfg(test)]
+mod tests;
+
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::Response;
+use schemars::JsonSchema;
+use serde::Serialize;
+use slapledger_billing::what_if::{Compared, LineGroup, Sides, WhatIf};
+use slapledger_billing::{Billing, Warning};
+use slapledger_core::domain::id::{PartyId, PriceBookName, Sequence};
+use slapledger_core::domain::invoice::RunPeriod;
+use slapledger_core::domain::money::{Amount, Currency};
+use slapledger_core::keyring::KeyRing;
+use slapledger_kit::problem::Problem;
+use slapledger_usecases::caller::FIRST_PARTY;
+use slapledger_usecases::invoicing::open_name;
+
+use super::gaps::period;
+use super::invoices::runs::WarningForm;
+use super::openapi::schema;
+use super::prices;
+use super::query::{self, Query};
+use super::usage::local;
+use crate::access::Authorised;
+
+/// Some customers, by both prices.
+#[derive(Serialize, JsonSchema)]
+struct Comparison {
+    /// The prices that are not published.
+    #[schemars(with = "schema::PriceBookName")]
+    price_book: PriceBookName,
+    /// The published ones they are compared with.
+    #[schemars(with = "schema::PriceBookName")]
+    against: PriceBookName,
+    #[schemars(with = "schema::Currency")]
+    currency: Currency,
+    #[schemars(with = "schema::RunPeriod")]
+    period: RunPeriod,
+    items: Vec<CustomerForm>,
+    /// The sum of the items of this answer.
+    #[serde(flatten)]
+    #[schemars(with = "describe::BothPrices")]
+    sum: Sides,
+    next: Option<String>,
+    #[schemars(with = "schema::Sequence")]
+    sequence: Sequence,
+}
+
+/// A customer, by both prices.
+#[derive(Serialize, JsonSchema)]
+struct CustomerForm {
+    #[schemars(with = "schema::PartyId")]
+    payer: PartyId,
+    name: String,
+    #[serde(flatten)]
+    #[schemars(with = "describe::BothPrices")]
+    sides: Sides,
+    /// By kind of line and resource, if that was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    lines: Vec<GroupForm>,
+    /// What the other prices do not charge, and the published ones do.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<WarningForm<Warning>>,
+    /// How many more there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warnings_left_out: Option<u64>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct GroupForm {
+    #[serde(flatten)]
+    #[schemars(with = "describe::LineGroup")]
+    group: LineGroup,
+    #[serde(flatten)]
+    #[schemars(with = "describe::BothPrices")]
+    sides: Sides,
+}
+
+impl CustomerForm {
+    fn of(billing: &Billing, keys: &KeyRing, compared: Compared) -> Self {
+        let Compared { payer, sides, lines, warnings, warnings_left_out } = compared;
+        let name = open_name(keys, billing.party(payer).map(|party| &party.name));
+        let lines = lines.into_iter().map(|(group, sides)| GroupForm { group, sides }).collect();
+        let warnings = warnings.into_iter().map(WarningForm::of).collect();
+        let warnings_left_out = Some(warnings_left_out).filter(|more| *more > 0);
+        Self { payer, name, sides, lines, warnings, warnings_left_out }
+    }
+}
+
+/// `POST /v1/what-if`.
+pub(super) async fn compare(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
+    let query = Query::read(request.uri(), &["period", "against", "lines"])?;
+    let period = period(&query)?;
+    let by_line = match query.text("lines") {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(_) => return Err(Problem::field("lines", "must be true or false")),
+    };
+    let against: Option<PriceBookName> = query.parse("against")?;
+    let (limit, after) = (query.limit()?, query.cursor::<PartyId>()?);
+    let (headers, body, book) = prices::read_book(request).await?;
+    // Nothing is recorded under a name; one that could be none is an error all the same.
+    query::meta(&ctx, local(&ctx), &headers, &[b"/v1/what-if", &body])?;
+    let position = query.position(&ctx).await?;
+    ctx.billing().reach(position).await?;
+    let body = ctx.apart(move |ctx| {
+        ctx.billing().read(|view, sequence| {
+            let against = against.unwrap_or_else(|| book.name.clone());
+            let Some(published) = view.billing.price_book(against.as_str()).last() else {
+                let detail = format!("there is no published price book {against} to compare with");
+                return Err(Problem { field: Some("against".into()), ..Problem::not_found(detail) });
+            };
+            let currency = published.book.currency;
+            let other = || {
+                let rule = format!("must be {currency}, as that of {against}: amounts are compared");
+                Problem::field("currency", rule)
+            };
+            let asked = WhatIf {
+                seller: FIRST_PARTY,
+                period,
+                book: &book,
+                against: &against,
+                by_line,
+                as_of: sequence,
+            };
+            let page = view.what_if(asked, after, limit).ok_or_else(other)?;
+            let nothing = Amount::zero(currency);
+            let none = Sides { now: nothing, what_if: nothing, difference: nothing };
+            let sum = page.items.iter().try_fold(none, |sum, compared| sum.plus(compared.sides));
+            let sum = sum.ok_or_else(|| Problem::fault(&"a sum of amounts has too many digits"))?;
+            let items =
+                page.items.into_iter().map(|compared| CustomerForm::of(&view.billing, ctx.keys(), compared));
+            let (items, next) = (items.collect(), page.next.map(|next| next.to_string()));
+            let price_book = book.name.clone();
+            Ok(Comparison { price_book, against, currency, period, items, sum, next, sequence })
+        })
+    });
+    let body = body.await??;
+    Ok(query::json(StatusCode::OK, body.sequence, &body))
+}

@@ -1,0 +1,51 @@
+//! What is said of the route that compares prices.
+
+#![expect(dead_code, reason = "shapes are described, and never made")]
+
+use schemars::JsonSchema;
+
+use super::Comparison;
+use crate::rest::gaps::describe::StartStop;
+use crate::rest::openapi::operation::Operation;
+use crate::rest::openapi::schema;
+use crate::rest::prices;
+
+/// What something comes to, by the published prices and by the others.
+#[derive(JsonSchema)]
+pub(super) struct BothPrices {
+    now: schema::Amount,
+    what_if: schema::Amount,
+    /// What that is more.
+    difference: schema::Amount,
+}
+
+/// Lines that are told together.
+#[derive(JsonSchema)]
+pub(super) struct LineGroup {
+    kind: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource: Option<schema::ResourceId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    item: Option<String>,
+}
+
+pub(crate) fn compare(operation: Operation) -> Operation {
+    let operation = operation.called(
+        "compareWhatIf",
+        "prices",
+        "What a period would have cost by other prices, beside what it costs by the published ones; nothing is recorded",
+    );
+    prices::describe::book(operation)
+        .description(
+            "Both are rated from all that is known now. The other prices count for all of the period, whatever their \
+             `valid_from` says. Fees in advance are counted for the time they are for; there is no tax.",
+        )
+        .required_query::<StartStop>("period", "When; where each payer is")
+        .query::<schema::PriceBookName>("against", "The published book to compare with; that of the same name, if none is said")
+        .query::<bool>("lines", "Whether to tell the difference by kind of line and resource too")
+        .query::<schema::Limit>("limit", "How many customers, at most; 100, if it is not said")
+        .query::<schema::Cursor>("cursor", "The `next` of an earlier answer: the customers after those")
+        .query::<schema::Sequence>("min_sequence", "Wait until at least this sequence is reflected")
+        .writes::<Comparison>(200, "Some customers, by both prices")
+        .problem(404)
+}

@@ -1,0 +1,157 @@
+//! Forms and queries as SLAP clients send them: names and values in percent-encoding.
+//!
+//! Invariants: bytes are decoded and never guessed at, because a usage report names its own encoding; a text that is
+//! taken out is UTF-8 and can be carried back to a node in XML; whatever is wrong with a field is told with its name. Of
+//! a field that is sent twice the first counts, as in slapos proxy.
+
+use std::str::FromStr;
+
+use axum::extract::Request;
+use axum::http::HeaderMap;
+use slapledger_core::domain::id::InvalidText;
+use slapledger_core::keyring::KeyRing;
+use slapledger_kit::body::{self, ReceivedRequest};
+use slapledger_kit::problem::Problem;
+use slapledger_kit::text::{carriable, id};
+use slapledger_slap_wire::marshal;
+
+/// The type of a posted form.
+const FORM: &str = "application/x-www-form-urlencoded";
+/// A posted form.
+pub(super) struct PostedForm {
+    /// What was posted.
+    pub(super) fields: Fields,
+    sent: ReceivedRequest,
+}
+
+impl PostedForm {
+    /// Reads a form of at most `limit` bytes.
+    pub(super) async fn read(request: Request, limit: usize) -> Result<Self, Problem> {
+        let sent = body::read(request, FORM, limit).await?;
+        Ok(Self { fields: Fields::parse(&sent.body), sent })
+    }
+
+    /// The headers it came with.
+    pub(super) fn headers(&self) -> &HeaderMap {
+        &self.sent.headers
+    }
+
+    /// Names its content in the log.
+    pub(super) fn digest(&self, keys: &KeyRing) -> [u8; 16] {
+        keys.command_digest(&self.sent.content())
+    }
+}
+
+/// Names and values.
+pub(super) struct Fields(Vec<(Vec<u8>, Vec<u8>)>);
+
+impl Fields {
+    /// The fields of a form's body, or of a query.
+    pub(super) fn parse(encoded: &[u8]) -> Self {
+        let pairs = encoded.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty());
+        let fields = pairs.map(|pair| {
+            let equals = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
+            (decode(&pair[..equals]), decode(pair.get(equals + 1..).unwrap_or_default()))
+        });
+        Self(fields.collect())
+    }
+
+    /// The fields of a request without a body.
+    pub(super) fn of_query(request: &Request) -> Self {
+        Self::parse(request.uri().query().unwrap_or_default().as_bytes())
+    }
+
+    fn find(&self, name: &str) -> Option<&[u8]> {
+        self.0.iter().find(|(key, _)| key == name.as_bytes()).map(|(_, value)| value.as_slice())
+    }
+
+    /// A field as it was sent.
+    pub(super) fn bytes(&self, name: &'static str) -> Result<&[u8], Problem> {
+        self.find(name).ok_or_else(|| Problem::field(name, "is missing"))
+    }
+
+    /// A field as it was sent, if it was.
+    pub(super) fn optional_bytes(&self, name: &'static str) -> Option<&[u8]> {
+        self.find(name)
+    }
+
+    /// A text, if it is there.
+    pub(super) fn optional(&self, name: &'static str) -> Result<Option<&str>, Problem> {
+        let Some(bytes) = self.find(name) else { return Ok(None) };
+        let text = std::str::from_utf8(bytes).map_err(|_| Problem::field(name, "must be UTF-8"))?;
+        carriable(name, text)?;
+        Ok(Some(text))
+    }
+
+    /// A text.
+    pub(super) fn text(&self, name: &'static str) -> Result<&str, Problem> {
+        self.optional(name)?.ok_or_else(|| Problem::field(name, "is missing"))
+    }
+
+    /// An identity.
+    pub(super) fn id<T: FromStr<Err = InvalidText>>(&self, name: &'static str) -> Result<T, Problem> {
+        id(name, self.text(name)?)
+    }
+
+    /// A marshalled Python value, if it is there.
+    pub(super) fn marshalled(&self, name: &'static str) -> Result<Option<marshal::Value>, Problem> {
+        let Some(bytes) = self.find(name) else { return Ok(None) };
+        let value = marshal::read_bytes(bytes);
+        value.map(Some).map_err(|error| Problem::field(name, format!("must be a marshalled value: {error}")))
+    }
+}
+
+/// Percent-encoding undone; a percent sign that begins no code stands for itself.
+fn decode(encoded: &[u8]) -> Vec<u8> {
+    let digit = |at: usize| encoded.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+    let mut decoded = Vec::with_capacity(encoded.len());
+    let mut at = 0;
+    while let Some(byte) = encoded.get(at) {
+        let code = match (byte, digit(at + 1), digit(at + 2)) {
+            (b'%', Some(high), Some(low)) => u8::try_from(high * 16 + low).ok(),
+            _ => None,
+        };
+        match code {
+            Some(code) => decoded.push(code),
+            None => decoded.push(if *byte == b'+' { b' ' } else { *byte }),
+        }
+        at += if code.is_some() { 3 } else { 1 };
+    }
+    decoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_decoded() {
+        let check = |encoded: &str, expected: &[(&[u8], &[u8])]| {
+            let fields = Fields::parse(encoded.as_bytes());
+            let found: Vec<_> =
+                fields.0.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect();
+            assert_eq!(found, expected, "{encoded}");
+        };
+        check("", &[]);
+        check("a=b&c=", &[(b"a", b"b"), (b"c", b"")]);
+        check("a&&=b", &[(b"a", b""), (b"", b"b")]);
+        check("a%20b=c+d%2B", &[(b"a b", b"c d+")]);
+        check("a=%E9%00%ff", &[(b"a", b"\xe9\x00\xff")]);
+        check("a=%&b=%4&c=%zz&d=100%", &[(b"a", b"%"), (b"b", b"%4"), (b"c", b"%zz"), (b"d", b"100%")]);
+        check("a=b=c", &[(b"a", b"b=c")]);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_field_is_told_with_its_name() {
+        let fields = Fields::parse(b"a=1&a=2&latin=%E9&bell=x%07&low=%EF%BF%BE");
+        assert_eq!(fields.text("a"), Ok("1"));
+        assert_eq!(fields.optional("b"), Ok(None));
+        let check = |name: &'static str, detail: &str| {
+            assert_eq!(fields.text(name), Err(Problem::field(name, detail)));
+        };
+        check("b", "is missing");
+        check("latin", "must be UTF-8");
+        check("bell", "text has characters that xml cannot carry: U+0007");
+        check("low", "text has characters that xml cannot carry: U+FFFE");
+    }
+}

@@ -1,0 +1,4 @@
+//! Running masters for tests, asked through the routes.
+
+pub(crate) mod kit;
+pub(crate) mod world;

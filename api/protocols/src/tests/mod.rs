@@ -1,0 +1,8 @@
+//! Use cases and the engine, tested through the routes.
+
+mod contacts;
+mod documents;
+mod due;
+mod erasure;
+mod first_parties;
+mod health;

@@ -1,0 +1,202 @@
+//! A request, as use cases see it: the engine, who asks, in which project, and until when.
+//!
+//! It is made for each request and is small. What it shows and does is what its caller may see and do: the views are
+//! those of its project, and keys open nothing for a caller who may open nothing.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use slapledger_billing::BillingView;
+use slapledger_core::domain::Command;
+use slapledger_core::domain::event::Mode;
+use slapledger_core::domain::id::{ComputerId, InstanceId, KeyId, PartitionId, ProjectId, Sequence};
+use slapledger_core::domain::time::Timestamp;
+use slapledger_core::keyring::KeyRing;
+use slapledger_core::ledger::{Accepted, Ledger, Submission, SubmitError};
+use slapledger_core::log::envelope::{Actor, Meta};
+use slapledger_engine::certifier::Certifier;
+use slapledger_engine::{Engine, ProjectView};
+use slapledger_kit::problem::Problem;
+use slapledger_projections::instances::Instance;
+use slapledger_projections::runner::{ReadFault, Runner};
+use slapledger_projections::{AccessView, SlapViews};
+
+use super::caller::Caller;
+
+/// A request, or what the program does by itself. Cheap to clone.
+#[derive(Clone)]
+pub struct RequestContext {
+    /// What carries it out.
+    pub engine: Arc<Engine>,
+    /// On whose behalf: what is shown and done is what they may see and do.
+    pub caller: Caller,
+    /// The project whose views these are, and to which commands belong.
+    pub project: ProjectId,
+    /// When its sender stops waiting, if it has one.
+    pub deadline: Option<Instant>,
+}
+
+/// The computers that somebody may see.
+pub struct ComputersSeen(Option<BTreeSet<ComputerId>>);
+
+impl ComputersSeen {
+    /// Whether these are all there are.
+    pub fn are_all(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Whether this is one of them.
+    pub fn has(&self, computer: &ComputerId) -> bool {
+        self.0.as_ref().is_none_or(|seen| seen.contains(computer))
+    }
+}
+
+/// Carries something on when whoever asked for it does not wait any more: between its steps nothing stops.
+pub async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::spawn(work).await.unwrap_or_else(|error| Err(Problem::fault(&error)))
+}
+
+impl RequestContext {
+    /// What the program does by itself, or for the one local user, in the first project.
+    pub fn local(engine: Arc<Engine>) -> Self {
+        Self { engine, caller: Caller::Local, project: ProjectId::DEFAULT, deadline: None }
+    }
+
+    /// The same in another project.
+    #[must_use]
+    pub fn within(&self, project: ProjectId) -> Self {
+        Self { project, ..self.clone() }
+    }
+
+    /// The same for somebody: in their project, with what they may open.
+    #[must_use]
+    pub fn seen_by(&self, caller: &Caller) -> Self {
+        let project = caller.principal().map_or(self.project, |principal| principal.project);
+        Self { project, caller: caller.clone(), ..self.clone() }
+    }
+
+    /// The projects in which something happened, as far as the views are: a context for each, for what goes on by itself.
+    pub fn of_all_projects(&self) -> Vec<Self> {
+        self.engine.projects().into_iter().map(|project| self.within(project)).collect()
+    }
+
+    /// The one writer.
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        &self.engine.ledger
+    }
+
+    /// The keys of sealed values, which open nothing for whoever may open nothing.
+    pub fn keys(&self) -> &Arc<KeyRing> {
+        if self.caller.opens() { &self.engine.keys } else { &self.engine.withheld_keys }
+    }
+
+    /// What SLAP and lists are answered from.
+    pub fn slap(&self) -> ProjectView<'_, SlapViews> {
+        self.engine.slap_of(self.project)
+    }
+
+    /// Metering, prices, runs and invoices.
+    pub fn billing(&self) -> ProjectView<'_, BillingView> {
+        self.engine.billing_of(self.project)
+    }
+
+    /// Projects and credentials.
+    pub fn access(&self) -> &Runner<AccessView> {
+        &self.engine.access
+    }
+
+    /// What the ledger is run as.
+    pub fn mode(&self) -> Mode {
+        self.engine.mode
+    }
+
+    /// What time it is.
+    pub fn now(&self) -> Timestamp {
+        self.engine.now()
+    }
+
+    /// What issues certificates.
+    pub fn certifier(&self) -> Result<&Certifier, Problem> {
+        let none = || Problem::not_found("there are no certificates here: nobody needs one");
+        self.engine.certifier.as_deref().ok_or_else(none)
+    }
+
+    /// Reads what takes its time on a thread made for that.
+    pub async fn apart<T: Send + 'static>(
+        self: &Arc<Self>,
+        read: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let ctx = Arc::clone(self);
+        tokio::task::spawn_blocking(move || read(&ctx)).await.map_err(|error| Problem::fault(&error))
+    }
+
+    /// The keys with which to open what is sealed in an instance for whoever this is for.
+    pub fn keys_for(&self, instance: &Instance) -> &Arc<KeyRing> {
+        if self.caller.opens_instance(instance) { self.keys() } else { &self.engine.withheld_keys }
+    }
+
+    /// The computers of whoever this is for, as of a sequence.
+    pub async fn computers_seen(&self, at: Sequence) -> Result<ComputersSeen, ReadFault> {
+        if self.caller.reaches_all() {
+            return Ok(ComputersSeen(None));
+        }
+        let theirs = |view: &SlapViews, _| {
+            let computers = view.inventory.iter().filter(|computer| self.caller.sees_computer(computer));
+            computers.map(|computer| computer.id.clone()).collect()
+        };
+        Ok(ComputersSeen(Some(self.slap().read_at(at, theirs).await?)))
+    }
+
+    /// A computer said something, or somebody on its behalf, which is no sign of life.
+    pub fn heard(&self, computer: &ComputerId) {
+        if self.caller.is_node() {
+            self.engine.contacts.heard(self.project, computer, self.now());
+        }
+    }
+
+    /// When a computer was last heard of, since the program started.
+    pub fn last_heard(&self, computer: &ComputerId) -> Option<Timestamp> {
+        self.engine.contacts.last(self.project, computer)
+    }
+
+    /// What is written around the events of a command that its sender did not name.
+    pub fn meta(&self, actor: Actor, digest: [u8; 16]) -> Meta {
+        self.engine.meta(self.project, actor, digest)
+    }
+
+    /// Carries out a command of the program itself, from a thread without a runtime.
+    pub fn submit_own(&self, actor: Actor, command: Command) -> Result<Accepted, SubmitError> {
+        self.engine.submit_own(self.project, actor, command)
+    }
+
+    /// A command of the program itself, with its content in bytes.
+    pub fn own(&self, actor: Actor, command: Command, content: &[u8]) -> Submission {
+        self.engine.own(self.project, actor, command, content)
+    }
+
+    /// Where an instance is; waits for what has been acknowledged.
+    pub fn place_of(&self, instance: InstanceId) -> Option<(ComputerId, PartitionId)> {
+        let place = |view: &SlapViews| {
+            view.inventory.place(instance).map(|(computer, partition)| (computer.clone(), partition.clone()))
+        };
+        self.slap_now(place).ok().flatten()
+    }
+
+    /// The key an instance's values are sealed under; waits for what has been acknowledged.
+    pub fn key_of(&self, instance: InstanceId) -> Option<KeyId> {
+        self.slap_now(|view| view.instances.get(instance).map(Instance::key)).ok().flatten()
+    }
+
+    /// Reads the billing view as of all that has been acknowledged; for threads without a runtime.
+    pub fn billing_now<R>(&self, read: impl FnOnce(&BillingView) -> R) -> Result<R, ReadFault> {
+        self.billing().read_at_blocking(self.ledger().head().last, |view, _| read(view))
+    }
+
+    /// Reads the SLAP views as of all that has been acknowledged; for threads without a runtime.
+    pub fn slap_now<R>(&self, read: impl FnOnce(&SlapViews) -> R) -> Result<R, ReadFault> {
+        self.slap().read_at_blocking(self.ledger().head().last, |view, _| read(view))
+    }
+}

@@ -1,0 +1,137 @@
+//! `request()`, whichever way it came: from what is wanted to a command whose values are sealed under the right key.
+//!
+//! Which key that is depends on whether the instance is there, so it is looked up, and looked up again if the instance
+//! came or went between the look and the decision. What a request leaves out stays as it is.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use slapledger_core::domain::event::Mode;
+use slapledger_core::domain::id::{InstanceId, Reference, Sequence, SoftwareRelease, SoftwareType};
+use slapledger_core::domain::instance::{
+    InstanceType, RequestInstance, RequestOutcome, RequestedState, Requester, WithoutRoom,
+};
+use slapledger_core::domain::{Answer, Command};
+use slapledger_core::ledger::Submission;
+use slapledger_core::log::envelope::Meta;
+use slapledger_kit::problem::Problem;
+use slapledger_kit::sealing::{self, seal_parameters};
+use slapledger_projections::SlapViews;
+use slapledger_projections::instances::Instance;
+
+use crate::context::RequestContext;
+use crate::reading::{ATTEMPTS, fresh, is_retry, read};
+
+/// The type of software that nobody named.
+const DEFAULT_TYPE: &str = "default";
+
+/// What is wanted.
+pub struct WantedInstance {
+    /// By whom.
+    pub requester: Requester,
+    /// Under which name.
+    pub reference: Reference,
+    /// What is to run.
+    pub release: SoftwareRelease,
+    /// As what.
+    pub software_type: Option<SoftwareType>,
+    /// What for.
+    pub instance_type: Option<InstanceType>,
+    /// With which parameters, and the field they came in.
+    pub parameters: (&'static str, Option<BTreeMap<String, String>>),
+    /// Where it may be.
+    pub filter: Vec<(Box<str>, Box<str>)>,
+    /// In which state.
+    pub state: Option<RequestedState>,
+    /// Whether it is to live on another instance.
+    pub shared: bool,
+    /// What becomes of it if there is no room.
+    pub without_room: WithoutRoom,
+}
+
+/// What became of it.
+pub struct Requested {
+    /// Which instance it is.
+    pub instance: InstanceId,
+    /// Whether it is new, changed or as it was.
+    pub outcome: RequestOutcome,
+    /// Whether it has a partition.
+    pub allocated: bool,
+    /// A view that has come as far shows it.
+    pub sequence: Sequence,
+}
+
+/// Requests an instance.
+pub async fn request(
+    ctx: &RequestContext,
+    meta: Arc<Meta>,
+    wanted: &WantedInstance,
+) -> Result<Requested, Problem> {
+    for _ in 0..ATTEMPTS {
+        let known = read(ctx, Sequence::ZERO, |view, _| known(view, wanted)).await?;
+        let command = Command::RequestInstance(command(ctx, wanted, known.as_ref())?);
+        match ctx.ledger().submit(Submission { meta: Arc::clone(&meta), command }).await {
+            Ok(accepted) => {
+                let Answer::Instance { instance, outcome, allocated } = accepted.answer else {
+                    return Err(Problem::fault(&"a request was answered with something else"));
+                };
+                return Ok(Requested { instance, outcome, allocated, sequence: accepted.sequence });
+            }
+            Err(error) if is_retry(&error) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Problem::unavailable(format!("instance {} comes and goes; ask again", wanted.reference), 1))
+}
+
+/// The instance as it is.
+fn known(view: &SlapViews, wanted: &WantedInstance) -> Option<Instance> {
+    view.instances.find(wanted.requester, wanted.shared, wanted.reference.as_str()).cloned()
+}
+
+fn command(
+    ctx: &RequestContext,
+    wanted: &WantedInstance,
+    known: Option<&Instance>,
+) -> Result<RequestInstance, Problem> {
+    let (field, parameters) = &wanted.parameters;
+    let none = BTreeMap::new();
+    let parameters = match (known, parameters) {
+        (Some(instance), None) => instance.parameters.clone(),
+        (Some(instance), Some(told)) => seal_parameters(ctx.keys(), instance.key(), field, told)?,
+        (None, told) => {
+            let xml = sealing::parameter_xml(field, told.as_ref().unwrap_or(&none))?;
+            sealing::seal(ctx.keys(), fresh(ctx)?, &xml)?
+        }
+    };
+    let software_type = wanted.software_type.clone().or_else(|| Some(known?.software_type.clone()));
+    let software_type =
+        software_type.map_or_else(|| slapledger_kit::text::id("software_type", DEFAULT_TYPE), Ok)?;
+    Ok(RequestInstance {
+        requester: wanted.requester,
+        reference: wanted.reference.clone(),
+        release: wanted.release.clone(),
+        software_type,
+        instance_type: wanted.instance_type,
+        parameters,
+        filter: wanted.filter.clone(),
+        state: wanted.state,
+        shared: wanted.shared,
+        default_computer: ctx.engine.default_computer.clone(),
+        without_room: wanted.without_room,
+    })
+}
+
+/// What becomes of a request by SLAP for which there is no room.
+pub fn without_room(mode: Mode) -> WithoutRoom {
+    match mode {
+        Mode::Proxy => WithoutRoom::Refuse,
+        Mode::Demo | Mode::Serve => WithoutRoom::Wait,
+    }
+}
+
+/// The state that this word is for.
+pub fn parse_state(text: &str) -> Option<RequestedState> {
+    use RequestedState::{Destroyed, Started, Stopped};
+    [Started, Stopped, Destroyed].into_iter().find(|state| state.as_str() == text)
+}
