@@ -79,8 +79,21 @@ impl Promises {
         happened: bool,
     ) {
         match (answer, command) {
-            (Answer::Party(party), _) => assert!(facts.parties.contains(party), "{party} was answered"),
-            (Answer::InvoiceRun(run), _) => assert!(facts.runs.contains_key(run), "{run} was answered"),
+            (Answer::Party(party), _) => {
+                assert!(facts.books.parties.contains_key(party), "{party} was answered");
+            }
+            (Answer::InvoiceRun(run), _) => {
+                assert!(facts.books.runs.contains_key(run), "{run} was answered");
+            }
+            (Answer::Invoice(invoice), _) => {
+                assert!(facts.books.knows_document(invoice), "{invoice} was answered");
+            }
+            (Answer::Credit(credit), _) => {
+                assert!(facts.books.knows_credit(*credit), "{credit} was answered")
+            }
+            (Answer::Charge(charge), _) => {
+                assert!(facts.books.knows_charge(*charge), "{charge} was answered")
+            }
             (Answer::Instance { instance, outcome, .. }, Command::RequestInstance(request)) => {
                 let fact = facts.instances.get(instance).expect("an instance that was answered");
                 // By now it may go by another name.
