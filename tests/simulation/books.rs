@@ -9,7 +9,7 @@ use slapledger_core::domain::Project;
 use slapledger_core::domain::charge::{ChargeId, ChargeRecorded};
 use slapledger_core::domain::credit::CreditId;
 use slapledger_core::domain::event::Event;
-use slapledger_core::domain::id::{InvoiceId, KeyId, PartyId, RunId};
+use slapledger_core::domain::id::{InvoiceId, KeyId, PartyId, RunId, Sequence};
 use slapledger_core::domain::invoice::{
     DocumentKind, Invoice, InvoiceFinalised, InvoiceLine, LineKind, TaxCategory, TaxSubtotal,
 };
@@ -40,6 +40,8 @@ pub(crate) enum RunEnd {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RunFact {
     seller: PartyId,
+    /// The last event its drafts look at.
+    cut_off: Sequence,
     pub(crate) end: RunEnd,
     issued: BTreeSet<(PartyId, Currency)>,
 }
@@ -61,6 +63,7 @@ struct ChargeFact {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct DocumentFact {
     about: (PartyId, PartyId, Currency),
+    sequence: Sequence,
     period: Period,
     by_hand: bool,
     stands: bool,
@@ -144,12 +147,15 @@ impl Books {
                 assert_eq!(event.cut_off.next(), sequence, "a run is cut off before its own first event");
                 assert_eq!(event.run.0, self.runs.len() as u64 + 1, "runs are numbered");
                 self.known(event.seller);
-                let (end, issued) = (RunEnd::Open, BTreeSet::new());
-                self.runs.insert(event.run, RunFact { seller: event.seller, end, issued });
+                let (seller, cut_off, end, issued) =
+                    (event.seller, event.cut_off, RunEnd::Open, BTreeSet::new());
+                self.runs.insert(event.run, RunFact { seller, cut_off, end, issued });
             }
             Event::InvoiceRunRefreshed(event) => {
                 assert_eq!(event.cut_off.next(), sequence, "a run is cut off before it is refreshed");
-                assert!(self.open(event.run).issued.is_empty(), "{} has issued documents", event.run);
+                let run = self.open(event.run);
+                assert!(run.issued.is_empty(), "{} has issued documents", event.run);
+                run.cut_off = event.cut_off;
             }
             Event::InvoiceRunWithdrawn(event) => {
                 let run = self.open(event.run);
@@ -166,7 +172,7 @@ impl Books {
                 assert!(lines.is_empty() == (event.part == 1), "parts of {} are in order", event.invoice);
                 lines.extend_from_slice(&event.lines);
             }
-            Event::InvoiceFinalised(event) => self.finalised(event),
+            Event::InvoiceFinalised(event) => self.finalised(event, sequence),
             _ => {}
         }
     }
@@ -174,6 +180,13 @@ impl Books {
     /// Whether name and details of a party are erased.
     pub(crate) fn is_erased(&self, party: PartyId) -> bool {
         self.parties.get(&party).is_some_and(|known| known.erased)
+    }
+
+    /// Whether a document was issued to the payer of a draft after its run looked at the log.
+    pub(crate) fn is_outdated(&self, draft: &Invoice) -> bool {
+        let about = (draft.seller.party, draft.buyer.party, draft.currency);
+        let cut_off = self.runs.get(&draft.run).map(|run| run.cut_off);
+        self.documents.values().any(|known| known.about == about && Some(known.sequence) > cut_off)
     }
 
     /// Whether a document was issued.
@@ -244,7 +257,7 @@ impl Books {
         said.or_else(|| (party == PartyId(1)).then(|| "INV".into()))
     }
 
-    fn finalised(&mut self, event: &InvoiceFinalised) {
+    fn finalised(&mut self, event: &InvoiceFinalised, sequence: Sequence) {
         let invoice = &event.invoice;
         let parts = self.parts.remove(&invoice.id);
         assert_eq!(parts.is_some(), event.parts > 0, "{} counts its parts", invoice.id);
@@ -266,10 +279,12 @@ impl Books {
                 known.stands && known.about == about && known.period.intersection(invoice.period).is_some()
             });
             assert_eq!(clash, None, "{} is for a time that is invoiced", invoice.id);
+            assert!(!self.is_outdated(invoice), "{} does not know of an earlier document", invoice.id);
         }
         self.carries(invoice, &lines);
         let document = DocumentFact {
             about,
+            sequence,
             period: invoice.period,
             by_hand,
             stands: !by_hand,
