@@ -11,7 +11,7 @@ use slapledger_core::domain::id::{InvoiceId, PartyId, RunId, Sequence};
 use slapledger_core::domain::invoice::{
     Citation, DocumentKind, Invoice, InvoiceLine, InvoiceParty, PriceStep, TaxSubtotal,
 };
-use slapledger_core::domain::money::{Amount, Currency, Exact, Rounding};
+use slapledger_core::domain::money::{Amount, Currency, Exact};
 use slapledger_core::domain::party::{Country, Series};
 use slapledger_core::domain::quantity::Quantity;
 use slapledger_core::domain::sealed::Sealed;
@@ -148,8 +148,7 @@ impl Sums {
         let subtotals = by_tax.into_iter().map(|(tax, amounts)| {
             let base = sum(&mut amounts.into_iter());
             // Rates are below a thousand: the product has room.
-            let exact = Exact::percentage(base, tax.rate).unwrap_or(Exact::ZERO);
-            let amount = exact.round(currency, Rounding::HalfUp);
+            let amount = tax.round_on(base, currency).unwrap_or_else(|| Amount::zero(currency));
             TaxSubtotal { tax, base, amount, exemption: taxes.exemption(customer, tax.category).cloned() }
         });
         let tax: Vec<TaxSubtotal> = subtotals.collect();
