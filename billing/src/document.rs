@@ -23,7 +23,7 @@ use crate::rating::Rated;
 /// What is known of a party: what documents say of it, and where its months are cut.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Payer {
-    /// The name people know it by.
+    /// Name.
     pub name: Sealed,
     /// Legal name, address, VAT identifier and the like, as the edge writes them.
     pub details: Option<Sealed>,
@@ -135,7 +135,8 @@ struct Sums {
 }
 
 impl Sums {
-    /// EN 16931: BR-CO-10 (net), BR-CO-17 and its kin (tax of a category, rounded half up on the sum), BR-CO-15 (total).
+    /// EN 16931: BR-CO-10 (net), BR-CO-17 and its kin (tax of a category, rounded half up on the sum), BR-CO-15
+    /// (total).
     fn of(currency: Currency, lines: &[InvoiceLine], (taxes, customer): (&Taxes, PartyId)) -> Self {
         let sum = |amounts: &mut dyn Iterator<Item = Amount>| {
             Amount::sum(currency, amounts)

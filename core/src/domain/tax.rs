@@ -31,8 +31,8 @@ impl Tax {
     pub const NONE: Self = Self { category: TaxCategory::O, rate: Quantity::ZERO };
 
     /// The tax on the sum of the lines of this category and rate, rounded once: half a minor unit goes away from zero
-    /// (EN 16931, BR-CO-17; categories without tax: BR-Z-09 and its kin). Nothing else rounds tax. `None`, if the sum has
-    /// more digits than can be counted.
+    /// (EN 16931, BR-CO-17; categories without tax: BR-Z-09 and its kin). Nothing else rounds tax. `None`, if the sum
+    /// has more digits than can be counted.
     pub fn round_on(self, base: Amount, currency: Currency) -> Option<Amount> {
         self.exact_on(base).map(|exact| exact.round(currency, Rounding::HalfUp))
     }
@@ -114,7 +114,7 @@ pub struct SetTaxRate {
     pub valid_from: Timestamp,
 }
 
-/// Have a customer taxed in a way from an instant on.
+/// Set the tax category of a customer from an instant on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SetTaxTreatment {
     /// Who is charged.

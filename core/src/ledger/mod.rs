@@ -61,7 +61,8 @@ pub trait Clock: Send + Sync + 'static {
     /// Now.
     fn now(&self) -> Timestamp;
 
-    /// How much time has passed since an instant that stays the same while the machine runs, whatever the clock is set to.
+    /// How much time has passed since an instant that stays the same while the machine runs, whatever the clock is set
+    /// to.
     /// `None`, if the clock steps by design, as one does that is set by hand: then it is not watched.
     fn elapsed(&self) -> Option<Duration> {
         None
@@ -130,10 +131,10 @@ pub enum SubmitError {
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The sender used the name of another command.
-    #[error("a command of this id and another content was carried out already")]
+    #[error("idempotency key was used before with a different request")]
     CommandIdReused,
     /// It would make an event longer than the log takes.
-    #[error("{event} would have {bytes} bytes, an event has 65535 at most")]
+    #[error("{event} would have {bytes} bytes; an event has at most 65535")]
     TooLarge {
         /// Which event.
         event: &'static str,
@@ -142,14 +143,14 @@ pub enum SubmitError {
     },
     /// It was carried out before, and its answer cannot be given again.
     #[error(
-        "this command was carried out already; its answer, recorded as sequence {sequence}, cannot be read"
+        "this request was already processed; its answer, recorded as sequence {sequence}, cannot be read"
     )]
     AnswerUnreadable {
         /// Where the answer stands.
         sequence: Sequence,
     },
     /// It was to be carried out only if nothing had happened meanwhile, or if it had been carried out before.
-    #[error("what this command was to change has changed meanwhile")]
+    #[error("the resource was modified concurrently; read it again and retry")]
     Moved,
     /// The clock is in doubt, and nothing is recorded.
     #[error(
@@ -186,7 +187,7 @@ pub enum SubmitError {
     #[error("too many commands are waiting")]
     Busy,
     /// The writer has stopped: a fault of ours.
-    #[error("the ledger takes no more commands: {0}")]
+    #[error("the ledger has stopped taking commands: {0}")]
     Stopped(Arc<str>),
 }
 
@@ -213,7 +214,7 @@ pub enum OpenFault {
         source: EnvelopeError,
     },
     /// The ledger is of another mode.
-    #[error("open a ledger of mode {found} as {wanted}")]
+    #[error("the folder holds a {found} ledger: use `slapledger {found} --data DIR`, or another --data")]
     OtherMode {
         /// What it is.
         found: Mode,
@@ -467,8 +468,8 @@ impl Ledger {
         self.stopped.lock().clone()
     }
 
-    /// Confirms what the clock shows, if it is in doubt; `None`, if it is not. `stated` is what the operator says that it
-    /// should show, which must be within a minute of what it does.
+    /// Confirms what the clock shows, if it is in doubt; `None`, if it is not. `stated` is what the operator says that
+    /// it should show, which must be within a minute of what it does.
     pub async fn confirm_clock(
         &self,
         meta: Arc<Meta>,
@@ -488,8 +489,8 @@ impl Ledger {
         self.begin_blocking(Submission { meta, command })?.wait().map(Some)
     }
 
-    /// Why nothing is recorded at the moment, if nothing is. To be asked before something durable is made for a command,
-    /// such as a key: what is refused must not fill the disk. The writer asks again.
+    /// Why nothing is recorded at the moment, if nothing is. To be asked before something durable is made for a
+    /// command, such as a key: what is refused must not fill the disk. The writer asks again.
     pub fn check_recording(&self) -> Result<(), SubmitError> {
         self.guards.check_recording()
     }

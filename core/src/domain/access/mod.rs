@@ -198,7 +198,7 @@ pub enum Purpose {
 /// Open a project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenProject {
-    /// What people call it; no two have the same.
+    /// Title; unique.
     pub title: Box<str>,
 }
 
@@ -227,8 +227,8 @@ pub struct IssueCredential {
     pub renews: Renews,
 }
 
-/// Which certificates of its holder a new one takes the place of. An instance has one that is good, a computer two while it
-/// renews, and a party as many as it has machines.
+/// Which certificates of its holder a new one takes the place of. An instance has one that is good, a computer two
+/// while it renews, and a party as many as it has machines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Renews {
     /// None: it is refused while there is a good one.
@@ -236,8 +236,8 @@ pub enum Renews {
     Nothing,
     /// All.
     All,
-    /// All but the one it is asked by: should the answer be lost, its holder asks again by that. It ends when another is
-    /// asked for by the new one, or when its time is over.
+    /// All but the one it is asked by: should the answer be lost, its holder asks again by that. It ends when another
+    /// is asked for by the new one, or when its time is over.
     AllBut(CredentialId),
 }
 
