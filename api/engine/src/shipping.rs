@@ -164,3 +164,6 @@ fn with_sources(error: &dyn std::error::Error) -> String {
     let sources = std::iter::successors(error.source(), |error| error.source());
     sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
 }
+
+#[cfg(test)]
+mod tests;
