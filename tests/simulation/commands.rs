@@ -1,19 +1,19 @@
 //! Random commands: mostly sensible, from a universe so small that they meet each other.
 
+use slapledger_billing::Billing;
 use slapledger_core::domain::Command;
 use slapledger_core::domain::computer::{
     Address, AllocationScope, BangComputer, ConfigureComputer, DescribeComputer, NoticeSilence, Offer,
     RegisterComputer, RequestComputer, SetAllocationScope,
 };
 use slapledger_core::domain::id::{
-    ComputerId, InstanceId, KeyId, PartitionId, PartyId, PriceBookName, Reference, ResourceId, RunId,
-    Sequence, SoftwareRelease, SoftwareType,
+    ComputerId, InstanceId, KeyId, PartitionId, PartyId, PriceBookName, Reference, ResourceId, Sequence,
+    SoftwareRelease, SoftwareType,
 };
 use slapledger_core::domain::instance::{
     BangInstance, InstanceType, Place, RenameInstance, ReportInstance, ReportedState, RequestInstance,
     RequestedState, Requester, SetConnectionParameters, WithoutRoom,
 };
-use slapledger_core::domain::invoice::{Bound, FinaliseInvoiceRun, OpenInvoiceRun, RunPeriod};
 use slapledger_core::domain::money::{Currency, Price, Rounding};
 use slapledger_core::domain::party::RegisterParty;
 use slapledger_core::domain::pricing::{
@@ -33,11 +33,12 @@ use slapledger_tests::random::Random;
 
 use crate::facts::{Fact, Facts};
 
-const MINUTE: i64 = 60 * 1_000_000;
+/// In microseconds.
+pub(crate) const MINUTE: i64 = 60 * 1_000_000;
 
 /// Makes commands.
 pub(crate) struct Sender {
-    random: Random,
+    pub(crate) random: Random,
     /// What was reported, to be reported again.
     reported: Vec<(ComputerId, UsageReport)>,
 }
@@ -47,9 +48,9 @@ impl Sender {
         Self { random, reported: Vec::new() }
     }
 
-    /// A command, with some idea of what is there and what time it is.
-    pub(crate) fn command(&mut self, facts: &Facts, now: Timestamp) -> Command {
-        match self.random.below(100) {
+    /// A command, with some idea of what is there, what is billed and what time it is.
+    pub(crate) fn command(&mut self, facts: &Facts, billing: &Billing, now: Timestamp) -> Command {
+        match self.random.below(130) {
             0..4 => self.register_party(),
             4..7 => {
                 let owner = PartyId(1);
@@ -60,8 +61,8 @@ impl Sender {
                 })
             }
             7..12 => self.configure(),
-            12..16 => self.software(),
-            16..23 => self.about_computer(now),
+            12..16 => self.software(facts),
+            16..23 => self.about_computer(facts, now),
             23..46 => self.request(facts),
             46..57 => self.report_instance(facts),
             57..61 => self.connect(facts),
@@ -76,12 +77,13 @@ impl Sender {
                 })
             }
             94..97 => self.price_book(),
-            _ => self.invoice_run(facts, now),
+            _ => self.about_money(facts, billing, now),
         }
     }
 
     fn register_party(&mut self) -> Command {
-        let name = self.sealed(KeyId([1; 16]));
+        let key = KeyId(self.random.sixteen());
+        let name = self.sealed(key);
         Command::RegisterParty(RegisterParty { name, time_zone: TimeZone::UTC, description: None })
     }
 
@@ -113,12 +115,18 @@ impl Sender {
         }
     }
 
-    fn software(&mut self) -> Command {
+    fn software(&mut self, facts: &Facts) -> Command {
         let (computer, release) = (self.computer(), self.release());
         if self.random.once_in(2) {
             let state = if self.random.once_in(3) { SupplyState::Destroyed } else { SupplyState::Available };
             return Command::SupplySoftware(SupplySoftware { computer, release, state });
         }
+        let supplied: Vec<_> = facts.supplies.iter().collect();
+        let (computer, release) = if supplied.is_empty() || self.random.once_in(4) {
+            (computer, release)
+        } else {
+            (*self.random.pick(&supplied)).clone()
+        };
         let states = [
             SoftwareState::Building,
             SoftwareState::Available,
@@ -179,7 +187,7 @@ impl Sender {
     }
 
     /// What providers say of computers, and computers of themselves; and products.
-    fn about_computer(&mut self, now: Timestamp) -> Command {
+    fn about_computer(&mut self, facts: &Facts, now: Timestamp) -> Command {
         let computer = self.computer();
         match self.random.below(6) {
             0 => {
@@ -201,7 +209,12 @@ impl Sender {
                 Command::SetAllocationScope(SetAllocationScope { computer, scope, software, capacity })
             }
             2 => {
-                let since = (!self.random.once_in(2)).then_some(now);
+                let silent = facts.silent();
+                if !silent.is_empty() && self.random.once_in(2) {
+                    let computer = (*self.random.pick(&silent)).clone();
+                    return Command::NoticeSilence(NoticeSilence { computer, since: None });
+                }
+                let since = (!self.random.once_in(3)).then_some(now);
                 Command::NoticeSilence(NoticeSilence { computer, since })
             }
             3 => Command::BangComputer(BangComputer { computer, message: None }),
@@ -421,23 +434,7 @@ impl Sender {
         Command::PublishPriceBook(PublishPriceBook { book })
     }
 
-    fn invoice_run(&mut self, facts: &Facts, now: Timestamp) -> Command {
-        if self.random.once_in(2) {
-            let run = RunId(self.random.below(facts.runs.len() as u64 + 2));
-            return Command::FinaliseInvoiceRun(FinaliseInvoiceRun { run, invoices: 0 });
-        }
-        let start = now.plus_micros(-self.random.between(0, 5000) * MINUTE);
-        let stop = start.plus_micros(self.random.between(-1, 500) * MINUTE);
-        Command::OpenInvoiceRun(OpenInvoiceRun {
-            seller: PartyId(self.random.below(3) + 1),
-            period: RunPeriod { start: Bound::Instant(start), stop: Bound::Instant(stop) },
-            price_book: self.random.once_in(2).then(|| PriceBookName::new("standard").expect("a name")),
-            grace_hours: 0,
-            finalise: false,
-        })
-    }
-
-    fn computer(&mut self) -> ComputerId {
+    pub(crate) fn computer(&mut self) -> ComputerId {
         ComputerId::new(&format!("COMP-{}", self.random.below(4))).expect("a computer")
     }
 
@@ -445,7 +442,7 @@ impl Sender {
         SoftwareRelease::new(&format!("http://release/{}", self.random.below(3))).expect("a release")
     }
 
-    fn instance(&mut self, facts: &Facts) -> InstanceId {
+    pub(crate) fn instance(&mut self, facts: &Facts) -> InstanceId {
         InstanceId(self.random.below(facts.instances.len() as u64 + 1) + 1)
     }
 
@@ -467,7 +464,7 @@ impl Sender {
     }
 
     /// One of three values under a key.
-    fn sealed(&mut self, key: KeyId) -> Sealed {
+    pub(crate) fn sealed(&mut self, key: KeyId) -> Sealed {
         let mut digest = key.0;
         let value = self.random.below(3);
         digest[15] ^= value.to_le_bytes()[0];

@@ -13,6 +13,7 @@ pub mod erased_keys;
 pub mod folder;
 pub mod health;
 mod identity;
+mod restored;
 pub mod shipping;
 mod views;
 
@@ -20,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, ensure};
 use slapledger_billing::BillingView;
 use slapledger_core::domain::Command;
 use slapledger_core::domain::event::Mode;
@@ -35,14 +36,15 @@ use slapledger_core::ledger::{
 use slapledger_core::log::envelope::{Actor, Meta, RULES_VERSION};
 use slapledger_core::log::sled_store::SledStore;
 use slapledger_core::log::store::{EventStore, Head};
-use slapledger_projections::runner::{self, Runner};
-use slapledger_projections::{AccessView, Projects, SlapViews, View};
+use slapledger_projections::runner::Runner;
+use slapledger_projections::{AccessView, Projects, SlapViews};
 
 use certifier::Certifier;
 use contacts::Contacts;
 use documents::DocumentCaches;
 use erased_keys::DestructionDue;
 use health::{HealthFault, Monitor};
+use restored::{RestoredViews, Views};
 use shipping::Shipping;
 
 pub use identity::{PROGRAM, random_bytes, random_id};
@@ -171,9 +173,16 @@ impl Engine {
             Box::new(move || free_space(&data))
         };
         let guards = GuardOptions { clock, room: Some(RoomOptions { reserve_bytes, look }) };
-        let ledger = Arc::new(Ledger::open_guarded(store, open.clock, options, guards)?);
         let state = data.join(folder::STATE);
-        let views = start_views(&ledger, (&state, false), open.progress)?;
+        let end = store.head()?.last;
+        let reads = Arc::clone(&store);
+        // The views come from the log beside the state of the writer.
+        let (ledger, views) = thread::scope(|scope| {
+            let views = scope.spawn(|| RestoredViews::from_log(&*reads, &state, end, open.progress));
+            (Ledger::open_guarded(store, open.clock, options, guards), views.join())
+        });
+        let ledger = Arc::new(ledger?);
+        let views = views.map_err(restored::panicked)??.follow(&ledger, (&state, false))?;
         let lost = lost_keys(&views.slap, &keys);
         ensure!(
             lost == 0,
@@ -212,7 +221,9 @@ impl Engine {
         });
         let keys = Arc::new(keys);
         let state = data.join(folder::STATE);
-        let views = start_views(&ledger, (&state, true), progress)?;
+        let end = ledger.head().last;
+        let views = RestoredViews::from_log(&**ledger.store(), &state, end, progress)?;
+        let views = views.follow(&ledger, (&state, true))?;
         // For this process alone: the ring is only read.
         erased_keys::destroy_all(&keys, &views.slap, &views.billing).context("withhold what was erased")?;
         Ok(Self::of(data.to_owned(), (sled, ledger, keys), views))
@@ -367,41 +378,4 @@ fn lost_keys(slap: &Runner<Projects<SlapViews>>, keys: &KeyRing) -> usize {
         let instances = projects.iter().flat_map(|(_, view)| view.instances.iter());
         instances.filter(|known| !keys.knows(known.key())).count()
     })
-}
-
-/// The views of all projects, and who has access.
-struct Views {
-    slap: Runner<Projects<SlapViews>>,
-    billing: Runner<Projects<BillingView>>,
-    access: Runner<AccessView>,
-}
-
-/// Restores the views and brings them up to date. They know nothing of each other: each has a thread. The folder of
-/// snapshots may be one that is only read.
-fn start_views(ledger: &Ledger, snapshots: (&Path, bool), progress: Progress<'_>) -> anyhow::Result<Views> {
-    let (slap, access, billing) = thread::scope(|scope| {
-        let slap = scope.spawn(|| start_runner("slap", ledger, snapshots, progress));
-        let access = scope.spawn(|| start_runner("access", ledger, snapshots, progress));
-        let billing = start_runner("billing", ledger, snapshots, progress);
-        (slap.join(), access.join(), billing)
-    });
-    let panicked = |_| anyhow!("the thread of a view panicked");
-    let (slap, access) = (slap.map_err(panicked)??, access.map_err(panicked)??);
-    Ok(Views { slap, billing: billing?, access })
-}
-
-fn start_runner<V: View>(
-    name: &'static str,
-    ledger: &Ledger,
-    (state, read_only): (&Path, bool),
-    progress: Progress<'_>,
-) -> anyhow::Result<Runner<V>> {
-    let room = ledger.room().cloned();
-    let folder = Some(state.to_owned());
-    let options = runner::Options { folder, read_only, room, ..runner::Options::default() };
-    let mut show = progress(name, ledger.head().last);
-    let store = Arc::clone(ledger.store());
-    let started = Runner::start(name, ledger.feed(), store, options, &mut show);
-    drop(show);
-    started.with_context(|| format!("bring the view {name} up to date"))
 }

@@ -23,10 +23,10 @@ pub(super) struct Backup {
     destination: PathBuf,
     #[command(flatten)]
     source: Source,
-    /// Copy keys and certificates too; DEST must be open to its owner alone
+    /// Also copy keys and certificates; DEST must have mode 0700
     #[arg(long)]
     with_keys: bool,
-    /// Link sealed epochs instead of copying them, where DEST is on the same disk
+    /// Hard-link sealed epochs instead of copying them, if DEST is on the same file system
     #[arg(long)]
     link: bool,
     /// Print JSON

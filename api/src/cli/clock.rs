@@ -27,8 +27,8 @@ pub(super) enum ClockCommand {
     /// Confirm the time that the clock shows
     ///
     /// A server records nothing while its clock is in doubt: it stepped, or was far from the last event at the start.
-    /// Correct the clock first, if it is wrong: the server then resumes without a restart. With --data the folder of a server that
-    /// is stopped is confirmed, by the clock of this machine.
+    /// Correct the clock first, if it is wrong: the server then resumes without a restart. With --data the folder of a
+    /// server that is stopped is confirmed, by the clock of this machine.
     Confirm(Confirm),
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Confirm {
     /// Confirm it in this folder; no server may be using it
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// With --data: the file of the master key, if it does not lie beside the key ring
+    /// With --data: the file of the master key. Default: beside the key ring
     #[arg(long, value_name = "FILE", env = "SLAPLEDGER_MASTER_KEY_FILE")]
     master_key: Option<PathBuf>,
     #[command(flatten)]

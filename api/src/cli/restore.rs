@@ -28,7 +28,7 @@ pub(super) struct Restore {
     /// Restore up to this event, or this instant (RFC 3339), and to the end of a command
     #[arg(long, value_name = "SEQUENCE|INSTANT")]
     until: Option<String>,
-    /// The last number issued of a series, such as INV-2026-000412 or PROJ-2/INV-2026-000009; may be given more than once
+    /// The last number issued of a series, such as INV-2026-000412 or PROJ-2/INV-2026-000009; repeatable
     #[arg(long = "last-number", value_name = "NUMBER")]
     last_numbers: Vec<String>,
     /// Print JSON

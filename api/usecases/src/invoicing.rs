@@ -67,7 +67,7 @@ pub enum FinaliseError {
     #[error(transparent)]
     Submit(#[from] SubmitError),
     /// Some drafts were refused; the others are final.
-    #[error("{refused} of {drafts} drafts did not become final; {first}")]
+    #[error("{refused} of {drafts} drafts were not finalised; {first}")]
     Drafts {
         /// Why the first was.
         first: Box<SubmitError>,
@@ -93,7 +93,7 @@ impl From<FinaliseError> for Problem {
             FinaliseError::Submit(error) => error.into(),
             FinaliseError::Drafts { first, refused, drafts } => {
                 let problem = Self::from(*first);
-                let detail = format!("{refused} of {drafts} drafts did not become final; {}", problem.detail);
+                let detail = format!("{refused} of {drafts} drafts were not finalised; {}", problem.detail);
                 Self { detail, ..problem }
             }
             FinaliseError::OpenedEarly(early) => {

@@ -573,7 +573,7 @@ fn rounded(
 fn tax_of(invoice: &Invoice, subtotal: &TaxSubtotal) -> TaxOf {
     let mut lines = invoice.lines.iter().filter(|line| line.tax == subtotal.tax).map(|line| line.n);
     let told: Vec<u32> = lines.by_ref().take(MOST).collect();
-    let exact = Exact::percentage(subtotal.base, subtotal.tax.rate).unwrap_or(Exact::ZERO);
+    let exact = subtotal.tax.exact_on(subtotal.base).unwrap_or(Exact::ZERO);
     TaxOf {
         category: subtotal.tax.category,
         rate: subtotal.tax.rate,

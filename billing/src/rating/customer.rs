@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use slapledger_core::domain::id::{InstanceId, Sequence};
 use slapledger_core::domain::invoice::{InvoiceLine, LineKind};
 use slapledger_core::domain::money::{Amount, Exact};
-use slapledger_core::domain::pricing::{Model, Of};
+use slapledger_core::domain::pricing::{Every, Model, Of};
 use slapledger_core::domain::quantity::Quantity;
 use slapledger_core::domain::time::{Period, Timestamp};
 
@@ -13,9 +13,10 @@ use super::instance::{is_linear, name_of};
 use super::prices::{By, Version};
 use super::{Complete, Dimensions, Own, Rated, Subject};
 use crate::history::History;
+use crate::proration::prorate;
+use crate::tariff;
 use crate::tariff::Priced;
 use crate::warning::Warning;
-use crate::{months, tariff};
 
 /// The usage of one instance that is priced together with that of others.
 pub(crate) struct Pooled<'a> {
@@ -145,7 +146,7 @@ impl<'a> Subject<'a> {
 
     fn minimum(&self, part: Period, by: By<'a>, lines: &[Rated], there: &[Sequence]) -> Option<Rated> {
         let Model::Minimum { price, of } = &by.rate.model else { return None };
-        let quantity = Quantity::from_billionths(months::billionths(part, self.calendar, 1))?;
+        let quantity = prorate(part, Every::Month, self.calendar)?;
         let least = Exact::product(quantity, *price);
         let base = sum(lines, by.version, of, true);
         let priced = Priced { steps: Vec::new(), unit_price: None, exact: least.minus(base.into()) };

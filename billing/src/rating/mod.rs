@@ -26,6 +26,7 @@ use slapledger_projections::metering::{AsOf, Metering};
 
 use crate::events::event_set;
 use crate::history::History;
+use crate::proration::by_month;
 use crate::regions::Regions;
 use crate::tariff::Priced;
 use crate::warning::Warning;
@@ -121,14 +122,7 @@ impl<'a> Subject<'a> {
 
     /// A period in calendar months.
     pub(crate) fn by_month(&self, period: Period) -> Vec<Period> {
-        let mut parts = Vec::new();
-        let mut rest = Some(period);
-        while let Some(period) = rest {
-            let next = self.calendar.next_month(period.start);
-            parts.extend(Period::new(period.start, period.stop.min(next)));
-            rest = Period::new(next.max(period.start.plus_micros(1)), period.stop);
-        }
-        parts
+        by_month(period, self.calendar)
     }
 
     /// A line, but for number, description and what it is about. The tax is that of its last instant.

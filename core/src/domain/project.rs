@@ -23,7 +23,7 @@ use super::restore::{Numbering, Restores};
 use super::software::Supplies;
 use super::tax::Taxes;
 use super::time::Timestamp;
-use super::usage::{self, SeenIndex, UsageLedger};
+use super::usage::{self, SeenIndex, UsageFold, UsageLedger};
 use super::{Answer, Command, Context, Outcome, Refusal};
 
 /// All that decisions of one project look at, but for what it shares with others.
@@ -186,6 +186,7 @@ impl Project {
         (stream, event): (&Stream, &Event),
         sequence: Sequence,
     ) {
+        let at = (stream, sequence);
         match event {
             // Nothing here looks at these; those of the ledger never come here.
             Event::LedgerCreated(_)
@@ -236,13 +237,14 @@ impl Project {
             }
             Event::InstanceRenamed(event) => self.instances.renamed(event),
             Event::ConnectionParametersSet(event) => self.instances.connection_set(event),
-            Event::UsageRecorded(_)
-            | Event::UsageCorrected(_)
-            | Event::UsageSuspended(_)
-            | Event::SuspendedUsageResolved(_)
-            | Event::SuspendedUsageDismissed(_) => {
-                let around = (seen, &self.computers);
-                self.usage.evolve(around, project, (stream, event), sequence);
+            Event::UsageRecorded(event) => self.usage((seen, project), at, |fold| fold.recorded(event)),
+            Event::UsageCorrected(event) => self.usage((seen, project), at, |fold| fold.corrected(event)),
+            Event::UsageSuspended(event) => self.usage((seen, project), at, |fold| fold.suspended(event)),
+            Event::SuspendedUsageResolved(event) => {
+                self.usage((seen, project), at, |fold| fold.resolved(event));
+            }
+            Event::SuspendedUsageDismissed(event) => {
+                self.usage((seen, project), at, |fold| fold.dismissed(event));
             }
             Event::PriceBookPublished(event) => self.price_books.published(event),
             Event::InvoiceRunOpened(event) => self.invoices.opened(event),
@@ -263,6 +265,19 @@ impl Project {
             Event::ChargeRecorded(event) => self.charges.recorded(event),
             Event::AccountsClosed(event) => self.accounts.closed(event),
             Event::KeyDestroyed(event) => event.evolve(&mut self.parties, &mut self.instances),
+        }
+    }
+
+    /// Takes an event about usage over. It is in the stream of the computer that reports.
+    fn usage(
+        &mut self,
+        (seen, project): (&mut dyn SeenIndex, ProjectId),
+        (stream, sequence): (&Stream, Sequence),
+        take_over: impl FnOnce(UsageFold<'_>),
+    ) {
+        let Self { usage: ledger, computers, .. } = self;
+        if let Stream::Usage(computer) = stream {
+            take_over(UsageFold { ledger, seen, computers, project, computer, sequence });
         }
     }
 

@@ -203,10 +203,10 @@ impl State {
                 Event::LedgerRestored(event) => restores.restored(event),
                 Event::WriterStarted(_) | Event::AnswerRecorded(_) => {}
                 Event::ClockConfirmed(event) => *clock = Some(event.clone()),
-                Event::ProjectOpened(_)
-                | Event::CredentialIssued(_)
-                | Event::CredentialRevoked(_)
-                | Event::CredentialSpent(_) => access.evolve(id, by, event),
+                Event::ProjectOpened(event) => access.project_opened(event),
+                Event::CredentialIssued(event) => access.credential_issued(id, by, event),
+                Event::CredentialRevoked(event) => access.credential_revoked(event),
+                Event::CredentialSpent(event) => access.credential_spent(event),
                 _ => {
                     let project = match found.take() {
                         Some(project) => project,

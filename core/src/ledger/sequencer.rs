@@ -19,7 +19,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::usage::SeenIndex;
 use crate::domain::{Answer, Command, Context, State};
 use crate::log::envelope::{Actor, ActorKind, EventDecoder, Meta, RULES_VERSION, Recorded};
-use crate::log::frame::{DecodedFrame, Frame, MAX_EVENT_BYTES, pack};
+use crate::log::frame::{Frame, MAX_EVENT_BYTES, UnpackedFrame, pack};
 use crate::log::merkle::{Root, Tree};
 use crate::log::store::{EventStore, Term, read_frames};
 
@@ -148,15 +148,13 @@ impl Sequencer {
     /// Takes a frame of the log over. Its root is checked against all that was taken over before.
     pub fn replay(
         &mut self,
-        frame: &mut Frame,
+        mut frame: UnpackedFrame,
         decoder: &mut EventDecoder,
         mut each: impl FnMut(&Recorded),
     ) -> Result<(), OpenFault> {
         let at = frame.first();
         frame.advance(&mut self.tree).map_err(|source| OpenFault::Frame { sequence: at, source })?;
-        let unpacked: DecodedFrame =
-            frame.decode().map_err(|source| OpenFault::Frame { sequence: at, source })?;
-        for (sequence, bytes) in unpacked.events() {
+        for (sequence, bytes) in frame.events.events() {
             let recorded =
                 decoder.decode(sequence, bytes).map_err(|source| OpenFault::Event { sequence, source })?;
             self.take_over(&recorded);

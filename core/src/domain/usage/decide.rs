@@ -7,12 +7,13 @@ use super::places::{Added, Places};
 use super::seen::{Content, Fingerprint, Seen, SeenIndex, revision};
 use super::starts::LastFound;
 use super::{
-    DismissSuspendedUsage, Event, RecordUsage, ResolveSuspendedUsage, Revision, Sequence, Series, Stream,
+    DismissSuspendedUsage, RecordUsage, ResolveSuspendedUsage, Revision, Sequence, Series,
     SuspendedUsageDismissed, SuspendedUsageResolved, Timestamp, Told, Unmeterable, Unreadable, Usage,
     UsageCorrected, UsageLedger, UsageOutcome, UsageRefusal, UsageReport, UsageSuspended,
 };
 use crate::domain::Outcome;
 use crate::domain::computer::Computers;
+use crate::domain::event::{Event, Stream};
 use crate::domain::id::{ProjectId, ResourceId};
 use crate::domain::instance::Instances;
 use crate::domain::time::Period;

@@ -21,6 +21,7 @@ mod old;
 mod readers;
 mod recovery;
 mod scrub;
+mod spare;
 mod tail;
 mod tally;
 mod term;
@@ -370,7 +371,7 @@ impl EventStore for SledStore {
             Ok(()) => Appended::Durable,
             Err(fault) => {
                 let cause = with_sources(&fault);
-                tracing::error!(%cause, "the log takes no more events until it is opened again");
+                tracing::error!(%cause, "the log takes no events until it is opened again");
                 writer.stopped = Some(cause.clone());
                 Appended::Unknown { cause }
             }

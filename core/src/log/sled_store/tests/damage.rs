@@ -118,9 +118,10 @@ fn flips_never_give_other_events_and_refusals_change_nothing() {
     drop(store);
     let files: Vec<_> = save(dir.path()).into_iter().collect();
     let (mut refused, mut unchanged) = (BTreeSet::new(), 0);
-    for (number, (path, content)) in files.iter().enumerate().filter(|(_, (_, content))| !content.is_empty())
-    {
-        let used = content.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1) as u64;
+    for (number, (path, content)) in files.iter().enumerate() {
+        // A file that was filled for later holds nothing yet.
+        let Some(last) = content.iter().rposition(|byte| *byte != 0) else { continue };
+        let used = last as u64 + 1;
         for trial in 0..TRIALS {
             let bit = used * 8 * trial / TRIALS + (number as u64 + trial) % 8;
             flip(path, bit.min(used * 8 - 1));
