@@ -41,7 +41,7 @@ use slapledger_projections::{AccessView, Projects, SlapViews};
 
 use certifier::Certifier;
 use contacts::Contacts;
-use documents::Documents;
+use documents::DocumentCaches;
 use erased_keys::DestructionDue;
 use health::{HealthFault, Monitor};
 use restored::{RestoredViews, Views};
@@ -72,7 +72,7 @@ pub struct Engine {
     /// Projects and credentials.
     pub access: Runner<AccessView>,
     /// What nodes fetch, as it was last written.
-    pub documents: Arc<Documents>,
+    pub documents: Arc<DocumentCaches>,
     /// When computers were last heard of.
     pub contacts: Contacts,
     /// Whether a key is still to be destroyed.
@@ -237,7 +237,7 @@ impl Engine {
     ) -> Self {
         let mode = ledger.created().mode;
         let health = Arc::new(Monitor::of(&ledger));
-        let documents = Arc::new(Documents::default());
+        let documents = Arc::new(DocumentCaches::default());
         keys.on_destroy({
             let documents = Arc::clone(&documents);
             move || documents.forget()

@@ -128,7 +128,7 @@ pub(super) fn master(folder: Folder, config: Config, plain_http: bool) -> anyhow
     let access = AccessControl {
         https: tls.is_some() || config.terminator.is_some(),
         names: names.clone(),
-        terminator: config.terminator.as_ref().map(TerminatorConfig::open).transpose()?,
+        reverse_proxy: config.terminator.as_ref().map(TerminatorConfig::open).transpose()?,
         failed_attempts: FailedAttempts::default(),
         rate: RateLimits::new(config.requests.most_per_second, config.requests.most_per_second_unknown),
     };

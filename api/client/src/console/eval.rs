@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::rc::Rc;
 
-use slapledger_slap_wire::marshal;
-
 use super::builtins::{self, Arguments, FUNCTIONS, Function};
 use super::fault::Fault;
 use super::instance::Instance;
@@ -14,6 +12,7 @@ use super::syntax::{Comprehension, Expression, Node, Operator, Statement, Statem
 use super::value::{ITEM, Value, check_weight};
 use crate::catalogue::Catalogue;
 use crate::master::{Master, Wanted};
+use slapledger_slap_wire::marshal;
 
 /// How many steps a text may take.
 const MAX_STEPS: u64 = 1_000_000;

@@ -1,11 +1,10 @@
 //! From words to statements. The grammar is a part of Python's: what is not in it is named in the error.
 
-use slapledger_slap_wire::marshal::Float;
-
 use super::fault::{Fault, Place};
 use super::lexer::{self, Kind, Piece, Token};
 use super::syntax::{Comprehension, Expression, Node, Operator, Statement, StatementKind, Target};
 use super::value::Value;
+use slapledger_slap_wire::marshal::Float;
 
 /// How deep brackets may be nested.
 const MAX_DEPTH: usize = 40;

@@ -7,12 +7,11 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::rc::Rc;
 
-use slapledger_slap_wire::instance_xml;
-use slapledger_slap_wire::marshal::{self, Float};
-
 use super::builtins::Function;
 use super::fault::Fault;
 use super::instance::Instance;
+use slapledger_slap_wire::instance_xml;
+use slapledger_slap_wire::marshal::{self, Float};
 
 /// How deep values may be nested.
 const MAX_DEPTH: usize = 32;

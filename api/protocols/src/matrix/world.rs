@@ -143,7 +143,7 @@ fn access(terminator: Option<ReverseProxy>, most_per_second: NonZeroU32) -> Acce
     AccessControl {
         https: true,
         names: vec!["master.example".to_owned()],
-        terminator,
+        reverse_proxy: terminator,
         failed_attempts: FailedAttempts::default(),
         rate: RateLimits::new(most_per_second, most_per_second),
     }
