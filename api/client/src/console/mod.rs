@@ -12,7 +12,6 @@ mod fault;
 mod instance;
 mod lexer;
 mod parser;
-mod syntax;
 mod terminal;
 #[cfg(test)]
 mod tests;
