@@ -300,6 +300,11 @@ impl Billing {
         self.payers.values().filter(|party| party.erased_at.is_some()).map(|party| party.name.key)
     }
 
+    /// The keys that names and details of all parties are sealed with.
+    pub fn sealing_keys(&self) -> impl Iterator<Item = KeyId> {
+        self.payers.values().map(|party| party.name.key)
+    }
+
     /// Tax rates, and how customers are taxed.
     pub fn taxes(&self) -> &Taxes {
         &self.taxes

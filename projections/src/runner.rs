@@ -240,6 +240,11 @@ impl<V: View> Restored<V> {
     pub fn name(&self) -> &'static str {
         self.name
     }
+
+    /// The view itself.
+    pub fn view(&self) -> &V {
+        &self.view
+    }
 }
 
 impl<V: View> Runner<V> {

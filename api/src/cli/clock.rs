@@ -16,7 +16,7 @@ use slapledger_core::domain::time::Timestamp;
 use slapledger_core::ledger::{Clock as _, created};
 use slapledger_core::log::envelope::Actor;
 use slapledger_engine::clock::SystemClock;
-use slapledger_engine::{Engine, Open};
+use slapledger_engine::{Engine, Open, accepted};
 
 use super::{log, progress};
 
@@ -98,7 +98,7 @@ fn confirm_in_folder(
     let mode = mode_of(data)?;
     ensure!(mode != Mode::Demo, "{} holds a demo, whose clock is not watched", data.display());
     let (clock, progress) = (Arc::new(SystemClock), progress::of_views());
-    let engine = Engine::open(Open { data, mode, clock, master_key, progress: &progress })
+    let engine = Engine::open(Open { data, mode, clock, master_key, progress: &progress, accept: &accepted })
         .with_context(|| format!("open {}", data.display()))?;
     let meta = Arc::new(engine.meta(ProjectId::DEFAULT, Actor::system(), [0; 16]));
     let confirmed = engine.ledger.confirm_clock_blocking(meta, stated);

@@ -154,7 +154,7 @@ enum Command {
     /// Check every byte of a data folder
     ///
     /// Reads the log, its databases, the key ring, snapshots and index, and compares them with each other. Prints one
-    /// verdict. Exit status: 0 if the folder is whole, 1 at the first divergence. Changes nothing.
+    /// verdict. Exit status: 0 if the folder is whole, 1 at the first divergence, 2 if it could not be read. Changes nothing.
     Verify {
         #[command(flatten)]
         folder: Folder,
@@ -415,14 +415,13 @@ fn read() -> anyhow::Result<Cli> {
     })
 }
 
-/// The exit status for an instance that is not ready yet, as for the clients of slapos.core.
-const NOT_READY: u8 = 2;
-
-/// The exit status of an error.
+/// The exit status of an error: 2 if there is no answer yet (an instance that is not ready, a folder that could not be
+/// verified), else 1.
 pub fn exit_status(error: &anyhow::Error) -> u8 {
     let told = error.downcast_ref::<console::Told>().map(|told| &told.error);
     let is_not_ready = told.or_else(|| error.downcast_ref()).is_some_and(master::MasterError::is_not_ready);
-    if is_not_ready { NOT_READY } else { 1 }
+    let has_no_verdict = error.downcast_ref::<verify::Unverifiable>().is_some();
+    if is_not_ready || has_no_verdict { 2 } else { 1 }
 }
 
 /// Runs what the command line says. The error is one readable line.

@@ -223,18 +223,12 @@ struct Pool {
 
 impl KeyRing {
     /// Opens the ring in this folder, for this process alone. Makes the folder (0700), a master key and an empty
-    /// ring (0600) when there are none, and fills the pool.
+    /// ring (0600) when there are none. Keys are made ahead of need from the first one on, so that starts alone do not fill
+    /// the disk.
     pub fn open(dir: &Path, options: &Options) -> Result<Self, KeyRingFault> {
         let Opened { file, secret, entries, .. } = RingFile::open(&Place::of(dir, options), options.now)?;
         let ring = Self::new(&secret, Some(file));
         ring.shared.take_in(entries);
-        match ring.shared.refill(&mut ring.shared.file.lock()) {
-            // Opening needs no room. Whoever needs a key is told, as long as there is none.
-            Err(KeyRingFault::Io { path, source, .. }) if is_full(&source) => {
-                tracing::warn!(path = %path.display(), error = %source, "cannot make keys ahead of need");
-            }
-            refilled => refilled?,
-        }
         Ok(ring)
     }
 
@@ -419,10 +413,6 @@ impl KeyRing {
     pub fn fingerprint_key(&self) -> [u8; 16] {
         self.shared.fingerprints.digest(&[])
     }
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 impl fmt::Debug for KeyRing {

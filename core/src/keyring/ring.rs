@@ -78,7 +78,9 @@ impl Place {
 
     /// Whether there is a ring, or one that a crash left without its name.
     pub(super) fn has_ring(&self) -> bool {
-        self.ring.exists() || self.new.exists()
+        // What cannot be looked at is there, and told as what it is when it is opened.
+        let may_exist = |path: &Path| !matches!(path.try_exists(), Ok(false));
+        may_exist(&self.ring) || may_exist(&self.new)
     }
 
     /// Whether there never was a ring, as far as the folder tells.

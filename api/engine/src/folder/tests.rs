@@ -16,7 +16,7 @@ use slapledger_projections::Part;
 
 use super::{INDEX, LOG, STATE, end_of};
 use crate::clock::ManualClock;
-use crate::{Engine, Open, unwatched};
+use crate::{Engine, Open, accepted, unwatched};
 
 const NOW: &str = "2026-10-05T00:00:00Z";
 const IDS: std::ops::Range<u64> = 0..60;
@@ -27,8 +27,15 @@ fn at(text: &str) -> Timestamp {
 
 fn open(data: &Path) -> Engine {
     let clock = Arc::new(ManualClock::new(at(NOW)));
-    Engine::open(Open { data, mode: Mode::Proxy, clock, master_key: None, progress: &unwatched })
-        .expect("a cache refuses nothing")
+    Engine::open(Open {
+        data,
+        mode: Mode::Proxy,
+        clock,
+        master_key: None,
+        progress: &unwatched,
+        accept: &accepted,
+    })
+    .expect("a cache refuses nothing")
 }
 
 fn submit(engine: &Engine, command: Command) -> Answer {

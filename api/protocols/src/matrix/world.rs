@@ -23,7 +23,7 @@ use slapledger_core::domain::time::Timestamp;
 use slapledger_dto::token::Token;
 use slapledger_engine::certifier::Certifier;
 use slapledger_engine::clock::ManualClock;
-use slapledger_engine::{Engine, Open, unwatched};
+use slapledger_engine::{Engine, Open, accepted, unwatched};
 use slapledger_net::{Peer, PeerCertificate};
 use slapledger_usecases::contacts;
 use slapledger_usecases::context::RequestContext;
@@ -205,6 +205,7 @@ impl World {
             clock: as_clock,
             master_key: None,
             progress: &unwatched,
+            accept: &accepted,
         };
         let mut engine = Engine::open(open).expect("it opens");
         let ca = folder.path().join("ca");

@@ -290,7 +290,9 @@ impl Feeding {
 
     /// Adds a chapter.
     fn feed(&mut self, shared: &Shared, last: Sequence) -> Result<(), StoreFault> {
-        let frames = self.tail.read(self.next, last, CHAPTER_BYTES)?;
+        let read = self.tail.read(self.next, last, CHAPTER_BYTES);
+        shared.note_tail(read.as_ref().err());
+        let frames = read?;
         self.db.add_chapter(&frames)?;
         self.unsynced += frames.iter().map(|frame| frame.bytes().len() as u64).sum::<u64>();
         if let Some(frame) = frames.last() {
