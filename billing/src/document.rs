@@ -59,7 +59,7 @@ impl Payer {
 }
 
 /// All that a document says besides its lines.
-pub(crate) struct Head<'a> {
+pub(crate) struct DocumentHead<'a> {
     pub(crate) id: InvoiceId,
     pub(crate) run: RunId,
     pub(crate) seller: (PartyId, &'a Payer),
@@ -70,7 +70,7 @@ pub(crate) struct Head<'a> {
 }
 
 /// A document of these lines; none, if there are none.
-pub(crate) fn assemble(head: Head<'_>, lines: Vec<Rated>, taxes: &Taxes) -> Option<Invoice> {
+pub(crate) fn assemble(head: DocumentHead<'_>, lines: Vec<Rated>, taxes: &Taxes) -> Option<Invoice> {
     if lines.is_empty() {
         return None;
     }

@@ -31,6 +31,7 @@ pub use document::Payer;
 pub use journal::Journal;
 pub use price_book::{PriceBookError, PriceBookForm};
 pub use view::{
-    Billing, BillingView, Charge, Document, DocumentState, Late, Place, PrepaidCredit, PublishedBook, Run,
+    Billing, BillingView, Charge, Document, DocumentPlace, DocumentState, Late, PrepaidCredit, PublishedBook,
+    Run,
 };
 pub use warning::Warning;

@@ -27,7 +27,7 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use crate::replay::{ReplayFault, replay};
-use crate::snapshot::{Header, SnapshotFile};
+use crate::snapshot::{ViewSnapshotFile, ViewSnapshotHeader};
 use crate::view::{Part, View};
 
 /// How many events a view may be ahead of its snapshot before another is taken: at least, and at most. In between, as many
@@ -271,7 +271,7 @@ impl<V: View> Runner<V> {
     ) -> Result<Self, ReplayFault> {
         let Restored { name, mut view, position: restored_to, snapshot } = restored;
         if let Some(folder) = options.folder.as_ref().filter(|_| !options.read_only) {
-            SnapshotFile::new(folder, name).remove_unfinished();
+            ViewSnapshotFile::new(folder, name).remove_unfinished();
         }
         let position = feed.head().last;
         replay(&*store, &mut view, (restored_to, position), |_| ())?;
@@ -435,7 +435,7 @@ fn restore<V: View>(
 ) -> Result<RestoredView<V>, ReplayFault> {
     let Some(folder) = folder else { return Ok((None, None)) };
     let mut fault = None;
-    let fits = |header: &Header| {
+    let fits = |header: &ViewSnapshotHeader| {
         header.name == name
             && root_at(store, header.sequence).map_or_else(
                 |error| {
@@ -445,7 +445,7 @@ fn restore<V: View>(
                 |root| root == Some(header.root),
             )
     };
-    let restored = SnapshotFile::new(folder, name).read::<V>(fits);
+    let restored = ViewSnapshotFile::new(folder, name).read::<V>(fits);
     if let Some(fault) = fault {
         return Err(fault.into());
     }
@@ -473,7 +473,7 @@ pub fn kept<V: View>(
 /// What the snapshot of a view in this folder says of the log, if there is one.
 pub fn witness(name: &str, folder: &Path) -> Option<Witness> {
     let file = format!("{}/{name}.snapshot", folder.file_name()?.to_string_lossy());
-    SnapshotFile::new(folder, name).witness(&file)
+    ViewSnapshotFile::new(folder, name).witness(&file)
 }
 
 impl<V: View> Shared<V> {
@@ -569,8 +569,8 @@ impl<V: View> Shared<V> {
         }
         let written = match root_at(&*self.store, sequence) {
             Ok(Some(root)) => {
-                let header = Header { name: self.name.into(), format: V::FORMAT, sequence, root };
-                SnapshotFile::new(folder, self.name)
+                let header = ViewSnapshotHeader { name: self.name.into(), format: V::FORMAT, sequence, root };
+                ViewSnapshotFile::new(folder, self.name)
                     .write(&header, &kept.view)
                     .map_err(|error| error.to_string())
             }

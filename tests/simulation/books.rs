@@ -73,7 +73,7 @@ struct DocumentFact {
 
 /// All that a log says of the money of a project, as far as it is checked.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Books {
+pub(crate) struct BooksFacts {
     pub(crate) parties: BTreeMap<PartyId, PartyFact>,
     pub(crate) runs: BTreeMap<RunId, RunFact>,
     /// Every series that was ever said, and by whom.
@@ -92,7 +92,7 @@ pub(crate) struct Books {
     mark: Option<Box<str>>,
 }
 
-impl Books {
+impl BooksFacts {
     /// A restore holds for every project.
     pub(crate) fn take_of_ledger(&mut self, event: &Event) {
         if let Event::LedgerRestored(event) = event {

@@ -31,25 +31,25 @@ use slapledger_core::domain::usage::{
 };
 use slapledger_tests::random::Random;
 
-use crate::facts::{Fact, Facts};
+use crate::facts::{Fact, ProjectFacts};
 
 /// In microseconds.
 pub(crate) const MINUTE: i64 = 60 * 1_000_000;
 
 /// Makes commands.
-pub(crate) struct Sender {
+pub(crate) struct CommandSender {
     pub(crate) random: Random,
     /// What was reported, to be reported again.
     reported: Vec<(ComputerId, UsageReport)>,
 }
 
-impl Sender {
+impl CommandSender {
     pub(crate) fn new(random: Random) -> Self {
         Self { random, reported: Vec::new() }
     }
 
     /// A command, with some idea of what is there, what is billed and what time it is.
-    pub(crate) fn command(&mut self, facts: &Facts, billing: &Billing, now: Timestamp) -> Command {
+    pub(crate) fn command(&mut self, facts: &ProjectFacts, billing: &Billing, now: Timestamp) -> Command {
         match self.random.below(130) {
             0..4 => self.register_party(),
             4..7 => {
@@ -115,7 +115,7 @@ impl Sender {
         }
     }
 
-    fn software(&mut self, facts: &Facts) -> Command {
+    fn software(&mut self, facts: &ProjectFacts) -> Command {
         let (computer, release) = (self.computer(), self.release());
         if self.random.once_in(2) {
             let state = if self.random.once_in(3) { SupplyState::Destroyed } else { SupplyState::Available };
@@ -138,7 +138,7 @@ impl Sender {
         Command::ReportSoftware(ReportSoftware { computer, release, state, error })
     }
 
-    fn request(&mut self, facts: &Facts) -> Command {
+    fn request(&mut self, facts: &ProjectFacts) -> Command {
         let requester = if self.random.once_in(3) {
             Requester::Instance(self.instance(facts))
         } else {
@@ -172,7 +172,7 @@ impl Sender {
         Reference::new(&format!("instance {}", self.random.below(9))).expect("a reference")
     }
 
-    fn filter(&mut self, facts: &Facts) -> Vec<(Box<str>, Box<str>)> {
+    fn filter(&mut self, facts: &ProjectFacts) -> Vec<(Box<str>, Box<str>)> {
         let pair = |key: &str, value: &str| vec![(key.into(), value.into())];
         match self.random.below(16) {
             0..3 => pair("computer_guid", self.computer().as_str()),
@@ -187,7 +187,7 @@ impl Sender {
     }
 
     /// What providers say of computers, and computers of themselves; and products.
-    fn about_computer(&mut self, facts: &Facts, now: Timestamp) -> Command {
+    fn about_computer(&mut self, facts: &ProjectFacts, now: Timestamp) -> Command {
         let computer = self.computer();
         match self.random.below(6) {
             0 => {
@@ -231,7 +231,7 @@ impl Sender {
     }
 
     /// An instance, or a shared one on it, bangs or takes another name.
-    fn speak(&mut self, facts: &Facts) -> Command {
+    fn speak(&mut self, facts: &ProjectFacts) -> Command {
         let (computer, partition) = self.place(facts);
         let occupant = facts.occupants.get(&(computer.clone(), partition.clone())).copied();
         let lives = |fact: &&Fact| fact.host.is_some() && fact.host == occupant && !fact.ended;
@@ -246,7 +246,7 @@ impl Sender {
         Command::RenameInstance(RenameInstance { place, reference: self.reference() })
     }
 
-    fn report_instance(&mut self, facts: &Facts) -> Command {
+    fn report_instance(&mut self, facts: &ProjectFacts) -> Command {
         let doomed: Vec<_> = facts
             .occupants
             .iter()
@@ -271,7 +271,7 @@ impl Sender {
         Command::ReportInstance(ReportInstance { place: Place::new(computer, partition), state, error })
     }
 
-    fn connect(&mut self, facts: &Facts) -> Command {
+    fn connect(&mut self, facts: &ProjectFacts) -> Command {
         let (computer, partition) = self.place(facts);
         let key = self.key_at(facts, &computer, &partition);
         let connection = self.sealed(key);
@@ -281,7 +281,7 @@ impl Sender {
         })
     }
 
-    fn record(&mut self, facts: &Facts, now: Timestamp) -> Command {
+    fn record(&mut self, facts: &ProjectFacts, now: Timestamp) -> Command {
         let taken: Vec<&ComputerId> = facts.occupants.keys().map(|(computer, _)| computer).collect();
         let computer = match taken.as_slice() {
             [] => self.computer(),
@@ -307,7 +307,7 @@ impl Sender {
         Command::RecordUsage(RecordUsage { computer, reports })
     }
 
-    fn report(&mut self, computer: &ComputerId, facts: &Facts, now: Timestamp) -> UsageReport {
+    fn report(&mut self, computer: &ComputerId, facts: &ProjectFacts, now: Timestamp) -> UsageReport {
         let (id, revision) = self.identity();
         let here: Vec<_> = facts.occupants.iter().filter(|((on, _), _)| on == computer).collect();
         let stop = now.plus_micros(self.random.between(-300, 10) * MINUTE);
@@ -381,7 +381,7 @@ impl Sender {
         }
     }
 
-    fn resolve(&mut self, facts: &Facts, now: Timestamp) -> Command {
+    fn resolve(&mut self, facts: &ProjectFacts, now: Timestamp) -> Command {
         let suspended = self.suspended(facts);
         let stop = now.plus_micros(-self.random.between(0, 60) * MINUTE);
         let period = Period::new(stop.plus_micros(-10 * MINUTE), stop);
@@ -394,7 +394,7 @@ impl Sender {
         })
     }
 
-    fn suspended(&mut self, facts: &Facts) -> Sequence {
+    fn suspended(&mut self, facts: &ProjectFacts) -> Sequence {
         let open: Vec<u64> = facts.suspended.keys().copied().collect();
         let any = self.random.below(facts.last + 1);
         Sequence(if open.is_empty() || self.random.once_in(8) { any } else { *self.random.pick(&open) })
@@ -442,12 +442,12 @@ impl Sender {
         SoftwareRelease::new(&format!("http://release/{}", self.random.below(3))).expect("a release")
     }
 
-    pub(crate) fn instance(&mut self, facts: &Facts) -> InstanceId {
+    pub(crate) fn instance(&mut self, facts: &ProjectFacts) -> InstanceId {
         InstanceId(self.random.below(facts.instances.len() as u64 + 1) + 1)
     }
 
     /// Mostly one where somebody sits.
-    fn place(&mut self, facts: &Facts) -> (ComputerId, PartitionId) {
+    fn place(&mut self, facts: &ProjectFacts) -> (ComputerId, PartitionId) {
         let taken: Vec<_> = facts.occupants.keys().collect();
         if taken.is_empty() || self.random.once_in(6) {
             return (self.computer(), partition(self.random.below(6)));
@@ -455,7 +455,7 @@ impl Sender {
         (*self.random.pick(&taken)).clone()
     }
 
-    fn key_at(&mut self, facts: &Facts, computer: &ComputerId, partition: &PartitionId) -> KeyId {
+    fn key_at(&mut self, facts: &ProjectFacts, computer: &ComputerId, partition: &PartitionId) -> KeyId {
         let there = facts.occupants.get(&(computer.clone(), partition.clone()));
         match there {
             Some(instance) if !self.random.once_in(15) => facts.instances[instance].key,

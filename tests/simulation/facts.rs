@@ -1,6 +1,6 @@
 //! What the events of a project must be, read one by one: a second reading that shares no code with the decisions.
 //!
-//! [`Facts::take`] panics when an event cannot stand where it stands. Facts of two readings are equal exactly if
+//! [`ProjectFacts::take`] panics when an event cannot stand where it stands. Facts of two readings are equal exactly if
 //! the logs say the same. The order of all events and what is of the ledger itself is looked at in [`crate::whole`].
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,8 +19,8 @@ use slapledger_core::domain::usage::{Attribution, Usage, UsageId};
 use slapledger_core::log::envelope::Recorded;
 use slapledger_projections::SlapViews;
 
-use crate::books::Books;
-use crate::naive::Cloud;
+use crate::books::BooksFacts;
+use crate::naive::NaiveCloud;
 
 /// An instance, as the log tells of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +53,7 @@ struct ComputerFact {
 
 /// Usage that is metered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Metered {
+struct MeteredFact {
     identity: (ComputerId, UsageId),
     /// Among how many instances it is divided.
     shares: usize,
@@ -61,7 +61,7 @@ struct Metered {
 
 /// Everything a log says of a project, as far as it is checked.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Facts {
+pub(crate) struct ProjectFacts {
     /// The end of the log.
     pub(crate) last: u64,
     versions: BTreeMap<Stream, u64>,
@@ -74,17 +74,17 @@ pub(crate) struct Facts {
     pub(crate) instances: BTreeMap<InstanceId, Fact>,
     pub(crate) identities: BTreeMap<(ComputerId, UsageId), BTreeSet<u64>>,
     /// The usage that is metered now, by the event that meters it.
-    metered: BTreeMap<u64, Metered>,
+    metered: BTreeMap<u64, MeteredFact>,
     pub(crate) suspended: BTreeMap<u64, (ComputerId, UsageId)>,
     price_books: BTreeMap<PriceBookName, u32>,
-    pub(crate) books: Books,
+    pub(crate) books: BooksFacts,
     /// Whether the rules are those of the master.
     master: bool,
     /// Who is where and who waits.
-    cloud: Cloud,
+    cloud: NaiveCloud,
 }
 
-impl Facts {
+impl ProjectFacts {
     /// What the ledger is run as holds for every project.
     pub(crate) fn take_of_ledger(&mut self, event: &Event) {
         if let Event::LedgerCreated(created) = event {
@@ -315,7 +315,7 @@ impl Facts {
         metering.insert(sequence);
         let shares = match &usage.attribution {
             Attribution::Computer => {
-                self.metered.insert(sequence, Metered { identity, shares: 1 });
+                self.metered.insert(sequence, MeteredFact { identity, shares: 1 });
                 return;
             }
             Attribution::Instance(instance) => vec![(*instance, usage.period)],
@@ -323,7 +323,7 @@ impl Facts {
                 shares.iter().map(|share| (share.instance, share.period)).collect()
             }
         };
-        self.metered.insert(sequence, Metered { identity, shares: shares.len() });
+        self.metered.insert(sequence, MeteredFact { identity, shares: shares.len() });
         for (instance, period) in shares {
             let fact = &self.instances[&instance];
             assert_eq!(fact.place.as_ref().map(|(on, _)| on), Some(computer), "{instance} is elsewhere");

@@ -9,7 +9,7 @@ use slapledger_core::domain::id::{CredentialId, PartyId, ProjectId, Sequence};
 use slapledger_core::domain::restore::{RecordRestore, RestoreMark};
 use slapledger_core::domain::time::Timestamp;
 
-use crate::commands::{MINUTE, Sender};
+use crate::commands::{CommandSender, MINUTE};
 use crate::whole::Whole;
 
 /// What senders come by.
@@ -26,7 +26,7 @@ pub(crate) fn credential(n: u8) -> CredentialId {
     CredentialId(id)
 }
 
-impl Sender {
+impl CommandSender {
     /// Somebody is let in, or no more.
     pub(crate) fn about_credentials(&mut self, whole: &Whole, project: ProjectId, now: Timestamp) -> Command {
         match self.random.below(9) {

@@ -30,7 +30,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use slapledger_tests::{quick, told_seed};
-use world::{STEPS, World};
+use world::{STEPS, SimulatedWorld};
 
 /// Prints the seed when a run of it fails.
 struct Seed(u64);
@@ -88,8 +88,8 @@ fn a_seed_repeats_its_run() {
     assert_eq!(run(7).root(), run(7).root());
 }
 
-fn run(seed: u64) -> World {
-    let mut world = World::new(seed);
+fn run(seed: u64) -> SimulatedWorld {
+    let mut world = SimulatedWorld::new(seed);
     for _ in 0..STEPS {
         world.step();
     }

@@ -20,15 +20,15 @@ use slapledger_core::domain::tax::{Exemption, SetTaxRate, SetTaxTreatment};
 use slapledger_core::domain::time::Timestamp;
 
 use crate::books::RunEnd;
-use crate::commands::{MINUTE, Sender};
-use crate::facts::Facts;
+use crate::commands::{CommandSender, MINUTE};
+use crate::facts::ProjectFacts;
 
 /// So many charges of so long a text are more than one event takes.
 const MANY_CHARGES: usize = 100;
 
-impl Sender {
+impl CommandSender {
     /// A command about money.
-    pub(crate) fn about_money(&mut self, facts: &Facts, billing: &Billing, now: Timestamp) -> Command {
+    pub(crate) fn about_money(&mut self, facts: &ProjectFacts, billing: &Billing, now: Timestamp) -> Command {
         match self.random.below(40) {
             0..4 => self.describe_party(facts),
             4 => {
@@ -103,7 +103,7 @@ impl Sender {
     }
 
     /// Of a few runs, mostly one that is open.
-    fn run(&mut self, facts: &Facts) -> RunId {
+    fn run(&mut self, facts: &ProjectFacts) -> RunId {
         let runs = &facts.books.runs;
         let open: Vec<RunId> =
             runs.iter().filter(|(_, run)| run.end == RunEnd::Open).map(|(id, _)| *id).collect();
@@ -113,7 +113,7 @@ impl Sender {
         *self.random.pick(&open)
     }
 
-    fn describe_party(&mut self, facts: &Facts) -> Command {
+    fn describe_party(&mut self, facts: &ProjectFacts) -> Command {
         let party = if self.random.once_in(4) { PartyId(self.random.below(12) + 1) } else { self.party() };
         let key = facts.books.parties.get(&party).map_or(KeyId([1; 16]), |known| known.key);
         let details = (!self.random.once_in(3)).then(|| self.sealed(key));
@@ -138,7 +138,7 @@ impl Sender {
     }
 
     /// Mostly somebody who does not sell, or what has ended.
-    fn subject(&mut self, facts: &Facts) -> Subject {
+    fn subject(&mut self, facts: &ProjectFacts) -> Subject {
         let ended: Vec<_> =
             facts.instances.iter().filter(|(_, fact)| fact.ended).map(|(id, _)| *id).collect();
         match self.random.below(4) {

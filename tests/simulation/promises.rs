@@ -10,7 +10,7 @@ use slapledger_core::domain::usage::{Revision, UsageId, UsageOutcome, UsageRepor
 use slapledger_core::domain::{Answer, Command, Refusal};
 use slapledger_core::ledger::{Accepted, Submission, SubmitError};
 
-use crate::facts::Facts;
+use crate::facts::ProjectFacts;
 
 /// One identity in one content, as far as senders can tell contents apart.
 type Told = (ProjectId, ComputerId, UsageId, String);
@@ -32,7 +32,7 @@ impl Promises {
     /// Takes an answer over, and checks it against all that was answered before and against the durable log.
     pub(crate) fn take(
         &mut self,
-        facts: &Facts,
+        facts: &ProjectFacts,
         submission: &Submission,
         result: &Result<Accepted, SubmitError>,
         was_good_all_the_time: impl Fn(&str) -> bool,
@@ -80,7 +80,7 @@ impl Promises {
 
     fn check(
         &mut self,
-        (project, facts): (ProjectId, &Facts),
+        (project, facts): (ProjectId, &ProjectFacts),
         command: &Command,
         answer: &Answer,
         happened: bool,
@@ -121,7 +121,7 @@ impl Promises {
 
     fn report(
         &mut self,
-        (project, facts): (ProjectId, &Facts),
+        (project, facts): (ProjectId, &ProjectFacts),
         computer: &ComputerId,
         report: &UsageReport,
         outcome: UsageOutcome,

@@ -20,7 +20,7 @@ use slapledger_tests::random::Random;
 use crate::whole::Whole;
 
 /// The readers of one writer.
-pub(crate) struct Readers {
+pub(crate) struct LogReaders {
     store: Arc<MemoryStore>,
     publisher: Arc<Publisher>,
     slap: Runner<Projects<SlapViews>>,
@@ -28,7 +28,7 @@ pub(crate) struct Readers {
     access: Runner<AccessView>,
 }
 
-impl Readers {
+impl LogReaders {
     /// Starts them, from the snapshots in a folder if there is one.
     pub(crate) fn start(store: &MemoryStore, folder: Option<&Path>, random: &mut Random) -> Self {
         let store = Arc::new(store.reopen());
@@ -135,7 +135,7 @@ impl Readers {
 }
 
 /// A run that fails leaves no thread behind.
-impl Drop for Readers {
+impl Drop for LogReaders {
     fn drop(&mut self) {
         self.publisher.close();
     }

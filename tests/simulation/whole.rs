@@ -13,7 +13,7 @@ use slapledger_core::log::envelope::{EventDecoder, Recorded};
 use slapledger_core::log::memory::MemoryStore;
 use slapledger_core::log::store::{EventStore, read_frames};
 
-use crate::facts::Facts;
+use crate::facts::ProjectFacts;
 
 /// The projects that senders act in, from the same small stock of names.
 pub(crate) const PROJECTS: [ProjectId; 2] = [ProjectId::DEFAULT, ProjectId(2)];
@@ -27,7 +27,7 @@ pub(crate) struct Whole {
     of_ledger: u64,
     pub(crate) term: u64,
     pub(crate) starts: u64,
-    projects: BTreeMap<ProjectId, Facts>,
+    projects: BTreeMap<ProjectId, ProjectFacts>,
     /// The titles of projects that were opened.
     opened: BTreeMap<ProjectId, Box<str>>,
     /// What was issued, in which project, and what became of it.
@@ -44,7 +44,7 @@ impl Default for Whole {
             of_ledger: 0,
             term: 0,
             starts: 0,
-            projects: PROJECTS.into_iter().map(|project| (project, Facts::default())).collect(),
+            projects: PROJECTS.into_iter().map(|project| (project, ProjectFacts::default())).collect(),
             opened: BTreeMap::new(),
             credentials: BTreeMap::new(),
             kinds: BTreeMap::new(),
@@ -72,12 +72,12 @@ impl Whole {
     }
 
     /// What it says of a project.
-    pub(crate) fn project(&self, project: ProjectId) -> &Facts {
+    pub(crate) fn project(&self, project: ProjectId) -> &ProjectFacts {
         &self.projects[&project]
     }
 
     /// What it says of each project.
-    pub(crate) fn projects(&self) -> impl Iterator<Item = (ProjectId, &Facts)> {
+    pub(crate) fn projects(&self) -> impl Iterator<Item = (ProjectId, &ProjectFacts)> {
         self.projects.iter().map(|(project, facts)| (*project, facts))
     }
 
@@ -161,7 +161,7 @@ impl Whole {
 
     /// Everybody is where they may be, and nobody waits beside room.
     pub(crate) fn check(&self) {
-        self.projects.values().for_each(Facts::check);
+        self.projects.values().for_each(ProjectFacts::check);
         for (project, issued, standing) in self.credentials.values() {
             // What has expired may be forgotten before its holder ends.
             let expired = issued.expires_at <= self.recorded_at && issued.expires_at.is_some();
@@ -229,10 +229,10 @@ mod tests {
     use slapledger_core::log::envelope::{Actor, Meta};
 
     use super::*;
-    use crate::world::{STEPS, World};
+    use crate::world::{STEPS, SimulatedWorld};
 
     /// Spoils a log, given the place of the event that it is about.
-    type Fault = fn(&mut Vec<Recorded>, usize);
+    type PlantedFault = fn(&mut Vec<Recorded>, usize);
 
     fn events(store: &MemoryStore) -> Vec<Recorded> {
         let mut decoder = EventDecoder::default();
@@ -248,7 +248,7 @@ mod tests {
     /// The log of the first seed in which all of this happens.
     fn a_log_with(names: &[&str]) -> Vec<Recorded> {
         let mut logs = (1..).map(|seed| {
-            let mut world = World::new(seed);
+            let mut world = SimulatedWorld::new(seed);
             (0..STEPS).for_each(|_| world.step());
             events(world.store())
         });
@@ -285,7 +285,7 @@ mod tests {
         let good = a_log_with(&all);
         assert!(holds(&good));
         let find = |name: &str| good.iter().position(|event| event.event.name() == name).expect(name);
-        let again: Fault = |log, at| {
+        let again: PlantedFault = |log, at| {
             let (end, mut event) = (log.last().unwrap().clone(), log[at].clone());
             event.sequence = end.sequence.next();
             event.recorded_at = end.recorded_at;
@@ -295,22 +295,22 @@ mod tests {
             event.stream_version = last.unwrap().stream_version + 1;
             log.push(event);
         };
-        let elsewhere: Fault = |log, at| {
+        let elsewhere: PlantedFault = |log, at| {
             let other = PROJECTS.into_iter().find(|project| *project != log[at].meta.project);
             let project = other.expect("there are two");
             log[at].meta = Arc::new(Meta { project, ..(*log[at].meta).clone() });
         };
-        let shown: Fault = |log, at| {
+        let shown: PlantedFault = |log, at| {
             let credential = Some("somebody else's".into());
             let actor = Actor { credential, ..log[at].meta.actor.clone() };
             log[at].meta = Arc::new(Meta { actor, ..(*log[at].meta).clone() });
         };
-        let more: Fault = |log, at| {
+        let more: PlantedFault = |log, at| {
             let Event::InvoiceFinalised(event) = &mut log[at].event else { panic!("a document") };
             let cent = Amount::from_minor(1, event.invoice.currency);
             event.invoice.total = event.invoice.total.checked_add(cent).unwrap();
         };
-        let faults: [(&str, &str, Fault); 22] = [
+        let faults: [(&str, &str, PlantedFault); 22] = [
             ("an instance in another project", "InstanceRequested", elsewhere),
             ("usage in another project", "UsageRecorded", elsewhere),
             ("a lost event", "InstanceRequested", |log, at| drop(log.remove(at))),

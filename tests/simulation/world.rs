@@ -16,18 +16,18 @@ use slapledger_core::log::store::{Appended, EventStore, Term};
 use slapledger_tests::random::Random;
 use tempfile::TempDir;
 
-use crate::commands::Sender;
+use crate::commands::CommandSender;
 use crate::index::SharedIndex;
 use crate::keys::{SHOWN, credential};
 use crate::promises::Promises;
-use crate::readers::Readers;
+use crate::readers::LogReaders;
 use crate::whole::{PROJECTS, Whole};
 
 /// How often something happens in a run.
 pub(crate) const STEPS: u32 = 200;
 
 /// A writer, as one process has it.
-struct Writer {
+struct SimulatedWriter {
     store: MemoryStore,
     sequencer: Sequencer,
     index: SharedIndex,
@@ -35,41 +35,41 @@ struct Writer {
 }
 
 /// A snapshot that a writer left on disk.
-struct Snapshot {
+struct WriterSnapshot {
     at: Sequence,
     bytes: Vec<u8>,
     index: SharedIndex,
 }
 
 /// See the module.
-pub(crate) struct World {
+pub(crate) struct SimulatedWorld {
     random: Random,
-    sender: Sender,
+    sender: CommandSender,
     clock: Timestamp,
-    writer: Writer,
-    readers: Readers,
+    writer: SimulatedWriter,
+    readers: LogReaders,
     /// Where the readers keep their snapshots, in some runs.
     folder: Option<TempDir>,
     facts: Whole,
     promises: Promises,
-    snapshots: Vec<Snapshot>,
+    snapshots: Vec<WriterSnapshot>,
     restarts: u64,
 }
 
 type Replies = Vec<(Submission, Result<Accepted, SubmitError>)>;
 
-impl World {
+impl SimulatedWorld {
     /// A new ledger.
     pub(crate) fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let clock = Timestamp::parse_rfc3339("2026-10-01T00:00:00Z").expect("an instant");
-        let sender = Sender::new(random.fork());
+        let sender = CommandSender::new(random.fork());
         let store = MemoryStore::new();
         let writer = take_over(&store, &[], clock, &mut random);
         let facts = Whole::of(&writer.store);
         let (promises, snapshots) = (Promises::default(), Vec::new());
         let folder = random.once_in(4).then(|| tempfile::tempdir().expect("a folder"));
-        let readers = Readers::start(&writer.store, folder.as_ref().map(TempDir::path), &mut random);
+        let readers = LogReaders::start(&writer.store, folder.as_ref().map(TempDir::path), &mut random);
         Self { random, sender, clock, writer, readers, folder, facts, promises, snapshots, restarts: 0 }
     }
 
@@ -272,7 +272,7 @@ impl World {
 
     fn take_snapshot(&mut self) {
         let (at, bytes) = (self.writer.sequencer.last(), self.writer.snapshot());
-        self.snapshots.push(Snapshot { at, bytes, index: self.writer.index.copy() });
+        self.snapshots.push(WriterSnapshot { at, bytes, index: self.writer.index.copy() });
         self.readers.snapshot();
     }
 
@@ -314,7 +314,7 @@ impl World {
         self.restarts += 1;
         self.readers.finish(&mut self.random);
         let folder = self.folder.as_ref().map(TempDir::path);
-        self.readers = Readers::start(&self.writer.store, folder, &mut self.random);
+        self.readers = LogReaders::start(&self.writer.store, folder, &mut self.random);
         let read = Whole::of(&self.writer.store);
         assert!(read.last > self.facts.last && read.term > self.facts.term, "a start leaves its mark");
         read.check_state(self.writer.sequencer.state());
@@ -332,7 +332,7 @@ impl World {
     }
 }
 
-impl Writer {
+impl SimulatedWriter {
     fn snapshot(&self) -> Vec<u8> {
         self.sequencer.snapshot()
     }
@@ -373,7 +373,12 @@ impl Writer {
 }
 
 /// Acquires the log, reads it from a snapshot or from the start, and makes the mark of a start.
-fn take_over(store: &MemoryStore, snapshots: &[Snapshot], clock: Timestamp, random: &mut Random) -> Writer {
+fn take_over(
+    store: &MemoryStore,
+    snapshots: &[WriterSnapshot],
+    clock: Timestamp,
+    random: &mut Random,
+) -> SimulatedWriter {
     let store = store.reopen();
     let term = store.acquire().expect("a store that was just opened");
     let (mut sequencer, index) = replay(&store, snapshots, random);
@@ -385,12 +390,16 @@ fn take_over(store: &MemoryStore, snapshots: &[Snapshot], clock: Timestamp, rand
     let start = sequencer.start(clock, term, "simulation", &new);
     let appended = store.append(term, expected, &start.frames);
     assert_eq!(appended, Appended::Durable, "the start of a writer");
-    Writer { store, sequencer, index, term }
+    SimulatedWriter { store, sequencer, index, term }
 }
 
 /// The mind of a writer, from a random snapshot and what came after it, or from the log alone; where both are
 /// possible they are the same.
-fn replay(store: &MemoryStore, snapshots: &[Snapshot], random: &mut Random) -> (Sequencer, SharedIndex) {
+fn replay(
+    store: &MemoryStore,
+    snapshots: &[WriterSnapshot],
+    random: &mut Random,
+) -> (Sequencer, SharedIndex) {
     if random.once_in(4) {
         store.fail_read(random.below(3));
         let found = catch_up(store, SharedIndex::default(), None, random);
@@ -418,7 +427,7 @@ fn replay(store: &MemoryStore, snapshots: &[Snapshot], random: &mut Random) -> (
 fn catch_up(
     store: &MemoryStore,
     index: SharedIndex,
-    snapshot: Option<&Snapshot>,
+    snapshot: Option<&WriterSnapshot>,
     random: &mut Random,
 ) -> Result<(Sequencer, SharedIndex), OpenFault> {
     let seen = Box::new(index.clone());

@@ -9,7 +9,7 @@ use slapledger_core::domain::time::{Period, Timestamp};
 use super::number::Number;
 use super::{Basis, MOST, Why};
 use crate::proration::{months_of, prorated_parts};
-use crate::rating::Subject;
+use crate::rating::RatingSubject;
 
 /// A time in units of a fee: the sum of `seconds / of_seconds` of its parts, divided by `divide_by`, rounded half up to
 /// nine digits.
@@ -54,7 +54,7 @@ impl TimePart {
 
 impl Time {
     /// A period in units of a fee.
-    pub(super) fn of(subject: &Subject<'_>, period: Period, every: Every, quantity: Quantity) -> Self {
+    pub(super) fn of(subject: &RatingSubject<'_>, period: Period, every: Every, quantity: Quantity) -> Self {
         let unit = match every {
             Every::Hour => "hour",
             Every::Day => "day",
@@ -84,7 +84,7 @@ impl Time {
 }
 
 /// The time of a fee.
-pub(super) fn explain(subject: &Subject<'_>, line: &InvoiceLine, rate: &Rate) -> Why {
+pub(super) fn explain(subject: &RatingSubject<'_>, line: &InvoiceLine, rate: &Rate) -> Why {
     let Model::Recurring { every, .. } = rate.model else { return Why::default() };
     let time = Time::of(subject, line.period, every, line.quantity);
     Why { formula: vec![time.formula()], basis: Some(Basis::Time(time)), ..Why::default() }

@@ -11,7 +11,7 @@ use slapledger_core::domain::time::{Period, Timestamp};
 
 use super::instance::{is_linear, name_of};
 use super::prices::{By, Version};
-use super::{Complete, Dimensions, Own, Rated, Subject};
+use super::{Complete, Dimensions, Own, Rated, RatingSubject};
 use crate::history::History;
 use crate::proration::prorate;
 use crate::tariff;
@@ -29,7 +29,7 @@ pub(crate) struct Pooled<'a> {
     pub(super) events: Vec<Sequence>,
 }
 
-impl<'a> Subject<'a> {
+impl<'a> RatingSubject<'a> {
     /// The lines about all instances together, from their own lines and what they pooled.
     pub(super) fn lines_of_customer(
         &self,
@@ -65,8 +65,8 @@ impl<'a> Subject<'a> {
     }
 
     fn pooled(&self, own: &mut Own<'a>, warnings: &mut Vec<Warning>) {
-        type Key<'k> = (u32, u32, &'k Dimensions, Timestamp);
-        let mut pools: BTreeMap<Key<'_>, (By<'a>, Period, Vec<&Pooled<'a>>)> = BTreeMap::new();
+        type CustomerKey<'k> = (u32, u32, &'k Dimensions, Timestamp);
+        let mut pools: BTreeMap<CustomerKey<'_>, (By<'a>, Period, Vec<&Pooled<'a>>)> = BTreeMap::new();
         for pooled in &own.pooled {
             let Some(period) = self.part_of(pooled) else { continue };
             let key = (pooled.by.version.number, pooled.by.number, &*pooled.dimensions, period.start);

@@ -10,7 +10,7 @@ use slapledger_core::domain::time::{Period, Timestamp};
 use slapledger_projections::metering::{AsOf, Method, Target};
 
 use super::prices::{By, Charge, Version};
-use super::{Complete, Dimensions, Own, Pooled, Rated, Subject};
+use super::{Complete, Dimensions, Own, Pooled, Rated, RatingSubject};
 use crate::history::{Allocation, Attributes, History};
 use crate::proration::prorate;
 use crate::tariff::Priced;
@@ -27,7 +27,7 @@ struct Stretch<'a> {
 
 /// One instance, and what is needed to charge it.
 pub(super) struct Instance<'a> {
-    pub(super) subject: &'a Subject<'a>,
+    pub(super) subject: &'a RatingSubject<'a>,
     pub(super) id: InstanceId,
     pub(super) history: &'a History,
     pub(super) allocation: &'a Allocation,

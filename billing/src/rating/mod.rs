@@ -31,7 +31,7 @@ use crate::regions::Regions;
 use crate::tariff::Priced;
 use crate::warning::Warning;
 
-pub(crate) use adjustment::{Charged, Earlier, Key, adjustments, key, new_events};
+pub(crate) use adjustment::{AdjustmentKey, Charged, Earlier, adjustments, key, new_events};
 pub(crate) use advance::{ChargedInAdvance, settle};
 pub(crate) use customer::{Pooled, counts};
 use instance::Instance;
@@ -43,7 +43,7 @@ pub(crate) type Dimensions = [(Box<str>, Box<str>)];
 
 /// All that lines are made from, but for prices.
 #[derive(Clone, Copy)]
-pub(crate) struct Basis<'a> {
+pub(crate) struct RatingBasis<'a> {
     pub(crate) regions: &'a Regions,
     pub(crate) metering: &'a Metering,
     pub(crate) taxes: &'a Taxes,
@@ -51,8 +51,8 @@ pub(crate) struct Basis<'a> {
 
 /// Who is charged by whom, for when, by which prices, as known when.
 #[derive(Clone, Copy)]
-pub(crate) struct Subject<'a> {
-    pub(crate) basis: Basis<'a>,
+pub(crate) struct RatingSubject<'a> {
+    pub(crate) basis: RatingBasis<'a>,
     pub(crate) prices: &'a Prices<'a>,
     pub(crate) seller: PartyId,
     pub(crate) payer: PartyId,
@@ -87,7 +87,7 @@ pub(crate) struct Own<'a> {
     pooled: Vec<Pooled<'a>>,
 }
 
-impl<'a> Subject<'a> {
+impl<'a> RatingSubject<'a> {
     /// All lines for what was in the period.
     pub(crate) fn rate(
         &'a self,

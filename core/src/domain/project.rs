@@ -57,7 +57,7 @@ pub struct Project {
 
 /// What a project shares with all others.
 #[derive(Clone, Copy)]
-pub(super) struct Shared<'a> {
+pub(super) struct ProjectsShare<'a> {
     /// The rules that hold.
     pub(super) mode: Mode,
     /// The index of usage identities, each of which names its project.
@@ -70,7 +70,7 @@ impl Project {
     /// Decides a command; changes nothing.
     pub(super) fn decide(
         &self,
-        around: Shared<'_>,
+        around: ProjectsShare<'_>,
         context: &Context,
         command: &Command,
     ) -> Result<Outcome<Answer>, Refusal> {
@@ -292,15 +292,15 @@ impl Project {
         instance::Surroundings { mode, parties, computers, supplies }
     }
 
-    fn around_invoices<'a>(&'a self, around: Shared<'a>, project: ProjectId) -> invoice::Around<'a> {
+    fn around_invoices<'a>(&'a self, around: ProjectsShare<'a>, project: ProjectId) -> invoice::Around<'a> {
         let Self { parties, credits, charges, .. } = self;
         let numbering = Numbering { restores: around.restores, project };
         invoice::Around { parties, credits, charges, numbering }
     }
 
-    fn around_usage<'a>(&'a self, around: Shared<'a>, context: &Context) -> usage::Surroundings<'a> {
+    fn around_usage<'a>(&'a self, around: ProjectsShare<'a>, context: &Context) -> usage::Surroundings<'a> {
         let Self { computers, instances, .. } = self;
-        let (Context { now, next, project }, Shared { seen, .. }) = (*context, around);
+        let (Context { now, next, project }, ProjectsShare { seen, .. }) = (*context, around);
         usage::Surroundings { seen, computers, instances, project, now, next }
     }
 }

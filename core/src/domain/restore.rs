@@ -215,7 +215,7 @@ pub enum RestoreRefusal {
 
 /// A restore, as far as numbers depend on it.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-struct Restore {
+struct RestoreRecord {
     mark: RestoreMark,
     at: Timestamp,
     /// The last number of each year that was stated of a series.
@@ -225,7 +225,7 @@ struct Restore {
 /// All restores of the ledger, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Restores {
-    restores: Vec<Restore>,
+    restores: Vec<RestoreRecord>,
 }
 
 /// The restores of the ledger as the documents of one project see them.
@@ -314,7 +314,7 @@ impl Restores {
                 stated.entry((*project, series.into())).or_default().insert(year, number);
             }
         }
-        self.restores.push(Restore { mark: event.mark, at: event.at, stated });
+        self.restores.push(RestoreRecord { mark: event.mark, at: event.at, stated });
     }
 }
 

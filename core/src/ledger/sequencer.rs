@@ -42,7 +42,7 @@ pub struct Sequencer {
     tree: Tree,
     last: Sequence,
     recorded_at: Timestamp,
-    versions: FxHashMap<Place, u64>,
+    versions: FxHashMap<StreamPlace, u64>,
     named: BTreeMap<Name, Remembered>,
     created: Option<LedgerCreated>,
 }
@@ -54,7 +54,7 @@ type Actor2 = (u8, Box<str>);
 type Name = (ProjectId, Actor2, CommandId);
 
 /// A stream and the project it belongs to.
-type Place = (ProjectId, Arc<Stream>);
+type StreamPlace = (ProjectId, Arc<Stream>);
 
 /// What came of a group of commands.
 pub struct Group<R> {
@@ -86,7 +86,7 @@ pub enum Undecided<R> {
 
 /// Everything but the index of usage identities.
 #[derive(Encode, Decode)]
-struct Snapshot {
+struct SequencerSnapshot {
     tree: Tree,
     last: Sequence,
     recorded_at: Timestamp,
@@ -447,9 +447,9 @@ impl Sequencer {
     /// Everything but the index of usage identities, as bytes that [`Sequencer::restore`] reads.
     pub fn snapshot(&self) -> Vec<u8> {
         let config = bincode::config::standard();
-        let key = |(project, stream): &Place| (*project, stream_key(stream));
+        let key = |(project, stream): &StreamPlace| (*project, stream_key(stream));
         let versions = self.versions.iter().map(|(place, version)| (key(place), *version)).collect();
-        let snapshot = Snapshot {
+        let snapshot = SequencerSnapshot {
             tree: self.tree.clone(),
             last: self.last,
             recorded_at: self.recorded_at,
@@ -463,7 +463,7 @@ impl Sequencer {
 
     /// The sequencer of a snapshot, over an index of usage identities that is as far.
     pub fn restore(bytes: &[u8], seen: Box<dyn SeenIndex>) -> Option<Self> {
-        let (snapshot, read): (Snapshot, usize) =
+        let (snapshot, read): (SequencerSnapshot, usize) =
             bincode::decode_from_slice(bytes, bincode::config::standard()).ok()?;
         if read != bytes.len() {
             return None;
@@ -524,7 +524,7 @@ fn of(meta: &Meta) -> (ProjectId, Option<&str>) {
     (meta.project, meta.actor.credential.as_deref())
 }
 
-fn place_of(recorded: &Recorded) -> Place {
+fn place_of(recorded: &Recorded) -> StreamPlace {
     (recorded.project(), Arc::clone(&recorded.stream))
 }
 

@@ -16,7 +16,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
-use slapledger_billing::{Billing, BillingView, Document, DocumentState, Place, Warning};
+use slapledger_billing::{Billing, BillingView, Document, DocumentPlace, DocumentState, Warning};
 use slapledger_core::domain::event::{Event, Stream};
 use slapledger_core::domain::id::{ComputerId, InstanceId, InvoiceId, PartyId, ResourceId, RunId, Sequence};
 use slapledger_core::domain::invoice::{
@@ -271,11 +271,11 @@ pub(super) fn find<'a>(
 }
 
 /// A place in the list of documents: run, payer, and which of the credit notes about their document.
-struct At(Place);
+struct At(DocumentPlace);
 
 impl std::fmt::Display for At {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Place { run, payer, note } = self.0;
+        let DocumentPlace { run, payer, note } = self.0;
         write!(f, "{run}.{payer}.{note}")
     }
 }
@@ -288,7 +288,7 @@ impl std::str::FromStr for At {
         let mut next = || parts.next().ok_or(());
         let run = next()?.parse().map_err(|_| ())?;
         let payer = next()?.parse().map_err(|_| ())?;
-        Ok(Self(Place { run, payer, note: next()?.parse().map_err(|_| ())? }))
+        Ok(Self(DocumentPlace { run, payer, note: next()?.parse().map_err(|_| ())? }))
     }
 }
 

@@ -344,12 +344,12 @@ pub enum UsageRefusal {
 }
 
 /// What was measured, and where: a partition, whatever the sender called it, or else the subject as written.
-type Series = (Box<str>, ResourceId);
+type UsageSeries = (Box<str>, ResourceId);
 
 /// What decisions need to know of usage, but for its identities: those of all projects are in one index.
 #[derive(Debug, Clone, Default, Encode, Decode)]
 pub struct UsageLedger {
-    last_found: BTreeMap<ComputerId, BTreeMap<Series, LastFound>>,
+    last_found: BTreeMap<ComputerId, BTreeMap<UsageSeries, LastFound>>,
     suspended: BTreeMap<Sequence, (ComputerId, UsageSuspended)>,
 }
 
