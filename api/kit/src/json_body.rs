@@ -94,7 +94,7 @@ pub struct JsonObject {
 impl JsonObject {
     fn parse(bytes: &[u8]) -> Result<Self, Problem> {
         let value: Value = serde_json::from_slice(bytes)
-            .map_err(|error| Problem::bad_request(format!("the body is not JSON: {error}")))?;
+            .map_err(|error| Problem::malformed(format!("the body is not JSON: {error}")))?;
         match value {
             Value::Object(members) => Ok(Self { path: String::new(), members, all_texts: false }),
             other => {
@@ -277,7 +277,7 @@ impl JsonObject {
     /// Nothing must be left.
     pub fn end(self) -> Result<(), Problem> {
         match self.members.keys().next() {
-            Some(name) => Err(self.fault(name, "is not a field here")),
+            Some(name) => Err(Problem::unknown_field(self.path_of(name), "is not a field here")),
             None => Ok(()),
         }
     }

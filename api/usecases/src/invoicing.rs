@@ -25,6 +25,7 @@ use slapledger_core::domain::{Answer, Command, Refusal};
 use slapledger_core::keyring::{KeyRing, KeyRingFault, Unreadable};
 use slapledger_core::ledger::{Submission, SubmitError, UnderWay};
 use slapledger_core::log::envelope::{Actor, Meta};
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::conflict;
 use slapledger_kit::problem::Problem;
 use slapledger_projections::runner::ReadFault;
@@ -97,7 +98,7 @@ impl From<FinaliseError> for Problem {
                 Self { detail, ..problem }
             }
             FinaliseError::OpenedEarly(early) => {
-                let problem = conflict::conflict(early.to_string());
+                let problem = conflict::of_code(ProblemCode::PeriodNotOver, early.to_string());
                 Self { field: Some("period".into()), ..problem }
             }
             FinaliseError::Keys(fault) => Self::fault(&fault),
@@ -194,7 +195,7 @@ pub enum CreditError {
 impl From<CreditError> for Problem {
     fn from(error: CreditError) -> Self {
         match error {
-            CreditError::Unknown => Self::not_found(error.to_string()),
+            CreditError::Unknown => Self::unknown(ProblemCode::InvoiceUnknown, error.to_string()),
             CreditError::Submit(error) => error.into(),
             CreditError::Read(fault) => fault.into(),
             CreditError::Keys(_) | CreditError::Answer => Self::fault(&error),

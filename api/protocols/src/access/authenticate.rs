@@ -21,7 +21,9 @@ use slapledger_core::domain::access::{Credential, Proof, Purpose};
 use slapledger_core::domain::id::{CredentialId, ProjectId};
 use slapledger_dto::token::Token;
 use slapledger_engine::Engine;
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
+use slapledger_kit::refusal;
 use slapledger_net::Peer;
 use slapledger_usecases::caller::Principal;
 use subtle::ConstantTimeEq;
@@ -188,7 +190,7 @@ fn by_certificate(engine: &Engine, fingerprint: &[u8; 32]) -> Result<CredentialI
     engine
         .access
         .read(|view, _| find(&view.access))
-        .ok_or_else(|| unauthorized("the certificate is not known here"))
+        .ok_or_else(|| refused(ProblemCode::CertificateUnknown, "the certificate is not known here"))
 }
 
 /// The credential of a token. One that does not exist is compared too, and takes as long.
@@ -219,9 +221,14 @@ fn known(engine: &Engine, id: CredentialId, headers: &HeaderMap) -> Result<Princ
         Some((credential.clone(), project))
     });
     let (credential, project) = found.ok_or_else(unknown_token)?;
-    credential.check(now).map_err(|why| unauthorized(why.to_string()))?;
+    let is_token = matches!(credential.issued.proof, Proof::Token { .. });
+    credential.check(now).map_err(|why| {
+        let code = if is_token { refusal::of_token(why) } else { refusal::of_certificate(why) };
+        refused(code, why.to_string())
+    })?;
     if credential.issued.purpose != Purpose::Access {
-        return Err(unauthorized("the token is good for one registration, and for nothing else"));
+        let detail = "the token is good for one registration, and for nothing else";
+        return Err(refused(ProblemCode::TokenPurpose, detail));
     }
     let issued = credential.issued;
     Ok(Principal {
@@ -246,10 +253,14 @@ fn no_project(project: ProjectId) -> Problem {
 }
 
 fn unknown_token() -> Problem {
-    unauthorized("the token is not known here")
+    refused(ProblemCode::TokenUnknown, "the token is not known here")
 }
 
 /// The sender is not authenticated.
 pub(crate) fn unauthorized(detail: impl Into<String>) -> Problem {
-    Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
+    refused(ProblemCode::Unauthorized, detail)
+}
+
+fn refused(code: ProblemCode, detail: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, code, detail)
 }

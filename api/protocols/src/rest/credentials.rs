@@ -15,6 +15,7 @@ use slapledger_core::domain::access::{
 };
 use slapledger_core::domain::id::{CredentialId, ProjectId};
 use slapledger_core::domain::time::Timestamp;
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::json_body::{self, JsonObject};
 use slapledger_kit::problem::Problem;
 use slapledger_projections::Page;
@@ -130,12 +131,17 @@ fn find(ctx: &RequestContext, access: &Access, id: CredentialId) -> Result<Crede
 }
 
 fn unknown(id: &str) -> Problem {
-    Problem::not_found(format!("there is no credential {id}"))
+    Problem::unknown(ProblemCode::CredentialUnknown, format!("there is no credential {id}"))
 }
 
 /// What is no id is not said again: it may be the token itself.
 fn named(id: &str) -> Result<CredentialId, Problem> {
-    id.parse().map_err(|_| Problem::not_found("there is no such credential: an id is 32 hexadecimal digits"))
+    id.parse().map_err(|_| {
+        Problem::unknown(
+            ProblemCode::CredentialUnknown,
+            "there is no such credential: an id is 32 hexadecimal digits",
+        )
+    })
 }
 
 /// `GET /v1/credentials`, by id.

@@ -22,6 +22,7 @@ use slapledger_core::domain::instance::{
 };
 use slapledger_core::domain::time::Timestamp;
 use slapledger_kit::body;
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::json_body::{self, JsonObject};
 use slapledger_kit::problem::Problem;
 use slapledger_kit::sealing::{open, open_parameters};
@@ -265,7 +266,7 @@ async fn find(
 }
 
 fn no_instance(id: &str) -> Problem {
-    Problem::not_found(format!("there is no instance {id}"))
+    Problem::unknown(ProblemCode::InstanceUnknown, format!("there is no instance {id}"))
 }
 
 /// `GET /v1/instances/{id}`.

@@ -25,6 +25,7 @@ use slapledger_core::domain::time::{TimeZone, Timestamp};
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::keyring::KeyRing;
 use slapledger_core::ledger::Submission;
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::json_body::{self, JsonObject, Replaced};
 use slapledger_kit::problem::Problem;
 use slapledger_kit::sealing::seal_bytes;
@@ -124,7 +125,7 @@ impl PartyForm {
 }
 
 fn unknown(id: &str) -> Problem {
-    Problem::not_found(format!("there is no party {id}"))
+    Problem::unknown(ProblemCode::PartyUnknown, format!("there is no party {id}"))
 }
 
 fn named(id: &str) -> Result<PartyId, Problem> {

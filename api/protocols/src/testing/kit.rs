@@ -201,6 +201,7 @@ impl Kit {
             let (parts, body) = response.into_parts();
             conformity::check(&method, &path, parts.status, &parts.headers);
             let body = body.collect().await.expect("a body").to_bytes();
+            conformity::check_problem(parts.status, &parts.headers, &body);
             Reply { status: parts.status, headers: parts.headers, body }
         })
     }
