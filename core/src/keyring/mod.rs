@@ -307,7 +307,8 @@ impl KeyRing {
     fn take(&self) -> Option<KeyId> {
         let mut pool = self.shared.pool.lock();
         let key = pool.ready.pop();
-        if pool.ready.len() <= LOW && !pool.refilling && !self.shared.in_memory {
+        // Whoever finds it empty refills it.
+        if key.is_some() && pool.ready.len() <= LOW && !pool.refilling && !self.shared.in_memory {
             pool.refilling = true;
             drop(pool);
             self.refill_in_background();

@@ -173,7 +173,7 @@ pub(super) async fn show(
     read.await?
 }
 
-/// `POST /v1/credentials/{id}/revoke`: it is good for nothing from now on; with `all_of_holder`, nor is any other that its
+/// `POST /v1/credentials/{id}/revoke`: it is revoked; with `all_of_holder`, nor is any other that its
 /// holder has; with `issued_since`, nor what they issued from then on.
 pub(super) async fn revoke(
     Authorised(ctx): Authorised,
@@ -270,7 +270,7 @@ fn wanted(ctx: &RequestContext, object: &mut JsonObject) -> Result<WantedCredent
         (true, Purpose::RegisterComputer, _) => Role::Provider.into(),
         (true, _, Some(own)) if own.holder == holder => own.roles,
         (true, _, _) => {
-            return Err(Problem::field("roles", "is missing: whoever it is for acts as something"));
+            return Err(Problem::field("roles", "is missing: name at least one role"));
         }
     };
     let all_projects = object.flag("all_projects")?;
@@ -286,8 +286,8 @@ fn wanted(ctx: &RequestContext, object: &mut JsonObject) -> Result<WantedCredent
     Ok(wanted)
 }
 
-/// Whether a credential must end with the one it is issued by: one of the same holder, and one that may let others in or
-/// read all, whatever its holder is called.
+/// Whether a credential must end with the one it is issued by: one of the same holder, and one that may let others in
+/// or read all, whatever its holder is called.
 fn is_bounded(own: &Principal, wanted: &WantedCredential) -> bool {
     wanted.holder == own.holder || wanted.roles.has(Role::Admin) || wanted.roles.has(Role::Auditor)
 }

@@ -147,8 +147,8 @@ fn description((invoice, n): (&InvoiceId, u32), reason: &str) -> Result<Box<str>
     Ok((before + reason).into())
 }
 
-/// `POST /v1/invoices/{id}/lines/{n}/correct`: what is charged for a line, with what corrected it before, should be this
-/// amount. What is too much is given back at once, as far as it is left of the line itself.
+/// `POST /v1/invoices/{id}/lines/{n}/correct`: what is charged for a line, with what corrected it before, should be
+/// this amount. What is too much is given back at once, as far as it is left of the line itself.
 pub(crate) async fn correct(
     Authorised(ctx): Authorised,
     Named((id, n)): Named<(String, String)>,
@@ -180,7 +180,7 @@ pub(crate) async fn correct(
     if document == DocumentKind::CreditNote {
         return Err(conflict::of_code(
             ProblemCode::NotAnInvoice,
-            format!("{} is a credit note: charge what it gave back too much", invoice.id),
+            format!("{} is a credit note: record a charge for what it credited too much", invoice.id),
         ));
     }
     if charged == amount {

@@ -45,7 +45,11 @@ pub(super) const PROBLEMS: [ProblemKind; 14] = [
         409,
         "The state of things does not allow it, or the `Idempotency-Key` named something else before",
     ),
-    kind("PreconditionFailed", 412, "What `If-Match` names is not there any more: it changed meanwhile"),
+    kind(
+        "PreconditionFailed",
+        412,
+        "The resource no longer matches `If-Match`: it was modified concurrently",
+    ),
     kind("TooLarge", 413, "The body, or a member of it, is too large"),
     kind("MediaType", 415, "The body is of a type that is not read here"),
     kind("PreconditionRequired", 428, "The request has to say with `If-Match` what it changes"),

@@ -19,7 +19,7 @@ pub(crate) fn list(operation: Operation) -> Operation {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct NewProject {
-    /// What people call it; no two have the same.
+    /// Title; unique.
     title: schema::ShortText,
     /// Where months of its first party begin, who is called as it is and runs it; UTC, if it is not said.
     time_zone: Option<schema::TimeZone>,

@@ -266,7 +266,7 @@ fn a_period_that_is_not_over_has_drafts_only() {
     let done = kit.post("/v1/invoice-runs/RUN-4/finalise", "application/json", "{}");
     assert_eq!(done.json()["invoices"], json!(["INV-2026-000001"]));
     let told = kit.post("/v1/invoice-runs/RUN-5/finalise", "application/json", "{}").problem();
-    assert_eq!((told.0, &*told.2), (409, "INV-2026-000001 covers some of this period already"));
+    assert_eq!((told.0, &*told.2), (409, "INV-2026-000001 already covers part of this period"));
 }
 
 #[test]
