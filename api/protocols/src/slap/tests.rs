@@ -620,7 +620,7 @@ fn bodies_are_bounded_and_of_one_type() {
         let seen = world.post_raw(&path, form, "x".repeat(limit + 1), &[]).expect(413);
         assert_eq!(seen.body, format!("the body must have at most {limit} bytes\n"), "{path}");
         world
-            .post_raw(&path, "Application/X-WWW-PostedForm-URLEncoded; charset=UTF-8", "x".repeat(limit), &[])
+            .post_raw(&path, "Application/X-WWW-Form-URLEncoded; charset=UTF-8", "x".repeat(limit), &[])
             .expect(400);
         world.get(&path).expect(405);
     }
