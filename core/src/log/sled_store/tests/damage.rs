@@ -233,3 +233,44 @@ fn the_scrub_finds_damage_and_forgets_it_when_it_is_mended() {
     let store = SledStore::open_with(dir.path(), scrubbing).unwrap();
     assert_eq!(store.damage(), Vec::<String>::new());
 }
+
+/// The bytes of the open tail are others than were written, under a store that goes on: nothing more is acknowledged behind
+/// what could not be read at the next start.
+#[test]
+fn damage_of_the_open_tail_ends_appends() {
+    let dir = written_with(3, LARGE);
+    let store = SledStore::open_with(dir.path(), LARGE).unwrap();
+    let mut scribe = Scribe::new(&store);
+    scribe.write(&store, &noisy(31, 10));
+    assert_eq!(store.damage(), Vec::<String>::new());
+    let tail = store.view().tails.last().unwrap().path().to_owned();
+    flip(&tail, 400 * 8);
+    assert!(store.read(Sequence(0), 1 << 20).is_err());
+    let told = store.damage().join("; ");
+    assert!(told.contains("a tail cannot be read"), "{told}");
+    let last = scribe.last();
+    let frames = scribe.pack(&noisy(41, 10));
+    let appended = store.append(scribe.term, last, &frames);
+    assert!(matches!(&appended, Appended::Unknown { cause } if cause.contains("a tail cannot be read")));
+    // The bytes are right again, and all that was acknowledged is there; this store stays as it is.
+    flip(&tail, 400 * 8);
+    assert!(matches!(store.append(scribe.term, last, &frames), Appended::Unknown { .. }));
+    drop(store);
+    let store = SledStore::open_with(dir.path(), LARGE).unwrap();
+    assert_eq!(events(&store, 0), noisy_events(40));
+}
+
+/// What is asked before anything is written sees the whole log, and its refusal leaves every byte as it was.
+#[test]
+fn what_is_not_accepted_stays_as_it_was() {
+    let dir = written(9);
+    fs::remove_file(dir.path().join("head")).unwrap();
+    let before = save(dir.path());
+    let opened = SledStore::open_accepted(dir.path(), SMALL, |store| {
+        assert_eq!(events(store, 0), noisy_events(90));
+        Err(StoreFault::Stopped { cause: "not this one".into() })
+    });
+    assert!(full_text(&opened.expect_err("it is refused")).contains("not this one"));
+    assert_eq!(changed(dir.path(), &before), Vec::<PathBuf>::new());
+    assert_eq!(events(&open(&dir).unwrap(), 0), noisy_events(90));
+}
