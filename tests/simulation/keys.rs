@@ -74,6 +74,7 @@ impl Sender {
                     root: [0; 32],
                     mark,
                     last_numbers: Vec::new(),
+                    clock_confirmed: false,
                 }))
             }
         }

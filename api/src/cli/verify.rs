@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use anyhow::{Context, anyhow, ensure};
+use slapledger_core::backup::is_backup;
 use slapledger_core::domain::id::Sequence;
 use slapledger_core::fingerprints::TieredIndex;
 use slapledger_core::keyring::{self, KeyRing};
@@ -15,7 +16,7 @@ use slapledger_core::log::store::EventStore;
 use slapledger_engine::folder;
 use slapledger_projections::runner;
 
-use super::{Folder, progress, rebuild, warnings};
+use super::{Folder, progress, rebuild, verify_backup, warnings};
 
 /// What is added to a fault of a cache.
 const CACHE: &str = "it is a cache: the next start makes it anew from the log";
@@ -23,6 +24,9 @@ const CACHE: &str = "it is a cache: the next start makes it anew from the log";
 pub(super) fn run(folder: &Folder, deep: bool) -> anyhow::Result<()> {
     warnings::to_stderr();
     let data = &folder.data;
+    if is_backup(data) {
+        return verify_backup::run(data, deep);
+    }
     let checked = check(folder, deep).with_context(|| format!("{} is NOT whole", data.display()))?;
     println!("{} is whole: {checked}", data.display());
     Ok(())
