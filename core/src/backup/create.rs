@@ -338,10 +338,15 @@ impl Destination {
         let names = files::names_in(&self.path)?;
         let there = names.iter().filter_map(|name| private_number(name)).chain(before).max();
         let folder = private_folder(there.map_or(1, |number| number + 1));
-        let files = private::copy_all(data, &self.incoming().join(&folder), progress)?;
-        let known = previous.and_then(|previous| previous.private.as_ref());
-        if let Some(gone) = known.and_then(|known| private::gone(&known.files, &files)) {
-            return Err(BackupFault::KeysGone { path: data.join(&gone.path), backup: self.path.clone() });
+        let into = self.incoming().join(&folder);
+        let mut files = private::copy_all(data, &into, progress)?;
+        if let Some(known) = previous.and_then(|previous| previous.private.as_ref()) {
+            let before = self.path.join(&known.folder);
+            private::keep_removed((&before, &known.files), &into, &mut files, progress)?;
+            if let Some(gone) = private::gone(&known.files, &files) {
+                let backup = self.path.clone();
+                return Err(BackupFault::KeysGone { path: data.join(&gone.path), backup });
+            }
         }
         copied.bytes += files.iter().map(|file| file.digest.bytes).sum::<u64>();
         Ok(PrivateFiles { folder, files, copied_at: None })

@@ -105,6 +105,25 @@ fn copy_stable(
     Err(BackupFault::Unstable { path: from.to_owned() })
 }
 
+/// The key of the root certificate, which operators are told to keep elsewhere.
+const ROOT_KEY: &str = "ca/root.key";
+
+/// Takes what operators remove from the data folder on purpose from the backup before.
+pub(super) fn keep_removed(
+    (before, known): (&Path, &[PrivateFile]),
+    into: &Path,
+    copied: &mut Vec<PrivateFile>,
+    progress: Progress<'_>,
+) -> Result<(), BackupFault> {
+    if copied.iter().any(|file| file.path == ROOT_KEY) {
+        return Ok(());
+    }
+    let kept: Vec<_> = known.iter().filter(|file| file.path == ROOT_KEY).cloned().collect();
+    restore_all(before, &kept, into, progress)?;
+    copied.extend(kept);
+    Ok(())
+}
+
 /// A file that a backup has and a newer copy lacks, although a ledger never removes it. Certificates of instances go.
 pub(super) fn gone<'a>(known: &'a [PrivateFile], now: &[PrivateFile]) -> Option<&'a PrivateFile> {
     let stays = |file: &&PrivateFile| !file.path.starts_with("certificates/") && !file.path.ends_with(".new");
