@@ -74,6 +74,7 @@ impl CommandSender {
                     root: [0; 32],
                     mark,
                     last_numbers: Vec::new(),
+                    clock_confirmed: false,
                 }))
             }
         }

@@ -5,7 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
+use slapledger_core::backup;
 use slapledger_core::domain::id::Sequence;
 use slapledger_core::fingerprints::TieredIndex;
 use slapledger_core::ledger::{SnapshotFile, last_event};
@@ -41,6 +42,7 @@ pub fn open_log(
     data: &Path,
     accept: impl FnOnce(&SledStore) -> anyhow::Result<()>,
 ) -> anyhow::Result<SledStore> {
+    check_use(data)?;
     let log = data.join(LOG);
     if !log.exists() {
         // A new log would begin anew what the caches are the rest of.
@@ -58,12 +60,32 @@ pub fn read_log(data: &Path) -> anyhow::Result<SledStore> {
     if !log.is_dir() {
         return Err(NoLedger { data: data.to_owned() }.into());
     }
+    check_restored(data)?;
     let store = SledStore::open_read_only(&log).map_err(|fault| match fault {
         StoreFault::InUse { .. } => anyhow::Error::from(fault).context("--url asks the server that has it"),
         fault => fault.into(),
     })?;
     check(data, &store)?;
     Ok(store)
+}
+
+/// Refuses a folder that is no data folder to write to: a backup, or what a restore has not finished.
+fn check_use(data: &Path) -> anyhow::Result<()> {
+    let folder = data.display();
+    ensure!(
+        !backup::is_backup(data),
+        "{folder} is a backup; restore it first: `slapledger restore {folder} DIR`"
+    );
+    check_restored(data)
+}
+
+fn check_restored(data: &Path) -> anyhow::Result<()> {
+    let folder = data.display();
+    ensure!(
+        !data.join(backup::UNFINISHED).exists(),
+        "{folder} was not restored to the end; run `slapledger restore BACKUP {folder}` again"
+    );
+    Ok(())
 }
 
 /// Where a log ends, as one line for people.

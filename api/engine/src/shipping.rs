@@ -133,6 +133,9 @@ impl Shipping {
                 return Ok(());
             }
         }
+        if self.to.is_file() {
+            return Err(BackupFault::NotAFolder { path: self.to.clone() });
+        }
         // A folder that is made anew where another disk should be mounted fills the wrong disk.
         if !self.to.is_dir() {
             return Err(BackupFault::NoFolder { path: self.to.clone() });

@@ -14,6 +14,7 @@ mod restore;
 mod serve;
 mod token;
 mod verify;
+mod verify_backup;
 mod warnings;
 
 use std::net::SocketAddr;
@@ -151,10 +152,11 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Check every byte of a data folder
+    /// Check every byte of a data folder or a backup
     ///
     /// Reads the log, its databases, the key ring, snapshots and index, and compares them with each other. Prints one
-    /// verdict. Exit status: 0 if the folder is whole, 1 at the first divergence, 2 if it could not be read. Changes nothing.
+    /// verdict. Of a backup, checks every file that its manifest names, keys too. Exit status: 0 if the folder is whole,
+    /// 1 at the first divergence, 2 if it could not be read. Changes nothing.
     Verify {
         #[command(flatten)]
         folder: Folder,
@@ -175,7 +177,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Back up a ledger to a folder, while its server runs or not
+    /// Back up a ledger to a folder; its server may be running
     ///
     /// If DEST already holds a backup of this ledger, only what is new is copied. After an interruption the previous
     /// backup is still whole; run the command again.
@@ -187,7 +189,8 @@ enum Command {
     Restore(restore::Restore),
     /// Repair damaged sealed epochs from a backup
     ///
-    /// Replaces only files that differ from the manifest of their epoch, from a backup with the same root.
+    /// Replaces files that differ from the manifest of their epoch, and manifests that are missing or damaged, from a
+    /// backup with the same root. Exit status: 1 if the log cannot be opened afterwards.
     Repair(repair::Repair),
     /// Check and publish price books
     #[command(subcommand)]
@@ -388,7 +391,7 @@ struct Source {
     #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA)]
     data: PathBuf,
     /// The server to ask
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", conflicts_with = "data")]
     url: Option<String>,
     #[command(flatten)]
     identity: Identity,

@@ -9,6 +9,7 @@ use anyhow::{Context, anyhow, ensure};
 use slapledger_ca::Authority;
 use slapledger_client::invoices::invoice_table;
 use slapledger_client::print::say;
+use slapledger_core::backup::check_destination;
 use slapledger_core::domain::Command;
 use slapledger_core::domain::computer::RegisterComputer;
 use slapledger_core::domain::event::Mode;
@@ -97,6 +98,14 @@ pub(super) fn master(folder: Folder, config: Config, plain_http: bool) -> anyhow
         format!("{} has no {what}; `slapledger init --data {}` makes it", data.display(), data.display())
     };
     init::check_folder(&data)?;
+    if let Some(to) = &config.backup.ship_to {
+        ensure!(
+            !to.exists() || to.is_dir(),
+            "backup.ship_to: {} is not a folder; name a folder",
+            to.display()
+        );
+        check_destination(Some(&data), to).context("backup.ship_to")?;
+    }
     // A folder that is something else is told so when it is opened.
     ensure!(data.join("log").is_dir(), unmade("ledger of a master"));
     let master_key = master_key.or(config.master_key_file.clone());

@@ -8,6 +8,7 @@ use std::{fmt, io};
 
 use anyhow::{Context, anyhow, ensure};
 use slapledger_ca::Authority;
+use slapledger_core::backup::is_backup;
 use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::Sequence;
 use slapledger_core::fingerprints::TieredIndex;
@@ -19,7 +20,7 @@ use slapledger_engine::folder;
 use slapledger_engine::lost_keys::LostKeys;
 use slapledger_projections::runner;
 
-use super::{Folder, init, progress, rebuild, warnings};
+use super::{Folder, init, progress, rebuild, verify_backup, warnings};
 
 /// What is added to a fault of a cache.
 const CACHE: &str = "it is a cache: the next start makes it anew from the log";
@@ -27,6 +28,9 @@ const CACHE: &str = "it is a cache: the next start makes it anew from the log";
 pub(super) fn run(folder: &Folder, deep: bool) -> anyhow::Result<()> {
     warnings::to_stderr();
     let data = &folder.data;
+    if is_backup(data) {
+        return verify_backup::run(data, deep);
+    }
     let checked = check(folder, deep).map_err(|fault| {
         if is_out_of_reach(&fault) {
             fault.context(Unverifiable { data: data.clone() })

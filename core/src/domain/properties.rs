@@ -311,6 +311,7 @@ fn restore(given: &Given, mark: u32, gap: Option<u64>) -> RecordRestore {
         root: [2; 32],
         mark: RestoreMark::new(mark),
         last_numbers: stated.into_iter().collect(),
+        clock_confirmed: false,
     }
 }
 

@@ -225,10 +225,17 @@ fn a_refused_start_changes_nothing() {
     let refuse = || anyhow::bail!("not now");
     let clock = || Arc::new(ManualClock::new(at(NOW)));
     let open = |mode, accept| {
-        Engine::open(Open { data: &data, mode, clock: clock(), master_key: None, progress: &unwatched, accept })
-            .err()
-            .expect("it is refused")
-            .to_string()
+        Engine::open(Open {
+            data: &data,
+            mode,
+            clock: clock(),
+            master_key: None,
+            progress: &unwatched,
+            accept,
+        })
+        .err()
+        .expect("it is refused")
+        .to_string()
     };
     assert_eq!(open(Mode::Proxy, &refuse), "not now");
     assert!(open(Mode::Serve, &accepted).contains("holds a proxy ledger"));
