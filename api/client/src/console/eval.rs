@@ -209,9 +209,9 @@ impl<'a> Console<'a> {
                 let mut positional = self.values(parts)?;
                 self.work(positional.iter().map(Value::weight).fold(0, usize::saturating_add))?;
                 let function = positional.remove(0);
-                let named = positional.split_off(positional.len() - names.len());
-                let named = names.iter().cloned().zip(named).collect();
-                self.call(&function, Arguments { positional, named })?
+                let by_name = positional.split_off(positional.len() - names.len());
+                let named_values = names.iter().cloned().zip(by_name).collect();
+                self.call(&function, Arguments { positional, named: named_values })?
             }
             Expression::Binary(sign) => {
                 let (left, right) = (self.value(&parts[0])?, self.value(&parts[1])?);
