@@ -98,7 +98,7 @@ fn errors_are_one_readable_line() {
     let mode = slapledger(&["proxy", "--listen", "127.0.0.1:0"], folder.path());
     assert_eq!(
         text(&mode.stderr, folder.path()),
-        "slapledger: the folder holds a demo ledger: use `slapledger demo --data DIR`, or another --dataroxy\n"
+        "slapledger: the folder holds a demo ledger: use `slapledger demo --data DIR`, or another --data\n"
     );
 }
 

@@ -223,12 +223,12 @@ fn what_a_master_cannot_be_made_of_is_said() {
     room.set_mode("proxy", 0o700);
     room.refused(
         "init --data proxy",
-        "the folder holds a proxy ledger: use `slapledger proxy --data DIR`, or another --dataerve",
+        "the folder holds a proxy ledger: use `slapledger proxy --data DIR`, or another --data",
     );
     assert!(!room.path("proxy/ca").exists());
     room.refused(
         "serve --data proxy",
-        "the folder holds a proxy ledger: use `slapledger proxy --data DIR`, or another --dataerve",
+        "the folder holds a proxy ledger: use `slapledger proxy --data DIR`, or another --data",
     );
     room.refused("serve --data nothing", "nothing is not there; `slapledger init --data nothing` makes it");
     assert!(!room.path("nothing").exists());

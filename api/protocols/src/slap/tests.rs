@@ -287,7 +287,7 @@ fn a_master_answers_otherwise_than_a_proxy() {
     let claim = [("authorization", "X-SlapPartition computer_id=COMP-1, computer_partition_id=slappart9")];
     world.post_with("/requestComputerPartition", &form, &claim).expect(404);
     let wanted = world.say("/destroyedComputerPartition", "slappart0", &[]).expect(404);
-    assert_eq!(wanted.body, "instance SOFTINST-1 is not to be destroyed\n");
+    assert_eq!(wanted.body, "instance SOFTINST-1 is not requested to be destroyed\n");
 }
 
 #[test]
