@@ -102,9 +102,9 @@ enum CacheLook<S> {
 struct Permit(u64);
 
 impl<K: Eq + Hash + Clone> DocumentCache<(ProjectId, K)> {
-    /// The document of something of a project, as its views show it once they have come to `head`, if in the same look `may` says that it may be shown: the one that is
-    /// kept, if it is right; else written from what `find` copies out of the views, and kept. What is not found has
-    /// none.
+    /// The document of something of a project, as its views show it once they have come to `head`, if in the same look
+    /// `may` says that it may be shown: the one that is kept, if it is right; else written from what `find` copies out
+    /// of the views, and kept. What is not found has none.
     pub async fn text<S: Encode, E: From<ReadFault>>(
         &self,
         (view, project, head): (ProjectView<'_, SlapViews>, ProjectId, Sequence),
