@@ -377,7 +377,10 @@ impl BooksFacts {
             let known = billing.party(*party).expect("a party of the log");
             assert_eq!((known.name.key, known.terms_days), (fact.key, fact.terms_days), "what {party} is");
             assert_eq!(known.erased_at.is_some(), fact.erased, "whether {party} is erased");
-            assert_eq!(known.series.as_ref().map(|series| series.as_str()), fact.series.as_deref());
+            assert_eq!(
+                known.series.as_ref().map(slapledger_core::domain::party::Series::as_str),
+                fact.series.as_deref()
+            );
             let rates: Vec<_> = billing.taxes().rates_of(*party).collect();
             assert_eq!(rates, self.rates.get(party).cloned().unwrap_or_default(), "the rates of {party}");
             let known: Vec<_> = billing.taxes().treatments_of(*party).collect();
@@ -399,7 +402,11 @@ impl BooksFacts {
                 RunEnd::Final => DocumentState::Final,
                 RunEnd::Withdrawn => DocumentState::Withdrawn,
             };
-            assert_eq!(billing.run(*run).map(|run| run.state()), Some(state), "how {run} stands");
+            assert_eq!(
+                billing.run(*run).map(slapledger_billing::Run::state),
+                Some(state),
+                "how {run} stands"
+            );
         }
         for (id, fact) in &self.documents {
             let known = billing.document(id.as_str()).expect("a document of the log");
@@ -440,8 +447,8 @@ fn check_sums(invoice: &Invoice, lines: &[InvoiceLine], by_hand: bool) {
         }
     }
     assert_eq!(taxed, invoice.net.minor(), "a line of {id} has no tax");
-    let taxes = sum(&mut invoice.tax.iter().map(|subtotal| subtotal.amount));
-    let total = invoice.net.minor() + taxes + invoice.rounding.minor();
+    let tax_total = sum(&mut invoice.tax.iter().map(|subtotal| subtotal.amount));
+    let total = invoice.net.minor() + tax_total + invoice.rounding.minor();
     assert_eq!(total, invoice.total.minor(), "the total of {id}");
     assert!(total >= 0, "{id} asks for less than nothing");
     let paid = sum(&mut invoice.prepaid.iter().map(|used| used.amount));

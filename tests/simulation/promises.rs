@@ -96,10 +96,10 @@ impl Promises {
                 assert!(facts.books.knows_document(invoice), "{invoice} was answered");
             }
             (Answer::Credit(credit), _) => {
-                assert!(facts.books.knows_credit(*credit), "{credit} was answered")
+                assert!(facts.books.knows_credit(*credit), "{credit} was answered");
             }
             (Answer::Charge(charge), _) => {
-                assert!(facts.books.knows_charge(*charge), "{charge} was answered")
+                assert!(facts.books.knows_charge(*charge), "{charge} was answered");
             }
             (Answer::Instance { instance, outcome, .. }, Command::RequestInstance(request)) => {
                 let fact = facts.instances.get(instance).expect("an instance that was answered");

@@ -51,7 +51,7 @@ pub struct QueryOptions {
 /// Who asks, and whom they trust.
 #[derive(Args, Default)]
 pub struct Identity {
-    /// File of the token (mode 0600). SLAPLEDGER_TOKEN can hold the token itself
+    /// File of the token (mode 0600). `SLAPLEDGER_TOKEN` can hold the token itself
     #[arg(long, value_name = "FILE", env = "SLAPLEDGER_TOKEN_FILE")]
     token_file: Option<PathBuf>,
     /// Client certificate, PEM. Default: `cert_file` of the catalogue

@@ -141,14 +141,11 @@ async fn guard(State(bounds): State<Bounds>, mut request: Request, next: Next) -
     let mut response = match admitted {
         Ok((_permits, mut request)) => {
             request.extensions_mut().insert(Deadline(Instant::now() + bounds.patience));
-            match tokio::time::timeout(bounds.patience, next.run(request)).await {
-                Ok(response) => response,
+            tokio::time::timeout(bounds.patience, next.run(request)).await.unwrap_or_else(|_| {
                 // What was handed to the writer is still carried out: only its answer is lost.
-                Err(_) => {
-                    let detail = "the request took too long; it may yet be carried out";
-                    Problem::later(ProblemCode::RequestTimeout, detail, 5).into_response()
-                }
-            }
+                let detail = "the request took too long; it may yet be carried out";
+                Problem::later(ProblemCode::RequestTimeout, detail, 5).into_response()
+            })
         }
         Err(problem) => problem.into_response(),
     };

@@ -126,7 +126,9 @@ pub(super) fn keep_removed(
 
 /// A file that a backup has and a newer copy lacks, although a ledger never removes it. Certificates of instances go.
 pub(super) fn gone<'a>(known: &'a [PrivateFile], now: &[PrivateFile]) -> Option<&'a PrivateFile> {
-    let stays = |file: &&PrivateFile| !file.path.starts_with("certificates/") && !file.path.ends_with(".new");
+    let stays = |file: &&PrivateFile| {
+        !file.path.starts_with("certificates/") && file.path.strip_suffix(".new").is_none()
+    };
     known.iter().filter(stays).find(|file| !now.iter().any(|now| now.path == file.path))
 }
 

@@ -694,7 +694,9 @@ fn a_restore_that_was_killed_is_run_again() {
     ];
     for (place, names) in left {
         fs::create_dir(path(place)).unwrap();
-        names.iter().for_each(|name| fs::write(path(place).join(name), "").unwrap());
+        for name in names {
+            fs::write(path(place).join(name), "").unwrap();
+        }
         let target = path(place.trim_end_matches(".new"));
         restore_to(&backup, &target, None, 1).unwrap();
         let names = names_in(&target).unwrap();

@@ -236,13 +236,11 @@ impl<'a> Console<'a> {
             return self.release(&format!("{PRODUCT}.{name}")).map(|url| Value::text(&url));
         }
         let methods = builtins::methods(&value);
-        match methods.iter().find(|method| **method == name) {
-            Some(method) => Ok(Value::Method(Rc::new((value, method)))),
-            None => {
-                let hint = nearest(name, methods.iter().copied());
-                Err(Fault::new(format!("a {} has no {name}{hint}", value.type_name())))
-            }
+        if let Some(method) = methods.iter().find(|method| **method == name) {
+            return Ok(Value::Method(Rc::new((value, method))));
         }
+        let hint = nearest(name, methods.iter().copied());
+        Err(Fault::new(format!("a {} has no {name}{hint}", value.type_name())))
     }
 
     /// Its own names are gone when it is over.
