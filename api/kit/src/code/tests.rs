@@ -90,7 +90,7 @@ fn sources(folder: &Path, all: &mut Vec<(PathBuf, String)>) {
         let is_test = ["tests", "matrix", "testing", "target"].contains(&name.trim_end_matches(".rs"));
         if path.is_dir() && !is_test {
             sources(&path, all);
-        } else if name.ends_with(".rs") && !is_test && !path.ends_with("kit/src/code.rs") {
+        } else if name.strip_suffix(".rs").is_some() && !is_test && !path.ends_with("kit/src/code.rs") {
             let text = fs::read_to_string(&path).unwrap();
             let shipped = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned();
             all.push((path, shipped));
