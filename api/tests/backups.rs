@@ -366,4 +366,53 @@ fn a_damaged_epoch_is_repaired_from_a_backup() {
     assert_eq!(fs::read(&db).expect("a database"), whole);
     assert_eq!(place.log("data"), log);
     assert!(place.done("repair --from backup --data data").starts_with("nothing to repair"));
+    // Without its manifest nothing opens, and the backup has it.
+    let manifest = place.path("data/log/epoch-000001.manifest");
+    fs::remove_file(&manifest).expect("removed");
+    assert!(!place.run("log --data data").status.success());
+    let repaired = place.done("repair --from backup --data data");
+    assert!(repaired.contains("epoch-000001.manifest (it was not there)"), "{repaired}");
+    assert_eq!(place.log("data"), log);
+    // What cannot be repaired is said, by the exit status too.
+    fs::remove_file(place.path("data/log/epoch-000002.tail")).expect("removed");
+    place.refused("repair --from backup --data data", "restore a backup");
+}
+
+#[test]
+fn a_backup_keeps_its_keys_and_is_verified() {
+    let place = Place::new();
+    place.done("demo --data data --no-serve");
+    place.done("backup backup --data data --with-keys");
+    let printed = place.done("backup backup --data data");
+    assert!(printed.contains("; --with-keys brings them up to date"), "{printed}");
+    assert_eq!(place.json("backup backup --data data --json")["with_keys"], true);
+    let verified = place.done("verify --data backup");
+    assert!(verified.contains("backup is whole: the backup ends at sequence"), "{verified}");
+    let ring = place.path("backup/private-1/keys/ring");
+    let whole = fs::read(&ring).expect("a ring");
+    let mut flipped = whole.clone();
+    flipped[0] ^= 1;
+    fs::write(&ring, flipped).expect("written");
+    place.refused("verify --data backup", "backup/private-1/keys/ring");
+    fs::write(&ring, whole).expect("written");
+    let restored = place.json("restore backup restored --json");
+    assert_eq!(restored["with_keys"], true);
+    // A backup is no data folder, and nothing is written to it.
+    let names = || fs::read_dir(place.path("backup/log")).expect("a folder").count();
+    let before = names();
+    for line in ["serve --data backup --plain-http --listen 127.0.0.1:0", "demo --data backup --no-serve"] {
+        let ended = place.run(line);
+        assert_eq!((ended.status.code(), names()), (Some(1), before), "{line}");
+    }
+    place.refused("demo --data backup --no-serve", "is a backup; restore it first");
+    // One of two sources would be ignored.
+    place.refused("backup other --data data --url http://127.0.0.1:1", "cannot be used with");
+    // Neither goes into the other.
+    place.refused("backup data/backup --data data", "is inside the data folder");
+    place.refused("restore backup backup/new", "is inside the backup");
+    // Where a shell stands, and what lies there already.
+    fs::create_dir(place.path("here")).expect("a folder");
+    let mut here = place.command("restore ../backup .");
+    assert!(here.current_dir(place.path("here")).status().expect("it runs").success());
+    assert!(place.path("here/log").is_dir() && !place.path("here/restore.unfinished").exists());
 }

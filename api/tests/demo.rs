@@ -96,7 +96,10 @@ fn errors_are_one_readable_line() {
     };
     assert_eq!(text(&unknown.stderr, folder.path()), "slapledger: there is no projection accounts\n");
     let mode = slapledger(&["proxy", "--listen", "127.0.0.1:0"], folder.path());
-    assert_eq!(text(&mode.stderr, folder.path()), "slapledger: open a ledger of mode demo as proxy\n");
+    assert_eq!(
+        text(&mode.stderr, folder.path()),
+        "slapledger: the folder holds a demo ledger: use `slapledger demo --data DIR`, or another --data\n"
+    );
 }
 
 /// A folder without its keys was served with new ones, and every parameter in it was shown as empty.

@@ -221,9 +221,15 @@ fn what_a_master_cannot_be_made_of_is_said() {
     room.refused("init --data file", "file is no folder");
     drop(room.serve("proxy --data proxy --listen 127.0.0.1:0"));
     room.set_mode("proxy", 0o700);
-    room.refused("init --data proxy", "open a ledger of mode proxy as serve");
+    room.refused(
+        "init --data proxy",
+        "the folder holds a proxy ledger: use `slapledger proxy --data DIR`, or another --data",
+    );
     assert!(!room.path("proxy/ca").exists());
-    room.refused("serve --data proxy", "open a ledger of mode proxy as serve");
+    room.refused(
+        "serve --data proxy",
+        "the folder holds a proxy ledger: use `slapledger proxy --data DIR`, or another --data",
+    );
     room.refused("serve --data nothing", "nothing is not there; `slapledger init --data nothing` makes it");
     assert!(!room.path("nothing").exists());
     room.refused("token issue --data nothing --role admin", "there is no ledger in nothing");
@@ -406,7 +412,7 @@ fn users_tokens_projects_and_certificates() {
     refused("user add Zoe --time-zone Mars", "time_zone: ");
     refused(
         "user add Zoe --token --role node",
-        "PARTY-5 is entered and has nothing to come in by yet; `slapledger token issue --holder PARTY-5 --role node --purpose \
+        "PARTY-5 is added and has no credential yet; `slapledger token issue --holder PARTY-5 --role node --purpose \
          access` makes it",
     );
     let bob = format!("{trusting} --token-file bob.token");

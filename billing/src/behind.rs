@@ -5,7 +5,7 @@ use slapledger_core::domain::invoice::{Invoice, InvoiceLine, InvoiceRunOpened, L
 
 use crate::events::event_set;
 use crate::history::History;
-use crate::rating::{Basis, Key, Prices, Rated, Subject, key, new_events};
+use crate::rating::{AdjustmentKey, Prices, Rated, RatingBasis, RatingSubject, key, new_events};
 use crate::view::{BillingView, Run};
 
 /// The events behind a line of a document, ascending; none, if they are not those it names (of a document that was
@@ -59,7 +59,7 @@ fn rated_at(
 ) -> Option<Rated> {
     let opened = InvoiceRunOpened { cut_off: as_of, ..run.opened.clone() };
     again(view, invoice, &opened, |subject, instances| {
-        let wanted: Key<'_> = key(line)?;
+        let wanted: AdjustmentKey<'_> = key(line)?;
         let own = subject.rate(instances, &mut Vec::new());
         own.lines.into_iter().chain(own.nothing).find(|rated| key(&rated.line) == Some(wanted))
     })
@@ -70,7 +70,7 @@ pub(crate) fn again<T>(
     view: &BillingView,
     invoice: &Invoice,
     run: &InvoiceRunOpened,
-    read: impl FnOnce(&Subject<'_>, &[(InstanceId, &History)]) -> Option<T>,
+    read: impl FnOnce(&RatingSubject<'_>, &[(InstanceId, &History)]) -> Option<T>,
 ) -> Option<T> {
     again_for(view, invoice.buyer.party, run, read)
 }
@@ -80,13 +80,13 @@ pub(crate) fn again_for<T>(
     view: &BillingView,
     payer: PartyId,
     run: &InvoiceRunOpened,
-    read: impl FnOnce(&Subject<'_>, &[(InstanceId, &History)]) -> Option<T>,
+    read: impl FnOnce(&RatingSubject<'_>, &[(InstanceId, &History)]) -> Option<T>,
 ) -> Option<T> {
     let billing = &view.billing;
     let calendar = billing.calendar_of(payer)?;
     let prices = Prices::new(&run.price_book, billing.versions_of(run));
-    let subject = Subject {
-        basis: Basis { regions: &billing.regions, metering: &view.metering, taxes: &billing.taxes },
+    let subject = RatingSubject {
+        basis: RatingBasis { regions: &billing.regions, metering: &view.metering, taxes: &billing.taxes },
         prices: &prices,
         seller: run.seller,
         payer,

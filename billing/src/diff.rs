@@ -17,8 +17,8 @@ use slapledger_projections::Page;
 use crate::behind;
 use crate::drafts::{as_charged, is_in_advance};
 use crate::events::event_set;
-use crate::rating::{Key, Rated, key, new_events};
-use crate::view::{Billing, BillingView, Place, Run};
+use crate::rating::{AdjustmentKey, Rated, key, new_events};
+use crate::view::{Billing, BillingView, DocumentPlace, Run};
 
 /// The most sequences that are told of a line.
 const MOST: usize = 10;
@@ -77,7 +77,8 @@ impl BillingView {
 
     fn differences(&self, run: &Run, payer: PartyId, now: Sequence) -> Vec<LineDiff> {
         let (billing, opened) = (&self.billing, &run.opened);
-        let document = billing.documents.get(&Place::of(opened.run, payer)).map(|document| &document.invoice);
+        let document =
+            billing.documents.get(&DocumentPlace::of(opened.run, payer)).map(|document| &document.invoice);
         let all = billing.books.versions(opened.price_book.as_str());
         let versions = u32::try_from(all.len()).unwrap_or(u32::MAX);
         let then_rated = self.rated(payer, opened);
@@ -147,7 +148,7 @@ impl BillingView {
 
 type OwnedKey = (u32, u32, Option<InstanceId>, Vec<(Box<str>, Box<str>)>, Timestamp);
 
-fn owned((version, rate, instance, dimensions, start): Key<'_>) -> OwnedKey {
+fn owned((version, rate, instance, dimensions, start): AdjustmentKey<'_>) -> OwnedKey {
     (version, rate, instance, dimensions.to_vec(), start)
 }
 

@@ -11,7 +11,7 @@ use slapledger_core::domain::id::{InvoiceId, PartyId, RunId, Sequence};
 use slapledger_core::domain::invoice::{
     Citation, DocumentKind, Invoice, InvoiceLine, InvoiceParty, PriceStep, TaxSubtotal,
 };
-use slapledger_core::domain::money::{Amount, Currency, Exact, Rounding};
+use slapledger_core::domain::money::{Amount, Currency, Exact};
 use slapledger_core::domain::party::{Country, Series};
 use slapledger_core::domain::quantity::Quantity;
 use slapledger_core::domain::sealed::Sealed;
@@ -23,7 +23,7 @@ use crate::rating::Rated;
 /// What is known of a party: what documents say of it, and where its months are cut.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Payer {
-    /// The name people know it by.
+    /// Name.
     pub name: Sealed,
     /// Legal name, address, VAT identifier and the like, as the edge writes them.
     pub details: Option<Sealed>,
@@ -59,7 +59,7 @@ impl Payer {
 }
 
 /// All that a document says besides its lines.
-pub(crate) struct Head<'a> {
+pub(crate) struct DocumentHead<'a> {
     pub(crate) id: InvoiceId,
     pub(crate) run: RunId,
     pub(crate) seller: (PartyId, &'a Payer),
@@ -70,7 +70,7 @@ pub(crate) struct Head<'a> {
 }
 
 /// A document of these lines; none, if there are none.
-pub(crate) fn assemble(head: Head<'_>, lines: Vec<Rated>, taxes: &Taxes) -> Option<Invoice> {
+pub(crate) fn assemble(head: DocumentHead<'_>, lines: Vec<Rated>, taxes: &Taxes) -> Option<Invoice> {
     if lines.is_empty() {
         return None;
     }
@@ -135,7 +135,8 @@ struct Sums {
 }
 
 impl Sums {
-    /// EN 16931: BR-CO-10 (net), BR-CO-17 and its kin (tax of a category, rounded half up on the sum), BR-CO-15 (total).
+    /// EN 16931: BR-CO-10 (net), BR-CO-17 and its kin (tax of a category, rounded half up on the sum), BR-CO-15
+    /// (total).
     fn of(currency: Currency, lines: &[InvoiceLine], (taxes, customer): (&Taxes, PartyId)) -> Self {
         let sum = |amounts: &mut dyn Iterator<Item = Amount>| {
             Amount::sum(currency, amounts)
@@ -148,8 +149,7 @@ impl Sums {
         let subtotals = by_tax.into_iter().map(|(tax, amounts)| {
             let base = sum(&mut amounts.into_iter());
             // Rates are below a thousand: the product has room.
-            let exact = Exact::percentage(base, tax.rate).unwrap_or(Exact::ZERO);
-            let amount = exact.round(currency, Rounding::HalfUp);
+            let amount = tax.round_on(base, currency).unwrap_or_else(|| Amount::zero(currency));
             TaxSubtotal { tax, base, amount, exemption: taxes.exemption(customer, tax.category).cloned() }
         });
         let tax: Vec<TaxSubtotal> = subtotals.collect();

@@ -18,11 +18,11 @@ use slapledger_core::domain::quantity::{ONE, Quantity};
 use slapledger_core::domain::time::{Period, Timestamp};
 use slapledger_projections::metering::Metering;
 
-use crate::document::{self, Head, Payer, turned};
+use crate::document::{self, DocumentHead, Payer, turned};
 use crate::events::event_set;
 use crate::history::History;
-use crate::rating::{self, Basis, Charged, ChargedInAdvance, Earlier, Prices, Rated, Subject};
-use crate::view::{Billing, Document, Place};
+use crate::rating::{self, Charged, ChargedInAdvance, Earlier, Prices, Rated, RatingBasis, RatingSubject};
+use crate::view::{Billing, Document, DocumentPlace};
 use crate::warning::Warning;
 
 /// What drafts are asked for.
@@ -145,7 +145,7 @@ impl Billing {
             let known = self.runs.get(&run)?;
             let book = (known.opened.seller, &known.opened.price_book);
             let period = known.opened.period.within(self.calendar_of(payer)?)?;
-            (known.is_about(payer) && !self.documents.contains_key(&Place::of(run, payer)))
+            (known.is_about(payer) && !self.documents.contains_key(&DocumentPlace::of(run, payer)))
                 .then_some((book, period))
         };
         let Some((book, period)) = about(run) else { return false };
@@ -163,7 +163,7 @@ impl Billing {
         &self,
         (seller, currency): (PartyId, Currency),
         payer: PartyId,
-    ) -> impl Iterator<Item = (Place, &Document)> {
+    ) -> impl Iterator<Item = (DocumentPlace, &Document)> {
         let places = self.of_payer.get(&payer).into_iter().flatten();
         let documents = places.filter_map(|place| Some((*place, self.documents.get(place)?)));
         documents.filter(move |(place, document)| {
@@ -211,9 +211,9 @@ struct Desk<'a> {
 }
 
 impl<'a> Desk<'a> {
-    fn basis(&self) -> Basis<'a> {
+    fn basis(&self) -> RatingBasis<'a> {
         let Billing { regions, taxes, .. } = self.billing;
-        Basis { regions, metering: self.metering, taxes }
+        RatingBasis { regions, metering: self.metering, taxes }
     }
 
     /// The drafts of some payers, in their order.
@@ -255,7 +255,7 @@ impl<'a> Desk<'a> {
             warnings.push(Warning::Invoiced { payer, invoice });
             return None;
         }
-        let subject = Subject {
+        let subject = RatingSubject {
             basis: self.basis(),
             prices: self.prices,
             seller,
@@ -271,7 +271,7 @@ impl<'a> Desk<'a> {
         lines.extend(subject.in_advance(instances));
         lines.extend(self.adjustments((payer, buyer), period, instances));
         lines.extend(self.charges(payer, period));
-        let head = Head {
+        let head = DocumentHead {
             id: draft_id(run, payer),
             run,
             seller: (seller, self.billing.payers.get(&seller)?),
@@ -294,7 +294,7 @@ impl<'a> Desk<'a> {
             let about = known.opened.period.within(calendar);
             known.opened.seller == self.question.seller
                 && about.is_some_and(|about| about.intersection(period).is_some())
-                && !documents.contains_key(&Place::of(**run, payer))
+                && !documents.contains_key(&DocumentPlace::of(**run, payer))
         });
         let mut lines = about.filter_map(|(run, _)| adjusted.get(&(*run, payer))).flatten();
         lines.find_map(|(place, _)| {
@@ -356,7 +356,7 @@ impl<'a> Desk<'a> {
         if period.intersection(own).is_some() {
             return Vec::new();
         }
-        let document = self.billing.documents.get(&Place::of(run, payer));
+        let document = self.billing.documents.get(&DocumentPlace::of(run, payer));
         let document =
             document.filter(|document| document.issued.is_some()).map(|document| &document.invoice);
         // What another run invoiced is adjusted where it was invoiced.
@@ -376,7 +376,7 @@ impl<'a> Desk<'a> {
         }
         let versions = self.billing.versions_of(opened);
         let prices = Prices::new(&opened.price_book, versions);
-        let subject = Subject {
+        let subject = RatingSubject {
             basis: self.basis(),
             prices: &prices,
             seller: opened.seller,

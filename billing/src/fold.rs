@@ -18,7 +18,7 @@ use slapledger_projections::metering::{Metering, Target};
 use crate::document::Payer;
 use crate::drafts::Question;
 use crate::gaps::may_be_within;
-use crate::view::{Billing, Charge, Document, Late, Place, Run};
+use crate::view::{Billing, Charge, Document, DocumentPlace, Late, Run};
 use crate::warning::Warning;
 
 impl Billing {
@@ -205,7 +205,8 @@ impl Billing {
         };
         self.runs.insert(id, run);
         for invoice in drafts {
-            self.documents.insert(Place::of(id, invoice.buyer.party), Document { invoice, issued: None });
+            self.documents
+                .insert(DocumentPlace::of(id, invoice.buyer.party), Document { invoice, issued: None });
         }
     }
 
@@ -234,7 +235,7 @@ impl Billing {
     }
 
     fn finalised(&mut self, event: &InvoiceFinalised, sequence: Sequence) {
-        let mut place = Place::of(event.invoice.run, event.invoice.buyer.party);
+        let mut place = DocumentPlace::of(event.invoice.run, event.invoice.buyer.party);
         let parts = self.parts.remove(&event.invoice.id);
         let issued = parts.as_ref().unwrap_or(&event.invoice.lines);
         // Nearly always they are those of the draft, which stay where they are in memory.
@@ -263,15 +264,15 @@ impl Billing {
             let sum = given.entry(cited.line).or_insert_with(|| Amount::zero(note.currency));
             *sum = sum.checked_add(line.amount).unwrap_or(*sum);
         }
-        let place = Place::of(note.run, note.buyer.party);
+        let place = DocumentPlace::of(note.run, note.buyer.party);
         if self.documents.get(&place).is_some_and(|document| self.is_void(&document.invoice)) {
             self.unsettled(place);
         }
     }
 
     /// A document is void: what it charged of usage that came late is to be charged again.
-    fn unsettled(&mut self, place: Place) {
-        let Place { run, payer, .. } = place;
+    fn unsettled(&mut self, place: DocumentPlace) {
+        let DocumentPlace { run, payer, .. } = place;
         for about in self.runs.keys() {
             if let Some(lines) = self.adjusted.get_mut(&(*about, payer)) {
                 lines.retain(|(at, _)| *at != place);
@@ -287,7 +288,7 @@ impl Billing {
     }
 
     /// What later documents need to know of the lines of this one.
-    fn carried(&mut self, invoice: &Invoice, place: Place) {
+    fn carried(&mut self, invoice: &Invoice, place: DocumentPlace) {
         for line in &invoice.lines {
             match &line.kind {
                 LineKind::Advance if line.cites.is_none() => {

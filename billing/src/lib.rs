@@ -15,9 +15,9 @@ mod fold;
 pub mod gaps;
 mod history;
 pub mod journal;
-mod months;
 pub mod preview;
 pub mod price_book;
+mod proration;
 mod rating;
 mod regions;
 pub mod run;
@@ -31,6 +31,7 @@ pub use document::Payer;
 pub use journal::Journal;
 pub use price_book::{PriceBookError, PriceBookForm};
 pub use view::{
-    Billing, BillingView, Charge, Document, DocumentState, Late, Place, PrepaidCredit, PublishedBook, Run,
+    Billing, BillingView, Charge, Document, DocumentPlace, DocumentState, Late, PrepaidCredit, PublishedBook,
+    Run,
 };
 pub use warning::Warning;

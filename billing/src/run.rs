@@ -13,7 +13,7 @@ use crate::view::Billing;
 
 /// The run was drawn up before its period was over for all of its payers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{run} was drawn up before its period ended at {stop}: refresh it then")]
+#[error("{run} was drafted before its period ended at {stop}; refresh it after that")]
 pub struct OpenedEarly {
     /// Which.
     pub run: RunId,

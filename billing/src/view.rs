@@ -82,16 +82,16 @@ pub struct Billing {
     /// The event that published each version of a book, the first being version 1.
     pub(crate) published: BTreeMap<PriceBookName, Vec<Sequence>>,
     pub(crate) runs: BTreeMap<RunId, Run>,
-    pub(crate) documents: BTreeMap<Place, Document>,
-    pub(crate) issued: BTreeMap<InvoiceId, Place>,
+    pub(crate) documents: BTreeMap<DocumentPlace, Document>,
+    pub(crate) issued: BTreeMap<InvoiceId, DocumentPlace>,
     /// The places of the documents of each payer that are issued.
-    pub(crate) of_payer: BTreeMap<PartyId, Vec<Place>>,
+    pub(crate) of_payer: BTreeMap<PartyId, Vec<DocumentPlace>>,
     /// Lines of invoices that are not issued yet: their event is the next.
     pub(crate) parts: BTreeMap<InvoiceId, Vec<InvoiceLine>>,
     /// What credit notes gave back of the lines of a document.
     pub(crate) given_back: BTreeMap<InvoiceId, BTreeMap<u32, Amount>>,
     /// Lines that charged a payer in advance.
-    pub(crate) in_advance: BTreeMap<PartyId, Vec<(Place, u32)>>,
+    pub(crate) in_advance: BTreeMap<PartyId, Vec<(DocumentPlace, u32)>>,
     /// Charges by hand.
     pub(crate) charges: BTreeMap<ChargeId, Charge>,
     /// Those that are on no invoice yet, by customer.
@@ -103,7 +103,7 @@ pub struct Billing {
     /// What a run could not know of a payer: usage that was recorded after its cut-off.
     pub(crate) late: BTreeMap<(RunId, PartyId), Late>,
     /// Lines that adjusted what a run charged a payer.
-    pub(crate) adjusted: BTreeMap<(RunId, PartyId), Vec<(Place, u32)>>,
+    pub(crate) adjusted: BTreeMap<(RunId, PartyId), Vec<(DocumentPlace, u32)>>,
     /// As of when what a run charged a payer was adjusted, by rising sequences.
     pub(crate) settled: BTreeMap<(RunId, PartyId), Vec<Sequence>>,
     /// What was late until a run settled it for a payer, and about which run: it is late again if that document is void.
@@ -114,7 +114,7 @@ pub struct Billing {
 
 /// Where a document is: the one of its run for a payer, or one of the credit notes written about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
-pub struct Place {
+pub struct DocumentPlace {
     /// The run.
     pub run: RunId,
     /// Who pays.
@@ -123,7 +123,7 @@ pub struct Place {
     pub note: u32,
 }
 
-impl Place {
+impl DocumentPlace {
     pub(crate) fn of(run: RunId, payer: PartyId) -> Self {
         Self { run, payer, note: 0 }
     }
@@ -300,6 +300,11 @@ impl Billing {
         self.payers.values().filter(|party| party.erased_at.is_some()).map(|party| party.name.key)
     }
 
+    /// The keys that names and details of all parties are sealed with.
+    pub fn sealing_keys(&self) -> impl Iterator<Item = KeyId> {
+        self.payers.values().map(|party| party.name.key)
+    }
+
     /// Tax rates, and how customers are taxed.
     pub fn taxes(&self) -> &Taxes {
         &self.taxes
@@ -375,17 +380,19 @@ impl Billing {
 
     /// The invoices of a run and its drafts that are none yet, by payer.
     pub fn documents_of(&self, run: RunId) -> impl Iterator<Item = &Document> {
-        let (first, last) = (Place::of(run, PartyId(u64::MIN)), Place::of(run, PartyId(u64::MAX)));
+        let (first, last) =
+            (DocumentPlace::of(run, PartyId(u64::MIN)), DocumentPlace::of(run, PartyId(u64::MAX)));
         let of_run = self.documents.range(first..=last);
         of_run.filter(|(place, _)| place.note == 0).map(|(_, document)| document)
     }
 
     /// The drafts of a run that are no invoices yet, of payers after one.
     pub fn drafts_after(&self, run: RunId, payer: Option<PartyId>) -> impl Iterator<Item = &Invoice> {
-        let from = payer.map_or(Bound::Included(Place::of(run, PartyId(u64::MIN))), |payer| {
-            Bound::Excluded(Place { note: u32::MAX, ..Place::of(run, payer) })
+        let from = payer.map_or(Bound::Included(DocumentPlace::of(run, PartyId(u64::MIN))), |payer| {
+            Bound::Excluded(DocumentPlace { note: u32::MAX, ..DocumentPlace::of(run, payer) })
         });
-        let to = Bound::Included(Place { note: u32::MAX, ..Place::of(run, PartyId(u64::MAX)) });
+        let to =
+            Bound::Included(DocumentPlace { note: u32::MAX, ..DocumentPlace::of(run, PartyId(u64::MAX)) });
         let documents = self.documents.range((from, to)).map(|(_, document)| document);
         documents.filter(|document| document.issued.is_none()).map(|document| &document.invoice)
     }
@@ -400,9 +407,9 @@ impl Billing {
         &self,
         (payer, state): (Option<PartyId>, Option<DocumentState>),
         seen: impl Fn(&Document) -> bool,
-        after: Option<Place>,
+        after: Option<DocumentPlace>,
         limit: usize,
-    ) -> Page<&Document, Place> {
+    ) -> Page<&Document, DocumentPlace> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let all = self.documents.range((from, Bound::Unbounded)).map(|(place, document)| (*place, document));
         let wanted = all.filter(|(place, document)| {
@@ -426,20 +433,21 @@ impl Billing {
 
     /// Whether a document is the one of its run for its payer, and no credit note about that.
     pub fn is_of_run(&self, document: &Document) -> bool {
-        let of_run = self.documents.get(&Place::of(document.invoice.run, document.invoice.buyer.party));
+        let of_run =
+            self.documents.get(&DocumentPlace::of(document.invoice.run, document.invoice.buyer.party));
         of_run.is_some_and(|of_run| of_run.invoice.id == document.invoice.id)
     }
 
     /// The credit notes that were written about a document.
     pub fn notes_on(&self, run: RunId, payer: PartyId) -> impl Iterator<Item = &Document> {
-        let first = Place { run, payer, note: 1 };
-        self.documents.range(first..=Place { note: u32::MAX, ..first }).map(|(_, document)| document)
+        let first = DocumentPlace { run, payer, note: 1 };
+        self.documents.range(first..=DocumentPlace { note: u32::MAX, ..first }).map(|(_, document)| document)
     }
 
-    fn place(&self, id: &str) -> Option<Place> {
+    fn place(&self, id: &str) -> Option<DocumentPlace> {
         self.issued.get(id).copied().or_else(|| {
             let at = id.find("-PARTY-")?;
-            Some(Place::of(id[..at].parse().ok()?, id[at + 1..].parse().ok()?))
+            Some(DocumentPlace::of(id[..at].parse().ok()?, id[at + 1..].parse().ok()?))
         })
     }
 }

@@ -169,7 +169,7 @@ impl fmt::Display for Warning {
             }
             Self::NoPeriod { payer } => write!(f, "{payer}: the period is empty in their time zone"),
             Self::Invoiced { payer, invoice } => {
-                write!(f, "{payer}: {invoice} covers some of this period already; there is no draft")
+                write!(f, "{payer}: {invoice} already covers part of this period; there is no draft")
             }
             Self::NoPrices { instance, period } => {
                 write!(f, "{instance}: no version of the price book is valid in {period}")

@@ -15,7 +15,7 @@ use slapledger_core::domain::pricing::{Model, PriceBook};
 use slapledger_core::domain::time::Timestamp;
 use slapledger_projections::Page;
 
-use crate::rating::{Basis, Prices, Subject};
+use crate::rating::{Prices, RatingBasis, RatingSubject};
 use crate::view::BillingView;
 use crate::warning::Warning;
 
@@ -129,8 +129,8 @@ impl BillingView {
             let calendar = self.billing.calendar_of(*payer)?;
             let rate = |name: &PriceBookName, versions: &[PriceBook], warnings: &mut Vec<Warning>| {
                 let prices = Prices::new(name, versions);
-                let subject = Subject {
-                    basis: Basis {
+                let subject = RatingSubject {
+                    basis: RatingBasis {
                         regions: &self.billing.regions,
                         metering: &self.metering,
                         taxes: &self.billing.taxes,
@@ -144,7 +144,7 @@ impl BillingView {
                 };
                 let own = subject.rate(instances, warnings);
                 let lines = own.lines.iter().chain(own.in_advance.values().flatten());
-                let lines: Vec<Charged> =
+                let lines: Vec<WhatIfCharge> =
                     lines.map(|rated| (LineGroup::of(&rated.line, versions), rated.line.amount)).collect();
                 Some(lines)
             };
@@ -162,12 +162,12 @@ impl BillingView {
 }
 
 /// What is charged for lines of a kind.
-type Charged = (LineGroup, Amount);
+type WhatIfCharge = (LineGroup, Amount);
 
 fn compare(
     asked: &WhatIf<'_>,
     payer: PartyId,
-    (now, what_if): (&[Charged], &[Charged]),
+    (now, what_if): (&[WhatIfCharge], &[WhatIfCharge]),
     mut warnings: Vec<Warning>,
 ) -> Option<Compared> {
     let nothing = Amount::zero(asked.book.currency);

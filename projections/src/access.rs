@@ -3,6 +3,7 @@
 use std::io::{self, Read, Write};
 
 use slapledger_core::domain::access::Access;
+use slapledger_core::domain::event::Event;
 use slapledger_core::log::envelope::Recorded;
 
 use crate::view::{Projection, View, get, put};
@@ -18,9 +19,17 @@ impl View for AccessView {
     const FORMAT: u32 = 2;
     const LOOKS_AT_USAGE: bool = false;
 
-    fn apply(&mut self, event: &Recorded) {
-        let by = event.meta.actor.credential.as_deref();
-        self.access.evolve(event.meta.project, by, &event.event);
+    fn apply(&mut self, recorded: &Recorded) {
+        match &recorded.event {
+            Event::ProjectOpened(event) => self.access.project_opened(event),
+            Event::CredentialIssued(event) => {
+                let by = recorded.meta.actor.credential.as_deref();
+                self.access.credential_issued(recorded.meta.project, by, event);
+            }
+            Event::CredentialRevoked(event) => self.access.credential_revoked(event),
+            Event::CredentialSpent(event) => self.access.credential_spent(event),
+            _ => {}
+        }
     }
 
     fn projections(&self) -> Vec<Box<dyn Projection + '_>> {

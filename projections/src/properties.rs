@@ -39,7 +39,7 @@ const RELEASES: [&str; 3] =
 
 /// Something that happens; every choice is one number, and wrong choices are refused.
 #[derive(Debug, Clone, Copy)]
-enum Step {
+enum StoryStep {
     Configure {
         computer: usize,
         partitions: usize,
@@ -101,7 +101,7 @@ enum Step {
     },
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+fn steps() -> impl Strategy<Value = Vec<StoryStep>> {
     let amounts = (-1_i64..400, 0..300_i64, 0..250_i64);
     let subject = prop_oneof![8 => 0..3_usize, 1 => 3..7_usize];
     let replaces = prop::option::weighted(0.1, 0..40_u8);
@@ -109,36 +109,36 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let usage =
         usage.prop_map(|(computer, id, subject, resource, (quantity, since, length), replaces, zone)| {
             let length = length.min(since + 3);
-            Step::Usage { computer, id, subject, resource, quantity, since, length, replaces, zone }
+            StoryStep::Usage { computer, id, subject, resource, quantity, since, length, replaces, zone }
         });
     let request = (0..6_u64, 0..5_u8, 0..3_usize, 0..3_u8, 0..4_usize, any::<bool>());
     let request = request.prop_map(|(by, name, release, parameters, state, testing)| {
         let by = by.saturating_sub(3);
-        Step::Request { by, name, release, parameters, state, testing }
+        StoryStep::Request { by, name, release, parameters, state, testing }
     });
     let place = || (0..2_usize, 0..3_usize);
     let step = prop_oneof![
         1 => (place(), 0..2_u8).prop_map(|((computer, partitions), address)| {
-            Step::Configure { computer, partitions: partitions + 1, address }
+            StoryStep::Configure { computer, partitions: partitions + 1, address }
         }),
         1 => (place(), any::<bool>())
-            .prop_map(|((computer, release), available)| Step::Supply { computer, release, available }),
+            .prop_map(|((computer, release), available)| StoryStep::Supply { computer, release, available }),
         1 => (place(), 0..4_usize)
-            .prop_map(|((computer, release), state)| Step::ReportSoftware { computer, release, state }),
+            .prop_map(|((computer, release), state)| StoryStep::ReportSoftware { computer, release, state }),
         4 => request,
-        3 => (place(), 0..4_usize).prop_map(|((computer, partition), state)| Step::Report { computer, partition, state }),
+        3 => (place(), 0..4_usize).prop_map(|((computer, partition), state)| StoryStep::Report { computer, partition, state }),
         1 => (place(), 0..3_u8)
-            .prop_map(|((computer, partition), content)| Step::Connect { computer, partition, content }),
+            .prop_map(|((computer, partition), content)| StoryStep::Connect { computer, partition, content }),
         8 => usage,
-        1 => (0..40_usize, 0..100_i64).prop_map(|(at, quantity)| Step::Resolve { at, quantity }),
-        1 => (0..40_usize).prop_map(|at| Step::Dismiss { at }),
-        1 => (0..100_i64).prop_map(|minutes| Step::Wait { minutes }),
-        1 => (0..5_u8).prop_map(|name| Step::Move { name }),
+        1 => (0..40_usize, 0..100_i64).prop_map(|(at, quantity)| StoryStep::Resolve { at, quantity }),
+        1 => (0..40_usize).prop_map(|at| StoryStep::Dismiss { at }),
+        1 => (0..100_i64).prop_map(|minutes| StoryStep::Wait { minutes }),
+        1 => (0..5_u8).prop_map(|name| StoryStep::Move { name }),
     ];
     prop::collection::vec(step, 0..150)
 }
 
-fn happen(story: &mut Story, step: Step) {
+fn happen(story: &mut Story, step: StoryStep) {
     let suspended = |story: &Story, at: usize| {
         let waiting: Vec<Sequence> = story
             .view
@@ -151,17 +151,19 @@ fn happen(story: &mut Story, step: Step) {
         waiting.get(at % waiting.len().max(1)).copied().unwrap_or(Sequence(1))
     };
     let command = match step {
-        Step::Configure { computer, partitions, address } => {
+        StoryStep::Configure { computer, partitions, address } => {
             let offers =
                 PARTITIONS.iter().take(partitions).map(|name| offer(name, &format!("10.0.0.{address}")));
             configure(COMPUTERS[computer], offers.collect())
         }
-        Step::Supply { computer: on, release: which, available } => Command::SupplySoftware(SupplySoftware {
-            computer: computer(COMPUTERS[on]),
-            release: release(RELEASES[which]),
-            state: if available { SupplyState::Available } else { SupplyState::Destroyed },
-        }),
-        Step::ReportSoftware { computer: on, release: which, state } => {
+        StoryStep::Supply { computer: on, release: which, available } => {
+            Command::SupplySoftware(SupplySoftware {
+                computer: computer(COMPUTERS[on]),
+                release: release(RELEASES[which]),
+                state: if available { SupplyState::Available } else { SupplyState::Destroyed },
+            })
+        }
+        StoryStep::ReportSoftware { computer: on, release: which, state } => {
             Command::ReportSoftware(ReportSoftware {
                 computer: computer(COMPUTERS[on]),
                 release: release(RELEASES[which]),
@@ -174,7 +176,7 @@ fn happen(story: &mut Story, step: Step) {
                 error: (state == 3).then(|| sealed(4)),
             })
         }
-        Step::Request { by, name, release: which, parameters, state, testing } => {
+        StoryStep::Request { by, name, release: which, parameters, state, testing } => {
             let requester =
                 if by == 0 { Requester::Party(PartyId(1)) } else { Requester::Instance(InstanceId(by)) };
             let mut wish = request(requester, &format!("name {name}"));
@@ -189,23 +191,25 @@ fn happen(story: &mut Story, step: Step) {
             wish.instance_type = testing.then_some(InstanceType::Testing);
             Command::RequestInstance(wish)
         }
-        Step::Report { computer: on, partition: which, state } => Command::ReportInstance(ReportInstance {
-            place: Place::new(computer(COMPUTERS[on]), partition(PARTITIONS[which])),
-            state: [
-                ReportedState::Started,
-                ReportedState::Destroyed,
-                ReportedState::Destroyed,
-                ReportedState::Error,
-            ][state],
-            error: (state == 3).then(|| sealed(5)),
-        }),
-        Step::Connect { computer: on, partition: which, content } => {
+        StoryStep::Report { computer: on, partition: which, state } => {
+            Command::ReportInstance(ReportInstance {
+                place: Place::new(computer(COMPUTERS[on]), partition(PARTITIONS[which])),
+                state: [
+                    ReportedState::Started,
+                    ReportedState::Destroyed,
+                    ReportedState::Destroyed,
+                    ReportedState::Error,
+                ][state],
+                error: (state == 3).then(|| sealed(5)),
+            })
+        }
+        StoryStep::Connect { computer: on, partition: which, content } => {
             Command::SetConnectionParameters(SetConnectionParameters {
                 place: Place::new(computer(COMPUTERS[on]), partition(PARTITIONS[which])),
                 connection: sealed(content),
             })
         }
-        Step::Usage { computer: by, id, subject, resource, quantity, since, length, replaces, zone } => {
+        StoryStep::Usage { computer: by, id, subject, resource, quantity, since, length, replaces, zone } => {
             let subject =
                 ["slappart0", "slappart1", "slapuser0", "COMP-1", "SOFTINST-1", "SOFTINST-2", "nobody"]
                     [subject];
@@ -230,35 +234,38 @@ fn happen(story: &mut Story, step: Step) {
             };
             Command::RecordUsage(RecordUsage { computer: computer(COMPUTERS[by]), reports: vec![report] })
         }
-        Step::Resolve { at, quantity } => Command::ResolveSuspendedUsage(ResolveSuspendedUsage {
+        StoryStep::Resolve { at, quantity } => Command::ResolveSuspendedUsage(ResolveSuspendedUsage {
             suspended: suspended(story, at),
             subject: Some("slappart0".into()),
             resource: None,
             quantity: quantity.to_string().parse().ok(),
             period: Period::new(story.now.plus_micros(-100 * MINUTE), story.now),
         }),
-        Step::Dismiss { at } => Command::DismissSuspendedUsage(DismissSuspendedUsage {
+        StoryStep::Dismiss { at } => Command::DismissSuspendedUsage(DismissSuspendedUsage {
             suspended: suspended(story, at),
             reason: "it was a test".into(),
         }),
-        Step::Wait { minutes } => return story.passes(minutes * MINUTE),
-        Step::Move { name } => {
+        StoryStep::Wait { minutes } => return story.passes(minutes * MINUTE),
+        StoryStep::Move { name } => {
             let by = 0;
-            happen(story, Step::Request { by, name, release: 0, parameters: 0, state: 3, testing: false });
+            happen(
+                story,
+                StoryStep::Request { by, name, release: 0, parameters: 0, state: 3, testing: false },
+            );
             for (computer, partition) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
-                happen(story, Step::Report { computer, partition, state: 1 });
+                happen(story, StoryStep::Report { computer, partition, state: 1 });
             }
             story.passes(MINUTE);
             return happen(
                 story,
-                Step::Request { by, name, release: 1, parameters: 1, state: 0, testing: true },
+                StoryStep::Request { by, name, release: 1, parameters: 1, state: 0, testing: true },
             );
         }
     };
     let _refused_or_not = story.execute(command);
 }
 
-fn story_of(steps: Vec<Step>) -> Story {
+fn story_of(steps: Vec<StoryStep>) -> Story {
     let mut story = beginning(Story::begin());
     for step in steps {
         happen(&mut story, step);
@@ -268,7 +275,7 @@ fn story_of(steps: Vec<Step>) -> Story {
 
 /// Two stories that happen at the same time, each with what belongs to it alone, and all of it in one order: of the
 /// projects that these are the stories of.
-fn two_stories_of(steps: Vec<(usize, Step)>) -> ([Story; 2], Vec<Recorded>) {
+fn two_stories_of(steps: Vec<(usize, StoryStep)>) -> ([Story; 2], Vec<Recorded>) {
     let first = beginning(Story::begin_at(Sequence(1)));
     let second = beginning(Story::begin_at(first.next));
     let mut all: Vec<Recorded> = Vec::new();
@@ -310,7 +317,7 @@ fn beginning(mut story: Story) -> Story {
     for name in 0..3 {
         happen(
             &mut story,
-            Step::Request { by: 0, name, release: 0, parameters: 0, state: 0, testing: false },
+            StoryStep::Request { by: 0, name, release: 0, parameters: 0, state: 0, testing: false },
         );
     }
     story.passes(200 * MINUTE);

@@ -9,6 +9,7 @@
 //!
 //! The runner ends with the ledger's feed: shut the ledger down, then [`Runner::finish`].
 
+use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,11 +27,13 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use crate::replay::{ReplayFault, replay};
-use crate::snapshot::{Header, SnapshotFile};
+use crate::snapshot::{ViewSnapshotFile, ViewSnapshotHeader};
 use crate::view::{Part, View};
 
-/// How many events a view may be ahead of its snapshot before another is taken.
-const SNAPSHOT_EVERY: u64 = 5_000_000;
+/// How many events a view may be ahead of its snapshot before another is taken: at least, and at most. In between, as many
+/// as make a fifth of the log: a snapshot of a long log is large, and what it saves at a start is not.
+const SNAPSHOT_EVERY: RangeInclusive<u64> = 1_000_000..=5_000_000;
+const SNAPSHOT_SHARE: u64 = 5;
 /// How long a reader waits for a sequence.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -41,8 +44,8 @@ pub struct Options {
     pub folder: Option<PathBuf>,
     /// Whether the folder is only read: its snapshot is used, and none is taken.
     pub read_only: bool,
-    /// How many events it may be ahead of its snapshot before another is taken.
-    pub snapshot_every: u64,
+    /// How many events it may be ahead of its snapshot before another is taken, at least and at most.
+    pub snapshot_every: RangeInclusive<u64>,
     /// How long a reader waits for a sequence.
     pub patience: Duration,
     /// The room on the disk: while there is too little, no snapshot is taken.
@@ -205,6 +208,45 @@ struct Shared<V> {
     rebuilding: Mutex<Option<Arc<AtomicU64>>>,
 }
 
+/// A view as of an event, which nobody keeps up to date yet.
+pub struct Restored<V> {
+    name: &'static str,
+    view: V,
+    position: Sequence,
+    snapshot: Sequence,
+}
+
+impl<V: View> Restored<V> {
+    /// Restores a view as of `until` from its snapshot and the log. Writes nothing, so that it may run while nobody knows
+    /// yet whether the ledger will be opened. `progress` is told how far it has come.
+    pub fn from_log(
+        name: &'static str,
+        store: &dyn EventStore,
+        folder: Option<&Path>,
+        until: Sequence,
+        progress: impl FnMut(Sequence),
+    ) -> Result<Self, ReplayFault> {
+        let started = Instant::now();
+        let (view, useless) = restore::<V>(name, store, folder)?;
+        let (mut view, snapshot) = view.unwrap_or_default();
+        replay(store, &mut view, (snapshot, until), progress)?;
+        if let Some(useless) = useless {
+            warn!("{useless}; rebuilt from the log in {} ms", started.elapsed().as_millis());
+        }
+        Ok(Self { name, view, position: until, snapshot })
+    }
+
+    /// The name of the view.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The view itself.
+    pub fn view(&self) -> &V {
+        &self.view
+    }
+}
+
 impl<V: View> Runner<V> {
     /// Restores a view from its snapshot and the log, and keeps it up to date from then on. Returns when it is at
     /// the end that the feed has now; `progress` is told how far it has come.
@@ -215,17 +257,24 @@ impl<V: View> Runner<V> {
         options: Options,
         progress: impl FnMut(Sequence),
     ) -> Result<Self, ReplayFault> {
-        let started = Instant::now();
+        let until = feed.head().last;
+        let restored = Restored::from_log(name, &*store, options.folder.as_deref(), until, progress)?;
+        Self::follow(restored, feed, store, options)
+    }
+
+    /// The same with a view that was restored before; what happened since is taken over first.
+    pub fn follow(
+        restored: Restored<V>,
+        feed: Feed,
+        store: Arc<dyn EventStore>,
+        options: Options,
+    ) -> Result<Self, ReplayFault> {
+        let Restored { name, mut view, position: restored_to, snapshot } = restored;
         if let Some(folder) = options.folder.as_ref().filter(|_| !options.read_only) {
-            SnapshotFile::new(folder, name).remove_unfinished();
+            ViewSnapshotFile::new(folder, name).remove_unfinished();
         }
-        let (view, useless) = restore::<V>(name, &*store, options.folder.as_deref())?;
-        let (mut view, snapshot) = view.unwrap_or_default();
         let position = feed.head().last;
-        replay(&*store, &mut view, (snapshot, position), progress)?;
-        if let Some(useless) = useless {
-            warn!("{useless}; rebuilt from the log in {} ms", started.elapsed().as_millis());
-        }
+        replay(&*store, &mut view, (restored_to, position), |_| ())?;
         info!(view = name, snapshot = snapshot.0, tail = position.0 - snapshot.0, "a view is up to date");
         let shared = Arc::new(Shared {
             name,
@@ -386,7 +435,7 @@ fn restore<V: View>(
 ) -> Result<RestoredView<V>, ReplayFault> {
     let Some(folder) = folder else { return Ok((None, None)) };
     let mut fault = None;
-    let fits = |header: &Header| {
+    let fits = |header: &ViewSnapshotHeader| {
         header.name == name
             && root_at(store, header.sequence).map_or_else(
                 |error| {
@@ -396,7 +445,7 @@ fn restore<V: View>(
                 |root| root == Some(header.root),
             )
     };
-    let restored = SnapshotFile::new(folder, name).read::<V>(fits);
+    let restored = ViewSnapshotFile::new(folder, name).read::<V>(fits);
     if let Some(fault) = fault {
         return Err(fault.into());
     }
@@ -424,7 +473,7 @@ pub fn kept<V: View>(
 /// What the snapshot of a view in this folder says of the log, if there is one.
 pub fn witness(name: &str, folder: &Path) -> Option<Witness> {
     let file = format!("{}/{name}.snapshot", folder.file_name()?.to_string_lossy());
-    SnapshotFile::new(folder, name).witness(&file)
+    ViewSnapshotFile::new(folder, name).witness(&file)
 }
 
 impl<V: View> Shared<V> {
@@ -475,7 +524,9 @@ impl<V: View> Shared<V> {
             if abandoned {
                 return Ok(());
             }
-            if position.0 - self.tried.load(Ordering::Relaxed) >= self.options.snapshot_every {
+            let tried = self.tried.load(Ordering::Relaxed);
+            let (least, most) = self.options.snapshot_every.clone().into_inner();
+            if position.0 - tried >= (tried / SNAPSHOT_SHARE).clamp(least, most) {
                 // A failure is logged, and it is tried again.
                 let _ = self.take_snapshot();
             }
@@ -518,8 +569,8 @@ impl<V: View> Shared<V> {
         }
         let written = match root_at(&*self.store, sequence) {
             Ok(Some(root)) => {
-                let header = Header { name: self.name.into(), format: V::FORMAT, sequence, root };
-                SnapshotFile::new(folder, self.name)
+                let header = ViewSnapshotHeader { name: self.name.into(), format: V::FORMAT, sequence, root };
+                ViewSnapshotFile::new(folder, self.name)
                     .write(&header, &kept.view)
                     .map_err(|error| error.to_string())
             }

@@ -24,7 +24,7 @@ const HEADER_BYTES: usize = 1024;
 
 /// What a snapshot is of.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub(crate) struct Header {
+pub(crate) struct ViewSnapshotHeader {
     pub(crate) name: String,
     pub(crate) format: u32,
     pub(crate) sequence: Sequence,
@@ -33,23 +33,23 @@ pub(crate) struct Header {
 
 /// Where the snapshots of a view are kept.
 #[derive(Debug, Clone)]
-pub(crate) struct SnapshotFile {
+pub(crate) struct ViewSnapshotFile {
     path: PathBuf,
 }
 
-impl SnapshotFile {
+impl ViewSnapshotFile {
     pub(crate) fn new(folder: &Path, name: &str) -> Self {
         Self { path: folder.join(format!("{name}.snapshot")) }
     }
 
     /// Replaces the snapshot, durably.
-    pub(crate) fn write<V: View>(&self, header: &Header, view: &V) -> io::Result<()> {
+    pub(crate) fn write<V: View>(&self, header: &ViewSnapshotHeader, view: &V) -> io::Result<()> {
         let written = self.try_write(header, view);
         // What was written of it takes room on a disk that may be full.
         written.inspect_err(|_| self.remove_unfinished())
     }
 
-    fn try_write<V: View>(&self, header: &Header, view: &V) -> io::Result<()> {
+    fn try_write<V: View>(&self, header: &ViewSnapshotHeader, view: &V) -> io::Result<()> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
         let temporary = self.unfinished();
@@ -87,8 +87,8 @@ impl SnapshotFile {
     /// file, which it names.
     pub(crate) fn read<V: View>(
         &self,
-        fits: impl FnOnce(&Header) -> bool,
-    ) -> Result<Option<(Header, V)>, String> {
+        fits: impl FnOnce(&ViewSnapshotHeader) -> bool,
+    ) -> Result<Option<(ViewSnapshotHeader, V)>, String> {
         let path = self.path.display();
         match self.try_read(fits) {
             Ok(Some(snapshot)) => Ok(Some(snapshot)),
@@ -101,7 +101,7 @@ impl SnapshotFile {
     /// What it says of the log, if there is one and its beginning can be read.
     pub(crate) fn witness(&self, name: &str) -> Option<Witness> {
         let mut content = BufReader::new(File::open(&self.path).ok()?);
-        let Header { sequence: last, root, .. } = read_header(&mut content).ok()?;
+        let ViewSnapshotHeader { sequence: last, root, .. } = read_header(&mut content).ok()?;
         let path = self.path.clone();
         Some(Witness {
             name: name.into(),
@@ -111,7 +111,10 @@ impl SnapshotFile {
         })
     }
 
-    fn try_read<V: View>(&self, fits: impl FnOnce(&Header) -> bool) -> io::Result<Option<(Header, V)>> {
+    fn try_read<V: View>(
+        &self,
+        fits: impl FnOnce(&ViewSnapshotHeader) -> bool,
+    ) -> io::Result<Option<(ViewSnapshotHeader, V)>> {
         let length = verify(&self.path)?;
         let mut content = BufReader::with_capacity(BUFFER_BYTES, File::open(&self.path)?.take(length));
         let header = read_header(&mut content)?;
@@ -127,7 +130,7 @@ impl SnapshotFile {
 }
 
 /// The header at the beginning of a file, which may hold anything.
-fn read_header(content: &mut impl Read) -> io::Result<Header> {
+fn read_header(content: &mut impl Read) -> io::Result<ViewSnapshotHeader> {
     let invalid = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
     let mut magic = [0; MAGIC.len()];
     content.read_exact(&mut magic)?;

@@ -12,12 +12,12 @@ use slapledger_tests::server::Server;
 use slapledger_tests::slap::{Request, percent_encode};
 use uuid::Uuid;
 
-use crate::load::{self, Batch, Journal, Place, RELEASE, Told};
+use crate::load::{self, Batch, Journal, LoadPlace, RELEASE, Told};
 use crate::record::Record;
 
 /// An instance that was answered.
 pub(crate) struct Instance {
-    pub(crate) place: Place,
+    pub(crate) place: LoadPlace,
     /// The version of its parameters, as it was read last.
     pub(crate) version: u64,
     /// Versions that were sent since then, in order, and whether they were answered.
@@ -52,7 +52,7 @@ pub(crate) struct Known {
 
 impl Known {
     /// An instance that is there before the drill begins.
-    pub(crate) fn prepared(&mut self, reference: &str, place: Place) {
+    pub(crate) fn prepared(&mut self, reference: &str, place: LoadPlace) {
         self.instances.insert(reference.to_owned(), Instance { place, version: 0, sent: Vec::new() });
     }
 
@@ -67,7 +67,7 @@ impl Known {
     }
 
     /// Where an instance is.
-    pub(crate) fn place_of(&self, reference: &str) -> Option<&Place> {
+    pub(crate) fn place_of(&self, reference: &str) -> Option<&LoadPlace> {
         self.instances.get(reference).map(|instance| &instance.place)
     }
 
@@ -127,7 +127,7 @@ impl Known {
         }
     }
 
-    fn promised(&mut self, reference: String, place: &Place) {
+    fn promised(&mut self, reference: String, place: &LoadPlace) {
         self.perhaps.remove(&reference);
         let instance = self.instances.entry(reference).or_insert(Instance {
             place: place.clone(),
@@ -325,7 +325,7 @@ impl Known {
     }
 }
 
-fn request(client: &mut Client, reference: &str, version: u64) -> anyhow::Result<Place> {
+fn request(client: &mut Client, reference: &str, version: u64) -> anyhow::Result<LoadPlace> {
     let version = version.to_string();
     let form =
         Request { reference, release: RELEASE, parameters: &[("v", &version)], computer: "", state: "" };

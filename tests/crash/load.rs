@@ -24,7 +24,7 @@ pub(crate) const RESOURCES: [&str; 2] = ["drill/requests", "drill/bytes"];
 const NEW_IN_A_ROUND: i64 = 50;
 
 /// Computer and partition.
-pub(crate) type Place = (String, String);
+pub(crate) type LoadPlace = (String, String);
 
 /// Names that are never used twice.
 #[derive(Default)]
@@ -109,14 +109,14 @@ impl Told {
 #[derive(Default)]
 pub(crate) struct Journal {
     /// Requests for new instances; with their place, if answered.
-    pub(crate) requests: Vec<(String, Option<Place>)>,
+    pub(crate) requests: Vec<(String, Option<LoadPlace>)>,
     /// Requests with the parameters they had.
-    pub(crate) unchanged: Vec<(String, Place)>,
+    pub(crate) unchanged: Vec<(String, LoadPlace)>,
     /// Requests with other parameters: the version, and whether it was answered.
     pub(crate) changes: Vec<(String, u64, bool)>,
     pub(crate) posts: Vec<(Arc<Batch>, Option<Told>)>,
     /// Instances that a read showed.
-    pub(crate) shown: Vec<(String, Place)>,
+    pub(crate) shown: Vec<(String, LoadPlace)>,
     /// The highest sequence that an answer named.
     pub(crate) sequence: u64,
 }
@@ -288,7 +288,7 @@ impl<'a> Load<'a> {
 }
 
 /// The place in the answer to a request.
-pub(crate) fn place(answer: &Answer) -> anyhow::Result<Place> {
+pub(crate) fn place(answer: &Answer) -> anyhow::Result<LoadPlace> {
     let text = answer.text();
     let found = |name| member(&text, name).map(str::to_owned);
     match (found("slap_computer_id"), found("slap_computer_partition_id")) {
@@ -298,7 +298,7 @@ pub(crate) fn place(answer: &Answer) -> anyhow::Result<Place> {
 }
 
 /// Title and place of a listed instance that has a place.
-pub(crate) fn instance(item: &Value) -> Option<(String, Place)> {
+pub(crate) fn instance(item: &Value) -> Option<(String, LoadPlace)> {
     let text = |name: &str| item[name].as_str().map(str::to_owned);
     Some((text("title")?, (text("computer")?, text("partition")?)))
 }

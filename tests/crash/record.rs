@@ -9,7 +9,7 @@ use slapledger_core::domain::time::Timestamp;
 use slapledger_tests::http::Client;
 use uuid::Uuid;
 
-use crate::load::Place;
+use crate::load::LoadPlace;
 
 /// How many events are compared again after a restart: only the end of a log could be lost.
 const COMPARED: usize = 3000;
@@ -25,7 +25,7 @@ pub(crate) struct Record {
     usage: HashMap<Uuid, u64>,
     /// Names by instance id.
     names: HashMap<String, String>,
-    places: BTreeMap<String, Option<Place>>,
+    places: BTreeMap<String, Option<LoadPlace>>,
     newest: VecDeque<String>,
 }
 
@@ -50,7 +50,7 @@ impl Record {
     }
 
     /// All instances and where they are.
-    pub(crate) fn places(&self) -> &BTreeMap<String, Option<Place>> {
+    pub(crate) fn places(&self) -> &BTreeMap<String, Option<LoadPlace>> {
         &self.places
     }
 

@@ -75,6 +75,12 @@ fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
+fn imports_of(name: &str) -> Vec<Import> {
+    let folder = workspace().join(name);
+    let sources = folder.join("src");
+    imports::read(if sources.is_dir() { &sources } else { &folder })
+}
+
 /// The room of a module: its top-level module. The root, which only puts rooms together, is none.
 fn rooms(import: &Import) -> Option<(&str, &str)> {
     let (from, to) = (import.from.first()?, import.to.first()?);
@@ -133,9 +139,9 @@ fn rings(imports: &[Import]) -> Vec<(Vec<String>, Vec<String>)> {
 fn no_room_imports_what_it_may_not() {
     let mut wrong = Vec::new();
     for (name, from, forbidden) in FORBIDDEN {
-        let imports = imports::read(&workspace().join(name).join("src"));
+        let imports = imports_of(name);
         assert!(
-            imports.iter().any(|import| import.from.first().is_some_and(|room| room == from)),
+            imports.iter().filter_map(rooms).any(|(one, other)| one == from || other == from),
             "{name}: {from}"
         );
         wrong.extend(broken(&imports, from, forbidden));
@@ -151,7 +157,7 @@ fn no_rooms_import_each_other_in_a_ring() {
         .map(|(name, ring)| (*name, ring.iter().map(ToString::to_string).collect()))
         .collect();
     for (name, _) in CRATES {
-        for (ring, why) in rings(&imports::read(&workspace().join(name).join("src"))) {
+        for (ring, why) in rings(&imports_of(name)) {
             if !known.remove(&(name, ring.clone())) {
                 wrong.push(format!("{name}: {} are a ring:\n  {}", ring.join(", "), why.join("\n  ")));
             }

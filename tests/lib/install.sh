@@ -18,6 +18,8 @@ install_packages() {
     need python3 command -v python3
     need python3-venv python3 -c 'import ensurepip, venv'
     need python3-dev python3 -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'
+    need nodejs command -v node
+    need npm command -v npm
     need util-linux command -v setpriv
     need mount command -v mount
     need e2fsprogs command -v mkfs.ext4

@@ -1,4 +1,5 @@
-# The Python of the client tests, and one that an account other than root can use for `slapos node`. Sourced by tests/run.
+# The Python of the client tests, one that an account other than root can use for `slapos node`, and generators of clients.
+# Sourced by tests/run.
 
 REQUIREMENTS=tests/clients/requirements.txt
 ACCOUNT=slapledger-test
@@ -58,6 +59,23 @@ prepare_journal_venv() {
     python=$(python_at_least_3_12) || python=$(python3 -c 'import os, sys; print(os.path.realpath(sys.executable))')
     JOURNAL_VENV=$PWD/tests/.cache/journal-$(requirements_key "$python" "$requirements")
     make_venv "$python" "$JOURNAL_VENV" "$requirements"
+}
+
+# prepare_generators: sets GENERATED_VENV, with openapi-python-client, and GENERATED_NODE, with openapi-typescript and tsc.
+prepare_generators() {
+    local python requirements=tests/generated/requirements.txt packages=tests/generated/package-lock.json
+    python=$(python_at_least_3_12) || { echo 'openapi-python-client is pinned for Python 3.12 or newer' >&2 && return 1; }
+    GENERATED_VENV=$PWD/tests/.cache/generated-$(requirements_key "$python" "$requirements")
+    make_venv "$python" "$GENERATED_VENV" "$requirements"
+    GENERATED_NODE=$PWD/tests/.cache/node-$({ cat "$packages"; node --version; } | sha256sum | cut -c1-12)
+    export GENERATED_NODE
+    if [ -e "$GENERATED_NODE/.complete" ]; then return; fi
+    echo "making $GENERATED_NODE with node $(node --version)"
+    rm -rf "$GENERATED_NODE"
+    mkdir -p "$GENERATED_NODE"
+    cp tests/generated/package.json "$packages" "$GENERATED_NODE"
+    (cd "$GENERATED_NODE" && npm ci --silent --no-audit --no-fund --ignore-scripts)
+    touch "$GENERATED_NODE/.complete"
 }
 
 # prepare_node: sets SLAPLEDGER_NODE_VENV and SLAPLEDGER_NODE_ACCOUNT, or SLAPLEDGER_NODE_MISSING with what is missing.

@@ -49,5 +49,5 @@ def of_server(document):
     have("one_off", "/v1/charges" in paths)
     have("credit", "/v1/invoices/{id}/credit" in paths)
     have("refresh", "/v1/invoice-runs/{id}/refresh" in paths)
-    have("adjustments", "adjustment" in str(schemas["LineForm"]))
+    have("adjustments", "adjustment" in str([schemas["LineForm"], schemas.get("LineKindName")]))
     return frozenset(found)

@@ -1,19 +1,19 @@
 //! Random commands: mostly sensible, from a universe so small that they meet each other.
 
+use slapledger_billing::Billing;
 use slapledger_core::domain::Command;
 use slapledger_core::domain::computer::{
     Address, AllocationScope, BangComputer, ConfigureComputer, DescribeComputer, NoticeSilence, Offer,
     RegisterComputer, RequestComputer, SetAllocationScope,
 };
 use slapledger_core::domain::id::{
-    ComputerId, InstanceId, KeyId, PartitionId, PartyId, PriceBookName, Reference, ResourceId, RunId,
-    Sequence, SoftwareRelease, SoftwareType,
+    ComputerId, InstanceId, KeyId, PartitionId, PartyId, PriceBookName, Reference, ResourceId, Sequence,
+    SoftwareRelease, SoftwareType,
 };
 use slapledger_core::domain::instance::{
     BangInstance, InstanceType, Place, RenameInstance, ReportInstance, ReportedState, RequestInstance,
     RequestedState, Requester, SetConnectionParameters, WithoutRoom,
 };
-use slapledger_core::domain::invoice::{Bound, FinaliseInvoiceRun, OpenInvoiceRun, RunPeriod};
 use slapledger_core::domain::money::{Currency, Price, Rounding};
 use slapledger_core::domain::party::RegisterParty;
 use slapledger_core::domain::pricing::{
@@ -31,25 +31,26 @@ use slapledger_core::domain::usage::{
 };
 use slapledger_tests::random::Random;
 
-use crate::facts::{Fact, Facts};
+use crate::facts::{Fact, ProjectFacts};
 
-const MINUTE: i64 = 60 * 1_000_000;
+/// In microseconds.
+pub(crate) const MINUTE: i64 = 60 * 1_000_000;
 
 /// Makes commands.
-pub(crate) struct Sender {
-    random: Random,
+pub(crate) struct CommandSender {
+    pub(crate) random: Random,
     /// What was reported, to be reported again.
     reported: Vec<(ComputerId, UsageReport)>,
 }
 
-impl Sender {
+impl CommandSender {
     pub(crate) fn new(random: Random) -> Self {
         Self { random, reported: Vec::new() }
     }
 
-    /// A command, with some idea of what is there and what time it is.
-    pub(crate) fn command(&mut self, facts: &Facts, now: Timestamp) -> Command {
-        match self.random.below(100) {
+    /// A command, with some idea of what is there, what is billed and what time it is.
+    pub(crate) fn command(&mut self, facts: &ProjectFacts, billing: &Billing, now: Timestamp) -> Command {
+        match self.random.below(130) {
             0..4 => self.register_party(),
             4..7 => {
                 let owner = PartyId(1);
@@ -60,8 +61,8 @@ impl Sender {
                 })
             }
             7..12 => self.configure(),
-            12..16 => self.software(),
-            16..23 => self.about_computer(now),
+            12..16 => self.software(facts),
+            16..23 => self.about_computer(facts, now),
             23..46 => self.request(facts),
             46..57 => self.report_instance(facts),
             57..61 => self.connect(facts),
@@ -76,12 +77,13 @@ impl Sender {
                 })
             }
             94..97 => self.price_book(),
-            _ => self.invoice_run(facts, now),
+            _ => self.about_money(facts, billing, now),
         }
     }
 
     fn register_party(&mut self) -> Command {
-        let name = self.sealed(KeyId([1; 16]));
+        let key = KeyId(self.random.sixteen());
+        let name = self.sealed(key);
         Command::RegisterParty(RegisterParty { name, time_zone: TimeZone::UTC, description: None })
     }
 
@@ -113,12 +115,18 @@ impl Sender {
         }
     }
 
-    fn software(&mut self) -> Command {
+    fn software(&mut self, facts: &ProjectFacts) -> Command {
         let (computer, release) = (self.computer(), self.release());
         if self.random.once_in(2) {
             let state = if self.random.once_in(3) { SupplyState::Destroyed } else { SupplyState::Available };
             return Command::SupplySoftware(SupplySoftware { computer, release, state });
         }
+        let supplied: Vec<_> = facts.supplies.iter().collect();
+        let (computer, release) = if supplied.is_empty() || self.random.once_in(4) {
+            (computer, release)
+        } else {
+            (*self.random.pick(&supplied)).clone()
+        };
         let states = [
             SoftwareState::Building,
             SoftwareState::Available,
@@ -130,7 +138,7 @@ impl Sender {
         Command::ReportSoftware(ReportSoftware { computer, release, state, error })
     }
 
-    fn request(&mut self, facts: &Facts) -> Command {
+    fn request(&mut self, facts: &ProjectFacts) -> Command {
         let requester = if self.random.once_in(3) {
             Requester::Instance(self.instance(facts))
         } else {
@@ -164,7 +172,7 @@ impl Sender {
         Reference::new(&format!("instance {}", self.random.below(9))).expect("a reference")
     }
 
-    fn filter(&mut self, facts: &Facts) -> Vec<(Box<str>, Box<str>)> {
+    fn filter(&mut self, facts: &ProjectFacts) -> Vec<(Box<str>, Box<str>)> {
         let pair = |key: &str, value: &str| vec![(key.into(), value.into())];
         match self.random.below(16) {
             0..3 => pair("computer_guid", self.computer().as_str()),
@@ -179,7 +187,7 @@ impl Sender {
     }
 
     /// What providers say of computers, and computers of themselves; and products.
-    fn about_computer(&mut self, now: Timestamp) -> Command {
+    fn about_computer(&mut self, facts: &ProjectFacts, now: Timestamp) -> Command {
         let computer = self.computer();
         match self.random.below(6) {
             0 => {
@@ -201,7 +209,12 @@ impl Sender {
                 Command::SetAllocationScope(SetAllocationScope { computer, scope, software, capacity })
             }
             2 => {
-                let since = (!self.random.once_in(2)).then_some(now);
+                let silent = facts.silent();
+                if !silent.is_empty() && self.random.once_in(2) {
+                    let computer = (*self.random.pick(&silent)).clone();
+                    return Command::NoticeSilence(NoticeSilence { computer, since: None });
+                }
+                let since = (!self.random.once_in(3)).then_some(now);
                 Command::NoticeSilence(NoticeSilence { computer, since })
             }
             3 => Command::BangComputer(BangComputer { computer, message: None }),
@@ -218,7 +231,7 @@ impl Sender {
     }
 
     /// An instance, or a shared one on it, bangs or takes another name.
-    fn speak(&mut self, facts: &Facts) -> Command {
+    fn speak(&mut self, facts: &ProjectFacts) -> Command {
         let (computer, partition) = self.place(facts);
         let occupant = facts.occupants.get(&(computer.clone(), partition.clone())).copied();
         let lives = |fact: &&Fact| fact.host.is_some() && fact.host == occupant && !fact.ended;
@@ -233,7 +246,7 @@ impl Sender {
         Command::RenameInstance(RenameInstance { place, reference: self.reference() })
     }
 
-    fn report_instance(&mut self, facts: &Facts) -> Command {
+    fn report_instance(&mut self, facts: &ProjectFacts) -> Command {
         let doomed: Vec<_> = facts
             .occupants
             .iter()
@@ -258,7 +271,7 @@ impl Sender {
         Command::ReportInstance(ReportInstance { place: Place::new(computer, partition), state, error })
     }
 
-    fn connect(&mut self, facts: &Facts) -> Command {
+    fn connect(&mut self, facts: &ProjectFacts) -> Command {
         let (computer, partition) = self.place(facts);
         let key = self.key_at(facts, &computer, &partition);
         let connection = self.sealed(key);
@@ -268,7 +281,7 @@ impl Sender {
         })
     }
 
-    fn record(&mut self, facts: &Facts, now: Timestamp) -> Command {
+    fn record(&mut self, facts: &ProjectFacts, now: Timestamp) -> Command {
         let taken: Vec<&ComputerId> = facts.occupants.keys().map(|(computer, _)| computer).collect();
         let computer = match taken.as_slice() {
             [] => self.computer(),
@@ -294,7 +307,7 @@ impl Sender {
         Command::RecordUsage(RecordUsage { computer, reports })
     }
 
-    fn report(&mut self, computer: &ComputerId, facts: &Facts, now: Timestamp) -> UsageReport {
+    fn report(&mut self, computer: &ComputerId, facts: &ProjectFacts, now: Timestamp) -> UsageReport {
         let (id, revision) = self.identity();
         let here: Vec<_> = facts.occupants.iter().filter(|((on, _), _)| on == computer).collect();
         let stop = now.plus_micros(self.random.between(-300, 10) * MINUTE);
@@ -368,7 +381,7 @@ impl Sender {
         }
     }
 
-    fn resolve(&mut self, facts: &Facts, now: Timestamp) -> Command {
+    fn resolve(&mut self, facts: &ProjectFacts, now: Timestamp) -> Command {
         let suspended = self.suspended(facts);
         let stop = now.plus_micros(-self.random.between(0, 60) * MINUTE);
         let period = Period::new(stop.plus_micros(-10 * MINUTE), stop);
@@ -381,7 +394,7 @@ impl Sender {
         })
     }
 
-    fn suspended(&mut self, facts: &Facts) -> Sequence {
+    fn suspended(&mut self, facts: &ProjectFacts) -> Sequence {
         let open: Vec<u64> = facts.suspended.keys().copied().collect();
         let any = self.random.below(facts.last + 1);
         Sequence(if open.is_empty() || self.random.once_in(8) { any } else { *self.random.pick(&open) })
@@ -421,23 +434,7 @@ impl Sender {
         Command::PublishPriceBook(PublishPriceBook { book })
     }
 
-    fn invoice_run(&mut self, facts: &Facts, now: Timestamp) -> Command {
-        if self.random.once_in(2) {
-            let run = RunId(self.random.below(facts.runs.len() as u64 + 2));
-            return Command::FinaliseInvoiceRun(FinaliseInvoiceRun { run, invoices: 0 });
-        }
-        let start = now.plus_micros(-self.random.between(0, 5000) * MINUTE);
-        let stop = start.plus_micros(self.random.between(-1, 500) * MINUTE);
-        Command::OpenInvoiceRun(OpenInvoiceRun {
-            seller: PartyId(self.random.below(3) + 1),
-            period: RunPeriod { start: Bound::Instant(start), stop: Bound::Instant(stop) },
-            price_book: self.random.once_in(2).then(|| PriceBookName::new("standard").expect("a name")),
-            grace_hours: 0,
-            finalise: false,
-        })
-    }
-
-    fn computer(&mut self) -> ComputerId {
+    pub(crate) fn computer(&mut self) -> ComputerId {
         ComputerId::new(&format!("COMP-{}", self.random.below(4))).expect("a computer")
     }
 
@@ -445,12 +442,12 @@ impl Sender {
         SoftwareRelease::new(&format!("http://release/{}", self.random.below(3))).expect("a release")
     }
 
-    fn instance(&mut self, facts: &Facts) -> InstanceId {
+    pub(crate) fn instance(&mut self, facts: &ProjectFacts) -> InstanceId {
         InstanceId(self.random.below(facts.instances.len() as u64 + 1) + 1)
     }
 
     /// Mostly one where somebody sits.
-    fn place(&mut self, facts: &Facts) -> (ComputerId, PartitionId) {
+    fn place(&mut self, facts: &ProjectFacts) -> (ComputerId, PartitionId) {
         let taken: Vec<_> = facts.occupants.keys().collect();
         if taken.is_empty() || self.random.once_in(6) {
             return (self.computer(), partition(self.random.below(6)));
@@ -458,7 +455,7 @@ impl Sender {
         (*self.random.pick(&taken)).clone()
     }
 
-    fn key_at(&mut self, facts: &Facts, computer: &ComputerId, partition: &PartitionId) -> KeyId {
+    fn key_at(&mut self, facts: &ProjectFacts, computer: &ComputerId, partition: &PartitionId) -> KeyId {
         let there = facts.occupants.get(&(computer.clone(), partition.clone()));
         match there {
             Some(instance) if !self.random.once_in(15) => facts.instances[instance].key,
@@ -467,7 +464,7 @@ impl Sender {
     }
 
     /// One of three values under a key.
-    fn sealed(&mut self, key: KeyId) -> Sealed {
+    pub(crate) fn sealed(&mut self, key: KeyId) -> Sealed {
         let mut digest = key.0;
         let value = self.random.below(3);
         digest[15] ^= value.to_le_bytes()[0];

@@ -1,21 +1,26 @@
 //! What the events of a project must be, read one by one: a second reading that shares no code with the decisions.
 //!
-//! [`Facts::take`] panics when an event cannot stand where it stands. Facts of two readings are equal exactly if
+//! [`ProjectFacts::take`] panics when an event cannot stand where it stands. Facts of two readings are equal exactly if
 //! the logs say the same. The order of all events and what is of the ledger itself is looked at in [`crate::whole`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use slapledger_billing::BillingView;
 use slapledger_core::domain::Project;
+use slapledger_core::domain::erasure::{KeyDestroyed, Subject};
 use slapledger_core::domain::event::{Event, Mode, Stream};
 use slapledger_core::domain::id::{
-    ComputerId, InstanceId, KeyId, PartitionId, PartyId, PriceBookName, Reference, RunId, Sequence,
+    ComputerId, InstanceId, KeyId, PartitionId, PartyId, PriceBookName, Reference, Sequence, SoftwareRelease,
 };
 use slapledger_core::domain::instance::{RequestedState, Requester};
+use slapledger_core::domain::software::SoftwareState;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::domain::usage::{Attribution, Usage, UsageId};
 use slapledger_core::log::envelope::Recorded;
+use slapledger_projections::SlapViews;
 
-use crate::naive::Cloud;
+use crate::books::BooksFacts;
+use crate::naive::NaiveCloud;
 
 /// An instance, as the log tells of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,38 +40,58 @@ pub(crate) struct Fact {
     pub(crate) from: Option<Timestamp>,
     pub(crate) until: Option<Timestamp>,
     pub(crate) ended: bool,
+    erased: bool,
+}
+
+/// A computer, as the log tells of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct ComputerFact {
+    owner: PartyId,
+    silent: bool,
+    configured: bool,
+}
+
+/// Usage that is metered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct MeteredFact {
+    identity: (ComputerId, UsageId),
+    /// Among how many instances it is divided.
+    shares: usize,
 }
 
 /// Everything a log says of a project, as far as it is checked.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Facts {
+pub(crate) struct ProjectFacts {
     /// The end of the log.
     pub(crate) last: u64,
     versions: BTreeMap<Stream, u64>,
-    pub(crate) parties: BTreeSet<PartyId>,
-    pub(crate) computers: BTreeSet<ComputerId>,
+    computers: BTreeMap<ComputerId, ComputerFact>,
+    /// What is to be where, or is being removed there.
+    pub(crate) supplies: BTreeSet<(ComputerId, SoftwareRelease)>,
+    published: BTreeSet<SoftwareRelease>,
     offered: BTreeSet<(ComputerId, PartitionId)>,
     pub(crate) occupants: BTreeMap<(ComputerId, PartitionId), InstanceId>,
     pub(crate) instances: BTreeMap<InstanceId, Fact>,
     pub(crate) identities: BTreeMap<(ComputerId, UsageId), BTreeSet<u64>>,
     /// The usage that is metered now, by the event that meters it.
-    pub(crate) metered: BTreeMap<u64, (ComputerId, UsageId)>,
+    metered: BTreeMap<u64, MeteredFact>,
     pub(crate) suspended: BTreeMap<u64, (ComputerId, UsageId)>,
-    books: BTreeMap<PriceBookName, u32>,
-    pub(crate) runs: BTreeMap<RunId, bool>,
+    price_books: BTreeMap<PriceBookName, u32>,
+    pub(crate) books: BooksFacts,
     /// Whether the rules are those of the master.
     master: bool,
     /// Who is where and who waits.
-    cloud: Cloud,
+    cloud: NaiveCloud,
 }
 
-impl Facts {
+impl ProjectFacts {
     /// What the ledger is run as holds for every project.
     pub(crate) fn take_of_ledger(&mut self, event: &Event) {
         if let Event::LedgerCreated(created) = event {
             self.master = created.mode == Mode::Serve;
         }
         self.cloud.take(event);
+        self.books.take_of_ledger(event);
     }
 
     /// Takes the next event over.
@@ -76,16 +101,38 @@ impl Facts {
         assert_eq!(*stream_version, *version + 1, "versions of {stream} have no gaps");
         *version += 1;
         self.cloud.take(event);
+        self.books.take(recorded);
         match event {
-            Event::PartyRegistered(event) => {
-                assert!(self.parties.insert(event.party), "{} is registered twice", event.party);
+            Event::KeyDestroyed(event) => self.key_destroyed(event),
+            Event::PriceBookPublished(event) => {
+                let version = self.price_books.entry(event.book.name.clone()).or_default();
+                assert_eq!(event.version, *version + 1, "versions of {} have no gaps", event.book.name);
+                *version += 1;
             }
+            _ => {
+                self.take_of_computer(event);
+                self.take_of_instance(event);
+                self.take_of_usage(stream, event, sequence.0);
+            }
+        }
+    }
+
+    fn take_of_computer(&mut self, event: &Event) {
+        match event {
             Event::ComputerRegistered(event) => {
-                assert!(
-                    self.computers.insert(event.computer.clone()),
-                    "{} is registered twice",
-                    event.computer
-                );
+                let fact = ComputerFact { owner: event.owner, silent: false, configured: false };
+                let before = self.computers.insert(event.computer.clone(), fact);
+                assert_eq!(before, None, "{} is registered twice", event.computer);
+                assert!(!self.books.is_erased(event.owner), "{} is of somebody erased", event.computer);
+            }
+            Event::ComputerConfigured(event) => self.computer(&event.computer).configured = true,
+            Event::ComputerFellSilent(event) => {
+                let before = std::mem::replace(&mut self.computer(&event.computer).silent, true);
+                assert!(!before, "{} falls silent twice", event.computer);
+            }
+            Event::ComputerHeard(event) => {
+                let before = std::mem::replace(&mut self.computer(&event.computer).silent, false);
+                assert!(before, "{} is heard of again, and was not silent", event.computer);
             }
             Event::PartitionOffered(event) => {
                 self.offered.insert((event.computer.clone(), event.offer.partition.clone()));
@@ -94,21 +141,40 @@ impl Facts {
                 let place = (event.computer.clone(), event.partition.clone());
                 assert!(self.offered.remove(&place), "{place:?} is withdrawn but was not on offer");
             }
-            Event::PriceBookPublished(event) => {
-                let version = self.books.entry(event.book.name.clone()).or_default();
-                assert_eq!(event.version, *version + 1, "versions of {} have no gaps", event.book.name);
-                *version += 1;
+            Event::SoftwareSupplied(event) => {
+                self.supplies.insert((event.computer.clone(), event.release.clone()));
             }
-            Event::InvoiceRunOpened(event) => {
-                assert_eq!(event.cut_off.0 + 1, sequence.0, "a run is cut off before its own first event");
-                assert_eq!(self.runs.insert(event.run, false), None, "{} is opened twice", event.run);
+            Event::SoftwareStateReported(event) if event.state == SoftwareState::Destroyed => {
+                self.supplies.remove(&(event.computer.clone(), event.release.clone()));
             }
-            Event::InvoiceRunFinalised(event) => {
-                assert_eq!(self.runs.insert(event.run, true), Some(false), "{} cannot be final", event.run);
+            Event::SoftwareReleasePublished(event) => {
+                self.published.insert(event.release.clone());
             }
-            _ => {
-                self.take_of_instance(event);
-                self.take_of_usage(stream, event, sequence.0);
+            _ => {}
+        }
+    }
+
+    /// The computers that nothing is heard of.
+    pub(crate) fn silent(&self) -> Vec<&ComputerId> {
+        self.computers.iter().filter(|(_, fact)| fact.silent).map(|(id, _)| id).collect()
+    }
+
+    fn computer(&mut self, computer: &ComputerId) -> &mut ComputerFact {
+        self.computers.get_mut(computer).unwrap_or_else(|| panic!("there is no {computer}"))
+    }
+
+    fn key_destroyed(&mut self, event: &KeyDestroyed) {
+        match event.subject {
+            Subject::Party(party) => {
+                let living = self.instances.values().any(|fact| fact.owner == party && !fact.ended);
+                assert!(!living, "{party} is erased and pays for something that lives");
+                self.books.erased(party, event.key);
+            }
+            Subject::Instance(instance) => {
+                let fact = self.instances.get_mut(&instance).expect("an instance of the log");
+                assert!(fact.ended, "{instance} is erased and lives");
+                assert_eq!(fact.key, event.key, "the key of {instance}");
+                assert!(!std::mem::replace(&mut fact.erased, true), "{instance} is erased twice");
             }
         }
     }
@@ -132,7 +198,9 @@ impl Facts {
                     from: None,
                     until: None,
                     ended: false,
+                    erased: false,
                 };
+                assert!(!self.books.is_erased(event.owner), "{} was erased and pays", event.owner);
                 assert!(
                     self.find(event.requester, event.shared, &event.reference).is_none(),
                     "{} is there",
@@ -234,9 +302,9 @@ impl Facts {
     }
 
     fn replace(&mut self, sequence: Sequence) {
-        let identity = self.metered.remove(&sequence.0);
-        let identity = identity.unwrap_or_else(|| panic!("{sequence} is replaced, but not metered"));
-        self.identities.entry(identity).or_default().remove(&sequence.0);
+        let metered = self.metered.remove(&sequence.0);
+        let metered = metered.unwrap_or_else(|| panic!("{sequence} is replaced, but not metered"));
+        self.identities.entry(metered.identity).or_default().remove(&sequence.0);
     }
 
     fn meter(&mut self, computer: &ComputerId, usage: &Usage, sequence: u64) {
@@ -245,14 +313,17 @@ impl Facts {
         let metering = self.identities.entry(identity.clone()).or_default();
         assert!(metering.is_empty(), "{identity:?} is metered twice: by {metering:?} and {sequence}");
         metering.insert(sequence);
-        self.metered.insert(sequence, identity);
         let shares = match &usage.attribution {
-            Attribution::Computer => return,
+            Attribution::Computer => {
+                self.metered.insert(sequence, MeteredFact { identity, shares: 1 });
+                return;
+            }
             Attribution::Instance(instance) => vec![(*instance, usage.period)],
             Attribution::Shares(shares) => {
                 shares.iter().map(|share| (share.instance, share.period)).collect()
             }
         };
+        self.metered.insert(sequence, MeteredFact { identity, shares: shares.len() });
         for (instance, period) in shares {
             let fact = &self.instances[&instance];
             assert_eq!(fact.place.as_ref().map(|(on, _)| on), Some(computer), "{instance} is elsewhere");
@@ -314,6 +385,54 @@ impl Facts {
             assert_eq!(place, fact.place, "the place of {instance}");
             assert_eq!(allocation.and_then(|there| there.host), fact.host, "the host of {instance}");
             assert_eq!(known.key, fact.key, "the key of {instance}");
+        }
+        self.books.check_state(state);
+    }
+
+    /// What SLAP is answered from says the same.
+    pub(crate) fn check_slap(&self, view: &SlapViews) {
+        let SlapViews { inventory, instances, catalogue } = view;
+        for (id, fact) in &self.computers {
+            let known = inventory.computer(id.as_str()).expect("a computer of the log");
+            let is = (known.owner, known.silent_since.is_some(), known.configured_at.is_some());
+            assert_eq!(is, (fact.owner, fact.silent, fact.configured), "how {id} is");
+            let supplies: Vec<_> = known.supplies().keys().collect();
+            let wanted = self.supplies.iter().filter(|(on, _)| on == id);
+            assert_eq!(supplies, wanted.map(|(_, release)| release).collect::<Vec<_>>(), "what {id} holds");
+            for partition in known.partitions() {
+                let place = (id.clone(), partition.offer.partition.clone());
+                let is = (partition.offered, partition.occupant);
+                let told = (self.offered.contains(&place), self.occupants.get(&place).copied());
+                assert_eq!(is, told, "who is at {place:?}");
+            }
+        }
+        assert_eq!(inventory.iter().count(), self.computers.len(), "how many computers there are");
+        for (id, fact) in &self.instances {
+            let known = instances.get(*id).expect("an instance of the log");
+            let place = known.allocation.as_ref().map(|at| (at.computer.clone(), at.partition.clone()));
+            assert_eq!((place, known.host()), (fact.place.clone(), fact.host), "where {id} is");
+            let is = (known.requested, known.ended_at, known.erased_at.is_some());
+            assert_eq!(is, (fact.state, fact.until, fact.erased), "how {id} is");
+            assert_eq!((known.owner, &known.reference), (fact.owner, &fact.reference), "whose {id} is");
+            assert_eq!((known.requester, known.key()), (fact.requester, fact.key), "who asked for {id}");
+        }
+        assert_eq!(instances.iter().count(), self.instances.len(), "how many instances there are");
+        for release in &self.published {
+            assert!(catalogue.product_of(release.as_str()).is_some(), "{release} is of no product");
+        }
+    }
+
+    /// What is billed says the same.
+    pub(crate) fn check_billing(&self, view: &BillingView) {
+        self.books.check_view(view);
+        let metered = self.metered.values().map(|metered| metered.shares).sum::<usize>();
+        assert_eq!(view.metering.len(), metered, "how much usage counts");
+        let waiting = view.metering.suspense(|_| true, Sequence::ZERO, usize::MAX).items;
+        let waiting: Vec<u64> = waiting.into_iter().map(|(sequence, _)| sequence.0).collect();
+        assert_eq!(waiting, self.suspended.keys().copied().collect::<Vec<_>>(), "what usage waits");
+        for (name, versions) in &self.price_books {
+            let published = view.billing.price_book(name.as_str()).count();
+            assert_eq!(u32::try_from(published).ok(), Some(*versions), "versions of {name}");
         }
     }
 }

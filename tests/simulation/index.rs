@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use slapledger_core::domain::usage::seen::{Fingerprint, revision};
 use slapledger_core::domain::usage::{Seen, SeenIndex};
 
-type Known = BTreeMap<Fingerprint, (u64, u64)>;
+type KnownUsage = BTreeMap<Fingerprint, (u64, u64)>;
 
 /// A handle on an index; clones are the same index.
 #[derive(Clone, Default)]
-pub(crate) struct SharedIndex(Arc<Mutex<Known>>);
+pub(crate) struct SharedIndex(Arc<Mutex<KnownUsage>>);
 
 impl SharedIndex {
     /// Another index with the same content.
@@ -19,11 +19,11 @@ impl SharedIndex {
     }
 
     /// All it knows: sequence and content under each fingerprint.
-    pub(crate) fn content(&self) -> Known {
+    pub(crate) fn content(&self) -> KnownUsage {
         self.known().clone()
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, KnownUsage> {
         self.0.lock().expect("no thread panicked with it")
     }
 }

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use slapledger_core::domain::access::AccessRefusal;
 use slapledger_core::domain::id::{ComputerId, ProjectId};
 use slapledger_core::domain::instance::RequestOutcome;
+use slapledger_core::domain::invoice::InvoiceRefusal;
 use slapledger_core::domain::usage::{Revision, UsageId, UsageOutcome, UsageReport};
 use slapledger_core::domain::{Answer, Command, Refusal};
 use slapledger_core::ledger::{Accepted, Submission, SubmitError};
 
-use crate::facts::Facts;
+use crate::facts::ProjectFacts;
 
 /// One identity in one content, as far as senders can tell contents apart.
 type Told = (ProjectId, ComputerId, UsageId, String);
@@ -31,7 +32,7 @@ impl Promises {
     /// Takes an answer over, and checks it against all that was answered before and against the durable log.
     pub(crate) fn take(
         &mut self,
-        facts: &Facts,
+        facts: &ProjectFacts,
         submission: &Submission,
         result: &Result<Accepted, SubmitError>,
         was_good_all_the_time: impl Fn(&str) -> bool,
@@ -41,6 +42,12 @@ impl Promises {
             let shown = meta.actor.credential.as_deref().expect("somebody who showed nothing is not asked");
             assert!(!was_good_all_the_time(shown), "{shown} is good, and {why}");
             return;
+        }
+        if let (Command::FinaliseInvoice(command), Err(SubmitError::Refused(refusal))) =
+            (&submission.command, result)
+            && matches!(refusal, Refusal::Invoice(InvoiceRefusal::Outdated { .. }))
+        {
+            assert!(facts.books.is_outdated(&command.draft), "{refusal}, but nothing was issued meanwhile");
         }
         let of_same_name = |(other, _): &&(Submission, Answer)| {
             let theirs = &other.meta;
@@ -73,14 +80,27 @@ impl Promises {
 
     fn check(
         &mut self,
-        (project, facts): (ProjectId, &Facts),
+        (project, facts): (ProjectId, &ProjectFacts),
         command: &Command,
         answer: &Answer,
         happened: bool,
     ) {
         match (answer, command) {
-            (Answer::Party(party), _) => assert!(facts.parties.contains(party), "{party} was answered"),
-            (Answer::InvoiceRun(run), _) => assert!(facts.runs.contains_key(run), "{run} was answered"),
+            (Answer::Party(party), _) => {
+                assert!(facts.books.parties.contains_key(party), "{party} was answered");
+            }
+            (Answer::InvoiceRun(run), _) => {
+                assert!(facts.books.runs.contains_key(run), "{run} was answered");
+            }
+            (Answer::Invoice(invoice), _) => {
+                assert!(facts.books.knows_document(invoice), "{invoice} was answered");
+            }
+            (Answer::Credit(credit), _) => {
+                assert!(facts.books.knows_credit(*credit), "{credit} was answered");
+            }
+            (Answer::Charge(charge), _) => {
+                assert!(facts.books.knows_charge(*charge), "{charge} was answered");
+            }
             (Answer::Instance { instance, outcome, .. }, Command::RequestInstance(request)) => {
                 let fact = facts.instances.get(instance).expect("an instance that was answered");
                 // By now it may go by another name.
@@ -101,7 +121,7 @@ impl Promises {
 
     fn report(
         &mut self,
-        (project, facts): (ProjectId, &Facts),
+        (project, facts): (ProjectId, &ProjectFacts),
         computer: &ComputerId,
         report: &UsageReport,
         outcome: UsageOutcome,

@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 use slapledger_core::domain::State;
+use slapledger_core::domain::access::{Access, CredentialIssued, Holder, Purpose, Standing};
 use slapledger_core::domain::event::{Event, Stream};
-use slapledger_core::domain::id::{ProjectId, Sequence};
+use slapledger_core::domain::id::{CredentialId, ProjectId, Sequence};
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::log::envelope::{EventDecoder, Recorded};
 use slapledger_core::log::memory::MemoryStore;
 use slapledger_core::log::store::{EventStore, read_frames};
 
-use crate::facts::Facts;
+use crate::facts::ProjectFacts;
 
 /// The projects that senders act in, from the same small stock of names.
 pub(crate) const PROJECTS: [ProjectId; 2] = [ProjectId::DEFAULT, ProjectId(2)];
@@ -26,9 +27,11 @@ pub(crate) struct Whole {
     of_ledger: u64,
     pub(crate) term: u64,
     pub(crate) starts: u64,
-    projects: BTreeMap<ProjectId, Facts>,
-    /// Whether what was issued is still good.
-    credentials: BTreeMap<Box<str>, bool>,
+    projects: BTreeMap<ProjectId, ProjectFacts>,
+    /// The titles of projects that were opened.
+    opened: BTreeMap<ProjectId, Box<str>>,
+    /// What was issued, in which project, and what became of it.
+    credentials: BTreeMap<CredentialId, (ProjectId, CredentialIssued, Standing)>,
     /// How often each kind of event occurs.
     pub(crate) kinds: BTreeMap<&'static str, u64>,
 }
@@ -41,7 +44,8 @@ impl Default for Whole {
             of_ledger: 0,
             term: 0,
             starts: 0,
-            projects: PROJECTS.into_iter().map(|project| (project, Facts::default())).collect(),
+            projects: PROJECTS.into_iter().map(|project| (project, ProjectFacts::default())).collect(),
+            opened: BTreeMap::new(),
             credentials: BTreeMap::new(),
             kinds: BTreeMap::new(),
         }
@@ -68,13 +72,39 @@ impl Whole {
     }
 
     /// What it says of a project.
-    pub(crate) fn project(&self, project: ProjectId) -> &Facts {
+    pub(crate) fn project(&self, project: ProjectId) -> &ProjectFacts {
         &self.projects[&project]
     }
 
-    /// Whether a credential is good at the end of the log.
-    pub(crate) fn is_good(&self, credential: &str) -> bool {
-        self.credentials.get(credential) == Some(&true)
+    /// What it says of each project.
+    pub(crate) fn projects(&self) -> impl Iterator<Item = (ProjectId, &ProjectFacts)> {
+        self.projects.iter().map(|(project, facts)| (*project, facts))
+    }
+
+    /// Whether a credential is good at an instant, by all that the log says.
+    pub(crate) fn is_good(&self, credential: &str, at: Timestamp) -> bool {
+        let known = credential.parse().ok().and_then(|id: CredentialId| self.credentials.get(&id));
+        known.is_some_and(|(_, issued, standing)| {
+            *standing == Standing::Active && issued.expires_at.is_none_or(|end| at < end)
+        })
+    }
+
+    /// The tokens of a project that are good once and were not used.
+    pub(crate) fn unspent_tokens(&self, project: ProjectId) -> impl Iterator<Item = CredentialId> {
+        let known = self.credentials.values().filter(move |(of, issued, standing)| {
+            *of == project && issued.purpose != Purpose::Access && *standing == Standing::Active
+        });
+        known.map(|(_, issued, _)| issued.credential)
+    }
+
+    fn end(&mut self, credential: CredentialId, standing: Standing) {
+        let (_, issued, before) =
+            self.credentials.get_mut(&credential).expect("a credential that was issued");
+        assert_eq!(*before, Standing::Active, "{credential} ends twice");
+        if matches!(standing, Standing::Spent(_)) {
+            assert_ne!(issued.purpose, Purpose::Access, "{credential} is good more than once, and is spent");
+        }
+        *before = standing;
     }
 
     /// Takes the next event over.
@@ -86,16 +116,22 @@ impl Whole {
         self.recorded_at = Some(*recorded_at);
         *self.kinds.entry(event.name()).or_default() += 1;
         let shown = meta.actor.credential.as_deref();
-        assert!(shown.is_none_or(|shown| self.is_good(shown)), "{shown:?} let somebody in at {sequence}");
+        let at = *recorded_at;
+        assert!(shown.is_none_or(|shown| self.is_good(shown, at)), "{shown:?} let somebody in at {sequence}");
         match event {
+            Event::ProjectOpened(event) => {
+                assert_eq!(event.project.0, self.opened.len() as u64 + 2, "projects are numbered");
+                let taken = self.opened.values().any(|title| *title == event.title);
+                assert!(!taken, "{} is the title of two", event.title);
+                self.opened.insert(event.project, event.title.clone());
+            }
             Event::CredentialIssued(event) => {
-                let before = self.credentials.insert(event.credential.to_string().into(), true);
+                let known = (meta.project, event.clone(), Standing::Active);
+                let before = self.credentials.insert(event.credential, known);
                 assert_eq!(before, None, "{} is issued twice", event.credential);
             }
-            Event::CredentialRevoked(event) => {
-                let before = self.credentials.insert(event.credential.to_string().into(), false);
-                assert_eq!(before, Some(true), "{} ends twice", event.credential);
-            }
+            Event::CredentialRevoked(event) => self.end(event.credential, Standing::Revoked(event.at)),
+            Event::CredentialSpent(event) => self.end(event.credential, Standing::Spent(event.at)),
             _ => {}
         }
         self.projects.values_mut().for_each(|facts| facts.last = sequence.0);
@@ -114,6 +150,7 @@ impl Whole {
                 self.starts += 1;
             }
             Event::AnswerRecorded(_) => {}
+            Event::ClockConfirmed(event) => assert_eq!(event.at, at, "a clock is confirmed now"),
             Event::LedgerRestored(event) => {
                 assert!(event.kept < *sequence, "{} was kept before there was more", event.kept);
             }
@@ -124,7 +161,31 @@ impl Whole {
 
     /// Everybody is where they may be, and nobody waits beside room.
     pub(crate) fn check(&self) {
-        self.projects.values().for_each(Facts::check);
+        self.projects.values().for_each(ProjectFacts::check);
+        for (project, issued, standing) in self.credentials.values() {
+            // What has expired may be forgotten before its holder ends.
+            let expired = issued.expires_at <= self.recorded_at && issued.expires_at.is_some();
+            let ended = self.projects.get(project).is_some_and(|facts| match &issued.holder {
+                Holder::Party(party) => facts.books.is_erased(*party),
+                Holder::Instance(instance) => facts.instances[instance].ended,
+                Holder::Operator(_) | Holder::Computer(_) => false,
+            });
+            assert!(
+                !ended || expired || *standing != Standing::Active,
+                "{} is over, and is let in",
+                issued.holder
+            );
+        }
+    }
+
+    /// Projects and credentials are what the log says.
+    pub(crate) fn check_access(&self, access: &Access) {
+        let titles = access.projects().skip(1).map(|(project, title)| (project, title.into()));
+        assert_eq!(titles.collect::<BTreeMap<_, Box<str>>>(), self.opened, "which projects there are");
+        for (credential, (project, issued, standing)) in &self.credentials {
+            let known = access.credential(*credential).expect("a credential of the log");
+            assert_eq!((known.project, &known.issued, known.standing), (*project, issued, *standing));
+        }
     }
 
     /// The state that decisions look at says the same.
@@ -132,6 +193,7 @@ impl Whole {
         for (project, facts) in &self.projects {
             facts.check_state(state.project(*project));
         }
+        self.check_access(&state.access);
         let strangers = state.projects().filter(|(project, _)| !PROJECTS.contains(project)).count();
         assert_eq!(strangers, 0, "a project that nobody acts in");
     }
@@ -163,13 +225,14 @@ mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::Arc;
 
+    use slapledger_core::domain::money::Amount;
     use slapledger_core::log::envelope::{Actor, Meta};
 
     use super::*;
-    use crate::world::{STEPS, World};
+    use crate::world::{STEPS, SimulatedWorld};
 
     /// Spoils a log, given the place of the event that it is about.
-    type Fault = fn(&mut Vec<Recorded>, usize);
+    type PlantedFault = fn(&mut Vec<Recorded>, usize);
 
     fn events(store: &MemoryStore) -> Vec<Recorded> {
         let mut decoder = EventDecoder::default();
@@ -185,7 +248,7 @@ mod tests {
     /// The log of the first seed in which all of this happens.
     fn a_log_with(names: &[&str]) -> Vec<Recorded> {
         let mut logs = (1..).map(|seed| {
-            let mut world = World::new(seed);
+            let mut world = SimulatedWorld::new(seed);
             (0..STEPS).for_each(|_| world.step());
             events(world.store())
         });
@@ -204,12 +267,25 @@ mod tests {
 
     #[test]
     fn planted_faults_are_found() {
-        let all =
-            ["UsageCorrected", "InstanceEnded", "InstanceAllocated", "InstanceChanged", "CredentialIssued"];
+        let all = [
+            "AccountsClosed",
+            "ChargeRecorded",
+            "CredentialIssued",
+            "CredentialSpent",
+            "CreditGranted",
+            "InstanceAllocated",
+            "InstanceChanged",
+            "InstanceEnded",
+            "InvoiceFinalised",
+            "InvoiceRunOpened",
+            "KeyDestroyed",
+            "PartyRegistered",
+            "UsageCorrected",
+        ];
         let good = a_log_with(&all);
         assert!(holds(&good));
         let find = |name: &str| good.iter().position(|event| event.event.name() == name).expect(name);
-        let again: Fault = |log, at| {
+        let again: PlantedFault = |log, at| {
             let (end, mut event) = (log.last().unwrap().clone(), log[at].clone());
             event.sequence = end.sequence.next();
             event.recorded_at = end.recorded_at;
@@ -219,17 +295,22 @@ mod tests {
             event.stream_version = last.unwrap().stream_version + 1;
             log.push(event);
         };
-        let elsewhere: Fault = |log, at| {
+        let elsewhere: PlantedFault = |log, at| {
             let other = PROJECTS.into_iter().find(|project| *project != log[at].meta.project);
             let project = other.expect("there are two");
             log[at].meta = Arc::new(Meta { project, ..(*log[at].meta).clone() });
         };
-        let shown: Fault = |log, at| {
+        let shown: PlantedFault = |log, at| {
             let credential = Some("somebody else's".into());
             let actor = Actor { credential, ..log[at].meta.actor.clone() };
             log[at].meta = Arc::new(Meta { actor, ..(*log[at].meta).clone() });
         };
-        let faults: [(&str, &str, Fault); 13] = [
+        let more: PlantedFault = |log, at| {
+            let Event::InvoiceFinalised(event) = &mut log[at].event else { panic!("a document") };
+            let cent = Amount::from_minor(1, event.invoice.currency);
+            event.invoice.total = event.invoice.total.checked_add(cent).unwrap();
+        };
+        let faults: [(&str, &str, PlantedFault); 22] = [
             ("an instance in another project", "InstanceRequested", elsewhere),
             ("usage in another project", "UsageRecorded", elsewhere),
             ("a lost event", "InstanceRequested", |log, at| drop(log.remove(at))),
@@ -243,6 +324,15 @@ mod tests {
             ("a term twice", "WriterStarted", again),
             ("a credential that is issued twice", "CredentialIssued", again),
             ("somebody who may not come in", "UsageRecorded", shown),
+            ("a token that is spent twice", "CredentialSpent", again),
+            ("a party that is registered twice", "PartyRegistered", again),
+            ("a credit that is granted twice", "CreditGranted", again),
+            ("a charge that is recorded twice", "ChargeRecorded", again),
+            ("books that are closed twice", "AccountsClosed", again),
+            ("a key that is destroyed twice", "KeyDestroyed", again),
+            ("a run that is opened twice", "InvoiceRunOpened", again),
+            ("a document that is issued twice", "InvoiceFinalised", again),
+            ("a document that asks for more than its lines", "InvoiceFinalised", more),
         ];
         for (name, kind, fault) in faults {
             let mut log = good.clone();

@@ -1,82 +1,76 @@
-//! One run: a writer, its disk, its clock, those who send commands, and what befalls them.
+//! One run: a writer, its disk, its clock, those who send commands, those who read, and what befalls them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use slapledger_core::domain::Command;
-use slapledger_core::domain::access::{
-    Holder, IssueCredential, Proof, Purpose, Renews, RevokeCredentials, Role, Which,
-};
 use slapledger_core::domain::event::{LedgerCreated, Mode};
-use slapledger_core::domain::id::{CommandId, CredentialId, ProjectId, Sequence};
+use slapledger_core::domain::id::{CommandId, ProjectId, Sequence};
 use slapledger_core::domain::time::Timestamp;
-use slapledger_core::ledger::{Accepted, Group, Sequencer, Submission, SubmitError};
+use slapledger_core::ledger::{Accepted, Group, OpenFault, Sequencer, Submission, SubmitError, Undecided};
 use slapledger_core::log::envelope::{Actor, ActorKind, EventDecoder, Meta, RULES_VERSION};
 use slapledger_core::log::memory::{MemoryStore, Outcome};
 use slapledger_core::log::merkle::Root;
 use slapledger_core::log::store::{Appended, EventStore, Term};
 use slapledger_tests::random::Random;
+use tempfile::TempDir;
 
-use crate::commands::Sender;
+use crate::commands::CommandSender;
 use crate::index::SharedIndex;
+use crate::keys::{SHOWN, credential};
 use crate::promises::Promises;
+use crate::readers::LogReaders;
 use crate::whole::{PROJECTS, Whole};
 
 /// How often something happens in a run.
-pub(crate) const STEPS: u32 = 300;
+pub(crate) const STEPS: u32 = 200;
 
 /// A writer, as one process has it.
-struct Writer {
+struct SimulatedWriter {
     store: MemoryStore,
     sequencer: Sequencer,
     index: SharedIndex,
     term: Term,
 }
 
-/// What may let somebody in.
-const CREDENTIALS: [CredentialId; 12] = {
-    let mut all = [CredentialId([0; 16]); 12];
-    let (mut at, mut n) = (0, 0);
-    while at < all.len() {
-        all[at].0[15] = n;
-        (at, n) = (at + 1, n + 1);
-    }
-    all
-};
-
 /// A snapshot that a writer left on disk.
-struct Snapshot {
+struct WriterSnapshot {
     at: Sequence,
     bytes: Vec<u8>,
     index: SharedIndex,
 }
 
 /// See the module.
-pub(crate) struct World {
+pub(crate) struct SimulatedWorld {
     random: Random,
-    sender: Sender,
+    sender: CommandSender,
     clock: Timestamp,
-    writer: Writer,
+    writer: SimulatedWriter,
+    readers: LogReaders,
+    /// Where the readers keep their snapshots, in some runs.
+    folder: Option<TempDir>,
     facts: Whole,
     promises: Promises,
-    snapshots: Vec<Snapshot>,
+    snapshots: Vec<WriterSnapshot>,
     restarts: u64,
 }
 
 type Replies = Vec<(Submission, Result<Accepted, SubmitError>)>;
 
-impl World {
+impl SimulatedWorld {
     /// A new ledger.
     pub(crate) fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let clock = Timestamp::parse_rfc3339("2026-10-01T00:00:00Z").expect("an instant");
-        let sender = Sender::new(random.fork());
+        let sender = CommandSender::new(random.fork());
         let store = MemoryStore::new();
         let writer = take_over(&store, &[], clock, &mut random);
         let facts = Whole::of(&writer.store);
         let (promises, snapshots) = (Promises::default(), Vec::new());
-        Self { random, sender, clock, writer, facts, promises, snapshots, restarts: 0 }
+        let folder = random.once_in(4).then(|| tempfile::tempdir().expect("a folder"));
+        let readers = LogReaders::start(&writer.store, folder.as_ref().map(TempDir::path), &mut random);
+        Self { random, sender, clock, writer, readers, folder, facts, promises, snapshots, restarts: 0 }
     }
 
     /// Something happens.
@@ -126,14 +120,19 @@ impl World {
         };
         let before = self.random.once_in(6).then(|| (self.writer.snapshot(), self.writer.index.content()));
         let expected = self.writer.sequencer.last();
-        let good: Vec<_> = CREDENTIALS.iter().filter(|id| self.facts.is_good(&id.to_string())).collect();
-        let (group, replies) = self.writer.decide(self.clock, submissions);
+        let at = self.clock.max(self.writer.sequencer.recorded_at());
+        let good: Vec<_> = SHOWN.map(|n| credential(n).to_string()).collect();
+        let good: Vec<_> = good.into_iter().filter(|shown| self.facts.is_good(shown, at)).collect();
+        let failing_read = self.random.once_in(8).then(|| self.random.below(2));
+        let decided = self.writer.decide(self.clock, submissions, failing_read);
+        // What could not be read might have changed the decision: this writer is of no use any more.
+        let Some((group, replies)) = decided else { return self.come_back() };
         if group.frames.is_empty() {
             assert!(group.events.is_empty(), "events without frames");
             if let Some(before) = before {
                 assert!(before == (self.writer.snapshot(), self.writer.index.content()), "nothing happened");
             }
-            self.promise(&replies, &good);
+            self.promise(&replies, (&good, at));
             return;
         }
         if let Some(outcome) = failure {
@@ -149,8 +148,9 @@ impl World {
         assert!(as_asked, "{failure:?} became {appended:?}");
         if appended == Appended::Durable {
             group.events.iter().for_each(|event| self.facts.take(event));
+            self.readers.publish(group.events, group.event_bytes);
             self.facts.check();
-            self.promise(&replies, &good);
+            self.promise(&replies, (&good, at));
             return;
         }
         // The writer's mind is ahead of the log or beside it: it is discarded.
@@ -161,14 +161,14 @@ impl World {
         self.come_back();
         if landed {
             // Nobody heard these answers, but they will be given again.
-            self.promise(&replies, &good);
+            self.promise(&replies, (&good, at));
         }
     }
 
-    /// `good` is what let somebody in when the group came.
-    fn promise(&mut self, replies: &Replies, good: &[&CredentialId]) {
+    /// `good` is what let somebody in when the group came, at this instant.
+    fn promise(&mut self, replies: &Replies, (good, at): (&[String], Timestamp)) {
         let was_good =
-            |shown: &str| self.facts.is_good(shown) && good.iter().any(|id| id.to_string() == shown);
+            |shown: &str| self.facts.is_good(shown, at) && good.iter().any(|known| *known == shown);
         for (submission, result) in replies {
             let facts = self.facts.project(submission.meta.project);
             self.promises.take(facts, submission, result, was_good);
@@ -176,36 +176,43 @@ impl World {
     }
 
     /// Somebody is let in, or no more.
-    fn about_credentials(&mut self) -> Submission {
-        let credential = *self.random.pick(&CREDENTIALS);
-        let command = if self.random.once_in(3) {
-            Command::RevokeCredentials(RevokeCredentials {
-                which: Which::One(credential),
-                issued_since: None,
-            })
-        } else {
-            Command::IssueCredential(Box::new(IssueCredential {
-                credential,
-                holder: Holder::Operator("somebody".into()),
-                roles: Role::Admin.into(),
-                all_projects: self.random.once_in(2),
-                purpose: Purpose::Access,
-                proof: Proof::Token { digest: [0; 32] },
-                label: None,
-                expires_at: None,
-                spends: None,
-                renews: Renews::Nothing,
-            }))
-        };
-        let meta = self.meta(ProjectId::DEFAULT, digest(&command));
+    fn about_credentials(&mut self, now: Timestamp) -> Submission {
+        let project = PROJECTS[usize::from(self.random.once_in(4))];
+        let command = self.sender.about_credentials(&self.facts, project, now);
+        let meta = self.meta(project, digest(&command));
         // By the program itself, as the first of them is.
         let actor = Actor { credential: None, ..meta.actor.clone() };
         Submission { meta: Arc::new(Meta { actor, ..meta }), command }
     }
 
+    /// The program does something to the ledger itself.
+    fn about_ledger(&mut self, now: Timestamp) -> Submission {
+        let command = self.sender.about_ledger(self.facts.last, now);
+        let meta = self.meta(ProjectId::DEFAULT, digest(&command));
+        Submission { meta: Arc::new(Meta { actor: Actor::system(), ..meta }), command }
+    }
+
+    /// Mostly sensible, from what is there.
+    fn command(&mut self, project: ProjectId, now: Timestamp) -> Command {
+        let Self { sender, readers, facts, .. } = self;
+        readers.billing(project, |billing| sender.command(facts.project(project), billing, now))
+    }
+
+    fn many_charges(&mut self, now: Timestamp) -> Vec<Submission> {
+        let commands = self.sender.many_charges(now);
+        let submit = |command: Command| {
+            let meta = self.meta(ProjectId::DEFAULT, digest(&command));
+            Submission { meta: Arc::new(meta), command }
+        };
+        commands.into_iter().map(submit).collect()
+    }
+
     fn submissions(&mut self) -> Vec<Submission> {
-        let mut group: Vec<Submission> = Vec::new();
         let now = self.facts.recorded_at.max(Some(self.clock)).unwrap_or(self.clock);
+        if self.random.once_in(300) {
+            return self.many_charges(now);
+        }
+        let mut group: Vec<Submission> = Vec::new();
         for _ in 0..=self.random.below(5) {
             let again: Vec<&Submission> =
                 self.promises.named().iter().map(|(known, _)| known).chain(&group).collect();
@@ -214,16 +221,16 @@ impl World {
             let submission = match again {
                 Some(known) if self.random.once_in(3) => {
                     // Its name for something else.
-                    let facts = self.facts.project(known.meta.project);
-                    let command = self.sender.command(facts, now);
+                    let command = self.command(known.meta.project, now);
                     let meta = Meta { digest: digest(&command), ..(*known.meta).clone() };
                     Submission { meta: Arc::new(meta), command }
                 }
                 Some(known) => known,
-                None if self.random.once_in(20) => self.about_credentials(),
+                None if self.random.once_in(20) => self.about_credentials(now),
+                None if self.random.once_in(60) => self.about_ledger(now),
                 None => {
                     let project = PROJECTS[usize::from(self.random.once_in(3))];
-                    let command = self.sender.command(self.facts.project(project), now);
+                    let command = self.command(project, now);
                     Submission { meta: Arc::new(self.meta(project, digest(&command))), command }
                 }
             };
@@ -235,7 +242,7 @@ impl World {
     fn meta(&mut self, project: ProjectId, digest: [u8; 16]) -> Meta {
         let kinds = [ActorKind::Person, ActorKind::Computer];
         let (kind, id) = (*self.random.pick(&kinds), format!("actor {}", self.random.below(3)).into());
-        let credential = self.random.once_in(2).then(|| self.random.pick(&CREDENTIALS).to_string().into());
+        let credential = self.random.once_in(2).then(|| self.shown());
         let mut command = self.random.sixteen();
         if self.random.once_in(3) {
             // Different actors may use the same name.
@@ -254,15 +261,27 @@ impl World {
         }
     }
 
+    /// What an actor comes by: mostly what lets them in.
+    fn shown(&mut self) -> Box<str> {
+        let at = self.clock.max(self.writer.sequencer.recorded_at());
+        let all: Vec<String> = SHOWN.map(|n| credential(n).to_string()).collect();
+        let good: Vec<&String> = all.iter().filter(|shown| self.facts.is_good(shown, at)).collect();
+        let from = if good.is_empty() || self.random.once_in(6) { all.iter().collect() } else { good };
+        self.random.pick(&from).as_str().into()
+    }
+
     fn take_snapshot(&mut self) {
         let (at, bytes) = (self.writer.sequencer.last(), self.writer.snapshot());
-        self.snapshots.push(Snapshot { at, bytes, index: self.writer.index.copy() });
+        self.snapshots.push(WriterSnapshot { at, bytes, index: self.writer.index.copy() });
+        self.readers.snapshot();
     }
 
     /// The process is killed between two groups, and started again.
     fn restart(&mut self) {
         let (state, index) = (self.writer.snapshot(), self.writer.index.content());
         self.facts.check_state(self.writer.sequencer.state());
+        self.readers.catch_up(&mut self.random);
+        self.readers.check(&self.facts, &mut self.random);
         let store = self.writer.store.reopen();
         let found = replay(&store, &[], &mut self.random);
         assert!(found.0.snapshot() == state, "a replay of the log is not what was live");
@@ -277,7 +296,7 @@ impl World {
         let mut old = std::mem::replace(&mut self.writer, rival);
         let expected = old.sequencer.last();
         let submissions = self.submissions();
-        let (group, _) = old.decide(self.clock, submissions);
+        let (group, _) = old.decide(self.clock, submissions, None).expect("a log that can be read");
         if !group.frames.is_empty() {
             let appended = old.store.append(old.term, expected, &group.frames);
             assert!(matches!(appended, Appended::Fenced { .. }), "a writer that was fenced: {appended:?}");
@@ -293,6 +312,9 @@ impl World {
 
     fn look_again(&mut self) {
         self.restarts += 1;
+        self.readers.finish(&mut self.random);
+        let folder = self.folder.as_ref().map(TempDir::path);
+        self.readers = LogReaders::start(&self.writer.store, folder, &mut self.random);
         let read = Whole::of(&self.writer.store);
         assert!(read.last > self.facts.last && read.term > self.facts.term, "a start leaves its mark");
         read.check_state(self.writer.sequencer.state());
@@ -310,16 +332,32 @@ impl World {
     }
 }
 
-impl Writer {
+impl SimulatedWriter {
     fn snapshot(&self) -> Vec<u8> {
         self.sequencer.snapshot()
     }
 
-    fn decide(&mut self, now: Timestamp, submissions: Vec<Submission>) -> (Group<Submission>, Replies) {
+    /// What becomes of a group; `None` if the log could not be read for it, which may fail after so many reads.
+    fn decide(
+        &mut self,
+        now: Timestamp,
+        submissions: Vec<Submission>,
+        failing_read: Option<u64>,
+    ) -> Option<(Group<Submission>, Replies)> {
         let first = self.sequencer.last().next();
         let before = self.sequencer.recorded_at();
         let tagged = submissions.into_iter().map(|submission| (submission.clone(), submission));
-        let mut group = self.sequencer.decide(now, &self.store, tagged).expect("a decision in memory");
+        if let Some(after) = failing_read {
+            self.store.fail_read(after);
+        }
+        let decided = self.sequencer.decide(now, &self.store, tagged);
+        let failed = !self.store.fail_no_read() && failing_read.is_some();
+        let mut group = match decided {
+            Err(Undecided::Failed(_)) if failed => return None,
+            Err(undecided) => panic!("a log that can be read, and {undecided}"),
+            Ok(_) if failed => panic!("a read failed, and the group was decided"),
+            Ok(group) => group,
+        };
         let replies: Replies = std::mem::take(&mut group.replies);
         for (event, sequence) in group.events.iter().zip(first.0..) {
             assert_eq!(event.sequence.0, sequence, "a group goes on where the log ends");
@@ -330,12 +368,17 @@ impl Writer {
         assert_eq!(answered, group.events.len(), "every event is of one command that was carried out");
         let framed: u64 = group.frames.iter().map(|frame| u64::from(frame.count())).sum();
         assert_eq!(framed, group.events.len() as u64, "every event is in one frame");
-        (group, replies)
+        Some((group, replies))
     }
 }
 
 /// Acquires the log, reads it from a snapshot or from the start, and makes the mark of a start.
-fn take_over(store: &MemoryStore, snapshots: &[Snapshot], clock: Timestamp, random: &mut Random) -> Writer {
+fn take_over(
+    store: &MemoryStore,
+    snapshots: &[WriterSnapshot],
+    clock: Timestamp,
+    random: &mut Random,
+) -> SimulatedWriter {
     let store = store.reopen();
     let term = store.acquire().expect("a store that was just opened");
     let (mut sequencer, index) = replay(&store, snapshots, random);
@@ -347,18 +390,32 @@ fn take_over(store: &MemoryStore, snapshots: &[Snapshot], clock: Timestamp, rand
     let start = sequencer.start(clock, term, "simulation", &new);
     let appended = store.append(term, expected, &start.frames);
     assert_eq!(appended, Appended::Durable, "the start of a writer");
-    Writer { store, sequencer, index, term }
+    SimulatedWriter { store, sequencer, index, term }
 }
 
 /// The mind of a writer, from a random snapshot and what came after it, or from the log alone; where both are
 /// possible they are the same.
-fn replay(store: &MemoryStore, snapshots: &[Snapshot], random: &mut Random) -> (Sequencer, SharedIndex) {
-    let whole = catch_up(store, SharedIndex::default(), None, random);
+fn replay(
+    store: &MemoryStore,
+    snapshots: &[WriterSnapshot],
+    random: &mut Random,
+) -> (Sequencer, SharedIndex) {
+    if random.once_in(4) {
+        store.fail_read(random.below(3));
+        let found = catch_up(store, SharedIndex::default(), None, random);
+        let failed = !store.fail_no_read();
+        match found {
+            Err(fault) => assert!(failed && matches!(fault, OpenFault::Store(_)), "{fault}"),
+            Ok(_) => assert!(!failed, "a log that cannot be read was opened"),
+        }
+    }
+    let whole = catch_up(store, SharedIndex::default(), None, random).expect("a log that can be read");
     if snapshots.is_empty() || random.once_in(3) {
         return whole;
     }
     let snapshot = random.pick(snapshots);
     let shortened = catch_up(store, snapshot.index.copy(), Some(snapshot), random);
+    let shortened = shortened.expect("a log that can be read");
     assert!(shortened.0.snapshot() == whole.0.snapshot(), "snapshot and tail are not the whole log");
     assert!(
         shortened.1.content() == whole.1.content(),
@@ -370,9 +427,9 @@ fn replay(store: &MemoryStore, snapshots: &[Snapshot], random: &mut Random) -> (
 fn catch_up(
     store: &MemoryStore,
     index: SharedIndex,
-    snapshot: Option<&Snapshot>,
+    snapshot: Option<&WriterSnapshot>,
     random: &mut Random,
-) -> (Sequencer, SharedIndex) {
+) -> Result<(Sequencer, SharedIndex), OpenFault> {
     let seen = Box::new(index.clone());
     let mut sequencer = match snapshot {
         Some(snapshot) => Sequencer::restore(&snapshot.bytes, seen).expect("a snapshot that was written"),
@@ -382,14 +439,15 @@ fn catch_up(
     let mut decoder = EventDecoder::default();
     loop {
         let bytes = usize::try_from(random.below(20_000)).expect("a small number");
-        let frames = store.read(sequencer.last(), bytes).expect("a store in memory");
+        let frames = store.read(sequencer.last(), bytes)?;
         if frames.is_empty() {
             let head = store.head().expect("a store in memory");
             assert_eq!((sequencer.last(), sequencer.root()), (head.last, head.root), "the end of the log");
-            return (sequencer, index);
+            return Ok((sequencer, index));
         }
-        for mut frame in frames {
-            sequencer.replay(&mut frame, &mut decoder, |_| ()).expect("a frame that was written");
+        for frame in frames {
+            let frame = frame.unpack().expect("a frame that was written");
+            sequencer.replay(frame, &mut decoder, |_| ()).expect("a frame that was written");
         }
     }
 }

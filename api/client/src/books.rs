@@ -12,10 +12,10 @@ use crate::invoices::{path, text_of};
 /// Whose books, in what.
 #[derive(Args)]
 pub struct Whose {
-    /// Whose books (PARTY-1); the local user's, if it is not said
+    /// Whose books (PARTY-1). Default: the local user's
     #[arg(long, value_name = "PARTY")]
     seller: Option<String>,
-    /// In this currency alone
+    /// Only this currency
     #[arg(long, value_name = "CODE")]
     currency: Option<String>,
     #[command(flatten)]
@@ -24,13 +24,13 @@ pub struct Whose {
 
 #[derive(Args)]
 pub struct Journal {
-    /// As text that hledger, ledger or beancount reads
+    /// Print a file for hledger, ledger or beancount
     #[arg(long, value_name = "PROGRAM")]
     format: Option<Format>,
-    /// From this day or instant on; a day begins where the seller is
+    /// From this day or instant; days begin in the seller's time zone
     #[arg(long, value_name = "WHEN")]
     from: Option<String>,
-    /// Up to this day or instant, without it
+    /// Up to this day or instant, exclusive
     #[arg(long, value_name = "WHEN")]
     to: Option<String>,
     #[command(flatten)]
@@ -59,7 +59,7 @@ impl Format {
 
 #[derive(Args)]
 pub struct TrialBalance {
-    /// As it was at this day or instant: all that is dated before it; all there is, if it is not said
+    /// As of this day or instant, exclusive. Default: everything
     #[arg(long, value_name = "WHEN")]
     at: Option<String>,
     #[command(flatten)]
@@ -73,13 +73,13 @@ pub struct TrialBalance {
 pub struct Account {
     /// Its name (Assets:Receivable:PARTY-2)
     id: String,
-    /// From this day or instant on; a day begins where the seller is
+    /// From this day or instant; days begin in the seller's time zone
     #[arg(long, value_name = "WHEN")]
     from: Option<String>,
-    /// Up to this day or instant, without it
+    /// Up to this day or instant, exclusive
     #[arg(long, value_name = "WHEN")]
     to: Option<String>,
-    /// Only what is in it at this day or instant
+    /// Only the balance at this day or instant
     #[arg(long, value_name = "WHEN", conflicts_with_all = ["from", "to"])]
     at: Option<String>,
     #[command(flatten)]
@@ -93,7 +93,7 @@ pub struct Account {
 pub enum Accounts {
     /// List the accounts that are used, with their balances
     List {
-        /// As they were at this day or instant
+        /// Balances as of this day or instant
         #[arg(long, value_name = "WHEN")]
         at: Option<String>,
         #[command(flatten)]
@@ -102,12 +102,12 @@ pub enum Accounts {
         #[arg(long)]
         json: bool,
     },
-    /// Close the books up to the beginning of a day: income moves to earnings
+    /// Close the books before a day: move income to earnings
     Close {
         /// The first day that stays open (2026-11-01)
         #[arg(long, value_name = "DAY")]
         until: String,
-        /// Whose books (PARTY-1); the local user's, if it is not said
+        /// Whose books (PARTY-1). Default: the local user's
         #[arg(long, value_name = "PARTY")]
         seller: Option<String>,
         #[command(flatten)]
@@ -115,7 +115,7 @@ pub enum Accounts {
     },
     /// List the periods that are closed
     Periods {
-        /// Whose (PARTY-1); the local user's, if it is not said
+        /// Whose (PARTY-1). Default: the local user's
         #[arg(long, value_name = "PARTY")]
         seller: Option<String>,
         #[command(flatten)]

@@ -22,10 +22,10 @@ pub struct WhatIf {
     /// START/STOP, two days or instants: 2026-10-01/2026-11-01
     #[arg(long, value_name = "START/STOP")]
     period: String,
-    /// The published price book to compare with; that of the same name, if none is said
+    /// Published price book to compare with. Default: the one with the same name
     #[arg(long, value_name = "NAME")]
     against: Option<String>,
-    /// Tell the difference by kind of line and resource too
+    /// Also print the difference by kind of line and resource
     #[arg(long)]
     lines: bool,
     #[command(flatten)]
@@ -37,12 +37,11 @@ pub struct WhatIf {
 
 #[derive(Subcommand)]
 pub enum Usage {
-    /// List what is missing in a period: computers that were silent with instances on them, reports that never came by a
-    /// computer's own count, usage that is suspended
+    /// List gaps of a period: silent computers, missing reports, suspended usage
     Gaps {
         /// START/STOP, two days or instants: 2026-10-01/2026-11-01
         period: String,
-        /// Of this computer alone
+        /// Only this computer
         #[arg(long, value_name = "ID")]
         computer: Option<String>,
         #[command(flatten)]

@@ -24,15 +24,15 @@ pub enum Computer {
     /// Show a computer: its partitions and its software
     #[command(visible_alias = "info")]
     Show(Show),
-    /// Register a computer by its title, and print its reference; the same title again is the same computer
+    /// Register a computer and print its reference; titles are unique
     Register(Register),
-    /// Say what a computer is called, and what filters may ask for
+    /// Change the title and attributes of a computer
     Describe(Describe),
-    /// Say whom and what a computer is for
+    /// Restrict who and what a computer serves
     Scope(Scope),
-    /// Issue the certificate that a computer comes in by: COMP-1.crt and COMP-1.key
+    /// Issue the certificate of a computer: COMP-1.crt and COMP-1.key
     Certificate(Certificate),
-    /// Say what computers offer, as `slapos node format` does
+    /// Publish the partitions of computers, as `slapos node format` does
     ///
     /// A file is the JSON of what `slapos node format` sends, or that itself (marshalled XML):
     ///
@@ -40,7 +40,7 @@ pub enum Computer {
     ///      "partition_list": [{"reference": "slappart0", "tap": {"name": "tap0"},
     ///                          "address_list": [{"addr": "10.0.1.1", "netmask": "255.255.255.255"}]}]}
     ///
-    /// Partitions that are not named any more are withdrawn.
+    /// Partitions that the file no longer names are withdrawn.
     #[command(verbatim_doc_comment)]
     Format(Format),
 }
@@ -67,7 +67,7 @@ pub struct Show {
 
 #[derive(Args)]
 pub struct Register {
-    /// What it is called
+    /// Title
     title: String,
     #[command(flatten)]
     client: Client,
@@ -79,10 +79,10 @@ pub struct Describe {
     computer: String,
     #[command(flatten)]
     client: Client,
-    /// What people call it
+    /// Label
     #[arg(long)]
     title: Option<String>,
-    /// What filters may ask for (region=eu, group=a, ...); nothing after = takes it away
+    /// Attribute for filters (region=eu, group=a, ...); KEY= removes it
     #[arg(long, value_name = "KEY=VALUE", num_args = 1..)]
     attribute: Vec<String>,
 }
@@ -91,7 +91,7 @@ pub struct Describe {
 pub struct Scope {
     /// Its reference (COMP-1)
     computer: String,
-    /// Who may have instances there: everybody, its provider, its provider and the members, nobody
+    /// Who may request instances: everybody, the provider, the provider and the members, nobody
     #[arg(value_name = "SCOPE")]
     whom: Whom,
     #[command(flatten)]
@@ -99,10 +99,10 @@ pub struct Scope {
     /// A member of the group (PARTY-3)
     #[arg(long = "member", value_name = "PARTY", num_args = 1..)]
     members: Vec<String>,
-    /// Nothing but this software: a short name of the catalogue, product.NAME, or an address
+    /// Only this software: a short name of the catalogue, product.NAME, or an address; repeatable
     #[arg(long, num_args = 1..)]
     software: Vec<String>,
-    /// So many instances at most
+    /// At most this many instances
     #[arg(long, value_name = "N")]
     capacity: Option<u32>,
 }
@@ -111,13 +111,13 @@ pub struct Scope {
 pub struct Certificate {
     /// Its reference (COMP-1)
     computer: String,
-    /// Have the one it has be good for nothing from now on
+    /// Revoke its certificate
     #[arg(long, conflicts_with = "out")]
     revoke: bool,
-    /// With --revoke: those of the instances in its partitions too, for it has seen their keys
+    /// With --revoke: also revoke the certificates of its instances, whose keys it has seen
     #[arg(long, requires = "revoke")]
     with_instances: bool,
-    /// Where the files go
+    /// Folder for the files
     #[arg(long, value_name = "DIR", default_value = ".")]
     out: PathBuf,
     #[command(flatten)]
@@ -134,7 +134,7 @@ enum Whom {
 
 #[derive(Args)]
 pub struct Format {
-    /// What a computer offers
+    /// File of a computer
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     #[command(flatten)]

@@ -15,34 +15,34 @@ use crate::invoices::{path, print_run, text_of};
 pub enum Change {
     /// List invoice runs
     Runs(QueryOptions),
-    /// Make the drafts of a run final
+    /// Finalise the drafts of a run
     Finalise(OfRun),
-    /// Draw the drafts of a run up again, from all that is known by now
+    /// Regenerate the drafts of a run from everything known now
     Refresh(OfRun),
-    /// Give up the drafts of a run; what it has issued stays
+    /// Withdraw the drafts of a run; issued invoices stay
     Withdraw(OfRun),
-    /// Give lines of an invoice back, whole or in part
+    /// Credit invoice lines, fully or partly
     Credit {
         /// Its number (INV-2026-000001)
         id: String,
-        /// A line, or so much of it: 3 or 3=4.00; may be given more than once
+        /// A line (3), or an amount of it (3=4.00); repeatable
         #[arg(long = "line", value_name = "N[=AMOUNT]", required = true)]
         lines: Vec<String>,
         #[command(flatten)]
         why: Why,
     },
-    /// Give back all that is left of an invoice; its period can be invoiced again
+    /// Credit the rest of an invoice; its period can be invoiced again
     Void {
         /// Its number (INV-2026-000001)
         id: String,
         #[command(flatten)]
         why: Why,
     },
-    /// Say what a line should have been: less is given back at once, more is on the next invoice
+    /// Correct the amount of a line: credit the excess now, or charge the rest on the next invoice
     Correct {
         /// Number and line (INV-2026-000001/3)
         line: String,
-        /// What it should have been
+        /// The correct amount
         amount: String,
         #[command(flatten)]
         why: Why,
@@ -59,7 +59,7 @@ pub struct OfRun {
 
 #[derive(Args)]
 pub struct Why {
-    /// Why, for people; it is in the document
+    /// Reason, printed on the document
     #[arg(long, value_name = "TEXT")]
     reason: String,
     #[command(flatten)]

@@ -29,10 +29,10 @@ const TOKEN: &str = "SLAPLEDGER_TOKEN";
 
 #[derive(Args)]
 pub struct Client {
-    /// The master to ask; else the `master_url` of the catalogue, else port 5000 of this machine
+    /// The master to ask. Default: `master_url` of the catalogue, or port 5000 of this machine
     #[arg(long, value_name = "URL", env = "SLAPLEDGER_URL")]
     url: Option<String>,
-    /// Short names of software, in a file like ~/.slapos/slapos-client.cfg, which is read if none is named
+    /// File with short names of software. Default: ~/.slapos/slapos-client.cfg
     #[arg(long, value_name = "FILE", env = "SLAPLEDGER_CATALOGUE")]
     catalogue: Option<PathBuf>,
     #[command(flatten)]
@@ -51,19 +51,19 @@ pub struct QueryOptions {
 /// Who asks, and whom they trust.
 #[derive(Args, Default)]
 pub struct Identity {
-    /// The file of a token, for its owner alone; the token itself may be in `SLAPLEDGER_TOKEN`
+    /// File of the token (mode 0600). `SLAPLEDGER_TOKEN` can hold the token itself
     #[arg(long, value_name = "FILE", env = "SLAPLEDGER_TOKEN_FILE")]
     token_file: Option<PathBuf>,
-    /// The file of a client certificate, PEM; else `cert_file` of the catalogue
+    /// Client certificate, PEM. Default: `cert_file` of the catalogue
     #[arg(long, value_name = "FILE", env = "SLAPLEDGER_CERT")]
     cert: Option<PathBuf>,
-    /// The file of its key, PEM, for its owner alone; else `key_file` of the catalogue
+    /// Key of the client certificate, PEM (mode 0600). Default: `key_file` of the catalogue
     #[arg(long, value_name = "FILE", env = "SLAPLEDGER_KEY")]
     key: Option<PathBuf>,
-    /// The root that the master's certificate comes from, PEM; else those that this system trusts
+    /// Root certificate of the master, PEM. Default: the roots that this system trusts
     #[arg(long, value_name = "FILE", env = "SLAPLEDGER_CA_FILE")]
     ca_file: Option<PathBuf>,
-    /// Of several projects this one (PROJ-2), for those whose token reaches all
+    /// The project to work in (PROJ-2), for a token of all projects
     #[arg(long, value_name = "PROJECT", env = "SLAPLEDGER_PROJECT")]
     project: Option<String>,
 }

@@ -9,64 +9,64 @@ use super::print::say;
 use super::table::table;
 use crate::invoices::{path, text_of};
 
-/// List, enter and describe those who request, sell and pay.
+/// Manage the parties that request, sell and pay.
 #[derive(Subcommand)]
 pub enum Party {
     /// List parties
     List(QueryOptions),
-    /// Show all that is known of a party
+    /// Show a party
     Show {
         /// Its id (PARTY-2)
         id: String,
         #[command(flatten)]
         shown: QueryOptions,
     },
-    /// Enter a party
+    /// Add a party
     Add {
-        /// The name people know it by
+        /// Name
         name: String,
-        /// More of it, such as `vat_id=FR83404833048` or `address.country=FR`; docs/invoices.md has all
+        /// Details, such as `vat_id=FR83404833048` or `address.country=FR` (docs/invoices.md lists them)
         #[arg(value_name = "FIELD=VALUE")]
         fields: Vec<String>,
         #[command(flatten)]
         shown: QueryOptions,
     },
-    /// Say anew what documents say of a party; FIELD= takes a field away
+    /// Change the details of a party; FIELD= removes a field
     Set {
         /// Its id (PARTY-2)
         id: String,
-        /// What is said of it
+        /// Details to change
         #[arg(value_name = "FIELD=VALUE", required = true)]
         fields: Vec<String>,
         #[command(flatten)]
         shown: QueryOptions,
     },
-    /// Have a customer taxed in a way
+    /// Set the tax category of a customer
     Tax {
         /// Its id (PARTY-2)
         id: String,
-        /// Of EN 16931: S, Z, E, AE, K, G or O
+        /// VAT category code of EN 16931: S, Z, E, AE, K, G or O
         category: String,
-        /// Since when
+        /// Valid from
         #[arg(long, value_name = "INSTANT")]
         from: String,
-        /// Why there is no tax
+        /// Exemption reason
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
-        /// Of the VATEX list
+        /// Exemption reason code of the VATEX list
         #[arg(long)]
         code: Option<String>,
         #[command(flatten)]
         shown: QueryOptions,
     },
-    /// Charge a tax rate
+    /// Set the standard tax rate of a seller
     TaxRate {
         /// In percent
         rate: String,
-        /// Since when
+        /// Valid from
         #[arg(long, value_name = "INSTANT")]
         from: String,
-        /// Who charges it; the local user, if it is not said
+        /// The seller. Default: the local user
         #[arg(long, value_name = "PARTY")]
         seller: Option<String>,
         #[command(flatten)]
@@ -77,15 +77,15 @@ pub enum Party {
 /// Prepaid credit.
 #[derive(Subcommand)]
 pub enum Credit {
-    /// List prepaid credits and what is left of them
+    /// List prepaid credits with their remaining amounts
     List(OfCustomer),
-    /// Give a customer prepaid credit
+    /// Grant prepaid credit to a customer
     Grant(ByHand),
-    /// Take back what is left of one
+    /// Withdraw the remaining amount of a credit
     Withdraw {
         /// Its id (CREDIT-1)
         id: String,
-        /// Why, for people
+        /// Reason, for people
         #[arg(long, value_name = "TEXT")]
         reason: String,
         #[command(flatten)]
@@ -96,15 +96,15 @@ pub enum Credit {
 /// One-off charges.
 #[derive(Subcommand)]
 pub enum Charge {
-    /// List what was charged or given by hand
+    /// List manual charges
     List(OfCustomer),
-    /// Charge something with the next invoice, or give it (an amount below zero)
+    /// Record a charge for the next invoice; a negative amount is a discount
     Record(ByHand),
 }
 
 #[derive(Args)]
 pub struct OfCustomer {
-    /// Of this customer alone (PARTY-2)
+    /// Only this customer (PARTY-2)
     #[arg(long, value_name = "PARTY")]
     customer: Option<String>,
     #[command(flatten)]
@@ -113,12 +113,12 @@ pub struct OfCustomer {
 
 #[derive(Args)]
 pub struct ByHand {
-    /// For whom (PARTY-2)
+    /// The customer (PARTY-2)
     customer: String,
-    /// How much: 5.00
+    /// Amount: 5.00
     #[arg(allow_negative_numbers = true)]
     amount: String,
-    /// In what: EUR
+    /// Currency: EUR
     currency: String,
     /// What for
     #[arg(long, value_name = "TEXT")]

@@ -12,9 +12,9 @@ use crate::invoices::{print_json, text_of};
 pub enum Project {
     /// Open a project, and print its id
     Open {
-        /// What people call it; no two have the same
+        /// Title; unique
         title: String,
-        /// Where months of its first party begin, who is called as the project is and runs it
+        /// Time zone of its first party, which has the project's name and administers it
         #[arg(long, value_name = "ZONE", default_value = "UTC")]
         time_zone: String,
         #[command(flatten)]

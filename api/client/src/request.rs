@@ -25,34 +25,34 @@ const JSON_KEY: &str = "_";
 
 #[derive(Args)]
 pub struct Request {
-    /// Its name; the same name again is the same instance
+    /// Name of the instance; unique for its requester
     reference: String,
     /// A short name of the catalogue, product.NAME, or the address of a software release
     software: String,
     #[command(flatten)]
     client: Client,
-    /// As what it is to run; `default`, if nothing is said
+    /// Software type. Default: `default`
     #[arg(long = "type", value_name = "TYPE")]
     software_type: Option<String>,
-    /// As it is, or started, if nothing is said
+    /// Requested state. Default: unchanged; `started` for a new instance
     #[arg(long)]
     state: Option<State>,
-    /// A parameter. Those that are not given are taken away
+    /// A parameter; parameters that are not given are removed
     #[arg(long, visible_alias = "parameters", value_name = "KEY=VALUE", num_args = 1.., conflicts_with = "parameters_file")]
     parameter: Vec<String>,
-    /// Parameters in a file: a JSON object, or instance XML if its name ends in .xml
+    /// File of parameters: a JSON object, or instance XML if its name ends in .xml
     #[arg(long, value_name = "FILE")]
     parameters_file: Option<PathBuf>,
     /// How the parameters of a JSON file are sent
     #[arg(long, value_name = "HOW", default_value = "xml", requires = "parameters_file")]
     force_serialisation: Serialisation,
-    /// Where it may be: computer_guid=COMP-1, region=..., as the master knows it
+    /// Filter of computers: computer_guid=COMP-1, region=eu, ...
     #[arg(long, value_name = "KEY=VALUE", num_args = 1..)]
     node: Vec<String>,
     /// Share the partition of an instance of that software
     #[arg(long, visible_alias = "slave")]
     shared: bool,
-    /// Ask again for so long, until its node has it in the state that is asked for
+    /// Wait this long until the node reports the requested state
     #[arg(long, value_name = "SECONDS")]
     wait: Option<u64>,
     /// Print JSON
@@ -250,7 +250,7 @@ pub struct Supply {
     computer: String,
     #[command(flatten)]
     client: Client,
-    /// Take it away from there
+    /// Remove the software from the computer
     #[arg(long)]
     destroyed: bool,
 }

@@ -20,7 +20,7 @@ pub enum Service {
     /// Show an instance: its software, parameters, connection parameters, and the tree below it
     #[command(visible_alias = "info")]
     Show(Show),
-    /// Have an instance end: its own, or, for an admin, that of any user. Its node takes it away
+    /// Destroy an instance; its node then removes it
     Destroy {
         /// Title of an instance tree, or id of an instance (SOFTINST-3)
         name: String,
@@ -33,7 +33,7 @@ pub enum Service {
 pub struct List {
     #[command(flatten)]
     client: Client,
-    /// Those that were destroyed, too
+    /// Include destroyed instances
     #[arg(long)]
     all: bool,
     /// Print JSON

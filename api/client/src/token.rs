@@ -19,31 +19,31 @@ use crate::private::SecretFile;
 
 #[derive(Subcommand)]
 pub enum Tokens {
-    /// Issue a token, and print it once
+    /// Issue a token and print it once
     ///
-    /// With --data it is issued in the folder of a master that is stopped, whoever has lost theirs:
+    /// If the last admin token is lost, stop the master and issue one with --data:
     ///
     ///     slapledger token issue --data DIR --role admin --all-projects
     #[command(verbatim_doc_comment)]
     Issue(Issue),
     /// List credentials: tokens and certificates that were issued
     List(QueryOptions),
-    /// Show a credential: who may come in by it, as what, until when
+    /// Show a credential: holder, roles, expiry
     Show {
-        /// Its id, as the list has it, or the token itself
+        /// Id as listed, or the token itself
         id: String,
         #[command(flatten)]
         shown: QueryOptions,
     },
-    /// Have a credential be good for nothing from now on
+    /// Revoke a credential
     Revoke {
-        /// Its id, as the list has it, or the token itself
+        /// Id as listed, or the token itself
         id: String,
-        /// And every other credential of its holder: who has had a token may have issued others by it
+        /// Also revoke every other credential of its holder
         #[arg(long)]
         all_of_holder: bool,
-        /// And what it issued to anybody from this instant on, and what was issued by that in turn; of a computer that was
-        /// entered by it, the certificate. For admins
+        /// Also revoke everything issued with it since this instant, directly or indirectly, and certificates of
+        /// computers registered with it. Admins only
         #[arg(long, value_name = "INSTANT")]
         issued_since: Option<String>,
         #[command(flatten)]
@@ -53,32 +53,31 @@ pub enum Tokens {
 
 #[derive(Args)]
 pub struct Issue {
-    /// Whom it lets in: a party (PARTY-2), or the name of an admin or auditor who is none; whoever asks, if it is not said
+    /// The holder: a party (PARTY-2), or the name of an admin or auditor. Default: the caller
     #[arg(long, value_name = "PARTY|NAME")]
     pub holder: Option<String>,
-    /// What it lets them act as; may be given more than once. What whoever asks may act as, if it is for them
+    /// Role of the holder; repeatable. Default: the caller's roles, if the caller is the holder
     #[arg(long = "role", value_name = "ROLE")]
     pub roles: Vec<Role>,
-    /// In all projects
+    /// Grant access to all projects
     #[arg(long)]
     pub all_projects: bool,
-    /// What people call it
+    /// Label
     #[arg(long, value_name = "TEXT")]
     pub label: Option<String>,
-    /// Until when. If it is not said: a day, for one that is good once; as long as what it is issued by, for whoever asks;
-    /// for ever, for others
+    /// Expiry. Default: 24 h for single-use tokens; the caller's own expiry for the caller; otherwise none
     #[arg(long, value_name = "INSTANT")]
     pub expires: Option<String>,
-    /// For what: all that its roles may do, or once to enter a computer or to get a certificate
+    /// Purpose: access with its roles, or single use to register a computer or to get a certificate
     #[arg(long, value_name = "PURPOSE", default_value = "access")]
     pub purpose: For,
-    /// Write it to this file, for its owner alone, and do not print it
+    /// Write it to this file (mode 0600) instead of printing it
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// Issue it in this folder; no server may be using it
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// With --data: the file of the master key, if it does not lie beside the key ring
+    /// With --data: the file of the master key. Default: beside the key ring
     #[arg(long, value_name = "FILE", env = "SLAPLEDGER_MASTER_KEY_FILE")]
     pub master_key: Option<PathBuf>,
     #[command(flatten)]
@@ -129,7 +128,7 @@ pub fn run(asked: &Tokens) -> anyhow::Result<()> {
                 None => String::new(),
             };
             let (id, holder) = (text_of(&told["id"]), text_of(&told["holder"]));
-            say!("{id}{and} of {holder}{issued} is good for nothing from now on");
+            say!("{id}{and} of {holder}{issued} is revoked");
             if *all_of_holder || issued_since.is_some() {
                 say!("revoked:\n{}", credentials_table(told["revoked"].as_array().into_iter().flatten()));
             }

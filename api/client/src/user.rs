@@ -19,9 +19,9 @@ use crate::private::SecretFile;
 
 #[derive(Subcommand)]
 pub enum User {
-    /// Enter a user, and print a token that `slapos configure client` gets a certificate by, once
+    /// Add a user and print a single-use token for `slapos configure client`
     Add(Add),
-    /// List users, and how many credentials of each are good
+    /// List users with the number of their valid credentials
     List(QueryOptions),
     /// Show a user and their credentials
     Show {
@@ -30,17 +30,17 @@ pub enum User {
         #[command(flatten)]
         shown: QueryOptions,
     },
-    /// Have a user come in no more: no token and no certificate of theirs is good from now on
+    /// Revoke all tokens and certificates of a user
     Revoke {
         /// Their id (PARTY-2)
         id: String,
-        /// And their computers, with what is on them: without it these go on
+        /// Also revoke their computers and the instances on them
         #[arg(long)]
         with_computers: bool,
         #[command(flatten)]
         client: Client,
     },
-    /// Erase name and details of a user, for good
+    /// Erase the personal data of a user for ever
     Erase {
         /// Their id (PARTY-2)
         id: String,
@@ -51,21 +51,21 @@ pub enum User {
 
 #[derive(Args)]
 pub struct Add {
-    /// The name people know them by
+    /// Name
     name: String,
-    /// Where their months begin
+    /// Time zone of their billing months
     #[arg(long, value_name = "ZONE", default_value = "UTC")]
     time_zone: String,
-    /// What they act as; may be given more than once. Customer and provider, if nothing is said
+    /// Role; repeatable. Default: customer and provider
     #[arg(long = "role", value_name = "ROLE")]
     roles: Vec<Role>,
     /// Write a certificate and its key to this folder, such as PARTY-2.crt and PARTY-2.key
     #[arg(long, value_name = "DIR", conflicts_with_all = ["token", "out"])]
     certificate: Option<PathBuf>,
-    /// Issue a token to come in by, in place of one that gets a certificate
+    /// Issue an access token instead of a token for a certificate
     #[arg(long)]
     token: bool,
-    /// Write the token to this file, for its owner alone, and do not print it
+    /// Write the token to this file (mode 0600) instead of printing it
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -116,7 +116,7 @@ fn add(asked: &Add) -> anyhow::Result<()> {
         let purpose = if asked.token { "access" } else { "get-certificate" };
         let project = asked.client.project().ok().flatten().map(|project| format!(" --project {project}"));
         format!(
-            "{id} is entered and has nothing to come in by yet; `slapledger token issue --holder {id}{} --purpose \
+            "{id} is added and has no credential yet; `slapledger token issue --holder {id}{} --purpose \
              {purpose}{}` makes it",
             roles.concat(),
             project.unwrap_or_default()

@@ -47,14 +47,14 @@ impl SourceDigest {
 
 /// The documents of computers and of their partitions. Many of the one kind do not push out the other.
 #[derive(Default)]
-pub struct Documents {
+pub struct DocumentCaches {
     /// Those of computers.
-    pub computers: Shelf<(ProjectId, ComputerId)>,
+    pub computers: DocumentCache<(ProjectId, ComputerId)>,
     /// Those of partitions.
-    pub partitions: Shelf<(ProjectId, (ComputerId, PartitionId))>,
+    pub partitions: DocumentCache<(ProjectId, (ComputerId, PartitionId))>,
 }
 
-impl Documents {
+impl DocumentCaches {
     /// Forgets all of them: what they show was erased, or shall be read anew.
     pub fn forget(&self) {
         self.computers.forget();
@@ -63,11 +63,11 @@ impl Documents {
 }
 
 /// The documents of one kind, by what they are of.
-pub struct Shelf<K> {
+pub struct DocumentCache<K> {
     kept: Mutex<CacheState<K>>,
 }
 
-impl<K> Default for Shelf<K> {
+impl<K> Default for DocumentCache<K> {
     fn default() -> Self {
         Self { kept: Mutex::new(CacheState { all: HashMap::new(), bytes: 0, forgotten: 0, asked: 0 }) }
     }
@@ -101,10 +101,10 @@ enum CacheLook<S> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Permit(u64);
 
-impl<K: Eq + Hash + Clone> Shelf<(ProjectId, K)> {
-    /// The document of something of a project, as its views show it once they have come to `head`, if in the same look `may` says that it may be shown: the one that is
-    /// kept, if it is right; else written from what `find` copies out of the views, and kept. What is not found has
-    /// none.
+impl<K: Eq + Hash + Clone> DocumentCache<(ProjectId, K)> {
+    /// The document of something of a project, as its views show it once they have come to `head`, if in the same look
+    /// `may` says that it may be shown: the one that is kept, if it is right; else written from what `find` copies out
+    /// of the views, and kept. What is not found has none.
     pub async fn text<S: Encode, E: From<ReadFault>>(
         &self,
         (view, project, head): (ProjectView<'_, SlapViews>, ProjectId, Sequence),
@@ -134,7 +134,7 @@ impl<K: Eq + Hash + Clone> Shelf<(ProjectId, K)> {
     }
 }
 
-impl<K: Eq + Hash + Clone> Shelf<K> {
+impl<K: Eq + Hash + Clone> DocumentCache<K> {
     /// The document of something, if the views stand where it was last seen to be right.
     pub fn at(&self, of: &K, at: Sequence) -> Option<Bytes> {
         self.kept.lock().find(of, |known| known.at == at)
@@ -167,7 +167,7 @@ impl<K: Eq + Hash + Clone> Shelf<K> {
     }
 }
 
-impl<K> Shelf<K> {
+impl<K> DocumentCache<K> {
     /// How many are kept.
     pub fn count(&self) -> usize {
         self.kept.lock().all.len()
@@ -225,14 +225,14 @@ mod tests {
         (ProjectId::DEFAULT, ComputerId::new(name).unwrap())
     }
 
-    fn keep(documents: &Shelf<Of>, name: &str, seen: &str, at: u64, bytes: usize) -> Bytes {
+    fn keep(documents: &DocumentCache<Of>, name: &str, seen: &str, at: u64, bytes: usize) -> Bytes {
         let text = "x".repeat(bytes);
         documents.keep(documents.permit(), &computer(name), (SourceDigest::of(&seen), Sequence(at)), text)
     }
 
     #[test]
     fn a_document_is_right_at_its_sequence_and_for_its_source() {
-        let documents = Shelf::default();
+        let documents = DocumentCache::default();
         let (one, other) = (computer("COMP-1"), computer("COMP-2"));
         let [source, changed] = ["seen", "changed"].map(|seen| SourceDigest::of(&seen));
         assert_eq!(documents.at(&one, Sequence(5)), None);
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn an_earlier_document_takes_the_place_of_no_later_one() {
-        let documents = Shelf::default();
+        let documents = DocumentCache::default();
         keep(&documents, "COMP-1", "later", 7, 7);
         keep(&documents, "COMP-1", "earlier", 6, 6);
         assert_eq!(documents.at(&computer("COMP-1"), Sequence(7)).map(|text| text.len()), Some(7));
@@ -262,7 +262,7 @@ mod tests {
 
     #[test]
     fn what_was_written_while_all_were_forgotten_is_not_kept() {
-        let documents = Shelf::default();
+        let documents = DocumentCache::default();
         keep(&documents, "COMP-1", "seen", 5, 3);
         let permit = documents.permit();
         documents.forget();
@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_and_who_asks_most_lately_stays() {
-        let documents = Shelf::default();
+        let documents = DocumentCache::default();
         let most = MOST_BYTES / 8;
         for n in 0..8 {
             keep(&documents, &format!("COMP-{n}"), "seen", 1, most);
@@ -297,7 +297,7 @@ mod tests {
 
     #[test]
     fn documents_of_both_kinds_are_forgotten_and_take_no_room_of_each_other() {
-        let documents = Documents::default();
+        let documents = DocumentCaches::default();
         let from = (SourceDigest::of(&"seen"), Sequence(1));
         keep(&documents.computers, "COMP-1", "seen", 1, 1);
         let of_partition = |n: usize| {

@@ -3,14 +3,15 @@
 //! All commands open a log here, so that none of them overlooks that events are missing. Before a log is opened that is
 //! not there any more, and after one is opened, it is compared with its witnesses; nothing else is decided here.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
+use slapledger_core::backup;
 use slapledger_core::domain::id::Sequence;
 use slapledger_core::fingerprints::TieredIndex;
 use slapledger_core::ledger::{SnapshotFile, last_event};
 use slapledger_core::log::memory::MemoryStore;
-use slapledger_core::log::sled_store::SledStore;
+use slapledger_core::log::sled_store::{Options, SledStore};
 use slapledger_core::log::store::{EventStore, Head, StoreFault};
 use slapledger_core::log::witness::{self, Witness, WitnessFault};
 use slapledger_projections::runner;
@@ -28,28 +29,63 @@ pub const WRITER_SNAPSHOT: &str = "writer.snapshot";
 /// The views, by the names of their snapshots.
 pub const VIEWS: [&str; 3] = ["slap", "billing", "access"];
 
-/// Opens the log of a data folder to write to it; makes one where nothing is.
-pub fn open_log(data: &Path) -> anyhow::Result<SledStore> {
+/// A folder without a log.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no ledger in {}; --data names its folder", data.display())]
+pub struct NoLedger {
+    data: PathBuf,
+}
+
+/// Opens the log of a data folder to write to it, if `accept` accepts it; makes one where nothing is. A refusal leaves the
+/// folder as it was.
+pub fn open_log(
+    data: &Path,
+    accept: impl FnOnce(&SledStore) -> anyhow::Result<()>,
+) -> anyhow::Result<SledStore> {
+    check_use(data)?;
     let log = data.join(LOG);
     if !log.exists() {
         // A new log would begin anew what the caches are the rest of.
         check_empty(data)?;
     }
-    let store = SledStore::open(&log)?;
-    check(data, &store)?;
-    Ok(store)
+    SledStore::open_accepted(&log, Options::default(), |store| {
+        check(data, store)?;
+        accept(store)
+    })
 }
 
 /// Opens the log of a data folder that no server is using, and writes nothing.
 pub fn read_log(data: &Path) -> anyhow::Result<SledStore> {
     let log = data.join(LOG);
-    ensure!(log.is_dir(), "there is no ledger in {}; --data names its folder", data.display());
+    if !log.is_dir() {
+        return Err(NoLedger { data: data.to_owned() }.into());
+    }
+    check_restored(data)?;
     let store = SledStore::open_read_only(&log).map_err(|fault| match fault {
         StoreFault::InUse { .. } => anyhow::Error::from(fault).context("--url asks the server that has it"),
         fault => fault.into(),
     })?;
     check(data, &store)?;
     Ok(store)
+}
+
+/// Refuses a folder that is no data folder to write to: a backup, or what a restore has not finished.
+fn check_use(data: &Path) -> anyhow::Result<()> {
+    let folder = data.display();
+    ensure!(
+        !backup::is_backup(data),
+        "{folder} is a backup; restore it first: `slapledger restore {folder} DIR`"
+    );
+    check_restored(data)
+}
+
+fn check_restored(data: &Path) -> anyhow::Result<()> {
+    let folder = data.display();
+    ensure!(
+        !data.join(backup::UNFINISHED).exists(),
+        "{folder} was not restored to the end; run `slapledger restore BACKUP {folder}` again"
+    );
+    Ok(())
 }
 
 /// Where a log ends, as one line for people.

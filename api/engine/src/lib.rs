@@ -13,6 +13,8 @@ pub mod erased_keys;
 pub mod folder;
 pub mod health;
 mod identity;
+pub mod lost_keys;
+mod restored;
 pub mod shipping;
 mod views;
 
@@ -20,29 +22,31 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, ensure};
 use slapledger_billing::BillingView;
 use slapledger_core::domain::Command;
-use slapledger_core::domain::event::Mode;
+use slapledger_core::domain::event::{LedgerCreated, Mode};
 use slapledger_core::domain::id::{CommandId, ComputerId, ProjectId, Sequence};
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::fingerprints::{self, TieredIndex};
 use slapledger_core::keyring::{self, KeyRing, KeyRingFault};
 use slapledger_core::ledger::{
-    Accepted, Clock, ClockBounds, FreeSpace, GuardOptions, IndexAt, Ledger, NoIndex, Options, RoomOptions,
-    Submission, SubmitError,
+    Accepted, Clock, ClockBounds, FreeSpace, GuardOptions, IndexAt, Ledger, NoIndex, OpenFault, Options,
+    RoomOptions, Submission, SubmitError, created,
 };
 use slapledger_core::log::envelope::{Actor, Meta, RULES_VERSION};
 use slapledger_core::log::sled_store::SledStore;
 use slapledger_core::log::store::{EventStore, Head};
-use slapledger_projections::runner::{self, Runner};
-use slapledger_projections::{AccessView, Projects, SlapViews, View};
+use slapledger_projections::runner::Runner;
+use slapledger_projections::{AccessView, Projects, SlapViews};
 
 use certifier::Certifier;
 use contacts::Contacts;
-use documents::Documents;
+use documents::DocumentCaches;
 use erased_keys::DestructionDue;
 use health::{HealthFault, Monitor};
+use lost_keys::LostKeys;
+use restored::{RestoredViews, Views};
 use shipping::Shipping;
 
 pub use identity::{PROGRAM, random_bytes, random_id};
@@ -70,7 +74,7 @@ pub struct Engine {
     /// Projects and credentials.
     pub access: Runner<AccessView>,
     /// What nodes fetch, as it was last written.
-    pub documents: Arc<Documents>,
+    pub documents: Arc<DocumentCaches>,
     /// When computers were last heard of.
     pub contacts: Contacts,
     /// Whether a key is still to be destroyed.
@@ -110,6 +114,16 @@ pub struct Open<'a> {
     pub master_key: Option<&'a Path>,
     /// Who watches the views catch up.
     pub progress: Progress<'a>,
+    /// What else must hold before anything is written.
+    pub accept: Accept<'a>,
+}
+
+/// A check before a data folder is opened to be written: what it refuses stays as it was.
+pub type Accept<'a> = &'a dyn Fn() -> anyhow::Result<()>;
+
+/// Nothing else must hold.
+pub fn accepted() -> anyhow::Result<()> {
+    Ok(())
 }
 
 /// What the writer watches, and within which bounds.
@@ -144,17 +158,25 @@ impl Engine {
         let master_key = open.master_key.map(Path::to_owned);
         let now = Some(open.clock.now());
         let of_ring = keyring::Options { master_key, now };
+        let mut id = None;
         if ring.join("ring").exists() {
             // A ring that refuses does so before the log is opened to be written: a refusal changes nothing. One that is in
             // use is met below, where its user gets time to end.
             match KeyRing::open_read_only(&ring, &of_ring) {
-                Ok(_) | Err(KeyRingFault::InUse { .. }) => {}
+                Ok(keys) => id = Some(keys.id()),
+                Err(KeyRingFault::InUse { .. }) => {}
                 Err(fault) => return Err(fault.into()),
             }
         }
-        let sled = Arc::new(folder::open_log(&data)?);
+        let accept = |store: &SledStore| {
+            if store.head()? != Head::EMPTY {
+                ensure!(KeyRing::exists(&ring), missing(&ring, &log));
+                check_created(&created(store)?, open.mode, id)?;
+            }
+            (open.accept)()
+        };
+        let sled = Arc::new(folder::open_log(&data, accept)?);
         let store = Arc::clone(&sled) as Arc<dyn EventStore>;
-        ensure!(store.head()? == Head::EMPTY || KeyRing::exists(&ring), missing(&ring, &log));
         let keys = Arc::new(KeyRing::open(&ring, &of_ring)?);
         let options = Options {
             mode: open.mode,
@@ -171,16 +193,20 @@ impl Engine {
             Box::new(move || free_space(&data))
         };
         let guards = GuardOptions { clock, room: Some(RoomOptions { reserve_bytes, look }) };
-        let ledger = Arc::new(Ledger::open_guarded(store, open.clock, options, guards)?);
         let state = data.join(folder::STATE);
-        let views = start_views(&ledger, (&state, false), open.progress)?;
-        let lost = lost_keys(&views.slap, &keys);
-        ensure!(
-            lost == 0,
-            "{} is older than {}: the keys of {lost} instances are missing",
-            ring.display(),
-            log.display()
-        );
+        let end = store.head()?.last;
+        let reads = Arc::clone(&store);
+        // The views come from the log beside the state of the writer.
+        let (ledger, views) = thread::scope(|scope| {
+            let views = scope.spawn(|| RestoredViews::from_log(&*reads, &state, end, open.progress));
+            (Ledger::open_guarded(store, open.clock, options, guards), views.join())
+        });
+        let ledger = Arc::new(ledger?);
+        let views = views.map_err(restored::panicked)??.follow(&ledger, (&state, false))?;
+        views
+            .slap
+            .read(|slap, _| views.billing.read(|billing, _| LostKeys::count(slap, billing, &keys)))
+            .check(&ring, &log)?;
         let destroyed = erased_keys::destroy_all(&keys, &views.slap, &views.billing)
             .context("destroy the keys of what was erased")?;
         if destroyed > 0 {
@@ -212,7 +238,9 @@ impl Engine {
         });
         let keys = Arc::new(keys);
         let state = data.join(folder::STATE);
-        let views = start_views(&ledger, (&state, true), progress)?;
+        let end = ledger.head().last;
+        let views = RestoredViews::from_log(&**ledger.store(), &state, end, progress)?;
+        let views = views.follow(&ledger, (&state, true))?;
         // For this process alone: the ring is only read.
         erased_keys::destroy_all(&keys, &views.slap, &views.billing).context("withhold what was erased")?;
         Ok(Self::of(data.to_owned(), (sled, ledger, keys), views))
@@ -226,7 +254,7 @@ impl Engine {
     ) -> Self {
         let mode = ledger.created().mode;
         let health = Arc::new(Monitor::of(&ledger));
-        let documents = Arc::new(Documents::default());
+        let documents = Arc::new(DocumentCaches::default());
         keys.on_destroy({
             let documents = Arc::clone(&documents);
             move || documents.forget()
@@ -332,15 +360,29 @@ impl Engine {
         for view in [self.slap.finish(), self.billing.finish(), self.access.finish()] {
             failed.extend(view.err().map(|fault| fault.to_string()));
         }
-        failed.extend(self.ledger.store().close().err().map(|fault| fault.to_string()));
-        ensure!(
-            failed.is_empty(),
-            "did not shut down cleanly: {}; what was acknowledged is in the log of {}, start it again",
-            failed.join("; ").replace(['\n', '\r'], " "),
-            self.data.display()
-        );
+        let store = self.ledger.store();
+        failed.extend(store.close().err().map(|fault| fault.to_string()));
+        let data = self.data.display();
+        let remedy = if store.damage().is_empty() {
+            format!("what was acknowledged is in the log of {data}, start it again")
+        } else {
+            format!("see what is left with `slapledger verify --data {data}`")
+        };
+        let failed = failed.join("; ").replace(['\n', '\r'], " ");
+        ensure!(failed.is_empty(), "did not shut down cleanly: {failed}; {remedy}");
         Ok(())
     }
+}
+
+/// Refuses a ledger of another mode, or of another key ring.
+fn check_created(created: &LedgerCreated, mode: Mode, ring: Option<[u8; 16]>) -> Result<(), OpenFault> {
+    if created.mode != mode {
+        return Err(OpenFault::OtherMode { found: created.mode, wanted: mode });
+    }
+    if ring.is_some_and(|ring| ring != created.key_ring) {
+        return Err(OpenFault::OtherKeys);
+    }
+    Ok(())
 }
 
 /// A loss is not made good with something new and empty: a start makes the log first, then the keys, then events.
@@ -359,49 +401,4 @@ fn index_at(folder: PathBuf, key: [u8; 16]) -> IndexAt {
         };
         Ok(Box::new(index))
     })
-}
-
-/// How many instances have a key that the ring never had.
-fn lost_keys(slap: &Runner<Projects<SlapViews>>, keys: &KeyRing) -> usize {
-    slap.read(|projects, _| {
-        let instances = projects.iter().flat_map(|(_, view)| view.instances.iter());
-        instances.filter(|known| !keys.knows(known.key())).count()
-    })
-}
-
-/// The views of all projects, and who has access.
-struct Views {
-    slap: Runner<Projects<SlapViews>>,
-    billing: Runner<Projects<BillingView>>,
-    access: Runner<AccessView>,
-}
-
-/// Restores the views and brings them up to date. They know nothing of each other: each has a thread. The folder of
-/// snapshots may be one that is only read.
-fn start_views(ledger: &Ledger, snapshots: (&Path, bool), progress: Progress<'_>) -> anyhow::Result<Views> {
-    let (slap, access, billing) = thread::scope(|scope| {
-        let slap = scope.spawn(|| start_runner("slap", ledger, snapshots, progress));
-        let access = scope.spawn(|| start_runner("access", ledger, snapshots, progress));
-        let billing = start_runner("billing", ledger, snapshots, progress);
-        (slap.join(), access.join(), billing)
-    });
-    let panicked = |_| anyhow!("the thread of a view panicked");
-    let (slap, access) = (slap.map_err(panicked)??, access.map_err(panicked)??);
-    Ok(Views { slap, billing: billing?, access })
-}
-
-fn start_runner<V: View>(
-    name: &'static str,
-    ledger: &Ledger,
-    (state, read_only): (&Path, bool),
-    progress: Progress<'_>,
-) -> anyhow::Result<Runner<V>> {
-    let room = ledger.room().cloned();
-    let folder = Some(state.to_owned());
-    let options = runner::Options { folder, read_only, room, ..runner::Options::default() };
-    let mut show = progress(name, ledger.head().last);
-    let store = Arc::clone(ledger.store());
-    let started = Runner::start(name, ledger.feed(), store, options, &mut show);
-    drop(show);
-    started.with_context(|| format!("bring the view {name} up to date"))
 }

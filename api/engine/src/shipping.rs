@@ -133,6 +133,9 @@ impl Shipping {
                 return Ok(());
             }
         }
+        if self.to.is_file() {
+            return Err(BackupFault::NotAFolder { path: self.to.clone() });
+        }
         // A folder that is made anew where another disk should be mounted fills the wrong disk.
         if !self.to.is_dir() {
             return Err(BackupFault::NoFolder { path: self.to.clone() });
@@ -164,3 +167,6 @@ fn with_sources(error: &dyn std::error::Error) -> String {
     let sources = std::iter::successors(error.source(), |error| error.source());
     sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
 }
+
+#[cfg(test)]
+mod tests;

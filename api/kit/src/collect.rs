@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use http_body_util::BodyExt;
 
 use super::problem::Problem;
@@ -53,7 +53,7 @@ pub async fn collect(parts: &Parts, body: Body, most: usize) -> Result<Bytes, Pr
 
 fn too_long(most: usize) -> Problem {
     let detail = format!("the body must have at most {most} bytes");
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
+    Problem::body_too_large(detail)
 }
 
 async fn drain(mut body: Body) {

@@ -14,6 +14,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::code::ProblemCode;
 use super::problem::Problem;
 
 /// What something can be read as.
@@ -33,7 +34,7 @@ impl Representation {
         match (json, xml) {
             (0, 0) => {
                 let detail = "this can be read as application/json or application/xml";
-                let problem = Problem::new(StatusCode::NOT_ACCEPTABLE, "not-acceptable", detail);
+                let problem = Problem::new(StatusCode::NOT_ACCEPTABLE, ProblemCode::NotAcceptable, detail);
                 Err(Problem { field: Some("accept".into()), ..problem })
             }
             (json, xml) if xml > json => Ok(Self::Xml),

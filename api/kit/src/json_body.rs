@@ -61,7 +61,7 @@ fn tree_of(headers: &HeaderMap, bytes: &[u8]) -> Result<Tree, Problem> {
     match collect::media_type(headers).as_deref() {
         Some("application/json") => {
             let value: Value = serde_json::from_slice(bytes)
-                .map_err(|error| Problem::bad_request(format!("the body is not JSON: {error}")))?;
+                .map_err(|error| Problem::malformed(format!("the body is not JSON: {error}")))?;
             match value {
                 Value::Object(members) => Ok(Tree::of(members, false)),
                 other => {
@@ -90,8 +90,15 @@ fn typed<T: DeserializeOwned>(tree: Tree) -> Result<T, Problem> {
                 Segment::Enum { .. } | Segment::Unknown => {}
             }
         }
-        let rule = error.into_inner().to_string();
-        if path.is_empty() { Problem::bad_request(rule) } else { Problem::field(path, rule) }
+        let fault = error.into_inner();
+        let rule = fault.to_string();
+        if path.is_empty() {
+            Problem::bad_request(rule)
+        } else if fault.is_unknown_field() {
+            Problem::unknown_field(path, rule)
+        } else {
+            Problem::field(path, rule)
+        }
     })
 }
 

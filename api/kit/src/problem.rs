@@ -5,13 +5,15 @@ use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::code::ProblemCode;
+
 /// What went wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The HTTP status.
     pub status: StatusCode,
-    /// What kind of problem it is: a word that stays (`not-found`).
-    pub kind: &'static str,
+    /// What kind of problem it is.
+    pub code: ProblemCode,
     /// What happened this time, and which rule it broke.
     pub detail: String,
     /// The member of the request that is to blame.
@@ -24,7 +26,7 @@ pub struct Problem {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Problem")]
 pub struct ProblemDetails<'a> {
-    /// What kind of problem it is, as a URI that stays.
+    /// What kind of problem it is, as a URI that stays; `x-problem-codes` of this document lists them.
     #[schemars(regex(pattern = "^urn:slapledger:problem:[a-z-]+$"))]
     r#type: String,
     /// The same in words.
@@ -40,14 +42,14 @@ pub struct ProblemDetails<'a> {
 }
 
 impl Problem {
-    /// A problem of this kind.
-    pub fn new(status: StatusCode, kind: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, kind, detail: detail.into(), field: None, retry_after_seconds: None }
+    /// A problem of this code.
+    pub fn new(status: StatusCode, code: ProblemCode, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into(), field: None, retry_after_seconds: None }
     }
 
     /// The request is wrong.
     pub fn bad_request(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "bad-request", detail)
+        Self::new(StatusCode::BAD_REQUEST, ProblemCode::BadRequest, detail)
     }
 
     /// A member of the request is wrong.
@@ -55,20 +57,40 @@ impl Problem {
         Self { field: Some(field.into()), ..Self::bad_request(detail) }
     }
 
+    /// The body has a member that the route does not know.
+    pub fn unknown_field(field: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { code: ProblemCode::UnknownField, ..Self::field(field, detail) }
+    }
+
+    /// The body is not what its media type promises.
+    pub fn malformed(detail: impl Into<String>) -> Self {
+        Self { code: ProblemCode::BodyMalformed, ..Self::bad_request(detail) }
+    }
+
+    /// The body is longer than the route takes.
+    pub fn body_too_large(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, ProblemCode::BodyTooLarge, detail)
+    }
+
     /// A member of the request is longer than what is kept of it.
     pub fn too_large(field: impl Into<String>, detail: impl Into<String>) -> Self {
-        let problem = Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail);
+        let problem = Self::new(StatusCode::PAYLOAD_TOO_LARGE, ProblemCode::TooLarge, detail);
         Self { field: Some(field.into()), ..problem }
     }
 
     /// There is no such thing.
     pub fn not_found(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", detail)
+        Self::unknown(ProblemCode::NotFound, detail)
+    }
+
+    /// There is no such thing, which has a code of its own.
+    pub fn unknown(code: ProblemCode, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, code, detail)
     }
 
     /// What the client has seen is not there any more.
     pub fn precondition_failed(detail: impl Into<String>) -> Self {
-        let problem = Self::new(StatusCode::PRECONDITION_FAILED, "precondition-failed", detail);
+        let problem = Self::new(StatusCode::PRECONDITION_FAILED, ProblemCode::PreconditionFailed, detail);
         Self { field: Some("if-match".into()), ..problem }
     }
 
@@ -77,33 +99,37 @@ impl Problem {
         let detail = format!("the body must be {expected}");
         Self {
             field: Some("content-type".into()),
-            ..Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", detail)
+            ..Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, ProblemCode::MediaType, detail)
         }
     }
 
     /// It may work later.
     pub fn unavailable(detail: impl Into<String>, retry_after_seconds: u32) -> Self {
-        Self::later("unavailable", detail, retry_after_seconds)
+        Self::later(ProblemCode::Unavailable, detail, retry_after_seconds)
     }
 
-    /// It may work later, for a reason of this kind.
-    pub(crate) fn later(kind: &'static str, detail: impl Into<String>, retry_after_seconds: u32) -> Self {
-        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, kind, detail);
+    /// It may work later, for a reason that has a code of its own.
+    pub fn later(code: ProblemCode, detail: impl Into<String>, retry_after_seconds: u32) -> Self {
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail);
         Self { retry_after_seconds: Some(retry_after_seconds), ..problem }
     }
 
     /// A fault of ours. What happened is logged, and not told.
     pub fn fault(cause: &dyn std::fmt::Display) -> Self {
         tracing::error!(%cause, "a request failed by a fault of ours");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "fault", "a fault of this server; its log says more")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            ProblemCode::Fault,
+            "a fault of this server; its log says more",
+        )
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let title = self.kind.replace('-', " ");
+        let title = self.code.as_str().replace('-', " ");
         let details = ProblemDetails {
-            r#type: format!("urn:slapledger:problem:{}", self.kind),
+            r#type: self.code.urn(),
             title: &title,
             status: self.status.as_u16(),
             detail: &self.detail,

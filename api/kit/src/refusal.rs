@@ -1,10 +1,26 @@
-//! The table from refusals and faults of the core to statuses.
+//! The table from refusals and faults of the core to statuses and codes.
 
 use axum::http::StatusCode;
-use slapledger_core::domain::RefusalClass;
+use slapledger_core::domain::access::{AccessRefusal, NotGood};
+use slapledger_core::domain::account::AccountRefusal;
+use slapledger_core::domain::charge::ChargeRefusal;
+use slapledger_core::domain::computer::ComputerRefusal;
+use slapledger_core::domain::credit::CreditRefusal;
+use slapledger_core::domain::erasure::ErasureRefusal;
+use slapledger_core::domain::instance::InstanceRefusal;
+use slapledger_core::domain::invoice::InvoiceRefusal;
+use slapledger_core::domain::party::PartyRefusal;
+use slapledger_core::domain::pricing::PricingRefusal;
+use slapledger_core::domain::product::ProductRefusal;
+use slapledger_core::domain::restore::RestoreRefusal;
+use slapledger_core::domain::software::SoftwareRefusal;
+use slapledger_core::domain::tax::TaxRefusal;
+use slapledger_core::domain::usage::UsageRefusal;
+use slapledger_core::domain::{Refusal, RefusalClass};
 use slapledger_core::ledger::SubmitError;
 use slapledger_projections::runner::ReadFault;
 
+use crate::code::ProblemCode;
 use crate::conflict;
 use crate::problem::Problem;
 
@@ -13,45 +29,46 @@ impl From<SubmitError> for Problem {
         let detail = error.to_string();
         match error {
             SubmitError::Refused(refusal) => {
+                let code = code_of(&refusal);
                 let problem = match refusal.class() {
-                    RefusalClass::NotFound => Self::not_found(detail),
-                    RefusalClass::Invalid => Self::new(StatusCode::BAD_REQUEST, "invalid", detail),
-                    RefusalClass::Conflict => conflict::conflict(detail),
-                    RefusalClass::NoRoom => Self::new(StatusCode::NOT_FOUND, "no-room", detail),
-                    RefusalClass::NotLetIn => Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail),
-                    RefusalClass::Retry => return Self::unavailable(detail, 1),
+                    RefusalClass::NotFound | RefusalClass::NoRoom => Self::unknown(code, detail),
+                    RefusalClass::Invalid => Self::new(StatusCode::BAD_REQUEST, code, detail),
+                    RefusalClass::Conflict => conflict::of_code(code, detail),
+                    RefusalClass::NotLetIn => Self::new(StatusCode::UNAUTHORIZED, code, detail),
+                    RefusalClass::Retry => return Self::later(code, detail, 1),
                 };
                 Self { field: refusal.field().map(str::to_owned), ..problem }
             }
             SubmitError::CommandIdReused => {
-                let problem = conflict::of_kind("idempotency-key-reused", detail);
+                let problem = conflict::of_code(ProblemCode::IdempotencyKeyReused, detail);
                 Self { field: Some("idempotency-key".into()), ..problem }
             }
             // Which event it is that would be too long is nothing to the client.
             SubmitError::TooLarge { bytes, .. } => {
                 let detail =
                     format!("it would take {bytes} bytes to keep all of it, 65535 at most can be kept");
-                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, ProblemCode::TooLarge, detail)
             }
-            SubmitError::ClockUnconfirmed(_) => Self::later("clock-unconfirmed", detail, 30),
+            SubmitError::ClockUnconfirmed(_) => Self::later(ProblemCode::ClockUnconfirmed, detail, 30),
             SubmitError::ClockBehind { now, recorded_at } => {
                 let wait = recorded_at.micros().saturating_sub(now.micros()) / 1_000_000 + 1;
                 let wait = u32::try_from(wait.clamp(1, 3600)).unwrap_or(3600);
-                Self::later("clock-behind", detail, wait)
+                Self::later(ProblemCode::ClockBehind, detail, wait)
             }
             SubmitError::ClockStatedOtherwise { .. } => {
-                let problem = conflict::of_kind("clock-stated-otherwise", detail);
+                let problem = conflict::of_code(ProblemCode::ClockStatedOtherwise, detail);
                 Self { field: Some("now".into()), ..problem }
             }
             SubmitError::NoRoom(_) => {
-                let problem = Self::new(StatusCode::INSUFFICIENT_STORAGE, "insufficient-storage", detail);
-                Self { retry_after_seconds: Some(60), ..problem }
+                let (status, code) = (StatusCode::INSUFFICIENT_STORAGE, ProblemCode::InsufficientStorage);
+                Self { retry_after_seconds: Some(60), ..Self::new(status, code, detail) }
             }
-            SubmitError::Busy | SubmitError::Moved => Self::unavailable(detail, 1),
+            SubmitError::Busy => Self::later(ProblemCode::Overloaded, detail, 1),
+            SubmitError::Moved => Self::later(ProblemCode::ModifiedConcurrently, detail, 1),
             SubmitError::AnswerUnreadable { .. } => Self::fault(&detail),
             SubmitError::Stopped(_) => {
                 tracing::error!(%detail, "a command was not carried out");
-                Self::unavailable("the ledger takes no commands at the moment", 30)
+                Self::later(ProblemCode::WriterStopped, "the ledger takes no commands at the moment", 30)
             }
         }
     }
@@ -60,8 +77,219 @@ impl From<SubmitError> for Problem {
 impl From<ReadFault> for Problem {
     fn from(fault: ReadFault) -> Self {
         match fault {
-            ReadFault::Behind { .. } => Self::unavailable(fault.to_string(), 1),
+            ReadFault::Behind { .. } => Self::later(ProblemCode::SequenceNotReached, fault.to_string(), 1),
             ReadFault::Stopped { .. } => Self::fault(&fault),
         }
+    }
+}
+
+/// The code of a refusal. Without a wildcard: a new refusal gets a code when it is added.
+pub fn code_of(refusal: &Refusal) -> ProblemCode {
+    match refusal {
+        Refusal::Computer(refusal) => of_computer(refusal),
+        Refusal::Product(refusal) => match refusal {
+            ProductRefusal::UnknownParty { .. } => ProblemCode::PartyUnknown,
+            ProductRefusal::OtherPublisher { .. } => ProblemCode::ProductTaken,
+        },
+        Refusal::Software(refusal) => match refusal {
+            SoftwareRefusal::UnknownComputer(_) => ProblemCode::ComputerUnknown,
+            SoftwareRefusal::NotSupplied { .. } => ProblemCode::SoftwareNotSupplied,
+            SoftwareRefusal::NotToBeDestroyed { .. } => ProblemCode::StillRequested,
+        },
+        Refusal::Instance(refusal) => of_instance(refusal),
+        Refusal::Usage(refusal) => match refusal {
+            UsageRefusal::UnknownComputer(_) => ProblemCode::ComputerUnknown,
+            UsageRefusal::NotSuspended { .. } => ProblemCode::UsageNotSuspended,
+            UsageRefusal::StillUnmeterable { .. } => ProblemCode::UsageUnmeterable,
+            UsageRefusal::BadReason => ProblemCode::Invalid,
+        },
+        Refusal::Pricing(refusal) => of_pricing(refusal),
+        Refusal::Invoice(refusal) => of_invoice(refusal),
+        Refusal::Party(refusal) => match refusal {
+            PartyRefusal::Unknown { .. } => ProblemCode::PartyUnknown,
+            PartyRefusal::SeriesTaken { .. } => ProblemCode::SeriesTaken,
+            PartyRefusal::TermsTooLong => ProblemCode::Invalid,
+            PartyRefusal::Erased { .. } => ProblemCode::PartyErased,
+        },
+        Refusal::Tax(refusal) => match refusal {
+            TaxRefusal::UnknownParty { .. } => ProblemCode::PartyUnknown,
+            TaxRefusal::BadRate
+            | TaxRefusal::NoReason { .. }
+            | TaxRefusal::NotExempt { .. }
+            | TaxRefusal::BadReason(_)
+            | TaxRefusal::BadCode(_) => ProblemCode::Invalid,
+        },
+        Refusal::Credit(refusal) => match refusal {
+            CreditRefusal::UnknownParty { .. } => ProblemCode::PartyUnknown,
+            CreditRefusal::Unknown { .. } => ProblemCode::CreditUnknown,
+            CreditRefusal::BadAmount { .. }
+            | CreditRefusal::BadDescription(_)
+            | CreditRefusal::BadReason(_) => ProblemCode::Invalid,
+        },
+        Refusal::Charge(refusal) => match refusal {
+            ChargeRefusal::UnknownParty { .. } => ProblemCode::PartyUnknown,
+            ChargeRefusal::BadAmount { .. } | ChargeRefusal::BadDescription(_) => ProblemCode::Invalid,
+        },
+        Refusal::Account(refusal) => match refusal {
+            AccountRefusal::UnknownParty { .. } => ProblemCode::PartyUnknown,
+            AccountRefusal::NotOver { .. } => ProblemCode::PeriodNotOver,
+            AccountRefusal::AlreadyClosed { .. } => ProblemCode::BooksClosed,
+        },
+        Refusal::Access(refusal) => of_access(refusal),
+        Refusal::Erasure(refusal) => match refusal {
+            ErasureRefusal::UnknownParty { .. } => ProblemCode::PartyUnknown,
+            ErasureRefusal::UnknownInstance { .. } => ProblemCode::InstanceUnknown,
+            ErasureRefusal::InstanceLives { .. } => ProblemCode::InstanceLives,
+            ErasureRefusal::HasInstances { .. } => ProblemCode::PartyHasInstances,
+            ErasureRefusal::HasComputer { .. } => ProblemCode::PartyHasComputers,
+            ErasureRefusal::Sells { .. } => ProblemCode::PartySells,
+        },
+        // No route restores; the command line does, and shows the detail.
+        Refusal::Restore(refusal) => match refusal {
+            RestoreRefusal::NotTheProgram => ProblemCode::Unauthorized,
+            RestoreRefusal::ClockBehind { .. } => ProblemCode::ClockBehind,
+            RestoreRefusal::MarkTaken { .. } => ProblemCode::Conflict,
+            RestoreRefusal::BadPlace { .. }
+            | RestoreRefusal::NotKept { .. }
+            | RestoreRefusal::TooMany
+            | RestoreRefusal::BadNumber { .. }
+            | RestoreRefusal::StatedTwice { .. }
+            | RestoreRefusal::UnknownSeries { .. }
+            | RestoreRefusal::YearNotBegun { .. }
+            | RestoreRefusal::BelowKnown { .. } => ProblemCode::Invalid,
+        },
+    }
+}
+
+fn of_computer(refusal: &ComputerRefusal) -> ProblemCode {
+    match refusal {
+        ComputerRefusal::Unknown(_) => ProblemCode::ComputerUnknown,
+        ComputerRefusal::UnknownParty { .. } => ProblemCode::PartyUnknown,
+        ComputerRefusal::AlreadyRegistered { .. } => ProblemCode::ComputerRegistered,
+        ComputerRefusal::PartitionTwice { .. }
+        | ComputerRefusal::BadText { .. }
+        | ComputerRefusal::UnknownAttribute { .. }
+        | ComputerRefusal::TooMany { .. } => ProblemCode::Invalid,
+    }
+}
+
+fn of_instance(refusal: &InstanceRefusal) -> ProblemCode {
+    match refusal {
+        InstanceRefusal::UnknownParty { .. } => ProblemCode::PartyUnknown,
+        InstanceRefusal::PartyErased { .. } => ProblemCode::PartyErased,
+        InstanceRefusal::UnknownInstance { .. } | InstanceRefusal::NothingToDestroy { .. } => {
+            ProblemCode::InstanceUnknown
+        }
+        InstanceRefusal::UnknownComputer(_) => ProblemCode::ComputerUnknown,
+        InstanceRefusal::UnknownPartition { .. } => ProblemCode::PartitionUnknown,
+        InstanceRefusal::PartitionFree { .. } => ProblemCode::PartitionFree,
+        InstanceRefusal::NoRoom { .. } => ProblemCode::NoFreePartition,
+        InstanceRefusal::NotToBeDestroyed { .. } => ProblemCode::StillRequested,
+        InstanceRefusal::OtherKey { .. } => ProblemCode::ModifiedConcurrently,
+        InstanceRefusal::RequesterGoes { .. } => ProblemCode::InstanceDestroyed,
+        InstanceRefusal::NameTaken { .. } => ProblemCode::NameTaken,
+        InstanceRefusal::UnknownFilter { .. } | InstanceRefusal::BadFilter { .. } => ProblemCode::Invalid,
+    }
+}
+
+fn of_pricing(refusal: &PricingRefusal) -> ProblemCode {
+    match refusal {
+        PricingRefusal::OtherCurrency { .. } => ProblemCode::CurrencyFixed,
+        PricingRefusal::ResourceTwice { .. }
+        | PricingRefusal::MeterDoesNotFit { .. }
+        | PricingRefusal::BadMeter { .. }
+        | PricingRefusal::BadUnit { .. }
+        | PricingRefusal::BadConversion { .. }
+        | PricingRefusal::BadGroups { .. }
+        | PricingRefusal::UndeclaredResource { .. }
+        | PricingRefusal::BadRate { .. }
+        | PricingRefusal::Tie { .. }
+        | PricingRefusal::NoRates
+        | PricingRefusal::TooLarge { .. } => ProblemCode::Invalid,
+    }
+}
+
+fn of_invoice(refusal: &InvoiceRefusal) -> ProblemCode {
+    match refusal {
+        InvoiceRefusal::UnknownParty { .. } => ProblemCode::PartyUnknown,
+        InvoiceRefusal::UnknownRun { .. } => ProblemCode::RunUnknown,
+        InvoiceRefusal::UnknownPriceBook { .. } => ProblemCode::PriceBookUnknown,
+        InvoiceRefusal::UnknownInvoice { .. } => ProblemCode::InvoiceUnknown,
+        InvoiceRefusal::UnknownLine { .. } => ProblemCode::LineUnknown,
+        InvoiceRefusal::EmptyPeriod
+        | InvoiceRefusal::GraceTooLong
+        | InvoiceRefusal::OtherPeriod
+        | InvoiceRefusal::SumsDoNotAddUp { .. }
+        | InvoiceRefusal::NoLines
+        | InvoiceRefusal::LineTwice { .. }
+        | InvoiceRefusal::BadAmount { .. }
+        | InvoiceRefusal::BadReason(_) => ProblemCode::Invalid,
+        InvoiceRefusal::NoPriceBook => ProblemCode::NoPriceBook,
+        InvoiceRefusal::SeveralPriceBooks => ProblemCode::SeveralPriceBooks,
+        InvoiceRefusal::PeriodNotOver { .. } => ProblemCode::PeriodNotOver,
+        InvoiceRefusal::InGrace { .. } => ProblemCode::GracePeriod,
+        InvoiceRefusal::MissingDetails { .. } => ProblemCode::PartyDetailsMissing,
+        InvoiceRefusal::NoSeries { .. } => ProblemCode::NoSeries,
+        InvoiceRefusal::ChargeNotOpen { .. } => ProblemCode::ChargeNotOpen,
+        InvoiceRefusal::AlreadyInvoiced { .. } => ProblemCode::AlreadyInvoiced,
+        InvoiceRefusal::RunFinal { .. } => ProblemCode::RunFinal,
+        InvoiceRefusal::RunWithdrawn { .. } => ProblemCode::RunWithdrawn,
+        InvoiceRefusal::RunStarted { .. } => ProblemCode::RunStarted,
+        InvoiceRefusal::PeriodInvoiced { .. } => ProblemCode::PeriodAlreadyInvoiced,
+        InvoiceRefusal::Outdated { .. } => ProblemCode::DraftOutdated,
+        InvoiceRefusal::RunIncomplete { .. } => ProblemCode::RunIncomplete,
+        InvoiceRefusal::NotAnInvoice { .. } => ProblemCode::NotAnInvoice,
+        InvoiceRefusal::Void { .. } => ProblemCode::InvoiceVoid,
+        InvoiceRefusal::MoreThanLeft { .. } => ProblemCode::LineOverCredited,
+        InvoiceRefusal::MoreThanDocument { .. } => ProblemCode::InvoiceOverCredited,
+        InvoiceRefusal::OtherDocument { .. } => ProblemCode::DocumentDiffers,
+    }
+}
+
+fn of_access(refusal: &AccessRefusal) -> ProblemCode {
+    match refusal {
+        AccessRefusal::UnknownProject(_) => ProblemCode::ProjectUnknown,
+        AccessRefusal::UnknownHolder(_) => ProblemCode::HolderUnknown,
+        AccessRefusal::Unknown(_) => ProblemCode::CredentialUnknown,
+        // The credential of the sender, which may be a token or a certificate. Only tokens expire while a command waits.
+        AccessRefusal::NotLetIn(why) => match why {
+            NotGood::Revoked => ProblemCode::CredentialRevoked,
+            NotGood::Spent => ProblemCode::TokenUsed,
+            NotGood::Expired => ProblemCode::TokenExpired,
+            NotGood::Unknown => ProblemCode::Unauthorized,
+        },
+        // A token that is to be spent.
+        AccessRefusal::NotGood(why) => of_token(*why),
+        AccessRefusal::OtherPurpose => ProblemCode::TokenPurpose,
+        AccessRefusal::TitleTaken { .. } => ProblemCode::NameTaken,
+        AccessRefusal::StillActive => ProblemCode::CredentialActive,
+        AccessRefusal::TooMany(_) => ProblemCode::TooManyCredentials,
+        AccessRefusal::IssuedBefore(_) => ProblemCode::CredentialIssued,
+        AccessRefusal::BadTitle(_)
+        | AccessRefusal::BadLabel(_)
+        | AccessRefusal::BadHolder(_)
+        | AccessRefusal::BadRoles(_)
+        | AccessRefusal::NotForAllProjects
+        | AccessRefusal::BadExpiry(_) => ProblemCode::Invalid,
+    }
+}
+
+/// Why a token is not valid.
+pub fn of_token(why: NotGood) -> ProblemCode {
+    match why {
+        NotGood::Revoked => ProblemCode::TokenRevoked,
+        NotGood::Spent => ProblemCode::TokenUsed,
+        NotGood::Expired => ProblemCode::TokenExpired,
+        NotGood::Unknown => ProblemCode::TokenUnknown,
+    }
+}
+
+/// Why a certificate is not valid.
+pub fn of_certificate(why: NotGood) -> ProblemCode {
+    match why {
+        NotGood::Revoked => ProblemCode::CertificateRevoked,
+        NotGood::Expired => ProblemCode::CertificateExpired,
+        // A certificate is never spent.
+        NotGood::Unknown | NotGood::Spent => ProblemCode::CertificateUnknown,
     }
 }

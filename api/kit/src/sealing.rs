@@ -10,6 +10,7 @@ use slapledger_core::domain::sealed::Sealed;
 use slapledger_core::keyring::{KeyRing, KeyRingFault, Unreadable};
 use slapledger_slap_wire::instance_xml;
 
+use crate::code::ProblemCode;
 use crate::conflict;
 use crate::problem::Problem;
 
@@ -49,7 +50,7 @@ pub fn seal_bytes(keys: &KeyRing, key: KeyId, plain: &[u8]) -> Result<Sealed, Pr
     keys.seal(key, plain).map_err(|fault| match fault {
         KeyRingFault::Destroyed { .. } => {
             let detail = "what it held was erased, and it takes nothing new";
-            conflict::of_kind("erased", detail)
+            conflict::of_code(ProblemCode::Erased, detail)
         }
         fault => Problem::fault(&fault),
     })

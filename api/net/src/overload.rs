@@ -35,10 +35,10 @@ const MOST_REST_BYTES: usize = 4 * 1024 * 1024;
 pub(super) const RETRY_AFTER_SECONDS: &str = "5";
 
 /// Problem details (RFC 9457) as the kit (`slapledger_kit::problem`) writes them, ready to be sent.
-pub(super) const TOO_MANY: &str = "{\"type\":\"urn:slapledger:problem:unavailable\",\"title\":\"unavailable\",\
+pub(super) const TOO_MANY: &str = "{\"type\":\"urn:slapledger:problem:too-many-connections\",\"title\":\"too many connections\",\
     \"status\":503,\"detail\":\"there are too many connections; try again in 5 seconds\"}";
 /// The same for a request that was not read to its end before the server stopped.
-pub(super) const STOPPING: &str = "{\"type\":\"urn:slapledger:problem:unavailable\",\"title\":\"unavailable\",\
+pub(super) const STOPPING: &str = "{\"type\":\"urn:slapledger:problem:stopping\",\"title\":\"stopping\",\
     \"status\":503,\"detail\":\"the server is stopping and has not carried this request out; send it again in 5 seconds\"}";
 
 static TOO_MANY_ANSWER: LazyLock<Bytes> = LazyLock::new(|| rendered(TOO_MANY));
@@ -160,6 +160,7 @@ pub(super) async fn take_rest(stream: &mut (impl AsyncRead + Unpin), patience: D
 
 #[cfg(test)]
 mod tests {
+    use slapledger_kit::code::ProblemCode;
     use slapledger_kit::problem::Problem;
 
     use super::*;
@@ -167,10 +168,10 @@ mod tests {
     /// They are written by hand, as `net` knows nothing of `http`.
     #[test]
     fn what_is_ready_to_be_sent_is_a_problem_as_all_others_are() {
-        for body in [TOO_MANY, STOPPING] {
+        for (body, code) in [(TOO_MANY, ProblemCode::TooManyConnections), (STOPPING, ProblemCode::Stopping)] {
             let read: serde_json::Value = serde_json::from_str(body).expect("it is JSON");
             let detail = read["detail"].as_str().expect("a detail");
-            let problem = Problem::unavailable(detail, 5);
+            let problem = Problem::later(code, detail, 5);
             let response = axum::response::IntoResponse::into_response(problem);
             let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
             let written = runtime.block_on(axum::body::to_bytes(response.into_body(), 4096)).expect("a body");

@@ -14,6 +14,7 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::forms::{self, Representation};
 use slapledger_kit::problem::Problem;
 
@@ -42,6 +43,7 @@ fn check(names: &[String], request: &Request) -> Result<(), Problem> {
     if let Some(host) = host.as_ref().filter(|host| !is_ours(names, host)) {
         let host = host.host();
         return Err(forbidden(
+            ProblemCode::HostUnknown,
             "host",
             format!(
                 "{host:?} is not this server: name it by its address, as localhost, or by one of its names (`names`, --name)"
@@ -54,21 +56,25 @@ fn check(names: &[String], request: &Request) -> Result<(), Problem> {
     }
     // What a browser says that sends no origin with it.
     if request.headers().get(SITE).is_some_and(|site| site == "cross-site") {
-        return Err(forbidden("sec-fetch-site", "pages of another site must not ask this".to_owned()));
+        return Err(forbidden(
+            ProblemCode::CrossSite,
+            "sec-fetch-site",
+            "pages of another site must not ask this".to_owned(),
+        ));
     }
     for origin in request.headers().get_all(header::ORIGIN) {
         let origin = origin.to_str().unwrap_or_default();
         let same = host.as_ref().is_some_and(|host| is_page_of(origin, host));
         if !same {
             let rule = format!("{origin:?} is another site: its pages must not write here");
-            return Err(forbidden("origin", rule));
+            return Err(forbidden(ProblemCode::CrossSite, "origin", rule));
         }
     }
     Ok(())
 }
 
-fn forbidden(field: &str, detail: String) -> Problem {
-    Problem { field: Some(field.into()), ..Problem::new(StatusCode::FORBIDDEN, "forbidden", detail) }
+fn forbidden(code: ProblemCode, field: &str, detail: String) -> Problem {
+    Problem { field: Some(field.into()), ..Problem::new(StatusCode::FORBIDDEN, code, detail) }
 }
 
 /// The host that a request names, in its address or its header.

@@ -14,6 +14,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use slapledger_kit::answer::SEQUENCE;
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::collect::{MostBody, collect};
 use slapledger_kit::forms::{self, Representation};
 use slapledger_kit::problem::Problem;
@@ -93,7 +94,9 @@ impl Bounds {
     async fn admit_revocation(&self, request: Request) -> Result<(Permits, Request), Problem> {
         let (parts, body) = request.into_parts();
         let body = tokio::time::timeout(QUEUE_PATIENCE, collect(&parts, body, REVOCATION_BYTES));
-        let body = body.await.map_err(|_| Problem::unavailable("the body takes too long", 1))??;
+        let body = body
+            .await
+            .map_err(|_| Problem::later(ProblemCode::BodyTimeout, "the body takes too long", 1))??;
         let permits = take(vec![Arc::clone(&self.revocations)]).await?;
         Ok((permits, Request::from_parts(parts, Body::from(body))))
     }
@@ -110,7 +113,9 @@ async fn take(rooms: Vec<Arc<Semaphore>>) -> Result<Permits, Problem> {
     };
     match tokio::time::timeout(QUEUE_PATIENCE, all).await {
         Ok(Ok(permits)) => Ok(permits),
-        Ok(Err(_)) | Err(_) => Err(Problem::unavailable("too many requests are under way", 1)),
+        Ok(Err(_)) | Err(_) => {
+            Err(Problem::later(ProblemCode::Overloaded, "too many requests are under way", 1))
+        }
     }
 }
 
@@ -136,12 +141,11 @@ async fn guard(State(bounds): State<Bounds>, mut request: Request, next: Next) -
     let mut response = match admitted {
         Ok((_permits, mut request)) => {
             request.extensions_mut().insert(Deadline(Instant::now() + bounds.patience));
-            match tokio::time::timeout(bounds.patience, next.run(request)).await {
-                Ok(response) => response,
+            tokio::time::timeout(bounds.patience, next.run(request)).await.unwrap_or_else(|_| {
                 // What was handed to the writer is still carried out: only its answer is lost.
-                Err(_) => Problem::unavailable("the request took too long; it may yet be carried out", 5)
-                    .into_response(),
-            }
+                let detail = "the request took too long; it may yet be carried out";
+                Problem::later(ProblemCode::RequestTimeout, detail, 5).into_response()
+            })
         }
         Err(problem) => problem.into_response(),
     };
@@ -165,5 +169,5 @@ pub(crate) async fn no_route(headers: HeaderMap, uri: Uri) -> Response {
 
 async fn no_method(method: Method, uri: Uri) -> Problem {
     let detail = format!("{} does not take {method}; the header allow says what it takes", uri.path());
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, ProblemCode::MethodNotAllowed, detail)
 }

@@ -16,6 +16,7 @@ use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use slapledger_engine::Engine;
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
 use slapledger_net::{self as net, Connections};
 use tokio::sync::oneshot;
@@ -114,7 +115,7 @@ async fn no_route(uri: Uri) -> Problem {
 
 async fn no_method(method: Method, uri: Uri) -> Response {
     let detail = format!("{} takes GET and HEAD, not {method}", uri.path());
-    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail);
+    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, ProblemCode::MethodNotAllowed, detail);
     ([(header::ALLOW, "GET, HEAD")], problem).into_response()
 }
 

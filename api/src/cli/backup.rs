@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
+use slapledger_client::options::Identity;
 use slapledger_client::print::say;
 use slapledger_client::table::pair_lines;
 use slapledger_core::backup::{BackupReport, BackupSource, BackupWish, Extent, FolderSource, back_up};
@@ -14,19 +15,25 @@ use slapledger_engine::PROGRAM;
 use slapledger_engine::clock::SystemClock;
 
 use self::download::ServerSource;
-use super::{Source, progress};
+use super::{DEFAULT_DATA, progress};
 
 #[derive(Args)]
 pub(super) struct Backup {
     /// The folder of the backup: a new one, or one with an earlier backup
     #[arg(value_name = "DEST")]
     destination: PathBuf,
+    /// The data folder to copy; its server may be running
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA)]
+    data: PathBuf,
+    /// The server to copy from
+    #[arg(long, value_name = "URL", conflicts_with = "data")]
+    url: Option<String>,
     #[command(flatten)]
-    source: Source,
-    /// Copy keys and certificates too; DEST must be open to its owner alone
+    identity: Identity,
+    /// Also copy keys and certificates; DEST must have mode 0700. Without it, keys that DEST already has are kept
     #[arg(long)]
     with_keys: bool,
-    /// Link sealed epochs instead of copying them, where DEST is on the same disk
+    /// Hard-link sealed epochs instead of copying them, if DEST is on the same file system
     #[arg(long)]
     link: bool,
     /// Print JSON
@@ -36,17 +43,17 @@ pub(super) struct Backup {
 
 pub(super) fn run(asked: &Backup) -> anyhow::Result<()> {
     let now = SystemClock.now();
-    let report = match asked.source.server()? {
-        Some(server) => {
+    let report = match &asked.url {
+        Some(url) => {
             anyhow::ensure!(
                 !asked.with_keys,
                 "--with-keys copies keys from a data folder, never over HTTP: run `slapledger backup DEST --data DIR \
                  --with-keys` on the machine of the server"
             );
             anyhow::ensure!(!asked.link, "--link needs --data: files of another machine cannot be linked");
-            make(&ServerSource::new(server), asked)?
+            make(&ServerSource::new(asked.identity.server(url, None)?), asked)?
         }
-        None => make(&FolderSource::new(&asked.source.data, PROGRAM, now)?, asked)?,
+        None => make(&FolderSource::new(&asked.data, PROGRAM, now)?, asked)?,
     };
     print(asked, &report);
     Ok(())
@@ -55,7 +62,7 @@ pub(super) fn run(asked: &Backup) -> anyhow::Result<()> {
 fn make(source: &dyn BackupSource, asked: &Backup) -> anyhow::Result<BackupReport> {
     let wish = BackupWish {
         destination: &asked.destination,
-        private: asked.with_keys.then_some(asked.source.data.as_path()),
+        private: asked.with_keys.then_some(asked.data.as_path()),
         link: asked.link,
         extent: Extent::All,
     };
@@ -69,19 +76,32 @@ fn make(source: &dyn BackupSource, asked: &Backup) -> anyhow::Result<BackupRepor
 }
 
 fn print(asked: &Backup, report: &BackupReport) {
-    let BackupReport { last, root, epochs, copied_epochs, copied_bytes, private_files, lacks_master_key } =
-        report;
+    let BackupReport {
+        last,
+        root,
+        epochs,
+        copied_epochs,
+        copied_bytes,
+        private_files,
+        keys_as_of,
+        lacks_master_key,
+    } = report;
     if asked.json {
         say!(
             "{}",
             json!({
                 "backup": asked.destination, "last": last, "root": root.to_string(), "epochs": epochs,
                 "copied_epochs": copied_epochs, "copied_bytes": copied_bytes, "with_keys": *private_files > 0,
+                "keys_as_of": keys_as_of,
             })
         );
         return;
     }
     let keys = match (asked.with_keys, lacks_master_key) {
+        (false, _) if *private_files > 0 => {
+            let as_of = keys_as_of.map_or_else(|| "the backup before".to_owned(), |at| at.to_string());
+            format!("as of {as_of}; --with-keys brings them up to date")
+        }
         (false, _) => {
             "none; keep keys/, ca/, certificates/ and signing.key elsewhere, or add --with-keys".into()
         }

@@ -16,7 +16,7 @@ use slapledger_core::domain::time::Timestamp;
 use slapledger_core::ledger::{Clock as _, created};
 use slapledger_core::log::envelope::Actor;
 use slapledger_engine::clock::SystemClock;
-use slapledger_engine::{Engine, Open};
+use slapledger_engine::{Engine, Open, accepted};
 
 use super::{log, progress};
 
@@ -27,8 +27,8 @@ pub(super) enum ClockCommand {
     /// Confirm the time that the clock shows
     ///
     /// A server records nothing while its clock is in doubt: it stepped, or was far from the last event at the start.
-    /// Correct the clock first, if it is wrong: the server then resumes without a restart. With --data the folder of a server that
-    /// is stopped is confirmed, by the clock of this machine.
+    /// Correct the clock first, if it is wrong: the server then resumes without a restart. With --data the folder of a
+    /// server that is stopped is confirmed, by the clock of this machine.
     Confirm(Confirm),
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Confirm {
     /// Confirm it in this folder; no server may be using it
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// With --data: the file of the master key, if it does not lie beside the key ring
+    /// With --data: the file of the master key. Default: beside the key ring
     #[arg(long, value_name = "FILE", env = "SLAPLEDGER_MASTER_KEY_FILE")]
     master_key: Option<PathBuf>,
     #[command(flatten)]
@@ -98,7 +98,7 @@ fn confirm_in_folder(
     let mode = mode_of(data)?;
     ensure!(mode != Mode::Demo, "{} holds a demo, whose clock is not watched", data.display());
     let (clock, progress) = (Arc::new(SystemClock), progress::of_views());
-    let engine = Engine::open(Open { data, mode, clock, master_key, progress: &progress })
+    let engine = Engine::open(Open { data, mode, clock, master_key, progress: &progress, accept: &accepted })
         .with_context(|| format!("open {}", data.display()))?;
     let meta = Arc::new(engine.meta(ProjectId::DEFAULT, Actor::system(), [0; 16]));
     let confirmed = engine.ledger.confirm_clock_blocking(meta, stated);

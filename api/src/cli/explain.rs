@@ -17,13 +17,13 @@ pub(super) struct Explain {
     /// An invoice or draft (INV-2026-000001), or a line of it (INV-2026-000001/3)
     #[arg(value_name = "INVOICE[/LINE]")]
     what: String,
-    /// So many events of a line at most
+    /// At most this many events of a line
     #[arg(long, value_name = "N", default_value_t = 20)]
     events: u16,
-    /// Read this folder, and write nothing in it; no server may be using it
+    /// Read this folder without writing to it; no server may be using it
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// With --data: the file of the master key, if it does not lie beside the key ring
+    /// With --data: the file of the master key. Default: beside the key ring
     #[arg(long, value_name = "FILE", env = "SLAPLEDGER_MASTER_KEY_FILE")]
     master_key: Option<PathBuf>,
     #[command(flatten)]

@@ -19,7 +19,7 @@ use slapledger_core::domain::time::{TimeZone, Timestamp};
 use slapledger_core::log::envelope::Actor;
 use slapledger_dto::token::Token;
 use slapledger_engine::clock::SystemClock;
-use slapledger_engine::{Engine, Open};
+use slapledger_engine::{Engine, Open, accepted};
 use slapledger_usecases::caller::FIRST_PARTY;
 use slapledger_usecases::certification::WantedCredential;
 use slapledger_usecases::context::RequestContext;
@@ -31,7 +31,7 @@ use super::{Folder, progress, warnings};
 /// Where the authority is, in a data folder.
 pub(super) const AUTHORITY: &str = "ca";
 /// Where the key is that signs checkpoints.
-const SIGNING_KEY: &str = "signing.key";
+pub(super) const SIGNING_KEY: &str = "signing.key";
 
 /// What is to be made.
 pub(super) struct Init<'a> {
@@ -61,6 +61,7 @@ pub(super) fn run(init: &Init<'_>) -> anyhow::Result<()> {
         clock: Arc::new(SystemClock),
         master_key: init.folder.master_key(),
         progress: &progress::of_views(),
+        accept: &accepted,
     })
     .with_context(|| format!("open {}", data.display()))?;
     let ctx = RequestContext::local(Arc::new(engine));

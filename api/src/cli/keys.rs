@@ -18,7 +18,7 @@ use super::{Folder, warnings};
 
 #[derive(Subcommand)]
 pub(super) enum Keys {
-    /// Show how many keys there are, how many were destroyed, and when the ring was made
+    /// Count the keys of the ring and show when it was made
     Show {
         #[command(flatten)]
         folder: Folder,
@@ -26,10 +26,10 @@ pub(super) enum Keys {
         #[arg(long)]
         json: bool,
     },
-    /// Make a new master key, and wrap all keys with it
+    /// Make a new master key and wrap all keys with it
     ///
-    /// The master key before opens nothing of the ring any more; it still opens backups of the ring from before. All that is
-    /// sealed stays as it is. When it is interrupted, the next start finds the right pair; done again it makes another.
+    /// The previous master key no longer opens the ring, but it still opens earlier backups of the ring. Sealed values
+    /// do not change. After an interruption the next start finds the matching pair.
     Rotate {
         #[command(flatten)]
         folder: Folder,

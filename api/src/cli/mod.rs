@@ -14,6 +14,7 @@ mod restore;
 mod serve;
 mod token;
 mod verify;
+mod verify_backup;
 mod warnings;
 
 use std::net::SocketAddr;
@@ -55,22 +56,22 @@ enum Command {
     /// Play October 2026 in an invented cloud, print its invoices, and serve it
     ///
     /// The users and software are those of the SlapOS early success stories document of 2011. The same seed
-    /// plays the same month. On a folder that holds a demo already, nothing is played again.
+    /// plays the same month. If the folder already holds a demo, it is served as it is.
     Demo {
         #[command(flatten)]
         folder: Folder,
         #[command(flatten)]
         listen: Listen,
-        /// Another seed is another month
+        /// Seed of the simulated month
         #[arg(long, value_name = "N", default_value_t = 2011)]
         seed: u64,
-        /// Stop when the invoices are printed
+        /// Exit after printing the invoices
         #[arg(long)]
         no_serve: bool,
     },
-    /// Be the master of one user, as `slapos proxy` is: no sign-in, this machine only
+    /// Serve one local user without sign-in, as `slapos proxy` does
     ///
-    /// Seller and payer are the local user. SLAP clients take the address as their `master_url`:
+    /// The local user is both seller and payer. Set the printed address as `master_url` of a SLAP client:
     ///
     ///     [slapos]
     ///     master_url = http://127.0.0.1:5000/
@@ -80,63 +81,60 @@ enum Command {
         folder: Folder,
         #[command(flatten)]
         listen: Listen,
-        /// Answer /healthz and /readyz at this loopback address too; port 0 takes a free one
+        /// Also answer /healthz and /readyz on this loopback address; port 0 picks a free port
         #[arg(long, value_name = "ADDR")]
         operations: Option<SocketAddr>,
-        /// The computer that exists from the start, and where requests go that name none
+        /// The computer that is registered at the start; requests without a computer go there
         #[arg(long, value_name = "ID", default_value = "computer")]
         computer: String,
-        /// Publish a software release as the best of a product, such as kvm=https://example.org/software.cfg; may be
-        /// given more than once
+        /// Publish a software release as the preferred one of a product, such as kvm=https://example.org/software.cfg;
+        /// repeatable
         #[arg(long = "product", value_name = "PRODUCT=RELEASE")]
         products: Vec<String>,
-        /// Take the time from this file (an RFC 3339 instant, read anew for each command); for tests
+        /// For tests: read the time from this file (RFC 3339), again for each command
         #[arg(long, value_name = "FILE")]
         clock: Option<PathBuf>,
     },
-    /// Make the folder of a master: certificate authority, keys, and the token of a first admin
+    /// Create a data folder, a certificate authority and an admin token
     ///
-    /// The token is printed once and kept nowhere. What was interrupted is finished by doing it again; nothing that is
-    /// there is replaced.
+    /// The token is printed once and not stored. Re-run to finish an interrupted init; existing files are kept.
     Init {
         #[command(flatten)]
         folder: Folder,
-        /// What the authority, and the party that sells where nobody else is named, are called
+        /// Name of the certificate authority and of the default seller
         #[arg(long, value_name = "NAME", default_value = "Slapledger")]
         name: String,
-        /// Where months of that party begin
+        /// Time zone of that seller's billing months
         #[arg(long, value_name = "ZONE", default_value = "UTC")]
         time_zone: String,
-        /// Write the token to this file, for its owner alone, and do not print it
+        /// Write the token to this file (mode 0600) instead of printing it
         #[arg(long, value_name = "FILE")]
         token_file: Option<PathBuf>,
     },
-    /// Be the master of a cloud, as the master of SlapOS answers
+    /// Serve a cloud of users and computers over TLS
     ///
-    /// Over TLS, with certificates of its own authority: `slapledger init` makes it. Everybody comes with a client
-    /// certificate or a token. It knows no computer until one is entered, by `slapos node register` or by `slapledger
-    /// computer register TITLE`. Requests without room wait and are answered 408 until there is some.
+    /// `slapledger init` creates the certificate authority for its TLS certificates. Every client authenticates with a
+    /// client certificate or a token. Register computers with `slapos node register` or `slapledger computer register
+    /// TITLE`. A request that finds no free partition waits and is answered 408 until one is free.
     Serve {
         #[command(flatten)]
         folder: Folder,
-        /// Where to listen; port 0 takes a free one. Without it 127.0.0.1:5000, or what the file says
+        /// Address to listen on; port 0 picks a free port. Default: the configuration file's, or 127.0.0.1:5000
         #[arg(long, value_name = "ADDR")]
         listen: Option<SocketAddr>,
-        /// Answer /healthz and /readyz at this loopback address too; port 0 takes a free one
+        /// Also answer /healthz and /readyz on this loopback address; port 0 picks a free port
         #[arg(long, value_name = "ADDR")]
         operations: Option<SocketAddr>,
-        /// Names, certificates and bounds, in TOML (docs/security.md)
+        /// Configuration file in TOML: names, certificates, limits (docs/security.md)
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
-        /// A name or address under which clients reach it; may be given more than once. localhost and the address it
-        /// listens on are among them
+        /// Host name or address that clients use; repeatable. localhost and the listen address are always included
         #[arg(long = "name", value_name = "NAME")]
         names: Vec<String>,
-        /// Without TLS, on this machine alone: behind a program that ends it, or for tests
+        /// Serve HTTP without TLS on loopback: behind a reverse proxy, or for tests
         #[arg(long)]
         plain_http: bool,
-        /// A computer that is not heard of for so long gets no new instances, until it is heard of again. An hour, if
-        /// nothing is said
+        /// Allocate no instances to a computer that has been silent for this long. Default: 3600
         #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(i64::from(LEAST_SILENCE)..))]
         silent_after: Option<u32>,
     },
@@ -147,135 +145,137 @@ enum Command {
         /// Events after this sequence
         #[arg(long, value_name = "N", default_value_t = 0)]
         after: u64,
-        /// So many at most
+        /// At most this many events
         #[arg(long, value_name = "N")]
         limit: Option<u64>,
-        /// One JSON object a line
+        /// Print one JSON object per line
         #[arg(long)]
         json: bool,
     },
-    /// Check every byte of a data folder
+    /// Check every byte of a data folder or a backup
     ///
-    /// Reads the log, its databases, the key ring, snapshots and index, and compares them with each other. Ends with one
-    /// verdict: exit status 0 if the folder is whole, 1 at the first thing that is not as it was written. Changes nothing.
+    /// Reads the log, its databases, the key ring, snapshots and index, and compares them with each other. Prints one
+    /// verdict. Of a backup, checks every file that its manifest names, keys too. Exit status: 0 if the folder is whole,
+    /// 1 at the first divergence, 2 if it could not be read. Changes nothing.
     Verify {
         #[command(flatten)]
         folder: Folder,
-        /// Derive all views from the first event on too, and compare them with the snapshots
+        /// Also rebuild all views from the first event and compare them with the snapshots
         #[arg(long)]
         deep: bool,
     },
-    /// Derive projections from the log again, and print their digests
+    /// Rebuild projections from the log and compare digests
     ///
-    /// The digest of a projection that was kept is printed beside the one that was derived: they are equal, or
-    /// the exit status is 1. With --url a running server does it beside the one it serves, and swaps them.
+    /// Prints the digest of the stored projection beside that of the rebuilt one. Exit status: 1 if they differ. With
+    /// --url a running server rebuilds, and then replaces what it serves.
     Rebuild {
         #[command(flatten)]
         source: Source,
-        /// inventory, instances, catalogue, metering, billing, journal or access; all of them, if none is named
+        /// inventory, instances, catalogue, metering, billing, journal or access. Default: all
         projection: Option<String>,
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Back up a ledger to a folder, while its server runs or not
+    /// Back up a ledger to a folder; its server may be running
     ///
-    /// A backup to a folder that has one copies what is new. An interrupted backup leaves the one before it whole; run it
-    /// again to complete it.
+    /// If DEST already holds a backup of this ledger, only what is new is copied. After an interruption the previous
+    /// backup is still whole; run the command again.
     Backup(backup::Backup),
     /// Restore a ledger from a backup, whole or up to a point
     ///
-    /// Every byte is verified first. The restored ledger records that it was restored, and continues invoices in new series,
+    /// Verifies every byte first. The restored ledger records the restore and numbers its invoices in a new series,
     /// unless --last-number states the last number that was issued.
     Restore(restore::Restore),
     /// Repair damaged sealed epochs from a backup
     ///
-    /// Files that do not match the manifest of their epoch come back from a backup with the same root; nothing else changes.
+    /// Replaces files that differ from the manifest of their epoch, and manifests that are missing or damaged, from a
+    /// backup with the same root. Exit status: 1 if the log cannot be opened afterwards.
     Repair(repair::Repair),
-    /// Check price books, and publish them
+    /// Check and publish price books
     #[command(subcommand)]
     PriceBook(PriceBook),
     /// Run, list and show invoices
     #[command(subcommand)]
     Invoice(Invoice),
-    /// List, enter and describe those who request, sell and pay
+    /// Manage the parties that request, sell and pay
     #[command(subcommand)]
     Party(party::Party),
-    /// Enter users, let them in, and have them come in no more
+    /// Add users; grant and revoke access
     #[command(subcommand)]
     User(user::User),
     /// Issue, list and revoke tokens
     #[command(subcommand)]
     Token(slapledger_client::token::Tokens),
-    /// Open and list projects: worlds of their own in one ledger
+    /// Open and list projects (isolated tenants of one ledger)
     #[command(subcommand)]
     Project(project::Project),
-    /// Give customers prepaid credit, and take back what is left
+    /// Grant and withdraw prepaid credit
     #[command(subcommand)]
     Credit(party::Credit),
-    /// Charge or give something by hand, with the next invoice
+    /// Record manual charges for the next invoice
     #[command(subcommand)]
     Charge(party::Charge),
     /// Print the journal: every document and credit in double entry
     Journal(books::Journal),
-    /// Print all accounts that are not empty; debits and credits are equal
+    /// Print the trial balance
     TrialBalance(books::TrialBalance),
-    /// Print what happened to an account, with opening and closing balance
+    /// Print the statement of an account
     Account(books::Account),
-    /// List accounts, close books, and list what is closed
+    /// List accounts and close accounting periods
     #[command(subcommand)]
     Accounts(books::Accounts),
-    /// Rate a past period by other prices, and print the difference by customer; nothing is recorded
+    /// Rate a past period with other prices and print the difference
     ///
-    /// The prices of the file count for all of the period, whatever their `valid_from` says, and are compared with those that
-    /// are published: both from all usage that is known now, without tax.
+    /// Nothing is recorded. The prices of the file apply to the whole period, whatever their `valid_from` says. Both
+    /// sides use all usage known now, without tax.
     WhatIf(compare::WhatIf),
-    /// Look at the key ring, and give it another master key; no server may be using it
+    /// Show the key ring and rotate its master key
     #[command(subcommand)]
     Keys(keys::Keys),
     /// Show and confirm the clock of a master
     #[command(subcommand)]
     Clock(clock::ClockCommand),
-    /// Look for usage that is missing
+    /// Find missing usage
     #[command(subcommand)]
     Usage(compare::Usage),
-    /// Say why an invoice, or a line of one, says what it says
+    /// Explain how an invoice or a line was calculated
     ///
-    /// The rate as it was published, the quantity by hour or by day, tiers, rounding, where its instances were, tax, and
-    /// the events behind it: its arithmetic can be done again by hand.
+    /// Prints the published rate, quantities by hour or day, tiers, rounding, allocations, tax and the events behind
+    /// them, so that the arithmetic can be repeated by hand.
     Explain(explain::Explain),
-    /// Request an instance, change it, or look how it is
+    /// Request, change or show an instance
     ///
-    /// The same request again changes nothing and shows how the instance is now. Exit status: 0 if it has its place, 2 if it
-    /// is not ready yet (no partition, or not as wanted when --wait is over), 1 for what is wrong.
+    /// Repeating a request changes nothing and shows the instance. Exit status: 0 if it is allocated, 2 if it is not
+    /// ready (no partition, or --wait timed out), 1 on errors.
     Request(request::Request),
-    /// Have software on a computer
+    /// Supply software to a computer
     Supply(request::Supply),
-    /// List and show computers, and say what they offer
+    /// Register, describe and list computers
     #[command(subcommand)]
     Computer(computer::Computer),
-    /// List and show services: instances with what belongs to them
+    /// List, show and destroy services (instance trees)
     #[command(subcommand)]
     Service(service::Service),
-    /// Request and look at instances by lines that look like Python
+    /// Request and show instances in an interactive console
     ///
     ///     kvm_instance = request(kvm, 'i1')
     ///     kvm_instance.getParameter('url')
     ///
-    /// At a terminal it asks for lines; else it carries out what it is given and ends at the first error, with the exit
-    /// status 2 if an instance is not ready yet, 1 for what else is wrong. `help()` in it says what there is.
+    /// Interactive at a terminal; otherwise runs its input up to the first error. Exit status: 2 if an instance is not
+    /// ready, 1 on other errors. `help()` lists the functions.
     #[command(verbatim_doc_comment)]
     Console(console::Options),
 }
 
 #[derive(Subcommand)]
 enum PriceBook {
-    /// Read a price book and say what is wrong with it, with line and column
+    /// Check a price book; print faults with line and column
     Check {
         /// A TOML file; docs/price-books.md describes it
         file: PathBuf,
     },
-    /// Print the JSON schema of price books, for editors and other programs
+    /// Print the JSON schema of price books
     Schema,
     /// Publish a price book as its next version
     Publish {
@@ -292,7 +292,7 @@ enum Invoice {
     List {
         #[command(flatten)]
         client: Client,
-        /// Of this payer (PARTY-3)
+        /// Only this payer (PARTY-3)
         #[arg(long)]
         payer: Option<String>,
         /// draft or final
@@ -316,10 +316,10 @@ enum Invoice {
     Preview {
         /// START/STOP, two days or instants: 2026-10-01/2026-11-01
         period: String,
-        /// Of this payer alone (PARTY-3)
+        /// Only this payer (PARTY-3)
         #[arg(long)]
         payer: Option<String>,
-        /// By the prices of this book; may be left out while there is but one
+        /// Price book to use. Default: the only one there is
         #[arg(long, value_name = "NAME")]
         price_book: Option<String>,
         #[command(flatten)]
@@ -328,7 +328,7 @@ enum Invoice {
         #[arg(long)]
         json: bool,
     },
-    /// List the lines of a run that would be others if it were opened now, and why
+    /// Show how a run would differ if it were rated now
     Diff {
         /// Its id (RUN-1)
         run: String,
@@ -342,13 +342,13 @@ enum Invoice {
     Run {
         /// START/STOP, two days or instants: 2026-10-01/2026-11-01
         period: String,
-        /// Make the drafts final: at once, or by itself when the time of grace is over
+        /// Finalise the drafts when the grace period ends; without a grace period, at once
         #[arg(long)]
         finalise: bool,
-        /// For so long the drafts can be looked at, and none becomes final
+        /// Grace period: for this long the drafts stay drafts
         #[arg(long, value_name = "HOURS", default_value_t = 0)]
         grace: u32,
-        /// By the prices of this book; may be left out while there is but one
+        /// Price book to use. Default: the only one there is
         #[arg(long, value_name = "NAME")]
         price_book: Option<String>,
         #[command(flatten)]
@@ -363,10 +363,10 @@ enum Invoice {
 
 #[derive(Args)]
 struct Folder {
-    /// Where everything is kept
+    /// The data folder
     #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA)]
     data: PathBuf,
-    /// The file of the master key, if it does not lie beside the key ring in the data folder
+    /// The file of the master key. Default: beside the key ring in the data folder
     #[arg(long, value_name = "FILE", env = "SLAPLEDGER_MASTER_KEY_FILE")]
     master_key: Option<PathBuf>,
 }
@@ -379,7 +379,7 @@ impl Folder {
 
 #[derive(Args)]
 struct Listen {
-    /// Where to listen; port 0 takes a free one
+    /// Address to listen on; port 0 picks a free port
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5000")]
     listen: SocketAddr,
 }
@@ -390,8 +390,8 @@ struct Source {
     /// Read this folder; no server may be using it
     #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA)]
     data: PathBuf,
-    /// Ask the server at this address
-    #[arg(long, value_name = "URL")]
+    /// The server to ask
+    #[arg(long, value_name = "URL", conflicts_with = "data")]
     url: Option<String>,
     #[command(flatten)]
     identity: Identity,
@@ -418,14 +418,13 @@ fn read() -> anyhow::Result<Cli> {
     })
 }
 
-/// The exit status for an instance that is not ready yet, as for the clients of slapos.core.
-const NOT_READY: u8 = 2;
-
-/// The exit status of an error.
+/// The exit status of an error: 2 if there is no answer yet (an instance that is not ready, a folder that could not be
+/// verified), else 1.
 pub fn exit_status(error: &anyhow::Error) -> u8 {
     let told = error.downcast_ref::<console::Told>().map(|told| &told.error);
     let is_not_ready = told.or_else(|| error.downcast_ref()).is_some_and(master::MasterError::is_not_ready);
-    if is_not_ready { NOT_READY } else { 1 }
+    let has_no_verdict = error.downcast_ref::<verify::Unverifiable>().is_some();
+    if is_not_ready || has_no_verdict { 2 } else { 1 }
 }
 
 /// Runs what the command line says. The error is one readable line.

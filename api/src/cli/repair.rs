@@ -29,12 +29,19 @@ pub(super) fn run(asked: &Repair) -> anyhow::Result<()> {
         true
     });
     bar.finish_and_clear();
-    print(asked, &repaired?);
-    Ok(())
+    let report = repaired?;
+    print(asked, &report);
+    match report.unopened {
+        None => Ok(()),
+        Some(fault) => Err(anyhow::Error::from(fault).context(format!(
+            "{} cannot be opened; `slapledger repair` repairs sealed epochs only, restore a backup",
+            asked.data.display()
+        ))),
+    }
 }
 
 fn print(asked: &Repair, report: &RepairReport) {
-    let RepairReport { epochs, repaired } = report;
+    let RepairReport { epochs, repaired, unopened } = report;
     if asked.json {
         let repaired: Vec<Value> =
             repaired.iter().map(|(file, aside)| json!({"file": file, "damaged": aside})).collect();
@@ -47,7 +54,7 @@ fn print(asked: &Repair, report: &RepairReport) {
             None => say!("repaired  {} (it was not there)", file.display()),
         }
     }
-    if repaired.is_empty() {
+    if repaired.is_empty() && unopened.is_none() {
         say!("nothing to repair: all files of {epochs} sealed epochs match their manifests");
     }
 }

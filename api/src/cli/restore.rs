@@ -22,15 +22,18 @@ pub(super) struct Restore {
     /// The folder of the backup
     #[arg(value_name = "SOURCE")]
     source: PathBuf,
-    /// The data folder to make; it must be empty or not exist
+    /// The data folder to make; empty, missing, or left by an interrupted restore
     #[arg(value_name = "DIR")]
     target: PathBuf,
-    /// Restore up to this event, or this instant (RFC 3339), and to the end of a command
+    /// Restore up to the last command that is complete at this event or instant (RFC 3339)
     #[arg(long, value_name = "SEQUENCE|INSTANT")]
     until: Option<String>,
-    /// The last number issued of a series, such as INV-2026-000412 or PROJ-2/INV-2026-000009; may be given more than once
+    /// The last number issued of a series, such as INV-2026-000412 or PROJ-2/INV-2026-000009; repeatable
     #[arg(long = "last-number", value_name = "NUMBER")]
     last_numbers: Vec<String>,
+    /// State that the clock of this machine is right, although the backup is of a later time
+    #[arg(long)]
+    confirm_clock: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -46,6 +49,7 @@ pub(super) fn run(asked: &Restore) -> anyhow::Result<()> {
             .iter()
             .map(|told| last_number(told))
             .collect::<anyhow::Result<_>>()?,
+        clock_confirmed: asked.confirm_clock,
         mark: RestoreMark::new(u32::from_le_bytes(random_bytes())),
         clock: Arc::new(SystemClock),
         program: PROGRAM.to_owned(),
@@ -90,14 +94,26 @@ fn last_number(told: &str) -> anyhow::Result<LastNumber> {
 }
 
 fn print(asked: &Restore, report: &RestoreReport) {
-    let RestoreReport { kept, root, backup_last, mark, recorded, has_keys, lacks_master_key, .. } = report;
+    let RestoreReport {
+        kept,
+        wanted,
+        root,
+        backup_last,
+        mark,
+        recorded,
+        recorded_at,
+        keys_as_of,
+        has_keys,
+        lacks_master_key,
+    } = report;
     let target = asked.target.display();
     if asked.json {
         say!(
             "{}",
             json!({
                 "data": asked.target, "kept": kept, "root": root.to_string(), "backup_last": backup_last,
-                "mark": mark, "recorded": recorded, "with_keys": has_keys,
+                "mark": mark, "recorded": recorded, "recorded_at": recorded_at, "with_keys": has_keys,
+                "keys_as_of": keys_as_of,
             })
         );
         return;
@@ -118,11 +134,20 @@ fn print(asked: &Restore, report: &RestoreReport) {
         (true, true) => "restored without the master key: start with --master-key FILE".to_owned(),
         (true, false) => "restored".to_owned(),
     };
+    let keys = match keys_as_of {
+        Some(as_of) => format!("{keys}, as of {as_of}"),
+        None => keys,
+    };
+    let cut = if kept < wanted {
+        format!("; the command that goes on after sequence {wanted} is left out whole")
+    } else {
+        String::new()
+    };
     let pairs = [
         ("data", target.to_string()),
-        ("kept", format!("sequences 1 to {kept}, of {backup_last} in the backup")),
+        ("kept", format!("sequences 1 to {kept}, of {backup_last} in the backup{cut}")),
         ("root", root.to_string()),
-        ("recorded", format!("as sequence {recorded}")),
+        ("recorded", format!("as sequence {recorded}, at {recorded_at}")),
         ("numbers", numbers),
         ("keys", keys),
     ];

@@ -9,6 +9,7 @@ use anyhow::{Context, anyhow, ensure};
 use slapledger_ca::Authority;
 use slapledger_client::invoices::invoice_table;
 use slapledger_client::print::say;
+use slapledger_core::backup::check_destination;
 use slapledger_core::domain::Command;
 use slapledger_core::domain::computer::RegisterComputer;
 use slapledger_core::domain::event::Mode;
@@ -21,7 +22,7 @@ use slapledger_core::log::envelope::Actor;
 use slapledger_engine::certifier::Certifier;
 use slapledger_engine::clock::{FileClock, ManualClock, SystemClock};
 use slapledger_engine::shipping::Shipping;
-use slapledger_engine::{Engine, Open};
+use slapledger_engine::{Engine, Open, accepted};
 use slapledger_net::{self as net, Connections};
 use slapledger_protocols::access::{AccessControl, FailedAttempts, Gateway, RateLimits, RequestLimits};
 use slapledger_protocols::operations::Operations;
@@ -63,7 +64,9 @@ pub(super) fn proxy(
         None => Arc::new(SystemClock),
     };
     let (mode, master_key, progress) = (Mode::Proxy, folder.master_key(), progress::of_views());
-    let mut engine = Engine::open(Open { data, mode, clock, master_key, progress: &progress })?;
+    let accept = || check_free(&[Some(listen), operations]);
+    let mut engine =
+        Engine::open(Open { data, mode, clock, master_key, progress: &progress, accept: &accept })?;
     engine.default_computer = Some(computer.clone());
     let ctx = RequestContext::local(Arc::new(engine));
     prepare_user(&ctx)?;
@@ -95,27 +98,48 @@ pub(super) fn master(folder: Folder, config: Config, plain_http: bool) -> anyhow
         format!("{} has no {what}; `slapledger init --data {}` makes it", data.display(), data.display())
     };
     init::check_folder(&data)?;
+    if let Some(to) = &config.backup.ship_to {
+        ensure!(
+            !to.exists() || to.is_dir(),
+            "backup.ship_to: {} is not a folder; name a folder",
+            to.display()
+        );
+        check_destination(Some(&data), to).context("backup.ship_to")?;
+    }
     // A folder that is something else is told so when it is opened.
     ensure!(data.join("log").is_dir(), unmade("ledger of a master"));
     let master_key = master_key.or(config.master_key_file.clone());
     config.check_disk(&data)?;
+    let authority = data.join(init::AUTHORITY);
+    // What is wrong is told before anything is written.
+    let accept = || {
+        ensure!(authority.exists(), unmade("certificate authority"));
+        Authority::open(&authority)?;
+        init::check_signing_key(&data)?;
+        if let Some(to) = &config.backup.ship_to {
+            ensure!(
+                to.is_dir(),
+                "backup.ship_to: {} is not there; create it, or mount its disk",
+                to.display()
+            );
+        }
+        check_free(&[Some(listen), config.operations])
+    };
     let open = Open {
         data: &data,
         mode: Mode::Serve,
         clock: Arc::new(SystemClock),
         master_key: master_key.as_deref(),
         progress: &progress::of_views(),
+        accept: &accept,
     };
     let mut engine =
         Engine::open_guarded(open, config.guards()).with_context(|| format!("open {}", data.display()))?;
-    let authority = data.join(init::AUTHORITY);
-    ensure!(authority.exists(), unmade("certificate authority"));
     let authority = Authority::open(&authority)?;
     let head = engine.ledger.head().last;
     let billing = engine.billing_of(ProjectId::DEFAULT);
     let has_party = billing.read_at_blocking(head, |view, _| view.billing.knows_party(FIRST_PARTY))?;
     ensure!(has_party, unmade("first party"));
-    init::check_signing_key(&data)?;
     let names = names(&config, listen);
     let source = match config.certificate {
         None => Source::Own(names.clone()),
@@ -128,12 +152,11 @@ pub(super) fn master(folder: Folder, config: Config, plain_http: bool) -> anyhow
     let access = AccessControl {
         https: tls.is_some() || config.terminator.is_some(),
         names: names.clone(),
-        terminator: config.terminator.as_ref().map(TerminatorConfig::open).transpose()?,
+        reverse_proxy: config.terminator.as_ref().map(TerminatorConfig::open).transpose()?,
         failed_attempts: FailedAttempts::default(),
         rate: RateLimits::new(config.requests.most_per_second, config.requests.most_per_second_unknown),
     };
     if let Some(to) = &config.backup.ship_to {
-        ensure!(to.is_dir(), "backup.ship_to: {} is not there; create it, or mount its disk", to.display());
         let shipping = Shipping::start(to, &engine.log, engine.ledger.created(), engine.ledger.clock());
         engine.shipping = Some(shipping.context("start a thread that ships sealed epochs")?);
     }
@@ -177,6 +200,17 @@ fn names(config: &Config, listen: SocketAddr) -> Vec<String> {
         }
     }
     names
+}
+
+/// Refuses addresses that the server could not listen on, while nothing was written yet.
+fn check_free(addresses: &[Option<SocketAddr>]) -> anyhow::Result<()> {
+    let listeners = addresses.iter().flatten().map(|address| {
+        std::net::TcpListener::bind(address).with_context(|| {
+            format!("listen on {address}: choose another address, or stop what listens there")
+        })
+    });
+    // All at once, so that none of them takes the place of another.
+    listeners.collect::<anyhow::Result<Vec<_>>>().map(drop)
 }
 
 fn loopback_alone(option: &str, listen: SocketAddr, command: &str) -> anyhow::Result<()> {
@@ -228,7 +262,14 @@ pub(super) fn demo(folder: &Folder, listen: Option<SocketAddr>, seed: u64) -> an
     let clock = Arc::new(demo::DemoClock::new(Arc::clone(&manual), SystemClock));
     let as_clock: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
     let (mode, master_key, progress) = (Mode::Demo, folder.master_key(), progress::of_views());
-    let engine = Engine::open(Open { data, mode, clock: as_clock, master_key, progress: &progress })?;
+    let engine = Engine::open(Open {
+        data,
+        mode,
+        clock: as_clock,
+        master_key,
+        progress: &progress,
+        accept: &accepted,
+    })?;
     let ctx = RequestContext::local(Arc::new(engine));
     if ctx.billing_now(|view| view.billing.knows_party(PartyId(1)))? {
         say!("the demo in this folder was played before; this is what it holds");

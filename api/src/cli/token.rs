@@ -16,7 +16,7 @@ use slapledger_core::domain::time::Timestamp;
 use slapledger_core::log::envelope::Actor;
 use slapledger_dto::token::Token;
 use slapledger_engine::clock::SystemClock;
-use slapledger_engine::{Engine, Open, random_bytes};
+use slapledger_engine::{Engine, Open, accepted, random_bytes};
 use slapledger_usecases::certification::WantedCredential;
 use slapledger_usecases::context::RequestContext;
 
@@ -62,6 +62,7 @@ fn issue_in_folder(asked: &Issue, data: &Path) -> anyhow::Result<()> {
         clock: Arc::new(SystemClock),
         master_key: asked.master_key.as_deref(),
         progress: &progress::of_views(),
+        accept: &accepted,
     })
     .with_context(|| format!("open {}", data.display()))?;
     let ctx = RequestContext::local(Arc::new(engine));

@@ -3,19 +3,24 @@
 //! The log first, which is what counts, then what lies beside it. It ends at the first thing that is not as it was written;
 //! nothing is changed or repaired.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::{fmt, io};
 
 use anyhow::{Context, anyhow, ensure};
+use slapledger_ca::Authority;
+use slapledger_core::backup::is_backup;
+use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::Sequence;
 use slapledger_core::fingerprints::TieredIndex;
-use slapledger_core::keyring::{self, KeyRing};
+use slapledger_core::keyring::{self, KeyRing, KeyRingFault};
 use slapledger_core::ledger::{SnapshotFile, created};
 use slapledger_core::log::sled_store::{self, SledStore};
-use slapledger_core::log::store::EventStore;
+use slapledger_core::log::store::{EventStore, StoreFault};
 use slapledger_engine::folder;
+use slapledger_engine::lost_keys::LostKeys;
 use slapledger_projections::runner;
 
-use super::{Folder, progress, rebuild, warnings};
+use super::{Folder, init, progress, rebuild, verify_backup, warnings};
 
 /// What is added to a fault of a cache.
 const CACHE: &str = "it is a cache: the next start makes it anew from the log";
@@ -23,9 +28,41 @@ const CACHE: &str = "it is a cache: the next start makes it anew from the log";
 pub(super) fn run(folder: &Folder, deep: bool) -> anyhow::Result<()> {
     warnings::to_stderr();
     let data = &folder.data;
-    let checked = check(folder, deep).with_context(|| format!("{} is NOT whole", data.display()))?;
+    if is_backup(data) {
+        return verify_backup::run(data, deep);
+    }
+    let checked = check(folder, deep).map_err(|fault| {
+        if is_out_of_reach(&fault) {
+            fault.context(Unverifiable { data: data.clone() })
+        } else {
+            fault.context(format!("{} is NOT whole", data.display()))
+        }
+    })?;
     println!("{} is whole: {checked}", data.display());
     Ok(())
+}
+
+/// There is no verdict: the folder could not be read.
+#[derive(Debug)]
+pub(super) struct Unverifiable {
+    data: PathBuf,
+}
+
+impl fmt::Display for Unverifiable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} could not be verified", self.data.display())
+    }
+}
+
+/// Whether somebody else has the folder, it may not be read, or holds no ledger.
+fn is_out_of_reach(fault: &anyhow::Error) -> bool {
+    fault.chain().any(|cause| {
+        let io = cause.downcast_ref::<io::Error>();
+        io.is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+            || cause.is::<folder::NoLedger>()
+            || matches!(cause.downcast_ref(), Some(StoreFault::InUse { .. }))
+            || matches!(cause.downcast_ref(), Some(KeyRingFault::InUse { .. }))
+    })
 }
 
 /// Checks everything, one part after the other; says what was checked.
@@ -62,8 +99,28 @@ fn check_keys(folder: &Folder, store: &SledStore) -> anyhow::Result<()> {
     if store.head()?.last > Sequence::ZERO {
         let is_of_log = keys.id() == created(store)?.key_ring;
         ensure!(is_of_log, "{} is not the key ring of this log", ring.display());
+        let state = folder.data.join(folder::STATE);
+        LostKeys::of_log(store, &state, &keys)?.check(&ring, &folder.data.join(folder::LOG))?;
+        check_authority(&folder.data, store)?;
     }
     println!("keys       every record of {}", ring.join("ring").display());
+    Ok(())
+}
+
+/// What `serve` needs beside the log: the certificate authority and the key of checkpoints.
+fn check_authority(data: &Path, store: &SledStore) -> anyhow::Result<()> {
+    if created(store)?.mode != Mode::Serve {
+        return Ok(());
+    }
+    let authority = data.join(init::AUTHORITY);
+    ensure!(
+        authority.exists(),
+        "{} is missing; restore it from a backup, or make another with `slapledger init`",
+        authority.display()
+    );
+    Authority::open(&authority)?;
+    init::check_signing_key(data)?;
+    println!("authority  {} and {}", authority.display(), data.join(init::SIGNING_KEY).display());
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use slapledger_core::domain::id::{ComputerId, CredentialId, InstanceId, Partitio
 use slapledger_core::domain::instance::Requester;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::log::envelope::{Actor, ActorKind};
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
 use slapledger_projections::SlapViews;
 use slapledger_projections::instances::Instance;
@@ -313,7 +314,7 @@ fn not_for(what: &str) -> Problem {
 
 /// What somebody may not do, whoever else may.
 pub fn forbidden(detail: impl Into<String>) -> Problem {
-    Problem::new(StatusCode::FORBIDDEN, "forbidden", detail)
+    Problem::new(StatusCode::FORBIDDEN, ProblemCode::Forbidden, detail)
 }
 
 /// A party as an actor.

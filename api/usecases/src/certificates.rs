@@ -18,13 +18,13 @@ pub async fn generated(ctx: &RequestContext, computer: &ComputerId) -> Result<Ce
     certification::certify_computer(ctx, computer, Because { spends: None, renews }).await
 }
 
-/// The computer may not come in any more, from now on, nor what is in its partitions.
+/// Revokes the certificates of a computer and of the instances in its partitions.
 pub async fn revoked_with_instances(ctx: &RequestContext, computer: &ComputerId) -> Result<(), Problem> {
     theirs(ctx, computer).await?;
     certification::revoke_with_instances(ctx, vec![computer.clone()]).await
 }
 
-/// The computer may not come in any more, from now on.
+/// Revokes the certificates of a computer.
 pub async fn revoked(ctx: &RequestContext, computer: &ComputerId) -> Result<(), Problem> {
     theirs(ctx, computer).await?;
     certification::revoke(ctx, Which::CertificatesOf(Holder::Computer(computer.clone()))).await

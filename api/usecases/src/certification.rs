@@ -1,11 +1,11 @@
-//! Letting somebody in: tokens and certificates, from the decision to what is handed out.
+//! Credentials: tokens and certificates, from the decision to what is handed out.
 //!
-//! The event comes first, then whoever asks gets the secret; what was not handed out is good for nobody. A credential
-//! counts from the moment its sender is answered, and one that was revoked is good for nothing from then on: both wait
-//! until the view that requests are held against shows it. Keys of instances are kept, sealed under the key of their
-//! instance, because nodes ask for them again at every run; all others are forgotten when they are handed out.
+//! The event comes first, then the sender gets the secret; a secret that was not handed out is no use to anybody. A
+//! credential counts from the moment its sender is answered, and a revoked one is invalid from then on: both wait until
+//! the view that requests are authenticated against shows it. Keys of instances are kept, sealed under the key of their
+//! instance, because nodes ask for them at every run; all others are forgotten when they are handed out.
 //!
-//! It decides nothing: who may have which credential is the core's to say, and who may ask is the policy's.
+//! It decides nothing: the core decides who may have which credential, and the policy who may ask.
 
 use std::fs;
 use std::io::Write as _;
@@ -235,13 +235,13 @@ async fn keep(ctx: &RequestContext, path: &Path, key: KeyId, pair: &CertificateP
     written.map_err(|error| Problem::fault(&error))
 }
 
-/// Lets somebody in no more.
+/// Revokes credentials.
 pub async fn revoke(ctx: &RequestContext, which: Which) -> Result<(), Problem> {
     let command = Command::RevokeCredentials(RevokeCredentials { which, issued_since: None });
     carry_out_own(ctx, command).await.map(drop)
 }
 
-/// Lets computers in no more, nor what is in their partitions: they may be in other hands.
+/// Revokes the certificates of computers and of the instances in their partitions: they may be in other hands.
 pub async fn revoke_with_instances(ctx: &RequestContext, computers: Vec<ComputerId>) -> Result<(), Problem> {
     let ctx = ctx.within(ctx.project);
     to_its_end(async move {
@@ -254,7 +254,7 @@ pub async fn revoke_with_instances(ctx: &RequestContext, computers: Vec<Computer
     .await
 }
 
-/// Lets in no more by some credentials, nor by what they issued, if that is said; tells which those were.
+/// Revokes some credentials, and those that they issued, if the command says so; returns which those were.
 pub async fn revoke_named(
     ctx: &Arc<RequestContext>,
     meta: Arc<Meta>,
@@ -282,7 +282,7 @@ pub async fn revoke_named(
     .await
 }
 
-/// Nothing new is placed on computers that can come in no more, until they do.
+/// Closes computers without a valid certificate to new instances, until they have one and are heard of.
 async fn silence(ctx: &RequestContext, computers: Vec<(ProjectId, ComputerId)>) -> Result<(), Problem> {
     let now = ctx.now();
     for (project, computer) in computers {

@@ -9,6 +9,7 @@ use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::{ComputerId, InstanceId, PartitionId, Sequence};
 use slapledger_core::domain::instance::Requester;
 use slapledger_core::log::envelope::{Actor, ActorKind};
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
 use slapledger_projections::SlapViews;
 
@@ -90,7 +91,8 @@ impl PartitionClaim {
             Ok(Some(instance)) => Ok(Some(instance)),
             Ok(None) if proxy => Ok(None),
             Ok(None) => {
-                Err(Problem::not_found(format!("partition {partition} of computer {computer} is free")))
+                let detail = format!("partition {partition} of computer {computer} is free");
+                Err(Problem::unknown(ProblemCode::PartitionFree, detail))
             }
             Err(_) if proxy && !by_header => Ok(None),
             // As slapos proxy answers a claim that fits nothing.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use slapledger_core::domain::erasure::Subject;
 use slapledger_core::domain::id::Sequence;
 use slapledger_engine::erased_keys::destroy_all;
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
 
 use crate::context::RequestContext;
@@ -55,7 +56,7 @@ pub async fn destroy_key(ctx: &Arc<RequestContext>, subject: Subject, min: Seque
         tracing::error!(%subject, %reason, "a key that is to be destroyed is still there");
         let detail =
             format!("the erasure of {subject} is recorded, but its key is still there; it is tried again");
-        Problem::unavailable(detail, 30)
+        Problem::later(ProblemCode::ErasurePending, detail, 30)
     })
 }
 

@@ -25,6 +25,7 @@ use slapledger_core::domain::{Answer, Command, Refusal};
 use slapledger_core::keyring::{KeyRing, KeyRingFault, Unreadable};
 use slapledger_core::ledger::{Submission, SubmitError, UnderWay};
 use slapledger_core::log::envelope::{Actor, Meta};
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::conflict;
 use slapledger_kit::problem::Problem;
 use slapledger_projections::runner::ReadFault;
@@ -67,7 +68,7 @@ pub enum FinaliseError {
     #[error(transparent)]
     Submit(#[from] SubmitError),
     /// Some drafts were refused; the others are final.
-    #[error("{refused} of {drafts} drafts did not become final; {first}")]
+    #[error("{refused} of {drafts} drafts were not finalised; {first}")]
     Drafts {
         /// Why the first was.
         first: Box<SubmitError>,
@@ -93,11 +94,11 @@ impl From<FinaliseError> for Problem {
             FinaliseError::Submit(error) => error.into(),
             FinaliseError::Drafts { first, refused, drafts } => {
                 let problem = Self::from(*first);
-                let detail = format!("{refused} of {drafts} drafts did not become final; {}", problem.detail);
+                let detail = format!("{refused} of {drafts} drafts were not finalised; {}", problem.detail);
                 Self { detail, ..problem }
             }
             FinaliseError::OpenedEarly(early) => {
-                let problem = conflict::conflict(early.to_string());
+                let problem = conflict::of_code(ProblemCode::PeriodNotOver, early.to_string());
                 Self { field: Some("period".into()), ..problem }
             }
             FinaliseError::Keys(fault) => Self::fault(&fault),
@@ -194,7 +195,7 @@ pub enum CreditError {
 impl From<CreditError> for Problem {
     fn from(error: CreditError) -> Self {
         match error {
-            CreditError::Unknown => Self::not_found(error.to_string()),
+            CreditError::Unknown => Self::unknown(ProblemCode::InvoiceUnknown, error.to_string()),
             CreditError::Submit(error) => error.into(),
             CreditError::Read(fault) => fault.into(),
             CreditError::Keys(_) | CreditError::Answer => Self::fault(&error),

@@ -3,6 +3,7 @@
 use slapledger_core::domain::instance::{self, InstanceRefusal, ReportInstance, ReportedState};
 use slapledger_core::domain::{Command, Refusal};
 use slapledger_core::ledger::SubmitError;
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::conflict;
 use slapledger_kit::problem::Problem;
 use slapledger_projections::SlapViews;
@@ -37,7 +38,7 @@ pub async fn end(
         Err(error) if is_free(&error) => Ok(None),
         // Its user wants it back. A node that is told so with this status goes on with its other partitions.
         Err(SubmitError::Refused(Refusal::Instance(refusal @ InstanceRefusal::NotToBeDestroyed { .. }))) => {
-            Err(conflict::for_node(refusal.to_string()))
+            Err(conflict::for_node(ProblemCode::StillRequested, refusal.to_string()))
         }
         Err(error) => Err(error.into()),
     }

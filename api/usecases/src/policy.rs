@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use slapledger_core::domain::access::{Role, Roles};
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
 
 use super::caller::{Caller, Principal, Reach};
@@ -171,7 +172,7 @@ impl Policy {
             }
             return Err(Problem::new(
                 StatusCode::UNAUTHORIZED,
-                "unauthorized",
+                ProblemCode::Unauthorized,
                 "this needs a client certificate or a token of this server",
             ));
         };
@@ -187,7 +188,7 @@ impl Policy {
         let scope = if self.ledger_wide { " of all projects" } else { "" };
         let detail =
             format!("this is for {}{scope}; the credential is for {}", roles.join(", "), principal.roles);
-        Problem::new(StatusCode::FORBIDDEN, "forbidden", detail)
+        Problem::new(StatusCode::FORBIDDEN, ProblemCode::Forbidden, detail)
     }
 }
 

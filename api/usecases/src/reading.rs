@@ -5,6 +5,7 @@ use std::sync::Arc;
 use slapledger_core::domain::id::{ComputerId, KeyId, PartitionId, Sequence};
 use slapledger_core::domain::{Command, RefusalClass};
 use slapledger_core::ledger::{Accepted, Submission, SubmitError};
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
 use slapledger_projections::SlapViews;
 
@@ -43,12 +44,15 @@ pub async fn submit_as(
 
 /// There is no such computer.
 pub fn no_computer(computer: &ComputerId) -> Problem {
-    Problem::not_found(format!("there is no computer {computer}"))
+    Problem::unknown(ProblemCode::ComputerUnknown, format!("there is no computer {computer}"))
 }
 
 /// There is no such partition.
 pub fn no_partition(computer: &ComputerId, partition: &PartitionId) -> Problem {
-    Problem::not_found(format!("computer {computer} has no partition {partition}"))
+    Problem::unknown(
+        ProblemCode::PartitionUnknown,
+        format!("computer {computer} has no partition {partition}"),
+    )
 }
 
 /// A key that nobody uses. None is taken for what would not be recorded.

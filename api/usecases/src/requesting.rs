@@ -14,6 +14,7 @@ use slapledger_core::domain::instance::{
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::ledger::Submission;
 use slapledger_core::log::envelope::Meta;
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
 use slapledger_kit::sealing::{self, seal_parameters};
 use slapledger_projections::SlapViews;
@@ -81,7 +82,8 @@ pub async fn request(
             Err(error) => return Err(error.into()),
         }
     }
-    Err(Problem::unavailable(format!("instance {} comes and goes; ask again", wanted.reference), 1))
+    let detail = format!("instance {} comes and goes; ask again", wanted.reference);
+    Err(Problem::later(ProblemCode::ModifiedConcurrently, detail, 1))
 }
 
 /// The instance as it is.

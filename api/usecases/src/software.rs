@@ -8,6 +8,7 @@ use slapledger_core::domain::software::{
 };
 use slapledger_core::domain::{Command, Refusal};
 use slapledger_core::ledger::{Submission, SubmitError};
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::conflict;
 use slapledger_kit::problem::Problem;
 use slapledger_kit::sealing::{self, error_text};
@@ -74,7 +75,7 @@ pub async fn record(
         Ok(_) => Ok(()),
         // As the master answers, and what slapgrid can live with.
         Err(SubmitError::Refused(Refusal::Software(refusal @ SoftwareRefusal::NotToBeDestroyed { .. }))) => {
-            Err(conflict::for_node(refusal.to_string()))
+            Err(conflict::for_node(ProblemCode::StillRequested, refusal.to_string()))
         }
         Err(error) => Err(error.into()),
     }

@@ -7,11 +7,11 @@ use slapledger_core::domain::money::{Amount, Exact};
 use slapledger_core::domain::quantity::Quantity;
 
 use super::base::of;
-use super::{Basis, Bench, Desk, StepOf, Why, resource_of, usage};
+use super::{Basis, Bench, ExplainDesk, StepOf, Why, resource_of, usage};
 use crate::behind;
 use crate::drafts::{as_charged, is_in_advance, line_of};
 use crate::rating::{counts, key};
-use crate::view::{Document, Place};
+use crate::view::{Document, DocumentPlace};
 
 /// A line of an earlier document that is taken back, or that some is given back of.
 #[derive(Debug, Serialize)]
@@ -84,7 +84,7 @@ pub struct ChargedLine {
     pub residue: Exact,
 }
 
-impl Desk<'_> {
+impl ExplainDesk<'_> {
     /// What a line about a fee in advance takes back.
     pub(super) fn taken_back(&self, line: &InvoiceLine) -> Why {
         let before = self.billing().run(self.invoice().run).map_or(Sequence::ZERO, |run| run.opened.cut_off);
@@ -208,7 +208,7 @@ impl Desk<'_> {
     fn charged_before(&self, run: RunId, line: &InvoiceLine, cut_off: Sequence) -> Vec<ChargedLine> {
         let billing = self.billing();
         let payer = self.invoice().buyer.party;
-        let of_run = billing.documents.get(&Place::of(run, payer));
+        let of_run = billing.documents.get(&DocumentPlace::of(run, payer));
         let of_run = of_run.filter(|document| document.issued.is_some());
         let versions =
             line.price_book.as_ref().map_or(&[][..], |priced| billing.books.versions(priced.name.as_str()));

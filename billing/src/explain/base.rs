@@ -6,9 +6,9 @@ use slapledger_core::domain::money::{Amount, Exact, Price};
 use slapledger_core::domain::pricing::{Every, Model, Of, PriceBook, Rate};
 
 use super::time::Time;
-use super::{Basis, Desk, MOST, Why, rounded};
+use super::{Basis, ExplainDesk, MOST, Why, rounded};
 use crate::drafts::{as_charged, is_in_advance};
-use crate::rating::{Subject, counts};
+use crate::rating::{RatingSubject, counts};
 
 /// The lines that a percentage or a minimum is of.
 #[derive(Debug, Serialize)]
@@ -56,11 +56,11 @@ pub(super) fn of(rate: &Rate) -> Option<(&Of, bool)> {
     }
 }
 
-impl Desk<'_> {
+impl ExplainDesk<'_> {
     /// What a percentage or a minimum rests on.
     pub(super) fn of_lines(
         &self,
-        subject: &Subject<'_>,
+        subject: &RatingSubject<'_>,
         line: &InvoiceLine,
         (book, rate): (&PriceBook, &Rate),
     ) -> Why {

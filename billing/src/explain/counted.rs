@@ -11,7 +11,7 @@ use slapledger_core::domain::time::Timestamp;
 use slapledger_projections::metering::Target;
 
 use super::usage::{cut, places};
-use super::{Bench, Desk};
+use super::{Bench, ExplainDesk};
 use crate::behind;
 use crate::drafts::as_charged;
 use crate::view::BillingView;
@@ -36,7 +36,7 @@ impl BillingView {
     /// What of some events behind a line of usage counts for it; of other lines nothing is told.
     pub fn counted(&self, invoice: &str, n: u32, events: &[Sequence]) -> Vec<CountedEvent> {
         let Some(document) = self.billing.document(invoice) else { return Vec::new() };
-        let desk = Desk { view: self, document, now: Sequence::ZERO };
+        let desk = ExplainDesk { view: self, document, now: Sequence::ZERO };
         let line = document.invoice.lines.iter().find(|line| line.n == n);
         let counted = line.and_then(|line| {
             let LineKind::Usage { resource } = &line.kind else { return None };

@@ -30,7 +30,7 @@ use slapledger_core::domain::time::Timestamp;
 use crate::drafts::as_charged;
 use crate::history::History;
 use crate::price_book::{RateForm, ResourceForm};
-use crate::rating::{Own, Rated, Subject, key, new_events};
+use crate::rating::{Own, Rated, RatingSubject, key, new_events};
 use crate::view::{Billing, BillingView, Document};
 use crate::{behind, events, tariff};
 
@@ -252,7 +252,7 @@ impl BillingView {
         let mut rest = document.invoice.lines.iter().filter(|line| line.n > after);
         let wanted: Vec<&InvoiceLine> = rest.by_ref().take(limit).collect();
         let more = rest.next().is_some();
-        let desk = Desk { view: self, document, now };
+        let desk = ExplainDesk { view: self, document, now };
         let explanations = desk.explain(&wanted);
         let lines = wanted.into_iter().zip(explanations).collect();
         let tax = document.invoice.tax.iter().map(|subtotal| tax_of(&document.invoice, subtotal)).collect();
@@ -274,7 +274,7 @@ impl BillingView {
 
 /// Everything at hand to explain lines of one document.
 #[derive(Clone, Copy)]
-struct Desk<'v> {
+struct ExplainDesk<'v> {
     view: &'v BillingView,
     document: &'v Document,
     now: Sequence,
@@ -282,14 +282,14 @@ struct Desk<'v> {
 
 /// What a document was rated from, rated again.
 struct Bench<'b, 's> {
-    subject: &'b Subject<'s>,
+    subject: &'b RatingSubject<'s>,
     instances: &'b [(InstanceId, &'b History)],
     own: &'b Own<'b>,
     /// Those of `own`, what is charged in advance for it, and the fees for the time to come.
     lines: Vec<&'b Rated>,
 }
 
-impl<'v> Desk<'v> {
+impl<'v> ExplainDesk<'v> {
     fn billing(&self) -> &'v Billing {
         &self.view.billing
     }
@@ -573,7 +573,7 @@ fn rounded(
 fn tax_of(invoice: &Invoice, subtotal: &TaxSubtotal) -> TaxOf {
     let mut lines = invoice.lines.iter().filter(|line| line.tax == subtotal.tax).map(|line| line.n);
     let told: Vec<u32> = lines.by_ref().take(MOST).collect();
-    let exact = Exact::percentage(subtotal.base, subtotal.tax.rate).unwrap_or(Exact::ZERO);
+    let exact = subtotal.tax.exact_on(subtotal.base).unwrap_or(Exact::ZERO);
     TaxOf {
         category: subtotal.tax.category,
         rate: subtotal.tax.rate,

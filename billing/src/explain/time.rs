@@ -1,4 +1,4 @@
-//! The time that a fee is for: by calendar month, or as hours and days.
+//! The time that a fee is for, as it is prorated.
 
 use serde::Serialize;
 use slapledger_core::domain::invoice::InvoiceLine;
@@ -8,7 +8,8 @@ use slapledger_core::domain::time::{Period, Timestamp};
 
 use super::number::Number;
 use super::{Basis, MOST, Why};
-use crate::rating::Subject;
+use crate::proration::{months_of, prorated_parts};
+use crate::rating::RatingSubject;
 
 /// A time in units of a fee: the sum of `seconds / of_seconds` of its parts, divided by `divide_by`, rounded half up to
 /// nine digits.
@@ -53,14 +54,16 @@ impl TimePart {
 
 impl Time {
     /// A period in units of a fee.
-    pub(super) fn of(subject: &Subject<'_>, period: Period, every: Every, quantity: Quantity) -> Self {
-        let whole = |micros| vec![TimePart::of(period, micros)];
-        let (unit, divide_by, mut parts) = match every {
-            Every::Hour => ("hour", 1, whole(3_600_000_000)),
-            Every::Day => ("day", 1, whole(86_400_000_000)),
-            Every::Month => ("month", 1, months(subject, period)),
-            Every::Year => ("year", 12, months(subject, period)),
+    pub(super) fn of(subject: &RatingSubject<'_>, period: Period, every: Every, quantity: Quantity) -> Self {
+        let unit = match every {
+            Every::Hour => "hour",
+            Every::Day => "day",
+            Every::Month => "month",
+            Every::Year => "year",
         };
+        let divide_by = u32::try_from(months_of(every)).unwrap_or(1);
+        let parts = prorated_parts(period, every, subject.calendar).into_iter();
+        let mut parts: Vec<_> = parts.map(|(part, whole)| TimePart::of(part, whole)).collect();
         let parts_left_out = parts.len().saturating_sub(MOST) as u64;
         parts.truncate(MOST);
         Self { unit, parts, parts_left_out, divide_by, quantity }
@@ -80,17 +83,8 @@ impl Time {
     }
 }
 
-fn months(subject: &Subject<'_>, period: Period) -> Vec<TimePart> {
-    let calendar = subject.calendar;
-    let parts = subject.by_month(period).into_iter().map(|part| {
-        let start = calendar.start_of(calendar.month_of(part.start).first());
-        TimePart::of(part, calendar.next_month(part.start).micros() - start.micros())
-    });
-    parts.collect()
-}
-
 /// The time of a fee.
-pub(super) fn explain(subject: &Subject<'_>, line: &InvoiceLine, rate: &Rate) -> Why {
+pub(super) fn explain(subject: &RatingSubject<'_>, line: &InvoiceLine, rate: &Rate) -> Why {
     let Model::Recurring { every, .. } = rate.model else { return Why::default() };
     let time = Time::of(subject, line.period, every, line.quantity);
     Why { formula: vec![time.formula()], basis: Some(Basis::Time(time)), ..Why::default() }

@@ -13,7 +13,7 @@ use slapledger_projections::metering::{Metered, Method, Target};
 
 use super::number::Number;
 use super::{Basis, Bench, MOST, Why};
-use crate::rating::{Subject, method};
+use crate::rating::{RatingSubject, method};
 
 /// What is about no more than so many days is told by hour.
 const BY_HOUR: i64 = 3 * 86_400_000_000;
@@ -192,7 +192,7 @@ fn of(bench: &Bench<'_, '_>, line: &InvoiceLine, declared: &Resource) -> Parts {
 
 impl UsagePart {
     fn of(
-        subject: &Subject<'_>,
+        subject: &RatingSubject<'_>,
         (instance, period): (InstanceId, Period),
         group: &[(Box<str>, Box<str>)],
         declared: &Resource,
@@ -289,14 +289,14 @@ impl By {
     }
 }
 
-type Group<'g> = (Method<'g>, &'g [(Box<str>, Box<str>)]);
+type UsageGroup<'g> = (Method<'g>, &'g [(Box<str>, Box<str>)]);
 
 /// The steps of a period that have usage; none, if they are too many.
 fn steps_of(
-    subject: &Subject<'_>,
+    subject: &RatingSubject<'_>,
     key: (&Target, &str),
     period: Period,
-    (method, group): Group<'_>,
+    (method, group): UsageGroup<'_>,
     step: Step,
 ) -> Option<Vec<UsageStep>> {
     // A zone counts for whole months, so hours and days are cut within them; what is decided by intervals is one.

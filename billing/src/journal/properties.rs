@@ -63,7 +63,7 @@ fn books_of(documents: &[Invoice]) -> Books {
 
 /// Something that is posted, in its turn.
 #[derive(Debug, Clone)]
-enum Step {
+enum JournalStep {
     Issue(Box<Invoice>),
     Grant {
         code: &'static str,
@@ -79,34 +79,34 @@ enum Step {
     },
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+fn steps() -> impl Strategy<Value = Vec<JournalStep>> {
     let step = prop_oneof![
-        5 => invoices().prop_map(|invoice| Step::Issue(Box::new(invoice))),
+        5 => invoices().prop_map(|invoice| JournalStep::Issue(Box::new(invoice))),
         2 => (prop::sample::select(&CODES[..]), 1_i128..1_000_000)
-            .prop_map(|(code, minor)| Step::Grant { code, minor }),
-        1 => (0_usize..10, 1_i128..1_000_000).prop_map(|(nth, minor)| Step::Withdraw { nth, minor }),
-        1 => (0_i64..1100).prop_map(|hours| Step::Close { hours }),
+            .prop_map(|(code, minor)| JournalStep::Grant { code, minor }),
+        1 => (0_usize..10, 1_i128..1_000_000).prop_map(|(nth, minor)| JournalStep::Withdraw { nth, minor }),
+        1 => (0_i64..1100).prop_map(|hours| JournalStep::Close { hours }),
     ];
     prop::collection::vec(step, 1..12)
 }
 
-fn played(steps: Vec<Step>) -> Books {
+fn played(steps: Vec<JournalStep>) -> Books {
     let mut books = Books::of_seller_in("Europe/Paris");
     let mut credits = Vec::new();
     for (n, step) in (1_u64..).zip(steps) {
         match step {
-            Step::Issue(invoice) if n % 3 == 0 => books.issue_in_parts(*invoice, 2),
-            Step::Issue(invoice) => books.issue(*invoice),
-            Step::Grant { code, minor } => {
+            JournalStep::Issue(invoice) if n % 3 == 0 => books.issue_in_parts(*invoice, 2),
+            JournalStep::Issue(invoice) => books.issue(*invoice),
+            JournalStep::Grant { code, minor } => {
                 credits.push((n, code));
                 books.grant(n, minor, code);
             }
-            Step::Withdraw { nth, minor } => {
+            JournalStep::Withdraw { nth, minor } => {
                 if let Some((credit, code)) = credits.get(nth % credits.len().max(1)) {
                     books.withdraw(*credit, minor, code);
                 }
             }
-            Step::Close { hours } => books.close(&instant(hours).to_string()),
+            JournalStep::Close { hours } => books.close(&instant(hours).to_string()),
         }
     }
     books

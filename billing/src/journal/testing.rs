@@ -13,7 +13,7 @@ use slapledger_core::domain::invoice::{
     CreditUsed, DocumentKind, EventSet, Invoice, InvoiceFinalised, InvoiceLine, InvoiceLinesRecorded,
     InvoiceParty, LineKind, TaxSubtotal,
 };
-use slapledger_core::domain::money::{Amount, Currency, Exact, Rounding, rate};
+use slapledger_core::domain::money::{Amount, Currency, Rounding, rate};
 use slapledger_core::domain::party::PartyRegistered;
 use slapledger_core::domain::sealed::Sealed;
 use slapledger_core::domain::tax::{Tax, TaxCategory};
@@ -107,8 +107,8 @@ pub(super) fn document(document: DocumentKind, id: &str, code: &str, lines: Vec<
         .map(|tax| {
             let lines = lines.iter().filter(|line| line.tax == tax).map(|line| line.amount);
             let base = sum(&lines.collect::<Vec<_>>());
-            let amount = Exact::percentage(base, tax.rate).expect("in range");
-            TaxSubtotal { tax, base, amount: amount.round(currency, Rounding::HalfUp), exemption: None }
+            let amount = tax.round_on(base, currency).expect("in range");
+            TaxSubtotal { tax, base, amount, exemption: None }
         })
         .collect();
     let tax_sum = sum(&subtotals.iter().map(|subtotal| subtotal.amount).collect::<Vec<_>>());

@@ -13,7 +13,7 @@ use slapledger_core::domain::quantity::Quantity;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_projections::metering::Metering;
 
-use super::{Complete, Dimensions, Rated, Subject};
+use super::{Complete, Dimensions, Rated, RatingSubject};
 use crate::history::History;
 
 /// A line that was charged for an earlier period, by its document or by an adjustment of it.
@@ -31,16 +31,16 @@ pub(crate) struct Charged {
 /// What an earlier run said of a payer.
 pub(crate) struct Earlier<'a> {
     /// Its prices and period, and as of when it was rated.
-    pub(crate) subject: Subject<'a>,
+    pub(crate) subject: RatingSubject<'a>,
     pub(crate) document: Option<&'a InvoiceId>,
     pub(crate) charged: Vec<Charged>,
 }
 
 /// What makes a line the same line when it is rated again: version, rate, instance, group and beginning.
-pub(crate) type Key<'l> = (u32, u32, Option<InstanceId>, &'l Dimensions, Timestamp);
+pub(crate) type AdjustmentKey<'l> = (u32, u32, Option<InstanceId>, &'l Dimensions, Timestamp);
 
 /// The key of a line that has a price.
-pub(crate) fn key(line: &InvoiceLine) -> Option<Key<'_>> {
+pub(crate) fn key(line: &InvoiceLine) -> Option<AdjustmentKey<'_>> {
     let version = line.price_book.as_ref()?.version;
     Some((version, line.rate, line.instance, &line.dimensions, line.period.start))
 }
@@ -62,10 +62,10 @@ pub(crate) fn adjustments(
     instances: &[(InstanceId, &History)],
     as_of: Sequence,
 ) -> Vec<Rated> {
-    let known = Subject { as_of, ..earlier.subject };
+    let known = RatingSubject { as_of, ..earlier.subject };
     let now = known.rate(instances, &mut Vec::new());
     let (nothing, now) = (by_key(&now.nothing), by_key(&now.lines));
-    let mut charged: BTreeMap<Key<'_>, SoFar<'_>> = BTreeMap::new();
+    let mut charged: BTreeMap<AdjustmentKey<'_>, SoFar<'_>> = BTreeMap::new();
     for one in &earlier.charged {
         if let Some(key) = key(&one.line) {
             match charged.get_mut(&key) {
@@ -77,11 +77,11 @@ pub(crate) fn adjustments(
     // A line was looked at last by its latest adjustment, else by the run itself.
     let looked_at: BTreeSet<Sequence> = charged.values().filter_map(|so_far| so_far.as_of).collect();
     let looked_at = looked_at.into_iter().chain([earlier.subject.as_of]);
-    let rated: Vec<_> = looked_at.map(|as_of| (as_of, Subject { as_of, ..earlier.subject })).collect();
+    let rated: Vec<_> = looked_at.map(|as_of| (as_of, RatingSubject { as_of, ..earlier.subject })).collect();
     let rated: Vec<_> =
         rated.iter().map(|(as_of, then)| (*as_of, then.rate(instances, &mut Vec::new()))).collect();
     let then: BTreeMap<Sequence, _> = rated.iter().map(|(as_of, own)| (*as_of, by_key(&own.lines))).collect();
-    let mut keys: Vec<Key<'_>> = now.keys().chain(charged.keys()).copied().collect();
+    let mut keys: Vec<AdjustmentKey<'_>> = now.keys().chain(charged.keys()).copied().collect();
     keys.sort_unstable();
     keys.dedup();
     let mut lines: Vec<(u32, Rated)> = Vec::new();
@@ -105,7 +105,7 @@ pub(crate) fn adjustments(
     lines.into_iter().map(|(_, line)| line).collect()
 }
 
-fn by_key(lines: &[Rated]) -> BTreeMap<Key<'_>, &Rated> {
+fn by_key(lines: &[Rated]) -> BTreeMap<AdjustmentKey<'_>, &Rated> {
     lines.iter().filter_map(|rated| Some((key(&rated.line)?, rated))).collect()
 }
 

@@ -5,17 +5,18 @@ use std::collections::BTreeMap;
 use slapledger_core::domain::id::{InstanceId, Sequence};
 use slapledger_core::domain::invoice::{InvoiceLine, LineKind};
 use slapledger_core::domain::money::{Amount, Exact};
-use slapledger_core::domain::pricing::{Model, Of};
+use slapledger_core::domain::pricing::{Every, Model, Of};
 use slapledger_core::domain::quantity::Quantity;
 use slapledger_core::domain::time::{Period, Timestamp};
 
 use super::instance::{is_linear, name_of};
 use super::prices::{By, Version};
-use super::{Complete, Dimensions, Own, Rated, Subject};
+use super::{Complete, Dimensions, Own, Rated, RatingSubject};
 use crate::history::History;
+use crate::proration::prorate;
+use crate::tariff;
 use crate::tariff::Priced;
 use crate::warning::Warning;
-use crate::{months, tariff};
 
 /// The usage of one instance that is priced together with that of others.
 pub(crate) struct Pooled<'a> {
@@ -28,7 +29,7 @@ pub(crate) struct Pooled<'a> {
     pub(super) events: Vec<Sequence>,
 }
 
-impl<'a> Subject<'a> {
+impl<'a> RatingSubject<'a> {
     /// The lines about all instances together, from their own lines and what they pooled.
     pub(super) fn lines_of_customer(
         &self,
@@ -64,8 +65,8 @@ impl<'a> Subject<'a> {
     }
 
     fn pooled(&self, own: &mut Own<'a>, warnings: &mut Vec<Warning>) {
-        type Key<'k> = (u32, u32, &'k Dimensions, Timestamp);
-        let mut pools: BTreeMap<Key<'_>, (By<'a>, Period, Vec<&Pooled<'a>>)> = BTreeMap::new();
+        type CustomerKey<'k> = (u32, u32, &'k Dimensions, Timestamp);
+        let mut pools: BTreeMap<CustomerKey<'_>, (By<'a>, Period, Vec<&Pooled<'a>>)> = BTreeMap::new();
         for pooled in &own.pooled {
             let Some(period) = self.part_of(pooled) else { continue };
             let key = (pooled.by.version.number, pooled.by.number, &*pooled.dimensions, period.start);
@@ -145,7 +146,7 @@ impl<'a> Subject<'a> {
 
     fn minimum(&self, part: Period, by: By<'a>, lines: &[Rated], there: &[Sequence]) -> Option<Rated> {
         let Model::Minimum { price, of } = &by.rate.model else { return None };
-        let quantity = Quantity::from_billionths(months::billionths(part, self.calendar, 1))?;
+        let quantity = prorate(part, Every::Month, self.calendar)?;
         let least = Exact::product(quantity, *price);
         let base = sum(lines, by.version, of, true);
         let priced = Priced { steps: Vec::new(), unit_price: None, exact: least.minus(base.into()) };

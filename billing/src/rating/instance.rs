@@ -5,16 +5,17 @@ use slapledger_core::domain::instance::InstanceType;
 use slapledger_core::domain::invoice::LineKind;
 use slapledger_core::domain::money::Exact;
 use slapledger_core::domain::pricing::{Every, Matched, Meter, Model, Per, Tariff, When};
-use slapledger_core::domain::quantity::{ONE, Quantity};
+use slapledger_core::domain::quantity::Quantity;
 use slapledger_core::domain::time::{Period, Timestamp};
 use slapledger_projections::metering::{AsOf, Method, Target};
 
 use super::prices::{By, Charge, Version};
-use super::{Complete, Dimensions, Own, Pooled, Rated, Subject};
+use super::{Complete, Dimensions, Own, Pooled, Rated, RatingSubject};
 use crate::history::{Allocation, Attributes, History};
+use crate::proration::prorate;
 use crate::tariff::Priced;
 use crate::warning::Warning;
-use crate::{months, tariff, units};
+use crate::{tariff, units};
 
 /// A time in which the charge did not change.
 struct Stretch<'a> {
@@ -26,7 +27,7 @@ struct Stretch<'a> {
 
 /// One instance, and what is needed to charge it.
 pub(super) struct Instance<'a> {
-    pub(super) subject: &'a Subject<'a>,
+    pub(super) subject: &'a RatingSubject<'a>,
     pub(super) id: InstanceId,
     pub(super) history: &'a History,
     pub(super) allocation: &'a Allocation,
@@ -109,13 +110,13 @@ impl<'a> Instance<'a> {
     fn fee(&self, stretch: &Stretch<'_>, by: By<'_>) -> Option<Rated> {
         let Model::Recurring { item, price, every, .. } = &by.rate.model else { return None };
         let (period, calendar) = (stretch.period, self.subject.calendar);
-        let (billionths, unit, name) = match every {
-            Every::Hour => (rounded(period, 3_600_000_000), "hour", "hourly fee"),
-            Every::Day => (rounded(period, 86_400_000_000), "day", "daily fee"),
-            Every::Month => (months::billionths(period, calendar, 1), "month", "monthly fee"),
-            Every::Year => (months::billionths(period, calendar, 12), "year", "yearly fee"),
+        let (unit, name) = match every {
+            Every::Hour => ("hour", "hourly fee"),
+            Every::Day => ("day", "daily fee"),
+            Every::Month => ("month", "monthly fee"),
+            Every::Year => ("year", "yearly fee"),
         };
-        let quantity = Quantity::from_billionths(billionths)?;
+        let quantity = prorate(period, *every, calendar)?;
         if quantity == Quantity::ZERO {
             return None;
         }
@@ -313,9 +314,4 @@ pub(crate) fn method(meter: &Meter) -> Method<'_> {
             Method::Percentile { percent: *percent, sample_minutes: (*sample_minutes).into() }
         }
     }
-}
-
-/// A length of time in units of so many microseconds, in billionths; rounded once, half up.
-fn rounded(period: Period, unit_micros: i128) -> i128 {
-    (2 * i128::from(period.micros()) * ONE + unit_micros) / (2 * unit_micros)
 }

@@ -26,11 +26,12 @@ use slapledger_projections::metering::{AsOf, Metering};
 
 use crate::events::event_set;
 use crate::history::History;
+use crate::proration::by_month;
 use crate::regions::Regions;
 use crate::tariff::Priced;
 use crate::warning::Warning;
 
-pub(crate) use adjustment::{Charged, Earlier, Key, adjustments, key, new_events};
+pub(crate) use adjustment::{AdjustmentKey, Charged, Earlier, adjustments, key, new_events};
 pub(crate) use advance::{ChargedInAdvance, settle};
 pub(crate) use customer::{Pooled, counts};
 use instance::Instance;
@@ -42,7 +43,7 @@ pub(crate) type Dimensions = [(Box<str>, Box<str>)];
 
 /// All that lines are made from, but for prices.
 #[derive(Clone, Copy)]
-pub(crate) struct Basis<'a> {
+pub(crate) struct RatingBasis<'a> {
     pub(crate) regions: &'a Regions,
     pub(crate) metering: &'a Metering,
     pub(crate) taxes: &'a Taxes,
@@ -50,8 +51,8 @@ pub(crate) struct Basis<'a> {
 
 /// Who is charged by whom, for when, by which prices, as known when.
 #[derive(Clone, Copy)]
-pub(crate) struct Subject<'a> {
-    pub(crate) basis: Basis<'a>,
+pub(crate) struct RatingSubject<'a> {
+    pub(crate) basis: RatingBasis<'a>,
     pub(crate) prices: &'a Prices<'a>,
     pub(crate) seller: PartyId,
     pub(crate) payer: PartyId,
@@ -86,7 +87,7 @@ pub(crate) struct Own<'a> {
     pooled: Vec<Pooled<'a>>,
 }
 
-impl<'a> Subject<'a> {
+impl<'a> RatingSubject<'a> {
     /// All lines for what was in the period.
     pub(crate) fn rate(
         &'a self,
@@ -121,14 +122,7 @@ impl<'a> Subject<'a> {
 
     /// A period in calendar months.
     pub(crate) fn by_month(&self, period: Period) -> Vec<Period> {
-        let mut parts = Vec::new();
-        let mut rest = Some(period);
-        while let Some(period) = rest {
-            let next = self.calendar.next_month(period.start);
-            parts.extend(Period::new(period.start, period.stop.min(next)));
-            rest = Period::new(next.max(period.start.plus_micros(1)), period.stop);
-        }
-        parts
+        by_month(period, self.calendar)
     }
 
     /// A line, but for number, description and what it is about. The tax is that of its last instant.

@@ -124,8 +124,8 @@ fn who_was_invoiced_for_a_time_is_not_invoiced_for_it_again() {
     assert_eq!(
         cloud.warnings(second),
         [
-            "PARTY-1: INV-2026-000001 covers some of this period already; there is no draft",
-            "PARTY-2: INV-2026-000002 covers some of this period already; there is no draft",
+            "PARTY-1: INV-2026-000001 already covers part of this period; there is no draft",
+            "PARTY-2: INV-2026-000002 already covers part of this period; there is no draft",
         ]
     );
     // A month later all of them are.

@@ -112,8 +112,8 @@ fn late_usage_is_charged_once_if_two_runs_are_about_its_time() {
     assert_eq!(next_month(&mut cloud).1, [FEE, late]);
 }
 
-/// What comes late before a second run of a month is not in that run, which passes the customer over: it is in the next.
-/// Before, the second run counted as the one that had charged it, and nobody ever did.
+/// What comes late before a second run of a month is not in that run, which passes the customer over: it is in the
+/// next. Before, the second run counted as the one that had charged it, and nobody ever did.
 #[test]
 fn late_usage_is_not_lost_if_a_second_run_passes_its_customer_over() {
     let mut cloud = invoiced();
@@ -228,7 +228,7 @@ fn what_an_adjustment_charged_is_not_in_a_second_run() {
     assert_eq!(cloud.charges(again), Vec::<String>::new());
     assert_eq!(
         cloud.warnings(again),
-        ["PARTY-2: INV-2026-000001 covers some of this period already; there is no draft"]
+        ["PARTY-2: INV-2026-000001 already covers part of this period; there is no draft"]
     );
 }
 

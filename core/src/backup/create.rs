@@ -16,15 +16,16 @@ use super::manifest::{
 };
 use super::names::LogFile;
 use super::source::BackupSource;
-use super::{BackupFault, private};
+use super::{BackupFault, MANIFEST, places, private};
 use crate::domain::id::Sequence;
+use crate::domain::time::Timestamp;
 use crate::log::merkle::Root;
 use crate::log::sled_store::backup;
 
 /// The lock of the folder of a backup.
-const LOCK: &str = "backup.lock";
+pub(super) const LOCK: &str = "backup.lock";
 /// What a file system has in its own topmost folder.
-const FILE_SYSTEM: &str = "lost+found";
+pub(super) const FILE_SYSTEM: &str = "lost+found";
 /// Where files are copied to before they have their names.
 const INCOMING: &str = "incoming";
 /// How often a backup begins again because an epoch was sealed meanwhile.
@@ -67,6 +68,8 @@ pub struct BackupReport {
     pub copied_bytes: u64,
     /// How many private files it has; none without keys.
     pub private_files: usize,
+    /// When its keys were copied, if that was by an earlier backup.
+    pub keys_as_of: Option<Timestamp>,
     /// Whether the master key is not among them although the ring is.
     pub lacks_master_key: bool,
 }
@@ -77,6 +80,7 @@ pub fn back_up(
     wish: &BackupWish<'_>,
     progress: Progress<'_>,
 ) -> Result<BackupReport, BackupFault> {
+    places::check_destination(source.data(), wish.destination)?;
     let destination = Destination::open(wish)?;
     let previous = BackupManifest::read(wish.destination)?;
     let mut attempt = 1;
@@ -131,7 +135,7 @@ impl Destination {
                 sync(files::parent(path))?;
             }
             Err(error) => return Err(io_fault("look at", path)(error)),
-            Ok(found) if !found.is_dir() => return Err(BackupFault::NotABackup { path: path.to_owned() }),
+            Ok(found) if !found.is_dir() => return Err(BackupFault::NotAFolder { path: path.to_owned() }),
             Ok(_) => {}
         }
         let mode = mode_of(path)?;
@@ -139,9 +143,10 @@ impl Destination {
             return Err(BackupFault::Exposed { path: path.to_owned(), mode });
         }
         let lock = path.join(LOCK);
-        // The lock is the first thing in the folder: what has other files and no lock is something else.
+        // The lock is the first thing in the folder: what has other files, and neither lock nor manifest, is something else.
         let is_strange = |name: &String| name != FILE_SYSTEM;
-        if !lock.exists() && files::names_in(path)?.iter().any(is_strange) {
+        let is_ours = lock.exists() || path.join(MANIFEST).exists();
+        if !is_ours && files::names_in(path)?.iter().any(is_strange) {
             return Err(BackupFault::NotABackup { path: path.to_owned() });
         }
         let file = File::options().create(true).truncate(false).write(true).open(&lock);
@@ -186,9 +191,10 @@ impl Destination {
             copied.bytes += copy_tail(source, tail, &incoming, progress)?;
         }
         self.check_tails(previous, &plan)?;
-        if let Some(data) = wish.private {
-            plan.private = Some(self.copy_private(data, previous, &mut copied, progress)?);
-        }
+        plan.private = match wish.private {
+            Some(data) => Some(self.copy_private(data, previous, &mut copied, progress)?),
+            None => self.keep_private(previous, progress)?,
+        };
         files::sync_folders(&incoming)?;
         self.commit(&plan)?;
         Ok(report(&plan, copied))
@@ -332,9 +338,32 @@ impl Destination {
         let names = files::names_in(&self.path)?;
         let there = names.iter().filter_map(|name| private_number(name)).chain(before).max();
         let folder = private_folder(there.map_or(1, |number| number + 1));
-        let files = private::copy_all(data, &self.incoming().join(&folder), progress)?;
+        let into = self.incoming().join(&folder);
+        let mut files = private::copy_all(data, &into, progress)?;
+        if let Some(known) = previous.and_then(|previous| previous.private.as_ref()) {
+            let before = self.path.join(&known.folder);
+            private::keep_removed((&before, &known.files), &into, &mut files, progress)?;
+            if let Some(gone) = private::gone(&known.files, &files) {
+                let backup = self.path.clone();
+                return Err(BackupFault::KeysGone { path: data.join(&gone.path), backup });
+            }
+        }
         copied.bytes += files.iter().map(|file| file.digest.bytes).sum::<u64>();
-        Ok(PrivateFiles { folder, files })
+        Ok(PrivateFiles { folder, files, copied_at: None })
+    }
+
+    /// The private files of the backup that is there: they may be the only copy, so no backup without keys removes them.
+    fn keep_private(
+        &self,
+        previous: Option<&BackupManifest>,
+        progress: Progress<'_>,
+    ) -> Result<Option<PrivateFiles>, BackupFault> {
+        let kept = previous.and_then(BackupManifest::kept_private);
+        if let Some(private) = &kept {
+            let remedy = "copy the keys again with --with-keys";
+            private::check_all(&self.path.join(&private.folder), &private.files, remedy, progress)?;
+        }
+        Ok(kept)
     }
 
     /// Gives everything its name, the manifest last, and removes what it does not name.
@@ -346,7 +375,9 @@ impl Destination {
         }
         // For whoever looks at the log where it is; a restore takes the term from the manifest.
         files::replace(&log.join(TERM), &plan.term_bytes(), 0o600)?;
-        if let Some(private) = &plan.private {
+        if let Some(private) = &plan.private
+            && incoming.join(&private.folder).exists()
+        {
             files::rename(&incoming.join(&private.folder), &self.path.join(&private.folder))?;
         }
         plan.write(&self.path)?;
@@ -356,9 +387,10 @@ impl Destination {
                 files::remove(&log.join(name))?;
             }
         }
-        for name in files::names_in(&self.path)? {
-            let is_named = plan.private.as_ref().is_some_and(|private| private.folder == name);
-            if private_number(&name).is_some() && !is_named {
+        // Keys that no manifest names may be the only copy, until others are there.
+        if let Some(private) = &plan.private {
+            let others = files::names_in(&self.path)?.into_iter().filter(|name| *name != private.folder);
+            for name in others.filter(|name| private_number(name).is_some()) {
                 files::remove(&self.path.join(name))?;
             }
         }
@@ -417,6 +449,7 @@ fn report(manifest: &BackupManifest, copied: Copied) -> BackupReport {
         copied_epochs: copied.epochs,
         copied_bytes: copied.bytes,
         private_files: private.len(),
+        keys_as_of: manifest.keys_as_of(),
         lacks_master_key: has("keys/ring") && !has("keys/master"),
     }
 }

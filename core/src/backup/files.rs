@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use super::BackupFault;
+use super::{BackupFault, MANIFEST};
 
 /// Read and written at a time.
 const PIECE_BYTES: usize = 256 * 1024;
@@ -102,6 +102,35 @@ pub(super) fn digest(path: &Path, limit: u64, progress: Progress<'_>) -> Result<
         if !progress(read as u64) {
             return Err(BackupFault::Cancelled);
         }
+    }
+}
+
+/// Holds the first `limit` bytes of a file against what was recorded of it.
+pub(super) fn check(
+    path: &Path,
+    recorded: &FileDigest,
+    (limit, remedy): (u64, &'static str),
+    progress: Progress<'_>,
+) -> Result<(), BackupFault> {
+    let found = digest(path, limit, progress).map_err(|fault| missing(fault, path, remedy))?;
+    match recorded.difference(&found) {
+        None => Ok(()),
+        Some(what) => {
+            let recorded_in = MANIFEST.into();
+            Err(BackupFault::OtherFile { path: path.to_owned(), what, recorded_in, remedy })
+        }
+    }
+}
+
+/// The fault of a file that a manifest names: says so if the file is not there.
+pub(super) fn missing(fault: BackupFault, path: &Path, remedy: &'static str) -> BackupFault {
+    match fault {
+        BackupFault::Io { path: found, source, .. }
+            if found == path && source.kind() == io::ErrorKind::NotFound =>
+        {
+            BackupFault::MissingFile { path: found, remedy }
+        }
+        fault => fault,
     }
 }
 

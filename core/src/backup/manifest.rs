@@ -17,6 +17,7 @@ use super::{BackupFault, MANIFEST};
 use crate::domain::id::Sequence;
 use crate::domain::time::Timestamp;
 use crate::log::merkle::Root;
+use crate::log::sled_store::backup::ListedFiles;
 use crate::log::store::Head;
 
 /// The version of the format.
@@ -108,6 +109,9 @@ pub struct PrivateFiles {
     pub folder: String,
     /// Its files.
     pub files: Vec<PrivateFile>,
+    /// When they were copied, RFC 3339, if a later backup without keys kept them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copied_at: Option<String>,
 }
 
 /// A file of the data folder beside the log.
@@ -136,10 +140,31 @@ impl BackupManifest {
         Timestamp::parse_rfc3339(&self.created_at)
     }
 
+    /// When its keys were copied, if that was before it was made.
+    pub fn keys_as_of(&self) -> Option<Timestamp> {
+        Timestamp::parse_rfc3339(self.private.as_ref()?.copied_at.as_ref()?)
+    }
+
+    /// Its private files as the next backup keeps them, which copies none.
+    pub(super) fn kept_private(&self) -> Option<PrivateFiles> {
+        let mut private = self.private.clone()?;
+        private.copied_at.get_or_insert_with(|| self.created_at.clone());
+        Some(private)
+    }
+
     /// All files of the log.
     pub fn log_files(&self) -> impl Iterator<Item = &NamedFile> {
         let sealed = self.epochs.iter().flat_map(|epoch| &epoch.files);
         sealed.chain(self.tails.iter().map(|tail| &tail.file))
+    }
+
+    /// The files of the log as a store opens them.
+    pub(super) fn listed(&self) -> ListedFiles {
+        ListedFiles {
+            epochs: self.epochs.iter().map(|epoch| epoch.epoch).collect(),
+            tails: self.tails.iter().map(|tail| (tail.epoch, tail.file.digest.bytes)).collect(),
+            term: self.term_bytes(),
+        }
     }
 
     /// How many bytes all files have.
@@ -251,6 +276,9 @@ impl BackupManifest {
         if private_number(&private.folder).is_none() {
             return Some(format!("private.folder is {:?}", private.folder));
         }
+        if private.copied_at.is_some() && self.keys_as_of().is_none() {
+            return Some("private.copied_at is no instant".into());
+        }
         let odd = private.files.iter().find(|file| !is_inside(&file.path) || file.bits().is_none());
         odd.map(|file| format!("private.files names {:?} with mode {:?}", file.path, file.mode))
     }
@@ -332,7 +360,7 @@ pub(super) mod tests {
             epochs: vec![epoch(1, 1, 10), epoch(2, 11, 20)],
             tails: vec![tail(3, 21, 30), tail(4, 31, 30)],
             term: "00ff".into(),
-            private: Some(PrivateFiles { folder: "private-2".into(), files: vec![key] }),
+            private: Some(PrivateFiles { folder: "private-2".into(), files: vec![key], copied_at: None }),
             sha256: String::new(),
         }
     }
@@ -364,6 +392,9 @@ pub(super) mod tests {
             ("end at 30", |manifest| manifest.last = 31),
             ("term", |manifest| manifest.term = "0".into()),
             ("private.folder", |manifest| manifest.private.as_mut().unwrap().folder = "../x".into()),
+            ("private.copied_at", |manifest| {
+                manifest.private.as_mut().unwrap().copied_at = Some("yesterday".into());
+            }),
             ("private.files", |manifest| manifest.private.as_mut().unwrap().files[0].path = "../x".into()),
             ("private.files", |manifest| manifest.private.as_mut().unwrap().files[0].path = "/etc/x".into()),
             ("private.files", |manifest| manifest.private.as_mut().unwrap().files[0].mode = "0644".into()),

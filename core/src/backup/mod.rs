@@ -13,12 +13,14 @@ mod create;
 mod files;
 mod manifest;
 mod names;
+mod places;
 mod private;
 mod repair;
 mod restore;
 mod source;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::io;
 use std::path::PathBuf;
@@ -29,13 +31,16 @@ pub use manifest::{
     BackupEpoch, BackupManifest, BackupTail, LOG, MAX_MANIFEST_BYTES, NamedFile, PrivateFile, PrivateFiles,
 };
 pub use names::{InvalidLogFile, LogFile};
+pub use places::check_destination;
 pub use private::PRIVATE;
 pub use repair::{RepairReport, repair};
-pub use restore::{RestoreReport, RestoreWish, Until, restore};
+pub use restore::{RestoreReport, RestoreWish, UNFINISHED, Until, restore};
 pub use source::{BackupSource, FolderSource, PlanFacts, RunningSource, open_log_file};
+pub use verify::{VerifyReport, is_backup, verify};
 
 use crate::domain::id::Sequence;
 use crate::domain::refusal::Refusal;
+use crate::domain::time::Timestamp;
 use crate::ledger::{OpenFault, ShutdownFault, SubmitError};
 use crate::log::merkle::Root;
 use crate::log::store::StoreFault;
@@ -114,6 +119,14 @@ pub enum BackupFault {
         /// What to do.
         remedy: &'static str,
     },
+    /// A file of a backup is gone.
+    #[error("verify {}: it is not there, but {MANIFEST} names it; {remedy}", path.display())]
+    MissingFile {
+        /// The file.
+        path: PathBuf,
+        /// What to do.
+        remedy: &'static str,
+    },
     /// The log of a backup does not end where its manifest says.
     #[error("verify {}: the log ends at sequence {last} with root {root}, not as {MANIFEST} records; use another backup", path.display())]
     OtherEnd {
@@ -135,7 +148,7 @@ pub enum BackupFault {
         recorded: String,
     },
     /// The folder holds something else.
-    #[error("{} is not empty and holds no backup; name a folder that is empty or does not exist", path.display())]
+    #[error("{} is not empty and holds no backup; name a folder that is empty, does not exist, or holds a backup", path.display())]
     NotABackup {
         /// Where.
         path: PathBuf,
@@ -145,6 +158,60 @@ pub enum BackupFault {
     NoFolder {
         /// Where.
         path: PathBuf,
+    },
+    /// What should be a folder is something else.
+    #[error("{} is not a folder; name a folder", path.display())]
+    NotAFolder {
+        /// Where.
+        path: PathBuf,
+    },
+    /// A symbolic link leads nowhere.
+    #[error("{} is a symbolic link to what is not there; create that, or name another folder", path.display())]
+    DanglingLink {
+        /// The link.
+        path: PathBuf,
+    },
+    /// A folder would be inside one that others remove files from.
+    #[error("{} is inside {what} {}; name a folder outside it", path.display(), outer.display())]
+    Inside {
+        /// The folder that was named.
+        path: PathBuf,
+        /// What it is inside of.
+        what: &'static str,
+        /// Where that is.
+        outer: PathBuf,
+    },
+    /// A folder holds what would be copied into it.
+    #[error("{} contains {}, which is backed up; name a folder that does not", path.display(), inner.display())]
+    Around {
+        /// The folder that was named.
+        path: PathBuf,
+        /// What it contains.
+        inner: PathBuf,
+    },
+    /// Keys that the backup has are gone from the data folder.
+    #[error(
+        "{} is not there, and {} may hold the only copy of it; bring it back, or back up to another folder",
+        path.display(), backup.display()
+    )]
+    KeysGone {
+        /// What is gone.
+        path: PathBuf,
+        /// The backup that has it.
+        backup: PathBuf,
+    },
+    /// The clock shows a time before something that happened.
+    #[error(
+        "the clock of this machine shows {now}, but {what} is of {at}; correct the clock, or add --confirm-clock if it \
+         is right"
+    )]
+    ClockBehind {
+        /// What the clock shows.
+        now: Timestamp,
+        /// What happened later.
+        what: &'static str,
+        /// When.
+        at: Timestamp,
     },
     /// Another process makes a backup there.
     #[error("{} is in use by another backup; try again when it is done", path.display())]

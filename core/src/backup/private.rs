@@ -14,6 +14,9 @@ use super::manifest::PrivateFile;
 /// What of a data folder is private: its keys, its authority, certificates of instances, the key of checkpoints.
 pub const PRIVATE: [&str; 4] = ["keys", "ca", "certificates", "signing.key"];
 
+/// How many folders are in each other at most; more are a link that leads back.
+const DEEPEST: usize = 8;
+
 /// How often a file that changes is read again.
 const ATTEMPTS: u32 = 8;
 
@@ -46,13 +49,22 @@ fn copy_tree(
     progress: Progress<'_>,
 ) -> Result<(), BackupFault> {
     let from = data.join(relative);
-    let found = match fs::symlink_metadata(&from) {
+    // Links are followed: keys may lie on another disk.
+    let found = match fs::metadata(&from) {
         Ok(found) => found,
-        // A certificate may go while the folder is read.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if fs::symlink_metadata(&from).is_ok() {
+                return Err(BackupFault::DanglingLink { path: from });
+            }
+            // A certificate may go while the folder is read.
+            return Ok(());
+        }
         Err(error) => return Err(io_fault("look at", &from)(error)),
     };
     if found.is_dir() {
+        if relative.components().count() > DEEPEST {
+            return Err(io_fault("copy", &from)(io::Error::other("folders are nested too deeply")));
+        }
         make_private_folder(&into.join(relative))?;
         for name in files::names_in(&from)? {
             copy_tree(data, &relative.join(name), into, copied, progress)?;
@@ -93,6 +105,46 @@ fn copy_stable(
     Err(BackupFault::Unstable { path: from.to_owned() })
 }
 
+/// The key of the root certificate, which operators are told to keep elsewhere.
+const ROOT_KEY: &str = "ca/root.key";
+
+/// Takes what operators remove from the data folder on purpose from the backup before.
+pub(super) fn keep_removed(
+    (before, known): (&Path, &[PrivateFile]),
+    into: &Path,
+    copied: &mut Vec<PrivateFile>,
+    progress: Progress<'_>,
+) -> Result<(), BackupFault> {
+    if copied.iter().any(|file| file.path == ROOT_KEY) {
+        return Ok(());
+    }
+    let kept: Vec<_> = known.iter().filter(|file| file.path == ROOT_KEY).cloned().collect();
+    restore_all(before, &kept, into, progress)?;
+    copied.extend(kept);
+    Ok(())
+}
+
+/// A file that a backup has and a newer copy lacks, although a ledger never removes it. Certificates of instances go.
+pub(super) fn gone<'a>(known: &'a [PrivateFile], now: &[PrivateFile]) -> Option<&'a PrivateFile> {
+    let stays = |file: &&PrivateFile| {
+        !file.path.starts_with("certificates/") && file.path.strip_suffix(".new").is_none()
+    };
+    known.iter().filter(stays).find(|file| !now.iter().any(|now| now.path == file.path))
+}
+
+/// Holds the private files of a backup against its manifest.
+pub(super) fn check_all(
+    folder: &Path,
+    recorded: &[PrivateFile],
+    remedy: &'static str,
+    progress: Progress<'_>,
+) -> Result<(), BackupFault> {
+    for file in recorded {
+        files::check(&folder.join(&file.path), &file.digest, (u64::MAX, remedy), progress)?;
+    }
+    Ok(())
+}
+
 /// Copies the private files of a backup into a new data folder, each held against its hash.
 pub(super) fn restore_all(
     from: &Path,
@@ -106,7 +158,8 @@ pub(super) fn restore_all(
             make_private_folder(folder)?;
         }
         let mode = file.bits().unwrap_or(0o600);
-        let found = copy_file(&source, (&target, mode), u64::MAX, progress)?;
+        let found = copy_file(&source, (&target, mode), u64::MAX, progress)
+            .map_err(|fault| files::missing(fault, &source, "use another backup"))?;
         if let Some(what) = file.digest.difference(&found) {
             return Err(BackupFault::OtherFile {
                 path: source,

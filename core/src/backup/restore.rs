@@ -1,34 +1,37 @@
 //! Restoring a ledger from a backup, whole or up to a point.
 //!
-//! Everything is copied and verified under another name first: the bytes of every file, then every frame and the tree over
-//! them, then every event as the writer reads it. The restored log records that it was restored. Only then the folder gets
-//! its name. What can be derived (`state/`, `index/`) is not in a backup; a start derives it again.
+//! What can be refused early is refused before anything is copied. Then everything is copied and verified in a folder that
+//! is not the target yet: the bytes of every file, then every frame and the tree over them, then every event as the writer
+//! reads it. The restored log records that it was restored. Only then the files get their place (see `staging`). What can
+//! be derived (`state/`, `index/`) is not in a backup; a start derives it again.
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+mod staging;
+
+use std::path::Path;
 use std::sync::Arc;
 
-use super::files::{self, Progress, beside, copy_file, io_fault, make_private_folder, sync};
+use staging::Staging;
+pub use staging::UNFINISHED;
+
+use super::files::{self, Progress, copy_file, make_private_folder};
 use super::manifest::{BackupManifest, LOG, TERM};
 use super::source::created;
-use super::{BackupFault, MANIFEST, private};
+use super::{BackupFault, MANIFEST, places, private};
 use crate::domain::Command;
 use crate::domain::event::LedgerCreated;
 use crate::domain::id::{CommandId, ProjectId, Sequence};
-use crate::domain::restore::{LastNumber, RecordRestore, RestoreMark, RestoreRefusal};
+use crate::domain::restore::{LastNumber, RecordRestore, RestoreMark, check_stated};
 use crate::domain::time::Timestamp;
 use crate::domain::usage::SeenIndex;
 use crate::domain::usage::seen::{Fingerprint, Seen};
-use crate::ledger::{Clock, Ledger, NoIndex, Options, Submission, SubmitError};
+use crate::ledger::{Clock, Ledger, NoIndex, Options, Submission, SubmitError, last_event};
 use crate::log::envelope::{Actor, EventDecoder, Meta, RULES_VERSION, Recorded};
 use crate::log::frame::DecodedFrame;
 use crate::log::merkle::Root;
-use crate::log::sled_store::{SledStore, backup};
+use crate::log::sled_store::SledStore;
+use crate::log::sled_store::backup::{self, ListedLog};
 use crate::log::store::{EventStore, Head, StoreFault};
 
-/// In a folder that a restore has not finished.
-const UNFINISHED: &str = "restore.unfinished";
 /// Commands that may wait: there is one.
 const QUEUE: usize = 1;
 
@@ -51,6 +54,8 @@ pub struct RestoreWish<'a> {
     pub until: Option<Until>,
     /// What the operator states of numbers that were issued.
     pub last_numbers: Vec<LastNumber>,
+    /// The operator states that the clock is right, although the backup or its last event is of a later time.
+    pub clock_confirmed: bool,
     /// The mark of this restore, random.
     pub mark: RestoreMark,
     /// What time it is.
@@ -66,7 +71,9 @@ pub struct RestoreWish<'a> {
 pub struct RestoreReport {
     /// The last event that was kept.
     pub kept: Sequence,
-    /// The root with that event.
+    /// The last event that was asked for: later than `kept` if that is within a command, which is left out whole.
+    pub wanted: Sequence,
+    /// The root with the last event that was kept.
     pub root: Root,
     /// The last event of the backup.
     pub backup_last: Sequence,
@@ -74,6 +81,10 @@ pub struct RestoreReport {
     pub mark: RestoreMark,
     /// The event that records it.
     pub recorded: Sequence,
+    /// When it was recorded.
+    pub recorded_at: Timestamp,
+    /// When the keys of the backup were copied, if that was before it was made.
+    pub keys_as_of: Option<Timestamp>,
     /// Whether the backup had keys.
     pub has_keys: bool,
     /// Whether it had the ring without its master key.
@@ -85,53 +96,86 @@ pub fn restore(wish: &RestoreWish<'_>, progress: Progress<'_>) -> Result<Restore
     let RestoreWish { source, target, .. } = *wish;
     let manifest =
         BackupManifest::read(source)?.ok_or_else(|| BackupFault::NoBackup { path: source.to_owned() })?;
-    let new = prepare(target)?;
-    copy_log(source, &manifest, &new, progress)?;
+    let target = places::check_target(source, target)?;
+    check_first(wish, &manifest)?;
+    let staging = Staging::begin(&target)?;
+    match fill(wish, &manifest, staging.folder(), progress) {
+        Ok(report) => {
+            staging.finish()?;
+            Ok(report)
+        }
+        Err(fault) => {
+            // It may hold keys.
+            staging.abandon();
+            Err(fault)
+        }
+    }
+}
+
+/// Refuses what can be refused before anything is copied. Damage of the log is found as it is copied, with its file.
+fn check_first(wish: &RestoreWish<'_>, manifest: &BackupManifest) -> Result<(), BackupFault> {
+    let now = wish.clock.now();
+    check_stated(&wish.last_numbers, now).map_err(|refusal| BackupFault::Refused(refusal.into()))?;
+    if let Some(at) = manifest.created_at() {
+        check_clock(wish, now, ("the backup", at))?;
+    }
+    let Ok(store) = ListedLog::open(&wish.source.join(LOG), &manifest.listed()) else { return Ok(()) };
+    match check_log(wish, &store) {
+        Err(fault @ (BackupFault::BadUntil { .. } | BackupFault::ClockBehind { .. })) => Err(fault),
+        _ => Ok(()),
+    }
+}
+
+fn check_log(wish: &RestoreWish<'_>, store: &SledStore) -> Result<(), BackupFault> {
+    if let Some(last) = last_event(store)? {
+        check_clock(wish, wish.clock.now(), ("its last event", last.recorded_at))?;
+    }
+    if let Some(until) = wish.until {
+        Cut { store, head: store.head()?, frame: None }.last(until)?;
+    }
+    Ok(())
+}
+
+/// Documents would be dated before those that were issued.
+fn check_clock(
+    wish: &RestoreWish<'_>,
+    now: Timestamp,
+    (what, at): (&'static str, Timestamp),
+) -> Result<(), BackupFault> {
+    if now < at && !wish.clock_confirmed {
+        return Err(BackupFault::ClockBehind { now, what, at });
+    }
+    Ok(())
+}
+
+/// Puts the restored ledger together in a new folder.
+fn fill(
+    wish: &RestoreWish<'_>,
+    manifest: &BackupManifest,
+    new: &Path,
+    progress: Progress<'_>,
+) -> Result<RestoreReport, BackupFault> {
+    copy_log(wish.source, manifest, new, progress)?;
     if let Some(recorded) = &manifest.private {
-        private::restore_all(&source.join(&recorded.folder), &recorded.files, &new, progress)?;
+        private::restore_all(&wish.source.join(&recorded.folder), &recorded.files, new, progress)?;
     }
     let log = new.join(LOG);
-    let ledger = verify_and_cut(source, &manifest, &log, wish.until)?;
-    let (kept, recorded) = record(wish, &manifest, &log, &ledger)?;
+    let (ledger, wanted) = verify_and_cut(wish, manifest, &log)?;
+    let (kept, recorded, recorded_at) = record(wish, manifest, &log, &ledger)?;
     let files = manifest.private.as_ref().map_or(&[][..], |private| &private.files);
     let has = |path: &str| files.iter().any(|file| file.path == path);
-    let report = RestoreReport {
+    Ok(RestoreReport {
         kept: kept.last,
+        wanted,
         root: kept.root,
         backup_last: Sequence(manifest.last),
         mark: wish.mark,
         recorded,
+        recorded_at,
+        keys_as_of: manifest.keys_as_of(),
         has_keys: has("keys/ring"),
         lacks_master_key: has("keys/ring") && !has("keys/master"),
-    };
-    files::sync_folders(&new)?;
-    files::remove(&new.join(UNFINISHED))?;
-    sync(&new)?;
-    files::rename(&new, target)?;
-    Ok(report)
-}
-
-/// Makes the folder that the restored ledger is put together in.
-fn prepare(target: &Path) -> Result<PathBuf, BackupFault> {
-    match fs::read_dir(target) {
-        Ok(mut entries) => {
-            if entries.next().is_some() {
-                return Err(BackupFault::TargetNotEmpty { path: target.to_owned() });
-            }
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(io_fault("list", target)(error)),
-    }
-    let new = beside(Path::new(target.to_string_lossy().trim_end_matches('/')), ".new");
-    if new.exists() {
-        if !new.join(UNFINISHED).exists() && !files::names_in(&new)?.is_empty() {
-            return Err(BackupFault::InTheWay { path: new });
-        }
-        files::remove(&new)?;
-    }
-    make_private_folder(&new)?;
-    files::replace(&new.join(UNFINISHED), b"slapledger restore was interrupted; run it again\n", 0o600)?;
-    Ok(new)
+    })
 }
 
 /// Copies the files of the log, each held against its hash.
@@ -150,7 +194,8 @@ fn copy_log(
         }
         // A tail may be longer than it was: of the other files all bytes are read.
         let limit = if matches!(file.name, super::LogFile::Tail(_)) { file.digest.bytes } else { u64::MAX };
-        let found = copy_file(&from, (&to, 0o600), limit, progress)?;
+        let found = copy_file(&from, (&to, 0o600), limit, progress)
+            .map_err(|fault| files::missing(fault, &from, "use another backup"))?;
         if let Some(what) = file.digest.difference(&found) {
             return Err(BackupFault::OtherFile {
                 path: from,
@@ -163,16 +208,15 @@ fn copy_log(
     files::replace(&to.join(TERM), &manifest.term_bytes(), 0o600)
 }
 
-/// Holds the log against the manifest, and cuts it. Gives its first event.
+/// Holds the log against the manifest, and cuts it. Gives its first event, and the last one that was asked for.
 fn verify_and_cut(
-    source: &Path,
+    wish: &RestoreWish<'_>,
     manifest: &BackupManifest,
     log: &Path,
-    until: Option<Until>,
-) -> Result<LedgerCreated, BackupFault> {
+) -> Result<(LedgerCreated, Sequence), BackupFault> {
     let store = SledStore::open_read_only(log)?;
     let head = store.head()?;
-    let path = || source.join(LOG);
+    let path = || wish.source.join(LOG);
     if manifest.head() != Some(head) {
         return Err(BackupFault::OtherEnd { path: path(), last: head.last, root: head.root });
     }
@@ -184,11 +228,15 @@ fn verify_and_cut(
         return Err(BackupFault::OtherLog { path: path(), found, recorded: manifest.ledger.clone() });
     }
     store.verify()?;
-    let last = until.map(|until| Cut { store: &store, head, frame: None }.last(until)).transpose()?;
-    if let Some(last) = last.filter(|last| *last < head.last) {
+    if let Some(last) = last_event(&store)? {
+        check_clock(wish, wish.clock.now(), ("its last event", last.recorded_at))?;
+    }
+    let cut = wish.until.map(|until| Cut { store: &store, head, frame: None }.last(until)).transpose()?;
+    let (last, wanted) = cut.unwrap_or((head.last, head.last));
+    if last < head.last {
         backup::cut(log, store, last)?;
     }
-    Ok(ledger)
+    Ok((ledger, wanted))
 }
 
 /// Finds where a log can be cut: between two commands.
@@ -200,8 +248,8 @@ struct Cut<'a> {
 }
 
 impl Cut<'_> {
-    /// The last event that is kept.
-    fn last(mut self, until: Until) -> Result<Sequence, BackupFault> {
+    /// The last event that is kept, and the last one that was asked for.
+    fn last(mut self, until: Until) -> Result<(Sequence, Sequence), BackupFault> {
         let bad = |rule: String| {
             let until = match until {
                 Until::Sequence(sequence) => sequence.to_string(),
@@ -221,15 +269,29 @@ impl Cut<'_> {
         // Events of one command are durable together, and mean nothing apart.
         while last > Sequence::ZERO && last < end {
             if self.event(last)?.meta != self.event(last.next())?.meta {
-                return Ok(last);
+                return Ok((last, wanted));
             }
             last = Sequence(last.0 - 1);
         }
         if last > Sequence::ZERO {
-            return Ok(last);
+            return Ok((last, wanted));
         }
         let begun = self.event(Sequence(1))?.recorded_at;
-        Err(bad(format!("nothing would be left; the ledger begins with sequence 1 at {begun}")))
+        let first = self.first_command()?;
+        Err(bad(format!(
+            "nothing would be left; the ledger begins with sequence 1 at {begun}, and its first command is complete with \
+             sequence {first}: name that or a later point"
+        )))
+    }
+
+    /// The last event of the first command.
+    fn first_command(&mut self) -> Result<Sequence, BackupFault> {
+        let mut last = Sequence(1);
+        let meta = self.event(last)?.meta;
+        while last < self.head.last && self.event(last.next())?.meta == meta {
+            last = last.next();
+        }
+        Ok(last)
     }
 
     /// The last event recorded at or before an instant; 0 if there is none.
@@ -268,14 +330,15 @@ impl Cut<'_> {
 }
 
 /// Opens the restored log as the writer does, which reads every event of it, and records the restore. Gives where the log
-/// ended before, and the event that was recorded.
+/// ended before, the event that was recorded, and when.
 fn record(
     wish: &RestoreWish<'_>,
     manifest: &BackupManifest,
     log: &Path,
     ledger: &LedgerCreated,
-) -> Result<(Head, Sequence), BackupFault> {
+) -> Result<(Head, Sequence, Timestamp), BackupFault> {
     let store = Arc::new(SledStore::open(log)?);
+    let written = Arc::clone(&store);
     let kept = store.head()?;
     let options = Options {
         mode: ledger.mode,
@@ -305,6 +368,7 @@ fn record(
         root: kept.root.0,
         mark: wish.mark,
         last_numbers: wish.last_numbers.clone(),
+        clock_confirmed: wish.clock_confirmed,
     };
     let meta = Meta {
         project: ProjectId::DEFAULT,
@@ -317,20 +381,16 @@ fn record(
         rules: RULES_VERSION,
     };
     let (meta, command) = (Arc::new(meta), Command::RecordRestore(Box::new(command)));
-    // The last event of a backup may be long ago. Whoever restores it says that the clock may be believed; the restore is
-    // refused if it shows a time before the backup was made.
-    let now = wish.clock.now();
-    let done = match manifest.created_at().filter(|made_at| now < *made_at) {
-        Some(backup_at) => Err(SubmitError::Refused(RestoreRefusal::ClockBehind { now, backup_at }.into())),
-        None => running
-            .confirm_clock_blocking(Arc::clone(&meta), now)
-            .and_then(|_| running.submit_blocking(Submission { meta, command })),
-    };
+    // The last event of a backup may be long ago. Whoever restores it says that the clock may be believed.
+    let done = running
+        .confirm_clock_blocking(Arc::clone(&meta), wish.clock.now())
+        .and_then(|_| running.submit_blocking(Submission { meta, command }));
     let closed = running.shut_down();
     match done {
         Ok(accepted) => {
             closed?;
-            Ok((kept, accepted.sequence))
+            let recorded = last_event(&*written)?.map_or(Timestamp::MIN, |event| event.recorded_at);
+            Ok((kept, accepted.sequence, recorded))
         }
         Err(SubmitError::Refused(refusal)) => Err(BackupFault::Refused(refusal)),
         Err(error) => Err(BackupFault::Record(error)),

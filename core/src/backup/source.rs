@@ -32,6 +32,11 @@ pub trait BackupSource {
     /// A file of the log, to be read; of a tail so many bytes.
     fn open(&self, file: LogFile, bytes: u64) -> Result<Box<dyn Read + '_>, BackupFault>;
 
+    /// The data folder, if it is on this machine.
+    fn data(&self) -> Option<&Path> {
+        None
+    }
+
     /// Where a file of the log is on this machine, if it is.
     fn path(&self, _file: LogFile) -> Option<PathBuf> {
         None
@@ -49,6 +54,7 @@ pub struct PlanFacts<'a> {
 
 /// The folder of a ledger.
 pub struct FolderSource<'a> {
+    data: PathBuf,
     log: PathBuf,
     facts: PlanFacts<'a>,
 }
@@ -60,7 +66,7 @@ impl<'a> FolderSource<'a> {
         if !log.is_dir() {
             return Err(BackupFault::NoLedger { path: data.to_owned() });
         }
-        Ok(Self { log, facts: PlanFacts { program, now } })
+        Ok(Self { data: data.to_owned(), log, facts: PlanFacts { program, now } })
     }
 }
 
@@ -102,6 +108,10 @@ impl BackupSource for FolderSource<'_> {
 
     fn open(&self, file: LogFile, bytes: u64) -> Result<Box<dyn Read + '_>, BackupFault> {
         Ok(Box::new(open_log_file(&self.log, file, bytes)?))
+    }
+
+    fn data(&self) -> Option<&Path> {
+        Some(&self.data)
     }
 
     fn path(&self, file: LogFile) -> Option<PathBuf> {

@@ -11,9 +11,9 @@ use super::files::{mode_of, names_in};
 use super::*;
 use crate::domain::Command;
 use crate::domain::event::{Event, Mode};
-use crate::domain::id::{CommandId, KeyId, ProjectId};
+use crate::domain::id::{CommandId, InvoiceId, KeyId, ProjectId};
 use crate::domain::party::RegisterParty;
-use crate::domain::restore::RestoreMark;
+use crate::domain::restore::{LastNumber, RestoreMark};
 use crate::domain::sealed::Sealed;
 use crate::domain::time::{TimeZone, Timestamp};
 use crate::domain::usage::{MemoryIndex, SeenIndex};
@@ -152,17 +152,22 @@ fn restore_to(
     until: Option<Until>,
     mark: u32,
 ) -> Result<RestoreReport, BackupFault> {
-    let wish = RestoreWish {
-        source,
-        target,
-        until,
+    let wish = RestoreWish { source, target, until, mark: RestoreMark::new(mark), ..restore_wish() };
+    restore(&wish, &mut |_| true)
+}
+
+fn restore_wish() -> RestoreWish<'static> {
+    RestoreWish {
+        source: Path::new(""),
+        target: Path::new(""),
+        until: None,
         last_numbers: Vec::new(),
-        mark: RestoreMark::new(mark),
+        clock_confirmed: false,
+        mark: RestoreMark::new(1),
         clock: Ticking::from("2026-12-01T00:00:00Z"),
         program: MADE_BY.into(),
         command: [9; 16],
-    };
-    restore(&wish, &mut |_| true)
+    }
 }
 
 fn events(store: &dyn EventStore) -> Vec<Recorded> {
@@ -411,8 +416,12 @@ fn a_restore_verifies_every_byte_first() {
         }
     }
     assert!(refused > 8);
+    // A refusal leaves nothing, as it may be keys.
+    assert!(!path("restored.new").exists());
     // What was left unfinished is removed; what is not ours is not.
-    assert!(path("restored.new/restore.unfinished").exists());
+    fs::create_dir(path("restored.new")).unwrap();
+    fs::write(path("restored.new/restore.unfinished"), "").unwrap();
+    fs::write(path("restored.new/keys"), "").unwrap();
     restore_to(&backup, &path("restored"), None, 1).unwrap();
     let fault = restore_to(&backup, &path("restored"), None, 1).unwrap_err();
     assert!(matches!(fault, BackupFault::TargetNotEmpty { .. }), "{fault}");
@@ -519,10 +528,254 @@ fn keys_go_where_nobody_else_can_read_them() {
     ] {
         assert_eq!(mode_of(&restored(name)).unwrap(), mode, "{name}");
     }
-    // A backup without keys removes those that were there: it says what it has.
+}
+
+/// The copy of keys in a backup may be the only one.
+#[test]
+fn a_backup_without_keys_keeps_those_of_the_one_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let running = Running::new(&path("data"));
+    running.write(1);
+    fs::create_dir_all(path("elsewhere")).unwrap();
+    fs::write(path("elsewhere/ring"), "a ring").unwrap();
+    // Keys may lie on another disk.
+    std::os::unix::fs::symlink(path("elsewhere"), path("data/keys")).unwrap();
+    fs::write(path("data/signing.key"), "a key").unwrap();
+    fs::create_dir(path("data/ca")).unwrap();
+    fs::write(path("data/ca/root.key"), "a root").unwrap();
+    let (backup, data) = (path("backup"), running.data.clone());
+    let with_keys = BackupWish { private: Some(&data), ..wish(&backup) };
+    let first = back_up(&running.source(), &with_keys, &mut |_| true).unwrap();
+    assert_eq!((first.private_files, first.keys_as_of), (3, None));
+    let made_at = at("2026-11-01T00:00:00Z");
+    for now in ["2026-11-02T00:00:00Z", "2026-11-03T00:00:00Z"] {
+        running.write(1);
+        let source = FolderSource::new(&data, MADE_BY, at(now)).unwrap();
+        let report = back_up(&source, &wish(&backup), &mut |_| true).unwrap();
+        assert_eq!((report.private_files, report.keys_as_of), (3, Some(made_at)));
+        assert_eq!(names_in(&backup).unwrap(), ["backup.json", "backup.lock", "log", "private-1"]);
+    }
+    let restored = restore_to(&backup, &path("restored"), None, 1).unwrap();
+    assert!(restored.has_keys && restored.keys_as_of == Some(made_at));
+    assert_eq!(fs::read_to_string(path("restored/keys/ring")).unwrap(), "a ring");
+    // Shipping, too.
+    running.seal(1);
+    let ship = BackupWish { extent: Extent::Sealed, ..wish(&backup) };
+    back_up(&running.source(), &wish(&backup), &mut |_| true).unwrap();
+    running.seal(running.store.sealed_count() + 1);
+    back_up(&running.source(), &ship, &mut |_| true).unwrap();
+    assert!(path("backup/private-1/keys/ring").exists());
+    // Keys that are gone from the data folder do not go from the backup.
+    for name in ["data/signing.key", "elsewhere/ring"] {
+        let whole = fs::read(path(name)).unwrap();
+        fs::remove_file(path(name)).unwrap();
+        let fault = back_up(&running.source(), &with_keys, &mut |_| true).unwrap_err();
+        assert!(matches!(fault, BackupFault::KeysGone { .. }), "{fault}");
+        assert!(path("backup/private-1/keys/ring").exists());
+        fs::write(path(name), whole).unwrap();
+    }
+    // The key of the root certificate is removed on purpose.
+    fs::remove_file(path("data/ca/root.key")).unwrap();
+    back_up(&running.source(), &with_keys, &mut |_| true).unwrap();
+    assert_eq!(fs::read_to_string(path("backup/private-2/ca/root.key")).unwrap(), "a root");
+    // Without its manifest a folder of keys is still there.
+    fs::remove_file(backup.join(MANIFEST)).unwrap();
     running.back_up(&backup).unwrap();
-    assert_eq!(names_in(&backup).unwrap(), ["backup.json", "backup.lock", "log"]);
-    assert!(!restore_to(&backup, &path("other"), None, 1).unwrap().has_keys);
+    assert!(path("backup/private-2/keys/ring").exists());
+    let report = back_up(&running.source(), &with_keys, &mut |_| true).unwrap();
+    assert_eq!((report.private_files, report.keys_as_of), (2, None));
+    assert_eq!(names_in(&backup).unwrap(), ["backup.json", "backup.lock", "log", "private-3"]);
+    // A lock that is gone is made again.
+    fs::remove_file(backup.join("backup.lock")).unwrap();
+    running.back_up(&backup).unwrap();
+}
+
+#[test]
+fn a_backup_is_verified_where_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let running = Running::new(&path("data"));
+    fs::create_dir(path("data/keys")).unwrap();
+    fs::write(path("data/keys/ring"), "a ring").unwrap();
+    running.seal(2);
+    running.write(3);
+    let backup = path("backup");
+    let private = BackupWish { private: Some(&running.data), ..wish(&backup) };
+    let made = back_up(&running.source(), &private, &mut |_| true).unwrap();
+    let whole = |backup: &Path| verify(backup, &mut |_| true);
+    let report = whole(&backup).unwrap();
+    assert_eq!((report.last, report.root, report.epochs), (made.last, made.root, made.epochs));
+    assert_eq!(report.private_files, 1);
+    for name in files_in(&backup) {
+        // The term is in the manifest too, and the lock is empty.
+        if name.ends_with("term") || name.ends_with("backup.lock") {
+            continue;
+        }
+        let file = backup.join(&name);
+        let bytes = fs::read(&file).unwrap();
+        let mut flipped = bytes.clone();
+        *flipped.last_mut().unwrap() ^= 1;
+        for damaged in [flipped.as_slice(), &bytes[..bytes.len() - 3]] {
+            fs::write(&file, damaged).unwrap();
+            let fault = whole(&backup).unwrap_err().to_string();
+            assert!(fault.contains(name.to_str().unwrap()), "{}: {fault}", name.display());
+        }
+        fs::remove_file(&file).unwrap();
+        let fault = whole(&backup).unwrap_err().to_string();
+        assert!(fault.contains(name.to_str().unwrap()), "{}: {fault}", name.display());
+        fs::write(&file, bytes).unwrap();
+    }
+    // What an interrupted backup adds does not matter.
+    running.seal(made.epochs + 2);
+    for stop in [3, 8, 21] {
+        let mut step = 0;
+        let stopped = back_up(&running.source(), &wish(&backup), &mut |_| {
+            step += 1;
+            step <= stop
+        });
+        if stopped.is_ok() {
+            break;
+        }
+        assert_eq!(whole(&backup).unwrap(), report, "stopped at {stop}");
+    }
+}
+
+#[test]
+fn a_backup_is_never_inside_its_ledger_nor_around_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let running = Running::new(&path("data"));
+    running.write(3);
+    fs::create_dir_all(path("secret/keys")).unwrap();
+    std::os::unix::fs::symlink(path("secret/keys"), path("data/keys")).unwrap();
+    std::os::unix::fs::symlink(path("data"), path("link")).unwrap();
+    let inside =
+        ["data", "data/backup", "data/log/backup", "data/keys/a/b", "secret/keys/backup", "link/backup"];
+    for name in inside {
+        let fault = running.back_up(&path(name)).unwrap_err();
+        assert!(matches!(fault, BackupFault::Inside { .. }), "{name}: {fault}");
+    }
+    for name in ["secret", "."] {
+        let fault = running.back_up(&path(name)).unwrap_err();
+        assert!(matches!(fault, BackupFault::Around { .. }), "{name}: {fault}");
+    }
+    running.back_up(&path("backup")).unwrap();
+    let fault = running.back_up(&path("backup/log/more")).unwrap_err();
+    assert!(matches!(fault, BackupFault::Inside { what: "the backup", .. }), "{fault}");
+    // Nor is a restored ledger inside a backup or another ledger.
+    for name in ["backup", "backup/new", "data/new", "link/new"] {
+        let fault = restore_to(&path("backup"), &path(name), None, 1).unwrap_err();
+        assert!(matches!(fault, BackupFault::Inside { .. }), "{name}: {fault}");
+    }
+    let mut expected: Vec<PathBuf> =
+        ["backup.json", "backup.lock", "log/epoch-000001.tail", "log/term"].map(PathBuf::from).into();
+    expected.sort();
+    assert_eq!(files_in(&path("backup")), expected);
+}
+
+/// Wherever a restore is killed, it can be run again.
+#[test]
+fn a_restore_that_was_killed_is_run_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let running = Running::new(&path("data"));
+    running.write(3);
+    let backup = path("backup");
+    running.back_up(&backup).unwrap();
+    // Before, in and after the first write; after the last rename.
+    let left: [(&str, &[&str]); 6] = [
+        ("one.new", &[]),
+        ("two.new", &["restore.unfinished.new"]),
+        ("three.new", &["restore.unfinished", "log", "keys"]),
+        ("four", &["restore.unfinished", "log", "keys"]),
+        ("five", &["restore.unfinished.new"]),
+        ("six", &["lost+found"]),
+    ];
+    for (place, names) in left {
+        fs::create_dir(path(place)).unwrap();
+        for name in names {
+            fs::write(path(place).join(name), "").unwrap();
+        }
+        let target = path(place.trim_end_matches(".new"));
+        restore_to(&backup, &target, None, 1).unwrap();
+        let names = names_in(&target).unwrap();
+        let expected: &[&str] = if place == "six" { &["log", "lost+found"] } else { &["log"] };
+        assert_eq!(names, expected, "{place}");
+        assert!(!path(&format!("{place}.new")).exists());
+        assert_eq!(mode_of(&target).unwrap(), 0o700);
+    }
+    // A folder that is there stays, and so does what leads to it.
+    fs::create_dir(path("mounted")).unwrap();
+    std::os::unix::fs::symlink(path("mounted"), path("linked")).unwrap();
+    let inode = |path: PathBuf| std::os::unix::fs::MetadataExt::ino(&fs::metadata(path).unwrap());
+    let before = inode(path("mounted"));
+    restore_to(&backup, &path("linked"), None, 1).unwrap();
+    assert_eq!(inode(path("mounted")), before);
+    assert_eq!(names_in(&path("mounted")).unwrap(), ["log"]);
+    // What cannot be is refused before anything is copied.
+    std::os::unix::fs::symlink(path("nothing"), path("dangling")).unwrap();
+    fs::write(path("file"), "").unwrap();
+    for name in ["dangling", "file"] {
+        let wish = RestoreWish { source: &backup, target: &path(name), ..restore_wish() };
+        let fault = restore(&wish, &mut |_| panic!("it copies")).unwrap_err();
+        let is_expected = matches!(fault, BackupFault::DanglingLink { .. } | BackupFault::NotAFolder { .. });
+        assert!(is_expected, "{name}: {fault}");
+    }
+}
+
+#[test]
+fn a_restore_refuses_first_what_it_can_refuse_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let running = Running::new(&path("data"));
+    running.write(3);
+    let (backup, target) = (path("backup"), path("restored"));
+    running.back_up(&backup).unwrap();
+    let number =
+        |text: &str| LastNumber { project: ProjectId::DEFAULT, number: InvoiceId::new(text).unwrap() };
+    let asked = || RestoreWish { source: &backup, target: &target, ..restore_wish() };
+    let early = Ticking::from("2026-10-31T00:00:00Z");
+    let earlier = Ticking::from("2026-09-01T00:00:00Z");
+    let rows = [
+        ("no number of a document", RestoreWish { last_numbers: vec![number("412")], ..asked() }),
+        (
+            "at most 999999999999",
+            RestoreWish { last_numbers: vec![number("INV-2026-9999999999999")], ..asked() },
+        ),
+        ("2028 has not begun", RestoreWish { last_numbers: vec![number("INV-2028-000001")], ..asked() }),
+        (
+            "again",
+            RestoreWish { last_numbers: vec![number("INV-2026-7"), number("INV-2026-000008")], ..asked() },
+        ),
+        ("the backup is of 2026-11-01", RestoreWish { clock: early.clone(), ..asked() }),
+        ("--confirm-clock", RestoreWish { clock: earlier.clone(), ..asked() }),
+        (
+            "the backup ends at sequence",
+            RestoreWish { until: Some(Until::Sequence(Sequence(99))), ..asked() },
+        ),
+        ("complete with sequence 2", RestoreWish { until: Some(Until::Sequence(Sequence(0))), ..asked() }),
+    ];
+    for (part, wish) in rows {
+        let fault = restore(&wish, &mut |_| panic!("it copies")).unwrap_err().to_string();
+        assert!(fault.contains(part), "{part}: {fault}");
+        assert_eq!(names_in(folder.path()).unwrap(), ["backup", "data"]);
+    }
+    // The last event may be later than the backup, if the clock went back in between.
+    let text = fs::read_to_string(backup.join(MANIFEST)).unwrap();
+    let source = FolderSource::new(&path("data"), MADE_BY, at("2026-08-01T00:00:00Z")).unwrap();
+    back_up(&source, &wish(&backup), &mut |_| true).unwrap();
+    assert_ne!(fs::read_to_string(backup.join(MANIFEST)).unwrap(), text);
+    let behind = RestoreWish { clock: earlier.clone(), ..asked() };
+    let fault = restore(&behind, &mut |_| panic!("it copies")).unwrap_err().to_string();
+    assert!(fault.contains("its last event is of 2026-10-01"), "{fault}");
+    // Both are accepted on the word of the operator.
+    running.back_up(&backup).unwrap();
+    let confirmed = RestoreWish { clock: earlier, clock_confirmed: true, ..asked() };
+    let report = restore(&confirmed, &mut |_| true).unwrap();
+    let last = events_in(&target).pop().unwrap();
+    assert_eq!((report.recorded, report.recorded_at), (last.sequence, last.recorded_at));
+    assert!(report.recorded_at < at("2026-11-01T00:00:00Z"));
 }
 
 #[test]
@@ -592,4 +845,54 @@ fn a_sealed_epoch_is_repaired_and_nothing_else() {
     repair(&data, &path("backup"), &mut |_| true).unwrap();
     assert!(data.join("log/epoch-000001/db.damaged-2").exists());
     assert_eq!(fs::read(&db).unwrap(), whole);
+}
+
+/// A manifest that is gone or damaged comes back, if the epoch of the backup fits between its neighbours.
+#[test]
+fn a_manifest_is_repaired_where_its_epoch_fits() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let running = Running::new(&path("data"));
+    running.seal(3);
+    running.back_up(&path("backup")).unwrap();
+    let data = running.stop();
+    let all = events_in(&data);
+    let other = Running::with_id(&path("other"), 8);
+    other.seal(3);
+    other.back_up(&path("foreign")).unwrap();
+    let file = |number: usize| data.join(format!("log/epoch-{number:06}.manifest"));
+    let last = BackupManifest::read(&path("backup")).unwrap().unwrap().epochs.len();
+    for number in [1, 2, last] {
+        let whole = fs::read(file(number)).unwrap();
+        for damaged in [None, Some("{}")] {
+            fs::remove_file(file(number)).unwrap();
+            if let Some(text) = damaged {
+                fs::write(file(number), text).unwrap();
+            }
+            assert!(SledStore::open_read_only(&data.join(LOG)).is_err(), "{number}");
+            let fault = repair(&data, &path("foreign"), &mut |_| true).unwrap_err().to_string();
+            // That of another ledger may have fewer.
+            let is_refused = ["does not fit the log", "does not have this epoch"];
+            assert!(is_refused.iter().any(|part| fault.contains(part)), "{number}: {fault}");
+            let report = repair(&data, &path("backup"), &mut |_| true).unwrap();
+            assert_eq!(report.repaired.len(), 1);
+            assert_eq!(report.repaired[0].0, file(number));
+            assert_eq!(
+                (report.unopened.is_none(), report.repaired[0].1.is_some()),
+                (true, damaged.is_some())
+            );
+            assert_eq!(fs::read(file(number)).unwrap(), whole);
+        }
+    }
+    assert_eq!(events_in(&data), all);
+    // With the files of its database.
+    fs::remove_file(file(2)).unwrap();
+    fs::remove_dir_all(data.join("log/epoch-000002")).unwrap();
+    assert_eq!(repair(&data, &path("backup"), &mut |_| true).unwrap().repaired.len(), 3);
+    assert_eq!(events_in(&data), all);
+    // What no backup repairs is said.
+    let tail = data.join(format!("log/epoch-{:06}.tail", last + 1));
+    fs::remove_file(tail).unwrap();
+    let report = repair(&data, &path("backup"), &mut |_| true).unwrap();
+    assert!(report.unopened.is_some() && report.repaired.is_empty());
 }

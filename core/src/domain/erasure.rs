@@ -83,7 +83,7 @@ pub enum ErasureRefusal {
         instance: InstanceId,
     },
     /// What it says is still needed.
-    #[error("instance {instance} lives; it is erased when it was destroyed and has ended")]
+    #[error("instance {instance} still exists; erase it after it was destroyed and removed")]
     InstanceLives {
         /// Which.
         instance: InstanceId,

@@ -111,6 +111,9 @@ macro_rules! events {
         pub enum Event { $($(#[$doc])* $name($payload),)* }
 
         impl Event {
+            /// The names of all events, in the order above.
+            pub const NAMES: &[&str] = &[$(stringify!($name),)*];
+
             /// Its name.
             pub fn name(&self) -> &'static str {
                 match self { $(Self::$name(_) => stringify!($name),)* }

@@ -61,7 +61,7 @@ pub enum Command {
     RequestComputer(computer::RequestComputer),
     /// Give a computer a title and attributes.
     DescribeComputer(computer::DescribeComputer),
-    /// Say whom and what a computer is for.
+    /// Restrict who and what a computer serves.
     SetAllocationScope(computer::SetAllocationScope),
     /// Say that a computer is silent, or is not any more.
     NoticeSilence(computer::NoticeSilence),
@@ -109,7 +109,7 @@ pub enum Command {
     SetPartyTimeZone(party::SetPartyTimeZone),
     /// Have a seller charge a tax rate.
     SetTaxRate(tax::SetTaxRate),
-    /// Have a customer taxed in a way.
+    /// Set the tax category of a customer.
     SetTaxTreatment(tax::SetTaxTreatment),
     /// Give a customer prepaid credit.
     GrantCredit(credit::GrantCredit),

@@ -32,7 +32,7 @@ pub(crate) struct One {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Node {
+struct NaiveNode {
     owner: PartyId,
     offered: BTreeSet<PartitionId>,
     /// What partitions can do, also those that are not on offer any more.
@@ -46,17 +46,17 @@ struct Node {
 
 /// All instances and computers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Cloud {
+pub(crate) struct NaiveCloud {
     master: bool,
     pub(crate) instances: BTreeMap<InstanceId, One>,
-    computers: BTreeMap<ComputerId, Node>,
+    computers: BTreeMap<ComputerId, NaiveNode>,
 }
 
 fn wish<'a>(filter: &'a Pairs, key: &str) -> Option<&'a str> {
     filter.iter().find(|(known, _)| &**known == key).map(|(_, value)| &**value)
 }
 
-impl Cloud {
+impl NaiveCloud {
     /// Takes the next event over.
     pub(crate) fn take(&mut self, event: &Event) {
         self.take_of_computer(event);
@@ -113,7 +113,7 @@ impl Cloud {
     fn take_of_computer(&mut self, event: &Event) {
         match event {
             Event::ComputerRegistered(event) => {
-                let node = Node {
+                let node = NaiveNode {
                     owner: event.owner,
                     offered: BTreeSet::new(),
                     able: BTreeMap::new(),
@@ -222,7 +222,7 @@ impl Cloud {
         self.living().map(|(_, one)| one).filter(|one| !one.shared).filter(there)
     }
 
-    fn is_for(node: &Node, party: PartyId) -> bool {
+    fn is_for(node: &NaiveNode, party: PartyId) -> bool {
         match &node.scope {
             AllocationScope::Open => true,
             AllocationScope::Personal => party == node.owner,
@@ -231,7 +231,7 @@ impl Cloud {
         }
     }
 
-    fn has_attributes(node: &Node, filter: &Pairs) -> bool {
+    fn has_attributes(node: &NaiveNode, filter: &Pairs) -> bool {
         let other = ["computer_guid", "instance_guid", "capability", "mode"];
         let asked = filter.iter().filter(|(key, _)| !other.contains(&&**key));
         let mut asked = asked.filter(|(key, _)| !key.starts_with("fw_") && &**key != "retention_delay");
@@ -277,7 +277,7 @@ impl Cloud {
         })
     }
 
-    fn is_able(node: &Node, partition: &PartitionId, filter: &Pairs) -> bool {
+    fn is_able(node: &NaiveNode, partition: &PartitionId, filter: &Pairs) -> bool {
         wish(filter, "capability")
             .is_none_or(|asked| node.able[partition].iter().any(|able| &**able == asked))
     }

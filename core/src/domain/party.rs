@@ -17,7 +17,7 @@ use super::time::{TimeZone, Timestamp};
 pub struct PartyRegistered {
     /// Who.
     pub party: PartyId,
-    /// The name people know them by.
+    /// Name.
     pub name: Sealed,
     /// Where their billing periods are cut.
     pub time_zone: TimeZone,

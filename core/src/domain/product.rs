@@ -56,7 +56,7 @@ pub enum ProductRefusal {
 
 /// What decisions need to know of a product: whose it is, and its best release.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-struct Product {
+struct ProductRecord {
     publisher: PartyId,
     best: SoftwareRelease,
 }
@@ -64,7 +64,7 @@ struct Product {
 /// All products.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Products {
-    by_reference: BTreeMap<Reference, Product>,
+    by_reference: BTreeMap<Reference, ProductRecord>,
 }
 
 impl Products {
@@ -93,7 +93,7 @@ impl Products {
     }
 
     pub(crate) fn published(&mut self, event: &SoftwareReleasePublished) {
-        let product = Product { publisher: event.publisher, best: event.release.clone() };
+        let product = ProductRecord { publisher: event.publisher, best: event.release.clone() };
         self.by_reference.insert(event.product.clone(), product);
     }
 }

@@ -23,7 +23,7 @@ use super::restore::{Numbering, Restores};
 use super::software::Supplies;
 use super::tax::Taxes;
 use super::time::Timestamp;
-use super::usage::{self, SeenIndex, UsageLedger};
+use super::usage::{self, SeenIndex, UsageFold, UsageLedger};
 use super::{Answer, Command, Context, Outcome, Refusal};
 
 /// All that decisions of one project look at, but for what it shares with others.
@@ -57,7 +57,7 @@ pub struct Project {
 
 /// What a project shares with all others.
 #[derive(Clone, Copy)]
-pub(super) struct Shared<'a> {
+pub(super) struct ProjectsShare<'a> {
     /// The rules that hold.
     pub(super) mode: Mode,
     /// The index of usage identities, each of which names its project.
@@ -70,7 +70,7 @@ impl Project {
     /// Decides a command; changes nothing.
     pub(super) fn decide(
         &self,
-        around: Shared<'_>,
+        around: ProjectsShare<'_>,
         context: &Context,
         command: &Command,
     ) -> Result<Outcome<Answer>, Refusal> {
@@ -186,6 +186,7 @@ impl Project {
         (stream, event): (&Stream, &Event),
         sequence: Sequence,
     ) {
+        let at = (stream, sequence);
         match event {
             // Nothing here looks at these; those of the ledger never come here.
             Event::LedgerCreated(_)
@@ -236,13 +237,14 @@ impl Project {
             }
             Event::InstanceRenamed(event) => self.instances.renamed(event),
             Event::ConnectionParametersSet(event) => self.instances.connection_set(event),
-            Event::UsageRecorded(_)
-            | Event::UsageCorrected(_)
-            | Event::UsageSuspended(_)
-            | Event::SuspendedUsageResolved(_)
-            | Event::SuspendedUsageDismissed(_) => {
-                let around = (seen, &self.computers);
-                self.usage.evolve(around, project, (stream, event), sequence);
+            Event::UsageRecorded(event) => self.usage((seen, project), at, |fold| fold.recorded(event)),
+            Event::UsageCorrected(event) => self.usage((seen, project), at, |fold| fold.corrected(event)),
+            Event::UsageSuspended(event) => self.usage((seen, project), at, |fold| fold.suspended(event)),
+            Event::SuspendedUsageResolved(event) => {
+                self.usage((seen, project), at, |fold| fold.resolved(event));
+            }
+            Event::SuspendedUsageDismissed(event) => {
+                self.usage((seen, project), at, |fold| fold.dismissed(event));
             }
             Event::PriceBookPublished(event) => self.price_books.published(event),
             Event::InvoiceRunOpened(event) => self.invoices.opened(event),
@@ -266,6 +268,19 @@ impl Project {
         }
     }
 
+    /// Takes an event about usage over. It is in the stream of the computer that reports.
+    fn usage(
+        &mut self,
+        (seen, project): (&mut dyn SeenIndex, ProjectId),
+        (stream, sequence): (&Stream, Sequence),
+        take_over: impl FnOnce(UsageFold<'_>),
+    ) {
+        let Self { usage: ledger, computers, .. } = self;
+        if let Stream::Usage(computer) = stream {
+            take_over(UsageFold { ledger, seen, computers, project, computer, sequence });
+        }
+    }
+
     /// Who may hold a credential.
     pub(super) fn holders(&self) -> Holders<'_> {
         let Self { parties, computers, instances, .. } = self;
@@ -277,15 +292,15 @@ impl Project {
         instance::Surroundings { mode, parties, computers, supplies }
     }
 
-    fn around_invoices<'a>(&'a self, around: Shared<'a>, project: ProjectId) -> invoice::Around<'a> {
+    fn around_invoices<'a>(&'a self, around: ProjectsShare<'a>, project: ProjectId) -> invoice::Around<'a> {
         let Self { parties, credits, charges, .. } = self;
         let numbering = Numbering { restores: around.restores, project };
         invoice::Around { parties, credits, charges, numbering }
     }
 
-    fn around_usage<'a>(&'a self, around: Shared<'a>, context: &Context) -> usage::Surroundings<'a> {
+    fn around_usage<'a>(&'a self, around: ProjectsShare<'a>, context: &Context) -> usage::Surroundings<'a> {
         let Self { computers, instances, .. } = self;
-        let (Context { now, next, project }, Shared { seen, .. }) = (*context, around);
+        let (Context { now, next, project }, ProjectsShare { seen, .. }) = (*context, around);
         usage::Surroundings { seen, computers, instances, project, now, next }
     }
 }

@@ -27,7 +27,7 @@ use super::invoice::{
     RunPeriod,
 };
 use super::money::{Amount, Currency, Rounding};
-use super::naive::Cloud;
+use super::naive::NaiveCloud;
 use super::pricing::{Every, Match, Model, PriceBook, PublishPriceBook, Rate, When};
 use super::product::PublishSoftwareRelease;
 use super::restore::{LastNumber, RecordRestore, RestoreMark};
@@ -43,7 +43,7 @@ const HOUR: i64 = 3_600_000_000;
 
 /// A step of a history; what it is about is found when it is taken.
 #[derive(Debug, Clone)]
-enum Step {
+enum DecisionStep {
     Wait(i64),
     Party(&'static str),
     Computer(&'static str),
@@ -104,7 +104,7 @@ fn reports() -> impl Strategy<Value = UsageReport> {
     )
 }
 
-fn steps() -> impl Strategy<Value = Step> {
+fn steps() -> impl Strategy<Value = DecisionStep> {
     let computers =
         || select(vec!["COMP-1", "COMP-1", "COMP-1", "COMP-1", "COMP-1", "COMP-1", "COMP-2", "COMP-3"]);
     let partitions = || select(vec!["p0", "p1", "p2"]);
@@ -154,48 +154,48 @@ fn steps() -> impl Strategy<Value = Step> {
     let supplies = select(vec![SupplyState::Available, SupplyState::Destroyed]);
     let installed = select(vec![SoftwareState::Building, SoftwareState::Error, SoftwareState::Destroyed]);
     prop_oneof![
-        4 => (0..6_i64).prop_map(Step::Wait),
-        1 => select(vec!["UTC", "Europe/Paris"]).prop_map(Step::Party),
-        1 => computers().prop_map(Step::Computer),
-        4 => (computers(), offers, any::<bool>()).prop_map(|(c, offers, new)| Step::Configure(c, offers, new)),
-        1 => (computers(), 1..3_u8, supplies).prop_map(|(c, release, state)| Step::Supply(c, release, state)),
-        1 => (computers(), 1..3_u8, installed).prop_map(|(c, release, state)| Step::Software(c, release, state)),
+        4 => (0..6_i64).prop_map(DecisionStep::Wait),
+        1 => select(vec!["UTC", "Europe/Paris"]).prop_map(DecisionStep::Party),
+        1 => computers().prop_map(DecisionStep::Computer),
+        4 => (computers(), offers, any::<bool>()).prop_map(|(c, offers, new)| DecisionStep::Configure(c, offers, new)),
+        1 => (computers(), 1..3_u8, supplies).prop_map(|(c, release, state)| DecisionStep::Supply(c, release, state)),
+        1 => (computers(), 1..3_u8, installed).prop_map(|(c, release, state)| DecisionStep::Software(c, release, state)),
         8 => (requesters(), names(), prop::bool::weighted(0.3), 1..3_u8, select(filters), rooms).prop_map(
-            |(from, name, shared, release, filter, room)| Step::Request { from, name, shared, release, filter, room }
+            |(from, name, shared, release, filter, room)| DecisionStep::Request { from, name, shared, release, filter, room }
         ),
         4 => (requesters(), names(), prop::bool::weighted(0.2), wanted)
-            .prop_map(|(from, name, shared, state)| Step::State(from, name, shared, state)),
-        6 => (ats(), told).prop_map(|(at, state)| Step::Report(at, state)),
-        1 => (ats(), 0..3_u8).prop_map(|(at, text)| Step::Connect(at, text)),
-        1 => ats().prop_map(Step::Bang),
-        1 => (ats(), names()).prop_map(|(at, name)| Step::Rename(at, name)),
-        1 => computers().prop_map(Step::BangComputer),
-        2 => (computers(), described).prop_map(|(c, attributes)| Step::Describe(c, attributes)),
-        2 => (computers(), scopes, limits).prop_map(|(c, scope, (n, most))| Step::Scope(c, scope, n, most)),
-        2 => (computers(), any::<bool>()).prop_map(|(c, silent)| Step::Silence(c, silent)),
-        1 => (1..4_u64, select(vec!["one", "two"])).prop_map(|(party, title)| Step::RequestComputer(party, title)),
-        1 => (1..4_u64, 1..3_u8).prop_map(|(party, release)| Step::PublishRelease(party, release)),
-        8 => (computers(), prop::collection::vec(reports(), 1..5)).prop_map(|(c, reports)| Step::Usage(c, reports)),
-        3 => (any::<Index>(), prop::option::of(0..20_i64)).prop_map(|(which, hour)| Step::Resolve(which, hour)),
-        1 => any::<Index>().prop_map(Step::Dismiss),
-        1 => (1..3_u8).prop_map(Step::Publish),
-        1 => (1..3_u64, 0..10_i64, 0..10_i64).prop_map(|(seller, start, stop)| Step::Open(seller, start, stop)),
-        2 => (1..4_u64, 1..3_u64).prop_map(|(run, buyer)| Step::Finalise(run, buyer)),
-        1 => (1..4_u64, 0..3_u32).prop_map(|(run, invoices)| Step::FinaliseRun(run, invoices)),
-        1 => (0..9_u32, prop::option::of(0..3_u64)).prop_map(|(mark, lost)| Step::Restore(mark, lost)),
+            .prop_map(|(from, name, shared, state)| DecisionStep::State(from, name, shared, state)),
+        6 => (ats(), told).prop_map(|(at, state)| DecisionStep::Report(at, state)),
+        1 => (ats(), 0..3_u8).prop_map(|(at, text)| DecisionStep::Connect(at, text)),
+        1 => ats().prop_map(DecisionStep::Bang),
+        1 => (ats(), names()).prop_map(|(at, name)| DecisionStep::Rename(at, name)),
+        1 => computers().prop_map(DecisionStep::BangComputer),
+        2 => (computers(), described).prop_map(|(c, attributes)| DecisionStep::Describe(c, attributes)),
+        2 => (computers(), scopes, limits).prop_map(|(c, scope, (n, most))| DecisionStep::Scope(c, scope, n, most)),
+        2 => (computers(), any::<bool>()).prop_map(|(c, silent)| DecisionStep::Silence(c, silent)),
+        1 => (1..4_u64, select(vec!["one", "two"])).prop_map(|(party, title)| DecisionStep::RequestComputer(party, title)),
+        1 => (1..4_u64, 1..3_u8).prop_map(|(party, release)| DecisionStep::PublishRelease(party, release)),
+        8 => (computers(), prop::collection::vec(reports(), 1..5)).prop_map(|(c, reports)| DecisionStep::Usage(c, reports)),
+        3 => (any::<Index>(), prop::option::of(0..20_i64)).prop_map(|(which, hour)| DecisionStep::Resolve(which, hour)),
+        1 => any::<Index>().prop_map(DecisionStep::Dismiss),
+        1 => (1..3_u8).prop_map(DecisionStep::Publish),
+        1 => (1..3_u64, 0..10_i64, 0..10_i64).prop_map(|(seller, start, stop)| DecisionStep::Open(seller, start, stop)),
+        2 => (1..4_u64, 1..3_u64).prop_map(|(run, buyer)| DecisionStep::Finalise(run, buyer)),
+        1 => (1..4_u64, 0..3_u32).prop_map(|(run, invoices)| DecisionStep::FinaliseRun(run, invoices)),
+        1 => (0..9_u32, prop::option::of(0..3_u64)).prop_map(|(mark, lost)| DecisionStep::Restore(mark, lost)),
     ]
 }
 
 /// The command of a step, sealed for who is there now; none if it is about nothing.
-fn command(given: &mut Given, step: Step) -> Option<Command> {
+fn command(given: &mut Given, step: DecisionStep) -> Option<Command> {
     Some(match step {
-        Step::Wait(hours) => {
+        DecisionStep::Wait(hours) => {
             given.now = given.now.plus_micros(hours * HOUR + 1);
             return None;
         }
-        Step::Party(zone) => register_party_in(zone).into(),
-        Step::Computer(name) => register_computer(name).into(),
-        Step::Configure(name, offers, new) => {
+        DecisionStep::Party(zone) => register_party_in(zone).into(),
+        DecisionStep::Computer(name) => register_computer(name).into(),
+        DecisionStep::Configure(name, offers, new) => {
             let offers = offers.into_iter().map(|(partition, user)| {
                 let user = Some(user.into());
                 // p2 can do more than the others.
@@ -205,56 +205,60 @@ fn command(given: &mut Given, step: Step) -> Option<Command> {
             let owner_if_new = new.then_some(PartyId(1));
             ConfigureComputer { offers: offers.collect(), owner_if_new, ..configure(name, &[]) }.into()
         }
-        Step::Supply(name, number, state) => {
+        DecisionStep::Supply(name, number, state) => {
             SupplySoftware { computer: computer(name), release: release(&number.to_string()), state }.into()
         }
-        Step::Software(name, number, state) => {
+        DecisionStep::Software(name, number, state) => {
             let error = (state == SoftwareState::Error).then(|| sealed(name, "no space left"));
             ReportSoftware { computer: computer(name), release: release(&number.to_string()), state, error }
                 .into()
         }
-        Step::Request { from, name, shared, release: number, filter, room } => RequestInstance {
+        DecisionStep::Request { from, name, shared, release: number, filter, room } => RequestInstance {
             release: release(&number.to_string()),
             filter: pairs(filter),
             without_room: room,
             ..sealed_request(given, requester(from), name, shared)
         }
         .into(),
-        Step::State(from, name, shared, state) => {
+        DecisionStep::State(from, name, shared, state) => {
             RequestInstance { state: Some(state), ..sealed_request(given, requester(from), name, shared) }
                 .into()
         }
-        Step::Report(at, state) => {
+        DecisionStep::Report(at, state) => {
             let error = (state == ReportedState::Error).then(|| sealed_for(given, at, 0));
             ReportInstance { place: place(at), state, error }.into()
         }
-        Step::Connect(at, text) => {
+        DecisionStep::Connect(at, text) => {
             SetConnectionParameters { place: place(at), connection: sealed_for(given, at, text) }.into()
         }
-        Step::Bang(at) => BangInstance { place: place(at), message: Some(sealed_for(given, at, 0)) }.into(),
-        Step::Rename(at, name) => RenameInstance { place: place(at), reference: reference(name) }.into(),
-        Step::BangComputer(name) => BangComputer { computer: computer(name), message: None }.into(),
-        Step::Describe(name, attributes) => {
+        DecisionStep::Bang(at) => {
+            BangInstance { place: place(at), message: Some(sealed_for(given, at, 0)) }.into()
+        }
+        DecisionStep::Rename(at, name) => {
+            RenameInstance { place: place(at), reference: reference(name) }.into()
+        }
+        DecisionStep::BangComputer(name) => BangComputer { computer: computer(name), message: None }.into(),
+        DecisionStep::Describe(name, attributes) => {
             let (title, attributes) = (Some("one".into()), pairs(attributes).into_iter().collect());
             DescribeComputer { computer: computer(name), title, attributes }.into()
         }
-        Step::Scope(name, scope, number, capacity) => {
+        DecisionStep::Scope(name, scope, number, capacity) => {
             let software = number.iter().map(|number| release(&number.to_string())).collect();
             SetAllocationScope { computer: computer(name), scope, software, capacity }.into()
         }
-        Step::Silence(name, silent) => {
+        DecisionStep::Silence(name, silent) => {
             NoticeSilence { computer: computer(name), since: silent.then_some(given.now) }.into()
         }
-        Step::RequestComputer(owner, title) => {
+        DecisionStep::RequestComputer(owner, title) => {
             let (owner, title, time_zone) = (PartyId(owner), title.into(), super::time::TimeZone::UTC);
             RequestComputer { owner, title, time_zone }.into()
         }
-        Step::PublishRelease(publisher, number) => {
+        DecisionStep::PublishRelease(publisher, number) => {
             let (product, release) = (reference("kvm"), release(&number.to_string()));
             PublishSoftwareRelease { product, release, publisher: PartyId(publisher) }.into()
         }
-        Step::Usage(name, reports) => record(name, reports).into(),
-        Step::Resolve(which, hour) => {
+        DecisionStep::Usage(name, reports) => record(name, reports).into(),
+        DecisionStep::Resolve(which, hour) => {
             let start = hour.map(|hour| super::given::instant("0").plus_micros(hour * HOUR));
             let period = start.and_then(|start| Period::new(start, start.plus_micros(HOUR)));
             let subject = Some("p0".into());
@@ -267,11 +271,11 @@ fn command(given: &mut Given, step: Step) -> Option<Command> {
             }
             .into()
         }
-        Step::Dismiss(which) => {
+        DecisionStep::Dismiss(which) => {
             DismissSuspendedUsage { suspended: suspended(given, which)?, reason: "nonsense".into() }.into()
         }
-        Step::Publish(price) => PublishPriceBook { book: book(price) }.into(),
-        Step::Open(seller, first, last) => {
+        DecisionStep::Publish(price) => PublishPriceBook { book: book(price) }.into(),
+        DecisionStep::Open(seller, first, last) => {
             let bound = |day: i64| Bound::Instant(super::given::instant("0").plus_micros(day * 6 * HOUR));
             let period = RunPeriod { start: bound(first), stop: bound(last) };
             OpenInvoiceRun {
@@ -283,11 +287,11 @@ fn command(given: &mut Given, step: Step) -> Option<Command> {
             }
             .into()
         }
-        Step::Finalise(run, buyer) => {
+        DecisionStep::Finalise(run, buyer) => {
             FinaliseInvoice { draft: draft(given, RunId(run), PartyId(buyer))? }.into()
         }
-        Step::FinaliseRun(run, invoices) => FinaliseInvoiceRun { run: RunId(run), invoices }.into(),
-        Step::Restore(mark, lost) => restore(given, mark, lost).into(),
+        DecisionStep::FinaliseRun(run, invoices) => FinaliseInvoiceRun { run: RunId(run), invoices }.into(),
+        DecisionStep::Restore(mark, lost) => restore(given, mark, lost).into(),
     })
 }
 
@@ -307,6 +311,7 @@ fn restore(given: &Given, mark: u32, gap: Option<u64>) -> RecordRestore {
         root: [2; 32],
         mark: RestoreMark::new(mark),
         last_numbers: stated.into_iter().collect(),
+        clock_confirmed: false,
     }
 }
 
@@ -347,8 +352,8 @@ fn sealed_for(given: &Given, (at, place, shared): At, text: u8) -> Sealed {
     Sealed { key: known.map_or(value.key, |known| known.key), ..value }
 }
 
-fn cloud(given: &Given) -> Cloud {
-    let mut cloud = Cloud::default();
+fn cloud(given: &Given) -> NaiveCloud {
+    let mut cloud = NaiveCloud::default();
     given.log.iter().for_each(|(_, event)| cloud.take(event));
     cloud
 }
@@ -634,9 +639,9 @@ impl Together {
         self.note(ProjectId(PROJECTS[which]));
     }
 
-    fn step(&mut self, which: usize, step: Step) {
+    fn step(&mut self, which: usize, step: DecisionStep) {
         // A restore is one of all projects.
-        if matches!(step, Step::Restore(..)) {
+        if matches!(step, DecisionStep::Restore(..)) {
             return;
         }
         let mut alone = self.alone[which].take().expect("it is put back");

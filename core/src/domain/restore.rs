@@ -126,6 +126,8 @@ pub struct RecordRestore {
     pub mark: RestoreMark,
     /// What the operator states.
     pub last_numbers: Vec<LastNumber>,
+    /// Whether the operator states that the clock is right, although the backup was made at a later time.
+    pub clock_confirmed: bool,
 }
 
 /// Why a restore is not recorded.
@@ -151,7 +153,10 @@ pub enum RestoreRefusal {
         last: Sequence,
     },
     /// The clock shows a time before the backup was made: documents would be dated before those that were issued.
-    #[error("the clock shows {now}, but the backup was made at {backup_at}; set the clock and restore again")]
+    #[error(
+        "the clock shows {now}, but the backup was made at {backup_at}; correct the clock, or add --confirm-clock if it \
+         is right"
+    )]
     ClockBehind {
         /// What the clock shows.
         now: Timestamp,
@@ -169,7 +174,8 @@ pub enum RestoreRefusal {
     TooMany,
     /// The text is no number of a document.
     #[error(
-        "last-number {number} is no number of a document; state SERIES-YEAR-NUMBER such as INV-2026-000412"
+        "last-number {number} is no number of a document; state SERIES-YEAR-NUMBER such as INV-2026-000412, with a year \
+         of at most 9999 and a number of at most {MAX_NUMBER}"
     )]
     BadNumber {
         /// What is stated.
@@ -215,7 +221,7 @@ pub enum RestoreRefusal {
 
 /// A restore, as far as numbers depend on it.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-struct Restore {
+struct RestoreRecord {
     mark: RestoreMark,
     at: Timestamp,
     /// The last number of each year that was stated of a series.
@@ -225,7 +231,7 @@ struct Restore {
 /// All restores of the ledger, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Restores {
-    restores: Vec<Restore>,
+    restores: Vec<RestoreRecord>,
 }
 
 /// The restores of the ledger as the documents of one project see them.
@@ -263,15 +269,25 @@ impl Restores {
         command: &RecordRestore,
         (now, next): (Timestamp, Sequence),
     ) -> Result<Outcome<()>, RestoreRefusal> {
-        let RecordRestore { ledger, from, to, backup_last, backup_at, kept, root, mark, last_numbers } =
-            command.clone();
+        let RecordRestore {
+            ledger,
+            from,
+            to,
+            backup_last,
+            backup_at,
+            kept,
+            root,
+            mark,
+            last_numbers,
+            clock_confirmed,
+        } = command.clone();
         for (field, place) in [("from", &from), ("to", &to)] {
             check_text(place, MAX_PLACE).map_err(|reason| RestoreRefusal::BadPlace { field, reason })?;
         }
         if kept >= next {
             return Err(RestoreRefusal::NotKept { kept, last: Sequence(next.0 - 1) });
         }
-        if now < backup_at {
+        if now < backup_at && !clock_confirmed {
             return Err(RestoreRefusal::ClockBehind { now, backup_at });
         }
         if self.restores.iter().any(|restore| restore.mark == mark) {
@@ -314,8 +330,37 @@ impl Restores {
                 stated.entry((*project, series.into())).or_default().insert(year, number);
             }
         }
-        self.restores.push(Restore { mark: event.mark, at: event.at, stated });
+        self.restores.push(RestoreRecord { mark: event.mark, at: event.at, stated });
     }
+}
+
+/// What can be told of stated numbers without the log: how they are written, that each series and year is stated once,
+/// and that the year has begun somewhere.
+pub fn check_stated(stated: &[LastNumber], now: Timestamp) -> Result<(), RestoreRefusal> {
+    const DAY: i64 = 24 * 60 * 60 * 1_000_000;
+    if stated.len() > MAX_STATED {
+        return Err(RestoreRefusal::TooMany);
+    }
+    let present = now.plus_micros(DAY).to_string().get(..4).and_then(|year| year.parse().ok());
+    let present: i32 = present.unwrap_or(i32::MAX);
+    let mut seen = BTreeSet::new();
+    for number in stated {
+        let (series, year, _) =
+            read(number).ok_or_else(|| RestoreRefusal::BadNumber { number: number.clone() })?;
+        if year > present {
+            return Err(RestoreRefusal::YearNotBegun { number: number.clone(), year, now: present });
+        }
+        if !seen.insert((number.project, series, year)) {
+            return Err(RestoreRefusal::StatedTwice { number: number.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// Series, year and number, if a ledger can issue such a one.
+fn read(stated: &LastNumber) -> Option<(&str, i32, u64)> {
+    number::read(&stated.number)
+        .filter(|(_, year, number)| (0..=9999).contains(year) && *number <= MAX_NUMBER)
 }
 
 /// A stated number as it is recorded: one that a seller of the project can have issued, and not less than the log holds.
@@ -325,9 +370,9 @@ fn check(
     stated: LastNumber,
     now: Timestamp,
 ) -> Result<LastNumber, RestoreRefusal> {
-    let read = number::read(&stated.number)
-        .filter(|(_, year, number)| (0..=9999).contains(year) && *number <= MAX_NUMBER);
-    let Some((series, year, last)) = read else { return Err(RestoreRefusal::BadNumber { number: stated }) };
+    let Some((series, year, last)) = read(&stated) else {
+        return Err(RestoreRefusal::BadNumber { number: stated });
+    };
     let mut seller = None;
     let mut known = BTreeSet::new();
     for (base, owner) in project.parties.series() {

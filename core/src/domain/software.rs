@@ -112,7 +112,7 @@ pub enum SoftwareRefusal {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-struct Supply {
+struct SupplyRecord {
     requested: SupplyState,
     reported: Option<SoftwareState>,
     error: Option<Sealed>,
@@ -121,7 +121,7 @@ struct Supply {
 /// All supplies. A destroyed one is forgotten when its computer says it is gone.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Supplies {
-    by_place: BTreeMap<(ComputerId, SoftwareRelease), Supply>,
+    by_place: BTreeMap<(ComputerId, SoftwareRelease), SupplyRecord>,
     /// The computers each release is to be on, for allocation.
     holders: BTreeMap<SoftwareRelease, BTreeSet<ComputerId>>,
 }
@@ -194,11 +194,10 @@ impl Supplies {
 
     pub(crate) fn supplied(&mut self, event: &SoftwareSupplied) {
         let place = (event.computer.clone(), event.release.clone());
-        self.by_place.entry(place).and_modify(|supply| supply.requested = event.state).or_insert(Supply {
-            requested: event.state,
-            reported: None,
-            error: None,
-        });
+        self.by_place
+            .entry(place)
+            .and_modify(|supply| supply.requested = event.state)
+            .or_insert(SupplyRecord { requested: event.state, reported: None, error: None });
         match event.state {
             SupplyState::Available => {
                 self.holders.entry(event.release.clone()).or_default().insert(event.computer.clone());

@@ -12,7 +12,7 @@ use super::access::Access;
 use super::clock::ClockConfirmed;
 use super::event::{Event, Mode, Stream};
 use super::id::{ProjectId, Sequence};
-use super::project::{Project, Shared};
+use super::project::{Project, ProjectsShare};
 use super::restore::Restores;
 use super::time::Timestamp;
 use super::usage::SeenIndex;
@@ -47,7 +47,7 @@ pub struct State {
 
 /// All of [`State`] but the index of usage identities.
 #[derive(Encode)]
-struct Snapshot<'a> {
+struct StateSnapshot<'a> {
     mode: Mode,
     access: &'a Access,
     clock: &'a Option<ClockConfirmed>,
@@ -122,7 +122,7 @@ impl State {
                 Ok(self.restores.record(|id| self.project(id), command, around)?.done())
             }
             command => {
-                let around = Shared { mode: self.mode, seen: &*self.seen, restores: &self.restores };
+                let around = ProjectsShare { mode: self.mode, seen: &*self.seen, restores: &self.restores };
                 project.decide(around, context, command)
             }
         }
@@ -203,10 +203,10 @@ impl State {
                 Event::LedgerRestored(event) => restores.restored(event),
                 Event::WriterStarted(_) | Event::AnswerRecorded(_) => {}
                 Event::ClockConfirmed(event) => *clock = Some(event.clone()),
-                Event::ProjectOpened(_)
-                | Event::CredentialIssued(_)
-                | Event::CredentialRevoked(_)
-                | Event::CredentialSpent(_) => access.evolve(id, by, event),
+                Event::ProjectOpened(event) => access.project_opened(event),
+                Event::CredentialIssued(event) => access.credential_issued(id, by, event),
+                Event::CredentialRevoked(event) => access.credential_revoked(event),
+                Event::CredentialSpent(event) => access.credential_spent(event),
                 _ => {
                     let project = match found.take() {
                         Some(project) => project,
@@ -222,7 +222,7 @@ impl State {
     /// All but the index of usage identities, as bytes that [`State::restore`] reads.
     pub fn snapshot(&self) -> Vec<u8> {
         let Self { mode, access, clock, restores, projects, .. } = self;
-        let snapshot = Snapshot { mode: *mode, access, clock, restores, projects };
+        let snapshot = StateSnapshot { mode: *mode, access, clock, restores, projects };
         bincode::encode_to_vec(snapshot, bincode::config::standard())
             .expect("a state in memory can be encoded")
     }

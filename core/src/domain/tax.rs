@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::Outcome;
 use super::event::{Event, Stream};
 use super::id::{InvalidText, PartyId, check_text};
+use super::money::{Amount, Currency, Exact, Rounding};
 use super::party::Parties;
 use super::quantity::{ONE, Quantity};
 use super::time::Timestamp;
@@ -28,6 +29,21 @@ pub struct Tax {
 impl Tax {
     /// Outside the scope of tax.
     pub const NONE: Self = Self { category: TaxCategory::O, rate: Quantity::ZERO };
+
+    /// The tax on the sum of the lines of this category and rate, rounded once: half a minor unit goes away from zero
+    /// (EN 16931, BR-CO-17; categories without tax: BR-Z-09 and its kin). Nothing else rounds tax. `None`, if the sum
+    /// has more digits than can be counted.
+    pub fn round_on(self, base: Amount, currency: Currency) -> Option<Amount> {
+        self.exact_on(base).map(|exact| exact.round(currency, Rounding::HalfUp))
+    }
+
+    /// The same before it is rounded.
+    pub fn exact_on(self, base: Amount) -> Option<Exact> {
+        match self.category {
+            TaxCategory::S => Exact::percentage(base, self.rate),
+            _ => Some(Exact::ZERO),
+        }
+    }
 }
 
 /// Tax categories of EN 16931 (UNCL 5305).
@@ -98,7 +114,7 @@ pub struct SetTaxRate {
     pub valid_from: Timestamp,
 }
 
-/// Have a customer taxed in a way from an instant on.
+/// Set the tax category of a customer from an instant on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SetTaxTreatment {
     /// Who is charged.

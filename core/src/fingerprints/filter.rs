@@ -13,11 +13,11 @@ pub(super) const BLOCK_BYTES: usize = WORDS * 8;
 
 #[derive(Debug, Clone, Copy)]
 #[repr(align(64))]
-struct Block([u64; WORDS]);
+struct FilterBlock([u64; WORDS]);
 
 #[derive(Debug)]
 pub(super) struct Filter {
-    blocks: Vec<Block>,
+    blocks: Vec<FilterBlock>,
 }
 
 impl Filter {
@@ -28,7 +28,7 @@ impl Filter {
 
     fn of_blocks(blocks: u64) -> Self {
         let blocks = usize::try_from(blocks).expect("a filter fits in memory");
-        Self { blocks: vec![Block([0; WORDS]); blocks] }
+        Self { blocks: vec![FilterBlock([0; WORDS]); blocks] }
     }
 
     pub(super) fn add(&mut self, fingerprint: Fingerprint) {

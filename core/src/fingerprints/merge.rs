@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-use super::run::{self, Entries, Run, Span, Writer, io_fault};
+use super::run::{self, Entries, RunWriter, SortedRun, Span, io_fault};
 use super::{Fault, Fingerprint, Seen};
 
 /// After this many entries (16 MiB) it waits for the disk.
@@ -20,7 +20,7 @@ pub(super) struct Merge {
     /// Of the run that will be there.
     pub(super) span: Span,
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<Result<Option<Run>, MergeFault>>,
+    thread: JoinHandle<Result<Option<SortedRun>, MergeFault>>,
 }
 
 /// Why runs could not be merged.
@@ -34,7 +34,7 @@ pub(super) enum MergeFault {
 
 impl Merge {
     /// Starts to merge these runs, oldest first, of which there is at least one.
-    pub(super) fn start(dir: &Path, runs: &[Arc<Run>]) -> Result<Self, Fault> {
+    pub(super) fn start(dir: &Path, runs: &[Arc<SortedRun>]) -> Result<Self, Fault> {
         let (first, last) = (runs[0].span.first, runs[runs.len() - 1].span.last);
         let span = Span { first, last };
         let stop = Arc::new(AtomicBool::new(false));
@@ -51,7 +51,7 @@ impl Merge {
     }
 
     /// Waits for the run; none if it was stopped.
-    pub(super) fn finish(self) -> Result<Option<Run>, MergeFault> {
+    pub(super) fn finish(self) -> Result<Option<SortedRun>, MergeFault> {
         self.thread.join().unwrap_or(Err(MergeFault::Source(Fault::MergePanicked)))
     }
 
@@ -64,7 +64,12 @@ impl Merge {
     }
 }
 
-fn merge(dir: &Path, span: Span, runs: &[Arc<Run>], stop: &AtomicBool) -> Result<Option<Run>, MergeFault> {
+fn merge(
+    dir: &Path,
+    span: Span,
+    runs: &[Arc<SortedRun>],
+    stop: &AtomicBool,
+) -> Result<Option<SortedRun>, MergeFault> {
     let mut sources =
         runs.iter().map(|run| run.read()).collect::<Result<Vec<_>, _>>().map_err(MergeFault::Source)?;
     let heads = sources.iter_mut().map(Entries::next).collect::<Result<Vec<_>, _>>();
@@ -85,8 +90,8 @@ fn write(
     (span, entries): (Span, u64),
     (mut heads, sources): (Heads, &mut [Entries<'_>]),
     stop: &AtomicBool,
-) -> Result<Option<Run>, MergeFault> {
-    let mut writer = Writer::create(dir, span, entries).map_err(MergeFault::Target)?;
+) -> Result<Option<SortedRun>, MergeFault> {
+    let mut writer = RunWriter::create(dir, span, entries).map_err(MergeFault::Target)?;
     let mut since_settled: u64 = 0;
     while let Some(smallest) = heads.iter().flatten().map(|(fingerprint, _)| *fingerprint).min() {
         let mut newest = None;

@@ -34,7 +34,7 @@ use crate::domain::usage::seen::{Fingerprint, Seen, SeenIndex, revision};
 use crate::log::witness::Witness;
 use manifest::Manifest;
 use merge::{Merge, MergeFault};
-use run::{Run, Span, io_fault};
+use run::{SortedRun, Span, io_fault};
 
 /// How many identities the table in memory holds: what fills a hash table of 2^20 places (35 MB) without growing it.
 const RECENT: usize = (1 << 20) / 8 * 7;
@@ -88,9 +88,9 @@ pub struct TieredIndex {
     /// The table is written when it has no room below this; it is the limit, unless the disk took no more.
     write_at: usize,
     /// Oldest first.
-    runs: Vec<Arc<Run>>,
+    runs: Vec<Arc<SortedRun>>,
     /// Runs, newest last, that no sync has reached.
-    unsynced: Vec<Arc<Run>>,
+    unsynced: Vec<Arc<SortedRun>>,
     /// Where the next run's span begins.
     next: u64,
     merge: Option<Merge>,
@@ -138,14 +138,14 @@ impl TieredIndex {
             let Some(manifest) = Manifest::read(dir, sequence)? else { continue };
             for (span, count) in manifest.runs {
                 if named.insert(span.file_name()) {
-                    entries += Run::open(dir, span)?.verify(count)?;
+                    entries += SortedRun::open(dir, span)?.verify(count)?;
                 }
             }
         }
         // Those that no checkpoint names are what a merge left; the next start deletes them.
         let left = run::spans(dir)?.into_iter().filter(|span| !named.contains(&span.file_name()));
         for span in left.filter(|_| was_closed) {
-            let run = Run::open(dir, span)?;
+            let run = SortedRun::open(dir, span)?;
             run.verify(run.entries)?;
         }
         Ok((sequences.len(), entries))
@@ -190,7 +190,7 @@ impl TieredIndex {
     fn of_manifest(dir: &Path, key: [u8; 16], manifest: Manifest) -> Result<Self, Fault> {
         let mut index = Self::empty(dir, key);
         for (span, entries) in &manifest.runs {
-            let run = Run::open(dir, *span)?;
+            let run = SortedRun::open(dir, *span)?;
             if run.entries != *entries {
                 let path = dir.join(span.file_name());
                 return Err(Fault::Damaged { path, what: "its number of entries" });
@@ -295,7 +295,7 @@ impl TieredIndex {
             }
             Err(MergeFault::Source(fault) | MergeFault::Target(fault)) => return Err(fault),
         };
-        let within = |other: &Arc<Run>| span.first <= other.span.first && other.span.last <= span.last;
+        let within = |other: &Arc<SortedRun>| span.first <= other.span.first && other.span.last <= span.last;
         let at = self.runs.iter().position(within).unwrap_or(self.runs.len());
         self.unsynced.retain(|other| !within(other));
         let retired = self.runs.extract_if(.., |other| within(other)).collect();
@@ -328,7 +328,7 @@ impl TieredIndex {
     }
 
     /// Deletes what is not needed any more. The system takes its time to free a large file, so somebody else waits.
-    fn sweep_in_background(&mut self, retired: Vec<Arc<Run>>) {
+    fn sweep_in_background(&mut self, retired: Vec<Arc<SortedRun>>) {
         self.wait_for_sweeper();
         let files = self.unneeded();
         let sweep = move || {

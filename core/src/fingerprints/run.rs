@@ -39,7 +39,7 @@ const MARK: [u8; 8] = *b"slapseen";
 const FORMAT: u32 = 1;
 const BUFFER_BYTES: usize = 64 * BLOCK_BYTES;
 
-type Block = [u8; BLOCK_BYTES];
+type RunBlock = [u8; BLOCK_BYTES];
 
 /// Which of the tables of recent identities a run holds, counted from the first ever: one, or after a merge several
 /// that follow each other.
@@ -77,7 +77,7 @@ pub(super) fn spans(dir: &Path) -> Result<Vec<Span>, Fault> {
 
 /// An open run.
 #[derive(Debug)]
-pub(super) struct Run {
+pub(super) struct SortedRun {
     pub(super) span: Span,
     pub(super) entries: u64,
     path: PathBuf,
@@ -87,7 +87,7 @@ pub(super) struct Run {
     filter: Filter,
 }
 
-impl Run {
+impl SortedRun {
     /// Opens a finished run. Reads its header, first fingerprints and filter, not its entries.
     pub(super) fn open(dir: &Path, span: Span) -> Result<Self, Fault> {
         let path = dir.join(span.file_name());
@@ -96,7 +96,7 @@ impl Run {
         file.read_exact_at(&mut block, 0).map_err(io_fault("read", &path))?;
         let damaged = |what| Fault::Damaged { path: path.clone(), what };
         let header =
-            Header::decode(&block).filter(|header| header.span == span).ok_or(damaged("its header"))?;
+            RunHeader::decode(&block).filter(|header| header.span == span).ok_or(damaged("its header"))?;
 
         let mut rest = BufReader::with_capacity(BUFFER_BYTES, &file);
         let at = SeekFrom::Start((header.blocks + 1) * BLOCK_BYTES as u64);
@@ -118,7 +118,7 @@ impl Run {
         Ok(Self { span, entries: header.entries, path, file, firsts, filter })
     }
 
-    /// Whether [`Run::find`] is worth its read: true for all it holds, and for few others.
+    /// Whether [`SortedRun::find`] is worth its read: true for all it holds, and for few others.
     #[inline]
     pub(super) fn may_hold(&self, fingerprint: Fingerprint) -> bool {
         self.filter.may_hold(fingerprint)
@@ -170,9 +170,9 @@ impl Run {
 
 /// Goes through a run in order.
 pub(super) struct Entries<'a> {
-    run: &'a Run,
+    run: &'a SortedRun,
     file: BufReader<File>,
-    block: Box<Block>,
+    block: Box<RunBlock>,
     count: usize,
     next: usize,
     number: u64,
@@ -196,18 +196,18 @@ impl Entries<'_> {
 }
 
 /// Writes a run, entry by entry.
-pub(super) struct Writer {
+pub(super) struct RunWriter {
     path: PathBuf,
     span: Span,
     file: BufWriter<File>,
-    block: Box<Block>,
+    block: Box<RunBlock>,
     count: usize,
     entries: u64,
     firsts: Vec<Fingerprint>,
     filter: Filter,
 }
 
-impl Writer {
+impl RunWriter {
     pub(super) fn create(dir: &Path, span: Span, at_most: u64) -> Result<Self, Fault> {
         let path = dir.join(span.file_name());
         let created = File::options().create(true).truncate(true).read(true).write(true).open(&path);
@@ -249,7 +249,7 @@ impl Writer {
     }
 
     /// The finished run; not durable yet.
-    pub(super) fn finish(mut self) -> Result<Run, Fault> {
+    pub(super) fn finish(mut self) -> Result<SortedRun, Fault> {
         if self.count > 0 {
             self.end_block()?;
         }
@@ -258,7 +258,7 @@ impl Writer {
         let firsts_checksum = write_all(&mut file, firsts_bytes).map_err(io_fault("write", &path))?;
         let filter_checksum = write_all(&mut file, filter.bytes()).map_err(io_fault("write", &path))?;
         let file = file.into_inner().map_err(|error| io_fault("write", &path)(error.into_error()))?;
-        let header = Header {
+        let header = RunHeader {
             span,
             entries,
             blocks: firsts.len() as u64,
@@ -267,7 +267,7 @@ impl Writer {
             filter_checksum,
         };
         file.write_all_at(&header.encode(), 0).map_err(io_fault("write", &path))?;
-        Ok(Run { span, entries, path, file, firsts, filter })
+        Ok(SortedRun { span, entries, path, file, firsts, filter })
     }
 
     fn end_block(&mut self) -> Result<(), Fault> {
@@ -283,8 +283,8 @@ impl Writer {
 }
 
 /// Writes these entries, whose fingerprints ascend, as a run; not durable yet.
-pub(super) fn write(dir: &Path, span: Span, sorted: &[(Fingerprint, Seen)]) -> Result<Run, Fault> {
-    let mut writer = Writer::create(dir, span, sorted.len() as u64)?;
+pub(super) fn write(dir: &Path, span: Span, sorted: &[(Fingerprint, Seen)]) -> Result<SortedRun, Fault> {
+    let mut writer = RunWriter::create(dir, span, sorted.len() as u64)?;
     for (fingerprint, seen) in sorted {
         writer.push(*fingerprint, *seen)?;
     }
@@ -332,7 +332,7 @@ impl<R: Read> Checked<R> {
     }
 }
 
-struct Header {
+struct RunHeader {
     span: Span,
     entries: u64,
     blocks: u64,
@@ -341,8 +341,8 @@ struct Header {
     filter_checksum: u32,
 }
 
-impl Header {
-    fn encode(&self) -> Block {
+impl RunHeader {
+    fn encode(&self) -> RunBlock {
         let mut block = [0; BLOCK_BYTES];
         let mut rest = &mut block[..];
         let mut put = |bytes: &[u8]| {
@@ -361,7 +361,7 @@ impl Header {
         block
     }
 
-    fn decode(block: &Block) -> Option<Self> {
+    fn decode(block: &RunBlock) -> Option<Self> {
         if !checksum_holds(block) || part(block, 0) != MARK || u32::from_be_bytes(part(block, 8)) != FORMAT {
             return None;
         }
@@ -378,18 +378,18 @@ impl Header {
 }
 
 /// The entries of a block that is whole and where it belongs.
-fn check_block(block: &Block, number: u64) -> Option<&[[u8; ENTRY_BYTES]]> {
+fn check_block(block: &RunBlock, number: u64) -> Option<&[[u8; ENTRY_BYTES]]> {
     let here = checksum_holds(block) && u64::from_be_bytes(part(block, NUMBER_AT)) == number;
     let count = usize::try_from(u32::from_be_bytes(part(block, COUNT_AT))).ok()?;
     block[..NUMBER_AT].as_chunks().0.get(..count).filter(|_| here)
 }
 
-fn put_checksum(block: &mut Block) {
+fn put_checksum(block: &mut RunBlock) {
     let checksum = crc32fast::hash(&block[..CHECKSUM_AT]);
     block[CHECKSUM_AT..].copy_from_slice(&checksum.to_be_bytes());
 }
 
-fn checksum_holds(block: &Block) -> bool {
+fn checksum_holds(block: &RunBlock) -> bool {
     u32::from_be_bytes(part(block, CHECKSUM_AT)) == crc32fast::hash(&block[..CHECKSUM_AT])
 }
 

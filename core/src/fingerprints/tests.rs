@@ -25,7 +25,7 @@ fn seen(sequence: u64, content: u64) -> Seen {
 }
 
 #[derive(Debug, Clone)]
-enum Step {
+enum IndexStep {
     Insert(u64, u64),
     Checkpoint,
     /// As after a crash: what is younger than the checkpoint is gone.
@@ -35,13 +35,13 @@ enum Step {
     WaitForMerge,
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = IndexStep> {
     prop_oneof![
-        40 => (0..60_u64, 0..4_u64).prop_map(|(id, content)| Step::Insert(id, content)),
-        2 => Just(Step::Checkpoint),
-        1 => Just(Step::Reopen),
-        1 => Just(Step::ReopenOneBefore),
-        2 => Just(Step::WaitForMerge),
+        40 => (0..60_u64, 0..4_u64).prop_map(|(id, content)| IndexStep::Insert(id, content)),
+        2 => Just(IndexStep::Checkpoint),
+        1 => Just(IndexStep::Reopen),
+        1 => Just(IndexStep::ReopenOneBefore),
+        2 => Just(IndexStep::WaitForMerge),
     ]
 }
 
@@ -78,7 +78,7 @@ fn check_same(index: &TieredIndex, model: &MemoryIndex) {
     assert_eq!(index.fault(), None);
 }
 
-fn walk(recent: usize, steps: Vec<Step>) {
+fn walk(recent: usize, steps: Vec<IndexStep>) {
     let dir = tempfile::tempdir().unwrap();
     let mut index = TieredIndex::create(dir.path(), KEY).unwrap().with_recent(recent);
     let mut log = Log::default();
@@ -87,20 +87,20 @@ fn walk(recent: usize, steps: Vec<Step>) {
     let mut checkpoints: Vec<usize> = Vec::new();
     for step in steps {
         match step {
-            Step::Insert(id, content) => {
+            IndexStep::Insert(id, content) => {
                 let entry = (identity(id), seen(log.0.len() as u64 + 1, content));
                 index.insert(entry.0, entry.1);
                 model.insert(entry.0, entry.1);
                 log.0.push(entry);
             }
-            Step::Checkpoint => {
+            IndexStep::Checkpoint => {
                 index.checkpoint(Sequence(log.0.len() as u64)).unwrap();
                 checkpoints.retain(|length| *length != log.0.len());
                 checkpoints.push(log.0.len());
                 checkpoints.drain(..checkpoints.len().saturating_sub(2));
             }
-            Step::Reopen | Step::ReopenOneBefore => {
-                if matches!(step, Step::ReopenOneBefore) && checkpoints.len() > 1 {
+            IndexStep::Reopen | IndexStep::ReopenOneBefore => {
+                if matches!(step, IndexStep::ReopenOneBefore) && checkpoints.len() > 1 {
                     checkpoints.pop();
                 }
                 drop(index);
@@ -112,7 +112,7 @@ fn walk(recent: usize, steps: Vec<Step>) {
                 index = index.with_recent(recent);
                 model = log.index();
             }
-            Step::WaitForMerge => index.adopt_merge(true).unwrap(),
+            IndexStep::WaitForMerge => index.adopt_merge(true).unwrap(),
         }
         assert!(index.recent.len() <= recent && index.runs.len() <= MOST_RUNS);
     }

@@ -26,7 +26,7 @@ use rustc_hash::FxHashMap;
 use crate::domain::id::KeyId;
 use crate::domain::sealed::Sealed;
 use crate::domain::time::Timestamp;
-use ring::{BATCH, Entry, Opened, Place, RingFile};
+use ring::{BATCH, KeyRingPlace, Opened, RingEntry, RingFile};
 use secret::{Secret, random};
 
 /// With this many keys left in the pool, more are made in the background.
@@ -223,25 +223,20 @@ struct Pool {
 
 impl KeyRing {
     /// Opens the ring in this folder, for this process alone. Makes the folder (0700), a master key and an empty
-    /// ring (0600) when there are none, and fills the pool.
+    /// ring (0600) when there are none. Keys are made ahead of need from the first one on, so that starts alone do not fill
+    /// the disk.
     pub fn open(dir: &Path, options: &Options) -> Result<Self, KeyRingFault> {
-        let Opened { file, secret, entries, .. } = RingFile::open(&Place::of(dir, options), options.now)?;
+        let Opened { file, secret, entries, .. } =
+            RingFile::open(&KeyRingPlace::of(dir, options), options.now)?;
         let ring = Self::new(&secret, Some(file));
         ring.shared.take_in(entries);
-        match ring.shared.refill(&mut ring.shared.file.lock()) {
-            // Opening needs no room. Whoever needs a key is told, as long as there is none.
-            Err(KeyRingFault::Io { path, source, .. }) if is_full(&source) => {
-                tracing::warn!(path = %path.display(), error = %source, "cannot make keys ahead of need");
-            }
-            refilled => refilled?,
-        }
         Ok(ring)
     }
 
     /// Opens the ring in this folder to be read, and writes nothing: it gives no fresh keys, and what is destroyed in it
     /// is destroyed for this process alone.
     pub fn open_read_only(dir: &Path, options: &Options) -> Result<Self, KeyRingFault> {
-        let Opened { secret, entries, .. } = RingFile::open_read_only(&Place::of(dir, options))?;
+        let Opened { secret, entries, .. } = RingFile::open_read_only(&KeyRingPlace::of(dir, options))?;
         let mut shared = Shared::new(&secret, None);
         shared.read_only = Some(dir.to_owned());
         let ring = Self { shared: Arc::new(shared), withheld: false };
@@ -251,7 +246,7 @@ impl KeyRing {
 
     /// Whether there is a ring in this folder.
     pub fn exists(dir: &Path) -> bool {
-        Place::of(dir, &Options::default()).has_ring()
+        KeyRingPlace::of(dir, &Options::default()).has_ring()
     }
 
     /// What can be told of the ring in this folder, which nobody may have open. Its master key must be there.
@@ -267,8 +262,8 @@ impl KeyRing {
         rotation::rotate(&place, opened, options.now)
     }
 
-    fn open_existing(dir: &Path, options: &Options) -> Result<(Place, Opened), KeyRingFault> {
-        let place = Place::of(dir, options);
+    fn open_existing(dir: &Path, options: &Options) -> Result<(KeyRingPlace, Opened), KeyRingFault> {
+        let place = KeyRingPlace::of(dir, options);
         if !place.has_ring() {
             return Err(KeyRingFault::NoRing { path: dir.to_owned() });
         }
@@ -312,7 +307,8 @@ impl KeyRing {
     fn take(&self) -> Option<KeyId> {
         let mut pool = self.shared.pool.lock();
         let key = pool.ready.pop();
-        if pool.ready.len() <= LOW && !pool.refilling && !self.shared.in_memory {
+        // Whoever finds it empty refills it.
+        if key.is_some() && pool.ready.len() <= LOW && !pool.refilling && !self.shared.in_memory {
             pool.refilling = true;
             drop(pool);
             self.refill_in_background();
@@ -421,10 +417,6 @@ impl KeyRing {
     }
 }
 
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-}
-
 impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "KeyRing({} keys)", self.shared.keys.read().len())
@@ -455,7 +447,7 @@ impl Shared {
             Some(file) => file.append(&keys)?,
             None => keys
                 .iter()
-                .map(|(id, secret)| Entry { id: *id, record: 0, secret: Some(secret.clone()) })
+                .map(|(id, secret)| RingEntry { id: *id, record: 0, secret: Some(secret.clone()) })
                 .collect(),
         };
         self.take_in(entries);
@@ -463,8 +455,8 @@ impl Shared {
         Ok(())
     }
 
-    fn take_in(&self, entries: Vec<Entry>) {
-        let known = entries.into_iter().map(|Entry { id, record, secret }| (id, Key { record, secret }));
+    fn take_in(&self, entries: Vec<RingEntry>) {
+        let known = entries.into_iter().map(|RingEntry { id, record, secret }| (id, Key { record, secret }));
         self.keys.write().extend(known);
     }
 }

@@ -49,7 +49,7 @@ pub(super) type Bytes = [u8; RECORD_BYTES];
 
 /// Where the files of a ring are.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
+pub(super) struct KeyRingPlace {
     dir: PathBuf,
     pub(super) master: PathBuf,
     pub(super) ring: PathBuf,
@@ -59,7 +59,7 @@ pub(super) struct Place {
     master_is_elsewhere: bool,
 }
 
-impl Place {
+impl KeyRingPlace {
     pub(super) fn of(dir: &Path, options: &Options) -> Self {
         let elsewhere = options.master_key.clone();
         Self {
@@ -78,7 +78,9 @@ impl Place {
 
     /// Whether there is a ring, or one that a crash left without its name.
     pub(super) fn has_ring(&self) -> bool {
-        self.ring.exists() || self.new.exists()
+        // What cannot be looked at is there, and told as what it is when it is opened.
+        let may_exist = |path: &Path| !matches!(path.try_exists(), Ok(false));
+        may_exist(&self.ring) || may_exist(&self.new)
     }
 
     /// Whether there never was a ring, as far as the folder tells.
@@ -128,7 +130,7 @@ impl Place {
 
 /// What a record holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum RingState {
     /// The ring's own secret.
     Ring = 1,
     /// A key.
@@ -137,7 +139,7 @@ pub(super) enum State {
     Destroyed = 3,
 }
 
-impl State {
+impl RingState {
     fn read(byte: u8) -> Option<Self> {
         [Self::Ring, Self::Key, Self::Destroyed].into_iter().find(|state| *state as u8 == byte)
     }
@@ -145,7 +147,7 @@ impl State {
 
 /// A key and the record it lies in; no secret when it was destroyed.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct RingEntry {
     pub(super) id: KeyId,
     pub(super) record: u32,
     pub(super) secret: Option<Secret>,
@@ -167,13 +169,13 @@ pub(super) struct Opened {
     pub(super) file: RingFile,
     /// The ring's own secret.
     pub(super) secret: Secret,
-    pub(super) entries: Vec<Entry>,
-    pub(super) header: Header,
+    pub(super) entries: Vec<RingEntry>,
+    pub(super) header: RingHeader,
 }
 
 /// What the first record says of the ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Header {
+pub(super) struct RingHeader {
     pub(super) format: u32,
     /// When the ring was made, if that is known.
     pub(super) made_at: Option<Timestamp>,
@@ -185,7 +187,7 @@ pub(super) struct Header {
 
 impl Opened {
     pub(super) fn facts(&self) -> Facts {
-        let Header { format, made_at, rotated_at, rotations } = self.header;
+        let RingHeader { format, made_at, rotated_at, rotations } = self.header;
         let keys = self.entries.iter().filter(|entry| entry.secret.is_some()).count();
         Facts { format, keys, destroyed: self.entries.len() - keys, made_at, rotated_at, rotations }
     }
@@ -194,7 +196,7 @@ impl Opened {
 impl RingFile {
     /// Opens the files of a ring; creates them when there are none. A rotation that did not come to its end is brought
     /// there, or undone.
-    pub(super) fn open(place: &Place, now: Option<Timestamp>) -> Result<Opened, KeyRingFault> {
+    pub(super) fn open(place: &KeyRingPlace, now: Option<Timestamp>) -> Result<Opened, KeyRingFault> {
         place.prepare(now)?;
         loop {
             let path = place.ring.clone();
@@ -218,7 +220,7 @@ impl RingFile {
 
     /// Reads a ring and writes nothing. Of a rotation that did not come to its end, the ring is read that the master key
     /// opens.
-    pub(super) fn open_read_only(place: &Place) -> Result<Opened, KeyRingFault> {
+    pub(super) fn open_read_only(place: &KeyRingPlace) -> Result<Opened, KeyRingFault> {
         let (dir, master) = (&place.dir, &place.master);
         if !place.has_ring() {
             return Err(KeyRingFault::NoRing { path: dir.clone() });
@@ -241,20 +243,20 @@ impl RingFile {
     }
 
     /// Reads a ring that has not got its name yet.
-    pub(super) fn read_back(place: &Place, wrapping: Secret) -> Result<Opened, KeyRingFault> {
+    pub(super) fn read_back(place: &KeyRingPlace, wrapping: Secret) -> Result<Opened, KeyRingFault> {
         let path = place.new.clone();
         let file = File::open(&path).map_err(io_fault("open", &path))?;
         read(Self { path, file, wrapping, end: 0 }, &place.master)
     }
 
     /// Makes keys durable, all with one sync.
-    pub(super) fn append(&mut self, keys: &[(KeyId, Secret)]) -> Result<Vec<Entry>, KeyRingFault> {
+    pub(super) fn append(&mut self, keys: &[(KeyId, Secret)]) -> Result<Vec<RingEntry>, KeyRingFault> {
         let mut bytes = Vec::with_capacity(keys.len() * RECORD_BYTES);
         let mut entries = Vec::with_capacity(keys.len());
         let mut record = self.end;
         for (id, secret) in keys {
-            bytes.extend(seal_record(&self.wrapping, State::Key, *id, secret)?);
-            entries.push(Entry { id: *id, record, secret: Some(secret.clone()) });
+            bytes.extend(seal_record(&self.wrapping, RingState::Key, *id, secret)?);
+            entries.push(RingEntry { id: *id, record, secret: Some(secret.clone()) });
             record = record.checked_add(1).ok_or_else(|| KeyRingFault::Full { path: self.path.clone() })?;
         }
         // When this fails the end stays: the next keys take the place of what may have been written.
@@ -293,8 +295,9 @@ fn create_folder(dir: &Path) -> Result<(), KeyRingFault> {
 
 /// The bytes of a ring without keys.
 fn empty(master: &Secret, now: Option<Timestamp>) -> Result<Vec<u8>, KeyRingFault> {
-    let record = seal_record(&master.subkey(WRAPPING), State::Ring, KeyId(random()?), &Secret::random()?)?;
-    let header = Header { format: FORMAT, made_at: now, rotated_at: None, rotations: 0 };
+    let record =
+        seal_record(&master.subkey(WRAPPING), RingState::Ring, KeyId(random()?), &Secret::random()?)?;
+    let header = RingHeader { format: FORMAT, made_at: now, rotated_at: None, rotations: 0 };
     Ok([encode_header(header), record].concat())
 }
 
@@ -306,7 +309,7 @@ pub(super) fn is_wrapped_by(path: &Path, wrapping: &Secret) -> bool {
         file.read_exact(&mut header).ok()?;
         file.read_exact(&mut record).ok()?;
         read_header(&header, path).ok()?;
-        Some(matches!(open_record(wrapping, &record), Ok((State::Ring, _, Some(_)))))
+        Some(matches!(open_record(wrapping, &record), Ok((RingState::Ring, _, Some(_)))))
     };
     begins().unwrap_or(false)
 }
@@ -400,7 +403,7 @@ fn read(mut ring: RingFile, master: &Path) -> Result<Opened, KeyRingFault> {
     let header = read_header(&next()?, &path)?;
     let first = open_record(&ring.wrapping, &next()?);
     let secret = match first {
-        Ok((State::Ring, _, Some(secret))) => secret,
+        Ok((RingState::Ring, _, Some(secret))) => secret,
         Err("it does not unwrap") => {
             return Err(KeyRingFault::OtherMaster { path, master: master.to_owned() });
         }
@@ -418,10 +421,10 @@ fn read(mut ring: RingFile, master: &Path) -> Result<Opened, KeyRingFault> {
             break;
         }
         match open_record(&ring.wrapping, &bytes) {
-            Ok((State::Ring, ..)) => {
+            Ok((RingState::Ring, ..)) => {
                 return Err(damaged(position(record), "it is a second secret of the ring"));
             }
-            Ok((_, id, secret)) => entries.push(Entry { id, record, secret }),
+            Ok((_, id, secret)) => entries.push(RingEntry { id, record, secret }),
             Err(cause) => return Err(damaged(position(record), cause)),
         }
     }
@@ -430,8 +433,8 @@ fn read(mut ring: RingFile, master: &Path) -> Result<Opened, KeyRingFault> {
     Ok(Opened { file: ring, secret, entries, header })
 }
 
-pub(super) fn encode_header(header: Header) -> Bytes {
-    let Header { format, made_at, rotated_at, rotations } = header;
+pub(super) fn encode_header(header: RingHeader) -> Bytes {
+    let RingHeader { format, made_at, rotated_at, rotations } = header;
     let instant = |at: Option<Timestamp>| at.map_or(0, Timestamp::micros).to_be_bytes();
     let mut bytes = [0; RECORD_BYTES];
     bytes[..8].copy_from_slice(&MARK);
@@ -442,7 +445,7 @@ pub(super) fn encode_header(header: Header) -> Bytes {
     with_checksum(bytes)
 }
 
-fn read_header(bytes: &Bytes, path: &Path) -> Result<Header, KeyRingFault> {
+fn read_header(bytes: &Bytes, path: &Path) -> Result<RingHeader, KeyRingFault> {
     let damaged = |cause| KeyRingFault::Damaged { path: path.to_owned(), position: 0, cause };
     let format = u32::from_be_bytes(part(bytes, 8));
     if part(bytes, 0) != MARK {
@@ -457,12 +460,12 @@ fn read_header(bytes: &Bytes, path: &Path) -> Result<Header, KeyRingFault> {
     let instant =
         |at| Some(i64::from_be_bytes(part(bytes, at))).filter(|at| *at != 0).and_then(Timestamp::from_micros);
     let (made_at, rotated_at) = (instant(MADE_AT), instant(ROTATED_AT));
-    Ok(Header { format, made_at, rotated_at, rotations: u32::from_be_bytes(part(bytes, ROTATIONS_AT)) })
+    Ok(RingHeader { format, made_at, rotated_at, rotations: u32::from_be_bytes(part(bytes, ROTATIONS_AT)) })
 }
 
 pub(super) fn seal_record(
     wrapping: &Secret,
-    state: State,
+    state: RingState,
     id: KeyId,
     secret: &Secret,
 ) -> Result<Bytes, KeyRingFault> {
@@ -471,13 +474,13 @@ pub(super) fn seal_record(
     Ok(encode(state, id, &nonce, &wrapped))
 }
 
-fn open_record(wrapping: &Secret, bytes: &Bytes) -> Result<(State, KeyId, Option<Secret>), &'static str> {
+fn open_record(wrapping: &Secret, bytes: &Bytes) -> Result<(RingState, KeyId, Option<Secret>), &'static str> {
     if !checksum_holds(bytes) {
         return Err("its checksum differs");
     }
     let id = KeyId(part(bytes, 0));
-    let state = State::read(bytes[16]).ok_or("its state is unknown")?;
-    if state == State::Destroyed {
+    let state = RingState::read(bytes[16]).ok_or("its state is unknown")?;
+    if state == RingState::Destroyed {
         return Ok((state, id, None));
     }
     let wrapped = &bytes[WRAPPED_AT..WRAPPED_END];
@@ -488,7 +491,7 @@ fn open_record(wrapping: &Secret, bytes: &Bytes) -> Result<(State, KeyId, Option
     Ok((state, id, Some(secret.map_err(|_| "its key has another length")?)))
 }
 
-fn about(state: State, id: KeyId) -> [u8; 17] {
+fn about(state: RingState, id: KeyId) -> [u8; 17] {
     let mut about = [state as u8; 17];
     about[..16].copy_from_slice(&id.0);
     about
@@ -496,10 +499,10 @@ fn about(state: State, id: KeyId) -> [u8; 17] {
 
 /// What is left of a key.
 pub(super) fn destroyed_record(id: KeyId) -> Bytes {
-    encode(State::Destroyed, id, &[0; NONCE_BYTES], &[0; SECRET_BYTES + TAG_BYTES])
+    encode(RingState::Destroyed, id, &[0; NONCE_BYTES], &[0; SECRET_BYTES + TAG_BYTES])
 }
 
-fn encode(state: State, id: KeyId, nonce: &[u8; NONCE_BYTES], wrapped: &[u8]) -> Bytes {
+fn encode(state: RingState, id: KeyId, nonce: &[u8; NONCE_BYTES], wrapped: &[u8]) -> Bytes {
     let mut bytes = [0; RECORD_BYTES];
     bytes[..16].copy_from_slice(&id.0);
     bytes[16] = state as u8;

@@ -11,8 +11,9 @@ use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt};
 
 use super::ring::{
-    FORMAT, Header, Opened, Place, RingFile, State, WRAPPING, destroyed_record, encode_header, io_fault,
-    is_wrapped_by, refuse_exposed, remove, rename, seal_record, unfinished as unfinished_name, write_new,
+    FORMAT, KeyRingPlace, Opened, RingFile, RingHeader, RingState, WRAPPING, destroyed_record, encode_header,
+    io_fault, is_wrapped_by, refuse_exposed, remove, rename, seal_record, unfinished as unfinished_name,
+    write_new,
 };
 use super::secret::{SECRET_BYTES, Secret, random};
 use super::{Facts, KeyRingFault};
@@ -29,7 +30,7 @@ pub(super) enum Unfinished {
 }
 
 /// Brings a rotation to its end that a crash left, or undoes it. `wrapping` is of the master key that has the name.
-pub(super) fn unfinished(place: &Place, wrapping: &Secret) -> Result<Unfinished, KeyRingFault> {
+pub(super) fn unfinished(place: &KeyRingPlace, wrapping: &Secret) -> Result<Unfinished, KeyRingFault> {
     if !place.new.exists() {
         return Ok(Unfinished::No);
     }
@@ -48,13 +49,17 @@ pub(super) fn unfinished(place: &Place, wrapping: &Secret) -> Result<Unfinished,
 }
 
 /// Nothing of the new pair counts yet. The ring goes last: while it is there the rest is looked for.
-fn undo(place: &Place) -> Result<(), KeyRingFault> {
+fn undo(place: &KeyRingPlace) -> Result<(), KeyRingFault> {
     remove(&unfinished_name(&place.master))?;
     remove(&place.new)
 }
 
 /// Gives a ring that is open, and so locked, another master key.
-pub(super) fn rotate(place: &Place, opened: Opened, now: Option<Timestamp>) -> Result<Facts, KeyRingFault> {
+pub(super) fn rotate(
+    place: &KeyRingPlace,
+    opened: Opened,
+    now: Option<Timestamp>,
+) -> Result<Facts, KeyRingFault> {
     // A link to the master key stays one.
     let master = fs::canonicalize(&place.master).map_err(io_fault("find", &place.master))?;
     let place = place.with_master(master);
@@ -85,16 +90,16 @@ pub(super) fn rotate(place: &Place, opened: Opened, now: Option<Timestamp>) -> R
 }
 
 /// Makes the new ring and the new master durable, under names that do not count.
-fn prepare(place: &Place, opened: &Opened, now: Option<Timestamp>) -> Result<Facts, KeyRingFault> {
+fn prepare(place: &KeyRingPlace, opened: &Opened, now: Option<Timestamp>) -> Result<Facts, KeyRingFault> {
     let key = Secret::random()?;
     let wrapping = key.subkey(WRAPPING);
     let rotations = opened.header.rotations.saturating_add(1);
-    let header = Header { format: FORMAT, rotated_at: now, rotations, ..opened.header };
+    let header = RingHeader { format: FORMAT, rotated_at: now, rotations, ..opened.header };
     let mut bytes = encode_header(header).to_vec();
-    bytes.extend(seal_record(&wrapping, State::Ring, KeyId(random()?), &opened.secret)?);
+    bytes.extend(seal_record(&wrapping, RingState::Ring, KeyId(random()?), &opened.secret)?);
     for entry in &opened.entries {
         bytes.extend(match &entry.secret {
-            Some(secret) => seal_record(&wrapping, State::Key, entry.id, secret)?,
+            Some(secret) => seal_record(&wrapping, RingState::Key, entry.id, secret)?,
             None => destroyed_record(entry.id),
         });
     }
@@ -106,7 +111,7 @@ fn prepare(place: &Place, opened: &Opened, now: Option<Timestamp>) -> Result<Fac
 }
 
 /// What was written is what was read, before the old one goes.
-fn check(written: &Opened, opened: &Opened, place: &Place) -> Result<(), KeyRingFault> {
+fn check(written: &Opened, opened: &Opened, place: &KeyRingPlace) -> Result<(), KeyRingFault> {
     let secret = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.0);
     let mut pairs = written.entries.iter().zip(&opened.entries);
     let same = written.secret.0 == opened.secret.0

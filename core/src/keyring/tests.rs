@@ -305,14 +305,13 @@ fn a_ring_that_is_read_is_not_written_to() {
     let ring = KeyRing::open_read_only(&keys, &Options::default()).unwrap();
     assert_eq!(ring.open_sealed(&sealed), Ok(b"secret".to_vec()));
     assert_eq!(ring.id(), open(&keys).unwrap().id());
-    // That start made keys.
-    let after_start = content(&keys);
-    assert_ne!(before, after_start);
+    // A start alone makes no keys: many of them would fill the disk.
+    assert_eq!(content(&keys), before);
     assert!(matches!(ring.fresh(), Err(KeyRingFault::ReadOnly { .. })));
     ring.destroy(sealed.key).unwrap();
     assert_eq!(ring.open_sealed(&sealed), Err(Unreadable::Destroyed));
     drop(ring);
-    assert_eq!(content(&keys), after_start);
+    assert_eq!(content(&keys), before);
     let again = KeyRing::open_read_only(&keys, &Options::default()).unwrap();
     assert_eq!(again.open_sealed(&sealed), Ok(b"secret".to_vec()), "for that process alone");
 

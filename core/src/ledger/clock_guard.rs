@@ -34,7 +34,7 @@ impl Default for ClockBounds {
 
 /// The clock, and how much time has passed since some fixed instant of this run of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Reading {
+pub(super) struct ClockReading {
     pub(super) now: Timestamp,
     /// `None`: this clock steps by design.
     pub(super) elapsed: Option<Duration>,
@@ -81,7 +81,7 @@ impl fmt::Display for ClockDoubt {
 
 /// What is known of the right time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Known {
+enum KnownTime {
     /// The clock was right when this much time had passed.
     At(Timestamp, Duration),
     /// Nothing but what the log says: right times were recorded up to `earliest`, and events up to `latest`.
@@ -94,17 +94,21 @@ enum Known {
 #[derive(Debug)]
 pub(super) struct ClockGuard {
     bounds: ClockBounds,
-    known: Known,
+    known: KnownTime,
     doubt: Option<ClockDoubt>,
 }
 
 impl ClockGuard {
     /// At the start. `log` is what the log says, if anything: the last time that is known to have been right, and the time
     /// of the last event, which is later if the clock was ahead once.
-    pub(super) fn new(bounds: ClockBounds, log: Option<(Timestamp, Timestamp)>, reading: Reading) -> Self {
+    pub(super) fn new(
+        bounds: ClockBounds,
+        log: Option<(Timestamp, Timestamp)>,
+        reading: ClockReading,
+    ) -> Self {
         let known = match (log, reading.elapsed) {
-            (Some((earliest, latest)), Some(elapsed)) => Known::Start { earliest, latest, elapsed },
-            _ => Known::Nothing,
+            (Some((earliest, latest)), Some(elapsed)) => KnownTime::Start { earliest, latest, elapsed },
+            _ => KnownTime::Nothing,
         };
         let mut guard = Self { bounds, known, doubt: None };
         guard.observe(reading);
@@ -112,12 +116,12 @@ impl ClockGuard {
     }
 
     /// Takes a reading over, and says whether the clock is in doubt.
-    pub(super) fn observe(&mut self, reading: Reading) -> Option<ClockDoubt> {
-        let Reading { now, elapsed: Some(elapsed) } = reading else { return None };
+    pub(super) fn observe(&mut self, reading: ClockReading) -> Option<ClockDoubt> {
+        let ClockReading { now, elapsed: Some(elapsed) } = reading else { return None };
         self.doubt = self.judge(now, elapsed);
         if self.doubt.is_none() {
             // From here on: a clock that drifts, or is slewed, has not stepped.
-            self.known = Known::At(now, elapsed);
+            self.known = KnownTime::At(now, elapsed);
         }
         self.doubt
     }
@@ -126,8 +130,8 @@ impl ClockGuard {
         let ClockBounds { most_step, most_absence } = self.bounds;
         let doubt = |cause, expected| Some(ClockDoubt { cause, now, expected });
         match self.known {
-            Known::Nothing => None,
-            Known::At(right, then) => {
+            KnownTime::Nothing => None,
+            KnownTime::At(right, then) => {
                 let expected = after(right, elapsed.saturating_sub(then));
                 let step = now.micros().abs_diff(expected.micros());
                 if u128::from(step) <= most_step.as_micros() {
@@ -135,7 +139,7 @@ impl ClockGuard {
                 }
                 doubt(ClockDoubtCause::Stepped, expected)
             }
-            Known::Start { earliest, latest, elapsed: then } => {
+            KnownTime::Start { earliest, latest, elapsed: then } => {
                 if after(now, most_step) < earliest {
                     return doubt(ClockDoubtCause::BehindAtStart, earliest);
                 }
@@ -153,9 +157,9 @@ impl ClockGuard {
     }
 
     /// An operator said that the clock was right at this reading.
-    pub(super) fn confirm(&mut self, reading: Reading) {
+    pub(super) fn confirm(&mut self, reading: ClockReading) {
         if let Some(elapsed) = reading.elapsed {
-            (self.known, self.doubt) = (Known::At(reading.now, elapsed), None);
+            (self.known, self.doubt) = (KnownTime::At(reading.now, elapsed), None);
         }
     }
 }
@@ -177,12 +181,12 @@ mod tests {
         noon.plus_micros(seconds * 1_000_000)
     }
 
-    fn reading(now: i64, elapsed: u64) -> Reading {
-        Reading { now: noon(now), elapsed: Some(Duration::from_secs(elapsed)) }
+    fn reading(now: i64, elapsed: u64) -> ClockReading {
+        ClockReading { now: noon(now), elapsed: Some(Duration::from_secs(elapsed)) }
     }
 
     /// The guard of a log whose last event was recorded at noon, by a clock that was right.
-    fn started(reading: Reading) -> ClockGuard {
+    fn started(reading: ClockReading) -> ClockGuard {
         ClockGuard::new(BOUNDS, Some((noon(0), noon(0))), reading)
     }
 
@@ -273,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_set_by_hand_is_never_in_doubt_and_a_new_ledger_has_nothing_to_compare_with() {
-        let by_hand = |now| Reading { now: noon(now), elapsed: None };
+        let by_hand = |now| ClockReading { now: noon(now), elapsed: None };
         let mut guard = started(by_hand(-365 * DAY));
         assert_eq!((guard.doubt(), guard.observe(by_hand(365 * DAY))), (None, None));
         let mut new = ClockGuard::new(BOUNDS, None, reading(-365 * DAY, 0));

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use tracing::{error, warn};
 
 use super::clock_guard::{
-    BEHIND_TOLERANCE, CONFIRMATION_WITHIN, ClockBounds, ClockDoubt, ClockGuard, Reading,
+    BEHIND_TOLERANCE, CONFIRMATION_WITHIN, ClockBounds, ClockDoubt, ClockGuard, ClockReading,
 };
 use super::room::{Room, RoomOptions, RoomShort};
 use super::{Accepted, Clock, Queued, Sequencer, SubmitError, What};
@@ -75,7 +75,7 @@ pub(super) struct Admitted<R> {
     pub(super) group: Vec<(R, Queued)>,
     pub(super) answered: Vec<(R, Result<Accepted, SubmitError>)>,
     /// The clock that the group is decided by.
-    pub(super) reading: Reading,
+    pub(super) reading: ClockReading,
 }
 
 /// See the module.
@@ -141,7 +141,7 @@ impl Guards {
         }
     }
 
-    fn observe(&self) -> (Reading, Option<ClockDoubt>) {
+    fn observe(&self) -> (ClockReading, Option<ClockDoubt>) {
         let mut guard = self.guard.lock();
         let reading = reading(&*self.clock);
         (reading, guard.observe(reading))
@@ -197,7 +197,7 @@ impl Guards {
     }
 
     /// These events were made durable, in so many bytes, by this reading of the clock.
-    pub(super) fn recorded(&self, events: &[Recorded], bytes: u64, reading: Reading) {
+    pub(super) fn recorded(&self, events: &[Recorded], bytes: u64, reading: ClockReading) {
         self.began(events);
         if events.iter().any(|event| matches!(event.event, Event::ClockConfirmed(_))) {
             self.guard.lock().confirm(reading);
@@ -266,7 +266,7 @@ impl Guards {
 }
 
 /// The time that passed is read around the clock: a thread that is stopped in between must not see a step.
-fn reading(clock: &dyn Clock) -> Reading {
+fn reading(clock: &dyn Clock) -> ClockReading {
     const BETWEEN: Duration = Duration::from_millis(100);
     loop {
         let before = clock.elapsed();
@@ -275,12 +275,12 @@ fn reading(clock: &dyn Clock) -> Reading {
         let between =
             elapsed.zip(before).map_or(Duration::ZERO, |(after, before)| after.saturating_sub(before));
         if between < BETWEEN {
-            return Reading { now, elapsed };
+            return ClockReading { now, elapsed };
         }
     }
 }
 
-fn is_behind(reading: Reading, recorded_at: Timestamp) -> bool {
+fn is_behind(reading: ClockReading, recorded_at: Timestamp) -> bool {
     let behind = recorded_at.micros().saturating_sub(reading.now.micros());
     reading.elapsed.is_some()
         && u128::try_from(behind).is_ok_and(|behind| behind > BEHIND_TOLERANCE.as_micros())

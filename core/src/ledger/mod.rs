@@ -20,29 +20,29 @@ mod sequencer;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod writer;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{mpsc, oneshot};
-use tracing::{error, warn};
+use tracing::error;
 
 use crate::domain::event::{LedgerCreated, Mode, Stream};
 use crate::domain::id::Sequence;
 use crate::domain::time::Timestamp;
-use crate::domain::usage::MemoryIndex;
 use crate::domain::{Answer, Command, Refusal};
 use crate::log::envelope::{EnvelopeError, Meta};
 use crate::log::frame::FrameError;
 use crate::log::store::{Appended, EventStore, Head, StoreFault, Term};
 
-use guards::{Admitted, Guards};
+use guards::Guards;
 use recovery::Recovery;
+use writer::{Reply, Writer, failure};
 
 pub use clock_guard::{ClockBounds, ClockDoubt, ClockDoubtCause};
 pub use feed::{Feed, Publisher};
@@ -61,7 +61,8 @@ pub trait Clock: Send + Sync + 'static {
     /// Now.
     fn now(&self) -> Timestamp;
 
-    /// How much time has passed since an instant that stays the same while the machine runs, whatever the clock is set to.
+    /// How much time has passed since an instant that stays the same while the machine runs, whatever the clock is set
+    /// to.
     /// `None`, if the clock steps by design, as one does that is set by hand: then it is not watched.
     fn elapsed(&self) -> Option<Duration> {
         None
@@ -130,10 +131,10 @@ pub enum SubmitError {
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The sender used the name of another command.
-    #[error("a command of this id and another content was carried out already")]
+    #[error("idempotency key was used before with a different request")]
     CommandIdReused,
     /// It would make an event longer than the log takes.
-    #[error("{event} would have {bytes} bytes, an event has 65535 at most")]
+    #[error("{event} would have {bytes} bytes; an event has at most 65535")]
     TooLarge {
         /// Which event.
         event: &'static str,
@@ -142,14 +143,14 @@ pub enum SubmitError {
     },
     /// It was carried out before, and its answer cannot be given again.
     #[error(
-        "this command was carried out already; its answer, recorded as sequence {sequence}, cannot be read"
+        "this request was already processed; its answer, recorded as sequence {sequence}, cannot be read"
     )]
     AnswerUnreadable {
         /// Where the answer stands.
         sequence: Sequence,
     },
     /// It was to be carried out only if nothing had happened meanwhile, or if it had been carried out before.
-    #[error("what this command was to change has changed meanwhile")]
+    #[error("the resource was modified concurrently; read it again and retry")]
     Moved,
     /// The clock is in doubt, and nothing is recorded.
     #[error(
@@ -186,7 +187,7 @@ pub enum SubmitError {
     #[error("too many commands are waiting")]
     Busy,
     /// The writer has stopped: a fault of ours.
-    #[error("the ledger takes no more commands: {0}")]
+    #[error("the ledger has stopped taking commands: {0}")]
     Stopped(Arc<str>),
 }
 
@@ -213,7 +214,7 @@ pub enum OpenFault {
         source: EnvelopeError,
     },
     /// The ledger is of another mode.
-    #[error("open a ledger of mode {found} as {wanted}")]
+    #[error("the folder holds a {found} ledger: use `slapledger {found} --data DIR`, or another --data")]
     OtherMode {
         /// What it is.
         found: Mode,
@@ -266,19 +267,8 @@ pub struct Options {
     pub seen: IndexAt,
 }
 
-/// How many events the writer may add before it snapshots its state again.
-const SNAPSHOT_EVERY: u64 = 2_000_000;
-/// How many commands are decided as one group, at most.
-const GROUP_COMMANDS: usize = 1024;
-/// How many usage reports are decided as one group, at most (one command may have more).
-const GROUP_REPORTS: usize = 16_384;
 /// How long the post of a node waits for room in the queue: it has deleted its report before it sends it.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// After this long the index of usage identities may be rebuilt again: a disk that damages it sooner is not trusted.
-const REBUILD_AGAIN_AFTER: Duration = Duration::from_secs(600);
-
-type Reply = oneshot::Sender<Result<Accepted, SubmitError>>;
 
 /// A running ledger.
 pub struct Ledger {
@@ -478,8 +468,8 @@ impl Ledger {
         self.stopped.lock().clone()
     }
 
-    /// Confirms what the clock shows, if it is in doubt; `None`, if it is not. `stated` is what the operator says that it
-    /// should show, which must be within a minute of what it does.
+    /// Confirms what the clock shows, if it is in doubt; `None`, if it is not. `stated` is what the operator says that
+    /// it should show, which must be within a minute of what it does.
     pub async fn confirm_clock(
         &self,
         meta: Arc<Meta>,
@@ -499,8 +489,8 @@ impl Ledger {
         self.begin_blocking(Submission { meta, command })?.wait().map(Some)
     }
 
-    /// Why nothing is recorded at the moment, if nothing is. To be asked before something durable is made for a command,
-    /// such as a key: what is refused must not fill the disk. The writer asks again.
+    /// Why nothing is recorded at the moment, if nothing is. To be asked before something durable is made for a
+    /// command, such as a key: what is refused must not fill the disk. The writer asks again.
     pub fn check_recording(&self) -> Result<(), SubmitError> {
         self.guards.check_recording()
     }
@@ -603,159 +593,4 @@ impl Drop for Ledger {
             error!(%fault, "a ledger did not shut down well");
         }
     }
-}
-
-fn failure(outcome: &Appended) -> String {
-    match outcome {
-        Appended::Durable => "nothing failed".into(),
-        Appended::Conflict { last } => format!("another writer has appended up to sequence {last}"),
-        Appended::Fenced { by } => format!("another writer has taken over with term {by}"),
-        Appended::Unknown { cause } => format!("nobody knows whether an append succeeded: {cause}"),
-    }
-}
-
-struct Writer {
-    sequencer: Arc<RwLock<Sequencer>>,
-    term: Term,
-    store: Arc<dyn EventStore>,
-    guards: Arc<Guards>,
-    publisher: Arc<Publisher>,
-    stopped: Arc<Mutex<Option<Arc<str>>>>,
-    /// The ledger is being shut down.
-    closing: Arc<AtomicBool>,
-    recovery: Recovery,
-    /// When the index of usage identities was last rebuilt.
-    rebuilt: Option<Instant>,
-    snapshot_at: Sequence,
-}
-
-/// What commands are answered, and whom.
-type Replies = Vec<(Reply, Result<Accepted, SubmitError>)>;
-
-impl Writer {
-    /// The error is that of the last snapshot; why the writer stopped by itself is said in `stopped`.
-    fn run(mut self, mut commands: mpsc::Receiver<(Reply, Queued)>) -> Result<(), String> {
-        let held = Arc::clone(&self.sequencer);
-        while let Some(first) = commands.blocking_recv() {
-            let group = gather(first, &mut commands);
-            let mut sequencer = held.write();
-            let cause = match catch_unwind(AssertUnwindSafe(|| self.write(&mut sequencer, group))) {
-                Ok(Ok(replies)) => {
-                    let is_due = sequencer.last().0 - self.snapshot_at.0 >= SNAPSHOT_EVERY;
-                    // Whoever is answered may come back before this thread goes on, and shall find it free.
-                    drop(sequencer);
-                    for (reply, result) in replies {
-                        // Whoever does not wait any more has its answer in the log.
-                        let _ = reply.send(result);
-                    }
-                    if is_due {
-                        // It only shortens the next start, and is tried again.
-                        let _ = self.take_snapshot(&mut held.write());
-                    }
-                    continue;
-                }
-                Ok(Err(cause)) => cause,
-                Err(_) => "a decision panicked".to_owned(),
-            };
-            // The state may be ahead of the log: nothing may be decided on it any more. Said while it is held.
-            error!(%cause, "the writer stops");
-            self.note_stop(&cause);
-            drop(sequencer);
-            commands.close();
-            self.publisher.close();
-            return Ok(());
-        }
-        self.take_snapshot(&mut held.write())
-    }
-
-    fn write(&mut self, sequencer: &mut Sequencer, group: Vec<(Reply, Queued)>) -> Result<Replies, String> {
-        let expected = self.publisher.head().last;
-        let Admitted { group, mut answered, reading } = self.guards.admit(sequencer, &*self.store, group)?;
-        let group = match sequencer.decide(reading.now, &*self.store, group) {
-            Ok(group) => group,
-            // Nothing of it is durable and nobody was answered: it is decided again by what the log says.
-            Err(Undecided::Damaged { fault, commands }) => {
-                // Whoever finds that nobody answers looks for the cause.
-                self.rebuild(sequencer, &fault).inspect_err(|cause| self.note_stop(cause))?;
-                let again = sequencer.decide(reading.now, &*self.store, commands);
-                again.map_err(|undecided| undecided.to_string())?
-            }
-            Err(Undecided::Failed(cause)) => return Err(cause),
-        };
-        if !group.frames.is_empty() {
-            match self.store.append(self.term, expected, &group.frames) {
-                Appended::Durable => {}
-                other => {
-                    let cause = failure(&other);
-                    self.note_stop(&cause);
-                    for (reply, _) in group.replies {
-                        let _ = reply.send(Err(SubmitError::Stopped(cause.as_str().into())));
-                    }
-                    return Err(cause);
-                }
-            }
-            let bytes = group.frames.iter().map(|frame| frame.bytes().len() as u64).sum();
-            self.guards.recorded(&group.events, bytes, reading);
-            let head = Head { last: sequencer.last(), root: sequencer.root() };
-            self.publisher.publish(group.events, group.event_bytes, head);
-        }
-        answered.extend(group.replies);
-        Ok(answered)
-    }
-
-    /// Says why nothing is decided any more.
-    fn note_stop(&self, cause: &str) {
-        *self.stopped.lock() = Some(cause.into());
-    }
-
-    /// Puts the state as of the end of the log, with a new index, in the place of one whose index is damaged.
-    fn rebuild(&mut self, sequencer: &mut Sequencer, fault: &str) -> Result<(), String> {
-        if self.rebuilt.is_some_and(|before| before.elapsed() < REBUILD_AGAIN_AFTER) {
-            return Err(format!(
-                "the index of usage identities is damaged soon after it was rebuilt: {fault}"
-            ));
-        }
-        // Nobody may be left in the folder of the index when the next one begins to use it.
-        *sequencer = Sequencer::new(Box::new(MemoryIndex::default()));
-        let rebuilt = self.recovery.rebuild(&*self.store, fault, &self.closing)?;
-        let (head, here) = (self.publisher.head(), Head { last: rebuilt.last(), root: rebuilt.root() });
-        if here != head {
-            return Err(format!(
-                "the log ends at sequence {}, and {} was acknowledged",
-                here.last, head.last
-            ));
-        }
-        self.rebuilt = Some(Instant::now());
-        *sequencer = rebuilt;
-        Ok(())
-    }
-
-    fn take_snapshot(&mut self, sequencer: &mut Sequencer) -> Result<(), String> {
-        let Some(file) = &self.recovery.snapshot else { return Ok(()) };
-        let last = sequencer.last();
-        if let Some(short) = self.guards.room().and_then(|room| room.short()) {
-            self.snapshot_at = last;
-            warn!(%short, "the state of the writer is not snapshotted");
-            return Ok(());
-        }
-        let taken = sequencer.seen().checkpoint(last).and_then(|()| file.write(&sequencer.snapshot()));
-        self.snapshot_at = last;
-        taken.inspect_err(|cause| error!(%cause, "the state of the writer could not be snapshotted"))
-    }
-}
-
-/// What waits besides the first command, up to the size of a group.
-fn gather(first: (Reply, Queued), commands: &mut mpsc::Receiver<(Reply, Queued)>) -> Vec<(Reply, Queued)> {
-    let weight = |queued: &Queued| match &queued.what {
-        What::Do(Command::RecordUsage(command)) => command.reports.len(),
-        _ => 1,
-    };
-    let mut reports = weight(&first.1);
-    let mut group = vec![first];
-    while group.len() < GROUP_COMMANDS && reports < GROUP_REPORTS {
-        let Ok(next) = commands.try_recv() else { break };
-        reports += weight(&next.1);
-        group.push(next);
-    }
-    group
 }

@@ -4,6 +4,8 @@
 //! trusted over it: one that is damaged, or does not fit, is dropped, and all of it comes from the log.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::thread;
 use std::time::Instant;
 
 use tracing::{info, warn};
@@ -12,7 +14,11 @@ use super::{OpenFault, Sequencer, SnapshotFile};
 use crate::domain::id::Sequence;
 use crate::domain::usage::SeenIndex;
 use crate::log::envelope::EventDecoder;
+use crate::log::frame::{Frame, UnpackedFrame};
 use crate::log::store::EventStore;
+
+/// How many unpacked frames may wait to be taken over.
+const FRAMES: usize = 16;
 
 /// Why there is no index of usage identities as of a sequence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -136,23 +142,55 @@ fn told(fault: &dyn std::error::Error) -> String {
     sources.fold(fault.to_string(), |text, source| format!("{text}: {source}"))
 }
 
+/// Replays the rest of the log. One thread reads, unpacks and hashes frames; the calling one decodes their events and takes
+/// them over.
 fn catch_up(
     store: &dyn EventStore,
     mut sequencer: Sequencer,
     stop: &AtomicBool,
 ) -> Result<Sequencer, OpenFault> {
-    const READ_BYTES: usize = 4 * 1024 * 1024;
+    let after = sequencer.last();
     let mut decoder = EventDecoder::default();
+    thread::scope(|scope| {
+        let (frames, unpacked) = sync_channel(FRAMES);
+        scope.spawn(move || {
+            // Nobody listens any more when the other side has failed.
+            unpack_after(store, after, |frame| frames.send(frame).is_ok());
+        });
+        for frame in unpacked {
+            if stop.load(Ordering::Relaxed) {
+                return Err(OpenFault::Start("it is shutting down".into()));
+            }
+            sequencer.replay(frame?, &mut decoder, |_| ())?;
+        }
+        Ok(sequencer)
+    })
+}
+
+/// Hands on every frame after an event, and last the fault that ended it, while somebody listens.
+fn unpack_after(
+    store: &dyn EventStore,
+    mut after: Sequence,
+    mut hand_on: impl FnMut(Result<UnpackedFrame, OpenFault>) -> bool,
+) {
+    const READ_BYTES: usize = 1024 * 1024;
     loop {
-        if stop.load(Ordering::Relaxed) {
-            return Err(OpenFault::Start("it is shutting down".into()));
-        }
-        let frames = store.read(sequencer.last(), READ_BYTES)?;
-        if frames.is_empty() {
-            return Ok(sequencer);
-        }
-        for mut frame in frames {
-            sequencer.replay(&mut frame, &mut decoder, |_| ())?;
+        let frames = match store.read(after, READ_BYTES) {
+            Ok(frames) => frames,
+            Err(fault) => {
+                hand_on(Err(fault.into()));
+                return;
+            }
+        };
+        let Some(last) = frames.last().map(Frame::last) else { return };
+        after = last;
+        for frame in frames {
+            let sequence = frame.first();
+            let unpacked = frame.unpack().map_err(|source| OpenFault::Frame { sequence, source });
+            let goes_on = unpacked.is_ok();
+            if !hand_on(unpacked) || !goes_on {
+                return;
+            }
         }
     }
 }

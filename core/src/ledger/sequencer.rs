@@ -19,7 +19,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::usage::SeenIndex;
 use crate::domain::{Answer, Command, Context, State};
 use crate::log::envelope::{Actor, ActorKind, EventDecoder, Meta, RULES_VERSION, Recorded};
-use crate::log::frame::{DecodedFrame, Frame, MAX_EVENT_BYTES, pack};
+use crate::log::frame::{Frame, MAX_EVENT_BYTES, UnpackedFrame, pack};
 use crate::log::merkle::{Root, Tree};
 use crate::log::store::{EventStore, Term, read_frames};
 
@@ -42,7 +42,7 @@ pub struct Sequencer {
     tree: Tree,
     last: Sequence,
     recorded_at: Timestamp,
-    versions: FxHashMap<Place, u64>,
+    versions: FxHashMap<StreamPlace, u64>,
     named: BTreeMap<Name, Remembered>,
     created: Option<LedgerCreated>,
 }
@@ -54,7 +54,7 @@ type Actor2 = (u8, Box<str>);
 type Name = (ProjectId, Actor2, CommandId);
 
 /// A stream and the project it belongs to.
-type Place = (ProjectId, Arc<Stream>);
+type StreamPlace = (ProjectId, Arc<Stream>);
 
 /// What came of a group of commands.
 pub struct Group<R> {
@@ -86,7 +86,7 @@ pub enum Undecided<R> {
 
 /// Everything but the index of usage identities.
 #[derive(Encode, Decode)]
-struct Snapshot {
+struct SequencerSnapshot {
     tree: Tree,
     last: Sequence,
     recorded_at: Timestamp,
@@ -148,15 +148,13 @@ impl Sequencer {
     /// Takes a frame of the log over. Its root is checked against all that was taken over before.
     pub fn replay(
         &mut self,
-        frame: &mut Frame,
+        mut frame: UnpackedFrame,
         decoder: &mut EventDecoder,
         mut each: impl FnMut(&Recorded),
     ) -> Result<(), OpenFault> {
         let at = frame.first();
         frame.advance(&mut self.tree).map_err(|source| OpenFault::Frame { sequence: at, source })?;
-        let unpacked: DecodedFrame =
-            frame.decode().map_err(|source| OpenFault::Frame { sequence: at, source })?;
-        for (sequence, bytes) in unpacked.events() {
+        for (sequence, bytes) in frame.events.events() {
             let recorded =
                 decoder.decode(sequence, bytes).map_err(|source| OpenFault::Event { sequence, source })?;
             self.take_over(&recorded);
@@ -449,9 +447,9 @@ impl Sequencer {
     /// Everything but the index of usage identities, as bytes that [`Sequencer::restore`] reads.
     pub fn snapshot(&self) -> Vec<u8> {
         let config = bincode::config::standard();
-        let key = |(project, stream): &Place| (*project, stream_key(stream));
+        let key = |(project, stream): &StreamPlace| (*project, stream_key(stream));
         let versions = self.versions.iter().map(|(place, version)| (key(place), *version)).collect();
-        let snapshot = Snapshot {
+        let snapshot = SequencerSnapshot {
             tree: self.tree.clone(),
             last: self.last,
             recorded_at: self.recorded_at,
@@ -465,7 +463,7 @@ impl Sequencer {
 
     /// The sequencer of a snapshot, over an index of usage identities that is as far.
     pub fn restore(bytes: &[u8], seen: Box<dyn SeenIndex>) -> Option<Self> {
-        let (snapshot, read): (Snapshot, usize) =
+        let (snapshot, read): (SequencerSnapshot, usize) =
             bincode::decode_from_slice(bytes, bincode::config::standard()).ok()?;
         if read != bytes.len() {
             return None;
@@ -526,7 +524,7 @@ fn of(meta: &Meta) -> (ProjectId, Option<&str>) {
     (meta.project, meta.actor.credential.as_deref())
 }
 
-fn place_of(recorded: &Recorded) -> Place {
+fn place_of(recorded: &Recorded) -> StreamPlace {
     (recorded.project(), Arc::clone(&recorded.stream))
 }
 

@@ -208,6 +208,7 @@ fn only_the_program_records_a_restore() {
         root: [0; 32],
         mark: RestoreMark::new(1),
         last_numbers: Vec::new(),
+        clock_confirmed: false,
     }));
     let before = ledger.head();
     let refusal = SubmitError::Refused(Refusal::Restore(RestoreRefusal::NotTheProgram));

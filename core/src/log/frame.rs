@@ -327,13 +327,26 @@ impl Frame {
         hashed: Result<Run, FrameError>,
         tree: &mut Tree,
     ) -> Result<(), FrameError> {
-        let root = tree.root();
-        if (tree.size() + 1, root) != (self.first().0, self.header.root_before) {
-            return Err(FrameError::OtherTree { size: tree.size(), root });
-        }
+        self.check_tree(tree)?;
         tree.push_run(&hashed?);
         self.after = Some(After::of(tree));
         Ok(())
+    }
+
+    fn check_tree(&self, tree: &Tree) -> Result<(), FrameError> {
+        let root = tree.root();
+        if (tree.size() + 1, root) == (self.first().0, self.header.root_before) {
+            Ok(())
+        } else {
+            Err(FrameError::OtherTree { size: tree.size(), root })
+        }
+    }
+
+    /// Does everything for a replay that needs nothing but this frame: another thread may do it.
+    pub fn unpack(self) -> Result<UnpackedFrame, FrameError> {
+        let events = self.decode()?;
+        let hashes = Run::new(self.first().0 - 1, events.events().map(|(_, event)| event));
+        Ok(UnpackedFrame { frame: self, events, hashes })
     }
 
     fn decompress(&self) -> Result<Vec<u8>, FrameError> {
@@ -441,6 +454,29 @@ fn check_events(mut body: &[u8], count: u32) -> Result<(), FrameError> {
 fn split_event(body: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = body.split_first_chunk()?;
     rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))
+}
+
+/// A frame with its events, and what they add to the tree.
+#[derive(Debug)]
+pub struct UnpackedFrame {
+    frame: Frame,
+    /// Its events.
+    pub events: DecodedFrame,
+    hashes: Run,
+}
+
+impl UnpackedFrame {
+    /// The sequence of its first event.
+    pub fn first(&self) -> Sequence {
+        self.frame.first()
+    }
+
+    /// Adds its events to `tree`, which has to be the tree that the frame was written on.
+    pub fn advance(&mut self, tree: &mut Tree) -> Result<(), FrameError> {
+        self.frame.check_tree(tree)?;
+        tree.push_run(&self.hashes);
+        Ok(())
+    }
 }
 
 /// The events of a frame, unpacked and checked. Cloning shares the bytes.

@@ -1,11 +1,12 @@
 //! A store in memory: for tests, simulations and dry runs.
 //!
-//! It keeps the contract of the trait, and it can be told how the next append ends ([`Outcome`]), so that the code
-//! above it is tested against outcomes that a good disk never shows. "Durable" means: survives [`MemoryStore::reopen`].
+//! It keeps the contract of the trait, and it can be told how the next append ends ([`Outcome`]) and that a read fails,
+//! so that the code above it is tested against outcomes that a good disk never shows. "Durable" means: survives [`MemoryStore::reopen`].
 //!
 //! It is not bounded, and it is gone with the process.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -53,6 +54,8 @@ impl Default for Disk {
 #[derive(Debug, Default)]
 struct State {
     outcomes: VecDeque<Outcome>,
+    /// How many reads are good before the next one fails.
+    failing_read: Option<u64>,
     stopped: Option<Stopped>,
 }
 
@@ -74,6 +77,16 @@ impl MemoryStore {
         self.state.lock().outcomes.push_back(outcome);
     }
 
+    /// Makes a read fail, once, after so many that are good.
+    pub fn fail_read(&self, after: u64) {
+        self.state.lock().failing_read = Some(after);
+    }
+
+    /// Makes no read fail after all; whether one was still to fail.
+    pub fn fail_no_read(&self) -> bool {
+        self.state.lock().failing_read.take().is_some()
+    }
+
     /// The same log as a new process would find it.
     #[must_use]
     pub fn reopen(&self) -> Self {
@@ -82,6 +95,15 @@ impl MemoryStore {
 
     fn durable(&self, disk: &Disk) -> Head {
         self.state.lock().stopped.as_ref().map_or(disk.head, |stopped| stopped.head)
+    }
+
+    /// The fault of this read, if it was made to fail.
+    fn read_fault(&self) -> Option<StoreFault> {
+        let mut state = self.state.lock();
+        let left = state.failing_read?;
+        state.failing_read = left.checked_sub(1);
+        let source = io::Error::other("a fault that a test asked for");
+        (left == 0).then(|| StoreFault::Io { action: "read", path: "memory".into(), source })
     }
 
     fn stop(&self, cause: String, head: Head) -> Appended {
@@ -148,6 +170,9 @@ impl EventStore for MemoryStore {
     }
 
     fn read(&self, after: Sequence, max_bytes: usize) -> Result<Vec<Frame>, StoreFault> {
+        if let Some(fault) = self.read_fault() {
+            return Err(fault);
+        }
         let disk = self.disk.lock();
         let last = self.durable(&disk).last;
         let start = disk.frames.partition_point(|frame| frame.last() <= after);
@@ -189,6 +214,20 @@ mod tests {
         assert_eq!(append(scribe.term), Appended::Conflict { last: Sequence(2) });
         assert_eq!(append(scribe.term), Appended::Fenced { by: Term(2) });
         assert_eq!(append(Term(2)), Appended::Durable);
+    }
+
+    #[test]
+    fn a_read_fails_once_when_asked_for() {
+        let store = MemoryStore::new();
+        Scribe::new(&store).write(&store, &numbered(1, 2, 10));
+        let read = || store.read(Sequence::ZERO, usize::MAX).map(|frames| frames.len());
+        store.fail_read(1);
+        assert_eq!(read().unwrap(), 1);
+        assert!(matches!(read(), Err(StoreFault::Io { action: "read", .. })));
+        assert_eq!((read().unwrap(), store.fail_no_read()), (1, false));
+        store.fail_read(0);
+        assert!(store.fail_no_read());
+        assert_eq!(read().unwrap(), 1);
     }
 
     #[test]

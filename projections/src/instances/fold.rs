@@ -13,7 +13,7 @@ use slapledger_core::domain::instance::{
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::log::envelope::Recorded;
 
-use super::{Instance, Instances, Names, Place};
+use super::{Instance, Instances, NameScope, PartitionPlace};
 
 impl Instances {
     /// Takes the next event over.
@@ -54,7 +54,7 @@ impl Instances {
         }
     }
 
-    fn place_mut(&mut self, computer: &ComputerId, partition: &PartitionId) -> &mut Place {
+    fn place_mut(&mut self, computer: &ComputerId, partition: &PartitionId) -> &mut PartitionPlace {
         let places = self.places.entry(computer.clone()).or_default();
         places.entry(partition.clone()).or_default()
     }
@@ -106,7 +106,7 @@ impl Instances {
             first_sequence: by,
             changed_by: by,
         };
-        self.names.entry(Names::of(&instance)).or_default().insert(event.reference.clone(), id);
+        self.names.entry(NameScope::of(&instance)).or_default().insert(event.reference.clone(), id);
         self.all.insert(id, instance);
     }
 
@@ -167,7 +167,7 @@ impl Instances {
         if let Some(allocation) = &mut instance.allocation {
             allocation.until = Some(event.at);
         }
-        let names = Names::of(instance);
+        let names = NameScope::of(instance);
         let (reference, root, host) = (instance.reference.clone(), instance.root, instance.host());
         let was_wanted = instance.requested != RequestedState::Destroyed;
         let parent = match instance.requester {
@@ -237,7 +237,7 @@ impl Instances {
         let Some(instance) = self.touch(event.instance, by) else { return };
         let before = std::mem::replace(&mut instance.reference, event.reference.clone());
         let (root, host) = (instance.root, instance.host());
-        let names = Names::of(instance);
+        let names = NameScope::of(instance);
         if let Some(of_names) = self.names.get_mut(&names) {
             of_names.remove(&before);
             of_names.insert(event.reference.clone(), event.instance);

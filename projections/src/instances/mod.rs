@@ -34,12 +34,12 @@ use crate::view::{Projection, put};
 
 /// Whose names a reference is one of. Shared instances and others do not take each other's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
-enum Names {
+enum NameScope {
     OfParty(PartyId, bool),
     OfTree(InstanceId, bool),
 }
 
-impl Names {
+impl NameScope {
     fn of(instance: &Instance) -> Self {
         match instance.requester {
             Requester::Party(party) => Self::OfParty(party, instance.shared),
@@ -50,7 +50,7 @@ impl Names {
 
 /// A partition, as far as instances care.
 #[derive(Debug, Default, PartialEq, Eq, Encode, Decode)]
-struct Place {
+struct PartitionPlace {
     occupant: Option<InstanceId>,
     /// What a node is told of its network.
     addresses: Vec<Address>,
@@ -61,14 +61,14 @@ struct Place {
 #[derive(Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Instances {
     all: BTreeMap<InstanceId, Instance>,
-    names: BTreeMap<Names, BTreeMap<Reference, InstanceId>>,
+    names: BTreeMap<NameScope, BTreeMap<Reference, InstanceId>>,
     children: BTreeMap<InstanceId, BTreeSet<InstanceId>>,
     by_owner: BTreeMap<PartyId, BTreeSet<InstanceId>>,
     /// The living members of each tree.
     trees: BTreeMap<InstanceId, BTreeSet<InstanceId>>,
     /// The living shared instances on each instance.
     shares: BTreeMap<InstanceId, BTreeSet<InstanceId>>,
-    places: BTreeMap<ComputerId, BTreeMap<PartitionId, Place>>,
+    places: BTreeMap<ComputerId, BTreeMap<PartitionId, PartitionPlace>>,
 }
 
 impl Instances {
@@ -81,8 +81,8 @@ impl Instances {
     /// values are sealed under. From inside a tree all requesters mean the same.
     pub fn find(&self, requester: Requester, shared: bool, reference: &str) -> Option<&Instance> {
         let names = match requester {
-            Requester::Party(party) => Names::OfParty(party, shared),
-            Requester::Instance(parent) => Names::OfTree(self.all.get(&parent)?.root, shared),
+            Requester::Party(party) => NameScope::OfParty(party, shared),
+            Requester::Instance(parent) => NameScope::OfTree(self.all.get(&parent)?.root, shared),
         };
         self.all.get(self.names.get(&names)?.get(reference)?)
     }

@@ -10,7 +10,7 @@ use slapledger_core::domain::id::ResourceId;
 
 use super::counts::Counts;
 use super::series::{Amounts, BLOCK, Interval, Replaced};
-use super::{Metering, Owner, Series, Target};
+use super::{IntervalSeries, Metering, Owner, Target};
 use crate::view::{get, put};
 
 const ROW: usize = 32;
@@ -36,7 +36,7 @@ pub(super) fn write(metering: &Metering, out: &mut dyn Write) -> io::Result<()> 
     put(&metering.suspense, out)
 }
 
-fn write_series(series: &Series, out: &mut dyn Write) -> io::Result<()> {
+fn write_series(series: &IntervalSeries, out: &mut dyn Write) -> io::Result<()> {
     put((series.len() as u64, series.replaced.len() as u64), out)?;
     let mut wide = Vec::new();
     let mut rows = Vec::with_capacity(BLOCK * ROW);
@@ -62,7 +62,7 @@ fn write_series(series: &Series, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// Amounts beside the intervals are numbered as they come, whatever their places are in memory.
-fn write_row(series: &Series, interval: &Interval, wide: &mut Vec<Amounts>, rows: &mut Vec<u8>) {
+fn write_row(series: &IntervalSeries, interval: &Interval, wide: &mut Vec<Amounts>, rows: &mut Vec<u8>) {
     let mut amount = interval.amount;
     if interval.is_wide() {
         amount = i64::try_from(wide.len()).unwrap_or(i64::MAX);
@@ -97,7 +97,7 @@ pub(super) fn read(from: &mut dyn Read) -> io::Result<Metering> {
 }
 
 fn read_series(
-    series: &mut Series,
+    series: &mut IntervalSeries,
     index: u32,
     divided: &mut FxHashMap<u64, Vec<u32>>,
     from: &mut dyn Read,

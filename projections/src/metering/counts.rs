@@ -11,7 +11,7 @@ use rustc_hash::FxHashMap;
 use slapledger_core::domain::id::ComputerId;
 use slapledger_core::domain::time::{Period, Timestamp};
 
-use super::{Metering, Names};
+use super::{Metering, NameTable};
 use crate::view::{get, put};
 
 /// Numbers that a computer's own count has passed over: usage events that it made, it seems, and that never came.
@@ -65,18 +65,18 @@ impl Metering {
 /// What was seen of each computer.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    by_computer: FxHashMap<u32, Seen>,
+    by_computer: FxHashMap<u32, SeenNumbers>,
 }
 
 /// The numbers seen of one, as ranges that do not touch, by their first.
 #[derive(Debug, Default, Encode, Decode)]
-struct Seen {
-    ranges: BTreeMap<u64, Range>,
+struct SeenNumbers {
+    ranges: BTreeMap<u64, CountRange>,
 }
 
 /// Numbers that follow each other.
 #[derive(Debug, Clone, Copy, Encode, Decode)]
-struct Range {
+struct CountRange {
     last: u64,
     /// When the usage with the first number stopped; of several, the earliest.
     first_stop: Timestamp,
@@ -90,22 +90,22 @@ impl Counts {
         self.by_computer.entry(computer).or_default().saw(number, stop);
     }
 
-    pub(super) fn write(&self, computers: &Names<ComputerId>, out: &mut dyn Write) -> io::Result<()> {
-        let mut order: Vec<(&ComputerId, &Seen)> =
+    pub(super) fn write(&self, computers: &NameTable<ComputerId>, out: &mut dyn Write) -> io::Result<()> {
+        let mut order: Vec<(&ComputerId, &SeenNumbers)> =
             self.by_computer.iter().map(|(id, seen)| (computers.name(*id), seen)).collect();
         order.sort_unstable_by_key(|(computer, _)| *computer);
         put(order, out)
     }
 
-    pub(super) fn read(computers: &mut Names<ComputerId>, from: &mut dyn Read) -> io::Result<Self> {
-        let all: Vec<(ComputerId, Seen)> = get(from)?;
+    pub(super) fn read(computers: &mut NameTable<ComputerId>, from: &mut dyn Read) -> io::Result<Self> {
+        let all: Vec<(ComputerId, SeenNumbers)> = get(from)?;
         let by_computer =
             all.into_iter().map(|(computer, seen)| (computers.intern(&computer), seen)).collect();
         Ok(Self { by_computer })
     }
 }
 
-impl Seen {
+impl SeenNumbers {
     fn saw(&mut self, number: u64, stop: Timestamp) {
         let following = number.checked_add(1).and_then(|following| self.ranges.get(&following).copied());
         let (first, before) = match self.ranges.range_mut(..=number).next_back() {
@@ -124,7 +124,7 @@ impl Seen {
         if following.is_some() {
             self.ranges.remove(&(number + 1));
         }
-        let joined = Range {
+        let joined = CountRange {
             last: following.map_or(number, |range| range.last),
             first_stop: before.map_or(stop, |range| range.first_stop),
             last_stop: following.map_or(stop, |range| range.last_stop),
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn the_greatest_number_is_one_too() {
-        let mut seen = Seen::default();
+        let mut seen = SeenNumbers::default();
         for number in [u64::MAX, 0, u64::MAX, u64::MAX - 1, 0, 1] {
             seen.saw(number, instant(0));
         }
@@ -235,7 +235,7 @@ mod tests {
                turn in 0..60_usize,
            ) {
                let seen_in = |numbers: &[(u64, i64)]| {
-                   let mut seen = Seen::default();
+                   let mut seen = SeenNumbers::default();
                    for (number, stop) in numbers {
     seen.saw(*number, instant(*stop));
     }

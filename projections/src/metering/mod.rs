@@ -44,7 +44,7 @@ use crate::page::Page;
 use crate::view::Projection;
 use counts::Counts;
 use dimensions::Dimensions;
-use series::{Amounts, Interval, Series, Tag};
+use series::{Amounts, Interval, IntervalSeries, Tag};
 
 pub use counts::MissingReports;
 pub use hours::HourMarks;
@@ -81,9 +81,9 @@ enum Owner {
 /// All usage that counts, and all that waits.
 #[derive(Debug, Default)]
 pub struct Metering {
-    resources: Names<ResourceId>,
-    computers: Names<ComputerId>,
-    series: Vec<Series>,
+    resources: NameTable<ResourceId>,
+    computers: NameTable<ComputerId>,
+    series: Vec<IntervalSeries>,
     by_key: FxHashMap<(Owner, u32), u32>,
     by_owner: FxHashMap<Owner, Vec<u32>>,
     /// The series of events whose usage was divided among several.
@@ -143,7 +143,7 @@ impl Metering {
 
     /// How many intervals count.
     pub fn len(&self) -> usize {
-        self.series.iter().map(Series::len).sum()
+        self.series.iter().map(IntervalSeries::len).sum()
     }
 
     /// Whether nothing counts.
@@ -153,7 +153,7 @@ impl Metering {
 
     /// About how much memory the intervals take, in bytes.
     pub fn memory_bytes(&self) -> usize {
-        self.series.iter().map(Series::memory_bytes).sum::<usize>() + self.dimensions.memory_bytes()
+        self.series.iter().map(IntervalSeries::memory_bytes).sum::<usize>() + self.dimensions.memory_bytes()
     }
 
     /// Whose usage there is, in order.
@@ -274,7 +274,7 @@ impl Metering {
             return *series;
         }
         let series = small(self.series.len());
-        self.series.push(Series::new(owner, resource));
+        self.series.push(IntervalSeries::new(owner, resource));
         self.by_key.insert((owner, resource), series);
         self.by_owner.entry(owner).or_default().push(series);
         series
@@ -337,18 +337,18 @@ fn small(index: usize) -> u32 {
 
 /// Texts as small numbers.
 #[derive(Debug)]
-struct Names<T> {
+struct NameTable<T> {
     all: Vec<T>,
     ids: FxHashMap<T, u32>,
 }
 
-impl<T> Default for Names<T> {
+impl<T> Default for NameTable<T> {
     fn default() -> Self {
         Self { all: Vec::new(), ids: FxHashMap::default() }
     }
 }
 
-impl<T: Clone + Eq + std::hash::Hash + std::borrow::Borrow<str>> Names<T> {
+impl<T: Clone + Eq + std::hash::Hash + std::borrow::Borrow<str>> NameTable<T> {
     fn id(&self, name: &str) -> Option<u32> {
         self.ids.get(name).copied()
     }

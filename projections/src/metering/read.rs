@@ -4,7 +4,7 @@ use slapledger_core::domain::id::Sequence;
 use slapledger_core::domain::quantity::Quantity;
 use slapledger_core::domain::time::{Period, TimeZone};
 
-use super::{Amounts, Interval, Metering, Series, Target};
+use super::{Amounts, Interval, IntervalSeries, Metering, Target};
 use crate::calendar::Step;
 
 /// What was used in a period.
@@ -169,7 +169,7 @@ impl AsOf<'_> {
         target: &Target,
         resource: &str,
         period: Period,
-        mut see: impl FnMut(&'a Series, &'a Interval),
+        mut see: impl FnMut(&'a IntervalSeries, &'a Interval),
     ) {
         if let Some(index) = self.metering.series_of(target, resource) {
             let series = &self.metering.series[index as usize];
@@ -180,7 +180,7 @@ impl AsOf<'_> {
     /// The same for a series.
     pub(super) fn each_of<'a>(
         &'a self,
-        series: &'a Series,
+        series: &'a IntervalSeries,
         period: Period,
         mut see: impl FnMut(&'a Interval),
     ) {

@@ -93,7 +93,7 @@ pub(super) struct Replaced {
 }
 
 #[derive(Debug)]
-pub(super) struct Block {
+pub(super) struct IntervalBlock {
     /// No interval of it starts before.
     pub(super) earliest: i64,
     /// No interval of it stops after.
@@ -103,17 +103,17 @@ pub(super) struct Block {
 
 /// All intervals of one target and resource.
 #[derive(Debug)]
-pub(super) struct Series {
+pub(super) struct IntervalSeries {
     pub(super) owner: Owner,
     pub(super) resource: u32,
     /// Those that count, by sequence.
-    pub(super) blocks: Vec<Block>,
+    pub(super) blocks: Vec<IntervalBlock>,
     /// Those that do not any more, by the event that replaced them.
     pub(super) replaced: Vec<Replaced>,
     wide: Vec<Amounts>,
 }
 
-impl Series {
+impl IntervalSeries {
     pub(super) fn new(owner: Owner, resource: u32) -> Self {
         Self { owner, resource, blocks: Vec::new(), replaced: Vec::new(), wide: Vec::new() }
     }
@@ -125,7 +125,7 @@ impl Series {
     pub(super) fn memory_bytes(&self) -> usize {
         let intervals: usize = self.blocks.iter().map(|block| block.intervals.capacity()).sum();
         intervals * size_of::<Interval>()
-            + self.blocks.capacity() * size_of::<Block>()
+            + self.blocks.capacity() * size_of::<IntervalBlock>()
             + self.replaced.capacity() * size_of::<Replaced>()
             + self.wide.capacity() * size_of::<Amounts>()
     }
@@ -173,7 +173,7 @@ impl Series {
                 if self.blocks.is_empty() {
                     self.blocks.reserve_exact(1);
                 }
-                self.blocks.push(Block { earliest: start, latest: stop, intervals });
+                self.blocks.push(IntervalBlock { earliest: start, latest: stop, intervals });
             }
         }
     }
@@ -201,7 +201,8 @@ impl Series {
     }
 
     fn find(&self, sequence: u64) -> Option<(usize, usize)> {
-        let before = |block: &Block| block.intervals.last().is_some_and(|last| last.sequence() < sequence);
+        let before =
+            |block: &IntervalBlock| block.intervals.last().is_some_and(|last| last.sequence() < sequence);
         let block = self.blocks.partition_point(before);
         let intervals = &self.blocks.get(block)?.intervals;
         let at = intervals.partition_point(|interval| interval.sequence() < sequence);

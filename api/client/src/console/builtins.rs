@@ -1,60 +1,12 @@
-//! The functions of the console, and the methods of its values.
+//! The functions of the console by their names and arguments, and the methods of its values.
 
 use super::fault::Fault;
 use super::instance;
-use super::value::{ITEM, Value, check_weight};
+use super::value::{ITEM, Shape, Value, check_weight};
 
-/// A function that is there from the start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Function {
-    Request,
-    Supply,
-    Dir,
-    Help,
-    Int,
-    Len,
-    Print,
-    Range,
-    Repr,
-    Sorted,
-    Str,
-    Type,
-}
-
-/// All of them.
-pub(super) const FUNCTIONS: [Function; 12] = [
-    Function::Request,
-    Function::Supply,
-    Function::Dir,
-    Function::Help,
-    Function::Int,
-    Function::Len,
-    Function::Print,
-    Function::Range,
-    Function::Repr,
-    Function::Sorted,
-    Function::Str,
-    Function::Type,
-];
-
-impl Function {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Request => "request",
-            Self::Supply => "supply",
-            Self::Dir => "dir",
-            Self::Help => "help",
-            Self::Int => "int",
-            Self::Len => "len",
-            Self::Print => "print",
-            Self::Range => "range",
-            Self::Repr => "repr",
-            Self::Sorted => "sorted",
-            Self::Str => "str",
-            Self::Type => "type",
-        }
-    }
-}
+/// The functions that are there from the start.
+pub(super) const FUNCTIONS: [&str; 12] =
+    ["request", "supply", "dir", "help", "int", "len", "print", "range", "repr", "sorted", "str", "type"];
 
 /// What a function is called with.
 #[derive(Debug, Default)]
@@ -71,14 +23,12 @@ impl Arguments {
         names: [&str; N],
         needed: usize,
     ) -> Result<[Option<Value>; N], Fault> {
-        let mut bound = [const { None }; N];
         let given = self.positional.len();
         if given > N {
             return Err(Fault::new(format!("{function}() takes {N} arguments at most, not {given}")));
         }
-        for (place, value) in bound.iter_mut().zip(self.positional) {
-            *place = Some(value);
-        }
+        let mut positional = self.positional.into_iter();
+        let mut bound = [const { None }; N].map(|_: Option<Value>| positional.next());
         for (name, value) in self.named {
             let Some(index) = names.iter().position(|known| *known == name) else {
                 return Err(Fault::new(format!("{function}() has no argument {name}")));
@@ -103,12 +53,23 @@ impl Arguments {
     }
 }
 
+/// A text, or nothing.
+pub(super) fn text(function: &str, name: &str, value: Option<Value>) -> Result<Option<String>, Fault> {
+    match value {
+        None | Some(Value::None) => Ok(None),
+        Some(Value::Text(text)) => Ok(Some(text.to_string())),
+        Some(other) => {
+            Err(Fault::new(format!("{function}(): {name} must be a text, not a {}", other.type_name())))
+        }
+    }
+}
+
 /// The names of a value's methods.
 pub(super) fn methods(value: &Value) -> &'static [&'static str] {
     match value {
         Value::Instance(_) => &instance::METHODS,
-        Value::Text(_) => &["endswith", "join", "lower", "replace", "split", "startswith", "strip", "upper"],
-        Value::Dict(_) => &["get", "items", "keys", "values"],
+        Value::Text(_) => &["join", "replace", "split", "strip", "upper"],
+        Value::Many(Shape::Dict, _) => &["get", "items", "keys", "values"],
         Value::Module("json") => &["dumps", "loads"],
         _ => &[],
     }
@@ -119,84 +80,62 @@ pub(super) fn call_method(value: &Value, name: &'static str, arguments: Argument
     match value {
         Value::Instance(instance) => instance.call(name, arguments),
         Value::Text(text) => text_method(text, name, arguments),
-        Value::Dict(pairs) => {
-            let pairs = &pairs.entries;
-            if name == "get" {
-                let [key, default] = arguments.bind(name, ["key", "default"], 1)?;
-                let found = key.and_then(|key| pairs.iter().find(|(known, _)| known.equals(&key)));
-                return Ok(found.map(|(_, value)| value.clone()).or(default).unwrap_or(Value::None));
-            }
+        Value::Many(_, items) if name == "get" => {
+            let [key, default] = arguments.bind(name, ["key", "default"], 1)?;
+            let found = key.and_then(|key| items.get(&key).cloned());
+            Ok(found.or(default).unwrap_or(Value::None))
+        }
+        Value::Many(_, items) => {
             let [] = arguments.required(name, [])?;
-            let pairs = pairs.iter();
-            let listed: Result<Vec<_>, Fault> = match name {
-                "keys" => Ok(pairs.map(|(key, _)| key.clone()).collect()),
-                "values" => Ok(pairs.map(|(_, value)| value.clone()).collect()),
-                _ => pairs.map(|(key, value)| Value::tuple(vec![key.clone(), value.clone()])).collect(),
+            let pair = |(key, value): (&Value, &Value)| match name {
+                "keys" => Ok(key.clone()),
+                "values" => Ok(value.clone()),
+                _ => Value::many(Shape::Tuple, vec![key.clone(), value.clone()]),
             };
-            Value::list(listed?)
+            Value::list(items.pairs().map(pair).collect::<Result<_, _>>()?)
         }
-        _ => json_function(name, arguments),
+        _ if name == "dumps" => {
+            let [value] = arguments.required("json.dumps", ["value"])?;
+            Ok(Value::text(&value.to_json()?.to_string()))
+        }
+        _ => {
+            let [given] = arguments.required("json.loads", ["text"])?;
+            let given = text("json.loads", "text", Some(given))?.unwrap_or_default();
+            let wrong = |error| Fault::new(format!("json.loads(): {error}"));
+            Value::of_json(&serde_json::from_str(&given).map_err(wrong)?)
+        }
     }
 }
 
-fn json_function(name: &'static str, arguments: Arguments) -> Result<Value, Fault> {
-    if name == "dumps" {
-        let [value] = arguments.required("json.dumps", ["value"])?;
-        return Ok(Value::text(&value.to_json()?.to_string()));
-    }
-    let [text] = arguments.required("json.loads", ["text"])?;
-    let text = text.as_str().ok_or_else(|| Fault::new("json.loads(): text must be a text"))?;
-    let json = serde_json::from_str(text).map_err(|error| Fault::new(format!("json.loads(): {error}")))?;
-    Value::of_json(&json)
-}
-
-fn text_method(text: &str, name: &'static str, arguments: Arguments) -> Result<Value, Fault> {
-    let given = |value: &Value, what: &str| {
-        let text = value.as_str().map(str::to_owned);
-        text.ok_or_else(|| Fault::new(format!("{name}(): {what} must be a text")))
-    };
-    match name {
-        "startswith" => {
-            let [start] = arguments.required(name, ["prefix"])?;
-            Ok(Value::Bool(text.starts_with(&given(&start, "prefix")?)))
-        }
-        "endswith" => {
-            let [end] = arguments.required(name, ["suffix"])?;
-            Ok(Value::Bool(text.ends_with(&given(&end, "suffix")?)))
-        }
+fn text_method(whole: &str, name: &'static str, arguments: Arguments) -> Result<Value, Fault> {
+    let given = |what: &str, value: Value| Ok(text(name, what, Some(value))?.unwrap_or_default());
+    Ok(match name {
         "join" => {
             let [items] = arguments.required(name, ["items"])?;
-            let items =
-                items.items()?.iter().map(|item| given(item, "every item")).collect::<Result<Vec<_>, _>>()?;
-            let weight = items.iter().map(|item| item.len() + text.len()).fold(ITEM, usize::saturating_add);
+            let items = items.items()?.into_iter().map(|item| given("every item", item));
+            let items: Vec<String> = items.collect::<Result<_, Fault>>()?;
+            let weight = items.iter().map(|item| item.len() + whole.len()).fold(ITEM, usize::saturating_add);
             check_weight(weight)?;
-            Ok(Value::text(&items.join(text)))
+            Value::text(&items.join(whole))
         }
         "replace" => {
             let [old, new] = arguments.required(name, ["old", "new"])?;
-            let (old, new) = (given(&old, "old")?, given(&new, "new")?);
-            let times = text.matches(&old).count();
-            check_weight(text.len().saturating_add(times.saturating_mul(new.len())))?;
-            Ok(Value::text(&text.replace(&old, &new)))
+            let (old, new) = (given("old", old)?, given("new", new)?);
+            let times = whole.matches(&old).count();
+            check_weight(whole.len().saturating_add(times.saturating_mul(new.len())))?;
+            Value::text(&whole.replace(&old, &new))
         }
         "split" => {
             let [separator] = arguments.bind(name, ["separator"], 0)?;
-            let parts: Vec<_> = match separator {
-                None | Some(Value::None) => text.split_whitespace().map(Value::text).collect(),
-                Some(separator) => match given(&separator, "separator")?.as_str() {
-                    "" => return Err(Fault::new("split(): separator is empty")),
-                    separator => text.split(separator).map(Value::text).collect(),
-                },
-            };
-            Value::list(parts)
+            Value::list(match text(name, "separator", separator)?.as_deref() {
+                None => whole.split_whitespace().map(Value::text).collect(),
+                Some("") => return Err(Fault::new("split(): separator is empty")),
+                Some(separator) => whole.split(separator).map(Value::text).collect(),
+            })?
         }
         _ => {
             let [] = arguments.required(name, [])?;
-            Ok(Value::text(&match name {
-                "lower" => text.to_lowercase(),
-                "upper" => text.to_uppercase(),
-                _ => text.trim().to_owned(),
-            }))
+            if name == "upper" { Value::text(&whole.to_uppercase()) } else { Value::text(whole.trim()) }
         }
-    }
+    })
 }

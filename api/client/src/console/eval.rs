@@ -1,19 +1,18 @@
 //! Carries out statements, within bounds of steps and memory.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::rc::Rc;
 
-use slapledger_slap_wire::marshal;
-
-use super::builtins::{self, Arguments, FUNCTIONS, Function};
+use super::builtins::{self, Arguments, FUNCTIONS, text};
 use super::fault::Fault;
 use super::instance::Instance;
-use super::parser;
-use super::syntax::{Comprehension, Expression, Node, Operator, Statement, StatementKind, Target};
-use super::value::{ITEM, Value, check_weight};
+use super::parser::{self, Expression, Node, Statement, Target};
+use super::value::{ITEM, Shape, Value, check_weight};
 use crate::catalogue::Catalogue;
 use crate::master::{Master, Wanted};
+use slapledger_slap_wire::marshal;
 
 /// How many steps a text may take.
 const MAX_STEPS: u64 = 1_000_000;
@@ -53,9 +52,7 @@ impl<'a> Console<'a> {
     pub(super) fn new(master: Master, catalogue: Catalogue, out: Box<dyn Write + 'a>) -> Self {
         let software = catalogue.names().map(|(name, release)| (variable(name), Value::text(release)));
         let mut names: BTreeMap<_, _> = software.filter(|(name, _)| is_name(name)).collect();
-        names.extend(
-            FUNCTIONS.iter().map(|function| (function.name().to_owned(), Value::Function(*function))),
-        );
+        names.extend(FUNCTIONS.map(|name| (name.to_owned(), Value::Function(name))));
         names.extend(["json", PRODUCT].map(|name| (name.to_owned(), Value::Module(name))));
         Self { names, master: Rc::new(master), catalogue, out, steps: 0, work: 0 }
     }
@@ -73,13 +70,12 @@ impl<'a> Console<'a> {
         let statements = parser::parse(text)?;
         (self.steps, self.work) = (0, 0);
         for statement in &statements {
-            if let StatementKind::Expression(node) = &statement.kind {
-                let value = self.value(node)?;
-                if !matches!(value, Value::None) {
-                    self.print(&value.repr());
-                }
-            } else {
-                self.carry_out(statement)?;
+            match statement {
+                Statement::Expression(node) => match self.value(node)? {
+                    Value::None => {}
+                    value => self.print(&value.repr()),
+                },
+                statement => self.carry_out(statement)?,
             }
         }
         Ok(())
@@ -108,39 +104,30 @@ impl<'a> Console<'a> {
         Ok(())
     }
 
-    /// Counts what was made.
-    fn made(&mut self, value: Value) -> Result<Value, Fault> {
-        check_weight(value.weight())?;
-        self.work(value.weight())?;
-        Ok(value)
-    }
-
     fn carry_out(&mut self, statement: &Statement) -> Result<(), Fault> {
-        match &statement.kind {
-            StatementKind::Expression(node) => self.value(node).map(drop),
-            StatementKind::Assign(target, node) => {
+        match statement {
+            Statement::Expression(node) => self.value(node).map(drop),
+            Statement::Assign(target, node) => {
                 let value = self.value(node)?;
-                self.assign(target, value).map_err(|fault| fault.or_at(statement.at))
+                self.assign(target, value).map_err(|fault| fault.or_at(node.at))
             }
-            StatementKind::If(branches, otherwise) => {
+            Statement::If(branches) => {
                 for (test, block) in branches {
-                    if self.value(test)?.is_true() {
+                    if self.holds(test.as_ref())? {
                         return self.block(block);
                     }
                 }
-                self.block(otherwise)
+                Ok(())
             }
-            StatementKind::For(target, source, block) => {
-                let items = self.value(source)?;
-                let items = self.work(items.weight()).and_then(|()| items.items());
-                for item in items.map_err(|fault| fault.or_at(source.at))? {
+            Statement::For(target, source, block) => {
+                for item in self.items(source)? {
                     self.step(source)?;
-                    self.assign(target, item).map_err(|fault| fault.or_at(statement.at))?;
+                    self.assign(target, item).map_err(|fault| fault.or_at(source.at))?;
                     self.block(block)?;
                 }
                 Ok(())
             }
-            StatementKind::Pass => Ok(()),
+            Statement::Pass => Ok(()),
         }
     }
 
@@ -163,105 +150,78 @@ impl<'a> Console<'a> {
         Ok(())
     }
 
+    /// The value of an expression; what it made is counted.
     fn value(&mut self, node: &Node) -> Result<Value, Fault> {
         self.step(node)?;
-        self.expression(&node.expression).map_err(|fault| fault.or_at(node.at))
+        self.expression(node).map_err(|fault| fault.or_at(node.at))
+    }
+
+    /// Whether a condition holds; none does.
+    fn holds(&mut self, condition: Option<&Node>) -> Result<bool, Fault> {
+        condition.map_or(Ok(true), |condition| Ok(self.value(condition)?.is_true()))
     }
 
     fn values(&mut self, nodes: &[Node]) -> Result<Vec<Value>, Fault> {
         nodes.iter().map(|node| self.value(node)).collect()
     }
 
-    fn expression(&mut self, expression: &Expression) -> Result<Value, Fault> {
-        match expression {
-            Expression::Literal(value) => Ok(value.clone()),
-            Expression::Name(name) => self.named(name),
-            Expression::Format(parts) => {
-                let mut text = String::new();
-                for part in parts {
-                    text.push_str(&self.value(part)?.str());
-                    check_weight(text.len())?;
-                }
-                self.made(Value::text(&text))
+    /// What an expression has, to be gone through.
+    fn items(&mut self, node: &Node) -> Result<Vec<Value>, Fault> {
+        let value = self.value(node)?;
+        self.work(value.weight()).and_then(|()| value.items()).map_err(|fault| fault.or_at(node.at))
+    }
+
+    fn expression(&mut self, node: &Node) -> Result<Value, Fault> {
+        let parts = &node.parts;
+        let made = match &node.kind {
+            Expression::Literal(value) => return Ok(value.clone()),
+            Expression::Name(name) => return self.named(name),
+            Expression::Binary(sign @ ("and" | "or")) => {
+                let left = self.value(&parts[0])?;
+                return if left.is_true() == (*sign == "and") { self.value(&parts[1]) } else { Ok(left) };
             }
-            Expression::List(nodes) => {
-                let items = self.values(nodes)?;
-                self.made(Value::list(items)?)
+            Expression::Conditional => {
+                let is_true = self.value(&parts[1])?.is_true();
+                return self.value(&parts[if is_true { 0 } else { 2 }]);
             }
-            Expression::Tuple(nodes) => {
-                let items = self.values(nodes)?;
-                self.made(Value::tuple(items)?)
+            Expression::Not => return Ok(Value::Bool(!self.value(&parts[0])?.is_true())),
+            Expression::Attribute(name) => {
+                let value = self.value(&parts[0])?;
+                return self.attribute(value, name);
             }
-            Expression::Dict(nodes) => {
-                let pairs = nodes.iter().map(|(key, value)| Ok((self.value(key)?, self.value(value)?)));
-                let pairs = pairs.collect::<Result<_, Fault>>()?;
-                self.made(Value::dict(pairs)?)
-            }
-            Expression::Comprehension(all) => self.comprehension(all),
-            Expression::Call { function, positional, named } => {
-                let function = self.value(function)?;
-                let positional = self.values(positional)?;
-                let named = named.iter().map(|(name, node)| Ok((name.clone(), self.value(node)?)));
-                let named: Vec<(String, Value)> = named.collect::<Result<_, Fault>>()?;
-                let given = positional.iter().chain(named.iter().map(|(_, value)| value)).chain([&function]);
-                self.work(given.map(Value::weight).fold(0, usize::saturating_add))?;
-                let value = self.call(&function, Arguments { positional, named })?;
-                self.made(value)
-            }
-            Expression::Attribute(node, name) => {
-                let value = self.value(node)?;
-                if matches!(value, Value::Module(PRODUCT)) {
-                    let release = self.catalogue.release_by(&self.master, &format!("{PRODUCT}.{name}"));
-                    return release
-                        .map(|url| Value::text(&url))
-                        .map_err(|error| Fault::new(format!("{error:#}")));
-                }
-                let methods = builtins::methods(&value);
-                match methods.iter().find(|method| *method == name) {
-                    Some(method) => Ok(Value::Method(Rc::new((value, method)))),
-                    None => Err(Fault::new(format!(
-                        "a {} has no {name}{}",
-                        value.type_name(),
-                        nearest(name, methods.iter().copied())
-                    ))),
-                }
-            }
-            Expression::Index(node, index) => {
-                let (value, index) = (self.value(node)?, self.value(index)?);
+            Expression::Negative => return negative(&self.value(&parts[0])?),
+            Expression::Index => {
+                let (value, index) = (self.value(&parts[0])?, self.value(&parts[1])?);
                 self.work(value.weight())?;
-                item(&value, &index)
+                return item(&value, &index);
             }
-            Expression::Not(node) => Ok(Value::Bool(!self.value(node)?.is_true())),
-            Expression::Negative(node) => match self.value(node)? {
-                #[expect(clippy::float_arithmetic, reason = "a sign before a parameter")]
-                Value::Float(number) => Ok(Value::Float(marshal::Float(-number.0))),
-                value => {
-                    let negative = value.as_int().and_then(i64::checked_neg).map(Value::Int);
-                    negative.ok_or_else(|| Fault::new(format!("- does not go with a {}", value.type_name())))
+            Expression::Format => {
+                let mut whole = String::new();
+                for part in parts {
+                    whole.push_str(&self.value(part)?.str());
+                    check_weight(whole.len())?;
                 }
-            },
-            Expression::And(left, right) => {
-                let left = self.value(left)?;
-                if left.is_true() { self.value(right) } else { Ok(left) }
+                Value::text(&whole)
             }
-            Expression::Or(left, right) => {
-                let left = self.value(left)?;
-                if left.is_true() { Ok(left) } else { self.value(right) }
+            Expression::Many(shape) => Value::many(*shape, self.values(parts)?)?,
+            Expression::Comprehension(target) => self.comprehension(target, parts)?,
+            Expression::Call(names) => {
+                let mut positional = self.values(parts)?;
+                self.work(positional.iter().map(Value::weight).fold(0, usize::saturating_add))?;
+                let function = positional.remove(0);
+                let by_name = positional.split_off(positional.len() - names.len());
+                let named_values = names.iter().cloned().zip(by_name).collect();
+                self.call(&function, Arguments { positional, named: named_values })?
             }
-            Expression::Conditional { test, yes, no } => {
-                if self.value(test)?.is_true() {
-                    self.value(yes)
-                } else {
-                    self.value(no)
-                }
-            }
-            Expression::Binary(operator, left, right) => {
-                let (left, right) = (self.value(left)?, self.value(right)?);
+            Expression::Binary(sign) => {
+                let (left, right) = (self.value(&parts[0])?, self.value(&parts[1])?);
                 self.work(left.weight().saturating_add(right.weight()))?;
-                let value = binary(*operator, &left, &right)?;
-                self.made(value)
+                binary(sign, &left, &right)?
             }
-        }
+        };
+        check_weight(made.weight())?;
+        self.work(made.weight())?;
+        Ok(made)
     }
 
     fn named(&self, name: &str) -> Result<Value, Fault> {
@@ -271,104 +231,94 @@ impl<'a> Console<'a> {
         })
     }
 
+    fn attribute(&self, value: Value, name: &str) -> Result<Value, Fault> {
+        if matches!(value, Value::Module(PRODUCT)) {
+            return self.release(&format!("{PRODUCT}.{name}")).map(|url| Value::text(&url));
+        }
+        let methods = builtins::methods(&value);
+        if let Some(method) = methods.iter().find(|method| **method == name) {
+            return Ok(Value::Method(Rc::new((value, method))));
+        }
+        let hint = nearest(name, methods.iter().copied());
+        Err(Fault::new(format!("a {} has no {name}{hint}", value.type_name())))
+    }
+
     /// Its own names are gone when it is over.
-    fn comprehension(&mut self, all: &Comprehension) -> Result<Value, Fault> {
-        let source = self.value(&all.source)?;
-        self.work(source.weight())?;
-        let items = source.items()?;
-        let names = match &all.target {
+    fn comprehension(&mut self, target: &Target, parts: &[Node]) -> Result<Value, Fault> {
+        let items = self.items(&parts[1])?;
+        let names = match target {
             Target::One(name) => std::slice::from_ref(name),
             Target::Several(names) => names,
         };
         let before: Vec<_> = names.iter().map(|name| (name.clone(), self.names.get(name).cloned())).collect();
-        let made = self.gathered(all, items);
+        let mut made = Vec::new();
+        let gathered = items.into_iter().try_for_each(|item| {
+            self.assign(target, item)?;
+            if self.holds(parts.get(2))? {
+                made.push(self.value(&parts[0])?);
+            }
+            Ok(())
+        });
         for (name, value) in before {
             match value {
                 Some(value) => self.names.insert(name, value),
                 None => self.names.remove(&name),
             };
         }
-        self.made(Value::list(made?)?)
-    }
-
-    fn gathered(&mut self, all: &Comprehension, items: Vec<Value>) -> Result<Vec<Value>, Fault> {
-        let mut made = Vec::new();
-        for item in items {
-            self.assign(&all.target, item)?;
-            let is_wanted = match &all.condition {
-                Some(condition) => self.value(condition)?.is_true(),
-                None => true,
-            };
-            if is_wanted {
-                made.push(self.value(&all.item)?);
-            }
-        }
-        Ok(made)
+        gathered.and_then(|()| Value::list(made))
     }
 
     fn call(&mut self, function: &Value, arguments: Arguments) -> Result<Value, Fault> {
-        match function {
-            Value::Method(method) => builtins::call_method(&method.0, method.1, arguments),
-            Value::Function(function) => self.call_function(*function, arguments),
-            other => Err(Fault::new(format!("a {} cannot be called", other.type_name()))),
-        }
-    }
-
-    fn call_function(&mut self, function: Function, arguments: Arguments) -> Result<Value, Fault> {
-        let name = function.name();
-        match function {
-            Function::Request => return self.request(arguments),
-            Function::Supply => {
+        let name = match function {
+            Value::Function(name) => *name,
+            Value::Method(method) => return builtins::call_method(&method.0, method.1, arguments),
+            other => return Err(Fault::new(format!("a {} cannot be called", other.type_name()))),
+        };
+        match name {
+            "request" => return self.request(arguments),
+            "supply" => {
                 let names = ["software_release", "computer_guid", "state"];
                 let [release, computer, state] = arguments.bind(name, names, 2)?;
-                let release = self.release(name, release)?;
+                let release = self.release(&text(name, names[0], release)?.unwrap_or_default())?;
                 let computer = text(name, names[1], computer)?.unwrap_or_default();
                 let state = text(name, names[2], state)?;
                 self.master.supply(&release, &computer, state.as_deref().unwrap_or("available"))?;
             }
-            Function::Print => {
+            "print" => {
                 if let Some((name, _)) = arguments.named.first() {
                     return Err(Fault::new(format!("print() has no argument {name}")));
                 }
                 let texts: Vec<_> = arguments.positional.iter().map(Value::str).collect();
                 self.print(&texts.join(" "));
             }
-            Function::Help => {
+            "help" => {
                 let [] = arguments.required(name, [])?;
                 self.print(HELP);
             }
-            Function::Dir => {
+            "dir" => {
                 let [value] = arguments.bind(name, ["value"], 0)?;
-                let names: Vec<_> = match &value {
+                return Value::list(match &value {
                     Some(value) => builtins::methods(value).iter().map(|name| Value::text(name)).collect(),
                     None => self.names.keys().map(|name| Value::text(name)).collect(),
-                };
-                return Value::list(names);
-            }
-            Function::Range => {
-                let [start, stop] = arguments.bind(name, ["start", "stop"], 1)?.map(|value| {
-                    let number = |value: Value| {
-                        value.as_int().ok_or_else(|| Fault::new("range() takes whole numbers"))
-                    };
-                    value.map(number).transpose()
                 });
-                let (start, stop) = match (start?, stop?) {
-                    (Some(start), Some(stop)) => (start, stop),
-                    (stop, _) => (0, stop.unwrap_or(0)),
+            }
+            "range" => {
+                let [first, second] = arguments.bind(name, ["start", "stop"], 1)?.map(|value| {
+                    value.map(|value| value.as_int().ok_or_else(|| Fault::new("range() takes whole numbers")))
+                });
+                let first = first.unwrap_or(Ok(0))?;
+                let (start, stop) = match second {
+                    Some(stop) => (first, stop?),
+                    None => (0, first),
                 };
                 if stop.saturating_sub(start) > MAX_RANGE {
                     return Err(Fault::new(format!("range() makes {MAX_RANGE} numbers at most")));
                 }
                 return Value::list((start..stop).map(Value::Int).collect());
             }
-            Function::Int
-            | Function::Len
-            | Function::Repr
-            | Function::Sorted
-            | Function::Str
-            | Function::Type => {
+            _ => {
                 let [value] = arguments.required(name, ["value"])?;
-                return of_value(function, &value);
+                return of_value(name, &value);
             }
         }
         Ok(Value::None)
@@ -389,13 +339,13 @@ impl<'a> Console<'a> {
             arguments.bind(NAME, names, 2)?;
         let dict = |name: &str, value: Option<Value>| match value {
             None | Some(Value::None) => Ok(marshal::Value::Dict(Vec::new())),
-            Some(value @ Value::Dict(_)) => value.to_wire(),
+            Some(value @ Value::Many(Shape::Dict, _)) => value.to_wire(),
             Some(other) => {
                 Err(Fault::new(format!("request(): {name} must be a dict, not a {}", other.type_name())))
             }
         };
         let wanted = Wanted {
-            release: self.release(NAME, release)?,
+            release: self.release(&text(NAME, names[0], release)?.unwrap_or_default())?,
             reference: text(NAME, names[1], reference)?.unwrap_or_default(),
             parameters: dict(names[2], parameters)?,
             software_type: text(NAME, names[3], software_type)?,
@@ -406,120 +356,117 @@ impl<'a> Console<'a> {
         Ok(Value::Instance(Rc::new(Instance::request(&self.master, wanted)?)))
     }
 
-    fn release(&self, function: &str, given: Option<Value>) -> Result<String, Fault> {
-        let given = text(function, "software_release", given)?.unwrap_or_default();
-        let release = self.catalogue.release_by(&self.master, &given);
+    /// The address of software that is given by short name, product or address.
+    fn release(&self, given: &str) -> Result<String, Fault> {
+        let release = self.catalogue.release_by(&self.master, given);
         release.map_err(|error| Fault::new(format!("{error:#}")))
     }
 }
 
-/// A text, or nothing.
-fn text(function: &str, name: &str, value: Option<Value>) -> Result<Option<String>, Fault> {
-    match value {
-        None | Some(Value::None) => Ok(None),
-        Some(Value::Text(text)) => Ok(Some(text.to_string())),
-        Some(other) => {
-            Err(Fault::new(format!("{function}(): {name} must be a text, not a {}", other.type_name())))
-        }
-    }
-}
-
-fn of_value(function: Function, value: &Value) -> Result<Value, Fault> {
+/// What a function makes of a value alone.
+fn of_value(function: &str, value: &Value) -> Result<Value, Fault> {
     Ok(match function {
-        Function::Len => Value::Int(i64::try_from(value.items()?.len()).unwrap_or(i64::MAX)),
-        Function::Repr => Value::text(&value.repr()),
-        Function::Str => Value::text(&value.str()),
-        Function::Type => Value::text(value.type_name()),
-        Function::Sorted => {
+        "len" => Value::Int(i64::try_from(value.items()?.len()).unwrap_or(i64::MAX)),
+        "repr" => Value::text(&value.repr()),
+        "str" => Value::text(&value.str()),
+        "type" => Value::text(value.type_name()),
+        "sorted" => {
             let mut items = value.items()?;
-            let mut wrong = None;
+            let mut wrong = Ok(());
             items.sort_by(|a, b| {
                 order(a, b).unwrap_or_else(|fault| {
-                    wrong.get_or_insert(fault);
-                    std::cmp::Ordering::Equal
+                    wrong = wrong.clone().and(Err(fault));
+                    Ordering::Equal
                 })
             });
-            return wrong.map_or_else(|| Value::list(items), Err);
+            wrong.map_err(Fault::new)?;
+            Value::list(items)?
         }
         _ => {
             let number = value.as_int().or_else(|| value.as_str()?.trim().parse().ok());
-            Value::Int(
-                number.ok_or_else(|| Fault::new(format!("int(): {} is no whole number", value.repr())))?,
-            )
+            let wrong = || Fault::new(format!("int(): {} is no whole number", value.repr()));
+            Value::Int(number.ok_or_else(wrong)?)
         }
     })
 }
 
-fn order(left: &Value, right: &Value) -> Result<std::cmp::Ordering, Fault> {
+/// The error says why there is none.
+fn order(left: &Value, right: &Value) -> Result<Ordering, String> {
     match (left, right) {
         (Value::Text(a), Value::Text(b)) => Ok(a.cmp(b)),
         (Value::Float(a), Value::Float(b)) => Ok(a.0.total_cmp(&b.0)),
         (a, b) => match (a.as_int(), b.as_int()) {
             (Some(a), Some(b)) => Ok(a.cmp(&b)),
-            _ => Err(Fault::new(format!("a {} and a {} have no order", a.type_name(), b.type_name()))),
+            _ => Err(format!("a {} and a {} have no order", a.type_name(), b.type_name())),
         },
     }
 }
 
-fn binary(operator: Operator, left: &Value, right: &Value) -> Result<Value, Fault> {
-    use Operator as O;
-    let wrong = || {
-        let (sign, a, b) = (operator.sign(), left.type_name(), right.type_name());
-        Fault::new(format!("{sign} does not go with a {a} and a {b}"))
-    };
-    let number = |compute: fn(i64, i64) -> Option<i64>| {
-        let (left, right) = (left.as_int().ok_or_else(wrong)?, right.as_int().ok_or_else(wrong)?);
-        let value = compute(left, right);
-        value
-            .map(Value::Int)
-            .ok_or_else(|| Fault::new(format!("{left} {} {right} is no number of 64 bits", operator.sign())))
-    };
-    match operator {
-        O::Equal => Ok(Value::Bool(left.equals(right))),
-        O::Unequal => Ok(Value::Bool(!left.equals(right))),
-        O::Less => Ok(Value::Bool(order(left, right)?.is_lt())),
-        O::LessOrEqual => Ok(Value::Bool(order(left, right)?.is_le())),
-        O::Greater => Ok(Value::Bool(order(left, right)?.is_gt())),
-        O::GreaterOrEqual => Ok(Value::Bool(order(left, right)?.is_ge())),
-        O::In | O::NotIn => {
+fn negative(value: &Value) -> Result<Value, Fault> {
+    match value {
+        #[expect(clippy::float_arithmetic, reason = "a sign before a parameter")]
+        Value::Float(number) => Ok(Value::Float(marshal::Float(-number.0))),
+        value => {
+            let negative = value.as_int().and_then(i64::checked_neg).map(Value::Int);
+            negative.ok_or_else(|| Fault::new(format!("- does not go with a {}", value.type_name())))
+        }
+    }
+}
+
+fn binary(sign: &'static str, left: &Value, right: &Value) -> Result<Value, Fault> {
+    let ordered = || order(left, right).map_err(Fault::new);
+    Ok(match (sign, left, right) {
+        ("==", ..) => Value::Bool(left.equals(right)),
+        ("!=", ..) => Value::Bool(!left.equals(right)),
+        ("<", ..) => Value::Bool(ordered()?.is_lt()),
+        ("<=", ..) => Value::Bool(ordered()?.is_le()),
+        (">", ..) => Value::Bool(ordered()?.is_gt()),
+        (">=", ..) => Value::Bool(ordered()?.is_ge()),
+        ("in" | "not in", ..) => {
             let is_in = match (left, right) {
                 (Value::Text(part), Value::Text(whole)) => whole.contains(&**part),
-                (item, all) => all.items()?.iter().any(|known| known.equals(item)),
+                _ => right.items()?.iter().any(|known| known.equals(left)),
             };
-            Ok(Value::Bool(is_in == (operator == O::In)))
+            Value::Bool(is_in == (sign == "in"))
         }
-        O::Add => match (left, right) {
-            (Value::Text(a), Value::Text(b)) => {
-                check_weight(a.len() + b.len())?;
-                Ok(Value::text(&format!("{a}{b}")))
-            }
-            (Value::List(a), Value::List(b)) => Value::list([a.values.as_slice(), &b.values].concat()),
-            (Value::Tuple(a), Value::Tuple(b)) => Value::tuple([a.values.as_slice(), &b.values].concat()),
-            _ => number(i64::checked_add),
-        },
-        O::Subtract => number(i64::checked_sub),
-        O::Multiply => match (left, right) {
-            (Value::Text(text), Value::Int(times)) => {
-                let times = usize::try_from(*times).unwrap_or(0);
-                check_weight(text.len().saturating_mul(times).saturating_add(ITEM))?;
-                Ok(Value::text(&text.repeat(times)))
-            }
-            _ => number(i64::checked_mul),
-        },
-        O::Modulo => number(|a, b| {
-            a.checked_rem(b).map(|rest| if rest != 0 && (rest < 0) != (b < 0) { rest + b } else { rest })
-        }),
-    }
+        ("+", Value::Text(a), Value::Text(b)) => {
+            check_weight(a.len() + b.len())?;
+            Value::text(&format!("{a}{b}"))
+        }
+        ("+", Value::Many(shape, a), Value::Many(other, b)) if shape == other && *shape != Shape::Dict => {
+            Value::many(*shape, [a.values.as_slice(), &b.values].concat())?
+        }
+        ("*", Value::Text(text), Value::Int(times)) => {
+            let times = usize::try_from(*times).unwrap_or(0);
+            check_weight(text.len().saturating_mul(times).saturating_add(ITEM))?;
+            Value::text(&text.repeat(times))
+        }
+        _ => {
+            let (Some(a), Some(b)) = (left.as_int(), right.as_int()) else {
+                let (a, b) = (left.type_name(), right.type_name());
+                return Err(Fault::new(format!("{sign} does not go with a {a} and a {b}")));
+            };
+            let number = match sign {
+                "+" => a.checked_add(b),
+                "-" => a.checked_sub(b),
+                "*" => a.checked_mul(b),
+                // As Python has it: with the sign of the divisor.
+                _ => a
+                    .checked_rem(b)
+                    .map(|rest| if rest != 0 && (rest < 0) != (b < 0) { rest + b } else { rest }),
+            };
+            let wrong = || Fault::new(format!("{a} {sign} {b} is no number of 64 bits"));
+            Value::Int(number.ok_or_else(wrong)?)
+        }
+    })
 }
 
 fn item(value: &Value, index: &Value) -> Result<Value, Fault> {
-    if let Value::Dict(pairs) = value {
-        let found = pairs.entries.iter().find(|(key, _)| key.equals(index));
-        return found
-            .map(|(_, value)| value.clone())
-            .ok_or_else(|| Fault::new(format!("there is no key {}", index.repr())));
-    }
     let items = match value {
+        Value::Many(Shape::Dict, items) => {
+            let found = items.get(index).cloned();
+            return found.ok_or_else(|| Fault::new(format!("there is no key {}", index.repr())));
+        }
         Value::Instance(_) => {
             return Err(Fault::new("an instance has methods, not items; dir() of it names them"));
         }
@@ -546,8 +493,7 @@ fn is_name(name: &str) -> bool {
 
 /// A known name that somebody may have meant.
 fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let distance = |known: &'a str| (distance(name, known), known);
-    match known.map(distance).min() {
+    match known.map(|known| (distance(name, known), known)).min() {
         Some((distance, known)) if distance <= (name.chars().count() / 4).max(1) => {
             format!("; did you mean {known}?")
         }

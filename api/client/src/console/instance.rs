@@ -6,13 +6,12 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
-use slapledger_slap_wire::marshal;
-
 use super::builtins::Arguments;
 use super::fault::Fault;
 use super::value::Value;
 use crate::master::{Master, Placed, Wanted};
 use crate::service;
+use slapledger_slap_wire::marshal;
 
 /// The methods, by name.
 pub(super) const METHODS: [&str; 13] = [

@@ -18,9 +18,8 @@ pub(super) enum Kind {
     Name(String),
     Int(i64),
     Float(f64),
-    Text(String),
-    /// The parts of an f-string.
-    Format(Vec<Piece>),
+    /// A text; of an f-text its parts.
+    Text(Vec<Piece>),
     /// An operator or a bracket.
     Sign(&'static str),
     /// The end of a statement.
@@ -59,7 +58,7 @@ struct Lexer<'a> {
     /// How far the open blocks are indented.
     blocks: Vec<usize>,
     /// Brackets that are open: line ends mean nothing there.
-    open: Vec<(char, Place)>,
+    open: Vec<(&'static str, Place)>,
 }
 
 impl Lexer<'_> {
@@ -69,16 +68,13 @@ impl Lexer<'_> {
             let at = self.at;
             match c {
                 ' ' | '\t' | '\r' => drop(self.next()),
-                '#' => self.skip_comment(),
+                '#' => drop(self.take_while(|c| c != '\n')),
                 '\n' => {
                     self.next();
                     if self.open.is_empty() {
                         self.end_line(at);
                         self.begin_line()?;
                     }
-                }
-                '\\' if self.rest[1..].trim_start_matches('\r').starts_with('\n') => {
-                    while self.next().is_some_and(|c| c != '\n') {}
                 }
                 '0'..='9' => self.number()?,
                 '\'' | '"' => self.text("", at)?,
@@ -105,22 +101,31 @@ impl Lexer<'_> {
     fn next(&mut self) -> Option<char> {
         let c = self.peek()?;
         self.rest = &self.rest[c.len_utf8()..];
-        if c == '\n' {
-            self.at = Place { line: self.at.line.saturating_add(1), column: 1 };
-        } else {
-            self.at.column = self.at.column.saturating_add(1);
-        }
+        self.at = match c {
+            '\n' => Place { line: self.at.line.saturating_add(1), column: 1 },
+            _ => Place { column: self.at.column.saturating_add(1), ..self.at },
+        };
         Some(c)
+    }
+
+    /// Goes past what is next.
+    fn skip(&mut self, what: &str) {
+        for _ in what.chars() {
+            self.next();
+        }
+    }
+
+    fn take_while(&mut self, fits: impl Fn(char) -> bool) -> String {
+        let mut taken = String::new();
+        while let Some(c) = self.peek().filter(|c| fits(*c)) {
+            taken.push(c);
+            self.next();
+        }
+        taken
     }
 
     fn push(&mut self, at: Place, kind: Kind) {
         self.tokens.push(Token { at, kind });
-    }
-
-    fn skip_comment(&mut self) {
-        while self.peek().is_some_and(|c| c != '\n') {
-            self.next();
-        }
     }
 
     fn end_line(&mut self, at: Place) {
@@ -133,30 +138,20 @@ impl Lexer<'_> {
     /// Reads how far a line is indented; empty lines and comments do not count.
     fn begin_line(&mut self) -> Result<(), Fault> {
         loop {
-            let mut width = 0;
-            while self.peek() == Some(' ') {
-                self.next();
-                width += 1;
-            }
-            let at = self.at;
+            let width = self.take_while(|c| c == ' ').len();
             match self.peek() {
-                Some('\t') => return Err(Fault::at(at, "indent with spaces, not with a tab")),
-                Some('#') => self.skip_comment(),
-                Some('\r') => drop(self.next()),
-                Some('\n') | None => {}
-                Some(_) => return self.indent(width, at),
-            }
-            match self.next() {
                 None => return Ok(()),
-                Some('\n') => {}
-                Some(_) => return self.indent(width, at),
+                Some('\t') => return Err(Fault::at(self.at, "indent with spaces, not with a tab")),
+                Some('#') => drop(self.take_while(|c| c != '\n')),
+                Some('\r' | '\n') => drop(self.next()),
+                Some(_) => return self.indent(width),
             }
         }
     }
 
-    fn indent(&mut self, width: usize, at: Place) -> Result<(), Fault> {
-        let last = self.blocks.last().copied().unwrap_or(0);
-        if width > last {
+    fn indent(&mut self, width: usize) -> Result<(), Fault> {
+        let at = self.at;
+        if self.blocks.last().is_none_or(|last| width > *last) {
             if self.blocks.len() > MAX_BLOCKS {
                 return Err(Fault::at(at, format!("blocks are nested deeper than {MAX_BLOCKS}")));
             }
@@ -173,35 +168,21 @@ impl Lexer<'_> {
         Ok(())
     }
 
-    fn take_while(&mut self, fits: impl Fn(char) -> bool) -> String {
-        let mut taken = String::new();
-        while let Some(c) = self.peek().filter(|c| fits(*c)) {
-            taken.push(c);
-            self.next();
-        }
-        taken
-    }
-
     fn number(&mut self) -> Result<(), Fault> {
         let at = self.at;
         let mut digits = self.take_while(|c| c.is_ascii_digit());
-        let is_fraction =
-            self.rest.starts_with('.') && self.rest[1..].starts_with(|c: char| c.is_ascii_digit());
+        let after_point = self.rest.strip_prefix('.');
+        let is_fraction = after_point.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
         if is_fraction {
             self.next();
-            digits.push('.');
-            digits.push_str(&self.take_while(|c| c.is_ascii_digit()));
+            digits = format!("{digits}.{}", self.take_while(|c| c.is_ascii_digit()));
         }
         if self.peek().is_some_and(|c| c == '_' || c.is_alphanumeric()) {
             return Err(Fault::at(at, "a number is written in decimal digits"));
         }
-        let kind = if is_fraction {
-            digits.parse().map(Kind::Float).ok()
-        } else {
-            digits.parse().map(Kind::Int).ok()
-        };
-        let kind = kind.ok_or_else(|| Fault::at(at, "a number must fit into 64 bits"))?;
-        self.push(at, kind);
+        let int = || digits.parse().map(Kind::Int).ok();
+        let kind = if is_fraction { digits.parse().map(Kind::Float).ok() } else { int() };
+        self.push(at, kind.ok_or_else(|| Fault::at(at, "a number must fit into 64 bits"))?);
         Ok(())
     }
 
@@ -221,22 +202,17 @@ impl Lexer<'_> {
             let c = self.peek().unwrap_or_default();
             return Err(Fault::at(at, format!("{c:?} means nothing here")));
         };
-        for c in sign.chars() {
-            self.next();
-            match c {
-                '(' | '[' | '{' => self.open.push((c, at)),
-                ')' | ']' | '}' => {
-                    let opening = match c {
-                        ')' => '(',
-                        ']' => '[',
-                        _ => '{',
-                    };
-                    if self.open.pop().is_none_or(|(open, _)| open != opening) {
-                        return Err(Fault::at(at, format!("{c} closes nothing")));
-                    }
-                }
-                _ => {}
-            }
+        self.skip(sign);
+        let opening = match sign {
+            ")" => Some("("),
+            "]" => Some("["),
+            "}" => Some("{"),
+            _ => None,
+        };
+        if matches!(sign, "(" | "[" | "{") {
+            self.open.push((sign, at));
+        } else if opening.is_some() && self.open.pop().map(|(open, _)| open) != opening {
+            return Err(Fault::at(at, format!("{sign} closes nothing")));
         }
         self.push(at, Kind::Sign(sign));
         Ok(())
@@ -249,16 +225,12 @@ impl Lexer<'_> {
         if !matches!(prefix.as_str(), "" | "r" | "f" | "u" | "rf" | "fr") {
             return Err(Fault::at(at, format!("a text cannot begin with {prefix}")));
         }
-        let quote = self.next().unwrap_or('"');
-        let triple = [quote, quote].iter().collect::<String>();
+        let quote = self.peek().unwrap_or('"');
+        let triple = quote.to_string().repeat(3);
         let is_long = self.rest.starts_with(&triple);
-        if is_long {
-            self.next();
-            self.next();
-        }
-        let end = if is_long { quote.to_string().repeat(3) } else { quote.to_string() };
-        let mut pieces = Vec::new();
-        let mut text = String::new();
+        let end = if is_long { triple } else { quote.to_string() };
+        self.skip(&end);
+        let (mut pieces, mut text) = (Vec::new(), String::new());
         while !self.rest.starts_with(&end) {
             let here = self.at;
             match self.next() {
@@ -266,68 +238,51 @@ impl Lexer<'_> {
                 None => return Err(Fault::at(at, "a text is not closed")),
                 Some('\n') if !is_long => return Err(Fault::at(at, "a text is not closed in its line")),
                 Some('\\') if !is_raw => self.escape(here, &mut text)?,
-                Some('\\') => {
-                    text.push('\\');
-                    text.extend(self.next());
+                Some('\\') => text.extend(['\\'].into_iter().chain(self.next())),
+                Some(brace @ ('{' | '}')) if is_format && self.peek() == Some(brace) => {
+                    self.next();
+                    text.push(brace);
                 }
-                Some(brace @ ('{' | '}')) if is_format => {
-                    if self.peek() == Some(brace) {
-                        self.next();
-                        text.push(brace);
-                    } else if brace == '{' {
-                        pieces.push(Piece::Text(std::mem::take(&mut text)));
-                        pieces.push(self.inner(quote, here)?);
-                    } else {
-                        return Err(Fault::at(here, "} closes nothing; }} stands for itself"));
+                Some('{') if is_format => {
+                    pieces.push(Piece::Text(std::mem::take(&mut text)));
+                    let start = self.at;
+                    let source = self.take_while(|c| !matches!(c, '}' | '{' | '\n') && c != quote);
+                    if self.next() != Some('}') {
+                        return Err(Fault::at(here, "{ is not closed in this text"));
                     }
+                    pieces.push(Piece::Source(source, start));
+                }
+                Some('}') if is_format => {
+                    return Err(Fault::at(here, "} closes nothing; }} stands for itself"));
                 }
                 Some(c) => text.push(c),
             }
         }
-        for _ in end.chars() {
-            self.next();
-        }
-        let kind = if is_format {
-            pieces.push(Piece::Text(text));
-            Kind::Format(pieces)
-        } else {
-            Kind::Text(text)
-        };
-        self.push(at, kind);
+        self.skip(&end);
+        pieces.push(Piece::Text(text));
+        self.push(at, Kind::Text(pieces));
         Ok(())
-    }
-
-    /// The expression in an f-string, up to its brace.
-    fn inner(&mut self, quote: char, at: Place) -> Result<Piece, Fault> {
-        let start = self.at;
-        let source = self.take_while(|c| !matches!(c, '}' | '{' | '\n') && c != quote);
-        if self.next() != Some('}') {
-            return Err(Fault::at(at, "{ is not closed in this text"));
-        }
-        Ok(Piece::Source(source, start))
     }
 
     fn escape(&mut self, at: Place, text: &mut String) -> Result<(), Fault> {
         let wrong =
             || Fault::at(at, "a backslash stands before n, r, t, x, u, a quote, a backslash or a line end");
-        match self.next().ok_or_else(wrong)? {
-            '\n' => {}
-            'n' => text.push('\n'),
-            'r' => text.push('\r'),
-            't' => text.push('\t'),
-            c @ ('\\' | '\'' | '"') => text.push(c),
-            kind @ ('x' | 'u') => {
-                let digits = if kind == 'x' { 2 } else { 4 };
+        let kind = self.next().ok_or_else(wrong)?;
+        text.push(match kind {
+            '\n' => return Ok(()),
+            'n' => '\n',
+            'r' => '\r',
+            't' => '\t',
+            '\\' | '\'' | '"' => kind,
+            'x' | 'u' => {
                 let mut code = 0;
-                for _ in 0..digits {
-                    let digit = self.peek().and_then(|c| c.to_digit(16)).ok_or_else(wrong)?;
-                    self.next();
-                    code = code * 16 + digit;
+                for _ in 0..if kind == 'x' { 2 } else { 4 } {
+                    code = code * 16 + self.next().and_then(|c| c.to_digit(16)).ok_or_else(wrong)?;
                 }
-                text.push(char::from_u32(code).ok_or_else(wrong)?);
+                char::from_u32(code).ok_or_else(wrong)?
             }
             _ => return Err(wrong()),
-        }
+        });
         Ok(())
     }
 }

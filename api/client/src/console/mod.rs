@@ -12,7 +12,6 @@ mod fault;
 mod instance;
 mod lexer;
 mod parser;
-mod syntax;
 mod terminal;
 #[cfg(test)]
 mod tests;
@@ -30,12 +29,12 @@ pub use fault::Told;
 
 #[derive(Args)]
 pub struct Options {
-    /// Carry out this file, and end
+    /// Run this file and exit
     #[arg(value_name = "FILE", conflicts_with = "code")]
     file: Option<PathBuf>,
     #[command(flatten)]
     client: Client,
-    /// Carry out this text, and end
+    /// Run this text and exit
     #[arg(short, value_name = "CODE")]
     code: Option<String>,
 }

@@ -1,14 +1,16 @@
 //! From words to statements. The grammar is a part of Python's: what is not in it is named in the error.
-
-use slapledger_slap_wire::marshal::Float;
+//!
+//! Invariant: no expression is higher than [`MAX_HEIGHT`], so that whatever walks over one needs little stack.
 
 use super::fault::{Fault, Place};
 use super::lexer::{self, Kind, Piece, Token};
-use super::syntax::{Comprehension, Expression, Node, Operator, Statement, StatementKind, Target};
-use super::value::Value;
+use super::value::{Shape, Value};
+use slapledger_slap_wire::marshal::Float;
 
 /// How deep brackets may be nested.
 const MAX_DEPTH: usize = 40;
+/// How deep expressions may be nested; operators in a row count, too.
+const MAX_HEIGHT: u16 = 100;
 
 /// Words that name nothing.
 pub(super) const KEYWORDS: [&str; 13] =
@@ -20,10 +22,91 @@ const ABSENT: [&str; 22] = [
     "from", "global", "import", "lambda", "nonlocal", "raise", "return", "try", "while", "with", "yield",
 ];
 
+/// The operators with two sides, those that bind least first. `is` means `==` here.
+const OPERATORS: [&[&str]; 5] = [
+    &["or"],
+    &["and"],
+    &["==", "!=", "<", "<=", ">", ">=", "in", "not in", "is", "is not"],
+    &["+", "-"],
+    &["*", "%", "/", "//", "**"],
+];
+/// Comparisons, which `not` goes before.
+const COMPARISON: usize = 2;
+
+/// What a text has done, in order.
+#[derive(Debug)]
+pub(super) enum Statement {
+    /// `request(kvm, 'i1')`
+    Expression(Node),
+    /// `a = 1`, `a, b = pair`
+    Assign(Target, Node),
+    /// `if`, every `elif`, and `else`, which has no test.
+    If(Vec<(Option<Node>, Vec<Statement>)>),
+    /// `for a in list:`
+    For(Target, Node, Vec<Statement>),
+    /// `pass`
+    Pass,
+}
+
+impl Statement {
+    /// Whether statements belong to it.
+    pub(super) fn is_block(&self) -> bool {
+        matches!(self, Self::If(..) | Self::For(..))
+    }
+}
+
+/// What a value is given to.
+#[derive(Debug)]
+pub(super) enum Target {
+    One(String),
+    Several(Vec<String>),
+}
+
+/// An expression with those it is made of, and where it is.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) at: Place,
+    pub(super) kind: Expression,
+    pub(super) parts: Vec<Node>,
+    height: u16,
+}
+
+#[derive(Debug)]
+pub(super) enum Expression {
+    Literal(Value),
+    Name(String),
+    /// An f-text: its texts are literals.
+    Format,
+    /// The keys and values of a dictionary by turns.
+    Many(Shape),
+    /// `[item for target in source if condition]`: item, source, and a condition, if there is one.
+    Comprehension(Target),
+    /// The function and its arguments, the last of which have these names.
+    Call(Vec<String>),
+    Attribute(String),
+    Index,
+    Not,
+    Negative,
+    Binary(&'static str),
+    /// `yes if test else no`, in this order.
+    Conditional,
+}
+
+fn node(at: Place, kind: Expression, parts: Vec<Node>) -> Result<Node, Fault> {
+    let height = 1 + parts.iter().map(|part| part.height).max().unwrap_or(0);
+    if height > MAX_HEIGHT {
+        return Err(Fault::at(at, format!("an expression is nested deeper than {MAX_HEIGHT}")));
+    }
+    Ok(Node { at, kind, parts, height })
+}
+
+fn literal(at: Place, value: Value) -> Result<Node, Fault> {
+    node(at, Expression::Literal(value), Vec::new())
+}
+
 /// The statements of a text.
 pub(super) fn parse(text: &str) -> Result<Vec<Statement>, Fault> {
-    let tokens = lexer::tokens(text, Place { line: 1, column: 1 })?;
-    let mut parser = Parser { tokens, next: 0, depth: 0 };
+    let mut parser = Parser { tokens: lexer::tokens(text, Place { line: 1, column: 1 })?, next: 0, depth: 0 };
     let mut statements = Vec::new();
     while *parser.peek() != Kind::End {
         parser.statement(&mut statements)?;
@@ -51,28 +134,29 @@ impl Parser {
         self.token().at
     }
 
-    fn is_sign(&self, sign: &str) -> bool {
-        matches!(self.peek(), Kind::Sign(found) if *found == sign)
+    /// Whether this sign or word is next.
+    fn is(&self, word: &str) -> bool {
+        match self.peek() {
+            Kind::Sign(sign) => *sign == word,
+            Kind::Name(name) => name == word,
+            _ => false,
+        }
     }
 
-    fn is_word(&self, word: &str) -> bool {
-        matches!(self.peek(), Kind::Name(found) if found == word)
-    }
-
-    fn takes_sign(&mut self, sign: &str) -> bool {
-        let is_there = self.is_sign(sign);
+    fn takes(&mut self, word: &str) -> bool {
+        let is_there = self.is(word);
         self.next += usize::from(is_there);
         is_there
     }
 
-    fn takes_word(&mut self, word: &str) -> bool {
-        let is_there = self.is_word(word);
+    fn takes_kind(&mut self, kind: &Kind) -> bool {
+        let is_there = self.peek() == kind;
         self.next += usize::from(is_there);
         is_there
     }
 
-    fn expect_sign(&mut self, sign: &str) -> Result<(), Fault> {
-        if self.takes_sign(sign) { Ok(()) } else { Err(self.unexpected(&format!("{sign} is missing"))) }
+    fn expect(&mut self, word: &str) -> Result<(), Fault> {
+        if self.takes(word) { Ok(()) } else { Err(self.unexpected(&format!("{word} is missing"))) }
     }
 
     /// What is wrong at this word.
@@ -85,7 +169,7 @@ impl Parser {
             }
             Kind::Name(word) => Fault::at(at, format!("{missing} before {word}")),
             Kind::Int(_) | Kind::Float(_) => Fault::at(at, format!("{missing} before a number")),
-            Kind::Text(_) | Kind::Format(_) => Fault::at(at, format!("{missing} before a text")),
+            Kind::Text(_) => Fault::at(at, format!("{missing} before a text")),
             Kind::Sign(sign) => Fault::at(at, format!("{missing} before {sign}")),
             Kind::Newline => Fault::at(at, format!("{missing} at the end of the line")),
             Kind::Indent => Fault::at(at, "this line is indented, and nothing says why"),
@@ -95,32 +179,32 @@ impl Parser {
 
     /// A statement with its blocks, or the statements of a line.
     fn statement(&mut self, statements: &mut Vec<Statement>) -> Result<(), Fault> {
-        let at = self.at();
-        let kind = if self.takes_word("if") {
-            self.branches()?
-        } else if self.takes_word("for") {
-            let target = self.target()?;
-            if !self.takes_word("in") {
-                return Err(self.unexpected("in is missing"));
+        let statement = if self.takes("if") {
+            let mut branches = vec![(Some(self.expression()?), self.block()?)];
+            while self.takes("elif") {
+                branches.push((Some(self.expression()?), self.block()?));
             }
-            let source = self.tuple()?;
-            StatementKind::For(target, source, self.block()?)
+            if self.takes("else") {
+                branches.push((None, self.block()?));
+            }
+            Statement::If(branches)
+        } else if self.takes("for") {
+            let target = self.target()?;
+            self.expect("in")?;
+            Statement::For(target, self.tuple()?, self.block()?)
         } else {
             return self.line(statements);
         };
-        statements.push(Statement { at, kind });
+        statements.push(statement);
         Ok(())
     }
 
     /// Statements with semicolons between them, up to the end of the line.
     fn line(&mut self, statements: &mut Vec<Statement>) -> Result<(), Fault> {
         loop {
-            let at = self.at();
-            let kind = self.simple()?;
-            statements.push(Statement { at, kind });
-            let is_more = self.takes_sign(";");
-            if matches!(self.peek(), Kind::Newline | Kind::End) {
-                self.next += usize::from(*self.peek() == Kind::Newline);
+            statements.push(self.simple()?);
+            let is_more = self.takes(";");
+            if self.takes_kind(&Kind::Newline) || *self.peek() == Kind::End {
                 return Ok(());
             }
             if !is_more {
@@ -129,82 +213,66 @@ impl Parser {
         }
     }
 
-    fn branches(&mut self) -> Result<StatementKind, Fault> {
-        let mut branches = vec![(self.expression()?, self.block()?)];
-        while self.takes_word("elif") {
-            branches.push((self.expression()?, self.block()?));
-        }
-        let otherwise = if self.takes_word("else") { self.block()? } else { Vec::new() };
-        Ok(StatementKind::If(branches, otherwise))
-    }
-
     fn block(&mut self) -> Result<Vec<Statement>, Fault> {
-        self.expect_sign(":")?;
+        const MISSING: &str = "an indented block is missing";
+        self.expect(":")?;
         let mut statements = Vec::new();
-        if *self.peek() != Kind::Newline {
+        if !self.takes_kind(&Kind::Newline) {
             self.line(&mut statements)?;
             return Ok(statements);
         }
-        self.next += 1;
-        if *self.peek() != Kind::Indent {
+        if !self.takes_kind(&Kind::Indent) {
             return Err(match self.peek() {
-                Kind::End | Kind::Dedent => Fault::incomplete(self.at(), "an indented block is missing"),
-                _ => Fault::at(self.at(), "an indented block is missing"),
+                Kind::End | Kind::Dedent => Fault::incomplete(self.at(), MISSING),
+                _ => Fault::at(self.at(), MISSING),
             });
         }
-        self.next += 1;
         while !matches!(self.peek(), Kind::Dedent | Kind::End) {
             self.statement(&mut statements)?;
         }
-        self.next += usize::from(*self.peek() == Kind::Dedent);
+        self.takes_kind(&Kind::Dedent);
         Ok(statements)
     }
 
-    fn simple(&mut self) -> Result<StatementKind, Fault> {
-        if self.takes_word("pass") {
-            return Ok(StatementKind::Pass);
+    fn simple(&mut self) -> Result<Statement, Fault> {
+        if self.takes("pass") {
+            return Ok(Statement::Pass);
         }
         let value = self.tuple()?;
         let at = self.at();
-        if self.takes_sign("=") {
-            let target = assigned(value)?;
-            return Ok(StatementKind::Assign(target, self.tuple()?));
+        if self.takes("=") {
+            return Ok(Statement::Assign(assigned(value)?, self.tuple()?));
         }
-        if self.takes_sign("+=") {
-            let name = match &value.expression {
-                Expression::Name(name) => name.clone(),
-                _ => return Err(Fault::at(value.at, "only a name can be added to")),
+        if self.takes("+=") {
+            let Expression::Name(name) = &value.kind else {
+                return Err(Fault::at(value.at, "only a name can be added to"));
             };
-            let sum = Expression::Binary(Operator::Add, Box::new(value), Box::new(self.tuple()?));
-            return Ok(StatementKind::Assign(Target::One(name), Node::new(at, sum)?));
+            let target = Target::One(name.clone());
+            let sum = node(at, Expression::Binary("+"), vec![value, self.tuple()?])?;
+            return Ok(Statement::Assign(target, sum));
         }
-        Ok(StatementKind::Expression(value))
+        Ok(Statement::Expression(value))
     }
 
     fn target(&mut self) -> Result<Target, Fault> {
-        let mut names = vec![self.identifier("a name is missing")?];
-        let mut is_several = false;
-        while self.takes_sign(",") {
-            is_several = true;
-            if self.is_word("in") {
-                break;
-            }
-            names.push(self.identifier("a name is missing")?);
+        let first = self.identifier()?;
+        if !self.is(",") {
+            return Ok(Target::One(first));
         }
-        match names.pop() {
-            Some(name) if !is_several => Ok(Target::One(name)),
-            last => Ok(Target::Several(names.into_iter().chain(last).collect())),
+        let mut names = vec![first];
+        while self.takes(",") && !self.is("in") {
+            names.push(self.identifier()?);
         }
+        Ok(Target::Several(names))
     }
 
-    fn identifier(&mut self, missing: &str) -> Result<String, Fault> {
-        match self.peek() {
-            Kind::Name(name) if !is_reserved(name) => {
-                let name = name.clone();
+    fn identifier(&mut self) -> Result<String, Fault> {
+        match self.peek().clone() {
+            Kind::Name(name) if !is_reserved(&name) => {
                 self.next += 1;
                 Ok(name)
             }
-            _ => Err(self.unexpected(missing)),
+            _ => Err(self.unexpected("a name is missing")),
         }
     }
 
@@ -212,22 +280,19 @@ impl Parser {
     fn tuple(&mut self) -> Result<Node, Fault> {
         let at = self.at();
         let first = self.expression()?;
-        if !self.is_sign(",") {
+        if !self.is(",") {
             return Ok(first);
         }
         let mut items = vec![first];
-        while self.takes_sign(",") {
-            let is_over = match self.peek() {
-                Kind::Newline | Kind::End => true,
-                Kind::Sign(sign) => matches!(*sign, ")" | "=" | ":" | ";"),
-                _ => false,
-            };
+        while self.takes(",") {
+            let is_over =
+                matches!(self.peek(), Kind::Newline | Kind::End | Kind::Sign(")" | "=" | ":" | ";"));
             if is_over {
                 break;
             }
             items.push(self.expression()?);
         }
-        Node::new(at, Expression::Tuple(items))
+        node(at, Expression::Many(Shape::Tuple), items)
     }
 
     fn expression(&mut self) -> Result<Node, Fault> {
@@ -236,307 +301,229 @@ impl Parser {
             return Err(Fault::at(self.at(), format!("an expression is nested deeper than {MAX_DEPTH}")));
         }
         let at = self.at();
-        let mut node = self.or()?;
-        if self.takes_word("if") {
-            let test = self.or()?;
-            if !self.takes_word("else") {
-                return Err(self.unexpected("else is missing"));
-            }
-            let no = self.expression()?;
-            let [test, yes, no] = [test, node, no].map(Box::new);
-            node = Node::new(at, Expression::Conditional { test, yes, no })?;
+        let mut value = self.operation(0)?;
+        if self.takes("if") {
+            let test = self.operation(0)?;
+            self.expect("else")?;
+            value = node(at, Expression::Conditional, vec![value, test, self.expression()?])?;
         }
         self.depth -= 1;
-        Ok(node)
+        Ok(value)
     }
 
-    fn or(&mut self) -> Result<Node, Fault> {
-        let mut left = self.and()?;
-        while self.is_word("or") {
+    /// Operators that bind at least so much, and what is between them.
+    fn operation(&mut self, level: usize) -> Result<Node, Fault> {
+        let nots = if level == COMPARISON { self.prefixes("not") } else { Vec::new() };
+        let mut left = if level == OPERATORS.len() { self.negative()? } else { self.operation(level + 1)? };
+        let mut is_compared = false;
+        loop {
             let at = self.at();
-            self.next += 1;
-            left = Node::new(at, Expression::Or(Box::new(left), Box::new(self.and()?)))?;
+            let Some(sign) = self.operator(level) else { break };
+            if is_compared {
+                return Err(Fault::at(at, "comparisons are not chained here; join them with and"));
+            }
+            if matches!(sign, "/" | "//" | "**") {
+                return Err(Fault::at(at, format!("the console has no {sign}; it has + - * and %")));
+            }
+            is_compared = level == COMPARISON;
+            left = node(at, Expression::Binary(sign), vec![left, self.operation(level + 1)?])?;
         }
-        Ok(left)
-    }
-
-    fn and(&mut self) -> Result<Node, Fault> {
-        let mut left = self.not()?;
-        while self.is_word("and") {
-            let at = self.at();
-            self.next += 1;
-            left = Node::new(at, Expression::And(Box::new(left), Box::new(self.not()?)))?;
-        }
-        Ok(left)
-    }
-
-    fn not(&mut self) -> Result<Node, Fault> {
-        let mut nots = Vec::new();
-        while self.is_word("not") {
-            nots.push(self.at());
-            self.next += 1;
-        }
-        let mut node = self.comparison()?;
         for at in nots.into_iter().rev() {
-            node = Node::new(at, Expression::Not(Box::new(node)))?;
+            left = node(at, Expression::Not, vec![left])?;
         }
-        Ok(node)
+        Ok(left)
     }
 
-    fn comparison(&mut self) -> Result<Node, Fault> {
-        let left = self.sum()?;
-        let at = self.at();
-        let Some(operator) = self.comparing()? else { return Ok(left) };
-        let right = self.sum()?;
-        let node = Node::new(at, Expression::Binary(operator, Box::new(left), Box::new(right)))?;
-        let at = self.at();
-        match self.comparing()? {
-            None => Ok(node),
-            Some(_) => Err(Fault::at(at, "comparisons are not chained here; join them with and")),
-        }
-    }
-
-    fn comparing(&mut self) -> Result<Option<Operator>, Fault> {
-        let operator = match self.peek() {
-            Kind::Sign("==") => Operator::Equal,
-            Kind::Sign("!=") => Operator::Unequal,
-            Kind::Sign("<") => Operator::Less,
-            Kind::Sign("<=") => Operator::LessOrEqual,
-            Kind::Sign(">") => Operator::Greater,
-            Kind::Sign(">=") => Operator::GreaterOrEqual,
-            Kind::Name(word) if word == "in" => Operator::In,
-            Kind::Name(word) if word == "is" => {
-                self.next += 1;
-                return Ok(Some(if self.takes_word("not") { Operator::Unequal } else { Operator::Equal }));
-            }
-            Kind::Name(word) if word == "not" => {
-                self.next += 1;
-                if !self.is_word("in") {
-                    return Err(self.unexpected("in is missing"));
-                }
-                Operator::NotIn
-            }
-            _ => return Ok(None),
+    /// Takes an operator of a level, which may have two words.
+    fn operator(&mut self, level: usize) -> Option<&'static str> {
+        let is_next = |sign: &&&str| sign.split(' ').next().is_some_and(|first| self.is(first));
+        let sign = *OPERATORS.get(level)?.iter().find(is_next)?;
+        let is_word = |at: usize, word: &str| matches!(self.tokens.get(at).map(|token| &token.kind), Some(Kind::Name(name)) if name == word);
+        let (words, sign) = match sign {
+            "not in" if !is_word(self.next + 1, "in") => return None,
+            "not in" => (2, "not in"),
+            "is" if is_word(self.next + 1, "not") => (2, "!="),
+            "is" => (1, "=="),
+            sign => (1, sign),
         };
-        self.next += 1;
-        Ok(Some(operator))
+        self.next += words;
+        Some(sign)
     }
 
-    fn sum(&mut self) -> Result<Node, Fault> {
-        let mut left = self.product()?;
-        loop {
-            let at = self.at();
-            let operator = match self.peek() {
-                Kind::Sign("+") => Operator::Add,
-                Kind::Sign("-") => Operator::Subtract,
-                _ => return Ok(left),
-            };
+    /// Where a prefix stands, as often as it does.
+    fn prefixes(&mut self, prefix: &str) -> Vec<Place> {
+        let mut places = Vec::new();
+        while self.is(prefix) {
+            places.push(self.at());
             self.next += 1;
-            left = Node::new(at, Expression::Binary(operator, Box::new(left), Box::new(self.product()?)))?;
         }
-    }
-
-    fn product(&mut self) -> Result<Node, Fault> {
-        let mut left = self.negative()?;
-        loop {
-            let at = self.at();
-            let operator = match self.peek() {
-                Kind::Sign("*") => Operator::Multiply,
-                Kind::Sign("%") => Operator::Modulo,
-                Kind::Sign(sign @ ("/" | "//" | "**")) => {
-                    return Err(Fault::at(at, format!("the console has no {sign}; it has + - * and %")));
-                }
-                _ => return Ok(left),
-            };
-            self.next += 1;
-            left = Node::new(at, Expression::Binary(operator, Box::new(left), Box::new(self.negative()?)))?;
-        }
+        places
     }
 
     fn negative(&mut self) -> Result<Node, Fault> {
-        let mut signs = Vec::new();
-        while self.is_sign("-") {
-            signs.push(self.at());
-            self.next += 1;
-        }
-        let mut node = self.postfix()?;
+        let signs = self.prefixes("-");
+        let mut value = self.postfix()?;
         for at in signs.into_iter().rev() {
-            node = Node::new(at, Expression::Negative(Box::new(node)))?;
+            value = node(at, Expression::Negative, vec![value])?;
         }
-        Ok(node)
+        Ok(value)
     }
 
     fn postfix(&mut self) -> Result<Node, Fault> {
-        let mut node = self.atom()?;
+        let mut value = self.atom()?;
         loop {
             let at = self.at();
-            let expression = if self.takes_sign(".") {
-                Expression::Attribute(Box::new(node), self.identifier("a name is missing")?)
-            } else if self.takes_sign("[") {
+            value = if self.takes(".") {
+                node(at, Expression::Attribute(self.identifier()?), vec![value])?
+            } else if self.takes("[") {
                 let index = self.expression()?;
-                if self.is_sign(":") {
+                if self.is(":") {
                     return Err(Fault::at(self.at(), "the console has no slices"));
                 }
-                self.expect_sign("]")?;
-                Expression::Index(Box::new(node), Box::new(index))
-            } else if self.takes_sign("(") {
-                self.call(node)?
+                self.expect("]")?;
+                node(at, Expression::Index, vec![value, index])?
+            } else if self.takes("(") {
+                self.call(at, value)?
             } else {
-                return Ok(node);
+                return Ok(value);
             };
-            node = Node::new(at, expression)?;
         }
     }
 
-    fn call(&mut self, function: Node) -> Result<Expression, Fault> {
-        let (mut positional, mut named): (Vec<Node>, Vec<(String, Node)>) = (Vec::new(), Vec::new());
-        while !self.is_sign(")") {
+    fn call(&mut self, at: Place, function: Node) -> Result<Node, Fault> {
+        let (mut parts, mut names) = (vec![function], Vec::new());
+        while !self.is(")") {
             let at = self.at();
-            let value = self.expression()?;
-            if self.takes_sign("=") {
-                let Expression::Name(name) = value.expression else {
+            let mut value = self.expression()?;
+            if self.takes("=") {
+                let Expression::Name(name) = value.kind else {
                     return Err(Fault::at(at, "the name of an argument is missing before ="));
                 };
-                if named.iter().any(|(known, _)| *known == name) {
+                if names.contains(&name) {
                     return Err(Fault::at(at, format!("argument {name} is given twice")));
                 }
-                named.push((name, self.expression()?));
-            } else if named.is_empty() {
-                positional.push(value);
-            } else {
+                names.push(name);
+                value = self.expression()?;
+            } else if !names.is_empty() {
                 return Err(Fault::at(at, "an argument without a name stands after one with a name"));
             }
-            if !self.takes_sign(",") {
+            parts.push(value);
+            if !self.takes(",") {
                 break;
             }
         }
-        self.expect_sign(")")?;
-        Ok(Expression::Call { function: Box::new(function), positional, named })
+        self.expect(")")?;
+        node(at, Expression::Call(names), parts)
     }
 
     fn atom(&mut self) -> Result<Node, Fault> {
         let at = self.at();
-        let expression = match self.peek().clone() {
+        let value = match self.peek().clone() {
             Kind::Name(name) => match name.as_str() {
-                "None" => Expression::Literal(Value::None),
-                "True" => Expression::Literal(Value::Bool(true)),
-                "False" => Expression::Literal(Value::Bool(false)),
+                "None" => Value::None,
+                "True" => Value::Bool(true),
+                "False" => Value::Bool(false),
                 name if is_reserved(name) => return Err(self.unexpected("an expression is missing")),
-                _ => Expression::Name(name),
+                _ => {
+                    self.next += 1;
+                    return node(at, Expression::Name(name), Vec::new());
+                }
             },
-            Kind::Int(number) => Expression::Literal(Value::Int(number)),
-            Kind::Float(number) => Expression::Literal(Value::Float(Float(number))),
-            Kind::Text(_) | Kind::Format(_) => return self.text(),
-            Kind::Sign("(") => return self.parenthesis(),
+            Kind::Int(number) => Value::Int(number),
+            Kind::Float(number) => Value::Float(Float(number)),
+            Kind::Text(_) => return self.text(),
+            Kind::Sign("(") => {
+                self.next += 1;
+                if self.takes(")") {
+                    return node(at, Expression::Many(Shape::Tuple), Vec::new());
+                }
+                let inner = self.tuple()?;
+                self.expect(")")?;
+                return Ok(inner);
+            }
             Kind::Sign("[") => return self.list(),
             Kind::Sign("{") => return self.dict(),
             _ => return Err(self.unexpected("an expression is missing")),
         };
         self.next += 1;
-        Node::new(at, expression)
+        literal(at, value)
     }
 
     /// Texts, one after the other, are one text.
     fn text(&mut self) -> Result<Node, Fault> {
         let at = self.at();
-        let mut parts = Vec::new();
-        let mut whole = String::new();
-        loop {
-            let here = self.at();
-            match self.peek().clone() {
-                Kind::Text(text) => whole.push_str(&text),
-                Kind::Format(pieces) => {
-                    for piece in pieces {
-                        match piece {
-                            Piece::Text(text) => whole.push_str(&text),
-                            Piece::Source(source, place) => {
-                                let text = Value::text(&std::mem::take(&mut whole));
-                                parts.push(Node::new(here, Expression::Literal(text))?);
-                                parts.push(self.inner(&source, place)?);
-                            }
-                        }
+        let (mut parts, mut whole) = (Vec::new(), String::new());
+        while let Kind::Text(pieces) = self.peek().clone() {
+            for piece in pieces {
+                match piece {
+                    Piece::Text(text) => whole.push_str(&text),
+                    Piece::Source(source, place) => {
+                        parts.push(literal(at, Value::text(&std::mem::take(&mut whole)))?);
+                        parts.push(self.inner(&source, place)?);
                     }
                 }
-                _ => break,
             }
             self.next += 1;
         }
-        let text = Expression::Literal(Value::text(&whole));
+        let rest = literal(at, Value::text(&whole))?;
         if parts.is_empty() {
-            return Node::new(at, text);
+            return Ok(rest);
         }
-        parts.push(Node::new(at, text)?);
-        Node::new(at, Expression::Format(parts))
+        parts.push(rest);
+        node(at, Expression::Format, parts)
     }
 
     fn inner(&self, source: &str, place: Place) -> Result<Node, Fault> {
         let tokens = lexer::tokens(source.trim(), place)?;
         let mut parser = Self { tokens, next: 0, depth: self.depth };
-        let node = parser.expression()?;
+        let value = parser.expression()?;
         match parser.peek() {
-            Kind::Newline | Kind::End => Ok(node),
-            _ => Err(Fault::at(
-                place,
-                format!("{{{source}}} is not an expression; a format is not given here"),
-            )),
+            Kind::Newline | Kind::End => Ok(value),
+            _ => {
+                let wrong = format!("{{{source}}} is not an expression; a format is not given here");
+                Err(Fault::at(place, wrong))
+            }
         }
-    }
-
-    fn parenthesis(&mut self) -> Result<Node, Fault> {
-        let at = self.at();
-        self.next += 1;
-        if self.takes_sign(")") {
-            return Node::new(at, Expression::Tuple(Vec::new()));
-        }
-        let node = self.tuple()?;
-        self.expect_sign(")")?;
-        Ok(node)
     }
 
     fn list(&mut self) -> Result<Node, Fault> {
         let at = self.at();
         self.next += 1;
         let mut items = Vec::new();
-        while !self.is_sign("]") {
+        while !self.is("]") {
             items.push(self.expression()?);
-            if items.len() == 1 && self.takes_word("for") {
-                let Some(item) = items.pop() else { continue };
-                return self.comprehension(at, item);
+            if items.len() == 1 && self.takes("for") {
+                let target = self.target()?;
+                self.expect("in")?;
+                items.push(self.operation(0)?);
+                if self.takes("if") {
+                    items.push(self.operation(0)?);
+                }
+                self.expect("]")?;
+                return node(at, Expression::Comprehension(target), items);
             }
-            if !self.takes_sign(",") {
+            if !self.takes(",") {
                 break;
             }
         }
-        self.expect_sign("]")?;
-        Node::new(at, Expression::List(items))
-    }
-
-    fn comprehension(&mut self, at: Place, item: Node) -> Result<Node, Fault> {
-        let target = self.target()?;
-        if !self.takes_word("in") {
-            return Err(self.unexpected("in is missing"));
-        }
-        let source = self.or()?;
-        let condition = if self.takes_word("if") { Some(self.or()?) } else { None };
-        self.expect_sign("]")?;
-        let all = Comprehension { item, target, source, condition };
-        Node::new(at, Expression::Comprehension(Box::new(all)))
+        self.expect("]")?;
+        node(at, Expression::Many(Shape::List), items)
     }
 
     fn dict(&mut self) -> Result<Node, Fault> {
         let at = self.at();
         self.next += 1;
         let mut pairs = Vec::new();
-        while !self.is_sign("}") {
-            let key = self.expression()?;
-            self.expect_sign(":")?;
-            pairs.push((key, self.expression()?));
-            if !self.takes_sign(",") {
+        while !self.is("}") {
+            pairs.push(self.expression()?);
+            self.expect(":")?;
+            pairs.push(self.expression()?);
+            if !self.takes(",") {
                 break;
             }
         }
-        self.expect_sign("}")?;
-        Node::new(at, Expression::Dict(pairs))
+        self.expect("}")?;
+        node(at, Expression::Many(Shape::Dict), pairs)
     }
 }
 
@@ -545,15 +532,15 @@ fn is_reserved(name: &str) -> bool {
 }
 
 /// What stands before an equals sign.
-fn assigned(node: Node) -> Result<Target, Fault> {
-    let name = |node: Node| match node.expression {
+fn assigned(value: Node) -> Result<Target, Fault> {
+    let name = |value: Node| match value.kind {
         Expression::Name(name) => Ok(name),
-        _ => Err(Fault::at(node.at, "only a name can be given a value")),
+        _ => Err(Fault::at(value.at, "only a name can be given a value")),
     };
-    match node.expression {
-        Expression::Tuple(items) if !items.is_empty() => {
-            Ok(Target::Several(items.into_iter().map(name).collect::<Result<_, _>>()?))
+    match value.kind {
+        Expression::Many(Shape::Tuple) if !value.parts.is_empty() => {
+            Ok(Target::Several(value.parts.into_iter().map(name).collect::<Result<_, _>>()?))
         }
-        _ => name(node).map(Target::One),
+        _ => name(value).map(Target::One),
     }
 }

@@ -146,8 +146,7 @@ impl Validator for Names {
             Err(fault) => !fault.is_incomplete,
             Ok(statements) => {
                 let last_line = text.rsplit('\n').next().unwrap_or_default();
-                !statements.last().is_some_and(super::syntax::Statement::is_block)
-                    || last_line.trim().is_empty()
+                !statements.last().is_some_and(parser::Statement::is_block) || last_line.trim().is_empty()
             }
         };
         Ok(if is_complete { ValidationResult::Valid(None) } else { ValidationResult::Incomplete })

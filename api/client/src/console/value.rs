@@ -4,15 +4,14 @@
 //! a value is made: both are bounded, and with them all that walks over one.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::rc::Rc;
 
-use slapledger_slap_wire::instance_xml;
-use slapledger_slap_wire::marshal::{self, Float};
+use serde_json::Value as Json;
 
-use super::builtins::Function;
 use super::fault::Fault;
 use super::instance::Instance;
+use slapledger_slap_wire::instance_xml;
+use slapledger_slap_wire::marshal::{self, Float};
 
 /// How deep values may be nested.
 const MAX_DEPTH: usize = 32;
@@ -29,10 +28,8 @@ pub(super) enum Value {
     Int(i64),
     Float(Float),
     Text(Rc<str>),
-    List(Rc<Items>),
-    Tuple(Rc<Items>),
-    Dict(Rc<Pairs>),
-    Function(Function),
+    Many(Shape, Rc<Items>),
+    Function(&'static str),
     /// A method of a value.
     Method(Rc<(Value, &'static str)>),
     /// What has nothing but methods.
@@ -40,7 +37,15 @@ pub(super) enum Value {
     Instance(Rc<Instance>),
 }
 
-/// The items of a list or a tuple.
+/// How values are held together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    List,
+    Tuple,
+    Dict,
+}
+
+/// The items of a list or tuple, or the keys and values of a dictionary by turns, in the order they came.
 #[derive(Debug)]
 pub(super) struct Items {
     pub(super) values: Vec<Value>,
@@ -48,22 +53,16 @@ pub(super) struct Items {
     weight: usize,
 }
 
-/// The pairs of a dictionary, in the order they came.
-#[derive(Debug)]
-pub(super) struct Pairs {
-    pub(super) entries: Vec<(Value, Value)>,
-    depth: usize,
-    weight: usize,
-}
-
-fn bounded<'a>(values: impl Iterator<Item = &'a Value> + Clone) -> Result<(usize, usize), Fault> {
-    let depth = values.clone().map(Value::depth).max().unwrap_or(0) + 1;
-    let weight = values.map(Value::weight).fold(ITEM, usize::saturating_add);
-    if depth > MAX_DEPTH {
-        return Err(Fault::new(format!("a value is nested deeper than {MAX_DEPTH}")));
+impl Items {
+    /// The pairs of a dictionary.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&Value, &Value)> {
+        self.values.chunks_exact(2).map(|pair| (&pair[0], &pair[1]))
     }
-    check_weight(weight)?;
-    Ok((depth, weight))
+
+    /// What a dictionary has under a key.
+    pub(super) fn get(&self, key: &Value) -> Option<&Value> {
+        self.pairs().find(|(known, _)| known.equals(key)).map(|(_, value)| value)
+    }
 }
 
 /// Whether a value may be that heavy.
@@ -79,30 +78,32 @@ impl Value {
         Self::Text(text.into())
     }
 
-    pub(super) fn list(items: Vec<Self>) -> Result<Self, Fault> {
-        let (depth, weight) = bounded(items.iter())?;
-        Ok(Self::List(Rc::new(Items { values: items, depth, weight })))
+    pub(super) fn list(values: Vec<Self>) -> Result<Self, Fault> {
+        Self::many(Shape::List, values)
     }
 
-    pub(super) fn tuple(items: Vec<Self>) -> Result<Self, Fault> {
-        let (depth, weight) = bounded(items.iter())?;
-        Ok(Self::Tuple(Rc::new(Items { values: items, depth, weight })))
-    }
-
-    /// A dictionary: of a key that comes again the last value counts, in the place of the first.
-    pub(super) fn dict(given: Vec<(Self, Self)>) -> Result<Self, Fault> {
-        let mut places: HashMap<marshal::Value, usize> = HashMap::new();
-        let mut pairs: Vec<(Self, Self)> = Vec::with_capacity(given.len());
-        for (key, value) in given {
-            let name = key.key()?;
-            let place = *places.entry(name).or_insert(pairs.len());
-            match pairs.get_mut(place) {
-                Some(known) => known.1 = value,
-                None => pairs.push((key, value)),
+    /// Of a key that comes again in a dictionary the last value counts, in the place of the first.
+    pub(super) fn many(shape: Shape, mut values: Vec<Self>) -> Result<Self, Fault> {
+        if shape == Shape::Dict {
+            let mut places: HashMap<marshal::Value, usize> = HashMap::new();
+            let mut given = values.into_iter();
+            values = Vec::with_capacity(given.len());
+            while let (Some(key), Some(value)) = (given.next(), given.next()) {
+                let place = *places.entry(key.key()?).or_insert(values.len());
+                if place < values.len() {
+                    values[place + 1] = value;
+                } else {
+                    values.extend([key, value]);
+                }
             }
         }
-        let (depth, weight) = bounded(pairs.iter().flat_map(|(key, value)| [key, value]))?;
-        Ok(Self::Dict(Rc::new(Pairs { entries: pairs, depth, weight })))
+        let depth = values.iter().map(Self::depth).max().unwrap_or(0) + 1;
+        let weight = values.iter().map(Self::weight).fold(ITEM, usize::saturating_add);
+        if depth > MAX_DEPTH {
+            return Err(Fault::new(format!("a value is nested deeper than {MAX_DEPTH}")));
+        }
+        check_weight(weight)?;
+        Ok(Self::Many(shape, Rc::new(Items { values, depth, weight })))
     }
 
     /// What makes a key the same as another.
@@ -116,8 +117,7 @@ impl Value {
 
     fn depth(&self) -> usize {
         match self {
-            Self::List(items) | Self::Tuple(items) => items.depth,
-            Self::Dict(pairs) => pairs.depth,
+            Self::Many(_, items) => items.depth,
             Self::Method(method) => method.0.depth() + 1,
             _ => 0,
         }
@@ -126,8 +126,7 @@ impl Value {
     pub(super) fn weight(&self) -> usize {
         match self {
             Self::Text(text) => ITEM + text.len(),
-            Self::List(items) | Self::Tuple(items) => items.weight,
-            Self::Dict(pairs) => pairs.weight,
+            Self::Many(_, items) => items.weight,
             Self::Method(method) => method.0.weight().saturating_add(ITEM),
             _ => ITEM,
         }
@@ -141,9 +140,9 @@ impl Value {
             Self::Int(_) => "int",
             Self::Float(_) => "float",
             Self::Text(_) => "str",
-            Self::List(_) => "list",
-            Self::Tuple(_) => "tuple",
-            Self::Dict(_) => "dict",
+            Self::Many(Shape::List, _) => "list",
+            Self::Many(Shape::Tuple, _) => "tuple",
+            Self::Many(Shape::Dict, _) => "dict",
             Self::Function(_) | Self::Method(_) => "function",
             Self::Module(_) => "module",
             Self::Instance(_) => "instance",
@@ -152,43 +151,6 @@ impl Value {
 
     pub(super) fn as_str(&self) -> Option<&str> {
         if let Self::Text(text) = self { Some(text) } else { None }
-    }
-
-    /// Python's truth.
-    pub(super) fn is_true(&self) -> bool {
-        match self {
-            Self::None => false,
-            Self::Bool(value) => *value,
-            Self::Int(value) => *value != 0,
-            Self::Float(value) => value.0 != 0.0,
-            Self::Text(text) => !text.is_empty(),
-            Self::List(items) | Self::Tuple(items) => !items.values.is_empty(),
-            Self::Dict(pairs) => !pairs.entries.is_empty(),
-            Self::Function(_) | Self::Method(_) | Self::Module(_) | Self::Instance(_) => true,
-        }
-    }
-
-    /// Python's equality, but that a whole float is no int.
-    pub(super) fn equals(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Instance(a), Self::Instance(b)) => Rc::ptr_eq(a, b),
-            (Self::List(a), Self::List(b)) | (Self::Tuple(a), Self::Tuple(b)) => {
-                a.values.len() == b.values.len() && a.values.iter().zip(&b.values).all(|(a, b)| a.equals(b))
-            }
-            (Self::Dict(a), Self::Dict(b)) => {
-                let of: HashMap<_, _> =
-                    b.entries.iter().map(|(key, value)| (key.key().ok(), value)).collect();
-                let is_same = |(key, value): &(Self, Self)| {
-                    of.get(&key.key().ok()).is_some_and(|other| value.equals(other))
-                };
-                a.entries.len() == b.entries.len() && a.entries.iter().all(is_same)
-            }
-            (Self::Function(a), Self::Function(b)) => a == b,
-            (Self::Float(a), Self::Float(b)) => a.0.total_cmp(&b.0).is_eq(),
-            (Self::Text(a), Self::Text(b)) => a == b,
-            (Self::None, Self::None) => true,
-            (a, b) => a.as_int().is_some_and(|a| b.as_int() == Some(a)),
-        }
     }
 
     /// A number of a bool or an int.
@@ -200,11 +162,47 @@ impl Value {
         }
     }
 
+    /// Python's truth.
+    pub(super) fn is_true(&self) -> bool {
+        match self {
+            Self::None => false,
+            Self::Bool(value) => *value,
+            Self::Int(value) => *value != 0,
+            Self::Float(value) => value.0 != 0.0,
+            Self::Text(text) => !text.is_empty(),
+            Self::Many(_, items) => !items.values.is_empty(),
+            Self::Function(_) | Self::Method(_) | Self::Module(_) | Self::Instance(_) => true,
+        }
+    }
+
+    /// Python's equality, but that a whole float is no int.
+    pub(super) fn equals(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Instance(a), Self::Instance(b)) => Rc::ptr_eq(a, b),
+            (Self::Many(Shape::Dict, a), Self::Many(Shape::Dict, b)) => {
+                let of: HashMap<_, _> = b.pairs().map(|(key, value)| (key.key().ok(), value)).collect();
+                let is_same = |(key, value): (&Self, &Self)| {
+                    of.get(&key.key().ok()).is_some_and(|other| value.equals(other))
+                };
+                a.values.len() == b.values.len() && a.pairs().all(is_same)
+            }
+            (Self::Many(one, a), Self::Many(other, b)) => {
+                let mut both = a.values.iter().zip(&b.values);
+                one == other && a.values.len() == b.values.len() && both.all(|(a, b)| a.equals(b))
+            }
+            (Self::Function(a), Self::Function(b)) => a == b,
+            (Self::Float(a), Self::Float(b)) => a.0.total_cmp(&b.0).is_eq(),
+            (Self::Text(a), Self::Text(b)) => a == b,
+            (Self::None, Self::None) => true,
+            (a, b) => a.as_int().is_some_and(|a| b.as_int() == Some(a)),
+        }
+    }
+
     /// What can be gone through one by one.
     pub(super) fn items(&self) -> Result<Vec<Self>, Fault> {
         match self {
-            Self::List(items) | Self::Tuple(items) => Ok(items.values.clone()),
-            Self::Dict(pairs) => Ok(pairs.entries.iter().map(|(key, _)| key.clone()).collect()),
+            Self::Many(Shape::Dict, items) => Ok(items.pairs().map(|(key, _)| key.clone()).collect()),
+            Self::Many(_, items) => Ok(items.values.clone()),
             Self::Text(text) => Ok(text.chars().map(|c| Self::text(c.encode_utf8(&mut [0; 4]))).collect()),
             other => Err(Fault::new(format!("a {} has no items", other.type_name()))),
         }
@@ -212,143 +210,107 @@ impl Value {
 
     /// Python's `repr()`.
     pub(super) fn repr(&self) -> String {
-        let mut out = String::new();
-        self.write_repr(&mut out);
-        out
-    }
-
-    fn write_repr(&self, out: &mut String) {
         match self {
-            Self::List(items) => write_items(&items.values, ["[", "]"], out),
-            Self::Tuple(items) if items.values.len() == 1 => write_items(&items.values, ["(", ",)"], out),
-            Self::Tuple(items) => write_items(&items.values, ["(", ")"], out),
-            Self::Dict(pairs) => {
-                out.push('{');
-                for (index, (key, value)) in pairs.entries.iter().enumerate() {
-                    out.push_str(if index > 0 { ", " } else { "" });
-                    key.write_repr(out);
-                    out.push_str(": ");
-                    value.write_repr(out);
+            Self::Many(shape, items) => {
+                let all: Vec<String> = items.values.iter().map(Self::repr).collect();
+                match shape {
+                    Shape::List => format!("[{}]", all.join(", ")),
+                    Shape::Tuple if all.len() == 1 => format!("({},)", all[0]),
+                    Shape::Tuple => format!("({})", all.join(", ")),
+                    Shape::Dict => {
+                        let pairs: Vec<String> = all.chunks_exact(2).map(|pair| pair.join(": ")).collect();
+                        format!("{{{}}}", pairs.join(", "))
+                    }
                 }
-                out.push('}');
             }
-            Self::Function(function) => drop(write!(out, "<function {}>", function.name())),
-            Self::Method(method) => drop(write!(out, "<method {} of a {}>", method.1, method.0.type_name())),
-            Self::Module(name) => drop(write!(out, "<module {name}>")),
-            Self::Instance(instance) => drop(write!(out, "{instance}")),
-            simple => {
-                out.push_str(&instance_xml::python_repr(&simple.simple().unwrap_or(marshal::Value::None)));
-            }
+            Self::Function(name) => format!("<function {name}>"),
+            Self::Method(method) => format!("<method {} of a {}>", method.1, method.0.type_name()),
+            Self::Module(name) => format!("<module {name}>"),
+            Self::Instance(instance) => instance.to_string(),
+            simple => instance_xml::python_repr(&simple.to_wire().unwrap_or(marshal::Value::None)),
         }
     }
 
     /// Python's `str()`.
     pub(super) fn str(&self) -> String {
-        match self {
-            Self::Text(text) => text.to_string(),
-            other => other.repr(),
-        }
-    }
-
-    fn simple(&self) -> Option<marshal::Value> {
-        Some(match self {
-            Self::None => marshal::Value::None,
-            Self::Bool(value) => marshal::Value::Bool(*value),
-            Self::Int(value) => marshal::Value::Int(*value),
-            Self::Float(value) => marshal::Value::Float(*value),
-            Self::Text(text) => marshal::Value::from(&**text),
-            _ => return None,
-        })
+        self.as_str().map_or_else(|| self.repr(), str::to_owned)
     }
 
     /// The value as SLAP carries it.
     pub(super) fn to_wire(&self) -> Result<marshal::Value, Fault> {
         let all = |items: &Items| items.values.iter().map(Self::to_wire).collect::<Result<_, _>>();
         Ok(match self {
-            Self::List(items) => marshal::Value::List(all(items)?),
-            Self::Tuple(items) => marshal::Value::Tuple(all(items)?),
-            Self::Dict(pairs) => {
-                let pairs = pairs.entries.iter().map(|(key, value)| Ok((key.to_wire()?, value.to_wire()?)));
+            Self::None => marshal::Value::None,
+            Self::Bool(value) => marshal::Value::Bool(*value),
+            Self::Int(value) => marshal::Value::Int(*value),
+            Self::Float(value) => marshal::Value::Float(*value),
+            Self::Text(text) => marshal::Value::from(&**text),
+            Self::Many(Shape::List, items) => marshal::Value::List(all(items)?),
+            Self::Many(Shape::Tuple, items) => marshal::Value::Tuple(all(items)?),
+            Self::Many(Shape::Dict, items) => {
+                let pairs = items.pairs().map(|(key, value)| Ok((key.to_wire()?, value.to_wire()?)));
                 marshal::Value::Dict(pairs.collect::<Result<_, Fault>>()?)
             }
-            other => {
-                other.simple().ok_or_else(|| Fault::new(format!("a {} cannot be sent", other.type_name())))?
-            }
+            other => return Err(Fault::new(format!("a {} cannot be sent", other.type_name()))),
         })
     }
 
     /// What came from a master.
     pub(super) fn of_wire(value: &marshal::Value) -> Result<Self, Fault> {
         let all = |items: &[marshal::Value]| items.iter().map(Self::of_wire).collect::<Result<_, _>>();
-        Ok(match value {
-            marshal::Value::None => Self::None,
-            marshal::Value::Bool(value) => Self::Bool(*value),
-            marshal::Value::Int(value) => Self::Int(*value),
-            marshal::Value::Float(value) => Self::Float(*value),
-            marshal::Value::Str(text) => Self::text(text),
-            marshal::Value::List(items) | marshal::Value::Set(items) => Self::list(all(items)?)?,
-            marshal::Value::Tuple(items) => Self::tuple(all(items)?)?,
-            marshal::Value::Dict(pairs) => Self::dict(
-                pairs
-                    .iter()
-                    .map(|(key, value)| Ok((Self::of_wire(key)?, Self::of_wire(value)?)))
-                    .collect::<Result<_, Fault>>()?,
-            )?,
-            other => Self::text(&instance_xml::python_str(other)),
-        })
+        match value {
+            marshal::Value::None => Ok(Self::None),
+            marshal::Value::Bool(value) => Ok(Self::Bool(*value)),
+            marshal::Value::Int(value) => Ok(Self::Int(*value)),
+            marshal::Value::Float(value) => Ok(Self::Float(*value)),
+            marshal::Value::List(items) | marshal::Value::Set(items) => Self::list(all(items)?),
+            marshal::Value::Tuple(items) => Self::many(Shape::Tuple, all(items)?),
+            marshal::Value::Dict(pairs) => {
+                let flat = pairs.iter().flat_map(|(key, value)| [key, value]).map(Self::of_wire);
+                Self::many(Shape::Dict, flat.collect::<Result<_, _>>()?)
+            }
+            other => Ok(Self::text(&instance_xml::python_str(other))),
+        }
     }
 
     /// The value as JSON.
-    pub(super) fn to_json(&self) -> Result<serde_json::Value, Fault> {
-        use serde_json::Value as Json;
-        let all = |items: &Items| items.values.iter().map(Self::to_json).collect::<Result<_, _>>();
+    pub(super) fn to_json(&self) -> Result<Json, Fault> {
         Ok(match self {
             Self::None => Json::Null,
             Self::Bool(value) => Json::Bool(*value),
             Self::Int(value) => Json::from(*value),
             Self::Float(value) => Json::from(value.0),
             Self::Text(text) => Json::from(&**text),
-            Self::List(items) | Self::Tuple(items) => Json::Array(all(items)?),
-            Self::Dict(pairs) => {
-                let pairs = pairs.entries.iter();
-                Json::Object(
-                    pairs
-                        .map(|(key, value)| Ok((key.str(), value.to_json()?)))
-                        .collect::<Result<_, Fault>>()?,
-                )
+            Self::Many(Shape::Dict, items) => {
+                let members = items.pairs().map(|(key, value)| Ok((key.str(), value.to_json()?)));
+                Json::Object(members.collect::<Result<_, Fault>>()?)
+            }
+            Self::Many(_, items) => {
+                Json::Array(items.values.iter().map(Self::to_json).collect::<Result<_, _>>()?)
             }
             other => return Err(Fault::new(format!("a {} is no JSON", other.type_name()))),
         })
     }
 
     /// What JSON says.
-    pub(super) fn of_json(json: &serde_json::Value) -> Result<Self, Fault> {
-        use serde_json::Value as Json;
-        Ok(match json {
-            Json::Null => Self::None,
-            Json::Bool(value) => Self::Bool(*value),
-            Json::Number(number) => match (number.as_i64(), number.as_f64()) {
+    pub(super) fn of_json(json: &Json) -> Result<Self, Fault> {
+        match json {
+            Json::Null => Ok(Self::None),
+            Json::Bool(value) => Ok(Self::Bool(*value)),
+            Json::Number(number) => Ok(match (number.as_i64(), number.as_f64()) {
                 (Some(number), _) => Self::Int(number),
                 (None, Some(number)) => Self::Float(Float(number)),
                 (None, None) => Self::text(&number.to_string()),
-            },
-            Json::String(text) => Self::text(text),
-            Json::Array(items) => Self::list(items.iter().map(Self::of_json).collect::<Result<_, _>>()?)?,
-            Json::Object(members) => Self::dict(
-                members
-                    .iter()
-                    .map(|(key, value)| Ok((Self::text(key), Self::of_json(value)?)))
-                    .collect::<Result<_, Fault>>()?,
-            )?,
-        })
+            }),
+            Json::String(text) => Ok(Self::text(text)),
+            Json::Array(items) => Self::list(items.iter().map(Self::of_json).collect::<Result<_, _>>()?),
+            Json::Object(members) => {
+                let mut flat = Vec::with_capacity(2 * members.len());
+                for (key, value) in members {
+                    flat.extend([Self::text(key), Self::of_json(value)?]);
+                }
+                Self::many(Shape::Dict, flat)
+            }
+        }
     }
-}
-
-fn write_items(items: &[Value], [open, close]: [&str; 2], out: &mut String) {
-    out.push_str(open);
-    for (index, item) in items.iter().enumerate() {
-        out.push_str(if index > 0 { ", " } else { "" });
-        item.write_repr(out);
-    }
-    out.push_str(close);
 }

@@ -14,9 +14,9 @@ use slapledger_core::domain::{Answer, Command};
 use slapledger_core::log::envelope::Actor;
 use slapledger_projections::Part;
 
-use super::{INDEX, LOG, STATE, end_of};
+use super::{INDEX, KEYS, LOG, STATE, end_of};
 use crate::clock::ManualClock;
-use crate::{Engine, Open, unwatched};
+use crate::{Engine, Open, accepted, unwatched};
 
 const NOW: &str = "2026-10-05T00:00:00Z";
 const IDS: std::ops::Range<u64> = 0..60;
@@ -27,8 +27,15 @@ fn at(text: &str) -> Timestamp {
 
 fn open(data: &Path) -> Engine {
     let clock = Arc::new(ManualClock::new(at(NOW)));
-    Engine::open(Open { data, mode: Mode::Proxy, clock, master_key: None, progress: &unwatched })
-        .expect("a cache refuses nothing")
+    Engine::open(Open {
+        data,
+        mode: Mode::Proxy,
+        clock,
+        master_key: None,
+        progress: &unwatched,
+        accept: &accepted,
+    })
+    .expect("a cache refuses nothing")
 }
 
 fn submit(engine: &Engine, command: Command) -> Answer {
@@ -205,4 +212,92 @@ fn a_folder_that_is_read_takes_no_command_and_knows_where_it_ends() {
     assert!(refused.contains("it was opened to be read"), "{refused}");
     drop(engine);
     assert!(room.path().join(LOG).is_dir());
+}
+
+/// A start that is refused, for whatever reason, leaves every byte of the folder as it was.
+#[test]
+fn a_refused_start_changes_nothing() {
+    let room = tempfile::tempdir().expect("a folder");
+    let data = room.path().join("data");
+    fs::create_dir(&data).expect("made");
+    sample(&data);
+    let whole = contents(&data);
+    let refuse = || anyhow::bail!("not now");
+    let clock = || Arc::new(ManualClock::new(at(NOW)));
+    let open = |mode, accept| {
+        Engine::open(Open {
+            data: &data,
+            mode,
+            clock: clock(),
+            master_key: None,
+            progress: &unwatched,
+            accept,
+        })
+        .err()
+        .expect("it is refused")
+        .to_string()
+    };
+    assert_eq!(open(Mode::Proxy, &refuse), "not now");
+    assert!(open(Mode::Serve, &accepted).contains("holds a proxy ledger"));
+    assert_eq!(contents(&data), whole);
+    // Snapshots that know more than the log.
+    let log = data.join(LOG);
+    for name in ["head", "epoch-000001.clean"] {
+        fs::remove_file(log.join(name)).expect("it was there");
+    }
+    let tail = log.join("epoch-000001.tail");
+    let mut bytes = fs::read(&tail).expect("a tail");
+    let end = bytes.iter().rposition(|byte| *byte != 0).expect("records");
+    bytes[end - 40..].fill(0);
+    fs::write(&tail, bytes).expect("written");
+    let before = contents(&data);
+    let told = open(Mode::Proxy, &accepted);
+    assert!(told.contains("writer.snapshot"), "{told}");
+    assert_eq!(contents(&data), before);
+}
+
+/// Every file below a folder.
+fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let inside = |path: PathBuf| {
+        if path.is_dir() {
+            contents(&path)
+        } else {
+            let content = fs::read(&path).expect("read");
+            vec![(path, content)]
+        }
+    };
+    files(folder).into_iter().flat_map(inside).collect()
+}
+
+/// The name of a party was shown as erased, and invoices were issued so, when its key was only missing.
+#[test]
+fn a_key_ring_that_is_older_than_the_log_is_refused() {
+    let room = tempfile::tempdir().expect("a folder");
+    let (data, kept) = (room.path().join("data"), room.path().join("kept"));
+    fs::create_dir(&data).expect("made");
+    sample(&data);
+    let keys = data.join(KEYS);
+    copy(&keys, &kept);
+    let engine = open(&data);
+    let register = |engine: &Engine| {
+        let name = engine.keys.seal(engine.keys.fresh().expect("a key"), b"somebody").expect("sealed");
+        let party = RegisterParty { name, time_zone: TimeZone::UTC, description: None };
+        submit(engine, Command::RegisterParty(party));
+    };
+    register(&engine);
+    engine.shut_down().unwrap();
+    drop(engine);
+    fs::remove_dir_all(&keys).expect("it was there");
+    copy(&kept, &keys);
+    let clock = Arc::new(ManualClock::new(at(NOW)));
+    let refused = Engine::open(Open {
+        data: &data,
+        mode: Mode::Proxy,
+        clock,
+        master_key: None,
+        progress: &unwatched,
+        accept: &accepted,
+    });
+    let told = refused.err().expect("it is refused").to_string();
+    assert!(told.contains("the keys of 0 instances and 1 parties are missing"), "{told}");
 }

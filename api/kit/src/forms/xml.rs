@@ -6,7 +6,6 @@
 
 use std::fmt::Write as _;
 
-use axum::http::StatusCode;
 use serde_json::{Map, Value};
 use slapledger_slap_wire::xml::{self, Element, XmlError};
 
@@ -116,12 +115,11 @@ pub fn read(bytes: &[u8]) -> Result<Map<String, Value>, Problem> {
 }
 
 fn unreadable(error: &XmlError) -> Problem {
-    let status = match error {
-        XmlError::TooLarge { .. } | XmlError::TooManyNodes { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-        _ => StatusCode::BAD_REQUEST,
-    };
-    let kind = if status == StatusCode::BAD_REQUEST { "bad-request" } else { "too-large" };
-    Problem::new(status, kind, format!("the body is not XML that is read here: {error}"))
+    let detail = format!("the body is not XML that is read here: {error}");
+    match error {
+        XmlError::TooLarge { .. } | XmlError::TooManyNodes { .. } => Problem::body_too_large(detail),
+        _ => Problem::malformed(detail),
+    }
 }
 
 /// What stands in an element, as JSON. `path` names it to its sender.

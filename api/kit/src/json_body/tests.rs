@@ -3,6 +3,7 @@ use axum::http::{Request, StatusCode};
 use serde_json::json;
 
 use super::*;
+use crate::code::ProblemCode;
 
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -68,6 +69,21 @@ async fn a_fault_names_its_member_and_its_rule() {
         assert_eq!(seen, (StatusCode::BAD_REQUEST, field, rule), "{body}");
     }
     assert_eq!(parsed("text/plain", "a").await.unwrap_err().status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+}
+
+#[tokio::test]
+async fn a_fault_has_the_code_of_its_kind() {
+    for (media_type, body, code) in [
+        ("application/json", "{", ProblemCode::BodyMalformed),
+        ("application/json", "[]", ProblemCode::BadRequest),
+        ("application/json", r#"{"name": 7}"#, ProblemCode::BadRequest),
+        ("application/json", "{}", ProblemCode::BadRequest),
+        ("application/json", r#"{"name": "a", "nickname": "b"}"#, ProblemCode::UnknownField),
+        ("application/json", r#"{"name": "a", "lines": [{"n": 1, "m": 1}]}"#, ProblemCode::UnknownField),
+        ("text/plain", "a", ProblemCode::MediaType),
+    ] {
+        assert_eq!(parsed(media_type, body).await.unwrap_err().code, code, "{body}");
+    }
 }
 
 #[tokio::test]

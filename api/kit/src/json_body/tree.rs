@@ -13,17 +13,25 @@ pub(super) const REPLACED: &str = "Replaced";
 
 /// Which rule a member breaks. Where the member is, `serde_path_to_error` knows.
 #[derive(Debug)]
-pub(super) struct Fault(String);
+pub(super) struct Fault {
+    rule: String,
+    is_unknown_field: bool,
+}
 
 impl Fault {
     fn new(rule: impl Into<String>) -> Self {
-        Self(rule.into())
+        Self { rule: rule.into(), is_unknown_field: false }
+    }
+
+    /// Whether the body has a member that its type does not have.
+    pub(super) fn is_unknown_field(&self) -> bool {
+        self.is_unknown_field
     }
 }
 
 impl Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.rule)
     }
 }
 
@@ -39,7 +47,7 @@ impl serde::de::Error for Fault {
     }
 
     fn unknown_field(_: &str, _: &'static [&'static str]) -> Self {
-        Self::new("is not a field here")
+        Self { is_unknown_field: true, ..Self::new("is not a field here") }
     }
 
     fn unknown_variant(_: &str, expected: &'static [&'static str]) -> Self {
@@ -227,7 +235,7 @@ impl<'de> SeqAccess<'de> for Items {
 
 /// Members in the order in which they are read; `None` is one that the body leaves out.
 struct Members {
-    members: std::vec::IntoIter<(String, Option<Value>)>,
+    rest: std::vec::IntoIter<(String, Option<Value>)>,
     value: Option<Value>,
     only_texts: bool,
 }
@@ -235,7 +243,7 @@ struct Members {
 impl Members {
     fn new(members: Map<String, Value>, only_texts: bool) -> Self {
         let members: Vec<_> = members.into_iter().map(|(name, value)| (name, Some(value))).collect();
-        Self { members: members.into_iter(), value: None, only_texts }
+        Self { rest: members.into_iter(), value: None, only_texts }
     }
 
     /// The members of a struct as it declares them, also the absent ones, and then the unknown ones. So of several
@@ -244,7 +252,7 @@ impl Members {
         let known = fields.iter().map(|name| ((*name).to_owned(), members.remove(*name)));
         let mut all: Vec<_> = known.collect();
         all.extend(members.into_iter().map(|(name, value)| (name, Some(value))));
-        Self { members: all.into_iter(), value: None, only_texts }
+        Self { rest: all.into_iter(), value: None, only_texts }
     }
 }
 
@@ -252,7 +260,7 @@ impl<'de> MapAccess<'de> for Members {
     type Error = Fault;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Fault> {
-        let Some((name, value)) = self.members.next() else { return Ok(None) };
+        let Some((name, value)) = self.rest.next() else { return Ok(None) };
         self.value = value;
         let name: StringDeserializer<Fault> = name.into_deserializer();
         seed.deserialize(name).map(Some)

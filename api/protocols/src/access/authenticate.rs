@@ -1,4 +1,4 @@
-//! Who sent a request: by the certificate of its connection, by one that a terminator hands on, or by a token.
+//! Who sent a request: by the certificate of its connection, by one that a reverse proxy hands on, or by a token.
 //!
 //! Asked once, before any route. What is presented and is not good is an answer of its own (401), also where nothing is
 //! needed; what is presented in two ways counts in this order. Revocation works at the next request, on connections that
@@ -21,7 +21,9 @@ use slapledger_core::domain::access::{Credential, Proof, Purpose};
 use slapledger_core::domain::id::{CredentialId, ProjectId};
 use slapledger_dto::token::Token;
 use slapledger_engine::Engine;
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
+use slapledger_kit::refusal;
 use slapledger_net::Peer;
 use slapledger_usecases::caller::Principal;
 use subtle::ConstantTimeEq;
@@ -31,9 +33,9 @@ use super::Gateway;
 use super::failed_attempts::FailedAttempts;
 use super::rate_limits::RateLimits;
 
-/// The header by which a terminator of TLS hands a certificate on (RFC 9440).
+/// The header by which a reverse proxy hands a certificate on (RFC 9440).
 const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
-/// The header by which it proves that it is the terminator.
+/// The header by which it proves that it is the reverse proxy.
 const TERMINATOR: HeaderName = HeaderName::from_static("slapledger-terminator");
 /// The header by which it says whom it speaks for.
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -42,19 +44,19 @@ pub(crate) const PROJECT: HeaderName = HeaderName::from_static("slapledger-proje
 
 /// How a master authenticates senders.
 pub struct AccessControl {
-    /// Whether clients reach it by TLS, here or at a terminator.
+    /// Whether clients reach it by TLS, here or at a reverse proxy.
     pub https: bool,
     /// What clients call the server.
     pub names: Vec<String>,
     /// Whose word counts for a certificate.
-    pub terminator: Option<ReverseProxy>,
+    pub reverse_proxy: Option<ReverseProxy>,
     /// Credentials that were wrong.
     pub failed_attempts: FailedAttempts,
     /// How many requests each may send.
     pub rate: RateLimits,
 }
 
-/// A program in front that ends TLS, and is known by its address and a secret.
+/// A reverse proxy that terminates TLS, known by its address and a secret.
 pub struct ReverseProxy {
     /// Where it connects from.
     pub addresses: Vec<IpAddr>,
@@ -70,10 +72,10 @@ pub(super) struct Authentication(pub(super) Result<Option<Arc<Principal>>, Probl
 pub async fn authenticate(State(gateway): State<Arc<Gateway>>, mut request: Request, next: Next) -> Response {
     let Some(access) = &gateway.access else { return next.run(request).await };
     let mut peer = request.extensions().get::<Peer>().cloned();
-    let speaks = is_terminator(access, peer.as_ref().map(|peer| peer.address), request.headers());
+    let speaks = is_reverse_proxy(access, peer.as_ref().map(|peer| peer.address), request.headers());
     let asked =
         speaks.clone().and_then(|speaks| ask(&gateway.engine, peer.as_ref(), request.headers(), speaks));
-    // Whoever a terminator speaks for is bounded by their own address, and not by its.
+    // Whoever a reverse proxy speaks for is bounded by their own address, and not by its.
     if let (Some(peer), Ok(true)) = (&mut peer, speaks)
         && let Some(address) = forwarded_for(request.headers())
     {
@@ -100,9 +102,9 @@ fn ask(
     engine: &Engine,
     peer: Option<&Peer>,
     headers: &HeaderMap,
-    of_terminator: bool,
+    of_reverse_proxy: bool,
 ) -> Result<Option<Arc<Principal>>, Problem> {
-    let handed_on = if of_terminator { handed_on(headers)? } else { None };
+    let handed_on = if of_reverse_proxy { handed_on(headers)? } else { None };
     let presented = handed_on.or_else(|| Some(peer?.certificate.as_ref()?.fingerprint));
     let id = match (presented, bearer(headers)?) {
         (Some(fingerprint), _) => by_certificate(engine, &fingerprint)?,
@@ -112,8 +114,8 @@ fn ask(
     known(engine, id, headers).map(|known| Some(Arc::new(known)))
 }
 
-/// Whether a request comes from the terminator. Who says so and is not is told.
-fn is_terminator(
+/// Whether a request comes from the reverse proxy. A sender who says so and is not is refused.
+fn is_reverse_proxy(
     access: &AccessControl,
     address: Option<SocketAddr>,
     headers: &HeaderMap,
@@ -123,22 +125,22 @@ fn is_terminator(
     }
     let wrong =
         || unauthorized("a certificate is taken from a header only of the terminator that is configured");
-    let terminator = access.terminator.as_ref().ok_or_else(wrong)?;
-    let address = address.filter(|address| terminator.addresses.contains(&address.ip()));
+    let reverse_proxy = access.reverse_proxy.as_ref().ok_or_else(wrong)?;
+    let address = address.filter(|address| reverse_proxy.addresses.contains(&address.ip()));
     let secret = one(headers, &TERMINATOR).ok_or_else(wrong)?;
     let digest: [u8; 32] = Sha256::digest(secret.as_bytes()).into();
-    let is = address.is_some() && bool::from(digest.ct_eq(&*terminator.secret));
+    let is = address.is_some() && bool::from(digest.ct_eq(&*reverse_proxy.secret));
     if is { Ok(true) } else { Err(wrong()) }
 }
 
-/// Whom the terminator says it speaks for: the last address, which it added itself. Those before it are anybody's word.
+/// Whom the reverse proxy says it speaks for: the last address, which it added itself. Those before it are anybody's word.
 fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
     let last = headers.get_all(FORWARDED_FOR).iter().next_back()?.to_str().ok()?;
     let last = last.rsplit(',').next()?.trim();
     last.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 
-/// The fingerprint of the certificate that the terminator hands on.
+/// The fingerprint of the certificate that the reverse proxy hands on.
 fn handed_on(headers: &HeaderMap) -> Result<Option<[u8; 32]>, Problem> {
     if !headers.contains_key(CLIENT_CERT) {
         return Ok(None);
@@ -188,7 +190,7 @@ fn by_certificate(engine: &Engine, fingerprint: &[u8; 32]) -> Result<CredentialI
     engine
         .access
         .read(|view, _| find(&view.access))
-        .ok_or_else(|| unauthorized("the certificate is not known here"))
+        .ok_or_else(|| refused(ProblemCode::CertificateUnknown, "the certificate is not known here"))
 }
 
 /// The credential of a token. One that does not exist is compared too, and takes as long.
@@ -219,9 +221,14 @@ fn known(engine: &Engine, id: CredentialId, headers: &HeaderMap) -> Result<Princ
         Some((credential.clone(), project))
     });
     let (credential, project) = found.ok_or_else(unknown_token)?;
-    credential.check(now).map_err(|why| unauthorized(why.to_string()))?;
+    let is_token = matches!(credential.issued.proof, Proof::Token { .. });
+    credential.check(now).map_err(|why| {
+        let code = if is_token { refusal::of_token(why) } else { refusal::of_certificate(why) };
+        refused(code, why.to_string())
+    })?;
     if credential.issued.purpose != Purpose::Access {
-        return Err(unauthorized("the token is good for one registration, and for nothing else"));
+        let detail = "the token is good for one registration, and for nothing else";
+        return Err(refused(ProblemCode::TokenPurpose, detail));
     }
     let issued = credential.issued;
     Ok(Principal {
@@ -246,10 +253,14 @@ fn no_project(project: ProjectId) -> Problem {
 }
 
 fn unknown_token() -> Problem {
-    unauthorized("the token is not known here")
+    refused(ProblemCode::TokenUnknown, "the token is not known here")
 }
 
-/// Somebody is not let in.
+/// The sender is not authenticated.
 pub(crate) fn unauthorized(detail: impl Into<String>) -> Problem {
-    Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
+    refused(ProblemCode::Unauthorized, detail)
+}
+
+fn refused(code: ProblemCode, detail: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, code, detail)
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use governor::Quota;
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
 
 use super::rate_limits::{Limiter, network};
@@ -45,8 +46,11 @@ impl FailedAttempts {
         if let Ok(_permit) = self.kept_back.try_acquire() {
             tokio::time::sleep(KEPT_BACK).await;
         }
-        let problem =
-            Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "too many wrong credentials");
+        let problem = Problem::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            ProblemCode::TooManyFailedAttempts,
+            "too many wrong credentials",
+        );
         Err(Problem { retry_after_seconds: Some(6), ..problem })
     }
 }

@@ -12,10 +12,10 @@ use slapledger_usecases::policy::Policy;
 
 use super::Gateway;
 
-/// The answer to somebody a rule does not let in, as the routes around it give their problems.
+/// The answer to a sender whom a rule does not admit, in the form of the routes around it.
 pub type Refuse = fn(Problem) -> Response;
 
-/// Around each route: lets those in that its rule is for.
+/// Around each route: admits the callers that its rule is for.
 pub async fn enforce(
     State((policy, refuse)): State<(&'static Policy, Refuse)>,
     mut request: Request,
@@ -47,7 +47,7 @@ pub struct Guarded {
 }
 
 impl Guarded {
-    /// No routes; those who are not let in will be told so in this form.
+    /// No routes; senders who are not admitted are answered in this form.
     pub fn new(refuse: Refuse) -> Self {
         Self { router: Router::new(), refuse, rules: Vec::new() }
     }

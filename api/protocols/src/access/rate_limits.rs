@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, NotUntil, Quota, RateLimiter};
 use slapledger_core::domain::id::CredentialId;
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
 
 /// With more keys than this, those that have been quiet are forgotten.
@@ -69,7 +70,7 @@ impl RateLimits {
             let seconds = u32::try_from(wait.saturating_add(1)).unwrap_or(60);
             let problem = Problem::new(
                 StatusCode::TOO_MANY_REQUESTS,
-                "too-many-requests",
+                ProblemCode::TooManyRequests,
                 "this sender sends more requests than it may",
             );
             Problem { retry_after_seconds: Some(seconds), ..problem }

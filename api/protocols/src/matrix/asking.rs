@@ -117,6 +117,7 @@ pub(super) async fn answered(router: Router, request: Request<Body>) -> Seen {
     let (parts, body) = response.into_parts();
     conformity::check(&method, &path, parts.status, &parts.headers);
     let body = body.collect().await.expect("a body").to_bytes();
+    conformity::check_problem(parts.status, &parts.headers, &body);
     // Files of a backup are no text.
     let body = String::from_utf8_lossy(&body).into_owned();
     Seen { status: StatusCode::as_u16(&parts.status), headers: parts.headers, body }

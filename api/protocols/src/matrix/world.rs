@@ -23,7 +23,7 @@ use slapledger_core::domain::time::Timestamp;
 use slapledger_dto::token::Token;
 use slapledger_engine::certifier::Certifier;
 use slapledger_engine::clock::ManualClock;
-use slapledger_engine::{Engine, Open, unwatched};
+use slapledger_engine::{Engine, Open, accepted, unwatched};
 use slapledger_net::{Peer, PeerCertificate};
 use slapledger_usecases::contacts;
 use slapledger_usecases::context::RequestContext;
@@ -143,7 +143,7 @@ fn access(terminator: Option<ReverseProxy>, most_per_second: NonZeroU32) -> Acce
     AccessControl {
         https: true,
         names: vec!["master.example".to_owned()],
-        terminator,
+        reverse_proxy: terminator,
         failed_attempts: FailedAttempts::default(),
         rate: RateLimits::new(most_per_second, most_per_second),
     }
@@ -205,6 +205,7 @@ impl World {
             clock: as_clock,
             master_key: None,
             progress: &unwatched,
+            accept: &accepted,
         };
         let mut engine = Engine::open(open).expect("it opens");
         let ca = folder.path().join("ca");

@@ -22,6 +22,7 @@ use slapledger_core::log::store::StoreStats;
 use slapledger_engine::Engine;
 use slapledger_engine::health::HealthFault;
 use slapledger_engine::shipping::ShippingStatus;
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
 use slapledger_kit::{conflict, json_body};
 use slapledger_projections::runner::{RebuildFault, Rebuilt, Runner, Status};
@@ -203,7 +204,7 @@ pub(super) async fn rebuild(
         rebuilt
     });
     let rebuilt = rebuilt.await.map_err(|error| Problem::fault(&error))?.map_err(|fault| match fault {
-        RebuildFault::UnderWay { .. } => conflict::conflict(fault.to_string()),
+        RebuildFault::UnderWay { .. } => conflict::of_code(ProblemCode::RebuildUnderWay, fault.to_string()),
         RebuildFault::Replay { .. } => Problem::fault(&fault),
     })?;
     let Rebuilt { sequence, before, after } = rebuilt;

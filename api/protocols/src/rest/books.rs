@@ -30,6 +30,7 @@ use slapledger_core::domain::invoice::Bound;
 use slapledger_core::domain::money::{Currency, Exact};
 use slapledger_core::domain::time::{Date, Timestamp};
 use slapledger_core::ledger::Submission;
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::json_body;
 use slapledger_kit::problem::Problem;
 use slapledger_usecases::caller::FIRST_PARTY;
@@ -80,7 +81,7 @@ fn books(view: &BillingView) -> Result<&Journal, Problem> {
 }
 
 fn calendar(view: &BillingView, seller: PartyId) -> Result<&Calendar, Problem> {
-    let unknown = || Problem::not_found(format!("there is no party {seller}"));
+    let unknown = || Problem::unknown(ProblemCode::PartyUnknown, format!("there is no party {seller}"));
     view.journal.calendar_of(seller).ok_or_else(|| Problem { field: Some("seller".into()), ..unknown() })
 }
 

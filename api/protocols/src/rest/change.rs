@@ -20,6 +20,7 @@ use slapledger_core::ledger::{Accepted, Submission, SubmitError};
 use slapledger_core::log::envelope::{Actor, Meta};
 use slapledger_engine::ProjectView;
 use slapledger_kit::body::ReceivedRequest;
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
 use slapledger_projections::runner::ReadFault;
 use slapledger_projections::{SlapViews, View};
@@ -124,7 +125,8 @@ impl<'a> Change<'a> {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(Problem::unavailable(format!("{stream} changes all the time; send it again"), 1))
+        let detail = format!("{stream} changes all the time; send it again");
+        Err(Problem::later(ProblemCode::ModifiedConcurrently, detail, 1))
     }
 
     /// The thing as it is after the change, with its tag.

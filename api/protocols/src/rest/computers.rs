@@ -15,6 +15,7 @@ use slapledger_core::domain::id::{ComputerId, InstanceId, PartyId, SoftwareRelea
 use slapledger_core::domain::software::SoftwareState;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::keyring::KeyRing;
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
 use slapledger_kit::sealing::open;
 use slapledger_projections::SlapViews;
@@ -219,6 +220,8 @@ pub(super) async fn computer(
         Some((known.clone(), at))
     });
     let found = found.await?;
-    let (found, sequence) = found.ok_or_else(|| Problem::not_found(format!("there is no computer {id}")))?;
+    let (found, sequence) = found.ok_or_else(|| {
+        Problem::unknown(ProblemCode::ComputerUnknown, format!("there is no computer {id}"))
+    })?;
     Ok(query::resource(&headers, sequence, &ComputerResource::of(ctx.keys(), &found)))
 }

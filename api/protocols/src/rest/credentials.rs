@@ -15,6 +15,7 @@ use slapledger_core::domain::access::{
 };
 use slapledger_core::domain::id::{CredentialId, ProjectId};
 use slapledger_core::domain::time::Timestamp;
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::json_body;
 use slapledger_kit::problem::Problem;
 use slapledger_projections::Page;
@@ -130,12 +131,17 @@ fn find(ctx: &RequestContext, access: &Access, id: CredentialId) -> Result<Crede
 }
 
 fn unknown(id: &str) -> Problem {
-    Problem::not_found(format!("there is no credential {id}"))
+    Problem::unknown(ProblemCode::CredentialUnknown, format!("there is no credential {id}"))
 }
 
 /// What is no id is not said again: it may be the token itself.
 fn named(id: &str) -> Result<CredentialId, Problem> {
-    id.parse().map_err(|_| Problem::not_found("there is no such credential: an id is 32 hexadecimal digits"))
+    id.parse().map_err(|_| {
+        Problem::unknown(
+            ProblemCode::CredentialUnknown,
+            "there is no such credential: an id is 32 hexadecimal digits",
+        )
+    })
 }
 
 /// `GET /v1/credentials`, by id.
@@ -167,7 +173,7 @@ pub(super) async fn show(
     read.await?
 }
 
-/// `POST /v1/credentials/{id}/revoke`: it is good for nothing from now on; with `all_of_holder`, nor is any other that its
+/// `POST /v1/credentials/{id}/revoke`: it is revoked; with `all_of_holder`, nor is any other that its
 /// holder has; with `issued_since`, nor what they issued from then on.
 pub(super) async fn revoke(
     Authorised(ctx): Authorised,
@@ -257,7 +263,7 @@ fn wanted(ctx: &RequestContext, token: NewToken) -> Result<WantedCredential, Pro
         (true, Purpose::RegisterComputer, _) => Role::Provider.into(),
         (true, _, Some(own)) if own.holder == holder => own.roles,
         (true, _, _) => {
-            return Err(Problem::field("roles", "is missing: whoever it is for acts as something"));
+            return Err(Problem::field("roles", "is missing: name at least one role"));
         }
     };
     let all_projects = token.all_projects.unwrap_or(false);
@@ -273,8 +279,8 @@ fn wanted(ctx: &RequestContext, token: NewToken) -> Result<WantedCredential, Pro
     Ok(wanted)
 }
 
-/// Whether a credential must end with the one it is issued by: one of the same holder, and one that may let others in or
-/// read all, whatever its holder is called.
+/// Whether a credential must end with the one it is issued by: one of the same holder, and one that may let others in
+/// or read all, whatever its holder is called.
 fn is_bounded(own: &Principal, wanted: &WantedCredential) -> bool {
     wanted.holder == own.holder || wanted.roles.has(Role::Admin) || wanted.roles.has(Role::Auditor)
 }

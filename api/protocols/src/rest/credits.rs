@@ -18,6 +18,7 @@ use slapledger_core::domain::money::{Amount, Currency};
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::ledger::Submission;
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::json_body;
 use slapledger_kit::problem::Problem;
 use slapledger_usecases::caller::FIRST_PARTY;
@@ -179,7 +180,7 @@ async fn credit_at(
 }
 
 fn no_credit(id: &str) -> Problem {
-    Problem::not_found(format!("there is no credit {id}"))
+    Problem::unknown(ProblemCode::CreditUnknown, format!("there is no credit {id}"))
 }
 
 /// `GET /v1/credits`, the oldest first.

@@ -20,6 +20,7 @@ use slapledger_billing::explain::{Counted, Explained, TaxOf};
 use slapledger_core::domain::id::{InvoiceId, Sequence};
 use slapledger_core::domain::invoice::{DocumentKind, EventSet};
 use slapledger_core::domain::money::{Amount, Currency};
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
 
 use super::invoices::{EventForm, LineForm, find, unknown_invoice};
@@ -150,7 +151,7 @@ pub(super) async fn line(
 ) -> Result<Response, Problem> {
     let query = Query::read(&uri, &[])?;
     let (limit, after) = (query.limit()?, query.cursor::<u64>()?.map_or(Sequence::ZERO, Sequence));
-    let no_line = Problem::not_found(format!("{id} has no line {n}"));
+    let no_line = Problem::unknown(ProblemCode::LineUnknown, format!("{id} has no line {n}"));
     let Ok(n) = n.parse::<u32>() else { return Err(no_line) };
     let position = query.position(&ctx).await?;
     ctx.billing().reach(position).await?;

@@ -20,6 +20,7 @@ use slapledger_core::domain::instance::{
     InstanceType, ReportedState, RequestOutcome, RequestedState, Requester, WithoutRoom,
 };
 use slapledger_core::domain::time::Timestamp;
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::json_body;
 use slapledger_kit::problem::Problem;
 use slapledger_kit::sealing::{open, open_parameters};
@@ -223,7 +224,7 @@ async fn find(
 }
 
 fn no_instance(id: &str) -> Problem {
-    Problem::not_found(format!("there is no instance {id}"))
+    Problem::unknown(ProblemCode::InstanceUnknown, format!("there is no instance {id}"))
 }
 
 /// `GET /v1/instances/{id}`.

@@ -16,7 +16,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
-use slapledger_billing::{Billing, BillingView, Document, DocumentState, Place, Warning};
+use slapledger_billing::{Billing, BillingView, Document, DocumentPlace, DocumentState, Warning};
 use slapledger_core::domain::event::{Event, Stream};
 use slapledger_core::domain::id::{ComputerId, InstanceId, InvoiceId, PartyId, ResourceId, RunId, Sequence};
 use slapledger_core::domain::invoice::{
@@ -30,6 +30,7 @@ use slapledger_core::domain::time::{Period, Timestamp};
 use slapledger_core::domain::usage::{Usage, UsageId};
 use slapledger_core::keyring::KeyRing;
 use slapledger_core::log::envelope::Recorded;
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
 use slapledger_usecases::context::RequestContext;
 use slapledger_usecases::invoicing::open_name;
@@ -271,11 +272,11 @@ pub(super) fn find<'a>(
 }
 
 /// A place in the list of documents: run, payer, and which of the credit notes about their document.
-struct At(Place);
+struct At(DocumentPlace);
 
 impl std::fmt::Display for At {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Place { run, payer, note } = self.0;
+        let DocumentPlace { run, payer, note } = self.0;
         write!(f, "{run}.{payer}.{note}")
     }
 }
@@ -288,7 +289,7 @@ impl std::str::FromStr for At {
         let mut next = || parts.next().ok_or(());
         let run = next()?.parse().map_err(|_| ())?;
         let payer = next()?.parse().map_err(|_| ())?;
-        Ok(Self(Place { run, payer, note: next()?.parse().map_err(|_| ())? }))
+        Ok(Self(DocumentPlace { run, payer, note: next()?.parse().map_err(|_| ())? }))
     }
 }
 
@@ -309,7 +310,7 @@ pub(super) async fn show(
 }
 
 pub(super) fn unknown_invoice(id: &str) -> Problem {
-    Problem::not_found(format!("there is no invoice {id}"))
+    Problem::unknown(ProblemCode::InvoiceUnknown, format!("there is no invoice {id}"))
 }
 
 /// The events behind a line.
@@ -337,31 +338,25 @@ pub(super) struct EventForm {
     #[schemars(with = "schema::Instant")]
     recorded_at: Timestamp,
     #[serde(flatten)]
+    #[schemars(with = "schema::EventSubject")]
     what: What,
 }
 
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize)]
 #[serde(untagged)]
 enum What {
     Usage {
-        #[schemars(with = "Option<schema::ComputerId>")]
         source: Option<ComputerId>,
-        #[schemars(with = "schema::UsageId")]
         id: UsageId,
         subject: Box<str>,
-        #[schemars(with = "schema::ResourceId")]
         resource: ResourceId,
-        #[schemars(with = "schema::Quantity")]
         quantity: Quantity,
-        #[schemars(with = "schema::Instant")]
         start: Timestamp,
-        #[schemars(with = "schema::Instant")]
         stop: Timestamp,
         #[serde(skip_serializing_if = "BTreeMap::is_empty")]
         dimensions: BTreeMap<Box<str>, Box<str>>,
     },
     Other {
-        #[schemars(with = "schema::Text")]
         stream: Stream,
     },
 }
@@ -407,11 +402,12 @@ pub(super) async fn line_events(
 ) -> Result<Response, Problem> {
     let query = Query::read(&uri, &[])?;
     let (limit, after) = (query.limit()?, query.cursor::<u64>()?.map_or(Sequence::ZERO, Sequence));
-    let n: u32 = n.parse().map_err(|_| Problem::not_found(format!("{id} has no line {n}")))?;
+    let n: u32 =
+        n.parse().map_err(|_| Problem::unknown(ProblemCode::LineUnknown, format!("{id} has no line {n}")))?;
     let position = query.position(&ctx).await?;
     let read = ctx.billing().read_at(position, |view, position| {
         let document = find(&ctx, view, &id)?;
-        let no_line = || Problem::not_found(format!("{id} has no line {n}"));
+        let no_line = || Problem::unknown(ProblemCode::LineUnknown, format!("{id} has no line {n}"));
         let line = document.invoice.lines.iter().find(|line| line.n == n).ok_or_else(no_line)?;
         let behind = view.line_events(&id, n).ok_or_else(|| {
             Problem::not_found(format!(

@@ -25,6 +25,7 @@ use slapledger_core::domain::time::{TimeZone, Timestamp};
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::keyring::KeyRing;
 use slapledger_core::ledger::Submission;
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::json_body::{self, Replaced};
 use slapledger_kit::problem::Problem;
 use slapledger_kit::sealing::seal_bytes;
@@ -125,7 +126,7 @@ impl PartyForm {
 }
 
 fn unknown(id: &str) -> Problem {
-    Problem::not_found(format!("there is no party {id}"))
+    Problem::unknown(ProblemCode::PartyUnknown, format!("there is no party {id}"))
 }
 
 fn named(id: &str) -> Result<PartyId, Problem> {
@@ -254,8 +255,8 @@ pub(super) async fn change(
     request: Request,
 ) -> Result<Response, Problem> {
     let party = named(&id)?;
-    let (sent, changed) = json_body::read::<PartyChanged>(request, json_body::MOST_BYTES).await?;
-    let (changes, time_zone) = (changed.changes(), changed.time_zone.map(TimeZone::from));
+    let (sent, body) = json_body::read::<PartyChanged>(request, json_body::MOST_BYTES).await?;
+    let (changes, time_zone) = (body.changes(), body.time_zone.map(TimeZone::from));
     let mut change = Change::new(&ctx, local(&ctx), &sent)?;
     let stream = Stream::Party(party);
     let find = |view: &BillingView| seen(&ctx, view, party);

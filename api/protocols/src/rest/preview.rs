@@ -16,6 +16,7 @@ use slapledger_core::domain::invoice::{DocumentKind, Invoice, TaxSubtotal};
 use slapledger_core::domain::money::{Amount, Currency};
 use slapledger_core::domain::time::Period;
 use slapledger_core::keyring::KeyRing;
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
 use slapledger_usecases::caller::FIRST_PARTY;
 use slapledger_usecases::invoicing::open_name;
@@ -119,6 +120,9 @@ fn book(view: &BillingView, named: Option<PriceBookName>) -> Result<PriceBookNam
             || "there is no price book; publish one first".to_owned(),
             |named| format!("there is no price book {named}"),
         );
-        Problem { field: Some("price_book".into()), ..Problem::not_found(detail) }
+        Problem {
+            field: Some("price_book".into()),
+            ..Problem::unknown(ProblemCode::PriceBookUnknown, detail)
+        }
     })
 }

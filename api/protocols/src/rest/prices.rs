@@ -23,6 +23,7 @@ use slapledger_core::domain::pricing::{PriceBook, PublishPriceBook};
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::ledger::Submission;
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::collect;
 use slapledger_kit::problem::Problem;
 
@@ -175,7 +176,7 @@ pub(super) async fn show(
                 (Some(version), false) => format!("price book {name} has no version {version}"),
                 _ => format!("there is no price book {name}"),
             };
-            return Err(Problem::not_found(detail));
+            return Err(Problem::unknown(ProblemCode::PriceBookUnknown, detail));
         };
         let versions = all.iter().map(|published| {
             let PublishedBook { version, book, sequence } = *published;

@@ -19,6 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use slapledger_core::domain::id::{CommandId, Sequence};
 use slapledger_core::log::envelope::{Actor, Meta};
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
 use slapledger_projections::{Page, SlapViews};
 use slapledger_usecases::context::RequestContext;
@@ -126,7 +127,10 @@ impl Query {
         }
         let last = ctx.ledger().head().last;
         let detail = format!("the ledger is at sequence {last}, not yet at {wanted}");
-        Err(Problem { field: Some("min_sequence".into()), ..Problem::unavailable(detail, 1) })
+        Err(Problem {
+            field: Some("min_sequence".into()),
+            ..Problem::later(ProblemCode::SequenceNotReached, detail, 1)
+        })
     }
 }
 

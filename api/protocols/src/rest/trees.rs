@@ -7,6 +7,7 @@ use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_core::domain::id::InstanceId;
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
 use slapledger_projections::instances::Instance;
 use slapledger_projections::{Page, SlapViews};
@@ -71,7 +72,7 @@ pub(super) async fn tree(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let position = Query::read(&uri, &[])?.position(&ctx).await?;
-    let none = || Problem::not_found(format!("there is no instance tree {id}"));
+    let none = || Problem::unknown(ProblemCode::InstanceUnknown, format!("there is no instance tree {id}"));
     let root: InstanceId = id.parse().map_err(|_| none())?;
     let find = |view: &SlapViews, at| {
         let known = view.instances.get(root).filter(|known| known.root == root);

@@ -32,6 +32,7 @@ use slapledger_core::domain::{Answer, Command, Refusal};
 use slapledger_core::ledger::{Submission, SubmitError};
 use slapledger_core::log::envelope::Actor;
 use slapledger_kit::body::{self, ReceivedRequest};
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
 use slapledger_kit::{collect, json_body};
 use slapledger_projections::calendar::Step;
@@ -171,7 +172,7 @@ impl Unknown {
         let some: Vec<&str> = self.computers.iter().map(ComputerId::as_str).take(MOST_NAMED).collect();
         let more = if self.computers.len() > some.len() { " and more of them" } else { "" };
         let detail = format!("there is no computer {}{more}", some.join(", none "));
-        Problem { field: Some("source".into()), ..Problem::not_found(detail) }
+        Problem { field: Some("source".into()), ..Problem::unknown(ProblemCode::ComputerUnknown, detail) }
     }
 }
 
@@ -216,8 +217,8 @@ impl From<BodyError> for Problem {
     fn from(error: BodyError) -> Self {
         let detail = error.to_string();
         match error {
-            BodyError::TooManyEvents => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail),
-            BodyError::NotUtf8 { .. } | BodyError::Malformed { .. } => Self::bad_request(detail),
+            BodyError::TooManyEvents => Self::body_too_large(detail),
+            BodyError::NotUtf8 { .. } | BodyError::Malformed { .. } => Self::malformed(detail),
         }
     }
 }
@@ -440,7 +441,7 @@ pub(super) async fn readings(Authorised(ctx): Authorised, uri: Uri) -> Result<Re
 fn unknown_instance(instance: InstanceId) -> Problem {
     Problem {
         field: Some("instance".into()),
-        ..Problem::not_found(format!("there is no instance {instance}"))
+        ..Problem::unknown(ProblemCode::InstanceUnknown, format!("there is no instance {instance}"))
     }
 }
 
@@ -550,7 +551,9 @@ pub(super) async fn dismiss(
 }
 
 fn suspended_at(text: &str) -> Result<Sequence, Problem> {
-    query::sequence("", text).map_err(|_| Problem::not_found(format!("no usage is suspended under {text:?}")))
+    query::sequence("", text).map_err(|_| {
+        Problem::unknown(ProblemCode::UsageNotSuspended, format!("no usage is suspended under {text:?}"))
+    })
 }
 
 async fn settle(
@@ -568,7 +571,10 @@ async fn settle(
             |view: &BillingView, _| view.metering.suspended(suspended).map(|known| known.computer.clone());
         let computer = ctx.billing().read_at(position, of).await?;
         if !computer.is_some_and(|computer| theirs.has(&computer)) {
-            return Err(Problem::not_found(format!("no usage is suspended under sequence {suspended}")));
+            return Err(Problem::unknown(
+                ProblemCode::UsageNotSuspended,
+                format!("no usage is suspended under sequence {suspended}"),
+            ));
         }
     }
     let meta = query::meta(ctx, local(ctx), &sent.headers, &sent.content())?;

@@ -16,6 +16,7 @@ use slapledger_core::domain::id::{PartyId, PriceBookName, Sequence};
 use slapledger_core::domain::invoice::RunPeriod;
 use slapledger_core::domain::money::{Amount, Currency};
 use slapledger_core::keyring::KeyRing;
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
 use slapledger_usecases::caller::FIRST_PARTY;
 use slapledger_usecases::invoicing::open_name;
@@ -113,7 +114,8 @@ pub(super) async fn compare(Authorised(ctx): Authorised, request: Request) -> Re
             let against = against.unwrap_or_else(|| book.name.clone());
             let Some(published) = view.billing.price_book(against.as_str()).last() else {
                 let detail = format!("there is no published price book {against} to compare with");
-                return Err(Problem { field: Some("against".into()), ..Problem::not_found(detail) });
+                let problem = Problem::unknown(ProblemCode::PriceBookUnknown, detail);
+                return Err(Problem { field: Some("against".into()), ..problem });
             };
             let currency = published.book.currency;
             let other = || {

@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any};
 use serde_json::{Map, Value, json};
 use slapledger_core::domain::id::InvalidText;
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
 use slapledger_kit::text::{LARGE, SMALL, id};
 use slapledger_kit::{body, conflict};
@@ -79,7 +80,11 @@ pub(super) struct Call {
 impl Call {
     async fn read(gateway: Arc<Gateway>, rules: &[Rule], request: Request) -> Result<Self, Problem> {
         if request.method() != Method::POST {
-            return Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "must be posted"));
+            return Err(Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                ProblemCode::MethodNotAllowed,
+                "must be posted",
+            ));
         }
         // Only two calls carry a document of a node.
         let large = rules.iter().any(|rule| matches!(rule.kind, Kind::Partitions) || rule.name == "tioxml");

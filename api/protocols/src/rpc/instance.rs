@@ -10,6 +10,7 @@ use slapledger_core::domain::instance::{
     BangInstance, Place, RenameInstance, ReportInstance, ReportedState, RequestedState, Requester,
     SetConnectionParameters,
 };
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
 use slapledger_kit::sealing::{error_text, open_parameters, seal, seal_parameters};
 use slapledger_kit::text::id;
@@ -65,11 +66,11 @@ pub(super) async fn request(ctx: Arc<RequestContext>, call: Call) -> Answer {
 /// As slapos proxy says it.
 fn no_room(problem: Problem, wanted: &WantedInstance) -> Problem {
     let reference = &wanted.reference;
-    match (problem.kind, wanted.shared) {
-        ("no-room", false) => {
+    match (problem.code, wanted.shared) {
+        (ProblemCode::NoFreePartition, false) => {
             Problem::not_found(format!("No free computer partition found for: {reference}"))
         }
-        ("no-room", true) => {
+        (ProblemCode::NoFreePartition, true) => {
             Problem::not_found(format!("No partition corresponding to slave request: {reference}"))
         }
         _ => problem,
@@ -356,5 +357,6 @@ async fn speak(
             Err(error) => return Err(error.into()),
         }
     }
-    Err(Problem::unavailable(format!("instance {guid} comes and goes; say it again"), 1))
+    let detail = format!("instance {guid} comes and goes; say it again");
+    Err(Problem::later(ProblemCode::ModifiedConcurrently, detail, 1))
 }

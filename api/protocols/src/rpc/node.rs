@@ -9,6 +9,7 @@ use slapledger_core::domain::computer::{Address, BangComputer, ConfigureComputer
 use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::{ComputerId, Sequence, SoftwareRelease};
 use slapledger_core::domain::software::{SoftwareState, SupplySoftware, SupplyState};
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
 use slapledger_kit::sealing::{error_text, seal};
 use slapledger_kit::text::{carriable, id};
@@ -179,7 +180,7 @@ pub(super) async fn installations(ctx: Arc<RequestContext>, call: Call) -> Answe
 pub(super) async fn computers(ctx: Arc<RequestContext>, _: Call) -> Answer {
     if ctx.mode() != Mode::Proxy {
         let detail = "this call is an experiment of slapos proxy";
-        return Err(Problem::new(StatusCode::NOT_FOUND, "not-found", detail));
+        return Err(Problem::new(StatusCode::NOT_FOUND, ProblemCode::NotFound, detail));
     }
     let list = read(&ctx, Sequence::ZERO, |view, _| {
         let item = |computer: &slapledger_projections::inventory::Computer| json!({"computer_guid": computer.id.as_str()});

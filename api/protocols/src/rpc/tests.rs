@@ -393,7 +393,7 @@ fn a_master_knows_ids_and_waits_for_room() {
     let gone = "No software instance SOFTINST-9 found.";
     refused(&world, "put.v0.software_instance_error", &error("SOFTINST-9"), 403, gone);
     let ends = json!({"instance_guid": "SOFTINST-1", "reported_state": "destroyed"});
-    let wanted = "instance SOFTINST-1 is not to be destroyed";
+    let wanted = "instance SOFTINST-1 is not requested to be destroyed";
     refused(&world, "put.v0.software_instance_reported_state", &ends, 403, wanted);
     let software = json!({"computer_guid": COMPUTER, "software_release_uri": "https://mysoft"});
     ok(&world, "post.v0.software_installation", &software);

@@ -103,21 +103,8 @@ impl Fields {
 
 /// Percent-encoding undone; a percent sign that begins no code stands for itself.
 fn decode(encoded: &[u8]) -> Vec<u8> {
-    let digit = |at: usize| encoded.get(at).and_then(|byte| char::from(*byte).to_digit(16));
-    let mut decoded = Vec::with_capacity(encoded.len());
-    let mut at = 0;
-    while let Some(byte) = encoded.get(at) {
-        let code = match (byte, digit(at + 1), digit(at + 2)) {
-            (b'%', Some(high), Some(low)) => u8::try_from(high * 16 + low).ok(),
-            _ => None,
-        };
-        match code {
-            Some(code) => decoded.push(code),
-            None => decoded.push(if *byte == b'+' { b' ' } else { *byte }),
-        }
-        at += if code.is_some() { 3 } else { 1 };
-    }
-    decoded
+    let spaced: Vec<u8> = encoded.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    percent_encoding::percent_decode(&spaced).collect()
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use slapledger_core::domain::instance::{
     self, BangInstance, RenameInstance, ReportInstance, ReportedState, SetConnectionParameters,
 };
 use slapledger_core::ledger::{Accepted, SubmitError};
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
 use slapledger_kit::sealing::{error_text, seal, seal_parameters};
 use slapledger_kit::text::SMALL;
@@ -269,7 +270,8 @@ async fn sealed(
             Err(error) => return Err(error.into()),
         }
     }
-    Err(Problem::unavailable(format!("partition {} changes hands; say it again", place.partition), 1).into())
+    let detail = format!("partition {} changes hands; say it again", place.partition);
+    Err(Problem::later(ProblemCode::ModifiedConcurrently, detail, 1).into())
 }
 
 /// `GET getHostingSubscriptionIpList`: every address of every partition of the tree, for firewalls.

@@ -287,7 +287,7 @@ fn a_master_answers_otherwise_than_a_proxy() {
     let claim = [("authorization", "X-SlapPartition computer_id=COMP-1, computer_partition_id=slappart9")];
     world.post_with("/requestComputerPartition", &form, &claim).expect(404);
     let wanted = world.say("/destroyedComputerPartition", "slappart0", &[]).expect(404);
-    assert_eq!(wanted.body, "instance SOFTINST-1 is not to be destroyed\n");
+    assert_eq!(wanted.body, "instance SOFTINST-1 is not requested to be destroyed\n");
 }
 
 #[test]
@@ -620,7 +620,7 @@ fn bodies_are_bounded_and_of_one_type() {
         let seen = world.post_raw(&path, form, "x".repeat(limit + 1), &[]).expect(413);
         assert_eq!(seen.body, format!("the body must have at most {limit} bytes\n"), "{path}");
         world
-            .post_raw(&path, "Application/X-WWW-PostedForm-URLEncoded; charset=UTF-8", "x".repeat(limit), &[])
+            .post_raw(&path, "Application/X-WWW-Form-URLEncoded; charset=UTF-8", "x".repeat(limit), &[])
             .expect(400);
         world.get(&path).expect(405);
     }

@@ -23,7 +23,7 @@ use slapledger_core::domain::{Answer, Command};
 use slapledger_core::ledger::Clock;
 use slapledger_core::log::envelope::Actor;
 use slapledger_engine::clock::ManualClock;
-use slapledger_engine::{Engine, Open, unwatched};
+use slapledger_engine::{Engine, Open, accepted, unwatched};
 use slapledger_usecases::caller::FIRST_PARTY;
 use slapledger_usecases::context::RequestContext;
 use tempfile::TempDir;
@@ -83,7 +83,14 @@ impl Kit {
     pub(crate) fn by_clock(clock: Arc<ManualClock>, as_clock: Arc<dyn Clock>, zone: &str) -> Self {
         let folder = TempDir::new().expect("a folder");
         let (mode, progress) = (Mode::Proxy, &unwatched);
-        let open = Open { data: folder.path(), mode, clock: as_clock, master_key: None, progress };
+        let open = Open {
+            data: folder.path(),
+            mode,
+            clock: as_clock,
+            master_key: None,
+            progress,
+            accept: &accepted,
+        };
         let engine = Arc::new(Engine::open(open).expect("it opens"));
         let ctx = Arc::new(RequestContext::local(Arc::clone(&engine)));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
@@ -194,6 +201,7 @@ impl Kit {
             let (parts, body) = response.into_parts();
             conformity::check(&method, &path, parts.status, &parts.headers);
             let body = body.collect().await.expect("a body").to_bytes();
+            conformity::check_problem(parts.status, &parts.headers, &body);
             Reply { status: parts.status, headers: parts.headers, body }
         })
     }

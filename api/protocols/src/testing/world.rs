@@ -16,7 +16,7 @@ use slapledger_core::domain::product::PublishSoftwareRelease;
 use slapledger_core::domain::time::{TimeZone, Timestamp};
 use slapledger_core::log::envelope::Actor;
 use slapledger_engine::clock::ManualClock;
-use slapledger_engine::{Engine, GuardBounds, Open, unwatched};
+use slapledger_engine::{Engine, GuardBounds, Open, accepted, unwatched};
 use slapledger_slap_wire::marshal::{self, Value};
 use slapledger_usecases::caller::FIRST_PARTY;
 use slapledger_usecases::context::RequestContext;
@@ -77,6 +77,7 @@ impl World {
             clock: Arc::<ManualClock>::clone(&clock),
             master_key: None,
             progress: &unwatched,
+            accept: &accepted,
         };
         let mut engine = Engine::open(open).unwrap();
         engine.default_computer = (mode == Mode::Proxy).then(|| ComputerId::new(COMPUTER).unwrap());
@@ -136,6 +137,7 @@ impl World {
             clock: Arc::<ManualClock>::clone(&clock),
             master_key: None,
             progress: &unwatched,
+            accept: &accepted,
         };
         let mut engine = Engine::open_guarded(open, bounds).unwrap();
         engine.default_computer = default_computer;
@@ -276,6 +278,7 @@ async fn answer(routes: Router, request: Request<Body>) -> Seen {
     let (parts, body) = response.into_parts();
     conformity::check(&method, &path, parts.status, &parts.headers);
     let body = body.collect().await.unwrap().to_bytes();
+    conformity::check_problem(parts.status, &parts.headers, &body);
     Seen { status: parts.status, headers: parts.headers, body: String::from_utf8(body.to_vec()).unwrap() }
 }
 

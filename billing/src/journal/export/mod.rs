@@ -66,12 +66,12 @@ pub struct Export<'a> {
     /// With the currencies they are used in.
     accounts: BTreeMap<&'a Account, BTreeSet<Currency>>,
     /// By date.
-    entries: Vec<Entry<'a>>,
+    entries: Vec<ExportEntry<'a>>,
 }
 
 /// A transaction, or the opening balances in a currency.
 #[derive(Debug)]
-struct Entry<'a> {
+struct ExportEntry<'a> {
     date: NaiveDate,
     description: String,
     document: Option<&'a InvoiceId>,
@@ -96,7 +96,7 @@ impl Journal {
         if let Some(from) = from {
             for balance in self.trial_balances(Filter { to: Some(from), ..of_seller }) {
                 if !balance.balances.is_empty() {
-                    entries.push(Entry {
+                    entries.push(ExportEntry {
                         date: day_of(calendar, from),
                         description: "Opening balances".to_owned(),
                         document: None,
@@ -110,14 +110,14 @@ impl Journal {
         let filter = Filter { from, to, ..of_seller };
         let mut within: Vec<&Transaction> = self.transactions(filter, None, usize::MAX).items;
         within.sort_by_key(|transaction| (transaction.about().at, transaction.id()));
-        entries.extend(within.into_iter().map(|transaction| Entry::of(transaction, calendar)));
+        entries.extend(within.into_iter().map(|transaction| ExportEntry::of(transaction, calendar)));
         // A zone that begins to count may show a day again: programs want days in their order.
         entries.sort_by_key(|entry| entry.date);
         Export::of(seller, entries)
     }
 }
 
-impl<'a> Entry<'a> {
+impl<'a> ExportEntry<'a> {
     fn of(transaction: &'a Transaction, calendar: &Calendar) -> Self {
         let about = transaction.about();
         let postings = transaction.postings().iter();
@@ -133,7 +133,7 @@ impl<'a> Entry<'a> {
 }
 
 impl<'a> Export<'a> {
-    fn of(seller: PartyId, entries: Vec<Entry<'a>>) -> Self {
+    fn of(seller: PartyId, entries: Vec<ExportEntry<'a>>) -> Self {
         let mut currencies = BTreeMap::new();
         let mut accounts: BTreeMap<&Account, BTreeSet<Currency>> = BTreeMap::new();
         for entry in &entries {
@@ -163,7 +163,7 @@ impl<'a> Export<'a> {
     }
 }
 
-impl Entry<'_> {
+impl ExportEntry<'_> {
     /// Its postings, each on a line: indented, and with the amounts below each other.
     fn write_lines(&self, indent: &str, out: &mut impl Write) -> fmt::Result {
         for (account, amount) in &self.postings {

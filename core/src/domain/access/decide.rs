@@ -71,10 +71,10 @@ pub enum AccessRefusal {
     #[error("{0}")]
     NotGood(NotGood),
     /// The token that is to be spent is good for something else.
-    #[error("the token is not one for this")]
+    #[error("the token has another purpose")]
     OtherPurpose,
     /// So many are more than anybody needs, and than can be looked through.
-    #[error("{0} has {MOST_OF_ONE} credentials that are good, which is the most; revoke some")]
+    #[error("{0} has {MOST_OF_ONE} valid credentials, the maximum; revoke some")]
     TooMany(Holder),
     /// The id is that of another credential.
     #[error("credential {0} was issued before")]
@@ -236,8 +236,8 @@ impl Access {
         Ok(ends.map(|credential| revoked(credential, now)).collect())
     }
 
-    /// What is revoked because its holder has ended: nobody comes as an instance that is gone, as a party that was erased,
-    /// or as a computer of one.
+    /// What is revoked because its holder has ended: nobody comes as an instance that is gone, as a party that was
+    /// erased, or as a computer of one.
     pub(crate) fn ended_with(
         &self,
         project: ProjectId,

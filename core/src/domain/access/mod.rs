@@ -17,7 +17,6 @@ use std::str::FromStr;
 use bincode::{Decode, Encode};
 use serde::{Serialize, Serializer};
 
-use super::event::Event;
 use super::id::{ComputerId, CredentialId, InstanceId, PartyId, ProjectId};
 use super::time::Timestamp;
 
@@ -199,7 +198,7 @@ pub enum Purpose {
 /// Open a project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenProject {
-    /// What people call it; no two have the same.
+    /// Title; unique.
     pub title: Box<str>,
 }
 
@@ -228,8 +227,8 @@ pub struct IssueCredential {
     pub renews: Renews,
 }
 
-/// Which certificates of its holder a new one takes the place of. An instance has one that is good, a computer two while it
-/// renews, and a party as many as it has machines.
+/// Which certificates of its holder a new one takes the place of. An instance has one that is good, a computer two
+/// while it renews, and a party as many as it has machines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Renews {
     /// None: it is refused while there is a good one.
@@ -237,8 +236,8 @@ pub enum Renews {
     Nothing,
     /// All.
     All,
-    /// All but the one it is asked by: should the answer be lost, its holder asks again by that. It ends when another is
-    /// asked for by the new one, or when its time is over.
+    /// All but the one it is asked by: should the answer be lost, its holder asks again by that. It ends when another
+    /// is asked for by the new one, or when its time is over.
     AllBut(CredentialId),
 }
 
@@ -478,29 +477,34 @@ impl Access {
         self.active.range(first..=last).map(|((_, holder), _)| holder)
     }
 
-    /// Takes an event over that happened in a project. Its actor came by this credential, as the log has it.
-    pub fn evolve(&mut self, project: ProjectId, by: Option<&str>, event: &Event) {
-        match event {
-            Event::ProjectOpened(event) => {
-                self.projects.insert(event.project, event.clone());
-            }
-            Event::CredentialIssued(event) => {
-                if let Proof::Certificate { fingerprint } = event.proof {
-                    self.by_fingerprint.insert(fingerprint, event.credential);
-                }
-                let active = self.active.entry((project, event.holder.clone())).or_default();
-                // What has expired is let go of here, so that nobody has more to look through than may be good.
-                let known = |id: &CredentialId| self.credentials.get(id);
-                active.retain(|id| known(id).is_some_and(|known| known.check(event.at).is_ok()));
-                active.insert(event.credential);
-                let by = by.and_then(|id| id.parse().ok());
-                let (issued, standing) = (event.clone(), Standing::Active);
-                self.credentials.insert(event.credential, Credential { project, issued, by, standing });
-            }
-            Event::CredentialRevoked(event) => self.ended(event.credential, Standing::Revoked(event.at)),
-            Event::CredentialSpent(event) => self.ended(event.credential, Standing::Spent(event.at)),
-            _ => {}
+    /// Takes a project over.
+    pub fn project_opened(&mut self, event: &ProjectOpened) {
+        self.projects.insert(event.project, event.clone());
+    }
+
+    /// Takes a credential of a project over. Who issued it came by `by`, as the log has it.
+    pub fn credential_issued(&mut self, project: ProjectId, by: Option<&str>, event: &CredentialIssued) {
+        if let Proof::Certificate { fingerprint } = event.proof {
+            self.by_fingerprint.insert(fingerprint, event.credential);
         }
+        let active = self.active.entry((project, event.holder.clone())).or_default();
+        // What has expired is let go of here, so that nobody has more to look through than may be good.
+        let known = |id: &CredentialId| self.credentials.get(id);
+        active.retain(|id| known(id).is_some_and(|known| known.check(event.at).is_ok()));
+        active.insert(event.credential);
+        let by = by.and_then(|id| id.parse().ok());
+        let (issued, standing) = (event.clone(), Standing::Active);
+        self.credentials.insert(event.credential, Credential { project, issued, by, standing });
+    }
+
+    /// Takes the revocation of a credential over.
+    pub fn credential_revoked(&mut self, event: &CredentialRevoked) {
+        self.ended(event.credential, Standing::Revoked(event.at));
+    }
+
+    /// Takes the use of a single-use token over.
+    pub fn credential_spent(&mut self, event: &CredentialSpent) {
+        self.ended(event.credential, Standing::Spent(event.at));
     }
 
     fn ended(&mut self, id: CredentialId, standing: Standing) {

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::computer::RegisterComputer;
 use crate::domain::erasure::{Erase, Subject};
-use crate::domain::event::Stream;
+use crate::domain::event::{Event, Stream};
 use crate::domain::given::{Given, at, register_computer, register_party, report, request};
 use crate::domain::id::{InstanceId, InvalidText};
 use crate::domain::instance::{ReportedState, RequestInstance, RequestedState};

@@ -56,7 +56,7 @@ pub struct DescribeComputer {
     pub attributes: BTreeMap<Box<str>, Box<str>>,
 }
 
-/// Say whom and what a computer is for.
+/// Restrict who and what a computer serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SetAllocationScope {
     /// Which.
@@ -116,7 +116,7 @@ pub enum ComputerRefusal {
         rule: InvalidText,
     },
     /// No filter asks for such an attribute.
-    #[error("{name} is no attribute of computers; there are {}", ATTRIBUTES.join(", "))]
+    #[error("{name} is not an attribute of computers; choose one of {}", ATTRIBUTES.join(", "))]
     UnknownAttribute {
         /// Its name.
         name: Box<str>,

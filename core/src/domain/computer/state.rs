@@ -29,7 +29,7 @@ pub struct Computer {
     pub(super) silent: bool,
     pub(super) address: Box<str>,
     pub(super) netmask: Box<str>,
-    pub(super) partitions: BTreeMap<PartitionId, Partition>,
+    pub(super) partitions: BTreeMap<PartitionId, PartitionRecord>,
     users: BTreeMap<Box<str>, PartitionId>,
     free: BTreeSet<(u32, PartitionId)>,
     /// How many instances there are.
@@ -39,7 +39,7 @@ pub struct Computer {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub(super) struct Partition {
+pub(super) struct PartitionRecord {
     /// The order in which partitions were first offered, and in which they are allocated.
     rank: u32,
     pub(super) offer: Offer,
@@ -242,7 +242,7 @@ impl Computers {
         {
             computer.users.remove(&user);
         }
-        let partition = computer.partitions.entry(name.clone()).or_insert_with(|| Partition {
+        let partition = computer.partitions.entry(name.clone()).or_insert_with(|| PartitionRecord {
             rank,
             offer: event.offer.clone(),
             offered: true,

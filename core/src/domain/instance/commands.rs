@@ -122,7 +122,7 @@ pub enum InstanceRefusal {
         party: PartyId,
     },
     /// The requester was erased: its name is gone, and nothing begins for it any more.
-    #[error("{party} was erased, and asks for nothing any more")]
+    #[error("{party} was erased and can request nothing")]
     PartyErased {
         /// Who.
         party: PartyId,
@@ -165,20 +165,20 @@ pub enum InstanceRefusal {
         reference: Reference,
     },
     /// The node reports as destroyed what is still wanted.
-    #[error("instance {instance} is not to be destroyed")]
+    #[error("instance {instance} is not requested to be destroyed")]
     NotToBeDestroyed {
         /// Which.
         instance: InstanceId,
     },
     /// A value is sealed under a key that is not the instance's: it came or went while the request was under
     /// way. Sealing it anew and sending it again is all there is to do.
-    #[error("instance {reference} changed hands while it was requested")]
+    #[error("instance {reference} got another owner during the request; retry")]
     OtherKey {
         /// Which.
         reference: Reference,
     },
     /// What is to be destroyed asks for another.
-    #[error("instance {instance} is to be destroyed, and asks for another")]
+    #[error("instance {instance} is requested to be destroyed and cannot request another")]
     RequesterGoes {
         /// Which asks.
         instance: InstanceId,
@@ -190,7 +190,7 @@ pub enum InstanceRefusal {
         reference: Reference,
     },
     /// The filter has a key that means nothing.
-    #[error("{key} is no key of a filter")]
+    #[error("{key} is not a key of a filter")]
     UnknownFilter {
         /// The key.
         key: Box<str>,

@@ -5,7 +5,7 @@ use super::events::{InstanceChanged, InstanceRequested, InstanceType, RequestedS
 use super::filter::{self, Filter};
 use super::report::{ended, unchanged};
 use super::room::{Surroundings, Wish};
-use super::state::{Instance, Instances, Names};
+use super::state::{Instance, InstanceNames, Instances};
 use crate::domain::Outcome;
 use crate::domain::event::{Event, Stream};
 use crate::domain::id::{InstanceId, PartyId};
@@ -33,7 +33,7 @@ impl Instances {
         let (owner, root) = self.payer_and_root(command.requester)?;
         // A party's names do not depend on a root.
         let of = root.unwrap_or(InstanceId(0));
-        let names = Names::of(command.requester, of, command.shared);
+        let names = InstanceNames::of(command.requester, of, command.shared);
         match self.names.get(&(names, command.reference.clone())) {
             Some(&instance) => self.change(around, instance, command, now),
             None => self.create(around, command, (owner, root), now),

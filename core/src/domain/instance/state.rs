@@ -86,14 +86,14 @@ impl Instance {
     }
 
     /// Whose names its reference is one of.
-    pub(super) fn names(&self) -> Names {
-        Names::of(self.requester, self.root, self.shared)
+    pub(super) fn names(&self) -> InstanceNames {
+        InstanceNames::of(self.requester, self.root, self.shared)
     }
 }
 
 /// Whose names an instance's reference is one of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
-pub(super) enum Names {
+pub(super) enum InstanceNames {
     OfParty(PartyId),
     OfTree(InstanceId),
     /// Shared instances and others do not take each other's names.
@@ -101,7 +101,7 @@ pub(super) enum Names {
     SharedOfTree(InstanceId),
 }
 
-impl Names {
+impl InstanceNames {
     pub(super) fn of(requester: Requester, root: InstanceId, shared: bool) -> Self {
         match (requester, shared) {
             (Requester::Party(party), false) => Self::OfParty(party),
@@ -117,7 +117,7 @@ impl Names {
 pub struct Instances {
     /// Instance n is at n - 1: ids are given out in order and never taken back.
     pub(super) all: Vec<Instance>,
-    pub(super) names: BTreeMap<(Names, Reference), InstanceId>,
+    pub(super) names: BTreeMap<(InstanceNames, Reference), InstanceId>,
     /// The living children of an instance, where there are any.
     pub(super) children: BTreeMap<InstanceId, BTreeSet<InstanceId>>,
     /// The living shared instances on an instance, where there are any.

@@ -59,7 +59,7 @@ pub(crate) struct Around<'a> {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-struct Run {
+struct RunRecord {
     seller: PartyId,
     period: RunPeriod,
     cut_off: Sequence,
@@ -79,7 +79,7 @@ enum RunState {
 /// All runs, and what has been invoiced.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Invoices {
-    runs: BTreeMap<RunId, Run>,
+    runs: BTreeMap<RunId, RunRecord>,
     /// The last number of each series (that of credit notes is one of its own) and year.
     numbers: BTreeMap<(Box<str>, i32), u64>,
     /// What a seller issued to a payer in a currency.
@@ -113,7 +113,7 @@ impl Invoices {
         self.numbers.get(&(prefix.into(), year)).copied().unwrap_or(0)
     }
 
-    fn run(&self, run: RunId) -> Result<&Run, InvoiceRefusal> {
+    fn run(&self, run: RunId) -> Result<&RunRecord, InvoiceRefusal> {
         self.runs.get(&run).ok_or(InvoiceRefusal::UnknownRun { run })
     }
 
@@ -292,7 +292,7 @@ impl Invoices {
     pub(crate) fn opened(&mut self, event: &InvoiceRunOpened) {
         let InvoiceRunOpened { run, seller, period, cut_off, grace_until, .. } = *event;
         let (price_book, issued, state) = (event.price_book.clone(), BTreeMap::new(), RunState::Open);
-        self.runs.insert(run, Run { seller, period, cut_off, price_book, grace_until, issued, state });
+        self.runs.insert(run, RunRecord { seller, period, cut_off, price_book, grace_until, issued, state });
     }
 
     pub(crate) fn refreshed(&mut self, event: &InvoiceRunRefreshed) {
@@ -349,7 +349,7 @@ impl Invoices {
     }
 }
 
-impl Run {
+impl RunRecord {
     fn check_open(&self, run: RunId) -> Result<(), InvoiceRefusal> {
         match self.state {
             RunState::Open => Ok(()),

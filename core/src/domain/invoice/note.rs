@@ -11,9 +11,9 @@ use bincode::{Decode, Encode};
 
 use crate::domain::Outcome;
 use crate::domain::id::{InvoiceId, check_text};
-use crate::domain::money::{Amount, Currency, Exact, Rounding};
+use crate::domain::money::{Amount, Currency, Exact};
 use crate::domain::quantity::{ONE, Quantity};
-use crate::domain::tax::{Tax, TaxCategory};
+use crate::domain::tax::Tax;
 use crate::domain::time::Timestamp;
 
 use super::{
@@ -137,16 +137,11 @@ impl Left {
 
     /// The tax on what is given back under a category and rate: of all so far, less what earlier notes had.
     fn tax_on(&self, currency: Currency, tax: Tax, base: Amount) -> Option<Amount> {
-        if tax.category != TaxCategory::S {
-            return Some(Amount::zero(currency));
-        }
         let of_tax = self.lines.iter().filter(|line| line.tax == tax);
         let given: Option<Vec<Amount>> = of_tax.map(|line| line.charged.checked_sub(line.left)).collect();
         let before = Amount::sum(currency, given?)?;
         let after = before.checked_add(base)?;
-        let on =
-            |base| Exact::percentage(base, tax.rate).map(|exact| exact.round(currency, Rounding::HalfUp));
-        on(after)?.checked_sub(on(before)?)
+        tax.round_on(after, currency)?.checked_sub(tax.round_on(before, currency)?)
     }
 
     /// What of a total goes back into prepaid credit: what is more than is due, into the newest credit first.

@@ -41,13 +41,13 @@ pub enum InvoiceRefusal {
         run: RunId,
     },
     /// The period of the run is not over.
-    #[error("period ends at {stop}: until then there are drafts only")]
+    #[error("period ends at {stop}; before that a run makes drafts only")]
     PeriodNotOver {
         /// When it ends for this payer.
         stop: Timestamp,
     },
     /// The drafts of the run may still be looked at.
-    #[error("the drafts of {run} have until {until} to be looked at: until then none becomes final")]
+    #[error("the grace period of {run} ends at {until}; finalise it then")]
     InGrace {
         /// Which run.
         run: RunId,
@@ -104,7 +104,7 @@ pub enum InvoiceRefusal {
         run: RunId,
     },
     /// The run has issued documents as of its cut-off: its drafts cannot be drawn up as of another.
-    #[error("run {run} has issued {invoice}: its other drafts stay as they are, or are withdrawn")]
+    #[error("run {run} has issued {invoice}, so its other drafts can only be kept or withdrawn")]
     RunStarted {
         /// Which.
         run: RunId,
@@ -112,16 +112,14 @@ pub enum InvoiceRefusal {
         invoice: InvoiceId,
     },
     /// Another run has invoiced some of this time.
-    #[error("{invoice} covers some of this period already")]
+    #[error("{invoice} already covers part of this period")]
     PeriodInvoiced {
         /// Which invoice.
         invoice: InvoiceId,
     },
     /// Another document was issued for this payer since: with it, late usage, fees in advance and charges by hand
     /// may have been charged, or given back, that this draft charges too.
-    #[error(
-        "{invoice} was issued after {run} was drawn up, and {run} does not know of it: refresh the run, or withdraw it"
-    )]
+    #[error("{invoice} was issued after {run} was drafted; refresh or withdraw the run")]
     Outdated {
         /// Which run.
         run: RunId,
@@ -143,13 +141,13 @@ pub enum InvoiceRefusal {
         invoice: InvoiceId,
     },
     /// What gives back cannot be given back.
-    #[error("{invoice} is a credit note: charge what it gave back too much")]
+    #[error("{invoice} is a credit note: record a charge for what it credited too much")]
     NotAnInvoice {
         /// Which.
         invoice: InvoiceId,
     },
     /// All of it was given back.
-    #[error("all of {invoice} was given back already")]
+    #[error("{invoice} is already fully credited")]
     Void {
         /// Which.
         invoice: InvoiceId,
@@ -178,7 +176,7 @@ pub enum InvoiceRefusal {
         currency: Currency,
     },
     /// The amount is nothing, of the other sign, or more than is left.
-    #[error("of line {line}, {left} is left: no more than that can be given back, and not nothing")]
+    #[error("amount must be above 0 and at most {left}, what is still uncredited of line {line}")]
     MoreThanLeft {
         /// Which line.
         line: u32,
@@ -186,7 +184,7 @@ pub enum InvoiceRefusal {
         left: Amount,
     },
     /// The lines together are more than is left of the document, or less than nothing.
-    #[error("{net} would be given back, and {left} is left of {invoice}")]
+    #[error("{net} would be credited, but only {left} of {invoice} is uncredited")]
     MoreThanDocument {
         /// Which document.
         invoice: InvoiceId,

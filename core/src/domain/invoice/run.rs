@@ -61,7 +61,7 @@ pub struct OpenInvoiceRun {
     pub finalise: bool,
 }
 
-/// Draw the drafts of a run up again, from all that is known by now.
+/// Regenerate the drafts of a run from everything known now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefreshInvoiceRun {
     /// Which.

@@ -1,6 +1,6 @@
 //! What has to add up in a document before it becomes final.
 
-use crate::domain::money::{Amount, Currency, Exact, Price, Rounding};
+use crate::domain::money::{Amount, Currency, Exact, Price};
 use crate::domain::quantity::{ONE, Quantity};
 use crate::domain::tax::TaxCategory;
 
@@ -23,8 +23,7 @@ pub(super) fn check_sums(invoice: &Invoice) -> Result<(), InvoiceRefusal> {
             return fails("tax base is not the sum of its lines");
         }
         if subtotal.tax.category == TaxCategory::S {
-            let exact = Exact::percentage(subtotal.base, subtotal.tax.rate);
-            if exact.map(|exact| exact.round(currency, Rounding::HalfUp)) != Some(subtotal.amount) {
+            if subtotal.tax.round_on(subtotal.base, currency) != Some(subtotal.amount) {
                 return fails("tax is not its rate of the base");
             }
         } else if subtotal.tax.rate != Quantity::ZERO {

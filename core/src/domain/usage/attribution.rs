@@ -1,6 +1,6 @@
 //! Whom usage belongs to: from what a sender wrote to the instances that were there at that time.
 
-use super::{Attribution, Series, Share, Timestamp, Unmeterable};
+use super::{Attribution, Share, Timestamp, Unmeterable, UsageSeries};
 use crate::domain::computer::{Computer, Computers};
 use crate::domain::id::{ComputerId, InstanceId, PartitionId, ResourceId};
 use crate::domain::instance::{Allocation, Instances};
@@ -8,7 +8,7 @@ use crate::domain::time::Period;
 
 /// What a subject turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Target<'a> {
+pub(super) enum AttributionTarget<'a> {
     /// The reporting computer itself.
     Computer,
     /// An instance that is or was on it.
@@ -43,33 +43,33 @@ impl<'a> Reporter<'a> {
     }
 
     /// Partition names and unix users come from the computer's own format, so they go before ids of ours.
-    pub(super) fn resolve(&self, subject: &str) -> Result<Target<'a>, Unmeterable> {
+    pub(super) fn resolve(&self, subject: &str) -> Result<AttributionTarget<'a>, Unmeterable> {
         if subject.is_empty() {
             return Err(Unmeterable::NoSubject);
         }
         if let Some(partition) = partition(self.computer, subject) {
-            return Ok(Target::Partition(partition));
+            return Ok(AttributionTarget::Partition(partition));
         }
         if subject == self.id.as_str() {
-            return Ok(Target::Computer);
+            return Ok(AttributionTarget::Computer);
         }
         let instance: InstanceId = subject.parse().map_err(|_| Unmeterable::UnknownSubject)?;
         let here = self.allocation(instance).is_some_and(|allocation| allocation.computer == *self.id);
-        here.then_some(Target::Instance(instance)).ok_or(Unmeterable::UnknownSubject)
+        here.then_some(AttributionTarget::Instance(instance)).ok_or(Unmeterable::UnknownSubject)
     }
 
     /// What reports of that subject and resource follow each other in.
-    pub(super) fn series(&self, subject: &str, resource: &ResourceId) -> Series {
+    pub(super) fn series(&self, subject: &str, resource: &ResourceId) -> UsageSeries {
         (place(Some(self.computer), subject).into(), resource.clone())
     }
 
     /// Where a report without a start begins if there was none before it: with the allocation.
-    pub(super) fn first_start(&self, target: Target<'_>, stop: Timestamp) -> Option<Timestamp> {
+    pub(super) fn first_start(&self, target: AttributionTarget<'_>, stop: Timestamp) -> Option<Timestamp> {
         let from = |instance| self.allocation(instance).map(|allocation| allocation.from);
         match target {
-            Target::Computer => None,
-            Target::Instance(instance) => from(instance),
-            Target::Partition(partition) => {
+            AttributionTarget::Computer => None,
+            AttributionTarget::Instance(instance) => from(instance),
+            AttributionTarget::Partition(partition) => {
                 let tenants = self.instances.tenants(self.id.as_str(), partition.as_str());
                 tenants.iter().rev().filter_map(|tenant| from(*tenant)).find(|start| *start < stop)
             }
@@ -77,10 +77,14 @@ impl<'a> Reporter<'a> {
     }
 
     /// The instances that were there in the period, each for its time.
-    pub(super) fn attribute(&self, target: Target<'_>, period: Period) -> Result<Attribution, Unmeterable> {
+    pub(super) fn attribute(
+        &self,
+        target: AttributionTarget<'_>,
+        period: Period,
+    ) -> Result<Attribution, Unmeterable> {
         match target {
-            Target::Computer => Ok(Attribution::Computer),
-            Target::Instance(instance) => {
+            AttributionTarget::Computer => Ok(Attribution::Computer),
+            AttributionTarget::Instance(instance) => {
                 self.share(instance, period).map_or(Err(Unmeterable::Unallocated), |share| {
                     Ok(if share.period == period {
                         Attribution::Instance(instance)
@@ -89,7 +93,7 @@ impl<'a> Reporter<'a> {
                     })
                 })
             }
-            Target::Partition(partition) => {
+            AttributionTarget::Partition(partition) => {
                 let tenants = self.instances.tenants(self.id.as_str(), partition.as_str());
                 // Tenants follow each other in time; most usage is of the last one.
                 let current = tenants.last().and_then(|tenant| self.share(*tenant, period));

@@ -7,12 +7,13 @@ use super::places::{Added, Places};
 use super::seen::{Content, Fingerprint, Seen, SeenIndex, revision};
 use super::starts::LastFound;
 use super::{
-    DismissSuspendedUsage, Event, RecordUsage, ResolveSuspendedUsage, Revision, Sequence, Series, Stream,
-    SuspendedUsageDismissed, SuspendedUsageResolved, Timestamp, Told, Unmeterable, Unreadable, Usage,
-    UsageCorrected, UsageLedger, UsageOutcome, UsageRefusal, UsageReport, UsageSuspended,
+    DismissSuspendedUsage, RecordUsage, ResolveSuspendedUsage, Revision, Sequence, SuspendedUsageDismissed,
+    SuspendedUsageResolved, Timestamp, Told, Unmeterable, Unreadable, Usage, UsageCorrected, UsageLedger,
+    UsageOutcome, UsageRefusal, UsageReport, UsageSeries, UsageSuspended,
 };
 use crate::domain::Outcome;
 use crate::domain::computer::Computers;
+use crate::domain::event::{Event, Stream};
 use crate::domain::id::{ProjectId, ResourceId};
 use crate::domain::instance::Instances;
 use crate::domain::time::Period;
@@ -34,7 +35,7 @@ pub(crate) struct Surroundings<'a> {
 /// What the reports of this command have added so far, before any of it is recorded.
 struct Overlay<'a> {
     seen: FxHashMap<Fingerprint, Seen>,
-    last_found: FxHashMap<Series, LastFound>,
+    last_found: FxHashMap<UsageSeries, LastFound>,
     /// Suspended by this command, and what it would take the place of.
     suspended: FxHashMap<Sequence, Option<Sequence>>,
     /// What is replaced by this command, and by what.
@@ -203,7 +204,7 @@ impl UsageLedger {
         })
     }
 
-    fn last_found(&self, reporter: &Reporter<'_>, series: &Series) -> Option<&LastFound> {
+    fn last_found(&self, reporter: &Reporter<'_>, series: &UsageSeries) -> Option<&LastFound> {
         self.last_found.get(reporter.id.as_str())?.get(series)
     }
 

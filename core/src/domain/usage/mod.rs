@@ -18,7 +18,6 @@ use bincode::{Decode, Encode};
 use serde::Serialize;
 
 use super::computer::Computers;
-use super::event::{Event, Stream};
 use super::id::{ComputerId, InstanceId, ProjectId, ResourceId, Sequence};
 use super::quantity::Quantity;
 use super::time::{Period, Timestamp};
@@ -345,81 +344,76 @@ pub enum UsageRefusal {
 }
 
 /// What was measured, and where: a partition, whatever the sender called it, or else the subject as written.
-type Series = (Box<str>, ResourceId);
+type UsageSeries = (Box<str>, ResourceId);
 
 /// What decisions need to know of usage, but for its identities: those of all projects are in one index.
 #[derive(Debug, Clone, Default, Encode, Decode)]
 pub struct UsageLedger {
-    last_found: BTreeMap<ComputerId, BTreeMap<Series, LastFound>>,
+    last_found: BTreeMap<ComputerId, BTreeMap<UsageSeries, LastFound>>,
     suspended: BTreeMap<Sequence, (ComputerId, UsageSuspended)>,
 }
 
-impl UsageLedger {
-    pub(crate) fn evolve(
-        &mut self,
-        (seen, computers): (&mut dyn SeenIndex, &Computers),
-        project: ProjectId,
-        (stream, event): (&Stream, &Event),
-        sequence: Sequence,
-    ) {
-        let Stream::Usage(computer) = stream else { return };
-        match event {
-            Event::UsageRecorded(usage) => {
-                identified((seen, project), computer, usage, sequence);
-                self.metered(computers, computer, usage, (sequence, None));
-            }
-            Event::UsageCorrected(event) => {
-                identified((seen, project), computer, &event.usage, sequence);
-                self.metered(computers, computer, &event.usage, (sequence, Some(event.replaces)));
-                seen.pass_on(event.replaces, sequence);
-            }
-            Event::UsageSuspended(event) => {
-                let identity = seen.identity(project, computer, &event.id);
-                let content = seen.content(&seen::Content::of_suspended(event));
-                seen.insert(identity, Seen { sequence, content });
-                self.suspended.insert(sequence, (computer.clone(), event.clone()));
-            }
-            Event::SuspendedUsageResolved(event) => {
-                // The identity stays with the suspended event: what the sender sends again is a duplicate of it.
-                self.suspended.remove(&event.suspended);
-                if let Some(replaced) = event.replaces {
-                    seen.pass_on(replaced, sequence);
-                }
-                seen.pass_on(event.suspended, sequence);
-                self.metered(computers, computer, &event.usage, (sequence, event.replaces));
-            }
-            Event::SuspendedUsageDismissed(event) => {
-                let dismissed = self.suspended.remove(&event.suspended);
-                let before = dismissed.and_then(|(_, suspended)| suspended.replaces);
-                seen.pass_on(event.suspended, event.superseded_by.or(before).unwrap_or(Sequence::ZERO));
-            }
-            _ => {}
-        }
-    }
-
-    fn metered(
-        &mut self,
-        computers: &Computers,
-        computer: &ComputerId,
-        usage: &Usage,
-        (sequence, replaces): (Sequence, Option<Sequence>),
-    ) {
-        if usage.start_found {
-            let place = attribution::place(computers.known(computer).ok(), &usage.subject);
-            let found = self.last_found.entry(computer.clone()).or_default();
-            let found = found.entry((place.into(), usage.resource.clone()));
-            found.or_insert_with(|| LastFound::new(usage.period)).add(usage.period, sequence, replaces);
-        }
-    }
+/// What an event about usage changes, and what is looked at for it.
+pub(super) struct UsageFold<'a> {
+    pub(super) ledger: &'a mut UsageLedger,
+    pub(super) seen: &'a mut dyn SeenIndex,
+    pub(super) computers: &'a Computers,
+    pub(super) project: ProjectId,
+    /// Who reports.
+    pub(super) computer: &'a ComputerId,
+    /// Which event.
+    pub(super) sequence: Sequence,
 }
 
-fn identified(
-    (seen, project): (&mut dyn SeenIndex, ProjectId),
-    computer: &ComputerId,
-    usage: &Usage,
-    sequence: Sequence,
-) {
-    let identity = seen.identity(project, computer, &usage.id);
-    let content = seen.content(&seen::Content::of_usage(usage));
-    seen.insert(identity, Seen { sequence, content });
+impl UsageFold<'_> {
+    pub(super) fn recorded(mut self, usage: &Usage) {
+        self.identified(usage);
+        self.metered(usage, None);
+    }
+
+    pub(super) fn corrected(mut self, event: &UsageCorrected) {
+        self.identified(&event.usage);
+        self.metered(&event.usage, Some(event.replaces));
+        self.seen.pass_on(event.replaces, self.sequence);
+    }
+
+    pub(super) fn suspended(self, event: &UsageSuspended) {
+        let Self { ledger, seen, project, computer, sequence, .. } = self;
+        let identity = seen.identity(project, computer, &event.id);
+        let content = seen.content(&seen::Content::of_suspended(event));
+        seen.insert(identity, Seen { sequence, content });
+        ledger.suspended.insert(sequence, (computer.clone(), event.clone()));
+    }
+
+    /// The identity stays with the suspended event: what the sender sends again is a duplicate of it.
+    pub(super) fn resolved(mut self, event: &SuspendedUsageResolved) {
+        self.ledger.suspended.remove(&event.suspended);
+        if let Some(replaced) = event.replaces {
+            self.seen.pass_on(replaced, self.sequence);
+        }
+        self.seen.pass_on(event.suspended, self.sequence);
+        self.metered(&event.usage, event.replaces);
+    }
+
+    pub(super) fn dismissed(self, event: &SuspendedUsageDismissed) {
+        let dismissed = self.ledger.suspended.remove(&event.suspended);
+        let before = dismissed.and_then(|(_, suspended)| suspended.replaces);
+        self.seen.pass_on(event.suspended, event.superseded_by.or(before).unwrap_or(Sequence::ZERO));
+    }
+
+    fn identified(&mut self, usage: &Usage) {
+        let identity = self.seen.identity(self.project, self.computer, &usage.id);
+        let content = self.seen.content(&seen::Content::of_usage(usage));
+        self.seen.insert(identity, Seen { sequence: self.sequence, content });
+    }
+
+    fn metered(&mut self, usage: &Usage, replaces: Option<Sequence>) {
+        if usage.start_found {
+            let place = attribution::place(self.computers.known(self.computer).ok(), &usage.subject);
+            let found = self.ledger.last_found.entry(self.computer.clone()).or_default();
+            let found = found.entry((place.into(), usage.resource.clone()));
+            let found = found.or_insert_with(|| LastFound::new(usage.period));
+            found.add(usage.period, self.sequence, replaces);
+        }
+    }
 }

@@ -86,11 +86,11 @@ pub trait SeenIndex: Send + Sync {
         write_text(&mut hasher, content.subject);
         write_text(&mut hasher, content.resource);
         match content.quantity {
-            Amount::Billionths(billionths) => {
+            ContentAmount::Billionths(billionths) => {
                 hasher.write_u8(0);
                 hasher.write_i128(billionths);
             }
-            Amount::Text(text) => {
+            ContentAmount::Text(text) => {
                 hasher.write_u8(1);
                 write_text(&mut hasher, text);
             }
@@ -132,19 +132,19 @@ pub fn revision(identity: Fingerprint, content: u64) -> Fingerprint {
 pub struct Content<'a> {
     subject: &'a str,
     resource: &'a str,
-    quantity: Amount<'a>,
+    quantity: ContentAmount<'a>,
     start: Moment<'a>,
     stop: Moment<'a>,
     dimensions: &'a [(Box<str>, Box<str>)],
     node_sequence: Option<u64>,
 }
 
-enum Amount<'a> {
+enum ContentAmount<'a> {
     Billionths(i128),
     Text(&'a str),
 }
 
-impl<'a> Amount<'a> {
+impl<'a> ContentAmount<'a> {
     /// As it can be told from a suspended event, which keeps the text alone.
     fn of_text(text: &'a str) -> Self {
         let read = text.parse::<super::Quantity>();
@@ -177,7 +177,7 @@ impl<'a> Content<'a> {
         Self {
             subject: &usage.subject,
             resource: usage.resource.as_str(),
-            quantity: Amount::Billionths(usage.quantity.billionths()),
+            quantity: ContentAmount::Billionths(usage.quantity.billionths()),
             start: if usage.start_found { Moment::Missing } else { Moment::At(usage.period.start) },
             stop: Moment::At(usage.period.stop),
             dimensions: &usage.dimensions,
@@ -189,7 +189,7 @@ impl<'a> Content<'a> {
         Self {
             subject: &event.subject,
             resource: &event.resource,
-            quantity: Amount::of_text(&event.quantity),
+            quantity: ContentAmount::of_text(&event.quantity),
             start: Moment::of_kept(event.start, event.unreadable_start.as_deref()),
             stop: Moment::of_kept(event.stop, event.unreadable_stop.as_deref()),
             dimensions: &event.dimensions,
@@ -202,8 +202,8 @@ impl<'a> Content<'a> {
             subject: &report.subject,
             resource: &report.resource,
             quantity: match &report.quantity {
-                (_, Ok(quantity)) => Amount::Billionths(quantity.billionths()),
-                (text, Err(_)) => Amount::of_text(text),
+                (_, Ok(quantity)) => ContentAmount::Billionths(quantity.billionths()),
+                (text, Err(_)) => ContentAmount::of_text(text),
             },
             start: Moment::of_told(&report.start),
             stop: Moment::of_told(&report.stop),

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::*;
 use crate::domain::State;
 use crate::domain::computer::UnknownComputer;
+use crate::domain::event::{Event, Stream};
 use crate::domain::given::{
     Given, computer, configure, destroy, instant, offer, period, record, register_computer, register_party,
     report, request, sealed, usage,

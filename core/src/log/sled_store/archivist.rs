@@ -22,6 +22,7 @@ use super::epoch::{CHAPTER_BYTES, EpochDb};
 use super::folder::{self, epoch_path};
 use super::manifest::{FILES, Manifest, Sealed};
 use super::scrub::Scrub;
+use super::spare::SpareTail;
 use super::tail::Tail;
 use crate::domain::id::Sequence;
 use crate::log::store::StoreFault;
@@ -36,6 +37,9 @@ const LAST_WORK: Duration = Duration::from_secs(3);
 const HEAD_EVERY: Duration = Duration::from_secs(1);
 /// So much is handed to the disk at a time, so that sealing has little left to wait for.
 const SYNC_BYTES: u64 = 16 * 1024 * 1024;
+/// A burst that fills [`SYNC_BYTES`] sooner than this is left to the kernel and to sealing: appends and this sync share the
+/// bandwidth of one disk.
+const BURST: Duration = Duration::from_millis(250);
 /// Frames of the tail that are compared at a time.
 const COMPARE_BYTES: usize = 4 * 1024 * 1024;
 
@@ -44,6 +48,7 @@ pub(super) struct Archivist {
     shared: Arc<Shared>,
     feeding: Option<Feeding>,
     rests_until: Option<Instant>,
+    spare: SpareTail,
     scrub: Scrub,
     head_synced: (Sequence, Instant),
 }
@@ -54,15 +59,18 @@ struct Feeding {
     db: EpochDb,
     next: Sequence,
     unsynced: u64,
+    unsynced_since: Instant,
 }
 
 impl Archivist {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         let scrub = Scrub::new(shared.options.scrub_bytes_per_second);
+        let spare = SpareTail::new(&shared.dir);
         Self {
             shared,
             feeding: None,
             rests_until: None,
+            spare,
             scrub,
             head_synced: (Sequence::ZERO, Instant::now()),
         }
@@ -71,12 +79,12 @@ impl Archivist {
     pub(super) fn run(mut self) {
         loop {
             let is_last = self.shared.wait_for_work(PAUSE);
-            self.fill_ahead();
             self.sync_head(is_last);
             if is_last {
                 self.finish();
                 break;
             }
+            self.fill_ahead();
             if self.rests_until.is_none_or(|until| Instant::now() >= until) {
                 self.rests_until = None;
                 self.work();
@@ -199,13 +207,18 @@ impl Archivist {
         Ok(())
     }
 
+    /// Fills the open tail ahead, and the one after it. What fails here the writer meets, unless the disk has room by
+    /// then.
     fn fill_ahead(&mut self) {
-        let open = self.shared.view.read().tails.last().cloned();
-        if let Some(open) = open.filter(|tail| tail.wants_filling())
-            && let Err(fault) = open.fill_ahead()
-        {
-            // The writer meets it, or the disk has room by then.
+        let Some(open) = self.shared.view.read().tails.last().cloned() else { return };
+        let whole = self.shared.options.epoch_bytes;
+        if let Err(fault) = open.fill_ahead(whole) {
             tracing::warn!(%fault, "the tail is not filled ahead");
+        }
+        if open.end() > whole / 2
+            && let Err(fault) = self.spare.step(whole)
+        {
+            tracing::warn!(%fault, "the next tail is not filled ahead");
         }
     }
 
@@ -261,30 +274,38 @@ fn begin(shared: &Shared, tail: Arc<Tail>) -> Result<Feeding, StoreFault> {
         remove_snapshots(&path)?;
         let opened = EpochDb::open(&path, place, patience);
         if let Some(db) = opened.ok().filter(|db| db.last().ok().flatten() == Some(clean.last())) {
-            return Ok(Feeding { tail, db, next: clean.last().next(), unsynced: 0 });
+            return Ok(Feeding::new(tail, db, clean.last().next()));
         }
         tracing::warn!(epoch = place.number, "the database of the open epoch is made anew from the tail");
     }
     folder::remove(&path)?;
     let db = EpochDb::open(&path, place, patience)?;
-    Ok(Feeding { tail, db, next: place.first, unsynced: 0 })
+    Ok(Feeding::new(tail, db, place.first))
 }
 
 impl Feeding {
+    fn new(tail: Arc<Tail>, db: EpochDb, next: Sequence) -> Self {
+        Self { tail, db, next, unsynced: 0, unsynced_since: Instant::now() }
+    }
+
     /// Adds a chapter.
     fn feed(&mut self, shared: &Shared, last: Sequence) -> Result<(), StoreFault> {
-        let frames = self.tail.read(self.next, last, CHAPTER_BYTES)?;
+        let read = self.tail.read(self.next, last, CHAPTER_BYTES);
+        shared.note_tail(read.as_ref().err());
+        let frames = read?;
         self.db.add_chapter(&frames)?;
         self.unsynced += frames.iter().map(|frame| frame.bytes().len() as u64).sum::<u64>();
         if let Some(frame) = frames.last() {
             self.next = frame.last().next();
         }
         if self.unsynced >= SYNC_BYTES {
-            self.unsynced = 0;
-            let db = epoch_path(&shared.dir, self.tail.place().number).join("db");
-            std::fs::File::open(&db)
-                .and_then(|file| file.sync_data())
-                .map_err(folder::io_fault("sync", &db))?;
+            if self.unsynced_since.elapsed() >= BURST {
+                let db = epoch_path(&shared.dir, self.tail.place().number).join("db");
+                std::fs::File::open(&db)
+                    .and_then(|file| file.sync_data())
+                    .map_err(folder::io_fault("sync", &db))?;
+            }
+            (self.unsynced, self.unsynced_since) = (0, Instant::now());
         }
         Ok(())
     }

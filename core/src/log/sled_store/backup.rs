@@ -6,13 +6,15 @@
 //! by whoever reads the copy.
 
 use std::fs::{File, TryLockError};
+use std::io::Read as _;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 
 use super::SledStore;
-use super::copy::{CopyPlaces, SealedCopy};
+use super::copy::{CopyPlaces, ScratchFolder, SealedCopy};
 use super::epoch::{EpochDb, Place};
-use super::folder::{self, io_fault};
+use super::folder::{self, Listing, io_fault};
 use super::head;
 use super::manifest::{FILES, Manifest, Sealed};
 use super::recovery;
@@ -190,16 +192,90 @@ fn epoch_plan(sealed: &Sealed) -> EpochPlan {
     EpochPlan { number: sealed.epoch(), first: sealed.place().first, last, root, settings, database }
 }
 
-/// The sealed epochs of a folder, as their manifests have them.
-pub fn sealed_epochs(dir: &Path) -> Result<Vec<EpochPlan>, StoreFault> {
-    let mut before = Sequence::ZERO;
-    let mut epochs = Vec::new();
-    for number in folder::list(dir)?.manifests {
-        let sealed = Manifest::read(dir, number, before)?;
-        before = sealed.head().last;
-        epochs.push(epoch_plan(&sealed));
+/// Which epochs the folder of a log has, by number.
+#[derive(Debug, Clone)]
+pub struct EpochNumbers {
+    /// Those with a manifest, in order.
+    pub manifests: Vec<u32>,
+    /// Those with a tail, in order.
+    pub tails: Vec<u32>,
+    /// Those with a folder of a database, in order.
+    pub databases: Vec<u32>,
+}
+
+/// Which epochs the folder of a log has.
+pub fn epoch_numbers(dir: &Path) -> Result<EpochNumbers, StoreFault> {
+    let Listing { manifests, tails, epochs, .. } = folder::list(dir)?;
+    Ok(EpochNumbers { manifests, tails, databases: epochs })
+}
+
+/// A sealed epoch, as its manifest has it; `before` is the last event of the epoch before.
+pub fn sealed_epoch(dir: &Path, number: u32, before: Sequence) -> Result<EpochPlan, StoreFault> {
+    Ok(epoch_plan(&Manifest::read(dir, number, before)?))
+}
+
+/// Whether an epoch that has a manifest or a tail continues a log that ends here: with this sequence and this root.
+pub fn continues(dir: &Path, number: u32, end: Head) -> Result<bool, StoreFault> {
+    if folder::tail_path(dir, number).exists() {
+        let tail = Tail::open(dir, number, false)?;
+        return Ok(tail.place().first == end.last.next() && tail.root_before() == end.root);
     }
-    Ok(epochs)
+    let first = end.last.next();
+    if Manifest::read(dir, number, end.last).is_err() {
+        return Ok(false);
+    }
+    Ok(frame_of_sealed(dir, (number, first), first)?.header().root_before == end.root)
+}
+
+/// The files of a log that are opened: a copy may have others beside them.
+#[derive(Debug, Clone)]
+pub struct ListedFiles {
+    /// The sealed epochs.
+    pub epochs: Vec<u32>,
+    /// The tails, and how many bytes of each.
+    pub tails: Vec<(u32, u64)>,
+    /// The bytes of the file with the term.
+    pub term: Vec<u8>,
+}
+
+/// A log of which only the listed files are seen, opened to be read where it is.
+pub struct ListedLog {
+    store: SledStore,
+    _scratch: ScratchFolder,
+}
+
+impl std::ops::Deref for ListedLog {
+    type Target = SledStore;
+    fn deref(&self) -> &SledStore {
+        &self.store
+    }
+}
+
+impl ListedLog {
+    /// Opens these files of the log in a folder. Nothing in the folder is changed.
+    pub fn open(dir: &Path, listed: &ListedFiles) -> Result<Self, StoreFault> {
+        let dir = dir.canonicalize().map_err(io_fault("open", dir))?;
+        let scratch = ScratchFolder::create(&CopyPlaces::elsewhere(), "listed")?;
+        let here = scratch.path();
+        let link = |from: PathBuf, to: PathBuf| symlink(&from, &to).map_err(io_fault("link", &from));
+        for epoch in &listed.epochs {
+            link(folder::epoch_path(&dir, *epoch), folder::epoch_path(here, *epoch))?;
+            link(folder::manifest_path(&dir, *epoch), folder::manifest_path(here, *epoch))?;
+        }
+        for (epoch, bytes) in &listed.tails {
+            let (from, to) = (folder::tail_path(&dir, *epoch), folder::tail_path(here, *epoch));
+            let mut file = File::open(&from).map_err(io_fault("open", &from))?;
+            if file.metadata().map_err(io_fault("look at", &from))?.len() == *bytes {
+                link(from, to)?;
+                continue;
+            }
+            let mut copy = File::create(&to).map_err(io_fault("create", &to))?;
+            std::io::copy(&mut (&mut file).take(*bytes), &mut copy).map_err(io_fault("copy", &from))?;
+        }
+        let term = here.join("term");
+        std::fs::write(&term, &listed.term).map_err(io_fault("write", &term))?;
+        Ok(Self { store: SledStore::open_read_only(here)?, _scratch: scratch })
+    }
 }
 
 /// Keeps writers and readers out of a folder for as long as the file is open.

@@ -21,6 +21,7 @@ mod old;
 mod readers;
 mod recovery;
 mod scrub;
+mod spare;
 mod tail;
 mod tally;
 mod term;
@@ -44,6 +45,7 @@ use self::epoch::{EpochDb, Place};
 use self::head::{Acknowledged, HeadFile};
 use self::manifest::Sealed;
 use self::readers::Readers;
+use self::recovery::Inspected;
 use self::tail::Tail;
 pub use self::verify::{verify_beside, was_closed};
 use super::frame::Frame;
@@ -105,8 +107,18 @@ struct Shared {
     changed: Condvar,
     /// Why the archivist does not get on.
     trouble: Mutex<Option<String>>,
+    /// What the last read of a tail met.
+    tail_damage: Mutex<Option<TailDamage>>,
     /// Last, so that it is released last.
     _lock: Option<File>,
+}
+
+/// A tail could not be read.
+#[derive(Debug)]
+struct TailDamage {
+    cause: String,
+    /// Whether its bytes are others than were written: then nothing more is appended behind them.
+    is_lasting: bool,
 }
 
 #[derive(Debug, Default)]
@@ -148,10 +160,25 @@ impl SledStore {
 
     /// Opens the store with other options than the defaults.
     pub fn open_with(dir: &Path, options: Options) -> Result<Self, StoreFault> {
+        Self::open_accepted(dir, options, |_| Ok(()))
+    }
+
+    /// The same, if `accept` accepts the log, which it may read. What it refuses stays as it was: until then nothing in the
+    /// folder is changed.
+    pub fn open_accepted<E: From<StoreFault>>(
+        dir: &Path,
+        options: Options,
+        accept: impl FnOnce(&Self) -> Result<(), E>,
+    ) -> Result<Self, E> {
         folder::create(dir)?;
         let lock = folder::lock(dir, options.patience)?;
-        let places = CopyPlaces::beside(dir);
         let found = recovery::inspect(dir, true, &CopyPlaces::elsewhere(), options.patience)?;
+        accept(&Self::reader(dir, options, &found, None)?)?;
+        Ok(Self::writing(dir, options, found, lock)?)
+    }
+
+    fn writing(dir: &Path, options: Options, found: Inspected, lock: File) -> Result<Self, StoreFault> {
+        let places = CopyPlaces::beside(dir);
         let (found, head_file) = recovery::prepare(dir, found)?;
         let head = found.head();
         let Some(tail) = found.tails.last().cloned() else {
@@ -167,6 +194,7 @@ impl SledStore {
             signal: Mutex::default(),
             changed: Condvar::new(),
             trouble: Mutex::default(),
+            tail_damage: Mutex::default(),
             _lock: Some(lock),
         };
         let shared = Arc::new(shared);
@@ -196,18 +224,30 @@ impl SledStore {
     pub fn open_read_only(dir: &Path) -> Result<Self, StoreFault> {
         let options = Options::default();
         let lock = folder::lock_shared(dir, options.patience)?;
+        let found = recovery::inspect(dir, false, &CopyPlaces::elsewhere(), options.patience)?;
+        Self::reader(dir, options, &found, lock)
+    }
+
+    /// What reads a log that was inspected.
+    fn reader(
+        dir: &Path,
+        options: Options,
+        found: &Inspected,
+        lock: Option<File>,
+    ) -> Result<Self, StoreFault> {
         let places = CopyPlaces::elsewhere();
-        let mut found = recovery::inspect(dir, false, &places, options.patience)?;
+        let mut tails = found.tails.clone();
         let mut scratch = None;
-        if let Some(old) = found.old.take() {
+        if let Some(old) = &found.old {
             let folder = ScratchFolder::create(&places, "tail")?;
             old.write_tail(folder.path())?;
             let tail = Tail::open(folder.path(), old.number(), false)?;
             tail.scan(|_| Ok(()))?;
-            found.tails.push(Arc::new(tail));
+            tails.push(Arc::new(tail));
             scratch = Some(folder);
         }
-        let view = View { head: found.head(), sealed: Arc::new(found.sealed), tails: Arc::new(found.tails) };
+        let view =
+            View { head: found.head(), sealed: Arc::new(found.sealed.clone()), tails: Arc::new(tails) };
         let shared = Shared {
             dir: dir.to_owned(),
             options,
@@ -218,6 +258,7 @@ impl SledStore {
             signal: Mutex::default(),
             changed: Condvar::new(),
             trouble: Mutex::default(),
+            tail_damage: Mutex::default(),
             _lock: lock,
         };
         Ok(Self { shared: Arc::new(shared), writer: None, archivist: Mutex::default(), _scratch: scratch })
@@ -320,6 +361,24 @@ impl Shared {
         self.changed.notify_all();
     }
 
+    /// Notes how a read of a tail ended. A disk that reads again is trusted again; bytes that are others are not.
+    fn note_tail(&self, fault: Option<&StoreFault>) {
+        let mut damage = self.tail_damage.lock();
+        if damage.as_ref().is_some_and(|damage| damage.is_lasting) {
+            return;
+        }
+        *damage = fault.map(|fault| {
+            let cause = format!("a tail cannot be read: {}", with_sources(fault));
+            tracing::error!(%cause, "the log is damaged");
+            TailDamage { cause, is_lasting: !matches!(fault, StoreFault::Io { .. }) }
+        });
+    }
+
+    fn lasting_damage(&self) -> Option<String> {
+        let damage = self.tail_damage.lock();
+        damage.as_ref().filter(|damage| damage.is_lasting).map(|damage| damage.cause.clone())
+    }
+
     fn set_trouble(&self, trouble: Option<String>) {
         *self.trouble.lock() = trouble;
     }
@@ -366,11 +425,14 @@ impl EventStore for SledStore {
         if frames.is_empty() {
             return Appended::Durable;
         }
-        match self.write(&mut writer, frames) {
+        let written = match self.shared.lasting_damage() {
+            Some(cause) => Err(cause),
+            None => self.write(&mut writer, frames).map_err(|fault| with_sources(&fault)),
+        };
+        match written {
             Ok(()) => Appended::Durable,
-            Err(fault) => {
-                let cause = with_sources(&fault);
-                tracing::error!(%cause, "the log takes no more events until it is opened again");
+            Err(cause) => {
+                tracing::error!(%cause, "the log takes no events until it is opened again");
                 writer.stopped = Some(cause.clone());
                 Appended::Unknown { cause }
             }
@@ -385,7 +447,9 @@ impl EventStore for SledStore {
         let from = after.next();
         let tail = view.tails.iter().rev().find(|tail| tail.place().first <= from);
         if let Some(tail) = tail {
-            return tail.read(from, view.head.last, max_bytes);
+            let read = tail.read(from, view.head.last, max_bytes);
+            self.shared.note_tail(read.as_ref().err());
+            return read;
         }
         let sealed = &view.sealed[view.sealed.partition_point(|sealed| sealed.head().last < from)];
         let db = self.shared.readers.get(sealed)?;
@@ -434,6 +498,7 @@ impl EventStore for SledStore {
 
     fn damage(&self) -> Vec<String> {
         let mut damage = self.shared.readers.damage();
+        damage.extend(self.shared.tail_damage.lock().as_ref().map(|damage| damage.cause.clone()));
         damage.extend(self.shared.trouble.lock().clone());
         damage
     }

@@ -226,7 +226,7 @@ pub(super) fn open_tails(
         |numbers: &[u32]| numbers.iter().copied().filter(|number| *number > sealed).collect::<Vec<_>>();
     for (number, expected) in unsealed(&listing.tails).into_iter().zip(sealed + 1..) {
         if number != expected {
-            let cause = "it has no tail and no manifest, but a later epoch has";
+            let cause = "it has no tail and no manifest, but a later epoch has; a copy of a folder in use may be so: copy it with `slapledger backup`";
             return Err(StoreFault::MissingEpoch { epoch: expected, cause });
         }
         tails.push(Arc::new(Tail::open(dir, number, to_write)?));

@@ -40,7 +40,7 @@ const RECORD_CHECKSUM_AT: usize = 20;
 /// How much is filled with zeros at a time, and how much is ready at least.
 const FILL_BYTES: u64 = 4 * 1024 * 1024;
 /// Written at a time, so that the next append does not wait for much.
-const FILL_PIECE: usize = 256 * 1024;
+pub(super) const FILL_PIECE: usize = 1024 * 1024;
 /// How much of the file is read at a time.
 const READ_BYTES: usize = 1024 * 1024;
 
@@ -393,14 +393,15 @@ impl Tail {
         self.file.sync_data().map_err(self.fault("sync"))
     }
 
-    /// Whether little is left that was filled ahead.
-    pub(super) fn wants_filling(&self) -> bool {
-        self.filled.load(Ordering::Acquire).saturating_sub(self.end()) < FILL_BYTES
-    }
-
-    /// Fills with zeros ahead of the records, so that no append has to.
-    pub(super) fn fill_ahead(&self) -> Result<(), StoreFault> {
-        self.fill_to(self.end() + 2 * FILL_BYTES)
+    /// Fills ahead if little is left of what is filled: as much again, because a file that grows often makes appends wait
+    /// for the journal of the file system, but no more than a `whole` tail takes.
+    pub(super) fn fill_ahead(&self, whole: u64) -> Result<(), StoreFault> {
+        let (filled, end) = (self.filled.load(Ordering::Acquire), self.end());
+        let enough = if filled < whole { FILL_BYTES.max(filled / 4) } else { FILL_BYTES };
+        if filled.saturating_sub(end) >= enough {
+            return Ok(());
+        }
+        self.fill_to((2 * filled).min(whole).max(end + 2 * FILL_BYTES))
     }
 
     /// Sees to it that the file has bytes on the disk up to here.

@@ -135,18 +135,18 @@ impl AsOf<'_> {
         named: bool,
     ) -> Vec<Metered> {
         let mut grouping = Grouping::by(group_by, &self.metering.dimensions);
-        let mut groups: Vec<Group<'_>> = Vec::new();
+        let mut groups: Vec<MeterGroup<'_>> = Vec::new();
         self.held(key, period, |held| {
             if !held.is_behind(method) {
                 return;
             }
             let at = grouping.index(held.set);
             if at == groups.len() {
-                groups.push(Group::new(method, period));
+                groups.push(MeterGroup::new(method, period));
             }
             groups[at].add(&held, &self.metering.dimensions, named);
         });
-        let mut groups: Vec<Option<Group<'_>>> = groups.into_iter().map(Some).collect();
+        let mut groups: Vec<Option<MeterGroup<'_>>> = groups.into_iter().map(Some).collect();
         let in_order =
             grouping.by_values.iter().filter_map(|(values, at)| Some((values, groups[*at].take()?)));
         in_order.map(|(values, group)| group.metered(dimensions(group_by, values))).collect()
@@ -157,14 +157,14 @@ impl AsOf<'_> {
         &'a self,
         (target, resource): (&Target, &str),
         period: Period,
-        mut see: impl FnMut(Held<'a>),
+        mut see: impl FnMut(HeldInterval<'a>),
     ) {
         let Some(index) = self.metering.series_of(target, resource) else { return };
         let (series, rows) = (&self.metering.series[index as usize], self.metering.dimensions.rows(index));
         self.each_of(series, period, |interval| {
             if let Some((start, stop)) = interval.time_in(period) {
                 let set = if interval.has_dimensions() { set_of(rows, interval.sequence()) } else { None };
-                see(Held { interval, amounts: series.amounts(interval), start, stop, set });
+                see(HeldInterval { interval, amounts: series.amounts(interval), start, stop, set });
             }
         });
     }
@@ -172,7 +172,7 @@ impl AsOf<'_> {
 
 /// An interval that has time in a period.
 #[derive(Clone, Copy)]
-struct Held<'a> {
+struct HeldInterval<'a> {
     interval: &'a Interval,
     amounts: Amounts,
     /// Its time in the period.
@@ -182,7 +182,7 @@ struct Held<'a> {
     set: Option<u32>,
 }
 
-impl Held<'_> {
+impl HeldInterval<'_> {
     fn is_behind(&self, method: Method<'_>) -> bool {
         !matches!(method, Method::Count) || self.ends()
     }
@@ -240,20 +240,20 @@ fn dimensions(keys: &[Box<str>], values: &[&str]) -> Vec<Dimension> {
 }
 
 /// The usage of one group so far.
-struct Group<'a> {
+struct MeterGroup<'a> {
     period: Period,
-    tally: Tally<'a>,
+    tally: MeterTally<'a>,
     events: u64,
     sequences: Vec<u64>,
 }
 
-impl<'a> Group<'a> {
+impl<'a> MeterGroup<'a> {
     fn new(method: Method<'a>, period: Period) -> Self {
-        Self { period, tally: Tally::new(method), events: 0, sequences: Vec::new() }
+        Self { period, tally: MeterTally::new(method), events: 0, sequences: Vec::new() }
     }
 
     /// Adds an interval that has time in the period of the group, and is behind its value.
-    fn add(&mut self, held: &Held<'a>, dimensions: &'a Dimensions, named: bool) {
+    fn add(&mut self, held: &HeldInterval<'a>, dimensions: &'a Dimensions, named: bool) {
         self.events += 1;
         if named {
             self.sequences.push(held.interval.sequence());
@@ -283,26 +283,26 @@ impl Sum {
 }
 
 /// What a method keeps of the intervals it has seen.
-enum Tally<'a> {
+enum MeterTally<'a> {
     Sum(Sum),
     Count(u64),
     Min(Option<i128>),
     Max(Option<i128>),
     Average { integral: Sum, time: Sum },
-    Latest(Option<(Place, i128)>),
+    Latest(Option<(IntervalOrder, i128)>),
     Unique { dimension: &'a str, sets: FxHashSet<u32>, values: FxHashSet<&'a str> },
     Integral(Sum),
     Percentile { percent: u8, samples: Samples },
 }
 
 /// What decides which interval is the latest: its stop as cut, its start, its sequence.
-type Place = (i64, i64, u64);
+type IntervalOrder = (i64, i64, u64);
 
-fn place(held: &Held<'_>) -> Place {
+fn place(held: &HeldInterval<'_>) -> IntervalOrder {
     (held.stop, held.interval.start, held.interval.sequence())
 }
 
-impl<'a> Tally<'a> {
+impl<'a> MeterTally<'a> {
     fn new(method: Method<'a>) -> Self {
         match method {
             Method::Sum => Self::Sum(Sum::ZERO),
@@ -321,7 +321,7 @@ impl<'a> Tally<'a> {
         }
     }
 
-    fn add(&mut self, held: &Held<'a>, dimensions: &'a Dimensions, period: Period) {
+    fn add(&mut self, held: &HeldInterval<'a>, dimensions: &'a Dimensions, period: Period) {
         let level = held.amounts.gauge;
         match self {
             Self::Sum(sum) => {

@@ -6,7 +6,7 @@ use slapledger_core::domain::quantity::ONE;
 use slapledger_core::domain::time::{Period, TimeZone, Timestamp};
 
 use super::samples::Samples;
-use super::{Dimension, Group, Grouping, Held, Metered, Method, Target};
+use super::{Dimension, Grouping, HeldInterval, MeterGroup, Metered, Method, Target};
 use crate::calendar::Step;
 use crate::metering::AsOf;
 
@@ -53,15 +53,15 @@ impl AsOf<'_> {
         (method, group): (Method<'_>, &[Dimension]),
     ) -> Vec<(Period, Metered)> {
         let (Some(first), Some(last)) = (parts.first(), parts.last()) else { return Vec::new() };
-        let mut steps: Vec<Option<Group<'_>>> = parts.iter().map(|_| None).collect();
+        let mut steps: Vec<Option<MeterGroup<'_>>> = parts.iter().map(|_| None).collect();
         let whole = Period { start: first.start, stop: last.stop };
         self.held_of(key, whole, group, |held| {
             let from = parts.partition_point(|part| part.stop.micros() <= held.start);
             for (part, step) in parts.iter().zip(&mut steps).skip(from) {
                 let Some((start, stop)) = held.interval.time_in(*part) else { break };
-                let held = Held { start, stop, ..held };
+                let held = HeldInterval { start, stop, ..held };
                 if held.is_behind(method) {
-                    let group = step.get_or_insert_with(|| Group::new(method, *part));
+                    let group = step.get_or_insert_with(|| MeterGroup::new(method, *part));
                     group.add(&held, &self.metering.dimensions, true);
                 }
             }
@@ -76,9 +76,9 @@ impl AsOf<'_> {
         period: Period,
         (method, group): (Method<'_>, &[Dimension]),
     ) -> Option<(Period, Metered)> {
-        let mut best: Option<Held<'_>> = None;
+        let mut best: Option<HeldInterval<'_>> = None;
         self.held_of(key, period, group, |held| {
-            let better = |best: Held<'_>| {
+            let better = |best: HeldInterval<'_>| {
                 let (level, other) = (held.amounts.gauge, best.amounts.gauge);
                 match method {
                     Method::Min => (level, order(&held)) < (other, order(&best)),
@@ -102,7 +102,7 @@ impl AsOf<'_> {
         most: usize,
     ) -> Option<Vec<(Period, Metered)>> {
         let dimensions = &self.metering.dimensions;
-        let mut first: BTreeMap<&str, Held<'_>> = BTreeMap::new();
+        let mut first: BTreeMap<&str, HeldInterval<'_>> = BTreeMap::new();
         self.held_of(key, period, group, |held| {
             if let Some(value) = held.set.and_then(|set| dimensions.value(set, dimension)) {
                 let known = first.entry(value).or_insert(held);
@@ -153,7 +153,7 @@ impl AsOf<'_> {
         key: (&Target, &str),
         period: Period,
         group: &[Dimension],
-        mut see: impl FnMut(Held<'a>),
+        mut see: impl FnMut(HeldInterval<'a>),
     ) {
         let keys: Vec<Box<str>> = group.iter().map(|(key, _)| key.clone()).collect();
         let mut grouping = Grouping::by(&keys, &self.metering.dimensions);
@@ -167,15 +167,15 @@ impl AsOf<'_> {
     }
 }
 
-fn order(held: &Held<'_>) -> (i64, i64, u64) {
+fn order(held: &HeldInterval<'_>) -> (i64, i64, u64) {
     (held.interval.start, held.interval.stop, held.interval.sequence())
 }
 
-fn time_of(held: &Held<'_>) -> Option<Period> {
+fn time_of(held: &HeldInterval<'_>) -> Option<Period> {
     Period::new(Timestamp::from_micros(held.start)?, Timestamp::from_micros(held.stop)?)
 }
 
-fn one(held: &Held<'_>, dimensions: Vec<Dimension>, numerator: i128) -> Metered {
+fn one(held: &HeldInterval<'_>, dimensions: Vec<Dimension>, numerator: i128) -> Metered {
     let sequences = vec![held.interval.sequence()];
     Metered { dimensions, numerator, denominator: 1, events: 1, sequences }
 }

@@ -31,7 +31,7 @@ struct Edge {
 
 /// Samples that follow each other and have the same value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Run {
+pub(super) struct SampleRun {
     /// The number of the first.
     pub(super) first: i64,
     /// How many.
@@ -71,7 +71,7 @@ impl Samples {
     }
 
     /// The samples that have any usage, in order of time; none, if something passed `i128`.
-    pub(super) fn values(mut self) -> Option<Vec<Run>> {
+    pub(super) fn values(mut self) -> Option<Vec<SampleRun>> {
         if self.beyond {
             return None;
         }
@@ -83,7 +83,7 @@ impl Samples {
             let sample = edges[0].sample;
             if count > 0 && next < sample {
                 let value = half_up(levels, i128::from(count));
-                runs.push(Run { first: next, count: sample - next, value });
+                runs.push(SampleRun { first: next, count: sample - next, value });
             }
             let (mut held, mut time) = (0_i128, 0_i128);
             for edge in edges {
@@ -97,7 +97,7 @@ impl Samples {
                 let length = i128::from(self.length);
                 let held = levels.checked_mul(length).and_then(|full| full.checked_add(held))?;
                 let value = half_up(held, time + length * i128::from(count));
-                runs.push(Run { first: sample, count: 1, value });
+                runs.push(SampleRun { first: sample, count: 1, value });
                 next += 1;
             }
         }
@@ -114,7 +114,7 @@ impl Samples {
 }
 
 /// The value of sample number ceil(percent / 100 x number of samples), counted from 1 in order of value.
-pub(super) fn nearest_rank(mut runs: Vec<Run>, percent: u8) -> i128 {
+pub(super) fn nearest_rank(mut runs: Vec<SampleRun>, percent: u8) -> i128 {
     runs.sort_unstable_by_key(|run| run.value);
     let all: i128 = runs.iter().map(|run| i128::from(run.count)).sum();
     let mut left = (all * i128::from(percent.clamp(1, 100)) + 99) / 100;

@@ -10,7 +10,7 @@ use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::ledger::Clock;
 use slapledger_engine::clock::ManualClock;
-use slapledger_engine::{Engine, GuardBounds, Open, unwatched};
+use slapledger_engine::{Engine, GuardBounds, Open, accepted, unwatched};
 
 use crate::testing::kit::{Kit, Reply, at};
 use crate::testing::world::{COMPUTER, RELEASE, World, configuration, dumps};
@@ -216,6 +216,7 @@ fn a_ledger_that_was_off_for_long_asks_once() {
             clock,
             master_key: None,
             progress: &unwatched,
+            accept: &accepted,
         })
         .unwrap()
     };

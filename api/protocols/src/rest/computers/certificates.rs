@@ -50,7 +50,7 @@ pub(crate) async fn issue(
     Ok(response)
 }
 
-/// `DELETE /v1/computers/{id}/certificate`: it is good for nothing from now on; with `with_instances`, those of its
+/// `DELETE /v1/computers/{id}/certificate`: it is revoked; with `with_instances`, those of its
 /// instances neither.
 pub(crate) async fn revoke(
     Authorised(ctx): Authorised,

@@ -121,7 +121,7 @@ pub(super) struct ScopeWanted {
 }
 
 pub(crate) fn set_scope(operation: Operation) -> Operation {
-    changes(operation.called("setAllocationScope", "computers", "Say whom and what a computer is for"))
+    changes(operation.called("setAllocationScope", "computers", "Restrict who and what a computer serves"))
         .body::<ScopeWanted>(json!({"scope": "open"}))
 }
 
@@ -171,7 +171,7 @@ pub(crate) fn supply_named(operation: Operation) -> Operation {
 
 pub(crate) fn issue_certificate(operation: Operation) -> Operation {
     operation
-        .called("issueComputerCertificate", "computers", "Issue the certificate that a computer comes in by")
+        .called("issueComputerCertificate", "computers", "Issue the certificate of a computer")
         .path::<schema::ComputerId>("id", "Which computer")
         .description(
             "A computer has one at a time: another one is issued when that was revoked, or to the computer itself, in its \
@@ -188,14 +188,14 @@ pub(crate) fn issue_certificate(operation: Operation) -> Operation {
 
 pub(crate) fn revoke_certificate(operation: Operation) -> Operation {
     operation
-        .called("revokeComputerCertificate", "computers", "Have a computer come in no more, from now on")
+        .called("revokeComputerCertificate", "computers", "Revoke the certificates of a computer")
         .path::<schema::ComputerId>("id", "Which computer")
         .query::<bool>(
             "with_instances",
             "Whether the certificates of the instances in its partitions are revoked with it, as the computer has seen \
              them. A computer that comes in again is given new ones for them",
         )
-        .answers::<ComputerResource>(200, "The computer; its certificates are good for nothing")
+        .answers::<ComputerResource>(200, "The computer; its certificates are revoked")
         .problem(404)
         .problem(409)
         .problem(413)

@@ -17,6 +17,7 @@ use slapledger_core::domain::{Answer, Command};
 use slapledger_core::ledger::Submission;
 use slapledger_core::log::envelope::Actor;
 use slapledger_kit::body::ReceivedRequest;
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::json_body;
 use slapledger_kit::problem::Problem;
 use slapledger_kit::sealing::{self, error_text, reported_error};
@@ -40,7 +41,8 @@ use crate::rest::query::{self, Named};
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 
 pub(super) fn named(text: &str) -> Result<ComputerId, Problem> {
-    ComputerId::new(text).map_err(|_| Problem::not_found(format!("there is no computer {text}")))
+    ComputerId::new(text)
+        .map_err(|_| Problem::unknown(ProblemCode::ComputerUnknown, format!("there is no computer {text}")))
 }
 
 pub(super) fn find(ctx: &RequestContext, view: &SlapViews, id: &ComputerId) -> Result<Computer, Problem> {

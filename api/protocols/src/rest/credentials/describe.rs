@@ -16,14 +16,14 @@ pub(crate) fn list(operation: Operation) -> Operation {
 
 pub(crate) fn show(operation: Operation) -> Operation {
     operation
-        .called("showCredential", "access", "A credential: who may come in by it, as what, until when")
+        .called("showCredential", "access", "Show a credential: holder, roles, expiry")
         .path::<schema::CredentialId>("id", "Which credential")
         .shows::<CredentialForm>("The credential")
 }
 
 pub(crate) fn revoke(operation: Operation) -> Operation {
     operation
-        .called("revokeCredential", "access", "Have a credential be good for nothing from now on")
+        .called("revokeCredential", "access", "Revoke a credential")
         .description(
             "Who has had a token in their hands may have issued others of its holder by it: `all_of_holder` revokes them all. By that of an admin they may have let in anybody: `issued_since` revokes what it issued from then on, and what that issued in turn; where a computer got a certificate so, also those of what is on it.",
         )
@@ -57,8 +57,8 @@ pub(super) struct NewToken {
     pub(super) purpose: Option<schema::Purpose>,
     /// For people.
     pub(super) label: Option<schema::ShortText>,
-    /// Until when. If it is not said: a day, of one that is good once; as long as the credential that it is issued by, if
-    /// it is for its holder, who cannot have it for longer; else for ever.
+    /// Until when. If it is not said: a day, of one that is good once; as long as the credential that it is issued by,
+    /// if it is for its holder, who cannot have it for longer; else for ever.
     pub(super) expires_at: Option<schema::Instant>,
 }
 

@@ -148,7 +148,7 @@ fn a_named_request_is_carried_out_once() {
     named(&json!({}), "k 1").expect(201);
     post(&world, &json!({})).expect(200);
     let other = named(&json!({"state": "stopped"}), "k 1");
-    let detail = "a command of this id and another content was carried out already";
+    let detail = "idempotency key was used before with a different request";
     check_problem(&other, 409, &json!("idempotency-key"), detail);
     named(&json!({"state": "stopped"}), "k 2").expect(200);
     // The answer of then, whatever has become of it.

@@ -12,6 +12,7 @@ use slapledger_core::domain::instance::{
 };
 use slapledger_core::log::envelope::Actor;
 use slapledger_kit::body::ReceivedRequest;
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::conflict;
 use slapledger_kit::json_body;
 use slapledger_kit::problem::Problem;
@@ -56,7 +57,7 @@ async fn change(
         if instance.lives() {
             command(instance)
         } else {
-            Err(conflict::conflict(format!("instance {id} has ended")))
+            Err(conflict::of_code(ProblemCode::InstanceDestroyed, format!("instance {id} has ended")))
         }
     };
     let accepted = change.carry_out(Subject { stream, find, show, command }).await?;
@@ -146,7 +147,10 @@ pub(crate) async fn erase(
 
 /// Where an instance is, as its node says it.
 fn place(instance: &Instance) -> Result<Place, Problem> {
-    let none = || conflict::conflict(format!("instance {} has no partition yet", instance.id));
+    let none = || {
+        let detail = format!("instance {} has no partition yet", instance.id);
+        conflict::of_code(ProblemCode::InstanceUnallocated, detail)
+    };
     let allocation = instance.allocation.as_ref().ok_or_else(none)?;
     let (computer, partition) = (allocation.computer.clone(), allocation.partition.clone());
     Ok(Place { computer, partition, shared: instance.shared.then_some(instance.id) })

@@ -55,7 +55,7 @@ pub(crate) fn finalise_run(operation: Operation) -> Operation {
         .called(
             "finaliseInvoiceRun",
             "invoices",
-            "Make the drafts of a run final; done again it changes nothing",
+            "Finalise the drafts of a run; done again it changes nothing",
         )
         .path::<schema::RunId>("id", "Which run")
         .body::<Nothing>(json!({}))
@@ -99,11 +99,7 @@ pub(super) struct Correction {
 
 pub(crate) fn refresh_run(operation: Operation) -> Operation {
     operation
-        .called(
-            "refreshInvoiceRun",
-            "invoices",
-            "Draw the drafts of a run up again, from all that is known by now",
-        )
+        .called("refreshInvoiceRun", "invoices", "Regenerate the drafts of a run from everything known now")
         .path::<schema::RunId>("id", "Which run")
         .body::<Nothing>(json!({}))
         .optional_body()
@@ -131,11 +127,7 @@ pub(crate) fn credit(operation: Operation) -> Operation {
 
 pub(crate) fn void(operation: Operation) -> Operation {
     operation
-        .called(
-            "voidInvoice",
-            "invoices",
-            "Give back all that is left of an invoice; its period can be invoiced again",
-        )
+        .called("voidInvoice", "invoices", "Credit the rest of an invoice; its period can be invoiced again")
         .path::<schema::InvoiceId>("id", "Which invoice")
         .body::<Voided>(json!({"reason": "wrong customer"}))
         .writes::<InvoiceForm<'static>>(201, "The credit note")

@@ -14,6 +14,7 @@ use slapledger_core::domain::money::Currency;
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::ledger::Submission;
 use slapledger_kit::body::ReceivedRequest;
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::conflict;
 use slapledger_kit::json_body;
 use slapledger_kit::problem::Problem;
@@ -41,7 +42,9 @@ async fn known(ctx: &RequestContext, id: &str) -> Result<Known, Problem> {
         let invoice = &document.invoice;
         Some(Known { id: invoice.id.clone(), currency: invoice.currency, document: invoice.document })
     });
-    read.await?.ok_or_else(|| Problem::not_found(format!("there is no final invoice {id}")))
+    read.await?.ok_or_else(|| {
+        Problem::unknown(ProblemCode::InvoiceUnknown, format!("there is no final invoice {id}"))
+    })
 }
 
 /// `POST /v1/invoices/{id}/credit`: gives lines back, whole or in part.
@@ -131,15 +134,15 @@ fn description((invoice, n): (&InvoiceId, u32), reason: &str) -> Result<Box<str>
     Ok((before + reason).into())
 }
 
-/// `POST /v1/invoices/{id}/lines/{n}/correct`: what is charged for a line, with what corrected it before, should be this
-/// amount. What is too much is given back at once, as far as it is left of the line itself.
+/// `POST /v1/invoices/{id}/lines/{n}/correct`: what is charged for a line, with what corrected it before, should be
+/// this amount. What is too much is given back at once, as far as it is left of the line itself.
 pub(crate) async fn correct(
     Authorised(ctx): Authorised,
     Named((id, n)): Named<(String, String)>,
     request: Request,
 ) -> Result<Response, Problem> {
     let Known { id: number, currency, document } = known(&ctx, &id).await?;
-    let no_line = || Problem::not_found(format!("{id} has no line {n}"));
+    let no_line = || Problem::unknown(ProblemCode::LineUnknown, format!("{id} has no line {n}"));
     let n: u32 = n.parse().map_err(|_| no_line())?;
     let (sent, correction) = json_body::read::<Correction>(request, json_body::MOST_BYTES).await?;
     let amount = correction.amount.of("amount", currency)?;
@@ -160,14 +163,17 @@ pub(crate) async fn correct(
     });
     let (invoice, left, charged) = read.await?.ok_or_else(no_line)?;
     if document == DocumentKind::CreditNote {
-        return Err(conflict::conflict(format!(
-            "{} is a credit note: charge what it gave back too much",
-            invoice.id
-        )));
+        return Err(conflict::of_code(
+            ProblemCode::NotAnInvoice,
+            format!("{} is a credit note: record a charge for what it credited too much", invoice.id),
+        ));
     }
     if charged == amount {
         let detail = format!("{amount} is what is charged for line {n} of {} already", invoice.id);
-        return Err(Problem { field: Some("amount".into()), ..conflict::conflict(detail) });
+        return Err(Problem {
+            field: Some("amount".into()),
+            ..conflict::of_code(ProblemCode::AmountUnchanged, detail)
+        });
     }
     let difference = amount.checked_sub(charged);
     let difference = difference.ok_or_else(|| Problem::field("amount", "has too many digits"))?;

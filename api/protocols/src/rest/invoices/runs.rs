@@ -11,6 +11,7 @@ use slapledger_core::domain::invoice::{OpenInvoiceRun, RefreshInvoiceRun, RunPer
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::ledger::Submission;
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::json_body;
 use slapledger_kit::problem::Problem;
 use slapledger_usecases::caller::FIRST_PARTY;
@@ -150,7 +151,7 @@ async fn run_at(
 }
 
 pub(crate) fn unknown_run(run: &str) -> Problem {
-    Problem::not_found(format!("there is no invoice run {run}"))
+    Problem::unknown(ProblemCode::RunUnknown, format!("there is no invoice run {run}"))
 }
 
 pub(crate) fn run_named(name: &str) -> Result<RunId, Problem> {

@@ -4,6 +4,8 @@ use std::sync::OnceLock;
 
 use axum::http::{HeaderMap, Method, StatusCode, header};
 
+use slapledger_kit::code::ProblemCode;
+
 use super::operation::Operation;
 use crate::rest::routes::operations;
 
@@ -29,6 +31,18 @@ pub(crate) fn check(method: &Method, path: &str, status: StatusCode, headers: &H
         media_type.is_none_or(|told| expected.contains(&told)),
         "{method} {path}: {status} is {media_type:?}"
     );
+}
+
+/// Whether the `type` of a problem in JSON stands in the table, with its status.
+#[track_caller]
+pub(crate) fn check_problem(status: StatusCode, headers: &HeaderMap, body: &[u8]) {
+    if headers.get(header::CONTENT_TYPE).is_none_or(|told| told != "application/problem+json") {
+        return;
+    }
+    let problem: serde_json::Value = serde_json::from_slice(body).expect("a problem is JSON");
+    let code = problem["type"].as_str().and_then(ProblemCode::of_urn);
+    let row = code.unwrap_or_else(|| panic!("{problem} has no known type")).row();
+    assert!(row.statuses.contains(&status.as_u16()), "{status} is not said of {}", row.code.as_str());
 }
 
 fn fits(template: &str, path: &str) -> bool {

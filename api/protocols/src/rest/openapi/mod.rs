@@ -8,6 +8,7 @@
 
 #[cfg(test)]
 pub(crate) mod conformity;
+mod descriptions;
 pub(crate) mod operation;
 pub(crate) mod rules;
 pub(super) mod schema;
@@ -22,6 +23,7 @@ use axum::http::Method;
 use axum::routing::{MethodFilter, on};
 use axum::{Router, middleware};
 use serde_json::{Map, Value, json};
+use slapledger_kit::code::{CODES, CodeRow};
 use slapledger_usecases::policy::Policy;
 
 use crate::access::{Gateway, PROJECT, Refuse, as_problem, enforce};
@@ -136,6 +138,12 @@ impl Routes {
     }
 }
 
+/// A row of the table of codes.
+fn problem_code(row: &CodeRow) -> Value {
+    let CodeRow { code, statuses, meaning, remedy } = row;
+    json!({"code": code.as_str(), "type": code.urn(), "statuses": statuses, "meaning": meaning, "remedy": remedy})
+}
+
 /// The document that describes these operations.
 pub(super) fn document(operations: &[Operation]) -> Value {
     let mut components = Components::new();
@@ -156,10 +164,14 @@ pub(super) fn document(operations: &[Operation]) -> Value {
             "description": "Everything is answered in JSON, and in XML to those who prefer it (`Accept`); bodies are read \
                 in both where both are named. Amounts and quantities are texts. Every answer names the sequence of the \
                 last event that it reflects. A write that carries an `Idempotency-Key` may be repeated: it is carried \
-                out once and answered again. Errors are problem details (RFC 9457). Requests that write are refused when \
+                out once and answered again. Errors are problem details (RFC 9457); `x-problem-codes` lists what their \
+                `type` may be, and new ones may be added. Requests that write are refused when \
                 they carry a foreign `Origin`.",
             "license": {"name": "Apache-2.0 OR MIT", "identifier": "Apache-2.0 OR MIT"},
         },
+        // Relative: the document does not know under which name it was asked for.
+        "servers": [{"url": "/", "description": "The server that serves this document"}],
+        "x-problem-codes": CODES.iter().map(problem_code).collect::<Vec<_>>(),
         "tags": [
             {"name": "computers", "description": "Computers, what they offer, and what they say of themselves"},
             {"name": "software", "description": "Software releases, and where they are to be"},

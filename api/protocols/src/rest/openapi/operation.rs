@@ -6,10 +6,12 @@ use axum::http::Method;
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
+use slapledger_kit::code::CODES;
 use slapledger_kit::problem::ProblemDetails;
 use slapledger_usecases::caller::Reach;
 use slapledger_usecases::policy::Policy;
 
+use super::descriptions;
 use super::schema::{self, List};
 
 /// The media types that problems come in.
@@ -43,7 +45,11 @@ pub(super) const PROBLEMS: [ProblemKind; 14] = [
         409,
         "The state of things does not allow it, or the `Idempotency-Key` named something else before",
     ),
-    kind("PreconditionFailed", 412, "What `If-Match` names is not there any more: it changed meanwhile"),
+    kind(
+        "PreconditionFailed",
+        412,
+        "The resource no longer matches `If-Match`: it was modified concurrently",
+    ),
     kind("TooLarge", 413, "The body, or a member of it, is too large"),
     kind("MediaType", 415, "The body is of a type that is not read here"),
     kind("PreconditionRequired", 428, "The request has to say with `If-Match` what it changes"),
@@ -60,7 +66,10 @@ impl ProblemKind {
             .iter()
             .map(|media_type| ((*media_type).to_owned(), json!({"schema": schema})))
             .collect();
-        let mut written = json!({"description": self.description, "content": content});
+        let codes = CODES.iter().filter(|row| row.statuses.contains(&self.status));
+        let codes: Vec<&str> = codes.map(|row| row.code.as_str()).collect();
+        let mut written =
+            json!({"description": self.description, "content": content, "x-problem-codes": codes});
         if self.retry {
             written["headers"]["Retry-After"] =
                 header("Seconds until it may work", &json!({"type": "integer", "minimum": 0}));
@@ -221,6 +230,18 @@ impl Operation {
     /// Its method and path.
     pub(crate) fn place(&self) -> (&Method, &'static str) {
         (&self.method, self.path)
+    }
+
+    /// Its name in clients that are generated.
+    #[cfg(test)]
+    pub(super) fn name(&self) -> &'static str {
+        self.id
+    }
+
+    /// Whether its description stands beside its handler.
+    #[cfg(test)]
+    pub(super) fn describes_itself(&self) -> bool {
+        self.description.is_some()
     }
 
     /// Whom it is for.
@@ -466,7 +487,7 @@ impl Operation {
             written["x-all-projects"] = self.policy.ledger_wide.into();
         }
         written["parameters"] = parameters.into();
-        if let Some(description) = self.description {
+        if let Some(description) = self.description.or_else(|| descriptions::of(self.id)) {
             written["description"] = description.into();
         }
         if !self.bodies.is_empty() {

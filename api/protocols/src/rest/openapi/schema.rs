@@ -324,17 +324,63 @@ pub(crate) struct EventSet {
     digest: Hex,
 }
 
-/// What a line is about.
+/// What a line is about. One object with all members, not one for each kind: generators make one type of it.
 #[derive(JsonSchema)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub(crate) enum LineKind {
+pub(crate) struct LineKind {
+    kind: LineKindName,
+    /// Of a line of usage: what was used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ResourceId")]
+    resource: Option<ResourceId>,
+    /// Of a one-off line: its charge.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ChargeId")]
+    charge: Option<ChargeId>,
+}
+
+/// The kinds of lines.
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LineKindName {
     Recurring,
-    Usage { resource: ResourceId },
+    Usage,
     Advance,
     Percentage,
     Minimum,
     Adjustment,
-    OneOff { charge: String },
+    OneOff,
+}
+
+/// What an event is about: of usage all but `stream`, of anything else `stream` alone.
+#[derive(JsonSchema)]
+pub(crate) struct EventSubject {
+    /// The computer that reported it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<ComputerId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "UsageId")]
+    id: Option<UsageId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    subject: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ResourceId")]
+    resource: Option<ResourceId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Quantity")]
+    quantity: Option<Quantity>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Instant")]
+    start: Option<Instant>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Instant")]
+    stop: Option<Instant>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    dimensions: BTreeMap<String, String>,
+    /// Whose history it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Text")]
+    stream: Option<Text>,
 }
 
 /// What kind of account it is.
@@ -574,7 +620,7 @@ pub(crate) enum Projection {
 }
 
 /// Whom a computer is for.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Scope {
     Open,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
+use slapledger_kit::code::CODES;
 
 use crate::rest::routes::operations;
 
@@ -70,4 +71,106 @@ fn every_shape_that_is_named_is_there() {
         let pointer = reference.strip_prefix('#').expect("a place in the document");
         assert!(document.pointer(pointer).is_some(), "{reference}");
     }
+}
+
+/// What generators of clients cannot use, or what their users would miss.
+fn faults(document: &Value) -> Vec<String> {
+    fn mixed(value: &Value, place: &str, found: &mut Vec<String>) {
+        match value {
+            Value::Object(members) => {
+                let choice = ["oneOf", "anyOf", "allOf"].into_iter().find(|word| members.contains_key(*word));
+                // A schema with a choice of schemas; examples and names of members are no schemas, but have none either.
+                if let Some(choice) = choice.filter(|_| members.contains_key("properties")) {
+                    found.push(format!("{place} has {choice} beside properties"));
+                }
+                members.iter().for_each(|(name, value)| mixed(value, &format!("{place}/{name}"), found));
+            }
+            Value::Array(items) => {
+                items.iter().enumerate().for_each(|(n, value)| mixed(value, &format!("{place}/{n}"), found));
+            }
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    let servers = document["servers"].as_array();
+    if servers.is_none_or(|servers| !servers.iter().any(|server| server["url"].is_string())) {
+        found.push("there are no servers".to_owned());
+    }
+    each_operation(document, |name, operation| {
+        for member in ["summary", "description"] {
+            if operation[member].as_str().is_none_or(|text| text.trim().is_empty()) {
+                found.push(format!("{name} has no {member}"));
+            }
+        }
+    });
+    mixed(&document["components"]["schemas"], "schemas", &mut found);
+    mixed(&document["paths"], "paths", &mut found);
+    found
+}
+
+#[test]
+fn generators_can_use_the_document() {
+    assert_eq!(faults(&document()), [""; 0]);
+}
+
+#[test]
+fn each_fault_is_found_once_it_is_planted() {
+    let planted = |plant: &dyn Fn(&mut Value)| {
+        let mut document = document();
+        plant(&mut document);
+        faults(&document)
+    };
+    let invoices = |document: &mut Value, member: &str, text: Value| {
+        document["paths"]["/v1/invoices"]["get"][member] = text;
+    };
+    let none = ["there are no servers"];
+    assert_eq!(planted(&|document| document["servers"] = Value::Array(Vec::new())), none);
+    assert_eq!(planted(&|document| drop(document.as_object_mut().unwrap().remove("servers"))), none);
+    let found = planted(&|document| invoices(document, "description", " ".into()));
+    assert_eq!(found, ["get /v1/invoices has no description"]);
+    let found = planted(&|document| invoices(document, "description", Value::Null));
+    assert_eq!(found, ["get /v1/invoices has no description"]);
+    assert_eq!(
+        planted(&|document| invoices(document, "summary", "".into())),
+        ["get /v1/invoices has no summary"]
+    );
+    for choice in ["oneOf", "anyOf", "allOf"] {
+        let found = planted(&|document| {
+            document["components"]["schemas"]["LineForm"][choice] = Value::Array(Vec::new());
+        });
+        assert_eq!(found, [format!("schemas/LineForm has {choice} beside properties")]);
+    }
+    let found = planted(&|document| {
+        let line = &mut document["components"]["schemas"]["LineForm"];
+        line["properties"]["nested"] = serde_json::json!({"properties": {}, "oneOf": []});
+    });
+    assert_eq!(found, ["schemas/LineForm/properties/nested has oneOf beside properties"]);
+}
+
+#[test]
+fn every_description_is_of_an_operation_that_has_no_other() {
+    let all = operations();
+    let mut names = BTreeSet::new();
+    for (name, _) in super::descriptions::DESCRIPTIONS {
+        assert!(names.insert(name), "{name} is described twice");
+        let mut of = all.iter().filter(|operation| operation.name() == *name).peekable();
+        assert!(of.peek().is_some(), "{name} is no operation");
+        assert!(of.all(|operation| !operation.describes_itself()), "{name} is described beside its handler");
+    }
+}
+
+#[test]
+fn all_codes_of_problems_are_listed() {
+    let document = document();
+    let listed = document["x-problem-codes"].as_array().unwrap();
+    assert_eq!(listed.len(), CODES.len());
+    for (row, listed) in CODES.iter().zip(listed) {
+        assert_eq!(listed["type"], row.code.urn());
+        let pattern = document["components"]["schemas"]["Problem"]["properties"]["type"]["pattern"].as_str();
+        assert_eq!(pattern, Some("^urn:slapledger:problem:[a-z-]+$"));
+        assert!(row.code.as_str().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'));
+    }
+    // And each status lists its own.
+    let of = |name: &str| document["components"]["responses"][name]["x-problem-codes"].as_array().unwrap();
+    assert!(of("Conflict").contains(&"run-final".into()) && !of("NotFound").contains(&"run-final".into()));
 }

@@ -180,10 +180,10 @@ pub(super) struct CredentialsOfParty {
 
 pub(crate) fn revoke_credentials(operation: Operation) -> Operation {
     operation
-        .called("revokeCredentialsOfParty", "parties", "Have a party come in no more, from now on")
+        .called("revokeCredentialsOfParty", "parties", "Revoke the credentials of a party")
         .path::<schema::PartyId>("id", "Which party")
         .description(
-            "Its tokens and certificates are good for nothing, also those that were issued and not used yet. What it has \
+            "All its tokens and certificates are revoked, including unused ones. What it has \
              stays as it is: its instances run, are invoiced, and may ask for more by certificates of their own; its \
              computers come in, unless `with_computers` revokes their certificates and those of the instances on them. \
              Done again it changes nothing.",
@@ -199,7 +199,7 @@ pub(crate) fn revoke_credentials(operation: Operation) -> Operation {
 
 pub(crate) fn treat(operation: Operation) -> Operation {
     operation
-        .called("setTaxTreatment", "parties", "Have a customer taxed in a way, from an instant on")
+        .called("setTaxTreatment", "parties", "Set the tax category of a customer, from an instant on")
         .path::<schema::PartyId>("id", "Which customer")
         .body::<Treatment>(json!({
             "category": "AE", "reason": "Reverse charge", "code": "VATEX-EU-AE",

@@ -18,7 +18,7 @@ pub(crate) fn list(operation: Operation) -> Operation {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewProject {
-    /// What people call it; no two have the same.
+    /// Title; unique.
     pub(super) title: schema::ShortText,
     /// Where months of its first party begin, who is called as it is and runs it; UTC, if it is not said.
     pub(super) time_zone: Option<schema::TimeZone>,

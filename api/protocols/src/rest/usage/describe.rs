@@ -31,7 +31,7 @@ pub(crate) struct UsageEvent {
 #[derive(JsonSchema)]
 #[serde(untagged)]
 enum EventOrList {
-    One(UsageEvent),
+    One(Box<UsageEvent>),
     List(Vec<UsageEvent>),
 }
 

@@ -31,7 +31,7 @@ fn status(world: &World, path: &str, key: &str) -> String {
 fn a_filter_that_means_nothing_is_refused_by_a_master_alone() {
     let world = master(1);
     let seen = filtered(&world, "one", &[("colour", "red")]).expect(400);
-    assert_eq!(seen.body, "filter: colour is no key of a filter\n");
+    assert_eq!(seen.body, "filter: colour is not a key of a filter\n");
     let seen = filtered(&world, "one", &[("mode", "spread")]).expect(400);
     assert_eq!(seen.body, "filter: mode must be unique_by_network\n");
     filtered(&world, "one", &[("region", "europe")]).expect(408);

@@ -19,6 +19,7 @@ fn restore(given: &Given, mark: u32, stated: &[&str]) -> RecordRestore {
         root: [2; 32],
         mark: RestoreMark::new(mark),
         last_numbers: stated.iter().map(|text| stated_number(text)).collect(),
+        clock_confirmed: false,
     }
 }
 

@@ -118,9 +118,10 @@ fn flips_never_give_other_events_and_refusals_change_nothing() {
     drop(store);
     let files: Vec<_> = save(dir.path()).into_iter().collect();
     let (mut refused, mut unchanged) = (BTreeSet::new(), 0);
-    for (number, (path, content)) in files.iter().enumerate().filter(|(_, (_, content))| !content.is_empty())
-    {
-        let used = content.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1) as u64;
+    for (number, (path, content)) in files.iter().enumerate() {
+        // A file that was filled for later holds nothing yet.
+        let Some(last) = content.iter().rposition(|byte| *byte != 0) else { continue };
+        let used = last as u64 + 1;
         for trial in 0..TRIALS {
             let bit = used * 8 * trial / TRIALS + (number as u64 + trial) % 8;
             flip(path, bit.min(used * 8 - 1));
@@ -231,4 +232,45 @@ fn the_scrub_finds_damage_and_forgets_it_when_it_is_mended() {
     drop(store);
     let store = SledStore::open_with(dir.path(), scrubbing).unwrap();
     assert_eq!(store.damage(), Vec::<String>::new());
+}
+
+/// The bytes of the open tail are others than were written, under a store that goes on: nothing more is acknowledged behind
+/// what could not be read at the next start.
+#[test]
+fn damage_of_the_open_tail_ends_appends() {
+    let dir = written_with(3, LARGE);
+    let store = SledStore::open_with(dir.path(), LARGE).unwrap();
+    let mut scribe = Scribe::new(&store);
+    scribe.write(&store, &noisy(31, 10));
+    assert_eq!(store.damage(), Vec::<String>::new());
+    let tail = store.view().tails.last().unwrap().path().to_owned();
+    flip(&tail, 400 * 8);
+    assert!(store.read(Sequence(0), 1 << 20).is_err());
+    let told = store.damage().join("; ");
+    assert!(told.contains("a tail cannot be read"), "{told}");
+    let last = scribe.last();
+    let frames = scribe.pack(&noisy(41, 10));
+    let appended = store.append(scribe.term, last, &frames);
+    assert!(matches!(&appended, Appended::Unknown { cause } if cause.contains("a tail cannot be read")));
+    // The bytes are right again, and all that was acknowledged is there; this store stays as it is.
+    flip(&tail, 400 * 8);
+    assert!(matches!(store.append(scribe.term, last, &frames), Appended::Unknown { .. }));
+    drop(store);
+    let store = SledStore::open_with(dir.path(), LARGE).unwrap();
+    assert_eq!(events(&store, 0), noisy_events(40));
+}
+
+/// What is asked before anything is written sees the whole log, and its refusal leaves every byte as it was.
+#[test]
+fn what_is_not_accepted_stays_as_it_was() {
+    let dir = written(9);
+    fs::remove_file(dir.path().join("head")).unwrap();
+    let before = save(dir.path());
+    let opened = SledStore::open_accepted(dir.path(), SMALL, |store| {
+        assert_eq!(events(store, 0), noisy_events(90));
+        Err(StoreFault::Stopped { cause: "not this one".into() })
+    });
+    assert!(full_text(&opened.expect_err("it is refused")).contains("not this one"));
+    assert_eq!(changed(dir.path(), &before), Vec::<PathBuf>::new());
+    assert_eq!(events(&open(&dir).unwrap(), 0), noisy_events(90));
 }

@@ -309,7 +309,7 @@ fn a_draft_that_lacks_something_keeps_none_of_the_others() {
     kit.set("2026-11-02T09:00:00Z");
     let opened = kit.post_json("/v1/invoice-runs", &json!({"period": run()["period"], "finalise": true}));
     let detail = opened.json()["detail"].as_str().expect("a text").to_owned();
-    assert!(detail.contains("1 of 2 drafts did not become final") && detail.contains("PARTY-2"), "{detail}");
+    assert!(detail.contains("1 of 2 drafts were not finalised") && detail.contains("PARTY-2"), "{detail}");
     let told = kit.get("/v1/invoice-runs/RUN-1").json();
     assert_eq!(
         (&told["state"], &told["invoices"]),

@@ -244,7 +244,7 @@ fn a_period_that_is_not_over_has_drafts_only() {
     let opened = kit.post_json("/v1/invoice-runs", &run()).json();
     assert_eq!(opened["invoices"], json!(["RUN-1-PARTY-2"]));
     let told = kit.post("/v1/invoice-runs/RUN-1/finalise", "application/json", "{}").problem();
-    let early = "was drawn up before its period ended at 2026-11-01T00:00:00Z: refresh it then";
+    let early = "was drafted before its period ended at 2026-11-01T00:00:00Z; refresh it after that";
     assert_eq!(told, (409, Some("period".into()), format!("RUN-1 {early}")));
     let both = json!({"period": {"start": "2026-10-01", "stop": "2026-11-01"}, "finalise": true});
     let told = kit.post_json("/v1/invoice-runs", &both).problem();
@@ -266,7 +266,7 @@ fn a_period_that_is_not_over_has_drafts_only() {
     let done = kit.post("/v1/invoice-runs/RUN-4/finalise", "application/json", "{}");
     assert_eq!(done.json()["invoices"], json!(["INV-2026-000001"]));
     let told = kit.post("/v1/invoice-runs/RUN-5/finalise", "application/json", "{}").problem();
-    assert_eq!((told.0, &*told.2), (409, "INV-2026-000001 covers some of this period already"));
+    assert_eq!((told.0, &*told.2), (409, "INV-2026-000001 already covers part of this period"));
 }
 
 #[test]
