@@ -77,6 +77,9 @@ impl Bounds {
     }
 }
 
+/// What is told of a request that outlasts the patience of its sender.
+const TOO_LONG: &str = "the request took too long; it may yet be carried out";
+
 /// The room a request takes while it is under way.
 type Permits = Vec<OwnedSemaphorePermit>;
 
@@ -144,10 +147,7 @@ async fn guard(State(bounds): State<Bounds>, mut request: Request, next: Next) -
             match tokio::time::timeout(bounds.patience, next.run(request)).await {
                 Ok(response) => response,
                 // What was handed to the writer is still carried out: only its answer is lost.
-                Err(_) => {
-                    let detail = "the request took too long; it may yet be carried out";
-                    Problem::later(ProblemCode::RequestTimeout, detail, 5).into_response()
-                }
+                Err(_) => Problem::later(ProblemCode::RequestTimeout, TOO_LONG, 5).into_response(),
             }
         }
         Err(problem) => problem.into_response(),

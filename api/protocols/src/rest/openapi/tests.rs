@@ -136,7 +136,7 @@ fn each_fault_is_found_once_it_is_planted() {
     );
     for choice in ["oneOf", "anyOf", "allOf"] {
         let found = planted(&|document| {
-            document["components"]["schemas"]["LineForm"][choice] = Value::Array(Vec::new())
+            document["components"]["schemas"]["LineForm"][choice] = Value::Array(Vec::new());
         });
         assert_eq!(found, [format!("schemas/LineForm has {choice} beside properties")]);
     }
