@@ -3,8 +3,10 @@
 //! The bodies are made before the clock runs, so that the client costs the shared cores little more than sending; from
 //! the first byte sent to the last answer is what is timed. An answer means durable.
 
+use std::path::Path;
+use std::process::Command;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,13 +16,69 @@ use crate::Setting;
 use crate::cloud::{self, Cloud};
 use crate::measure::{Grouped, Rate, median, milliseconds, percentile};
 
-pub(crate) fn ingest(
-    setting: &Setting,
-    events: u64,
-    runs: usize,
-    clients: usize,
-    size: u64,
-) -> anyhow::Result<()> {
+/// How much is sent, and how.
+pub(crate) struct Size {
+    pub(crate) events: u64,
+    pub(crate) runs: usize,
+    pub(crate) clients: usize,
+    pub(crate) batch: u64,
+}
+
+/// Pairs of runs on folders of their own: alone, and while backups are made one after the other, each of what is new.
+pub(crate) fn beside_backups(setting: &Setting, size: &Size) -> anyhow::Result<()> {
+    let &Size { events, runs, clients, batch } = size;
+    println!("{} events in posts of {batch}, {clients} connections, {runs} pairs", Grouped(events));
+    let (mut alone, mut beside) = (Vec::new(), Vec::new());
+    for run in 0..runs {
+        for (has_backups, all) in [(false, &mut alone), (true, &mut beside)] {
+            let folder = setting.new_folder()?;
+            let cloud = Cloud::new(setting, folder.path())?;
+            let seed = setting.seed + run as u64;
+            let bodies: Vec<String> =
+                (0..events / batch).map(|n| cloud::batch(seed, n, batch, batch)).collect();
+            let is_over = AtomicBool::new(!has_backups);
+            let (sent, backups) = thread::scope(|scope| {
+                let backups = scope.spawn(|| back_up(setting, folder.path(), &is_over));
+                let sent = send(&cloud, &bodies, clients, batch);
+                is_over.store(true, Ordering::Relaxed);
+                (sent, backups.join().expect("it does not panic"))
+            });
+            let (rate, times) = sent?;
+            println!(
+                "pair {}: {} backups; {} events/s; post p50 {} ms, p99 {} ms",
+                run + 1,
+                backups?,
+                Grouped(rate.per_second()),
+                milliseconds(median(&times).unwrap_or_default()),
+                milliseconds(percentile(&times, 99).unwrap_or_default()),
+            );
+            all.extend(times);
+        }
+    }
+    let p99 = |times: &[Duration]| percentile(times, 99).unwrap_or_default();
+    println!(
+        "post p99 {} ms alone, {} ms beside backups",
+        milliseconds(p99(&alone)),
+        milliseconds(p99(&beside))
+    );
+    Ok(())
+}
+
+/// Backups one after the other until the end; how many.
+fn back_up(setting: &Setting, folder: &Path, is_over: &AtomicBool) -> anyhow::Result<u32> {
+    let mut made = 0;
+    while !is_over.load(Ordering::Relaxed) {
+        let mut command = Command::new(&setting.binary);
+        command.arg("backup").arg(folder.join("backup")).arg("--data").arg(folder.join("data"));
+        let output = command.output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        made += 1;
+    }
+    Ok(made)
+}
+
+pub(crate) fn ingest(setting: &Setting, size: &Size) -> anyhow::Result<()> {
+    let &Size { events, runs, clients, batch: size } = size;
     ensure!(size > 0 && events >= size && runs > 0 && clients > 0, "there is nothing to send");
     let posts = events / size;
     println!("{} events in posts of {size}, {clients} connections, {runs} runs", Grouped(posts * size));

@@ -91,6 +91,9 @@ enum Figure {
         /// Events of each post
         #[arg(long, default_value_t = 1000)]
         batch: u64,
+        /// Repeat each run while `slapledger backup` copies the ledger again and again
+        #[arg(long)]
+        backups: bool,
     },
     /// What SLAP clients ask most, per second, beside slapos proxy in the same run
     Slap {
@@ -173,8 +176,9 @@ fn main() -> anyhow::Result<()> {
     measure::print_machine()?;
     match figure {
         Figure::Append { events, runs } => append::append(&setting, events, runs),
-        Figure::Ingest { events, runs, clients, batch } => {
-            ingest::ingest(&setting, events, runs, clients, batch)
+        Figure::Ingest { events, runs, clients, batch, backups } => {
+            let size = ingest::Size { events, runs, clients, batch };
+            if backups { ingest::beside_backups(&setting, &size) } else { ingest::ingest(&setting, &size) }
         }
         Figure::Slap { slapos_venv, new, seconds, runs } => {
             slap::slap(&setting, slapos_venv.as_deref(), slap::Size { new, seconds, runs })

@@ -2,7 +2,7 @@
 
 mod download;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
@@ -11,8 +11,9 @@ use slapledger_client::print::say;
 use slapledger_client::table::pair_lines;
 use slapledger_core::backup::{BackupReport, BackupSource, BackupWish, Extent, FolderSource, back_up};
 use slapledger_core::ledger::Clock as _;
-use slapledger_engine::PROGRAM;
+use slapledger_core::log::store::StoreFault;
 use slapledger_engine::clock::SystemClock;
+use slapledger_engine::{PROGRAM, folder};
 
 use self::download::ServerSource;
 use super::{DEFAULT_DATA, progress};
@@ -53,10 +54,21 @@ pub(super) fn run(asked: &Backup) -> anyhow::Result<()> {
             anyhow::ensure!(!asked.link, "--link needs --data: files of another machine cannot be linked");
             make(&ServerSource::new(asked.identity.server(url, None)?), asked)?
         }
-        None => make(&FolderSource::new(&asked.data, PROGRAM, now)?, asked)?,
+        None => {
+            check_idle(&asked.data)?;
+            make(&FolderSource::new(&asked.data, PROGRAM, now)?, asked)?
+        }
     };
     print(asked, &report);
     Ok(())
+}
+
+/// Refuses a folder that nobody uses if its log is shorter than snapshots or index know. A server has checked its own.
+fn check_idle(data: &Path) -> anyhow::Result<()> {
+    match folder::read_log(data) {
+        Err(fault) if matches!(fault.downcast_ref(), Some(StoreFault::InUse { .. })) => Ok(()),
+        read => read.map(drop),
+    }
 }
 
 fn make(source: &dyn BackupSource, asked: &Backup) -> anyhow::Result<BackupReport> {
