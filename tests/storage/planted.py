@@ -125,7 +125,7 @@ class SaysNothing(Program):
 
 def plants(truth):
     """Which drill must see through which program, and what it must say of it; `truth` is the log that drills begin with."""
-    lost = r"acknowledged|does not open|reads otherwise|is refused|init done again|advice of init|holds \d+ events"
+    lost = r"acknowledged|does not open|reads otherwise|is refused|init done again|advice of init|holds \d+ events|does not start"
     return [
         ("kill init", Forgets(), lost),
         ("kill log", Forgets(), lost),
