@@ -44,20 +44,17 @@ pub(super) struct Backup {
 
 pub(super) fn run(asked: &Backup) -> anyhow::Result<()> {
     let now = SystemClock.now();
-    let report = match &asked.url {
-        Some(url) => {
-            anyhow::ensure!(
-                !asked.with_keys,
-                "--with-keys copies keys from a data folder, never over HTTP: run `slapledger backup DEST --data DIR \
-                 --with-keys` on the machine of the server"
-            );
-            anyhow::ensure!(!asked.link, "--link needs --data: files of another machine cannot be linked");
-            make(&ServerSource::new(asked.identity.server(url, None)?), asked)?
-        }
-        None => {
-            check_idle(&asked.data)?;
-            make(&FolderSource::new(&asked.data, PROGRAM, now)?, asked)?
-        }
+    let report = if let Some(url) = &asked.url {
+        anyhow::ensure!(
+            !asked.with_keys,
+            "--with-keys copies keys from a data folder, never over HTTP: run `slapledger backup DEST --data DIR \
+             --with-keys` on the machine of the server"
+        );
+        anyhow::ensure!(!asked.link, "--link needs --data: files of another machine cannot be linked");
+        make(&ServerSource::new(asked.identity.server(url, None)?), asked)?
+    } else {
+        check_idle(&asked.data)?;
+        make(&FolderSource::new(&asked.data, PROGRAM, now)?, asked)?
     };
     print(asked, &report);
     Ok(())

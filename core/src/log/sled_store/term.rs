@@ -36,15 +36,19 @@ fn path_in(dir: &Path) -> PathBuf {
 /// Reads the term; changes nothing.
 pub(super) fn read(dir: &Path) -> Result<TermRead, StoreFault> {
     let path = path_in(dir);
-    let bytes = match fs::read(&path) {
+    let mut bytes = match fs::read(&path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(TermRead::default()),
         Err(error) => return Err(io_fault("read", &path)(error)),
     };
     let damaged = |cause: &str| Err(StoreFault::DamagedFile { path: path.clone(), cause: cause.into() });
     let is_format_1 = bytes.len() == BYTES;
-    if !is_format_1 && bytes.len() != FILE_BYTES {
-        return damaged(&format!("it has {} bytes, not {FILE_BYTES}", bytes.len()));
+    // A process that was killed while it gave a file of format 1 its second slot leaves a part of that.
+    if !is_format_1 && !(SLOTS[1]..=FILE_BYTES).contains(&bytes.len()) {
+        return damaged(&format!("it has {} bytes, not {FILE_BYTES}; restore it from a backup", bytes.len()));
+    }
+    if !is_format_1 {
+        bytes.resize(FILE_BYTES, 0);
     }
     let slots = SLOTS.map(|at| bytes.get(at..at + BYTES).filter(|slot| slot.iter().any(|byte| *byte != 0)));
     let terms = slots.map(|slot| slot.and_then(decode));
@@ -129,5 +133,23 @@ mod tests {
         write(dir.path(), Term(8)).unwrap();
         let new = read(dir.path()).unwrap();
         assert_eq!((new.term, new.is_format_1, new.has_damaged_slot), (Some(Term(8)), false, false));
+    }
+
+    #[test]
+    fn a_second_slot_that_was_begun_leaves_the_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("term");
+        fs::write(&path, encode(Term(7))).unwrap();
+        write(dir.path(), Term(8)).unwrap();
+        let whole = fs::read(&path).unwrap();
+        for length in SLOTS[1]..FILE_BYTES {
+            fs::write(&path, &whole[..length]).unwrap();
+            let torn = read(dir.path()).unwrap();
+            assert_eq!((torn.term, torn.is_format_1), (Some(Term(7)), false), "{length} bytes");
+            assert_eq!(torn.has_damaged_slot, length > SLOTS[1], "{length} bytes");
+            write(dir.path(), Term(8)).unwrap();
+            assert_eq!(read(dir.path()).unwrap().term, Some(Term(8)), "{length} bytes");
+            assert_eq!(fs::read(&path).unwrap().len(), FILE_BYTES);
+        }
     }
 }
