@@ -20,8 +20,8 @@ from server import ROOT, ServerTestCase, slapledger_only
 from slap_case import json_rpc_document
 
 DOCUMENT = ROOT / "docs" / "slap.md"
-ROUTES = ROOT / "api" / "src" / "slap" / "mod.rs"
-RPC_ROUTES = ROOT / "api" / "src" / "rpc" / "mod.rs"
+ROUTES = ROOT / "api" / "protocols" / "src" / "slap" / "mod.rs"
+RPC_ROUTES = ROOT / "api" / "protocols" / "src" / "rpc" / "mod.rs"
 BLOCK = re.compile(r"^```http(?: (\w+) (\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 HEADER = re.compile(r"([A-Z][A-Za-z-]*): (.*)")
 
