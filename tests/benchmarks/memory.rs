@@ -18,6 +18,8 @@ pub(crate) fn memory(setting: &Setting, events: u64) -> anyhow::Result<()> {
     let folder = setting.new_folder()?;
     let mut cloud = Cloud::new(setting, folder.path())?;
     print("with 1,000 instances", &cloud.server)?;
+    // 50,000,000 events are usage of more than three months.
+    cloud.setup.set_clock("2027-03-01T00:00:00Z")?;
     let began = Instant::now();
     cloud.fill(setting.seed, events)?;
     let rate = Rate { count: events, time: began.elapsed() };
