@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use slapledger_tests::server::Server;
 
 use crate::Setting;
@@ -11,14 +11,17 @@ use crate::cloud::{self, Cloud};
 use crate::measure::{Grouped, Rate, milliseconds};
 use crate::stored::print_size;
 
+/// What a year's end leaves room for.
+const MOST_EVENTS: u64 = 35_000_000;
 /// How long memory may settle before it is looked at.
 const REST: Duration = Duration::from_secs(5);
 
 pub(crate) fn memory(setting: &Setting, events: u64) -> anyhow::Result<()> {
+    ensure!(events <= MOST_EVENTS, "at most {MOST_EVENTS} events: usage from October to December");
     let folder = setting.new_folder()?;
     let mut cloud = Cloud::new(setting, folder.path())?;
     print("with 1,000 instances", &cloud.server)?;
-    // 50,000,000 events are usage of more than three months.
+    // After the last usage that this makes, which ends with the year.
     cloud.setup.set_clock("2027-03-01T00:00:00Z")?;
     let began = Instant::now();
     cloud.fill(setting.seed, events)?;
