@@ -1,7 +1,7 @@
 //! A data folder as commands open it: the log, and the caches beside it that know how long the log was.
 //!
-//! All commands open a log here, so that none of them overlooks that events are missing. Before a log is opened that is
-//! not there any more, and after one is opened, it is compared with its witnesses; nothing else is decided here.
+//! All commands open a log here, so that none of them overlooks that events are missing. Each log is
+//! compared with its witnesses before anything in the folder is changed.
 
 use std::path::{Path, PathBuf};
 
@@ -62,7 +62,10 @@ pub fn read_log(data: &Path) -> anyhow::Result<SledStore> {
     }
     check_restored(data)?;
     let store = SledStore::open_read_only(&log).map_err(|fault| match fault {
-        StoreFault::InUse { .. } => anyhow::Error::from(fault).context("--url asks the server that has it"),
+        StoreFault::InUse { .. } => anyhow::Error::from(fault).context(format!(
+            "{} is in use by a running server: add --url, if the command has it, or stop the server",
+            data.display()
+        )),
         fault => fault.into(),
     })?;
     check(data, &store)?;

@@ -173,8 +173,8 @@ pub(super) async fn show(
     read.await?
 }
 
-/// `POST /v1/credentials/{id}/revoke`: it is revoked; with `all_of_holder`, nor is any other that its
-/// holder has; with `issued_since`, nor what they issued from then on.
+/// `POST /v1/credentials/{id}/revoke`: revokes a credential; with `all_of_holder`, also every other one of its holder; with
+/// `issued_since`, also what they issued since then.
 pub(super) async fn revoke(
     Authorised(ctx): Authorised,
     Named(id): Named<String>,

@@ -50,8 +50,8 @@ pub(crate) async fn issue(
     Ok(response)
 }
 
-/// `DELETE /v1/computers/{id}/certificate`: it is revoked; with `with_instances`, those of its
-/// instances neither.
+/// `DELETE /v1/computers/{id}/certificate`: revokes the certificates of a computer; with `with_instances`, also those of its
+/// instances.
 pub(crate) async fn revoke(
     Authorised(ctx): Authorised,
     Named(id): Named<String>,
