@@ -80,7 +80,10 @@ impl Place {
         assert_eq!(error.trim_end().lines().count(), 1, "{line}: {error}");
     }
 
+    /// A server without a bound that the load could reach: on a fast machine it sends thousands of requests a second.
     fn serve(&self, line: &str) -> Server {
+        let unbounded = "[requests]\nmost_per_second = 1000000\n";
+        fs::write(self.path("serve.toml"), unbounded).expect("a file");
         let mut process = self.command(line).stdout(Stdio::piped()).spawn().expect("the binary runs");
         let mut lines = BufReader::new(process.stdout.take().expect("its output")).lines();
         let url = lines.find_map(|line| {
@@ -147,7 +150,7 @@ fn copy(from: &Path, to: &Path) {
     let _ = status;
 }
 
-const SERVE: &str = "serve --data data --plain-http --listen 127.0.0.1:0";
+const SERVE: &str = "serve --data data --config serve.toml --plain-http --listen 127.0.0.1:0";
 
 #[test]
 fn a_server_that_writes_is_backed_up_restored_and_served() {
