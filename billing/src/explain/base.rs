@@ -37,11 +37,11 @@ pub struct BaseLine {
 /// What is to be paid at least: months x price of each part, rounded once.
 #[derive(Debug, Serialize)]
 pub struct Least {
-    /// The months that have the first price.
+    /// The months of the first part.
     pub time: Time,
     /// For one.
     pub price: Price,
-    /// Where the price changed in the month: the other parts.
+    /// The other parts: at another price, or after a time without instances.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub more: Vec<LeastPart>,
     /// Before it is rounded.
@@ -50,7 +50,7 @@ pub struct Least {
     pub amount: Amount,
 }
 
-/// The months of a minimum that have one price.
+/// An uninterrupted time of a minimum that has one price.
 #[derive(Debug, Serialize)]
 pub struct LeastPart {
     /// The months.
@@ -93,14 +93,14 @@ impl ExplainDesk<'_> {
             Model::Minimum { price, .. } => {
                 let parts = match again.map(|again| &again.detail) {
                     Some(LineDetail::Minimum(parts)) => parts.clone(),
-                    _ => vec![MinimumPart { times: vec![line.period], quantity: line.quantity, price }],
+                    _ => vec![MinimumPart { time: line.period, quantity: line.quantity, price }],
                 };
                 let exact = parts.iter().map(|part| Exact::product(part.quantity, part.price)).sum();
                 let amount = Exact::round(exact, book.currency, book.rounding);
                 let terms: Vec<String> =
                     parts.iter().map(|part| format!("{} x {}", part.quantity, part.price)).collect();
-                let times = parts.into_iter().map(|MinimumPart { times, quantity, price }| LeastPart {
-                    time: Time::of_several(subject, &times, Every::Month, quantity),
+                let times = parts.into_iter().map(|MinimumPart { time, quantity, price }| LeastPart {
+                    time: Time::of(subject, time, Every::Month, quantity),
                     price,
                 });
                 let mut times: Vec<LeastPart> = times.collect();

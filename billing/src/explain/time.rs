@@ -55,16 +55,6 @@ impl TimePart {
 impl Time {
     /// A period in units of a fee.
     pub(super) fn of(subject: &RatingSubject<'_>, period: Period, every: Every, quantity: Quantity) -> Self {
-        Self::of_several(subject, &[period], every, quantity)
-    }
-
-    /// Several periods together.
-    pub(super) fn of_several(
-        subject: &RatingSubject<'_>,
-        periods: &[Period],
-        every: Every,
-        quantity: Quantity,
-    ) -> Self {
         let unit = match every {
             Every::Hour => "hour",
             Every::Day => "day",
@@ -72,7 +62,7 @@ impl Time {
             Every::Year => "year",
         };
         let divide_by = u32::try_from(months_of(every)).unwrap_or(1);
-        let parts = periods.iter().flat_map(|period| prorated_parts(*period, every, subject.calendar));
+        let parts = prorated_parts(period, every, subject.calendar).into_iter();
         let mut parts: Vec<_> = parts.map(|(part, whole)| TimePart::of(part, whole)).collect();
         let parts_left_out = parts.len().saturating_sub(MOST) as u64;
         parts.truncate(MOST);

@@ -14,12 +14,12 @@ use crate::proration::prorate;
 use crate::tariff::Priced;
 use crate::warning::Warning;
 
-/// The months of a minimum that have one price.
+/// An uninterrupted time of a minimum that has one price.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MinimumPart {
-    /// The times that count: all of the part, or when the customer had instances.
-    pub(crate) times: Vec<Period>,
-    /// How many months they are.
+    /// The time: all of a part of the month, or when the customer had instances.
+    pub(crate) time: Period,
+    /// How many months it is.
     pub(crate) quantity: Quantity,
     /// For a month.
     pub(crate) price: Price,
@@ -89,7 +89,7 @@ impl<'a> RatingSubject<'a> {
         let ((first, by), (last, _)) = (parts.first()?, parts.last()?);
         let period = Period::new(first.start, last.stop)?;
         let Model::Minimum { of, .. } = &by.rate.model else { return None };
-        let priced_parts = parts.iter().filter_map(|(part, by)| self.minimum_part(*part, *by, histories));
+        let priced_parts = parts.iter().flat_map(|(part, by)| self.minimum_parts(*part, *by, histories));
         let priced_parts: Vec<MinimumPart> = priced_parts.collect();
         if priced_parts.is_empty() {
             return None;
@@ -126,9 +126,9 @@ impl<'a> RatingSubject<'a> {
         Some(rated)
     }
 
-    /// The months of a part for which a minimum is owed; none, if the customer had no instance in it.
-    fn minimum_part(&self, part: Period, by: By<'_>, histories: &[&History]) -> Option<MinimumPart> {
-        let Model::Minimum { price, proration, .. } = by.rate.model else { return None };
+    /// The times of a part for which a minimum is owed; none, if the customer had no instance in it.
+    fn minimum_parts(&self, part: Period, by: By<'_>, histories: &[&History]) -> Vec<MinimumPart> {
+        let Model::Minimum { price, proration, .. } = by.rate.model else { return Vec::new() };
         let times = match proration {
             Proration::None => {
                 let mut allocations = histories.iter().filter_map(|history| history.allocation.as_ref());
@@ -137,10 +137,10 @@ impl<'a> RatingSubject<'a> {
             }
             Proration::Allocated => united(histories.iter().flat_map(|history| history.held(part))),
         };
-        let months = times.iter().map(|time| prorate(*time, Every::Month, self.calendar));
-        let months = months.map(|months| months.map_or(0, Quantity::billionths)).sum();
-        let quantity = Quantity::from_billionths(months)?;
-        (!times.is_empty()).then_some(MinimumPart { times, quantity, price })
+        let months = |time: Period| {
+            Some(MinimumPart { time, quantity: prorate(time, Every::Month, self.calendar)?, price })
+        };
+        times.into_iter().filter_map(months).collect()
     }
 
     /// The lines of a time that a percentage or a minimum is of.

@@ -46,7 +46,11 @@ fn day(month: u32, day: u32) -> (String, String) {
 
 /// The same usage in each month: half of it early, half of it late.
 fn use_everything(cloud: &mut Cloud, month: u32) {
-    let after = if month == 12 { "2027-01-01T00:00:00Z".to_owned() } else { format!("2026-{:02}-01T00:00:00Z", month + 1) };
+    let after = if month == 12 {
+        "2027-01-01T00:00:00Z".to_owned()
+    } else {
+        format!("2026-{:02}-01T00:00:00Z", month + 1)
+    };
     cloud.clock(&after);
     let (from, until) = (format!("2026-{month:02}-01T00:00:00Z"), format!("2026-{month:02}-30T00:00:00Z"));
     for (resource, level) in [("disk", "100"), ("bw", "100"), ("lic", "1")] {
