@@ -133,6 +133,7 @@ def plants(truth):
         ("kill log", Forgets(), lost),
         ("kill rotate", Forgets(), lost),
         ("kill serve", Forgets(), lost),
+        ("kill seal", Forgets(), lost),
         ("kill upgrade", Forgets(), lost),
         ("kill backup", Forgets(), lost),
         ("kill restore", Forgets(), lost),
