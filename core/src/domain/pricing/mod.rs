@@ -148,7 +148,7 @@ pub enum Model {
         every: Every,
         /// When it is charged.
         when: When,
-        /// FeeEnd when.
+        /// Until when.
         until: FeeEnd,
     },
     /// For the usage of a resource.
@@ -204,14 +204,14 @@ pub enum When {
     Advance,
 }
 
-/// FeeEnd when an instance is charged a fee.
+/// Until when an instance is charged a fee.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FeeEnd {
-    /// FeeEnd its owner requested that it is destroyed.
+    /// Until its owner requested that it is destroyed.
     #[default]
     DestroyRequested,
-    /// FeeEnd its node confirmed that it is destroyed.
+    /// Until its node confirmed that it is destroyed.
     Destroyed,
 }
 

@@ -149,7 +149,7 @@ struct Tier {
     flat: Option<schema::Price>,
 }
 
-/// FeeEnd when a fee is charged.
+/// Until when a fee is charged.
 #[derive(JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum FeeEnd {
