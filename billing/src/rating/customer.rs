@@ -96,10 +96,10 @@ impl<'a> RatingSubject<'a> {
         }
         let quantity = priced_parts.iter().map(|part| part.quantity.billionths()).sum();
         let quantity = Quantity::from_billionths(quantity)?;
-        let least: Exact = priced_parts.iter().map(|part| Exact::product(part.quantity, part.price)).sum();
+        let owed: Exact = priced_parts.iter().map(|part| Exact::product(part.quantity, part.price)).sum();
         let book = by.version.book;
         let base = sum(self.counted(lines, period, of, true), book.currency);
-        let priced = Priced { steps: Vec::new(), unit_price: None, exact: least.minus(base.into()) };
+        let priced = Priced { steps: Vec::new(), unit_price: None, exact: owed.minus(base.into()) };
         let behind = self.counted(lines, period, of, true).flat_map(|line| line.events.iter().copied());
         let there = histories.iter().filter(|history| {
             history.allocation.as_ref().is_some_and(|allocation| allocation.within(period).is_some())
@@ -107,17 +107,17 @@ impl<'a> RatingSubject<'a> {
         let there = there.flat_map(|history| history.events(period.stop, self.as_of, self.prices.states));
         let events = together(behind.chain(there));
         let (what, currency) = (name_of_base(of), book.currency);
-        let mut prices: Vec<String> = priced_parts.iter().map(|part| part.price.to_string()).collect();
-        prices.dedup();
-        let price = prices.join(" and ");
+        let mut rates: Vec<String> = priced_parts.iter().map(|part| part.price.to_string()).collect();
+        rates.dedup();
+        let rates = rates.join(" and ");
         let description = format!(
-            "at least {price} {currency} a month for {what} ({quantity} month, {base} {currency} so far), {period}"
+            "at least {rates} {currency} a month for {what} ({quantity} month, {base} {currency} so far), {period}"
         );
         let mut line = self.line(LineKind::Minimum, period, *by, (quantity, "month"), priced);
         // The least is an amount of its own: with half to even the difference would not round alike.
-        let rounded = least.round(book.currency, book.rounding);
+        let rounded = owed.round(book.currency, book.rounding);
         line.amount = rounded.checked_sub(base)?;
-        line.residue = Exact::from(rounded).minus(least);
+        line.residue = Exact::from(rounded).minus(owed);
         if line.amount.minor() <= 0 {
             return None;
         }

@@ -172,7 +172,7 @@ impl<'a> RatingSubject<'a> {
         &self,
         pool: &UsagePool<'a>,
         all: &[Pooled<'a>],
-        (continues, whole): (bool, i128),
+        (goes_on, whole): (bool, i128),
         continued: Continued,
     ) -> Option<(&'a Resource, Rated)> {
         let (by, period) = (pool.by, pool.period);
@@ -181,11 +181,11 @@ impl<'a> RatingSubject<'a> {
         let members = || pool.members.iter().map(|at| &all[*at]);
         let sum = members().map(|pooled| pooled.quantity.billionths()).sum();
         let quantity = Quantity::from_billionths(sum)?;
-        let shared = continues && !adds_up(&declared.meter) && sum != whole;
+        let shared = goes_on && !adds_up(&declared.meter) && sum != whole;
         let priced = if shared && !is_linear(tariff, *free) {
             let whole_priced = tariff::price(Quantity::from_billionths(whole)?, *free, tariff)?;
             whole_priced.scaled(sum, whole)?
-        } else if continues && adds_up(&declared.meter) {
+        } else if goes_on && adds_up(&declared.meter) {
             tariff::continued(quantity, continued, *free, tariff)?
         } else {
             tariff::price(quantity, *free, tariff)?
@@ -198,7 +198,7 @@ impl<'a> RatingSubject<'a> {
         let kind = LineKind::Usage { resource: resource.clone() };
         let line = self.line(kind, period, by, (quantity, unit), priced);
         let mut rated = Rated::new(line.in_group(&group).described(description), events);
-        if continues && adds_up(&declared.meter) {
+        if goes_on && adds_up(&declared.meter) {
             rated.detail = super::LineDetail::Usage(MeteredShare {
                 metered: period,
                 share: None,
