@@ -15,8 +15,9 @@ use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use slapledger_kit::code::ProblemCode;
-use slapledger_kit::forms::{self, Representation};
+use slapledger_kit::forms;
 use slapledger_kit::problem::Problem;
+use slapledger_kit::representation::Representation;
 
 use super::access::Gateway;
 
@@ -32,7 +33,7 @@ pub(crate) async fn guard(State(gateway): State<Arc<Gateway>>, request: Request,
     match check(names, &request) {
         Ok(()) => next.run(request).await,
         Err(problem) => match Representation::accepted(request.headers()) {
-            Ok(Representation::Xml) => forms::rewritten(problem.into_response(), "problem").await,
+            Ok(Representation::Xml) => forms::problem_in_xml(problem.into_response()).await,
             Ok(Representation::Json) | Err(_) => problem.into_response(),
         },
     }

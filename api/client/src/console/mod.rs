@@ -1,16 +1,16 @@
 //! `slapledger console`: SLAP by hand, in lines that look like Python.
 //!
-//! The language is a small part of Python's: names, calls, texts, lists, dictionaries, `if` and `for`. It reaches the
-//! master and nothing else: no file, no clock, no process. Steps, memory and depth are bounded; nothing a text says
-//! ends the console but its own end. `lexer` and `parser` read it, `eval` carries it out, `terminal` is the prompt.
+//! The language is a small part of Python's: assignments, calls, attributes and literals. It reaches the master and
+//! nothing else: no file, no clock, no process. Texts and values are bounded; nothing a text says ends the console but
+//! its own end. `parser` reads it, `eval` carries it out, `terminal` is the prompt.
 //!
-//! Not here: functions and classes of one's own, loops without an end, modules.
+//! Not here: operators, conditions, loops, functions of one's own, modules. A script that needs them is written in Python,
+//! with slapos.core.
 
 mod builtins;
 mod eval;
 mod fault;
 mod instance;
-mod lexer;
 mod parser;
 mod terminal;
 #[cfg(test)]

@@ -11,8 +11,7 @@ pub(super) mod writes;
 use std::collections::BTreeMap;
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode, Uri, header};
-use axum::response::Response;
+use axum::http::{StatusCode, Uri};
 use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_core::domain::id::{InstanceId, PartyId, Reference, Sequence};
@@ -20,6 +19,7 @@ use slapledger_core::domain::instance::{
     InstanceType, ReportedState, RequestOutcome, RequestedState, Requester, WithoutRoom,
 };
 use slapledger_core::domain::time::Timestamp;
+use slapledger_kit::answer::HttpAnswer;
 use slapledger_kit::code::ProblemCode;
 use slapledger_kit::json_body;
 use slapledger_kit::problem::Problem;
@@ -32,7 +32,7 @@ use slapledger_usecases::reading::read;
 use slapledger_usecases::requesting::{self, Requested, WantedInstance};
 
 use self::describe::InstanceWanted;
-use super::openapi::schema;
+use super::openapi::schema::{self, List};
 use super::query::{self, Named, Query};
 use crate::access::Authorised;
 
@@ -143,7 +143,10 @@ impl InstanceResource {
 }
 
 /// `POST /software_instance_module/` and `POST /v1/instances`.
-pub(super) async fn request(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
+pub(super) async fn request(
+    Authorised(ctx): Authorised,
+    request: Request,
+) -> Result<HttpAnswer<InstanceResource>, Problem> {
     let (sent, wanted) = json_body::read::<InstanceWanted>(request, MOST_BYTES).await?;
     let wanted = self::wanted(&ctx, wanted).await?;
     let meta = query::meta(&ctx, ctx.caller.actor(), &sent.headers, &sent.content())?;
@@ -157,13 +160,9 @@ pub(super) async fn request(Authorised(ctx): Authorised, request: Request) -> Re
         RequestOutcome::Changed | RequestOutcome::Unchanged => StatusCode::OK,
     };
     let resource = InstanceResource::of(&ctx, &found);
-    let response = query::tagged(&sent.headers, status, sequence, &resource);
     let place = if sent.path().starts_with("/v1/") { "/v1/instances" } else { "/software_instance_module" };
-    let mut response = query::located(response, &format!("{place}/{instance}"));
-    if waits {
-        response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS.into());
-    }
-    Ok(response)
+    let answer = HttpAnswer::tagged(status, sequence, resource).located(&format!("{place}/{instance}"));
+    Ok(if waits { answer.retry_after(RETRY_AFTER_SECONDS) } else { answer })
 }
 
 async fn wanted(ctx: &RequestContext, sent: InstanceWanted) -> Result<WantedInstance, Problem> {
@@ -232,10 +231,9 @@ pub(super) async fn instance(
     Authorised(ctx): Authorised,
     Named(id): Named<String>,
     uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<InstanceResource>, Problem> {
     let (resource, sequence) = shown(&ctx, &id, &uri).await?;
-    Ok(query::resource(&headers, sequence, &resource))
+    Ok(HttpAnswer::resource(sequence, resource))
 }
 
 async fn shown(ctx: &RequestContext, id: &str, uri: &Uri) -> Result<(InstanceResource, Sequence), Problem> {
@@ -246,7 +244,10 @@ async fn shown(ctx: &RequestContext, id: &str, uri: &Uri) -> Result<(InstanceRes
 }
 
 /// `GET /v1/instances`, living and ended, by id.
-pub(super) async fn instances(Authorised(ctx): Authorised, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn instances(
+    Authorised(ctx): Authorised,
+    uri: Uri,
+) -> Result<HttpAnswer<List<InstanceItem>>, Problem> {
     let query = Query::read(&uri, &["root", "computer", "title"])?;
     let filter = InstanceFilter {
         root: query.parse("root")?,

@@ -13,8 +13,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode, Uri};
-use axum::response::Response;
+use axum::http::{HeaderMap, Uri};
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
@@ -31,6 +30,7 @@ use slapledger_core::domain::usage::{
 use slapledger_core::domain::{Answer, Command, Refusal};
 use slapledger_core::ledger::{Submission, SubmitError};
 use slapledger_core::log::envelope::Actor;
+use slapledger_kit::answer::HttpAnswer;
 use slapledger_kit::body::{self, ReceivedRequest};
 use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
@@ -42,7 +42,7 @@ use slapledger_usecases::context::RequestContext;
 use self::describe::{Dismissal, Resolution};
 use super::cloud_event::{self, Batch, BodyError, Format, Group, Invalid};
 use super::log;
-use super::openapi::schema;
+use super::openapi::schema::{self, List};
 use super::query::{self, Named, Query};
 use crate::access::Authorised;
 
@@ -57,7 +57,7 @@ const MOST_STEPS: usize = 20_000;
 
 /// What became of the events of a body.
 #[derive(Debug, Default, Serialize, JsonSchema)]
-struct Answered {
+pub(crate) struct Answered {
     accepted: u64,
     duplicates: u64,
     suspended: u64,
@@ -84,7 +84,10 @@ struct OutcomeForm {
 }
 
 /// `POST /v1/usage-events`.
-pub(super) async fn record(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
+pub(super) async fn record(
+    Authorised(ctx): Authorised,
+    request: Request,
+) -> Result<HttpAnswer<Answered>, Problem> {
     let (parts, body) = request.into_parts();
     let format = collect::media_type(&parts.headers).as_deref().and_then(Format::of);
     let format = format.ok_or_else(|| Problem::unsupported_media_type(Format::EXPECTED))?;
@@ -98,7 +101,7 @@ async fn record_events(
     headers: &HeaderMap,
     body: Bytes,
     format: Format,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<Answered>, Problem> {
     let (batch, zones) = read(ctx, &body, format).await?;
     let events = batch.events;
     // Before anything is recorded.
@@ -142,7 +145,7 @@ async fn record_events(
     if !conflicts.is_empty() {
         explain(ctx, (body, format, zones), &conflicts, &mut told.outcomes).await?;
     }
-    Ok(query::json(StatusCode::OK, told.sequence, &told))
+    Ok(HttpAnswer::ok(told.sequence, told))
 }
 
 /// Events of computers that do not exist.
@@ -335,7 +338,7 @@ fn first_that_differs(members: &[(&'static str, bool)]) -> &'static str {
 
 /// What was used.
 #[derive(Serialize, JsonSchema)]
-struct Readings {
+pub(crate) struct Readings {
     #[schemars(with = "schema::InstanceId")]
     instance: InstanceId,
     #[schemars(with = "schema::Instant")]
@@ -396,7 +399,7 @@ fn billionths<S: Serializer>(billionths: &i128, serializer: S) -> Result<S::Ok, 
 
 /// `GET /v1/usage`: readings of an instance in steps, which begin where the clock of `time_zone` says (the payer's, if
 /// none is named).
-pub(super) async fn readings(Authorised(ctx): Authorised, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn readings(Authorised(ctx): Authorised, uri: Uri) -> Result<HttpAnswer<Readings>, Problem> {
     let query = Query::read(&uri, &["instance", "resource", "from", "to", "step", "time_zone"])?;
     let instance: InstanceId = query.required("instance")?;
     let resource: Option<ResourceId> = query.parse("resource")?;
@@ -435,7 +438,7 @@ pub(super) async fn readings(Authorised(ctx): Authorised, uri: Uri) -> Result<Re
         let (from, to) = (period.start, period.stop);
         Ok::<_, Problem>(Readings { instance, from, to, step: word, time_zone: zone, resources, sequence })
     })?;
-    Ok(query::json(StatusCode::OK, body.sequence, &body))
+    Ok(HttpAnswer::ok(body.sequence, body))
 }
 
 fn unknown_instance(instance: InstanceId) -> Problem {
@@ -458,7 +461,7 @@ fn period(query: &Query, zone: TimeZone) -> Result<Period, Problem> {
 
 /// A suspended event, as the list shows it.
 #[derive(Serialize, JsonSchema)]
-struct SuspenseForm {
+pub(crate) struct SuspenseForm {
     #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
     #[schemars(with = "schema::ComputerId")]
@@ -481,7 +484,10 @@ impl SuspenseForm {
 }
 
 /// `GET /v1/usage-suspense`.
-pub(super) async fn suspense(Authorised(ctx): Authorised, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn suspense(
+    Authorised(ctx): Authorised,
+    uri: Uri,
+) -> Result<HttpAnswer<List<SuspenseForm>>, Problem> {
     let query = Query::read(&uri, &[])?;
     let (limit, after) = (query.limit()?, query.cursor::<u64>()?.map_or(Sequence::ZERO, Sequence));
     let position = query.position(&ctx).await?;
@@ -497,7 +503,7 @@ pub(super) async fn suspense(Authorised(ctx): Authorised, uri: Uri) -> Result<Re
 }
 
 #[derive(Serialize, JsonSchema)]
-struct Settled {
+pub(crate) struct Settled {
     #[schemars(with = "schema::Sequence")]
     suspended: Sequence,
     #[schemars(with = "schema::Sequence")]
@@ -509,7 +515,7 @@ pub(super) async fn resolve(
     Authorised(ctx): Authorised,
     Named(suspended): Named<String>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<Settled>, Problem> {
     let suspended = suspended_at(&suspended)?;
     let settled = settle(&ctx, suspended, request, |sent| {
         let resolution: Resolution = json_body::parse_optional(sent)?;
@@ -541,7 +547,7 @@ pub(super) async fn dismiss(
     Authorised(ctx): Authorised,
     Named(suspended): Named<String>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<Settled>, Problem> {
     let suspended = suspended_at(&suspended)?;
     let settled = settle(&ctx, suspended, request, |sent| {
         let reason = json_body::parse::<Dismissal>(sent)?.reason.into();
@@ -561,7 +567,7 @@ async fn settle(
     suspended: Sequence,
     request: Request,
     command: impl FnOnce(&ReceivedRequest) -> Result<Command, Problem>,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<Settled>, Problem> {
     let sent = body::read_any(request, json_body::MOST_BYTES).await?;
     let command = command(&sent)?;
     let position = ctx.ledger().head().last;
@@ -580,7 +586,7 @@ async fn settle(
     let meta = query::meta(ctx, local(ctx), &sent.headers, &sent.content())?;
     let accepted = ctx.ledger().submit(Submission { meta, command }).await?;
     let sequence = accepted.sequence;
-    Ok(query::json(StatusCode::OK, sequence, &Settled { suspended, sequence }))
+    Ok(HttpAnswer::ok(sequence, Settled { suspended, sequence }))
 }
 
 /// Who acts.

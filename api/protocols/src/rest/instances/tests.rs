@@ -1,5 +1,6 @@
 //! Instances, computers and software over REST.
 
+use axum::http::header;
 use serde_json::{Value, json};
 use slapledger_core::domain::event::Mode;
 

@@ -6,7 +6,9 @@ use axum::http::Method;
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
+use slapledger_kit::answer::Shape;
 use slapledger_kit::code::CODES;
+use slapledger_kit::forms::xml;
 use slapledger_kit::problem::ProblemDetails;
 use slapledger_usecases::caller::Reach;
 use slapledger_usecases::policy::Policy;
@@ -119,23 +121,11 @@ impl Components {
         }
         for (name, schema) in &mut schemas {
             if let Some(schema) = schema.as_object_mut().filter(|schema| schema.contains_key("properties")) {
-                schema.insert("xml".into(), json!({"name": element(name)}));
+                schema.insert("xml".into(), json!({"name": xml::element(name)}));
             }
         }
         schemas
     }
-}
-
-/// The name of a shape as that of an element: `SoftwareInstance` is `software_instance`.
-fn element(name: &str) -> String {
-    let mut element = String::with_capacity(name.len() + 4);
-    for c in name.chars() {
-        if c.is_ascii_uppercase() && !element.is_empty() {
-            element.push('_');
-        }
-        element.push(c.to_ascii_lowercase());
-    }
-    element
 }
 
 type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
@@ -158,9 +148,10 @@ struct BodyForm {
     example: Option<Value>,
 }
 
-struct Answered {
+pub(crate) struct Answered {
     description: &'static str,
     schema: Option<SchemaOf>,
+    shape: Option<Shape>,
     headers: Vec<(&'static str, &'static str, SchemaOf)>,
 }
 
@@ -178,7 +169,6 @@ pub(crate) struct Operation {
     bodies: Vec<BodyForm>,
     answers: BTreeMap<u16, Answered>,
     problems: Vec<u16>,
-    element: Option<String>,
     only_json: bool,
     text_status: Option<u16>,
     bytes_status: Option<u16>,
@@ -220,7 +210,6 @@ impl Operation {
             bodies: Vec::new(),
             answers: BTreeMap::new(),
             problems,
-            element: None,
             only_json: false,
             text_status: None,
             bytes_status: None,
@@ -250,9 +239,10 @@ impl Operation {
         self.policy
     }
 
-    /// The name of the root element of its answers in XML.
-    pub(crate) fn element(&self) -> Option<&str> {
-        self.element.as_deref()
+    /// The type of what it says it answers with this status, by the name of its schema.
+    #[cfg(test)]
+    pub(crate) fn shape(&self, status: u16) -> Option<Shape> {
+        self.answers.get(&status)?.shape
     }
 
     /// The statuses it says it answers with.
@@ -312,9 +302,13 @@ impl Operation {
     pub(crate) fn answers<T: JsonSchema>(mut self, status: u16, description: &'static str) -> Self {
         let sequence =
             ("slapledger-sequence", "The last event that is reflected", of::<schema::Sequence> as SchemaOf);
-        let answered = Answered { description, schema: Some(of::<T>), headers: vec![sequence] };
+        let answered = Answered {
+            description,
+            schema: Some(of::<T>),
+            shape: Some(Shape::of::<T>()),
+            headers: vec![sequence],
+        };
         self.answers.insert(status, answered);
-        self.element = Some(element(&T::schema_name()));
         self
     }
 
@@ -356,6 +350,7 @@ impl Operation {
         let answered = Answered {
             description: "The client has it as it is",
             schema: None,
+            shape: None,
             headers: vec![("ETag", "Of the resource in this form", of::<schema::Tag>)],
         };
         operation.answers.insert(304, answered);
@@ -434,7 +429,7 @@ impl Operation {
 
     /// With this status it answers with bytes that are neither JSON nor XML.
     pub(crate) fn answers_bytes(mut self, status: u16, description: &'static str) -> Self {
-        self.answers.insert(status, Answered { description, schema: None, headers: Vec::new() });
+        self.answers.insert(status, Answered { description, schema: None, shape: None, headers: Vec::new() });
         self.bytes_status = Some(status);
         self.only_json()
     }

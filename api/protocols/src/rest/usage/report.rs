@@ -2,12 +2,12 @@
 //! in JSON as `/v1/usage-events` does; recorded by the same decision.
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode, Uri};
-use axum::response::Response;
+use axum::http::{HeaderMap, Uri};
 use slapledger_core::domain::id::{ComputerId, Sequence};
 use slapledger_core::domain::usage::RecordUsage;
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::ledger::Submission;
+use slapledger_kit::answer::HttpAnswer;
 use slapledger_kit::collect;
 use slapledger_kit::problem::Problem;
 use slapledger_slap_wire::{self as slap_wire, usage_report};
@@ -24,7 +24,7 @@ pub(crate) async fn post(
     Authorised(ctx): Authorised,
     uri: Uri,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<Answered>, Problem> {
     const EXPECTED: &str = "application/xml (TioXML), application/json or CloudEvents in JSON";
     let (parts, body) = request.into_parts();
     let media_type = collect::media_type(&parts.headers);
@@ -51,7 +51,7 @@ async fn record_document(
     headers: &HeaderMap,
     computer: ComputerId,
     body: &[u8],
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<Answered>, Problem> {
     ctx.caller.check_node(&computer)?;
     let zone = read(ctx, Sequence::ZERO, |view, _| {
         view.inventory.computer(computer.as_str()).map(|known| known.time_zone)
@@ -74,5 +74,5 @@ async fn record_document(
         told.add(outcome, index, id);
     }
     told.rejected = ids.len() as u64 - told.accepted - told.duplicates - told.suspended;
-    Ok(query::json(StatusCode::OK, told.sequence, &told))
+    Ok(HttpAnswer::ok(told.sequence, told))
 }
