@@ -346,7 +346,11 @@ impl Parser<'_> {
         let triple = quote.to_string().repeat(3);
         let is_long = self.rest.starts_with(&triple);
         let end = if is_long { triple } else { quote.to_string() };
-        let skip = |parser: &mut Self| end.chars().for_each(|_| drop(parser.next()));
+        let skip = |parser: &mut Self| {
+            for _ in end.chars() {
+                parser.next();
+            }
+        };
         skip(self);
         while !self.rest.starts_with(&end) {
             let here = self.at;
