@@ -6,7 +6,6 @@ use axum::http::Method;
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
-use slapledger_kit::answer::Shape;
 use slapledger_kit::code::CODES;
 use slapledger_kit::forms::xml;
 use slapledger_kit::problem::ProblemDetails;
@@ -151,7 +150,6 @@ struct BodyForm {
 pub(crate) struct Answered {
     description: &'static str,
     schema: Option<SchemaOf>,
-    shape: Option<Shape>,
     headers: Vec<(&'static str, &'static str, SchemaOf)>,
 }
 
@@ -217,6 +215,7 @@ impl Operation {
     }
 
     /// Its method and path.
+    #[cfg(test)]
     pub(crate) fn place(&self) -> (&Method, &'static str) {
         (&self.method, self.path)
     }
@@ -239,10 +238,12 @@ impl Operation {
         self.policy
     }
 
-    /// The type of what it says it answers with this status, by the name of its schema.
+    /// The name of the schema of what it says it answers with this status.
     #[cfg(test)]
-    pub(crate) fn shape(&self, status: u16) -> Option<Shape> {
-        self.answers.get(&status)?.shape
+    pub(crate) fn schema_name(&self, status: u16) -> Option<String> {
+        let schema = self.answers.get(&status)?.schema?(&mut SchemaGenerator::default());
+        let reference = schema.get("$ref")?.as_str()?;
+        reference.rsplit('/').next().map(str::to_owned)
     }
 
     /// The statuses it says it answers with.
@@ -302,12 +303,7 @@ impl Operation {
     pub(crate) fn answers<T: JsonSchema>(mut self, status: u16, description: &'static str) -> Self {
         let sequence =
             ("slapledger-sequence", "The last event that is reflected", of::<schema::Sequence> as SchemaOf);
-        let answered = Answered {
-            description,
-            schema: Some(of::<T>),
-            shape: Some(Shape::of::<T>()),
-            headers: vec![sequence],
-        };
+        let answered = Answered { description, schema: Some(of::<T>), headers: vec![sequence] };
         self.answers.insert(status, answered);
         self
     }
@@ -350,7 +346,6 @@ impl Operation {
         let answered = Answered {
             description: "The client has it as it is",
             schema: None,
-            shape: None,
             headers: vec![("ETag", "Of the resource in this form", of::<schema::Tag>)],
         };
         operation.answers.insert(304, answered);
@@ -429,7 +424,7 @@ impl Operation {
 
     /// With this status it answers with bytes that are neither JSON nor XML.
     pub(crate) fn answers_bytes(mut self, status: u16, description: &'static str) -> Self {
-        self.answers.insert(status, Answered { description, schema: None, shape: None, headers: Vec::new() });
+        self.answers.insert(status, Answered { description, schema: None, headers: Vec::new() });
         self.bytes_status = Some(status);
         self.only_json()
     }
