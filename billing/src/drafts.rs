@@ -460,7 +460,7 @@ impl<'a> Desk<'a> {
                 events: event_set(&events),
                 cites: charge.cites.clone(),
             };
-            Rated { line, events }
+            Rated::new(line, events)
         });
         lines.collect()
     }

@@ -17,8 +17,8 @@ use slapledger_core::domain::instance::{
 use slapledger_core::domain::money::{Currency, Price, Rounding};
 use slapledger_core::domain::party::RegisterParty;
 use slapledger_core::domain::pricing::{
-    Conversion, Every, Match, Meter, Model, Per, PriceBook, PublishPriceBook, Rate, Resource, ResourceKind,
-    Tariff, When,
+    Conversion, Every, FeeEnd, Match, Meter, Model, OnChange, Per, PriceBook, PublishPriceBook, Rate,
+    Resource, ResourceKind, Tariff, When,
 };
 use slapledger_core::domain::product::PublishSoftwareRelease;
 use slapledger_core::domain::quantity::Quantity;
@@ -416,7 +416,13 @@ impl CommandSender {
         let mut rates = vec![Rate { model: usage, matching: Match::default() }];
         if self.random.once_in(4) {
             let when = if self.random.once_in(2) { When::Advance } else { When::Arrears };
-            let recurring = Model::Recurring { item: "".into(), price, every: Every::Month, when };
+            let recurring = Model::Recurring {
+                item: "".into(),
+                price,
+                every: Every::Month,
+                when,
+                until: FeeEnd::default(),
+            };
             rates.push(Rate { model: recurring, matching: Match::default() });
         }
         if self.random.once_in(10) {
@@ -428,6 +434,7 @@ impl CommandSender {
             currency: Currency::EUR,
             valid_from: Timestamp::from_micros(0).expect("1970"),
             rounding: Rounding::HalfUp,
+            on_change: OnChange::default(),
             resources: vec![declared],
             rates,
         };

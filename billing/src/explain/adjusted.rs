@@ -187,9 +187,9 @@ impl ExplainDesk<'_> {
         });
         let exact = Exact::from(rated.amount).minus(rated.residue);
         let base = of(rate).and_then(|(of, percentages)| {
-            let version = rated.price_book.as_ref()?.version;
+            let name = &rated.price_book.as_ref()?.name;
             let lines = bench.own.lines.iter().map(|rated| &rated.line);
-            let counted = lines.filter(|line| counts(line, version, of, percentages));
+            let counted = lines.filter(|line| counts(line, (name, rated.period), of, percentages));
             Amount::sum(self.invoice().currency, counted.map(|line| line.amount))
         });
         Some(RatedNow {

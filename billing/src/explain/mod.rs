@@ -35,11 +35,11 @@ use crate::view::{Billing, BillingView, Document};
 use crate::{behind, events, tariff};
 
 pub use adjusted::{Adjusted, ChargedLine, RatedNow, TakenBack};
-pub use base::{Base, BaseLine, Least};
+pub use base::{Base, BaseLine, Least, LeastPart};
 pub use counted::{Counted, CountedEvent};
 pub use number::Number;
 pub use time::{Time, TimePart};
-pub use usage::{By, Parts, SampleValue, Samples, UsagePart, UsageStep, Value};
+pub use usage::{By, Parts, SampleValue, Samples, ShareOf, UsagePart, UsageStep, Value};
 
 /// The most allocations, parts or lines that an explanation tells one by one.
 const MOST: usize = 100;
@@ -372,7 +372,7 @@ impl<'v> ExplainDesk<'v> {
                 why = usage::explain(bench, shown, (book, rate, resource));
             }
             (LineKind::Percentage | LineKind::Minimum, Some((book, rate)), Some(bench)) => {
-                why = self.of_lines(bench.subject, &charged, (book, rate));
+                why = self.of_lines(bench.subject, (&charged, again), (book, rate));
             }
             _ => {}
         }

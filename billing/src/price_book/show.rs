@@ -8,8 +8,8 @@ use serde::Serialize;
 use slapledger_core::domain::id::{PriceBookName, ResourceId};
 use slapledger_core::domain::money::{Currency, Price, Rounding};
 use slapledger_core::domain::pricing::{
-    Conversion, Every, Match, Meter, Model, Of, Per, PriceBook, Rate, Resource, ResourceKind, Tariff, Tier,
-    When,
+    Conversion, Every, FeeEnd, Match, Meter, Model, Of, OnChange, Per, PriceBook, Proration, Rate, Resource,
+    ResourceKind, Tariff, Tier, When,
 };
 use slapledger_core::domain::quantity::Quantity;
 use slapledger_core::domain::time::Timestamp;
@@ -21,6 +21,8 @@ pub struct PriceBookForm {
     currency: Currency,
     valid_from: Timestamp,
     rounding: Rounding,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_change: Option<OnChange>,
     resources: Vec<ResourceForm>,
     rates: Vec<RateForm>,
 }
@@ -28,17 +30,12 @@ pub struct PriceBookForm {
 impl PriceBookForm {
     /// The form of a book.
     pub fn of(book: &PriceBook) -> Self {
-        let PriceBook { name, currency, valid_from, rounding, resources, rates } = book;
+        let PriceBook { name, currency, valid_from, rounding, on_change, resources, rates } = book;
+        let on_change = Some(*on_change).filter(|on_change| *on_change != OnChange::default());
         let resources = resources.iter().map(ResourceForm::of).collect();
         let rates = rates.iter().map(RateForm::of).collect();
-        Self {
-            name: name.clone(),
-            currency: *currency,
-            valid_from: *valid_from,
-            rounding: *rounding,
-            resources,
-            rates,
-        }
+        let (currency, valid_from, rounding) = (*currency, *valid_from, *rounding);
+        Self { name: name.clone(), currency, valid_from, rounding, on_change, resources, rates }
     }
 }
 
@@ -113,6 +110,8 @@ pub struct RateForm {
     #[serde(skip_serializing_if = "Option::is_none")]
     when: Option<When>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<FeeEnd>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     resource: Option<ResourceId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     size: Option<Quantity>,
@@ -120,6 +119,8 @@ pub struct RateForm {
     percent: Option<Quantity>,
     #[serde(skip_serializing_if = "Option::is_none")]
     of: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proration: Option<Proration>,
     #[serde(skip_serializing_if = "Option::is_none")]
     price: Option<Price>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -154,11 +155,12 @@ impl RateForm {
     pub fn of(rate: &Rate) -> Self {
         let matching = (rate.matching.members() > 0).then(|| MatchForm::of(&rate.matching));
         let form = match &rate.model {
-            Model::Recurring { item, price, every, when } => Self {
+            Model::Recurring { item, price, every, when, until } => Self {
                 kind: "recurring",
                 item: Some(item.clone()).filter(|item| !item.is_empty()),
                 every: Some(*every),
                 when: Some(*when),
+                until: Some(*until).filter(|until| *until != FeeEnd::default()),
                 price: Some(*price),
                 ..Self::default()
             },
@@ -171,9 +173,12 @@ impl RateForm {
             Model::Percentage { percent, of } => {
                 Self { kind: "percentage", percent: Some(*percent), ..Self::of_base(of) }
             }
-            Model::Minimum { price, of } => {
-                Self { kind: "minimum", price: Some(*price), ..Self::of_base(of) }
-            }
+            Model::Minimum { price, of, proration } => Self {
+                kind: "minimum",
+                price: Some(*price),
+                proration: Some(*proration).filter(|proration| *proration != Proration::default()),
+                ..Self::of_base(of)
+            },
         };
         Self { matching, ..form }
     }
@@ -216,8 +221,16 @@ impl TierForm {
 
 impl MatchForm {
     fn of(matching: &Match) -> Self {
-        let Match { software_release, software_type, computer, instance_type, customer, region, dimensions } =
-            matching;
+        let Match {
+            software_release,
+            software_type,
+            computer,
+            instance_type,
+            customer,
+            region,
+            state,
+            dimensions,
+        } = matching;
         let members = [
             ("software_release", software_release.as_ref().map(ToString::to_string)),
             ("software_type", software_type.as_ref().map(ToString::to_string)),
@@ -225,6 +238,7 @@ impl MatchForm {
             ("instance_type", instance_type.map(|kind| kind.as_str().to_owned())),
             ("customer", customer.map(|customer| customer.to_string())),
             ("region", region.as_ref().map(ToString::to_string)),
+            ("state", state.map(|state| state.as_str().to_owned())),
         ];
         let members = members.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
         Self { members, dimensions: dimensions.iter().cloned().collect() }

@@ -13,4 +13,5 @@ mod models;
 mod projects;
 mod properties;
 mod usage;
+mod versions;
 mod what_if;

@@ -477,6 +477,8 @@ pub(crate) struct PriceBookShown {
     currency: Currency,
     valid_from: Instant,
     rounding: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_change: Option<String>,
     resources: Vec<ResourceShown>,
     rates: Vec<RateShown>,
 }
@@ -523,6 +525,8 @@ pub(crate) struct RateShown {
     #[serde(skip_serializing_if = "Option::is_none")]
     when: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     resource: Option<ResourceId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     size: Option<Quantity>,
@@ -530,6 +534,8 @@ pub(crate) struct RateShown {
     percent: Option<Decimal>,
     #[serde(skip_serializing_if = "Option::is_none")]
     of: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proration: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     price: Option<Decimal>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -569,6 +575,8 @@ pub(crate) struct MatchShown {
     customer: Option<PartyId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     region: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<RequestedState>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     dimensions: BTreeMap<String, String>,
 }

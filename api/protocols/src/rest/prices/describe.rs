@@ -19,6 +19,7 @@ struct PriceBook {
     currency: schema::Currency,
     valid_from: schema::Instant,
     rounding: Option<Rounding>,
+    on_change: Option<OnChange>,
     resources: Option<Vec<MeasuredResource>>,
     rates: Vec<Rate>,
 }
@@ -29,6 +30,14 @@ struct PriceBook {
 enum Rounding {
     HalfUp,
     HalfEven,
+}
+
+/// What a change of version or rate within a month does to allowances, tiers, packages and minimums.
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum OnChange {
+    Continue,
+    Restart,
 }
 
 /// What is measured, and how it is made into a quantity.
@@ -77,6 +86,7 @@ enum Rate {
         item: Option<schema::ShortText>,
         every: Every,
         when: When,
+        until: Option<FeeEnd>,
         price: schema::Price,
         r#match: Option<Match>,
     },
@@ -125,6 +135,7 @@ enum Rate {
         price: schema::Price,
         of: Option<Of>,
         resource: Option<schema::ResourceId>,
+        proration: Option<Proration>,
         r#match: Option<Match>,
     },
 }
@@ -136,6 +147,22 @@ struct Tier {
     up_to: Option<schema::Quantity>,
     price: schema::Price,
     flat: Option<schema::Price>,
+}
+
+/// Until when a fee is charged.
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum FeeEnd {
+    DestroyRequested,
+    Destroyed,
+}
+
+/// What a customer owes with instances for a part of a month.
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Proration {
+    Allocated,
+    None,
 }
 
 #[derive(JsonSchema)]
@@ -181,6 +208,8 @@ struct Match {
     customer: Option<schema::PartyId>,
     /// The region its computer says it is in.
     region: Option<schema::ShortText>,
+    /// The state its owner requested.
+    state: Option<schema::RequestedState>,
     /// Dimensions of usage; each counts as a member.
     dimensions: Option<BTreeMap<String, String>>,
 }
