@@ -188,9 +188,9 @@ impl UsageLedger {
                     overlay.places.pass_on(replaced, sequence);
                 }
                 for (n, correction) in too_early.into_iter().enumerate() {
-                    let (corrected, replaced) = (place(after + n), correction.replaces);
+                    let corrected = place(after + n);
                     overlay.corrected(around, reporter, &correction, corrected);
-                    overlay.places.pass_on(replaced, corrected);
+                    overlay.places.pass_on(correction.replaces, corrected);
                     corrections.push(Event::UsageCorrected(correction));
                 }
                 let event = match replaces {

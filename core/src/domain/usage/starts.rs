@@ -88,12 +88,12 @@ impl<'a> Series<'a> {
         replaces: Option<Sequence>,
         allocated: Option<Timestamp>,
     ) -> Option<Begun> {
-        let replaced = replaces.and_then(|replaced| self.period_of(replaced)).map(|period| period.start);
-        let replaced = replaced.filter(|start| *start < stop);
+        let earlier = replaces.and_then(|earlier| self.period_of(earlier));
+        let as_earlier = earlier.map(|earlier| earlier.start).filter(|start| *start < stop);
         let last = self.before(stop, replaces);
         // Of those that are forgotten it is known where the last one stopped.
         let forgotten = self.parts().filter_map(|(starts, _)| starts.forgotten).max();
-        let start = match (replaced, last, forgotten) {
+        let start = match (as_earlier, last, forgotten) {
             (Some(start), ..) | (None, Some(start), _) => start,
             (None, None, Some(forgotten)) if forgotten < stop => forgotten,
             (None, None, Some(_)) => return None,
@@ -116,7 +116,7 @@ impl<'a> Series<'a> {
         let period = Period::new(start, self.period_of(sequence)?.stop)?;
         let ReportContent { id, subject, quantity, dimensions, node_sequence } =
             self.content(sequence)?.clone();
-        Some(Usage { id, subject, quantity, dimensions, node_sequence, period, ..like.clone() })
+        Some(Usage { id, subject, quantity, period, dimensions, node_sequence, ..like.clone() })
     }
 
     /// Both parts, and what is not to be looked at of each.
