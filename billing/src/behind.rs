@@ -3,7 +3,6 @@
 use slapledger_core::domain::id::{InstanceId, PartyId, Sequence};
 use slapledger_core::domain::invoice::{Invoice, InvoiceLine, InvoiceRunOpened, LineKind};
 
-use crate::drafts::line_of;
 use crate::events::event_set;
 use crate::history::History;
 use crate::rating::{AdjustmentKey, Prices, Rated, RatingBasis, RatingSubject, key, new_events};
@@ -34,7 +33,7 @@ pub(crate) fn credited<'v>(
     view.billing.issued.get(&note.id).filter(|place| place.note > 0)?;
     let cited = line.cites.as_ref()?;
     let original = &view.billing.document(cited.invoice.as_str())?.invoice;
-    Some((original, line_of(original, cited.line)?))
+    Some((original, original.lines.iter().find(|line| line.n == cited.line)?))
 }
 
 /// A line rated again as its document was; none, if it is not one that is rated.
