@@ -352,12 +352,12 @@ impl CommandSender {
             resource: format!("resource {}", self.random.below(2)).into(),
             quantity,
             start: if self.random.once_in(40) {
-                Err(Unreadable("yesterday".into()))
+                Err(Unreadable::malformed("yesterday"))
             } else {
                 Ok((!self.random.once_in(5)).then_some(period.0))
             },
             stop: match self.random.below(80) {
-                0 => Err(Unreadable("tomorrow".into())),
+                0 => Err(Unreadable::malformed("tomorrow")),
                 1 => Ok(None),
                 _ => Ok(Some(period.1)),
             },

@@ -328,7 +328,7 @@ fn differs_from_suspended(report: &UsageReport, suspended: &UsageSuspended) -> &
 fn same(told: &Told, known: Option<Timestamp>, unreadable: Option<&str>) -> bool {
     match told {
         Ok(instant) => *instant == known && unreadable.is_none(),
-        Err(Unreadable(text)) => unreadable == Some(text),
+        Err(Unreadable { text, .. }) => unreadable == Some(text),
     }
 }
 
