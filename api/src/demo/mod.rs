@@ -189,7 +189,7 @@ impl Play<'_> {
         let mut offers = Vec::new();
         for n in 0..partitions {
             let address =
-                |address: String, netmask: &str| Address { address: address.into(), netmask: netmask.into() };
+                |address: String, netmask: &str| Address { address: address.into(), netmask: netmask.into(), ..Address::default() };
             offers.push(Offer {
                 partition: PartitionId::new(&format!("slappart{n}"))?,
                 addresses: vec![
