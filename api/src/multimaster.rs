@@ -36,7 +36,9 @@ fn parse(text: &str) -> anyhow::Result<OtherMasters> {
     let mut masters = Vec::new();
     for (section, options) in sections {
         let Some(url) = section.strip_prefix("multimaster/") else { continue };
-        let get = |name: &str| options.get(name).and_then(Option::as_deref).map(str::trim).filter(|text| !text.is_empty());
+        let get = |name: &str| {
+            options.get(name).and_then(Option::as_deref).map(str::trim).filter(|text| !text.is_empty())
+        };
         let list = get("software_release_list").unwrap_or_default();
         let pair = match (get("cert"), get("key")) {
             (Some(certificate), Some(key)) => {
@@ -52,7 +54,8 @@ fn parse(text: &str) -> anyhow::Result<OtherMasters> {
         let config = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0);
         let mut config = config.timeout_global(Some(PATIENCE));
         if url.starts_with("https://") {
-            let pair = pair.with_context(|| format!("[{section}] needs cert and key: its address is https"))?;
+            let pair =
+                pair.with_context(|| format!("[{section}] needs cert and key: its address is https"))?;
             let tls = TlsConfig::builder()
                 .provider(TlsProvider::Rustls)
                 .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -60,19 +63,28 @@ fn parse(text: &str) -> anyhow::Result<OtherMasters> {
             let tls = match get("ca") {
                 Some(ca) => {
                     let roots = certificates(Path::new(ca)).with_context(|| format!("[{section}]"))?;
-                    let roots: Vec<_> = roots.iter().map(|root| Certificate::from_der(root).to_owned()).collect();
+                    let roots: Vec<_> =
+                        roots.iter().map(|root| Certificate::from_der(root).to_owned()).collect();
                     tls.root_certs(RootCerts::new_with_certs(&roots))
                 }
                 None => tls.disable_verification(true),
             };
             config = config.tls_config(tls.build());
         } else {
-            ensure!(url.starts_with("http://"), "[{section}] must be multimaster/ and an address with http:// or https://");
+            ensure!(
+                url.starts_with("http://"),
+                "[{section}] must be multimaster/ and an address with http:// or https://"
+            );
             ensure!(pair.is_none(), "[{section}] has cert and key, and its address is plain http");
         }
         masters.push(OtherMaster {
             url: url.to_owned(),
-            software_releases: list.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect(),
+            software_releases: list
+                .lines()
+                .map(str::trim)
+                .filter(|line| !line.is_empty())
+                .map(str::to_owned)
+                .collect(),
             from,
             agent: config.build().into(),
         });

@@ -188,8 +188,10 @@ fn list(asked: &List) -> anyhow::Result<()> {
         say!("{}", serde_json::to_string_pretty(&items)?);
         return Ok(());
     }
-    let mut rows =
-        table(&["computer", "title", "address", "free", "busy", "lost", "withdrawn", "configured"], &[3, 4, 5, 6]);
+    let mut rows = table(
+        &["computer", "title", "address", "free", "busy", "lost", "withdrawn", "configured"],
+        &[3, 4, 5, 6],
+    );
     for computer in &items {
         let partitions = &computer["partitions"];
         rows.add_row([

@@ -142,7 +142,9 @@ mod tests {
         parameters.insert("a".to_owned(), String::new());
         let sealed = seal_parameters((&keys, 60_000), key, "parameters", &parameters).unwrap();
         assert_eq!(open_parameters(&keys, &sealed), parameters);
-        assert!(sealed.same_content(&seal_parameters((&keys, 60_000), key, "parameters", &parameters).unwrap()));
+        assert!(
+            sealed.same_content(&seal_parameters((&keys, 60_000), key, "parameters", &parameters).unwrap())
+        );
         parameters.insert("c".to_owned(), "\u{1}".to_owned());
         let refused = seal_parameters((&keys, 60_000), key, "parameters", &parameters).unwrap_err();
         assert_eq!(refused.field.as_deref(), Some("parameters"));

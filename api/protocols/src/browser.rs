@@ -30,11 +30,7 @@ const GIVES_SECRETS: [&str; 2] =
     ["/hateoas/computer_module/Base_getComputerToken", "/getComputerPartitionCertificate"];
 
 /// Around everything.
-pub(crate) async fn guard(
-    State(gateway): State<Arc<Gateway>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+pub(crate) async fn guard(State(gateway): State<Arc<Gateway>>, mut request: Request, next: Next) -> Response {
     if let Err(problem) = well_formed(&request) {
         return problem.into_response();
     }
@@ -79,13 +75,15 @@ fn check(names: Option<&[String]>, request: &Request) -> Result<(), Problem> {
     let host = host(request)?;
     if let Some(host) = host.as_ref().filter(|host| !is_ours(names.unwrap_or_default(), host)) {
         let host = host.host();
-        let or = if names.is_some() { ", as localhost, or by one of its names (`names`, --name)" } else { " or as localhost" };
+        let or = if names.is_some() {
+            ", as localhost, or by one of its names (`names`, --name)"
+        } else {
+            " or as localhost"
+        };
         return Err(forbidden(
             ProblemCode::HostUnknown,
             "host",
-            format!(
-                "{host:?} is not this server: name it by its address{or}"
-            ),
+            format!("{host:?} is not this server: name it by its address{or}"),
         ));
     }
     let reads = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());

@@ -77,9 +77,10 @@ impl OtherMasters {
             return Ok(None);
         }
         let named = wanted.filter.iter().find(|(key, _)| &**key == MASTER).map(|(_, url)| &**url);
-        let listed = self.0.iter().find(|master| {
-            master.software_releases.iter().any(|release| release == wanted.release.as_str())
-        });
+        let listed = self
+            .0
+            .iter()
+            .find(|master| master.software_releases.iter().any(|release| release == wanted.release.as_str()));
         if named.is_none_or(str::is_empty) && listed.is_none() {
             return Ok(None);
         }
@@ -143,7 +144,8 @@ impl OtherMaster {
         let asked = tokio::task::spawn_blocking(move || {
             let mut request = agent.post(&place);
             if let Some((computer, partition)) = from {
-                let claim = format!("X-SlapPartition computer_id={computer}, computer_partition_id={partition}");
+                let claim =
+                    format!("X-SlapPartition computer_id={computer}, computer_partition_id={partition}");
                 request = request.header("authorization", claim);
             }
             let mut answer = request.send_form(form.iter().map(|(key, value)| (*key, value.as_str())))?;

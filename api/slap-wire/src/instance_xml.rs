@@ -71,7 +71,8 @@ pub fn parameters(value: &Value) -> Result<BTreeMap<String, String>, InstanceXml
 pub fn typed(value: &Value) -> Result<BTreeMap<String, String>, MarshalError> {
     let pairs = value.as_dict().unwrap_or_default().iter();
     let is_typed = |value: &Value| value.as_str().is_none_or(str::is_empty);
-    let typed = pairs.filter(|(_, value)| is_typed(value)).filter_map(|(key, value)| Some((key.as_str()?, value)));
+    let typed =
+        pairs.filter(|(_, value)| is_typed(value)).filter_map(|(key, value)| Some((key.as_str()?, value)));
     typed.map(|(key, value)| Ok((key.to_owned(), marshal::write(value)?))).collect()
 }
 

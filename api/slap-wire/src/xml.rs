@@ -262,7 +262,10 @@ pub fn parse(text: &str) -> Result<Element<'_>, XmlError> {
             }
             Event::DocType(declared) => {
                 if typed || tree.root.is_some() || !tree.open.is_empty() {
-                    return Err(malformed(tree.line, "a document type declaration that is not before the root"));
+                    return Err(malformed(
+                        tree.line,
+                        "a document type declaration that is not before the root",
+                    ));
                 }
                 typed = true;
                 let refused = [&b"ENTITY"[..], b"SYSTEM", b"PUBLIC", b"%"];

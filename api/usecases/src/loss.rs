@@ -4,6 +4,7 @@
 //! them, and get another partition as any request does. What they requested themselves they request again when they
 //! run.
 
+use sha2::{Digest, Sha256};
 use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::{ComputerId, PartitionId, Sequence};
 use slapledger_core::domain::instance::{RequestedState, Requester, WithoutRoom};
@@ -11,9 +12,8 @@ use slapledger_kit::problem::Problem;
 use slapledger_kit::sealing::open_parameters;
 use slapledger_projections::SlapViews;
 use slapledger_projections::instances::Instance;
-use sha2::{Digest, Sha256};
-use std::sync::Arc;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::context::RequestContext;
 use crate::reading::read;

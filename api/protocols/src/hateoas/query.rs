@@ -283,7 +283,11 @@ mod tests {
         check(
             "portal_type:(\"Software Instance\", \"Slave Instance\") AND validation_state:validated \
              AND default_specialise_title:=\"é\"",
-            Search { kinds: vec![Kind::Instance, Kind::Shared], tree: asked(Some("é"), "é"), ..Search::default() },
+            Search {
+                kinds: vec![Kind::Instance, Kind::Shared],
+                tree: asked(Some("é"), "é"),
+                ..Search::default()
+            },
         );
         check(
             "portal_type:\"Software Installation\" AND validation_state:validated \

@@ -94,7 +94,8 @@ fn titles_with_quotes_and_backslashes_are_found() {
     let world = World::proxy(4);
     for title in ["back\\slash", "quote\"'", "\"x\" AND title:(\"y"] {
         world.request(title, &[], None).expect(200);
-        let query = form_urlencoded::byte_serialize(format!("{TREES} AND title:=\"{title}\"").as_bytes()).collect::<String>();
+        let query = form_urlencoded::byte_serialize(format!("{TREES} AND title:=\"{title}\"").as_bytes())
+            .collect::<String>();
         let path = format!("/hateoas/?mode=search&query={query}&select_list=title");
         let found = get(&world, &path).expect(200).json();
         assert_eq!(found["_embedded"]["contents"], json!([{"title": title}]), "{title}");

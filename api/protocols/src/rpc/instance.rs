@@ -119,8 +119,7 @@ async fn made_up(
 ) -> Result<Option<Value>, Problem> {
     let told = wanted.parameters.1.as_ref().filter(|_| ctx.mode() == Mode::Proxy && wanted.shared);
     let release = wanted.release.as_str();
-    let Some(found) = told.and_then(|told| Frontend::of(release, software_type, told))
-    else {
+    let Some(found) = told.and_then(|told| Frontend::of(release, software_type, told)) else {
         return Ok(None);
     };
     let root = root_title(ctx, wanted.requester).await?;

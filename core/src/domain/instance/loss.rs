@@ -58,7 +58,8 @@ impl Instances {
         }
         let stream = Stream::Computer(computer.clone());
         let withdrawn = known.offered().map(|partition| {
-            let event = PartitionWithdrawn { computer: computer.clone(), partition: partition.clone(), at: now };
+            let event =
+                PartitionWithdrawn { computer: computer.clone(), partition: partition.clone(), at: now };
             Event::PartitionWithdrawn(event)
         });
         let retired = Event::ComputerRetired(ComputerRetired { computer: computer.clone(), at: now });

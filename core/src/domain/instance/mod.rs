@@ -20,8 +20,8 @@ mod state;
 mod tests;
 
 pub use commands::{
-    BangInstance, InstanceRefusal, Place, ReleasePartition, RenameInstance, ReportInstance, RequestInstance, RequestOutcome,
-    SetConnectionParameters, WithoutRoom,
+    BangInstance, InstanceRefusal, Place, ReleasePartition, RenameInstance, ReportInstance, RequestInstance,
+    RequestOutcome, SetConnectionParameters, WithoutRoom,
 };
 pub use events::{
     ConnectionParametersSet, InstanceAllocated, InstanceBanged, InstanceChanged, InstanceEnded,

@@ -36,7 +36,8 @@ pub(super) fn in_parts(events: Vec<(Stream, Event)>) -> Vec<(Stream, Event)> {
     }
     let mut cut = Vec::new();
     for (stream, mut event) in events {
-        if let Some((instance, sealed)) = value_of_mut(&mut event).filter(|(_, s)| s.ciphertext.len() > PART_BYTES)
+        if let Some((instance, sealed)) =
+            value_of_mut(&mut event).filter(|(_, s)| s.ciphertext.len() > PART_BYTES)
         {
             let ciphertext = std::mem::take(&mut sealed.ciphertext);
             cut.extend((1..).zip(ciphertext.chunks(PART_BYTES)).map(|(part, bytes)| {

@@ -69,7 +69,9 @@ impl InstanceChange {
     fn command(&self, ctx: &RequestContext, instance: &Instance) -> Result<Command, Problem> {
         let parameters = match &self.parameters {
             None => instance.parameters.clone(),
-            Some(told) => sealing::seal_parameters(ctx.parameter_keys(), instance.key(), "parameters", &told.0)?,
+            Some(told) => {
+                sealing::seal_parameters(ctx.parameter_keys(), instance.key(), "parameters", &told.0)?
+            }
         };
         let filter = self.sla.as_ref().map(|sla| {
             sla.0.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect()
@@ -197,7 +199,8 @@ pub(crate) async fn set_connection(
 ) -> Result<Response, Problem> {
     const FIELD: &str = "connection_parameters";
     let instance = named(&of)?;
-    let (sent, Connection { connection_parameters: told }) = json_body::read(request, ctx.parameter_body()).await?;
+    let (sent, Connection { connection_parameters: told }) =
+        json_body::read(request, ctx.parameter_body()).await?;
     say(&ctx, (instance, &sent), |place, known| {
         let connection = sealing::seal_parameters(ctx.parameter_keys(), known.key(), FIELD, &told.0)?;
         Ok(Command::SetConnectionParameters(SetConnectionParameters { place, connection }))

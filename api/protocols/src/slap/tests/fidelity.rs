@@ -14,7 +14,8 @@ fn master(partitions: usize) -> World {
 }
 
 fn shared(name: &str, parameters: &Value, state: &Value) -> Vec<(&'static str, String)> {
-    let values = [("partition_parameter_xml", parameters), ("shared_xml", &Value::Bool(true)), ("state", state)];
+    let values =
+        [("partition_parameter_xml", parameters), ("shared_xml", &Value::Bool(true)), ("state", state)];
     let form = request_form(name, &[], None).into_iter().map(|(key, value)| {
         let other = values.iter().find(|(other, _)| *other == key).map(|(_, value)| dumps(value));
         (key, other.unwrap_or(value))
@@ -140,9 +141,15 @@ fn parameters_of_shared_instances_keep_their_types_in_a_proxy() {
 /// slapgrid's firewall reads the addresses of routes from `full_ip_list`.
 #[test]
 fn a_master_keeps_the_network_of_each_address_and_the_route_to_a_partition() {
-    let text = |pairs: &[(&str, &str)]| Value::dict(pairs.iter().map(|(key, text)| (*key, Value::from(*text))));
-    let tap = text(&[("name", "slaptap0"), ("ipv4_addr", "172.16.0.2"), ("ipv4_gateway", "172.16.0.1"),
-        ("ipv4_netmask", "255.255.0.0"), ("ipv4_network", "172.16.0.0")]);
+    let text =
+        |pairs: &[(&str, &str)]| Value::dict(pairs.iter().map(|(key, text)| (*key, Value::from(*text))));
+    let tap = text(&[
+        ("name", "slaptap0"),
+        ("ipv4_addr", "172.16.0.2"),
+        ("ipv4_gateway", "172.16.0.1"),
+        ("ipv4_netmask", "255.255.0.0"),
+        ("ipv4_network", "172.16.0.0"),
+    ]);
     let own = text(&[("addr", "10.0.0.1"), ("netmask", "255.255.255.255")]);
     let partition = Value::dict([
         ("reference", Value::from("slappart0")),
@@ -180,8 +187,10 @@ fn a_master_keeps_the_network_of_each_address_and_the_route_to_a_partition() {
     assert_eq!(list(&world, "ip_list"), Some(Value::List(vec![own])));
     assert_eq!(list(&world, "full_ip_list"), None);
 
-    let address = |n: u8| json!({"ip-address": format!("10.0.0.{n}"), "network-interface": format!("if{n}"),
-        "network-address": format!("10.0.{n}.0"), "gateway-ip-address": format!("10.0.{n}.1"), "netmask": "255.255.255.0"});
+    let address = |n: u8| {
+        json!({"ip-address": format!("10.0.0.{n}"), "network-interface": format!("if{n}"),
+        "network-address": format!("10.0.{n}.0"), "gateway-ip-address": format!("10.0.{n}.1"), "netmask": "255.255.255.0"})
+    };
     for world in [World::proxy(0), master(0)] {
         let format = json!({"computer_guid": COMPUTER, "compute_partition_list": [
             {"partition_id": "slappart0", "ip_list": [address(1), address(2)]}]});
@@ -191,8 +200,10 @@ fn a_master_keeps_the_network_of_each_address_and_the_route_to_a_partition() {
         let seen = call(&world, "get.v0.compute_partition", &at).expect(200).json();
         assert_eq!(seen["ip_list"], json!([["if1", "10.0.0.1"], ["if2", "10.0.0.2"]]));
         let full = match world.ctx.mode() {
-            Mode::Serve => json!([["if1", "10.0.0.1", "10.0.1.1", "255.255.255.0", "10.0.1.0"],
-                ["if2", "10.0.0.2", "10.0.2.1", "255.255.255.0", "10.0.2.0"]]),
+            Mode::Serve => json!([
+                ["if1", "10.0.0.1", "10.0.1.1", "255.255.255.0", "10.0.1.0"],
+                ["if2", "10.0.0.2", "10.0.2.1", "255.255.255.0", "10.0.2.0"]
+            ]),
             _ => json!([]),
         };
         assert_eq!(seen["full_ip_list"], full);
@@ -214,7 +225,8 @@ fn forms_in_parts_are_read_and_a_field_given_twice_is_not() {
     let seen = world.post_raw("/requestComputerPartition", kind, twice, &[]).expect(400);
     assert_eq!(seen.body, "state: must not be given more than once\n");
     world.post_raw("/requestComputerPartition", kind, parts, &[]).expect(400);
-    let seen = world.post("/supplySupply", &[("url", "http://a"), ("computer_id", COMPUTER), ("url", "http://b")]);
+    let seen =
+        world.post("/supplySupply", &[("url", "http://a"), ("computer_id", COMPUTER), ("url", "http://b")]);
     assert_eq!(seen.expect(400).body, "url: must not be given more than once\n");
     let twice = r#"{"title": "one", "title": "two"}"#;
     let seen = world.post_json("/slapos.get.v0.instance_tree", twice, &[]).expect(400);
@@ -292,11 +304,21 @@ fn a_lost_partition_is_shown_and_released_and_its_instance_moves() {
 #[test]
 fn references_of_computers_are_taken_for_nothing_else() {
     let world = master(0);
-    let register = |reference: &str| {
-        world.post_json("/v1/computers", &json!({"reference": reference}).to_string(), &[])
-    };
-    for wrong in ["PARTY-1", "softinst-12", "INV-2026-000001", "a b", "a/b", "a=b", "COMP-9\u{200b}", "a\u{202e}b",
-        "a\u{a0}b", ".", ".."] {
+    let register =
+        |reference: &str| world.post_json("/v1/computers", &json!({"reference": reference}).to_string(), &[]);
+    for wrong in [
+        "PARTY-1",
+        "softinst-12",
+        "INV-2026-000001",
+        "a b",
+        "a/b",
+        "a=b",
+        "COMP-9\u{200b}",
+        "a\u{202e}b",
+        "a\u{a0}b",
+        ".",
+        "..",
+    ] {
         let seen = register(wrong).expect(400).json();
         assert_eq!(seen["field"], "reference", "{wrong:?}: {seen}");
     }
