@@ -49,9 +49,10 @@ pub(super) async fn request(ctx: Arc<RequestContext>, call: Call) -> Answer {
         software_type: Some(id::<SoftwareType>("software_type", software_type)?),
         instance_type: None,
         parameters: ("parameters", Some(call.texts("parameters"))),
-        typed: match call.flag("shared") && ctx.mode() != Mode::Serve {
-            true => call.typed("parameters")?,
-            false => BTreeMap::new(),
+        typed: if call.flag("shared") && ctx.mode() != Mode::Serve {
+            call.typed("parameters")?
+        } else {
+            BTreeMap::new()
         },
         filter: filter.into_iter().map(|(key, value)| (key.into(), value.into())).collect(),
         state: call.optional("state").map_or(Some(RequestedState::Started), parse_state),

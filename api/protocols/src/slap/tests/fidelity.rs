@@ -1,4 +1,4 @@
-//! What real clients and nodes of SlapOS do, where that is not what the protocol says first.
+//! What real clients and nodes of `SlapOS` do, where that is not what the protocol says first.
 
 use serde_json::json;
 use slapledger_core::domain::event::Mode;
