@@ -277,7 +277,6 @@ mod tests {
                 kinds: vec![Kind::Computer],
                 title: asked(Some("T"), "T\" AND reference:=\"R"),
                 reference: text("R"),
-                reference: text("R"),
                 ..Search::default()
             },
         );
