@@ -6,4 +6,5 @@
 pub mod cli;
 pub mod config;
 pub mod demo;
+mod multimaster;
 pub mod server_certificate;

@@ -7,7 +7,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // One line: what was tried, and because of what it failed.
-            eprintln!("slapledger: {error:#}");
+            eprintln!("slapledger: {}", slapledger_client::print::shown(&format!("{error:#}")));
             slapledger_api::cli::exit_status(&error).into()
         }
     }

@@ -103,7 +103,8 @@ impl CommandSender {
     }
 
     fn offer(&mut self, n: u64) -> Offer {
-        let address = Address { address: format!("10.1.0.{n}").into(), netmask: "255.255.255.255".into() };
+        let (address, netmask) = (format!("10.1.0.{n}").into(), "255.255.255.255".into());
+        let address = Address { address, netmask, ..Address::default() };
         // Now and then partitions swap their users.
         let user = if self.random.once_in(10) { n + 1 } else { n };
         Offer {

@@ -30,6 +30,10 @@ pub enum Computer {
     Describe(Describe),
     /// Restrict who and what a computer serves
     Scope(Scope),
+    /// Retire a computer that is gone; what is on it moves or ends
+    Retire(Retire),
+    /// Release a lost partition; its instance moves or ends
+    Release(Release),
     /// Issue the certificate of a computer: COMP-1.crt and COMP-1.key
     Certificate(Certificate),
     /// Publish the partitions of computers, as `slapos node format` does
@@ -108,6 +112,24 @@ pub struct Scope {
 }
 
 #[derive(Args)]
+pub struct Retire {
+    /// Its reference (COMP-1)
+    computer: String,
+    #[command(flatten)]
+    client: Client,
+}
+
+#[derive(Args)]
+pub struct Release {
+    /// The reference of its computer (COMP-1)
+    computer: String,
+    /// Its name (slappart0)
+    partition: String,
+    #[command(flatten)]
+    client: Client,
+}
+
+#[derive(Args)]
 pub struct Certificate {
     /// Its reference (COMP-1)
     computer: String,
@@ -153,6 +175,8 @@ pub fn run(computer: &Computer) -> anyhow::Result<()> {
         Computer::Describe(asked) => describe(asked),
         Computer::Scope(asked) => scope(asked),
         Computer::Certificate(asked) => certificate(asked),
+        Computer::Retire(asked) => retire(asked),
+        Computer::Release(asked) => release(asked),
         Computer::Format(asked) => format(asked),
     }
 }
@@ -164,8 +188,10 @@ fn list(asked: &List) -> anyhow::Result<()> {
         say!("{}", serde_json::to_string_pretty(&items)?);
         return Ok(());
     }
-    let mut rows =
-        table(&["computer", "title", "address", "free", "busy", "withdrawn", "configured"], &[3, 4, 5]);
+    let mut rows = table(
+        &["computer", "title", "address", "free", "busy", "lost", "withdrawn", "configured"],
+        &[3, 4, 5, 6],
+    );
     for computer in &items {
         let partitions = &computer["partitions"];
         rows.add_row([
@@ -174,6 +200,7 @@ fn list(asked: &List) -> anyhow::Result<()> {
             text_of(&computer["address"]).to_owned(),
             partitions["free"].to_string(),
             partitions["busy"].to_string(),
+            partitions["lost"].to_string(),
             partitions["withdrawn"].to_string(),
             computer["configured_at"].as_str().unwrap_or("never").to_owned(),
         ]);
@@ -253,6 +280,20 @@ fn scope(asked: &Scope) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn retire(asked: &Retire) -> anyhow::Result<()> {
+    let path = invoices::path(&["v1", "computers", &asked.computer]);
+    let computer = asked.client.server()?.delete(&path)?;
+    say!("{} is retired since {}", text_of(&computer["id"]), text_of(&computer["retired_at"]));
+    Ok(())
+}
+
+fn release(asked: &Release) -> anyhow::Result<()> {
+    let path = invoices::path(&["v1", "computers", &asked.computer, "partitions", &asked.partition]);
+    let computer = asked.client.server()?.delete(&path)?;
+    say!("{} of {} is released", asked.partition, text_of(&computer["id"]));
+    Ok(())
+}
+
 fn certificate(asked: &Certificate) -> anyhow::Result<()> {
     let server = asked.client.server()?;
     let path = invoices::path(&["v1", "computers", &asked.computer, "certificate"]);
@@ -293,6 +334,7 @@ fn say_facts(computer: &Json) {
         ("address", text_of(&computer["address"])),
         ("configured", configured),
         ("silent since", text_of(&computer["silent_since"])),
+        ("retired", text_of(&computer["retired_at"])),
         ("attributes", &attributes.join(" ")),
         ("scope", text_of(&scope["scope"])),
         ("members", &group),

@@ -91,6 +91,9 @@ enum Command {
         /// repeatable
         #[arg(long = "product", value_name = "PRODUCT=RELEASE")]
         products: Vec<String>,
+        /// Forward requests to the other masters of this slapos.cfg (sections [multimaster/URL])
+        #[arg(long, value_name = "FILE")]
+        cfg: Option<PathBuf>,
         /// For tests: read the time from this file (RFC 3339), again for each command
         #[arg(long, value_name = "FILE")]
         clock: Option<PathBuf>,
@@ -433,8 +436,8 @@ pub fn run() -> anyhow::Result<()> {
         Command::Demo { folder, listen, seed, no_serve } => {
             serve::demo(&folder, (!no_serve).then_some(listen.listen), seed)
         }
-        Command::Proxy { folder, listen, operations, computer, products, clock } => {
-            serve::proxy(&folder, listen.listen, operations, &computer, &products, clock)
+        Command::Proxy { folder, listen, operations, computer, products, cfg, clock } => {
+            serve::proxy(&folder, listen.listen, operations, &computer, &products, (cfg, clock))
         }
         Command::Init { folder, name, time_zone, token_file } => {
             let time_zone = time_zone.parse().map_err(|rule| anyhow::anyhow!("--time-zone {rule}"))?;

@@ -25,6 +25,7 @@ use slapledger_engine::shipping::Shipping;
 use slapledger_engine::{Engine, Open, accepted};
 use slapledger_net::{self as net, Connections};
 use slapledger_protocols::access::{AccessControl, FailedAttempts, Gateway, RateLimits, RequestLimits};
+use slapledger_protocols::multimaster::OtherMasters;
 use slapledger_protocols::operations::Operations;
 use slapledger_protocols::rest::invoices;
 use slapledger_protocols::router;
@@ -38,6 +39,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{Folder, init, progress, warnings};
 use crate::config::{Config, TerminatorConfig};
 use crate::demo;
+use crate::multimaster;
 use crate::server_certificate::{self, ServerCertificate, Source};
 
 /// The name of the one user of `proxy`.
@@ -49,13 +51,14 @@ pub(super) fn proxy(
     operations: Option<SocketAddr>,
     computer: &str,
     products: &[String],
-    clock: Option<PathBuf>,
+    (cfg, clock): (Option<PathBuf>, Option<PathBuf>),
 ) -> anyhow::Result<()> {
     let data = &folder.data;
     loopback_alone("--listen", listen, "proxy")?;
     if let Some(operations) = operations {
         loopback_alone("--operations", operations, "proxy")?;
     }
+    let masters = cfg.as_deref().map(multimaster::read).transpose()?.unwrap_or_default();
     let products = products.iter().map(|told| product(told)).collect::<anyhow::Result<Vec<_>>>()?;
     let computer = ComputerId::new(computer).map_err(|rule| anyhow::anyhow!("--computer {rule}"))?;
     warnings::to_stderr();
@@ -78,7 +81,10 @@ pub(super) fn proxy(
     }
     say!("data      {}", data.display());
     say!("computer  {computer}");
-    serve(ctx, None, Serving { operations, ..Serving::plain(listen) })
+    for master in &masters.0 {
+        say!("forwards  {} releases to {}", master.software_releases.len(), master.url);
+    }
+    serve(ctx, None, Serving { operations, masters, ..Serving::plain(listen) })
 }
 
 /// Where a master listens, if nothing else is said.
@@ -160,6 +166,7 @@ pub(super) fn master(folder: Folder, config: Config, plain_http: bool) -> anyhow
         let shipping = Shipping::start(to, &engine.log, engine.ledger.created(), engine.ledger.clock());
         engine.shipping = Some(shipping.context("start a thread that ships sealed epochs")?);
     }
+    engine.most_parameter_bytes = config.requests.most_parameter_bytes;
     engine.certifier = Some(Arc::new(Certifier::new(authority, &data.join("certificates"))?));
     let ctx = RequestContext::local(Arc::new(engine));
     say!("data      {}", data.display());
@@ -184,7 +191,15 @@ pub(super) fn master(folder: Folder, config: Config, plain_http: bool) -> anyhow
     serve(
         ctx,
         known,
-        Serving { listen, operations: config.operations, tls, shown, connections, silent_after },
+        Serving {
+            listen,
+            operations: config.operations,
+            tls,
+            shown,
+            connections,
+            silent_after,
+            masters: OtherMasters::default(),
+        },
     )
 }
 
@@ -316,6 +331,8 @@ struct Serving {
     connections: Connections,
     /// Computers that are silent for longer are closed, if it is said.
     silent_after: Option<Duration>,
+    /// To whom requests for some software are forwarded.
+    masters: OtherMasters,
 }
 
 impl Serving {
@@ -328,6 +345,7 @@ impl Serving {
             shown: None,
             connections: Connections::default(),
             silent_after: None,
+            masters: OtherMasters::default(),
         }
     }
 }
@@ -339,7 +357,7 @@ fn serve(
     known: Option<(AccessControl, RequestLimits)>,
     serving: Serving,
 ) -> anyhow::Result<()> {
-    let Serving { listen, operations, tls, shown, connections, silent_after } = serving;
+    let Serving { listen, operations, tls, shown, connections, silent_after, masters } = serving;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
     let ctx = Arc::new(ctx);
@@ -368,7 +386,7 @@ fn serve(
         }
         tokio::spawn(due::watch(Arc::clone(&ctx)));
         tokio::spawn(erasure::watch(Arc::clone(&ctx)));
-        let mut gateway = Gateway::open(Arc::clone(&ctx.engine));
+        let mut gateway = Gateway { masters, ..Gateway::open(Arc::clone(&ctx.engine)) };
         if let Some((access, limits)) = known {
             gateway = Gateway { access: Some(access), limits, ..gateway };
         }

@@ -188,8 +188,11 @@ impl Play<'_> {
         let subnet = name.trim_start_matches("COMP-");
         let mut offers = Vec::new();
         for n in 0..partitions {
-            let address =
-                |address: String, netmask: &str| Address { address: address.into(), netmask: netmask.into() };
+            let address = |address: String, netmask: &str| Address {
+                address: address.into(),
+                netmask: netmask.into(),
+                ..Address::default()
+            };
             offers.push(Offer {
                 partition: PartitionId::new(&format!("slappart{n}"))?,
                 addresses: vec![

@@ -45,6 +45,9 @@ pub(crate) struct ComputerItem {
     /// When it was last heard of, if it fell silent.
     #[schemars(with = "Option<schema::Instant>")]
     silent_since: Option<Timestamp>,
+    /// When it was retired, if it was.
+    #[schemars(with = "Option<schema::Instant>")]
+    retired_at: Option<Timestamp>,
     partitions: Counts,
 }
 
@@ -55,6 +58,8 @@ struct Counts {
     free: usize,
     busy: usize,
     withdrawn: usize,
+    /// Withdrawn while somebody is in them: nothing happens there until they are released, or offered again.
+    lost: usize,
 }
 
 /// A single computer.
@@ -101,6 +106,10 @@ struct PartitionItem {
 struct AddressItem {
     address: String,
     netmask: String,
+    /// Its network interface.
+    interface: String,
+    gateway: String,
+    network: String,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -131,7 +140,13 @@ impl ComputerItem {
             registered_at: computer.registered_at,
             configured_at: computer.configured_at,
             silent_since: computer.silent_since,
-            partitions: Counts { free: count("free"), busy: count("busy"), withdrawn: count("withdrawn") },
+            retired_at: computer.retired_at,
+            partitions: Counts {
+                free: count("free"),
+                busy: count("busy"),
+                withdrawn: count("withdrawn"),
+                lost: count("lost"),
+            },
         }
     }
 }
@@ -163,7 +178,8 @@ impl ComputerResource {
 
 fn partition_state(partition: &Partition) -> &'static str {
     match (partition.occupant, partition.offered) {
-        (Some(_), _) => "busy",
+        (Some(_), true) => "busy",
+        (Some(_), false) => "lost",
         (None, true) => "free",
         (None, false) => "withdrawn",
     }
@@ -171,9 +187,13 @@ fn partition_state(partition: &Partition) -> &'static str {
 
 impl PartitionItem {
     fn of(partition: &Partition) -> Self {
-        let addresses = partition.offer.addresses.iter();
-        let addresses = addresses
-            .map(|told| AddressItem { address: told.address.to_string(), netmask: told.netmask.to_string() });
+        let addresses = partition.offer.addresses.iter().map(|told| AddressItem {
+            address: told.address.to_string(),
+            netmask: told.netmask.to_string(),
+            interface: partition.offer.interface_of(told).to_owned(),
+            gateway: told.gateway.to_string(),
+            network: told.network.to_string(),
+        });
         Self {
             id: partition.offer.partition.to_string(),
             state: partition_state(partition),

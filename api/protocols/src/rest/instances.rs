@@ -36,8 +36,6 @@ use super::openapi::schema::{self, List};
 use super::query::{self, Named, Query};
 use crate::access::Authorised;
 
-/// The longest body of a request for an instance, in bytes.
-const MOST_BYTES: usize = 1024 * 1024;
 /// When to ask again for an instance that has no partition yet.
 const RETRY_AFTER_SECONDS: u32 = 30;
 
@@ -66,6 +64,10 @@ pub(super) struct InstanceItem {
     host: Option<InstanceId>,
     computer: Option<String>,
     partition: Option<String>,
+    /// Since when its computer does not offer that partition any more: nothing happens there until the provider releases
+    /// it, or offers it again.
+    #[schemars(with = "Option<schema::Instant>")]
+    partition_lost_since: Option<Timestamp>,
     sla: BTreeMap<String, String>,
     #[schemars(with = "schema::Instant")]
     requested_at: Timestamp,
@@ -117,6 +119,7 @@ impl InstanceItem {
             host: instance.host(),
             computer: place.map(|place| place.computer.to_string()),
             partition: place.map(|place| place.partition.to_string()),
+            partition_lost_since: instance.lost_since,
             sla: instance.filter.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect(),
             requested_at: instance.requested_at,
             allocated_at: place.map(|place| place.from),
@@ -147,11 +150,14 @@ pub(super) async fn request(
     Authorised(ctx): Authorised,
     request: Request,
 ) -> Result<HttpAnswer<InstanceResource>, Problem> {
-    let (sent, wanted) = json_body::read::<InstanceWanted>(request, MOST_BYTES).await?;
+    let (sent, wanted) = json_body::read::<InstanceWanted>(request, ctx.parameter_body()).await?;
     let wanted = self::wanted(&ctx, wanted).await?;
     let meta = query::meta(&ctx, ctx.caller.actor(), &sent.headers, &sent.content())?;
-    let Requested { instance, outcome, allocated, sequence } =
-        requesting::request(&ctx, meta, &wanted).await?;
+    let requested = requesting::request(&ctx, meta, &wanted).await?;
+    let Requested { instance, outcome, allocated, sequence } = requested.ok_or_else(|| {
+        let detail = format!("there is no instance {} to destroy", wanted.reference);
+        Problem::unknown(ProblemCode::InstanceUnknown, detail)
+    })?;
     let (found, sequence) = find(&ctx, instance, sequence).await?;
     let waits = !allocated && found.lives();
     let status = match outcome {
@@ -203,6 +209,7 @@ async fn wanted(ctx: &RequestContext, sent: InstanceWanted) -> Result<WantedInst
         software_type: sent.software_type.map(Into::into),
         instance_type: sent.instance_type.map(Into::into),
         parameters: ("parameters", sent.parameters.map(|parameters| parameters.0)),
+        typed: BTreeMap::new(),
         filter,
         state: sent.state.map(Into::into),
         shared,

@@ -30,6 +30,18 @@ fn usual() -> Routes {
             computers::writes::describe,
             computers::describe::describe,
         )
+        .delete(
+            "/v1/computers/{id}",
+            &policy::COMPUTER_WRITE,
+            computers::writes::retire,
+            computers::describe::retire,
+        )
+        .delete(
+            "/v1/computers/{id}/partitions/{partition}",
+            &policy::COMPUTER_WRITE,
+            computers::writes::release,
+            computers::describe::release,
+        )
         .put(
             "/v1/computers/{id}/configuration",
             &policy::COMPUTER_REPORT,

@@ -60,7 +60,13 @@ fn offer(at: usize, told: &Value) -> Result<Offer, Problem> {
     let addresses = told.get("ip_list").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let interface = addresses.first().map(|first| text(first, "network-interface")).transpose()?;
     let addresses = addresses.iter().map(|told| {
-        Ok::<_, Problem>(Address { address: text(told, "ip-address")?, netmask: text(told, "netmask")? })
+        Ok::<_, Problem>(Address {
+            address: text(told, "ip-address")?,
+            netmask: text(told, "netmask")?,
+            interface: Some(text(told, "network-interface")?),
+            gateway: text(told, "gateway-ip-address")?,
+            network: text(told, "network-address")?,
+        })
     });
     Ok(Offer {
         partition: id(&path("partition_id"), &text(told, "partition_id")?)?,

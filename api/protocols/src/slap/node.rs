@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::Request;
 use slapledger_core::domain::computer::{Address, BangComputer, ConfigureComputer, Offer, RequestComputer};
+use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::{ComputerId, InstanceId, Sequence};
 use slapledger_core::domain::time::TimeZone;
 use slapledger_core::domain::{Answer, Command};
@@ -64,7 +65,7 @@ pub(super) async fn configure(Authorised(ctx): Authorised, request: Request) -> 
     form.fields.bytes("xml")?;
     let value = form.fields.marshalled("xml")?.unwrap_or(slapledger_slap_wire::marshal::Value::None);
     let config = computer_config::read(&value).map_err(|error| Problem::field("xml", error.to_string()))?;
-    let mut command = configuration(config)?;
+    let mut command = configuration(config, ctx.mode())?;
     command.owner_if_new = owner_if_new(&ctx);
     let node = command.computer.clone();
     ctx.caller.check_node(&node)?;
@@ -72,9 +73,9 @@ pub(super) async fn configure(Authorised(ctx): Authorised, request: Request) -> 
     Ok(text("done"))
 }
 
-fn configuration(config: ComputerConfig) -> Result<ConfigureComputer, Problem> {
+fn configuration(config: ComputerConfig, mode: Mode) -> Result<ConfigureComputer, Problem> {
     let ComputerConfig { reference, address, netmask, partitions, rest: _ } = config;
-    let offers = partitions.into_iter().map(offer).collect::<Result<_, _>>()?;
+    let offers = partitions.into_iter().map(|told| offer(told, mode)).collect::<Result<_, _>>()?;
     Ok(ConfigureComputer {
         computer: id("xml: reference", &reference)?,
         address: address.unwrap_or_default().into(),
@@ -84,11 +85,25 @@ fn configuration(config: ComputerConfig) -> Result<ConfigureComputer, Problem> {
     })
 }
 
-fn offer(config: PartitionConfig) -> Result<Offer, Problem> {
-    let PartitionConfig { reference, addresses, tap_name, user_name, capabilities, rest: _ } = config;
-    let addresses = addresses
-        .into_iter()
-        .map(|told| Address { address: told.address.into(), netmask: told.netmask.into() });
+fn offer(config: PartitionConfig, mode: Mode) -> Result<Offer, Problem> {
+    let PartitionConfig { reference, addresses, tap_name, route, user_name, capabilities, rest: _ } = config;
+    let own = addresses.into_iter().map(|told| Address {
+        address: told.address.into(),
+        netmask: told.netmask.into(),
+        ..Address::default()
+    });
+    // slapos proxy knows of no routes.
+    let route = route.filter(|_| mode == Mode::Serve).map(|told| {
+        let address = Address {
+            address: told.address.into(),
+            netmask: told.netmask.into(),
+            gateway: told.gateway.into(),
+            network: told.network.into(),
+            ..Address::default()
+        };
+        address.of_route(&tap_name)
+    });
+    let addresses = own.chain(route);
     Ok(Offer {
         partition: id("xml: partition_list[].reference", &reference)?,
         addresses: addresses.collect(),

@@ -6,10 +6,11 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use slapledger_core::domain::computer::{
     Address, AllocationScope, BangComputer, ConfigureComputer, DescribeComputer, Offer, RegisterComputer,
-    RequestComputer, SetAllocationScope,
+    RequestComputer, RetireComputer, SetAllocationScope,
 };
 use slapledger_core::domain::event::Stream;
-use slapledger_core::domain::id::{ComputerId, SoftwareRelease};
+use slapledger_core::domain::id::{ComputerId, PartitionId, SoftwareRelease};
+use slapledger_core::domain::instance::ReleasePartition;
 use slapledger_core::domain::software::{ReportSoftware, SoftwareState, SupplySoftware, SupplyState};
 use slapledger_core::domain::time::TimeZone;
 use slapledger_core::domain::{Answer, Command};
@@ -23,7 +24,8 @@ use slapledger_kit::sealing::{self, error_text, reported_error};
 use slapledger_kit::text::carriable;
 use slapledger_projections::SlapViews;
 use slapledger_projections::inventory::Computer;
-use slapledger_usecases::context::RequestContext;
+use slapledger_usecases::context::{RequestContext, to_its_end};
+use slapledger_usecases::loss;
 use slapledger_usecases::reading::{fresh, no_computer, read};
 
 use super::describe::{
@@ -155,8 +157,13 @@ pub(crate) async fn configure(
 fn offer(offered: OfferedPartition) -> Offer {
     let OfferedPartition { id, addresses, interface, user, capabilities } = offered;
     let text = |text: Option<schema::NodeText>| text.map_or_else(Box::default, Into::into);
-    let address =
-        |offered: OfferedAddress| Address { address: text(offered.address), netmask: text(offered.netmask) };
+    let address = |offered: OfferedAddress| Address {
+        address: text(offered.address),
+        netmask: text(offered.netmask),
+        interface: offered.interface.map(Into::into),
+        gateway: text(offered.gateway),
+        network: text(offered.network),
+    };
     Offer {
         partition: id.into(),
         addresses: addresses.into_iter().flatten().map(address).collect(),
@@ -273,4 +280,50 @@ pub(crate) async fn report_software(
     .await?;
     ctx.heard(&id);
     Ok(answer)
+}
+
+/// `DELETE /v1/computers/{id}`: it is gone for good, and what is on it moves or ends.
+pub(crate) async fn retire(
+    Authorised(ctx): Authorised,
+    Named(id): Named<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let id = named(&id)?;
+    let (sent, schema::Nothing {}) = json_body::read_optional(request, json_body::MOST_BYTES).await?;
+    let retiring = async move {
+        let lost = loss::to_request_again(&ctx, &id, None).await?;
+        let command = |computer: &Computer| {
+            Ok(Command::RetireComputer(RetireComputer { computer: computer.id.clone() }))
+        };
+        let response = change(&ctx, (&id, ctx.caller.actor(), &sent), command).await?;
+        loss::request_again(&ctx, lost).await;
+        Ok(response)
+    };
+    to_its_end(retiring).await
+}
+
+/// `DELETE /v1/computers/{id}/partitions/{partition}`: the instance in a partition that left the configuration of its
+/// computer moves or ends.
+pub(crate) async fn release(
+    Authorised(ctx): Authorised,
+    Named((id, partition)): Named<(String, String)>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let id = named(&id)?;
+    let partition: PartitionId = partition.parse().map_err(|_| {
+        let detail = format!("computer {id} has no partition {partition}");
+        Problem::unknown(ProblemCode::PartitionUnknown, detail)
+    })?;
+    let (sent, schema::Nothing {}) = json_body::read_optional(request, json_body::MOST_BYTES).await?;
+    let releasing = async move {
+        let lost = loss::to_request_again(&ctx, &id, Some(&partition)).await?;
+        let command = |computer: &Computer| {
+            let (computer, partition) = (computer.id.clone(), partition.clone());
+            Ok(Command::ReleasePartition(ReleasePartition { computer, partition }))
+        };
+        let response = change(&ctx, (&id, ctx.caller.actor(), &sent), command).await?;
+        loss::request_again(&ctx, lost).await;
+        Ok(response)
+    };
+    to_its_end(releasing).await
 }

@@ -25,7 +25,7 @@ use slapledger_usecases::erasure::destroy_key;
 use slapledger_usecases::reading::read;
 
 use super::describe::{Connection, InstanceChange, InstanceReport, Rename};
-use super::{InstanceResource, MOST_BYTES, no_instance};
+use super::{InstanceResource, no_instance};
 use crate::access::Authorised;
 use crate::rest::change::{Change, Subject};
 use crate::rest::computers::describe::Bang;
@@ -69,7 +69,9 @@ impl InstanceChange {
     fn command(&self, ctx: &RequestContext, instance: &Instance) -> Result<Command, Problem> {
         let parameters = match &self.parameters {
             None => instance.parameters.clone(),
-            Some(told) => sealing::seal_parameters(ctx.keys(), instance.key(), "parameters", &told.0)?,
+            Some(told) => {
+                sealing::seal_parameters(ctx.parameter_keys(), instance.key(), "parameters", &told.0)?
+            }
         };
         let filter = self.sla.as_ref().map(|sla| {
             sla.0.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect()
@@ -100,7 +102,7 @@ pub(crate) async fn want(
     request: Request,
 ) -> Result<HttpAnswer<InstanceResource>, Problem> {
     let instance = named(&of)?;
-    let (sent, wanted) = json_body::read::<InstanceChange>(request, MOST_BYTES).await?;
+    let (sent, wanted) = json_body::read::<InstanceChange>(request, ctx.parameter_body()).await?;
     change(&ctx, ((instance, Caller::wants_instance), ctx.caller.actor(), &sent), |known| {
         wanted.command(&ctx, known)
     })
@@ -197,9 +199,10 @@ pub(crate) async fn set_connection(
 ) -> Result<HttpAnswer<InstanceResource>, Problem> {
     const FIELD: &str = "connection_parameters";
     let instance = named(&of)?;
-    let (sent, Connection { connection_parameters: told }) = json_body::read(request, MOST_BYTES).await?;
+    let (sent, Connection { connection_parameters: told }) =
+        json_body::read(request, ctx.parameter_body()).await?;
     say(&ctx, (instance, &sent), |place, known| {
-        let connection = sealing::seal_parameters(ctx.keys(), known.key(), FIELD, &told.0)?;
+        let connection = sealing::seal_parameters(ctx.parameter_keys(), known.key(), FIELD, &told.0)?;
         Ok(Command::SetConnectionParameters(SetConnectionParameters { place, connection }))
     })
     .await
