@@ -1,6 +1,7 @@
-//! Printing for people.
+//! Printing for people. Whoever reads may have seen enough (`slapledger demo 2>&1 | head`), which stops nothing: the
+//! macros of the standard library would panic.
 
-/// Prints a line. Whoever reads may have seen enough (`slapledger demo | head`): that stops nothing.
+/// Prints a line.
 #[macro_export]
 macro_rules! say {
     ($($what:tt)*) => {{
@@ -8,4 +9,12 @@ macro_rules! say {
     }};
 }
 
-pub use say;
+/// Prints a line on standard error.
+#[macro_export]
+macro_rules! note {
+    ($($what:tt)*) => {{
+        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{}\n", format_args!($($what)*)));
+    }};
+}
+
+pub use {note, say};

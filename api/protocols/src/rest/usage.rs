@@ -1,19 +1,21 @@
 //! Usage over REST: events in, readings out, and what is suspended in between.
 //!
-//! `POST /v1/usage-events` answers 200 with what became of each event. A computer that does not exist is 404 if all
+//! `POST /v1/usage-events` answers 200 with what became of each event, or 422 with the same if none was accepted. A computer that does not exist is 404 if all
 //! events of the body are such computers'; else those events are rejected with the field `source`, and the others
 //! are recorded. Events of several computers are recorded computer by computer: should that stop half way, what is
 //! sent again is a duplicate.
 
+mod binary;
 pub(super) mod describe;
 pub(super) mod report;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
@@ -33,7 +35,7 @@ use slapledger_core::ledger::{Submission, SubmitError};
 use slapledger_core::log::envelope::Actor;
 use slapledger_kit::body::{self, ReceivedRequest};
 use slapledger_kit::code::ProblemCode;
-use slapledger_kit::problem::Problem;
+use slapledger_kit::problem::{Problem, ProblemDetails};
 use slapledger_kit::{collect, json_body};
 use slapledger_projections::calendar::Step;
 use slapledger_projections::metering::{StepReading, Suspense, Target};
@@ -86,10 +88,21 @@ struct OutcomeForm {
 /// `POST /v1/usage-events`.
 pub(super) async fn record(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
+    if binary::is_event(&parts.headers) {
+        return record_binary(&ctx, &parts, body).await;
+    }
     let format = collect::media_type(&parts.headers).as_deref().and_then(Format::of);
     let format = format.ok_or_else(|| Problem::unsupported_media_type(Format::EXPECTED))?;
     let body = collect::collect(&parts, body, usize::MAX).await?;
     record_events(&ctx, &parts.headers, body, format).await
+}
+
+/// Records one event whose attributes are headers.
+async fn record_binary(ctx: &Arc<RequestContext>, parts: &Parts, body: Body) -> Result<Response, Problem> {
+    binary::check_type(&parts.headers)?;
+    let data = collect::collect(parts, body, usize::MAX).await?;
+    let event = binary::structured(&parts.headers, &data)?;
+    record_events(ctx, &parts.headers, event, Format::One).await
 }
 
 /// Records the events of a body, computer by computer.
@@ -142,7 +155,7 @@ async fn record_events(
     if !conflicts.is_empty() {
         explain(ctx, (body, format, zones), &conflicts, &mut told.outcomes).await?;
     }
-    Ok(query::json(StatusCode::OK, told.sequence, &told))
+    Ok(told.into_response())
 }
 
 /// Events of computers that do not exist.
@@ -176,7 +189,44 @@ impl Unknown {
     }
 }
 
+/// What became of the events of a body of which none was accepted: a problem, so that a sender who looks at the status
+/// alone notices.
+#[derive(Serialize, JsonSchema)]
+struct NoneAccepted {
+    #[serde(flatten)]
+    problem: ProblemDetails<'static>,
+    #[serde(flatten)]
+    answered: Answered,
+}
+
 impl Answered {
+    /// The answer. Events that are known already were accepted when they came first.
+    fn into_response(self) -> Response {
+        let failed = self.suspended + self.rejected;
+        if failed == 0 || self.accepted + self.duplicates > 0 {
+            return query::json(StatusCode::OK, self.sequence, &self);
+        }
+        let (sequence, detail) = (self.sequence, self.first_reason(failed));
+        let (status, code) = (StatusCode::UNPROCESSABLE_ENTITY, ProblemCode::NoUsageAccepted);
+        let problem = ProblemDetails::new(status, code, detail.into());
+        let mut response = query::json(status, sequence, &NoneAccepted { problem, answered: self });
+        let media_type = HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, media_type);
+        response
+    }
+
+    /// How many events failed, and why the first one did.
+    fn first_reason(&self, failed: u64) -> String {
+        let first = self.outcomes.first();
+        let field = first.and_then(|first| first.field.as_deref()).unwrap_or("event");
+        let reason = first.and_then(|first| first.reason.as_deref()).unwrap_or_default();
+        let outcome = first.map_or("", |first| first.outcome);
+        let suspended = if self.suspended > 0 { "; suspended usage is in the log and is not metered" } else { "" };
+        let events = if failed == 1 { "the event".to_owned() } else { format!("none of the {failed} events") };
+        let not = if failed == 1 { " not" } else { "" };
+        format!("{events} was{not} accepted: {field} {reason} ({outcome}){suspended}")
+    }
+
     fn add(&mut self, outcome: UsageOutcome, index: u32, id: &UsageId) {
         let (outcome, sequence, field, reason) = match outcome {
             UsageOutcome::Accepted(_) => {

@@ -2,7 +2,7 @@
 //! in JSON as `/v1/usage-events` does; recorded by the same decision.
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use slapledger_core::domain::id::{ComputerId, Sequence};
 use slapledger_core::domain::usage::RecordUsage;
@@ -14,7 +14,7 @@ use slapledger_slap_wire::{self as slap_wire, usage_report};
 use slapledger_usecases::context::RequestContext;
 use slapledger_usecases::reading::{no_computer, read};
 
-use super::{Answered, record_events};
+use super::{Answered, binary, record_binary, record_events};
 use crate::access::Authorised;
 use crate::rest::cloud_event::Format;
 use crate::rest::query::{self, Query};
@@ -27,6 +27,10 @@ pub(crate) async fn post(
 ) -> Result<Response, Problem> {
     const EXPECTED: &str = "application/xml (TioXML), application/json or CloudEvents in JSON";
     let (parts, body) = request.into_parts();
+    if binary::is_event(&parts.headers) {
+        Query::read(&uri, &["computer"])?;
+        return record_binary(&ctx, &parts, body).await;
+    }
     let media_type = collect::media_type(&parts.headers);
     if let Some("application/xml" | "text/xml") = media_type.as_deref() {
         let query = Query::read(&uri, &["computer"])?;
@@ -74,5 +78,5 @@ async fn record_document(
         told.add(outcome, index, id);
     }
     told.rejected = ids.len() as u64 - told.accepted - told.duplicates - told.suspended;
-    Ok(query::json(StatusCode::OK, told.sequence, &told))
+    Ok(told.into_response())
 }
