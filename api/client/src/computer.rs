@@ -36,6 +36,12 @@ pub enum Computer {
     Release(Release),
     /// Issue the certificate of a computer: COMP-1.crt and COMP-1.key
     Certificate(Certificate),
+    /// Add example partitions and software, to try requests
+    ///
+    /// Offers partitions without network of their own on a computer, and publishes kvm and mysql as products, so that
+    /// `slapledger request i1 kvm` finds both. No software runs in them. Changes nothing on a computer that has
+    /// partitions.
+    Example(Example),
     /// Publish the partitions of computers, as `slapos node format` does
     ///
     /// A file is the JSON of what `slapos node format` sends, or that itself (marshalled XML):
@@ -146,6 +152,24 @@ pub struct Certificate {
     client: Client,
 }
 
+/// Software that an example publishes: names, and releases of SlapOS.
+pub const EXAMPLE_SOFTWARE: [(&str, &str); 2] = [
+    ("kvm", "https://lab.nexedi.com/nexedi/slapos/raw/1.0.420/software/kvm/software.cfg"),
+    ("mysql", "https://lab.nexedi.com/nexedi/slapos/raw/1.0.420/software/mariadb/software.cfg"),
+];
+
+#[derive(Args)]
+pub struct Example {
+    /// Its reference
+    #[arg(default_value = "computer")]
+    computer: String,
+    /// How many partitions
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u8).range(1..))]
+    partitions: u8,
+    #[command(flatten)]
+    client: Client,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum Whom {
     Open,
@@ -177,6 +201,7 @@ pub fn run(computer: &Computer) -> anyhow::Result<()> {
         Computer::Certificate(asked) => certificate(asked),
         Computer::Retire(asked) => retire(asked),
         Computer::Release(asked) => release(asked),
+        Computer::Example(asked) => example(asked),
         Computer::Format(asked) => format(asked),
     }
 }
@@ -353,6 +378,37 @@ fn format(asked: &Format) -> anyhow::Result<()> {
     for (computer, partitions, xml) in asked.files.iter().map(read).collect::<anyhow::Result<Vec<_>>>()? {
         master.configure(&computer, &xml)?;
         say!("{computer} offers {partitions} partitions");
+    }
+    Ok(())
+}
+
+fn example(asked: &Example) -> anyhow::Result<()> {
+    let (master, _) = asked.client.open()?;
+    let server = master.server();
+    let known = server.get(&invoices::path(&["v1", "computers", &asked.computer]), &[])?;
+    let partitions = known["partition_list"].as_array().map_or(0, Vec::len);
+    if partitions == 0 {
+        let offers = (0..asked.partitions).map(|n| {
+            json!({
+                "reference": format!("slappart{n}"), "tap": {"name": format!("slaptap{n}")},
+                "address_list": [{"addr": format!("127.0.1.{n}"), "netmask": "255.255.255.255"}],
+            })
+        });
+        let config = json!({
+            "reference": asked.computer, "address": "127.0.0.1", "netmask": "255.0.0.0",
+            "partition_list": offers.collect::<Vec<_>>(),
+        });
+        master.configure(&asked.computer, &marshal::write(&marshalled(&config))?)?;
+        say!("{} offers {} partitions", asked.computer, asked.partitions);
+    } else {
+        say!("{} has {partitions} partitions", asked.computer);
+    }
+    let products = server.list("/v1/products", &[])?;
+    for (product, release) in EXAMPLE_SOFTWARE {
+        if !products.iter().any(|known| known["product"] == product) {
+            server.post_json("/v1/products", &json!({"product": product, "software_release": release}))?;
+            say!("{product} is {release}");
+        }
     }
     Ok(())
 }

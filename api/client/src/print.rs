@@ -1,4 +1,5 @@
-//! Printing for people.
+//! Printing for people. Whoever reads may have seen enough (`slapledger demo 2>&1 | head`), which stops nothing: the
+//! macros of the standard library would panic.
 //!
 //! Titles, errors and connection parameters come from others. What a terminal would obey, or show as something else, is
 //! printed as JSON escapes it, which is right in JSON too: there it stands inside of strings alone.
@@ -26,7 +27,7 @@ pub fn shown(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Prints a line. Whoever reads may have seen enough (`slapledger demo | head`): that stops nothing.
+/// Prints a line.
 #[macro_export]
 macro_rules! say {
     ($($what:tt)*) => {{
@@ -35,7 +36,15 @@ macro_rules! say {
     }};
 }
 
-pub use say;
+/// Prints a line on standard error.
+#[macro_export]
+macro_rules! note {
+    ($($what:tt)*) => {{
+        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{}\n", format_args!($($what)*)));
+    }};
+}
+
+pub use {note, say};
 
 #[cfg(test)]
 mod tests {

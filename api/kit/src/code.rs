@@ -318,6 +318,9 @@ codes! {
     MediaType "media-type" [415]
         "The route does not read bodies of this type.",
         "Send one of the types that `detail` names.";
+    NoUsageAccepted "no-usage-accepted" [422]
+        "Of the usage events in the body none was accepted.",
+        "Correct what `outcomes` names; resolve or dismiss what is suspended.";
     TooManyRequests "too-many-requests" [429]
         "The sender is above its rate limit.",
         "Try again after `retry-after`.";

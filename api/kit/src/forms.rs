@@ -69,6 +69,8 @@ fn media_type(response: &Response) -> Option<&[u8]> {
 fn rendered(asked: &Asked, mut response: Response) -> Response {
     let Some(Unwritten { value, tagging }) = response.extensions_mut().remove() else { return response };
     let json = || value.to_json().map_err(|error| Problem::fault(&error));
+    // A problem with more members than usual; what prefers XML gets it from `problem_in_xml`.
+    let is_problem = response.status().is_client_error() || response.status().is_server_error();
     let written = || {
         let tag = match tagging {
             Tagging::None => None,
@@ -79,6 +81,7 @@ fn rendered(asked: &Asked, mut response: Response) -> Response {
             return Ok((tag, None));
         }
         let (media_type, body) = match asked.form {
+            _ if is_problem => ("application/problem+json", json()?),
             Representation::Json => ("application/json", json()?),
             Representation::Xml => {
                 let shape = response.extensions().get::<Shape>();

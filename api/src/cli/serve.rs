@@ -22,7 +22,7 @@ use slapledger_core::log::envelope::Actor;
 use slapledger_engine::certifier::Certifier;
 use slapledger_engine::clock::{FileClock, ManualClock, SystemClock};
 use slapledger_engine::shipping::Shipping;
-use slapledger_engine::{Engine, Open, accepted};
+use slapledger_engine::{Engine, Open};
 use slapledger_net::{self as net, Connections};
 use slapledger_protocols::access::{AccessControl, FailedAttempts, Gateway, RateLimits, RequestLimits};
 use slapledger_protocols::multimaster::OtherMasters;
@@ -36,7 +36,7 @@ use slapledger_usecases::invoicing::due;
 use slapledger_usecases::{contacts, erasure};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Folder, init, progress, warnings};
+use super::{Folder, hints, init, progress, warnings};
 use crate::config::{Config, TerminatorConfig};
 use crate::demo;
 use crate::multimaster;
@@ -84,7 +84,11 @@ pub(super) fn proxy(
     for master in &masters.0 {
         say!("forwards  {} releases to {}", master.software_releases.len(), master.url);
     }
-    serve(ctx, None, Serving { operations, masters, ..Serving::plain(listen) })
+    let has_room = ctx.slap_now(|view| {
+        view.inventory.computer(computer.as_str()).is_some_and(|known| !known.partitions().is_empty())
+    })?;
+    let ready = hints::of_proxy(&ctx, data, &computer, has_room);
+    serve(ctx, None, Serving { operations, masters, ready: Box::new(ready), ..Serving::plain(listen) })
 }
 
 /// Where a master listens, if nothing else is said.
@@ -192,13 +196,12 @@ pub(super) fn master(folder: Folder, config: Config, plain_http: bool) -> anyhow
         ctx,
         known,
         Serving {
-            listen,
             operations: config.operations,
             tls,
             shown,
             connections,
             silent_after,
-            masters: OtherMasters::default(),
+            ..Serving::plain(listen)
         },
     )
 }
@@ -283,7 +286,8 @@ pub(super) fn demo(folder: &Folder, listen: Option<SocketAddr>, seed: u64) -> an
         clock: as_clock,
         master_key,
         progress: &progress,
-        accept: &accepted,
+        // A busy port is reported before the month is played.
+        accept: &|| check_free(&[listen]),
     })?;
     let ctx = RequestContext::local(Arc::new(engine));
     if ctx.billing_now(|view| view.billing.knows_party(PartyId(1)))? {
@@ -311,12 +315,14 @@ pub(super) fn demo(folder: &Folder, listen: Option<SocketAddr>, seed: u64) -> an
     say!("{}", invoice_table(&items));
     let head = ctx.ledger().head().last;
     say!("log       {} ({} events)", data.join("log").display(), head.0);
-    say!("look      slapledger log --data {} --limit 20", data.display());
-    say!("again     slapledger rebuild --data {}", data.display());
-    if let Some(listen) = listen {
-        return serve(ctx, None, Serving::plain(listen));
-    }
-    ctx.engine.shut_down()
+    let Some(listen) = listen else {
+        ctx.engine.shut_down()?;
+        hints::of_played_demo(data, &items);
+        return Ok(());
+    };
+    let ready = hints::of_demo(&ctx, data, &items);
+    let nodes = Some(Arc::new(ctx.clone()));
+    serve(ctx, None, Serving { nodes, ready: Box::new(ready), ..Serving::plain(listen) })
 }
 
 /// How something is served.
@@ -333,6 +339,10 @@ struct Serving {
     silent_after: Option<Duration>,
     /// To whom requests for some software are forwarded.
     masters: OtherMasters,
+    /// On whose behalf the nodes of the demo work.
+    nodes: Option<Arc<RequestContext>>,
+    /// Says what a user can do next, when the address is known.
+    ready: Box<dyn FnOnce(SocketAddr)>,
 }
 
 impl Serving {
@@ -346,6 +356,8 @@ impl Serving {
             connections: Connections::default(),
             silent_after: None,
             masters: OtherMasters::default(),
+            nodes: None,
+            ready: Box::new(|_| {}),
         }
     }
 }
@@ -357,7 +369,7 @@ fn serve(
     known: Option<(AccessControl, RequestLimits)>,
     serving: Serving,
 ) -> anyhow::Result<()> {
-    let Serving { listen, operations, tls, shown, connections, silent_after, masters } = serving;
+    let Serving { listen, operations, tls, shown, connections, silent_after, masters, nodes, ready } = serving;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
     let ctx = Arc::new(ctx);
@@ -378,6 +390,7 @@ fn serve(
         }
         let scheme = if tls.is_some() { "https" } else { "http" };
         say!("serving   {scheme}://{address}/ until stopped (ctrl-c)");
+        ready(address);
         if let Some(silent_after) = silent_after {
             tokio::spawn(contacts::watch(Arc::clone(&ctx), silent_after));
         }
@@ -390,7 +403,10 @@ fn serve(
         if let Some((access, limits)) = known {
             gateway = Gateway { access: Some(access), limits, ..gateway };
         }
-        let routes = router::router(Arc::new(gateway));
+        let mut routes = router::router(Arc::new(gateway));
+        if let Some(nodes) = nodes {
+            routes = routes.layer(axum::middleware::from_fn_with_state(nodes, demo::node::work));
+        }
         let stop = {
             let engine = Arc::clone(&ctx.engine);
             async move {

@@ -3,6 +3,7 @@
 //! Everything goes through the same decisions as in a running master; only the clock is set by hand. The month ends
 //! with an invoice run, whose invoices are final.
 
+pub(crate) mod node;
 mod random;
 mod usage;
 mod world;
@@ -23,6 +24,7 @@ use slapledger_core::domain::instance::{
 use slapledger_core::domain::invoice::{Bound, OpenInvoiceRun, RunPeriod};
 use slapledger_core::domain::party::RegisterParty;
 use slapledger_core::domain::pricing::PublishPriceBook;
+use slapledger_core::domain::product::PublishSoftwareRelease;
 use slapledger_core::domain::software::{ReportSoftware, SoftwareState, SupplySoftware, SupplyState};
 use slapledger_core::domain::time::{Period, TimeZone, Timestamp};
 use slapledger_core::domain::usage::{RecordUsage, UsageOutcome};
@@ -40,6 +42,9 @@ use world::{COMPUTERS, Customer, Planned};
 
 /// The seller's name.
 const SELLER: &str = "Example Cloud";
+
+/// The software that has a short name.
+const PRODUCTS: [&str; 2] = ["kvm", "mysql"];
 
 /// A clock set by hand while the month is played; afterwards the one of the machine.
 pub struct DemoClock {
@@ -140,6 +145,7 @@ pub fn play(ctx: &RequestContext, clock: &ManualClock, seed: u64) -> anyhow::Res
         other => bail!("an invoice run was answered {other:?}"),
     };
     invoicing::finalise_blocking(ctx, &person(seller), run)?;
+    play.publish_products(close, seller)?;
     let (customers, computers) = (customers.len(), COMPUTERS.len());
     Ok(Played { customers, computers, instances, usage: play.counts, run })
 }
@@ -208,6 +214,17 @@ impl Play<'_> {
         let configure =
             ConfigureComputer { computer: id.clone(), address, netmask, offers, owner_if_new: None };
         self.submit(at, computer(&id), Command::ConfigureComputer(configure))?;
+        Ok(())
+    }
+
+    /// The names under which the console and `request` know software.
+    fn publish_products(&mut self, at: Timestamp, publisher: PartyId) -> anyhow::Result<()> {
+        for name in PRODUCTS {
+            let product = Reference::new(name)?;
+            let release = world::release_of(name)?;
+            let publish = PublishSoftwareRelease { product, release, publisher };
+            self.submit(at, person(publisher), Command::PublishSoftwareRelease(publish))?;
+        }
         Ok(())
     }
 

@@ -41,7 +41,11 @@ pub struct Options {
 
 /// Runs the console: what is given as text, file or standard input, else at the terminal.
 pub fn run(options: &Options) -> anyhow::Result<()> {
-    let (master, catalogue) = options.client.open()?;
+    let (master, mut catalogue) = options.client.open()?;
+    // A console of a master that does not answer is one too; each line says so.
+    if let Ok(products) = master.server().list("/v1/products", &[]) {
+        catalogue.add_products(&products);
+    }
     let url = master.server().url().to_owned();
     let mut console = Console::new(master, catalogue, Box::new(std::io::stdout()));
     let text = match (&options.code, &options.file) {

@@ -18,7 +18,7 @@ use rustyline::{CompletionType, Config, Context, Editor, Helper};
 use super::eval::Console;
 use super::parser::{self, KEYWORDS};
 use crate::catalogue::state_folder;
-use crate::print::say;
+use crate::print::{note, say};
 
 /// How many lines are remembered.
 const MOST_LINES: usize = 1000;
@@ -62,7 +62,7 @@ pub(super) fn run(console: &mut Console<'_>, url: &str) -> anyhow::Result<()> {
         }
         if let Err(fault) = console.run(&text) {
             let is_long = text.contains('\n');
-            eprintln!("{}", if is_long { fault.to_string() } else { fault.text().to_owned() });
+            note!("{}", if is_long { fault.to_string() } else { fault.text().to_owned() });
         }
     }
 }
@@ -79,7 +79,7 @@ fn history() -> Option<PathBuf> {
     match make(&folder, &path) {
         Ok(()) => Some(path),
         Err(error) => {
-            eprintln!("no history is kept in {}: {error}", path.display());
+            note!("no history is kept in {}: {error}", path.display());
             None
         }
     }

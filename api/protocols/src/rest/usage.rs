@@ -1,19 +1,22 @@
 //! Usage over REST: events in, readings out, and what is suspended in between.
 //!
-//! `POST /v1/usage-events` answers 200 with what became of each event. A computer that does not exist is 404 if all
+//! `POST /v1/usage-events` answers 200 with what became of each event, or 422 with the same if none was accepted. A computer that does not exist is 404 if all
 //! events of the body are such computers'; else those events are rejected with the field `source`, and the others
 //! are recorded. Events of several computers are recorded computer by computer: should that stop half way, what is
 //! sent again is a duplicate.
 
+mod binary;
 pub(super) mod describe;
 pub(super) mod report;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::Request;
-use axum::http::{HeaderMap, Uri};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
@@ -33,7 +36,7 @@ use slapledger_core::log::envelope::Actor;
 use slapledger_kit::answer::HttpAnswer;
 use slapledger_kit::body::{self, ReceivedRequest};
 use slapledger_kit::code::ProblemCode;
-use slapledger_kit::problem::Problem;
+use slapledger_kit::problem::{Problem, ProblemDetails};
 use slapledger_kit::{collect, json_body};
 use slapledger_projections::calendar::Step;
 use slapledger_projections::metering::{StepReading, Suspense, Target};
@@ -87,12 +90,23 @@ struct OutcomeForm {
 pub(super) async fn record(
     Authorised(ctx): Authorised,
     request: Request,
-) -> Result<HttpAnswer<Answered>, Problem> {
+) -> Result<UsageAnswer, Problem> {
     let (parts, body) = request.into_parts();
+    if binary::is_event(&parts.headers) {
+        return record_binary(&ctx, &parts, body).await;
+    }
     let format = collect::media_type(&parts.headers).as_deref().and_then(Format::of);
     let format = format.ok_or_else(|| Problem::unsupported_media_type(Format::EXPECTED))?;
     let body = collect::collect(&parts, body, usize::MAX).await?;
     record_events(&ctx, &parts.headers, body, format).await
+}
+
+/// Records one event whose attributes are headers.
+async fn record_binary(ctx: &Arc<RequestContext>, parts: &Parts, body: Body) -> Result<UsageAnswer, Problem> {
+    binary::check_type(&parts.headers)?;
+    let data = collect::collect(parts, body, usize::MAX).await?;
+    let event = binary::structured(&parts.headers, &data)?;
+    record_events(ctx, &parts.headers, event, Format::One).await
 }
 
 /// Records the events of a body, computer by computer.
@@ -101,7 +115,7 @@ async fn record_events(
     headers: &HeaderMap,
     body: Bytes,
     format: Format,
-) -> Result<HttpAnswer<Answered>, Problem> {
+) -> Result<UsageAnswer, Problem> {
     let (batch, zones) = read(ctx, &body, format).await?;
     let events = batch.events;
     // Before anything is recorded.
@@ -145,7 +159,7 @@ async fn record_events(
     if !conflicts.is_empty() {
         explain(ctx, (body, format, zones), &conflicts, &mut told.outcomes).await?;
     }
-    Ok(HttpAnswer::ok(told.sequence, told))
+    Ok(told.into())
 }
 
 /// Events of computers that do not exist.
@@ -179,7 +193,60 @@ impl Unknown {
     }
 }
 
+/// What became of the events of a body of which none was accepted: a problem, so that a sender who looks at the status
+/// alone notices.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct NoneAccepted {
+    #[serde(flatten)]
+    problem: ProblemDetails<'static>,
+    #[serde(flatten)]
+    answered: Answered,
+}
+
+/// The answer to a body of usage events.
+pub(crate) enum UsageAnswer {
+    /// Some of them are in the log.
+    Some(HttpAnswer<Answered>),
+    /// None of them counts.
+    None(Box<HttpAnswer<NoneAccepted>>),
+}
+
+impl IntoResponse for UsageAnswer {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Some(answer) => answer.into_response(),
+            Self::None(answer) => answer.into_response(),
+        }
+    }
+}
+
+impl From<Answered> for UsageAnswer {
+    /// Events that are known already were accepted when they came first.
+    fn from(answered: Answered) -> Self {
+        let failed = answered.suspended + answered.rejected;
+        if failed == 0 || answered.accepted + answered.duplicates > 0 {
+            return Self::Some(HttpAnswer::ok(answered.sequence, answered));
+        }
+        let (sequence, detail) = (answered.sequence, answered.first_reason(failed));
+        let (status, code) = (StatusCode::UNPROCESSABLE_ENTITY, ProblemCode::NoUsageAccepted);
+        let problem = ProblemDetails::new(status, code, detail.into());
+        Self::None(Box::new(HttpAnswer::new(status, sequence, NoneAccepted { problem, answered })))
+    }
+}
+
 impl Answered {
+    /// How many events failed, and why the first one did.
+    fn first_reason(&self, failed: u64) -> String {
+        let first = self.outcomes.first();
+        let field = first.and_then(|first| first.field.as_deref()).unwrap_or("event");
+        let reason = first.and_then(|first| first.reason.as_deref()).unwrap_or_default();
+        let outcome = first.map_or("", |first| first.outcome);
+        let suspended = if self.suspended > 0 { "; suspended usage is in the log and is not metered" } else { "" };
+        let events = if failed == 1 { "the event".to_owned() } else { format!("none of the {failed} events") };
+        let not = if failed == 1 { " not" } else { "" };
+        format!("{events} was{not} accepted: {field} {reason} ({outcome}){suspended}")
+    }
+
     fn add(&mut self, outcome: UsageOutcome, index: u32, id: &UsageId) {
         let (outcome, sequence, field, reason) = match outcome {
             UsageOutcome::Accepted(_) => {

@@ -103,7 +103,14 @@ pub(super) async fn usage(ctx: Arc<RequestContext>, call: Call) -> Answer {
         Some(_) => node::record_usage(&ctx, call.digest, &computer, reports).await,
         None => Err(not_registered(&computer)),
     };
-    ignored_at_proxy(&ctx, recorded.map(|()| success("Recorded")))
+    let recorded = recorded.map(|outcomes| {
+        let mut told = success("Recorded");
+        if let Some(suspended) = node::suspended_text(&outcomes) {
+            told["message"] = suspended.into();
+        }
+        told
+    });
+    ignored_at_proxy(&ctx, recorded)
 }
 
 /// `slapos.get.v0.compute_node_status`.

@@ -18,7 +18,7 @@ use slapledger_slap_wire::{documents, usage_report};
 use slapledger_usecases::answers::SeenComputer;
 use slapledger_usecases::caller::forbidden;
 use slapledger_usecases::context::RequestContext;
-use slapledger_usecases::node::{owner_if_new, record_usage};
+use slapledger_usecases::node::{owner_if_new, record_usage, suspended_text};
 use slapledger_usecases::reading::{fresh, no_computer, read};
 
 use super::form::{Fields, PostedForm};
@@ -161,6 +161,10 @@ pub(super) async fn report_usage(Authorised(ctx): Authorised, request: Request) 
     let reports = |zone| {
         usage_report::read(sent, zone).map_err(|error| Problem::field("use_string", error.to_string()))
     };
-    record_usage(&ctx, form.digest(ctx.keys()), &computer, reports).await?;
-    Ok(text("OK"))
+    let outcomes = record_usage(&ctx, form.digest(ctx.keys()), &computer, reports).await?;
+    // Clients expect `OK`, and show the rest.
+    Ok(text(match suspended_text(&outcomes) {
+        Some(suspended) => format!("OK\n{suspended}"),
+        None => "OK".to_owned(),
+    }))
 }

@@ -659,8 +659,15 @@ fn usage_is_recorded_metered_or_not() {
     let post = |document: &str| {
         let before = head(&world);
         let form = [("computer_id", COMPUTER), ("use_string", document)];
-        assert_eq!(world.post("/useComputer", &form).expect(200).body, "OK");
-        events_after(&world, before)
+        let answer = world.post("/useComputer", &form).expect(200).body;
+        let events = events_after(&world, before);
+        // What is not metered is said below the word that clients expect.
+        let (first, rest) = answer.split_once('\n').unwrap_or((&answer, ""));
+        let suspended = events.iter().filter(|event| **event == "UsageSuspended").count();
+        assert_eq!((first, rest.is_empty()), ("OK", suspended == 0), "{answer}");
+        assert_eq!(rest.lines().count(), suspended + usize::from(suspended > 0), "{answer}");
+        assert!(suspended == 0 || rest.contains("are suspended and not metered:\n"), "{answer}");
+        events
     };
     let hour = |quantity: &str, reference: &str| {
         usage(quantity, reference).replace("2026-11-23 13:", "2026-11-23 15:")

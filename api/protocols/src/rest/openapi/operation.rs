@@ -509,9 +509,11 @@ impl Operation {
             let mut response = json!({"description": answered.description});
             if let Some(schema) = answered.schema {
                 let schema = schema(&mut components.answers);
-                response["content"]["application/json"]["schema"] = schema.clone().into();
+                let kind = if *status < 400 { "application/" } else { "application/problem+" };
+                let form = |form: &str| format!("{kind}{form}");
+                response["content"][form("json").as_str()]["schema"] = schema.clone().into();
                 if !self.only_json {
-                    response["content"]["application/xml"]["schema"] = schema.into();
+                    response["content"][form("xml").as_str()]["schema"] = schema.into();
                 }
             }
             if self.text_status == Some(*status) {

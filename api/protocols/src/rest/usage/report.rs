@@ -14,7 +14,7 @@ use slapledger_slap_wire::{self as slap_wire, usage_report};
 use slapledger_usecases::context::RequestContext;
 use slapledger_usecases::reading::{no_computer, read};
 
-use super::{Answered, record_events};
+use super::{Answered, binary, record_binary, record_events};
 use crate::access::Authorised;
 use crate::rest::cloud_event::Format;
 use crate::rest::query::{self, Query};
@@ -24,9 +24,13 @@ pub(crate) async fn post(
     Authorised(ctx): Authorised,
     uri: Uri,
     request: Request,
-) -> Result<HttpAnswer<Answered>, Problem> {
+) -> Result<UsageAnswer, Problem> {
     const EXPECTED: &str = "application/xml (TioXML), application/json or CloudEvents in JSON";
     let (parts, body) = request.into_parts();
+    if binary::is_event(&parts.headers) {
+        Query::read(&uri, &["computer"])?;
+        return record_binary(&ctx, &parts, body).await;
+    }
     let media_type = collect::media_type(&parts.headers);
     if let Some("application/xml" | "text/xml") = media_type.as_deref() {
         let query = Query::read(&uri, &["computer"])?;
@@ -51,7 +55,7 @@ async fn record_document(
     headers: &HeaderMap,
     computer: ComputerId,
     body: &[u8],
-) -> Result<HttpAnswer<Answered>, Problem> {
+) -> Result<UsageAnswer, Problem> {
     ctx.caller.check_node(&computer)?;
     let zone = read(ctx, Sequence::ZERO, |view, _| {
         view.inventory.computer(computer.as_str()).map(|known| known.time_zone)
@@ -74,5 +78,5 @@ async fn record_document(
         told.add(outcome, index, id);
     }
     told.rejected = ids.len() as u64 - told.accepted - told.duplicates - told.suspended;
-    Ok(HttpAnswer::ok(told.sequence, told))
+    Ok(told.into())
 }
