@@ -158,7 +158,7 @@ pub(crate) async fn correct(
     let read = ctx.billing().read_at(head, |view, _| {
         let found = view.billing.document(&id)?;
         let line = found.invoice.lines.iter().find(|line| line.n == n)?;
-        let left = view.billing.left_of(&found.invoice, line);
+        let left = view.billing.remainder_of(&found.invoice, line);
         Some((found.invoice.clone(), left, view.billing.charged_for(&found.invoice, line)?))
     });
     let (invoice, left, charged) = read.await?.ok_or_else(no_line)?;
