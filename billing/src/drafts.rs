@@ -411,7 +411,7 @@ impl<'a> Desk<'a> {
             (charge.seller, charge.currency) == (self.question.seller, self.currency)
                 && **recorded <= self.question.cut_off
                 // With a void document went what corrected it.
-                && !charge.cites.as_ref().is_some_and(|cited| self.billing.remainders.is_void(&cited.invoice))
+                && !charge.cites.as_ref().is_some_and(|cited| self.billing.is_of_void(cited))
         });
         let lines = of_seller.map(|(charge, recorded)| {
             let last = period.stop.plus_micros(-1);

@@ -31,7 +31,7 @@ pub mod what_if;
 pub use document::Payer;
 pub use journal::Journal;
 pub use price_book::{PriceBookError, PriceBookForm};
-pub use remainder::BalanceState;
+pub use remainder::{BalanceState, LineCorrection};
 pub use view::{
     Billing, BillingView, Charge, Document, DocumentPlace, DocumentState, Late, PrepaidCredit, PublishedBook,
     Run,

@@ -44,10 +44,21 @@ impl BalanceState {
     pub const ALL: [Self; 5] = [Self::Open, Self::PartlyCredited, Self::Credited, Self::Void, Self::Paid];
 }
 
+/// How a line comes to be charged with another amount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineCorrection {
+    /// It is charged with that already.
+    None,
+    /// A credit note brings the line itself down to this.
+    Credit(Amount),
+    /// A charge by hand on the next invoice.
+    Charge(Amount),
+}
+
 /// Something that is still charged of a void document, or of what was about it.
 pub(crate) struct OfVoid {
     /// The void document.
-    pub(crate) void: LineRef,
+    pub(crate) void: InvoiceId,
     /// As something charged.
     pub(crate) line: InvoiceLine,
     /// Where it stands.
@@ -95,6 +106,27 @@ impl Billing {
         Amount::sum(invoice.currency, corrections.chain(adjusted).chain([self.remainder_of(invoice, line)]))
     }
 
+    /// How what is charged for a line comes to be an amount: what is too much is credited at once, as far as it remains of
+    /// the line itself. None, if the difference has too many digits.
+    pub fn correction(
+        &self,
+        invoice: &Invoice,
+        line: &InvoiceLine,
+        amount: Amount,
+    ) -> Option<LineCorrection> {
+        let difference = amount.checked_sub(self.charged_for(invoice, line)?)?;
+        if difference.minor() == 0 {
+            return Some(LineCorrection::None);
+        }
+        let remainder = self.remainder_of(invoice, line);
+        let down_to = remainder.checked_add(difference).filter(|down_to| {
+            let (remainder, down_to) = (remainder.minor(), down_to.minor());
+            down_to.unsigned_abs() < remainder.unsigned_abs()
+                && (down_to == 0 || down_to.signum() == remainder.signum())
+        });
+        Some(down_to.map_or(LineCorrection::Charge(difference), LineCorrection::Credit))
+    }
+
     fn run_of(&self, invoice: &Invoice, line: &InvoiceLine) -> Option<RunId> {
         match line.kind {
             LineKind::Adjustment => self.run_about(invoice, line),
@@ -132,28 +164,53 @@ impl Billing {
     /// What is still charged of a payer's void documents: by lines of later documents that adjusted or corrected them,
     /// and by their own lines, if what had taken of them is void itself.
     pub(crate) fn of_void(&self, seller: (PartyId, Currency), payer: PartyId) -> Vec<OfVoid> {
-        let mut found = Vec::new();
+        let mut found: Vec<OfVoid> = Vec::new();
         for place in self.voided.get(&payer).into_iter().flatten() {
             let Some(void) = self.documents.get(place) else { continue };
             if (void.invoice.seller.party, void.invoice.currency) != seller {
                 continue;
             }
-            let mut stands = |document: &Document, line: &InvoiceLine| {
+            let own = void.invoice.lines.iter().map(|line| (void, line));
+            let adjusted = self.adjusted.get(&(place.run, payer)).into_iter().flatten();
+            let mut open: Vec<(&Document, &InvoiceLine)> =
+                own.chain(adjusted.filter_map(|place| self.line_at(*place))).collect();
+            while let Some((document, line)) = open.pop() {
                 let (invoice, remainder) = (&document.invoice, self.stands_of(&document.invoice, line));
                 let at = LineRef { invoice: invoice.id.clone(), line: line.n };
-                let Some(issued) = document.issued.filter(|_| remainder.minor() != 0) else { return };
-                let (line, void) = (line_as_charged(invoice, line), LineRef { invoice: void.invoice.id.clone(), line: 0 });
-                if found.iter().all(|known: &OfVoid| known.at != at) {
+                // A correction may be corrected itself.
+                let corrections = self.corrections(&invoice.id);
+                let corrections = corrections.filter(|(recorded, _)| recorded.cites.as_ref() == Some(&at));
+                open.extend(corrections.filter_map(|(_, on)| on));
+                let Some(issued) = document.issued.filter(|_| remainder.minor() != 0) else { continue };
+                let (line, void) = (line_as_charged(invoice, line), void.invoice.id.clone());
+                if found.iter().all(|known| known.at != at) {
                     found.push(OfVoid { void, line, at, remainder, issued });
                 }
-            };
-            void.invoice.lines.iter().for_each(|line| stands(void, line));
-            let adjusted = self.adjusted.get(&(place.run, payer)).into_iter().flatten();
-            adjusted.filter_map(|place| self.line_at(*place)).for_each(|(document, line)| stands(document, line));
-            let corrections = self.corrections(&void.invoice.id).filter_map(|(_, on)| on);
-            corrections.for_each(|(document, line)| stands(document, line));
+            }
         }
+        found.sort_by(|one, other| one.at.cmp(&other.at));
         found
+    }
+
+    /// Whether a line is of a void document, or adjusts or corrects one that is.
+    pub(crate) fn is_of_void(&self, cited: &LineRef) -> bool {
+        let document = self.issued.get(&cited.invoice).and_then(|place| self.documents.get(place));
+        let Some(invoice) = document.map(|document| &document.invoice) else { return false };
+        if self.is_void(invoice) {
+            return true;
+        }
+        let Some(line) = line_of(invoice, cited.line) else { return false };
+        match line.kind {
+            LineKind::Adjustment => self.run_about(invoice, line).is_some_and(|run| {
+                let about = self.documents.get(&DocumentPlace::of(run, invoice.buyer.party));
+                about.is_some_and(|about| self.is_void(&about.invoice))
+            }),
+            LineKind::OneOff { charge } => {
+                let cited = self.charges.get(&charge).and_then(|charge| charge.recorded.cites.as_ref());
+                cited.is_some_and(|cited| self.is_of_void(cited))
+            }
+            _ => false,
+        }
     }
 
     /// The balance of an invoice that is final.
@@ -163,7 +220,10 @@ impl Billing {
         let balance = self.balances.get(&invoice.id)?;
         let state = if self.is_void(invoice) {
             BalanceState::Void
-        } else if balance.due.minor() == 0 && balance.credited.minor() > 0 && balance.credited == invoice.total {
+        } else if balance.due.minor() == 0
+            && balance.credited.minor() > 0
+            && balance.credited == invoice.total
+        {
             BalanceState::Credited
         } else if balance.due.minor() == 0 {
             BalanceState::Paid

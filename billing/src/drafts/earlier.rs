@@ -15,13 +15,16 @@ impl<'a> Desk<'a> {
     /// Takes back what is still charged of void documents.
     pub(super) fn of_void(&self, payer: PartyId) -> Vec<Rated> {
         let charged = self.billing.of_void((self.question.seller, self.currency), payer);
-        charged.into_iter().map(|OfVoid { void, line, at, remainder, issued }| {
-            let description = format!(
-                "{} is void, settled {} line {}: {}",
-                void.invoice, at.invoice, at.line, line.description
-            );
-            rating::settled((line, at), remainder, issued, LineKind::Adjustment, description)
-        }).collect()
+        charged
+            .into_iter()
+            .map(|OfVoid { void, line, at, remainder, issued }| {
+                let description = format!(
+                    "{} is void, settled {} line {}: {}",
+                    void, at.invoice, at.line, line.description
+                );
+                rating::settled((line, at), remainder, issued, LineKind::Adjustment, description)
+            })
+            .collect()
     }
 
     /// The fees for the month to come. If a document that stands is about that month already, because this period is
@@ -69,7 +72,8 @@ impl<'a> Desk<'a> {
         by_instance
             .into_iter()
             .flat_map(|(instance, fees)| {
-                let missing = instance.and_then(|instance| missing.get(&instance)).copied().unwrap_or(nothing);
+                let missing =
+                    instance.and_then(|instance| missing.get(&instance)).copied().unwrap_or(nothing);
                 still_missing(fees, missing)
             })
             .collect()

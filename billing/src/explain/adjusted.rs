@@ -130,9 +130,8 @@ impl ExplainDesk<'_> {
         let documents = places.filter_map(|place| billing.documents.get(place));
         let known = documents.filter(|later| later.issued.is_some_and(|issued| issued <= before));
         let takers = known.flat_map(|later| later.invoice.lines.iter().map(move |line| (later, line)));
-        let takers = takers.filter(|(later, line)| {
-            billing.remainders.takes(&later.invoice.id, line.n) == Some(&about)
-        });
+        let takers = takers
+            .filter(|(later, line)| billing.remainders.takes(&later.invoice.id, line.n) == Some(&about));
         let settled = takers.map(|(later, line)| {
             let given_back = self.given_back_by(later, line.n, before);
             as_charged(&later.invoice, line).amount.checked_sub(given_back).map(Amount::negated)

@@ -181,8 +181,7 @@ fn differences(
     if difference.minor() == 0 {
         return Some(Vec::new());
     }
-    let (was, charged_residue) =
-        so_far.map_or((0, Exact::ZERO), |so_far| (so_far.quantity, so_far.residue));
+    let (was, charged_residue) = so_far.map_or((0, Exact::ZERO), |so_far| (so_far.quantity, so_far.residue));
     let is = now.map_or(0, |now| now.quantity.billionths());
     let residue = match now {
         _ if kept != credited => Exact::ZERO,

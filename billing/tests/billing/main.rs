@@ -12,5 +12,6 @@ mod late;
 mod models;
 mod projects;
 mod properties;
+mod remainder;
 mod usage;
 mod what_if;

@@ -77,7 +77,8 @@ impl Balances {
     /// What a credit note of a run returns to prepaid credit.
     pub(crate) fn returned(&self, note: &Invoice) -> Vec<CreditUsed> {
         let shares = self.shares(note, &note.lines);
-        let back = shares.into_iter().filter_map(|(invoice, share)| Some(self.of.get(&invoice)?.returned(share)));
+        let back =
+            shares.into_iter().filter_map(|(invoice, share)| Some(self.of.get(&invoice)?.returned(share)));
         back.flatten().fold(Vec::new(), |mut sum: Vec<CreditUsed>, back| {
             match sum.iter_mut().find(|known| known.credit == back.credit) {
                 Some(known) => known.amount = known.amount.checked_add(back.amount).unwrap_or(known.amount),
@@ -120,7 +121,9 @@ impl Balances {
         };
         let (mut seen, mut rest, mut shares) = (BTreeSet::new(), note.total, Vec::new());
         for invoice in lines.iter().filter_map(about) {
-            let Some(balance) = self.of.get(&invoice).filter(|_| seen.insert(invoice.clone())) else { continue };
+            let Some(balance) = self.of.get(&invoice).filter(|_| seen.insert(invoice.clone())) else {
+                continue;
+            };
             let back = lines.iter().filter(|line| about(line).as_ref() == Some(&invoice));
             let mut by_tax: BTreeMap<Tax, Vec<Amount>> = BTreeMap::new();
             back.for_each(|line| by_tax.entry(line.tax).or_default().push(line.amount));
@@ -131,7 +134,8 @@ impl Balances {
             let gross = Amount::sum(note.currency, gross.flatten());
             let open = balance.due.checked_add(balance.paid());
             let limits = [gross, open, Some(rest)].into_iter().flatten();
-            let Some(share) = limits.min_by_key(|amount| amount.minor()).filter(|share| share.minor() > 0) else {
+            let Some(share) = limits.min_by_key(|amount| amount.minor()).filter(|share| share.minor() > 0)
+            else {
                 continue;
             };
             rest = rest.checked_sub(share).unwrap_or(rest);

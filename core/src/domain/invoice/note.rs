@@ -149,7 +149,9 @@ impl Left {
                 *amount = Amount::from_minor(amount.minor().max(-room), currency);
                 room += amount.minor();
             }
-            all.retain(|at, amount| amount.minor() != 0 || self.0.get(*at).is_some_and(|line| line.left.minor() == 0));
+            all.retain(|at, amount| {
+                amount.minor() != 0 || self.0.get(*at).is_some_and(|line| line.left.minor() == 0)
+            });
         }
         all
     }
