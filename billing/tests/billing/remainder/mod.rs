@@ -51,35 +51,61 @@ const PREPAID: i64 = 5000;
 /// What is done. Numbers choose among what there is.
 #[derive(Debug, Clone, Copy)]
 enum Operation {
-    Use { instance: usize, quantity: i64 },
-    UseLate { instance: usize, hour: i64, quantity: i64 },
-    Replace { report: usize, quantity: i64 },
+    Use {
+        instance: usize,
+        quantity: i64,
+    },
+    UseLate {
+        instance: usize,
+        hour: i64,
+        quantity: i64,
+    },
+    Replace {
+        report: usize,
+        quantity: i64,
+    },
     Run,
-    Void { month: usize },
-    Rerun { month: usize },
+    Void {
+        month: usize,
+    },
+    Rerun {
+        month: usize,
+    },
     /// Something of a line, or all that it charged.
-    Credit { month: usize, line: usize, cents: i64, all: bool },
-    Correct { month: usize, line: usize, cents: i64 },
-    Change { instance: usize },
-    End { instance: usize },
+    Credit {
+        month: usize,
+        line: usize,
+        cents: i64,
+        all: bool,
+    },
+    Correct {
+        month: usize,
+        line: usize,
+        cents: i64,
+    },
+    Change {
+        instance: usize,
+    },
+    End {
+        instance: usize,
+    },
 }
 
 fn operations() -> impl Strategy<Value = Vec<Operation>> {
-    use Operation::*;
     let (n, quantity) = (0..64_usize, 0..60_i64);
     let operation = prop_oneof![
-        3 => (0..2_usize, quantity.clone()).prop_map(|(instance, quantity)| Use { instance, quantity }),
+        3 => (0..2_usize, quantity.clone()).prop_map(|(instance, quantity)| Operation::Use { instance, quantity }),
         4 => (0..2_usize, 0..3000_i64, quantity.clone())
-            .prop_map(|(instance, hour, quantity)| UseLate { instance, hour, quantity }),
-        3 => (n.clone(), quantity).prop_map(|(report, quantity)| Replace { report, quantity }),
-        5 => Just(Run),
-        3 => n.clone().prop_map(|month| Void { month }),
-        3 => n.clone().prop_map(|month| Rerun { month }),
+            .prop_map(|(instance, hour, quantity)| Operation::UseLate { instance, hour, quantity }),
+        3 => (n.clone(), quantity).prop_map(|(report, quantity)| Operation::Replace { report, quantity }),
+        5 => Just(Operation::Run),
+        3 => n.clone().prop_map(|month| Operation::Void { month }),
+        3 => n.clone().prop_map(|month| Operation::Rerun { month }),
         3 => (n.clone(), n.clone(), 0..10_000_i64, prop::bool::weighted(0.3))
-            .prop_map(|(month, line, cents, all)| Credit { month, line, cents, all }),
-        2 => (n.clone(), n, 0..10_000_i64).prop_map(|(month, line, cents)| Correct { month, line, cents }),
-        2 => (0..2_usize).prop_map(|instance| Change { instance }),
-        1 => (0..2_usize).prop_map(|instance| End { instance }),
+            .prop_map(|(month, line, cents, all)| Operation::Credit { month, line, cents, all }),
+        2 => (n.clone(), n, 0..10_000_i64).prop_map(|(month, line, cents)| Operation::Correct { month, line, cents }),
+        2 => (0..2_usize).prop_map(|instance| Operation::Change { instance }),
+        1 => (0..2_usize).prop_map(|instance| Operation::End { instance }),
     ];
     prop::collection::vec(operation, 4..28)
 }
@@ -320,9 +346,8 @@ impl Play {
     fn line(&self, month: usize, line: usize) -> Option<(usize, Invoice, InvoiceLine)> {
         let (month, invoice) = self.invoice(month)?;
         let billing = &self.cloud.view.billing;
-        let charges = |line: &&InvoiceLine| {
-            line.amount.minor() > 0 && billing.remainder_of(&invoice, line).minor() > 0
-        };
+        let charges =
+            |line: &&InvoiceLine| line.amount.minor() > 0 && billing.remainder_of(&invoice, line).minor() > 0;
         let lines: Vec<InvoiceLine> = invoice.lines.iter().filter(charges).cloned().collect();
         let line = lines.get(line.checked_rem(lines.len())?)?.clone();
         Some((month, invoice, line))
@@ -408,7 +433,11 @@ impl Play {
             })
             .sum();
         let expected = self.model.expected(self.months.len());
-        if charged == expected { Ok(()) } else { Err(format!("{charged} is charged, and {expected} is right")) }
+        if charged == expected {
+            Ok(())
+        } else {
+            Err(format!("{charged} is charged, and {expected} is right"))
+        }
     }
 
     /// Whatever happened: no line gives more than it charged, balances add up, and prepaid credit is kept.
@@ -485,18 +514,17 @@ fn leaves_it_standing(event: &mut Event) -> bool {
 
 #[test]
 fn a_planted_fault_of_each_operation_is_found() {
-    use Operation::*;
     let faults: [(&str, Fault); 10] = [
-        ("usage", Fault { about: |of| matches!(of, Use { .. }), tamper: forget }),
-        ("late usage", Fault { about: |of| matches!(of, UseLate { .. }), tamper: forget }),
-        ("corrected usage", Fault { about: |of| matches!(of, Replace { .. }), tamper: forget }),
-        ("run", Fault { about: |of| matches!(of, Run), tamper: cites_nothing }),
-        ("void", Fault { about: |of| matches!(of, Void { .. }), tamper: leaves_it_standing }),
-        ("repeated run", Fault { about: |of| matches!(of, Rerun { .. }), tamper: cites_nothing }),
-        ("credit", Fault { about: |of| matches!(of, Credit { .. }), tamper: forget }),
-        ("correction", Fault { about: |of| matches!(of, Correct { .. }), tamper: forget }),
-        ("upgrade", Fault { about: |of| matches!(of, Change { .. }), tamper: forget }),
-        ("end", Fault { about: |of| matches!(of, End { .. }), tamper: forget }),
+        ("usage", Fault { about: |of| matches!(of, Operation::Use { .. }), tamper: forget }),
+        ("late usage", Fault { about: |of| matches!(of, Operation::UseLate { .. }), tamper: forget }),
+        ("corrected usage", Fault { about: |of| matches!(of, Operation::Replace { .. }), tamper: forget }),
+        ("run", Fault { about: |of| matches!(of, Operation::Run), tamper: cites_nothing }),
+        ("void", Fault { about: |of| matches!(of, Operation::Void { .. }), tamper: leaves_it_standing }),
+        ("repeated run", Fault { about: |of| matches!(of, Operation::Rerun { .. }), tamper: cites_nothing }),
+        ("credit", Fault { about: |of| matches!(of, Operation::Credit { .. }), tamper: forget }),
+        ("correction", Fault { about: |of| matches!(of, Operation::Correct { .. }), tamper: forget }),
+        ("upgrade", Fault { about: |of| matches!(of, Operation::Change { .. }), tamper: forget }),
+        ("end", Fault { about: |of| matches!(of, Operation::End { .. }), tamper: forget }),
     ];
     for (what, fault) in faults {
         let mut runner = TestRunner::new(Config { max_shrink_iters: 0, ..cases(2000) });
