@@ -312,9 +312,12 @@ enum Invoice {
         /// Only this payer (PARTY-3)
         #[arg(long)]
         payer: Option<String>,
-        /// draft or final
+        /// draft, final, open, partly_credited, credited, void or paid
         #[arg(long)]
         state: Option<String>,
+        /// Only documents about START/STOP, two days or instants
+        #[arg(long)]
+        period: Option<String>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -508,8 +511,10 @@ pub fn run() -> anyhow::Result<()> {
         Command::PriceBook(PriceBook::Publish { file, client: asked }) => {
             invoices::publish_price_book(&asked.server()?, &file)
         }
-        Command::Invoice(Invoice::List { client: asked, payer, state, json }) => {
-            invoices::list_invoices(&asked.server()?, payer.as_deref(), state.as_deref(), json)
+        Command::Invoice(Invoice::List { client: asked, payer, state, period, json }) => {
+            let (payer, state, period) = (payer.as_deref(), state.as_deref(), period.as_deref());
+            let filter = invoices::InvoiceFilter { payer, state, period };
+            invoices::list_invoices(&asked.server()?, filter, json)
         }
         Command::Invoice(Invoice::Show { id, client: asked, json }) => {
             invoices::show_invoice(&asked.server()?, &id, json)

@@ -350,7 +350,9 @@ impl<'v> ExplainDesk<'v> {
                 found = true;
                 why = self.given_back(line);
             }
-            (LineKind::Advance, ..) if line.cites.is_some() => {
+            (LineKind::Advance | LineKind::Adjustment, ..)
+                if line.cites.is_some() && (line.kind == LineKind::Advance || self.settles_void(line)) =>
+            {
                 found = true;
                 why = self.taken_back(&charged);
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use slapledger_core::domain::id::{InstanceId, PriceBookName, Sequence};
-use slapledger_core::domain::invoice::{InvoiceLine, LineKind, LineRef};
+use slapledger_core::domain::invoice::{InvoiceLine, LineKind, LineRef, PriceStep};
 use slapledger_core::domain::money::{Amount, Currency, Exact};
 use slapledger_core::domain::quantity::Quantity;
 use slapledger_core::domain::tax::Tax;
@@ -63,16 +63,29 @@ fn by_tax(amounts: impl Iterator<Item = (Tax, Amount)>, currency: Currency) -> O
 fn taken_back(charged: ChargedInAdvance) -> Rated {
     let ChargedInAdvance { line, at, left, issued } = charged;
     let description = format!("charged in advance by {}: {}", at.invoice, line.description);
+    settled((line, at), left, issued, LineKind::Advance, description)
+}
+
+/// A line of an earlier document, turned round as far as it is left.
+pub(crate) fn settled(
+    (line, at): (InvoiceLine, LineRef),
+    left: Amount,
+    issued: Sequence,
+    kind: LineKind,
+    description: String,
+) -> Rated {
     let whole = left == line.amount;
     let minus = |quantity: Quantity| Quantity::from_billionths(-quantity.billionths()).unwrap_or_default();
+    let steps = line.steps.iter().map(|step| PriceStep { quantity: minus(step.quantity), ..step.clone() });
     let taken = InvoiceLine {
         // Of what was given back in part there is no quantity that costs the rest.
         unit_price: line.unit_price.filter(|_| whole),
+        steps: if whole { steps.collect() } else { Vec::new() },
         quantity: minus(line.quantity),
         amount: left.negated(),
         residue: if whole { Exact::ZERO.minus(line.residue) } else { Exact::ZERO },
         cites: Some(at),
         ..line
     };
-    Rated::new(taken.of_kind(LineKind::Advance).described(description), vec![issued])
+    Rated::new(taken.of_kind(kind).described(description), vec![issued])
 }

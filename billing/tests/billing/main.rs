@@ -13,6 +13,7 @@ mod late;
 mod models;
 mod projects;
 mod properties;
+mod remainder;
 mod usage;
 mod versions;
 mod what_if;

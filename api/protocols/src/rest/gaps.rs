@@ -80,7 +80,11 @@ impl From<Gap> for UsageGap {
 
 /// START/STOP in a query, each a day or an instant.
 pub(super) fn period(query: &Query) -> Result<RunPeriod, Problem> {
-    let text: String = query.required("period")?;
+    start_stop(&query.required::<String>("period")?)
+}
+
+/// The same of a text.
+pub(super) fn start_stop(text: &str) -> Result<RunPeriod, Problem> {
     let form = || Problem::field("period", "must be START/STOP, two days or RFC 3339 instants");
     let (start, stop) = text.split_once('/').ok_or_else(form)?;
     let bound = |text| bound(text).map_err(|rule| Problem::field("period", format!("{text} {rule}")));

@@ -15,12 +15,14 @@ use std::sync::Arc;
 use axum::http::Uri;
 use schemars::JsonSchema;
 use serde::Serialize;
-use slapledger_billing::{Billing, BillingView, Document, DocumentPlace, DocumentState};
+use slapledger_billing::{
+    BalanceState, Billing, BillingView, Document, DocumentPlace, DocumentState, Warning,
+};
 use slapledger_core::domain::event::{Event, Stream};
 use slapledger_core::domain::id::{ComputerId, InstanceId, InvoiceId, PartyId, ResourceId, RunId, Sequence};
 use slapledger_core::domain::invoice::{
-    Citation, CreditUsed, DocumentKind, EventSet, InvoiceLine, InvoiceParty, LineKind, LineRef, PriceStep,
-    Tax, TaxSubtotal,
+    Citation, CreditUsed, DocumentKind, EventSet, Invoice, InvoiceLine, InvoiceParty, LineKind, LineRef,
+    PriceStep, Tax, TaxSubtotal,
 };
 use slapledger_core::domain::money::{Amount, Currency, Exact, Price};
 use slapledger_core::domain::pricing::PriceVersion;
@@ -36,6 +38,7 @@ use slapledger_usecases::context::RequestContext;
 use slapledger_usecases::invoicing::open_name;
 
 use self::runs::WarningForm;
+use super::gaps::start_stop;
 use super::log;
 use super::openapi::schema::{self, List};
 use super::parties::details::Details;
@@ -49,8 +52,15 @@ pub(crate) struct InvoiceForm {
     id: InvoiceId,
     #[schemars(with = "schema::DocumentState")]
     state: DocumentState,
+    /// What became of an invoice that is final.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::BalanceState>")]
+    balance_state: Option<BalanceState>,
     #[schemars(with = "schema::DocumentKind")]
     document: DocumentKind,
+    /// 1, or -1 of a credit note: its amounts are what it gives back.
+    #[schemars(with = "schema::Sign")]
+    sign: i8,
     #[schemars(with = "schema::RunId")]
     run: RunId,
     /// The document that a credit note is about, and why.
@@ -83,7 +93,15 @@ pub(crate) struct InvoiceForm {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<schema::CreditUsed>")]
     prepaid: Vec<CreditUsed>,
-    /// What is left to be paid.
+    /// What credit notes credited of the total of an invoice that is final.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::Amount>")]
+    credited: Option<Amount>,
+    /// What prepaid credit has paid of it and credit notes did not return.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::Amount>")]
+    paid: Option<Amount>,
+    /// What is left to be paid, after all credit notes about it.
     #[schemars(with = "schema::Amount")]
     due: Amount,
     /// The credit notes about it.
@@ -198,10 +216,13 @@ impl InvoiceForm {
         let is_final = document.issued.is_some();
         let of_run = billing.is_of_run(document);
         let notes = billing.notes_on(invoice.run, invoice.buyer.party);
+        let balance = billing.balance(document);
         Self {
             id: invoice.id.clone(),
             state: document.state(),
+            balance_state: balance.map(|(_, state)| state),
             document: invoice.document,
+            sign: if invoice.document == DocumentKind::CreditNote { -1 } else { 1 },
             run: invoice.run,
             cites: invoice.cites.clone(),
             seller: PartyForm::of(keys, &invoice.seller),
@@ -216,7 +237,9 @@ impl InvoiceForm {
             total: invoice.total,
             rounding: invoice.rounding,
             prepaid: invoice.prepaid.clone(),
-            due: invoice.due,
+            credited: balance.map(|(balance, _)| balance.credited),
+            paid: balance.map(|(balance, _)| balance.paid()),
+            due: balance.map_or(invoice.due, |(balance, _)| balance.due),
             credit_notes: if of_run {
                 notes.map(|note| note.invoice.id.clone()).collect()
             } else {
@@ -238,27 +261,60 @@ pub fn all_as_json(ctx: &RequestContext) -> anyhow::Result<Vec<serde_json::Value
     })?
 }
 
+/// A state to filter a list by.
+#[derive(Clone, Copy)]
+enum WantedState {
+    Document(DocumentState),
+    Balance(BalanceState),
+}
+
+impl WantedState {
+    fn read(text: &str) -> Result<Self, Problem> {
+        let documents = [DocumentState::Draft, DocumentState::Final];
+        let document = documents.into_iter().find(|state| state.as_str() == text).map(Self::Document);
+        let balance = BalanceState::ALL.into_iter().find(|state| state.as_str() == text).map(Self::Balance);
+        document.or(balance).ok_or_else(|| {
+            let rule = "must be draft, final, open, partly_credited, credited, void or paid";
+            Problem::field("state", rule)
+        })
+    }
+
+    fn covers(self, billing: &Billing, document: &Document) -> bool {
+        match self {
+            Self::Document(state) => document.state() == state,
+            Self::Balance(state) => billing.balance(document).is_some_and(|(_, known)| known == state),
+        }
+    }
+}
+
 /// `GET /v1/invoices`: invoices and drafts, by run and payer.
 pub(super) async fn list(
     Authorised(ctx): Authorised,
     uri: Uri,
 ) -> Result<HttpAnswer<List<InvoiceForm>>, Problem> {
-    let query = Query::read(&uri, &["payer", "state"])?;
+    let query = Query::read(&uri, &["payer", "state", "period"])?;
     let payer: Option<PartyId> = query.parse("payer")?;
-    let state = match query.text("state") {
-        None => None,
-        Some("draft") => Some(DocumentState::Draft),
-        Some("final") => Some(DocumentState::Final),
-        Some(_) => return Err(Problem::field("state", "must be draft or final")),
-    };
+    let state = query.text("state").map(WantedState::read).transpose()?;
+    let period = query.text("period").map(start_stop).transpose()?;
     let (limit, after) = (query.limit()?, query.cursor::<At>()?);
     let position = query.position(&ctx).await?;
     ctx.billing().reach(position).await?;
     Ok(ctx.billing().read(|view, sequence| {
-        let seen = |document: &Document| sees(&ctx, document);
-        let page = view.billing.documents((payer, state), seen, after.map(|place| place.0), limit);
-        let forms =
-            page.items.into_iter().map(|document| InvoiceForm::of(&view.billing, ctx.keys(), document));
+        let billing = &view.billing;
+        let in_period = |invoice: &Invoice| {
+            period.is_none_or(|period| {
+                let within = billing.calendar_of(invoice.buyer.party);
+                let within = within.and_then(|calendar| period.within(calendar));
+                within.is_some_and(|within| within.intersection(invoice.period).is_some())
+            })
+        };
+        let wanted = |document: &Document| {
+            sees(&ctx, document)
+                && state.is_none_or(|state| state.covers(billing, document))
+                && in_period(&document.invoice)
+        };
+        let page = billing.documents((payer, None), wanted, after.map(|place| place.0), limit);
+        let forms = page.items.into_iter().map(|document| InvoiceForm::of(billing, ctx.keys(), document));
         query::list(forms.collect(), page.next.map(At), sequence)
     }))
 }

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::notes::Corrected;
 use super::runs::RunForm;
 use super::{InvoiceForm, LineEvents};
+use crate::rest::gaps::describe::StartStop;
 use crate::rest::openapi::operation::Operation;
 use crate::rest::openapi::schema::{self, Nothing};
 
@@ -147,7 +148,8 @@ pub(crate) fn list(operation: Operation) -> Operation {
     operation
         .called("listInvoices", "invoices", "Invoices and drafts, by run and payer")
         .query::<schema::PartyId>("payer", "Of this payer alone")
-        .query::<schema::DocumentState>("state", "In this state alone")
+        .query::<schema::InvoiceState>("state", "In this state alone")
+        .query::<StartStop>("period", "About some of this time; where each payer is")
         .lists::<InvoiceForm>("A part of the list")
 }
 

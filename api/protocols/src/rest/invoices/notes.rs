@@ -6,6 +6,7 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
+use slapledger_billing::LineCorrection;
 use slapledger_core::domain::charge::{ChargeId, MAX_DESCRIPTION, RecordCharge};
 use slapledger_core::domain::id::{InvoiceId, Sequence};
 use slapledger_core::domain::invoice::{DocumentKind, GiveBack, HowMuch, LineRef};
@@ -158,32 +159,26 @@ pub(crate) async fn correct(
     let read = ctx.billing().read_at(head, |view, _| {
         let found = view.billing.document(&id)?;
         let line = found.invoice.lines.iter().find(|line| line.n == n)?;
-        let left = view.billing.left_of(&found.invoice, line);
-        Some((found.invoice.clone(), left, view.billing.charged_for(&found.invoice, line)?))
+        let correction = view.billing.correction(&found.invoice, line, amount);
+        Some((found.invoice.clone(), correction))
     });
-    let (invoice, left, charged) = read.await?.ok_or_else(no_line)?;
+    let (invoice, correction) = read.await?.ok_or_else(no_line)?;
     if document == DocumentKind::CreditNote {
         return Err(conflict::of_code(
             ProblemCode::NotAnInvoice,
             format!("{} is a credit note: record a charge for what it credited too much", invoice.id),
         ));
     }
-    if charged == amount {
-        let detail = format!("{amount} is what is charged for line {n} of {} already", invoice.id);
-        return Err(Problem {
-            field: Some("amount".into()),
-            ..conflict::of_code(ProblemCode::AmountUnchanged, detail)
-        });
-    }
-    let difference = amount.checked_sub(charged);
-    let difference = difference.ok_or_else(|| Problem::field("amount", "has too many digits"))?;
-    // What should be left of the line itself; nothing, if a charge has to do it.
-    let down_to = left.checked_add(difference).filter(|down_to| {
-        let (left, down_to) = (left.minor(), down_to.minor());
-        down_to.unsigned_abs() < left.unsigned_abs() && (down_to == 0 || down_to.signum() == left.signum())
-    });
-    let (answer, sequence) = match down_to {
-        None => {
+    let correction = correction.ok_or_else(|| Problem::field("amount", "has too many digits"))?;
+    let (answer, sequence) = match correction {
+        LineCorrection::None => {
+            let detail = format!("{amount} is what is charged for line {n} of {} already", invoice.id);
+            return Err(Problem {
+                field: Some("amount".into()),
+                ..conflict::of_code(ProblemCode::AmountUnchanged, detail)
+            });
+        }
+        LineCorrection::Charge(difference) => {
             let command = Command::RecordCharge(RecordCharge {
                 seller: invoice.seller.party,
                 customer: invoice.buyer.party,
@@ -195,7 +190,7 @@ pub(crate) async fn correct(
             let accepted = ctx.ledger().submit(Submission { meta, command }).await?;
             (accepted.answer, accepted.sequence)
         }
-        Some(down_to) => {
+        LineCorrection::Credit(down_to) => {
             let give_back = GiveBack::Lines(vec![(n, HowMuch::DownTo(down_to))]);
             let (note, sequence) = invoicing::credit(&ctx, meta, (&id, give_back, reason.into())).await?;
             (Answer::Invoice(note), sequence)

@@ -7,14 +7,13 @@ use slapledger_core::domain::id::{ComputerId, Sequence};
 use slapledger_core::domain::usage::RecordUsage;
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::ledger::Submission;
-use slapledger_kit::answer::HttpAnswer;
 use slapledger_kit::collect;
 use slapledger_kit::problem::Problem;
 use slapledger_slap_wire::{self as slap_wire, usage_report};
 use slapledger_usecases::context::RequestContext;
 use slapledger_usecases::reading::{no_computer, read};
 
-use super::{Answered, binary, record_binary, record_events};
+use super::{Answered, UsageAnswer, binary, record_binary, record_events};
 use crate::access::Authorised;
 use crate::rest::cloud_event::Format;
 use crate::rest::query::{self, Query};
