@@ -19,7 +19,7 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 const PATIENCE: Duration = Duration::from_secs(45);
 
 /// The masters that a file names.
-pub fn read(path: &Path) -> anyhow::Result<OtherMasters> {
+pub(crate) fn read(path: &Path) -> anyhow::Result<OtherMasters> {
     let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
     parse(&text).with_context(|| format!("read {}", path.display()))
 }

@@ -109,7 +109,9 @@ impl Catalogue {
     /// Adds the products of a master, as its `/v1/products` lists them. A name of the file stays what it is.
     pub fn add_products(&mut self, items: &[serde_json::Value]) {
         for item in items {
-            if let (Some(name), Some(best)) = (item["product"].as_str(), item["software_releases"][0].as_str()) {
+            if let (Some(name), Some(best)) =
+                (item["product"].as_str(), item["software_releases"][0].as_str())
+            {
                 self.releases.entry(name.to_lowercase()).or_insert_with(|| best.to_owned());
             }
         }
@@ -139,9 +141,9 @@ impl Catalogue {
     /// name that is not in the file may be a product.
     pub fn release_by(&self, master: &Master, software: &str) -> anyhow::Result<String> {
         let Some(product) = software.strip_prefix(PRODUCT) else {
-            return self.release(software).or_else(|unknown| {
-                master.product(software)?.into_iter().next().ok_or(unknown)
-            });
+            return self
+                .release(software)
+                .or_else(|unknown| master.product(software)?.into_iter().next().ok_or(unknown));
         };
         let mut releases = master.product(product)?.into_iter();
         releases.next().with_context(|| format!("the master has no release of product {product}"))

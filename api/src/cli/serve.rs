@@ -369,7 +369,8 @@ fn serve(
     known: Option<(AccessControl, RequestLimits)>,
     serving: Serving,
 ) -> anyhow::Result<()> {
-    let Serving { listen, operations, tls, shown, connections, silent_after, masters, nodes, ready } = serving;
+    let Serving { listen, operations, tls, shown, connections, silent_after, masters, nodes, ready } =
+        serving;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
     let ctx = Arc::new(ctx);

@@ -87,7 +87,7 @@ fn still_missing(fees: Vec<Rated>, missing: Amount) -> Vec<Rated> {
         return fees;
     }
     let first = fees.into_iter().next().filter(|_| missing.minor() > 0);
-    let rest = first.map(|Rated { line, events }| {
+    let rest = first.map(|Rated { line, events, .. }| {
         let line = InvoiceLine {
             description: format!("rest of: {}", line.description).into(),
             quantity: Quantity::from_billionths(ONE).unwrap_or_default(),
@@ -98,7 +98,7 @@ fn still_missing(fees: Vec<Rated>, missing: Amount) -> Vec<Rated> {
             residue: Exact::ZERO,
             ..line
         };
-        Rated { line, events }
+        Rated::new(line, events)
     });
     rest.into_iter().collect()
 }

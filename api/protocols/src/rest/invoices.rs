@@ -15,9 +15,7 @@ use std::sync::Arc;
 use axum::http::Uri;
 use schemars::JsonSchema;
 use serde::Serialize;
-use slapledger_billing::{
-    BalanceState, Billing, BillingView, Document, DocumentPlace, DocumentState, Warning,
-};
+use slapledger_billing::{BalanceState, Billing, BillingView, Document, DocumentPlace, DocumentState};
 use slapledger_core::domain::event::{Event, Stream};
 use slapledger_core::domain::id::{ComputerId, InstanceId, InvoiceId, PartyId, ResourceId, RunId, Sequence};
 use slapledger_core::domain::invoice::{

@@ -87,10 +87,7 @@ struct OutcomeForm {
 }
 
 /// `POST /v1/usage-events`.
-pub(super) async fn record(
-    Authorised(ctx): Authorised,
-    request: Request,
-) -> Result<UsageAnswer, Problem> {
+pub(super) async fn record(Authorised(ctx): Authorised, request: Request) -> Result<UsageAnswer, Problem> {
     let (parts, body) = request.into_parts();
     if binary::is_event(&parts.headers) {
         return record_binary(&ctx, &parts, body).await;
@@ -241,8 +238,10 @@ impl Answered {
         let field = first.and_then(|first| first.field.as_deref()).unwrap_or("event");
         let reason = first.and_then(|first| first.reason.as_deref()).unwrap_or_default();
         let outcome = first.map_or("", |first| first.outcome);
-        let suspended = if self.suspended > 0 { "; suspended usage is in the log and is not metered" } else { "" };
-        let events = if failed == 1 { "the event".to_owned() } else { format!("none of the {failed} events") };
+        let suspended =
+            if self.suspended > 0 { "; suspended usage is in the log and is not metered" } else { "" };
+        let events =
+            if failed == 1 { "the event".to_owned() } else { format!("none of the {failed} events") };
         let not = if failed == 1 { " not" } else { "" };
         format!("{events} was{not} accepted: {field} {reason} ({outcome}){suspended}")
     }

@@ -18,6 +18,7 @@ use slapledger_core::ledger::Submission;
 use slapledger_core::log::envelope::Actor;
 use slapledger_kit::answer::HttpAnswer;
 use slapledger_kit::body::ReceivedRequest;
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::json_body;
 use slapledger_kit::problem::Problem;
 use slapledger_kit::sealing::{self, error_text, reported_error};
@@ -287,7 +288,7 @@ pub(crate) async fn retire(
     Authorised(ctx): Authorised,
     Named(id): Named<String>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<ComputerResource>, Problem> {
     let id = named(&id)?;
     let (sent, schema::Nothing {}) = json_body::read_optional(request, json_body::MOST_BYTES).await?;
     let retiring = async move {
@@ -308,7 +309,7 @@ pub(crate) async fn release(
     Authorised(ctx): Authorised,
     Named((id, partition)): Named<(String, String)>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<ComputerResource>, Problem> {
     let id = named(&id)?;
     let partition: PartitionId = partition.parse().map_err(|_| {
         let detail = format!("computer {id} has no partition {partition}");

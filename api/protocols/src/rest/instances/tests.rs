@@ -4,7 +4,6 @@ use axum::http::header;
 use serde_json::{Value, json};
 use slapledger_core::domain::event::Mode;
 
-use super::*;
 use crate::testing::world::{COMPUTER, RELEASE, Seen, World};
 
 const MODULE: &str = "/software_instance_module/";
