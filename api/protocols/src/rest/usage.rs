@@ -227,7 +227,7 @@ impl From<Answered> for UsageAnswer {
         let (sequence, detail) = (answered.sequence, answered.first_reason(failed));
         let (status, code) = (StatusCode::UNPROCESSABLE_ENTITY, ProblemCode::NoUsageAccepted);
         let problem = ProblemDetails::new(status, code, detail.into());
-        Self::None(Box::new(HttpAnswer::new(status, sequence, NoneAccepted { problem, answered })))
+        Self::None(Box::new(HttpAnswer::problem(status, sequence, NoneAccepted { problem, answered })))
     }
 }
 
