@@ -172,7 +172,8 @@ class Runner:
                     place.environment["SLAPLEDGER_URL"] = served.url.rstrip("/")
                     place.environment["SLAPLEDGER_TOKEN_FILE"] = str(token)
                 elif not block.is_served and served is not None:
-                    served = served.stop() and None
+                    served.stop()
+                    served = None
                     place.run("unset SLAPLEDGER_URL")
                     place.environment.pop("SLAPLEDGER_URL")
                 self.run_block(block, place)

@@ -218,13 +218,18 @@ impl Answered {
     /// How many events failed, and why the first one did.
     fn first_reason(&self, failed: u64) -> String {
         let first = self.outcomes.first();
-        let field = first.and_then(|first| first.field.as_deref()).unwrap_or("event");
-        let reason = first.and_then(|first| first.reason.as_deref()).unwrap_or_default();
-        let outcome = first.map_or("", |first| first.outcome);
+        let (outcome, reason) = first.map_or(("", String::new()), |first| {
+            let reason = first.reason.as_deref().unwrap_or_default();
+            // The reason of what is invalid is a rule that follows the member.
+            match (first.outcome, first.field.as_deref()) {
+                ("invalid", field) => (first.outcome, format!("{} {reason}", field.unwrap_or("event"))),
+                (outcome, _) => (outcome, reason.to_owned()),
+            }
+        });
         let suspended = if self.suspended > 0 { "; suspended usage is in the log and is not metered" } else { "" };
         let events = if failed == 1 { "the event".to_owned() } else { format!("none of the {failed} events") };
         let not = if failed == 1 { " not" } else { "" };
-        format!("{events} was{not} accepted: {field} {reason} ({outcome}){suspended}")
+        format!("{events} was{not} accepted: {reason} ({outcome}){suspended}")
     }
 
     fn add(&mut self, outcome: UsageOutcome, index: u32, id: &UsageId) {
