@@ -180,7 +180,8 @@ fn shell(line: &str, folder: &Path, url: Option<&str>) -> Output {
 /// `slapledger log` as it was printed did not work: the demo had the folder open.
 #[test]
 fn commands_that_a_served_demo_prints_work_while_it_serves() {
-    let (folder, elsewhere) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let (folder, elsewhere) =
+        (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     let mut demo = Command::new(env!("CARGO_BIN_EXE_slapledger"));
     demo.args(["demo", "--listen", "127.0.0.1:0", "--data", "it's here"]).current_dir(folder.path());
     let mut served = Served(demo.stdout(Stdio::piped()).spawn().expect("the binary runs"));
@@ -237,7 +238,8 @@ fn commands_that_a_served_demo_prints_work_while_it_serves() {
     assert!(text(&in_use.stderr, folder.path()).contains("add --url, or set SLAPLEDGER_URL"), "{in_use:?}");
     assert_eq!(in_use.status.code(), Some(1));
     // The file of SLAP clients names the master and the software.
-    let file = std::fs::read_to_string(folder.path().join("it's here/slapos-client.cfg")).expect("it was written");
+    let file =
+        std::fs::read_to_string(folder.path().join("it's here/slapos-client.cfg")).expect("it was written");
     assert!(file.contains(&format!("master_url = {url}/\n")) && file.contains("\n  kvm https://"), "{file}");
 }
 
@@ -248,7 +250,10 @@ fn a_busy_port_is_reported_before_the_month_is_played() {
     let address = busy.local_addr().expect("an address").to_string();
     let refused = slapledger(&["demo", "--listen", &address], folder.path());
     let error = text(&refused.stderr, folder.path());
-    assert!(error.starts_with(&format!("slapledger: listen on {address}: choose another address")), "{error}");
+    assert!(
+        error.starts_with(&format!("slapledger: listen on {address}: choose another address")),
+        "{error}"
+    );
     assert_eq!((refused.status.code(), text(&refused.stdout, folder.path())), (Some(1), String::new()));
     assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0, "nothing is played");
 }
@@ -300,13 +305,18 @@ fn logs_have_a_level_and_a_form() {
         let output = command.output().expect("the binary runs");
         assert!(output.status.success(), "{}", text(&output.stderr, folder.path()));
         let errors = text(&output.stderr, folder.path());
-        errors.lines().filter(|line| line.starts_with('{') || line.contains("INFO")).map(str::to_owned).collect()
+        errors
+            .lines()
+            .filter(|line| line.starts_with('{') || line.contains("INFO"))
+            .map(str::to_owned)
+            .collect()
     };
     let plain: Vec<String> = logged(&["demo", "--no-serve"], "info");
     assert!(plain.iter().any(|line| line.contains("INFO")), "{plain:?}");
     let quiet: Vec<String> = logged(&["demo", "--no-serve", "--log-level", "error"], "info");
     assert!(quiet.is_empty(), "the command line goes first: {quiet:?}");
-    let json: Vec<String> = logged(&["demo", "--no-serve", "--log-level", "info", "--log-format", "json"], "off");
+    let json: Vec<String> =
+        logged(&["demo", "--no-serve", "--log-level", "info", "--log-format", "json"], "off");
     assert!(!json.is_empty());
     for line in &json {
         let line: serde_json::Value = serde_json::from_str(line).expect("JSON");

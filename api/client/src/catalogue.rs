@@ -109,7 +109,9 @@ impl Catalogue {
     /// Adds the products of a master, as its `/v1/products` lists them. A name of the file stays what it is.
     pub fn add_products(&mut self, items: &[serde_json::Value]) {
         for item in items {
-            if let (Some(name), Some(best)) = (item["product"].as_str(), item["software_releases"][0].as_str()) {
+            if let (Some(name), Some(best)) =
+                (item["product"].as_str(), item["software_releases"][0].as_str())
+            {
                 self.releases.entry(name.to_lowercase()).or_insert_with(|| best.to_owned());
             }
         }

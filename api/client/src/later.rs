@@ -52,8 +52,8 @@ pub fn code_of(problem: &serde_json::Value) -> &str {
 /// Whether a server that cannot be reached may be there in a moment. A wrong name or a wrong certificate stays wrong.
 pub fn may_return(error: &ureq::Error) -> bool {
     use std::io::ErrorKind::{
-        BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable,
-        TimedOut, UnexpectedEof,
+        BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable,
+        NetworkUnreachable, TimedOut, UnexpectedEof,
     };
     match error {
         ureq::Error::Timeout(_) | ureq::Error::ConnectionFailed => true,

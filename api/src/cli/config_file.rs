@@ -46,7 +46,11 @@ fn check(config: &Config) -> anyhow::Result<()> {
         check_master_key(path).context("master_key_file")?;
     }
     if let Some(to) = &config.backup.ship_to {
-        ensure!(to.is_dir(), "backup.ship_to: {} is not a folder; create it, or mount its disk", to.display());
+        ensure!(
+            to.is_dir(),
+            "backup.ship_to: {} is not a folder; create it, or mount its disk",
+            to.display()
+        );
     }
     Ok(())
 }

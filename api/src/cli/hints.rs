@@ -73,9 +73,10 @@ fn line_of(items: &[Value]) -> Option<String> {
 fn products(ctx: &RequestContext) -> Vec<(String, String)> {
     let of_view = |view: &SlapViews| {
         let page = view.catalogue.products(None, 1000);
-        let best = page.items.into_iter().filter_map(|product| {
-            Some((product.product.to_string(), product.releases.first()?.to_string()))
-        });
+        let best = page
+            .items
+            .into_iter()
+            .filter_map(|product| Some((product.product.to_string(), product.releases.first()?.to_string())));
         best.collect::<Vec<_>>()
     };
     let mut products = ctx.slap_now(of_view).unwrap_or_default();
@@ -126,7 +127,11 @@ fn program() -> String {
 fn shell_word(path: &Path) -> String {
     let text = path.display().to_string();
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+:@%,".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
+    if !text.is_empty() && text.chars().all(is_plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
 }
 
 #[cfg(test)]

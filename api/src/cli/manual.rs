@@ -33,7 +33,9 @@ pub(super) fn completions(asked: &Completions) {
 
 pub(super) fn man(asked: &Man) -> anyhow::Result<()> {
     match &asked.out {
-        Some(folder) => write_pages(folder).with_context(|| format!("write manual pages to {}", folder.display())),
+        Some(folder) => {
+            write_pages(folder).with_context(|| format!("write manual pages to {}", folder.display()))
+        }
         None => {
             let mut page = Vec::new();
             clap_mangen::Man::new(Cli::command()).render(&mut page)?;

@@ -281,7 +281,6 @@ enum Command {
     Man(manual::Man),
 }
 
-
 #[derive(Subcommand)]
 enum PriceBook {
     /// Check a price book; print faults with line and column

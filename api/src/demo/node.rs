@@ -101,9 +101,8 @@ fn work_now(ctx: &RequestContext) -> anyhow::Result<bool> {
 fn tasks(view: &SlapViews, computer: &ComputerId) -> Vec<Task> {
     let known = view.inventory.computer(computer.as_str());
     let partitions = known.iter().flat_map(|known| known.partitions());
-    let occupied = partitions.filter_map(|partition| {
-        Some((&partition.offer.partition, view.instances.get(partition.occupant?)?))
-    });
+    let occupied = partitions
+        .filter_map(|partition| Some((&partition.offer.partition, view.instances.get(partition.occupant?)?)));
     occupied
         .flat_map(|(partition, instance)| {
             let place = Place::new(computer.clone(), partition.clone());

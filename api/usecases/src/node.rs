@@ -1,10 +1,10 @@
 //! What computers say of themselves: who owns a new one, and the usage they report.
 
 use chrono_tz::Tz;
-use slapledger_core::domain::{Answer, Command};
 use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::{ComputerId, PartyId, Sequence};
 use slapledger_core::domain::usage::{RecordUsage, UsageId, UsageOutcome, UsageReport};
+use slapledger_core::domain::{Answer, Command};
 use slapledger_kit::problem::Problem;
 use slapledger_projections::SlapViews;
 
@@ -60,7 +60,10 @@ pub fn suspended_text(outcomes: &[(UsageId, UsageOutcome)]) -> Option<String> {
         text.push_str(line);
     }
     if lines.len() > MOST_NAMED {
-        text.push_str(&format!("\nand {} others, which GET /v1/usage-suspense lists", lines.len() - MOST_NAMED));
+        text.push_str(&format!(
+            "\nand {} others, which GET /v1/usage-suspense lists",
+            lines.len() - MOST_NAMED
+        ));
     }
     Some(text)
 }

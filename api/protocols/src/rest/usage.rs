@@ -226,8 +226,10 @@ impl Answered {
                 (outcome, _) => (outcome, reason.to_owned()),
             }
         });
-        let suspended = if self.suspended > 0 { "; suspended usage is in the log and is not metered" } else { "" };
-        let events = if failed == 1 { "the event".to_owned() } else { format!("none of the {failed} events") };
+        let suspended =
+            if self.suspended > 0 { "; suspended usage is in the log and is not metered" } else { "" };
+        let events =
+            if failed == 1 { "the event".to_owned() } else { format!("none of the {failed} events") };
         let not = if failed == 1 { " not" } else { "" };
         format!("{events} was{not} accepted: {reason} ({outcome}){suspended}")
     }

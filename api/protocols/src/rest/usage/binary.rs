@@ -90,7 +90,8 @@ mod tests {
 
     #[test]
     fn attributes_become_members() {
-        let pairs = [("ce-specversion", "1.0"), ("ce-subject", "a%20%22b%22"), ("ce-id", "\"x\""), ("host", "h")];
+        let pairs =
+            [("ce-specversion", "1.0"), ("ce-subject", "a%20%22b%22"), ("ce-id", "\"x\""), ("host", "h")];
         let event = structured(&headers(&pairs), br#" {"quantity": 1.0} "#).expect("an event");
         let event: Value = serde_json::from_slice(&event).expect("JSON");
         let expected = serde_json::json!({

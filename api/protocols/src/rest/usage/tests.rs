@@ -209,11 +209,17 @@ fn a_body_of_which_no_event_is_accepted_fails() {
     let (not_metered, invalid) = (event("s", "NaN"), with(event("i", "1"), "/specversion", json!("2")));
     let conflict = event("a", "2");
     let rows = [
-        (json!([not_metered]), "the event was not accepted: quantity is not a number (suspended); \
-            suspended usage is in the log and is not metered"),
+        (
+            json!([not_metered]),
+            "the event was not accepted: quantity is not a number (suspended); \
+            suspended usage is in the log and is not metered",
+        ),
         (json!([invalid]), "the event was not accepted: specversion must be \"1.0\" (invalid)"),
-        (json!([conflict, invalid]), "none of the 2 events was accepted: identity was reported with other \
-            content as sequence 5 (conflict)"),
+        (
+            json!([conflict, invalid]),
+            "none of the 2 events was accepted: identity was reported with other \
+            content as sequence 5 (conflict)",
+        ),
         (json!(["x"]), "the event was not accepted: event must be a JSON object, not a string (invalid)"),
     ];
     for (body, detail) in &rows {
@@ -225,7 +231,10 @@ fn a_body_of_which_no_event_is_accepted_fails() {
     }
     // What is known already was accepted before: a sender who repeats its body is not stopped.
     let known = post(&kit, &json!([event("a", "1"), invalid]));
-    assert_eq!((&known["accepted"], &known["duplicates"], &known["rejected"]), (&json!(0), &json!(1), &json!(1)));
+    assert_eq!(
+        (&known["accepted"], &known["duplicates"], &known["rejected"]),
+        (&json!(0), &json!(1), &json!(1))
+    );
     assert_eq!(post(&kit, &json!([event("b", "1"), invalid]))["accepted"], 1);
 }
 
@@ -234,8 +243,13 @@ fn an_event_in_binary_mode_is_the_same_event() {
     let kit = kit();
     let data = event("a", "1")["data"].to_string();
     let attributes = [
-        ("ce-specversion", "1.0"), ("ce-type", "org.slapos.usage"), ("ce-source", "COMP-1"), ("ce-id", "a"),
-        ("ce-subject", "slappart0"), ("ce-time", "2026-10-02T01:00:00Z"), ("ce-traceparent", "00-1"),
+        ("ce-specversion", "1.0"),
+        ("ce-type", "org.slapos.usage"),
+        ("ce-source", "COMP-1"),
+        ("ce-id", "a"),
+        ("ce-subject", "slappart0"),
+        ("ce-time", "2026-10-02T01:00:00Z"),
+        ("ce-traceparent", "00-1"),
     ];
     let send = |more: &[(&str, &str)], body: &str| {
         let headers: Vec<_> = attributes.iter().copied().chain(more.iter().copied()).collect();
@@ -259,7 +273,10 @@ fn an_event_in_binary_mode_is_the_same_event() {
     let twice = send(&[json, ("ce-id", "b")], &data).json();
     assert_eq!(twice["outcomes"][0]["field"], "id");
     let none = send(&[json], "").json();
-    assert_eq!((&none["outcomes"][0]["field"], &none["outcomes"][0]["reason"]), (&json!("data"), &json!("is missing")));
+    assert_eq!(
+        (&none["outcomes"][0]["field"], &none["outcomes"][0]["reason"]),
+        (&json!("data"), &json!("is missing"))
+    );
 }
 
 #[test]
