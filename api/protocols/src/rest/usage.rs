@@ -1,9 +1,9 @@
 //! Usage over REST: events in, readings out, and what is suspended in between.
 //!
-//! `POST /v1/usage-events` answers 200 with what became of each event, or 422 with the same if none was accepted. A computer that does not exist is 404 if all
-//! events of the body are such computers'; else those events are rejected with the field `source`, and the others
-//! are recorded. Events of several computers are recorded computer by computer: should that stop half way, what is
-//! sent again is a duplicate.
+//! `POST /v1/usage-events` answers 200 with what became of each event, or 422 with the same if none was accepted. A
+//! computer that does not exist is 404 if all events of the body are such computers'; else those events are rejected
+//! with the field `source`, and the others are recorded. Events of several computers are recorded computer by
+//! computer: should that stop half way, what is sent again is a duplicate.
 
 mod binary;
 pub(super) mod describe;
