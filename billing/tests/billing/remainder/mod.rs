@@ -158,7 +158,9 @@ impl Play {
         let mut cloud = Cloud::new(BOOK);
         cloud.clock("2026-09-20T00:00:00Z");
         let customer = cloud.customer("UTC");
-        NAMES.map(|name| cloud.request(customer, name, &SMALL));
+        for name in NAMES {
+            cloud.request(customer, name, &SMALL);
+        }
         cloud.execute(Command::GrantCredit(GrantCredit {
             seller: SELLER,
             customer,
