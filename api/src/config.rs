@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use sha2::{Digest, Sha256};
 use slapledger_ca as ca;
 use slapledger_client::private::secret;
 use slapledger_core::ledger::ClockBounds;
-use slapledger_engine::{GuardBounds, free_space};
+use slapledger_engine::{WriterBounds, free_space};
 use slapledger_net::Connections;
 use slapledger_protocols::access::{RequestLimits, ReverseProxy};
 use slapledger_protocols::operations;
@@ -111,7 +112,12 @@ impl Default for ClockConfig {
 pub struct DiskConfig {
     /// Bytes that the ledger leaves free; 0 switches it off.
     pub reserve_bytes: Option<u64>,
+    /// Bytes of the log after which an epoch is sealed.
+    pub epoch_bytes: Option<u64>,
 }
+
+/// How long an epoch may be: each has its files, and a tail of that length is laid out for it.
+const EPOCH_BYTES: RangeInclusive<u64> = 64 * 1024..=1024 * 1024 * 1024;
 
 /// The fewest seconds after which a computer is taken for silent: with fewer, all of them would be.
 pub const LEAST_SILENCE: u32 = 10;
@@ -172,8 +178,15 @@ impl Config {
         Ok(())
     }
 
-    /// Says whether the reserve of the disk can be meant where the data folder is.
+    /// Says whether epochs have a possible length, and whether the reserve can be meant on the disk of the data folder.
     pub fn check_disk(&self, data: &Path) -> anyhow::Result<()> {
+        if let Some(bytes) = self.disk.epoch_bytes {
+            let (least, most) = EPOCH_BYTES.into_inner();
+            ensure!(
+                (least..=most).contains(&bytes),
+                "disk.epoch_bytes must be {least} to {most}, not {bytes}"
+            );
+        }
         let Some(reserve) = self.disk.reserve_bytes else { return Ok(()) };
         let space =
             free_space(data).with_context(|| format!("look at the free space of {}", data.display()))?;
@@ -187,12 +200,12 @@ impl Config {
     }
 
     /// What the writer watches.
-    pub fn guards(&self) -> GuardBounds {
+    pub fn guards(&self) -> WriterBounds {
         let clock = ClockBounds {
             most_step: Duration::from_secs(self.clock.most_step_seconds),
             most_absence: Duration::from_secs(self.clock.most_absence_seconds),
         };
-        GuardBounds { clock, reserve_bytes: self.disk.reserve_bytes }
+        WriterBounds { clock, reserve_bytes: self.disk.reserve_bytes, epoch_bytes: self.disk.epoch_bytes }
     }
 
     /// What goes with TLS, and what without.

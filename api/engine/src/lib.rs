@@ -126,13 +126,15 @@ pub fn accepted() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the writer watches, and within which bounds.
+/// What the writer watches, and the bounds of what it writes.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct GuardBounds {
+pub struct WriterBounds {
     /// How far the clock may step.
     pub clock: ClockBounds,
     /// How many bytes are kept free where the data folder is; see [`RoomOptions`].
     pub reserve_bytes: Option<u64>,
+    /// How long an epoch of the log becomes before it is sealed, if not as long as usual.
+    pub epoch_bytes: Option<u64>,
 }
 
 /// How much room there is on the file system of a folder for the account of this process.
@@ -145,11 +147,11 @@ pub fn free_space(folder: &Path) -> std::io::Result<FreeSpace> {
 impl Engine {
     /// Opens or makes a data folder, reads the log and starts to write. The views catch up on their own threads.
     pub fn open(open: Open<'_>) -> anyhow::Result<Self> {
-        Self::open_guarded(open, GuardBounds::default())
+        Self::open_guarded(open, WriterBounds::default())
     }
 
-    /// The same with a writer that watches clock and disk within these bounds.
-    pub fn open_guarded(open: Open<'_>, bounds: GuardBounds) -> anyhow::Result<Self> {
+    /// The same with a writer that keeps to these bounds.
+    pub fn open_guarded(open: Open<'_>, bounds: WriterBounds) -> anyhow::Result<Self> {
         let data = open.data.to_owned();
         std::fs::create_dir_all(&data)
             .with_context(|| format!("create the data folder {}", data.display()))?;
@@ -175,7 +177,8 @@ impl Engine {
             }
             (open.accept)()
         };
-        let sled = Arc::new(folder::open_log(&data, accept)?);
+        let WriterBounds { clock, reserve_bytes, epoch_bytes } = bounds;
+        let sled = Arc::new(folder::open_log(&data, epoch_bytes, accept)?);
         let store = Arc::clone(&sled) as Arc<dyn EventStore>;
         let keys = Arc::new(KeyRing::open(&ring, &of_ring)?);
         let options = Options {
@@ -187,7 +190,6 @@ impl Engine {
             snapshot: Some(data.join(folder::STATE).join(folder::WRITER_SNAPSHOT)),
             seen: index_at(data.join(folder::INDEX), keys.fingerprint_key()),
         };
-        let GuardBounds { clock, reserve_bytes } = bounds;
         let look = {
             let data = data.clone();
             Box::new(move || free_space(&data))

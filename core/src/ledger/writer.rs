@@ -162,7 +162,7 @@ impl Writer {
         if let Some(short) = self.guards.room().and_then(|room| room.short()) {
             self.snapshot_at = last;
             warn!(%short, "the state of the writer is not snapshotted");
-            return Ok(());
+            return Err(short.to_string());
         }
         let taken = sequencer.seen().checkpoint(last).and_then(|()| file.write(&sequencer.snapshot()));
         self.snapshot_at = last;
