@@ -145,6 +145,7 @@ impl Config {
             operations::check_address(operations, self.operations_exposed)?;
         }
         let RequestLimits { most_at_a_time, most_at_a_time_of_one, most_body_bytes, .. } = self.requests;
+        let most_parameter_bytes = self.requests.most_parameter_bytes;
         ensure!((1..=100_000).contains(&most_at_a_time), "requests.most_at_a_time must be 1 to 100000");
         ensure!(
             (1..=most_at_a_time).contains(&most_at_a_time_of_one),
@@ -152,6 +153,10 @@ impl Config {
         );
         let bytes = 64 * 1024..=256 * 1024 * 1024;
         ensure!(bytes.contains(&most_body_bytes), "requests.most_body_bytes must be 65536 to 268435456");
+        ensure!(
+            (64 * 1024..=16 * 1024 * 1024).contains(&most_parameter_bytes),
+            "requests.most_parameter_bytes must be 65536 to 16777216"
+        );
         let silent = self.silent_after_seconds.is_none_or(|seconds| seconds >= LEAST_SILENCE);
         ensure!(silent, "silent_after_seconds must be {LEAST_SILENCE} or more");
         self.check_guards()?;

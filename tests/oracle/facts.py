@@ -14,7 +14,8 @@ IGNORED = {
     "LedgerCreated", "WriterStarted", "ComputerRegistered", "ComputerConfigured", "PartitionOffered", "PartitionWithdrawn",
     "AllocationScopeSet", "SoftwareSupplied", "SoftwareReported", "InstanceStateReported", "InstanceReported",
     "InstanceRenamed", "InstanceBanged", "ComputerBanged", "ConnectionPublished", "UsageSuspended",
-    "SuspendedUsageDismissed", "PriceBookPublished", "ComputerSilent", "ComputerHeard", "PartyDescribed", "AccountsClosed",
+    "SuspendedUsageDismissed", "PriceBookPublished", "ComputerSilent", "ComputerHeard", "ComputerRetired", "PartyDescribed",
+    "AccountsClosed", "SealedPartRecorded",
 }
 IGNORED_PREFIXES = ("Invoice",)
 

@@ -14,7 +14,7 @@ from exact import number, quantity
 from lines import priced
 from matching import best
 from meters import measure
-from zones import DAY, HOUR
+from zones import HOUR
 
 EVER, NEVER = -(10**18), 10**18
 
@@ -194,7 +194,7 @@ class Rating:
         if every == "hour":
             return quantity(Fraction(stop - start, HOUR))
         if every == "day":
-            return quantity(Fraction(stop - start, DAY))
+            return quantity(sum(Fraction(end - begin, length) for begin, end, length in self.calendar.by_day(start, stop)))
         months = self.months(start, stop)
         return quantity(months / 12 if every == "year" else months)
 

@@ -67,6 +67,14 @@ class Months(unittest.TestCase):
         self.assertEqual(text(paris.bound("2026-11-01")), "2026-10-31T23:00:00Z")
         self.assertEqual(text(havana.bound("2026-11-01")), "2026-11-01T04:00:00Z")  # the first of the two
 
+    def test_days_are_as_long_as_they_are_there(self):
+        paris = Calendar([(0, "Europe/Paris")])
+        october = paris.by_day(paris.bound("2026-10-01"), paris.bound("2026-11-01"))
+        self.assertEqual(sum(F(stop - start, length) for start, stop, length in october), 31)
+        self.assertEqual([length // HOUR for _, _, length in october if length != 24 * HOUR], [25])
+        half = paris.by_day(instant("2026-10-24T22:00:00Z"), instant("2026-10-25T10:30:00Z"))
+        self.assertEqual([F(stop - start, length) for start, stop, length in half], [F(1, 2)])
+
     def test_a_change_of_zone_counts_from_the_next_month_on(self):
         moved = Calendar([(0, "Asia/Kathmandu"), (instant("2026-10-10T00:00:00Z"), "America/New_York")])
         self.assertEqual(text(moved.bound("2026-10-01")), "2026-09-30T18:15:00Z")

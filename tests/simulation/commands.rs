@@ -103,7 +103,8 @@ impl CommandSender {
     }
 
     fn offer(&mut self, n: u64) -> Offer {
-        let address = Address { address: format!("10.1.0.{n}").into(), netmask: "255.255.255.255".into() };
+        let (address, netmask) = (format!("10.1.0.{n}").into(), "255.255.255.255".into());
+        let address = Address { address, netmask, ..Address::default() };
         // Now and then partitions swap their users.
         let user = if self.random.once_in(10) { n + 1 } else { n };
         Offer {
@@ -352,12 +353,12 @@ impl CommandSender {
             resource: format!("resource {}", self.random.below(2)).into(),
             quantity,
             start: if self.random.once_in(40) {
-                Err(Unreadable("yesterday".into()))
+                Err(Unreadable::malformed("yesterday"))
             } else {
                 Ok((!self.random.once_in(5)).then_some(period.0))
             },
             stop: match self.random.below(80) {
-                0 => Err(Unreadable("tomorrow".into())),
+                0 => Err(Unreadable::malformed("tomorrow")),
                 1 => Ok(None),
                 _ => Ok(Some(period.1)),
             },

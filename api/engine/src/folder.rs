@@ -66,7 +66,7 @@ pub fn read_log(data: &Path) -> anyhow::Result<SledStore> {
     check_restored(data)?;
     let store = SledStore::open_read_only(&log).map_err(|fault| match fault {
         StoreFault::InUse { .. } => anyhow::Error::from(fault).context(format!(
-            "{} is in use by a running server: add --url, if the command has it, or stop the server",
+            "{} is in use by a running server: add --url, or set SLAPLEDGER_URL, in place of --data",
             data.display()
         )),
         fault => fault.into(),

@@ -89,9 +89,14 @@ pub struct Engine {
     pub certifier: Option<Arc<Certifier>>,
     /// Where requests that name no computer look for room; anywhere, if nowhere is said.
     pub default_computer: Option<ComputerId>,
+    /// The most bytes of the parameters of one instance, and of its connection parameters, as they are stored.
+    pub most_parameter_bytes: usize,
     /// Where everything is kept.
     pub data: PathBuf,
 }
+
+/// The most bytes of the parameters of one instance, if nothing else is configured.
+pub const MOST_PARAMETER_BYTES: usize = 8 * 1024 * 1024;
 
 /// Called when a view begins to catch up, with its name and the end of the log; what it returns is called as the view
 /// comes closer, and dropped when it has arrived.
@@ -278,6 +283,7 @@ impl Engine {
             access,
             certifier: None,
             default_computer: None,
+            most_parameter_bytes: MOST_PARAMETER_BYTES,
             data,
         }
     }

@@ -34,7 +34,7 @@ use crate::tariff::Priced;
 use crate::warning::Warning;
 
 pub(crate) use adjustment::{AdjustmentKey, Charged, Earlier, adjustments, key, new_events};
-pub(crate) use advance::{ChargedInAdvance, settle};
+pub(crate) use advance::{ChargedInAdvance, settle, settled};
 pub(crate) use customer::{MinimumPart, counts};
 use instance::Instance;
 pub(crate) use pool::Pooled;

@@ -17,7 +17,8 @@ use crate::domain::charge::{ChargeId, ChargeRecorded};
 use crate::domain::clock::ClockConfirmed;
 use crate::domain::computer::{
     Address, AllocationScope, AllocationScopeSet, ComputerBanged, ComputerConfigured, ComputerDescribed,
-    ComputerFellSilent, ComputerHeard, ComputerRegistered, Offer, PartitionOffered, PartitionWithdrawn,
+    ComputerFellSilent, ComputerHeard, ComputerRegistered, ComputerRetired, Offer, PartitionOffered,
+    PartitionWithdrawn,
 };
 use crate::domain::credit::{CreditGranted, CreditId, CreditWithdrawn};
 use crate::domain::erasure::{KeyDestroyed, Subject};
@@ -29,7 +30,7 @@ use crate::domain::id::{
 use crate::domain::instance::{
     ConnectionParametersSet, InstanceAllocated, InstanceBanged, InstanceChanged, InstanceEnded,
     InstanceRenamed, InstanceRequested, InstanceStateReported, InstanceType, ReportedState, RequestedState,
-    Requester,
+    Requester, SealedPartRecorded,
 };
 use crate::domain::invoice::{
     Bound, Citation, CreditUsed, DocumentKind, EventSet, Invoice, InvoiceFinalised, InvoiceLine,
@@ -378,7 +379,7 @@ fn invoice() -> Invoice {
 
 /// One of every event.
 /// How many of the samples came after those that have the first nine streams: the last ones.
-const LATER_EVENTS: usize = 7;
+const LATER_EVENTS: usize = 9;
 
 fn samples() -> Vec<(Stream, Event)> {
     let now = at("2026-10-16T00:00:00.000001Z");
@@ -388,7 +389,13 @@ fn samples() -> Vec<(Stream, Event)> {
     let software_type = || SoftwareType::new("default").expect("a type");
     let instance = InstanceId(3);
     let share = Share { instance, period: october() };
-    let address = Address { address: "10.0.1.10".into(), netmask: "255.255.255.255".into() };
+    let address = Address {
+        address: "10.0.1.10".into(),
+        netmask: "255.255.255.255".into(),
+        interface: Some("route_slaptap0".into()),
+        gateway: "10.0.1.1".into(),
+        network: "10.0.0.0".into(),
+    };
     let offer = Offer {
         partition: partition(),
         addresses: vec![address],
@@ -660,6 +667,8 @@ fn samples() -> Vec<(Stream, Event)> {
             last_numbers: vec![LastNumber { project: ProjectId(2), number: first_invoice().id }],
             at: now,
         }),
+        Event::ComputerRetired(ComputerRetired { computer: computer(), at: now }),
+        Event::SealedPartRecorded(SealedPartRecorded { instance, part: 1, ciphertext: vec![5; 40] }),
     ];
     // Every kind of stream is in use, whatever the event: the bytes say both.
     let streams = [
@@ -683,20 +692,34 @@ fn samples() -> Vec<(Stream, Event)> {
     before.chain(later.into_iter().cycle()).zip(events).collect()
 }
 
-/// What earlier versions of payloads mean today, and the sample whose envelope they have.
+/// The same offer, before addresses had more than a netmask.
+fn before_networks(mut event: PartitionOffered) -> PartitionOffered {
+    for address in &mut event.offer.addresses {
+        let Address { address: known, netmask, .. } = std::mem::take(address);
+        *address = Address { address: known, netmask, ..Address::default() };
+    }
+    event
+}
+
+/// What earlier versions of payloads mean today: the sample whose envelope they have, the version and the event.
 fn samples_of_old_versions() -> Vec<(usize, u8, Event)> {
     let samples = samples();
-    let second = samples.iter().enumerate().filter_map(|(nth, (_, event))| match event {
-        Event::PriceBookPublished(event) => {
-            let book = second_price_book();
-            Some((nth, 2, Event::PriceBookPublished(PriceBookPublished { book, ..event.clone() })))
-        }
-        _ => None,
+    let second = samples.iter().enumerate().filter_map(|(nth, (_, event))| {
+        let event = match event {
+            Event::PartitionOffered(event) => Event::PartitionOffered(before_networks(event.clone())),
+            Event::PriceBookPublished(event) => {
+                let book = second_price_book();
+                Event::PriceBookPublished(PriceBookPublished { book, ..event.clone() })
+            }
+            _ => return None,
+        };
+        Some((nth, 2, event))
     });
     let second: Vec<_> = second.collect();
     let first = samples.into_iter().enumerate().filter_map(|(nth, (_, event))| {
         let event = match event {
-            Event::PartitionOffered(mut event) => {
+            Event::PartitionOffered(event) => {
+                let mut event = before_networks(event);
                 event.offer.capabilities.clear();
                 Event::PartitionOffered(event)
             }

@@ -276,7 +276,7 @@ async fn answer(routes: Router, request: Request<Body>) -> Seen {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let response = routes.oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
-    conformity::check(&method, &path, parts.status, &parts.headers);
+    conformity::check(&method, &path, &parts);
     let body = body.collect().await.unwrap().to_bytes();
     conformity::check_problem(parts.status, &parts.headers, &body);
     Seen { status: parts.status, headers: parts.headers, body: String::from_utf8(body.to_vec()).unwrap() }

@@ -410,6 +410,43 @@ pub(crate) enum DocumentState {
     Withdrawn,
 }
 
+/// How the amounts of a document count.
+pub(crate) struct Sign;
+
+impl JsonSchema for Sign {
+    fn schema_name() -> Cow<'static, str> {
+        "Sign".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"description": "1, or -1 of a credit note", "type": "integer", "enum": [1, -1]})
+    }
+}
+
+/// What became of an invoice: credit notes and prepaid credit are counted.
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum BalanceState {
+    Open,
+    PartlyCredited,
+    Credited,
+    Void,
+    Paid,
+}
+
+/// A state that a list of documents is filtered by.
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum InvoiceState {
+    Draft,
+    Final,
+    Open,
+    PartlyCredited,
+    Credited,
+    Void,
+    Paid,
+}
+
 /// Something that a run does not charge; what else it tells depends on its type.
 #[derive(JsonSchema)]
 pub(crate) struct Warning {

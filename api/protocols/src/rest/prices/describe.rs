@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde_json::json;
 
-use super::{Published, Shown};
+use super::{PublishedForm, VersionShown};
 use crate::rest::openapi::operation::Operation;
 use crate::rest::openapi::schema;
 
@@ -217,7 +217,7 @@ struct Match {
 pub(crate) fn list(operation: Operation) -> Operation {
     operation
         .called("listPriceBooks", "prices", "The newest version of each price book, by name")
-        .lists::<Shown<'static>>("A part of the list")
+        .lists::<VersionShown>("A part of the list")
 }
 
 pub(crate) fn show(operation: Operation) -> Operation {
@@ -225,15 +225,15 @@ pub(crate) fn show(operation: Operation) -> Operation {
         .called("showPriceBook", "prices", "A version of a price book, and what versions there are")
         .path::<schema::PriceBookName>("name", "Which price book")
         .query::<schema::Number>("version", "Which version; the newest, if it is not said")
-        .shows::<Shown<'static>>("The version")
+        .shows::<VersionShown>("The version")
 }
 
 pub(crate) fn publish(operation: Operation) -> Operation {
     let operation =
         operation.called("publishPriceBook", "prices", "Publish a price book as its next version");
     book(operation)
-        .writes::<Published<'static>>(200, "This version counted already")
-        .writes::<Published<'static>>(201, "It is published")
+        .writes::<PublishedForm>(200, "This version counted already")
+        .writes::<PublishedForm>(201, "It is published")
 }
 
 /// It reads a price book.

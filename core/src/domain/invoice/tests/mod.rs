@@ -3,6 +3,7 @@
 mod grace;
 mod notes;
 mod paid;
+mod remainder;
 mod restored;
 
 use super::*;
