@@ -18,6 +18,7 @@ pub mod journal;
 pub mod preview;
 pub mod price_book;
 mod proration;
+mod publication;
 mod rating;
 mod regions;
 pub mod run;
@@ -30,6 +31,7 @@ pub mod what_if;
 pub use document::Payer;
 pub use journal::Journal;
 pub use price_book::{PriceBookError, PriceBookForm};
+pub use publication::{Publication, TouchedInvoice};
 pub use view::{
     Billing, BillingView, Charge, Document, DocumentPlace, DocumentState, Late, PrepaidCredit, PublishedBook,
     Run,

@@ -14,6 +14,7 @@ pub mod invoices;
 pub mod master;
 pub mod options;
 pub mod party;
+pub mod prices;
 pub mod print;
 pub mod private;
 pub mod project;

@@ -115,11 +115,10 @@ impl<'a> RatingSubject<'a> {
         let same = |at: usize| {
             let version = versions.get(at)?.1?;
             let mut rates = (1..).zip(&version.book.rates);
-            let found = rates.find_map(|(number, rate)| {
+            rates.find_map(|(number, rate)| {
                 let by = By { version, number, rate };
                 (rate.matching == pooled.by.rate.matching && by.charges_as(pooled.by)).then_some(by)
-            });
-            found
+            })
         };
         let at = versions.iter().position(|(time, _)| time.contains(start))?;
         let (mut first, mut last, mut by) = (at, at, pooled.by);

@@ -48,10 +48,10 @@ impl<'a> Instance<'a> {
             let Some(period) = self.time_of_use(&usage, &target, resource) else { continue };
             let before = own.lines.len();
             for span in spans.iter().filter_map(|span| span.within(period)) {
-                for time_of in self.declared_times(&span, resource) {
+                for piece in self.declared_times(&span, resource) {
                     let read =
-                        ResourceRead { usage: &usage, target: &target, resource, declared: time_of.declared };
-                    self.usage(&time_of, read, own, warnings);
+                        ResourceRead { usage: &usage, target: &target, resource, declared: piece.declared };
+                    self.usage(&piece, read, own, warnings);
                 }
             }
             // Groups come one after the other; their lines are in order of time.
@@ -89,47 +89,46 @@ impl<'a> Instance<'a> {
 
     fn usage(
         &self,
-        time_of: &DeclaredTime<'a>,
+        piece: &DeclaredTime<'a>,
         read: ResourceRead<'_, 'a>,
         own: &mut Own<'a>,
         warnings: &mut Vec<Warning>,
     ) {
         let mut meters = MeterCache::new(read);
         if read.declared.is_none_or(|declared| declared.group_by.is_empty()) {
-            let stretches = self.stretches_of_usage(time_of, read.resource, &[]);
-            self.group(time_of, &mut meters, (&[], &stretches), own, warnings);
+            let stretches = self.stretches_of_usage(piece, read.resource, &[]);
+            self.group(piece, &mut meters, (&[], &stretches), own, warnings);
             return;
         }
-        let versions = self.subject.prices.within(time_of.span.period);
+        let versions = self.subject.prices.within(piece.span.period);
         let mut rates =
             versions.iter().filter_map(|(_, version)| *version).flat_map(|version| &version.book.rates);
         let apart = rates.any(|rate| !rate.matching.dimensions.is_empty());
-        let groups = meters.groups(time_of.span.period);
+        let groups = meters.groups(piece.span.period);
         // Rates that name no dimensions are the same for all groups.
-        let same = (!apart).then(|| self.stretches_of_usage(time_of, read.resource, &[]));
+        let same = (!apart).then(|| self.stretches_of_usage(piece, read.resource, &[]));
         for group in groups {
-            let own_stretches =
-                same.is_none().then(|| self.stretches_of_usage(time_of, read.resource, &group));
+            let own_stretches = same.is_none().then(|| self.stretches_of_usage(piece, read.resource, &group));
             let stretches = own_stretches.as_ref().or(same.as_ref()).map_or(&[][..], Vec::as_slice);
-            self.group(time_of, &mut meters, (&group, stretches), own, warnings);
+            self.group(piece, &mut meters, (&group, stretches), own, warnings);
         }
     }
 
     fn stretches_of_usage(
         &self,
-        time_of: &DeclaredTime<'_>,
+        piece: &DeclaredTime<'_>,
         resource: &ResourceId,
         group: &Dimensions,
     ) -> Vec<Stretch<'a>> {
         let charge = |prices, matched: Matched<'_>| Charge::usage(prices, resource, matched);
-        let parts = time_of.span.parts.iter();
-        parts.flat_map(|part| self.stretches((*part, time_of.span.continues), group, charge)).collect()
+        let parts = piece.span.parts.iter();
+        parts.flat_map(|part| self.stretches((*part, piece.span.continues), group, charge)).collect()
     }
 
     /// The usage of one group.
     fn group(
         &self,
-        time_of: &DeclaredTime<'a>,
+        piece: &DeclaredTime<'a>,
         meters: &mut MeterCache<'_, 'a>,
         (group, stretches): (&Dimensions, &[Stretch<'a>]),
         own: &mut Own<'a>,
@@ -156,15 +155,15 @@ impl<'a> Instance<'a> {
             }
         }
         let Some(declared) = meters.read.declared else { return };
-        let quantities = if !time_of.span.continues {
+        let quantities = if !piece.span.continues {
             self.restarting(&rated, meters, group, declared)
         } else if adds_up(&declared.meter) {
-            self.adding_up(&rated, meters, group, declared)
+            adding_up(&rated, meters, group, declared)
         } else {
-            self.by_share(time_of, &rated, meters, group, declared)
+            by_share(piece, &rated, meters, group, declared)
         };
         let mut counted = Quantity::ZERO;
-        let mut total = counted_together(&quantities);
+        let total = counted_together(&quantities);
         for taken in quantities {
             let StretchQuantity { stretch, by, .. } = taken;
             let (instance, resource, period) = (self.id, meters.read.resource.clone(), stretch.period);
@@ -190,10 +189,9 @@ impl<'a> Instance<'a> {
                 }
                 continue;
             }
-            let continued = if time_of.span.continues {
+            let continued = if piece.span.continues {
                 Continued { before: counted, total }
             } else {
-                total = quantity;
                 Continued::anew(quantity)
             };
             let priced = match share {
@@ -238,55 +236,53 @@ impl<'a> Instance<'a> {
         }
         taken
     }
+}
 
-    /// What adds up is measured in each stretch.
-    fn adding_up(
-        &self,
-        rated: &[(&Stretch<'a>, By<'a>)],
-        meters: &mut MeterCache<'_, 'a>,
-        group: &Dimensions,
-        declared: &Resource,
-    ) -> Vec<StretchQuantity<'a>> {
-        let taken = rated.iter().filter_map(|(stretch, by)| {
-            StretchQuantity::all((*stretch).clone(), *by, meters.of(stretch.period, group), declared)
-        });
-        taken.collect()
-    }
+/// What adds up is measured in each stretch.
+fn adding_up<'a>(
+    rated: &[(&Stretch<'a>, By<'a>)],
+    meters: &mut MeterCache<'_, 'a>,
+    group: &Dimensions,
+    declared: &Resource,
+) -> Vec<StretchQuantity<'a>> {
+    let taken = rated.iter().filter_map(|(stretch, by)| {
+        StretchQuantity::all((*stretch).clone(), *by, meters.of(stretch.period, group), declared)
+    });
+    taken.collect()
+}
 
-    /// What does not add up is measured once, and each stretch has its share of the time.
-    fn by_share(
-        &self,
-        time_of: &DeclaredTime<'_>,
-        rated: &[(&Stretch<'a>, By<'a>)],
-        meters: &mut MeterCache<'_, 'a>,
-        group: &Dimensions,
-        declared: &Resource,
-    ) -> Vec<StretchQuantity<'a>> {
-        let (Some((first, _)), Some((last, _))) = (rated.first(), rated.last()) else { return Vec::new() };
-        let Some(metered) = Period::new(first.period.start, last.period.stop) else { return Vec::new() };
-        let Some(value) = meters.of(metered, group) else { return Vec::new() };
-        let whole = units::quantity(value.numerator, value.denominator, declared.conversion);
-        let present = i128::from(time_of.present);
-        // Boundaries are rounded, so that the shares of all the time are the whole.
-        let until = |time: i64| whole.map(|whole| tariff::part_of(whole.billionths(), time.into(), present));
-        let mut time = 0;
-        let shares = rated.iter().map(|(stretch, by)| {
-            let before = until(time);
-            time += stretch.period.micros();
-            let all = stretch.period.micros() == time_of.present;
-            let quantity = until(time).zip(before).map(|(until, before)| until - before);
-            StretchQuantity {
-                stretch: (*stretch).clone(),
-                by: *by,
-                metered,
-                share: (!all).then_some((stretch.period, time_of.present)),
-                quantity: quantity.and_then(Quantity::from_billionths),
-                whole: whole.unwrap_or_default(),
-                events: value.sequences.iter().copied().map(Sequence).collect(),
-            }
-        });
-        shares.collect()
-    }
+/// What does not add up is measured once, and each stretch has its share of the time.
+fn by_share<'a>(
+    piece: &DeclaredTime<'_>,
+    rated: &[(&Stretch<'a>, By<'a>)],
+    meters: &mut MeterCache<'_, 'a>,
+    group: &Dimensions,
+    declared: &Resource,
+) -> Vec<StretchQuantity<'a>> {
+    let (Some((first, _)), Some((last, _))) = (rated.first(), rated.last()) else { return Vec::new() };
+    let Some(metered) = Period::new(first.period.start, last.period.stop) else { return Vec::new() };
+    let Some(value) = meters.of(metered, group) else { return Vec::new() };
+    let whole = units::quantity(value.numerator, value.denominator, declared.conversion);
+    let present = i128::from(piece.present);
+    // Boundaries are rounded, so that the shares of all the time are the whole.
+    let until = |time: i64| whole.map(|whole| tariff::part_of(whole.billionths(), time.into(), present));
+    let mut time = 0;
+    let shares = rated.iter().map(|(stretch, by)| {
+        let before = until(time);
+        time += stretch.period.micros();
+        let all = stretch.period.micros() == piece.present;
+        let quantity = until(time).zip(before).map(|(until, before)| until - before);
+        StretchQuantity {
+            stretch: (*stretch).clone(),
+            by: *by,
+            metered,
+            share: (!all).then_some((stretch.period, piece.present)),
+            quantity: quantity.and_then(Quantity::from_billionths),
+            whole: whole.unwrap_or_default(),
+            events: value.sequences.iter().copied().map(Sequence).collect(),
+        }
+    });
+    shares.collect()
 }
 
 /// The quantity of a stretch.

@@ -214,15 +214,15 @@ fn meters_that_do_not_add_up_are_shared_by_time() {
     cloud.publish(&book(HALF, "", &rates("4.00")));
     use_everything(&mut cloud, 10);
     // 100 x 15/31 at 2.00 and 100 x 16/31 at 4.00: 96.774193548 and 206.451612904.
-    // 15/31 of 10 x 2 + 90 x 1 = 110; 16/31 of 10 x 4 + 90 x 1 = 130: 53.225806452 and 67.096774192.
+    // 15/31 of 10 x 2 + 90 x 1 = 110; 16/31 of 10 x 4 + 90 x 1 = 130: 53.225806451 and 67.096774195.
     let lines = october(&mut cloud);
     assert_eq!(
         lines,
         [
             "PARTY-2: SOFTINST-1 usage of bw: 48.387096774 u = 96.77 (-0.004193548)",
             "PARTY-2: SOFTINST-1 usage of bw: 51.612903226 u = 206.45 (-0.001612904)",
-            "PARTY-2: SOFTINST-1 usage of disk: 48.387096774 u = 53.23 (0.004193547)",
-            "PARTY-2: SOFTINST-1 usage of disk: 51.612903226 u = 67.10 (0.003225807)",
+            "PARTY-2: SOFTINST-1 usage of disk: 48.387096774 u = 53.23 (0.004193549)",
+            "PARTY-2: SOFTINST-1 usage of disk: 51.612903226 u = 67.10 (0.003225805)",
         ]
     );
     let run = RunId(1);

@@ -30,6 +30,31 @@ enum UsageGap {
         first_sequence: schema::Sequence,
         last_sequence: schema::Sequence,
     },
+    /// Nothing was reported of a resource of an instance while its computer reported other things; the first time it was so.
+    SilentResource {
+        computer: schema::ComputerId,
+        instance: schema::InstanceId,
+        resource: schema::ResourceId,
+        hours: u64,
+        times: u64,
+        start: schema::Instant,
+        stop: schema::Instant,
+    },
+    /// A computer was silent for more than a day when the period ended; fees are charged for that time all the same.
+    DeadComputer {
+        computer: schema::ComputerId,
+        start: schema::Instant,
+        stop: schema::Instant,
+        instances: u64,
+        charges: Vec<StillCharged>,
+    },
+}
+
+/// Fees in one currency.
+#[derive(JsonSchema)]
+struct StillCharged {
+    currency: schema::Currency,
+    amount: schema::Amount,
 }
 
 /// Two days or instants, START/STOP
