@@ -2,18 +2,25 @@
 //! node's own count, and usage that waits for somebody.
 //!
 //! A computer is silent in an hour (of UTC) in which nothing that it reported has any time, whatever the resource and
-//! whoever's usage it is, while an instance was allocated on it. Whether that is wrong is for the provider to say.
+//! whoever's usage it is, while an instance was allocated on it. A resource of a started instance is silent in an hour in
+//! which its computer reported something, and nothing of this resource for it: of resources that the instance ever
+//! reported, and of those that a price book charges it for. A computer that was silent for more than a day when the
+//! period ends is dead. Whether any of that is wrong is for the provider to say.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use slapledger_core::domain::id::{ComputerId, InstanceId, Sequence};
-use slapledger_core::domain::invoice::Invoice;
+use slapledger_core::domain::id::{ComputerId, InstanceId, PriceBookName, ResourceId, Sequence};
+use slapledger_core::domain::instance::RequestedState;
+use slapledger_core::domain::invoice::{Invoice, LineKind};
+use slapledger_core::domain::money::{Amount, Currency};
+use slapledger_core::domain::pricing::Model;
 use slapledger_core::domain::time::{Period, Timestamp};
 use slapledger_core::domain::usage::UsageSuspended;
 use slapledger_projections::Page;
 use slapledger_projections::metering::{HourMarks, Metering, MissingReports, Target};
 
+use crate::rating::{Prices, RatingBasis, RatingSubject};
 use crate::view::{Billing, BillingView, Document};
 use crate::warning::Warning;
 
@@ -62,6 +69,45 @@ pub enum Gap {
         /// The last.
         last_sequence: Sequence,
     },
+    /// Nothing was reported of a resource of an instance for a time in which its computer reported other things.
+    SilentResource {
+        /// By which computer.
+        computer: ComputerId,
+        /// Of which instance.
+        instance: InstanceId,
+        /// Which resource.
+        resource: ResourceId,
+        /// How many hours, begun ones too.
+        hours: u64,
+        /// In how many times.
+        times: u64,
+        /// The start of the first.
+        start: Timestamp,
+        /// The end of the first.
+        stop: Timestamp,
+    },
+    /// A computer with instances was silent for more than a day when the period ended.
+    DeadComputer {
+        /// Which.
+        computer: ComputerId,
+        /// Since when.
+        start: Timestamp,
+        /// The end of the period.
+        stop: Timestamp,
+        /// How many instances had any time then.
+        instances: u64,
+        /// The fees that are charged for them for that time all the same.
+        charges: Vec<StillCharged>,
+    },
+}
+
+/// Fees in one currency.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StillCharged {
+    /// In which currency.
+    pub currency: Currency,
+    /// How much.
+    pub amount: Amount,
 }
 
 /// The place of a gap in the list of all: its computer, which kind it is, and what orders those.
@@ -69,9 +115,9 @@ pub enum Gap {
 pub struct GapPlace {
     /// Of which computer.
     pub computer: ComputerId,
-    /// 0 for silence, 1 for missing reports, 2 for what is suspended.
+    /// 0 for silence, 1 for missing reports, 2 for what is suspended, 3 for silent resources, 4 for dead computers.
     pub kind: u8,
-    /// The microsecond it starts, the number before it, or 0.
+    /// The microsecond it starts, the number before it, which resource of which instance, or 0.
     pub at: i128,
 }
 
@@ -82,9 +128,16 @@ impl Gap {
             Self::Silent { computer, start, .. } => (computer, 0, i128::from(start.micros())),
             Self::MissingReports { computer, after, .. } => (computer, 1, i128::from(*after)),
             Self::Suspended { computer, .. } => (computer, 2, 0),
+            Self::SilentResource { computer, instance, .. } => (computer, 3, place_of(*instance, 0)),
+            Self::DeadComputer { computer, .. } => (computer, 4, 0),
         };
         GapPlace { computer: computer.clone(), kind, at }
     }
+}
+
+/// The place of a resource of an instance, by its number among those of the instance.
+fn place_of(instance: InstanceId, number: usize) -> i128 {
+    (i128::from(instance.0) << 32) + i128::try_from(number).unwrap_or(i128::MAX >> 64)
 }
 
 /// Who was on a computer in a period, and when.
@@ -121,14 +174,173 @@ impl BillingView {
                 first_sequence: *first,
                 last_sequence: *last,
             });
-            silent.into_iter().chain(missing).chain(waiting).collect::<Vec<_>>()
+            let dead = self.dead(&computer, tenants, (silent.last(), period));
+            let resources = self.silent_resources(&computer, tenants, &silent);
+            let resources = resources.into_iter().map(|(at, gap)| (GapPlace { at, ..gap.place() }, gap));
+            let others = silent.into_iter().chain(missing).chain(waiting).map(|gap| (gap.place(), gap));
+            let dead = dead.into_iter().map(|gap| (gap.place(), gap));
+            others.chain(resources).chain(dead).collect::<Vec<_>>()
         });
-        let rest = gaps.filter(|gap| after.is_none_or(|after| gap.place() > *after));
-        Page::take(rest, limit, Gap::place)
+        let rest = gaps.filter(|(place, _)| after.is_none_or(|after| place > after));
+        Page::take(rest, limit, |(place, _)| place.clone()).map(|(_, gap)| gap)
+    }
+
+    /// Resources of instances that were silent while their computer was not, each with its place.
+    fn silent_resources(
+        &self,
+        computer: &ComputerId,
+        tenants: &[(InstanceId, Period)],
+        silent: &[Gap],
+    ) -> Vec<(i128, Gap)> {
+        let silent: Vec<Period> = silent.iter().filter_map(Gap::time).collect();
+        let usage = self.metering.as_of(Sequence(u64::MAX));
+        let mut found = Vec::new();
+        for (instance, time) in tenants {
+            let Some(history) = self.billing.histories.get(*instance) else { continue };
+            let started = history.within(*time).filter(|(_, was)| was.state == RequestedState::Started);
+            let started: Vec<Period> = started.map(|(part, _)| part).collect();
+            let target = Target::Instance(*instance);
+            let mut expected = self.billing.charged_resources(*instance, *time);
+            expected.extend(self.metering.series(&target).into_iter().cloned());
+            for (number, resource) in expected.into_iter().enumerate() {
+                let mut marks = HourMarks::new(*time);
+                usage.mark_resource(&target, resource.as_str(), *time, &mut marks);
+                let times = started.iter().flat_map(|part| marks.unmarked(*part));
+                let times: Vec<Period> = times.flat_map(|time| without(time, &silent)).collect();
+                let Some(first) = times.first() else { continue };
+                let hours = times.iter().map(|time| u64::try_from(time.micros()).unwrap_or(0).div_ceil(HOUR));
+                found.push((
+                    place_of(*instance, number),
+                    Gap::SilentResource {
+                        computer: computer.clone(),
+                        instance: *instance,
+                        resource,
+                        hours: hours.sum(),
+                        times: times.len() as u64,
+                        start: first.start,
+                        stop: first.stop,
+                    },
+                ));
+            }
+        }
+        found
+    }
+
+    /// A computer that is silent for more than a day when a period ends, and what is charged for it all the same.
+    fn dead(
+        &self,
+        computer: &ComputerId,
+        tenants: &[(InstanceId, Period)],
+        (last, period): (Option<&Gap>, Period),
+    ) -> Option<Gap> {
+        let time = last.and_then(Gap::time).filter(|time| time.stop == period.stop)?;
+        if u64::try_from(time.micros()).unwrap_or(0) <= 24 * HOUR {
+            return None;
+        }
+        let there: Vec<InstanceId> = tenants
+            .iter()
+            .filter(|(_, tenant)| tenant.intersection(time).is_some())
+            .map(|(instance, _)| *instance)
+            .collect();
+        let mut charges: BTreeMap<Currency, Amount> = BTreeMap::new();
+        for instance in &there {
+            for (currency, amount) in self.fees(*instance, time) {
+                let sum = charges.entry(currency).or_insert_with(|| Amount::zero(currency));
+                *sum = sum.checked_add(amount).unwrap_or(*sum);
+            }
+        }
+        let charges = charges.into_iter().map(|(currency, amount)| StillCharged { currency, amount });
+        Some(Gap::DeadComputer {
+            computer: computer.clone(),
+            start: time.start,
+            stop: time.stop,
+            instances: there.len() as u64,
+            charges: charges.collect(),
+        })
+    }
+
+    /// The fees of an instance for a time, by every price book.
+    fn fees(&self, instance: InstanceId, time: Period) -> Vec<(Currency, Amount)> {
+        let billing = &self.billing;
+        let known = billing.histories.get(instance);
+        let known = known.and_then(|history| Some((history, billing.calendar_of(history.owner)?)));
+        let Some((history, calendar)) = known else { return Vec::new() };
+        let of_book = |name| {
+            let versions = billing.books.versions(PriceBookName::as_str(name));
+            let currency = versions.first()?.currency;
+            let prices = Prices::new(name, versions);
+            let Billing { regions, taxes, .. } = billing;
+            let subject = RatingSubject {
+                basis: RatingBasis { regions, metering: &self.metering, taxes },
+                prices: &prices,
+                seller: history.owner,
+                payer: history.owner,
+                calendar,
+                period: time,
+                as_of: Sequence(u64::MAX),
+            };
+            let own = subject.rate(&[(instance, history)], &mut Vec::new());
+            let fees = own.lines.iter().filter(|rated| rated.line.kind == LineKind::Recurring);
+            let fees = fees.chain(own.in_advance.values().flatten()).map(|rated| rated.line.amount);
+            Some((currency, Amount::sum(currency, fees)?))
+        };
+        billing.books.names().filter_map(of_book).filter(|(_, amount)| amount.minor() != 0).collect()
     }
 }
 
+impl Gap {
+    /// The time of a computer's silence.
+    fn time(&self) -> Option<Period> {
+        match self {
+            Self::Silent { start, stop, .. } => Period::new(*start, *stop),
+            _ => None,
+        }
+    }
+}
+
+/// What of a time is in none of others.
+fn without(time: Period, others: &[Period]) -> Vec<Period> {
+    let mut left = vec![time];
+    for other in others {
+        left = left
+            .into_iter()
+            .flat_map(|time| {
+                let before = Period::new(time.start, time.stop.min(other.start));
+                let after = Period::new(time.start.max(other.stop), time.stop);
+                before.into_iter().chain(after)
+            })
+            .collect();
+    }
+    left
+}
+
 impl Billing {
+    /// The resources for whose usage some price book has a rate for an instance in a time.
+    fn charged_resources(&self, instance: InstanceId, time: Period) -> BTreeSet<ResourceId> {
+        let mut found = BTreeSet::new();
+        let Some(history) = self.histories.get(instance) else { return found };
+        let Some(allocation) = &history.allocation else { return found };
+        for name in self.books.names() {
+            let prices = Prices::new(name, self.books.versions(name.as_str()));
+            for (part, version) in prices.within(time) {
+                let Some(version) = version else { continue };
+                for (part, was) in history.within(part) {
+                    for (_, region) in self.regions.within(&allocation.computer, part) {
+                        let matched = was.matched((&allocation.computer, region), history.owner, &[]);
+                        let rates = version.book.rates.iter();
+                        found.extend(rates.filter_map(|rate| match &rate.model {
+                            Model::Usage { resource, .. } if rate.matching.covers_any_group(matched) => {
+                                Some(resource.clone())
+                            }
+                            _ => None,
+                        }));
+                    }
+                }
+            }
+        }
+        found
+    }
+
     /// Who was allocated in a period, by computer.
     fn tenants(&self, period: Period) -> BTreeMap<&ComputerId, Tenants> {
         let mut tenants: BTreeMap<&ComputerId, Tenants> = BTreeMap::new();

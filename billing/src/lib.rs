@@ -18,6 +18,7 @@ pub mod journal;
 pub mod preview;
 pub mod price_book;
 mod proration;
+mod publication;
 mod rating;
 mod regions;
 mod remainder;
@@ -31,6 +32,7 @@ pub mod what_if;
 pub use document::Payer;
 pub use journal::Journal;
 pub use price_book::{PriceBookError, PriceBookForm};
+pub use publication::{Publication, TouchedInvoice};
 pub use remainder::{BalanceState, LineCorrection};
 pub use view::{
     Billing, BillingView, Charge, Document, DocumentPlace, DocumentState, Late, PrepaidCredit, PublishedBook,

@@ -97,7 +97,7 @@ def main():
         return answer.parsed
 
     page = answered("invoices", list_invoices.sync_detailed(client=client, limit=1000))
-    drafts = answered("drafts", preview_invoices.sync_detailed(client=client, period=PERIOD, price_book="every-kind"))
+    drafts = answered("drafts", preview_invoices.sync_detailed(client=client, period=PERIOD, price_book="standard"))
     for invoice in page.items if page else []:
         read = answered(invoice.id, show_invoice.sync_detailed(invoice.id, client=client))
         count += len(read.lines) if read else 0

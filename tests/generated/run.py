@@ -42,10 +42,10 @@ def play(demo):
     """Prices, a charge, late usage and a credit note; all lines that there are then, as the server sends them."""
     standard = demo.get("/v1/price-books/standard")
     book = {name: standard[name] for name in ("currency", "valid_from", "rounding", "resources", "rates")}
-    book["name"] = "every-kind"
+    book["name"] = "standard"
     book["resources"].append(TRAFFIC)
     book["rates"] += RATES
-    demo.call("POST", "/v1/price-books", book)
+    demo.call("POST", "/v1/price-books?retroactive=true", book)
     invoice = demo.get("/v1/invoices?limit=1")["items"][0]
     payer, instance = invoice["buyer"]["party"], invoice["lines"][0]["instance"]
     demo.call("POST", "/v1/charges", {"customer": payer, "currency": "EUR", "amount": "5.00", "description": "setup"})
@@ -64,7 +64,7 @@ def play(demo):
     note = demo.call("POST", f"/v1/invoices/{invoice['id']}/credit", {"reason": "outage", "lines": [{"n": 1}]})
     assert note["document"] == "credit_note", note
     documents = demo.get("/v1/invoices?limit=1000")["items"]
-    for name in ("standard", "every-kind"):
+    for name in ("standard",):
         drafts = demo.get(f"/v1/invoice-drafts?period={PERIOD}&price_book={name}&limit=1000")["items"]
         documents += [item["draft"] for item in drafts if item.get("draft")]
     return [line for document in documents for line in document["lines"]]

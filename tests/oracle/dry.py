@@ -18,7 +18,7 @@ class Log:
         self.add(scenario.steps[0]["at"], "PartyRegistered", party="PARTY-1", time_zone="UTC")
         for step in scenario.steps:
             if "give_back" not in step:
-                self.step(step["at"], step["path"].split("/")[2:], step["method"], copy.deepcopy(step))
+                self.step(step["at"], step["path"].split("?")[0].split("/")[2:], step["method"], copy.deepcopy(step))
 
     def add(self, at, name, **data):
         self.events.append({"sequence": len(self.events) + 1, "type": name, "data": {**data, "at": text(at)}})

@@ -4,7 +4,7 @@ An older binary gets restricted scenarios; tests/run asks for ALL, so that nothi
 """
 
 ALL = frozenset("""parties owner zone_change region match_dimensions group_by units factors meters currencies every advance
-item on_change until proration state tiers package free per_customer percentage minimum tax prepaid one_off adjustments credit refresh""".split())
+item retroactive on_change until proration state tiers package free per_customer percentage minimum tax prepaid one_off adjustments credit refresh""".split())
 
 
 def of_server(document):
@@ -38,6 +38,8 @@ def of_server(document):
     have("every", new)
     have("advance", new)
     have("item", "item" in rates.get("recurring", ()))
+    publish = paths["/v1/price-books"]["post"].get("parameters", [])
+    have("retroactive", any(one.get("name") == "retroactive" for one in publish))
     have("on_change", "on_change" in members("PriceBook"))
     have("until", "until" in rates.get("recurring", ()))
     have("proration", "proration" in rates.get("minimum", ()))

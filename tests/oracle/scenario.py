@@ -33,6 +33,7 @@ class Scenario:
     def __init__(self, seed, features):
         self.random = randomness.Random(f"slapledger oracle {seed}")
         self.features = features
+        self.prices = "/v1/price-books" + ("?retroactive=true" if "retroactive" in features else "")
         self.steps = []
         self.runs = [("2026-10-01", "2026-11-01", OCTOBER_RUN)]
         if "adjustments" in features:
@@ -139,7 +140,7 @@ class Scenario:
             when = self.instant(BEGIN + DAY, self.last) if late else BEGIN + HOUR
             alike = version is not None and self.random.random() < 0.6
             version = book.altered(version, text(start)) if alike else book.version(text(start))
-            self.step(when, "POST", "/v1/price-books", version)
+            self.step(when, "POST", self.prices, version)
 
     # Usage.
 
@@ -207,7 +208,7 @@ class Scenario:
                         body.update(reason=CAUSES[category])
                     self.step(self.random.choice([BEGIN, self.instant(BEGIN, self.last)]), "POST",
                               f"/v1/parties/{self.party(name)}/tax-treatments", body)
-        currency = next(step["body"]["currency"] for step in self.steps if step["path"] == "/v1/price-books")
+        currency = next(step["body"]["currency"] for step in self.steps if step["path"] == self.prices)
         digits = {"JPY": "", "TND": ".500", "BHD": ".005"}.get(currency, ".50")
         for name in self.zones:
             for n in range(self.random.choice([0, 0, 1, 2, 3])):

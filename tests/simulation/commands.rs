@@ -439,7 +439,7 @@ impl CommandSender {
             resources: vec![declared],
             rates,
         };
-        Command::PublishPriceBook(PublishPriceBook { book })
+        Command::PublishPriceBook(PublishPriceBook { book, retroactive: true })
     }
 
     pub(crate) fn computer(&mut self) -> ComputerId {

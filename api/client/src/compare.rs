@@ -37,7 +37,7 @@ pub struct WhatIf {
 
 #[derive(Subcommand)]
 pub enum Usage {
-    /// List gaps of a period: silent computers, missing reports, suspended usage
+    /// List gaps: silent or dead computers, missing usage
     Gaps {
         /// START/STOP, two days or instants: 2026-10-01/2026-11-01
         period: String,
@@ -158,6 +158,26 @@ pub fn usage(asked: &Usage) -> anyhow::Result<()> {
         let text = |name: &str| text_of(&gap[name]).to_owned();
         let (from, to, what) = match text_of(&gap["type"]) {
             "silent" => (text("start"), text("stop"), format!("with {} instances", gap["instances"])),
+            "silent_resource" => {
+                let what = format!(
+                    "{} hours without {} of {}, in {} times",
+                    gap["hours"],
+                    text("resource"),
+                    text("instance"),
+                    gap["times"]
+                );
+                (text("start"), text("stop"), what)
+            }
+            "dead_computer" => {
+                let charges = gap["charges"].as_array().map_or(&[][..], Vec::as_slice);
+                let charges = charges
+                    .iter()
+                    .map(|one| format!("{} {}", text_of(&one["amount"]), text_of(&one["currency"])));
+                let charges: Vec<String> = charges.collect();
+                let charges = if charges.is_empty() { "nothing".to_owned() } else { charges.join(", ") };
+                let what = format!("with {} instances; still charges {charges}", gap["instances"]);
+                (text("start"), text("stop"), what)
+            }
             "missing_reports" => {
                 let what = format!("{} reports between {} and {}", gap["count"], gap["after"], gap["before"]);
                 (text("since"), text("until"), what)

@@ -1,4 +1,4 @@
-//! Commands that ask a running server, and the check of a price book, which needs none.
+//! Commands that ask a running server for invoices.
 
 use std::path::Path;
 
@@ -21,27 +21,6 @@ pub fn path(parts: &[&str]) -> String {
 
 pub fn read(file: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))
-}
-
-pub fn check_price_book(file: &Path) -> anyhow::Result<()> {
-    let book = slapledger_billing::price_book::parse_toml(&read(file)?)
-        .with_context(|| format!("check {}", file.display()))?;
-    let (resources, rates) = (book.resources.len(), book.rates.len());
-    say!("{} is a price book: {}, {resources} resources, {rates} rates", file.display(), book.name);
-    Ok(())
-}
-
-pub fn print_price_book_schema() -> anyhow::Result<()> {
-    say!("{}", slapledger_billing::price_book::SCHEMA.trim_end());
-    Ok(())
-}
-
-pub fn publish_price_book(server: &Server, file: &Path) -> anyhow::Result<()> {
-    let text = read(file)?;
-    slapledger_billing::price_book::parse_toml(&text).with_context(|| format!("check {}", file.display()))?;
-    let told = server.post("/v1/price-books", "application/toml", text.as_bytes())?;
-    say!("published {} version {} as sequence {}", text_of(&told["name"]), told["version"], told["sequence"]);
-    Ok(())
 }
 
 pub fn text_of(value: &Value) -> &str {

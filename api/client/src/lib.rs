@@ -16,6 +16,7 @@ pub mod later;
 pub mod master;
 pub mod options;
 pub mod party;
+pub mod prices;
 pub mod print;
 pub mod private;
 pub mod project;

@@ -227,6 +227,12 @@ codes! {
     CurrencyFixed "currency-fixed" [409]
         "A price book keeps its currency for ever.",
         "Publish it under another name.";
+    PeriodInvoicedByPrices "period-invoiced-by-prices" [409]
+        "The version would take effect in a period that is invoiced.",
+        "Choose a later `valid_from`, or publish it with `retroactive=true`.";
+    SeveralPricesForCustomer "several-prices-for-customer" [409]
+        "Another price book has prices in this currency for the same customers.",
+        "Publish a version of that book, or name customers in every rate.";
     NoPriceBook "no-price-book" [409]
         "There is no price book.",
         "Publish one first.";

@@ -67,7 +67,9 @@ fn media_type(response: &Response) -> Option<&[u8]> {
 
 /// Writes the value of an answer, unless its reader has it. This is the only place that does.
 fn rendered(asked: &Asked, mut response: Response) -> Response {
-    let Some(Unwritten { value, tagging, is_problem }) = response.extensions_mut().remove() else { return response };
+    let Some(Unwritten { value, tagging, is_problem }) = response.extensions_mut().remove() else {
+        return response;
+    };
     let json = || value.to_json().map_err(|error| Problem::fault(&error));
     let written = || {
         let tag = match tagging {

@@ -199,6 +199,8 @@ fn of_instance(refusal: &InstanceRefusal) -> ProblemCode {
 fn of_pricing(refusal: &PricingRefusal) -> ProblemCode {
     match refusal {
         PricingRefusal::OtherCurrency { .. } => ProblemCode::CurrencyFixed,
+        PricingRefusal::Retroactive { .. } => ProblemCode::PeriodInvoicedByPrices,
+        PricingRefusal::SameCustomers { .. } => ProblemCode::SeveralPricesForCustomer,
         PricingRefusal::ResourceTwice { .. }
         | PricingRefusal::MeterDoesNotFit { .. }
         | PricingRefusal::BadMeter { .. }

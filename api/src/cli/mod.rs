@@ -28,8 +28,8 @@ use clap::{Args, Parser, Subcommand};
 use slapledger_client::later::{Later, NOT_READY_STATUS};
 use slapledger_client::options::{Client, Identity};
 use slapledger_client::{
-    books, compare, computer, console, invoice, invoices, master, party, project, request, server, service,
-    user,
+    books, compare, computer, console, invoice, invoices, master, party, prices, project, request, server,
+    service, user,
 };
 
 use crate::config::{Config, LEAST_SILENCE};
@@ -294,11 +294,49 @@ enum PriceBook {
     /// Print the JSON schema of price books
     Schema,
     /// Publish a price book as its next version
+    ///
+    /// Prints the difference rate by rate, and the invoiced periods and customers it touches.
     Publish {
         /// A TOML file; docs/price-books.md describes it
         file: PathBuf,
+        /// Publish a version that takes effect in an invoiced period
+        #[arg(long)]
+        retroactive: bool,
         #[command(flatten)]
         client: Client,
+    },
+    /// List price books with their newest versions
+    List {
+        #[command(flatten)]
+        client: Client,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a version of a price book as TOML
+    Show {
+        /// NAME or NAME@VERSION. Default: the newest version
+        #[arg(value_name = "NAME[@VERSION]")]
+        book: String,
+        #[command(flatten)]
+        client: Client,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show how two versions differ, rate by rate
+    Diff {
+        /// NAME@A, the earlier version
+        #[arg(value_name = "NAME@A")]
+        before: String,
+        /// NAME@B, the later version
+        #[arg(value_name = "NAME@B")]
+        after: String,
+        #[command(flatten)]
+        client: Client,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -505,10 +543,17 @@ pub fn run() -> anyhow::Result<()> {
         Command::Backup(asked) => backup::run(&asked),
         Command::Restore(asked) => restore::run(&asked),
         Command::Repair(asked) => repair::run(&asked),
-        Command::PriceBook(PriceBook::Check { file }) => invoices::check_price_book(&file),
-        Command::PriceBook(PriceBook::Schema) => invoices::print_price_book_schema(),
-        Command::PriceBook(PriceBook::Publish { file, client: asked }) => {
-            invoices::publish_price_book(&asked.server()?, &file)
+        Command::PriceBook(PriceBook::Check { file }) => prices::check(&file),
+        Command::PriceBook(PriceBook::Schema) => prices::print_schema(),
+        Command::PriceBook(PriceBook::Publish { file, retroactive, client: asked }) => {
+            prices::publish(&asked.server()?, &file, retroactive)
+        }
+        Command::PriceBook(PriceBook::List { client: asked, json }) => prices::list(&asked.server()?, json),
+        Command::PriceBook(PriceBook::Show { book, client: asked, json }) => {
+            prices::show(&asked.server()?, &book, json)
+        }
+        Command::PriceBook(PriceBook::Diff { before, after, client: asked, json }) => {
+            prices::diff(&asked.server()?, &before, &after, json)
         }
         Command::Invoice(Invoice::List { client: asked, payer, state, period, json }) => {
             let (payer, state, period) = (payer.as_deref(), state.as_deref(), period.as_deref());

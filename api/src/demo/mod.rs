@@ -134,7 +134,11 @@ pub fn play(ctx: &RequestContext, clock: &ManualClock, seed: u64) -> anyhow::Res
     }
     play.supply_all(opening, &customers)?;
     let book = slapledger_billing::price_book::parse_toml(slapledger_fixtures::STANDARD_PRICES)?;
-    play.submit(opening, person(seller), Command::PublishPriceBook(PublishPriceBook { book }))?;
+    play.submit(
+        opening,
+        person(seller),
+        Command::PublishPriceBook(PublishPriceBook { book, retroactive: false }),
+    )?;
 
     let instances = play.live_through(opening, &customers)?;
     let close = instant("2026-11-02T09:00:00Z");

@@ -275,6 +275,20 @@ impl Caller {
         self.only().is_none_or(|principal| principal.holder == Holder::Party(party))
     }
 
+    /// Whether they may know what a customer negotiated: that customer, the seller with its admins, and auditors.
+    pub fn sees_prices_of(&self, customer: PartyId) -> bool {
+        match self {
+            Self::Local => true,
+            Self::Anonymous => false,
+            Self::Authenticated { principal, .. } => {
+                let Principal { holder, roles, .. } = &**principal;
+                roles.has(Role::Admin)
+                    || roles.has(Role::Auditor)
+                    || [Holder::Party(customer), Holder::Party(FIRST_PARTY)].contains(holder)
+            }
+        }
+    }
+
     /// A computer speaks of itself alone, and an instance of its own partition.
     pub fn check_node(&self, computer: &ComputerId) -> Result<(), Problem> {
         match self.only().map(|principal| &principal.holder) {

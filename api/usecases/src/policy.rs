@@ -106,8 +106,9 @@ pub static USAGE_REVIEW: Policy = policy("usage.review", &[(Admin, All), (Audito
 /// Putting suspended usage right.
 pub static USAGE_SETTLE: Policy = policy("usage.settle", &[(Admin, All), (Provider, Own)]);
 
-/// Price books. They may hold what single customers pay.
-pub static PRICES_READ: Policy = policy("prices.read", &[(Admin, All), (Auditor, All), (Provider, All)]);
+/// Price books. What single customers pay is shown to them, the seller and auditors.
+pub static PRICES_READ: Policy =
+    policy("prices.read", &[(Admin, All), (Auditor, All), (Provider, All), (Customer, All)]);
 /// Publishing them.
 pub static PRICES_WRITE: Policy = policy("prices.write", &[(Admin, All)]);
 

@@ -4,6 +4,7 @@
 //! names the field and the rule, with line and column where the text is at hand. What is read has passed all the
 //! rules of the domain. This is not where prices are applied, and not where books are published.
 
+mod difference;
 mod document;
 mod place;
 mod read;
@@ -13,6 +14,7 @@ use std::fmt;
 
 use slapledger_core::domain::pricing::PriceBook;
 
+pub use difference::{BookDifference, PriceChange};
 use document::Position;
 pub use show::{PriceBookForm, RateForm, ResourceForm};
 

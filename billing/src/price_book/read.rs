@@ -331,8 +331,9 @@ fn refused(root: &At<'_>, book: &PriceBook, refusal: &PricingRefusal) -> PriceBo
                 |rates| rates.fault("must not be empty"),
             )
         }
-        PricingRefusal::OtherCurrency { .. } | PricingRefusal::TooLarge { .. } => {
-            root.fault(refusal.to_string())
-        }
+        PricingRefusal::OtherCurrency { .. }
+        | PricingRefusal::Retroactive { .. }
+        | PricingRefusal::SameCustomers { .. }
+        | PricingRefusal::TooLarge { .. } => root.fault(refusal.to_string()),
     }
 }

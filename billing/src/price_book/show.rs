@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use slapledger_core::domain::id::{PriceBookName, ResourceId};
+use slapledger_core::domain::id::{PartyId, PriceBookName, ResourceId};
 use slapledger_core::domain::money::{Currency, Price, Rounding};
 use slapledger_core::domain::pricing::{
     Conversion, Every, FeeEnd, Match, Meter, Model, Of, OnChange, Per, PriceBook, Proration, Rate, Resource,
@@ -30,10 +30,16 @@ pub struct PriceBookForm {
 impl PriceBookForm {
     /// The form of a book.
     pub fn of(book: &PriceBook) -> Self {
+        Self::seen(book, |_| true)
+    }
+
+    /// The same without the rates that name a customer whose prices are not to be seen.
+    pub fn seen(book: &PriceBook, seen: impl Fn(PartyId) -> bool) -> Self {
         let PriceBook { name, currency, valid_from, rounding, on_change, resources, rates } = book;
         let on_change = Some(*on_change).filter(|on_change| *on_change != OnChange::default());
         let resources = resources.iter().map(ResourceForm::of).collect();
-        let rates = rates.iter().map(RateForm::of).collect();
+        let rates =
+            rates.iter().filter(|rate| rate.matching.customer.is_none_or(&seen)).map(RateForm::of).collect();
         let (currency, valid_from, rounding) = (*currency, *valid_from, *rounding);
         Self { name: name.clone(), currency, valid_from, rounding, on_change, resources, rates }
     }

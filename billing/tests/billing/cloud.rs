@@ -235,7 +235,7 @@ impl Cloud {
 
     pub(crate) fn publish(&mut self, book: &str) -> u32 {
         let book = price_book::parse_toml(book).expect("a price book");
-        match self.execute(Command::PublishPriceBook(PublishPriceBook { book })) {
+        match self.execute(Command::PublishPriceBook(PublishPriceBook { book, retroactive: true })) {
             Answer::PriceBook { version, .. } => version,
             other => panic!("{other:?}"),
         }

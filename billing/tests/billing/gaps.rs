@@ -22,11 +22,58 @@ fn shown(gap: &Gap) -> String {
             format!("{computer} {count} missing from {after} to {before}")
         }
         Gap::Suspended { computer, events, .. } => format!("{computer} {events} suspended"),
+        Gap::SilentResource { instance, resource, hours, times, start, stop, .. } => {
+            format!("{instance} {resource} {hours} hours in {times} times, {start}/{stop}")
+        }
+        Gap::DeadComputer { computer, start, stop, instances, charges } => {
+            let charges = charges.iter().map(|charge| format!(" {} {}", charge.amount, charge.currency));
+            format!("{computer} dead {start}/{stop} with {instances}:{}", charges.collect::<String>())
+        }
     }
 }
 
+fn is_of_instances(gap: &Gap) -> bool {
+    matches!(gap, Gap::SilentResource { .. } | Gap::DeadComputer { .. })
+}
+
+/// Of computers and their reports; what of instances is missing, and what dead computers charge, is told of apart.
 fn gaps(cloud: &Cloud, within: Period) -> Vec<String> {
-    cloud.view.gaps(within, |_| true, None, usize::MAX).items.iter().map(shown).collect()
+    let all = cloud.view.gaps(within, |_| true, None, usize::MAX).items;
+    all.iter().filter(|gap| !is_of_instances(gap)).map(shown).collect()
+}
+
+fn gaps_of_instances(cloud: &Cloud, within: Period) -> Vec<String> {
+    let all = cloud.view.gaps(within, |_| true, None, usize::MAX).items;
+    all.iter().filter(|gap| is_of_instances(gap)).map(shown).collect()
+}
+
+#[test]
+fn each_resource_of_an_instance_is_looked_at_and_dead_computers_still_charge() {
+    let mut cloud = Cloud::new(BOOK);
+    cloud.clock("2026-09-20T00:00:00Z");
+    let customer = cloud.customer("UTC");
+    let one = cloud.request(customer, "one", &PRODUCTION);
+    cloud.clock("2026-11-02T00:00:00Z");
+    // CPU for ten days; requests for an hour of them; then nothing.
+    cloud.usage(("slappart0", CPU), "1", ("2026-10-01T00:00:00Z", "2026-10-11T00:00:00Z"));
+    cloud.usage(("slappart0", "requests"), "1", ("2026-10-02T00:00:00Z", "2026-10-02T01:00:00Z"));
+    // 21 of 31 days at 10.00: 6.77.
+    let expected = [
+        format!("{one} requests 239 hours in 2 times, 2026-10-01T00:00:00Z/2026-10-02T00:00:00Z"),
+        "COMP-1 dead 2026-10-11T00:00:00Z/2026-11-01T00:00:00Z with 1: 6.77 EUR".to_owned(),
+    ];
+    assert_eq!(gaps_of_instances(&cloud, october()), expected);
+    // In pages of one they are the same.
+    let (mut after, mut told) = (None, Vec::new());
+    loop {
+        let page = cloud.view.gaps(october(), |_| true, after.as_ref(), 1);
+        told.extend(page.items.iter().filter(|gap| is_of_instances(gap)).map(shown));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(told, expected);
 }
 
 /// Two instances on COMP-1, of which one comes and goes in October, and one on COMP-2; COMP-3 is empty.

@@ -132,7 +132,10 @@ impl Project {
             }
             Command::DismissSuspendedUsage(command) => self.usage.dismiss(command)?.done(),
             Command::PublishPriceBook(command) => {
-                self.price_books.publish(command)?.map(|(name, version)| Answer::PriceBook { name, version })
+                let invoiced = self.invoices.invoiced_by(&command.book.name);
+                self.price_books
+                    .publish(command, invoiced)?
+                    .map(|(name, version)| Answer::PriceBook { name, version })
             }
             Command::OpenInvoiceRun(command) => {
                 let around = (&self.parties, &self.price_books);

@@ -274,7 +274,7 @@ fn command(given: &mut Given, step: DecisionStep) -> Option<Command> {
         DecisionStep::Dismiss(which) => {
             DismissSuspendedUsage { suspended: suspended(given, which)?, reason: "nonsense".into() }.into()
         }
-        DecisionStep::Publish(price) => PublishPriceBook { book: book(price) }.into(),
+        DecisionStep::Publish(price) => PublishPriceBook { book: book(price), retroactive: true }.into(),
         DecisionStep::Open(seller, first, last) => {
             let bound = |day: i64| Bound::Instant(super::given::instant("0").plus_micros(day * 6 * HOUR));
             let period = RunPeriod { start: bound(first), stop: bound(last) };
@@ -474,7 +474,7 @@ fn beginning(given: Given) -> Given {
     let users = |place: &str, user: &str| super::computer::Offer { user: Some(user.into()), ..offer(place) };
     let offers = vec![users("p0", "u0"), users("p1", "u1")];
     given
-        .done(PublishPriceBook { book: book(1) })
+        .done(PublishPriceBook { book: book(1), retroactive: true })
         .done(ConfigureComputer { offers, ..configure("COMP-1", &[]) })
 }
 

@@ -127,7 +127,9 @@ impl Refusal {
                 UsageRefusal::StillUnmeterable { .. } | UsageRefusal::BadReason => Invalid,
             },
             Self::Pricing(refusal) => match refusal {
-                PricingRefusal::OtherCurrency { .. } => Conflict,
+                PricingRefusal::OtherCurrency { .. }
+                | PricingRefusal::Retroactive { .. }
+                | PricingRefusal::SameCustomers { .. } => Conflict,
                 _ => Invalid,
             },
             Self::Invoice(refusal) => match refusal {

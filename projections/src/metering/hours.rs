@@ -84,6 +84,19 @@ impl AsOf<'_> {
     }
 }
 
+impl AsOf<'_> {
+    /// The same of one resource.
+    pub fn mark_resource(&self, target: &Target, resource: &str, period: Period, marks: &mut HourMarks) {
+        let Some(period) = period.intersection(marks.period) else { return };
+        let Some(index) = self.metering.series_of(target, resource) else { return };
+        self.each_of(&self.metering.series[index as usize], period, |interval: &Interval| {
+            if let Some((start, stop)) = interval.time_in(period) {
+                marks.mark(start, stop);
+            }
+        });
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

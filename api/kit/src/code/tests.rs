@@ -144,6 +144,7 @@ fn refusals() -> Vec<Refusal> {
     let unknown = || UnknownComputer { computer: computer() };
     let text = || InvalidText::Empty;
     let number = || InvoiceId::new("INV-2026-000001").unwrap();
+    let always = || Period::new(Timestamp::MIN, Timestamp::MAX).unwrap();
     let stated = || LastNumber { project: ProjectId::DEFAULT, number: number() };
     let holder = || Holder::Party(PartyId(1));
     let (party, instance, run) = (PartyId(1), InstanceId(1), RunId(1));
@@ -180,7 +181,9 @@ fn refusals() -> Vec<Refusal> {
         BadMeter { resource: resource(), rule }, BadUnit { resource: resource() },
         BadConversion { resource: resource() }, BadGroups { resource: resource() },
         UndeclaredResource { rate: 1, resource: resource() }, BadRate { rate: 1, field: "price", rule },
-        Tie { one: 1, other: 2 }, NoRates, OtherCurrency { name: book(), known: currency }, TooLarge { max: 1 });
+        Tie { one: 1, other: 2 }, NoRates, OtherCurrency { name: book(), known: currency }, TooLarge { max: 1 },
+        Retroactive { valid_from: now, invoice: number(), period: always(), more: 1 },
+        SameCustomers { other: book(), currency });
     add!(InvoiceRefusal:
         UnknownParty { party }, EmptyPeriod, NoPriceBook, SeveralPriceBooks, UnknownPriceBook { name: book() },
         GraceTooLong, UnknownRun { run }, PeriodNotOver { stop: now }, InGrace { run, until: now }, OtherPeriod,

@@ -8,6 +8,7 @@ mod authentication;
 mod credentials;
 mod furnished;
 mod meanwhile;
+mod negotiated;
 mod projects;
 mod secrets;
 mod table;

@@ -194,6 +194,11 @@ fn instances() -> Vec<Row> {
     ]
 }
 
+fn in_dollars(mut prices: Value) -> Value {
+    prices["currency"] = json!("USD");
+    prices
+}
+
 fn usages() -> Vec<Row> {
     let reported = |event: &Value| {
         let ask = Ask::new("POST", "/v1/usage-events").with("content-type", "application/x-ndjson");
@@ -206,9 +211,10 @@ fn usages() -> Vec<Row> {
         post("/v1/usage-suspense/{sequence}/resolve", &json!({"quantity": "1"}), PROVIDER),
         post("/v1/usage-suspense/{sequence}/dismiss", &json!({"reason": "a fault"}), PROVIDER),
         get("/v1/usage-gaps?period=2026-10-01/2026-11-01", ". oooo oox xx xx xx .."),
-        get("/v1/price-books", ". oooo oox xx xx xx .."),
-        post("/v1/price-books", &prices("gold", "9.00"), ". cccx xxx xx xx xx .."),
-        get("/v1/price-books/{name}", ". oo-o oox xx xx xx .."),
+        get("/v1/price-books", ". oooo oox oo xx xx .."),
+        // In a currency of its own: two books in one currency are not for the same customers.
+        post("/v1/price-books", &in_dollars(prices("gold", "9.00")), ". cccx xxx xx xx xx .."),
+        get("/v1/price-books/{name}", ". oo-o oox oo xx xx .."),
     ]
 }
 

@@ -10,9 +10,10 @@ use std::str::FromStr;
 use axum::http::Uri;
 use schemars::JsonSchema;
 use serde::Serialize;
-use slapledger_billing::gaps::{Gap, GapPlace};
-use slapledger_core::domain::id::{ComputerId, Sequence};
+use slapledger_billing::gaps::{Gap, GapPlace, StillCharged};
+use slapledger_core::domain::id::{ComputerId, InstanceId, ResourceId, Sequence};
 use slapledger_core::domain::invoice::RunPeriod;
+use slapledger_core::domain::money::{Amount, Currency};
 use slapledger_core::domain::time::{Period, Timestamp};
 use slapledger_kit::answer::HttpAnswer;
 use slapledger_kit::problem::Problem;
@@ -60,6 +61,41 @@ pub(crate) enum UsageGap {
         #[schemars(with = "schema::Sequence")]
         last_sequence: Sequence,
     },
+    /// Nothing was reported of a resource of an instance while its computer reported other things; the first time it was so.
+    SilentResource {
+        #[schemars(with = "schema::ComputerId")]
+        computer: ComputerId,
+        #[schemars(with = "schema::InstanceId")]
+        instance: InstanceId,
+        #[schemars(with = "schema::ResourceId")]
+        resource: ResourceId,
+        hours: u64,
+        times: u64,
+        #[schemars(with = "schema::Instant")]
+        start: Timestamp,
+        #[schemars(with = "schema::Instant")]
+        stop: Timestamp,
+    },
+    /// A computer was silent for more than a day when the period ended; fees are charged for that time all the same.
+    DeadComputer {
+        #[schemars(with = "schema::ComputerId")]
+        computer: ComputerId,
+        #[schemars(with = "schema::Instant")]
+        start: Timestamp,
+        #[schemars(with = "schema::Instant")]
+        stop: Timestamp,
+        instances: u64,
+        charges: Vec<StillChargedForm>,
+    },
+}
+
+/// Fees in one currency.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct StillChargedForm {
+    #[schemars(with = "schema::Currency")]
+    currency: Currency,
+    #[schemars(with = "schema::Amount")]
+    amount: Amount,
 }
 
 impl From<Gap> for UsageGap {
@@ -73,6 +109,16 @@ impl From<Gap> for UsageGap {
             }
             Gap::Suspended { computer, events, first_sequence, last_sequence } => {
                 Self::Suspended { computer, events, first_sequence, last_sequence }
+            }
+            Gap::SilentResource { computer, instance, resource, hours, times, start, stop } => {
+                Self::SilentResource { computer, instance, resource, hours, times, start, stop }
+            }
+            Gap::DeadComputer { computer, start, stop, instances, charges } => {
+                let charges = charges
+                    .into_iter()
+                    .map(|StillCharged { currency, amount }| StillChargedForm { currency, amount })
+                    .collect();
+                Self::DeadComputer { computer, start, stop, instances, charges }
             }
         }
     }

@@ -15,9 +15,9 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use schemars::JsonSchema;
 use serde::Serialize;
-use slapledger_billing::price_book::{self, PriceBookError};
-use slapledger_billing::{PriceBookForm, PublishedBook};
-use slapledger_core::domain::id::{PriceBookName, Sequence};
+use slapledger_billing::price_book::{self, PriceBookError, PriceChange};
+use slapledger_billing::{PriceBookForm, Publication, PublishedBook, TouchedInvoice};
+use slapledger_core::domain::id::{InvoiceId, PartyId, PriceBookName, Sequence};
 use slapledger_core::domain::pricing::{PriceBook, PublishPriceBook};
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::domain::{Answer, Command};
@@ -26,6 +26,7 @@ use slapledger_kit::answer::HttpAnswer;
 use slapledger_kit::code::ProblemCode;
 use slapledger_kit::collect;
 use slapledger_kit::problem::Problem;
+use slapledger_usecases::caller::Caller;
 
 use super::log;
 use super::openapi::schema::{self, List};
@@ -44,17 +45,88 @@ pub(crate) struct PublishedForm {
     version: u32,
     #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
+    /// Of a preview: what publishing it would do. Nothing is recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    preview: Option<PublicationForm>,
 }
 
-/// `POST /v1/price-books`.
+/// What publishing a price book would do.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct PublicationForm {
+    /// The version that counts where this one would begin to count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    follows: Option<u32>,
+    /// How it differs from that: settings, resources and rates.
+    #[schemars(with = "Vec<describe::ChangeShown>")]
+    changes: Vec<PriceChange>,
+    /// The documents whose periods it takes effect in; the first hundred.
+    invoiced: Vec<TouchedForm>,
+    /// How many more there are.
+    invoiced_left_out: u64,
+}
+
+/// A document in whose period a version takes effect.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct TouchedForm {
+    #[schemars(with = "schema::InvoiceId")]
+    invoice: InvoiceId,
+    #[schemars(with = "schema::PartyId")]
+    payer: PartyId,
+    #[schemars(with = "schema::Instant")]
+    start: Timestamp,
+    #[schemars(with = "schema::Instant")]
+    stop: Timestamp,
+}
+
+impl PublicationForm {
+    fn of(publication: Publication) -> Self {
+        let touched = |touched: TouchedInvoice| TouchedForm {
+            invoice: touched.invoice,
+            payer: touched.payer,
+            start: touched.period.start,
+            stop: touched.period.stop,
+        };
+        Self {
+            follows: publication.follows,
+            changes: publication.difference.changes,
+            invoiced: publication.invoiced.into_iter().map(touched).collect(),
+            invoiced_left_out: publication.invoiced_left_out,
+        }
+    }
+}
+
+/// A parameter that is `true` or `false`; the latter, if it is left out.
+fn flag(query: &Query, name: &str) -> Result<bool, Problem> {
+    match query.text(name) {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(Problem::field(name, "must be true or false")),
+    }
+}
+
+/// `POST /v1/price-books`; with `preview=true` it tells what that would do, and records nothing.
 pub(super) async fn publish(
     Authorised(ctx): Authorised,
+    uri: Uri,
     request: Request,
 ) -> Result<HttpAnswer<PublishedForm>, Problem> {
+    let query = Query::read(&uri, &["preview", "retroactive"])?;
+    let (preview, retroactive) = (flag(&query, "preview")?, flag(&query, "retroactive")?);
     let (headers, body, book) = read_book(request).await?;
-    let meta = query::meta(&ctx, local(&ctx), &headers, &[b"/v1/price-books", &body])?;
+    if preview {
+        let position = query.position(&ctx).await?;
+        ctx.billing().reach(position).await?;
+        return Ok(ctx.billing().read(|view, sequence| {
+            let publication = view.billing.publication(&book);
+            let version = publication.version;
+            let preview = Some(PublicationForm::of(publication));
+            HttpAnswer::ok(sequence, PublishedForm { name: book.name.clone(), version, sequence, preview })
+        }));
+    }
+    let path: &[u8] = if retroactive { b"/v1/price-books?retroactive=true" } else { b"/v1/price-books" };
+    let meta = query::meta(&ctx, local(&ctx), &headers, &[path, &body])?;
     let mine = meta.command;
-    let command = Command::PublishPriceBook(PublishPriceBook { book });
+    let command = Command::PublishPriceBook(PublishPriceBook { book, retroactive });
     let accepted = ctx.ledger().submit(Submission { meta, command }).await?;
     let Answer::PriceBook { name, version } = accepted.answer else {
         return Err(Problem::fault(&"a price book was answered otherwise"));
@@ -72,7 +144,8 @@ pub(super) async fn publish(
     let recorded = recorded.map_err(|error| Problem::fault(&error))??;
     let by_this = recorded.get(&sequence).is_some_and(|event| event.meta.command == mine);
     let status = if by_this { StatusCode::CREATED } else { StatusCode::OK };
-    Ok(HttpAnswer::new(status, accepted.sequence, PublishedForm { name, version, sequence }))
+    let form = PublishedForm { name, version, sequence, preview: None };
+    Ok(HttpAnswer::new(status, accepted.sequence, form))
 }
 
 /// The price book in the body of a request, and its headers and bytes.
@@ -105,6 +178,11 @@ fn wrong_book(error: PriceBookError) -> Problem {
     if error.field.is_empty() { Problem::bad_request(detail) } else { Problem::field(error.field, detail) }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
 /// A version of a price book, shown with the fields it is read from.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Shown")]
@@ -115,6 +193,9 @@ pub(crate) struct VersionShown {
     #[serde(flatten)]
     #[schemars(with = "schema::PriceBookShown")]
     book: PriceBookForm,
+    /// How many rates are for customers whose prices the reader may not see.
+    #[serde(skip_serializing_if = "is_zero")]
+    rates_withheld: usize,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     versions: Vec<VersionForm>,
 }
@@ -129,9 +210,13 @@ struct VersionForm {
 }
 
 impl VersionShown {
-    fn of(published: PublishedBook<'_>, versions: Vec<VersionForm>) -> Self {
+    /// A version as a caller may see it: what a customer negotiated is for that customer, the seller and auditors.
+    fn of(published: PublishedBook<'_>, caller: &Caller, versions: Vec<VersionForm>) -> Self {
         let PublishedBook { version, book, sequence } = published;
-        Self { version, sequence, book: PriceBookForm::of(book), versions }
+        let seen = |customer: PartyId| caller.sees_prices_of(customer);
+        let withheld = book.rates.iter().filter(|rate| !rate.matching.customer.is_none_or(seen));
+        let rates_withheld = withheld.count();
+        Self { version, sequence, book: PriceBookForm::seen(book, seen), rates_withheld, versions }
     }
 }
 
@@ -151,7 +236,8 @@ pub(super) async fn list(
         let items: Vec<_> = rest.by_ref().take(limit).collect();
         let more = rest.next().is_some();
         let next = items.last().filter(|_| more).map(|published| published.book.name.clone());
-        let items = items.into_iter().map(|published| VersionShown::of(published, Vec::new())).collect();
+        let shown = |published: PublishedBook<'_>| VersionShown::of(published, &ctx.caller, Vec::new());
+        let items = items.into_iter().map(shown).collect();
         query::list(items, next, sequence)
     }))
 }
@@ -189,6 +275,6 @@ pub(super) async fn show(
             let PublishedBook { version, book, sequence } = *published;
             VersionForm { version, sequence, valid_from: book.valid_from }
         });
-        Ok(HttpAnswer::resource(sequence, VersionShown::of(wanted, versions.collect())))
+        Ok(HttpAnswer::resource(sequence, VersionShown::of(wanted, &ctx.caller, versions.collect())))
     })
 }

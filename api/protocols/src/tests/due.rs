@@ -20,7 +20,7 @@ fn runs_of_all_projects_become_final() {
     let day = |text: &str| Bound::Day(text.parse().unwrap());
     let book = slapledger_billing::price_book::parse_toml(slapledger_fixtures::STANDARD_PRICES).unwrap();
     for ctx in world.ctx.of_all_projects() {
-        let publish = Command::PublishPriceBook(PublishPriceBook { book: book.clone() });
+        let publish = Command::PublishPriceBook(PublishPriceBook { book: book.clone(), retroactive: false });
         ctx.submit_own(Actor::system(), publish).unwrap();
         let open = OpenInvoiceRun {
             seller: PartyId(1),

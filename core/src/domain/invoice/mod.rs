@@ -27,7 +27,7 @@ use super::event::{Event, Stream};
 use super::id::{InvoiceId, PartyId, PriceBookName, RunId, Sequence};
 use super::money::{Amount, Currency};
 use super::party::{Parties, Party};
-use super::pricing::PriceBooks;
+use super::pricing::{InvoicedPeriod, PriceBooks};
 use super::restore::Numbering;
 pub use super::tax::{Exemption, Tax, TaxCategory};
 use super::time::{Period, Timestamp};
@@ -114,6 +114,20 @@ impl Invoices {
     /// The invoices a run has issued.
     pub fn issued(&self, run: RunId) -> impl Iterator<Item = &InvoiceId> {
         self.runs.get(&run).into_iter().flat_map(|run| run.issued.values())
+    }
+
+    /// The periods that are invoiced by the prices of a book: those of documents that stand.
+    pub(crate) fn invoiced_by(&self, book: &PriceBookName) -> impl Iterator<Item = InvoicedPeriod> {
+        let runs = self.runs.values().filter(move |run| run.price_book == *book);
+        let documents = runs.flat_map(|run| {
+            let issued = run.issued.iter();
+            issued.map(move |((payer, currency), invoice)| ((run.seller, *payer, *currency), invoice))
+        });
+        documents.filter_map(|(key, invoice)| {
+            let mut standing = self.issued_to.get(&key)?.standing.iter();
+            let (period, _) = standing.find(|(_, known)| known == invoice)?;
+            Some(InvoicedPeriod { invoice: invoice.clone(), period: *period })
+        })
     }
 
     /// The last number of a series and year; 0 if there is none.

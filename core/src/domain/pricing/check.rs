@@ -1,9 +1,10 @@
 //! The rules a price book must keep before it may be published, whoever reads it and from where.
 
 use super::{Meter, Model, Of, PriceBook, Rate, Resource, ResourceKind, Tariff, Tier};
-use crate::domain::id::{PriceBookName, ResourceId};
+use crate::domain::id::{InvoiceId, PriceBookName, ResourceId};
 use crate::domain::money::Currency;
 use crate::domain::quantity::Quantity;
+use crate::domain::time::{Period, Timestamp};
 
 /// Why a price book is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -83,6 +84,32 @@ pub enum PricingRefusal {
         /// Its currency.
         known: Currency,
     },
+    /// It would take effect in a period that is invoiced.
+    #[error(
+        "valid_from {valid_from} is in or before a period that is invoiced: {invoice} for {period}, and {more} more; \
+publish it as retroactive to rate later corrections of them by it"
+    )]
+    Retroactive {
+        /// Since when it would count.
+        valid_from: Timestamp,
+        /// A document whose period it touches.
+        invoice: InvoiceId,
+        /// That period.
+        period: Period,
+        /// How many more there are.
+        more: usize,
+    },
+    /// Another book has prices for the same customers.
+    #[error(
+        "price book {other} has prices in {currency} for the same customers, who would get two invoices for one time: \
+publish a version of {other}, or name customers in every rate"
+    )]
+    SameCustomers {
+        /// Which book.
+        other: PriceBookName,
+        /// The currency of both.
+        currency: Currency,
+    },
     /// It is too large to be one event.
     #[error("price book is larger than {max} bytes")]
     TooLarge {
@@ -109,6 +136,8 @@ impl PricingRefusal {
                 "rates"
             }
             Self::OtherCurrency { .. } => "currency",
+            Self::Retroactive { .. } => "valid_from",
+            Self::SameCustomers { .. } => "rates",
             Self::TooLarge { .. } => "",
         }
     }

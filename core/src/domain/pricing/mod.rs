@@ -15,10 +15,10 @@ use serde::Serialize;
 
 use super::Outcome;
 use super::event::{Event, Stream};
-use super::id::{PriceBookName, ResourceId};
+use super::id::{InvoiceId, PartyId, PriceBookName, ResourceId};
 use super::money::{Currency, Price, Rounding};
 use super::quantity::Quantity;
-use super::time::Timestamp;
+use super::time::{Period, Timestamp};
 
 pub use check::{PricingRefusal, RULE_OF_METERS};
 pub use matching::{Match, Matched};
@@ -332,6 +332,17 @@ impl PriceBook {
             .max_by_key(|(_, rate)| rate.matching.members())
     }
 
+    /// Whether both have prices in one currency for some of the same customers.
+    fn competes_with(&self, other: &Self) -> bool {
+        let of_all = |book: &Self| book.rates.iter().any(|rate| rate.matching.customer.is_none());
+        let named = |book: &Self, customer: PartyId| {
+            book.rates.iter().any(|rate| rate.matching.customer == Some(customer))
+        };
+        let mut customers = self.rates.iter().filter_map(|rate| rate.matching.customer);
+        self.currency == other.currency
+            && (of_all(self) || of_all(other) || customers.any(|one| named(other, one)))
+    }
+
     /// The subjects of all rates, each once, in order.
     pub fn subjects(&self) -> Vec<Subject<'_>> {
         let mut subjects: Vec<_> = self.rates.iter().map(Rate::subject).collect();
@@ -355,6 +366,17 @@ pub struct PriceBookPublished {
 pub struct PublishPriceBook {
     /// What it says.
     pub book: PriceBook,
+    /// Whether it may take effect in a period that is invoiced by its prices.
+    pub retroactive: bool,
+}
+
+/// A period for which a customer was invoiced by the prices of a book.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvoicedPeriod {
+    /// The document.
+    pub invoice: InvoiceId,
+    /// When.
+    pub period: Period,
 }
 
 /// A version, as an invoice line names it.
@@ -386,9 +408,29 @@ impl PriceBooks {
         self.by_name.keys()
     }
 
+    /// The time in which a version takes effect when it is published next: until a known version begins after it.
+    pub fn effect_of(&self, book: &PriceBook) -> Option<Period> {
+        let versions = self.versions(book.name.as_str());
+        let later = versions.iter().map(|known| known.valid_from).filter(|at| *at > book.valid_from);
+        Period::new(book.valid_from, later.min().unwrap_or(Timestamp::MAX))
+    }
+
+    /// Another book that has prices in the same currency for some of the same customers, if this book did not compete
+    /// with it before.
+    fn competitor(&self, book: &PriceBook) -> Option<&PriceBookName> {
+        let own = self.versions(book.name.as_str());
+        let others = self.by_name.iter().filter(|(name, _)| **name != book.name);
+        let mut competing = others.filter(|(_, versions)| {
+            let competes = |book: &PriceBook| versions.iter().any(|other| other.competes_with(book));
+            competes(book) && !own.iter().any(competes)
+        });
+        competing.next().map(|(name, _)| name)
+    }
+
     pub(crate) fn publish(
         &self,
         command: &PublishPriceBook,
+        invoiced: impl Iterator<Item = InvoicedPeriod>,
     ) -> Result<Outcome<(PriceBookName, u32)>, PricingRefusal> {
         let book = &command.book;
         // First of all: the check compares rates with each other.
@@ -408,6 +450,16 @@ impl PriceBooks {
                 book.name.clone(),
                 u32::try_from(versions.len()).unwrap_or(u32::MAX),
             )));
+        }
+        if let Some(other) = self.competitor(book) {
+            return Err(PricingRefusal::SameCustomers { other: other.clone(), currency: book.currency });
+        }
+        if let Some(effect) = self.effect_of(book).filter(|_| !command.retroactive) {
+            let mut touched = invoiced.filter(|invoiced| invoiced.period.intersection(effect).is_some());
+            if let Some(InvoicedPeriod { invoice, period }) = touched.next() {
+                let (valid_from, more) = (book.valid_from, touched.count());
+                return Err(PricingRefusal::Retroactive { valid_from, invoice, period, more });
+            }
         }
         let version = u32::try_from(versions.len() + 1).unwrap_or(u32::MAX);
         let event = PriceBookPublished { version, book: book.clone() };

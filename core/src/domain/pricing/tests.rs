@@ -97,7 +97,7 @@ fn of_customer(party: u64) -> Match {
 }
 
 fn publish(book: PriceBook) -> PublishPriceBook {
-    PublishPriceBook { book }
+    PublishPriceBook { book, retroactive: false }
 }
 
 fn answer(version: u32) -> Answer {
@@ -491,6 +491,31 @@ fn subjects_are_listed_once() {
     let expected =
         [Subject::Fee(""), Subject::Resource(&cpu), Subject::Percentage(&Of::All), Subject::Minimum(&of)];
     assert_eq!(PriceBook { rates, ..book() }.subjects(), expected);
+}
+
+#[test]
+fn two_books_in_one_currency_are_for_different_customers() {
+    let name = |name: &str| PriceBookName::new(name).expect(name);
+    let of = |book_name: &str, customers: &[Option<u64>]| {
+        let matching = |customer: &Option<u64>| customer.map_or_else(Match::default, of_customer);
+        let rates = customers.iter().map(|customer| fee(matching(customer))).collect();
+        PriceBook { name: name(book_name), rates, ..book() }
+    };
+    let refused = |other: &str| PricingRefusal::SameCustomers { other: name(other), currency: Currency::EUR };
+    let dollars = PriceBook { currency: "USD".parse().expect("a currency"), ..of("dollars", &[None]) };
+    let given = Given::nothing()
+        .done(publish(of("two", &[Some(2)])))
+        .done(publish(of("three", &[Some(3), Some(4)])))
+        .when(publish(of("four", &[Some(4)])))
+        .refused(refused("three"))
+        .when(publish(of("all", &[Some(9), None])))
+        .refused(refused("three"))
+        .done(publish(dollars))
+        // A version that adds a customer of another book is refused as a new book is.
+        .when(publish(of("two", &[Some(2), Some(3)])))
+        .refused(refused("three"))
+        .done(publish(of("two", &[Some(2), Some(5)])));
+    assert_eq!(given.project().price_books.names().count(), 3);
 }
 
 /// Each rule is checked before the state of things, and the size before each rule.

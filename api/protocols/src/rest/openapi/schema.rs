@@ -143,6 +143,8 @@ shapes! {
     Role(access::Role) by parsed => {"enum": ["admin", "provider", "publisher", "customer", "auditor", "node", "instance"]}
     /// What a credential is good for
     Purpose(access::Purpose) by rules::purpose => {"enum": ["access", "register_computer", "get_certificate"]}
+    /// Whether something is wanted
+    Flag {"type": "string", "enum": ["true", "false"]}
     /// A JSON object, whatever is in it
     AnyObject {"type": "object"}
     /// Opaque tags of a resource (RFC 9110), or `*`

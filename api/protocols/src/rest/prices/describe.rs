@@ -214,6 +214,19 @@ struct Match {
     dimensions: Option<BTreeMap<String, String>>,
 }
 
+/// Something in which two versions differ.
+#[derive(JsonSchema)]
+pub(super) struct ChangeShown {
+    /// A setting, a resource, or a rate with what it is for.
+    what: String,
+    /// The fields that are others now, if it was there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<schema::AnyObject>,
+    /// The fields that were others before, if it is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<schema::AnyObject>,
+}
+
 pub(crate) fn list(operation: Operation) -> Operation {
     operation
         .called("listPriceBooks", "prices", "The newest version of each price book, by name")
@@ -232,7 +245,9 @@ pub(crate) fn publish(operation: Operation) -> Operation {
     let operation =
         operation.called("publishPriceBook", "prices", "Publish a price book as its next version");
     book(operation)
-        .writes::<PublishedForm>(200, "This version counted already")
+        .query::<schema::Flag>("preview", "Whether to tell what it would do, and record nothing")
+        .query::<schema::Flag>("retroactive", "Whether it may take effect in a period that is invoiced")
+        .writes::<PublishedForm>(200, "This version counted already, or it is a preview")
         .writes::<PublishedForm>(201, "It is published")
 }
 

@@ -13,7 +13,8 @@ use crate::domain::id::InstanceId;
 use crate::domain::money::{Exact, Price, Rounding};
 use crate::domain::party::{DescribeParty, Description};
 use crate::domain::pricing::{
-    Every, FeeEnd, Match, Model, OnChange, PriceBook, PriceVersion, PublishPriceBook, Rate, When,
+    Every, FeeEnd, Match, Model, OnChange, PriceBook, PriceVersion, PricingRefusal, PublishPriceBook, Rate,
+    When,
 };
 use crate::domain::quantity::Quantity;
 
@@ -21,7 +22,8 @@ fn publish(name: &str) -> PublishPriceBook {
     let price = "10".parse().expect("a price");
     let book = PriceBook {
         name: book_name(name),
-        currency: Currency::EUR,
+        // Books in one currency would be for the same customers.
+        currency: if name == "standard" { Currency::EUR } else { "USD".parse().expect("a currency") },
         valid_from: at("2026-01-01T00:00:00Z"),
         rounding: Rounding::HalfUp,
         on_change: OnChange::default(),
@@ -37,7 +39,7 @@ fn publish(name: &str) -> PublishPriceBook {
             matching: Match::default(),
         }],
     };
-    PublishPriceBook { book }
+    PublishPriceBook { book, retroactive: false }
 }
 
 fn book_name(name: &str) -> PriceBookName {
@@ -173,6 +175,39 @@ fn opening_a_run_fixes_period_cut_off_and_prices() {
         .done(publish("other"))
         .when(OpenInvoiceRun { price_book: Some(book_name("standard")), ..open() })
         .answered(&Answer::InvoiceRun(RunId(3)));
+}
+
+/// What is invoiced stays as it is, unless somebody says so.
+#[test]
+fn a_version_takes_effect_in_an_invoiced_period_only_as_retroactive() {
+    let since = |valid_from: &str| {
+        let mut command = publish("standard");
+        command.book.valid_from = at(valid_from);
+        command
+    };
+    let retroactive = |valid_from: &str, more: usize| PricingRefusal::Retroactive {
+        valid_from: at(valid_from),
+        invoice: number("INV-2026-000001"),
+        period: period(OCTOBER),
+        more,
+    };
+    let given = given()
+        .done(since("2026-10-20T00:00:00Z"))
+        .done(finalise(draft(2, &[1000])))
+        .when(since("2026-10-16T00:00:00Z"))
+        .refused(retroactive("2026-10-16T00:00:00Z", 0))
+        // It would count until the version of the 20th: in October, too.
+        .when(since("2026-09-01T00:00:00Z"))
+        .refused(retroactive("2026-09-01T00:00:00Z", 0))
+        .when(since("2026-10-31T23:59:59Z"))
+        .refused(retroactive("2026-10-31T23:59:59Z", 0))
+        .done(since("2026-11-01T00:00:00Z"))
+        // What counts already is not published again.
+        .when(since("2026-11-01T00:00:00Z"))
+        .then([])
+        .and()
+        .done(PublishPriceBook { retroactive: true, ..since("2026-10-16T00:00:00Z") });
+    assert_eq!(given.project().price_books.versions("standard").len(), 4);
 }
 
 #[test]

@@ -1,0 +1,46 @@
+//! What one customer negotiated is for that customer, the seller and auditors.
+
+use serde_json::json;
+
+use super::world::{Who, World};
+
+#[test]
+fn negotiated_prices_are_shown_to_their_customer_the_seller_and_auditors() {
+    let world = World::new();
+    let fee = |price: &str| json!({"kind": "recurring", "every": "month", "when": "arrears", "price": price});
+    let of = |customer: &str, price: &str| {
+        let mut rate = fee(price);
+        rate["match"] = json!({"customer": customer});
+        rate
+    };
+    let book = json!({
+        "name": "dollars", "currency": "USD", "valid_from": "2026-01-01T00:00:00Z",
+        "rates": [fee("10"), of("PARTY-2", "7"), of("PARTY-3", "6"), fee_of_customer_nine()],
+    });
+    world.post(Who::Admin, "/v1/price-books", &book).expect(201);
+    let rows = [
+        (Who::Root, vec!["10", "7", "6", "5"]),
+        (Who::Admin, vec!["10", "7", "6", "5"]),
+        (Who::Auditor, vec!["10", "7", "6", "5"]),
+        (Who::Provider, vec!["10"]),
+        (Who::Alice, vec!["10", "7"]),
+        (Who::Bob, vec!["10", "6"]),
+    ];
+    for (who, prices) in rows {
+        let shown = world.get(who, "/v1/price-books/dollars").expect(200).json();
+        let listed = world.get(who, "/v1/price-books").expect(200).json();
+        let listed = listed["items"].as_array().expect("items").iter().find(|book| book["name"] == "dollars");
+        for book in [&shown, listed.expect("the book")] {
+            let rates = book["rates"].as_array().expect("rates");
+            let seen: Vec<_> = rates.iter().filter_map(|rate| rate["price"].as_str()).collect();
+            assert_eq!(seen, prices, "{who:?}");
+            let withheld = 4 - prices.len();
+            let told = book["rates_withheld"].as_u64().unwrap_or(0);
+            assert_eq!(told, withheld as u64, "{who:?}");
+        }
+    }
+}
+
+fn fee_of_customer_nine() -> serde_json::Value {
+    json!({"kind": "recurring", "every": "month", "when": "arrears", "price": "5", "match": {"customer": "PARTY-9"}})
+}
