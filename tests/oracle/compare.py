@@ -177,7 +177,8 @@ def totals(document, served, amount, check):
                 check(f"whether tax {key[0]} says why", "exemption" in shown[key], key[0] not in ("S", "Z"))
     amount("total", served["total"], document.total)
     check("prepaid", spoken(served.get("prepaid", [])), spoken_pairs(document.prepaid))
-    amount("due", served["due"], document.due)
+    if served["state"] != "final" or document.turned:
+        amount("due", served["due"], document.due)  # that of an invoice is its balance: oracle.check_balances
 
 
 def spoken(used):

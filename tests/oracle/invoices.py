@@ -8,6 +8,7 @@ import collections
 import dataclasses
 from fractions import Fraction
 
+from exact import digits_of, half_up
 from facts import Facts
 from lines import Line
 from rating import Rating
@@ -52,7 +53,8 @@ class Document:
 
     @property
     def due(self):
-        return self.total - sum((amount for _, amount in self.prepaid), Fraction(0))
+        used = sum((amount for _, amount in self.prepaid), Fraction(0))
+        return self.total + used if self.turned else self.total - used
 
 
 def bounds(run, calendar):
@@ -213,6 +215,35 @@ class Books:
                 document.charges.append(charge.id)
         return found
 
+    def returned(self, note):
+        """What a credit note of a run returns to prepaid credit: each invoice that its lines cite gets these lines with
+        their tax, what is due of it first, and all together no more than the total of the note."""
+        rest, back = -note.total, {}
+        about = [(line, self.cited_by(line)) for line in note.lines]
+        for name in dict.fromkeys(name for _, name in about if name):
+            bases = collections.defaultdict(Fraction)
+            for line, cited in about:
+                if cited == name:
+                    bases[line.tax] -= line.amount
+            share = sum((base + half_up(base * tax[1] / 100, digits_of(note.currency)) for tax, base in bases.items()), Fraction(0))
+            paid = sum((amount for _, amount in self.wallet.paid[name]), Fraction(0))
+            share = min(share, self.due[name] + paid, rest)
+            if share <= 0:
+                continue
+            rest -= share
+            used = self.wallet.give_back(name, max(Fraction(0), share - self.due[name]))
+            self.due[name] -= share - sum((amount for _, amount in used), Fraction(0))
+            for credit, amount in used:
+                back[credit] = back.get(credit, Fraction(0)) + amount
+        return list(back.items())
+
+    def cited_by(self, line):
+        """The invoice that a line of a note gives back to: one whose line has the other sign."""
+        name, n = line.cites or (None, None)
+        original = next((one for one in self.final if one.id == name and not one.turned), None)
+        cited = next((one for one in original.lines if one.n == n), None) if original else None
+        return name if cited and cited.amount * line.amount < 0 else None
+
     # What becomes of documents.
 
     def left_of(self, document, line):
@@ -250,7 +281,7 @@ class Books:
         self.wallet.take_until(run["sequence"])
         for customer, document in documents.items():
             document.id = served[customer]["id"]
-            document.prepaid = self.wallet.pay(document)
+            document.prepaid = self.returned(document) if document.turned else self.wallet.pay(document)
             self.due[document.id] = document.due
             self.charged.update(document.charges)
             self.final.append(document)

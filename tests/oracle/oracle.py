@@ -41,7 +41,8 @@ def check(seen):
             found = check_run(one, seen["documents"], books)
         if found:
             return found
-    return check_numbers(seen["documents"]) + check_credits(seen["credits"], books.wallet)
+    found = check_numbers(seen["documents"]) + check_balances(seen["documents"], books)
+    return found + check_credits(seen["credits"], books.wallet)
 
 
 def check_run(run, documents, books):
@@ -74,6 +75,13 @@ def check_numbers(documents):
             rows.setdefault(series, []).append(int(count))
     return [f"numbers of {series} are {sorted(counts)}" for series, counts in rows.items()
             if sorted(counts) != list(range(1, len(counts) + 1))]
+
+
+def check_balances(documents, books):
+    """What is due of each invoice after all notes."""
+    invoices = [one for one in books.final if not one.turned]
+    return [f"{one.id}: due is {documents[one.id]['due']}, the documents say {show(books.due[one.id])}" for one in invoices
+            if number(documents[one.id]["due"]) != books.due[one.id]]
 
 
 def check_credits(served, wallet):
