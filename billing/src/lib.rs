@@ -10,6 +10,7 @@ pub mod diff;
 mod document;
 mod drafts;
 mod events;
+pub mod doubt;
 pub mod explain;
 mod fold;
 pub mod gaps;
