@@ -14,7 +14,15 @@ fn resource(name: &str) -> ResourceId {
 fn gauge(name: &str) -> Resource {
     let (kind, meter) = (ResourceKind::Gauge, Meter::TimeIntegral);
     let (conversion, group_by) = (Conversion::NONE, Vec::new());
-    Resource { resource: resource(name), kind, meter, unit: "percent_hour".into(), conversion, group_by, most: None }
+    Resource {
+        resource: resource(name),
+        kind,
+        meter,
+        unit: "percent_hour".into(),
+        conversion,
+        group_by,
+        most: None,
+    }
 }
 
 fn price(text: &str) -> Price {

@@ -546,8 +546,7 @@ fn bounded() -> Given {
     };
     let (per, free) = (Per::Instance, Quantity::ZERO);
     let tariff = Tariff::PerUnit { price: "1".parse().expect("a price") };
-    let rate =
-        Rate { model: Model::Usage { resource, per, free, tariff }, matching: Match::default() };
+    let rate = Rate { model: Model::Usage { resource, per, free, tariff }, matching: Match::default() };
     let name = PriceBookName::new("standard").expect("a name");
     let book = PriceBook {
         name,

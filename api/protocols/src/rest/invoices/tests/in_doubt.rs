@@ -41,7 +41,8 @@ fn implausible_usage_keeps_its_payer_from_being_invoiced() {
     let refused = finalise(&kit);
     assert_eq!(refused["type"], "urn:slapledger:problem:usage-in-doubt", "{refused}");
     let detail = refused["detail"].as_str().expect("a text");
-    let expected = "1 of 2 drafts were not finalised; the draft for PARTY-2 does not charge all usage: 1 report";
+    let expected =
+        "1 of 2 drafts were not finalised; the draft for PARTY-2 does not charge all usage: 1 report";
     assert!(detail.starts_with(expected), "{detail}");
     let draft = kit.get("/v1/invoices/RUN-1-PARTY-2").json();
     assert!(draft["warnings"].to_string().contains("usage_in_doubt"), "{draft:#}");
@@ -69,7 +70,8 @@ fn usage_that_is_too_much_to_be_charged_keeps_its_payer_from_being_invoiced() {
     kit.post_json("/v1/price-books", &book);
     kit.instance(customer, "shop");
     kit.set("2026-11-02T09:00:00Z");
-    let hour = |hour: u32| (format!("2026-10-17T{hour:02}:00:00Z"), format!("2026-10-17T{:02}:00:00Z", hour + 1));
+    let hour =
+        |hour: u32| (format!("2026-10-17T{hour:02}:00:00Z"), format!("2026-10-17T{:02}:00:00Z", hour + 1));
     let lines: Vec<String> = (1..=2)
         .map(|n| {
             let (start, stop) = hour(n);
