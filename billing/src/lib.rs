@@ -8,9 +8,9 @@
 mod behind;
 pub mod diff;
 mod document;
+pub mod doubt;
 mod drafts;
 mod events;
-pub mod doubt;
 pub mod explain;
 mod fold;
 pub mod gaps;
