@@ -6,7 +6,7 @@ use slapledger_core::domain::event::Event;
 use slapledger_core::domain::id::{PartyId, RunId, Sequence};
 use slapledger_core::domain::invoice::{
     Invoice, InvoiceFinalised, InvoiceLinesRecorded, InvoiceRunFinalised, InvoiceRunOpened,
-    InvoiceRunRefreshed, InvoiceRunWithdrawn, LineKind, as_charged,
+    InvoiceRunRefreshed, InvoiceRunWithdrawn, LineKind, LineRef, as_charged,
 };
 use slapledger_core::domain::party::{PartyDescribed, PartyRegistered, PartyTimeZoneSet};
 use slapledger_core::domain::pricing::{Model, PriceBookPublished};
@@ -273,11 +273,12 @@ impl Billing {
     /// What the document of a run takes of lines of earlier documents.
     fn settles(&mut self, invoice: &Invoice) {
         let Self { remainders, balances, documents, issued, .. } = self;
-        remainders.issued(invoice, &invoice.lines, |cited| {
+        let charged = |cited: &LineRef| {
             let earlier = &documents.get(issued.get(&cited.invoice)?)?.invoice;
             Some(as_charged(earlier.document, line_of(earlier, cited.line)?.amount))
-        });
-        balances.issued(invoice, &invoice.lines);
+        };
+        remainders.issued(invoice, &invoice.lines, charged);
+        balances.issued(invoice, &invoice.lines, charged);
     }
 
     /// A document is void: what it charged of usage that came late is to be charged again.

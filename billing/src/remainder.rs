@@ -222,7 +222,7 @@ impl Billing {
             BalanceState::Void
         } else if balance.due.minor() == 0
             && balance.credited.minor() > 0
-            && balance.credited == invoice.total
+            && balance.credited.minor() >= invoice.total.minor()
         {
             BalanceState::Credited
         } else if balance.due.minor() == 0 {

@@ -31,7 +31,7 @@ from run import own_network  # noqa: E402
 
 MS_BIND, MS_REC = 0x1000, 0x4000
 DATA, CONFIG = pathlib.Path("/var/lib/slapledger"), pathlib.Path("/etc/slapledger/slapledger.toml")
-UNIT = "/lib/systemd/system/slapledger.service"
+UNIT = "/usr/lib/systemd/system/slapledger.service"
 URL = "https://localhost:5000"
 SECONDS = 120
 # The most that `systemd-analyze security` may say of the unit, times 10: 0 is the most secure.
@@ -112,8 +112,8 @@ class Package(unittest.TestCase):
         _, package = self.packages
         listed = {line.split()[5]: line.split() for line in run("dpkg-deb", "--contents", package).stdout.splitlines()}
         for file in FILES:
-            self.assertIn(file, listed)
-            self.assertEqual(listed[file][1], "root/root")
+            self.assertTrue(file in listed, f"{file} is not in the package")
+            self.assertIn(listed[file][1], ("0/0", "root/root"))
         self.assertEqual(run("dpkg-deb", "--field", package, "Package").stdout.strip(), "slapledger")
         self.assertIn("adduser", run("dpkg-deb", "--field", package, "Depends").stdout)
 
@@ -145,7 +145,7 @@ class Package(unittest.TestCase):
 
     def test_cargo_install(self):
         with tempfile.TemporaryDirectory() as folder:
-            run("cargo", "install", "--locked", "--path", ROOT / "api", "--root", folder, cwd=ROOT)
+            run("cargo", "install", "--locked", "--path", "api", "--root", folder, cwd=ROOT)
             self.assertIn("slapledger", run(f"{folder}/bin/slapledger", "--version").stdout)
 
     def test_life(self):
@@ -202,6 +202,11 @@ def dpkg(*words):
     return run("dpkg", *words, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"}).stdout
 
 
+def rebuilt():
+    """What `rebuild` says of the data folder; it fails if a projection is not what the log gives."""
+    return json.loads(run("slapledger", "rebuild", "--json", "--data", DATA).stdout.splitlines()[-1])
+
+
 def account():
     try:
         return pwd.getpwnam("slapledger")
@@ -228,7 +233,7 @@ def lead_life(folder, previous, package):
     expect("Ada" in admin("user", "list"), "a user is added")
     CONFIG.write_text(CONFIG.read_text().replace("names = []", 'names = ["master.example.com"]'))
     expect(Unit.stop(service) == 0, "the service stops")
-    before = json.loads(run("slapledger", "rebuild", "--json", "--data", DATA).stdout)
+    before = rebuilt()
 
     said = dpkg("--install", package)
     expect("upgrad" in said or "Setting up" in said, said)
@@ -237,7 +242,7 @@ def lead_life(folder, previous, package):
     service = unit.start()
     expect("Ada" in admin("user", "list"), "the data of the previous package is there")
     expect(Unit.stop(service) == 0, "the service stops after the upgrade")
-    after = json.loads(run("slapledger", "rebuild", "--json", "--data", DATA).stdout)
+    after = rebuilt()
     expect(after["sequence"] > before["sequence"], "the ledger goes on")
     run("slapledger", "verify", "--data", DATA)
 
@@ -268,8 +273,8 @@ def main():
     spec = importlib.util.spec_from_file_location("client_run", ROOT / "tests" / "clients" / "run.py")
     runner = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(runner)
-    if os.getuid() != 0:
-        print("SKIPPED package: only root can install a package")
+    if os.getuid() != 0 or run("unshare", "--mount", "--net", "true", must_succeed=False).returncode != 0:
+        print("SKIPPED package: it is installed in a copy of this machine, which needs root and the right to mount")
         print("COUNT 0 passed, 0 failed, 1 skipped")
         return 0
     with tempfile.TemporaryDirectory(prefix="slapledger-deb-") as folder:

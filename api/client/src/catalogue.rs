@@ -141,9 +141,9 @@ impl Catalogue {
     /// name that is not in the file may be a product.
     pub fn release_by(&self, master: &Master, software: &str) -> anyhow::Result<String> {
         let Some(product) = software.strip_prefix(PRODUCT) else {
-            return self
-                .release(software)
-                .or_else(|unknown| master.product(software)?.into_iter().next().ok_or(unknown));
+            // A master that does not answer knows no product.
+            let best = || master.product(software).ok()?.into_iter().next();
+            return self.release(software).or_else(|unknown| best().ok_or(unknown));
         };
         let mut releases = master.product(product)?.into_iter();
         releases.next().with_context(|| format!("the master has no release of product {product}"))

@@ -25,6 +25,7 @@ pub struct HttpAnswer<T> {
     status: StatusCode,
     value: T,
     tagging: Tagging,
+    is_problem: bool,
     headers: HeaderMap,
 }
 
@@ -43,7 +44,7 @@ impl<T> HttpAnswer<T> {
     /// An answer that reflects a sequence.
     pub fn new(status: StatusCode, sequence: Sequence, value: T) -> Self {
         let headers = HeaderMap::from_iter([(SEQUENCE, HeaderValue::from(sequence.0))]);
-        Self { status, value, tagging: Tagging::None, headers }
+        Self { status, value, tagging: Tagging::None, is_problem: false, headers }
     }
 
     /// The answer to a read, or to a write that made nothing.
@@ -59,6 +60,11 @@ impl<T> HttpAnswer<T> {
     /// The same as the answer to a write: never 304.
     pub fn tagged(status: StatusCode, sequence: Sequence, value: T) -> Self {
         Self { tagging: Tagging::Written, ..Self::new(status, sequence, value) }
+    }
+
+    /// A problem with more members than others have.
+    pub fn problem(status: StatusCode, sequence: Sequence, value: T) -> Self {
+        Self { is_problem: true, ..Self::new(status, sequence, value) }
     }
 
     /// With the place of what was made.
@@ -106,6 +112,7 @@ impl<T: Serialize + Send + Sync> Writable for T {
 pub(crate) struct Unwritten {
     pub(crate) value: Arc<dyn Writable>,
     pub(crate) tagging: Tagging,
+    pub(crate) is_problem: bool,
 }
 
 /// The type of the value of a response, by the name of its schema.
@@ -126,10 +133,10 @@ impl Shape {
 
 impl<T: Serialize + JsonSchema + Send + Sync + 'static> IntoResponse for HttpAnswer<T> {
     fn into_response(self) -> Response {
-        let Self { status, value, tagging, headers } = self;
+        let Self { status, value, tagging, is_problem, headers } = self;
         let mut response = (status, headers).into_response();
         let extensions = response.extensions_mut();
-        extensions.insert(Unwritten { value: Arc::new(value), tagging });
+        extensions.insert(Unwritten { value: Arc::new(value), tagging, is_problem });
         extensions.insert(Shape::of::<T>());
         response
     }

@@ -67,10 +67,8 @@ fn media_type(response: &Response) -> Option<&[u8]> {
 
 /// Writes the value of an answer, unless its reader has it. This is the only place that does.
 fn rendered(asked: &Asked, mut response: Response) -> Response {
-    let Some(Unwritten { value, tagging }) = response.extensions_mut().remove() else { return response };
+    let Some(Unwritten { value, tagging, is_problem }) = response.extensions_mut().remove() else { return response };
     let json = || value.to_json().map_err(|error| Problem::fault(&error));
-    // A problem with more members than usual; what prefers XML gets it from `problem_in_xml`.
-    let is_problem = response.status().is_client_error() || response.status().is_server_error();
     let written = || {
         let tag = match tagging {
             Tagging::None => None,
@@ -81,6 +79,7 @@ fn rendered(asked: &Asked, mut response: Response) -> Response {
             return Ok((tag, None));
         }
         let (media_type, body) = match asked.form {
+            // What prefers XML gets it from `problem_in_xml`.
             _ if is_problem => ("application/problem+json", json()?),
             Representation::Json => ("application/json", json()?),
             Representation::Xml => {

@@ -42,16 +42,6 @@ pub(super) fn of_demo(ctx: &RequestContext, data: &Path, items: &[Value]) -> imp
     }
 }
 
-/// For a demo that is over.
-pub(super) fn of_played_demo(data: &Path, items: &[Value]) {
-    let (program, data) = (program(), shell_word(data));
-    if let Some(line) = line_of(items) {
-        say!("explain   {program} explain {line} --data {data}");
-    }
-    say!("look      {program} log --data {data} --limit 20");
-    say!("again     {program} rebuild --data {data}");
-}
-
 /// For a proxy. One without partitions has nothing to request from.
 pub(super) fn of_proxy(
     ctx: &RequestContext,

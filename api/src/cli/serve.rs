@@ -22,7 +22,7 @@ use slapledger_core::log::envelope::Actor;
 use slapledger_engine::certifier::Certifier;
 use slapledger_engine::clock::{FileClock, ManualClock, SystemClock};
 use slapledger_engine::shipping::Shipping;
-use slapledger_engine::{Engine, Open};
+use slapledger_engine::{Engine, Open, accepted};
 use slapledger_net::{self as net, Connections};
 use slapledger_protocols::access::{AccessControl, FailedAttempts, Gateway, RateLimits, RequestLimits};
 use slapledger_protocols::multimaster::OtherMasters;
@@ -271,6 +271,8 @@ pub(super) fn demo(folder: &Folder, listen: Option<SocketAddr>, seed: u64) -> an
     let data = &folder.data;
     if let Some(listen) = listen {
         loopback_alone("--listen", listen, "demo")?;
+        // Before the month is played, and before there is a folder.
+        check_free(&[Some(listen)])?;
     }
     warnings::to_stderr();
     // The month is in the past; once it is played the clock of the machine goes on, never before the last event.
@@ -286,8 +288,7 @@ pub(super) fn demo(folder: &Folder, listen: Option<SocketAddr>, seed: u64) -> an
         clock: as_clock,
         master_key,
         progress: &progress,
-        // A busy port is reported before the month is played.
-        accept: &|| check_free(&[listen]),
+        accept: &accepted,
     })?;
     let ctx = RequestContext::local(Arc::new(engine));
     if ctx.billing_now(|view| view.billing.knows_party(PartyId(1)))? {
@@ -317,9 +318,11 @@ pub(super) fn demo(folder: &Folder, listen: Option<SocketAddr>, seed: u64) -> an
     say!("log       {} ({} events)", data.join("log").display(), head.0);
     let Some(listen) = listen else {
         ctx.engine.shut_down()?;
-        hints::of_played_demo(data, &items);
+        say!("look      slapledger log --data {} --limit 20", data.display());
+        say!("again     slapledger rebuild --data {}", data.display());
         return Ok(());
     };
+    demo::publish_products(&ctx)?;
     let ready = hints::of_demo(&ctx, data, &items);
     let nodes = Some(Arc::new(ctx.clone()));
     serve(ctx, None, Serving { nodes, ready: Box::new(ready), ..Serving::plain(listen) })

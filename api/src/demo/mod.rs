@@ -33,6 +33,7 @@ use slapledger_core::ledger::Clock;
 use slapledger_core::log::envelope::{Actor, Meta};
 use slapledger_engine::clock::{ManualClock, SystemClock};
 use slapledger_slap_wire::instance_xml;
+use slapledger_usecases::caller::FIRST_PARTY;
 use slapledger_usecases::context::RequestContext;
 use slapledger_usecases::invoicing;
 
@@ -145,9 +146,21 @@ pub fn play(ctx: &RequestContext, clock: &ManualClock, seed: u64) -> anyhow::Res
         other => bail!("an invoice run was answered {other:?}"),
     };
     invoicing::finalise_blocking(ctx, &person(seller), run)?;
-    play.publish_products(close, seller)?;
     let (customers, computers) = (customers.len(), COMPUTERS.len());
     Ok(Played { customers, computers, instances, usage: play.counts, run })
+}
+
+/// Publishes the names under which the console and `request` know software, once. They are no part of the month.
+pub fn publish_products(ctx: &RequestContext) -> anyhow::Result<()> {
+    for name in PRODUCTS {
+        if ctx.slap_now(|view| view.catalogue.product(name).is_some())? {
+            continue;
+        }
+        let (product, release) = (Reference::new(name)?, world::release_of(name)?);
+        let publish = PublishSoftwareRelease { product, release, publisher: FIRST_PARTY };
+        ctx.submit_own(person(FIRST_PARTY), Command::PublishSoftwareRelease(publish))?;
+    }
+    Ok(())
 }
 
 fn person(party: PartyId) -> Actor {
@@ -214,17 +227,6 @@ impl Play<'_> {
         let configure =
             ConfigureComputer { computer: id.clone(), address, netmask, offers, owner_if_new: None };
         self.submit(at, computer(&id), Command::ConfigureComputer(configure))?;
-        Ok(())
-    }
-
-    /// The names under which the console and `request` know software.
-    fn publish_products(&mut self, at: Timestamp, publisher: PartyId) -> anyhow::Result<()> {
-        for name in PRODUCTS {
-            let product = Reference::new(name)?;
-            let release = world::release_of(name)?;
-            let publish = PublishSoftwareRelease { product, release, publisher };
-            self.submit(at, person(publisher), Command::PublishSoftwareRelease(publish))?;
-        }
         Ok(())
     }
 

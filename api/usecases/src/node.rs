@@ -1,5 +1,7 @@
 //! What computers say of themselves: who owns a new one, and the usage they report.
 
+use std::fmt::Write as _;
+
 use chrono_tz::Tz;
 use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::{ComputerId, PartyId, Sequence};
@@ -60,10 +62,8 @@ pub fn suspended_text(outcomes: &[(UsageId, UsageOutcome)]) -> Option<String> {
         text.push_str(line);
     }
     if lines.len() > MOST_NAMED {
-        text.push_str(&format!(
-            "\nand {} others, which GET /v1/usage-suspense lists",
-            lines.len() - MOST_NAMED
-        ));
+        let others = lines.len() - MOST_NAMED;
+        let _ = write!(text, "\nand {others} others, which GET /v1/usage-suspense lists");
     }
     Some(text)
 }

@@ -51,8 +51,8 @@ pub(crate) fn key(line: &InvoiceLine) -> Option<AdjustmentKey<'_>> {
 /// What was charged under one key so far.
 struct SoFar<'l> {
     line: &'l InvoiceLine,
-    /// The line that later ones cite: that of the document, else the first that adjusted it.
-    at: LineRef,
+    /// What later ones cite that charge more: the line of the document, else what the adjustments cite.
+    at: Option<LineRef>,
     parts: Vec<&'l Charged>,
     quantity: i128,
     residue: Exact,
@@ -96,7 +96,7 @@ pub(crate) fn adjustments(
         let events = new_events(known.basis.metering, as_of, (behind, then));
         let cites = so_far.map_or_else(
             || earlier.document.map(|invoice| LineRef { invoice: invoice.clone(), line: 0 }),
-            |so_far| Some(so_far.at.clone()),
+            |so_far| so_far.at.clone(),
         );
         let place =
             cites.as_ref().map_or(u32::MAX, |cites| if cites.line == 0 { u32::MAX } else { cites.line });
@@ -114,10 +114,10 @@ fn by_key(lines: &[Rated]) -> BTreeMap<AdjustmentKey<'_>, &Rated> {
 impl<'l> SoFar<'l> {
     fn of(charged: &'l Charged) -> Self {
         let Charged { line, own, as_of, .. } = charged;
-        let cited = line.cites.as_ref().filter(|cited| line.kind == LineKind::Adjustment && cited.line > 0);
+        let cited = if line.kind == LineKind::Adjustment { line.cites.clone() } else { Some(own.clone()) };
         Self {
             line,
-            at: cited.unwrap_or(own).clone(),
+            at: cited,
             parts: vec![charged],
             quantity: line.quantity.billionths(),
             residue: line.residue,

@@ -1,9 +1,9 @@
 //! Usage over REST: events in, readings out, and what is suspended in between.
 //!
-//! `POST /v1/usage-events` answers 200 with what became of each event, or 422 with the same if none was accepted. A computer that does not exist is 404 if all
-//! events of the body are such computers'; else those events are rejected with the field `source`, and the others
-//! are recorded. Events of several computers are recorded computer by computer: should that stop half way, what is
-//! sent again is a duplicate.
+//! `POST /v1/usage-events` answers 200 with what became of each event, or 422 with the same if none was accepted. A
+//! computer that does not exist is 404 if all events of the body are such computers'; else those events are rejected
+//! with the field `source`, and the others are recorded. Events of several computers are recorded computer by
+//! computer: should that stop half way, what is sent again is a duplicate.
 
 mod binary;
 pub(super) mod describe;
@@ -227,7 +227,7 @@ impl From<Answered> for UsageAnswer {
         let (sequence, detail) = (answered.sequence, answered.first_reason(failed));
         let (status, code) = (StatusCode::UNPROCESSABLE_ENTITY, ProblemCode::NoUsageAccepted);
         let problem = ProblemDetails::new(status, code, detail.into());
-        Self::None(Box::new(HttpAnswer::new(status, sequence, NoneAccepted { problem, answered })))
+        Self::None(Box::new(HttpAnswer::problem(status, sequence, NoneAccepted { problem, answered })))
     }
 }
 
@@ -235,15 +235,20 @@ impl Answered {
     /// How many events failed, and why the first one did.
     fn first_reason(&self, failed: u64) -> String {
         let first = self.outcomes.first();
-        let field = first.and_then(|first| first.field.as_deref()).unwrap_or("event");
-        let reason = first.and_then(|first| first.reason.as_deref()).unwrap_or_default();
-        let outcome = first.map_or("", |first| first.outcome);
+        let (outcome, reason) = first.map_or(("", String::new()), |first| {
+            let reason = first.reason.as_deref().unwrap_or_default();
+            // The reason of what is invalid is a rule that follows the member.
+            match (first.outcome, first.field.as_deref()) {
+                ("invalid", field) => (first.outcome, format!("{} {reason}", field.unwrap_or("event"))),
+                (outcome, _) => (outcome, reason.to_owned()),
+            }
+        });
         let suspended =
             if self.suspended > 0 { "; suspended usage is in the log and is not metered" } else { "" };
         let events =
             if failed == 1 { "the event".to_owned() } else { format!("none of the {failed} events") };
         let not = if failed == 1 { " not" } else { "" };
-        format!("{events} was{not} accepted: {field} {reason} ({outcome}){suspended}")
+        format!("{events} was{not} accepted: {reason} ({outcome}){suspended}")
     }
 
     fn add(&mut self, outcome: UsageOutcome, index: u32, id: &UsageId) {

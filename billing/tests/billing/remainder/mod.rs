@@ -341,7 +341,7 @@ impl Play {
         });
         let stand: Vec<_> = stand.collect();
         let (month, invoice) = stand.get(choice.checked_rem(stand.len())?)?;
-        Some((*month, (*invoice).clone()))
+        Some((*month, Invoice::clone(invoice)))
     }
 
     /// A line of such an invoice that charges something.

@@ -12,7 +12,7 @@ use crate::domain::id::InvoiceId;
 use crate::domain::money::Amount;
 use crate::domain::tax::Tax;
 
-use super::{CreditUsed, DocumentKind, Invoice, InvoiceLine};
+use super::{CreditUsed, DocumentKind, Invoice, InvoiceLine, LineRef};
 
 /// What is known of an invoice that is final.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -74,9 +74,13 @@ impl Balances {
         self.of.get(invoice)
     }
 
-    /// What a credit note of a run returns to prepaid credit.
-    pub(crate) fn returned(&self, note: &Invoice) -> Vec<CreditUsed> {
-        let shares = self.shares(note, &note.lines);
+    /// What a credit note of a run returns to prepaid credit. `charged` is what a line of an earlier document charged.
+    pub(crate) fn returned(
+        &self,
+        note: &Invoice,
+        charged: impl Fn(&LineRef) -> Option<Amount>,
+    ) -> Vec<CreditUsed> {
+        let shares = self.shares(note, &note.lines, charged);
         let back =
             shares.into_iter().filter_map(|(invoice, share)| Some(self.of.get(&invoice)?.returned(share)));
         back.flatten().fold(Vec::new(), |mut sum: Vec<CreditUsed>, back| {
@@ -88,8 +92,13 @@ impl Balances {
         })
     }
 
-    /// Takes a document over.
-    pub fn issued(&mut self, document: &Invoice, lines: &[InvoiceLine]) {
+    /// Takes the document of a run over.
+    pub fn issued(
+        &mut self,
+        document: &Invoice,
+        lines: &[InvoiceLine],
+        charged: impl Fn(&LineRef) -> Option<Amount>,
+    ) {
         if document.document == DocumentKind::Invoice {
             let (prepaid, due) = (document.prepaid.clone(), document.due);
             let credited = due.checked_sub(due).unwrap_or(due);
@@ -98,7 +107,7 @@ impl Balances {
         }
         // The log has notes of runs that returned nothing.
         let returns = !document.prepaid.is_empty();
-        for (invoice, share) in self.shares(document, lines) {
+        for (invoice, share) in self.shares(document, lines, charged) {
             let Some(balance) = self.of.get_mut(&invoice) else { continue };
             let returned = if returns { balance.returned(share) } else { Vec::new() };
             balance.credit(share, &returned);
@@ -114,9 +123,18 @@ impl Balances {
 
     /// The invoices that a credit note of a run is about, and how much of its total is for each: never more than is due
     /// of it or was paid.
-    fn shares(&self, note: &Invoice, lines: &[InvoiceLine]) -> Vec<(InvoiceId, Amount)> {
+    fn shares(
+        &self,
+        note: &Invoice,
+        lines: &[InvoiceLine],
+        charged: impl Fn(&LineRef) -> Option<Amount>,
+    ) -> Vec<(InvoiceId, Amount)> {
+        // A line that charges more has its own place to be paid.
+        let gives_back = |line: &InvoiceLine, cited: &LineRef| {
+            charged(cited).is_some_and(|charged| charged.minor().signum() == line.amount.minor().signum())
+        };
         let about = |line: &InvoiceLine| {
-            let cited = line.cites.as_ref().filter(|_| line.amount.minor() > 0)?;
+            let cited = line.cites.as_ref().filter(|cited| gives_back(line, cited))?;
             self.of.contains_key(&cited.invoice).then(|| cited.invoice.clone())
         };
         let (mut seen, mut rest, mut shares) = (BTreeSet::new(), note.total, Vec::new());

@@ -121,6 +121,11 @@ impl Invoices {
         self.numbers.get(&(prefix.into(), year)).copied().unwrap_or(0)
     }
 
+    /// What a line of an invoice charged.
+    fn charged(&self, cited: &LineRef) -> Option<Amount> {
+        self.charged.get(&cited.invoice)?.amount(cited.line)
+    }
+
     fn run(&self, run: RunId) -> Result<&RunRecord, InvoiceRefusal> {
         self.runs.get(&run).ok_or(InvoiceRefusal::UnknownRun { run })
     }
@@ -248,7 +253,7 @@ impl Invoices {
         let mut invoice = draft.clone();
         invoice.prepaid = match draft.document {
             DocumentKind::Invoice => around.credits.pay(seller, payer, draft.currency, draft.total),
-            DocumentKind::CreditNote => self.balances.returned(draft),
+            DocumentKind::CreditNote => self.balances.returned(draft, |cited| self.charged(cited)),
         };
         let paid = Amount::sum(draft.currency, invoice.prepaid.iter().map(|used| used.amount));
         invoice.due = paid.and_then(|paid| draft.total.checked_sub(paid)).unwrap_or(draft.total);
@@ -345,9 +350,10 @@ impl Invoices {
         if invoice.document == DocumentKind::Invoice {
             self.charged.insert(invoice.id.clone(), note::ChargedLines::of(lines));
         }
-        let charged = &self.charged;
-        self.remainders.issued(invoice, lines, |cited| charged.get(&cited.invoice)?.amount(cited.line));
-        self.balances.issued(invoice, lines);
+        let Self { charged, remainders, balances, .. } = self;
+        let charged = |cited: &LineRef| charged.get(&cited.invoice)?.amount(cited.line);
+        remainders.issued(invoice, lines, charged);
+        balances.issued(invoice, lines, charged);
     }
 
     pub(crate) fn run_finalised(&mut self, event: &InvoiceRunFinalised) {

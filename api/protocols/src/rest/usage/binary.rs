@@ -2,6 +2,8 @@
 //!
 //! The event is written as one in structured mode and read by the same reader, so that both modes have the same rules.
 
+use std::fmt::Write as _;
+
 use axum::body::Bytes;
 use axum::http::{HeaderMap, header};
 use percent_encoding::percent_decode;
@@ -45,7 +47,7 @@ pub(super) fn structured(headers: &HeaderMap, body: &[u8]) -> Result<Bytes, Prob
         }
         let text = percent_decode(unquoted(value.as_bytes())).decode_utf8();
         let text = text.map_err(|_| Problem::field(name.as_str(), "must be UTF-8, percent-encoded"))?;
-        event.push_str(&format!("{}:{},", Value::from(attribute), Value::from(&*text)));
+        let _ = write!(event, "{}:{},", Value::from(attribute), Value::from(&*text));
     }
     if body.trim_ascii().is_empty() {
         event.push_str("\"data\":null}");
@@ -55,7 +57,7 @@ pub(super) fn structured(headers: &HeaderMap, body: &[u8]) -> Result<Bytes, Prob
             let what = what.rsplit_once(" at line ").map_or(what.as_str(), |(what, _)| what);
             Problem::malformed(format!("line {}, column {}: {what}", error.line(), error.column().max(1)))
         })?;
-        event.push_str(&format!("\"data\":{data}}}"));
+        let _ = write!(event, "\"data\":{data}}}");
     }
     Ok(event.into())
 }
