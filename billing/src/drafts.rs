@@ -21,6 +21,7 @@ use slapledger_core::domain::time::{Period, Timestamp};
 use slapledger_projections::metering::Metering;
 
 use crate::document::{self, DocumentHead, Payer, turned};
+use crate::doubt::ImplausibleUsage;
 use crate::events::event_set;
 use crate::history::History;
 use crate::rating::{self, Charged, ChargedInAdvance, Earlier, Prices, Rated, RatingBasis, RatingSubject};
@@ -65,7 +66,8 @@ impl Billing {
         let prices = Prices::new(question.price_book, question.versions);
         let by_owner = self.histories.by_owner();
         let payers: Vec<PartyId> = self.payers_of(&question, currency, &by_owner).into_iter().collect();
-        let desk = Desk { billing: self, question, prices: &prices, currency, metering };
+        let implausible = ImplausibleUsage::new(metering, &self.histories);
+        let desk = Desk { billing: self, question, prices: &prices, currency, metering, implausible };
         in_parallel(&payers, |payers| desk.drafts(payers, &by_owner))
     }
 
@@ -90,7 +92,8 @@ impl Billing {
         };
         let prices = Prices::new(question.price_book, question.versions);
         let instances = self.histories.of(payer);
-        let desk = Desk { billing: self, question, prices: &prices, currency, metering };
+        let implausible = ImplausibleUsage::new(metering, &self.histories);
+        let desk = Desk { billing: self, question, prices: &prices, currency, metering, implausible };
         (desk.draft(payer, &instances, &mut warnings), warnings)
     }
 
@@ -181,6 +184,7 @@ struct Desk<'a> {
     prices: &'a Prices<'a>,
     currency: Currency,
     metering: &'a Metering,
+    implausible: ImplausibleUsage<'a>,
 }
 
 impl<'a> Desk<'a> {
@@ -237,7 +241,9 @@ impl<'a> Desk<'a> {
             period,
             as_of: cut_off,
         };
+        let before = warnings.len();
         let mut own = subject.rate(instances, warnings);
+        warnings.extend(self.implausible.warning(payer, period, &warnings[before..]));
         let mut lines = std::mem::take(&mut own.lines);
         let charged = self.charged_in_advance(payer, period);
         lines.extend(rating::settle(own, charged, (self.prices.name, self.currency)));

@@ -8,6 +8,7 @@
 mod behind;
 pub mod diff;
 mod document;
+pub mod doubt;
 mod drafts;
 mod events;
 pub mod explain;

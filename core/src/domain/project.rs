@@ -317,9 +317,9 @@ impl Project {
     }
 
     fn around_usage<'a>(&'a self, around: ProjectsShare<'a>, context: &Context) -> usage::Surroundings<'a> {
-        let Self { computers, instances, .. } = self;
+        let Self { computers, instances, price_books, .. } = self;
         let (Context { now, next, project }, ProjectsShare { seen, .. }) = (*context, around);
-        usage::Surroundings { seen, computers, instances, project, now, next }
+        usage::Surroundings { seen, computers, instances, price_books, project, now, next }
     }
 }
 

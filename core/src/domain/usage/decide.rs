@@ -7,7 +7,7 @@ use super::places::{Added, Places};
 use super::seen::{Content, Fingerprint, Seen, SeenIndex, revision};
 use super::starts::{Begun, Changes, Series};
 use super::{
-    DismissSuspendedUsage, NoInstant, RecordUsage, ResolveSuspendedUsage, Revision, Sequence,
+    Attribution, DismissSuspendedUsage, NoInstant, RecordUsage, ResolveSuspendedUsage, Revision, Sequence,
     SuspendedUsageDismissed, SuspendedUsageResolved, Timestamp, Told, Unmeterable, Unreadable, Usage,
     UsageCorrected, UsageLedger, UsageOutcome, UsageRefusal, UsageReport, UsageSeries, UsageSuspended,
 };
@@ -16,6 +16,7 @@ use crate::domain::computer::Computers;
 use crate::domain::event::{Event, Stream};
 use crate::domain::id::{ProjectId, ResourceId};
 use crate::domain::instance::Instances;
+use crate::domain::pricing::PriceBooks;
 use crate::domain::time::Period;
 
 /// How far a node's clock may be ahead of ours before its report is one of the future.
@@ -26,6 +27,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) seen: &'a dyn SeenIndex,
     pub(crate) computers: &'a Computers,
     pub(crate) instances: &'a Instances,
+    pub(crate) price_books: &'a PriceBooks,
     pub(crate) project: ProjectId,
     pub(crate) now: Timestamp,
     /// The sequence the first event of this decision will have.
@@ -179,7 +181,12 @@ impl UsageLedger {
         }
         overlay.seen.insert(identity, Seen { sequence, content });
         let mut corrections = Vec::new();
-        let (outcome, event) = match self.meter(around, reporter, overlay, (report, replaces)) {
+        let metered = self.meter(around, reporter, overlay, (report, replaces));
+        let metered = metered.and_then(|metered| {
+            check_plausible(around.price_books, &metered.usage)?;
+            Ok(metered)
+        });
+        let (outcome, event) = match metered {
             Ok(Meterable { usage, too_early }) => {
                 let place = |offset: usize| Sequence(sequence.0 + 1 + offset as u64);
                 let after = usize::from(dismissal.is_some());
@@ -321,6 +328,23 @@ impl UsageLedger {
         let event = SuspendedUsageDismissed { suspended, reason, superseded_by: None };
         let stream = Stream::Usage(computer.clone());
         Ok(Outcome::of((), [(stream, Event::SuspendedUsageDismissed(event))]))
+    }
+}
+
+/// Whether usage that somebody is charged for can be. Who resolves suspended usage has looked at it.
+fn check_plausible(books: &PriceBooks, usage: &Usage) -> Result<(), Unmeterable> {
+    let whose = match &usage.attribution {
+        Attribution::Computer => None,
+        Attribution::Instance(instance) => Some((*instance, *instance)),
+        Attribution::Shares(shares) => {
+            shares.first().zip(shares.last()).map(|(first, last)| (first.instance, last.instance))
+        }
+    };
+    match whose {
+        Some((first, last)) if books.find_implausible(&usage.resource, usage.quantity, usage.period) => {
+            Err(Unmeterable::Implausible { first, last })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -232,8 +232,10 @@ pub enum Unmeterable {
     /// It is more than the price book says there can be in that time.
     #[error("quantity is more than `most` in the price book allows for this time")]
     Implausible {
-        /// Whose it would be: of several, the last. Its payer is not invoiced before somebody resolves or dismisses it.
-        instance: InstanceId,
+        /// Whose it would be, of several the first. Their payers are not invoiced before somebody resolves or dismisses it.
+        first: InstanceId,
+        /// Of several the last.
+        last: InstanceId,
     },
 }
 

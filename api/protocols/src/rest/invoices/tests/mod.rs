@@ -1,4 +1,5 @@
 mod given_back;
+mod in_doubt;
 
 use std::sync::Arc;
 
