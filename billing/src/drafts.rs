@@ -17,6 +17,7 @@ use slapledger_core::domain::pricing::{Model, PriceBook, When};
 use slapledger_core::domain::quantity::{ONE, Quantity};
 use slapledger_core::domain::time::{Period, Timestamp};
 use slapledger_projections::metering::Metering;
+use slapledger_projections::stop::{StopFlag, stoppable};
 
 use crate::document::{self, DocumentHead, Payer, turned};
 use crate::events::event_set;
@@ -189,11 +190,17 @@ fn in_parallel<T: Send, W: Send>(
     let Some((first, others)) = payers.split_at_checked(share) else { return work(payers) };
     thread::scope(|scope| {
         let work = &work;
-        let others: Vec<_> = others.chunks(share).map(|payers| scope.spawn(move || work(payers))).collect();
+        let flag = StopFlag::of_thread();
+        let others = others.chunks(share).map(|payers| {
+            let flag = flag.clone();
+            scope.spawn(move || stoppable(flag, || work(payers)))
+        });
+        let others: Vec<_> = others.collect();
         let mut done = work(first);
         for other in others {
-            // A panic of one is a panic of all.
-            let (drafts, warnings) = other.join().unwrap_or_else(|panic| resume_unwind(panic));
+            // A panic of one is a panic of all, and so is a stop.
+            let shared = other.join().unwrap_or_else(|panic| resume_unwind(panic));
+            let (drafts, warnings) = shared.unwrap_or_else(|stopped| resume_unwind(Box::new(stopped)));
             done.0.extend(drafts);
             done.1.extend(warnings);
         }
@@ -358,7 +365,7 @@ impl<'a> Desk<'a> {
         }
         let document = self.billing.documents.get(&DocumentPlace::of(run, payer));
         let document =
-            document.filter(|document| document.issued.is_some()).map(|document| &document.invoice);
+            document.filter(|document| document.issued.is_some()).map(|document| &*document.invoice);
         // What another run invoiced is adjusted where it was invoiced.
         let mut standing = self.billing.standing((opened.seller, self.currency), payer);
         if document.is_none()

@@ -205,8 +205,10 @@ impl Billing {
         };
         self.runs.insert(id, run);
         for invoice in drafts {
-            self.documents
-                .insert(DocumentPlace::of(id, invoice.buyer.party), Document { invoice, issued: None });
+            self.documents.insert(
+                DocumentPlace::of(id, invoice.buyer.party),
+                Document { invoice: invoice.into(), issued: None },
+            );
         }
     }
 
@@ -253,7 +255,7 @@ impl Billing {
         self.credits.invoiced(&invoice);
         self.issued.insert(invoice.id.clone(), place);
         self.of_payer.entry(place.payer).or_default().push(place);
-        self.documents.insert(place, Document { invoice, issued: Some(sequence) });
+        self.documents.insert(place, Document { invoice: invoice.into(), issued: Some(sequence) });
     }
 
     /// What a credit note gave back of the lines it cites.

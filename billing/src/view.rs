@@ -21,9 +21,9 @@ use slapledger_core::domain::pricing::{PriceBook, PriceBooks};
 use slapledger_core::domain::tax::Taxes;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::log::envelope::Recorded;
-use slapledger_projections::Page;
 use slapledger_projections::metering::Metering;
 use slapledger_projections::view::{Projection, View, get, put};
+use slapledger_projections::{CopyOnWrite, Page};
 
 use crate::document::Payer;
 use crate::history::Histories;
@@ -32,7 +32,9 @@ use crate::regions::Regions;
 use crate::warning::Warning;
 
 /// Metering, billing and the books of one project, at one position.
-#[derive(Debug, Default)]
+///
+/// A clone is a generation: it costs next to nothing, never changes, and is what rating works on while the view goes on.
+#[derive(Debug, Clone, Default)]
 pub struct BillingView {
     /// What was used.
     pub metering: Metering,
@@ -71,43 +73,43 @@ impl BillingView {
     }
 }
 
-/// Prices, what they are applied to, and the documents.
-#[derive(Debug, Default, PartialEq, Eq, Encode, Decode)]
+/// Prices, what they are applied to, and the documents. A clone shares all of it until one of the two changes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Billing {
-    pub(crate) payers: BTreeMap<PartyId, Payer>,
-    pub(crate) taxes: Taxes,
-    pub(crate) histories: Histories,
-    pub(crate) regions: Regions,
-    pub(crate) books: PriceBooks,
+    pub(crate) payers: CopyOnWrite<BTreeMap<PartyId, Payer>>,
+    pub(crate) taxes: CopyOnWrite<Taxes>,
+    pub(crate) histories: CopyOnWrite<Histories>,
+    pub(crate) regions: CopyOnWrite<Regions>,
+    pub(crate) books: CopyOnWrite<PriceBooks>,
     /// The event that published each version of a book, the first being version 1.
-    pub(crate) published: BTreeMap<PriceBookName, Vec<Sequence>>,
-    pub(crate) runs: BTreeMap<RunId, Run>,
-    pub(crate) documents: BTreeMap<DocumentPlace, Document>,
-    pub(crate) issued: BTreeMap<InvoiceId, DocumentPlace>,
+    pub(crate) published: CopyOnWrite<BTreeMap<PriceBookName, Vec<Sequence>>>,
+    pub(crate) runs: CopyOnWrite<BTreeMap<RunId, Run>>,
+    pub(crate) documents: CopyOnWrite<BTreeMap<DocumentPlace, Document>>,
+    pub(crate) issued: CopyOnWrite<BTreeMap<InvoiceId, DocumentPlace>>,
     /// The places of the documents of each payer that are issued.
-    pub(crate) of_payer: BTreeMap<PartyId, Vec<DocumentPlace>>,
+    pub(crate) of_payer: CopyOnWrite<BTreeMap<PartyId, Vec<DocumentPlace>>>,
     /// Lines of invoices that are not issued yet: their event is the next.
-    pub(crate) parts: BTreeMap<InvoiceId, Vec<InvoiceLine>>,
+    pub(crate) parts: CopyOnWrite<BTreeMap<InvoiceId, Vec<InvoiceLine>>>,
     /// What credit notes gave back of the lines of a document.
-    pub(crate) given_back: BTreeMap<InvoiceId, BTreeMap<u32, Amount>>,
+    pub(crate) given_back: CopyOnWrite<BTreeMap<InvoiceId, BTreeMap<u32, Amount>>>,
     /// Lines that charged a payer in advance.
-    pub(crate) in_advance: BTreeMap<PartyId, Vec<(DocumentPlace, u32)>>,
+    pub(crate) in_advance: CopyOnWrite<BTreeMap<PartyId, Vec<(DocumentPlace, u32)>>>,
     /// Charges by hand.
-    pub(crate) charges: BTreeMap<ChargeId, Charge>,
+    pub(crate) charges: CopyOnWrite<BTreeMap<ChargeId, Charge>>,
     /// Those that are on no invoice yet, by customer.
-    pub(crate) open_charges: BTreeMap<PartyId, BTreeSet<ChargeId>>,
+    pub(crate) open_charges: CopyOnWrite<BTreeMap<PartyId, BTreeSet<ChargeId>>>,
     /// What is left of prepaid credits.
-    pub(crate) credits: Credits,
+    pub(crate) credits: CopyOnWrite<Credits>,
     /// How they were granted, and the events that did.
-    pub(crate) granted: BTreeMap<CreditId, (CreditGranted, Sequence)>,
+    pub(crate) granted: CopyOnWrite<BTreeMap<CreditId, (CreditGranted, Sequence)>>,
     /// What a run could not know of a payer: usage that was recorded after its cut-off.
-    pub(crate) late: BTreeMap<(RunId, PartyId), Late>,
+    pub(crate) late: CopyOnWrite<BTreeMap<(RunId, PartyId), Late>>,
     /// Lines that adjusted what a run charged a payer.
-    pub(crate) adjusted: BTreeMap<(RunId, PartyId), Vec<(DocumentPlace, u32)>>,
+    pub(crate) adjusted: CopyOnWrite<BTreeMap<(RunId, PartyId), Vec<(DocumentPlace, u32)>>>,
     /// As of when what a run charged a payer was adjusted, by rising sequences.
-    pub(crate) settled: BTreeMap<(RunId, PartyId), Vec<Sequence>>,
+    pub(crate) settled: CopyOnWrite<BTreeMap<(RunId, PartyId), Vec<Sequence>>>,
     /// What was late until a run settled it for a payer, and about which run: it is late again if that document is void.
-    pub(crate) was_late: BTreeMap<(RunId, PartyId), Vec<(RunId, Late)>>,
+    pub(crate) was_late: CopyOnWrite<BTreeMap<(RunId, PartyId), Vec<(RunId, Late)>>>,
     /// No run is about usage from here on.
     pub(crate) billed_until: Option<Timestamp>,
 }
@@ -205,7 +207,7 @@ impl Run {
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Document {
     /// The document with all its lines; of a draft, the dates are those of its run.
-    pub invoice: Invoice,
+    pub invoice: CopyOnWrite<Invoice>,
     /// The event that issued it; none, while it is a draft.
     pub issued: Option<Sequence>,
 }
@@ -394,7 +396,7 @@ impl Billing {
         let to =
             Bound::Included(DocumentPlace { note: u32::MAX, ..DocumentPlace::of(run, PartyId(u64::MAX)) });
         let documents = self.documents.range((from, to)).map(|(_, document)| document);
-        documents.filter(|document| document.issued.is_none()).map(|document| &document.invoice)
+        documents.filter(|document| document.issued.is_none()).map(|document| &*document.invoice)
     }
 
     /// An invoice by its number, or the draft or invoice by the id it had as a draft.

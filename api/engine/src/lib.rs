@@ -14,6 +14,7 @@ pub mod folder;
 pub mod health;
 mod identity;
 pub mod lost_keys;
+pub mod rating_pool;
 mod restored;
 pub mod shipping;
 mod views;
@@ -46,6 +47,7 @@ use documents::DocumentCaches;
 use erased_keys::DestructionDue;
 use health::{HealthFault, Monitor};
 use lost_keys::LostKeys;
+use rating_pool::RatingPool;
 use restored::{RestoredViews, Views};
 use shipping::Shipping;
 
@@ -73,6 +75,8 @@ pub struct Engine {
     pub billing: Runner<Projects<BillingView>>,
     /// Projects and credentials.
     pub access: Runner<AccessView>,
+    /// Where what takes long is rated.
+    pub rating: RatingPool,
     /// What nodes fetch, as it was last written.
     pub documents: Arc<DocumentCaches>,
     /// When computers were last heard of.
@@ -267,6 +271,7 @@ impl Engine {
             keys,
             slap,
             billing,
+            rating: RatingPool::default(),
             documents,
             contacts: Contacts::default(),
             destruction_due: DestructionDue::default(),

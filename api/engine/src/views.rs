@@ -48,6 +48,14 @@ impl<V: View> ProjectView<'_, V> {
         self.runner.read_at_blocking(min, |projects, at| read(projects.of(self.project), at))
     }
 
+    /// The view as it is now, and the last event it has taken over. It never changes, and who has it holds no lock.
+    pub fn generation(self) -> (V, Sequence)
+    where
+        V: Clone,
+    {
+        self.read(|view, at| (view.clone(), at))
+    }
+
     /// See [`Runner::reach`].
     pub async fn reach(self, min: Sequence) -> Result<(), ReadFault> {
         self.runner.reach(min).await

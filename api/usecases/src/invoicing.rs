@@ -158,7 +158,7 @@ pub async fn credit(
     let head = ctx.ledger().head().last;
     let read = ctx.billing().read_at(head, |view, _| {
         let document = view.billing.document(invoice).filter(|document| document.issued.is_some())?;
-        Some(document.invoice.clone())
+        Some(Invoice::clone(&document.invoice))
     });
     let mut original = read.await?.ok_or(CreditError::Unknown)?;
     // Before keys are taken for what would not be issued.

@@ -1,13 +1,16 @@
 //! What one instance is charged: its fees and its usage, each for the time in which one rate was the best for it.
 
+use std::collections::BTreeMap;
+
 use slapledger_core::domain::id::{InstanceId, ResourceId, Sequence};
 use slapledger_core::domain::instance::InstanceType;
 use slapledger_core::domain::invoice::LineKind;
 use slapledger_core::domain::money::Exact;
-use slapledger_core::domain::pricing::{Every, Matched, Meter, Model, Per, Tariff, When};
+use slapledger_core::domain::pricing::{Every, Matched, Meter, Model, Per, Resource, Tariff, When};
 use slapledger_core::domain::quantity::Quantity;
 use slapledger_core::domain::time::{Period, Timestamp};
-use slapledger_projections::metering::{AsOf, Method, Target};
+use slapledger_projections::metering::{AsOf, Dimension, Metered, Method, Target};
+use slapledger_projections::stop;
 
 use super::prices::{By, Charge, Version};
 use super::{Complete, Dimensions, Own, Pooled, Rated, RatingSubject};
@@ -45,19 +48,29 @@ impl<'a> Instance<'a> {
         let (target, usage) = (Target::Instance(self.id), self.subject.usage());
         for resource in self.subject.basis.metering.series(&target) {
             let Some(period) = self.time_of_use(&usage, &target, resource) else { continue };
-            let read = Read { usage: &usage, target: &target, resource };
+            let mut read = Read { usage: &usage, target: &target, resource, metered: BTreeMap::new() };
             let before = own.lines.len();
-            if !self.subject.prices.groups {
-                self.usage(read, period, &[], own, warnings);
-                continue;
-            }
-            for (part, version) in self.subject.prices.within(period) {
-                for group in read.groups(part, version) {
-                    self.usage(read, part, &group, own, warnings);
+            let mut uncharged = Uncharged::new();
+            if self.subject.prices.groups {
+                for (part, version) in self.subject.prices.within(period) {
+                    for group in read.groups(part, version) {
+                        self.usage(&mut read, part, &group, own, (warnings, &mut uncharged));
+                    }
                 }
+                // Groups come one after the other; their lines are in order of time.
+                own.lines[before..].sort_by_key(|rated| rated.line.period.start);
+            } else {
+                self.usage(&mut read, period, &[], own, (warnings, &mut uncharged));
             }
-            // Groups come one after the other; their lines are in order of time.
-            own.lines[before..].sort_by_key(|rated| rated.line.period.start);
+            // Told once, however many groups there are.
+            warnings.extend(uncharged.into_iter().filter_map(|((start, stop, declared), events)| {
+                let (instance, resource, period) = (self.id, resource.clone(), Period::new(start, stop)?);
+                Some(if declared {
+                    Warning::UsageNoRate { instance, resource, period, events }
+                } else {
+                    Warning::Undeclared { instance, resource, period, events }
+                })
+            }));
         }
     }
 
@@ -142,26 +155,25 @@ impl<'a> Instance<'a> {
 
     fn usage(
         &self,
-        read: Read<'_>,
+        read: &mut Read<'_>,
         period: Period,
         group: &Dimensions,
         own: &mut Own<'a>,
-        warnings: &mut Vec<Warning>,
+        (warnings, uncharged): (&mut Vec<Warning>, &mut Uncharged),
     ) {
+        stop::check();
         let charge = |prices, matched: Matched<'_>| Charge::usage(prices, read.resource, matched);
         for stretch in self.stretches(period, group, charge) {
-            let (instance, resource, period) = (self.id, read.resource.clone(), stretch.period);
+            let Period { start, stop } = stretch.period;
             match stretch.charge {
                 Charge::Rate(by) => self.rated_usage(read, &stretch, by, group, own, warnings),
                 Charge::Undeclared | Charge::NoRate => {
-                    let events = read.events(period);
-                    if events == 0 {
-                        continue;
+                    let version = self.subject.prices.at(start);
+                    let events = read.events(stretch.period, version, group);
+                    if events > 0 {
+                        let declared = matches!(stretch.charge, Charge::NoRate);
+                        *uncharged.entry((start, stop, declared)).or_default() += events;
                     }
-                    warnings.push(match stretch.charge {
-                        Charge::NoRate => Warning::UsageNoRate { instance, resource, period, events },
-                        _ => Warning::Undeclared { instance, resource, period, events },
-                    });
                 }
                 // Time without prices is told of once, for the instance.
                 Charge::Free | Charge::NoPrices => {}
@@ -171,7 +183,7 @@ impl<'a> Instance<'a> {
 
     fn rated_usage(
         &self,
-        read: Read<'_>,
+        read: &mut Read<'_>,
         stretch: &Stretch<'a>,
         by: By<'a>,
         group: &Dimensions,
@@ -183,16 +195,7 @@ impl<'a> Instance<'a> {
         let linear = is_linear(tariff, *free);
         let parts = if linear { vec![stretch.period] } else { self.subject.by_month(stretch.period) };
         for period in parts {
-            let metered = read.usage.meter(
-                read.target,
-                read.resource.as_str(),
-                period,
-                method(&declared.meter),
-                &declared.group_by,
-            );
-            let Some(metered) = metered.into_iter().find(|metered| *metered.dimensions == *group) else {
-                continue;
-            };
+            let Some(metered) = read.metered(period, (by.version, declared), group) else { continue };
             let events: Vec<Sequence> = metered.sequences.into_iter().map(Sequence).collect();
             let quantity = units::quantity(metered.numerator, metered.denominator, declared.conversion);
             let Some(quantity) = quantity else {
@@ -262,30 +265,66 @@ impl<'a> Instance<'a> {
     }
 }
 
+/// How many events are not charged, by their period and whether their resource is declared.
+type Uncharged = BTreeMap<(Timestamp, Timestamp, bool), u64>;
+
+/// The usage of a period by group.
+type ByGroup = BTreeMap<Vec<Dimension>, Metered>;
+
 /// A resource of a target, as of some event.
-#[derive(Clone, Copy)]
 struct Read<'a> {
     usage: &'a AsOf<'a>,
     target: &'a Target,
     resource: &'a ResourceId,
+    /// What was metered for all groups at once, by period and version; each group takes its own. Metering for each group
+    /// alone would look at all usage as often as there are groups.
+    metered: BTreeMap<(Timestamp, Timestamp, u32), ByGroup>,
 }
 
 impl Read<'_> {
-    /// How many events there are in a period.
-    fn events(self, period: Period) -> u64 {
-        self.usage.read(self.target, self.resource.as_str(), period).sequences.len() as u64
+    /// How many events of a group there are in a period.
+    fn events(&mut self, period: Period, version: Option<Version<'_>>, group: &Dimensions) -> u64 {
+        let declared = version.and_then(|version| Some((version, version.book.resource(self.resource)?)));
+        match declared.filter(|_| !group.is_empty()) {
+            Some(declared) => self.metered(period, declared, group).map_or(0, |metered| metered.events),
+            None => self.usage.read(self.target, self.resource.as_str(), period).sequences.len() as u64,
+        }
+    }
+
+    /// The usage of a group in a period, as a version meters it; to be asked once of each.
+    fn metered(
+        &mut self,
+        period: Period,
+        (version, declared): (Version<'_>, &Resource),
+        group: &Dimensions,
+    ) -> Option<Metered> {
+        if declared.group_by.is_empty() {
+            return self.meter(period, declared).into_iter().find(|metered| *metered.dimensions == *group);
+        }
+        self.by_group(period, (version, declared)).remove(group)
     }
 
     /// The groups a version divides the usage of a period into; one without a name, if it does not divide it.
-    fn groups(self, period: Period, version: Option<Version<'_>>) -> Vec<Vec<(Box<str>, Box<str>)>> {
-        let declared = version.and_then(|version| version.book.resource(self.resource));
-        let Some(declared) = declared.filter(|declared| !declared.group_by.is_empty()) else {
-            return vec![Vec::new()];
-        };
+    fn groups(&mut self, period: Period, version: Option<Version<'_>>) -> Vec<Vec<Dimension>> {
+        let declared = version.and_then(|version| Some((version, version.book.resource(self.resource)?)));
+        match declared.filter(|(_, declared)| !declared.group_by.is_empty()) {
+            Some(declared) => self.by_group(period, declared).keys().cloned().collect(),
+            None => vec![Vec::new()],
+        }
+    }
+
+    fn by_group(&mut self, period: Period, (version, declared): (Version<'_>, &Resource)) -> &mut ByGroup {
+        let key = (period.start, period.stop, version.number);
+        if !self.metered.contains_key(&key) {
+            let all = self.meter(period, declared).into_iter();
+            self.metered.insert(key, all.map(|metered| (metered.dimensions.clone(), metered)).collect());
+        }
+        self.metered.entry(key).or_default()
+    }
+
+    fn meter(&self, period: Period, declared: &Resource) -> Vec<Metered> {
         let method = method(&declared.meter);
-        let groups =
-            self.usage.meter(self.target, self.resource.as_str(), period, method, &declared.group_by);
-        groups.into_iter().map(|metered| metered.dimensions).collect()
+        self.usage.meter(self.target, self.resource.as_str(), period, method, &declared.group_by)
     }
 }
 
