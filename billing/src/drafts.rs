@@ -166,7 +166,7 @@ impl Billing {
         payer: PartyId,
     ) -> impl Iterator<Item = (DocumentPlace, &Document)> {
         let places = self.of_payer.get(&payer).into_iter().flatten();
-        let documents = places.filter_map(|place| Some((*place, self.documents.get(place)?)));
+        let documents = places.filter_map(|place| Some((*place, &**self.documents.get(place)?)));
         documents.filter(move |(place, document)| {
             let invoice = &document.invoice;
             place.note == 0
@@ -365,7 +365,7 @@ impl<'a> Desk<'a> {
         }
         let document = self.billing.documents.get(&DocumentPlace::of(run, payer));
         let document =
-            document.filter(|document| document.issued.is_some()).map(|document| &*document.invoice);
+            document.filter(|document| document.issued.is_some()).map(|document| &document.invoice);
         // What another run invoiced is adjusted where it was invoiced.
         let mut standing = self.billing.standing((opened.seller, self.currency), payer);
         if document.is_none()

@@ -182,7 +182,7 @@ impl Billing {
     /// The warnings of the run of a draft that are about its buyer, or about computers where they had instances in its
     /// period; of what is final none.
     pub fn warnings_of(&self, document: &Document) -> Vec<&Warning> {
-        let Invoice { run, buyer, period, .. } = &*document.invoice;
+        let Invoice { run, buyer, period, .. } = &document.invoice;
         let run = self.runs.get(run).filter(|_| document.issued.is_none());
         let mut computers: Option<BTreeSet<&ComputerId>> = None;
         let warnings = run.into_iter().flat_map(|run| &run.warnings);

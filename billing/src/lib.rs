@@ -8,6 +8,7 @@
 mod behind;
 pub mod diff;
 mod document;
+mod drafting;
 mod drafts;
 mod events;
 pub mod explain;

@@ -43,7 +43,7 @@ pub fn finalise_drafts<E>(
     check_over(billing, run)?;
     let drafts = billing.documents_of(run).filter(|document| document.issued.is_none());
     Ok(drafts.map(move |document| {
-        let mut draft = Invoice::clone(&document.invoice);
+        let mut draft = document.invoice.clone();
         draft.seller = reseal(&document.invoice, &document.invoice.seller)?;
         draft.buyer = reseal(&document.invoice, &document.invoice.buyer)?;
         Ok(FinaliseInvoice { draft })

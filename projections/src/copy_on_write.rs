@@ -63,9 +63,7 @@ impl<Context, T: Decode<Context>> Decode<Context> for CopyOnWrite<T> {
 }
 
 impl<'de, Context, T: Decode<Context>> BorrowDecode<'de, Context> for CopyOnWrite<T> {
-    fn borrow_decode<D: BorrowDecoder<'de, Context = Context>>(
-        decoder: &mut D,
-    ) -> Result<Self, DecodeError> {
+    fn borrow_decode<D: BorrowDecoder<'de, Context = Context>>(decoder: &mut D) -> Result<Self, DecodeError> {
         T::decode(decoder).map(Self::new)
     }
 }

@@ -171,7 +171,7 @@ impl CommandSender {
         let drafts = billing.documents((None, Some(DocumentState::Draft)), |_| true, None, usize::MAX);
         let longest = drafts.items.iter().max_by_key(|draft| draft.invoice.lines.len())?;
         let draft = if self.random.once_in(3) { longest } else { self.random.pick(&drafts.items) };
-        let Invoice { run, buyer, .. } = &*draft.invoice;
+        let Invoice { run, buyer, .. } = &draft.invoice;
         let of_run = finalise_drafts(billing, *run, |_, party| Ok::<_, ()>(party.clone())).ok()?;
         let mut command = of_run.flatten().find(|command| command.draft.buyer.party == buyer.party)?;
         if self.random.once_in(10) {

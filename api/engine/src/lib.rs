@@ -137,6 +137,8 @@ pub struct GuardBounds {
     pub clock: ClockBounds,
     /// How many bytes are kept free where the data folder is; see [`RoomOptions`].
     pub reserve_bytes: Option<u64>,
+    /// How many groups of usage an instance may have of a resource in a month.
+    pub most_groups: Option<usize>,
 }
 
 /// How much room there is on the file system of a folder for the account of this process.
@@ -191,12 +193,12 @@ impl Engine {
             snapshot: Some(data.join(folder::STATE).join(folder::WRITER_SNAPSHOT)),
             seen: index_at(data.join(folder::INDEX), keys.fingerprint_key()),
         };
-        let GuardBounds { clock, reserve_bytes } = bounds;
+        let GuardBounds { clock, reserve_bytes, most_groups } = bounds;
         let look = {
             let data = data.clone();
             Box::new(move || free_space(&data))
         };
-        let guards = GuardOptions { clock, room: Some(RoomOptions { reserve_bytes, look }) };
+        let guards = GuardOptions { clock, room: Some(RoomOptions { reserve_bytes, look }), most_groups };
         let state = data.join(folder::STATE);
         let end = store.head()?.last;
         let reads = Arc::clone(&store);

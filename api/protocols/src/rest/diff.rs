@@ -95,6 +95,9 @@ pub(super) async fn list(
     let (limit, after) = (query.limit()?, query.cursor::<At>()?);
     let position = query.position(&ctx).await?;
     ctx.rate(position, move |ctx, view, sequence| {
+        if view.is_drafting(run) {
+            return Err(Problem::unavailable(format!("the drafts of {run} are still being computed"), 1));
+        }
         let page = view.diff(run, sequence, after.map(|at| at.0), limit);
         let page = page.ok_or_else(|| unknown_run(&run.to_string()))?;
         let book = view.billing.run(run).map(|run| run.opened.price_book.as_str()).unwrap_or_default();

@@ -3,6 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use super::attribution::Reporter;
+use super::groups::{UsageGroups, group_of};
 use super::places::{Added, Places};
 use super::seen::{Content, Fingerprint, Seen, SeenIndex, revision};
 use super::starts::LastFound;
@@ -16,6 +17,7 @@ use crate::domain::computer::Computers;
 use crate::domain::event::{Event, Stream};
 use crate::domain::id::{ProjectId, ResourceId};
 use crate::domain::instance::Instances;
+use crate::domain::pricing::PriceBooks;
 use crate::domain::time::Period;
 
 /// How far a node's clock may be ahead of ours before its report is one of the future.
@@ -26,6 +28,9 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) seen: &'a dyn SeenIndex,
     pub(crate) computers: &'a Computers,
     pub(crate) instances: &'a Instances,
+    pub(crate) price_books: &'a PriceBooks,
+    /// How many groups an instance may have of a resource in a month.
+    pub(crate) most_groups: usize,
     pub(crate) project: ProjectId,
     pub(crate) now: Timestamp,
     /// The sequence the first event of this decision will have.
@@ -40,6 +45,8 @@ struct Overlay<'a> {
     suspended: FxHashMap<Sequence, Option<Sequence>>,
     /// What is replaced by this command, and by what.
     places: Added<'a>,
+    /// Groups that were not there before.
+    groups: UsageGroups,
 }
 
 impl<'a> Overlay<'a> {
@@ -49,6 +56,7 @@ impl<'a> Overlay<'a> {
             last_found: FxHashMap::default(),
             suspended: FxHashMap::default(),
             places: Added::to(recorded),
+            groups: UsageGroups::default(),
         }
     }
 }
@@ -140,6 +148,9 @@ impl UsageLedger {
                 if let Some(replaced) = replaces {
                     overlay.places.pass_on(replaced, sequence);
                 }
+                if let Some(group) = group_of(around.price_books, &usage) {
+                    overlay.groups.add_new(&usage, group, &self.groups);
+                }
                 let event = match replaces {
                     Some(replaces) => Event::UsageCorrected(UsageCorrected { replaces, usage }),
                     None => Event::UsageRecorded(usage),
@@ -191,7 +202,7 @@ impl UsageLedger {
         };
         let period = Period::new(start, stop).ok_or(Unmeterable::EmptyPeriod)?;
         let attribution = reporter.attribute(target, period)?;
-        Ok(Usage {
+        let usage = Usage {
             id: report.id.clone(),
             subject: report.subject.clone(),
             resource,
@@ -201,7 +212,10 @@ impl UsageLedger {
             attribution,
             dimensions: report.dimensions.clone(),
             node_sequence: report.node_sequence,
-        })
+        };
+        let group = group_of(around.price_books, &usage);
+        let too_many = |group| self.groups.are_too_many(&usage, group, &overlay.groups, around.most_groups);
+        if group.is_some_and(too_many) { Err(Unmeterable::TooManyGroups) } else { Ok(usage) }
     }
 
     fn last_found(&self, reporter: &Reporter<'_>, series: &UsageSeries) -> Option<&LastFound> {

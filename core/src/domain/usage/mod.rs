@@ -6,6 +6,7 @@
 
 mod attribution;
 mod decide;
+mod groups;
 mod places;
 pub mod seen;
 mod starts;
@@ -19,10 +20,13 @@ use serde::Serialize;
 
 use super::computer::Computers;
 use super::id::{ComputerId, InstanceId, ProjectId, ResourceId, Sequence};
+use super::pricing::PriceBooks;
 use super::quantity::Quantity;
 use super::time::{Period, Timestamp};
 
 pub(crate) use decide::Surroundings;
+pub use groups::MOST_GROUPS;
+use groups::UsageGroups;
 use places::Places;
 pub use seen::{MemoryIndex, Seen, SeenIndex};
 use starts::LastFound;
@@ -216,6 +220,11 @@ pub enum Unmeterable {
     /// Nobody was in the partition at that time.
     #[error("no instance was allocated there in this period")]
     Unallocated,
+    /// It would be a line more than an instance may have of a resource in a month.
+    #[error(
+        "the instance has as many groups of this resource in the month as are allowed (usage.most_groups): dimensions that are grouped by must not have a value of their own in each event"
+    )]
+    TooManyGroups,
 }
 
 impl Unmeterable {
@@ -227,6 +236,7 @@ impl Unmeterable {
             Self::NoSubject | Self::UnknownSubject | Self::Unallocated => "subject",
             Self::BadStart | Self::NoStart => "data.start",
             Self::BadStop | Self::NoStop | Self::EmptyPeriod | Self::Future => "data.stop",
+            Self::TooManyGroups => "data.dimensions",
         }
     }
 }
@@ -351,6 +361,7 @@ type UsageSeries = (Box<str>, ResourceId);
 pub struct UsageLedger {
     last_found: BTreeMap<ComputerId, BTreeMap<UsageSeries, LastFound>>,
     suspended: BTreeMap<Sequence, (ComputerId, UsageSuspended)>,
+    groups: UsageGroups,
 }
 
 /// What an event about usage changes, and what is looked at for it.
@@ -358,6 +369,7 @@ pub(super) struct UsageFold<'a> {
     pub(super) ledger: &'a mut UsageLedger,
     pub(super) seen: &'a mut dyn SeenIndex,
     pub(super) computers: &'a Computers,
+    pub(super) price_books: &'a PriceBooks,
     pub(super) project: ProjectId,
     /// Who reports.
     pub(super) computer: &'a ComputerId,
@@ -408,6 +420,9 @@ impl UsageFold<'_> {
     }
 
     fn metered(&mut self, usage: &Usage, replaces: Option<Sequence>) {
+        if let Some(group) = groups::group_of(self.price_books, usage) {
+            self.ledger.groups.add(usage, group);
+        }
         if usage.start_found {
             let place = attribution::place(self.computers.known(self.computer).ok(), &usage.subject);
             let found = self.ledger.last_found.entry(self.computer.clone()).or_default();

@@ -1,11 +1,13 @@
 //! Invoice runs over REST: opened, looked at, drawn up again, withdrawn, made final.
 
+use std::time::Duration;
+
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
-use slapledger_billing::{Billing, DocumentState, Run, Warning};
+use slapledger_billing::{BillingView, DocumentState, Run, Warning};
 use slapledger_core::domain::id::{InvoiceId, PartyId, PriceBookName, RunId, Sequence};
 use slapledger_core::domain::invoice::{OpenInvoiceRun, RefreshInvoiceRun, RunPeriod, WithdrawInvoiceRun};
 use slapledger_core::domain::time::Timestamp;
@@ -23,6 +25,9 @@ use crate::access::Authorised;
 use crate::rest::openapi::schema;
 use crate::rest::query::{self, Named, Query};
 use crate::rest::usage::local;
+
+/// How long an answer waits for drafts.
+const DRAFTS_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A run.
 #[derive(Serialize, JsonSchema)]
@@ -54,6 +59,9 @@ pub(super) struct RunForm<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<schema::Instant>")]
     finalised_at: Option<Timestamp>,
+    /// Its drafts are still being computed: `invoices` and `warnings` are empty until they are there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drafting: Option<bool>,
     #[schemars(with = "Vec<schema::InvoiceId>")]
     invoices: Vec<&'a InvoiceId>,
     warnings: Vec<WarningForm<&'a Warning>>,
@@ -79,8 +87,8 @@ impl<W: std::fmt::Display> WarningForm<W> {
 }
 
 impl<'a> RunForm<'a> {
-    fn of(billing: &'a Billing, run: &'a Run) -> Self {
-        let opened = &run.opened;
+    fn of(view: &'a BillingView, run: &'a Run) -> Self {
+        let (billing, opened) = (&view.billing, &run.opened);
         let warnings = run.warnings.iter().map(WarningForm::of);
         Self {
             id: opened.run,
@@ -94,6 +102,7 @@ impl<'a> RunForm<'a> {
             grace_until: opened.grace_until,
             finalise: opened.finalise,
             finalised_at: run.finalised.map(|(at, _)| at),
+            drafting: Some(view.is_drafting(opened.run)).filter(|drafting| *drafting),
             invoices: billing.documents_of(opened.run).map(|document| &document.invoice.id).collect(),
             warnings: warnings.collect(),
             sequence: run.finalised.map_or(run.sequence, |(_, sequence)| sequence),
@@ -134,7 +143,17 @@ pub(crate) async fn open_run(Authorised(ctx): Authorised, request: Request) -> R
         })?;
         sequence = finalised.sequence;
     }
+    drafts_of(&ctx, run, sequence).await?;
     run_at(&ctx, run, sequence, |sequence, form| query::json(StatusCode::CREATED, sequence, form)).await
+}
+
+/// Waits for the drafts of a run, for as long as for a sequence. If they take longer the answer says so, and they are
+/// there when the run does not say so any more.
+async fn drafts_of(ctx: &RequestContext, run: RunId, min: Sequence) -> Result<(), Problem> {
+    ctx.billing().reach(min).await?;
+    let there = |view: &BillingView, _| (!view.is_drafting(run)).then_some(());
+    let _ = ctx.billing().read_when(DRAFTS_PATIENCE, there).await;
+    Ok(())
 }
 
 async fn run_at(
@@ -145,7 +164,7 @@ async fn run_at(
 ) -> Result<Response, Problem> {
     let read = ctx.billing().read_at(min, |view, sequence| {
         let known = view.billing.run(run)?;
-        Some(show(sequence, &RunForm::of(&view.billing, known)))
+        Some(show(sequence, &RunForm::of(view, known)))
     });
     read.await?.ok_or_else(|| unknown_run(&run.to_string()))
 }
@@ -199,6 +218,7 @@ async fn carry_out(
     let (sent, schema::Nothing {}) = json_body::read_optional(request, json_body::MOST_BYTES).await?;
     let meta = query::meta(ctx, local(ctx), &sent.headers, &sent.content())?;
     let accepted = ctx.ledger().submit(Submission { meta, command: command(run) }).await?;
+    drafts_of(ctx, run, accepted.sequence).await?;
     run_at(ctx, run, accepted.sequence, |sequence, form| query::json(StatusCode::OK, sequence, form)).await
 }
 
@@ -222,7 +242,7 @@ pub(crate) async fn list_runs(Authorised(ctx): Authorised, uri: Uri) -> Result<R
     ctx.billing().reach(position).await?;
     Ok(ctx.billing().read(|view, sequence| {
         let page = view.billing.runs(after, limit);
-        let items = page.items.into_iter().map(|run| RunForm::of(&view.billing, run)).collect();
+        let items = page.items.into_iter().map(|run| RunForm::of(view, run)).collect();
         query::list(items, page.next, sequence)
     }))
 }
