@@ -92,7 +92,9 @@ impl BillingView {
     /// The same of all runs.
     pub(crate) fn settle_all(&mut self) {
         let runs: Vec<RunId> = self.drafting.keys().copied().collect();
-        runs.into_iter().for_each(|run| self.settle(run));
+        for run in runs {
+            self.settle(run);
+        }
     }
 
     /// Drafts that nobody needs any more.

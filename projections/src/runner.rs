@@ -638,7 +638,9 @@ impl<V: View> Shared<V> {
         }
         let position = kept.position;
         RwLockWriteGuard::unlock_fair(kept);
-        deferred.into_iter().for_each(|work| self.defer(work));
+        for work in deferred {
+            self.defer(work);
+        }
         self.tell(|progress| progress.position = position);
         if group.is_empty() { Err(format!("nothing follows {position} in its feed")) } else { Ok(position) }
     }
