@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use slapledger_ca as ca;
 use slapledger_client::private::secret;
 use slapledger_core::domain::usage::MOST_GROUPS;
 use slapledger_core::ledger::ClockBounds;
-use slapledger_engine::{GuardBounds, free_space};
+use slapledger_engine::{WriterBounds, free_space};
 use slapledger_net::Connections;
 use slapledger_protocols::access::{RequestLimits, ReverseProxy};
 use slapledger_protocols::operations;
@@ -129,7 +130,12 @@ impl Default for ClockConfig {
 pub struct DiskConfig {
     /// Bytes that the ledger leaves free; 0 switches it off.
     pub reserve_bytes: Option<u64>,
+    /// Bytes of the log after which an epoch is sealed.
+    pub epoch_bytes: Option<u64>,
 }
+
+/// How long an epoch may be: each has its files, and a tail of that length is laid out for it.
+const EPOCH_BYTES: RangeInclusive<u64> = 64 * 1024..=1024 * 1024 * 1024;
 
 /// The fewest seconds after which a computer is taken for silent: with fewer, all of them would be.
 pub const LEAST_SILENCE: u32 = 10;
@@ -157,6 +163,7 @@ impl Config {
             operations::check_address(operations, self.operations_exposed)?;
         }
         let RequestLimits { most_at_a_time, most_at_a_time_of_one, most_body_bytes, .. } = self.requests;
+        let most_parameter_bytes = self.requests.most_parameter_bytes;
         ensure!((1..=100_000).contains(&most_at_a_time), "requests.most_at_a_time must be 1 to 100000");
         ensure!(
             (1..=most_at_a_time).contains(&most_at_a_time_of_one),
@@ -164,6 +171,10 @@ impl Config {
         );
         let bytes = 64 * 1024..=256 * 1024 * 1024;
         ensure!(bytes.contains(&most_body_bytes), "requests.most_body_bytes must be 65536 to 268435456");
+        ensure!(
+            (64 * 1024..=16 * 1024 * 1024).contains(&most_parameter_bytes),
+            "requests.most_parameter_bytes must be 65536 to 16777216"
+        );
         let silent = self.silent_after_seconds.is_none_or(|seconds| seconds >= LEAST_SILENCE);
         ensure!(silent, "silent_after_seconds must be {LEAST_SILENCE} or more");
         self.check_guards()?;
@@ -192,8 +203,15 @@ impl Config {
         Ok(())
     }
 
-    /// Says whether the reserve of the disk can be meant where the data folder is.
+    /// Says whether epochs have a possible length, and whether the reserve can be meant on the disk of the data folder.
     pub fn check_disk(&self, data: &Path) -> anyhow::Result<()> {
+        if let Some(bytes) = self.disk.epoch_bytes {
+            let (least, most) = EPOCH_BYTES.into_inner();
+            ensure!(
+                (least..=most).contains(&bytes),
+                "disk.epoch_bytes must be {least} to {most}, not {bytes}"
+            );
+        }
         let Some(reserve) = self.disk.reserve_bytes else { return Ok(()) };
         let space =
             free_space(data).with_context(|| format!("look at the free space of {}", data.display()))?;
@@ -207,13 +225,13 @@ impl Config {
     }
 
     /// What the writer watches.
-    pub fn guards(&self) -> GuardBounds {
+    pub fn guards(&self) -> WriterBounds {
         let clock = ClockBounds {
             most_step: Duration::from_secs(self.clock.most_step_seconds),
             most_absence: Duration::from_secs(self.clock.most_absence_seconds),
         };
-        let most_groups = Some(self.usage.most_groups);
-        GuardBounds { clock, reserve_bytes: self.disk.reserve_bytes, most_groups }
+        let DiskConfig { reserve_bytes, epoch_bytes, .. } = self.disk;
+        WriterBounds { clock, reserve_bytes, epoch_bytes, most_groups: Some(self.usage.most_groups) }
     }
 
     /// What goes with TLS, and what without.

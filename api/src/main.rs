@@ -1,13 +1,17 @@
 //! The `slapledger` binary.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 use std::process::ExitCode;
+
+use slapledger_client::print::note;
 
 fn main() -> ExitCode {
     match slapledger_api::cli::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // One line: what was tried, and because of what it failed.
-            eprintln!("slapledger: {error:#}");
+            note!("slapledger: {}", slapledger_client::print::shown(&format!("{error:#}")));
             slapledger_api::cli::exit_status(&error).into()
         }
     }

@@ -111,6 +111,13 @@ impl ServerCertificate {
     }
 }
 
+/// Checks a certificate from elsewhere without a server: that it is valid now, for these names, and fits its key.
+pub fn check_files(files: &OwnCertificate, names: &[String], now: Timestamp) -> anyhow::Result<()> {
+    let pair = Pair::read(files)?;
+    pair.check(names, now).with_context(|| format!("certificate: {}", files.chain_file.display()))?;
+    ShownCertificate::new(pair.identity()).map(drop)
+}
+
 /// One of the own authority, and when it is to be replaced.
 fn issue<T>(
     names: &[String],

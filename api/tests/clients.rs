@@ -195,7 +195,7 @@ mysql_instance
 kvm_instance.getParameter('url')
 ";
     // Nothing is published yet: the fifth line says so.
-    assert_eq!(master.run(&mut session, &["console"], lines), 1);
+    assert_eq!(master.run(&mut session, &["console"], lines), 2);
     master.publish("slappart0", "url", "https://[2001:db8::1]:6080/");
     assert_eq!(master.run(&mut session, &["console"], lines), 0);
     std::fs::write(

@@ -12,6 +12,9 @@ use crate::view::{BillingView, Run};
 /// issued otherwise than from its draft).
 pub(crate) fn events(view: &BillingView, invoice: &Invoice, line: &InvoiceLine) -> Option<Vec<Sequence>> {
     let named = &line.events;
+    if let Some((original, credited)) = credited(view, invoice, line) {
+        return events(view, original, credited).filter(|events| event_set(events) == *named);
+    }
     let candidates = match (named.count, &line.kind) {
         (0, _) => vec![Vec::new()],
         (1, _) => vec![vec![named.first_sequence]],
@@ -19,6 +22,18 @@ pub(crate) fn events(view: &BillingView, invoice: &Invoice, line: &InvoiceLine) 
         _ => vec![rated(view, invoice, line)?.events],
     };
     candidates.into_iter().find(|events| event_set(events) == *named)
+}
+
+/// The line that a line of a credit note about a document credits, and that document: what was behind it is behind the note.
+pub(crate) fn credited<'v>(
+    view: &'v BillingView,
+    note: &Invoice,
+    line: &InvoiceLine,
+) -> Option<(&'v Invoice, &'v InvoiceLine)> {
+    view.billing.issued.get(&note.id).filter(|place| place.note > 0)?;
+    let cited = line.cites.as_ref()?;
+    let original = &view.billing.document(cited.invoice.as_str())?.invoice;
+    Some((original, original.lines.iter().find(|line| line.n == cited.line)?))
 }
 
 /// A line rated again as its document was; none, if it is not one that is rated.
@@ -36,7 +51,8 @@ pub(crate) fn rated(view: &BillingView, invoice: &Invoice, line: &InvoiceLine) -
     })
 }
 
-/// The sets of events an adjustment may rest on, from each time its period was settled before.
+/// The sets of events an adjustment may rest on, from each time its period was settled before. Where there was no line
+/// then, every event behind it now is new, also one that was known and came to nothing: as `adjustments` has it.
 fn adjusted(view: &BillingView, invoice: &Invoice, line: &InvoiceLine) -> Option<Vec<Vec<Sequence>>> {
     let billing = &view.billing;
     let about = billing.run(billing.run_about(invoice, line)?)?;
@@ -44,10 +60,17 @@ fn adjusted(view: &BillingView, invoice: &Invoice, line: &InvoiceLine) -> Option
     let settled =
         billing.settled.get(&(about.opened.run, invoice.buyer.party)).into_iter().flatten().copied();
     let before = [about.opened.cut_off].into_iter().chain(settled).filter(|then| *then < now);
-    let find = |as_of: Sequence| rated_at(view, invoice, about, line, as_of);
-    let known = find(now);
-    let sets = before.map(|then| new_events(&view.metering, now, (known.as_ref(), find(then).as_ref())));
+    let known = rated_at(view, invoice, about, line, now, Nothing::Included);
+    let then = |as_of: Sequence| rated_at(view, invoice, about, line, as_of, Nothing::LeftOut);
+    let sets = before.map(|as_of| new_events(&view.metering, now, (known.as_ref(), then(as_of).as_ref())));
     Some(sets.collect())
+}
+
+/// Whether usage that came to nothing, for which there is no line, is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Nothing {
+    Included,
+    LeftOut,
 }
 
 fn rated_at(
@@ -56,12 +79,14 @@ fn rated_at(
     run: &Run,
     line: &InvoiceLine,
     as_of: Sequence,
+    nothing: Nothing,
 ) -> Option<Rated> {
     let opened = InvoiceRunOpened { cut_off: as_of, ..run.opened.clone() };
     again(view, invoice, &opened, |subject, instances| {
         let wanted: AdjustmentKey<'_> = key(line)?;
         let own = subject.rate(instances, &mut Vec::new());
-        own.lines.into_iter().chain(own.nothing).find(|rated| key(&rated.line) == Some(wanted))
+        let nothing = own.nothing.into_iter().filter(|_| nothing == Nothing::Included);
+        own.lines.into_iter().chain(nothing).find(|rated| key(&rated.line) == Some(wanted))
     })
 }
 

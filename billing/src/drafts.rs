@@ -3,6 +3,8 @@
 //! A pure reading of the view. Beside what was in the period itself a draft has what earlier documents left to be
 //! settled: fees charged in advance, usage that came late, and what was charged by hand.
 
+mod earlier;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
 use std::panic::resume_unwind;
@@ -12,7 +14,7 @@ use slapledger_core::domain::id::{InstanceId, InvoiceId, PartyId, PriceBookName,
 use slapledger_core::domain::invoice::{
     DocumentKind, Invoice, InvoiceLine, InvoiceRunOpened, LineKind, LineRef, RunPeriod,
 };
-use slapledger_core::domain::money::{Amount, Currency, Exact};
+use slapledger_core::domain::money::{Currency, Exact};
 use slapledger_core::domain::pricing::{Model, PriceBook, When};
 use slapledger_core::domain::quantity::{ONE, Quantity};
 use slapledger_core::domain::time::{Period, Timestamp};
@@ -105,38 +107,9 @@ impl Billing {
         let charges =
             charges.filter(|charge| (charge.seller, charge.currency) == (question.seller, currency));
         let late = self.late.keys().map(|(_, payer)| *payer);
-        by_owner.keys().copied().chain(charges.map(|charge| charge.customer)).chain(late).collect()
-    }
-
-    /// What of an issued document was not given back line by line.
-    pub fn left_of(&self, invoice: &Invoice, line: &InvoiceLine) -> Amount {
-        let given_back = self.given_back.get(&invoice.id).and_then(|lines| lines.get(&line.n));
-        given_back.and_then(|given| line.amount.checked_sub(*given)).unwrap_or(line.amount)
-    }
-
-    /// What is charged for a line by now: what is left of it, and charges by hand that correct it.
-    pub fn charged_for(&self, invoice: &Invoice, line: &InvoiceLine) -> Option<Amount> {
-        let about = LineRef { invoice: invoice.id.clone(), line: line.n };
-        let of_payer = self.charges.values().filter(|charge| charge.recorded.cites.as_ref() == Some(&about));
-        let later = of_payer.map(|charge| {
-            let place = charge.invoice.as_ref().and_then(|invoice| self.issued.get(invoice));
-            let document = place.and_then(|place| self.documents.get(place));
-            let by_hand = LineKind::OneOff { charge: charge.recorded.charge };
-            let line = document.and_then(|document| {
-                Some((document, document.invoice.lines.iter().find(|line| line.kind == by_hand)?))
-            });
-            line.map_or(charge.recorded.amount, |(document, line)| {
-                let left = self.left_of(&document.invoice, line);
-                if document.invoice.document == DocumentKind::CreditNote { left.negated() } else { left }
-            })
-        });
-        Amount::sum(invoice.currency, later.chain([self.left_of(invoice, line)]))
-    }
-
-    /// Whether all of a document was given back: then it is as if it had never been.
-    pub(crate) fn is_void(&self, invoice: &Invoice) -> bool {
-        self.given_back.contains_key(&invoice.id)
-            && invoice.lines.iter().all(|line| self.left_of(invoice, line).minor() == 0)
+        let voided = self.voided.keys().copied();
+        let others = charges.map(|charge| charge.customer).chain(late).chain(voided);
+        by_owner.keys().copied().chain(others).collect()
     }
 
     /// Whether what comes late for somebody without a document of a run is for another such run, which is about all of
@@ -275,7 +248,8 @@ impl<'a> Desk<'a> {
         let mut lines = std::mem::take(&mut own.lines);
         let charged = self.charged_in_advance(payer, period);
         lines.extend(rating::settle(own, charged, (self.prices.name, self.currency)));
-        lines.extend(subject.in_advance(instances));
+        lines.extend(self.in_advance(&subject, instances));
+        lines.extend(self.of_void(payer));
         lines.extend(self.adjustments((payer, buyer), period, instances));
         lines.extend(self.charges(payer, period));
         let head = DocumentHead {
@@ -316,15 +290,17 @@ impl<'a> Desk<'a> {
         let charged = places.filter_map(|(place, n)| {
             let document = self.billing.documents.get(place)?;
             let invoice = &document.invoice;
-            if (invoice.seller.party, invoice.currency) != (self.question.seller, self.currency) {
+            // What is left of a void document is settled for itself.
+            if (invoice.seller.party, invoice.currency) != (self.question.seller, self.currency)
+                || self.billing.is_void(invoice)
+            {
                 return None;
             }
             let line = line_of(invoice, *n)?;
-            let left = self.billing.left_of(invoice, line);
-            let line = as_charged(invoice, line);
-            let left = if invoice.document == DocumentKind::CreditNote { left.negated() } else { left };
+            let left = self.billing.remainder_of(invoice, line);
             let at = LineRef { invoice: invoice.id.clone(), line: *n };
-            let charged = ChargedInAdvance { line, at, left, issued: document.issued? };
+            let charged =
+                ChargedInAdvance { line: as_charged(invoice, line), at, left, issued: document.issued? };
             (period.contains(charged.line.period.start) && left.minor() != 0).then_some(charged)
         });
         charged.collect()
@@ -417,20 +393,19 @@ impl<'a> Desk<'a> {
             // Fees in advance were compared with what was charged for them, and are settled.
             kinds && !is_in_advance(line, versions)
         });
-        let own = own.map(|(invoice, line)| {
-            let left = self.billing.left_of(invoice, line);
-            let given_back = line.amount.checked_sub(left).unwrap_or(left);
-            let at = Some(LineRef { invoice: invoice.id.clone(), line: line.n });
-            Charged { line: as_charged(invoice, line), at, given_back, as_of: None }
-        });
+        let charged = |invoice: &Invoice, line: &InvoiceLine, as_of| Charged {
+            line: as_charged(invoice, line),
+            own: LineRef { invoice: invoice.id.clone(), line: line.n },
+            remainder: self.billing.stands_of(invoice, line),
+            credited: self.billing.credited_of(invoice, line),
+            as_of,
+        };
+        let own = own.map(|(invoice, line)| charged(invoice, line, None));
         let later = self.billing.adjusted.get(&place).into_iter().flatten();
         let later = later.filter_map(|(place, n)| {
             let invoice = &self.billing.documents.get(place)?.invoice;
-            let line = line_of(invoice, *n)?;
-            let left = self.billing.left_of(invoice, line);
-            let given_back = line.amount.checked_sub(left)?;
             let as_of = self.billing.runs.get(&place.run).map(|run| run.opened.cut_off);
-            Some(Charged { line: as_charged(invoice, line), at: line.cites.clone(), given_back, as_of })
+            Some(charged(invoice, line_of(invoice, *n)?, as_of))
         });
         own.chain(later).collect()
     }
@@ -442,6 +417,8 @@ impl<'a> Desk<'a> {
         let of_seller = open.map(|known| (&known.recorded, &known.sequence)).filter(|(charge, recorded)| {
             (charge.seller, charge.currency) == (self.question.seller, self.currency)
                 && **recorded <= self.question.cut_off
+                // With a void document went what corrected it.
+                && !charge.cites.as_ref().is_some_and(|cited| self.billing.is_of_void(cited))
         });
         let lines = of_seller.map(|(charge, recorded)| {
             let last = period.stop.plus_micros(-1);
@@ -467,7 +444,7 @@ impl<'a> Desk<'a> {
                 events: event_set(&events),
                 cites: charge.cites.clone(),
             };
-            Rated { line, events }
+            Rated::new(line, events)
         });
         lines.collect()
     }

@@ -8,9 +8,8 @@ use slapledger_core::domain::event::Event;
 use slapledger_core::domain::id::{PartyId, RunId, Sequence};
 use slapledger_core::domain::invoice::{
     Invoice, InvoiceFinalised, InvoiceLinesRecorded, InvoiceRunFinalised, InvoiceRunOpened,
-    InvoiceRunRefreshed, InvoiceRunWithdrawn, LineKind,
+    InvoiceRunRefreshed, InvoiceRunWithdrawn, LineKind, LineRef, as_charged,
 };
-use slapledger_core::domain::money::Amount;
 use slapledger_core::domain::party::{PartyDescribed, PartyRegistered, PartyTimeZoneSet};
 use slapledger_core::domain::pricing::{Model, PriceBookPublished};
 use slapledger_core::domain::time::{Period, Timestamp};
@@ -18,7 +17,7 @@ use slapledger_core::log::envelope::Recorded;
 use slapledger_projections::metering::{Metering, Target};
 
 use crate::document::Payer;
-use crate::drafts::Question;
+use crate::drafts::{Question, line_of};
 use crate::gaps::may_be_within;
 use crate::view::{Billing, Charge, Document, DocumentPlace, Drafted, Late, Run};
 use crate::warning::Warning;
@@ -66,6 +65,9 @@ impl Billing {
             Event::PriceBookPublished(event) => self.published(event, sequence),
             Event::ChargeRecorded(event) => {
                 self.open_charges.entry(event.customer).or_default().insert(event.charge);
+                if let Some(cited) = &event.cites {
+                    self.corrections.entry(cited.invoice.clone()).or_default().insert(event.charge);
+                }
                 let charge = Charge { recorded: event.clone(), sequence, invoice: None };
                 self.charges.insert(event.charge, charge);
             }
@@ -266,9 +268,10 @@ impl Billing {
         let by_hand = self.documents.get(&place).is_some_and(|document| document.issued.is_some());
         if by_hand {
             place.note = u32::try_from(self.notes_on(place.run, place.payer).count() + 1).unwrap_or(u32::MAX);
-            self.gave_back(&invoice);
+            self.credited(&invoice);
         } else {
             self.carried(&invoice, place);
+            self.settles(&invoice);
         }
         self.credits.invoiced(&invoice);
         self.issued.insert(invoice.id.clone(), place);
@@ -276,18 +279,26 @@ impl Billing {
         self.documents.insert(place, Document { invoice, issued: Some(sequence) }.into());
     }
 
-    /// What a credit note gave back of the lines it cites.
-    fn gave_back(&mut self, note: &Invoice) {
-        for line in &note.lines {
-            let Some(cited) = &line.cites else { continue };
-            let given = self.given_back.entry(cited.invoice.clone()).or_default();
-            let sum = given.entry(cited.line).or_insert_with(|| Amount::zero(note.currency));
-            *sum = sum.checked_add(line.amount).unwrap_or(*sum);
-        }
-        let place = DocumentPlace::of(note.run, note.buyer.party);
-        if self.documents.get(&place).is_some_and(|document| self.is_void(&document.invoice)) {
+    /// Somebody wrote a credit note.
+    fn credited(&mut self, note: &Invoice) {
+        self.remainders.credited(note, &note.lines);
+        self.balances.credited(note);
+        if note.cites.as_ref().is_some_and(|cites| cites.all) {
+            let place = DocumentPlace::of(note.run, note.buyer.party);
+            self.voided.entry(place.payer).or_default().insert(place);
             self.unsettled(place);
         }
+    }
+
+    /// What the document of a run takes of lines of earlier documents.
+    fn settles(&mut self, invoice: &Invoice) {
+        let Self { remainders, balances, documents, issued, .. } = self;
+        let charged = |cited: &LineRef| {
+            let earlier = &documents.get(issued.get(&cited.invoice)?)?.invoice;
+            Some(as_charged(earlier.document, line_of(earlier, cited.line)?.amount))
+        };
+        remainders.issued(invoice, &invoice.lines, charged);
+        balances.issued(invoice, &invoice.lines, charged);
     }
 
     /// A document is void: what it charged of usage that came late is to be charged again.
@@ -339,7 +350,14 @@ impl Billing {
         line: &slapledger_core::domain::invoice::InvoiceLine,
     ) -> Option<RunId> {
         if let Some(cited) = &line.cites {
-            return self.issued.get(&cited.invoice).map(|place| place.run);
+            let place = self.issued.get(&cited.invoice)?;
+            let earlier = self.documents.get(place).map(|document| &document.invoice);
+            let line = earlier.and_then(|earlier| line_of(earlier, cited.line));
+            // An adjustment that adjusts another is about the run that the other is about.
+            return match earlier.zip(line) {
+                Some((earlier, line)) if line.kind == LineKind::Adjustment => self.run_about(earlier, line),
+                _ => Some(place.run),
+            };
         }
         let calendar = self.calendar_of(invoice.buyer.party)?;
         let book = line.price_book.as_ref()?;

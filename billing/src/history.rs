@@ -11,11 +11,13 @@ use slapledger_core::domain::id::{
     ComputerId, InstanceId, PartitionId, PartyId, Reference, Sequence, SoftwareRelease, SoftwareType,
 };
 use slapledger_core::domain::instance::{
-    InstanceAllocated, InstanceChanged, InstanceEnded, InstanceRequested, InstanceType,
+    InstanceAllocated, InstanceChanged, InstanceEnded, InstanceRequested, InstanceType, RequestedState,
 };
 use slapledger_core::domain::pricing::Matched;
 use slapledger_core::domain::time::{Period, Timestamp};
 use slapledger_projections::CopyOnWrite;
+
+use crate::rating::StatesPriced;
 
 /// All instances that ever were.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
@@ -41,6 +43,8 @@ pub(crate) struct Attributes {
     pub(crate) release: SoftwareRelease,
     pub(crate) software_type: SoftwareType,
     pub(crate) instance_type: InstanceType,
+    /// The state its owner requested.
+    pub(crate) state: RequestedState,
 }
 
 /// Where an instance was, since when and until when: it does not move.
@@ -93,6 +97,7 @@ impl Histories {
             release: event.release.clone(),
             software_type: event.software_type.clone(),
             instance_type: event.instance_type,
+            state: event.state,
         };
         let (owner, reference) = (event.owner, event.reference.clone());
         let history = History { owner, reference, attributes: vec![attributes], allocation: None };
@@ -108,8 +113,9 @@ impl Histories {
             release: event.release.clone().unwrap_or_else(|| last.release.clone()),
             software_type: event.software_type.clone().unwrap_or_else(|| last.software_type.clone()),
             instance_type: event.instance_type.unwrap_or(last.instance_type),
+            state: event.state.unwrap_or(last.state),
         };
-        // Other parameters and states do not change what is paid.
+        // Other parameters do not change what is paid.
         if !next.same_as(last) {
             history.attributes.push(next);
         }
@@ -155,10 +161,28 @@ impl History {
         })
     }
 
+    /// The times of a period in which it was allocated and its owner had not requested its destruction.
+    pub(crate) fn held(&self, period: Period) -> impl Iterator<Item = Period> {
+        let allocated = self.allocation.as_ref().and_then(|allocation| allocation.within(period));
+        let parts = allocated.into_iter().flat_map(|allocated| self.within(allocated));
+        parts.filter(|(_, attributes)| attributes.state != RequestedState::Destroyed).map(|(part, _)| part)
+    }
+
     /// The events up to a sequence that made it what it was until an instant: its request, changes and allocation,
-    /// and its end, if it ended by then. Ascending.
-    pub(crate) fn events(&self, until: Timestamp, cut_off: Sequence) -> Vec<Sequence> {
-        let attributes = self.attributes.iter().filter(|attributes| attributes.since < until);
+    /// and its end, if it ended by then. Of changes of state, those that prices look at. Ascending.
+    pub(crate) fn events(&self, until: Timestamp, cut_off: Sequence, states: StatesPriced) -> Vec<Sequence> {
+        let matters = |before: &Attributes, after: &Attributes| {
+            let destroyed = [before.state, after.state].contains(&RequestedState::Destroyed);
+            !before.is_of_the_kind_of(after) || states.all || (states.destroyed && destroyed)
+        };
+        let changes =
+            self.attributes.windows(2).filter(|pair| matters(&pair[0], &pair[1])).map(|pair| &pair[1]);
+        let attributes = self.attributes.first().into_iter().chain(changes);
+        // What ends the time of a fee stands at its end.
+        let ends = |attributes: &Attributes| {
+            attributes.since == until && states.destroyed && attributes.state == RequestedState::Destroyed
+        };
+        let attributes = attributes.filter(|attributes| attributes.since < until || ends(attributes));
         let from = self.allocation.as_ref().map(|allocation| allocation.from);
         let ended = self.allocation.as_ref().and_then(|allocation| allocation.until);
         let ended = ended.filter(|(at, _)| *at <= until);
@@ -172,6 +196,11 @@ impl History {
 
 impl Attributes {
     fn same_as(&self, other: &Self) -> bool {
+        self.is_of_the_kind_of(other) && self.state == other.state
+    }
+
+    /// Whether a change between the two was one of state alone.
+    fn is_of_the_kind_of(&self, other: &Self) -> bool {
         (&self.release, &self.software_type, self.instance_type)
             == (&other.release, &other.software_type, other.instance_type)
     }
@@ -183,7 +212,7 @@ impl Attributes {
         customer: PartyId,
         dimensions: &'a [(Box<str>, Box<str>)],
     ) -> Matched<'a> {
-        let Self { release: software_release, software_type, instance_type, .. } = self;
+        let Self { release: software_release, software_type, instance_type, state, .. } = self;
         Matched {
             software_release,
             software_type,
@@ -191,6 +220,7 @@ impl Attributes {
             instance_type: *instance_type,
             customer,
             region,
+            state: *state,
             dimensions,
         }
     }

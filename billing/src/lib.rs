@@ -21,6 +21,7 @@ pub mod price_book;
 mod proration;
 mod rating;
 mod regions;
+mod remainder;
 pub mod run;
 mod tariff;
 mod units;
@@ -31,6 +32,7 @@ pub mod what_if;
 pub use document::Payer;
 pub use journal::Journal;
 pub use price_book::{PriceBookError, PriceBookForm};
+pub use remainder::{BalanceState, LineCorrection};
 pub use view::{
     Billing, BillingView, Charge, Document, DocumentPlace, DocumentState, Late, PrepaidCredit, PublishedBook,
     Run,

@@ -1,9 +1,9 @@
 //! Proration: what of a recurring fee the time costs in which an instance was really allocated.
 //!
 //! The rule: a fee is charged for so many of its units (hours, days, months or years) as the time is long. An hour has
-//! 3,600 seconds and a day 24 of those. A month is the calendar month where the customer lives: 28 to 31 days, an hour more
-//! or less when clocks change. Whole months count one each, and a part of a month counts its length divided by the length
-//! of that month; a year is twelve months. The quantity is rounded once, half up, to nine digits.
+//! 3,600 seconds. Days and months are those of the calendar where the customer lives: a day is an hour longer or shorter
+//! when clocks change, and a month has 28 to 31 of them. Whole days and months count one each, and a part of one counts its
+//! length divided by the length of the whole; a year is twelve months. The quantity is rounded once, half up, to nine digits.
 //!
 //! Nothing else prorates. What a unit costs is not known here; tiers, packages and free quantities are never prorated, and
 //! the quantity of a counter is divided by time where usage is metered.
@@ -11,29 +11,29 @@
 use slapledger_core::domain::calendar::{Calendar, Month};
 use slapledger_core::domain::pricing::Every;
 use slapledger_core::domain::quantity::{ONE, Quantity};
-use slapledger_core::domain::time::Period;
+use slapledger_core::domain::time::{Date, Period, Timestamp};
 
 /// In microseconds.
 const HOUR: i64 = 3_600_000_000;
-/// In microseconds.
+/// In microseconds, where no clock is changed.
 const DAY: i64 = 24 * HOUR;
 
 /// How many units of a fee a time is: see the module. `None`, if they have more digits than a quantity.
 pub(crate) fn prorate(period: Period, every: Every, calendar: &Calendar) -> Option<Quantity> {
     Quantity::from_billionths(match every {
         Every::Hour => units(period, HOUR),
-        Every::Day => units(period, DAY),
+        Every::Day => days(period, calendar),
         Every::Month => months(period, calendar, 1),
         Every::Year => months(period, calendar, months_of(every)),
     })
 }
 
-/// The parts of a time as they are prorated, each with the length in microseconds of the whole it is a part of. What they
-/// add up to is divided by [`months_of`] the fee.
+/// The parts of a time as they are prorated, each with the length in microseconds of the whole it is a part of, or of each
+/// of the wholes it consists of. What they add up to is divided by [`months_of`] the fee.
 pub(crate) fn prorated_parts(period: Period, every: Every, calendar: &Calendar) -> Vec<(Period, i64)> {
     match every {
         Every::Hour => vec![(period, HOUR)],
-        Every::Day => vec![(period, DAY)],
+        Every::Day => by_length_of_day(period, calendar),
         Every::Month | Every::Year => {
             let months = by_month(period, calendar).into_iter();
             let length = |month: Month| start(month.next(), calendar) - start(month, calendar);
@@ -65,6 +65,57 @@ fn units(period: Period, unit: i64) -> i128 {
     (2 * i128::from(period.micros()) * ONE + unit) / (2 * unit)
 }
 
+/// A time in parts of which all days are equally long: those at which clocks change are apart.
+fn by_length_of_day(period: Period, calendar: &Calendar) -> Vec<(Period, i64)> {
+    let mut parts: Vec<(Period, i64)> = Vec::new();
+    let mut day = Some(calendar.day_of(period.start));
+    while let Some(today) = day {
+        let whole = Period::new(calendar.start_of(today), start_of_next(today, calendar));
+        day = today.next().filter(|next| calendar.start_of(*next) < period.stop);
+        let Some((part, whole)) = whole.and_then(|whole| Some((whole.intersection(period)?, whole))) else {
+            continue;
+        };
+        match parts.last_mut() {
+            Some((last, length)) if *length == whole.micros() => last.stop = part.stop,
+            _ => parts.push((part, whole.micros())),
+        }
+    }
+    parts
+}
+
+fn start_of_next(day: Date, calendar: &Calendar) -> Timestamp {
+    day.next().map_or(Timestamp::MAX, |next| calendar.start_of(next))
+}
+
+/// A time in calendar days, in billionths.
+fn days(period: Period, calendar: &Calendar) -> i128 {
+    let (first, last) = (calendar.day_of(period.start), calendar.day_of(period.stop.plus_micros(-1)));
+    let length =
+        |day: Date| i128::from(start_of_next(day, calendar).micros() - calendar.start_of(day).micros());
+    if first == last {
+        return of_units((0, period.micros().into(), length(first)), 1);
+    }
+    let (second, start_of_last) = (start_of_next(first, calendar), calendar.start_of(last));
+    let head = i128::from(second.micros() - period.start.micros());
+    let tail = i128::from(period.stop.micros() - start_of_last.micros());
+    let between = last.since(first) - 1;
+    // A day that a zone left out, as Samoa did with 30 December 2011, has no time and counts for nothing.
+    let as_long_as = (start_of_last.micros() - second.micros() + DAY / 2) / DAY;
+    let whole = if as_long_as == between {
+        between
+    } else {
+        let mut day = first.next();
+        let mut whole = 0;
+        while let Some(today) = day.filter(|day| *day < last) {
+            whole += i64::from(length(today) > 0);
+            day = today.next();
+        }
+        whole
+    };
+    let (of_first, of_last) = (length(first), length(last));
+    of_units((whole.into(), head * of_last + tail * of_first, of_first * of_last), 1)
+}
+
 /// A time in units of so many calendar months, in billionths.
 fn months(period: Period, calendar: &Calendar, unit: i64) -> i128 {
     // The last microsecond within, so that a period that ends with a month does not touch the next one.
@@ -78,9 +129,14 @@ fn months(period: Period, calendar: &Calendar, unit: i64) -> i128 {
         let (of_first, of_last) = (length(first), length(last));
         (last.since(first) - 1, head * of_last + tail * of_first, of_first * of_last)
     };
+    of_units((whole.into(), numerator, denominator), unit)
+}
+
+/// So many days or months and a fraction of one, in units of so many of them: in billionths.
+fn of_units((whole, numerator, denominator): (i128, i128, i128), unit: i64) -> i128 {
     // Months are below 3 x 10^12 microseconds, so that nothing here is above 3 x 10^36.
     let unit = i128::from(unit);
-    let (whole, rest) = (i128::from(whole) / unit, i128::from(whole) % unit);
+    let (whole, rest) = (whole / unit, whole % unit);
     let (numerator, denominator) = (numerator + rest * denominator, denominator * unit);
     whole * ONE + (2 * numerator * ONE + denominator) / (2 * denominator)
 }
@@ -93,7 +149,7 @@ fn start(month: Month, calendar: &Calendar) -> i64 {
 mod tests {
     use proptest::prelude::*;
 
-    use slapledger_core::domain::time::{Date, TimeZone, Timestamp};
+    use slapledger_core::domain::time::TimeZone;
 
     use super::*;
 
@@ -131,6 +187,50 @@ mod tests {
         }
     }
 
+    /// October in Paris has 745 hours, and was charged 31.041666667 days.
+    #[test]
+    fn days_are_as_long_as_they_are_there() {
+        const WHOLE: i128 = ONE;
+        let rows = [
+            ("2026-10-01", "2026-11-01", "Europe/Paris", 31 * WHOLE, 3),
+            ("2026-10-01", "2026-11-01", "UTC", 31 * WHOLE, 1),
+            ("2026-03-01", "2026-04-01", "Europe/Paris", 31 * WHOLE, 3),
+            ("2026-10-25", "2026-10-26", "Europe/Paris", WHOLE, 1),
+            ("2026-03-29", "2026-03-30", "Europe/Paris", WHOLE, 1),
+            ("2026-10-24T22:00:00Z", "2026-10-25T10:30:00Z", "Europe/Paris", WHOLE / 2, 1), // 12.5/25
+            // Half of 24 October, the 25th, and a quarter of the 26th.
+            ("2026-10-24T10:00:00Z", "2026-10-26T05:00:00Z", "Europe/Paris", 1_750_000_000, 3),
+            // One hour of a day of 25 and one of a day of 24: 1/25 + 1/24 = 0.081 666 666 6...
+            ("2026-10-25T22:00:00Z", "2026-10-26T00:00:00Z", "Europe/Paris", 81_666_667, 2),
+            // The clock goes forward at midnight: the day begins at 01:00 and has 23 hours.
+            ("2026-09-06", "2026-09-07", "America/Santiago", WHOLE, 1),
+            // Half an hour, in Lord Howe.
+            ("2026-10-01", "2026-11-01", "Australia/Lord_Howe", 31 * WHOLE, 3),
+            // Samoa had no 30 December 2011: of the 31 days of that month there were 30.
+            ("2011-12-01", "2012-01-01", "Pacific/Apia", 30 * WHOLE, 1),
+            ("2026-10-01T00:00:00Z", "2026-10-01T12:00:00Z", "UTC", WHOLE / 2, 1),
+        ];
+        for (start, stop, zone, expected, parts) in rows {
+            let (period, calendar) = period(start, stop, zone);
+            assert_eq!(days(period, &calendar), expected, "{start}/{stop} in {zone}");
+            let found = prorated_parts(period, Every::Day, &calendar);
+            assert_eq!(found.len(), parts, "{start}/{stop} in {zone}: {found:?}");
+        }
+    }
+
+    /// Where a zone begins to count, a day is as long as the two zones make it, and no time is in two days or in none.
+    #[test]
+    fn a_change_of_zone_changes_the_length_of_a_day() {
+        let (october, mut calendar) = period("2026-10-01", "2026-11-01", "Europe/Paris");
+        calendar.change(october.stop, "Asia/Tokyo".parse().expect("a zone"));
+        let november = Period::new(october.stop, calendar.next_month(october.stop)).expect("a month");
+        assert_eq!(days(october, &calendar), 31 * ONE);
+        assert_eq!(days(november, &calendar), 30 * ONE);
+        let parts = prorated_parts(november, Every::Day, &calendar);
+        // The first has 16 hours: Tokyo is eight ahead.
+        assert_eq!(parts.iter().map(|(_, length)| length / HOUR).collect::<Vec<_>>(), [16, 24]);
+    }
+
     #[test]
     fn all_of_time_is_counted_in_every_zone() {
         let always = Period::new(Timestamp::MIN, Timestamp::MAX).expect("not empty");
@@ -155,6 +255,16 @@ mod tests {
                 months(Period::new(bounds[from], bounds[to]).expect("not empty"), &calendar, 1)
             };
             prop_assert!((part(0, 1) + part(1, 2) - part(0, 2)).abs() <= 1);
+            let part = |from: usize, to: usize| Period::new(bounds[from], bounds[to]).expect("not empty");
+            let in_days = |from: usize, to: usize| days(part(from, to), &calendar);
+            prop_assert!((in_days(0, 1) + in_days(1, 2) - in_days(0, 2)).abs() <= 1);
+            // The explanation adds up to the same, in days of as many lengths as there are.
+            let finer = 1_000_000;
+            let by_length: i128 = prorated_parts(part(0, 2), Every::Day, &calendar)
+                .iter()
+                .map(|(part, length)| i128::from(part.micros()) * ONE * finer / i128::from(*length))
+                .sum();
+            prop_assert!((by_length - in_days(0, 2) * finer).abs() <= finer);
         }
     }
 }

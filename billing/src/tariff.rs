@@ -1,7 +1,8 @@
 //! What a quantity costs: the steps it is priced in, and their exact sum.
 //!
-//! What is free comes first, the tariff sees the rest: tiers and packages count what is left. Every step says what it costs by
-//! itself, so that the sum can be done again by hand from a line of an invoice. Nothing is rounded here.
+//! What is free comes first, the tariff sees the rest: tiers and packages count what is left. A quantity may continue
+//! another: then what is free, tiers and packages go on where that ended. Every step says what it costs by itself, so that
+//! the sum can be done again by hand from a line of an invoice. Nothing is rounded here but the share of a price.
 
 use slapledger_core::domain::invoice::PriceStep;
 use slapledger_core::domain::money::{Exact, Price};
@@ -19,24 +20,80 @@ pub(crate) struct Priced {
     pub(crate) exact: Exact,
 }
 
+/// Where a quantity stands among all that is counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Continued {
+    /// What was counted before it: what is free and the lower tiers are taken by that, and packages begun.
+    pub(crate) before: Quantity,
+    /// All that is counted together, also after it.
+    pub(crate) total: Quantity,
+}
+
+impl Continued {
+    /// Nothing else is counted.
+    pub(crate) fn anew(quantity: Quantity) -> Self {
+        Self { before: Quantity::ZERO, total: quantity }
+    }
+}
+
+impl Priced {
+    /// A share of it: every step is that share of itself, rounded half up to nine digits.
+    pub(crate) fn scaled(self, part: i128, whole: i128) -> Option<Self> {
+        let share = |billionths: i128| part_of(billionths, part, whole);
+        let step = |step: PriceStep| {
+            let quantity = Quantity::from_billionths(share(step.quantity.billionths()))?;
+            let flat = Price::from_billionths(share(step.flat.billionths())).ok()?;
+            Some(PriceStep { quantity, flat, ..step })
+        };
+        let steps: Vec<PriceStep> = self.steps.into_iter().map(step).collect::<Option<_>>()?;
+        let exact = steps.iter().map(cost).sum();
+        Some(Self { steps, unit_price: self.unit_price, exact })
+    }
+}
+
+/// A share of a number, rounded half up; `part` is at most `whole`.
+pub(crate) fn part_of(number: i128, part: i128, whole: i128) -> i128 {
+    let (mut part, mut whole) = (part, whole.max(1));
+    // The product of a rest and a part must fit; 62 bits of a share are more than a quantity shows.
+    while whole >= 1 << 62 {
+        (part, whole) = (part >> 1, whole >> 1);
+    }
+    (number / whole) * part + ((number % whole) * part + whole / 2).div_euclid(whole)
+}
+
 /// The price of a quantity, of which some is free. None, if it is more packages than can be written (10^15).
 pub(crate) fn price(quantity: Quantity, free: Quantity, tariff: &Tariff) -> Option<Priced> {
+    continued(quantity, Continued::anew(quantity), free, tariff)
+}
+
+/// The same of a quantity that continues what was counted before.
+pub(crate) fn continued(
+    quantity: Quantity,
+    Continued { before, total }: Continued,
+    free: Quantity,
+    tariff: &Tariff,
+) -> Option<Priced> {
     if let (Tariff::PerUnit { price }, true) = (tariff, free == Quantity::ZERO) {
         let exact = Exact::product(quantity, *price);
         return Some(Priced { steps: Vec::new(), unit_price: Some(*price), exact });
     }
-    let free = quantity.min(free);
-    let rest = Quantity::from_billionths(quantity.billionths() - free.billionths())?;
+    let less = |one: Quantity, other: Quantity| {
+        Quantity::from_billionths((one.billionths() - other.billionths()).max(0))
+    };
+    let free_now = quantity.min(less(free, before)?);
+    let (rest, rest_before) = (less(quantity, free_now)?, less(before, free)?);
     let mut steps = Vec::new();
-    if free > Quantity::ZERO {
-        steps.push(alike(free, nothing()));
+    if free_now > Quantity::ZERO {
+        steps.push(alike(free_now, nothing()));
     }
     if rest > Quantity::ZERO {
         match tariff {
             Tariff::PerUnit { price } => steps.push(alike(rest, *price)),
-            Tariff::Graduated { tiers } => graduated(rest, tiers, &mut steps),
-            Tariff::Volume { tiers } => steps.extend(volume(rest, tiers)),
-            Tariff::Package { size, price } => steps.push(alike(packages(rest, *size)?, *price)),
+            Tariff::Graduated { tiers } => graduated(rest_before, rest, tiers, &mut steps),
+            Tariff::Volume { tiers } => steps.extend(volume((rest_before, rest), less(total, free)?, tiers)),
+            Tariff::Package { size, price } => {
+                steps.push(alike(packages((rest_before, rest), *size)?, *price));
+            }
         }
     }
     let unit_price = match &*steps {
@@ -57,31 +114,37 @@ fn nothing() -> Price {
     Price::from_billionths(0).expect("nothing is a price")
 }
 
-fn graduated(quantity: Quantity, tiers: &[Tier], steps: &mut Vec<PriceStep>) {
+fn graduated(before: Quantity, quantity: Quantity, tiers: &[Tier], steps: &mut Vec<PriceStep>) {
+    let (from, until) = (before.billionths(), before.billionths() + quantity.billionths());
     let mut below = 0;
     for tier in tiers {
-        let up_to = tier.up_to.map_or(quantity, |bound| bound.min(quantity)).billionths();
-        let Some(part) = Quantity::from_billionths(up_to - below).filter(|part| *part > Quantity::ZERO)
-        else {
-            break;
-        };
+        let up_to = tier.up_to.map_or(until, |bound| bound.billionths().min(until));
+        let begins = below.max(from);
         let Tier { up_to: bound, price, flat } = *tier;
-        steps.push(PriceStep { quantity: part, price, flat, up_to: bound });
-        below = up_to;
+        if let Some(part) = Quantity::from_billionths(up_to - begins).filter(|part| *part > Quantity::ZERO) {
+            // What is paid once was paid by whoever began the tier.
+            let flat = if from <= below { flat } else { nothing() };
+            steps.push(PriceStep { quantity: part, price, flat, up_to: bound });
+        }
+        below = up_to.max(below);
     }
 }
 
-fn volume(quantity: Quantity, tiers: &[Tier]) -> Option<PriceStep> {
-    let tier = tiers.iter().find(|tier| tier.up_to.is_none_or(|bound| quantity <= bound))?;
-    Some(PriceStep { quantity, price: tier.price, flat: tier.flat, up_to: tier.up_to })
+fn volume((before, quantity): (Quantity, Quantity), total: Quantity, tiers: &[Tier]) -> Option<PriceStep> {
+    let tier = tiers.iter().find(|tier| tier.up_to.is_none_or(|bound| total <= bound))?;
+    let flat = if before == Quantity::ZERO { tier.flat } else { nothing() };
+    Some(PriceStep { quantity, price: tier.price, flat, up_to: tier.up_to })
 }
 
-/// How many packages were begun.
-fn packages(quantity: Quantity, size: Quantity) -> Option<Quantity> {
-    let (quantity, size) = (quantity.billionths(), size.billionths());
-    let full = quantity.checked_div(size)?;
-    let begun = full + i128::from(quantity % size > 0);
-    Quantity::from_billionths(begun.checked_mul(ONE)?)
+/// How many packages a quantity begins that follows another.
+fn packages((before, quantity): (Quantity, Quantity), size: Quantity) -> Option<Quantity> {
+    let begun = |quantity: i128| {
+        let full = quantity.checked_div(size.billionths())?;
+        Some(full + i128::from(quantity % size.billionths() > 0))
+    };
+    let until = before.billionths() + quantity.billionths();
+    let more = begun(until)? - begun(before.billionths())?;
+    Quantity::from_billionths(more.checked_mul(ONE)?)
 }
 
 /// What a step costs.

@@ -16,7 +16,7 @@ use slapledger_core::domain::calendar::Calendar;
 use slapledger_core::domain::charge::{ChargeId, ChargeRecorded};
 use slapledger_core::domain::credit::{CreditGranted, CreditId, Credits};
 use slapledger_core::domain::id::{InvoiceId, KeyId, PartyId, PriceBookName, RunId, Sequence};
-use slapledger_core::domain::invoice::{Invoice, InvoiceLine, InvoiceRunOpened};
+use slapledger_core::domain::invoice::{Balances, Invoice, InvoiceLine, InvoiceRunOpened, Remainders};
 use slapledger_core::domain::money::Amount;
 use slapledger_core::domain::pricing::{PriceBook, PriceBooks};
 use slapledger_core::domain::tax::Taxes;
@@ -67,7 +67,7 @@ pub(crate) struct Drafted {
 }
 
 impl View for BillingView {
-    const FORMAT: u32 = 10;
+    const FORMAT: u32 = 14;
 
     fn apply(&mut self, event: &Recorded) {
         self.billing.before_metering(event, &self.metering);
@@ -125,12 +125,18 @@ pub struct Billing {
     pub(crate) of_payer: CopyOnWrite<BTreeMap<PartyId, Vec<DocumentPlace>>>,
     /// Lines of invoices that are not issued yet: their event is the next.
     pub(crate) parts: CopyOnWrite<BTreeMap<InvoiceId, Vec<InvoiceLine>>>,
-    /// What credit notes gave back of the lines of a document.
-    pub(crate) given_back: CopyOnWrite<BTreeMap<InvoiceId, BTreeMap<u32, Amount>>>,
+    /// What later documents took of the lines of earlier ones.
+    pub(crate) remainders: CopyOnWrite<Remainders>,
+    /// What is credited, paid and due of each invoice.
+    pub(crate) balances: CopyOnWrite<Balances>,
+    /// The documents of each payer that are void.
+    pub(crate) voided: CopyOnWrite<BTreeMap<PartyId, BTreeSet<DocumentPlace>>>,
     /// Lines that charged a payer in advance.
     pub(crate) in_advance: CopyOnWrite<BTreeMap<PartyId, Vec<(DocumentPlace, u32)>>>,
     /// Charges by hand.
     pub(crate) charges: CopyOnWrite<BTreeMap<ChargeId, Charge>>,
+    /// Those that correct lines of a document.
+    pub(crate) corrections: CopyOnWrite<BTreeMap<InvoiceId, BTreeSet<ChargeId>>>,
     /// Those that are on no invoice yet, by customer.
     pub(crate) open_charges: CopyOnWrite<BTreeMap<PartyId, BTreeSet<ChargeId>>>,
     /// What is left of prepaid credits.

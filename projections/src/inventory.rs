@@ -10,8 +10,8 @@ use std::ops::Bound;
 
 use bincode::{Decode, Encode};
 use slapledger_core::domain::computer::{
-    AllocationScope, AllocationScopeSet, ComputerConfigured, ComputerDescribed, ComputerRegistered, Offer,
-    PartitionOffered, PartitionWithdrawn, in_trouble,
+    AllocationScope, AllocationScopeSet, ComputerConfigured, ComputerDescribed, ComputerRegistered,
+    ComputerRetired, Offer, PartitionOffered, PartitionWithdrawn, in_trouble,
 };
 use slapledger_core::domain::event::Event;
 use slapledger_core::domain::id::{ComputerId, InstanceId, PartitionId, PartyId, Sequence, SoftwareRelease};
@@ -25,6 +25,9 @@ use slapledger_core::log::envelope::Recorded;
 
 use crate::page::Page;
 use crate::view::{Projection, put};
+
+/// So many withdrawn partitions that never had a tenant are kept in any case.
+const MOST_FORGOTTEN: usize = 64;
 
 /// A computer.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -55,12 +58,16 @@ pub struct Computer {
     pub registered_at: Timestamp,
     /// When it last told how it is reached.
     pub configured_at: Option<Timestamp>,
+    /// When it was retired, if it was.
+    pub retired_at: Option<Timestamp>,
     /// The last event that changed anything about it, its partitions or its supplies.
     pub changed_by: Sequence,
     partitions: Vec<Partition>,
     by_name: BTreeMap<PartitionId, u32>,
     supplies: BTreeMap<SoftwareRelease, Supply>,
     in_error: BTreeSet<InstanceId>,
+    /// How many of its partitions are withdrawn and never had a tenant.
+    forgotten: usize,
 }
 
 /// A partition of a computer.
@@ -72,12 +79,23 @@ pub struct Partition {
     pub offered: bool,
     /// The instance that is in it.
     pub occupant: Option<InstanceId>,
+    had_tenant: bool,
 }
 
 impl Partition {
     /// Whether a node or a list gets to see it: withdrawn partitions are gone unless somebody is in them.
     pub fn is_present(&self) -> bool {
         self.offered || self.occupant.is_some()
+    }
+
+    /// Whether its computer does not offer it any more, and somebody is in it: nothing happens there.
+    pub fn is_lost(&self) -> bool {
+        !self.offered && self.occupant.is_some()
+    }
+
+    /// Whether nobody ever was in it, and nobody will be.
+    fn is_forgotten(&self) -> bool {
+        !self.offered && !self.had_tenant
     }
 
     /// Whether it could be given to an instance.
@@ -125,6 +143,17 @@ impl Computer {
     /// Whether so many of its instances are in error that it is to blame, and gets no others.
     pub fn is_in_trouble(&self) -> bool {
         in_trouble(self.in_error.len(), self.instances())
+    }
+
+    /// Drops the partitions that nothing will name any more, once they are the most of them.
+    fn forget(&mut self) {
+        if self.forgotten <= MOST_FORGOTTEN || self.forgotten * 2 <= self.partitions.len() {
+            return;
+        }
+        self.partitions.retain(|partition| !partition.is_forgotten());
+        let names = self.partitions.iter().map(|partition| partition.offer.partition.clone());
+        self.by_name = names.zip(0..).collect();
+        self.forgotten = 0;
     }
 
     fn partition_mut(&mut self, partition: &PartitionId) -> Option<&mut Partition> {
@@ -195,6 +224,7 @@ impl Inventory {
                     computer.silent_since = None;
                 }
             }
+            Event::ComputerRetired(event) => self.retired(event, sequence),
             Event::InstanceStateReported(event) => self.state_reported(event, sequence),
             // A shared instance takes nobody's place.
             Event::InstanceAllocated(event) if event.host.is_some() => {}
@@ -230,6 +260,8 @@ impl Inventory {
             by_name: BTreeMap::new(),
             supplies: BTreeMap::new(),
             in_error: BTreeSet::new(),
+            retired_at: None,
+            forgotten: 0,
         };
         self.computers.insert(event.computer.clone(), computer);
     }
@@ -239,6 +271,13 @@ impl Inventory {
         computer.address.clone_from(&event.address);
         computer.netmask.clone_from(&event.netmask);
         computer.configured_at = Some(event.at);
+        computer.retired_at = None;
+    }
+
+    fn retired(&mut self, event: &ComputerRetired, by: Sequence) {
+        if let Some(computer) = self.touch(&event.computer, by) {
+            computer.retired_at = Some(event.at);
+        }
     }
 
     fn described(&mut self, event: &ComputerDescribed, by: Sequence) {
@@ -267,20 +306,33 @@ impl Inventory {
     fn offered(&mut self, event: &PartitionOffered, by: Sequence) {
         let Some(computer) = self.touch(&event.computer, by) else { return };
         let name = &event.offer.partition;
+        computer.retired_at = None;
         if let Some(known) = computer.partition_mut(name) {
+            let returns = known.is_forgotten();
             known.offer.clone_from(&event.offer);
             known.offered = true;
+            computer.forgotten -= usize::from(returns);
         } else {
             let rank = u32::try_from(computer.partitions.len()).unwrap_or(u32::MAX);
             computer.by_name.insert(name.clone(), rank);
-            computer.partitions.push(Partition { offer: event.offer.clone(), offered: true, occupant: None });
+            computer.partitions.push(Partition {
+                offer: event.offer.clone(),
+                offered: true,
+                occupant: None,
+                had_tenant: false,
+            });
         }
     }
 
     fn withdrawn(&mut self, event: &PartitionWithdrawn, by: Sequence) {
         let Some(computer) = self.touch(&event.computer, by) else { return };
-        if let Some(partition) = computer.partition_mut(&event.partition) {
+        if let Some(partition) = computer.partition_mut(&event.partition)
+            && partition.offered
+        {
             partition.offered = false;
+            let is_forgotten = partition.is_forgotten();
+            computer.forgotten += usize::from(is_forgotten);
+            computer.forget();
         }
     }
 
@@ -314,6 +366,7 @@ impl Inventory {
             self.touch(&event.computer, by).and_then(|c| c.partition_mut(&event.partition))
         {
             partition.occupant = Some(event.instance);
+            partition.had_tenant = true;
         }
         self.places.insert(event.instance, (event.computer.clone(), event.partition.clone()));
     }

@@ -35,7 +35,7 @@ use crate::view::{Deferred, Part, View};
 
 /// How many events a view may be ahead of its snapshot before another is taken: at least, and at most. In between, as many
 /// as make a fifth of the log: a snapshot of a long log is large, and what it saves at a start is not.
-const SNAPSHOT_EVERY: RangeInclusive<u64> = 1_000_000..=5_000_000;
+const SNAPSHOT_EVERY: RangeInclusive<u64> = 1_000_000..=2_500_000;
 const SNAPSHOT_SHARE: u64 = 5;
 /// How long the end of a runner waits for work that is done apart. Without it there is no last snapshot, and the next start
 /// reads more of the log.
@@ -666,7 +666,7 @@ impl<V: View> Shared<V> {
         if let Some(short) = self.options.room.as_ref().and_then(|room| room.short()) {
             self.tried.store(sequence.0, Ordering::Relaxed);
             warn!(view = self.name, %short, "a view is not snapshotted");
-            return Ok(());
+            return Err(short.to_string());
         }
         let written = match root_at(&*self.store, sequence) {
             Ok(Some(root)) => {

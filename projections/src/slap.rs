@@ -22,7 +22,7 @@ pub struct SlapViews {
 }
 
 impl View for SlapViews {
-    const FORMAT: u32 = 3;
+    const FORMAT: u32 = 4;
     const LOOKS_AT_USAGE: bool = false;
 
     fn apply(&mut self, event: &Recorded) {

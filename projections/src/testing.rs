@@ -92,7 +92,8 @@ pub(crate) fn sealed(content: u8) -> Sealed {
 }
 
 pub(crate) fn offer(name: &str, address: &str) -> Offer {
-    let address = Address { address: address.into(), netmask: "255.255.255.255".into() };
+    let address =
+        Address { address: address.into(), netmask: "255.255.255.255".into(), ..Address::default() };
     let user = Some(name.replace("part", "user").into());
     Offer {
         partition: partition(name),

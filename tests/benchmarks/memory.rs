@@ -11,18 +11,19 @@ use crate::cloud::{self, Cloud};
 use crate::measure::{Grouped, Rate, milliseconds};
 use crate::stored::print_size;
 
-/// What a year's end leaves room for.
-const MOST_EVENTS: u64 = 35_000_000;
+/// As many as there are until `THE_END`.
+const MOST_EVENTS: u64 = 100_000_000;
+/// After the last usage that this makes.
+const THE_END: &str = "2027-07-01T00:00:00Z";
 /// How long memory may settle before it is looked at.
 const REST: Duration = Duration::from_secs(5);
 
 pub(crate) fn memory(setting: &Setting, events: u64) -> anyhow::Result<()> {
-    ensure!(events <= MOST_EVENTS, "at most {MOST_EVENTS} events: usage from October to December");
+    ensure!(events <= MOST_EVENTS, "at most {MOST_EVENTS} events: usage from October 2026 to June 2027");
     let folder = setting.new_folder()?;
     let mut cloud = Cloud::new(setting, folder.path())?;
     print("with 1,000 instances", &cloud.server)?;
-    // After the last usage that this makes, which ends with the year.
-    cloud.setup.set_clock("2027-03-01T00:00:00Z")?;
+    cloud.setup.set_clock(THE_END)?;
     let began = Instant::now();
     cloud.fill(setting.seed, events)?;
     let rate = Rate { count: events, time: began.elapsed() };

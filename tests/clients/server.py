@@ -41,6 +41,17 @@ def free_port():
         return listener.getsockname()[1]
 
 
+def section(url, options):
+    """The section of slapos.cfg of another master."""
+    lines = [f"[multimaster/{url}]"]
+    for name, value in options.items():
+        if isinstance(value, list):
+            value = "".join(f"\n  {line}" for line in value)
+        if value is not None:
+            lines.append(f"{name} = {value}")
+    return "\n".join(lines) + "\n"
+
+
 class Answer:
     """Status, headers and body of one HTTP answer."""
 
@@ -93,9 +104,11 @@ class Http:
 class Server(Http):
     """One server process and its data folder."""
 
-    def __init__(self, computer="COMP-1", clock=None, prefix=(), products=None):
+    def __init__(self, computer="COMP-1", clock=None, prefix=(), products=None, masters=None):
         self.computer = computer
         self.products = products or {}
+        # Other masters by address, with the options of `[multimaster/URL]`.
+        self.masters = masters or {}
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="slapledger-test-"))
         self.data = self.folder / "data"
         self.log_path = self.folder / "server.log"
@@ -126,12 +139,17 @@ class Server(Http):
             config.write_text(
                 f"[slapos]\ncomputer_id = {self.computer}\n[slapproxy]\nhost = 127.0.0.1\nport = {self.port}\n"
                 f"database_uri = {self.folder}/proxy.db\nsoftware_product_list ={products}\n"
+                + "".join(section(url, options) for url, options in self.masters.items())
             )
             return [str(pathlib.Path(sys.executable).parent / "slapos"), "proxy", "start", "--cfg", str(config)]
         command = [binary(), "proxy", "--data", str(self.data), "--listen", f"127.0.0.1:{self.port}"]
         command += ["--computer", self.computer]
         for product, release in self.products.items():
             command += ["--product", f"{product}={release}"]
+        if self.masters:
+            config = self.folder / "slapos.cfg"
+            config.write_text("".join(section(url, options) for url, options in self.masters.items()))
+            command += ["--cfg", str(config)]
         if self.has_clock:
             command += ["--clock", str(self.clock_path)]
         return command

@@ -108,16 +108,16 @@ class Console(ServerTestCase):
         self.assertEqual(terminal.line("i1.getParameter('url')"), "'https://[2001:db8::1]/'")
         self.assertEqual(terminal.line("helo"), "there is no name helo; did you mean hello?")
         self.assertEqual(terminal.line("supply(hello, 'COMP-9')"), "there is no computer COMP-9")
-        self.assertEqual(terminal.line("1 +"), "an expression is missing at the end of the line")
+        self.assertEqual(terminal.line("a ="), "an expression is missing at the end")
         self.server.stop()
         self.assertIn("cannot be reached", terminal.line("request(hello, 'i2')"))
-        self.assertEqual(terminal.line("1 + 1"), "2")
+        self.assertEqual(terminal.line("2"), "2")
         self.assertEqual(terminal.close(), 0)
 
     def test_a_text_goes_on_until_it_is_complete(self):
         terminal = self.open()
-        terminal.until("", "for n in [1,\r2]:\r    print(n * 10)\r")
-        self.assertTrue(terminal.line("").endswith("10\n20"))
+        terminal.until("", "print([1,\r")
+        self.assertTrue(terminal.line("2])").endswith("[1, 2]"))
         # ctrl-c leaves the line, not the console.
         terminal.until(PROMPT, "request(\x03")
         self.assertEqual(terminal.line("'still here'"), "'still here'")
@@ -140,7 +140,7 @@ class Console(ServerTestCase):
         terminal = self.open()
         terminal.line("'remembered'")
         terminal.line(" 'secret'")
-        terminal.line("1 + 2")
+        terminal.line("3")
         self.assertEqual(terminal.close(), 0)
         path = terminal.state / "slapledger" / "console-history"
         self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o600)
@@ -152,7 +152,7 @@ class Console(ServerTestCase):
         self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o600)
         self.assertEqual(terminal.line("\x1b[A\x1b[A"), "'remembered'")
         # ctrl-r looks for it.
-        self.assertEqual(terminal.line("\x121 +\x05"), "3")
+        self.assertEqual(terminal.line("\x12remem\x05"), "'remembered'")
         self.assertEqual(terminal.close(), 0)
 
 

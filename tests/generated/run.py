@@ -15,20 +15,15 @@ import copy
 import json
 import os
 import pathlib
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-BINARY = os.environ.get("SLAPLEDGER_BIN") or str(ROOT / "target" / "release" / "slapledger")
+sys.path.insert(0, str(HERE.parent / "lib"))
+from demo import Demo
+
 NODE_MODULES = pathlib.Path(os.environ["GENERATED_NODE"]) / "node_modules"
-START_TIMEOUT_SECONDS = 120
 RUN_TIMEOUT_SECONDS = 120
 PERIOD = "2026-11-01/2026-12-01"
 # Bodies in these types are for other programs; the JSON beside them is what a generated client sends.
@@ -41,51 +36,6 @@ RATES = [
     {"kind": "minimum", "price": "1000", "of": "all"},
 ]
 TRAFFIC = {"resource": "traffic", "kind": "counter", "meter": "sum", "unit": "GB", "group_by": ["zone"]}
-
-
-def free_port():
-    """A port of the loopback that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-class Demo:
-    """A demo master in a folder of its own."""
-
-    def __init__(self, folder):
-        self.url = f"http://127.0.0.1:{free_port()}"
-        self.log = folder / "server.log"
-        command = [BINARY, "demo", "--data", str(folder / "data"), "--listen", self.url.removeprefix("http://")]
-        with open(self.log, "wb") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-
-    def call(self, method, path, body=None, media_type="application/json"):
-        headers = {"content-type": media_type} if body is not None else {}
-        data = json.dumps(body).encode() if body is not None else None
-        request = urllib.request.Request(self.url + path, method=method, data=data, headers=headers)
-        try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                return json.load(answer)
-        except urllib.error.HTTPError as error:
-            raise RuntimeError(f"{method} {path}: {error.code} {error.read().decode()}") from None
-
-    def get(self, path):
-        return self.call("GET", path)
-
-    def wait(self):
-        deadline = time.monotonic() + START_TIMEOUT_SECONDS
-        while True:
-            try:
-                return self.get("/readyz")
-            except (OSError, RuntimeError):
-                if self.process.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError(f"the server did not start\n{self.log.read_text(errors='replace')}") from None
-                time.sleep(0.1)
-
-    def stop(self):
-        os.killpg(self.process.pid, signal.SIGTERM)
-        self.process.wait(60)
 
 
 def play(demo):
@@ -209,9 +159,7 @@ def main():
 
     with tempfile.TemporaryDirectory(prefix="slapledger-generated-") as folder:
         folder = pathlib.Path(folder)
-        demo = Demo(folder)
-        try:
-            demo.wait()
+        with Demo(folder) as demo:
             lines = play(demo)
             document = demo.get("/openapi.json")
             kinds = document["components"]["schemas"]["LineKindName"]["enum"]
@@ -260,8 +208,6 @@ def main():
             ]:
                 accepted, output = check_typescript(folder / "typescript", of, sent)
                 check(f"{name} is found", not accepted and found in output, output)
-        finally:
-            demo.stop()
     print(f"COUNT {passed} passed, {failed} failed, 0 skipped")
     return 1 if failed or not passed else 0
 

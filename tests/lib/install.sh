@@ -27,6 +27,11 @@ install_packages() {
     need passwd command -v useradd
     need hledger command -v hledger
     need ledger command -v ledger
+    need adduser command -v adduser
+    need dpkg-dev command -v dpkg-shlibdeps
+    need systemd command -v systemd-analyze
+    need zsh command -v zsh
+    need fish command -v fish
     if [ ${#missing_packages[@]} = 0 ]; then
         echo 'nothing to install'
         return
@@ -39,4 +44,16 @@ install_packages() {
     echo "installing ${missing_packages[*]}"
     apt-get -qq update
     DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends "${missing_packages[@]}" </dev/null
+}
+
+CARGO_DEB=3.6.3
+
+# prepare_cargo_deb: puts cargo-deb on PATH, built once.
+prepare_cargo_deb() {
+    local tools=$PWD/tests/.cache/cargo-deb-$CARGO_DEB
+    if [ ! -x "$tools/bin/cargo-deb" ]; then
+        # Packages are made by xz of the system; its debug information is of no use.
+        CARGO_PROFILE_RELEASE_DEBUG=0 cargo install -q --locked --no-default-features --version "$CARGO_DEB" --root "$tools" cargo-deb
+    fi
+    PATH=$tools/bin:$PATH
 }

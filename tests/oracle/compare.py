@@ -151,7 +151,7 @@ def place(line):
     if line.kind == "usage":
         return (1,)
     if line.kind in ("percentage", "minimum"):
-        return 2, line.start, line.kind == "minimum"
+        return 2, line.month, line.kind == "minimum", line.start
     if line.kind in ("recurring", "settled"):
         return 3, int(line.instance.rsplit("-", 1)[1]), line.kind == "settled"
     return ({"advance": 4, "adjustment": 5, "one_off": 6}[line.kind],)

@@ -66,13 +66,17 @@ class Log:
             self.known[keep] = {"id": name, "partition": name}
             self.lives[name] = [at, 10**18]
             self.add(at, "InstanceRequested", instance=name, owner=body.get("owner", "PARTY-1"),
-                     release=body["software_release"], software_type=body["software_type"], instance_type=body["instance_type"])
+                     release=body["software_release"], software_type=body["software_type"], instance_type=body["instance_type"],
+                     state="started")
             self.add(at, "InstanceAllocated", instance=name, computer=body["sla"]["computer_guid"])
             return
         name = filled(path[1], self.known)
         if method == "PATCH":
             self.add(at, "InstanceChanged", instance=name, release=body.get("software_release"),
-                     software_type=body.get("software_type"), instance_type=body.get("instance_type"))
+                     software_type=body.get("software_type"), instance_type=body.get("instance_type"),
+                     state=body.get("state"))
+        elif method == "DELETE":
+            self.add(at, "InstanceChanged", instance=name, state="destroyed")
         elif path[-1] == "reports":
             self.lives[name][1] = at
             self.add(at, "InstanceEnded", instance=name)

@@ -14,7 +14,8 @@ IGNORED = {
     "LedgerCreated", "WriterStarted", "ComputerRegistered", "ComputerConfigured", "PartitionOffered", "PartitionWithdrawn",
     "AllocationScopeSet", "SoftwareSupplied", "SoftwareReported", "InstanceStateReported", "InstanceReported",
     "InstanceRenamed", "InstanceBanged", "ComputerBanged", "ConnectionPublished", "UsageSuspended",
-    "SuspendedUsageDismissed", "PriceBookPublished", "ComputerSilent", "ComputerHeard", "PartyDescribed", "AccountsClosed",
+    "SuspendedUsageDismissed", "PriceBookPublished", "ComputerSilent", "ComputerHeard", "ComputerRetired", "PartyDescribed",
+    "AccountsClosed", "SealedPartRecorded",
 }
 IGNORED_PREFIXES = ("Invoice",)
 
@@ -132,7 +133,7 @@ class Facts:
         self._attributes(one, data)
 
     def _attributes(self, one, data):
-        for key, name in (("software_release", "release"), ("software_type",) * 2, ("instance_type",) * 2):
+        for key, name in (("software_release", "release"), ("software_type",) * 2, ("instance_type",) * 2, ("state",) * 2):
             if data.get(name) is not None:
                 one.changes[key].append((instant(data["at"]), data[name]))
 

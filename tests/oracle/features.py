@@ -4,7 +4,7 @@ An older binary gets restricted scenarios; tests/run asks for ALL, so that nothi
 """
 
 ALL = frozenset("""parties owner zone_change region match_dimensions group_by units factors meters currencies every advance
-item tiers package free per_customer percentage minimum tax prepaid one_off adjustments credit refresh""".split())
+item on_change until proration state tiers package free per_customer percentage minimum tax prepaid one_off adjustments credit refresh""".split())
 
 
 def of_server(document):
@@ -38,6 +38,10 @@ def of_server(document):
     have("every", new)
     have("advance", new)
     have("item", "item" in rates.get("recurring", ()))
+    have("on_change", "on_change" in members("PriceBook"))
+    have("until", "until" in rates.get("recurring", ()))
+    have("proration", "proration" in rates.get("minimum", ()))
+    have("state", "state" in members("Match"))
     have("tiers", {"graduated", "volume"} <= set(rates))
     have("package", "package" in rates)
     have("free", "free" in rates.get("per_unit", ()))

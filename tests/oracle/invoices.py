@@ -100,7 +100,10 @@ class Books:
 
     def _fill(self, document, facts, versions, run):
         rating = Rating(facts, document.customer, versions, document.start, document.stop)
-        ordinary, settled = self._settle(rating.lines(), document)
+        priced = list(rating.lines())
+        for line in priced:
+            line.tax = tax_of(facts, run["seller"], document.customer, line.stop)
+        ordinary, settled = self._settle(priced, document)
         advance = list(rating.in_advance())
         lines = ordinary + advance
         for line in lines:
@@ -108,7 +111,8 @@ class Books:
         document.lines = lines + settled + self._adjust(document, facts, run) + self._one_off(document, facts, run)
 
     def _settle(self, lines, document):
-        """Of each instance, fees of rates in advance against what was charged for them: both, or neither if they are equal."""
+        """Of each instance, fees of rates in advance against what was charged for them: both, or neither if they are equal for
+        each tax."""
         charged = collections.defaultdict(list)
         for earlier in self.final:
             if (earlier.customer, earlier.book) == (document.customer, document.book):
@@ -122,7 +126,12 @@ class Books:
         dropped, settled = set(), []
         for key in {**charged, **costs}:
             entries = charged[key]
-            if sum(self.left_of(earlier, line) for earlier, line in entries) == sum((line.amount for line in costs[key]), Fraction(0)):
+            difference = collections.defaultdict(Fraction)
+            for earlier, line in entries:
+                difference[line.tax] -= self.left_of(earlier, line)
+            for line in costs[key]:
+                difference[line.tax] += line.amount
+            if not any(difference.values()):
                 dropped.update(id(line) for line in costs[key])
                 continue
             for earlier, line in entries:

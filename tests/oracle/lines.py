@@ -31,6 +31,7 @@ class Line:
     tax: tuple | None = None
     cites: tuple | None = None  # document, line
     n: int | None = None  # its number on the document as served
+    month: int = 0  # of a percentage or minimum: when the time begins whose lines it is of
     about: tuple | None = None  # of an adjustment: the run and the identity of the line that it adjusts
 
     @property

@@ -35,8 +35,24 @@ class Books:
             if kind in self.features and self.random.random() < 0.6:
                 rates += getattr(self, kind)(resources)
         self.random.shuffle(rates)
-        return {"name": self.name, "currency": self.currency, "valid_from": valid_from,
+        made = {"name": self.name, "currency": self.currency, "valid_from": valid_from,
                 "rounding": self.random.choice(["half_up", "half_even"]), "resources": resources, "rates": rates}
+        if "on_change" in self.features and self.random.random() < 0.15:
+            made["on_change"] = "restart"
+        return made
+
+    def altered(self, book, valid_from):
+        """A later version: often the same prices in another order, or one price changed, or one declaration."""
+        made = {**book, "valid_from": valid_from, "rates": [dict(rate) for rate in book["rates"]]}
+        self.random.shuffle(made["rates"])
+        for rate in self.random.sample(made["rates"], self.random.choice([0, 0, 1, 2])) if len(made["rates"]) > 1 else ():
+            if "price" in rate:
+                rate["price"] = self.price()
+            elif "percent" in rate:
+                rate["percent"] = "7.5"
+            elif "tiers" in rate:
+                rate["tiers"] = [{**tier, "price": self.price()} for tier in rate["tiers"]]
+        return made
 
     # Resources.
 
@@ -113,6 +129,8 @@ class Books:
                     rate["when"] = "advance"
                 if item:
                     rate["item"] = item
+                if "until" in self.features and random.random() < 0.4:
+                    rate["until"] = "destroyed"
                 made.append(rate)
         return made
 
@@ -164,5 +182,9 @@ class Books:
                 for of in self.subjects(resources) for match in self.customers()]
 
     def minimum(self, resources):
-        return [self.rated(match, kind="minimum", price=self.random.choice(["5.00", "20", "100.01"]), **of)
+        made = [self.rated(match, kind="minimum", price=self.random.choice(["5.00", "20", "100.01"]), **of)
                 for of in self.subjects(resources) for match in self.customers()]
+        for rate in made:
+            if "proration" in self.features and self.random.random() < 0.4:
+                rate["proration"] = "none"
+        return made

@@ -107,7 +107,8 @@ class Scenario:
             self.step(start, "POST", "/v1/instances", body, keep=name)
             self.changes(name, start, stop or self.last - DAY)
             if stop:
-                self.step(stop, "DELETE", f"/v1/instances/{{{name}}}")
+                waits = self.random.choice([0, 0, HOUR, 6 * DAY])
+                self.step(max(start, stop - waits), "DELETE", f"/v1/instances/{{{name}}}")
                 self.step(stop, "POST", f"/v1/instances/{{{name}}}/reports", {"state": "destroyed"})
 
     def changes(self, name, start, stop):
@@ -124,17 +125,21 @@ class Scenario:
     def books(self):
         values = {"software_release": RELEASES, "software_type": TYPES, "instance_type": ("production", "testing"),
                   "computer": [f"COMP-{node}" for node in self.nodes], "customer": [f"{{{name}}}" for name in self.zones],
-                  "region": self.regions if "region" in self.features else ()}
+                  "region": self.regions if "region" in self.features else (),
+                  "state": ("started", "stopped") if "state" in self.features else ()}
         book = random_books.Books(self.random, self.features, values)
         self.kinds = book.kinds
         first = self.random.choice([at(2026, 1, 1), at(2026, 10, 1), at(2026, 9, 20)])
         valid = [first] + [self.instant(at(2026, 9, 20), at(2026, 11, 20)) for _ in range(self.random.choice([0, 1, 1, 2, 3]))]
         if self.random.random() < 0.2:
             valid.append(self.random.choice(valid))  # the one published last counts
+        version = None
         for index, start in enumerate(valid):
             late = index and self.random.random() < 0.2
             when = self.instant(BEGIN + DAY, self.last) if late else BEGIN + HOUR
-            self.step(when, "POST", "/v1/price-books", book.version(text(start)))
+            alike = version is not None and self.random.random() < 0.6
+            version = book.altered(version, text(start)) if alike else book.version(text(start))
+            self.step(when, "POST", "/v1/price-books", version)
 
     # Usage.
 

@@ -3,7 +3,7 @@
 import dataclasses
 from fractions import Fraction
 
-from exact import number
+from exact import half_up, number
 
 USAGE_KINDS = ("per_unit", "graduated", "volume", "package")
 
@@ -35,24 +35,42 @@ def tiers_of(rate):
         lower = upper
 
 
-def price(rate, quantity):
-    """The exact amount of a quantity, and its steps; what is free is a step that costs nothing, and the first."""
-    free = min(quantity, number(rate.get("free") or "0"))
-    charged = quantity - free
+def price(rate, quantity, before=Fraction(0), total=None):
+    """The exact amount of a quantity that follows others of its month, and its steps; what is free is a step that costs
+    nothing, and the first. `total` is all that is counted together."""
+    total = quantity if total is None else total
+    allowance = number(rate.get("free") or "0")
+    free = min(quantity, max(allowance - before, Fraction(0)))
+    charged, passed = quantity - free, max(before - allowance, Fraction(0))
     kind, steps = rate["kind"], [Step(free, Fraction(0))]
     if kind == "per_unit":
         steps.append(Step(charged, number(rate["price"])))
     elif kind == "package":
-        steps.append(Step(Fraction(-(-charged // number(rate["size"]))), number(rate["price"])))
+        begun = [-(-some // number(rate["size"])) for some in (passed, passed + charged)]
+        steps.append(Step(Fraction(begun[1] - begun[0]), number(rate["price"])))
     elif kind == "graduated":
         for lower, upper, unit_price, flat in tiers_of(rate):
-            inside = (charged if upper is None else min(charged, upper)) - lower
+            top = passed + charged if upper is None else min(passed + charged, upper)
+            inside = top - max(lower, passed)
             if inside > 0:
-                steps.append(Step(inside, unit_price, flat))
+                steps.append(Step(inside, unit_price, flat if passed <= lower else Fraction(0)))
     elif kind == "volume":
+        all_charged = max(total - allowance, Fraction(0))
         for lower, upper, unit_price, flat in tiers_of(rate):
-            if lower < charged and (upper is None or charged <= upper):
-                steps.append(Step(charged, unit_price, flat))
+            if charged and lower < all_charged and (upper is None or all_charged <= upper):
+                steps.append(Step(charged, unit_price, flat if not passed else Fraction(0)))
     else:
         raise ValueError(f"rate {kind!r}")
-    return sum((step.amount for step in steps), Fraction(0)), [step for step in steps if step.quantity]
+    return summed(rate, steps, charged)
+
+
+def share_of(steps, share):
+    """Each step as far as a share goes, rounded half up to nine digits."""
+    steps = [Step(half_up(step.quantity * share, 9), step.price, half_up(step.flat * share, 9)) for step in steps]
+    return sum((step.amount for step in steps), Fraction(0)), steps
+
+
+def summed(rate, steps, charged):
+    # A quantity that begins no package of its own shows that.
+    kept = [step for step in steps if step.quantity or rate["kind"] == "package" and step is steps[-1] and charged]
+    return sum((step.amount for step in steps), Fraction(0)), kept

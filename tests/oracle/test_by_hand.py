@@ -67,6 +67,14 @@ class Months(unittest.TestCase):
         self.assertEqual(text(paris.bound("2026-11-01")), "2026-10-31T23:00:00Z")
         self.assertEqual(text(havana.bound("2026-11-01")), "2026-11-01T04:00:00Z")  # the first of the two
 
+    def test_days_are_as_long_as_they_are_there(self):
+        paris = Calendar([(0, "Europe/Paris")])
+        october = paris.by_day(paris.bound("2026-10-01"), paris.bound("2026-11-01"))
+        self.assertEqual(sum(F(stop - start, length) for start, stop, length in october), 31)
+        self.assertEqual([length // HOUR for _, _, length in october if length != 24 * HOUR], [25])
+        half = paris.by_day(instant("2026-10-24T22:00:00Z"), instant("2026-10-25T10:30:00Z"))
+        self.assertEqual([F(stop - start, length) for start, stop, length in half], [F(1, 2)])
+
     def test_a_change_of_zone_counts_from_the_next_month_on(self):
         moved = Calendar([(0, "Asia/Kathmandu"), (instant("2026-10-10T00:00:00Z"), "America/New_York")])
         self.assertEqual(text(moved.bound("2026-10-01")), "2026-09-30T18:15:00Z")
@@ -161,7 +169,7 @@ class Runs(unittest.TestCase):
         (document,) = self.books(events, *rates).documents(run("RUN-1", OCTOBER, events)).values()
         # 5.16, a tenth of it 0.516, and what 5.68 lack of 20.
         self.assertEqual(amounts(document), [("recurring", "0.516129032", "5.16"), ("percentage", "10", "0.52"),
-                                             ("minimum", "1", "14.32")])
+                                             ("minimum", "0.516129032", "4.64")])
 
     def play(self, books, *runs):
         found = []
@@ -284,6 +292,60 @@ class Runs(unittest.TestCase):
         books = Books(events, {"standard": [{**BOOK, "rates": [self.FEE]}, later, same]})
         self.assertEqual(self.play(books, run("RUN-1", OCTOBER, events)),
                          [[("recurring", "0.483870968", "4.84"), ("recurring", "0.516129032", "20.65")]])
+
+
+class Versions(unittest.TestCase):
+    """What goes on when prices change in mid-month, worked out by hand."""
+
+    HALF = "2026-10-16T00:00:00Z"
+    REQUESTS = {"resource": "requests", "kind": "counter", "meter": "sum", "unit": "request"}
+    LEVEL = {"resource": "level", "kind": "gauge", "meter": "max", "unit": "GB"}
+
+    def rated(self, first, second, *more, **settings):
+        books = [{**BOOK, "resources": [self.REQUESTS, self.LEVEL], "rates": first}]
+        books.append({**books[0], "version": 2, "valid_from": self.HALF, "rates": second, **settings})
+        events = log(*instance("SOFTINST-1", "2026-09-01T00:00:00Z"),
+                     usage("SOFTINST-1", "requests", "800", "2026-10-05T00:00:00Z", "2026-10-05T01:00:00Z"),
+                     usage("SOFTINST-1", "requests", "800", "2026-10-25T00:00:00Z", "2026-10-25T01:00:00Z"),
+                     usage("SOFTINST-1", "level", "100", "2026-10-01T00:00:00Z", "2026-10-31T00:00:00Z"), *more)
+        document = Books(events, {"standard": books}).documents(run("RUN-1", OCTOBER, events))["PARTY-1"]
+        return [(line.kind, show(line.quantity), show(line.amount)) for line in document.lines]
+
+    def test_equal_prices_are_one_line(self):
+        for rate, amount in (({"kind": "per_unit", "resource": "requests", "price": "0.01", "free": "1000"}, "6"),
+                             ({"kind": "package", "resource": "requests", "price": "3", "size": "1000"}, "6"),
+                             ({"kind": "per_unit", "resource": "requests", "price": "0.01", "free": "1000", "per": "customer"}, "6")):
+            self.assertEqual(self.rated([rate], [rate]), [("usage", "1600", amount)])
+        level = {"kind": "per_unit", "resource": "level", "price": "0.1"}
+        self.assertEqual(self.rated([level], [level]), [("usage", "100", "10")])
+
+    def test_a_book_that_restarts_counts_anew(self):
+        rate = {"kind": "per_unit", "resource": "requests", "price": "0.01", "free": "1000"}
+        self.assertEqual(self.rated([rate], [rate], on_change="restart"), [("usage", "800", "0"), ("usage", "800", "0")])
+
+    def test_what_is_free_goes_on_at_another_price(self):
+        for per in ("instance", "customer"):
+            rate = {"kind": "per_unit", "resource": "requests", "price": "0.01", "free": "1000", "per": per}
+            self.assertEqual(self.rated([rate], [{**rate, "price": "0.02"}]), [("usage", "800", "0"), ("usage", "800", "12")])
+
+    def test_a_maximum_is_shared_by_time(self):
+        level = {"kind": "per_unit", "resource": "level", "price": "2"}
+        self.assertEqual(self.rated([level], [{**level, "price": "4"}]),
+                         [("usage", "48.387096774", "96.77"), ("usage", "51.612903226", "206.45")])
+
+    def test_one_minimum_covers_the_month(self):
+        usage = {"kind": "per_unit", "resource": "requests", "price": "0.1875"}
+        least = {"kind": "minimum", "price": "310"}
+        self.assertEqual(self.rated([usage, least], [usage, least]), [("usage", "1600", "300"), ("minimum", "1", "10")])
+        self.assertEqual(self.rated([usage, least], [usage, {**least, "price": "620"}]),
+                         [("usage", "800", "150"), ("usage", "800", "150"), ("minimum", "1", "170")])
+
+    def test_a_fee_ends_when_its_owner_ends_it(self):
+        gone = ("InstanceChanged", "2026-10-02T00:00:00Z", {"instance": "SOFTINST-1", "state": "destroyed"})
+        fee = {"kind": "recurring", "every": "month", "when": "arrears", "price": "31"}
+        self.assertEqual(self.rated([fee], [fee], gone), [("recurring", "0.032258065", "1")])
+        fee["until"] = "destroyed"
+        self.assertEqual(self.rated([fee], [fee], gone), [("recurring", "1", "31")])
 
 
 class Unknown(unittest.TestCase):

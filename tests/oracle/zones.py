@@ -107,6 +107,32 @@ class Calendar:
             return start
         return day_start(year, month, day, self.month_zones[self.months.index((year, month))])
 
+    def _day_around(self, at):
+        """Start and stop of the local day that an instant is in: days of a month begin as its zone has them."""
+        begin, end = self.month_around(at)
+        index = bisect.bisect_right(self.starts, at) - 1
+        (year, month), zone = self.months[index], self.month_zones[index]
+        starts = [begin]
+        for day in range(2, 32):
+            try:
+                start = day_start(year, month, day, zone)
+            except ValueError:
+                break
+            if starts[-1] < start < end:
+                starts.append(start)
+        starts.append(end)
+        index = bisect.bisect_right(starts, at) - 1
+        return starts[index], starts[index + 1]
+
+    def by_day(self, start, stop):
+        """The pieces of a period that lie in one local day each, with the length of that day."""
+        pieces = []
+        while start < stop:
+            begin, end = self._day_around(start)
+            pieces.append((start, min(end, stop), end - begin))
+            start = pieces[-1][1]
+        return pieces
+
     def by_month(self, start, stop):
         """The pieces of a period that lie in one month each, with the length of that month."""
         pieces = []

@@ -14,61 +14,22 @@ import http.server
 import json
 import os
 import pathlib
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.request
 
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-BINARY = os.environ.get("SLAPLEDGER_BIN") or str(ROOT / "target" / "release" / "slapledger")
+sys.path.insert(0, str(HERE.parent / "lib"))
+from demo import Demo
+
 SEED = "20111"
 EXAMPLES = "25"
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
-START_TIMEOUT_SECONDS = 120
 RUN_TIMEOUT_SECONDS = 300
-
-
-def free_port():
-    """A port of the loopback that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-class Demo:
-    """A demo master in a folder of its own."""
-
-    def __init__(self, folder):
-        self.port = free_port()
-        self.log = folder / "server.log"
-        command = [BINARY, "demo", "--data", str(folder / "data"), "--listen", f"127.0.0.1:{self.port}"]
-        with open(self.log, "wb") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-
-    def get(self, path):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as answer:
-            return json.load(answer)
-
-    def wait(self):
-        deadline = time.monotonic() + START_TIMEOUT_SECONDS
-        while True:
-            try:
-                return self.get("/readyz")
-            except OSError:
-                if self.process.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError(f"the server did not start\n{self.log.read_text(errors='replace')}") from None
-                time.sleep(0.1)
-
-    def stop(self):
-        os.killpg(self.process.pid, signal.SIGTERM)
-        self.process.wait(60)
 
 
 class Planting(http.server.BaseHTTPRequestHandler):
@@ -169,9 +130,7 @@ def main():
 
     with tempfile.TemporaryDirectory(prefix="slapledger-st-") as folder:
         folder = pathlib.Path(folder)
-        demo = Demo(folder)
-        try:
-            demo.wait()
+        with Demo(folder) as demo:
             document = demo.get("/openapi.json")
             errors = [error.message for error in OpenAPIV31SpecValidator(document).iter_errors()]
             check("the document is OpenAPI 3.1", document["openapi"].startswith("3.1.") and not errors, "\n".join(errors))
@@ -187,8 +146,6 @@ def main():
             tail = "\n".join(output.splitlines()[-30:])
             print(tail, flush=True)
             check(f"what is served is what is said ({time.monotonic() - began:.0f} s)", code == 0, output)
-        finally:
-            demo.stop()
     print(f"COUNT {passed} passed, {failed} failed, 0 skipped")
     return 1 if failed or not passed else 0
 

@@ -17,8 +17,8 @@ use slapledger_core::domain::instance::{
 use slapledger_core::domain::money::{Currency, Price, Rounding};
 use slapledger_core::domain::party::RegisterParty;
 use slapledger_core::domain::pricing::{
-    Conversion, Every, Match, Meter, Model, Per, PriceBook, PublishPriceBook, Rate, Resource, ResourceKind,
-    Tariff, When,
+    Conversion, Every, FeeEnd, Match, Meter, Model, OnChange, Per, PriceBook, PublishPriceBook, Rate,
+    Resource, ResourceKind, Tariff, When,
 };
 use slapledger_core::domain::product::PublishSoftwareRelease;
 use slapledger_core::domain::quantity::Quantity;
@@ -103,7 +103,8 @@ impl CommandSender {
     }
 
     fn offer(&mut self, n: u64) -> Offer {
-        let address = Address { address: format!("10.1.0.{n}").into(), netmask: "255.255.255.255".into() };
+        let (address, netmask) = (format!("10.1.0.{n}").into(), "255.255.255.255".into());
+        let address = Address { address, netmask, ..Address::default() };
         // Now and then partitions swap their users.
         let user = if self.random.once_in(10) { n + 1 } else { n };
         Offer {
@@ -352,12 +353,12 @@ impl CommandSender {
             resource: format!("resource {}", self.random.below(2)).into(),
             quantity,
             start: if self.random.once_in(40) {
-                Err(Unreadable("yesterday".into()))
+                Err(Unreadable::malformed("yesterday"))
             } else {
                 Ok((!self.random.once_in(5)).then_some(period.0))
             },
             stop: match self.random.below(80) {
-                0 => Err(Unreadable("tomorrow".into())),
+                0 => Err(Unreadable::malformed("tomorrow")),
                 1 => Ok(None),
                 _ => Ok(Some(period.1)),
             },
@@ -416,7 +417,13 @@ impl CommandSender {
         let mut rates = vec![Rate { model: usage, matching: Match::default() }];
         if self.random.once_in(4) {
             let when = if self.random.once_in(2) { When::Advance } else { When::Arrears };
-            let recurring = Model::Recurring { item: "".into(), price, every: Every::Month, when };
+            let recurring = Model::Recurring {
+                item: "".into(),
+                price,
+                every: Every::Month,
+                when,
+                until: FeeEnd::default(),
+            };
             rates.push(Rate { model: recurring, matching: Match::default() });
         }
         if self.random.once_in(10) {
@@ -428,6 +435,7 @@ impl CommandSender {
             currency: Currency::EUR,
             valid_from: Timestamp::from_micros(0).expect("1970"),
             rounding: Rounding::HalfUp,
+            on_change: OnChange::default(),
             resources: vec![declared],
             rates,
         };

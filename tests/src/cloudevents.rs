@@ -18,7 +18,7 @@ pub struct UsageEvent {
     pub resource: String,
     /// How much, in thousandths.
     pub thousandths: u64,
-    /// Since when, in minutes from the start of the year 2026.
+    /// Since when, in minutes from the start of 2026; until the end of 2027.
     pub start_minute: u32,
     /// For how many minutes.
     pub minutes: u32,
@@ -49,13 +49,17 @@ pub fn batch(source: &str, events: &[UsageEvent]) -> String {
     body
 }
 
-/// A minute of the year 2026, printed in RFC 3339.
+const MONTHS: [u32; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+/// The days of 2026, and those of 2027.
+const YEAR_DAYS: u32 = 365;
+
+/// A minute of the years 2026 and 2027, counted from the start of 2026, printed in RFC 3339.
 struct Minute(u32);
 
 impl std::fmt::Display for Minute {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        const MONTHS: [u32; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-        let (mut day, minute) = (self.0 / 1440, self.0 % 1440);
+        let (day, minute) = (self.0 / 1440, self.0 % 1440);
+        let (year, mut day) = (2026 + day / YEAR_DAYS, day % YEAR_DAYS);
         let mut month = 0;
         while let Some(days) = MONTHS.get(month)
             && day >= *days
@@ -63,13 +67,12 @@ impl std::fmt::Display for Minute {
             day -= days;
             month += 1;
         }
-        write!(f, "2026-{:02}-{:02}T{:02}:{:02}:00Z", month + 1, day + 1, minute / 60, minute % 60)
+        write!(f, "{year}-{:02}-{:02}T{:02}:{:02}:00Z", month + 1, day + 1, minute / 60, minute % 60)
     }
 }
 
 /// The minute at which a month of 2026 begins.
 pub fn minute_of_month(month: u32) -> u32 {
-    const MONTHS: [u32; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
     MONTHS.iter().take(month.saturating_sub(1) as usize).sum::<u32>() * 1440
 }
 
@@ -78,11 +81,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn minutes_are_those_of_2026() {
+    fn minutes_are_those_of_two_years() {
         let rows = [
             (0, "2026-01-01T00:00:00Z"),
             (59 * 1440 + 61, "2026-03-01T01:01:00Z"),
             (365 * 1440 - 1, "2026-12-31T23:59:00Z"),
+            (365 * 1440, "2027-01-01T00:00:00Z"),
+            (730 * 1440 - 1, "2027-12-31T23:59:00Z"),
         ];
         for (minute, expected) in rows {
             assert_eq!(Minute(minute).to_string(), expected);

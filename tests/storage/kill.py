@@ -13,11 +13,13 @@ import folder
 import journal
 
 # How many calls are tried of each command in CI; nothing: all of them.
-CALLS = {"init": None, "log": None, "rotate": None, "serve": 60, "upgrade": 40, "backup": 40, "restore": 40}
+CALLS = {"init": None, "log": None, "rotate": None, "serve": 60, "seal": 60, "upgrade": 40, "backup": 40, "restore": 40}
 # How many reads are tried of a command that makes no such call.
 READS = 20
-# A master: started on a folder of this format, or of the oldest one; under a little load; stopped.
-SERVERS = ("serve", "upgrade")
+# A master: started on a folder of this format, or of the oldest one, or with such short epochs that some are sealed; under a
+# little load; stopped.
+SERVERS = ("serve", "seal", "upgrade")
+SHORT_EPOCHS = "[disk]\nepoch_bytes = 65536\n"
 
 
 class Killed:
@@ -69,11 +71,17 @@ class Killed:
         written = journal.Journal()
         if self.command in SERVERS:
             token, written = self.known(place)
-            server = self.program.serve(place / "data", token, before=before)
+            config = None
+            if self.command == "seal":
+                config = place / "serve.toml"
+                config.write_text(SHORT_EPOCHS)
+            server = self.program.serve(place / "data", token, config=config, before=before)
             with server.spawn():
                 if server.is_ready():
                     try:
                         client = journal.Client(server, written, f"{self.ground.seed}/{number}")
+                        for _ in range(3 if self.command == "seal" else 0):
+                            client.usage(500)
                         client.once()
                     except OSError:
                         pass  # killed

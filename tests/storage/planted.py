@@ -7,6 +7,7 @@ overwritten; a shorter log opens without a word; what is damaged is served. Each
 program that it must see through.
 """
 
+import contextlib
 import json
 import pathlib
 
@@ -60,9 +61,10 @@ class Forgets(Program):
 
     def left(self, data, status):
         if status in (0, -9, 137) and (data / "log").is_dir() and not (data / "forgotten").exists():
-            # Once is enough; the drill begins with a folder that is whole.
-            (data / "forgotten").touch()
-            forget_end(data)
+            # Once is enough; the drill begins with a folder that is whole. On a full disk it may have to wait for room.
+            with contextlib.suppress(OSError):
+                forget_end(data)
+                (data / "forgotten").touch()
 
 
 class ForgetsCopies(Program):
@@ -131,6 +133,7 @@ def plants(truth):
         ("kill log", Forgets(), lost),
         ("kill rotate", Forgets(), lost),
         ("kill serve", Forgets(), lost),
+        ("kill seal", Forgets(), lost),
         ("kill upgrade", Forgets(), lost),
         ("kill backup", Forgets(), lost),
         ("kill restore", Forgets(), lost),

@@ -167,6 +167,17 @@ pub enum CertificateSubject {
     },
 }
 
+impl CertificateSubject {
+    /// What kind of holder it is.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Person { .. } => "person",
+            Self::Computer { .. } => "computer",
+            Self::Instance { .. } => "instance",
+        }
+    }
+}
+
 /// From when and until when, both included; whole seconds are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Validity {
@@ -261,6 +272,8 @@ impl Authority {
     /// A certificate and key for a client.
     pub fn issue(&self, subject: &CertificateSubject, validity: Validity) -> Result<Issued, AuthorityFault> {
         let mut name = DistinguishedName::new();
+        // What kind of holder it is must not have to be guessed from the name.
+        name.push(DnType::OrganizationName, subject.kind());
         match subject {
             CertificateSubject::Person { party } => name.push(DnType::CommonName, party.to_string()),
             CertificateSubject::Computer { id } => name.push(DnType::CommonName, id.as_str()),

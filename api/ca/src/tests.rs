@@ -119,16 +119,16 @@ fn the_text_says_what_openssl_says() {
     let zero_first =
         std::iter::repeat_with(|| issue(&computer("COMP-1"))).find(|issued| issued.serial >> 119 == 1);
     let zero_first = zero_first.expect("it comes some day");
-    check_issued(&zero_first, &format!("        Subject: CN=COMP-1/{mail}"), "CN=COMP-1");
-    check(&computer("COMP-1"), &format!("        Subject: CN=COMP-1/{mail}"), "CN=COMP-1");
+    check_issued(&zero_first, &format!("        Subject: O=computer, CN=COMP-1/{mail}"), "CN=COMP-1");
+    check(&computer("COMP-1"), &format!("        Subject: O=computer, CN=COMP-1/{mail}"), "CN=COMP-1");
     check(
         &CertificateSubject::Person { party: PartyId(3) },
-        &format!("        Subject: CN=PARTY-3/{mail}"),
+        &format!("        Subject: O=person, CN=PARTY-3/{mail}"),
         "CN=PARTY-3",
     );
     check(
         &instance,
-        &format!("        Subject: OU=COMP-7 slappart3, CN=SOFTINST-9/{mail}"),
+        &format!("        Subject: O=instance, OU=COMP-7 slappart3, CN=SOFTINST-9/{mail}"),
         "OU=COMP-7 slappart3",
     );
     check(

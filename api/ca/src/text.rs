@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use slapledger_core::domain::time::Timestamp;
 use x509_parser::oid_registry::{
-    OID_PKCS9_EMAIL_ADDRESS, OID_X509_COMMON_NAME, OID_X509_ORGANIZATIONAL_UNIT,
+    OID_PKCS9_EMAIL_ADDRESS, OID_X509_COMMON_NAME, OID_X509_ORGANIZATION_NAME, OID_X509_ORGANIZATIONAL_UNIT,
 };
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::time::ASN1Time;
@@ -47,6 +47,8 @@ fn name(name: &X509Name<'_>) -> String {
             (", ", "CN")
         } else if *kind == OID_X509_ORGANIZATIONAL_UNIT {
             (", ", "OU")
+        } else if *kind == OID_X509_ORGANIZATION_NAME {
+            (", ", "O")
         } else {
             continue;
         };

@@ -106,6 +106,17 @@ impl Catalogue {
         Ok(())
     }
 
+    /// Adds the products of a master, as its `/v1/products` lists them. A name of the file stays what it is.
+    pub fn add_products(&mut self, items: &[serde_json::Value]) {
+        for item in items {
+            if let (Some(name), Some(best)) =
+                (item["product"].as_str(), item["software_releases"][0].as_str())
+            {
+                self.releases.entry(name.to_lowercase()).or_insert_with(|| best.to_owned());
+            }
+        }
+    }
+
     /// Short names and the releases they stand for, by name.
     pub fn names(&self) -> impl Iterator<Item = (&str, &str)> {
         self.releases.iter().map(|(name, release)| (name.as_str(), release.as_str()))
@@ -126,9 +137,14 @@ impl Catalogue {
         }
     }
 
-    /// The release of a short name or of `product.NAME`, which the master knows; an address stands for itself.
+    /// The release of a short name or of `product.NAME`, which the master knows; an address stands for itself. A short
+    /// name that is not in the file may be a product.
     pub fn release_by(&self, master: &Master, software: &str) -> anyhow::Result<String> {
-        let Some(product) = software.strip_prefix(PRODUCT) else { return self.release(software) };
+        let Some(product) = software.strip_prefix(PRODUCT) else {
+            // A master that does not answer knows no product.
+            let best = || master.product(software).ok()?.into_iter().next();
+            return self.release(software).or_else(|unknown| best().ok_or(unknown));
+        };
         let mut releases = master.product(product)?.into_iter();
         releases.next().with_context(|| format!("the master has no release of product {product}"))
     }

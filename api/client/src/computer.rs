@@ -30,8 +30,18 @@ pub enum Computer {
     Describe(Describe),
     /// Restrict who and what a computer serves
     Scope(Scope),
+    /// Retire a computer that is gone; what is on it moves or ends
+    Retire(Retire),
+    /// Release a lost partition; its instance moves or ends
+    Release(Release),
     /// Issue the certificate of a computer: COMP-1.crt and COMP-1.key
     Certificate(Certificate),
+    /// Add example partitions and software, to try requests
+    ///
+    /// Offers partitions without network of their own on a computer, and publishes kvm and mysql as products, so that
+    /// `slapledger request i1 kvm` finds both. No software runs in them. Changes nothing on a computer that has
+    /// partitions.
+    Example(Example),
     /// Publish the partitions of computers, as `slapos node format` does
     ///
     /// A file is the JSON of what `slapos node format` sends, or that itself (marshalled XML):
@@ -108,6 +118,24 @@ pub struct Scope {
 }
 
 #[derive(Args)]
+pub struct Retire {
+    /// Its reference (COMP-1)
+    computer: String,
+    #[command(flatten)]
+    client: Client,
+}
+
+#[derive(Args)]
+pub struct Release {
+    /// The reference of its computer (COMP-1)
+    computer: String,
+    /// Its name (slappart0)
+    partition: String,
+    #[command(flatten)]
+    client: Client,
+}
+
+#[derive(Args)]
 pub struct Certificate {
     /// Its reference (COMP-1)
     computer: String,
@@ -120,6 +148,24 @@ pub struct Certificate {
     /// Folder for the files
     #[arg(long, value_name = "DIR", default_value = ".")]
     out: PathBuf,
+    #[command(flatten)]
+    client: Client,
+}
+
+/// Software that an example publishes: names, and releases of SlapOS.
+pub const EXAMPLE_SOFTWARE: [(&str, &str); 2] = [
+    ("kvm", "https://lab.nexedi.com/nexedi/slapos/raw/1.0.420/software/kvm/software.cfg"),
+    ("mysql", "https://lab.nexedi.com/nexedi/slapos/raw/1.0.420/software/mariadb/software.cfg"),
+];
+
+#[derive(Args)]
+pub struct Example {
+    /// Its reference
+    #[arg(default_value = "computer")]
+    computer: String,
+    /// How many partitions
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u8).range(1..))]
+    partitions: u8,
     #[command(flatten)]
     client: Client,
 }
@@ -153,6 +199,9 @@ pub fn run(computer: &Computer) -> anyhow::Result<()> {
         Computer::Describe(asked) => describe(asked),
         Computer::Scope(asked) => scope(asked),
         Computer::Certificate(asked) => certificate(asked),
+        Computer::Retire(asked) => retire(asked),
+        Computer::Release(asked) => release(asked),
+        Computer::Example(asked) => example(asked),
         Computer::Format(asked) => format(asked),
     }
 }
@@ -164,8 +213,10 @@ fn list(asked: &List) -> anyhow::Result<()> {
         say!("{}", serde_json::to_string_pretty(&items)?);
         return Ok(());
     }
-    let mut rows =
-        table(&["computer", "title", "address", "free", "busy", "withdrawn", "configured"], &[3, 4, 5]);
+    let mut rows = table(
+        &["computer", "title", "address", "free", "busy", "lost", "withdrawn", "configured"],
+        &[3, 4, 5, 6],
+    );
     for computer in &items {
         let partitions = &computer["partitions"];
         rows.add_row([
@@ -174,6 +225,7 @@ fn list(asked: &List) -> anyhow::Result<()> {
             text_of(&computer["address"]).to_owned(),
             partitions["free"].to_string(),
             partitions["busy"].to_string(),
+            partitions["lost"].to_string(),
             partitions["withdrawn"].to_string(),
             computer["configured_at"].as_str().unwrap_or("never").to_owned(),
         ]);
@@ -253,6 +305,20 @@ fn scope(asked: &Scope) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn retire(asked: &Retire) -> anyhow::Result<()> {
+    let path = invoices::path(&["v1", "computers", &asked.computer]);
+    let computer = asked.client.server()?.delete(&path)?;
+    say!("{} is retired since {}", text_of(&computer["id"]), text_of(&computer["retired_at"]));
+    Ok(())
+}
+
+fn release(asked: &Release) -> anyhow::Result<()> {
+    let path = invoices::path(&["v1", "computers", &asked.computer, "partitions", &asked.partition]);
+    let computer = asked.client.server()?.delete(&path)?;
+    say!("{} of {} is released", asked.partition, text_of(&computer["id"]));
+    Ok(())
+}
+
 fn certificate(asked: &Certificate) -> anyhow::Result<()> {
     let server = asked.client.server()?;
     let path = invoices::path(&["v1", "computers", &asked.computer, "certificate"]);
@@ -293,6 +359,7 @@ fn say_facts(computer: &Json) {
         ("address", text_of(&computer["address"])),
         ("configured", configured),
         ("silent since", text_of(&computer["silent_since"])),
+        ("retired", text_of(&computer["retired_at"])),
         ("attributes", &attributes.join(" ")),
         ("scope", text_of(&scope["scope"])),
         ("members", &group),
@@ -311,6 +378,37 @@ fn format(asked: &Format) -> anyhow::Result<()> {
     for (computer, partitions, xml) in asked.files.iter().map(read).collect::<anyhow::Result<Vec<_>>>()? {
         master.configure(&computer, &xml)?;
         say!("{computer} offers {partitions} partitions");
+    }
+    Ok(())
+}
+
+fn example(asked: &Example) -> anyhow::Result<()> {
+    let (master, _) = asked.client.open()?;
+    let server = master.server();
+    let known = server.get(&invoices::path(&["v1", "computers", &asked.computer]), &[])?;
+    let partitions = known["partition_list"].as_array().map_or(0, Vec::len);
+    if partitions == 0 {
+        let offers = (0..asked.partitions).map(|n| {
+            json!({
+                "reference": format!("slappart{n}"), "tap": {"name": format!("slaptap{n}")},
+                "address_list": [{"addr": format!("127.0.1.{n}"), "netmask": "255.255.255.255"}],
+            })
+        });
+        let config = json!({
+            "reference": asked.computer, "address": "127.0.0.1", "netmask": "255.0.0.0",
+            "partition_list": offers.collect::<Vec<_>>(),
+        });
+        master.configure(&asked.computer, &marshal::write(&marshalled(&config))?)?;
+        say!("{} offers {} partitions", asked.computer, asked.partitions);
+    } else {
+        say!("{} has {partitions} partitions", asked.computer);
+    }
+    let products = server.list("/v1/products", &[])?;
+    for (product, release) in EXAMPLE_SOFTWARE {
+        if !products.iter().any(|known| known["product"] == product) {
+            server.post_json("/v1/products", &json!({"product": product, "software_release": release}))?;
+            say!("{product} is {release}");
+        }
     }
     Ok(())
 }

@@ -53,13 +53,17 @@ pub fn print_json(answer: &Value) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub fn list_invoices(
-    server: &Server,
-    payer: Option<&str>,
-    state: Option<&str>,
-    json: bool,
-) -> anyhow::Result<()> {
-    let items = server.list("/v1/invoices", &[("payer", payer), ("state", state)])?;
+/// What a list of invoices is filtered by.
+#[derive(Debug, Clone, Copy)]
+pub struct InvoiceFilter<'a> {
+    pub payer: Option<&'a str>,
+    pub state: Option<&'a str>,
+    pub period: Option<&'a str>,
+}
+
+pub fn list_invoices(server: &Server, filter: InvoiceFilter<'_>, json: bool) -> anyhow::Result<()> {
+    let InvoiceFilter { payer, state, period } = filter;
+    let items = server.list("/v1/invoices", &[("payer", payer), ("state", state), ("period", period)])?;
     if json {
         say!("{}", serde_json::to_string_pretty(&items)?);
         return Ok(());
@@ -68,25 +72,57 @@ pub fn list_invoices(
     Ok(())
 }
 
-/// Invoices as the list route gives them, a row each.
+/// The state that people ask for: of an invoice that is final, what became of it.
+fn state_of(invoice: &Value) -> &str {
+    invoice["balance_state"].as_str().unwrap_or_else(|| text_of(&invoice["state"]))
+}
+
+fn is_zero(amount: &str) -> bool {
+    amount.chars().all(|digit| matches!(digit, '0' | '.'))
+}
+
+/// Invoices as the list route gives them, a row each. Amounts of credit notes are below zero.
 pub fn invoice_table(items: &[Value]) -> Table {
-    let mut list = table(&["invoice", "state", "buyer", "lines", "net", "tax", "total", ""], &[3, 4, 5, 6]);
+    let headings =
+        ["invoice", "state", "buyer", "period", "lines", "net", "tax", "total", "due", "", "about"];
+    let mut list = table(&headings, &[4, 5, 6, 7, 8]);
     for invoice in items {
         let buyer = invoice["buyer"]["name"].as_str().or(invoice["buyer"]["party"].as_str());
         let lines = invoice["lines"].as_array().map_or(0, Vec::len);
-        let tax = invoice["tax"].as_array().into_iter().flatten().map(|tax| text_of(&tax["amount"]));
+        let note = invoice["document"] == "credit_note";
+        let signed = |amount: &Value| match text_of(amount) {
+            zero if is_zero(zero) => zero.to_owned(),
+            amount if note => {
+                amount.strip_prefix('-').map_or_else(|| format!("-{amount}"), ToOwned::to_owned)
+            }
+            amount => amount.to_owned(),
+        };
+        let tax = invoice["tax"].as_array().into_iter().flatten().map(|tax| signed(&tax["amount"]));
         list.add_row([
             text_of(&invoice["id"]).to_owned(),
-            text_of(&invoice["state"]).to_owned(),
+            state_of(invoice).to_owned(),
             buyer.unwrap_or("").to_owned(),
+            period_of(&invoice["period"]),
             lines.to_string(),
-            text_of(&invoice["net"]).to_owned(),
+            signed(&invoice["net"]),
             tax.collect::<Vec<_>>().join(" + "),
-            text_of(&invoice["total"]).to_owned(),
+            signed(&invoice["total"]),
+            signed(&invoice["due"]),
             text_of(&invoice["currency"]).to_owned(),
+            text_of(&invoice["cites"]["invoice"]).to_owned(),
         ]);
     }
     list
+}
+
+/// `2026-10-01/2026-11-01`, or with the times, if it is not about whole days in UTC.
+fn period_of(period: &Value) -> String {
+    let bounds = [text_of(&period["start"]), text_of(&period["stop"])];
+    let days = bounds.map(|bound| bound.strip_suffix("T00:00:00Z"));
+    match days {
+        [Some(start), Some(stop)] => format!("{start}/{stop}"),
+        _ => bounds.join("/"),
+    }
 }
 
 /// What one costs; where that depends on how much it is, the steps: `1000 x 0.01 + 500 x 0.005 + 1`.
@@ -111,7 +147,7 @@ pub fn show_invoice(server: &Server, id: &str, json: bool) -> anyhow::Result<()>
     }
     let name = |party: &Value| party["name"].as_str().or(party["party"].as_str()).unwrap_or("").to_owned();
     let what = if invoice["document"] == "credit_note" { "credit note, " } else { "" };
-    say!("{}  {what}{}", text_of(&invoice["id"]), text_of(&invoice["state"]));
+    say!("{}  {what}{}", text_of(&invoice["id"]), state_of(&invoice));
     if let Some(about) = invoice["cites"]["invoice"].as_str() {
         say!("about   {about}: {}", text_of(&invoice["cites"]["reason"]));
     }
@@ -145,6 +181,9 @@ pub fn show_invoice(server: &Server, id: &str, json: bool) -> anyhow::Result<()>
     sum("total", &invoice["total"]);
     for paid in invoice["prepaid"].as_array().into_iter().flatten() {
         sum(text_of(&paid["credit"]), &paid["amount"]);
+    }
+    if let Some(credited) = invoice.get("credited").filter(|credited| !is_zero(text_of(credited))) {
+        sum("credited", credited);
     }
     sum("due", &invoice["due"]);
     for note in invoice["credit_notes"].as_array().into_iter().flatten() {

@@ -2,6 +2,7 @@
 //!
 //! It knows the wire of SLAP, the words of the core and JSON. It knows no engine: nothing here opens a data folder.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 #![expect(missing_docs, reason = "a comment of arguments is the help of their command")]
 
 pub mod books;
@@ -11,6 +12,7 @@ pub mod computer;
 pub mod console;
 pub mod invoice;
 pub mod invoices;
+pub mod later;
 pub mod master;
 pub mod options;
 pub mod party;

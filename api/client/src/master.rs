@@ -7,6 +7,7 @@ use std::time::Duration;
 use slapledger_slap_wire::marshal::{self, MarshalError, Object, Value};
 use slapledger_slap_wire::{MAX_BYTES, instance_xml};
 
+use super::later::{self, Later, NOT_READY_STATUS, TRY_AGAIN_STATUS};
 use super::server::{self, Server, reason};
 
 /// How long a master may take to answer, as for the clients of slapos.core.
@@ -30,9 +31,15 @@ pub enum MasterError {
         /// In which state it is.
         reported: String,
     },
+    /// It has its place, and its node has not published a connection parameter.
+    #[error("{0}")]
+    Unpublished(String),
     /// The master says why not.
     #[error("{0}")]
     Refused(String),
+    /// It cannot do it at the moment.
+    #[error("{0}")]
+    TryAgain(String),
     /// Nobody answers there.
     #[error("the master at {url} cannot be reached: {reason}")]
     Unreachable {
@@ -40,6 +47,8 @@ pub enum MasterError {
         url: String,
         /// What happened instead.
         reason: String,
+        /// Whether somebody may answer in a moment.
+        may_return: bool,
     },
     /// What came is no answer that this client reads.
     #[error("the answer of {path} cannot be read: {reason}")]
@@ -57,7 +66,16 @@ pub enum MasterError {
 impl MasterError {
     /// Whether it may do when asked again later.
     pub fn is_not_ready(&self) -> bool {
-        matches!(self, Self::NotReady(_) | Self::Pending { .. })
+        matches!(self, Self::NotReady(_) | Self::Pending { .. } | Self::Unpublished(_))
+    }
+
+    /// With which status a command ends because of it.
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::NotReady(_) | Self::Pending { .. } | Self::Unpublished(_) => NOT_READY_STATUS,
+            Self::TryAgain(_) | Self::Unreachable { may_return: true, .. } => TRY_AGAIN_STATUS,
+            Self::Refused(_) | Self::Unreachable { .. } | Self::Unreadable { .. } | Self::Unsendable(_) => 1,
+        }
     }
 }
 
@@ -256,6 +274,7 @@ impl Master {
         let unreachable = |error: ureq::Error| MasterError::Unreachable {
             url: self.server.url().to_owned(),
             reason: reason(&error, self.server.url()),
+            may_return: later::may_return(&error),
         };
         let mut response = result.map_err(unreachable)?;
         let most = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX);
@@ -265,7 +284,12 @@ impl Master {
             408 => Err(MasterError::NotReady(what.to_owned())),
             status => {
                 let hint = server::hint(status, self.server.by());
-                Err(MasterError::Refused(format!("{}{hint}", said(status, path, &body))))
+                let text = format!("{}{hint}", said(status, path, &body));
+                // SLAP has statuses alone.
+                match Later::of(status, "", &text) {
+                    Some(_) => Err(MasterError::TryAgain(text)),
+                    None => Err(MasterError::Refused(text)),
+                }
             }
         }
     }

@@ -183,7 +183,7 @@ impl Identity {
 }
 
 /// The certificates of a file; at least one.
-fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+pub fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
     let text = fs::read(path).with_context(|| format!("read {}", path.display()))?;
     let read: Vec<_> = CertificateDer::pem_slice_iter(&text)
         .collect::<Result<_, _>>()
@@ -202,7 +202,7 @@ fn roots_of_the_system() -> anyhow::Result<Vec<CertificateDer<'static>>> {
 }
 
 /// A certificate and its key, which fit together.
-fn client_certificate(Pair { certificate, key }: &Pair) -> anyhow::Result<ClientCert> {
+pub fn client_certificate(Pair { certificate, key }: &Pair) -> anyhow::Result<ClientCert> {
     let chain = certificates(certificate)?;
     let text = private::secret(key)?;
     let read = PrivateKeyDer::from_pem_slice(text.as_bytes())

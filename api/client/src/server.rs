@@ -13,6 +13,8 @@ use ureq::middleware::MiddlewareNext;
 use ureq::tls::TlsConfig;
 use ureq::{Body, SendBody};
 
+use super::later::{self, Later};
+
 /// Which project those choose who reach all of them.
 const PROJECT: HeaderName = HeaderName::from_static("slapledger-project");
 /// The longest answer that is read.
@@ -185,7 +187,8 @@ impl Server {
     /// The same of an answer that is a text.
     fn text(&self, result: Result<Response<Body>, ureq::Error>, url: &str) -> anyhow::Result<String> {
         let unreachable = |error: ureq::Error| {
-            anyhow::anyhow!("the server at {} cannot be reached: {}", self.url, reason(&error, &self.url))
+            let text = format!("the server at {} cannot be reached: {}", self.url, reason(&error, &self.url));
+            if later::may_return(&error) { Later::TryAgain(text).into() } else { anyhow::Error::msg(text) }
         };
         let mut response = result.map_err(unreachable)?;
         let body = response.body_mut().with_config().limit(MOST_BYTES);
@@ -196,10 +199,14 @@ impl Server {
         }
         let problem: Value = serde_json::from_str(&text).unwrap_or_default();
         let hint = hint(status.as_u16(), self.by);
-        match (problem["detail"].as_str(), problem["field"].as_str()) {
-            (Some(detail), Some(field)) => bail!("{field}: {detail}"),
-            (Some(detail), None) => bail!("{detail}{hint}"),
-            _ => bail!("{url} answered {status}{hint}"),
+        let text = match (problem["detail"].as_str(), problem["field"].as_str()) {
+            (Some(detail), Some(field)) => format!("{field}: {detail}"),
+            (Some(detail), None) => format!("{detail}{hint}"),
+            _ => format!("{url} answered {status}{hint}"),
+        };
+        match Later::of(status.as_u16(), later::code_of(&problem), &text) {
+            Some(later) => Err(later.into()),
+            None => bail!(text),
         }
     }
 }

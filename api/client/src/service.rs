@@ -69,6 +69,8 @@ pub struct Instance {
     shared: bool,
     computer: Option<String>,
     partition: Option<String>,
+    #[serde(default)]
+    partition_lost_since: Option<String>,
     ended_at: Option<String>,
 }
 
@@ -86,7 +88,10 @@ impl Instance {
 
     fn place(&self) -> String {
         match (&self.computer, &self.partition) {
-            (Some(computer), Some(partition)) => format!("{computer} {partition}"),
+            (Some(computer), Some(partition)) => {
+                let lost = if self.partition_lost_since.is_some() { " (lost)" } else { "" };
+                format!("{computer} {partition}{lost}")
+            }
             _ => "none yet".to_owned(),
         }
     }

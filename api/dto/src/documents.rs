@@ -99,6 +99,8 @@ pub struct SharedDocument {
     pub timestamp: Option<String>,
     /// Its parameters.
     pub parameters: BTreeMap<String, String>,
+    /// Those of them that are no texts, marshalled, which only slapos.proxy keeps apart.
+    pub typed: BTreeMap<String, String>,
     /// Its connection parameters, which only the master sends; they win over parameters of the same name.
     pub connection: BTreeMap<String, String>,
 }

@@ -37,9 +37,10 @@ pub struct NoLedger {
 }
 
 /// Opens the log of a data folder to write to it, if `accept` accepts it; makes one where nothing is. A refusal leaves the
-/// folder as it was.
+/// folder as it was. An epoch is sealed when it has `epoch_bytes`, if not as many as usual.
 pub fn open_log(
     data: &Path,
+    epoch_bytes: Option<u64>,
     accept: impl FnOnce(&SledStore) -> anyhow::Result<()>,
 ) -> anyhow::Result<SledStore> {
     check_use(data)?;
@@ -48,7 +49,9 @@ pub fn open_log(
         // A new log would begin anew what the caches are the rest of.
         check_empty(data)?;
     }
-    SledStore::open_accepted(&log, Options::default(), |store| {
+    let usual = Options::default();
+    let options = Options { epoch_bytes: epoch_bytes.unwrap_or(usual.epoch_bytes), ..usual };
+    SledStore::open_accepted(&log, options, |store| {
         check(data, store)?;
         accept(store)
     })
@@ -63,7 +66,7 @@ pub fn read_log(data: &Path) -> anyhow::Result<SledStore> {
     check_restored(data)?;
     let store = SledStore::open_read_only(&log).map_err(|fault| match fault {
         StoreFault::InUse { .. } => anyhow::Error::from(fault).context(format!(
-            "{} is in use by a running server: add --url, if the command has it, or stop the server",
+            "{} is in use by a running server: add --url, or set SLAPLEDGER_URL, in place of --data",
             data.display()
         )),
         fault => fault.into(),

@@ -93,9 +93,14 @@ pub struct Engine {
     pub certifier: Option<Arc<Certifier>>,
     /// Where requests that name no computer look for room; anywhere, if nowhere is said.
     pub default_computer: Option<ComputerId>,
+    /// The most bytes of the parameters of one instance, and of its connection parameters, as they are stored.
+    pub most_parameter_bytes: usize,
     /// Where everything is kept.
     pub data: PathBuf,
 }
+
+/// The most bytes of the parameters of one instance, if nothing else is configured.
+pub const MOST_PARAMETER_BYTES: usize = 8 * 1024 * 1024;
 
 /// Called when a view begins to catch up, with its name and the end of the log; what it returns is called as the view
 /// comes closer, and dropped when it has arrived.
@@ -130,13 +135,15 @@ pub fn accepted() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the writer watches, and within which bounds.
+/// What the writer watches, and the bounds of what it writes.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct GuardBounds {
+pub struct WriterBounds {
     /// How far the clock may step.
     pub clock: ClockBounds,
     /// How many bytes are kept free where the data folder is; see [`RoomOptions`].
     pub reserve_bytes: Option<u64>,
+    /// How long an epoch of the log becomes before it is sealed, if not as long as usual.
+    pub epoch_bytes: Option<u64>,
     /// How many groups of usage an instance may have of a resource in a month.
     pub most_groups: Option<usize>,
 }
@@ -151,11 +158,11 @@ pub fn free_space(folder: &Path) -> std::io::Result<FreeSpace> {
 impl Engine {
     /// Opens or makes a data folder, reads the log and starts to write. The views catch up on their own threads.
     pub fn open(open: Open<'_>) -> anyhow::Result<Self> {
-        Self::open_guarded(open, GuardBounds::default())
+        Self::open_guarded(open, WriterBounds::default())
     }
 
-    /// The same with a writer that watches clock and disk within these bounds.
-    pub fn open_guarded(open: Open<'_>, bounds: GuardBounds) -> anyhow::Result<Self> {
+    /// The same with a writer that keeps to these bounds.
+    pub fn open_guarded(open: Open<'_>, bounds: WriterBounds) -> anyhow::Result<Self> {
         let data = open.data.to_owned();
         std::fs::create_dir_all(&data)
             .with_context(|| format!("create the data folder {}", data.display()))?;
@@ -181,7 +188,8 @@ impl Engine {
             }
             (open.accept)()
         };
-        let sled = Arc::new(folder::open_log(&data, accept)?);
+        let WriterBounds { clock, reserve_bytes, epoch_bytes, most_groups } = bounds;
+        let sled = Arc::new(folder::open_log(&data, epoch_bytes, accept)?);
         let store = Arc::clone(&sled) as Arc<dyn EventStore>;
         let keys = Arc::new(KeyRing::open(&ring, &of_ring)?);
         let options = Options {
@@ -193,7 +201,6 @@ impl Engine {
             snapshot: Some(data.join(folder::STATE).join(folder::WRITER_SNAPSHOT)),
             seen: index_at(data.join(folder::INDEX), keys.fingerprint_key()),
         };
-        let GuardBounds { clock, reserve_bytes, most_groups } = bounds;
         let look = {
             let data = data.clone();
             Box::new(move || free_space(&data))
@@ -283,6 +290,7 @@ impl Engine {
             access,
             certifier: None,
             default_computer: None,
+            most_parameter_bytes: MOST_PARAMETER_BYTES,
             data,
         }
     }

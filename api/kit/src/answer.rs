@@ -1,81 +1,145 @@
-//! Answers in JSON with the sequence they reflect, and tags of resources (`ETag`, `If-Match`, `If-None-Match`).
+//! What handlers answer: a value of the type that the route describes, the sequence it reflects, and its headers.
+//!
+//! Nothing here is written yet: `forms` renders an answer in the form that its reader prefers, and compares tags
+//! (`ETag`, `If-None-Match`). `If-Match` is compared here, before a write.
+
+use std::borrow::Cow;
+use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use slapledger_core::domain::id::Sequence;
 
 use super::problem::Problem;
-use crate::forms::Representation;
+use crate::representation::Representation;
 
 /// Names the sequence that an answer reflects.
 pub const SEQUENCE: HeaderName = HeaderName::from_static("slapledger-sequence");
 
-/// An answer in JSON that reflects a sequence.
-pub fn json(status: StatusCode, sequence: Sequence, body: &impl Serialize) -> Response {
-    match serde_json::to_vec(body) {
-        Ok(bytes) => json_bytes(status, sequence, bytes),
-        Err(error) => Problem::fault(&error).into_response(),
-    }
-}
-
-/// The same of JSON that is written already.
-pub fn json_bytes(status: StatusCode, sequence: Sequence, body: Vec<u8>) -> Response {
-    let mut response = (status, body).into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(SEQUENCE, HeaderValue::from(sequence.0));
-    response
-}
-
-/// One resource, with an `ETag` of its content in the form that is preferred: 304 for whoever has it.
-pub fn resource(headers: &HeaderMap, sequence: Sequence, body: &impl Serialize) -> Response {
-    let bytes = match serde_json::to_vec(body) {
-        Ok(bytes) => bytes,
-        Err(error) => return Problem::fault(&error).into_response(),
-    };
-    let tag = tag(headers, &bytes);
-    let mut response = if names(headers, &header::IF_NONE_MATCH, &tag) {
-        let mut response = StatusCode::NOT_MODIFIED.into_response();
-        response.headers_mut().insert(SEQUENCE, HeaderValue::from(sequence.0));
-        response
-    } else {
-        json_bytes(StatusCode::OK, sequence, bytes)
-    };
-    put_tag(&mut response, &tag);
-    response
-}
-
-/// The same as the answer to a write: never 304.
-pub fn tagged(
-    headers: &HeaderMap,
+/// What a handler answers: a status, a value, and what stands in the headers.
+#[derive(Debug)]
+pub struct HttpAnswer<T> {
     status: StatusCode,
-    sequence: Sequence,
-    body: &impl Serialize,
-) -> Response {
-    let bytes = match serde_json::to_vec(body) {
-        Ok(bytes) => bytes,
-        Err(error) => return Problem::fault(&error).into_response(),
-    };
-    let tag = tag(headers, &bytes);
-    let mut response = json_bytes(status, sequence, bytes);
-    put_tag(&mut response, &tag);
-    response
+    value: T,
+    tagging: Tagging,
+    is_problem: bool,
+    headers: HeaderMap,
 }
 
-fn put_tag(response: &mut Response, tag: &str) {
-    if let Ok(tag) = HeaderValue::from_str(tag) {
-        response.headers_mut().insert(header::ETAG, tag);
+/// Whether an answer has a tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tagging {
+    /// It has none.
+    None,
+    /// It has one: it shows a resource after a write.
+    Written,
+    /// It has one, and who has it already gets 304: it shows a resource.
+    Read,
+}
+
+impl<T> HttpAnswer<T> {
+    /// An answer that reflects a sequence.
+    pub fn new(status: StatusCode, sequence: Sequence, value: T) -> Self {
+        let headers = HeaderMap::from_iter([(SEQUENCE, HeaderValue::from(sequence.0))]);
+        Self { status, value, tagging: Tagging::None, is_problem: false, headers }
+    }
+
+    /// The answer to a read, or to a write that made nothing.
+    pub fn ok(sequence: Sequence, value: T) -> Self {
+        Self::new(StatusCode::OK, sequence, value)
+    }
+
+    /// One resource, with the tag of its content in the form of the answer: 304 for whoever has it.
+    pub fn resource(sequence: Sequence, value: T) -> Self {
+        Self { tagging: Tagging::Read, ..Self::ok(sequence, value) }
+    }
+
+    /// The same as the answer to a write: never 304.
+    pub fn tagged(status: StatusCode, sequence: Sequence, value: T) -> Self {
+        Self { tagging: Tagging::Written, ..Self::new(status, sequence, value) }
+    }
+
+    /// A problem with more members than others have.
+    pub fn problem(status: StatusCode, sequence: Sequence, value: T) -> Self {
+        Self { is_problem: true, ..Self::new(status, sequence, value) }
+    }
+
+    /// With the place of what was made.
+    #[must_use]
+    pub fn located(mut self, place: &str) -> Self {
+        if let Ok(location) = HeaderValue::from_str(place) {
+            self.headers.insert(header::LOCATION, location);
+        }
+        self
+    }
+
+    /// With the time until it may have changed.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u32) -> Self {
+        self.headers.insert(header::RETRY_AFTER, seconds.into());
+        self
+    }
+
+    /// Nobody on the way may store it: it holds a secret.
+    #[must_use]
+    pub fn not_stored(mut self) -> Self {
+        self.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        self
     }
 }
 
-/// With the place of what was made.
-pub fn located(mut response: Response, place: &str) -> Response {
-    if let Ok(location) = HeaderValue::from_str(place) {
-        response.headers_mut().insert(header::LOCATION, location);
+/// A value of which only the forms are known that it can be written in.
+pub(crate) trait Writable: Send + Sync {
+    fn to_json(&self) -> serde_json::Result<Vec<u8>>;
+    fn to_value(&self) -> serde_json::Result<serde_json::Value>;
+}
+
+impl<T: Serialize + Send + Sync> Writable for T {
+    fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+        serde_json::to_vec(self)
     }
-    response
+
+    fn to_value(&self) -> serde_json::Result<serde_json::Value> {
+        serde_json::to_value(self)
+    }
+}
+
+/// The value of a response that is not written yet.
+#[derive(Clone)]
+pub(crate) struct Unwritten {
+    pub(crate) value: Arc<dyn Writable>,
+    pub(crate) tagging: Tagging,
+    pub(crate) is_problem: bool,
+}
+
+/// The type of the value of a response, by the name of its schema.
+#[derive(Clone, Copy)]
+pub struct Shape(fn() -> Cow<'static, str>);
+
+impl Shape {
+    /// That of this type.
+    pub fn of<T: JsonSchema>() -> Self {
+        Self(T::schema_name)
+    }
+
+    /// The name of its schema.
+    pub fn name(self) -> Cow<'static, str> {
+        (self.0)()
+    }
+}
+
+impl<T: Serialize + JsonSchema + Send + Sync + 'static> IntoResponse for HttpAnswer<T> {
+    fn into_response(self) -> Response {
+        let Self { status, value, tagging, is_problem, headers } = self;
+        let mut response = (status, headers).into_response();
+        let extensions = response.extensions_mut();
+        extensions.insert(Unwritten { value: Arc::new(value), tagging, is_problem });
+        extensions.insert(Shape::of::<T>());
+        response
+    }
 }
 
 /// Whether what a write is about is still what its sender has seen, in whichever form; if it says what it has seen.
@@ -84,27 +148,24 @@ pub fn precondition<R: Serialize>(headers: &HeaderMap, shown: impl FnOnce() -> R
         return Ok(());
     }
     let bytes = serde_json::to_vec(&shown()).map_err(|error| Problem::fault(&error))?;
-    let fits = |form: Representation| names(headers, &header::IF_MATCH, &tag_of(form, &bytes));
+    let told = || headers.get_all(header::IF_MATCH).iter();
+    let fits = |form: Representation| names(told(), &tag(form, &bytes));
     if fits(Representation::Json) || fits(Representation::Xml) {
         return Ok(());
     }
     Err(Problem::precondition_failed("it is not what was seen: read it again"))
 }
 
-/// The tag of a resource whose JSON this is, in the form that is preferred.
-fn tag(headers: &HeaderMap, bytes: &[u8]) -> String {
-    tag_of(Representation::accepted(headers).unwrap_or(Representation::Json), bytes)
-}
-
-fn tag_of(form: Representation, bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
+/// The tag of a resource whose JSON this is, in a form.
+pub(crate) fn tag(form: Representation, json: &[u8]) -> String {
+    let digest = Sha256::digest(json);
     let short = digest.first_chunk().copied().map_or(0, u128::from_be_bytes);
     format!("\"{short:032x}{}\"", form.mark())
 }
 
 /// Whether a header names a tag, or any there is.
-fn names(headers: &HeaderMap, header: &HeaderName, tag: &str) -> bool {
-    let told = headers.get_all(header).iter().filter_map(|value| value.to_str().ok());
+pub(crate) fn names<'a>(told: impl Iterator<Item = &'a HeaderValue>, tag: &str) -> bool {
+    let told = told.filter_map(|value| value.to_str().ok());
     let mut told = told.flat_map(|value| value.split(',')).map(str::trim);
     told.any(|other| other == "*" || other.strip_prefix("W/").unwrap_or(other) == tag)
 }

@@ -188,6 +188,15 @@ codes! {
     StillRequested "still-requested" [409, 404]
         "A node reports as destroyed what its user still wants.",
         "Keep it, or have its user request that it be destroyed.";
+    PartitionOffered "partition-offered" [409]
+        "The partition to release is still offered by its computer.",
+        "Destroy its instance instead; its node reports when that is done.";
+    QuotaExceeded "quota-exceeded" [409]
+        "The party has as many of these as it may have.",
+        "Remove some of them, then repeat the request.";
+    ComputerRetired "computer-retired" [409]
+        "The computer was retired.",
+        "Register a new computer.";
     InstanceDestroyed "instance-destroyed" [409]
         "The instance has been destroyed, or is about to be.",
         "Request another instance.";
@@ -309,6 +318,9 @@ codes! {
     MediaType "media-type" [415]
         "The route does not read bodies of this type.",
         "Send one of the types that `detail` names.";
+    NoUsageAccepted "no-usage-accepted" [422]
+        "Of the usage events in the body none was accepted.",
+        "Correct what `outcomes` names; resolve or dismiss what is suspended.";
     TooManyRequests "too-many-requests" [429]
         "The sender is above its rate limit.",
         "Try again after `retry-after`.";
@@ -359,6 +371,10 @@ codes! {
     InsufficientStorage "insufficient-storage" [507]
         "The disk of the server is full up to its reserve.",
         "Free space on the server.";
+
+    MasterUnreachable "master-unreachable" [523]
+        "Another master, to which the request is forwarded, cannot answer.",
+        "Wait until that master serves again, then repeat the request.";
 }
 
 impl ProblemCode {

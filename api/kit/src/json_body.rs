@@ -5,6 +5,7 @@
 //! their own (`cloud_event`), and price books one that knows their form.
 
 mod tree;
+pub mod unique;
 
 use std::borrow::Cow;
 use std::fmt::{self, Display, Write as _};
@@ -60,7 +61,7 @@ pub fn parse_optional<T: DeserializeOwned>(received: &ReceivedRequest) -> Result
 fn tree_of(headers: &HeaderMap, bytes: &[u8]) -> Result<Tree, Problem> {
     match collect::media_type(headers).as_deref() {
         Some("application/json") => {
-            let value: Value = serde_json::from_slice(bytes)
+            let value = unique::from_slice(bytes)
                 .map_err(|error| Problem::malformed(format!("the body is not JSON: {error}")))?;
             match value {
                 Value::Object(members) => Ok(Tree::of(members, false)),

@@ -12,5 +12,6 @@ pub mod forms;
 pub mod json_body;
 pub mod problem;
 pub mod refusal;
+pub mod representation;
 pub mod sealing;
 pub mod text;

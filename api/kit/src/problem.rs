@@ -1,5 +1,7 @@
 //! Errors as everybody outside sees them: one JSON shape (RFC 9457 problem details).
 
+use std::borrow::Cow;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
@@ -30,15 +32,23 @@ pub struct ProblemDetails<'a> {
     #[schemars(regex(pattern = "^urn:slapledger:problem:[a-z-]+$"))]
     r#type: String,
     /// The same in words.
-    title: &'a str,
+    title: String,
     /// The HTTP status.
     #[schemars(range(min = 400, max = 599))]
     status: u16,
     /// What happened this time, and which rule it broke.
-    detail: &'a str,
+    detail: Cow<'a, str>,
     /// The member of the request that is to blame.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'a str>,
+}
+
+impl<'a> ProblemDetails<'a> {
+    /// The details of a problem that names no member.
+    pub fn new(status: StatusCode, code: ProblemCode, detail: Cow<'a, str>) -> Self {
+        let title = code.as_str().replace('-', " ");
+        Self { r#type: code.urn(), title, status: status.as_u16(), detail, field: None }
+    }
 }
 
 impl Problem {
@@ -127,14 +137,8 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let title = self.code.as_str().replace('-', " ");
-        let details = ProblemDetails {
-            r#type: self.code.urn(),
-            title: &title,
-            status: self.status.as_u16(),
-            detail: &self.detail,
-            field: self.field.as_deref(),
-        };
+        let details = ProblemDetails::new(self.status, self.code, Cow::Borrowed(&self.detail));
+        let details = ProblemDetails { field: self.field.as_deref(), ..details };
         let body = serde_json::to_vec(&details).unwrap_or_default();
         let mut response = (self.status, body).into_response();
         if self.status == StatusCode::UNAUTHORIZED {

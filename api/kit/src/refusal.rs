@@ -166,8 +166,10 @@ fn of_computer(refusal: &ComputerRefusal) -> ProblemCode {
         ComputerRefusal::Unknown(_) => ProblemCode::ComputerUnknown,
         ComputerRefusal::UnknownParty { .. } => ProblemCode::PartyUnknown,
         ComputerRefusal::AlreadyRegistered { .. } => ProblemCode::ComputerRegistered,
+        ComputerRefusal::Retired { .. } => ProblemCode::ComputerRetired,
         ComputerRefusal::PartitionTwice { .. }
         | ComputerRefusal::BadText { .. }
+        | ComputerRefusal::BadReference { .. }
         | ComputerRefusal::UnknownAttribute { .. }
         | ComputerRefusal::TooMany { .. } => ProblemCode::Invalid,
     }
@@ -185,6 +187,8 @@ fn of_instance(refusal: &InstanceRefusal) -> ProblemCode {
         InstanceRefusal::PartitionFree { .. } => ProblemCode::PartitionFree,
         InstanceRefusal::NoRoom { .. } => ProblemCode::NoFreePartition,
         InstanceRefusal::NotToBeDestroyed { .. } => ProblemCode::StillRequested,
+        InstanceRefusal::TooManyWait { .. } => ProblemCode::QuotaExceeded,
+        InstanceRefusal::StillOffered { .. } => ProblemCode::PartitionOffered,
         InstanceRefusal::OtherKey { .. } => ProblemCode::ModifiedConcurrently,
         InstanceRefusal::RequesterGoes { .. } => ProblemCode::InstanceDestroyed,
         InstanceRefusal::NameTaken { .. } => ProblemCode::NameTaken,

@@ -16,28 +16,47 @@ use crate::problem::Problem;
 
 /// The longest error text that is kept, in bytes: the sealed event must fit into the log.
 const ERROR_BYTES: usize = 32 * 1024;
-/// The most parameters that are kept, in bytes of instance XML: the sealed event, with all else it says, must fit too.
-const PARAMETER_BYTES: usize = 60_000;
-
-/// Parameters under a key. `field` is to blame if XML cannot carry them, or there are too many.
-pub fn seal_parameters(
-    keys: &KeyRing,
-    key: KeyId,
-    field: &str,
-    parameters: &BTreeMap<String, String>,
-) -> Result<Sealed, Problem> {
-    seal(keys, key, &parameter_xml(field, parameters)?)
+/// Parameters as a sender told them.
+#[derive(Debug, Clone, Copy)]
+pub struct ToldParameters<'a> {
+    /// The field they came in, which is to blame for what is wrong with them.
+    pub field: &'a str,
+    /// Their texts.
+    pub texts: &'a BTreeMap<String, String>,
+    /// Those of them that are no texts, marshalled, where types are kept.
+    pub typed: &'a BTreeMap<String, String>,
+    /// The most bytes of them as they are stored.
+    pub most_bytes: usize,
 }
 
-/// Parameters as they are kept under the seal.
-pub fn parameter_xml(field: &str, parameters: &BTreeMap<String, String>) -> Result<String, Problem> {
-    let xml = instance_xml::write(parameters).map_err(|error| Problem::field(field, error.to_string()))?;
-    if xml.len() > PARAMETER_BYTES {
-        let bytes = xml.len();
-        let rule = format!("must have at most {PARAMETER_BYTES} bytes as stored (instance XML), not {bytes}");
-        return Err(Problem::too_large(field, rule));
+impl ToldParameters<'_> {
+    /// Under a key.
+    pub fn seal(&self, keys: &KeyRing, key: KeyId) -> Result<Sealed, Problem> {
+        seal(keys, key, &self.xml()?)
     }
-    Ok(xml)
+
+    /// As they are kept under the seal.
+    pub fn xml(&self) -> Result<String, Problem> {
+        let Self { field, texts, typed, most_bytes } = *self;
+        let xml = instance_xml::write_typed(texts, typed);
+        let xml = xml.map_err(|error| Problem::field(field, error.to_string()))?;
+        if xml.len() > most_bytes {
+            let bytes = xml.len();
+            let rule = format!("must have at most {most_bytes} bytes as stored (instance XML), not {bytes}");
+            return Err(Problem::too_large(field, rule));
+        }
+        Ok(xml)
+    }
+}
+
+/// Parameters of texts alone, under a key.
+pub fn seal_parameters(
+    (keys, most_bytes): (&KeyRing, usize),
+    key: KeyId,
+    field: &str,
+    texts: &BTreeMap<String, String>,
+) -> Result<Sealed, Problem> {
+    ToldParameters { field, texts, typed: &BTreeMap::new(), most_bytes }.seal(keys, key)
 }
 
 /// A text under a key.
@@ -63,6 +82,12 @@ pub fn open_parameters(keys: &KeyRing, sealed: &Sealed) -> BTreeMap<String, Stri
         tracing::warn!(key = %sealed.key, %error, "sealed parameters are not instance XML");
         BTreeMap::new()
     })
+}
+
+/// Those of sealed parameters that are no texts, marshalled.
+pub fn open_typed_parameters(keys: &KeyRing, sealed: &Sealed) -> BTreeMap<String, String> {
+    let text = open(keys, sealed);
+    text.and_then(|text| instance_xml::read_typed(&text).ok()).unwrap_or_default()
 }
 
 /// A text that was sealed.
@@ -115,24 +140,30 @@ mod tests {
         let key = keys.fresh().unwrap();
         let mut parameters = BTreeMap::from([("b".to_owned(), "x<y&z>\"\r\n".to_owned())]);
         parameters.insert("a".to_owned(), String::new());
-        let sealed = seal_parameters(&keys, key, "parameters", &parameters).unwrap();
+        let sealed = seal_parameters((&keys, 60_000), key, "parameters", &parameters).unwrap();
         assert_eq!(open_parameters(&keys, &sealed), parameters);
-        assert!(sealed.same_content(&seal_parameters(&keys, key, "parameters", &parameters).unwrap()));
+        assert!(
+            sealed.same_content(&seal_parameters((&keys, 60_000), key, "parameters", &parameters).unwrap())
+        );
         parameters.insert("c".to_owned(), "\u{1}".to_owned());
-        let refused = seal_parameters(&keys, key, "parameters", &parameters).unwrap_err();
+        let refused = seal_parameters((&keys, 60_000), key, "parameters", &parameters).unwrap_err();
         assert_eq!(refused.field.as_deref(), Some("parameters"));
     }
 
     #[test]
     fn parameters_are_bounded_as_they_are_stored() {
-        let of = |value: String| parameter_xml("parameters", &BTreeMap::from([("a".to_owned(), value)]));
+        const MOST: usize = 60_000;
+        let of = |value: String| {
+            let (texts, typed) = (BTreeMap::from([("a".to_owned(), value)]), BTreeMap::new());
+            ToldParameters { field: "parameters", texts: &texts, typed: &typed, most_bytes: MOST }.xml()
+        };
         let around = of(String::new()).unwrap().len();
-        assert_eq!(of("x".repeat(PARAMETER_BYTES - around)).unwrap().len(), PARAMETER_BYTES);
+        assert_eq!(of("x".repeat(MOST - around)).unwrap().len(), MOST);
         let rule = "must have at most 60000 bytes as stored (instance XML), not 60001";
         let refused = Err(Problem::too_large("parameters", rule));
-        assert_eq!(of("x".repeat(PARAMETER_BYTES - around + 1)), refused);
+        assert_eq!(of("x".repeat(MOST - around + 1)), refused);
         // What XML writes longer counts so.
-        assert_eq!(of("&".repeat(PARAMETER_BYTES / 4)).unwrap_err().status, StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(of("&".repeat(MOST / 4)).unwrap_err().status, StatusCode::PAYLOAD_TOO_LARGE);
     }
 
     #[test]
@@ -140,7 +171,7 @@ mod tests {
         let keys = KeyRing::in_memory();
         let key = keys.fresh().unwrap();
         let parameters = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
-        let sealed = seal_parameters(&keys, key, "parameters", &parameters).unwrap();
+        let sealed = seal_parameters((&keys, 60_000), key, "parameters", &parameters).unwrap();
         keys.destroy(key).unwrap();
         assert_eq!(open_parameters(&keys, &sealed), BTreeMap::new());
         assert_eq!(open(&keys, &sealed), None);

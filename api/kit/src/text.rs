@@ -10,7 +10,12 @@ use super::problem::Problem;
 /// The longest body of a call, in bytes as sent.
 pub const SMALL: usize = 1024 * 1024;
 /// The longest body that carries a document of a node.
-pub const LARGE: usize = slap_wire::MAX_BYTES;
+pub const LARGE: usize = 8 * 1024 * 1024;
+
+/// The longest body that carries so many bytes of parameters: forms and XML write many characters longer.
+pub const fn of_parameters(most_bytes: usize) -> usize {
+    most_bytes.saturating_mul(3).saturating_add(SMALL)
+}
 
 /// A text that XML can carry.
 pub fn carriable(field: &str, text: &str) -> Result<(), Problem> {

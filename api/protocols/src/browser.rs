@@ -11,43 +11,80 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use slapledger_kit::code::ProblemCode;
-use slapledger_kit::forms::{self, Representation};
+use slapledger_kit::forms;
 use slapledger_kit::problem::Problem;
+use slapledger_kit::representation::Representation;
+use slapledger_net::Peer;
 
 use super::access::Gateway;
 
 /// What a browser says of whose page it asks for.
 const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// The scheme of that claim.
+const CLAIM: &[u8] = b"x-slappartition";
 /// What is read, and is answered with a token or a key.
 const GIVES_SECRETS: [&str; 2] =
     ["/hateoas/computer_module/Base_getComputerToken", "/getComputerPartitionCertificate"];
 
 /// Around everything.
-pub(crate) async fn guard(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
-    let names = gateway.access.as_ref().map_or(&[][..], |access| &access.names);
+pub(crate) async fn guard(State(gateway): State<Arc<Gateway>>, mut request: Request, next: Next) -> Response {
+    if let Err(problem) = well_formed(&request) {
+        return problem.into_response();
+    }
+    // The host that a request names in its address is the one that is meant (RFC 9112, section 3.2.2), for all who look.
+    if let Some(authority) = request.uri().authority()
+        && let Ok(host) = authority.as_str().parse()
+    {
+        request.headers_mut().insert(header::HOST, host);
+    }
+    let names = gateway.access.as_ref().map(|access| access.names.as_slice());
     match check(names, &request) {
         Ok(()) => next.run(request).await,
         Err(problem) => match Representation::accepted(request.headers()) {
-            Ok(Representation::Xml) => forms::rewritten(problem.into_response(), "problem").await,
+            Ok(Representation::Xml) => forms::problem_in_xml(problem.into_response()).await,
             Ok(Representation::Json) | Err(_) => problem.into_response(),
         },
     }
 }
 
-fn check(names: &[String], request: &Request) -> Result<(), Problem> {
+/// What no client of HTTP may leave out or say twice: whoever stands between might see another request in it.
+fn well_formed(request: &Request) -> Result<(), Problem> {
+    let headers = request.headers();
+    // What does not come from a connection (a test) is no message of HTTP/1.1.
+    let is_message = request.extensions().get::<Peer>().is_some() && request.version() == Version::HTTP_11;
+    if is_message && !headers.contains_key(header::HOST) {
+        return Err(Problem::field("host", "is missing; HTTP/1.1 needs it"));
+    }
+    // Beside a token there may be the claim of a partition, which is in a header of the same name and proves nothing.
+    let told = headers.get_all(header::AUTHORIZATION).iter();
+    let is_claim = |value: &&HeaderValue| {
+        value.as_bytes().get(..CLAIM.len()).is_some_and(|scheme| scheme.eq_ignore_ascii_case(CLAIM))
+    };
+    let (claims, others): (Vec<_>, Vec<_>) = told.partition(is_claim);
+    if claims.len() > 1 || others.len() > 1 {
+        return Err(Problem::field("authorization", "must not be given more than once"));
+    }
+    Ok(())
+}
+
+/// Without `names` the server has none but those of its machine, and no option to give it others.
+fn check(names: Option<&[String]>, request: &Request) -> Result<(), Problem> {
     let host = host(request)?;
-    if let Some(host) = host.as_ref().filter(|host| !is_ours(names, host)) {
+    if let Some(host) = host.as_ref().filter(|host| !is_ours(names.unwrap_or_default(), host)) {
         let host = host.host();
+        let or = if names.is_some() {
+            ", as localhost, or by one of its names (`names`, --name)"
+        } else {
+            " or as localhost"
+        };
         return Err(forbidden(
             ProblemCode::HostUnknown,
             "host",
-            format!(
-                "{host:?} is not this server: name it by its address, as localhost, or by one of its names (`names`, --name)"
-            ),
+            format!("{host:?} is not this server: name it by its address{or}"),
         ));
     }
     let reads = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());

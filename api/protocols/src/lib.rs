@@ -9,6 +9,7 @@ mod hateoas;
 mod limits;
 #[cfg(test)]
 mod matrix;
+pub mod multimaster;
 pub mod operations;
 pub mod rest;
 pub mod router;

@@ -16,8 +16,9 @@ use axum::response::{IntoResponse, Response};
 use slapledger_kit::answer::SEQUENCE;
 use slapledger_kit::code::ProblemCode;
 use slapledger_kit::collect::{MostBody, collect};
-use slapledger_kit::forms::{self, Representation};
+use slapledger_kit::forms;
 use slapledger_kit::problem::Problem;
+use slapledger_kit::representation::Representation;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 use super::access::{Deadline, Gateway};
@@ -162,7 +163,7 @@ async fn guard(State(bounds): State<Bounds>, mut request: Request, next: Next) -
 pub(crate) async fn no_route(headers: HeaderMap, uri: Uri) -> Response {
     let problem = Problem::not_found(format!("there is nothing at {}", uri.path())).into_response();
     match Representation::accepted(&headers) {
-        Ok(Representation::Xml) => forms::rewritten(problem, "problem").await,
+        Ok(Representation::Xml) => forms::problem_in_xml(problem).await,
         Ok(Representation::Json) | Err(_) => problem,
     }
 }

@@ -10,13 +10,14 @@ use std::sync::Arc;
 use std::thread;
 
 use anyhow::{Context, ensure};
-use axum::Router;
 use axum::extract::State;
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Router, middleware};
 use slapledger_engine::Engine;
 use slapledger_kit::code::ProblemCode;
+use slapledger_kit::forms::in_json;
 use slapledger_kit::problem::Problem;
 use slapledger_net::{self as net, Connections};
 use tokio::sync::oneshot;
@@ -104,6 +105,7 @@ fn routes(engine: Arc<Engine>) -> Router {
     Router::new()
         .route("/healthz", get(async |State(engine): State<Arc<Engine>>| health_of(&engine)))
         .route("/readyz", get(async |State(engine): State<Arc<Engine>>| readiness_of(&engine)))
+        .layer(middleware::from_fn(in_json))
         .method_not_allowed_fallback(no_method)
         .fallback(no_route)
         .with_state(engine)

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use axum::{Router, middleware};
-use slapledger_kit::forms;
+use slapledger_kit::forms::{in_json, negotiate};
 
 use super::access::{self, Gateway};
 use super::limits::{self, Bounds};
@@ -15,19 +15,18 @@ use super::{browser, hateoas, rpc, slap};
 
 /// All routes.
 pub fn router(gateway: Arc<Gateway>) -> Router {
-    let RestRoutes { usual, slow, downloads, always, elements } = rest::routes();
+    let RestRoutes { usual, slow, downloads, always } = rest::routes();
     let bounds = Bounds::new(&gateway);
-    let negotiated = |routes: Router<Arc<Gateway>>| {
-        routes.layer(middleware::from_fn_with_state(elements.clone(), forms::negotiate))
-    };
-    let usual = negotiated(limits::only_known_methods(usual))
+    let negotiated = |routes| limits::only_known_methods(routes).layer(middleware::from_fn(negotiate));
+    let in_json = |routes| limits::only_known_methods(routes).layer(middleware::from_fn(in_json));
+    let usual = negotiated(usual)
         .merge(slap::routes().into_router())
         .merge(rpc::routes().into_router())
         .merge(hateoas::routes().into_router())
         .fallback(limits::no_route);
-    let slow = bounds.for_slow().around(negotiated(limits::only_known_methods(slow)));
-    let downloads = bounds.for_slow().around(limits::only_known_methods(downloads));
-    let routes = bounds.around(usual).merge(slow).merge(downloads).merge(limits::only_known_methods(always));
+    let slow = bounds.for_slow().around(negotiated(slow));
+    let downloads = bounds.for_slow().around(in_json(downloads));
+    let routes = bounds.around(usual).merge(slow).merge(downloads).merge(in_json(always));
     let known = middleware::from_fn_with_state(Arc::clone(&gateway), access::authenticate);
     let guard = middleware::from_fn_with_state(Arc::clone(&gateway), browser::guard);
     routes.layer(known).layer(guard).with_state(gateway)

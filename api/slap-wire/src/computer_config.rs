@@ -34,6 +34,8 @@ pub struct PartitionConfig {
     pub addresses: Vec<PartitionAddress>,
     /// The network interface of the addresses: `tap.name`, or the reference of the partition where there is none.
     pub tap_name: String,
+    /// The address behind that interface to which its host routes, if it has one.
+    pub route: Option<RouteAddress>,
     /// The unix user, which usage reports name.
     pub user_name: Option<String>,
     /// What a request can ask for under `capability`.
@@ -49,6 +51,19 @@ pub struct PartitionAddress {
     pub address: String,
     /// Such as `255.255.255.255` or `ffff:ffff:ffff:ffff::`.
     pub netmask: String,
+}
+
+/// The address that a partition is reached by through its network interface (`tap.ipv4_addr`).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RouteAddress {
+    /// The address.
+    pub address: String,
+    /// Its netmask.
+    pub netmask: String,
+    /// Its gateway.
+    pub gateway: String,
+    /// Its network.
+    pub network: String,
 }
 
 /// Why a value is no configuration of a computer. `field` is a path such as `partition_list[2].tap.name`.
@@ -130,6 +145,19 @@ fn partition(field: &Field<'_>) -> Result<PartitionConfig, ComputerConfigError> 
         let Some(name) = inner.optional("name") else { return Ok(None) };
         Ok(name.optional_text()?.filter(|name| !name.is_empty()))
     };
+    let route = match field.optional("tap") {
+        None => None,
+        Some(tap) => {
+            let text = |key: &'static str| -> Result<String, ComputerConfigError> {
+                let value = tap.optional(key).map(|value| value.text().map(str::to_owned)).transpose()?;
+                Ok(value.unwrap_or_default())
+            };
+            let address = text("ipv4_addr")?;
+            let (netmask, gateway) = (text("ipv4_netmask")?, text("ipv4_gateway")?);
+            let network = text("ipv4_network")?;
+            (!address.is_empty()).then_some(RouteAddress { address, netmask, gateway, network })
+        }
+    };
     let mut capabilities = Vec::new();
     if let Some(list) = field.optional("capability_list") {
         for (index, item) in list.items()?.iter().enumerate() {
@@ -138,6 +166,7 @@ fn partition(field: &Field<'_>) -> Result<PartitionConfig, ComputerConfigError> 
     }
     Ok(PartitionConfig {
         addresses,
+        route,
         tap_name: name_in("tap")?.unwrap_or_else(|| reference.clone()),
         user_name: name_in("user")?,
         capabilities,

@@ -78,6 +78,14 @@ pub fn request(document: &RequestDocument) -> Result<String, MarshalError> {
     marshal::write(&object("SoftwareInstance", Vec::new(), state))
 }
 
+/// The answer to a request that another master answered, with what slapos.proxy adds to it.
+pub fn forwarded(mut object: Object, master: &str, release: &str) -> Result<String, MarshalError> {
+    let added = [("_master_url", master), ("_software_release_document", release)];
+    object.state.retain(|(key, _)| added.iter().all(|(name, _)| key.as_str() != Some(name)));
+    object.state.extend(added.map(|(key, text)| pair(key, text)));
+    marshal::write(&Value::Object(Box::new(object)))
+}
+
 /// The answer to `getComputerPartitionCertificate` and `generateComputerCertificate`, both in PEM.
 pub fn certificate(certificate: &str, key: &str) -> Result<String, MarshalError> {
     marshal::write(&Value::dict([("certificate", Value::from(certificate)), ("key", Value::from(key))]))
@@ -170,6 +178,8 @@ fn full_address(full: &FullAddress) -> Value {
 
 fn shared(document: &SharedDocument) -> Value {
     let mut all = parameters(&document.parameters);
+    let typed = document.typed.iter();
+    all.extend(typed.filter_map(|(key, marshalled)| Some((key.clone(), marshal::read(marshalled).ok()?))));
     all.extend(parameters(&document.connection));
     let mut put = |key: &str, text: &str| all.insert(key.to_owned(), text.into());
     put("slave_title", &document.title);

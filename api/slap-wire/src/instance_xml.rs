@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::marshal::Value;
+use super::marshal::{self, MarshalError, Value};
 use super::xml::{self, UncarriableText, XmlError};
 
 /// Why a text is no instance XML, or a value no parameters.
@@ -66,8 +66,26 @@ pub fn parameters(value: &Value) -> Result<BTreeMap<String, String>, InstanceXml
     Ok(parameters)
 }
 
+/// The values of a marshalled dictionary that Python does not get back from their `str()`: the empty text, and all that
+/// are no texts. Each as a marshalled text of its own.
+pub fn typed(value: &Value) -> Result<BTreeMap<String, String>, MarshalError> {
+    let pairs = value.as_dict().unwrap_or_default().iter();
+    let is_typed = |value: &Value| value.as_str().is_none_or(str::is_empty);
+    let typed =
+        pairs.filter(|(_, value)| is_typed(value)).filter_map(|(key, value)| Some((key.as_str()?, value)));
+    typed.map(|(key, value)| Ok((key.to_owned(), marshal::write(value)?))).collect()
+}
+
 /// The instance XML, byte for byte that of `slapos.util.dict2xml`.
 pub fn write(parameters: &BTreeMap<String, String>) -> Result<String, InstanceXmlError> {
+    write_typed(parameters, &BTreeMap::new())
+}
+
+/// The same, with the attribute `marshal` for what is [`typed`]: readers that do not know it see the texts.
+pub fn write_typed(
+    parameters: &BTreeMap<String, String>,
+    typed: &BTreeMap<String, String>,
+) -> Result<String, InstanceXmlError> {
     let mut out = String::from("<?xml version='1.0' encoding='utf-8'?>\n");
     if parameters.is_empty() {
         out.push_str("<instance/>\n");
@@ -79,6 +97,10 @@ pub fn write(parameters: &BTreeMap<String, String>) -> Result<String, InstanceXm
         xml::check_text(value)?;
         out.push_str("  <parameter id=\"");
         xml::escape_attribute(key, &mut out);
+        if let Some(marshalled) = typed.get(key) {
+            out.push_str("\" marshal=\"");
+            xml::escape_attribute(marshalled, &mut out);
+        }
         out.push_str("\">");
         xml::escape_text(value, &mut out);
         out.push_str("</parameter>\n");
@@ -113,6 +135,19 @@ pub fn read(text: &str) -> Result<BTreeMap<String, String>, InstanceXmlError> {
         known.push_str(value);
     }
     Ok(parameters)
+}
+
+/// What is [`typed`] among the parameters of an instance XML, each as a marshalled text.
+pub fn read_typed(text: &str) -> Result<BTreeMap<String, String>, InstanceXmlError> {
+    if text.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let root = xml::parse(text)?;
+    let elements = root.elements().ok_or(InstanceXmlError::UnexpectedText { line: root.line })?;
+    let typed = elements.into_iter().filter_map(|element| {
+        Some((element.attribute("id")?.to_owned(), element.attribute("marshal")?.to_owned()))
+    });
+    Ok(typed.collect())
 }
 
 fn unexpected(element: &xml::Element<'_>) -> InstanceXmlError {
@@ -306,7 +341,7 @@ mod tests {
         check("<instance>a</instance>", "text between");
         check("<instance><parameter>a</parameter></instance>", "without an id");
         check("<instance><parameter id='a'><b/></parameter></instance>", "unexpected element");
-        check("<!DOCTYPE a><instance/>", "document type");
+        check("<!DOCTYPE a [<!ENTITY b 'c'>]><instance/>", "document type");
         assert_eq!(parameters(&Value::None), Err(InstanceXmlError::NotADict { found: "NoneType" }));
         let keyed = Value::Dict(vec![(Value::Int(1), Value::None)]);
         assert_eq!(parameters(&keyed), Err(InstanceXmlError::KeyNotText { found: "int" }));

@@ -17,7 +17,9 @@ use chrono_tz::Tz;
 use sha2::{Digest, Sha256};
 use slapledger_core::domain::quantity::Quantity;
 use slapledger_core::domain::time::Timestamp;
-use slapledger_core::domain::usage::{Revision, Told, Unmeterable, Unreadable, UsageId, UsageReport};
+use slapledger_core::domain::usage::{
+    NoInstant, Revision, Told, Unmeterable, Unreadable, UsageId, UsageReport,
+};
 
 use super::tioxml::{
     self, DateError, Movement, QuantityError, Report, ReportError, Stamp, Transaction, parse_date,
@@ -82,13 +84,16 @@ fn quantity(text: &str) -> Result<Quantity, Unmeterable> {
 fn instant(text: &str, date: &Result<Option<Stamp>, DateError>, micros: impl Fn(Stamp) -> i64) -> Told {
     match date {
         Ok(None) => Ok(None),
-        Ok(Some(stamp)) => Timestamp::from_micros(micros(*stamp)).map(Some).ok_or_else(|| unreadable(text)),
-        Err(_) => Err(unreadable(text)),
+        Ok(Some(stamp)) => {
+            let instant = Timestamp::from_micros(micros(*stamp));
+            instant.map(Some).ok_or_else(|| unreadable(text, NoInstant::Malformed))
+        }
+        Err(error) => Err(unreadable(text, error.why())),
     }
 }
 
-fn unreadable(text: &str) -> Unreadable {
-    Unreadable(kept(text.trim(), DATE_BYTES))
+fn unreadable(text: &str, why: NoInstant) -> Unreadable {
+    Unreadable { text: kept(text.trim(), DATE_BYTES), why }
 }
 
 /// As much of a text as is kept: one that is longer is no name of anything, and must not keep the rest of the report
@@ -307,7 +312,7 @@ mod tests {
         };
         let start: Told = Ok(Some(at("2026-11-22T00:00:00Z")));
         let stop: Told = Ok(Some(at("2026-11-22T12:30:00Z")));
-        let no_date = |text: &str| -> Told { Err(Unreadable(text.into())) };
+        let no_date = |text: &str| -> Told { Err(Unreadable::malformed(text)) };
         let check = |texts: (&str, &str), expected: (&Told, &Told, Revision)| {
             let (start, stop, revision) = dates(texts.0, texts.1);
             assert_eq!((&start, &stop, revision), expected, "{texts:?}");
@@ -319,6 +324,15 @@ mod tests {
         check(("", ""), (&Ok(None), &Ok(None), Revision::None));
         let end = "9999-12-31 23:59:59";
         check(("2026-11-22 00:00:00", end), (&start, &no_date(end), Revision::Latest));
+        let local = |start: &str, stop: &str| {
+            let document =
+                COLLECTED.replace("2026-11-22 00:00:00", start).replace("2026-11-22 23:59:59", stop);
+            let report = read(&document, Tz::Europe__Paris).remove(0);
+            (report.start.map_err(|start| start.why), report.stop.map_err(|stop| stop.why))
+        };
+        let (ambiguous, skipped) = (Err(NoInstant::Ambiguous), Err(NoInstant::Skipped));
+        assert_eq!(local("2026-10-25 02:00:00", "2026-10-25 02:59:59"), (ambiguous, ambiguous));
+        assert_eq!(local("2026-03-29 02:30:00", "2026-03-29 02:59:59"), (skipped, skipped));
         let none = one(&COLLECTED.replace("<reference>COMP-1</reference>", ""));
         assert_eq!(&*none.subject, "");
     }

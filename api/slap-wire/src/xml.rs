@@ -1,7 +1,8 @@
 //! A small XML tree under tight bounds, shared by the readers of this folder.
 //!
 //! Invariants: at most [`MAX_BYTES`] of text, [`MAX_DEPTH`] nested elements and [`MAX_NODES`] elements and texts; the
-//! five predefined entities and character references only; a document type is refused before anything in it is read.
+//! five predefined entities and character references only; a document type that declares entities, or that is elsewhere,
+//! is refused before anything in it is read.
 //! Comments and processing instructions are dropped; adjacent text, CDATA and references are one text.
 //!
 //! Not a validating parser, and no namespaces: a name is the text as it stands in the tag.
@@ -12,7 +13,7 @@ use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
 /// The longest document that is read, in bytes.
-pub const MAX_BYTES: usize = 8 * 1024 * 1024;
+pub const MAX_BYTES: usize = 32 * 1024 * 1024;
 /// How deep elements may be nested, the root counted.
 pub const MAX_DEPTH: usize = 64;
 /// How many elements and texts a document may have.
@@ -42,8 +43,8 @@ pub enum XmlError {
         /// Where, from 1.
         line: usize,
     },
-    /// A document type declaration.
-    #[error("line {line}: a document type declaration is refused")]
+    /// A document type declaration with entities, or with what is elsewhere.
+    #[error("line {line}: a document type declaration with entities or an external subset is refused")]
     DocumentType {
         /// Where, from 1.
         line: usize,
@@ -165,10 +166,23 @@ impl<'a> Element<'a> {
     }
 }
 
-/// Text from bytes: UTF-8 (with or without its mark), or the ASCII and ISO-8859-1 that a declaration may name.
+/// Text from bytes: UTF-8 (with or without its mark), UTF-16 with its mark, or the ASCII and ISO-8859-1 that a
+/// declaration may name.
 pub fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, XmlError> {
     if bytes.len() > MAX_BYTES {
         return Err(XmlError::TooLarge { bytes: bytes.len() });
+    }
+    // The mark goes before what the document says of itself, which cannot be read without it.
+    let wide = match bytes {
+        [0xFF, 0xFE, rest @ ..] => Some(utf_16(rest, u16::from_le_bytes)),
+        [0xFE, 0xFF, rest @ ..] => Some(utf_16(rest, u16::from_be_bytes)),
+        // Without a mark: `<` and a zero byte.
+        [0x3C, 0x00, ..] => Some(utf_16(bytes, u16::from_le_bytes)),
+        [0x00, 0x3C, ..] => Some(utf_16(bytes, u16::from_be_bytes)),
+        _ => None,
+    };
+    if let Some(text) = wide {
+        return text.map(Cow::Owned).ok_or_else(|| XmlError::Encoding { encoding: "utf-16".to_owned() });
     }
     let encoding = declared_encoding(bytes).unwrap_or_else(|| "utf-8".to_owned());
     match encoding.to_ascii_lowercase().as_str() {
@@ -179,6 +193,11 @@ pub fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, XmlError> {
         "iso-8859-1" | "latin-1" | "latin1" => Ok(bytes.iter().map(|byte| char::from(*byte)).collect()),
         _ => Err(XmlError::Encoding { encoding }),
     }
+}
+
+fn utf_16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Option<String> {
+    let (pairs, []) = bytes.as_chunks() else { return None };
+    char::decode_utf16(pairs.iter().map(|pair| unit(*pair))).collect::<Result<_, _>>().ok()
 }
 
 fn declared_encoding(bytes: &[u8]) -> Option<String> {
@@ -202,7 +221,7 @@ pub fn parse(text: &str) -> Result<Element<'_>, XmlError> {
     let mut reader = Reader::from_str(text);
     reader.config_mut().check_comments = true;
     let mut tree = Tree { open: Vec::new(), root: None, nodes: 0, line: 1 };
-    let mut counted = 0;
+    let (mut counted, mut typed) = (0, false);
     loop {
         let start = usize::try_from(reader.buffer_position()).unwrap_or(text.len());
         // Positions only grow, so each newline is counted once.
@@ -241,7 +260,20 @@ pub fn parse(text: &str) -> Result<Element<'_>, XmlError> {
             Event::Decl(_) => {
                 return Err(malformed(tree.line, "an xml declaration that is not at the start"));
             }
-            Event::DocType(_) => return Err(XmlError::DocumentType { line: tree.line }),
+            Event::DocType(declared) => {
+                if typed || tree.root.is_some() || !tree.open.is_empty() {
+                    return Err(malformed(
+                        tree.line,
+                        "a document type declaration that is not before the root",
+                    ));
+                }
+                typed = true;
+                let refused = [&b"ENTITY"[..], b"SYSTEM", b"PUBLIC", b"%"];
+                let has = |word: &[u8]| declared.windows(word.len()).any(|at| at == word);
+                if refused.into_iter().any(has) {
+                    return Err(XmlError::DocumentType { line: tree.line });
+                }
+            }
             Event::Comment(_) | Event::PI(_) => {}
             Event::Eof => break,
         }
@@ -452,10 +484,14 @@ mod tests {
         check("<a><!-- -- --></a>", "not well-formed");
         check("<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", "document type");
         check("<!DOCTYPE a SYSTEM 'file:///etc/passwd'><a/>", "document type");
+        check("<!DOCTYPE a PUBLIC '-//x' 'http://x/'><a/>", "document type");
+        check("<!DOCTYPE a [<!ENTITY % b SYSTEM 'http://x/'> %b;]><a/>", "document type");
+        check("<a/><!DOCTYPE a>", "not before the root");
+        check("<!DOCTYPE a><!DOCTYPE a><a/>", "not before the root");
         check(" <?xml version='1.0'?><a/>", "not at the start");
         check(&"<a>".repeat(65), "deeper");
         check(&format!("<a>{}</a>", "<b/>".repeat(MAX_NODES)), "more than 500000");
-        check(&" ".repeat(MAX_BYTES + 1), "8388609 bytes");
+        check(&" ".repeat(MAX_BYTES + 1), "33554433 bytes");
         let names: Vec<String> = (0..33).map(|number| format!("a{number}=''")).collect();
         check(&format!("<a {}/>", names.join(" ")), "more than 32 attributes");
     }
@@ -489,6 +525,18 @@ mod tests {
             "<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><a>é</a>"
         );
         assert_eq!(decode(b"<a>\xE9</a>"), Err(XmlError::Encoding { encoding: "utf-8".to_owned() }));
+        let text = "<?xml version=\"1.0\" encoding=\"utf-16\"?><a>é\u{1F600}</a>";
+        let units = || text.encode_utf16();
+        let little: Vec<u8> = units().flat_map(u16::to_le_bytes).collect();
+        let big: Vec<u8> = units().flat_map(u16::to_be_bytes).collect();
+        for (mark, bytes) in [(&b"\xFF\xFE"[..], &little), (b"\xFE\xFF", &big), (b"", &little), (b"", &big)] {
+            assert_eq!(decode(&[mark, bytes].concat()).unwrap(), text);
+            // Half a character, and half of a pair.
+            let utf_16 = Err(XmlError::Encoding { encoding: "utf-16".to_owned() });
+            assert_eq!(decode(&[mark, &bytes[..bytes.len() - 1]].concat()), utf_16);
+            let alone = if bytes == &little { [0x00, 0xD8] } else { [0xD8, 0x00] };
+            assert_eq!(decode(&[mark, bytes, &alone].concat()), utf_16);
+        }
         assert_eq!(
             decode(b"<?xml version='1.0' encoding='utf-16'?><a/>"),
             Err(XmlError::Encoding { encoding: "utf-16".to_owned() })

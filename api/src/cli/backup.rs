@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
-use slapledger_client::options::Identity;
 use slapledger_client::print::say;
 use slapledger_client::table::pair_lines;
 use slapledger_core::backup::{BackupReport, BackupSource, BackupWish, Extent, FolderSource, back_up};
@@ -16,21 +15,15 @@ use slapledger_engine::clock::SystemClock;
 use slapledger_engine::{PROGRAM, folder};
 
 use self::download::ServerSource;
-use super::{DEFAULT_DATA, progress};
+use super::{Source, progress};
 
 #[derive(Args)]
 pub(super) struct Backup {
     /// The folder of the backup: a new one, or one with an earlier backup
     #[arg(value_name = "DEST")]
     destination: PathBuf,
-    /// The data folder to copy; its server may be running
-    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA)]
-    data: PathBuf,
-    /// The server to copy from
-    #[arg(long, value_name = "URL", conflicts_with = "data")]
-    url: Option<String>,
     #[command(flatten)]
-    identity: Identity,
+    source: Source,
     /// Also copy keys and certificates; DEST must have mode 0700. Without it, keys that DEST already has are kept
     #[arg(long)]
     with_keys: bool,
@@ -44,17 +37,18 @@ pub(super) struct Backup {
 
 pub(super) fn run(asked: &Backup) -> anyhow::Result<()> {
     let now = SystemClock.now();
-    let report = if let Some(url) = &asked.url {
+    let report = if let Some(server) = asked.source.server()? {
         anyhow::ensure!(
             !asked.with_keys,
             "--with-keys copies keys from a data folder, never over HTTP: run `slapledger backup DEST --data DIR \
              --with-keys` on the machine of the server"
         );
         anyhow::ensure!(!asked.link, "--link needs --data: files of another machine cannot be linked");
-        make(&ServerSource::new(asked.identity.server(url, None)?), asked)?
+        make(&ServerSource::new(server), asked)?
     } else {
-        check_idle(&asked.data)?;
-        make(&FolderSource::new(&asked.data, PROGRAM, now)?, asked)?
+        let data = asked.source.folder();
+        check_idle(data)?;
+        make(&FolderSource::new(data, PROGRAM, now)?, asked)?
     };
     print(asked, &report);
     Ok(())
@@ -71,7 +65,7 @@ fn check_idle(data: &Path) -> anyhow::Result<()> {
 fn make(source: &dyn BackupSource, asked: &Backup) -> anyhow::Result<BackupReport> {
     let wish = BackupWish {
         destination: &asked.destination,
-        private: asked.with_keys.then_some(asked.data.as_path()),
+        private: asked.with_keys.then_some(asked.source.folder()),
         link: asked.link,
         extent: Extent::All,
     };

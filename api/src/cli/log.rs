@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use serde_json::Value;
+use slapledger_client::print::note;
 use slapledger_client::server::Server;
 use slapledger_core::domain::id::Sequence;
 use slapledger_core::log::envelope::EventDecoder;
@@ -25,7 +26,7 @@ pub(super) fn open_folder(data: &Path) -> anyhow::Result<SledStore> {
 
 pub(super) fn of_folder(data: &Path, after: u64, limit: Option<u64>, json: bool) -> anyhow::Result<()> {
     let store = open_folder(data)?;
-    eprintln!("{}", folder::end_of(&store)?);
+    note!("{}", folder::end_of(&store)?);
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut decoder = EventDecoder::default();
     let mut left = limit.unwrap_or(u64::MAX);

@@ -2,10 +2,13 @@
 
 mod backup;
 mod clock;
+mod config_file;
 mod explain;
+mod hints;
 mod init;
 mod keys;
 mod log;
+mod manual;
 mod offline;
 mod progress;
 mod rebuild;
@@ -22,6 +25,7 @@ use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
+use slapledger_client::later::{Later, NOT_READY_STATUS};
 use slapledger_client::options::{Client, Identity};
 use slapledger_client::{
     books, compare, computer, console, invoice, invoices, master, party, project, request, server, service,
@@ -49,6 +53,8 @@ const DEFAULT_DATA: &str = "./slapledger-data";
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    logging: warnings::Logging,
 }
 
 #[derive(Subcommand)]
@@ -91,6 +97,9 @@ enum Command {
         /// repeatable
         #[arg(long = "product", value_name = "PRODUCT=RELEASE")]
         products: Vec<String>,
+        /// Forward requests to the other masters of this slapos.cfg (sections [multimaster/URL])
+        #[arg(long, value_name = "FILE")]
+        cfg: Option<PathBuf>,
         /// For tests: read the time from this file (RFC 3339), again for each command
         #[arg(long, value_name = "FILE")]
         clock: Option<PathBuf>,
@@ -266,6 +275,13 @@ enum Command {
     /// ready, 1 on other errors. `help()` lists the functions.
     #[command(verbatim_doc_comment)]
     Console(console::Options),
+    /// Check the configuration file of a server
+    #[command(subcommand)]
+    Config(config_file::ConfigFile),
+    /// Print the completion script of a shell
+    Completions(manual::Completions),
+    /// Print the manual page, or write a page for each command
+    Man(manual::Man),
 }
 
 #[derive(Subcommand)]
@@ -295,9 +311,12 @@ enum Invoice {
         /// Only this payer (PARTY-3)
         #[arg(long)]
         payer: Option<String>,
-        /// draft or final
+        /// draft, final, open, partly_credited, credited, void or paid
         #[arg(long)]
         state: Option<String>,
+        /// Only documents about START/STOP, two days or instants
+        #[arg(long)]
+        period: Option<String>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -384,25 +403,39 @@ struct Listen {
     listen: SocketAddr,
 }
 
+/// What a command reads: a server or a folder.
 #[derive(Args)]
-#[group(multiple = false)]
 struct Source {
-    /// Read this folder; no server may be using it
-    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA)]
-    data: PathBuf,
-    /// The server to ask
+    /// Read this data folder. Default: ./slapledger-data, if no server is named
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The server to ask. Default: `SLAPLEDGER_URL`, unless --data is given
     #[arg(long, value_name = "URL", conflicts_with = "data")]
     url: Option<String>,
     #[command(flatten)]
     identity: Identity,
 }
 
+/// The variable that names a server. Not read by clap: it would be in conflict with --data.
+const URL: &str = "SLAPLEDGER_URL";
+
 impl Source {
-    /// The server to ask, if it is one.
+    /// The server to ask, if it is one: what the command line names goes before the environment.
     fn server(&self) -> anyhow::Result<Option<server::Server>> {
-        self.url.as_deref().map(|url| self.identity.server(url, None)).transpose()
+        let named = || std::env::var(URL).ok().filter(|url| !url.is_empty() && self.data.is_none());
+        self.url.clone().or_else(named).map(|url| self.identity.server(&url, None)).transpose()
+    }
+
+    /// The folder to read, if there is no server to ask.
+    fn folder(&self) -> &Path {
+        self.data.as_deref().unwrap_or(Path::new(DEFAULT_DATA))
     }
 }
+
+/// The command line cannot be understood.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct WrongUsage(String);
 
 /// What the command line says. Help is printed as it is; what is wrong becomes one line.
 fn read() -> anyhow::Result<Cli> {
@@ -414,27 +447,34 @@ fn read() -> anyhow::Result<Cli> {
         let words = text.trim_start_matches("error: ").lines().map(str::trim);
         let ends = |line: &str| line.starts_with("Usage:") || line.starts_with("For more information");
         let words: Vec<_> = words.take_while(|line| !ends(line)).filter(|line| !line.is_empty()).collect();
-        anyhow::anyhow!("{}; --help says what there is", words.join(" "))
+        WrongUsage(format!("{}; --help says what there is", words.join(" "))).into()
     })
 }
 
 /// The exit status of an error: 2 if there is no answer yet (an instance that is not ready, a folder that could not be
-/// verified), else 1.
+/// verified) or the command line is wrong, 75 if it may do when tried again, else 1.
 pub fn exit_status(error: &anyhow::Error) -> u8 {
     let told = error.downcast_ref::<console::Told>().map(|told| &told.error);
-    let is_not_ready = told.or_else(|| error.downcast_ref()).is_some_and(master::MasterError::is_not_ready);
-    let has_no_verdict = error.downcast_ref::<verify::Unverifiable>().is_some();
-    if is_not_ready || has_no_verdict { 2 } else { 1 }
+    if let Some(error) = told.or_else(|| error.downcast_ref::<master::MasterError>()) {
+        return error.exit_status();
+    }
+    if let Some(later) = error.downcast_ref::<Later>() {
+        return later.exit_status();
+    }
+    let is_two = error.is::<verify::Unverifiable>() || error.is::<WrongUsage>();
+    if is_two { NOT_READY_STATUS } else { 1 }
 }
 
 /// Runs what the command line says. The error is one readable line.
 pub fn run() -> anyhow::Result<()> {
-    match read()?.command {
+    let Cli { command, logging } = read()?;
+    warnings::configure(&logging);
+    match command {
         Command::Demo { folder, listen, seed, no_serve } => {
             serve::demo(&folder, (!no_serve).then_some(listen.listen), seed)
         }
-        Command::Proxy { folder, listen, operations, computer, products, clock } => {
-            serve::proxy(&folder, listen.listen, operations, &computer, &products, clock)
+        Command::Proxy { folder, listen, operations, computer, products, cfg, clock } => {
+            serve::proxy(&folder, listen.listen, operations, &computer, &products, (cfg, clock))
         }
         Command::Init { folder, name, time_zone, token_file } => {
             let time_zone = time_zone.parse().map_err(|rule| anyhow::anyhow!("--time-zone {rule}"))?;
@@ -455,12 +495,12 @@ pub fn run() -> anyhow::Result<()> {
         }
         Command::Log { source, after, limit, json } => match source.server()? {
             Some(server) => log::of_server(&server, after, limit, json),
-            None => log::of_folder(&source.data, after, limit, json),
+            None => log::of_folder(source.folder(), after, limit, json),
         },
         Command::Verify { folder, deep } => verify::run(&folder, deep),
         Command::Rebuild { source, projection, json } => match source.server()? {
             Some(server) => rebuild::on_server(&server, projection.as_deref(), json),
-            None => rebuild::in_folder(&source.data, projection.as_deref(), json),
+            None => rebuild::in_folder(source.folder(), projection.as_deref(), json),
         },
         Command::Backup(asked) => backup::run(&asked),
         Command::Restore(asked) => restore::run(&asked),
@@ -470,8 +510,10 @@ pub fn run() -> anyhow::Result<()> {
         Command::PriceBook(PriceBook::Publish { file, client: asked }) => {
             invoices::publish_price_book(&asked.server()?, &file)
         }
-        Command::Invoice(Invoice::List { client: asked, payer, state, json }) => {
-            invoices::list_invoices(&asked.server()?, payer.as_deref(), state.as_deref(), json)
+        Command::Invoice(Invoice::List { client: asked, payer, state, period, json }) => {
+            let (payer, state, period) = (payer.as_deref(), state.as_deref(), period.as_deref());
+            let filter = invoices::InvoiceFilter { payer, state, period };
+            invoices::list_invoices(&asked.server()?, filter, json)
         }
         Command::Invoice(Invoice::Show { id, client: asked, json }) => {
             invoices::show_invoice(&asked.server()?, &id, json)
@@ -507,5 +549,11 @@ pub fn run() -> anyhow::Result<()> {
         Command::Computer(asked) => computer::run(&asked),
         Command::Service(asked) => service::run(&asked),
         Command::Console(options) => console::run(&options),
+        Command::Config(asked) => config_file::run(&asked),
+        Command::Completions(asked) => {
+            manual::completions(&asked);
+            Ok(())
+        }
+        Command::Man(asked) => manual::man(&asked),
     }
 }

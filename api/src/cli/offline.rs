@@ -10,6 +10,7 @@ use axum::body::Body;
 use axum::http::Request;
 use http_body_util::{BodyExt, Limited};
 use serde_json::Value;
+use slapledger_client::print::note;
 use slapledger_client::server::{self, MOST_BYTES};
 use slapledger_core::domain::id::ProjectId;
 use slapledger_engine::clock::SystemClock;
@@ -66,7 +67,7 @@ impl FolderReader {
             serde_json::from_slice(&body).with_context(|| format!("read the answer of {path}"))?;
         if status.is_success() {
             if let Some(end) = self.end.take() {
-                eprintln!("{end}");
+                note!("{end}");
             }
             return Ok(answer);
         }

@@ -7,6 +7,7 @@ use anyhow::{Context, anyhow, bail};
 use indicatif::MultiProgress;
 use serde_json::{Value, json};
 use slapledger_billing::BillingView;
+use slapledger_client::print::{note, say};
 use slapledger_client::server::Server;
 use slapledger_client::table::table;
 use slapledger_core::domain::id::Sequence;
@@ -38,11 +39,11 @@ pub(super) fn in_folder(data: &Path, projection: Option<&str>, json: bool) -> an
     let rows = derive_all(&store, &data.join(folder::STATE), projection)?;
     let end = store.head()?.last;
     if !rows.is_empty() {
-        eprintln!("{}", folder::end_of(&store)?);
+        note!("{}", folder::end_of(&store)?);
     }
     report(projection, &rows, end.0, json)?;
     if !json {
-        println!("{end} events in {:.2} s", started.elapsed().as_secs_f64());
+        say!("{end} events in {:.2} s", started.elapsed().as_secs_f64());
     }
     Ok(())
 }
@@ -161,7 +162,7 @@ fn report(projection: Option<&str>, rows: &[Row], sequence: u64, json: bool) -> 
             .iter()
             .map(|row| json!({"name": row.name, "digest": row.digest, "before": row.kept}))
             .collect();
-        println!("{}", json!({"items": items, "sequence": sequence}));
+        say!("{}", json!({"items": items, "sequence": sequence}));
     } else {
         let mut list = table(&["projection", "digest", ""], &[]);
         for row in rows {
@@ -172,7 +173,7 @@ fn report(projection: Option<&str>, rows: &[Row], sequence: u64, json: bool) -> 
             };
             list.add_row([row.name.as_str(), row.digest.as_str(), verdict]);
         }
-        println!("{list}");
+        say!("{list}");
     }
     let different: Vec<_> =
         rows.iter().filter(|row| row.is_different()).map(|row| row.name.as_str()).collect();

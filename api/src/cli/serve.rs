@@ -25,6 +25,7 @@ use slapledger_engine::shipping::Shipping;
 use slapledger_engine::{Engine, Open, accepted};
 use slapledger_net::{self as net, Connections};
 use slapledger_protocols::access::{AccessControl, FailedAttempts, Gateway, RateLimits, RequestLimits};
+use slapledger_protocols::multimaster::OtherMasters;
 use slapledger_protocols::operations::Operations;
 use slapledger_protocols::rest::invoices;
 use slapledger_protocols::router;
@@ -35,9 +36,10 @@ use slapledger_usecases::invoicing::due;
 use slapledger_usecases::{contacts, erasure};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Folder, init, progress, warnings};
+use super::{Folder, hints, init, progress, warnings};
 use crate::config::{Config, TerminatorConfig};
 use crate::demo;
+use crate::multimaster;
 use crate::server_certificate::{self, ServerCertificate, Source};
 
 /// The name of the one user of `proxy`.
@@ -49,13 +51,14 @@ pub(super) fn proxy(
     operations: Option<SocketAddr>,
     computer: &str,
     products: &[String],
-    clock: Option<PathBuf>,
+    (cfg, clock): (Option<PathBuf>, Option<PathBuf>),
 ) -> anyhow::Result<()> {
     let data = &folder.data;
     loopback_alone("--listen", listen, "proxy")?;
     if let Some(operations) = operations {
         loopback_alone("--operations", operations, "proxy")?;
     }
+    let masters = cfg.as_deref().map(multimaster::read).transpose()?.unwrap_or_default();
     let products = products.iter().map(|told| product(told)).collect::<anyhow::Result<Vec<_>>>()?;
     let computer = ComputerId::new(computer).map_err(|rule| anyhow::anyhow!("--computer {rule}"))?;
     warnings::to_stderr();
@@ -78,7 +81,14 @@ pub(super) fn proxy(
     }
     say!("data      {}", data.display());
     say!("computer  {computer}");
-    serve(ctx, None, Serving { operations, ..Serving::plain(listen) })
+    for master in &masters.0 {
+        say!("forwards  {} releases to {}", master.software_releases.len(), master.url);
+    }
+    let has_room = ctx.slap_now(|view| {
+        view.inventory.computer(computer.as_str()).is_some_and(|known| !known.partitions().is_empty())
+    })?;
+    let ready = hints::of_proxy(&ctx, data, &computer, has_room);
+    serve(ctx, None, Serving { operations, masters, ready: Box::new(ready), ..Serving::plain(listen) })
 }
 
 /// Where a master listens, if nothing else is said.
@@ -160,6 +170,7 @@ pub(super) fn master(folder: Folder, config: Config, plain_http: bool) -> anyhow
         let shipping = Shipping::start(to, &engine.log, engine.ledger.created(), engine.ledger.clock());
         engine.shipping = Some(shipping.context("start a thread that ships sealed epochs")?);
     }
+    engine.most_parameter_bytes = config.requests.most_parameter_bytes;
     engine.certifier = Some(Arc::new(Certifier::new(authority, &data.join("certificates"))?));
     let ctx = RequestContext::local(Arc::new(engine));
     say!("data      {}", data.display());
@@ -184,7 +195,14 @@ pub(super) fn master(folder: Folder, config: Config, plain_http: bool) -> anyhow
     serve(
         ctx,
         known,
-        Serving { listen, operations: config.operations, tls, shown, connections, silent_after },
+        Serving {
+            operations: config.operations,
+            tls,
+            shown,
+            connections,
+            silent_after,
+            ..Serving::plain(listen)
+        },
     )
 }
 
@@ -253,6 +271,8 @@ pub(super) fn demo(folder: &Folder, listen: Option<SocketAddr>, seed: u64) -> an
     let data = &folder.data;
     if let Some(listen) = listen {
         loopback_alone("--listen", listen, "demo")?;
+        // Before the month is played, and before there is a folder.
+        check_free(&[Some(listen)])?;
     }
     warnings::to_stderr();
     // The month is in the past; once it is played the clock of the machine goes on, never before the last event.
@@ -296,12 +316,16 @@ pub(super) fn demo(folder: &Folder, listen: Option<SocketAddr>, seed: u64) -> an
     say!("{}", invoice_table(&items));
     let head = ctx.ledger().head().last;
     say!("log       {} ({} events)", data.join("log").display(), head.0);
-    say!("look      slapledger log --data {} --limit 20", data.display());
-    say!("again     slapledger rebuild --data {}", data.display());
-    if let Some(listen) = listen {
-        return serve(ctx, None, Serving::plain(listen));
-    }
-    ctx.engine.shut_down()
+    let Some(listen) = listen else {
+        ctx.engine.shut_down()?;
+        say!("look      slapledger log --data {} --limit 20", data.display());
+        say!("again     slapledger rebuild --data {}", data.display());
+        return Ok(());
+    };
+    demo::publish_products(&ctx)?;
+    let ready = hints::of_demo(&ctx, data, &items);
+    let nodes = Some(Arc::new(ctx.clone()));
+    serve(ctx, None, Serving { nodes, ready: Box::new(ready), ..Serving::plain(listen) })
 }
 
 /// How something is served.
@@ -316,6 +340,12 @@ struct Serving {
     connections: Connections,
     /// Computers that are silent for longer are closed, if it is said.
     silent_after: Option<Duration>,
+    /// To whom requests for some software are forwarded.
+    masters: OtherMasters,
+    /// On whose behalf the nodes of the demo work.
+    nodes: Option<Arc<RequestContext>>,
+    /// Says what a user can do next, when the address is known.
+    ready: Box<dyn FnOnce(SocketAddr)>,
 }
 
 impl Serving {
@@ -328,6 +358,9 @@ impl Serving {
             shown: None,
             connections: Connections::default(),
             silent_after: None,
+            masters: OtherMasters::default(),
+            nodes: None,
+            ready: Box::new(|_| {}),
         }
     }
 }
@@ -339,7 +372,8 @@ fn serve(
     known: Option<(AccessControl, RequestLimits)>,
     serving: Serving,
 ) -> anyhow::Result<()> {
-    let Serving { listen, operations, tls, shown, connections, silent_after } = serving;
+    let Serving { listen, operations, tls, shown, connections, silent_after, masters, nodes, ready } =
+        serving;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
     let ctx = Arc::new(ctx);
@@ -360,6 +394,7 @@ fn serve(
         }
         let scheme = if tls.is_some() { "https" } else { "http" };
         say!("serving   {scheme}://{address}/ until stopped (ctrl-c)");
+        ready(address);
         if let Some(silent_after) = silent_after {
             tokio::spawn(contacts::watch(Arc::clone(&ctx), silent_after));
         }
@@ -368,11 +403,14 @@ fn serve(
         }
         tokio::spawn(due::watch(Arc::clone(&ctx)));
         tokio::spawn(erasure::watch(Arc::clone(&ctx)));
-        let mut gateway = Gateway::open(Arc::clone(&ctx.engine));
+        let mut gateway = Gateway { masters, ..Gateway::open(Arc::clone(&ctx.engine)) };
         if let Some((access, limits)) = known {
             gateway = Gateway { access: Some(access), limits, ..gateway };
         }
-        let routes = router::router(Arc::new(gateway));
+        let mut routes = router::router(Arc::new(gateway));
+        if let Some(nodes) = nodes {
+            routes = routes.layer(axum::middleware::from_fn_with_state(nodes, demo::node::work));
+        }
         let stop = {
             let engine = Arc::clone(&ctx.engine);
             async move {

@@ -8,6 +8,7 @@ use std::{fmt, io};
 
 use anyhow::{Context, anyhow, ensure};
 use slapledger_ca::Authority;
+use slapledger_client::print::say;
 use slapledger_core::backup::is_backup;
 use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::Sequence;
@@ -38,7 +39,7 @@ pub(super) fn run(folder: &Folder, deep: bool) -> anyhow::Result<()> {
             fault.context(format!("{} is NOT whole", data.display()))
         }
     })?;
-    println!("{} is whole: {checked}", data.display());
+    say!("{} is whole: {checked}", data.display());
     Ok(())
 }
 
@@ -76,12 +77,12 @@ fn check(folder: &Folder, deep: bool) -> anyhow::Result<String> {
     let head = head?;
     let was_closed = sled_store::was_closed(&log, head.last)?;
     sled_store::verify_beside(&log, was_closed)?;
-    println!("log        {} events in {} epochs, root {}", head.last, store.stats().epochs, head.root);
+    say!("log        {} events in {} epochs, root {}", head.last, store.stats().epochs, head.root);
     check_keys(folder, &store)?;
     check_snapshots(data)?;
     let (checkpoints, identities) =
         TieredIndex::verify(&data.join(folder::INDEX), was_closed).with_context(|| CACHE.to_owned())?;
-    println!("index      {checkpoints} checkpoints, {identities} entries");
+    say!("index      {checkpoints} checkpoints, {identities} entries");
     if deep {
         check_views(data, &store)?;
     }
@@ -91,7 +92,7 @@ fn check(folder: &Folder, deep: bool) -> anyhow::Result<String> {
 fn check_keys(folder: &Folder, store: &SledStore) -> anyhow::Result<()> {
     let ring = folder.data.join(folder::KEYS);
     if !KeyRing::exists(&ring) {
-        println!("keys       none here; sealed values cannot be read without them");
+        say!("keys       none here; sealed values cannot be read without them");
         return Ok(());
     }
     let options = keyring::Options { master_key: folder.master_key().map(Path::to_owned), now: None };
@@ -103,7 +104,7 @@ fn check_keys(folder: &Folder, store: &SledStore) -> anyhow::Result<()> {
         LostKeys::of_log(store, &state, &keys)?.check(&ring, &folder.data.join(folder::LOG))?;
         check_authority(&folder.data, store)?;
     }
-    println!("keys       every record of {}", ring.join("ring").display());
+    say!("keys       every record of {}", ring.join("ring").display());
     Ok(())
 }
 
@@ -120,7 +121,7 @@ fn check_authority(data: &Path, store: &SledStore) -> anyhow::Result<()> {
     );
     Authority::open(&authority)?;
     init::check_signing_key(data)?;
-    println!("authority  {} and {}", authority.display(), data.join(init::SIGNING_KEY).display());
+    say!("authority  {} and {}", authority.display(), data.join(init::SIGNING_KEY).display());
     Ok(())
 }
 
@@ -129,7 +130,7 @@ fn check_snapshots(data: &Path) -> anyhow::Result<()> {
     let writer = SnapshotFile::new(state.join(folder::WRITER_SNAPSHOT));
     let mut found = 0;
     if writer.is_of_earlier_version() {
-        println!("snapshots  {} is of an earlier version: {CACHE}", writer.path().display());
+        say!("snapshots  {} is of an earlier version: {CACHE}", writer.path().display());
     } else {
         found += usize::from(writer.read().map_err(|fault| anyhow!(fault).context(CACHE))?.is_some());
     }
@@ -142,7 +143,7 @@ fn check_snapshots(data: &Path) -> anyhow::Result<()> {
         ensure!(is_whole, "{} is damaged or of another version: {CACHE}", path.display());
         found += 1;
     }
-    println!("snapshots  {found}");
+    say!("snapshots  {found}");
     Ok(())
 }
 
@@ -156,6 +157,6 @@ fn check_views(data: &Path, store: &dyn EventStore) -> anyhow::Result<()> {
             row.name
         );
     }
-    println!("views      {} derived from the first event on", rows.len());
+    say!("views      {} derived from the first event on", rows.len());
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! Everything goes through the same decisions as in a running master; only the clock is set by hand. The month ends
 //! with an invoice run, whose invoices are final.
 
+pub(crate) mod node;
 mod random;
 mod usage;
 mod world;
@@ -23,6 +24,7 @@ use slapledger_core::domain::instance::{
 use slapledger_core::domain::invoice::{Bound, OpenInvoiceRun, RunPeriod};
 use slapledger_core::domain::party::RegisterParty;
 use slapledger_core::domain::pricing::PublishPriceBook;
+use slapledger_core::domain::product::PublishSoftwareRelease;
 use slapledger_core::domain::software::{ReportSoftware, SoftwareState, SupplySoftware, SupplyState};
 use slapledger_core::domain::time::{Period, TimeZone, Timestamp};
 use slapledger_core::domain::usage::{RecordUsage, UsageOutcome};
@@ -31,6 +33,7 @@ use slapledger_core::ledger::Clock;
 use slapledger_core::log::envelope::{Actor, Meta};
 use slapledger_engine::clock::{ManualClock, SystemClock};
 use slapledger_slap_wire::instance_xml;
+use slapledger_usecases::caller::FIRST_PARTY;
 use slapledger_usecases::context::RequestContext;
 use slapledger_usecases::invoicing;
 
@@ -40,6 +43,9 @@ use world::{COMPUTERS, Customer, Planned};
 
 /// The seller's name.
 const SELLER: &str = "Example Cloud";
+
+/// The software that has a short name.
+const PRODUCTS: [&str; 2] = ["kvm", "mysql"];
 
 /// A clock set by hand while the month is played; afterwards the one of the machine.
 pub struct DemoClock {
@@ -144,6 +150,19 @@ pub fn play(ctx: &RequestContext, clock: &ManualClock, seed: u64) -> anyhow::Res
     Ok(Played { customers, computers, instances, usage: play.counts, run })
 }
 
+/// Publishes the names under which the console and `request` know software, once. They are no part of the month.
+pub fn publish_products(ctx: &RequestContext) -> anyhow::Result<()> {
+    for name in PRODUCTS {
+        if ctx.slap_now(|view| view.catalogue.product(name).is_some())? {
+            continue;
+        }
+        let (product, release) = (Reference::new(name)?, world::release_of(name)?);
+        let publish = PublishSoftwareRelease { product, release, publisher: FIRST_PARTY };
+        ctx.submit_own(person(FIRST_PARTY), Command::PublishSoftwareRelease(publish))?;
+    }
+    Ok(())
+}
+
 fn person(party: PartyId) -> Actor {
     slapledger_usecases::caller::actor_of_party(party)
 }
@@ -188,8 +207,11 @@ impl Play<'_> {
         let subnet = name.trim_start_matches("COMP-");
         let mut offers = Vec::new();
         for n in 0..partitions {
-            let address =
-                |address: String, netmask: &str| Address { address: address.into(), netmask: netmask.into() };
+            let address = |address: String, netmask: &str| Address {
+                address: address.into(),
+                netmask: netmask.into(),
+                ..Address::default()
+            };
             offers.push(Offer {
                 partition: PartitionId::new(&format!("slappart{n}"))?,
                 addresses: vec![

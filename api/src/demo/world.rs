@@ -78,7 +78,7 @@ fn zone_of(user: &str) -> &'static str {
     }
 }
 
-fn release_of(stack: &str) -> anyhow::Result<SoftwareRelease> {
+pub(super) fn release_of(stack: &str) -> anyhow::Result<SoftwareRelease> {
     let name: String =
         stack.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     Ok(SoftwareRelease::new(&format!("https://software.example.org/{name}/software.cfg"))?)

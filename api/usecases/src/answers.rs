@@ -5,7 +5,7 @@
 //! destroyed is shown with its software until its node says it is gone.
 
 use bincode::Encode;
-use slapledger_core::domain::computer::Address;
+use slapledger_core::domain::computer::Offer;
 use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::InstanceId;
 use slapledger_core::domain::instance::RequestedState;
@@ -14,7 +14,7 @@ use slapledger_dto::documents::{
     ComputerDocument, FullAddress, InstanceDocument, PartitionDocument, ReleaseDocument, RequestDocument,
     SharedDocument,
 };
-use slapledger_kit::sealing::open_parameters;
+use slapledger_kit::sealing::{open_parameters, open_typed_parameters};
 use slapledger_projections::SlapViews;
 use slapledger_projections::instances::Instance;
 use slapledger_projections::inventory::{Computer, Partition};
@@ -37,8 +37,7 @@ pub struct PlacedInstance {
     instance: Instance,
     guid: Option<String>,
     root_title: String,
-    interface: String,
-    addresses: Vec<Address>,
+    offer: Offer,
     shares: Vec<SharedInstance>,
 }
 
@@ -93,8 +92,7 @@ impl PlacedInstance {
             instance: instance.clone(),
             guid: names::guid(mode, &view.instances, instance),
             root_title: root.reference.to_string(),
-            interface: partition.offer.tap.as_deref().unwrap_or_default().to_owned(),
-            addresses: partition.offer.addresses.clone(),
+            offer: partition.offer.clone(),
             shares: shares.collect(),
         }
     }
@@ -112,15 +110,15 @@ impl PlacedInstance {
     }
 
     fn addresses(&self) -> Vec<(String, String)> {
-        let pairs = self.addresses.iter().map(|told| (self.interface.clone(), told.address.to_string()));
-        pairs.collect()
+        let own = self.offer.addresses.iter().filter(|told| !told.is_route());
+        own.map(|told| (self.offer.interface_of(told).to_owned(), told.address.to_string())).collect()
     }
 
     /// What its node is told of it.
     pub fn document(self, keys: &KeyRing) -> InstanceDocument {
         let timestamp = Self::timestamp(self.mode, &self.instance);
         let addresses = self.addresses();
-        let Self { mode, instance, guid: _, root_title, interface, addresses: full, shares } = self;
+        let Self { mode, instance, guid: _, root_title, offer, shares } = self;
         let connection = instance.connection.as_ref();
         let mut document = InstanceDocument {
             title: instance.reference.to_string(),
@@ -140,11 +138,12 @@ impl PlacedInstance {
             document.access_status = Some(status::text(keys, &instance));
             let filter = instance.filter.iter().map(|(key, value)| (key.to_string(), value.to_string()));
             document.filter = Some(filter.collect());
-            let full = full.into_iter().map(|told| FullAddress {
-                interface: interface.clone(),
-                address: told.address.into(),
-                netmask: told.netmask.into(),
-                ..FullAddress::default()
+            let full = offer.addresses.iter().map(|told| FullAddress {
+                interface: offer.interface_of(told).to_owned(),
+                address: told.address.to_string(),
+                gateway: told.gateway.to_string(),
+                netmask: told.netmask.to_string(),
+                network: told.network.to_string(),
             });
             document.full_addresses = Some(full.collect());
         }
@@ -186,6 +185,7 @@ impl SharedInstance {
             software_type: instance.software_type.to_string(),
             timestamp: master.then(|| PlacedInstance::timestamp(mode, &instance)),
             parameters: open_parameters(keys, &instance.parameters),
+            typed: open_typed_parameters(keys, &instance.parameters),
             connection: connection.map(|sealed| open_parameters(keys, sealed)).unwrap_or_default(),
         }
     }

@@ -21,6 +21,7 @@ use slapledger_engine::rating_pool::{RatingPoolFault, RatingShare};
 use slapledger_engine::{Engine, ProjectView};
 use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
+use slapledger_kit::text::of_parameters;
 use slapledger_projections::instances::Instance;
 use slapledger_projections::runner::{ReadFault, Runner};
 use slapledger_projections::{AccessView, SlapViews};
@@ -94,6 +95,16 @@ impl RequestContext {
     /// The keys of sealed values, which open nothing for whoever may open nothing.
     pub fn keys(&self) -> &Arc<KeyRing> {
         if self.caller.opens() { &self.engine.keys } else { &self.engine.withheld_keys }
+    }
+
+    /// The same keys, and the most bytes of parameters that are sealed under them.
+    pub fn parameter_keys(&self) -> (&KeyRing, usize) {
+        (self.keys(), self.engine.most_parameter_bytes)
+    }
+
+    /// The longest body that carries parameters.
+    pub fn parameter_body(&self) -> usize {
+        of_parameters(self.engine.most_parameter_bytes)
     }
 
     /// What SLAP and lists are answered from.

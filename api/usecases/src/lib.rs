@@ -14,6 +14,7 @@ pub mod erasure;
 pub mod first_parties;
 pub mod frontend;
 pub mod invoicing;
+pub mod loss;
 pub mod names;
 pub mod node;
 pub mod partition;

@@ -1,5 +1,6 @@
 //! The end of an instance, as its node reports it.
 
+use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::instance::{self, InstanceRefusal, ReportInstance, ReportedState};
 use slapledger_core::domain::{Command, Refusal};
 use slapledger_core::ledger::SubmitError;
@@ -28,8 +29,14 @@ pub async fn end(
         Ok(accepted) => {
             let left = |view: &SlapViews, _| {
                 let occupant = view.instances.occupant(computer.as_str(), partition.as_str())?;
-                let children = view.instances.children(occupant.id).filter(|child| child.lives());
-                let mut names: Vec<_> = children.map(|child| child.reference.to_string()).collect();
+                let mut names: Vec<_> = if ctx.mode() == Mode::Serve {
+                    let children = view.instances.children(occupant.id).filter(|child| child.lives());
+                    children.map(|child| child.reference.to_string()).collect()
+                } else {
+                    // slapos proxy names all of its tree.
+                    let others = view.instances.tree(occupant.id).filter(|other| other.id != occupant.id);
+                    others.map(|other| other.reference.to_string()).collect()
+                };
                 names.sort();
                 (!names.is_empty()).then(|| names.join(", "))
             };

@@ -9,14 +9,14 @@ use std::sync::Arc;
 use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::{InstanceId, Reference, Sequence, SoftwareRelease, SoftwareType};
 use slapledger_core::domain::instance::{
-    InstanceType, RequestInstance, RequestOutcome, RequestedState, Requester, WithoutRoom,
+    InstanceRefusal, InstanceType, RequestInstance, RequestOutcome, RequestedState, Requester, WithoutRoom,
 };
-use slapledger_core::domain::{Answer, Command};
-use slapledger_core::ledger::Submission;
+use slapledger_core::domain::{Answer, Command, Refusal};
+use slapledger_core::ledger::{Submission, SubmitError};
 use slapledger_core::log::envelope::Meta;
 use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
-use slapledger_kit::sealing::{self, seal_parameters};
+use slapledger_kit::sealing::{self, ToldParameters};
 use slapledger_projections::SlapViews;
 use slapledger_projections::instances::Instance;
 
@@ -40,6 +40,8 @@ pub struct WantedInstance {
     pub instance_type: Option<InstanceType>,
     /// With which parameters, and the field they came in.
     pub parameters: (&'static str, Option<BTreeMap<String, String>>),
+    /// Those of them that are no texts, marshalled, where their host is told types.
+    pub typed: BTreeMap<String, String>,
     /// Where it may be.
     pub filter: Vec<(Box<str>, Box<str>)>,
     /// In which state.
@@ -62,12 +64,12 @@ pub struct Requested {
     pub sequence: Sequence,
 }
 
-/// Requests an instance.
+/// Requests an instance. `None` if it was to be destroyed and is not there, or no more: there is nothing to do.
 pub async fn request(
     ctx: &RequestContext,
     meta: Arc<Meta>,
     wanted: &WantedInstance,
-) -> Result<Requested, Problem> {
+) -> Result<Option<Requested>, Problem> {
     for _ in 0..ATTEMPTS {
         let known = read(ctx, Sequence::ZERO, |view, _| known(view, wanted)).await?;
         let command = Command::RequestInstance(command(ctx, wanted, known.as_ref())?);
@@ -76,9 +78,13 @@ pub async fn request(
                 let Answer::Instance { instance, outcome, allocated } = accepted.answer else {
                     return Err(Problem::fault(&"a request was answered with something else"));
                 };
-                return Ok(Requested { instance, outcome, allocated, sequence: accepted.sequence });
+                let sequence = accepted.sequence;
+                return Ok(Some(Requested { instance, outcome, allocated, sequence }));
             }
             Err(error) if is_retry(&error) => {}
+            Err(SubmitError::Refused(Refusal::Instance(InstanceRefusal::NothingToDestroy { .. }))) => {
+                return Ok(None);
+            }
             Err(error) => return Err(error.into()),
         }
     }
@@ -98,11 +104,17 @@ fn command(
 ) -> Result<RequestInstance, Problem> {
     let (field, parameters) = &wanted.parameters;
     let none = BTreeMap::new();
-    let parameters = match (known, parameters) {
-        (Some(instance), None) => instance.parameters.clone(),
-        (Some(instance), Some(told)) => seal_parameters(ctx.keys(), instance.key(), field, told)?,
-        (None, told) => {
-            let xml = sealing::parameter_xml(field, told.as_ref().unwrap_or(&none))?;
+    let told = ToldParameters {
+        field,
+        texts: parameters.as_ref().unwrap_or(&none),
+        typed: &wanted.typed,
+        most_bytes: ctx.engine.most_parameter_bytes,
+    };
+    let parameters = match known {
+        Some(instance) if parameters.is_none() => instance.parameters.clone(),
+        Some(instance) => told.seal(ctx.keys(), instance.key())?,
+        None => {
+            let xml = told.xml()?;
             sealing::seal(ctx.keys(), fresh(ctx)?, &xml)?
         }
     };

@@ -22,6 +22,9 @@ const LATE_MICROS: i64 = 15 * 60 * 1_000_000;
 
 /// What the node of an instance last said of it, in one line.
 pub fn text(keys: &KeyRing, instance: &Instance) -> String {
+    if instance.lost_since.is_some() {
+        return "#error its computer does not offer its partition any more".to_owned();
+    }
     match instance.reported {
         None => format!("#error no data found for {}", instance.id),
         Some(ReportedState::Started) => "#access Instance correctly started".to_owned(),

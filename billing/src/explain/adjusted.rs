@@ -104,7 +104,7 @@ impl ExplainDesk<'_> {
         });
         let Some((cites, document, earlier)) = known else { return Why::default() };
         let charged = as_charged(&document.invoice, earlier).amount;
-        let given_back = self.given_back_by(document, earlier.n, before);
+        let Some(given_back) = self.taken_by(document, earlier.n, before) else { return Why::default() };
         let Some(left) = charged.checked_sub(given_back) else { return Why::default() };
         let formula = format!(
             "{} line {} charged {charged}, {given_back} given back before, {left} left; this line: {}",
@@ -112,6 +112,32 @@ impl ExplainDesk<'_> {
         );
         let taken = TakenBack { cites: cites.clone(), charged, given_back, left };
         Why { formula: vec![formula], basis: Some(Basis::TakenBack(taken)), ..Why::default() }
+    }
+
+    /// Whether a line takes back what is still charged of a void document: it rests on the event that issued the document
+    /// it cites, as no line about usage can.
+    pub(super) fn settles_void(&self, line: &InvoiceLine) -> bool {
+        let cited = line.cites.as_ref().and_then(|cites| self.billing().document(cites.invoice.as_str()));
+        let issued = cited.and_then(|document| document.issued);
+        line.events.count == 1 && issued == Some(line.events.first_sequence)
+    }
+
+    /// What all documents up to an event took of a line, as something charged.
+    fn taken_by(&self, document: &Document, n: u32, before: Sequence) -> Option<Amount> {
+        let (billing, invoice) = (self.billing(), &document.invoice);
+        let about = LineRef { invoice: invoice.id.clone(), line: n };
+        let places = billing.of_payer.get(&invoice.buyer.party).into_iter().flatten();
+        let documents = places.filter_map(|place| billing.documents.get(place));
+        let known = documents.filter(|later| later.issued.is_some_and(|issued| issued <= before));
+        let takers = known.flat_map(|later| later.invoice.lines.iter().map(move |line| (later, line)));
+        let takers = takers
+            .filter(|(later, line)| billing.remainders.takes(&later.invoice.id, line.n) == Some(&about));
+        let settled = takers.map(|(later, line)| {
+            let given_back = self.given_back_by(later, line.n, before);
+            as_charged(&later.invoice, line).amount.checked_sub(given_back).map(Amount::negated)
+        });
+        let settled = Amount::sum(invoice.currency, settled.collect::<Option<Vec<_>>>()?)?;
+        settled.checked_add(self.given_back_by(document, n, before))
     }
 
     /// What credit notes up to an event gave back of a line, as something charged.
@@ -157,6 +183,9 @@ impl ExplainDesk<'_> {
         if difference.minor() < -left.minor() {
             formula.push(format!("no more than {left} is left to be given back"));
         }
+        if let Some(cites) = line.cites.as_ref().filter(|_| line.amount != difference.max(left.negated())) {
+            formula.push(format!("{} of it is of {} line {}", line.amount, cites.invoice, cites.line));
+        }
         let (run, then) = (about.opened.run, about.opened.cut_off);
         let adjusted = Adjusted { run, then, now, charged, charged_amount, given_back };
         Some(Why { formula, basis: Some(Basis::Adjustment(adjusted)), ..Why::default() })
@@ -187,9 +216,9 @@ impl ExplainDesk<'_> {
         });
         let exact = Exact::from(rated.amount).minus(rated.residue);
         let base = of(rate).and_then(|(of, percentages)| {
-            let version = rated.price_book.as_ref()?.version;
+            let name = &rated.price_book.as_ref()?.name;
             let lines = bench.own.lines.iter().map(|rated| &rated.line);
-            let counted = lines.filter(|line| counts(line, version, of, percentages));
+            let counted = lines.filter(|line| counts(line, (name, rated.period), of, percentages));
             Amount::sum(self.invoice().currency, counted.map(|line| line.amount))
         });
         Some(RatedNow {

@@ -8,7 +8,7 @@ use slapledger_core::domain::pricing::{Every, Model, Of, PriceBook, Rate};
 use super::time::Time;
 use super::{Basis, ExplainDesk, MOST, Why, rounded};
 use crate::drafts::{as_charged, is_in_advance};
-use crate::rating::{RatingSubject, counts};
+use crate::rating::{LineDetail, MinimumPart, Rated, RatingSubject, counts};
 
 /// The lines that a percentage or a minimum is of.
 #[derive(Debug, Serialize)]
@@ -34,17 +34,29 @@ pub struct BaseLine {
     pub amount: Amount,
 }
 
-/// What is to be paid at least: months x price, rounded once.
+/// What is to be paid at least: months x price of each part, rounded once.
 #[derive(Debug, Serialize)]
 pub struct Least {
-    /// The months.
+    /// The months of the first part.
     pub time: Time,
     /// For one.
     pub price: Price,
+    /// The other parts: at another price, or after a time without instances.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub more: Vec<LeastPart>,
     /// Before it is rounded.
     pub exact: Exact,
     /// Rounded.
     pub amount: Amount,
+}
+
+/// An uninterrupted time of a minimum that has one price.
+#[derive(Debug, Serialize)]
+pub struct LeastPart {
+    /// The months.
+    pub time: Time,
+    /// For one.
+    pub price: Price,
 }
 
 /// What a percentage or a minimum is of, and whether percentages count.
@@ -61,7 +73,7 @@ impl ExplainDesk<'_> {
     pub(super) fn of_lines(
         &self,
         subject: &RatingSubject<'_>,
-        line: &InvoiceLine,
+        (line, again): (&InvoiceLine, Option<&Rated>),
         (book, rate): (&PriceBook, &Rate),
     ) -> Why {
         let Some((of, percentages)) = of(rate) else { return Why::default() };
@@ -79,17 +91,34 @@ impl ExplainDesk<'_> {
                 Why { formula, basis: Some(Basis::Lines(base)), exact: Some(exact), ..Why::default() }
             }
             Model::Minimum { price, .. } => {
-                let time = Time::of(subject, line.period, Every::Month, line.quantity);
-                let exact = Exact::product(line.quantity, price);
-                let amount = exact.round(book.currency, book.rounding);
-                let formula = vec![
-                    time.formula(),
-                    format!("at least {} x {price} = {exact}", line.quantity),
+                let parts = match again.map(|again| &again.detail) {
+                    Some(LineDetail::Minimum(parts)) => parts.clone(),
+                    _ => vec![MinimumPart { time: line.period, quantity: line.quantity, price }],
+                };
+                let exact = parts.iter().map(|part| Exact::product(part.quantity, part.price)).sum();
+                let amount = Exact::round(exact, book.currency, book.rounding);
+                let terms: Vec<String> =
+                    parts.iter().map(|part| format!("{} x {}", part.quantity, part.price)).collect();
+                let times = parts.into_iter().map(|MinimumPart { time, quantity, price }| LeastPart {
+                    time: Time::of(subject, time, Every::Month, quantity),
+                    price,
+                });
+                let mut times: Vec<LeastPart> = times.collect();
+                let mut formula: Vec<String> = times.iter().map(|part| part.time.formula()).collect();
+                formula.extend([
+                    format!("at least {} = {exact}", terms.join(" + ")),
                     rounded(exact, (amount, line.residue), (book.rounding, book.currency)),
                     from,
                     format!("{amount} - {sum} = {}", line.amount),
-                ];
-                base.least = Some(Least { time, price, exact, amount });
+                ]);
+                let more = times.split_off(times.len().min(1));
+                base.least = times.pop().map(|first| Least {
+                    time: first.time,
+                    price: first.price,
+                    more,
+                    exact,
+                    amount,
+                });
                 Why { formula, basis: Some(Basis::Lines(base)), ..Why::default() }
             }
             _ => Why::default(),
@@ -102,7 +131,7 @@ impl ExplainDesk<'_> {
         let versions = self.billing().books.versions(priced.name.as_str());
         let counted = invoice.lines.iter().filter(|other| {
             // What fees in advance really cost is settled afterwards.
-            counts(other, priced.version, of, percentages) && !is_in_advance(other, versions)
+            counts(other, (&priced.name, line.period), of, percentages) && !is_in_advance(other, versions)
         });
         let mut lines: Vec<BaseLine> =
             counted.map(|other| BaseLine { n: other.n, amount: as_charged(invoice, other).amount }).collect();

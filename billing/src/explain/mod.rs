@@ -35,11 +35,11 @@ use crate::view::{Billing, BillingView, Document};
 use crate::{behind, events, tariff};
 
 pub use adjusted::{Adjusted, ChargedLine, RatedNow, TakenBack};
-pub use base::{Base, BaseLine, Least};
+pub use base::{Base, BaseLine, Least, LeastPart};
 pub use counted::{Counted, CountedEvent};
 pub use number::Number;
 pub use time::{Time, TimePart};
-pub use usage::{By, Parts, SampleValue, Samples, UsagePart, UsageStep, Value};
+pub use usage::{By, Parts, SampleValue, Samples, ShareOf, UsagePart, UsageStep, Value};
 
 /// The most allocations, parts or lines that an explanation tells one by one.
 const MOST: usize = 100;
@@ -48,7 +48,7 @@ const MOST_SEQUENCES: usize = 20;
 
 /// Why a line says what it says.
 #[derive(Debug, Serialize)]
-pub struct Explanation<'a> {
+pub struct Explanation {
     /// The last event it looks at: the cut-off of its run.
     pub as_of: Sequence,
     /// Whether the line was found again as it stands. What was issued elsewhere, or by hand, is told from the line alone.
@@ -59,7 +59,7 @@ pub struct Explanation<'a> {
     pub formula: Vec<String>,
     /// The rate, as it was published.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub price: Option<PriceOf<'a>>,
+    pub price: Option<PriceOf>,
     /// Where the quantity comes from, or the amounts it rests on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub basis: Option<Basis>,
@@ -96,7 +96,7 @@ fn is_zero(count: &u64) -> bool {
 
 /// A rate, and the version of the price book that has it.
 #[derive(Debug, Serialize)]
-pub struct PriceOf<'a> {
+pub struct PriceOf {
     /// The book.
     pub name: PriceBookName,
     /// Its version.
@@ -112,10 +112,10 @@ pub struct PriceOf<'a> {
     /// Which of its rates, from 1.
     pub number: u32,
     /// The rate.
-    pub rate: RateForm<'a>,
+    pub rate: RateForm,
     /// How what it is for is measured.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub resource: Option<ResourceForm<'a>>,
+    pub resource: Option<ResourceForm>,
 }
 
 /// Where the quantity of a line comes from, or the amounts it rests on.
@@ -238,7 +238,7 @@ pub struct Explained<'a> {
     /// The document.
     pub document: &'a Document,
     /// The lines that were asked for, each with its explanation.
-    pub lines: Vec<(&'a InvoiceLine, Explanation<'a>)>,
+    pub lines: Vec<(&'a InvoiceLine, Explanation)>,
     /// Whether there are more.
     pub more: bool,
     /// The tax of the document, by category and rate.
@@ -265,7 +265,7 @@ impl BillingView {
         invoice: &str,
         n: u32,
         now: Sequence,
-    ) -> Option<(&Document, &InvoiceLine, Explanation<'_>)> {
+    ) -> Option<(&Document, &InvoiceLine, Explanation)> {
         let Explained { document, lines, .. } = self.explain(invoice, n.checked_sub(1)?, 1, now)?;
         let (line, explanation) = lines.into_iter().next().filter(|(line, _)| line.n == n)?;
         Some((document, line, explanation))
@@ -298,7 +298,7 @@ impl<'v> ExplainDesk<'v> {
         &self.document.invoice
     }
 
-    fn explain(&self, wanted: &[&'v InvoiceLine]) -> Vec<Explanation<'v>> {
+    fn explain(&self, wanted: &[&'v InvoiceLine]) -> Vec<Explanation> {
         let run = self.billing().run(self.invoice().run).filter(|_| !self.by_hand());
         let rated = run.and_then(|run| {
             let now = self.rated_now(&run.opened);
@@ -333,7 +333,7 @@ impl<'v> ExplainDesk<'v> {
         rated.unwrap_or_default()
     }
 
-    fn line(&self, line: &'v InvoiceLine, rated: Option<(&Bench<'_, '_>, &[Rated])>) -> Explanation<'v> {
+    fn line(&self, line: &'v InvoiceLine, rated: Option<(&Bench<'_, '_>, &[Rated])>) -> Explanation {
         let invoice = self.invoice();
         let turned = invoice.document == DocumentKind::CreditNote && !self.by_hand();
         let charged = if turned { as_charged(invoice, line) } else { line.clone() };
@@ -350,7 +350,9 @@ impl<'v> ExplainDesk<'v> {
                 found = true;
                 why = self.given_back(line);
             }
-            (LineKind::Advance, ..) if line.cites.is_some() => {
+            (LineKind::Advance | LineKind::Adjustment, ..)
+                if line.cites.is_some() && (line.kind == LineKind::Advance || self.settles_void(line)) =>
+            {
                 found = true;
                 why = self.taken_back(&charged);
             }
@@ -372,7 +374,7 @@ impl<'v> ExplainDesk<'v> {
                 why = usage::explain(bench, shown, (book, rate, resource));
             }
             (LineKind::Percentage | LineKind::Minimum, Some((book, rate)), Some(bench)) => {
-                why = self.of_lines(bench.subject, &charged, (book, rate));
+                why = self.of_lines(bench.subject, (&charged, again), (book, rate));
             }
             _ => {}
         }
@@ -422,7 +424,7 @@ impl<'v> ExplainDesk<'v> {
         Some((book, book.rates.get(nth(line.rate)?)?))
     }
 
-    fn price(&self, line: &InvoiceLine) -> Option<PriceOf<'v>> {
+    fn price(&self, line: &InvoiceLine) -> Option<PriceOf> {
         let (book, rate) = self.book(line)?;
         let priced = line.price_book.as_ref()?;
         let published =

@@ -13,7 +13,7 @@ use slapledger_projections::metering::{Metered, Method, Target};
 
 use super::number::Number;
 use super::{Basis, Bench, MOST, Why};
-use crate::rating::{RatingSubject, method};
+use crate::rating::{LineDetail, MeteredShare, RatingSubject, key, method};
 
 /// What is about no more than so many days is told by hour.
 const BY_HOUR: i64 = 3 * 86_400_000_000;
@@ -37,6 +37,9 @@ pub struct Parts {
     pub quantity: Quantity,
     /// Of what.
     pub unit: Box<str>,
+    /// What earlier lines of the month counted: allowances, tiers and packages continue after it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub continues_after: Option<Quantity>,
 }
 
 /// The usage of one instance. `quantity` is the value x `multiply_by` / `divide_by`, rounded half up to nine digits; the
@@ -68,8 +71,24 @@ pub struct UsagePart {
     pub multiply_by: u64,
     /// Its other part.
     pub divide_by: u64,
+    /// The share of the value that the rate charges, of a meter that does not add up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<ShareOf>,
     /// How much that is.
     pub quantity: Quantity,
+}
+
+/// A share of a value: the time in which the rate applied, of the time that was measured for the month.
+#[derive(Debug, Serialize)]
+pub struct ShareOf {
+    /// The first instant in which the rate applied.
+    pub start: Timestamp,
+    /// The first instant after it.
+    pub stop: Timestamp,
+    /// How long that is.
+    pub seconds: Number,
+    /// The time that all shares add up to.
+    pub of_seconds: Number,
 }
 
 /// What the steps of a part are.
@@ -161,32 +180,54 @@ pub(super) fn explain(
     if parts.parts.len() > 1 || parts.parts_left_out > 0 {
         formula.push(format!("together {} {}", parts.quantity, parts.unit));
     }
+    formula
+        .extend(parts.continues_after.map(|before| format!("after {before} {} counted earlier", parts.unit)));
     Why { formula, basis: Some(Basis::Usage(parts)), ..Why::default() }
 }
 
 /// Which instances and times the usage of a line is of.
 pub(super) fn places(bench: &Bench<'_, '_>, line: &InvoiceLine) -> Vec<(InstanceId, Period)> {
-    match line.instance {
-        Some(instance) => vec![(instance, line.period)],
-        None => {
-            bench.subject.pooled_in(bench.own, line).map(|pooled| (pooled.instance, pooled.period)).collect()
-        }
+    let parts = parts_of(bench, line).into_iter();
+    parts.map(|(instance, share, _)| (instance, share.metered)).collect()
+}
+
+/// The parts of the usage of a line: whose, what was measured, and how much of it counts.
+fn parts_of(bench: &Bench<'_, '_>, line: &InvoiceLine) -> Vec<(InstanceId, MeteredShare, Quantity)> {
+    let Some(instance) = line.instance else {
+        let pooled = bench.subject.pooled_in(bench.own, line);
+        return pooled.map(|pooled| (pooled.instance, pooled.share, pooled.quantity)).collect();
+    };
+    let whole = MeteredShare { metered: line.period, share: None, before: Quantity::ZERO };
+    vec![(instance, detail(bench, line).unwrap_or(whole), line.quantity)]
+}
+
+/// How a line of usage was metered, if it was found again.
+fn detail(bench: &Bench<'_, '_>, line: &InvoiceLine) -> Option<MeteredShare> {
+    let wanted = key(line)?;
+    let lines = bench.own.lines.iter().chain(&bench.own.nothing);
+    let found = lines.into_iter().find(|rated| key(&rated.line) == Some(wanted))?;
+    match found.detail {
+        LineDetail::Usage(share) => Some(share),
+        LineDetail::None | LineDetail::Minimum(_) => None,
     }
 }
 
 fn of(bench: &Bench<'_, '_>, line: &InvoiceLine, declared: &Resource) -> Parts {
-    let mut places = places(bench, line);
+    let mut places = parts_of(bench, line);
     let parts_left_out = places.len().saturating_sub(MOST) as u64;
     places.truncate(MOST);
-    let parts = places.into_iter().filter_map(|(instance, period)| {
-        UsagePart::of(bench.subject, (instance, period), &line.dimensions, declared)
+    let parts = places.into_iter().filter_map(|(instance, share, quantity)| {
+        let part = UsagePart::of(bench.subject, (instance, share.metered), &line.dimensions, declared)?;
+        Some(part.shared(share, quantity))
     });
+    let before = detail(bench, line).map(|share| share.before);
     Parts {
         resource: declared.resource.clone(),
         parts: parts.collect(),
         parts_left_out,
         quantity: line.quantity,
         unit: declared.unit.clone(),
+        continues_after: before.filter(|before| *before != Quantity::ZERO),
     }
 }
 
@@ -239,8 +280,21 @@ impl UsagePart {
             value,
             multiply_by,
             divide_by,
+            share: None,
             quantity,
         })
+    }
+
+    /// Of what was measured, the share that counts.
+    fn shared(self, share: MeteredShare, quantity: Quantity) -> Self {
+        let Some((time, of)) = share.share else { return self };
+        let share = ShareOf {
+            start: time.start,
+            stop: time.stop,
+            seconds: Number::of_micros(time.micros().into()),
+            of_seconds: Number::of_micros(of.into()),
+        };
+        Self { share: Some(share), quantity, ..self }
     }
 
     /// How its quantity is computed, for people.
@@ -272,7 +326,10 @@ impl UsagePart {
                 format!("number {rank} of {count} samples")
             }
         };
-        format!("{whose}{from}: {value}{multiplied}{divided} = {} {}", self.quantity, declared.unit)
+        let share = self.share.as_ref();
+        let share =
+            share.map_or(String::new(), |share| format!(" x {} s / {} s", share.seconds, share.of_seconds));
+        format!("{whose}{from}: {value}{multiplied}{divided}{share} = {} {}", self.quantity, declared.unit)
     }
 }
 

@@ -1,11 +1,11 @@
 //! From a text to a price book: field by field, with every rule.
 
 use slapledger_core::domain::id::ResourceId;
-use slapledger_core::domain::instance::InstanceType;
+use slapledger_core::domain::instance::{InstanceType, RequestedState};
 use slapledger_core::domain::money::{Currency, Price, Rounding};
 use slapledger_core::domain::pricing::{
-    Conversion, Every, Match, Meter, Model, Of, Per, PriceBook, PricingRefusal, RULE_OF_METERS, Rate,
-    Resource, ResourceKind, Tariff, Tier, When,
+    Conversion, Every, FeeEnd, Match, Meter, Model, Of, OnChange, Per, PriceBook, PricingRefusal, Proration,
+    RULE_OF_METERS, Rate, Resource, ResourceKind, Tariff, Tier, When,
 };
 use slapledger_core::domain::quantity::Quantity;
 use slapledger_core::domain::time::Timestamp;
@@ -15,20 +15,29 @@ use super::document::{Content, Node};
 use super::place::{At, Table};
 use crate::units;
 
-pub(super) const BOOK: &[&str] = &["name", "currency", "valid_from", "rounding", "resources", "rates"];
+pub(super) const BOOK: &[&str] =
+    &["name", "currency", "valid_from", "rounding", "on_change", "resources", "rates"];
 pub(super) const RESOURCE: &[&str] =
     &["resource", "kind", "meter", "unit", "reported_in", "multiply_by", "divide_by", "group_by"];
 pub(super) const UNIQUE_COUNT: &[&str] = &["dimension"];
 pub(super) const PERCENTILE: &[&str] = &["percent", "sample_minutes"];
-pub(super) const RECURRING: &[&str] = &["kind", "item", "every", "when", "price", "match"];
+pub(super) const RECURRING: &[&str] = &["kind", "item", "every", "when", "until", "price", "match"];
 pub(super) const PER_UNIT: &[&str] = &["kind", "resource", "price", "match", "free", "per"];
 pub(super) const TIERED: &[&str] = &["kind", "resource", "tiers", "match", "free", "per"];
 pub(super) const PACKAGE: &[&str] = &["kind", "resource", "size", "price", "match", "free", "per"];
 pub(super) const PERCENTAGE: &[&str] = &["kind", "percent", "of", "resource", "match"];
-pub(super) const MINIMUM: &[&str] = &["kind", "price", "of", "resource", "match"];
+pub(super) const MINIMUM: &[&str] = &["kind", "price", "of", "resource", "proration", "match"];
 pub(super) const TIER: &[&str] = &["up_to", "price", "flat"];
-pub(super) const MATCH: &[&str] =
-    &["software_release", "software_type", "computer", "instance_type", "customer", "region", "dimensions"];
+pub(super) const MATCH: &[&str] = &[
+    "software_release",
+    "software_type",
+    "computer",
+    "instance_type",
+    "customer",
+    "region",
+    "state",
+    "dimensions",
+];
 
 /// A price book that keeps all rules.
 pub(super) fn book(root: &Node) -> Result<PriceBook, PriceBookError> {
@@ -40,6 +49,9 @@ pub(super) fn book(root: &Node) -> Result<PriceBook, PriceBookError> {
         valid_from: instant(&table.required("valid_from")?)?,
         rounding: table.optional("rounding").map_or(Ok(Rounding::HalfUp), |field| {
             field.one_of(&[("half_up", Rounding::HalfUp), ("half_even", Rounding::HalfEven)])
+        })?,
+        on_change: table.optional("on_change").map_or(Ok(OnChange::default()), |field| {
+            field.one_of(&[("continue", OnChange::Continue), ("restart", OnChange::Restart)])
         })?,
         resources: table.items("resources")?.iter().map(resource).collect::<Result<_, _>>()?,
         rates: table.items("rates")?.iter().map(rate).collect::<Result<_, _>>()?,
@@ -181,7 +193,13 @@ fn rate(item: &At<'_>) -> Result<Rate, PriceBookError> {
         RateKind::Percentage => {
             Model::Percentage { percent: number(&table.required("percent")?)?, of: of(&table)? }
         }
-        RateKind::Minimum => Model::Minimum { price: number(&table.required("price")?)?, of: of(&table)? },
+        RateKind::Minimum => Model::Minimum {
+            price: number(&table.required("price")?)?,
+            of: of(&table)?,
+            proration: table.optional("proration").map_or(Ok(Proration::default()), |field| {
+                field.one_of(&[("allocated", Proration::Allocated), ("none", Proration::None)])
+            })?,
+        },
     };
     Ok(Rate { model, matching: matching(&table)? })
 }
@@ -194,8 +212,11 @@ fn recurring(table: &Table<'_>) -> Result<Model, PriceBookError> {
         ("year", Every::Year),
     ])?;
     let when = table.required("when")?.one_of(&[("arrears", When::Arrears), ("advance", When::Advance)])?;
+    let until = table.optional("until").map_or(Ok(FeeEnd::default()), |field| {
+        field.one_of(&[("destroy_requested", FeeEnd::DestroyRequested), ("destroyed", FeeEnd::Destroyed)])
+    })?;
     let item = table.optional("item").map_or(Ok(""), |field| field.text())?.into();
-    Ok(Model::Recurring { item, price: number(&table.required("price")?)?, every, when })
+    Ok(Model::Recurring { item, price: number(&table.required("price")?)?, every, when, until })
 }
 
 fn tiers(table: &Table<'_>) -> Result<Vec<Tier>, PriceBookError> {
@@ -241,6 +262,8 @@ fn number<T: std::str::FromStr<Err: std::fmt::Display>>(field: &At<'_>) -> Resul
 fn matching(rate: &Table<'_>) -> Result<Match, PriceBookError> {
     let Some(field) = rate.optional("match") else { return Ok(Match::default()) };
     let table = field.table(MATCH)?;
+    let states = [RequestedState::Started, RequestedState::Stopped, RequestedState::Destroyed];
+    let states = states.map(|state| (state.as_str(), state));
     let types = [InstanceType::Production, InstanceType::Testing].map(|kind| (kind.as_str(), kind));
     // Sorted, as they are shown: whoever writes them in another order says the same.
     let mut dimensions = table.optional("dimensions").map_or(Ok(Vec::new()), |field| field.pairs())?;
@@ -252,6 +275,7 @@ fn matching(rate: &Table<'_>) -> Result<Match, PriceBookError> {
         instance_type: table.optional("instance_type").map(|field| field.one_of(&types)).transpose()?,
         customer: table.optional("customer").map(|field| field.parse()).transpose()?,
         region: table.optional("region").map(|field| Ok(field.text()?.into())).transpose()?,
+        state: table.optional("state").map(|field| field.one_of(&states)).transpose()?,
         dimensions,
     })
 }

@@ -8,57 +8,61 @@ use serde::Serialize;
 use slapledger_core::domain::id::{PriceBookName, ResourceId};
 use slapledger_core::domain::money::{Currency, Price, Rounding};
 use slapledger_core::domain::pricing::{
-    Conversion, Every, Match, Meter, Model, Of, Per, PriceBook, Rate, Resource, ResourceKind, Tariff, Tier,
-    When,
+    Conversion, Every, FeeEnd, Match, Meter, Model, Of, OnChange, Per, PriceBook, Proration, Rate, Resource,
+    ResourceKind, Tariff, Tier, When,
 };
 use slapledger_core::domain::quantity::Quantity;
 use slapledger_core::domain::time::Timestamp;
 
 /// A price book as it is shown: the fields it is read from.
 #[derive(Debug, Serialize)]
-pub struct PriceBookForm<'a> {
-    name: &'a PriceBookName,
+pub struct PriceBookForm {
+    name: PriceBookName,
     currency: Currency,
     valid_from: Timestamp,
     rounding: Rounding,
-    resources: Vec<ResourceForm<'a>>,
-    rates: Vec<RateForm<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_change: Option<OnChange>,
+    resources: Vec<ResourceForm>,
+    rates: Vec<RateForm>,
 }
 
-impl<'a> PriceBookForm<'a> {
+impl PriceBookForm {
     /// The form of a book.
-    pub fn of(book: &'a PriceBook) -> Self {
-        let PriceBook { name, currency, valid_from, rounding, resources, rates } = book;
+    pub fn of(book: &PriceBook) -> Self {
+        let PriceBook { name, currency, valid_from, rounding, on_change, resources, rates } = book;
+        let on_change = Some(*on_change).filter(|on_change| *on_change != OnChange::default());
         let resources = resources.iter().map(ResourceForm::of).collect();
         let rates = rates.iter().map(RateForm::of).collect();
-        Self { name, currency: *currency, valid_from: *valid_from, rounding: *rounding, resources, rates }
+        let (currency, valid_from, rounding) = (*currency, *valid_from, *rounding);
+        Self { name: name.clone(), currency, valid_from, rounding, on_change, resources, rates }
     }
 }
 
 /// What is declared of a resource, as it is shown.
 #[derive(Debug, Serialize)]
-pub struct ResourceForm<'a> {
-    resource: &'a ResourceId,
+pub struct ResourceForm {
+    resource: ResourceId,
     kind: ResourceKind,
     meter: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    dimension: Option<&'a str>,
+    dimension: Option<Box<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     percent: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sample_minutes: Option<u16>,
-    unit: &'a str,
+    unit: Box<str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     multiply_by: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     divide_by: Option<u64>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    group_by: &'a [Box<str>],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    group_by: Vec<Box<str>>,
 }
 
-impl<'a> ResourceForm<'a> {
+impl ResourceForm {
     /// The form of a declaration.
-    pub fn of(declared: &'a Resource) -> Self {
+    pub fn of(declared: &Resource) -> Self {
         let Resource { resource, kind, meter, unit, conversion, group_by } = declared;
         let (mut dimension, mut percent, mut sample_minutes) = (None, None, None);
         let meter = match meter {
@@ -70,7 +74,7 @@ impl<'a> ResourceForm<'a> {
             Meter::Average => "average",
             Meter::Latest => "latest",
             Meter::UniqueCount { dimension: of } => {
-                dimension = Some(&**of);
+                dimension = Some(of.clone());
                 "unique_count"
             }
             Meter::Percentile { percent: of, sample_minutes: minutes } => {
@@ -81,32 +85,34 @@ impl<'a> ResourceForm<'a> {
         let Conversion { multiply, divide } = *conversion;
         let factor = |factor: u64| (factor != 1).then_some(factor);
         Self {
-            resource,
+            resource: resource.clone(),
             kind: *kind,
             meter,
             dimension,
             percent,
             sample_minutes,
-            unit,
+            unit: unit.clone(),
             multiply_by: factor(multiply),
             divide_by: factor(divide),
-            group_by,
+            group_by: group_by.clone(),
         }
     }
 }
 
 /// A rate, as it is shown.
 #[derive(Debug, Default, Serialize)]
-pub struct RateForm<'a> {
+pub struct RateForm {
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    item: Option<&'a str>,
+    item: Option<Box<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     every: Option<Every>,
     #[serde(skip_serializing_if = "Option::is_none")]
     when: Option<When>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    resource: Option<&'a ResourceId>,
+    until: Option<FeeEnd>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource: Option<ResourceId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     size: Option<Quantity>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -114,13 +120,15 @@ pub struct RateForm<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     of: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    proration: Option<Proration>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     price: Option<Price>,
     #[serde(skip_serializing_if = "Option::is_none")]
     free: Option<Quantity>,
     #[serde(skip_serializing_if = "Option::is_none")]
     per: Option<Per>,
     #[serde(rename = "match", skip_serializing_if = "Option::is_none")]
-    matching: Option<MatchForm<'a>>,
+    matching: Option<MatchForm>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tiers: Option<Vec<TierForm>>,
 }
@@ -135,28 +143,29 @@ struct TierForm {
 }
 
 #[derive(Debug, Serialize)]
-struct MatchForm<'a> {
+struct MatchForm {
     #[serde(flatten)]
     members: BTreeMap<&'static str, String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    dimensions: BTreeMap<&'a str, &'a str>,
+    dimensions: BTreeMap<Box<str>, Box<str>>,
 }
 
-impl<'a> RateForm<'a> {
+impl RateForm {
     /// The form of a rate.
-    pub fn of(rate: &'a Rate) -> Self {
+    pub fn of(rate: &Rate) -> Self {
         let matching = (rate.matching.members() > 0).then(|| MatchForm::of(&rate.matching));
         let form = match &rate.model {
-            Model::Recurring { item, price, every, when } => Self {
+            Model::Recurring { item, price, every, when, until } => Self {
                 kind: "recurring",
-                item: Some(&**item).filter(|item| !item.is_empty()),
+                item: Some(item.clone()).filter(|item| !item.is_empty()),
                 every: Some(*every),
                 when: Some(*when),
+                until: Some(*until).filter(|until| *until != FeeEnd::default()),
                 price: Some(*price),
                 ..Self::default()
             },
             Model::Usage { resource, per, free, tariff } => Self {
-                resource: Some(resource),
+                resource: Some(resource.clone()),
                 per: Some(*per).filter(|per| *per != Per::Instance),
                 free: Some(*free).filter(|free| *free != Quantity::ZERO),
                 ..Self::of_tariff(tariff)
@@ -164,9 +173,12 @@ impl<'a> RateForm<'a> {
             Model::Percentage { percent, of } => {
                 Self { kind: "percentage", percent: Some(*percent), ..Self::of_base(of) }
             }
-            Model::Minimum { price, of } => {
-                Self { kind: "minimum", price: Some(*price), ..Self::of_base(of) }
-            }
+            Model::Minimum { price, of, proration } => Self {
+                kind: "minimum",
+                price: Some(*price),
+                proration: Some(*proration).filter(|proration| *proration != Proration::default()),
+                ..Self::of_base(of)
+            },
         };
         Self { matching, ..form }
     }
@@ -185,13 +197,13 @@ impl<'a> RateForm<'a> {
         }
     }
 
-    fn of_base(of: &'a Of) -> Self {
+    fn of_base(of: &Of) -> Self {
         let none = Self::default();
         match of {
             Of::All => none,
             Of::Recurring => Self { of: Some("recurring"), ..none },
             Of::Usage => Self { of: Some("usage"), ..none },
-            Of::Resource(resource) => Self { resource: Some(resource), ..none },
+            Of::Resource(resource) => Self { resource: Some(resource.clone()), ..none },
         }
     }
 }
@@ -207,10 +219,18 @@ impl TierForm {
     }
 }
 
-impl<'a> MatchForm<'a> {
-    fn of(matching: &'a Match) -> Self {
-        let Match { software_release, software_type, computer, instance_type, customer, region, dimensions } =
-            matching;
+impl MatchForm {
+    fn of(matching: &Match) -> Self {
+        let Match {
+            software_release,
+            software_type,
+            computer,
+            instance_type,
+            customer,
+            region,
+            state,
+            dimensions,
+        } = matching;
         let members = [
             ("software_release", software_release.as_ref().map(ToString::to_string)),
             ("software_type", software_type.as_ref().map(ToString::to_string)),
@@ -218,8 +238,9 @@ impl<'a> MatchForm<'a> {
             ("instance_type", instance_type.map(|kind| kind.as_str().to_owned())),
             ("customer", customer.map(|customer| customer.to_string())),
             ("region", region.as_ref().map(ToString::to_string)),
+            ("state", state.map(|state| state.as_str().to_owned())),
         ];
         let members = members.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-        Self { members, dimensions: dimensions.iter().map(|(key, value)| (&**key, &**value)).collect() }
+        Self { members, dimensions: dimensions.iter().cloned().collect() }
     }
 }

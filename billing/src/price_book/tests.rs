@@ -5,7 +5,7 @@ mod schema;
 use proptest::prelude::*;
 
 use slapledger_core::domain::money::Price;
-use slapledger_core::domain::pricing::{Every, Match, Model, Rate, When};
+use slapledger_core::domain::pricing::{Every, FeeEnd, Match, Model, Rate, When};
 
 use super::*;
 
@@ -246,7 +246,7 @@ proptest! {
         let matching = Match { software_release: Some(release), ..Match::default() };
         let price = Price::from_billionths(price).expect("in range");
         let (item, every, when) = ("".into(), Every::Month, When::Arrears);
-        book.rates.push(Rate { model: Model::Recurring { item, price, every, when }, matching });
+        book.rates.push(Rate { model: Model::Recurring { item, price, every, when, until: FeeEnd::default() }, matching });
         prop_assert_eq!(parse_toml(&to_toml(&book)), Ok(book.clone()));
         let shown = serde_json::to_vec(&PriceBookForm::of(&book)).expect("it is shown");
         prop_assert_eq!(parse_json(&shown), Ok(book));

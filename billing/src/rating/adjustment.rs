@@ -10,6 +10,7 @@ use slapledger_core::domain::id::{InstanceId, InvoiceId, Sequence};
 use slapledger_core::domain::invoice::{InvoiceLine, LineKind, LineRef};
 use slapledger_core::domain::money::{Amount, Exact};
 use slapledger_core::domain::quantity::Quantity;
+use slapledger_core::domain::tax::Tax;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_projections::metering::Metering;
 
@@ -20,10 +21,12 @@ use crate::history::History;
 pub(crate) struct Charged {
     /// As something charged, also if it stands in a credit note, where amounts are turned round.
     pub(crate) line: InvoiceLine,
-    /// Where it stands; of an adjustment, what it cites.
-    pub(crate) at: Option<LineRef>,
-    /// What of its amount, as it counts here, was given back by hand.
-    pub(crate) given_back: Amount,
+    /// Where it stands.
+    pub(crate) own: LineRef,
+    /// What remains of it; nothing of an adjustment that only took of an earlier line.
+    pub(crate) remainder: Amount,
+    /// What of its amount was credited by hand.
+    pub(crate) credited: Amount,
     /// Of an adjustment, the last event it knew of.
     pub(crate) as_of: Option<Sequence>,
 }
@@ -48,11 +51,11 @@ pub(crate) fn key(line: &InvoiceLine) -> Option<AdjustmentKey<'_>> {
 /// What was charged under one key so far.
 struct SoFar<'l> {
     line: &'l InvoiceLine,
+    /// What later ones cite that charge more: the line of the document, else what the adjustments cite.
     at: Option<LineRef>,
-    amount: Amount,
+    parts: Vec<&'l Charged>,
     quantity: i128,
     residue: Exact,
-    given_back: Amount,
     as_of: Option<Sequence>,
 }
 
@@ -97,9 +100,8 @@ pub(crate) fn adjustments(
         );
         let place =
             cites.as_ref().map_or(u32::MAX, |cites| if cites.line == 0 { u32::MAX } else { cites.line });
-        if let Some(line) = difference(now.map(|now| &now.line), so_far, cites) {
-            lines.push((place, Rated::new(line, events)));
-        }
+        let differences = differences(now.map(|now| &now.line), so_far, cites).unwrap_or_default();
+        lines.extend(differences.into_iter().map(|line| (place, Rated::new(line, events.clone()))));
     }
     lines.sort_by_key(|(place, _)| *place);
     lines.into_iter().map(|(_, line)| line).collect()
@@ -111,23 +113,21 @@ fn by_key(lines: &[Rated]) -> BTreeMap<AdjustmentKey<'_>, &Rated> {
 
 impl<'l> SoFar<'l> {
     fn of(charged: &'l Charged) -> Self {
-        let Charged { line, at, given_back, as_of } = charged;
+        let Charged { line, own, as_of, .. } = charged;
+        let cited = if line.kind == LineKind::Adjustment { line.cites.clone() } else { Some(own.clone()) };
         Self {
             line,
-            at: at.clone(),
-            amount: line.amount,
+            at: cited,
+            parts: vec![charged],
             quantity: line.quantity.billionths(),
             residue: line.residue,
-            given_back: *given_back,
             as_of: *as_of,
         }
     }
 
     fn add(&mut self, charged: &'l Charged) {
         let more = Self::of(charged);
-        let add = |one: Amount, other: Amount| one.checked_add(other).unwrap_or(one);
-        self.amount = add(self.amount, more.amount);
-        self.given_back = add(self.given_back, more.given_back);
+        self.parts.push(charged);
         self.quantity = self.quantity.saturating_add(more.quantity);
         self.residue = self.residue.plus(more.residue);
         self.as_of = self.as_of.max(more.as_of);
@@ -136,59 +136,115 @@ impl<'l> SoFar<'l> {
             (self.line, self.at) = (more.line, more.at);
         }
     }
+
+    fn sum(&self, of: impl Fn(&Charged) -> Amount) -> Option<Amount> {
+        let nothing = self.line.amount.checked_sub(self.line.amount)?;
+        self.parts.iter().try_fold(nothing, |sum, part| sum.checked_add(of(part)))
+    }
 }
 
-fn difference(
+/// What of a good will is kept when a line is rated again: it is no more than the line comes to, and of its sign.
+fn kept(credited: Amount, amount: Amount) -> Amount {
+    let nothing = amount.checked_sub(amount).unwrap_or(amount);
+    match credited.minor().signum() * amount.minor().signum() {
+        1 if credited.minor().unsigned_abs() > amount.minor().unsigned_abs() => amount,
+        1 => credited,
+        _ => nothing,
+    }
+}
+
+/// A part of a difference, and the line it is about.
+struct Part {
+    cites: Option<LineRef>,
+    amount: Amount,
+    quantity: i128,
+    tax: Tax,
+}
+
+/// What is to be charged for a line now, less what remains charged for it: no line, one, or, if it takes more than
+/// remains of one earlier line, one for each line it takes of.
+fn differences(
     now: Option<&InvoiceLine>,
     so_far: Option<&SoFar<'_>>,
     cites: Option<LineRef>,
-) -> Option<InvoiceLine> {
+) -> Option<Vec<InvoiceLine>> {
     let like = now.or_else(|| so_far.map(|so_far| so_far.line))?;
     let nothing = like.amount.checked_sub(like.amount)?;
-    let (amount, quantity, residue) =
-        now.map_or((nothing, 0, Exact::ZERO), |now| (now.amount, now.quantity.billionths(), now.residue));
-    let (charged, charged_quantity, charged_residue, given_back) = so_far
-        .map_or((nothing, 0, Exact::ZERO, nothing), |so_far| {
-            (so_far.amount, so_far.quantity, so_far.residue, so_far.given_back)
-        });
-    let difference = amount.checked_sub(charged)?;
-    // What was given back by hand is not given back again.
-    let left = charged.checked_sub(given_back)?.max(nothing);
-    let limited = difference.minor() < -left.minor();
-    let (difference, residue) =
-        if limited { (left.negated(), Exact::ZERO) } else { (difference, residue.minus(charged_residue)) };
-    if difference.minor() == 0 {
-        return None;
-    }
-    let about = cites.as_ref().filter(|cites| cites.line > 0);
-    let which = about.map_or_else(
-        || {
-            cites
-                .as_ref()
-                .map_or("not invoiced before".to_owned(), |cites| format!("not in {}", cites.invoice))
-        },
-        |cites| format!("{} line {}", cites.invoice, cites.line),
-    );
-    let was = so_far.map_or(0, |so_far| so_far.quantity);
-    let shown = |billionths| Quantity::from_billionths(billionths).unwrap_or_default();
-    let description = format!(
-        "adjustment of {which}: {} instead of {} {}: {}",
-        shown(now.map_or(0, |now| now.quantity.billionths())),
-        shown(was),
-        like.unit,
-        like.description
-    );
-    let adjusted = InvoiceLine {
-        quantity: shown(quantity.saturating_sub(charged_quantity)),
-        unit_price: None,
-        steps: Vec::new(),
-        amount: difference,
-        residue,
-        tax: so_far.map_or(like.tax, |so_far| so_far.line.tax),
-        cites,
-        ..like.clone()
+    let amount = now.map_or(nothing, |now| now.amount);
+    let (remainder, credited) = match so_far {
+        Some(so_far) => (so_far.sum(|part| part.remainder)?, so_far.sum(|part| part.credited)?),
+        None => (nothing, nothing),
     };
-    Some(adjusted.of_kind(LineKind::Adjustment).described(description))
+    // What was given back by hand is neither charged again nor given back again.
+    let kept = kept(credited, amount);
+    let difference = amount.checked_sub(kept)?.checked_sub(remainder)?;
+    if difference.minor() == 0 {
+        return Some(Vec::new());
+    }
+    let (was, charged_residue) = so_far.map_or((0, Exact::ZERO), |so_far| (so_far.quantity, so_far.residue));
+    let is = now.map_or(0, |now| now.quantity.billionths());
+    let residue = match now {
+        _ if kept != credited => Exact::ZERO,
+        now => now.map_or(Exact::ZERO, |now| now.residue).minus(charged_residue),
+    };
+    let tax = so_far.map_or(like.tax, |so_far| so_far.line.tax);
+    let parts = parts(so_far, (difference, is.saturating_sub(was)), (cites, tax))?;
+    let shown = |billionths| Quantity::from_billionths(billionths).unwrap_or_default();
+    let last = parts.len();
+    let lines = (1..).zip(parts).map(|(n, Part { cites, amount, quantity, tax })| {
+        let which = match &cites {
+            None => "not invoiced before".to_owned(),
+            Some(cites) if cites.line == 0 => format!("not in {}", cites.invoice),
+            Some(cites) => format!("{} line {}", cites.invoice, cites.line),
+        };
+        let (is, was, unit, what) = (shown(is), shown(was), &like.unit, &like.description);
+        let description = format!("adjustment of {which}: {is} instead of {was} {unit}: {what}");
+        let adjusted = InvoiceLine {
+            quantity: shown(quantity),
+            unit_price: None,
+            steps: Vec::new(),
+            amount,
+            residue: if n == last { residue } else { Exact::ZERO },
+            tax,
+            cites,
+            ..like.clone()
+        };
+        adjusted.of_kind(LineKind::Adjustment).described(description)
+    });
+    Some(lines.collect())
+}
+
+/// A difference in parts. What it takes it takes of the lines that charged, the document's first, each no further than to
+/// nothing; the rest is about the line that later ones cite.
+fn parts(
+    so_far: Option<&SoFar<'_>>,
+    (difference, quantity): (Amount, i128),
+    (cites, tax): (Option<LineRef>, Tax),
+) -> Option<Vec<Part>> {
+    let (mut rest, mut rest_quantity) = (difference, quantity);
+    let mut parts: Vec<Part> = Vec::new();
+    for charged in so_far.into_iter().flat_map(|so_far| &so_far.parts) {
+        let remains = charged.remainder.minor();
+        if rest.minor() == 0 || remains.signum() * rest.minor().signum() >= 0 {
+            continue;
+        }
+        let whole = remains.unsigned_abs() <= rest.minor().unsigned_abs();
+        let amount = if whole { charged.remainder.negated() } else { rest };
+        rest = rest.checked_sub(amount)?;
+        let quantity = if rest.minor() == 0 { rest_quantity } else { -charged.line.quantity.billionths() };
+        rest_quantity = rest_quantity.saturating_sub(quantity);
+        parts.push(Part { cites: Some(charged.own.clone()), amount, quantity, tax: charged.line.tax });
+    }
+    if rest.minor() != 0 {
+        match parts.iter_mut().find(|part| part.cites == cites) {
+            Some(part) => {
+                part.amount = part.amount.checked_add(rest)?;
+                part.quantity = part.quantity.saturating_add(rest_quantity);
+            }
+            None => parts.push(Part { cites, amount: rest, quantity: rest_quantity, tax }),
+        }
+    }
+    Some(parts)
 }
 
 /// The events that are new behind a line; of those that are gone, what took their place.

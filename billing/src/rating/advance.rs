@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use slapledger_core::domain::id::{InstanceId, PriceBookName, Sequence};
-use slapledger_core::domain::invoice::{InvoiceLine, LineKind, LineRef};
+use slapledger_core::domain::invoice::{InvoiceLine, LineKind, LineRef, PriceStep};
 use slapledger_core::domain::money::{Amount, Currency, Exact};
 use slapledger_core::domain::quantity::Quantity;
+use slapledger_core::domain::tax::Tax;
 
 use super::{Complete, Own, Rated};
 
@@ -37,30 +38,54 @@ pub(crate) fn settle(
             by_instance.entry(instance).or_default().1.push(charged);
         }
     }
-    let sum = |amounts: &mut dyn Iterator<Item = Amount>| Amount::sum(currency, amounts);
     let unsettled = by_instance.into_values().filter(|(cost, charged)| {
-        let cost = sum(&mut cost.iter().map(|line| line.line.amount));
-        cost != sum(&mut charged.iter().map(|charged| charged.left))
+        let cost = by_tax(cost.iter().map(|rated| (rated.line.tax, rated.line.amount)), currency);
+        cost != by_tax(charged.iter().map(|charged| (charged.line.tax, charged.left)), currency)
     });
     let lines =
         unsettled.flat_map(|(cost, charged)| cost.into_iter().chain(charged.into_iter().map(taken_back)));
     lines.collect()
 }
 
+/// What amounts come to for each tax: a rate that changed after a fee was charged makes another document of it, though the
+/// fee is the same. `None`, if it is too much for an amount.
+fn by_tax(amounts: impl Iterator<Item = (Tax, Amount)>, currency: Currency) -> Option<BTreeMap<Tax, Amount>> {
+    let mut sums: BTreeMap<Tax, Amount> = BTreeMap::new();
+    for (tax, amount) in amounts {
+        let sum = sums.entry(tax).or_insert(Amount::zero(currency));
+        *sum = sum.checked_add(amount)?;
+    }
+    sums.retain(|_, amount| amount.minor() != 0);
+    Some(sums)
+}
+
 /// The line of what was charged in advance, turned round.
 fn taken_back(charged: ChargedInAdvance) -> Rated {
     let ChargedInAdvance { line, at, left, issued } = charged;
     let description = format!("charged in advance by {}: {}", at.invoice, line.description);
+    settled((line, at), left, issued, LineKind::Advance, description)
+}
+
+/// A line of an earlier document, turned round as far as it is left.
+pub(crate) fn settled(
+    (line, at): (InvoiceLine, LineRef),
+    left: Amount,
+    issued: Sequence,
+    kind: LineKind,
+    description: String,
+) -> Rated {
     let whole = left == line.amount;
     let minus = |quantity: Quantity| Quantity::from_billionths(-quantity.billionths()).unwrap_or_default();
+    let steps = line.steps.iter().map(|step| PriceStep { quantity: minus(step.quantity), ..step.clone() });
     let taken = InvoiceLine {
         // Of what was given back in part there is no quantity that costs the rest.
         unit_price: line.unit_price.filter(|_| whole),
+        steps: if whole { steps.collect() } else { Vec::new() },
         quantity: minus(line.quantity),
         amount: left.negated(),
         residue: if whole { Exact::ZERO.minus(line.residue) } else { Exact::ZERO },
         cites: Some(at),
         ..line
     };
-    Rated::new(taken.of_kind(LineKind::Advance).described(description), vec![issued])
+    Rated::new(taken.of_kind(kind).described(description), vec![issued])
 }

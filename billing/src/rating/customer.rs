@@ -1,193 +1,191 @@
-//! What a customer is charged for all instances together: usage priced together, percentages and minimums.
+//! What a customer is charged for all instances together: percentages and minimums.
 
-use std::collections::BTreeMap;
-
-use slapledger_core::domain::id::{InstanceId, Sequence};
+use slapledger_core::domain::id::PriceBookName;
 use slapledger_core::domain::invoice::{InvoiceLine, LineKind};
-use slapledger_core::domain::money::{Amount, Exact};
-use slapledger_core::domain::pricing::{Every, Model, Of};
+use slapledger_core::domain::money::{Amount, Currency, Exact, Price};
+use slapledger_core::domain::pricing::{Every, Model, Of, Proration};
 use slapledger_core::domain::quantity::Quantity;
-use slapledger_core::domain::time::{Period, Timestamp};
+use slapledger_core::domain::time::Period;
 
-use super::instance::{is_linear, name_of};
-use super::prices::{By, Version};
-use super::{Complete, Dimensions, Own, Rated, RatingSubject};
+use super::prices::{By, PricingSpan};
+use super::{Complete, LineDetail, Own, Rated, RatingSubject, together};
 use crate::history::History;
 use crate::proration::prorate;
-use crate::tariff;
 use crate::tariff::Priced;
 use crate::warning::Warning;
 
-/// The usage of one instance that is priced together with that of others.
-pub(crate) struct Pooled<'a> {
-    pub(crate) instance: InstanceId,
-    pub(super) by: By<'a>,
-    pub(super) dimensions: Vec<(Box<str>, Box<str>)>,
-    /// The time in which the rate was the best for the instance.
-    pub(crate) period: Period,
+/// An uninterrupted time of a minimum that has one price.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MinimumPart {
+    /// The time: all of a part of the month, or when the customer had instances.
+    pub(crate) time: Period,
+    /// How many months it is.
     pub(crate) quantity: Quantity,
-    pub(super) events: Vec<Sequence>,
+    /// For a month.
+    pub(crate) price: Price,
 }
 
 impl<'a> RatingSubject<'a> {
     /// The lines about all instances together, from their own lines and what they pooled.
     pub(super) fn lines_of_customer(
         &self,
+        spans: &[PricingSpan],
         histories: &[&History],
         own: &mut Own<'a>,
         warnings: &mut Vec<Warning>,
     ) {
-        self.pooled(own, warnings);
-        let versions = self.prices.within(self.period);
-        let versions = versions.into_iter().filter_map(|(part, version)| Some((part, version?)));
-        for (part, version) in versions {
-            let covers = |matching: &slapledger_core::domain::pricing::Match| {
-                matching.customer.is_none_or(|customer| customer == self.payer)
-            };
-            let rates = version.of_customer(covers);
-            let percentages = rates.iter().filter(|by| matches!(by.rate.model, Model::Percentage { .. }));
-            let lines: Vec<Rated> =
-                percentages.filter_map(|by| self.percentage(part, *by, &own.lines)).collect();
-            own.lines.extend(lines);
-            let there = histories.iter().filter(|history| {
-                history.allocation.as_ref().is_some_and(|allocation| allocation.within(part).is_some())
-            });
-            let there: Vec<Sequence> =
-                there.flat_map(|history| history.events(part.stop, self.as_of)).collect();
-            if there.is_empty() {
-                continue;
+        self.pooled(spans, own, warnings);
+        for span in spans {
+            let mut minimums: Vec<Vec<(Period, By<'a>)>> = Vec::new();
+            for part in &span.parts {
+                // The rates of a customer are the same all through a part.
+                let rates = self
+                    .prices
+                    .at(part.start)
+                    .map(|version| version.of_customer(self.payer))
+                    .unwrap_or_default();
+                let percentages = rates.iter().filter(|by| matches!(by.rate.model, Model::Percentage { .. }));
+                let lines: Vec<Rated> =
+                    percentages.filter_map(|by| self.percentage(*part, *by, &own.lines)).collect();
+                own.lines.extend(lines);
+                let of_minimum =
+                    rates.into_iter().filter(|by| matches!(by.rate.model, Model::Minimum { .. }));
+                for by in of_minimum {
+                    let goes_on = minimums.iter_mut().find(|parts| {
+                        parts.last().is_some_and(|(last, before)| {
+                            last.stop == part.start && before.rate.subject() == by.rate.subject()
+                        })
+                    });
+                    match goes_on {
+                        Some(parts) => parts.push((*part, by)),
+                        None => minimums.push(vec![(*part, by)]),
+                    }
+                }
             }
-            let minimums = rates.iter().filter(|by| matches!(by.rate.model, Model::Minimum { .. }));
             let lines: Vec<Rated> =
-                minimums.filter_map(|by| self.minimum(part, *by, &own.lines, &there)).collect();
+                minimums.iter().filter_map(|parts| self.minimum(parts, &own.lines, histories)).collect();
             own.lines.extend(lines);
         }
-    }
-
-    fn pooled(&self, own: &mut Own<'a>, warnings: &mut Vec<Warning>) {
-        type CustomerKey<'k> = (u32, u32, &'k Dimensions, Timestamp);
-        let mut pools: BTreeMap<CustomerKey<'_>, (By<'a>, Period, Vec<&Pooled<'a>>)> = BTreeMap::new();
-        for pooled in &own.pooled {
-            let Some(period) = self.part_of(pooled) else { continue };
-            let key = (pooled.by.version.number, pooled.by.number, &*pooled.dimensions, period.start);
-            pools.entry(key).or_insert_with(|| (pooled.by, period, Vec::new())).2.push(pooled);
-        }
-        let mut lines = Vec::new();
-        for ((.., group, _), (by, period, pooled)) in pools {
-            let Model::Usage { resource, free, tariff, .. } = &by.rate.model else { continue };
-            let Some(declared) = by.version.book.resource(resource) else { continue };
-            let sum = pooled.iter().map(|pooled| pooled.quantity.billionths()).sum();
-            let Some(quantity) = Quantity::from_billionths(sum) else {
-                warnings.push(Warning::TooMuchTogether {
-                    payer: self.payer,
-                    resource: resource.clone(),
-                    period,
-                });
-                continue;
-            };
-            let events = together(pooled.iter().flat_map(|pooled| pooled.events.iter().copied()));
-            let Some(priced) = tariff::price(quantity, *free, tariff) else {
-                warnings.push(Warning::TooMuchTogether {
-                    payer: self.payer,
-                    resource: resource.clone(),
-                    period,
-                });
-                continue;
-            };
-            let unit = &*declared.unit;
-            let what = name_of(resource, group);
-            let description = format!("all instances: {what}, {period} ({quantity} {unit})");
-            let kind = LineKind::Usage { resource: resource.clone() };
-            let line = self.line(kind, period, by, (quantity, unit), priced);
-            lines.push(Rated::new(line.in_group(group).described(description), events));
-        }
-        own.lines.extend(lines);
-    }
-
-    /// The part of the period in which the version of a rate counted; of a tariff that is not linear, the month in it.
-    fn part_of(&self, pooled: &Pooled<'a>) -> Option<Period> {
-        let Model::Usage { free, tariff, .. } = &pooled.by.rate.model else { return None };
-        let parts = self.prices.within(self.period).into_iter().map(|(part, _)| part);
-        let part = parts.into_iter().find(|part| part.contains(pooled.period.start))?;
-        if is_linear(tariff, *free) {
-            return Some(part);
-        }
-        self.by_month(part).into_iter().find(|month| month.contains(pooled.period.start))
-    }
-
-    /// What of the usage that was pooled is in a line.
-    pub(crate) fn pooled_in<'o>(
-        &'o self,
-        own: &'o Own<'a>,
-        line: &'o InvoiceLine,
-    ) -> impl Iterator<Item = &'o Pooled<'a>> {
-        own.pooled.iter().filter(move |pooled| {
-            let version = line.price_book.as_ref().map(|priced| priced.version);
-            let by = (version, line.rate) == (Some(pooled.by.version.number), pooled.by.number);
-            by && pooled.dimensions == line.dimensions && self.part_of(pooled) == Some(line.period)
-        })
     }
 
     fn percentage(&self, part: Period, by: By<'a>, lines: &[Rated]) -> Option<Rated> {
         let Model::Percentage { percent, of } = &by.rate.model else { return None };
-        let base = sum(lines, by.version, of, false);
+        let currency = by.version.book.currency;
+        let base = sum(self.counted(lines, part, of, false), currency);
         if base.minor() <= 0 {
             return None;
         }
         let exact = Exact::percentage(base, *percent)?;
         let events =
-            together(counted(lines, by.version, of, false).flat_map(|line| line.events.iter().copied()));
-        let currency = by.version.book.currency;
+            together(self.counted(lines, part, of, false).flat_map(|line| line.events.iter().copied()));
         let description = format!("{percent} percent of {} ({base} {currency}), {part}", name_of_base(of));
         let priced = Priced { steps: Vec::new(), unit_price: None, exact };
         let line = self.line(LineKind::Percentage, part, by, (*percent, "percent"), priced);
         Some(Rated::new(line.described(description), events))
     }
 
-    fn minimum(&self, part: Period, by: By<'a>, lines: &[Rated], there: &[Sequence]) -> Option<Rated> {
-        let Model::Minimum { price, of } = &by.rate.model else { return None };
-        let quantity = prorate(part, Every::Month, self.calendar)?;
-        let least = Exact::product(quantity, *price);
-        let base = sum(lines, by.version, of, true);
-        let priced = Priced { steps: Vec::new(), unit_price: None, exact: least.minus(base.into()) };
-        let behind = counted(lines, by.version, of, true).flat_map(|line| line.events.iter().copied());
-        let events = together(behind.chain(there.iter().copied()));
-        let what = name_of_base(of);
-        let currency = by.version.book.currency;
-        let description = format!(
-            "at least {price} {currency} a month for {what} ({quantity} month, {base} {currency} so far), {part}"
-        );
-        let mut line = self.line(LineKind::Minimum, part, by, (quantity, "month"), priced);
-        // The least is an amount of its own: with half to even the difference would not round alike.
+    /// One minimum of a month: what its parts come to, beside what was charged in all of them.
+    fn minimum(&self, parts: &[(Period, By<'a>)], lines: &[Rated], histories: &[&History]) -> Option<Rated> {
+        let ((first, by), (last, _)) = (parts.first()?, parts.last()?);
+        let period = Period::new(first.start, last.stop)?;
+        let Model::Minimum { of, .. } = &by.rate.model else { return None };
+        let priced_parts = parts.iter().flat_map(|(part, by)| self.minimum_parts(*part, *by, histories));
+        let priced_parts: Vec<MinimumPart> = priced_parts.collect();
+        if priced_parts.is_empty() {
+            return None;
+        }
+        let quantity = priced_parts.iter().map(|part| part.quantity.billionths()).sum();
+        let quantity = Quantity::from_billionths(quantity)?;
+        let least: Exact = priced_parts.iter().map(|part| Exact::product(part.quantity, part.price)).sum();
         let book = by.version.book;
+        let base = sum(self.counted(lines, period, of, true), book.currency);
+        let priced = Priced { steps: Vec::new(), unit_price: None, exact: least.minus(base.into()) };
+        let behind = self.counted(lines, period, of, true).flat_map(|line| line.events.iter().copied());
+        let there = histories.iter().filter(|history| {
+            history.allocation.as_ref().is_some_and(|allocation| allocation.within(period).is_some())
+        });
+        let there = there.flat_map(|history| history.events(period.stop, self.as_of, self.prices.states));
+        let events = together(behind.chain(there));
+        let (what, currency) = (name_of_base(of), book.currency);
+        let mut prices: Vec<String> = priced_parts.iter().map(|part| part.price.to_string()).collect();
+        prices.dedup();
+        let price = prices.join(" and ");
+        let description = format!(
+            "at least {price} {currency} a month for {what} ({quantity} month, {base} {currency} so far), {period}"
+        );
+        let mut line = self.line(LineKind::Minimum, period, *by, (quantity, "month"), priced);
+        // The least is an amount of its own: with half to even the difference would not round alike.
         let rounded = least.round(book.currency, book.rounding);
         line.amount = rounded.checked_sub(base)?;
         line.residue = Exact::from(rounded).minus(least);
-        (line.amount.minor() > 0).then(|| Rated::new(line.described(description), events))
+        if line.amount.minor() <= 0 {
+            return None;
+        }
+        let mut rated = Rated::new(line.described(description), events);
+        rated.detail = LineDetail::Minimum(priced_parts);
+        Some(rated)
+    }
+
+    /// The times of a part for which a minimum is owed; none, if the customer had no instance in it.
+    fn minimum_parts(&self, part: Period, by: By<'_>, histories: &[&History]) -> Vec<MinimumPart> {
+        let Model::Minimum { price, proration, .. } = by.rate.model else { return Vec::new() };
+        let times = match proration {
+            Proration::None => {
+                let mut allocations = histories.iter().filter_map(|history| history.allocation.as_ref());
+                let there = allocations.any(|allocation| allocation.within(part).is_some());
+                if there { vec![part] } else { Vec::new() }
+            }
+            Proration::Allocated => united(histories.iter().flat_map(|history| history.held(part))),
+        };
+        let months = |time: Period| {
+            Some(MinimumPart { time, quantity: prorate(time, Every::Month, self.calendar)?, price })
+        };
+        times.into_iter().filter_map(months).collect()
+    }
+
+    /// The lines of a time that a percentage or a minimum is of.
+    fn counted<'l>(
+        &self,
+        lines: &'l [Rated],
+        period: Period,
+        of: &'l Of,
+        percentages: bool,
+    ) -> impl Iterator<Item = &'l Rated> {
+        let name = self.prices.name.clone();
+        lines.iter().filter(move |rated| counts(&rated.line, (&name, period), of, percentages))
     }
 }
 
-/// What lines priced by a version add up to.
-fn sum(lines: &[Rated], version: Version<'_>, of: &Of, percentages: bool) -> Amount {
-    let amounts = counted(lines, version, of, percentages).map(|line| line.line.amount);
-    Amount::sum(version.book.currency, amounts)
+/// Times without overlaps, in order; those that touch are one.
+fn united(times: impl Iterator<Item = Period>) -> Vec<Period> {
+    let mut times: Vec<Period> = times.collect();
+    times.sort_unstable();
+    let mut united: Vec<Period> = Vec::new();
+    for time in times {
+        match united.last_mut() {
+            Some(last) if time.start <= last.stop => last.stop = last.stop.max(time.stop),
+            _ => united.push(time),
+        }
+    }
+    united
+}
+
+/// What lines add up to.
+fn sum<'l>(lines: impl Iterator<Item = &'l Rated>, currency: Currency) -> Amount {
+    Amount::sum(currency, lines.map(|line| line.line.amount))
         .expect("an amount is below 10^27 minor units, so that 10^11 of them can be added")
 }
 
-/// The lines priced by a version that a percentage or a minimum is of.
-fn counted<'l>(
-    lines: &'l [Rated],
-    version: Version<'l>,
-    of: &'l Of,
+/// Whether a line is one that a percentage or a minimum of a time, and of a price book, is of.
+pub(crate) fn counts(
+    line: &InvoiceLine,
+    (book, period): (&PriceBookName, Period),
+    of: &Of,
     percentages: bool,
-) -> impl Iterator<Item = &'l Rated> {
-    lines.iter().filter(move |rated| counts(&rated.line, version.number, of, percentages))
-}
-
-/// Whether a line priced by a version is one that a percentage or a minimum is of.
-pub(crate) fn counts(line: &InvoiceLine, version: u32, of: &Of, percentages: bool) -> bool {
-    let priced = line.price_book.as_ref().is_some_and(|by| by.version == version);
-    priced
+) -> bool {
+    // Lines are cut where percentages and minimums change, so that one is in a time if it begins there.
+    line.price_book.as_ref().is_some_and(|by| by.name == *book)
+        && period.contains(line.period.start)
         && match (&line.kind, of) {
             (LineKind::Recurring, Of::All | Of::Recurring)
             | (LineKind::Usage { .. }, Of::All | Of::Usage) => true,
@@ -204,12 +202,4 @@ fn name_of_base(of: &Of) -> String {
         Of::Usage => "usage".to_owned(),
         Of::Resource(resource) => resource.to_string(),
     }
-}
-
-/// Each event once, ascending.
-fn together(events: impl Iterator<Item = Sequence>) -> Vec<Sequence> {
-    let mut events: Vec<Sequence> = events.collect();
-    events.sort_unstable();
-    events.dedup();
-    events
 }

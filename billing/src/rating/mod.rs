@@ -11,7 +11,9 @@ mod adjustment;
 mod advance;
 mod customer;
 mod instance;
+mod pool;
 mod prices;
+mod usage;
 
 use std::collections::BTreeMap;
 
@@ -32,11 +34,13 @@ use crate::tariff::Priced;
 use crate::warning::Warning;
 
 pub(crate) use adjustment::{AdjustmentKey, Charged, Earlier, adjustments, key, new_events};
-pub(crate) use advance::{ChargedInAdvance, settle};
-pub(crate) use customer::{Pooled, counts};
+pub(crate) use advance::{ChargedInAdvance, settle, settled};
+pub(crate) use customer::{MinimumPart, counts};
 use instance::Instance;
-pub(crate) use instance::method;
-pub(crate) use prices::{By, Prices};
+pub(crate) use pool::Pooled;
+use prices::PricingSpan;
+pub(crate) use prices::{By, Prices, StatesPriced};
+pub(crate) use usage::{MeteredShare, method};
 
 /// Dimensions of usage and their values.
 pub(crate) type Dimensions = [(Box<str>, Box<str>)];
@@ -66,12 +70,25 @@ pub(crate) struct RatingSubject<'a> {
 pub(crate) struct Rated {
     pub(crate) line: InvoiceLine,
     pub(crate) events: Vec<Sequence>,
+    pub(crate) detail: LineDetail,
+}
+
+/// What a line was computed from, beside what it says itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum LineDetail {
+    /// Nothing else.
+    #[default]
+    None,
+    /// Usage of an instance.
+    Usage(MeteredShare),
+    /// The times and prices of a minimum.
+    Minimum(Vec<MinimumPart>),
 }
 
 impl Rated {
-    fn new(mut line: InvoiceLine, events: Vec<Sequence>) -> Self {
+    pub(crate) fn new(mut line: InvoiceLine, events: Vec<Sequence>) -> Self {
         line.events = event_set(&events);
-        Self { line, events }
+        Self { line, events, detail: LineDetail::None }
     }
 }
 
@@ -95,11 +112,12 @@ impl<'a> RatingSubject<'a> {
         warnings: &mut Vec<Warning>,
     ) -> Own<'a> {
         let mut own = Own::default();
+        let spans = self.prices.spans(self.period, self.payer, self.calendar);
         for instance in self.allocated(instances) {
-            instance.lines(&mut own, warnings);
+            instance.lines(&spans, &mut own, warnings);
         }
         let histories: Vec<&History> = instances.iter().map(|(_, history)| *history).collect();
-        self.lines_of_customer(&histories, &mut own, warnings);
+        self.lines_of_customer(&spans, &histories, &mut own, warnings);
         own
     }
 
@@ -157,6 +175,14 @@ impl<'a> RatingSubject<'a> {
             cites: None,
         }
     }
+}
+
+/// Each event once, ascending.
+fn together(events: impl Iterator<Item = Sequence>) -> Vec<Sequence> {
+    let mut events: Vec<Sequence> = events.collect();
+    events.sort_unstable();
+    events.dedup();
+    events
 }
 
 /// What makes a line complete.

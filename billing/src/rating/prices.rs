@@ -2,9 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use slapledger_core::domain::id::{PriceBookName, ResourceId};
-use slapledger_core::domain::pricing::{Match, Matched, PriceBook, PriceVersion, Rate, Subject};
+use slapledger_core::domain::calendar::Calendar;
+use slapledger_core::domain::id::{PartyId, PriceBookName, ResourceId};
+use slapledger_core::domain::instance::RequestedState;
+use slapledger_core::domain::pricing::{
+    FeeEnd, Match, Matched, Model, OnChange, PriceBook, PriceVersion, Proration, Rate, Resource, Subject,
+};
 use slapledger_core::domain::time::{Period, Timestamp};
+
+use crate::proration::by_month;
 
 /// All versions of a price book that a run looks at, the first being version 1.
 pub(crate) struct Prices<'a> {
@@ -12,8 +18,50 @@ pub(crate) struct Prices<'a> {
     versions: &'a [PriceBook],
     /// What fees are for, in any version.
     pub(super) items: BTreeSet<&'a str>,
-    /// Whether any version groups any usage.
-    pub(super) groups: bool,
+    /// Which changes of state any version looks at.
+    pub(super) states: StatesPriced,
+}
+
+/// The changes of an instance's state that prices look at.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct StatesPriced {
+    /// All of them: a rate names a state.
+    pub(crate) all: bool,
+    /// Those to and from `destroyed`: a fee or a minimum ends there.
+    pub(crate) destroyed: bool,
+}
+
+impl StatesPriced {
+    fn of(rate: &Rate) -> Self {
+        let destroyed = match &rate.model {
+            Model::Recurring { until, .. } => *until == FeeEnd::DestroyRequested,
+            Model::Minimum { proration, .. } => *proration == Proration::Allocated,
+            Model::Usage { .. } | Model::Percentage { .. } => false,
+        };
+        Self { all: rate.matching.state.is_some(), destroyed }
+    }
+}
+
+/// A time whose usage is counted together: a part of a billing month, or the time of a version that restarts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PricingSpan {
+    pub(super) period: Period,
+    /// Its parts in which the same percentages and minimums apply: lines are cut between them.
+    pub(super) parts: Vec<Period>,
+    /// Whether quantities continue, and equal prices are one line.
+    pub(super) continues: bool,
+}
+
+impl PricingSpan {
+    fn new(period: Period, continues: bool) -> Self {
+        Self { period, parts: vec![period], continues }
+    }
+
+    /// What of it is in a period.
+    pub(super) fn within(&self, period: Period) -> Option<Self> {
+        let parts = self.parts.iter().filter_map(|part| part.intersection(period)).collect();
+        Some(Self { period: self.period.intersection(period)?, parts, continues: self.continues })
+    }
 }
 
 /// A version and its number.
@@ -38,9 +86,38 @@ impl<'a> Prices<'a> {
             Subject::Fee(item) => Some(item),
             _ => None,
         });
-        let mut resources = versions.iter().flat_map(|book| &book.resources);
-        let groups = resources.any(|declared| !declared.group_by.is_empty());
-        Self { name, versions, items: items.collect(), groups }
+        let states = versions.iter().flat_map(|book| &book.rates).map(StatesPriced::of);
+        let states = states.fold(StatesPriced::default(), |states, more| StatesPriced {
+            all: states.all || more.all,
+            destroyed: states.destroyed || more.destroyed,
+        });
+        Self { name, versions, items: items.collect(), states }
+    }
+
+    /// The spans of a period for a customer; together they are the period.
+    pub(super) fn spans(&self, period: Period, customer: PartyId, calendar: &Calendar) -> Vec<PricingSpan> {
+        let mut spans: Vec<PricingSpan> = Vec::new();
+        let mut before: Option<Version<'a>> = None;
+        for (part, version) in self.within(period) {
+            let continues = version.is_some_and(Version::continues);
+            match (spans.last_mut(), before, version) {
+                (Some(span), Some(before), Some(version)) if continues => {
+                    span.continues = true;
+                    span.period.stop = part.stop;
+                    match span.parts.last_mut() {
+                        Some(last) if before.same_for_customer(version, customer) => last.stop = part.stop,
+                        _ => span.parts.push(part),
+                    }
+                }
+                _ => spans.push(PricingSpan::new(part, continues)),
+            }
+            before = version;
+        }
+        let by_month = spans.into_iter().flat_map(|span| {
+            let months = if span.continues { by_month(span.period, calendar) } else { vec![span.period] };
+            months.into_iter().filter_map(move |month| span.within(month))
+        });
+        by_month.collect()
     }
 
     /// The parts of a period in which one version counted, or none yet; together they are the period.
@@ -69,6 +146,25 @@ impl<'a> Prices<'a> {
 }
 
 impl<'a> Version<'a> {
+    /// Whether what is counted by the month continues when it takes effect.
+    fn continues(self) -> bool {
+        self.book.on_change == OnChange::Continue
+    }
+
+    /// Whether the percentages and minimums of a customer are those of another version.
+    fn same_for_customer(self, other: Self, customer: PartyId) -> bool {
+        let (own, others) = (self.of_customer(customer), other.of_customer(customer));
+        own.len() == others.len() && own.iter().all(|by| others.iter().any(|other| by.charges_as(*other)))
+    }
+
+    /// What it declares of the resource of a rate.
+    pub(super) fn declared(self, rate: &Rate) -> Option<&'a Resource> {
+        match &rate.model {
+            Model::Usage { resource, .. } => self.book.resource(resource),
+            _ => None,
+        }
+    }
+
     /// The rate for an instance.
     pub(super) fn rate(self, subject: Subject<'_>, instance: Matched<'_>) -> Option<By<'a>> {
         let (number, rate) = self.book.rate(subject, instance)?;
@@ -77,7 +173,8 @@ impl<'a> Version<'a> {
 
     /// Of the rates about all of a customer's lines those that are for this one: of each subject the one that names
     /// most members.
-    pub(super) fn of_customer(self, covers: impl Fn(&Match) -> bool) -> Vec<By<'a>> {
+    pub(super) fn of_customer(self, customer: PartyId) -> Vec<By<'a>> {
+        let covers = |matching: &Match| matching.customer.is_none_or(|named| named == customer);
         let rates =
             (1..).zip(&self.book.rates).filter(|(_, rate)| rate.of_customers() && covers(&rate.matching));
         let mut best: Vec<By<'a>> = Vec::new();
@@ -90,6 +187,15 @@ impl<'a> Version<'a> {
             }
         }
         best
+    }
+}
+
+impl By<'_> {
+    /// Whether another rate charges the same for the same: a change between them changes no bill.
+    pub(super) fn charges_as(self, other: By<'_>) -> bool {
+        self.rate.model == other.rate.model
+            && self.version.declared(self.rate) == other.version.declared(other.rate)
+            && self.version.book.rounding == other.version.book.rounding
     }
 }
 
@@ -112,6 +218,13 @@ impl<'a> Charge<'a> {
     /// The fee of this name for being there.
     pub(super) fn fee(prices: Option<Version<'a>>, item: &str, instance: Matched<'_>) -> Self {
         let by = prices.and_then(|version| version.rate(Subject::Fee(item), instance));
+        // A fee that lasts until destruction is requested has ended then.
+        let by = by.filter(|by| match by.rate.model {
+            Model::Recurring { until: FeeEnd::DestroyRequested, .. } => {
+                instance.state != RequestedState::Destroyed
+            }
+            _ => true,
+        });
         by.map_or(Self::Free, Self::Rate)
     }
 
@@ -141,10 +254,12 @@ impl<'a> Charge<'a> {
         }
     }
 
-    pub(super) fn same(self, other: Self) -> bool {
+    /// Whether the time of both is one line: where prices continue, if they charge the same.
+    pub(super) fn same(self, other: Self, continues: bool) -> bool {
         match (self, other) {
             (Self::Rate(by), Self::Rate(other)) => {
                 (by.version.number, by.number) == (other.version.number, other.number)
+                    || (continues && by.charges_as(other))
             }
             _ => std::mem::discriminant(&self) == std::mem::discriminant(&other),
         }

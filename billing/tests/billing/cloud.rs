@@ -61,6 +61,8 @@ pub(crate) struct Cloud {
     /// The key each living instance has its parameters under; never one that another had.
     keys: BTreeMap<(PartyId, String), u64>,
     last_key: u64,
+    /// What becomes of an event before the view gets it; false, if it does not get it.
+    pub(crate) tamper: Option<fn(&mut Event) -> bool>,
     beside: Beside,
 }
 
@@ -192,6 +194,7 @@ impl Cloud {
             reports: 0,
             keys: BTreeMap::new(),
             last_key: 0,
+            tamper: None,
             beside: Beside::default(),
         }
     }
@@ -264,8 +267,11 @@ impl Cloud {
                 meta: Arc::clone(&self.meta),
                 event,
             };
-            self.view.apply(&recorded);
-            self.beside.apply(&recorded);
+            let mut seen = recorded.clone();
+            if self.tamper.is_none_or(|tamper| tamper(&mut seen.event)) {
+                self.view.apply(&seen);
+                self.beside.apply(&seen);
+            }
             self.log.push(recorded);
             self.next = self.next.next();
         }
@@ -450,13 +456,18 @@ impl Cloud {
 
     /// Makes all drafts of a run final, and then the run.
     pub(crate) fn finalise(&mut self, run: RunId) {
+        self.try_finalise(run).expect("all drafts become final");
+    }
+
+    /// The same, unless one is refused.
+    pub(crate) fn try_finalise(&mut self, run: RunId) -> Result<(), Refusal> {
         let drafts = run::finalise_drafts(&self.view.billing, run, |_, party| Ok::<_, ()>(party.clone()));
         let drafts: Vec<_> = drafts.expect("it is over").map(|draft| draft.expect("it is sealed")).collect();
         for draft in drafts {
-            self.execute(Command::FinaliseInvoice(Box::new(draft)));
+            self.try_execute(Command::FinaliseInvoice(Box::new(draft)))?;
         }
         let close = run::finalise_run(&self.view.billing, run);
-        self.execute(Command::FinaliseInvoiceRun(close));
+        self.try_execute(Command::FinaliseInvoiceRun(close)).map(drop)
     }
 
     /// Opens a run for October 2026 and shows its lines.

@@ -1,8 +1,11 @@
 //! What an earlier invoice could not know: fees settled after they were charged in advance, usage that came late.
 
+use slapledger_core::domain::Command;
+use slapledger_core::domain::party::{DescribeParty, Description};
+use slapledger_core::domain::tax::SetTaxRate;
 use slapledger_core::domain::usage::Revision;
 
-use crate::cloud::{BOOK, CPU, Cloud, PRODUCTION, at};
+use crate::cloud::{BOOK, CPU, Cloud, PRODUCTION, SELLER, at};
 
 const ADVANCE: &str = r#"
 name = "standard"
@@ -46,6 +49,53 @@ fn a_fee_in_advance_is_settled_by_the_time_that_was_allocated() {
         ]
     );
     cloud.finalise(november);
+    assert_eq!(cloud.rebuilt().billing, cloud.view.billing);
+}
+
+/// The rate changed after the fee was charged: the fee is the same and its tax is not. 30.00 were charged at 20 % and the
+/// rate is 25 % from 1 October on.
+#[test]
+fn a_tax_rate_that_changed_after_an_advance_is_settled() {
+    let mut cloud = Cloud::new(ADVANCE);
+    let country = Some("FR".parse().expect("a country"));
+    let description = Description { country, vat_id: true, ..Description::default() };
+    cloud.execute(Command::DescribeParty(DescribeParty { party: SELLER, description }));
+    let tax = |cloud: &mut Cloud, rate: &str, from: &str| {
+        let (rate, valid_from) = (rate.parse().expect(rate), at(from));
+        cloud.execute(Command::SetTaxRate(SetTaxRate { seller: SELLER, rate, valid_from }));
+    };
+    tax(&mut cloud, "20", "2026-01-01T00:00:00Z");
+    let customer = cloud.customer("UTC");
+    cloud.clock("2026-09-01T00:00:00Z");
+    cloud.request(customer, "one", &PRODUCTION);
+    let mut documents = Vec::new();
+    let months = [("2026-09-01", "2026-10-01"), ("2026-10-01", "2026-11-01"), ("2026-11-01", "2026-12-01")];
+    for (start, stop) in months {
+        cloud.clock(&format!("{stop}T06:00:00Z"));
+        let run = cloud.open_run(start, stop);
+        let taxes: Vec<_> = cloud
+            .view
+            .billing
+            .documents_of(run)
+            .flat_map(|document| &document.invoice.tax)
+            .map(|subtotal| format!("{} % of {} = {}", subtotal.tax.rate, subtotal.base, subtotal.amount))
+            .collect();
+        documents.push((cloud.charges(run), taxes));
+        cloud.finalise(run);
+        if stop == "2026-10-01" {
+            cloud.clock("2026-10-05T00:00:00Z");
+            tax(&mut cloud, "25", "2026-10-01T00:00:00Z");
+        }
+    }
+    let expected = [
+        "PARTY-2: SOFTINST-1 recurring: 1 month = 30.00 (0)",
+        "PARTY-2: SOFTINST-1 advance of INV-2026-000001 line 2: -1 month = -30.00 (0)",
+        "PARTY-2: SOFTINST-1 advance: 1 month = 30.00 (0)",
+    ];
+    assert_eq!(documents[1].0, expected);
+    assert_eq!(documents[1].1, ["20 % of -30.00 = -6.00", "25 % of 60.00 = 15.00"]);
+    // What was charged at the new rate is settled by nothing.
+    assert_eq!(documents[2].0, ["PARTY-2: SOFTINST-1 advance: 1 month = 30.00 (0)"]);
     assert_eq!(cloud.rebuilt().billing, cloud.view.billing);
 }
 

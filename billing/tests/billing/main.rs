@@ -1,6 +1,7 @@
 //! Given what happened in a cloud, what do its customers owe: amounts worked out by hand, and what holds for all of
 //! them.
 
+mod behind;
 mod cloud;
 mod diff;
 mod documents;
@@ -12,5 +13,7 @@ mod late;
 mod models;
 mod projects;
 mod properties;
+mod remainder;
 mod usage;
+mod versions;
 mod what_if;

@@ -98,7 +98,7 @@ fn the_usage_of_a_customer_is_priced_together() {
 }
 
 #[test]
-fn tiers_begin_anew_with_each_version() {
+fn tiers_go_on_with_the_next_version() {
     let tiers = |first: &str| {
         format!(
             r#"{{ kind = "graduated", resource = "requests",
@@ -107,13 +107,13 @@ fn tiers_begin_anew_with_each_version() {
     };
     let mut cloud = cloud(&tiers("0.002"));
     cloud.publish(&book("2026-10-16T00:00:00Z", &tiers("0.003")));
-    // Ten days, five on each side of the change: 1000 each.
+    // Ten days, five on each side of the change: 1000 each, of which the first fill the first tier.
     cloud.usage(("slappart0", "requests"), "2000", ("2026-10-11T00:00:00Z", "2026-10-21T00:00:00Z"));
     assert_eq!(
         october(&mut cloud),
         [
             "PARTY-2: SOFTINST-1 usage of requests: 1000 request = 2.00 (0)",
-            "PARTY-2: SOFTINST-1 usage of requests: 1000 request = 3.00 (0)",
+            "PARTY-2: SOFTINST-1 usage of requests: 1000 request = 1.00 (0)",
         ]
     );
 }

@@ -50,6 +50,21 @@ impl Calendar {
         start
     }
 
+    /// The day an instant is in.
+    pub fn day_of(&self, instant: Timestamp) -> Date {
+        let local = instant.to_utc().with_timezone(&self.zone_at(instant).0);
+        let mut day = Date(local.date_naive());
+        // As with months: clocks put back at midnight show the last hour of a day again that is over, and a zone that begins
+        // to count may show another day.
+        while let Some(next) = day.next().filter(|next| self.start_of(*next) <= instant) {
+            day = next;
+        }
+        while let Some(before) = day.before().filter(|_| self.start_of(day) > instant) {
+            day = before;
+        }
+        day
+    }
+
     /// The month an instant is in.
     pub fn month_of(&self, instant: Timestamp) -> Month {
         let local = instant.to_utc().with_timezone(&self.zone_at(instant).0);

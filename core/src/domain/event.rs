@@ -14,7 +14,7 @@ use super::charge::ChargeRecorded;
 use super::clock::ClockConfirmed;
 use super::computer::{
     AllocationScopeSet, ComputerBanged, ComputerConfigured, ComputerDescribed, ComputerFellSilent,
-    ComputerHeard, ComputerRegistered, PartitionOffered, PartitionWithdrawn,
+    ComputerHeard, ComputerRegistered, ComputerRetired, PartitionOffered, PartitionWithdrawn,
 };
 use super::credit::{CreditGranted, CreditWithdrawn};
 use super::erasure::KeyDestroyed;
@@ -23,7 +23,7 @@ use super::id::{
 };
 use super::instance::{
     ConnectionParametersSet, InstanceAllocated, InstanceBanged, InstanceChanged, InstanceEnded,
-    InstanceRenamed, InstanceRequested, InstanceStateReported,
+    InstanceRenamed, InstanceRequested, InstanceStateReported, SealedPartRecorded,
 };
 use super::invoice::{
     InvoiceFinalised, InvoiceLinesRecorded, InvoiceRunFinalised, InvoiceRunOpened, InvoiceRunRefreshed,
@@ -159,6 +159,8 @@ events! {
     ComputerHeard(ComputerHeard),
     /// It wants everything processed again.
     ComputerBanged(ComputerBanged),
+    /// Its provider retired it.
+    ComputerRetired(ComputerRetired),
     /// A publisher published a release.
     SoftwareReleasePublished(SoftwareReleasePublished),
     /// A release was asked for or away.
@@ -181,6 +183,8 @@ events! {
     InstanceBanged(InstanceBanged),
     /// It goes by another name.
     InstanceRenamed(InstanceRenamed),
+    /// A part of a long value that the next event of its stream sets.
+    SealedPartRecorded(SealedPartRecorded),
     /// Usage to be metered.
     UsageRecorded(Usage),
     /// Usage that takes the place of other usage.

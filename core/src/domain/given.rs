@@ -240,6 +240,8 @@ commands!(
     computer::SetAllocationScope,
     computer::NoticeSilence,
     computer::BangComputer,
+    computer::RetireComputer,
+    instance::ReleasePartition,
     product::PublishSoftwareRelease,
     software::SupplySoftware,
     software::ReportSoftware,
@@ -357,7 +359,8 @@ pub(crate) fn register_computer(name: &str) -> RegisterComputer {
 /// A partition with an address and, if it ends in a number, a user of that number.
 pub(crate) fn offer(name: &str) -> Offer {
     let user = name.strip_prefix("slappart").map(|number| format!("slapuser{number}").into());
-    let address = Address { address: "10.0.0.1".into(), netmask: "255.255.255.255".into() };
+    let address =
+        Address { address: "10.0.0.1".into(), netmask: "255.255.255.255".into(), ..Address::default() };
     let (tap, capabilities) = (Some("tap0".into()), Vec::new());
     Offer { partition: partition(name), addresses: vec![address], tap, user, capabilities }
 }

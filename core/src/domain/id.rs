@@ -49,6 +49,17 @@ pub(crate) fn check_text(text: &str, max: usize) -> Result<(), InvalidText> {
     }
 }
 
+/// Whether a character is shown as itself: none of the categories Cc, Cf, Cs, Co, Cn, Zl and Zp, nor a blank other than
+/// the space. Rust's table for `Debug` has these categories; a letter goes first because a combining character is escaped
+/// at the start of a text only.
+pub fn is_printable(c: char) -> bool {
+    if c.is_ascii() {
+        return !c.is_ascii_control();
+    }
+    let pair: String = ['a', c].into_iter().collect();
+    pair.escape_debug().nth(1) == Some(c)
+}
+
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident, $max:literal) => {
         $(#[$doc])*

@@ -67,6 +67,10 @@ pub enum Command {
     NoticeSilence(computer::NoticeSilence),
     /// Have everything on a computer processed again.
     BangComputer(computer::BangComputer),
+    /// Retire a computer.
+    RetireComputer(computer::RetireComputer),
+    /// Give up the instance in a partition that is gone.
+    ReleasePartition(instance::ReleasePartition),
     /// Publish a release of a product.
     PublishSoftwareRelease(product::PublishSoftwareRelease),
     /// Ask for a release on a computer, or ask it away.
@@ -131,6 +135,17 @@ pub enum Command {
     ConfirmClock(clock::ConfirmClock),
     /// Record that the ledger was restored from a backup.
     RecordRestore(Box<restore::RecordRestore>),
+}
+
+impl Command {
+    /// How many bytes the sealed value has that it sets, if it sets one that may be long.
+    pub(crate) fn value_bytes(&self) -> usize {
+        match self {
+            Self::RequestInstance(command) => command.parameters.ciphertext.len(),
+            Self::SetConnectionParameters(command) => command.connection.ciphertext.len(),
+            _ => 0,
+        }
+    }
 }
 
 /// What a command is answered; the same answer again for the same command.

@@ -207,8 +207,12 @@ impl NaiveCloud {
         let (mut at, mut steps) = (one, 0);
         while let Requester::Instance(parent) = at.requester {
             let child = at.state;
-            at =
-                self.instances.get(&parent).filter(|known| !known.ended).expect("the parent of a living one");
+            at = self.instances.get(&parent).expect("the parent of a living one");
+            if at.ended {
+                // Its partition left the configuration of a proxy, and it with it; the child is asked away.
+                assert!(!self.master, "the parent of a living one has ended");
+                return;
+            }
             let orphan = self.master && at.state == RequestedState::Destroyed;
             assert!(!orphan || child == RequestedState::Destroyed, "{id} is wanted under what is to go");
             steps += 1;

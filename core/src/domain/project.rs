@@ -10,7 +10,7 @@ use bincode::{Decode, Encode};
 use super::access::Holders;
 use super::account::Accounts;
 use super::charge::Charges;
-use super::computer::Computers;
+use super::computer::{ComputerRefusal, Computers};
 use super::credit::Credits;
 use super::event::{Event, Mode, Stream};
 use super::id::{ProjectId, Sequence};
@@ -80,7 +80,20 @@ impl Project {
         Ok(match command {
             Command::RegisterParty(command) => self.parties.register(command, now)?.map(Answer::Party),
             Command::RegisterComputer(command) => self.computers.register(command, now)?.done(),
-            Command::ConfigureComputer(command) => self.computers.configure(command, now)?.done(),
+            Command::ConfigureComputer(command) => {
+                let mut outcome = self.computers.configure(command, now)?;
+                let around = self.around_instances(around.mode);
+                let lost = self.instances.lost_by(&around, &outcome.events, now);
+                outcome.events.extend(lost);
+                outcome.done()
+            }
+            Command::RetireComputer(command) => {
+                let retired = self.instances.retire(&self.around_instances(around.mode), command, now);
+                retired.map_err(ComputerRefusal::from)?.done()
+            }
+            Command::ReleasePartition(command) => {
+                self.instances.release(&self.around_instances(around.mode), command, now)?.done()
+            }
             Command::RequestComputer(command) => {
                 self.computers.request(&self.parties, command, now)?.map(Answer::Computer)
             }
@@ -201,6 +214,7 @@ impl Project {
             | Event::LedgerRestored(_)
             | Event::AnswerRecorded(_)
             | Event::ComputerBanged(_)
+            | Event::SealedPartRecorded(_)
             | Event::InstanceBanged(_) => {}
             Event::PartyRegistered(event) => self.parties.registered(event),
             Event::PartyDescribed(event) => self.parties.described(event),
@@ -215,6 +229,7 @@ impl Project {
             Event::AllocationScopeSet(event) => self.computers.scope_set(event),
             Event::ComputerFellSilent(event) => self.computers.fell_silent(event),
             Event::ComputerHeard(event) => self.computers.heard(event),
+            Event::ComputerRetired(event) => self.computers.retired(event),
             Event::SoftwareReleasePublished(event) => self.products.published(event),
             Event::SoftwareSupplied(event) => self.supplies.supplied(event),
             Event::SoftwareStateReported(event) => self.supplies.reported(event),

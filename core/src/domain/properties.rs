@@ -28,7 +28,7 @@ use super::invoice::{
 };
 use super::money::{Amount, Currency, Rounding};
 use super::naive::NaiveCloud;
-use super::pricing::{Every, Match, Model, PriceBook, PublishPriceBook, Rate, When};
+use super::pricing::{Every, FeeEnd, Match, Model, OnChange, PriceBook, PublishPriceBook, Rate, When};
 use super::product::PublishSoftwareRelease;
 use super::restore::{LastNumber, RecordRestore, RestoreMark};
 use super::sealed::Sealed;
@@ -371,9 +371,16 @@ fn book(price: u8) -> PriceBook {
         currency: Currency::EUR,
         valid_from: Timestamp::MIN,
         rounding: Rounding::HalfUp,
+        on_change: OnChange::default(),
         resources: Vec::new(),
         rates: vec![Rate {
-            model: Model::Recurring { item: "".into(), price, every: Every::Month, when: When::Arrears },
+            model: Model::Recurring {
+                item: "".into(),
+                price,
+                every: Every::Month,
+                when: When::Arrears,
+                until: FeeEnd::default(),
+            },
             matching: Match::default(),
         }],
     }

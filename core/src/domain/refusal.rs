@@ -90,9 +90,10 @@ impl Refusal {
         match self {
             Self::Computer(refusal) => match refusal {
                 ComputerRefusal::Unknown(_) | ComputerRefusal::UnknownParty { .. } => NotFound,
-                ComputerRefusal::AlreadyRegistered { .. } => Conflict,
+                ComputerRefusal::AlreadyRegistered { .. } | ComputerRefusal::Retired { .. } => Conflict,
                 ComputerRefusal::PartitionTwice { .. }
                 | ComputerRefusal::BadText { .. }
+                | ComputerRefusal::BadReference { .. }
                 | ComputerRefusal::UnknownAttribute { .. }
                 | ComputerRefusal::TooMany { .. } => Invalid,
             },
@@ -114,6 +115,8 @@ impl Refusal {
                 InstanceRefusal::NoRoom { .. } => NoRoom,
                 InstanceRefusal::NotToBeDestroyed { .. }
                 | InstanceRefusal::RequesterGoes { .. }
+                | InstanceRefusal::StillOffered { .. }
+                | InstanceRefusal::TooManyWait { .. }
                 | InstanceRefusal::PartyErased { .. }
                 | InstanceRefusal::NameTaken { .. } => Conflict,
                 InstanceRefusal::UnknownFilter { .. } | InstanceRefusal::BadFilter { .. } => Invalid,
@@ -238,6 +241,7 @@ impl Refusal {
             }
             Self::Instance(InstanceRefusal::NameTaken { .. }) => Some("new_name"),
             Self::Computer(ComputerRefusal::UnknownAttribute { .. }) => Some("attributes"),
+            Self::Computer(ComputerRefusal::BadReference { .. }) => Some("reference"),
             Self::Party(PartyRefusal::SeriesTaken { .. }) => Some("series"),
             Self::Party(PartyRefusal::TermsTooLong) => Some("terms_days"),
             Self::Tax(TaxRefusal::BadRate) => Some("rate"),

@@ -186,6 +186,21 @@ impl Date {
         NaiveDate::from_num_days_from_ce_opt(days.checked_add(DAYS_BEFORE_1970)?).map(Self)
     }
 
+    /// The day after, if the calendar has one.
+    pub fn next(self) -> Option<Self> {
+        self.0.succ_opt().map(Self)
+    }
+
+    /// The day before, if the calendar has one.
+    pub fn before(self) -> Option<Self> {
+        self.0.pred_opt().map(Self)
+    }
+
+    /// How many days later than another.
+    pub fn since(self, other: Self) -> i64 {
+        self.0.signed_duration_since(other.0).num_days()
+    }
+
     /// The first instant of this day in a zone. Where midnight does not exist (a clock put forward over it, a
     /// day left out as in Apia in 2011) it is the first instant that comes after it.
     pub fn start_in(self, zone: TimeZone) -> Timestamp {

@@ -217,8 +217,9 @@ impl Guards {
     /// The command that confirms what the clock shows, if it is in doubt. `stated` is what it should show.
     pub(super) fn confirmation(&self, stated: Timestamp) -> Result<Option<Command>, SubmitError> {
         let (reading, doubt) = self.observe();
-        let Some(doubt) = doubt else { return Ok(None) };
+        // Also where nothing is in doubt: a wrong statement is never accepted.
         check_stated(stated, reading.now)?;
+        let Some(doubt) = doubt else { return Ok(None) };
         let confirm = ConfirmClock { previous: doubt.expected, confirmed: stated };
         Ok(Some(Command::ConfirmClock(confirm)))
     }

@@ -24,6 +24,8 @@ const SNAPSHOT_EVERY: u64 = 900_000;
 const GROUP_COMMANDS: usize = 1024;
 /// How many usage reports are decided as one group, at most (one command may have more).
 const GROUP_REPORTS: usize = 16_384;
+/// How many bytes of values are decided as one group, at most (one command may have more).
+const GROUP_BYTES: usize = 16 * 1024 * 1024;
 /// After this long the index of usage identities may be rebuilt again: a disk that damages it sooner is not trusted.
 const REBUILD_AGAIN_AFTER: Duration = Duration::from_secs(600);
 
@@ -162,7 +164,7 @@ impl Writer {
         if let Some(short) = self.guards.room().and_then(|room| room.short()) {
             self.snapshot_at = last;
             warn!(%short, "the state of the writer is not snapshotted");
-            return Ok(());
+            return Err(short.to_string());
         }
         let taken = sequencer.seen().checkpoint(last).and_then(|()| file.write(&sequencer.snapshot()));
         self.snapshot_at = last;
@@ -176,11 +178,16 @@ fn gather(first: (Reply, Queued), commands: &mut mpsc::Receiver<(Reply, Queued)>
         What::Do(Command::RecordUsage(command)) => command.reports.len(),
         _ => 1,
     };
-    let mut reports = weight(&first.1);
+    let value_bytes = |queued: &Queued| match &queued.what {
+        What::Do(command) | What::IfUnmoved { command, .. } => command.value_bytes(),
+        What::Repeat => 0,
+    };
+    let (mut reports, mut bytes) = (weight(&first.1), value_bytes(&first.1));
     let mut group = vec![first];
-    while group.len() < GROUP_COMMANDS && reports < GROUP_REPORTS {
+    while group.len() < GROUP_COMMANDS && reports < GROUP_REPORTS && bytes < GROUP_BYTES {
         let Ok(next) = commands.try_recv() else { break };
         reports += weight(&next.1);
+        bytes += value_bytes(&next.1);
         group.push(next);
     }
     group

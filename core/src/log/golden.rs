@@ -17,7 +17,8 @@ use crate::domain::charge::{ChargeId, ChargeRecorded};
 use crate::domain::clock::ClockConfirmed;
 use crate::domain::computer::{
     Address, AllocationScope, AllocationScopeSet, ComputerBanged, ComputerConfigured, ComputerDescribed,
-    ComputerFellSilent, ComputerHeard, ComputerRegistered, Offer, PartitionOffered, PartitionWithdrawn,
+    ComputerFellSilent, ComputerHeard, ComputerRegistered, ComputerRetired, Offer, PartitionOffered,
+    PartitionWithdrawn,
 };
 use crate::domain::credit::{CreditGranted, CreditId, CreditWithdrawn};
 use crate::domain::erasure::{KeyDestroyed, Subject};
@@ -29,7 +30,7 @@ use crate::domain::id::{
 use crate::domain::instance::{
     ConnectionParametersSet, InstanceAllocated, InstanceBanged, InstanceChanged, InstanceEnded,
     InstanceRenamed, InstanceRequested, InstanceStateReported, InstanceType, ReportedState, RequestedState,
-    Requester,
+    Requester, SealedPartRecorded,
 };
 use crate::domain::invoice::{
     Bound, Citation, CreditUsed, DocumentKind, EventSet, Invoice, InvoiceFinalised, InvoiceLine,
@@ -39,8 +40,8 @@ use crate::domain::invoice::{
 use crate::domain::money::{Amount, Currency, Exact, Price, Rounding};
 use crate::domain::party::{PartyDescribed, PartyRegistered, PartyTimeZoneSet};
 use crate::domain::pricing::{
-    Conversion, Every, Match, Meter, Model, Of, Per, PriceBook, PriceBookPublished, PriceVersion, Rate,
-    Resource, ResourceKind, Tariff, Tier, When,
+    Conversion, Every, FeeEnd, Match, Meter, Model, Of, OnChange, Per, PriceBook, PriceBookPublished,
+    PriceVersion, Proration, Rate, Resource, ResourceKind, Tariff, Tier, When,
 };
 use crate::domain::product::SoftwareReleasePublished;
 use crate::domain::quantity::Quantity;
@@ -94,6 +95,7 @@ fn first_price_book() -> PriceBook {
         price: "10.00".parse().expect("a price"),
         every: Every::Month,
         when: When::Arrears,
+        until: FeeEnd::Destroyed,
     };
     let usage = Model::Usage {
         resource: resource.clone(),
@@ -106,6 +108,7 @@ fn first_price_book() -> PriceBook {
         currency: Currency::EUR,
         valid_from: at("2026-01-01T00:00:00Z"),
         rounding: Rounding::HalfUp,
+        on_change: OnChange::Restart,
         resources: vec![Resource {
             resource,
             kind: ResourceKind::Gauge,
@@ -154,21 +157,30 @@ fn price_book() -> PriceBook {
         free: quantity(free),
         tariff,
     };
-    let fee =
-        |item: &str, every, when| Model::Recurring { item: item.into(), price: price("10.00"), every, when };
+    let fee = |item: &str, every, when, until| Model::Recurring {
+        item: item.into(),
+        price: price("10.00"),
+        every,
+        when,
+        until,
+    };
     let models = [
-        fee("", Every::Hour, When::Arrears),
-        fee("support", Every::Day, When::Arrears),
-        fee("floor", Every::Month, When::Advance),
-        fee("roof", Every::Year, When::Arrears),
+        fee("", Every::Hour, When::Arrears, FeeEnd::DestroyRequested),
+        fee("support", Every::Day, When::Arrears, FeeEnd::Destroyed),
+        fee("floor", Every::Month, When::Advance, FeeEnd::DestroyRequested),
+        fee("roof", Every::Year, When::Arrears, FeeEnd::DestroyRequested),
         usage(Per::Instance, "0", Tariff::PerUnit { price: price("0.000000001") }),
         usage(Per::Customer, "12.5", Tariff::Graduated { tiers: tiers() }),
         usage(Per::Instance, "0", Tariff::Volume { tiers: tiers() }),
         usage(Per::Instance, "0", Tariff::Package { size: quantity("100"), price: price("3") }),
         Model::Percentage { percent: quantity("12.5"), of: Of::All },
         Model::Percentage { percent: quantity("1"), of: Of::Recurring },
-        Model::Minimum { price: price("5"), of: Of::Usage },
-        Model::Minimum { price: price("6"), of: Of::Resource(resource("resource 2")) },
+        Model::Minimum { price: price("5"), of: Of::Usage, proration: Proration::Allocated },
+        Model::Minimum {
+            price: price("6"),
+            of: Of::Resource(resource("resource 2")),
+            proration: Proration::None,
+        },
     ];
     let full = Match {
         software_release: Some(SoftwareRelease::new("https://example.org/software.cfg").expect("a release")),
@@ -177,15 +189,33 @@ fn price_book() -> PriceBook {
         instance_type: Some(InstanceType::Testing),
         customer: Some(PartyId(2)),
         region: Some("europe/france".into()),
+        state: Some(RequestedState::Stopped),
         dimensions: vec![("zone".into(), "eu".into())],
     };
     let matches = [Match::default(), full].into_iter().cycle();
     PriceBook {
         rounding: Rounding::HalfEven,
+        on_change: OnChange::Continue,
         resources: resources.collect(),
         rates: models.into_iter().zip(matches).map(|(model, matching)| Rate { model, matching }).collect(),
         ..first_price_book()
     }
+}
+
+/// The same in the second version, whose rules are those of before: every version and rate counts for itself.
+fn second_price_book() -> PriceBook {
+    let PriceBook { rates, .. } = price_book();
+    let of_before = |mut rate: Rate| {
+        rate.matching.state = None;
+        match &mut rate.model {
+            Model::Recurring { until, .. } => *until = FeeEnd::Destroyed,
+            Model::Minimum { proration, .. } => *proration = Proration::None,
+            Model::Usage { .. } | Model::Percentage { .. } => {}
+        }
+        rate
+    };
+    let rates = rates.into_iter().map(of_before).collect();
+    PriceBook { on_change: OnChange::Restart, rates, ..price_book() }
 }
 
 /// What the first version of an invoice could say.
@@ -349,7 +379,7 @@ fn invoice() -> Invoice {
 
 /// One of every event.
 /// How many of the samples came after those that have the first nine streams: the last ones.
-const LATER_EVENTS: usize = 7;
+const LATER_EVENTS: usize = 9;
 
 fn samples() -> Vec<(Stream, Event)> {
     let now = at("2026-10-16T00:00:00.000001Z");
@@ -359,7 +389,13 @@ fn samples() -> Vec<(Stream, Event)> {
     let software_type = || SoftwareType::new("default").expect("a type");
     let instance = InstanceId(3);
     let share = Share { instance, period: october() };
-    let address = Address { address: "10.0.1.10".into(), netmask: "255.255.255.255".into() };
+    let address = Address {
+        address: "10.0.1.10".into(),
+        netmask: "255.255.255.255".into(),
+        interface: Some("route_slaptap0".into()),
+        gateway: "10.0.1.1".into(),
+        network: "10.0.0.0".into(),
+    };
     let offer = Offer {
         partition: partition(),
         addresses: vec![address],
@@ -631,6 +667,8 @@ fn samples() -> Vec<(Stream, Event)> {
             last_numbers: vec![LastNumber { project: ProjectId(2), number: first_invoice().id }],
             at: now,
         }),
+        Event::ComputerRetired(ComputerRetired { computer: computer(), at: now }),
+        Event::SealedPartRecorded(SealedPartRecorded { instance, part: 1, ciphertext: vec![5; 40] }),
     ];
     // Every kind of stream is in use, whatever the event: the bytes say both.
     let streams = [
@@ -654,12 +692,34 @@ fn samples() -> Vec<(Stream, Event)> {
     before.chain(later.into_iter().cycle()).zip(events).collect()
 }
 
-/// What the first versions of payloads that have newer ones mean today, and the sample whose envelope they have.
-fn samples_of_old_versions() -> Vec<(usize, Event)> {
+/// The same offer, before addresses had more than a netmask.
+fn before_networks(mut event: PartitionOffered) -> PartitionOffered {
+    for address in &mut event.offer.addresses {
+        let Address { address: known, netmask, .. } = std::mem::take(address);
+        *address = Address { address: known, netmask, ..Address::default() };
+    }
+    event
+}
+
+/// What earlier versions of payloads mean today: the sample whose envelope they have, the version and the event.
+fn samples_of_old_versions() -> Vec<(usize, u8, Event)> {
     let samples = samples();
-    let old = samples.into_iter().enumerate().filter_map(|(nth, (_, event))| {
+    let second = samples.iter().enumerate().filter_map(|(nth, (_, event))| {
         let event = match event {
-            Event::PartitionOffered(mut event) => {
+            Event::PartitionOffered(event) => Event::PartitionOffered(before_networks(event.clone())),
+            Event::PriceBookPublished(event) => {
+                let book = second_price_book();
+                Event::PriceBookPublished(PriceBookPublished { book, ..event.clone() })
+            }
+            _ => return None,
+        };
+        Some((nth, 2, event))
+    });
+    let second: Vec<_> = second.collect();
+    let first = samples.into_iter().enumerate().filter_map(|(nth, (_, event))| {
+        let event = match event {
+            Event::PartitionOffered(event) => {
+                let mut event = before_networks(event);
                 event.offer.capabilities.clear();
                 Event::PartitionOffered(event)
             }
@@ -693,9 +753,9 @@ fn samples_of_old_versions() -> Vec<(usize, Event)> {
             }),
             _ => return None,
         };
-        Some((nth, event))
+        Some((nth, 1, event))
     });
-    old.collect()
+    first.chain(second).collect()
 }
 
 fn recorded(nth: usize, stream: Stream, event: Event) -> Recorded {
@@ -749,9 +809,9 @@ fn every_version_of_every_event_decodes_for_ever() {
         .collect();
     let samples = samples();
     let mut seen = BTreeSet::new();
-    for (nth, event) in samples_of_old_versions() {
+    for (nth, version, event) in samples_of_old_versions() {
         let expected = recorded(nth, samples[nth].0.clone(), event);
-        let name = format!("{}.v1", expected.event.name());
+        let name = format!("{}.v{version}", expected.event.name());
         let decoded = EventDecoder::default().decode(expected.sequence, &golden[name.as_str()]);
         assert_eq!(decoded.as_ref(), Ok(&expected), "{name}");
         seen.insert(name);

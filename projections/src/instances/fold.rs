@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use slapledger_core::domain::computer::{ComputerBanged, Offer, PartitionOffered};
+use slapledger_core::domain::computer::{ComputerBanged, Offer, PartitionOffered, PartitionWithdrawn};
 use slapledger_core::domain::erasure::{KeyDestroyed, Subject};
 use slapledger_core::domain::event::Event;
 use slapledger_core::domain::id::{ComputerId, InstanceId, PartitionId, Sequence};
 use slapledger_core::domain::instance::{
     Allocation, ConnectionParametersSet, InstanceAllocated, InstanceChanged, InstanceEnded, InstanceRenamed,
-    InstanceRequested, InstanceStateReported, RequestedState, Requester,
+    InstanceRequested, InstanceStateReported, RequestedState, Requester, SealedPartRecorded,
 };
+use slapledger_core::domain::sealed::Sealed;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::log::envelope::Recorded;
 
@@ -21,6 +22,8 @@ impl Instances {
         let sequence = recorded.sequence;
         match &recorded.event {
             Event::PartitionOffered(event) => self.offered(event, sequence),
+            Event::PartitionWithdrawn(event) => self.withdrawn(event, sequence),
+            Event::SealedPartRecorded(event) => self.part_recorded(event),
             Event::InstanceRequested(event) => self.requested(event, sequence),
             Event::InstanceChanged(event) => self.changed(event, sequence),
             Event::InstanceAllocated(event) => self.allocated(event, sequence),
@@ -61,6 +64,11 @@ impl Instances {
 
     fn offered(&mut self, event: &PartitionOffered, by: Sequence) {
         let Offer { partition, addresses, tap, user: _, capabilities: _ } = &event.offer;
+        let occupant = self.place_mut(&event.computer, partition).occupant;
+        let lost = occupant.filter(|id| self.get(*id).is_some_and(|known| known.lost_since.is_some()));
+        if let Some(instance) = lost.and_then(|id| self.touch(id, by)) {
+            instance.lost_since = None;
+        }
         let place = self.place_mut(&event.computer, partition);
         if (&place.addresses, &place.tap) == (addresses, tap) {
             return;
@@ -74,6 +82,43 @@ impl Instances {
         }
     }
 
+    fn withdrawn(&mut self, event: &PartitionWithdrawn, by: Sequence) {
+        let Some(places) = self.places.get_mut(&event.computer) else { return };
+        match places.get(&event.partition).map(|place| place.occupant) {
+            Some(Some(occupant)) => {
+                if let Some(instance) = self.touch(occupant, by) {
+                    instance.lost_since = Some(event.at);
+                }
+                return;
+            }
+            // Of a partition that nobody is in there is nothing to tell.
+            Some(None) => drop(places.remove(&event.partition)),
+            None => return,
+        }
+        if places.is_empty() {
+            self.places.remove(&event.computer);
+        }
+    }
+
+    fn part_recorded(&mut self, event: &SealedPartRecorded) {
+        let parts = self.parts.entry(event.instance).or_default();
+        if event.part == 1 {
+            parts.clear();
+        }
+        parts.extend_from_slice(&event.ciphertext);
+    }
+
+    /// A value with all its parts.
+    fn whole(&mut self, instance: InstanceId, value: &Sealed) -> Sealed {
+        let mut value = value.clone();
+        if value.ciphertext.is_empty()
+            && let Some(parts) = self.parts.remove(&instance)
+        {
+            value.ciphertext = parts;
+        }
+        value
+    }
+
     fn requested(&mut self, event: &InstanceRequested, by: Sequence) {
         let id = event.instance;
         if let Requester::Instance(parent) = event.requester {
@@ -81,6 +126,7 @@ impl Instances {
         }
         self.by_owner.entry(event.owner).or_default().insert(id);
         self.trees.entry(event.root).or_default().insert(id);
+        let parameters = self.whole(id, &event.parameters);
         let instance = Instance {
             id,
             requester: event.requester,
@@ -90,7 +136,7 @@ impl Instances {
             release: event.release.clone(),
             software_type: event.software_type.clone(),
             instance_type: event.instance_type,
-            parameters: event.parameters.clone(),
+            parameters,
             connection: None,
             shared: event.shared,
             filter: event.filter.clone(),
@@ -98,6 +144,7 @@ impl Instances {
             reported: None,
             error: None,
             allocation: None,
+            lost_since: None,
             requested_at: event.at,
             reported_at: None,
             changed_at: event.at,
@@ -111,6 +158,7 @@ impl Instances {
     }
 
     fn changed(&mut self, event: &InstanceChanged, by: Sequence) {
+        let parameters = event.parameters.as_ref().map(|value| self.whole(event.instance, value));
         let Some(instance) = self.touch(event.instance, by) else { return };
         // What it is for is nothing to its node.
         let reaches_node = event.release.is_some()
@@ -124,8 +172,8 @@ impl Instances {
         if let Some(software_type) = &event.software_type {
             instance.software_type.clone_from(software_type);
         }
-        if let Some(parameters) = &event.parameters {
-            instance.parameters.clone_from(parameters);
+        if let Some(parameters) = parameters {
+            instance.parameters = parameters;
         }
         if let Some(filter) = &event.filter {
             instance.filter.clone_from(filter);
@@ -164,6 +212,7 @@ impl Instances {
     fn ended(&mut self, event: &InstanceEnded, by: Sequence) {
         let Some(instance) = self.touch(event.instance, by) else { return };
         instance.ended_at = Some(event.at);
+        instance.lost_since = None;
         if let Some(allocation) = &mut instance.allocation {
             allocation.until = Some(event.at);
         }
@@ -197,6 +246,8 @@ impl Instances {
             if place.occupant == Some(event.instance) {
                 place.occupant = None;
             }
+            // Its partition went, and it with it: whoever asked for it may ask again.
+            self.nudge(parent, event.at, by);
         }
     }
 
@@ -208,8 +259,9 @@ impl Instances {
     }
 
     fn connection_set(&mut self, event: &ConnectionParametersSet, by: Sequence) {
+        let connection = self.whole(event.instance, &event.connection);
         let Some(instance) = self.touch(event.instance, by) else { return };
-        instance.connection = Some(event.connection.clone());
+        instance.connection = Some(connection);
         let parent = match instance.requester {
             Requester::Instance(parent) => Some(parent),
             Requester::Party(_) => None,

@@ -43,6 +43,8 @@ pub struct Instance {
     pub error: Option<Sealed>,
     /// Where it is or was, since when and until when.
     pub allocation: Option<Allocation>,
+    /// Since when its computer does not offer its partition any more.
+    pub lost_since: Option<Timestamp>,
     /// When it was asked for.
     pub requested_at: Timestamp,
     /// When its node last said in which state it is.

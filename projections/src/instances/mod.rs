@@ -4,7 +4,7 @@
 //! another. It moves when something that must reach the node changed, and never otherwise: when the instance is
 //! allocated; when its release, software type, parameters, filter, name or requested state change, or the name of its
 //! tree; when its partition gets other addresses or another interface; when an instance that was requested from inside
-//! it is reached in another way, or lost its host; when a shared instance on it comes, goes or changes; and when its
+//! it is reached in another way, or lost its host or its partition; when a shared instance on it comes, goes or changes; and when its
 //! tree or its computer is banged.
 //! It takes the time of that event, and never the same value twice: two changes in one microsecond differ by one.
 //! Before the allocation nothing reaches a node, and it stands still.
@@ -69,6 +69,8 @@ pub struct Instances {
     /// The living shared instances on each instance.
     shares: BTreeMap<InstanceId, BTreeSet<InstanceId>>,
     places: BTreeMap<ComputerId, BTreeMap<PartitionId, PartitionPlace>>,
+    /// What was recorded so far of long values that are not set yet.
+    parts: BTreeMap<InstanceId, Vec<u8>>,
 }
 
 impl Instances {

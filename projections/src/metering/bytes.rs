@@ -1,7 +1,7 @@
 //! The bytes of metering: sets of dimensions in the order of their first events, series by target and resource, their
 //! intervals by sequence, and nothing of the layout in memory.
 //!
-//! Intervals are fixed rows of little-endian numbers, because there are millions of them.
+//! Intervals are written in groups, as what differs from the one before ([`rows`]), because there are millions of them.
 
 use std::io::{self, Read, Write};
 
@@ -9,12 +9,10 @@ use rustc_hash::FxHashMap;
 use slapledger_core::domain::id::ResourceId;
 
 use super::counts::Counts;
+use super::rows::{self, Before};
 use super::series::{Amounts, BLOCK, Interval, Replaced};
 use super::{IntervalSeries, Metering, Owner, Target};
 use crate::view::{get, put};
-
-const ROW: usize = 32;
-const REPLACED_ROW: usize = ROW + 8;
 
 pub(super) fn write(metering: &Metering, out: &mut dyn Write) -> io::Result<()> {
     let mut order: Vec<(Target, &ResourceId, u32)> = (0..)
@@ -39,20 +37,17 @@ pub(super) fn write(metering: &Metering, out: &mut dyn Write) -> io::Result<()> 
 fn write_series(series: &IntervalSeries, out: &mut dyn Write) -> io::Result<()> {
     put((series.len() as u64, series.replaced.len() as u64), out)?;
     let mut wide = Vec::new();
-    let mut rows = Vec::with_capacity(BLOCK * ROW);
-    for block in &series.blocks {
-        rows.clear();
-        for interval in &block.intervals {
-            write_row(series, interval, &mut wide, &mut rows);
-        }
-        out.write_all(&rows)?;
+    let mut group = Group::default();
+    // Groups are of the same length whatever the blocks in memory are.
+    for interval in series.blocks.iter().flat_map(|block| &block.intervals) {
+        group.add(&beside(series, interval, &mut wide), out)?;
     }
+    group.end(out)?;
     for replaced in &series.replaced {
-        rows.clear();
-        write_row(series, &replaced.interval, &mut wide, &mut rows);
-        rows.extend_from_slice(&replaced.by.to_le_bytes());
-        out.write_all(&rows)?;
+        rows::put(replaced.by, &mut group.bytes);
+        group.add(&beside(series, &replaced.interval, &mut wide), out)?;
     }
+    group.end(out)?;
     put(wide.len() as u64, out)?;
     for amounts in wide {
         out.write_all(&amounts.counter.to_le_bytes())?;
@@ -61,17 +56,45 @@ fn write_series(series: &IntervalSeries, out: &mut dyn Write) -> io::Result<()> 
     Ok(())
 }
 
-/// Amounts beside the intervals are numbered as they come, whatever their places are in memory.
-fn write_row(series: &IntervalSeries, interval: &Interval, wide: &mut Vec<Amounts>, rows: &mut Vec<u8>) {
-    let mut amount = interval.amount;
+/// Intervals that are written together, with the length of their bytes before them.
+#[derive(Default)]
+struct Group {
+    before: Before,
+    bytes: Vec<u8>,
+    intervals: usize,
+}
+
+impl Group {
+    fn add(&mut self, interval: &Interval, out: &mut dyn Write) -> io::Result<()> {
+        self.before.write(interval, &mut self.bytes);
+        self.intervals += 1;
+        if self.intervals == BLOCK { self.write(out) } else { Ok(()) }
+    }
+
+    /// Writes what there is, and begins as if nothing had come before.
+    fn end(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        self.before = Before::default();
+        if self.intervals == 0 { Ok(()) } else { self.write(out) }
+    }
+
+    fn write(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        put(self.bytes.len() as u64, out)?;
+        out.write_all(&self.bytes)?;
+        self.bytes.clear();
+        self.intervals = 0;
+        Ok(())
+    }
+}
+
+/// An interval whose amounts beside are numbered as they come, whatever their places are in memory.
+fn beside(series: &IntervalSeries, interval: &Interval, wide: &mut Vec<Amounts>) -> Interval {
+    let mut interval = *interval;
     if interval.is_wide() {
-        amount = i64::try_from(wide.len()).unwrap_or(i64::MAX);
-        wide.push(series.amounts(interval));
+        let amounts = series.amounts(&interval);
+        interval.amount = i64::try_from(wide.len()).unwrap_or(i64::MAX);
+        wide.push(amounts);
     }
-    rows.extend_from_slice(&interval.tag.to_le_bytes());
-    for number in [interval.start, interval.stop, amount] {
-        rows.extend_from_slice(&number.to_le_bytes());
-    }
+    interval
 }
 
 pub(super) fn read(from: &mut dyn Read) -> io::Result<Metering> {
@@ -104,32 +127,23 @@ fn read_series(
 ) -> io::Result<()> {
     let (counting, replaced): (u64, u64) = get(from)?;
     let mut last = 0;
-    let mut buffer = [0; BLOCK * ROW];
-    let mut left = usize::try_from(counting).map_err(|_| damaged())?;
-    while left > 0 {
-        let rows = left.min(BLOCK);
-        left -= rows;
-        let buffer = &mut buffer[..rows * ROW];
-        from.read_exact(buffer)?;
-        for row in buffer.chunks_exact(ROW) {
-            let interval = interval_of(row).ok_or_else(damaged)?;
-            if interval.sequence() < last {
-                return Err(damaged());
-            }
-            last = interval.sequence();
-            if interval.is_divided() {
-                divided.entry(interval.sequence()).or_default().push(index);
-            }
-            series.append(interval);
+    read_groups(counting, from, |before, bytes| {
+        let interval = before.read(bytes)?;
+        if interval.sequence() < last {
+            return None;
         }
-    }
-    for _ in 0..replaced {
-        let mut row = [0; REPLACED_ROW];
-        from.read_exact(&mut row)?;
-        let interval = interval_of(&row[..ROW]).ok_or_else(damaged)?;
-        let by = number(&row[ROW..]).ok_or_else(damaged)?;
-        series.replaced.push(Replaced { interval, by: u64::from_le_bytes(by) });
-    }
+        last = interval.sequence();
+        if interval.is_divided() {
+            divided.entry(interval.sequence()).or_default().push(index);
+        }
+        series.append(interval);
+        Some(())
+    })?;
+    read_groups(replaced, from, |before, bytes| {
+        let by = rows::take(bytes)?;
+        series.replaced.push(Replaced { interval: before.read(bytes)?, by });
+        Some(())
+    })?;
     let wide: u64 = get(from)?;
     for _ in 0..wide {
         let mut amounts = [[0; 16]; 2];
@@ -140,17 +154,29 @@ fn read_series(
     Ok(())
 }
 
-fn interval_of(row: &[u8]) -> Option<Interval> {
-    Some(Interval {
-        tag: u64::from_le_bytes(number(row)?),
-        start: i64::from_le_bytes(number(row.get(8..)?)?),
-        stop: i64::from_le_bytes(number(row.get(16..)?)?),
-        amount: i64::from_le_bytes(number(row.get(24..)?)?),
-    })
-}
-
-fn number(bytes: &[u8]) -> Option<[u8; 8]> {
-    bytes.first_chunk().copied()
+/// Reads so many intervals, group by group; `read` takes one from the front of the bytes.
+fn read_groups(
+    mut left: u64,
+    from: &mut dyn Read,
+    mut read: impl FnMut(&mut Before, &mut &[u8]) -> Option<()>,
+) -> io::Result<()> {
+    let (mut before, mut buffer) = (Before::default(), [0; BLOCK * rows::MOST_BYTES]);
+    while left > 0 {
+        let intervals = left.min(BLOCK as u64);
+        left -= intervals;
+        let length: u64 = get(from)?;
+        let group = usize::try_from(length).ok().and_then(|length| buffer.get_mut(..length));
+        let group = group.ok_or_else(damaged)?;
+        from.read_exact(group)?;
+        let mut bytes = &*group;
+        for _ in 0..intervals {
+            read(&mut before, &mut bytes).ok_or_else(damaged)?;
+        }
+        if !bytes.is_empty() {
+            return Err(damaged());
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn damaged() -> io::Error {

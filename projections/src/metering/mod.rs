@@ -25,6 +25,7 @@ mod dimensions;
 mod hours;
 mod meter;
 mod read;
+mod rows;
 mod series;
 mod touched;
 

@@ -4,7 +4,7 @@ use slapledger_core::domain::id::Sequence;
 use slapledger_core::domain::quantity::Quantity;
 use slapledger_core::domain::time::{Period, TimeZone};
 
-use super::{Amounts, Interval, IntervalSeries, Metering, Target};
+use super::{Amounts, Interval, IntervalSeries, Metering, Method, Target};
 use crate::calendar::Step;
 use crate::stop;
 
@@ -48,6 +48,13 @@ pub struct MeteredInterval {
     pub counter: Quantity,
     /// The level during it, read as a gauge.
     pub gauge: Quantity,
+}
+
+impl MeteredInterval {
+    /// Whether it adds to what a method makes of a period, beside having time in it.
+    pub fn counts_in(&self, period: Period, method: Method<'_>) -> bool {
+        !matches!(method, Method::Count) || self.period.stop <= period.stop
+    }
 }
 
 /// Metering as it was when an event had just been recorded.

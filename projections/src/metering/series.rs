@@ -19,6 +19,9 @@ const DIVIDED: u64 = 1 << 62;
 /// The event has dimensions; they are in [`Dimensions`](super::dimensions::Dimensions).
 const DIMENSIONS: u64 = 1 << 61;
 const SEQUENCE: u64 = DIMENSIONS - 1;
+/// The three flags are above the sequence.
+const FLAGS_SHIFT: u32 = 61;
+const MOST_FLAGS: u8 = 7;
 
 /// What was used, in billionths, either way it may be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +63,18 @@ pub(super) struct Interval {
 impl Interval {
     pub(super) fn sequence(&self) -> u64 {
         self.tag & SEQUENCE
+    }
+
+    /// The three flags, as a number up to 7.
+    pub(super) fn flags(&self) -> u8 {
+        u8::try_from(self.tag >> FLAGS_SHIFT).unwrap_or(MOST_FLAGS)
+    }
+
+    /// The interval with this sequence, these flags, start and stop, and amount; `None` if these are no flags or there is
+    /// no such sequence.
+    pub(super) fn of_parts(sequence: u64, flags: u8, (start, stop): (i64, i64), amount: i64) -> Option<Self> {
+        let fits = flags <= MOST_FLAGS && sequence <= SEQUENCE;
+        fits.then(|| Self { tag: sequence | (u64::from(flags) << FLAGS_SHIFT), start, stop, amount })
     }
 
     pub(super) fn is_wide(&self) -> bool {

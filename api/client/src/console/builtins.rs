@@ -2,11 +2,10 @@
 
 use super::fault::Fault;
 use super::instance;
-use super::value::{ITEM, Shape, Value, check_weight};
+use super::value::Value;
 
 /// The functions that are there from the start.
-pub(super) const FUNCTIONS: [&str; 12] =
-    ["request", "supply", "dir", "help", "int", "len", "print", "range", "repr", "sorted", "str", "type"];
+pub(super) const FUNCTIONS: [&str; 5] = ["request", "supply", "dir", "help", "print"];
 
 /// What a function is called with.
 #[derive(Debug, Default)]
@@ -68,8 +67,6 @@ pub(super) fn text(function: &str, name: &str, value: Option<Value>) -> Result<O
 pub(super) fn methods(value: &Value) -> &'static [&'static str] {
     match value {
         Value::Instance(_) => &instance::METHODS,
-        Value::Text(_) => &["join", "replace", "split", "strip", "upper"],
-        Value::Many(Shape::Dict, _) => &["get", "items", "keys", "values"],
         Value::Module("json") => &["dumps", "loads"],
         _ => &[],
     }
@@ -79,21 +76,6 @@ pub(super) fn methods(value: &Value) -> &'static [&'static str] {
 pub(super) fn call_method(value: &Value, name: &'static str, arguments: Arguments) -> Result<Value, Fault> {
     match value {
         Value::Instance(instance) => instance.call(name, arguments),
-        Value::Text(text) => text_method(text, name, arguments),
-        Value::Many(_, items) if name == "get" => {
-            let [key, default] = arguments.bind(name, ["key", "default"], 1)?;
-            let found = key.and_then(|key| items.get(&key).cloned());
-            Ok(found.or(default).unwrap_or(Value::None))
-        }
-        Value::Many(_, items) => {
-            let [] = arguments.required(name, [])?;
-            let pair = |(key, value): (&Value, &Value)| match name {
-                "keys" => Ok(key.clone()),
-                "values" => Ok(value.clone()),
-                _ => Value::many(Shape::Tuple, vec![key.clone(), value.clone()]),
-            };
-            Value::list(items.pairs().map(pair).collect::<Result<_, _>>()?)
-        }
         _ if name == "dumps" => {
             let [value] = arguments.required("json.dumps", ["value"])?;
             Ok(Value::text(&value.to_json()?.to_string()))
@@ -105,37 +87,4 @@ pub(super) fn call_method(value: &Value, name: &'static str, arguments: Argument
             Value::of_json(&serde_json::from_str(&given).map_err(wrong)?)
         }
     }
-}
-
-fn text_method(whole: &str, name: &'static str, arguments: Arguments) -> Result<Value, Fault> {
-    let given = |what: &str, value: Value| Ok(text(name, what, Some(value))?.unwrap_or_default());
-    Ok(match name {
-        "join" => {
-            let [items] = arguments.required(name, ["items"])?;
-            let items = items.items()?.into_iter().map(|item| given("every item", item));
-            let items: Vec<String> = items.collect::<Result<_, Fault>>()?;
-            let weight = items.iter().map(|item| item.len() + whole.len()).fold(ITEM, usize::saturating_add);
-            check_weight(weight)?;
-            Value::text(&items.join(whole))
-        }
-        "replace" => {
-            let [old, new] = arguments.required(name, ["old", "new"])?;
-            let (old, new) = (given("old", old)?, given("new", new)?);
-            let times = whole.matches(&old).count();
-            check_weight(whole.len().saturating_add(times.saturating_mul(new.len())))?;
-            Value::text(&whole.replace(&old, &new))
-        }
-        "split" => {
-            let [separator] = arguments.bind(name, ["separator"], 0)?;
-            Value::list(match text(name, "separator", separator)?.as_deref() {
-                None => whole.split_whitespace().map(Value::text).collect(),
-                Some("") => return Err(Fault::new("split(): separator is empty")),
-                Some(separator) => whole.split(separator).map(Value::text).collect(),
-            })?
-        }
-        _ => {
-            let [] = arguments.required(name, [])?;
-            if name == "upper" { Value::text(&whole.to_uppercase()) } else { Value::text(whole.trim()) }
-        }
-    })
 }

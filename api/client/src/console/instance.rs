@@ -9,7 +9,7 @@ use std::rc::Rc;
 use super::builtins::Arguments;
 use super::fault::Fault;
 use super::value::Value;
-use crate::master::{Master, Placed, Wanted};
+use crate::master::{Master, MasterError, Placed, Wanted};
 use crate::service;
 use slapledger_slap_wire::marshal;
 
@@ -29,6 +29,9 @@ pub(super) const METHODS: [&str; 13] = [
     "getStatus",
     "rename",
 ];
+
+/// What a node publishes, in words.
+const CONNECTION: &str = "connection parameter";
 
 /// What was requested, and where it is.
 #[derive(Debug)]
@@ -77,7 +80,9 @@ impl Instance {
         let known: Vec<_> = pairs.iter().map(|(key, _)| key.as_str()).collect();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
         let reference = &self.wanted.borrow().reference;
-        Err(Fault::new(format!("{reference} has no {kind} {name:?} yet; it has: {known}")))
+        let text = format!("{reference} has no {kind} {name:?} yet; it has: {known}");
+        // A parameter that was not given does not come by itself.
+        Err(if kind == CONNECTION { MasterError::Unpublished(text).into() } else { Fault::new(text) })
     }
 
     /// Calls a method; `name` is one of [`METHODS`].
@@ -85,7 +90,7 @@ impl Instance {
         match name {
             "getParameter" | "getConnectionParameter" => {
                 let [key] = arguments.required(name, ["key"])?;
-                self.parameter(&self.look()?.connection, "connection parameter", &key)
+                self.parameter(&self.look()?.connection, CONNECTION, &key)
             }
             "getInstanceParameter" => {
                 let [key] = arguments.required(name, ["key"])?;

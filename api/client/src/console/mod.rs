@@ -1,16 +1,16 @@
 //! `slapledger console`: SLAP by hand, in lines that look like Python.
 //!
-//! The language is a small part of Python's: names, calls, texts, lists, dictionaries, `if` and `for`. It reaches the
-//! master and nothing else: no file, no clock, no process. Steps, memory and depth are bounded; nothing a text says
-//! ends the console but its own end. `lexer` and `parser` read it, `eval` carries it out, `terminal` is the prompt.
+//! The language is a small part of Python's: assignments, calls, attributes and literals. It reaches the master and
+//! nothing else: no file, no clock, no process. Texts and values are bounded; nothing a text says ends the console but
+//! its own end. `parser` reads it, `eval` carries it out, `terminal` is the prompt.
 //!
-//! Not here: functions and classes of one's own, loops without an end, modules.
+//! Not here: operators, conditions, loops, functions of one's own, modules. A script that needs them is written in Python,
+//! with slapos.core.
 
 mod builtins;
 mod eval;
 mod fault;
 mod instance;
-mod lexer;
 mod parser;
 mod terminal;
 #[cfg(test)]
@@ -41,7 +41,11 @@ pub struct Options {
 
 /// Runs the console: what is given as text, file or standard input, else at the terminal.
 pub fn run(options: &Options) -> anyhow::Result<()> {
-    let (master, catalogue) = options.client.open()?;
+    let (master, mut catalogue) = options.client.open()?;
+    // A console of a master that does not answer is one too; each line says so.
+    if let Ok(products) = master.server().list("/v1/products", &[]) {
+        catalogue.add_products(&products);
+    }
     let url = master.server().url().to_owned();
     let mut console = Console::new(master, catalogue, Box::new(std::io::stdout()));
     let text = match (&options.code, &options.file) {

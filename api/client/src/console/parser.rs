@@ -1,546 +1,380 @@
-//! From words to statements. The grammar is a part of Python's: what is not in it is named in the error.
-//!
-//! Invariant: no expression is higher than [`MAX_HEIGHT`], so that whatever walks over one needs little stack.
+//! From text to statements: assignments, calls, attributes and literals, as Python writes them. What else Python has is
+//! named in the error.
 
 use super::fault::{Fault, Place};
-use super::lexer::{self, Kind, Piece, Token};
 use super::value::{Shape, Value};
 use slapledger_slap_wire::marshal::Float;
 
-/// How deep brackets may be nested.
+/// How deep brackets may be nested, and how long a row of calls and attributes may be.
 const MAX_DEPTH: usize = 40;
-/// How deep expressions may be nested; operators in a row count, too.
-const MAX_HEIGHT: u16 = 100;
 
-/// Words that name nothing.
-pub(super) const KEYWORDS: [&str; 13] =
-    ["False", "None", "True", "and", "elif", "else", "for", "if", "in", "is", "not", "or", "pass"];
+/// Words that stand for values.
+pub(super) const KEYWORDS: [&str; 3] = ["False", "None", "True"];
 
 /// Words of Python that the console does not have.
-const ABSENT: [&str; 22] = [
-    "as", "assert", "async", "await", "break", "class", "continue", "def", "del", "except", "finally",
-    "from", "global", "import", "lambda", "nonlocal", "raise", "return", "try", "while", "with", "yield",
+const ABSENT: [&str; 32] = [
+    "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del", "elif", "else",
+    "except", "finally", "for", "from", "global", "if", "import", "in", "is", "lambda", "nonlocal", "not",
+    "or", "pass", "raise", "return", "try", "while", "with", "yield",
 ];
 
-/// The operators with two sides, those that bind least first. `is` means `==` here.
-const OPERATORS: [&[&str]; 5] = [
-    &["or"],
-    &["and"],
-    &["==", "!=", "<", "<=", ">", ">=", "in", "not in", "is", "is not"],
-    &["+", "-"],
-    &["*", "%", "/", "//", "**"],
-];
-/// Comparisons, which `not` goes before.
-const COMPARISON: usize = 2;
+/// Whether a word cannot be a name.
+pub(super) fn is_reserved(word: &str) -> bool {
+    KEYWORDS.contains(&word) || ABSENT.contains(&word)
+}
 
-/// What a text has done, in order.
+pub(super) fn is_word_start(c: char) -> bool {
+    c == '_' || c.is_alphabetic()
+}
+
+pub(super) fn is_word_part(c: char) -> bool {
+    c == '_' || c.is_alphanumeric()
+}
+
+/// A line, or a part of one up to a semicolon.
 #[derive(Debug)]
-pub(super) enum Statement {
-    /// `request(kvm, 'i1')`
-    Expression(Node),
-    /// `a = 1`, `a, b = pair`
-    Assign(Target, Node),
-    /// `if`, every `elif`, and `else`, which has no test.
-    If(Vec<(Option<Node>, Vec<Statement>)>),
-    /// `for a in list:`
-    For(Target, Node, Vec<Statement>),
-    /// `pass`
-    Pass,
+pub(super) struct Statement {
+    /// The name that its value is given.
+    pub(super) target: Option<String>,
+    pub(super) value: Node,
 }
 
-impl Statement {
-    /// Whether statements belong to it.
-    pub(super) fn is_block(&self) -> bool {
-        matches!(self, Self::If(..) | Self::For(..))
-    }
-}
-
-/// What a value is given to.
-#[derive(Debug)]
-pub(super) enum Target {
-    One(String),
-    Several(Vec<String>),
-}
-
-/// An expression with those it is made of, and where it is.
+/// An expression, and where it is.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) at: Place,
     pub(super) kind: Expression,
-    pub(super) parts: Vec<Node>,
-    height: u16,
 }
 
 #[derive(Debug)]
 pub(super) enum Expression {
     Literal(Value),
     Name(String),
-    /// An f-text: its texts are literals.
-    Format,
     /// The keys and values of a dictionary by turns.
-    Many(Shape),
-    /// `[item for target in source if condition]`: item, source, and a condition, if there is one.
-    Comprehension(Target),
-    /// The function and its arguments, the last of which have these names.
-    Call(Vec<String>),
-    Attribute(String),
-    Index,
-    Not,
-    Negative,
-    Binary(&'static str),
-    /// `yes if test else no`, in this order.
-    Conditional,
-}
-
-fn node(at: Place, kind: Expression, parts: Vec<Node>) -> Result<Node, Fault> {
-    let height = 1 + parts.iter().map(|part| part.height).max().unwrap_or(0);
-    if height > MAX_HEIGHT {
-        return Err(Fault::at(at, format!("an expression is nested deeper than {MAX_HEIGHT}")));
-    }
-    Ok(Node { at, kind, parts, height })
-}
-
-fn literal(at: Place, value: Value) -> Result<Node, Fault> {
-    node(at, Expression::Literal(value), Vec::new())
+    Many(Shape, Vec<Node>),
+    Attribute(Box<Node>, String),
+    /// The function and its arguments, those with a name last.
+    Call(Box<Node>, Vec<(Option<String>, Node)>),
 }
 
 /// The statements of a text.
 pub(super) fn parse(text: &str) -> Result<Vec<Statement>, Fault> {
-    let mut parser = Parser { tokens: lexer::tokens(text, Place { line: 1, column: 1 })?, next: 0, depth: 0 };
+    let mut parser = Parser { rest: text, at: Place { line: 1, column: 1 }, open: Vec::new() };
     let mut statements = Vec::new();
-    while *parser.peek() != Kind::End {
-        parser.statement(&mut statements)?;
-    }
-    Ok(statements)
-}
-
-struct Parser {
-    tokens: Vec<Token>,
-    next: usize,
-    depth: usize,
-}
-
-impl Parser {
-    /// The last token is [`Kind::End`], and it is never passed.
-    fn token(&self) -> &Token {
-        &self.tokens[self.next.min(self.tokens.len() - 1)]
-    }
-
-    fn peek(&self) -> &Kind {
-        &self.token().kind
-    }
-
-    fn at(&self) -> Place {
-        self.token().at
-    }
-
-    /// Whether this sign or word is next.
-    fn is(&self, word: &str) -> bool {
-        match self.peek() {
-            Kind::Sign(sign) => *sign == word,
-            Kind::Name(name) => name == word,
-            _ => false,
+    loop {
+        parser.skip_blank();
+        match parser.peek() {
+            None => return Ok(statements),
+            Some('\n' | ';') => drop(parser.next()),
+            Some(_) => {
+                statements.push(parser.statement()?);
+                parser.skip_blank();
+                if !matches!(parser.peek(), None | Some('\n' | ';')) {
+                    return Err(parser.unexpected("the end of the line is missing"));
+                }
+            }
         }
     }
+}
 
-    fn takes(&mut self, word: &str) -> bool {
-        let is_there = self.is(word);
-        self.next += usize::from(is_there);
-        is_there
+struct Parser<'a> {
+    rest: &'a str,
+    at: Place,
+    /// Brackets that are open: line ends mean nothing there.
+    open: Vec<(char, Place)>,
+}
+
+impl Parser<'_> {
+    fn peek(&self) -> Option<char> {
+        self.rest.chars().next()
     }
 
-    fn takes_kind(&mut self, kind: &Kind) -> bool {
-        let is_there = self.peek() == kind;
-        self.next += usize::from(is_there);
-        is_there
-    }
-
-    fn expect(&mut self, word: &str) -> Result<(), Fault> {
-        if self.takes(word) { Ok(()) } else { Err(self.unexpected(&format!("{word} is missing"))) }
-    }
-
-    /// What is wrong at this word.
-    fn unexpected(&self, missing: &str) -> Fault {
-        let at = self.at();
-        match self.peek() {
-            Kind::End => Fault::incomplete(at, format!("{missing} at the end")),
-            Kind::Name(word) if ABSENT.contains(&word.as_str()) => {
-                Fault::at(at, format!("the console has no {word:?}; help() says what it has"))
-            }
-            Kind::Name(word) => Fault::at(at, format!("{missing} before {word}")),
-            Kind::Int(_) | Kind::Float(_) => Fault::at(at, format!("{missing} before a number")),
-            Kind::Text(_) => Fault::at(at, format!("{missing} before a text")),
-            Kind::Sign(sign) => Fault::at(at, format!("{missing} before {sign}")),
-            Kind::Newline => Fault::at(at, format!("{missing} at the end of the line")),
-            Kind::Indent => Fault::at(at, "this line is indented, and nothing says why"),
-            Kind::Dedent => Fault::at(at, format!("{missing} in the block")),
-        }
-    }
-
-    /// A statement with its blocks, or the statements of a line.
-    fn statement(&mut self, statements: &mut Vec<Statement>) -> Result<(), Fault> {
-        let statement = if self.takes("if") {
-            let mut branches = vec![(Some(self.expression()?), self.block()?)];
-            while self.takes("elif") {
-                branches.push((Some(self.expression()?), self.block()?));
-            }
-            if self.takes("else") {
-                branches.push((None, self.block()?));
-            }
-            Statement::If(branches)
-        } else if self.takes("for") {
-            let target = self.target()?;
-            self.expect("in")?;
-            Statement::For(target, self.tuple()?, self.block()?)
-        } else {
-            return self.line(statements);
+    fn next(&mut self) -> Option<char> {
+        let c = self.peek()?;
+        self.rest = &self.rest[c.len_utf8()..];
+        self.at = match c {
+            '\n' => Place { line: self.at.line.saturating_add(1), column: 1 },
+            _ => Place { column: self.at.column.saturating_add(1), ..self.at },
         };
-        statements.push(statement);
+        Some(c)
+    }
+
+    fn take_while(&mut self, fits: impl Fn(char) -> bool) -> String {
+        let mut taken = String::new();
+        while let Some(c) = self.peek().filter(|c| fits(*c)) {
+            taken.push(c);
+            self.next();
+        }
+        taken
+    }
+
+    /// Passes spaces and comments; inside brackets line ends too.
+    fn skip_blank(&mut self) {
+        while let Some(c) = self.peek() {
+            match c {
+                '#' => drop(self.take_while(|c| c != '\n')),
+                '\n' if self.open.is_empty() => return,
+                ' ' | '\t' | '\r' | '\n' => drop(self.next()),
+                _ => return,
+            }
+        }
+    }
+
+    /// Whether this sign is next; then it is passed.
+    fn takes(&mut self, sign: char) -> bool {
+        self.skip_blank();
+        let is_there = self.peek() == Some(sign);
+        if is_there {
+            self.next();
+        }
+        is_there
+    }
+
+    /// What is wrong here.
+    fn unexpected(&self, missing: &str) -> Fault {
+        let word: String = self.rest.chars().take_while(|c| is_word_part(*c)).collect();
+        match (self.peek(), self.open.last()) {
+            (None, Some((bracket, place))) => Fault::incomplete(*place, format!("{bracket} is not closed")),
+            (None, None) => Fault::at(self.at, format!("{missing} at the end")),
+            (Some('\n'), _) => Fault::at(self.at, format!("{missing} at the end of the line")),
+            _ if ABSENT.contains(&word.as_str()) => {
+                Fault::at(self.at, format!("the console has no {word:?}; help() says what it has"))
+            }
+            (Some('\'' | '"'), _) => Fault::at(self.at, format!("{missing} before a text")),
+            (Some(c), _) if word.is_empty() => Fault::at(self.at, format!("{missing} before {c}")),
+            _ => Fault::at(self.at, format!("{missing} before {word}")),
+        }
+    }
+
+    fn statement(&mut self) -> Result<Statement, Fault> {
+        let value = self.expression()?;
+        if !self.takes('=') {
+            return Ok(Statement { target: None, value });
+        }
+        let Expression::Name(name) = value.kind else {
+            return Err(Fault::at(value.at, "only a name can be given a value"));
+        };
+        Ok(Statement { target: Some(name), value: self.expression()? })
+    }
+
+    /// A value, and what is asked of it.
+    fn expression(&mut self) -> Result<Node, Fault> {
+        self.skip_blank();
+        let mut node = self.atom()?;
+        for _ in 0..MAX_DEPTH {
+            self.skip_blank();
+            let at = self.at;
+            let kind = if self.takes('.') {
+                Expression::Attribute(Box::new(node), self.name()?)
+            } else if self.peek() == Some('(') {
+                self.open('(')?;
+                Expression::Call(Box::new(node), self.arguments()?)
+            } else {
+                return Ok(node);
+            };
+            node = Node { at, kind };
+        }
+        Err(self.too_deep())
+    }
+
+    fn too_deep(&self) -> Fault {
+        Fault::at(self.at, format!("an expression is nested deeper than {MAX_DEPTH}"))
+    }
+
+    fn name(&mut self) -> Result<String, Fault> {
+        self.skip_blank();
+        let is_name = self.peek().is_some_and(is_word_start);
+        let before = (self.rest, self.at);
+        let name = if is_name { self.take_while(is_word_part) } else { String::new() };
+        if name.is_empty() || is_reserved(&name) {
+            (self.rest, self.at) = before;
+            return Err(self.unexpected("a name is missing"));
+        }
+        Ok(name)
+    }
+
+    fn open(&mut self, bracket: char) -> Result<(), Fault> {
+        if self.open.len() == MAX_DEPTH {
+            return Err(self.too_deep());
+        }
+        self.open.push((bracket, self.at));
+        self.next();
         Ok(())
     }
 
-    /// Statements with semicolons between them, up to the end of the line.
-    fn line(&mut self, statements: &mut Vec<Statement>) -> Result<(), Fault> {
-        loop {
-            statements.push(self.simple()?);
-            let is_more = self.takes(";");
-            if self.takes_kind(&Kind::Newline) || *self.peek() == Kind::End {
-                return Ok(());
-            }
-            if !is_more {
-                return Err(self.unexpected("the end of the line or an operator is missing"));
-            }
+    /// Whether the bracket that was opened last is closed here; then it is passed.
+    fn closes(&mut self, bracket: char) -> bool {
+        let is_closed = self.takes(bracket);
+        if is_closed {
+            self.open.pop();
         }
+        is_closed
     }
 
-    fn block(&mut self) -> Result<Vec<Statement>, Fault> {
-        const MISSING: &str = "an indented block is missing";
-        self.expect(":")?;
-        let mut statements = Vec::new();
-        if !self.takes_kind(&Kind::Newline) {
-            self.line(&mut statements)?;
-            return Ok(statements);
+    /// What stands between brackets, with commas in between, and whether a comma is last.
+    fn between<T>(
+        &mut self,
+        close: char,
+        mut item: impl FnMut(&mut Self) -> Result<T, Fault>,
+    ) -> Result<(Vec<T>, bool), Fault> {
+        let mut items = Vec::new();
+        let mut is_last_comma = false;
+        while !self.closes(close) {
+            if !items.is_empty() && !is_last_comma {
+                return Err(self.unexpected(&format!("{close} is missing")));
+            }
+            items.push(item(self)?);
+            is_last_comma = self.takes(',');
         }
-        if !self.takes_kind(&Kind::Indent) {
-            return Err(match self.peek() {
-                Kind::End | Kind::Dedent => Fault::incomplete(self.at(), MISSING),
-                _ => Fault::at(self.at(), MISSING),
-            });
-        }
-        while !matches!(self.peek(), Kind::Dedent | Kind::End) {
-            self.statement(&mut statements)?;
-        }
-        self.takes_kind(&Kind::Dedent);
-        Ok(statements)
+        Ok((items, is_last_comma))
     }
 
-    fn simple(&mut self) -> Result<Statement, Fault> {
-        if self.takes("pass") {
-            return Ok(Statement::Pass);
-        }
-        let value = self.tuple()?;
-        let at = self.at();
-        if self.takes("=") {
-            return Ok(Statement::Assign(assigned(value)?, self.tuple()?));
-        }
-        if self.takes("+=") {
-            let Expression::Name(name) = &value.kind else {
-                return Err(Fault::at(value.at, "only a name can be added to"));
+    fn arguments(&mut self) -> Result<Vec<(Option<String>, Node)>, Fault> {
+        let mut names: Vec<String> = Vec::new();
+        let (arguments, _) = self.between(')', |parser| {
+            let value = parser.expression()?;
+            if !parser.takes('=') {
+                let wrong = "an argument without a name stands after one with a name";
+                return if names.is_empty() { Ok((None, value)) } else { Err(Fault::at(value.at, wrong)) };
+            }
+            let Expression::Name(name) = value.kind else {
+                return Err(Fault::at(value.at, "the name of an argument is missing before ="));
             };
-            let target = Target::One(name.clone());
-            let sum = node(at, Expression::Binary("+"), vec![value, self.tuple()?])?;
-            return Ok(Statement::Assign(target, sum));
-        }
-        Ok(Statement::Expression(value))
-    }
-
-    fn target(&mut self) -> Result<Target, Fault> {
-        let first = self.identifier()?;
-        if !self.is(",") {
-            return Ok(Target::One(first));
-        }
-        let mut names = vec![first];
-        while self.takes(",") && !self.is("in") {
-            names.push(self.identifier()?);
-        }
-        Ok(Target::Several(names))
-    }
-
-    fn identifier(&mut self) -> Result<String, Fault> {
-        match self.peek().clone() {
-            Kind::Name(name) if !is_reserved(&name) => {
-                self.next += 1;
-                Ok(name)
+            if names.contains(&name) {
+                return Err(Fault::at(value.at, format!("argument {name} is given twice")));
             }
-            _ => Err(self.unexpected("a name is missing")),
-        }
-    }
-
-    /// Expressions with commas between them.
-    fn tuple(&mut self) -> Result<Node, Fault> {
-        let at = self.at();
-        let first = self.expression()?;
-        if !self.is(",") {
-            return Ok(first);
-        }
-        let mut items = vec![first];
-        while self.takes(",") {
-            let is_over =
-                matches!(self.peek(), Kind::Newline | Kind::End | Kind::Sign(")" | "=" | ":" | ";"));
-            if is_over {
-                break;
-            }
-            items.push(self.expression()?);
-        }
-        node(at, Expression::Many(Shape::Tuple), items)
-    }
-
-    fn expression(&mut self) -> Result<Node, Fault> {
-        self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return Err(Fault::at(self.at(), format!("an expression is nested deeper than {MAX_DEPTH}")));
-        }
-        let at = self.at();
-        let mut value = self.operation(0)?;
-        if self.takes("if") {
-            let test = self.operation(0)?;
-            self.expect("else")?;
-            value = node(at, Expression::Conditional, vec![value, test, self.expression()?])?;
-        }
-        self.depth -= 1;
-        Ok(value)
-    }
-
-    /// Operators that bind at least so much, and what is between them.
-    fn operation(&mut self, level: usize) -> Result<Node, Fault> {
-        let nots = if level == COMPARISON { self.prefixes("not") } else { Vec::new() };
-        let mut left = if level == OPERATORS.len() { self.negative()? } else { self.operation(level + 1)? };
-        let mut is_compared = false;
-        loop {
-            let at = self.at();
-            let Some(sign) = self.operator(level) else { break };
-            if is_compared {
-                return Err(Fault::at(at, "comparisons are not chained here; join them with and"));
-            }
-            if matches!(sign, "/" | "//" | "**") {
-                return Err(Fault::at(at, format!("the console has no {sign}; it has + - * and %")));
-            }
-            is_compared = level == COMPARISON;
-            left = node(at, Expression::Binary(sign), vec![left, self.operation(level + 1)?])?;
-        }
-        for at in nots.into_iter().rev() {
-            left = node(at, Expression::Not, vec![left])?;
-        }
-        Ok(left)
-    }
-
-    /// Takes an operator of a level, which may have two words.
-    fn operator(&mut self, level: usize) -> Option<&'static str> {
-        let is_next = |sign: &&&str| sign.split(' ').next().is_some_and(|first| self.is(first));
-        let sign = *OPERATORS.get(level)?.iter().find(is_next)?;
-        let is_word = |at: usize, word: &str| matches!(self.tokens.get(at).map(|token| &token.kind), Some(Kind::Name(name)) if name == word);
-        let (words, sign) = match sign {
-            "not in" if !is_word(self.next + 1, "in") => return None,
-            "not in" => (2, "not in"),
-            "is" if is_word(self.next + 1, "not") => (2, "!="),
-            "is" => (1, "=="),
-            sign => (1, sign),
-        };
-        self.next += words;
-        Some(sign)
-    }
-
-    /// Where a prefix stands, as often as it does.
-    fn prefixes(&mut self, prefix: &str) -> Vec<Place> {
-        let mut places = Vec::new();
-        while self.is(prefix) {
-            places.push(self.at());
-            self.next += 1;
-        }
-        places
-    }
-
-    fn negative(&mut self) -> Result<Node, Fault> {
-        let signs = self.prefixes("-");
-        let mut value = self.postfix()?;
-        for at in signs.into_iter().rev() {
-            value = node(at, Expression::Negative, vec![value])?;
-        }
-        Ok(value)
-    }
-
-    fn postfix(&mut self) -> Result<Node, Fault> {
-        let mut value = self.atom()?;
-        loop {
-            let at = self.at();
-            value = if self.takes(".") {
-                node(at, Expression::Attribute(self.identifier()?), vec![value])?
-            } else if self.takes("[") {
-                let index = self.expression()?;
-                if self.is(":") {
-                    return Err(Fault::at(self.at(), "the console has no slices"));
-                }
-                self.expect("]")?;
-                node(at, Expression::Index, vec![value, index])?
-            } else if self.takes("(") {
-                self.call(at, value)?
-            } else {
-                return Ok(value);
-            };
-        }
-    }
-
-    fn call(&mut self, at: Place, function: Node) -> Result<Node, Fault> {
-        let (mut parts, mut names) = (vec![function], Vec::new());
-        while !self.is(")") {
-            let at = self.at();
-            let mut value = self.expression()?;
-            if self.takes("=") {
-                let Expression::Name(name) = value.kind else {
-                    return Err(Fault::at(at, "the name of an argument is missing before ="));
-                };
-                if names.contains(&name) {
-                    return Err(Fault::at(at, format!("argument {name} is given twice")));
-                }
-                names.push(name);
-                value = self.expression()?;
-            } else if !names.is_empty() {
-                return Err(Fault::at(at, "an argument without a name stands after one with a name"));
-            }
-            parts.push(value);
-            if !self.takes(",") {
-                break;
-            }
-        }
-        self.expect(")")?;
-        node(at, Expression::Call(names), parts)
+            names.push(name.clone());
+            Ok((Some(name), parser.expression()?))
+        })?;
+        Ok(arguments)
     }
 
     fn atom(&mut self) -> Result<Node, Fault> {
-        let at = self.at();
-        let value = match self.peek().clone() {
-            Kind::Name(name) => match name.as_str() {
-                "None" => Value::None,
-                "True" => Value::Bool(true),
-                "False" => Value::Bool(false),
-                name if is_reserved(name) => return Err(self.unexpected("an expression is missing")),
-                _ => {
-                    self.next += 1;
-                    return node(at, Expression::Name(name), Vec::new());
-                }
-            },
-            Kind::Int(number) => Value::Int(number),
-            Kind::Float(number) => Value::Float(Float(number)),
-            Kind::Text(_) => return self.text(),
-            Kind::Sign("(") => {
-                self.next += 1;
-                if self.takes(")") {
-                    return node(at, Expression::Many(Shape::Tuple), Vec::new());
-                }
-                let inner = self.tuple()?;
-                self.expect(")")?;
-                return Ok(inner);
+        let at = self.at;
+        let kind = match self.peek() {
+            Some('(') => return self.parentheses(),
+            Some('[') => {
+                self.open('[')?;
+                Expression::Many(Shape::List, self.between(']', Self::expression)?.0)
             }
-            Kind::Sign("[") => return self.list(),
-            Kind::Sign("{") => return self.dict(),
+            Some('{') => {
+                self.open('{')?;
+                let pair = |parser: &mut Self| {
+                    let key = parser.expression()?;
+                    if !parser.takes(':') {
+                        return Err(parser.unexpected(": is missing"));
+                    }
+                    Ok([key, parser.expression()?])
+                };
+                let (pairs, _) = self.between('}', pair)?;
+                Expression::Many(Shape::Dict, pairs.into_iter().flatten().collect())
+            }
+            Some('-' | '0'..='9') => Expression::Literal(self.number()?),
+            Some('\'' | '"') => Expression::Literal(self.texts()?),
+            Some(c) if is_word_start(c) => return self.word(),
             _ => return Err(self.unexpected("an expression is missing")),
         };
-        self.next += 1;
-        literal(at, value)
+        Ok(Node { at, kind })
+    }
+
+    /// An expression between parentheses, or a tuple.
+    fn parentheses(&mut self) -> Result<Node, Fault> {
+        let at = self.at;
+        self.open('(')?;
+        let (mut items, is_last_comma) = self.between(')', Self::expression)?;
+        if items.len() == 1 && !is_last_comma {
+            return Ok(items.remove(0));
+        }
+        Ok(Node { at, kind: Expression::Many(Shape::Tuple, items) })
+    }
+
+    fn word(&mut self) -> Result<Node, Fault> {
+        let (at, before) = (self.at, self.rest);
+        let word = self.take_while(is_word_part);
+        let value = match word.as_str() {
+            "None" => Value::None,
+            "True" => Value::Bool(true),
+            "False" => Value::Bool(false),
+            _ if self.is_quote() => {
+                return Err(Fault::at(at, format!("a text cannot begin with {word}")));
+            }
+            _ if is_reserved(&word) => {
+                (self.at, self.rest) = (at, before);
+                return Err(self.unexpected("an expression is missing"));
+            }
+            _ => return Ok(Node { at, kind: Expression::Name(word) }),
+        };
+        Ok(Node { at, kind: Expression::Literal(value) })
+    }
+
+    fn is_quote(&self) -> bool {
+        matches!(self.peek(), Some('\'' | '"'))
+    }
+
+    fn number(&mut self) -> Result<Value, Fault> {
+        let at = self.at;
+        let mut digits = if self.takes('-') { "-".to_owned() } else { String::new() };
+        digits += &self.take_while(|c| c.is_ascii_digit());
+        let after_point = self.rest.strip_prefix('.');
+        let is_fraction = after_point.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+        if is_fraction {
+            self.next();
+            digits = format!("{digits}.{}", self.take_while(|c| c.is_ascii_digit()));
+        }
+        if !digits.ends_with(|c: char| c.is_ascii_digit()) || self.peek().is_some_and(is_word_part) {
+            return Err(Fault::at(at, "a number is written in decimal digits"));
+        }
+        let int = || digits.parse().map(Value::Int).ok();
+        let float = || digits.parse().map(|number| Value::Float(Float(number))).ok();
+        let number = if is_fraction { float() } else { int() };
+        number.ok_or_else(|| Fault::at(at, "a number must fit into 64 bits"))
     }
 
     /// Texts, one after the other, are one text.
-    fn text(&mut self) -> Result<Node, Fault> {
-        let at = self.at();
-        let (mut parts, mut whole) = (Vec::new(), String::new());
-        while let Kind::Text(pieces) = self.peek().clone() {
-            for piece in pieces {
-                match piece {
-                    Piece::Text(text) => whole.push_str(&text),
-                    Piece::Source(source, place) => {
-                        parts.push(literal(at, Value::text(&std::mem::take(&mut whole)))?);
-                        parts.push(self.inner(&source, place)?);
-                    }
-                }
-            }
-            self.next += 1;
+    fn texts(&mut self) -> Result<Value, Fault> {
+        let mut whole = String::new();
+        while self.is_quote() {
+            self.text(&mut whole)?;
+            self.skip_blank();
         }
-        let rest = literal(at, Value::text(&whole))?;
-        if parts.is_empty() {
-            return Ok(rest);
-        }
-        parts.push(rest);
-        node(at, Expression::Format, parts)
+        Ok(Value::text(&whole))
     }
 
-    fn inner(&self, source: &str, place: Place) -> Result<Node, Fault> {
-        let tokens = lexer::tokens(source.trim(), place)?;
-        let mut parser = Self { tokens, next: 0, depth: self.depth };
-        let value = parser.expression()?;
-        match parser.peek() {
-            Kind::Newline | Kind::End => Ok(value),
-            _ => {
-                let wrong = format!("{{{source}}} is not an expression; a format is not given here");
-                Err(Fault::at(place, wrong))
+    fn text(&mut self, text: &mut String) -> Result<(), Fault> {
+        let at = self.at;
+        let quote = self.peek().unwrap_or('"');
+        let triple = quote.to_string().repeat(3);
+        let is_long = self.rest.starts_with(&triple);
+        let end = if is_long { triple } else { quote.to_string() };
+        let skip = |parser: &mut Self| {
+            for _ in end.chars() {
+                parser.next();
+            }
+        };
+        skip(self);
+        while !self.rest.starts_with(&end) {
+            let here = self.at;
+            match self.next() {
+                None if is_long => return Err(Fault::incomplete(at, "a text is not closed")),
+                None => return Err(Fault::at(at, "a text is not closed")),
+                Some('\n') if !is_long => return Err(Fault::at(at, "a text is not closed in its line")),
+                Some('\\') => text.extend(self.escaped(here)?),
+                Some(c) => text.push(c),
             }
         }
+        skip(self);
+        Ok(())
     }
 
-    fn list(&mut self) -> Result<Node, Fault> {
-        let at = self.at();
-        self.next += 1;
-        let mut items = Vec::new();
-        while !self.is("]") {
-            items.push(self.expression()?);
-            if items.len() == 1 && self.takes("for") {
-                let target = self.target()?;
-                self.expect("in")?;
-                items.push(self.operation(0)?);
-                if self.takes("if") {
-                    items.push(self.operation(0)?);
-                }
-                self.expect("]")?;
-                return node(at, Expression::Comprehension(target), items);
-            }
-            if !self.takes(",") {
-                break;
-            }
+    /// What a backslash and the letter after it stand for; nothing at the end of a line.
+    fn escaped(&mut self, at: Place) -> Result<Option<char>, Fault> {
+        match self.next() {
+            Some('\n') => Ok(None),
+            Some('n') => Ok(Some('\n')),
+            Some('r') => Ok(Some('\r')),
+            Some('t') => Ok(Some('\t')),
+            Some(c @ ('\\' | '\'' | '"')) => Ok(Some(c)),
+            _ => Err(Fault::at(at, "a backslash stands before n, r, t, a quote, a backslash or a line end")),
         }
-        self.expect("]")?;
-        node(at, Expression::Many(Shape::List), items)
-    }
-
-    fn dict(&mut self) -> Result<Node, Fault> {
-        let at = self.at();
-        self.next += 1;
-        let mut pairs = Vec::new();
-        while !self.is("}") {
-            pairs.push(self.expression()?);
-            self.expect(":")?;
-            pairs.push(self.expression()?);
-            if !self.takes(",") {
-                break;
-            }
-        }
-        self.expect("}")?;
-        node(at, Expression::Many(Shape::Dict), pairs)
-    }
-}
-
-fn is_reserved(name: &str) -> bool {
-    KEYWORDS.contains(&name) || ABSENT.contains(&name)
-}
-
-/// What stands before an equals sign.
-fn assigned(value: Node) -> Result<Target, Fault> {
-    let name = |value: Node| match value.kind {
-        Expression::Name(name) => Ok(name),
-        _ => Err(Fault::at(value.at, "only a name can be given a value")),
-    };
-    match value.kind {
-        Expression::Many(Shape::Tuple) if !value.parts.is_empty() => {
-            Ok(Target::Several(value.parts.into_iter().map(name).collect::<Result<_, _>>()?))
-        }
-        _ => name(value).map(Target::One),
     }
 }

@@ -18,7 +18,7 @@ use rustyline::{CompletionType, Config, Context, Editor, Helper};
 use super::eval::Console;
 use super::parser::{self, KEYWORDS};
 use crate::catalogue::state_folder;
-use crate::print::say;
+use crate::print::{note, say};
 
 /// How many lines are remembered.
 const MOST_LINES: usize = 1000;
@@ -62,7 +62,7 @@ pub(super) fn run(console: &mut Console<'_>, url: &str) -> anyhow::Result<()> {
         }
         if let Err(fault) = console.run(&text) {
             let is_long = text.contains('\n');
-            eprintln!("{}", if is_long { fault.to_string() } else { fault.text().to_owned() });
+            note!("{}", if is_long { fault.to_string() } else { fault.text().to_owned() });
         }
     }
 }
@@ -79,7 +79,7 @@ fn history() -> Option<PathBuf> {
     match make(&folder, &path) {
         Ok(()) => Some(path),
         Err(error) => {
-            eprintln!("no history is kept in {}: {error}", path.display());
+            note!("no history is kept in {}: {error}", path.display());
             None
         }
     }
@@ -91,10 +91,8 @@ struct Names(BTreeMap<String, &'static [&'static str]>);
 impl Names {
     /// Where the word before the cursor starts, and what it may become.
     fn candidates(&self, line: &str) -> (usize, Vec<String>) {
-        let is_part = |c: char| c == '_' || c.is_alphanumeric();
-        let start = line
-            .rfind(|c| !is_part(c))
-            .map_or(0, |at| at + line[at..].chars().next().map_or(0, char::len_utf8));
+        let last_word = |text: &str| text.trim_end_matches(parser::is_word_part).len();
+        let start = last_word(line);
         let (before, word) = line.split_at(start);
         let Some(owner) = before.strip_suffix('.') else {
             let names = self.0.keys().map(String::as_str).chain(KEYWORDS);
@@ -103,9 +101,7 @@ impl Names {
                 names.filter(|name| !word.is_empty() && name.starts_with(word)).map(str::to_owned).collect(),
             );
         };
-        let owner = &owner[owner
-            .rfind(|c| !is_part(c))
-            .map_or(0, |at| at + owner[at..].chars().next().map_or(0, char::len_utf8))..];
+        let owner = &owner[last_word(owner)..];
         let methods = self.0.get(owner).copied().unwrap_or_default();
         (start, methods.iter().filter(|name| name.starts_with(word)).map(|name| format!("{name}(")).collect())
     }
@@ -139,17 +135,10 @@ impl Highlighter for Names {
 }
 
 impl Validator for Names {
-    /// A text with an open bracket goes on in the next line; a block goes on until an empty one.
+    /// A text with an open bracket or an open long text goes on in the next line.
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
-        let text = context.input();
-        let is_complete = match parser::parse(text) {
-            Err(fault) => !fault.is_incomplete,
-            Ok(statements) => {
-                let last_line = text.rsplit('\n').next().unwrap_or_default();
-                !statements.last().is_some_and(parser::Statement::is_block) || last_line.trim().is_empty()
-            }
-        };
-        Ok(if is_complete { ValidationResult::Valid(None) } else { ValidationResult::Incomplete })
+        let is_incomplete = parser::parse(context.input()).is_err_and(|fault| fault.is_incomplete);
+        Ok(if is_incomplete { ValidationResult::Incomplete } else { ValidationResult::Valid(None) })
     }
 }
 
@@ -171,7 +160,7 @@ mod tests {
         };
         check("kv", 0, &["kvm", "kvm_instance"]);
         check("print(kvm_", 6, &["kvm_instance"]);
-        check("a = é + f", 9, &["for"]);
+        check("a = é(N", 7, &["None"]);
         check("kvm_instance.getS", 13, &["getState("]);
         check("kvm_instance.", 13, &["getId(", "getParameter(", "getState("]);
         check("other.get", 6, &[]);

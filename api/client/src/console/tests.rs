@@ -34,43 +34,23 @@ fn values_are_printed_as_python_prints_them() {
         let (out, fault) = run(text);
         assert_eq!((out.trim_end(), fault), (expected, None), "{text}");
     };
-    check("1 + 2 * 3", "7");
-    check("-7 % 3, 7 % -3, -(2)", "(2, -2, -2)");
-    check("'a' + \"b\" 'c'", "'abc'");
-    check("'it\\'s', r'a\\n', '\\x41\\u00e9\\n'", "(\"it's\", 'a\\\\n', 'Aé\\n')");
+    check("-7", "-7");
+    check("'a' \"b\" 'c'", "'abc'");
+    check("('it\\'s', 'a\\\\n', 'é\\n')", "(\"it's\", 'a\\\\n', 'é\\n')");
     check("'''a\n'b'\n'''", "\"a\\n'b'\\n\"");
     check("None", "");
     check("[None, True, 1.5, -0.5]", "[None, True, 1.5, -0.5]");
-    check("(1,), (), {'a': {'b': [1]}, 2: 3}", "((1,), (), {'a': {'b': [1]}, 2: 3})");
+    check("((1,), (), (2), {'a': {'b': [1]}, 2: 3})", "((1,), (), 2, {'a': {'b': [1]}, 2: 3})");
     check("{'a': 1, 'b': 2, 'a': 3}", "{'a': 3, 'b': 2}");
-    check("a, b = 1, 'x'\nb, a", "('x', 1)");
-    check("a = 1\na += 2\na", "3");
-    check("n = 2\nf'i{n + 1}{{}}' f\"-{'x' * n}\"", "'i3{}-xx'");
-    check("[n * 2 for n in range(4) if n % 2 == 1]", "[2, 6]");
-    check("[f'{k}={v}' for k, v in {'a': 1, 'b': 2}.items()]", "['a=1', 'b=2']");
+    check("a = 'x'\nb = {'a': a}\nb", "{'a': 'x'}");
     check(
-        "for n in range(2):\n    if n == 0:\n        print('zero')\n    elif n:\n        print(n, 'x')\n",
-        "zero\n1 x",
+        "(json.loads('{\"a\": [1, null, 0.5]}'), json.dumps({'b': (1, None)}))",
+        "({'a': [1, None, 0.5]}, '{\"b\":[1,null]}')",
     );
-    check("if '': print(1)\nelse: print(2)", "2");
-    check("'yes' if 1 in [True] and not 'x' in 'abc' else 'no'", "'yes'");
-    check("1 == 1.0 or {'a': 1} == {'a': 1}", "True");
-    check("None is None, 'a' not in ('a',), 1 < 2", "(True, False, True)");
-    check("'a,b'.split(','), ' '.join(['x', 'y']), ' a '.strip().upper()", "(['a', 'b'], 'x y', 'A')");
-    check("{'a': 1}.get('b'), {'a': 1}.get('b', 2), {'a': 1}['a'], [1, 2][-1]", "(None, 2, 1, 2)");
-    check(
-        "json.loads('{\"a\": [1, null, 0.5]}')['a'], json.dumps({'b': (1, None)})",
-        "([1, None, 0.5], '{\"b\":[1,null]}')",
-    );
-    check(
-        "sorted(['b', 'a']), len('äb'), str(5), int(' 7 '), repr('x'), type({})",
-        "(['a', 'b'], 2, '5', 7, \"'x'\", 'dict')",
-    );
-    check("print, 'a'.join, json", "(<function print>, <method join of a str>, <module json>)");
+    check("[print, json.loads, json]", "[<function print>, <method loads of a module>, <module json>]");
     check("dir(json)  # a comment", "['dumps', 'loads']");
-    check("print(1)\n\n# nothing\n   \nprint(\n  2,\n)", "1\n2");
-    check("a = 1; a;\nif 0: 1; 2\nif 1: print(3); print(4)", "1\n3\n4");
-    check("x = 5\n[x for x in [1]]\nx", "[1]\n5");
+    check("print(1, 'x')\n\n# nothing\n   \nprint(\n  2,\n)", "1 x\n2");
+    check("a = 1; a;\na", "1\n1");
 }
 
 #[test]
@@ -95,35 +75,34 @@ fn what_is_wrong_is_one_line_that_says_where() {
     );
     check("request('a/b', 'c', {'x': print})", "line 1: a function cannot be sent");
     check("supply('a/b')", "line 1: supply(): computer_guid is missing");
-    check("'x'.uper()", "line 1: a str has no uper; did you mean upper?");
-    check("1 + 'a'", "line 1: + does not go with a int and a str");
-    check("9223372036854775807 + 1", "line 1: 9223372036854775807 + 1 is no number of 64 bits");
-    check("1 % 0", "line 1: 1 % 0 is no number of 64 bits");
+    check("json.lods('x')", "line 1: a module has no lods; did you mean loads?");
     check("99999999999999999999", "line 1: a number must fit into 64 bits");
-    check("[1][1]", "line 1: there is no item 1; there are 1");
-    check("{}['a']", "line 1: there is no key 'a'");
     check("{[]: 1}", "line 1: a list cannot be a key");
-    check("a, b = [1]", "line 1: 2 names, and 1 values for them");
     check("1()", "line 1: a int cannot be called");
-    check("sorted([1, 'a'])", "line 1: a str and a int have no order");
     check("json.loads('{')", "line 1: json.loads(): EOF while parsing an object at line 1 column 1");
-    check("import os", "line 1: the console has no \"import\"; help() says what it has");
     check("open('/etc/passwd')", "line 1: there is no name open");
-    check("1 < 2 < 3", "line 1: comparisons are not chained here; join them with and");
     check("a.b = 1", "line 1: only a name can be given a value");
     check("f(a=1, 2)", "line 1: an argument without a name stands after one with a name");
+    check("f(a=1, a=2)", "line 1: argument a is given twice");
+    check("f(1=2)", "line 1: the name of an argument is missing before =");
     check("(1", "line 1: ( is not closed");
-    check("1)", "line 1: ) closes nothing");
+    check("(1 2)", "line 1: ) is missing before 2");
+    check("1)", "line 1: the end of the line is missing before )");
+    check("a =", "line 1: an expression is missing at the end");
+    check("a =\nb", "line 1: an expression is missing at the end of the line");
     check("'a", "line 1: a text is not closed");
-    check("1; 2 3", "line 1: the end of the line or an operator is missing before a number");
-    check("if 1:\nprint(1)", "line 2: an indented block is missing");
-    check("  1\n  2", "line 1: this line is indented, and nothing says why");
-    check("if 1:\n\tprint(1)", "line 2: indent with spaces, not with a tab");
-    check("if 1:\n    1\n  2", "line 3: this line is indented like no other line of the block");
-    check("f'{1:>5}'", "line 1: {1:>5} is not an expression; a format is not given here");
-    check("a $ b", "line 1: '$' means nothing here");
-    check("1 / 2", "line 1: the console has no /; it has + - * and %");
-    check("print(1)\nfor x in 5: pass", "line 2: a int has no items");
+    check("1; 2 3", "line 1: the end of the line is missing before 3");
+    check("a $ b", "line 1: the end of the line is missing before $");
+    check("1 + 2", "line 1: the end of the line is missing before +");
+    check("- 1", "line 1: a number is written in decimal digits");
+    check("1a", "line 1: a number is written in decimal digits");
+    check("f'{1}'", "line 1: a text cannot begin with f");
+    check("'\\d'", "line 1: a backslash stands before n, r, t, a quote, a backslash or a line end");
+    for absent in ["import os", "if 1: 2", "for x in y: z", "not 1", "lambda: 1"] {
+        let word = absent.split([' ', ':']).next().unwrap();
+        check(absent, &format!("line 1: the console has no \"{word}\"; help() says what it has"));
+    }
+    check("1 if 2 else 3", "line 1: the console has no \"if\"; help() says what it has");
 }
 
 #[test]
@@ -132,27 +111,13 @@ fn what_a_text_takes_is_bounded() {
         let fault = run(text).1.unwrap_or_default();
         assert!(fault.ends_with(expected), "{}: {fault}", &text[..text.len().min(60)]);
     };
-    let steps = "this takes more than 1000000 steps";
-    check("for a in range(100000):\n  for b in range(100000): pass", steps);
-    check("a = 'x'\nfor n in range(100): a = a + a", "a value is larger than 16 MiB");
-    check("'x' * 99999999999", "a value is larger than 16 MiB");
-    check("a = 'x' * 1000000\n[a.replace('', a) for n in range(9)]", "a value is larger than 16 MiB");
-    check("a = 'x' * 10000000\nfor n in range(100): a == a", "this goes through more than 256 MiB");
-    check("a = []\nfor n in range(100): a = [a, a]", "larger than 16 MiB");
-    check("a = []\nfor n in range(100): a = [a]", "a value is nested deeper than 32");
-    check("range(100001)", "range() makes 100000 numbers at most");
-    check(
-        &format!("{}{}", "(".repeat(100_000), ")".repeat(100_000)),
-        "an expression is nested deeper than 40",
-    );
-    check(&"-".repeat(100_000), "an expression is missing at the end of the line");
-    check(&format!("{}1", "-".repeat(100_000)), "an expression is nested deeper than 100");
-    check(&format!("{}1", "not ".repeat(100_000)), "an expression is nested deeper than 100");
-    check(&vec!["1"; 100_000].join("+"), "an expression is nested deeper than 100");
-    check(&format!("a{}", ".b".repeat(100_000)), "an expression is nested deeper than 100");
-    check(&format!("a{}", "[0]".repeat(100_000)), "an expression is nested deeper than 100");
-    let blocks: Vec<_> = (0..100).map(|n| format!("{}if 1:", " ".repeat(n))).collect();
-    check(&blocks.join("\n"), "blocks are nested deeper than 20");
+    check(&format!("a = 'x'{}", "\na = [a, a]".repeat(30)), "a value is larger than 16 MiB");
+    check(&format!("a = []{}", "\na = [a]".repeat(40)), "a value is nested deeper than 32");
+    let deep = "an expression is nested deeper than 40";
+    check(&format!("{}{}", "(".repeat(100_000), ")".repeat(100_000)), deep);
+    check(&format!("a{}", ".b".repeat(100_000)), deep);
+    check(&format!("a{}", "()".repeat(100_000)), deep);
+    check(&"-".repeat(100_000), "a number is written in decimal digits");
     check(&" ".repeat(2_000_000), "a text is longer than 1 MiB");
 }
 
@@ -165,8 +130,8 @@ proptest! {
     #[test]
     fn never_panics_on_what_looks_like_a_text(words in proptest::collection::vec(prop_oneof![
         Just("a"), Just("="), Just("("), Just(")"), Just("["), Just("]"), Just("{"), Just("}"), Just("\n"), Just("    "),
-        Just("if "), Just("for "), Just(" in "), Just(":"), Just(","), Just("."), Just("f'{"), Just("}'"), Just("'"),
-        Just("1"), Just("-"), Just("+"), Just("not "), Just("else"), Just("print"), Just("\\"), Just("%"), Just("é"),
+        Just("if "), Just(":"), Just(","), Just("."), Just("'''"), Just("'"), Just(";"), Just("#"),
+        Just("1"), Just("-"), Just("print"), Just("json"), Just("\\"), Just("%"), Just("é"),
     ], 0..40)) {
         run(&words.concat());
     }
@@ -290,7 +255,7 @@ fn an_instance_is_looked_at_anew() {
         (200, partition("other", &[])),
     ]);
     let text = "i = request('a/b', 'i1')\ni.getParameter('url')\n\
-                i.getState(), i.getInstanceParameterDict()\ni.getId()";
+                (i.getState(), i.getInstanceParameterDict())\ni.getId()";
     let (out, fault) = run_at(&url, text);
     assert_eq!(out, "'http://x'\n('stopped', {'size': '5'})\n");
     assert_eq!(fault.as_deref(), Some("line 4: i1 is not on COMP-1 slappart0 any more"));

@@ -18,7 +18,7 @@ const MAX_DEPTH: usize = 32;
 /// How heavy a value may be, in bytes of text and as much again for each item.
 const MAX_WEIGHT: usize = 16 * 1024 * 1024;
 /// What an item weighs by itself.
-pub(super) const ITEM: usize = 32;
+const ITEM: usize = 32;
 
 /// A value.
 #[derive(Clone, Debug)]
@@ -48,25 +48,20 @@ pub(super) enum Shape {
 /// The items of a list or tuple, or the keys and values of a dictionary by turns, in the order they came.
 #[derive(Debug)]
 pub(super) struct Items {
-    pub(super) values: Vec<Value>,
+    values: Vec<Value>,
     depth: usize,
     weight: usize,
 }
 
 impl Items {
     /// The pairs of a dictionary.
-    pub(super) fn pairs(&self) -> impl Iterator<Item = (&Value, &Value)> {
+    fn pairs(&self) -> impl Iterator<Item = (&Value, &Value)> {
         self.values.chunks_exact(2).map(|pair| (&pair[0], &pair[1]))
-    }
-
-    /// What a dictionary has under a key.
-    pub(super) fn get(&self, key: &Value) -> Option<&Value> {
-        self.pairs().find(|(known, _)| known.equals(key)).map(|(_, value)| value)
     }
 }
 
 /// Whether a value may be that heavy.
-pub(super) fn check_weight(weight: usize) -> Result<(), Fault> {
+fn check_weight(weight: usize) -> Result<(), Fault> {
     if weight > MAX_WEIGHT {
         return Err(Fault::new(format!("a value is larger than {} MiB", MAX_WEIGHT >> 20)));
     }
@@ -123,7 +118,7 @@ impl Value {
         }
     }
 
-    pub(super) fn weight(&self) -> usize {
+    fn weight(&self) -> usize {
         match self {
             Self::Text(text) => ITEM + text.len(),
             Self::Many(_, items) => items.weight,
@@ -153,15 +148,6 @@ impl Value {
         if let Self::Text(text) = self { Some(text) } else { None }
     }
 
-    /// A number of a bool or an int.
-    pub(super) fn as_int(&self) -> Option<i64> {
-        match self {
-            Self::Bool(value) => Some(i64::from(*value)),
-            Self::Int(value) => Some(*value),
-            _ => None,
-        }
-    }
-
     /// Python's truth.
     pub(super) fn is_true(&self) -> bool {
         match self {
@@ -172,39 +158,6 @@ impl Value {
             Self::Text(text) => !text.is_empty(),
             Self::Many(_, items) => !items.values.is_empty(),
             Self::Function(_) | Self::Method(_) | Self::Module(_) | Self::Instance(_) => true,
-        }
-    }
-
-    /// Python's equality, but that a whole float is no int.
-    pub(super) fn equals(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Instance(a), Self::Instance(b)) => Rc::ptr_eq(a, b),
-            (Self::Many(Shape::Dict, a), Self::Many(Shape::Dict, b)) => {
-                let of: HashMap<_, _> = b.pairs().map(|(key, value)| (key.key().ok(), value)).collect();
-                let is_same = |(key, value): (&Self, &Self)| {
-                    of.get(&key.key().ok()).is_some_and(|other| value.equals(other))
-                };
-                a.values.len() == b.values.len() && a.pairs().all(is_same)
-            }
-            (Self::Many(one, a), Self::Many(other, b)) => {
-                let mut both = a.values.iter().zip(&b.values);
-                one == other && a.values.len() == b.values.len() && both.all(|(a, b)| a.equals(b))
-            }
-            (Self::Function(a), Self::Function(b)) => a == b,
-            (Self::Float(a), Self::Float(b)) => a.0.total_cmp(&b.0).is_eq(),
-            (Self::Text(a), Self::Text(b)) => a == b,
-            (Self::None, Self::None) => true,
-            (a, b) => a.as_int().is_some_and(|a| b.as_int() == Some(a)),
-        }
-    }
-
-    /// What can be gone through one by one.
-    pub(super) fn items(&self) -> Result<Vec<Self>, Fault> {
-        match self {
-            Self::Many(Shape::Dict, items) => Ok(items.pairs().map(|(key, _)| key.clone()).collect()),
-            Self::Many(_, items) => Ok(items.values.clone()),
-            Self::Text(text) => Ok(text.chars().map(|c| Self::text(c.encode_utf8(&mut [0; 4]))).collect()),
-            other => Err(Fault::new(format!("a {} has no items", other.type_name()))),
         }
     }
 

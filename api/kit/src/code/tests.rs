@@ -158,7 +158,8 @@ fn refusals() -> Vec<Refusal> {
     add!(ComputerRefusal:
         Unknown(unknown()), UnknownParty { party }, AlreadyRegistered { computer: computer() },
         PartitionTwice { partition: partition() }, BadText { what: "title".into(), rule: text() },
-        UnknownAttribute { name: "colour".into() }, TooMany { what: "group", max: 1 });
+        UnknownAttribute { name: "colour".into() }, TooMany { what: "group", max: 1 },
+        Retired { computer: computer() }, BadReference { rule });
     add!(ProductRefusal: UnknownParty { party }, OtherPublisher { product: reference(), publisher: party });
     add!(SoftwareRefusal:
         UnknownComputer(unknown()), NotSupplied { computer: computer(), release: release() },
@@ -169,6 +170,7 @@ fn refusals() -> Vec<Refusal> {
         PartitionFree { computer: computer(), partition: partition() }, NoRoom { reference: reference() },
         NothingToDestroy { reference: reference() }, NotToBeDestroyed { instance },
         OtherKey { reference: reference() }, RequesterGoes { instance }, NameTaken { reference: reference() },
+        TooManyWait { party, max: 1 }, StillOffered { computer: computer(), partition: partition() },
         UnknownFilter { key: "colour".into() }, BadFilter { key: "colour".into(), rule });
     add!(UsageRefusal:
         UnknownComputer(unknown()), NotSuspended { suspended: Sequence(1) },

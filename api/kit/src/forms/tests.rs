@@ -1,34 +1,8 @@
-//! Which form is preferred, and JSON as XML and back.
+//! JSON as XML and back.
 
 use serde_json::{Value, json};
 
 use super::*;
-
-#[test]
-fn the_form_is_the_one_that_is_liked_more() {
-    let check = |accept: &[&'static str], expected: Option<Representation>| {
-        let mut headers = HeaderMap::new();
-        for value in accept {
-            headers.append(header::ACCEPT, HeaderValue::from_static(value));
-        }
-        assert_eq!(Representation::accepted(&headers).ok(), expected, "{accept:?}");
-    };
-    check(&[], Some(Representation::Json));
-    check(&["*/*"], Some(Representation::Json));
-    check(&["application/json"], Some(Representation::Json));
-    check(&["application/xml"], Some(Representation::Xml));
-    check(&["TEXT/XML; charset=utf-8"], Some(Representation::Xml));
-    check(&["text/*"], Some(Representation::Xml));
-    check(&["application/*"], Some(Representation::Json));
-    check(&["text/html, application/xml;q=0.9, */*;q=0.8"], Some(Representation::Xml));
-    check(&["application/xml;q=0.5, application/json;q=0.4"], Some(Representation::Xml));
-    check(&["application/xml;q=0.5", "application/json"], Some(Representation::Json));
-    check(&["application/json;q=0, */*"], Some(Representation::Xml));
-    check(&["application/json;q=0, application/xml;q=0, text/xml;q=0, */*"], None);
-    check(&["text/html"], None);
-    check(&["application/json;q=0"], None);
-    check(&["image/*, text/html"], None);
-}
 
 fn written(value: &Value) -> String {
     let document = xml::write(xml::Root::Plain("thing"), value);

@@ -27,6 +27,18 @@ pub enum Root<'a> {
     Problem,
 }
 
+/// The name of a shape as that of an element: `SoftwareInstance` is `software_instance`.
+pub fn element(name: &str) -> String {
+    let mut element = String::with_capacity(name.len() + 4);
+    for c in name.chars() {
+        if c.is_ascii_uppercase() && !element.is_empty() {
+            element.push('_');
+        }
+        element.push(c.to_ascii_lowercase());
+    }
+    element
+}
+
 /// A value as a document.
 pub fn write(root: Root<'_>, value: &Value) -> String {
     let (name, attributes) = match root {

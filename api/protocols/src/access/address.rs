@@ -20,5 +20,16 @@ pub(crate) fn hateoas_url(gateway: &Gateway, headers: &HeaderMap) -> Result<Stri
     let told = headers.get("x-forwarded-proto").filter(|_| gateway.engine.mode == Mode::Proxy);
     let secure = gateway.access.as_ref().is_some_and(|access| access.https);
     let scheme = if secure || told.is_some_and(|told| told == "https") { "https" } else { "http" };
-    Ok(format!("{scheme}://{authority}/hateoas/"))
+    let prefix = prefix(headers);
+    Ok(format!("{scheme}://{authority}{prefix}/hateoas/"))
+}
+
+/// The path under which a reverse proxy serves this server, if it says one that is a path. Whoever sends it gets it back,
+/// and nobody else.
+fn prefix(headers: &HeaderMap) -> &str {
+    let told = headers.get("x-forwarded-prefix").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let told = told.trim_end_matches('/');
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "-._~/%".contains(c);
+    let is_path = told.starts_with('/') && !told.starts_with("//") && told.chars().all(is_part);
+    if is_path && !told.split('/').any(|part| matches!(part, "." | "..")) { told } else { "" }
 }

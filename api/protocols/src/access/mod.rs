@@ -24,6 +24,8 @@ use std::sync::Arc;
 use slapledger_core::domain::id::ProjectId;
 use slapledger_engine::Engine;
 
+use crate::multimaster::OtherMasters;
+
 pub(crate) use address::hateoas_url;
 pub use authenticate::{AccessControl, ReverseProxy, authenticate};
 pub(crate) use authenticate::{PROJECT, by_token};
@@ -44,6 +46,8 @@ pub struct Gateway {
     pub access: Option<AccessControl>,
     /// The limits of requests.
     pub limits: RequestLimits,
+    /// The masters to which requests for some software are forwarded.
+    pub masters: OtherMasters,
     /// The project of senders where nobody is authenticated.
     pub local_project: ProjectId,
 }
@@ -51,6 +55,7 @@ pub struct Gateway {
 impl Gateway {
     /// For one local user, who may do everything.
     pub fn open(engine: Arc<Engine>) -> Self {
-        Self { engine, access: None, limits: RequestLimits::default(), local_project: ProjectId::DEFAULT }
+        let (limits, masters) = (RequestLimits::default(), OtherMasters::default());
+        Self { engine, access: None, limits, masters, local_project: ProjectId::DEFAULT }
     }
 }

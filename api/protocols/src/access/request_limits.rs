@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
+use slapledger_engine::MOST_PARAMETER_BYTES;
 
 /// The limits of requests, as they are configured.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -18,6 +19,8 @@ pub struct RequestLimits {
     pub most_at_a_time_of_one: usize,
     /// The most bytes of a body.
     pub most_body_bytes: usize,
+    /// The most bytes of the parameters of one instance, and of its connection parameters, as they are stored.
+    pub most_parameter_bytes: usize,
 }
 
 impl Default for RequestLimits {
@@ -28,6 +31,7 @@ impl Default for RequestLimits {
             most_at_a_time: 512,
             most_at_a_time_of_one: 128,
             most_body_bytes: 16 * 1024 * 1024,
+            most_parameter_bytes: MOST_PARAMETER_BYTES,
         }
     }
 }

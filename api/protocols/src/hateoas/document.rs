@@ -182,9 +182,9 @@ impl Found {
         let same = |wanted: &Option<String>, told: Option<&str>| {
             wanted.as_deref().is_none_or(|wanted| told == Some(wanted))
         };
-        same(&search.title, Some(&self.title))
+        search.title.as_ref().is_none_or(|wanted| wanted.is(&self.title))
             && same(&search.reference, Some(&self.reference))
-            && same(&search.tree, tree)
+            && search.tree.as_ref().is_none_or(|wanted| tree.is_some_and(|tree| wanted.is(tree)))
             && same(&search.computer, computer)
     }
 

@@ -8,6 +8,10 @@ use slapledger_kit::problem::Problem;
 /// The longest query, in bytes.
 const MOST_BYTES: usize = 8 * 1024;
 
+/// The name of a title in a query, and of that of a tree.
+const TITLE: &str = "title";
+const TREE: &str = "default_specialise_title";
+
 /// What can be searched for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -33,14 +37,29 @@ impl Kind {
     }
 }
 
+/// A title that is searched for. slapos.core puts titles between quotes as they are, so one with a quote or a backslash
+/// may mean what it says, or what it says once quotes and backslashes are unescaped.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Asked {
+    escaped: Option<String>,
+    plain: Option<String>,
+}
+
+impl Asked {
+    /// Whether a title is what is asked for.
+    pub(super) fn is(&self, title: &str) -> bool {
+        [&self.escaped, &self.plain].into_iter().flatten().any(|asked| asked == title)
+    }
+}
+
 /// What is searched for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Search {
     pub(super) kinds: Vec<Kind>,
-    pub(super) title: Option<String>,
+    pub(super) title: Option<Asked>,
     pub(super) reference: Option<String>,
     /// The title of the tree it belongs to.
-    pub(super) tree: Option<String>,
+    pub(super) tree: Option<Asked>,
     /// The computer it is on.
     pub(super) computer: Option<String>,
 }
@@ -51,6 +70,19 @@ impl Search {
         if text.len() > MOST_BYTES {
             return Err(wrong(format!("must not be longer than {MOST_BYTES} bytes")));
         }
+        let (read, plain) = (Self::parse(text), last_title(text));
+        let Some((before, name, title)) = plain else { return read };
+        // As an escaped title it may be wrong; what stands before it must be right.
+        let mut search = match read {
+            Ok(search) => search,
+            Err(_) => Self::parse(before)?,
+        };
+        let place = if name == TITLE { &mut search.title } else { &mut search.tree };
+        place.get_or_insert_default().plain = Some(title.to_owned());
+        Ok(search)
+    }
+
+    fn parse(text: &str) -> Result<Self, Problem> {
         let mut search = Self::default();
         let mut known = Vec::new();
         let mut rest = Rest(text);
@@ -89,10 +121,17 @@ impl Search {
         let (Some(value), None) = (values.next(), values.next()) else {
             return Err(wrong(format!("must have one value for {name}")));
         };
+        let asked = || Some(Asked { escaped: Some(value.clone()), plain: None });
         let place = match name {
-            "title" => &mut self.title,
+            TITLE => {
+                self.title = asked();
+                return Ok(());
+            }
+            TREE => {
+                self.tree = asked();
+                return Ok(());
+            }
             "reference" => &mut self.reference,
-            "default_specialise_title" => &mut self.tree,
             "default_aggregate_reference" => &mut self.computer,
             "validation_state" if value == "validated" => return Ok(()),
             "validation_state" => return Err(wrong("must have validated as validation_state")),
@@ -105,6 +144,16 @@ impl Search {
         *place = Some(value);
         Ok(())
     }
+}
+
+/// The condition on a title at the end of a query, as slapos.core writes it: what stands before it, the name, and the
+/// title as it is.
+fn last_title(text: &str) -> Option<(&str, &str, &str)> {
+    let of = |name: &'static str| {
+        let (before, rest) = text.split_once(&format!(" AND {name}:=\""))?;
+        Some((before, name, rest.strip_suffix('"')?))
+    };
+    of(TITLE).or_else(|| of(TREE))
 }
 
 fn wrong(rule: impl Into<String>) -> Problem {
@@ -212,7 +261,12 @@ mod tests {
         let check = |query: &str, expected: Search| assert_eq!(Search::read(query), Ok(expected), "{query}");
         let trees = || Search { kinds: vec![Kind::Tree], ..Search::default() };
         check("portal_type:\"Instance Tree\" AND validation_state:validated", trees());
-        let titled = Search { title: text("a AND b:\"c\\"), ..trees() };
+        let plain = |text: &str| Some(text.to_owned());
+        let asked = |escaped: Option<&str>, title: &str| {
+            Some(Asked { escaped: escaped.map(str::to_owned), plain: plain(title) })
+        };
+        let told = "a AND b:\\\"c\\\\";
+        let titled = Search { title: asked(Some("a AND b:\"c\\"), told), ..trees() };
         check(
             r#"portal_type:"Instance Tree" AND validation_state:validated AND title:="a AND b:\"c\\""#,
             titled,
@@ -221,7 +275,7 @@ mod tests {
             "portal_type:\"Compute Node\" AND validation_state:validated AND title:=\"T\" AND reference:=\"R\"",
             Search {
                 kinds: vec![Kind::Computer],
-                title: text("T"),
+                title: asked(Some("T"), "T\" AND reference:=\"R"),
                 reference: text("R"),
                 ..Search::default()
             },
@@ -229,7 +283,11 @@ mod tests {
         check(
             "portal_type:(\"Software Instance\", \"Slave Instance\") AND validation_state:validated \
              AND default_specialise_title:=\"é\"",
-            Search { kinds: vec![Kind::Instance, Kind::Shared], tree: text("é"), ..Search::default() },
+            Search {
+                kinds: vec![Kind::Instance, Kind::Shared],
+                tree: asked(Some("é"), "é"),
+                ..Search::default()
+            },
         );
         check(
             "portal_type:\"Software Installation\" AND validation_state:validated \
@@ -237,7 +295,13 @@ mod tests {
             Search { kinds: vec![Kind::Installation], computer: text("COMP-1"), ..Search::default() },
         );
         // An empty title is one, and no instance has it.
-        check("portal_type:\"Instance Tree\" AND title:\"\"", Search { title: text(""), ..trees() });
+        let empty = Asked { escaped: text(""), plain: None };
+        check("portal_type:\"Instance Tree\" AND title:\"\"", Search { title: Some(empty), ..trees() });
+        // As they are, where they cannot be read as escaped.
+        for title in ["a\"b", "\"a", "a\\n", "\"x\" AND title:(\"y"] {
+            let query = format!("portal_type:\"Instance Tree\" AND title:=\"{title}\"");
+            check(&query, Search { title: asked(None, title), ..trees() });
+        }
     }
 
     #[test]
@@ -255,10 +319,10 @@ mod tests {
         );
         check(&format!("{tree} OR title:a"), "must have AND or its end at:  OR title:a");
         check(&format!("{tree} AND"), "must have AND or its end at:  AND");
-        check(&format!("{tree} AND title:=\"a\"b\""), "must have AND or its end at: b\"");
-        check(&format!("{tree} AND title:=\"\"a\""), "must have AND or its end at: a\"");
+        check(&format!("{tree} AND title:\"a\"b\""), "must have AND or its end at: b\"");
+        check(&format!("{tree} AND title:\"\"a\""), "must have AND or its end at: a\"");
         check(&format!("{tree} AND title:=\"a"), "must close the quotes it opens");
-        check(&format!("{tree} AND title:=\"a\\n\""), "must have a quote or a backslash after a backslash");
+        check(&format!("{tree} AND title:\"a\\n\""), "must have a quote or a backslash after a backslash");
         check(&format!("{tree} AND title:=%"), "must have a value at: %");
         check(&format!("{tree} AND title:(\"a\",\"b\")"), "must have one value for title");
         check(&format!("{tree} AND title:(\"a\""), "must have a comma or a closing parenthesis at: ");

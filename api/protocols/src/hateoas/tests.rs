@@ -72,6 +72,37 @@ fn an_address_is_made_of_the_host_alone() {
 }
 
 #[test]
+fn a_path_in_front_is_a_part_of_the_address() {
+    let world = World::proxy(1);
+    let url = |prefix: &str| {
+        let headers = [("host", "a"), ("x-forwarded-prefix", prefix)].map(|(name, value)| {
+            (header::HeaderName::from_static(name), header::HeaderValue::from_str(value).unwrap())
+        });
+        hateoas_url(&Gateway::open(Arc::clone(&world.ctx.engine)), &headers.into_iter().collect()).unwrap()
+    };
+    for (prefix, path) in [("/slap", "/slap"), ("/a/b/", "/a/b"), ("", ""), ("/", "")] {
+        assert_eq!(url(prefix), format!("http://a{path}/hateoas/"), "{prefix}");
+    }
+    for wrong in ["slap", "//evil.example", "/a b", "/a?b", "/../a", "/a\"b"] {
+        assert_eq!(url(wrong), "http://a/hateoas/", "{wrong}");
+    }
+}
+
+/// slapos.core puts a title between quotes as it is.
+#[test]
+fn titles_with_quotes_and_backslashes_are_found() {
+    let world = World::proxy(4);
+    for title in ["back\\slash", "quote\"'", "\"x\" AND title:(\"y"] {
+        world.request(title, &[], None).expect(200);
+        let query = form_urlencoded::byte_serialize(format!("{TREES} AND title:=\"{title}\"").as_bytes())
+            .collect::<String>();
+        let path = format!("/hateoas/?mode=search&query={query}&select_list=title");
+        let found = get(&world, &path).expect(200).json();
+        assert_eq!(found["_embedded"]["contents"], json!([{"title": title}]), "{title}");
+    }
+}
+
+#[test]
 fn trees_are_found_and_shown_as_slapos_proxy_shows_them() {
     let world = World::proxy(1);
     world.request("a \"b\"", &[("k", "v")], None).expect(200);

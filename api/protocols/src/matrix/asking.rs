@@ -115,7 +115,7 @@ pub(super) async fn answered(router: Router, request: Request<Body>) -> Seen {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let response = router.oneshot(request).await.expect("a router always answers");
     let (parts, body) = response.into_parts();
-    conformity::check(&method, &path, parts.status, &parts.headers);
+    conformity::check(&method, &path, &parts);
     let body = body.collect().await.expect("a body").to_bytes();
     conformity::check_problem(parts.status, &parts.headers, &body);
     // Files of a backup are no text.

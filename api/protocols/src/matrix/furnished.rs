@@ -189,7 +189,7 @@ impl World {
             usage("COMP-1", "c", "slappart0", "NaN"),
         ];
         self.report(Who::Node, &usage).expect(200);
-        self.report(Who::OtherNode, &[usage_of_no_one("COMP-2")]).expect(200);
+        self.report(Who::OtherNode, &[usage_of_no_one("COMP-2")]).expect(422);
         self.set("2026-11-02T00:00:00Z");
         let run = json!({"period": {"start": "2026-10-01", "stop": "2026-11-01"}, "finalise": true});
         self.post(Who::Root, "/v1/invoice-runs", &run).expect(201);

@@ -32,6 +32,7 @@ fn named(template: &str) -> String {
     let of = |name: &str| match name {
         "computers" | "computer_module" => "COMP-1",
         "instances" | "software_instance_module" | "instance-trees" | "instance_tree_module" => "SOFTINST-1",
+        "partitions" => "slappart0",
         "usage-suspense" => "$suspended",
         "price-books" => "standard",
         "invoice-runs" => "RUN-2",
@@ -129,6 +130,9 @@ fn computers() -> Vec<Row> {
         get("/v1/computers/{id}", ". oo-o o-x -- o- xx .."),
         post("/v1/computers", &json!({"reference": "COMP-9"}), ". cccx ccx xx xx xx .."),
         told("PATCH", "/v1/computers/{id}", &json!({"title": "front"}), PROVIDER),
+        told("DELETE", "/v1/computers/{id}", &json!({}), PROVIDER),
+        // It is offered: 409 for whoever may release it.
+        told("DELETE", "/v1/computers/{id}/partitions/{partition}", &json!({}), ". kk-x k-x xx xx xx .."),
         told("PUT", "/v1/computers/{id}/configuration", &configured, NODE_SAYS),
         told("PUT", "/v1/computers/{id}/allocation-scope", &json!({"scope": "closed"}), PROVIDER),
         // Where one is good, its provider makes no other: only the computer itself, in the place of its own.

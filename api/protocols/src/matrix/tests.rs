@@ -293,7 +293,7 @@ fn a_node_reports_usage_of_itself_alone() {
     assert_eq!(world.head(), before, "nothing is recorded of what is refused");
     world.report(Who::Node, &both[..1]).expect(200);
     // What is on another computer is no subject here.
-    let suspended = world.report(Who::Node, &[usage("COMP-1", "z", "SOFTINST-5", "1")]).expect(200).json();
+    let suspended = world.report(Who::Node, &[usage("COMP-1", "z", "SOFTINST-5", "1")]).expect(422).json();
     assert_eq!((&suspended["suspended"], &suspended["outcomes"][0]["field"]), (&json!(1), &json!("subject")));
 }
 

@@ -5,11 +5,11 @@
 
 pub(super) mod describe;
 
+use std::io;
 use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::http::{StatusCode, Uri};
-use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_billing::BillingView;
@@ -22,6 +22,7 @@ use slapledger_core::log::store::StoreStats;
 use slapledger_engine::Engine;
 use slapledger_engine::health::HealthFault;
 use slapledger_engine::shipping::ShippingStatus;
+use slapledger_kit::answer::HttpAnswer;
 use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
 use slapledger_kit::{conflict, json_body};
@@ -30,7 +31,7 @@ use slapledger_projections::{AccessView, Part, SlapViews, View};
 use slapledger_usecases::context::RequestContext;
 
 use super::log::{self, Seen};
-use super::openapi::schema;
+use super::openapi::schema::{self, List};
 use super::query::{self, Named, Query};
 use crate::access::Authorised;
 
@@ -45,7 +46,10 @@ const READY_LAG: u64 = 1_000_000;
 ///
 /// What is of the ledger itself is shown in the first project, to those who reach all of them. A page that had to pass
 /// over much may be short of its limit, or empty, and still have one after it.
-pub(super) async fn events(Authorised(ctx): Authorised, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn events(
+    Authorised(ctx): Authorised,
+    uri: Uri,
+) -> Result<HttpAnswer<List<RecordedEvent>>, Problem> {
     let query = Query::read(&uri, &["after"])?;
     let limit = query.limit()?;
     let after = match query.cursor::<u64>()? {
@@ -56,36 +60,59 @@ pub(super) async fn events(Authorised(ctx): Authorised, uri: Uri) -> Result<Resp
     // How far a credential reaches is known of all that is shown.
     ctx.access().reach(position).await?;
     let store = Arc::clone(ctx.ledger().store());
-    let written = tokio::task::spawn_blocking(move || -> Result<Vec<u8>, Problem> {
-        let mut body = b"{\"items\":[".to_vec();
-        let (mut count, mut looked_at, mut last) = (0, 0, after);
+    let found = tokio::task::spawn_blocking(move || -> Result<(Vec<RecordedEvent>, _), Problem> {
+        let mut items = Vec::new();
+        let (mut bytes, mut looked_at, mut last) = (0, 0, after);
         let mut next = None;
         log::each_after(&*store, after, |recorded| {
             if recorded.sequence > position {
                 return Ok(Seen::Enough);
             }
             let is_theirs = is_theirs(&ctx, recorded);
-            if looked_at == MOST_LOOKED_AT || (is_theirs && (count == limit || body.len() > PAGE_BYTES)) {
+            if looked_at == MOST_LOOKED_AT || (is_theirs && (items.len() == limit || bytes > PAGE_BYTES)) {
                 next = Some(last);
                 return Ok(Seen::Enough);
             }
             (looked_at, last) = (looked_at + 1, recorded.sequence);
-            if !is_theirs {
-                return Ok(Seen::More);
+            if is_theirs {
+                let event = RecordedEvent(recorded.clone());
+                bytes += event.bytes()?;
+                items.push(event);
             }
-            if count > 0 {
-                body.push(b',');
-            }
-            serde_json::to_writer(&mut body, recorded).map_err(|error| Problem::fault(&error))?;
-            count += 1;
             Ok(Seen::More)
         })?;
-        let next = next.map_or_else(|| "null".to_owned(), |next| format!("\"{next}\""));
-        body.extend_from_slice(format!("],\"next\":{next},\"sequence\":{position}}}").as_bytes());
-        Ok(body)
+        Ok((items, next))
     });
-    let body = written.await.map_err(|error| Problem::fault(&error))??;
-    Ok(query::json_bytes(StatusCode::OK, position, body))
+    let (items, next) = found.await.map_err(|error| Problem::fault(&error))??;
+    Ok(query::list(items, next, position))
+}
+
+/// An event as it stands in the log: the core writes it.
+#[derive(Serialize, JsonSchema)]
+#[serde(transparent)]
+pub(crate) struct RecordedEvent(#[schemars(with = "schema::RecordedEvent")] Recorded);
+
+impl RecordedEvent {
+    /// How long it is in JSON.
+    fn bytes(&self) -> Result<usize, Problem> {
+        let mut count = Count(0);
+        serde_json::to_writer(&mut count, self).map_err(|error| Problem::fault(&error))?;
+        Ok(count.0)
+    }
+}
+
+/// Counts what is written.
+struct Count(usize);
+
+impl io::Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Whether an event is one that whoever this is for may read, in their project.
@@ -110,7 +137,7 @@ fn lets_into(access: &Access, id: CredentialId, recorded: ProjectId) -> (Project
 }
 
 #[derive(Serialize, JsonSchema)]
-struct PartForm {
+pub(crate) struct PartForm {
     name: &'static str,
     view: &'static str,
     #[schemars(with = "schema::Sequence")]
@@ -127,7 +154,10 @@ impl PartForm {
 }
 
 /// `GET /v1/projections`: the digests are computed now, which takes its time.
-pub(super) async fn projections(Authorised(ctx): Authorised, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn projections(
+    Authorised(ctx): Authorised,
+    uri: Uri,
+) -> Result<HttpAnswer<List<PartForm>>, Problem> {
     let position = Query::read(&uri, &[])?.position(&ctx).await?;
     ctx.slap().reach(position).await?;
     ctx.billing().reach(position).await?;
@@ -150,7 +180,7 @@ fn parts_of<V: View>(views: &Runner<V>) -> Vec<PartForm> {
 
 /// What a rebuild came to.
 #[derive(Serialize, JsonSchema)]
-struct RebuiltForm {
+pub(crate) struct RebuiltForm {
     /// The projection that was asked for.
     #[serde(flatten)]
     projection: ComparedForm,
@@ -185,7 +215,7 @@ pub(super) async fn rebuild(
     Authorised(ctx): Authorised,
     Named(name): Named<String>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<RebuiltForm>, Problem> {
     json_body::read_optional::<schema::Nothing>(request, json_body::MOST_BYTES).await?;
     let (of_slap, of_access) = (holds::<SlapViews>(&name), holds::<AccessView>(&name));
     if !of_slap && !of_access && !holds::<BillingView>(&name) {
@@ -213,7 +243,7 @@ pub(super) async fn rebuild(
     let asked = projections.iter().find(|compared| compared.name == name).cloned();
     let projection =
         asked.ok_or_else(|| Problem::fault(&format!("{name} was not among what was rebuilt")))?;
-    Ok(query::json(StatusCode::OK, sequence, &RebuiltForm { projection, projections, sequence }))
+    Ok(HttpAnswer::ok(sequence, RebuiltForm { projection, projections, sequence }))
 }
 
 fn holds<V: View>(name: &str) -> bool {
@@ -221,7 +251,7 @@ fn holds<V: View>(name: &str) -> bool {
 }
 
 #[derive(Serialize, JsonSchema)]
-struct Health {
+pub(crate) struct Health {
     status: &'static str,
     writer: WriterForm,
     #[schemars(with = "schema::Sequence")]
@@ -311,15 +341,15 @@ struct StoreForm {
 }
 
 /// `GET /healthz`.
-pub(super) async fn health(Authorised(ctx): Authorised) -> Response {
+pub(super) async fn health(Authorised(ctx): Authorised) -> HttpAnswer<Health> {
     health_of(&ctx.engine)
 }
 
 /// The same for whoever has no route: all of it is in memory.
-pub(crate) fn health_of(engine: &Engine) -> Response {
+pub(crate) fn health_of(engine: &Engine) -> HttpAnswer<Health> {
     let health = look(engine);
     let status = if health.faults.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    query::json(status, health.sequence, &health)
+    HttpAnswer::new(status, health.sequence, health)
 }
 
 fn look(engine: &Engine) -> Health {
@@ -350,19 +380,19 @@ fn look(engine: &Engine) -> Health {
 }
 
 #[derive(Serialize, JsonSchema)]
-struct Ready {
+pub(crate) struct Ready {
     ready: bool,
     #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
 }
 
 /// `GET /readyz`.
-pub(super) async fn ready(Authorised(ctx): Authorised) -> Response {
+pub(super) async fn ready(Authorised(ctx): Authorised) -> HttpAnswer<Ready> {
     readiness_of(&ctx.engine)
 }
 
 /// The same for whoever has no route.
-pub(crate) fn readiness_of(engine: &Engine) -> Response {
+pub(crate) fn readiness_of(engine: &Engine) -> HttpAnswer<Ready> {
     let head = engine.ledger.head().last;
     let keeps_up =
         |status: Status| status.fault.is_none() && head.0.saturating_sub(status.position.0) < READY_LAG;
@@ -370,7 +400,7 @@ pub(crate) fn readiness_of(engine: &Engine) -> Response {
     let takes_requests = !engine.health.is_stopping() && engine.ledger.fault().is_none();
     let ready = takes_requests && views.into_iter().all(keeps_up);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    query::json(status, head, &Ready { ready, sequence: head })
+    HttpAnswer::new(status, head, Ready { ready, sequence: head })
 }
 
 #[cfg(test)]

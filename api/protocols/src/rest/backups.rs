@@ -23,12 +23,13 @@ use slapledger_core::backup::{
 };
 use slapledger_core::domain::id::Sequence;
 use slapledger_engine::PROGRAM;
+use slapledger_kit::answer::{HttpAnswer, SEQUENCE};
 use slapledger_kit::problem::Problem;
 use slapledger_usecases::context::RequestContext;
 use tokio::task::JoinHandle;
 
 use super::openapi::schema;
-use super::query::{self, Named, Query};
+use super::query::{Named, Query};
 use crate::access::Authorised;
 
 /// Read at a time.
@@ -37,7 +38,7 @@ const PIECE_BYTES: usize = 256 * 1024;
 /// What a backup consists of.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "BackupPlan")]
-struct PlanForm {
+pub(crate) struct PlanForm {
     /// The version of the format.
     format: u32,
     /// The id of the ledger.
@@ -138,7 +139,7 @@ impl From<BackupManifest> for PlanForm {
 }
 
 /// `GET /v1/backup`: what the log consists of up to the last event that was acknowledged.
-pub(super) async fn plan(Authorised(ctx): Authorised, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn plan(Authorised(ctx): Authorised, uri: Uri) -> Result<HttpAnswer<PlanForm>, Problem> {
     Query::read(&uri, &[])?.position(&ctx).await?;
     let planned = tokio::task::spawn_blocking(move || {
         let (created, facts) = (ctx.ledger().created(), PlanFacts { program: PROGRAM, now: ctx.now() });
@@ -147,7 +148,7 @@ pub(super) async fn plan(Authorised(ctx): Authorised, uri: Uri) -> Result<Respon
     let planned = planned.await.map_err(|error| Problem::fault(&error))?;
     let manifest = planned.map_err(|fault| Problem::fault(&fault))?;
     let sequence = Sequence(manifest.last);
-    Ok(query::json(StatusCode::OK, sequence, &PlanForm::from(manifest)))
+    Ok(HttpAnswer::ok(sequence, PlanForm::from(manifest)))
 }
 
 /// `GET /v1/backup/files/{name}`: the bytes of a file of the log; of a tail the first `bytes`.
@@ -171,7 +172,7 @@ pub(super) async fn file(
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(query::SEQUENCE, HeaderValue::from(sequence.0));
+    headers.insert(SEQUENCE, HeaderValue::from(sequence.0));
     Ok(response)
 }
 

@@ -16,7 +16,9 @@ use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::de::IntoDeserializer;
+use serde::de::value::StrDeserializer;
+use serde::{Deserialize, Serialize};
 use slapledger_billing::journal::{
     About, Account, Book, Cause, ClosedPeriod, Filter, Format, Kind, Move, Side, Transaction, TransactionId,
     TrialBalance, amount_text,
@@ -31,6 +33,7 @@ use slapledger_core::domain::invoice::Bound;
 use slapledger_core::domain::money::{Currency, Exact};
 use slapledger_core::domain::time::{Date, Timestamp};
 use slapledger_core::ledger::Submission;
+use slapledger_kit::answer::{HttpAnswer, SEQUENCE};
 use slapledger_kit::code::ProblemCode;
 use slapledger_kit::json_body;
 use slapledger_kit::problem::Problem;
@@ -39,7 +42,7 @@ use slapledger_usecases::context::RequestContext;
 
 use self::describe::PeriodWanted;
 use super::openapi::rules::bound;
-use super::openapi::schema;
+use super::openapi::schema::{self, List};
 use super::query::{self, Named, Query};
 use super::usage::local;
 use crate::access::Authorised;
@@ -116,7 +119,7 @@ impl Span {
 
 /// A transaction of the journal.
 #[derive(Serialize, JsonSchema)]
-struct TransactionForm<'a> {
+struct TransactionForm {
     #[schemars(with = "schema::TransactionId")]
     id: String,
     kind: Caused,
@@ -133,16 +136,16 @@ struct TransactionForm<'a> {
     description: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<schema::InvoiceId>")]
-    document: Option<&'a InvoiceId>,
+    document: Option<InvoiceId>,
     /// The document that a credit note is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<schema::InvoiceId>")]
-    cites: Option<&'a InvoiceId>,
+    cites: Option<InvoiceId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     credit: Option<CreditId>,
     /// They add up to zero.
-    postings: Vec<PostingForm<'a>>,
+    postings: Vec<PostingForm>,
     /// The event that caused it.
     #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
@@ -160,25 +163,25 @@ enum Caused {
 }
 
 #[derive(Serialize, JsonSchema)]
-struct PostingForm<'a> {
+struct PostingForm {
     #[schemars(with = "schema::AccountName")]
-    account: &'a Account,
+    account: Account,
     #[schemars(with = "schema::Decimal")]
     amount: String,
 }
 
-impl<'a> TransactionForm<'a> {
-    fn of(journal: &Journal, transaction: &'a Transaction) -> Self {
+impl TransactionForm {
+    fn of(journal: &Journal, transaction: &Transaction) -> Self {
         let About { at, sequence, seller, currency, ref cause } = *transaction.about();
         let (kind, cites, credit) = match cause {
             Cause::Invoice(_) => (Caused::Invoice, None, None),
-            Cause::CreditNote { cites, .. } => (Caused::CreditNote, cites.as_ref(), None),
+            Cause::CreditNote { cites, .. } => (Caused::CreditNote, cites.clone(), None),
             Cause::CreditGranted { credit, .. } => (Caused::CreditGranted, None, Some(*credit)),
             Cause::CreditWithdrawn { credit, .. } => (Caused::CreditWithdrawn, None, Some(*credit)),
             Cause::Closing { .. } => (Caused::Closing, None, None),
         };
         let postings = transaction.postings().iter().map(|posting| PostingForm {
-            account: &posting.account,
+            account: posting.account.clone(),
             amount: amount_text(posting.amount, currency),
         });
         Self {
@@ -189,7 +192,7 @@ impl<'a> TransactionForm<'a> {
             seller,
             currency,
             description: cause.to_string(),
-            document: cause.document(),
+            document: cause.document().cloned(),
             cites,
             credit,
             postings: postings.collect(),
@@ -198,21 +201,47 @@ impl<'a> TransactionForm<'a> {
     }
 }
 
+/// What a journal is written as.
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum JournalFormat {
+    Json,
+    Hledger,
+    Ledger,
+    Beancount,
+}
+
+impl JournalFormat {
+    /// The format of a text; none of JSON.
+    fn of_text(self) -> Option<Format> {
+        match self {
+            Self::Json => None,
+            Self::Hledger => Some(Format::Hledger),
+            Self::Ledger => Some(Format::Ledger),
+            Self::Beancount => Some(Format::Beancount),
+        }
+    }
+}
+
+impl FromStr for JournalFormat {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text: StrDeserializer<'_, serde::de::value::Error> = text.into_deserializer();
+        Self::deserialize(text).map_err(|_| "must be json, hledger, ledger or beancount")
+    }
+}
+
 /// `GET /v1/journal`: transactions in the order of their events; or all of them as the text of another program.
 pub(super) async fn journal(Authorised(ctx): Authorised, uri: Uri) -> Result<Response, Problem> {
     let query = Query::read(&uri, &["from", "to", "seller", "currency", "format"])?;
     let span = Span::read(&query)?;
-    let format = match query.text("format") {
-        None | Some("json") => None,
-        Some(name) => {
-            let rule = "must be json, hledger, ledger or beancount";
-            let format: Format = name.parse().map_err(|_| Problem::field("format", rule))?;
-            if let Some(name) = ["limit", "cursor"].into_iter().find(|name| query.text(name).is_some()) {
-                return Err(Problem::field(name, "goes with format json alone: a text is whole"));
-            }
-            Some(format)
-        }
-    };
+    let format = query.parse("format")?.unwrap_or(JournalFormat::Json).of_text();
+    if format.is_some()
+        && let Some(name) = ["limit", "cursor"].into_iter().find(|name| query.text(name).is_some())
+    {
+        return Err(Problem::field(name, "goes with format json alone: a text is whole"));
+    }
     let (limit, after) = (query.limit()?, query.cursor::<TransactionId>()?);
     let asked = BooksQuery::read(&ctx, &query).await?;
     let read = asked.books(&ctx, move |journal, calendar, sequence| {
@@ -223,7 +252,7 @@ pub(super) async fn journal(Authorised(ctx): Authorised, uri: Uri) -> Result<Res
         }
         let page = journal.transactions(Filter { from, to, ..asked.filter() }, after, limit);
         let items = page.items.into_iter().map(|known| TransactionForm::of(journal, known)).collect();
-        Ok(query::list(items, page.next, sequence))
+        Ok(query::list(items, page.next, sequence).into_response())
     });
     read.await
 }
@@ -232,15 +261,15 @@ fn text(sequence: Sequence, text: String) -> Response {
     let mut response = text.into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(query::SEQUENCE, HeaderValue::from(sequence.0));
+    headers.insert(SEQUENCE, HeaderValue::from(sequence.0));
     response
 }
 
 /// An account, and what is in it.
 #[derive(Serialize, JsonSchema)]
-struct AccountForm<'a> {
+pub(crate) struct AccountForm {
     #[schemars(with = "schema::AccountName")]
-    id: &'a Account,
+    id: Account,
     #[schemars(with = "schema::PartyId")]
     seller: PartyId,
     #[schemars(with = "schema::Currency")]
@@ -254,10 +283,17 @@ struct AccountForm<'a> {
     balance: String,
 }
 
-impl<'a> AccountForm<'a> {
-    fn of(Book { seller, currency }: Book, account: &'a Account, balance: Exact) -> Self {
+impl AccountForm {
+    fn of(Book { seller, currency }: Book, account: &Account, balance: Exact) -> Self {
         let (kind, normal_side) = (account.kind(), account.normal_side());
-        Self { id: account, seller, currency, kind, normal_side, balance: amount_text(balance, currency) }
+        Self {
+            id: account.clone(),
+            seller,
+            currency,
+            kind,
+            normal_side,
+            balance: amount_text(balance, currency),
+        }
     }
 }
 
@@ -284,7 +320,10 @@ impl FromStr for AccountPlace {
 }
 
 /// `GET /v1/accounts`: all that were ever used, by currency, in the order of a balance sheet.
-pub(super) async fn accounts(Authorised(ctx): Authorised, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn accounts(
+    Authorised(ctx): Authorised,
+    uri: Uri,
+) -> Result<HttpAnswer<List<AccountForm>>, Problem> {
     let query = Query::read(&uri, &["at", "seller", "currency"])?;
     let at = bound_in(&query, "at")?;
     let (limit, after) = (query.limit()?, query.cursor::<AccountPlace>()?);
@@ -311,9 +350,9 @@ pub(super) async fn accounts(Authorised(ctx): Authorised, uri: Uri) -> Result<Re
 
 /// What happened to an account in a period.
 #[derive(Serialize, JsonSchema)]
-struct StatementForm<'a> {
+pub(crate) struct StatementForm {
     #[schemars(with = "schema::AccountName")]
-    id: &'a Account,
+    id: Account,
     #[schemars(with = "schema::PartyId")]
     seller: PartyId,
     #[schemars(with = "schema::Currency")]
@@ -336,7 +375,7 @@ struct StatementForm<'a> {
     #[schemars(with = "schema::Decimal")]
     closing: String,
     /// By date, and of one date in the order of events.
-    items: Vec<MoveForm<'a>>,
+    items: Vec<MoveForm>,
     /// What to ask for as `cursor` for those after them; none, if there are no more.
     next: Option<String>,
     /// The sequence that the statement reflects.
@@ -345,7 +384,7 @@ struct StatementForm<'a> {
 }
 
 #[derive(Serialize, JsonSchema)]
-struct MoveForm<'a> {
+struct MoveForm {
     #[schemars(with = "schema::TransactionId")]
     transaction: String,
     #[schemars(with = "schema::Instant")]
@@ -356,7 +395,7 @@ struct MoveForm<'a> {
     description: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<schema::InvoiceId>")]
-    document: Option<&'a InvoiceId>,
+    document: Option<InvoiceId>,
     #[schemars(with = "schema::Decimal")]
     amount: String,
     /// What is in the account with it.
@@ -364,15 +403,15 @@ struct MoveForm<'a> {
     balance: String,
 }
 
-impl<'a> MoveForm<'a> {
-    fn of(journal: &Journal, known: &Move<'a>) -> Self {
+impl MoveForm {
+    fn of(journal: &Journal, known: &Move<'_>) -> Self {
         let About { at, seller, currency, ref cause, .. } = *known.transaction.about();
         Self {
             transaction: known.transaction.id().to_string(),
             at,
             day: journal.day_of(seller, at),
             description: cause.to_string(),
-            document: cause.document(),
+            document: cause.document().cloned(),
             amount: amount_text(known.amount, currency),
             balance: amount_text(known.balance, currency),
         }
@@ -384,7 +423,7 @@ pub(super) async fn statement(
     Authorised(ctx): Authorised,
     Named(id): Named<String>,
     uri: Uri,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<StatementForm>, Problem> {
     let query = Query::read(&uri, &["from", "to", "at", "seller", "currency"])?;
     let unknown = "there are such as Assets:Receivable:PARTY-2 and Income:Recurring";
     let unknown = || Problem::not_found(format!("there is no account {id}; {unknown}"));
@@ -403,7 +442,7 @@ pub(super) async fn statement(
         let book = Book { seller: asked.seller, currency: currency_of(journal, &asked, &account)? };
         let statement = journal.statement((book, &account), (from, to), after, limit);
         let form = StatementForm {
-            id: &account,
+            id: account.clone(),
             seller: book.seller,
             currency: book.currency,
             kind: account.kind(),
@@ -416,7 +455,7 @@ pub(super) async fn statement(
             next: statement.moves.next.map(|next| next.to_string()),
             sequence,
         };
-        Ok(query::json(StatusCode::OK, sequence, &form))
+        Ok(HttpAnswer::ok(sequence, form))
     });
     read.await
 }
@@ -442,23 +481,23 @@ fn currency_of(journal: &Journal, asked: &BooksQuery, account: &Account) -> Resu
 
 /// All accounts that are not empty, at an instant.
 #[derive(Serialize, JsonSchema)]
-struct TrialBalanceForm<'a> {
+pub(crate) struct TrialBalanceForm {
     #[schemars(with = "schema::PartyId")]
     seller: PartyId,
     /// All that is dated before it counts; null, if all there is does.
     #[schemars(with = "Option<schema::Instant>")]
     at: Option<Timestamp>,
     /// One for each currency.
-    books: Vec<BookForm<'a>>,
+    books: Vec<BookForm>,
     #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
 }
 
 #[derive(Serialize, JsonSchema)]
-struct BookForm<'a> {
+struct BookForm {
     #[schemars(with = "schema::Currency")]
     currency: Currency,
-    accounts: Vec<BalanceForm<'a>>,
+    accounts: Vec<BalanceForm>,
     /// The sum of what is above zero.
     #[schemars(with = "schema::Decimal")]
     debits: String,
@@ -468,20 +507,20 @@ struct BookForm<'a> {
 }
 
 #[derive(Serialize, JsonSchema)]
-struct BalanceForm<'a> {
+struct BalanceForm {
     #[schemars(with = "schema::AccountName")]
-    account: &'a Account,
+    account: Account,
     #[schemars(with = "schema::AccountKind")]
     kind: Kind,
     #[schemars(with = "schema::Decimal")]
     balance: String,
 }
 
-impl<'a> BookForm<'a> {
-    fn of(trial: TrialBalance<'a>) -> Self {
+impl BookForm {
+    fn of(trial: TrialBalance<'_>) -> Self {
         let currency = trial.book.currency;
         let balances = trial.balances.into_iter().map(|(account, balance)| BalanceForm {
-            account,
+            account: account.clone(),
             kind: account.kind(),
             balance: amount_text(balance, currency),
         });
@@ -495,7 +534,10 @@ impl<'a> BookForm<'a> {
 }
 
 /// `GET /v1/trial-balance`.
-pub(super) async fn trial_balance(Authorised(ctx): Authorised, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn trial_balance(
+    Authorised(ctx): Authorised,
+    uri: Uri,
+) -> Result<HttpAnswer<TrialBalanceForm>, Problem> {
     let query = Query::read(&uri, &["at", "seller", "currency"])?;
     let at = bound_in(&query, "at")?;
     let asked = BooksQuery::read(&ctx, &query).await?;
@@ -504,14 +546,14 @@ pub(super) async fn trial_balance(Authorised(ctx): Authorised, uri: Uri) -> Resu
         let trials = journal.trial_balances(Filter { to: at, ..asked.filter() });
         let books = trials.into_iter().map(BookForm::of).collect();
         let form = TrialBalanceForm { seller: asked.seller, at, books, sequence };
-        Ok(query::json(StatusCode::OK, sequence, &form))
+        Ok(HttpAnswer::ok(sequence, form))
     });
     read.await
 }
 
 /// A period of a seller's books that is closed.
 #[derive(Serialize, JsonSchema)]
-struct PeriodForm {
+pub(crate) struct PeriodForm {
     #[schemars(with = "schema::PartyId")]
     seller: PartyId,
     /// Its first instant; null, if nothing was closed before.
@@ -549,7 +591,10 @@ impl PeriodForm {
 }
 
 /// `GET /v1/accounting-periods`: those that are closed, the oldest first.
-pub(super) async fn periods(Authorised(ctx): Authorised, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn periods(
+    Authorised(ctx): Authorised,
+    uri: Uri,
+) -> Result<HttpAnswer<List<PeriodForm>>, Problem> {
     let query = Query::read(&uri, &["seller"])?;
     let (limit, after) = (query.limit()?, query.cursor::<u64>()?.map_or(Sequence::ZERO, Sequence));
     let asked = BooksQuery::read(&ctx, &query).await?;
@@ -563,7 +608,10 @@ pub(super) async fn periods(Authorised(ctx): Authorised, uri: Uri) -> Result<Res
 }
 
 /// `POST /v1/accounting-periods`: closes the books of a seller up to the beginning of a day.
-pub(super) async fn close(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
+pub(super) async fn close(
+    Authorised(ctx): Authorised,
+    request: Request,
+) -> Result<HttpAnswer<PeriodForm>, Problem> {
     let (sent, wanted) = json_body::read::<PeriodWanted>(request, json_body::MOST_BYTES).await?;
     let until = wanted.until.0;
     let seller = wanted.seller.map_or(FIRST_PARTY, Into::into);
@@ -578,7 +626,7 @@ pub(super) async fn close(Authorised(ctx): Authorised, request: Request) -> Resu
         let closed = journal.periods_of(seller).find(|period| period.until == until);
         let closed =
             closed.ok_or_else(|| Problem::fault(&"books were closed, and the journal has no such period"))?;
-        Ok(query::json(StatusCode::CREATED, sequence, &PeriodForm::of(journal, closed)))
+        Ok(HttpAnswer::new(StatusCode::CREATED, sequence, PeriodForm::of(journal, closed)))
     });
     read.await?
 }

@@ -10,7 +10,6 @@ mod tests;
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::Response;
 use serde::Serialize;
 use slapledger_billing::BillingView;
 use slapledger_core::domain::Command;
@@ -19,6 +18,7 @@ use slapledger_core::domain::id::{CommandId, Sequence};
 use slapledger_core::ledger::{Accepted, Submission, SubmitError};
 use slapledger_core::log::envelope::{Actor, Meta};
 use slapledger_engine::ProjectView;
+use slapledger_kit::answer::{HttpAnswer, precondition};
 use slapledger_kit::body::ReceivedRequest;
 use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
@@ -116,7 +116,7 @@ impl<'a> Change<'a> {
         for _ in 0..ATTEMPTS {
             let (found, since) = look(ctx, Sequence::ZERO, &find).await?;
             let found = found?;
-            query::precondition(headers, || show(&found))?;
+            precondition(headers, || show(&found))?;
             let submission = Submission { meta: Arc::clone(meta), command: command(&found)? };
             match ctx.ledger().submit_if_unmoved(submission, stream.clone(), since).await {
                 Ok(accepted) => return Ok(accepted),
@@ -130,13 +130,13 @@ impl<'a> Change<'a> {
     }
 
     /// The thing as it is after the change, with its tag.
-    pub(super) async fn shown<V: Looked, T, R: Serialize>(
+    pub(super) async fn shown<V: Looked, T, R>(
         &self,
         min: Sequence,
         find: impl Fn(&V) -> Result<T, Problem>,
         show: impl Fn(&T) -> R,
-    ) -> Result<Response, Problem> {
+    ) -> Result<HttpAnswer<R>, Problem> {
         let (found, sequence) = look(self.ctx, min, find).await?;
-        Ok(query::tagged(&self.headers, StatusCode::OK, sequence, &show(&found?)))
+        Ok(HttpAnswer::tagged(StatusCode::OK, sequence, show(&found?)))
     }
 }

@@ -3,12 +3,12 @@
 pub(super) mod describe;
 
 use axum::extract::Request;
-use axum::http::{StatusCode, Uri};
-use axum::response::Response;
+use axum::http::Uri;
 use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::ledger::ClockStatus;
+use slapledger_kit::answer::HttpAnswer;
 use slapledger_kit::json_body;
 use slapledger_kit::problem::Problem;
 use slapledger_usecases::context::RequestContext;
@@ -35,7 +35,7 @@ enum ClockStateForm {
 /// The clock of the server.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Clock")]
-struct ClockShown {
+pub(crate) struct ClockShown {
     state: ClockStateForm,
     /// What it shows.
     #[schemars(with = "schema::Instant")]
@@ -77,19 +77,22 @@ impl ClockShown {
 }
 
 /// `GET /v1/clock`.
-pub(super) async fn show(Authorised(ctx): Authorised, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn show(Authorised(ctx): Authorised, uri: Uri) -> Result<HttpAnswer<ClockShown>, Problem> {
     let position = Query::read(&uri, &[])?.position(&ctx).await?;
-    Ok(query::json(StatusCode::OK, position, &ClockShown::of(&ctx)))
+    Ok(HttpAnswer::ok(position, ClockShown::of(&ctx)))
 }
 
 /// `POST /v1/clock/confirm`: what the clock shows is right, if it is within a minute of what is sent. Where it is not in
 /// doubt there is nothing to confirm, and nothing is recorded.
-pub(super) async fn confirm(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
+pub(super) async fn confirm(
+    Authorised(ctx): Authorised,
+    request: Request,
+) -> Result<HttpAnswer<ClockShown>, Problem> {
     let (sent, ClockConfirmation { now }) = json_body::read(request, json_body::MOST_BYTES).await?;
     let meta = query::meta(&ctx, ctx.caller.actor(), &sent.headers, &sent.content())?;
     let confirmed = ctx.ledger().confirm_clock(meta, now.0).await?;
     let sequence = confirmed.map_or(ctx.ledger().head().last, |accepted| accepted.sequence);
-    Ok(query::json(StatusCode::OK, sequence, &ClockShown::of(&ctx)))
+    Ok(HttpAnswer::ok(sequence, ClockShown::of(&ctx)))
 }
 
 #[cfg(test)]

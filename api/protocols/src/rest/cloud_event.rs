@@ -21,7 +21,9 @@ use serde_json::value::RawValue;
 use slapledger_core::domain::id::ComputerId;
 use slapledger_core::domain::quantity::{InvalidNumber, Quantity};
 use slapledger_core::domain::time::{TimeZone, Timestamp};
-use slapledger_core::domain::usage::{Revision, Told, Unmeterable, Unreadable, UsageId, UsageReport};
+use slapledger_core::domain::usage::{
+    NoInstant, Revision, Told, Unmeterable, Unreadable, UsageId, UsageReport,
+};
 use slapledger_slap_wire::tioxml::{QuantityError, parse_date, parse_quantity};
 
 use members::{Dimensions, Envelope, Item, Member, Payload, TWICE, shown};
@@ -429,20 +431,25 @@ fn told(
     zone_missing: &mut bool,
 ) -> Result<Told, Fault> {
     let Some(text) = bounded(field, member)? else { return Ok(Ok(None)) };
-    Ok(instant(text, zone, zone_missing).map(Some).ok_or_else(|| Unreadable(text.into())))
+    let why = match instant(text, zone, zone_missing) {
+        Ok(instant) => return Ok(Ok(Some(instant))),
+        Err(why) => why,
+    };
+    Ok(Err(Unreadable { text: text.into(), why }))
 }
 
 /// An RFC 3339 instant; without an offset it is on the clock of its computer.
-fn instant(text: &str, zone: Option<TimeZone>, zone_missing: &mut bool) -> Option<Timestamp> {
+fn instant(text: &str, zone: Option<TimeZone>, zone_missing: &mut bool) -> Result<Timestamp, NoInstant> {
     if let Some(instant) = Timestamp::parse_rfc3339(text) {
-        return Some(instant);
+        return Ok(instant);
     }
-    NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").ok()?;
+    NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").map_err(|_| NoInstant::Malformed)?;
     let Some(zone) = zone else {
         *zone_missing = true;
-        return None;
+        return Err(NoInstant::Malformed);
     };
-    Timestamp::from_micros(parse_date(text, zone.0).ok()??.micros)
+    let stamp = parse_date(text, zone.0).map_err(|error| error.why())?.ok_or(NoInstant::Malformed)?;
+    Timestamp::from_micros(stamp.micros).ok_or(NoInstant::Malformed)
 }
 
 /// A dimension.

@@ -6,8 +6,7 @@ pub(super) mod writes;
 
 use std::collections::BTreeMap;
 
-use axum::http::{HeaderMap, Uri};
-use axum::response::Response;
+use axum::http::Uri;
 use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_core::domain::computer::AllocationScope;
@@ -15,21 +14,23 @@ use slapledger_core::domain::id::{ComputerId, InstanceId, PartyId, SoftwareRelea
 use slapledger_core::domain::software::SoftwareState;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::keyring::KeyRing;
+use slapledger_kit::answer::HttpAnswer;
 use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
 use slapledger_kit::sealing::open;
 use slapledger_projections::SlapViews;
 use slapledger_projections::inventory::{Computer, Partition, Supply};
-use slapledger_usecases::reading::read;
+use slapledger_usecases::context::RequestContext;
+use slapledger_usecases::reading::{no_computer, read};
 use slapledger_usecases::software::supply_state;
 
-use super::openapi::schema;
-use super::query::{self, Named, Query};
+use super::openapi::schema::{self, List};
+use super::query::{Named, Query};
 use crate::access::Authorised;
 
 /// A computer in a list.
 #[derive(Serialize, JsonSchema)]
-struct ComputerItem {
+pub(crate) struct ComputerItem {
     id: String,
     /// What people call it.
     title: Option<String>,
@@ -44,6 +45,9 @@ struct ComputerItem {
     /// When it was last heard of, if it fell silent.
     #[schemars(with = "Option<schema::Instant>")]
     silent_since: Option<Timestamp>,
+    /// When it was retired, if it was.
+    #[schemars(with = "Option<schema::Instant>")]
+    retired_at: Option<Timestamp>,
     partitions: Counts,
 }
 
@@ -54,12 +58,14 @@ struct Counts {
     free: usize,
     busy: usize,
     withdrawn: usize,
+    /// Withdrawn while somebody is in them: nothing happens there until they are released, or offered again.
+    lost: usize,
 }
 
 /// A single computer.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Computer")]
-struct ComputerResource {
+pub(crate) struct ComputerResource {
     #[serde(flatten)]
     item: ComputerItem,
     /// What filters may ask for.
@@ -100,6 +106,10 @@ struct PartitionItem {
 struct AddressItem {
     address: String,
     netmask: String,
+    /// Its network interface.
+    interface: String,
+    gateway: String,
+    network: String,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -130,7 +140,13 @@ impl ComputerItem {
             registered_at: computer.registered_at,
             configured_at: computer.configured_at,
             silent_since: computer.silent_since,
-            partitions: Counts { free: count("free"), busy: count("busy"), withdrawn: count("withdrawn") },
+            retired_at: computer.retired_at,
+            partitions: Counts {
+                free: count("free"),
+                busy: count("busy"),
+                withdrawn: count("withdrawn"),
+                lost: count("lost"),
+            },
         }
     }
 }
@@ -162,7 +178,8 @@ impl ComputerResource {
 
 fn partition_state(partition: &Partition) -> &'static str {
     match (partition.occupant, partition.offered) {
-        (Some(_), _) => "busy",
+        (Some(_), true) => "busy",
+        (Some(_), false) => "lost",
         (None, true) => "free",
         (None, false) => "withdrawn",
     }
@@ -170,9 +187,13 @@ fn partition_state(partition: &Partition) -> &'static str {
 
 impl PartitionItem {
     fn of(partition: &Partition) -> Self {
-        let addresses = partition.offer.addresses.iter();
-        let addresses = addresses
-            .map(|told| AddressItem { address: told.address.to_string(), netmask: told.netmask.to_string() });
+        let addresses = partition.offer.addresses.iter().map(|told| AddressItem {
+            address: told.address.to_string(),
+            netmask: told.netmask.to_string(),
+            interface: partition.offer.interface_of(told).to_owned(),
+            gateway: told.gateway.to_string(),
+            network: told.network.to_string(),
+        });
         Self {
             id: partition.offer.partition.to_string(),
             state: partition_state(partition),
@@ -198,8 +219,21 @@ impl SupplyItem {
     }
 }
 
+fn named(text: &str) -> Result<ComputerId, Problem> {
+    ComputerId::new(text)
+        .map_err(|_| Problem::unknown(ProblemCode::ComputerUnknown, format!("there is no computer {text}")))
+}
+
+fn find(ctx: &RequestContext, view: &SlapViews, id: &ComputerId) -> Result<Computer, Problem> {
+    let known = view.inventory.computer(id.as_str()).filter(|known| ctx.caller.sees_computer(known));
+    known.cloned().ok_or_else(|| no_computer(id))
+}
+
 /// `GET /v1/computers`, by reference.
-pub(super) async fn computers(Authorised(ctx): Authorised, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn computers(
+    Authorised(ctx): Authorised,
+    uri: Uri,
+) -> Result<HttpAnswer<List<ComputerItem>>, Problem> {
     let page = |view: &SlapViews, after: Option<&ComputerId>, limit| {
         let theirs = |computer: &Computer| ctx.caller.sees_computer(computer);
         view.inventory.computers(theirs, after.map(ComputerId::as_str), limit).map(ComputerItem::of)
@@ -212,8 +246,7 @@ pub(super) async fn computer(
     Authorised(ctx): Authorised,
     Named(id): Named<String>,
     uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<ComputerResource>, Problem> {
     let position = Query::read(&uri, &[])?.position(&ctx).await?;
     let found = read(&ctx, position, |view, at| {
         let known = view.inventory.computer(&id).filter(|known| ctx.caller.sees_computer(known))?;
@@ -223,5 +256,5 @@ pub(super) async fn computer(
     let (found, sequence) = found.ok_or_else(|| {
         Problem::unknown(ProblemCode::ComputerUnknown, format!("there is no computer {id}"))
     })?;
-    Ok(query::resource(&headers, sequence, &ComputerResource::of(ctx.keys(), &found)))
+    Ok(HttpAnswer::resource(sequence, ComputerResource::of(ctx.keys(), &found)))
 }

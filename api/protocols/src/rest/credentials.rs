@@ -6,8 +6,7 @@
 pub(super) mod describe;
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode, Uri};
-use axum::response::Response;
+use axum::http::{StatusCode, Uri};
 use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_core::domain::access::{
@@ -15,6 +14,7 @@ use slapledger_core::domain::access::{
 };
 use slapledger_core::domain::id::{CredentialId, ProjectId};
 use slapledger_core::domain::time::Timestamp;
+use slapledger_kit::answer::HttpAnswer;
 use slapledger_kit::code::ProblemCode;
 use slapledger_kit::json_body;
 use slapledger_kit::problem::Problem;
@@ -24,14 +24,14 @@ use slapledger_usecases::certification::{self, WantedCredential};
 use slapledger_usecases::context::RequestContext;
 
 use self::describe::{NewToken, Revocation};
-use super::openapi::schema;
+use super::openapi::schema::{self, List};
 use super::query::{self, Named, Query};
 use crate::access::Authorised;
 
 /// A credential as it is shown.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Credential")]
-struct CredentialForm {
+pub(crate) struct CredentialForm {
     #[schemars(with = "schema::CredentialId")]
     id: CredentialId,
     /// `token` or `certificate`.
@@ -66,7 +66,7 @@ struct CredentialForm {
 
 /// A credential that was revoked.
 #[derive(Serialize, JsonSchema)]
-struct RevokedForm {
+pub(crate) struct RevokedForm {
     #[serde(flatten)]
     credential: CredentialForm,
     /// Those that were revoked by this request, as they are now; none, if all of them had ended before.
@@ -75,7 +75,7 @@ struct RevokedForm {
 
 /// A token that was issued, shown once.
 #[derive(Serialize, JsonSchema)]
-struct TokenForm {
+pub(crate) struct TokenForm {
     #[serde(flatten)]
     credential: CredentialForm,
     /// The token itself. It is not kept, and cannot be shown again.
@@ -145,7 +145,10 @@ fn named(id: &str) -> Result<CredentialId, Problem> {
 }
 
 /// `GET /v1/credentials`, by id.
-pub(super) async fn list(Authorised(ctx): Authorised, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn list(
+    Authorised(ctx): Authorised,
+    uri: Uri,
+) -> Result<HttpAnswer<List<CredentialForm>>, Problem> {
     let query = Query::read(&uri, &[])?;
     let (limit, after) = (query.limit()?, query.cursor::<CredentialId>()?);
     let position = query.position(&ctx).await?;
@@ -163,12 +166,11 @@ pub(super) async fn show(
     Authorised(ctx): Authorised,
     Named(id): Named<String>,
     uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<CredentialForm>, Problem> {
     let id = named(&id)?;
     let position = Query::read(&uri, &[])?.position(&ctx).await?;
     let read = ctx.access().read_at(position, |view, sequence| {
-        find(&ctx, &view.access, id).map(|form| query::resource(&headers, sequence, &form))
+        find(&ctx, &view.access, id).map(|form| HttpAnswer::resource(sequence, form))
     });
     read.await?
 }
@@ -179,7 +181,7 @@ pub(super) async fn revoke(
     Authorised(ctx): Authorised,
     Named(id): Named<String>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<RevokedForm>, Problem> {
     let id = named(&id)?;
     let (sent, revocation) = json_body::read_optional::<Revocation>(request, json_body::MOST_BYTES).await?;
     let all = revocation.all_of_holder.unwrap_or(false);
@@ -199,8 +201,7 @@ pub(super) async fn revoke(
         let credential = find(&ctx, &view.access, id)?;
         let revoked = revoked.iter().filter_map(|id| view.access.credential(*id));
         let revoked = revoked.map(|known| CredentialForm::of(known, ctx.now())).collect();
-        let form = RevokedForm { credential, revoked };
-        Ok(query::json(StatusCode::OK, sequence, &form))
+        Ok(HttpAnswer::ok(sequence, RevokedForm { credential, revoked }))
     })
 }
 
@@ -230,7 +231,10 @@ fn to_revoke(
 }
 
 /// `POST /v1/tokens`: issues one.
-pub(super) async fn issue(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
+pub(super) async fn issue(
+    Authorised(ctx): Authorised,
+    request: Request,
+) -> Result<HttpAnswer<TokenForm>, Problem> {
     let (sent, token) = json_body::read::<NewToken>(request, json_body::MOST_BYTES).await?;
     let wanted = wanted(&ctx, token)?;
     if sent.headers.contains_key("idempotency-key") {
@@ -242,10 +246,7 @@ pub(super) async fn issue(Authorised(ctx): Authorised, request: Request) -> Resu
     ctx.access().read(|view, sequence| {
         let credential = find(&ctx, &view.access, token.credential)?;
         let form = TokenForm { credential, token: text.as_str().to_owned() };
-        let mut response = query::json(StatusCode::CREATED, sequence, &form);
-        let headers = response.headers_mut();
-        headers.insert(axum::http::header::CACHE_CONTROL, axum::http::HeaderValue::from_static("no-store"));
-        Ok(response)
+        Ok(HttpAnswer::new(StatusCode::CREATED, sequence, form).not_stored())
     })
 }
 

@@ -5,8 +5,7 @@ pub(super) mod describe;
 mod tests;
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode, Uri};
-use axum::response::Response;
+use axum::http::{StatusCode, Uri};
 use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_billing::{Charge, PrepaidCredit};
@@ -18,6 +17,7 @@ use slapledger_core::domain::money::{Amount, Currency};
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::ledger::Submission;
+use slapledger_kit::answer::HttpAnswer;
 use slapledger_kit::code::ProblemCode;
 use slapledger_kit::json_body;
 use slapledger_kit::problem::Problem;
@@ -25,14 +25,14 @@ use slapledger_usecases::caller::FIRST_PARTY;
 use slapledger_usecases::context::RequestContext;
 
 use self::describe::{ChargeWanted, CreditWanted, Withdrawal};
-use super::openapi::schema;
+use super::openapi::schema::{self, List};
 use super::query::{self, Named, Query};
 use super::usage::local;
 use crate::access::Authorised;
 
 /// A prepaid credit.
 #[derive(Serialize, JsonSchema)]
-struct CreditForm<'a> {
+pub(crate) struct CreditForm {
     #[schemars(with = "schema::CreditId")]
     id: CreditId,
     #[schemars(with = "schema::PartyId")]
@@ -46,15 +46,15 @@ struct CreditForm<'a> {
     /// What no invoice has used, and nobody has taken back.
     #[schemars(with = "schema::Amount")]
     left: Amount,
-    description: &'a str,
+    description: Box<str>,
     #[schemars(with = "schema::Instant")]
     granted_at: Timestamp,
     #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
 }
 
-impl<'a> CreditForm<'a> {
-    fn of(credit: PrepaidCredit<'a>) -> Self {
+impl CreditForm {
+    fn of(credit: PrepaidCredit<'_>) -> Self {
         let PrepaidCredit { granted, sequence, left } = credit;
         Self {
             id: granted.credit,
@@ -63,7 +63,7 @@ impl<'a> CreditForm<'a> {
             currency: granted.currency,
             amount: granted.amount,
             left,
-            description: &granted.description,
+            description: granted.description.clone(),
             granted_at: granted.at,
             sequence,
         }
@@ -72,7 +72,7 @@ impl<'a> CreditForm<'a> {
 
 /// Something charged or given by hand.
 #[derive(Serialize, JsonSchema)]
-struct ChargeForm<'a> {
+pub(crate) struct ChargeForm {
     #[schemars(with = "schema::ChargeId")]
     id: ChargeId,
     #[schemars(with = "schema::PartyId")]
@@ -84,23 +84,23 @@ struct ChargeForm<'a> {
     /// Below zero, if it is given.
     #[schemars(with = "schema::Amount")]
     amount: Amount,
-    description: &'a str,
+    description: Box<str>,
     /// The line it corrects.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<schema::LineRef>")]
-    cites: Option<&'a LineRef>,
+    cites: Option<LineRef>,
     /// The document that has it; until then it is on the next.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<schema::InvoiceId>")]
-    invoice: Option<&'a InvoiceId>,
+    invoice: Option<InvoiceId>,
     #[schemars(with = "schema::Instant")]
     recorded_at: Timestamp,
     #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
 }
 
-impl<'a> ChargeForm<'a> {
-    fn of(charge: &'a Charge) -> Self {
+impl ChargeForm {
+    fn of(charge: &Charge) -> Self {
         let recorded = &charge.recorded;
         Self {
             id: recorded.charge,
@@ -108,9 +108,9 @@ impl<'a> ChargeForm<'a> {
             customer: recorded.customer,
             currency: recorded.currency,
             amount: recorded.amount,
-            description: &recorded.description,
-            cites: recorded.cites.as_ref(),
-            invoice: charge.invoice.as_ref(),
+            description: recorded.description.clone(),
+            cites: recorded.cites.clone(),
+            invoice: charge.invoice.clone(),
             recorded_at: recorded.at,
             sequence: charge.sequence,
         }
@@ -118,7 +118,10 @@ impl<'a> ChargeForm<'a> {
 }
 
 /// `POST /v1/credits`: a customer has paid before.
-pub(super) async fn grant(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
+pub(super) async fn grant(
+    Authorised(ctx): Authorised,
+    request: Request,
+) -> Result<HttpAnswer<CreditForm>, Problem> {
     let (sent, wanted) = json_body::read::<CreditWanted>(request, json_body::MOST_BYTES).await?;
     let currency = wanted.currency.0;
     let command = Command::GrantCredit(GrantCredit {
@@ -133,9 +136,9 @@ pub(super) async fn grant(Authorised(ctx): Authorised, request: Request) -> Resu
     let Answer::Credit(credit) = accepted.answer else {
         return Err(Problem::fault(&"a credit was answered with something else"));
     };
-    let show = |at, form: &CreditForm<'_>| query::tagged(&sent.headers, StatusCode::CREATED, at, form);
-    let response = credit_at(&ctx, credit, accepted.sequence, show).await?;
-    Ok(query::located(response, &format!("/v1/credits/{credit}")))
+    let (at, form) = credit_at(&ctx, credit, accepted.sequence).await?;
+    let answer = HttpAnswer::tagged(StatusCode::CREATED, at, form);
+    Ok(answer.located(&format!("/v1/credits/{credit}")))
 }
 
 /// `POST /v1/credits/{id}/withdraw`: takes back what is left.
@@ -143,14 +146,14 @@ pub(super) async fn withdraw(
     Authorised(ctx): Authorised,
     Named(id): Named<String>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<CreditForm>, Problem> {
     let credit: CreditId = id.parse().map_err(|_| no_credit(&id))?;
     let (sent, Withdrawal { reason }) = json_body::read(request, json_body::MOST_BYTES).await?;
     let command = Command::WithdrawCredit(WithdrawCredit { credit, reason: reason.0.into() });
     let meta = query::meta(&ctx, local(&ctx), &sent.headers, &sent.content())?;
     let accepted = ctx.ledger().submit(Submission { meta, command }).await?;
-    let show = |at, form: &CreditForm<'_>| query::tagged(&sent.headers, StatusCode::OK, at, form);
-    credit_at(&ctx, credit, accepted.sequence, show).await
+    let (at, form) = credit_at(&ctx, credit, accepted.sequence).await?;
+    Ok(HttpAnswer::tagged(StatusCode::OK, at, form))
 }
 
 /// `GET /v1/credits/{id}`.
@@ -158,23 +161,22 @@ pub(super) async fn credit(
     Authorised(ctx): Authorised,
     Named(id): Named<String>,
     uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<CreditForm>, Problem> {
     let credit = id.parse().map_err(|_| no_credit(&id))?;
     let position = Query::read(&uri, &[])?.position(&ctx).await?;
-    credit_at(&ctx, credit, position, |at, form| query::resource(&headers, at, form)).await
+    let (at, form) = credit_at(&ctx, credit, position).await?;
+    Ok(HttpAnswer::resource(at, form))
 }
 
 async fn credit_at(
     ctx: &RequestContext,
     credit: CreditId,
     min: Sequence,
-    show: impl FnOnce(Sequence, &CreditForm<'_>) -> Response,
-) -> Result<Response, Problem> {
+) -> Result<(Sequence, CreditForm), Problem> {
     let read = ctx.billing().read_at(min, |view, at| {
         let known =
             view.billing.credit(credit).filter(|known| ctx.caller.sees_party(known.granted.customer))?;
-        Some(show(at, &CreditForm::of(known)))
+        Some((at, CreditForm::of(known)))
     });
     read.await?.ok_or_else(|| no_credit(&credit.to_string()))
 }
@@ -184,7 +186,10 @@ fn no_credit(id: &str) -> Problem {
 }
 
 /// `GET /v1/credits`, the oldest first.
-pub(super) async fn credits(Authorised(ctx): Authorised, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn credits(
+    Authorised(ctx): Authorised,
+    uri: Uri,
+) -> Result<HttpAnswer<List<CreditForm>>, Problem> {
     let query = Query::read(&uri, &["customer"])?;
     let (customer, limit, after) = (query.parse("customer")?, query.limit()?, query.cursor::<CreditId>()?);
     let position = query.position(&ctx).await?;
@@ -196,7 +201,10 @@ pub(super) async fn credits(Authorised(ctx): Authorised, uri: Uri) -> Result<Res
 }
 
 /// `POST /v1/charges`: something is to be on the next invoice.
-pub(super) async fn record(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
+pub(super) async fn record(
+    Authorised(ctx): Authorised,
+    request: Request,
+) -> Result<HttpAnswer<ChargeForm>, Problem> {
     let (sent, wanted) = json_body::read::<ChargeWanted>(request, json_body::MOST_BYTES).await?;
     let currency = wanted.currency.0;
     let command = Command::RecordCharge(RecordCharge {
@@ -212,9 +220,9 @@ pub(super) async fn record(Authorised(ctx): Authorised, request: Request) -> Res
     let Answer::Charge(charge) = accepted.answer else {
         return Err(Problem::fault(&"a charge was answered with something else"));
     };
-    let show = |at, form: &ChargeForm<'_>| query::tagged(&sent.headers, StatusCode::CREATED, at, form);
-    let response = charge_at(&ctx, charge, accepted.sequence, show).await?;
-    Ok(query::located(response, &format!("/v1/charges/{charge}")))
+    let (at, form) = charge_at(&ctx, charge, accepted.sequence).await?;
+    let answer = HttpAnswer::tagged(StatusCode::CREATED, at, form);
+    Ok(answer.located(&format!("/v1/charges/{charge}")))
 }
 
 /// `GET /v1/charges/{id}`.
@@ -222,23 +230,22 @@ pub(super) async fn charge(
     Authorised(ctx): Authorised,
     Named(id): Named<String>,
     uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<ChargeForm>, Problem> {
     let charge = id.parse().map_err(|_| no_charge(&id))?;
     let position = Query::read(&uri, &[])?.position(&ctx).await?;
-    charge_at(&ctx, charge, position, |at, form| query::resource(&headers, at, form)).await
+    let (at, form) = charge_at(&ctx, charge, position).await?;
+    Ok(HttpAnswer::resource(at, form))
 }
 
 async fn charge_at(
     ctx: &RequestContext,
     charge: ChargeId,
     min: Sequence,
-    show: impl FnOnce(Sequence, &ChargeForm<'_>) -> Response,
-) -> Result<Response, Problem> {
+) -> Result<(Sequence, ChargeForm), Problem> {
     let read = ctx.billing().read_at(min, |view, at| {
         let known = view.billing.charge(charge);
         let known = known.filter(|known| ctx.caller.sees_party(known.recorded.customer))?;
-        Some(show(at, &ChargeForm::of(known)))
+        Some((at, ChargeForm::of(known)))
     });
     read.await?.ok_or_else(|| no_charge(&charge.to_string()))
 }
@@ -248,7 +255,10 @@ fn no_charge(id: &str) -> Problem {
 }
 
 /// `GET /v1/charges`, the oldest first.
-pub(super) async fn charges(Authorised(ctx): Authorised, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn charges(
+    Authorised(ctx): Authorised,
+    uri: Uri,
+) -> Result<HttpAnswer<List<ChargeForm>>, Problem> {
     let query = Query::read(&uri, &["customer"])?;
     let (customer, limit, after) = (query.parse("customer")?, query.limit()?, query.cursor::<ChargeId>()?);
     let position = query.position(&ctx).await?;

@@ -9,26 +9,25 @@ use std::fmt;
 use std::str::FromStr;
 
 use axum::http::Uri;
-use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
 use slapledger_billing::diff::{DiffPlace, LineDiff};
 use slapledger_core::domain::id::{InvoiceId, PartyId, Sequence};
 use slapledger_core::domain::invoice::{EventSet, InvoiceLine};
 use slapledger_core::domain::money::{Amount, Currency};
+use slapledger_kit::answer::HttpAnswer;
 use slapledger_kit::problem::Problem;
 
 use super::invoices::runs::{run_named, unknown_run};
 use super::invoices::{EventForm, LineForm};
 use super::log;
-use super::openapi::schema;
+use super::openapi::schema::{self, List};
 use super::query::{self, Named, Query};
 use crate::access::Authorised;
 
 /// A line that would be another.
 #[derive(Serialize, JsonSchema)]
-struct DiffForm {
+pub(crate) struct DiffForm {
     #[schemars(with = "schema::PartyId")]
     payer: PartyId,
     /// The document of the run.
@@ -36,11 +35,9 @@ struct DiffForm {
     #[schemars(with = "Option<schema::InvoiceId>")]
     invoice: Option<InvoiceId>,
     /// The line as it stands, as something charged; none, if there was none.
-    #[schemars(with = "Option<LineForm<'static>>")]
-    then: Option<Value>,
+    then: Option<LineForm>,
     /// The line as it would be; none, if it would not be there.
-    #[schemars(with = "Option<LineForm<'static>>")]
-    now: Option<Value>,
+    now: Option<LineForm>,
     /// What it would be more.
     #[schemars(with = "schema::Amount")]
     difference: Amount,
@@ -63,24 +60,21 @@ struct VersionSince {
 }
 
 impl DiffForm {
-    fn of(diff: &LineDiff, currency: Currency) -> Result<Self, Problem> {
-        let shown = |line: &Option<InvoiceLine>| {
-            let form = line.as_ref().map(|line| serde_json::to_value(LineForm::of(line, currency)));
-            form.transpose().map_err(|error| Problem::fault(&error))
-        };
+    fn of(diff: &LineDiff, currency: Currency) -> Self {
+        let shown = |line: &Option<InvoiceLine>| line.as_ref().map(|line| LineForm::of(line, currency));
         let versions = diff.versions.iter();
-        Ok(Self {
+        Self {
             payer: diff.payer,
             invoice: diff.invoice.clone(),
-            then: shown(&diff.then)?,
-            now: shown(&diff.now)?,
+            then: shown(&diff.then),
+            now: shown(&diff.now),
             difference: diff.difference,
             events: diff.events.clone(),
             causes: Vec::new(),
             versions: versions
                 .map(|(version, sequence)| VersionSince { version: *version, sequence: *sequence })
                 .collect(),
-        })
+        }
     }
 }
 
@@ -89,7 +83,7 @@ pub(super) async fn list(
     Authorised(ctx): Authorised,
     Named(run): Named<String>,
     uri: Uri,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<List<DiffForm>>, Problem> {
     let run = run_named(&run)?;
     let query = Query::read(&uri, &[])?;
     let (limit, after) = (query.limit()?, query.cursor::<At>()?);
@@ -104,7 +98,7 @@ pub(super) async fn list(
         let currency = view.billing.price_book(book).last().map(|published| published.book.currency);
         let currency = currency.ok_or_else(|| Problem::fault(&format!("{run} has no price book")))?;
         let forms = page.items.iter().map(|diff| DiffForm::of(diff, currency));
-        let forms: Vec<DiffForm> = forms.collect::<Result<_, _>>()?;
+        let forms: Vec<DiffForm> = forms.collect();
         let sequences: Vec<Vec<Sequence>> = page.items.into_iter().map(|diff| diff.sequences).collect();
         let next = page.next.map(At);
         let wanted: BTreeSet<Sequence> = sequences.iter().flatten().copied().collect();

@@ -10,28 +10,27 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use axum::http::{StatusCode, Uri};
-use axum::response::Response;
+use axum::http::Uri;
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
 use slapledger_billing::DocumentState;
-use slapledger_billing::explain::{Counted, Explained, TaxOf};
+use slapledger_billing::explain::{Counted, Explained, Explanation, TaxOf};
 use slapledger_core::domain::id::{InvoiceId, Sequence};
 use slapledger_core::domain::invoice::{DocumentKind, EventSet};
 use slapledger_core::domain::money::{Amount, Currency};
+use slapledger_kit::answer::HttpAnswer;
 use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
 
 use super::invoices::{EventForm, LineForm, find, unknown_invoice};
 use super::log;
 use super::openapi::schema;
-use super::query::{self, Named, Query};
+use super::query::{Named, Query};
 use crate::access::Authorised;
 
 /// A line, explained.
 #[derive(Serialize, JsonSchema)]
-struct LineExplained {
+pub(crate) struct LineExplained {
     #[schemars(with = "schema::InvoiceId")]
     invoice: InvoiceId,
     #[schemars(with = "schema::DocumentState")]
@@ -40,10 +39,9 @@ struct LineExplained {
     document: DocumentKind,
     #[schemars(with = "schema::Currency")]
     currency: Currency,
-    #[schemars(with = "LineForm<'static>")]
-    line: Value,
+    line: LineForm,
     #[schemars(with = "shape::Explanation")]
-    explanation: Value,
+    explanation: Explanation,
     /// All events behind it, as the line says.
     #[schemars(with = "schema::EventSet")]
     events: EventSet,
@@ -66,7 +64,7 @@ struct ExplainedEvent {
 
 /// A document, explained.
 #[derive(Serialize, JsonSchema)]
-struct DocumentExplained {
+pub(crate) struct DocumentExplained {
     #[schemars(with = "schema::InvoiceId")]
     invoice: InvoiceId,
     #[schemars(with = "schema::DocumentState")]
@@ -93,14 +91,9 @@ struct DocumentExplained {
 
 #[derive(Serialize, JsonSchema)]
 struct ExplainedLine {
-    #[schemars(with = "LineForm<'static>")]
-    line: Value,
+    line: LineForm,
     #[schemars(with = "shape::Explanation")]
-    explanation: Value,
-}
-
-fn written(what: &impl Serialize) -> Result<Value, Problem> {
-    serde_json::to_value(what).map_err(|error| Problem::fault(&error))
+    explanation: Explanation,
 }
 
 /// `GET /v1/invoices/{id}/explanation`: lines in order, `limit` of them at a time.
@@ -108,7 +101,7 @@ pub(super) async fn document(
     Authorised(ctx): Authorised,
     Named(id): Named<String>,
     uri: Uri,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<DocumentExplained>, Problem> {
     let query = Query::read(&uri, &[])?;
     let (limit, after) = (query.limit()?, query.cursor::<u32>()?.unwrap_or(0));
     let position = query.position(&ctx).await?;
@@ -118,16 +111,16 @@ pub(super) async fn document(
         let Explained { document, lines, more, tax } = explained.ok_or_else(|| unknown_invoice(&id))?;
         let invoice = &document.invoice;
         let next = lines.last().filter(|_| more).map(|(line, _)| line.n.to_string());
-        let items = lines.iter().map(|(line, explanation)| {
-            let line = written(&LineForm::of(line, invoice.currency))?;
-            Ok(ExplainedLine { line, explanation: written(explanation)? })
+        let items = lines.into_iter().map(|(line, explanation)| ExplainedLine {
+            line: LineForm::of(line, invoice.currency),
+            explanation,
         });
         Ok(DocumentExplained {
             invoice: invoice.id.clone(),
             state: document.state(),
             document: invoice.document,
             currency: invoice.currency,
-            items: items.collect::<Result<_, Problem>>()?,
+            items: items.collect(),
             next,
             net: invoice.net,
             tax,
@@ -137,7 +130,7 @@ pub(super) async fn document(
         })
     });
     let body = body.await?;
-    Ok(query::json(StatusCode::OK, body.sequence, &body))
+    Ok(HttpAnswer::ok(body.sequence, body))
 }
 
 /// `GET /v1/invoices/{id}/lines/{n}/explanation`, with the events behind the line, `limit` of them at a time.
@@ -145,7 +138,7 @@ pub(super) async fn line(
     Authorised(ctx): Authorised,
     Named((id, n)): Named<(String, String)>,
     uri: Uri,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<LineExplained>, Problem> {
     let query = Query::read(&uri, &[])?;
     let (limit, after) = (query.limit()?, query.cursor::<u64>()?.map_or(Sequence::ZERO, Sequence));
     let no_line = Problem::unknown(ProblemCode::LineUnknown, format!("{id} has no line {n}"));
@@ -167,8 +160,8 @@ pub(super) async fn line(
             state: document.state(),
             document: invoice.document,
             currency: invoice.currency,
-            line: written(&LineForm::of(line, invoice.currency))?,
-            explanation: written(&explanation)?,
+            line: LineForm::of(line, invoice.currency),
+            explanation,
             events: line.events.clone(),
             items: Vec::new(),
             next,
@@ -185,5 +178,5 @@ pub(super) async fn line(
         Ok(body)
     });
     let body = body.await?;
-    Ok(query::json(StatusCode::OK, body.sequence, &body))
+    Ok(HttpAnswer::ok(body.sequence, body))
 }

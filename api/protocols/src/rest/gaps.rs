@@ -8,21 +8,83 @@ use std::fmt;
 use std::str::FromStr;
 
 use axum::http::Uri;
-use axum::response::Response;
-use slapledger_billing::gaps::GapPlace;
-use slapledger_core::domain::id::ComputerId;
+use schemars::JsonSchema;
+use serde::Serialize;
+use slapledger_billing::gaps::{Gap, GapPlace};
+use slapledger_core::domain::id::{ComputerId, Sequence};
 use slapledger_core::domain::invoice::RunPeriod;
-use slapledger_core::domain::time::Period;
+use slapledger_core::domain::time::{Period, Timestamp};
+use slapledger_kit::answer::HttpAnswer;
 use slapledger_kit::problem::Problem;
 use slapledger_usecases::caller::FIRST_PARTY;
 
 use super::openapi::rules::bound;
+use super::openapi::schema::{self, List};
 use super::query::{self, Query};
 use crate::access::Authorised;
 
+/// Something that is missing.
+#[derive(Serialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(crate) enum UsageGap {
+    /// A computer reported nothing though instances were allocated on it.
+    Silent {
+        #[schemars(with = "schema::ComputerId")]
+        computer: ComputerId,
+        #[schemars(with = "schema::Instant")]
+        start: Timestamp,
+        #[schemars(with = "schema::Instant")]
+        stop: Timestamp,
+        instances: u64,
+    },
+    /// Numbers of a computer's own count (`node_sequence`) that never came; what is missing stopped, it seems, from `since` to
+    /// `until`.
+    MissingReports {
+        #[schemars(with = "schema::ComputerId")]
+        computer: ComputerId,
+        after: u64,
+        before: u64,
+        count: u64,
+        #[schemars(with = "schema::Instant")]
+        since: Timestamp,
+        #[schemars(with = "schema::Instant")]
+        until: Timestamp,
+    },
+    /// Reports that may be about the period wait for somebody to resolve or dismiss them.
+    Suspended {
+        #[schemars(with = "schema::ComputerId")]
+        computer: ComputerId,
+        events: u64,
+        #[schemars(with = "schema::Sequence")]
+        first_sequence: Sequence,
+        #[schemars(with = "schema::Sequence")]
+        last_sequence: Sequence,
+    },
+}
+
+impl From<Gap> for UsageGap {
+    fn from(gap: Gap) -> Self {
+        match gap {
+            Gap::Silent { computer, start, stop, instances } => {
+                Self::Silent { computer, start, stop, instances }
+            }
+            Gap::MissingReports { computer, after, before, count, since, until } => {
+                Self::MissingReports { computer, after, before, count, since, until }
+            }
+            Gap::Suspended { computer, events, first_sequence, last_sequence } => {
+                Self::Suspended { computer, events, first_sequence, last_sequence }
+            }
+        }
+    }
+}
+
 /// START/STOP in a query, each a day or an instant.
 pub(super) fn period(query: &Query) -> Result<RunPeriod, Problem> {
-    let text: String = query.required("period")?;
+    start_stop(&query.required::<String>("period")?)
+}
+
+/// The same of a text.
+pub(super) fn start_stop(text: &str) -> Result<RunPeriod, Problem> {
     let form = || Problem::field("period", "must be START/STOP, two days or RFC 3339 instants");
     let (start, stop) = text.split_once('/').ok_or_else(form)?;
     let bound = |text| bound(text).map_err(|rule| Problem::field("period", format!("{text} {rule}")));
@@ -31,7 +93,10 @@ pub(super) fn period(query: &Query) -> Result<RunPeriod, Problem> {
 
 /// `GET /v1/usage-gaps`: by computer, silence first, then missing reports, then what is suspended. What is still to come is
 /// not missing.
-pub(super) async fn list(Authorised(ctx): Authorised, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn list(
+    Authorised(ctx): Authorised,
+    uri: Uri,
+) -> Result<HttpAnswer<List<UsageGap>>, Problem> {
     let query = Query::read(&uri, &["period", "computer"])?;
     let period = period(&query)?;
     let computer: Option<ComputerId> = query.parse("computer")?;
@@ -43,13 +108,13 @@ pub(super) async fn list(Authorised(ctx): Authorised, uri: Uri) -> Result<Respon
         let within = calendar.and_then(|calendar| period.within(calendar));
         let within = within.ok_or_else(|| Problem::field("period", "must stop after it starts"))?;
         let Some(over) = Period::new(within.start, within.stop.min(ctx.now())) else {
-            return Ok(query::list(Vec::<()>::new(), None::<String>, sequence));
+            return Ok(query::list(Vec::new(), None::<String>, sequence));
         };
         let wanted = |known: &ComputerId| {
             computer.as_ref().is_none_or(|computer| computer == known) && theirs.has(known)
         };
         let page = view.gaps(over, wanted, after.as_ref().map(|at| &at.0), limit);
-        Ok(query::list(page.items, page.next.map(At), sequence))
+        Ok(query::list(page.items.into_iter().map(Into::into).collect(), page.next.map(At), sequence))
     })
     .await
 }

@@ -11,8 +11,7 @@ pub(super) mod writes;
 use std::collections::BTreeMap;
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode, Uri, header};
-use axum::response::Response;
+use axum::http::{StatusCode, Uri};
 use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_core::domain::id::{InstanceId, PartyId, Reference, Sequence};
@@ -20,6 +19,7 @@ use slapledger_core::domain::instance::{
     InstanceType, ReportedState, RequestOutcome, RequestedState, Requester, WithoutRoom,
 };
 use slapledger_core::domain::time::Timestamp;
+use slapledger_kit::answer::HttpAnswer;
 use slapledger_kit::code::ProblemCode;
 use slapledger_kit::json_body;
 use slapledger_kit::problem::Problem;
@@ -32,12 +32,10 @@ use slapledger_usecases::reading::read;
 use slapledger_usecases::requesting::{self, Requested, WantedInstance};
 
 use self::describe::InstanceWanted;
-use super::openapi::schema;
+use super::openapi::schema::{self, List};
 use super::query::{self, Named, Query};
 use crate::access::Authorised;
 
-/// The longest body of a request for an instance, in bytes.
-const MOST_BYTES: usize = 1024 * 1024;
 /// When to ask again for an instance that has no partition yet.
 const RETRY_AFTER_SECONDS: u32 = 30;
 
@@ -66,6 +64,10 @@ pub(super) struct InstanceItem {
     host: Option<InstanceId>,
     computer: Option<String>,
     partition: Option<String>,
+    /// Since when its computer does not offer that partition any more: nothing happens there until the provider releases
+    /// it, or offers it again.
+    #[schemars(with = "Option<schema::Instant>")]
+    partition_lost_since: Option<Timestamp>,
     sla: BTreeMap<String, String>,
     #[schemars(with = "schema::Instant")]
     requested_at: Timestamp,
@@ -117,6 +119,7 @@ impl InstanceItem {
             host: instance.host(),
             computer: place.map(|place| place.computer.to_string()),
             partition: place.map(|place| place.partition.to_string()),
+            partition_lost_since: instance.lost_since,
             sla: instance.filter.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect(),
             requested_at: instance.requested_at,
             allocated_at: place.map(|place| place.from),
@@ -143,12 +146,18 @@ impl InstanceResource {
 }
 
 /// `POST /software_instance_module/` and `POST /v1/instances`.
-pub(super) async fn request(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
-    let (sent, wanted) = json_body::read::<InstanceWanted>(request, MOST_BYTES).await?;
+pub(super) async fn request(
+    Authorised(ctx): Authorised,
+    request: Request,
+) -> Result<HttpAnswer<InstanceResource>, Problem> {
+    let (sent, wanted) = json_body::read::<InstanceWanted>(request, ctx.parameter_body()).await?;
     let wanted = self::wanted(&ctx, wanted).await?;
     let meta = query::meta(&ctx, ctx.caller.actor(), &sent.headers, &sent.content())?;
-    let Requested { instance, outcome, allocated, sequence } =
-        requesting::request(&ctx, meta, &wanted).await?;
+    let requested = requesting::request(&ctx, meta, &wanted).await?;
+    let Requested { instance, outcome, allocated, sequence } = requested.ok_or_else(|| {
+        let detail = format!("there is no instance {} to destroy", wanted.reference);
+        Problem::unknown(ProblemCode::InstanceUnknown, detail)
+    })?;
     let (found, sequence) = find(&ctx, instance, sequence).await?;
     let waits = !allocated && found.lives();
     let status = match outcome {
@@ -157,13 +166,9 @@ pub(super) async fn request(Authorised(ctx): Authorised, request: Request) -> Re
         RequestOutcome::Changed | RequestOutcome::Unchanged => StatusCode::OK,
     };
     let resource = InstanceResource::of(&ctx, &found);
-    let response = query::tagged(&sent.headers, status, sequence, &resource);
     let place = if sent.path().starts_with("/v1/") { "/v1/instances" } else { "/software_instance_module" };
-    let mut response = query::located(response, &format!("{place}/{instance}"));
-    if waits {
-        response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS.into());
-    }
-    Ok(response)
+    let answer = HttpAnswer::tagged(status, sequence, resource).located(&format!("{place}/{instance}"));
+    Ok(if waits { answer.retry_after(RETRY_AFTER_SECONDS) } else { answer })
 }
 
 async fn wanted(ctx: &RequestContext, sent: InstanceWanted) -> Result<WantedInstance, Problem> {
@@ -204,6 +209,7 @@ async fn wanted(ctx: &RequestContext, sent: InstanceWanted) -> Result<WantedInst
         software_type: sent.software_type.map(Into::into),
         instance_type: sent.instance_type.map(Into::into),
         parameters: ("parameters", sent.parameters.map(|parameters| parameters.0)),
+        typed: BTreeMap::new(),
         filter,
         state: sent.state.map(Into::into),
         shared,
@@ -232,10 +238,9 @@ pub(super) async fn instance(
     Authorised(ctx): Authorised,
     Named(id): Named<String>,
     uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<InstanceResource>, Problem> {
     let (resource, sequence) = shown(&ctx, &id, &uri).await?;
-    Ok(query::resource(&headers, sequence, &resource))
+    Ok(HttpAnswer::resource(sequence, resource))
 }
 
 async fn shown(ctx: &RequestContext, id: &str, uri: &Uri) -> Result<(InstanceResource, Sequence), Problem> {
@@ -246,7 +251,10 @@ async fn shown(ctx: &RequestContext, id: &str, uri: &Uri) -> Result<(InstanceRes
 }
 
 /// `GET /v1/instances`, living and ended, by id.
-pub(super) async fn instances(Authorised(ctx): Authorised, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn instances(
+    Authorised(ctx): Authorised,
+    uri: Uri,
+) -> Result<HttpAnswer<List<InstanceItem>>, Problem> {
     let query = Query::read(&uri, &["root", "computer", "title"])?;
     let filter = InstanceFilter {
         root: query.parse("root")?,

@@ -11,16 +11,15 @@ pub(super) mod runs;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use axum::http::{HeaderMap, StatusCode, Uri};
-use axum::response::Response;
+use axum::http::Uri;
 use schemars::JsonSchema;
 use serde::Serialize;
-use slapledger_billing::{Billing, BillingView, Document, DocumentPlace, DocumentState, Warning};
+use slapledger_billing::{BalanceState, Billing, BillingView, Document, DocumentPlace, DocumentState};
 use slapledger_core::domain::event::{Event, Stream};
 use slapledger_core::domain::id::{ComputerId, InstanceId, InvoiceId, PartyId, ResourceId, RunId, Sequence};
 use slapledger_core::domain::invoice::{
-    Citation, CreditUsed, DocumentKind, EventSet, InvoiceLine, InvoiceParty, LineKind, LineRef, PriceStep,
-    Tax, TaxSubtotal,
+    Citation, CreditUsed, DocumentKind, EventSet, Invoice, InvoiceLine, InvoiceParty, LineKind, LineRef,
+    PriceStep, Tax, TaxSubtotal,
 };
 use slapledger_core::domain::money::{Amount, Currency, Exact, Price};
 use slapledger_core::domain::pricing::PriceVersion;
@@ -29,33 +28,42 @@ use slapledger_core::domain::time::{Period, Timestamp};
 use slapledger_core::domain::usage::{Usage, UsageId};
 use slapledger_core::keyring::KeyRing;
 use slapledger_core::log::envelope::Recorded;
+use slapledger_kit::answer::HttpAnswer;
 use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
 use slapledger_usecases::context::RequestContext;
 use slapledger_usecases::invoicing::open_name;
 
 use self::runs::WarningForm;
+use super::gaps::start_stop;
 use super::log;
-use super::openapi::schema;
+use super::openapi::schema::{self, List};
 use super::parties::details::Details;
 use super::query::{self, Named, Query};
 use crate::access::Authorised;
 
 /// An invoice or a draft.
 #[derive(Serialize, JsonSchema)]
-struct InvoiceForm<'a> {
+pub(crate) struct InvoiceForm {
     #[schemars(with = "schema::InvoiceId")]
-    id: &'a InvoiceId,
+    id: InvoiceId,
     #[schemars(with = "schema::DocumentState")]
     state: DocumentState,
+    /// What became of an invoice that is final.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::BalanceState>")]
+    balance_state: Option<BalanceState>,
     #[schemars(with = "schema::DocumentKind")]
     document: DocumentKind,
+    /// 1, or -1 of a credit note: its amounts are what it gives back.
+    #[schemars(with = "schema::Sign")]
+    sign: i8,
     #[schemars(with = "schema::RunId")]
     run: RunId,
     /// The document that a credit note is about, and why.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<schema::Citation>")]
-    cites: Option<&'a Citation>,
+    cites: Option<Citation>,
     seller: PartyForm,
     buyer: PartyForm,
     #[schemars(with = "schema::Currency")]
@@ -69,35 +77,43 @@ struct InvoiceForm<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<schema::Instant>")]
     due_at: Option<Timestamp>,
-    lines: Vec<LineForm<'a>>,
+    lines: Vec<LineForm>,
     #[schemars(with = "schema::Amount")]
     net: Amount,
     #[schemars(with = "Vec<schema::TaxSubtotal>")]
-    tax: &'a [TaxSubtotal],
+    tax: Vec<TaxSubtotal>,
     #[schemars(with = "schema::Amount")]
     total: Amount,
     #[schemars(with = "schema::Amount")]
     rounding: Amount,
     /// What was paid before, from prepaid credit; of a credit note, what went back into it.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<schema::CreditUsed>")]
-    prepaid: &'a [CreditUsed],
-    /// What is left to be paid.
+    prepaid: Vec<CreditUsed>,
+    /// What credit notes credited of the total of an invoice that is final.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::Amount>")]
+    credited: Option<Amount>,
+    /// What prepaid credit has paid of it and credit notes did not return.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::Amount>")]
+    paid: Option<Amount>,
+    /// What is left to be paid, after all credit notes about it.
     #[schemars(with = "schema::Amount")]
     due: Amount,
     /// The credit notes about it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<schema::InvoiceId>")]
-    credit_notes: Vec<&'a InvoiceId>,
+    credit_notes: Vec<InvoiceId>,
     /// Of a draft: what its run warns of that is about its buyer, and computers that their instances were on.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    warnings: Vec<WarningForm<&'a Warning>>,
+    warnings: Vec<WarningForm>,
     #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
 }
 
 #[derive(Serialize, JsonSchema)]
-struct PartyForm {
+pub(crate) struct PartyForm {
     #[schemars(with = "schema::PartyId")]
     party: PartyId,
     name: String,
@@ -113,69 +129,69 @@ impl PartyForm {
 }
 
 #[derive(Serialize, JsonSchema)]
-pub(super) struct LineForm<'a> {
+pub(super) struct LineForm {
     n: u32,
     #[serde(flatten)]
     #[schemars(with = "schema::LineKind")]
-    kind: &'a LineKind,
+    kind: LineKind,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<schema::InstanceId>")]
     instance: Option<InstanceId>,
     /// The group of usage, if its resource groups.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    dimensions: BTreeMap<&'a str, &'a str>,
-    description: &'a str,
+    dimensions: BTreeMap<Box<str>, Box<str>>,
+    description: Box<str>,
     #[schemars(with = "schema::Period")]
     period: Period,
     #[schemars(with = "schema::Quantity")]
     quantity: Quantity,
-    unit: &'a str,
+    unit: Box<str>,
     /// For one; null, if that depends on how much it is: then the steps say it.
     unit_price: Option<String>,
     /// The parts of the quantity that cost differently.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<schema::PriceStep>")]
-    steps: &'a [PriceStep],
+    steps: Vec<PriceStep>,
     #[schemars(with = "schema::Amount")]
     amount: Amount,
     /// What rounding added to the exact price.
     #[schemars(with = "schema::Decimal")]
     residue: Exact,
     #[schemars(with = "Option<schema::PriceVersion>")]
-    price_book: Option<&'a PriceVersion>,
+    price_book: Option<PriceVersion>,
     /// Which of its rates, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     rate: Option<u32>,
     #[schemars(with = "schema::Tax")]
     tax: Tax,
     #[schemars(with = "schema::EventSet")]
-    events: &'a EventSet,
+    events: EventSet,
     /// The line of an earlier document it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<schema::LineRef>")]
-    cites: Option<&'a LineRef>,
+    cites: Option<LineRef>,
 }
 
-impl<'a> LineForm<'a> {
-    pub(super) fn of(line: &'a InvoiceLine, currency: Currency) -> Self {
+impl LineForm {
+    pub(super) fn of(line: &InvoiceLine, currency: Currency) -> Self {
         Self {
             n: line.n,
-            kind: &line.kind,
+            kind: line.kind.clone(),
             instance: line.instance,
-            dimensions: line.dimensions.iter().map(|(key, value)| (&**key, &**value)).collect(),
-            description: &line.description,
+            dimensions: line.dimensions.iter().cloned().collect(),
+            description: line.description.clone(),
             period: line.period,
             quantity: line.quantity,
-            unit: &line.unit,
+            unit: line.unit.clone(),
             unit_price: line.unit_price.map(|price| price_text(price, currency)),
-            steps: &line.steps,
+            steps: line.steps.clone(),
             amount: line.amount,
             residue: line.residue,
-            price_book: line.price_book.as_ref(),
+            price_book: line.price_book.clone(),
             rate: Some(line.rate).filter(|rate| *rate > 0),
             tax: line.tax,
-            events: &line.events,
-            cites: line.cites.as_ref(),
+            events: line.events.clone(),
+            cites: line.cites.clone(),
         }
     }
 }
@@ -189,20 +205,23 @@ fn price_text(price: Price, currency: Currency) -> String {
     decimal.to_string()
 }
 
-impl<'a> InvoiceForm<'a> {
-    fn of(billing: &'a Billing, keys: &KeyRing, document: &'a Document) -> Self {
+impl InvoiceForm {
+    fn of(billing: &Billing, keys: &KeyRing, document: &Document) -> Self {
         let invoice = &document.invoice;
-        let warnings = billing.warnings_of(document).into_iter().map(WarningForm::of);
+        let warnings = billing.warnings_of(document).into_iter().cloned().map(WarningForm::of);
         let cut_off = || billing.run(invoice.run).map_or(Sequence::ZERO, |run| run.opened.cut_off);
         let is_final = document.issued.is_some();
         let of_run = billing.is_of_run(document);
         let notes = billing.notes_on(invoice.run, invoice.buyer.party);
+        let balance = billing.balance(document);
         Self {
-            id: &invoice.id,
+            id: invoice.id.clone(),
             state: document.state(),
+            balance_state: balance.map(|(_, state)| state),
             document: invoice.document,
+            sign: if invoice.document == DocumentKind::CreditNote { -1 } else { 1 },
             run: invoice.run,
-            cites: invoice.cites.as_ref(),
+            cites: invoice.cites.clone(),
             seller: PartyForm::of(keys, &invoice.seller),
             buyer: PartyForm::of(keys, &invoice.buyer),
             currency: invoice.currency,
@@ -211,12 +230,18 @@ impl<'a> InvoiceForm<'a> {
             due_at: is_final.then_some(invoice.due_at),
             lines: invoice.lines.iter().map(|line| LineForm::of(line, invoice.currency)).collect(),
             net: invoice.net,
-            tax: &invoice.tax,
+            tax: invoice.tax.clone(),
             total: invoice.total,
             rounding: invoice.rounding,
-            prepaid: &invoice.prepaid,
-            due: invoice.due,
-            credit_notes: if of_run { notes.map(|note| &note.invoice.id).collect() } else { Vec::new() },
+            prepaid: invoice.prepaid.clone(),
+            credited: balance.map(|(balance, _)| balance.credited),
+            paid: balance.map(|(balance, _)| balance.paid()),
+            due: balance.map_or(invoice.due, |(balance, _)| balance.due),
+            credit_notes: if of_run {
+                notes.map(|note| note.invoice.id.clone()).collect()
+            } else {
+                Vec::new()
+            },
             warnings: warnings.collect(),
             sequence: document.issued.unwrap_or_else(cut_off),
         }
@@ -233,24 +258,60 @@ pub fn all_as_json(ctx: &RequestContext) -> anyhow::Result<Vec<serde_json::Value
     })?
 }
 
+/// A state to filter a list by.
+#[derive(Clone, Copy)]
+enum WantedState {
+    Document(DocumentState),
+    Balance(BalanceState),
+}
+
+impl WantedState {
+    fn read(text: &str) -> Result<Self, Problem> {
+        let documents = [DocumentState::Draft, DocumentState::Final];
+        let document = documents.into_iter().find(|state| state.as_str() == text).map(Self::Document);
+        let balance = BalanceState::ALL.into_iter().find(|state| state.as_str() == text).map(Self::Balance);
+        document.or(balance).ok_or_else(|| {
+            let rule = "must be draft, final, open, partly_credited, credited, void or paid";
+            Problem::field("state", rule)
+        })
+    }
+
+    fn covers(self, billing: &Billing, document: &Document) -> bool {
+        match self {
+            Self::Document(state) => document.state() == state,
+            Self::Balance(state) => billing.balance(document).is_some_and(|(_, known)| known == state),
+        }
+    }
+}
+
 /// `GET /v1/invoices`: invoices and drafts, by run and payer.
-pub(super) async fn list(Authorised(ctx): Authorised, uri: Uri) -> Result<Response, Problem> {
-    let query = Query::read(&uri, &["payer", "state"])?;
+pub(super) async fn list(
+    Authorised(ctx): Authorised,
+    uri: Uri,
+) -> Result<HttpAnswer<List<InvoiceForm>>, Problem> {
+    let query = Query::read(&uri, &["payer", "state", "period"])?;
     let payer: Option<PartyId> = query.parse("payer")?;
-    let state = match query.text("state") {
-        None => None,
-        Some("draft") => Some(DocumentState::Draft),
-        Some("final") => Some(DocumentState::Final),
-        Some(_) => return Err(Problem::field("state", "must be draft or final")),
-    };
+    let state = query.text("state").map(WantedState::read).transpose()?;
+    let period = query.text("period").map(start_stop).transpose()?;
     let (limit, after) = (query.limit()?, query.cursor::<At>()?);
     let position = query.position(&ctx).await?;
     ctx.billing().reach(position).await?;
     Ok(ctx.billing().read(|view, sequence| {
-        let seen = |document: &Document| sees(&ctx, document);
-        let page = view.billing.documents((payer, state), seen, after.map(|place| place.0), limit);
-        let forms =
-            page.items.into_iter().map(|document| InvoiceForm::of(&view.billing, ctx.keys(), document));
+        let billing = &view.billing;
+        let in_period = |invoice: &Invoice| {
+            period.is_none_or(|period| {
+                let within = billing.calendar_of(invoice.buyer.party);
+                let within = within.and_then(|calendar| period.within(calendar));
+                within.is_some_and(|within| within.intersection(invoice.period).is_some())
+            })
+        };
+        let wanted = |document: &Document| {
+            sees(&ctx, document)
+                && state.is_none_or(|state| state.covers(billing, document))
+                && in_period(&document.invoice)
+        };
+        let page = billing.documents((payer, None), wanted, after.map(|place| place.0), limit);
+        let forms = page.items.into_iter().map(|document| InvoiceForm::of(billing, ctx.keys(), document));
         query::list(forms.collect(), page.next.map(At), sequence)
     }))
 }
@@ -297,13 +358,12 @@ pub(super) async fn show(
     Authorised(ctx): Authorised,
     Named(id): Named<String>,
     uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<InvoiceForm>, Problem> {
     let position = Query::read(&uri, &[])?.position(&ctx).await?;
     let read = ctx.billing().read_at(position, |view, sequence| {
         let document = find(&ctx, view, &id)?;
         let form = InvoiceForm::of(&view.billing, ctx.keys(), document);
-        Ok(query::resource(&headers, sequence, &form))
+        Ok(HttpAnswer::resource(sequence, form))
     });
     read.await?
 }
@@ -314,7 +374,7 @@ pub(super) fn unknown_invoice(id: &str) -> Problem {
 
 /// The events behind a line.
 #[derive(Serialize, JsonSchema)]
-struct LineEvents {
+pub(crate) struct LineEvents {
     #[schemars(with = "schema::InvoiceId")]
     invoice: InvoiceId,
     n: u32,
@@ -398,7 +458,7 @@ pub(super) async fn line_events(
     Authorised(ctx): Authorised,
     Named((id, n)): Named<(String, String)>,
     uri: Uri,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<LineEvents>, Problem> {
     let query = Query::read(&uri, &[])?;
     let (limit, after) = (query.limit()?, query.cursor::<u64>()?.map_or(Sequence::ZERO, Sequence));
     let n: u32 =
@@ -422,7 +482,7 @@ pub(super) async fn line_events(
         Ok(LineEvents { invoice, n, events, items, next, sequence })
     });
     let body = body.await?;
-    Ok(query::json(StatusCode::OK, body.sequence, &body))
+    Ok(HttpAnswer::ok(body.sequence, body))
 }
 
 #[cfg(test)]

@@ -9,8 +9,7 @@ pub(super) mod details;
 mod tests;
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode, Uri};
-use axum::response::Response;
+use axum::http::{StatusCode, Uri};
 use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_billing::{BillingView, Payer};
@@ -25,6 +24,7 @@ use slapledger_core::domain::time::{TimeZone, Timestamp};
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::keyring::KeyRing;
 use slapledger_core::ledger::Submission;
+use slapledger_kit::answer::HttpAnswer;
 use slapledger_kit::code::ProblemCode;
 use slapledger_kit::json_body::{self, Replaced};
 use slapledger_kit::problem::Problem;
@@ -40,14 +40,14 @@ use slapledger_usecases::reading::fresh;
 use self::describe::{CredentialsOfParty, PartyChanged, PartyWanted, TaxRate, Treatment};
 use self::details::{Details, DetailsChange};
 use super::change::{Change, Subject};
-use super::openapi::schema;
+use super::openapi::schema::{self, List};
 use super::query::{self, Named, Query};
 use super::usage::local;
 use crate::access::Authorised;
 
 /// A party.
 #[derive(Clone, Serialize, JsonSchema)]
-struct PartyForm {
+pub(crate) struct PartyForm {
     #[schemars(with = "schema::PartyId")]
     id: PartyId,
     name: String,
@@ -142,21 +142,24 @@ fn seen(ctx: &RequestContext, view: &BillingView, party: PartyId) -> Result<Seen
     Ok((PartyForm::of((ctx.keys(), ctx.now()), view, party, known), known.name.key))
 }
 
+/// A party as it is at a sequence or later, and at which.
 async fn shown(
     ctx: &RequestContext,
     party: PartyId,
     min: Sequence,
-    show: impl FnOnce(Sequence, &PartyForm) -> Response,
-) -> Result<Response, Problem> {
+) -> Result<(Sequence, PartyForm), Problem> {
     let read = ctx.billing().read_at(min, |view, sequence| {
         let (form, _) = seen(ctx, view, party)?;
-        Ok(show(sequence, &form))
+        Ok((sequence, form))
     });
     read.await?
 }
 
 /// `GET /v1/parties`, in the order they were registered.
-pub(super) async fn list(Authorised(ctx): Authorised, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn list(
+    Authorised(ctx): Authorised,
+    uri: Uri,
+) -> Result<HttpAnswer<List<PartyForm>>, Problem> {
     let query = Query::read(&uri, &[])?;
     let (limit, after) = (query.limit()?, query.cursor::<PartyId>()?);
     let position = query.position(&ctx).await?;
@@ -175,15 +178,18 @@ pub(super) async fn show(
     Authorised(ctx): Authorised,
     Named(id): Named<String>,
     uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<PartyForm>, Problem> {
     let party = named(&id)?;
     let position = Query::read(&uri, &[])?.position(&ctx).await?;
-    shown(&ctx, party, position, |sequence, form| query::resource(&headers, sequence, form)).await
+    let (sequence, form) = shown(&ctx, party, position).await?;
+    Ok(HttpAnswer::resource(sequence, form))
 }
 
 /// `POST /v1/parties`: enters a party with all that is told of it.
-pub(super) async fn register(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
+pub(super) async fn register(
+    Authorised(ctx): Authorised,
+    request: Request,
+) -> Result<HttpAnswer<PartyForm>, Problem> {
     let (sent, wanted) = json_body::read::<PartyWanted>(request, json_body::MOST_BYTES).await?;
     let told = wanted.changes().over(Told::default());
     let time_zone = wanted.time_zone.map_or(TimeZone::UTC, Into::into);
@@ -196,10 +202,9 @@ pub(super) async fn register(Authorised(ctx): Authorised, request: Request) -> R
     let Answer::Party(party) = accepted.answer else {
         return Err(Problem::fault(&"a party was answered with something else"));
     };
-    let response = shown(&ctx, party, accepted.sequence, |sequence, form| {
-        query::tagged(&sent.headers, StatusCode::CREATED, sequence, form)
-    });
-    Ok(query::located(response.await?, &format!("/v1/parties/{party}")))
+    let (sequence, form) = shown(&ctx, party, accepted.sequence).await?;
+    let answer = HttpAnswer::tagged(StatusCode::CREATED, sequence, form);
+    Ok(answer.located(&format!("/v1/parties/{party}")))
 }
 
 /// All that is told of a party beyond its name and zone.
@@ -253,7 +258,7 @@ pub(super) async fn change(
     Authorised(ctx): Authorised,
     Named(id): Named<String>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<PartyForm>, Problem> {
     let party = named(&id)?;
     let (sent, body) = json_body::read::<PartyChanged>(request, json_body::MOST_BYTES).await?;
     let (changes, time_zone) = (body.changes(), body.time_zone.map(TimeZone::from));
@@ -283,7 +288,7 @@ pub(super) async fn erase(
     Authorised(ctx): Authorised,
     Named(id): Named<String>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<PartyForm>, Problem> {
     let party = named(&id)?;
     let (sent, schema::Nothing {}) = json_body::read_optional(request, json_body::MOST_BYTES).await?;
     let erasing = async move {
@@ -308,7 +313,7 @@ pub(super) async fn revoke_credentials(
     Authorised(ctx): Authorised,
     Named(id): Named<String>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<PartyForm>, Problem> {
     let party = named(&id)?;
     let (_, revocation) =
         json_body::read_optional::<CredentialsOfParty>(request, json_body::MOST_BYTES).await?;
@@ -324,7 +329,8 @@ pub(super) async fn revoke_credentials(
         let computers = ctx.slap().read_at(ctx.ledger().head().last, theirs).await?;
         certification::revoke_with_instances(&ctx, computers).await?;
     }
-    shown(&ctx, party, head, |sequence, form| query::json(StatusCode::OK, sequence, form)).await
+    let (sequence, form) = shown(&ctx, party, head).await?;
+    Ok(HttpAnswer::ok(sequence, form))
 }
 
 /// `POST /v1/parties/{id}/tax-treatments`: how a customer is taxed from an instant on.
@@ -332,7 +338,7 @@ pub(super) async fn treat(
     Authorised(ctx): Authorised,
     Named(id): Named<String>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<PartyForm>, Problem> {
     let customer = named(&id)?;
     let (sent, treatment) = json_body::read::<Treatment>(request, json_body::MOST_BYTES).await?;
     let Treatment { category, reason, code, valid_from } = treatment;
@@ -346,21 +352,20 @@ pub(super) async fn treat(
     let meta = query::meta(&ctx, local(&ctx), &sent.headers, &sent.content())?;
     let accepted =
         ctx.ledger().submit(Submission { meta, command: Command::SetTaxTreatment(command) }).await?;
-    shown(&ctx, customer, accepted.sequence, |sequence, form| {
-        query::tagged(&sent.headers, StatusCode::CREATED, sequence, form)
-    })
-    .await
+    let (sequence, form) = shown(&ctx, customer, accepted.sequence).await?;
+    Ok(HttpAnswer::tagged(StatusCode::CREATED, sequence, form))
 }
 
 /// `POST /v1/tax-rates`: what a seller charges from an instant on.
-pub(super) async fn set_rate(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
+pub(super) async fn set_rate(
+    Authorised(ctx): Authorised,
+    request: Request,
+) -> Result<HttpAnswer<PartyForm>, Problem> {
     let (sent, wanted) = json_body::read::<TaxRate>(request, json_body::MOST_BYTES).await?;
     let seller = wanted.seller.map_or(FIRST_PARTY, Into::into);
     let command = SetTaxRate { seller, rate: wanted.rate.into(), valid_from: wanted.valid_from.into() };
     let meta = query::meta(&ctx, local(&ctx), &sent.headers, &sent.content())?;
     let accepted = ctx.ledger().submit(Submission { meta, command: Command::SetTaxRate(command) }).await?;
-    shown(&ctx, seller, accepted.sequence, |sequence, form| {
-        query::tagged(&sent.headers, StatusCode::CREATED, sequence, form)
-    })
-    .await
+    let (sequence, form) = shown(&ctx, seller, accepted.sequence).await?;
+    Ok(HttpAnswer::tagged(StatusCode::CREATED, sequence, form))
 }

@@ -5,17 +5,16 @@ pub(super) mod describe;
 mod tests;
 
 use axum::http::Uri;
-use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
+use slapledger_billing::BillingView;
 use slapledger_billing::preview::{Preview, Previewed};
-use slapledger_billing::{BillingView, Warning};
 use slapledger_core::domain::id::{PartyId, PriceBookName};
 use slapledger_core::domain::invoice::{DocumentKind, Invoice, TaxSubtotal};
 use slapledger_core::domain::money::{Amount, Currency};
 use slapledger_core::domain::time::Period;
 use slapledger_core::keyring::KeyRing;
+use slapledger_kit::answer::HttpAnswer;
 use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
 use slapledger_usecases::caller::FIRST_PARTY;
@@ -24,20 +23,20 @@ use slapledger_usecases::invoicing::open_name;
 use super::gaps::period;
 use super::invoices::LineForm;
 use super::invoices::runs::WarningForm;
-use super::openapi::schema;
+use super::openapi::schema::{self, List};
 use super::query::{self, Query};
 use crate::access::Authorised;
 
 /// What a customer would be invoiced now.
 #[derive(Serialize, JsonSchema)]
-struct LiveDraft {
+pub(crate) struct LiveDraft {
     #[schemars(with = "schema::PartyId")]
     payer: PartyId,
     name: String,
     /// The document; none, if there is nothing to pay or it cannot be invoiced.
     draft: Option<DraftForm>,
     /// What it does not charge.
-    warnings: Vec<WarningForm<Warning>>,
+    warnings: Vec<WarningForm>,
 }
 
 /// A document that has neither number nor run.
@@ -49,8 +48,7 @@ struct DraftForm {
     currency: Currency,
     #[schemars(with = "schema::Period")]
     period: Period,
-    #[schemars(with = "Vec<LineForm<'static>>")]
-    lines: Vec<Value>,
+    lines: Vec<LineForm>,
     #[schemars(with = "schema::Amount")]
     net: Amount,
     #[schemars(with = "Vec<schema::TaxSubtotal>")]
@@ -60,25 +58,27 @@ struct DraftForm {
 }
 
 impl DraftForm {
-    fn of(invoice: Invoice) -> Result<Self, Problem> {
+    fn of(invoice: Invoice) -> Self {
         let Invoice { document, currency, period, lines, net, tax, total, .. } = invoice;
-        let lines = lines.iter().map(|line| serde_json::to_value(LineForm::of(line, currency)));
-        let lines = lines.collect::<Result<_, _>>().map_err(|error| Problem::fault(&error))?;
-        Ok(Self { document, currency, period, lines, net, tax, total })
+        let lines = lines.iter().map(|line| LineForm::of(line, currency)).collect();
+        Self { document, currency, period, lines, net, tax, total }
     }
 }
 
 impl LiveDraft {
-    fn of(view: &BillingView, keys: &KeyRing, told: Previewed) -> Result<Self, Problem> {
+    fn of(view: &BillingView, keys: &KeyRing, told: Previewed) -> Self {
         let Previewed { payer, draft, warnings } = told;
         let name = open_name(keys, view.billing.party(payer).map(|party| &party.name));
-        let draft = draft.map(DraftForm::of).transpose()?;
-        Ok(Self { payer, name, draft, warnings: warnings.into_iter().map(WarningForm::of).collect() })
+        let draft = draft.map(DraftForm::of);
+        Self { payer, name, draft, warnings: warnings.into_iter().map(WarningForm::of).collect() }
     }
 }
 
 /// `GET /v1/invoice-drafts`: by payer, those who would have a document or of whom there is something to be warned.
-pub(super) async fn list(Authorised(ctx): Authorised, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn list(
+    Authorised(ctx): Authorised,
+    uri: Uri,
+) -> Result<HttpAnswer<List<LiveDraft>>, Problem> {
     let query = Query::read(&uri, &["period", "payer", "price_book"])?;
     let period = period(&query)?;
     let payer: Option<PartyId> = query.parse("payer")?;
@@ -97,7 +97,7 @@ pub(super) async fn list(Authorised(ctx): Authorised, uri: Uri) -> Result<Respon
         };
         let page = view.preview(asked, after, limit);
         let items = page.items.into_iter().map(|told| LiveDraft::of(view, ctx.keys(), told));
-        Ok(query::list(items.collect::<Result<Vec<_>, Problem>>()?, page.next, sequence))
+        Ok(query::list(items.collect(), page.next, sequence))
     })
     .await
 }

@@ -13,7 +13,6 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, Uri};
-use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_billing::price_book::{self, PriceBookError};
@@ -23,12 +22,13 @@ use slapledger_core::domain::pricing::{PriceBook, PublishPriceBook};
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::ledger::Submission;
+use slapledger_kit::answer::HttpAnswer;
 use slapledger_kit::code::ProblemCode;
 use slapledger_kit::collect;
 use slapledger_kit::problem::Problem;
 
 use super::log;
-use super::openapi::schema;
+use super::openapi::schema::{self, List};
 use super::query::{self, Named, Query};
 use super::usage::local;
 use crate::access::Authorised;
@@ -37,16 +37,20 @@ use crate::access::Authorised;
 const MOST_BYTES: usize = 1024 * 1024;
 
 #[derive(Serialize, JsonSchema)]
-struct Published<'a> {
+#[schemars(rename = "Published")]
+pub(crate) struct PublishedForm {
     #[schemars(with = "schema::PriceBookName")]
-    name: &'a PriceBookName,
+    name: PriceBookName,
     version: u32,
     #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
 }
 
 /// `POST /v1/price-books`.
-pub(super) async fn publish(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
+pub(super) async fn publish(
+    Authorised(ctx): Authorised,
+    request: Request,
+) -> Result<HttpAnswer<PublishedForm>, Problem> {
     let (headers, body, book) = read_book(request).await?;
     let meta = query::meta(&ctx, local(&ctx), &headers, &[b"/v1/price-books", &body])?;
     let mine = meta.command;
@@ -68,7 +72,7 @@ pub(super) async fn publish(Authorised(ctx): Authorised, request: Request) -> Re
     let recorded = recorded.map_err(|error| Problem::fault(&error))??;
     let by_this = recorded.get(&sequence).is_some_and(|event| event.meta.command == mine);
     let status = if by_this { StatusCode::CREATED } else { StatusCode::OK };
-    Ok(query::json(status, accepted.sequence, &Published { name: &name, version, sequence }))
+    Ok(HttpAnswer::new(status, accepted.sequence, PublishedForm { name, version, sequence }))
 }
 
 /// The price book in the body of a request, and its headers and bytes.
@@ -103,13 +107,14 @@ fn wrong_book(error: PriceBookError) -> Problem {
 
 /// A version of a price book, shown with the fields it is read from.
 #[derive(Serialize, JsonSchema)]
-struct Shown<'a> {
+#[schemars(rename = "Shown")]
+pub(crate) struct VersionShown {
     version: u32,
     #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
     #[serde(flatten)]
     #[schemars(with = "schema::PriceBookShown")]
-    book: PriceBookForm<'a>,
+    book: PriceBookForm,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     versions: Vec<VersionForm>,
 }
@@ -123,15 +128,18 @@ struct VersionForm {
     valid_from: Timestamp,
 }
 
-impl<'a> Shown<'a> {
-    fn of(published: PublishedBook<'a>, versions: Vec<VersionForm>) -> Self {
+impl VersionShown {
+    fn of(published: PublishedBook<'_>, versions: Vec<VersionForm>) -> Self {
         let PublishedBook { version, book, sequence } = published;
         Self { version, sequence, book: PriceBookForm::of(book), versions }
     }
 }
 
 /// `GET /v1/price-books`: the newest version of each.
-pub(super) async fn list(Authorised(ctx): Authorised, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn list(
+    Authorised(ctx): Authorised,
+    uri: Uri,
+) -> Result<HttpAnswer<List<VersionShown>>, Problem> {
     let query = Query::read(&uri, &[])?;
     let (limit, after) = (query.limit()?, query.text("cursor").map(str::to_owned));
     let position = query.position(&ctx).await?;
@@ -143,7 +151,7 @@ pub(super) async fn list(Authorised(ctx): Authorised, uri: Uri) -> Result<Respon
         let items: Vec<_> = rest.by_ref().take(limit).collect();
         let more = rest.next().is_some();
         let next = items.last().filter(|_| more).map(|published| published.book.name.clone());
-        let items = items.into_iter().map(|published| Shown::of(published, Vec::new())).collect();
+        let items = items.into_iter().map(|published| VersionShown::of(published, Vec::new())).collect();
         query::list(items, next, sequence)
     }))
 }
@@ -153,8 +161,7 @@ pub(super) async fn show(
     Authorised(ctx): Authorised,
     Named(name): Named<String>,
     uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<VersionShown>, Problem> {
     let query = Query::read(&uri, &["version"])?;
     let version = query.text("version").map(|text| {
         let version: Option<u32> = text.parse().ok();
@@ -182,6 +189,6 @@ pub(super) async fn show(
             let PublishedBook { version, book, sequence } = *published;
             VersionForm { version, sequence, valid_from: book.valid_from }
         });
-        Ok(query::resource(&headers, sequence, &Shown::of(wanted, versions.collect())))
+        Ok(HttpAnswer::resource(sequence, VersionShown::of(wanted, versions.collect())))
     })
 }

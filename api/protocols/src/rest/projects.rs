@@ -7,7 +7,6 @@ pub(super) mod describe;
 
 use axum::extract::Request;
 use axum::http::{StatusCode, Uri};
-use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_core::domain::access::OpenProject;
@@ -15,6 +14,7 @@ use slapledger_core::domain::id::ProjectId;
 use slapledger_core::domain::time::TimeZone;
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::ledger::Submission;
+use slapledger_kit::answer::HttpAnswer;
 use slapledger_kit::json_body;
 use slapledger_kit::problem::Problem;
 use slapledger_projections::Page;
@@ -22,21 +22,24 @@ use slapledger_usecases::context::to_its_end;
 use slapledger_usecases::first_parties::enter_first_party;
 
 use self::describe::NewProject;
-use super::openapi::schema;
+use super::openapi::schema::{self, List};
 use super::query::{self, Query};
 use crate::access::Authorised;
 
 /// A project.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Project")]
-struct ProjectForm {
+pub(crate) struct ProjectForm {
     #[schemars(with = "schema::ProjectId")]
     id: ProjectId,
     title: String,
 }
 
 /// `GET /v1/projects`, in the order they were opened.
-pub(super) async fn list(Authorised(ctx): Authorised, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn list(
+    Authorised(ctx): Authorised,
+    uri: Uri,
+) -> Result<HttpAnswer<List<ProjectForm>>, Problem> {
     let query = Query::read(&uri, &[])?;
     let (limit, after) = (query.limit()?, query.cursor::<ProjectId>()?);
     let position = query.position(&ctx).await?;
@@ -50,7 +53,10 @@ pub(super) async fn list(Authorised(ctx): Authorised, uri: Uri) -> Result<Respon
 }
 
 /// `POST /v1/projects`: the project, and its first party, which is called as it is.
-pub(super) async fn open(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
+pub(super) async fn open(
+    Authorised(ctx): Authorised,
+    request: Request,
+) -> Result<HttpAnswer<ProjectForm>, Problem> {
     let (sent, wanted) = json_body::read::<NewProject>(request, json_body::MOST_BYTES).await?;
     let title = wanted.title.0;
     let time_zone = wanted.time_zone.map_or(TimeZone::UTC, Into::into);
@@ -64,7 +70,7 @@ pub(super) async fn open(Authorised(ctx): Authorised, request: Request) -> Resul
         enter_first_party(&ctx.within(id), &title, time_zone).await?;
         ctx.access().reach(accepted.sequence).await?;
         let form = ProjectForm { id, title: title.into() };
-        Ok(query::json(StatusCode::CREATED, accepted.sequence, &form))
+        Ok(HttpAnswer::new(StatusCode::CREATED, accepted.sequence, form))
     })
     .await
 }

@@ -13,12 +13,11 @@ use std::time::{Duration, Instant};
 
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, Uri};
-use axum::response::Response;
-use serde::Serialize;
+use axum::http::{HeaderMap, Uri};
 use serde::de::DeserializeOwned;
 use slapledger_core::domain::id::{CommandId, Sequence};
 use slapledger_core::log::envelope::{Actor, Meta};
+use slapledger_kit::answer::HttpAnswer;
 use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
 use slapledger_projections::{Page, SlapViews};
@@ -26,10 +25,6 @@ use slapledger_usecases::context::RequestContext;
 use slapledger_usecases::reading::read;
 
 use super::openapi::schema::List;
-
-pub(crate) use slapledger_kit::answer::{
-    SEQUENCE, json, json_bytes, located, precondition, resource, tagged,
-};
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// The most items of a page.
@@ -101,11 +96,11 @@ impl Query {
     }
 
     /// Answers with a page of a list that the views hold; `list` takes after which item it begins, and how many it has.
-    pub async fn page<T: Serialize, K: FromStr + Display>(
+    pub(crate) async fn page<T, K: FromStr + Display>(
         &self,
         ctx: &RequestContext,
         list: impl FnOnce(&SlapViews, Option<&K>, usize) -> Page<T, K>,
-    ) -> Result<Response, Problem> {
+    ) -> Result<HttpAnswer<List<T>>, Problem> {
         let (limit, after) = (self.limit()?, self.cursor::<K>()?);
         let position = self.position(ctx).await?;
         let read = read(ctx, position, |view, at| (list(view, after.as_ref(), limit), at));
@@ -175,7 +170,7 @@ pub fn meta(
 }
 
 /// An answer that is a page of a list.
-pub fn list<T: Serialize>(items: Vec<T>, next: Option<impl Display>, sequence: Sequence) -> Response {
+pub(crate) fn list<T>(items: Vec<T>, next: Option<impl Display>, sequence: Sequence) -> HttpAnswer<List<T>> {
     let next = next.map(|next| next.to_string());
-    json(StatusCode::OK, sequence, &List { items, next, sequence })
+    HttpAnswer::ok(sequence, List { items, next, sequence })
 }

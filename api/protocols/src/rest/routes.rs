@@ -7,7 +7,6 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::header;
-use slapledger_kit::forms::Elements;
 use slapledger_usecases::policy;
 
 use super::invoices::{self, notes, runs};
@@ -30,6 +29,18 @@ fn usual() -> Routes {
             &policy::COMPUTER_WRITE,
             computers::writes::describe,
             computers::describe::describe,
+        )
+        .delete(
+            "/v1/computers/{id}",
+            &policy::COMPUTER_WRITE,
+            computers::writes::retire,
+            computers::describe::retire,
+        )
+        .delete(
+            "/v1/computers/{id}/partitions/{partition}",
+            &policy::COMPUTER_WRITE,
+            computers::writes::release,
+            computers::describe::release,
         )
         .put(
             "/v1/computers/{id}/configuration",
@@ -370,8 +381,6 @@ pub(crate) struct RestRoutes {
     pub(crate) downloads: Router<Arc<Gateway>>,
     /// What answers when nothing else does.
     pub(crate) always: Router<Arc<Gateway>>,
-    /// The root elements of answers in XML.
-    pub(crate) elements: Elements,
 }
 
 /// All routes of this folder.
@@ -383,16 +392,12 @@ pub(crate) fn routes() -> RestRoutes {
     operations.extend(more);
     let (slow, more) = slow().into_parts();
     operations.extend(more);
-    let elements = Elements::new(operations.iter().filter_map(|operation| {
-        let (method, path) = operation.place();
-        Some(((method.clone(), path), operation.element()?.to_owned()))
-    }));
     let (downloads, more) = downloads().into_parts();
     operations.extend(more);
     let (always, more) = always(Arc::clone(&document)).into_parts();
     operations.extend(more);
     let _ = document.set(openapi::document(&operations).to_string().into());
-    RestRoutes { usual, slow, downloads, always, elements }
+    RestRoutes { usual, slow, downloads, always }
 }
 
 /// What all routes that are ours are said to do, for tests.

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use axum::extract::Request;
 use axum::http::{StatusCode, Uri};
-use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_core::domain::Command;
@@ -14,6 +13,7 @@ use slapledger_core::domain::id::{ComputerId, PartyId, Reference, SoftwareReleas
 use slapledger_core::domain::product::PublishSoftwareRelease;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::ledger::Submission;
+use slapledger_kit::answer::HttpAnswer;
 use slapledger_kit::json_body;
 use slapledger_kit::problem::Problem;
 use slapledger_projections::SlapViews;
@@ -22,13 +22,13 @@ use slapledger_usecases::caller::Caller;
 use slapledger_usecases::reading::read;
 
 use self::describe::Publication;
-use super::openapi::schema;
+use super::openapi::schema::{self, List};
 use super::query::{self, Query};
 use crate::access::Authorised;
 
 /// A software release in a list.
 #[derive(Serialize, JsonSchema)]
-struct ReleaseItem {
+pub(crate) struct ReleaseItem {
     software_release: String,
     #[schemars(with = "schema::Instant")]
     first_seen: Timestamp,
@@ -101,7 +101,10 @@ impl<'a> Seen<'a> {
 }
 
 /// `GET /v1/software`, by address.
-pub(super) async fn software(Authorised(ctx): Authorised, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn software(
+    Authorised(ctx): Authorised,
+    uri: Uri,
+) -> Result<HttpAnswer<List<ReleaseItem>>, Problem> {
     let page = |view: &SlapViews, after: Option<&SoftwareRelease>, limit| {
         let seen = Seen::of(view, &ctx.caller);
         let after = after.map(SoftwareRelease::as_str);
@@ -113,7 +116,7 @@ pub(super) async fn software(Authorised(ctx): Authorised, uri: Uri) -> Result<Re
 /// A software product: what people call a software, and its releases.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "SoftwareProduct")]
-struct ProductItem {
+pub(crate) struct ProductItem {
     #[schemars(with = "schema::Reference")]
     product: String,
     #[schemars(with = "schema::PartyId")]
@@ -136,7 +139,10 @@ impl ProductItem {
 }
 
 /// `GET /v1/products`, by name.
-pub(super) async fn products(Authorised(ctx): Authorised, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn products(
+    Authorised(ctx): Authorised,
+    uri: Uri,
+) -> Result<HttpAnswer<List<ProductItem>>, Problem> {
     let page = |view: &SlapViews, after: Option<&Reference>, limit| {
         view.catalogue.products(after.map(Reference::as_str), limit).map(ProductItem::of)
     };
@@ -144,7 +150,10 @@ pub(super) async fn products(Authorised(ctx): Authorised, uri: Uri) -> Result<Re
 }
 
 /// `POST /v1/products`: a release becomes the best one of a product.
-pub(super) async fn publish(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
+pub(super) async fn publish(
+    Authorised(ctx): Authorised,
+    request: Request,
+) -> Result<HttpAnswer<ProductItem>, Problem> {
     let (sent, publication) = json_body::read::<Publication>(request, json_body::MOST_BYTES).await?;
     let product: Reference = publication.product.into();
     let release = publication.software_release.into();
@@ -157,5 +166,5 @@ pub(super) async fn publish(Authorised(ctx): Authorised, request: Request) -> Re
     let found = read(&ctx, accepted.sequence, find).await?;
     let (item, sequence) =
         found.ok_or_else(|| Problem::fault(&"a product was published and is not there"))?;
-    Ok(query::tagged(&sent.headers, StatusCode::OK, sequence, &item))
+    Ok(HttpAnswer::tagged(StatusCode::OK, sequence, item))
 }

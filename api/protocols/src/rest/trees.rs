@@ -2,11 +2,11 @@
 
 pub(super) mod describe;
 
-use axum::http::{HeaderMap, Uri};
-use axum::response::Response;
+use axum::http::Uri;
 use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_core::domain::id::InstanceId;
+use slapledger_kit::answer::HttpAnswer;
 use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
 use slapledger_projections::instances::Instance;
@@ -15,13 +15,14 @@ use slapledger_usecases::caller::Caller;
 use slapledger_usecases::reading::read;
 
 use super::instances::{InstanceItem, InstanceResource};
-use super::query::{self, Named, Query};
+use super::openapi::schema::List;
+use super::query::{Named, Query};
 use crate::access::Authorised;
 
 /// A tree in a list.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "InstanceTreeItem")]
-struct TreeItem {
+pub(crate) struct TreeItem {
     #[serde(flatten)]
     root: InstanceItem,
     /// How many instances live in it, its root among them.
@@ -31,7 +32,7 @@ struct TreeItem {
 /// A single tree.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "InstanceTree")]
-struct TreeResource {
+pub(crate) struct TreeResource {
     #[serde(flatten)]
     root: InstanceResource,
     /// How many instances live in it, its root among them.
@@ -53,7 +54,10 @@ fn members(caller: &Caller, view: &SlapViews, root: InstanceId) -> usize {
 }
 
 /// `GET /v1/instance-trees`, living and ended, by the id of their roots.
-pub(super) async fn trees(Authorised(ctx): Authorised, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn trees(
+    Authorised(ctx): Authorised,
+    uri: Uri,
+) -> Result<HttpAnswer<List<TreeItem>>, Problem> {
     let page = |view: &SlapViews, after: Option<&InstanceId>, limit| {
         let theirs = roots(view, after.copied()).filter(|root| ctx.caller.sees_instance(view, root));
         Page::take(theirs, limit, |root| root.id).map(|root| TreeItem {
@@ -69,8 +73,7 @@ pub(super) async fn tree(
     Authorised(ctx): Authorised,
     Named(id): Named<String>,
     uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<TreeResource>, Problem> {
     let position = Query::read(&uri, &[])?.position(&ctx).await?;
     let none = || Problem::unknown(ProblemCode::InstanceUnknown, format!("there is no instance tree {id}"));
     let root: InstanceId = id.parse().map_err(|_| none())?;
@@ -85,5 +88,5 @@ pub(super) async fn tree(
         instances,
         instances_at: format!("/v1/instances?root={root}"),
     };
-    Ok(query::resource(&headers, sequence, &resource))
+    Ok(HttpAnswer::resource(sequence, resource))
 }

@@ -1,20 +1,22 @@
 //! Usage over REST: events in, readings out, and what is suspended in between.
 //!
-//! `POST /v1/usage-events` answers 200 with what became of each event. A computer that does not exist is 404 if all
-//! events of the body are such computers'; else those events are rejected with the field `source`, and the others
-//! are recorded. Events of several computers are recorded computer by computer: should that stop half way, what is
-//! sent again is a duplicate.
+//! `POST /v1/usage-events` answers 200 with what became of each event, or 422 with the same if none was accepted. A
+//! computer that does not exist is 404 if all events of the body are such computers'; else those events are rejected
+//! with the field `source`, and the others are recorded. Events of several computers are recorded computer by
+//! computer: should that stop half way, what is sent again is a duplicate.
 
+mod binary;
 pub(super) mod describe;
 pub(super) mod report;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::Request;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Uri};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
@@ -31,9 +33,10 @@ use slapledger_core::domain::usage::{
 use slapledger_core::domain::{Answer, Command, Refusal};
 use slapledger_core::ledger::{Submission, SubmitError};
 use slapledger_core::log::envelope::Actor;
+use slapledger_kit::answer::HttpAnswer;
 use slapledger_kit::body::{self, ReceivedRequest};
 use slapledger_kit::code::ProblemCode;
-use slapledger_kit::problem::Problem;
+use slapledger_kit::problem::{Problem, ProblemDetails};
 use slapledger_kit::{collect, json_body};
 use slapledger_projections::calendar::Step;
 use slapledger_projections::metering::{StepReading, Suspense, Target};
@@ -42,7 +45,7 @@ use slapledger_usecases::context::RequestContext;
 use self::describe::{Dismissal, Resolution};
 use super::cloud_event::{self, Batch, BodyError, Format, Group, Invalid};
 use super::log;
-use super::openapi::schema;
+use super::openapi::schema::{self, List};
 use super::query::{self, Named, Query};
 use crate::access::Authorised;
 
@@ -57,7 +60,7 @@ const MOST_STEPS: usize = 20_000;
 
 /// What became of the events of a body.
 #[derive(Debug, Default, Serialize, JsonSchema)]
-struct Answered {
+pub(crate) struct Answered {
     accepted: u64,
     duplicates: u64,
     suspended: u64,
@@ -84,12 +87,23 @@ struct OutcomeForm {
 }
 
 /// `POST /v1/usage-events`.
-pub(super) async fn record(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
+pub(super) async fn record(Authorised(ctx): Authorised, request: Request) -> Result<UsageAnswer, Problem> {
     let (parts, body) = request.into_parts();
+    if binary::is_event(&parts.headers) {
+        return record_binary(&ctx, &parts, body).await;
+    }
     let format = collect::media_type(&parts.headers).as_deref().and_then(Format::of);
     let format = format.ok_or_else(|| Problem::unsupported_media_type(Format::EXPECTED))?;
     let body = collect::collect(&parts, body, usize::MAX).await?;
     record_events(&ctx, &parts.headers, body, format).await
+}
+
+/// Records one event whose attributes are headers.
+async fn record_binary(ctx: &Arc<RequestContext>, parts: &Parts, body: Body) -> Result<UsageAnswer, Problem> {
+    binary::check_type(&parts.headers)?;
+    let data = collect::collect(parts, body, usize::MAX).await?;
+    let event = binary::structured(&parts.headers, &data)?;
+    record_events(ctx, &parts.headers, event, Format::One).await
 }
 
 /// Records the events of a body, computer by computer.
@@ -98,7 +112,7 @@ async fn record_events(
     headers: &HeaderMap,
     body: Bytes,
     format: Format,
-) -> Result<Response, Problem> {
+) -> Result<UsageAnswer, Problem> {
     let (batch, zones) = read(ctx, &body, format).await?;
     let events = batch.events;
     // Before anything is recorded.
@@ -142,7 +156,7 @@ async fn record_events(
     if !conflicts.is_empty() {
         explain(ctx, (body, format, zones), &conflicts, &mut told.outcomes).await?;
     }
-    Ok(query::json(StatusCode::OK, told.sequence, &told))
+    Ok(told.into())
 }
 
 /// Events of computers that do not exist.
@@ -176,7 +190,67 @@ impl Unknown {
     }
 }
 
+/// What became of the events of a body of which none was accepted: a problem, so that a sender who looks at the status
+/// alone notices.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct NoneAccepted {
+    #[serde(flatten)]
+    problem: ProblemDetails<'static>,
+    #[serde(flatten)]
+    answered: Answered,
+}
+
+/// The answer to a body of usage events.
+pub(crate) enum UsageAnswer {
+    /// Some of them are in the log.
+    Some(HttpAnswer<Answered>),
+    /// None of them counts.
+    None(Box<HttpAnswer<NoneAccepted>>),
+}
+
+impl IntoResponse for UsageAnswer {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Some(answer) => answer.into_response(),
+            Self::None(answer) => answer.into_response(),
+        }
+    }
+}
+
+impl From<Answered> for UsageAnswer {
+    /// Events that are known already were accepted when they came first.
+    fn from(answered: Answered) -> Self {
+        let failed = answered.suspended + answered.rejected;
+        if failed == 0 || answered.accepted + answered.duplicates > 0 {
+            return Self::Some(HttpAnswer::ok(answered.sequence, answered));
+        }
+        let (sequence, detail) = (answered.sequence, answered.first_reason(failed));
+        let (status, code) = (StatusCode::UNPROCESSABLE_ENTITY, ProblemCode::NoUsageAccepted);
+        let problem = ProblemDetails::new(status, code, detail.into());
+        Self::None(Box::new(HttpAnswer::problem(status, sequence, NoneAccepted { problem, answered })))
+    }
+}
+
 impl Answered {
+    /// How many events failed, and why the first one did.
+    fn first_reason(&self, failed: u64) -> String {
+        let first = self.outcomes.first();
+        let (outcome, reason) = first.map_or(("", String::new()), |first| {
+            let reason = first.reason.as_deref().unwrap_or_default();
+            // The reason of what is invalid is a rule that follows the member.
+            match (first.outcome, first.field.as_deref()) {
+                ("invalid", field) => (first.outcome, format!("{} {reason}", field.unwrap_or("event"))),
+                (outcome, _) => (outcome, reason.to_owned()),
+            }
+        });
+        let suspended =
+            if self.suspended > 0 { "; suspended usage is in the log and is not metered" } else { "" };
+        let events =
+            if failed == 1 { "the event".to_owned() } else { format!("none of the {failed} events") };
+        let not = if failed == 1 { " not" } else { "" };
+        format!("{events} was{not} accepted: {reason} ({outcome}){suspended}")
+    }
+
     fn add(&mut self, outcome: UsageOutcome, index: u32, id: &UsageId) {
         let (outcome, sequence, field, reason) = match outcome {
             UsageOutcome::Accepted(_) => {
@@ -325,7 +399,7 @@ fn differs_from_suspended(report: &UsageReport, suspended: &UsageSuspended) -> &
 fn same(told: &Told, known: Option<Timestamp>, unreadable: Option<&str>) -> bool {
     match told {
         Ok(instant) => *instant == known && unreadable.is_none(),
-        Err(Unreadable(text)) => unreadable == Some(text),
+        Err(Unreadable { text, .. }) => unreadable == Some(text),
     }
 }
 
@@ -335,7 +409,7 @@ fn first_that_differs(members: &[(&'static str, bool)]) -> &'static str {
 
 /// What was used.
 #[derive(Serialize, JsonSchema)]
-struct Readings {
+pub(crate) struct Readings {
     #[schemars(with = "schema::InstanceId")]
     instance: InstanceId,
     #[schemars(with = "schema::Instant")]
@@ -396,7 +470,7 @@ fn billionths<S: Serializer>(billionths: &i128, serializer: S) -> Result<S::Ok, 
 
 /// `GET /v1/usage`: readings of an instance in steps, which begin where the clock of `time_zone` says (the payer's, if
 /// none is named).
-pub(super) async fn readings(Authorised(ctx): Authorised, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn readings(Authorised(ctx): Authorised, uri: Uri) -> Result<HttpAnswer<Readings>, Problem> {
     let query = Query::read(&uri, &["instance", "resource", "from", "to", "step", "time_zone"])?;
     let instance: InstanceId = query.required("instance")?;
     let resource: Option<ResourceId> = query.parse("resource")?;
@@ -435,7 +509,7 @@ pub(super) async fn readings(Authorised(ctx): Authorised, uri: Uri) -> Result<Re
         Ok(Readings { instance, from, to, step: word, time_zone: zone, resources, sequence })
     });
     let body = body.await?;
-    Ok(query::json(StatusCode::OK, body.sequence, &body))
+    Ok(HttpAnswer::ok(body.sequence, body))
 }
 
 fn unknown_instance(instance: InstanceId) -> Problem {
@@ -458,7 +532,7 @@ fn period(query: &Query, zone: TimeZone) -> Result<Period, Problem> {
 
 /// A suspended event, as the list shows it.
 #[derive(Serialize, JsonSchema)]
-struct SuspenseForm {
+pub(crate) struct SuspenseForm {
     #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
     #[schemars(with = "schema::ComputerId")]
@@ -481,7 +555,10 @@ impl SuspenseForm {
 }
 
 /// `GET /v1/usage-suspense`.
-pub(super) async fn suspense(Authorised(ctx): Authorised, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn suspense(
+    Authorised(ctx): Authorised,
+    uri: Uri,
+) -> Result<HttpAnswer<List<SuspenseForm>>, Problem> {
     let query = Query::read(&uri, &[])?;
     let (limit, after) = (query.limit()?, query.cursor::<u64>()?.map_or(Sequence::ZERO, Sequence));
     let position = query.position(&ctx).await?;
@@ -497,7 +574,7 @@ pub(super) async fn suspense(Authorised(ctx): Authorised, uri: Uri) -> Result<Re
 }
 
 #[derive(Serialize, JsonSchema)]
-struct Settled {
+pub(crate) struct Settled {
     #[schemars(with = "schema::Sequence")]
     suspended: Sequence,
     #[schemars(with = "schema::Sequence")]
@@ -509,7 +586,7 @@ pub(super) async fn resolve(
     Authorised(ctx): Authorised,
     Named(suspended): Named<String>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<Settled>, Problem> {
     let suspended = suspended_at(&suspended)?;
     let settled = settle(&ctx, suspended, request, |sent| {
         let resolution: Resolution = json_body::parse_optional(sent)?;
@@ -541,7 +618,7 @@ pub(super) async fn dismiss(
     Authorised(ctx): Authorised,
     Named(suspended): Named<String>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<Settled>, Problem> {
     let suspended = suspended_at(&suspended)?;
     let settled = settle(&ctx, suspended, request, |sent| {
         let reason = json_body::parse::<Dismissal>(sent)?.reason.into();
@@ -561,7 +638,7 @@ async fn settle(
     suspended: Sequence,
     request: Request,
     command: impl FnOnce(&ReceivedRequest) -> Result<Command, Problem>,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<Settled>, Problem> {
     let sent = body::read_any(request, json_body::MOST_BYTES).await?;
     let command = command(&sent)?;
     let position = ctx.ledger().head().last;
@@ -580,7 +657,7 @@ async fn settle(
     let meta = query::meta(ctx, local(ctx), &sent.headers, &sent.content())?;
     let accepted = ctx.ledger().submit(Submission { meta, command }).await?;
     let sequence = accepted.sequence;
-    Ok(query::json(StatusCode::OK, sequence, &Settled { suspended, sequence }))
+    Ok(HttpAnswer::ok(sequence, Settled { suspended, sequence }))
 }
 
 /// Who acts.

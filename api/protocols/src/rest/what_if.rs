@@ -6,16 +6,15 @@ pub(super) mod describe;
 mod tests;
 
 use axum::extract::Request;
-use axum::http::StatusCode;
-use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
+use slapledger_billing::Billing;
 use slapledger_billing::what_if::{Compared, LineGroup, Sides, WhatIf};
-use slapledger_billing::{Billing, Warning};
-use slapledger_core::domain::id::{PartyId, PriceBookName, Sequence};
+use slapledger_core::domain::id::{PartyId, PriceBookName, ResourceId, Sequence};
 use slapledger_core::domain::invoice::RunPeriod;
 use slapledger_core::domain::money::{Amount, Currency};
 use slapledger_core::keyring::KeyRing;
+use slapledger_kit::answer::HttpAnswer;
 use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
 use slapledger_usecases::caller::FIRST_PARTY;
@@ -31,7 +30,7 @@ use crate::access::Authorised;
 
 /// Some customers, by both prices.
 #[derive(Serialize, JsonSchema)]
-struct Comparison {
+pub(crate) struct Comparison {
     /// The prices that are not published.
     #[schemars(with = "schema::PriceBookName")]
     price_book: PriceBookName,
@@ -45,8 +44,7 @@ struct Comparison {
     items: Vec<CustomerForm>,
     /// The sum of the items of this answer.
     #[serde(flatten)]
-    #[schemars(with = "describe::BothPrices")]
-    sum: Sides,
+    sum: BothPrices,
     next: Option<String>,
     #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
@@ -59,42 +57,72 @@ struct CustomerForm {
     payer: PartyId,
     name: String,
     #[serde(flatten)]
-    #[schemars(with = "describe::BothPrices")]
-    sides: Sides,
+    sides: BothPrices,
     /// By kind of line and resource, if that was asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     lines: Vec<GroupForm>,
     /// What the other prices do not charge, and the published ones do.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    warnings: Vec<WarningForm<Warning>>,
+    warnings: Vec<WarningForm>,
     /// How many more there are.
     #[serde(skip_serializing_if = "Option::is_none")]
     warnings_left_out: Option<u64>,
 }
 
+/// What something comes to, by the published prices and by the others.
+#[derive(Serialize, JsonSchema)]
+struct BothPrices {
+    #[schemars(with = "schema::Amount")]
+    now: Amount,
+    #[schemars(with = "schema::Amount")]
+    what_if: Amount,
+    /// What that is more.
+    #[schemars(with = "schema::Amount")]
+    difference: Amount,
+}
+
+impl From<Sides> for BothPrices {
+    fn from(Sides { now, what_if, difference }: Sides) -> Self {
+        Self { now, what_if, difference }
+    }
+}
+
+/// Lines that are told together.
 #[derive(Serialize, JsonSchema)]
 struct GroupForm {
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::ResourceId>")]
+    resource: Option<ResourceId>,
+    /// What the fee is for, if it has a name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    item: Option<Box<str>>,
     #[serde(flatten)]
-    #[schemars(with = "describe::LineGroup")]
-    group: LineGroup,
-    #[serde(flatten)]
-    #[schemars(with = "describe::BothPrices")]
-    sides: Sides,
+    sides: BothPrices,
 }
 
 impl CustomerForm {
     fn of(billing: &Billing, keys: &KeyRing, compared: Compared) -> Self {
         let Compared { payer, sides, lines, warnings, warnings_left_out } = compared;
         let name = open_name(keys, billing.party(payer).map(|party| &party.name));
-        let lines = lines.into_iter().map(|(group, sides)| GroupForm { group, sides }).collect();
+        let group = |(LineGroup { kind, resource, item }, sides): (LineGroup, Sides)| GroupForm {
+            kind,
+            resource,
+            item,
+            sides: sides.into(),
+        };
+        let lines = lines.into_iter().map(group).collect();
         let warnings = warnings.into_iter().map(WarningForm::of).collect();
         let warnings_left_out = Some(warnings_left_out).filter(|more| *more > 0);
-        Self { payer, name, sides, lines, warnings, warnings_left_out }
+        Self { payer, name, sides: sides.into(), lines, warnings, warnings_left_out }
     }
 }
 
 /// `POST /v1/what-if`.
-pub(super) async fn compare(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
+pub(super) async fn compare(
+    Authorised(ctx): Authorised,
+    request: Request,
+) -> Result<HttpAnswer<Comparison>, Problem> {
     let query = Query::read(request.uri(), &["period", "against", "lines"])?;
     let period = period(&query)?;
     let by_line = match query.text("lines") {
@@ -131,8 +159,9 @@ pub(super) async fn compare(Authorised(ctx): Authorised, request: Request) -> Re
             page.items.into_iter().map(|compared| CustomerForm::of(&view.billing, ctx.keys(), compared));
         let (items, next) = (items.collect(), page.next.map(|next| next.to_string()));
         let price_book = book.name.clone();
+        let sum = sum.into();
         Ok(Comparison { price_book, against, currency, period, items, sum, next, sequence })
     });
     let body = body.await?;
-    Ok(query::json(StatusCode::OK, body.sequence, &body))
+    Ok(HttpAnswer::ok(body.sequence, body))
 }

@@ -15,8 +15,9 @@ use axum::routing::{MethodRouter, any};
 use serde_json::{Map, Value, json};
 use slapledger_core::domain::id::InvalidText;
 use slapledger_kit::code::ProblemCode;
+use slapledger_kit::json_body::unique;
 use slapledger_kit::problem::Problem;
-use slapledger_kit::text::{LARGE, SMALL, id};
+use slapledger_kit::text::{LARGE, SMALL, id, of_parameters};
 use slapledger_kit::{body, conflict};
 use slapledger_slap_wire::{instance_xml, marshal};
 use slapledger_usecases::context::RequestContext;
@@ -88,8 +89,14 @@ impl Call {
         }
         // Only two calls carry a document of a node.
         let large = rules.iter().any(|rule| matches!(rule.kind, Kind::Partitions) || rule.name == "tioxml");
-        let sent = body::read(request, "application/json", if large { LARGE } else { SMALL }).await?;
-        let value: Value = serde_json::from_slice(&sent.body)
+        let carries = rules.iter().any(|rule| matches!(rule.kind, Kind::Object));
+        let most = match (large, carries) {
+            (true, _) => LARGE,
+            (false, true) => of_parameters(gateway.engine.most_parameter_bytes),
+            (false, false) => SMALL,
+        };
+        let sent = body::read(request, "application/json", most).await?;
+        let value = unique::from_slice(&sent.body)
             .map_err(|error| Problem::bad_request(format!("the body is not JSON: {error}")))?;
         let Value::Object(members) = value else {
             return Err(Problem::bad_request("the body must be an object"));
@@ -128,6 +135,17 @@ impl Call {
     pub(super) fn texts(&self, name: &str) -> BTreeMap<String, String> {
         let members = self.members.get(name).and_then(Value::as_object).into_iter().flatten();
         members.map(|(key, value)| (key.clone(), instance_xml::python_str(&python(value)))).collect()
+    }
+
+    /// An object as Python reads it; an empty one, if it is not there.
+    pub(super) fn python(&self, name: &str) -> marshal::Value {
+        self.members.get(name).map_or_else(|| marshal::Value::Dict(Vec::new()), python)
+    }
+
+    /// Those of its values that are no texts, marshalled.
+    pub(super) fn typed(&self, name: &str) -> Result<BTreeMap<String, String>, Problem> {
+        let Some(value) = self.members.get(name) else { return Ok(BTreeMap::new()) };
+        instance_xml::typed(&python(value)).map_err(|error| Problem::field(name, error.to_string()))
     }
 }
 

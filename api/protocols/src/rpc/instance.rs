@@ -1,5 +1,6 @@
 //! Calls about instances.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -16,6 +17,8 @@ use slapledger_kit::sealing::{error_text, open_parameters, seal, seal_parameters
 use slapledger_kit::text::id;
 use slapledger_projections::SlapViews;
 use slapledger_projections::instances::Instance;
+use slapledger_slap_wire::instance_xml;
+use slapledger_slap_wire::marshal::{self, Object};
 use slapledger_usecases::context::RequestContext;
 use slapledger_usecases::frontend::Frontend;
 use slapledger_usecases::reading::{ATTEMPTS, is_retry, read, submit_as};
@@ -27,6 +30,7 @@ use super::document::{AnswerTo, SeenInstance, parameters};
 use super::guid::{self, Guid};
 use super::proxy::{ignored_at_proxy, not_registered};
 use crate::access::claimed;
+use crate::multimaster::{ForwardedAnswer, ForwardedRequest};
 
 /// `slapos.post.v0.software_instance`: `request()`.
 pub(super) async fn request(ctx: Arc<RequestContext>, call: Call) -> Answer {
@@ -34,7 +38,9 @@ pub(super) async fn request(ctx: Arc<RequestContext>, call: Call) -> Answer {
         "" => "default",
         told => told,
     };
-    let (requester, actor) = claim::requester(&ctx, claimed(&call.headers)?).await?;
+    let claim = claimed(&call.headers)?;
+    let partition = claim.as_ref().map(|claim| claim.partition.to_string());
+    let (requester, actor) = claim::requester(&ctx, claim).await?;
     let filter = call.texts("sla_parameters");
     let wanted = WantedInstance {
         requester,
@@ -43,16 +49,39 @@ pub(super) async fn request(ctx: Arc<RequestContext>, call: Call) -> Answer {
         software_type: Some(id::<SoftwareType>("software_type", software_type)?),
         instance_type: None,
         parameters: ("parameters", Some(call.texts("parameters"))),
+        typed: if call.flag("shared") && ctx.mode() != Mode::Serve {
+            call.typed("parameters")?
+        } else {
+            BTreeMap::new()
+        },
         filter: filter.into_iter().map(|(key, value)| (key.into(), value.into())).collect(),
         state: call.optional("state").map_or(Some(RequestedState::Started), parse_state),
         shared: call.flag("shared"),
         without_room: without_room(ctx.mode()),
     };
+    if let Some(master) = call.gateway.masters.of(&ctx, &call.headers, &wanted).await? {
+        let parameters = call.python("parameters");
+        let forwarded = ForwardedRequest { wanted: &wanted, software_type, parameters, partition };
+        return match master.forward(forwarded).await? {
+            ForwardedAnswer::Allocated(object) => elsewhere(&ctx, &wanted, software_type, &object).await,
+            ForwardedAnswer::NotReady => Ok(not_ready(wanted.reference.as_str())),
+        };
+    }
     if let Some(document) = made_up(&ctx, &wanted, software_type).await? {
         return Ok(document);
     }
     let meta = Arc::new(ctx.meta(actor, call.digest));
-    let done = requesting::request(&ctx, meta, &wanted).await.map_err(|problem| no_room(problem, &wanted))?;
+    let requested = requesting::request(&ctx, meta, &wanted).await;
+    let Some(done) = requested.map_err(|problem| no_room(problem, &wanted))? else {
+        // As with a form: a parent keeps asking for it, and must not fail.
+        return Ok(match ctx.mode() {
+            Mode::Serve => not_ready(wanted.reference.as_str()),
+            Mode::Proxy | Mode::Demo => {
+                let root = root_title(&ctx, wanted.requester).await?;
+                placeless(&wanted, software_type, root.as_deref(), ("", "", &BTreeMap::new()))
+            }
+        });
+    };
     if !done.allocated {
         return Ok(not_ready(wanted.reference.as_str()));
     }
@@ -91,39 +120,70 @@ async fn made_up(
 ) -> Result<Option<Value>, Problem> {
     let told = wanted.parameters.1.as_ref().filter(|_| ctx.mode() == Mode::Proxy && wanted.shared);
     let release = wanted.release.as_str();
-    let Some((told, found)) = told.and_then(|told| Some((told, Frontend::of(release, software_type, told)?)))
-    else {
+    let Some(found) = told.and_then(|told| Frontend::of(release, software_type, told)) else {
         return Ok(None);
     };
-    let root = match wanted.requester {
-        Requester::Party(_) => None,
-        Requester::Instance(parent) => {
-            let title = |view: &SlapViews, _| {
-                let root = view.instances.get(view.instances.get(parent)?.root)?;
-                Some(root.reference.to_string())
-            };
-            read(ctx, Sequence::ZERO, title).await?
-        }
-    };
+    let root = root_title(ctx, wanted.requester).await?;
     let title = wanted.reference.as_str();
-    Ok(Some(json!({
+    let guid = format!("{title}___{}___1", root.as_deref().unwrap_or_default());
+    Ok(Some(placeless(wanted, software_type, root.as_deref(), (&guid, &found.title, &found.connection))))
+}
+
+/// What another master answered, as slapos proxy shows it.
+async fn elsewhere(
+    ctx: &RequestContext,
+    wanted: &WantedInstance,
+    software_type: &str,
+    object: &Object,
+) -> Answer {
+    let root = root_title(ctx, wanted.requester).await?;
+    let title = wanted.reference.as_str();
+    let text = |name: &str| object.get(name).and_then(marshal::Value::as_str).unwrap_or_default().to_owned();
+    let connection = object.get("_connection_dict").map(instance_xml::parameters);
+    let connection = connection.and_then(Result::ok).unwrap_or_default();
+    let guid = format!("{title}___{}___{}", root.as_deref().unwrap_or_default(), u8::from(wanted.shared));
+    let place = text("slap_computer_partition_id");
+    let mut document = placeless(wanted, software_type, root.as_deref(), (&guid, &place, &connection));
+    document["computer_guid"] = text("slap_computer_id").into();
+    Ok(document)
+}
+
+/// The title of the root of the tree that somebody requests for, if it is not a new one.
+async fn root_title(ctx: &RequestContext, requester: Requester) -> Result<Option<String>, Problem> {
+    let Requester::Instance(parent) = requester else { return Ok(None) };
+    let title = |view: &SlapViews, _| {
+        let root = view.instances.get(view.instances.get(parent)?.root)?;
+        Some(root.reference.to_string())
+    };
+    Ok(read(ctx, Sequence::ZERO, title).await?)
+}
+
+/// The document of what is in no partition.
+fn placeless(
+    wanted: &WantedInstance,
+    software_type: &str,
+    root: Option<&str>,
+    (guid, place, connection): (&str, &str, &BTreeMap<String, String>),
+) -> Value {
+    let title = wanted.reference.as_str();
+    json!({
         "title": title,
-        "instance_guid": format!("{title}___{}___1", root.as_deref().unwrap_or_default()),
-        "software_release_uri": release,
+        "instance_guid": guid,
+        "software_release_uri": wanted.release.as_str(),
         "software_type": software_type,
         "state": wanted.state.unwrap_or(RequestedState::Started).as_str(),
-        "connection_parameters": found.connection,
-        "parameters": parameters(told.clone()),
-        "shared": true,
-        "root_instance_title": root.as_deref().unwrap_or(title),
+        "connection_parameters": connection,
+        "parameters": parameters(wanted.parameters.1.clone().unwrap_or_default()),
+        "shared": wanted.shared,
+        "root_instance_title": root.unwrap_or(title),
         "ip_list": [],
         "full_ip_list": [],
         "sla_parameters": {},
         "computer_guid": "",
-        "compute_partition_id": found.title,
+        "compute_partition_id": place,
         "processing_timestamp": 0,
         "access_status_message": "",
-    })))
+    })
 }
 
 /// `slapos.get.v0.software_instance`.
@@ -274,7 +334,7 @@ pub(super) async fn connect(ctx: Arc<RequestContext>, call: Call) -> Answer {
     const FIELD: &str = "connection_parameter_dict";
     let parameters = call.texts(FIELD);
     let connect = |place, key| {
-        let connection = seal_parameters(ctx.keys(), key, FIELD, &parameters)?;
+        let connection = seal_parameters(ctx.parameter_keys(), key, FIELD, &parameters)?;
         Ok(Command::SetConnectionParameters(SetConnectionParameters { place, connection }))
     };
     speak(&ctx, &call, call.text("instance_guid")?, connect).await?;

@@ -60,7 +60,13 @@ fn offer(at: usize, told: &Value) -> Result<Offer, Problem> {
     let addresses = told.get("ip_list").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let interface = addresses.first().map(|first| text(first, "network-interface")).transpose()?;
     let addresses = addresses.iter().map(|told| {
-        Ok::<_, Problem>(Address { address: text(told, "ip-address")?, netmask: text(told, "netmask")? })
+        Ok::<_, Problem>(Address {
+            address: text(told, "ip-address")?,
+            netmask: text(told, "netmask")?,
+            interface: Some(text(told, "network-interface")?),
+            gateway: text(told, "gateway-ip-address")?,
+            network: text(told, "network-address")?,
+        })
     });
     Ok(Offer {
         partition: id(&path("partition_id"), &text(told, "partition_id")?)?,
@@ -97,7 +103,14 @@ pub(super) async fn usage(ctx: Arc<RequestContext>, call: Call) -> Answer {
         Some(_) => node::record_usage(&ctx, call.digest, &computer, reports).await,
         None => Err(not_registered(&computer)),
     };
-    ignored_at_proxy(&ctx, recorded.map(|()| success("Recorded")))
+    let recorded = recorded.map(|outcomes| {
+        let mut told = success("Recorded");
+        if let Some(suspended) = node::suspended_text(&outcomes) {
+            told["message"] = suspended.into();
+        }
+        told
+    });
+    ignored_at_proxy(&ctx, recorded)
 }
 
 /// `slapos.get.v0.compute_node_status`.

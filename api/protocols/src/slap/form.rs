@@ -1,22 +1,30 @@
 //! Forms and queries as SLAP clients send them: names and values in percent-encoding.
 //!
 //! Invariants: bytes are decoded and never guessed at, because a usage report names its own encoding; a text that is
-//! taken out is UTF-8 and can be carried back to a node in XML; whatever is wrong with a field is told with its name. Of
-//! a field that is sent twice the first counts, as in slapos proxy.
+//! taken out is UTF-8 and can be carried back to a node in XML; whatever is wrong with a field is told with its name. A
+//! form that has a field twice is refused.
 
+use std::collections::HashSet;
 use std::str::FromStr;
 
 use axum::extract::Request;
 use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
 use slapledger_core::domain::id::InvalidText;
 use slapledger_core::keyring::KeyRing;
 use slapledger_kit::body::{self, ReceivedRequest};
+use slapledger_kit::collect::media_type;
 use slapledger_kit::problem::Problem;
 use slapledger_kit::text::{carriable, id};
 use slapledger_slap_wire::marshal;
 
 /// The type of a posted form.
 const FORM: &str = "application/x-www-form-urlencoded";
+/// The same with a part for each field, as `curl -F` posts it.
+const MULTIPART: &str = "multipart/form-data";
+/// The most fields of a form in parts.
+const MOST_PARTS: usize = 64;
+
 /// A posted form.
 pub(super) struct PostedForm {
     /// What was posted.
@@ -27,8 +35,16 @@ pub(super) struct PostedForm {
 impl PostedForm {
     /// Reads a form of at most `limit` bytes.
     pub(super) async fn read(request: Request, limit: usize) -> Result<Self, Problem> {
+        if media_type(request.headers()).as_deref() == Some(MULTIPART) {
+            let sent = body::read_any(request, limit).await?;
+            let fields = Fields::of_parts(&sent).await?;
+            fields.check_unique()?;
+            return Ok(Self { fields, sent });
+        }
         let sent = body::read(request, FORM, limit).await?;
-        Ok(Self { fields: Fields::parse(&sent.body), sent })
+        let fields = Fields::parse(&sent.body);
+        fields.check_unique()?;
+        Ok(Self { fields, sent })
     }
 
     /// The headers it came with.
@@ -56,9 +72,39 @@ impl Fields {
         Self(fields.collect())
     }
 
+    /// The fields of a form in parts.
+    async fn of_parts(sent: &ReceivedRequest) -> Result<Self, Problem> {
+        let malformed = |error: multer::Error| Problem::malformed(format!("the form is malformed: {error}"));
+        let told = sent.headers.get(CONTENT_TYPE).and_then(|told| told.to_str().ok()).unwrap_or_default();
+        let boundary = multer::parse_boundary(told).map_err(malformed)?;
+        let whole = std::future::ready(Ok::<_, std::convert::Infallible>(sent.body.clone()));
+        let mut parts = multer::Multipart::new(futures_util::stream::once(whole), boundary);
+        let mut fields = Vec::new();
+        while let Some(part) = parts.next_field().await.map_err(malformed)? {
+            if fields.len() == MOST_PARTS {
+                return Err(Problem::malformed(format!("the form has more than {MOST_PARTS} parts")));
+            }
+            let name = part.name().unwrap_or_default().as_bytes().to_vec();
+            fields.push((name, part.bytes().await.map_err(malformed)?.to_vec()));
+        }
+        Ok(Self(fields))
+    }
+
     /// The fields of a request without a body.
     pub(super) fn of_query(request: &Request) -> Self {
         Self::parse(request.uri().query().unwrap_or_default().as_bytes())
+    }
+
+    /// Which of two values of a field counts, two readers may see differently.
+    fn check_unique(&self) -> Result<(), Problem> {
+        let mut seen = HashSet::new();
+        match self.0.iter().find(|(name, _)| !seen.insert(name)) {
+            None => Ok(()),
+            Some((name, _)) => {
+                let name: String = String::from_utf8_lossy(name).chars().take(100).collect();
+                Err(Problem::field(name, "must not be given more than once"))
+            }
+        }
     }
 
     fn find(&self, name: &str) -> Option<&[u8]> {

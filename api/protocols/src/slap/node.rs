@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::Request;
 use slapledger_core::domain::computer::{Address, BangComputer, ConfigureComputer, Offer, RequestComputer};
+use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::{ComputerId, InstanceId, Sequence};
 use slapledger_core::domain::time::TimeZone;
 use slapledger_core::domain::{Answer, Command};
@@ -17,7 +18,7 @@ use slapledger_slap_wire::{documents, usage_report};
 use slapledger_usecases::answers::SeenComputer;
 use slapledger_usecases::caller::forbidden;
 use slapledger_usecases::context::RequestContext;
-use slapledger_usecases::node::{owner_if_new, record_usage};
+use slapledger_usecases::node::{owner_if_new, record_usage, suspended_text};
 use slapledger_usecases::reading::{fresh, no_computer, read};
 
 use super::form::{Fields, PostedForm};
@@ -64,7 +65,7 @@ pub(super) async fn configure(Authorised(ctx): Authorised, request: Request) -> 
     form.fields.bytes("xml")?;
     let value = form.fields.marshalled("xml")?.unwrap_or(slapledger_slap_wire::marshal::Value::None);
     let config = computer_config::read(&value).map_err(|error| Problem::field("xml", error.to_string()))?;
-    let mut command = configuration(config)?;
+    let mut command = configuration(config, ctx.mode())?;
     command.owner_if_new = owner_if_new(&ctx);
     let node = command.computer.clone();
     ctx.caller.check_node(&node)?;
@@ -72,9 +73,9 @@ pub(super) async fn configure(Authorised(ctx): Authorised, request: Request) -> 
     Ok(text("done"))
 }
 
-fn configuration(config: ComputerConfig) -> Result<ConfigureComputer, Problem> {
+fn configuration(config: ComputerConfig, mode: Mode) -> Result<ConfigureComputer, Problem> {
     let ComputerConfig { reference, address, netmask, partitions, rest: _ } = config;
-    let offers = partitions.into_iter().map(offer).collect::<Result<_, _>>()?;
+    let offers = partitions.into_iter().map(|told| offer(told, mode)).collect::<Result<_, _>>()?;
     Ok(ConfigureComputer {
         computer: id("xml: reference", &reference)?,
         address: address.unwrap_or_default().into(),
@@ -84,11 +85,25 @@ fn configuration(config: ComputerConfig) -> Result<ConfigureComputer, Problem> {
     })
 }
 
-fn offer(config: PartitionConfig) -> Result<Offer, Problem> {
-    let PartitionConfig { reference, addresses, tap_name, user_name, capabilities, rest: _ } = config;
-    let addresses = addresses
-        .into_iter()
-        .map(|told| Address { address: told.address.into(), netmask: told.netmask.into() });
+fn offer(config: PartitionConfig, mode: Mode) -> Result<Offer, Problem> {
+    let PartitionConfig { reference, addresses, tap_name, route, user_name, capabilities, rest: _ } = config;
+    let own = addresses.into_iter().map(|told| Address {
+        address: told.address.into(),
+        netmask: told.netmask.into(),
+        ..Address::default()
+    });
+    // slapos proxy knows of no routes.
+    let route = route.filter(|_| mode == Mode::Serve).map(|told| {
+        let address = Address {
+            address: told.address.into(),
+            netmask: told.netmask.into(),
+            gateway: told.gateway.into(),
+            network: told.network.into(),
+            ..Address::default()
+        };
+        address.of_route(&tap_name)
+    });
+    let addresses = own.chain(route);
     Ok(Offer {
         partition: id("xml: partition_list[].reference", &reference)?,
         addresses: addresses.collect(),
@@ -146,6 +161,10 @@ pub(super) async fn report_usage(Authorised(ctx): Authorised, request: Request) 
     let reports = |zone| {
         usage_report::read(sent, zone).map_err(|error| Problem::field("use_string", error.to_string()))
     };
-    record_usage(&ctx, form.digest(ctx.keys()), &computer, reports).await?;
-    Ok(text("OK"))
+    let outcomes = record_usage(&ctx, form.digest(ctx.keys()), &computer, reports).await?;
+    // Clients expect `OK`, and show the rest.
+    Ok(text(match suspended_text(&outcomes) {
+        Some(suspended) => format!("OK\n{suspended}"),
+        None => "OK".to_owned(),
+    }))
 }

@@ -213,13 +213,13 @@ pub(super) async fn error(Authorised(ctx): Authorised, request: Request) -> Repl
 /// `POST setComputerPartitionConnectionXml`.
 pub(super) async fn set_connection(Authorised(ctx): Authorised, request: Request) -> Reply {
     const FIELD: &str = "connection_xml";
-    let form = PostedForm::read(request, SMALL).await?;
+    let form = PostedForm::read(request, ctx.parameter_body()).await?;
     let place = NamedPartition::of(&ctx, &form.fields).await?;
     let value = form.fields.marshalled(FIELD)?.ok_or_else(|| Problem::field(FIELD, "is missing"))?;
     let parameters =
         instance_xml::parameters(&value).map_err(|error| Problem::field(FIELD, error.to_string()))?;
     sealed(&ctx, &form, &place, |meant| {
-        let connection = seal_parameters(ctx.keys(), meant.key, FIELD, &parameters)?;
+        let connection = seal_parameters(ctx.parameter_keys(), meant.key, FIELD, &parameters)?;
         Ok(Command::SetConnectionParameters(SetConnectionParameters { place: meant.place, connection }))
     })
     .await
@@ -287,9 +287,10 @@ pub(super) async fn tree_addresses(Authorised(ctx): Authorised, request: Request
         });
         let mut addresses = Vec::new();
         for partition in partitions {
-            let interface = partition.offer.tap.as_deref().unwrap_or_default();
-            let of_partition = partition.offer.addresses.iter();
-            addresses.extend(of_partition.map(|told| (interface.to_owned(), told.address.to_string())));
+            let offer = &partition.offer;
+            let told = offer.addresses.iter();
+            addresses
+                .extend(told.map(|told| (offer.interface_of(told).to_owned(), told.address.to_string())));
         }
         Ok::<_, Problem>(addresses)
     };

@@ -9,6 +9,7 @@ use slapledger_slap_wire::marshal::{self, Value};
 
 use crate::testing::world::{COMPUTER, RELEASE, Seen, World, configuration, dumps, request_form};
 
+mod fidelity;
 mod master;
 mod shared;
 
@@ -613,9 +614,13 @@ fn bodies_are_bounded_and_of_one_type() {
     for (path, _) in forms() {
         let path = format!("/{path}");
         world.post_raw(&path, "application/json", "{}", &[]).expect(415);
-        world.post_raw(&path, "multipart/form-data; boundary=x", "", &[]).expect(415);
-        let small = !["/loadComputerConfigurationFromXML", "/useComputer"].contains(&path.as_str());
-        let limit = if small { slapledger_kit::text::SMALL } else { slapledger_kit::text::LARGE };
+        world.post_raw(&path, "multipart/form-data; boundary=x", "", &[]).expect(400);
+        let limit = match path.as_str() {
+            "/loadComputerConfigurationFromXML" | "/useComputer" => slapledger_kit::text::LARGE,
+            // Parameters may be longer than any body may be by default.
+            "/requestComputerPartition" | "/setComputerPartitionConnectionXml" => 16 * 1024 * 1024,
+            _ => slapledger_kit::text::SMALL,
+        };
         let form = "application/x-www-form-urlencoded";
         let seen = world.post_raw(&path, form, "x".repeat(limit + 1), &[]).expect(413);
         assert_eq!(seen.body, format!("the body must have at most {limit} bytes\n"), "{path}");
@@ -628,9 +633,8 @@ fn bodies_are_bounded_and_of_one_type() {
         world.get(path).expect(404);
     }
     world.post("/getFullComputerInformation", &[]).expect(405);
-    // More than an event of the log can hold.
-    let long = "x".repeat(70_000);
-    let rule = "must have at most 60000 bytes as stored (instance XML), not ";
+    let long = "x".repeat(8 * 1024 * 1024);
+    let rule = "must have at most 8388608 bytes as stored (instance XML), not ";
     let seen = world.request("one", &[("a", &long)], None).expect(413);
     assert!(seen.body.starts_with(&format!("partition_parameter_xml: {rule}")), "{seen:?}");
     assert_eq!(head(&world), before);
@@ -655,8 +659,15 @@ fn usage_is_recorded_metered_or_not() {
     let post = |document: &str| {
         let before = head(&world);
         let form = [("computer_id", COMPUTER), ("use_string", document)];
-        assert_eq!(world.post("/useComputer", &form).expect(200).body, "OK");
-        events_after(&world, before)
+        let answer = world.post("/useComputer", &form).expect(200).body;
+        let events = events_after(&world, before);
+        // What is not metered is said below the word that clients expect.
+        let (first, rest) = answer.split_once('\n').unwrap_or((&answer, ""));
+        let suspended = events.iter().filter(|event| **event == "UsageSuspended").count();
+        assert_eq!((first, rest.is_empty()), ("OK", suspended == 0), "{answer}");
+        assert_eq!(rest.lines().count(), suspended + usize::from(suspended > 0), "{answer}");
+        assert!(suspended == 0 || rest.contains("are suspended and not metered:\n"), "{answer}");
+        events
     };
     let hour = |quantity: &str, reference: &str| {
         usage(quantity, reference).replace("2026-11-23 13:", "2026-11-23 15:")

@@ -199,7 +199,7 @@ impl Kit {
             let (method, path) = (request.method().clone(), request.uri().path().to_owned());
             let response = self.router.clone().oneshot(request).await.expect("a router always answers");
             let (parts, body) = response.into_parts();
-            conformity::check(&method, &path, parts.status, &parts.headers);
+            conformity::check(&method, &path, &parts);
             let body = body.collect().await.expect("a body").to_bytes();
             conformity::check_problem(parts.status, &parts.headers, &body);
             Reply { status: parts.status, headers: parts.headers, body }

@@ -16,7 +16,7 @@ use slapledger_core::domain::product::PublishSoftwareRelease;
 use slapledger_core::domain::time::{TimeZone, Timestamp};
 use slapledger_core::log::envelope::Actor;
 use slapledger_engine::clock::ManualClock;
-use slapledger_engine::{Engine, GuardBounds, Open, accepted, unwatched};
+use slapledger_engine::{Engine, Open, WriterBounds, accepted, unwatched};
 use slapledger_slap_wire::marshal::{self, Value};
 use slapledger_usecases::caller::FIRST_PARTY;
 use slapledger_usecases::context::RequestContext;
@@ -117,15 +117,15 @@ impl World {
 
     /// The same, with something done to its folder in between.
     pub(crate) fn restart_after(self, between: impl FnOnce(&std::path::Path)) -> Self {
-        self.restart_as(between, GuardBounds::default())
+        self.restart_as(between, WriterBounds::default())
     }
 
     /// The same within other bounds.
-    pub(crate) fn restart_with(self, bounds: GuardBounds) -> Self {
+    pub(crate) fn restart_with(self, bounds: WriterBounds) -> Self {
         self.restart_as(|_| {}, bounds)
     }
 
-    fn restart_as(self, between: impl FnOnce(&std::path::Path), bounds: GuardBounds) -> Self {
+    fn restart_as(self, between: impl FnOnce(&std::path::Path), bounds: WriterBounds) -> Self {
         let Self { ctx, clock, routes, runtime, folder } = self;
         ctx.engine.shut_down().unwrap();
         let (mode, default_computer) = (ctx.mode(), ctx.engine.default_computer.clone());
@@ -276,7 +276,7 @@ async fn answer(routes: Router, request: Request<Body>) -> Seen {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let response = routes.oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
-    conformity::check(&method, &path, parts.status, &parts.headers);
+    conformity::check(&method, &path, &parts);
     let body = body.collect().await.unwrap().to_bytes();
     conformity::check_problem(parts.status, &parts.headers, &body);
     Seen { status: parts.status, headers: parts.headers, body: String::from_utf8(body.to_vec()).unwrap() }

@@ -2,8 +2,9 @@
 //!
 //! Invariant: a text and a time zone always give the same instant, also where a clock was changed.
 
-use chrono::{Duration, LocalResult, NaiveDate, NaiveDateTime, Offset as _, TimeZone as _};
+use chrono::{Duration, LocalResult, NaiveDate, NaiveDateTime, TimeZone as _};
 use chrono_tz::Tz;
+use slapledger_core::domain::usage::NoInstant;
 
 use super::super::xml;
 
@@ -41,14 +42,37 @@ pub enum DateError {
         /// The text, shortened.
         text: String,
     },
+    /// A local time that its clock showed twice.
+    #[error("date {text:?} is ambiguous: the clock was put back over it")]
+    Ambiguous {
+        /// The text, shortened.
+        text: String,
+    },
+    /// A local time that its clock never showed.
+    #[error("date {text:?} does not occur: the clock was put forward over it")]
+    Skipped {
+        /// The text, shortened.
+        text: String,
+    },
+}
+
+impl DateError {
+    /// Why the text is no instant.
+    pub fn why(&self) -> NoInstant {
+        match self {
+            Self::Unreadable { .. } | Self::NoSuchDate { .. } => NoInstant::Malformed,
+            Self::Ambiguous { .. } => NoInstant::Ambiguous,
+            Self::Skipped { .. } => NoInstant::Skipped,
+        }
+    }
 }
 
 /// The instant of a date: `2026-11-22 00:00:00`, `2026-11-23 at 14:11:56` or ISO 8601 with `T`, each with or without a
 /// fraction (cut at microseconds) and an offset (`Z`, `+01`, `+0100`, `+01:00`). White space around it is ignored; an
 /// empty text, and the text `None`, are no date.
 ///
-/// Without an offset the date is on the clock of `zone`. A time that this clock shows twice is the earlier of both. A
-/// time that it skips is moved forward by what was skipped, as if the clock had not been changed yet.
+/// Without an offset the date is on the clock of `zone`. A time that this clock shows twice, or never, is not guessed at:
+/// it is an error. The very time at which the clock was put forward is the instant of that change.
 pub fn parse_date(text: &str, zone: Tz) -> Result<Option<Stamp>, DateError> {
     let trimmed = text.trim();
     if trimmed.is_empty() || trimmed == "None" {
@@ -75,7 +99,16 @@ pub fn parse_date(text: &str, zone: Tz) -> Result<Option<Stamp>, DateError> {
         .ok_or_else(no_such_date)?;
     let utc = match clock {
         Clock::MinutesEast(minutes) => local.checked_sub_signed(Duration::minutes(minutes)),
-        Clock::OfComputer => to_utc(local, zone),
+        Clock::OfComputer => match zone.from_local_datetime(&local) {
+            LocalResult::Single(instant) => Some(instant.naive_utc()),
+            LocalResult::Ambiguous(..) => {
+                return Err(DateError::Ambiguous { text: xml::shorten(trimmed) });
+            }
+            LocalResult::None => match put_forward_at(local, zone) {
+                Some(instant) => Some(instant),
+                None => return Err(DateError::Skipped { text: xml::shorten(trimmed) }),
+            },
+        },
     };
     Ok(Some(Stamp {
         micros: utc.ok_or_else(no_such_date)?.and_utc().timestamp_micros(),
@@ -84,18 +117,11 @@ pub fn parse_date(text: &str, zone: Tz) -> Result<Option<Stamp>, DateError> {
     }))
 }
 
-fn to_utc(local: NaiveDateTime, zone: Tz) -> Option<NaiveDateTime> {
-    match zone.from_local_datetime(&local) {
-        LocalResult::Single(instant) | LocalResult::Ambiguous(instant, _) => Some(instant.naive_utc()),
-        LocalResult::None => {
-            // Skipped: the offset before the gap counts. The longest gap known is a day (Samoa, 2011-12-30).
-            let before = (1..=200).find_map(|quarter_hours| {
-                let earlier = local.checked_sub_signed(Duration::minutes(15 * quarter_hours))?;
-                zone.from_local_datetime(&earlier).latest()
-            })?;
-            local.checked_sub_offset(before.offset().fix())
-        }
-    }
+/// The instant at which the clock was put forward, if it would have shown this time then: an hour that ends so stops there.
+fn put_forward_at(local: NaiveDateTime, zone: Tz) -> Option<NaiveDateTime> {
+    let before = local.checked_sub_signed(Duration::microseconds(1))?;
+    let before = zone.from_local_datetime(&before).single()?;
+    before.naive_utc().checked_add_signed(Duration::microseconds(1))
 }
 
 /// The clock that a date was read from.
@@ -202,13 +228,27 @@ mod tests {
         // The clocks of Paris skip from 02:00 to 03:00 on 2026-03-29 and show 02:00 to 03:00 twice on 2026-10-25.
         check("2026-03-29 01:59:59", paris, "2026-03-29T00:59:59+00:00", false);
         check("2026-03-29 02:00:00", paris, "2026-03-29T01:00:00+00:00", false);
-        check("2026-03-29 02:30:00", paris, "2026-03-29T01:30:00+00:00", false);
         check("2026-03-29 03:00:00", paris, "2026-03-29T01:00:00+00:00", false);
-        check("2026-10-25 02:30:00", paris, "2026-10-25T00:30:00+00:00", false);
+        check("2026-10-25 01:59:59.999999", paris, "2026-10-24T23:59:59.999999+00:00", false);
+        check("2026-10-25 02:30:00+02:00", paris, "2026-10-25T00:30:00+00:00", true);
+        check("2026-10-25 02:30:00+01:00", paris, "2026-10-25T01:30:00+00:00", true);
         check("2026-10-25 03:00:00", paris, "2026-10-25T02:00:00+00:00", false);
-        // Samoa had no 30th of December 2011; Beirut's day of 2022-03-27 began at 01:00.
-        check("2011-12-30 12:00:00", Tz::Pacific__Apia, "2011-12-30T22:00:00+00:00", false);
+        // Beirut's day of 2022-03-27 began at 01:00.
         check("2022-03-27 00:00:00", Tz::Asia__Beirut, "2022-03-26T22:00:00+00:00", false);
+
+        for text in ["2026-10-25 02:00:00", "2026-10-25 02:30:00", "2026-10-25 02:59:59"] {
+            assert!(matches!(parse_date(text, paris), Err(DateError::Ambiguous { .. })), "{text:?}");
+        }
+        // Samoa had no 30th of December 2011.
+        let skipped = [
+            ("2026-03-29 02:00:00.000001", paris),
+            ("2026-03-29 02:30:00", paris),
+            ("2026-03-29 02:59:59", paris),
+            ("2011-12-30 12:00:00", Tz::Pacific__Apia),
+        ];
+        for (text, zone) in skipped {
+            assert!(matches!(parse_date(text, zone), Err(DateError::Skipped { .. })), "{text:?}");
+        }
 
         let stop = |text: &str| {
             let stamp = parse_date(text, Tz::Asia__Kolkata).unwrap().unwrap();
@@ -270,18 +310,23 @@ mod tests {
             }
         }
 
-        /// Every local time of these years is some instant, and the ones that exist come back.
+        /// A local time that exists once comes back; one that does not is some instant only where the clock changes.
         #[test]
         fn local_times_return(seconds in 0..1_500_000_000_i64) {
             let local = DateTime::from_timestamp(seconds, 0).unwrap().naive_utc();
             let text = local.format("%Y-%m-%d %H:%M:%S").to_string();
             for zone in [Tz::Europe__Paris, Tz::Pacific__Apia, Tz::America__Sao_Paulo, Tz::Australia__Lord_Howe] {
-                let stamp = parse_date(&text, zone).unwrap().unwrap();
-                let back = zone.from_utc_datetime(&DateTime::from_timestamp_micros(stamp.micros).unwrap().naive_utc());
-                if zone.from_local_datetime(&local).earliest().is_some() {
-                    prop_assert_eq!(back.naive_local(), local);
-                } else {
-                    prop_assert!(back.naive_local() > local);
+                let back = parse_date(&text, zone).map(|stamp| {
+                    let utc = DateTime::from_timestamp_micros(stamp.unwrap().micros).unwrap().naive_utc();
+                    zone.from_utc_datetime(&utc).naive_local()
+                });
+                match zone.from_local_datetime(&local) {
+                    LocalResult::Single(_) => prop_assert_eq!(back, Ok(local)),
+                    LocalResult::Ambiguous(..) => prop_assert_eq!(back.unwrap_err().why(), NoInstant::Ambiguous),
+                    LocalResult::None => match back {
+                        Ok(back) => prop_assert!(back > local),
+                        Err(error) => prop_assert_eq!(error.why(), NoInstant::Skipped),
+                    },
                 }
             }
         }

@@ -3,11 +3,11 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 use slapledger_core::domain::id::{PartyId, PriceBookName, ResourceId};
-use slapledger_core::domain::instance::InstanceType;
+use slapledger_core::domain::instance::{InstanceType, RequestedState};
 use slapledger_core::domain::money::{Price, Rounding};
 use slapledger_core::domain::pricing::{
-    Conversion, Every, Match, Meter, Model, Of, Per, PriceBook, Rate, Resource, ResourceKind, Tariff, Tier,
-    When,
+    Conversion, Every, FeeEnd, Match, Meter, Model, Of, OnChange, Per, PriceBook, Proration, Rate, Resource,
+    ResourceKind, Tariff, Tier, When,
 };
 use slapledger_core::domain::quantity::Quantity;
 use slapledger_core::domain::time::Timestamp;
@@ -91,10 +91,12 @@ fn model() -> impl Strategy<Value = (Model, usize)> {
     };
     let every = select(vec![Every::Hour, Every::Day, Every::Month, Every::Year]);
     let item = prop_oneof![Just("".into()), word()];
-    let recurring = (item, price(), every, any::<bool>()).prop_map(|(item, price, every, advance)| {
-        let when = if advance && every == Every::Month { When::Advance } else { When::Arrears };
-        Model::Recurring { item, price, every, when }
-    });
+    let recurring =
+        (item, price(), every, any::<[bool; 2]>()).prop_map(|(item, price, every, [advance, late])| {
+            let when = if advance && every == Every::Month { When::Advance } else { When::Arrears };
+            let until = if late { FeeEnd::Destroyed } else { FeeEnd::DestroyRequested };
+            Model::Recurring { item, price, every, when, until }
+        });
     let per = select(vec![Per::Instance, Per::Customer]);
     let free = prop_oneof![Just(Quantity::ZERO), quantity(0)];
     let usage = (per, free, tariff()).prop_map(move |(per, free, tariff)| Model::Usage {
@@ -106,7 +108,9 @@ fn model() -> impl Strategy<Value = (Model, usize)> {
     let percent = (1..1_000_000_000_000_i128)
         .prop_map(|billionths| Quantity::from_billionths(billionths).expect("in range"));
     let percentage = (percent, of()).prop_map(|(percent, of)| Model::Percentage { percent, of });
-    let minimum = (price(), of()).prop_map(|(price, of)| Model::Minimum { price, of });
+    let proration = select(vec![Proration::Allocated, Proration::None]);
+    let minimum =
+        (price(), of(), proration).prop_map(|(price, of, proration)| Model::Minimum { price, of, proration });
     (prop_oneof![2 => recurring, 4 => usage, 1 => percentage, 1 => minimum], any::<usize>())
 }
 
@@ -118,15 +122,17 @@ fn matching() -> impl Strategy<Value = Match> {
     }
     let text = || maybe(word());
     let types = select(vec![InstanceType::Production, InstanceType::Testing]);
+    let states = select(vec![RequestedState::Started, RequestedState::Stopped, RequestedState::Destroyed]);
     let customer = (1..1000_u64).prop_map(PartyId);
-    (text(), text(), text(), text(), maybe(types), maybe(customer)).prop_map(
-        |(release, software_type, computer, region, instance_type, customer)| Match {
+    (text(), text(), text(), text(), maybe(types), maybe(customer), maybe(states)).prop_map(
+        |(release, software_type, computer, region, instance_type, customer, state)| Match {
             software_release: release.map(|text| text.parse().expect("printable")),
             software_type: software_type.map(|text| text.parse().expect("printable")),
             computer: computer.map(|text| text.parse().expect("printable")),
             instance_type,
             customer,
             region,
+            state,
             dimensions: Vec::new(),
         },
     )
@@ -135,16 +141,17 @@ fn matching() -> impl Strategy<Value = Match> {
 /// Only what may be published with what is there already.
 fn book() -> impl Strategy<Value = PriceBook> {
     let rates = prop::collection::vec((model(), matching(), prop::collection::vec(word(), 3)), 1..8);
-    let half_up = any::<bool>();
+    let half_up = any::<[bool; 2]>();
     let valid_from = 0..4_000_000_000_000_000_i64;
     let currency = select(vec!["EUR", "JPY", "TND"]);
     (word(), currency, valid_from, half_up, prop::collection::vec(resource(), 0..4), rates).prop_map(
-        |(name, currency, valid_from, half_up, resources, rates)| {
+        |(name, currency, valid_from, [half_up, restart], resources, rates)| {
             let mut book = PriceBook {
                 name: PriceBookName::new(&name).expect("printable"),
                 currency: currency.parse().expect("a currency"),
                 valid_from: Timestamp::from_micros(valid_from).expect("in range"),
                 rounding: if half_up { Rounding::HalfUp } else { Rounding::HalfEven },
+                on_change: if restart { OnChange::Restart } else { OnChange::Continue },
                 resources: Vec::new(),
                 rates: Vec::new(),
             };

@@ -44,11 +44,21 @@ fn its_words_are_those_that_are_read() {
     let rate = |members: &str| format!("{head}[[rates]]\n{members}");
     let rows = [
         ("/properties/rounding", format!("{head}rounding = \"?\"")),
+        ("/properties/on_change", format!("{head}on_change = \"?\"")),
         ("/$defs/resource/properties/meter", resource("kind = \"gauge\"\nmeter = \"?\"")),
         ("/$defs/resource/properties/kind", resource("meter = \"min\"\nkind = \"?\"")),
         ("/$defs/rate/properties/kind", rate("kind = \"?\"")),
         ("/$defs/recurring/properties/every", rate("kind = \"recurring\"\nevery = \"?\"")),
         ("/$defs/recurring/properties/when", rate("kind = \"recurring\"\nevery = \"day\"\nwhen = \"?\"")),
+        (
+            "/$defs/recurring/properties/until",
+            rate("kind = \"recurring\"\nevery = \"day\"\nwhen = \"arrears\"\nuntil = \"?\""),
+        ),
+        ("/$defs/minimum/properties/proration", rate("kind = \"minimum\"\nprice = \"1\"\nproration = \"?\"")),
+        (
+            "/$defs/match/properties/state",
+            rate("kind = \"minimum\"\nprice = \"1\"\nmatch = { state = \"?\" }"),
+        ),
         ("/$defs/per", rate("kind = \"per_unit\"\nresource = \"r\"\nprice = \"1\"\nper = \"?\"")),
         ("/$defs/of", rate("kind = \"minimum\"\nprice = \"1\"\nof = \"?\"")),
         (

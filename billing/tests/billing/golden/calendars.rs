@@ -6,7 +6,7 @@ use slapledger_core::domain::party::SetPartyTimeZone;
 use super::{BUYER, book, check, invoice, taxed};
 use crate::cloud::{CPU, Cloud, PRODUCTION, REQUESTS};
 
-/// A fee of 2.40 a day and one of 0.10 an hour, so that a day of 24 hours costs the same by both.
+/// A fee of 2.40 a day and one of 0.10 an hour, so that a day of 24 hours costs the same by both, and no other.
 const BY_DAY_AND_HOUR: &str = r#"
     { kind = "recurring", item = "by day", every = "day", when = "arrears", price = "2.40" },
     { kind = "recurring", item = "by hour", every = "hour", when = "arrears", price = "0.10" },
@@ -32,19 +32,19 @@ fn two_days_in_paris(noon: &str, two_days_later: &str) -> Cloud {
 ///
 /// | line | quantity | amount |
 /// | --- | --- | --- |
-/// | by day | 23 / 24 = 0.958 333 333 | x 2.40 = 2.299 999 999 2, so 2.30 |
+/// | by day | 1 | x 2.40 = 2.40 |
 /// | by hour | 23 | x 0.10 = 2.30 |
 /// | cpu | 50 percent x 23 hours = 1,150 | x 0.003 = 3.45 |
 /// | requests | 11 h of 48 are before (550), 34 h until the end (1,700): 1,150 | x 0.0005 = 0.575, so 0.58 |
 ///
-/// 2.30 + 2.30 + 3.45 + 0.58 = 8.63; x 20 % = 1.726, so 1.73; 10.36 in all.
+/// 2.40 + 2.30 + 3.45 + 0.58 = 8.73; x 20 % = 1.746, so 1.75; 10.48 in all.
 #[test]
 fn the_day_of_23_hours() {
     let mut cloud = two_days_in_paris("2026-03-28T12:00:00Z", "2026-03-30T12:00:00Z");
     let invoice = invoice(&mut cloud, "2026-03-31T00:00:00Z", ("2026-03-29", "2026-03-30"));
     assert_eq!(invoice.period.to_string(), "2026-03-28T23:00:00Z/2026-03-29T22:00:00Z");
-    let lines = [("0.958333333", "2.30"), ("23", "2.30"), ("1150", "3.45"), ("1150", "0.58")];
-    check("the_day_of_23_hours", &invoice, &lines, ["8.63", "1.73", "10.36"]);
+    let lines = [("1", "2.40"), ("23", "2.30"), ("1150", "3.45"), ("1150", "0.58")];
+    check("the_day_of_23_hours", &invoice, &lines, ["8.73", "1.75", "10.48"]);
 }
 
 /// On 25 October 2026 the hour from 02:00 comes twice: midnight is 22:00 UTC of the 24th, the next one 23:00 UTC of the
@@ -52,19 +52,19 @@ fn the_day_of_23_hours() {
 ///
 /// | line | quantity | amount |
 /// | --- | --- | --- |
-/// | by day | 25 / 24 = 1.041 666 667 | x 2.40 = 2.500 000 000 8, so 2.50 |
+/// | by day | 1 | x 2.40 = 2.40 |
 /// | by hour | 25 | x 0.10 = 2.50 |
 /// | cpu | 50 percent x 25 hours = 1,250 | x 0.003 = 3.75 |
 /// | requests | 10 h of 48 are before (500), 35 h until the end (1,750): 1,250 | x 0.0005 = 0.625, so 0.63 |
 ///
-/// 2.50 + 2.50 + 3.75 + 0.63 = 9.38; x 20 % = 1.876, so 1.88; 11.26 in all.
+/// 2.40 + 2.50 + 3.75 + 0.63 = 9.28; x 20 % = 1.856, so 1.86; 11.14 in all.
 #[test]
 fn the_day_of_25_hours() {
     let mut cloud = two_days_in_paris("2026-10-24T12:00:00Z", "2026-10-26T12:00:00Z");
     let invoice = invoice(&mut cloud, "2026-10-27T00:00:00Z", ("2026-10-25", "2026-10-26"));
     assert_eq!(invoice.period.to_string(), "2026-10-24T22:00:00Z/2026-10-25T23:00:00Z");
-    let lines = [("1.041666667", "2.50"), ("25", "2.50"), ("1250", "3.75"), ("1250", "0.63")];
-    check("the_day_of_25_hours", &invoice, &lines, ["9.38", "1.88", "11.26"]);
+    let lines = [("1", "2.40"), ("25", "2.50"), ("1250", "3.75"), ("1250", "0.63")];
+    check("the_day_of_25_hours", &invoice, &lines, ["9.28", "1.86", "11.14"]);
 }
 
 /// February 2028 has 29 days. One instance is there for all of it, another from the 29th on.

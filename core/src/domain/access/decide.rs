@@ -247,6 +247,7 @@ impl Access {
     ) -> Vec<(Stream, Event)> {
         let ended: Vec<_> = match event {
             Event::InstanceEnded(ended) => vec![Holder::Instance(ended.instance)],
+            Event::ComputerRetired(retired) => vec![Holder::Computer(retired.computer.clone())],
             Event::KeyDestroyed(KeyDestroyed { subject: Subject::Party(party), .. }) => {
                 let theirs = holders.computers.of(*party).cloned().map(Holder::Computer);
                 iter::once(Holder::Party(*party)).chain(theirs).collect()

@@ -87,6 +87,13 @@ pub struct BangComputer {
     pub message: Option<Sealed>,
 }
 
+/// Retire a computer that is gone: what is on it ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetireComputer {
+    /// Which.
+    pub computer: ComputerId,
+}
+
 /// There is no such computer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("there is no computer {computer}")]
@@ -134,6 +141,18 @@ pub enum ComputerRefusal {
         what: &'static str,
         /// How many there may be.
         max: usize,
+    },
+    /// The reference could be taken for something else.
+    #[error("a reference {rule}")]
+    BadReference {
+        /// What it must not be.
+        rule: &'static str,
+    },
+    /// It was retired, and comes back no more.
+    #[error("computer {computer} was retired; register a new one")]
+    Retired {
+        /// Which.
+        computer: ComputerId,
     },
     /// A configuration names a partition more than once.
     #[error("partition {partition} is named more than once")]

@@ -13,13 +13,15 @@ use super::events::{
 use super::state::{Computer, Computers};
 use crate::domain::Outcome;
 use crate::domain::event::{Event, Stream};
-use crate::domain::id::{ComputerId, check_text};
+use crate::domain::id::{ComputerId, check_text, is_printable};
 use crate::domain::instance::filter::ATTRIBUTES;
 use crate::domain::party::Parties;
 use crate::domain::time::{TimeZone, Timestamp};
 
 /// The longest title or attribute, in bytes.
 const TEXT_BYTES: usize = 256;
+/// The most partitions of a computer.
+const PARTITIONS: usize = 10_000;
 /// The longest group, and the longest list of software.
 const MEMBERS: usize = 256;
 
@@ -32,6 +34,7 @@ impl Computers {
         if self.get(command.computer.as_str()).is_some() {
             return Err(ComputerRefusal::AlreadyRegistered { computer: command.computer.clone() });
         }
+        check_reference(&command.computer)?;
         let (computer, owner, time_zone) = (command.computer.clone(), command.owner, command.time_zone);
         let event = ComputerRegistered { computer, owner, time_zone, at: now };
         Ok(Outcome::of((), [(Stream::Computer(command.computer.clone()), Event::ComputerRegistered(event))]))
@@ -46,12 +49,20 @@ impl Computers {
         if let Some(twice) = command.offers.iter().find(|offer| !named.insert(&offer.partition)) {
             return Err(ComputerRefusal::PartitionTwice { partition: twice.partition.clone() });
         }
+        if command.offers.len() > PARTITIONS {
+            return Err(ComputerRefusal::TooMany { what: "partition_list", max: PARTITIONS });
+        }
         let computer = &command.computer;
         let mut events = Vec::new();
         let fresh;
         let known = match (self.get(computer.as_str()), command.owner_if_new) {
+            // In a proxy everybody may bring a computer, also one that was retired.
+            (Some(known), None) if known.retired => {
+                return Err(ComputerRefusal::Retired { computer: computer.clone() });
+            }
             (Some(known), _) => known,
             (None, Some(owner)) => {
+                check_reference(computer)?;
                 let time_zone = TimeZone::UTC;
                 let event = ComputerRegistered { computer: computer.clone(), owner, time_zone, at: now };
                 events.push(Event::ComputerRegistered(event));
@@ -91,7 +102,7 @@ impl Computers {
         }
         check("computer_title", &command.title)?;
         let titled = |known: &Computer| {
-            known.owner == command.owner && known.title.as_deref() == Some(&*command.title)
+            known.owner == command.owner && !known.retired && known.title.as_deref() == Some(&*command.title)
         };
         if let Some((id, _)) = self.iter().find(|(_, known)| titled(known)) {
             return Ok(Outcome::unchanged(id.clone()));
@@ -150,6 +161,9 @@ impl Computers {
         now: Timestamp,
     ) -> Result<Outcome<()>, ComputerRefusal> {
         let known = self.known(&command.computer)?;
+        if known.retired {
+            return Err(ComputerRefusal::Retired { computer: command.computer.clone() });
+        }
         if let AllocationScope::Group(members) = &command.scope {
             if members.len() > MEMBERS {
                 return Err(ComputerRefusal::TooMany { what: "scope", max: MEMBERS });
@@ -184,7 +198,7 @@ impl Computers {
         let known = self.known(&command.computer)?;
         let computer = command.computer.clone();
         let event = match (known.silent, command.since) {
-            (false, Some(since)) => {
+            (false, Some(since)) if !known.retired => {
                 Event::ComputerFellSilent(ComputerFellSilent { computer, since, at: now })
             }
             (true, None) => Event::ComputerHeard(ComputerHeard { computer, at: now }),
@@ -206,6 +220,30 @@ impl Computers {
 
 fn one(computer: &ComputerId, event: Event) -> Outcome<()> {
     Outcome::of((), [(Stream::Computer(computer.clone()), event)])
+}
+
+/// What ids of other things begin with.
+const OTHER_IDS: [&str; 7] = ["PARTY-", "SOFTINST-", "PROJ-", "RUN-", "CREDIT-", "CHARGE-", "INV-"];
+
+/// Whether a computer may be registered under a reference: it is a part of addresses and the subject of certificates, and
+/// must not be taken for anything else there. Those that are registered already keep theirs.
+fn check_reference(computer: &ComputerId) -> Result<(), ComputerRefusal> {
+    let text = computer.as_str();
+    let bad = |rule| Err(ComputerRefusal::BadReference { rule });
+    let looks_like = |prefix: &str| {
+        let (begin, rest) = text.split_at_checked(prefix.len()).unwrap_or_default();
+        begin.eq_ignore_ascii_case(prefix) && rest.starts_with(|c: char| c.is_ascii_digit())
+    };
+    if OTHER_IDS.into_iter().any(looks_like) {
+        return bad("must not look like the id of something else, such as PARTY-1 or SOFTINST-1");
+    }
+    if matches!(text, "." | "..") {
+        return bad("must not be . or ..");
+    }
+    if text.chars().any(|c| c.is_whitespace() || matches!(c, '/' | '=') || !is_printable(c)) {
+        return bad("must not contain blanks, /, =, control or format characters");
+    }
+    Ok(())
 }
 
 fn check(what: &str, text: &str) -> Result<(), ComputerRefusal> {

@@ -71,12 +71,41 @@ pub struct Offer {
 }
 
 /// An address of a partition.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode, Serialize)]
 pub struct Address {
     /// IPv4 or IPv6, as the computer wrote it.
     pub address: Box<str>,
     /// Its netmask, as the computer wrote it.
     pub netmask: Box<str>,
+    /// Its network interface; that of the partition, if none is named.
+    pub interface: Option<Box<str>>,
+    /// Its gateway; empty if it has none.
+    pub gateway: Box<str>,
+    /// Its network; empty if none is named.
+    pub network: Box<str>,
+}
+
+/// How the interface of an address begins that is the route to a partition, and none of its own.
+const ROUTE: &str = "route_";
+
+impl Address {
+    /// The address of the route to a partition through its interface.
+    #[must_use]
+    pub fn of_route(self, interface: &str) -> Self {
+        Self { interface: Some(format!("{ROUTE}{interface}").into()), ..self }
+    }
+
+    /// Whether it is that of a route.
+    pub fn is_route(&self) -> bool {
+        self.interface.as_ref().is_some_and(|interface| interface.starts_with(ROUTE))
+    }
+}
+
+impl Offer {
+    /// The interface of one of its addresses.
+    pub fn interface_of<'a>(&'a self, address: &'a Address) -> &'a str {
+        address.interface.as_deref().or(self.tap.as_deref()).unwrap_or_default()
+    }
 }
 
 /// A computer was given a title, and attributes that filters ask for.
@@ -148,6 +177,15 @@ pub struct ComputerBanged {
     pub computer: ComputerId,
     /// Why.
     pub message: Option<Sealed>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A computer was retired: it is gone, and with it all that was on it.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct ComputerRetired {
+    /// Which.
+    pub computer: ComputerId,
     /// When.
     pub at: Timestamp,
 }

@@ -16,10 +16,11 @@ mod tests;
 
 pub use commands::{
     BangComputer, ComputerRefusal, ConfigureComputer, DescribeComputer, NoticeSilence, RegisterComputer,
-    RequestComputer, SetAllocationScope, UnknownComputer,
+    RequestComputer, RetireComputer, SetAllocationScope, UnknownComputer,
 };
 pub use events::{
     Address, AllocationScope, AllocationScopeSet, ComputerBanged, ComputerConfigured, ComputerDescribed,
-    ComputerFellSilent, ComputerHeard, ComputerRegistered, Offer, PartitionOffered, PartitionWithdrawn,
+    ComputerFellSilent, ComputerHeard, ComputerRegistered, ComputerRetired, Offer, PartitionOffered,
+    PartitionWithdrawn,
 };
 pub use state::{Computer, Computers, in_trouble};

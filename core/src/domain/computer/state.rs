@@ -7,7 +7,7 @@ use bincode::{Decode, Encode};
 use super::commands::UnknownComputer;
 use super::events::{
     AllocationScope, AllocationScopeSet, ComputerConfigured, ComputerDescribed, ComputerFellSilent,
-    ComputerHeard, ComputerRegistered, Offer, PartitionOffered, PartitionWithdrawn,
+    ComputerHeard, ComputerRegistered, ComputerRetired, Offer, PartitionOffered, PartitionWithdrawn,
 };
 use crate::domain::id::{ComputerId, InstanceId, PartitionId, PartyId, SoftwareRelease};
 use crate::domain::instance::filter::{ATTRIBUTES, NETWORK};
@@ -27,10 +27,15 @@ pub struct Computer {
     pub(super) software: BTreeSet<SoftwareRelease>,
     pub(super) capacity: Option<u32>,
     pub(super) silent: bool,
+    pub(super) retired: bool,
     pub(super) address: Box<str>,
     pub(super) netmask: Box<str>,
     pub(super) partitions: BTreeMap<PartitionId, PartitionRecord>,
     users: BTreeMap<Box<str>, PartitionId>,
+    /// How many partitions it ever offered.
+    ranks: u32,
+    /// How many of its partitions are withdrawn and never had a tenant: nothing will name them any more.
+    forgotten: usize,
     free: BTreeSet<(u32, PartitionId)>,
     /// How many instances there are.
     occupied: usize,
@@ -45,8 +50,19 @@ pub(super) struct PartitionRecord {
     pub(super) offer: Offer,
     pub(super) offered: bool,
     occupant: Option<InstanceId>,
+    /// Whether anybody ever was in it: usage of that time may still name it.
+    had_tenant: bool,
 }
 
+impl PartitionRecord {
+    /// Whether nobody ever was in it, and it is not offered any more.
+    fn is_forgotten(&self) -> bool {
+        !self.offered && !self.had_tenant
+    }
+}
+
+/// So many withdrawn partitions that never had a tenant are kept in any case.
+const FORGOTTEN: usize = 64;
 /// Fewer instances in error than this say nothing of their computer.
 const ERRORS: usize = 3;
 
@@ -66,10 +82,13 @@ impl Computer {
             software: BTreeSet::new(),
             capacity: None,
             silent: false,
+            retired: false,
             address: Box::default(),
             netmask: Box::default(),
             partitions: BTreeMap::new(),
             users: BTreeMap::new(),
+            ranks: 0,
+            forgotten: 0,
             free: BTreeSet::new(),
             occupied: 0,
             in_error: BTreeSet::new(),
@@ -149,6 +168,21 @@ impl Computer {
         self.partitions.get_key_value(name).map(|(partition, _)| partition)
     }
 
+    /// Whether it offers a partition.
+    pub(crate) fn offers(&self, partition: &PartitionId) -> bool {
+        self.partitions.get(partition).is_some_and(|known| known.offered)
+    }
+
+    /// The partitions it offers, free or not.
+    pub(crate) fn offered(&self) -> impl Iterator<Item = &PartitionId> {
+        self.partitions.iter().filter(|(_, known)| known.offered).map(|(name, _)| name)
+    }
+
+    /// Whether it was retired.
+    pub fn is_retired(&self) -> bool {
+        self.retired
+    }
+
     /// Who sits in a partition.
     pub fn occupant(&self, partition: &PartitionId) -> Option<InstanceId> {
         self.partitions.get(partition).and_then(|partition| partition.occupant)
@@ -157,6 +191,17 @@ impl Computer {
     /// Partitions that are offered and not taken, in the order they are given out.
     pub fn free(&self) -> impl ExactSizeIterator<Item = &PartitionId> {
         self.free.iter().map(|(_, partition)| partition)
+    }
+
+    /// Drops the partitions that nothing will name any more, once they are many and the most of them. A few may return
+    /// and have their old place in the order.
+    fn forget(&mut self) {
+        if self.forgotten > FORGOTTEN && self.forgotten * 2 > self.partitions.len() {
+            self.partitions.retain(|_, partition| !partition.is_forgotten());
+            let Self { users, partitions, .. } = self;
+            users.retain(|_, partition| partitions.contains_key(partition));
+            self.forgotten = 0;
+        }
     }
 
     fn refresh_free(&mut self, partition: &PartitionId) {
@@ -227,6 +272,7 @@ impl Computers {
 
     pub(crate) fn configured(&mut self, event: &ComputerConfigured) {
         if let Some(computer) = self.by_id.get_mut(&event.computer) {
+            computer.retired = false;
             computer.address.clone_from(&event.address);
             computer.netmask.clone_from(&event.netmask);
         }
@@ -234,20 +280,27 @@ impl Computers {
 
     pub(crate) fn offered(&mut self, event: &PartitionOffered) {
         let Some(computer) = self.by_id.get_mut(&event.computer) else { return };
+        computer.retired = false;
         let name = &event.offer.partition;
-        let rank = u32::try_from(computer.partitions.len()).unwrap_or(u32::MAX);
+        let rank = computer.ranks;
         if let Some(user) = computer.partitions.get(name).and_then(|known| known.offer.user.clone())
             // Partitions that swap their users are offered one after the other: it may be another's by now.
             && computer.users.get(&user) == Some(name)
         {
             computer.users.remove(&user);
         }
-        let partition = computer.partitions.entry(name.clone()).or_insert_with(|| PartitionRecord {
-            rank,
-            offer: event.offer.clone(),
-            offered: true,
-            occupant: None,
+        let ranks = &mut computer.ranks;
+        let partition = computer.partitions.entry(name.clone()).or_insert_with(|| {
+            *ranks = ranks.saturating_add(1);
+            PartitionRecord {
+                rank,
+                offer: event.offer.clone(),
+                offered: true,
+                occupant: None,
+                had_tenant: false,
+            }
         });
+        computer.forgotten -= usize::from(partition.is_forgotten());
         partition.offer.clone_from(&event.offer);
         partition.offered = true;
         if let Some(user) = &event.offer.user {
@@ -258,10 +311,22 @@ impl Computers {
 
     pub(crate) fn withdrawn(&mut self, event: &PartitionWithdrawn) {
         let Some(computer) = self.by_id.get_mut(&event.computer) else { return };
-        if let Some(partition) = computer.partitions.get_mut(&event.partition) {
-            partition.offered = false;
-        }
+        let Some(partition) = computer.partitions.get_mut(&event.partition).filter(|known| known.offered)
+        else {
+            return;
+        };
+        partition.offered = false;
+        computer.forgotten += usize::from(partition.is_forgotten());
         self.refresh_room(&event.computer, &event.partition);
+        if let Some(computer) = self.by_id.get_mut(&event.computer) {
+            computer.forget();
+        }
+    }
+
+    pub(crate) fn retired(&mut self, event: &ComputerRetired) {
+        if let Some(computer) = self.by_id.get_mut(&event.computer) {
+            computer.retired = true;
+        }
     }
 
     pub(crate) fn described(&mut self, event: &ComputerDescribed) {
@@ -309,6 +374,7 @@ impl Computers {
                 known.occupied = known.occupied.saturating_sub(1);
                 known.in_error.remove(&before);
             }
+            partition.had_tenant |= by.is_some();
             known.occupied += usize::from(by.is_some());
         }
         self.refresh_room(computer, partition);

@@ -116,7 +116,7 @@ fn where_anybody_may_bring_a_computer_its_configuration_registers_it() {
 
 #[test]
 fn a_withdrawn_partition_keeps_its_tenant_and_is_not_given_to_another() {
-    let given = Given::cloud().done(request("a")).done(configure("COMP-1", &["slappart1"]));
+    let given = Given::master().done(request("a")).done(configure("COMP-1", &["slappart1"]));
     let known = given.project().computers.get("COMP-1").expect("it is registered");
     assert_eq!(known.occupant(&partition("slappart0")), Some(InstanceId(1)));
     let given = given

@@ -101,6 +101,15 @@ pub struct RenameInstance {
     pub reference: Reference,
 }
 
+/// Give up the instance in a partition that its computer does not offer any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReleasePartition {
+    /// Of which computer.
+    pub computer: ComputerId,
+    /// Which partition.
+    pub partition: PartitionId,
+}
+
 /// What became of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 pub enum RequestOutcome {
@@ -152,11 +161,27 @@ pub enum InstanceRefusal {
         /// Which partition.
         partition: PartitionId,
     },
+    /// The computer still offers the partition, so its node can report the instance as destroyed.
+    #[error("partition {partition} of computer {computer} is still offered; destroy its instance instead")]
+    StillOffered {
+        /// Which computer.
+        computer: ComputerId,
+        /// Which partition.
+        partition: PartitionId,
+    },
     /// There is no free partition where it may be.
     #[error("there is no free partition for instance {reference}")]
     NoRoom {
         /// What was asked for.
         reference: Reference,
+    },
+    /// Too many instances of the party wait for room already.
+    #[error("{max} instances of {party} wait for a partition already; destroy some, or register partitions")]
+    TooManyWait {
+        /// Whose.
+        party: PartyId,
+        /// How many may wait.
+        max: usize,
     },
     /// Destruction was asked of something that does not exist.
     #[error("there is no instance {reference} to destroy")]

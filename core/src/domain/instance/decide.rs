@@ -3,6 +3,7 @@
 use super::commands::{InstanceRefusal, RequestInstance, RequestOutcome, WithoutRoom};
 use super::events::{InstanceChanged, InstanceRequested, InstanceType, RequestedState, Requester};
 use super::filter::{self, Filter};
+use super::parts::in_parts;
 use super::report::{ended, unchanged};
 use super::room::{Surroundings, Wish};
 use super::state::{Instance, InstanceNames, Instances};
@@ -10,6 +11,9 @@ use crate::domain::Outcome;
 use crate::domain::event::{Event, Stream};
 use crate::domain::id::{InstanceId, PartyId};
 use crate::domain::time::Timestamp;
+
+/// The most instances of one party that may wait for room.
+const MOST_WAITING: usize = 10_000;
 
 /// Which instance, what became of it, and whether it has a place.
 type Requested = Outcome<(InstanceId, RequestOutcome, bool)>;
@@ -103,7 +107,7 @@ impl Instances {
             events.push(ended(id, now));
         }
         events.extend(room.map(|room| (Stream::Instance(id), room.allocate(id, now))));
-        Ok(Outcome::of((id, RequestOutcome::Changed, allocated), events))
+        Ok(Outcome::of((id, RequestOutcome::Changed, allocated), in_parts(events)))
     }
 
     fn create(
@@ -132,6 +136,9 @@ impl Instances {
         if found.is_none() && command.without_room == WithoutRoom::Refuse {
             return Err(InstanceRefusal::NoRoom { reference: command.reference.clone() });
         }
+        if found.is_none() && around.is_master() && self.waiting.of(owner) >= MOST_WAITING {
+            return Err(InstanceRefusal::TooManyWait { party: owner, max: MOST_WAITING });
+        }
         let requested = InstanceRequested {
             instance,
             requester: command.requester,
@@ -153,8 +160,8 @@ impl Instances {
         let other = other.map(|state| InstanceChanged { state: Some(state), ..unchanged(instance, now) });
         let events = [Event::InstanceRequested(requested)].into_iter();
         let events = events.chain(other.map(Event::InstanceChanged)).chain(allocation);
-        let events = events.map(|event| (Stream::Instance(instance), event));
-        Ok(Outcome::of((instance, RequestOutcome::Created, allocated), events))
+        let events = events.map(|event| (Stream::Instance(instance), event)).collect();
+        Ok(Outcome::of((instance, RequestOutcome::Created, allocated), in_parts(events)))
     }
 
     /// The state an instance is forced into by the one that asks for it: nothing runs on under what is stopped.
@@ -168,6 +175,10 @@ impl Instances {
         let Requester::Instance(parent) = requester else { return None };
         let parent = self.get(parent)?;
         let over = if around.is_master() { parent } else { self.get(parent.root)? };
+        // What is left of a tree whose root is lost goes too.
+        if over.ended {
+            return Some(RequestedState::Destroyed);
+        }
         match (over.state, asked) {
             (RequestedState::Started, _) | (_, RequestedState::Destroyed) => None,
             (state, _) if !around.is_master() => Some(state),
@@ -176,7 +187,7 @@ impl Instances {
     }
 
     /// All that was requested from inside an instance goes with it.
-    fn destroy_tree(&self, root: InstanceId, now: Timestamp) -> Vec<(Stream, Event)> {
+    pub(super) fn destroy_tree(&self, root: InstanceId, now: Timestamp) -> Vec<(Stream, Event)> {
         let mut events = self.destroy_children(root, now);
         let mut parents: Vec<_> = self.children.get(&root).into_iter().flatten().copied().collect();
         while let Some(parent) = parents.pop() {

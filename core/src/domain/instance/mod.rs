@@ -2,7 +2,7 @@
 //!
 //! An instance is known by its requester and reference; a request from inside an instance tree belongs to the
 //! tree's root. Its id is never used again; the same name requested after its partition was freed is another
-//! instance. Allocation is for life: an instance does not move.
+//! instance. Allocation is for life: an instance does not move. If its partition is gone, it ends (see `loss`).
 //!
 //! A shared instance (a slave) has no partition of its own: it lives on one that runs the same software, its host,
 //! and ends with it. Where the master and slapos proxy differ, the mode of the ledger decides.
@@ -11,6 +11,8 @@ mod commands;
 mod decide;
 mod events;
 pub mod filter;
+mod loss;
+mod parts;
 mod report;
 mod room;
 mod state;
@@ -18,14 +20,15 @@ mod state;
 mod tests;
 
 pub use commands::{
-    BangInstance, InstanceRefusal, Place, RenameInstance, ReportInstance, RequestInstance, RequestOutcome,
-    SetConnectionParameters, WithoutRoom,
+    BangInstance, InstanceRefusal, Place, ReleasePartition, RenameInstance, ReportInstance, RequestInstance,
+    RequestOutcome, SetConnectionParameters, WithoutRoom,
 };
 pub use events::{
     ConnectionParametersSet, InstanceAllocated, InstanceBanged, InstanceChanged, InstanceEnded,
     InstanceRenamed, InstanceRequested, InstanceStateReported, InstanceType, ReportedState, RequestedState,
     Requester,
 };
+pub use parts::SealedPartRecorded;
 pub use state::{Allocation, Instance, Instances};
 
 pub(crate) use room::Surroundings;

@@ -7,6 +7,7 @@ use super::events::{
     ConnectionParametersSet, InstanceBanged, InstanceChanged, InstanceEnded, InstanceRenamed,
     InstanceStateReported, ReportedState, RequestedState,
 };
+use super::parts::in_parts;
 use super::room::Surroundings;
 use super::state::{Instance, Instances};
 use crate::domain::Outcome;
@@ -59,7 +60,21 @@ impl Instances {
         let reported = InstanceStateReported { instance: id, state, error, at: now };
         let reported = (Stream::Instance(id), Event::InstanceStateReported(reported));
         if ends {
+            // slapos proxy waits for the tree of a root, and lets all others go: those they requested are the root's.
+            let proxy = !around.is_master();
+            if proxy && instance.root != id {
+                let root = instance.root;
+                let left = self.children.get(&id).into_iter().flatten().map(|child| {
+                    let event = InstanceChanged { requester: Some(root), ..unchanged(*child, now) };
+                    (Stream::Instance(*child), Event::InstanceChanged(event))
+                });
+                let ended = self.shares(id).chain([id]).map(|id| ended(id, now));
+                return Ok(Outcome::of((), left.chain([reported]).chain(ended)));
+            }
             let children = self.children.get(&id).is_some_and(|children| !children.is_empty());
+            if children && proxy {
+                return Ok(Outcome::of((), self.destroy_tree(id, now)));
+            }
             if children {
                 // A parent goes last: its children are asked away first, and the node reports it again when they
                 // are gone.
@@ -94,7 +109,8 @@ impl Instances {
             return Ok(Outcome::unchanged(()));
         }
         let event = ConnectionParametersSet { instance: id, connection: command.connection.clone(), at: now };
-        Ok(Outcome::of((), [(Stream::Instance(id), Event::ConnectionParametersSet(event))]))
+        let events = in_parts(vec![(Stream::Instance(id), Event::ConnectionParametersSet(event))]);
+        Ok(Outcome::of((), events))
     }
 
     pub(crate) fn bang(
@@ -139,7 +155,11 @@ impl Instance {
     }
 
     /// Asks it away. Who has no partition of its own is gone at once.
-    fn destroy(&self, id: InstanceId, now: Timestamp) -> impl Iterator<Item = (Stream, Event)> + use<> {
+    pub(super) fn destroy(
+        &self,
+        id: InstanceId,
+        now: Timestamp,
+    ) -> impl Iterator<Item = (Stream, Event)> + use<> {
         let state = Some(RequestedState::Destroyed);
         let event = InstanceChanged { state, wish: state, ..unchanged(id, now) };
         let gone = (self.shared || self.allocation.is_none()).then(|| ended(id, now));

@@ -140,6 +140,8 @@ pub(super) struct Waiting {
     pub(super) shared: BTreeMap<SoftwareRelease, BTreeSet<InstanceId>>,
     /// Those of all these that are to be in a network without others of their tree.
     pub(super) spread: BTreeSet<InstanceId>,
+    /// How many of each party's there are.
+    of: BTreeMap<PartyId, usize>,
 }
 
 impl Waiting {
@@ -147,7 +149,13 @@ impl Waiting {
         !self.anywhere.is_empty() || !self.on.is_empty() || !self.shared.is_empty()
     }
 
+    /// How many instances of a party wait.
+    pub(super) fn of(&self, party: PartyId) -> usize {
+        self.of.get(&party).copied().unwrap_or_default()
+    }
+
     fn insert(&mut self, id: InstanceId, instance: &Instance) {
+        *self.of.entry(instance.owner).or_default() += 1;
         if instance.shared {
             self.shared.entry(instance.release.clone()).or_default().insert(id);
         } else if let Some(computer) = filter::named_computer(&instance.filter) {
@@ -161,6 +169,12 @@ impl Waiting {
     }
 
     fn remove(&mut self, id: InstanceId, instance: &Instance) {
+        if let Some(count) = self.of.get_mut(&instance.owner) {
+            *count -= 1;
+            if *count == 0 {
+                self.of.remove(&instance.owner);
+            }
+        }
         if instance.shared {
             remove_from(&mut self.shared, instance.release.as_str(), id);
         } else if let Some(computer) = filter::named_computer(&instance.filter) {

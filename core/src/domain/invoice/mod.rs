@@ -4,11 +4,13 @@
 //! it may become final: its sums must add up, its period must be over, nobody is invoiced twice for the same
 //! time, and its number follows the last one of its series. The event holds the whole document.
 
+mod balance;
 mod document;
 mod note;
 pub(crate) mod number;
 mod parts;
 mod refusal;
+mod remainder;
 mod run;
 mod sums;
 #[cfg(test)]
@@ -30,6 +32,7 @@ use super::restore::Numbering;
 pub use super::tax::{Exemption, Tax, TaxCategory};
 use super::time::{Period, Timestamp};
 
+pub use balance::{Balance, Balances};
 pub use document::{
     Citation, CreditUsed, DocumentKind, EventSet, Invoice, InvoiceFinalised, InvoiceLine,
     InvoiceLinesRecorded, InvoiceParty, LineKind, LineRef, PriceStep, TaxSubtotal,
@@ -37,6 +40,7 @@ pub use document::{
 pub use note::{GiveBack, HowMuch, IssueCreditNote};
 pub(crate) use parts::lines_digest;
 pub use refusal::InvoiceRefusal;
+pub use remainder::{Remainders, Taken, as_charged};
 pub use run::{
     Bound, FinaliseInvoiceRun, InvoiceRunFinalised, InvoiceRunOpened, InvoiceRunRefreshed,
     InvoiceRunWithdrawn, OpenInvoiceRun, RefreshInvoiceRun, RunPeriod, WithdrawInvoiceRun,
@@ -84,8 +88,12 @@ pub struct Invoices {
     numbers: BTreeMap<(Box<str>, i32), u64>,
     /// What a seller issued to a payer in a currency.
     issued_to: BTreeMap<(PartyId, PartyId, Currency), IssuedTo>,
-    /// What is left of every invoice.
-    left: BTreeMap<InvoiceId, note::Left>,
+    /// What the lines of every invoice charged.
+    charged: BTreeMap<InvoiceId, note::ChargedLines>,
+    /// What later documents took of them.
+    remainders: Remainders,
+    /// What is credited, paid and due of every invoice.
+    balances: Balances,
     /// Lines of a document whose event is the next.
     parts: BTreeMap<InvoiceId, Vec<InvoiceLine>>,
 }
@@ -111,6 +119,11 @@ impl Invoices {
     /// The last number of a series and year; 0 if there is none.
     pub(crate) fn last_number(&self, prefix: &str, year: i32) -> u64 {
         self.numbers.get(&(prefix.into(), year)).copied().unwrap_or(0)
+    }
+
+    /// What a line of an invoice charged.
+    fn charged(&self, cited: &LineRef) -> Option<Amount> {
+        self.charged.get(&cited.invoice)?.amount(cited.line)
     }
 
     fn run(&self, run: RunId) -> Result<&RunRecord, InvoiceRefusal> {
@@ -240,7 +253,7 @@ impl Invoices {
         let mut invoice = draft.clone();
         invoice.prepaid = match draft.document {
             DocumentKind::Invoice => around.credits.pay(seller, payer, draft.currency, draft.total),
-            DocumentKind::CreditNote => Vec::new(),
+            DocumentKind::CreditNote => self.balances.returned(draft, |cited| self.charged(cited)),
         };
         let paid = Amount::sum(draft.currency, invoice.prepaid.iter().map(|used| used.amount));
         invoice.due = paid.and_then(|paid| draft.total.checked_sub(paid)).unwrap_or(draft.total);
@@ -325,21 +338,22 @@ impl Invoices {
         let place = (invoice.buyer.party, invoice.currency);
         // After the document of the run for somebody come the credit notes about it.
         if run.issued.contains_key(&place) {
-            if let Some(cited) = &invoice.cites {
-                if let Some(left) = self.left.get_mut(&cited.invoice) {
-                    left.give_back(invoice, lines);
-                }
-                if cited.all {
-                    issued_to.standing.retain(|(_, known)| *known != cited.invoice);
-                }
+            self.remainders.credited(invoice, lines);
+            self.balances.credited(invoice);
+            if let Some(cited) = invoice.cites.as_ref().filter(|cited| cited.all) {
+                issued_to.standing.retain(|(_, known)| *known != cited.invoice);
             }
             return;
         }
         run.issued.insert(place, invoice.id.clone());
         issued_to.standing.push((invoice.period, invoice.id.clone()));
         if invoice.document == DocumentKind::Invoice {
-            self.left.insert(invoice.id.clone(), note::Left::of(invoice, lines));
+            self.charged.insert(invoice.id.clone(), note::ChargedLines::of(lines));
         }
+        let Self { charged, remainders, balances, .. } = self;
+        let charged = |cited: &LineRef| charged.get(&cited.invoice)?.amount(cited.line);
+        remainders.issued(invoice, lines, charged);
+        balances.issued(invoice, lines, charged);
     }
 
     pub(crate) fn run_finalised(&mut self, event: &InvoiceRunFinalised) {

@@ -17,7 +17,7 @@ use crate::domain::tax::Tax;
 use crate::domain::time::Timestamp;
 
 use super::{
-    Around, Citation, CreditUsed, DocumentKind, Invoice, InvoiceLine, InvoiceRefusal, Invoices, LineRef,
+    Around, Citation, DocumentKind, Invoice, InvoiceLine, InvoiceRefusal, Invoices, LineRef, Remainders,
     TaxSubtotal, known,
 };
 
@@ -55,16 +55,25 @@ pub enum HowMuch {
 /// The longest reason, in bytes.
 const MAX_REASON: usize = 500;
 
-/// What is left of an invoice.
+/// What the lines of an invoice charged, and how they are taxed.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub(super) struct Left {
-    lines: Vec<LineLeft>,
-    prepaid: Vec<CreditUsed>,
-    due: Amount,
-    void: bool,
+pub(super) struct ChargedLines(Vec<(Amount, Tax)>);
+
+impl ChargedLines {
+    pub(super) fn of(lines: &[InvoiceLine]) -> Self {
+        Self(lines.iter().map(|line| (line.amount, line.tax)).collect())
+    }
+
+    /// What a line charged.
+    pub(super) fn amount(&self, line: u32) -> Option<Amount> {
+        self.0.get(index(line)?).map(|(amount, _)| *amount)
+    }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+/// The lines of an invoice, with what is left of each.
+struct Left(Vec<LineLeft>);
+
+#[derive(Debug, Clone, Copy)]
 struct LineLeft {
     charged: Amount,
     left: Amount,
@@ -72,28 +81,13 @@ struct LineLeft {
 }
 
 impl Left {
-    pub(super) fn of(invoice: &Invoice, lines: &[InvoiceLine]) -> Self {
-        let line = |line: &InvoiceLine| LineLeft { charged: line.amount, left: line.amount, tax: line.tax };
-        let (prepaid, due) = (invoice.prepaid.clone(), invoice.due);
-        Self { lines: lines.iter().map(line).collect(), prepaid, due, void: false }
-    }
-
-    /// Takes a credit note over.
-    pub(super) fn give_back(&mut self, note: &Invoice, lines: &[InvoiceLine]) {
-        for line in lines {
-            let cited = line.cites.as_ref().and_then(|cites| index(cites.line));
-            if let Some(known) = cited.and_then(|at| self.lines.get_mut(at)) {
-                known.left = known.left.checked_sub(line.amount).unwrap_or(known.left);
-            }
-        }
-        for back in &note.prepaid {
-            let used = self.prepaid.iter_mut().find(|used| used.credit == back.credit);
-            if let Some(used) = used {
-                used.amount = used.amount.checked_sub(back.amount).unwrap_or(used.amount);
-            }
-        }
-        self.due = self.due.checked_sub(note.due).unwrap_or(self.due);
-        self.void |= note.cites.as_ref().is_some_and(|cites| cites.all);
+    fn of(invoice: &InvoiceId, lines: &ChargedLines, remainders: &Remainders) -> Self {
+        let lines = (1..).zip(&lines.0).map(|(n, (charged, tax))| LineLeft {
+            charged: *charged,
+            left: remainders.of(invoice, n, *charged),
+            tax: *tax,
+        });
+        Self(lines.collect())
     }
 
     /// What is to be given back of each line, in the order of the document.
@@ -102,11 +96,7 @@ impl Left {
         invoice: &Invoice,
         give_back: &GiveBack,
     ) -> Result<BTreeMap<usize, Amount>, InvoiceRefusal> {
-        let GiveBack::Lines(wanted) = give_back else {
-            let all = self.lines.iter().enumerate();
-            let left = all.filter(|(_, line)| line.left.minor() != 0 || line.charged.minor() == 0);
-            return Ok(left.map(|(at, line)| (at, line.left)).collect());
-        };
+        let GiveBack::Lines(wanted) = give_back else { return Ok(self.all(invoice.currency)) };
         if wanted.is_empty() {
             return Err(InvoiceRefusal::NoLines);
         }
@@ -115,7 +105,7 @@ impl Left {
             let line = *n;
             let unknown = || InvoiceRefusal::UnknownLine { invoice: invoice.id.clone(), line };
             let at = index(line).ok_or_else(unknown)?;
-            let left = self.lines.get(at).ok_or_else(unknown)?.left;
+            let left = self.0.get(at).ok_or_else(unknown)?.left;
             let amount = match how_much {
                 HowMuch::Rest => left,
                 HowMuch::Amount(amount) => *amount,
@@ -137,24 +127,46 @@ impl Left {
 
     /// The tax on what is given back under a category and rate: of all so far, less what earlier notes had.
     fn tax_on(&self, currency: Currency, tax: Tax, base: Amount) -> Option<Amount> {
-        let of_tax = self.lines.iter().filter(|line| line.tax == tax);
+        let of_tax = self.0.iter().filter(|line| line.tax == tax);
         let given: Option<Vec<Amount>> = of_tax.map(|line| line.charged.checked_sub(line.left)).collect();
         let before = Amount::sum(currency, given?)?;
         let after = before.checked_add(base)?;
         tax.round_on(after, currency)?.checked_sub(tax.round_on(before, currency)?)
     }
 
-    /// What of a total goes back into prepaid credit: what is more than is due, into the newest credit first.
-    fn back_to_prepaid(&self, total: Amount) -> Vec<CreditUsed> {
-        let mut more = total.checked_sub(self.due).unwrap_or(total);
-        let mut back = Vec::new();
-        for used in self.prepaid.iter().rev() {
-            let amount = if used.amount.minor() < more.minor() { used.amount } else { more };
-            let Some(rest) = more.checked_sub(amount).filter(|_| amount.minor() > 0) else { continue };
-            more = rest;
-            back.push(CreditUsed { credit: used.credit, amount });
+    /// All that is left, for a void. If later documents took everything, the first line stands for all, with nothing.
+    fn all(&self, currency: Currency) -> BTreeMap<usize, Amount> {
+        let lines = self.0.iter().enumerate();
+        let some = lines.filter(|(_, line)| line.left.minor() != 0 || line.charged.minor() == 0);
+        let mut all: BTreeMap<usize, Amount> = some.map(|(at, line)| (at, line.left)).collect();
+        if all.is_empty() {
+            return self.0.first().map(|_| (0, Amount::zero(currency))).into_iter().collect();
         }
-        back
+        // A note never asks for money: so much of the lines below zero is left to the next run, which settles it.
+        if self.total(currency, &all).is_some_and(|total| total.minor() < 0) {
+            let mut room: i128 = all.values().map(|amount| amount.minor().max(0)).sum();
+            for amount in all.values_mut().filter(|amount| amount.minor() < 0) {
+                *amount = Amount::from_minor(amount.minor().max(-room), currency);
+                room += amount.minor();
+            }
+            all.retain(|at, amount| {
+                amount.minor() != 0 || self.0.get(*at).is_some_and(|line| line.left.minor() == 0)
+            });
+        }
+        all
+    }
+
+    /// What is given back together with its tax.
+    fn total(&self, currency: Currency, wanted: &BTreeMap<usize, Amount>) -> Option<Amount> {
+        let mut by_tax: BTreeMap<Tax, Vec<Amount>> = BTreeMap::new();
+        for (at, amount) in wanted {
+            by_tax.entry(self.0.get(*at)?.tax).or_default().push(*amount);
+        }
+        let totals = by_tax.into_iter().map(|(tax, amounts)| {
+            let base = Amount::sum(currency, amounts)?;
+            base.checked_add(self.tax_on(currency, tax, base)?)
+        });
+        Amount::sum(currency, totals.collect::<Option<Vec<_>>>()?)
     }
 }
 
@@ -170,20 +182,26 @@ impl Invoices {
         if original.document == DocumentKind::CreditNote {
             return Err(InvoiceRefusal::NotAnInvoice { invoice: invoice() });
         }
-        let left = self
-            .left
+        let charged = self
+            .charged
             .get(&original.id)
             .ok_or_else(|| InvoiceRefusal::UnknownInvoice { invoice: invoice() })?;
-        let same = original.lines.iter().map(|line| (line.amount, line.tax));
-        if !same.eq(left.lines.iter().map(|line| (line.charged, line.tax))) {
+        if !original.lines.iter().map(|line| (line.amount, line.tax)).eq(charged.0.iter().copied()) {
             return Err(InvoiceRefusal::OtherDocument { invoice: invoice() });
         }
         check_text(reason, MAX_REASON).map_err(InvoiceRefusal::BadReason)?;
-        if left.void {
+        if self.remainders.is_void(&original.id) {
             return Err(InvoiceRefusal::Void { invoice: invoice() });
         }
+        let left = Left::of(&original.id, charged, &self.remainders);
         let wanted = left.wanted(original, give_back)?;
-        let note = note(original, (left, &wanted), reason)?;
+        let void = *give_back == GiveBack::All;
+        let mut note = note(original, (&left, &wanted), (void, reason))?;
+        if let Some(balance) = self.balances.get(&original.id) {
+            note.prepaid = balance.returned(note.total);
+            let paid = Amount::sum(note.currency, note.prepaid.iter().map(|back| back.amount));
+            note.due = paid.and_then(|paid| note.total.checked_sub(paid)).unwrap_or(note.total);
+        }
         let parties = around.parties;
         let (seller, buyer) = (known(parties, note.seller.party)?, known(parties, note.buyer.party)?);
         self.issue(around, note, (seller, buyer), now)
@@ -193,7 +211,7 @@ impl Invoices {
 fn note(
     original: &Invoice,
     (left, wanted): (&Left, &BTreeMap<usize, Amount>),
-    reason: &str,
+    (void, reason): (bool, &str),
 ) -> Result<Invoice, InvoiceRefusal> {
     let currency = original.currency;
     let sum = |amounts: &mut dyn Iterator<Item = Amount>| {
@@ -201,16 +219,16 @@ fn note(
             .ok_or(InvoiceRefusal::SumsDoNotAddUp { what: "the sum has more digits than can be counted" })
     };
     let net = sum(&mut wanted.values().copied())?;
-    let net_left = sum(&mut left.lines.iter().map(|line| line.left))?;
-    let rest = left.lines.iter().enumerate().filter(|(at, line)| wanted.get(at) != Some(&line.left));
-    let all = rest.map(|(_, line)| line.left.minor()).all(|minor| minor == 0);
-    if net.minor() > net_left.minor() || net.minor() < 0 || (net.minor() == 0 && !all) {
+    let net_left = sum(&mut left.0.iter().map(|line| line.left))?;
+    let rest = left.0.iter().enumerate().filter(|(at, line)| wanted.get(at) != Some(&line.left));
+    let all = void || rest.map(|(_, line)| line.left.minor()).all(|minor| minor == 0);
+    if !void && (net.minor() > net_left.minor() || net.minor() < 0 || (net.minor() == 0 && !all)) {
         let invoice = original.id.clone();
         return Err(InvoiceRefusal::MoreThanDocument { invoice, net, left: net_left });
     }
     let cited = wanted.iter().filter_map(|(at, amount)| Some((original.lines.get(*at)?, *amount)));
     let lines: Vec<InvoiceLine> = (1..)
-        .zip(cited.zip(wanted.keys().filter_map(|at| left.lines.get(*at))))
+        .zip(cited.zip(wanted.keys().filter_map(|at| left.0.get(*at))))
         .map(|(n, ((line, amount), left))| given_back((n, &original.id), line, (amount, left)))
         .collect();
     let taxes: BTreeSet<Tax> = lines.iter().map(|line| line.tax).collect();
@@ -224,8 +242,6 @@ fn note(
     let tax = subtotals.collect::<Result<Vec<_>, InvoiceRefusal>>()?;
     let rounding = if all { original.rounding } else { Amount::zero(currency) };
     let total = sum(&mut tax.iter().map(|subtotal| subtotal.amount).chain([net, rounding]))?;
-    let prepaid = left.back_to_prepaid(total);
-    let paid = sum(&mut prepaid.iter().map(|back| back.amount))?;
     let citation = Citation { invoice: original.id.clone(), reason: reason.into(), all };
     Ok(Invoice {
         document: DocumentKind::CreditNote,
@@ -235,8 +251,8 @@ fn note(
         tax,
         rounding,
         total,
-        prepaid,
-        due: total.checked_sub(paid).unwrap_or(total),
+        prepaid: Vec::new(),
+        due: total,
         ..original.clone()
     })
 }

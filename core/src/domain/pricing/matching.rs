@@ -4,7 +4,7 @@ use bincode::{Decode, Encode};
 use serde::Serialize;
 
 use crate::domain::id::{ComputerId, PartyId, SoftwareRelease, SoftwareType};
-use crate::domain::instance::InstanceType;
+use crate::domain::instance::{InstanceType, RequestedState};
 
 /// Which instances a rate is for: all members that are named must be as named.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode, Serialize)]
@@ -27,6 +27,9 @@ pub struct Match {
     /// The region its computer says it is in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<Box<str>>,
+    /// The state its owner wants it in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<RequestedState>,
     /// Dimensions of the usage, by which its resource groups; each counts as a member.
     #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "as_map")]
     pub dimensions: Vec<(Box<str>, Box<str>)>,
@@ -51,6 +54,8 @@ pub struct Matched<'a> {
     pub customer: PartyId,
     /// The region of its computer, if that says one.
     pub region: Option<&'a str>,
+    /// The state its owner wants it in.
+    pub state: RequestedState,
     /// The group of usage, if this is about usage that is grouped.
     pub dimensions: &'a [(Box<str>, Box<str>)],
 }
@@ -65,6 +70,7 @@ impl Match {
             self.instance_type.is_some(),
             self.customer.is_some(),
             self.region.is_some(),
+            self.state.is_some(),
         ];
         named.into_iter().filter(|named| *named).count() + self.dimensions.len()
     }
@@ -83,6 +89,7 @@ impl Match {
             && self.instance_type.is_none_or(|named| named == instance.instance_type)
             && self.customer.is_none_or(|named| named == instance.customer)
             && self.region.as_deref().is_none_or(|named| Some(named) == instance.region)
+            && self.state.is_none_or(|named| named == instance.state)
     }
 
     /// Whether it may look at no more than who pays.
@@ -102,6 +109,7 @@ impl Match {
             && agree(self.instance_type.as_ref(), other.instance_type.as_ref())
             && agree(self.customer.as_ref(), other.customer.as_ref())
             && agree(self.region.as_ref(), other.region.as_ref())
+            && agree(self.state.as_ref(), other.state.as_ref())
             && self
                 .dimensions
                 .iter()

@@ -34,10 +34,23 @@ pub struct PriceBook {
     pub valid_from: Timestamp,
     /// How amounts are brought to the minor unit.
     pub rounding: Rounding,
+    /// What a change of version or rate within a month does to allowances, tiers, packages and minimums.
+    pub on_change: OnChange,
     /// What is measured, and how it is made into a quantity.
     pub resources: Vec<Resource>,
     /// What it costs.
     pub rates: Vec<Rate>,
+}
+
+/// What a change of version or rate within a billing month does to what is counted by the month.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnChange {
+    /// Each version and rate counts for itself. Books published before this could be chosen restart.
+    Restart,
+    /// Allowances, tiers, packages and minimums continue, and equal prices are one line.
+    #[default]
+    Continue,
 }
 
 /// A declared resource.
@@ -135,6 +148,8 @@ pub enum Model {
         every: Every,
         /// When it is charged.
         when: When,
+        /// Until when.
+        until: FeeEnd,
     },
     /// For the usage of a resource.
     Usage {
@@ -160,6 +175,8 @@ pub enum Model {
         price: Price,
         /// What counts towards it.
         of: Of,
+        /// Whether a customer who joins or leaves in a month owes its share of it.
+        proration: Proration,
     },
 }
 
@@ -185,6 +202,28 @@ pub enum When {
     Arrears,
     /// With the period before; what was allocated otherwise is settled when it is over.
     Advance,
+}
+
+/// Until when an instance is charged a fee.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FeeEnd {
+    /// Until its owner requested that it is destroyed.
+    #[default]
+    DestroyRequested,
+    /// Until its node confirmed that it is destroyed.
+    Destroyed,
+}
+
+/// What of a minimum a customer owes who has instances for a part of a month.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Proration {
+    /// The share of the month in which an instance of the customer was allocated and not to be destroyed.
+    #[default]
+    Allocated,
+    /// All of it.
+    None,
 }
 
 /// Whose usage is priced together.

@@ -3,7 +3,7 @@
 use crate::domain::Answer;
 use crate::domain::given::{Given, at, computer, release, software_type};
 use crate::domain::id::{ComputerId, PartyId, SoftwareRelease, SoftwareType};
-use crate::domain::instance::InstanceType;
+use crate::domain::instance::{InstanceType, RequestedState};
 
 use super::*;
 
@@ -22,7 +22,7 @@ fn price(text: &str) -> Price {
 }
 
 fn fee_of(item: &str, (every, when): (Every, When)) -> Model {
-    Model::Recurring { item: item.into(), price: price("10.00"), every, when }
+    Model::Recurring { item: item.into(), price: price("10.00"), every, when, until: FeeEnd::default() }
 }
 
 fn fee(matching: Match) -> Rate {
@@ -42,7 +42,7 @@ fn percentage(percent: &str, of: Of, matching: Match) -> Rate {
 }
 
 fn minimum(of: Of, matching: Match) -> Rate {
-    Rate { model: Model::Minimum { price: price("5"), of }, matching }
+    Rate { model: Model::Minimum { price: price("5"), of, proration: Proration::default() }, matching }
 }
 
 /// Tiers with these upper bounds.
@@ -61,6 +61,7 @@ fn book() -> PriceBook {
         currency: Currency::EUR,
         valid_from: at("2026-01-01T00:00:00Z"),
         rounding: Rounding::HalfUp,
+        on_change: OnChange::default(),
         resources: vec![gauge("cpu")],
         rates: vec![fee(Match::default()), per_unit("cpu", Match::default())],
     }
@@ -346,6 +347,7 @@ fn rates_that_could_both_win_are_refused() {
         instance_type: one.instance_type.or(other.instance_type),
         customer: one.customer.or(other.customer),
         region: one.region.clone().or_else(|| other.region.clone()),
+        state: one.state.or(other.state),
         dimensions: [one.dimensions.as_slice(), &other.dimensions].concat(),
     };
     let testing = of_instances(InstanceType::Testing);
@@ -424,6 +426,7 @@ fn matched(names: &(SoftwareRelease, SoftwareType, ComputerId)) -> Matched<'_> {
         instance_type: InstanceType::Production,
         customer: PartyId(1),
         region: None,
+        state: RequestedState::Started,
         dimensions: &[],
     }
 }

@@ -6,11 +6,11 @@ use super::attribution::Reporter;
 use super::groups::{UsageGroups, group_of};
 use super::places::{Added, Places};
 use super::seen::{Content, Fingerprint, Seen, SeenIndex, revision};
-use super::starts::LastFound;
+use super::starts::{Begun, Changes, Series};
 use super::{
-    DismissSuspendedUsage, RecordUsage, ResolveSuspendedUsage, Revision, Sequence, SuspendedUsageDismissed,
-    SuspendedUsageResolved, Timestamp, Told, Unmeterable, Unreadable, Usage, UsageCorrected, UsageLedger,
-    UsageOutcome, UsageRefusal, UsageReport, UsageSeries, UsageSuspended,
+    DismissSuspendedUsage, NoInstant, RecordUsage, ResolveSuspendedUsage, Revision, Sequence,
+    SuspendedUsageDismissed, SuspendedUsageResolved, Timestamp, Told, Unmeterable, Unreadable, Usage,
+    UsageCorrected, UsageLedger, UsageOutcome, UsageRefusal, UsageReport, UsageSeries, UsageSuspended,
 };
 use crate::domain::Outcome;
 use crate::domain::computer::Computers;
@@ -40,7 +40,7 @@ pub(crate) struct Surroundings<'a> {
 /// What the reports of this command have added so far, before any of it is recorded.
 struct Overlay<'a> {
     seen: FxHashMap<Fingerprint, Seen>,
-    last_found: FxHashMap<UsageSeries, LastFound>,
+    starts: FxHashMap<UsageSeries, Changes>,
     /// Suspended by this command, and what it would take the place of.
     suspended: FxHashMap<Sequence, Option<Sequence>>,
     /// What is replaced by this command, and by what.
@@ -49,15 +49,64 @@ struct Overlay<'a> {
     groups: UsageGroups,
 }
 
+/// What became of a report.
+struct Decided {
+    outcome: UsageOutcome,
+    event: Option<Event>,
+    /// Of what was suspended in its place.
+    dismissal: Option<Event>,
+    /// Of reports that began too early.
+    corrections: Vec<Event>,
+}
+
+impl Decided {
+    fn nothing(outcome: UsageOutcome) -> Self {
+        Self { outcome, event: None, dismissal: None, corrections: Vec::new() }
+    }
+}
+
+/// A report that can be metered, and corrections of those that were taken to begin before it stops.
+struct Meterable {
+    usage: Usage,
+    too_early: Vec<UsageCorrected>,
+}
+
 impl<'a> Overlay<'a> {
     fn on(recorded: &'a dyn SeenIndex) -> Self {
         Self {
             seen: FxHashMap::default(),
-            last_found: FxHashMap::default(),
+            starts: FxHashMap::default(),
             suspended: FxHashMap::default(),
             places: Added::to(recorded),
             groups: UsageGroups::default(),
         }
+    }
+
+    fn metered(
+        &mut self,
+        reporter: &Reporter<'_>,
+        usage: &Usage,
+        sequence: Sequence,
+        replaces: Option<Sequence>,
+    ) {
+        if usage.start_found || replaces.is_some() {
+            let series = reporter.series(&usage.subject, &usage.resource);
+            self.starts.entry(series).or_default().metered(usage, sequence, replaces);
+        }
+    }
+
+    fn corrected(
+        &mut self,
+        around: &Surroundings<'_>,
+        reporter: &Reporter<'_>,
+        correction: &UsageCorrected,
+        sequence: Sequence,
+    ) {
+        let usage = &correction.usage;
+        self.metered(reporter, usage, sequence, Some(correction.replaces));
+        let identity = around.seen.identity(around.project, reporter.id, &usage.id);
+        let content = around.seen.content(&Content::of_usage(usage));
+        self.seen.insert(identity, Seen { sequence, content });
     }
 }
 
@@ -74,9 +123,11 @@ impl UsageLedger {
         let mut events = Vec::with_capacity(command.reports.len());
         for report in &command.reports {
             let sequence = Sequence(around.next.0 + events.len() as u64);
-            let (outcome, decided) = self.decide_one(around, &reporter, &mut overlay, report, sequence);
+            let Decided { outcome, event, dismissal, corrections } =
+                self.decide_one(around, &reporter, &mut overlay, report, sequence);
             outcomes.push(outcome);
-            events.extend(decided.into_iter().flatten().map(|event| (stream.clone(), event)));
+            let decided = event.into_iter().chain(dismissal).chain(corrections);
+            events.extend(decided.map(|event| (stream.clone(), event)));
         }
         Ok(Outcome::of(outcomes, events))
     }
@@ -88,7 +139,7 @@ impl UsageLedger {
         overlay: &mut Overlay<'_>,
         report: &UsageReport,
         sequence: Sequence,
-    ) -> (UsageOutcome, [Option<Event>; 2]) {
+    ) -> Decided {
         let known = |overlay: &Overlay<'_>, print| {
             overlay.seen.get(&print).copied().or_else(|| around.seen.get(print))
         };
@@ -97,19 +148,19 @@ impl UsageLedger {
         let before = known(overlay, identity);
         let replaces = match (before, &report.revision) {
             (Some(before), _) if before.content == content => {
-                return (UsageOutcome::Duplicate(before.sequence), [None, None]);
+                return Decided::nothing(UsageOutcome::Duplicate(before.sequence));
             }
             (Some(before), Revision::Latest) => {
                 if let Some(earlier) = known(overlay, revision(identity, content)) {
-                    return (UsageOutcome::Duplicate(earlier.sequence), [None, None]);
+                    return Decided::nothing(UsageOutcome::Duplicate(earlier.sequence));
                 }
                 Some(before.sequence)
             }
-            (Some(before), _) => return (UsageOutcome::Conflict(before.sequence), [None, None]),
+            (Some(before), _) => return Decided::nothing(UsageOutcome::Conflict(before.sequence)),
             (None, Revision::Replaces(other)) => {
                 match known(overlay, around.seen.identity(around.project, reporter.id, other)) {
                     Some(other) => Some(other.sequence),
-                    None => return (UsageOutcome::NothingToReplace, [None, None]),
+                    None => return Decided::nothing(UsageOutcome::NothingToReplace),
                 }
             }
             (None, _) => None,
@@ -135,39 +186,41 @@ impl UsageLedger {
             overlay.seen.insert(revision(identity, before.content), before);
         }
         overlay.seen.insert(identity, Seen { sequence, content });
-        let decided = match self.meter(around, reporter, overlay, (report, replaces)) {
-            Ok(usage) => {
-                if usage.start_found {
-                    let series = reporter.series(&usage.subject, &usage.resource);
-                    let known = || self.last_found(reporter, &series).cloned();
-                    let found = overlay.last_found.entry(series.clone());
-                    let found =
-                        found.or_insert_with(|| known().unwrap_or_else(|| LastFound::new(usage.period)));
-                    found.add(usage.period, sequence, replaces);
-                }
+        let mut corrections = Vec::new();
+        let (outcome, event) = match self.meter(around, reporter, overlay, (report, replaces)) {
+            Ok(Meterable { usage, too_early }) => {
+                let place = |offset: usize| Sequence(sequence.0 + 1 + offset as u64);
+                let after = usize::from(dismissal.is_some());
+                overlay.metered(reporter, &usage, sequence, replaces);
                 if let Some(replaced) = replaces {
                     overlay.places.pass_on(replaced, sequence);
                 }
                 if let Some(group) = group_of(around.price_books, &usage) {
                     overlay.groups.add_new(&usage, group, &self.groups);
                 }
+                for (n, correction) in too_early.into_iter().enumerate() {
+                    let corrected = place(after + n);
+                    overlay.corrected(around, reporter, &correction, corrected);
+                    overlay.places.pass_on(correction.replaces, corrected);
+                    corrections.push(Event::UsageCorrected(correction));
+                }
                 let event = match replaces {
                     Some(replaces) => Event::UsageCorrected(UsageCorrected { replaces, usage }),
                     None => Event::UsageRecorded(usage),
                 };
-                (UsageOutcome::Accepted(sequence), [Some(event), dismissal])
+                (UsageOutcome::Accepted(sequence), event)
             }
             Err(reason) => {
                 overlay.suspended.insert(sequence, replaces);
                 let event = suspend(report, replaces, reason);
-                (UsageOutcome::Suspended(sequence, reason), [Some(Event::UsageSuspended(event)), dismissal])
+                (UsageOutcome::Suspended(sequence, reason), Event::UsageSuspended(event))
             }
         };
         // After the event itself, as the dismissal is.
         if let Some(suspended) = superseded {
             overlay.places.pass_on(suspended, sequence);
         }
-        decided
+        Decided { outcome, event: Some(event), dismissal, corrections }
     }
 
     fn meter(
@@ -176,30 +229,31 @@ impl UsageLedger {
         reporter: &Reporter<'_>,
         overlay: &Overlay<'_>,
         (report, replaces): (&UsageReport, Option<Sequence>),
-    ) -> Result<Usage, Unmeterable> {
+    ) -> Result<Meterable, Unmeterable> {
         let quantity = report.quantity.1?;
         if quantity.billionths() < 0 {
             return Err(Unmeterable::Negative);
         }
         let resource = ResourceId::new(&report.resource).map_err(|_| Unmeterable::BadResource)?;
         let target = reporter.resolve(&report.subject)?;
-        let start = report.start.as_ref().map_err(|_| Unmeterable::BadStart)?;
-        let stop = report.stop.as_ref().map_err(|_| Unmeterable::BadStop)?.ok_or(Unmeterable::NoStop)?;
+        let start = report.start.as_ref().map_err(Unreadable::start)?;
+        let stop = report.stop.as_ref().map_err(Unreadable::stop)?;
+        let stop = stop.ok_or(Unmeterable::NoStop)?;
         if stop > around.now.plus_micros(CLOCK_TOLERANCE_MICROS) {
             return Err(Unmeterable::Future);
         }
         let start_found = start.is_none();
-        let start = if let Some(start) = *start {
-            start
-        } else {
-            let series = reporter.series(&report.subject, &resource);
-            let found = overlay.last_found.get(&series).or_else(|| self.last_found(reporter, &series));
-            let start = match found {
-                Some(found) => found.start(stop, replaces),
-                None => reporter.first_start(target, stop),
-            };
-            start.ok_or(Unmeterable::NoStart)?
+        let series = start_found.then(|| reporter.series(&report.subject, &resource));
+        let series = series.map(|series| {
+            let recorded = self.starts.get(reporter.id.as_str()).and_then(|starts| starts.get(&series));
+            Series::new(recorded, overlay.starts.get(&series))
+        });
+        let begun = match (*start, &series) {
+            (Some(start), _) => Some(Begun { start, too_early: Vec::new() }),
+            (None, Some(series)) => series.begin(stop, replaces, reporter.first_start(target, stop)),
+            (None, None) => None,
         };
+        let Begun { start, too_early } = begun.ok_or(Unmeterable::NoStart)?;
         let period = Period::new(start, stop).ok_or(Unmeterable::EmptyPeriod)?;
         let attribution = reporter.attribute(target, period)?;
         let usage = Usage {
@@ -215,11 +269,19 @@ impl UsageLedger {
         };
         let group = group_of(around.price_books, &usage);
         let too_many = |group| self.groups.are_too_many(&usage, group, &overlay.groups, around.most_groups);
-        if group.is_some_and(too_many) { Err(Unmeterable::TooManyGroups) } else { Ok(usage) }
-    }
-
-    fn last_found(&self, reporter: &Reporter<'_>, series: &UsageSeries) -> Option<&LastFound> {
-        self.last_found.get(reporter.id.as_str())?.get(series)
+        if group.is_some_and(too_many) {
+            return Err(Unmeterable::TooManyGroups);
+        }
+        // Those whose place another has taken meanwhile are not metered any more.
+        let too_early = too_early.into_iter().filter(|other| overlay.places.holder(*other) == Some(*other));
+        let corrections = too_early.map(|replaces| {
+            let other = series.as_ref().and_then(|series| series.beginning_at(replaces, stop, &usage));
+            let other = other.ok_or(Unmeterable::NoStart)?;
+            let attribution = reporter.attribute(target, other.period)?;
+            Ok(UsageCorrected { replaces, usage: Usage { attribution, ..other } })
+        });
+        let too_early = corrections.collect::<Result<Vec<_>, Unmeterable>>()?;
+        Ok(Meterable { usage, too_early })
     }
 
     pub(crate) fn resolve(
@@ -239,8 +301,8 @@ impl UsageLedger {
         let (start, stop) = match command.period {
             Some(period) => (Ok(Some(period.start)), Ok(Some(period.stop))),
             None => (
-                told(known.start, known.unreadable_start.as_deref()),
-                told(known.stop, known.unreadable_stop.as_deref()),
+                told(known.start, known.unreadable_start.as_deref(), known.reason),
+                told(known.stop, known.unreadable_stop.as_deref(), known.reason),
             ),
         };
         let report = UsageReport {
@@ -254,12 +316,14 @@ impl UsageLedger {
             dimensions: known.dimensions.clone(),
             node_sequence: known.node_sequence,
         };
-        let usage = self
+        let Meterable { usage, too_early } = self
             .meter(around, &reporter, &Overlay::on(around.seen), (&report, replaces))
             .map_err(|reason| UsageRefusal::StillUnmeterable { reason })?;
         let event = SuspendedUsageResolved { suspended, replaces, usage };
         let stream = Stream::Usage(computer.clone());
-        Ok(Outcome::of((), [(stream, Event::SuspendedUsageResolved(event))]))
+        let events = [Event::SuspendedUsageResolved(event)].into_iter();
+        let events = events.chain(too_early.into_iter().map(Event::UsageCorrected));
+        Ok(Outcome::of((), events.map(|event| (stream.clone(), event))))
     }
 
     pub(crate) fn dismiss(&self, command: &DismissSuspendedUsage) -> Result<Outcome<()>, UsageRefusal> {
@@ -276,15 +340,20 @@ impl UsageLedger {
     }
 }
 
-fn told(instant: Option<Timestamp>, unreadable: Option<&str>) -> Told {
-    unreadable.map_or(Ok(instant), |text| Err(Unreadable(text.into())))
+fn told(instant: Option<Timestamp>, unreadable: Option<&str>, reason: Unmeterable) -> Told {
+    let why = match reason {
+        Unmeterable::AmbiguousStart | Unmeterable::AmbiguousStop => NoInstant::Ambiguous,
+        Unmeterable::SkippedStart | Unmeterable::SkippedStop => NoInstant::Skipped,
+        _ => NoInstant::Malformed,
+    };
+    unreadable.map_or(Ok(instant), |text| Err(Unreadable { text: text.into(), why }))
 }
 
 /// An instant as an event keeps it: read, or as it was written.
 fn kept(told: &Told) -> (Option<Timestamp>, Option<Box<str>>) {
     match told {
         Ok(instant) => (*instant, None),
-        Err(Unreadable(text)) => (None, Some(text.clone())),
+        Err(Unreadable { text, .. }) => (None, Some(text.clone())),
     }
 }
 

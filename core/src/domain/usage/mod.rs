@@ -29,7 +29,7 @@ pub use groups::MOST_GROUPS;
 use groups::UsageGroups;
 use places::Places;
 pub use seen::{MemoryIndex, Seen, SeenIndex};
-use starts::LastFound;
+use starts::Starts;
 
 /// The sender's name of a usage event; with the reporting computer it is its identity.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
@@ -175,8 +175,7 @@ pub struct SuspendedUsageDismissed {
 }
 
 /// Why usage cannot be metered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize, thiserror::Error)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, thiserror::Error)]
 pub enum Unmeterable {
     /// The quantity is no number.
     #[error("quantity is not a number")]
@@ -220,6 +219,26 @@ pub enum Unmeterable {
     /// Nobody was in the partition at that time.
     #[error("no instance was allocated there in this period")]
     Unallocated,
+    /// A start that the clock of the computer showed twice.
+    #[error("start is a local time that occurs twice, as the clock was put back: send it with an offset")]
+    AmbiguousStart,
+    /// A stop that the clock of the computer showed twice.
+    #[error("stop is a local time that occurs twice, as the clock was put back: send it with an offset")]
+    AmbiguousStop,
+    /// A start that the clock of the computer never showed.
+    #[error(
+        "start is a local time that does not occur, as the clock was put forward: send it with an offset"
+    )]
+    SkippedStart,
+    /// A stop that the clock of the computer never showed.
+    #[error("stop is a local time that does not occur, as the clock was put forward: send it with an offset")]
+    SkippedStop,
+    /// It is more than the price book says there can be in that time.
+    #[error("quantity is more than `most` in the price book allows for this time")]
+    Implausible {
+        /// Whose it would be: of several, the last. Its payer is not invoiced before somebody resolves or dismisses it.
+        instance: InstanceId,
+    },
     /// It would be a line more than an instance may have of a resource in a month.
     #[error(
         "the instance has as many groups of this resource in the month as are allowed (usage.most_groups): dimensions that are grouped by must not have a value of their own in each event"
@@ -231,13 +250,54 @@ impl Unmeterable {
     /// The member of a usage event that is to blame.
     pub fn field(self) -> &'static str {
         match self {
-            Self::NotANumber | Self::Infinite | Self::OutOfRange | Self::Negative => "data.quantity",
+            Self::NotANumber
+            | Self::Infinite
+            | Self::OutOfRange
+            | Self::Negative
+            | Self::Implausible { .. } => "data.quantity",
             Self::BadResource => "data.resource",
             Self::NoSubject | Self::UnknownSubject | Self::Unallocated => "subject",
-            Self::BadStart | Self::NoStart => "data.start",
-            Self::BadStop | Self::NoStop | Self::EmptyPeriod | Self::Future => "data.stop",
+            Self::BadStart | Self::NoStart | Self::AmbiguousStart | Self::SkippedStart => "data.start",
+            Self::BadStop
+            | Self::NoStop
+            | Self::EmptyPeriod
+            | Self::Future
+            | Self::AmbiguousStop
+            | Self::SkippedStop => "data.stop",
             Self::TooManyGroups => "data.dimensions",
         }
+    }
+
+    /// One word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NotANumber => "not_a_number",
+            Self::Infinite => "infinite",
+            Self::OutOfRange => "out_of_range",
+            Self::Negative => "negative",
+            Self::BadResource => "bad_resource",
+            Self::NoSubject => "no_subject",
+            Self::UnknownSubject => "unknown_subject",
+            Self::BadStart => "bad_start",
+            Self::BadStop => "bad_stop",
+            Self::NoStop => "no_stop",
+            Self::EmptyPeriod => "empty_period",
+            Self::Future => "future",
+            Self::NoStart => "no_start",
+            Self::Unallocated => "unallocated",
+            Self::AmbiguousStart => "ambiguous_start",
+            Self::AmbiguousStop => "ambiguous_stop",
+            Self::SkippedStart => "skipped_start",
+            Self::SkippedStop => "skipped_stop",
+            Self::Implausible { .. } => "implausible",
+            Self::TooManyGroups => "too_many_groups",
+        }
+    }
+}
+
+impl Serialize for Unmeterable {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }
 
@@ -276,9 +336,48 @@ pub struct UsageReport {
 /// What a sender said of an instant; `None` if nothing.
 pub type Told = Result<Option<Timestamp>, Unreadable>;
 
-/// An instant that was said and cannot be read, as written, within 255 bytes.
+/// An instant that was said and cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unreadable(pub Box<str>);
+pub struct Unreadable {
+    /// As it was written, within 255 bytes.
+    pub text: Box<str>,
+    /// Why it is no instant.
+    pub why: NoInstant,
+}
+
+/// Why a text is no instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoInstant {
+    /// It is no date.
+    Malformed,
+    /// A local time that the clock showed twice.
+    Ambiguous,
+    /// A local time that the clock never showed.
+    Skipped,
+}
+
+impl Unreadable {
+    /// A text that is no date.
+    pub fn malformed(text: &str) -> Self {
+        Self { text: text.into(), why: NoInstant::Malformed }
+    }
+
+    fn start(&self) -> Unmeterable {
+        match self.why {
+            NoInstant::Malformed => Unmeterable::BadStart,
+            NoInstant::Ambiguous => Unmeterable::AmbiguousStart,
+            NoInstant::Skipped => Unmeterable::SkippedStart,
+        }
+    }
+
+    fn stop(&self) -> Unmeterable {
+        match self.why {
+            NoInstant::Malformed => Unmeterable::BadStop,
+            NoInstant::Ambiguous => Unmeterable::AmbiguousStop,
+            NoInstant::Skipped => Unmeterable::SkippedStop,
+        }
+    }
+}
 
 /// What it means if an identity is reported with other content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -359,7 +458,7 @@ type UsageSeries = (Box<str>, ResourceId);
 /// What decisions need to know of usage, but for its identities: those of all projects are in one index.
 #[derive(Debug, Clone, Default, Encode, Decode)]
 pub struct UsageLedger {
-    last_found: BTreeMap<ComputerId, BTreeMap<UsageSeries, LastFound>>,
+    starts: BTreeMap<ComputerId, BTreeMap<UsageSeries, Starts>>,
     suspended: BTreeMap<Sequence, (ComputerId, UsageSuspended)>,
     groups: UsageGroups,
 }
@@ -423,12 +522,17 @@ impl UsageFold<'_> {
         if let Some(group) = groups::group_of(self.price_books, usage) {
             self.ledger.groups.add(usage, group);
         }
+        if !usage.start_found && replaces.is_none() {
+            return;
+        }
+        let place = attribution::place(self.computers.known(self.computer).ok(), &usage.subject);
+        let series = (place.into(), usage.resource.clone());
+        let all = &mut self.ledger.starts;
         if usage.start_found {
-            let place = attribution::place(self.computers.known(self.computer).ok(), &usage.subject);
-            let found = self.ledger.last_found.entry(self.computer.clone()).or_default();
-            let found = found.entry((place.into(), usage.resource.clone()));
-            let found = found.or_insert_with(|| LastFound::new(usage.period));
-            found.add(usage.period, self.sequence, replaces);
+            let starts = all.entry(self.computer.clone()).or_default().entry(series).or_default();
+            starts.metered(usage, self.sequence, replaces);
+        } else if let Some(starts) = all.get_mut(self.computer).and_then(|all| all.get_mut(&series)) {
+            starts.metered(usage, self.sequence, replaces);
         }
     }
 }

@@ -163,7 +163,7 @@ impl<'a> Moment<'a> {
     fn of_told(told: &'a Told) -> Self {
         match told {
             Ok(instant) => instant.map_or(Self::Missing, Self::At),
-            Err(Unreadable(text)) => Self::Unreadable(text),
+            Err(Unreadable { text, .. }) => Self::Unreadable(text),
         }
     }
 

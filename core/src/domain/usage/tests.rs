@@ -84,7 +84,7 @@ fn without_start(id: &str, stop: &str) -> UsageReport {
 }
 
 fn unreadable(text: &str) -> Told {
-    Err(Unreadable(text.into()))
+    Err(Unreadable::malformed(text))
 }
 
 fn unknown_subject(sequence: u64) -> UsageOutcome {
@@ -371,8 +371,8 @@ fn what_cannot_be_metered_is_suspended_with_the_first_reason() {
             quantity: report.quantity.0.clone(),
             start: report.start.clone().ok().flatten(),
             stop: report.stop.clone().ok().flatten(),
-            unreadable_start: report.start.clone().err().map(|Unreadable(text)| text),
-            unreadable_stop: report.stop.clone().err().map(|Unreadable(text)| text),
+            unreadable_start: report.start.clone().err().map(|unreadable| unreadable.text),
+            unreadable_stop: report.stop.clone().err().map(|unreadable| unreadable.text),
             dimensions: Vec::new(),
             node_sequence: None,
             replaces: None,
@@ -497,21 +497,16 @@ fn an_empty_start_is_the_previous_stop_or_the_start_of_the_allocation() {
         of("5", "3", subject),
         of("6", "3", instance),
         of("7", "3", host),
-        // It stops before the last one did.
+        // It stops before the last one did, together with the one before that.
         of("8", "3", first.clone()),
         first,
     ]);
     let Answer::Usage(outcomes) = &when.outcome().answer else { panic!("not usage") };
     assert_eq!(
         outcomes[5..],
-        [
-            Suspended(Sequence(16), Unmeterable::NoStart),
-            Suspended(Sequence(17), Unmeterable::EmptyPeriod),
-            Duplicate(Sequence(10)),
-        ]
+        [Suspended(Sequence(16), Unmeterable::NoStart), Accepted(Sequence(17)), Duplicate(Sequence(10)),]
     );
-    let periods: Vec<_> = periods(when.outcome());
-    assert_eq!(periods, [period("2/3"), period("3/4"), period("0/3"), period("0/3"), period("0/3")]);
+    assert_eq!(periods(when.outcome()), ["2/3", "3/4", "0/3", "0/3", "0/3", "2/3"].map(period));
 }
 
 fn periods(outcome: &Outcome<Answer>) -> Vec<Period> {
@@ -627,16 +622,104 @@ fn reports_that_stop_together_cover_the_same_period() {
     assert_eq!(periods(when.outcome()), [period("2/3"), period("2/3")]);
     let when = when.and().when_reported([named("c/0", "3", "slappart0"), named("c/1", "3", "slapuser0")]);
     assert_eq!(periods(when.outcome()), [period("2/3"), period("2/3")]);
-    // The one after begins where they all stopped; one that comes late, where the one before it stopped.
+    // The one after begins where they all stopped; one that comes late, where the one before it stopped, and the one after
+    // it is corrected to begin where it stops.
     let late =
         [named("d/0", "5", "slappart0"), named("e/0", "4", "slappart0"), named("d/1", "5", "slapuser0")];
     let when = when.and().when_reported(late);
-    assert_eq!(periods(when.outcome()), ["3/5", "3/4", "3/5"].map(period));
-    let given = when.and();
-    let next = given.next();
-    // What begins before the last period cannot be placed any more.
-    let when = given.when_reported([named("f", "3", "slappart0")]);
-    when.answered_usage([Suspended(next, Unmeterable::EmptyPeriod)]);
+    assert_eq!(periods(when.outcome()), ["3/5", "3/4", "4/5", "4/5"].map(period));
+    // Another that stops with earlier ones covers their period, and changes nothing of the others.
+    let when = when.and().when_reported([named("f", "3", "slappart0")]);
+    assert_eq!(periods(when.outcome()), ["2/3"].map(period));
+}
+
+/// The three orders in which a partition's reports came in what was billed wrong: the last two stops alone were known, so
+/// that a late report was suspended, or begun with the allocation and charged twice.
+#[test]
+fn a_late_report_begins_where_the_one_before_it_stopped() {
+    let rows: [(&[&str], &[&str]); 5] = [
+        (&["3", "9", "10", "8"], &["0/3", "3/9", "9/10", "3/8", "8/9"]),
+        (&["10", "5", "8"], &["0/10", "0/5", "5/8"]),
+        (&["2", "4", "3"], &["0/2", "2/4", "2/3", "3/4"]),
+        (&["2", "6", "5", "3"], &["0/2", "2/6", "2/5", "5/6", "2/3", "3/5"]),
+        (&["1", "2", "3", "4", "5", "2"], &["0/1", "1/2", "2/3", "3/4", "4/5", "1/2"]),
+    ];
+    for (stops, expected) in rows {
+        let report = |(n, stop): (usize, &&str)| without_start(&format!("{n}"), stop);
+        let at_once = given().when_reported(stops.iter().enumerate().map(report));
+        let expected: Vec<_> = expected.iter().map(|text| period(text)).collect();
+        assert_eq!(periods(at_once.outcome()), expected, "{stops:?}");
+        // One command for each.
+        let mut given = given();
+        let mut found = Vec::new();
+        for (n, stop) in stops.iter().enumerate() {
+            let when = given.when_reported([report((n, stop))]);
+            found.extend(periods(when.outcome()));
+            given = when.and();
+        }
+        assert_eq!(found, expected, "{stops:?}, one by one");
+    }
+}
+
+/// Reports of both tenants of a partition, each in every order: what belongs to the first is not begun with the second.
+#[test]
+fn a_late_report_of_an_earlier_tenant_is_that_tenants() {
+    let given = two_tenants().when_reported([without_start("b", "8")]);
+    assert_eq!(periods(given.outcome()), [period("6/8")]);
+    let late = [without_start("a", "3"), without_start("c", "2")];
+    let when = given.and().when_reported(late);
+    let events: Vec<_> = when.outcome().events.iter().map(|(_, event)| event.clone()).collect();
+    let of = |id: &str, stop: &str, start: &str| {
+        let attribution = Attribution::Instance(InstanceId(1));
+        metered(without_start(id, stop), period(&format!("{start}/{stop}")), attribution)
+    };
+    assert_eq!(events, [Event::UsageRecorded(of("a", "3", "0")), Event::UsageRecorded(of("c", "2", "0"))]);
+}
+
+/// A correction repeats all that its sender said; sent again it is a duplicate, and a later revision takes its place.
+#[test]
+fn a_corrected_report_is_still_known_by_its_name() {
+    let second = UsageReport {
+        dimensions: vec![("region".into(), "eu".into())],
+        node_sequence: Some(7),
+        revision: Revision::Latest,
+        ..without_start("2", "4")
+    };
+    let given = given().when_reported([without_start("1", "2"), second.clone()]).and();
+    let late = without_start("3", "3");
+    let of =
+        |report: UsageReport, text: &str| metered(report, period(text), Attribution::Instance(InstanceId(1)));
+    let correction = corrected(11, of(second.clone(), "3/4"));
+    let given = given
+        .when_reported([late.clone()])
+        .then([recorded(of(late, "2/3")), correction])
+        .answered_usage([Accepted(Sequence(12))])
+        .and();
+    let given =
+        given.when_reported([second.clone()]).then([]).answered_usage([Duplicate(Sequence(13))]).and();
+    let more = UsageReport { quantity: usage("2", "2").quantity, ..second };
+    given.when_reported([more.clone()]).then([corrected(13, of(more, "3/4"))]);
+}
+
+/// What a report that is resolved late stops before is corrected too.
+#[test]
+fn a_report_that_is_resolved_late_corrects_the_one_after_it() {
+    let nan =
+        UsageReport { quantity: ("NaN".into(), Err(Unmeterable::NotANumber)), ..without_start("2", "3") };
+    let given = given().when_reported([without_start("1", "2"), nan, without_start("3", "4")]).and();
+    let one = Some("1".parse().expect("a number"));
+    let when = given.when(ResolveSuspendedUsage { quantity: one, ..resolve(11) });
+    let when = when.then_named(&["SuspendedUsageResolved", "UsageCorrected"]);
+    assert_eq!(replaced(when.last_event()), Some(12));
+    assert_eq!(periods(when.outcome()), [period("3/4")]);
+}
+
+/// Of what was replaced by other means nothing is corrected any more: it would count again.
+#[test]
+fn what_is_not_metered_any_more_is_not_corrected() {
+    let elsewhere = UsageReport { resource: "memory".into(), ..replacing("2", "3", "1") };
+    let given = given().when_reported([without_start("1", "2"), without_start("2", "4"), elsewhere]).and();
+    given.when_reported([without_start("4", "3")]).then_named(&["UsageRecorded"]);
 }
 
 /// A correction began where the report that it corrects stopped, and was suspended as empty or counted as another hour.
@@ -661,7 +744,7 @@ fn a_replacement_without_start_begins_where_the_replaced_one_did() {
     let when = given().when_reported(twice);
     assert_eq!(periods(when.outcome()), ["4/5", "4/6", "4/7", "4/8"].map(period));
     let beside = [without_start("3", "4"), replacing("2", "4", "3"), without_start("5", "5")];
-    assert_eq!(periods(given().when_reported(beside).outcome()), ["2/4", "2/3", "4/5"].map(period));
+    assert_eq!(periods(given().when_reported(beside).outcome()), ["2/4", "2/3", "3/4", "4/5"].map(period));
     // Of one that was suspended and resolved.
     let nan =
         UsageReport { quantity: ("NaN".into(), Err(Unmeterable::NotANumber)), ..without_start("3", "5") };
@@ -669,12 +752,12 @@ fn a_replacement_without_start_begins_where_the_replaced_one_did() {
     let resolved = resolved.done(ResolveSuspendedUsage { quantity: "1".parse().ok(), ..resolve(12) });
     let when = resolved.when_reported([replacing("3", "4", "6")]);
     assert_eq!(periods(when.outcome()), [period("4/6")]);
-    // Where an earlier one began is not known any more.
-    let earlier = given().when_reported([replacing("1", "3", "2"), replacing("1", "4", "3")]);
-    earlier.answered_usage([
-        Suspended(Sequence(12), Unmeterable::NoStart),
-        Suspended(Sequence(13), Unmeterable::NoStart),
-    ]);
+    // Of an earlier one, too.
+    let when = given().when_reported([replacing("1", "3", "2"), replacing("3", "4", "1")]);
+    assert_eq!(periods(when.outcome()), ["0/2", "0/1"].map(period));
+    // One that stops before the replaced one began begins like a new one.
+    let when = given().when_reported([without_start("3", "6"), replacing("3", "4", "3")]);
+    assert_eq!(periods(when.outcome()), ["4/6", "2/3", "3/4"].map(period));
 }
 
 /// The report after a resolved one began where the one before it had stopped: an hour was metered twice.

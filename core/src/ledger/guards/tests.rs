@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::super::tests::{computer, events, named, options, party};
 use super::super::{
     Clock, ClockDoubt, ClockDoubtCause, FreeSpace, GuardOptions, Ledger, Options, RoomOptions, RoomShort,
-    SubmitError,
+    ShutdownFault, SubmitError,
 };
 use crate::domain::Answer;
 use crate::domain::clock::ClockConfirmed;
@@ -120,7 +120,9 @@ fn a_confirmation_is_about_the_time_that_the_clock_shows_and_is_recorded() {
     let (store, clock) = (Arc::new(MemoryStore::new()), Arc::new(Machine::default()));
     let ledger = open(&store, &clock);
     let meta = || named(None, 0, party()).meta;
-    assert_eq!(ledger.confirm_clock_blocking(meta(), noon(YEAR)), Ok(None), "there is nothing to confirm");
+    assert_eq!(ledger.confirm_clock_blocking(meta(), noon(0)), Ok(None), "there is nothing to confirm");
+    let wrong = SubmitError::ClockStatedOtherwise { stated: noon(YEAR), now: noon(0) };
+    assert_eq!(ledger.confirm_clock_blocking(meta(), noon(YEAR)), Err(wrong));
     clock.step(YEAR);
     let before = ledger.head();
     for stated in [noon(0), noon(YEAR - 61), noon(YEAR + 61)] {
@@ -235,12 +237,14 @@ async fn below_the_reserve_nothing_is_recorded_and_above_it_all_goes_on() {
     assert_eq!((accepted.answer, ledger.room_fault()), (Answer::Party(PartyId(1)), None));
     ledger.submit(named(None, 0, party())).await.expect("is recorded");
 
-    // A snapshot would take what is left.
+    // A snapshot would take what is left; that there is none is told.
     free.store(1000, Ordering::SeqCst);
     while ledger.room_fault().is_none() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    ledger.shut_down().unwrap();
+    assert!(
+        matches!(ledger.shut_down(), Err(ShutdownFault::Snapshot(cause)) if cause.contains("1000 bytes are free"))
+    );
     assert!(!snapshot.exists());
     assert_eq!(events(&ledger).last().map(|(_, name)| *name), Some("PartyRegistered"));
 }

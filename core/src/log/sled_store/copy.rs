@@ -3,7 +3,7 @@
 //! Invariants: the files of a sealed epoch are opened to read and nothing else; a copy whose bytes are not those of the
 //! manifest is never opened. A copy lasts as long as somebody reads it.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _};
 use std::path::{Path, PathBuf};
@@ -39,10 +39,16 @@ impl CopyPlaces {
     }
 }
 
-/// A folder for copies; removed with all that is in it when it is dropped.
+/// What names of folders for copies begin with.
+const PREFIX: &str = "slapledger-copy-";
+
+/// A folder for copies; removed with all that is in it when it is dropped. What a process that was killed leaves is removed
+/// by the next one that makes a folder in the same place.
 #[derive(Debug)]
 pub(super) struct ScratchFolder {
     path: PathBuf,
+    /// Held as long as the folder is used, so that nobody takes it for one that was left.
+    _lock: File,
 }
 
 impl ScratchFolder {
@@ -60,15 +66,40 @@ impl ScratchFolder {
 
     fn create_in(place: &Path, name: &str) -> Result<Self, StoreFault> {
         fs::create_dir_all(place).map_err(io_fault("create", place))?;
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = place.join(format!("slapledger-{}-{number}-{name}", std::process::id()));
-        // For its owner alone: the log is nobody else's business.
-        fs::DirBuilder::new().mode(0o700).create(&path).map_err(io_fault("create", &path))?;
-        Ok(Self { path })
+        remove_left(place);
+        loop {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let path = place.join(format!("{PREFIX}{}-{number}-{name}", std::process::id()));
+            // For its owner alone: the log is nobody else's business.
+            fs::DirBuilder::new().mode(0o700).create(&path).map_err(io_fault("create", &path))?;
+            let folder = File::open(&path).map_err(io_fault("open", &path))?;
+            // Where there are no locks, nobody removes what was left either.
+            let is_taken = matches!(folder.try_lock(), Err(TryLockError::WouldBlock));
+            // Another process may have taken it for one that was left, before it was locked: then one more is made.
+            if !is_taken && path.is_dir() {
+                return Ok(Self { path, _lock: folder });
+            }
+        }
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+/// Removes folders that nobody uses any more. It is a matter of room only, so that a failure is none.
+fn remove_left(place: &Path) {
+    for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+        let is_ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
+        let (is_folder, path) = (entry.file_type().is_ok_and(|kind| kind.is_dir()), entry.path());
+        if is_ours
+            && is_folder
+            && let Ok(folder) = File::open(&path)
+            && folder.try_lock().is_ok()
+            && fs::remove_dir_all(&path).is_ok()
+        {
+            tracing::debug!(path = %path.display(), "removed what an interrupted command left");
+        }
     }
 }
 
@@ -203,5 +234,30 @@ impl Hashing {
     pub(super) fn finish(self, name: &str) -> FileEntry {
         let sha256 = hex(&self.hasher.finalize().into());
         FileEntry { name: name.into(), bytes: self.bytes, sha256 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_process_left_is_removed_and_what_is_used_stays() {
+        let place = tempfile::tempdir().unwrap();
+        let places = CopyPlaces(vec![place.path().to_owned()]);
+        let used = ScratchFolder::create(&places, "epoch-000001").unwrap();
+        fs::write(used.path().join("db"), b"used").unwrap();
+        let left = place.path().join(format!("{PREFIX}1-1-epoch-000001"));
+        let other = place.path().join("slapledger-mine");
+        for folder in [&left, &other] {
+            fs::create_dir(folder).unwrap();
+            fs::write(folder.join("db"), b"left").unwrap();
+        }
+        let next = ScratchFolder::create(&places, "epoch-000002").unwrap();
+        assert!(used.path().join("db").exists() && other.join("db").exists() && next.path().is_dir());
+        assert!(!left.exists());
+        let path = used.path().to_owned();
+        drop(used);
+        assert!(!path.exists());
     }
 }

@@ -21,6 +21,8 @@ const SLOT_BYTES: usize = 64;
 const SLOTS: [u64; 2] = [0, SLOT_BYTES as u64];
 const CHECKSUM_AT: usize = SLOT_BYTES - 4;
 const MARK: [u8; 8] = *b"slaphd\x00\x01";
+/// The last byte of the mark is the format.
+const FORMAT: u8 = MARK[7];
 
 /// What a slot says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +82,13 @@ impl Slots {
         for (slot, at) in slots.iter_mut().zip(SLOTS) {
             let bytes = read_slot(file, at).map_err(io_fault("read", path))?;
             used += usize::from(bytes != [0; SLOT_BYTES]);
-            *slot = decode(&bytes);
+            *slot = match checked(&bytes) {
+                Some((FORMAT, body)) => decode(body),
+                Some((newer, _)) => {
+                    return Err(StoreFault::NewerFile { path: path.to_owned(), version: newer.into() });
+                }
+                None => None,
+            };
         }
         let [first, second] = slots;
         let newest = first.into_iter().chain(second).max_by_key(|slot| (slot.head.last, slot.term));
@@ -149,17 +157,22 @@ fn encode(Acknowledged { head, term }: Acknowledged) -> [u8; SLOT_BYTES] {
     bytes
 }
 
-fn decode(bytes: &[u8; SLOT_BYTES]) -> Option<Acknowledged> {
-    let (body, checksum) = bytes.split_last_chunk::<4>()?;
-    if u32::from_be_bytes(*checksum) != crc32fast::hash(body) {
+/// The format of a slot and what follows its mark, if its checksum is right.
+fn checked(bytes: &[u8; SLOT_BYTES]) -> Option<(u8, &[u8])> {
+    let (content, checksum) = bytes.split_last_chunk::<4>()?;
+    if u32::from_be_bytes(*checksum) != crc32fast::hash(content) {
         return None;
     }
-    let (mark, body) = body.split_first_chunk::<8>()?;
+    let (mark, body) = content.split_first_chunk::<8>()?;
+    (mark[..7] == MARK[..7]).then_some((mark[7], body))
+}
+
+fn decode(body: &[u8]) -> Option<Acknowledged> {
     let (last, body) = body.split_first_chunk()?;
     let (root, body) = body.split_first_chunk()?;
     let (term, _) = body.split_first_chunk()?;
     let head = Head { last: Sequence(u64::from_be_bytes(*last)), root: Root(*root) };
-    (*mark == MARK).then(|| Acknowledged { head, term: Term(u64::from_be_bytes(*term)) })
+    Some(Acknowledged { head, term: Term(u64::from_be_bytes(*term)) })
 }
 
 #[cfg(test)]
@@ -214,5 +227,20 @@ mod tests {
             fs::write(&path, content).unwrap();
             assert_eq!(reopen(dir.path()), None, "{name}");
         }
+    }
+
+    #[test]
+    fn a_slot_of_a_newer_format_is_refused_by_that_name() {
+        let dir = tempfile::tempdir().unwrap();
+        HeadFile::open(dir.path()).unwrap().0.write(acknowledged(3)).unwrap();
+        let path = dir.path().join("head");
+        let mut newer = fs::read(&path).unwrap();
+        newer[7] = 2;
+        let checksum = crc32fast::hash(&newer[..CHECKSUM_AT]);
+        newer[CHECKSUM_AT..SLOT_BYTES].copy_from_slice(&checksum.to_be_bytes());
+        fs::write(&path, &newer).unwrap();
+        assert!(matches!(read(dir.path()), Err(StoreFault::NewerFile { version: 2, .. })));
+        assert!(matches!(HeadFile::open(dir.path()), Err(StoreFault::NewerFile { version: 2, .. })));
+        assert_eq!(fs::read(&path).unwrap(), newer);
     }
 }

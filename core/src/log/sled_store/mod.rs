@@ -173,8 +173,12 @@ impl SledStore {
         folder::create(dir)?;
         let lock = folder::lock(dir, options.patience)?;
         let found = recovery::inspect(dir, true, &CopyPlaces::elsewhere(), options.patience)?;
-        accept(&Self::reader(dir, options, &found, None)?)?;
-        Ok(Self::writing(dir, options, found, lock)?)
+        let reading = Self::reader(dir, options, &found, None)?;
+        accept(&reading)?;
+        let writing = Self::writing(dir, options, found, lock)?;
+        // The last sealed epoch was read by then, and is read again: its copy is made once.
+        writing.shared.readers.take_over(&reading.shared.readers);
+        Ok(writing)
     }
 
     fn writing(dir: &Path, options: Options, found: Inspected, lock: File) -> Result<Self, StoreFault> {

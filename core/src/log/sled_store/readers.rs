@@ -48,6 +48,14 @@ impl Readers {
         Self { dir, places, patience, recent: Mutex::default(), damage: Mutex::default() }
     }
 
+    /// Takes over what another has open of the same folder.
+    pub(super) fn take_over(&self, other: &Self) {
+        let (recent, damage) =
+            (std::mem::take(&mut *other.recent.lock()), std::mem::take(&mut *other.damage.lock()));
+        *self.recent.lock() = recent;
+        *self.damage.lock() = damage;
+    }
+
     /// The sealed epoch, opened if need be.
     pub(super) fn get(&self, sealed: &Sealed) -> Result<Arc<EpochDb>, StoreFault> {
         let slot = self.slot(sealed.epoch());

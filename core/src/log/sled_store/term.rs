@@ -42,6 +42,9 @@ pub(super) fn read(dir: &Path) -> Result<TermRead, StoreFault> {
         Err(error) => return Err(io_fault("read", &path)(error)),
     };
     let damaged = |cause: &str| Err(StoreFault::DamagedFile { path: path.clone(), cause: cause.into() });
+    if let Some(version) = newer_format(bytes.get(..BYTES).unwrap_or_default()) {
+        return Err(StoreFault::NewerFile { path, version });
+    }
     let is_format_1 = bytes.len() == BYTES;
     // A process that was killed while it gave a file of format 1 its second slot leaves a part of that.
     if !is_format_1 && !(SLOTS[1]..=FILE_BYTES).contains(&bytes.len()) {
@@ -51,6 +54,9 @@ pub(super) fn read(dir: &Path) -> Result<TermRead, StoreFault> {
         bytes.resize(FILE_BYTES, 0);
     }
     let slots = SLOTS.map(|at| bytes.get(at..at + BYTES).filter(|slot| slot.iter().any(|byte| *byte != 0)));
+    if let Some(version) = slots.iter().flatten().find_map(|slot| newer_format(slot)) {
+        return Err(StoreFault::NewerFile { path, version });
+    }
     let terms = slots.map(|slot| slot.and_then(decode));
     let is_damaged = |(slot, term): (Option<&[u8]>, Option<Term>)| slot.is_some() && term.is_none();
     let has_damaged_slot = slots.into_iter().zip(terms).any(is_damaged);
@@ -88,6 +94,15 @@ fn encode(term: Term) -> Vec<u8> {
     let mut bytes = [MARK, term.0.to_be_bytes()].concat();
     bytes.extend_from_slice(&crc32fast::hash(&bytes).to_be_bytes());
     bytes
+}
+
+/// The format of a slot whose checksum is right, if it is another than this program writes.
+fn newer_format(slot: &[u8]) -> Option<u32> {
+    let (content, checksum) = slot.split_last_chunk::<4>()?;
+    let is_whole = u32::from_be_bytes(*checksum) == crc32fast::hash(content);
+    let mark = content.first_chunk::<8>()?;
+    let is_newer = is_whole && mark[..7] == MARK[..7] && mark[7] > MARK[7];
+    is_newer.then(|| mark[7].into())
 }
 
 fn decode(bytes: &[u8]) -> Option<Term> {
@@ -133,6 +148,20 @@ mod tests {
         write(dir.path(), Term(8)).unwrap();
         let new = read(dir.path()).unwrap();
         assert_eq!((new.term, new.is_format_1, new.has_damaged_slot), (Some(Term(8)), false, false));
+    }
+
+    #[test]
+    fn a_newer_format_is_refused_by_that_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut newer = encode(Term(7));
+        newer[7] = 3;
+        let checksum = crc32fast::hash(&newer[..16]);
+        newer[16..].copy_from_slice(&checksum.to_be_bytes());
+        for length in [BYTES, FILE_BYTES, 200] {
+            newer.resize(length, 0);
+            fs::write(dir.path().join("term"), &newer).unwrap();
+            assert!(matches!(read(dir.path()), Err(StoreFault::NewerFile { version: 3, .. })), "{length}");
+        }
     }
 
     #[test]

@@ -11,8 +11,8 @@ use crate::domain::invoice::{
 };
 use crate::domain::money::{Amount, Currency, Exact, Price, Rounding};
 use crate::domain::pricing::{
-    Conversion, Every, Match, Meter, Model, Per, PriceBook, PriceBookPublished, PriceVersion, Rate, Resource,
-    ResourceKind, Tariff, When,
+    Conversion, Every, FeeEnd, Match, Meter, Model, Of, OnChange, Per, PriceBook, PriceBookPublished,
+    PriceVersion, Proration, Rate, Resource, ResourceKind, Tariff, When,
 };
 use crate::domain::quantity::Quantity;
 use crate::domain::sealed::Sealed;
@@ -65,7 +65,15 @@ impl From<PriceBookPublishedV1> for PriceBookPublished {
         let rates = rates.into_iter().map(Rate::from).collect();
         Self {
             version: old.version,
-            book: PriceBook { name, currency, valid_from, rounding, resources, rates },
+            book: PriceBook {
+                name,
+                currency,
+                valid_from,
+                rounding,
+                on_change: OnChange::Restart,
+                resources,
+                rates,
+            },
         }
     }
 }
@@ -81,7 +89,13 @@ impl From<RateV1> for Rate {
     fn from(old: RateV1) -> Self {
         match old {
             RateV1::Recurring { price, matching } => Self {
-                model: Model::Recurring { item: "".into(), price, every: Every::Month, when: When::Arrears },
+                model: Model::Recurring {
+                    item: "".into(),
+                    price,
+                    every: Every::Month,
+                    when: When::Arrears,
+                    until: FeeEnd::Destroyed,
+                },
                 matching: matching.into(),
             },
             RateV1::PerUnit { resource, price, matching } => Self {
@@ -100,8 +114,110 @@ impl From<RateV1> for Rate {
 impl From<MatchV1> for Match {
     fn from(old: MatchV1) -> Self {
         let MatchV1 { software_release, software_type, computer, instance_type, customer } = old;
-        let (region, dimensions) = (None, Vec::new());
-        Self { software_release, software_type, computer, instance_type, customer, region, dimensions }
+        let (region, state, dimensions) = (None, None, Vec::new());
+        Self { software_release, software_type, computer, instance_type, customer, region, state, dimensions }
+    }
+}
+
+/// Before a book said what a change of prices does to a month. What was published then is rated as it was then.
+#[derive(Decode)]
+pub(in crate::log) struct PriceBookPublishedV2 {
+    version: u32,
+    book: PriceBookV2,
+}
+
+#[derive(Decode)]
+struct PriceBookV2 {
+    name: PriceBookName,
+    currency: Currency,
+    valid_from: Timestamp,
+    rounding: Rounding,
+    resources: Vec<ResourceV2>,
+    rates: Vec<RateV2>,
+}
+
+#[derive(Decode)]
+struct ResourceV2 {
+    resource: ResourceId,
+    kind: ResourceKind,
+    meter: Meter,
+    unit: Box<str>,
+    conversion: Conversion,
+    group_by: Vec<Box<str>>,
+}
+
+#[derive(Decode)]
+struct RateV2 {
+    model: ModelV2,
+    matching: MatchV2,
+}
+
+#[derive(Decode)]
+enum ModelV2 {
+    Recurring { item: Box<str>, price: Price, every: Every, when: When },
+    Usage { resource: ResourceId, per: Per, free: Quantity, tariff: Tariff },
+    Percentage { percent: Quantity, of: Of },
+    Minimum { price: Price, of: Of },
+}
+
+#[derive(Decode)]
+struct MatchV2 {
+    software_release: Option<SoftwareRelease>,
+    software_type: Option<SoftwareType>,
+    computer: Option<ComputerId>,
+    instance_type: Option<InstanceType>,
+    customer: Option<PartyId>,
+    region: Option<Box<str>>,
+    dimensions: Vec<(Box<str>, Box<str>)>,
+}
+
+impl From<PriceBookPublishedV2> for PriceBookPublished {
+    fn from(old: PriceBookPublishedV2) -> Self {
+        let PriceBookV2 { name, currency, valid_from, rounding, resources, rates } = old.book;
+        let resources = resources.into_iter().map(Resource::from).collect();
+        let rates = rates.into_iter().map(Rate::from).collect();
+        let on_change = OnChange::Restart;
+        Self {
+            version: old.version,
+            book: PriceBook { name, currency, valid_from, rounding, on_change, resources, rates },
+        }
+    }
+}
+
+impl From<ResourceV2> for Resource {
+    fn from(old: ResourceV2) -> Self {
+        let ResourceV2 { resource, kind, meter, unit, conversion, group_by } = old;
+        Self { resource, kind, meter, unit, conversion, group_by }
+    }
+}
+
+impl From<RateV2> for Rate {
+    fn from(old: RateV2) -> Self {
+        let model = match old.model {
+            ModelV2::Recurring { item, price, every, when } => {
+                Model::Recurring { item, price, every, when, until: FeeEnd::Destroyed }
+            }
+            ModelV2::Usage { resource, per, free, tariff } => Model::Usage { resource, per, free, tariff },
+            ModelV2::Percentage { percent, of } => Model::Percentage { percent, of },
+            ModelV2::Minimum { price, of } => Model::Minimum { price, of, proration: Proration::None },
+        };
+        Self { model, matching: old.matching.into() }
+    }
+}
+
+impl From<MatchV2> for Match {
+    fn from(old: MatchV2) -> Self {
+        let MatchV2 {
+            software_release,
+            software_type,
+            computer,
+            instance_type,
+            customer,
+            region,
+            dimensions,
+        } = old;
+        let state = None;
+        Self { software_release, software_type, computer, instance_type, customer, region, state, dimensions }
     }
 }
 

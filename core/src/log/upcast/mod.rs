@@ -8,6 +8,7 @@ use bincode::Decode;
 
 pub(in crate::log) use billing::{
     InvoiceFinalisedV1, InvoiceLinesRecordedV1, InvoiceRunOpenedV1, PriceBookPublishedV1,
+    PriceBookPublishedV2,
 };
 
 use crate::domain::computer::{Address, Offer, PartitionOffered};
@@ -25,16 +26,57 @@ use crate::domain::time::Timestamp;
 pub(in crate::log) struct PartitionOfferedV1 {
     computer: ComputerId,
     partition: PartitionId,
-    addresses: Vec<Address>,
+    addresses: Vec<AddressV1>,
     tap: Option<Box<str>>,
     user: Option<Box<str>>,
     at: Timestamp,
 }
 
+/// Before addresses had interfaces, gateways and networks of their own.
+#[derive(Decode)]
+struct AddressV1 {
+    address: Box<str>,
+    netmask: Box<str>,
+}
+
+impl From<AddressV1> for Address {
+    fn from(old: AddressV1) -> Self {
+        let AddressV1 { address, netmask } = old;
+        Self { address, netmask, ..Self::default() }
+    }
+}
+
 impl From<PartitionOfferedV1> for PartitionOffered {
     fn from(old: PartitionOfferedV1) -> Self {
         let PartitionOfferedV1 { computer, partition, addresses, tap, user, at } = old;
+        let addresses = addresses.into_iter().map(Address::from).collect();
         Self { computer, offer: Offer { partition, addresses, tap, user, capabilities: Vec::new() }, at }
+    }
+}
+
+/// The same.
+#[derive(Decode)]
+pub(in crate::log) struct PartitionOfferedV2 {
+    computer: ComputerId,
+    offer: OfferV2,
+    at: Timestamp,
+}
+
+#[derive(Decode)]
+struct OfferV2 {
+    partition: PartitionId,
+    addresses: Vec<AddressV1>,
+    tap: Option<Box<str>>,
+    user: Option<Box<str>>,
+    capabilities: Vec<Box<str>>,
+}
+
+impl From<PartitionOfferedV2> for PartitionOffered {
+    fn from(old: PartitionOfferedV2) -> Self {
+        let OfferV2 { partition, addresses, tap, user, capabilities } = old.offer;
+        let addresses = addresses.into_iter().map(Address::from).collect();
+        let offer = Offer { partition, addresses, tap, user, capabilities };
+        Self { computer: old.computer, offer, at: old.at }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Health, PartForm, Ready, RebuiltForm};
+use super::{Health, PartForm, Ready, RebuiltForm, RecordedEvent};
 use crate::rest::openapi::operation::Operation;
 use crate::rest::openapi::schema::{self, Nothing};
 
@@ -10,7 +10,7 @@ pub(crate) fn events(operation: Operation) -> Operation {
     operation
         .called("listEvents", "log", "What happened, in order")
         .query::<schema::Sequence>("after", "Events after this one; all of them, if it is not said")
-        .lists::<schema::RecordedEvent>("A part of the log")
+        .lists::<RecordedEvent>("A part of the log")
 }
 
 pub(crate) fn projections(operation: Operation) -> Operation {

@@ -4,20 +4,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{AccountForm, PeriodForm, StatementForm, TransactionForm, TrialBalanceForm};
+use super::{AccountForm, JournalFormat, PeriodForm, StatementForm, TransactionForm, TrialBalanceForm};
 use crate::rest::openapi::operation::Operation;
 use crate::rest::openapi::schema;
-
-/// What a journal is written as.
-#[expect(dead_code, reason = "a parameter of a query is described, and never made")]
-#[derive(JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum JournalFormat {
-    Json,
-    Hledger,
-    Ledger,
-    Beancount,
-}
 
 /// Up to when books are to be closed.
 #[derive(Deserialize, JsonSchema)]
@@ -58,14 +47,14 @@ pub(crate) fn journal(operation: Operation) -> Operation {
              does not begin at the beginning begins with the balances of `from`.",
         )
         .query::<JournalFormat>("format", "json, if it is not said")
-        .lists::<TransactionForm<'static>>("A part of the journal, or all of it as a text")
+        .lists::<TransactionForm>("A part of the journal, or all of it as a text")
         .or_text(200)
 }
 
 pub(crate) fn accounts(operation: Operation) -> Operation {
     of_book(at(operation))
         .called("listAccounts", "books", "The accounts that are used, with their balances")
-        .lists::<AccountForm<'static>>("A part of the list")
+        .lists::<AccountForm>("A part of the list")
 }
 
 pub(crate) fn statement(operation: Operation) -> Operation {
@@ -78,13 +67,13 @@ pub(crate) fn statement(operation: Operation) -> Operation {
         .path::<schema::AccountName>("id", "Which account")
         .query::<schema::Limit>("limit", "How many items, at most; 100, if it is not said")
         .query::<schema::Cursor>("cursor", "The `next` of an earlier answer: the items after those")
-        .reads::<StatementForm<'static>>("The statement, or a part of it")
+        .reads::<StatementForm>("The statement, or a part of it")
 }
 
 pub(crate) fn trial_balance(operation: Operation) -> Operation {
     of_book(at(operation))
         .called("showTrialBalance", "books", "All accounts that are not empty; their sum is zero")
-        .reads::<TrialBalanceForm<'static>>("The balances by currency")
+        .reads::<TrialBalanceForm>("The balances by currency")
 }
 
 pub(crate) fn periods(operation: Operation) -> Operation {

@@ -10,7 +10,7 @@ use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::ledger::Clock;
 use slapledger_engine::clock::ManualClock;
-use slapledger_engine::{Engine, GuardBounds, Open, accepted, unwatched};
+use slapledger_engine::{Engine, Open, WriterBounds, accepted, unwatched};
 
 use crate::testing::kit::{Kit, Reply, at};
 use crate::testing::world::{COMPUTER, RELEASE, World, configuration, dumps};
@@ -175,7 +175,7 @@ fn an_operator_confirms_the_time_that_the_clock_shows_and_no_other() {
 fn below_the_reserve_writes_are_answered_507_and_reads_go_on() {
     let world = World::proxy(2);
     world.request("first", &[], None).expect(200);
-    let world = world.restart_with(GuardBounds { reserve_bytes: Some(u64::MAX), ..GuardBounds::default() });
+    let world = world.restart_with(WriterBounds { reserve_bytes: Some(u64::MAX), ..WriterBounds::default() });
     let head = world.ctx.ledger().head();
     let said = world.request("second", &[], None).expect(507);
     assert_eq!(said.header(axum::http::header::RETRY_AFTER), "60");

@@ -170,7 +170,7 @@ fn what_cannot_be_metered_is_an_event_all_the_same() {
     assert_eq!((&without.reports[0].start, &without.reports[0].stop), (&Ok(None), &Ok(None)));
     let bad = report(r#"{"quantity":"1","start":"2026-10-01T00:00:00Z","stop":"2026-13-01T00:00:00Z"}"#);
     assert_eq!(bad.reports[0].start, Ok(Some(at("2026-10-01T00:00:00Z"))));
-    assert_eq!(bad.reports[0].stop, Err(Unreadable("2026-13-01T00:00:00Z".into())));
+    assert_eq!(bad.reports[0].stop, Err(Unreadable::malformed("2026-13-01T00:00:00Z")));
 }
 
 #[test]

@@ -3,26 +3,25 @@
 //! A key is in the answer that issues it, and nowhere afterwards.
 
 use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::Response;
+use axum::http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_core::domain::id::{ComputerId, Sequence};
+use slapledger_kit::answer::HttpAnswer;
 use slapledger_kit::json_body;
 use slapledger_kit::problem::Problem;
 use slapledger_usecases::certificates::{generated, revoked, revoked_with_instances};
 use slapledger_usecases::reading::read;
 
-use super::ComputerResource;
-use super::writes::{find, named};
+use super::{ComputerResource, find, named};
 use crate::access::Authorised;
 use crate::rest::openapi::schema;
-use crate::rest::query::{self, Named, Query};
+use crate::rest::query::{Named, Query};
 
 /// A certificate and its key, shown once.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "ComputerCertificate")]
-pub(super) struct CertificateForm {
+pub(crate) struct CertificateForm {
     #[schemars(with = "schema::ComputerId")]
     computer: ComputerId,
     /// In text and in PEM.
@@ -36,7 +35,7 @@ pub(crate) async fn issue(
     Authorised(ctx): Authorised,
     Named(id): Named<String>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<CertificateForm>, Problem> {
     let computer = named(&id)?;
     json_body::read_optional::<schema::Nothing>(request, json_body::MOST_BYTES).await?;
     let pair = generated(&ctx, &computer).await?;
@@ -45,9 +44,8 @@ pub(crate) async fn issue(
         certificate: pair.certificate.clone(),
         key: pair.key.as_str().to_owned(),
     };
-    let mut response = ctx.access().read(|_, sequence| query::json(StatusCode::CREATED, sequence, &form));
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    let sequence = ctx.access().read(|_, sequence| sequence);
+    Ok(HttpAnswer::new(StatusCode::CREATED, sequence, form).not_stored())
 }
 
 /// `DELETE /v1/computers/{id}/certificate`: revokes the certificates of a computer; with `with_instances`, also those of its
@@ -56,7 +54,7 @@ pub(crate) async fn revoke(
     Authorised(ctx): Authorised,
     Named(id): Named<String>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<ComputerResource>, Problem> {
     let computer = named(&id)?;
     let with_instances = Query::read(request.uri(), &["with_instances"])?.parse("with_instances")?;
     json_body::read_optional::<schema::Nothing>(request, json_body::MOST_BYTES).await?;
@@ -66,5 +64,5 @@ pub(crate) async fn revoke(
         revoked(&ctx, &computer).await?;
     }
     let found = read(&ctx, Sequence::ZERO, |view, at| (find(&ctx, view, &computer), at)).await?;
-    Ok(query::json(StatusCode::OK, found.1, &ComputerResource::of(ctx.keys(), &found.0?)))
+    Ok(HttpAnswer::ok(found.1, ComputerResource::of(ctx.keys(), &found.0?)))
 }

@@ -98,6 +98,10 @@ pub(super) struct OfferedPartition {
 pub(super) struct OfferedAddress {
     pub(super) address: Option<schema::NodeText>,
     pub(super) netmask: Option<schema::NodeText>,
+    /// Its network interface; that of the partition, if it is not said.
+    pub(super) interface: Option<schema::NodeText>,
+    pub(super) gateway: Option<schema::NodeText>,
+    pub(super) network: Option<schema::NodeText>,
 }
 
 pub(crate) fn configure(operation: Operation) -> Operation {
@@ -216,4 +220,27 @@ pub(crate) fn report_software(operation: Operation) -> Operation {
     let example = json!({"software_release": "https://example.org/kvm/software.cfg", "state": "available"});
     changes(operation.called("reportSoftware", "software", "Say how far a computer is with a release"))
         .body::<SoftwareReport>(example)
+}
+
+pub(crate) fn retire(operation: Operation) -> Operation {
+    changes(operation.called("retireComputer", "computers", "Retire a computer that is gone"))
+        .description(
+            "What is on it ends, and is charged until now. Instances that people requested are requested again and get \
+             another partition; those that instances requested are requested again by these. Nothing of the past changes. \
+             The reference is not used again.",
+        )
+        .body::<Nothing>(json!({}))
+        .optional_body()
+}
+
+pub(crate) fn release(operation: Operation) -> Operation {
+    changes(operation.called(
+        "releasePartition",
+        "computers",
+        "Give up the instance in a partition that its computer does not offer any more",
+    ))
+    .path::<schema::PartitionId>("partition", "Which of its partitions")
+    .description("The instance ends, as if its computer was retired; a partition that is offered is refused.")
+    .body::<Nothing>(json!({}))
+    .optional_body()
 }

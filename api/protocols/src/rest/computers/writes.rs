@@ -4,18 +4,19 @@ use std::collections::BTreeSet;
 
 use axum::extract::Request;
 use axum::http::StatusCode;
-use axum::response::Response;
 use slapledger_core::domain::computer::{
     Address, AllocationScope, BangComputer, ConfigureComputer, DescribeComputer, Offer, RegisterComputer,
-    RequestComputer, SetAllocationScope,
+    RequestComputer, RetireComputer, SetAllocationScope,
 };
 use slapledger_core::domain::event::Stream;
-use slapledger_core::domain::id::{ComputerId, SoftwareRelease};
+use slapledger_core::domain::id::{ComputerId, PartitionId, SoftwareRelease};
+use slapledger_core::domain::instance::ReleasePartition;
 use slapledger_core::domain::software::{ReportSoftware, SoftwareState, SupplySoftware, SupplyState};
 use slapledger_core::domain::time::TimeZone;
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::ledger::Submission;
 use slapledger_core::log::envelope::Actor;
+use slapledger_kit::answer::HttpAnswer;
 use slapledger_kit::body::ReceivedRequest;
 use slapledger_kit::code::ProblemCode;
 use slapledger_kit::json_body;
@@ -24,14 +25,15 @@ use slapledger_kit::sealing::{self, error_text, reported_error};
 use slapledger_kit::text::carriable;
 use slapledger_projections::SlapViews;
 use slapledger_projections::inventory::Computer;
-use slapledger_usecases::context::RequestContext;
+use slapledger_usecases::context::{RequestContext, to_its_end};
+use slapledger_usecases::loss;
 use slapledger_usecases::reading::{fresh, no_computer, read};
 
-use super::ComputerResource;
 use super::describe::{
     Bang, Configuration, Description, Installation, NewComputer, OfferedAddress, OfferedPartition,
     ScopeWanted, SoftwareReport, SupplyWanted,
 };
+use super::{ComputerResource, find, named};
 use crate::access::Authorised;
 use crate::rest::change::{Change, Subject};
 use crate::rest::openapi::schema;
@@ -40,19 +42,12 @@ use crate::rest::query::{self, Named};
 /// The longest body that tells of a computer, in bytes: it may have thousands of partitions.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 
-pub(super) fn named(text: &str) -> Result<ComputerId, Problem> {
-    ComputerId::new(text)
-        .map_err(|_| Problem::unknown(ProblemCode::ComputerUnknown, format!("there is no computer {text}")))
-}
-
-pub(super) fn find(ctx: &RequestContext, view: &SlapViews, id: &ComputerId) -> Result<Computer, Problem> {
-    let known = view.inventory.computer(id.as_str()).filter(|known| ctx.caller.sees_computer(known));
-    known.cloned().ok_or_else(|| no_computer(id))
-}
-
 /// `POST /v1/computers`: enters a computer. With a reference it keeps it; with a title the master names it, unless there
 /// is one of this title.
-pub(crate) async fn enter(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn enter(
+    Authorised(ctx): Authorised,
+    request: Request,
+) -> Result<HttpAnswer<ComputerResource>, Problem> {
     let (sent, wanted) = json_body::read::<NewComputer>(request, json_body::MOST_BYTES).await?;
     let time_zone = wanted.time_zone.map_or(TimeZone::UTC, Into::into);
     let owner = ctx.caller.party()?;
@@ -82,9 +77,9 @@ pub(crate) async fn enter(Authorised(ctx): Authorised, request: Request) -> Resu
     let (found, sequence) = (found.0?, found.1);
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     let resource = ComputerResource::of(ctx.keys(), &found);
-    let response = query::tagged(&sent.headers, status, sequence, &resource);
     let place = if sent.path().starts_with("/v1/") { "/v1/computers" } else { "/computer_module" };
-    Ok(query::located(response, &format!("{place}/{}", urlencoded(computer.as_str()))))
+    let place = format!("{place}/{}", urlencoded(computer.as_str()));
+    Ok(HttpAnswer::tagged(status, sequence, resource).located(&place))
 }
 
 /// A part of a path.
@@ -97,7 +92,7 @@ async fn change(
     ctx: &RequestContext,
     (id, actor, sent): (&ComputerId, Actor, &ReceivedRequest),
     command: impl Fn(&Computer) -> Result<Command, Problem>,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<ComputerResource>, Problem> {
     let change = Change::new(ctx, actor, sent)?;
     let show = |computer: &Computer| ComputerResource::of(ctx.keys(), computer);
     let (stream, find) = (Stream::Computer(id.clone()), |view: &SlapViews| find(ctx, view, id));
@@ -110,7 +105,7 @@ pub(crate) async fn describe(
     Authorised(ctx): Authorised,
     Named(id): Named<String>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<ComputerResource>, Problem> {
     let id = named(&id)?;
     let (sent, Description { title, attributes }) = json_body::read(request, json_body::MOST_BYTES).await?;
     let actor = ctx.caller.actor();
@@ -135,7 +130,7 @@ pub(crate) async fn configure(
     Authorised(ctx): Authorised,
     Named(id): Named<String>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<ComputerResource>, Problem> {
     let id = named(&id)?;
     carriable("id", id.as_str())?;
     let (sent, configuration) = json_body::read::<Configuration>(request, MOST_BYTES).await?;
@@ -155,14 +150,21 @@ pub(crate) async fn configure(
     let command = |_: &Option<Computer>| Ok(Command::ConfigureComputer(command.clone()));
     let accepted = change.carry_out(Subject { stream, find, show, command }).await?;
     ctx.heard(&id);
-    change.shown(accepted.sequence, find, show).await
+    let find =
+        |view: &SlapViews| view.inventory.computer(id.as_str()).cloned().ok_or_else(|| no_computer(&id));
+    change.shown(accepted.sequence, find, |known: &Computer| ComputerResource::of(ctx.keys(), known)).await
 }
 
 fn offer(offered: OfferedPartition) -> Offer {
     let OfferedPartition { id, addresses, interface, user, capabilities } = offered;
     let text = |text: Option<schema::NodeText>| text.map_or_else(Box::default, Into::into);
-    let address =
-        |offered: OfferedAddress| Address { address: text(offered.address), netmask: text(offered.netmask) };
+    let address = |offered: OfferedAddress| Address {
+        address: text(offered.address),
+        netmask: text(offered.netmask),
+        interface: offered.interface.map(Into::into),
+        gateway: text(offered.gateway),
+        network: text(offered.network),
+    };
     Offer {
         partition: id.into(),
         addresses: addresses.into_iter().flatten().map(address).collect(),
@@ -177,7 +179,7 @@ pub(crate) async fn set_scope(
     Authorised(ctx): Authorised,
     Named(id): Named<String>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<ComputerResource>, Problem> {
     let id = named(&id)?;
     let (sent, wanted) = json_body::read::<ScopeWanted>(request, json_body::MOST_BYTES).await?;
     let scope = scope(wanted.scope, wanted.group.map(|group| group.0).unwrap_or_default())?;
@@ -211,7 +213,7 @@ pub(crate) async fn bang(
     Authorised(ctx): Authorised,
     Named(id): Named<String>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<ComputerResource>, Problem> {
     let id = named(&id)?;
     let (sent, Bang { message }) = json_body::read_optional(request, json_body::MOST_BYTES).await?;
     let message = message.map(|text| error_text(text.as_bytes()));
@@ -228,14 +230,17 @@ pub(crate) async fn supply(
     Authorised(ctx): Authorised,
     Named(id): Named<String>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<ComputerResource>, Problem> {
     let id = named(&id)?;
     let (sent, wanted) = json_body::read::<SupplyWanted>(request, json_body::MOST_BYTES).await?;
     supplied(&ctx, &id, &sent, (wanted.software_release.into(), wanted.state.into())).await
 }
 
 /// `POST /software_installation_module/`: the same, of a computer that the body names.
-pub(crate) async fn supply_named(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn supply_named(
+    Authorised(ctx): Authorised,
+    request: Request,
+) -> Result<HttpAnswer<ComputerResource>, Problem> {
     let (sent, wanted) = json_body::read::<Installation>(request, json_body::MOST_BYTES).await?;
     let supply = (wanted.software_release.into(), wanted.state.into());
     supplied(&ctx, &wanted.computer.0, &sent, supply).await
@@ -246,7 +251,7 @@ async fn supplied(
     id: &ComputerId,
     sent: &ReceivedRequest,
     (release, state): (SoftwareRelease, SupplyState),
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<ComputerResource>, Problem> {
     change(ctx, (id, ctx.caller.actor(), sent), |computer| {
         let (computer, release) = (computer.id.clone(), release.clone());
         Ok(Command::SupplySoftware(SupplySoftware { computer, release, state }))
@@ -259,13 +264,13 @@ pub(crate) async fn report_software(
     Authorised(ctx): Authorised,
     Named(id): Named<String>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<ComputerResource>, Problem> {
     let id = named(&id)?;
     let (sent, report) = json_body::read::<SoftwareReport>(request, json_body::MOST_BYTES).await?;
     let release = SoftwareRelease::from(report.software_release);
     let state = SoftwareState::from(report.state);
     let log = reported_error(report.error.as_deref(), state == SoftwareState::Error)?;
-    let response = change(&ctx, (&id, ctx.caller.actor_at(&id), &sent), |computer| {
+    let answer = change(&ctx, (&id, ctx.caller.actor_at(&id), &sent), |computer| {
         // The key of the error before it: the same error again is nothing new.
         let known = computer.supplies().get(&release).and_then(|supply| Some(supply.error.as_ref()?.key));
         let seal = |log: &String| sealing::seal(ctx.keys(), known.map_or_else(|| fresh(&ctx), Ok)?, log);
@@ -275,5 +280,51 @@ pub(crate) async fn report_software(
     })
     .await?;
     ctx.heard(&id);
-    Ok(response)
+    Ok(answer)
+}
+
+/// `DELETE /v1/computers/{id}`: it is gone for good, and what is on it moves or ends.
+pub(crate) async fn retire(
+    Authorised(ctx): Authorised,
+    Named(id): Named<String>,
+    request: Request,
+) -> Result<HttpAnswer<ComputerResource>, Problem> {
+    let id = named(&id)?;
+    let (sent, schema::Nothing {}) = json_body::read_optional(request, json_body::MOST_BYTES).await?;
+    let retiring = async move {
+        let lost = loss::to_request_again(&ctx, &id, None).await?;
+        let command = |computer: &Computer| {
+            Ok(Command::RetireComputer(RetireComputer { computer: computer.id.clone() }))
+        };
+        let response = change(&ctx, (&id, ctx.caller.actor(), &sent), command).await?;
+        loss::request_again(&ctx, lost).await;
+        Ok(response)
+    };
+    to_its_end(retiring).await
+}
+
+/// `DELETE /v1/computers/{id}/partitions/{partition}`: the instance in a partition that left the configuration of its
+/// computer moves or ends.
+pub(crate) async fn release(
+    Authorised(ctx): Authorised,
+    Named((id, partition)): Named<(String, String)>,
+    request: Request,
+) -> Result<HttpAnswer<ComputerResource>, Problem> {
+    let id = named(&id)?;
+    let partition: PartitionId = partition.parse().map_err(|_| {
+        let detail = format!("computer {id} has no partition {partition}");
+        Problem::unknown(ProblemCode::PartitionUnknown, detail)
+    })?;
+    let (sent, schema::Nothing {}) = json_body::read_optional(request, json_body::MOST_BYTES).await?;
+    let releasing = async move {
+        let lost = loss::to_request_again(&ctx, &id, Some(&partition)).await?;
+        let command = |computer: &Computer| {
+            let (computer, partition) = (computer.id.clone(), partition.clone());
+            Ok(Command::ReleasePartition(ReleasePartition { computer, partition }))
+        };
+        let response = change(&ctx, (&id, ctx.caller.actor(), &sent), command).await?;
+        loss::request_again(&ctx, lost).await;
+        Ok(response)
+    };
+    to_its_end(releasing).await
 }

@@ -45,7 +45,7 @@ pub(crate) fn credits(operation: Operation) -> Operation {
     operation
         .called("listCredits", "invoices", "Prepaid credits, the oldest first")
         .query::<schema::PartyId>("customer", "Of this customer alone")
-        .lists::<CreditForm<'static>>("A part of the list")
+        .lists::<CreditForm>("A part of the list")
 }
 
 pub(crate) fn grant(operation: Operation) -> Operation {
@@ -54,7 +54,7 @@ pub(crate) fn grant(operation: Operation) -> Operation {
         .body::<CreditWanted>(json!({
             "customer": "PARTY-1", "currency": "EUR", "amount": "100.00", "description": "paid in advance",
         }))
-        .writes::<CreditForm<'static>>(201, "It is granted")
+        .writes::<CreditForm>(201, "It is granted")
         .location(201)
         .tagged(201)
         .problem(404)
@@ -64,7 +64,7 @@ pub(crate) fn credit(operation: Operation) -> Operation {
     operation
         .called("showCredit", "invoices", "A prepaid credit, and what is left of it")
         .path::<schema::CreditId>("id", "Which credit")
-        .shows::<CreditForm<'static>>("The credit")
+        .shows::<CreditForm>("The credit")
 }
 
 pub(crate) fn withdraw(operation: Operation) -> Operation {
@@ -72,7 +72,7 @@ pub(crate) fn withdraw(operation: Operation) -> Operation {
         .called("withdrawCredit", "invoices", "Take back what is left of a prepaid credit")
         .path::<schema::CreditId>("id", "Which credit")
         .body::<Withdrawal>(json!({"reason": "paid back"}))
-        .writes::<CreditForm<'static>>(200, "Nothing is left of it")
+        .writes::<CreditForm>(200, "Nothing is left of it")
         .tagged(200)
 }
 
@@ -80,7 +80,7 @@ pub(crate) fn charges(operation: Operation) -> Operation {
     operation
         .called("listCharges", "invoices", "What was charged or given by hand, the oldest first")
         .query::<schema::PartyId>("customer", "Of this customer alone")
-        .lists::<ChargeForm<'static>>("A part of the list")
+        .lists::<ChargeForm>("A part of the list")
 }
 
 pub(crate) fn record(operation: Operation) -> Operation {
@@ -89,7 +89,7 @@ pub(crate) fn record(operation: Operation) -> Operation {
         .body::<ChargeWanted>(json!({
             "customer": "PARTY-1", "currency": "EUR", "amount": "-5.00", "description": "sorry for the outage",
         }))
-        .writes::<ChargeForm<'static>>(201, "It is recorded")
+        .writes::<ChargeForm>(201, "It is recorded")
         .location(201)
         .tagged(201)
         .problem(404)
@@ -99,5 +99,5 @@ pub(crate) fn charge(operation: Operation) -> Operation {
     operation
         .called("showCharge", "invoices", "A one-off charge, and the document that has it")
         .path::<schema::ChargeId>("id", "Which charge")
-        .shows::<ChargeForm<'static>>("The charge")
+        .shows::<ChargeForm>("The charge")
 }

@@ -87,6 +87,9 @@ enum LineBasis {
         parts_left_out: Option<u64>,
         quantity: Quantity,
         unit: String,
+        /// What earlier lines of the month counted.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        continues_after: Option<Quantity>,
     },
     /// Other lines of its document: the base of a percentage, or what counts towards a minimum.
     Lines {
@@ -148,7 +151,18 @@ struct UsagePart {
     value: MeterValue,
     multiply_by: u64,
     divide_by: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    share: Option<ShareExplained>,
     quantity: Quantity,
+}
+
+/// The share of a value that a rate charges: `seconds / of_seconds`.
+#[derive(JsonSchema)]
+struct ShareExplained {
+    start: Instant,
+    stop: Instant,
+    seconds: Decimal,
+    of_seconds: Decimal,
 }
 
 /// What the steps of usage are.
@@ -222,8 +236,18 @@ struct BaseLine {
 struct LeastExplained {
     time: TimeExplained,
     price: Decimal,
+    /// The other parts: at another price, or after a time without instances.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    more: Option<Vec<LeastPartExplained>>,
     exact: Decimal,
     amount: Amount,
+}
+
+/// An uninterrupted time of a minimum that has one price.
+#[derive(JsonSchema)]
+struct LeastPartExplained {
+    time: TimeExplained,
+    price: Decimal,
 }
 
 /// A line as it would be by now.
@@ -251,6 +275,9 @@ struct UsageExplained {
     parts_left_out: Option<u64>,
     quantity: Quantity,
     unit: String,
+    /// What earlier lines of the month counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    continues_after: Option<Quantity>,
 }
 
 /// A line that charged something.

@@ -1,36 +1,10 @@
 //! What is said of the route of gaps.
 
-#![expect(dead_code, reason = "shapes are described, and never made")]
-
 use schemars::JsonSchema;
 
+use super::UsageGap;
 use crate::rest::openapi::operation::Operation;
 use crate::rest::openapi::schema;
-
-/// Something that is missing.
-#[derive(JsonSchema)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum UsageGap {
-    /// A computer reported nothing though instances were allocated on it.
-    Silent { computer: schema::ComputerId, start: schema::Instant, stop: schema::Instant, instances: u64 },
-    /// Numbers of a computer's own count (`node_sequence`) that never came; what is missing stopped, it seems, from `since` to
-    /// `until`.
-    MissingReports {
-        computer: schema::ComputerId,
-        after: u64,
-        before: u64,
-        count: u64,
-        since: schema::Instant,
-        until: schema::Instant,
-    },
-    /// Reports that may be about the period wait for somebody to resolve or dismiss them.
-    Suspended {
-        computer: schema::ComputerId,
-        events: u64,
-        first_sequence: schema::Sequence,
-        last_sequence: schema::Sequence,
-    },
-}
 
 /// Two days or instants, START/STOP
 pub(crate) struct StartStop;

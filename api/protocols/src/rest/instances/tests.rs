@@ -1,9 +1,9 @@
 //! Instances, computers and software over REST.
 
+use axum::http::header;
 use serde_json::{Value, json};
 use slapledger_core::domain::event::Mode;
 
-use super::*;
 use crate::testing::world::{COMPUTER, RELEASE, Seen, World};
 
 const MODULE: &str = "/software_instance_module/";
@@ -200,8 +200,8 @@ fn bad_requests_are_refused_with_the_name_of_the_field() {
         let cannot = "text has characters that xml cannot carry: U+FFFE";
         check(member, json!({"a": "\u{FFFE}"}), &format!("{member}.a"), cannot);
     }
-    let long = post(&world, &json!({"parameters": {"_": "x".repeat(60_000)}}));
-    let rule = "must have at most 60000 bytes as stored (instance XML), not ";
+    let long = post(&world, &json!({"parameters": {"_": "x".repeat(8 * 1024 * 1024)}}));
+    let rule = "must have at most 8388608 bytes as stored (instance XML), not ";
     let detail = long.json()["detail"].as_str().unwrap_or_default().to_owned();
     assert!(detail.starts_with(rule), "{detail}");
     check_problem(&long, 413, &json!("parameters"), &detail);
@@ -218,8 +218,8 @@ fn bad_requests_are_refused_with_the_name_of_the_field() {
     check_problem(&list, 400, &json!(null), "the body must be a JSON object, not a list");
     let text = world.post_raw(MODULE, "text/plain", "{}", &[]);
     check_problem(&text, 415, &json!("content-type"), "the body must be application/json or application/xml");
-    let long = world.post_json(MODULE, &" ".repeat(MOST_BYTES + 1), &[]);
-    check_problem(&long, 413, &json!(null), "the body must have at most 1048576 bytes");
+    let long = world.post_json(MODULE, &" ".repeat(16 * 1024 * 1024 + 1), &[]);
+    check_problem(&long, 413, &json!(null), "the body must have at most 16777216 bytes");
     let accept = world.post_json(MODULE, &wanted(&json!({})), &[("accept", "text/html")]);
     let detail = "this can be read as application/json or application/xml";
     check_problem(&accept, 406, &json!("accept"), detail);

@@ -1,7 +1,6 @@
 //! What is wanted of an instance that is there, and what its node says of it.
 
 use axum::extract::Request;
-use axum::response::Response;
 use slapledger_core::domain::Command;
 use slapledger_core::domain::erasure::{self, Erase};
 use slapledger_core::domain::event::Stream;
@@ -11,6 +10,7 @@ use slapledger_core::domain::instance::{
     SetConnectionParameters, WithoutRoom,
 };
 use slapledger_core::log::envelope::Actor;
+use slapledger_kit::answer::HttpAnswer;
 use slapledger_kit::body::ReceivedRequest;
 use slapledger_kit::code::ProblemCode;
 use slapledger_kit::conflict;
@@ -25,7 +25,7 @@ use slapledger_usecases::erasure::destroy_key;
 use slapledger_usecases::reading::read;
 
 use super::describe::{Connection, InstanceChange, InstanceReport, Rename};
-use super::{InstanceResource, MOST_BYTES, no_instance};
+use super::{InstanceResource, no_instance};
 use crate::access::Authorised;
 use crate::rest::change::{Change, Subject};
 use crate::rest::computers::describe::Bang;
@@ -49,7 +49,7 @@ async fn change(
     ctx: &RequestContext,
     ((id, says), actor, sent): ((InstanceId, Says), Actor, &ReceivedRequest),
     command: impl Fn(&Instance) -> Result<Command, Problem>,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<InstanceResource>, Problem> {
     let change = Change::new(ctx, actor, sent)?;
     let show = |instance: &Instance| InstanceResource::of(ctx, instance);
     let (stream, find) = (Stream::Instance(id), |view: &SlapViews| find(ctx, view, (id, says)));
@@ -69,7 +69,9 @@ impl InstanceChange {
     fn command(&self, ctx: &RequestContext, instance: &Instance) -> Result<Command, Problem> {
         let parameters = match &self.parameters {
             None => instance.parameters.clone(),
-            Some(told) => sealing::seal_parameters(ctx.keys(), instance.key(), "parameters", &told.0)?,
+            Some(told) => {
+                sealing::seal_parameters(ctx.parameter_keys(), instance.key(), "parameters", &told.0)?
+            }
         };
         let filter = self.sla.as_ref().map(|sla| {
             sla.0.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect()
@@ -98,9 +100,9 @@ pub(crate) async fn want(
     Authorised(ctx): Authorised,
     Named(of): Named<String>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<InstanceResource>, Problem> {
     let instance = named(&of)?;
-    let (sent, wanted) = json_body::read::<InstanceChange>(request, MOST_BYTES).await?;
+    let (sent, wanted) = json_body::read::<InstanceChange>(request, ctx.parameter_body()).await?;
     change(&ctx, ((instance, Caller::wants_instance), ctx.caller.actor(), &sent), |known| {
         wanted.command(&ctx, known)
     })
@@ -112,7 +114,7 @@ pub(crate) async fn destroy(
     Authorised(ctx): Authorised,
     Named(of): Named<String>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<InstanceResource>, Problem> {
     let instance = named(&of)?;
     let (sent, schema::Nothing {}) = json_body::read_optional(request, json_body::MOST_BYTES).await?;
     let destroyed = Some(schema::RequestedState(RequestedState::Destroyed));
@@ -128,7 +130,7 @@ pub(crate) async fn erase(
     Authorised(ctx): Authorised,
     Named(of): Named<String>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<InstanceResource>, Problem> {
     let id = named(&of)?;
     let (sent, schema::Nothing {}) = json_body::read_optional(request, json_body::MOST_BYTES).await?;
     let erasing = async move {
@@ -161,15 +163,15 @@ async fn say(
     ctx: &RequestContext,
     (id, sent): (InstanceId, &ReceivedRequest),
     command: impl Fn(Place, &Instance) -> Result<Command, Problem>,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<InstanceResource>, Problem> {
     let of = (id, Caller::speaks_for as Says);
     let known =
         read(ctx, slapledger_core::domain::id::Sequence::ZERO, |view, _| find(ctx, view, of)).await??;
     let computer = place(&known)?.computer;
     let actor = ctx.caller.actor_at(&computer);
-    let response = change(ctx, (of, actor, sent), |known| command(place(known)?, known)).await?;
+    let answer = change(ctx, (of, actor, sent), |known| command(place(known)?, known)).await?;
     ctx.heard(&computer);
-    Ok(response)
+    Ok(answer)
 }
 
 /// `POST /v1/instances/{id}/reports`: the state its node says it is in.
@@ -177,7 +179,7 @@ pub(crate) async fn report(
     Authorised(ctx): Authorised,
     Named(of): Named<String>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<InstanceResource>, Problem> {
     let instance = named(&of)?;
     let (sent, report) = json_body::read::<InstanceReport>(request, json_body::MOST_BYTES).await?;
     let state = ReportedState::from(report.state);
@@ -194,12 +196,13 @@ pub(crate) async fn set_connection(
     Authorised(ctx): Authorised,
     Named(of): Named<String>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<InstanceResource>, Problem> {
     const FIELD: &str = "connection_parameters";
     let instance = named(&of)?;
-    let (sent, Connection { connection_parameters: told }) = json_body::read(request, MOST_BYTES).await?;
+    let (sent, Connection { connection_parameters: told }) =
+        json_body::read(request, ctx.parameter_body()).await?;
     say(&ctx, (instance, &sent), |place, known| {
-        let connection = sealing::seal_parameters(ctx.keys(), known.key(), FIELD, &told.0)?;
+        let connection = sealing::seal_parameters(ctx.parameter_keys(), known.key(), FIELD, &told.0)?;
         Ok(Command::SetConnectionParameters(SetConnectionParameters { place, connection }))
     })
     .await
@@ -210,7 +213,7 @@ pub(crate) async fn bang(
     Authorised(ctx): Authorised,
     Named(of): Named<String>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<InstanceResource>, Problem> {
     let instance = named(&of)?;
     let (sent, Bang { message }) = json_body::read_optional(request, json_body::MOST_BYTES).await?;
     let message = message.map(|text| error_text(text.as_bytes()));
@@ -227,7 +230,7 @@ pub(crate) async fn rename(
     Authorised(ctx): Authorised,
     Named(of): Named<String>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<InstanceResource>, Problem> {
     let instance = named(&of)?;
     let (sent, Rename { title }) = json_body::read(request, json_body::MOST_BYTES).await?;
     let reference = Reference::from(title);

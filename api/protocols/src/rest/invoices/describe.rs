@@ -7,6 +7,7 @@ use serde_json::json;
 use super::notes::Corrected;
 use super::runs::RunForm;
 use super::{InvoiceForm, LineEvents};
+use crate::rest::gaps::describe::StartStop;
 use crate::rest::openapi::operation::Operation;
 use crate::rest::openapi::schema::{self, Nothing};
 
@@ -29,7 +30,7 @@ pub(super) struct RunWanted {
 pub(crate) fn list_runs(operation: Operation) -> Operation {
     operation
         .called("listInvoiceRuns", "invoices", "Invoice runs, in the order they were opened")
-        .lists::<RunForm<'static>>("A part of the list")
+        .lists::<RunForm>("A part of the list")
 }
 
 pub(crate) fn open_run(operation: Operation) -> Operation {
@@ -38,7 +39,7 @@ pub(crate) fn open_run(operation: Operation) -> Operation {
         .body::<RunWanted>(
             json!({"period": {"start": "2026-10-01", "stop": "2026-11-01"}, "finalise": false}),
         )
-        .writes::<RunForm<'static>>(201, "It is open")
+        .writes::<RunForm>(201, "It is open")
         .location(201)
         .problem(404)
 }
@@ -47,7 +48,7 @@ pub(crate) fn show_run(operation: Operation) -> Operation {
     operation
         .called("showInvoiceRun", "invoices", "An invoice run")
         .path::<schema::RunId>("id", "Which run")
-        .shows::<RunForm<'static>>("The run")
+        .shows::<RunForm>("The run")
 }
 
 pub(crate) fn finalise_run(operation: Operation) -> Operation {
@@ -60,7 +61,7 @@ pub(crate) fn finalise_run(operation: Operation) -> Operation {
         .path::<schema::RunId>("id", "Which run")
         .body::<Nothing>(json!({}))
         .optional_body()
-        .writes::<RunForm<'static>>(200, "The run is final")
+        .writes::<RunForm>(200, "The run is final")
 }
 
 /// What is given back, and why.
@@ -103,7 +104,7 @@ pub(crate) fn refresh_run(operation: Operation) -> Operation {
         .path::<schema::RunId>("id", "Which run")
         .body::<Nothing>(json!({}))
         .optional_body()
-        .writes::<RunForm<'static>>(200, "Its drafts are new")
+        .writes::<RunForm>(200, "Its drafts are new")
 }
 
 pub(crate) fn withdraw_run(operation: Operation) -> Operation {
@@ -112,7 +113,7 @@ pub(crate) fn withdraw_run(operation: Operation) -> Operation {
         .path::<schema::RunId>("id", "Which run")
         .body::<Nothing>(json!({}))
         .optional_body()
-        .writes::<RunForm<'static>>(200, "It is withdrawn; or final with what it has issued")
+        .writes::<RunForm>(200, "It is withdrawn; or final with what it has issued")
 }
 
 pub(crate) fn credit(operation: Operation) -> Operation {
@@ -120,7 +121,7 @@ pub(crate) fn credit(operation: Operation) -> Operation {
         .called("creditInvoice", "invoices", "Give back lines of an invoice, whole or in part")
         .path::<schema::InvoiceId>("id", "Which invoice")
         .body::<Credited>(json!({"reason": "not delivered", "lines": [{"n": 1, "amount": "4.00"}]}))
-        .writes::<InvoiceForm<'static>>(201, "The credit note")
+        .writes::<InvoiceForm>(201, "The credit note")
         .location(201)
         .tagged(201)
 }
@@ -130,7 +131,7 @@ pub(crate) fn void(operation: Operation) -> Operation {
         .called("voidInvoice", "invoices", "Credit the rest of an invoice; its period can be invoiced again")
         .path::<schema::InvoiceId>("id", "Which invoice")
         .body::<Voided>(json!({"reason": "wrong customer"}))
-        .writes::<InvoiceForm<'static>>(201, "The credit note")
+        .writes::<InvoiceForm>(201, "The credit note")
         .location(201)
         .tagged(201)
 }
@@ -147,15 +148,16 @@ pub(crate) fn list(operation: Operation) -> Operation {
     operation
         .called("listInvoices", "invoices", "Invoices and drafts, by run and payer")
         .query::<schema::PartyId>("payer", "Of this payer alone")
-        .query::<schema::DocumentState>("state", "In this state alone")
-        .lists::<InvoiceForm<'static>>("A part of the list")
+        .query::<schema::InvoiceState>("state", "In this state alone")
+        .query::<StartStop>("period", "About some of this time; where each payer is")
+        .lists::<InvoiceForm>("A part of the list")
 }
 
 pub(crate) fn show(operation: Operation) -> Operation {
     operation
         .called("showInvoice", "invoices", "An invoice or a draft")
         .path::<schema::InvoiceId>("id", "Which invoice")
-        .shows::<InvoiceForm<'static>>("The document")
+        .shows::<InvoiceForm>("The document")
 }
 
 pub(crate) fn line_events(operation: Operation) -> Operation {

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::http::StatusCode;
-use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
+use slapledger_billing::LineCorrection;
 use slapledger_core::domain::charge::{ChargeId, MAX_DESCRIPTION, RecordCharge};
 use slapledger_core::domain::id::{InvoiceId, Sequence};
 use slapledger_core::domain::invoice::{DocumentKind, GiveBack, HowMuch, LineRef};
 use slapledger_core::domain::money::Currency;
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::ledger::Submission;
+use slapledger_kit::answer::HttpAnswer;
 use slapledger_kit::body::ReceivedRequest;
 use slapledger_kit::code::ProblemCode;
 use slapledger_kit::conflict;
@@ -52,7 +53,7 @@ pub(crate) async fn credit(
     Authorised(ctx): Authorised,
     Named(id): Named<String>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<InvoiceForm>, Problem> {
     let currency = known(&ctx, &id).await?.currency;
     let (sent, credited) = json_body::read::<Credited>(request, json_body::MOST_BYTES).await?;
     let how_much = |(at, line): (usize, LineCredited)| {
@@ -69,7 +70,7 @@ pub(crate) async fn void(
     Authorised(ctx): Authorised,
     Named(id): Named<String>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<InvoiceForm>, Problem> {
     let (sent, Voided { reason }) = json_body::read(request, json_body::MOST_BYTES).await?;
     give(&ctx, &sent, (&id, GiveBack::All, reason.into())).await
 }
@@ -78,21 +79,21 @@ async fn give(
     ctx: &Arc<RequestContext>,
     sent: &ReceivedRequest,
     (id, give_back, reason): (&str, GiveBack, String),
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<InvoiceForm>, Problem> {
     let meta = query::meta(ctx, local(ctx), &sent.headers, &sent.content())?;
     let (note, sequence) = invoicing::credit(ctx, meta, (id, give_back, reason.into())).await?;
     let read = ctx.billing().read_at(sequence, |view, at| {
         let document = view.billing.document(note.as_str())?;
         let form = InvoiceForm::of(&view.billing, ctx.keys(), document);
-        Some(query::tagged(&sent.headers, StatusCode::CREATED, at, &form))
+        Some(HttpAnswer::tagged(StatusCode::CREATED, at, form))
     });
-    let response = read.await?.ok_or_else(|| unknown_invoice(note.as_str()))?;
-    Ok(query::located(response, &format!("/v1/invoices/{note}")))
+    let answer = read.await?.ok_or_else(|| unknown_invoice(note.as_str()))?;
+    Ok(answer.located(&format!("/v1/invoices/{note}")))
 }
 
 /// What became of a correction: a credit note at once, or a charge on the next invoice.
 #[derive(Serialize, JsonSchema)]
-pub(super) struct Corrected {
+pub(crate) struct Corrected {
     #[schemars(with = "schema::InvoiceId")]
     invoice: InvoiceId,
     n: u32,
@@ -118,8 +119,8 @@ impl Corrected {
         Ok(Self { invoice, n, credit_note, charge, sequence })
     }
 
-    fn response(&self) -> Response {
-        query::json(StatusCode::CREATED, self.sequence, self)
+    fn answer(self) -> HttpAnswer<Self> {
+        HttpAnswer::new(StatusCode::CREATED, self.sequence, self)
     }
 }
 
@@ -140,7 +141,7 @@ pub(crate) async fn correct(
     Authorised(ctx): Authorised,
     Named((id, n)): Named<(String, String)>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<Corrected>, Problem> {
     let Known { id: number, currency, document } = known(&ctx, &id).await?;
     let no_line = || Problem::unknown(ProblemCode::LineUnknown, format!("{id} has no line {n}"));
     let n: u32 = n.parse().map_err(|_| no_line())?;
@@ -152,38 +153,32 @@ pub(crate) async fn correct(
     if meta.named_by_sender
         && let Some(accepted) = ctx.ledger().answer_of(Arc::clone(&meta)).await?
     {
-        return Ok(Corrected::of((number, n), accepted.answer, accepted.sequence)?.response());
+        return Ok(Corrected::of((number, n), accepted.answer, accepted.sequence)?.answer());
     }
     let head = ctx.ledger().head().last;
     let read = ctx.billing().read_at(head, |view, _| {
         let found = view.billing.document(&id)?;
         let line = found.invoice.lines.iter().find(|line| line.n == n)?;
-        let left = view.billing.left_of(&found.invoice, line);
-        Some((found.invoice.clone(), left, view.billing.charged_for(&found.invoice, line)?))
+        let correction = view.billing.correction(&found.invoice, line, amount);
+        Some((found.invoice.clone(), correction))
     });
-    let (invoice, left, charged) = read.await?.ok_or_else(no_line)?;
+    let (invoice, correction) = read.await?.ok_or_else(no_line)?;
     if document == DocumentKind::CreditNote {
         return Err(conflict::of_code(
             ProblemCode::NotAnInvoice,
             format!("{} is a credit note: record a charge for what it credited too much", invoice.id),
         ));
     }
-    if charged == amount {
-        let detail = format!("{amount} is what is charged for line {n} of {} already", invoice.id);
-        return Err(Problem {
-            field: Some("amount".into()),
-            ..conflict::of_code(ProblemCode::AmountUnchanged, detail)
-        });
-    }
-    let difference = amount.checked_sub(charged);
-    let difference = difference.ok_or_else(|| Problem::field("amount", "has too many digits"))?;
-    // What should be left of the line itself; nothing, if a charge has to do it.
-    let down_to = left.checked_add(difference).filter(|down_to| {
-        let (left, down_to) = (left.minor(), down_to.minor());
-        down_to.unsigned_abs() < left.unsigned_abs() && (down_to == 0 || down_to.signum() == left.signum())
-    });
-    let (answer, sequence) = match down_to {
-        None => {
+    let correction = correction.ok_or_else(|| Problem::field("amount", "has too many digits"))?;
+    let (answer, sequence) = match correction {
+        LineCorrection::None => {
+            let detail = format!("{amount} is what is charged for line {n} of {} already", invoice.id);
+            return Err(Problem {
+                field: Some("amount".into()),
+                ..conflict::of_code(ProblemCode::AmountUnchanged, detail)
+            });
+        }
+        LineCorrection::Charge(difference) => {
             let command = Command::RecordCharge(RecordCharge {
                 seller: invoice.seller.party,
                 customer: invoice.buyer.party,
@@ -195,11 +190,11 @@ pub(crate) async fn correct(
             let accepted = ctx.ledger().submit(Submission { meta, command }).await?;
             (accepted.answer, accepted.sequence)
         }
-        Some(down_to) => {
+        LineCorrection::Credit(down_to) => {
             let give_back = GiveBack::Lines(vec![(n, HowMuch::DownTo(down_to))]);
             let (note, sequence) = invoicing::credit(&ctx, meta, (&id, give_back, reason.into())).await?;
             (Answer::Invoice(note), sequence)
         }
     };
-    Ok(Corrected::of((number, n), answer, sequence)?.response())
+    Ok(Corrected::of((number, n), answer, sequence)?.answer())
 }

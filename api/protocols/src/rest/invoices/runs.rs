@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode, Uri};
-use axum::response::Response;
+use axum::http::{StatusCode, Uri};
 use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_billing::{BillingView, DocumentState, Run, Warning};
@@ -13,6 +12,7 @@ use slapledger_core::domain::invoice::{OpenInvoiceRun, RefreshInvoiceRun, RunPer
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::ledger::Submission;
+use slapledger_kit::answer::HttpAnswer;
 use slapledger_kit::code::ProblemCode;
 use slapledger_kit::json_body;
 use slapledger_kit::problem::Problem;
@@ -22,7 +22,7 @@ use slapledger_usecases::invoicing::{self, FinaliseError};
 
 use super::describe::RunWanted;
 use crate::access::Authorised;
-use crate::rest::openapi::schema;
+use crate::rest::openapi::schema::{self, List};
 use crate::rest::query::{self, Named, Query};
 use crate::rest::usage::local;
 
@@ -31,7 +31,7 @@ const DRAFTS_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A run.
 #[derive(Serialize, JsonSchema)]
-pub(super) struct RunForm<'a> {
+pub(crate) struct RunForm {
     #[schemars(with = "schema::RunId")]
     id: RunId,
     #[schemars(with = "schema::DocumentState")]
@@ -41,7 +41,7 @@ pub(super) struct RunForm<'a> {
     #[schemars(with = "schema::RunPeriod")]
     period: RunPeriod,
     #[schemars(with = "schema::PriceBookName")]
-    price_book: &'a PriceBookName,
+    price_book: PriceBookName,
     #[schemars(with = "schema::Sequence")]
     cut_off: Sequence,
     #[schemars(with = "schema::Instant")]
@@ -63,8 +63,8 @@ pub(super) struct RunForm<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     drafting: Option<bool>,
     #[schemars(with = "Vec<schema::InvoiceId>")]
-    invoices: Vec<&'a InvoiceId>,
-    warnings: Vec<WarningForm<&'a Warning>>,
+    invoices: Vec<InvoiceId>,
+    warnings: Vec<WarningForm>,
     /// The last event of it.
     #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
@@ -72,30 +72,29 @@ pub(super) struct RunForm<'a> {
 
 /// A warning, and what it says for people.
 #[derive(Serialize, JsonSchema)]
-#[schemars(rename = "WarningForm")]
-pub(crate) struct WarningForm<W> {
+pub(crate) struct WarningForm {
     #[serde(flatten)]
     #[schemars(with = "schema::Warning")]
-    warning: W,
+    warning: Warning,
     message: String,
 }
 
-impl<W: std::fmt::Display> WarningForm<W> {
-    pub(crate) fn of(warning: W) -> Self {
+impl WarningForm {
+    pub(crate) fn of(warning: Warning) -> Self {
         Self { message: warning.to_string(), warning }
     }
 }
 
-impl<'a> RunForm<'a> {
-    fn of(view: &'a BillingView, run: &'a Run) -> Self {
+impl RunForm {
+    fn of(view: &BillingView, run: &Run) -> Self {
         let (billing, opened) = (&view.billing, &run.opened);
-        let warnings = run.warnings.iter().map(WarningForm::of);
+        let warnings = run.warnings.iter().cloned().map(WarningForm::of);
         Self {
             id: opened.run,
             state: run.state(),
             seller: opened.seller,
             period: opened.period,
-            price_book: &opened.price_book,
+            price_book: opened.price_book.clone(),
             cut_off: opened.cut_off,
             opened_at: opened.at,
             refreshed_at: Some(run.drawn_up_at).filter(|at| *at != opened.at),
@@ -103,7 +102,7 @@ impl<'a> RunForm<'a> {
             finalise: opened.finalise,
             finalised_at: run.finalised.map(|(at, _)| at),
             drafting: Some(view.is_drafting(opened.run)).filter(|drafting| *drafting),
-            invoices: billing.documents_of(opened.run).map(|document| &document.invoice.id).collect(),
+            invoices: billing.documents_of(opened.run).map(|document| document.invoice.id.clone()).collect(),
             warnings: warnings.collect(),
             sequence: run.finalised.map_or(run.sequence, |(_, sequence)| sequence),
         }
@@ -112,7 +111,10 @@ impl<'a> RunForm<'a> {
 
 /// `POST /v1/invoice-runs`: opens a run, which fixes its drafts; `finalise` makes them final too, at once or when the
 /// time of grace is over.
-pub(crate) async fn open_run(Authorised(ctx): Authorised, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn open_run(
+    Authorised(ctx): Authorised,
+    request: Request,
+) -> Result<HttpAnswer<RunForm>, Problem> {
     let (sent, wanted) = json_body::read::<RunWanted>(request, json_body::MOST_BYTES).await?;
     let (grace_hours, finalise) = (wanted.grace_hours.unwrap_or(0), wanted.finalise.unwrap_or(false));
     // Without time for a look it is done here and now, and whoever asks for it is told what became of it.
@@ -144,7 +146,8 @@ pub(crate) async fn open_run(Authorised(ctx): Authorised, request: Request) -> R
         sequence = finalised.sequence;
     }
     drafts_of(&ctx, run, sequence).await?;
-    run_at(&ctx, run, sequence, |sequence, form| query::json(StatusCode::CREATED, sequence, form)).await
+    let (sequence, form) = run_at(&ctx, run, sequence).await?;
+    Ok(HttpAnswer::new(StatusCode::CREATED, sequence, form))
 }
 
 /// Waits for the drafts of a run, for as long as for a sequence. If they take longer the answer says so, and they are
@@ -156,15 +159,10 @@ async fn drafts_of(ctx: &RequestContext, run: RunId, min: Sequence) -> Result<()
     Ok(())
 }
 
-async fn run_at(
-    ctx: &RequestContext,
-    run: RunId,
-    min: Sequence,
-    show: impl FnOnce(Sequence, &RunForm<'_>) -> Response,
-) -> Result<Response, Problem> {
+async fn run_at(ctx: &RequestContext, run: RunId, min: Sequence) -> Result<(Sequence, RunForm), Problem> {
     let read = ctx.billing().read_at(min, |view, sequence| {
         let known = view.billing.run(run)?;
-        Some(show(sequence, &RunForm::of(view, known)))
+        Some((sequence, RunForm::of(view, known)))
     });
     read.await?.ok_or_else(|| unknown_run(&run.to_string()))
 }
@@ -182,11 +180,12 @@ pub(crate) async fn finalise_run(
     Authorised(ctx): Authorised,
     Named(run): Named<String>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<RunForm>, Problem> {
     let run = run_named(&run)?;
     json_body::read_optional::<schema::Nothing>(request, json_body::MOST_BYTES).await?;
     let finalised = invoicing::finalise(&ctx, local(&ctx), run).await?;
-    run_at(&ctx, run, finalised.sequence, |sequence, form| query::json(StatusCode::OK, sequence, form)).await
+    let (sequence, form) = run_at(&ctx, run, finalised.sequence).await?;
+    Ok(HttpAnswer::ok(sequence, form))
 }
 
 /// `POST /v1/invoice-runs/{id}/refresh`: its drafts are drawn up again from all that is known by now.
@@ -194,7 +193,7 @@ pub(crate) async fn refresh_run(
     Authorised(ctx): Authorised,
     Named(run): Named<String>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<RunForm>, Problem> {
     carry_out(&ctx, request, run_named(&run)?, |run| Command::RefreshInvoiceRun(RefreshInvoiceRun { run }))
         .await
 }
@@ -204,7 +203,7 @@ pub(crate) async fn withdraw_run(
     Authorised(ctx): Authorised,
     Named(run): Named<String>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<RunForm>, Problem> {
     carry_out(&ctx, request, run_named(&run)?, |run| Command::WithdrawInvoiceRun(WithdrawInvoiceRun { run }))
         .await
 }
@@ -214,12 +213,13 @@ async fn carry_out(
     request: Request,
     run: RunId,
     command: impl FnOnce(RunId) -> Command,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<RunForm>, Problem> {
     let (sent, schema::Nothing {}) = json_body::read_optional(request, json_body::MOST_BYTES).await?;
     let meta = query::meta(ctx, local(ctx), &sent.headers, &sent.content())?;
     let accepted = ctx.ledger().submit(Submission { meta, command: command(run) }).await?;
     drafts_of(ctx, run, accepted.sequence).await?;
-    run_at(ctx, run, accepted.sequence, |sequence, form| query::json(StatusCode::OK, sequence, form)).await
+    let (sequence, form) = run_at(ctx, run, accepted.sequence).await?;
+    Ok(HttpAnswer::ok(sequence, form))
 }
 
 /// `GET /v1/invoice-runs/{id}`.
@@ -227,15 +227,18 @@ pub(crate) async fn show_run(
     Authorised(ctx): Authorised,
     Named(run): Named<String>,
     uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+) -> Result<HttpAnswer<RunForm>, Problem> {
     let run = run_named(&run)?;
     let position = Query::read(&uri, &[])?.position(&ctx).await?;
-    run_at(&ctx, run, position, |sequence, form| query::resource(&headers, sequence, form)).await
+    let (sequence, form) = run_at(&ctx, run, position).await?;
+    Ok(HttpAnswer::resource(sequence, form))
 }
 
 /// `GET /v1/invoice-runs`, in the order they were opened.
-pub(crate) async fn list_runs(Authorised(ctx): Authorised, uri: Uri) -> Result<Response, Problem> {
+pub(crate) async fn list_runs(
+    Authorised(ctx): Authorised,
+    uri: Uri,
+) -> Result<HttpAnswer<List<RunForm>>, Problem> {
     let query = Query::read(&uri, &[])?;
     let (limit, after) = (query.limit()?, query.cursor::<RunId>()?);
     let position = query.position(&ctx).await?;

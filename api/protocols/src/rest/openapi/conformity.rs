@@ -2,8 +2,9 @@
 
 use std::sync::OnceLock;
 
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header, response};
 
+use slapledger_kit::answer::Shape;
 use slapledger_kit::code::ProblemCode;
 
 use super::operation::Operation;
@@ -11,13 +12,13 @@ use crate::rest::routes::operations;
 
 /// An answer to this request, held against what is said of its route. Routes that are not ours say nothing.
 #[track_caller]
-pub(crate) fn check(method: &Method, path: &str, status: StatusCode, headers: &HeaderMap) {
+pub(crate) fn check(method: &Method, path: &str, answer: &response::Parts) {
     static OPERATIONS: OnceLock<Vec<Operation>> = OnceLock::new();
     let asked = |operation: &&Operation| operation.place().0 == method && fits(operation.place().1, path);
     let Some(operation) = OPERATIONS.get_or_init(operations).iter().find(asked) else { return };
-    let status = status.as_u16();
+    let status = answer.status.as_u16();
     assert!(operation.statuses().contains(&status), "{method} {path} is not said to answer {status}");
-    let media_type = headers.get(header::CONTENT_TYPE).map(|told| told.to_str().expect("ASCII"));
+    let media_type = answer.headers.get(header::CONTENT_TYPE).map(|told| told.to_str().expect("ASCII"));
     let expected = match status {
         304 => &[][..],
         _ if operation.is_bytes(status) => &["application/octet-stream"],
@@ -31,6 +32,13 @@ pub(crate) fn check(method: &Method, path: &str, status: StatusCode, headers: &H
         media_type.is_none_or(|told| expected.contains(&told)),
         "{method} {path}: {status} is {media_type:?}"
     );
+    // The type that a handler answers is the one that its route describes.
+    let (answered, described) = (answer.extensions.get::<Shape>(), operation.schema_name(status));
+    if let (Some(answered), Some(described)) = (answered, &described) {
+        assert_eq!(answered.name(), *described, "{method} {path}: {status}");
+    }
+    let is_typed = answered.is_some() || operation.is_text(status) || path == "/openapi.json";
+    assert!(is_typed || described.is_none() || status == 503, "{method} {path}: {status} has no type");
 }
 
 /// Whether the `type` of a problem in JSON stands in the table, with its status.

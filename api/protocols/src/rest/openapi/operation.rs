@@ -7,6 +7,7 @@ use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 use slapledger_kit::code::CODES;
+use slapledger_kit::forms::xml;
 use slapledger_kit::problem::ProblemDetails;
 use slapledger_usecases::caller::Reach;
 use slapledger_usecases::policy::Policy;
@@ -119,23 +120,11 @@ impl Components {
         }
         for (name, schema) in &mut schemas {
             if let Some(schema) = schema.as_object_mut().filter(|schema| schema.contains_key("properties")) {
-                schema.insert("xml".into(), json!({"name": element(name)}));
+                schema.insert("xml".into(), json!({"name": xml::element(name)}));
             }
         }
         schemas
     }
-}
-
-/// The name of a shape as that of an element: `SoftwareInstance` is `software_instance`.
-fn element(name: &str) -> String {
-    let mut element = String::with_capacity(name.len() + 4);
-    for c in name.chars() {
-        if c.is_ascii_uppercase() && !element.is_empty() {
-            element.push('_');
-        }
-        element.push(c.to_ascii_lowercase());
-    }
-    element
 }
 
 type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
@@ -158,7 +147,7 @@ struct BodyForm {
     example: Option<Value>,
 }
 
-struct Answered {
+pub(crate) struct Answered {
     description: &'static str,
     schema: Option<SchemaOf>,
     headers: Vec<(&'static str, &'static str, SchemaOf)>,
@@ -178,7 +167,6 @@ pub(crate) struct Operation {
     bodies: Vec<BodyForm>,
     answers: BTreeMap<u16, Answered>,
     problems: Vec<u16>,
-    element: Option<String>,
     only_json: bool,
     text_status: Option<u16>,
     bytes_status: Option<u16>,
@@ -220,7 +208,6 @@ impl Operation {
             bodies: Vec::new(),
             answers: BTreeMap::new(),
             problems,
-            element: None,
             only_json: false,
             text_status: None,
             bytes_status: None,
@@ -228,6 +215,7 @@ impl Operation {
     }
 
     /// Its method and path.
+    #[cfg(test)]
     pub(crate) fn place(&self) -> (&Method, &'static str) {
         (&self.method, self.path)
     }
@@ -250,9 +238,12 @@ impl Operation {
         self.policy
     }
 
-    /// The name of the root element of its answers in XML.
-    pub(crate) fn element(&self) -> Option<&str> {
-        self.element.as_deref()
+    /// The name of the schema of what it says it answers with this status.
+    #[cfg(test)]
+    pub(crate) fn schema_name(&self, status: u16) -> Option<String> {
+        let schema = self.answers.get(&status)?.schema?(&mut SchemaGenerator::default());
+        let reference = schema.get("$ref")?.as_str()?;
+        reference.rsplit('/').next().map(str::to_owned)
     }
 
     /// The statuses it says it answers with.
@@ -314,7 +305,6 @@ impl Operation {
             ("slapledger-sequence", "The last event that is reflected", of::<schema::Sequence> as SchemaOf);
         let answered = Answered { description, schema: Some(of::<T>), headers: vec![sequence] };
         self.answers.insert(status, answered);
-        self.element = Some(element(&T::schema_name()));
         self
     }
 
@@ -519,9 +509,11 @@ impl Operation {
             let mut response = json!({"description": answered.description});
             if let Some(schema) = answered.schema {
                 let schema = schema(&mut components.answers);
-                response["content"]["application/json"]["schema"] = schema.clone().into();
+                let kind = if *status < 400 { "application/" } else { "application/problem+" };
+                let form = |form: &str| format!("{kind}{form}");
+                response["content"][form("json").as_str()]["schema"] = schema.clone().into();
                 if !self.only_json {
-                    response["content"]["application/xml"]["schema"] = schema.into();
+                    response["content"][form("xml").as_str()]["schema"] = schema.into();
                 }
             }
             if self.text_status == Some(*status) {

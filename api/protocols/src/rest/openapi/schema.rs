@@ -410,6 +410,43 @@ pub(crate) enum DocumentState {
     Withdrawn,
 }
 
+/// How the amounts of a document count.
+pub(crate) struct Sign;
+
+impl JsonSchema for Sign {
+    fn schema_name() -> Cow<'static, str> {
+        "Sign".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"description": "1, or -1 of a credit note", "type": "integer", "enum": [1, -1]})
+    }
+}
+
+/// What became of an invoice: credit notes and prepaid credit are counted.
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum BalanceState {
+    Open,
+    PartlyCredited,
+    Credited,
+    Void,
+    Paid,
+}
+
+/// A state that a list of documents is filtered by.
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum InvoiceState {
+    Draft,
+    Final,
+    Open,
+    PartlyCredited,
+    Credited,
+    Void,
+    Paid,
+}
+
 /// Something that a run does not charge; what else it tells depends on its type.
 #[derive(JsonSchema)]
 pub(crate) struct Warning {
@@ -477,6 +514,8 @@ pub(crate) struct PriceBookShown {
     currency: Currency,
     valid_from: Instant,
     rounding: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_change: Option<String>,
     resources: Vec<ResourceShown>,
     rates: Vec<RateShown>,
 }
@@ -523,6 +562,8 @@ pub(crate) struct RateShown {
     #[serde(skip_serializing_if = "Option::is_none")]
     when: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     resource: Option<ResourceId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     size: Option<Quantity>,
@@ -530,6 +571,8 @@ pub(crate) struct RateShown {
     percent: Option<Decimal>,
     #[serde(skip_serializing_if = "Option::is_none")]
     of: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proration: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     price: Option<Decimal>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -569,6 +612,8 @@ pub(crate) struct MatchShown {
     customer: Option<PartyId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     region: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<RequestedState>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     dimensions: BTreeMap<String, String>,
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde_json::json;
 
-use super::{Published, Shown};
+use super::{PublishedForm, VersionShown};
 use crate::rest::openapi::operation::Operation;
 use crate::rest::openapi::schema;
 
@@ -19,6 +19,7 @@ struct PriceBook {
     currency: schema::Currency,
     valid_from: schema::Instant,
     rounding: Option<Rounding>,
+    on_change: Option<OnChange>,
     resources: Option<Vec<MeasuredResource>>,
     rates: Vec<Rate>,
 }
@@ -29,6 +30,14 @@ struct PriceBook {
 enum Rounding {
     HalfUp,
     HalfEven,
+}
+
+/// What a change of version or rate within a month does to allowances, tiers, packages and minimums.
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum OnChange {
+    Continue,
+    Restart,
 }
 
 /// What is measured, and how it is made into a quantity.
@@ -77,6 +86,7 @@ enum Rate {
         item: Option<schema::ShortText>,
         every: Every,
         when: When,
+        until: Option<FeeEnd>,
         price: schema::Price,
         r#match: Option<Match>,
     },
@@ -125,6 +135,7 @@ enum Rate {
         price: schema::Price,
         of: Option<Of>,
         resource: Option<schema::ResourceId>,
+        proration: Option<Proration>,
         r#match: Option<Match>,
     },
 }
@@ -136,6 +147,22 @@ struct Tier {
     up_to: Option<schema::Quantity>,
     price: schema::Price,
     flat: Option<schema::Price>,
+}
+
+/// Until when a fee is charged.
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum FeeEnd {
+    DestroyRequested,
+    Destroyed,
+}
+
+/// What a customer owes with instances for a part of a month.
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Proration {
+    Allocated,
+    None,
 }
 
 #[derive(JsonSchema)]
@@ -181,6 +208,8 @@ struct Match {
     customer: Option<schema::PartyId>,
     /// The region its computer says it is in.
     region: Option<schema::ShortText>,
+    /// The state its owner requested.
+    state: Option<schema::RequestedState>,
     /// Dimensions of usage; each counts as a member.
     dimensions: Option<BTreeMap<String, String>>,
 }
@@ -188,7 +217,7 @@ struct Match {
 pub(crate) fn list(operation: Operation) -> Operation {
     operation
         .called("listPriceBooks", "prices", "The newest version of each price book, by name")
-        .lists::<Shown<'static>>("A part of the list")
+        .lists::<VersionShown>("A part of the list")
 }
 
 pub(crate) fn show(operation: Operation) -> Operation {
@@ -196,15 +225,15 @@ pub(crate) fn show(operation: Operation) -> Operation {
         .called("showPriceBook", "prices", "A version of a price book, and what versions there are")
         .path::<schema::PriceBookName>("name", "Which price book")
         .query::<schema::Number>("version", "Which version; the newest, if it is not said")
-        .shows::<Shown<'static>>("The version")
+        .shows::<VersionShown>("The version")
 }
 
 pub(crate) fn publish(operation: Operation) -> Operation {
     let operation =
         operation.called("publishPriceBook", "prices", "Publish a price book as its next version");
     book(operation)
-        .writes::<Published<'static>>(200, "This version counted already")
-        .writes::<Published<'static>>(201, "It is published")
+        .writes::<PublishedForm>(200, "This version counted already")
+        .writes::<PublishedForm>(201, "It is published")
 }
 
 /// It reads a price book.

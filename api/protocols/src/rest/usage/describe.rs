@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Answered, Readings, Settled, SuspenseForm};
+use super::{Answered, NoneAccepted, Readings, Settled, SuspenseForm};
 use crate::rest::openapi::operation::Operation;
 use crate::rest::openapi::schema;
 
@@ -49,6 +49,8 @@ struct UsageData {
     node_sequence: Option<u64>,
 }
 
+const NONE: &str = "No event was accepted; what became of each";
+
 fn event() -> serde_json::Value {
     json!({
         "specversion": "1.0", "type": "org.slapos.usage", "source": "COMP-1",
@@ -62,11 +64,13 @@ pub(crate) fn record(operation: Operation) -> Operation {
     operation
         .called("recordUsage", "usage", "Report usage: one event, a list, or one a line")
         .description("Events are answered one by one: a duplicate, a conflict or one that cannot be metered does not keep \
-            the others out. `outcomes` lists all that were not accepted.")
+            the others out. `outcomes` lists all that were not accepted. A CloudEvent in binary mode, with its attributes \
+            in `ce-` headers and its data as the body, is taken too.")
         .body_as::<UsageEvent>("application/cloudevents+json", Some(event()))
         .body_as::<Vec<UsageEvent>>("application/cloudevents-batch+json", Some(json!([event()])))
         .body_as::<schema::Text>("application/x-ndjson", Some(event().to_string().into()))
         .writes::<Answered>(200, "What became of each event")
+        .answers::<NoneAccepted>(422, NONE)
         .problem(404)
 }
 
@@ -136,5 +140,6 @@ pub(crate) fn report(operation: Operation) -> Operation {
         .body_as::<Vec<UsageEvent>>("application/cloudevents-batch+json", Some(json!([event()])))
         .body_as::<schema::Text>("application/x-ndjson", Some(event().to_string().into()))
         .writes::<Answered>(200, "What became of each event")
+        .answers::<NoneAccepted>(422, NONE)
         .problem(404)
 }

@@ -2,8 +2,7 @@
 //! in JSON as `/v1/usage-events` does; recorded by the same decision.
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode, Uri};
-use axum::response::Response;
+use axum::http::{HeaderMap, Uri};
 use slapledger_core::domain::id::{ComputerId, Sequence};
 use slapledger_core::domain::usage::RecordUsage;
 use slapledger_core::domain::{Answer, Command};
@@ -14,7 +13,7 @@ use slapledger_slap_wire::{self as slap_wire, usage_report};
 use slapledger_usecases::context::RequestContext;
 use slapledger_usecases::reading::{no_computer, read};
 
-use super::{Answered, record_events};
+use super::{Answered, UsageAnswer, binary, record_binary, record_events};
 use crate::access::Authorised;
 use crate::rest::cloud_event::Format;
 use crate::rest::query::{self, Query};
@@ -24,9 +23,13 @@ pub(crate) async fn post(
     Authorised(ctx): Authorised,
     uri: Uri,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<UsageAnswer, Problem> {
     const EXPECTED: &str = "application/xml (TioXML), application/json or CloudEvents in JSON";
     let (parts, body) = request.into_parts();
+    if binary::is_event(&parts.headers) {
+        Query::read(&uri, &["computer"])?;
+        return record_binary(&ctx, &parts, body).await;
+    }
     let media_type = collect::media_type(&parts.headers);
     if let Some("application/xml" | "text/xml") = media_type.as_deref() {
         let query = Query::read(&uri, &["computer"])?;
@@ -51,7 +54,7 @@ async fn record_document(
     headers: &HeaderMap,
     computer: ComputerId,
     body: &[u8],
-) -> Result<Response, Problem> {
+) -> Result<UsageAnswer, Problem> {
     ctx.caller.check_node(&computer)?;
     let zone = read(ctx, Sequence::ZERO, |view, _| {
         view.inventory.computer(computer.as_str()).map(|known| known.time_zone)
@@ -74,5 +77,5 @@ async fn record_document(
         told.add(outcome, index, id);
     }
     told.rejected = ids.len() as u64 - told.accepted - told.duplicates - told.suspended;
-    Ok(query::json(StatusCode::OK, told.sequence, &told))
+    Ok(told.into())
 }

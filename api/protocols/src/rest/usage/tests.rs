@@ -32,6 +32,17 @@ fn kit() -> Kit {
     kit
 }
 
+/// What is answered to a body of which no event is accepted.
+fn post_in_vain(kit: &Kit, events: &Value) -> Value {
+    let reply = kit.post("/v1/usage-events", BATCH, events.to_string());
+    assert_eq!(reply.status, StatusCode::UNPROCESSABLE_ENTITY, "{reply:?}");
+    assert_eq!(reply.headers["content-type"], "application/problem+json");
+    let told = reply.json();
+    assert_eq!(told["type"], "urn:slapledger:problem:no-usage-accepted");
+    assert_eq!(reply.headers["slapledger-sequence"], told["sequence"].to_string());
+    told
+}
+
 fn post(kit: &Kit, events: &Value) -> Value {
     let reply = kit.post("/v1/usage-events", BATCH, events.to_string());
     assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
@@ -188,6 +199,84 @@ fn one_event_a_list_and_lines_are_the_same() {
         );
         assert_eq!(reply.headers["slapledger-sequence"], told["sequence"].to_string());
     }
+}
+
+/// `curl -f` did not fail when nothing was recorded, or nothing was metered.
+#[test]
+fn a_body_of_which_no_event_is_accepted_fails() {
+    let kit = kit();
+    post(&kit, &json!([event("a", "1")]));
+    let (not_metered, invalid) = (event("s", "NaN"), with(event("i", "1"), "/specversion", json!("2")));
+    let conflict = event("a", "2");
+    let rows = [
+        (
+            json!([not_metered]),
+            "the event was not accepted: quantity is not a number (suspended); \
+            suspended usage is in the log and is not metered",
+        ),
+        (json!([invalid]), "the event was not accepted: specversion must be \"1.0\" (invalid)"),
+        (
+            json!([conflict, invalid]),
+            "none of the 2 events was accepted: identity was reported with other \
+            content as sequence 5 (conflict)",
+        ),
+        (json!(["x"]), "the event was not accepted: event must be a JSON object, not a string (invalid)"),
+    ];
+    for (body, detail) in &rows {
+        let told = post_in_vain(&kit, body);
+        let wanted = body.as_array().expect("a list").len();
+        assert_eq!(told["outcomes"].as_array().map(Vec::len), Some(wanted), "{told:#}");
+        let digits = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "");
+        assert_eq!(digits(told["detail"].as_str().expect("a text")), digits(detail));
+    }
+    // What is known already was accepted before: a sender who repeats its body is not stopped.
+    let known = post(&kit, &json!([event("a", "1"), invalid]));
+    assert_eq!(
+        (&known["accepted"], &known["duplicates"], &known["rejected"]),
+        (&json!(0), &json!(1), &json!(1))
+    );
+    assert_eq!(post(&kit, &json!([event("b", "1"), invalid]))["accepted"], 1);
+}
+
+#[test]
+fn an_event_in_binary_mode_is_the_same_event() {
+    let kit = kit();
+    let data = event("a", "1")["data"].to_string();
+    let attributes = [
+        ("ce-specversion", "1.0"),
+        ("ce-type", "org.slapos.usage"),
+        ("ce-source", "COMP-1"),
+        ("ce-id", "a"),
+        ("ce-subject", "slappart0"),
+        ("ce-time", "2026-10-02T01:00:00Z"),
+        ("ce-traceparent", "00-1"),
+    ];
+    let send = |more: &[(&str, &str)], body: &str| {
+        let headers: Vec<_> = attributes.iter().copied().chain(more.iter().copied()).collect();
+        kit.post_with("/v1/usage-events", &headers, body.to_owned())
+    };
+    let json = ("content-type", "application/json");
+    let told = send(&[json], &data);
+    assert_eq!((told.status, &told.json()["accepted"]), (StatusCode::OK, &json!(1)));
+    // Without a type, and in structured mode, it is a duplicate.
+    assert_eq!(send(&[], &data).json()["duplicates"], 1);
+    assert_eq!(post(&kit, &json!([event("a", "1")]))["duplicates"], 1);
+    // What is structured is read as such whatever headers come with it.
+    assert_eq!(send(&[("content-type", BATCH)], &json!([event("b", "1")]).to_string()).json()["accepted"], 1);
+    let documentary = attributes.iter().copied().chain([json]).collect::<Vec<_>>();
+    let again = kit.post_with("/usage_report_module/", &documentary, data.clone());
+    assert_eq!(again.json()["duplicates"], 1);
+    let problem = |more: &[(&str, &str)], body: &str| send(more, body).problem();
+    assert_eq!(problem(&[("content-type", "text/plain")], &data).0, 415);
+    assert_eq!(problem(&[json], "{").0, 400);
+    assert_eq!(problem(&[json, ("ce-data", "{}")], &data).1.as_deref(), Some("ce-data"));
+    let twice = send(&[json, ("ce-id", "b")], &data).json();
+    assert_eq!(twice["outcomes"][0]["field"], "id");
+    let none = send(&[json], "").json();
+    assert_eq!(
+        (&none["outcomes"][0]["field"], &none["outcomes"][0]["reason"]),
+        (&json!("data"), &json!("is missing"))
+    );
 }
 
 #[test]
@@ -353,7 +442,7 @@ fn a_read_waits_for_the_sequence_it_is_to_reflect() {
 #[test]
 fn suspended_usage_is_listed_and_settled() {
     let kit = kit();
-    let told = post(
+    let told = post_in_vain(
         &kit,
         &json!([
             with(event("a", "1"), "/subject", json!("slappart7")),

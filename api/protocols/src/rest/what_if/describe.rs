@@ -1,33 +1,10 @@
 //! What is said of the route that compares prices.
 
-#![expect(dead_code, reason = "shapes are described, and never made")]
-
-use schemars::JsonSchema;
-
 use super::Comparison;
 use crate::rest::gaps::describe::StartStop;
 use crate::rest::openapi::operation::Operation;
 use crate::rest::openapi::schema;
 use crate::rest::prices;
-
-/// What something comes to, by the published prices and by the others.
-#[derive(JsonSchema)]
-pub(super) struct BothPrices {
-    now: schema::Amount,
-    what_if: schema::Amount,
-    /// What that is more.
-    difference: schema::Amount,
-}
-
-/// Lines that are told together.
-#[derive(JsonSchema)]
-pub(super) struct LineGroup {
-    kind: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    resource: Option<schema::ResourceId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    item: Option<String>,
-}
 
 pub(crate) fn compare(operation: Operation) -> Operation {
     let operation = operation.called(

@@ -91,7 +91,11 @@ fn a_shared_instance_lives_on_its_host() {
     assert_eq!(told(&world, "slappart0"), []);
     assert_ne!(world.timestamp("slappart0"), before);
     assert_eq!(world.instance(2)["state"], "destroyed");
-    share(&world, "site", &[], Some("destroyed")).expect(404);
+    // A parent that keeps it destroyed asks again at each of its runs.
+    let before = head(&world);
+    let seen = share(&world, "site", &[], Some("destroyed")).expect(200);
+    assert_eq!(attribute(&seen.body, "_requested_state"), "destroyed".into());
+    assert_eq!(head(&world), before);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Decisions about instances: given, when, then. By subject; here is what they share.
 
 mod filters;
+mod losses;
 mod reports;
 mod requests;
 mod rooms;

@@ -22,6 +22,21 @@ fn children_are_destroyed_before_their_parent() {
     given.when(report("slappart0", ReportedState::Destroyed)).then(root);
 }
 
+/// A tree of any depth ends in two runs of `slapos node report`, as at slapos proxy, and not in one more for each level.
+#[test]
+fn at_slapos_proxy_a_tree_ends_in_two_report_runs() {
+    let given = four(Given::cloud()).done(request("a")).done(request_from(1, "b")).done(request_from(2, "c"));
+    let given = given.done(destroy("a"));
+    let all = [destruction(&given, 2), destruction(&given, 3)];
+    let given = given.when(report("slappart0", ReportedState::Destroyed)).then(all).and();
+    let moved = changed(InstanceChanged { requester: Some(InstanceId(1)), ..change(&given, 3) });
+    let middle = [moved, reported(&given, 2, ReportedState::Destroyed), ended(&given, 2)];
+    let given = given.when(report("slappart1", ReportedState::Destroyed)).then(middle).and();
+    let ends = ["InstanceStateReported", "InstanceEnded"];
+    let given = given.when(report("slappart2", ReportedState::Destroyed)).then_named(&ends).and();
+    given.when(report("slappart0", ReportedState::Destroyed)).then_named(&ends);
+}
+
 #[test]
 fn whoever_has_no_partition_cannot_ask_from_inside_it() {
     let unknown = InstanceRefusal::UnknownInstance { instance: InstanceId(1) };
@@ -207,11 +222,19 @@ fn another_of_the_tree_may_ask_for_an_instance() {
         let given = given.when(request_from(3, "b")).then([]).and();
         let given = given.when(request_from(3, "c")).then([]).and();
         assert_eq!(requester(&given, 2), Requester::Instance(InstanceId(1)));
-        // Its parent goes after it.
+        let is_master = given.state.mode == crate::domain::event::Mode::Serve;
         let given = given.done(child_in(1, "b", RequestedState::Destroyed));
         let given = given.when(report("slappart1", ReportedState::Destroyed)).and();
-        assert_eq!(wanted(&given, 3), RequestedState::Destroyed);
-        assert!(given.project().instances.names.values().any(|id| *id == InstanceId(2)), "it went first");
+        let lives = given.project().instances.names.values().any(|id| *id == InstanceId(2));
+        if is_master {
+            // Its parent goes after it.
+            assert_eq!(wanted(&given, 3), RequestedState::Destroyed);
+            assert!(lives, "it went first");
+        } else {
+            // slapos proxy lets it go, and what it asked for is the root's.
+            assert_eq!(requester(&given, 3), Requester::Instance(InstanceId(1)));
+            assert!(!lives, "it waits for its child");
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod grace;
 mod notes;
 mod paid;
+mod remainder;
 mod restored;
 
 use super::*;
@@ -11,7 +12,9 @@ use crate::domain::given::{Given, at, period, register_party, register_party_in,
 use crate::domain::id::InstanceId;
 use crate::domain::money::{Exact, Price, Rounding};
 use crate::domain::party::{DescribeParty, Description};
-use crate::domain::pricing::{Every, Match, Model, PriceBook, PriceVersion, PublishPriceBook, Rate, When};
+use crate::domain::pricing::{
+    Every, FeeEnd, Match, Model, OnChange, PriceBook, PriceVersion, PublishPriceBook, Rate, When,
+};
 use crate::domain::quantity::Quantity;
 
 fn publish(name: &str) -> PublishPriceBook {
@@ -21,9 +24,16 @@ fn publish(name: &str) -> PublishPriceBook {
         currency: Currency::EUR,
         valid_from: at("2026-01-01T00:00:00Z"),
         rounding: Rounding::HalfUp,
+        on_change: OnChange::default(),
         resources: Vec::new(),
         rates: vec![Rate {
-            model: Model::Recurring { item: "".into(), price, every: Every::Month, when: When::Arrears },
+            model: Model::Recurring {
+                item: "".into(),
+                price,
+                every: Every::Month,
+                when: When::Arrears,
+                until: FeeEnd::default(),
+            },
             matching: Match::default(),
         }],
     };

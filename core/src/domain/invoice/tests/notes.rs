@@ -21,7 +21,7 @@ fn standard(cents: &[i128]) -> Invoice {
     draft
 }
 
-fn last(given: &Given) -> Invoice {
+pub(super) fn last(given: &Given) -> Invoice {
     match &given.log.last().expect("something happened").1 {
         Event::InvoiceFinalised(event) => event.invoice.clone(),
         other => panic!("{}", other.name()),
@@ -35,24 +35,24 @@ fn final_document(draft: Invoice) -> (Given, Invoice) {
     (given, invoice)
 }
 
-fn back(original: &Invoice, give_back: GiveBack) -> IssueCreditNote {
+pub(super) fn back(original: &Invoice, give_back: GiveBack) -> IssueCreditNote {
     IssueCreditNote { original: original.clone(), give_back, reason: "not delivered".into() }
 }
 
-fn lines(original: &Invoice, lines: &[(u32, HowMuch)]) -> IssueCreditNote {
+pub(super) fn lines(original: &Invoice, lines: &[(u32, HowMuch)]) -> IssueCreditNote {
     back(original, GiveBack::Lines(lines.to_vec()))
 }
 
-fn part(n: u32, cents: i128) -> (u32, HowMuch) {
+pub(super) fn part(n: u32, cents: i128) -> (u32, HowMuch) {
     (n, HowMuch::Amount(euros(cents)))
 }
 
-fn note(when: &When) -> Invoice {
+pub(super) fn note(when: &When) -> Invoice {
     let Event::InvoiceFinalised(event) = when.last_event() else { panic!("nothing was issued") };
     event.invoice.clone()
 }
 
-fn sums(note: &Invoice) -> (i128, i128, i128) {
+pub(super) fn sums(note: &Invoice) -> (i128, i128, i128) {
     let tax: i128 = note.tax.iter().map(|subtotal| subtotal.amount.minor()).sum();
     (note.net.minor(), tax, note.total.minor())
 }

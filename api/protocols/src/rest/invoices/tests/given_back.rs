@@ -70,6 +70,50 @@ fn lines_are_given_back_whole_and_in_part() {
     assert_eq!(kit.ctx.ledger().head().last, head, "nothing was recorded");
 }
 
+/// What is due, paid and credited of an invoice, and its state; and who is in the list of each state.
+#[test]
+fn the_balance_of_an_invoice_follows_its_notes() {
+    let kit = october();
+    kit.post_json(
+        "/v1/credits",
+        &json!({"customer": "PARTY-2", "currency": "EUR", "amount": "5.00", "description": "paid before"}),
+    );
+    kit.set("2026-11-02T09:00:00Z");
+    kit.post_json("/v1/invoice-runs", &json!({"period": run()["period"], "finalise": true}));
+    let balance = || {
+        let told = kit.get("/v1/invoices/INV-2026-000001").json();
+        let members = ["state", "balance_state", "credited", "paid", "due"];
+        members.map(|member| told[member].as_str().unwrap_or_default().to_owned())
+    };
+    let listed = |query: &str| {
+        let items = kit.get(&format!("/v1/invoices?{query}")).json()["items"].clone();
+        let ids = items.as_array().into_iter().flatten().map(|item| item["id"].as_str().map(str::to_owned));
+        ids.flatten().collect::<Vec<_>>()
+    };
+    let (invoice, note) = ("INV-2026-000001", "INVCN-2026-000001");
+    assert_eq!(balance(), ["final", "open", "0.00", "5.00", "6.81"]);
+    assert_eq!((listed("state=open"), listed("state=void")), (vec![invoice.to_owned()], vec![]));
+    let some = json!({"reason": "half", "lines": [{"n": 3}]});
+    kit.post_json("/v1/invoices/INV-2026-000001/credit", &some);
+    assert_eq!(balance(), ["final", "partly_credited", "4.25", "5.00", "2.56"]);
+    assert_eq!(listed("state=partly_credited"), [invoice]);
+    let more = json!({"reason": "more", "lines": [{"n": 1}]});
+    kit.post_json("/v1/invoices/INV-2026-000001/credit", &more);
+    // 5.16 is 2.60 more than was due.
+    assert_eq!(balance(), ["final", "paid", "9.41", "2.40", "0.00"]);
+    assert_eq!(kit.get("/v1/credits/CREDIT-1").json()["left"], "2.60");
+    kit.post_json("/v1/invoices/INV-2026-000001/void", &json!({"reason": "all"}));
+    assert_eq!(balance(), ["final", "void", "11.81", "0.00", "0.00"]);
+    assert_eq!((listed("state=paid"), listed("state=void")), (vec![], vec![invoice.to_owned()]));
+    let told = kit.get("/v1/invoices?state=final&limit=2").json();
+    let signs = told["items"].as_array().into_iter().flatten();
+    let signs: Vec<_> = signs.map(|item| (&item["sign"], &item["cites"]["invoice"])).collect();
+    assert_eq!(signs, [(&json!(1), &Value::Null), (&json!(-1), &json!(invoice))]);
+    assert_eq!(listed("period=2026-10-31/2026-11-01&payer=PARTY-2").len(), 4);
+    assert_eq!(listed("period=2026-11-01/2026-12-01"), Vec::<String>::new());
+    assert_eq!(listed("period=2026-01-01/2027-01-01&limit=2"), [invoice, note]);
+}
+
 #[test]
 fn a_void_gives_back_the_rest_and_frees_the_period() {
     let kit = invoiced();

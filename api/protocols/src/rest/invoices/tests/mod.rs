@@ -308,7 +308,18 @@ fn bad_requests_about_invoices_name_the_member() {
         ("/v1/invoices/INV-2026-000009/lines/1/events", 404, None, "there is no invoice INV-2026-000009"),
         ("/v1/invoice-runs/RUN-9", 404, None, "there is no invoice run RUN-9"),
         ("/v1/invoice-runs/nine", 404, None, "there is no invoice run nine"),
-        ("/v1/invoices?state=paid", 400, Some("state"), "must be draft or final"),
+        (
+            "/v1/invoices?state=withdrawn",
+            400,
+            Some("state"),
+            "must be draft, final, open, partly_credited, credited, void or paid",
+        ),
+        (
+            "/v1/invoices?period=2026-10",
+            400,
+            Some("period"),
+            "must be START/STOP, two days or RFC 3339 instants",
+        ),
         ("/v1/invoices?payer=7", 400, Some("payer"), "must look like PARTY-1"),
         ("/v1/invoices?cursor=x", 400, Some("cursor"), "must be the next of an earlier answer"),
     ];

@@ -1,0 +1,540 @@
+//! After any sequence of usage, late usage, corrections, runs, voids, repeated runs, credits, corrections by hand, upgrades
+//! and ends, what is charged is everything rated once, less what was given by hand.
+//!
+//! [`model`] knows nothing of the program. Whenever every month is invoiced, the sum of all documents in the log is compared
+//! with it. Ten planted faults, one for each operation, show that it finds them.
+
+mod model;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestError, TestRunner};
+use slapledger_billing::{Document, LineCorrection};
+use slapledger_core::domain::Command;
+use slapledger_core::domain::charge::RecordCharge;
+use slapledger_core::domain::credit::GrantCredit;
+use slapledger_core::domain::event::Event;
+use slapledger_core::domain::id::{InstanceId, PartyId, RunId};
+use slapledger_core::domain::instance::InstanceType;
+use slapledger_core::domain::invoice::{
+    DocumentKind, GiveBack, HowMuch, Invoice, InvoiceLine, IssueCreditNote, LineKind, LineRef,
+};
+use slapledger_core::domain::money::{Amount, Currency};
+use slapledger_core::domain::time::Timestamp;
+use slapledger_core::domain::usage::{Revision, UsageId};
+
+use self::model::{Key, Model, start};
+use crate::cloud::{Cloud, PRODUCTION, REQUESTS, SELLER, Wanted, at};
+
+const BOOK: &str = r#"
+name = "standard"
+currency = "EUR"
+valid_from = "2026-01-01T00:00:00Z"
+resources = [{ resource = "requests", kind = "counter", meter = "sum", unit = "request" }]
+rates = [
+    { kind = "recurring", every = "month", when = "advance", price = "90.00", match = { instance_type = "production" } },
+    { kind = "recurring", every = "month", when = "advance", price = "30.00", match = { instance_type = "testing" } },
+    { kind = "per_unit", resource = "requests", price = "0.37", free = "10" },
+    { kind = "percentage", percent = "10", of = "usage" },
+]
+"#;
+
+const CUSTOMER: PartyId = PartyId(2);
+const NAMES: [&str; 2] = ["one", "two"];
+const SMALL: Wanted = Wanted { kind: Some(InstanceType::Testing), ..PRODUCTION };
+const HOUR_MICROS: i64 = 3_600_000_000;
+const MOST_MONTHS: usize = 6;
+/// What was prepaid, in cents.
+const PREPAID: i64 = 5000;
+
+/// What is done. Numbers choose among what there is.
+#[derive(Debug, Clone, Copy)]
+enum Operation {
+    Use {
+        instance: usize,
+        quantity: i64,
+    },
+    UseLate {
+        instance: usize,
+        hour: i64,
+        quantity: i64,
+    },
+    Replace {
+        report: usize,
+        quantity: i64,
+    },
+    Run,
+    Void {
+        month: usize,
+    },
+    Rerun {
+        month: usize,
+    },
+    /// Something of a line, or all that it charged.
+    Credit {
+        month: usize,
+        line: usize,
+        cents: i64,
+        all: bool,
+    },
+    Correct {
+        month: usize,
+        line: usize,
+        cents: i64,
+    },
+    Change {
+        instance: usize,
+    },
+    End {
+        instance: usize,
+    },
+}
+
+fn operations() -> impl Strategy<Value = Vec<Operation>> {
+    let (n, quantity) = (0..64_usize, 0..60_i64);
+    let operation = prop_oneof![
+        3 => (0..2_usize, quantity.clone()).prop_map(|(instance, quantity)| Operation::Use { instance, quantity }),
+        4 => (0..2_usize, 0..3000_i64, quantity.clone())
+            .prop_map(|(instance, hour, quantity)| Operation::UseLate { instance, hour, quantity }),
+        3 => (n.clone(), quantity).prop_map(|(report, quantity)| Operation::Replace { report, quantity }),
+        5 => Just(Operation::Run),
+        3 => n.clone().prop_map(|month| Operation::Void { month }),
+        3 => n.clone().prop_map(|month| Operation::Rerun { month }),
+        3 => (n.clone(), n.clone(), 0..10_000_i64, prop::bool::weighted(0.3))
+            .prop_map(|(month, line, cents, all)| Operation::Credit { month, line, cents, all }),
+        2 => (n.clone(), n, 0..10_000_i64).prop_map(|(month, line, cents)| Operation::Correct { month, line, cents }),
+        2 => (0..2_usize).prop_map(|instance| Operation::Change { instance }),
+        1 => (0..2_usize).prop_map(|instance| Operation::End { instance }),
+    ];
+    prop::collection::vec(operation, 4..28)
+}
+
+/// A fault: what becomes of an event of an operation before the view gets it; false, if the view never gets it.
+#[derive(Clone, Copy)]
+struct Fault {
+    about: fn(&Operation) -> bool,
+    tamper: fn(&mut Event) -> bool,
+}
+
+/// The document of a month.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Invoiced {
+    Stands(RunId),
+    Void,
+}
+
+struct Play {
+    cloud: Cloud,
+    model: Model,
+    fault: Option<Fault>,
+    /// Of each month that is over.
+    months: Vec<Invoiced>,
+    /// The hour in the month that is not over.
+    hour: i64,
+    /// The id of each report by now, and its time.
+    reports: Vec<(String, usize, (Timestamp, Timestamp))>,
+    names: u32,
+}
+
+fn instant(hour: i64) -> Timestamp {
+    at("2026-10-01T00:00:00Z").plus_micros(hour * HOUR_MICROS)
+}
+
+fn day(month: usize) -> String {
+    instant(start(month)).to_string()[..10].to_owned()
+}
+
+fn cents(amount: Amount) -> i64 {
+    i64::try_from(amount.minor()).expect("a small amount")
+}
+
+fn euros(cents: i64) -> Amount {
+    Amount::from_minor(cents.into(), Currency::EUR)
+}
+
+impl Play {
+    fn new(fault: Option<Fault>) -> Self {
+        let mut cloud = Cloud::new(BOOK);
+        cloud.clock("2026-09-20T00:00:00Z");
+        let customer = cloud.customer("UTC");
+        for name in NAMES {
+            cloud.request(customer, name, &SMALL);
+        }
+        cloud.execute(Command::GrantCredit(GrantCredit {
+            seller: SELLER,
+            customer,
+            currency: Currency::EUR,
+            amount: euros(PREPAID),
+            description: "paid in advance".into(),
+        }));
+        let (model, months, reports) = (Model::new(), Vec::new(), Vec::new());
+        Self { cloud, model, fault, months, hour: 1, reports, names: 0 }
+    }
+
+    /// Plays all, then invoices what is void and the month that is not over, so that all is charged.
+    fn play(operations: &[Operation], fault: Option<Fault>) -> Result<(), String> {
+        let mut play = Self::new(fault);
+        for operation in operations {
+            play.step(*operation)?;
+        }
+        while let Some(month) = play.months.iter().position(|known| *known == Invoiced::Void) {
+            play.step(Operation::Rerun { month })?;
+        }
+        play.step(Operation::Run)?;
+        play.balances()
+    }
+
+    fn now(&mut self) -> i64 {
+        self.hour += 1;
+        let now = start(self.months.len()) + self.hour;
+        self.cloud.clock(&instant(now).to_string());
+        now
+    }
+
+    fn step(&mut self, operation: Operation) -> Result<(), String> {
+        let fault = self.fault.filter(|fault| (fault.about)(&operation));
+        self.cloud.tamper = fault.map(|fault| fault.tamper);
+        let done = self.operate(operation);
+        self.cloud.tamper = None;
+        done.map_err(|error| format!("{operation:?}: {error}"))
+    }
+
+    fn operate(&mut self, operation: Operation) -> Result<(), String> {
+        match operation {
+            Operation::Use { instance, quantity } => {
+                let now = self.now();
+                if self.model.ended[instance].is_none() {
+                    self.used(self.months.len(), instance, quantity, now - 1);
+                }
+            }
+            Operation::UseLate { instance, hour, quantity } => {
+                self.now();
+                let month = usize::try_from(hour % 7).expect("small") % (self.months.len() + 1);
+                let start = start(month) + hour % 600;
+                let ended = self.model.ended[instance].is_some_and(|ended| start + 1 > ended);
+                if month < self.months.len() && !ended {
+                    self.used(month, instance, quantity, start);
+                }
+            }
+            Operation::Replace { report, quantity } => {
+                self.now();
+                if !self.reports.is_empty() {
+                    self.replaced(report % self.reports.len(), quantity);
+                }
+            }
+            Operation::Run => return self.run(),
+            Operation::Void { month } => {
+                self.now();
+                if let Some((month, invoice)) = self.invoice(month) {
+                    self.note(&invoice, GiveBack::All)?;
+                    self.void(month, &invoice);
+                }
+            }
+            Operation::Rerun { month } => {
+                self.now();
+                let void = self.months.iter().enumerate().filter(|(_, known)| **known == Invoiced::Void);
+                let void: Vec<usize> = void.map(|(month, _)| month).collect();
+                if !void.is_empty() {
+                    return self.invoices(void[month % void.len()]);
+                }
+            }
+            Operation::Credit { month, line, cents: some, all } => {
+                self.now();
+                let Some((month, invoice, line)) = self.line(month, line) else { return Ok(()) };
+                let remainder = cents(self.cloud.view.billing.remainder_of(&invoice, &line));
+                let wanted = if all { cents(line.amount) } else { some % remainder + 1 };
+                let give_back = GiveBack::Lines(vec![(line.n, HowMuch::Amount(euros(wanted)))]);
+                // What is more than remains, of the line or of the document, is refused.
+                if self.note(&invoice, give_back).is_ok() {
+                    self.given((month, &invoice), &line, wanted);
+                }
+            }
+            Operation::Correct { month, line, cents: to } => {
+                self.now();
+                if let Some((month, invoice, line)) = self.line(month, line) {
+                    return self.correct((month, &invoice), &line, to);
+                }
+            }
+            Operation::Change { instance } => {
+                let now = self.now();
+                if self.model.ended[instance].is_none() {
+                    let big = self.model.fee(instance) == 3000;
+                    let wanted = if big { &PRODUCTION } else { &SMALL };
+                    self.cloud.request(CUSTOMER, NAMES[instance], wanted);
+                    self.model.change(instance, now, if big { 9000 } else { 3000 });
+                }
+            }
+            Operation::End { instance } => {
+                let now = self.now();
+                if self.model.ended[instance].is_none() {
+                    self.cloud.end(CUSTOMER, NAMES[instance]);
+                    self.model.ended[instance] = Some(now);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn name(&mut self) -> String {
+        self.names += 1;
+        format!("report {}", self.names)
+    }
+
+    fn used(&mut self, month: usize, instance: usize, quantity: i64, start: i64) {
+        let (name, period) = (self.name(), (instant(start), instant(start + 1)));
+        let subject = format!("slappart{instance}");
+        self.cloud.report(&name, Revision::None, (&subject, REQUESTS), &quantity.to_string(), period);
+        let report = self.model.used(month, instance, quantity);
+        assert_eq!(report, self.reports.len());
+        self.reports.push((name, instance, period));
+    }
+
+    fn replaced(&mut self, report: usize, quantity: i64) {
+        let (before, instance, period) = self.reports[report].clone();
+        let (name, subject) = (self.name(), format!("slappart{instance}"));
+        let instead = Revision::Replaces(UsageId::new(&before).expect("an id"));
+        self.cloud.report(&name, instead, (&subject, REQUESTS), &quantity.to_string(), period);
+        self.model.replaced(report, quantity);
+        self.reports[report].0 = name;
+    }
+
+    fn run(&mut self) -> Result<(), String> {
+        if self.months.len() >= MOST_MONTHS {
+            return Ok(());
+        }
+        let month = self.months.len();
+        self.months.push(Invoiced::Void);
+        self.hour = 0;
+        self.now();
+        self.invoices(month)
+    }
+
+    /// Invoices a month that is over and not invoiced.
+    fn invoices(&mut self, month: usize) -> Result<(), String> {
+        let run = self.cloud.open_run(&day(month), &day(month + 1));
+        self.cloud.try_finalise(run).map_err(|refusal| refusal.to_string())?;
+        self.months[month] = Invoiced::Stands(run);
+        self.model.settled(month);
+        let document = self.document(run).map(|document| document.invoice.clone());
+        if let Some(invoice) = document {
+            for line in &invoice.lines {
+                if let LineKind::OneOff { charge } = line.kind {
+                    let charge = usize::try_from(charge.0).expect("small") - 1;
+                    self.model.invoiced(charge, invoice.id.as_str());
+                }
+            }
+        }
+        if self.months.contains(&Invoiced::Void) { Ok(()) } else { self.check() }
+    }
+
+    fn document(&self, run: RunId) -> Option<&Document> {
+        self.cloud.view.billing.documents_of(run).find(|document| document.issued.is_some())
+    }
+
+    /// A month whose invoice stands, of those there are.
+    fn invoice(&self, choice: usize) -> Option<(usize, Invoice)> {
+        let stand = self.months.iter().enumerate().filter_map(|(month, known)| {
+            let Invoiced::Stands(run) = known else { return None };
+            let invoice = &self.document(*run)?.invoice;
+            (invoice.document == DocumentKind::Invoice).then_some((month, invoice))
+        });
+        let stand: Vec<_> = stand.collect();
+        let (month, invoice) = stand.get(choice.checked_rem(stand.len())?)?;
+        Some((*month, Invoice::clone(invoice)))
+    }
+
+    /// A line of such an invoice that charges something.
+    fn line(&self, month: usize, line: usize) -> Option<(usize, Invoice, InvoiceLine)> {
+        let (month, invoice) = self.invoice(month)?;
+        let billing = &self.cloud.view.billing;
+        let charges =
+            |line: &&InvoiceLine| line.amount.minor() > 0 && billing.remainder_of(&invoice, line).minor() > 0;
+        let lines: Vec<InvoiceLine> = invoice.lines.iter().filter(charges).cloned().collect();
+        let line = lines.get(line.checked_rem(lines.len())?)?.clone();
+        Some((month, invoice, line))
+    }
+
+    fn note(&mut self, invoice: &Invoice, give_back: GiveBack) -> Result<(), String> {
+        let note = IssueCreditNote { original: invoice.clone(), give_back, reason: "a reason".into() };
+        let issued = self.cloud.try_execute(Command::IssueCreditNote(Box::new(note)));
+        issued.map_err(|refusal| refusal.to_string())?;
+        let note = self.last_document();
+        if note.total.minor() < 0 { Err(format!("{} is below zero", note.id)) } else { Ok(()) }
+    }
+
+    fn last_document(&self) -> &Invoice {
+        match self.cloud.log.last().map(|recorded| &recorded.event) {
+            Some(Event::InvoiceFinalised(event)) => &event.invoice,
+            other => panic!("no document was issued: {other:?}"),
+        }
+    }
+
+    fn void(&mut self, month: usize, invoice: &Invoice) {
+        self.months[month] = Invoiced::Void;
+        self.model.void(invoice.id.as_str(), month);
+    }
+
+    fn given(&mut self, (month, invoice): (usize, &Invoice), line: &InvoiceLine, cents: i64) {
+        let key = key(month, line);
+        self.model.credited(invoice.id.as_str(), key, cents);
+        // Whoever credits each line voids the document.
+        if self.last_document().cites.as_ref().is_some_and(|cites| cites.all) {
+            self.void(month, invoice);
+        }
+    }
+
+    fn correct(
+        &mut self,
+        (month, invoice): (usize, &Invoice),
+        line: &InvoiceLine,
+        to: i64,
+    ) -> Result<(), String> {
+        let billing = &self.cloud.view.billing;
+        let correction = billing.correction(invoice, line, euros(to)).expect("small amounts");
+        match correction {
+            LineCorrection::None => return Ok(()),
+            LineCorrection::Credit(down_to) => {
+                let credited = cents(billing.remainder_of(invoice, line)) - cents(down_to);
+                let give_back = GiveBack::Lines(vec![(line.n, HowMuch::DownTo(down_to))]);
+                // Lines below zero may leave less of the document than of the line.
+                if self.note(invoice, give_back).is_err() {
+                    return Ok(());
+                }
+                self.given((month, invoice), line, credited);
+                if self.months[month] == Invoiced::Void {
+                    return Ok(());
+                }
+            }
+            LineCorrection::Charge(difference) => {
+                self.cloud.execute(Command::RecordCharge(RecordCharge {
+                    seller: SELLER,
+                    customer: CUSTOMER,
+                    currency: Currency::EUR,
+                    amount: difference,
+                    description: "a correction".into(),
+                    cites: Some(LineRef { invoice: invoice.id.clone(), line: line.n }),
+                }));
+                self.model.charged((invoice.id.as_str(), key(month, line)), cents(difference));
+            }
+        }
+        let charged = self.cloud.view.billing.charged_for(invoice, line).map(cents);
+        if charged == Some(to) { Ok(()) } else { Err(format!("{charged:?} instead of {to} is charged")) }
+    }
+
+    /// The sum of all documents that the log has, and what the model says.
+    fn check(&self) -> Result<(), String> {
+        let documents = self.cloud.log.iter().filter_map(|recorded| match &recorded.event {
+            Event::InvoiceFinalised(event) => Some(&event.invoice),
+            _ => None,
+        });
+        let charged: i64 = documents
+            .map(|invoice| match invoice.document {
+                DocumentKind::Invoice => cents(invoice.net),
+                DocumentKind::CreditNote => -cents(invoice.net),
+            })
+            .sum();
+        let expected = self.model.expected(self.months.len());
+        if charged == expected {
+            Ok(())
+        } else {
+            Err(format!("{charged} is charged, and {expected} is right"))
+        }
+    }
+
+    /// Whatever happened: no line gives more than it charged, balances add up, and prepaid credit is kept.
+    fn balances(&self) -> Result<(), String> {
+        let billing = &self.cloud.view.billing;
+        let (mut paid, unlimited) = (0, usize::MAX);
+        for document in billing.documents((None, None), |_| true, None, unlimited).items {
+            let invoice = &document.invoice;
+            let Some((balance, _)) = billing.balance(document) else { continue };
+            let (due, credited) = (cents(balance.due), cents(balance.credited));
+            if due < 0 || due + credited + cents(balance.paid()) != cents(invoice.total) {
+                return Err(format!("the balance of {}: {balance:?}", invoice.id));
+            }
+            paid += cents(balance.paid());
+            for line in invoice.lines.iter().filter(|line| line.amount.minor() > 0) {
+                let remainder = cents(billing.remainder_of(invoice, line));
+                if remainder < 0 || remainder > cents(line.amount) {
+                    return Err(format!("{remainder} remains of {} line {}", invoice.id, line.n));
+                }
+            }
+        }
+        let credit = billing.credit("CREDIT-1".parse().expect("a credit")).map(|credit| cents(credit.left));
+        if credit == Some(PREPAID - paid) { Ok(()) } else { Err(format!("{credit:?} is left, {paid} paid")) }
+    }
+}
+
+fn key(month: usize, line: &InvoiceLine) -> Key {
+    let begins = (0..=MOST_MONTHS).rfind(|month| instant(start(*month)) <= line.period.start);
+    let begins = begins.expect("no line is about time before October");
+    let instance = line.instance.map(|InstanceId(n)| usize::try_from(n).expect("small") - 1);
+    match (&line.kind, instance) {
+        (LineKind::OneOff { charge }, _) => Key::Charge(usize::try_from(charge.0).expect("small") - 1),
+        (LineKind::Advance, _) => Key::Advance(begins),
+        (LineKind::Recurring, _) => Key::Cost(month),
+        (_, Some(instance)) => Key::Usage(begins, instance),
+        (_, None) => Key::Percent(begins),
+    }
+}
+
+fn cases(cases: u32) -> Config {
+    Config { cases, failure_persistence: None, ..Config::default() }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, max_shrink_iters: 4000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn all_that_is_charged_is_everything_rated_once(operations in operations()) {
+        Play::play(&operations, None).map_err(TestCaseError::fail)?;
+    }
+}
+
+fn forget(_: &mut Event) -> bool {
+    false
+}
+
+/// The document is known, and not what it settles.
+fn cites_nothing(event: &mut Event) -> bool {
+    if let Event::InvoiceFinalised(event) = event {
+        event.invoice.lines.iter_mut().for_each(|line| line.cites = None);
+    }
+    true
+}
+
+/// The note is known, and not that nothing is left with it.
+fn leaves_it_standing(event: &mut Event) -> bool {
+    if let Event::InvoiceFinalised(event) = event
+        && let Some(cites) = &mut event.invoice.cites
+    {
+        cites.all = false;
+    }
+    true
+}
+
+#[test]
+fn a_planted_fault_of_each_operation_is_found() {
+    let faults: [(&str, Fault); 10] = [
+        ("usage", Fault { about: |of| matches!(of, Operation::Use { .. }), tamper: forget }),
+        ("late usage", Fault { about: |of| matches!(of, Operation::UseLate { .. }), tamper: forget }),
+        ("corrected usage", Fault { about: |of| matches!(of, Operation::Replace { .. }), tamper: forget }),
+        ("run", Fault { about: |of| matches!(of, Operation::Run), tamper: cites_nothing }),
+        ("void", Fault { about: |of| matches!(of, Operation::Void { .. }), tamper: leaves_it_standing }),
+        ("repeated run", Fault { about: |of| matches!(of, Operation::Rerun { .. }), tamper: cites_nothing }),
+        ("credit", Fault { about: |of| matches!(of, Operation::Credit { .. }), tamper: forget }),
+        ("correction", Fault { about: |of| matches!(of, Operation::Correct { .. }), tamper: forget }),
+        ("upgrade", Fault { about: |of| matches!(of, Operation::Change { .. }), tamper: forget }),
+        ("end", Fault { about: |of| matches!(of, Operation::End { .. }), tamper: forget }),
+    ];
+    for (what, fault) in faults {
+        let mut runner = TestRunner::new(Config { max_shrink_iters: 0, ..cases(2000) });
+        let found = runner.run(&operations(), |operations| {
+            let played = catch_unwind(AssertUnwindSafe(|| Play::play(&operations, Some(fault))));
+            let played = played.unwrap_or_else(|_| Err("it cannot go on".into()));
+            played.map_err(TestCaseError::fail)
+        });
+        assert!(matches!(found, Err(TestError::Fail(..))), "a fault of {what} is not found");
+    }
+}
