@@ -19,6 +19,7 @@ use slapledger_core::domain::pricing::{Model, PriceBook, When};
 use slapledger_core::domain::quantity::{ONE, Quantity};
 use slapledger_core::domain::time::{Period, Timestamp};
 use slapledger_projections::metering::Metering;
+use slapledger_projections::stop::{StopFlag, stoppable};
 
 use crate::document::{self, DocumentHead, Payer, turned};
 use crate::doubt::ImplausibleUsage;
@@ -141,7 +142,7 @@ impl Billing {
         payer: PartyId,
     ) -> impl Iterator<Item = (DocumentPlace, &Document)> {
         let places = self.of_payer.get(&payer).into_iter().flatten();
-        let documents = places.filter_map(|place| Some((*place, self.documents.get(place)?)));
+        let documents = places.filter_map(|place| Some((*place, &**self.documents.get(place)?)));
         documents.filter(move |(place, document)| {
             let invoice = &document.invoice;
             place.note == 0
@@ -165,11 +166,17 @@ fn in_parallel<T: Send, W: Send>(
     let Some((first, others)) = payers.split_at_checked(share) else { return work(payers) };
     thread::scope(|scope| {
         let work = &work;
-        let others: Vec<_> = others.chunks(share).map(|payers| scope.spawn(move || work(payers))).collect();
+        let flag = StopFlag::of_thread();
+        let others = others.chunks(share).map(|payers| {
+            let flag = flag.clone();
+            scope.spawn(move || stoppable(flag, || work(payers)))
+        });
+        let others: Vec<_> = others.collect();
         let mut done = work(first);
         for other in others {
-            // A panic of one is a panic of all.
-            let (drafts, warnings) = other.join().unwrap_or_else(|panic| resume_unwind(panic));
+            // A panic of one is a panic of all, and so is a stop.
+            let shared = other.join().unwrap_or_else(|panic| resume_unwind(panic));
+            let (drafts, warnings) = shared.unwrap_or_else(|stopped| resume_unwind(Box::new(stopped)));
             done.0.extend(drafts);
             done.1.extend(warnings);
         }

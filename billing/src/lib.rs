@@ -9,6 +9,7 @@ mod behind;
 pub mod diff;
 mod document;
 pub mod doubt;
+mod drafting;
 mod drafts;
 mod events;
 pub mod explain;

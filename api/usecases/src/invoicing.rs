@@ -12,7 +12,9 @@ pub mod due;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
+use slapledger_billing::BillingView;
 use slapledger_billing::doubt;
 use slapledger_billing::run::{self, OpenedEarly};
 use slapledger_core::domain::calendar::Calendar;
@@ -35,6 +37,9 @@ use crate::context::RequestContext;
 
 /// How many invoices are under way at most, and how many drafts are copied at once.
 const AT_A_TIME: usize = 64;
+
+/// Who waits for drafts looks so often whether they can still come.
+const LOOK_FOR_FAULTS: Duration = Duration::from_secs(1);
 
 /// What stands for a name whose key was destroyed.
 pub const ERASED: &str = "(erased)";
@@ -130,6 +135,7 @@ pub fn finalise_blocking(
     actor: &Actor,
     run: RunId,
 ) -> Result<FinalisedRun, FinaliseError> {
+    wait_for_drafts(ctx, run)?;
     let (close, in_doubt) = check(ctx, run)?;
     let (mut under_way, mut tally) = (VecDeque::new(), DraftTally::default());
     let issued = issue_all(ctx, actor, (run, &in_doubt), (&mut under_way, &mut tally));
@@ -283,6 +289,18 @@ impl DraftTally {
             Some(first) => Err(FinaliseError::Drafts { first: Box::new(first), refused, drafts }),
         }
     }
+}
+
+/// Waits until the drafts of a run are there, however long they take: whoever asked has left it to this thread.
+fn wait_for_drafts(ctx: &RequestContext, run: RunId) -> Result<(), FinaliseError> {
+    ctx.billing_now(|_| ()).map_err(|error| FinaliseError::View(error.to_string()))?;
+    let there = |view: &BillingView, _| (!view.is_drafting(run)).then_some(());
+    while ctx.billing().read_when_blocking(LOOK_FOR_FAULTS, there).is_none() {
+        if let Some(cause) = ctx.billing().fault() {
+            return Err(FinaliseError::View(cause.to_string()));
+        }
+    }
+    Ok(())
 }
 
 /// Whether a run may become final; returns what says that it is, and the payers for whom it may not.

@@ -3,6 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use super::attribution::Reporter;
+use super::groups::{UsageGroups, group_of};
 use super::places::{Added, Places};
 use super::seen::{Content, Fingerprint, Seen, SeenIndex, revision};
 use super::starts::{Begun, Changes, Series};
@@ -28,6 +29,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) computers: &'a Computers,
     pub(crate) instances: &'a Instances,
     pub(crate) price_books: &'a PriceBooks,
+    /// How many groups an instance may have of a resource in a month.
+    pub(crate) most_groups: usize,
     pub(crate) project: ProjectId,
     pub(crate) now: Timestamp,
     /// The sequence the first event of this decision will have.
@@ -42,6 +45,8 @@ struct Overlay<'a> {
     suspended: FxHashMap<Sequence, Option<Sequence>>,
     /// What is replaced by this command, and by what.
     places: Added<'a>,
+    /// Groups that were not there before.
+    groups: UsageGroups,
 }
 
 /// What became of a report.
@@ -73,6 +78,7 @@ impl<'a> Overlay<'a> {
             starts: FxHashMap::default(),
             suspended: FxHashMap::default(),
             places: Added::to(recorded),
+            groups: UsageGroups::default(),
         }
     }
 
@@ -194,6 +200,9 @@ impl UsageLedger {
                 if let Some(replaced) = replaces {
                     overlay.places.pass_on(replaced, sequence);
                 }
+                if let Some(group) = group_of(around.price_books, &usage) {
+                    overlay.groups.add_new(&usage, group, &self.groups);
+                }
                 for (n, correction) in too_early.into_iter().enumerate() {
                     let corrected = place(after + n);
                     overlay.corrected(around, reporter, &correction, corrected);
@@ -263,6 +272,11 @@ impl UsageLedger {
             dimensions: report.dimensions.clone(),
             node_sequence: report.node_sequence,
         };
+        let group = group_of(around.price_books, &usage);
+        let too_many = |group| self.groups.are_too_many(&usage, group, &overlay.groups, around.most_groups);
+        if group.is_some_and(too_many) {
+            return Err(Unmeterable::TooManyGroups);
+        }
         // Those whose place another has taken meanwhile are not metered any more.
         let too_early = too_early.into_iter().filter(|other| overlay.places.holder(*other) == Some(*other));
         let corrections = too_early.map(|replaces| {
