@@ -25,7 +25,7 @@ use slapledger_core::domain::product::ProductRefusal;
 use slapledger_core::domain::restore::{LastNumber, RestoreMark, RestoreRefusal};
 use slapledger_core::domain::software::SoftwareRefusal;
 use slapledger_core::domain::tax::TaxRefusal;
-use slapledger_core::domain::time::Timestamp;
+use slapledger_core::domain::time::{Period, Timestamp};
 use slapledger_core::domain::usage::{Unmeterable, UsageRefusal};
 use slapledger_core::domain::{Refusal, RefusalClass};
 use slapledger_core::ledger::SubmitError;

@@ -121,8 +121,8 @@ mod tests {
     use crate::domain::id::{PriceBookName, Sequence};
     use crate::domain::money::{Currency, Rounding};
     use crate::domain::pricing::{
-        Conversion, Match, Meter, Model, Per, PriceBook, PublishPriceBook, Rate, Resource, ResourceKind,
-        Tariff,
+        Conversion, Match, Meter, Model, OnChange, Per, PriceBook, PublishPriceBook, Rate, Resource,
+        ResourceKind, Tariff,
     };
     use crate::domain::quantity::Quantity;
     use crate::domain::usage::{Unmeterable, UsageOutcome, UsageReport};
@@ -137,6 +137,7 @@ mod tests {
             unit: "core_second".into(),
             conversion: Conversion::NONE,
             group_by: vec![key.into()],
+            most: None,
         };
         let tariff = Tariff::PerUnit { price: "0.002".parse().expect("a price") };
         let model = Model::Usage { resource, per: Per::Instance, free: Quantity::ZERO, tariff };
@@ -145,10 +146,11 @@ mod tests {
             currency: Currency::EUR,
             valid_from: crate::domain::given::at("2026-01-01T00:00:00Z"),
             rounding: Rounding::HalfUp,
+            on_change: OnChange::Continue,
             resources: vec![declared],
             rates: vec![Rate { model, matching: Match::default() }],
         };
-        PublishPriceBook { book }
+        PublishPriceBook { book, retroactive: false }
     }
 
     /// Two groups are allowed; usage is grouped by region.

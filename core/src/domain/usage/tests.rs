@@ -557,7 +557,7 @@ fn bounded() -> Given {
         resources: vec![declared],
         rates: vec![rate],
     };
-    two_tenants().done(PublishPriceBook { book })
+    two_tenants().done(PublishPriceBook { book, retroactive: false })
 }
 
 /// One report of 999,999,999,999,999 made the sum of a month too much to be charged.
