@@ -43,7 +43,7 @@ pub struct BillingView {
 }
 
 impl View for BillingView {
-    const FORMAT: u32 = 14;
+    const FORMAT: u32 = 15;
 
     fn apply(&mut self, event: &Recorded) {
         self.billing.before_metering(event, &self.metering);
