@@ -16,6 +16,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use slapledger_ca as ca;
 use slapledger_client::private::secret;
+use slapledger_core::domain::usage::MOST_GROUPS;
 use slapledger_core::ledger::ClockBounds;
 use slapledger_engine::{WriterBounds, free_space};
 use slapledger_net::Connections;
@@ -52,8 +53,25 @@ pub struct Config {
     pub clock: ClockConfig,
     /// Room on the disk.
     pub disk: DiskConfig,
+    /// Bounds of usage.
+    pub usage: UsageConfig,
     /// Copies that are made while the server runs.
     pub backup: BackupConfig,
+}
+
+/// Bounds of usage.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+#[serde(deny_unknown_fields, default)]
+pub struct UsageConfig {
+    /// Groups that an instance may have of a resource in a month.
+    pub most_groups: usize,
+}
+
+impl Default for UsageConfig {
+    fn default() -> Self {
+        Self { most_groups: MOST_GROUPS }
+    }
 }
 
 /// Copies that are made while the server runs.
@@ -175,6 +193,8 @@ impl Config {
 
     fn check_guards(&self) -> anyhow::Result<()> {
         let ClockConfig { most_step_seconds: step, most_absence_seconds: absence } = self.clock;
+        let groups = self.usage.most_groups;
+        ensure!((1..=1_000_000).contains(&groups), "usage.most_groups must be 1 to 1000000, not {groups}");
         ensure!((5..=86_400).contains(&step), "clock.most_step_seconds must be 5 to 86400, not {step}");
         ensure!(
             (3600..=3_155_760_000).contains(&absence),
@@ -210,7 +230,8 @@ impl Config {
             most_step: Duration::from_secs(self.clock.most_step_seconds),
             most_absence: Duration::from_secs(self.clock.most_absence_seconds),
         };
-        WriterBounds { clock, reserve_bytes: self.disk.reserve_bytes, epoch_bytes: self.disk.epoch_bytes }
+        let DiskConfig { reserve_bytes, epoch_bytes, .. } = self.disk;
+        WriterBounds { clock, reserve_bytes, epoch_bytes, most_groups: Some(self.usage.most_groups) }
     }
 
     /// What goes with TLS, and what without.

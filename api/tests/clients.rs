@@ -202,15 +202,15 @@ kvm_instance.getParameter('url')
         master.path().join("more.py"),
         "\
 i1 = request(kvm, 'i1', partition_parameter_kw={'disk': 5}, software_type='small', state='stopped')
-i1.getState(), i1.getStatus(), i1.getId(), i1.getComputerId(), i1.getInstanceGuid()
+[i1.getState(), i1.getStatus(), i1.getId(), i1.getComputerId(), i1.getInstanceGuid()]
 i1.getInstanceParameterDict()
 i1.getConnectionParameterDict()
-i1.getSoftwareRelease() == kvm
+i1.getSoftwareRelease()
 i1.bang('look again')
 i1.rename('first')
 i1
-for n in range(2, 4):
-    print(f'i{n}', request(mysql, f'i{n}'))
+request(mysql, 'i2')
+request(mysql, 'i3')
 ",
     )
     .expect("a script");

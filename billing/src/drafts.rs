@@ -19,8 +19,10 @@ use slapledger_core::domain::pricing::{Model, PriceBook, When};
 use slapledger_core::domain::quantity::{ONE, Quantity};
 use slapledger_core::domain::time::{Period, Timestamp};
 use slapledger_projections::metering::Metering;
+use slapledger_projections::stop::{StopFlag, stoppable};
 
 use crate::document::{self, DocumentHead, Payer, turned};
+use crate::doubt::ImplausibleUsage;
 use crate::events::event_set;
 use crate::history::History;
 use crate::rating::{self, Charged, ChargedInAdvance, Earlier, Prices, Rated, RatingBasis, RatingSubject};
@@ -65,7 +67,8 @@ impl Billing {
         let prices = Prices::new(question.price_book, question.versions);
         let by_owner = self.histories.by_owner();
         let payers: Vec<PartyId> = self.payers_of(&question, currency, &by_owner).into_iter().collect();
-        let desk = Desk { billing: self, question, prices: &prices, currency, metering };
+        let implausible = ImplausibleUsage::new(metering, &self.histories);
+        let desk = Desk { billing: self, question, prices: &prices, currency, metering, implausible };
         in_parallel(&payers, |payers| desk.drafts(payers, &by_owner))
     }
 
@@ -90,7 +93,8 @@ impl Billing {
         };
         let prices = Prices::new(question.price_book, question.versions);
         let instances = self.histories.of(payer);
-        let desk = Desk { billing: self, question, prices: &prices, currency, metering };
+        let implausible = ImplausibleUsage::new(metering, &self.histories);
+        let desk = Desk { billing: self, question, prices: &prices, currency, metering, implausible };
         (desk.draft(payer, &instances, &mut warnings), warnings)
     }
 
@@ -138,7 +142,7 @@ impl Billing {
         payer: PartyId,
     ) -> impl Iterator<Item = (DocumentPlace, &Document)> {
         let places = self.of_payer.get(&payer).into_iter().flatten();
-        let documents = places.filter_map(|place| Some((*place, self.documents.get(place)?)));
+        let documents = places.filter_map(|place| Some((*place, &**self.documents.get(place)?)));
         documents.filter(move |(place, document)| {
             let invoice = &document.invoice;
             place.note == 0
@@ -162,11 +166,17 @@ fn in_parallel<T: Send, W: Send>(
     let Some((first, others)) = payers.split_at_checked(share) else { return work(payers) };
     thread::scope(|scope| {
         let work = &work;
-        let others: Vec<_> = others.chunks(share).map(|payers| scope.spawn(move || work(payers))).collect();
+        let flag = StopFlag::of_thread();
+        let others = others.chunks(share).map(|payers| {
+            let flag = flag.clone();
+            scope.spawn(move || stoppable(flag, || work(payers)))
+        });
+        let others: Vec<_> = others.collect();
         let mut done = work(first);
         for other in others {
-            // A panic of one is a panic of all.
-            let (drafts, warnings) = other.join().unwrap_or_else(|panic| resume_unwind(panic));
+            // A panic of one is a panic of all, and so is a stop.
+            let shared = other.join().unwrap_or_else(|panic| resume_unwind(panic));
+            let (drafts, warnings) = shared.unwrap_or_else(|stopped| resume_unwind(Box::new(stopped)));
             done.0.extend(drafts);
             done.1.extend(warnings);
         }
@@ -181,6 +191,7 @@ struct Desk<'a> {
     prices: &'a Prices<'a>,
     currency: Currency,
     metering: &'a Metering,
+    implausible: ImplausibleUsage<'a>,
 }
 
 impl<'a> Desk<'a> {
@@ -237,7 +248,9 @@ impl<'a> Desk<'a> {
             period,
             as_of: cut_off,
         };
+        let before = warnings.len();
         let mut own = subject.rate(instances, warnings);
+        warnings.extend(self.implausible.warning(payer, period, &warnings[before..]));
         let mut lines = std::mem::take(&mut own.lines);
         let charged = self.charged_in_advance(payer, period);
         lines.extend(rating::settle(own, charged, (self.prices.name, self.currency)));

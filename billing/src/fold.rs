@@ -1,5 +1,7 @@
 //! The fold: what each event changes in the view.
 
+use std::collections::BTreeSet;
+
 use slapledger_core::domain::calendar::Calendar;
 use slapledger_core::domain::erasure::{KeyDestroyed, Subject};
 use slapledger_core::domain::event::Event;
@@ -17,7 +19,7 @@ use slapledger_projections::metering::{Metering, Target};
 use crate::document::Payer;
 use crate::drafts::{Question, line_of};
 use crate::gaps::may_be_within;
-use crate::view::{Billing, Charge, Document, DocumentPlace, Late, Run};
+use crate::view::{Billing, Charge, Document, DocumentPlace, Drafted, Late, Run};
 use crate::warning::Warning;
 
 impl Billing {
@@ -69,7 +71,7 @@ impl Billing {
                 let charge = Charge { recorded: event.clone(), sequence, invoice: None };
                 self.charges.insert(event.charge, charge);
             }
-            Event::InvoiceRunOpened(event) => self.draw_up(event.clone(), sequence, metering),
+            Event::InvoiceRunOpened(event) => self.draw_up(event.clone(), (event.at, sequence), metering),
             Event::InvoiceRunRefreshed(event) => self.refreshed(event, sequence, metering),
             Event::InvoiceRunWithdrawn(event) => self.withdrawn(event, sequence),
             Event::InvoiceLinesRecorded(event) => self.lines_recorded(event),
@@ -153,12 +155,16 @@ impl Billing {
         }
     }
 
+    /// What a run is from when it is refreshed.
+    pub(crate) fn refreshed_run(&self, event: &InvoiceRunRefreshed) -> Option<InvoiceRunOpened> {
+        let opened = self.runs.get(&event.run)?.opened.clone();
+        Some(InvoiceRunOpened { cut_off: event.cut_off, versions: event.versions, ..opened })
+    }
+
     fn refreshed(&mut self, event: &InvoiceRunRefreshed, sequence: Sequence, metering: &Metering) {
-        let Some(run) = self.runs.get(&event.run) else { return };
-        let opened =
-            InvoiceRunOpened { cut_off: event.cut_off, versions: event.versions, ..run.opened.clone() };
+        let Some(opened) = self.refreshed_run(event) else { return };
         self.forget(event.run);
-        self.draw_up_as_of(opened, (event.at, sequence), metering);
+        self.draw_up(opened, (event.at, sequence), metering);
     }
 
     fn withdrawn(&mut self, event: &InvoiceRunWithdrawn, sequence: Sequence) {
@@ -170,46 +176,60 @@ impl Billing {
     }
 
     /// Forgets the drafts of a run, and what they did not know.
-    fn forget(&mut self, run: RunId) {
+    pub(crate) fn forget(&mut self, run: RunId) {
         self.documents.retain(|place, document| place.run != run || document.issued.is_some());
         self.late.retain(|(of, _), _| *of != run);
     }
 
-    fn draw_up(&mut self, opened: InvoiceRunOpened, sequence: Sequence, metering: &Metering) {
-        let now = opened.at;
-        self.draw_up_as_of(opened, (now, sequence), metering);
-    }
-
-    fn draw_up_as_of(
+    fn draw_up(
         &mut self,
         opened: InvoiceRunOpened,
         (drawn_up_at, sequence): (Timestamp, Sequence),
         metering: &Metering,
     ) {
-        let question = Question::of_run(&opened, self.versions_of(&opened));
+        let drafted = self.drafted(&opened, metering);
+        let run = opened.run;
+        self.begin(opened, (drawn_up_at, sequence));
+        self.fill(run, drafted);
+    }
+
+    /// The drafts of a run, and what there is to say of them. A pure reading of the view.
+    pub(crate) fn drafted(&self, opened: &InvoiceRunOpened, metering: &Metering) -> Drafted {
+        let question = Question::of_run(opened, self.versions_of(opened));
         let (drafts, warnings) = self.drafts(question, metering);
-        let suspended_usage = self.suspended_within(&opened, metering);
+        let suspended_usage = self.suspended_within(opened, metering);
         let told = (suspended_usage > 0).then_some(Warning::SuspendedUsage { events: suspended_usage });
-        let gaps = self.gaps_within(&opened, metering);
-        let warnings: Vec<Warning> = told.into_iter().chain(warnings).chain(gaps).collect();
+        let gaps = self.gaps_within(opened, metering);
+        let warnings = told.into_iter().chain(warnings).chain(gaps).collect();
+        let documents = drafts.into_iter().map(|invoice| {
+            let place = DocumentPlace::of(opened.run, invoice.buyer.party);
+            (place, Document { invoice, issued: None }.into())
+        });
+        Drafted { documents: documents.collect(), warnings, suspended_usage }
+    }
+
+    /// A run that has no drafts yet.
+    pub(crate) fn begin(&mut self, opened: InvoiceRunOpened, (drawn_up_at, sequence): (Timestamp, Sequence)) {
         self.billed_until = self.billed_until.max(Some(self.over_at(&opened)));
-        let id = opened.run;
-        let silent_on = warnings.iter().filter_map(Warning::passed_over).collect();
         let run = Run {
-            opened,
             sequence,
             drawn_up_at,
-            warnings,
-            suspended_usage,
+            warnings: Vec::new(),
+            suspended_usage: 0,
             finalised: None,
             withdrawn: false,
-            silent_on,
+            silent_on: BTreeSet::new(),
+            opened,
         };
-        self.runs.insert(id, run);
-        for invoice in drafts {
-            self.documents
-                .insert(DocumentPlace::of(id, invoice.buyer.party), Document { invoice, issued: None });
-        }
+        self.runs.insert(run.opened.run, run);
+    }
+
+    /// The drafts of a run that was begun.
+    pub(crate) fn fill(&mut self, run: RunId, drafted: Drafted) {
+        let Some(run) = self.runs.get_mut(&run) else { return };
+        run.silent_on = drafted.warnings.iter().filter_map(Warning::passed_over).collect();
+        (run.warnings, run.suspended_usage) = (drafted.warnings, drafted.suspended_usage);
+        self.documents.extend(drafted.documents);
     }
 
     /// How many suspended reports may be about the period of a run, as the seller has it.
@@ -256,7 +276,7 @@ impl Billing {
         self.credits.invoiced(&invoice);
         self.issued.insert(invoice.id.clone(), place);
         self.of_payer.entry(place.payer).or_default().push(place);
-        self.documents.insert(place, Document { invoice, issued: Some(sequence) });
+        self.documents.insert(place, Document { invoice, issued: Some(sequence) }.into());
     }
 
     /// Somebody wrote a credit note.

@@ -15,13 +15,14 @@ use slapledger_core::domain::instance::{
 };
 use slapledger_core::domain::pricing::Matched;
 use slapledger_core::domain::time::{Period, Timestamp};
+use slapledger_projections::CopyOnWrite;
 
 use crate::rating::StatesPriced;
 
 /// All instances that ever were.
-#[derive(Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Histories {
-    by_id: BTreeMap<InstanceId, History>,
+    by_id: BTreeMap<InstanceId, CopyOnWrite<History>>,
 }
 
 /// The past of one instance.
@@ -57,12 +58,12 @@ pub(crate) struct Allocation {
 
 impl Histories {
     pub(crate) fn get(&self, instance: InstanceId) -> Option<&History> {
-        self.by_id.get(&instance)
+        self.by_id.get(&instance).map(|history| &**history)
     }
 
     /// All instances.
     pub(crate) fn all(&self) -> impl Iterator<Item = (InstanceId, &History)> {
-        self.by_id.iter().map(|(id, history)| (*id, history))
+        self.by_id.iter().map(|(id, history)| (*id, &**history))
     }
 
     /// All instances of everybody who has any.
@@ -100,7 +101,7 @@ impl Histories {
         };
         let (owner, reference) = (event.owner, event.reference.clone());
         let history = History { owner, reference, attributes: vec![attributes], allocation: None };
-        self.by_id.insert(event.instance, history);
+        self.by_id.insert(event.instance, history.into());
     }
 
     fn changed(&mut self, event: &InstanceChanged, by: Sequence) {

@@ -8,6 +8,8 @@
 mod behind;
 pub mod diff;
 mod document;
+pub mod doubt;
+mod drafting;
 mod drafts;
 mod events;
 pub mod explain;

@@ -14,7 +14,7 @@ const ATTRIBUTE: &str = "region";
 type Said = (Timestamp, Option<Box<str>>);
 
 /// The regions of all computers that ever said one.
-#[derive(Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Regions {
     by_computer: BTreeMap<ComputerId, Vec<Said>>,
 }

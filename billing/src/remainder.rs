@@ -142,7 +142,7 @@ impl Billing {
         let charges = self.corrections.get(invoice).into_iter().flatten();
         charges.filter_map(|charge| self.charges.get(charge)).map(|charge| {
             let place = charge.invoice.as_ref().and_then(|invoice| self.issued.get(invoice));
-            let document = place.and_then(|place| self.documents.get(place));
+            let document = place.and_then(|place| self.documents.get(place)).map(|document| &**document);
             let by_hand = LineKind::OneOff { charge: charge.recorded.charge };
             let on = document.and_then(|document| {
                 Some((document, document.invoice.lines.iter().find(|line| line.kind == by_hand)?))
@@ -152,7 +152,7 @@ impl Billing {
     }
 
     fn line_at(&self, (place, n): (DocumentPlace, u32)) -> Option<(&Document, &InvoiceLine)> {
-        let document = self.documents.get(&place)?;
+        let document = &**self.documents.get(&place)?;
         Some((document, line_of(&document.invoice, n)?))
     }
 
@@ -166,7 +166,7 @@ impl Billing {
     pub(crate) fn of_void(&self, seller: (PartyId, Currency), payer: PartyId) -> Vec<OfVoid> {
         let mut found: Vec<OfVoid> = Vec::new();
         for place in self.voided.get(&payer).into_iter().flatten() {
-            let Some(void) = self.documents.get(place) else { continue };
+            let Some(void) = self.documents.get(place).map(|document| &**document) else { continue };
             if (void.invoice.seller.party, void.invoice.currency) != seller {
                 continue;
             }

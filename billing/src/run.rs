@@ -9,6 +9,7 @@ use slapledger_core::domain::id::RunId;
 use slapledger_core::domain::invoice::{FinaliseInvoice, FinaliseInvoiceRun, Invoice, InvoiceParty};
 use slapledger_core::domain::time::Timestamp;
 
+use crate::doubt::in_doubt;
 use crate::view::Billing;
 
 /// The run was drawn up before its period was over for all of its payers.
@@ -33,7 +34,7 @@ pub fn check_over(billing: &Billing, run: RunId) -> Result<(), OpenedEarly> {
     Ok(())
 }
 
-/// The commands that make the drafts of a run final, those left that are none yet. `reseal` is given a draft and one
+/// The commands that make the drafts of a run final, those left that are none yet and whose usage is not in doubt. `reseal` is given a draft and one
 /// of its parties, seller first, and returns it with what is sealed under the retention key of that invoice.
 pub fn finalise_drafts<E>(
     billing: &Billing,
@@ -41,7 +42,9 @@ pub fn finalise_drafts<E>(
     mut reseal: impl FnMut(&Invoice, &InvoiceParty) -> Result<InvoiceParty, E>,
 ) -> Result<impl Iterator<Item = Result<FinaliseInvoice, E>>, OpenedEarly> {
     check_over(billing, run)?;
+    let in_doubt = in_doubt(billing, run);
     let drafts = billing.documents_of(run).filter(|document| document.issued.is_none());
+    let drafts = drafts.filter(move |document| !in_doubt.contains_key(&document.invoice.buyer.party));
     Ok(drafts.map(move |document| {
         let mut draft = document.invoice.clone();
         draft.seller = reseal(&document.invoice, &document.invoice.seller)?;

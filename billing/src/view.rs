@@ -1,13 +1,14 @@
 //! The billing view: metering, prices, invoice runs, their drafts and the documents that were issued.
 //!
-//! A fold of events. When a run is opened its drafts are computed here and then, from the state at that very event,
-//! so that they are a function of the events up to the cut-off: whatever comes later leaves them as they are, and a
-//! rebuild gives them back byte for byte. When an invoice is issued its document takes the place of the draft. Nothing
+//! A fold of events. When a run is opened its drafts are computed from the state at that very event, so that they are a
+//! function of the events up to the cut-off: whatever comes later leaves them as they are, and a rebuild gives them back
+//! byte for byte. A view that is read meanwhile has them computed apart (`drafting`). When an invoice is issued its document takes the place of the draft. Nothing
 //! is decided here; what may become final, and under which number, is the domain's to say.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
 use std::ops::Bound;
+use std::sync::{Arc, OnceLock};
 
 use bincode::{Decode, Encode};
 use serde::Serialize;
@@ -21,9 +22,10 @@ use slapledger_core::domain::pricing::{PriceBook, PriceBooks};
 use slapledger_core::domain::tax::Taxes;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::log::envelope::Recorded;
-use slapledger_projections::Page;
 use slapledger_projections::metering::Metering;
-use slapledger_projections::view::{Projection, View, get, put};
+use slapledger_projections::stop::StopFlag;
+use slapledger_projections::view::{Deferred, Projection, View, get, put};
+use slapledger_projections::{CopyOnWrite, Page};
 
 use crate::document::Payer;
 use crate::history::Histories;
@@ -32,7 +34,9 @@ use crate::regions::Regions;
 use crate::warning::Warning;
 
 /// Metering, billing and the books of one project, at one position.
-#[derive(Debug, Default)]
+///
+/// A clone is a generation: it costs next to nothing, never changes, and is what rating works on while the view goes on.
+#[derive(Debug, Clone, Default)]
 pub struct BillingView {
     /// What was used.
     pub metering: Metering,
@@ -40,10 +44,30 @@ pub struct BillingView {
     pub billing: Billing,
     /// What that means in double entry.
     pub journal: Journal,
+    /// Drafts that are being computed: of runs that are there without them.
+    pub(crate) drafting: CopyOnWrite<BTreeMap<RunId, Arc<DraftJob>>>,
+}
+
+/// The drafts of a run that are being computed (`crate::drafting`).
+#[derive(Debug)]
+pub(crate) struct DraftJob {
+    pub(crate) opened: InvoiceRunOpened,
+    /// The view at the event that asks for them.
+    pub(crate) generation: BillingView,
+    pub(crate) drafted: OnceLock<Drafted>,
+    pub(crate) stop: StopFlag,
+}
+
+/// The drafts of a run, and what there is to say of them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Drafted {
+    pub(crate) documents: Vec<(DocumentPlace, CopyOnWrite<Document>)>,
+    pub(crate) warnings: Vec<Warning>,
+    pub(crate) suspended_usage: u64,
 }
 
 impl View for BillingView {
-    const FORMAT: u32 = 14;
+    const FORMAT: u32 = 15;
 
     fn apply(&mut self, event: &Recorded) {
         self.billing.before_metering(event, &self.metering);
@@ -52,12 +76,25 @@ impl View for BillingView {
         self.journal.apply(event);
     }
 
+    fn apply_live(&mut self, event: &Recorded) -> Option<Deferred<Self>> {
+        self.take_over(event)
+    }
+
     fn projections(&self) -> Vec<Box<dyn Projection + '_>> {
-        vec![Box::new(&self.metering), Box::new(&self.billing), Box::new(&self.journal)]
+        let billing: Box<dyn Projection + '_> = if self.drafting.is_empty() {
+            Box::new(&self.billing)
+        } else {
+            // What is written is whole.
+            let mut whole = self.clone();
+            whole.settle_all();
+            Box::new(whole.billing)
+        };
+        vec![Box::new(&self.metering), billing, Box::new(&self.journal)]
     }
 
     fn read(from: &mut dyn Read) -> io::Result<Self> {
-        Ok(Self { metering: Metering::read_from(from)?, billing: get(from)?, journal: get(from)? })
+        let (metering, billing, journal) = (Metering::read_from(from)?, get(from)?, get(from)?);
+        Ok(Self { metering, billing, journal, drafting: CopyOnWrite::default() })
     }
 }
 
@@ -71,49 +108,49 @@ impl BillingView {
     }
 }
 
-/// Prices, what they are applied to, and the documents.
-#[derive(Debug, Default, PartialEq, Eq, Encode, Decode)]
+/// Prices, what they are applied to, and the documents. A clone shares all of it until one of the two changes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Billing {
-    pub(crate) payers: BTreeMap<PartyId, Payer>,
-    pub(crate) taxes: Taxes,
-    pub(crate) histories: Histories,
-    pub(crate) regions: Regions,
-    pub(crate) books: PriceBooks,
+    pub(crate) payers: CopyOnWrite<BTreeMap<PartyId, Payer>>,
+    pub(crate) taxes: CopyOnWrite<Taxes>,
+    pub(crate) histories: CopyOnWrite<Histories>,
+    pub(crate) regions: CopyOnWrite<Regions>,
+    pub(crate) books: CopyOnWrite<PriceBooks>,
     /// The event that published each version of a book, the first being version 1.
-    pub(crate) published: BTreeMap<PriceBookName, Vec<Sequence>>,
-    pub(crate) runs: BTreeMap<RunId, Run>,
-    pub(crate) documents: BTreeMap<DocumentPlace, Document>,
-    pub(crate) issued: BTreeMap<InvoiceId, DocumentPlace>,
+    pub(crate) published: CopyOnWrite<BTreeMap<PriceBookName, Vec<Sequence>>>,
+    pub(crate) runs: CopyOnWrite<BTreeMap<RunId, Run>>,
+    pub(crate) documents: CopyOnWrite<BTreeMap<DocumentPlace, CopyOnWrite<Document>>>,
+    pub(crate) issued: CopyOnWrite<BTreeMap<InvoiceId, DocumentPlace>>,
     /// The places of the documents of each payer that are issued.
-    pub(crate) of_payer: BTreeMap<PartyId, Vec<DocumentPlace>>,
+    pub(crate) of_payer: CopyOnWrite<BTreeMap<PartyId, Vec<DocumentPlace>>>,
     /// Lines of invoices that are not issued yet: their event is the next.
-    pub(crate) parts: BTreeMap<InvoiceId, Vec<InvoiceLine>>,
+    pub(crate) parts: CopyOnWrite<BTreeMap<InvoiceId, Vec<InvoiceLine>>>,
     /// What later documents took of the lines of earlier ones.
-    pub(crate) remainders: Remainders,
+    pub(crate) remainders: CopyOnWrite<Remainders>,
     /// What is credited, paid and due of each invoice.
-    pub(crate) balances: Balances,
+    pub(crate) balances: CopyOnWrite<Balances>,
     /// The documents of each payer that are void.
-    pub(crate) voided: BTreeMap<PartyId, BTreeSet<DocumentPlace>>,
+    pub(crate) voided: CopyOnWrite<BTreeMap<PartyId, BTreeSet<DocumentPlace>>>,
     /// Lines that charged a payer in advance.
-    pub(crate) in_advance: BTreeMap<PartyId, Vec<(DocumentPlace, u32)>>,
+    pub(crate) in_advance: CopyOnWrite<BTreeMap<PartyId, Vec<(DocumentPlace, u32)>>>,
     /// Charges by hand.
-    pub(crate) charges: BTreeMap<ChargeId, Charge>,
+    pub(crate) charges: CopyOnWrite<BTreeMap<ChargeId, Charge>>,
     /// Those that correct lines of a document.
-    pub(crate) corrections: BTreeMap<InvoiceId, BTreeSet<ChargeId>>,
+    pub(crate) corrections: CopyOnWrite<BTreeMap<InvoiceId, BTreeSet<ChargeId>>>,
     /// Those that are on no invoice yet, by customer.
-    pub(crate) open_charges: BTreeMap<PartyId, BTreeSet<ChargeId>>,
+    pub(crate) open_charges: CopyOnWrite<BTreeMap<PartyId, BTreeSet<ChargeId>>>,
     /// What is left of prepaid credits.
-    pub(crate) credits: Credits,
+    pub(crate) credits: CopyOnWrite<Credits>,
     /// How they were granted, and the events that did.
-    pub(crate) granted: BTreeMap<CreditId, (CreditGranted, Sequence)>,
+    pub(crate) granted: CopyOnWrite<BTreeMap<CreditId, (CreditGranted, Sequence)>>,
     /// What a run could not know of a payer: usage that was recorded after its cut-off.
-    pub(crate) late: BTreeMap<(RunId, PartyId), Late>,
+    pub(crate) late: CopyOnWrite<BTreeMap<(RunId, PartyId), Late>>,
     /// Lines that adjusted what a run charged a payer.
-    pub(crate) adjusted: BTreeMap<(RunId, PartyId), Vec<(DocumentPlace, u32)>>,
+    pub(crate) adjusted: CopyOnWrite<BTreeMap<(RunId, PartyId), Vec<(DocumentPlace, u32)>>>,
     /// As of when what a run charged a payer was adjusted, by rising sequences.
-    pub(crate) settled: BTreeMap<(RunId, PartyId), Vec<Sequence>>,
+    pub(crate) settled: CopyOnWrite<BTreeMap<(RunId, PartyId), Vec<Sequence>>>,
     /// What was late until a run settled it for a payer, and about which run: it is late again if that document is void.
-    pub(crate) was_late: BTreeMap<(RunId, PartyId), Vec<(RunId, Late)>>,
+    pub(crate) was_late: CopyOnWrite<BTreeMap<(RunId, PartyId), Vec<(RunId, Late)>>>,
     /// No run is about usage from here on.
     pub(crate) billed_until: Option<Timestamp>,
 }
@@ -389,7 +426,7 @@ impl Billing {
         let (first, last) =
             (DocumentPlace::of(run, PartyId(u64::MIN)), DocumentPlace::of(run, PartyId(u64::MAX)));
         let of_run = self.documents.range(first..=last);
-        of_run.filter(|(place, _)| place.note == 0).map(|(_, document)| document)
+        of_run.filter(|(place, _)| place.note == 0).map(|(_, document)| &**document)
     }
 
     /// The drafts of a run that are no invoices yet, of payers after one.
@@ -399,13 +436,13 @@ impl Billing {
         });
         let to =
             Bound::Included(DocumentPlace { note: u32::MAX, ..DocumentPlace::of(run, PartyId(u64::MAX)) });
-        let documents = self.documents.range((from, to)).map(|(_, document)| document);
+        let documents = self.documents.range((from, to)).map(|(_, document)| &**document);
         documents.filter(|document| document.issued.is_none()).map(|document| &document.invoice)
     }
 
     /// An invoice by its number, or the draft or invoice by the id it had as a draft.
     pub fn document(&self, id: &str) -> Option<&Document> {
-        self.documents.get(&self.place(id)?)
+        self.documents.get(&self.place(id)?).map(|document| &**document)
     }
 
     /// Invoices and drafts after one, of one payer or of all, in one state or in both; by run and payer.
@@ -417,7 +454,8 @@ impl Billing {
         limit: usize,
     ) -> Page<&Document, DocumentPlace> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let all = self.documents.range((from, Bound::Unbounded)).map(|(place, document)| (*place, document));
+        let all =
+            self.documents.range((from, Bound::Unbounded)).map(|(place, document)| (*place, &**document));
         let wanted = all.filter(|(place, document)| {
             payer.is_none_or(|payer| payer == place.payer)
                 && state.is_none_or(|state| state == document.state())
@@ -447,7 +485,9 @@ impl Billing {
     /// The credit notes that were written about a document.
     pub fn notes_on(&self, run: RunId, payer: PartyId) -> impl Iterator<Item = &Document> {
         let first = DocumentPlace { run, payer, note: 1 };
-        self.documents.range(first..=DocumentPlace { note: u32::MAX, ..first }).map(|(_, document)| document)
+        self.documents
+            .range(first..=DocumentPlace { note: u32::MAX, ..first })
+            .map(|(_, document)| &**document)
     }
 
     fn place(&self, id: &str) -> Option<DocumentPlace> {

@@ -116,6 +116,13 @@ pub enum Warning {
         /// How many.
         computers: u64,
     },
+    /// Usage of a payer is not charged that may have to be: nothing of theirs can become final.
+    UsageInDoubt {
+        /// Whose.
+        payer: PartyId,
+        /// What is not charged.
+        what: Box<str>,
+    },
 }
 
 impl Warning {
@@ -133,9 +140,15 @@ impl Warning {
             Self::NoPeriod { payer }
             | Self::Invoiced { payer, .. }
             | Self::TooMuchTogether { payer, .. }
-            | Self::MissingDetails { payer, .. } => Some(*payer),
+            | Self::MissingDetails { payer, .. }
+            | Self::UsageInDoubt { payer, .. } => Some(*payer),
             _ => None,
         }
+    }
+
+    /// Whether it says that usage is too much to be charged.
+    pub(crate) fn is_too_much(&self) -> bool {
+        matches!(self, Self::TooMuch { .. } | Self::TooMuchTogether { .. })
     }
 
     /// The instance it is about, if it is about one.
@@ -155,7 +168,9 @@ impl Warning {
     /// Who was not looked at, if it says so.
     pub(crate) fn passed_over(&self) -> Option<PartyId> {
         match self {
-            Self::NoPeriod { payer } | Self::Invoiced { payer, .. } => Some(*payer),
+            Self::NoPeriod { payer } | Self::Invoiced { payer, .. } | Self::UsageInDoubt { payer, .. } => {
+                Some(*payer)
+            }
             _ => None,
         }
     }
@@ -214,6 +229,9 @@ impl fmt::Display for Warning {
                     "{computer}: by its own count {} between {after} and {before} never came",
                     Reports(*events)
                 )
+            }
+            Self::UsageInDoubt { payer, what } => {
+                write!(f, "{payer}: nothing can become final while usage is in doubt: {what}")
             }
             Self::MoreComputers { computers } => {
                 write!(

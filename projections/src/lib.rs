@@ -7,6 +7,7 @@
 pub mod access;
 pub mod calendar;
 pub mod catalogue;
+pub mod copy_on_write;
 pub mod instances;
 pub mod inventory;
 pub mod metering;
@@ -16,9 +17,11 @@ pub mod replay;
 pub mod runner;
 pub mod slap;
 mod snapshot;
+pub mod stop;
 pub mod view;
 
 pub use access::AccessView;
+pub use copy_on_write::CopyOnWrite;
 pub use page::Page;
 pub use projects::Projects;
 pub use runner::Runner;

@@ -13,7 +13,7 @@ use slapledger_core::domain::event::Stream;
 use slapledger_core::domain::id::ProjectId;
 use slapledger_core::log::envelope::Recorded;
 
-use crate::view::{Projection, View, get, put};
+use crate::view::{Deferred, Projection, View, get, put};
 
 /// The views of all projects.
 #[derive(Debug, Default)]
@@ -70,6 +70,15 @@ impl<V: View> View for Projects<V> {
         if V::LOOKS_AT_USAGE || !matches!(*event.stream, Stream::Usage(_)) {
             self.enter(event.project()).apply(event);
         }
+    }
+
+    fn apply_live(&mut self, event: &Recorded) -> Option<Deferred<Self>> {
+        if !V::LOOKS_AT_USAGE && matches!(*event.stream, Stream::Usage(_)) {
+            return None;
+        }
+        let project = event.project();
+        let deferred = self.enter(project).apply_live(event)?;
+        Some(deferred.within(move |projects: &mut Self| projects.enter(project)))
     }
 
     fn projections(&self) -> Vec<Box<dyn Projection + '_>> {

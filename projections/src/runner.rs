@@ -4,6 +4,9 @@
 //! command; between groups, readers that wait are let in first. The position is under the same lock: what is read is
 //! exact for the sequence it comes with. A view that cannot go on stays readable where it is, and says so.
 //!
+//! What an event leaves to be done apart ([`View::apply_live`]) is done by a thread of its own, one after the other, while
+//! the view goes on and is read; only its result is taken over under the lock. No snapshot is taken meanwhile.
+//!
 //! A start is a snapshot and the events after it; a snapshot that does not fit the log is discarded. A rebuild reads
 //! the log from the first event beside the view that is in use, and takes its place at the same sequence.
 //!
@@ -12,8 +15,8 @@
 use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -28,12 +31,15 @@ use tracing::{error, info, warn};
 
 use crate::replay::{ReplayFault, replay};
 use crate::snapshot::{ViewSnapshotFile, ViewSnapshotHeader};
-use crate::view::{Part, View};
+use crate::view::{Deferred, Part, View};
 
 /// How many events a view may be ahead of its snapshot before another is taken: at least, and at most. In between, as many
 /// as make a fifth of the log: a snapshot of a long log is large, and what it saves at a start is not.
 const SNAPSHOT_EVERY: RangeInclusive<u64> = 1_000_000..=2_500_000;
 const SNAPSHOT_SHARE: u64 = 5;
+/// How long the end of a runner waits for work that is done apart. Without it there is no last snapshot, and the next start
+/// reads more of the log.
+const LAST_WORK: Duration = Duration::from_secs(5);
 /// How long a reader waits for a sequence.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -203,6 +209,10 @@ struct Shared<V> {
     snapshot: AtomicU64,
     /// The last event when a snapshot was last tried.
     tried: AtomicU64,
+    /// What is done apart, to the thread that does it.
+    apart: OnceLock<mpsc::Sender<Deferred<V>>>,
+    /// How much of it is not taken over yet.
+    unfinished: AtomicUsize,
     /// Held by whoever writes the snapshot.
     snapshotting: Mutex<()>,
     rebuilding: Mutex<Option<Arc<AtomicU64>>>,
@@ -287,6 +297,8 @@ impl<V: View> Runner<V> {
             options,
             snapshot: AtomicU64::new(snapshot.0),
             tried: AtomicU64::new(snapshot.0),
+            apart: OnceLock::new(),
+            unfinished: AtomicUsize::new(0),
             snapshotting: Mutex::default(),
             rebuilding: Mutex::default(),
         });
@@ -343,6 +355,50 @@ impl<V: View> Runner<V> {
         drop(waiting);
         self.shared.judge(min)?;
         Ok(self.read(read))
+    }
+
+    /// Reads the view as soon as `read` finds what it looks for, and at the latest in so long; none, if it does not.
+    pub async fn read_when<R>(
+        &self,
+        patience: Duration,
+        read: impl Fn(&V, Sequence) -> Option<R>,
+    ) -> Option<R> {
+        let until = tokio::time::Instant::now() + patience;
+        let mut progress = self.shared.progress.subscribe();
+        loop {
+            progress.mark_unchanged();
+            if let Some(found) = self.read(&read) {
+                return Some(found);
+            }
+            if !matches!(tokio::time::timeout_at(until, progress.changed()).await, Ok(Ok(()))) {
+                return self.read(&read);
+            }
+        }
+    }
+
+    /// The same, for a thread without a runtime.
+    pub fn read_when_blocking<R>(
+        &self,
+        patience: Duration,
+        read: impl Fn(&V, Sequence) -> Option<R>,
+    ) -> Option<R> {
+        let until = Instant::now() + patience;
+        loop {
+            // Whoever tells of progress takes this lock: nothing is missed between the look and the wait.
+            let mut waiting = self.shared.waiting.lock();
+            if let Some(found) = self.read(&read) {
+                return Some(found);
+            }
+            if self.shared.moved.wait_until(&mut waiting, until).timed_out() {
+                return self.read(&read);
+            }
+        }
+    }
+
+    /// Waits until all that was left to be done apart is taken over, so long at most; whether it is.
+    pub fn settle(&self, patience: Duration) -> bool {
+        let settled = || (self.shared.unfinished.load(Ordering::Acquire) == 0).then_some(());
+        self.read_when_blocking(patience, |_, _| settled()).is_some()
     }
 
     /// The last event it has taken over.
@@ -496,19 +552,55 @@ impl<V: View> Shared<V> {
         self.moved.notify_all();
     }
 
+    /// Has work done apart.
+    fn defer(self: &Arc<Self>, work: Deferred<V>) {
+        self.unfinished.fetch_add(1, Ordering::AcqRel);
+        let to = self.apart.get_or_init(|| {
+            let (to, all) = mpsc::channel::<Deferred<V>>();
+            // It ends with the view: it keeps nothing of it while it waits.
+            let shared = Arc::downgrade(self);
+            let work = move || {
+                for work in all {
+                    let done = catch_unwind(AssertUnwindSafe(|| work.run()));
+                    let Some(shared) = shared.upgrade() else { return };
+                    if let Ok(finish) = done {
+                        finish(&mut shared.kept.write().view);
+                    } else {
+                        let cause: Arc<str> = "what was done apart panicked".into();
+                        error!(view = shared.name, %cause, "a view stops");
+                        shared.tell(|progress| progress.fault = Some(cause));
+                    }
+                    shared.unfinished.fetch_sub(1, Ordering::AcqRel);
+                    shared.tell(|_| ());
+                }
+            };
+            let thread = thread::Builder::new().name(format!("{}-apart", self.name)).spawn(work);
+            drop(thread.expect("a thread is made for the first run, when there are few"));
+            to
+        });
+        // The thread ends only with what it is a part of.
+        let _ = to.send(work);
+    }
+
     /// The error is that of the last snapshot; why the view stopped by itself is said in its progress.
-    fn run(&self) -> Result<(), String> {
+    fn run(self: &Arc<Self>) -> Result<(), String> {
         if let Err(cause) = self.follow() {
             let cause: Arc<str> = cause.into();
             error!(view = self.name, %cause, "a view stops");
             self.tell(|progress| progress.fault = Some(cause));
             return Ok(());
         }
+        let until = Instant::now() + LAST_WORK;
+        let mut waiting = self.waiting.lock();
+        while self.unfinished.load(Ordering::Acquire) > 0
+            && !self.moved.wait_until(&mut waiting, until).timed_out()
+        {}
+        drop(waiting);
         self.take_snapshot()
     }
 
     /// Takes over what the feed gives, until it ends.
-    fn follow(&self) -> Result<(), String> {
+    fn follow(self: &Arc<Self>) -> Result<(), String> {
         let mut position = self.kept.read().position;
         while let Some(group) = self.feed.next(position)? {
             position = match catch_unwind(AssertUnwindSafe(|| self.take_over(&group))) {
@@ -534,17 +626,21 @@ impl<V: View> Shared<V> {
         Ok(())
     }
 
-    fn take_over(&self, group: &[Recorded]) -> Result<Sequence, String> {
+    fn take_over(self: &Arc<Self>, group: &[Recorded]) -> Result<Sequence, String> {
+        let mut deferred = Vec::new();
         let mut kept = self.kept.write();
         for event in group {
             if event.sequence != kept.position.next() {
                 return Err(format!("sequence {} follows {} in its feed", event.sequence, kept.position));
             }
-            kept.view.apply(event);
+            deferred.extend(kept.view.apply_live(event));
             kept.position = event.sequence;
         }
         let position = kept.position;
         RwLockWriteGuard::unlock_fair(kept);
+        for work in deferred {
+            self.defer(work);
+        }
         self.tell(|progress| progress.position = position);
         if group.is_empty() { Err(format!("nothing follows {position} in its feed")) } else { Ok(position) }
     }
@@ -557,6 +653,11 @@ impl<V: View> Shared<V> {
         let _alone = self.snapshotting.lock();
         // What a fold left behind that broke is not worth keeping.
         if self.progress.borrow().fault.is_some() {
+            return Ok(());
+        }
+        // Writing would wait for it, and the events after it with that.
+        if self.unfinished.load(Ordering::Acquire) > 0 {
+            warn!(view = self.name, "a view is not snapshotted while drafts are computed");
             return Ok(());
         }
         // Not a plain read lock: a writer that waits for one keeps new readers out.

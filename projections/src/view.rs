@@ -43,6 +43,13 @@ pub trait View: Default + Send + Sync + 'static {
     /// Takes the next event over. Total: what is recorded cannot be refused.
     fn apply(&mut self, event: &Recorded);
 
+    /// The same for a view that others read meanwhile: what takes long may be left to be done apart. Until it is done the
+    /// view is as it would be without it, and reads say so; what is written is always whole.
+    fn apply_live(&mut self, event: &Recorded) -> Option<Deferred<Self>> {
+        self.apply(event);
+        None
+    }
+
     /// Its projections, in a fixed order.
     fn projections(&self) -> Vec<Box<dyn Projection + '_>>;
 
@@ -71,6 +78,32 @@ pub trait View: Default + Send + Sync + 'static {
         let mut rest = bytes;
         let view = Self::read(&mut rest).ok()?;
         rest.is_empty().then_some(view)
+    }
+}
+
+/// Takes over into a view what was done apart from it.
+pub type Finish<V> = Box<dyn FnOnce(&mut V) + Send>;
+
+/// Long work that an event left to be done apart from its view, without a lock.
+pub struct Deferred<V>(Box<dyn FnOnce() -> Finish<V> + Send>);
+
+impl<V: 'static> Deferred<V> {
+    /// Work, which returns what takes its result over; that must be short.
+    pub fn new(work: impl FnOnce() -> Finish<V> + Send + 'static) -> Self {
+        Self(Box::new(work))
+    }
+
+    /// Does the work.
+    pub fn run(self) -> Finish<V> {
+        (self.0)()
+    }
+
+    /// The same for a view of which this one is a part.
+    pub fn within<W: 'static>(self, part: impl FnOnce(&mut W) -> &mut V + Send + 'static) -> Deferred<W> {
+        Deferred::new(move || {
+            let finish = self.run();
+            Box::new(move |whole: &mut W| finish(part(whole)))
+        })
     }
 }
 

@@ -411,6 +411,7 @@ impl CommandSender {
             unit: "piece".into(),
             conversion: Conversion::NONE,
             group_by: Vec::new(),
+            most: None,
         };
         let (per, free, tariff) = (Per::Instance, Quantity::ZERO, Tariff::PerUnit { price });
         let usage = Model::Usage { resource, per, free, tariff };

@@ -19,6 +19,9 @@ use slapledger_tests::random::Random;
 
 use crate::whole::Whole;
 
+/// How long is waited for a view.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// The readers of one writer.
 pub(crate) struct LogReaders {
     store: Arc<MemoryStore>,
@@ -48,6 +51,9 @@ impl LogReaders {
     /// What a project is billed, at the end of the log.
     pub(crate) fn billing<R>(&self, project: ProjectId, read: impl FnOnce(&Billing) -> R) -> R {
         let last = self.publisher.head().last;
+        // What is read decides what is done next: it must not depend on how long drafts take.
+        let settled = self.billing.read_at_blocking(last, |_, _| ()).is_ok() && self.billing.settle(PATIENCE);
+        assert!(settled, "drafts are there in the end");
         let read = self.billing.read_at_blocking(last, |views, at| {
             assert_eq!(at, last, "a view is where the log ends");
             read(&views.of(project).billing)
@@ -93,6 +99,8 @@ impl LogReaders {
     pub(crate) fn check(&self, whole: &Whole, random: &mut Random) {
         let last = self.publisher.head().last;
         assert_eq!(last.0, whole.last, "readers are shown what is durable");
+        self.billing.read_at_blocking(last, |_, _| ()).expect("a view that follows");
+        assert!(self.billing.settle(PATIENCE), "drafts are there in the end");
         let slap = self.slap.read_at_blocking(last, |views, _| {
             whole.projects().for_each(|(project, facts)| facts.check_slap(views.of(project)));
         });
@@ -148,11 +156,7 @@ fn start<V: View>(
     folder: Option<&Path>,
     random: &mut Random,
 ) -> Runner<V> {
-    let options = Options {
-        folder: folder.map(Path::to_owned),
-        patience: Duration::from_secs(60),
-        ..Options::default()
-    };
+    let options = Options { folder: folder.map(Path::to_owned), patience: PATIENCE, ..Options::default() };
     let begin = || {
         let shared: Arc<dyn EventStore> = Arc::clone(store) as Arc<dyn EventStore>;
         Runner::start(name, Feed::new(publisher), shared, options.clone(), |_| ())

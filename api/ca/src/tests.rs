@@ -133,7 +133,7 @@ fn the_text_says_what_openssl_says() {
     );
     check(
         &computer("Computer Ä, CN=x/y"),
-        &format!("        Subject: CN=Computer Ä, CN=x/y/{mail}"),
+        &format!("        Subject: O=computer, CN=Computer Ä, CN=x/y/{mail}"),
         "CN=Computer",
     );
 }

@@ -14,6 +14,7 @@ pub mod folder;
 pub mod health;
 mod identity;
 pub mod lost_keys;
+pub mod rating_pool;
 mod restored;
 pub mod shipping;
 mod views;
@@ -46,6 +47,7 @@ use documents::DocumentCaches;
 use erased_keys::DestructionDue;
 use health::{HealthFault, Monitor};
 use lost_keys::LostKeys;
+use rating_pool::RatingPool;
 use restored::{RestoredViews, Views};
 use shipping::Shipping;
 
@@ -73,6 +75,8 @@ pub struct Engine {
     pub billing: Runner<Projects<BillingView>>,
     /// Projects and credentials.
     pub access: Runner<AccessView>,
+    /// Where what takes long is rated.
+    pub rating: RatingPool,
     /// What nodes fetch, as it was last written.
     pub documents: Arc<DocumentCaches>,
     /// When computers were last heard of.
@@ -140,6 +144,8 @@ pub struct WriterBounds {
     pub reserve_bytes: Option<u64>,
     /// How long an epoch of the log becomes before it is sealed, if not as long as usual.
     pub epoch_bytes: Option<u64>,
+    /// How many groups of usage an instance may have of a resource in a month.
+    pub most_groups: Option<usize>,
 }
 
 /// How much room there is on the file system of a folder for the account of this process.
@@ -182,7 +188,7 @@ impl Engine {
             }
             (open.accept)()
         };
-        let WriterBounds { clock, reserve_bytes, epoch_bytes } = bounds;
+        let WriterBounds { clock, reserve_bytes, epoch_bytes, most_groups } = bounds;
         let sled = Arc::new(folder::open_log(&data, epoch_bytes, accept)?);
         let store = Arc::clone(&sled) as Arc<dyn EventStore>;
         let keys = Arc::new(KeyRing::open(&ring, &of_ring)?);
@@ -199,7 +205,7 @@ impl Engine {
             let data = data.clone();
             Box::new(move || free_space(&data))
         };
-        let guards = GuardOptions { clock, room: Some(RoomOptions { reserve_bytes, look }) };
+        let guards = GuardOptions { clock, room: Some(RoomOptions { reserve_bytes, look }), most_groups };
         let state = data.join(folder::STATE);
         let end = store.head()?.last;
         let reads = Arc::clone(&store);
@@ -274,6 +280,7 @@ impl Engine {
             keys,
             slap,
             billing,
+            rating: RatingPool::default(),
             documents,
             contacts: Contacts::default(),
             destruction_due: DestructionDue::default(),

@@ -1,5 +1,8 @@
 //! The views of one project.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use slapledger_core::domain::id::{ProjectId, Sequence};
 use slapledger_projections::runner::{ReadFault, Runner};
 use slapledger_projections::{Projects, View};
@@ -46,6 +49,37 @@ impl<V: View> ProjectView<'_, V> {
         read: impl FnOnce(&V, Sequence) -> R,
     ) -> Result<R, ReadFault> {
         self.runner.read_at_blocking(min, |projects, at| read(projects.of(self.project), at))
+    }
+
+    /// The view as it is now, and the last event it has taken over. It never changes, and who has it holds no lock.
+    pub fn generation(self) -> (V, Sequence)
+    where
+        V: Clone,
+    {
+        self.read(|view, at| (view.clone(), at))
+    }
+
+    /// See [`Runner::read_when`].
+    pub async fn read_when<R>(
+        self,
+        patience: Duration,
+        read: impl Fn(&V, Sequence) -> Option<R>,
+    ) -> Option<R> {
+        self.runner.read_when(patience, |projects, at| read(projects.of(self.project), at)).await
+    }
+
+    /// See [`Runner::read_when_blocking`].
+    pub fn read_when_blocking<R>(
+        self,
+        patience: Duration,
+        read: impl Fn(&V, Sequence) -> Option<R>,
+    ) -> Option<R> {
+        self.runner.read_when_blocking(patience, |projects, at| read(projects.of(self.project), at))
+    }
+
+    /// See [`Runner::status`].
+    pub fn fault(self) -> Option<Arc<str>> {
+        self.runner.status().fault
     }
 
     /// See [`Runner::reach`].

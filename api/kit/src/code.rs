@@ -248,6 +248,9 @@ codes! {
     PartyDetailsMissing "party-details-missing" [409]
         "The document lacks something that its tax categories require.",
         "Add the details that `detail` names to the party.";
+    UsageInDoubt "usage-in-doubt" [409]
+        "Usage of the payer is implausible, or too much to be charged.",
+        "Resolve, dismiss or correct the usage, then refresh the run.";
     NoSeries "no-series" [409]
         "The seller has no series of invoice numbers.",
         "Give the seller a series.";

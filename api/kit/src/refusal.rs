@@ -206,6 +206,7 @@ fn of_pricing(refusal: &PricingRefusal) -> ProblemCode {
         | PricingRefusal::BadMeter { .. }
         | PricingRefusal::BadUnit { .. }
         | PricingRefusal::BadConversion { .. }
+        | PricingRefusal::BadMost { .. }
         | PricingRefusal::BadGroups { .. }
         | PricingRefusal::UndeclaredResource { .. }
         | PricingRefusal::BadRate { .. }
@@ -235,6 +236,7 @@ fn of_invoice(refusal: &InvoiceRefusal) -> ProblemCode {
         InvoiceRefusal::PeriodNotOver { .. } => ProblemCode::PeriodNotOver,
         InvoiceRefusal::InGrace { .. } => ProblemCode::GracePeriod,
         InvoiceRefusal::MissingDetails { .. } => ProblemCode::PartyDetailsMissing,
+        InvoiceRefusal::UsageInDoubt { .. } => ProblemCode::UsageInDoubt,
         InvoiceRefusal::NoSeries { .. } => ProblemCode::NoSeries,
         InvoiceRefusal::ChargeNotOpen { .. } => ProblemCode::ChargeNotOpen,
         InvoiceRefusal::AlreadyInvoiced { .. } => ProblemCode::AlreadyInvoiced,

@@ -470,11 +470,6 @@ impl Source {
     }
 }
 
-/// The command line cannot be understood.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct WrongUsage(String);
-
 /// What the command line says. Help is printed as it is; what is wrong becomes one line.
 fn read() -> anyhow::Result<Cli> {
     Cli::try_parse().map_err(|error| {
@@ -485,12 +480,12 @@ fn read() -> anyhow::Result<Cli> {
         let words = text.trim_start_matches("error: ").lines().map(str::trim);
         let ends = |line: &str| line.starts_with("Usage:") || line.starts_with("For more information");
         let words: Vec<_> = words.take_while(|line| !ends(line)).filter(|line| !line.is_empty()).collect();
-        WrongUsage(format!("{}; --help says what there is", words.join(" "))).into()
+        anyhow::Error::msg(format!("{}; --help says what there is", words.join(" ")))
     })
 }
 
 /// The exit status of an error: 2 if there is no answer yet (an instance that is not ready, a folder that could not be
-/// verified) or the command line is wrong, 75 if it may do when tried again, else 1.
+/// verified), 75 if it may do when tried again, else 1: a script that waits while it is 2 must not wait for a typing error.
 pub fn exit_status(error: &anyhow::Error) -> u8 {
     let told = error.downcast_ref::<console::Told>().map(|told| &told.error);
     if let Some(error) = told.or_else(|| error.downcast_ref::<master::MasterError>()) {
@@ -499,8 +494,7 @@ pub fn exit_status(error: &anyhow::Error) -> u8 {
     if let Some(later) = error.downcast_ref::<Later>() {
         return later.exit_status();
     }
-    let is_two = error.is::<verify::Unverifiable>() || error.is::<WrongUsage>();
-    if is_two { NOT_READY_STATUS } else { 1 }
+    if error.is::<verify::Unverifiable>() { NOT_READY_STATUS } else { 1 }
 }
 
 /// Runs what the command line says. The error is one readable line.

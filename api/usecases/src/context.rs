@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use slapledger_billing::BillingView;
 use slapledger_core::domain::Command;
+use slapledger_core::domain::access::Holder;
 use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::{ComputerId, InstanceId, KeyId, PartitionId, ProjectId, Sequence};
 use slapledger_core::domain::time::Timestamp;
@@ -16,7 +17,9 @@ use slapledger_core::keyring::KeyRing;
 use slapledger_core::ledger::{Accepted, Ledger, Submission, SubmitError};
 use slapledger_core::log::envelope::{Actor, Meta};
 use slapledger_engine::certifier::Certifier;
+use slapledger_engine::rating_pool::{RatingPoolFault, RatingShare};
 use slapledger_engine::{Engine, ProjectView};
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
 use slapledger_kit::text::of_parameters;
 use slapledger_projections::instances::Instance;
@@ -135,13 +138,36 @@ impl RequestContext {
         self.engine.certifier.as_deref().ok_or_else(none)
     }
 
-    /// Reads what takes its time on a thread made for that.
-    pub async fn apart<T: Send + 'static>(
+    /// Reads what takes long from a generation of the billing view, one that has taken over all events up to `min`. The
+    /// work holds no lock and no thread that answers others; it waits for a place in the share of whoever this is for, and
+    /// stops when they do not wait any more.
+    pub async fn rate<T: Send + 'static>(
         self: &Arc<Self>,
-        read: impl FnOnce(&Self) -> T + Send + 'static,
+        min: Sequence,
+        work: impl FnOnce(&Self, &BillingView, Sequence) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
+        self.billing().reach(min).await?;
         let ctx = Arc::clone(self);
-        tokio::task::spawn_blocking(move || read(&ctx)).await.map_err(|error| Problem::fault(&error))
+        let rated = self.engine.rating.run(self.rating_share(), move || {
+            let (view, sequence) = ctx.billing().generation();
+            work(&ctx, &view, sequence)
+        });
+        rated.await.unwrap_or_else(|fault| match fault {
+            RatingPoolFault::Full | RatingPoolFault::NoPlace => {
+                Err(Problem::later(ProblemCode::Overloaded, format!("{fault}; try again later"), 5))
+            }
+            RatingPoolFault::Panicked => Err(Problem::fault(&fault)),
+        })
+    }
+
+    fn rating_share(&self) -> RatingShare {
+        let party = self.caller.principal().map(|principal| match &principal.holder {
+            Holder::Operator(name) => name.clone(),
+            Holder::Party(party) => party.to_string().into(),
+            Holder::Computer(computer) => computer.as_str().into(),
+            Holder::Instance(instance) => instance.to_string().into(),
+        });
+        RatingShare { project: self.project, party: party.unwrap_or_default() }
     }
 
     /// The keys with which to open what is sealed in an instance for whoever this is for.

@@ -10,12 +10,15 @@
 
 pub mod due;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
+use slapledger_billing::BillingView;
+use slapledger_billing::doubt;
 use slapledger_billing::run::{self, OpenedEarly};
 use slapledger_core::domain::calendar::Calendar;
-use slapledger_core::domain::id::{InvoiceId, RunId, Sequence};
+use slapledger_core::domain::id::{InvoiceId, PartyId, RunId, Sequence};
 use slapledger_core::domain::invoice::{
     FinaliseInvoice, FinaliseInvoiceRun, GiveBack, Invoice, InvoiceRefusal, IssueCreditNote,
 };
@@ -34,6 +37,9 @@ use crate::context::RequestContext;
 
 /// How many invoices are under way at most, and how many drafts are copied at once.
 const AT_A_TIME: usize = 64;
+
+/// Who waits for drafts looks so often whether they can still come.
+const LOOK_FOR_FAULTS: Duration = Duration::from_secs(1);
 
 /// What stands for a name whose key was destroyed.
 pub const ERASED: &str = "(erased)";
@@ -129,12 +135,17 @@ pub fn finalise_blocking(
     actor: &Actor,
     run: RunId,
 ) -> Result<FinalisedRun, FinaliseError> {
-    let close = check(ctx, run)?;
+    wait_for_drafts(ctx, run)?;
+    let (close, in_doubt) = check(ctx, run)?;
     let (mut under_way, mut tally) = (VecDeque::new(), DraftTally::default());
-    let issued = issue_all(ctx, actor, run, (&mut under_way, &mut tally));
+    let issued = issue_all(ctx, actor, (run, &in_doubt), (&mut under_way, &mut tally));
     // What was handed over is carried out: nothing of it is left open when this returns.
     let rest = under_way.into_iter().map(|command| tally.done(command)).fold(Ok(()), Result::and);
     issued.and(rest)?;
+    // Those without a draft too: as all that they used is in doubt, there may be nothing else to charge.
+    for (payer, what) in in_doubt {
+        tally.refused(InvoiceRefusal::UsageInDoubt { payer, what });
+    }
     tally.check()?;
     let sequence = ctx.submit_own(actor.clone(), Command::FinaliseInvoiceRun(close))?.sequence;
     let invoices = ctx.billing_now(|view| {
@@ -203,11 +214,14 @@ impl From<CreditError> for Problem {
     }
 }
 
+/// The payers for whom nothing can become final, and why.
+type PayersInDoubt = BTreeMap<PartyId, Box<str>>;
+
 /// Hands over one draft after the other, never more than may be under way.
 fn issue_all<'a>(
     ctx: &'a RequestContext,
     actor: &Actor,
-    run: RunId,
+    (run, in_doubt): (RunId, &PayersInDoubt),
     (under_way, tally): (&mut VecDeque<UnderWay<'a>>, &mut DraftTally),
 ) -> Result<(), FinaliseError> {
     let mut payer = None;
@@ -220,7 +234,7 @@ fn issue_all<'a>(
         // Before keys are taken for what would not be issued.
         ctx.ledger().check_issuing()?;
         payer = Some(last.buyer.party);
-        for mut draft in drafts {
+        for mut draft in drafts.into_iter().filter(|draft| !in_doubt.contains_key(&draft.buyer.party)) {
             if under_way.len() >= AT_A_TIME
                 && let Some(first) = under_way.pop_front()
             {
@@ -243,6 +257,12 @@ struct DraftTally {
 }
 
 impl DraftTally {
+    /// One is not handed over.
+    fn refused(&mut self, refusal: InvoiceRefusal) {
+        self.drafts += 1;
+        self.refusals.push(SubmitError::Refused(Refusal::Invoice(refusal)));
+    }
+
     /// Waits for one.
     fn done(&mut self, command: UnderWay<'_>) -> Result<(), FinaliseError> {
         self.drafts += 1;
@@ -271,8 +291,20 @@ impl DraftTally {
     }
 }
 
-/// Whether a run may become final; returns what says that it is.
-fn check(ctx: &RequestContext, run: RunId) -> Result<FinaliseInvoiceRun, FinaliseError> {
+/// Waits until the drafts of a run are there, however long they take: whoever asked has left it to this thread.
+fn wait_for_drafts(ctx: &RequestContext, run: RunId) -> Result<(), FinaliseError> {
+    ctx.billing_now(|_| ()).map_err(|error| FinaliseError::View(error.to_string()))?;
+    let there = |view: &BillingView, _| (!view.is_drafting(run)).then_some(());
+    while ctx.billing().read_when_blocking(LOOK_FOR_FAULTS, there).is_none() {
+        if let Some(cause) = ctx.billing().fault() {
+            return Err(FinaliseError::View(cause.to_string()));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a run may become final; returns what says that it is, and the payers for whom it may not.
+fn check(ctx: &RequestContext, run: RunId) -> Result<(FinaliseInvoiceRun, PayersInDoubt), FinaliseError> {
     let read = ctx.billing_now(|view| {
         let billing = &view.billing;
         let known = billing.run(run).ok_or_else(|| refused(InvoiceRefusal::UnknownRun { run }))?;
@@ -283,7 +315,7 @@ fn check(ctx: &RequestContext, run: RunId) -> Result<FinaliseInvoiceRun, Finalis
             return Err(OpenedEarly { run, stop }.into());
         }
         run::check_over(billing, run)?;
-        Ok(run::finalise_run(billing, run))
+        Ok((run::finalise_run(billing, run), doubt::in_doubt(billing, run)))
     });
     read.map_err(|error| FinaliseError::View(format!("{error:#}")))?
 }

@@ -51,7 +51,9 @@ impl<'a> Desk<'a> {
             *sum = sum.checked_add(amount).unwrap_or(*sum);
         };
         for ((instance, _), lines) in &own.in_advance {
-            lines.iter().for_each(|cost| add(*instance, cost.line.amount));
+            for cost in lines {
+                add(*instance, cost.line.amount);
+            }
         }
         let costs = |line: &&InvoiceLine| line.kind == LineKind::Recurring && is_in_advance(line, versions);
         for line in next.invoice.lines.iter().filter(costs) {

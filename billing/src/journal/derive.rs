@@ -82,7 +82,7 @@ impl Journal {
         let from = self.periods_of(seller).last().map(|period| period.until);
         self.periods.push(ClosedPeriod { sequence, seller, from, until, at });
         let mut income: BTreeMap<Currency, BTreeMap<&Account, Exact>> = BTreeMap::new();
-        let closed = self.transactions.iter();
+        let closed = self.all_from(0);
         for transaction in closed.filter(|known| known.about().seller == seller && known.about().at < until) {
             let balances = income.entry(transaction.about().currency).or_default();
             let postings = transaction.postings().iter();

@@ -25,6 +25,7 @@ use slapledger_core::domain::id::{InvoiceId, PartyId, Sequence};
 use slapledger_core::domain::money::{Currency, Exact};
 use slapledger_core::domain::time::{Date, Timestamp};
 use slapledger_core::log::envelope::Recorded;
+use slapledger_projections::CopyOnWrite;
 use slapledger_projections::view::{Projection, View, get, put};
 
 pub use account::{Account, Income, Kind, Side};
@@ -35,18 +36,18 @@ pub use transaction::{About, Cause, Posting, Transaction, TransactionId, Unbalan
 use transaction::Postings;
 
 /// The books of all sellers in all currencies.
-#[derive(Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Journal {
     /// Where everybody's days begin.
-    calendars: BTreeMap<PartyId, Calendar>,
+    calendars: CopyOnWrite<BTreeMap<PartyId, Calendar>>,
     /// Whose a credit is, with whom, in what.
-    credits: BTreeMap<CreditId, Granted>,
+    credits: CopyOnWrite<BTreeMap<CreditId, Granted>>,
     /// The income of lines whose document is not issued yet: its event is the next.
-    parts: BTreeMap<InvoiceId, Postings>,
+    parts: CopyOnWrite<BTreeMap<InvoiceId, Postings>>,
     /// In order of their ids.
-    transactions: Vec<Transaction>,
+    transactions: CopyOnWrite<Vec<CopyOnWrite<Transaction>>>,
     /// In the order they were closed.
-    periods: Vec<ClosedPeriod>,
+    periods: CopyOnWrite<Vec<ClosedPeriod>>,
     /// The first event that could not be posted.
     fault: Option<Fault>,
 }
@@ -148,7 +149,7 @@ impl Journal {
     }
 
     fn post(&mut self, about: About, postings: Postings) -> Result<(), FaultReason> {
-        self.transactions.extend(Transaction::balanced(about, postings)?);
+        self.transactions.extend(Transaction::balanced(about, postings)?.map(CopyOnWrite::new));
         Ok(())
     }
 }

@@ -81,6 +81,11 @@ pub struct Move<'a> {
 }
 
 impl Journal {
+    /// Transactions from the one at an index on, in order of their ids.
+    pub(super) fn all_from(&self, start: usize) -> impl Iterator<Item = &Transaction> {
+        self.transactions[start..].iter().map(|transaction| &**transaction)
+    }
+
     /// Transactions after one, in order of the events that caused them.
     pub fn transactions(
         &self,
@@ -89,7 +94,7 @@ impl Journal {
         limit: usize,
     ) -> Page<&Transaction, TransactionId> {
         let start = after.map_or(0, |after| self.transactions.partition_point(|known| known.id() <= after));
-        let wanted = self.transactions[start..].iter().filter(|transaction| filter.fits(transaction));
+        let wanted = self.all_from(start).filter(|transaction| filter.fits(transaction));
         page(wanted, limit, |transaction| transaction.id())
     }
 
@@ -104,7 +109,7 @@ impl Journal {
 
     /// The currencies in which a seller has an account.
     pub fn currencies_of(&self, seller: PartyId, account: &Account) -> BTreeSet<Currency> {
-        let of_seller = self.transactions.iter().filter(|transaction| transaction.about().seller == seller);
+        let of_seller = self.all_from(0).filter(|transaction| transaction.about().seller == seller);
         let with_it = of_seller.filter(|transaction| transaction.amount_in(account).is_some());
         with_it.map(|transaction| transaction.about().currency).collect()
     }
@@ -117,13 +122,13 @@ impl Journal {
     /// What an event posted, by currency.
     pub fn caused_by(&self, sequence: Sequence) -> impl Iterator<Item = &Transaction> {
         let start = self.transactions.partition_point(|known| known.id().sequence < sequence);
-        self.transactions[start..].iter().take_while(move |known| known.id().sequence == sequence)
+        self.all_from(start).take_while(move |known| known.id().sequence == sequence)
     }
 
     /// The balance of every account that fits, the period of the filter's transactions being all that counts.
     pub(super) fn balances(&self, filter: Filter) -> BTreeMap<Book, BTreeMap<&Account, Exact>> {
         let mut books: BTreeMap<Book, BTreeMap<&Account, Exact>> = BTreeMap::new();
-        for transaction in self.transactions.iter().filter(|transaction| filter.fits(transaction)) {
+        for transaction in self.all_from(0).filter(|transaction| filter.fits(transaction)) {
             let balances = books.entry(transaction.book()).or_default();
             for posting in transaction.postings() {
                 let balance = balances.entry(&posting.account).or_default();
@@ -150,7 +155,7 @@ impl Journal {
         limit: usize,
     ) -> Statement<'_> {
         let of_book = Filter { to, seller: Some(book.seller), currency: Some(book.currency), from: None };
-        let moves = self.transactions.iter().filter(|transaction| of_book.fits(transaction));
+        let moves = self.all_from(0).filter(|transaction| of_book.fits(transaction));
         let mut moves: Vec<(&Transaction, Exact)> =
             moves.filter_map(|transaction| Some((transaction, transaction.amount_in(account)?))).collect();
         moves.sort_by_key(|(transaction, _)| (transaction.about().at, transaction.id()));

@@ -5,7 +5,7 @@ use slapledger_core::domain::instance::{InstanceType, RequestedState};
 use slapledger_core::domain::money::{Currency, Price, Rounding};
 use slapledger_core::domain::pricing::{
     Conversion, Every, FeeEnd, Match, Meter, Model, Of, OnChange, Per, PriceBook, PricingRefusal, Proration,
-    RULE_OF_METERS, Rate, Resource, ResourceKind, Tariff, Tier, When,
+    RULE_OF_METERS, RULE_OF_MOST, Rate, Resource, ResourceKind, Tariff, Tier, When,
 };
 use slapledger_core::domain::quantity::Quantity;
 use slapledger_core::domain::time::Timestamp;
@@ -18,7 +18,7 @@ use crate::units;
 pub(super) const BOOK: &[&str] =
     &["name", "currency", "valid_from", "rounding", "on_change", "resources", "rates"];
 pub(super) const RESOURCE: &[&str] =
-    &["resource", "kind", "meter", "unit", "reported_in", "multiply_by", "divide_by", "group_by"];
+    &["resource", "kind", "meter", "unit", "reported_in", "multiply_by", "divide_by", "group_by", "most"];
 pub(super) const UNIQUE_COUNT: &[&str] = &["dimension"];
 pub(super) const PERCENTILE: &[&str] = &["percent", "sample_minutes"];
 pub(super) const RECURRING: &[&str] = &["kind", "item", "every", "when", "until", "price", "match"];
@@ -121,6 +121,7 @@ fn resource(item: &At<'_>) -> Result<Resource, PriceBookError> {
             .iter()
             .map(|key| Ok(key.text()?.into()))
             .collect::<Result<_, PriceBookError>>()?,
+        most: table.optional("most").map(|field| number(&field)).transpose()?,
     })
 }
 
@@ -314,6 +315,8 @@ fn refused(root: &At<'_>, book: &PriceBook, refusal: &PricingRefusal) -> PriceBo
             let field = if within(known.multiply) { "divide_by" } else { "multiply_by" };
             at("resources", first(resource), field).fault("must be from 1 to 10^12")
         }
+        PricingRefusal::BadMost { resource } => at("resources", first(resource), "most")
+            .fault(RULE_OF_MOST.strip_prefix("most ").unwrap_or(RULE_OF_MOST)),
         PricingRefusal::BadGroups { resource } => at("resources", first(resource), "group_by")
             .fault("must be at most 8 different names of 1 to 100 bytes"),
         PricingRefusal::UndeclaredResource { rate, resource } => {

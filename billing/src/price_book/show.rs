@@ -64,12 +64,14 @@ pub struct ResourceForm {
     divide_by: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     group_by: Vec<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    most: Option<Quantity>,
 }
 
 impl ResourceForm {
     /// The form of a declaration.
     pub fn of(declared: &Resource) -> Self {
-        let Resource { resource, kind, meter, unit, conversion, group_by } = declared;
+        let Resource { resource, kind, meter, unit, conversion, group_by, most } = declared;
         let (mut dimension, mut percent, mut sample_minutes) = (None, None, None);
         let meter = match meter {
             Meter::Sum => "sum",
@@ -101,6 +103,7 @@ impl ResourceForm {
             multiply_by: factor(multiply),
             divide_by: factor(divide),
             group_by: group_by.clone(),
+            most: *most,
         }
     }
 }

@@ -76,7 +76,7 @@ fn errors_name_field_and_rule_and_place() {
             "currency",
             "colour = 1\ncurrency",
             "line 3, column 1: colour is not a field here; there are name, currency, valid_from, rounding, \
-             resources, rates",
+             on_change, resources, rates",
         ),
         (
             "unit = \"request\"",

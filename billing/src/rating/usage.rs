@@ -12,6 +12,7 @@ use slapledger_core::domain::pricing::{Matched, Meter, Model, Per, Resource, Tar
 use slapledger_core::domain::quantity::Quantity;
 use slapledger_core::domain::time::{Period, Timestamp};
 use slapledger_projections::metering::{AsOf, Metered, Method, Target};
+use slapledger_projections::stop;
 
 use super::instance::{Instance, Stretch};
 use super::pool::Pooled;
@@ -134,6 +135,7 @@ impl<'a> Instance<'a> {
         own: &mut Own<'a>,
         warnings: &mut Vec<Warning>,
     ) {
+        stop::check();
         let mut rated: Vec<(&Stretch<'a>, By<'a>)> = Vec::new();
         for stretch in stretches {
             match stretch.charge {
@@ -141,14 +143,27 @@ impl<'a> Instance<'a> {
                 Charge::Undeclared | Charge::NoRate => {
                     let (instance, resource, period) =
                         (self.id, meters.read.resource.clone(), stretch.period);
-                    let events = meters.read.events(period);
+                    let events = meters.events(period, group);
                     if events == 0 {
                         continue;
                     }
-                    warnings.push(match stretch.charge {
-                        Charge::NoRate => Warning::UsageNoRate { instance, resource, period, events },
-                        _ => Warning::Undeclared { instance, resource, period, events },
+                    let declared = matches!(stretch.charge, Charge::NoRate);
+                    let told = warnings.last_mut().and_then(|last| match last {
+                        Warning::UsageNoRate { instance: of, resource: what, period: when, events }
+                            if declared && (*of, &*what, *when) == (instance, &resource, period) =>
+                        {
+                            Some(events)
+                        }
+                        _ => None,
                     });
+                    // Of groups that nothing is charged for it is told once.
+                    if let Some(told) = told {
+                        *told += events;
+                    } else if declared {
+                        warnings.push(Warning::UsageNoRate { instance, resource, period, events });
+                    } else {
+                        warnings.push(Warning::Undeclared { instance, resource, period, events });
+                    }
                 }
                 // Time without prices is told of once, for the instance.
                 Charge::Free | Charge::NoPrices => {}
@@ -375,6 +390,14 @@ impl<'r, 'a> MeterCache<'r, 'a> {
 
     fn of(&mut self, period: Period, group: &Dimensions) -> Option<&Metered> {
         self.all(period).get(group)
+    }
+
+    /// How many events of a group there are in a period.
+    fn events(&mut self, period: Period, group: &Dimensions) -> u64 {
+        if group.is_empty() {
+            return self.read.events(period);
+        }
+        self.of(period, group).map_or(0, |metered| metered.events)
     }
 }
 

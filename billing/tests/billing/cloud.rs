@@ -1,6 +1,6 @@
 //! A small cloud: commands with a clock set by hand, decided by the domain, taken over by the billing view.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use slapledger_billing::{BillingView, Warning, price_book, run};
@@ -24,6 +24,7 @@ use slapledger_core::domain::usage::{
 use slapledger_core::domain::{Answer, Command, Context, Refusal, State};
 use slapledger_core::log::envelope::{Actor, Meta, Recorded};
 use slapledger_projections::View;
+use slapledger_projections::view::Deferred;
 
 pub(crate) const SELLER: PartyId = PartyId(1);
 pub(crate) const CPU: &str = "cpu";
@@ -62,6 +63,48 @@ pub(crate) struct Cloud {
     last_key: u64,
     /// What becomes of an event before the view gets it; false, if it does not get it.
     pub(crate) tamper: Option<fn(&mut Event) -> bool>,
+    beside: Beside,
+}
+
+/// The same view twice: once with drafts computed at once, once with drafts computed apart, which are taken over some
+/// events later. In the end both are the same, byte for byte.
+#[derive(Default)]
+struct Beside {
+    at_once: BillingView,
+    live: BillingView,
+    apart: VecDeque<Deferred<BillingView>>,
+    events: usize,
+}
+
+impl Beside {
+    fn apply(&mut self, recorded: &Recorded) {
+        self.at_once.apply(recorded);
+        self.apart.extend(self.live.apply_live(recorded));
+        self.events += 1;
+        if self.events.is_multiple_of(5) {
+            self.finish_one();
+        }
+    }
+
+    fn finish_one(&mut self) {
+        if let Some(work) = self.apart.pop_front() {
+            work.run()(&mut self.live);
+        }
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let unfinished = self.live.snapshot();
+        while !self.apart.is_empty() {
+            self.finish_one();
+        }
+        assert!(self.live.snapshot() == self.at_once.snapshot(), "drafts computed apart are others");
+        assert!(unfinished == self.at_once.snapshot(), "what is written before they are there is not whole");
+    }
 }
 
 /// Where and what; the rest of a request is the same for all.
@@ -152,6 +195,7 @@ impl Cloud {
             keys: BTreeMap::new(),
             last_key: 0,
             tamper: None,
+            beside: Beside::default(),
         }
     }
 
@@ -226,6 +270,7 @@ impl Cloud {
             let mut seen = recorded.clone();
             if self.tamper.is_none_or(|tamper| tamper(&mut seen.event)) {
                 self.view.apply(&seen);
+                self.beside.apply(&seen);
             }
             self.log.push(recorded);
             self.next = self.next.next();

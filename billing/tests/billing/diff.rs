@@ -128,7 +128,9 @@ fn a_draft_that_was_opened_early_is_what_it_was() {
     // Its instance ended since: 15/31 of a month. Its explanation is that of the draft.
     assert_eq!(
         shown(&cloud, run),
-        ["PARTY-2 1: 1 month = 10.00 v1 -> 0.483870968 month = 4.84 v1: -5.16 [\"InstanceEnded\"] []"]
+        [
+            "PARTY-2 1: 1 month = 10.00 v1 -> 0.483870968 month = 4.84 v1: -5.16 [\"InstanceChanged\", \"InstanceEnded\"] []"
+        ]
     );
     let now = Sequence(cloud.log.len() as u64);
     let (_, line, why) = cloud.view.explain_line("RUN-1-PARTY-2", 1, now).expect("a line");

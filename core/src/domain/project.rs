@@ -62,6 +62,8 @@ pub(super) struct ProjectsShare<'a> {
     pub(super) mode: Mode,
     /// The index of usage identities, each of which names its project.
     pub(super) seen: &'a dyn SeenIndex,
+    /// How many groups an instance may have of a resource in a month.
+    pub(super) most_groups: usize,
     /// The restores of the ledger: by them documents are numbered.
     pub(super) restores: &'a Restores,
 }
@@ -293,9 +295,9 @@ impl Project {
         (stream, sequence): (&Stream, Sequence),
         take_over: impl FnOnce(UsageFold<'_>),
     ) {
-        let Self { usage: ledger, computers, .. } = self;
+        let Self { usage: ledger, computers, price_books, .. } = self;
         if let Stream::Usage(computer) = stream {
-            take_over(UsageFold { ledger, seen, computers, project, computer, sequence });
+            take_over(UsageFold { ledger, seen, computers, price_books, project, computer, sequence });
         }
     }
 
@@ -317,9 +319,9 @@ impl Project {
     }
 
     fn around_usage<'a>(&'a self, around: ProjectsShare<'a>, context: &Context) -> usage::Surroundings<'a> {
-        let Self { computers, instances, .. } = self;
-        let (Context { now, next, project }, ProjectsShare { seen, .. }) = (*context, around);
-        usage::Surroundings { seen, computers, instances, project, now, next }
+        let Self { computers, instances, price_books, .. } = self;
+        let (Context { now, next, project }, ProjectsShare { seen, most_groups, .. }) = (*context, around);
+        usage::Surroundings { seen, computers, instances, price_books, most_groups, project, now, next }
     }
 }
 

@@ -151,6 +151,7 @@ impl Refusal {
                 | InvoiceRefusal::PeriodNotOver { .. }
                 | InvoiceRefusal::InGrace { .. }
                 | InvoiceRefusal::MissingDetails { .. }
+                | InvoiceRefusal::UsageInDoubt { .. }
                 | InvoiceRefusal::NoSeries { .. }
                 | InvoiceRefusal::ChargeNotOpen { .. }
                 | InvoiceRefusal::AlreadyInvoiced { .. }

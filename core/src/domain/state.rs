@@ -15,7 +15,7 @@ use super::id::{ProjectId, Sequence};
 use super::project::{Project, ProjectsShare};
 use super::restore::Restores;
 use super::time::Timestamp;
-use super::usage::SeenIndex;
+use super::usage::{MOST_GROUPS, SeenIndex};
 use super::{Answer, Command, Outcome, Refusal};
 
 /// What a decision is given besides state and command.
@@ -37,6 +37,8 @@ pub struct State {
     pub(crate) seen: Box<dyn SeenIndex>,
     /// Which projects there are, and who is let into which.
     pub access: Access,
+    /// How many groups an instance may have of a resource in a month: a setting of the program, not of the log.
+    pub most_groups: usize,
     /// What an operator last confirmed of the clock.
     clock: Option<ClockConfirmed>,
     /// That the ledger was restored from backups.
@@ -75,6 +77,7 @@ impl State {
             mode: Mode::Proxy,
             seen,
             access: Access::default(),
+            most_groups: MOST_GROUPS,
             clock: None,
             restores: Restores::default(),
             projects: BTreeMap::new(),
@@ -122,7 +125,12 @@ impl State {
                 Ok(self.restores.record(|id| self.project(id), command, around)?.done())
             }
             command => {
-                let around = ProjectsShare { mode: self.mode, seen: &*self.seen, restores: &self.restores };
+                let around = ProjectsShare {
+                    mode: self.mode,
+                    seen: &*self.seen,
+                    most_groups: self.most_groups,
+                    restores: &self.restores,
+                };
                 project.decide(around, context, command)
             }
         }
@@ -194,7 +202,7 @@ impl State {
         (id, by): (ProjectId, Option<&str>),
         events: impl IntoIterator<Item = (&'e Stream, &'e Event, Sequence)>,
     ) {
-        let Self { mode, seen, access, clock, restores, projects } = self;
+        let Self { mode, seen, access, clock, restores, projects, .. } = self;
         let mut found: Option<&mut Project> = None;
         for (stream, event, sequence) in events {
             match event {
@@ -232,6 +240,14 @@ impl State {
         let (restored, read): (Restored, usize) =
             bincode::decode_from_slice(bytes, bincode::config::standard()).ok()?;
         let Restored { mode, access, clock, restores, projects } = restored;
-        (read == bytes.len()).then_some(Self { mode, seen, access, clock, restores, projects })
+        (read == bytes.len()).then_some(Self {
+            mode,
+            seen,
+            access,
+            most_groups: MOST_GROUPS,
+            clock,
+            restores,
+            projects,
+        })
     }
 }

@@ -35,6 +35,9 @@ pub struct GuardOptions {
     pub clock: ClockBounds,
     /// Which room is kept free on the disk; it is not looked at, if not said.
     pub room: Option<RoomOptions>,
+    /// How many groups an instance may have of a resource in a month; [`MOST_GROUPS`](crate::domain::usage::MOST_GROUPS),
+    /// if not said.
+    pub most_groups: Option<usize>,
 }
 
 /// How the clock is doing.
@@ -91,7 +94,7 @@ pub(super) struct Guards {
 impl Guards {
     /// The guards of a log that ends as this sequencer knows it.
     pub(super) fn new(clock: Arc<dyn Clock>, options: GuardOptions, sequencer: &Sequencer) -> Self {
-        let GuardOptions { clock: bounds, room } = options;
+        let GuardOptions { clock: bounds, room, .. } = options;
         let recorded_at = sequencer.recorded_at();
         let log = sequencer.created().map(|_| {
             // Since a clock that was ahead was confirmed to be so, events are recorded at the time of the last one before.

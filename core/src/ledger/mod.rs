@@ -312,6 +312,9 @@ impl Ledger {
         if sequencer.created().is_some_and(|created| created.key_ring != options.key_ring) {
             return Err(OpenFault::OtherKeys);
         }
+        if let Some(most) = guards.most_groups {
+            sequencer.set_most_groups(most);
+        }
         let snapshot_at = sequencer.last();
         let (ledger, key_ring) = (options.new_ledger, options.key_ring);
         let (format, mode) = (FORMAT, options.mode);

@@ -130,6 +130,11 @@ impl Sequencer {
         self.created.as_ref()
     }
 
+    /// How many groups an instance may have of a resource in a month.
+    pub(super) fn set_most_groups(&mut self, most: usize) {
+        self.state.most_groups = most;
+    }
+
     /// The state, to look at.
     pub fn state(&self) -> &State {
         &self.state

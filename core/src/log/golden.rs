@@ -116,6 +116,7 @@ fn first_price_book() -> PriceBook {
             unit: "percent_hour".into(),
             conversion: Conversion::NONE,
             group_by: Vec::new(),
+            most: None,
         }],
         rates: vec![Rate { model: fee, matching }, Rate { model: usage, matching: Match::default() }],
     }
@@ -144,6 +145,7 @@ fn price_book() -> PriceBook {
         unit: "GiB_hour".into(),
         conversion: Conversion { multiply: 1, divide: 1024 },
         group_by: vec!["zone".into(), "rack".into()],
+        most: n.is_multiple_of(2).then(|| quantity("12.5")),
     });
     let tiers = || {
         vec![
@@ -215,7 +217,14 @@ fn second_price_book() -> PriceBook {
         rate
     };
     let rates = rates.into_iter().map(of_before).collect();
-    PriceBook { on_change: OnChange::Restart, rates, ..price_book() }
+    PriceBook { on_change: OnChange::Restart, rates, ..third_price_book() }
+}
+
+/// The same in the third version, in which nothing is said of what is plausible.
+fn third_price_book() -> PriceBook {
+    let mut book = price_book();
+    book.resources.iter_mut().for_each(|declared| declared.most = None);
+    book
 }
 
 /// What the first version of an invoice could say.
@@ -704,18 +713,17 @@ fn before_networks(mut event: PartitionOffered) -> PartitionOffered {
 /// What earlier versions of payloads mean today: the sample whose envelope they have, the version and the event.
 fn samples_of_old_versions() -> Vec<(usize, u8, Event)> {
     let samples = samples();
-    let second = samples.iter().enumerate().filter_map(|(nth, (_, event))| {
-        let event = match event {
-            Event::PartitionOffered(event) => Event::PartitionOffered(before_networks(event.clone())),
-            Event::PriceBookPublished(event) => {
-                let book = second_price_book();
-                Event::PriceBookPublished(PriceBookPublished { book, ..event.clone() })
-            }
-            _ => return None,
-        };
-        Some((nth, 2, event))
+    let later = samples.iter().enumerate().flat_map(|(nth, (_, event))| match event {
+        Event::PartitionOffered(event) => {
+            vec![(nth, 2, Event::PartitionOffered(before_networks(event.clone())))]
+        }
+        Event::PriceBookPublished(event) => {
+            let of = |book| Event::PriceBookPublished(PriceBookPublished { book, ..event.clone() });
+            vec![(nth, 2, of(second_price_book())), (nth, 3, of(third_price_book()))]
+        }
+        _ => Vec::new(),
     });
-    let second: Vec<_> = second.collect();
+    let later: Vec<_> = later.collect();
     let first = samples.into_iter().enumerate().filter_map(|(nth, (_, event))| {
         let event = match event {
             Event::PartitionOffered(event) => {
@@ -755,7 +763,7 @@ fn samples_of_old_versions() -> Vec<(usize, u8, Event)> {
         };
         Some((nth, 1, event))
     });
-    first.chain(second).collect()
+    first.chain(later).collect()
 }
 
 fn recorded(nth: usize, stream: Stream, event: Event) -> Recorded {

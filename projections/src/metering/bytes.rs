@@ -16,7 +16,7 @@ use crate::view::{get, put};
 
 pub(super) fn write(metering: &Metering, out: &mut dyn Write) -> io::Result<()> {
     let mut order: Vec<(Target, &ResourceId, u32)> = (0..)
-        .zip(&metering.series)
+        .zip(metering.series.iter())
         .map(|(index, series)| {
             (metering.target(series.owner), metering.resources.name(series.resource), index)
         })
@@ -30,8 +30,8 @@ pub(super) fn write(metering: &Metering, out: &mut dyn Write) -> io::Result<()> 
         metering.dimensions.write_rows(index, out)?;
     }
     metering.counts.write(&metering.computers, out)?;
-    put(&metering.successors, out)?;
-    put(&metering.suspense, out)
+    put(&*metering.successors, out)?;
+    put(&*metering.suspense, out)
 }
 
 fn write_series(series: &IntervalSeries, out: &mut dyn Write) -> io::Result<()> {

@@ -12,6 +12,7 @@ use slapledger_core::domain::id::ComputerId;
 use slapledger_core::domain::time::{Period, Timestamp};
 
 use super::{Metering, NameTable};
+use crate::copy_on_write::CopyOnWrite;
 use crate::view::{get, put};
 
 /// Numbers that a computer's own count has passed over: usage events that it made, it seems, and that never came.
@@ -63,13 +64,13 @@ impl Metering {
 }
 
 /// What was seen of each computer.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Counts {
-    by_computer: FxHashMap<u32, SeenNumbers>,
+    by_computer: CopyOnWrite<FxHashMap<u32, CopyOnWrite<SeenNumbers>>>,
 }
 
 /// The numbers seen of one, as ranges that do not touch, by their first.
-#[derive(Debug, Default, Encode, Decode)]
+#[derive(Debug, Clone, Default, Encode, Decode)]
 struct SeenNumbers {
     ranges: BTreeMap<u64, CountRange>,
 }
@@ -92,16 +93,16 @@ impl Counts {
 
     pub(super) fn write(&self, computers: &NameTable<ComputerId>, out: &mut dyn Write) -> io::Result<()> {
         let mut order: Vec<(&ComputerId, &SeenNumbers)> =
-            self.by_computer.iter().map(|(id, seen)| (computers.name(*id), seen)).collect();
+            self.by_computer.iter().map(|(id, seen)| (computers.name(*id), &**seen)).collect();
         order.sort_unstable_by_key(|(computer, _)| *computer);
         put(order, out)
     }
 
     pub(super) fn read(computers: &mut NameTable<ComputerId>, from: &mut dyn Read) -> io::Result<Self> {
         let all: Vec<(ComputerId, SeenNumbers)> = get(from)?;
-        let by_computer =
-            all.into_iter().map(|(computer, seen)| (computers.intern(&computer), seen)).collect();
-        Ok(Self { by_computer })
+        let by_computer: FxHashMap<_, _> =
+            all.into_iter().map(|(computer, seen)| (computers.intern(&computer), seen.into())).collect();
+        Ok(Self { by_computer: by_computer.into() })
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::small;
+use crate::copy_on_write::CopyOnWrite;
 use crate::view::{get, put};
 
 /// Keys and values, as the sender's event has them.
@@ -23,21 +24,21 @@ pub(super) struct Row {
 }
 
 /// All sets, by their number, and the rows of each series that has any.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Dimensions {
     /// In the order of the events that brought them.
-    sets: Vec<Arc<Pairs>>,
-    ids: FxHashMap<Arc<Pairs>, u32>,
-    rows: FxHashMap<u32, Vec<Row>>,
+    sets: CopyOnWrite<Vec<Arc<Pairs>>>,
+    ids: CopyOnWrite<FxHashMap<Arc<Pairs>, u32>>,
+    rows: CopyOnWrite<FxHashMap<u32, CopyOnWrite<Vec<Row>>>>,
 }
 
 impl Dimensions {
     /// Notes what the newest event of a series says.
     pub(super) fn note(&mut self, series: u32, sequence: u64, pairs: &Pairs) {
         let set = self.intern(pairs);
-        let rows = self.rows.entry(series).or_default();
-        if rows.last().is_none_or(|last| last.set != set) {
-            rows.push(Row { since: sequence, set });
+        // Looked at first: a change copies what is shared.
+        if self.rows(series).last().is_none_or(|last| last.set != set) {
+            self.rows.entry(series).or_default().push(Row { since: sequence, set });
         }
     }
 
@@ -53,7 +54,7 @@ impl Dimensions {
 
     /// The rows of a series, for [`set_of`].
     pub(super) fn rows(&self, series: u32) -> &[Row] {
-        self.rows.get(&series).map_or(&[], Vec::as_slice)
+        self.rows.get(&series).map_or(&[], |rows| rows.as_slice())
     }
 
     /// The value of a dimension in a set.
@@ -102,7 +103,7 @@ impl Dimensions {
             rows.push(Row { since, set });
         }
         if !rows.is_empty() {
-            self.rows.insert(series, rows);
+            self.rows.insert(series, rows.into());
         }
         Ok(())
     }

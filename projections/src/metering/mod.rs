@@ -41,6 +41,7 @@ use slapledger_core::domain::time::{Period, Timestamp};
 use slapledger_core::domain::usage::{Attribution, Share, Usage, UsageSuspended};
 use slapledger_core::log::envelope::Recorded;
 
+use crate::copy_on_write::CopyOnWrite;
 use crate::page::Page;
 use crate::view::Projection;
 use counts::Counts;
@@ -79,22 +80,22 @@ enum Owner {
     Computer(u32),
 }
 
-/// All usage that counts, and all that waits.
-#[derive(Debug, Default)]
+/// All usage that counts, and all that waits. A clone shares all of it until one of the two changes.
+#[derive(Debug, Clone, Default)]
 pub struct Metering {
-    resources: NameTable<ResourceId>,
-    computers: NameTable<ComputerId>,
-    series: Vec<IntervalSeries>,
-    by_key: FxHashMap<(Owner, u32), u32>,
-    by_owner: FxHashMap<Owner, Vec<u32>>,
+    resources: CopyOnWrite<NameTable<ResourceId>>,
+    computers: CopyOnWrite<NameTable<ComputerId>>,
+    series: CopyOnWrite<Vec<CopyOnWrite<IntervalSeries>>>,
+    by_key: CopyOnWrite<FxHashMap<(Owner, u32), u32>>,
+    by_owner: CopyOnWrite<FxHashMap<Owner, Vec<u32>>>,
     /// The series of events whose usage was divided among several.
-    divided: FxHashMap<u64, Vec<u32>>,
+    divided: CopyOnWrite<FxHashMap<u64, Vec<u32>>>,
     dimensions: Dimensions,
     /// The nodes' own counts of their events.
     counts: Counts,
     /// What counts in the place of a replaced event, or of a suspended one that was resolved.
-    successors: BTreeMap<u64, u64>,
-    suspense: BTreeMap<Sequence, Suspense>,
+    successors: CopyOnWrite<BTreeMap<u64, u64>>,
+    suspense: CopyOnWrite<BTreeMap<Sequence, Suspense>>,
 }
 
 impl Metering {
@@ -144,7 +145,7 @@ impl Metering {
 
     /// How many intervals count.
     pub fn len(&self) -> usize {
-        self.series.iter().map(IntervalSeries::len).sum()
+        self.series.iter().map(|series| series.len()).sum()
     }
 
     /// Whether nothing counts.
@@ -154,7 +155,7 @@ impl Metering {
 
     /// About how much memory the intervals take, in bytes.
     pub fn memory_bytes(&self) -> usize {
-        self.series.iter().map(IntervalSeries::memory_bytes).sum::<usize>() + self.dimensions.memory_bytes()
+        self.series.iter().map(|series| series.memory_bytes()).sum::<usize>() + self.dimensions.memory_bytes()
     }
 
     /// Whose usage there is, in order.
@@ -224,7 +225,7 @@ impl Metering {
     }
 
     fn meter(&mut self, sequence: u64, stream: &Stream, usage: &Usage) {
-        let resource = self.resources.intern(&usage.resource);
+        let resource = known_or_new(&mut self.resources, &usage.resource);
         let quantity = usage.quantity.billionths();
         let whole = Amounts { counter: quantity, gauge: quantity };
         let tag = Tag { sequence, divided: false, dimensions: !usage.dimensions.is_empty() };
@@ -236,7 +237,7 @@ impl Metering {
             Attribution::Computer => {
                 // Usage is in the stream of its reporter, always.
                 let Stream::Usage(computer) = stream else { return };
-                let owner = Owner::Computer(self.computers.intern(computer));
+                let owner = Owner::Computer(known_or_new(&mut self.computers, computer));
                 let series = self.series_for(owner, resource);
                 self.push(series, (tag, usage), usage.period, whole);
             }
@@ -258,7 +259,7 @@ impl Metering {
     /// Usage that has a number stopped then. A resolution has the number of what it resolves.
     fn count(&mut self, stream: &Stream, number: Option<u64>, stop: Timestamp) {
         if let (Some(number), Stream::Usage(computer)) = (number, stream) {
-            let computer = self.computers.intern(computer);
+            let computer = known_or_new(&mut self.computers, computer);
             self.counts.saw(computer, number, stop);
         }
     }
@@ -275,7 +276,7 @@ impl Metering {
             return *series;
         }
         let series = small(self.series.len());
-        self.series.push(IntervalSeries::new(owner, resource));
+        self.series.push(IntervalSeries::new(owner, resource).into());
         self.by_key.insert((owner, resource), series);
         self.by_owner.entry(owner).or_default().push(series);
         series
@@ -301,13 +302,19 @@ impl Metering {
             return;
         }
         self.successors.insert(counting, by);
-        if let Some(among) = self.divided.remove(&counting) {
-            for series in among {
+        if self.divided.contains_key(&counting) {
+            for series in self.divided.remove(&counting).into_iter().flatten() {
                 self.series[series as usize].retire(counting, by);
             }
-        } else if !hint.is_some_and(|series| self.series[series as usize].retire(counting, by)) {
-            // It was metered for another resource or another tenant.
-            let _ = self.series.iter_mut().any(|series| series.retire(counting, by));
+            return;
+        }
+        // Looked for before anything is changed: a change of a series that is shared copies it.
+        let holds = |index: &u32| !self.series[*index as usize].of_event(counting).is_empty();
+        let likely = hint.filter(holds);
+        // Otherwise it was metered for another resource or another tenant.
+        let holder = likely.or_else(|| (0..small(self.series.len())).find(holds));
+        if let Some(series) = holder {
+            self.series[series as usize].retire(counting, by);
         }
     }
 }
@@ -337,7 +344,7 @@ fn small(index: usize) -> u32 {
 }
 
 /// Texts as small numbers.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct NameTable<T> {
     all: Vec<T>,
     ids: FxHashMap<T, u32>,
@@ -347,6 +354,14 @@ impl<T> Default for NameTable<T> {
     fn default() -> Self {
         Self { all: Vec::new(), ids: FxHashMap::default() }
     }
+}
+
+/// The number of a name. A table that is shared is copied only for a name that is new.
+fn known_or_new<T: Clone + Eq + std::hash::Hash + std::borrow::Borrow<str>>(
+    table: &mut CopyOnWrite<NameTable<T>>,
+    name: &T,
+) -> u32 {
+    table.id(name.borrow()).unwrap_or_else(|| table.intern(name))
 }
 
 impl<T: Clone + Eq + std::hash::Hash + std::borrow::Borrow<str>> NameTable<T> {

@@ -6,6 +6,7 @@ use slapledger_core::domain::time::{Period, TimeZone};
 
 use super::{Amounts, Interval, IntervalSeries, Metering, Method, Target};
 use crate::calendar::Step;
+use crate::stop;
 
 /// What was used in a period.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -193,6 +194,7 @@ impl AsOf<'_> {
     ) {
         let (start, stop) = (period.start.micros(), period.stop.micros());
         for block in &series.blocks {
+            stop::check();
             if block.intervals.first().is_some_and(|first| first.sequence() > self.sequence) {
                 break;
             }

@@ -7,6 +7,7 @@
 use slapledger_core::domain::time::{Period, Timestamp};
 
 use super::Owner;
+use crate::copy_on_write::CopyOnWrite;
 
 /// How many intervals a block holds.
 pub(super) const BLOCK: usize = 256;
@@ -116,13 +117,23 @@ pub(super) struct IntervalBlock {
     pub(super) intervals: Vec<Interval>,
 }
 
+impl Clone for IntervalBlock {
+    /// With room for as many as the original: a block that is shared and then goes on is allocated once more, not twice.
+    fn clone(&self) -> Self {
+        let mut intervals = Vec::with_capacity(self.intervals.capacity());
+        intervals.extend_from_slice(&self.intervals);
+        let Self { earliest, latest, .. } = *self;
+        Self { earliest, latest, intervals }
+    }
+}
+
 /// All intervals of one target and resource.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct IntervalSeries {
     pub(super) owner: Owner,
     pub(super) resource: u32,
     /// Those that count, by sequence.
-    pub(super) blocks: Vec<IntervalBlock>,
+    pub(super) blocks: Vec<CopyOnWrite<IntervalBlock>>,
     /// Those that do not any more, by the event that replaced them.
     pub(super) replaced: Vec<Replaced>,
     wide: Vec<Amounts>,
@@ -140,7 +151,8 @@ impl IntervalSeries {
     pub(super) fn memory_bytes(&self) -> usize {
         let intervals: usize = self.blocks.iter().map(|block| block.intervals.capacity()).sum();
         intervals * size_of::<Interval>()
-            + self.blocks.capacity() * size_of::<IntervalBlock>()
+            + self.blocks.capacity() * size_of::<CopyOnWrite<IntervalBlock>>()
+            + self.blocks.len() * size_of::<IntervalBlock>()
             + self.replaced.capacity() * size_of::<Replaced>()
             + self.wide.capacity() * size_of::<Amounts>()
     }
@@ -176,6 +188,7 @@ impl IntervalSeries {
         let Interval { start, stop, .. } = interval;
         match self.blocks.last_mut() {
             Some(block) if block.intervals.len() < BLOCK => {
+                let block: &mut IntervalBlock = block;
                 block.earliest = block.earliest.min(start);
                 block.latest = block.latest.max(stop);
                 block.intervals.push(interval);
@@ -188,7 +201,7 @@ impl IntervalSeries {
                 if self.blocks.is_empty() {
                     self.blocks.reserve_exact(1);
                 }
-                self.blocks.push(IntervalBlock { earliest: start, latest: stop, intervals });
+                self.blocks.push(IntervalBlock { earliest: start, latest: stop, intervals }.into());
             }
         }
     }
@@ -216,8 +229,9 @@ impl IntervalSeries {
     }
 
     fn find(&self, sequence: u64) -> Option<(usize, usize)> {
-        let before =
-            |block: &IntervalBlock| block.intervals.last().is_some_and(|last| last.sequence() < sequence);
+        let before = |block: &CopyOnWrite<IntervalBlock>| {
+            block.intervals.last().is_some_and(|last| last.sequence() < sequence)
+        };
         let block = self.blocks.partition_point(before);
         let intervals = &self.blocks.get(block)?.intervals;
         let at = intervals.partition_point(|interval| interval.sequence() < sequence);

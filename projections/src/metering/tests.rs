@@ -253,7 +253,7 @@ fn usage_without_dimensions_takes_no_room_for_them() {
     };
     let without = with(&[]);
     let series = metering_of((1..=1000).map(|n| raw(n, n % 2, 7, (n.cast_signed() * 10, 10)))).series;
-    assert_eq!(without, series.iter().map(IntervalSeries::memory_bytes).sum::<usize>());
+    assert_eq!(without, series.iter().map(|series| series.memory_bytes()).sum::<usize>());
     // Those that are always the same take one row for each series, whatever they are.
     let rows = with(&[("region", "eu"), ("user", "ann")]) - without;
     assert!(rows > 0 && rows < 200, "{rows} bytes");

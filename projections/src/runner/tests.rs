@@ -14,6 +14,7 @@ use slapledger_core::log::memory::MemoryStore;
 
 use super::*;
 use crate::testing::{Everything, at, configure, offer, request, sealed};
+use crate::view::Deferred;
 
 /// A second for each look.
 struct Ticking(AtomicI64);
@@ -272,6 +273,78 @@ fn a_fold_that_breaks_says_so_and_nobody_waits_for_it() {
     ledger.shut_down().expect("the writer has no fault");
     let ended = runner.finish();
     assert!(matches!(ended, Err(FinishFault::Stopped { name: "fragile", .. })), "{ended:?}");
+}
+
+/// A view that counts instances, and leaves each to be counted apart; the third breaks there.
+#[derive(Default)]
+struct Apart {
+    seen: usize,
+    counted: usize,
+}
+
+/// Held while work that is done apart must wait.
+static HELD: Mutex<()> = Mutex::new(());
+
+impl View for Apart {
+    const FORMAT: u32 = 1;
+
+    fn apply(&mut self, event: &Recorded) {
+        let one = usize::from(event.event.name() == "InstanceRequested");
+        (self.seen, self.counted) = (self.seen + one, self.counted + one);
+    }
+
+    fn apply_live(&mut self, event: &Recorded) -> Option<Deferred<Self>> {
+        if event.event.name() != "InstanceRequested" {
+            return None;
+        }
+        self.seen += 1;
+        let breaks = self.seen == 3;
+        Some(Deferred::new(move || {
+            drop(HELD.lock());
+            assert!(!breaks, "a bug");
+            Box::new(|view: &mut Self| view.counted += 1)
+        }))
+    }
+
+    fn projections(&self) -> Vec<Box<dyn crate::view::Projection + '_>> {
+        Vec::new()
+    }
+
+    fn read(_: &mut dyn std::io::Read) -> std::io::Result<Self> {
+        Ok(Self::default())
+    }
+}
+
+#[test]
+fn a_view_goes_on_and_is_read_while_work_is_done_apart() {
+    let (store, folder) = (MemoryStore::new(), tempfile::tempdir().expect("a folder"));
+    let ledger = open(&store);
+    begin(&ledger);
+    let options = Options { folder: Some(folder.path().to_owned()), ..Options::default() };
+    let runner = Runner::<Apart>::start("apart", ledger.feed(), Arc::clone(ledger.store()), options, |_| ())
+        .expect("a view");
+    let held = HELD.lock();
+    let two = (1..=2).map(|n| ask(&ledger, n)).last().expect("some");
+    assert_eq!(runner.read_at_blocking(two, |view, _| (view.seen, view.counted)), Ok((2, 0)));
+    let counted = |view: &Apart, _| (view.counted == 2).then_some(());
+    let shortly = Duration::from_millis(20);
+    assert!(runner.read_when_blocking(shortly, counted).is_none());
+    assert!(wait(runner.read_when(shortly, counted)).is_none());
+    assert!(!runner.settle(shortly));
+    runner.snapshot();
+    assert_eq!(runner.status().snapshot, Sequence::ZERO, "what is not whole is not kept");
+    drop(held);
+    let long = Duration::from_secs(60);
+    assert!(wait(runner.read_when(long, counted)).is_some());
+    assert!(runner.settle(long));
+    runner.snapshot();
+    assert_eq!(runner.status().snapshot, two);
+    let three = ask(&ledger, 3);
+    assert_eq!(runner.read_at_blocking(three, |view, _| view.seen), Ok(3));
+    assert!(runner.settle(long), "what broke is not waited for");
+    ledger.shut_down().expect("the writer has no fault");
+    let ended = runner.finish();
+    assert!(matches!(ended, Err(FinishFault::Stopped { name: "apart", .. })), "{ended:?}");
 }
 
 #[test]

@@ -25,7 +25,7 @@ use slapledger_core::domain::product::ProductRefusal;
 use slapledger_core::domain::restore::{LastNumber, RestoreMark, RestoreRefusal};
 use slapledger_core::domain::software::SoftwareRefusal;
 use slapledger_core::domain::tax::TaxRefusal;
-use slapledger_core::domain::time::Timestamp;
+use slapledger_core::domain::time::{Period, Timestamp};
 use slapledger_core::domain::usage::{Unmeterable, UsageRefusal};
 use slapledger_core::domain::{Refusal, RefusalClass};
 use slapledger_core::ledger::SubmitError;
@@ -179,7 +179,7 @@ fn refusals() -> Vec<Refusal> {
     add!(PricingRefusal:
         ResourceTwice { resource: resource() }, MeterDoesNotFit { resource: resource() },
         BadMeter { resource: resource(), rule }, BadUnit { resource: resource() },
-        BadConversion { resource: resource() }, BadGroups { resource: resource() },
+        BadConversion { resource: resource() }, BadMost { resource: resource() }, BadGroups { resource: resource() },
         UndeclaredResource { rate: 1, resource: resource() }, BadRate { rate: 1, field: "price", rule },
         Tie { one: 1, other: 2 }, NoRates, OtherCurrency { name: book(), known: currency }, TooLarge { max: 1 },
         Retroactive { valid_from: now, invoice: number(), period: always(), more: 1 },
@@ -188,6 +188,7 @@ fn refusals() -> Vec<Refusal> {
         UnknownParty { party }, EmptyPeriod, NoPriceBook, SeveralPriceBooks, UnknownPriceBook { name: book() },
         GraceTooLong, UnknownRun { run }, PeriodNotOver { stop: now }, InGrace { run, until: now }, OtherPeriod,
         SumsDoNotAddUp { what: "net" }, MissingDetails { payer: party, what: "vat_id" },
+        UsageInDoubt { payer: party, what: "too much".into() },
         NoSeries { seller: party }, ChargeNotOpen { charge: ChargeId(1) },
         AlreadyInvoiced { run, invoice: number() }, RunFinal { run }, RunWithdrawn { run },
         RunStarted { run, invoice: number() }, PeriodInvoiced { invoice: number() },

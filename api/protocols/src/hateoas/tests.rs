@@ -160,16 +160,16 @@ fn a_master_shows_states_and_lists_of_connection_parameters() {
 #[test]
 fn computers_and_software_are_found() {
     let world = World::proxy(1);
-    world.format("COMP 2/x", 1);
+    world.format("COMP-2.x", 1);
     let computers = "portal_type:\"Compute Node\" AND validation_state:validated";
     let found = search(&world, computers, "title,reference");
     assert_eq!(
         found,
-        json!([{"title": "COMP 2/x", "reference": "COMP 2/x"}, {"title": COMPUTER, "reference": COMPUTER}])
+        json!([{"title": "COMP-2.x", "reference": "COMP-2.x"}, {"title": COMPUTER, "reference": COMPUTER}])
     );
-    let found = search(&world, &format!("{computers} AND reference:=\"COMP 2/x\""), "relative_url");
+    let found = search(&world, &format!("{computers} AND reference:=\"COMP-2.x\""), "relative_url");
     let seen = form(&world, found[0]["relative_url"].as_str().unwrap());
-    assert_eq!(seen["my_title"]["default"], "COMP 2/x");
+    assert_eq!(seen["my_title"]["default"], "COMP-2.x");
     assert_eq!(seen["my_news"]["default"]["computer"]["text"], "#access Computer is available");
     let supply = [("url", RELEASE), ("computer_id", COMPUTER), ("state", "available")];
     world.post("/supplySupply", &supply).expect(200);
@@ -183,7 +183,7 @@ fn computers_and_software_are_found() {
     assert_eq!(found[0]["SoftwareInstallation_getNewsDict"], json!({ "text": text }));
     let seen = form(&world, found[0]["relative_url"].as_str().unwrap());
     assert_eq!(seen["my_slap_state"]["default"], "available");
-    let other = wanted.replace(COMPUTER, "COMP 2/x");
+    let other = wanted.replace(COMPUTER, "COMP-2.x");
     assert_eq!(search(&world, &other, ""), json!([]));
 }
 

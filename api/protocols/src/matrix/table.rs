@@ -11,7 +11,7 @@ use slapledger_slap_wire::marshal;
 
 use super::asking::Ask;
 use super::furnished::{prices, usage};
-use super::world::{LEAVING, RELEASE};
+use super::world::{LEAVING, NOW, RELEASE};
 use crate::testing::world::{configuration, dumps, request_form};
 
 /// What is asked, and what it is answered.
@@ -302,7 +302,7 @@ fn others() -> Vec<Row> {
         ),
         get("/v1/events", LISTED_TO_STAFF),
         get("/v1/clock", ". oxxo xxx xx xx xx .."),
-        post("/v1/clock/confirm", &json!({"now": "2026-11-01T00:00:00Z"}), ". oxxx xxx xx xx xx .."),
+        post("/v1/clock/confirm", &json!({"now": NOW}), ". oxxx xxx xx xx xx .."),
         get("/v1/projections", ". oxxo xxx xx xx xx .."),
         row("POST", "/v1/projections/{name}/rebuild", rebuild, ". oxxx xxx xx xx xx .."),
         get("/v1/backup", ". oxxx xxx xx xx xx .."),

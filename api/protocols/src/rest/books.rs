@@ -10,6 +10,7 @@ mod tests;
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, Uri, header};
@@ -47,6 +48,7 @@ use super::usage::local;
 use crate::access::Authorised;
 
 /// Whose books are asked for, and in what.
+#[derive(Clone, Copy)]
 struct BooksQuery {
     seller: PartyId,
     currency: Option<Currency>,
@@ -65,15 +67,15 @@ impl BooksQuery {
     }
 
     /// Reads the books, where their days begin, and the sequence they reflect.
-    async fn books<R>(
-        &self,
-        ctx: &RequestContext,
-        read: impl FnOnce(&Journal, &Calendar, Sequence) -> Result<R, Problem>,
+    async fn books<R: Send + 'static>(
+        self,
+        ctx: &Arc<RequestContext>,
+        read: impl FnOnce(&Journal, &Calendar, Sequence) -> Result<R, Problem> + Send + 'static,
     ) -> Result<R, Problem> {
-        let read = ctx.billing().read_at(self.position, |view, sequence| {
+        let read = ctx.rate(self.position, move |_, view, sequence| {
             read(books(view)?, calendar(view, self.seller)?, sequence)
         });
-        read.await?
+        read.await
     }
 }
 
@@ -242,7 +244,7 @@ pub(super) async fn journal(Authorised(ctx): Authorised, uri: Uri) -> Result<Res
     }
     let (limit, after) = (query.limit()?, query.cursor::<TransactionId>()?);
     let asked = BooksQuery::read(&ctx, &query).await?;
-    let read = asked.books(&ctx, |journal, calendar, sequence| {
+    let read = asked.books(&ctx, move |journal, calendar, sequence| {
         let (from, to) = span.within(calendar)?;
         if let Some(format) = format {
             let export = journal.export(asked.seller, asked.currency, (from, to));
@@ -326,7 +328,7 @@ pub(super) async fn accounts(
     let at = bound_in(&query, "at")?;
     let (limit, after) = (query.limit()?, query.cursor::<AccountPlace>()?);
     let asked = BooksQuery::read(&ctx, &query).await?;
-    let read = asked.books(&ctx, |journal, calendar, sequence| {
+    let read = asked.books(&ctx, move |journal, calendar, sequence| {
         let to = at.map(|at| at.within(calendar));
         let accounts = journal.accounts(Filter { to, ..asked.filter() });
         let is_seen = |book: &Book, account: &Account| {
@@ -435,7 +437,7 @@ pub(super) async fn statement(
     }
     let (limit, after) = (query.limit()?, query.cursor::<TransactionId>()?);
     let asked = BooksQuery::read(&ctx, &query).await?;
-    let read = asked.books(&ctx, |journal, calendar, sequence| {
+    let read = asked.books(&ctx, move |journal, calendar, sequence| {
         let (from, to) = span.within(calendar)?;
         let book = Book { seller: asked.seller, currency: currency_of(journal, &asked, &account)? };
         let statement = journal.statement((book, &account), (from, to), after, limit);
@@ -539,7 +541,7 @@ pub(super) async fn trial_balance(
     let query = Query::read(&uri, &["at", "seller", "currency"])?;
     let at = bound_in(&query, "at")?;
     let asked = BooksQuery::read(&ctx, &query).await?;
-    let read = asked.books(&ctx, |journal, calendar, sequence| {
+    let read = asked.books(&ctx, move |journal, calendar, sequence| {
         let at = at.map(|at| at.within(calendar));
         let trials = journal.trial_balances(Filter { to: at, ..asked.filter() });
         let books = trials.into_iter().map(BookForm::of).collect();
@@ -596,7 +598,7 @@ pub(super) async fn periods(
     let query = Query::read(&uri, &["seller"])?;
     let (limit, after) = (query.limit()?, query.cursor::<u64>()?.map_or(Sequence::ZERO, Sequence));
     let asked = BooksQuery::read(&ctx, &query).await?;
-    let read = asked.books(&ctx, |journal, _, sequence| {
+    let read = asked.books(&ctx, move |journal, _, sequence| {
         let mut rest = journal.periods_of(asked.seller).filter(|period| period.sequence > after);
         let items: Vec<_> = rest.by_ref().take(limit).map(|period| PeriodForm::of(journal, period)).collect();
         let next = items.last().map(|last| last.sequence).filter(|_| rest.next().is_some());

@@ -88,19 +88,19 @@ pub(super) async fn list(
     let query = Query::read(&uri, &[])?;
     let (limit, after) = (query.limit()?, query.cursor::<At>()?);
     let position = query.position(&ctx).await?;
-    ctx.billing().reach(position).await?;
-    ctx.apart(move |ctx| {
-        let (forms, sequences, next, sequence) = ctx.billing().read(|view, sequence| {
-            let page = view.diff(run, sequence, after.map(|at| at.0), limit);
-            let page = page.ok_or_else(|| unknown_run(&run.to_string()))?;
-            let book = view.billing.run(run).map(|run| run.opened.price_book.as_str()).unwrap_or_default();
-            let currency = view.billing.price_book(book).last().map(|published| published.book.currency);
-            let currency = currency.ok_or_else(|| Problem::fault(&format!("{run} has no price book")))?;
-            let forms = page.items.iter().map(|diff| DiffForm::of(diff, currency));
-            let forms: Vec<DiffForm> = forms.collect();
-            let sequences: Vec<Vec<Sequence>> = page.items.into_iter().map(|diff| diff.sequences).collect();
-            Ok::<_, Problem>((forms, sequences, page.next.map(At), sequence))
-        })?;
+    ctx.rate(position, move |ctx, view, sequence| {
+        if view.is_drafting(run) {
+            return Err(Problem::unavailable(format!("the drafts of {run} are still being computed"), 1));
+        }
+        let page = view.diff(run, sequence, after.map(|at| at.0), limit);
+        let page = page.ok_or_else(|| unknown_run(&run.to_string()))?;
+        let book = view.billing.run(run).map(|run| run.opened.price_book.as_str()).unwrap_or_default();
+        let currency = view.billing.price_book(book).last().map(|published| published.book.currency);
+        let currency = currency.ok_or_else(|| Problem::fault(&format!("{run} has no price book")))?;
+        let forms = page.items.iter().map(|diff| DiffForm::of(diff, currency));
+        let forms: Vec<DiffForm> = forms.collect();
+        let sequences: Vec<Vec<Sequence>> = page.items.into_iter().map(|diff| diff.sequences).collect();
+        let next = page.next.map(At);
         let wanted: BTreeSet<Sequence> = sequences.iter().flatten().copied().collect();
         let found = log::events(&**ctx.ledger().store(), wanted)?;
         let items = forms.into_iter().zip(sequences).map(|(form, sequences)| {
@@ -109,7 +109,7 @@ pub(super) async fn list(
         });
         Ok(query::list(items.collect(), next, sequence))
     })
-    .await?
+    .await
 }
 
 /// A place in the list of differences.

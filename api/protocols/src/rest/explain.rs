@@ -105,34 +105,31 @@ pub(super) async fn document(
     let query = Query::read(&uri, &[])?;
     let (limit, after) = (query.limit()?, query.cursor::<u32>()?.unwrap_or(0));
     let position = query.position(&ctx).await?;
-    ctx.billing().reach(position).await?;
-    let body = ctx.apart(move |ctx| {
-        ctx.billing().read(|view, sequence| {
-            find(ctx, view, &id)?;
-            let explained = view.explain(&id, after, limit, sequence);
-            let Explained { document, lines, more, tax } = explained.ok_or_else(|| unknown_invoice(&id))?;
-            let invoice = &document.invoice;
-            let next = lines.last().filter(|_| more).map(|(line, _)| line.n.to_string());
-            let items = lines.into_iter().map(|(line, explanation)| ExplainedLine {
-                line: LineForm::of(line, invoice.currency),
-                explanation,
-            });
-            Ok::<_, Problem>(DocumentExplained {
-                invoice: invoice.id.clone(),
-                state: document.state(),
-                document: invoice.document,
-                currency: invoice.currency,
-                items: items.collect(),
-                next,
-                net: invoice.net,
-                tax,
-                rounding: invoice.rounding,
-                total: invoice.total,
-                sequence,
-            })
+    let body = ctx.rate(position, move |ctx, view, sequence| {
+        find(ctx, view, &id)?;
+        let explained = view.explain(&id, after, limit, sequence);
+        let Explained { document, lines, more, tax } = explained.ok_or_else(|| unknown_invoice(&id))?;
+        let invoice = &document.invoice;
+        let next = lines.last().filter(|_| more).map(|(line, _)| line.n.to_string());
+        let items = lines.into_iter().map(|(line, explanation)| ExplainedLine {
+            line: LineForm::of(line, invoice.currency),
+            explanation,
+        });
+        Ok(DocumentExplained {
+            invoice: invoice.id.clone(),
+            state: document.state(),
+            document: invoice.document,
+            currency: invoice.currency,
+            items: items.collect(),
+            next,
+            net: invoice.net,
+            tax,
+            rounding: invoice.rounding,
+            total: invoice.total,
+            sequence,
         })
     });
-    let body = body.await??;
+    let body = body.await?;
     Ok(HttpAnswer::ok(body.sequence, body))
 }
 
@@ -147,43 +144,39 @@ pub(super) async fn line(
     let no_line = Problem::unknown(ProblemCode::LineUnknown, format!("{id} has no line {n}"));
     let Ok(n) = n.parse::<u32>() else { return Err(no_line) };
     let position = query.position(&ctx).await?;
-    ctx.billing().reach(position).await?;
-    let body = ctx.apart(move |ctx| {
+    let body = ctx.rate(position, move |ctx, view, sequence| {
         let mut counted: BTreeMap<Sequence, Vec<Counted>> = BTreeMap::new();
-        let mut body = ctx.billing().read(|view, sequence| {
-            find(ctx, view, &id)?;
-            let (document, line, explanation) = view.explain_line(&id, n, sequence).ok_or(no_line)?;
-            // Without those of a document that was issued elsewhere.
-            let behind = view.line_events(&id, n).unwrap_or_default();
-            let mut rest = behind.into_iter().skip_while(|sequence| *sequence <= after);
-            let wanted: Vec<Sequence> = rest.by_ref().take(limit).collect();
-            let next = if rest.next().is_some() { wanted.last().map(ToString::to_string) } else { None };
-            counted.extend(view.counted(&id, n, &wanted));
-            let invoice = &document.invoice;
-            let body = LineExplained {
-                invoice: invoice.id.clone(),
-                state: document.state(),
-                document: invoice.document,
-                currency: invoice.currency,
-                line: LineForm::of(line, invoice.currency),
-                explanation,
-                events: line.events.clone(),
-                items: Vec::new(),
-                next,
-                sequence,
-            };
-            Ok::<_, Problem>((body, wanted))
-        })?;
-        let found = log::events(&**ctx.ledger().store(), body.1.into_iter().collect::<BTreeSet<_>>())?;
-        body.0.items = found
+        find(ctx, view, &id)?;
+        let (document, line, explanation) = view.explain_line(&id, n, sequence).ok_or(no_line)?;
+        // Without those of a document that was issued elsewhere.
+        let behind = view.line_events(&id, n).unwrap_or_default();
+        let mut rest = behind.into_iter().skip_while(|sequence| *sequence <= after);
+        let wanted: Vec<Sequence> = rest.by_ref().take(limit).collect();
+        let next = if rest.next().is_some() { wanted.last().map(ToString::to_string) } else { None };
+        counted.extend(view.counted(&id, n, &wanted));
+        let invoice = &document.invoice;
+        let mut body = LineExplained {
+            invoice: invoice.id.clone(),
+            state: document.state(),
+            document: invoice.document,
+            currency: invoice.currency,
+            line: LineForm::of(line, invoice.currency),
+            explanation,
+            events: line.events.clone(),
+            items: Vec::new(),
+            next,
+            sequence,
+        };
+        let found = log::events(&**ctx.ledger().store(), wanted.into_iter().collect::<BTreeSet<_>>())?;
+        body.items = found
             .values()
             .map(|recorded| {
                 let counted = counted.remove(&recorded.sequence).unwrap_or_default();
                 ExplainedEvent { event: EventForm::of(recorded), counted }
             })
             .collect();
-        Ok::<_, Problem>(body.0)
+        Ok(body)
     });
-    let body = body.await??;
+    let body = body.await?;
     Ok(HttpAnswer::ok(body.sequence, body))
 }

@@ -149,23 +149,20 @@ pub(super) async fn list(
     let (limit, after) = (query.limit()?, query.cursor::<At>()?);
     let position = query.position(&ctx).await?;
     let theirs = ctx.computers_seen(position).await?;
-    ctx.billing().reach(position).await?;
-    ctx.apart(move |ctx| {
-        ctx.billing().read(|view, sequence| {
-            let calendar = view.billing.calendar_of(FIRST_PARTY);
-            let within = calendar.and_then(|calendar| period.within(calendar));
-            let within = within.ok_or_else(|| Problem::field("period", "must stop after it starts"))?;
-            let Some(over) = Period::new(within.start, within.stop.min(ctx.now())) else {
-                return Ok(query::list(Vec::new(), None::<String>, sequence));
-            };
-            let wanted = |known: &ComputerId| {
-                computer.as_ref().is_none_or(|computer| computer == known) && theirs.has(known)
-            };
-            let page = view.gaps(over, wanted, after.as_ref().map(|at| &at.0), limit);
-            Ok(query::list(page.items.into_iter().map(Into::into).collect(), page.next.map(At), sequence))
-        })
+    ctx.rate(position, move |ctx, view, sequence| {
+        let calendar = view.billing.calendar_of(FIRST_PARTY);
+        let within = calendar.and_then(|calendar| period.within(calendar));
+        let within = within.ok_or_else(|| Problem::field("period", "must stop after it starts"))?;
+        let Some(over) = Period::new(within.start, within.stop.min(ctx.now())) else {
+            return Ok(query::list(Vec::new(), None::<String>, sequence));
+        };
+        let wanted = |known: &ComputerId| {
+            computer.as_ref().is_none_or(|computer| computer == known) && theirs.has(known)
+        };
+        let page = view.gaps(over, wanted, after.as_ref().map(|at| &at.0), limit);
+        Ok(query::list(page.items.into_iter().map(Into::into).collect(), page.next.map(At), sequence))
     })
-    .await?
+    .await
 }
 
 /// A place in the list. The computer is last: its name may be anything.

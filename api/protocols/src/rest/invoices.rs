@@ -10,7 +10,6 @@ pub(super) mod notes;
 pub(super) mod runs;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use axum::http::Uri;
 use schemars::JsonSchema;
@@ -465,8 +464,8 @@ pub(super) async fn line_events(
     let n: u32 =
         n.parse().map_err(|_| Problem::unknown(ProblemCode::LineUnknown, format!("{id} has no line {n}")))?;
     let position = query.position(&ctx).await?;
-    let read = ctx.billing().read_at(position, |view, position| {
-        let document = find(&ctx, view, &id)?;
+    let body = ctx.rate(position, move |ctx, view, sequence| {
+        let document = find(ctx, view, &id)?;
         let no_line = || Problem::unknown(ProblemCode::LineUnknown, format!("{id} has no line {n}"));
         let line = document.invoice.lines.iter().find(|line| line.n == n).ok_or_else(no_line)?;
         let behind = view.line_events(&id, n).ok_or_else(|| {
@@ -477,16 +476,13 @@ pub(super) async fn line_events(
         let mut rest = behind.into_iter().skip_while(|sequence| *sequence <= after);
         let wanted: Vec<Sequence> = rest.by_ref().take(limit).collect();
         let next = if rest.next().is_some() { wanted.last().map(ToString::to_string) } else { None };
-        Ok::<_, Problem>((document.invoice.id.clone(), line.events.clone(), wanted, next, position))
+        let found = log::events(&**ctx.ledger().store(), wanted.into_iter().collect::<BTreeSet<_>>())?;
+        let items = found.values().map(EventForm::of).collect();
+        let (invoice, events) = (document.invoice.id.clone(), line.events.clone());
+        Ok(LineEvents { invoice, n, events, items, next, sequence })
     });
-    let (invoice, events, wanted, next, sequence) = read.await??;
-    let store = Arc::clone(ctx.ledger().store());
-    let wanted: BTreeSet<Sequence> = wanted.into_iter().collect();
-    let found = tokio::task::spawn_blocking(move || log::events(&*store, wanted)).await;
-    let found = found.map_err(|error| Problem::fault(&error))??;
-    let items = found.values().map(EventForm::of).collect();
-    let body = LineEvents { invoice, n, events, items, next, sequence };
-    Ok(HttpAnswer::ok(sequence, body))
+    let body = body.await?;
+    Ok(HttpAnswer::ok(body.sequence, body))
 }
 
 #[cfg(test)]

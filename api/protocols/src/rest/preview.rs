@@ -85,24 +85,21 @@ pub(super) async fn list(
     let named: Option<PriceBookName> = query.parse("price_book")?;
     let (limit, after) = (query.limit()?, query.cursor::<PartyId>()?);
     let position = query.position(&ctx).await?;
-    ctx.billing().reach(position).await?;
-    ctx.apart(move |ctx| {
-        ctx.billing().read(|view, sequence| {
-            let price_book = book(view, named)?;
-            let asked = Preview {
-                seller: FIRST_PARTY,
-                payer,
-                period,
-                price_book: &price_book,
-                as_of: sequence,
-                at: ctx.now(),
-            };
-            let page = view.preview(asked, after, limit);
-            let items = page.items.into_iter().map(|told| LiveDraft::of(view, ctx.keys(), told));
-            Ok(query::list(items.collect(), page.next, sequence))
-        })
+    ctx.rate(position, move |ctx, view, sequence| {
+        let price_book = book(view, named)?;
+        let asked = Preview {
+            seller: FIRST_PARTY,
+            payer,
+            period,
+            price_book: &price_book,
+            as_of: sequence,
+            at: ctx.now(),
+        };
+        let page = view.preview(asked, after, limit);
+        let items = page.items.into_iter().map(|told| LiveDraft::of(view, ctx.keys(), told));
+        Ok(query::list(items.collect(), page.next, sequence))
     })
-    .await?
+    .await
 }
 
 /// The price book that is named, or the one there is.

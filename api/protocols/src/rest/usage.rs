@@ -488,8 +488,7 @@ pub(super) async fn readings(Authorised(ctx): Authorised, uri: Uri) -> Result<Ht
     });
     let owner = owner.await?;
     let owner = owner.ok_or_else(|| unknown_instance(instance))?;
-    ctx.billing().reach(position).await?;
-    let body = ctx.billing().read(|view, sequence| {
+    let body = ctx.rate(position, move |_, view, sequence| {
         let zone =
             zone.or_else(|| view.billing.calendar_of(owner).map(Calendar::newest)).unwrap_or(TimeZone::UTC);
         let period = period(&query, zone)?;
@@ -507,8 +506,9 @@ pub(super) async fn readings(Authorised(ctx): Authorised, uri: Uri) -> Result<Ht
         };
         let resources = resources.into_iter().map(steps).collect::<Result<_, Problem>>()?;
         let (from, to) = (period.start, period.stop);
-        Ok::<_, Problem>(Readings { instance, from, to, step: word, time_zone: zone, resources, sequence })
-    })?;
+        Ok(Readings { instance, from, to, step: word, time_zone: zone, resources, sequence })
+    });
+    let body = body.await?;
     Ok(HttpAnswer::ok(body.sequence, body))
 }
 

@@ -136,41 +136,32 @@ pub(super) async fn compare(
     // Nothing is recorded under a name; one that could be none is an error all the same.
     query::meta(&ctx, local(&ctx), &headers, &[b"/v1/what-if", &body])?;
     let position = query.position(&ctx).await?;
-    ctx.billing().reach(position).await?;
-    let body = ctx.apart(move |ctx| {
-        ctx.billing().read(|view, sequence| {
-            let against = against.unwrap_or_else(|| book.name.clone());
-            let Some(published) = view.billing.price_book(against.as_str()).last() else {
-                let detail = format!("there is no published price book {against} to compare with");
-                let problem = Problem::unknown(ProblemCode::PriceBookUnknown, detail);
-                return Err(Problem { field: Some("against".into()), ..problem });
-            };
-            let currency = published.book.currency;
-            let other = || {
-                let rule = format!("must be {currency}, as that of {against}: amounts are compared");
-                Problem::field("currency", rule)
-            };
-            let asked = WhatIf {
-                seller: FIRST_PARTY,
-                period,
-                book: &book,
-                against: &against,
-                by_line,
-                as_of: sequence,
-            };
-            let page = view.what_if(asked, after, limit).ok_or_else(other)?;
-            let nothing = Amount::zero(currency);
-            let none = Sides { now: nothing, what_if: nothing, difference: nothing };
-            let sum = page.items.iter().try_fold(none, |sum, compared| sum.plus(compared.sides));
-            let sum = sum.ok_or_else(|| Problem::fault(&"a sum of amounts has too many digits"))?;
-            let items =
-                page.items.into_iter().map(|compared| CustomerForm::of(&view.billing, ctx.keys(), compared));
-            let (items, next) = (items.collect(), page.next.map(|next| next.to_string()));
-            let price_book = book.name.clone();
-            let sum = sum.into();
-            Ok(Comparison { price_book, against, currency, period, items, sum, next, sequence })
-        })
+    let body = ctx.rate(position, move |ctx, view, sequence| {
+        let against = against.unwrap_or_else(|| book.name.clone());
+        let Some(published) = view.billing.price_book(against.as_str()).last() else {
+            let detail = format!("there is no published price book {against} to compare with");
+            let problem = Problem::unknown(ProblemCode::PriceBookUnknown, detail);
+            return Err(Problem { field: Some("against".into()), ..problem });
+        };
+        let currency = published.book.currency;
+        let other = || {
+            let rule = format!("must be {currency}, as that of {against}: amounts are compared");
+            Problem::field("currency", rule)
+        };
+        let asked =
+            WhatIf { seller: FIRST_PARTY, period, book: &book, against: &against, by_line, as_of: sequence };
+        let page = view.what_if(asked, after, limit).ok_or_else(other)?;
+        let nothing = Amount::zero(currency);
+        let none = Sides { now: nothing, what_if: nothing, difference: nothing };
+        let sum = page.items.iter().try_fold(none, |sum, compared| sum.plus(compared.sides));
+        let sum = sum.ok_or_else(|| Problem::fault(&"a sum of amounts has too many digits"))?;
+        let items =
+            page.items.into_iter().map(|compared| CustomerForm::of(&view.billing, ctx.keys(), compared));
+        let (items, next) = (items.collect(), page.next.map(|next| next.to_string()));
+        let price_book = book.name.clone();
+        let sum = sum.into();
+        Ok(Comparison { price_book, against, currency, period, items, sum, next, sequence })
     });
-    let body = body.await??;
+    let body = body.await?;
     Ok(HttpAnswer::ok(body.sequence, body))
 }

@@ -37,6 +37,7 @@ fn runs_of_all_projects_become_final() {
     for ctx in world.ctx.of_all_projects() {
         // It looks at what is shown by then, and again later at what is not.
         ctx.billing_now(|_| ()).unwrap();
+        assert!(ctx.engine.billing.settle(std::time::Duration::from_secs(60)));
         runtime.block_on(look(&Arc::new(ctx), &mut refused));
     }
     assert_eq!(refused, RefusedRuns::new());

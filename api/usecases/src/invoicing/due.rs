@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use slapledger_billing::BillingView;
 use slapledger_core::domain::id::{ProjectId, RunId, Sequence};
 use slapledger_core::domain::invoice::{InvoiceRefusal, RefreshInvoiceRun};
 use slapledger_core::domain::time::Timestamp;
@@ -67,7 +68,9 @@ fn due(ctx: &RequestContext, would_be_refused: impl Fn(RunId) -> bool) -> Vec<(R
     let now = ctx.now();
     ctx.billing().read(|view, _| {
         let billing = &view.billing;
-        let waiting = billing.becoming_final().filter(|run| !would_be_refused(run.opened.run));
+        // One whose drafts are being computed is looked at again: others are due meanwhile.
+        let ready = billing.becoming_final().filter(|run| !view.is_drafting(run.opened.run));
+        let waiting = ready.filter(|run| !would_be_refused(run.opened.run));
         let due = waiting.filter_map(|run| {
             let opened = &run.opened;
             let of_seller =
@@ -101,6 +104,10 @@ async fn finalise(ctx: &Arc<RequestContext>, run: RunId, drawn_up_since: bool) -
             Ok(_) | Err(SubmitError::Refused(Refusal::Invoice(InvoiceRefusal::RunStarted { .. }))) => {}
             Err(error) => return Err(error.into()),
         }
+    }
+    let there = |view: &BillingView, _| (!view.is_drafting(run)).then_some(());
+    if ctx.billing().read_when(EVERY, there).await.is_none() {
+        return Ok(());
     }
     super::finalise(ctx, Actor::system(), run).await.map(drop)
 }

@@ -90,7 +90,7 @@ fn every_rule_has_a_place() {
         ("percent = 95", "percent = -95", "line 9, column 11: resources[0].percent must be a whole number such as 5".to_owned()),
         ("sample_minutes = 5", "sample_minutes = 7", "line 10, column 18: resources[0].sample_minutes must divide a day of 1440".to_owned()),
         ("sample_minutes = 5", "sample_minutes = 0", "line 10, column 18: resources[0].sample_minutes must divide a day of 1440".to_owned()),
-        ("meter = \"percentile\"", "meter = \"max\"", "line 9, column 1: resources[0].percent is not a field here; there are resource, kind, meter, unit, reported_in, multiply_by, divide_by, group_by".to_owned()),
+        ("meter = \"percentile\"", "meter = \"max\"", "line 9, column 1: resources[0].percent is not a field here; there are resource, kind, meter, unit, reported_in, multiply_by, divide_by, group_by, most".to_owned()),
         ("dimension = \"user\"\n", "", "line 15, column 1: resources[1].dimension is missing".to_owned()),
         ("dimension = \"user\"", "dimension = \"\"", "line 19, column 13: resources[1].dimension must be 1 to 100 bytes without control characters".to_owned()),
         ("unit = \"GiB\"", "unit = \"\"", "line 11, column 8: resources[0].unit must be 1 to 100 bytes without control characters".to_owned()),
@@ -107,6 +107,9 @@ fn every_rule_has_a_place() {
         ("[\"zone\", \"tier\"]", "[\"1\", \"2\", \"3\", \"4\", \"5\", \"6\", \"7\", \"8\", \"9\"]", "line 21, column 12: resources[1].group_by must be at most 8 different names of 1 to 100 bytes".to_owned()),
         ("[\"zone\", \"tier\"]", "[\"zone\", 5]", "line 21, column 21: resources[1].group_by[1] must be a string, not a number".to_owned()),
         ("[\"zone\", \"tier\"]", "\"zone\"", "line 21, column 12: resources[1].group_by must be a list, not a string".to_owned()),
+        ("unit = \"GiB\"", "most = \"0\"\nunit = \"GiB\"", "line 11, column 8: resources[0].most must be above 0, and is not for count and unique_count: they do not look at quantities".to_owned()),
+        ("unit = \"user\"", "most = \"5\"\nunit = \"user\"", "line 20, column 8: resources[1].most must be above 0, and is not for count and unique_count: they do not look at quantities".to_owned()),
+        ("unit = \"GiB\"", "most = 5\nunit = \"GiB\"", format!("line 11, column 8: resources[0].most {in_quotes}")),
         // Fees.
         ("item = \"support\"", "item = \"\\n\"", "line 25, column 8: rates[0].item must be at most 100 bytes without control characters".to_owned()),
         ("every = \"month\"", "every = \"year\"", "line 27, column 8: rates[0].when can be advance for a price every month alone".to_owned()),

@@ -54,8 +54,10 @@ fn meter() -> impl Strategy<Value = (ResourceKind, Meter)> {
 fn resource() -> impl Strategy<Value = Resource> {
     let factor = || prop_oneof![Just(1), 1..=1_000_000_000_000_u64];
     let groups = prop::collection::btree_set(word(), 0..4);
-    (word(), meter(), word(), (factor(), factor()), groups).prop_map(
-        |(name, (kind, meter), unit, (multiply, divide), groups)| Resource {
+    let most = prop::option::of(quantity(1));
+    (word(), meter(), word(), (factor(), factor()), groups, most).prop_map(
+        |(name, (kind, meter), unit, (multiply, divide), groups, most)| Resource {
+            most: most.filter(|_| !matches!(meter, Meter::Count | Meter::UniqueCount { .. })),
             resource: ResourceId::new(&name).expect("printable"),
             kind,
             meter,

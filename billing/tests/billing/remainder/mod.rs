@@ -370,6 +370,14 @@ impl Play {
         }
     }
 
+    /// Whether it is about usage of a month that is void.
+    fn is_void(&self, key: Key) -> bool {
+        match key {
+            Key::Usage(month, _) | Key::Percent(month) => self.months[month] == Invoiced::Void,
+            Key::Advance(_) | Key::Cost(_) | Key::Charge(_) => false,
+        }
+    }
+
     fn void(&mut self, month: usize, invoice: &Invoice) {
         self.months[month] = Invoiced::Void;
         self.model.void(invoice.id.as_str(), month);
@@ -377,7 +385,10 @@ impl Play {
 
     fn given(&mut self, (month, invoice): (usize, &Invoice), line: &InvoiceLine, cents: i64) {
         let key = key(month, line);
-        self.model.credited(invoice.id.as_str(), key, cents);
+        // What is credited of a void month is not charged again, and no good will.
+        if !self.is_void(key) {
+            self.model.credited(invoice.id.as_str(), key, cents);
+        }
         // Whoever credits each line voids the document.
         if self.last_document().cites.as_ref().is_some_and(|cites| cites.all) {
             self.void(month, invoice);
@@ -415,7 +426,9 @@ impl Play {
                     description: "a correction".into(),
                     cites: Some(LineRef { invoice: invoice.id.clone(), line: line.n }),
                 }));
-                self.model.charged((invoice.id.as_str(), key(month, line)), cents(difference));
+                let key = key(month, line);
+                let gone = self.is_void(key);
+                self.model.charged((invoice.id.as_str(), key), cents(difference), gone);
             }
         }
         let charged = self.cloud.view.billing.charged_for(invoice, line).map(cents);
@@ -499,7 +512,9 @@ fn forget(_: &mut Event) -> bool {
 /// The document is known, and not what it settles.
 fn cites_nothing(event: &mut Event) -> bool {
     if let Event::InvoiceFinalised(event) = event {
-        event.invoice.lines.iter_mut().for_each(|line| line.cites = None);
+        for line in &mut event.invoice.lines {
+            line.cites = None;
+        }
     }
     true
 }

@@ -91,17 +91,19 @@ impl Model {
         }
     }
 
-    pub(super) fn charged(&mut self, (document, key): (&str, Key), cents: i64) {
-        let (mut about, mut months) = (vec![document.to_owned()], Vec::new());
+    /// A correction charges something; `gone`, if what it corrects is void already.
+    pub(super) fn charged(&mut self, (document, key): (&str, Key), cents: i64, gone: bool) {
+        let (mut about, mut months, mut gone) = (vec![document.to_owned()], Vec::new(), gone);
         match key {
             Key::Usage(month, _) | Key::Percent(month) => months.push(month),
             Key::Charge(charge) => {
                 about.extend(self.charges[charge].about.iter().cloned());
                 months.extend(&self.charges[charge].months);
+                gone |= self.charges[charge].gone;
             }
             Key::Advance(_) | Key::Cost(_) => {}
         }
-        self.charges.push(Charge { cents, about, months, on: None, gone: false });
+        self.charges.push(Charge { cents, about, months, on: None, gone });
     }
 
     /// A document has a charge.

@@ -71,6 +71,14 @@ pub enum InvoiceRefusal {
         /// What.
         what: &'static str,
     },
+    /// Usage of the payer is not charged that may have to be.
+    #[error("the draft for {payer} does not charge all usage: {what}")]
+    UsageInDoubt {
+        /// Who.
+        payer: PartyId,
+        /// What is not charged.
+        what: Box<str>,
+    },
     /// The seller has no series of numbers.
     #[error("{seller} has no series of invoice numbers; give it one first")]
     NoSeries {

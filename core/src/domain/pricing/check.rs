@@ -41,6 +41,12 @@ pub enum PricingRefusal {
         /// Which.
         resource: ResourceId,
     },
+    /// A bound of nothing, or of what is not measured.
+    #[error("resource {resource}: {RULE_OF_MOST}")]
+    BadMost {
+        /// Which.
+        resource: ResourceId,
+    },
     /// Dimensions that are no names, or named twice, or too many.
     #[error("resource {resource}: group_by must be at most 8 different names of 1 to 100 bytes")]
     BadGroups {
@@ -122,6 +128,10 @@ publish a version of {other}, or name customers in every rate"
 pub const RULE_OF_METERS: &str = "sum is for counters; time_integral, min, max, average, latest and percentile \
 are for gauges; count and unique_count for both";
 
+/// What `most` may be.
+pub const RULE_OF_MOST: &str = "most must be above 0, and is not for count and unique_count: they do not look at \
+quantities";
+
 impl PricingRefusal {
     /// The member of a price book that is to blame.
     pub fn field(&self) -> &'static str {
@@ -131,6 +141,7 @@ impl PricingRefusal {
             | Self::BadMeter { .. }
             | Self::BadUnit { .. }
             | Self::BadConversion { .. }
+            | Self::BadMost { .. }
             | Self::BadGroups { .. } => "resources",
             Self::UndeclaredResource { .. } | Self::BadRate { .. } | Self::Tie { .. } | Self::NoRates => {
                 "rates"
@@ -292,6 +303,10 @@ impl Resource {
         let within = |factor| (1..=1_000_000_000_000).contains(&factor);
         if !within(self.conversion.multiply) || !within(self.conversion.divide) {
             return Err(PricingRefusal::BadConversion { resource: resource() });
+        }
+        let counts = matches!(self.meter, Meter::Count | Meter::UniqueCount { .. });
+        if self.most.is_some_and(|most| counts || most.billionths() <= 0) {
+            return Err(PricingRefusal::BadMost { resource: resource() });
         }
         let twice = self.group_by.iter().enumerate().any(|(at, key)| self.group_by[..at].contains(key));
         if self.group_by.len() > 8 || twice || !self.group_by.iter().all(|key| is_word(key)) {

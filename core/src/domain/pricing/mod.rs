@@ -20,7 +20,7 @@ use super::money::{Currency, Price, Rounding};
 use super::quantity::Quantity;
 use super::time::{Period, Timestamp};
 
-pub use check::{PricingRefusal, RULE_OF_METERS};
+pub use check::{PricingRefusal, RULE_OF_METERS, RULE_OF_MOST};
 pub use matching::{Match, Matched};
 
 /// What a price book says.
@@ -68,6 +68,31 @@ pub struct Resource {
     pub conversion: Conversion,
     /// The dimensions of usage that are charged apart from each other.
     pub group_by: Vec<Box<str>>,
+    /// The most of `unit` that an instance plausibly uses in an hour. What reports more is suspended.
+    pub most: Option<Quantity>,
+}
+
+/// In microseconds.
+const HOUR: i128 = 3_600_000_000;
+
+impl Resource {
+    /// Whether a report says more than can be. Of a counter, for each hour that its period has begun; of a gauge, as a level.
+    pub fn is_implausible(&self, reported: Quantity, period: Period) -> bool {
+        let Some(most) = self.most else { return false };
+        let hours = match self.kind {
+            ResourceKind::Counter => (i128::from(period.micros()) + HOUR - 1) / HOUR,
+            ResourceKind::Gauge => 1,
+        };
+        let Conversion { multiply, divide } = self.conversion;
+        let reported = reported.billionths().checked_mul(multiply.into());
+        let most = most.billionths().checked_mul(divide.into()).and_then(|most| most.checked_mul(hours));
+        // What is too large to be computed on the one side is more than anything on the other.
+        match (reported, most) {
+            (_, None) => false,
+            (None, Some(_)) => true,
+            (Some(reported), Some(most)) => reported > most,
+        }
+    }
 }
 
 /// Whether the quantities of a resource add up.
@@ -392,6 +417,8 @@ pub struct PriceVersion {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
 pub struct PriceBooks {
     by_name: BTreeMap<PriceBookName, Vec<PriceBook>>,
+    /// Whether any version says what is plausible: most do not, and reports are many.
+    has_bounds: bool,
 }
 
 /// The most bytes of a published price book: an event holds at most 65,535, and its envelope needs some.
@@ -401,6 +428,22 @@ impl PriceBooks {
     /// All versions of a book, the first being version 1.
     pub fn versions(&self, name: &str) -> &[PriceBook] {
         self.by_name.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// The versions that apply at an instant, one of each book: the one that applies from the latest instant, of several
+    /// the newest.
+    pub fn in_force(&self, at: Timestamp) -> impl Iterator<Item = &PriceBook> {
+        self.by_name.values().filter_map(move |versions| {
+            versions.iter().filter(|book| book.valid_from <= at).max_by_key(|book| book.valid_from)
+        })
+    }
+
+    /// Whether a report says more of a resource than a price book that applies when it stops says there can be.
+    pub(crate) fn find_implausible(&self, resource: &ResourceId, reported: Quantity, period: Period) -> bool {
+        self.has_bounds
+            && self.in_force(period.stop.plus_micros(-1)).any(|book| {
+                book.resource(resource).is_some_and(|declared| declared.is_implausible(reported, period))
+            })
     }
 
     /// The names of all books.
@@ -469,6 +512,7 @@ impl PriceBooks {
 
     /// Adds a version: the fold that decisions and billing share.
     pub fn published(&mut self, event: &PriceBookPublished) {
+        self.has_bounds |= event.book.resources.iter().any(|declared| declared.most.is_some());
         self.by_name.entry(event.book.name.clone()).or_default().push(event.book.clone());
     }
 }

@@ -14,7 +14,15 @@ fn resource(name: &str) -> ResourceId {
 fn gauge(name: &str) -> Resource {
     let (kind, meter) = (ResourceKind::Gauge, Meter::TimeIntegral);
     let (conversion, group_by) = (Conversion::NONE, Vec::new());
-    Resource { resource: resource(name), kind, meter, unit: "percent_hour".into(), conversion, group_by }
+    Resource {
+        resource: resource(name),
+        kind,
+        meter,
+        unit: "percent_hour".into(),
+        conversion,
+        group_by,
+        most: None,
+    }
 }
 
 fn price(text: &str) -> Price {
@@ -246,6 +254,61 @@ fn factors_and_groups_are_bounded() {
         let declared = Resource { group_by: group_by.clone(), ..gauge("cpu") };
         assert_eq!(declaring(declared).check(), expected, "{group_by:?}");
     }
+}
+
+#[test]
+fn what_is_plausible_is_above_nothing_and_measured() {
+    let most = |text: &str| Some(text.parse().expect(text));
+    let counts = Meter::UniqueCount { dimension: "user".into() };
+    for (most, meter, right) in [
+        (most("0.000000001"), Meter::Max, true),
+        (most("0"), Meter::Max, false),
+        (most("-1"), Meter::Max, false),
+        (most("1"), Meter::Count, false),
+        (most("1"), counts.clone(), false),
+        (None, counts, true),
+    ] {
+        let declared = Resource { most, meter: meter.clone(), ..gauge("cpu") };
+        let expected =
+            if right { Ok(()) } else { Err(PricingRefusal::BadMost { resource: resource("cpu") }) };
+        assert_eq!(declaring(declared).check(), expected, "{most:?} of {meter:?}");
+    }
+}
+
+/// At most 10 of the unit in an hour: of a counter for each hour that has begun, of a gauge as a level.
+#[test]
+fn what_is_more_than_can_be_is_implausible() {
+    let seconds = |seconds: i64| {
+        Period::new(at("2026-10-01T00:00:00Z"), at("2026-10-01T00:00:00Z").plus_micros(seconds * 1_000_000))
+    };
+    let [none, in_kib] = [Conversion::NONE, Conversion { multiply: 1, divide: 1024 }];
+    let rows = [
+        (ResourceKind::Counter, none, "10", 1, false),
+        (ResourceKind::Counter, none, "10.000000001", 1, true),
+        (ResourceKind::Counter, none, "10.000000001", 3600, true),
+        (ResourceKind::Counter, none, "20", 3601, false),
+        (ResourceKind::Counter, none, "20.000000001", 7200, true),
+        (ResourceKind::Counter, none, "240", 86_400, false),
+        (ResourceKind::Counter, in_kib, "10240", 3600, false),
+        (ResourceKind::Counter, in_kib, "10240.000000001", 3600, true),
+        (ResourceKind::Gauge, none, "10", 86_400, false),
+        (ResourceKind::Gauge, none, "10.000000001", 1, true),
+        (ResourceKind::Gauge, in_kib, "10240", 86_400, false),
+        (ResourceKind::Gauge, none, "999999999999999.999999999", 1, true),
+        (ResourceKind::Gauge, none, "0", 1, false),
+    ];
+    for (kind, conversion, reported, length, expected) in rows {
+        let most = Some("10".parse().expect("a quantity"));
+        let declared = Resource { kind, conversion, most, ..gauge("cpu") };
+        let period = seconds(length).expect("not empty");
+        let found = declared.is_implausible(reported.parse().expect(reported), period);
+        assert_eq!(found, expected, "{reported} in {length} s, {kind:?}, {conversion:?}");
+    }
+    let most = Some("999999999999999.999999999".parse().expect("the largest"));
+    let conversion = Conversion { multiply: 1, divide: 1_000_000_000_000 };
+    let largest = Resource { most, conversion, kind: ResourceKind::Counter, ..gauge("cpu") };
+    let always = Period::new(Timestamp::MIN, Timestamp::MAX).expect("not empty");
+    assert!(!largest.is_implausible("999999999999999".parse().expect("a quantity"), always));
 }
 
 #[test]

@@ -3,11 +3,12 @@
 use rustc_hash::FxHashMap;
 
 use super::attribution::Reporter;
+use super::groups::{UsageGroups, group_of};
 use super::places::{Added, Places};
 use super::seen::{Content, Fingerprint, Seen, SeenIndex, revision};
 use super::starts::{Begun, Changes, Series};
 use super::{
-    DismissSuspendedUsage, NoInstant, RecordUsage, ResolveSuspendedUsage, Revision, Sequence,
+    Attribution, DismissSuspendedUsage, NoInstant, RecordUsage, ResolveSuspendedUsage, Revision, Sequence,
     SuspendedUsageDismissed, SuspendedUsageResolved, Timestamp, Told, Unmeterable, Unreadable, Usage,
     UsageCorrected, UsageLedger, UsageOutcome, UsageRefusal, UsageReport, UsageSeries, UsageSuspended,
 };
@@ -16,6 +17,7 @@ use crate::domain::computer::Computers;
 use crate::domain::event::{Event, Stream};
 use crate::domain::id::{ProjectId, ResourceId};
 use crate::domain::instance::Instances;
+use crate::domain::pricing::PriceBooks;
 use crate::domain::time::Period;
 
 /// How far a node's clock may be ahead of ours before its report is one of the future.
@@ -26,6 +28,9 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) seen: &'a dyn SeenIndex,
     pub(crate) computers: &'a Computers,
     pub(crate) instances: &'a Instances,
+    pub(crate) price_books: &'a PriceBooks,
+    /// How many groups an instance may have of a resource in a month.
+    pub(crate) most_groups: usize,
     pub(crate) project: ProjectId,
     pub(crate) now: Timestamp,
     /// The sequence the first event of this decision will have.
@@ -40,6 +45,8 @@ struct Overlay<'a> {
     suspended: FxHashMap<Sequence, Option<Sequence>>,
     /// What is replaced by this command, and by what.
     places: Added<'a>,
+    /// Groups that were not there before.
+    groups: UsageGroups,
 }
 
 /// What became of a report.
@@ -71,6 +78,7 @@ impl<'a> Overlay<'a> {
             starts: FxHashMap::default(),
             suspended: FxHashMap::default(),
             places: Added::to(recorded),
+            groups: UsageGroups::default(),
         }
     }
 
@@ -179,13 +187,21 @@ impl UsageLedger {
         }
         overlay.seen.insert(identity, Seen { sequence, content });
         let mut corrections = Vec::new();
-        let (outcome, event) = match self.meter(around, reporter, overlay, (report, replaces)) {
+        let metered = self.meter(around, reporter, overlay, (report, replaces));
+        let metered = metered.and_then(|metered| {
+            check_plausible(around.price_books, &metered.usage)?;
+            Ok(metered)
+        });
+        let (outcome, event) = match metered {
             Ok(Meterable { usage, too_early }) => {
                 let place = |offset: usize| Sequence(sequence.0 + 1 + offset as u64);
                 let after = usize::from(dismissal.is_some());
                 overlay.metered(reporter, &usage, sequence, replaces);
                 if let Some(replaced) = replaces {
                     overlay.places.pass_on(replaced, sequence);
+                }
+                if let Some(group) = group_of(around.price_books, &usage) {
+                    overlay.groups.add_new(&usage, group, &self.groups);
                 }
                 for (n, correction) in too_early.into_iter().enumerate() {
                     let corrected = place(after + n);
@@ -256,6 +272,11 @@ impl UsageLedger {
             dimensions: report.dimensions.clone(),
             node_sequence: report.node_sequence,
         };
+        let group = group_of(around.price_books, &usage);
+        let too_many = |group| self.groups.are_too_many(&usage, group, &overlay.groups, around.most_groups);
+        if group.is_some_and(too_many) {
+            return Err(Unmeterable::TooManyGroups);
+        }
         // Those whose place another has taken meanwhile are not metered any more.
         let too_early = too_early.into_iter().filter(|other| overlay.places.holder(*other) == Some(*other));
         let corrections = too_early.map(|replaces| {
@@ -321,6 +342,23 @@ impl UsageLedger {
         let event = SuspendedUsageDismissed { suspended, reason, superseded_by: None };
         let stream = Stream::Usage(computer.clone());
         Ok(Outcome::of((), [(stream, Event::SuspendedUsageDismissed(event))]))
+    }
+}
+
+/// Whether usage that somebody is charged for can be. Who resolves suspended usage has looked at it.
+fn check_plausible(books: &PriceBooks, usage: &Usage) -> Result<(), Unmeterable> {
+    let whose = match &usage.attribution {
+        Attribution::Computer => None,
+        Attribution::Instance(instance) => Some((*instance, *instance)),
+        Attribution::Shares(shares) => {
+            shares.first().zip(shares.last()).map(|(first, last)| (first.instance, last.instance))
+        }
+    };
+    match whose {
+        Some((first, last)) if books.find_implausible(&usage.resource, usage.quantity, usage.period) => {
+            Err(Unmeterable::Implausible { first, last })
+        }
+        _ => Ok(()),
     }
 }
 

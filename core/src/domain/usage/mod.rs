@@ -6,6 +6,7 @@
 
 mod attribution;
 mod decide;
+mod groups;
 mod places;
 pub mod seen;
 mod starts;
@@ -19,10 +20,13 @@ use serde::Serialize;
 
 use super::computer::Computers;
 use super::id::{ComputerId, InstanceId, ProjectId, ResourceId, Sequence};
+use super::pricing::PriceBooks;
 use super::quantity::Quantity;
 use super::time::{Period, Timestamp};
 
 pub(crate) use decide::Surroundings;
+pub use groups::MOST_GROUPS;
+use groups::UsageGroups;
 use places::Places;
 pub use seen::{MemoryIndex, Seen, SeenIndex};
 use starts::Starts;
@@ -232,9 +236,16 @@ pub enum Unmeterable {
     /// It is more than the price book says there can be in that time.
     #[error("quantity is more than `most` in the price book allows for this time")]
     Implausible {
-        /// Whose it would be: of several, the last. Its payer is not invoiced before somebody resolves or dismisses it.
-        instance: InstanceId,
+        /// Whose it would be, of several the first. Their payers are not invoiced before somebody resolves or dismisses it.
+        first: InstanceId,
+        /// Of several the last.
+        last: InstanceId,
     },
+    /// It would be a line more than an instance may have of a resource in a month.
+    #[error(
+        "the instance has as many groups of this resource in the month as are allowed (usage.most_groups): dimensions that are grouped by must not have a value of their own in each event"
+    )]
+    TooManyGroups,
 }
 
 impl Unmeterable {
@@ -255,6 +266,7 @@ impl Unmeterable {
             | Self::Future
             | Self::AmbiguousStop
             | Self::SkippedStop => "data.stop",
+            Self::TooManyGroups => "data.dimensions",
         }
     }
 
@@ -280,6 +292,7 @@ impl Unmeterable {
             Self::SkippedStart => "skipped_start",
             Self::SkippedStop => "skipped_stop",
             Self::Implausible { .. } => "implausible",
+            Self::TooManyGroups => "too_many_groups",
         }
     }
 }
@@ -449,6 +462,7 @@ type UsageSeries = (Box<str>, ResourceId);
 pub struct UsageLedger {
     starts: BTreeMap<ComputerId, BTreeMap<UsageSeries, Starts>>,
     suspended: BTreeMap<Sequence, (ComputerId, UsageSuspended)>,
+    groups: UsageGroups,
 }
 
 /// What an event about usage changes, and what is looked at for it.
@@ -456,6 +470,7 @@ pub(super) struct UsageFold<'a> {
     pub(super) ledger: &'a mut UsageLedger,
     pub(super) seen: &'a mut dyn SeenIndex,
     pub(super) computers: &'a Computers,
+    pub(super) price_books: &'a PriceBooks,
     pub(super) project: ProjectId,
     /// Who reports.
     pub(super) computer: &'a ComputerId,
@@ -506,6 +521,9 @@ impl UsageFold<'_> {
     }
 
     fn metered(&mut self, usage: &Usage, replaces: Option<Sequence>) {
+        if let Some(group) = groups::group_of(self.price_books, usage) {
+            self.ledger.groups.add(usage, group);
+        }
         if !usage.start_found && replaces.is_none() {
             return;
         }

@@ -526,6 +526,80 @@ fn the_first_start_is_that_of_the_tenant_of_that_time() {
     }
 }
 
+/// `cpu`, which is a counter, of which an instance uses at most 10 an hour from 01:00 on.
+fn bounded() -> Given {
+    use crate::domain::id::PriceBookName;
+    use crate::domain::money::{Currency, Rounding};
+    use crate::domain::pricing::{
+        Conversion, Match, Meter, Model, OnChange, Per, PriceBook, PublishPriceBook, Rate, Resource,
+        ResourceKind, Tariff,
+    };
+    let resource = ResourceId::new("cpu").expect("a resource");
+    let declared = Resource {
+        resource: resource.clone(),
+        kind: ResourceKind::Counter,
+        meter: Meter::Sum,
+        unit: "s".into(),
+        conversion: Conversion::NONE,
+        group_by: Vec::new(),
+        most: Some("10".parse().expect("a quantity")),
+    };
+    let (per, free) = (Per::Instance, Quantity::ZERO);
+    let tariff = Tariff::PerUnit { price: "1".parse().expect("a price") };
+    let rate = Rate { model: Model::Usage { resource, per, free, tariff }, matching: Match::default() };
+    let name = PriceBookName::new("standard").expect("a name");
+    let book = PriceBook {
+        name,
+        currency: Currency::EUR,
+        valid_from: instant("1"),
+        rounding: Rounding::HalfUp,
+        on_change: OnChange::Continue,
+        resources: vec![declared],
+        rates: vec![rate],
+    };
+    two_tenants().done(PublishPriceBook { book, retroactive: false })
+}
+
+/// One report of 999,999,999,999,999 made the sum of a month too much to be charged.
+#[test]
+fn what_is_more_than_can_be_is_suspended_until_somebody_looks_at_it() {
+    let given = bounded();
+    let next = given.next().0;
+    let much = |id: &str, quantity: &str, from: &str| {
+        let period = period(from);
+        let (start, stop) = (Ok(Some(period.start)), Ok(Some(period.stop)));
+        UsageReport { start, stop, ..usage(id, quantity) }
+    };
+    let implausible = |n: u64, first: u64, last: u64| {
+        let (first, last) = (InstanceId(first), InstanceId(last));
+        Suspended(Sequence(next + n), Unmeterable::Implausible { first, last })
+    };
+    let host = UsageReport { subject: "COMP-1".into(), ..much("host", "999999999999999", "6/7") };
+    let given = given
+        .when_reported([
+            much("a", "10", "6/7"),
+            much("b", "10.000000001", "6/7"),
+            much("c", "999999999999999", "2/8"),
+            much("d", "80", "2/10"),
+            // No book applies yet, another resource has no bound, and nobody is charged for the computer itself.
+            much("e", "11", "0/1"),
+            UsageReport { resource: "memory".into(), ..much("f", "11", "6/7") },
+            host,
+        ])
+        .answered_usage([
+            Accepted(Sequence(next)),
+            implausible(1, 3, 3),
+            implausible(2, 1, 3),
+            Accepted(Sequence(next + 3)),
+            Accepted(Sequence(next + 4)),
+            Accepted(Sequence(next + 5)),
+            Accepted(Sequence(next + 6)),
+        ])
+        .and();
+    let when = given.when(ResolveSuspendedUsage { subject: None, ..resolve(next + 1) });
+    when.then_named(&["SuspendedUsageResolved"]);
+}
+
 #[test]
 fn suspended_usage_is_resolved_with_what_was_wrong_put_right() {
     let given = given().when_reported([lost(usage("1", "1"))]).and();

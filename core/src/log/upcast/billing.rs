@@ -81,7 +81,7 @@ impl From<PriceBookPublishedV1> for PriceBookPublished {
 impl From<ResourceV1> for Resource {
     fn from(old: ResourceV1) -> Self {
         let ResourceV1 { resource, kind, meter, unit } = old;
-        Self { resource, kind, meter, unit, conversion: Conversion::NONE, group_by: Vec::new() }
+        Self { resource, kind, meter, unit, conversion: Conversion::NONE, group_by: Vec::new(), most: None }
     }
 }
 
@@ -187,7 +187,34 @@ impl From<PriceBookPublishedV2> for PriceBookPublished {
 impl From<ResourceV2> for Resource {
     fn from(old: ResourceV2) -> Self {
         let ResourceV2 { resource, kind, meter, unit, conversion, group_by } = old;
-        Self { resource, kind, meter, unit, conversion, group_by }
+        Self { resource, kind, meter, unit, conversion, group_by, most: None }
+    }
+}
+
+/// Before a book said what is plausible.
+#[derive(Decode)]
+pub(in crate::log) struct PriceBookPublishedV3 {
+    version: u32,
+    book: PriceBookV3,
+}
+
+#[derive(Decode)]
+struct PriceBookV3 {
+    name: PriceBookName,
+    currency: Currency,
+    valid_from: Timestamp,
+    rounding: Rounding,
+    on_change: OnChange,
+    resources: Vec<ResourceV2>,
+    rates: Vec<Rate>,
+}
+
+impl From<PriceBookPublishedV3> for PriceBookPublished {
+    fn from(old: PriceBookPublishedV3) -> Self {
+        let PriceBookV3 { name, currency, valid_from, rounding, on_change, resources, rates } = old.book;
+        let resources = resources.into_iter().map(Resource::from).collect();
+        let book = PriceBook { name, currency, valid_from, rounding, on_change, resources, rates };
+        Self { version: old.version, book }
     }
 }
 

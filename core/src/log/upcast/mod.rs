@@ -8,7 +8,7 @@ use bincode::Decode;
 
 pub(in crate::log) use billing::{
     InvoiceFinalisedV1, InvoiceLinesRecordedV1, InvoiceRunOpenedV1, PriceBookPublishedV1,
-    PriceBookPublishedV2,
+    PriceBookPublishedV2, PriceBookPublishedV3,
 };
 
 use crate::domain::computer::{Address, Offer, PartitionOffered};

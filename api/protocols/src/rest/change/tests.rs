@@ -40,8 +40,8 @@ fn a_computer_lives_its_life() {
     let entered = ok(&entered, 201);
     assert_eq!((&entered["title"], &entered["time_zone"]), (&json!("cellar"), &json!("Europe/Paris")));
     ok(&kit.post_json("/v1/computers", &json!({"title": "cellar"})), 200);
-    ok(&kit.post_json("/computer_module/", &json!({"reference": "node of mine"})), 201);
-    assert_eq!(kit.post_json("/v1/computers", &json!({"reference": "node of mine"})).problem().0, 409);
+    ok(&kit.post_json("/computer_module/", &json!({"reference": "node-of-mine"})), 201);
+    assert_eq!(kit.post_json("/v1/computers", &json!({"reference": "node-of-mine"})).problem().0, 409);
     for wrong in [json!({}), json!({"reference": "a", "title": "b"})] {
         assert_eq!(
             kit.post_json("/v1/computers", &wrong).problem().1.as_deref(),
@@ -56,7 +56,7 @@ fn a_computer_lives_its_life() {
         {"id": "p0", "addresses": [{"address": "10.1.0.1", "netmask": "255.0.0.0"}], "user": "u0", "capabilities": ["gpu"]},
         {"id": "p1"}]});
     let configured = ok(&put("configuration", &configuration), 200);
-    assert_eq!(configured["partitions"], json!({"free": 2, "busy": 0, "withdrawn": 0}));
+    assert_eq!(configured["partitions"], json!({"free": 2, "busy": 0, "lost": 0, "withdrawn": 0}));
     assert_eq!(configured["partition_list"][0]["capabilities"], json!(["gpu"]));
     let twice = json!({"partitions": [{"id": "p0"}, {"id": "p0"}]});
     assert_eq!(put("configuration", &twice).problem().0, 400);

@@ -166,7 +166,9 @@ fn an_operator_confirms_the_time_that_the_clock_shows_and_no_other() {
     assert_eq!(credit.status, StatusCode::CREATED, "{credit:?}");
     // Where nothing is in doubt, nothing is recorded.
     let head = kit.ctx.ledger().head();
-    assert_eq!(confirm(&kit, at("2020-01-01T00:00:00Z")).json()["state"], "trusted");
+    let now = kit.get("/v1/clock").json()["now"].clone();
+    assert_eq!(confirm(&kit, at(now.as_str().unwrap())).json()["state"], "trusted");
+    is_problem(&confirm(&kit, at("2020-01-01T00:00:00Z")), 409, "clock-stated-otherwise");
     assert_eq!(kit.ctx.ledger().head(), head);
 }
 
@@ -192,13 +194,14 @@ fn below_the_reserve_writes_are_answered_507_and_reads_go_on() {
     let health = world.get("/healthz").expect(503).json();
     assert!(health["faults"][0].as_str().is_some_and(|fault| fault.starts_with("writes are answered 507")));
     assert_eq!(world.ctx.ledger().head(), head);
-    // No snapshot is taken of what comes to an end now.
+    // No snapshot is taken of what comes to an end now, which is told.
     let state = world.ctx.engine.data.join("state");
     let age = |name: &str| std::fs::metadata(state.join(name)).and_then(|file| file.modified()).ok();
     let names = ["writer.snapshot", "slap.snapshot"];
     let before = names.map(age);
     assert!(before[0].is_some(), "one was taken before");
-    world.ctx.engine.shut_down().unwrap();
+    let told = format!("{:#}", world.ctx.engine.shut_down().unwrap_err());
+    assert!(told.contains("snapshot view slap") && told.contains("free some space"), "{told}");
     assert_eq!(names.map(age), before);
 }
 

@@ -54,6 +54,7 @@ fn an_instance_is_requested_and_read() {
         "host": null,
         "computer": COMPUTER,
         "partition": "slappart0",
+        "partition_lost_since": null,
         "sla": {"computer_guid": COMPUTER},
         "requested_at": "2026-11-23T14:04:10.730Z",
         "allocated_at": "2026-11-23T14:04:10.730Z",
@@ -277,7 +278,7 @@ fn lists_are_read_page_by_page() {
     assert_eq!((&releases[0]["instances"], &releases[0]["computers"]), (&json!(0), &json!(["COMP-2"])));
     assert_eq!((&releases[1]["instances"], &releases[1]["computers"]), (&json!(3), &json!([])));
     let computer = world.get("/v1/computers/COMP-1").expect(200).json();
-    assert_eq!(computer["partitions"], json!({"free": 0, "busy": 3, "withdrawn": 0}));
+    assert_eq!(computer["partitions"], json!({"free": 0, "busy": 3, "lost": 0, "withdrawn": 0}));
     assert_eq!(
         computer["partition_list"][0],
         json!({

@@ -1,10 +1,12 @@
 //! Invoice runs over REST: opened, looked at, drawn up again, withdrawn, made final.
 
+use std::time::Duration;
+
 use axum::extract::Request;
 use axum::http::{StatusCode, Uri};
 use schemars::JsonSchema;
 use serde::Serialize;
-use slapledger_billing::{Billing, DocumentState, Run, Warning};
+use slapledger_billing::{BillingView, DocumentState, Run, Warning};
 use slapledger_core::domain::id::{InvoiceId, PartyId, PriceBookName, RunId, Sequence};
 use slapledger_core::domain::invoice::{OpenInvoiceRun, RefreshInvoiceRun, RunPeriod, WithdrawInvoiceRun};
 use slapledger_core::domain::time::Timestamp;
@@ -23,6 +25,9 @@ use crate::access::Authorised;
 use crate::rest::openapi::schema::{self, List};
 use crate::rest::query::{self, Named, Query};
 use crate::rest::usage::local;
+
+/// How long an answer waits for drafts.
+const DRAFTS_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A run.
 #[derive(Serialize, JsonSchema)]
@@ -54,6 +59,9 @@ pub(crate) struct RunForm {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<schema::Instant>")]
     finalised_at: Option<Timestamp>,
+    /// Its drafts are still being computed: `invoices` and `warnings` are empty until they are there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drafting: Option<bool>,
     #[schemars(with = "Vec<schema::InvoiceId>")]
     invoices: Vec<InvoiceId>,
     warnings: Vec<WarningForm>,
@@ -78,8 +86,8 @@ impl WarningForm {
 }
 
 impl RunForm {
-    fn of(billing: &Billing, run: &Run) -> Self {
-        let opened = &run.opened;
+    fn of(view: &BillingView, run: &Run) -> Self {
+        let (billing, opened) = (&view.billing, &run.opened);
         let warnings = run.warnings.iter().cloned().map(WarningForm::of);
         Self {
             id: opened.run,
@@ -93,6 +101,7 @@ impl RunForm {
             grace_until: opened.grace_until,
             finalise: opened.finalise,
             finalised_at: run.finalised.map(|(at, _)| at),
+            drafting: Some(view.is_drafting(opened.run)).filter(|drafting| *drafting),
             invoices: billing.documents_of(opened.run).map(|document| document.invoice.id.clone()).collect(),
             warnings: warnings.collect(),
             sequence: run.finalised.map_or(run.sequence, |(_, sequence)| sequence),
@@ -136,14 +145,24 @@ pub(crate) async fn open_run(
         })?;
         sequence = finalised.sequence;
     }
+    drafts_of(&ctx, run, sequence).await?;
     let (sequence, form) = run_at(&ctx, run, sequence).await?;
     Ok(HttpAnswer::new(StatusCode::CREATED, sequence, form))
+}
+
+/// Waits for the drafts of a run, for as long as for a sequence. If they take longer the answer says so, and they are
+/// there when the run does not say so any more.
+async fn drafts_of(ctx: &RequestContext, run: RunId, min: Sequence) -> Result<(), Problem> {
+    ctx.billing().reach(min).await?;
+    let there = |view: &BillingView, _| (!view.is_drafting(run)).then_some(());
+    let _ = ctx.billing().read_when(DRAFTS_PATIENCE, there).await;
+    Ok(())
 }
 
 async fn run_at(ctx: &RequestContext, run: RunId, min: Sequence) -> Result<(Sequence, RunForm), Problem> {
     let read = ctx.billing().read_at(min, |view, sequence| {
         let known = view.billing.run(run)?;
-        Some((sequence, RunForm::of(&view.billing, known)))
+        Some((sequence, RunForm::of(view, known)))
     });
     read.await?.ok_or_else(|| unknown_run(&run.to_string()))
 }
@@ -198,6 +217,7 @@ async fn carry_out(
     let (sent, schema::Nothing {}) = json_body::read_optional(request, json_body::MOST_BYTES).await?;
     let meta = query::meta(ctx, local(ctx), &sent.headers, &sent.content())?;
     let accepted = ctx.ledger().submit(Submission { meta, command: command(run) }).await?;
+    drafts_of(ctx, run, accepted.sequence).await?;
     let (sequence, form) = run_at(ctx, run, accepted.sequence).await?;
     Ok(HttpAnswer::ok(sequence, form))
 }
@@ -225,7 +245,7 @@ pub(crate) async fn list_runs(
     ctx.billing().reach(position).await?;
     Ok(ctx.billing().read(|view, sequence| {
         let page = view.billing.runs(after, limit);
-        let items = page.items.into_iter().map(|run| RunForm::of(&view.billing, run)).collect();
+        let items = page.items.into_iter().map(|run| RunForm::of(view, run)).collect();
         query::list(items, page.next, sequence)
     }))
 }

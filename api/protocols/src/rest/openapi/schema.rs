@@ -542,6 +542,8 @@ pub(crate) struct ResourceShown {
     divide_by: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     group_by: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    most: Option<Quantity>,
 }
 
 /// Whether quantities add up or are levels.

@@ -54,6 +54,8 @@ struct MeasuredResource {
     divide_by: Option<u64>,
     /// The dimensions of usage that are charged apart.
     group_by: Option<Vec<schema::ShortText>>,
+    /// What an instance plausibly uses in an hour, in `unit`.
+    most: Option<schema::Quantity>,
     /// Of `unique_count`: which dimension.
     dimension: Option<schema::ShortText>,
     /// Of `percentile`: from 1 to 100.

@@ -11,9 +11,9 @@ fn november(document: DocumentKind, lines: Vec<InvoiceLine>) -> Invoice {
     Invoice { run: RunId(2), document, period: of_november, lines, ..draft(2, &cents) }
 }
 
-/// A line of a run about line `cited` of INV-2026-000001.
-fn about(n: u32, cited: u32, kind: LineKind, cents: i128) -> InvoiceLine {
-    let cites = Some(LineRef { invoice: number("INV-2026-000001"), line: cited });
+/// A line of a run about line `of` of INV-2026-000001.
+fn about(n: u32, of: u32, kind: LineKind, cents: i128) -> InvoiceLine {
+    let cites = Some(LineRef { invoice: number("INV-2026-000001"), line: of });
     InvoiceLine { kind, cites, unit_price: None, ..line(n, cents) }
 }
 

@@ -1,4 +1,5 @@
 mod given_back;
+mod in_doubt;
 
 use std::sync::Arc;
 
@@ -421,7 +422,7 @@ fn price_books_are_published_once_and_shown_as_they_are_read() {
             change("/colour", json!("red")),
             400,
             "colour",
-            "is not a field here; there are name, currency, valid_from, rounding, resources, rates",
+            "is not a field here; there are name, currency, valid_from, rounding, on_change, resources, rates",
         ),
         (
             change("/rates/0/price", json!(10)),
