@@ -67,7 +67,7 @@ pub(crate) struct Drafted {
 }
 
 impl View for BillingView {
-    const FORMAT: u32 = 15;
+    const FORMAT: u32 = 16;
 
     fn apply(&mut self, event: &Recorded) {
         self.billing.before_metering(event, &self.metering);
