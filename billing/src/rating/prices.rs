@@ -22,26 +22,6 @@ pub(crate) struct Prices<'a> {
     pub(super) states: StatesPriced,
 }
 
-/// The changes of an instance's state that prices look at.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct StatesPriced {
-    /// All of them: a rate names a state.
-    pub(crate) all: bool,
-    /// Those to and from `destroyed`: a fee or a minimum ends there.
-    pub(crate) destroyed: bool,
-}
-
-impl StatesPriced {
-    fn of(rate: &Rate) -> Self {
-        let destroyed = match &rate.model {
-            Model::Recurring { until, .. } => *until == FeeEnd::DestroyRequested,
-            Model::Minimum { proration, .. } => *proration == Proration::Allocated,
-            Model::Usage { .. } | Model::Percentage { .. } => false,
-        };
-        Self { all: rate.matching.state.is_some(), destroyed }
-    }
-}
-
 /// A time whose usage is counted together: a part of a billing month, or the time of a version that restarts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PricingSpan {

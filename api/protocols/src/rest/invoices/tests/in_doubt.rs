@@ -43,7 +43,7 @@ fn implausible_usage_keeps_its_payer_from_being_invoiced() {
     let detail = refused["detail"].as_str().expect("a text");
     let expected =
         "1 of 2 drafts were not finalised; the draft for PARTY-2 does not charge all usage: 1 report";
-    assert!(detail.starts_with(expected), "{detail}");
+    assert!(detail.contains(expected), "{detail}");
     let draft = kit.get("/v1/invoices/RUN-1-PARTY-2").json();
     assert!(draft["warnings"].to_string().contains("usage_in_doubt"), "{draft:#}");
     let told = kit.get("/v1/invoice-runs/RUN-1").json();
