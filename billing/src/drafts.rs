@@ -12,7 +12,7 @@ use std::thread;
 
 use slapledger_core::domain::id::{InstanceId, InvoiceId, PartyId, PriceBookName, RunId, Sequence};
 use slapledger_core::domain::invoice::{
-    DocumentKind, Invoice, InvoiceLine, InvoiceRunOpened, LineKind, LineRef, RunPeriod,
+    Invoice, InvoiceLine, InvoiceRunOpened, LineKind, LineRef, RunPeriod,
 };
 use slapledger_core::domain::money::{Currency, Exact};
 use slapledger_core::domain::pricing::{Model, PriceBook, When};

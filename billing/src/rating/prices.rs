@@ -6,10 +6,11 @@ use slapledger_core::domain::calendar::Calendar;
 use slapledger_core::domain::id::{PartyId, PriceBookName, ResourceId};
 use slapledger_core::domain::instance::RequestedState;
 use slapledger_core::domain::pricing::{
-    FeeEnd, Match, Matched, Model, OnChange, PriceBook, PriceVersion, Proration, Rate, Resource, Subject,
+    FeeEnd, Match, Matched, Model, OnChange, PriceBook, PriceVersion, Rate, Resource, Subject,
 };
 use slapledger_core::domain::time::{Period, Timestamp};
 
+use crate::history::StatesPriced;
 use crate::proration::by_month;
 
 /// All versions of a price book that a run looks at, the first being version 1.
