@@ -118,7 +118,7 @@ fn instances(attribution: &Attribution) -> impl Iterator<Item = InstanceId> {
 mod tests {
     use super::*;
     use crate::domain::given::{Given, request, usage};
-    use crate::domain::id::{PartyId, PriceBookName, Sequence};
+    use crate::domain::id::{PriceBookName, Sequence};
     use crate::domain::money::{Currency, Rounding};
     use crate::domain::pricing::{
         Conversion, Match, Meter, Model, OnChange, Per, PriceBook, PublishPriceBook, Rate, Resource,
@@ -128,11 +128,13 @@ mod tests {
     use crate::domain::usage::{Unmeterable, UsageOutcome, UsageReport};
     use UsageOutcome::{Accepted, Suspended};
 
-    fn grouped_by(name: &str, key: &str) -> PublishPriceBook {
-        grouped_for(name, key, Match::default())
+    /// Two books in one currency would be for the same customers.
+    fn in_dollars(mut publish: PublishPriceBook) -> PublishPriceBook {
+        publish.book.currency = "USD".parse().expect("a currency");
+        publish
     }
 
-    fn grouped_for(name: &str, key: &str, matching: Match) -> PublishPriceBook {
+    fn grouped_by(name: &str, key: &str) -> PublishPriceBook {
         let resource = ResourceId::new("cpu").expect("a name");
         let declared = Resource {
             resource: resource.clone(),
@@ -152,7 +154,7 @@ mod tests {
             rounding: Rounding::HalfUp,
             on_change: OnChange::Continue,
             resources: vec![declared],
-            rates: vec![Rate { model, matching }],
+            rates: vec![Rate { model, matching: Match::default() }],
         };
         PublishPriceBook { book, retroactive: false }
     }
@@ -211,11 +213,7 @@ mod tests {
         let expected: Vec<_> = (from..from + 9).map(|n| Accepted(Sequence(n))).collect();
         let given = given.when_reported(reports).answered_usage(expected).and();
         // Until a book groups by it.
-        let given = given.done(grouped_for(
-            "other",
-            "user",
-            Match { customer: Some(PartyId(1)), ..Match::default() },
-        ));
+        let given = given.done(in_dollars(grouped_by("other", "user")));
         let next = given.next();
         let report = |id: &str, user: &str| of(id, &[("region", "r1"), ("user", user)]);
         let told = [Accepted(next), Suspended(Sequence(next.0 + 1), Unmeterable::TooManyGroups)];
