@@ -4,7 +4,7 @@ use crate::domain::money::{Amount, Currency, Exact, Price};
 use crate::domain::quantity::{ONE, Quantity};
 use crate::domain::tax::TaxCategory;
 
-use super::{Invoice, InvoiceLine, InvoiceRefusal, PriceStep};
+use super::{Invoice, InvoiceLine, InvoiceRefusal, LineKind, PriceStep};
 
 /// EN 16931: BR-CO-10 (sum of lines), BR-CO-13 and 14 (net and tax), BR-CO-15 and 16 (totals), BR-CO-17 (tax of a
 /// category).
