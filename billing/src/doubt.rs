@@ -36,34 +36,37 @@ impl<'a> ImplausibleUsage<'a> {
     }
 
     /// How many reports there are that may be about a period.
-    fn reports(&self, payer: PartyId, period: Period) -> usize {
+    fn reports(&self, payer: PartyId, period: Period) -> u64 {
         let waiting = self.by_payer.get(&payer).into_iter().flatten();
-        waiting.filter(|usage| may_be_within(usage, period)).count()
+        waiting.filter(|usage| may_be_within(usage, period)).count() as u64
     }
 
-    /// What keeps the draft of a payer from becoming final, if anything does; `warnings` are those of rating it.
-    pub(crate) fn warning(&self, payer: PartyId, period: Period, warnings: &[Warning]) -> Option<Warning> {
-        let implausible = match self.reports(payer, period) {
-            0 => None,
-            1 => Some("1 report of usage is implausible; resolve or dismiss it".to_owned()),
-            n => Some(format!("{n} reports of usage are implausible; resolve or dismiss them")),
-        };
-        let too_much = warnings.iter().filter(|warning| warning.is_too_much()).map(ToString::to_string);
-        let what: Vec<String> = implausible.into_iter().chain(too_much.take(MOST)).collect();
-        (!what.is_empty()).then(|| Warning::UsageInDoubt { payer, what: what.join("; ").into() })
+    /// What a run says of a payer who has any.
+    pub(crate) fn warning(&self, payer: PartyId, period: Period) -> Option<Warning> {
+        let events = self.reports(payer, period);
+        (events > 0).then_some(Warning::ImplausibleUsage { payer, events })
     }
 }
 
-/// The most lines that are named; each has a warning of its own.
-const MOST: usize = 3;
+impl Billing {
+    /// The payer for whom nothing can become final, if a warning says so.
+    pub(crate) fn payer_in_doubt(&self, warning: &Warning) -> Option<PartyId> {
+        match warning {
+            Warning::TooMuch { instance, .. } => self.histories.get(*instance).map(|history| history.owner),
+            Warning::TooMuchTogether { payer, .. } | Warning::ImplausibleUsage { payer, .. } => Some(*payer),
+            _ => None,
+        }
+    }
+}
 
-/// The payers of a run for whom nothing can become final, and why.
+/// The payers of a run for whom nothing can become final, and why: the first of the reasons.
 pub fn in_doubt(billing: &Billing, run: RunId) -> BTreeMap<PartyId, Box<str>> {
+    let mut in_doubt = BTreeMap::new();
     let open = billing.run(run).filter(|run| run.state() == DocumentState::Draft);
-    let warnings = open.into_iter().flat_map(|run| &run.warnings);
-    let in_doubt = warnings.filter_map(|warning| match warning {
-        Warning::UsageInDoubt { payer, what } => Some((*payer, what.clone())),
-        _ => None,
-    });
-    in_doubt.collect()
+    for warning in open.into_iter().flat_map(|run| &run.warnings) {
+        if let Some(payer) = billing.payer_in_doubt(warning) {
+            in_doubt.entry(payer).or_insert_with(|| warning.to_string().into());
+        }
+    }
+    in_doubt
 }

@@ -248,9 +248,8 @@ impl<'a> Desk<'a> {
             period,
             as_of: cut_off,
         };
-        let before = warnings.len();
         let mut own = subject.rate(instances, warnings);
-        warnings.extend(self.implausible.warning(payer, period, &warnings[before..]));
+        warnings.extend(self.implausible.warning(payer, period));
         let mut lines = std::mem::take(&mut own.lines);
         let charged = self.charged_in_advance(payer, period);
         lines.extend(rating::settle(own, charged, (self.prices.name, self.currency)));

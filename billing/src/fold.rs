@@ -226,8 +226,13 @@ impl Billing {
 
     /// The drafts of a run that was begun.
     pub(crate) fn fill(&mut self, run: RunId, drafted: Drafted) {
+        let silent_on = drafted
+            .warnings
+            .iter()
+            .filter_map(|warning| warning.passed_over().or_else(|| self.payer_in_doubt(warning)))
+            .collect();
         let Some(run) = self.runs.get_mut(&run) else { return };
-        run.silent_on = drafted.warnings.iter().filter_map(Warning::passed_over).collect();
+        run.silent_on = silent_on;
         (run.warnings, run.suspended_usage) = (drafted.warnings, drafted.suspended_usage);
         self.documents.extend(drafted.documents);
     }

@@ -116,12 +116,12 @@ pub enum Warning {
         /// How many.
         computers: u64,
     },
-    /// Usage of a payer is not charged that may have to be: nothing of theirs can become final.
-    UsageInDoubt {
+    /// Usage that is more than can be waits for somebody to resolve or dismiss it.
+    ImplausibleUsage {
         /// Whose.
         payer: PartyId,
-        /// What is not charged.
-        what: Box<str>,
+        /// How many reports.
+        events: u64,
     },
 }
 
@@ -141,14 +141,9 @@ impl Warning {
             | Self::Invoiced { payer, .. }
             | Self::TooMuchTogether { payer, .. }
             | Self::MissingDetails { payer, .. }
-            | Self::UsageInDoubt { payer, .. } => Some(*payer),
+            | Self::ImplausibleUsage { payer, .. } => Some(*payer),
             _ => None,
         }
-    }
-
-    /// Whether it says that usage is too much to be charged.
-    pub(crate) fn is_too_much(&self) -> bool {
-        matches!(self, Self::TooMuch { .. } | Self::TooMuchTogether { .. })
     }
 
     /// The instance it is about, if it is about one.
@@ -168,9 +163,7 @@ impl Warning {
     /// Who was not looked at, if it says so.
     pub(crate) fn passed_over(&self) -> Option<PartyId> {
         match self {
-            Self::NoPeriod { payer } | Self::Invoiced { payer, .. } | Self::UsageInDoubt { payer, .. } => {
-                Some(*payer)
-            }
+            Self::NoPeriod { payer } | Self::Invoiced { payer, .. } => Some(*payer),
             _ => None,
         }
     }
@@ -230,8 +223,12 @@ impl fmt::Display for Warning {
                     Reports(*events)
                 )
             }
-            Self::UsageInDoubt { payer, what } => {
-                write!(f, "{payer}: nothing can become final while usage is in doubt: {what}")
+            Self::ImplausibleUsage { payer, events } => {
+                write!(
+                    f,
+                    "{payer}: {} implausible, not charged until resolved or dismissed",
+                    Reports(*events)
+                )
             }
             Self::MoreComputers { computers } => {
                 write!(

@@ -82,7 +82,7 @@ fn errors_name_field_and_rule_and_place() {
             "unit = \"request\"",
             "unit = \"request\", colour = 1",
             "line 5, column 83: resources[0].colour is not a field here; there are resource, kind, meter, unit, \
-             reported_in, multiply_by, divide_by, group_by",
+             reported_in, multiply_by, divide_by, group_by, most",
         ),
         (
             "every = \"month\"",

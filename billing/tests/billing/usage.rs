@@ -3,7 +3,10 @@
 use slapledger_core::domain::Command;
 use slapledger_core::domain::event::Event;
 use slapledger_core::domain::id::Sequence;
-use slapledger_core::domain::usage::{ResolveSuspendedUsage, Revision, UsageId, UsageOutcome};
+use slapledger_core::domain::invoice::RefreshInvoiceRun;
+use slapledger_core::domain::usage::{
+    DismissSuspendedUsage, ResolveSuspendedUsage, Revision, UsageId, UsageOutcome,
+};
 
 use crate::cloud::{BOOK, CPU, Cloud, PRODUCTION, REQUESTS, Wanted, at};
 
@@ -270,4 +273,36 @@ fn usage_events_are_named_by_their_sequences() {
     assert_eq!((line.events.count, line.events.first_sequence), (9, behind[0]));
     assert_eq!(line.events.last_sequence, Sequence(behind[0].0 + 16));
     assert_eq!(cloud.view.line_events("RUN-1-PARTY-2", 2), Some(behind));
+}
+
+/// A report of more than can be is suspended: while it is, nothing of its payer becomes final, and no other payer waits.
+#[test]
+fn implausible_usage_keeps_its_payer_from_being_invoiced() {
+    let bounded = BOOK.replace("unit = \"request\"", "unit = \"request\", most = \"100\"");
+    let mut cloud = Cloud::new(&bounded);
+    let (customer, other) = (cloud.customer("UTC"), cloud.customer("UTC"));
+    cloud.clock("2026-09-30T00:00:00Z");
+    cloud.request(customer, "web", &PRODUCTION);
+    cloud.request(other, "blog", &PRODUCTION);
+    cloud.clock("2026-11-02T00:00:00Z");
+    let outcome = cloud.usage(("slappart0", REQUESTS), "999999999999999", DAY);
+    let UsageOutcome::Suspended(suspended, _) = outcome else { panic!("{outcome:?}") };
+    let run = cloud.open_run("2026-10-01", "2026-11-01");
+    let implausible =
+        "PARTY-2: 1 report of usage implausible, not charged until resolved or dismissed".to_owned();
+    let waiting = "1 report of usage suspended, not charged until resolved".to_owned();
+    assert_eq!(cloud.warnings(run), [waiting, implausible.clone()]);
+    let in_doubt = slapledger_billing::doubt::in_doubt(&cloud.view.billing, run);
+    assert_eq!(in_doubt.into_iter().collect::<Vec<_>>(), [(customer, implausible.into())]);
+    let drafts = slapledger_billing::run::finalise_drafts(&cloud.view.billing, run, |_, party| {
+        Ok::<_, ()>(party.clone())
+    });
+    let payers = drafts.expect("it is over").map(|draft| draft.expect("it is sealed").draft.buyer.party);
+    assert_eq!(payers.collect::<Vec<_>>(), [other]);
+    let dismiss = DismissSuspendedUsage { suspended, reason: "a broken counter".into() };
+    cloud.execute(Command::DismissSuspendedUsage(dismiss));
+    cloud.execute(Command::RefreshInvoiceRun(RefreshInvoiceRun { run }));
+    assert!(slapledger_billing::doubt::in_doubt(&cloud.view.billing, run).is_empty());
+    cloud.finalise(run);
+    assert_eq!(cloud.rebuilt().billing, cloud.view.billing);
 }

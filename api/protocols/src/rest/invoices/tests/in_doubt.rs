@@ -41,11 +41,11 @@ fn implausible_usage_keeps_its_payer_from_being_invoiced() {
     let refused = finalise(&kit);
     assert_eq!(refused["type"], "urn:slapledger:problem:usage-in-doubt", "{refused}");
     let detail = refused["detail"].as_str().expect("a text");
-    let expected =
-        "1 of 2 drafts were not finalised; the draft for PARTY-2 does not charge all usage: 1 report";
-    assert!(detail.starts_with(expected), "{detail}");
+    let expected = "1 of 2 drafts were not finalised; the draft for PARTY-2 does not charge all usage: \
+                    PARTY-2: 1 report of usage implausible, not charged until resolved or dismissed";
+    assert_eq!(detail, expected);
     let draft = kit.get("/v1/invoices/RUN-1-PARTY-2").json();
-    assert!(draft["warnings"].to_string().contains("usage_in_doubt"), "{draft:#}");
+    assert!(draft["warnings"].to_string().contains("implausible_usage"), "{draft:#}");
     let told = kit.get("/v1/invoice-runs/RUN-1").json();
     assert_eq!(told["invoices"], json!(["RUN-1-PARTY-2", "INV-2026-000001"]));
     // The others are final; somebody looks at the report, and the payer is invoiced by another run.
