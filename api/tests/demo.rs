@@ -309,7 +309,7 @@ fn nobody_has_to_read_what_is_printed() {
         (&["log", "--data", "/none"], 1),
         (&["log", "--after", "x"], 1),
         (&["log"], 75),
-        (&["request", "i1", "kvm"], 75),
+        (&["request", "i1", "https://example.org/kvm/software.cfg"], 75),
         (&["service"], 1),
     ];
     for (arguments, expected) in rows {

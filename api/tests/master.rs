@@ -328,10 +328,9 @@ fn clients_say_who_they_are_and_whom_they_trust() {
         &trusting,
         "this needs a client certificate or a token of this server; --token-file, or --cert and --key, say who asks",
     );
-    check(
-        "--url https://127.0.0.1:1 --ca-file data/ca/root.pem",
-        "nobody listens there (connection refused)",
-    );
+    let nowhere = "party list --url https://127.0.0.1:1 --ca-file data/ca/root.pem";
+    let Ended { status, err, .. } = room.run_with(nowhere, &[]);
+    assert!(status == 75 && err.contains("nobody listens there (connection refused)"), "{status}: {err}");
     check(&format!("--url http://127.0.0.1:{port}"), "https://");
     check("--url ftp://127.0.0.1", "must look like https://");
     check("--url http://192.0.2.1 --token-file admin.token", "a token is not sent to http://192.0.2.1");

@@ -15,7 +15,8 @@ use slapledger_core::domain::time::Timestamp;
 use slapledger_projections::Page;
 
 use crate::behind;
-use crate::drafts::{as_charged, is_in_advance};
+use crate::document::as_charged;
+use crate::drafts::is_in_advance;
 use crate::events::event_set;
 use crate::rating::{AdjustmentKey, Rated, key, new_events};
 use crate::view::{Billing, BillingView, DocumentPlace, Run};

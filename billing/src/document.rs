@@ -115,6 +115,19 @@ pub(crate) fn assemble(head: DocumentHead<'_>, lines: Vec<Rated>, taxes: &Taxes)
     })
 }
 
+/// The line of this number.
+pub(crate) fn line_of(invoice: &Invoice, n: u32) -> Option<&InvoiceLine> {
+    invoice.lines.get(usize::try_from(n).ok()?.checked_sub(1)?)
+}
+
+/// A line as something charged, also if it stands in a credit note.
+pub(crate) fn as_charged(invoice: &Invoice, line: &InvoiceLine) -> InvoiceLine {
+    match invoice.document {
+        DocumentKind::Invoice => line.clone(),
+        DocumentKind::CreditNote => turned(line.clone()),
+    }
+}
+
 /// A line with its amounts turned round.
 pub(crate) fn turned(line: InvoiceLine) -> InvoiceLine {
     let minus = |quantity: Quantity| Quantity::from_billionths(-quantity.billionths()).unwrap_or_default();

@@ -12,7 +12,7 @@ use std::thread;
 
 use slapledger_core::domain::id::{InstanceId, InvoiceId, PartyId, PriceBookName, RunId, Sequence};
 use slapledger_core::domain::invoice::{
-    DocumentKind, Invoice, InvoiceLine, InvoiceRunOpened, LineKind, LineRef, RunPeriod,
+    Invoice, InvoiceLine, InvoiceRunOpened, LineKind, LineRef, RunPeriod,
 };
 use slapledger_core::domain::money::{Currency, Exact};
 use slapledger_core::domain::pricing::{Model, PriceBook, When};
@@ -21,7 +21,7 @@ use slapledger_core::domain::time::{Period, Timestamp};
 use slapledger_projections::metering::Metering;
 use slapledger_projections::stop::{StopFlag, stoppable};
 
-use crate::document::{self, DocumentHead, Payer, turned};
+use crate::document::{self, DocumentHead, Payer, as_charged, line_of};
 use crate::doubt::ImplausibleUsage;
 use crate::events::event_set;
 use crate::history::History;
@@ -460,16 +460,4 @@ pub(crate) fn is_in_advance(line: &InvoiceLine, versions: &[PriceBook]) -> bool 
     let version = line.price_book.as_ref().and_then(|priced| versions.get(nth(priced.version)?));
     let rate = version.and_then(|book| book.rates.get(nth(line.rate)?));
     matches!(rate.map(|rate| &rate.model), Some(Model::Recurring { when: When::Advance, .. }))
-}
-
-pub(crate) fn line_of(invoice: &Invoice, n: u32) -> Option<&InvoiceLine> {
-    invoice.lines.get(usize::try_from(n).ok()?.checked_sub(1)?)
-}
-
-/// A line as something charged, also if it stands in a credit note.
-pub(crate) fn as_charged(invoice: &Invoice, line: &InvoiceLine) -> InvoiceLine {
-    match invoice.document {
-        DocumentKind::Invoice => line.clone(),
-        DocumentKind::CreditNote => turned(line.clone()),
-    }
 }

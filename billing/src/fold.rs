@@ -17,7 +17,8 @@ use slapledger_core::log::envelope::Recorded;
 use slapledger_projections::metering::{Metering, Target};
 
 use crate::document::Payer;
-use crate::drafts::{Question, line_of};
+use crate::document::line_of;
+use crate::drafts::Question;
 use crate::gaps::may_be_within;
 use crate::view::{Billing, Charge, Document, DocumentPlace, Drafted, Late, Run};
 use crate::warning::Warning;

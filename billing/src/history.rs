@@ -13,11 +13,29 @@ use slapledger_core::domain::id::{
 use slapledger_core::domain::instance::{
     InstanceAllocated, InstanceChanged, InstanceEnded, InstanceRequested, InstanceType, RequestedState,
 };
-use slapledger_core::domain::pricing::Matched;
+use slapledger_core::domain::pricing::{FeeEnd, Matched, Model, Proration, Rate};
 use slapledger_core::domain::time::{Period, Timestamp};
 use slapledger_projections::CopyOnWrite;
 
-use crate::rating::StatesPriced;
+/// The changes of an instance's state that prices look at.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct StatesPriced {
+    /// All of them: a rate names a state.
+    pub(crate) all: bool,
+    /// Those to and from `destroyed`: a fee or a minimum ends there.
+    pub(crate) destroyed: bool,
+}
+
+impl StatesPriced {
+    pub(crate) fn of(rate: &Rate) -> Self {
+        let destroyed = match &rate.model {
+            Model::Recurring { until, .. } => *until == FeeEnd::DestroyRequested,
+            Model::Minimum { proration, .. } => *proration == Proration::Allocated,
+            Model::Usage { .. } | Model::Percentage { .. } => false,
+        };
+        Self { all: rate.matching.state.is_some(), destroyed }
+    }
+}
 
 /// All instances that ever were.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]

@@ -9,7 +9,7 @@ use slapledger_core::domain::id::{InvoiceId, PartyId, RunId, Sequence};
 use slapledger_core::domain::invoice::{Balance, Invoice, InvoiceLine, LineKind, LineRef, as_charged};
 use slapledger_core::domain::money::{Amount, Currency};
 
-use crate::drafts::{as_charged as line_as_charged, line_of};
+use crate::document::{as_charged as line_as_charged, line_of};
 use crate::view::{Billing, Document, DocumentPlace};
 
 /// What became of an invoice that is final.

@@ -473,8 +473,13 @@ impl Source {
 /// What the command line says. Help is printed as it is; what is wrong becomes one line.
 fn read() -> anyhow::Result<Cli> {
     Cli::try_parse().map_err(|error| {
-        if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        if !error.use_stderr() {
             error.exit();
+        }
+        if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            // The help, and the status of a mistake. Nobody has to read it.
+            let _ = error.print();
+            std::process::exit(1);
         }
         let text = error.to_string();
         let words = text.trim_start_matches("error: ").lines().map(str::trim);

@@ -7,7 +7,8 @@ use slapledger_core::domain::invoice::{InvoiceLine, LineKind};
 use slapledger_core::domain::money::{Amount, Exact};
 use slapledger_core::domain::quantity::{ONE, Quantity};
 
-use super::{Desk, Instances, as_charged, is_in_advance};
+use super::{Desk, Instances, is_in_advance};
+use crate::document::as_charged;
 use crate::rating::{self, Prices, Rated, RatingSubject};
 use crate::remainder::OfVoid;
 

@@ -9,7 +9,8 @@ use slapledger_core::domain::quantity::Quantity;
 use super::base::of;
 use super::{Basis, Bench, ExplainDesk, StepOf, Why, resource_of, usage};
 use crate::behind;
-use crate::drafts::{as_charged, is_in_advance, line_of};
+use crate::document::{as_charged, line_of};
+use crate::drafts::is_in_advance;
 use crate::rating::{counts, key};
 use crate::view::{Document, DocumentPlace};
 

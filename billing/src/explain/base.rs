@@ -7,7 +7,8 @@ use slapledger_core::domain::pricing::{Every, Model, Of, PriceBook, Rate};
 
 use super::time::Time;
 use super::{Basis, ExplainDesk, MOST, Why, rounded};
-use crate::drafts::{as_charged, is_in_advance};
+use crate::document::as_charged;
+use crate::drafts::is_in_advance;
 use crate::rating::{LineDetail, MinimumPart, Rated, RatingSubject, counts};
 
 /// The lines that a percentage or a minimum is of.

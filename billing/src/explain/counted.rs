@@ -13,7 +13,7 @@ use slapledger_projections::metering::Target;
 use super::usage::{cut, places};
 use super::{Bench, ExplainDesk, resource_of};
 use crate::behind;
-use crate::drafts::as_charged;
+use crate::document::as_charged;
 use crate::rating::method;
 use crate::view::BillingView;
 

@@ -27,7 +27,7 @@ use slapledger_core::domain::quantity::Quantity;
 use slapledger_core::domain::tax::TaxCategory;
 use slapledger_core::domain::time::Timestamp;
 
-use crate::drafts::as_charged;
+use crate::document::as_charged;
 use crate::history::History;
 use crate::price_book::{RateForm, ResourceForm};
 use crate::rating::{Own, Rated, RatingSubject, key, new_events};

@@ -87,7 +87,7 @@ fn errors_name_field_and_rule_and_place() {
         (
             "every = \"month\"",
             "every = \"month\"\nresource = \"r\"",
-            "line 10, column 1: rates[0].resource is not a field here; there are kind, item, every, when, \
+            "line 10, column 1: rates[0].resource is not a field here; there are kind, item, every, when, until, \
              price, match",
         ),
         (

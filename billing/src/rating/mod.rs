@@ -39,7 +39,7 @@ pub(crate) use customer::{MinimumPart, counts};
 use instance::Instance;
 pub(crate) use pool::Pooled;
 use prices::PricingSpan;
-pub(crate) use prices::{By, Prices, StatesPriced};
+pub(crate) use prices::{By, Prices};
 pub(crate) use usage::{MeteredShare, method};
 
 /// Dimensions of usage and their values.

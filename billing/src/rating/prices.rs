@@ -6,10 +6,11 @@ use slapledger_core::domain::calendar::Calendar;
 use slapledger_core::domain::id::{PartyId, PriceBookName, ResourceId};
 use slapledger_core::domain::instance::RequestedState;
 use slapledger_core::domain::pricing::{
-    FeeEnd, Match, Matched, Model, OnChange, PriceBook, PriceVersion, Proration, Rate, Resource, Subject,
+    FeeEnd, Match, Matched, Model, OnChange, PriceBook, PriceVersion, Rate, Resource, Subject,
 };
 use slapledger_core::domain::time::{Period, Timestamp};
 
+use crate::history::StatesPriced;
 use crate::proration::by_month;
 
 /// All versions of a price book that a run looks at, the first being version 1.
@@ -20,26 +21,6 @@ pub(crate) struct Prices<'a> {
     pub(super) items: BTreeSet<&'a str>,
     /// Which changes of state any version looks at.
     pub(super) states: StatesPriced,
-}
-
-/// The changes of an instance's state that prices look at.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct StatesPriced {
-    /// All of them: a rate names a state.
-    pub(crate) all: bool,
-    /// Those to and from `destroyed`: a fee or a minimum ends there.
-    pub(crate) destroyed: bool,
-}
-
-impl StatesPriced {
-    fn of(rate: &Rate) -> Self {
-        let destroyed = match &rate.model {
-            Model::Recurring { until, .. } => *until == FeeEnd::DestroyRequested,
-            Model::Minimum { proration, .. } => *proration == Proration::Allocated,
-            Model::Usage { .. } | Model::Percentage { .. } => false,
-        };
-        Self { all: rate.matching.state.is_some(), destroyed }
-    }
 }
 
 /// A time whose usage is counted together: a part of a billing month, or the time of a version that restarts.

@@ -87,7 +87,8 @@ fn timestamps_move_with_what_must_reach_the_node() {
         ("address", offers("10.0.9.9"), &[1]),
         ("same address", offers("10.0.1.0"), &[]),
         ("unix user", user(), &[]),
-        ("withdrawn", configure("COMP-1", vec![offer("slappart1", "10.0.1.1")]), &[]),
+        // Whoever requested it may request it again.
+        ("withdrawn", configure("COMP-1", vec![offer("slappart1", "10.0.1.1")]), &[2]),
     ];
     for (name, command, moved) in rows {
         let mut story = tree();

@@ -165,7 +165,7 @@ fn computers_and_software_are_found() {
     let found = search(&world, computers, "title,reference");
     assert_eq!(
         found,
-        json!([{"title": "COMP-2.x", "reference": "COMP-2.x"}, {"title": COMPUTER, "reference": COMPUTER}])
+        json!([{"title": COMPUTER, "reference": COMPUTER}, {"title": "COMP-2.x", "reference": "COMP-2.x"}])
     );
     let found = search(&world, &format!("{computers} AND reference:=\"COMP-2.x\""), "relative_url");
     let seen = form(&world, found[0]["relative_url"].as_str().unwrap());

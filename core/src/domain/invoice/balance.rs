@@ -12,7 +12,7 @@ use crate::domain::id::InvoiceId;
 use crate::domain::money::Amount;
 use crate::domain::tax::Tax;
 
-use super::{CreditUsed, DocumentKind, Invoice, InvoiceLine, LineRef};
+use super::{CreditUsed, DocumentKind, Invoice, InvoiceLine, LineKind, LineRef};
 
 /// What is known of an invoice that is final.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -129,9 +129,12 @@ impl Balances {
         lines: &[InvoiceLine],
         charged: impl Fn(&LineRef) -> Option<Amount>,
     ) -> Vec<(InvoiceId, Amount)> {
-        // A line that charges more has its own place to be paid.
+        // What charges more, or was charged or given by hand, takes nothing of the line it cites.
         let gives_back = |line: &InvoiceLine, cited: &LineRef| {
-            charged(cited).is_some_and(|charged| charged.minor().signum() == line.amount.minor().signum())
+            let takes = matches!(line.kind, LineKind::Adjustment | LineKind::Advance);
+            takes
+                && charged(cited)
+                    .is_some_and(|charged| charged.minor().signum() == line.amount.minor().signum())
         };
         let about = |line: &InvoiceLine| {
             let cited = line.cites.as_ref().filter(|cited| gives_back(line, cited))?;

@@ -49,7 +49,8 @@ pub(super) fn check_sums(invoice: &Invoice) -> Result<(), InvoiceRefusal> {
 /// computed from a fraction of time, the digits after the ninth are not in it.
 fn line_adds_up(line: &InvoiceLine, currency: Currency) -> bool {
     let minor_unit = Exact::from(Amount::from_minor(1, currency));
-    if line.residue.is_beyond(minor_unit) {
+    // What adjusts is the difference of several amounts that were rounded.
+    if line.kind != LineKind::Adjustment && line.residue.is_beyond(minor_unit) {
         return false;
     }
     let parts: Vec<(Quantity, Price)> = match line.unit_price {

@@ -128,6 +128,12 @@ mod tests {
     use crate::domain::usage::{Unmeterable, UsageOutcome, UsageReport};
     use UsageOutcome::{Accepted, Suspended};
 
+    /// Two books in one currency would be for the same customers.
+    fn in_dollars(mut publish: PublishPriceBook) -> PublishPriceBook {
+        publish.book.currency = "USD".parse().expect("a currency");
+        publish
+    }
+
     fn grouped_by(name: &str, key: &str) -> PublishPriceBook {
         let resource = ResourceId::new("cpu").expect("a name");
         let declared = Resource {
@@ -207,7 +213,7 @@ mod tests {
         let expected: Vec<_> = (from..from + 9).map(|n| Accepted(Sequence(n))).collect();
         let given = given.when_reported(reports).answered_usage(expected).and();
         // Until a book groups by it.
-        let given = given.done(grouped_by("other", "user"));
+        let given = given.done(in_dollars(grouped_by("other", "user")));
         let next = given.next();
         let report = |id: &str, user: &str| of(id, &[("region", "r1"), ("user", user)]);
         let told = [Accepted(next), Suspended(Sequence(next.0 + 1), Unmeterable::TooManyGroups)];

@@ -172,13 +172,19 @@ fn redo_usage(answer: &Value, basis: &Value, from_events: bool) {
     assert_eq!(sum, units(&basis["quantity"], 9), "{basis}");
 }
 
+fn gcd(one: i128, other: i128) -> i128 {
+    if other == 0 { one } else { gcd(other, one % other) }
+}
+
 fn redo_time(time: &Value) {
     // Over a common denominator.
     let (mut above, mut below) = (0, 1);
     for part in list(&time["parts"]) {
         let (seconds, of_seconds) = (units(&part["seconds"], 6), units(&part["of_seconds"], 6));
         assert_eq!(seconds, instant(&part["stop"]) - instant(&part["start"]));
-        (above, below) = (above * of_seconds + seconds * below, below * of_seconds);
+        let common = gcd(below, of_seconds);
+        (above, below) =
+            (above * (of_seconds / common) + seconds * (below / common), below / common * of_seconds);
     }
     let below = below * i128::from(time["divide_by"].as_u64().expect("a number"));
     // Up to two months have room: 10^9 x 10^25.

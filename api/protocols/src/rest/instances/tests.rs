@@ -287,7 +287,7 @@ fn lists_are_read_page_by_page() {
             "instance": "SOFTINST-1",
             "interface": "slaptap0",
             "user": "slapuser0",
-            "addresses": [{"address": "10.0.0.1", "netmask": "255.255.255.255"}],
+            "addresses": [{"address": "10.0.0.1", "gateway": "", "interface": "slaptap0", "netmask": "255.255.255.255", "network": ""}],
             "capabilities": [],
         })
     );

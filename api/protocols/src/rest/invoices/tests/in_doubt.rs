@@ -43,7 +43,7 @@ fn implausible_usage_keeps_its_payer_from_being_invoiced() {
     let detail = refused["detail"].as_str().expect("a text");
     let expected = "1 of 2 drafts were not finalised; the draft for PARTY-2 does not charge all usage: \
                     PARTY-2: 1 report of usage implausible, not charged until resolved or dismissed";
-    assert_eq!(detail, expected);
+    assert!(detail.contains(expected), "{detail}");
     let draft = kit.get("/v1/invoices/RUN-1-PARTY-2").json();
     assert!(draft["warnings"].to_string().contains("implausible_usage"), "{draft:#}");
     let told = kit.get("/v1/invoice-runs/RUN-1").json();
