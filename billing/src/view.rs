@@ -108,6 +108,9 @@ impl BillingView {
     }
 }
 
+/// What is known of a run and a payer.
+type OfRuns<T> = BTreeMap<(RunId, PartyId), Vec<T>>;
+
 /// Prices, what they are applied to, and the documents. A clone shares all of it until one of the two changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Billing {
@@ -146,11 +149,11 @@ pub struct Billing {
     /// What a run could not know of a payer: usage that was recorded after its cut-off.
     pub(crate) late: CopyOnWrite<BTreeMap<(RunId, PartyId), Late>>,
     /// Lines that adjusted what a run charged a payer.
-    pub(crate) adjusted: CopyOnWrite<BTreeMap<(RunId, PartyId), Vec<(DocumentPlace, u32)>>>,
+    pub(crate) adjusted: CopyOnWrite<OfRuns<(DocumentPlace, u32)>>,
     /// As of when what a run charged a payer was adjusted, by rising sequences.
-    pub(crate) settled: CopyOnWrite<BTreeMap<(RunId, PartyId), Vec<Sequence>>>,
+    pub(crate) settled: CopyOnWrite<OfRuns<Sequence>>,
     /// What was late until a run settled it for a payer, and about which run: it is late again if that document is void.
-    pub(crate) was_late: CopyOnWrite<BTreeMap<(RunId, PartyId), Vec<(RunId, Late)>>>,
+    pub(crate) was_late: CopyOnWrite<OfRuns<(RunId, Late)>>,
     /// No run is about usage from here on.
     pub(crate) billed_until: Option<Timestamp>,
 }

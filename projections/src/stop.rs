@@ -75,7 +75,7 @@ mod tests {
         });
         assert_eq!((done, steps), (Err(Stopped), 3));
         check();
-        assert_eq!(stoppable(None, || check()), Ok(()), "a thread without a flag is not stopped");
+        assert_eq!(stoppable(None, check), Ok(()), "a thread without a flag is not stopped");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use slapledger_billing::Billing;
 use slapledger_core::domain::Command;
 use slapledger_core::domain::computer::{
     Address, AllocationScope, BangComputer, ConfigureComputer, DescribeComputer, NoticeSilence, Offer,
-    RegisterComputer, RequestComputer, SetAllocationScope,
+    RegisterComputer, RequestComputer, RetireComputer, SetAllocationScope,
 };
 use slapledger_core::domain::id::{
     ComputerId, InstanceId, KeyId, PartitionId, PartyId, PriceBookName, Reference, ResourceId, Sequence,
@@ -160,7 +160,7 @@ impl CommandSender {
             release: self.release(),
             software_type: SoftwareType::new("default").expect("a software type"),
             instance_type: self.random.once_in(5).then_some(InstanceType::Testing),
-            parameters: self.sealed(key),
+            parameters: if self.random.once_in(60) { self.long(key) } else { self.sealed(key) },
             filter,
             state: self.random.once_in(2).then(|| *self.random.pick(&states)),
             shared,
@@ -218,6 +218,7 @@ impl CommandSender {
                 let since = (!self.random.once_in(3)).then_some(now);
                 Command::NoticeSilence(NoticeSilence { computer, since })
             }
+            3 if self.random.once_in(12) => Command::RetireComputer(RetireComputer { computer }),
             3 => Command::BangComputer(BangComputer { computer, message: None }),
             4 => {
                 let (owner, title) = (PartyId(1), format!("computer {}", self.random.below(3)).into());
@@ -473,6 +474,14 @@ impl CommandSender {
     }
 
     /// One of three values under a key.
+    /// A value that is stored in parts.
+    fn long(&mut self, key: KeyId) -> Sealed {
+        let mut long = self.sealed(key);
+        long.digest[14] ^= 1;
+        long.ciphertext.resize(100_000, 7);
+        long
+    }
+
     pub(crate) fn sealed(&mut self, key: KeyId) -> Sealed {
         let mut digest = key.0;
         let value = self.random.below(3);

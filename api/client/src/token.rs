@@ -186,9 +186,10 @@ pub fn hand_over(
 
 /// The token alone, so that it can be caught; or where it is.
 pub fn say_token(token: &str, out: Option<&Path>) {
-    match out {
-        Some(out) => say!("the token is in {}", out.display()),
-        None => say!("{token}"),
+    if let Some(out) = out {
+        say!("the token is in {}", out.display());
+    } else {
+        say!("{token}");
     }
 }
 

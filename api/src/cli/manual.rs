@@ -32,17 +32,13 @@ pub(super) fn completions(asked: &Completions) {
 }
 
 pub(super) fn man(asked: &Man) -> anyhow::Result<()> {
-    match &asked.out {
-        Some(folder) => {
-            write_pages(folder).with_context(|| format!("write manual pages to {}", folder.display()))
-        }
-        None => {
-            let mut page = Vec::new();
-            clap_mangen::Man::new(Cli::command()).render(&mut page)?;
-            print(&page);
-            Ok(())
-        }
+    if let Some(folder) = &asked.out {
+        return write_pages(folder).with_context(|| format!("write manual pages to {}", folder.display()));
     }
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+    print(&page);
+    Ok(())
 }
 
 fn write_pages(folder: &Path) -> anyhow::Result<()> {

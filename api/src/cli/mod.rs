@@ -349,7 +349,7 @@ enum Invoice {
         /// Only this payer (PARTY-3)
         #[arg(long)]
         payer: Option<String>,
-        /// draft, final, open, partly_credited, credited, void or paid
+        /// draft, final, open, `partly_credited`, credited, void or paid
         #[arg(long)]
         state: Option<String>,
         /// Only documents about START/STOP, two days or instants

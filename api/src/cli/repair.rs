@@ -49,9 +49,10 @@ fn print(asked: &Repair, report: &RepairReport) {
         return;
     }
     for (file, aside) in repaired {
-        match aside {
-            Some(aside) => say!("repaired  {} (damaged: {})", file.display(), aside.display()),
-            None => say!("repaired  {} (it was not there)", file.display()),
+        if let Some(aside) = aside {
+            say!("repaired  {} (damaged: {})", file.display(), aside.display());
+        } else {
+            say!("repaired  {} (it was not there)", file.display());
         }
     }
     if repaired.is_empty() && unopened.is_none() {

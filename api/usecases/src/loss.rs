@@ -38,7 +38,7 @@ pub async fn to_request_again(
         });
         wanted.cloned().collect()
     };
-    Ok(read(ctx, Sequence::ZERO, find).await?)
+    read(ctx, Sequence::ZERO, find).await
 }
 
 /// Requests those again that have ended since. What cannot be requested is logged, and keeps nothing else from it.

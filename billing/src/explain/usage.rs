@@ -194,7 +194,7 @@ pub(super) fn places(bench: &Bench<'_, '_>, line: &InvoiceLine) -> Vec<(Instance
 /// The parts of the usage of a line: whose, what was measured, and how much of it counts.
 fn parts_of(bench: &Bench<'_, '_>, line: &InvoiceLine) -> Vec<(InstanceId, MeteredShare, Quantity)> {
     let Some(instance) = line.instance else {
-        let pooled = bench.subject.pooled_in(bench.own, line);
+        let pooled = bench.own.pooled_in(line);
         return pooled.map(|pooled| (pooled.instance, pooled.share, pooled.quantity)).collect();
     };
     let whole = MeteredShare { metered: line.period, share: None, before: Quantity::ZERO };

@@ -94,7 +94,7 @@ fn errors_name_field_and_rule_and_place() {
             "customer = \"PARTY-2\"",
             "zone = \"eu\"",
             "line 17, column 38: rates[1].match.zone is not a field here; there are software_release, \
-             software_type, computer, instance_type, customer, region, dimensions",
+             software_type, computer, instance_type, customer, region, state, dimensions",
         ),
         (
             "\"arrears\"",

@@ -121,9 +121,8 @@ impl<'a> RatingSubject<'a> {
         if line.amount.minor() <= 0 {
             return None;
         }
-        let mut rated = Rated::new(line.described(description), events);
-        rated.detail = LineDetail::Minimum(priced_parts);
-        Some(rated)
+        let minimum = Rated::new(line.described(description), events);
+        Some(Rated { detail: LineDetail::Minimum(priced_parts), ..minimum })
     }
 
     /// The times of a part for which a minimum is owed; none, if the customer had no instance in it.

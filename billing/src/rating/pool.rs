@@ -70,7 +70,9 @@ impl<'a> RatingSubject<'a> {
             (one.0, one.1, of(first), one.2).cmp(&(other.0, other.1, of(second), other.2))
         });
         for (key, members, line) in lines {
-            members.into_iter().for_each(|at| own.pooled[at].line = Some(key));
+            for at in members {
+                own.pooled[at].line = Some(key);
+            }
             own.lines.push(line);
         }
     }
@@ -207,18 +209,16 @@ impl<'a> RatingSubject<'a> {
         }
         Some((declared, rated))
     }
+}
 
+impl<'a> Own<'a> {
     /// What of the usage that was pooled is in a line.
-    pub(crate) fn pooled_in<'o>(
-        &'o self,
-        own: &'o Own<'a>,
-        line: &'o InvoiceLine,
-    ) -> impl Iterator<Item = &'o Pooled<'a>> {
+    pub(crate) fn pooled_in<'o>(&'o self, line: &'o InvoiceLine) -> impl Iterator<Item = &'o Pooled<'a>> {
         let version = line.price_book.as_ref().map_or(0, |priced| priced.version);
         let key = (version, line.rate, line.period.start);
-        own.pooled
-            .iter()
-            .filter(move |pooled| pooled.line == Some(key) && pooled.dimensions == line.dimensions)
+        let is_in =
+            move |pooled: &&Pooled<'a>| pooled.line == Some(key) && pooled.dimensions == line.dimensions;
+        self.pooled.iter().filter(is_in)
     }
 }
 

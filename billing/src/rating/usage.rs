@@ -1,7 +1,7 @@
 //! What one instance is charged for its usage of resources.
 //!
 //! Within a span, quantities continue: an allowance, a tier or a package that was begun by one rate goes on with the next.
-//! MeterCache that do not add up (a maximum, a percentile) measure the span once, and each rate charges the share of the time
+//! Meters that do not add up (a maximum, a percentile) measure the span once, and each rate charges the share of the time
 //! in which it applied. In a span that restarts, every stretch counts for itself.
 
 use std::collections::{BTreeMap, HashMap};

@@ -71,8 +71,8 @@ pub(super) async fn request(ctx: Arc<RequestContext>, call: Call) -> Answer {
         return Ok(document);
     }
     let meta = Arc::new(ctx.meta(actor, call.digest));
-    let requested = requesting::request(&ctx, meta, &wanted).await;
-    let Some(done) = requested.map_err(|problem| no_room(problem, &wanted))? else {
+    let asked = requesting::request(&ctx, meta, &wanted).await;
+    let Some(done) = asked.map_err(|problem| no_room(problem, &wanted))? else {
         // As with a form: a parent keeps asking for it, and must not fail.
         return Ok(match ctx.mode() {
             Mode::Serve => not_ready(wanted.reference.as_str()),
@@ -155,7 +155,7 @@ async fn root_title(ctx: &RequestContext, requester: Requester) -> Result<Option
         let root = view.instances.get(view.instances.get(parent)?.root)?;
         Some(root.reference.to_string())
     };
-    Ok(read(ctx, Sequence::ZERO, title).await?)
+    read(ctx, Sequence::ZERO, title).await
 }
 
 /// The document of what is in no partition.

@@ -46,9 +46,10 @@ impl Balance {
         back
     }
 
-    /// Takes a share of a credit note over, and what of it was returned.
+    /// Takes a share of a credit note over, and what of it was returned. What is more than both gives back what a later
+    /// invoice charged, and is no part of this balance.
     fn credit(&mut self, share: Amount, returned: &[CreditUsed]) {
-        self.credited = self.credited.checked_add(share).unwrap_or(self.credited);
+        let before = (self.due, self.paid());
         let mut lowers = share;
         for back in returned {
             if let Some(used) = self.prepaid.iter_mut().find(|used| used.credit == back.credit) {
@@ -59,6 +60,10 @@ impl Balance {
         self.prepaid.retain(|used| used.amount.minor() != 0);
         let lowers = if lowers.minor() > self.due.minor() { self.due } else { lowers };
         self.due = self.due.checked_sub(lowers).unwrap_or(self.due);
+        let after = self.due.checked_add(self.paid());
+        let credited = before.0.checked_add(before.1).and_then(|before| before.checked_sub(after?));
+        let sum = credited.and_then(|credited| self.credited.checked_add(credited));
+        self.credited = sum.unwrap_or(self.credited);
     }
 }
 

@@ -143,12 +143,13 @@ impl PricingRefusal {
             | Self::BadConversion { .. }
             | Self::BadMost { .. }
             | Self::BadGroups { .. } => "resources",
-            Self::UndeclaredResource { .. } | Self::BadRate { .. } | Self::Tie { .. } | Self::NoRates => {
-                "rates"
-            }
+            Self::UndeclaredResource { .. }
+            | Self::BadRate { .. }
+            | Self::Tie { .. }
+            | Self::NoRates
+            | Self::SameCustomers { .. } => "rates",
             Self::OtherCurrency { .. } => "currency",
             Self::Retroactive { .. } => "valid_from",
-            Self::SameCustomers { .. } => "rates",
             Self::TooLarge { .. } => "",
         }
     }
