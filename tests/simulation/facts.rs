@@ -66,6 +66,8 @@ pub(crate) struct ProjectFacts {
     pub(crate) last: u64,
     versions: BTreeMap<Stream, u64>,
     computers: BTreeMap<ComputerId, ComputerFact>,
+    /// The computers that are gone for good, with all that was on them.
+    retired: BTreeSet<ComputerId>,
     /// What is to be where, or is being removed there.
     pub(crate) supplies: BTreeSet<(ComputerId, SoftwareRelease)>,
     published: BTreeSet<SoftwareRelease>,
@@ -124,6 +126,9 @@ impl ProjectFacts {
                 let before = self.computers.insert(event.computer.clone(), fact);
                 assert_eq!(before, None, "{} is registered twice", event.computer);
                 assert!(!self.books.is_erased(event.owner), "{} is of somebody erased", event.computer);
+            }
+            Event::ComputerRetired(event) => {
+                self.retired.insert(event.computer.clone());
             }
             Event::ComputerConfigured(event) => self.computer(&event.computer).configured = true,
             Event::ComputerFellSilent(event) => {
@@ -249,10 +254,12 @@ impl ProjectFacts {
                 (fact.place, fact.from) = (Some(place), Some(event.at));
             }
             Event::InstanceEnded(event) => {
-                let master = self.master;
+                let (master, retired) = (self.master, self.retired.clone());
                 let fact = self.alive(event.instance);
-                // A shared one goes with its host, and slapos proxy frees whatever its node says is gone.
-                let gone = fact.state == RequestedState::Destroyed || fact.host.is_some() || !master;
+                // A shared one goes with its host, all go with their computer, and slapos proxy frees whatever its node
+                // says is gone.
+                let lost = fact.place.as_ref().is_some_and(|(computer, _)| retired.contains(computer));
+                let gone = fact.state == RequestedState::Destroyed || fact.host.is_some() || lost || !master;
                 assert!(gone, "{} was still wanted", event.instance);
                 (fact.ended, fact.until) = (true, Some(event.at));
                 if let Some(place) = fact.place.clone().filter(|_| fact.host.is_none()) {
