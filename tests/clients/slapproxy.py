@@ -62,6 +62,9 @@ READS_THE_DATABASE = "reads slapos proxy's sqlite database"
 RAISED_IN_PROCESS = "expects an AssertionError raised in its own process; over HTTP the answer is a 400"
 RELAY = "slapos proxy offers to relay any address under /http_proxy; Slapledger is no relay"
 LEFT_OUT = {
+    "TestCliInformation.test_invalid_computer_names": "registers computers with = in their names, which are no references here",
+    "TestCliInformation.test_invalid_service_names":
+        "slapos proxy cannot look up titles with quotes and answers 400; Slapledger finds them",
     "TestInformation.test_getComputerInformation": LOOKS_FOR_THE_DATABASE,
     "TestInformation.test_getFullComputerInformation": LOOKS_FOR_THE_DATABASE,
     "TestInformation.test_getSoftwareReleaseListFromSoftwareProduct_bothParameter": RAISED_IN_PROCESS,
@@ -215,22 +218,35 @@ def fresh_server(test):
     return Server(COMPUTER, products=config.get("software_product_list"), masters=config.get("multimaster"))
 
 
+@contextlib.contextmanager
+def one_at_a_time():
+    """These tests start the other master on one port."""
+    path = pathlib.Path(tempfile.gettempdir()) / "slapledger-multimaster.lock"
+    with open(path, "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            # A process that the test has forked may have the file open, too.
+            fcntl.flock(lock, fcntl.LOCK_UN)
+
+
 def run_one(name, make_server=fresh_server):
     """Runs one test, `Class.test`; (name, seconds, what went wrong or None)."""
     modules = load()
     over_http(modules, make_server)
     class_name, test_name = name.split(".")
+    alone = contextlib.nullcontext()
     if class_name == "TestMultiMasterSupport":
         read_what_was_forwarded(modules)
-        # All of them start the other master on one port.
-        lock = open(pathlib.Path(tempfile.gettempdir()) / "slapledger-multimaster.lock", "w", encoding="utf-8")
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        alone = one_at_a_time()
     test = classes(modules)[class_name](test_name)
     result = unittest.TestResult()
     began = time.monotonic()
     logging.disable(logging.CRITICAL)
     try:
-        test.run(result)
+        with alone:
+            test.run(result)
     finally:
         logging.disable(logging.NOTSET)
     wrong = [text for _, text in result.errors + result.failures] + [reason for _, reason in result.skipped]

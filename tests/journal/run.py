@@ -134,7 +134,9 @@ def from_documents(documents):
         def add(account, amount):
             found[account, document["currency"]] += sign * amount
 
-        add(f"Assets:Receivable:{document['buyer']['party']}", Decimal(document["due"]))
+        # What was due when it was issued: `due` of an invoice follows its credit notes, which are documents of their own.
+        prepaid = sum((Decimal(used["amount"]) for used in document.get("prepaid", [])), Decimal(0))
+        add(f"Assets:Receivable:{document['buyer']['party']}", Decimal(document["total"]) - prepaid)
         for tax in document["tax"]:
             add(f"Liabilities:Tax:{tax['category']}:{tax['rate']}", -Decimal(tax["amount"]))
         add("Income:Rounding", -Decimal(document["rounding"]))

@@ -205,7 +205,11 @@ class Books:
 
     def _one_off(self, document, facts, run):
         found = []
+        # What corrects a document that is void has nothing left to correct.
+        void = {one.id for one in self.final if self.is_void(one)}
         for charge in facts.charges.values():
+            if charge.cites and charge.cites[0] in void:
+                continue
             if (charge.customer, charge.currency) == (document.customer, document.currency) and charge.id not in self.charged:
                 found.append(Line(
                     kind="one_off", start=document.start, stop=document.stop, unit="1",

@@ -454,8 +454,13 @@ fn digest(key: [u8; 16]) -> [u8; 16] {
     hasher.finish128().as_bytes()
 }
 
+/// Removes files, manifests before the runs that they name: whoever is stopped in between leaves no manifest without its
+/// runs.
 fn remove_all(files: &[PathBuf]) -> Result<(), Fault> {
-    files.iter().try_for_each(|file| fs::remove_file(file).map_err(io_fault("remove", file)))
+    let is_run = |file: &PathBuf| file.extension().is_some_and(|extension| extension == "seen");
+    let (runs, manifests): (Vec<_>, Vec<_>) = files.iter().partition(|file| is_run(file));
+    let ordered = manifests.into_iter().chain(runs);
+    ordered.into_iter().try_for_each(|file| fs::remove_file(file).map_err(io_fault("remove", file)))
 }
 
 /// A fault with its cause.
