@@ -43,8 +43,9 @@ class Durability(SlapTestCase):
     def test_no_answer_leaves_before_its_record_is_durable(self):
         self.format("slappart0")
         self.request("one", {"a": "b"})
-        self.post_usage(cloud_event(self.computer, "e1", "slappart9", "service_module/requests", "1",
-                                    "2026-10-01T00:00:00Z", "2026-10-01T01:00:00Z"))
+        suspended = cloud_event(self.computer, "e1", "slappart9", "service_module/requests", "1",
+                                "2026-10-01T00:00:00Z", "2026-10-01T01:00:00Z")
+        self.assertStatus(self.server.post_json("v1/usage-events", [suspended], "application/cloudevents-batch+json"), 422)
         self.request("one", {"a": "b"})
         self.assertEqual(self.server.stop(), 0)
         trace = self.trace.read_text(errors="replace")
