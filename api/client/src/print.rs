@@ -1,4 +1,4 @@
-//! Printing for people. Whoever reads may have seen enough (`slapledger demo 2>&1 | head`), which stops nothing: the
+//! Printing for people. A reader may close the pipe (`slapledger demo 2>&1 | head`): the program goes on, where the
 //! macros of the standard library would panic.
 //!
 //! Titles, errors and connection parameters come from others. What a terminal would obey, or show as something else, is

@@ -5,7 +5,7 @@
 //! free goes to the project, and in it to the party, that has fewest places and was served longest ago. The queue is
 //! bounded; past its end the sender is told to come back.
 //!
-//! Whoever stops waiting, because the client left or its time is up, drops the future: the work is taken out of the
+//! If the client leaves or its time is up, the future is dropped: the work is taken out of the
 //! queue, or stops at its next check ([`slapledger_projections::stop`]).
 
 use std::collections::BTreeMap;
@@ -82,7 +82,7 @@ struct Waiting {
     place: oneshot::Sender<Place>,
 }
 
-/// A place; given back when it is dropped.
+/// A place in the pool. Dropping it frees the place.
 struct Place {
     pool: RatingPool,
     share: RatingShare,
@@ -273,7 +273,7 @@ mod tests {
         assert_eq!(
             pool.load(),
             (2, 2),
-            "that place was given back at once, and still is not for the first project"
+            "the place is free at once, and the first project still may not take it"
         );
     }
 
@@ -303,7 +303,7 @@ mod tests {
         let rest: Vec<_> = (2..100).filter_map(|project| pool.enter(share(project, "A"))).collect();
         assert!(pool.enter(share(100, "A")).is_none(), "of all");
         assert_eq!(pool.load().1, QUEUE);
-        // Whoever leaves makes room, without anybody looking.
+        // A dropped wait frees its place in the queue by itself.
         drop(rest);
         assert!(pool.enter(share(100, "A")).is_some());
         drop((kept, more));

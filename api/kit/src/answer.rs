@@ -52,7 +52,7 @@ impl<T> HttpAnswer<T> {
         Self::new(StatusCode::OK, sequence, value)
     }
 
-    /// One resource, with the tag of its content in the form of the answer: 304 for whoever has it.
+    /// One resource, with the tag of its content in the form of the answer: 304 if the client sent that tag.
     pub fn resource(sequence: Sequence, value: T) -> Self {
         Self { tagging: Tagging::Read, ..Self::ok(sequence, value) }
     }

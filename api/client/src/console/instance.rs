@@ -81,7 +81,7 @@ impl Instance {
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
         let reference = &self.wanted.borrow().reference;
         let text = format!("{reference} has no {kind} {name:?} yet; it has: {known}");
-        // A parameter that was not given does not come by itself.
+        // Waiting does not bring a parameter that the request did not name.
         Err(if kind == CONNECTION { MasterError::Unpublished(text).into() } else { Fault::new(text) })
     }
 

@@ -157,7 +157,7 @@ impl Parser<'_> {
         Ok(Statement { target: Some(name), value: self.expression()? })
     }
 
-    /// A value, and what is asked of it.
+    /// A value, and the attributes and calls that follow it.
     fn expression(&mut self) -> Result<Node, Fault> {
         self.skip_blank();
         let mut node = self.atom()?;
