@@ -16,13 +16,15 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use slapledger_ca as ca;
 use slapledger_client::private::secret;
-use slapledger_core::domain::usage::MOST_GROUPS;
+use slapledger_core::domain::usage::UsageLimits;
 use slapledger_core::ledger::ClockBounds;
 use slapledger_engine::{WriterBounds, free_space};
 use slapledger_net::Connections;
 use slapledger_protocols::access::{RequestLimits, ReverseProxy};
 use slapledger_protocols::operations;
 use zeroize::Zeroizing;
+
+use crate::witness_link;
 
 /// The file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -57,7 +59,40 @@ pub struct Config {
     pub usage: UsageConfig,
     /// Copies that are made while the server runs.
     pub backup: BackupConfig,
+    /// When checkpoints of the log are published.
+    pub checkpoints: CheckpointConfig,
+    /// Who cosigns them.
+    pub witnesses: Vec<WitnessConfig>,
 }
+
+/// When checkpoints of the log are published, besides when an epoch is sealed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+#[serde(deny_unknown_fields, default)]
+pub struct CheckpointConfig {
+    /// At the latest after so many seconds, if the log has grown.
+    pub interval_seconds: u64,
+}
+
+impl Default for CheckpointConfig {
+    fn default() -> Self {
+        Self { interval_seconds: 3600 }
+    }
+}
+
+/// A witness of the log (C2SP tlog-witness).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+#[serde(deny_unknown_fields)]
+pub struct WitnessConfig {
+    /// Where it is; `add-checkpoint` is below that.
+    pub url: String,
+    /// The key that it cosigns with.
+    pub key: String,
+}
+
+/// So many witnesses may be named: each is asked for each checkpoint.
+const MOST_WITNESSES: usize = 16;
 
 /// Bounds of usage.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -66,11 +101,17 @@ pub struct Config {
 pub struct UsageConfig {
     /// Groups that an instance may have of a resource in a month.
     pub most_groups: usize,
+    /// Suspended usage events of one computer.
+    pub most_suspended_of_node: u32,
+    /// Suspended usage events of all computers of one party.
+    pub most_suspended_of_party: u32,
 }
 
 impl Default for UsageConfig {
     fn default() -> Self {
-        Self { most_groups: MOST_GROUPS }
+        let UsageLimits { most_groups, most_suspended_of_node, most_suspended_of_party } =
+            UsageLimits::default();
+        Self { most_groups, most_suspended_of_node, most_suspended_of_party }
     }
 }
 
@@ -134,6 +175,9 @@ pub struct DiskConfig {
     pub epoch_bytes: Option<u64>,
 }
 
+/// Where a master listens, if nothing else is said.
+pub const DEFAULT_LISTEN: &str = "127.0.0.1:5000";
+
 /// How long an epoch may be: each has its files, and a tail of that length is laid out for it.
 const EPOCH_BYTES: RangeInclusive<u64> = 64 * 1024..=1024 * 1024 * 1024;
 
@@ -161,6 +205,11 @@ impl Config {
         self.connections.check()?;
         if let Some(operations) = self.operations {
             operations::check_address(operations, self.operations_exposed)?;
+            let listen = self.listen.or_else(|| DEFAULT_LISTEN.parse().ok());
+            ensure!(
+                operations.port() == 0 || listen != Some(operations),
+                "operations {operations}: is the address of `listen`; name another port"
+            );
         }
         let RequestLimits { most_at_a_time, most_at_a_time_of_one, most_body_bytes, .. } = self.requests;
         let most_parameter_bytes = self.requests.most_parameter_bytes;
@@ -168,6 +217,17 @@ impl Config {
         ensure!(
             (1..=most_at_a_time).contains(&most_at_a_time_of_one),
             "requests.most_at_a_time_of_one must be 1 to {most_at_a_time}, as requests.most_at_a_time is"
+        );
+        let RequestLimits { most_streams, most_streams_of_one, most_stream_bytes_per_second, .. } =
+            self.requests;
+        ensure!((1..=100_000).contains(&most_streams), "requests.most_streams must be 1 to 100000");
+        ensure!(
+            (1..=most_streams).contains(&most_streams_of_one),
+            "requests.most_streams_of_one must be 1 to {most_streams}, as requests.most_streams is"
+        );
+        ensure!(
+            (64 * 1024..=1024 * 1024 * 1024).contains(&most_stream_bytes_per_second),
+            "requests.most_stream_bytes_per_second must be 65536 to 1073741824"
         );
         let bytes = 64 * 1024..=256 * 1024 * 1024;
         ensure!(bytes.contains(&most_body_bytes), "requests.most_body_bytes must be 65536 to 268435456");
@@ -178,6 +238,15 @@ impl Config {
         let silent = self.silent_after_seconds.is_none_or(|seconds| seconds >= LEAST_SILENCE);
         ensure!(silent, "silent_after_seconds must be {LEAST_SILENCE} or more");
         self.check_guards()?;
+        let interval = self.checkpoints.interval_seconds;
+        ensure!(
+            (10..=86_400).contains(&interval),
+            "checkpoints.interval_seconds must be 10 to 86400, not {interval}"
+        );
+        ensure!(self.witnesses.len() <= MOST_WITNESSES, "witnesses: name at most {MOST_WITNESSES}");
+        self.witnesses
+            .iter()
+            .try_for_each(|witness| witness_link::key_of(&witness.url, &witness.key).map(drop))?;
         let addresses = self.terminator.as_ref().map_or(&[][..], |terminator| &terminator.addresses);
         let elsewhere = addresses.iter().find(|address| !address.is_loopback());
         if let Some(address) = elsewhere {
@@ -192,8 +261,22 @@ impl Config {
     }
 
     fn check_guards(&self) -> anyhow::Result<()> {
+        if let Some(bytes) = self.disk.epoch_bytes {
+            let (least, most) = EPOCH_BYTES.into_inner();
+            ensure!(
+                (least..=most).contains(&bytes),
+                "disk.epoch_bytes must be {least} to {most}, not {bytes}"
+            );
+        }
         let ClockConfig { most_step_seconds: step, most_absence_seconds: absence } = self.clock;
-        let groups = self.usage.most_groups;
+        let UsageConfig { most_groups: groups, most_suspended_of_node, most_suspended_of_party } = self.usage;
+        let suspended = [
+            ("most_suspended_of_node", most_suspended_of_node),
+            ("most_suspended_of_party", most_suspended_of_party),
+        ];
+        for (name, most) in suspended {
+            ensure!((100..=10_000_000).contains(&most), "usage.{name} must be 100 to 10000000, not {most}");
+        }
         ensure!((1..=1_000_000).contains(&groups), "usage.most_groups must be 1 to 1000000, not {groups}");
         ensure!((5..=86_400).contains(&step), "clock.most_step_seconds must be 5 to 86400, not {step}");
         ensure!(
@@ -203,15 +286,8 @@ impl Config {
         Ok(())
     }
 
-    /// Says whether epochs have a possible length, and whether the reserve can be meant on the disk of the data folder.
+    /// Says whether the reserve can be meant on the disk of the data folder.
     pub fn check_disk(&self, data: &Path) -> anyhow::Result<()> {
-        if let Some(bytes) = self.disk.epoch_bytes {
-            let (least, most) = EPOCH_BYTES.into_inner();
-            ensure!(
-                (least..=most).contains(&bytes),
-                "disk.epoch_bytes must be {least} to {most}, not {bytes}"
-            );
-        }
         let Some(reserve) = self.disk.reserve_bytes else { return Ok(()) };
         let space =
             free_space(data).with_context(|| format!("look at the free space of {}", data.display()))?;
@@ -231,7 +307,9 @@ impl Config {
             most_absence: Duration::from_secs(self.clock.most_absence_seconds),
         };
         let DiskConfig { reserve_bytes, epoch_bytes, .. } = self.disk;
-        WriterBounds { clock, reserve_bytes, epoch_bytes, most_groups: Some(self.usage.most_groups) }
+        let UsageConfig { most_groups, most_suspended_of_node, most_suspended_of_party } = self.usage;
+        let usage = UsageLimits { most_groups, most_suspended_of_node, most_suspended_of_party };
+        WriterBounds { clock, reserve_bytes, epoch_bytes, usage }
     }
 
     /// What goes with TLS, and what without.
@@ -300,6 +378,12 @@ mod tests {
         check("names = []\n[requests]\nmost_per_second = 0", zero);
         check("listen = \"here\"", "line 1: listen: invalid socket address syntax");
         check("[certificate]\nchain_file = \"a\"", "line 1: missing field `key_file`");
+        check(
+            "[usage]\nmost_suspended_of_node = 99",
+            "usage.most_suspended_of_node must be 100 to 10000000, not 99",
+        );
+        let quota = read("[usage]\nmost_suspended_of_party = 100").map(|config| config.guards().usage);
+        assert_eq!(quota, Ok(UsageLimits { most_suspended_of_party: 100, ..UsageLimits::default() }));
         check("[connections]\nmost = 0", "connections.most must be 1 to 1000000, not 0");
         check(
             "[connections]\nmost_head_fields = 1",
@@ -312,6 +396,10 @@ mod tests {
         check(
             "[requests]\nmost_at_a_time_of_one = 1000",
             "requests.most_at_a_time_of_one must be 1 to 512, as requests.most_at_a_time is",
+        );
+        check(
+            "[requests]\nmost_streams = 10",
+            "requests.most_streams_of_one must be 1 to 10, as requests.most_streams is",
         );
         check("[clock]\nmost_step_seconds = 4", "clock.most_step_seconds must be 5 to 86400, not 4");
         check(

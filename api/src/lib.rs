@@ -10,3 +10,4 @@ pub mod config;
 pub mod demo;
 mod multimaster;
 pub mod server_certificate;
+mod witness_link;

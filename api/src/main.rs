@@ -6,6 +6,10 @@ use std::process::ExitCode;
 
 use slapledger_client::print::note;
 
+/// Events are allocated by one thread and freed by others, which the allocator of the system is slow at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     match slapledger_api::cli::run() {
         Ok(()) => ExitCode::SUCCESS,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use configparser::ini::{Ini, IniDefault};
-use slapledger_client::catalogue::Pair;
+use slapledger_client::catalogue::CertificateFiles;
 use slapledger_client::options::{certificates, client_certificate};
 use slapledger_protocols::multimaster::{OtherMaster, OtherMasters};
 use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
@@ -42,7 +42,7 @@ fn parse(text: &str) -> anyhow::Result<OtherMasters> {
         let list = get("software_release_list").unwrap_or_default();
         let pair = match (get("cert"), get("key")) {
             (Some(certificate), Some(key)) => {
-                Some(Pair { certificate: PathBuf::from(certificate), key: PathBuf::from(key) })
+                Some(CertificateFiles { certificate: PathBuf::from(certificate), key: PathBuf::from(key) })
             }
             (None, None) => None,
             _ => bail!("[{section}] needs cert and key, or neither"),

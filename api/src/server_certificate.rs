@@ -33,7 +33,7 @@ const REPLACED_DAYS: i64 = 30;
 const EVERY: Duration = Duration::from_secs(60);
 
 /// Where the certificate comes from.
-pub enum Source {
+pub enum CertificateSource {
     /// The own authority, for these names.
     Own(Vec<String>),
     /// Files from elsewhere.
@@ -47,7 +47,7 @@ pub enum Source {
 
 /// The certificate, and what is known of where it comes from.
 pub struct ServerCertificate {
-    source: Source,
+    source: CertificateSource,
     shown: Arc<ShownCertificate>,
     /// When it is to be looked for again, if it is our own.
     replaced_at: Timestamp,
@@ -59,14 +59,14 @@ pub struct ServerCertificate {
 
 impl ServerCertificate {
     /// Makes it, or reads it.
-    pub fn open(source: Source, authority: &Authority, now: Timestamp) -> anyhow::Result<Self> {
+    pub fn open(source: CertificateSource, authority: &Authority, now: Timestamp) -> anyhow::Result<Self> {
         match &source {
-            Source::Own(names) => {
+            CertificateSource::Own(names) => {
                 let (shown, replaced_at) = issue(names, authority, now, ShownCertificate::new)?;
                 Ok(Self { shown: Arc::new(shown), replaced_at, read: None, taken: None, source })
             }
-            Source::Files { files, names } => {
-                let pair = Pair::read(files)?;
+            CertificateSource::Files { files, names } => {
+                let pair = ServerCertificateFiles::read(files)?;
                 pair.check(names, now)
                     .with_context(|| format!("certificate: {}", files.chain_file.display()))?;
                 let shown = Arc::new(ShownCertificate::new(pair.identity())?);
@@ -85,16 +85,16 @@ impl ServerCertificate {
     fn look(&mut self, authority: &Authority, now: Timestamp) -> anyhow::Result<bool> {
         let shown = &self.shown;
         match &self.source {
-            Source::Own(names) => {
+            CertificateSource::Own(names) => {
                 if now < self.replaced_at {
                     return Ok(false);
                 }
                 let replace = |identity: ServerIdentity<'_>| shown.replace(identity);
                 ((), self.replaced_at) = issue(names, authority, now, replace)?;
             }
-            Source::Files { files, names } => {
+            CertificateSource::Files { files, names } => {
                 // What was read before is not said to be wrong again; it may be good by now.
-                let pair = Pair::read(files)?;
+                let pair = ServerCertificateFiles::read(files)?;
                 let digest = Some(pair.digest());
                 if self.taken == digest {
                     return Ok(false);
@@ -113,7 +113,7 @@ impl ServerCertificate {
 
 /// Checks a certificate from elsewhere without a server: that it is valid now, for these names, and fits its key.
 pub fn check_files(files: &OwnCertificate, names: &[String], now: Timestamp) -> anyhow::Result<()> {
-    let pair = Pair::read(files)?;
+    let pair = ServerCertificateFiles::read(files)?;
     pair.check(names, now).with_context(|| format!("certificate: {}", files.chain_file.display()))?;
     ShownCertificate::new(pair.identity()).map(drop)
 }
@@ -134,12 +134,12 @@ fn issue<T>(
 }
 
 /// A certificate and its key, as they lie in files.
-struct Pair {
+struct ServerCertificateFiles {
     chain: String,
     key: Zeroizing<String>,
 }
 
-impl Pair {
+impl ServerCertificateFiles {
     fn read(files: &OwnCertificate) -> anyhow::Result<Self> {
         let text =
             |path: &Path| std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()));
@@ -235,8 +235,8 @@ mod tests {
         vec!["localhost".to_owned()]
     }
 
-    fn of(files: &OwnCertificate) -> Source {
-        Source::Files { files: files.clone(), names: names() }
+    fn of(files: &OwnCertificate) -> CertificateSource {
+        CertificateSource::Files { files: files.clone(), names: names() }
     }
 
     #[test]
@@ -282,7 +282,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let authority = authority(&folder);
         let mut certificate =
-            ServerCertificate::open(Source::Own(names()), &authority, now()).expect("it is made");
+            ServerCertificate::open(CertificateSource::Own(names()), &authority, now()).expect("it is made");
         let first = certificate.shown.leaf();
         let after = |days: i64| now().plus_micros(days * DAY_MICROS);
         assert!(!certificate.look(&authority, after(366)).expect("it is looked at"));

@@ -234,6 +234,14 @@ fn next_credit_note(place: &Place, data: &str) -> String {
 }
 
 #[test]
+fn a_server_that_is_not_there_leaves_no_folder_behind() {
+    let place = Place::new();
+    let ended = place.run("backup copy --url http://127.0.0.1:1");
+    assert!(!ended.status.success());
+    assert!(!place.path("copy").exists(), "nothing is created before the server has answered");
+}
+
+#[test]
 fn a_number_is_never_issued_twice() {
     let place = Place::new();
     place.done("demo --data data --no-serve");
@@ -252,7 +260,7 @@ fn a_number_is_never_issued_twice() {
     assert_eq!(next_credit_note(&place, "three"), "INVCN-2026-000002");
     place.refused(
         "restore backup four --last-number INV-2026-000000",
-        "last-number INV-2026-000000 is below INV-2026-00000",
+        "last-number INV-2026-000000 is below INV-2026-0000",
     );
     place.refused(
         "restore backup four --last-number INX-2026-000001",
@@ -317,7 +325,7 @@ fn a_backup_that_is_killed_leaves_the_one_before() {
 
 /// Has the epochs of a folder sealed, however short they are.
 fn seal(data: &Path) {
-    let options = sled_store::Options { epoch_bytes: 1, ..sled_store::Options::default() };
+    let options = sled_store::StoreOptions { epoch_bytes: 1, ..sled_store::StoreOptions::default() };
     let store = SledStore::open_with(&data.join("log"), options).expect("it opens");
     let (term, head) = (store.acquire().expect("a term"), store.head().expect("a head"));
     // Nothing is appended without events, so the last of the log are appended again as those of a start.
@@ -409,7 +417,9 @@ fn a_backup_keeps_its_keys_and_is_verified() {
     }
     place.refused("demo --data backup --no-serve", "is a backup; restore it first");
     // One of two sources would be ignored.
-    place.refused("backup other --data data --url http://127.0.0.1:1", "cannot be used with");
+    let ended = place.run("backup other --data data --url http://127.0.0.1:1");
+    let told = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.code() == Some(2) && told.contains("cannot be used with"), "{told}");
     // Neither goes into the other.
     place.refused("backup data/backup --data data", "is inside the data folder");
     place.refused("restore backup backup/new", "is inside the backup");

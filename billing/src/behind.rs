@@ -2,11 +2,23 @@
 
 use slapledger_core::domain::id::{InstanceId, PartyId, Sequence};
 use slapledger_core::domain::invoice::{Invoice, InvoiceLine, InvoiceRunOpened, LineKind};
+use slapledger_core::domain::time::{Period, Timestamp};
 
+use crate::document::line_of;
 use crate::events::event_set;
 use crate::history::History;
-use crate::rating::{AdjustmentKey, Prices, Rated, RatingBasis, RatingSubject, key, new_events};
-use crate::view::{BillingView, Run};
+use crate::rating::{AdjustmentKey, Prices, RatedLine, RatingBasis, RatingSubject, key, new_events};
+use crate::view::{BillingView, DocumentPlace, Run};
+
+impl BillingView {
+    /// The events behind a line of an invoice or draft, ascending; none, if there is no such line, or if they are not
+    /// those it names (of a document that was issued otherwise than from its draft).
+    pub fn line_events(&self, invoice: &str, n: u32) -> Option<Vec<Sequence>> {
+        let document = self.billing.document(invoice)?;
+        let line = document.invoice.lines.get(usize::try_from(n).ok()?.checked_sub(1)?)?;
+        events(self, &document.invoice, line)
+    }
+}
 
 /// The events behind a line of a document, ascending; none, if they are not those it names (of a document that was
 /// issued otherwise than from its draft).
@@ -37,10 +49,10 @@ pub(crate) fn credited<'v>(
 }
 
 /// A line rated again as its document was; none, if it is not one that is rated.
-pub(crate) fn rated(view: &BillingView, invoice: &Invoice, line: &InvoiceLine) -> Option<Rated> {
+pub(crate) fn rated(view: &BillingView, invoice: &Invoice, line: &InvoiceLine) -> Option<RatedLine> {
     let run = view.billing.run(invoice.run)?;
-    again(view, invoice, &run.opened, |subject, instances| {
-        let lines: Vec<Rated> = if line.kind == LineKind::Advance {
+    again(view, invoice, (&run.opened, invoice.period.start), |subject, instances| {
+        let lines: Vec<RatedLine> = if line.kind == LineKind::Advance {
             subject.in_advance(instances)
         } else {
             let own = subject.rate(instances, &mut Vec::new());
@@ -60,15 +72,15 @@ fn adjusted(view: &BillingView, invoice: &Invoice, line: &InvoiceLine) -> Option
     let settled =
         billing.settled.get(&(about.opened.run, invoice.buyer.party)).into_iter().flatten().copied();
     let before = [about.opened.cut_off].into_iter().chain(settled).filter(|then| *then < now);
-    let known = rated_at(view, invoice, about, line, now, Nothing::Included);
-    let then = |as_of: Sequence| rated_at(view, invoice, about, line, as_of, Nothing::LeftOut);
+    let known = rated_at(view, invoice, about, line, now, UnchargedUsage::Included);
+    let then = |as_of: Sequence| rated_at(view, invoice, about, line, as_of, UnchargedUsage::LeftOut);
     let sets = before.map(|as_of| new_events(&view.metering, now, (known.as_ref(), then(as_of).as_ref())));
     Some(sets.collect())
 }
 
 /// Whether usage that came to nothing, for which there is no line, is looked at.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Nothing {
+enum UnchargedUsage {
     Included,
     LeftOut,
 }
@@ -79,45 +91,74 @@ fn rated_at(
     run: &Run,
     line: &InvoiceLine,
     as_of: Sequence,
-    nothing: Nothing,
-) -> Option<Rated> {
+    nothing: UnchargedUsage,
+) -> Option<RatedLine> {
     let opened = InvoiceRunOpened { cut_off: as_of, ..run.opened.clone() };
-    again(view, invoice, &opened, |subject, instances| {
+    again(view, invoice, (&opened, line.period.start), |subject, instances| {
         let wanted: AdjustmentKey<'_> = key(line)?;
         let own = subject.rate(instances, &mut Vec::new());
-        let nothing = own.nothing.into_iter().filter(|_| nothing == Nothing::Included);
+        let nothing = own.nothing.into_iter().filter(|_| nothing == UnchargedUsage::Included);
         own.lines.into_iter().chain(nothing).find(|rated| key(&rated.line) == Some(wanted))
     })
 }
 
-/// Rates what a run was about again for the buyer of a document, by what was known of instances at its cut-off.
+/// Rates the time that a run was about around an instant again for the buyer of a document, by what was known of instances
+/// at its cut-off.
 pub(crate) fn again<T>(
     view: &BillingView,
     invoice: &Invoice,
-    run: &InvoiceRunOpened,
+    (run, around): (&InvoiceRunOpened, Timestamp),
     read: impl FnOnce(&RatingSubject<'_>, &[(InstanceId, &History)]) -> Option<T>,
 ) -> Option<T> {
-    again_for(view, invoice.buyer.party, run, read)
+    let times = view.billing.times_of(run.run, invoice.buyer.party);
+    let period = times.iter().find(|period| period.contains(around)).or_else(|| times.first());
+    again_for(view, invoice.buyer.party, (run, *period?), read)
 }
 
-/// The same for a payer.
-pub(crate) fn again_for<T>(
+/// The same for a payer and a time.
+fn again_for<T>(
     view: &BillingView,
     payer: PartyId,
-    run: &InvoiceRunOpened,
+    (run, period): (&InvoiceRunOpened, Period),
+    read: impl FnOnce(&RatingSubject<'_>, &[(InstanceId, &History)]) -> Option<T>,
+) -> Option<T> {
+    // The prices are those of the run, whatever event it is rated as of.
+    let known = view.billing.run(run.run).map_or(run.cut_off, |known| known.opened.cut_off);
+    again_priced(view, payer, (run, period, known), read)
+}
+
+/// The same by prices of the customer as they were known at an event.
+pub(crate) fn again_priced<T>(
+    view: &BillingView,
+    payer: PartyId,
+    (run, period, prices_as_of): (&InvoiceRunOpened, Period, Sequence),
     read: impl FnOnce(&RatingSubject<'_>, &[(InstanceId, &History)]) -> Option<T>,
 ) -> Option<T> {
     let billing = &view.billing;
     let calendar = billing.calendar_of(payer)?;
-    let prices = Prices::new(&run.price_book, billing.versions_of(run));
+    let overrides = billing.overrides_for(&run.price_book, payer, prices_as_of);
+    let prices = Prices::with(&run.price_book, billing.versions_of(run), &overrides);
+    let currency = billing.versions_of(run).first()?.currency;
+    let discounted =
+        billing.invoices_with_discounts(&prices, Some((run.seller, currency)), payer, run.cut_off);
+    let place = DocumentPlace::of(run.run, payer);
+    let own = billing.documents.get(&place).into_iter().flat_map(|document| &document.invoice.lines);
+    let own = own.filter(|line| line.kind.is_rated());
+    let later = billing.adjusted.get(&(run.run, payer)).into_iter().flatten();
+    let later = later.filter_map(|(place, n)| line_of(&billing.documents.get(place)?.invoice, *n));
+    let taxes_charged = prices.taxes_charged(own.chain(later));
     let subject = RatingSubject {
         basis: RatingBasis { regions: &billing.regions, metering: &view.metering, taxes: &billing.taxes },
         prices: &prices,
         seller: run.seller,
         payer,
         calendar,
-        period: run.period.within(calendar)?,
+        period,
         as_of: run.cut_off,
+        taxes_as_of: prices_as_of,
+        taxes_charged: taxes_charged.as_ref(),
+        discounted: discounted.as_ref(),
+        redeemed: billing.redeemed.get(&payer),
     };
     let known = billing.histories.of(payer).into_iter();
     let known: Vec<(InstanceId, History)> =

@@ -7,18 +7,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use slapledger_core::domain::id::{InstanceId, InvoiceId, PartyId, RunId, Sequence};
+use slapledger_core::domain::id::{InvoiceId, PartyId, RunId, Sequence};
 use slapledger_core::domain::invoice::{EventSet, Invoice, InvoiceLine, InvoiceRunOpened, LineKind};
 use slapledger_core::domain::money::Amount;
 use slapledger_core::domain::pricing::PriceBook;
-use slapledger_core::domain::time::Timestamp;
 use slapledger_projections::Page;
 
 use crate::behind;
 use crate::document::as_charged;
-use crate::drafts::is_in_advance;
 use crate::events::event_set;
-use crate::rating::{AdjustmentKey, Rated, key, new_events};
+use crate::rating::{OwnedAdjustmentKey, RatedLine, key, new_events};
 use crate::view::{Billing, BillingView, DocumentPlace, Run};
 
 /// The most sequences that are told of a line.
@@ -82,18 +80,19 @@ impl BillingView {
             billing.documents.get(&DocumentPlace::of(opened.run, payer)).map(|document| &document.invoice);
         let all = billing.books.versions(opened.price_book.as_str());
         let versions = u32::try_from(all.len()).unwrap_or(u32::MAX);
-        let then_rated = self.rated(payer, opened);
+        let then_rated = self.rated(payer, opened, opened.cut_off);
         let as_now = InvoiceRunOpened { cut_off: now, versions, ..opened.clone() };
-        let now_rated = self.rated(payer, &as_now);
-        let charged = document.map(|invoice| charged(invoice, all)).unwrap_or_default();
-        let then: BTreeMap<_, _> = charged.iter().filter_map(|line| Some((key(line)?, line))).collect();
-        let by_key = |rated: &'_ [Rated]| -> BTreeMap<_, usize> {
+        let now_rated = self.rated(payer, &as_now, now);
+        let charged = document.map(|invoice| charged(billing, invoice)).unwrap_or_default();
+        let then: BTreeMap<_, _> =
+            charged.iter().filter_map(|line| Some((key(line)?.owned(), line))).collect();
+        let by_key = |rated: &'_ [RatedLine]| -> BTreeMap<OwnedAdjustmentKey, usize> {
             let keyed = rated.iter().enumerate();
-            keyed.filter_map(|(at, rated)| Some((owned(key(&rated.line)?), at))).collect()
+            keyed.filter_map(|(at, rated)| Some((key(&rated.line)?.owned(), at))).collect()
         };
         let (then_at, now_at) = (by_key(&then_rated.0), by_key(&now_rated.0));
         let nothing_at = by_key(&now_rated.1);
-        let mut keys: Vec<_> = then.keys().map(|key| owned(*key)).chain(now_at.keys().cloned()).collect();
+        let mut keys: Vec<_> = then.keys().chain(now_at.keys()).cloned().collect();
         keys.sort_unstable();
         keys.dedup();
         let since: Vec<(u32, Sequence)> = billing
@@ -103,8 +102,7 @@ impl BillingView {
             .collect();
         let mut found = Vec::new();
         for wanted in keys {
-            let (version, rate, instance, ref dimensions, start) = wanted;
-            let then = then.get(&(version, rate, instance, dimensions, start)).copied();
+            let then = then.get(&wanted).copied();
             let now_rated_line = now_at.get(&wanted).and_then(|at| now_rated.0.get(*at));
             let now_line = now_rated_line.map(|rated| &rated.line);
             let said = |line: &InvoiceLine| (line.quantity, line.amount, line.period);
@@ -137,30 +135,39 @@ impl BillingView {
     }
 
     /// The lines of a payer as a run would have them, and those that come to nothing.
-    fn rated(&self, payer: PartyId, run: &InvoiceRunOpened) -> (Vec<Rated>, Vec<Rated>) {
-        let rated = behind::again_for(self, payer, run, |subject, instances| {
-            let own = subject.rate(instances, &mut Vec::new());
-            let advance = subject.in_advance(instances);
-            Some((own.lines.into_iter().chain(advance).collect(), own.nothing))
-        });
-        rated.unwrap_or_default()
+    fn rated(
+        &self,
+        payer: PartyId,
+        run: &InvoiceRunOpened,
+        overrides_as_of: Sequence,
+    ) -> (Vec<RatedLine>, Vec<RatedLine>) {
+        let (mut lines, mut nothing) = (Vec::new(), Vec::new());
+        for period in self.billing.times_of(run.run, payer) {
+            let of_run = (run, period, overrides_as_of);
+            let rated = behind::again_priced(self, payer, of_run, |subject, instances| {
+                let own = subject.rate(instances, &mut Vec::new());
+                let advance = subject.in_advance(instances);
+                Some((own.lines.into_iter().chain(advance), own.nothing))
+            });
+            let Some((own, none)) = rated else { continue };
+            lines.extend(own);
+            nothing.extend(none);
+        }
+        (lines, nothing)
     }
 }
 
-type OwnedKey = (u32, u32, Option<InstanceId>, Vec<(Box<str>, Box<str>)>, Timestamp);
-
-fn owned((version, rate, instance, dimensions, start): AdjustmentKey<'_>) -> OwnedKey {
-    (version, rate, instance, dimensions.to_vec(), start)
-}
-
 /// The lines of a document that are about its own period, as something charged.
-fn charged(invoice: &Invoice, versions: &[PriceBook]) -> Vec<InvoiceLine> {
+fn charged(billing: &Billing, invoice: &Invoice) -> Vec<InvoiceLine> {
     let own = invoice.lines.iter().filter(|line| match line.kind {
-        LineKind::Recurring | LineKind::Usage { .. } | LineKind::Percentage | LineKind::Minimum => {
-            !is_in_advance(line, versions)
-        }
+        LineKind::Recurring
+        | LineKind::Usage { .. }
+        | LineKind::Percentage
+        | LineKind::Minimum
+        | LineKind::Discount
+        | LineKind::Maximum => !billing.is_in_advance(line),
         LineKind::Advance => line.cites.is_none(),
-        LineKind::Adjustment | LineKind::OneOff { .. } => false,
+        LineKind::Adjustment | LineKind::OneOff { .. } | LineKind::Correction { .. } => false,
     });
     own.map(|line| as_charged(invoice, line)).collect()
 }
@@ -178,6 +185,7 @@ impl Billing {
             let calendar = self.calendar_of(*payer);
             newer || calendar.is_some_and(|calendar| opened.at < opened.period.stop.within(calendar))
         });
-        late.chain(all).collect()
+        let always = self.versions_of(opened).iter().flat_map(PriceBook::always_owed_by).filter(|_| newer);
+        late.chain(all).chain(always).filter(|payer| opened.names(*payer)).collect()
     }
 }

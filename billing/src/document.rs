@@ -9,16 +9,17 @@ use bincode::{Decode, Encode};
 use slapledger_core::domain::calendar::Calendar;
 use slapledger_core::domain::id::{InvoiceId, PartyId, RunId, Sequence};
 use slapledger_core::domain::invoice::{
-    Citation, DocumentKind, Invoice, InvoiceLine, InvoiceParty, PriceStep, TaxSubtotal,
+    Citation, DocumentKind, Invoice, InvoiceLine, InvoiceParty, PriceStep, TaxSubtotal, base_and_tax,
 };
 use slapledger_core::domain::money::{Amount, Currency, Exact};
 use slapledger_core::domain::party::{Country, Series};
+use slapledger_core::domain::pricing::PriceTax;
 use slapledger_core::domain::quantity::Quantity;
 use slapledger_core::domain::sealed::Sealed;
 use slapledger_core::domain::tax::{Tax, Taxes};
 use slapledger_core::domain::time::{Period, Timestamp};
 
-use crate::rating::Rated;
+use crate::rating::RatedLine;
 
 /// What is known of a party: what documents say of it, and where its months are cut.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -65,25 +66,27 @@ pub(crate) struct DocumentHead<'a> {
     pub(crate) seller: (PartyId, &'a Payer),
     pub(crate) buyer: (PartyId, &'a Payer),
     pub(crate) currency: Currency,
+    /// Whether the amounts of its lines contain tax.
+    pub(crate) price_tax: PriceTax,
     pub(crate) period: Period,
     pub(crate) at: Timestamp,
 }
 
 /// A document of these lines; none, if there are none.
-pub(crate) fn assemble(head: DocumentHead<'_>, lines: Vec<Rated>, taxes: &Taxes) -> Option<Invoice> {
+pub(crate) fn assemble(head: DocumentHead<'_>, lines: Vec<RatedLine>, taxes: &Taxes) -> Option<Invoice> {
     if lines.is_empty() {
         return None;
     }
     let currency = head.currency;
     let mut lines: Vec<InvoiceLine> = lines.into_iter().map(|rated| rated.line).collect();
     let mut document = DocumentKind::Invoice;
-    let customer = head.buyer.0;
-    let mut sums = Sums::of(currency, &lines, (taxes, customer));
+    let parties = (head.seller.0, head.buyer.0);
+    let mut sums = Sums::of((currency, head.price_tax), &lines, (taxes, parties));
     let mut cites = None;
     if sums.total.minor() < 0 {
         document = DocumentKind::CreditNote;
         lines = lines.into_iter().map(turned).collect();
-        sums = Sums::of(currency, &lines, (taxes, customer));
+        sums = Sums::of((currency, head.price_tax), &lines, (taxes, parties));
         let earlier = lines.iter().find_map(|line| line.cites.as_ref());
         let reason = "what was charged before is more than what is charged now".into();
         cites = earlier.map(|line| Citation { invoice: line.invoice.clone(), reason, all: false });
@@ -106,6 +109,7 @@ pub(crate) fn assemble(head: DocumentHead<'_>, lines: Vec<Rated>, taxes: &Taxes)
         issued_at: head.at,
         due_at: head.at,
         lines,
+        price_tax: head.price_tax,
         net,
         tax,
         rounding: Amount::zero(currency),
@@ -113,6 +117,11 @@ pub(crate) fn assemble(head: DocumentHead<'_>, lines: Vec<Rated>, taxes: &Taxes)
         prepaid: Vec::new(),
         due: total,
     })
+}
+
+/// Whether a document charges nothing: its total and all of its lines are zero.
+pub(crate) fn is_zero(invoice: &Invoice) -> bool {
+    invoice.total.minor() == 0 && invoice.lines.iter().all(|line| line.amount.minor() == 0)
 }
 
 /// The line of this number.
@@ -150,7 +159,11 @@ struct Sums {
 impl Sums {
     /// EN 16931: BR-CO-10 (net), BR-CO-17 and its kin (tax of a category, rounded half up on the sum), BR-CO-15
     /// (total).
-    fn of(currency: Currency, lines: &[InvoiceLine], (taxes, customer): (&Taxes, PartyId)) -> Self {
+    fn of(
+        (currency, price_tax): (Currency, PriceTax),
+        lines: &[InvoiceLine],
+        (taxes, parties): (&Taxes, (PartyId, PartyId)),
+    ) -> Self {
         let sum = |amounts: &mut dyn Iterator<Item = Amount>| {
             Amount::sum(currency, amounts)
                 .expect("an amount is below 10^27 minor units, so that 10^11 of them can be added")
@@ -160,13 +173,14 @@ impl Sums {
             by_tax.entry(line.tax).or_default().push(line.amount);
         }
         let subtotals = by_tax.into_iter().map(|(tax, amounts)| {
-            let base = sum(&mut amounts.into_iter());
+            let all = sum(&mut amounts.into_iter());
             // Rates are below a thousand: the product has room.
-            let amount = tax.round_on(base, currency).unwrap_or_else(|| Amount::zero(currency));
-            TaxSubtotal { tax, base, amount, exemption: taxes.exemption(customer, tax.category).cloned() }
+            let split = base_and_tax(price_tax, tax, all, currency);
+            let (base, amount) = split.unwrap_or((all, Amount::zero(currency)));
+            TaxSubtotal { tax, base, amount, exemption: taxes.exemption(parties, tax.category).cloned() }
         });
         let tax: Vec<TaxSubtotal> = subtotals.collect();
-        let net = sum(&mut lines.iter().map(|line| line.amount));
+        let net = sum(&mut tax.iter().map(|subtotal| subtotal.base));
         let total = sum(&mut tax.iter().map(|subtotal| subtotal.amount).chain([net]));
         Self { net, tax, total }
     }

@@ -43,6 +43,7 @@ impl BillingView {
                 let opened = self.billing.refreshed_run(event)?;
                 self.abandon(event.run);
                 self.billing.forget(event.run);
+                self.billing.drafts_changed(event.run);
                 return Some(self.draft(opened, (event.at, sequence)));
             }
             Event::InvoiceRunWithdrawn(event) => self.abandon(event.run),

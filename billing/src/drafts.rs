@@ -3,6 +3,7 @@
 //! A pure reading of the view. Beside what was in the period itself a draft has what earlier documents left to be
 //! settled: fees charged in advance, usage that came late, and what was charged by hand.
 
+mod charges;
 mod earlier;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,22 +11,25 @@ use std::num::NonZero;
 use std::panic::resume_unwind;
 use std::thread;
 
+use slapledger_core::domain::calendar::Calendar;
 use slapledger_core::domain::id::{InstanceId, InvoiceId, PartyId, PriceBookName, RunId, Sequence};
 use slapledger_core::domain::invoice::{
-    Invoice, InvoiceLine, InvoiceRunOpened, LineKind, LineRef, RunPeriod,
+    DocumentKind, Invoice, InvoiceLine, InvoiceRunOpened, LineRef, RunPeriod,
 };
-use slapledger_core::domain::money::{Currency, Exact};
-use slapledger_core::domain::pricing::{Model, PriceBook, When};
-use slapledger_core::domain::quantity::{ONE, Quantity};
+use slapledger_core::domain::money::Currency;
+use slapledger_core::domain::pricing::{PriceBook, ZeroInvoices};
 use slapledger_core::domain::time::{Period, Timestamp};
 use slapledger_projections::metering::Metering;
 use slapledger_projections::stop::{StopFlag, stoppable};
 
+use self::charges::TakenByHand;
 use crate::document::{self, DocumentHead, Payer, as_charged, line_of};
 use crate::doubt::ImplausibleUsage;
-use crate::events::event_set;
 use crate::history::History;
-use crate::rating::{self, Charged, ChargedInAdvance, Earlier, Prices, Rated, RatingBasis, RatingSubject};
+use crate::rating::{
+    self, Charged, ChargedInAdvance, DiscountedInvoices, Earlier, Prices, RatedLine, RatingBasis,
+    RatingSubject,
+};
 use crate::view::{Billing, Document, DocumentPlace};
 use crate::warning::Warning;
 
@@ -41,12 +45,14 @@ pub(crate) struct Question<'a> {
     pub(crate) versions: &'a [PriceBook],
     pub(crate) cut_off: Sequence,
     pub(crate) at: Timestamp,
+    /// Whom it is about; empty, if about everybody.
+    pub(crate) payers: &'a [PartyId],
 }
 
 impl<'a> Question<'a> {
     pub(crate) fn of_run(run: &'a InvoiceRunOpened, versions: &'a [PriceBook]) -> Self {
-        let InvoiceRunOpened { run: id, seller, period, ref price_book, cut_off, at, .. } = *run;
-        Self { run: id, seller, period, price_book, versions, cut_off, at }
+        let InvoiceRunOpened { run: id, seller, period, ref price_book, cut_off, at, ref payers, .. } = *run;
+        Self { run: id, seller, period, price_book, versions, cut_off, at, payers }
     }
 }
 
@@ -56,7 +62,7 @@ fn draft_id(run: RunId, payer: PartyId) -> InvoiceId {
 }
 
 /// The instances of one payer.
-type Instances<'a> = Vec<(InstanceId, &'a History)>;
+type PayerInstances<'a> = Vec<(InstanceId, &'a History)>;
 
 impl Billing {
     /// The drafts of all payers, and what they do not charge.
@@ -68,11 +74,12 @@ impl Billing {
         let by_owner = self.histories.by_owner();
         let payers: Vec<PartyId> = self.payers_of(&question, currency, &by_owner).into_iter().collect();
         let implausible = ImplausibleUsage::new(metering, &self.histories);
-        let desk = Desk { billing: self, question, prices: &prices, currency, metering, implausible };
+        let desk =
+            Desk { billing: self, question, prices: &prices, currency, metering, implausible: &implausible };
         in_parallel(&payers, |payers| desk.drafts(payers, &by_owner))
     }
 
-    /// Who may have anything to pay, of whoever is asked for.
+    /// Which of the payers asked for may have anything to pay.
     pub(crate) fn payers_asked(&self, question: &Question<'_>) -> BTreeSet<PartyId> {
         let currency = question.versions.first().map(|book| book.currency);
         currency
@@ -94,7 +101,8 @@ impl Billing {
         let prices = Prices::new(question.price_book, question.versions);
         let instances = self.histories.of(payer);
         let implausible = ImplausibleUsage::new(metering, &self.histories);
-        let desk = Desk { billing: self, question, prices: &prices, currency, metering, implausible };
+        let desk =
+            Desk { billing: self, question, prices: &prices, currency, metering, implausible: &implausible };
         (desk.draft(payer, &instances, &mut warnings), warnings)
     }
 
@@ -103,7 +111,7 @@ impl Billing {
         &self,
         question: &Question<'_>,
         currency: Currency,
-        by_owner: &BTreeMap<PartyId, Instances<'_>>,
+        by_owner: &BTreeMap<PartyId, PayerInstances<'_>>,
     ) -> BTreeSet<PartyId> {
         let charges = self.open_charges.values().flatten().filter_map(|charge| self.charges.get(charge));
         let charges = charges.map(|charge| &charge.recorded);
@@ -111,28 +119,96 @@ impl Billing {
             charges.filter(|charge| (charge.seller, charge.currency) == (question.seller, currency));
         let late = self.late.keys().map(|(_, payer)| *payer);
         let voided = self.voided.keys().copied();
-        let others = charges.map(|charge| charge.customer).chain(late).chain(voided);
-        by_owner.keys().copied().chain(others).collect()
+        let always = question.versions.iter().flat_map(PriceBook::always_owed_by);
+        let always = always.chain(self.always_owed_by(question.price_book));
+        let others = charges.map(|charge| charge.customer).chain(late).chain(voided).chain(always);
+        let named = |payer: &PartyId| question.payers.is_empty() || question.payers.contains(payer);
+        by_owner.keys().copied().chain(others).filter(named).collect()
     }
 
     /// Whether what comes late for somebody without a document of a run is for another such run, which is about all of
     /// its time: of several about the same time it is the last.
     pub(crate) fn is_covered(&self, run: RunId, payer: PartyId) -> bool {
-        let about = |run: RunId| {
-            let known = self.runs.get(&run)?;
-            let book = (known.opened.seller, &known.opened.price_book);
-            let period = known.opened.period.within(self.calendar_of(payer)?)?;
-            (known.is_about(payer) && !self.documents.contains_key(&DocumentPlace::of(run, payer)))
-                .then_some((book, period))
-        };
-        let Some((book, period)) = about(run) else { return false };
+        let Some((book, period)) = self.without_document(run, payer) else { return false };
         self.runs.keys().filter(|other| **other != run).any(|other| {
-            about(*other).is_some_and(|(of_book, other_period)| {
+            self.without_document(*other, payer).is_some_and(|(of_book, other_period)| {
                 of_book == book
                     && other_period.intersection(period) == Some(period)
                     && (other_period != period || *other > run)
             })
         })
+    }
+
+    /// The times that a run is about for somebody, in their order: the period of its document. Without one it leaves to
+    /// others what overlaps with its period: to the runs that have a document about it, or else to the last run without
+    /// one. What is left may be the time before it and the time after it.
+    pub(crate) fn times_of(&self, run: RunId, payer: PartyId) -> Vec<Period> {
+        if let Some(document) = self.documents.get(&DocumentPlace::of(run, payer)) {
+            return vec![document.invoice.period];
+        }
+        let Some((book, whole)) = self.without_document(run, payer) else {
+            let known = self.runs.get(&run).zip(self.calendar_of(payer));
+            return known
+                .and_then(|(run, calendar)| run.opened.period.within(calendar))
+                .into_iter()
+                .collect();
+        };
+        let later = self.runs.keys().filter(|other| **other > run).filter_map(|other| {
+            let about = self.without_document(*other, payer)?;
+            // One that is within this run is covered by it.
+            let shared = about.1.intersection(whole)?;
+            (shared != about.1 && !self.is_covered(*other, payer)).then_some(about)
+        });
+        let places = self.of_payer.get(&payer).into_iter().flatten().filter(|place| place.note == 0);
+        let invoiced = places.filter_map(|place| {
+            let known = self.runs.get(&place.run)?;
+            let document = self.documents.get(place).filter(|document| !self.is_void(&document.invoice))?;
+            Some(((known.opened.seller, &known.opened.price_book), document.invoice.period))
+        });
+        let others = later.chain(invoiced).filter(|(of_book, _)| *of_book == book);
+        whole.without(others.map(|(_, other)| other))
+    }
+
+    /// Seller and book, and the period, of a run that is about somebody and has no document for them.
+    fn without_document(&self, run: RunId, payer: PartyId) -> Option<((PartyId, &PriceBookName), Period)> {
+        let known = self.runs.get(&run)?;
+        let period = known.opened.period.within(self.calendar_of(payer)?)?;
+        let none = known.is_about(payer) && !self.documents.contains_key(&DocumentPlace::of(run, payer));
+        none.then_some(((known.opened.seller, &known.opened.price_book), period))
+    }
+
+    /// How many invoices of a payer stood at an event that have each discount of a price book; none, if no discount
+    /// counts them.
+    pub(crate) fn invoices_with_discounts(
+        &self,
+        prices: &Prices<'_>,
+        seller: Option<(PartyId, Currency)>,
+        payer: PartyId,
+        as_of: Sequence,
+    ) -> Option<DiscountedInvoices> {
+        if !prices.counts_invoices {
+            return None;
+        }
+        let known = |document: &Document| document.issued.is_some_and(|issued| issued <= as_of);
+        let mut discounted = DiscountedInvoices::new();
+        let places = self.of_payer.get(&payer).into_iter().flatten().filter(|place| place.note == 0);
+        for document in places.filter_map(|place| self.documents.get(place)) {
+            let invoice = &document.invoice;
+            let void = || {
+                self.notes_on(invoice.run, payer)
+                    .any(|note| known(note) && note.invoice.cites.as_ref().is_some_and(|cites| cites.all))
+            };
+            if invoice.document == DocumentKind::Invoice
+                && seller.is_none_or(|seller| (invoice.seller.party, invoice.currency) == seller)
+                && known(document)
+                && !void()
+            {
+                for item in prices.discounts_on(invoice.lines.iter()) {
+                    *discounted.entry(item.into()).or_default() += 1;
+                }
+            }
+        }
+        Some(discounted)
     }
 
     /// The documents of a seller in a currency that stand, by payer.
@@ -155,8 +231,8 @@ impl Billing {
 /// Payers for whom it is worth while to start a thread.
 const WORTH_A_THREAD: usize = 256;
 
-/// Does a share of the work on each core. What each payer owes depends on nobody else, and what comes back is in the order
-/// of the payers: however many cores there are, it is the same.
+/// Does a share of the work on each core. What each payer owes depends on nobody else, and what comes back is in the
+/// order of the payers: however many cores there are, it is the same.
 fn in_parallel<T: Send, W: Send>(
     payers: &[PartyId],
     work: impl Fn(&[PartyId]) -> (Vec<T>, Vec<W>) + Sync,
@@ -185,13 +261,13 @@ fn in_parallel<T: Send, W: Send>(
 }
 
 /// Everything at hand for the drafts of one question.
-struct Desk<'a> {
-    billing: &'a Billing,
-    question: Question<'a>,
-    prices: &'a Prices<'a>,
-    currency: Currency,
-    metering: &'a Metering,
-    implausible: ImplausibleUsage<'a>,
+pub(crate) struct Desk<'a> {
+    pub(crate) billing: &'a Billing,
+    pub(crate) question: Question<'a>,
+    pub(crate) prices: &'a Prices<'a>,
+    pub(crate) currency: Currency,
+    pub(crate) metering: &'a Metering,
+    pub(crate) implausible: &'a ImplausibleUsage<'a>,
 }
 
 impl<'a> Desk<'a> {
@@ -200,13 +276,42 @@ impl<'a> Desk<'a> {
         RatingBasis { regions, metering: self.metering, taxes }
     }
 
+    /// Who is charged, for when.
+    pub(crate) fn subject<'s>(
+        &'s self,
+        (payer, calendar): (PartyId, &'s Calendar),
+        period: Period,
+        discounted: Option<&'s DiscountedInvoices>,
+    ) -> RatingSubject<'s> {
+        let Question { seller, cut_off, .. } = self.question;
+        RatingSubject {
+            basis: self.basis(),
+            prices: self.prices,
+            seller,
+            payer,
+            calendar,
+            period,
+            as_of: cut_off,
+            taxes_as_of: cut_off,
+            taxes_charged: None,
+            discounted,
+            redeemed: self.billing.redeemed.get(&payer),
+        }
+    }
+
+    /// Of discounts on so many invoices, on how many of a payer there are.
+    pub(crate) fn discounted(&self, payer: PartyId) -> Option<DiscountedInvoices> {
+        let Question { seller, cut_off, .. } = self.question;
+        self.billing.invoices_with_discounts(self.prices, Some((seller, self.currency)), payer, cut_off)
+    }
+
     /// The drafts of some payers, in their order.
     fn drafts(
         &self,
         payers: &[PartyId],
-        by_owner: &BTreeMap<PartyId, Instances<'a>>,
+        by_owner: &BTreeMap<PartyId, PayerInstances<'a>>,
     ) -> (Vec<Invoice>, Vec<Warning>) {
-        let none = Instances::new();
+        let none = PayerInstances::new();
         let (mut drafts, mut warnings) = (Vec::new(), Vec::new());
         for payer in payers {
             let instances = by_owner.get(payer).unwrap_or(&none);
@@ -215,64 +320,120 @@ impl<'a> Desk<'a> {
         (drafts, warnings)
     }
 
+    /// The draft of a payer, by the prices of their own that were known at the cut-off.
     fn draft(
         &self,
         payer: PartyId,
-        instances: &Instances<'a>,
+        instances: &PayerInstances<'a>,
         warnings: &mut Vec<Warning>,
     ) -> Option<Invoice> {
-        let Question { run, seller, period, cut_off, at, .. } = self.question;
+        let Question { price_book, versions, cut_off, .. } = self.question;
+        let overrides = self.billing.overrides_for(price_book, payer, cut_off);
+        if overrides.is_empty() {
+            return self.draft_by_prices(payer, instances, warnings);
+        }
+        let prices = Prices::with(price_book, versions, &overrides);
+        let Desk { billing, question, currency, metering, implausible, .. } = *self;
+        let own = Desk { billing, question, prices: &prices, currency, metering, implausible };
+        own.draft_by_prices(payer, instances, warnings)
+    }
+
+    fn draft_by_prices(
+        &self,
+        payer: PartyId,
+        instances: &PayerInstances<'a>,
+        warnings: &mut Vec<Warning>,
+    ) -> Option<Invoice> {
         let buyer = self.billing.payers.get(&payer)?;
-        let Some(period) = period.within(&buyer.calendar) else {
+        let Some(period) = self.question.period.within(&buyer.calendar) else {
             warnings.push(Warning::NoPeriod { payer });
             return None;
         };
-        let mut standing = self.billing.standing((seller, self.currency), payer);
-        if let Some((_, before)) =
-            standing.find(|(_, document)| document.invoice.period.intersection(period).is_some())
-        {
-            warnings.push(Warning::Invoiced { payer, invoice: before.invoice.id.clone() });
-            return None;
-        }
-        drop(standing);
-        if let Some(invoice) = self.adjusted_within(payer, period) {
-            warnings.push(Warning::Invoiced { payer, invoice });
-            return None;
-        }
-        let subject = RatingSubject {
-            basis: self.basis(),
-            prices: self.prices,
-            seller,
-            payer,
-            calendar: &buyer.calendar,
-            period,
-            as_of: cut_off,
+        let open = match self.open_parts(payer, period) {
+            Ok(open) => open,
+            Err(invoice) => {
+                warnings.push(Warning::Invoiced { payer, invoice });
+                return None;
+            }
         };
+        for (n, part) in (1..).zip(&open) {
+            let draft = self.draft_about((payer, buyer), *part, instances, warnings);
+            if draft.is_some() {
+                let left = open.len() - n;
+                if left > 0 {
+                    warnings.push(Warning::PartsLeft { payer, period: *part, left: left as u64 });
+                }
+                return draft;
+            }
+        }
+        None
+    }
+
+    /// The parts of a period that are not invoiced to a payer; the document that invoiced the last of it, if there is none.
+    pub(crate) fn open_parts(&self, payer: PartyId, period: Period) -> Result<Vec<Period>, InvoiceId> {
+        let standing = self.billing.standing((self.question.seller, self.currency), payer);
+        let invoiced: Vec<&Invoice> = standing
+            .map(|(_, document)| &document.invoice)
+            .filter(|invoice| invoice.period.intersection(period).is_some())
+            .collect();
+        let mut open = period.without(invoiced.iter().map(|invoice| invoice.period));
+        let mut by = invoiced.first().map(|invoice| invoice.id.clone());
+        open.retain(|part| {
+            let adjusted = self.adjusted_within(payer, *part);
+            let is_open = adjusted.is_none();
+            by = by.take().or(adjusted);
+            is_open
+        });
+        match by {
+            Some(by) if open.is_empty() => Err(by),
+            _ => Ok(open),
+        }
+    }
+
+    /// The draft of one payer about a time that is not invoiced.
+    fn draft_about(
+        &self,
+        (payer, buyer): (PartyId, &'a Payer),
+        period: Period,
+        instances: &PayerInstances<'a>,
+        warnings: &mut Vec<Warning>,
+    ) -> Option<Invoice> {
+        let Question { run, seller, at, .. } = self.question;
+        let discounted = self.discounted(payer);
+        let subject = self.subject((payer, &buyer.calendar), period, discounted.as_ref());
         let mut own = subject.rate(instances, warnings);
         warnings.extend(self.implausible.warning(payer, period));
         let mut lines = std::mem::take(&mut own.lines);
-        let charged = self.charged_in_advance(payer, period);
+        // What charges take of earlier lines is gone when these lines are settled and adjusted.
+        let (by_hand, taken) = self.charges(payer, period);
+        let charged = self.charged_in_advance(payer, period, &taken);
         lines.extend(rating::settle(own, charged, (self.prices.name, self.currency)));
-        lines.extend(self.in_advance(&subject, instances));
+        lines.extend(self.in_advance(&subject, instances, &taken));
         lines.extend(self.of_void(payer));
-        lines.extend(self.adjustments((payer, buyer), period, instances));
-        lines.extend(self.charges(payer, period));
+        lines.extend(self.adjustments((payer, buyer), &taken, period, instances));
+        lines.extend(by_hand);
         let head = DocumentHead {
             id: draft_id(run, payer),
             run,
             seller: (seller, self.billing.payers.get(&seller)?),
             buyer: (payer, buyer),
             currency: self.currency,
+            price_tax: self.prices.price_tax(),
             period,
             at,
         };
         let draft = document::assemble(head, lines, &self.billing.taxes)?;
+        let terms = self.prices.at(period.stop.plus_micros(-1)).map(|version| &version.book.terms);
+        if terms.is_some_and(|terms| terms.zero_invoices == ZeroInvoices::Skip) && document::is_zero(&draft) {
+            return None;
+        }
         warnings
             .extend(draft.missing_details().map(|what| Warning::MissingDetails { payer, what: what.into() }));
         Some(draft)
     }
 
-    /// The document that charged usage of a period which came after the run that was about it, and had no document then.
+    /// The document that charged usage of a period which came after the run that was about it, and had no document
+    /// then.
     fn adjusted_within(&self, payer: PartyId, period: Period) -> Option<InvoiceId> {
         let Billing { adjusted, runs, documents, .. } = self.billing;
         let calendar = self.billing.calendar_of(payer)?;
@@ -290,7 +451,12 @@ impl<'a> Desk<'a> {
     }
 
     /// Fees that issued documents charged before for time that begins in a period.
-    fn charged_in_advance(&self, payer: PartyId, period: Period) -> Vec<ChargedInAdvance> {
+    fn charged_in_advance(
+        &self,
+        payer: PartyId,
+        period: Period,
+        taken: &TakenByHand,
+    ) -> Vec<ChargedInAdvance> {
         let places = self.billing.in_advance.get(&payer).into_iter().flatten();
         let charged = places.filter_map(|(place, n)| {
             let document = self.billing.documents.get(place)?;
@@ -302,10 +468,15 @@ impl<'a> Desk<'a> {
                 return None;
             }
             let line = line_of(invoice, *n)?;
-            let left = self.billing.remainder_of(invoice, line);
             let at = LineRef { invoice: invoice.id.clone(), line: *n };
-            let charged =
-                ChargedInAdvance { line: as_charged(invoice, line), at, left, issued: document.issued? };
+            let (left, residue) = self.left_of((invoice, line), &at, taken);
+            let charged = ChargedInAdvance {
+                line: as_charged(invoice, line),
+                at,
+                left,
+                residue,
+                issued: document.issued?,
+            };
             (period.contains(charged.line.period.start) && left.minor() != 0).then_some(charged)
         });
         charged.collect()
@@ -315,14 +486,15 @@ impl<'a> Desk<'a> {
     fn adjustments(
         &self,
         (payer, buyer): (PartyId, &'a Payer),
+        taken: &TakenByHand,
         own: Period,
-        instances: &Instances<'a>,
-    ) -> Vec<Rated> {
+        instances: &PayerInstances<'a>,
+    ) -> Vec<RatedLine> {
         // Runs are few, and what came late may be of everybody.
         let Billing { runs, late, .. } = self.billing;
         let about =
             runs.keys().filter(|run| **run != self.question.run && late.contains_key(&(**run, payer)));
-        let adjusted = about.flat_map(|run| self.adjust(*run, (payer, buyer), own, instances));
+        let adjusted = about.flat_map(|run| self.adjust(*run, (payer, buyer), taken, (own, instances)));
         adjusted.collect()
     }
 
@@ -330,31 +502,21 @@ impl<'a> Desk<'a> {
         &self,
         run: RunId,
         (payer, buyer): (PartyId, &'a Payer),
-        own: Period,
-        instances: &Instances<'a>,
-    ) -> Vec<Rated> {
+        taken: &TakenByHand,
+        (own, instances): (Period, &PayerInstances<'a>),
+    ) -> Vec<RatedLine> {
         let Some(earlier) = self.billing.runs.get(&run) else { return Vec::new() };
         let opened = &earlier.opened;
         let same = (opened.seller, &opened.price_book) == (self.question.seller, self.question.price_book);
         if !same || !earlier.is_about(payer) {
             return Vec::new();
         }
-        let Some(period) = opened.period.within(&buyer.calendar) else { return Vec::new() };
         // What this draft is about itself is rated anew anyway.
-        if period.intersection(own).is_some() {
-            return Vec::new();
-        }
+        let all = self.billing.times_of(run, payer);
+        let times: Vec<Period> = all.iter().flat_map(|time| time.without([own])).collect();
         let document = self.billing.documents.get(&DocumentPlace::of(run, payer));
         let document =
             document.filter(|document| document.issued.is_some()).map(|document| &document.invoice);
-        // What another run invoiced is adjusted where it was invoiced.
-        let mut standing = self.billing.standing((opened.seller, self.currency), payer);
-        if document.is_none()
-            && standing.any(|(_, other)| other.invoice.period.intersection(period).is_some())
-        {
-            return Vec::new();
-        }
-        drop(standing);
         if document.is_none() && self.billing.is_covered(run, payer) {
             return Vec::new();
         }
@@ -363,22 +525,39 @@ impl<'a> Desk<'a> {
             return Vec::new();
         }
         let versions = self.billing.versions_of(opened);
-        let prices = Prices::new(&opened.price_book, versions);
-        let subject = RatingSubject {
-            basis: self.basis(),
-            prices: &prices,
-            seller: opened.seller,
-            payer,
-            calendar: &buyer.calendar,
-            period,
-            as_of: opened.cut_off,
-        };
-        let earlier = Earlier {
-            subject,
-            document: document.map(|invoice| &invoice.id),
-            charged: self.charged((run, payer), document, versions),
-        };
-        rating::adjustments(&earlier, instances, self.question.cut_off)
+        let overrides = self.billing.overrides_for(&opened.price_book, payer, opened.cut_off);
+        let prices = Prices::with(&opened.price_book, versions, &overrides);
+        let seller = (opened.seller, self.currency);
+        let discounted = self.billing.invoices_with_discounts(&prices, Some(seller), payer, opened.cut_off);
+        let several = times.len() > 1 || times != all;
+        let adjusted = times.into_iter().flat_map(|period| {
+            // What another run invoiced is adjusted where it was invoiced.
+            let mut standing = self.billing.standing((opened.seller, self.currency), payer);
+            if document.is_none()
+                && standing.any(|(_, other)| other.invoice.period.intersection(period).is_some())
+            {
+                return Vec::new();
+            }
+            let mut charged = self.charged((run, payer), document, taken);
+            let taxes_charged = prices.taxes_charged(charged.iter().map(|charged| &charged.line));
+            charged.retain(|charged| !several || period.contains(charged.line.period.start));
+            let subject = RatingSubject {
+                basis: self.basis(),
+                prices: &prices,
+                seller: opened.seller,
+                payer,
+                calendar: &buyer.calendar,
+                period,
+                as_of: opened.cut_off,
+                taxes_as_of: opened.cut_off,
+                taxes_charged: taxes_charged.as_ref(),
+                discounted: discounted.as_ref(),
+                redeemed: self.billing.redeemed.get(&payer),
+            };
+            let earlier = Earlier { subject, document: document.map(|invoice| &invoice.id), charged };
+            rating::adjustments(&earlier, instances, self.question.cut_off)
+        });
+        adjusted.collect()
     }
 
     /// All that was charged for what was in the period of an earlier run.
@@ -386,24 +565,21 @@ impl<'a> Desk<'a> {
         &self,
         place: (RunId, PartyId),
         document: Option<&Invoice>,
-        versions: &[PriceBook],
+        taken: &TakenByHand,
     ) -> Vec<Charged> {
         let lines =
             document.into_iter().flat_map(|invoice| invoice.lines.iter().map(move |line| (invoice, line)));
         let own = lines.filter(|(_, line)| {
-            let kinds = matches!(
-                line.kind,
-                LineKind::Recurring | LineKind::Usage { .. } | LineKind::Percentage | LineKind::Minimum
-            );
             // Fees in advance were compared with what was charged for them, and are settled.
-            kinds && !is_in_advance(line, versions)
+            line.kind.is_rated() && !self.billing.is_in_advance(line)
         });
-        let charged = |invoice: &Invoice, line: &InvoiceLine, as_of| Charged {
-            line: as_charged(invoice, line),
-            own: LineRef { invoice: invoice.id.clone(), line: line.n },
-            remainder: self.billing.stands_of(invoice, line),
-            credited: self.billing.credited_of(invoice, line),
-            as_of,
+        let charged = |invoice: &Invoice, line: &InvoiceLine, as_of| {
+            let own = LineRef { invoice: invoice.id.clone(), line: line.n };
+            let (remainder, residue) = self.left_of((invoice, line), &own, taken);
+            let credited = self.billing.credited_of(invoice, line);
+            let credited = credited.checked_add(taken.of(&own, credited).0).unwrap_or(credited);
+            let regained = self.billing.regained_of(invoice, line);
+            Charged { line: as_charged(invoice, line), own, remainder, residue, credited, regained, as_of }
         };
         let own = own.map(|(invoice, line)| charged(invoice, line, None));
         let later = self.billing.adjusted.get(&place).into_iter().flatten();
@@ -414,50 +590,4 @@ impl<'a> Desk<'a> {
         });
         own.chain(later).collect()
     }
-
-    /// What was charged or given by hand, and is on no invoice yet.
-    fn charges(&self, payer: PartyId, period: Period) -> Vec<Rated> {
-        let open = self.billing.open_charges.get(&payer).into_iter().flatten();
-        let open = open.filter_map(|charge| self.billing.charges.get(charge));
-        let of_seller = open.map(|known| (&known.recorded, &known.sequence)).filter(|(charge, recorded)| {
-            (charge.seller, charge.currency) == (self.question.seller, self.currency)
-                && **recorded <= self.question.cut_off
-                // With a void document went what corrected it.
-                && !charge.cites.as_ref().is_some_and(|cited| self.billing.is_of_void(cited))
-        });
-        let lines = of_seller.map(|(charge, recorded)| {
-            let last = period.stop.plus_micros(-1);
-            let (tax, _) = self.billing.taxes.on((self.question.seller, payer), last);
-            let events = vec![*recorded];
-            let sign = if charge.amount.minor() < 0 { -1 } else { 1 };
-            let line = InvoiceLine {
-                n: 0,
-                kind: LineKind::OneOff { charge: charge.charge },
-                instance: None,
-                dimensions: Vec::new(),
-                description: charge.description.clone(),
-                period,
-                quantity: Quantity::from_billionths(sign * ONE).unwrap_or_default(),
-                unit: "1".into(),
-                unit_price: None,
-                steps: Vec::new(),
-                amount: charge.amount,
-                residue: Exact::ZERO,
-                price_book: None,
-                rate: 0,
-                tax,
-                events: event_set(&events),
-                cites: charge.cites.clone(),
-            };
-            Rated::new(line, events)
-        });
-        lines.collect()
-    }
-}
-
-pub(crate) fn is_in_advance(line: &InvoiceLine, versions: &[PriceBook]) -> bool {
-    let nth = |n: u32| usize::try_from(n).ok()?.checked_sub(1);
-    let version = line.price_book.as_ref().and_then(|priced| versions.get(nth(priced.version)?));
-    let rate = version.and_then(|book| book.rates.get(nth(line.rate)?));
-    matches!(rate.map(|rate| &rate.model), Some(Model::Recurring { when: When::Advance, .. }))
 }

@@ -1,33 +1,46 @@
 //! The fold: what each event changes in the view.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use slapledger_core::domain::calendar::Calendar;
-use slapledger_core::domain::erasure::{KeyDestroyed, Subject};
+use slapledger_core::domain::discount::DiscountCodeRedeemed;
+use slapledger_core::domain::erasure::{ErasureSubject, KeyDestroyed};
 use slapledger_core::domain::event::Event;
-use slapledger_core::domain::id::{PartyId, RunId, Sequence};
+use slapledger_core::domain::id::{InvoiceId, PartyId, RunId, Sequence};
 use slapledger_core::domain::invoice::{
-    Invoice, InvoiceFinalised, InvoiceLinesRecorded, InvoiceRunFinalised, InvoiceRunOpened,
-    InvoiceRunRefreshed, InvoiceRunWithdrawn, LineKind, LineRef, as_charged,
+    EarlierLines, Invoice, InvoiceFinalised, InvoiceLine, InvoiceLinesRecorded, InvoiceRunFinalised,
+    InvoiceRunOpened, InvoiceRunRefreshed, InvoiceRunWithdrawn, LineKind, Remainders, Tax, as_charged,
 };
+use slapledger_core::domain::money::Amount;
 use slapledger_core::domain::party::{PartyDescribed, PartyRegistered, PartyTimeZoneSet};
-use slapledger_core::domain::pricing::{Model, PriceBookPublished};
+use slapledger_core::domain::pricing::{Model, PriceBookPublished, Trial};
 use slapledger_core::domain::time::{Period, Timestamp};
 use slapledger_core::log::envelope::Recorded;
+use slapledger_projections::CopyOnWrite;
 use slapledger_projections::metering::{Metering, Target};
 
 use crate::document::Payer;
 use crate::document::line_of;
 use crate::drafts::Question;
 use crate::gaps::may_be_within;
-use crate::view::{Billing, Charge, Document, DocumentPlace, Drafted, Late, Run};
+use crate::view::{Billing, Charge, Document, DocumentPlace, Drafted, LateUsage, Run};
 use crate::warning::Warning;
 
 impl Billing {
     /// What an event changes that metering must not have taken over yet: whose usage it replaces is still known.
     pub(crate) fn before_metering(&mut self, recorded: &Recorded, metering: &Metering) {
         let Some(billed_until) = self.billed_until else { return };
+        // A level that carries over holds until the next report, perhaps for months.
+        let carried = match &recorded.event {
+            Event::UsageRecorded(usage) => self.books.carries_over(Some(&usage.resource)),
+            Event::UsageCorrected(_) | Event::SuspendedUsageResolved(_) | Event::UsageVoided(_) => {
+                self.books.carries_over(None)
+            }
+            _ => false,
+        };
         for (target, period) in metering.touched(recorded) {
+            let stop = if carried { Timestamp::MAX } else { period.stop };
+            let period = Period { stop, ..period };
             if period.start < billed_until
                 && let Target::Instance(instance) = target
                 && let Some(owner) = self.histories.get(instance).map(|history| history.owner)
@@ -45,25 +58,34 @@ impl Billing {
             Event::PartyDescribed(event) => self.described(event, sequence),
             Event::PartyTimeZoneSet(event) => self.time_zone_set(event, sequence),
             Event::TaxRateSet(event) => {
-                self.taxes.rate_set(event);
+                self.taxes.rate_set(event, sequence);
                 self.said_of(event.seller, sequence);
             }
             Event::TaxTreatmentSet(event) => {
-                self.taxes.treatment_set(event);
+                self.taxes.treatment_set(event, sequence);
                 self.said_of(event.customer, sequence);
+            }
+            Event::ProductTaxSet(event) => {
+                self.taxes.product_set(event, sequence);
+                self.said_of(event.seller, sequence);
             }
             Event::CreditGranted(event) => {
                 self.credits.granted(event);
                 self.granted.insert(event.credit, (event.clone(), sequence));
             }
             Event::CreditWithdrawn(event) => self.credits.withdrawn(event),
+            Event::CreditExpired(event) => self.credits.expired(event),
+            Event::TopUpSet(event) => self.credits.top_up_set(event),
+            Event::TopUpRequested(event) => {
+                self.credits.top_up_requested(event);
+                let owner = (event.seller, event.customer, event.currency);
+                self.top_ups_requested.entry(owner).or_default().push((event.clone(), sequence));
+            }
             Event::KeyDestroyed(event) => self.key_destroyed(event, sequence),
             Event::ComputerDescribed(event) => self.regions.described(event),
-            Event::InstanceRequested(_)
-            | Event::InstanceChanged(_)
-            | Event::InstanceAllocated(_)
-            | Event::InstanceEnded(_) => self.histories.apply(&recorded.event, sequence),
             Event::PriceBookPublished(event) => self.published(event, sequence),
+            Event::PriceOverrideSet(event) => self.override_set(event, sequence),
+            Event::PriceOverrideEnded(event) => self.override_ended(event, sequence),
             Event::ChargeRecorded(event) => {
                 self.open_charges.entry(event.customer).or_default().insert(event.charge);
                 if let Some(cited) = &event.cites {
@@ -72,13 +94,19 @@ impl Billing {
                 let charge = Charge { recorded: event.clone(), sequence, invoice: None };
                 self.charges.insert(event.charge, charge);
             }
+            Event::DiscountCodeRedeemed(event) => self.code_redeemed(event, sequence),
             Event::InvoiceRunOpened(event) => self.draw_up(event.clone(), (event.at, sequence), metering),
             Event::InvoiceRunRefreshed(event) => self.refreshed(event, sequence, metering),
             Event::InvoiceRunWithdrawn(event) => self.withdrawn(event, sequence),
+            Event::InvoiceDraftReviewed(event) => self.reviewed(event, recorded),
             Event::InvoiceLinesRecorded(event) => self.lines_recorded(event),
             Event::InvoiceFinalised(event) => self.finalised(event, sequence),
             Event::InvoiceRunFinalised(event) => self.run_finalised(event, sequence),
-            _ => {}
+            other => {
+                if let Some(event) = other.about_instance() {
+                    self.histories.apply(event, sequence);
+                }
+            }
         }
     }
 
@@ -115,7 +143,7 @@ impl Billing {
     }
 
     fn key_destroyed(&mut self, event: &KeyDestroyed, sequence: Sequence) {
-        if let Subject::Party(party) = event.subject
+        if let ErasureSubject::Party(party) = event.subject
             && let Some(payer) = self.payers.get_mut(&party)
         {
             (payer.erased_at, payer.sequence) = (Some(event.at), sequence);
@@ -130,7 +158,22 @@ impl Billing {
 
     fn published(&mut self, event: &PriceBookPublished, sequence: Sequence) {
         self.books.published(event);
+        self.trials_by_quantity |=
+            event.book.rates.iter().any(|rate| matches!(rate.trial, Some(Trial::Quantity(_))));
         self.published.entry(event.book.name.clone()).or_default().push(sequence);
+    }
+
+    /// A code counts from the beginning of its month on: what is drafted or invoiced of it already is adjusted.
+    fn code_redeemed(&mut self, event: &DiscountCodeRedeemed, sequence: Sequence) {
+        let codes = self.redeemed.entry(event.customer).or_default();
+        codes.entry(event.code.clone()).or_insert((event.at, sequence));
+        let Some(calendar) = self.payers.get(&event.customer).map(|payer| &payer.calendar) else { return };
+        let month = calendar.start_of(calendar.month_of(event.at).first());
+        if self.billed_until.is_some_and(|until| month < until)
+            && let Some(time) = Period::new(month, Timestamp::MAX)
+        {
+            self.came_late(event.customer, time, sequence);
+        }
     }
 
     fn came_late(
@@ -140,16 +183,17 @@ impl Billing {
         sequence: Sequence,
     ) {
         let Some(calendar) = self.payers.get(&owner).map(|payer| &payer.calendar) else { return };
-        let about = self.runs.iter().filter(|(_, run)| {
-            !run.withdrawn
-                && run
-                    .opened
-                    .period
-                    .within(calendar)
-                    .is_some_and(|of_run| of_run.intersection(period).is_some())
+        let about = self.runs.iter().filter(|(_, run)| run.opened.names(owner)).filter(|(_, run)| {
+            let of_run = run.opened.period.within(calendar).filter(|_| !run.withdrawn);
+            of_run.is_some_and(|of_run| {
+                of_run.intersection(period).is_some()
+                    || continues_month(of_run, period, calendar)
+                    // What is used of a trial is not left for later months.
+                    || (self.trials_by_quantity && of_run.start >= period.stop)
+            })
         });
         for (run, _) in about {
-            let new = Late { events: 0, first_sequence: sequence, last_sequence: sequence };
+            let new = LateUsage { events: 0, first_sequence: sequence, last_sequence: sequence };
             let late = self.late.entry((*run, owner)).or_insert(new);
             late.events += 1;
             late.last_sequence = sequence;
@@ -165,6 +209,7 @@ impl Billing {
     fn refreshed(&mut self, event: &InvoiceRunRefreshed, sequence: Sequence, metering: &Metering) {
         let Some(opened) = self.refreshed_run(event) else { return };
         self.forget(event.run);
+        self.drafts_changed(event.run);
         self.draw_up(opened, (event.at, sequence), metering);
     }
 
@@ -172,7 +217,10 @@ impl Billing {
         self.forget(event.run);
         if let Some(run) = self.runs.get_mut(&event.run) {
             (run.withdrawn, run.sequence) = (true, sequence);
+            // Its drafts may not have been computed before: what they found is forgotten either way.
             run.warnings.clear();
+            run.silent_on.clear();
+            run.suspended_usage = 0;
         }
     }
 
@@ -287,8 +335,9 @@ impl Billing {
 
     /// Somebody wrote a credit note.
     fn credited(&mut self, note: &Invoice) {
-        self.remainders.credited(note, &note.lines);
-        self.balances.credited(note);
+        let Self { remainders, balances, documents, issued, .. } = self;
+        remainders.credited(note, &note.lines);
+        balances.credited(note, &IssuedLines { documents, issued, remainders });
         if note.cites.as_ref().is_some_and(|cites| cites.all) {
             let place = DocumentPlace::of(note.run, note.buyer.party);
             self.voided.entry(place.payer).or_default().insert(place);
@@ -299,12 +348,11 @@ impl Billing {
     /// What the document of a run takes of lines of earlier documents.
     fn settles(&mut self, invoice: &Invoice) {
         let Self { remainders, balances, documents, issued, .. } = self;
-        let charged = |cited: &LineRef| {
-            let earlier = &documents.get(issued.get(&cited.invoice)?)?.invoice;
-            Some(as_charged(earlier.document, line_of(earlier, cited.line)?.amount))
-        };
-        remainders.issued(invoice, &invoice.lines, charged);
-        balances.issued(invoice, &invoice.lines, charged);
+        remainders.issued(invoice, &invoice.lines, |cited| {
+            let (earlier, line) = line_at(documents, issued, (&cited.invoice, cited.line))?;
+            Some(as_charged(earlier.document, line.amount))
+        });
+        balances.issued(invoice, &invoice.lines, &IssuedLines { documents, issued, remainders });
     }
 
     /// A document is void: what it charged of usage that came late is to be charged again.
@@ -317,7 +365,7 @@ impl Billing {
         }
         let settled_by_it = self.was_late.remove(&(run, payer)).into_iter().flatten();
         for (about, late) in settled_by_it {
-            let again = self.late.entry((about, payer)).or_insert(Late { events: 0, ..late });
+            let again = self.late.entry((about, payer)).or_insert(LateUsage { events: 0, ..late });
             again.events += late.events;
             again.first_sequence = late.first_sequence;
             again.last_sequence = again.last_sequence.max(late.last_sequence);
@@ -331,7 +379,7 @@ impl Billing {
                 LineKind::Advance if line.cites.is_none() => {
                     self.in_advance.entry(place.payer).or_default().push((place, line.n));
                 }
-                LineKind::OneOff { charge } => {
+                LineKind::OneOff { charge } | LineKind::Correction { charge } => {
                     if let Some(known) = self.charges.get_mut(charge) {
                         known.invoice = Some(invoice.id.clone());
                     }
@@ -350,11 +398,7 @@ impl Billing {
     }
 
     /// The run that an adjustment is about: that of the document it cites, or the one that was about its time.
-    pub(crate) fn run_about(
-        &self,
-        invoice: &Invoice,
-        line: &slapledger_core::domain::invoice::InvoiceLine,
-    ) -> Option<RunId> {
+    pub(crate) fn run_about(&self, invoice: &Invoice, line: &InvoiceLine) -> Option<RunId> {
         if let Some(cited) = &line.cites {
             let place = self.issued.get(&cited.invoice)?;
             let earlier = self.documents.get(place).map(|document| &document.invoice);
@@ -372,6 +416,10 @@ impl Billing {
                 && run.is_about(invoice.buyer.party)
                 && (run.opened.seller, &run.opened.price_book) == (invoice.seller.party, &book.name)
                 && run.opened.period.within(calendar).is_some_and(|period| period.contains(line.period.start))
+                && self
+                    .documents
+                    .get(&DocumentPlace::of(**id, invoice.buyer.party))
+                    .is_none_or(|document| document.invoice.period.contains(line.period.start))
                 && !self.is_covered(**id, invoice.buyer.party)
         });
         about.map(|(id, _)| *id).next_back()
@@ -397,7 +445,8 @@ impl Billing {
                         && (earlier.opened.seller, &earlier.opened.price_book) == (seller, &book)
                 })
         });
-        let settled: Vec<((RunId, PartyId), Late)> = settled.map(|(place, late)| (*place, *late)).collect();
+        let settled: Vec<((RunId, PartyId), LateUsage)> =
+            settled.map(|(place, late)| (*place, *late)).collect();
         for (place, late) in settled {
             self.settled.entry(place).or_default().push(cut_off);
             if late.last_sequence <= cut_off {
@@ -406,5 +455,44 @@ impl Billing {
                 self.was_late.entry((event.run, payer)).or_default().push((about, late));
             }
         }
+    }
+}
+
+/// Whether a period begins within a month after some time of the same month: what is counted by the month continues.
+fn continues_month(of_run: Period, time: Period, calendar: &Calendar) -> bool {
+    const MONTH_MICROS: i64 = 32 * 86_400 * 1_000_000;
+    // Most runs are of another month, or begin with one.
+    if of_run.start < time.stop || of_run.start > time.stop.plus_micros(MONTH_MICROS) {
+        return false;
+    }
+    let month = calendar.start_of(calendar.month_of(of_run.start).first());
+    month < of_run.start && month < time.stop
+}
+
+/// The lines of all documents that are issued.
+struct IssuedLines<'b> {
+    documents: &'b BTreeMap<DocumentPlace, CopyOnWrite<Document>>,
+    issued: &'b BTreeMap<InvoiceId, DocumentPlace>,
+    remainders: &'b Remainders,
+}
+
+/// A line of a document that is issued, and the document.
+fn line_at<'d>(
+    documents: &'d BTreeMap<DocumentPlace, CopyOnWrite<Document>>,
+    issued: &BTreeMap<InvoiceId, DocumentPlace>,
+    (invoice, n): (&InvoiceId, u32),
+) -> Option<(&'d Invoice, &'d InvoiceLine)> {
+    let earlier = &documents.get(issued.get(invoice)?)?.invoice;
+    Some((earlier, line_of(earlier, n)?))
+}
+
+impl EarlierLines for IssuedLines<'_> {
+    fn line(&self, invoice: &InvoiceId, n: u32) -> Option<(Amount, Tax)> {
+        let (invoice, line) = line_at(self.documents, self.issued, (invoice, n))?;
+        Some((as_charged(invoice.document, line.amount), line.tax))
+    }
+
+    fn remainders(&self) -> &Remainders {
+        self.remainders
     }
 }

@@ -2,8 +2,8 @@
 //! node's own count, and usage that waits for somebody.
 //!
 //! A computer is silent in an hour (of UTC) in which nothing that it reported has any time, whatever the resource and
-//! whoever's usage it is, while an instance was allocated on it. A resource of a started instance is silent in an hour in
-//! which its computer reported something, and nothing of this resource for it: of resources that the instance ever
+//! anybody's usage it is, while an instance was allocated on it. A resource of a started instance is silent in an hour
+//! in which its computer reported something, and nothing of this resource for it: of resources that the instance ever
 //! reported, and of those that a price book charges it for. A computer that was silent for more than a day when the
 //! period ends is dead. Whether any of that is wrong is for the provider to say.
 
@@ -26,6 +26,8 @@ use crate::warning::Warning;
 
 /// Of so many computers a run tells what is missing; the others are counted.
 const MOST_TOLD: usize = 100;
+/// The most resources that a warning names.
+const MOST_RESOURCES: usize = 10;
 const HOUR: u64 = 3_600_000_000;
 
 /// Something that is missing.
@@ -140,6 +142,13 @@ fn place_of(instance: InstanceId, number: usize) -> i128 {
     (i128::from(instance.0) << 32) + i128::try_from(number).unwrap_or(i128::MAX >> 64)
 }
 
+/// Whether it is told what dead computers are charged for: it takes as long as to rate their instances.
+#[derive(Clone, Copy)]
+enum DeadCharges {
+    Told,
+    Left,
+}
+
 /// Who was on a computer in a period, and when.
 type Tenants = Vec<(InstanceId, Period)>;
 
@@ -152,18 +161,56 @@ impl BillingView {
         after: Option<&GapPlace>,
         limit: usize,
     ) -> Page<Gap, GapPlace> {
-        let (tenants, suspended) = (self.billing.tenants(period), suspended(&self.metering, period));
-        let counting = self.metering.counting_computers().cloned();
-        let all: BTreeSet<ComputerId> = tenants
-            .keys()
-            .chain(suspended.keys())
-            .map(|computer| (*computer).clone())
-            .chain(counting)
-            .collect();
-        let all = all
-            .into_iter()
-            .filter(|known| wanted(known) && after.is_none_or(|after| after.computer <= *known));
-        let gaps = all.flat_map(|computer| {
+        let tenants = self.billing.tenants(period);
+        let all = self.reporting(&tenants, period).into_iter();
+        let all = all.filter(|known| wanted(known) && after.is_none_or(|after| after.computer <= *known));
+        let rest = self
+            .gaps_of(all, tenants, (period, DeadCharges::Told))
+            .filter(|(place, _)| after.is_none_or(|after| place > after));
+        Page::take(rest, limit, |(place, _)| place.clone()).map(|(_, gap)| gap)
+    }
+
+    /// What is missing in a period of computers with at most so many instances together, but at least of one computer;
+    /// and how many computers are left out. Of dead computers their silence is told, and no charges.
+    pub fn first_gaps(
+        &self,
+        period: Period,
+        wanted: impl Fn(&ComputerId) -> bool,
+        most_instances: usize,
+    ) -> (Vec<Gap>, u64) {
+        let tenants = self.billing.tenants(period);
+        let mut all = self.reporting(&tenants, period);
+        all.retain(|computer| wanted(computer));
+        let mut instances = 0;
+        let fits = |computer: &&ComputerId| {
+            let is_first = instances == 0;
+            instances += tenants.get(*computer).map_or(0, Vec::len);
+            is_first || instances <= most_instances
+        };
+        let looked_at = all.iter().take_while(fits).count();
+        let left_out = all.len() - looked_at;
+        let looked_at = all.into_iter().take(looked_at);
+        let gaps =
+            self.gaps_of(looked_at, tenants, (period, DeadCharges::Left)).map(|(_, gap)| gap).collect();
+        (gaps, left_out as u64)
+    }
+
+    /// The computers that had instances in a period, count their reports, or have reports that wait.
+    fn reporting(&self, tenants: &BTreeMap<&ComputerId, Tenants>, period: Period) -> BTreeSet<ComputerId> {
+        let waiting = suspended(&self.metering, period);
+        let known = tenants.keys().chain(waiting.keys()).map(|computer| (*computer).clone());
+        known.chain(self.metering.counting_computers().cloned()).collect()
+    }
+
+    /// What is missing of some computers, each with its place.
+    fn gaps_of<'a>(
+        &'a self,
+        computers: impl Iterator<Item = ComputerId> + 'a,
+        tenants: BTreeMap<&'a ComputerId, Tenants>,
+        (period, charges): (Period, DeadCharges),
+    ) -> impl Iterator<Item = (GapPlace, Gap)> + 'a {
+        let suspended = suspended(&self.metering, period);
+        computers.flat_map(move |computer| {
             let tenants = tenants.get(&computer).map_or(&[][..], Vec::as_slice);
             let silent = silent(&self.metering, &computer, tenants, Sequence(u64::MAX));
             let missing = self.metering.missing_reports(&computer, period).into_iter();
@@ -174,56 +221,47 @@ impl BillingView {
                 first_sequence: *first,
                 last_sequence: *last,
             });
-            let dead = self.dead(&computer, tenants, (silent.last(), period));
-            let resources = self.silent_resources(&computer, tenants, &silent);
+            let dead = match charges {
+                DeadCharges::Told => self.dead(&computer, tenants, (silent.last(), period)),
+                DeadCharges::Left => None,
+            };
+            let resources = self.silent_resource_gaps(&computer, tenants, &silent);
             let resources = resources.into_iter().map(|(at, gap)| (GapPlace { at, ..gap.place() }, gap));
             let others = silent.into_iter().chain(missing).chain(waiting).map(|gap| (gap.place(), gap));
             let dead = dead.into_iter().map(|gap| (gap.place(), gap));
             others.chain(resources).chain(dead).collect::<Vec<_>>()
-        });
-        let rest = gaps.filter(|(place, _)| after.is_none_or(|after| place > after));
-        Page::take(rest, limit, |(place, _)| place.clone()).map(|(_, gap)| gap)
+        })
     }
 
     /// Resources of instances that were silent while their computer was not, each with its place.
-    fn silent_resources(
+    fn silent_resource_gaps(
         &self,
         computer: &ComputerId,
         tenants: &[(InstanceId, Period)],
         silent: &[Gap],
     ) -> Vec<(i128, Gap)> {
         let silent: Vec<Period> = silent.iter().filter_map(Gap::time).collect();
-        let usage = self.metering.as_of(Sequence(u64::MAX));
-        let mut found = Vec::new();
-        for (instance, time) in tenants {
-            let Some(history) = self.billing.histories.get(*instance) else { continue };
-            let started = history.within(*time).filter(|(_, was)| was.state == RequestedState::Started);
-            let started: Vec<Period> = started.map(|(part, _)| part).collect();
-            let target = Target::Instance(*instance);
-            let mut expected = self.billing.charged_resources(*instance, *time);
-            expected.extend(self.metering.series(&target).into_iter().cloned());
-            for (number, resource) in expected.into_iter().enumerate() {
-                let mut marks = HourMarks::new(*time);
-                usage.mark_resource(&target, resource.as_str(), *time, &mut marks);
-                let times = started.iter().flat_map(|part| marks.unmarked(*part));
-                let times: Vec<Period> = times.flat_map(|time| without(time, &silent)).collect();
-                let Some(first) = times.first() else { continue };
-                let hours = times.iter().map(|time| u64::try_from(time.micros()).unwrap_or(0).div_ceil(HOUR));
-                found.push((
-                    place_of(*instance, number),
-                    Gap::SilentResource {
-                        computer: computer.clone(),
-                        instance: *instance,
-                        resource,
-                        hours: hours.sum(),
-                        times: times.len() as u64,
-                        start: first.start,
-                        stop: first.stop,
-                    },
-                ));
-            }
-        }
-        found
+        let found = self.billing.silent_resources(
+            &self.metering,
+            tenants,
+            (&silent, Sequence(u64::MAX)),
+            Expected::Ever,
+        );
+        let gaps = found.into_iter().filter_map(|resource| {
+            let SilentResource { instance, number, resource, times } = resource;
+            let first = times.first()?;
+            let gap = Gap::SilentResource {
+                computer: computer.clone(),
+                instance,
+                resource,
+                hours: hours_of(&times),
+                times: times.len() as u64,
+                start: first.start,
+                stop: first.stop,
+            };
+            Some((place_of(instance, number), gap))
+        });
+        gaps.collect()
     }
 
     /// A computer that is silent for more than a day when a period ends, and what is charged for it all the same.
@@ -268,7 +306,8 @@ impl BillingView {
         let of_book = |name| {
             let versions = billing.books.versions(PriceBookName::as_str(name));
             let currency = versions.first()?.currency;
-            let prices = Prices::new(name, versions);
+            let overrides = billing.overrides_for(name, history.owner, Sequence(u64::MAX));
+            let prices = Prices::with(name, versions, &overrides);
             let Billing { regions, taxes, .. } = billing;
             let subject = RatingSubject {
                 basis: RatingBasis { regions, metering: &self.metering, taxes },
@@ -278,9 +317,16 @@ impl BillingView {
                 calendar,
                 period: time,
                 as_of: Sequence(u64::MAX),
+                taxes_as_of: Sequence(u64::MAX),
+                taxes_charged: None,
+                discounted: None,
+                redeemed: None,
             };
             let own = subject.rate(&[(instance, history)], &mut Vec::new());
-            let fees = own.lines.iter().filter(|rated| rated.line.kind == LineKind::Recurring);
+            let fees = own.lines.iter().filter(|rated| {
+                // A fee of the customer is not of the instance.
+                rated.line.kind == LineKind::Recurring && rated.is_of(instance)
+            });
             let fees = fees.chain(own.in_advance.values().flatten()).map(|rated| rated.line.amount);
             Some((currency, Amount::sum(currency, fees)?))
         };
@@ -298,38 +344,84 @@ impl Gap {
     }
 }
 
-/// What of a time is in none of others.
-fn without(time: Period, others: &[Period]) -> Vec<Period> {
-    let mut left = vec![time];
-    for other in others {
-        left = left
-            .into_iter()
-            .flat_map(|time| {
-                let before = Period::new(time.start, time.stop.min(other.start));
-                let after = Period::new(time.start.max(other.stop), time.stop);
-                before.into_iter().chain(after)
-            })
-            .collect();
-    }
-    left
+/// Which resources of an instance are expected to be reported, besides those that it is charged for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expected {
+    /// Those that were ever reported of it.
+    Ever,
+    /// Those that were reported of it in the same time.
+    Meanwhile,
+}
+
+/// A resource of an instance that was silent while its computer was not.
+struct SilentResource {
+    instance: InstanceId,
+    /// Which of the resources of the instance.
+    number: usize,
+    resource: ResourceId,
+    /// When, as far as it is known.
+    times: Vec<Period>,
+}
+
+/// Hours, begun ones too.
+fn hours_of(times: &[Period]) -> u64 {
+    times.iter().map(|time| u64::try_from(time.micros()).unwrap_or(0).div_ceil(HOUR)).sum()
 }
 
 impl Billing {
+    /// Resources of instances on a computer that were silent while the computer, but for its own silence, was not.
+    fn silent_resources(
+        &self,
+        metering: &Metering,
+        tenants: &[(InstanceId, Period)],
+        (silent, as_of): (&[Period], Sequence),
+        expected: Expected,
+    ) -> Vec<SilentResource> {
+        let usage = metering.as_of(as_of);
+        let mut found = Vec::new();
+        for (instance, time) in tenants {
+            let Some(history) = self.histories.get(*instance) else { continue };
+            let started = history.within(*time).filter(|(_, was)| was.state == RequestedState::Started);
+            let started: Vec<Period> = started.map(|(part, _)| part).collect();
+            let target = Target::Instance(*instance);
+            let charged = self.charged_resources(*instance, *time);
+            let mut all = charged.clone();
+            all.extend(metering.series(&target).into_iter().cloned());
+            // A level that carries over is reported when it changes.
+            all.retain(|resource| !self.books.carries_over(Some(resource)));
+            for (number, resource) in all.into_iter().enumerate() {
+                let mut marks = HourMarks::new(*time);
+                usage.mark_resource(&target, resource.as_str(), *time, &mut marks);
+                let is_unknown = || marks.unmarked(*time) == [*time] && !charged.contains(&resource);
+                if expected == Expected::Meanwhile && is_unknown() {
+                    continue;
+                }
+                let times = started.iter().flat_map(|part| marks.unmarked(*part));
+                let times: Vec<Period> =
+                    times.flat_map(|time| time.without(silent.iter().copied())).collect();
+                if !times.is_empty() {
+                    found.push(SilentResource { instance: *instance, number, resource, times });
+                }
+            }
+        }
+        found
+    }
+
     /// The resources for whose usage some price book has a rate for an instance in a time.
     fn charged_resources(&self, instance: InstanceId, time: Period) -> BTreeSet<ResourceId> {
         let mut found = BTreeSet::new();
         let Some(history) = self.histories.get(instance) else { return found };
         let Some(allocation) = &history.allocation else { return found };
         for name in self.books.names() {
-            let prices = Prices::new(name, self.books.versions(name.as_str()));
+            let overrides = self.overrides_for(name, history.owner, Sequence(u64::MAX));
+            let prices = Prices::with(name, self.books.versions(name.as_str()), &overrides);
             for (part, version) in prices.within(time) {
                 let Some(version) = version else { continue };
                 for (part, was) in history.within(part) {
                     for (_, region) in self.regions.within(&allocation.computer, part) {
                         let matched = was.matched((&allocation.computer, region), history.owner, &[]);
-                        let rates = version.book.rates.iter();
-                        found.extend(rates.filter_map(|rate| match &rate.model {
-                            Model::Usage { resource, .. } if rate.matching.covers_any_group(matched) => {
+                        found.extend(version.rates().filter_map(|by| match &by.rate.model {
+                            Model::Usage { resource, .. } if by.rate.matching.covers_any_group(matched) => {
                                 Some(resource.clone())
                             }
                             _ => None,
@@ -353,8 +445,8 @@ impl Billing {
         tenants
     }
 
-    /// What a run says of what is missing in its period: one warning for the silence and one for the missing reports of
-    /// each computer.
+    /// What a run says of what is missing in its period: one warning for the silence, one for the missing reports and one
+    /// for the silent resources of each computer.
     pub(crate) fn gap_warnings(&self, period: Period, as_of: Sequence, metering: &Metering) -> Vec<Warning> {
         let tenants = self.tenants(period);
         let counting = metering.counting_computers();
@@ -365,7 +457,8 @@ impl Billing {
             let tenants = tenants.get(computer).map_or(&[][..], Vec::as_slice);
             let silent = silence(metering, computer, tenants, as_of);
             let missing = metering.missing_reports(computer, period);
-            if silent.is_empty() && missing.is_empty() {
+            let resources = self.silent_resources(metering, tenants, (&silent, as_of), Expected::Meanwhile);
+            if silent.is_empty() && missing.is_empty() && resources.is_empty() {
                 continue;
             }
             if told == MOST_TOLD {
@@ -384,6 +477,7 @@ impl Billing {
                 let (computer, after, before) = (computer.clone(), first.after, last.before);
                 warnings.push(Warning::MissingReports { computer, events, after, before });
             }
+            warnings.extend(of_resources(computer, &resources));
         }
         if left_out > 0 {
             warnings.push(Warning::MoreComputers { computers: left_out });
@@ -420,6 +514,23 @@ impl Billing {
         });
         about.collect()
     }
+}
+
+/// What a run says of the resources that a computer did not report.
+fn of_resources(computer: &ComputerId, silent: &[SilentResource]) -> Option<Warning> {
+    let times = silent.iter().flat_map(|resource| resource.times.iter().copied());
+    let first = times.min_by_key(|time| (time.start, time.stop))?;
+    let instances: BTreeSet<InstanceId> = silent.iter().map(|resource| resource.instance).collect();
+    let resources: BTreeSet<&ResourceId> = silent.iter().map(|resource| &resource.resource).collect();
+    // Resources are missing together, as a rule: the one that is missing for longest says how long.
+    let hours = silent.iter().map(|resource| hours_of(&resource.times)).max().unwrap_or_default();
+    Some(Warning::SilentResources {
+        computer: computer.clone(),
+        instances: instances.len() as u64,
+        resources: resources.into_iter().take(MOST_RESOURCES).cloned().collect(),
+        hours,
+        first,
+    })
 }
 
 /// The times in which a computer was silent though it had tenants.

@@ -6,14 +6,14 @@
 use std::collections::BTreeMap;
 
 use bincode::{Decode, Encode};
-use slapledger_core::domain::event::Event;
+use slapledger_core::domain::event::EventOfInstance;
 use slapledger_core::domain::id::{
     ComputerId, InstanceId, PartitionId, PartyId, Reference, Sequence, SoftwareRelease, SoftwareType,
 };
 use slapledger_core::domain::instance::{
     InstanceAllocated, InstanceChanged, InstanceEnded, InstanceRequested, InstanceType, RequestedState,
 };
-use slapledger_core::domain::pricing::{FeeEnd, Matched, Model, Proration, Rate};
+use slapledger_core::domain::pricing::{BaseFeeTime, FeeEnd, Matched, Model, Proration, Rate};
 use slapledger_core::domain::time::{Period, Timestamp};
 use slapledger_projections::CopyOnWrite;
 
@@ -31,7 +31,11 @@ impl StatesPriced {
         let destroyed = match &rate.model {
             Model::Recurring { until, .. } => *until == FeeEnd::DestroyRequested,
             Model::Minimum { proration, .. } => *proration == Proration::Allocated,
-            Model::Usage { .. } | Model::Percentage { .. } => false,
+            Model::BaseFee { owed, .. } => *owed == BaseFeeTime::Allocated,
+            Model::Usage { .. }
+            | Model::Percentage { .. }
+            | Model::Discount { .. }
+            | Model::Maximum { .. } => false,
         };
         Self { all: rate.matching.state.is_some(), destroyed }
     }
@@ -47,10 +51,12 @@ pub(crate) struct Histories {
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct History {
     pub(crate) owner: PartyId,
+    /// The root of its tree.
+    pub(crate) root: InstanceId,
     pub(crate) reference: Reference,
     /// What it was, each until the next; the first since it was requested.
     attributes: Vec<Attributes>,
-    pub(crate) allocation: Option<Allocation>,
+    pub(crate) allocation: Option<AllocationHistory>,
 }
 
 /// What an instance was from an instant on.
@@ -67,7 +73,7 @@ pub(crate) struct Attributes {
 
 /// Where an instance was, since when and until when: it does not move.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub(crate) struct Allocation {
+pub(crate) struct AllocationHistory {
     pub(crate) computer: ComputerId,
     pub(crate) partition: PartitionId,
     from: (Timestamp, Sequence),
@@ -98,13 +104,17 @@ impl Histories {
         self.all().filter(|(_, history)| history.owner == owner).collect()
     }
 
-    pub(crate) fn apply(&mut self, event: &Event, sequence: Sequence) {
+    pub(crate) fn apply(&mut self, event: EventOfInstance<'_>, sequence: Sequence) {
         match event {
-            Event::InstanceRequested(event) => self.requested(event, sequence),
-            Event::InstanceChanged(event) => self.changed(event, sequence),
-            Event::InstanceAllocated(event) => self.allocated(event, sequence),
-            Event::InstanceEnded(event) => self.ended(event, sequence),
-            _ => {}
+            EventOfInstance::InstanceRequested(event) => self.requested(event, sequence),
+            EventOfInstance::InstanceChanged(event) => self.changed(event, sequence),
+            EventOfInstance::InstanceAllocated(event) => self.allocated(event, sequence),
+            EventOfInstance::InstanceEnded(event) => self.ended(event, sequence),
+            // These change no price.
+            EventOfInstance::InstanceStateReported(_)
+            | EventOfInstance::ConnectionParametersSet(_)
+            | EventOfInstance::InstanceBanged(_)
+            | EventOfInstance::InstanceRenamed(_) => {}
         }
     }
 
@@ -117,8 +127,8 @@ impl Histories {
             instance_type: event.instance_type,
             state: event.state,
         };
-        let (owner, reference) = (event.owner, event.reference.clone());
-        let history = History { owner, reference, attributes: vec![attributes], allocation: None };
+        let (owner, root, reference) = (event.owner, event.root, event.reference.clone());
+        let history = History { owner, root, reference, attributes: vec![attributes], allocation: None };
         self.by_id.insert(event.instance, history.into());
     }
 
@@ -142,7 +152,8 @@ impl Histories {
     fn allocated(&mut self, event: &InstanceAllocated, by: Sequence) {
         if let Some(history) = self.by_id.get_mut(&event.instance) {
             let (computer, partition) = (event.computer.clone(), event.partition.clone());
-            history.allocation = Some(Allocation { computer, partition, from: (event.at, by), until: None });
+            history.allocation =
+                Some(AllocationHistory { computer, partition, from: (event.at, by), until: None });
         }
     }
 
@@ -160,12 +171,12 @@ impl History {
         let attributes = self.attributes.iter().filter(|attributes| attributes.by <= sequence);
         let attributes: Vec<Attributes> = attributes.cloned().collect();
         let allocation = self.allocation.clone().filter(|allocation| allocation.from.1 <= sequence);
-        let allocation = allocation.map(|allocation| Allocation {
+        let allocation = allocation.map(|allocation| AllocationHistory {
             until: allocation.until.filter(|(_, by)| *by <= sequence),
             ..allocation
         });
-        let (owner, reference) = (self.owner, self.reference.clone());
-        (!attributes.is_empty()).then_some(Self { owner, reference, attributes, allocation })
+        let (owner, root, reference) = (self.owner, self.root, self.reference.clone());
+        (!attributes.is_empty()).then_some(Self { owner, root, reference, attributes, allocation })
     }
 
     /// The parts of a period in which it was one thing, in order; together they are the period.
@@ -244,7 +255,7 @@ impl Attributes {
     }
 }
 
-impl Allocation {
+impl AllocationHistory {
     /// When it began.
     pub(crate) fn since(&self) -> Timestamp {
         self.from.0

@@ -55,6 +55,7 @@ impl BillingView {
             versions,
             cut_off: asked.as_of,
             at: asked.at,
+            payers: &[],
         };
         let payers = self.billing.payers_asked(&question).into_iter();
         let payers = payers.filter(|payer| asked.payer.is_none_or(|asked| asked == *payer));

@@ -3,18 +3,23 @@
 //! The rule: a fee is charged for so many of its units (hours, days, months or years) as the time is long. An hour has
 //! 3,600 seconds. Days and months are those of the calendar where the customer lives: a day is an hour longer or shorter
 //! when clocks change, and a month has 28 to 31 of them. Whole days and months count one each, and a part of one counts its
-//! length divided by the length of the whole; a year is twelve months. The quantity is rounded once, half up, to nine digits.
+//! length divided by the length of the whole; a quarter is three months and a year twelve. The quantity is rounded once, half
+//! up, to nine digits. Weeks, and units with an anchor, are those of `fee_units`.
 //!
 //! Nothing else prorates. What a unit costs is not known here; tiers, packages and free quantities are never prorated, and
 //! the quantity of a counter is divided by time where usage is metered.
+
+mod fee_units;
 
 use slapledger_core::domain::calendar::{Calendar, Month};
 use slapledger_core::domain::pricing::Every;
 use slapledger_core::domain::quantity::{ONE, Quantity};
 use slapledger_core::domain::time::{Date, Period, Timestamp};
 
+pub(crate) use fee_units::{FeeUnits, name_of_fee, sum_of, unit_of};
+
 /// In microseconds.
-const HOUR: i64 = 3_600_000_000;
+pub(crate) const HOUR: i64 = 3_600_000_000;
 /// In microseconds, where no clock is changed.
 const DAY: i64 = 24 * HOUR;
 
@@ -23,8 +28,9 @@ pub(crate) fn prorate(period: Period, every: Every, calendar: &Calendar) -> Opti
     Quantity::from_billionths(match every {
         Every::Hour => units(period, HOUR),
         Every::Day => days(period, calendar),
+        Every::Week => return FeeUnits::new(every, None, calendar).count(period),
         Every::Month => months(period, calendar, 1),
-        Every::Year => months(period, calendar, months_of(every)),
+        Every::Quarter | Every::Year => months(period, calendar, months_of(every)),
     })
 }
 
@@ -34,7 +40,8 @@ pub(crate) fn prorated_parts(period: Period, every: Every, calendar: &Calendar) 
     match every {
         Every::Hour => vec![(period, HOUR)],
         Every::Day => by_length_of_day(period, calendar),
-        Every::Month | Every::Year => {
+        Every::Week => FeeUnits::new(every, None, calendar).parts(period),
+        Every::Month | Every::Quarter | Every::Year => {
             let months = by_month(period, calendar).into_iter();
             let length = |month: Month| start(month.next(), calendar) - start(month, calendar);
             months.map(|part| (part, length(calendar.month_of(part.start)))).collect()
@@ -44,7 +51,11 @@ pub(crate) fn prorated_parts(period: Period, every: Every, calendar: &Calendar) 
 
 /// How many months a unit of a fee is; 1, if it is not counted in months.
 pub(crate) fn months_of(every: Every) -> i64 {
-    if every == Every::Year { 12 } else { 1 }
+    match every {
+        Every::Year => 12,
+        Every::Quarter => 3,
+        Every::Hour | Every::Day | Every::Week | Every::Month => 1,
+    }
 }
 
 /// A time in calendar months.

@@ -3,17 +3,19 @@
 //! [`Remainders`](slapledger_core::domain::invoice::Remainders) and
 //! [`Balances`](slapledger_core::domain::invoice::Balances) define both; here they are read beside the documents.
 
+use schemars::JsonSchema;
 use serde::Serialize;
-use slapledger_core::domain::charge::ChargeRecorded;
 use slapledger_core::domain::id::{InvoiceId, PartyId, RunId, Sequence};
-use slapledger_core::domain::invoice::{Balance, Invoice, InvoiceLine, LineKind, LineRef, as_charged};
-use slapledger_core::domain::money::{Amount, Currency};
+use slapledger_core::domain::invoice::{
+    Balance, Invoice, InvoiceLine, LineKind, LineRef, as_charged, residue_as_charged,
+};
+use slapledger_core::domain::money::{Amount, Currency, Exact};
 
 use crate::document::{as_charged as line_as_charged, line_of};
-use crate::view::{Billing, Document, DocumentPlace};
+use crate::view::{Billing, Charge, Document, DocumentPlace};
 
 /// What became of an invoice that is final.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BalanceState {
     /// It is to be paid in full, or what prepaid credit left of it.
@@ -64,6 +66,8 @@ pub(crate) struct OfVoid {
     /// Where it stands.
     pub(crate) at: LineRef,
     pub(crate) remainder: Amount,
+    /// What remains of its residue.
+    pub(crate) residue: Exact,
     /// The event that issued the document it stands in.
     pub(crate) issued: Sequence,
 }
@@ -74,7 +78,13 @@ impl Billing {
         self.remainders.of(&invoice.id, line.n, as_charged(invoice.document, line.amount))
     }
 
-    /// The same; nothing, if the line only takes of an earlier one: that one has the less.
+    /// What remains of its residue, likewise.
+    pub(crate) fn residue_of(&self, invoice: &Invoice, line: &InvoiceLine) -> Exact {
+        let residue = residue_as_charged(invoice.document, line.residue);
+        self.remainders.residue(&invoice.id, line.n, residue)
+    }
+
+    /// What remains of a line; nothing, if the line only takes of an earlier one: that one has the less.
     pub(crate) fn stands_of(&self, invoice: &Invoice, line: &InvoiceLine) -> Amount {
         match self.remainders.takes(&invoice.id, line.n) {
             Some(_) => Amount::zero(invoice.currency),
@@ -82,28 +92,46 @@ impl Billing {
         }
     }
 
-    /// What credit notes gave back of a line by somebody's good will.
+    /// What was given of a line by somebody's good will: by credit notes, and by charges that correct it.
     pub(crate) fn credited_of(&self, invoice: &Invoice, line: &InvoiceLine) -> Amount {
         let taken = self.remainders.taken(&invoice.id, line.n);
         let taken = taken.filter(|_| self.remainders.takes(&invoice.id, line.n).is_none());
-        taken.map_or_else(|| Amount::zero(invoice.currency), |taken| taken.credited)
+        let given = taken.map(|taken| taken.credited.checked_add(taken.corrected).unwrap_or(taken.credited));
+        given.unwrap_or_else(|| Amount::zero(invoice.currency))
+    }
+
+    /// What credit notes gave back of what an adjustment took of an earlier line.
+    pub(crate) fn regained_of(&self, invoice: &Invoice, line: &InvoiceLine) -> Amount {
+        let is_taking = line.kind == LineKind::Adjustment
+            && self.remainders.takes(&invoice.id, line.n).is_some()
+            && !self.remainders.takes_by_hand(&invoice.id, line.n);
+        let taken = self.remainders.taken(&invoice.id, line.n).filter(|_| is_taking);
+        taken.map_or(Amount::zero(invoice.currency), |taken| taken.credited)
     }
 
     /// What is charged for a line by now: what remains of it, of adjustments that charged more for it, and of charges by
     /// hand that correct it.
     pub fn charged_for(&self, invoice: &Invoice, line: &InvoiceLine) -> Option<Amount> {
         let about = LineRef { invoice: invoice.id.clone(), line: line.n };
-        let corrections = self.corrections(&invoice.id);
-        let corrections = corrections.filter(|(recorded, _)| recorded.cites.as_ref() == Some(&about));
-        let corrections = corrections.map(|(recorded, on)| {
-            on.map_or(recorded.amount, |(document, line)| self.remainder_of(&document.invoice, line))
-        });
-        let run = self.run_of(invoice, line)?;
-        let adjusted = self.adjusted.get(&(run, invoice.buyer.party)).into_iter().flatten();
-        let adjusted = adjusted.filter_map(|place| self.line_at(*place));
+        let open = self.corrections_of(&about).filter(|charge| charge.invoice.is_none());
+        let open = open.map(|charge| charge.recorded.amount);
+        let changes = self.changes_of(invoice, line);
+        let changes = changes.iter().map(|(document, line)| self.stands_of(&document.invoice, line));
+        Amount::sum(invoice.currency, open.chain(changes).chain([self.remainder_of(invoice, line)]))
+    }
+
+    /// The lines of later documents that change what is charged for a line, in the order of their documents: adjustments of
+    /// it, and charges by hand that correct it.
+    pub(crate) fn changes_of(&self, invoice: &Invoice, line: &InvoiceLine) -> Vec<(&Document, &InvoiceLine)> {
+        let about = LineRef { invoice: invoice.id.clone(), line: line.n };
+        let corrected = self.corrections_of(&about).flat_map(|charge| self.lines_of_charge(charge));
+        let run = self.run_of(invoice, line);
+        let adjusted = run.and_then(|run| self.adjusted.get(&(run, invoice.buyer.party)));
+        let adjusted = adjusted.into_iter().flatten().filter_map(|place| self.line_at(*place));
         let adjusted = adjusted.filter(|(_, line)| line.cites.as_ref() == Some(&about));
-        let adjusted = adjusted.map(|(document, line)| self.stands_of(&document.invoice, line));
-        Amount::sum(invoice.currency, corrections.chain(adjusted).chain([self.remainder_of(invoice, line)]))
+        let mut changes: Vec<(&Document, &InvoiceLine)> = adjusted.chain(corrected).collect();
+        changes.sort_by_key(|(document, line)| (document.issued, line.n));
+        changes
     }
 
     /// How what is charged for a line comes to be an amount: what is too much is credited at once, as far as it remains of
@@ -134,21 +162,35 @@ impl Billing {
         }
     }
 
-    /// The charges by hand that correct lines of a document: what was recorded, and where it is, if a document has it.
-    fn corrections(
-        &self,
-        invoice: &InvoiceId,
-    ) -> impl Iterator<Item = (&ChargeRecorded, Option<(&Document, &InvoiceLine)>)> {
-        let charges = self.corrections.get(invoice).into_iter().flatten();
-        charges.filter_map(|charge| self.charges.get(charge)).map(|charge| {
-            let place = charge.invoice.as_ref().and_then(|invoice| self.issued.get(invoice));
-            let document = place.and_then(|place| self.documents.get(place)).map(|document| &**document);
-            let by_hand = LineKind::OneOff { charge: charge.recorded.charge };
-            let on = document.and_then(|document| {
-                Some((document, document.invoice.lines.iter().find(|line| line.kind == by_hand)?))
-            });
-            (&charge.recorded, on)
+    /// The charges by hand that correct a line.
+    fn corrections_of<'b>(&'b self, line: &LineRef) -> impl Iterator<Item = &'b Charge> {
+        let charges = self.corrections.get(&line.invoice).into_iter().flatten();
+        let charges = charges.filter_map(|charge| self.charges.get(charge));
+        charges.filter(move |charge| charge.recorded.cites.as_ref() == Some(line))
+    }
+
+    /// The lines that have a charge by hand, if a document has it.
+    fn lines_of_charge<'b>(
+        &'b self,
+        charge: &Charge,
+    ) -> impl Iterator<Item = (&'b Document, &'b InvoiceLine)> {
+        let place = charge.invoice.as_ref().and_then(|invoice| self.issued.get(invoice));
+        let document = place.and_then(|place| self.documents.get(place)).map(|document| &**document);
+        let by_hand = Some(charge.recorded.charge);
+        document.into_iter().flat_map(move |document| {
+            let lines = document.invoice.lines.iter().filter(move |line| line.kind.charge() == by_hand);
+            lines.map(move |line| (document, line))
         })
+    }
+
+    /// Whether a charge is on no document and will be on none: what it corrects is void, or about what is void.
+    pub fn is_dropped(&self, charge: &Charge) -> bool {
+        charge.invoice.is_none() && charge.recorded.cites.as_ref().is_some_and(|cited| self.is_of_void(cited))
+    }
+
+    /// A line of a document that is issued, and the document.
+    pub(crate) fn line_of(&self, line: &LineRef) -> Option<(&Document, &InvoiceLine)> {
+        self.line_at((*self.issued.get(&line.invoice)?, line.line))
     }
 
     fn line_at(&self, (place, n): (DocumentPlace, u32)) -> Option<(&Document, &InvoiceLine)> {
@@ -178,13 +220,12 @@ impl Billing {
                 let (invoice, remainder) = (&document.invoice, self.stands_of(&document.invoice, line));
                 let at = LineRef { invoice: invoice.id.clone(), line: line.n };
                 // A correction may be corrected itself.
-                let corrections = self.corrections(&invoice.id);
-                let corrections = corrections.filter(|(recorded, _)| recorded.cites.as_ref() == Some(&at));
-                open.extend(corrections.filter_map(|(_, on)| on));
+                open.extend(self.corrections_of(&at).flat_map(|charge| self.lines_of_charge(charge)));
                 let Some(issued) = document.issued.filter(|_| remainder.minor() != 0) else { continue };
+                let residue = self.residue_of(invoice, line);
                 let (line, void) = (line_as_charged(invoice, line), void.invoice.id.clone());
                 if found.iter().all(|known| known.at != at) {
-                    found.push(OfVoid { void, line, at, remainder, issued });
+                    found.push(OfVoid { void, line, at, remainder, residue, issued });
                 }
             }
         }
@@ -193,7 +234,7 @@ impl Billing {
     }
 
     /// Whether a line is of a void document, or adjusts or corrects one that is.
-    pub(crate) fn is_of_void(&self, cited: &LineRef) -> bool {
+    pub fn is_of_void(&self, cited: &LineRef) -> bool {
         let document = self.issued.get(&cited.invoice).and_then(|place| self.documents.get(place));
         let Some(invoice) = document.map(|document| &document.invoice) else { return false };
         if self.is_void(invoice) {
@@ -205,7 +246,7 @@ impl Billing {
                 let about = self.documents.get(&DocumentPlace::of(run, invoice.buyer.party));
                 about.is_some_and(|about| self.is_void(&about.invoice))
             }),
-            LineKind::OneOff { charge } => {
+            LineKind::OneOff { charge } | LineKind::Correction { charge } => {
                 let cited = self.charges.get(&charge).and_then(|charge| charge.recorded.cites.as_ref());
                 cited.is_some_and(|cited| self.is_of_void(cited))
             }

@@ -34,8 +34,9 @@ pub fn check_over(billing: &Billing, run: RunId) -> Result<(), OpenedEarly> {
     Ok(())
 }
 
-/// The commands that make the drafts of a run final, those left that are none yet and whose usage is not in doubt. `reseal` is given a draft and one
-/// of its parties, seller first, and returns it with what is sealed under the retention key of that invoice.
+/// The commands that make the drafts of a run final: those left that are none yet, are not held, and whose usage is not
+/// in doubt. `reseal` is given a draft and one of its parties, seller first, and returns it with what is sealed under
+/// the retention key of that invoice.
 pub fn finalise_drafts<E>(
     billing: &Billing,
     run: RunId,
@@ -44,12 +45,16 @@ pub fn finalise_drafts<E>(
     check_over(billing, run)?;
     let in_doubt = in_doubt(billing, run);
     let drafts = billing.documents_of(run).filter(|document| document.issued.is_none());
-    let drafts = drafts.filter(move |document| !in_doubt.contains_key(&document.invoice.buyer.party));
+    let held = billing.held(run);
+    let drafts = drafts.filter(move |document| {
+        let payer = &document.invoice.buyer.party;
+        !in_doubt.contains_key(payer) && !held.contains_key(payer)
+    });
     Ok(drafts.map(move |document| {
         let mut draft = document.invoice.clone();
         draft.seller = reseal(&document.invoice, &document.invoice.seller)?;
         draft.buyer = reseal(&document.invoice, &document.invoice.buyer)?;
-        Ok(FinaliseInvoice { draft })
+        Ok(FinaliseInvoice { draft, alone: false })
     }))
 }
 

@@ -1,8 +1,8 @@
 //! What a quantity costs: the steps it is priced in, and their exact sum.
 //!
 //! What is free comes first, the tariff sees the rest: tiers and packages count what is left. A quantity may continue
-//! another: then what is free, tiers and packages go on where that ended. Every step says what it costs by itself, so that
-//! the sum can be done again by hand from a line of an invoice. Nothing is rounded here but the share of a price.
+//! another: then what is free, tiers and packages go on where that ended. Every step says what it costs by itself, so
+//! that the sum can be done again by hand from a line of an invoice. Nothing is rounded here but the share of a price.
 
 use slapledger_core::domain::invoice::PriceStep;
 use slapledger_core::domain::money::{Exact, Price};
@@ -106,6 +106,35 @@ pub(crate) fn continued(
     Some(Priced { steps, unit_price, exact })
 }
 
+/// The same, if what is left of a trial costs nothing before anything else counts: it is a step of its own.
+pub(crate) fn after_trial(
+    quantity: Quantity,
+    continued_by: Continued,
+    (trial, free): (Quantity, Quantity),
+    tariff: &Tariff,
+) -> Option<Priced> {
+    let both = Quantity::from_billionths(trial.billionths() + free.billionths())?;
+    let priced = continued(quantity, continued_by, both, tariff)?;
+    let left = (trial.billionths() - continued_by.before.billionths()).max(0);
+    let in_trial = Quantity::from_billionths(left.min(quantity.billionths()))?;
+    let (mut steps, mut unit_price) = (priced.steps, priced.unit_price);
+    match steps.first_mut() {
+        // What is free follows the trial at the same price of nothing.
+        Some(first) if in_trial > Quantity::ZERO && first.quantity > in_trial && free > Quantity::ZERO => {
+            first.quantity = Quantity::from_billionths(first.quantity.billionths() - in_trial.billionths())?;
+            steps.insert(0, alike(in_trial, nothing()));
+            unit_price = None;
+        }
+        _ => {}
+    }
+    Some(Priced { steps, unit_price, exact: priced.exact })
+}
+
+/// A quantity that costs nothing.
+pub(crate) fn for_nothing(quantity: Quantity) -> Priced {
+    Priced { steps: vec![alike(quantity, nothing())], unit_price: Some(nothing()), exact: Exact::ZERO }
+}
+
 pub(crate) fn alike(quantity: Quantity, price: Price) -> PriceStep {
     PriceStep { quantity, price, flat: nothing(), up_to: None }
 }
@@ -122,7 +151,7 @@ fn graduated(before: Quantity, quantity: Quantity, tiers: &[Tier], steps: &mut V
         let begins = below.max(from);
         let Tier { up_to: bound, price, flat } = *tier;
         if let Some(part) = Quantity::from_billionths(up_to - begins).filter(|part| *part > Quantity::ZERO) {
-            // What is paid once was paid by whoever began the tier.
+            // What is paid once was paid by the part that began the tier.
             let flat = if from <= below { flat } else { nothing() };
             steps.push(PriceStep { quantity: part, price, flat, up_to: bound });
         }
@@ -156,8 +185,8 @@ fn once(price: Price) -> Exact {
     Quantity::from_billionths(ONE).map_or(Exact::ZERO, |one| Exact::product(one, price))
 }
 
-/// The sum of a line as it is done by hand, such as `1000 x 0.002 + 500 x 0.001 + flat 1 = 3.5`. Empty for a line that has
-/// neither steps nor a price.
+/// The sum of a line as it is done by hand, such as `1000 x 0.002 + 500 x 0.001 + flat 1 = 3.5`. Empty for a line that
+/// has neither steps nor a price.
 pub(crate) fn explain(quantity: Quantity, unit_price: Option<Price>, steps: &[PriceStep]) -> String {
     let whole = unit_price.filter(|_| steps.is_empty()).map(|price| alike(quantity, price));
     let steps: Vec<&PriceStep> = whole.iter().chain(steps).collect();

@@ -11,16 +11,18 @@ use std::ops::Bound;
 use std::sync::{Arc, OnceLock};
 
 use bincode::{Decode, Encode};
+use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_core::domain::calendar::Calendar;
 use slapledger_core::domain::charge::{ChargeId, ChargeRecorded};
-use slapledger_core::domain::credit::{CreditGranted, CreditId, Credits};
+use slapledger_core::domain::credit::{CreditGranted, CreditId, CreditOwner, Credits};
 use slapledger_core::domain::id::{InvoiceId, KeyId, PartyId, PriceBookName, RunId, Sequence};
 use slapledger_core::domain::invoice::{Balances, Invoice, InvoiceLine, InvoiceRunOpened, Remainders};
 use slapledger_core::domain::money::Amount;
-use slapledger_core::domain::pricing::{PriceBook, PriceBooks};
+use slapledger_core::domain::pricing::{OverrideId, PriceBook, PriceBooks};
 use slapledger_core::domain::tax::Taxes;
 use slapledger_core::domain::time::Timestamp;
+use slapledger_core::domain::top_up::{TopUp, TopUpRequested};
 use slapledger_core::log::envelope::Recorded;
 use slapledger_projections::metering::Metering;
 use slapledger_projections::stop::StopFlag;
@@ -30,7 +32,10 @@ use slapledger_projections::{CopyOnWrite, Page};
 use crate::document::Payer;
 use crate::history::Histories;
 use crate::journal::Journal;
+use crate::known_override::KnownOverride;
+use crate::rating::RedeemedCodes;
 use crate::regions::Regions;
+use crate::review::DraftReviews;
 use crate::warning::Warning;
 
 /// Metering, billing and the books of one project, at one position.
@@ -67,7 +72,7 @@ pub(crate) struct Drafted {
 }
 
 impl View for BillingView {
-    const FORMAT: u32 = 16;
+    const FORMAT: u32 = 32;
 
     fn apply(&mut self, event: &Recorded) {
         self.billing.before_metering(event, &self.metering);
@@ -98,16 +103,6 @@ impl View for BillingView {
     }
 }
 
-impl BillingView {
-    /// The events behind a line of an invoice or draft, ascending; none, if there is no such line, or if they are not
-    /// those it names (of a document that was issued otherwise than from its draft).
-    pub fn line_events(&self, invoice: &str, n: u32) -> Option<Vec<Sequence>> {
-        let document = self.billing.document(invoice)?;
-        let line = document.invoice.lines.get(usize::try_from(n).ok()?.checked_sub(1)?)?;
-        crate::behind::events(self, &document.invoice, line)
-    }
-}
-
 /// What is known of a run and a payer.
 type OfRuns<T> = BTreeMap<(RunId, PartyId), Vec<T>>;
 
@@ -119,8 +114,16 @@ pub struct Billing {
     pub(crate) histories: CopyOnWrite<Histories>,
     pub(crate) regions: CopyOnWrite<Regions>,
     pub(crate) books: CopyOnWrite<PriceBooks>,
+    /// Whether any version has a trial of so many units: usage of earlier times changes what later months cost.
+    pub(crate) trials_by_quantity: bool,
+    /// The codes of discounts that customers redeemed.
+    pub(crate) redeemed: CopyOnWrite<BTreeMap<PartyId, RedeemedCodes>>,
     /// The event that published each version of a book, the first being version 1.
     pub(crate) published: CopyOnWrite<BTreeMap<PriceBookName, Vec<Sequence>>>,
+    /// The prices of single customers.
+    pub(crate) overrides: CopyOnWrite<BTreeMap<OverrideId, KnownOverride>>,
+    /// Which customer has which, by rising numbers.
+    pub(crate) overrides_by_customer: CopyOnWrite<BTreeMap<PartyId, Vec<OverrideId>>>,
     pub(crate) runs: CopyOnWrite<BTreeMap<RunId, Run>>,
     pub(crate) documents: CopyOnWrite<BTreeMap<DocumentPlace, CopyOnWrite<Document>>>,
     pub(crate) issued: CopyOnWrite<BTreeMap<InvoiceId, DocumentPlace>>,
@@ -128,6 +131,8 @@ pub struct Billing {
     pub(crate) of_payer: CopyOnWrite<BTreeMap<PartyId, Vec<DocumentPlace>>>,
     /// Lines of invoices that are not issued yet: their event is the next.
     pub(crate) parts: CopyOnWrite<BTreeMap<InvoiceId, Vec<InvoiceLine>>>,
+    /// What was decided of drafts.
+    pub(crate) reviews: CopyOnWrite<DraftReviews>,
     /// What later documents took of the lines of earlier ones.
     pub(crate) remainders: CopyOnWrite<Remainders>,
     /// What is credited, paid and due of each invoice.
@@ -146,14 +151,16 @@ pub struct Billing {
     pub(crate) credits: CopyOnWrite<Credits>,
     /// How they were granted, and the events that did.
     pub(crate) granted: CopyOnWrite<BTreeMap<CreditId, (CreditGranted, Sequence)>>,
+    /// The requests for more prepaid credit, and the events that made them.
+    pub(crate) top_ups_requested: CopyOnWrite<BTreeMap<CreditOwner, Vec<(TopUpRequested, Sequence)>>>,
     /// What a run could not know of a payer: usage that was recorded after its cut-off.
-    pub(crate) late: CopyOnWrite<BTreeMap<(RunId, PartyId), Late>>,
+    pub(crate) late: CopyOnWrite<BTreeMap<(RunId, PartyId), LateUsage>>,
     /// Lines that adjusted what a run charged a payer.
     pub(crate) adjusted: CopyOnWrite<OfRuns<(DocumentPlace, u32)>>,
     /// As of when what a run charged a payer was adjusted, by rising sequences.
     pub(crate) settled: CopyOnWrite<OfRuns<Sequence>>,
     /// What was late until a run settled it for a payer, and about which run: it is late again if that document is void.
-    pub(crate) was_late: CopyOnWrite<OfRuns<(RunId, Late)>>,
+    pub(crate) was_late: CopyOnWrite<OfRuns<(RunId, LateUsage)>>,
     /// No run is about usage from here on.
     pub(crate) billed_until: Option<Timestamp>,
 }
@@ -177,7 +184,7 @@ impl DocumentPlace {
 
 /// Usage a run did not know of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize)]
-pub struct Late {
+pub struct LateUsage {
     /// How many events.
     pub events: u64,
     /// The first.
@@ -187,7 +194,7 @@ pub struct Late {
 }
 
 /// Whether an invoice or a run can still change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DocumentState {
     /// It is what would be invoiced.
@@ -243,7 +250,7 @@ impl Run {
 
     /// Whether it is final and says what somebody owes, or that it is nothing.
     pub(crate) fn is_about(&self, payer: PartyId) -> bool {
-        self.state() == DocumentState::Final && !self.silent_on.contains(&payer)
+        self.state() == DocumentState::Final && self.opened.names(payer) && !self.silent_on.contains(&payer)
     }
 }
 
@@ -283,6 +290,19 @@ pub struct PrepaidCredit<'a> {
     pub sequence: Sequence,
     /// What is left of it.
     pub left: Amount,
+}
+
+/// When a customer is asked for more prepaid credit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CustomerTopUp<'a> {
+    /// Seller, customer and currency.
+    pub owner: CreditOwner,
+    /// What was said.
+    pub top_up: &'a TopUp,
+    /// What is left.
+    pub balance: Amount,
+    /// The requests, the oldest first, and the events that made them.
+    pub requests: &'a [(TopUpRequested, Sequence)],
 }
 
 /// A version of a price book, and since when there is one.
@@ -385,6 +405,20 @@ impl Billing {
         Some(PrepaidCredit { granted, sequence: *sequence, left })
     }
 
+    /// The top-ups of a customer: what is left at an instant, and the last requests, the newest first.
+    pub fn top_ups(&self, customer: PartyId, at: Timestamp) -> Vec<CustomerTopUp<'_>> {
+        let top_ups = self.credits.top_ups().of(customer).map(|(owner, top_up)| {
+            let requests = self.top_ups_requested.get(&owner).map_or(&[][..], Vec::as_slice);
+            CustomerTopUp { owner, top_up, balance: self.credits.balance(owner, at), requests }
+        });
+        top_ups.collect()
+    }
+
+    /// When the first prepaid credit expires of which something is left.
+    pub fn next_expiry(&self) -> Option<Timestamp> {
+        self.credits.next_expiry()
+    }
+
     /// Prepaid credits after one, of one customer or of all, in the order they were granted.
     pub fn credits(
         &self,
@@ -418,9 +452,10 @@ impl Billing {
         open.filter(|run| run.opened.finalise)
     }
 
-    /// When the period of a run is over for everybody.
+    /// When the period of a run is over for everybody that it invoices.
     pub fn over_at(&self, run: &InvoiceRunOpened) -> Timestamp {
-        let stops = self.payers.values().map(|payer| run.period.stop.within(&payer.calendar));
+        let payers = self.payers.iter().filter(|(id, _)| run.names(**id));
+        let stops = payers.map(|(_, payer)| run.period.stop.within(&payer.calendar));
         stops.max().unwrap_or(run.at)
     }
 
@@ -430,6 +465,12 @@ impl Billing {
             (DocumentPlace::of(run, PartyId(u64::MIN)), DocumentPlace::of(run, PartyId(u64::MAX)));
         let of_run = self.documents.range(first..=last);
         of_run.filter(|(place, _)| place.note == 0).map(|(_, document)| &**document)
+    }
+
+    /// Whether a run has a draft for a payer.
+    pub(crate) fn is_draft(&self, run: RunId, payer: PartyId) -> bool {
+        let document = self.documents.get(&DocumentPlace::of(run, payer));
+        document.is_some_and(|document| document.issued.is_none())
     }
 
     /// The drafts of a run that are no invoices yet, of payers after one.
@@ -467,6 +508,12 @@ impl Billing {
         page(wanted, limit)
     }
 
+    /// The newest document that is final and that somebody may see.
+    pub fn newest_final(&self, seen: impl Fn(&Document) -> bool) -> Option<&Document> {
+        let newest_first = self.documents.values().rev().map(|document| &**document);
+        newest_first.into_iter().find(|document| document.issued.is_some() && seen(document))
+    }
+
     /// The versions of its price book that a run looks at.
     pub(crate) fn versions_of(&self, run: &InvoiceRunOpened) -> &[PriceBook] {
         let versions = self.books.versions(run.price_book.as_str());
@@ -474,7 +521,7 @@ impl Billing {
     }
 
     /// What a run could not know of a payer and nothing has settled since.
-    pub fn late(&self, run: RunId, payer: PartyId) -> Option<Late> {
+    pub fn late(&self, run: RunId, payer: PartyId) -> Option<LateUsage> {
         self.late.get(&(run, payer)).copied()
     }
 
@@ -494,11 +541,19 @@ impl Billing {
     }
 
     fn place(&self, id: &str) -> Option<DocumentPlace> {
-        self.issued.get(id).copied().or_else(|| {
-            let at = id.find("-PARTY-")?;
-            Some(DocumentPlace::of(id[..at].parse().ok()?, id[at + 1..].parse().ok()?))
-        })
+        self.issued.get(id).copied().or_else(|| place_of_draft(id))
     }
+}
+
+/// What the id of a draft says.
+fn place_of_draft(id: &str) -> Option<DocumentPlace> {
+    let at = id.find("-PARTY-")?;
+    Some(DocumentPlace::of(id[..at].parse().ok()?, id[at + 1..].parse().ok()?))
+}
+
+/// The run that an id is a draft of, if it is the id of a draft.
+pub fn run_of_draft(id: &str) -> Option<RunId> {
+    place_of_draft(id).map(|place| place.run)
 }
 
 fn page<T, K>(mut items: impl Iterator<Item = (K, T)>, limit: usize) -> Page<T, K> {

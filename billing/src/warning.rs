@@ -3,13 +3,16 @@
 use std::fmt;
 
 use bincode::{Decode, Encode};
+use schemars::{JsonSchema, Schema};
 use serde::Serialize;
 use slapledger_core::domain::id::{ComputerId, InstanceId, InvoiceId, PartyId, ResourceId};
 use slapledger_core::domain::time::Period;
+use slapledger_core::schema::one_object;
 
 /// Something a run does not charge.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[schemars(transform = |schema: &mut Schema| one_object("type", schema))]
 pub enum Warning {
     /// Usage that ended in the period, or that may have, waits for somebody to resolve or dismiss it.
     SuspendedUsage {
@@ -21,7 +24,7 @@ pub enum Warning {
         /// Who.
         payer: PartyId,
     },
-    /// Some of this time has been invoiced: there is no draft, as it could never become final.
+    /// All of this time has been invoiced: there is no draft.
     Invoiced {
         /// To whom.
         payer: PartyId,
@@ -123,13 +126,37 @@ pub enum Warning {
         /// How many reports.
         events: u64,
     },
+    /// A computer did not report resources of started instances in hours in which it reported others.
+    SilentResources {
+        /// Which computer.
+        computer: ComputerId,
+        /// Of how many instances.
+        instances: u64,
+        /// Which resources.
+        resources: Vec<ResourceId>,
+        /// For how many hours, begun ones too, of the one that is missing for longest.
+        hours: u64,
+        /// The first of them.
+        first: Period,
+    },
+    /// Several parts of the period are not invoiced to a payer: the draft charges the first with anything to pay.
+    PartsLeft {
+        /// Who.
+        payer: PartyId,
+        /// The part that the draft is about.
+        period: Period,
+        /// How many later parts it leaves to another run.
+        left: u64,
+    },
 }
 
 impl Warning {
     /// The computer it is about, if it is about one.
     pub fn computer(&self) -> Option<&ComputerId> {
         match self {
-            Self::SilentComputer { computer, .. } | Self::MissingReports { computer, .. } => Some(computer),
+            Self::SilentComputer { computer, .. }
+            | Self::MissingReports { computer, .. }
+            | Self::SilentResources { computer, .. } => Some(computer),
             _ => None,
         }
     }
@@ -141,6 +168,7 @@ impl Warning {
             | Self::Invoiced { payer, .. }
             | Self::TooMuchTogether { payer, .. }
             | Self::MissingDetails { payer, .. }
+            | Self::PartsLeft { payer, .. }
             | Self::ImplausibleUsage { payer, .. } => Some(*payer),
             _ => None,
         }
@@ -155,6 +183,74 @@ impl Warning {
             | Self::UsageNoRate { instance, .. }
             | Self::TooMuch { instance, .. } => Some(*instance),
             _ => None,
+        }
+    }
+}
+
+/// How much a warning matters. The most important first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Importance {
+    /// Documents cannot become final.
+    Blocks,
+    /// Something that was used is not charged.
+    NotCharged,
+    /// Something may be missing.
+    MayBeMissing,
+}
+
+impl Warning {
+    /// How much it matters.
+    pub fn importance(&self) -> Importance {
+        match self {
+            Self::ImplausibleUsage { .. }
+            | Self::TooMuch { .. }
+            | Self::TooMuchTogether { .. }
+            | Self::MissingDetails { .. } => Importance::Blocks,
+            Self::SuspendedUsage { .. }
+            | Self::NoPeriod { .. }
+            | Self::NoPrices { .. }
+            | Self::NoRate { .. }
+            | Self::Undeclared { .. }
+            | Self::PartsLeft { .. }
+            | Self::UsageNoRate { .. } => Importance::NotCharged,
+            Self::Invoiced { .. }
+            | Self::SilentComputer { .. }
+            | Self::MissingReports { .. }
+            | Self::SilentResources { .. }
+            | Self::MoreComputers { .. } => Importance::MayBeMissing,
+        }
+    }
+
+    /// What to do about it.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::ImplausibleUsage { .. } | Self::SuspendedUsage { .. } => {
+                "look at `slapledger usage suspended`, resolve or dismiss the reports, then refresh the run"
+            }
+            Self::TooMuch { .. } | Self::TooMuchTogether { .. } => {
+                "correct or void the usage, or declare the resource in a larger unit, then refresh the run"
+            }
+            Self::MissingDetails { .. } => "add the detail with `slapledger party set`, then refresh the run",
+            Self::NoPeriod { .. } => "invoice a period that is longer where the customer is",
+            Self::NoPrices { .. } => {
+                "publish a version of the price book that is valid then, then refresh the run"
+            }
+            Self::NoRate { .. } => "add a rate that matches the instance to the price book, or leave it free",
+            Self::Undeclared { .. } => {
+                "declare the resource in the price book, or correct its name at the sender, then refresh the run"
+            }
+            Self::UsageNoRate { .. } => {
+                "add a rate for the resource that matches the instance to the price book, or leave it free"
+            }
+            Self::PartsLeft { .. } => "finalise this run, then open another one for the same period",
+            Self::Invoiced { .. } => "void that invoice to invoice the period again, or leave it as it is",
+            Self::SilentComputer { .. }
+            | Self::MissingReports { .. }
+            | Self::SilentResources { .. }
+            | Self::MoreComputers { .. } => {
+                "look at `slapledger usage gaps PERIOD`, and have the computers report what is missing"
+            }
         }
     }
 }
@@ -177,7 +273,7 @@ impl fmt::Display for Warning {
             }
             Self::NoPeriod { payer } => write!(f, "{payer}: the period is empty in their time zone"),
             Self::Invoiced { payer, invoice } => {
-                write!(f, "{payer}: {invoice} already covers part of this period; there is no draft")
+                write!(f, "{payer}: {invoice} already covers this period; there is no draft")
             }
             Self::NoPrices { instance, period } => {
                 write!(f, "{instance}: no version of the price book is valid in {period}")
@@ -223,12 +319,21 @@ impl fmt::Display for Warning {
                     Reports(*events)
                 )
             }
+            Self::SilentResources { computer, instances, resources, hours, first } => {
+                let names: Vec<&str> = resources.iter().map(ResourceId::as_str).collect();
+                let (hour, instance) = (plural(*hours, "hour"), plural(*instances, "instance"));
+                write!(f, "{computer}: no {} for {instance} in {hour}, first in {first}", names.join(", "))
+            }
             Self::ImplausibleUsage { payer, events } => {
                 write!(
                     f,
                     "{payer}: {} implausible, not charged until resolved or dismissed",
                     Reports(*events)
                 )
+            }
+            Self::PartsLeft { payer, period, left } => {
+                let parts = if *left == 1 { "part is" } else { "parts are" };
+                write!(f, "{payer}: the draft is about {period}; {left} later {parts} not invoiced")
             }
             Self::MoreComputers { computers } => {
                 write!(
@@ -238,6 +343,10 @@ impl fmt::Display for Warning {
             }
         }
     }
+}
+
+fn plural(count: u64, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 struct Reports(u64);

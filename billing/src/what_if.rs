@@ -11,7 +11,7 @@ use serde::Serialize;
 use slapledger_core::domain::id::{PartyId, PriceBookName, ResourceId, Sequence};
 use slapledger_core::domain::invoice::{InvoiceLine, LineKind, RunPeriod};
 use slapledger_core::domain::money::Amount;
-use slapledger_core::domain::pricing::{Model, PriceBook};
+use slapledger_core::domain::pricing::{Model, PriceBook, PriceOverride};
 use slapledger_core::domain::time::Timestamp;
 use slapledger_projections::Page;
 
@@ -91,18 +91,23 @@ pub struct LineGroup {
 }
 
 impl LineGroup {
-    fn of(line: &InvoiceLine, versions: &[PriceBook]) -> Self {
+    fn of(line: &InvoiceLine, versions: &[PriceBook], overrides: &[PriceOverride]) -> Self {
         let (kind, resource) = match &line.kind {
             LineKind::Usage { resource } => ("usage", Some(resource.clone())),
             LineKind::Percentage => ("percentage", None),
             LineKind::Minimum => ("minimum", None),
+            LineKind::Discount => ("discount", None),
+            LineKind::Maximum => ("maximum", None),
             _ => ("recurring", None),
         };
         let nth = |n: u32| usize::try_from(n).ok()?.checked_sub(1);
         let book = line.price_book.as_ref().and_then(|priced| versions.get(nth(priced.version)?));
-        let rate = book.and_then(|book| book.rates.get(nth(line.rate)?));
+        let own = overrides.iter().find(|own| Some(own.id) == line.price_override).map(|own| &*own.rate);
+        let rate = own.or_else(|| book.and_then(|book| book.rates.get(nth(line.rate)?)));
         let item = match rate.map(|rate| &rate.model) {
-            Some(Model::Recurring { item, .. }) if !item.is_empty() => Some(item.clone()),
+            Some(Model::Recurring { item, .. } | Model::BaseFee { item, .. }) if !item.is_empty() => {
+                Some(item.clone())
+            }
             _ => None,
         };
         Self { kind, resource, item }
@@ -122,13 +127,19 @@ impl BillingView {
         if published.first()?.currency != asked.book.currency {
             return None;
         }
-        let always = [PriceBook { valid_from: Timestamp::MIN, ..asked.book.clone() }];
-        let by_owner = self.billing.histories.by_owner();
+        let from_ever = [PriceBook { valid_from: Timestamp::MIN, ..asked.book.clone() }];
+        let mut by_owner = self.billing.histories.by_owner();
+        let always = published.iter().chain([asked.book]).flat_map(PriceBook::always_owed_by);
+        for payer in always.chain(self.billing.always_owed_by(asked.against)) {
+            by_owner.entry(payer).or_default();
+        }
         let payers = by_owner.iter().filter(|(payer, _)| after.is_none_or(|after| **payer > after));
         let compared = payers.filter_map(|(payer, instances)| {
             let calendar = self.billing.calendar_of(*payer)?;
+            // The next version keeps the prices that customers have of their own.
+            let overrides = self.billing.overrides_for(asked.against, *payer, asked.as_of);
             let rate = |name: &PriceBookName, versions: &[PriceBook], warnings: &mut Vec<Warning>| {
-                let prices = Prices::new(name, versions);
+                let prices = Prices::with(name, versions, &overrides);
                 let subject = RatingSubject {
                     basis: RatingBasis {
                         regions: &self.billing.regions,
@@ -141,16 +152,21 @@ impl BillingView {
                     calendar,
                     period: asked.period.within(calendar)?,
                     as_of: asked.as_of,
+                    taxes_as_of: asked.as_of,
+                    taxes_charged: None,
+                    discounted: None,
+                    redeemed: self.billing.redeemed.get(payer),
                 };
                 let own = subject.rate(instances, warnings);
                 let lines = own.lines.iter().chain(own.in_advance.values().flatten());
-                let lines: Vec<WhatIfCharge> =
-                    lines.map(|rated| (LineGroup::of(&rated.line, versions), rated.line.amount)).collect();
+                let lines: Vec<WhatIfCharge> = lines
+                    .map(|rated| (LineGroup::of(&rated.line, versions, &overrides), rated.line.amount))
+                    .collect();
                 Some(lines)
             };
             let (mut known, mut warnings) = (Vec::new(), Vec::new());
             let now = rate(asked.against, published, &mut known)?;
-            let what_if = rate(&asked.book.name, &always, &mut warnings)?;
+            let what_if = rate(&asked.book.name, &from_ever, &mut warnings)?;
             if now.is_empty() && what_if.is_empty() {
                 return None;
             }

@@ -5,7 +5,10 @@
 
 pub mod backup;
 pub mod domain;
+pub mod export;
 pub mod fingerprints;
 pub mod keyring;
 pub mod ledger;
 pub mod log;
+pub mod schema;
+pub mod secret_files;

@@ -4,6 +4,8 @@ use std::io::{self, Read, Write};
 
 use slapledger_core::domain::access::Access;
 use slapledger_core::domain::event::Event;
+use slapledger_core::domain::id::Sequence;
+use slapledger_core::domain::log_key::LogKeySet;
 use slapledger_core::log::envelope::Recorded;
 
 use crate::view::{Projection, View, get, put};
@@ -13,10 +15,12 @@ use crate::view::{Projection, View, get, put};
 pub struct AccessView {
     /// The same fold that decisions look at.
     pub access: Access,
+    /// The keys that sign checkpoints, each with its event, the present one last.
+    pub log_keys: Vec<(Sequence, LogKeySet)>,
 }
 
 impl View for AccessView {
-    const FORMAT: u32 = 2;
+    const FORMAT: u32 = 3;
     const LOOKS_AT_USAGE: bool = false;
 
     fn apply(&mut self, recorded: &Recorded) {
@@ -28,6 +32,7 @@ impl View for AccessView {
             }
             Event::CredentialRevoked(event) => self.access.credential_revoked(event),
             Event::CredentialSpent(event) => self.access.credential_spent(event),
+            Event::LogKeySet(event) => self.log_keys.push((recorded.sequence, event.clone())),
             _ => {}
         }
     }
@@ -37,7 +42,7 @@ impl View for AccessView {
     }
 
     fn read(from: &mut dyn Read) -> io::Result<Self> {
-        Ok(Self { access: get(from)? })
+        Ok(Self { access: get(from)?, log_keys: get(from)? })
     }
 }
 
@@ -47,6 +52,7 @@ impl Projection for AccessView {
     }
 
     fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        put(&self.access, out)
+        put(&self.access, out)?;
+        put(&self.log_keys, out)
     }
 }

@@ -1,13 +1,16 @@
 //! The catalogue: every software release that was ever supplied or requested, and how much it is used; and the products
-//! that publishers published releases of.
+//! that publishers published releases of; and the entries of the catalogue, beside what the log shows of their software.
 //!
 //! A release stays in it when nobody uses it any more; the counts say so.
+
+pub mod adoption;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::ops::Bound;
 
 use bincode::{Decode, Encode};
+use slapledger_core::domain::catalogue::CatalogueEntry;
 use slapledger_core::domain::event::Event;
 use slapledger_core::domain::id::{ComputerId, InstanceId, PartyId, Reference, Sequence, SoftwareRelease};
 use slapledger_core::domain::product::SoftwareReleasePublished;
@@ -15,6 +18,7 @@ use slapledger_core::domain::software::SoftwareState;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::log::envelope::Recorded;
 
+use self::adoption::{Adoption, Adoptions};
 use crate::page::Page;
 use crate::view::{Projection, put};
 
@@ -48,6 +52,19 @@ pub struct Product {
     pub changed_by: Sequence,
 }
 
+/// An entry of the catalogue.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct KnownEntry {
+    /// Its name.
+    pub entry: Reference,
+    /// What it says.
+    pub says: CatalogueEntry,
+    /// The event that recorded it first: by this, tables keep the order of their document.
+    pub first_sequence: Sequence,
+    /// The event by which it says this.
+    pub changed_by: Sequence,
+}
+
 /// All known releases.
 #[derive(Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Catalogue {
@@ -55,6 +72,9 @@ pub struct Catalogue {
     /// What each living instance runs: the event that ends one does not say it.
     running: BTreeMap<InstanceId, SoftwareRelease>,
     products: BTreeMap<Reference, Product>,
+    entries: BTreeMap<Reference, KnownEntry>,
+    schemas: BTreeMap<SoftwareRelease, (Box<str>, Sequence)>,
+    adoptions: Adoptions,
 }
 
 impl Catalogue {
@@ -98,9 +118,37 @@ impl Catalogue {
         Page::take(found, limit, |product| product.product.clone())
     }
 
+    /// An entry by its name.
+    pub fn entry(&self, entry: &str) -> Option<&KnownEntry> {
+        self.entries.get(entry)
+    }
+
+    /// Those entries after a name that are shown, in order of their names.
+    pub fn entries(
+        &self,
+        shown: impl Fn(&KnownEntry) -> bool,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Page<&KnownEntry, Reference> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let found = self.entries.range::<str, _>((from, Bound::Unbounded)).map(|(_, entry)| entry);
+        Page::take(found.filter(|entry| shown(entry)), limit, |entry| entry.entry.clone())
+    }
+
+    /// How the parameters of a release are described, as JSON; and by which event.
+    pub fn schema(&self, release: &str) -> Option<(&str, Sequence)> {
+        self.schemas.get(release).map(|(schema, by)| (&**schema, *by))
+    }
+
+    /// What the log shows of the software of a name.
+    pub fn adoption(&self, software: &str) -> Adoption {
+        self.adoptions.of(software)
+    }
+
     /// Takes the next event over.
     pub fn apply(&mut self, recorded: &Recorded) {
         let sequence = recorded.sequence;
+        self.adoptions.apply(recorded);
         match &recorded.event {
             Event::SoftwareSupplied(event) => {
                 // Asked away, it is there until the computer says that it is gone.
@@ -113,6 +161,19 @@ impl Catalogue {
                 }
             }
             Event::SoftwareReleasePublished(event) => self.published(event, sequence),
+            Event::CatalogueEntryRecorded(event) => {
+                let first_sequence =
+                    self.entries.get(&event.entry).map_or(sequence, |known| known.first_sequence);
+                let (entry, says) = (event.entry.clone(), event.says.clone());
+                let known = KnownEntry { entry: entry.clone(), says, first_sequence, changed_by: sequence };
+                self.entries.insert(entry, known);
+            }
+            Event::SoftwareSchemaSupplied(event) => {
+                self.schemas.insert(event.release.clone(), (event.schema.clone(), sequence));
+            }
+            Event::CatalogueEntryRemoved(event) => {
+                self.entries.remove(&event.entry);
+            }
             Event::InstanceRequested(event) => {
                 self.seen(&event.release, event.at, sequence).instances += 1;
                 self.running.insert(event.instance, event.release.clone());

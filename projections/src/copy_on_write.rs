@@ -1,6 +1,6 @@
 //! Values that copies of a view share until one of them changes.
 //!
-//! Whoever rates takes a copy of a view, which costs as little as there are such values, and works on it for as long
+//! The rating takes a copy of a view, which costs as little as there are such values, and works on it for as long
 //! as it takes. The fold goes on meanwhile: the first change of a value that a copy still holds makes one copy of it,
 //! and the changes after that are made in place. The encoding is that of the value itself.
 

@@ -15,7 +15,9 @@ use slapledger_core::domain::computer::{
 };
 use slapledger_core::domain::event::Event;
 use slapledger_core::domain::id::{ComputerId, InstanceId, PartitionId, PartyId, Sequence, SoftwareRelease};
-use slapledger_core::domain::instance::{InstanceAllocated, InstanceStateReported, ReportedState};
+use slapledger_core::domain::instance::{
+    InstanceAllocated, InstanceEnded, InstanceStateReported, ReportedState,
+};
 use slapledger_core::domain::sealed::Sealed;
 use slapledger_core::domain::software::{
     SoftwareState, SoftwareStateReported, SoftwareSupplied, SupplyState,
@@ -31,7 +33,7 @@ const MOST_FORGOTTEN: usize = 64;
 
 /// A computer.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub struct Computer {
+pub struct InventoryComputer {
     /// Its reference.
     pub id: ComputerId,
     /// Its provider.
@@ -50,6 +52,10 @@ pub struct Computer {
     pub capacity: Option<u32>,
     /// When it was last heard of, if it fell silent.
     pub silent_since: Option<Timestamp>,
+    /// When it was silent, the last of them last; the present one, if it is, among them.
+    pub silences: Vec<SilentPeriod>,
+    /// When something on it was in error, the last of them last; the present one, if something is, among them.
+    pub errors: Vec<ErrorPeriod>,
     /// Its own address; empty until it is configured.
     pub address: Box<str>,
     /// And its netmask.
@@ -68,6 +74,32 @@ pub struct Computer {
     in_error: BTreeSet<InstanceId>,
     /// How many of its partitions are withdrawn and never had a tenant.
     forgotten: usize,
+}
+
+/// The most silences of a computer that are kept.
+const MOST_SILENCES: usize = 50;
+
+/// A time in which nothing was heard of a computer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct SilentPeriod {
+    /// When it was last heard of.
+    pub since: Timestamp,
+    /// When it was heard of again.
+    pub until: Option<Timestamp>,
+}
+
+/// The most times of errors of a computer that are kept.
+const MOST_ERROR_PERIODS: usize = 50;
+
+/// A time in which an instance or a release on a computer was in error, as the computer said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct ErrorPeriod {
+    /// When the first was.
+    pub since: Timestamp,
+    /// When none was any more.
+    pub until: Option<Timestamp>,
+    /// The most that were at a time.
+    pub most: u32,
 }
 
 /// A partition of a computer.
@@ -119,7 +151,47 @@ pub struct Supply {
     pub reported_at: Option<Timestamp>,
 }
 
-impl Computer {
+impl InventoryComputer {
+    fn fell_silent(&mut self, since: Timestamp) {
+        if self.silences.len() == MOST_SILENCES {
+            self.silences.remove(0);
+        }
+        self.silences.push(SilentPeriod { since, until: None });
+    }
+
+    fn heard(&mut self, at: Timestamp) {
+        if let Some(last) = self.silences.last_mut() {
+            last.until.get_or_insert(at);
+        }
+    }
+
+    /// Notes whether anything on it is in error now.
+    fn note_errors(&mut self, at: Timestamp) {
+        let count = self.in_error.len() + self.releases_in_error();
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        match self.errors.last_mut().filter(|last| last.until.is_none()) {
+            Some(last) if count == 0 => last.until = Some(at),
+            Some(last) => last.most = last.most.max(count),
+            None if count == 0 => {}
+            None => {
+                if self.errors.len() == MOST_ERROR_PERIODS {
+                    self.errors.remove(0);
+                }
+                self.errors.push(ErrorPeriod { since: at, until: None, most: count });
+            }
+        }
+    }
+
+    /// How many of its instances are in error.
+    pub fn instances_in_error(&self) -> usize {
+        self.in_error.len()
+    }
+
+    /// How many releases on it are in error.
+    pub fn releases_in_error(&self) -> usize {
+        self.supplies.values().filter(|supply| supply.reported == Some(SoftwareState::Error)).count()
+    }
+
     /// All its partitions in the order they were first offered, withdrawn ones too.
     pub fn partitions(&self) -> &[Partition] {
         &self.partitions
@@ -164,31 +236,31 @@ impl Computer {
 /// Computers, partitions and supplies.
 #[derive(Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Inventory {
-    computers: BTreeMap<ComputerId, Computer>,
+    computers: BTreeMap<ComputerId, InventoryComputer>,
     /// Where living instances are: the event that ends one does not say it.
     places: BTreeMap<InstanceId, (ComputerId, PartitionId)>,
 }
 
 impl Inventory {
     /// A computer by its reference.
-    pub fn computer(&self, computer: &str) -> Option<&Computer> {
+    pub fn computer(&self, computer: &str) -> Option<&InventoryComputer> {
         self.computers.get(computer)
     }
 
     /// Computers after a reference, in order of their references.
     pub fn computers(
         &self,
-        seen: impl Fn(&Computer) -> bool,
+        seen: impl Fn(&InventoryComputer) -> bool,
         after: Option<&str>,
         limit: usize,
-    ) -> Page<&Computer, ComputerId> {
+    ) -> Page<&InventoryComputer, ComputerId> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let found = self.computers.range::<str, _>((from, Bound::Unbounded)).map(|(_, computer)| computer);
         Page::take(found.filter(|computer| seen(computer)), limit, |computer| computer.id.clone())
     }
 
     /// All computers, in order of their references.
-    pub fn iter(&self) -> impl Iterator<Item = &Computer> {
+    pub fn iter(&self) -> impl Iterator<Item = &InventoryComputer> {
         self.computers.values()
     }
 
@@ -217,11 +289,13 @@ impl Inventory {
             Event::ComputerFellSilent(event) => {
                 if let Some(computer) = self.touch(&event.computer, sequence) {
                     computer.silent_since = Some(event.since);
+                    computer.fell_silent(event.since);
                 }
             }
             Event::ComputerHeard(event) => {
                 if let Some(computer) = self.touch(&event.computer, sequence) {
                     computer.silent_since = None;
+                    computer.heard(event.at);
                 }
             }
             Event::ComputerRetired(event) => self.retired(event, sequence),
@@ -229,19 +303,19 @@ impl Inventory {
             // A shared instance takes nobody's place.
             Event::InstanceAllocated(event) if event.host.is_some() => {}
             Event::InstanceAllocated(event) => self.allocated(event, sequence),
-            Event::InstanceEnded(event) => self.ended(event.instance, sequence),
+            Event::InstanceEnded(event) => self.ended(event, sequence),
             _ => {}
         }
     }
 
-    fn touch(&mut self, computer: &ComputerId, by: Sequence) -> Option<&mut Computer> {
+    fn touch(&mut self, computer: &ComputerId, by: Sequence) -> Option<&mut InventoryComputer> {
         let computer = self.computers.get_mut(computer)?;
         computer.changed_by = by;
         Some(computer)
     }
 
     fn registered(&mut self, event: &ComputerRegistered, by: Sequence) {
-        let computer = Computer {
+        let computer = InventoryComputer {
             id: event.computer.clone(),
             owner: event.owner,
             time_zone: event.time_zone,
@@ -251,6 +325,8 @@ impl Inventory {
             software: Vec::new(),
             capacity: None,
             silent_since: None,
+            silences: Vec::new(),
+            errors: Vec::new(),
             address: Box::default(),
             netmask: Box::default(),
             registered_at: event.at,
@@ -301,6 +377,7 @@ impl Inventory {
         } else {
             computer.in_error.remove(&event.instance);
         }
+        computer.note_errors(event.at);
     }
 
     fn offered(&mut self, event: &PartitionOffered, by: Sequence) {
@@ -359,6 +436,7 @@ impl Inventory {
             supply.error.clone_from(&event.error);
             supply.reported_at = Some(event.at);
         }
+        computer.note_errors(event.at);
     }
 
     fn allocated(&mut self, event: &InstanceAllocated, by: Sequence) {
@@ -371,11 +449,13 @@ impl Inventory {
         self.places.insert(event.instance, (event.computer.clone(), event.partition.clone()));
     }
 
-    fn ended(&mut self, instance: InstanceId, by: Sequence) {
+    fn ended(&mut self, event: &InstanceEnded, by: Sequence) {
+        let instance = event.instance;
         let Some((computer, partition)) = self.places.remove(&instance) else { return };
         let computer = self.touch(&computer, by);
         let partition = computer.and_then(|computer| {
             computer.in_error.remove(&instance);
+            computer.note_errors(event.at);
             computer.partition_mut(&partition)
         });
         if let Some(partition) = partition.filter(|partition| partition.occupant == Some(instance)) {
@@ -397,11 +477,11 @@ impl Projection for Inventory {
 #[cfg(test)]
 mod tests {
     use slapledger_core::domain::Command;
-    use slapledger_core::domain::instance::Requester;
+    use slapledger_core::domain::instance::{InstancePlace, ReportInstance, Requester};
     use slapledger_core::domain::software::{ReportSoftware, SupplySoftware};
 
     use super::*;
-    use crate::testing::{Story, computer, configure, offer, release, request, sealed};
+    use crate::testing::{Story, computer, configure, offer, partition, release, request, sealed};
 
     fn supply(state: SupplyState) -> Command {
         let (computer, release) = (computer("COMP-1"), release("http://example.com/one.cfg"));
@@ -466,6 +546,37 @@ mod tests {
         assert_eq!(known(&story), Some((SupplyState::Destroyed, Some(SoftwareState::Available), None)));
         story.then(says(SoftwareState::Destroyed, None));
         assert_eq!(known(&story), None);
+    }
+
+    #[test]
+    fn times_of_errors_are_known_from_the_first_to_the_last() {
+        let mut story = Story::begin();
+        let known = |story: &Story| {
+            let computer = story.view.inventory.computer("COMP-1").expect("it is registered");
+            let of = |known: &ErrorPeriod| (known.until.is_some(), known.most);
+            computer.errors.iter().map(of).collect::<Vec<_>>()
+        };
+        story.then(supply(SupplyState::Available));
+        assert_eq!(known(&story), []);
+        story.then(says(SoftwareState::Error, Some(3)));
+        story.request(request(Requester::Party(PartyId(1)), "a"));
+        let reports = |state| {
+            let place = InstancePlace::new(computer("COMP-1"), partition("slappart0"));
+            let error = (state == ReportedState::Error).then(|| sealed(5));
+            Command::ReportInstance(ReportInstance { place, state, error })
+        };
+        story.then(reports(ReportedState::Error));
+        assert_eq!(known(&story), [(false, 2)]);
+        story.then(says(SoftwareState::Available, None));
+        assert_eq!(known(&story), [(false, 2)], "the instance still is");
+        story.then(reports(ReportedState::Started));
+        assert_eq!(known(&story), [(true, 2)]);
+        for _ in 0..MOST_ERROR_PERIODS {
+            story.then(says(SoftwareState::Error, Some(3)));
+            story.then(says(SoftwareState::Available, None));
+        }
+        let all = known(&story);
+        assert_eq!((all.len(), all.first()), (MOST_ERROR_PERIODS, Some(&(true, 1))), "the first went");
     }
 
     #[test]

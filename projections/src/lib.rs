@@ -26,7 +26,7 @@ pub use page::Page;
 pub use projects::Projects;
 pub use runner::Runner;
 pub use slap::SlapViews;
-pub use view::{Part, Projection, View};
+pub use view::{Projection, View, ViewPart};
 
 #[cfg(test)]
 mod properties;

@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use slapledger_core::domain::Command;
-use slapledger_core::domain::event::Event;
 use slapledger_core::domain::id::{InstanceId, PartyId, ProjectId, Sequence};
 use slapledger_core::domain::instance::{
-    InstanceType, Place, ReportInstance, ReportedState, RequestedState, Requester, SetConnectionParameters,
+    InstancePlace, InstanceType, ReportInstance, ReportedState, RequestedState, Requester,
+    SetConnectionParameters,
 };
 use slapledger_core::domain::software::{ReportSoftware, SoftwareState, SupplySoftware, SupplyState};
 use slapledger_core::domain::time::{Period, Timestamp};
 use slapledger_core::domain::usage::{
-    DismissSuspendedUsage, RecordUsage, ResolveSuspendedUsage, Revision, UsageId, UsageReport,
+    DismissSuspendedUsage, RecordUsage, ResolveSuspendedUsage, Revision, UsageId, UsageReport, VoidRequest,
+    VoidUsage,
 };
 use slapledger_core::log::envelope::{Meta, Recorded};
 use slapledger_core::log::frame::pack;
@@ -21,7 +22,7 @@ use slapledger_core::log::memory::MemoryStore;
 use slapledger_core::log::merkle::Tree;
 use slapledger_core::log::store::{Appended, EventStore};
 
-use crate::instances::Instance;
+use crate::instances::InstanceView;
 use crate::metering::{Metering, Method};
 use crate::projects::Projects;
 use crate::replay::rebuild;
@@ -92,6 +93,10 @@ enum StoryStep {
     Dismiss {
         at: usize,
     },
+    Void {
+        computer: usize,
+        id: u8,
+    },
     Wait {
         minutes: i64,
     },
@@ -132,6 +137,7 @@ fn steps() -> impl Strategy<Value = Vec<StoryStep>> {
         8 => usage,
         1 => (0..40_usize, 0..100_i64).prop_map(|(at, quantity)| StoryStep::Resolve { at, quantity }),
         1 => (0..40_usize).prop_map(|at| StoryStep::Dismiss { at }),
+        2 => (0..2_usize, 0..40_u8).prop_map(|(computer, id)| StoryStep::Void { computer, id }),
         1 => (0..100_i64).prop_map(|minutes| StoryStep::Wait { minutes }),
         1 => (0..5_u8).prop_map(|name| StoryStep::Move { name }),
     ];
@@ -193,7 +199,7 @@ fn happen(story: &mut Story, step: StoryStep) {
         }
         StoryStep::Report { computer: on, partition: which, state } => {
             Command::ReportInstance(ReportInstance {
-                place: Place::new(computer(COMPUTERS[on]), partition(PARTITIONS[which])),
+                place: InstancePlace::new(computer(COMPUTERS[on]), partition(PARTITIONS[which])),
                 state: [
                     ReportedState::Started,
                     ReportedState::Destroyed,
@@ -205,7 +211,7 @@ fn happen(story: &mut Story, step: StoryStep) {
         }
         StoryStep::Connect { computer: on, partition: which, content } => {
             Command::SetConnectionParameters(SetConnectionParameters {
-                place: Place::new(computer(COMPUTERS[on]), partition(PARTITIONS[which])),
+                place: InstancePlace::new(computer(COMPUTERS[on]), partition(PARTITIONS[which])),
                 connection: sealed(content),
             })
         }
@@ -245,6 +251,11 @@ fn happen(story: &mut Story, step: StoryStep) {
             suspended: suspended(story, at),
             reason: "it was a test".into(),
         }),
+        StoryStep::Void { computer: by, id } => {
+            let voids = UsageId::new(&format!("id {id}")).expect("an id");
+            let voids = vec![VoidRequest { id: None, voids, reason: "it was a test".into() }];
+            Command::VoidUsage(VoidUsage { computer: computer(COMPUTERS[by]), voids })
+        }
         StoryStep::Wait { minutes } => return story.passes(minutes * MINUTE),
         StoryStep::Move { name } => {
             let by = 0;
@@ -453,15 +464,15 @@ proptest! {
     fn timestamps_only_grow(steps in steps()) {
         let story = story_of(steps);
         let mut view = Everything::default();
-        let mut before: Vec<Instance> = Vec::new();
+        let mut before: Vec<InstanceView> = Vec::new();
         for event in &story.events {
             view.apply(event);
             let now: Vec<_> = view.instances.iter().cloned().collect();
             for (old, new) in before.iter().zip(&now) {
                 prop_assert!(old.changed_at <= new.changed_at);
                 prop_assert!(old == new || new.changed_by == event.sequence);
-                let seen_by_node = |known: &Instance| {
-                    let Instance { release, software_type, parameters, requested, .. } = known.clone();
+                let seen_by_node = |known: &InstanceView| {
+                    let InstanceView { release, software_type, parameters, requested, .. } = known.clone();
                     (release, software_type, parameters, requested)
                 };
                 if old.allocation.is_some() && seen_by_node(old) != seen_by_node(new) {
@@ -472,26 +483,18 @@ proptest! {
         }
     }
 
-    /// All of a counter goes to somebody, whoever shared the partition, and what was replaced to nobody.
+    /// All of a counter goes to somebody, whatever instances shared the partition, and what was replaced to nobody.
     #[test]
     fn nothing_metered_is_lost(steps in steps()) {
         let story = story_of(steps);
         let mut metering = Metering::new();
         let mut expected = BTreeMap::new();
         for event in &story.events {
-            let (replaced, usage) = match &event.event {
-                Event::UsageRecorded(usage) => (None, usage),
-                Event::UsageCorrected(corrected) => (Some(corrected.replaces), &corrected.usage),
-                Event::SuspendedUsageResolved(resolved) => (resolved.replaces, &resolved.usage),
-                _ => {
-                    metering.apply(event);
-                    continue;
-                }
-            };
-            if let Some(replaced) = replaced {
+            let change = event.event.usage_change().unwrap_or_default();
+            if let Some(replaced) = change.replaces {
                 expected.remove(&metering.counts_as(replaced));
             }
-            expected.insert(event.sequence, usage.quantity.billionths());
+            expected.extend(change.metered.map(|usage| (event.sequence, usage.quantity.billionths())));
             metering.apply(event);
         }
         let (start, stop) = (story.now.plus_micros(-YEAR), story.now.plus_micros(YEAR));
@@ -519,12 +522,7 @@ fn everything_happens_in_some_history() {
         let steps = steps().new_tree(&mut runner).expect("steps").current();
         let story = story_of(steps);
         for event in &story.events {
-            let usage = match &event.event {
-                Event::UsageRecorded(usage) => Some(usage),
-                Event::UsageCorrected(corrected) => Some(&corrected.usage),
-                Event::SuspendedUsageResolved(resolved) => Some(&resolved.usage),
-                _ => None,
-            };
+            let usage = event.event.metered_usage();
             if let Some(Attribution::Shares(shares)) = usage.map(|usage| &usage.attribution) {
                 *seen.entry(if shares.len() > 1 { "several shares" } else { "one share" }).or_insert(0) += 1;
             }
@@ -541,6 +539,7 @@ fn everything_happens_in_some_history() {
         "UsageSuspended",
         "SuspendedUsageResolved",
         "SuspendedUsageDismissed",
+        "UsageVoided",
         "several shares",
         "one share",
     ];

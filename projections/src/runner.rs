@@ -4,8 +4,8 @@
 //! command; between groups, readers that wait are let in first. The position is under the same lock: what is read is
 //! exact for the sequence it comes with. A view that cannot go on stays readable where it is, and says so.
 //!
-//! What an event leaves to be done apart ([`View::apply_live`]) is done by a thread of its own, one after the other, while
-//! the view goes on and is read; only its result is taken over under the lock. No snapshot is taken meanwhile.
+//! What an event leaves to be done apart ([`View::apply_live`]) is done by a thread of its own, one after the other,
+//! while the view goes on and is read; only its result is taken over under the lock. No snapshot is taken meanwhile.
 //!
 //! A start is a snapshot and the events after it; a snapshot that does not fit the log is discarded. A rebuild reads
 //! the log from the first event beside the view that is in use, and takes its place at the same sequence.
@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, RwLock, RwLockUpgradableReadGuard, RwLockWriteGuard};
 use slapledger_core::domain::id::Sequence;
-use slapledger_core::ledger::{Feed, Room};
+use slapledger_core::ledger::{DiskRoom, Feed};
 use slapledger_core::log::envelope::Recorded;
 use slapledger_core::log::store::{EventStore, root_at};
 use slapledger_core::log::witness::Witness;
@@ -31,21 +31,21 @@ use tracing::{error, info, warn};
 
 use crate::replay::{ReplayFault, replay};
 use crate::snapshot::{ViewSnapshotFile, ViewSnapshotHeader};
-use crate::view::{Deferred, Part, View};
+use crate::view::{Deferred, View, ViewPart};
 
-/// How many events a view may be ahead of its snapshot before another is taken: at least, and at most. In between, as many
-/// as make a fifth of the log: a snapshot of a long log is large, and what it saves at a start is not.
+/// How many events a view may be ahead of its snapshot before another is taken: at least, and at most. In between, as
+/// many as make a fifth of the log: a snapshot of a long log is large, and what it saves at a start is not.
 const SNAPSHOT_EVERY: RangeInclusive<u64> = 1_000_000..=2_500_000;
 const SNAPSHOT_SHARE: u64 = 5;
-/// How long the end of a runner waits for work that is done apart. Without it there is no last snapshot, and the next start
-/// reads more of the log.
+/// How long the end of a runner waits for work that is done apart. Without it there is no last snapshot, and the next
+/// start reads more of the log.
 const LAST_WORK: Duration = Duration::from_secs(5);
 /// How long a reader waits for a sequence.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How a view is kept.
 #[derive(Clone)]
-pub struct Options {
+pub struct ViewOptions {
     /// The folder of its snapshot; none is taken, if not said.
     pub folder: Option<PathBuf>,
     /// Whether the folder is only read: its snapshot is used, and none is taken.
@@ -55,10 +55,10 @@ pub struct Options {
     /// How long a reader waits for a sequence.
     pub patience: Duration,
     /// The room on the disk: while there is too little, no snapshot is taken.
-    pub room: Option<Arc<Room>>,
+    pub room: Option<Arc<DiskRoom>>,
 }
 
-impl Default for Options {
+impl Default for ViewOptions {
     fn default() -> Self {
         let (folder, room) = (None, None);
         Self { folder, read_only: false, snapshot_every: SNAPSHOT_EVERY, patience: PATIENCE, room }
@@ -159,9 +159,9 @@ pub struct Rebuilt {
     /// The last event in both.
     pub sequence: Sequence,
     /// What was there before.
-    pub before: Vec<Part>,
+    pub before: Vec<ViewPart>,
     /// What is there now.
-    pub after: Vec<Part>,
+    pub after: Vec<ViewPart>,
 }
 
 impl Rebuilt {
@@ -173,7 +173,7 @@ impl Rebuilt {
 
 /// A view that is kept up to date. Dropping it lets its thread end with the next events.
 pub struct Runner<V: View> {
-    shared: Arc<Shared<V>>,
+    shared: Arc<RunnerShared<V>>,
     thread: Mutex<Option<thread::JoinHandle<Result<(), String>>>>,
 }
 
@@ -183,28 +183,28 @@ struct Kept<V> {
 }
 
 #[derive(Debug, Clone)]
-struct Progress {
+struct RunnerProgress {
     position: Sequence,
     fault: Option<Arc<str>>,
     abandoned: bool,
 }
 
-impl Progress {
+impl RunnerProgress {
     fn ends_wait(&self, min: Sequence) -> bool {
         self.position >= min || self.fault.is_some()
     }
 }
 
-struct Shared<V> {
+struct RunnerShared<V> {
     name: &'static str,
     kept: RwLock<Kept<V>>,
-    progress: watch::Sender<Progress>,
+    progress: watch::Sender<RunnerProgress>,
     /// Threads that wait for progress.
     moved: Condvar,
     waiting: Mutex<()>,
     feed: Feed,
     store: Arc<dyn EventStore>,
-    options: Options,
+    options: ViewOptions,
     /// The last event in the snapshot.
     snapshot: AtomicU64,
     /// The last event when a snapshot was last tried.
@@ -213,22 +213,22 @@ struct Shared<V> {
     apart: OnceLock<mpsc::Sender<Deferred<V>>>,
     /// How much of it is not taken over yet.
     unfinished: AtomicUsize,
-    /// Held by whoever writes the snapshot.
+    /// Held by anyone who writes the snapshot.
     snapshotting: Mutex<()>,
     rebuilding: Mutex<Option<Arc<AtomicU64>>>,
 }
 
 /// A view as of an event, which nobody keeps up to date yet.
-pub struct Restored<V> {
+pub struct RestoredView<V> {
     name: &'static str,
     view: V,
     position: Sequence,
     snapshot: Sequence,
 }
 
-impl<V: View> Restored<V> {
-    /// Restores a view as of `until` from its snapshot and the log. Writes nothing, so that it may run while nobody knows
-    /// yet whether the ledger will be opened. `progress` is told how far it has come.
+impl<V: View> RestoredView<V> {
+    /// Restores a view as of `until` from its snapshot and the log. Writes nothing, so that it may run while nobody
+    /// knows yet whether the ledger will be opened. `progress` is told how far it has come.
     pub fn from_log(
         name: &'static str,
         store: &dyn EventStore,
@@ -264,32 +264,32 @@ impl<V: View> Runner<V> {
         name: &'static str,
         feed: Feed,
         store: Arc<dyn EventStore>,
-        options: Options,
+        options: ViewOptions,
         progress: impl FnMut(Sequence),
     ) -> Result<Self, ReplayFault> {
         let until = feed.head().last;
-        let restored = Restored::from_log(name, &*store, options.folder.as_deref(), until, progress)?;
+        let restored = RestoredView::from_log(name, &*store, options.folder.as_deref(), until, progress)?;
         Self::follow(restored, feed, store, options)
     }
 
     /// The same with a view that was restored before; what happened since is taken over first.
     pub fn follow(
-        restored: Restored<V>,
+        restored: RestoredView<V>,
         feed: Feed,
         store: Arc<dyn EventStore>,
-        options: Options,
+        options: ViewOptions,
     ) -> Result<Self, ReplayFault> {
-        let Restored { name, mut view, position: restored_to, snapshot } = restored;
+        let RestoredView { name, mut view, position: restored_to, snapshot } = restored;
         if let Some(folder) = options.folder.as_ref().filter(|_| !options.read_only) {
             ViewSnapshotFile::new(folder, name).remove_unfinished();
         }
         let position = feed.head().last;
         replay(&*store, &mut view, (restored_to, position), |_| ())?;
         info!(view = name, snapshot = snapshot.0, tail = position.0 - snapshot.0, "a view is up to date");
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(RunnerShared {
             name,
             kept: RwLock::new(Kept { view, position }),
-            progress: watch::Sender::new(Progress { position, fault: None, abandoned: false }),
+            progress: watch::Sender::new(RunnerProgress { position, fault: None, abandoned: false }),
             moved: Condvar::new(),
             waiting: Mutex::default(),
             feed,
@@ -344,7 +344,7 @@ impl<V: View> Runner<V> {
         min: Sequence,
         read: impl FnOnce(&V, Sequence) -> R,
     ) -> Result<R, ReadFault> {
-        let Shared { progress, options, .. } = &*self.shared;
+        let RunnerShared { progress, options, .. } = &*self.shared;
         let until = Instant::now() + options.patience;
         let mut waiting = self.shared.waiting.lock();
         while !progress.borrow().ends_wait(min) {
@@ -384,7 +384,7 @@ impl<V: View> Runner<V> {
     ) -> Option<R> {
         let until = Instant::now() + patience;
         loop {
-            // Whoever tells of progress takes this lock: nothing is missed between the look and the wait.
+            // Anyone who tells of progress takes this lock: nothing is missed between the look and the wait.
             let mut waiting = self.shared.waiting.lock();
             if let Some(found) = self.read(&read) {
                 return Some(found);
@@ -408,14 +408,14 @@ impl<V: View> Runner<V> {
 
     /// How it is doing.
     pub fn status(&self) -> Status {
-        let Shared { name, progress, snapshot, rebuilding, .. } = &*self.shared;
-        let Progress { position, fault, .. } = progress.borrow().clone();
+        let RunnerShared { name, progress, snapshot, rebuilding, .. } = &*self.shared;
+        let RunnerProgress { position, fault, .. } = progress.borrow().clone();
         let rebuilding = rebuilding.lock().as_ref().map(|reached| Sequence(reached.load(Ordering::Relaxed)));
         Status { name, position, snapshot: Sequence(snapshot.load(Ordering::Relaxed)), rebuilding, fault }
     }
 
     /// What it holds in short, and the last event in it. Takes as long as writing all of it; readers go on meanwhile.
-    pub fn parts(&self) -> (Vec<Part>, Sequence) {
+    pub fn parts(&self) -> (Vec<ViewPart>, Sequence) {
         let kept = self.shared.kept.upgradable_read();
         (kept.view.parts(), kept.position)
     }
@@ -423,7 +423,7 @@ impl<V: View> Runner<V> {
     /// Builds the view anew from the first event, on the calling thread, while the present one is read and goes on;
     /// then takes its place at the same sequence. `progress` is told how far it has come.
     pub fn rebuild(&self, progress: impl FnMut(Sequence)) -> Result<Rebuilt, RebuildFault> {
-        let Shared { name, rebuilding, .. } = &*self.shared;
+        let RunnerShared { name, rebuilding, .. } = &*self.shared;
         let Some(alone) = Rebuilding::begin(rebuilding) else { return Err(RebuildFault::UnderWay { name }) };
         self.shared.rebuild(&alone.reached, progress).map_err(|source| RebuildFault::Replay { name, source })
     }
@@ -481,14 +481,14 @@ impl<V: View> Drop for Runner<V> {
 }
 
 /// What a snapshot file came to: the view and the last event in it, and what is wrong with the file.
-type RestoredView<V> = (Option<(V, Sequence)>, Option<String>);
+type SnapshotRead<V> = (Option<(V, Sequence)>, Option<String>);
 
 /// The view of the snapshot and the last event in it, if there is one that can be used.
 fn restore<V: View>(
     name: &'static str,
     store: &dyn EventStore,
     folder: Option<&Path>,
-) -> Result<RestoredView<V>, ReplayFault> {
+) -> Result<SnapshotRead<V>, ReplayFault> {
     let Some(folder) = folder else { return Ok((None, None)) };
     let mut fault = None;
     let fits = |header: &ViewSnapshotHeader| {
@@ -517,7 +517,7 @@ pub fn kept<V: View>(
     name: &'static str,
     store: &dyn EventStore,
     folder: &Path,
-) -> Result<Option<(Vec<Part>, Sequence)>, ReplayFault> {
+) -> Result<Option<(Vec<ViewPart>, Sequence)>, ReplayFault> {
     let (view, useless) = restore::<V>(name, store, Some(folder))?;
     if let Some(useless) = useless {
         warn!("{useless}; nothing is compared with it");
@@ -532,22 +532,22 @@ pub fn witness(name: &str, folder: &Path) -> Option<Witness> {
     ViewSnapshotFile::new(folder, name).witness(&file)
 }
 
-impl<V: View> Shared<V> {
+impl<V: View> RunnerShared<V> {
     /// Whether a view that was waited for is at the sequence.
     fn judge(&self, wanted: Sequence) -> Result<(), ReadFault> {
         let name = self.name;
         match self.progress.borrow().clone() {
-            Progress { position, .. } if position >= wanted => Ok(()),
-            Progress { position, fault: Some(cause), .. } => {
+            RunnerProgress { position, .. } if position >= wanted => Ok(()),
+            RunnerProgress { position, fault: Some(cause), .. } => {
                 Err(ReadFault::Stopped { name, wanted, position, cause })
             }
-            Progress { position, .. } => Err(ReadFault::Behind { name, wanted, position }),
+            RunnerProgress { position, .. } => Err(ReadFault::Behind { name, wanted, position }),
         }
     }
 
-    fn tell(&self, change: impl FnOnce(&mut Progress)) {
+    fn tell(&self, change: impl FnOnce(&mut RunnerProgress)) {
         self.progress.send_modify(change);
-        // Whoever looked before this and waits since then has given the lock away by now.
+        // Anyone who looked before this and waits since then has given the lock away by now.
         drop(self.waiting.lock());
         self.moved.notify_all();
     }

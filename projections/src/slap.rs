@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use slapledger_core::log::envelope::Recorded;
 
 use crate::catalogue::Catalogue;
-use crate::instances::Instances;
+use crate::instances::InstancesView;
 use crate::inventory::Inventory;
 use crate::view::{Projection, View, get};
 
@@ -16,13 +16,13 @@ pub struct SlapViews {
     /// Computers, their partitions and their software.
     pub inventory: Inventory,
     /// Instances, living and ended.
-    pub instances: Instances,
+    pub instances: InstancesView,
     /// Software releases.
     pub catalogue: Catalogue,
 }
 
 impl View for SlapViews {
-    const FORMAT: u32 = 4;
+    const FORMAT: u32 = 6;
     const LOOKS_AT_USAGE: bool = false;
 
     fn apply(&mut self, event: &Recorded) {

@@ -2,7 +2,7 @@
 //!
 //! A file is a magic number, what it is a snapshot of (name, format, sequence, root of the log), the bytes of the
 //! view, and SHA-256 of all of that. It is replaced as a whole or not at all. One that does not fit in any respect is
-//! as good as none; whoever wanted it is told why.
+//! as good as none; anyone who wanted it is told why.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -14,7 +14,7 @@ use slapledger_core::domain::id::Sequence;
 use slapledger_core::log::merkle::Root;
 use slapledger_core::log::witness::Witness;
 
-use crate::view::{BUFFER_BYTES, Hashing, View, put};
+use crate::view::{BUFFER_BYTES, HashingWriter, View, put};
 
 /// A name, and the version of the layout around the view.
 const MAGIC: &[u8; 8] = b"SLVIEW01";
@@ -54,12 +54,14 @@ impl ViewSnapshotFile {
         fs::create_dir_all(folder)?;
         let temporary = self.unfinished();
         let file = BufWriter::with_capacity(BUFFER_BYTES, File::create(&temporary)?);
-        let mut out =
-            BufWriter::with_capacity(BUFFER_BYTES, Hashing { inner: file, hasher: Sha256::new(), bytes: 0 });
+        let mut out = BufWriter::with_capacity(
+            BUFFER_BYTES,
+            HashingWriter { inner: file, hasher: Sha256::new(), bytes: 0 },
+        );
         out.write_all(MAGIC)?;
         put(header, &mut out)?;
         view.write(&mut out)?;
-        let Hashing { inner: mut file, hasher, .. } =
+        let HashingWriter { inner: mut file, hasher, .. } =
             out.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.write_all(&hasher.finalize())?;
         let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
@@ -147,7 +149,7 @@ fn verify(path: &Path) -> io::Result<u64> {
     let mut file = File::open(path)?;
     let short = || io::Error::new(io::ErrorKind::InvalidData, "it is cut off");
     let length = file.metadata()?.len().checked_sub(DIGEST_BYTES).ok_or_else(short)?;
-    let mut hashing = Hashing { inner: io::sink(), hasher: Sha256::new(), bytes: 0 };
+    let mut hashing = HashingWriter { inner: io::sink(), hasher: Sha256::new(), bytes: 0 };
     let mut content = BufReader::with_capacity(BUFFER_BYTES, Read::by_ref(&mut file).take(length));
     if io::copy(&mut content, &mut hashing)? != length {
         return Err(short());

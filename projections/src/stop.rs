@@ -1,8 +1,8 @@
 //! Long readings that nobody waits for any more are stopped.
 //!
-//! Whoever starts a long reading gives its thread a [`StopFlag`]. The loops that read, meter and rate call [`check`], which
-//! unwinds to [`stoppable`] once the flag is raised: what they had so far is dropped, and no half of it is ever seen. A
-//! thread without a flag, such as that of a fold, is never stopped.
+//! The caller that starts a long reading gives its thread a [`StopFlag`]. The loops that read, meter and rate call
+//! [`check`], which unwinds to [`stoppable`] once the flag is raised: what they had so far is dropped, and no half of
+//! it is ever seen. A thread without a flag, such as that of a fold, is never stopped.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

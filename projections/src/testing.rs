@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use slapledger_core::domain::computer::{Address, ConfigureComputer, Offer, RegisterComputer};
+use slapledger_core::domain::computer::{ConfigureComputer, NetworkAddress, Offer, RegisterComputer};
 use slapledger_core::domain::event::{Event, Stream};
 use slapledger_core::domain::id::{
     CommandId, ComputerId, InstanceId, KeyId, PartitionId, PartyId, ProjectId, Reference, Sequence,
     SoftwareRelease, SoftwareType,
 };
-use slapledger_core::domain::instance::{Place, RequestInstance, Requester, WithoutRoom};
+use slapledger_core::domain::instance::{InstancePlace, RequestInstance, Requester, WithoutRoom};
 use slapledger_core::domain::party::RegisterParty;
 use slapledger_core::domain::sealed::Sealed;
 use slapledger_core::domain::time::{TimeZone, Timestamp};
@@ -19,7 +19,7 @@ use slapledger_core::domain::{Answer, Command, Context, Refusal, State};
 use slapledger_core::log::envelope::{Actor, Meta, RULES_VERSION, Recorded};
 
 use crate::catalogue::Catalogue;
-use crate::instances::Instances;
+use crate::instances::InstancesView;
 use crate::inventory::Inventory;
 use crate::metering::Metering;
 use crate::view::{Projection, View, get};
@@ -28,7 +28,7 @@ use crate::view::{Projection, View, get};
 #[derive(Debug, Default)]
 pub(crate) struct Everything {
     pub(crate) inventory: Inventory,
-    pub(crate) instances: Instances,
+    pub(crate) instances: InstancesView,
     pub(crate) catalogue: Catalogue,
     pub(crate) metering: Metering,
 }
@@ -92,8 +92,11 @@ pub(crate) fn sealed(content: u8) -> Sealed {
 }
 
 pub(crate) fn offer(name: &str, address: &str) -> Offer {
-    let address =
-        Address { address: address.into(), netmask: "255.255.255.255".into(), ..Address::default() };
+    let address = NetworkAddress {
+        address: address.into(),
+        netmask: "255.255.255.255".into(),
+        ..NetworkAddress::default()
+    };
     let user = Some(name.replace("part", "user").into());
     Offer {
         partition: partition(name),
@@ -203,18 +206,18 @@ impl Story {
     /// Values of an instance are under its key; those of a new one are under a new one.
     fn seal(&self, command: &mut Command) {
         let fresh = self.events.len() as u128 + 1;
-        let meant = |place: &Place| {
-            let Place { computer, partition, shared } = place;
+        let meant = |place: &InstancePlace| {
+            let InstancePlace { computer, partition, shared } = place;
             let occupant = self.view.instances.occupant(computer.as_str(), partition.as_str());
             let meant = shared.map_or(occupant, |shared| self.view.instances.get(shared));
-            meant.map_or(KeyId([0; 16]), crate::instances::Instance::key)
+            meant.map_or(KeyId([0; 16]), crate::instances::InstanceView::key)
         };
         match command {
             Command::RequestInstance(request) => {
                 let known =
                     self.view.instances.find(request.requester, request.shared, request.reference.as_str());
                 request.parameters.key =
-                    known.map_or(KeyId(fresh.to_be_bytes()), crate::instances::Instance::key);
+                    known.map_or(KeyId(fresh.to_be_bytes()), crate::instances::InstanceView::key);
             }
             Command::ReportInstance(report) => {
                 if let Some(error) = &mut report.error {

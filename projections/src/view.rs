@@ -62,8 +62,8 @@ pub trait View: Default + Send + Sync + 'static {
     }
 
     /// The digests of all projections.
-    fn parts(&self) -> Vec<Part> {
-        self.projections().iter().map(|projection| Part::of(&**projection)).collect()
+    fn parts(&self) -> Vec<ViewPart> {
+        self.projections().iter().map(|projection| ViewPart::of(&**projection)).collect()
     }
 
     /// All of it as bytes. For views that are small; others are better written to where they go.
@@ -109,7 +109,7 @@ impl<V: 'static> Deferred<V> {
 
 /// One projection and what it holds, in short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Part {
+pub struct ViewPart {
     /// Its name.
     pub name: &'static str,
     /// SHA-256 of its canonical bytes.
@@ -118,10 +118,10 @@ pub struct Part {
     pub bytes: u64,
 }
 
-impl Part {
+impl ViewPart {
     /// The digest of a projection as it is now.
     pub fn of(projection: &dyn Projection) -> Self {
-        let mut sink = Hashing { inner: io::sink(), hasher: Sha256::new(), bytes: 0 };
+        let mut sink = HashingWriter { inner: io::sink(), hasher: Sha256::new(), bytes: 0 };
         {
             let mut buffered = io::BufWriter::with_capacity(BUFFER_BYTES, &mut sink);
             let written = projection.write(&mut buffered).and_then(|()| buffered.flush());
@@ -155,13 +155,13 @@ impl fmt::Debug for ContentDigest {
 pub(crate) const BUFFER_BYTES: usize = 256 * 1024;
 
 /// Hashes what passes through on its way to somewhere.
-pub(crate) struct Hashing<W> {
+pub(crate) struct HashingWriter<W> {
     pub(crate) inner: W,
     pub(crate) hasher: Sha256,
     pub(crate) bytes: u64,
 }
 
-impl<W: Write> Write for Hashing<W> {
+impl<W: Write> Write for HashingWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.inner.write(bytes)?;
         self.hasher.update(&bytes[..written]);

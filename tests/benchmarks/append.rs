@@ -14,7 +14,7 @@ use anyhow::{Context, ensure};
 use slapledger_core::domain::id::Sequence;
 use slapledger_core::log::frame::{Frame, pack};
 use slapledger_core::log::merkle::Tree;
-use slapledger_core::log::sled_store::{Options, SledStore};
+use slapledger_core::log::sled_store::{SledStore, StoreOptions};
 use slapledger_core::log::store::{Appended, EventStore};
 use slapledger_tests::random::Random;
 
@@ -107,7 +107,8 @@ fn bare(path: &std::path::Path, frames: &[Frame]) -> anyhow::Result<Measured> {
 
 fn store(path: &std::path::Path, warm: &[Frame], frames: &[Frame]) -> anyhow::Result<Measured> {
     // Sealed epochs are not scrubbed meanwhile: what that costs has to do with how long the log is.
-    let options = Options { epoch_bytes: EPOCH_BYTES, scrub_bytes_per_second: 0, ..Options::default() };
+    let options =
+        StoreOptions { epoch_bytes: EPOCH_BYTES, scrub_bytes_per_second: 0, ..StoreOptions::default() };
     let store = SledStore::open_with(path, options)?;
     let term = store.acquire()?;
     let mut last = Sequence::ZERO;

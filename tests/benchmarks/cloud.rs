@@ -131,12 +131,26 @@ pub(crate) fn batch_of_computer(seed: u64, n: u64, size: u64) -> String {
     batch_of(seed, n, (size, size), |_| reporter.clone())
 }
 
-fn batch_of(seed: u64, n: u64, (size, count): (u64, u64), subject: impl Fn(u64) -> String) -> String {
+fn batch_of(seed: u64, n: u64, counts: (u64, u64), subject: impl Fn(u64) -> String) -> String {
+    cloudevents::batch(&computer(n % COMPUTERS), &events_of(seed, n, counts, subject))
+}
+
+/// The same batch as rows for a database.
+pub(crate) fn rows(seed: u64, n: u64, size: u64) -> String {
+    let events = events_of(seed, n, (size, size), |partition| format!("slappart{partition}"));
+    cloudevents::copy_rows(&computer(n % COMPUTERS), &events)
+}
+
+fn events_of(
+    seed: u64,
+    n: u64,
+    (size, count): (u64, u64),
+    subject: impl Fn(u64) -> String,
+) -> Vec<UsageEvent> {
     let mut random = Random::new(seed ^ n.wrapping_mul(0xd134_2543_de82_ef95));
-    let reporter = n % COMPUTERS;
     let first = n / COMPUTERS * size;
     let series = PARTITIONS * RESOURCES.len() as u64;
-    let events: Vec<UsageEvent> = (first..first + count)
+    (first..first + count)
         .map(|event| {
             let (partition, resource) = (event % series % PARTITIONS, event % series / PARTITIONS);
             let quarter = u32::try_from(event / series).expect("less than a year of usage");
@@ -149,8 +163,7 @@ fn batch_of(seed: u64, n: u64, (size, count): (u64, u64), subject: impl Fn(u64) 
                 minutes: 15,
             }
         })
-        .collect();
-    cloudevents::batch(&computer(reporter), &events)
+        .collect()
 }
 
 /// Posts a batch.

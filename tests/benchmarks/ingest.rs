@@ -15,6 +15,8 @@ use anyhow::ensure;
 use crate::Setting;
 use crate::cloud::{self, Cloud};
 use crate::measure::{Grouped, Rate, median, milliseconds, percentile};
+use crate::postgresql::Postgresql;
+use crate::record::Record;
 
 /// How much is sent, and how.
 pub(crate) struct Size {
@@ -77,17 +79,27 @@ fn back_up(setting: &Setting, folder: &Path, is_over: &AtomicBool) -> anyhow::Re
     Ok(made)
 }
 
-pub(crate) fn ingest(setting: &Setting, size: &Size) -> anyhow::Result<()> {
+/// Runs on folders of their own; with a peer, each beside one of PostgreSQL that copies the same events, already parsed.
+pub(crate) fn ingest(setting: &Setting, size: &Size, has_peer: bool) -> anyhow::Result<()> {
     let &Size { events, runs, clients, batch: size } = size;
     ensure!(size > 0 && events >= size && runs > 0 && clients > 0, "there is nothing to send");
     let posts = events / size;
     println!("{} events in posts of {size}, {clients} connections, {runs} runs", Grouped(posts * size));
-    let mut rates = Vec::new();
-    let mut latencies = Vec::new();
+    let (mut rates, mut latencies) = (Vec::new(), Vec::new());
+    let (mut theirs, mut peer) = (Vec::new(), String::new());
     for run in 0..runs {
+        let seed = setting.seed + run as u64;
+        if has_peer {
+            let postgresql = Postgresql::start()?;
+            let rows: Vec<String> = (0..posts).map(|n| cloud::rows(seed, n, size)).collect();
+            let rate = postgresql.copy(&rows, clients, size)?.per_second();
+            peer = postgresql.version()?;
+            let each = postgresql.bytes()? / (posts * size);
+            println!("run {}: {peer}: {} rows/s; {each} bytes a row", run + 1, Grouped(rate));
+            theirs.push(rate);
+        }
         let folder = setting.new_folder()?;
         let cloud = Cloud::new(setting, folder.path())?;
-        let seed = setting.seed + run as u64;
         let bodies: Vec<String> = (0..posts).map(|n| cloud::batch(seed, n, size, size)).collect();
         let (rate, times) = send(&cloud, &bodies, clients, size)?;
         let behind = cloud.settle()?;
@@ -109,7 +121,16 @@ pub(crate) fn ingest(setting: &Setting, size: &Size) -> anyhow::Result<()> {
         milliseconds(median(&latencies).unwrap_or_default()),
         milliseconds(percentile(&latencies, 99).unwrap_or_default()),
     );
-    Ok(())
+    let more = if has_peer { " --postgresql" } else { "" };
+    Record {
+        figure: &format!("durable usage events, posts of {size}, {clients} connections"),
+        command: &format!(
+            "bench ingest --events {events} --runs {runs} --clients {clients} --batch {size}{more}"
+        ),
+        ours: &rates,
+        peer: has_peer.then_some((peer.as_str(), theirs.as_slice())),
+    }
+    .keep(setting)
 }
 
 pub(crate) fn send(

@@ -37,6 +37,26 @@ rates = [
 ]
 "#;
 
+/// What other prices add: each comes up on many invoices.
+const MORE_RATES: &str = r#"
+    { kind = "recurring", item = "support", every = "month", when = "arrears", price = "1.00", trial = { days = 14 } },
+    { kind = "maximum", per = "line", of = "usage", price = "2.00" },
+    { kind = "maximum", per = "instance", price = "9.00" },
+    { kind = "maximum", per = "customer", price = "80.00" },
+    { kind = "discount", item = "welcome", percent = "10", months = 12 },
+    { kind = "discount", item = "partner", amount = "1.00", of = "usage", order = 1, invoices = 6 },
+]
+"#;
+
+/// The prices, perhaps with all that prices can be.
+pub(crate) fn book(all_prices: bool) -> String {
+    let trial = r#"price = "0.00015", trial = { quantity = "100" }"#;
+    match BOOK.trim_end().strip_suffix(']') {
+        Some(rates) if all_prices => format!("{}{MORE_RATES}", rates.replace(r#"price = "0.00015""#, trial)),
+        _ => BOOK.to_owned(),
+    }
+}
+
 /// What a run of the program took.
 struct Taken {
     opening: Duration,
@@ -47,7 +67,7 @@ struct Taken {
 pub(crate) fn invoices(
     setting: &Setting,
     size: Size,
-    runs: usize,
+    (runs, all_prices): (usize, bool),
     filled: Option<PathBuf>,
 ) -> anyhow::Result<()> {
     let folder = setting.new_folder()?;
@@ -58,7 +78,7 @@ pub(crate) fn invoices(
         let began = Instant::now();
         tenants::fill(&filled, setting.seed, size)?;
         println!("filled in {} s", began.elapsed().as_secs());
-        derive(setting, &filled)?;
+        derive(setting, &filled, &book(all_prices))?;
         filled
     };
     let mut taken = Vec::new();
@@ -84,12 +104,12 @@ pub(crate) fn invoices(
 }
 
 /// Starts the program once, which derives its views from the log, publishes prices, and stops, which keeps the views.
-fn derive(setting: &Setting, data: &Path) -> anyhow::Result<()> {
+pub(crate) fn derive(setting: &Setting, data: &Path, book: &str) -> anyhow::Result<()> {
     let folder = data.parent().context("a data folder is in another")?;
     let setup = Setup::proxy(setting.binary.clone(), folder, &computer(0)).at("2026-11-15T00:00:00Z")?;
     let mut server = Setup { data: data.to_owned(), ..setup }.start()?;
     let mut client = server.client(true);
-    client.post("/v1/price-books", "application/toml", BOOK.as_bytes())?.expect(201)?;
+    client.post("/v1/price-books", "application/toml", book.as_bytes())?.expect(201)?;
     cloud::settle(&server)?;
     println!("views derived after {} ms; {}", milliseconds(server.age()), memory(&server)?);
     server.stop()
@@ -164,9 +184,9 @@ fn check(server: &Server, customers: u64) -> anyhow::Result<u64> {
         let page = client.get(&format!("/v1/invoices?state=final&limit=100{cursor}"))?.expect(200)?.json()?;
         for invoice in page["items"].as_array().context("a list without items")? {
             let cents =
-                |text: &Value| text.as_str().and_then(|text| text.replace('.', "").parse::<u64>().ok());
+                |text: &Value| text.as_str().and_then(|text| text.replace('.', "").parse::<i64>().ok());
             let of = invoice["lines"].as_array().context("an invoice without lines")?;
-            let sum: Option<u64> = of.iter().map(|line| cents(&line["amount"])).sum();
+            let sum: Option<i64> = of.iter().map(|line| cents(&line["amount"])).sum();
             ensure!(sum.is_some() && sum == cents(&invoice["net"]), "it does not add up: {invoice}");
             numbers.push(invoice["id"].as_str().context("no number")?.to_owned());
             lines += of.len() as u64;

@@ -7,14 +7,20 @@
 mod append;
 mod bare;
 mod cloud;
+mod duckdb;
 mod identities;
 mod ingest;
 mod invoices;
 mod measure;
 mod memory;
+mod pages;
 mod peer;
+mod postgresql;
+mod record;
+mod scale;
 mod slap;
 mod stored;
+mod stream;
 mod tenants;
 
 use std::path::PathBuf;
@@ -49,6 +55,9 @@ struct Setting {
     /// Another seed sends other ids and quantities
     #[arg(long, value_name = "N", default_value_t = 1, global = true)]
     seed: u64,
+    /// Append each figure to a file, as a line of JSON
+    #[arg(long, value_name = "FILE", global = true)]
+    record: Option<PathBuf>,
 }
 
 impl Setting {
@@ -94,6 +103,30 @@ enum Figure {
         /// Repeat each run while `slapledger backup` copies the ledger again and again
         #[arg(long)]
         backups: bool,
+        /// Start PostgreSQL (Debian's package) for each run, and let it copy the same events
+        #[arg(long, conflicts_with = "backups")]
+        postgresql: bool,
+    },
+    /// Durable usage events per second, alone and beside readers of the event stream
+    Stream {
+        /// Events of each run
+        #[arg(long, default_value_t = 1_000_000)]
+        events: u64,
+        /// Pairs of runs, each on a new folder
+        #[arg(long, default_value_t = 3)]
+        runs: usize,
+        /// Connections that post at the same time
+        #[arg(long, default_value_t = 4)]
+        clients: usize,
+        /// Events of each post
+        #[arg(long, default_value_t = 1000)]
+        batch: u64,
+        /// Readers of the event stream
+        #[arg(long, default_value_t = 1000)]
+        readers: usize,
+        /// What they read, such as /v1/events/stream?type=InvoiceFinalised
+        #[arg(long, value_name = "PATH", default_value = "/v1/events/stream")]
+        path: String,
     },
     /// What SLAP clients ask most, per second, beside slapos proxy in the same run
     Slap {
@@ -133,6 +166,21 @@ enum Figure {
         /// Runs on the same log
         #[arg(long, default_value_t = 5)]
         runs: usize,
+        /// Start PostgreSQL (Debian's package), and let it add up the same events in turns
+        #[arg(long)]
+        postgresql: bool,
+        /// A Python virtual environment with duckdb and pytz, which adds up the same events in Parquet
+        #[arg(long, value_name = "DIR", requires = "postgresql")]
+        duckdb_venv: Option<PathBuf>,
+    },
+    /// Write the last record of each figure into a document
+    Report {
+        /// What `--record` wrote
+        #[arg(long, value_name = "FILE", default_value = "docs/benchmarks.jsonl")]
+        history: PathBuf,
+        /// What shows it
+        #[arg(long, value_name = "FILE", default_value = "docs/benchmarks.md")]
+        document: PathBuf,
     },
     /// Bytes on disk for each event, of a closed store
     Size {
@@ -157,6 +205,45 @@ enum Figure {
         /// A folder `filled` that an earlier one with these sizes left behind (`--keep`)
         #[arg(long, value_name = "DIR")]
         filled: Option<PathBuf>,
+        /// Prices with trials, maximums and discounts
+        #[arg(long)]
+        all_prices: bool,
+    },
+    /// Time of each page at the server, on a ledger with many instances and invoices
+    Pages {
+        /// Customers, each of whom has instances and an invoice
+        #[arg(long, default_value_t = 10_000)]
+        customers: u64,
+        /// Instances of all customers
+        #[arg(long, default_value_t = 100_000)]
+        instances: u64,
+        /// Usage events in the log
+        #[arg(long, default_value_t = 1_000_000)]
+        events: u64,
+        /// How often each page is asked for
+        #[arg(long, default_value_t = 100)]
+        times: usize,
+        /// A folder `filled` that an earlier one with these sizes left behind (`--keep`)
+        #[arg(long, value_name = "DIR")]
+        filled: Option<PathBuf>,
+    },
+    /// Allocation, start, lists and memory of a master of a large cloud
+    Scale {
+        /// Customers, whose instances these are
+        #[arg(long, default_value_t = 100_000)]
+        customers: u64,
+        /// Computers, open to all
+        #[arg(long, default_value_t = 100_000)]
+        computers: u64,
+        /// Partitions of each computer
+        #[arg(long, default_value_t = 11)]
+        partitions: u64,
+        /// Instances, each allocated by the master
+        #[arg(long, default_value_t = 1_000_000)]
+        instances: u64,
+        /// How often each thing is asked for
+        #[arg(long, default_value_t = 200)]
+        times: usize,
     },
     /// Memory and time to start with many usage events
     Memory {
@@ -168,6 +255,9 @@ enum Figure {
 
 fn main() -> anyhow::Result<()> {
     let Cli { setting, figure } = Cli::parse();
+    if let Figure::Report { history, document } = &figure {
+        return record::report(history, document);
+    }
     ensure!(
         setting.binary.is_file(),
         "there is no {}; cargo build --profile figures",
@@ -176,9 +266,16 @@ fn main() -> anyhow::Result<()> {
     measure::print_machine()?;
     match figure {
         Figure::Append { events, runs } => append::append(&setting, events, runs),
-        Figure::Ingest { events, runs, clients, batch, backups } => {
+        Figure::Ingest { events, runs, clients, batch, backups, postgresql } => {
             let size = ingest::Size { events, runs, clients, batch };
-            if backups { ingest::beside_backups(&setting, &size) } else { ingest::ingest(&setting, &size) }
+            if backups {
+                ingest::beside_backups(&setting, &size)
+            } else {
+                ingest::ingest(&setting, &size, postgresql)
+            }
+        }
+        Figure::Stream { events, runs, clients, batch, readers, path } => {
+            stream::stream(&setting, &ingest::Size { events, runs, clients, batch }, readers, &path)
         }
         Figure::Slap { slapos_venv, new, seconds, runs } => {
             slap::slap(&setting, slapos_venv.as_deref(), slap::Size { new, seconds, runs })
@@ -186,12 +283,22 @@ fn main() -> anyhow::Result<()> {
         Figure::Identities { events, new, seconds, runs } => {
             identities::identities(&setting, slap::Size { new, seconds, runs }, events)
         }
-        Figure::Invoices { customers, instances, events, runs, filled } => {
+        Figure::Invoices { customers, instances, events, runs, filled, all_prices } => {
             let size = tenants::Size { customers, instances, events };
-            invoices::invoices(&setting, size, runs, filled)
+            invoices::invoices(&setting, size, (runs, all_prices), filled)
         }
-        Figure::Rebuild { events, runs } => stored::rebuild(&setting, events, runs),
+        Figure::Rebuild { events, runs, postgresql, duckdb_venv } => {
+            stored::rebuild(&setting, events, runs, postgresql, duckdb_venv.as_deref())
+        }
+        // It measures nothing, and was done above.
+        Figure::Report { .. } => Ok(()),
         Figure::Size { events } => stored::size(&setting, events),
+        Figure::Pages { customers, instances, events, times, filled } => {
+            pages::pages(&setting, tenants::Size { customers, instances, events }, times, filled)
+        }
+        Figure::Scale { customers, computers, partitions, instances, times } => {
+            scale::scale(&setting, tenants::Scale { customers, computers, partitions, instances }, times)
+        }
         Figure::Memory { events } => memory::memory(&setting, events),
     }
 }

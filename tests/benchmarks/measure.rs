@@ -85,20 +85,25 @@ pub(crate) fn bytes_under(path: &Path) -> anyhow::Result<(u64, u64)> {
     Ok(sum)
 }
 
-/// Cores, memory, kernel, and how busy it is already.
+/// Prints cores, memory, kernel, and how busy it is already.
 pub(crate) fn print_machine() -> anyhow::Result<()> {
+    println!("{}", machine()?);
+    Ok(())
+}
+
+/// Cores, memory, kernel, and how busy it is already.
+pub(crate) fn machine() -> anyhow::Result<String> {
     let read = |path: &str| std::fs::read_to_string(path).with_context(|| format!("read {path}"));
     let cpu = read("/proc/cpuinfo")?;
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
     let memory = read("/proc/meminfo")?;
     let kib = memory.lines().find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next());
     let gib = kib.and_then(|kib| kib.parse::<u64>().ok()).unwrap_or_default() / 1024 / 1024;
-    println!(
+    Ok(format!(
         "{} x {}, {gib} GiB, Linux {}, load before {}",
         std::thread::available_parallelism()?,
         model.map_or("unknown", |(_, model)| model.trim()),
         read("/proc/sys/kernel/osrelease")?.trim(),
         read("/proc/loadavg")?.split(' ').take(3).collect::<Vec<_>>().join(" "),
-    );
-    Ok(())
+    ))
 }

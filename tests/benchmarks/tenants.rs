@@ -4,13 +4,17 @@
 //! computer being one command), but without HTTP: no route can register ten thousand customers yet, and how fast posts
 //! are taken in is another figure. The program opens the folder afterwards as any other.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
-use slapledger_core::domain::computer::{ConfigureComputer, Offer, RegisterComputer};
+use slapledger_core::domain::computer::{
+    AllocationScope, ConfigureComputer, DescribeComputer, Offer, RegisterComputer, SetAllocationScope,
+};
 use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::{CommandId, ComputerId, PartitionId, PartyId, ProjectId, Sequence};
 use slapledger_core::domain::instance::{RequestInstance, RequestedState, Requester, WithoutRoom};
@@ -22,7 +26,7 @@ use slapledger_core::domain::usage::{RecordUsage, Revision, SeenIndex, UsageId, 
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::fingerprints::TieredIndex;
 use slapledger_core::keyring::{self, KeyRing};
-use slapledger_core::ledger::{Clock, Ledger, NoIndex, Options, Submission};
+use slapledger_core::ledger::{Clock, Ledger, LedgerOptions, NoIndex, Submission};
 use slapledger_core::log::envelope::{Actor, Meta, RULES_VERSION};
 use slapledger_core::log::sled_store::SledStore;
 use slapledger_core::log::store::EventStore;
@@ -59,13 +63,13 @@ pub(crate) struct Size {
 
 /// Fills a new data folder.
 pub(crate) fn fill(data: &Path, seed: u64, size: Size) -> anyhow::Result<()> {
-    let book = Bookkeeper::open(data, seed)?;
+    let book = Bookkeeper::open(data, seed, Mode::Proxy)?;
     let size = Size { instances: size.instances.max(1), ..size };
     book.clock.set("2026-09-20T00:00:00Z")?;
     book.seller()?;
     book.all(size.customers, |n, random| book.customer(n, random))?;
     let computers = size.instances.div_ceil(PARTITIONS);
-    book.all(computers, |n, _| book.computer(n))?;
+    book.all(computers, |n, _| book.computer(n, PARTITIONS))?;
     book.all(size.instances, |n, random| book.instance(n, size.customers, random))?;
     book.clock.set("2026-11-05T00:00:00Z")?;
     // Each report of a computer is about the same hours of all its instances.
@@ -85,6 +89,46 @@ pub(crate) fn fill(data: &Path, seed: u64, size: Size) -> anyhow::Result<()> {
     })?;
     ensure!(left.load(Ordering::Relaxed) == 0, "there is less room in the month than events");
     Ok(book.ledger.shut_down()?)
+}
+
+/// How large the cloud of a master is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scale {
+    pub(crate) customers: u64,
+    pub(crate) computers: u64,
+    pub(crate) partitions: u64,
+    pub(crate) instances: u64,
+}
+
+/// Fills the data folder of a new master: its computers are open to everybody, in one region in ten, and the master allocates
+/// each instance. Returns how long all requests took.
+pub(crate) fn fill_master(data: &Path, seed: u64, scale: Scale) -> anyhow::Result<Duration> {
+    let Scale { customers, computers, partitions, instances } = scale;
+    // It is made again as it is opened.
+    std::fs::remove_dir_all(data.join("index")).or_else(absent)?;
+    let book = Bookkeeper::open(data, seed, Mode::Serve)?;
+    book.clock.set("2026-10-01T00:00:00Z")?;
+    book.all(customers, |n, random| book.customer(n, random))?;
+    book.all(computers, |n, random| {
+        book.computer(n, partitions)?;
+        let id = ComputerId::new(&computer(n))?;
+        let (scope, software) = (AllocationScope::Open, BTreeSet::new());
+        let open = SetAllocationScope { computer: id.clone(), scope, software, capacity: None };
+        book.submit(Command::SetAllocationScope(open), random)?;
+        let region = [("region".into(), format!("region-{}", n % 10).into())];
+        let described = DescribeComputer { computer: id, title: None, attributes: region.into() };
+        book.submit(Command::DescribeComputer(described), random)?;
+        Ok(())
+    })?;
+    let began = Instant::now();
+    book.all(instances, |n, random| book.request(n, customers, None, random))?;
+    let took = began.elapsed();
+    book.ledger.shut_down()?;
+    Ok(took)
+}
+
+fn absent(error: std::io::Error) -> std::io::Result<()> {
+    if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
 /// The one who writes it all down.
@@ -114,10 +158,10 @@ impl Clock for ByHand {
 
 impl Bookkeeper {
     /// As the program opens a folder, but for the views.
-    fn open(data: &Path, seed: u64) -> anyhow::Result<Self> {
+    fn open(data: &Path, seed: u64, mode: Mode) -> anyhow::Result<Self> {
         std::fs::create_dir_all(data)?;
         let store: Arc<dyn EventStore> = Arc::new(SledStore::open(&data.join("log"))?);
-        let keys = KeyRing::open(&data.join("keys"), &keyring::Options::default())?;
+        let keys = KeyRing::open(&data.join("keys"), &keyring::KeyRingOptions::default())?;
         let (index, key) = (data.join("index"), keys.fingerprint_key());
         let index_at = move |at: Sequence| {
             let new = (at == Sequence::ZERO).then(|| TieredIndex::create(&index, key)).transpose();
@@ -125,8 +169,8 @@ impl Bookkeeper {
             new.map(|index| Box::new(index) as Box<dyn SeenIndex>).ok_or(NoIndex::Absent)
         };
         let clock = Arc::new(ByHand(AtomicU64::new(0)));
-        let options = Options {
-            mode: Mode::Proxy,
+        let options = LedgerOptions {
+            mode,
             new_ledger: Random::new(seed).sixteen(),
             key_ring: keys.id(),
             program: format!("benchmarks {}", env!("CARGO_PKG_VERSION")),
@@ -202,7 +246,7 @@ impl Bookkeeper {
         }
     }
 
-    fn computer(&self, n: u64) -> anyhow::Result<()> {
+    fn computer(&self, n: u64, partitions: u64) -> anyhow::Result<()> {
         let mut random = Random::new(self.seed ^ n);
         let id = ComputerId::new(&computer(n))?;
         let register =
@@ -221,7 +265,7 @@ impl Bookkeeper {
             computer: id,
             address: "10.0.0.1".into(),
             netmask: "255.0.0.0".into(),
-            offers: (0..PARTITIONS).map(offer).collect::<anyhow::Result<_>>()?,
+            offers: (0..partitions).map(offer).collect::<anyhow::Result<_>>()?,
             owner_if_new: None,
         };
         self.submit(Command::ConfigureComputer(configure), &mut random)?;
@@ -229,6 +273,17 @@ impl Bookkeeper {
     }
 
     fn instance(&self, n: u64, customers: u64, random: &mut Random) -> anyhow::Result<()> {
+        self.request(n, customers, Some(ComputerId::new(&computer(n / PARTITIONS))?), random)
+    }
+
+    /// On a computer, or wherever there is room.
+    fn request(
+        &self,
+        n: u64,
+        customers: u64,
+        default_computer: Option<ComputerId>,
+        random: &mut Random,
+    ) -> anyhow::Result<()> {
         let parameters = self.keys.seal(self.keys.fresh()?, br#"{"size": "small"}"#)?;
         let command = RequestInstance {
             requester: Requester::Party(PartyId(2 + n % customers.max(1))),
@@ -240,11 +295,11 @@ impl Bookkeeper {
             filter: Vec::new(),
             state: Some(RequestedState::Started),
             shared: false,
-            default_computer: Some(ComputerId::new(&computer(n / PARTITIONS))?),
+            default_computer,
             without_room: WithoutRoom::Refuse,
         };
         match self.submit(Command::RequestInstance(command), random)? {
-            Answer::Instance { .. } => Ok(()),
+            Answer::Instance { allocated: true, .. } => Ok(()),
             other => bail!("a request was answered {other:?}"),
         }
     }

@@ -79,7 +79,22 @@ WRONG_RATES = [
     {**FEE, "price": ".5"},
     {**FEE, "price": "1000000000"},
     {**FEE, "price": "0.0000000001"},
-    {**FEE, "every": "week"},
+    {**FEE, "every": "fortnight"},
+    {**FEE, "per": "seller"},
+    {**FEE, "proration": "none"},
+    {**FEE, "anchor": "birthday"},
+    {**FEE, "every": "day", "anchor": "anniversary"},
+    {**FEE, "when": "advance", "per": "customer"},
+    {**FEE, "when": "advance", "proration": "whole"},
+    {**FEE, "when": "advance", "anchor": "2026-01-31"},
+    {**FEE, "owed": "always"},
+    rate("base_fee", price="1"),
+    rate("base_fee", price="1", every="month", when="arrears"),
+    rate("base_fee", price="1", every="month", per="customer"),
+    rate("base_fee", price="1", every="month", owed="always"),
+    rate("base_fee", price="1", every="month", match={"region": "eu"}),
+    rate("base_fee", price="1", every="hour", anchor="2026-01-31"),
+    rate("base_fee", price="1", every="month", owed="always", anchor="anniversary", match={"customer": "PARTY-2"}),
     {**FEE, "every": "year", "when": "advance"},
     {**FEE, "item": "a\u0007"},
     {**FEE, "resource": MEMORY},
@@ -119,6 +134,27 @@ WRONG_RATES = [
     rate("minimum"),
     rate("minimum", price="1", of="usage", resource=MEMORY),
     rate("minimum", price="1", match={"customer": "PARTY-2", "instance_type": "testing"}),
+    rate("maximum", price="1"),
+    rate("maximum", price="1", per="line", of="usage", resource=MEMORY),
+    rate("maximum", price="1", per="book"),
+    rate("maximum", price="1", per="customer", match={"instance_type": "testing"}),
+    rate("discount"),
+    rate("discount", percent="0"),
+    rate("discount", percent="100.1"),
+    rate("discount", percent="5", amount="1"),
+    rate("discount", amount="0.00"),
+    rate("discount", percent="5", months=0),
+    rate("discount", percent="5", invoices=0),
+    rate("discount", percent="5", order="1"),
+    rate("discount", percent="5", until="2027-01-01"),
+    rate("discount", percent="5", code=""),
+    rate("discount", percent="5", match={"region": "eu"}),
+    {**FEE, "trial": {}},
+    {**FEE, "trial": {"days": 0}},
+    {**FEE, "trial": {"days": 14, "quantity": "1"}},
+    {**FEE, "trial": {"quantity": "1"}},
+    rate("per_unit", resource=MEMORY, price="1", trial={"quantity": "0"}),
+    rate("minimum", price="1", trial={"days": 1}),
 ]
 WRONG_RESOURCES = [
     {},
@@ -127,6 +163,8 @@ WRONG_RESOURCES = [
     {**P95, "meter": "sum"},
     {**P95, "meter": "median"},
     {**P95, "unit": ""},
+    {**P95, "carry_over": "yes"},
+    {**USER, "carry_over": True},
     {**P95, "unit": "a\u0000"},
     {**P95, "unit": "x" * 101},
     {**P95, "percent": 0},
@@ -191,6 +229,10 @@ RIGHT = [
     (["rates", -1], rate("percentage", percent="1000.000", of="recurring")),
     (["rates", -1], rate("percentage", percent="0.000000001", of="recurring", match={"customer": "PARTY-7"})),
     (["rates", -1], rate("minimum", price="1", resource=MEMORY)),
+    (["rates", -1], rate("maximum", price="1", per="instance", match={"computer": "COMP-7", "region": "eu"})),
+    (["rates", -1], rate("discount", item="new", percent="100.0", months=65535, invoices=1, code="A", order=9)),
+    (["rates", -1], {**FEE, "item": "new", "trial": {"days": 14}}),
+    (["rates", -1], rate("per_unit", resource=MEMORY, price="1", match={"region": "eu"}, trial={"quantity": "0.5"})),
     (["rates", -1], rate("per_unit", resource=MEMORY, price="999999999.999999999", match={"region": "eu"})),
     (["resources", -1], {**P95, "resource": "service_module/licences", "sample_minutes": 1440, "percent": 1}),
 ]
@@ -247,7 +289,8 @@ class Schema(unittest.TestCase):
                 self.assertIsNone(check(whole))
 
     def test_the_check_names_file_and_place(self):
-        told = check(changed(self.everything, ["rates", -1, "price"], "x"))
+        priced = max(n for n, rate in enumerate(self.everything["rates"]) if "price" in rate)
+        told = check(changed(self.everything, ["rates", priced, "price"], "x"))
         self.assertRegex(told, r"book\.toml: line \d+, column \d+: rates\[\d+\]\.price must be a decimal number")
 
 

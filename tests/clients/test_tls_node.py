@@ -176,7 +176,7 @@ class Life(UsersTestCase):
                                    computer_partition_reference="slappart0"), 403)
         self.assertStatus(asks.post_form("useComputer", computer_id=node.computer, use_string="<journal/>"), 403)
 
-        # Usage is that of whoever is in the partition.
+        # Usage is that of the instance in the partition.
         report = f"<consumption>{movement(REQUESTS, 'whatever', '5')}</consumption>"
         node.write("slappart0/var/xml_report/by-hand.xml", report)
         node.slapos("report")

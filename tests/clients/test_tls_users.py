@@ -260,7 +260,7 @@ class Strangers(UsersTestCase):
         self.assertRefused("Couldn't connect to the server.", self.shows(early))
 
     def test_of_this_authority_but_never_issued(self):
-        """Whoever has stolen the key of the authority is still nobody: what counts is what was written down."""
+        """Anyone who has stolen the key of the authority is still nobody: what counts is what was written down."""
         forgery = forged(self.server.folder / "forged", self.ours)
         self.assertRefused("401 Client Error: Unauthorized", self.shows(forgery))
         answer = self.assertStatus(Visitor(self.server, forgery).get("getHateoasUrl"), 401)

@@ -8,13 +8,14 @@ type Kind = Line["kind"];
 // Every member of the type, and no other: a new one is an error here until it is read below.
 const members: Record<keyof Line, true> = {
     n: true, kind: true, resource: true, charge: true, instance: true, dimensions: true, description: true, period: true,
-    quantity: true, unit: true, unit_price: true, steps: true, amount: true, residue: true, price_book: true, rate: true,
-    tax: true, events: true, cites: true,
+    local_period: true, quantity: true, unit: true, unit_price: true, steps: true, amount: true, residue: true, price_book: true, rate: true,
+    price_override: true, net: true, reduces: true, tax: true, events: true, cites: true,
 };
 
 // Every kind, and no other.
 const kinds: Record<Kind, true> = {
-    recurring: true, usage: true, advance: true, percentage: true, minimum: true, adjustment: true, one_off: true,
+    recurring: true, usage: true, advance: true, percentage: true, minimum: true, adjustment: true, one_off: true, correction: true,
+    discount: true, maximum: true,
 };
 
 function read(line: Line): void {
@@ -26,6 +27,7 @@ function read(line: Line): void {
     const dimensions: { [key: string]: string } | undefined = line.dimensions;
     const description: string = line.description;
     const start: string = line.period.start, stop: string = line.period.stop;
+    const local_period: string = line.local_period;
     const quantity: string = line.quantity;
     const unit: string = line.unit;
     const unit_price: string | null = line.unit_price;
@@ -35,15 +37,16 @@ function read(line: Line): void {
         void [of, price, flat, up_to];
     }
     const amount: string = line.amount;
-    const residue: string = line.residue;
+    const residue: string = line.residue, net: string | null | undefined = line.net;
+    const reduces: "all" | { fee: string } | { resource: string } | null | undefined = line.reduces;
     const book: string | undefined = line.price_book?.name, version: number | undefined = line.price_book?.version;
-    const rate: number | null | undefined = line.rate;
+    const rate: number | null | undefined = line.rate, price_override: string | null | undefined = line.price_override;
     const category: "O" | "S" | "Z" | "E" | "AE" | "K" | "G" = line.tax.category, percent: string = line.tax.rate;
     const count: number = line.events.count, first: number = line.events.first_sequence;
     const last: number = line.events.last_sequence, digest: string = line.events.digest;
     const cited: string | undefined = line.cites?.invoice, of_line: number | undefined = line.cites?.line;
-    void [n, kind, resource, charge, instance, dimensions, description, start, stop, quantity, unit, unit_price, amount,
-        residue, book, version, rate, category, percent, count, first, last, digest, cited, of_line];
+    void [n, kind, resource, charge, instance, dimensions, description, start, stop, local_period, quantity, unit, unit_price,
+        amount, residue, net, reduces, book, version, rate, price_override, category, percent, count, first, last, digest, cited, of_line];
 }
 
 lines.forEach(read);

@@ -20,7 +20,7 @@ from client import models  # noqa: E402
 from client.api.invoices import list_invoices, preview_invoices, show_invoice  # noqa: E402
 from client.types import Unset  # noqa: E402
 
-PERIOD = "2026-11-01/2026-12-01"
+PERIOD = "2026-11-15/2026-12-01"
 faults = []
 
 

@@ -25,7 +25,7 @@ from demo import Demo
 
 NODE_MODULES = pathlib.Path(os.environ["GENERATED_NODE"]) / "node_modules"
 RUN_TIMEOUT_SECONDS = 120
-PERIOD = "2026-11-01/2026-12-01"
+PERIOD = "2026-11-15/2026-12-01"
 # Bodies in these types are for other programs; the JSON beside them is what a generated client sends.
 OTHER_BODIES = {"application/xml", "application/toml", "application/x-ndjson", "text/xml"}
 # Every kind of line that prices can make; the demo's own have monthly fees and usage.
@@ -34,6 +34,8 @@ RATES = [
     {"kind": "graduated", "resource": "traffic", "tiers": [{"up_to": "10", "price": "1"}, {"price": "0.5", "flat": "2"}]},
     {"kind": "percentage", "percent": "10", "of": "all"},
     {"kind": "minimum", "price": "1000", "of": "all"},
+    {"kind": "discount", "percent": "5"},
+    {"kind": "maximum", "price": "2", "resource": "traffic", "per": "instance"},
 ]
 TRAFFIC = {"resource": "traffic", "kind": "counter", "meter": "sum", "unit": "GB", "group_by": ["zone"]}
 
@@ -46,8 +48,14 @@ def play(demo):
     book["resources"].append(TRAFFIC)
     book["rates"] += RATES
     demo.call("POST", "/v1/price-books?retroactive=true", book)
+    demo.call("POST", "/v1/price-books?retroactive=true", {
+        "name": "inclusive", "currency": "USD", "valid_from": "2026-11-15T00:00:00Z", "tax": "inclusive",
+        "rates": [{"kind": "recurring", "every": "month", "when": "arrears", "price": "12"}]})
     invoice = demo.get("/v1/invoices?limit=1")["items"][0]
     payer, instance = invoice["buyer"]["party"], invoice["lines"][0]["instance"]
+    demo.call("POST", "/v1/price-books/standard/overrides", {
+        "customer": payer, "valid_from": "2026-11-20T00:00:00Z",
+        "rate": {"kind": "recurring", "every": "month", "when": "arrears", "price": "7"}})
     demo.call("POST", "/v1/charges", {"customer": payer, "currency": "EUR", "amount": "5.00", "description": "setup"})
 
     def event(name, start, stop, resource, quantity, **more):
@@ -63,8 +71,14 @@ def play(demo):
     assert reported["accepted"] == 2, reported
     note = demo.call("POST", f"/v1/invoices/{invoice['id']}/credit", {"reason": "outage", "lines": [{"n": 1}]})
     assert note["document"] == "credit_note", note
+    # Half of November has the adjustment; a correction of its line and of the adjustment together is on the next draft.
+    demo.call("POST", "/v1/invoice-runs", {"period": {"start": "2026-11-01", "stop": "2026-11-15"}, "finalise": True,
+                                           "price_book": "standard"})
+    lines = [line for document in demo.get("/v1/invoices?limit=1000")["items"] for line in document["lines"]]
+    cited = next(line["cites"] for line in lines if line["kind"] == "adjustment" and line["cites"]["line"])
+    demo.call("POST", f"/v1/invoices/{cited['invoice']}/lines/{cited['line']}/correct", {"amount": "0.00", "reason": "a gift"})
     documents = demo.get("/v1/invoices?limit=1000")["items"]
-    for name in ("standard",):
+    for name in ("standard", "inclusive"):
         drafts = demo.get(f"/v1/invoice-drafts?period={PERIOD}&price_book={name}&limit=1000")["items"]
         documents += [item["draft"] for item in drafts if item.get("draft")]
     return [line for document in documents for line in document["lines"]]

@@ -19,15 +19,18 @@ import random
 import re
 import sys
 import tempfile
+import time
 import traceback
 import urllib.parse
 from decimal import Decimal
+from fractions import Fraction
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path += [str(ROOT / "tests" / "oracle"), str(ROOT / "tests" / "clients")]
 
 import features  # noqa: E402
 import peers  # noqa: E402
+import zones  # noqa: E402
 from play import play  # noqa: E402
 from scenario import BEGIN, Scenario  # noqa: E402
 from server import Server  # noqa: E402
@@ -122,7 +125,42 @@ def last_digit(amount):
 
 # Where lines of a document earn.
 EARNED = {"recurring": "Recurring", "advance": "Recurring", "percentage": "Percentage", "minimum": "Minimum",
-          "adjustment": "Adjustments", "one_off": "OneOff"}
+          "discount": "Discounts", "maximum": "Maximum", "adjustment": "Adjustments", "one_off": "OneOff",
+          "correction": "OneOff"}
+
+
+# The income accounts in the order of the chart of accounts; those of usage are in the order of their resources.
+CHART = ("Recurring", "Usage", "Percentage", "Minimum", "Discounts", "Maximum", "Adjustments", "OneOff")
+
+
+def kind_of(line):
+    """The income account of a line."""
+    return f"Usage:{line['resource']}" if line["kind"] == "usage" else EARNED[line["kind"]]
+
+
+def tax_within(document):
+    """What of the tax that the lines of a document contain is of each income account: that of each category and rate is
+    divided among them in the order of the chart, each boundary rounded half away from zero to the minor unit."""
+    for tax in document["tax"]:
+        sums = collections.defaultdict(Decimal)
+        for line in document["lines"]:
+            if (line["tax"]["category"], line["tax"]["rate"]) == (tax["category"], tax["rate"]):
+                sums[kind_of(line)] += Decimal(line["amount"])
+        whole, amount = sum(sums.values()), Decimal(tax["amount"])
+        digits = Decimal(1).scaleb(amount.as_tuple().exponent)
+        so_far = before = Decimal(0)
+        for kind in sorted(sums, key=lambda kind: (CHART.index(kind.partition(":")[0]), kind)) if whole else ():
+            so_far += sums[kind]
+            until = Decimal(half_up(Fraction(amount) * Fraction(so_far) / Fraction(whole), digits))
+            yield kind, until - before
+            before = until
+
+
+def half_up(exact, step):
+    """A fraction rounded to a step, half away from zero."""
+    units = abs(exact) / Fraction(step)
+    rounded = (2 * units + 1) // 2
+    return step * int(rounded) * (-1 if exact < 0 else 1)
 
 
 def from_documents(documents):
@@ -141,10 +179,16 @@ def from_documents(documents):
             add(f"Liabilities:Tax:{tax['category']}:{tax['rate']}", -Decimal(tax["amount"]))
         add("Income:Rounding", -Decimal(document["rounding"]))
         for line in document["lines"]:
-            kind = f"Usage:{line['resource']}" if line["kind"] == "usage" else EARNED[line["kind"]]
-            add(f"Income:{kind}", Decimal(line["residue"]) - Decimal(line["amount"]))
+            add(f"Income:{kind_of(line)}", Decimal(line["residue"]) - Decimal(line["amount"]))
             add("Income:Rounding", -Decimal(line["residue"]))
+        if document.get("price_tax") == "inclusive":
+            for kind, tax in tax_within(document):
+                add(f"Income:{kind}", tax)
     return {key: value for key, value in found.items() if value}
+
+
+# Prepaid credit is in no document as a whole: its grant, its rest, and what of it expired.
+OF_CREDIT = ("Assets:Clearing", "Liabilities:Prepaid:", "Expenses:Promotions", "Income:Breakage")
 
 
 class Checks:
@@ -159,10 +203,10 @@ class Checks:
         print(f"{'FAILED' if wrong else 'ok':>7}  {name}" + (f"\n{wrong}" if wrong else ""), flush=True)
 
     def documents(self, books):
-        """The books say what the documents say, while nothing is closed. Prepaid credit is in no document as a whole."""
+        """The books say what the documents say, while nothing is closed."""
         expected = from_documents(books.items("v1/invoices", state="final"))
         found = {(account, currency): sum for (account, currency), sum in books.trial_balance().items()
-                 if account != "Assets:Clearing" and not account.startswith("Liabilities:Prepaid:")}
+                 if not account.startswith(OF_CREDIT)}
         wrong = sorted(set(expected.items()) ^ set(found.items()))
         self.check(f"{books.name}: {len(expected)} balances are those of the documents",
                    f"    only one of them has {wrong[:4]}" if wrong else None)
@@ -239,10 +283,25 @@ def random_month(seed, binary, wanted):
     try:
         play(Scenario(seed, wanted), wire)
         in_another_currency(wire)
+        wait_for_expiry(wire)
         return wire
     except BaseException:
         wire.__exit__()
         raise
+
+
+def wait_for_expiry(wire):
+    """Waits until the rest of each credit that has expired is in the books: the server records it within a second."""
+    deadline = time.monotonic() + 30
+    while any(Decimal(credit["left"]) for credit in wire.items("/v1/credits") if has_expired(credit, wire)):
+        if time.monotonic() > deadline:
+            raise RuntimeError("credit that has expired is not recorded")
+        time.sleep(0.05)
+
+
+def has_expired(credit, wire):
+    now = wire.server.clock_path.read_text().strip()
+    return "expires_at" in credit and zones.instant(credit["expires_at"]) <= zones.instant(now)
 
 
 def close(wire):

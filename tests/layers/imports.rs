@@ -20,23 +20,32 @@ pub(crate) struct Import {
     pub(crate) name: String,
 }
 
-/// All imports between the modules of a crate whose sources are in this folder.
-pub(crate) fn read(sources: &Path) -> Vec<Import> {
+/// What is read of the sources of a crate.
+pub(crate) struct Sources {
+    pub(crate) imports: Vec<Import>,
+    /// The types that are defined, and where.
+    pub(crate) types: Vec<(String, PathBuf)>,
+}
+
+/// All imports between the modules of a crate whose sources are in this folder, and the types they define.
+pub(crate) fn read(sources: &Path) -> Sources {
     let mut files = BTreeMap::new();
     find(sources, &mut Vec::new(), &mut files);
     let mut tests = BTreeSet::new();
-    let mut paths = BTreeMap::new();
+    let mut readers = BTreeMap::new();
     for (module, file) in &files {
         let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-        let mut reader = Reader { words: words(&text), at: 0, paths: Vec::new(), tests: Vec::new() };
+        let mut reader = Reader { words: words(&text), ..Reader::default() };
         reader.read();
-        tests.extend(reader.tests.into_iter().map(|name| child(module, name)));
-        paths.insert(module.clone(), reader.paths);
+        tests.extend(reader.tests.iter().map(|name| child(module, name.clone())));
+        readers.insert(module.clone(), reader);
     }
     let is_test = |module: &[String]| tests.iter().any(|test| module.starts_with(test));
     let mut imports = BTreeSet::new();
-    for (from, paths) in paths.iter().filter(|(module, _)| !is_test(module)) {
-        for path in paths {
+    let mut types = Vec::new();
+    for (from, reader) in readers.iter().filter(|(module, _)| !is_test(module)) {
+        types.extend(reader.types.iter().map(|name| (name.clone(), files[from].clone())));
+        for path in &reader.paths {
             let Some(target) = absolute(from, path, &files) else { continue };
             let known = (0..=target.len()).rev().find(|length| files.contains_key(&target[..*length]));
             let Some(length) = known else { continue };
@@ -53,7 +62,7 @@ pub(crate) fn read(sources: &Path) -> Vec<Import> {
             });
         }
     }
-    imports.into_iter().collect()
+    Sources { imports: imports.into_iter().collect(), types }
 }
 
 fn child(module: &[String], name: String) -> Module {
@@ -171,6 +180,7 @@ fn raw_end(chars: &[char], begin: usize) -> Option<usize> {
 }
 
 /// Reads the words of a source from left to right.
+#[derive(Default)]
 struct Reader {
     words: Vec<String>,
     at: usize,
@@ -178,6 +188,8 @@ struct Reader {
     paths: Vec<Vec<String>>,
     /// The modules that are compiled for tests alone.
     tests: Vec<String>,
+    /// The types that are defined.
+    types: Vec<String>,
 }
 
 impl Reader {
@@ -190,7 +202,20 @@ impl Reader {
     }
 
     fn read(&mut self) {
+        let mut depth = 0_usize;
         while self.at < self.words.len() {
+            match self.word(0) {
+                "{" => depth += 1,
+                "}" => depth = depth.saturating_sub(1),
+                // Inside braces `type` names a type of a trait.
+                "struct" | "enum" | "trait" | "union" | "type"
+                    if (depth == 0 || self.word(0) != "type")
+                        && self.word(1).starts_with(|c: char| c.is_ascii_uppercase()) =>
+                {
+                    self.types.push(self.word(1).to_owned());
+                }
+                _ => {}
+            }
             if self.is_next(&["#", "[", "cfg", "(", "test", ")", "]"]) {
                 self.at += 7;
                 self.pass_item();

@@ -20,6 +20,7 @@ install_packages() {
     need python3-dev python3 -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'
     need nodejs command -v node
     need npm command -v npm
+    need chromium command -v chromium
     need util-linux command -v setpriv
     need mount command -v mount
     need e2fsprogs command -v mkfs.ext4
@@ -27,6 +28,8 @@ install_packages() {
     need passwd command -v useradd
     need hledger command -v hledger
     need ledger command -v ledger
+    need golang-go command -v go
+    need golang-golang-x-mod-dev test -d /usr/share/gocode/src/golang.org/x/mod/sumdb
     need adduser command -v adduser
     need dpkg-dev command -v dpkg-shlibdeps
     need systemd command -v systemd-analyze
@@ -52,8 +55,8 @@ CARGO_DEB=3.6.3
 prepare_cargo_deb() {
     local tools=$PWD/tests/.cache/cargo-deb-$CARGO_DEB
     if [ ! -x "$tools/bin/cargo-deb" ]; then
-        # Packages are made by xz of the system; its debug information is of no use.
-        CARGO_PROFILE_RELEASE_DEBUG=0 cargo install -q --locked --no-default-features --version "$CARGO_DEB" --root "$tools" cargo-deb
+        # Compiled fast: packages are made by xz of the system.
+        CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_DEBUG=0 cargo install -q --locked --no-default-features --version "$CARGO_DEB" --root "$tools" cargo-deb
     fi
     PATH=$tools/bin:$PATH
 }

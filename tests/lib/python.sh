@@ -78,6 +78,19 @@ prepare_generators() {
     touch "$GENERATED_NODE/.complete"
 }
 
+# prepare_pages_node: sets PAGES_NODE, with playwright-core, axe-core and html-validate.
+prepare_pages_node() {
+    local packages=tests/pages/package-lock.json
+    PAGES_NODE=$PWD/tests/.cache/pages-$({ cat "$packages"; node --version; } | sha256sum | cut -c1-12)
+    if [ -e "$PAGES_NODE/.complete" ]; then return; fi
+    echo "making $PAGES_NODE with node $(node --version)"
+    rm -rf "$PAGES_NODE"
+    mkdir -p "$PAGES_NODE"
+    cp tests/pages/package.json "$packages" "$PAGES_NODE"
+    (cd "$PAGES_NODE" && npm ci --silent --no-audit --no-fund --ignore-scripts)
+    touch "$PAGES_NODE/.complete"
+}
+
 # prepare_node: sets SLAPLEDGER_NODE_VENV and SLAPLEDGER_NODE_ACCOUNT, or SLAPLEDGER_NODE_MISSING with what is missing.
 prepare_node() {
     local python shared prefix

@@ -8,6 +8,7 @@ import hashlib
 import re
 
 from exact import digits_of, number, show
+from rating import override_of
 from zones import instant, text
 
 NEEDED = ("kind", "period", "quantity", "amount", "tax")
@@ -31,13 +32,26 @@ def served_key(line):
     period, cites = line["period"], cited(line)
     kind = "settled" if line["kind"] == "advance" and cites else line["kind"]
     return (kind, line.get("instance"), line.get("resource"), pairs(line.get("dimensions")), instant(period["start"]),
-            instant(period["stop"]), (line.get("price_book") or {}).get("version"), line.get("rate"), cites)
+            instant(period["stop"]), (line.get("price_book") or {}).get("version"), line.get("rate") or line.get("price_override"),
+            cites)
 
 
 def expected_key(line, served_rates):
     """The same of a line that was worked out; older servers do not show the number of the rate."""
     return (line.kind, line.instance, line.resource if line.kind == "usage" else None, pairs(line.dimensions), line.start, line.stop,
-            line.version, line.rate if served_rates else None, line.cites)
+            line.version, (override_of(line.rate) or line.rate) if served_rates else None, line.cites)
+
+
+def reduces(line):
+    """What a served line takes something off."""
+    shown = line.get("reduces")
+    if isinstance(shown, dict):
+        return next(iter(shown.items()))
+    return (shown,) if shown else ()
+
+
+def told(line):
+    return (line.reduces, *line.tax)
 
 
 def name_of(key):
@@ -90,14 +104,22 @@ def differences(document, served):
         if not candidates:
             found.append(f"{what}, amount {line['amount']}, should not be there")
             continue
-        same = [one for one in candidates if number(line["amount"]) == sign * one.amount]
-        expected = (same or candidates)[0]
+        # Lines of a discount or a maximum differ in what they take something off, and in its tax.
+        mine = [one for one in candidates if told(one) == (reduces(line), line["tax"]["category"], number(line["tax"]["rate"]))]
+        same = [one for one in mine or candidates if number(line["amount"]) == sign * one.amount]
+        expected = (same or mine or candidates)[0]
         candidates.remove(expected)
         expected.n = line["n"]
         line_differences(what, line, expected, sign, amount, check)
     for key, lines in waiting.items():
         found += [f"a line is missing: {name_of(key)}, quantity {show(one.quantity)}, amount {show(one.amount)}" for one in lines]
     found += order_differences(document)
+    if document.inclusive and not found:
+        # The shares are in the order of the lines as they stand.
+        document.lines.sort(key=lambda line: line.n or 0)
+        by_number = {line.n: net for line, net in zip(document.lines, document.nets)}
+        for line in served["lines"]:
+            amount(f"line {line['n']}: net", line.get("net"), by_number.get(line["n"], 0))
     totals(document, served, amount, check)
     return found
 
@@ -108,6 +130,7 @@ def line_differences(what, line, expected, sign, amount, check):
     if expected.unit:
         check(f"{what}: unit", line.get("unit"), expected.unit)
     amount(f"{what}: amount", line["amount"], expected.amount)
+    check(f"{what}: what it reduces", reduces(line), expected.reduces)
     if line.get("residue") is not None:
         check(f"{what}: residue", number(line["residue"]), sign * expected.residue)
     explained(what, line, expected, sign, check)
@@ -130,13 +153,13 @@ def explained(what, line, expected, sign, check):
     if expected.kind != "usage":
         if expected.unit_price is not None and shown is not None:
             check(f"{what}: unit price", shown, expected.unit_price)
-    elif line.get("steps") or len(expected.steps) > 1:
+    if expected.kind in ("recurring", "advance") or expected.kind == "usage" and (line.get("steps") or len(expected.steps) > 1):
         steps = [[show(number(step[name] or "0")) for name in ("quantity", "price", "flat")] for step in line.get("steps") or []]
         check(f"{what}: steps", steps,
               [[show(sign * step.quantity), show(step.price), show(step.flat)] for step in expected.steps])
         if len(expected.steps) > 1:
             check(f"{what}: unit price beside steps", shown, None)
-    else:
+    elif expected.kind == "usage":
         for step in expected.steps:
             check(f"{what}: unit price", shown, step.price)
             check(f"{what}: what is charged once", 0, step.flat)
@@ -149,12 +172,17 @@ def place(line):
         usage = line.kind == "usage"
         return 0, number_of_instance, usage, (line.resource if usage else line.item) or "", line.start, line.dimensions
     if line.kind == "usage":
-        return (1,)
-    if line.kind in ("percentage", "minimum"):
-        return 2, line.month, line.kind == "minimum", line.start
+        return 1, 1
+    if line.kind == "recurring" and not line.instance:
+        return 1, 2 if line.of else 0
+    if line.kind == "maximum" and line.instance:
+        return 2, line.month, 0, int(line.instance.rsplit("-", 1)[1])
+    steps = ("percentage", "discount", "maximum", "minimum")
+    if line.kind in steps:
+        return 2, line.month, steps.index(line.kind) + 1, line.start if line.kind == "percentage" else 0
     if line.kind in ("recurring", "settled"):
         return 3, int(line.instance.rsplit("-", 1)[1]), line.kind == "settled"
-    return ({"advance": 4, "adjustment": 5, "one_off": 6}[line.kind],)
+    return ({"advance": 4, "adjustment": 5, "one_off": 6, "correction": 6}[line.kind],)
 
 
 def order_differences(document):

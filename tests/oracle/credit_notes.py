@@ -8,7 +8,8 @@ import collections
 from fractions import Fraction
 
 from compare import spoken, spoken_pairs
-from exact import digits_of, half_up, number, show
+from exact import number, show
+from taxes import split
 
 
 def check_note(note, books):
@@ -28,9 +29,10 @@ def check_note(note, books):
     check("buyer", note["buyer"]["party"], original.customer)
     check("currency", note["currency"], original.currency)
     check("numbers of the lines", [line["n"] for line in note["lines"]], list(range(1, len(note["lines"]) + 1)))
-    books.noted.add(original.id)
-    bases = given_back(note, original, books, check)
-    net, tax = sum(bases.values(), Fraction(0)), taxes(original, bases, books)
+    sums = given_back(note, original, books, check)
+    tax = taxes(original, sums, books)
+    bases = {key: total - tax[key] if original.inclusive else total for key, total in sums.items()}
+    net = sum(bases.values(), Fraction(0))
     shown = {(entry["category"], number(entry["rate"])): entry for entry in note["tax"]}
     check("categories of tax", sorted(map(str, shown)), sorted(map(str, tax)))
     for key, entry in shown.items():
@@ -39,12 +41,17 @@ def check_note(note, books):
     total = net + sum(tax.values(), Fraction(0))
     check("net", number(note["net"]), net)
     check("total", number(note["total"]), total)
-    back = books.wallet.give_back(original.id, max(Fraction(0), total - books.due[original.id]))
+    back = books.lower([([original.id], total)], total, original)
     due = total - sum((amount for _, amount in back), Fraction(0))
-    books.due[original.id] -= due
     check("prepaid", spoken(note.get("prepaid", [])), spoken_pairs(back))
     check("due", number(note["due"]), due)
-    check("whether all is given back", note["cites"]["all"], books.is_void(original))
+    left = [books.left_of(original, line) for line in original.lines]
+    # A void leaves lines below zero, where the note would ask for money, to the next run.
+    void = not any(left) or note["cites"]["all"] and not net and all(one <= 0 for one in left)
+    if void:
+        books.void.add(original.id)
+        books.voided[original.id] = note["sequence"]
+    check("whether all is given back", note["cites"]["all"], void)
     return found
 
 
@@ -60,14 +67,15 @@ def given_back(note, original, books, check):
             continue
         amount, left = number(line["amount"]), books.left_of(original, cited)
         sign = 1 if cited.amount >= 0 else -1
-        if not 0 < sign * amount <= sign * left and (amount or cited.amount):
+        if not 0 < sign * amount <= sign * left and (amount or left):
             check(f"what {what} gives back of line {cited.n}", show(amount), f"at most the {show(left)} that is left")
-        # What rounding added goes back with the last of it.
-        check(f"{what}: residue", number(line["residue"]), cited.residue if amount == left else Fraction(0))
-        whole = amount == cited.amount
-        check(f"{what}: quantity", number(line["quantity"]), cited.quantity if whole else Fraction(sign))
+        # What remains of the residue goes back with the last of it.
+        residue = books.residue_of(original, cited) if amount == left else Fraction(0)
+        check(f"{what}: residue", number(line["residue"]), residue)
+        whole = (amount, residue) == (cited.amount, cited.residue)
+        check(f"{what}: quantity", number(line["quantity"]), cited.quantity if whole else Fraction(-1 if amount < 0 else 1))
         check(f"{what}: tax", (line["tax"]["category"], number(line["tax"]["rate"])), cited.tax)
-        books.given_back[original.id, cited.n] += amount
+        books.credit(original, cited, amount, residue)
         bases[cited.tax] += amount
     return bases
 
@@ -77,7 +85,7 @@ def taxes(original, bases, books):
     found = {}
     for key in bases:
         so_far = sum((books.given_back[original.id, line.n] for line in original.lines if line.tax == key), Fraction(0))
-        all_of_it = half_up(so_far * key[1] / 100, digits_of(original.currency))
+        all_of_it = split(key, so_far, original.currency, original.inclusive)[1]
         found[key] = all_of_it - books.taxed[original.id, key]
         books.taxed[original.id, key] = all_of_it
     return found

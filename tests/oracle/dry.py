@@ -14,7 +14,7 @@ class Log:
 
     def __init__(self, scenario):
         self.events, self.books, self.runs, self.known = [], {}, [], {"c0": {"id": "PARTY-1"}}
-        self.lives, self.usage = {}, {}
+        self.lives, self.usage, self.overrides = {}, {}, {}
         self.add(scenario.steps[0]["at"], "PartyRegistered", party="PARTY-1", time_zone="UTC")
         for step in scenario.steps:
             if "give_back" not in step:
@@ -38,15 +38,27 @@ class Log:
             self.add(at, "ComputerDescribed", computer=path[1], attributes=list(body["attributes"].items()))
         elif path[0] == "instances":
             self.instance(at, path, method, body, keep)
+        elif path[0] == "price-books" and path[-1] == "overrides":
+            name = f"OVERRIDE-{len(self.overrides) + 1}"
+            self.known[keep], self.overrides[name] = {"id": name}, body["rate"]
+            self.add(at, "PriceOverrideSet", override=name, price_book=path[1], **body)
+        elif path[0] == "price-books" and path[-1] == "end":
+            self.add(at, "PriceOverrideEnded", override=filled(path[3], self.known), price_book=path[1], **body)
         elif path == ["price-books"]:
             versions = self.books.setdefault(body["name"], [])
             sequence = self.add(at, "PriceBookPublished")
             versions.append({**body, "version": len(versions) + 1, "sequence": sequence})
         elif path == ["usage-events"]:
-            for event in body:
-                self.report(at, event)
+            # As the server does: what a body voids it voids after all that it reports.
+            for event in sorted(body, key=lambda event: event["type"] != "org.slapos.usage"):
+                if event["type"] == "org.slapos.usage":
+                    self.report(at, event)
+                else:
+                    self.void(at, event["data"])
         elif path == ["tax-rates"]:
             self.add(at, "TaxRateSet", **body)
+        elif path == ["product-taxes"]:
+            self.add(at, "ProductTaxSet", seller="PARTY-1", **body)
         elif path == ["credits"]:
             self.known[keep] = {"id": f"CREDIT-{len(self.events)}"}
             self.add(at, "CreditGranted", credit=self.known[keep]["id"], **body)
@@ -54,10 +66,14 @@ class Log:
             self.add(at, "CreditWithdrawn", credit=filled(path[1], self.known), amount="0")
         elif path == ["charges"]:
             self.add(at, "ChargeRecorded", charge=f"CHARGE-{len(self.events)}", **body)
+        elif path == ["discount-codes", "redeem"]:
+            rates = [rate for versions in self.books.values() for book in versions for rate in book["rates"]]
+            if any(rate.get("code") == body["code"] for rate in rates):
+                self.add(at, "DiscountCodeRedeemed", **body)
         elif path == ["invoice-runs"]:
             self.known[keep] = {"id": f"RUN-{len(self.runs) + 1}"}
             self.runs.append({"id": self.known[keep]["id"], "state": "final", "seller": "PARTY-1", "price_book": "standard",
-                              "period": body["period"], "cut_off": len(self.events), "opened_at": text(at),
+                              "period": body["period"], "payers": body.get("payers", []), "cut_off": len(self.events), "opened_at": text(at),
                               "sequence": self.add(at, "InvoiceRunOpened")})
 
     def instance(self, at, path, method, body, keep):
@@ -94,8 +110,15 @@ class Log:
         usage = {"id": event["id"], "resource": data["resource"], "quantity": data["quantity"],
                  "period": {"start": data["start"], "stop": data["stop"]}, "attribution": attribution,
                  "dimensions": list(data.get("dimensions", {}).items())}
-        if replaces:
+        if replaces and self.usage[replaces] is not None:
             self.usage[event["id"]] = self.add(at, "UsageCorrected", replaces=self.usage[replaces], usage=usage)
             self.usage[replaces] = self.usage[event["id"]]
         else:
             self.usage[event["id"]] = self.add(at, "UsageRecorded", **usage)
+
+    def void(self, at, data):
+        held = self.usage.get(data["voids"])
+        if held is None:
+            return  # it is not known, or void already
+        self.add(at, "UsageVoided", voided=held, voids=data["voids"], reason=data["reason"])
+        self.usage.update({name: None for name, sequence in self.usage.items() if sequence == held})

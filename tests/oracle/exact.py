@@ -16,7 +16,7 @@ def digits_of(currency):
 
 
 def number(text):
-    """The fraction that a decimal text stands for; a number that is no text is a fault of whoever wrote it."""
+    """The fraction that a decimal text stands for; a number that is no text is a fault of anyone who wrote it."""
     if not isinstance(text, str):
         raise TypeError(f"{text!r} is not a text")
     return Fraction(text)

@@ -14,8 +14,9 @@ IGNORED = {
     "LedgerCreated", "WriterStarted", "ComputerRegistered", "ComputerConfigured", "PartitionOffered", "PartitionWithdrawn",
     "AllocationScopeSet", "SoftwareSupplied", "SoftwareReported", "InstanceStateReported", "InstanceReported",
     "InstanceRenamed", "InstanceBanged", "ComputerBanged", "ConnectionPublished", "UsageSuspended",
-    "SuspendedUsageDismissed", "PriceBookPublished", "ComputerSilent", "ComputerHeard", "ComputerRetired", "PartyDescribed",
-    "AccountsClosed", "SealedPartRecorded",
+    "SuspendedUsageDismissed", "PriceBookPublished", "PriceOverrideSet", "PriceOverrideEnded", "ComputerSilent", "ComputerHeard", "ComputerRetired", "PartyDescribed",
+    "AccountsClosed", "SealedPartRecorded", "LogKeySet", "CatalogueEntryRecorded", "CatalogueEntryRemoved",
+    "SoftwareSchemaSupplied", "CreditExpired", "TopUpSet", "TopUpRequested",
 }
 IGNORED_PREFIXES = ("Invoice",)
 
@@ -53,6 +54,19 @@ class Treatment:
 
 
 @dataclasses.dataclass(frozen=True)
+class ProductTax:
+    """What a seller charges for a product from an instant on; `rate` is none where its own rate counts."""
+
+    seller: str
+    release: str | None
+    resource: str | None
+    category: str
+    rate: object
+    valid_from: int
+    sequence: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Charge:
     """A one-off charge, below zero if it is a discount."""
 
@@ -73,6 +87,8 @@ class Credit:
     currency: str
     amount: object
     sequence: int
+    priority: int = 50
+    expires_at: int | None = None
 
 
 def divided(quantity, times):
@@ -93,7 +109,8 @@ class Facts:
         self.zones = collections.defaultdict(list)
         self.instances, self.regions = {}, collections.defaultdict(list)
         self.usage, self.replaced = {}, {}  # what took whose place
-        self.tax_rates, self.treatments, self.charges, self.credits = [], [], {}, {}
+        self.codes = collections.defaultdict(dict)  # when customers redeemed codes
+        self.tax_rates, self.treatments, self.product_taxes, self.charges, self.credits = [], [], [], {}, {}
         for event in events:
             if cut_off is None or event["sequence"] <= cut_off:
                 self._take(event)
@@ -161,6 +178,10 @@ class Facts:
             self.replaced[data["replaces"]] = sequence
         self.usage[sequence] = data["usage"]
 
+    def on_UsageVoided(self, sequence, data):
+        # Nothing is metered in its place.
+        self.replaced[data["voided"]] = sequence
+
     def _parts(self):
         """The parts of all usage that still counts, by instance."""
         found = collections.defaultdict(list)
@@ -184,15 +205,24 @@ class Facts:
     def on_TaxTreatmentSet(self, sequence, data):
         self.treatments.append(Treatment(data["customer"], data["category"], instant(data["valid_from"]), sequence))
 
+    def on_ProductTaxSet(self, sequence, data):
+        self.product_taxes.append(ProductTax(
+            data["seller"], data.get("software_release"), data.get("resource"), data["category"],
+            number(data["rate"]) if data.get("rate") else None, instant(data["valid_from"]), sequence))
+
     def on_ChargeRecorded(self, sequence, data):
         cites = data.get("cites")
         self.charges[data["charge"]] = Charge(
             data["charge"], data["customer"], data["currency"], number(data["amount"]), sequence,
             (cites["invoice"], cites["line"]) if cites else None)
 
+    def on_DiscountCodeRedeemed(self, _, data):
+        self.codes[data["customer"]][data["code"]] = instant(data["at"])
+
     def on_CreditGranted(self, sequence, data):
         self.credits[data["credit"]] = Credit(
-            data["credit"], data["customer"], data["currency"], number(data["amount"]), sequence)
+            data["credit"], data["customer"], data["currency"], number(data["amount"]), sequence, data.get("priority", 50),
+            instant(data["expires_at"]) if data.get("expires_at") else None)
 
     def on_CreditWithdrawn(self, sequence, data):
         self.credits.pop(data["credit"], None)

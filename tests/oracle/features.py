@@ -4,7 +4,8 @@ An older binary gets restricted scenarios; tests/run asks for ALL, so that nothi
 """
 
 ALL = frozenset("""parties owner zone_change region match_dimensions group_by units factors meters currencies every advance
-item retroactive on_change until proration state tiers package free per_customer percentage minimum tax prepaid one_off adjustments credit refresh""".split())
+item fees_together base_fee cadences whole_units carry_over overrides product_tax tax_cut retroactive on_change until proration state tiers package free per_customer percentage minimum maximum discount code trial tax prepaid one_off adjustments credit refresh voids
+tax_inclusive zero_invoices expiry payers""".split())
 
 
 def of_server(document):
@@ -38,6 +39,12 @@ def of_server(document):
     have("every", new)
     have("advance", new)
     have("item", "item" in rates.get("recurring", ()))
+    have("fees_together", "per" in rates.get("recurring", ()))
+    have("carry_over", "carry_over" in members("MeasuredResource"))
+    have("overrides", "/v1/price-books/{name}/overrides" in paths)
+    have("base_fee", "base_fee" in rates)
+    have("cadences", "anchor" in rates.get("recurring", ()))
+    have("whole_units", "proration" in rates.get("recurring", ()))
     publish = paths["/v1/price-books"]["post"].get("parameters", [])
     have("retroactive", any(one.get("name") == "retroactive" for one in publish))
     have("on_change", "on_change" in members("PriceBook"))
@@ -50,10 +57,21 @@ def of_server(document):
     have("per_customer", "per" in rates.get("per_unit", ()))
     have("percentage", "percentage" in rates)
     have("minimum", "minimum" in rates)
+    have("maximum", "maximum" in rates)
+    have("discount", "discount" in rates)
+    have("code", "/v1/discount-codes/redeem" in paths)
+    have("trial", "trial" in rates.get("per_unit", ()))
     have("tax", "/v1/tax-rates" in paths and "/v1/parties/{id}/tax-treatments" in paths)
+    have("product_tax", "/v1/product-taxes" in paths)
+    have("tax_cut", "on_tax_change" in members("PriceBook"))
     have("prepaid", "/v1/credits" in paths)
     have("one_off", "/v1/charges" in paths)
     have("credit", "/v1/invoices/{id}/credit" in paths)
     have("refresh", "/v1/invoice-runs/{id}/refresh" in paths)
+    have("tax_inclusive", "tax" in members("PriceBook"))
+    have("zero_invoices", "zero_invoices" in members("PriceBook"))
+    have("expiry", "expires_at" in members("CreditWanted"))
+    have("payers", "payers" in members("RunWanted"))
+    have("voids", "/v1/usage-voids" in paths)
     have("adjustments", "adjustment" in str([schemas["LineForm"], schemas.get("LineKindName")]))
     return frozenset(found)

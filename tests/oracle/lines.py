@@ -30,8 +30,10 @@ class Line:
     when: str = "arrears"
     tax: tuple | None = None
     cites: tuple | None = None  # document, line
+    corrects: tuple | None = None  # of a charge by hand: the line that it corrects
     n: int | None = None  # its number on the document as served
     month: int = 0  # of a percentage or minimum: when the time begins whose lines it is of
+    reduces: tuple = ()  # of a discount or a maximum: what it takes something off
     about: tuple | None = None  # of an adjustment: the run and the identity of the line that it adjusts
 
     @property
@@ -43,7 +45,7 @@ class Line:
     def identity(self):
         """What a line is about, apart from how much it is."""
         return (self.kind, self.instance, self.resource, self.item, self.of, self.dimensions, self.start, self.stop,
-                self.version, self.rate)
+                self.version, self.rate, *((self.reduces, self.tax) if self.reduces else ()))
 
 
 def priced(book, exact, **fields):

@@ -36,6 +36,21 @@ class Part:
         return toward_zero(self.share * passed / (self.stop - self.start), 9)
 
 
+def carried(parts, until):
+    """The parts of a group with the times between them, and after the last of them until an instant, in which the level of the
+    part that stopped last holds."""
+    found, latest, at = list(parts), None, None
+    for part in sorted(parts, key=lambda part: part.start):
+        if latest and at < min(part.start, until):
+            found.append(dataclasses.replace(latest, start=at, stop=min(part.start, until)))
+        at = part.stop if latest is None else max(at, part.stop)
+        if latest is None or (part.stop, part.start, part.sequence) > (latest.stop, latest.start, latest.sequence):
+            latest = part
+    if latest and at < until:
+        found.append(dataclasses.replace(latest, start=at, stop=until))
+    return found
+
+
 def parts_in(meter, parts, start, stop):
     """The parts that a meter looks at."""
     if meter == "count":

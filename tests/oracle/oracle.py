@@ -17,19 +17,22 @@ def read(wire):
         name = newest["name"]
         versions = wire.call("GET", f"/v1/price-books/{name}")["versions"]
         books[name] = [wire.call("GET", f"/v1/price-books/{name}?version={one['version']}") for one in versions]
+    events = wire.items("/v1/events")
+    # Older servers have none.
+    own = {event["data"]["price_book"] for event in events if event["type"] == "PriceOverrideSet"}
+    overrides = {one["id"]: one["rate"] for name in own for one in wire.items(f"/v1/price-books/{name}/overrides")}
     runs = [wire.call("GET", f"/v1/invoice-runs/{one['id']}") for one in wire.items("/v1/invoice-runs")]
     names = [name for run in runs for name in run["invoices"]]
     names += [one["id"] for one in wire.items("/v1/invoices?state=final") if one["id"] not in names]
     documents = {name: wire.call("GET", f"/v1/invoices/{name}") for name in names}
-    events = wire.items("/v1/events")
     granted = [event["data"]["credit"] for event in events if event["type"] == "CreditGranted"]
     credits = {name: wire.call("GET", f"/v1/credits/{name}") for name in granted}
-    return {"events": events, "credits": credits, "books": books, "runs": runs, "documents": documents}
+    return {"events": events, "credits": credits, "books": books, "overrides": overrides, "runs": runs, "documents": documents}
 
 
 def check(seen):
     """Sentences about what differs, in the order of the log; nothing after the first run or note that differs is compared."""
-    books = Books(seen["events"], seen["books"])
+    books = Books(seen["events"], seen["books"], seen.get("overrides"))
     in_runs = {name for run in seen["runs"] for name in run["invoices"]}
     notes = [one for name, one in seen["documents"].items() if name not in in_runs]
     tasks = [(run["sequence"], 0, run) for run in seen["runs"] if run["state"] != "withdrawn"]
@@ -63,6 +66,8 @@ def check_run(run, documents, books):
         if len(served.get(customer, [])) == 1:
             (one,) = served[customer]
             found += [f"{run['id']} {customer} {one['id']}: {sentence}" for sentence in differences(document, one)]
+    for document in expected.values() if run["state"] == "final" and not found else ():
+        books.settle(document)
     return found
 
 

@@ -5,6 +5,8 @@ in a value. So of all rates that fit, one names most members.
 """
 
 PRICES = ("10.00", "0.002", "0.0005", "0.005", "1.23456789", "3.333333333", "0.01", "0.125", "7", "0")
+CODES = ("SPRING", "FALL")
+USAGE = ("per_unit", "graduated", "volume", "package")
 CURRENCIES = ("EUR", "USD", "JPY", "TND", "BHD", "CHF")
 # name, kind, unit reported, unit it may be turned into, what dimensions its usage has
 RESOURCES = (
@@ -21,9 +23,11 @@ DIMENSIONS = {"region": ("eu", "us", "asia"), "direction": ("in", "out"), "user"
 class Books:
     """Makes the versions of one book; `values` maps members of `match` to what they may be."""
 
-    def __init__(self, random, features, values, name="standard"):
+    def __init__(self, random, features, values, newer, name="standard"):
         self.random, self.features, self.values, self.name = random, features, values, name
+        self.newer = newer  # apart: what is newer leaves all else of a seed as it is
         self.currency = random.choice(CURRENCIES) if "currencies" in features else "EUR"
+        self.terms = {}  # what all versions say of tax and documents
         self.kinds = random.sample(RESOURCES, random.randint(3, len(RESOURCES)))
 
     def version(self, valid_from):
@@ -34,11 +38,18 @@ class Books:
         for kind in ("percentage", "minimum"):
             if kind in self.features and self.random.random() < 0.6:
                 rates += getattr(self, kind)(resources)
+        restart = "on_change" in self.features and self.random.random() < 0.15
+        if "maximum" in self.features and not restart and self.random.random() < 0.6:
+            rates += self.maximum(resources)
+        if "discount" in self.features and not restart and self.random.random() < 0.6:
+            rates += self.discount(resources)
         self.random.shuffle(rates)
+        rates += self.base_fees()
         made = {"name": self.name, "currency": self.currency, "valid_from": valid_from,
                 "rounding": self.random.choice(["half_up", "half_even"]), "resources": resources, "rates": rates}
-        if "on_change" in self.features and self.random.random() < 0.15:
+        if restart:
             made["on_change"] = "restart"
+        made.update({name: value for name, value in self.terms.items() if not (restart and name == "on_tax_change")})
         return made
 
     def altered(self, book, valid_from):
@@ -76,6 +87,8 @@ class Books:
             made["unit"] = wanted if meter != "time_integral" else f"{wanted}_{random.choice(['hour', 'day', 'minute'])}"
         elif "factors" in features and not counted and random.random() < 0.4:
             made.update(multiply_by=random.choice([1, 3, 1000]), divide_by=random.choice([7, 1024, 1000000]))
+        if "carry_over" in features and kind == "gauge" and not counted and self.newer.random() < 0.4:
+            made["carry_over"] = True
         if "group_by" in features and dimensions and random.random() < 0.5:
             made["group_by"] = random.sample(dimensions, random.randint(1, len(dimensions)))
         return made
@@ -131,6 +144,39 @@ class Books:
                     rate["item"] = item
                 if "until" in self.features and random.random() < 0.4:
                     rate["until"] = "destroyed"
+                if rate["when"] == "arrears" and self.newer.random() < 0.6:
+                    self.units(rate)
+                    if "fees_together" in self.features and self.newer.random() < 0.4:
+                        rate["per"] = "customer"
+                if rate.get("per") != "customer" and "trial" in self.features and random.random() < 0.25:
+                    rate["trial"] = {"days": random.choice([1, 7, 14, 40])}
+                made.append(rate)
+        return made
+
+    def units(self, rate):
+        """Other units for a fee."""
+        newer = self.newer
+        if "cadences" in self.features:
+            rate["every"] = newer.choice([rate["every"], "week", "quarter", "month"])
+            if rate["every"] not in ("hour", "day"):
+                rate["anchor"] = newer.choice(["calendar", "anniversary", "2026-01-31", "2026-09-30", "2025-11-05"])
+        if "whole_units" in self.features and newer.random() < 0.35:
+            rate["proration"] = "whole"
+
+    def base_fees(self):
+        newer, made = self.newer, []
+        if "base_fee" not in self.features or newer.random() < 0.4:
+            return made
+        for item in newer.choice([[None], ["account"], [None, "account"]]):
+            for match in newer.choice([[{}], [{}, "named"], ["named"]]):
+                if match == "named":
+                    match = {"customer": newer.choice(self.values["customer"])}
+                rate = self.rated(match, kind="base_fee", price=newer.choice(PRICES), every=newer.choice(["day", "month"]))
+                self.units(rate)
+                if match and rate.get("anchor") != "anniversary" and newer.random() < 0.5:
+                    rate["owed"] = "always"
+                if item:
+                    rate["item"] = item
                 made.append(rate)
         return made
 
@@ -142,6 +188,10 @@ class Books:
                 rate["free"] = self.random.choice(["0.5", "10", "100", "2.000000001"])
             if "per_customer" in self.features and self.random.random() < 0.3:
                 rate["per"] = "customer"
+            if "trial" in self.features and self.random.random() < 0.25:
+                quantity = resource["meter"] in ("sum", "count", "time_integral") and self.random.random() < 0.6
+                rate["trial"] = {"quantity": self.random.choice(["0.5", "20", "150.25"])} if quantity else \
+                    {"days": self.random.choice([1, 7, 14, 40])}
             made.append(rate)
         return made
 
@@ -187,4 +237,35 @@ class Books:
         for rate in made:
             if "proration" in self.features and self.random.random() < 0.4:
                 rate["proration"] = "none"
+        return made
+
+    def maximum(self, resources):
+        random, made = self.random, []
+        for per in random.sample(["line", "instance", "customer"], random.randint(1, 3)):
+            for of in self.subjects(resources):
+                for match in self.customers() if per == "customer" else self.matches():
+                    price = random.choice(["3.00", "0.5", "12.345", "40"])
+                    rate = self.rated(match, kind="maximum", per=per, price=price, **of)
+                    if random.random() < 0.3:
+                        rate["proration"] = "none"
+                    made.append(rate)
+        return made
+
+    def discount(self, resources):
+        random, made = self.random, []
+        for item in random.sample([None, "welcome", "partner"], random.randint(1, 3)):
+            (of, *_) = random.sample(self.subjects(resources), 1)
+            for match in self.customers():
+                rate = self.rated(match, kind="discount", **of)
+                rate.update(random.choice([{"percent": random.choice(["10", "33.333", "100", "0.7"])},
+                                           {"amount": random.choice(["1.00", "0.005", "7.5"])}]))
+                for name, values in (("item", [item]), ("order", [None, 1, 2]), ("months", [None, None, 1, 2]),
+                                     ("invoices", [None, None, 1, 2]), ("minimum_spend", [None, None, "5", "20.01"]),
+                                     ("until", [None, None, None, "2026-10-20T10:00:00Z"])):
+                    value = random.choice(values)
+                    if value is not None:
+                        rate[name] = value
+                if "code" in self.features and random.random() < 0.4:
+                    rate["code"] = random.choice(CODES)
+                made.append(rate)
         return made

@@ -11,10 +11,12 @@ from fractions import Fraction
 
 import tariffs
 from exact import number, quantity
+from fee_units import Units
 from lines import priced
 from matching import best
-from meters import measure
-from zones import HOUR
+from meters import carried, measure
+from reductions import Discounts, Maximums, Month
+from taxes import release_at
 
 EVER, NEVER = -(10**18), 10**18
 
@@ -37,7 +39,42 @@ def version_at(versions, at):
 
 
 def numbered(book, *kinds):
-    return [(index, rate) for index, rate in enumerate(book["rates"], 1) if rate["kind"] in kinds]
+    """The rates of some kinds, those of overrides first."""
+    own = book.get("overrides", [])
+    return [(index, rate) for index, rate in [*own, *enumerate(book["rates"], 1)] if rate["kind"] in kinds]
+
+
+def number_of_override(name):
+    """What an override has for the number of a rate: more than any rate has."""
+    return 2**32 - 1 - int(name.rsplit("-", 1)[1])
+
+
+def is_override(index):
+    return index > 2**31
+
+
+def override_of(index):
+    return f"OVERRIDE-{2**32 - 1 - index}" if index and is_override(index) else None
+
+
+def with_overrides(versions, overrides):
+    """Versions cut where overrides (start, stop, number, rate) begin and end; each has those that count."""
+    if not overrides:
+        return versions
+    edges = {book["valid_from_at"] for book in versions} | {at for start, stop, *_ in overrides for at in (start, stop)}
+    found = []
+    for edge in sorted(edges):
+        book = version_at(versions, edge)
+        if book:
+            own = [(index, rate) for start, stop, index, rate in overrides if start <= edge < stop]
+            found.append({**book, "valid_from_at": edge, "overrides": own})
+    return found
+
+
+def preferred(rates, attributes):
+    """The best override, or else the best rate of the book."""
+    own = best([one for one in rates if is_override(one[0])], attributes)
+    return own or best([one for one in rates if not is_override(one[0])], attributes)
 
 
 def value_at(changes, at):
@@ -58,6 +95,7 @@ class Winner:
     book: dict
     index: int
     rate: dict
+    trial: bool = False  # whether it is in days that cost nothing
 
     @property
     def match(self):
@@ -68,16 +106,16 @@ class Winner:
         fields = [{key: value for key, value in one.rate.items() if key != "match"} for one in (self, other)]
         measured = [declared(one.book, one.rate["resource"]) if one.rate["kind"] in tariffs.USAGE_KINDS else None
                     for one in (self, other)]
-        return fields[0] == fields[1] and measured[0] == measured[1] and self.book["rounding"] == other.book["rounding"]
+        return self.trial == other.trial and fields[0] == fields[1] and measured[0] == measured[1] and self.book["rounding"] == other.book["rounding"]
 
     def same(self, other):
-        return (self.book["version"], self.index) == (other.book["version"], other.index)
+        return (self.book["version"], self.index, self.trial) == (other.book["version"], other.index, other.trial)
 
 
 @dataclasses.dataclass(frozen=True)
 class Span:
     """A time in which things are counted together: a month of versions that continue, or the time of one that restarts.
-    `parts` are cut where a customer's percentages or minimums change."""
+    `parts` are cut where a customer's percentages, minimums or maximums change."""
 
     start: int
     stop: int
@@ -105,11 +143,14 @@ class Counted:
 class Rating:
     """One customer, one period, one row of versions."""
 
-    def __init__(self, facts, customer, versions, start, stop):
-        self.facts, self.customer, self.versions = facts, customer, versions
+    def __init__(self, facts, customer, versions, start, stop, tax=None, discounted=None, cuts=None):
+        self.cuts = cuts  # where a change of tax may cut lines
+        self.discounted = discounted or {}  # how many invoices have a discount
+        self.facts, self.customer, self.versions, self.tax = facts, customer, versions, tax or (lambda line: None)
         self.start, self.stop = start, stop
         self.calendar = facts.calendars[customer]
         self.instances = facts.owned_by(customer)
+        self.known_units = {}
 
     # What is counted together.
 
@@ -132,14 +173,40 @@ class Rating:
                 yield span
                 continue
             for low, high, _ in self.calendar.by_month(span.start, span.stop):
-                yield span.within(low, high)
+                month = span.within(low, high)
+                yield dataclasses.replace(month, parts=tuple(cut for part in month.parts for cut in self.cut_by_tax(*part)))
+
+    def is_cut_at(self, at):
+        """Whether a change of tax at an instant cuts lines."""
+        book = version_at(self.versions, at) if self.cuts else None
+        return bool(book) and book.get("on_tax_change") == "cut"
+
+    def cut_by_tax(self, start, stop, product=(None, None)):
+        """A time in parts, cut where the tax of a product changes."""
+        edges = sorted({start, stop, *(self.cuts.edges(start, stop) if self.cuts else ())})
+        found = []
+        for begin, end in zip(edges, edges[1:]):
+            if found and not (self.is_cut_at(begin) and self.cuts.at(begin - 1, product) != self.cuts.at(begin, product)):
+                found[-1] = (found[-1][0], end)
+            else:
+                found.append((begin, end))
+        return found
 
     def same_customer_rates(self, one, other):
         rows = []
         for book in (one, other):
-            rows.append([Winner(book, index, rate) for kind in ("percentage", "minimum")
+            rows.append([Winner(book, index, rate) for kind in ("percentage", "minimum", "maximum", "base_fee")
                          for _, index, rate in self.about_customer(book, kind)])
+            rows[-1] += [winner for _, winner in self.discounts_of(book)]
+        if [row.rate for row in self.about_instances(one)] != [row.rate for row in self.about_instances(other)]:
+            return False
         return len(rows[0]) == len(rows[1]) and all(any(own.alike(theirs) for theirs in rows[1]) for own in rows[0])
+
+    def about_instances(self, book):
+        """The maximums of a customer's instances and their lines, in an order that says nothing."""
+        found = [Winner(book, index, rate) for index, rate in numbered(book, "maximum") if rate["per"] != "customer"
+                 and (rate.get("match") or {}).get("customer", self.customer) == self.customer]
+        return sorted(found, key=lambda one: sorted(one.rate.items(), key=repr).__repr__())
 
     # What holds when.
 
@@ -158,26 +225,48 @@ class Rating:
         rows = [*one.changes.values(), self.facts.regions[one.computer]]
         edges = {low, high, *(at for row in rows for at, _ in row if low < at < high)}
         edges |= {begin for _, begin, _ in segments(self.versions, low, high)}
-        edges = sorted(edges)
-        found = []
+        taxed = self.cuts is not None and "maximum" not in kinds
+        edges = sorted(edges | self.cuts.edges(low, high) if taxed else edges)
+        found, before = [], None
         for begin, end in zip(edges, edges[1:]):
             winner = self.winner(one, kinds, subject, begin, dimensions)
             if winner is None:
                 continue
-            last = found[-1] if found and found[-1][1] == begin else None
-            if last and (last[2].same(winner) or continues and last[2].alike(winner)):
-                found[-1] = (last[0], end, last[2])
-            else:
-                found.append((begin, end, winner))
+            for begin, end, winner in self.by_trial(one, begin, end, winner):
+                last = found[-1] if found and found[-1][1] == begin else None
+                tax = self.cuts.at(begin, self.sold(one, winner, begin)) if taxed else None
+                cut = tax != before and self.is_cut_at(begin)
+                if last and not cut and (last[2].same(winner) or continues and last[2].alike(winner)):
+                    found[-1] = (last[0], end, last[2])
+                else:
+                    found.append((begin, end, winner))
+                before = tax
         return found
 
-    def winner(self, one, kinds, subject, at, dimensions=()):
+    def sold(self, one, winner, at):
+        """The release and the resource that a rate charges an instance for; what is priced together is of no release."""
+        together = winner.rate.get("per") == "customer" and not winner.trial
+        return None if together else release_at(one, at), winner.rate.get("resource")
+
+    def by_trial(self, one, start, stop, winner):
+        """A time before and after the end of the days that cost nothing."""
+        days = (winner.rate.get("trial") or {}).get("days")
+        end = self.calendar.days_after(one.allocated, days) if days else start
+        if start < end:
+            yield start, min(stop, end), dataclasses.replace(winner, trial=True)
+        if end < stop:
+            yield max(start, end), stop, winner
+
+    def winner(self, one, kinds, subject, at, dimensions=(), since=EVER):
+        """The best rate at an instant; before `since` an instance is what it was first."""
         book = version_at(self.versions, at)
         if book is None:
             return None
         members = self.attributes(one, at)
+        if at < since:
+            members.update({key: changes[0][1] for key, changes in one.changes.items()})
         members.update({("dimension", key): value for key, value in dimensions})
-        found = best([(index, rate) for index, rate in numbered(book, *kinds) if subject(rate)], members)
+        found = preferred([(index, rate) for index, rate in numbered(book, *kinds) if subject(rate)], members)
         if found is None:
             return None
         until = found[1].get("until", "destroy_requested")
@@ -189,22 +278,83 @@ class Rating:
         """A time in months, exactly."""
         return sum((Fraction(end - begin, length) for begin, end, length in self.calendar.by_month(start, stop)), Fraction(0))
 
-    def count(self, every, start, stop):
-        """A time in `every`s, as the quantity of a fee."""
-        if every == "hour":
-            return quantity(Fraction(stop - start, HOUR))
-        if every == "day":
-            return quantity(sum(Fraction(end - begin, length) for begin, end, length in self.calendar.by_day(start, stop)))
-        months = self.months(start, stop)
-        return quantity(months / 12 if every == "year" else months)
-
     # Fees.
 
+    def units(self, rate, since):
+        """The units of a fee, made once for each kind of them."""
+        terms = [rate.get(name) for name in ("every", "anchor", "proration")]
+        key = (*terms, self.calendar.date_of(since) if rate.get("anchor") == "anniversary" else None)
+        if key not in self.known_units:
+            self.known_units[key] = Units(self.calendar, rate, since)
+        return self.known_units[key]
+
+    def time_of_fee(self, one, rate, start, stop):
+        """How many units of a fee the time of an instance is, exactly."""
+        since = one.allocated
+        if rate.get("per") == "customer":
+            since = min(other.allocated for other in self.instances)
+
+        def of_item(other):
+            return other.get("item") == rate.get("item")
+
+        def paid_before(low, high):
+            return any(counts_alike(winner.rate, rate)
+                       for _, _, winner in self.stretches(one, ("recurring",), of_item, low, high, False))
+
+        return self.units(rate, since).count(start, stop, paid_before)
+
     def fee(self, one, kind, winner, start, stop):
+        count = self.time_of_fee(one, winner.rate, start, stop)
+        return self.fee_line(winner, quantity(count), start, stop, kind=kind, instance=one.id, when=winner.rate["when"])
+
+    def fee_line(self, winner, count, start, stop, kind="recurring", **more):
         rate = winner.rate
-        count, price = self.count(rate["every"], start, stop), number(rate["price"])
+        price = Fraction(0) if winner.trial else number(rate["price"])
+        steps = (tariffs.Step(count, Fraction(0)),) if winner.trial else ()
         return priced(winner.book, count * price, kind=kind, start=start, stop=stop, unit=rate["every"], quantity=count,
-                      rate=winner.index, instance=one.id, item=rate.get("item"), unit_price=price, when=rate["when"])
+                      steps=steps, rate=winner.index, item=rate.get("item"), unit_price=price, **more)
+
+    def first_alike(self, winner, low, high):
+        """The first rate of a part of a month that charges the same, and the time from there to the end of the last."""
+        found = [(begin, end, Winner(book, index, rate)) for book, begin, end in segments(self.versions, low, high)
+                 for index, rate in numbered(book, "recurring") if Winner(book, index, rate).alike(winner)]
+        return found[0][2], found[0][0], found[-1][1]
+
+    def fees_together(self, span, counted):
+        """Lines of fees for all instances; `counted` is made of rates and the times they had, by part of the span."""
+        lines = {}
+        for (low, high), one, begin, end, winner in counted:
+            named, start, stop = self.first_alike(winner, low, high) if span.continues else (winner, low, high)
+            key = (start, named.book["version"], named.index)
+            line = lines.setdefault(key, [named, stop, Fraction(0)])
+            line[2] += self.time_of_fee(one, winner.rate, begin, end)
+        for (start, *_), (named, stop, count) in sorted(lines.items(), key=lambda line: line[0]):
+            yield self.fee_line(named, quantity(count), start, stop)
+
+    def base_fees(self, span):
+        for low, high in span.parts:
+            book = version_at(self.versions, low)
+            for _, index, rate in self.about_customer(book, "base_fee"):
+                since = min((one.allocated for one in self.instances), default=None)
+                times = self.owed(rate, low, high)
+                if not times:
+                    continue
+                units = self.units(rate, since)
+                count = sum((units.count(begin, end, functools.partial(self.base_fee_before, rate)) for begin, end in times),
+                            Fraction(0))
+                yield self.fee_line(Winner(book, index, rate), quantity(count), low, high, of=subject_of(rate))
+
+    def base_fee_before(self, rate, start, stop):
+        """Whether a base fee of the same units was owed in a time."""
+        for book, low, high in segments(self.versions, start, stop):
+            for subject, _, other in self.about_customer(book, "base_fee"):
+                if subject == subject_of(rate) and counts_alike(other, rate) and self.owed(other, low, high):
+                    return True
+        return False
+
+    def owed(self, rate, start, stop):
+        """The times for which a base fee is owed."""
+        return [(start, stop)] if rate.get("owed", "allocated") == "always" else self.held(start, stop)
 
     def items(self):
         found = {rate.get("item") for book in self.versions for _, rate in numbered(book, "recurring")}
@@ -212,12 +362,17 @@ class Rating:
 
     def fees(self, span):
         """Fees for allocated time, those of rates in advance too: as if in arrears."""
+        together = []
         for one in self.instances:
             for item in self.items():
                 for low, high in span.parts:
                     of_item = functools.partial(lambda item, rate: rate.get("item") == item, item)
                     for begin, end, winner in self.stretches(one, ("recurring",), of_item, low, high, span.continues):
-                        yield self.fee(one, "recurring", winner, begin, end)
+                        if winner.rate.get("per") == "customer":
+                            together.append(((low, high), one, begin, end, winner))
+                        else:
+                            yield self.fee(one, "recurring", winner, begin, end)
+        yield from self.fees_together(span, together)
 
     def in_advance(self):
         """What is charged from the end of the period to the end of that month, for each instance that is allocated then."""
@@ -228,7 +383,8 @@ class Rating:
             for item in self.items():
                 winner = self.winner(one, ("recurring",), lambda rate: rate.get("item") == item, self.stop)
                 if winner and winner.rate["when"] == "advance":
-                    yield self.fee(one, "advance", winner, *after)
+                    for begin, end, part in self.by_trial(one, *after, winner):
+                        yield self.fee(one, "advance", part, begin, end)
 
     # Usage.
 
@@ -258,8 +414,7 @@ class Rating:
         for name, resource, low, high in self.declarations(span):
             piece, together = span.within(low, high), {}
             for one in self.instances:
-                parts = [part for part in self.facts.parts[one.id]
-                         if part.resource == name and part.start < high and part.stop > low]
+                parts = [part for part in self.reported(one, resource) if part.start < high and part.stop > low]
                 for group, own in self.groups(resource, parts):
                     for line in self.of_group(span, piece, resource, one, group, own):
                         if not isinstance(line, Counted):
@@ -268,6 +423,14 @@ class Rating:
                             together.setdefault(group, []).append(line)
             for group, counted in together.items():
                 yield from self.pools(piece, resource, group, counted)
+
+    def reported(self, one, resource):
+        """What was reported of a resource of an instance; levels may carry over until the instance ends."""
+        parts = [part for part in self.facts.parts[one.id] if part.resource == resource["resource"]]
+        if not resource.get("carry_over"):
+            return parts
+        until = NEVER if one.ended is None else one.ended
+        return [part for _, own in self.groups(resource, parts) for part in carried(own, until)]
 
     def of_group(self, span, piece, resource, one, group, own):
         """Lines of an instance, and what it adds to those of its customer."""
@@ -285,19 +448,36 @@ class Rating:
         else:
             taken = self.shares(span, found, resource, one, own)
         before = Fraction(0)
-        alone = [count for _, _, winner, count, _, _ in taken if winner.rate.get("per") != "customer"]
+        alone = [count for _, _, winner, count, _, _ in taken if winner.rate.get("per") != "customer" and not winner.trial]
         for begin, end, winner, count, events, whole in taken:
+            if winner.trial:
+                steps = [tariffs.Step(count, Fraction(0))]
+                yield self.usage_line(winner, resource, group, count, events, begin, end, one.id, Fraction(0), steps)
+                continue
+            trial = self.left_of_trial(winner, resource, group, [one], piece.start if piece.continues else begin)
             if winner.rate.get("per") == "customer":
                 yield Counted(winner, one.id, begin, end, count, count if whole is None else whole[0], events)
                 continue
             if not piece.continues:
-                exact, steps = tariffs.price(winner.rate, count)
+                exact, steps = tariffs.price(winner.rate, count, trial=trial)
             elif whole is None:
-                exact, steps = tariffs.price(winner.rate, count, before, sum(alone))
+                exact, steps = tariffs.price(winner.rate, count, before, sum(alone), trial)
             else:
                 exact, steps = self.shared(winner.rate, count, *whole)
             yield self.usage_line(winner, resource, group, count, events, begin, end, one.id, exact, steps)
             before += count
+
+    def left_of_trial(self, winner, resource, group, instances, at):
+        """What is left of the first units of instances at an instant."""
+        trial = (winner.rate.get("trial") or {}).get("quantity")
+        if trial is None:
+            return Fraction(0)
+        used = Fraction(0)
+        for one in instances:
+            if one.allocated < at:
+                own = dict(self.groups(resource, self.reported(one, resource))).get(group, [])
+                used += measure(resource, own, one.allocated, at)[0]
+        return max(number(trial) - used, Fraction(0))
 
     def shares(self, span, found, resource, one, own):
         """Of a meter that does not add up: the value of the whole time, and what of it each stretch is."""
@@ -327,7 +507,8 @@ class Rating:
         rate = winner.rate
         return priced(winner.book, exact, kind="usage", start=start, stop=stop, unit=resource["unit"], quantity=count,
                       rate=winner.index, instance=instance, resource=resource["resource"], dimensions=group, events=events,
-                      steps=tuple(steps), unit_price=number(rate["price"]) if rate["kind"] == "per_unit" else None)
+                      steps=tuple(steps),
+                      unit_price=number(rate["price"]) if rate["kind"] == "per_unit" and not winner.trial else None)
 
     # Usage priced together.
 
@@ -347,7 +528,10 @@ class Rating:
     def pool_of(self, span, one):
         """What names a pool (beginning, version, rate), the part it is in; and, of one of its members, rate and end."""
         part = next((low, high) for low, high in span.parts if low <= one.start < high)
-        if not span.continues:
+        if span.continues:
+            cut = self.cut_by_tax(*part, (None, one.winner.rate["resource"]))
+            part = next((low, high) for low, high in cut if low <= one.start < high)
+        else:
             low, high = part
             if not tariffs.is_linear(one.winner.rate):
                 month = self.calendar.month_around(one.start)
@@ -399,13 +583,14 @@ class Rating:
             winner, stop = entries[0][0][0], max(end for (_, end), _ in entries)
             own = [one for _, one in entries]
             count, events = sum(one.quantity for one in own), frozenset().union(*(one.events for one in own))
+            trial = self.left_of_trial(winner, resource, group, self.instances, span.start if span.continues else start)
             if span.continues and adds:
-                exact, steps = tariffs.price(winner.rate, count, before, total)
+                exact, steps = tariffs.price(winner.rate, count, before, total, trial)
                 before += count
             elif span.continues and whole:
                 exact, steps = self.shared(winner.rate, count, whole, Fraction(count) / whole)
             else:
-                exact, steps = tariffs.price(winner.rate, count)
+                exact, steps = tariffs.price(winner.rate, count, trial=trial)
             yield self.usage_line(winner, resource, group, count, events, start, stop, None, exact, steps)
 
     # What is about the customer.
@@ -414,22 +599,48 @@ class Rating:
         """The best rate of a kind for each subject."""
         subjects = collections.defaultdict(list)
         for index, rate in numbered(book, kind):
-            subjects[subject_of(rate)].append((index, rate))
+            if rate.get("per", "customer") == "customer":
+                subjects[subject_of(rate)].append((index, rate))
         for subject, rates in sorted(subjects.items()):
-            winner = best(rates, {"customer": self.customer})
+            winner = preferred(rates, {"customer": self.customer})
             if winner:
                 yield subject, *winner
 
-    def percentages(self, start, stop, lines):
+    def discounts_of(self, book):
+        """The best discount of each item."""
+        items = collections.defaultdict(list)
+        for index, rate in numbered(book, "discount"):
+            items[rate.get("item") or ""].append((index, rate))
+        found = [(item, preferred(rates, {"customer": self.customer})) for item, rates in sorted(items.items())]
+        return [(item, Winner(book, *winner)) for item, winner in found if winner]
+
+    def discounts_at(self, at):
+        book = version_at(self.versions, at)
+        return self.discounts_of(book) if book else []
+
+    def about(self, kind, wanted, at, per=None):
+        """The best rate of a kind for a subject at an instant."""
+        book = version_at(self.versions, at)
+        for subject, index, rate in self.about_customer(book, kind):
+            if subject == wanted and per == rate.get("per"):
+                return Winner(book, index, rate)
+        return None
+
+    def allocated(self, start, stop):
+        """The times in which any instance is allocated."""
+        times = [(max(start, one.allocated), min(stop, NEVER if one.ended is None else one.ended)) for one in self.instances]
+        return united([(low, high) for low, high in times if low < high])
+
+    def percentages(self, start, stop, month):
         book = version_at(self.versions, start)
         for subject, index, rate in self.about_customer(book, "percentage"):
-            base = sum((line.amount for line in lines if belongs(line, subject) and start <= line.start < stop), Fraction(0))
+            base = month.sum(line for line in month.lines if belongs(line, subject) and start <= line.start < stop)
             if base > 0:
                 percent = number(rate["percent"])
                 yield priced(book, base * percent / 100, kind="percentage", start=start, stop=stop, unit="percent",
                              quantity=percent, rate=index, of=subject)
 
-    def minimums(self, span, lines):
+    def minimums(self, span, month):
         chains = []
         for low, high in span.parts:
             book = version_at(self.versions, low)
@@ -447,8 +658,8 @@ class Rating:
             start, stop, (_, _, book, index, _) = parts[0][0], parts[-1][1], parts[0]
             line = priced(book, owed, kind="minimum", start=start, stop=stop, unit="month", quantity=months, rate=index,
                           of=subject)
-            have = sum((line.amount for line in lines if start <= line.start < stop
-                        and (belongs(line, subject) or subject == "all" and line.kind == "percentage")), Fraction(0))
+            have = month.sum(line for line in month.lines if start <= line.start < stop
+                             and (belongs(line, subject) or subject == "all" and line.kind == "percentage"))
             if line.amount > have:
                 line.amount, line.exact = line.amount - have, line.exact - have
                 yield line
@@ -459,17 +670,18 @@ class Rating:
         times = [(low, high, one) for (low, high), one in zip(times, self.instances) if low < high]
         if rate.get("proration", "allocated") == "none":
             return quantity(self.months(start, stop)) if times else Fraction(0)
+        return sum((quantity(self.months(low, high)) for low, high in self.held(start, stop)), Fraction(0))
+
+    def held(self, start, stop):
+        """The times in which the customer had an instance that was not to be destroyed, without overlaps."""
+        times = [(max(start, one.allocated), min(stop, NEVER if one.ended is None else one.ended), one) for one in self.instances]
         held = []
         for low, high, one in times:
+            if low >= high:
+                continue
             edges = sorted({low, high, *(at for at, _ in one.changes["state"] if low < at < high)})
             held += [(begin, end) for begin, end in zip(edges, edges[1:]) if value_at(one.changes["state"], begin) != "destroyed"]
-        united = []
-        for low, high in sorted(held):
-            if united and low <= united[-1][1]:
-                united[-1] = (united[-1][0], max(united[-1][1], high))
-            else:
-                united.append((low, high))
-        return sum((quantity(self.months(low, high)) for low, high in united), Fraction(0))
+        return united(held)
 
     def lines(self):
         """All lines of the period; fees of rates in advance are among them, as if in arrears (`when` tells)."""
@@ -479,23 +691,52 @@ class Rating:
         """The same with usage of nothing, which is no line, but has events behind it."""
         found = []
         for span in self.spans():
-            own = [*self.fees(span), *self.usage(span)]
-            about = [line for low, high in span.parts for line in self.percentages(low, high, own)]
-            about += self.minimums(span, own + about)
+            own = [*self.fees(span), *self.usage(span), *self.base_fees(span)]
+            month = Month(own, self.tax)
+            maximums = Maximums(self, span, month, belongs, subject_of)
+            about = list(maximums.of_instances())
+            percentages = [line for low, high in span.parts for line in self.percentages(low, high, month)]
+            for line in percentages:
+                month.add(line)
+            about += percentages
+            about += Discounts(self, span, month, belongs, subject_of).lines()
+            about += maximums.of_customer()
+            about += self.minimums(span, month)
             for line in about:
                 line.month = span.start
             found += own + about
         return found
 
 
+def united(times):
+    """Times without overlaps; those that touch are one."""
+    found = []
+    for low, high in sorted(times):
+        if found and low <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], high))
+        else:
+            found.append((low, high))
+    return found
+
+
 def subject_of(rate):
-    """What a percentage or minimum is of: `all`, `recurring`, `usage`, or `resource:` and its name."""
+    """What a percentage, minimum or maximum is of: `all`, `recurring`, `usage`, or `resource:` and its name; of a base fee
+    its item."""
+    if rate["kind"] == "base_fee":
+        return f"item:{rate.get('item') or ''}"
     of = rate.get("of")
     if isinstance(of, dict):
         return f"resource:{of['resource']}"
     if rate.get("resource"):
         return f"resource:{rate['resource']}"
     return of or "all"
+
+
+def counts_alike(one, other):
+    """Whether two fees count their time in the same units."""
+    usual = {"anchor": "calendar", "proration": "time", "per": "instance"}
+    return all(one.get(name, usual.get(name)) == other.get(name, usual.get(name))
+               for name in ("every", "anchor", "proration", "per"))
 
 
 def belongs(line, subject):

@@ -27,11 +27,22 @@ BEGIN, SEPTEMBER_END = at(2026, 9, 15), at(2026, 9, 25)
 OCTOBER_RUN, NOVEMBER_RUN, DECEMBER_RUN = (at(*month, 2) + 12 * HOUR for month in ((2026, 11), (2026, 12), (2027, 1)))
 
 
+def adds_up(book, resource):
+    """Whether a version of a book can have a trial by quantity of a resource."""
+    meters = [declared.get("meter") for declared in book["resources"] if declared["resource"] == resource]
+    return bool(meters) and all(meter in ("sum", "time_integral", "count") for meter in meters)
+
+
 class Scenario:
     """The steps of one seed with some features."""
 
     def __init__(self, seed, features):
         self.random = randomness.Random(f"slapledger oracle {seed}")
+        # Apart, and in bodies of their own: voids leave all else of a seed as it is.
+        self.voiding, self.voids = randomness.Random(f"slapledger oracle voids {seed}"), {}
+        self.newer = randomness.Random(f"slapledger oracle newer {seed}")
+        self.apart = randomness.Random(f"slapledger oracle documents {seed}")  # what came later: the rest stays as it is
+        self.taxing = randomness.Random(f"slapledger oracle taxes {seed}")
         self.features = features
         self.prices = "/v1/price-books" + ("?retroactive=true" if "retroactive" in features else "")
         self.steps = []
@@ -128,7 +139,13 @@ class Scenario:
                   "computer": [f"COMP-{node}" for node in self.nodes], "customer": [f"{{{name}}}" for name in self.zones],
                   "region": self.regions if "region" in self.features else (),
                   "state": ("started", "stopped") if "state" in self.features else ()}
-        book = random_books.Books(self.random, self.features, values)
+        book = random_books.Books(self.random, self.features, values, self.newer)
+        if "tax_inclusive" in self.features and self.apart.random() < 0.4:
+            book.terms["tax"] = "inclusive"
+        if "tax_cut" in self.features and self.taxing.random() < 0.6:
+            book.terms["on_tax_change"] = "cut"
+        if "zero_invoices" in self.features and self.apart.random() < 0.4:
+            book.terms["zero_invoices"] = "skip"
         self.kinds = book.kinds
         first = self.random.choice([at(2026, 1, 1), at(2026, 10, 1), at(2026, 9, 20)])
         valid = [first] + [self.instant(at(2026, 9, 20), at(2026, 11, 20)) for _ in range(self.random.choice([0, 1, 1, 2, 3]))]
@@ -141,6 +158,39 @@ class Scenario:
             alike = version is not None and self.random.random() < 0.6
             version = book.altered(version, text(start)) if alike else book.version(text(start))
             self.step(when, "POST", self.prices, version)
+
+        self.overrides(next(step["body"] for step in self.steps if step["path"] == self.prices))
+
+    def overrides(self, book):
+        """Prices of some customers, each made from a rate of the book."""
+        newer = self.newer
+        if "overrides" not in self.features:
+            return
+        versions = [step["body"] for step in self.steps if step["path"] == self.prices]
+        # A version that restarts has neither.
+        restarts = any(version.get("on_change") == "restart" for version in versions)
+        rates = [rate for rate in book["rates"] if not (restarts and rate["kind"] in ("maximum", "discount"))]
+        for name in self.zones:
+            if newer.random() < 0.6:
+                continue
+            rate = {key: value for key, value in newer.choice(rates).items() if key != "match"}
+            if "price" in rate:
+                rate["price"] = newer.choice(random_books.PRICES)
+            if "quantity" in rate.get("trial", {}) and not all(adds_up(version, rate["resource"]) for version in versions):
+                del rate["trial"]
+            if rate["kind"] in (*random_books.USAGE, "recurring") and newer.random() < 0.5:
+                rate["match"] = {"instance_type": newer.choice(["production", "testing"])}
+            start = at(2026, 9, 20) + newer.randint(0, 60 * 24) * HOUR
+            stop = start + newer.randint(1, 40 * 24) * HOUR
+            wanted = {"customer": self.party(name), "valid_from": text(start), "rate": rate}
+            if newer.random() < 0.4:
+                wanted["valid_until"] = text(stop)
+            path = f"/v1/price-books/{book['name']}/overrides"
+            keep = f"own {name}"
+            self.step(BEGIN + 2 * HOUR, "POST", f"{path}?retroactive=true", wanted, keep=keep)
+            if "valid_until" not in wanted and newer.random() < 0.4:
+                when = newer.randint(BEGIN + DAY, self.last + DAY)
+                self.step(when, "POST", f"{path}/{{{keep}}}/end?retroactive=true", {"valid_until": text(stop)})
 
     # Usage.
 
@@ -156,6 +206,8 @@ class Scenario:
         for when, events in sorted(batches.items()):
             self.random.shuffle(events)
             self.step(when, "POST", "/v1/usage-events", events, type="application/cloudevents-batch+json")
+        for when, events in sorted(self.voids.items()):
+            self.step(when, "POST", "/v1/usage-events", events, type="application/cloudevents-batch+json")
 
     def report(self, batches, name, node, kind, begin, end):
         """One event, perhaps twice, perhaps corrected; posted at the next half day after a delay."""
@@ -166,6 +218,8 @@ class Scenario:
         event = self.event(name, node, resource, begin, end, random_usage.quantity(self.random, counted),
                            random_usage.dimensions(self.random, names))
         posted = self.post(batches, event, max(end, self.lives[name][2]) + max(0, delay))
+        if "voids" in self.features and self.voiding.random() < 0.05:
+            self.post(self.voids, self.void(node, event["id"]), posted + self.voiding.choice([0, DAY, 20 * DAY, 40 * DAY]))
         if self.random.random() < 0.08:
             self.post(batches, event, posted + self.random.choice([0, DAY]))
         if self.random.random() < 0.08:
@@ -183,6 +237,10 @@ class Scenario:
             data["dimensions"] = dimensions
         return {"specversion": "1.0", "type": "org.slapos.usage", "source": f"COMP-{node}", "id": f"e{self.known}",
                 "subject": subject, "time": text(end), "data": data}
+
+    def void(self, node, voids):
+        return {"specversion": "1.0", "type": "org.slapos.usage.void", "source": f"COMP-{node}", "id": f"void {voids}",
+                "data": {"voids": voids, "reason": "sent by mistake"}}
 
     def post(self, batches, event, when):
         """Appends to the first batch not before an instant, which is at the latest two days after the last run."""
@@ -208,23 +266,52 @@ class Scenario:
                         body.update(reason=CAUSES[category])
                     self.step(self.random.choice([BEGIN, self.instant(BEGIN, self.last)]), "POST",
                               f"/v1/parties/{self.party(name)}/tax-treatments", body)
+        if "product_tax" in self.features:
+            self.product_taxes()
         currency = next(step["body"]["currency"] for step in self.steps if step["path"] == self.prices)
         digits = {"JPY": "", "TND": ".500", "BHD": ".005"}.get(currency, ".50")
         for name in self.zones:
             for n in range(self.random.choice([0, 0, 1, 2, 3])):
                 if self.has("prepaid"):
                     self.credit(name, f"credit {name} {n}", currency, f"{self.random.randint(1, 60)}{digits}")
+            if self.has("code", 0.7):
+                self.step(self.instant(BEGIN, self.last), "POST", "/v1/discount-codes/redeem", {
+                    "customer": self.party(name), "code": self.random.choice(random_books.CODES)})
             if self.has("one_off", 0.4):
                 sign = self.random.choice(["", "", "-"])
                 self.step(self.instant(BEGIN, self.last), "POST", "/v1/charges", {
                     "customer": self.party(name), "currency": currency, "amount": f"{sign}{self.random.randint(1, 30)}{digits}",
                     "description": "one-off"})
 
+    def product_taxes(self):
+        """Taxes of some releases and resources, known before or after they count."""
+        random = self.taxing
+        for _ in range(random.choice([0, 1, 2, 4])):
+            body = {"category": random.choice(["S", "S", "S", "Z", "E", "O"]),
+                    "valid_from": text(random.randint(SEPTEMBER_END, self.last) // HOUR * HOUR)}
+            named = random.choice(["release", "resource", "both"])
+            if named != "resource":
+                body["software_release"] = random.choice(RELEASES)
+            if named != "release":
+                body["resource"] = random.choice(self.kinds)[0]
+            if body["category"] == "S" and random.random() < 0.8:
+                body["rate"] = random.choice(["5.5", "2.1", "10"])
+            if body["category"] == "E":
+                body["reason"] = "Exempt by law"
+            self.step(random.choice([BEGIN, BEGIN, random.randint(BEGIN, self.last)]), "POST", "/v1/product-taxes", body)
+
     def credit(self, name, keep, currency, amount):
         """Prepaid credit, of which what is left is perhaps withdrawn later."""
         when = self.instant(BEGIN, self.last)
-        self.step(when, "POST", "/v1/credits", {
-            "customer": self.party(name), "currency": currency, "amount": amount, "description": "prepaid"}, keep=keep)
+        body = {"customer": self.party(name), "currency": currency, "amount": amount, "description": "prepaid"}
+        if "expiry" in self.features:
+            if self.apart.random() < 0.5:
+                body["priority"] = self.apart.choice([0, 10, 100])
+            if self.apart.random() < 0.3:
+                body["kind"] = "promotional"
+            if self.apart.random() < 0.5:
+                body["expires_at"] = text(when + self.apart.randint(1, 60 * 86400) * SECOND)
+        self.step(when, "POST", "/v1/credits", body, keep=keep)
         if self.random.random() < 0.3:
             self.step(self.random.randint(when, self.last + 5 * DAY), "POST", f"/v1/credits/{{{keep}}}/withdraw",
                       {"reason": "paid back"})
@@ -236,6 +323,10 @@ class Scenario:
     def insert_run(self, start, stop, when):
         """A run, final at once or after days in which more usage comes; it stands before steps that are later than it."""
         wanted = {"period": {"start": start, "stop": stop}, "finalise": self.random.random() < 0.6}
+        if "payers" in self.features and self.apart.random() < 0.25:
+            some = [self.party(name) for name in self.zones if self.apart.random() < 0.5] or ["PARTY-1"]
+            self.insert({"at": when - HOUR, "method": "POST", "path": "/v1/invoice-runs", "keep": None,
+                         "body": {"period": wanted["period"], "payers": some, "finalise": True}})
         name, later = f"run {start} {when}", when + 3 * DAY
         steps = [{"at": when, "method": "POST", "path": "/v1/invoice-runs", "body": wanted, "keep": name}]
 

@@ -23,7 +23,7 @@ class Step:
 
 def is_linear(rate):
     """Whether two lines cost what one line of both would cost."""
-    return rate["kind"] == "per_unit" and not rate.get("free")
+    return rate["kind"] == "per_unit" and not rate.get("free") and "quantity" not in (rate.get("trial") or {})
 
 
 def tiers_of(rate):
@@ -35,14 +35,15 @@ def tiers_of(rate):
         lower = upper
 
 
-def price(rate, quantity, before=Fraction(0), total=None):
+def price(rate, quantity, before=Fraction(0), total=None, trial=Fraction(0)):
     """The exact amount of a quantity that follows others of its month, and its steps; what is free is a step that costs
-    nothing, and the first. `total` is all that is counted together."""
+    nothing, and the first. `total` is all that is counted together, `trial` what is left of a trial when the month begins."""
     total = quantity if total is None else total
-    allowance = number(rate.get("free") or "0")
+    allowance = number(rate.get("free") or "0") + trial
     free = min(quantity, max(allowance - before, Fraction(0)))
+    tried = min(quantity, max(trial - before, Fraction(0)))
     charged, passed = quantity - free, max(before - allowance, Fraction(0))
-    kind, steps = rate["kind"], [Step(free, Fraction(0))]
+    kind, steps = rate["kind"], [Step(tried, Fraction(0)), Step(free - tried, Fraction(0))]
     if kind == "per_unit":
         steps.append(Step(charged, number(rate["price"])))
     elif kind == "package":

@@ -1,5 +1,7 @@
 """The oracle against figures worked out by hand from the documents: it must be right before it may judge."""
 
+import dataclasses
+import types
 import unittest
 from fractions import Fraction as F
 
@@ -9,7 +11,9 @@ from exact import half_even, half_up, show
 from facts import Facts, divided
 from invoices import Books
 from meters import Part, measure
+from taxes import nets, subtotals
 from units import factor
+from wallet import Wallet
 from zones import Calendar, HOUR, instant, text
 
 BOOK = {"name": "standard", "version": 1, "sequence": 0, "currency": "EUR", "valid_from": "2026-01-01T00:00:00Z",
@@ -58,6 +62,30 @@ class Numbers(unittest.TestCase):
         self.assertEqual(factor("MB", "GB", False), F(1, 1000))
         self.assertEqual(factor("percent", "core_day", True), F(1, 2400))
         self.assertRaises(ValueError, factor, "MiB", "core", False)
+
+
+class PricesWithTax(unittest.TestCase):
+    def test_the_tax_is_taken_out_of_the_sum_and_divided_among_the_lines(self):
+        tax = ("S", F(10))
+        lines = [types.SimpleNamespace(amount=F(amount), tax=tax) for amount in (980, 500)]
+        self.assertEqual(subtotals(lines, "JPY", True), {tax: (F(1345), F(135))})  # 134.54..
+        self.assertEqual(nets(lines, "JPY", True), [F(891), F(454)])  # 89.4 and the rest
+        self.assertEqual(nets(lines, "JPY", False), [F(980), F(500)])
+
+
+class Credits(unittest.TestCase):
+    def test_credits_pay_by_priority_then_by_expiry_then_by_age(self):
+        def granted(name, **more):
+            return ("CreditGranted", "2026-10-01T00:00:00Z", {
+                "credit": name, "customer": "PARTY-1", "currency": "EUR", "amount": "1", **more})
+
+        late, early = "2026-10-20T00:00:00Z", "2026-10-10T00:00:00Z"
+        events = log(granted("C-1"), granted("C-2", expires_at=late), granted("C-3", expires_at=early), granted("C-4", priority=0))
+        document = types.SimpleNamespace(total=F(10), customer="PARTY-1", currency="EUR", id="INV-1")
+        for at, expected in (("2026-10-09T23:59:59Z", ["C-4", "C-3", "C-2", "C-1"]), (early, ["C-4", "C-2", "C-1"])):
+            wallet = Wallet(events)
+            wallet.take_until(len(events))
+            self.assertEqual([credit for credit, _ in wallet.pay(document, instant(at))], expected)
 
 
 class Months(unittest.TestCase):
@@ -178,7 +206,10 @@ class Runs(unittest.TestCase):
             for customer, document in documents.items():
                 for n, line in enumerate(document.lines, 1):
                     line.n = n
-            books.finalise(one, documents, {customer: {"id": f"INV-{one['id']}"} for customer in documents})
+            books.finalise(one, documents, {customer: {"id": f"INV-{one['id']}", "issued_at": one["opened_at"]}
+                                             for customer in documents})
+            for document in documents.values():
+                books.settle(document)
             found.append(amounts(documents["PARTY-1"]) if documents else [])
         return found
 
@@ -212,6 +243,36 @@ class Runs(unittest.TestCase):
         self.play(books, run("RUN-1", OCTOBER, events), run("RUN-2", NOVEMBER, events))
         self.assertEqual([(one.total, one.prepaid, one.due) for one in books.final],
                          [(12, [("C-1", 5), ("C-2", 7)], 0), (12, [("C-2", 2)], 10)])
+
+    def test_a_month_is_cut_where_tax_changes(self):
+        """A day is 1.00. 20 % until 16 October, then 21 %; the requests are of a product with 5.5 % from the 20th on."""
+        def rate(percent, since):
+            return ("TaxRateSet", "2026-09-01T00:00:00Z", {"seller": "PARTY-1", "rate": percent, "valid_from": since})
+
+        events = log(
+            rate("20", "2026-01-01T00:00:00Z"), rate("21", "2026-10-16T00:00:00Z"),
+            ("ProductTaxSet", "2026-09-01T00:00:00Z", {"seller": "PARTY-1", "resource": "requests", "category": "S", "rate": "5.5",
+                                                       "valid_from": "2026-10-20T00:00:00Z"}),
+            *instance("SOFTINST-1", "2026-10-01T00:00:00Z", "2026-11-01T00:00:00Z", release="web"),
+            *[usage("SOFTINST-1", "requests", "100", f"2026-10-{day}T00:00:00Z", f"2026-10-{day}T01:00:00Z") for day in ("05", "17", "25")])
+        tiers = [{"up_to": "150", "price": "0.10"}, {"price": "0.01"}]
+        for cut, expected in (
+                ("last_instant", [("31", F(21)), ("16.5", F("5.5"))]),
+                ("cut", [("15", F(20)), ("16", F(21)), ("10", F(20)), ("5.5", F(21)), ("1", F("5.5"))])):
+            books = self.books(events, {**self.FEE, "price": "31.00"}, {"kind": "graduated", "resource": "requests", "tiers": tiers})
+            books.books["standard"][0]["on_tax_change"] = cut
+            self.play(books, run("RUN-1", OCTOBER, events))
+            self.assertEqual([(show(line.amount), line.tax[1]) for line in books.final[0].lines], expected, cut)
+
+    def test_an_override_takes_the_place_of_a_rate_for_a_time(self):
+        events = log(
+            ("PriceOverrideSet", "2026-09-01T00:00:00Z", {"override": "OVERRIDE-1", "price_book": "standard", "customer": "PARTY-1",
+                                                          "valid_from": "2026-10-16T00:00:00Z", "valid_until": None}),
+            *instance("SOFTINST-1", "2026-10-01T00:00:00Z", "2026-11-01T00:00:00Z"))
+        books = self.books(events, {**self.FEE, "price": "31.00"})
+        books.overrides["OVERRIDE-1"] = {**self.FEE, "price": "15.50", "match": {"customer": "PARTY-1"}}
+        self.assertEqual(self.play(books, run("RUN-1", OCTOBER, events)),
+                         [[("recurring", "0.483870968", "15"), ("recurring", "0.516129032", "8")]])
 
     def note(self, books, cited, *amounts, rate="20", **more):
         """A credit note on lines from the first on, as a server would show it; what is wrong with it."""
@@ -269,6 +330,24 @@ class Runs(unittest.TestCase):
             books.given_back["INV-RUN-1", 1] = F("0.5")  # of 3.00
             self.assertEqual(self.play(books, run("RUN-2", NOVEMBER, events)), [expected])
 
+    def test_a_void_of_late_usage_takes_back_what_it_was_charged(self):
+        usages = [usage("SOFTINST-1", "requests", quantity, "2026-10-02T00:00:00Z", "2026-10-03T00:00:00Z")
+                  for quantity in ("100", "40")]
+        events = log(*instance("SOFTINST-1", "2026-10-01T00:00:00Z", "2026-11-01T00:00:00Z"), *usages,
+                     ("UsageVoided", "2026-11-05T00:00:00Z", {"voided": 5, "voids": "e1", "reason": "by mistake"}))
+        books = self.books(events, {"kind": "per_unit", "resource": "requests", "price": "0.03"})
+        # 140 for 4.20, of which 100 are void: 3.00 go back.
+        self.assertEqual(self.play(books, run("RUN-1", OCTOBER, events, len(events) - 1)), [[("usage", "140", "4.2")]])
+        self.assertEqual(self.play(books, run("RUN-2", NOVEMBER, events)), [[("adjustment", "-100", "-3")]])
+
+    def test_a_void_in_time_counts_in_no_meter(self):
+        events = log(*instance("SOFTINST-1", "2026-10-01T00:00:00Z", "2026-11-01T00:00:00Z"),
+                     usage("SOFTINST-1", "requests", "0", "2026-10-02T00:00:00Z", "2026-10-03T00:00:00Z"),
+                     usage("SOFTINST-1", "requests", "7", "2026-10-02T00:00:00Z", "2026-10-03T00:00:00Z"),
+                     ("UsageVoided", "2026-10-05T00:00:00Z", {"voided": 5, "voids": "e1", "reason": "by mistake"}))
+        books = self.books(events, {"kind": "per_unit", "resource": "requests", "price": "0.03"})
+        self.assertEqual(self.play(books, run("RUN-1", OCTOBER, events)), [[("usage", "7", "0.21")]])
+
     def test_what_was_given_back_of_a_fee_in_advance_is_not_taken_back(self):
         events = log(*instance("SOFTINST-1", "2026-10-16T00:00:00Z"))
         books = self.books(events, {**self.FEE, "when": "advance"})
@@ -276,6 +355,72 @@ class Runs(unittest.TestCase):
         books.given_back["INV-RUN-1", 2] = F(4)
         self.assertEqual(self.play(books, run("RUN-2", NOVEMBER, events)),
                          [[("recurring", "1", "10"), ("advance", "1", "10"), ("settled", "-1", "-6")]])
+
+    DECEMBER = {"start": "2026-12-01", "stop": "2027-01-01"}
+
+    def test_what_takes_of_two_lines_is_a_line_for_each(self):
+        events = log(*instance("SOFTINST-1", "2026-10-01T00:00:00Z", "2026-11-01T00:00:00Z"),
+                     usage("SOFTINST-1", "requests", "1001", "2026-10-02T00:00:00Z", "2026-10-03T00:00:00Z"),
+                     usage("SOFTINST-1", "requests", "503", "2026-10-04T00:00:00Z", "2026-10-05T00:00:00Z"))
+        nothing = usage("SOFTINST-1", "requests", "2", "2026-10-02T00:00:00Z", "2026-10-03T00:00:00Z")[2]
+        gone = usage("SOFTINST-1", "requests", "0", "2026-10-04T00:00:00Z", "2026-10-05T00:00:00Z")[2]
+        known = len(events)
+        events += [{"sequence": known + n, "type": "UsageCorrected", "data": {"at": "2026-12-05T00:00:00Z", **data}}
+                   for n, data in enumerate(({"replaces": known - 1, "usage": nothing}, {"replaces": known, "usage": gone}), 1)]
+        books = self.books(events, {"kind": "per_unit", "resource": "requests", "price": "0.004"})
+        found = self.play(books, run("RUN-1", OCTOBER, events, known - 1), run("RUN-2", NOVEMBER, events, known),
+                          run("RUN-3", self.DECEMBER, events))
+        # 4.004, then 6.016, then 0.008: the first line goes, and of the second all but a cent.
+        self.assertEqual(found, [[("usage", "1001", "4")], [("adjustment", "503", "2.02")],
+                                 [("adjustment", "-1001", "-4"), ("adjustment", "-501", "-2.01")]])
+        self.assertEqual([show(line.residue) for document in books.final for line in document.lines],
+                         ["-0.004", "0.008", "0.004", "-0.006"])
+
+    def test_what_adjusted_a_void_document_is_settled(self):
+        events = log(*instance("SOFTINST-1", "2026-10-01T00:00:00Z", "2026-11-01T00:00:00Z"),
+                     usage("SOFTINST-1", "requests", "100", "2026-10-02T00:00:00Z", "2026-10-03T00:00:00Z"),
+                     usage("SOFTINST-1", "requests", "50", "2026-10-04T00:00:00Z", "2026-10-05T00:00:00Z"))
+        books = self.books(events, {"kind": "per_unit", "resource": "requests", "price": "0.03"})
+        self.play(books, run("RUN-1", OCTOBER, events, len(events) - 1), run("RUN-2", NOVEMBER, events))
+        books.void.add("INV-RUN-1")
+        books.given_back["INV-RUN-1", 1] = F(3)
+        self.assertEqual(self.play(books, run("RUN-3", self.DECEMBER, events)), [[("adjustment", "-50", "-1.5")]])
+
+    def test_a_charge_takes_of_the_lines_that_charge_for_the_one_it_corrects(self):
+        charge = ("ChargeRecorded", "2026-12-01T00:00:00Z", {
+            "charge": "CHARGE-1", "customer": "PARTY-1", "currency": "EUR", "amount": "-5", "cites": {"invoice": "INV-RUN-1", "line": 1}})
+        events = log(*instance("SOFTINST-1", "2026-10-01T00:00:00Z", "2026-11-01T00:00:00Z"),
+                     usage("SOFTINST-1", "requests", "100", "2026-10-02T00:00:00Z", "2026-10-03T00:00:00Z"),
+                     usage("SOFTINST-1", "requests", "50", "2026-10-04T00:00:00Z", "2026-10-05T00:00:00Z"), charge)
+        books = self.books(events, {"kind": "per_unit", "resource": "requests", "price": "0.03"})
+        found = self.play(books, run("RUN-1", OCTOBER, events, len(events) - 2), run("RUN-2", NOVEMBER, events, len(events) - 1),
+                          run("RUN-3", self.DECEMBER, events))
+        # 3.00 of the line, 1.50 of what adjusted it, and 0.50 that nothing is left for.
+        self.assertEqual(found[2], [("correction", "-1", "-3"), ("correction", "-1", "-1.5"), ("one_off", "-1", "-0.5")])
+        self.assertEqual([line.cites for line in books.final[2].lines],
+                         [("INV-RUN-1", 1), ("INV-RUN-2", 1), ("INV-RUN-1", 1)])
+        self.assertEqual([books.left_of(*books.line_of((f"INV-RUN-{n}", 1))) for n in (1, 2)], [0, 0])
+
+    def test_a_note_lowers_what_a_later_invoice_charged_for_its_line_below_zero(self):
+        books = self.taxed(price="8")  # 9.60 with tax
+        first = books.final[0]
+        later = dataclasses.replace(first, id="INV-2", run="RUN-2", lines=[
+            dataclasses.replace(first.lines[0], kind="adjustment", amount=F(amount), n=n) for n, amount in ((1, 20), (2, 2))])
+        books.final.append(later)
+        books.due["INV-2"], books.takes["INV-2", 2] = F("26.4"), ("INV-RUN-1", 2)
+        # 2.40 more than the first can take.
+        self.assertEqual(books.lower([(["INV-RUN-1"], F(12))], F(12), books.final[0]), [])
+        self.assertEqual((books.due["INV-RUN-1"], books.due["INV-2"]), (0, 24))
+
+    def test_a_note_lowers_what_a_later_invoice_charged_more_for_its_line(self):
+        books = self.taxed(price="8")  # 9.60 with tax
+        first = books.final[0]
+        later = dataclasses.replace(first, id="INV-2", run="RUN-2", lines=[
+            dataclasses.replace(first.lines[0], kind="adjustment", amount=F(amount), n=n) for n, amount in ((1, 20), (2, 2))])
+        books.final.append(later)
+        books.due["INV-2"], books.adds["INV-2", 2] = F("26.4"), ("INV-RUN-1", 2)
+        self.assertEqual(books.lower([(["INV-RUN-1"], F(12))], F(12), books.final[0]), [])
+        self.assertEqual((books.due["INV-RUN-1"], books.due["INV-2"]), (0, 24))
 
     def test_late_usage_is_told_once_by_two_runs_of_its_month(self):
         late = usage("SOFTINST-1", "requests", "100", "2026-10-20T00:00:00Z", "2026-10-21T00:00:00Z")
@@ -346,6 +491,75 @@ class Versions(unittest.TestCase):
         self.assertEqual(self.rated([fee], [fee], gone), [("recurring", "0.032258065", "1")])
         fee["until"] = "destroyed"
         self.assertEqual(self.rated([fee], [fee], gone), [("recurring", "1", "31")])
+
+
+class Fees(unittest.TestCase):
+    """Fees of other units than the calendar's months, worked out by hand."""
+
+    def rated(self, rate, *lives, period=("2026-10-01", "2026-11-01")):
+        rates = [{"every": "month", "when": "arrears", "kind": "recurring", **rate}]
+        rows = [row for n, life in enumerate(lives, 1) for row in instance(f"SOFTINST-{n}", *life)]
+        events = log(*rows)
+        books = Books(events, {"standard": [{**BOOK, "rates": rates}]})
+        document = books.documents(run("RUN-1", dict(zip(("start", "stop"), period)), events)).get("PARTY-1")
+        return [(show(line.quantity), show(line.amount)) for line in document.lines] if document else []
+
+    ANNIVERSARY = {"anchor": "anniversary", "price": "28"}
+    FEBRUARY = ("2026-02-01", "2026-03-01")
+
+    def test_an_anniversary_on_the_31st(self):
+        self.assertEqual(self.rated(self.ANNIVERSARY, ["2026-01-31T06:00:00Z"], period=self.FEBRUARY), [("0.996543779", "27.9")])
+        whole = {**self.ANNIVERSARY, "proration": "whole"}
+        self.assertEqual(self.rated(whole, ["2026-01-31T06:00:00Z"], period=self.FEBRUARY), [("1", "28")])
+        self.assertEqual(self.rated(whole, ["2026-01-31T06:00:00Z", "2026-02-20T00:00:00Z"], period=self.FEBRUARY), [])
+
+    def test_times_of_all_instances_are_added(self):
+        lives = [[f"2026-10-{day:02}T00:00:00Z", f"2026-10-{day:02}T00:30:00Z"] for day in range(1, 31)]
+        fee = {"every": "hour", "price": "0.01", "per": "customer"}
+        self.assertEqual(self.rated(fee, *lives), [("15", "0.15")])
+        self.assertEqual(self.rated({**fee, "proration": "whole"}, *lives), [("30", "0.3")])
+
+    def test_weeks_begin_on_monday(self):
+        life = ["2026-10-07T00:00:00Z", "2026-10-19T00:00:00Z"]
+        self.assertEqual(self.rated({"every": "week", "price": "7"}, life), [("1.714285714", "12")])
+        self.assertEqual(self.rated({"every": "week", "price": "7", "proration": "whole"}, life), [("2", "14")])
+        self.assertEqual(self.rated({"every": "week", "price": "7", "proration": "whole", "anchor": "2026-01-03"}, life),
+                         [("3", "21")])
+
+    def test_a_base_fee_is_owed_once(self):
+        lives = [["2026-10-03T00:00:00Z", "2026-10-06T00:00:00Z"], ["2026-10-05T00:00:00Z", "2026-10-08T00:00:00Z"]]
+        base = {"kind": "base_fee", "price": "31"}
+        self.assertEqual(self.rated(base, *lives), [("0.161290323", "5")])
+        self.assertEqual(self.rated({**base, "every": "quarter"}, *lives), [("0.053763441", "1.67")])
+        self.assertEqual(self.rated({**base, "owed": "always", "match": {"customer": "PARTY-1"}}, *lives), [("1", "31")])
+
+
+class Seats(unittest.TestCase):
+    """Levels that carry over, worked out by hand."""
+
+    def rated(self, meter, *reports, ended=None, group_by=()):
+        resource = {"resource": "seats", "kind": "gauge", "meter": meter, "unit": "seat", "carry_over": True,
+                    "group_by": list(group_by)}
+        rate = {"kind": "per_unit", "resource": "seats", "price": "1"}
+        events = log(*instance("SOFTINST-1", "2026-08-01T00:00:00Z", *([ended] if ended else [])),
+                     *(usage("SOFTINST-1", "seats", *report) for report in reports))
+        books = Books(events, {"standard": [{**BOOK, "resources": [resource], "rates": [rate]}]})
+        document = books.documents(run("RUN-1", OCTOBER, events)).get("PARTY-1")
+        return [show(line.quantity) for line in document.lines] if document else []
+
+    AUGUST = ("3", "2026-08-10T00:00:00Z", "2026-08-10T01:00:00Z")
+    TENTH = ("5", "2026-10-11T00:00:00Z", "2026-10-11T01:00:00Z")
+
+    def test_the_last_report_holds_for_months(self):
+        self.assertEqual(self.rated("latest", self.AUGUST), ["3"])
+        self.assertEqual(self.rated("time_integral", self.AUGUST), ["2232"])  # 3 x 744
+        self.assertEqual(self.rated("time_integral", self.AUGUST, self.TENTH), ["3240"])  # 3 x 240 + 5 x 504
+        self.assertEqual(self.rated("average", self.AUGUST, self.TENTH), ["4.35483871"])
+        self.assertEqual(self.rated("min", self.AUGUST, self.TENTH), ["3"])
+
+    def test_it_ends_with_the_instance(self):
+        self.assertEqual(self.rated("time_integral", self.AUGUST, ended="2026-10-02T00:00:00Z"), ["72"])
+        self.assertEqual(self.rated("latest", self.AUGUST, ended="2026-09-02T00:00:00Z"), [])
 
 
 class Unknown(unittest.TestCase):

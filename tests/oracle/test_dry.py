@@ -14,13 +14,14 @@ SEEDS = range(1, 21)
 def rated(seed):
     """All documents of a seed, run by run, as worked out; the numbers of lines are given as they come."""
     log = Log(Scenario(seed, features.ALL))
-    books = Books(log.events, log.books)
+    books = Books(log.events, log.books, log.overrides)
     for run in log.runs:
         documents = books.documents(run)
         for customer, document in documents.items():
             for n, line in enumerate(document.lines, 1):
                 line.n = n
-        books.finalise(run, documents, {customer: {"id": f"{run['id']}-{customer}"} for customer in documents})
+        books.finalise(run, documents, {customer: {"id": f"{run['id']}-{customer}", "issued_at": run["opened_at"]}
+                                         for customer in documents})
     return books.final
 
 
@@ -32,8 +33,8 @@ class Dry(unittest.TestCase):
                 documents = rated(seed)
                 for document in documents:
                     kinds.update(line.kind for line in document.lines)
-                    self.assertEqual(document.net, sum(line.amount for line in document.lines))
-        for kind in ("recurring", "advance", "usage", "percentage", "minimum", "settled", "adjustment", "one_off"):
+                    self.assertEqual(document.net, sum(document.nets))
+        for kind in ("recurring", "advance", "usage", "percentage", "minimum", "discount", "maximum", "settled", "adjustment", "one_off"):
             self.assertGreater(kinds[kind], 0, kinds)
 
     def test_a_seed_alone_repeats_a_scenario(self):

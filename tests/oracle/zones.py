@@ -46,13 +46,17 @@ def text(at):
 def day_start(year, month, day, zone):
     """The first instant of a day where the zone is: of a midnight that comes twice the first, of one that never comes the
     first instant after it."""
-    wall = datetime.datetime(year, month, day)
+    return first_at(datetime.datetime(year, month, day), zone)
+
+
+def first_at(wall, zone):
+    """The first instant at which clocks show a time, or the first one after it if they never do."""
     info = zoneinfo.ZoneInfo(zone)
     offsets = [info.utcoffset(wall.replace(fold=fold)) for fold in (0, 1)]
     early, late = (micros(wall - offset) for offset in offsets)
     if early <= late:
         return early
-    # The clock jumped over midnight: the jump is between the two readings.
+    # The clock jumped over it: the jump is between the two readings.
     low, high = late, early
     while high - low > SECOND:
         middle = (low + high) // 2 // SECOND * SECOND
@@ -97,6 +101,26 @@ class Calendar:
         index = bisect.bisect_right(self.starts, at) - 1
         return self.starts[index], self.starts[index + 1]
 
+    def zone_at(self, at):
+        self.month_around(at)
+        return self.month_zones[bisect.bisect_right(self.starts, at) - 1]
+
+    def days_after(self, at, days):
+        """The same local time so many days later, in the zone that counts then."""
+        zone = self.zone_at(at)
+        utc = (EPOCH + datetime.timedelta(microseconds=at)).replace(tzinfo=datetime.timezone.utc)
+        wall = utc.astimezone(zoneinfo.ZoneInfo(zone)).replace(tzinfo=None, fold=0) + datetime.timedelta(days=days)
+        later = first_at(wall, zone)
+        return later if self.zone_at(later) == zone else first_at(wall, self.zone_at(later))
+
+    def months_between(self, one, other):
+        """How many calendar months an instant is after another one."""
+        return self.number(other) - self.number(one)
+
+    def number(self, at):
+        self.month_around(at)
+        return bisect.bisect_right(self.starts, at) - 1
+
     def bound(self, value):
         """An end of a period: an instant as it is, a date as midnight in the zone of its month."""
         if "T" in value:
@@ -106,6 +130,25 @@ class Calendar:
         if day == 1:
             return start
         return day_start(year, month, day, self.month_zones[self.months.index((year, month))])
+
+    def start_of(self, day):
+        """The first instant of a day: it is not before its month begins."""
+        month = self.month_start((day.year, day.month))
+        return max(month, self.bound(day.isoformat()))
+
+    def date_of(self, at):
+        """The day that an instant is in."""
+        start, _ = self._day_around(at)
+        self.month_around(at)
+        year, month = self.months[bisect.bisect_right(self.starts, at) - 1]
+        dates = (datetime.date(year, month, day) for day in range(1, 29))
+        day = max(date for date in [*dates, *self._last_days(year, month)] if self.start_of(date) <= start)
+        return day
+
+    @staticmethod
+    def _last_days(year, month):
+        first = datetime.date(*next_month((year, month)), 1)
+        return [day for day in (first - datetime.timedelta(n) for n in (1, 2, 3)) if day.month == month]
 
     def _day_around(self, at):
         """Start and stop of the local day that an instant is in: days of a month begin as its zone has them."""

@@ -78,7 +78,7 @@ class Unit:
         words, environment = self.as_user(self.checks)
         run(*words, env=environment, cwd="/")
         words, environment = self.as_user(self.serves)
-        log = open("/tmp/slapledger.log", "wb")  # noqa: SIM115
+        log = tempfile.TemporaryFile()  # noqa: SIM115
         process = subprocess.Popen(words, env=environment, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         trust, deadline = ssl.create_default_context(cafile=DATA / "ca" / "root.pem"), time.monotonic() + SECONDS
         while True:
@@ -87,8 +87,9 @@ class Unit:
                     return process
             except (OSError, urllib.error.HTTPError):
                 pass
-            said = pathlib.Path("/tmp/slapledger.log").read_text()
             if process.poll() is not None or time.monotonic() > deadline:
+                log.seek(0)
+                said = log.read().decode(errors="replace")
                 raise RuntimeError(f"the service is not ready: {process.poll()}\n{said}")
             time.sleep(0.05)
 

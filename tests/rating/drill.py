@@ -180,6 +180,10 @@ def rate_at_once(port, token, rounds):
         )]
         for thread in threads:
             thread.start()
+        # A draft that is computed again is a draft all the time.
+        while any(thread.is_alive() for thread in threads):
+            ask("document", "GET", f"/v1/invoices/{invoice}")
+            time.sleep(0.002)
         for thread in threads:
             thread.join()
         explained = Person(port, token).ok("GET", f"/v1/invoices/{invoice}/lines/17/explanation")
@@ -235,7 +239,7 @@ def drill(program, rounds):
             figures = {"healthz p99": percentile(health.milliseconds, 99), "write p99": percentile(write.milliseconds, 99),
                        "memory": memory(process)}
             for name, times in took.items():
-                print(f"  {name}: {' '.join(map(str, times))} ms")
+                print(f"  {name}: {' '.join(map(str, sorted(times)[-3:]))} ms at most")
             print(f"  healthz: {len(health.milliseconds)}, p99 {figures['healthz p99']} ms, "
                   f"most {max(health.milliseconds)} ms; bound {BOUNDS['healthz p99']} ms")
             print(f"  writes in another project: {len(write.milliseconds)}, p99 {figures['write p99']} ms, "

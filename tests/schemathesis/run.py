@@ -142,7 +142,8 @@ def main():
                 code, output = planted(demo, folder, configuration, path, status)
                 check(f"a planted {status} is found", code == 1 and found.lower() in output.lower(), output)
             began = time.monotonic()
-            code, output = schemathesis(folder, demo.port, configuration)
+            # A stream has no end, and schemathesis reads every answer whole: the matrix of roles asks it.
+            code, output = schemathesis(folder, demo.port, configuration, "--exclude-path", "/v1/events/stream")
             tail = "\n".join(output.splitlines()[-30:])
             print(tail, flush=True)
             check(f"what is served is what is said ({time.monotonic() - began:.0f} s)", code == 0, output)

@@ -11,10 +11,11 @@ use slapledger_core::domain::credit::CreditId;
 use slapledger_core::domain::event::Event;
 use slapledger_core::domain::id::{InvoiceId, KeyId, PartyId, RunId, Sequence};
 use slapledger_core::domain::invoice::{
-    DocumentKind, Invoice, InvoiceFinalised, InvoiceLine, LineKind, TaxCategory, TaxSubtotal,
+    DocumentKind, DraftDecision, Invoice, InvoiceFinalised, InvoiceLine, LineKind, TaxCategory, TaxSubtotal,
 };
 use slapledger_core::domain::money::{Amount, Currency};
 use slapledger_core::domain::party::PartyDescribed;
+use slapledger_core::domain::pricing::OverrideId;
 use slapledger_core::domain::quantity::Quantity;
 use slapledger_core::domain::tax::{Exemption, TaxTreatmentSet};
 use slapledger_core::domain::time::{Period, Timestamp};
@@ -40,16 +41,19 @@ pub(crate) enum RunEnd {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RunFact {
     seller: PartyId,
-    /// The last event its drafts look at.
-    cut_off: Sequence,
+    /// The last event its drafts look at: when it was opened, and after each refresh. The next event says so.
+    cut_offs: Vec<Sequence>,
     pub(crate) end: RunEnd,
     issued: BTreeSet<(PartyId, Currency)>,
+    /// Whose drafts are held.
+    held: BTreeSet<PartyId>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct CreditFact {
     about: (PartyId, PartyId, Currency),
     left: i128,
+    expires_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,8 +84,13 @@ pub(crate) struct BooksFacts {
     series: BTreeMap<Box<str>, PartyId>,
     rates: BTreeMap<PartyId, Vec<(Timestamp, Quantity)>>,
     treatments: BTreeMap<PartyId, Vec<(Timestamp, TaxCategory, Option<Exemption>)>>,
+    /// How many taxes of products each seller said.
+    products: BTreeMap<PartyId, usize>,
+    /// Prices of single customers, and until when they count.
+    overrides: BTreeMap<OverrideId, (PartyId, Timestamp, Option<Timestamp>)>,
     credits: BTreeMap<CreditId, CreditFact>,
     charges: BTreeMap<ChargeId, ChargeFact>,
+    codes: BTreeSet<(PartyId, Box<str>)>,
     closed: BTreeMap<PartyId, Timestamp>,
     documents: BTreeMap<InvoiceId, DocumentFact>,
     /// Lines of runs that take something of a line, and of which.
@@ -124,13 +133,38 @@ impl BooksFacts {
                 self.rates.entry(event.seller).or_default().push((event.valid_from, event.rate));
             }
             Event::TaxTreatmentSet(event) => self.treated(event),
+            Event::ProductTaxSet(event) => {
+                self.known(event.seller);
+                let product = &event.product;
+                assert!(product.software_release.is_some() || product.resource.is_some(), "of no product");
+                assert!(event.rate.is_none() || event.category == TaxCategory::S, "a rate without tax");
+                *self.products.entry(event.seller).or_default() += 1;
+            }
+            Event::PriceOverrideSet(event) => {
+                let own = &event.price_override;
+                self.known(own.customer);
+                assert_eq!(own.id.0, self.overrides.len() as u64 + 1, "overrides are numbered");
+                assert_eq!(own.rate.matching.customer, Some(own.customer), "{} is for another", own.id);
+                assert!(
+                    own.valid_until.is_none_or(|until| own.valid_from < until),
+                    "{} never counts",
+                    own.id
+                );
+                self.overrides.insert(own.id, (own.customer, own.valid_from, own.valid_until));
+            }
+            Event::PriceOverrideEnded(event) => {
+                let (_, from, until) = self.overrides.get_mut(&event.id).expect("an override of the log");
+                assert!(*from <= event.valid_until, "{} ends before it begins", event.id);
+                assert!(until.is_none_or(|until| event.valid_until < until), "{} ends later", event.id);
+                *until = Some(event.valid_until);
+            }
             Event::CreditGranted(event) => {
                 assert_eq!(event.credit.0, self.credits.len() as u64 + 1, "credits are numbered");
                 let (about, left) = ((event.seller, event.customer, event.currency), event.amount.minor());
                 assert!(left > 0, "a credit of nothing");
                 self.known(event.seller);
                 self.known(event.customer);
-                self.credits.insert(event.credit, CreditFact { about, left });
+                self.credits.insert(event.credit, CreditFact { about, left, expires_at: event.expires_at });
             }
             Event::CreditWithdrawn(event) => {
                 let known = self.credits.get_mut(&event.credit).expect("a credit that was granted");
@@ -138,7 +172,23 @@ impl BooksFacts {
                 assert_eq!(known.left, event.amount.minor(), "all that is left is withdrawn");
                 known.left = 0;
             }
+            Event::CreditExpired(event) => {
+                let known = self.credits.get_mut(&event.credit).expect("a credit that was granted");
+                assert!(
+                    known.expires_at.is_some_and(|expiry| expiry <= event.at),
+                    "{} is not over",
+                    event.credit
+                );
+                assert!(known.left > 0, "{} expires and is empty", event.credit);
+                assert_eq!(known.left, event.amount.minor(), "all that is left expires");
+                known.left = 0;
+            }
             Event::ChargeRecorded(event) => self.charged(event),
+            Event::DiscountCodeRedeemed(event) => {
+                self.known(event.customer);
+                let first = self.codes.insert((event.customer, event.code.clone()));
+                assert!(first, "{} redeemed {} twice", event.customer, event.code);
+            }
             Event::AccountsClosed(event) => {
                 self.known(event.seller);
                 assert!(event.until <= event.at, "books are closed ahead of time");
@@ -149,20 +199,30 @@ impl BooksFacts {
                 assert_eq!(event.cut_off.next(), sequence, "a run is cut off before its own first event");
                 assert_eq!(event.run.0, self.runs.len() as u64 + 1, "runs are numbered");
                 self.known(event.seller);
-                let (seller, cut_off, end, issued) =
-                    (event.seller, event.cut_off, RunEnd::Open, BTreeSet::new());
-                self.runs.insert(event.run, RunFact { seller, cut_off, end, issued });
+                let (seller, cut_offs, end) = (event.seller, vec![event.cut_off], RunEnd::Open);
+                let run = RunFact { seller, cut_offs, end, issued: BTreeSet::new(), held: BTreeSet::new() };
+                self.runs.insert(event.run, run);
             }
             Event::InvoiceRunRefreshed(event) => {
                 assert_eq!(event.cut_off.next(), sequence, "a run is cut off before it is refreshed");
                 let run = self.open(event.run);
                 assert!(run.issued.is_empty(), "{} has issued documents", event.run);
-                run.cut_off = event.cut_off;
+                run.cut_offs.push(event.cut_off);
             }
             Event::InvoiceRunWithdrawn(event) => {
                 let run = self.open(event.run);
                 assert!(run.issued.is_empty(), "{} has issued documents", event.run);
                 run.end = RunEnd::Withdrawn;
+            }
+            Event::InvoiceDraftReviewed(event) => {
+                self.known(event.payer);
+                let run = self.open(event.run);
+                let issued = run.issued.iter().any(|(payer, _)| *payer == event.payer);
+                assert!(!issued, "the document of {} in {} is final", event.payer, event.run);
+                match event.decision {
+                    DraftDecision::Held => drop(run.held.insert(event.payer)),
+                    DraftDecision::Approved => drop(run.held.remove(&event.payer)),
+                }
             }
             Event::InvoiceRunFinalised(event) => {
                 let run = self.open(event.run);
@@ -184,11 +244,16 @@ impl BooksFacts {
         self.parties.get(&party).is_some_and(|known| known.erased)
     }
 
-    /// Whether a document was issued to the payer of a draft after its run looked at the log.
-    pub(crate) fn is_outdated(&self, draft: &Invoice) -> bool {
+    /// Whether a document was issued to the payer of a draft after its run looked at the log, when the log ended at an
+    /// event.
+    pub(crate) fn was_outdated(&self, draft: &Invoice, end: Sequence) -> bool {
         let about = (draft.seller.party, draft.buyer.party, draft.currency);
-        let cut_off = self.runs.get(&draft.run).map(|run| run.cut_off);
-        self.documents.values().any(|known| known.about == about && Some(known.sequence) > cut_off)
+        let known = |cut_off: &&Sequence| cut_off.next() <= end;
+        let cut_off = self.runs.get(&draft.run).and_then(|run| run.cut_offs.iter().rfind(known));
+        cut_off.is_some_and(|cut_off| {
+            let mut documents = self.documents.values().filter(|known| known.about == about);
+            documents.any(|known| known.sequence > *cut_off && known.sequence <= end)
+        })
     }
 
     /// Whether a document was issued.
@@ -270,6 +335,7 @@ impl BooksFacts {
         let run = self.runs.get_mut(&invoice.run).expect("a run that was opened");
         assert_eq!(run.seller, invoice.seller.party, "another seller than that of the run");
         let by_hand = !run.issued.insert((invoice.buyer.party, invoice.currency));
+        assert!(by_hand || !run.held.contains(&invoice.buyer.party), "{} was a held draft", invoice.id);
         assert!(by_hand || run.end == RunEnd::Open, "{} issues documents and is not open", invoice.run);
         assert!(invoice.period.stop <= invoice.issued_at, "{} is issued before its time is over", invoice.id);
         check_sums(invoice, &lines, by_hand);
@@ -281,7 +347,11 @@ impl BooksFacts {
                 known.stands && known.about == about && known.period.intersection(invoice.period).is_some()
             });
             assert_eq!(clash, None, "{} is for a time that is invoiced", invoice.id);
-            assert!(!self.is_outdated(invoice), "{} does not know of an earlier document", invoice.id);
+            assert!(
+                !self.was_outdated(invoice, sequence),
+                "{} does not know of an earlier document",
+                invoice.id
+            );
             self.takes(invoice, &lines);
         }
         self.carries(invoice, &lines);
@@ -350,13 +420,15 @@ impl BooksFacts {
 
     /// A run settles or adjusts lines of earlier documents: what has the other sign takes of the line it cites.
     fn takes(&mut self, invoice: &Invoice, lines: &[InvoiceLine]) {
-        for line in lines.iter().filter(|line| matches!(line.kind, LineKind::Adjustment | LineKind::Advance))
-        {
+        let takes_of_others = |line: &&InvoiceLine| {
+            matches!(line.kind, LineKind::Adjustment | LineKind::Advance | LineKind::Correction { .. })
+        };
+        for line in lines.iter().filter(takes_of_others) {
             let Some(cited) = &line.cites else { continue };
-            let taken = as_charged(invoice, line);
+            let amount = as_charged(invoice, line);
             let Some(left) = self.left(&cited.invoice, cited.line) else { continue };
-            if left.signum() * taken.signum() < 0 {
-                *left += taken;
+            if left.signum() * amount.signum() < 0 {
+                *left += amount;
                 let of = (cited.invoice.clone(), cited.line);
                 self.takes.insert((invoice.id.clone(), line.n), of);
             }
@@ -386,6 +458,9 @@ impl BooksFacts {
             assert_eq!(known, self.treatments_of(*party), "how {party} is taxed");
             assert_eq!(state.accounts.open_from(*party), self.closed.get(party).copied(), "{party} closed");
         }
+        for (customer, code) in &self.codes {
+            assert!(state.discount_codes.redeemed(*customer, code).is_some(), "{customer} redeemed {code}");
+        }
         for (credit, fact) in &self.credits {
             let left = state.credits.get(*credit).map(|known| known.left.minor());
             assert_eq!(left, Some(fact.left), "what is left of {credit}");
@@ -412,8 +487,14 @@ impl BooksFacts {
             assert_eq!(rates, self.rates.get(party).cloned().unwrap_or_default(), "the rates of {party}");
             let known: Vec<_> = billing.taxes().treatments_of(*party).collect();
             assert_eq!(known, self.treatments_of(*party), "how {party} is taxed");
+            let products = self.products.get(party).copied().unwrap_or_default();
+            assert_eq!(billing.taxes().products_of(*party).count(), products, "the products of {party}");
             let closed = journal.periods_of(*party).next_back().map(|period| period.until);
             assert_eq!(closed, self.closed.get(party).copied(), "{party} closed its books");
+        }
+        for (id, fact) in &self.overrides {
+            let known = billing.price_override(*id).expect("an override of the log").now();
+            assert_eq!((known.customer, known.valid_from, known.valid_until), *fact, "when {id} counts");
         }
         for (credit, fact) in &self.credits {
             let left = billing.credit(*credit).map(|known| known.left.minor());

@@ -2,8 +2,11 @@
 
 use slapledger_billing::Billing;
 use slapledger_core::domain::Command;
+use slapledger_core::domain::catalogue::{
+    CatalogueEntry, CatalogueTable, RecordCatalogueEntry, RemoveCatalogueEntry,
+};
 use slapledger_core::domain::computer::{
-    Address, AllocationScope, BangComputer, ConfigureComputer, DescribeComputer, NoticeSilence, Offer,
+    AllocationScope, BangComputer, ConfigureComputer, DescribeComputer, NetworkAddress, NoticeSilence, Offer,
     RegisterComputer, RequestComputer, RetireComputer, SetAllocationScope,
 };
 use slapledger_core::domain::id::{
@@ -11,23 +14,25 @@ use slapledger_core::domain::id::{
     SoftwareRelease, SoftwareType,
 };
 use slapledger_core::domain::instance::{
-    BangInstance, InstanceType, Place, RenameInstance, ReportInstance, ReportedState, RequestInstance,
-    RequestedState, Requester, SetConnectionParameters, WithoutRoom,
+    BangInstance, InstancePlace, InstanceType, ReleasePartition, RenameInstance, ReportInstance,
+    ReportedState, RequestInstance, RequestedAgain, RequestedState, Requester, SetConnectionParameters,
+    WithoutRoom,
 };
 use slapledger_core::domain::money::{Currency, Price, Rounding};
 use slapledger_core::domain::party::RegisterParty;
 use slapledger_core::domain::pricing::{
-    Conversion, Every, FeeEnd, Match, Meter, Model, OnChange, Per, PriceBook, PublishPriceBook, Rate,
-    Resource, ResourceKind, Tariff, When,
+    Conversion, DiscountLimits, Every, FeeEnd, FeeTerms, InvoiceTerms, Match, Meter, Model, Of, OnChange,
+    OnTaxChange, Per, PriceBook, PublishPriceBook, Rate, Reduction, Resource, ResourceKind, Tariff, When,
 };
 use slapledger_core::domain::product::PublishSoftwareRelease;
 use slapledger_core::domain::quantity::Quantity;
 use slapledger_core::domain::sealed::Sealed;
 use slapledger_core::domain::software::{ReportSoftware, SoftwareState, SupplySoftware, SupplyState};
+use slapledger_core::domain::software_schema::SupplySoftwareSchema;
 use slapledger_core::domain::time::{Period, TimeZone, Timestamp};
 use slapledger_core::domain::usage::{
-    DismissSuspendedUsage, RecordUsage, ResolveSuspendedUsage, Revision, Unmeterable, Unreadable, UsageId,
-    UsageReport,
+    AcceptDueUsage, DismissSuspendedUsage, RecordUsage, ResolveSuspendedUsage, Revision, Unmeterable,
+    UnreadableInstant, UsageId, UsageReport, VoidRequest, VoidUsage,
 };
 use slapledger_tests::random::Random;
 
@@ -69,7 +74,8 @@ impl CommandSender {
             61..65 => self.speak(facts),
             65..88 => self.record(facts, now),
             88..92 => self.resolve(facts, now),
-            92..94 => {
+            92 => self.void_or_accept(facts),
+            93 => {
                 let suspended = self.suspended(facts);
                 Command::DismissSuspendedUsage(DismissSuspendedUsage {
                     suspended,
@@ -104,7 +110,7 @@ impl CommandSender {
 
     fn offer(&mut self, n: u64) -> Offer {
         let (address, netmask) = (format!("10.1.0.{n}").into(), "255.255.255.255".into());
-        let address = Address { address, netmask, ..Address::default() };
+        let address = NetworkAddress { address, netmask, ..NetworkAddress::default() };
         // Now and then partitions swap their users.
         let user = if self.random.once_in(10) { n + 1 } else { n };
         Offer {
@@ -187,10 +193,10 @@ impl CommandSender {
         }
     }
 
-    /// What providers say of computers, and computers of themselves; and products.
+    /// What providers say of computers, and computers of themselves; products, and the catalogue.
     fn about_computer(&mut self, facts: &ProjectFacts, now: Timestamp) -> Command {
         let computer = self.computer();
-        match self.random.below(6) {
+        match self.random.below(7) {
             0 => {
                 let pairs = [("region", "europe/france"), ("network_guid", "n")];
                 let kept = pairs.into_iter().filter(|_| self.random.once_in(2));
@@ -218,11 +224,48 @@ impl CommandSender {
                 let since = (!self.random.once_in(3)).then_some(now);
                 Command::NoticeSilence(NoticeSilence { computer, since })
             }
-            3 if self.random.once_in(12) => Command::RetireComputer(RetireComputer { computer }),
+            3 if self.random.once_in(12) => {
+                let again = self.requested_again(facts, &computer);
+                Command::RetireComputer(RetireComputer { computer, again })
+            }
+            3 if self.random.once_in(2) => {
+                let (computer, partition) = self.place(facts);
+                let again = self.requested_again(facts, &computer);
+                Command::ReleasePartition(ReleasePartition { computer, partition, again })
+            }
             3 => Command::BangComputer(BangComputer { computer, message: None }),
             4 => {
                 let (owner, title) = (PartyId(1), format!("computer {}", self.random.below(3)).into());
                 Command::RequestComputer(RequestComputer { owner, title, time_zone: TimeZone::UTC })
+            }
+            5 if self.random.once_in(4) => {
+                let (release, supplier) = (self.release(), PartyId(self.random.below(2) + 1));
+                let schema = if self.random.once_in(2) { "{}" } else { "[]" }.into();
+                Command::SupplySoftwareSchema(SupplySoftwareSchema { release, schema, supplier })
+            }
+            5 => {
+                let entry =
+                    Reference::new(if self.random.once_in(2) { "one" } else { "two" }).expect("a name");
+                if self.random.once_in(3) {
+                    return Command::RemoveCatalogueEntry(RemoveCatalogueEntry { entry });
+                }
+                let title = if self.random.once_in(2) { "One" } else { "Two" };
+                let says = CatalogueEntry {
+                    table: CatalogueTable::Story,
+                    title: title.into(),
+                    category: None,
+                    software: None,
+                    stage: None,
+                    status: None,
+                    recipe: None,
+                    ticks: None,
+                    applications: Vec::new(),
+                    // There may be no such party.
+                    customer: Some(PartyId(self.random.below(4) + 1)),
+                    stack: None,
+                    guest: None,
+                };
+                Command::RecordCatalogueEntry(Box::new(RecordCatalogueEntry { entry, says }))
             }
             _ => {
                 let (product, release) = (Reference::new("product").expect("a product"), self.release());
@@ -230,6 +273,19 @@ impl CommandSender {
                 Command::PublishSoftwareRelease(PublishSoftwareRelease { product, release, publisher })
             }
         }
+    }
+
+    /// Most of what is on a computer, to be requested again.
+    fn requested_again(&mut self, facts: &ProjectFacts, computer: &ComputerId) -> Vec<RequestedAgain> {
+        let here = facts.occupants.iter().filter(|((on, _), _)| on == computer);
+        let here: Vec<_> = here.map(|(_, id)| (*id, facts.instances[id].parameters)).collect();
+        let named = here.into_iter().filter(|_| !self.random.once_in(6)).collect::<Vec<_>>();
+        let sealed = named.into_iter().map(|(instance, parameters_were)| {
+            let key = KeyId(self.random.sixteen());
+            let parameters = if self.random.once_in(60) { self.long(key) } else { self.sealed(key) };
+            RequestedAgain { instance, parameters_were, parameters }
+        });
+        sealed.collect()
     }
 
     /// An instance, or a shared one on it, bangs or takes another name.
@@ -241,7 +297,7 @@ impl CommandSender {
             facts.instances.iter().filter(|(_, fact)| lives(fact)).map(|(id, _)| *id).collect();
         let on_it = self.random.once_in(2) && !shares.is_empty();
         let meant = on_it.then(|| *self.random.pick(&shares));
-        let place = Place { shared: meant, ..Place::new(computer, partition) };
+        let place = InstancePlace { shared: meant, ..InstancePlace::new(computer, partition) };
         if self.random.once_in(2) {
             return Command::BangInstance(BangInstance { place, message: None });
         }
@@ -270,7 +326,11 @@ impl CommandSender {
         };
         let key = self.key_at(facts, &computer, &partition);
         let error = (state == ReportedState::Error).then(|| self.sealed(key));
-        Command::ReportInstance(ReportInstance { place: Place::new(computer, partition), state, error })
+        Command::ReportInstance(ReportInstance {
+            place: InstancePlace::new(computer, partition),
+            state,
+            error,
+        })
     }
 
     fn connect(&mut self, facts: &ProjectFacts) -> Command {
@@ -278,7 +338,7 @@ impl CommandSender {
         let key = self.key_at(facts, &computer, &partition);
         let connection = self.sealed(key);
         Command::SetConnectionParameters(SetConnectionParameters {
-            place: Place::new(computer, partition),
+            place: InstancePlace::new(computer, partition),
             connection,
         })
     }
@@ -354,12 +414,12 @@ impl CommandSender {
             resource: format!("resource {}", self.random.below(2)).into(),
             quantity,
             start: if self.random.once_in(40) {
-                Err(Unreadable::malformed("yesterday"))
+                Err(UnreadableInstant::malformed("yesterday"))
             } else {
                 Ok((!self.random.once_in(5)).then_some(period.0))
             },
             stop: match self.random.below(80) {
-                0 => Err(Unreadable::malformed("tomorrow")),
+                0 => Err(UnreadableInstant::malformed("tomorrow")),
                 1 => Ok(None),
                 _ => Ok(Some(period.1)),
             },
@@ -396,6 +456,25 @@ impl CommandSender {
         })
     }
 
+    /// Voids what was reported, or accepts what waits, whether or not its time has come.
+    fn void_or_accept(&mut self, facts: &ProjectFacts) -> Command {
+        if self.random.once_in(3) {
+            let suspended = (0..=self.random.below(4)).map(|_| self.suspended(facts)).collect();
+            return Command::AcceptDueUsage(AcceptDueUsage { suspended });
+        }
+        let (computer, voids) = if self.reported.is_empty() || self.random.once_in(8) {
+            (self.computer(), UsageId::new("nobody's").expect("an id"))
+        } else {
+            let (computer, report) = self.random.pick(&self.reported);
+            (computer.clone(), report.id.clone())
+        };
+        let own = self.random.once_in(2).then(|| format!("void {}", self.random.below(20)));
+        let id = own.map(|own| UsageId::new(&own).expect("an id"));
+        let request = VoidRequest { id, voids, reason: "a simulation".into() };
+        let more = self.random.once_in(4).then(|| request.clone());
+        Command::VoidUsage(VoidUsage { computer, voids: [request].into_iter().chain(more).collect() })
+    }
+
     fn suspended(&mut self, facts: &ProjectFacts) -> Sequence {
         let open: Vec<u64> = facts.suspended.keys().copied().collect();
         let any = self.random.below(facts.last + 1);
@@ -413,10 +492,11 @@ impl CommandSender {
             conversion: Conversion::NONE,
             group_by: Vec::new(),
             most: None,
+            carry_over: false,
         };
         let (per, free, tariff) = (Per::Instance, Quantity::ZERO, Tariff::PerUnit { price });
         let usage = Model::Usage { resource, per, free, tariff };
-        let mut rates = vec![Rate { model: usage, matching: Match::default() }];
+        let mut rates = vec![Rate { model: usage, trial: None, matching: Match::default() }];
         if self.random.once_in(4) {
             let when = if self.random.once_in(2) { When::Advance } else { When::Arrears };
             let recurring = Model::Recurring {
@@ -425,12 +505,27 @@ impl CommandSender {
                 every: Every::Month,
                 when,
                 until: FeeEnd::default(),
+                terms: FeeTerms::default(),
             };
-            rates.push(Rate { model: recurring, matching: Match::default() });
+            rates.push(Rate { model: recurring, trial: None, matching: Match::default() });
+        }
+        if self.random.once_in(4) {
+            let discount = Model::Discount {
+                item: "".into(),
+                reduction: Reduction::Percent(
+                    Quantity::from_billionths(7_500_000_000).expect("a percentage"),
+                ),
+                of: Of::All,
+                order: 0,
+                code: Some("CODE".into()).filter(|_| self.random.once_in(2)),
+                limits: DiscountLimits::default(),
+            };
+            rates.push(Rate { model: discount, trial: None, matching: Match::default() });
         }
         if self.random.once_in(10) {
             rates.extend(rates.first().cloned()); // a tie
         }
+        let on_tax_change = if self.random.once_in(2) { OnTaxChange::Cut } else { OnTaxChange::LastInstant };
         let names = ["standard", "special"];
         let book = PriceBook {
             name: PriceBookName::new(names[usize::from(self.random.once_in(3))]).expect("a name"),
@@ -438,6 +533,7 @@ impl CommandSender {
             valid_from: Timestamp::from_micros(0).expect("1970"),
             rounding: Rounding::HalfUp,
             on_change: OnChange::default(),
+            terms: InvoiceTerms { on_tax_change, ..InvoiceTerms::default() },
             resources: vec![declared],
             rates,
         };
@@ -448,7 +544,7 @@ impl CommandSender {
         ComputerId::new(&format!("COMP-{}", self.random.below(4))).expect("a computer")
     }
 
-    fn release(&mut self) -> SoftwareRelease {
+    pub(crate) fn release(&mut self) -> SoftwareRelease {
         SoftwareRelease::new(&format!("http://release/{}", self.random.below(3))).expect("a release")
     }
 

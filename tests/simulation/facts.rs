@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use slapledger_billing::BillingView;
 use slapledger_core::domain::Project;
-use slapledger_core::domain::erasure::{KeyDestroyed, Subject};
+use slapledger_core::domain::catalogue::CatalogueEntry;
+use slapledger_core::domain::erasure::{ErasureSubject, KeyDestroyed};
 use slapledger_core::domain::event::{Event, Mode, Stream};
 use slapledger_core::domain::id::{
     ComputerId, InstanceId, KeyId, PartitionId, PartyId, PriceBookName, Reference, Sequence, SoftwareRelease,
@@ -32,6 +33,8 @@ pub(crate) struct Fact {
     /// All the names it ever had.
     pub(crate) names: BTreeSet<Reference>,
     pub(crate) key: KeyId,
+    /// The digest of its parameters.
+    pub(crate) parameters: [u8; 16],
     pub(crate) state: RequestedState,
     pub(crate) wants: Option<Box<str>>,
     pub(crate) shared: bool,
@@ -66,15 +69,19 @@ pub(crate) struct ProjectFacts {
     pub(crate) last: u64,
     versions: BTreeMap<Stream, u64>,
     computers: BTreeMap<ComputerId, ComputerFact>,
-    /// The computers that are gone for good, with all that was on them.
-    retired: BTreeSet<ComputerId>,
+    /// What ended with its partition at a master and is still wanted: it is requested again by the same command.
+    to_request_again: BTreeSet<(Requester, Reference)>,
     /// What is to be where, or is being removed there.
     pub(crate) supplies: BTreeSet<(ComputerId, SoftwareRelease)>,
     published: BTreeSet<SoftwareRelease>,
+    entries: BTreeMap<Reference, CatalogueEntry>,
+    schemas: BTreeMap<SoftwareRelease, Box<str>>,
     offered: BTreeSet<(ComputerId, PartitionId)>,
     pub(crate) occupants: BTreeMap<(ComputerId, PartitionId), InstanceId>,
     pub(crate) instances: BTreeMap<InstanceId, Fact>,
     pub(crate) identities: BTreeMap<(ComputerId, UsageId), BTreeSet<u64>>,
+    /// The identity of every event that ever had one.
+    pub(crate) named: BTreeMap<u64, (ComputerId, UsageId)>,
     /// The usage that is metered now, by the event that meters it.
     metered: BTreeMap<u64, MeteredFact>,
     pub(crate) suspended: BTreeMap<u64, (ComputerId, UsageId)>,
@@ -127,9 +134,6 @@ impl ProjectFacts {
                 assert_eq!(before, None, "{} is registered twice", event.computer);
                 assert!(!self.books.is_erased(event.owner), "{} is of somebody erased", event.computer);
             }
-            Event::ComputerRetired(event) => {
-                self.retired.insert(event.computer.clone());
-            }
             Event::ComputerConfigured(event) => self.computer(&event.computer).configured = true,
             Event::ComputerFellSilent(event) => {
                 let before = std::mem::replace(&mut self.computer(&event.computer).silent, true);
@@ -152,6 +156,16 @@ impl ProjectFacts {
             Event::SoftwareStateReported(event) if event.state == SoftwareState::Destroyed => {
                 self.supplies.remove(&(event.computer.clone(), event.release.clone()));
             }
+            Event::CatalogueEntryRecorded(event) => {
+                let before = self.entries.insert(event.entry.clone(), event.says.clone());
+                assert_ne!(before.as_ref(), Some(&event.says), "{} says the same again", event.entry);
+            }
+            Event::SoftwareSchemaSupplied(event) => {
+                self.schemas.insert(event.release.clone(), event.schema.clone());
+            }
+            Event::CatalogueEntryRemoved(event) => {
+                assert!(self.entries.remove(&event.entry).is_some(), "{} was not there", event.entry);
+            }
             Event::SoftwareReleasePublished(event) => {
                 self.published.insert(event.release.clone());
             }
@@ -170,12 +184,12 @@ impl ProjectFacts {
 
     fn key_destroyed(&mut self, event: &KeyDestroyed) {
         match event.subject {
-            Subject::Party(party) => {
+            ErasureSubject::Party(party) => {
                 let living = self.instances.values().any(|fact| fact.owner == party && !fact.ended);
                 assert!(!living, "{party} is erased and pays for something that lives");
                 self.books.erased(party, event.key);
             }
-            Subject::Instance(instance) => {
+            ErasureSubject::Instance(instance) => {
                 let fact = self.instances.get_mut(&instance).expect("an instance of the log");
                 assert!(fact.ended, "{instance} is erased and lives");
                 assert_eq!(fact.key, event.key, "the key of {instance}");
@@ -195,6 +209,7 @@ impl ProjectFacts {
                     reference: event.reference.clone(),
                     names: [event.reference.clone()].into(),
                     key: event.parameters.key,
+                    parameters: event.parameters.digest,
                     state: event.state,
                     wants: wants.map(|(_, computer)| computer.clone()),
                     shared: event.shared,
@@ -205,6 +220,7 @@ impl ProjectFacts {
                     ended: false,
                     erased: false,
                 };
+                self.to_request_again.remove(&(event.requester, event.reference.clone()));
                 assert!(!self.books.is_erased(event.owner), "{} was erased and pays", event.owner);
                 assert!(
                     self.find(event.requester, event.shared, &event.reference).is_none(),
@@ -223,6 +239,7 @@ impl ProjectFacts {
             Event::InstanceChanged(event) => {
                 let fact = self.alive(event.instance);
                 fact.state = event.state.unwrap_or(fact.state);
+                fact.parameters = event.parameters.as_ref().map_or(fact.parameters, |sealed| sealed.digest);
                 fact.requester = event.requester.map_or(fact.requester, Requester::Instance);
                 if let Some(filter) = &event.filter {
                     let wants = filter.iter().find(|(key, _)| &**key == "computer_guid");
@@ -254,13 +271,20 @@ impl ProjectFacts {
                 (fact.place, fact.from) = (Some(place), Some(event.at));
             }
             Event::InstanceEnded(event) => {
-                let (master, retired) = (self.master, self.retired.clone());
+                let master = self.master;
+                let place = self.alive(event.instance).place.clone();
+                // A shared one goes with its host, all go with a partition that is given up, and slapos proxy frees
+                // whatever its node says is gone.
+                let lost = place.is_some_and(|place| !self.offered.contains(&place));
                 let fact = self.alive(event.instance);
-                // A shared one goes with its host, all go with their computer, and slapos proxy frees whatever its node
-                // says is gone.
-                let lost = fact.place.as_ref().is_some_and(|(computer, _)| retired.contains(computer));
-                let gone = fact.state == RequestedState::Destroyed || fact.host.is_some() || lost || !master;
-                assert!(gone, "{} was still wanted", event.instance);
+                let wanted = fact.state != RequestedState::Destroyed && fact.host.is_none();
+                assert!(!wanted || lost || !master, "{} was still wanted", event.instance);
+                let (owner, name) = (fact.owner, (fact.requester, fact.reference.clone()));
+                let of_party = matches!(fact.requester, Requester::Party(_));
+                if master && wanted && of_party && !self.books.is_erased(owner) {
+                    self.to_request_again.insert(name);
+                }
+                let fact = self.alive(event.instance);
                 (fact.ended, fact.until) = (true, Some(event.at));
                 if let Some(place) = fact.place.clone().filter(|_| fact.host.is_none()) {
                     assert_eq!(
@@ -291,6 +315,7 @@ impl ProjectFacts {
             Event::UsageSuspended(event) => {
                 let identity = (computer.clone(), event.id.clone());
                 self.identities.entry(identity.clone()).or_default();
+                self.named.insert(sequence, identity.clone());
                 self.suspended.insert(sequence, identity);
             }
             Event::SuspendedUsageResolved(event) => {
@@ -300,6 +325,10 @@ impl ProjectFacts {
                     self.replace(replaced);
                 }
                 self.meter(computer, &event.usage, sequence);
+            }
+            Event::UsageVoided(event) => {
+                assert!(!event.reason.trim().is_empty(), "nobody says why {} is void", event.voided);
+                self.replace(event.voided);
             }
             Event::SuspendedUsageDismissed(event) => {
                 assert!(self.suspended.remove(&event.suspended.0).is_some(), "it was not suspended");
@@ -320,6 +349,7 @@ impl ProjectFacts {
         let metering = self.identities.entry(identity.clone()).or_default();
         assert!(metering.is_empty(), "{identity:?} is metered twice: by {metering:?} and {sequence}");
         metering.insert(sequence);
+        self.named.insert(sequence, identity.clone());
         let shares = match &usage.attribution {
             Attribution::Computer => {
                 self.metered.insert(sequence, MeteredFact { identity, shares: 1 });
@@ -369,6 +399,8 @@ impl ProjectFacts {
 
     /// Everybody is where they may be, and nobody waits beside room.
     pub(crate) fn check(&self) {
+        let left = &self.to_request_again;
+        assert!(left.is_empty(), "ended with a partition, is wanted, and is not requested again: {left:?}");
         self.cloud.check();
     }
 
@@ -426,6 +458,13 @@ impl ProjectFacts {
         assert_eq!(instances.iter().count(), self.instances.len(), "how many instances there are");
         for release in &self.published {
             assert!(catalogue.product_of(release.as_str()).is_some(), "{release} is of no product");
+        }
+        let entries = catalogue.entries(|_| true, None, usize::MAX).items;
+        let entries = entries.into_iter().map(|known| (known.entry.clone(), known.says.clone()));
+        assert_eq!(entries.collect::<BTreeMap<_, _>>(), self.entries, "what the catalogue says");
+        for (release, schema) in &self.schemas {
+            let known = catalogue.schema(release.as_str()).map(|(known, _)| known);
+            assert_eq!(known, Some(&**schema), "the parameters of {release}");
         }
     }
 

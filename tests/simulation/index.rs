@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use slapledger_core::domain::usage::seen::{Fingerprint, revision};
-use slapledger_core::domain::usage::{Seen, SeenIndex};
+use slapledger_core::domain::usage::{KnownUsage, SeenIndex};
 
-type KnownUsage = BTreeMap<Fingerprint, (u64, u64)>;
+type UsageByIdentity = BTreeMap<Fingerprint, (u64, u64)>;
 
 /// A handle on an index; clones are the same index.
 #[derive(Clone, Default)]
-pub(crate) struct SharedIndex(Arc<Mutex<KnownUsage>>);
+pub(crate) struct SharedIndex(Arc<Mutex<UsageByIdentity>>);
 
 impl SharedIndex {
     /// Another index with the same content.
@@ -19,11 +19,11 @@ impl SharedIndex {
     }
 
     /// All it knows: sequence and content under each fingerprint.
-    pub(crate) fn content(&self) -> KnownUsage {
+    pub(crate) fn content(&self) -> UsageByIdentity {
         self.known().clone()
     }
 
-    fn known(&self) -> MutexGuard<'_, KnownUsage> {
+    fn known(&self) -> MutexGuard<'_, UsageByIdentity> {
         self.0.lock().expect("no thread panicked with it")
     }
 }
@@ -33,15 +33,15 @@ impl SeenIndex for SharedIndex {
         [7; 16]
     }
 
-    fn get(&self, fingerprint: Fingerprint) -> Option<Seen> {
+    fn get(&self, fingerprint: Fingerprint) -> Option<KnownUsage> {
         let known = self.known().get(&fingerprint).copied();
-        known.map(|(sequence, content)| Seen {
+        known.map(|(sequence, content)| KnownUsage {
             sequence: slapledger_core::domain::id::Sequence(sequence),
             content,
         })
     }
 
-    fn insert(&mut self, identity: Fingerprint, seen: Seen) {
+    fn insert(&mut self, identity: Fingerprint, seen: KnownUsage) {
         let mut known = self.known();
         if let Some(earlier) = known.insert(identity, (seen.sequence.0, seen.content)) {
             known.insert(revision(identity, earlier.1), earlier);

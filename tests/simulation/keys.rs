@@ -6,6 +6,7 @@ use slapledger_core::domain::access::{
 };
 use slapledger_core::domain::clock::ConfirmClock;
 use slapledger_core::domain::id::{CredentialId, PartyId, ProjectId, Sequence};
+use slapledger_core::domain::log_key::SetLogKey;
 use slapledger_core::domain::restore::{RecordRestore, RestoreMark};
 use slapledger_core::domain::time::Timestamp;
 
@@ -55,7 +56,11 @@ impl CommandSender {
                 let titles = ["second", "third"];
                 Command::OpenProject(OpenProject { title: (*self.random.pick::<&str>(&titles)).into() })
             }
-            4..7 => {
+            4 => {
+                let filler = self.random.sixteen()[0] % 3;
+                Command::SetLogKey(SetLogKey { public: [filler; 32] })
+            }
+            5..7 => {
                 let previous = now.plus_micros(self.random.between(-5, 5) * MINUTE);
                 Command::ConfirmClock(ConfirmClock { previous, confirmed: now })
             }

@@ -1,23 +1,30 @@
 //! Random commands about money: what parties are, tax, prepaid credit, charges, runs and their documents.
 
-use slapledger_billing::Billing;
 use slapledger_billing::run::{finalise_drafts, finalise_run};
 use slapledger_billing::view::DocumentState;
+use slapledger_billing::{Billing, KnownOverride};
 use slapledger_core::domain::Command;
 use slapledger_core::domain::account::CloseAccounts;
 use slapledger_core::domain::charge::RecordCharge;
-use slapledger_core::domain::credit::{CreditId, GrantCredit, WithdrawCredit};
-use slapledger_core::domain::erasure::{Erase, Subject};
-use slapledger_core::domain::id::{KeyId, PartyId, PriceBookName, RunId};
-use slapledger_core::domain::invoice::{
-    Bound, DocumentKind, FinaliseInvoiceRun, GiveBack, HowMuch, Invoice, IssueCreditNote, OpenInvoiceRun,
-    RefreshInvoiceRun, RunPeriod, TaxCategory, WithdrawInvoiceRun,
+use slapledger_core::domain::credit::{
+    CreditId, CreditKind, ExpireCredits, GrantCredit, PRIORITY, WithdrawCredit,
 };
-use slapledger_core::domain::money::{Amount, Currency};
+use slapledger_core::domain::discount::RedeemDiscountCode;
+use slapledger_core::domain::erasure::{Erase, ErasureSubject};
+use slapledger_core::domain::id::{KeyId, PartyId, PriceBookName, ResourceId, RunId};
+use slapledger_core::domain::invoice::{
+    Bound, DocumentKind, DraftDecision, FinaliseInvoiceRun, GiveBack, HowMuch, Invoice, IssueCreditNote,
+    OpenInvoiceRun, RefreshInvoiceRun, ReviewDraft, RunPeriod, RunReason, TaxCategory, WithdrawInvoiceRun,
+};
+use slapledger_core::domain::money::{Amount, Currency, Price};
 use slapledger_core::domain::party::{DescribeParty, Description, SetPartyTimeZone};
+use slapledger_core::domain::pricing::{
+    EndPriceOverride, Match, Model, OverrideId, Per, Rate, SetPriceOverride, Tariff,
+};
 use slapledger_core::domain::quantity::Quantity;
-use slapledger_core::domain::tax::{Exemption, SetTaxRate, SetTaxTreatment};
+use slapledger_core::domain::tax::{Exemption, SetProductTax, SetTaxRate, SetTaxTreatment, TaxedProduct};
 use slapledger_core::domain::time::Timestamp;
+use slapledger_core::domain::top_up::SetTopUp;
 
 use crate::books::RunEnd;
 use crate::commands::{CommandSender, MINUTE};
@@ -29,6 +36,20 @@ const MANY_CHARGES: usize = 100;
 impl CommandSender {
     /// A command about money.
     pub(crate) fn about_money(&mut self, facts: &ProjectFacts, billing: &Billing, now: Timestamp) -> Command {
+        // Few are set, so that one that is there is ended as likely as not.
+        let known = billing.overrides_of("standard", |_| true, None).last();
+        if let Some(known) = known.map(KnownOverride::now)
+            && self.random.once_in(8)
+        {
+            let valid_until = self.random.once_in(2).then(|| known.valid_from.plus_micros(MINUTE));
+            let (price_book, id) = (known.price_book, known.id);
+            return Command::EndPriceOverride(EndPriceOverride {
+                price_book,
+                id,
+                valid_until,
+                retroactive: true,
+            });
+        }
         match self.random.below(40) {
             0..4 => self.describe_party(facts),
             4 => {
@@ -42,18 +63,43 @@ impl CommandSender {
                 let (seller, valid_from) = (self.seller(), self.some_time(now));
                 Command::SetTaxRate(SetTaxRate { seller, rate, valid_from })
             }
+            6 if self.random.once_in(3) => self.tax_product(now),
             6 => self.treat(now),
             7 | 8 => {
                 let (seller, customer, currency) = (self.seller(), self.party(), Currency::EUR);
                 let amount = Amount::from_minor(self.random.between(-1, 3000).into(), currency);
                 let description = "paid in advance".into();
-                Command::GrantCredit(GrantCredit { seller, customer, currency, amount, description })
+                Command::GrantCredit(GrantCredit {
+                    seller,
+                    customer,
+                    currency,
+                    amount,
+                    description,
+                    kind: CreditKind::Paid,
+                    priority: PRIORITY,
+                    expires_at: self
+                        .random
+                        .once_in(2)
+                        .then(|| now.plus_micros(self.random.between(1, 300) * MINUTE)),
+                })
             }
+            9 if self.random.once_in(3) => {
+                let (seller, customer, currency) = (self.seller(), self.party(), Currency::EUR);
+                let [threshold, amount] = [2000, 1000]
+                    .map(|most| Amount::from_minor(self.random.between(-1, most).into(), currency));
+                Command::SetTopUp(SetTopUp { seller, customer, currency, threshold, amount })
+            }
+            9 if self.random.once_in(2) => Command::ExpireCredits(ExpireCredits { limit: 2 }),
             9 => {
                 let (credit, reason) = (CreditId(self.random.below(8) + 1), "given up".into());
                 Command::WithdrawCredit(WithdrawCredit { credit, reason })
             }
-            10..14 => {
+            13 if self.random.once_in(2) => self.price_override(now),
+            13 => {
+                let (customer, code) = (self.party(), "CODE".into());
+                Command::RedeemDiscountCode(RedeemDiscountCode { customer, code })
+            }
+            10..13 => {
                 let (seller, customer, cents) =
                     (self.seller(), self.party(), self.random.between(-500, 5000));
                 charge(seller, customer, cents, "by hand".into())
@@ -64,7 +110,15 @@ impl CommandSender {
             }
             15 | 16 => Command::Erase(Erase { subject: self.subject(facts) }),
             17 => Command::RefreshInvoiceRun(RefreshInvoiceRun { run: self.run(facts) }),
-            18 => Command::WithdrawInvoiceRun(WithdrawInvoiceRun { run: self.run(facts) }),
+            18 if self.random.once_in(2) => {
+                Command::WithdrawInvoiceRun(WithdrawInvoiceRun { run: self.run(facts) })
+            }
+            18 => {
+                let (run, payer) = (self.run(facts), self.party());
+                let decision =
+                    if self.random.once_in(2) { DraftDecision::Held } else { DraftDecision::Approved };
+                Command::ReviewDraft(ReviewDraft { run, payer, decision, reason: "a simulation".into() })
+            }
             19..24 => self.open_run(now),
             24..28 => {
                 let run = self.run(facts);
@@ -137,15 +191,64 @@ impl CommandSender {
         Command::SetTaxTreatment(SetTaxTreatment { customer, category, exemption, valid_from })
     }
 
+    /// The tax of one of few products, or one that is refused.
+    fn tax_product(&mut self, now: Timestamp) -> Command {
+        let categories = [TaxCategory::S, TaxCategory::Z, TaxCategory::O, TaxCategory::AE];
+        let category = *self.random.pick(&categories);
+        let resource = self.random.once_in(2).then(|| ResourceId::new("resource 0").expect("a resource"));
+        let rate = Quantity::from_billionths(5_500_000_000).filter(|_| self.random.once_in(2));
+        let software_release = (!self.random.once_in(3)).then(|| self.release());
+        Command::SetProductTax(SetProductTax {
+            seller: self.seller(),
+            product: TaxedProduct { software_release, resource },
+            category,
+            rate,
+            exemption: None,
+            valid_from: self.some_time(now),
+        })
+    }
+
+    /// A price of one customer begins or ends.
+    fn price_override(&mut self, now: Timestamp) -> Command {
+        let price_book = PriceBookName::new("standard").expect("a name");
+        if self.random.once_in(2) {
+            let id = OverrideId(self.random.below(3) + 1);
+            let valid_until = self.random.once_in(4).then(|| self.some_time(now));
+            return Command::EndPriceOverride(EndPriceOverride {
+                price_book,
+                id,
+                valid_until,
+                retroactive: true,
+            });
+        }
+        let price = Price::from_billionths(i128::from(self.random.below(5_000_000_000))).expect("a price");
+        let resource = ResourceId::new("resource 0").expect("a resource");
+        let (per, free, tariff) = (Per::Instance, Quantity::ZERO, Tariff::PerUnit { price });
+        let model = Model::Usage { resource, per, free, tariff };
+        let rate = Rate { model, trial: None, matching: Match::default() };
+        let valid_from = self.some_time(now);
+        Command::SetPriceOverride(SetPriceOverride {
+            price_book,
+            customer: self.party(),
+            valid_from,
+            valid_until: self
+                .random
+                .once_in(2)
+                .then(|| valid_from.plus_micros(self.random.between(-1, 3000) * MINUTE)),
+            rate: Box::new(rate),
+            retroactive: self.random.once_in(2),
+        })
+    }
+
     /// Mostly somebody who does not sell, or what has ended.
-    fn subject(&mut self, facts: &ProjectFacts) -> Subject {
+    fn subject(&mut self, facts: &ProjectFacts) -> ErasureSubject {
         let ended: Vec<_> =
             facts.instances.iter().filter(|(_, fact)| fact.ended).map(|(id, _)| *id).collect();
         match self.random.below(4) {
-            0 => Subject::Party(PartyId(self.random.below(20) + 1)),
-            1 => Subject::Instance(self.instance(facts)),
-            _ if ended.is_empty() => Subject::Instance(self.instance(facts)),
-            _ => Subject::Instance(*self.random.pick(&ended)),
+            0 => ErasureSubject::Party(PartyId(self.random.below(20) + 1)),
+            1 => ErasureSubject::Instance(self.instance(facts)),
+            _ if ended.is_empty() => ErasureSubject::Instance(self.instance(facts)),
+            _ => ErasureSubject::Instance(*self.random.pick(&ended)),
         }
     }
 
@@ -161,6 +264,8 @@ impl CommandSender {
             seller,
             period: RunPeriod { start: Bound::Instant(start), stop: Bound::Instant(stop) },
             price_book: self.random.once_in(2).then(|| PriceBookName::new("standard").expect("a name")),
+            payers: if self.random.once_in(4) { vec![seller] } else { Vec::new() },
+            reason: RunReason::Period,
             grace_hours: u32::from(self.random.once_in(8)),
             finalise: false,
         })
@@ -198,12 +303,20 @@ impl CommandSender {
             _ => GiveBack::Lines(vec![(u32::try_from(line).ok()?, HowMuch::Amount(amount))]),
         };
         let reason = "a simulation".into();
-        Some(Command::IssueCreditNote(Box::new(IssueCreditNote { original, give_back, reason })))
+        Some(Command::IssueCreditNote(Box::new(IssueCreditNote { original, give_back, reason, as_of: None })))
     }
 }
 
 fn charge(seller: PartyId, customer: PartyId, cents: i64, description: Box<str>) -> Command {
     let (currency, cites) = (Currency::EUR, None);
     let amount = Amount::from_minor(cents.into(), currency);
-    Command::RecordCharge(RecordCharge { seller, customer, currency, amount, description, cites })
+    Command::RecordCharge(RecordCharge {
+        seller,
+        customer,
+        currency,
+        amount,
+        description,
+        cites,
+        as_of: None,
+    })
 }

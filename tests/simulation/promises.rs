@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use slapledger_core::domain::access::AccessRefusal;
-use slapledger_core::domain::id::{ComputerId, ProjectId};
+use slapledger_core::domain::id::{ComputerId, ProjectId, Sequence};
 use slapledger_core::domain::instance::RequestOutcome;
 use slapledger_core::domain::invoice::InvoiceRefusal;
 use slapledger_core::domain::usage::{Revision, UsageId, UsageOutcome, UsageReport};
@@ -29,16 +29,17 @@ impl Promises {
         &self.named
     }
 
-    /// Takes an answer over, and checks it against all that was answered before and against the durable log.
+    /// Takes an answer over, and checks it against all that was answered before and against the durable log. The log
+    /// ended at `decided_at` when the command was decided.
     pub(crate) fn take(
         &mut self,
-        facts: &ProjectFacts,
+        (facts, decided_at): (&ProjectFacts, Sequence),
         submission: &Submission,
         result: &Result<Accepted, SubmitError>,
         was_good_all_the_time: impl Fn(&str) -> bool,
     ) {
         let meta = &submission.meta;
-        if let Err(SubmitError::Refused(Refusal::Access(AccessRefusal::NotLetIn(why)))) = result {
+        if let Err(SubmitError::Refused(Refusal::Access(AccessRefusal::Unauthenticated(why)))) = result {
             let shown = meta.actor.credential.as_deref().expect("somebody who showed nothing is not asked");
             assert!(!was_good_all_the_time(shown), "{shown} is good, and {why}");
             return;
@@ -47,7 +48,8 @@ impl Promises {
             (&submission.command, result)
             && matches!(refusal, Refusal::Invoice(InvoiceRefusal::Outdated { .. }))
         {
-            assert!(facts.books.is_outdated(&command.draft), "{refusal}, but nothing was issued meanwhile");
+            let was = facts.books.was_outdated(&command.draft, decided_at);
+            assert!(was, "{refusal}, but nothing was issued meanwhile");
         }
         let of_same_name = |(other, _): &&(Submission, Answer)| {
             let theirs = &other.meta;
@@ -113,6 +115,11 @@ impl Promises {
                     self.report((project, facts), &told.computer, report, *outcome);
                 }
             }
+            (Answer::Usage(outcomes), Command::VoidUsage(told)) => {
+                assert_eq!(outcomes.len(), told.voids.len(), "an outcome for each void");
+                let voided = outcomes.iter().any(|outcome| matches!(outcome, UsageOutcome::Voided(_)));
+                assert_eq!(voided, happened, "{outcomes:?}");
+            }
             (Answer::Revoked(revoked), _) => assert_eq!(!revoked.is_empty(), happened, "{revoked:?}"),
             (Answer::Unchanged, _) => assert!(!happened, "unchanged, but something happened"),
             _ => {}
@@ -139,8 +146,8 @@ impl Promises {
             UsageOutcome::Duplicate(sequence) => {
                 // A report without a start that came later may have moved the start of this one: then it is that event.
                 let identity = (computer.clone(), report.id.clone());
-                let of_it =
-                    facts.identities.get(&identity).is_some_and(|events| events.contains(&sequence.0));
+                // So may usage from the future that was suspended again for another reason.
+                let of_it = facts.named.get(&sequence.0) == Some(&identity);
                 let is_known =
                     before.is_some_and(|before| before == sequence.0 || before < sequence.0 && of_it);
                 assert!(is_known, "a duplicate of what? {told:?}: {before:?}, {sequence}");
@@ -155,6 +162,10 @@ impl Promises {
                 assert!(another, "a conflict with what? {told:?}");
             }
             UsageOutcome::NothingToReplace => assert_eq!(before, None, "{told:?}"),
+            UsageOutcome::Voided(_) | UsageOutcome::NothingToVoid => {
+                panic!("a report voids nothing: {told:?}")
+            }
+            UsageOutcome::OverQuota(_) => assert_eq!(before, None, "known content is over quota: {told:?}"),
         }
     }
 }

@@ -13,7 +13,7 @@ use slapledger_core::ledger::{Feed, Publisher};
 use slapledger_core::log::envelope::Recorded;
 use slapledger_core::log::memory::MemoryStore;
 use slapledger_core::log::store::EventStore;
-use slapledger_projections::runner::{FinishFault, Options, RebuildFault, Runner};
+use slapledger_projections::runner::{FinishFault, RebuildFault, Runner, ViewOptions};
 use slapledger_projections::{AccessView, Projects, SlapViews, View};
 use slapledger_tests::random::Random;
 
@@ -156,7 +156,8 @@ fn start<V: View>(
     folder: Option<&Path>,
     random: &mut Random,
 ) -> Runner<V> {
-    let options = Options { folder: folder.map(Path::to_owned), patience: PATIENCE, ..Options::default() };
+    let options =
+        ViewOptions { folder: folder.map(Path::to_owned), patience: PATIENCE, ..ViewOptions::default() };
     let begin = || {
         let shared: Arc<dyn EventStore> = Arc::clone(store) as Arc<dyn EventStore>;
         Runner::start(name, Feed::new(publisher), shared, options.clone(), |_| ())

@@ -8,9 +8,11 @@ use slapledger_core::domain::Command;
 use slapledger_core::domain::event::{LedgerCreated, Mode};
 use slapledger_core::domain::id::{CommandId, ProjectId, Sequence};
 use slapledger_core::domain::time::Timestamp;
-use slapledger_core::ledger::{Accepted, Group, OpenFault, Sequencer, Submission, SubmitError, Undecided};
+use slapledger_core::ledger::{
+    Accepted, DecidedGroup, OpenFault, Sequencer, Submission, SubmitError, Undecided,
+};
 use slapledger_core::log::envelope::{Actor, ActorKind, EventDecoder, Meta, RULES_VERSION};
-use slapledger_core::log::memory::{MemoryStore, Outcome};
+use slapledger_core::log::memory::{AppendOutcome, MemoryStore};
 use slapledger_core::log::merkle::Root;
 use slapledger_core::log::store::{Appended, EventStore, Term};
 use slapledger_tests::random::Random;
@@ -112,10 +114,10 @@ impl SimulatedWorld {
     fn work(&mut self) {
         let submissions = self.submissions();
         let failure = match self.random.below(60) {
-            0 => Some(Outcome::Conflict),
-            1 => Some(Outcome::Fenced),
-            2 => Some(Outcome::Unknown { landed: true }),
-            3 => Some(Outcome::Unknown { landed: false }),
+            0 => Some(AppendOutcome::Conflict),
+            1 => Some(AppendOutcome::Fenced),
+            2 => Some(AppendOutcome::Unknown { landed: true }),
+            3 => Some(AppendOutcome::Unknown { landed: false }),
             _ => None,
         };
         let before = self.random.once_in(6).then(|| (self.writer.snapshot(), self.writer.index.content()));
@@ -132,7 +134,7 @@ impl SimulatedWorld {
             if let Some(before) = before {
                 assert!(before == (self.writer.snapshot(), self.writer.index.content()), "nothing happened");
             }
-            self.promise(&replies, (&good, at));
+            self.promise(&replies, expected, (&good, at));
             return;
         }
         if let Some(outcome) = failure {
@@ -141,37 +143,38 @@ impl SimulatedWorld {
         let appended = self.writer.store.append(self.writer.term, expected, &group.frames);
         let as_asked = match failure {
             None => appended == Appended::Durable,
-            Some(Outcome::Conflict) => matches!(appended, Appended::Conflict { .. }),
-            Some(Outcome::Fenced) => matches!(appended, Appended::Fenced { .. }),
-            Some(Outcome::Unknown { .. }) => matches!(appended, Appended::Unknown { .. }),
+            Some(AppendOutcome::Conflict) => matches!(appended, Appended::Conflict { .. }),
+            Some(AppendOutcome::Fenced) => matches!(appended, Appended::Fenced { .. }),
+            Some(AppendOutcome::Unknown { .. }) => matches!(appended, Appended::Unknown { .. }),
         };
         assert!(as_asked, "{failure:?} became {appended:?}");
         if appended == Appended::Durable {
             group.events.iter().for_each(|event| self.facts.take(event));
             self.readers.publish(group.events, group.event_bytes);
             self.facts.check();
-            self.promise(&replies, (&good, at));
+            self.promise(&replies, expected, (&good, at));
             return;
         }
         // The writer's mind is ahead of the log or beside it: it is discarded.
-        let landed = failure == Some(Outcome::Unknown { landed: true });
+        let landed = failure == Some(AppendOutcome::Unknown { landed: true });
         if landed {
             group.events.iter().for_each(|event| self.facts.take(event));
         }
         self.come_back();
         if landed {
             // Nobody heard these answers, but they will be given again.
-            self.promise(&replies, (&good, at));
+            self.promise(&replies, expected, (&good, at));
         }
     }
 
-    /// `good` is what let somebody in when the group came, at this instant.
-    fn promise(&mut self, replies: &Replies, (good, at): (&[String], Timestamp)) {
+    /// `good` is what let somebody in when the group came, at this instant; the log ended at `end` then.
+    fn promise(&mut self, replies: &Replies, mut end: Sequence, (good, at): (&[String], Timestamp)) {
         let was_good =
             |shown: &str| self.facts.is_good(shown, at) && good.iter().any(|known| *known == shown);
         for (submission, result) in replies {
             let facts = self.facts.project(submission.meta.project);
-            self.promises.take(facts, submission, result, was_good);
+            self.promises.take((facts, end), submission, result, was_good);
+            end = result.as_ref().map_or(end, |accepted| accepted.sequence);
         }
     }
 
@@ -343,7 +346,7 @@ impl SimulatedWriter {
         now: Timestamp,
         submissions: Vec<Submission>,
         failing_read: Option<u64>,
-    ) -> Option<(Group<Submission>, Replies)> {
+    ) -> Option<(DecidedGroup<Submission>, Replies)> {
         let first = self.sequencer.last().next();
         let before = self.sequencer.recorded_at();
         let tagged = submissions.into_iter().map(|submission| (submission.clone(), submission));

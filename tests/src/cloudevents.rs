@@ -49,6 +49,24 @@ pub fn batch(source: &str, events: &[UsageEvent]) -> String {
     body
 }
 
+/// The same events as rows in PostgreSQL's text format of COPY: id, reporter, subject, resource, quantity, start, stop.
+pub fn copy_rows(source: &str, events: &[UsageEvent]) -> String {
+    let mut rows = String::with_capacity(events.len() * 180);
+    for event in events {
+        let (whole, thousandths) = (event.thousandths / 1000, event.thousandths % 1000);
+        let (start, stop) = (Minute(event.start_minute), Minute(event.start_minute + event.minutes));
+        writeln!(
+            rows,
+            "{}\t{source}\t{}\t{}\t{whole}.{thousandths:03}\t{start}\t{stop}",
+            event.id.as_hyphenated(),
+            event.subject,
+            event.resource,
+        )
+        .expect("a string takes what is written to it");
+    }
+    rows
+}
+
 const MONTHS: [u32; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 /// The days of 2026, and those of 2027.
 const YEAR_DAYS: u32 = 365;
@@ -96,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_json() {
+    fn a_batch_is_json_or_rows() {
         let event = UsageEvent {
             id: Uuid::nil(),
             subject: "slappart0".into(),
@@ -105,6 +123,11 @@ mod tests {
             start_minute: 0,
             minutes: 15,
         };
+        let row = format!(
+            "{}\tCOMP-1\tslappart0\tcpu\t12.005\t2026-01-01T00:00:00Z\t2026-01-01T00:15:00Z\n",
+            Uuid::nil()
+        );
+        assert_eq!(copy_rows("COMP-1", std::slice::from_ref(&event)), row);
         let batch: serde_json::Value =
             serde_json::from_str(&batch("COMP-1", &[event.clone(), event])).unwrap();
         assert_eq!(batch[1]["data"]["quantity"], "12.005");

@@ -62,10 +62,15 @@ pub struct Request<'a> {
 impl Request<'_> {
     /// The form of `requestComputerPartition`.
     pub fn form(&self) -> String {
-        let filter = match self.computer {
-            "" => marshalled_dict(&[]),
-            computer => marshalled_dict(&[("computer_guid", computer)]),
-        };
+        match self.computer {
+            "" => self.form_within(&[]),
+            computer => self.form_within(&[("computer_guid", computer)]),
+        }
+    }
+
+    /// The same with this filter.
+    pub fn form_within(&self, filter: &[(&str, &str)]) -> String {
+        let filter = marshalled_dict(filter);
         let state = match self.state {
             "" => "<marshal><none/></marshal>".to_owned(),
             state => marshalled_text(state),

@@ -6,6 +6,7 @@ once by the program under test, with some more events.
 
 import hashlib
 import json
+import lzma
 import os
 import pathlib
 import shutil
@@ -26,6 +27,11 @@ def fixtures():
 def facts(number):
     """What is written about the fixture of a format."""
     return json.loads((FIXTURES / f"format-{number}.json").read_text())
+
+
+def log_then(number):
+    """What the release that wrote the fixture of a format printed of its log: an event in JSON on each line."""
+    return lzma.decompress((FIXTURES / f"format-{number}.log.xz").read_bytes()).splitlines()
 
 
 def unpack(number, target):

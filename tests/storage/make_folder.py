@@ -2,8 +2,9 @@
 
     tests/storage/make_folder.py FORMAT
 
-It makes fixtures/folders/format-FORMAT.tar.xz (`data/`, a closed data folder, and `token`, an admin's) and
-fixtures/folders/format-FORMAT.json, which says what the log of the folder must read as. A fixture is made once, by the
+It makes fixtures/folders/format-FORMAT.tar.xz (`data/`, a closed data folder, and `token`, an admin's),
+fixtures/folders/format-FORMAT.log.xz, what `slapledger log --json` prints of it, and fixtures/folders/format-FORMAT.json,
+which says what was acknowledged. A fixture is made once, by the
 release that introduces the format, and never again: later programs are tested against what was written then.
 
 The environment variable SLAPLEDGER_EPOCH_BYTES must make epochs small. No release reads it: build one for this purpose
@@ -13,8 +14,8 @@ wherever it is opened (clock.c).
 
 import argparse
 import datetime
-import hashlib
 import json
+import lzma
 import os
 import pathlib
 import subprocess
@@ -102,8 +103,9 @@ def main(arguments):
         (FOLDERS / f"format-{options.format}.json").write_text(json.dumps({
             "format": options.format, "last_sequence": events[-1]["sequence"],
             "root": root_of_head(data).hex(),
-            "log_sha256": hashlib.sha256(log.output).hexdigest(), "acknowledged": written.acknowledged,
+            "acknowledged": written.acknowledged,
         }) + "\n")
+        (FOLDERS / f"format-{options.format}.log.xz").write_bytes(lzma.compress(log.output, preset=9))
     print(f"{archive}: {archive.stat().st_size} bytes, {len(events)} events")
 
 

@@ -3,12 +3,14 @@
 //! Invariants: all files are written and durable under another name beside it before the folder has its own, so that a
 //! crash leaves a whole authority or one that was never used; the folder and the keys belong to their owner alone.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rcgen::{KeyPair, PublicKeyData};
+use slapledger_core::secret_files::{
+    create_folder, io_fault, parent, refuse_exposed, sync_folder, unfinished, write_new,
+};
 use x509_parser::pem::Pem;
 use x509_parser::prelude::X509Certificate;
 use zeroize::Zeroizing;
@@ -21,7 +23,7 @@ const INTERMEDIATE_PEM: &str = "intermediate.pem";
 const INTERMEDIATE_KEY: &str = "intermediate.key";
 
 /// What is written.
-pub(super) struct Content<'a> {
+pub(super) struct AuthorityContent<'a> {
     pub(super) root_pem: &'a str,
     pub(super) root_key: &'a str,
     pub(super) intermediate_pem: &'a str,
@@ -39,18 +41,18 @@ pub(super) struct Read {
 }
 
 /// Makes the folder, whole or not at all.
-pub(super) fn write(dir: &Path, content: &Content<'_>) -> Result<(), AuthorityFault> {
+pub(super) fn write(dir: &Path, content: &AuthorityContent<'_>) -> Result<(), AuthorityFault> {
     if dir.exists() && !is_empty(dir)? {
         return Err(AuthorityFault::Exists { path: dir.to_owned() });
     }
     let parent = parent(dir);
     fs::create_dir_all(parent).map_err(io_fault("create", parent))?;
-    let new = unfinished(dir)?;
+    let new = new_folder(dir)?;
     // Of a creation that was interrupted: nobody has used it.
     if new.exists() {
         fs::remove_dir_all(&new).map_err(io_fault("remove", &new))?;
     }
-    DirBuilder::new().mode(0o700).create(&new).map_err(io_fault("create", &new))?;
+    create_folder(&new)?;
     let files = [
         (ROOT_PEM, content.root_pem, 0o644),
         (ROOT_KEY, content.root_key, 0o600),
@@ -58,12 +60,12 @@ pub(super) fn write(dir: &Path, content: &Content<'_>) -> Result<(), AuthorityFa
         (INTERMEDIATE_KEY, content.intermediate_key, 0o600),
     ];
     for (name, text, mode) in files {
-        write_file(&new.join(name), text, mode)?;
+        write_new(&new.join(name), text.as_bytes(), mode)?;
     }
-    sync(&new)?;
+    sync_folder(&new)?;
     // In the place of an empty folder, too.
     fs::rename(&new, dir).map_err(io_fault("rename", &new))?;
-    sync(parent)
+    Ok(sync_folder(parent)?)
 }
 
 /// Reads the folder, but for the key of the root.
@@ -72,7 +74,7 @@ pub(super) fn read(dir: &Path) -> Result<Read, AuthorityFault> {
         [ROOT_PEM, ROOT_KEY, INTERMEDIATE_PEM, INTERMEDIATE_KEY].map(|name| dir.join(name));
     if !dir.exists() {
         let path = dir.to_owned();
-        let begun = unfinished(dir)?.exists();
+        let begun = new_folder(dir)?.exists();
         return Err(if begun {
             AuthorityFault::Unfinished { path }
         } else {
@@ -104,37 +106,17 @@ fn is_empty(dir: &Path) -> Result<bool, AuthorityFault> {
     Ok(fs::read_dir(dir).map_err(io_fault("read", dir))?.next().is_none())
 }
 
-fn parent(dir: &Path) -> &Path {
-    match dir.parent() {
-        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
-        Some(parent) => parent,
-        None => Path::new("/"),
-    }
-}
-
 /// What the folder is called until it is whole.
-fn unfinished(dir: &Path) -> Result<PathBuf, AuthorityFault> {
+fn new_folder(dir: &Path) -> Result<PathBuf, AuthorityFault> {
     let no_name = || io::Error::new(io::ErrorKind::InvalidInput, "it has no name of its own");
-    let mut name = dir.file_name().ok_or_else(no_name).map_err(io_fault("use", dir))?.to_owned();
-    name.push(".new");
-    Ok(dir.with_file_name(name))
-}
-
-fn write_file(path: &Path, text: &str, mode: u32) -> Result<(), AuthorityFault> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)
-        .map_err(io_fault("create", path))?;
-    file.write_all(text.as_bytes()).map_err(io_fault("write", path))?;
-    file.sync_all().map_err(io_fault("sync", path))
+    dir.file_name().ok_or_else(no_name).map_err(io_fault("use", dir))?;
+    Ok(unfinished(dir))
 }
 
 fn read_file(path: &Path) -> Result<String, AuthorityFault> {
     fs::read_to_string(path).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => AuthorityFault::Missing { path: path.to_owned() },
-        _ => io_fault("read", path)(source),
+        _ => io_fault("read", path)(source).into(),
     })
 }
 
@@ -175,19 +157,4 @@ fn fits(
         return Ok(key);
     }
     Err(AuthorityFault::OtherKey { key: path.to_owned(), certificate: certificate_path.to_owned() })
-}
-
-fn refuse_exposed(path: &Path) -> Result<(), AuthorityFault> {
-    let mode = fs::metadata(path).map_err(io_fault("look at", path))?.permissions().mode() & 0o777;
-    let others = mode & 0o077;
-    if others == 0 { Ok(()) } else { Err(AuthorityFault::Exposed { path: path.to_owned(), mode }) }
-}
-
-fn sync(dir: &Path) -> Result<(), AuthorityFault> {
-    File::open(dir).and_then(|file| file.sync_all()).map_err(io_fault("sync", dir))
-}
-
-fn io_fault(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> AuthorityFault {
-    let path = path.to_owned();
-    move |source| AuthorityFault::Io { action, path, source }
 }

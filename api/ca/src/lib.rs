@@ -1,4 +1,5 @@
-//! The master's own certificate authority: a root, an intermediate that issues, and certificates for whoever is there.
+//! The master's own certificate authority: a root, an intermediate that issues, and certificates for users, computers
+//! and instances.
 //!
 //! Invariants: a folder of an authority is complete or not there; a key that others may read, or that does not fit its
 //! certificate, is refused; nothing outlives the intermediate; a serial is 127 random bits and positive. The key of
@@ -12,9 +13,9 @@ mod folder;
 mod tests;
 mod text;
 
+use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::{fmt, io};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa,
@@ -24,6 +25,7 @@ use rustls::pki_types::DnsName;
 use sha2::{Digest, Sha256};
 use slapledger_core::domain::id::{ComputerId, InstanceId, PartitionId, PartyId};
 use slapledger_core::domain::time::Timestamp;
+use slapledger_core::secret_files::SecretFileFault;
 use time::OffsetDateTime;
 use x509_parser::prelude::X509Certificate;
 use zeroize::{Zeroize, Zeroizing};
@@ -46,32 +48,14 @@ const EMAIL_OID: [u64; 7] = [1, 2, 840, 113_549, 1, 9, 1];
 /// What can go wrong with an authority: all of it ours, or the operator's.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorityFault {
-    /// The system refused.
-    #[error("cannot {action} {}", path.display())]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    /// A file or folder cannot be used.
+    #[error(transparent)]
+    File(#[from] SecretFileFault),
     /// The system has no random bytes to give.
     #[error("cannot draw random bytes: {cause}")]
     NoRandomness {
         /// What the system said.
         cause: getrandom::Error,
-    },
-    /// Others may read keys.
-    #[error(
-        "{} is open to others than its owner (mode {mode:04o}); chmod go= it, after asking who has read it",
-        path.display()
-    )]
-    Exposed {
-        /// The folder or file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
     },
     /// A file is gone, or was never there.
     #[error("{} is missing", path.display())]
@@ -241,7 +225,7 @@ impl Authority {
         let intermediate = signer(&intermediate_name, 0, now, INTERMEDIATE_YEARS)?.signed_by(&key, &root)?;
         folder::write(
             dir,
-            &folder::Content {
+            &folder::AuthorityContent {
                 root_pem: &root_pem,
                 root_key: &Zeroizing::new(root.key().serialize_pem()),
                 intermediate_pem: &intermediate.pem(),

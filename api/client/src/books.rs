@@ -1,12 +1,11 @@
 //! Commands about the books of a running server: journal, trial balance, statements, and closing.
 
 use clap::{Args, Subcommand, ValueEnum};
-use comfy_table::Table;
 use serde_json::{Value, json};
 
-use super::options::Client;
+use super::options::{Client, ReadSourceArgs};
 use super::print::say;
-use super::table::table;
+use super::table::{TextTable, table};
 use crate::invoices::{path, text_of};
 
 /// Whose books, in what.
@@ -19,15 +18,18 @@ pub struct Whose {
     #[arg(long, value_name = "CODE")]
     currency: Option<String>,
     #[command(flatten)]
-    client: Client,
+    client: ReadSourceArgs,
 }
 
 #[derive(Args)]
-pub struct Journal {
+pub struct JournalArgs {
     /// Print a file for hledger, ledger or beancount
     #[arg(long, value_name = "PROGRAM")]
-    format: Option<Format>,
-    /// From this day or instant; days begin in the seller's time zone
+    format: Option<JournalFormatArg>,
+    /// Only this period: a month (2026-10), or START/STOP
+    #[arg(long, value_name = "PERIOD", conflicts_with_all = ["from", "to"])]
+    period: Option<String>,
+    /// From this day (seller's time zone) or instant
     #[arg(long, value_name = "WHEN")]
     from: Option<String>,
     /// Up to this day or instant, exclusive
@@ -41,13 +43,13 @@ pub struct Journal {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Format {
+enum JournalFormatArg {
     Hledger,
     Ledger,
     Beancount,
 }
 
-impl Format {
+impl JournalFormatArg {
     fn name(self) -> &'static str {
         match self {
             Self::Hledger => "hledger",
@@ -58,7 +60,7 @@ impl Format {
 }
 
 #[derive(Args)]
-pub struct TrialBalance {
+pub struct TrialBalanceArgs {
     /// As of this day or instant, exclusive. Default: everything
     #[arg(long, value_name = "WHEN")]
     at: Option<String>,
@@ -70,17 +72,20 @@ pub struct TrialBalance {
 }
 
 #[derive(Args)]
-pub struct Account {
+pub struct AccountArgs {
     /// Its name (Assets:Receivable:PARTY-2)
     id: String,
-    /// From this day or instant; days begin in the seller's time zone
+    /// Only this period: a month (2026-10), or START/STOP
+    #[arg(long, value_name = "PERIOD", conflicts_with_all = ["from", "to"])]
+    period: Option<String>,
+    /// From this day (seller's time zone) or instant
     #[arg(long, value_name = "WHEN")]
     from: Option<String>,
     /// Up to this day or instant, exclusive
     #[arg(long, value_name = "WHEN")]
     to: Option<String>,
     /// Only the balance at this day or instant
-    #[arg(long, value_name = "WHEN", conflicts_with_all = ["from", "to"])]
+    #[arg(long, value_name = "WHEN", conflicts_with_all = ["from", "to", "period"])]
     at: Option<String>,
     #[command(flatten)]
     whose: Whose,
@@ -90,7 +95,7 @@ pub struct Account {
 }
 
 #[derive(Subcommand)]
-pub enum Accounts {
+pub enum AccountsCommand {
     /// List the accounts that are used, with their balances
     List {
         /// Balances as of this day or instant
@@ -119,7 +124,7 @@ pub enum Accounts {
         #[arg(long, value_name = "PARTY")]
         seller: Option<String>,
         #[command(flatten)]
-        client: Client,
+        client: ReadSourceArgs,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -143,9 +148,9 @@ fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub fn journal(asked: &Journal) -> anyhow::Result<()> {
-    let Journal { format, from, to, whose, json } = asked;
-    let span = [("from", from.as_deref()), ("to", to.as_deref())];
+pub fn journal(asked: &JournalArgs) -> anyhow::Result<()> {
+    let JournalArgs { format, period, from, to, whose, json } = asked;
+    let span = [("period", period.as_deref()), ("from", from.as_deref()), ("to", to.as_deref())];
     let server = whose.client.server()?;
     if let Some(format) = format {
         let mut query = whose.with(&span);
@@ -158,7 +163,7 @@ pub fn journal(asked: &Journal) -> anyhow::Result<()> {
     if *json {
         return print_json(&items);
     }
-    let mut shown = table(&["day", "what", "account", "debit", "credit", ""], &[3, 4]);
+    let mut shown = table(&["day", "what", "account", "debit", "credit", "|currency"], &[3, 4]);
     for transaction in &items {
         for (n, posting) in transaction["postings"].as_array().into_iter().flatten().enumerate() {
             let once = |name: &str| if n == 0 { text_of(&transaction[name]) } else { "" };
@@ -168,7 +173,7 @@ pub fn journal(asked: &Journal) -> anyhow::Result<()> {
             shown.add_row([once("day"), once("description"), account, debit, credit, currency]);
         }
     }
-    say!("{shown}");
+    shown.print();
     Ok(())
 }
 
@@ -178,14 +183,14 @@ fn sides(amount: &Value) -> [&str; 2] {
     text.strip_prefix('-').map_or([text, ""], |credit| ["", credit])
 }
 
-pub fn trial_balance(asked: &TrialBalance) -> anyhow::Result<()> {
-    let TrialBalance { at, whose, json } = asked;
+pub fn trial_balance(asked: &TrialBalanceArgs) -> anyhow::Result<()> {
+    let TrialBalanceArgs { at, whose, json } = asked;
     let told =
         whose.client.server()?.get("/v1/trial-balance", &given(&whose.with(&[("at", at.as_deref())])))?;
     if *json {
         return print_json(&told);
     }
-    let mut shown = table(&["account", "debit", "credit", ""], &[1, 2]);
+    let mut shown = table(&["account", "debit", "credit", "|currency"], &[1, 2]);
     for book in told["books"].as_array().into_iter().flatten() {
         let currency = text_of(&book["currency"]);
         for balance in book["accounts"].as_array().into_iter().flatten() {
@@ -194,14 +199,15 @@ pub fn trial_balance(asked: &TrialBalance) -> anyhow::Result<()> {
         }
         shown.add_row(["total", text_of(&book["debits"]), text_of(&book["credits"]), currency]);
     }
-    say!("{shown}");
+    shown.print();
     Ok(())
 }
 
-pub fn account(asked: &Account) -> anyhow::Result<()> {
-    let Account { id, from, to, at, whose, json } = asked;
+pub fn account(asked: &AccountArgs) -> anyhow::Result<()> {
+    let AccountArgs { id, period, from, to, at, whose, json } = asked;
     let (server, path) = (whose.client.server()?, path(&["v1", "accounts", id]));
-    let filters = whose.with(&[("from", from.as_deref()), ("to", to.as_deref()), ("at", at.as_deref())]);
+    let span = [("period", period.as_deref()), ("from", from.as_deref()), ("to", to.as_deref())];
+    let filters = whose.with(&span.into_iter().chain([("at", at.as_deref())]).collect::<Vec<_>>());
     let mut statement = server.get(&path, &given(&filters))?;
     if statement["next"].is_string() {
         statement["items"] = server.list(&path, &filters)?.into();
@@ -216,11 +222,11 @@ pub fn account(asked: &Account) -> anyhow::Result<()> {
         text_of(&statement["seller"]),
         text_of(&statement["currency"])
     );
-    say!("{}", statement_table(&statement));
+    statement_table(&statement).print();
     Ok(())
 }
 
-fn statement_table(statement: &Value) -> Table {
+fn statement_table(statement: &Value) -> TextTable {
     let mut shown = table(&["day", "what", "debit", "credit", "balance"], &[2, 3, 4]);
     shown.add_row(["", "opening", "", "", text_of(&statement["opening"])]);
     for known in statement["items"].as_array().into_iter().flatten() {
@@ -232,21 +238,21 @@ fn statement_table(statement: &Value) -> Table {
     shown
 }
 
-pub fn accounts(asked: &Accounts) -> anyhow::Result<()> {
+pub fn accounts(asked: &AccountsCommand) -> anyhow::Result<()> {
     match asked {
-        Accounts::List { at, whose, json } => {
+        AccountsCommand::List { at, whose, json } => {
             let items = whose.client.server()?.list("/v1/accounts", &whose.with(&[("at", at.as_deref())]))?;
             if *json {
                 return print_json(&items);
             }
-            let mut shown = table(&["account", "kind", "balance", ""], &[2]);
+            let mut shown = table(&["account", "kind", "balance", "|currency"], &[2]);
             for account in &items {
                 shown.add_row(["id", "kind", "balance", "currency"].map(|name| text_of(&account[name])));
             }
-            say!("{shown}");
+            shown.print();
             Ok(())
         }
-        Accounts::Close { until, seller, client } => {
+        AccountsCommand::Close { until, seller, client } => {
             let body = json!({"until": until, "seller": seller});
             let period = client.server()?.post_json("/v1/accounting-periods", &body)?;
             let (seller, until) = (text_of(&period["seller"]), text_of(&period["until"]));
@@ -256,7 +262,7 @@ pub fn accounts(asked: &Accounts) -> anyhow::Result<()> {
             }
             Ok(())
         }
-        Accounts::Periods { seller, client, json } => {
+        AccountsCommand::Periods { seller, client, json } => {
             let items = client.server()?.list("/v1/accounting-periods", &[("seller", seller.as_deref())])?;
             if *json {
                 return print_json(&items);
@@ -270,7 +276,7 @@ pub fn accounts(asked: &Accounts) -> anyhow::Result<()> {
                     ["from", "until", "closed_at"].map(|name| text_of(&period[name]).to_owned());
                 shown.add_row([from, until, at, earned.collect::<Vec<_>>().join(", ")]);
             }
-            say!("{shown}");
+            shown.print();
             Ok(())
         }
     }

@@ -14,7 +14,8 @@
 //! kvm = https://example.com/kvm/software.cfg
 //! ```
 //!
-//! Names of options are in lower case, as everything that reads such files has them. A short name may be said in any case.
+//! Names of options are in lower case, as everything that reads such files has them. A short name may be said in any
+//! case.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,7 +23,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use configparser::ini::Ini;
 
-use super::master::Master;
+use super::master::{Master, MasterError};
 
 /// Which file, if none is named; as for the clients of slapos.core.
 const FILE_VARIABLE: &str = "SLAPOS_CLIENT_CONFIGURATION";
@@ -36,22 +37,22 @@ const PRODUCT: &str = "product.";
 
 /// The files of a certificate and its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pair {
+pub struct CertificateFiles {
     pub certificate: PathBuf,
     pub key: PathBuf,
 }
 
 /// What such a file says.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Catalogue {
+pub struct CatalogueFile {
     /// The master it names.
     pub master: Option<String>,
-    /// By what that master knows whoever asks.
-    pub pair: Option<Pair>,
+    /// By what that master knows the caller.
+    pub pair: Option<CertificateFiles>,
     releases: BTreeMap<String, String>,
 }
 
-impl Catalogue {
+impl CatalogueFile {
     /// Reads the file that is named, or the one that is there for the clients of slapos.core, if it is.
     pub fn open(named: Option<&Path>) -> anyhow::Result<Self> {
         if let Some(path) = named {
@@ -80,7 +81,7 @@ impl Catalogue {
         ini.set_inline_comment_symbols(Some(&[]));
         ini.read(text.to_owned()).map_err(anyhow::Error::msg)?;
         let pair = match ["cert_file", "key_file"].map(|name| file(&ini, name)) {
-            [Some(certificate), Some(key)] => Some(Pair { certificate, key }),
+            [Some(certificate), Some(key)] => Some(CertificateFiles { certificate, key }),
             _ => None,
         };
         let mut catalogue = Self { master: ini.get("slapos", "master_url"), pair, releases: BTreeMap::new() };
@@ -132,7 +133,10 @@ impl Catalogue {
         }
         let known: Vec<_> = self.releases.keys().map(String::as_str).collect();
         match known.as_slice() {
-            [] => bail!("software {software:?} is no address, and there is no catalogue of short names"),
+            [] => bail!(
+                "software {software:?} is no address, and the master and the catalogue have no short names: give its \
+                 address, or publish examples with `slapledger computer example`"
+            ),
             known => bail!("software {software:?} is neither an address nor one of {}", known.join(", ")),
         }
     }
@@ -141,9 +145,14 @@ impl Catalogue {
     /// name that is not in the file may be a product.
     pub fn release_by(&self, master: &Master, software: &str) -> anyhow::Result<String> {
         let Some(product) = software.strip_prefix(PRODUCT) else {
-            // A master that does not answer knows no product.
-            let best = || master.product(software).ok()?.into_iter().next();
-            return self.release(software).or_else(|unknown| best().ok_or(unknown));
+            return self.release(software).or_else(|unknown| match master.product(software) {
+                Ok(releases) => releases.into_iter().next().ok_or(unknown),
+                Err(error @ (MasterError::Unreachable { .. } | MasterError::TryAgain(_))) => {
+                    Err(error.into())
+                }
+                // Another master may have no products at all.
+                Err(error) => Err(unknown.context(error.to_string())),
+            });
         };
         let mut releases = master.product(product)?.into_iter();
         releases.next().with_context(|| format!("the master has no release of product {product}"))
@@ -186,7 +195,7 @@ mod tests {
              alias =\n  apache-frontend http://example.com:8080/a.cfg\n  mysql\thttp://example.com/m.cfg\n\
              [software]\nKVM = {KVM}\nlocal: ~/software.cfg\n"
         );
-        let catalogue = Catalogue::parse(&text).unwrap();
+        let catalogue = CatalogueFile::parse(&text).unwrap();
         assert_eq!(catalogue.master.as_deref(), Some("http://127.0.0.1:5000/"));
         let pair = catalogue.pair.as_ref().unwrap();
         assert_eq!(pair.certificate, Path::new("a"));
@@ -213,15 +222,15 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told() {
         let check = |text: &str, expected: &str| {
-            let error = Catalogue::parse(text).unwrap_err().to_string();
+            let error = CatalogueFile::parse(text).unwrap_err().to_string();
             assert!(error.contains(expected), "{text:?}: {error}");
         };
         check("[slapconsole]\nalias =\n  kvm\n", "[slapconsole] alias: \"kvm\" is not a short name");
         check("[slapconsole]\nalias = a b c\n", "\"a b c\" is not a short name and an address");
         check("[software]\nkvm\n", "[software] kvm has no address");
         check("[slapconsole]\nalias = kvm a\n[software]\nkvm = b\n", "[software]: kvm is named twice");
-        let none = Catalogue::parse("").unwrap();
-        assert_eq!(none, Catalogue::default());
-        assert!(none.release("kvm").unwrap_err().to_string().contains("there is no catalogue"));
+        let none = CatalogueFile::parse("").unwrap();
+        assert_eq!(none, CatalogueFile::default());
+        assert!(none.release("kvm").unwrap_err().to_string().contains("publish examples with"));
     }
 }

@@ -1,26 +1,26 @@
-//! `slapledger what-if`, `slapledger invoice preview`, `slapledger invoice diff` and `slapledger usage gaps`: what to look at before something is
+//! `slapledger what-if`, `slapledger invoice preview` and `slapledger invoice diff`: what to look at before something is
 //! published or made final.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use clap::{Args, Subcommand};
+use clap::Args;
 use rust_decimal::Decimal;
 use serde_json::Value;
 
-use super::options::Client;
+use super::options::ReadSourceArgs;
 use super::print::say;
 use super::server::Server;
 use super::table::table;
-use crate::invoices::{path, print_json, read, text_of};
+use crate::invoices::{path, print_json, print_warnings, read, text_of};
 
 #[derive(Args)]
-pub struct WhatIf {
-    /// The prices to try, a TOML file as `slapledger price-book check` reads it
+pub struct WhatIfArgs {
+    /// Price book to try: a TOML file
     #[arg(long, value_name = "FILE")]
     price_book: PathBuf,
-    /// START/STOP, two days or instants: 2026-10-01/2026-11-01
-    #[arg(long, value_name = "START/STOP")]
+    /// A month (2026-10), or START/STOP (2026-10-01/2026-11-01)
+    #[arg(long, value_name = "PERIOD")]
     period: String,
     /// Published price book to compare with. Default: the one with the same name
     #[arg(long, value_name = "NAME")]
@@ -29,31 +29,14 @@ pub struct WhatIf {
     #[arg(long)]
     lines: bool,
     #[command(flatten)]
-    client: Client,
+    client: ReadSourceArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-#[derive(Subcommand)]
-pub enum Usage {
-    /// List gaps: silent or dead computers, missing usage
-    Gaps {
-        /// START/STOP, two days or instants: 2026-10-01/2026-11-01
-        period: String,
-        /// Only this computer
-        #[arg(long, value_name = "ID")]
-        computer: Option<String>,
-        #[command(flatten)]
-        client: Client,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-}
-
 /// Asks page by page, and adds the sums of the pages.
-pub fn what_if(asked: &WhatIf) -> anyhow::Result<()> {
+pub fn what_if(asked: &WhatIfArgs) -> anyhow::Result<()> {
     let text = read(&asked.price_book)?;
     slapledger_billing::price_book::parse_toml(&text)
         .with_context(|| format!("check {}", asked.price_book.display()))?;
@@ -107,7 +90,7 @@ fn say_comparison(whole: &Value) -> anyhow::Result<()> {
     let [book, against, currency] = ["price_book", "against", "currency"].map(|name| text_of(&whole[name]));
     let [start, stop] = ["start", "stop"].map(|name| text_of(&whole["period"][name]));
     say!("{start}/{stop} by {book} instead of {against} as published, in {currency}, without tax");
-    let mut shown = table(&["customer", "", "now", "what if", "difference", "%"], &[2, 3, 4, 5]);
+    let mut shown = table(&["customer", "|of", "now", "what if", "difference", "%"], &[2, 3, 4, 5]);
     let mut row = |[first, second]: [&str; 2], sides: &Value| {
         let [now, what_if, difference] =
             ["now", "what_if", "difference"].map(|name| text_of(&sides[name]).to_owned());
@@ -123,7 +106,7 @@ fn say_comparison(whole: &Value) -> anyhow::Result<()> {
         }
     }
     row(["all", ""], whole)?;
-    say!("{shown}");
+    shown.print();
     for customer in whole["items"].as_array().into_iter().flatten() {
         for warning in customer["warnings"].as_array().into_iter().flatten() {
             say!("warning: {}: {}", text_of(&customer["payer"]), text_of(&warning["message"]));
@@ -142,58 +125,13 @@ fn percent(sides: &Value) -> anyhow::Result<String> {
     Ok(percent.map_or(String::new(), |percent| format!("{:+.1}", percent.round_dp(1))))
 }
 
-pub fn usage(asked: &Usage) -> anyhow::Result<()> {
-    let Usage::Gaps { period, computer, client, json } = asked;
-    let filters = [("period", Some(period.as_str())), ("computer", computer.as_deref())];
-    let gaps = client.server()?.list("/v1/usage-gaps", &filters)?;
-    if *json {
-        return print_json(&gaps.into());
+/// Where a warning stands among others.
+fn importance_of(word: &str) -> u8 {
+    match word {
+        "blocks" => 0,
+        "not_charged" => 1,
+        _ => 2,
     }
-    if gaps.is_empty() {
-        say!("nothing is missing");
-        return Ok(());
-    }
-    let mut shown = table(&["computer", "gap", "from", "to", ""], &[]);
-    for gap in &gaps {
-        let text = |name: &str| text_of(&gap[name]).to_owned();
-        let (from, to, what) = match text_of(&gap["type"]) {
-            "silent" => (text("start"), text("stop"), format!("with {} instances", gap["instances"])),
-            "silent_resource" => {
-                let what = format!(
-                    "{} hours without {} of {}, in {} times",
-                    gap["hours"],
-                    text("resource"),
-                    text("instance"),
-                    gap["times"]
-                );
-                (text("start"), text("stop"), what)
-            }
-            "dead_computer" => {
-                let charges = gap["charges"].as_array().map_or(&[][..], Vec::as_slice);
-                let charges = charges
-                    .iter()
-                    .map(|one| format!("{} {}", text_of(&one["amount"]), text_of(&one["currency"])));
-                let charges: Vec<String> = charges.collect();
-                let charges = if charges.is_empty() { "nothing".to_owned() } else { charges.join(", ") };
-                let what = format!("with {} instances; still charges {charges}", gap["instances"]);
-                (text("start"), text("stop"), what)
-            }
-            "missing_reports" => {
-                let what = format!("{} reports between {} and {}", gap["count"], gap["after"], gap["before"]);
-                (text("since"), text("until"), what)
-            }
-            _ => {
-                let what = format!(
-                    "{} reports, events {} to {}",
-                    gap["events"], gap["first_sequence"], gap["last_sequence"]
-                );
-                (String::new(), String::new(), what)
-            }
-        };
-        shown.add_row([text("computer"), text("type").replace('_', " "), from, to, what]);
-    }
-    say!("{shown}");
-    Ok(())
 }
 
 /// `slapledger invoice preview`.
@@ -208,7 +146,7 @@ pub fn preview(
     if json {
         return print_json(&drafts.into());
     }
-    let mut shown = table(&["customer", "", "lines", "net", "total", ""], &[2, 3, 4]);
+    let mut shown = table(&["customer", "|name", "lines", "net", "total", "|currency"], &[2, 3, 4]);
     for told in &drafts {
         let draft = &told["draft"];
         let text = |of: &Value, name: &str| text_of(&of[name]).to_owned();
@@ -217,12 +155,13 @@ pub fn preview(
         let [net, total, currency] = ["net", "total", "currency"].map(|member| text(draft, member));
         shown.add_row([payer, name, lines, net, total, currency]);
     }
-    say!("{shown}");
+    shown.print();
+    let mut all = Vec::new();
     for told in &drafts {
-        for warning in told["warnings"].as_array().into_iter().flatten() {
-            say!("warning: {}", text_of(&warning["message"]));
-        }
+        all.extend(told["warnings"].as_array().into_iter().flatten().cloned());
     }
+    all.sort_by_key(|warning| importance_of(text_of(&warning["importance"])));
+    print_warnings(&all);
     Ok(())
 }
 
@@ -266,7 +205,7 @@ pub fn diff(server: &Server, run: &str, json: bool) -> anyhow::Result<()> {
             why.join("\n"),
         ]);
     }
-    say!("{shown}");
+    shown.print();
     Ok(())
 }
 

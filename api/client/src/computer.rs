@@ -10,30 +10,30 @@ use slapledger_slap_wire::computer_config;
 use slapledger_slap_wire::marshal::{self, Float, Value};
 use ureq::http::Method;
 
-use super::options::Client;
+use super::options::{Client, ReadSourceArgs};
 use super::print::say;
 use super::request::options;
 use super::table::table;
-use super::user::Pair;
+use super::user::CertificateTarget;
 use crate::invoices::{self, text_of};
 
 #[derive(Subcommand)]
-pub enum Computer {
+pub enum ComputerCommand {
     /// List computers
-    List(List),
+    List(ComputerListArgs),
     /// Show a computer: its partitions and its software
     #[command(visible_alias = "info")]
-    Show(Show),
+    Show(ComputerShowArgs),
     /// Register a computer and print its reference; titles are unique
     Register(Register),
     /// Change the title and attributes of a computer
-    Describe(Describe),
+    Describe(DescribeArgs),
     /// Restrict who and what a computer serves
-    Scope(Scope),
-    /// Retire a computer that is gone; what is on it moves or ends
+    Scope(ScopeArgs),
+    /// Retire a lost computer; its instances move or end
     Retire(Retire),
     /// Release a lost partition; its instance moves or ends
-    Release(Release),
+    Release(ReleaseArgs),
     /// Issue the certificate of a computer: COMP-1.crt and COMP-1.key
     Certificate(Certificate),
     /// Add example partitions and software, to try requests
@@ -52,24 +52,24 @@ pub enum Computer {
     ///
     /// Partitions that the file no longer names are withdrawn.
     #[command(verbatim_doc_comment)]
-    Format(Format),
+    Format(FormatArgs),
 }
 
 #[derive(Args)]
-pub struct List {
+pub struct ComputerListArgs {
     #[command(flatten)]
-    client: Client,
+    client: ReadSourceArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Args)]
-pub struct Show {
+pub struct ComputerShowArgs {
     /// Its reference (COMP-1)
     computer: String,
     #[command(flatten)]
-    client: Client,
+    client: ReadSourceArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -84,7 +84,7 @@ pub struct Register {
 }
 
 #[derive(Args)]
-pub struct Describe {
+pub struct DescribeArgs {
     /// Its reference (COMP-1)
     computer: String,
     #[command(flatten)]
@@ -98,10 +98,10 @@ pub struct Describe {
 }
 
 #[derive(Args)]
-pub struct Scope {
+pub struct ScopeArgs {
     /// Its reference (COMP-1)
     computer: String,
-    /// Who may request instances: everybody, the provider, the provider and the members, nobody
+    /// Who may request instances
     #[arg(value_name = "SCOPE")]
     whom: Whom,
     #[command(flatten)]
@@ -109,7 +109,7 @@ pub struct Scope {
     /// A member of the group (PARTY-3)
     #[arg(long = "member", value_name = "PARTY", num_args = 1..)]
     members: Vec<String>,
-    /// Only this software: a short name of the catalogue, product.NAME, or an address; repeatable
+    /// Only this software: short name, product.NAME or address; repeatable
     #[arg(long, num_args = 1..)]
     software: Vec<String>,
     /// At most this many instances
@@ -126,7 +126,7 @@ pub struct Retire {
 }
 
 #[derive(Args)]
-pub struct Release {
+pub struct ReleaseArgs {
     /// The reference of its computer (COMP-1)
     computer: String,
     /// Its name (slappart0)
@@ -142,7 +142,7 @@ pub struct Certificate {
     /// Revoke its certificate
     #[arg(long, conflicts_with = "out")]
     revoke: bool,
-    /// With --revoke: also revoke the certificates of its instances, whose keys it has seen
+    /// With --revoke: also revoke the certificates of its instances
     #[arg(long, requires = "revoke")]
     with_instances: bool,
     /// Folder for the files
@@ -179,7 +179,7 @@ enum Whom {
 }
 
 #[derive(Args)]
-pub struct Format {
+pub struct FormatArgs {
     /// File of a computer
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -187,26 +187,26 @@ pub struct Format {
     client: Client,
 }
 
-pub fn run(computer: &Computer) -> anyhow::Result<()> {
+pub fn run(computer: &ComputerCommand) -> anyhow::Result<()> {
     match computer {
-        Computer::List(asked) => list(asked),
-        Computer::Show(asked) => show(asked),
-        Computer::Register(asked) => {
+        ComputerCommand::List(asked) => list(asked),
+        ComputerCommand::Show(asked) => show(asked),
+        ComputerCommand::Register(asked) => {
             let (master, _) = asked.client.open()?;
             say!("{}", master.register(&asked.title)?);
             Ok(())
         }
-        Computer::Describe(asked) => describe(asked),
-        Computer::Scope(asked) => scope(asked),
-        Computer::Certificate(asked) => certificate(asked),
-        Computer::Retire(asked) => retire(asked),
-        Computer::Release(asked) => release(asked),
-        Computer::Example(asked) => example(asked),
-        Computer::Format(asked) => format(asked),
+        ComputerCommand::Describe(asked) => describe(asked),
+        ComputerCommand::Scope(asked) => scope(asked),
+        ComputerCommand::Certificate(asked) => certificate(asked),
+        ComputerCommand::Retire(asked) => retire(asked),
+        ComputerCommand::Release(asked) => release(asked),
+        ComputerCommand::Example(asked) => example(asked),
+        ComputerCommand::Format(asked) => format(asked),
     }
 }
 
-fn list(asked: &List) -> anyhow::Result<()> {
+fn list(asked: &ComputerListArgs) -> anyhow::Result<()> {
     let (master, _) = asked.client.open()?;
     let items = master.server().list("/v1/computers", &[])?;
     if asked.json {
@@ -230,11 +230,11 @@ fn list(asked: &List) -> anyhow::Result<()> {
             computer["configured_at"].as_str().unwrap_or("never").to_owned(),
         ]);
     }
-    say!("{rows}");
+    rows.print();
     Ok(())
 }
 
-fn show(asked: &Show) -> anyhow::Result<()> {
+fn show(asked: &ComputerShowArgs) -> anyhow::Result<()> {
     let (master, catalogue) = asked.client.open()?;
     let computer = master.server().get(&invoices::path(&["v1", "computers", &asked.computer]), &[])?;
     if asked.json {
@@ -254,7 +254,8 @@ fn show(asked: &Show) -> anyhow::Result<()> {
             &addresses.join(" "),
         ]);
     }
-    say!("\n{partitions}");
+    say!("");
+    partitions.print();
     let software = items("software");
     if !software.is_empty() {
         let mut rows = table(&["software", "wanted", "reported", "error"], &[]);
@@ -267,12 +268,13 @@ fn show(asked: &Show) -> anyhow::Result<()> {
                 error.lines().last().unwrap_or(""),
             ]);
         }
-        say!("\n{rows}");
+        say!("");
+        rows.print();
     }
     Ok(())
 }
 
-fn describe(asked: &Describe) -> anyhow::Result<()> {
+fn describe(asked: &DescribeArgs) -> anyhow::Result<()> {
     let (master, _) = asked.client.open()?;
     let mut body = json!({});
     if let Some(title) = &asked.title {
@@ -288,7 +290,7 @@ fn describe(asked: &Describe) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn scope(asked: &Scope) -> anyhow::Result<()> {
+fn scope(asked: &ScopeArgs) -> anyhow::Result<()> {
     let (master, catalogue) = asked.client.open()?;
     let software = asked.software.iter().map(|name| catalogue.release_by(&master, name));
     let scope = asked.whom.to_possible_value();
@@ -312,7 +314,7 @@ fn retire(asked: &Retire) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn release(asked: &Release) -> anyhow::Result<()> {
+fn release(asked: &ReleaseArgs) -> anyhow::Result<()> {
     let path = invoices::path(&["v1", "computers", &asked.computer, "partitions", &asked.partition]);
     let computer = asked.client.server()?.delete(&path)?;
     say!("{} of {} is released", asked.partition, text_of(&computer["id"]));
@@ -331,7 +333,7 @@ fn certificate(asked: &Certificate) -> anyhow::Result<()> {
     }
     std::fs::create_dir_all(&asked.out).with_context(|| format!("create {}", asked.out.display()))?;
     // A name with a slash is no computer's, and names no file.
-    let places = Pair::at(&asked.out, &asked.computer.replace('/', "_"))?;
+    let places = CertificateTarget::at(&asked.out, &asked.computer.replace('/', "_"))?;
     let told = server.post_json(&path, &json!({}))?;
     let lost = || format!("{} has a certificate whose key is lost; --revoke it", asked.computer);
     let files = places.take(&told).with_context(lost)?;
@@ -371,7 +373,7 @@ fn say_facts(computer: &Json) {
     }
 }
 
-fn format(asked: &Format) -> anyhow::Result<()> {
+fn format(asked: &FormatArgs) -> anyhow::Result<()> {
     let (master, _) = asked.client.open()?;
     // All of them are read before one is sent.
     let read = |file: &PathBuf| configuration(file).with_context(|| format!("read {}", file.display()));

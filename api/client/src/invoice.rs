@@ -5,18 +5,22 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::options::QueryOptions;
+use super::options::{QueryOptions, ReadOptions};
 use super::print::say;
 use super::table::table;
 use crate::invoices::{path, print_run, text_of};
 
 /// What is done about runs and invoices that are there.
 #[derive(Subcommand)]
-pub enum Change {
+pub enum InvoiceChange {
     /// List invoice runs
-    Runs(QueryOptions),
-    /// Finalise the drafts of a run
+    Runs(ReadOptions),
+    /// Finalise the drafts of a run, or one approved draft
     Finalise(OfRun),
+    /// Approve a draft: it may become final, also alone
+    Approve(OfDraft),
+    /// Hold a draft: it does not become final until approved
+    Hold(OfDraft),
     /// Regenerate the drafts of a run from everything known now
     Refresh(OfRun),
     /// Withdraw the drafts of a run; issued invoices stay
@@ -29,65 +33,79 @@ pub enum Change {
         #[arg(long = "line", value_name = "N[=AMOUNT]", required = true)]
         lines: Vec<String>,
         #[command(flatten)]
-        why: Why,
+        why: ReasonArgs,
     },
-    /// Credit the rest of an invoice; its period can be invoiced again
+    /// Credit the rest of an invoice, to invoice it again
     Void {
         /// Its number (INV-2026-000001)
         id: String,
         #[command(flatten)]
-        why: Why,
+        why: ReasonArgs,
     },
-    /// Correct the amount of a line: credit the excess now, or charge the rest on the next invoice
+    /// Correct the amount of a line by credit or charge
     Correct {
         /// Number and line (INV-2026-000001/3)
         line: String,
         /// The correct amount
         amount: String,
         #[command(flatten)]
-        why: Why,
+        why: ReasonArgs,
     },
 }
 
 #[derive(Args)]
+pub struct OfDraft {
+    /// Its id (RUN-1-PARTY-2)
+    id: String,
+    #[command(flatten)]
+    why: ReasonArgs,
+}
+
+#[derive(Args)]
 pub struct OfRun {
-    /// Its id (RUN-1)
+    /// Its id (RUN-1); `finalise` also takes a draft (RUN-1-PARTY-2)
     run: String,
     #[command(flatten)]
     shown: QueryOptions,
 }
 
 #[derive(Args)]
-pub struct Why {
-    /// Reason, printed on the document
+pub struct ReasonArgs {
+    /// Reason, kept with it
     #[arg(long, value_name = "TEXT")]
     reason: String,
     #[command(flatten)]
     shown: QueryOptions,
 }
 
-pub fn run(change: &Change) -> anyhow::Result<()> {
+pub fn run(change: &InvoiceChange) -> anyhow::Result<()> {
     match change {
-        Change::Runs(shown) => runs(shown),
-        Change::Finalise(of) => step(of, "finalise"),
-        Change::Refresh(of) => step(of, "refresh"),
-        Change::Withdraw(of) => step(of, "withdraw"),
-        Change::Credit { id, lines, why } => {
+        InvoiceChange::Runs(shown) => runs(shown),
+        InvoiceChange::Finalise(of) if of.run.contains("-PARTY-") => {
+            let invoice = send(&of.shown, &path(&["v1", "invoices", &of.run, "finalise"]), &json!({}))?;
+            print_or(of.shown.json, &invoice, |invoice| say!("{} is {}", of.run, text_of(&invoice["id"])))
+        }
+        InvoiceChange::Finalise(of) => step(of, "finalise"),
+        InvoiceChange::Approve(of) => review(of, ("approve", "approved")),
+        InvoiceChange::Hold(of) => review(of, ("hold", "held")),
+        InvoiceChange::Refresh(of) => step(of, "refresh"),
+        InvoiceChange::Withdraw(of) => step(of, "withdraw"),
+        InvoiceChange::Credit { id, lines, why } => {
             let lines: anyhow::Result<Vec<Value>> = lines.iter().map(|line| line_of(line)).collect();
             let body = json!({"reason": why.reason, "lines": lines?});
             let note = send(&why.shown, &path(&["v1", "invoices", id, "credit"]), &body)?;
             print_note(&why.shown, &note)
         }
-        Change::Void { id, why } => {
+        InvoiceChange::Void { id, why } => {
             let body = json!({"reason": why.reason});
             let note = send(&why.shown, &path(&["v1", "invoices", id, "void"]), &body)?;
             print_note(&why.shown, &note)
         }
-        Change::Correct { line, amount, why } => {
+        InvoiceChange::Correct { line, amount, why } => {
             let (id, n) = line.rsplit_once('/').context("must be INVOICE/LINE, such as INV-2026-000001/3")?;
             let body = json!({"amount": amount, "reason": why.reason});
             let told = send(&why.shown, &path(&["v1", "invoices", id, "lines", n, "correct"]), &body)?;
-            print_or(&why.shown, &told, |told| {
+            print_or(why.shown.json, &told, |told| {
                 match (told["credit_note"].as_str(), told["charge"].as_str()) {
                     (Some(note), _) => say!("{note} gives the difference back"),
                     (None, more) => {
@@ -97,6 +115,12 @@ pub fn run(change: &Change) -> anyhow::Result<()> {
             })
         }
     }
+}
+
+fn review(OfDraft { id, why }: &OfDraft, (step, done): (&str, &str)) -> anyhow::Result<()> {
+    let body = json!({"reason": why.reason});
+    let draft = send(&why.shown, &path(&["v1", "invoices", id, step]), &body)?;
+    print_or(why.shown.json, &draft, |_| say!("{id} is {done}"))
 }
 
 fn line_of(told: &str) -> anyhow::Result<Value> {
@@ -109,8 +133,8 @@ fn send(shown: &QueryOptions, path: &str, body: &Value) -> anyhow::Result<Value>
     shown.client.server()?.post_json(path, body)
 }
 
-fn print_or(shown: &QueryOptions, told: &Value, print: impl FnOnce(&Value)) -> anyhow::Result<()> {
-    if shown.json {
+fn print_or(json: bool, told: &Value, print: impl FnOnce(&Value)) -> anyhow::Result<()> {
+    if json {
         say!("{}", serde_json::to_string_pretty(told)?);
     } else {
         print(told);
@@ -119,7 +143,7 @@ fn print_or(shown: &QueryOptions, told: &Value, print: impl FnOnce(&Value)) -> a
 }
 
 fn print_note(shown: &QueryOptions, note: &Value) -> anyhow::Result<()> {
-    print_or(shown, note, |note| {
+    print_or(shown.json, note, |note| {
         let about = text_of(&note["cites"]["invoice"]);
         let (id, total, currency) =
             (text_of(&note["id"]), text_of(&note["total"]), text_of(&note["currency"]));
@@ -129,12 +153,12 @@ fn print_note(shown: &QueryOptions, note: &Value) -> anyhow::Result<()> {
 
 fn step(of: &OfRun, step: &str) -> anyhow::Result<()> {
     let run = send(&of.shown, &path(&["v1", "invoice-runs", &of.run, step]), &json!({}))?;
-    print_or(&of.shown, &run, print_run)
+    print_or(of.shown.json, &run, print_run)
 }
 
-fn runs(shown: &QueryOptions) -> anyhow::Result<()> {
+fn runs(shown: &ReadOptions) -> anyhow::Result<()> {
     let items = shown.client.server()?.list("/v1/invoice-runs", &[])?;
-    print_or(shown, &json!(items), |items| {
+    print_or(shown.json, &json!(items), |items| {
         let mut runs = table(&["run", "state", "from", "to", "prices", "documents", "grace until"], &[5]);
         for run in items.as_array().into_iter().flatten() {
             runs.add_row([
@@ -147,6 +171,6 @@ fn runs(shown: &QueryOptions) -> anyhow::Result<()> {
                 text_of(&run["grace_until"]).to_owned(),
             ]);
         }
-        say!("{runs}");
+        runs.print();
     })
 }

@@ -7,6 +7,8 @@
 
 pub mod books;
 pub mod catalogue;
+pub mod catalogue_entries;
+pub mod changes;
 pub mod compare;
 pub mod computer;
 pub mod console;
@@ -21,8 +23,10 @@ pub mod print;
 pub mod private;
 pub mod project;
 pub mod request;
+pub mod revenue;
 pub mod server;
 pub mod service;
 pub mod table;
 pub mod token;
+pub mod usage;
 pub mod user;

@@ -98,7 +98,14 @@ pub struct Wanted {
     pub is_shared: bool,
 }
 
-/// An instance that has its place.
+impl Wanted {
+    /// Whether the instance is to be destroyed.
+    pub fn is_destruction(&self) -> bool {
+        self.state.as_deref() == Some("destroyed")
+    }
+}
+
+/// An instance that has its place. A proxy that is to destroy what does not exist names neither computer nor partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placed {
     /// Its computer; of a shared instance that of its host.

@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
@@ -17,26 +17,102 @@ use ureq::http::HeaderValue;
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsProvider};
 use zeroize::Zeroizing;
 
-use super::catalogue::{Catalogue, Pair};
+use super::catalogue::{CatalogueFile, CertificateFiles};
 use super::master::Master;
 use super::private;
 use super::server::{Brought, Server};
 
 /// Where a master is, if nothing else is said.
 const DEFAULT_URL: &str = "http://127.0.0.1:5000";
+/// The variable that names a master. What the command line says goes first, also --data.
+pub const URL: &str = "SLAPLEDGER_URL";
 /// The token itself; there is no option for it.
 const TOKEN: &str = "SLAPLEDGER_TOKEN";
 
 #[derive(Args)]
 pub struct Client {
-    /// The master to ask. Default: `master_url` of the catalogue, or port 5000 of this machine
-    #[arg(long, value_name = "URL", env = "SLAPLEDGER_URL")]
+    /// The master to ask. Default: `SLAPLEDGER_URL`, else `master_url` of the catalogue, else port 5000 of this machine
+    #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// File with short names of software. Default: ~/.slapos/slapos-client.cfg
     #[arg(long, value_name = "FILE", env = "SLAPLEDGER_CATALOGUE")]
     catalogue: Option<PathBuf>,
     #[command(flatten)]
     identity: Identity,
+}
+
+/// A data folder instead of a master.
+#[derive(Args)]
+pub struct UnusedFolder {
+    /// Use this data folder, which no server is using
+    #[arg(long, value_name = "DIR", conflicts_with = "url")]
+    pub data: Option<PathBuf>,
+    /// With --data: the file of the master key. Default: beside the key ring
+    #[arg(long, value_name = "FILE", env = "SLAPLEDGER_MASTER_KEY_FILE")]
+    pub master_key: Option<PathBuf>,
+}
+
+/// What a command reads: a running master, or a data folder that no server uses.
+#[derive(Args)]
+pub struct ReadSourceArgs {
+    #[command(flatten)]
+    folder: UnusedFolder,
+    #[command(flatten)]
+    client: Client,
+}
+
+/// A data folder to read.
+pub struct FolderAsked<'a> {
+    /// Where it is.
+    pub data: &'a Path,
+    /// The file of its master key, if it does not lie beside the key ring.
+    pub master_key: Option<&'a Path>,
+    /// The project to read.
+    pub project: Option<ProjectId>,
+}
+
+/// Opens a data folder so that it answers as its server would.
+pub type FolderOpener = fn(&FolderAsked<'_>) -> anyhow::Result<Server>;
+
+/// What opens data folders: the program that has an engine says so at its start.
+static FOLDER_OPENER: OnceLock<FolderOpener> = OnceLock::new();
+
+/// Sets what opens data folders.
+pub fn open_folders_by(opener: FolderOpener) {
+    // The first one stays; there is one engine in a program.
+    let _ = FOLDER_OPENER.set(opener);
+}
+
+impl ReadSourceArgs {
+    /// What answers.
+    pub fn server(&self) -> anyhow::Result<Server> {
+        self.server_of(&self.client.catalogue()?)
+    }
+
+    /// The same as a SLAP client sees it, and the catalogue.
+    pub fn open(&self) -> anyhow::Result<(Master, CatalogueFile)> {
+        let catalogue = self.client.catalogue()?;
+        Ok((Master::new(self.server_of(&catalogue)?), catalogue))
+    }
+
+    fn server_of(&self, catalogue: &CatalogueFile) -> anyhow::Result<Server> {
+        let Some(data) = &self.folder.data else { return self.client.server_of(catalogue) };
+        let open = FOLDER_OPENER.get().context("--data: this program opens no data folders")?;
+        open(&FolderAsked {
+            data,
+            master_key: self.folder.master_key.as_deref(),
+            project: self.client.project()?,
+        })
+    }
+}
+
+#[derive(Args)]
+pub struct ReadOptions {
+    #[command(flatten)]
+    pub client: ReadSourceArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Args)]
@@ -51,7 +127,7 @@ pub struct QueryOptions {
 /// Who asks, and whom they trust.
 #[derive(Args, Default)]
 pub struct Identity {
-    /// File of the token (mode 0600). `SLAPLEDGER_TOKEN` can hold the token itself
+    /// File of the token (mode 0600); or set `SLAPLEDGER_TOKEN`
     #[arg(long, value_name = "FILE", env = "SLAPLEDGER_TOKEN_FILE")]
     token_file: Option<PathBuf>,
     /// Client certificate, PEM. Default: `cert_file` of the catalogue
@@ -63,21 +139,25 @@ pub struct Identity {
     /// Root certificate of the master, PEM. Default: the roots that this system trusts
     #[arg(long, value_name = "FILE", env = "SLAPLEDGER_CA_FILE")]
     ca_file: Option<PathBuf>,
-    /// The project to work in (PROJ-2), for a token of all projects
+    /// Project (PROJ-2); for credentials of all projects
     #[arg(long, value_name = "PROJECT", env = "SLAPLEDGER_PROJECT")]
     project: Option<String>,
 }
 
 impl Client {
     /// The master and the catalogue that are meant.
-    pub fn open(&self) -> anyhow::Result<(Master, Catalogue)> {
-        let catalogue = Catalogue::open(self.catalogue.as_deref())?;
+    pub fn open(&self) -> anyhow::Result<(Master, CatalogueFile)> {
+        let catalogue = self.catalogue()?;
         Ok((Master::new(self.server_of(&catalogue)?), catalogue))
     }
 
     /// The master that is meant.
     pub fn server(&self) -> anyhow::Result<Server> {
-        self.server_of(&Catalogue::open(self.catalogue.as_deref())?)
+        self.server_of(&self.catalogue()?)
+    }
+
+    fn catalogue(&self) -> anyhow::Result<CatalogueFile> {
+        CatalogueFile::open(self.catalogue.as_deref())
     }
 
     /// The project that is chosen.
@@ -85,8 +165,10 @@ impl Client {
         self.identity.project()
     }
 
-    fn server_of(&self, catalogue: &Catalogue) -> anyhow::Result<Server> {
-        let url = self.url.as_deref().or(catalogue.master.as_deref()).unwrap_or(DEFAULT_URL);
+    fn server_of(&self, catalogue: &CatalogueFile) -> anyhow::Result<Server> {
+        // Not read by clap, which would take it for an option that contradicts --data.
+        let named = self.url.clone().or_else(|| std::env::var(URL).ok().filter(|url| !url.is_empty()));
+        let url = named.as_deref().or(catalogue.master.as_deref()).unwrap_or(DEFAULT_URL);
         let bare = |url: &str| url.trim_end_matches('/').to_owned();
         // A certificate is shown to the master it is of.
         let theirs =
@@ -97,11 +179,11 @@ impl Client {
 
 impl Identity {
     /// The master at an address. A pair of the catalogue is shown if nothing else is said.
-    pub fn server(&self, url: &str, theirs: Option<&Pair>) -> anyhow::Result<Server> {
+    pub fn server(&self, url: &str, theirs: Option<&CertificateFiles>) -> anyhow::Result<Server> {
         let token = self.token()?;
         let pair = match (&self.cert, &self.key) {
             (Some(certificate), Some(key)) => {
-                Some(Pair { certificate: certificate.clone(), key: key.clone() })
+                Some(CertificateFiles { certificate: certificate.clone(), key: key.clone() })
             }
             (None, None) => theirs.filter(|_| token.is_none()).cloned(),
             (Some(_), None) => bail!("--cert goes with --key"),
@@ -160,7 +242,7 @@ impl Identity {
         token.with_context(|| format!("{from} holds no token; one looks like slap_..._...")).map(Some)
     }
 
-    fn tls(&self, pair: Option<&Pair>) -> anyhow::Result<TlsConfig> {
+    fn tls(&self, pair: Option<&CertificateFiles>) -> anyhow::Result<TlsConfig> {
         let roots = match &self.ca_file {
             Some(path) => {
                 let roots = certificates(path)?;
@@ -180,6 +262,17 @@ impl Identity {
             .client_cert(pair.map(client_certificate).transpose()?)
             .build())
     }
+}
+
+/// TLS to anybody whom the system trusts.
+pub fn tls_of_the_system() -> anyhow::Result<TlsConfig> {
+    let roots = roots_of_the_system()?;
+    let roots: Vec<_> = roots.iter().map(|root| Certificate::from_der(root).to_owned()).collect();
+    Ok(TlsConfig::builder()
+        .provider(TlsProvider::Rustls)
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .root_certs(RootCerts::new_with_certs(&roots))
+        .build())
 }
 
 /// The certificates of a file; at least one.
@@ -202,7 +295,9 @@ fn roots_of_the_system() -> anyhow::Result<Vec<CertificateDer<'static>>> {
 }
 
 /// A certificate and its key, which fit together.
-pub fn client_certificate(Pair { certificate, key }: &Pair) -> anyhow::Result<ClientCert> {
+pub fn client_certificate(
+    CertificateFiles { certificate, key }: &CertificateFiles,
+) -> anyhow::Result<ClientCert> {
     let chain = certificates(certificate)?;
     let text = private::secret(key)?;
     let read = PrivateKeyDer::from_pem_slice(text.as_bytes())

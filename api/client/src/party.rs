@@ -4,22 +4,22 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use super::options::QueryOptions;
+use super::options::{QueryOptions, ReadOptions};
 use super::print::say;
-use super::table::table;
+use super::table::{labelled, table};
 use crate::invoices::{path, text_of};
 
 /// Manage the parties that request, sell and pay.
 #[derive(Subcommand)]
-pub enum Party {
+pub enum PartyCommand {
     /// List parties
-    List(QueryOptions),
+    List(ReadOptions),
     /// Show a party
     Show {
         /// Its id (PARTY-2)
         id: String,
         #[command(flatten)]
-        shown: QueryOptions,
+        shown: ReadOptions,
     },
     /// Add a party
     Add {
@@ -45,7 +45,7 @@ pub enum Party {
     Tax {
         /// Its id (PARTY-2)
         id: String,
-        /// VAT category code of EN 16931: S, Z, E, AE, K, G or O
+        /// VAT category of EN 16931 (S|Z|E|AE|K|G|O)
         category: String,
         /// Valid from
         #[arg(long, value_name = "INSTANT")]
@@ -56,6 +56,34 @@ pub enum Party {
         /// Exemption reason code of the VATEX list
         #[arg(long)]
         code: Option<String>,
+        #[command(flatten)]
+        shown: QueryOptions,
+    },
+    /// Set the tax of a software release or a resource
+    ProductTax {
+        /// VAT category of EN 16931 (S|Z|E|O)
+        category: String,
+        /// Fees and usage of instances of this release
+        #[arg(long, value_name = "URL")]
+        release: Option<String>,
+        /// Usage of this resource
+        #[arg(long)]
+        resource: Option<String>,
+        /// In percent. Default: the rate of the seller
+        #[arg(long)]
+        rate: Option<String>,
+        /// Valid from
+        #[arg(long, value_name = "INSTANT")]
+        from: String,
+        /// Exemption reason
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        /// Exemption reason code of the VATEX list
+        #[arg(long)]
+        code: Option<String>,
+        /// The seller. Default: the local user
+        #[arg(long, value_name = "PARTY")]
+        seller: Option<String>,
         #[command(flatten)]
         shown: QueryOptions,
     },
@@ -76,11 +104,46 @@ pub enum Party {
 
 /// Prepaid credit.
 #[derive(Subcommand)]
-pub enum Credit {
+pub enum CreditCommand {
     /// List prepaid credits with their remaining amounts
     List(OfCustomer),
     /// Grant prepaid credit to a customer
-    Grant(ByHand),
+    Grant {
+        #[command(flatten)]
+        by_hand: ByHand,
+        /// Promotional credit: the customer did not pay for it
+        #[arg(long)]
+        promotional: bool,
+        /// Lower ones pay first, from 0 to 100. Default: 50
+        #[arg(long, value_name = "N")]
+        priority: Option<u8>,
+        /// Expiry
+        #[arg(long, value_name = "INSTANT")]
+        expires: Option<String>,
+    },
+    /// Request a top-up when the balance falls below a threshold
+    TopUp {
+        /// The customer (PARTY-2)
+        customer: String,
+        /// Request when less than this is left; 0 requests nothing
+        threshold: String,
+        /// Amount to request
+        amount: String,
+        /// Currency: EUR
+        currency: String,
+        #[command(flatten)]
+        shown: QueryOptions,
+    },
+    /// Show when the credit of a customer runs out
+    Forecast {
+        /// The customer (PARTY-2)
+        customer: String,
+        /// Price book to use. Default: the only one there is
+        #[arg(long, value_name = "NAME")]
+        price_book: Option<String>,
+        #[command(flatten)]
+        shown: ReadOptions,
+    },
     /// Withdraw the remaining amount of a credit
     Withdraw {
         /// Its id (CREDIT-1)
@@ -95,11 +158,28 @@ pub enum Credit {
 
 /// One-off charges.
 #[derive(Subcommand)]
-pub enum Charge {
+pub enum ChargeCommand {
     /// List manual charges
     List(OfCustomer),
-    /// Record a charge for the next invoice; a negative amount is a discount
+    /// Record a charge, or a discount, for the next invoice
     Record(ByHand),
+}
+
+/// Discounts.
+#[derive(Subcommand)]
+pub enum DiscountCommand {
+    /// List the discounts of customers
+    List(OfCustomer),
+    /// Give a customer the discounts of a code
+    Redeem {
+        /// The code
+        code: String,
+        /// The customer (PARTY-2)
+        #[arg(long, value_name = "PARTY")]
+        customer: String,
+        #[command(flatten)]
+        shown: QueryOptions,
+    },
 }
 
 #[derive(Args)]
@@ -108,7 +188,7 @@ pub struct OfCustomer {
     #[arg(long, value_name = "PARTY")]
     customer: Option<String>,
     #[command(flatten)]
-    shown: QueryOptions,
+    shown: ReadOptions,
 }
 
 #[derive(Args)]
@@ -127,26 +207,26 @@ pub struct ByHand {
     shown: QueryOptions,
 }
 
-impl QueryOptions {
-    fn print(&self, told: &Value, print: impl FnOnce(&Value)) -> anyhow::Result<()> {
-        if self.json {
-            say!("{}", serde_json::to_string_pretty(told)?);
-        } else {
-            print(told);
-        }
-        Ok(())
+fn print_as(json: bool, told: &Value, print: impl FnOnce(&Value)) -> anyhow::Result<()> {
+    if json {
+        say!("{}", serde_json::to_string_pretty(told)?);
+    } else {
+        print(told);
     }
+    Ok(())
+}
 
+impl QueryOptions {
     fn send(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         self.client.server()?.post_json(path, body)
     }
 }
 
-pub fn party(asked: &Party) -> anyhow::Result<()> {
+pub fn party(asked: &PartyCommand) -> anyhow::Result<()> {
     match asked {
-        Party::List(shown) => {
+        PartyCommand::List(shown) => {
             let parties = shown.client.server()?.list("/v1/parties", &[])?;
-            shown.print(&json!(parties), |parties| {
+            print_as(shown.json, &json!(parties), |parties| {
                 let columns = ["id", "name", "time zone", "country", "VAT identifier", "series", "days"];
                 let mut rows = table(&columns, &[6]);
                 for party in parties.as_array().into_iter().flatten() {
@@ -161,34 +241,42 @@ pub fn party(asked: &Party) -> anyhow::Result<()> {
                     ];
                     rows.add_row(members.map(|member| plain(party.pointer(member))));
                 }
-                say!("{rows}");
+                rows.print();
             })
         }
-        Party::Show { id, shown } => {
+        PartyCommand::Show { id, shown } => {
             let party = shown.client.server()?.get(&path(&["v1", "parties", id]), &[])?;
-            shown.print(&party, print_party)
+            print_as(shown.json, &party, print_party)
         }
-        Party::Add { name, fields, shown } => {
+        PartyCommand::Add { name, fields, shown } => {
             let mut body = members(fields)?;
             body.insert("name".into(), json!(name));
             let party = shown.send("/v1/parties", &Value::Object(body))?;
-            shown.print(&party, print_party)
+            print_as(shown.json, &party, print_party)
         }
-        Party::Set { id, fields, shown } => {
+        PartyCommand::Set { id, fields, shown } => {
             let body = Value::Object(members(fields)?);
             let place = path(&["v1", "parties", id]);
             let party = shown.client.server()?.change(ureq::http::Method::PATCH, &place, &body)?;
-            shown.print(&party, print_party)
+            print_as(shown.json, &party, print_party)
         }
-        Party::Tax { id, category, from, reason, code, shown } => {
+        PartyCommand::Tax { id, category, from, reason, code, shown } => {
             let body = json!({"category": category, "valid_from": from, "reason": reason, "code": code});
             let party = shown.send(&path(&["v1", "parties", id, "tax-treatments"]), &body)?;
-            shown.print(&party, print_party)
+            print_as(shown.json, &party, print_party)
         }
-        Party::TaxRate { rate, from, seller, shown } => {
+        PartyCommand::ProductTax { category, release, resource, rate, from, reason, code, seller, shown } => {
+            let body = json!({
+                "software_release": release, "resource": resource, "category": category, "rate": rate,
+                "valid_from": from, "reason": reason, "code": code, "seller": seller,
+            });
+            let party = shown.send("/v1/product-taxes", &body)?;
+            print_as(shown.json, &party, print_party)
+        }
+        PartyCommand::TaxRate { rate, from, seller, shown } => {
             let body = json!({"rate": rate, "valid_from": from, "seller": seller});
             let party = shown.send("/v1/tax-rates", &body)?;
-            shown.print(&party, print_party)
+            print_as(shown.json, &party, print_party)
         }
     }
 }
@@ -218,7 +306,7 @@ fn members(fields: &[String]) -> anyhow::Result<Map<String, Value>> {
     Ok(all)
 }
 
-fn plain(value: Option<&Value>) -> String {
+pub(crate) fn plain(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.clone(),
@@ -236,40 +324,110 @@ fn print_party(party: &Value) {
                 }
             }
             Value::Array(items) if items.is_empty() => {}
-            other => drop(rows.add_row([name.clone(), plain(Some(other))])),
+            other => rows.add_row([name.clone(), plain(Some(other))]),
         }
     }
-    say!("{rows}");
+    rows.print();
 }
 
-pub fn credit(asked: &Credit) -> anyhow::Result<()> {
+pub fn credit(asked: &CreditCommand) -> anyhow::Result<()> {
     match asked {
-        Credit::List(of) => {
-            print_list(of, "/v1/credits", &["id", "customer", "currency", "amount", "left", "description"])
+        CreditCommand::List(of) => {
+            let columns = [
+                "id",
+                "customer",
+                "currency",
+                "amount",
+                "left",
+                "kind",
+                "priority",
+                "expires_at",
+                "description",
+            ];
+            print_list(of, "/v1/credits", &columns)
         }
-        Credit::Grant(by_hand) => record(by_hand, "/v1/credits"),
-        Credit::Withdraw { id, reason, shown } => {
+        CreditCommand::Grant { by_hand, promotional, priority, expires } => {
+            let mut more = Map::new();
+            if *promotional {
+                more.insert("kind".to_owned(), json!("promotional"));
+            }
+            more.extend(priority.map(|priority| ("priority".to_owned(), json!(priority))));
+            more.extend(expires.as_ref().map(|expires| ("expires_at".to_owned(), json!(expires))));
+            record(by_hand, more, "/v1/credits")
+        }
+        CreditCommand::TopUp { customer, threshold, amount, currency, shown } => {
+            let body = json!({"currency": currency, "threshold": threshold, "amount": amount});
+            let path = path(&["v1", "parties", customer, "top-up"]);
+            let told = shown.client.server()?.change(ureq::http::Method::PUT, &path, &body)?;
+            print_as(shown.json, &told, |_| {
+                say!("{customer}: {amount} {currency} is requested when less than {threshold} is left");
+            })
+        }
+        CreditCommand::Forecast { customer, price_book, shown } => {
+            let path = path(&["v1", "parties", customer, "credit-forecast"]);
+            let query: Vec<(&str, &str)> =
+                price_book.as_deref().map(|name| ("price_book", name)).into_iter().collect();
+            let told = shown.client.server()?.get(&path, &query)?;
+            print_as(shown.json, &told, print_forecast)
+        }
+        CreditCommand::Withdraw { id, reason, shown } => {
             let credit = shown.send(&path(&["v1", "credits", id, "withdraw"]), &json!({"reason": reason}))?;
-            shown.print(&credit, |credit| say!("nothing is left of {}", text_of(&credit["id"])))
+            print_as(shown.json, &credit, |credit| say!("nothing is left of {}", text_of(&credit["id"])))
         }
     }
 }
 
-pub fn charge(asked: &Charge) -> anyhow::Result<()> {
+fn print_forecast(told: &Value) {
+    let [balance, uninvoiced, per_day, currency] =
+        ["balance", "uninvoiced", "per_day", "currency"].map(|name| text_of(&told[name]));
+    say!("{balance} {currency} is left, {uninvoiced} of it for what is not invoiced yet");
+    say!("{per_day} {currency} is charged a day");
+    match told["runs_out_at"].as_str() {
+        Some(at) => say!("nothing is left at {at}, if:"),
+        None => say!("it does not run out within a hundred years, if:"),
+    }
+    for assumed in told["assumes"].as_array().into_iter().flatten() {
+        say!("{}", labelled("  - ", text_of(assumed)));
+    }
+}
+
+pub fn charge(asked: &ChargeCommand) -> anyhow::Result<()> {
     match asked {
-        Charge::List(of) => {
-            print_list(of, "/v1/charges", &["id", "customer", "currency", "amount", "invoice", "description"])
-        }
-        Charge::Record(by_hand) => record(by_hand, "/v1/charges"),
+        ChargeCommand::List(of) => print_list(
+            of,
+            "/v1/charges",
+            &["id", "customer", "currency", "amount", "state", "invoice", "description"],
+        ),
+        ChargeCommand::Record(by_hand) => record(by_hand, Map::new(), "/v1/charges"),
     }
 }
 
-fn record(by_hand: &ByHand, path: &str) -> anyhow::Result<()> {
+pub fn discount(asked: &DiscountCommand) -> anyhow::Result<()> {
+    match asked {
+        DiscountCommand::List(of) => {
+            let columns = ["customer", "item", "code", "price_book", "since", "until", "invoices_left"];
+            print_list(of, "/v1/discounts", &columns)
+        }
+        DiscountCommand::Redeem { code, customer, shown } => {
+            let body = json!({"customer": customer, "code": code});
+            let redeemed = shown.send("/v1/discount-codes/redeem", &body)?;
+            print_as(shown.json, &redeemed, |redeemed| {
+                let (customer, at) = (text_of(&redeemed["customer"]), text_of(&redeemed["redeemed_at"]));
+                say!("{customer} has the discounts of {code} since {at}");
+            })
+        }
+    }
+}
+
+fn record(by_hand: &ByHand, more: Map<String, Value>, path: &str) -> anyhow::Result<()> {
     let ByHand { customer, amount, currency, description, shown } = by_hand;
-    let body =
+    let mut body =
         json!({"customer": customer, "amount": amount, "currency": currency, "description": description});
+    if let Some(members) = body.as_object_mut() {
+        members.extend(more);
+    }
     let told = shown.send(path, &body)?;
-    shown.print(&told, |told| {
+    print_as(shown.json, &told, |told| {
         let (id, amount, currency) =
             (text_of(&told["id"]), text_of(&told["amount"]), text_of(&told["currency"]));
         say!("{id}: {amount} {currency} for {}", text_of(&told["customer"]));
@@ -278,12 +436,12 @@ fn record(by_hand: &ByHand, path: &str) -> anyhow::Result<()> {
 
 fn print_list(of: &OfCustomer, path: &str, columns: &[&str]) -> anyhow::Result<()> {
     let items = of.shown.client.server()?.list(path, &[("customer", of.customer.as_deref())])?;
-    of.shown.print(&json!(items), |items| {
+    print_as(of.shown.json, &json!(items), |items| {
         let mut rows = table(columns, &[3]);
         for item in items.as_array().into_iter().flatten() {
             rows.add_row(columns.iter().map(|column| plain(item.get(*column))));
         }
-        say!("{rows}");
+        rows.print();
     })
 }
 

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use serde_json::Value;
-use slapledger_billing::price_book::{self, BookDifference};
+use serde_json::{Value, json};
+use slapledger_billing::price_book::{self, BookDifference, RateShown};
 use slapledger_core::domain::pricing::PriceBook;
 
 use super::invoices::{path, print_json, read, text_of};
@@ -45,7 +45,7 @@ pub fn publish(server: &Server, file: &Path, retroactive: bool) -> anyhow::Resul
         for one in invoiced {
             shown.add_row(["start", "stop", "payer", "invoice"].map(|name| text_of(&one[name]).to_owned()));
         }
-        say!("{shown}");
+        shown.print();
         if more > 0 {
             say!("and {more} more");
         }
@@ -96,7 +96,7 @@ pub fn list(server: &Server, json: bool) -> anyhow::Result<()> {
             rates.to_string(),
         ]);
     }
-    say!("{shown}");
+    shown.print();
     Ok(())
 }
 
@@ -127,6 +127,66 @@ pub fn diff(server: &Server, before: &str, after: &str, json: bool) -> anyhow::R
     } else {
         say!("{difference}");
     }
+    Ok(())
+}
+
+/// `slapledger price-book override set BOOK FILE`: the file is a table of `rates`.
+pub fn set_override(
+    server: &Server,
+    book: &str,
+    (customer, from, until): (&str, &str, Option<&str>),
+    (file, retroactive): (&Path, bool),
+) -> anyhow::Result<()> {
+    let rate = price_book::parse_rate_toml(&read(file)?);
+    let rate = RateShown::of(&rate.with_context(|| format!("check {}", file.display()))?);
+    let mut wanted = json!({"customer": customer, "valid_from": from, "rate": rate});
+    if let Some(until) = until {
+        wanted["valid_until"] = until.into();
+    }
+    let query = if retroactive { "?retroactive=true" } else { "" };
+    let told =
+        server.post_json(&format!("{}{query}", path(&["v1", "price-books", book, "overrides"])), &wanted)?;
+    say!("set {} for {customer}, sequence {}", text_of(&told["id"]), told["sequence"]);
+    Ok(())
+}
+
+/// `slapledger price-book override list BOOK`.
+pub fn list_overrides(server: &Server, book: &str, customer: Option<&str>, json: bool) -> anyhow::Result<()> {
+    let known = server.list(&path(&["v1", "price-books", book, "overrides"]), &[("customer", customer)])?;
+    if json {
+        return print_json(&known.into());
+    }
+    if known.is_empty() {
+        say!("there are no overrides");
+        return Ok(());
+    }
+    let mut shown = table(&["id", "customer", "valid from", "valid until", "rate"], &[]);
+    for own in &known {
+        let text = |name: &str| text_of(&own[name]).to_owned();
+        shown.add_row([
+            text("id"),
+            text("customer"),
+            text("valid_from"),
+            text("valid_until"),
+            own["rate"].to_string(),
+        ]);
+    }
+    shown.print();
+    Ok(())
+}
+
+/// `slapledger price-book override end BOOK ID`.
+pub fn end_override(
+    server: &Server,
+    (book, id): (&str, &str),
+    until: Option<&str>,
+    retroactive: bool,
+) -> anyhow::Result<()> {
+    let wanted = until.map_or_else(|| json!({}), |until| json!({"valid_until": until}));
+    let query = if retroactive { "?retroactive=true" } else { "" };
+    let route = path(&["v1", "price-books", book, "overrides", id, "end"]);
+    let told = server.post_json(&format!("{route}{query}"), &wanted)?;
+    say!("{id} ends {}", text_of(&told["valid_until"]));
     Ok(())
 }
 

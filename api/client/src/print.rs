@@ -5,7 +5,10 @@
 //! printed as JSON escapes it, which is right in JSON too: there it stands inside of strings alone.
 
 use std::borrow::Cow;
+use std::io::Write as _;
+use std::sync::OnceLock;
 
+use clap::ValueEnum;
 use slapledger_core::domain::id::is_printable;
 
 /// A text as a terminal may be given it: lines and tabs stay, other control characters, format characters and separators
@@ -27,12 +30,46 @@ pub fn shown(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// The form of tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum OutputFormat {
+    /// For people.
+    #[default]
+    Table,
+    /// For spreadsheets and programs.
+    Csv,
+}
+
+/// What the command line says, once it is read.
+static FORMAT: OnceLock<OutputFormat> = OnceLock::new();
+
+/// Keeps what the command line says for the command that prints.
+pub fn configure(format: OutputFormat) {
+    // A second call (in a test) keeps the first.
+    let _ = FORMAT.set(format);
+}
+
+/// Whether tables are printed as CSV.
+pub fn is_csv() -> bool {
+    FORMAT.get() == Some(&OutputFormat::Csv)
+}
+
+/// Prints a line: on standard error, if standard output is for tables as CSV.
+pub fn line(text: &str) {
+    let line = shown(text).into_owned() + "\n";
+    // Nobody has to read it.
+    let _ = if is_csv() {
+        std::io::stderr().write_all(line.as_bytes())
+    } else {
+        std::io::stdout().write_all(line.as_bytes())
+    };
+}
+
 /// Prints a line.
 #[macro_export]
 macro_rules! say {
     ($($what:tt)*) => {{
-        let line = $crate::print::shown(&format!($($what)*)).into_owned() + "\n";
-        let _ = std::io::Write::write_all(&mut std::io::stdout(), line.as_bytes());
+        $crate::print::line(&format!($($what)*));
     }};
 }
 

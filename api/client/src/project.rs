@@ -3,30 +3,30 @@
 use clap::Subcommand;
 use serde_json::json;
 
-use super::options::QueryOptions;
+use super::options::{QueryOptions, ReadOptions};
 use super::print::say;
 use super::table::table;
 use crate::invoices::{print_json, text_of};
 
 #[derive(Subcommand)]
-pub enum Project {
+pub enum ProjectCommand {
     /// Open a project, and print its id
     Open {
         /// Title; unique
         title: String,
-        /// Time zone of its first party, which has the project's name and administers it
+        /// Time zone of its first party
         #[arg(long, value_name = "ZONE", default_value = "UTC")]
         time_zone: String,
         #[command(flatten)]
         shown: QueryOptions,
     },
     /// List projects, in the order they were opened
-    List(QueryOptions),
+    List(ReadOptions),
 }
 
-pub fn run(asked: &Project) -> anyhow::Result<()> {
+pub fn run(asked: &ProjectCommand) -> anyhow::Result<()> {
     match asked {
-        Project::Open { title, time_zone, shown } => {
+        ProjectCommand::Open { title, time_zone, shown } => {
             let wanted = json!({"title": title, "time_zone": time_zone});
             let project = shown.client.server()?.post_json("/v1/projects", &wanted)?;
             if shown.json {
@@ -35,7 +35,7 @@ pub fn run(asked: &Project) -> anyhow::Result<()> {
             say!("{}", text_of(&project["id"]));
             Ok(())
         }
-        Project::List(shown) => {
+        ProjectCommand::List(shown) => {
             let items = shown.client.server()?.list("/v1/projects", &[])?;
             if shown.json {
                 return print_json(&items.into());
@@ -44,7 +44,7 @@ pub fn run(asked: &Project) -> anyhow::Result<()> {
             for project in &items {
                 rows.add_row([text_of(&project["id"]), text_of(&project["title"])]);
             }
-            say!("{rows}");
+            rows.print();
             Ok(())
         }
     }

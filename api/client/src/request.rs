@@ -14,7 +14,7 @@ use slapledger_slap_wire::marshal::{Float, Value};
 use super::master::{Master, MasterError, Placed, Wanted, shown};
 use super::options::Client;
 use super::print::say;
-use super::service::{self, Instance};
+use super::service::{self, ListedInstance};
 use super::table::pair_lines;
 use crate::invoices;
 
@@ -27,7 +27,7 @@ const JSON_KEY: &str = "_";
 pub struct Request {
     /// Name of the instance; unique for its requester
     reference: String,
-    /// A short name of the catalogue, product.NAME, or the address of a software release
+    /// Address of a release, product.NAME, or a short name
     software: String,
     #[command(flatten)]
     client: Client,
@@ -36,11 +36,11 @@ pub struct Request {
     software_type: Option<String>,
     /// Requested state. Default: unchanged; `started` for a new instance
     #[arg(long)]
-    state: Option<State>,
+    state: Option<RequestedStateArg>,
     /// A parameter; parameters that are not given are removed
     #[arg(long, visible_alias = "parameters", value_name = "KEY=VALUE", num_args = 1.., conflicts_with = "parameters_file")]
     parameter: Vec<String>,
-    /// File of parameters: a JSON object, or instance XML if its name ends in .xml
+    /// File of parameters: a JSON object, or instance XML (.xml)
     #[arg(long, value_name = "FILE")]
     parameters_file: Option<PathBuf>,
     /// How the parameters of a JSON file are sent
@@ -61,7 +61,7 @@ pub struct Request {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum State {
+enum RequestedStateArg {
     Started,
     Stopped,
     Destroyed,
@@ -96,14 +96,16 @@ pub fn request(asked: &Request) -> anyhow::Result<()> {
         None => master.request(&wanted).map_err(anyhow::Error::from),
         Some(seconds) => wait(&master, &wanted, Duration::from_secs(seconds)),
     };
-    let had_no_place = matches!(asked.state, Some(State::Destroyed))
-        && placed.as_ref().is_err_and(|error| matches!(error.downcast_ref(), Some(MasterError::NotReady(_))));
-    if had_no_place {
-        // What waits for a place ends when nobody wants it any more.
+    let is_unplaced = match &placed {
+        Ok(placed) => placed.partition.is_empty(),
+        Err(error) => matches!(error.downcast_ref(), Some(MasterError::NotReady(_))),
+    };
+    if wanted.is_destruction() && is_unplaced {
+        // An instance that waited for a partition ends at once; one that never existed, or is gone, stays gone.
         if asked.json {
             return invoices::print_json(&json!({"reference": wanted.reference, "state": "destroyed"}));
         }
-        say!("{} is destroyed; it had no place yet", wanted.reference);
+        say!("{} is destroyed: it has no partition", wanted.reference);
         return Ok(());
     }
     let placed = placed?;
@@ -134,7 +136,8 @@ fn wait(master: &Master, wanted: &Wanted, patience: Duration) -> anyhow::Result<
                 None => return Ok(placed),
                 Some(pending) => pending,
             },
-            Err(error) if error.is_not_ready() => error,
+            Err(error) if error.is_not_ready() && !wanted.is_destruction() => error,
+            // To be destroyed without a partition, an instance is waiting for nothing.
             Err(error) => return Err(error.into()),
         };
         let left = until.saturating_duration_since(Instant::now());
@@ -147,8 +150,11 @@ fn wait(master: &Master, wanted: &Wanted, patience: Duration) -> anyhow::Result<
 
 /// What is still missing.
 fn pending(master: &Master, wanted: &Wanted, placed: &Placed) -> anyhow::Result<Option<MasterError>> {
+    if placed.partition.is_empty() {
+        return Ok(None);
+    }
     let instances = service::instances(master.server())?;
-    let of = |instance: &&Instance| {
+    let of = |instance: &&ListedInstance| {
         instance.is_at(&placed.computer, &placed.partition) && instance.title == wanted.reference
     };
     let Some(instance) = instances.iter().find(of) else { return Ok(None) };
@@ -243,8 +249,8 @@ fn as_json(wanted: &Wanted, placed: &Placed) -> Json {
 }
 
 #[derive(Args)]
-pub struct Supply {
-    /// A short name of the catalogue, product.NAME, or the address of a software release
+pub struct SupplyArgs {
+    /// Address of a release, product.NAME, or a short name
     software: String,
     /// The computer (COMP-1)
     computer: String,
@@ -255,7 +261,7 @@ pub struct Supply {
     destroyed: bool,
 }
 
-pub fn supply(asked: &Supply) -> anyhow::Result<()> {
+pub fn supply(asked: &SupplyArgs) -> anyhow::Result<()> {
     let (master, catalogue) = asked.client.open()?;
     let release = catalogue.release_by(&master, &asked.software)?;
     let state = if asked.destroyed { "destroyed" } else { "available" };

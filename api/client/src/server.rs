@@ -1,9 +1,11 @@
 //! A running master as commands ask it: its address, whom they trust, and who they say they are.
 //!
-//! A question and an answer at a time. What goes wrong becomes one line that says what to do about it where that is known.
+//! A question and an answer at a time. What goes wrong becomes one line that says what to do about it where that is
+//! known.
 //! A token goes out over TLS, or to this machine; it is in no error.
 
 use std::fmt;
+use std::io::{self, Read};
 
 use anyhow::{Context, bail};
 use serde_json::Value;
@@ -22,7 +24,7 @@ pub const MOST_BYTES: u64 = 256 * 1024 * 1024;
 
 /// By what a client is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum By {
+pub enum ClientIdentity {
     Nothing,
     Token,
     Certificate,
@@ -33,8 +35,17 @@ pub enum By {
 pub struct Server {
     url: String,
     agent: ureq::Agent,
-    by: By,
+    by: ClientIdentity,
 }
+
+/// The routes of a data folder, which answer without a socket.
+pub trait FolderRoutes: Send + Sync + 'static {
+    /// What they answer.
+    fn answer(&self, request: Request<Vec<u8>>) -> io::Result<Response<Box<dyn Read + Send + Sync>>>;
+}
+
+/// The address of routes that have none: no name of a machine, and never looked up.
+const NO_ADDRESS: &str = "http://folder.invalid";
 
 /// What a client brings.
 #[derive(Default)]
@@ -68,9 +79,9 @@ impl Server {
             _ => bail!(wrong_address(&url)),
         }
         let by = match (&authorization, has_certificate) {
-            (Some(_), _) => By::Token,
-            (None, true) => By::Certificate,
-            (None, false) => By::Nothing,
+            (Some(_), _) => ClientIdentity::Token,
+            (None, true) => ClientIdentity::Certificate,
+            (None, false) => ClientIdentity::Nothing,
         };
         let mut config = ureq::Agent::config_builder().http_status_as_error(false);
         if let Some(tls) = tls {
@@ -92,6 +103,23 @@ impl Server {
         Ok(Self { url, agent: config.build().into(), by })
     }
 
+    /// A data folder in place of a master: the same questions, the same answers.
+    pub fn of_folder(routes: impl FolderRoutes) -> Self {
+        let answer = move |request: Request<SendBody<'_>>, _: MiddlewareNext<'_>| {
+            let (parts, body) = request.into_parts();
+            let mut sent = Vec::new();
+            body.into_reader().read_to_end(&mut sent)?;
+            let answer = routes.answer(Request::from_parts(parts, sent))?;
+            Ok(answer.map(|body| Body::builder().reader(body)))
+        };
+        let config = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0);
+        Self {
+            url: NO_ADDRESS.to_owned(),
+            agent: config.middleware(answer).build().into(),
+            by: ClientIdentity::Nothing,
+        }
+    }
+
     /// The same for somebody who says nothing of themselves.
     #[cfg(test)]
     pub fn plain(url: &str) -> Self {
@@ -103,8 +131,8 @@ impl Server {
         &self.url
     }
 
-    /// By what whoever asks is known.
-    pub fn by(&self) -> By {
+    /// By what the caller is known.
+    pub fn by(&self) -> ClientIdentity {
         self.by
     }
 
@@ -231,12 +259,12 @@ pub fn list(
 }
 
 /// What may help somebody who was not let in.
-pub fn hint(status: u16, by: By) -> &'static str {
+pub fn hint(status: u16, by: ClientIdentity) -> &'static str {
     match by {
-        By::Nothing if status == StatusCode::UNAUTHORIZED.as_u16() => {
+        ClientIdentity::Nothing if status == StatusCode::UNAUTHORIZED.as_u16() => {
             "; --token-file, or --cert and --key, say who asks"
         }
-        By::Nothing | By::Token | By::Certificate => "",
+        ClientIdentity::Nothing | ClientIdentity::Token | ClientIdentity::Certificate => "",
     }
 }
 

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use super::options::Client;
+use super::options::{Client, ReadSourceArgs};
 use super::print::say;
 use super::server::Server;
 use super::table::{pair_lines, table};
@@ -16,13 +16,13 @@ use crate::invoices;
 #[derive(Subcommand)]
 pub enum Service {
     /// List instance trees
-    List(List),
-    /// Show an instance: its software, parameters, connection parameters, and the tree below it
+    List(ServiceListArgs),
+    /// Show an instance, its parameters and its tree
     #[command(visible_alias = "info")]
-    Show(Show),
+    Show(ServiceShowArgs),
     /// Destroy an instance; its node then removes it
     Destroy {
-        /// Title of an instance tree, or id of an instance (SOFTINST-3)
+        /// Title of an instance tree, or an instance (SOFTINST-3)
         name: String,
         #[command(flatten)]
         client: Client,
@@ -30,9 +30,9 @@ pub enum Service {
 }
 
 #[derive(Args)]
-pub struct List {
+pub struct ServiceListArgs {
     #[command(flatten)]
-    client: Client,
+    client: ReadSourceArgs,
     /// Include destroyed instances
     #[arg(long)]
     all: bool,
@@ -42,11 +42,11 @@ pub struct List {
 }
 
 #[derive(Args)]
-pub struct Show {
-    /// Title of an instance tree, or id of an instance (SOFTINST-3)
+pub struct ServiceShowArgs {
+    /// Title of an instance tree, or an instance (SOFTINST-3)
     name: String,
     #[command(flatten)]
-    client: Client,
+    client: ReadSourceArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -54,7 +54,7 @@ pub struct Show {
 
 /// An instance as the master lists it.
 #[derive(Deserialize)]
-pub struct Instance {
+pub struct ListedInstance {
     pub id: String,
     pub title: String,
     state: String,
@@ -74,7 +74,7 @@ pub struct Instance {
     ended_at: Option<String>,
 }
 
-impl Instance {
+impl ListedInstance {
     fn lives(&self) -> bool {
         self.ended_at.is_none()
     }
@@ -103,17 +103,17 @@ impl Instance {
 }
 
 /// All instances of a master, each with the document it came in.
-fn listed(server: &Server) -> anyhow::Result<Vec<(Instance, Json)>> {
+fn listed(server: &Server) -> anyhow::Result<Vec<(ListedInstance, Json)>> {
     let items = server.list("/v1/instances", &[])?.into_iter();
     let read = |item: Json| {
-        let instance = Instance::deserialize(&item).context("read an instance of the master's list")?;
+        let instance = ListedInstance::deserialize(&item).context("read an instance of the master's list")?;
         Ok((instance, item))
     };
     items.map(read).collect()
 }
 
 /// All instances of a master.
-pub fn instances(server: &Server) -> anyhow::Result<Vec<Instance>> {
+pub fn instances(server: &Server) -> anyhow::Result<Vec<ListedInstance>> {
     Ok(listed(server)?.into_iter().map(|(instance, _)| instance).collect())
 }
 
@@ -139,14 +139,15 @@ fn destroy(name: &str, client: &Client) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn list(asked: &List) -> anyhow::Result<()> {
+fn list(asked: &ServiceListArgs) -> anyhow::Result<()> {
     let (master, catalogue) = asked.client.open()?;
     let all = listed(master.server())?;
     let mut sizes = BTreeMap::<&str, usize>::new();
     for (instance, _) in all.iter().filter(|(instance, _)| asked.all || instance.lives()) {
         *sizes.entry(&instance.root).or_default() += 1;
     }
-    let is_shown = |instance: &Instance| instance.root == instance.id && (asked.all || instance.lives());
+    let is_shown =
+        |instance: &ListedInstance| instance.root == instance.id && (asked.all || instance.lives());
     let roots: Vec<_> = all.iter().filter(|(instance, _)| is_shown(instance)).collect();
     if asked.json {
         let items: Vec<_> = roots.iter().map(|(_, item)| item).collect();
@@ -157,7 +158,7 @@ fn list(asked: &List) -> anyhow::Result<()> {
         say!("there are no services");
         return Ok(());
     }
-    let headings = ["service", "state", "reported", "software", "type", "place", "instances", ""];
+    let headings = ["service", "state", "reported", "software", "type", "place", "instances", "|id"];
     let mut rows = table(&headings, &[6]);
     for (root, _) in roots {
         rows.add_row([
@@ -171,11 +172,11 @@ fn list(asked: &List) -> anyhow::Result<()> {
             root.id.clone(),
         ]);
     }
-    say!("{rows}");
+    rows.print();
     Ok(())
 }
 
-fn show(asked: &Show) -> anyhow::Result<()> {
+fn show(asked: &ServiceShowArgs) -> anyhow::Result<()> {
     let (master, catalogue) = asked.client.open()?;
     let all = listed(master.server())?;
     let found = find(&all, &asked.name)?;
@@ -212,7 +213,7 @@ fn show(asked: &Show) -> anyhow::Result<()> {
     }
     let below = below(&all, &found.id);
     if !below.is_empty() {
-        let mut rows = table(&["below it", "state", "reported", "software", "type", "place", ""], &[]);
+        let mut rows = table(&["below it", "state", "reported", "software", "type", "place", "|id"], &[]);
         for (depth, instance, _) in below {
             rows.add_row([
                 format!("{}{}", "  ".repeat(depth), instance.title),
@@ -224,18 +225,19 @@ fn show(asked: &Show) -> anyhow::Result<()> {
                 instance.id.clone(),
             ]);
         }
-        say!("\n{rows}");
+        say!("");
+        rows.print();
     }
     Ok(())
 }
 
 /// The instance that is meant: by id; else by title, one that lives and is asked for by a user first.
-fn find<'a>(all: &'a [(Instance, Json)], name: &str) -> anyhow::Result<&'a Instance> {
+fn find<'a>(all: &'a [(ListedInstance, Json)], name: &str) -> anyhow::Result<&'a ListedInstance> {
     let all = || all.iter().map(|(instance, _)| instance);
     if let Some(found) = all().find(|instance| instance.id == name) {
         return Ok(found);
     }
-    let is_root = |instance: &&Instance| instance.root == instance.id;
+    let is_root = |instance: &&ListedInstance| instance.root == instance.id;
     let of_title: Vec<_> = all().filter(|instance| instance.title == name && instance.lives()).collect();
     let roots: Vec<_> = of_title.iter().copied().filter(is_root).collect();
     match (roots.as_slice(), of_title.as_slice()) {
@@ -252,13 +254,13 @@ fn find<'a>(all: &'a [(Instance, Json)], name: &str) -> anyhow::Result<&'a Insta
 }
 
 /// The tree below an instance, from the top, those that live: how deep, what, and its document.
-fn below<'a>(all: &'a [(Instance, Json)], id: &str) -> Vec<(usize, &'a Instance, &'a Json)> {
-    let mut children = BTreeMap::<&str, Vec<&(Instance, Json)>>::new();
+fn below<'a>(all: &'a [(ListedInstance, Json)], id: &str) -> Vec<(usize, &'a ListedInstance, &'a Json)> {
+    let mut children = BTreeMap::<&str, Vec<&(ListedInstance, Json)>>::new();
     for item in all.iter().filter(|(instance, _)| instance.lives()) {
         children.entry(&item.0.requester).or_default().push(item);
     }
     let mut found = Vec::new();
-    let mut open: Vec<(usize, &(Instance, Json))> = Vec::new();
+    let mut open: Vec<(usize, &(ListedInstance, Json))> = Vec::new();
     // A parent is taken once: what a master says cannot run in a circle.
     let mut push = |open: &mut Vec<_>, depth: usize, id: &str| {
         let below = children.remove(id).unwrap_or_default();
@@ -278,13 +280,13 @@ mod tests {
 
     use super::*;
 
-    fn instance(id: &str, title: &str, requester: &str, root: &str, lives: bool) -> (Instance, Json) {
+    fn instance(id: &str, title: &str, requester: &str, root: &str, lives: bool) -> (ListedInstance, Json) {
         let item = json!({
             "id": id, "title": title, "state": "started", "reported_state": null, "software_release": "a",
             "software_type": "default", "requester": requester, "root": root, "computer": null,
             "partition": null, "ended_at": (!lives).then_some("2026-10-01T00:00:00Z"),
         });
-        (Instance::deserialize(&item).unwrap(), item)
+        (ListedInstance::deserialize(&item).unwrap(), item)
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `slapledger token`: what lets somebody in.
 //!
-//! A token is printed once, or written to a file for its owner alone; it is kept nowhere. Without a server it is issued in
-//! the folder itself, by whoever may read it: that is how an admin comes in again who has lost theirs.
+//! A token is printed once, or written to a file for its owner alone; it is kept nowhere. Without a server it is issued
+//! in the folder itself, by anyone who may read it: so an admin who lost their token gets a new one.
 
 use std::path::{Path, PathBuf};
 
@@ -12,9 +12,9 @@ use slapledger_core::domain::access::{Purpose, Role};
 use slapledger_dto::token::Token;
 
 use super::invoices::{path, print_json, text_of};
-use super::options::{Client, QueryOptions};
+use super::options::{Client, ReadOptions, UnusedFolder};
 use super::print::say;
-use super::table::{pair_lines, table};
+use super::table::{TextTable, pair_lines, table};
 use crate::private::SecretFile;
 
 #[derive(Subcommand)]
@@ -27,13 +27,13 @@ pub enum Tokens {
     #[command(verbatim_doc_comment)]
     Issue(Issue),
     /// List credentials: tokens and certificates that were issued
-    List(QueryOptions),
+    List(ReadOptions),
     /// Show a credential: holder, roles, expiry
     Show {
         /// Id as listed, or the token itself
         id: String,
         #[command(flatten)]
-        shown: QueryOptions,
+        shown: ReadOptions,
     },
     /// Revoke a credential
     Revoke {
@@ -42,8 +42,10 @@ pub enum Tokens {
         /// Also revoke every other credential of its holder
         #[arg(long)]
         all_of_holder: bool,
-        /// Also revoke everything issued with it since this instant, directly or indirectly, and certificates of
-        /// computers registered with it. Admins only
+        /// Also revoke what was issued with it since; admins only
+        ///
+        /// That is every credential issued with it since this instant, directly or indirectly, and the certificates of
+        /// computers registered with it.
         #[arg(long, value_name = "INSTANT")]
         issued_since: Option<String>,
         #[command(flatten)]
@@ -53,7 +55,7 @@ pub enum Tokens {
 
 #[derive(Args)]
 pub struct Issue {
-    /// The holder: a party (PARTY-2), or the name of an admin or auditor. Default: the caller
+    /// Holder: a party (PARTY-2), admin or auditor. Default: the caller
     #[arg(long, value_name = "PARTY|NAME")]
     pub holder: Option<String>,
     /// Role of the holder; repeatable. Default: the caller's roles, if the caller is the holder
@@ -68,18 +70,14 @@ pub struct Issue {
     /// Expiry. Default: 24 h for single-use tokens; the caller's own expiry for the caller; otherwise none
     #[arg(long, value_name = "INSTANT")]
     pub expires: Option<String>,
-    /// Purpose: access with its roles, or single use to register a computer or to get a certificate
+    /// What the token may be used for
     #[arg(long, value_name = "PURPOSE", default_value = "access")]
     pub purpose: For,
-    /// Write it to this file (mode 0600) instead of printing it
+    /// Write it to this file (mode 0600)
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Issue it in this folder; no server may be using it
-    #[arg(long, value_name = "DIR")]
-    pub data: Option<PathBuf>,
-    /// With --data: the file of the master key. Default: beside the key ring
-    #[arg(long, value_name = "FILE", env = "SLAPLEDGER_MASTER_KEY_FILE")]
-    pub master_key: Option<PathBuf>,
+    #[command(flatten)]
+    pub folder: UnusedFolder,
     #[command(flatten)]
     pub client: Client,
     /// Print JSON
@@ -159,7 +157,7 @@ fn issue(asked: &Issue) -> anyhow::Result<()> {
     print_json(&told)
 }
 
-/// The id of a credential. Whoever has found a token may know it by that alone; its secret is sent to nobody.
+/// The id of a credential. Anyone who has found a token may know it by that alone; its secret is sent to nobody.
 fn id_of(text: &str) -> String {
     Token::read(text).map_or_else(|| text.to_owned(), |token| token.credential.to_string())
 }
@@ -193,7 +191,7 @@ pub fn say_token(token: &str, out: Option<&Path>) {
     }
 }
 
-fn list(shown: &QueryOptions) -> anyhow::Result<()> {
+fn list(shown: &ReadOptions) -> anyhow::Result<()> {
     let items = shown.client.server()?.list("/v1/credentials", &[])?;
     if shown.json {
         return print_json(&items.into());
@@ -203,7 +201,7 @@ fn list(shown: &QueryOptions) -> anyhow::Result<()> {
 }
 
 /// Credentials as the list route gives them, a row each.
-pub fn credentials_table<'a>(items: impl Iterator<Item = &'a Value>) -> comfy_table::Table {
+pub fn credentials_table<'a>(items: impl Iterator<Item = &'a Value>) -> TextTable {
     let mut rows = table(&["credential", "kind", "holder", "roles", "state", "until", "label"], &[]);
     for item in items {
         let [id, kind, holder, state, until, label] =

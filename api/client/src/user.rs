@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use slapledger_core::domain::access::Role;
 
-use super::options::{Client, QueryOptions};
+use super::options::{Client, ReadOptions};
 use super::print::say;
 use super::server::Server;
 use super::table::table;
@@ -19,16 +19,16 @@ use crate::private::SecretFile;
 
 #[derive(Subcommand)]
 pub enum User {
-    /// Add a user and print a single-use token for `slapos configure client`
+    /// Add a user and print their single-use token
     Add(Add),
     /// List users with the number of their valid credentials
-    List(QueryOptions),
+    List(ReadOptions),
     /// Show a user and their credentials
     Show {
         /// Their id (PARTY-2)
         id: String,
         #[command(flatten)]
-        shown: QueryOptions,
+        shown: ReadOptions,
     },
     /// Revoke all tokens and certificates of a user
     Revoke {
@@ -59,13 +59,13 @@ pub struct Add {
     /// Role; repeatable. Default: customer and provider
     #[arg(long = "role", value_name = "ROLE")]
     roles: Vec<Role>,
-    /// Write a certificate and its key to this folder, such as PARTY-2.crt and PARTY-2.key
+    /// Write a certificate and its key to this folder
     #[arg(long, value_name = "DIR", conflicts_with_all = ["token", "out"])]
     certificate: Option<PathBuf>,
-    /// Issue an access token instead of a token for a certificate
+    /// Issue an access token
     #[arg(long)]
     token: bool,
-    /// Write the token to this file (mode 0600) instead of printing it
+    /// Write the token to this file (mode 0600)
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -162,7 +162,7 @@ fn come_in(asked: &Add, server: &Server, id: &str, place: Option<SecretFile>) ->
     let token = told["token"].clone();
     hand_over(place, (text_of(&told["id"]), text_of(&token)), asked.out.as_deref())?;
     if let Some(folder) = &asked.certificate {
-        let places = Pair::at(folder, id)?;
+        let places = CertificateTarget::at(folder, id)?;
         let pair = server.trade("/Person_getCertificate", text_of(&token))?;
         places.take(&pair)?;
     }
@@ -175,12 +175,12 @@ fn come_in(asked: &Add, server: &Server, id: &str, place: Option<SecretFile>) ->
 }
 
 /// Where a certificate and its key go.
-pub struct Pair {
+pub struct CertificateTarget {
     certificate: SecretFile,
     key: SecretFile,
 }
 
-impl Pair {
+impl CertificateTarget {
     pub fn at(folder: &Path, name: &str) -> anyhow::Result<Self> {
         let [certificate, key] =
             [".crt", ".key"].map(|end| SecretFile::at(&folder.join(format!("{name}{end}"))));
@@ -198,7 +198,7 @@ impl Pair {
     }
 }
 
-fn list(shown: &QueryOptions) -> anyhow::Result<()> {
+fn list(shown: &ReadOptions) -> anyhow::Result<()> {
     let server = shown.client.server()?;
     let parties = server.list("/v1/parties", &[])?;
     if shown.json {
@@ -212,11 +212,11 @@ fn list(shown: &QueryOptions) -> anyhow::Result<()> {
             .map(|member| text_of(&party[member]).to_owned());
         rows.add_row([id, name, zone, good.to_string(), since, erased]);
     }
-    say!("{rows}");
+    rows.print();
     Ok(())
 }
 
-fn show(id: &str, shown: &QueryOptions) -> anyhow::Result<()> {
+fn show(id: &str, shown: &ReadOptions) -> anyhow::Result<()> {
     let server = shown.client.server()?;
     let mut party = server.get(&path(&["v1", "parties", id]), &[])?;
     let credentials = server.list("/v1/credentials", &[])?;

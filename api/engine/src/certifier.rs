@@ -13,7 +13,7 @@ pub struct Certifier {
     pub authority: Authority,
     /// Where the certificates and keys of instances are kept.
     pub folder: PathBuf,
-    /// One certificate of an instance at a time: whoever asks at the same time gets the same.
+    /// One certificate of an instance at a time: requests at the same time get the same.
     pub issuing: Mutex<()>,
     /// One registration of a computer at a time: its token is good for one.
     pub registering: Mutex<()>,

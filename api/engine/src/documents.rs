@@ -8,10 +8,10 @@
 //!
 //! A document holds secrets that were opened. So all of them are forgotten before the destruction of any key is over,
 //! one that was written meanwhile is not kept, the memory of a forgotten one is overwritten when the last answer that
-//! uses it is sent, and those of a kind take no more than a bound together. Whoever can read the memory of the process finds the
-//! keys of all of them there too.
+//! uses it is sent, and those of a kind take no more than a bound together. Anyone who can read the memory of the
+//! process finds the keys of all of them there too.
 //!
-//! Not here: who may see a document; whoever asks for one says, of the very views it is taken from.
+//! Not here: who may see a document; the caller that asks for one says, of the very views it is taken from.
 
 use std::collections::HashMap;
 use std::hash::Hash;

@@ -11,7 +11,7 @@ use slapledger_core::domain::id::Sequence;
 use slapledger_core::fingerprints::TieredIndex;
 use slapledger_core::ledger::{SnapshotFile, last_event};
 use slapledger_core::log::memory::MemoryStore;
-use slapledger_core::log::sled_store::{Options, SledStore};
+use slapledger_core::log::sled_store::{SledStore, StoreOptions};
 use slapledger_core::log::store::{EventStore, Head, StoreFault};
 use slapledger_core::log::witness::{self, Witness, WitnessFault};
 use slapledger_projections::runner;
@@ -49,8 +49,8 @@ pub fn open_log(
         // A new log would begin anew what the caches are the rest of.
         check_empty(data)?;
     }
-    let usual = Options::default();
-    let options = Options { epoch_bytes: epoch_bytes.unwrap_or(usual.epoch_bytes), ..usual };
+    let usual = StoreOptions::default();
+    let options = StoreOptions { epoch_bytes: epoch_bytes.unwrap_or(usual.epoch_bytes), ..usual };
     SledStore::open_accepted(&log, options, |store| {
         check(data, store)?;
         accept(store)

@@ -1,9 +1,9 @@
-//! What is wrong with a running program, in one place: whoever finds a new kind of fault adds it to [`HealthFault`] and
-//! to `Engine::faults`.
+//! What is wrong with a running program, in one place: anyone who finds a new kind of fault adds it to [`HealthFault`]
+//! and to `Engine::faults`.
 //!
 //! Invariants: everything here answers from memory. No look at the disk, and no lock that is held while something is
-//! rated, folded or snapshotted, so that health is told when nothing else goes on. What is on the disk is looked at by a
-//! thread of its own ([`Monitor::watch`]); a disk that does not answer it is itself a fault.
+//! rated, folded or snapshotted, so that health is told when nothing else goes on. What is on the disk is looked at by
+//! a thread of its own ([`Monitor::watch`]); a disk that does not answer it is itself a fault.
 //!
 //! Not here: how it is told.
 
@@ -71,6 +71,12 @@ pub enum HealthFault {
         /// How many wait, and why.
         cause: String,
     },
+    /// Checkpoints are not published, or a witness does not cosign them.
+    #[error("{cause}")]
+    NotCosigned {
+        /// Which witness, and why.
+        cause: String,
+    },
     /// The disk of the data folder does not answer.
     #[error("the disk of the data folder has not answered for {seconds} s")]
     DiskSilent {
@@ -90,6 +96,7 @@ impl HealthFault {
             Self::DiskFull { .. } => "disk-full",
             Self::LogDamaged { .. } => "log-damaged",
             Self::NotShipped { .. } => "not-shipped",
+            Self::NotCosigned { .. } => "not-cosigned",
             Self::DiskSilent { .. } => "disk-silent",
         }
     }

@@ -1,7 +1,7 @@
 //! The engine: ledger, keys, views and caches of one data folder, and what keeps them running.
 //!
 //! It is opened once and shared by everybody. It knows none of its users: no protocol, no caller, no command line. Who
-//! opens it says how progress is shown ([`Progress`]).
+//! opens it says how progress is shown ([`ViewProgress`]).
 //!
 //! Invariant: views of one project are read through a [`ProjectView`], which can read no other.
 
@@ -13,8 +13,12 @@ pub mod erased_keys;
 pub mod folder;
 pub mod health;
 mod identity;
+pub mod kept_checkpoints;
 pub mod lost_keys;
+pub mod notary;
+pub mod publishing;
 pub mod rating_pool;
+pub mod receipts;
 mod restored;
 pub mod shipping;
 mod views;
@@ -29,11 +33,12 @@ use slapledger_core::domain::Command;
 use slapledger_core::domain::event::{LedgerCreated, Mode};
 use slapledger_core::domain::id::{CommandId, ComputerId, ProjectId, Sequence};
 use slapledger_core::domain::time::Timestamp;
+use slapledger_core::domain::usage::UsageLimits;
 use slapledger_core::fingerprints::{self, TieredIndex};
 use slapledger_core::keyring::{self, KeyRing, KeyRingFault};
 use slapledger_core::ledger::{
-    Accepted, Clock, ClockBounds, FreeSpace, GuardOptions, IndexAt, Ledger, NoIndex, OpenFault, Options,
-    RoomOptions, Submission, SubmitError, created,
+    Accepted, Clock, ClockBounds, FreeSpace, GuardOptions, IndexAt, Ledger, LedgerOptions, NoIndex,
+    OpenFault, RoomOptions, Submission, SubmitError, created,
 };
 use slapledger_core::log::envelope::{Actor, Meta, RULES_VERSION};
 use slapledger_core::log::sled_store::SledStore;
@@ -46,8 +51,12 @@ use contacts::Contacts;
 use documents::DocumentCaches;
 use erased_keys::DestructionDue;
 use health::{HealthFault, Monitor};
+use kept_checkpoints::KeptCheckpoints;
 use lost_keys::LostKeys;
+use notary::Notary;
+use publishing::Publishing;
 use rating_pool::RatingPool;
+use receipts::UsageReceipts;
 use restored::{RestoredViews, Views};
 use shipping::Shipping;
 
@@ -65,6 +74,8 @@ pub struct Engine {
     pub log: Arc<SledStore>,
     /// What copies sealed epochs elsewhere, where that is configured.
     pub shipping: Option<Arc<Shipping>>,
+    /// What publishes checkpoints, where something does.
+    pub publishing: Option<Arc<Publishing>>,
     /// The keys of sealed values.
     pub keys: Arc<KeyRing>,
     /// The same keys for those who may open nothing.
@@ -75,12 +86,16 @@ pub struct Engine {
     pub billing: Runner<Projects<BillingView>>,
     /// Projects and credentials.
     pub access: Runner<AccessView>,
+    /// What makes proofs over the log.
+    pub notary: Arc<Notary>,
     /// Where what takes long is rated.
     pub rating: RatingPool,
     /// What nodes fetch, as it was last written.
     pub documents: Arc<DocumentCaches>,
     /// When computers were last heard of.
     pub contacts: Contacts,
+    /// What became of usage events that were sent since the start.
+    pub receipts: UsageReceipts,
     /// Whether a key is still to be destroyed.
     pub destruction_due: DestructionDue,
     /// What health is told from, and is not in memory.
@@ -104,7 +119,7 @@ pub const MOST_PARAMETER_BYTES: usize = 8 * 1024 * 1024;
 
 /// Called when a view begins to catch up, with its name and the end of the log; what it returns is called as the view
 /// comes closer, and dropped when it has arrived.
-pub type Progress<'a> = &'a (dyn Fn(&'static str, Sequence) -> Box<dyn FnMut(Sequence)> + Sync);
+pub type ViewProgress<'a> = &'a (dyn Fn(&'static str, Sequence) -> Box<dyn FnMut(Sequence)> + Sync);
 
 /// Progress that nobody watches.
 pub fn unwatched(_: &'static str, _: Sequence) -> Box<dyn FnMut(Sequence)> {
@@ -122,7 +137,7 @@ pub struct Open<'a> {
     /// The file of the master key of the key ring, if it does not lie beside the ring.
     pub master_key: Option<&'a Path>,
     /// Who watches the views catch up.
-    pub progress: Progress<'a>,
+    pub progress: ViewProgress<'a>,
     /// What else must hold before anything is written.
     pub accept: Accept<'a>,
 }
@@ -144,8 +159,8 @@ pub struct WriterBounds {
     pub reserve_bytes: Option<u64>,
     /// How long an epoch of the log becomes before it is sealed, if not as long as usual.
     pub epoch_bytes: Option<u64>,
-    /// How many groups of usage an instance may have of a resource in a month.
-    pub most_groups: Option<usize>,
+    /// The limits of usage.
+    pub usage: UsageLimits,
 }
 
 /// How much room there is on the file system of a folder for the account of this process.
@@ -170,7 +185,7 @@ impl Engine {
         ensure!(log.exists() || !ring.exists(), missing(&log, &ring));
         let master_key = open.master_key.map(Path::to_owned);
         let now = Some(open.clock.now());
-        let of_ring = keyring::Options { master_key, now };
+        let of_ring = keyring::KeyRingOptions { master_key, now };
         let mut id = None;
         if ring.join("ring").exists() {
             // A ring that refuses does so before the log is opened to be written: a refusal changes nothing. One that is in
@@ -188,11 +203,11 @@ impl Engine {
             }
             (open.accept)()
         };
-        let WriterBounds { clock, reserve_bytes, epoch_bytes, most_groups } = bounds;
+        let WriterBounds { clock, reserve_bytes, epoch_bytes, usage } = bounds;
         let sled = Arc::new(folder::open_log(&data, epoch_bytes, accept)?);
         let store = Arc::clone(&sled) as Arc<dyn EventStore>;
         let keys = Arc::new(KeyRing::open(&ring, &of_ring)?);
-        let options = Options {
+        let options = LedgerOptions {
             mode: open.mode,
             new_ledger: random_id(),
             key_ring: keys.id(),
@@ -205,7 +220,7 @@ impl Engine {
             let data = data.clone();
             Box::new(move || free_space(&data))
         };
-        let guards = GuardOptions { clock, room: Some(RoomOptions { reserve_bytes, look }), most_groups };
+        let guards = GuardOptions { clock, room: Some(RoomOptions { reserve_bytes, look }), usage };
         let state = data.join(folder::STATE);
         let end = store.head()?.last;
         let reads = Arc::clone(&store);
@@ -225,7 +240,7 @@ impl Engine {
         if destroyed > 0 {
             tracing::warn!(destroyed, "keys of what was erased were still there; they are destroyed now");
         }
-        Ok(Self::of(data, (sled, ledger, keys), views))
+        Ok(Self::of(data, (sled, ledger, keys), (views, true)))
     }
 
     /// Opens a data folder to be read, and writes nothing in it. Every command is refused, and what is sealed is
@@ -234,13 +249,13 @@ impl Engine {
         data: &Path,
         clock: Arc<dyn Clock>,
         master_key: Option<&Path>,
-        progress: Progress<'_>,
+        progress: ViewProgress<'_>,
     ) -> anyhow::Result<Self> {
         let sled = Arc::new(folder::read_log(data)?);
         let store = Arc::clone(&sled) as Arc<dyn EventStore>;
         let ledger = Arc::new(Ledger::open_read_only(store, clock)?);
         let ring = data.join(folder::KEYS);
-        let options = keyring::Options { master_key: master_key.map(Path::to_owned), now: None };
+        let options = keyring::KeyRingOptions { master_key: master_key.map(Path::to_owned), now: None };
         let opened = KeyRing::open_read_only(&ring, &options).map_err(|fault| fault.to_string());
         let is_of_log = |keys: &KeyRing| keys.id() == ledger.created().key_ring;
         let other = || format!("{} is not the key ring of this log", ring.display());
@@ -256,16 +271,20 @@ impl Engine {
         let views = views.follow(&ledger, (&state, true))?;
         // For this process alone: the ring is only read.
         erased_keys::destroy_all(&keys, &views.slap, &views.billing).context("withhold what was erased")?;
-        Ok(Self::of(data.to_owned(), (sled, ledger, keys), views))
+        Ok(Self::of(data.to_owned(), (sled, ledger, keys), (views, false)))
     }
 
     /// What runs on a ledger and its views.
     fn of(
         data: PathBuf,
         (log, ledger, keys): (Arc<SledStore>, Arc<Ledger>, Arc<KeyRing>),
-        Views { slap, billing, access }: Views,
+        (Views { slap, billing, access }, writable): (Views, bool),
     ) -> Self {
+        let folder = writable.then_some(&*data);
+        let notary = Notary::new(ledger.created().ledger, Arc::clone(ledger.store()), folder);
+        let notary = Arc::new(notary.with_kept(KeptCheckpoints::open(&data, writable)));
         let mode = ledger.created().mode;
+        let since = ledger.clock().now();
         let health = Arc::new(Monitor::of(&ledger));
         let documents = Arc::new(DocumentCaches::default());
         keys.on_destroy({
@@ -276,13 +295,16 @@ impl Engine {
             ledger,
             log,
             shipping: None,
+            publishing: None,
             withheld_keys: Arc::new(keys.withheld()),
             keys,
             slap,
             billing,
+            notary,
             rating: RatingPool::default(),
             documents,
             contacts: Contacts::default(),
+            receipts: UsageReceipts::new(since),
             destruction_due: DestructionDue::default(),
             health,
             run: random_id(),
@@ -353,9 +375,11 @@ impl Engine {
         let damage = self.ledger.store().damage().into_iter().map(|cause| HealthFault::LogDamaged { cause });
         let shipping = self.shipping.as_ref().and_then(|shipping| shipping.status().fault());
         let shipping = shipping.map(|cause| HealthFault::NotShipped { cause });
+        let publishing = self.publishing.as_ref().and_then(|publishing| publishing.fault());
+        let publishing = publishing.map(|cause| HealthFault::NotCosigned { cause });
         let of_ledger =
             writer.into_iter().chain(stopped).chain(clock).chain(room).chain(damage).chain(shipping);
-        of_ledger.chain(self.health.faults()).collect()
+        of_ledger.chain(publishing).chain(self.health.faults()).collect()
     }
 
     /// What time it is.
@@ -368,6 +392,9 @@ impl Engine {
     pub fn shut_down(&self) -> anyhow::Result<()> {
         if let Some(shipping) = &self.shipping {
             shipping.stop();
+        }
+        if let Some(publishing) = &self.publishing {
+            publishing.stop();
         }
         self.health.stop();
         let mut failed = Vec::new();
@@ -407,7 +434,8 @@ fn missing(what: &Path, beside: &Path) -> String {
 
 /// The index of usage identities in a folder, as it was at a sequence.
 fn index_at(folder: PathBuf, key: [u8; 16]) -> IndexAt {
-    let damaged = |fault: fingerprints::Fault| NoIndex::Damaged(format!("{:#}", anyhow::Error::from(fault)));
+    let damaged =
+        |fault: fingerprints::FingerprintFault| NoIndex::Damaged(format!("{:#}", anyhow::Error::from(fault)));
     Box::new(move |at| {
         let index = if at == Sequence::ZERO {
             TieredIndex::create(&folder, key).map_err(damaged)?

@@ -7,7 +7,7 @@ use slapledger_billing::BillingView;
 use slapledger_core::domain::id::Sequence;
 use slapledger_core::keyring::KeyRing;
 use slapledger_core::log::store::EventStore;
-use slapledger_projections::runner::Restored;
+use slapledger_projections::runner::RestoredView;
 use slapledger_projections::{Projects, SlapViews};
 
 /// How many keys the log names that the ring never had. Keys that were destroyed are known to it.
@@ -31,8 +31,8 @@ impl LostKeys {
     /// Those of a log that nobody writes to, with the snapshots of its views in a folder.
     pub fn of_log(store: &dyn EventStore, state: &Path, keys: &KeyRing) -> anyhow::Result<Self> {
         let end: Sequence = store.head()?.last;
-        let slap = Restored::from_log("slap", store, Some(state), end, |_| ())?;
-        let billing = Restored::from_log("billing", store, Some(state), end, |_| ())?;
+        let slap = RestoredView::from_log("slap", store, Some(state), end, |_| ())?;
+        let billing = RestoredView::from_log("billing", store, Some(state), end, |_| ())?;
         Ok(Self::count(slap.view(), billing.view(), keys))
     }
 

@@ -65,7 +65,7 @@ struct Queue {
     /// Those who run or wait.
     of_project: BTreeMap<ProjectId, ShareInUse>,
     of_one: BTreeMap<RatingShare, ShareInUse>,
-    waiting: Vec<Waiting>,
+    waiting: Vec<WaitingRating>,
     /// Rises with everything that is served.
     turn: u64,
 }
@@ -77,18 +77,18 @@ struct ShareInUse {
     served: u64,
 }
 
-struct Waiting {
+struct WaitingRating {
     share: RatingShare,
-    place: oneshot::Sender<Place>,
+    place: oneshot::Sender<PoolPlace>,
 }
 
 /// A place in the pool. Dropping it frees the place.
-struct Place {
+struct PoolPlace {
     pool: RatingPool,
     share: RatingShare,
 }
 
-impl Drop for Place {
+impl Drop for PoolPlace {
     fn drop(&mut self) {
         self.pool.queue.lock().leave(&self.share);
         self.pool.admit();
@@ -151,9 +151,9 @@ impl RatingPool {
         (queue.running, queue.waiting.len())
     }
 
-    fn enter(&self, share: RatingShare) -> Option<oneshot::Receiver<Place>> {
+    fn enter(&self, share: RatingShare) -> Option<oneshot::Receiver<PoolPlace>> {
         let (place, entered) = oneshot::channel();
-        self.queue.lock().wait(Waiting { share, place })?;
+        self.queue.lock().wait(WaitingRating { share, place })?;
         self.admit();
         Some(entered)
     }
@@ -161,9 +161,9 @@ impl RatingPool {
     /// Gives free places away.
     fn admit(&self) {
         loop {
-            let Some(Waiting { share, place }) = self.queue.lock().next() else { return };
+            let Some(WaitingRating { share, place }) = self.queue.lock().next() else { return };
             // If nobody waits for it any more it is dropped here, and goes to the next.
-            drop(place.send(Place { pool: self.clone(), share }));
+            drop(place.send(PoolPlace { pool: self.clone(), share }));
         }
     }
 }
@@ -192,7 +192,7 @@ impl Queue {
         self.of_one.retain(|_, share| share.running + share.waiting > 0);
     }
 
-    fn wait(&mut self, waiting: Waiting) -> Option<()> {
+    fn wait(&mut self, waiting: WaitingRating) -> Option<()> {
         self.forget_gone();
         let (project, one) = (self.project(&waiting.share), self.one(&waiting.share));
         let room =
@@ -213,7 +213,7 @@ impl Queue {
     }
 
     /// Who is next, if there is a place for anybody who waits.
-    fn next(&mut self) -> Option<Waiting> {
+    fn next(&mut self) -> Option<WaitingRating> {
         self.forget_gone();
         if self.running >= self.places {
             return None;
@@ -253,11 +253,11 @@ mod tests {
         RatingShare { project: ProjectId(project), party: party.into() }
     }
 
-    fn wait(pool: &RatingPool, project: u64, party: &str) -> oneshot::Receiver<Place> {
+    fn wait(pool: &RatingPool, project: u64, party: &str) -> oneshot::Receiver<PoolPlace> {
         pool.enter(share(project, party)).expect("the queue has room")
     }
 
-    fn has_place(entered: &mut oneshot::Receiver<Place>) -> Option<Place> {
+    fn has_place(entered: &mut oneshot::Receiver<PoolPlace>) -> Option<PoolPlace> {
         entered.try_recv().ok()
     }
 
@@ -265,7 +265,7 @@ mod tests {
     fn nobody_has_all_places() {
         let pool = RatingPool::of(2);
         let mut one = [wait(&pool, 1, "A"), wait(&pool, 1, "A"), wait(&pool, 1, "B"), wait(&pool, 1, "C")];
-        let placed: Vec<Option<Place>> = one.iter_mut().map(has_place).collect();
+        let placed: Vec<Option<PoolPlace>> = one.iter_mut().map(has_place).collect();
         let has: Vec<bool> = placed.iter().map(Option::is_some).collect();
         assert_eq!(has, [true, false, true, false], "one place of three is left for another project");
         let mut other = wait(&pool, 2, "A");
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_free_place_goes_to_whoever_was_served_longest_ago() {
+    fn a_free_place_goes_to_the_sender_served_longest_ago() {
         let pool = RatingPool::of(2);
         let mut first = wait(&pool, 1, "A");
         let place = has_place(&mut first).expect("all places are free");
@@ -303,7 +303,7 @@ mod tests {
         let rest: Vec<_> = (2..100).filter_map(|project| pool.enter(share(project, "A"))).collect();
         assert!(pool.enter(share(100, "A")).is_none(), "of all");
         assert_eq!(pool.load().1, QUEUE);
-        // A dropped wait frees its place in the queue by itself.
+        // If the caller drops the wait, its place in the queue is free.
         drop(rest);
         assert!(pool.enter(share(100, "A")).is_some());
         drop((kept, more));

@@ -11,10 +11,10 @@ use slapledger_billing::BillingView;
 use slapledger_core::domain::id::Sequence;
 use slapledger_core::ledger::Ledger;
 use slapledger_core::log::store::EventStore;
-use slapledger_projections::runner::{Options, Restored, Runner};
+use slapledger_projections::runner::{RestoredView, Runner, ViewOptions};
 use slapledger_projections::{AccessView, Projects, SlapViews, View};
 
-use crate::Progress;
+use crate::ViewProgress;
 
 /// The views of all projects, and who has access.
 pub(crate) struct Views {
@@ -25,9 +25,9 @@ pub(crate) struct Views {
 
 /// The same as of one event; nobody keeps them up to date yet.
 pub(crate) struct RestoredViews {
-    slap: Restored<Projects<SlapViews>>,
-    billing: Restored<Projects<BillingView>>,
-    access: Restored<AccessView>,
+    slap: RestoredView<Projects<SlapViews>>,
+    billing: RestoredView<Projects<BillingView>>,
+    access: RestoredView<AccessView>,
 }
 
 impl RestoredViews {
@@ -36,9 +36,9 @@ impl RestoredViews {
         store: &dyn EventStore,
         state: &Path,
         until: Sequence,
-        progress: Progress<'_>,
+        progress: ViewProgress<'_>,
     ) -> anyhow::Result<Self> {
-        let source = Source { store, state, until, progress };
+        let source = RestoreSource { store, state, until, progress };
         let (slap, access, billing) = thread::scope(|scope| {
             let slap = scope.spawn(|| source.restore("slap"));
             let access = scope.spawn(|| source.restore("access"));
@@ -61,29 +61,29 @@ impl RestoredViews {
 }
 
 /// What views are restored from.
-struct Source<'a> {
+struct RestoreSource<'a> {
     store: &'a dyn EventStore,
     state: &'a Path,
     until: Sequence,
-    progress: Progress<'a>,
+    progress: ViewProgress<'a>,
 }
 
-impl Source<'_> {
-    fn restore<V: View>(&self, name: &'static str) -> anyhow::Result<Restored<V>> {
+impl RestoreSource<'_> {
+    fn restore<V: View>(&self, name: &'static str) -> anyhow::Result<RestoredView<V>> {
         let mut show = (self.progress)(name, self.until);
-        Restored::from_log(name, self.store, Some(self.state), self.until, &mut show)
+        RestoredView::from_log(name, self.store, Some(self.state), self.until, &mut show)
             .with_context(|| format!("bring the view {name} up to date"))
     }
 }
 
 fn follow<V: View>(
-    restored: Restored<V>,
+    restored: RestoredView<V>,
     ledger: &Ledger,
     (state, read_only): (&Path, bool),
 ) -> anyhow::Result<Runner<V>> {
     let name = restored.name();
     let room = ledger.room().cloned();
-    let options = Options { folder: Some(state.to_owned()), read_only, room, ..Options::default() };
+    let options = ViewOptions { folder: Some(state.to_owned()), read_only, room, ..ViewOptions::default() };
     Runner::follow(restored, ledger.feed(), Arc::clone(ledger.store()), options)
         .with_context(|| format!("bring the view {name} up to date"))
 }

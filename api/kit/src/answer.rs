@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
@@ -117,9 +118,9 @@ pub(crate) struct Unwritten {
 
 /// The type of the value of a response, by the name of its schema.
 #[derive(Clone, Copy)]
-pub struct Shape(fn() -> Cow<'static, str>);
+pub struct AnswerShape(fn() -> Cow<'static, str>);
 
-impl Shape {
+impl AnswerShape {
     /// That of this type.
     pub fn of<T: JsonSchema>() -> Self {
         Self(T::schema_name)
@@ -137,8 +138,64 @@ impl<T: Serialize + JsonSchema + Send + Sync + 'static> IntoResponse for HttpAns
         let mut response = (status, headers).into_response();
         let extensions = response.extensions_mut();
         extensions.insert(Unwritten { value: Arc::new(value), tagging, is_problem });
-        extensions.insert(Shape::of::<T>());
+        extensions.insert(AnswerShape::of::<T>());
         response
+    }
+}
+
+/// An answer that is a text or a file: it is sent as it is, whatever form its reader prefers.
+#[derive(Debug)]
+pub struct FileAnswer {
+    body: Body,
+    headers: HeaderMap,
+}
+
+impl FileAnswer {
+    /// A text.
+    pub fn text(sequence: Sequence, text: String) -> Self {
+        Self::new(sequence, "text/plain; charset=utf-8", text.into())
+    }
+
+    /// The bytes of a file, read as its reader takes them. Nobody on the way may store it.
+    pub fn bytes(sequence: Sequence, body: Body) -> Self {
+        let mut answer = Self::new(sequence, "application/octet-stream", body);
+        answer.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        answer
+    }
+
+    fn new(sequence: Sequence, media_type: &'static str, body: Body) -> Self {
+        let headers = [
+            (header::CONTENT_TYPE, HeaderValue::from_static(media_type)),
+            (SEQUENCE, HeaderValue::from(sequence.0)),
+        ];
+        Self { body, headers: HeaderMap::from_iter(headers) }
+    }
+}
+
+impl IntoResponse for FileAnswer {
+    fn into_response(self) -> Response {
+        (StatusCode::OK, self.headers, self.body).into_response()
+    }
+}
+
+/// The answer of a route whose reader chooses between a value and a text of another program.
+#[derive(Debug)]
+pub enum ValueOrFile<T> {
+    /// A value.
+    Value(HttpAnswer<T>),
+    /// The text.
+    File(FileAnswer),
+}
+
+impl<T> IntoResponse for ValueOrFile<T>
+where
+    HttpAnswer<T>: IntoResponse,
+{
+    fn into_response(self) -> Response {
+        match self {
+            Self::Value(answer) => answer.into_response(),
+            Self::File(file) => file.into_response(),
+        }
     }
 }
 
@@ -154,6 +211,11 @@ pub fn precondition<R: Serialize>(headers: &HeaderMap, shown: impl FnOnce() -> R
         return Ok(());
     }
     Err(Problem::precondition_failed("it is not what was seen: read it again"))
+}
+
+/// The tag of a resource in JSON, as reading it alone shows it.
+pub fn json_tag<R: Serialize>(shown: &R) -> serde_json::Result<String> {
+    Ok(tag(Representation::Json, &serde_json::to_vec(shown)?))
 }
 
 /// The tag of a resource whose JSON this is, in a form.

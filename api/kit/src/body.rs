@@ -5,7 +5,7 @@ use axum::extract::Request;
 use axum::http::HeaderMap;
 
 use super::problem::Problem;
-use crate::collect;
+use crate::collect::{self, BodyLimit};
 
 /// A request that was read to its end.
 #[derive(Debug, Clone)]
@@ -30,18 +30,22 @@ impl ReceivedRequest {
     }
 }
 
-/// Reads a request whose body is of this media type and has at most `most` bytes.
-pub async fn read(request: Request, media_type: &str, most: usize) -> Result<ReceivedRequest, Problem> {
+/// Reads a request whose body is of this media type and within this limit.
+pub async fn read(
+    request: Request,
+    media_type: &str,
+    limit: impl Into<BodyLimit>,
+) -> Result<ReceivedRequest, Problem> {
     if collect::media_type(request.headers()).as_deref() != Some(media_type) {
         return Err(Problem::unsupported_media_type(media_type));
     }
-    read_any(request, most).await
+    read_any(request, limit).await
 }
 
 /// The same whatever its media type is: where it may be one of several, or there may be no body.
-pub async fn read_any(request: Request, most: usize) -> Result<ReceivedRequest, Problem> {
+pub async fn read_any(request: Request, limit: impl Into<BodyLimit>) -> Result<ReceivedRequest, Problem> {
     let (parts, body) = request.into_parts();
-    let body = collect::collect(&parts, body, most).await?;
+    let body = collect::collect(&parts, body, limit).await?;
     let (method, path) = (parts.method.to_string(), parts.uri.path().to_owned());
     Ok(ReceivedRequest { method, path, headers: parts.headers, body })
 }

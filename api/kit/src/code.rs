@@ -135,6 +135,9 @@ codes! {
     NoFreePartition "no-free-partition" [404]
         "No free partition meets the request.",
         "Register partitions, relax the filter, or try again later.";
+    OverrideUnknown "override-unknown" [404]
+        "The price book has no such override.",
+        "List them with GET /v1/price-books/NAME/overrides.";
     PriceBookUnknown "price-book-unknown" [404]
         "The request names a price book that does not exist.",
         "Publish it, or correct its name.";
@@ -150,6 +153,12 @@ codes! {
     CreditUnknown "credit-unknown" [404]
         "The request names prepaid credit that does not exist.",
         "Correct the id.";
+    DiscountCodeUnknown "discount-code-unknown" [404]
+        "No discount that applies now has this code for the customer.",
+        "Correct the code, or publish a price book that has it.";
+    UsageUnknown "usage-unknown" [404]
+        "The computer has reported no usage event of this id.",
+        "Correct `computer` and `id`; the id is the one that the sender gave.";
     UsageNotSuspended "usage-not-suspended" [404]
         "No usage is suspended under this sequence.",
         "List the suspended usage; somebody may have resolved it.";
@@ -159,6 +168,12 @@ codes! {
     HolderUnknown "holder-unknown" [404]
         "The holder of the credential does not exist.",
         "Register the holder first, or correct it.";
+    SchemaUnknown "software-schema-unknown" [404]
+        "Nobody has described the parameters of the release.",
+        "Supply a schema, or send parameters without one.";
+    EntryUnknown "catalogue-entry-unknown" [404]
+        "The catalogue has no entry of this name.",
+        "List the catalogue, or record the entry first.";
     CredentialUnknown "credential-unknown" [404]
         "The request names a credential that does not exist.",
         "Correct the id.";
@@ -192,7 +207,7 @@ codes! {
         "The partition to release is still offered by its computer.",
         "Destroy its instance instead; its node reports when that is done.";
     QuotaExceeded "quota-exceeded" [409]
-        "The party has as many of these as it may have.",
+        "The party or computer has as many of these as it may have.",
         "Remove some of them, then repeat the request.";
     ComputerRetired "computer-retired" [409]
         "The computer was retired.",
@@ -233,6 +248,12 @@ codes! {
     SeveralPricesForCustomer "several-prices-for-customer" [409]
         "Another price book has prices in this currency for the same customers.",
         "Publish a version of that book, or name customers in every rate.";
+    OverrideTie "override-tie" [409]
+        "The customer has another price for the same at the same time.",
+        "End the override that `detail` names first.";
+    OverrideNeedsResource "override-needs-resource" [409]
+        "The version does not allow for a price that a customer has of their own.",
+        "End the override that `detail` names first, or keep what it is for.";
     NoPriceBook "no-price-book" [409]
         "There is no price book.",
         "Publish one first.";
@@ -242,6 +263,12 @@ codes! {
     PeriodNotOver "period-not-over" [409]
         "The period is not over yet.",
         "Try again after its end.";
+    DraftHeld "draft-held" [409]
+        "Somebody holds the draft of the invoice.",
+        "Approve the draft (POST /v1/invoices/ID/approve), or withdraw the run.";
+    DraftNotApproved "draft-not-approved" [409]
+        "The draft is to be finalised alone, and nobody has approved it.",
+        "Approve the draft (POST /v1/invoices/ID/approve), or finalise its run.";
     GracePeriod "grace-period" [409]
         "The drafts of the run are in their grace period.",
         "Try again when the grace period is over.";

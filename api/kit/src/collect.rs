@@ -19,14 +19,50 @@ const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The most bytes of any body, as it is configured.
 #[derive(Clone, Copy)]
-pub struct MostBody(pub usize);
+pub struct MostBody {
+    /// Of a body without parameters.
+    pub bytes: usize,
+    /// Of a body that carries parameters: it is longer only if its sender told its length, so that memory was set aside
+    /// for it.
+    pub with_parameters: usize,
+}
 
-/// All of a body, if it is not longer than `most` bytes, nor than any may be.
-pub async fn collect(parts: &Parts, body: Body, most: usize) -> Result<Bytes, Problem> {
-    let most = parts.extensions.get::<MostBody>().map_or(most, |any| most.min(any.0));
+/// How long the body of a route may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyLimit {
+    /// So many bytes, and no more than any body may have.
+    Bytes(usize),
+    /// So many bytes, as the route takes the parameters of an instance.
+    Parameters(usize),
+}
+
+impl From<usize> for BodyLimit {
+    fn from(bytes: usize) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
+impl BodyLimit {
+    /// In bytes, within what any body may have.
+    fn within(self, any: Option<&MostBody>) -> usize {
+        match (self, any) {
+            (Self::Bytes(most) | Self::Parameters(most), None) => most,
+            (Self::Bytes(most), Some(any)) => most.min(any.bytes),
+            (Self::Parameters(most), Some(any)) => most.min(any.with_parameters),
+        }
+    }
+}
+
+/// The length of a body, if its sender told it.
+pub fn told_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// All of a body, if it is not longer than its route allows, nor than any may be.
+pub async fn collect(parts: &Parts, body: Body, limit: impl Into<BodyLimit>) -> Result<Bytes, Problem> {
+    let most = limit.into().within(parts.extensions.get::<MostBody>());
     let headers = &parts.headers;
-    let told =
-        headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let told = told_length(headers);
     if told.is_some_and(|told| told > most as u64) {
         // Who asked before sending is not made to send.
         if !headers.contains_key(header::EXPECT) {

@@ -9,30 +9,62 @@ pub mod xml;
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::http::{HeaderValue, Method, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::answer::{self, Shape, Tagging, Unwritten};
+use super::answer::{self, AnswerShape, Tagging, Unwritten};
+use super::layer::Next;
 use super::problem::Problem;
 use super::representation::{Representation, quality};
 
 /// What a request says about the form of its answer.
-struct Asked {
+struct AnswerPreference {
     form: Representation,
     /// The tags that its sender has.
     has: Vec<HeaderValue>,
     wants_body: bool,
 }
 
-impl Asked {
+impl AnswerPreference {
     fn of(form: Representation, request: &Request) -> Self {
         let has = request.headers().get_all(header::IF_NONE_MATCH).iter().cloned().collect();
         Self { form, has, wants_body: request.method() != Method::HEAD }
     }
 }
 
+/// Marks a request whose answer is taken as a value ([`take_value`]): nothing writes it on the way.
+#[derive(Clone, Copy)]
+pub struct AsValue;
+
+/// The value of an answer that was asked for with [`AsValue`].
+pub fn take_value(response: &mut Response) -> Option<serde_json::Result<serde_json::Value>> {
+    response.extensions_mut().remove().map(|Unwritten { value, .. }| value.to_value())
+}
+
+/// The tag of a resource that is answered as a value: what a form sends back to say what its reader has seen.
+pub fn tag_of(response: &Response) -> Option<String> {
+    let Unwritten { value, tagging, .. } = response.extensions().get()?;
+    let json = (*tagging != Tagging::None).then(|| value.to_json().ok()).flatten()?;
+    Some(answer::tag(Representation::Json, &json))
+}
+
+/// How much a request likes HTML, if it names it and likes nothing more that this server writes.
+pub fn prefers_html(headers: &axum::http::HeaderMap) -> bool {
+    let told = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let mut ranges = told.flat_map(|value| value.split(','));
+    let is_html = |range: &str| range.trim().eq_ignore_ascii_case("text/html");
+    if !ranges.any(|range| range.split(';').next().is_some_and(is_html)) {
+        return false;
+    }
+    let others = quality(headers, &["application/json", "application/xml", "text/xml"]);
+    let html = quality(headers, &["text/html"]);
+    html > 0 && html >= others
+}
+
 /// Around all routes that are ours: renders what their handlers answer as their readers prefer it.
-pub async fn negotiate(request: Request, next: Next) -> Response {
+pub async fn negotiate((): (), request: Request, next: Next) -> Response {
+    if request.extensions().get::<AsValue>().is_some() {
+        return next.run(request).await;
+    }
     let form = match Representation::accepted(request.headers()) {
         Ok(form) => form,
         // A read that nobody wants to have happened is no harm: it may be one that answers with a text.
@@ -45,7 +77,7 @@ pub async fn negotiate(request: Request, next: Next) -> Response {
         }
         Err(problem) => return problem.into_response(),
     };
-    let asked = Asked::of(form, &request);
+    let asked = AnswerPreference::of(form, &request);
     let response = rendered(&asked, next.run(request).await);
     let mut response = match form {
         Representation::Json => response,
@@ -56,8 +88,11 @@ pub async fn negotiate(request: Request, next: Next) -> Response {
 }
 
 /// Around the routes that answer in JSON, whatever their readers prefer.
-pub async fn in_json(request: Request, next: Next) -> Response {
-    let asked = Asked::of(Representation::Json, &request);
+pub async fn in_json((): (), request: Request, next: Next) -> Response {
+    if request.extensions().get::<AsValue>().is_some() {
+        return next.run(request).await;
+    }
+    let asked = AnswerPreference::of(Representation::Json, &request);
     rendered(&asked, next.run(request).await)
 }
 
@@ -66,7 +101,7 @@ fn media_type(response: &Response) -> Option<&[u8]> {
 }
 
 /// Writes the value of an answer, unless its reader has it. This is the only place that does.
-fn rendered(asked: &Asked, mut response: Response) -> Response {
+fn rendered(asked: &AnswerPreference, mut response: Response) -> Response {
     let Some(Unwritten { value, tagging, is_problem }) = response.extensions_mut().remove() else {
         return response;
     };
@@ -85,10 +120,10 @@ fn rendered(asked: &Asked, mut response: Response) -> Response {
             _ if is_problem => ("application/problem+json", json()?),
             Representation::Json => ("application/json", json()?),
             Representation::Xml => {
-                let shape = response.extensions().get::<Shape>();
+                let shape = response.extensions().get::<AnswerShape>();
                 let root = shape.map_or_else(|| "answer".to_owned(), |shape| xml::element(&shape.name()));
                 let value = value.to_value().map_err(|error| Problem::fault(&error))?;
-                ("application/xml; charset=utf-8", xml::write(xml::Root::Plain(&root), &value).into())
+                ("application/xml; charset=utf-8", xml::write(xml::XmlRoot::Plain(&root), &value).into())
             }
         };
         Ok::<_, Problem>((tag, Some((media_type, body))))
@@ -127,7 +162,7 @@ pub async fn problem_in_xml(response: Response) -> Response {
         return Problem::fault(&"an answer could not be read").into_response();
     };
     let written = match serde_json::from_slice(&bytes) {
-        Ok(value) => xml::write(xml::Root::Problem, &value),
+        Ok(value) => xml::write(xml::XmlRoot::Problem, &value),
         // The answer to HEAD has no body.
         Err(_) if bytes.is_empty() => String::new(),
         Err(error) => return Problem::fault(&error).into_response(),

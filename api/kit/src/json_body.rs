@@ -19,21 +19,24 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use serde_path_to_error::Segment;
 
-use self::tree::{REPLACED, Tree};
+use self::tree::{BodyTree, REPLACED};
 use super::body::{self, ReceivedRequest};
 use super::forms::xml;
 use super::problem::Problem;
-use crate::collect;
+use crate::collect::{self, BodyLimit};
 
 /// The most bytes of such a body.
 pub const MOST_BYTES: usize = 256 * 1024;
 
-/// Reads a request of at most `most` bytes, and its body.
+/// The name of a struct that may be written as a text too.
+pub const TEXT_OR_OBJECT: &str = "TextOrObject";
+
+/// Reads a request within this limit, and its body.
 pub async fn read<T: DeserializeOwned>(
     request: Request,
-    most: usize,
+    limit: impl Into<BodyLimit>,
 ) -> Result<(ReceivedRequest, T), Problem> {
-    let received = body::read_any(request, most).await?;
+    let received = body::read_any(request, limit).await?;
     let body = parse(&received)?;
     Ok((received, body))
 }
@@ -55,28 +58,28 @@ pub fn parse<T: DeserializeOwned>(received: &ReceivedRequest) -> Result<T, Probl
 
 /// The body of a request to a route whose body is optional.
 pub fn parse_optional<T: DeserializeOwned>(received: &ReceivedRequest) -> Result<T, Problem> {
-    if received.body.is_empty() { typed(Tree::of(Map::new(), false)) } else { parse(received) }
+    if received.body.is_empty() { typed(BodyTree::of(Map::new(), false)) } else { parse(received) }
 }
 
-fn tree_of(headers: &HeaderMap, bytes: &[u8]) -> Result<Tree, Problem> {
+fn tree_of(headers: &HeaderMap, bytes: &[u8]) -> Result<BodyTree, Problem> {
     match collect::media_type(headers).as_deref() {
         Some("application/json") => {
             let value = unique::from_slice(bytes)
                 .map_err(|error| Problem::malformed(format!("the body is not JSON: {error}")))?;
             match value {
-                Value::Object(members) => Ok(Tree::of(members, false)),
+                Value::Object(members) => Ok(BodyTree::of(members, false)),
                 other => {
                     let kind = tree::kind(&other);
                     Err(Problem::bad_request(format!("the body must be a JSON object, not {kind}")))
                 }
             }
         }
-        Some("application/xml" | "text/xml") => Ok(Tree::of(xml::read(bytes)?, true)),
+        Some("application/xml" | "text/xml") => Ok(BodyTree::of(xml::read(bytes)?, true)),
         _ => Err(Problem::unsupported_media_type("application/json or application/xml")),
     }
 }
 
-fn typed<T: DeserializeOwned>(tree: Tree) -> Result<T, Problem> {
+fn typed<T: DeserializeOwned>(tree: BodyTree) -> Result<T, Problem> {
     serde_path_to_error::deserialize(tree).map_err(|error| {
         let mut path = String::new();
         for segment in error.path() {

@@ -10,6 +10,7 @@ pub mod collect;
 pub mod conflict;
 pub mod forms;
 pub mod json_body;
+pub mod layer;
 pub mod problem;
 pub mod refusal;
 pub mod representation;

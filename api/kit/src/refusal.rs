@@ -1,11 +1,13 @@
 //! The table from refusals and faults of the core to statuses and codes.
 
 use axum::http::StatusCode;
-use slapledger_core::domain::access::{AccessRefusal, NotGood};
+use slapledger_core::domain::access::{AccessRefusal, InvalidCredential};
 use slapledger_core::domain::account::AccountRefusal;
+use slapledger_core::domain::catalogue::CatalogueRefusal;
 use slapledger_core::domain::charge::ChargeRefusal;
 use slapledger_core::domain::computer::ComputerRefusal;
 use slapledger_core::domain::credit::CreditRefusal;
+use slapledger_core::domain::discount::DiscountRefusal;
 use slapledger_core::domain::erasure::ErasureRefusal;
 use slapledger_core::domain::instance::InstanceRefusal;
 use slapledger_core::domain::invoice::InvoiceRefusal;
@@ -14,6 +16,7 @@ use slapledger_core::domain::pricing::PricingRefusal;
 use slapledger_core::domain::product::ProductRefusal;
 use slapledger_core::domain::restore::RestoreRefusal;
 use slapledger_core::domain::software::SoftwareRefusal;
+use slapledger_core::domain::software_schema::SchemaRefusal;
 use slapledger_core::domain::tax::TaxRefusal;
 use slapledger_core::domain::usage::UsageRefusal;
 use slapledger_core::domain::{Refusal, RefusalClass};
@@ -34,7 +37,7 @@ impl From<SubmitError> for Problem {
                     RefusalClass::NotFound | RefusalClass::NoRoom => Self::unknown(code, detail),
                     RefusalClass::Invalid => Self::new(StatusCode::BAD_REQUEST, code, detail),
                     RefusalClass::Conflict => conflict::of_code(code, detail),
-                    RefusalClass::NotLetIn => Self::new(StatusCode::UNAUTHORIZED, code, detail),
+                    RefusalClass::Unauthenticated => Self::new(StatusCode::UNAUTHORIZED, code, detail),
                     RefusalClass::Retry => return Self::later(code, detail, 1),
                 };
                 Self { field: refusal.field().map(str::to_owned), ..problem }
@@ -64,7 +67,7 @@ impl From<SubmitError> for Problem {
                 Self { retry_after_seconds: Some(60), ..Self::new(status, code, detail) }
             }
             SubmitError::Busy => Self::later(ProblemCode::Overloaded, detail, 1),
-            SubmitError::Moved => Self::later(ProblemCode::ModifiedConcurrently, detail, 1),
+            SubmitError::ModifiedConcurrently => Self::later(ProblemCode::ModifiedConcurrently, detail, 1),
             SubmitError::AnswerUnreadable { .. } => Self::fault(&detail),
             SubmitError::Stopped(_) => {
                 tracing::error!(%detail, "a command was not carried out");
@@ -91,6 +94,18 @@ pub fn code_of(refusal: &Refusal) -> ProblemCode {
             ProductRefusal::UnknownParty { .. } => ProblemCode::PartyUnknown,
             ProductRefusal::OtherPublisher { .. } => ProblemCode::ProductTaken,
         },
+        Refusal::Catalogue(refusal) => match refusal {
+            CatalogueRefusal::UnknownEntry { .. } => ProblemCode::EntryUnknown,
+            CatalogueRefusal::UnknownParty { .. } => ProblemCode::PartyUnknown,
+            CatalogueRefusal::BadMember { .. } => ProblemCode::Invalid,
+            CatalogueRefusal::TooMany { .. } => ProblemCode::QuotaExceeded,
+        },
+        Refusal::Schema(refusal) => match refusal {
+            SchemaRefusal::UnknownParty { .. } => ProblemCode::PartyUnknown,
+            SchemaRefusal::OtherSupplier { .. } => ProblemCode::NameTaken,
+            SchemaRefusal::BadLength { .. } => ProblemCode::Invalid,
+            SchemaRefusal::TooMany { .. } => ProblemCode::QuotaExceeded,
+        },
         Refusal::Software(refusal) => match refusal {
             SoftwareRefusal::UnknownComputer(_) => ProblemCode::ComputerUnknown,
             SoftwareRefusal::NotSupplied { .. } => ProblemCode::SoftwareNotSupplied,
@@ -101,7 +116,9 @@ pub fn code_of(refusal: &Refusal) -> ProblemCode {
             UsageRefusal::UnknownComputer(_) => ProblemCode::ComputerUnknown,
             UsageRefusal::NotSuspended { .. } => ProblemCode::UsageNotSuspended,
             UsageRefusal::StillUnmeterable { .. } => ProblemCode::UsageUnmeterable,
-            UsageRefusal::BadReason => ProblemCode::Invalid,
+            UsageRefusal::BadReason | UsageRefusal::TooManyVoids | UsageRefusal::TooManyDue => {
+                ProblemCode::Invalid
+            }
         },
         Refusal::Pricing(refusal) => of_pricing(refusal),
         Refusal::Invoice(refusal) => of_invoice(refusal),
@@ -117,18 +134,31 @@ pub fn code_of(refusal: &Refusal) -> ProblemCode {
             | TaxRefusal::NoReason { .. }
             | TaxRefusal::NotExempt { .. }
             | TaxRefusal::BadReason(_)
-            | TaxRefusal::BadCode(_) => ProblemCode::Invalid,
+            | TaxRefusal::BadCode(_)
+            | TaxRefusal::NoProduct
+            | TaxRefusal::CategoryOfCustomers { .. }
+            | TaxRefusal::RateWithoutTax { .. }
+            | TaxRefusal::TooManyProducts { .. }
+            | TaxRefusal::TooManyChanges { .. } => ProblemCode::Invalid,
         },
         Refusal::Credit(refusal) => match refusal {
             CreditRefusal::UnknownParty { .. } => ProblemCode::PartyUnknown,
             CreditRefusal::Unknown { .. } => ProblemCode::CreditUnknown,
             CreditRefusal::BadAmount { .. }
+            | CreditRefusal::BadPriority
+            | CreditRefusal::BadThreshold { .. }
+            | CreditRefusal::ExpiresInThePast
             | CreditRefusal::BadDescription(_)
             | CreditRefusal::BadReason(_) => ProblemCode::Invalid,
         },
         Refusal::Charge(refusal) => match refusal {
             ChargeRefusal::UnknownParty { .. } => ProblemCode::PartyUnknown,
             ChargeRefusal::BadAmount { .. } | ChargeRefusal::BadDescription(_) => ProblemCode::Invalid,
+        },
+        Refusal::Discount(refusal) => match refusal {
+            DiscountRefusal::UnknownParty { .. } => ProblemCode::PartyUnknown,
+            DiscountRefusal::UnknownCode { .. } => ProblemCode::DiscountCodeUnknown,
+            DiscountRefusal::BadCode(_) => ProblemCode::Invalid,
         },
         Refusal::Account(refusal) => match refusal {
             AccountRefusal::UnknownParty { .. } => ProblemCode::PartyUnknown,
@@ -171,7 +201,8 @@ fn of_computer(refusal: &ComputerRefusal) -> ProblemCode {
         | ComputerRefusal::BadText { .. }
         | ComputerRefusal::BadReference { .. }
         | ComputerRefusal::UnknownAttribute { .. }
-        | ComputerRefusal::TooMany { .. } => ProblemCode::Invalid,
+        | ComputerRefusal::TooMany { .. }
+        | ComputerRefusal::TooLong { .. } => ProblemCode::Invalid,
     }
 }
 
@@ -199,16 +230,27 @@ fn of_instance(refusal: &InstanceRefusal) -> ProblemCode {
 fn of_pricing(refusal: &PricingRefusal) -> ProblemCode {
     match refusal {
         PricingRefusal::OtherCurrency { .. } => ProblemCode::CurrencyFixed,
+        PricingRefusal::OtherPriceTax { .. } => ProblemCode::Conflict,
         PricingRefusal::Retroactive { .. } => ProblemCode::PeriodInvoicedByPrices,
         PricingRefusal::SameCustomers { .. } => ProblemCode::SeveralPricesForCustomer,
+        PricingRefusal::UnknownBook { .. } => ProblemCode::PriceBookUnknown,
+        PricingRefusal::UnknownCustomer { .. } => ProblemCode::PartyUnknown,
+        PricingRefusal::UnknownOverride { .. } => ProblemCode::OverrideUnknown,
+        PricingRefusal::OverrideTie { .. } => ProblemCode::OverrideTie,
+        PricingRefusal::BreaksOverride { .. } => ProblemCode::OverrideNeedsResource,
         PricingRefusal::ResourceTwice { .. }
         | PricingRefusal::MeterDoesNotFit { .. }
         | PricingRefusal::BadMeter { .. }
         | PricingRefusal::BadUnit { .. }
         | PricingRefusal::BadConversion { .. }
         | PricingRefusal::BadMost { .. }
+        | PricingRefusal::BadOverride { .. }
+        | PricingRefusal::BadOverrideRate { .. }
+        | PricingRefusal::UndeclaredByBook { .. }
+        | PricingRefusal::BadCarryOver { .. }
         | PricingRefusal::BadGroups { .. }
         | PricingRefusal::UndeclaredResource { .. }
+        | PricingRefusal::BadTerm { .. }
         | PricingRefusal::BadRate { .. }
         | PricingRefusal::Tie { .. }
         | PricingRefusal::NoRates
@@ -225,6 +267,8 @@ fn of_invoice(refusal: &InvoiceRefusal) -> ProblemCode {
         InvoiceRefusal::UnknownLine { .. } => ProblemCode::LineUnknown,
         InvoiceRefusal::EmptyPeriod
         | InvoiceRefusal::GraceTooLong
+        | InvoiceRefusal::TooManyPayers
+        | InvoiceRefusal::PayerNotNamed { .. }
         | InvoiceRefusal::OtherPeriod
         | InvoiceRefusal::SumsDoNotAddUp { .. }
         | InvoiceRefusal::NoLines
@@ -245,12 +289,15 @@ fn of_invoice(refusal: &InvoiceRefusal) -> ProblemCode {
         InvoiceRefusal::RunStarted { .. } => ProblemCode::RunStarted,
         InvoiceRefusal::PeriodInvoiced { .. } => ProblemCode::PeriodAlreadyInvoiced,
         InvoiceRefusal::Outdated { .. } => ProblemCode::DraftOutdated,
+        InvoiceRefusal::CorrectedMeanwhile { .. } => ProblemCode::ModifiedConcurrently,
         InvoiceRefusal::RunIncomplete { .. } => ProblemCode::RunIncomplete,
         InvoiceRefusal::NotAnInvoice { .. } => ProblemCode::NotAnInvoice,
         InvoiceRefusal::Void { .. } => ProblemCode::InvoiceVoid,
         InvoiceRefusal::MoreThanLeft { .. } => ProblemCode::LineOverCredited,
         InvoiceRefusal::MoreThanDocument { .. } => ProblemCode::InvoiceOverCredited,
         InvoiceRefusal::OtherDocument { .. } => ProblemCode::DocumentDiffers,
+        InvoiceRefusal::DraftHeld { .. } => ProblemCode::DraftHeld,
+        InvoiceRefusal::DraftNotApproved { .. } => ProblemCode::DraftNotApproved,
     }
 }
 
@@ -260,14 +307,14 @@ fn of_access(refusal: &AccessRefusal) -> ProblemCode {
         AccessRefusal::UnknownHolder(_) => ProblemCode::HolderUnknown,
         AccessRefusal::Unknown(_) => ProblemCode::CredentialUnknown,
         // The credential of the sender, which may be a token or a certificate. Only tokens expire while a command waits.
-        AccessRefusal::NotLetIn(why) => match why {
-            NotGood::Revoked => ProblemCode::CredentialRevoked,
-            NotGood::Spent => ProblemCode::TokenUsed,
-            NotGood::Expired => ProblemCode::TokenExpired,
-            NotGood::Unknown => ProblemCode::Unauthorized,
+        AccessRefusal::Unauthenticated(why) => match why {
+            InvalidCredential::Revoked => ProblemCode::CredentialRevoked,
+            InvalidCredential::Spent => ProblemCode::TokenUsed,
+            InvalidCredential::Expired => ProblemCode::TokenExpired,
+            InvalidCredential::Unknown => ProblemCode::Unauthorized,
         },
         // A token that is to be spent.
-        AccessRefusal::NotGood(why) => of_token(*why),
+        AccessRefusal::TokenInvalid(why) => of_token(*why),
         AccessRefusal::OtherPurpose => ProblemCode::TokenPurpose,
         AccessRefusal::TitleTaken { .. } => ProblemCode::NameTaken,
         AccessRefusal::StillActive => ProblemCode::CredentialActive,
@@ -283,21 +330,21 @@ fn of_access(refusal: &AccessRefusal) -> ProblemCode {
 }
 
 /// Why a token is not valid.
-pub fn of_token(why: NotGood) -> ProblemCode {
+pub fn of_token(why: InvalidCredential) -> ProblemCode {
     match why {
-        NotGood::Revoked => ProblemCode::TokenRevoked,
-        NotGood::Spent => ProblemCode::TokenUsed,
-        NotGood::Expired => ProblemCode::TokenExpired,
-        NotGood::Unknown => ProblemCode::TokenUnknown,
+        InvalidCredential::Revoked => ProblemCode::TokenRevoked,
+        InvalidCredential::Spent => ProblemCode::TokenUsed,
+        InvalidCredential::Expired => ProblemCode::TokenExpired,
+        InvalidCredential::Unknown => ProblemCode::TokenUnknown,
     }
 }
 
 /// Why a certificate is not valid.
-pub fn of_certificate(why: NotGood) -> ProblemCode {
+pub fn of_certificate(why: InvalidCredential) -> ProblemCode {
     match why {
-        NotGood::Revoked => ProblemCode::CertificateRevoked,
-        NotGood::Expired => ProblemCode::CertificateExpired,
+        InvalidCredential::Revoked => ProblemCode::CertificateRevoked,
+        InvalidCredential::Expired => ProblemCode::CertificateExpired,
         // A certificate is never spent.
-        NotGood::Unknown | NotGood::Spent => ProblemCode::CertificateUnknown,
+        InvalidCredential::Unknown | InvalidCredential::Spent => ProblemCode::CertificateUnknown,
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use slapledger_core::domain::id::KeyId;
 use slapledger_core::domain::sealed::Sealed;
-use slapledger_core::keyring::{KeyRing, KeyRingFault, Unreadable};
+use slapledger_core::keyring::{KeyRing, KeyRingFault, UnreadableValue};
 use slapledger_slap_wire::instance_xml;
 
 use crate::code::ProblemCode;
@@ -93,8 +93,8 @@ pub fn open_typed_parameters(keys: &KeyRing, sealed: &Sealed) -> BTreeMap<String
 /// A text that was sealed.
 pub fn open(keys: &KeyRing, sealed: &Sealed) -> Option<String> {
     let opened = match keys.open_sealed(sealed) {
-        // As it should be: it was erased, or is not for whoever asks.
-        Err(Unreadable::Destroyed | Unreadable::Withheld) => return None,
+        // As it should be: it was erased, or is not for the caller.
+        Err(UnreadableValue::Destroyed | UnreadableValue::Withheld) => return None,
         opened => opened.map_err(|reason| reason.to_string()),
     };
     let text = opened.and_then(|bytes| String::from_utf8(bytes).map_err(|error| error.to_string()));

@@ -20,8 +20,8 @@ use tokio::time::Instant;
 use tower::Service;
 
 use super::overload::{self, Reason, take_rest};
-use super::progress::Progress;
-use super::registry::{Late, Watch};
+use super::progress::ConnectionProgress;
+use super::registry::{Overdue, Watch};
 use super::stage::Stage;
 use super::{Connections, Peer};
 
@@ -42,7 +42,7 @@ const TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nc
 
 /// What all connections of a listener share.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct ListenerShared {
     pub(super) routes: Router,
     pub(super) bounds: Connections,
 }
@@ -52,7 +52,7 @@ pub(super) struct Shared {
 pub(super) async fn converse<S>(
     stream: S,
     peer: Peer,
-    shared: Arc<Shared>,
+    shared: Arc<ListenerShared>,
     watch: Arc<Watch>,
     stage: watch::Receiver<Stage>,
 ) where
@@ -80,7 +80,7 @@ pub(super) async fn converse<S>(
             while timer.as_mut().poll(cx).is_ready() {
                 let looked = match is_cutting {
                     false => watch.late(head, idle),
-                    true if watch.is_stuck(LAST_WRITE_PATIENCE) => Err(Late::Silent),
+                    true if watch.is_stuck(LAST_WRITE_PATIENCE) => Err(Overdue::Silent),
                     true => Ok(LOOK_EVERY),
                 };
                 match looked {
@@ -99,7 +99,7 @@ pub(super) async fn converse<S>(
                 }
             }
             if now >= Stage::Closing && watch.is_idle() {
-                return Poll::Ready(Err(Late::Silent));
+                return Poll::Ready(Err(Overdue::Silent));
             }
             // Not before a request is under way: hyper would close on half a head.
             if now >= Stage::Stopping && !is_told && watch.is_busy() {
@@ -108,7 +108,7 @@ pub(super) async fn converse<S>(
                 continue;
             }
             if now == Stage::Cutting && watch.waits_for_head() {
-                return Poll::Ready(Err(Late::Stopping));
+                return Poll::Ready(Err(Overdue::Stopping));
             }
             if now == Stage::Cutting && !is_cutting {
                 is_cutting = true;
@@ -123,7 +123,7 @@ pub(super) async fn converse<S>(
             take_rest(&mut connection.into_parts().io.into_inner().stream, LAST_REST_PATIENCE).await;
         }
         Ok(Ok(())) => {}
-        Err(Late::Silent) => {
+        Err(Overdue::Silent) => {
             let mut stream = connection.into_parts().io.into_inner().stream;
             if !watch.is_stuck(Duration::ZERO) {
                 let _ = tokio::time::timeout(FAREWELL, stream.shutdown()).await;
@@ -136,7 +136,7 @@ pub(super) async fn converse<S>(
                 take_rest(&mut connection.into_parts().io.into_inner().stream, REST_PATIENCE).await;
             }
         }
-        Err(Late::Head) => {
+        Err(Overdue::Head) => {
             let mut stream = connection.into_parts().io.into_inner().stream;
             let farewell = async {
                 let _ = stream.write_all(TOO_SLOW).await;
@@ -144,7 +144,7 @@ pub(super) async fn converse<S>(
             };
             let _ = tokio::time::timeout(FAREWELL, farewell).await;
         }
-        Err(Late::Stopping) => {
+        Err(Overdue::Stopping) => {
             let stream = connection.into_parts().io.into_inner().stream;
             overload::tell(stream, Reason::Stopping, LAST_REST_PATIENCE).await;
         }
@@ -165,7 +165,7 @@ struct Closed;
 fn answer(
     request: Request<Incoming>,
     peer: &Peer,
-    shared: &Shared,
+    shared: &ListenerShared,
     watch: &Arc<Watch>,
     stage: &watch::Receiver<Stage>,
 ) -> impl Future<Output = Result<Response<Sent>, Closed>> + Send + 'static {
@@ -228,7 +228,7 @@ impl Arrival {
 /// The body of a request, which must make progress.
 struct Received {
     body: Incoming,
-    progress: Progress,
+    progress: ConnectionProgress,
     arrival: Arrival,
 }
 
@@ -236,7 +236,7 @@ impl Received {
     /// Without an arrival there is nothing to come.
     fn body(body: Incoming, arrival: Option<&Arrival>, bounds: &Connections) -> Body {
         let Some(arrival) = arrival else { return Body::empty() };
-        let progress = Progress::new(bounds.body_timeout_seconds, bounds.body_least_bytes);
+        let progress = ConnectionProgress::new(bounds.body_timeout_seconds, bounds.body_least_bytes);
         Body::new(Self { body, progress, arrival: arrival.clone() })
     }
 }
@@ -317,12 +317,12 @@ impl HttpBody for Sent {
 struct Watched<S> {
     stream: S,
     watch: Arc<Watch>,
-    sending: Progress,
+    sending: ConnectionProgress,
 }
 
 impl<S> Watched<S> {
     fn new(stream: S, watch: Arc<Watch>, bounds: &Connections) -> Self {
-        let sending = Progress::new(bounds.write_timeout_seconds, bounds.write_least_bytes);
+        let sending = ConnectionProgress::new(bounds.write_timeout_seconds, bounds.write_least_bytes);
         Self { stream, watch, sending }
     }
 

@@ -16,9 +16,9 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
-use super::connection::{REST_PATIENCE, Shared, converse};
+use super::connection::{ListenerShared, REST_PATIENCE, converse};
 use super::overload::{Overload, Reason, take_rest};
-use super::registry::{Refused, Registry, Watch};
+use super::registry::{Registry, SeatRefusal, Watch};
 use super::stage::Stage;
 use super::{Connections, Peer, tls};
 
@@ -56,7 +56,7 @@ pub async fn serve(
     let most = within_open_files(bounds.most);
     let registry = Arc::new(Registry::new(most, bounds));
     // With the state now rather than at each request.
-    let shared = Arc::new(Shared { routes: routes.with_state(()), bounds: bounds.clone() });
+    let shared = Arc::new(ListenerShared { routes: routes.with_state(()), bounds: bounds.clone() });
     let (stages, stage) = watch::channel(Stage::Serving);
     let acceptor = tls.map(TlsAcceptor::from);
     let overload = Overload::new(acceptor.clone());
@@ -141,7 +141,7 @@ async fn converse_encrypted(
     stream: TcpStream,
     address: SocketAddr,
     acceptor: &TlsAcceptor,
-    shared: Arc<Shared>,
+    shared: Arc<ListenerShared>,
     watch: Arc<Watch>,
     mut stage: watch::Receiver<Stage>,
 ) {
@@ -174,7 +174,7 @@ fn of_the_other_side(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-impl Refused {
+impl SeatRefusal {
     fn log(self, address: SocketAddr, bounds: &Connections, most: usize) {
         match self {
             Self::Full => {

@@ -10,7 +10,7 @@ use tokio::time::{Instant, Sleep};
 
 /// Counts waits and bytes; see the module.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(super) struct ConnectionProgress {
     window: Duration,
     least_bytes: u64,
     /// Bytes within this window.
@@ -22,7 +22,7 @@ pub(super) struct Progress {
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl Progress {
+impl ConnectionProgress {
     /// In every `window` of waiting, at least so many bytes.
     pub(super) fn new(window_seconds: u64, least_bytes: u64) -> Self {
         let window = Duration::from_secs(window_seconds);

@@ -1,6 +1,7 @@
 //! Which connections there are, and which of them makes place when there is no room.
 //!
-//! Invariants: a seat is given back once, by whoever drops it, also when its connection was closed for another's sake.
+//! Invariants: a seat is given back once, by the drop of its guard, also when its connection was closed for another's
+//! sake.
 //! A connection is closed for another only while it waits for a request: beginning a request and being closed
 //! exclude each other.
 
@@ -26,7 +27,7 @@ const CLOSED: u8 = 2;
 /// No byte of a head has come.
 const NO_HEAD: u64 = u64::MAX;
 
-/// What a connection is doing: written by its own task, read by whoever looks for place.
+/// What a connection is doing: written by its own task, read by anyone who looks for place.
 #[derive(Debug)]
 pub(super) struct Watch {
     began: Instant,
@@ -49,7 +50,7 @@ pub(super) struct Watch {
 
 /// Why a connection is past its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Late {
+pub(super) enum Overdue {
     /// Nothing was sent.
     Silent,
     /// A part of a head was sent.
@@ -164,7 +165,7 @@ impl Watch {
     }
 
     /// Why it is past its time, or after how long to look again.
-    pub(super) fn late(&self, head: Duration, idle: Duration) -> Result<Duration, Late> {
+    pub(super) fn late(&self, head: Duration, idle: Duration) -> Result<Duration, Overdue> {
         if self.phase.load(Ordering::Acquire) != WAITING || self.writing.load(Ordering::Relaxed) {
             return Ok(head);
         }
@@ -174,10 +175,11 @@ impl Watch {
         let passed = |since| Duration::from_millis(now.saturating_sub(since));
         if head_since != NO_HEAD {
             let since = if first { since } else { head_since };
-            return head.checked_sub(passed(since)).filter(|left| !left.is_zero()).ok_or(Late::Head);
+            return head.checked_sub(passed(since)).filter(|left| !left.is_zero()).ok_or(Overdue::Head);
         }
         let patience = if first { head } else { idle };
-        let left = patience.checked_sub(passed(since)).filter(|left| !left.is_zero()).ok_or(Late::Silent)?;
+        let left =
+            patience.checked_sub(passed(since)).filter(|left| !left.is_zero()).ok_or(Overdue::Silent)?;
         // A head may begin meanwhile; its end is not before the next look.
         Ok(left.min(head))
     }
@@ -195,7 +197,7 @@ impl Watch {
 
 /// Why there is no seat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(super) enum SeatRefusal {
     /// All connections have a request under way.
     Full,
     /// Its address has as many as it may have.
@@ -214,7 +216,7 @@ pub(super) struct Registry {
 
 #[derive(Debug, Default)]
 struct Seats {
-    slots: Vec<Option<Slot>>,
+    slots: Vec<Option<ConnectionSlot>>,
     free: Vec<usize>,
     by_address: HashMap<IpAddr, usize>,
     /// Where the last search for place ended.
@@ -222,7 +224,7 @@ struct Seats {
 }
 
 #[derive(Debug)]
-struct Slot {
+struct ConnectionSlot {
     watch: Arc<Watch>,
     address: IpAddr,
     task: Option<AbortHandle>,
@@ -244,19 +246,19 @@ impl Registry {
     }
 
     /// A seat for a connection from there; another may have been closed for it.
-    pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Result<Seat, Refused> {
+    pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Result<Seat, SeatRefusal> {
         let bounded = !self.terminators.contains(&address);
         let address = whose(address);
         let mut seats = self.seats.lock();
         let taken = seats.by_address.get(&address).copied().unwrap_or_default();
         if bounded && taken >= self.most_per_address {
-            return Err(Refused::Address);
+            return Err(SeatRefusal::Address);
         }
         if seats.taken() >= self.most && !seats.make_place(self.now()) {
-            return Err(Refused::Full);
+            return Err(SeatRefusal::Full);
         }
         let watch = Arc::new(Watch::new(self.began));
-        let index = seats.take(Slot { watch: Arc::clone(&watch), address, task: None });
+        let index = seats.take(ConnectionSlot { watch: Arc::clone(&watch), address, task: None });
         Ok(Seat { registry: Arc::clone(self), index, watch })
     }
 
@@ -293,7 +295,7 @@ impl Drop for Seat {
     }
 }
 
-fn holds(slot: Option<&Slot>, watch: &Arc<Watch>) -> bool {
+fn holds(slot: Option<&ConnectionSlot>, watch: &Arc<Watch>) -> bool {
     slot.is_some_and(|slot| Arc::ptr_eq(&slot.watch, watch))
 }
 
@@ -302,7 +304,7 @@ impl Seats {
         self.slots.len() - self.free.len()
     }
 
-    fn take(&mut self, slot: Slot) -> usize {
+    fn take(&mut self, slot: ConnectionSlot) -> usize {
         *self.by_address.entry(slot.address).or_default() += 1;
         if let Some(index) = self.free.pop() {
             self.slots[index] = Some(slot);
@@ -312,7 +314,7 @@ impl Seats {
         self.slots.len() - 1
     }
 
-    fn give_back(&mut self, index: usize) -> Option<Slot> {
+    fn give_back(&mut self, index: usize) -> Option<ConnectionSlot> {
         let slot = self.slots[index].take()?;
         self.free.push(index);
         if let Some(count) = self.by_address.get_mut(&slot.address) {
@@ -356,7 +358,7 @@ impl Seats {
     }
 }
 
-/// Whose an address is: in IPv6 whoever has one has all of its /64.
+/// Whose an address is: in IPv6 anyone who has one has all of its /64.
 fn whose(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),

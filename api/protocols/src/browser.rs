@@ -1,21 +1,22 @@
 //! What a web browser on the same machine must not be made to do by a page of somebody else.
 //!
-//! A master on loopback knows no sign-in, and a browser shows a certificate to whatever page asks: whoever reaches it may
-//! use it. A page can post a form to any address, so a request that writes, or is handed a secret, and says that it comes
-//! from another page is refused. A page can also give its own host name the address of this machine (DNS rebinding), so a
-//! request must name us by an address, as `localhost` or by a name that was configured. Clients that are no browsers send no
+//! A master on loopback knows no sign-in, and a browser shows a certificate to whatever page asks: anyone who reaches
+//! it may use it. A page can post a form to any address, so a request that writes, or is handed a secret, and says that
+//! it comes from another page is refused. A page can also give its own host name the address of this machine (DNS
+//! rebinding), so a request must name us by an address, as `localhost` or by a name that was configured. Clients that
+//! are no browsers send no
 //! `Origin`, and the address they were given as `Host`.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use slapledger_kit::code::ProblemCode;
 use slapledger_kit::forms;
+use slapledger_kit::layer::Next;
 use slapledger_kit::problem::Problem;
 use slapledger_kit::representation::Representation;
 use slapledger_net::Peer;
@@ -31,11 +32,12 @@ const GIVES_SECRETS: [&str; 2] =
     ["/hateoas/computer_module/Base_getComputerToken", "/getComputerPartitionCertificate"];
 
 /// Around everything.
-pub(crate) async fn guard(State(gateway): State<Arc<Gateway>>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn guard(gateway: Arc<Gateway>, mut request: Request, next: Next) -> Response {
     if let Err(problem) = well_formed(&request) {
         return problem.into_response();
     }
-    // The host that a request names in its address is the one that is meant (RFC 9112, section 3.2.2), for all who look.
+    // The host that a request names in its address is the one that is meant (RFC 9112, section 3.2.2), for all who
+    // look.
     if let Some(authority) = request.uri().authority()
         && let Ok(host) = authority.as_str().parse()
     {
@@ -51,7 +53,7 @@ pub(crate) async fn guard(State(gateway): State<Arc<Gateway>>, mut request: Requ
     }
 }
 
-/// What no client of HTTP may leave out or say twice: whoever stands between might see another request in it.
+/// What no client of HTTP may leave out or say twice: anyone who stands between might see another request in it.
 fn well_formed(request: &Request) -> Result<(), Problem> {
     let headers = request.headers();
     // What does not come from a connection (a test) is no message of HTTP/1.1.

@@ -11,10 +11,12 @@ mod limits;
 mod matrix;
 pub mod multimaster;
 pub mod operations;
+mod pages;
 pub mod rest;
 pub mod router;
 mod rpc;
 mod slap;
+mod streams;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

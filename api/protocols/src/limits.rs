@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
-use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use slapledger_kit::answer::SEQUENCE;
 use slapledger_kit::code::ProblemCode;
-use slapledger_kit::collect::{MostBody, collect};
+use slapledger_kit::collect::{MostBody, collect, told_length};
 use slapledger_kit::forms;
+use slapledger_kit::layer::{FunctionLayer, Next};
 use slapledger_kit::problem::Problem;
 use slapledger_kit::representation::Representation;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
@@ -44,6 +44,9 @@ const REVOCATIONS_AT_A_TIME: usize = 16;
 /// The longest body of one: as many as there are connections may be read at a time.
 const REVOCATION_BYTES: usize = 4 * 1024;
 
+/// How many requests are under way whose bodies are longer than `requests.most_body_bytes`, as they carry parameters.
+const LONG_AT_A_TIME: usize = 4;
+
 /// The bounds that all requests share.
 #[derive(Clone)]
 pub(crate) struct Bounds {
@@ -51,6 +54,7 @@ pub(crate) struct Bounds {
     requests: Arc<Semaphore>,
     shares: Arc<ConcurrencyLimits>,
     revocations: Arc<Semaphore>,
+    long_bodies: Arc<Semaphore>,
     /// How long one may take, its body included.
     patience: Duration,
 }
@@ -61,7 +65,9 @@ impl Bounds {
         let (one, all) = (gateway.limits.most_at_a_time_of_one, gateway.limits.most_at_a_time);
         let shares = Arc::new(ConcurrencyLimits::new(one, all));
         let revocations = Arc::new(Semaphore::new(REVOCATIONS_AT_A_TIME));
-        Self { gateway: Arc::clone(gateway), requests, shares, revocations, patience: REQUEST_PATIENCE }
+        let long_bodies = Arc::new(Semaphore::new(LONG_AT_A_TIME));
+        let (gateway, patience) = (Arc::clone(gateway), REQUEST_PATIENCE);
+        Self { gateway, requests, shares, revocations, long_bodies, patience }
     }
 
     /// The same for what may take as long as reading the whole log.
@@ -74,7 +80,7 @@ impl Bounds {
         let most = self.gateway.limits.most_body_bytes;
         only_known_methods(routes)
             .layer(DefaultBodyLimit::max(most))
-            .layer(middleware::from_fn_with_state(self, guard))
+            .layer(FunctionLayer::new(Arc::new(self), guard))
     }
 }
 
@@ -83,14 +89,22 @@ type Permits = Vec<OwnedSemaphorePermit>;
 
 impl Bounds {
     /// When there is room for a request, also in the share of whoever sent it.
-    async fn admit(&self, request: Request) -> Result<(Permits, Request), Problem> {
+    async fn admit(&self, mut request: Request) -> Result<(Permits, Request), Problem> {
         // First of their own: whoever waits for that takes no room from others.
         let mut rooms = self.shares.of(&self.gateway.engine, &request);
+        let (most, told) = (self.gateway.limits.most_body_bytes, told_length(request.headers()));
+        // Chunks that nobody announced take no more memory than others.
+        let any = Some(usize::MAX).filter(|_| told.is_some_and(|told| told > most as u64));
+        if any.is_some() {
+            rooms.push(Arc::clone(&self.long_bodies));
+        }
         rooms.push(Arc::clone(&self.requests));
-        Ok((take(rooms).await?, request))
+        let permits = take(rooms).await?;
+        request.extensions_mut().insert(MostBody { bytes: most, with_parameters: any.unwrap_or(most) });
+        Ok((permits, request))
     }
 
-    /// What ends a credential takes no room of its sender's: whoever stole one must not keep them from ending it, by
+    /// What ends a credential takes no room of its sender's: a thief must not keep them from ending it, by
     /// filling all that is theirs. So its body, which is short, is read before it takes any.
     async fn admit_revocation(&self, request: Request) -> Result<(Permits, Request), Problem> {
         let (parts, body) = request.into_parts();
@@ -105,9 +119,21 @@ impl Bounds {
 
 /// Waits for room in all of these, one after the other.
 async fn take(rooms: Vec<Arc<Semaphore>>) -> Result<Permits, Problem> {
+    let mut permits = Vec::with_capacity(rooms.len());
+    let mut rooms = rooms.into_iter();
+    // Most often there is room, and no timer is needed. Others who wait go first: a permit that is returned is theirs.
+    let mut full = None;
+    for room in rooms.by_ref() {
+        if let Ok(permit) = Arc::clone(&room).try_acquire_owned() {
+            permits.push(permit);
+        } else {
+            full = Some(room);
+            break;
+        }
+    }
+    let Some(full) = full else { return Ok(permits) };
     let all = async {
-        let mut permits = Vec::with_capacity(rooms.len());
-        for room in rooms {
+        for room in std::iter::once(full).chain(rooms) {
             permits.push(room.acquire_owned().await?);
         }
         Ok::<_, AcquireError>(permits)
@@ -131,11 +157,10 @@ pub(crate) fn only_known_methods(routes: Router<Arc<Gateway>>) -> Router<Arc<Gat
     routes.method_not_allowed_fallback(no_method)
 }
 
-async fn guard(State(bounds): State<Bounds>, mut request: Request, next: Next) -> Response {
+async fn guard(bounds: Arc<Bounds>, request: Request, next: Next) -> Response {
     let named = request.uri().path().starts_with("/v1/");
-    request.extensions_mut().insert(MostBody(bounds.gateway.limits.most_body_bytes));
     let admitted = if is_revocation(&request) {
-        bounds.admit_revocation(request).await
+        Box::pin(bounds.admit_revocation(request)).await
     } else {
         bounds.admit(request).await
     };
@@ -159,13 +184,19 @@ async fn guard(State(bounds): State<Bounds>, mut request: Request, next: Next) -
     response
 }
 
+/// Marks the answer where there is no route.
+#[derive(Clone, Copy)]
+pub(crate) struct NoRoute;
+
 /// Where there is no route.
 pub(crate) async fn no_route(headers: HeaderMap, uri: Uri) -> Response {
     let problem = Problem::not_found(format!("there is nothing at {}", uri.path())).into_response();
-    match Representation::accepted(&headers) {
+    let mut response = match Representation::accepted(&headers) {
         Ok(Representation::Xml) => forms::problem_in_xml(problem).await,
         Ok(Representation::Json) | Err(_) => problem,
-    }
+    };
+    response.extensions_mut().insert(NoRoute);
+    response
 }
 
 async fn no_method(method: Method, uri: Uri) -> Problem {

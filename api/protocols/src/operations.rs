@@ -1,23 +1,24 @@
-//! The listener for whoever runs the program: health and readiness, on an address of its own.
+//! The listener for operators: health and readiness, on an address of its own.
 //!
 //! Invariants: it shares nothing with the main listener but what it tells: a thread, a runtime and connections of its
-//! own, so that neither the connections, nor the requests, nor the blocking work of others keep it from answering. What it
-//! answers is in memory. It is plain HTTP without sign-in, so that it is on loopback unless somebody says otherwise; it
-//! shows what `/healthz` shows to everybody, and changes nothing.
+//! own, so that neither the connections, nor the requests, nor the blocking work of others keep it from answering. What
+//! it answers is in memory. It is plain HTTP without sign-in, so that it is on loopback unless somebody says otherwise;
+//! it shows what `/healthz` shows to everybody, and changes nothing.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread;
 
 use anyhow::{Context, ensure};
+use axum::Router;
 use axum::extract::State;
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Router, middleware};
 use slapledger_engine::Engine;
 use slapledger_kit::code::ProblemCode;
 use slapledger_kit::forms::in_json;
+use slapledger_kit::layer::FunctionLayer;
 use slapledger_kit::problem::Problem;
 use slapledger_net::{self as net, Connections};
 use tokio::sync::oneshot;
@@ -105,7 +106,7 @@ fn routes(engine: Arc<Engine>) -> Router {
     Router::new()
         .route("/healthz", get(async |State(engine): State<Arc<Engine>>| health_of(&engine)))
         .route("/readyz", get(async |State(engine): State<Arc<Engine>>| readiness_of(&engine)))
-        .layer(middleware::from_fn(in_json))
+        .layer(FunctionLayer::new((), in_json))
         .method_not_allowed_fallback(no_method)
         .fallback(no_route)
         .with_state(engine)

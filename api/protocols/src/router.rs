@@ -5,31 +5,37 @@
 
 use std::sync::Arc;
 
-use axum::{Router, middleware};
+use axum::Router;
 use slapledger_kit::forms::{in_json, negotiate};
+use slapledger_kit::layer::FunctionLayer;
 
 use super::access::{self, Gateway};
 use super::limits::{self, Bounds};
 use super::rest::routes::{self as rest, RestRoutes};
-use super::{browser, hateoas, rpc, slap};
+use super::{browser, hateoas, pages, rpc, slap};
 
 /// All routes.
 pub fn router(gateway: Arc<Gateway>) -> Router {
-    let RestRoutes { usual, slow, downloads, always } = rest::routes();
+    let RestRoutes { usual, slow, downloads, streams, always, paths } = rest::routes();
+    let ui = pages::routes();
+    let known: Vec<&str> = paths.into_iter().chain(ui.rules().iter().map(|(path, _)| *path)).collect();
     let bounds = Bounds::new(&gateway);
-    let negotiated = |routes| limits::only_known_methods(routes).layer(middleware::from_fn(negotiate));
-    let in_json = |routes| limits::only_known_methods(routes).layer(middleware::from_fn(in_json));
+    let negotiated = |routes| limits::only_known_methods(routes).layer(FunctionLayer::new((), negotiate));
+    let in_json = |routes| limits::only_known_methods(routes).layer(FunctionLayer::new((), in_json));
     let usual = negotiated(usual)
         .merge(slap::routes().into_router())
         .merge(rpc::routes().into_router())
         .merge(hateoas::routes().into_router())
+        .merge(in_json(ui.into_router()))
+        .merge(in_json(streams))
         .fallback(limits::no_route);
     let slow = bounds.for_slow().around(negotiated(slow));
     let downloads = bounds.for_slow().around(in_json(downloads));
     let routes = bounds.around(usual).merge(slow).merge(downloads).merge(in_json(always));
-    let known = middleware::from_fn_with_state(Arc::clone(&gateway), access::authenticate);
-    let guard = middleware::from_fn_with_state(Arc::clone(&gateway), browser::guard);
-    routes.layer(known).layer(guard).with_state(gateway)
+    let authenticated = FunctionLayer::new(Arc::clone(&gateway), access::authenticate);
+    let guard = FunctionLayer::new(Arc::clone(&gateway), browser::guard);
+    let routes = routes.layer(authenticated).layer(guard).with_state(Arc::clone(&gateway));
+    pages::around(routes, gateway, &known)
 }
 
 /// All routes there are, each with its rule. Of those whose form others have described the method is not said.
@@ -40,7 +46,7 @@ pub(crate) fn rules() -> Vec<(String, &'static slapledger_usecases::policy::Poli
         let (method, path) = operation.place();
         (format!("{method} {path}"), operation.policy())
     });
-    let guarded = [slap::routes(), rpc::routes(), hateoas::routes()];
+    let guarded = [slap::routes(), rpc::routes(), hateoas::routes(), pages::routes()];
     let theirs = guarded.iter().flat_map(access::Guarded::rules);
     ours.chain(theirs.map(|(path, policy)| (format!("* {path}"), *policy))).collect()
 }

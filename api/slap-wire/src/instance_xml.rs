@@ -1,8 +1,8 @@
-//! Parameters as SLAP stores them: `<instance><parameter id="k">v</parameter></instance>`, and Python's `str()`, through
-//! which every value goes on its way there.
+//! Parameters as SLAP stores them: `<instance><parameter id="k">v</parameter></instance>`, and Python's `str()`,
+//! through which every value goes on its way there.
 //!
-//! Invariants: [`write`] gives the bytes of `slapos.util.dict2xml`; [`read`] what `xml2dict` reads. An empty text is read
-//! as `None` by Python clients; here it stays the empty text, and whoever marshals it writes `None`.
+//! Invariants: [`write`] gives the bytes of `slapos.util.dict2xml`; [`read`] what `xml2dict` reads. An empty text is
+//! read as `None` by Python clients; here it stays the empty text, and anyone who marshals it writes `None`.
 //!
 //! Not here: the JSON that a lone parameter `_` may hold; it is a text like any other.
 
@@ -109,8 +109,8 @@ pub fn write_typed(
     Ok(out)
 }
 
-/// The parameters of an instance XML; the texts of an id that comes again are joined with a space. An empty document has
-/// none.
+/// The parameters of an instance XML; the texts of an id that comes again are joined with a space. An empty document
+/// has none.
 pub fn read(text: &str) -> Result<BTreeMap<String, String>, InstanceXmlError> {
     let mut parameters: BTreeMap<String, String> = BTreeMap::new();
     if text.is_empty() {
@@ -162,7 +162,8 @@ pub fn python_str(value: &Value) -> String {
     }
 }
 
-/// Python's `repr()`. An object, whose `repr` has an address in Python, is `Object('module', 'class', arguments, state)`.
+/// Python's `repr()`. An object, whose `repr` has an address in Python, is `Object('module', 'class', arguments,
+/// state)`.
 pub fn python_repr(value: &Value) -> String {
     let mut out = String::new();
     repr(value, &mut out);

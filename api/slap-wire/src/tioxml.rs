@@ -11,7 +11,7 @@ mod quantity;
 
 pub use date::{DateError, Stamp, parse_date};
 pub use quantity::{
-    QUANTITY_FRACTION_DIGITS, QUANTITY_INTEGER_DIGITS, Quantity, QuantityError, parse_quantity,
+    QUANTITY_FRACTION_DIGITS, QUANTITY_INTEGER_DIGITS, QuantityError, TioQuantity, parse_quantity,
 };
 
 use super::xml::{self, Element, XmlError};
@@ -20,12 +20,12 @@ use super::xml::{self, Element, XmlError};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// At least one.
-    pub transactions: Vec<Transaction>,
+    pub transactions: Vec<TioTransaction>,
 }
 
 /// The usage of a period.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Transaction {
+pub struct TioTransaction {
     /// The attribute `type`, such as `Sale Packing List`.
     pub kind: String,
     /// `title`.
@@ -104,16 +104,16 @@ pub fn parse(bytes: &[u8]) -> Result<Report, ReportError> {
         return Err(invalid(&root, "the root must be journal"));
     }
     check_attributes(&root, false)?;
-    let mut content = Sequence::of(&root)?;
+    let mut content = XmlSequence::of(&root)?;
     let transactions = content.some("transaction", transaction)?;
     content.end()?;
     Ok(Report { transactions })
 }
 
-fn transaction(element: &Element<'_>) -> Result<Transaction, ReportError> {
+fn transaction(element: &Element<'_>) -> Result<TioTransaction, ReportError> {
     let kind = check_attributes(element, true)?;
-    let mut content = Sequence::of(element)?;
-    let transaction = Transaction {
+    let mut content = XmlSequence::of(element)?;
+    let transaction = TioTransaction {
         kind,
         title: content.optional("title", string)?,
         start_date: content.one("start_date", string)?,
@@ -131,7 +131,7 @@ fn transaction(element: &Element<'_>) -> Result<Transaction, ReportError> {
 
 fn arrow(element: &Element<'_>) -> Result<Arrow, ReportError> {
     let kind = check_attributes(element, true)?;
-    let mut content = Sequence::of(element)?;
+    let mut content = XmlSequence::of(element)?;
     let arrow = Arrow {
         kind,
         source: content.optional("source", string)?,
@@ -143,7 +143,7 @@ fn arrow(element: &Element<'_>) -> Result<Arrow, ReportError> {
 
 fn movement(element: &Element<'_>) -> Result<Movement, ReportError> {
     check_attributes(element, false)?;
-    let mut content = Sequence::of(element)?;
+    let mut content = XmlSequence::of(element)?;
     let movement = Movement {
         resource: content.one("resource", string)?,
         title: content.optional("title", string)?,
@@ -191,12 +191,12 @@ fn check_attributes(element: &Element<'_>, has_type: bool) -> Result<String, Rep
 }
 
 /// The content of an element as an `xs:sequence`, consumed from its start.
-struct Sequence<'t, 'a> {
+struct XmlSequence<'t, 'a> {
     parent: &'t Element<'a>,
     rest: std::iter::Peekable<std::vec::IntoIter<&'t Element<'a>>>,
 }
 
-impl<'t, 'a> Sequence<'t, 'a> {
+impl<'t, 'a> XmlSequence<'t, 'a> {
     fn of(parent: &'t Element<'a>) -> Result<Self, ReportError> {
         let elements =
             parent.elements().ok_or_else(|| invalid(parent, "must have no text between its elements"))?;

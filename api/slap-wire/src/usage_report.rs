@@ -18,11 +18,11 @@ use sha2::{Digest, Sha256};
 use slapledger_core::domain::quantity::Quantity;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::domain::usage::{
-    NoInstant, Revision, Told, Unmeterable, Unreadable, UsageId, UsageReport,
+    NoInstant, ReportedInstant, Revision, Unmeterable, UnreadableInstant, UsageId, UsageReport, VoidRequest,
 };
 
 use super::tioxml::{
-    self, DateError, Movement, QuantityError, Report, ReportError, Stamp, Transaction, parse_date,
+    self, DateError, Movement, QuantityError, Report, ReportError, Stamp, TioTransaction, parse_date,
     parse_quantity,
 };
 
@@ -33,16 +33,59 @@ const TEXT_BYTES: usize = 1000;
 /// How much of a text that is no date is kept, in bytes.
 const DATE_BYTES: usize = 255;
 
-/// The usage in the report that a node sent; `zone` is where dates without an offset belong.
-pub fn read(sent: &[u8], zone: Tz) -> Result<Vec<UsageReport>, ReportError> {
-    Ok(reports(&tioxml::parse(sent)?, sent, zone))
+/// The category of a transaction that voids movements instead of reporting them.
+const VOID: &str = "void";
+
+/// What a document says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReadReport {
+    /// Usage, a report for each movement.
+    pub reports: Vec<UsageReport>,
+    /// Movements that are void.
+    pub voids: Vec<VoidRequest>,
+    /// Their identities.
+    pub void_names: Vec<UsageId>,
+}
+
+/// What is in the report that a node sent; `zone` is where dates without an offset belong.
+pub fn read(sent: &[u8], zone: Tz) -> Result<ReadReport, ReportError> {
+    let report = tioxml::parse(sent)?;
+    let voids = voids(&report);
+    let void_names = voids.iter().map(|request| request.voids.clone()).collect();
+    Ok(ReadReport { reports: reports(&report, sent, zone), voids, void_names })
+}
+
+fn is_void(transaction: &TioTransaction) -> bool {
+    transaction.categories.iter().any(|category| category.trim() == VOID)
+}
+
+/// The movements that a document voids. In a transaction with a start they are those of the daily report of the same
+/// reference. In one without, which has no reference of its own, each movement names the id of a usage event.
+fn voids(report: &Report) -> Vec<VoidRequest> {
+    let mut names = MovementNames::of(&[]);
+    let mut voids = Vec::new();
+    for transaction in report.transactions.iter().filter(|transaction| is_void(transaction)) {
+        let title = transaction.title.as_deref().map(str::trim).filter(|title| !title.is_empty());
+        let reason = kept(title.unwrap_or("voided by its sender"), TEXT_BYTES);
+        for movement in &transaction.movements {
+            let voids_id = if transaction.start_date.trim().is_empty() {
+                UsageId::new(&kept(subject(movement), ID_BYTES)).ok()
+            } else {
+                Some(names.daily(transaction, movement))
+            };
+            // A name that could be that of no event stands for itself: nothing is known by it.
+            let voids_id = voids_id.unwrap_or_else(|| UsageId::Text("(no id)".into()));
+            voids.push(VoidRequest { id: None, voids: voids_id, reason: reason.clone() });
+        }
+    }
+    voids
 }
 
 /// The usage in a report. `document` is what it was read from, `zone` where dates without an offset belong.
 fn reports(report: &Report, document: &[u8], zone: Tz) -> Vec<UsageReport> {
-    let mut names = Names::of(document);
+    let mut names = MovementNames::of(document);
     let mut reports = Vec::new();
-    for transaction in &report.transactions {
+    for transaction in report.transactions.iter().filter(|transaction| !is_void(transaction)) {
         let start = parse_date(&transaction.start_date, zone);
         let stop = parse_date(&transaction.stop_date, zone);
         for movement in &transaction.movements {
@@ -55,7 +98,7 @@ fn reports(report: &Report, document: &[u8], zone: Tz) -> Vec<UsageReport> {
                 id,
                 revision,
                 subject: kept(subject(movement), TEXT_BYTES),
-                resource: kept(movement.resource.trim(), TEXT_BYTES),
+                resource: kept(movement.resource.trim(), TEXT_BYTES).into(),
                 quantity: (kept(movement.quantity.trim(), TEXT_BYTES), quantity(&movement.quantity)),
                 start: instant(&transaction.start_date, &start, |stamp| stamp.micros),
                 stop: instant(&transaction.stop_date, &stop, Stamp::inclusive_stop),
@@ -81,7 +124,11 @@ fn quantity(text: &str) -> Result<Quantity, Unmeterable> {
 }
 
 /// The instant of a date that was read, or the text of one that could not be.
-fn instant(text: &str, date: &Result<Option<Stamp>, DateError>, micros: impl Fn(Stamp) -> i64) -> Told {
+fn instant(
+    text: &str,
+    date: &Result<Option<Stamp>, DateError>,
+    micros: impl Fn(Stamp) -> i64,
+) -> ReportedInstant {
     match date {
         Ok(None) => Ok(None),
         Ok(Some(stamp)) => {
@@ -92,8 +139,8 @@ fn instant(text: &str, date: &Result<Option<Stamp>, DateError>, micros: impl Fn(
     }
 }
 
-fn unreadable(text: &str, why: NoInstant) -> Unreadable {
-    Unreadable { text: kept(text.trim(), DATE_BYTES), why }
+fn unreadable(text: &str, why: NoInstant) -> UnreadableInstant {
+    UnreadableInstant { text: kept(text.trim(), DATE_BYTES), why }
 }
 
 /// As much of a text as is kept: one that is longer is no name of anything, and must not keep the rest of the report
@@ -108,7 +155,7 @@ fn kept(text: &str, most: usize) -> Box<str> {
 }
 
 /// Gives the movements of one document their identities.
-struct Names<'a> {
+struct MovementNames<'a> {
     document: String,
     /// Of all movements, whatever their transaction.
     index: usize,
@@ -116,7 +163,7 @@ struct Names<'a> {
     seen: HashMap<[&'a str; 3], usize>,
 }
 
-impl<'a> Names<'a> {
+impl<'a> MovementNames<'a> {
     fn of(document: &[u8]) -> Self {
         Self { document: hex(&Sha256::digest(document)[..16]), index: 0, seen: HashMap::new() }
     }
@@ -125,7 +172,7 @@ impl<'a> Names<'a> {
         UsageId::Text(format!("report/{}/{}", self.document, self.index).into())
     }
 
-    fn daily(&mut self, transaction: &'a Transaction, movement: &'a Movement) -> UsageId {
+    fn daily(&mut self, transaction: &'a TioTransaction, movement: &'a Movement) -> UsageId {
         let parts = [transaction.reference.trim(), movement.resource.trim(), subject(movement)];
         let count = self.seen.entry(parts).or_default();
         let ordinal = *count;
@@ -206,6 +253,28 @@ mod tests {
             )
         });
         format!("{head}{}{tail}", movements.collect::<String>())
+    }
+
+    #[test]
+    fn a_void_transaction_names_the_movements_of_a_daily_report() {
+        let sent = daily(&[("cpu", "slappart0", "1"), ("cpu", "slappart0", "2")]);
+        let reported: Vec<UsageId> = read(&sent, Tz::UTC).into_iter().map(|report| report.id).collect();
+        let void = sent.replace("<category />", "<category>void</category>");
+        let read = super::read(void.as_bytes(), Tz::UTC).unwrap();
+        assert_eq!(read.reports, []);
+        assert_eq!(read.void_names, reported);
+        assert_eq!(&*read.voids[0].reason, "Eco Information for COMP-1");
+        assert_eq!(read.voids.iter().map(|void| void.voids.clone()).collect::<Vec<_>>(), reported);
+    }
+
+    #[test]
+    fn a_void_transaction_without_a_start_names_ids() {
+        let id = name(&one(AGGREGATED)).to_owned();
+        let void = AGGREGATED
+            .replace("<category></category>", "<category>void</category>")
+            .replace("<reference>slappart0</reference>", &format!("<reference>{id}</reference>"));
+        let read = super::read(void.as_bytes(), Tz::UTC).unwrap();
+        assert_eq!(read.void_names, [UsageId::new(&id).unwrap()]);
     }
 
     #[test]
@@ -310,10 +379,10 @@ mod tests {
             let report = one(&document);
             (report.start, report.stop, report.revision)
         };
-        let start: Told = Ok(Some(at("2026-11-22T00:00:00Z")));
-        let stop: Told = Ok(Some(at("2026-11-22T12:30:00Z")));
-        let no_date = |text: &str| -> Told { Err(Unreadable::malformed(text)) };
-        let check = |texts: (&str, &str), expected: (&Told, &Told, Revision)| {
+        let start: ReportedInstant = Ok(Some(at("2026-11-22T00:00:00Z")));
+        let stop: ReportedInstant = Ok(Some(at("2026-11-22T12:30:00Z")));
+        let no_date = |text: &str| -> ReportedInstant { Err(UnreadableInstant::malformed(text)) };
+        let check = |texts: (&str, &str), expected: (&ReportedInstant, &ReportedInstant, Revision)| {
             let (start, stop, revision) = dates(texts.0, texts.1);
             assert_eq!((&start, &stop, revision), expected, "{texts:?}");
         };

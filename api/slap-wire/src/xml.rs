@@ -13,7 +13,7 @@ use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
 /// The longest document that is read, in bytes.
-pub const MAX_BYTES: usize = 32 * 1024 * 1024;
+pub const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// How deep elements may be nested, the root counted.
 pub const MAX_DEPTH: usize = 64;
 /// How many elements and texts a document may have.
@@ -123,14 +123,14 @@ pub struct Element<'a> {
     /// Its attributes, in their order.
     pub attributes: Vec<(String, String)>,
     /// What stands in it.
-    pub content: Vec<Node<'a>>,
+    pub content: Vec<XmlNode<'a>>,
     /// The line of its start tag.
     pub line: usize,
 }
 
 /// What stands in an element.
 #[derive(Debug)]
-pub enum Node<'a> {
+pub enum XmlNode<'a> {
     /// Another element.
     Element(Element<'a>),
     /// A text.
@@ -148,9 +148,9 @@ impl<'a> Element<'a> {
         let mut elements = Vec::with_capacity(self.content.len());
         for node in &self.content {
             match node {
-                Node::Element(element) => elements.push(element),
-                Node::Text(text) if text.chars().all(is_xml_space) => {}
-                Node::Text(_) => return None,
+                XmlNode::Element(element) => elements.push(element),
+                XmlNode::Text(text) if text.chars().all(is_xml_space) => {}
+                XmlNode::Text(_) => return None,
             }
         }
         Some(elements)
@@ -160,7 +160,7 @@ impl<'a> Element<'a> {
     pub fn text(&self) -> Option<&str> {
         match self.content.as_slice() {
             [] => Some(""),
-            [Node::Text(text)] => Some(text),
+            [XmlNode::Text(text)] => Some(text),
             _ => None,
         }
     }
@@ -220,7 +220,7 @@ pub fn parse(text: &str) -> Result<Element<'_>, XmlError> {
     }
     let mut reader = Reader::from_str(text);
     reader.config_mut().check_comments = true;
-    let mut tree = Tree { open: Vec::new(), root: None, nodes: 0, line: 1 };
+    let mut tree = XmlTree { open: Vec::new(), root: None, nodes: 0, line: 1 };
     let (mut counted, mut typed) = (0, false);
     loop {
         let start = usize::try_from(reader.buffer_position()).unwrap_or(text.len());
@@ -284,14 +284,14 @@ pub fn parse(text: &str) -> Result<Element<'_>, XmlError> {
     tree.root.ok_or_else(|| malformed(tree.line, "no root element"))
 }
 
-struct Tree<'a> {
+struct XmlTree<'a> {
     open: Vec<Element<'a>>,
     root: Option<Element<'a>>,
     nodes: usize,
     line: usize,
 }
 
-impl<'a> Tree<'a> {
+impl<'a> XmlTree<'a> {
     fn open(&mut self, tag: &BytesStart<'_>, text: &'a str, start: usize) -> Result<(), XmlError> {
         let line = self.line;
         if self.root.is_some() {
@@ -328,7 +328,7 @@ impl<'a> Tree<'a> {
     fn close(&mut self) {
         let Some(element) = self.open.pop() else { return };
         match self.open.last_mut() {
-            Some(parent) => parent.content.push(Node::Element(element)),
+            Some(parent) => parent.content.push(XmlNode::Element(element)),
             None => self.root = Some(element),
         }
     }
@@ -341,12 +341,12 @@ impl<'a> Tree<'a> {
             }
             return Err(malformed(line, "text outside the root element"));
         };
-        if let Some(Node::Text(before)) = parent.content.last_mut() {
+        if let Some(XmlNode::Text(before)) = parent.content.last_mut() {
             before.push_str(text);
             return Ok(());
         }
         if !text.is_empty() {
-            parent.content.push(Node::Text(text.to_owned()));
+            parent.content.push(XmlNode::Text(text.to_owned()));
             self.count()?;
         }
         Ok(())
@@ -491,7 +491,7 @@ mod tests {
         check(" <?xml version='1.0'?><a/>", "not at the start");
         check(&"<a>".repeat(65), "deeper");
         check(&format!("<a>{}</a>", "<b/>".repeat(MAX_NODES)), "more than 500000");
-        check(&" ".repeat(MAX_BYTES + 1), "33554433 bytes");
+        check(&" ".repeat(MAX_BYTES + 1), "67108865 bytes");
         let names: Vec<String> = (0..33).map(|number| format!("a{number}=''")).collect();
         check(&format!("<a {}/>", names.join(" ")), "more than 32 attributes");
     }

@@ -15,19 +15,21 @@ use slapledger_engine::clock::SystemClock;
 use slapledger_engine::{PROGRAM, folder};
 
 use self::download::ServerSource;
-use super::{Source, progress};
+use super::{ReadSource, progress};
 
 #[derive(Args)]
 pub(super) struct Backup {
-    /// The folder of the backup: a new one, or one with an earlier backup
+    /// Folder of the backup: a new or an earlier one
     #[arg(value_name = "DEST")]
     destination: PathBuf,
     #[command(flatten)]
-    source: Source,
-    /// Also copy keys and certificates; DEST must have mode 0700. Without it, keys that DEST already has are kept
+    source: ReadSource,
+    /// Also copy keys and certificates; DEST needs mode 0700
+    ///
+    /// Without it, keys that DEST already has are kept.
     #[arg(long)]
     with_keys: bool,
-    /// Hard-link sealed epochs instead of copying them, if DEST is on the same file system
+    /// Hard-link sealed epochs, on the same file system
     #[arg(long)]
     link: bool,
     /// Print JSON

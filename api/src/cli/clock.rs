@@ -1,13 +1,13 @@
 //! `slapledger clock`: whether the clock of a master can be believed, and that an operator says so.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use slapledger_client::invoices::{print_json, text_of};
-use slapledger_client::options::{Client, QueryOptions};
+use slapledger_client::options::{Client, QueryOptions, UnusedFolder};
 use slapledger_client::print::say;
 use slapledger_client::table::pair_lines;
 use slapledger_core::domain::event::Mode;
@@ -22,7 +22,7 @@ use super::{log, progress};
 
 #[derive(Subcommand)]
 pub(super) enum ClockCommand {
-    /// Show the clock of a server, and what is wrong with it
+    /// Show the clock of a server and its faults
     Show(QueryOptions),
     /// Confirm the time that the clock shows
     ///
@@ -34,15 +34,11 @@ pub(super) enum ClockCommand {
 
 #[derive(Args)]
 pub(super) struct Confirm {
-    /// What time it is; the server refuses a time more than a minute from its own. Default: the clock of this machine
+    /// The time now. Default: the clock of this machine
     #[arg(long, value_name = "INSTANT")]
     now: Option<String>,
-    /// Confirm it in this folder; no server may be using it
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-    /// With --data: the file of the master key. Default: beside the key ring
-    #[arg(long, value_name = "FILE", env = "SLAPLEDGER_MASTER_KEY_FILE")]
-    master_key: Option<PathBuf>,
+    #[command(flatten)]
+    folder: UnusedFolder,
     #[command(flatten)]
     client: Client,
     /// Print JSON
@@ -55,12 +51,12 @@ pub(super) fn run(asked: &ClockCommand) -> anyhow::Result<()> {
         ClockCommand::Show(shown) => print(&shown.client.server()?.get("/v1/clock", &[])?, shown.json),
         ClockCommand::Confirm(asked) => {
             let now = stated(asked.now.as_deref())?;
-            let Some(data) = &asked.data else {
+            let Some(data) = &asked.folder.data else {
                 let server = asked.client.server()?;
                 let body = json!({"now": now.to_string()});
                 return print(&server.post_json("/v1/clock/confirm", &body)?, asked.json);
             };
-            confirm_in_folder(data, asked.master_key.as_deref(), now, asked.json)
+            confirm_in_folder(data, asked.folder.master_key.as_deref(), now, asked.json)
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::server_certificate;
 
 #[derive(Subcommand)]
 pub(super) enum ConfigFile {
-    /// Check a configuration file of `serve` and name its first fault
+    /// Check a configuration file of `serve`; name its first fault
     ///
     /// Also checks the files that it names: certificate, keys, secrets, folders. Exit status: 0 if `serve` can use them.
     Check {
@@ -90,6 +90,12 @@ mod tests {
             assert!(error.contains(rule), "{text}: {error}");
         };
         wrong("listens = 1", "line 1: listens: unknown field");
+        wrong("[disk]\nepoch_bytes = 1", "disk.epoch_bytes must be 65536 to 1073741824, not 1");
+        wrong("operations = \"127.0.0.1:5000\"", "operations 127.0.0.1:5000: is the address of `listen`");
+        wrong(
+            "listen = \"127.0.0.1:9000\"\noperations = \"127.0.0.1:9000\"",
+            "operations 127.0.0.1:9000: is the address of `listen`",
+        );
         wrong("[certificate]\nchain_file = \"/none/a\"\nkey_file = \"/none/b\"", "read /none/a");
         wrong(
             "[terminator]\naddresses = [\"127.0.0.1\"]\nsecret_file = \"/none/s\"",

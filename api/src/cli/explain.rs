@@ -1,67 +1,25 @@
 //! `slapledger explain`: why an invoice, or a line of one, says what it says.
 
-use std::path::PathBuf;
-
 use clap::Args;
 use serde_json::Value;
 use slapledger_client::invoices::{self, path, text_of};
-use slapledger_client::options::Client;
+use slapledger_client::options::ReadSourceArgs;
 use slapledger_client::print::say;
-use slapledger_client::server::Server;
 use slapledger_client::table::table;
-
-use super::offline::FolderReader;
 
 #[derive(Args)]
 pub(super) struct Explain {
-    /// An invoice or draft (INV-2026-000001), or a line of it (INV-2026-000001/3)
+    /// Invoice or draft (INV-2026-000001), or a line (INV-2026-000001/3)
     #[arg(value_name = "INVOICE[/LINE]")]
     what: String,
     /// At most this many events of a line
     #[arg(long, value_name = "N", default_value_t = 20)]
     events: u16,
-    /// Read this folder without writing to it; no server may be using it
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-    /// With --data: the file of the master key. Default: beside the key ring
-    #[arg(long, value_name = "FILE", env = "SLAPLEDGER_MASTER_KEY_FILE")]
-    master_key: Option<PathBuf>,
     #[command(flatten)]
-    client: Client,
+    client: ReadSourceArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
-}
-
-/// Who explains.
-enum Explainer {
-    Server(Server),
-    Folder(FolderReader),
-}
-
-impl Explainer {
-    fn of(asked: &Explain) -> anyhow::Result<Self> {
-        Ok(match &asked.data {
-            None => Self::Server(asked.client.server()?),
-            Some(data) => {
-                Self::Folder(FolderReader::open(data, asked.master_key.as_deref(), asked.client.project()?)?)
-            }
-        })
-    }
-
-    fn get(&self, path: &str, query: &[(&str, &str)]) -> anyhow::Result<Value> {
-        match self {
-            Self::Server(server) => server.get(path, query),
-            Self::Folder(reader) => reader.get(path, query),
-        }
-    }
-
-    fn list(&self, path: &str) -> anyhow::Result<Vec<Value>> {
-        match self {
-            Self::Server(server) => server.list(path, &[]),
-            Self::Folder(reader) => reader.list(path),
-        }
-    }
 }
 
 pub(super) fn run(asked: &Explain) -> anyhow::Result<()> {
@@ -74,7 +32,7 @@ pub(super) fn run(asked: &Explain) -> anyhow::Result<()> {
 fn explain_line(asked: &Explain, (invoice, line): (&str, &str)) -> anyhow::Result<()> {
     let limit = asked.events.clamp(1, 1000).to_string();
     let path = path(&["v1", "invoices", invoice, "lines", line, "explanation"]);
-    let answer = Explainer::of(asked)?.get(&path, &[("limit", &limit)])?;
+    let answer = asked.client.server()?.get(&path, &[("limit", &limit)])?;
     if asked.json {
         return invoices::print_json(&answer);
     }
@@ -85,10 +43,10 @@ fn explain_line(asked: &Explain, (invoice, line): (&str, &str)) -> anyhow::Resul
 }
 
 fn explain_document(asked: &Explain) -> anyhow::Result<()> {
-    let (server, path) = (Explainer::of(asked)?, path(&["v1", "invoices", &asked.what, "explanation"]));
+    let (server, path) = (asked.client.server()?, path(&["v1", "invoices", &asked.what, "explanation"]));
     let mut document = server.get(&path, &[])?;
     if document["next"].is_string() {
-        document["items"] = server.list(&path)?.into();
+        document["items"] = server.list(&path, &[])?.into();
         document["next"] = Value::Null;
     }
     if asked.json {
@@ -191,14 +149,14 @@ fn say_tables(why: &Value) {
                 let (stop, events) = (text_of(&step["stop"]).to_owned(), step["events"].to_string());
                 shown.add_row([start, stop, events, quantity, level_seconds, seconds]);
             }
-            say!("{shown}");
+            shown.print();
         }
         if let Some(samples) = part["samples"]["values"].as_array() {
             let mut shown = table(&["value", "samples"], &[0, 1]);
             for value in samples {
                 shown.add_row([text_of(&value["value"]).to_owned(), value["samples"].to_string()]);
             }
-            say!("{shown}");
+            shown.print();
         }
     }
     if let Some(steps) = why["steps"].as_array().filter(|steps| steps.len() > 1) {
@@ -206,7 +164,7 @@ fn say_tables(why: &Value) {
         for step in steps {
             shown.add_row(["up_to", "quantity", "price", "flat", "cost"].map(|name| text_of(&step[name])));
         }
-        say!("{shown}");
+        shown.print();
     }
     say!("{}", tax_of(tax));
 }
@@ -232,7 +190,7 @@ fn say_events(answer: &Value) {
             counted.join(" + "),
         ]);
     }
-    say!("{shown}");
+    shown.print();
     if answer["next"].is_string() {
         say!("there are more: --events, or the route /v1/invoices/ID/lines/N/explanation?cursor=");
     }

@@ -23,15 +23,12 @@ use slapledger_engine::{Engine, Open, accepted};
 use slapledger_usecases::caller::FIRST_PARTY;
 use slapledger_usecases::certification::WantedCredential;
 use slapledger_usecases::context::RequestContext;
-use zeroize::Zeroizing;
 
 use super::token::issue_to;
-use super::{Folder, progress, warnings};
+use super::{Folder, log_key, progress, warnings};
 
 /// Where the authority is, in a data folder.
 pub(super) const AUTHORITY: &str = "ca";
-/// Where the key is that signs checkpoints.
-pub(super) const SIGNING_KEY: &str = "signing.key";
 
 /// What is to be made.
 pub(super) struct Init<'a> {
@@ -92,7 +89,7 @@ struct Done {
 /// The authority, the key of checkpoints, the first party, and a token for an admin: each, if it is not there.
 fn fill(ctx: &RequestContext, init: &Init<'_>) -> anyhow::Result<Done> {
     let data = &init.folder.data;
-    let (folder, key) = (data.join(AUTHORITY), data.join(SIGNING_KEY));
+    let (folder, key) = (data.join(AUTHORITY), data.join(log_key::SIGNING_KEY));
     let has_party = ctx.billing_now(|view| view.billing.knows_party(FIRST_PARTY))?;
     // They are made before the party: a loss is not made good with something new.
     let had_authority = if has_party {
@@ -100,7 +97,7 @@ fn fill(ctx: &RequestContext, init: &Init<'_>) -> anyhow::Result<Done> {
         ensure!(key.exists(), "{} is missing; restore it from a backup", key.display());
         Authority::open(&folder).map(|_| true)?
     } else {
-        signing_key(&key)?;
+        log_key::make(&key)?;
         authority(&folder, init.name, ctx.now())?
     };
     if !has_party {
@@ -186,27 +183,7 @@ pub(super) fn check_folder(data: &Path) -> anyhow::Result<()> {
         }
         Err(error) => Err(error).with_context(|| format!("open {}", data.display())),
     }?;
-    let (log, key) = (data.join("log"), data.join(SIGNING_KEY));
+    let (log, key) = (data.join("log"), data.join(log_key::SIGNING_KEY));
     ensure!(log.exists() || !key.exists(), "{} is missing; restore it from a backup", log.display());
     Ok(())
-}
-
-/// That the key of checkpoints is one, and its owner's alone.
-pub(super) fn check_signing_key(data: &Path) -> anyhow::Result<()> {
-    let path = data.join(SIGNING_KEY);
-    ensure!(path.exists(), "{} is missing; restore it from a backup", path.display());
-    let pem = private::secret(&path)?;
-    let key = rcgen::KeyPair::from_pem(&pem);
-    let is = key.is_ok_and(|key| key.is_compatible(&rcgen::PKCS_ED25519));
-    ensure!(is, "{} is no Ed25519 key in PEM; restore it from a backup", path.display());
-    Ok(())
-}
-
-/// An Ed25519 key, if there is none.
-fn signing_key(path: &Path) -> anyhow::Result<()> {
-    if path.exists() {
-        return Ok(());
-    }
-    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).context("make a signing key")?;
-    private::write(path, Zeroizing::new(key.serialize_pem()).as_bytes())
 }

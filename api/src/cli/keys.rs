@@ -7,18 +7,18 @@ use serde_json::json;
 use slapledger_client::print::say;
 use slapledger_client::table::pair_lines;
 use slapledger_core::domain::time::Timestamp;
-use slapledger_core::keyring::{Facts, KeyRing, Options};
+use slapledger_core::keyring::{Facts, KeyRing, KeyRingOptions};
 use slapledger_core::ledger::Clock;
 use slapledger_core::log::store::StoreFault;
 use slapledger_core::log::witness::WitnessFault;
 use slapledger_engine::clock::SystemClock;
 use slapledger_engine::folder;
 
-use super::{Folder, warnings};
+use super::{Folder, log_key, warnings};
 
 #[derive(Subcommand)]
 pub(super) enum Keys {
-    /// Count the keys of the ring and show when it was made
+    /// Count the keys and show when the ring was made
     Show {
         #[command(flatten)]
         folder: Folder,
@@ -26,7 +26,7 @@ pub(super) enum Keys {
         #[arg(long)]
         json: bool,
     },
-    /// Make a new master key and wrap all keys with it
+    /// Make a new master key and wrap all keys again
     ///
     /// The previous master key no longer opens the ring, but it still opens earlier backups of the ring. Sealed values
     /// do not change. After an interruption the next start finds the matching pair.
@@ -37,20 +37,32 @@ pub(super) enum Keys {
         #[arg(long)]
         json: bool,
     },
+    /// Make a new key for checkpoints of the log
+    ///
+    /// The next start records it in the log. Give the printed key to those who check checkpoints; earlier checkpoints
+    /// keep their signatures.
+    RotateLog {
+        #[command(flatten)]
+        folder: Folder,
+    },
 }
 
 pub(super) fn run(asked: &Keys) -> anyhow::Result<()> {
-    let (ring, options) = match asked {
-        Keys::Show { folder, .. } | Keys::Rotate { folder, .. } => ring(folder)?,
-    };
     match asked {
-        Keys::Show { json, .. } => print(&KeyRing::look(&ring, &options)?, *json),
-        Keys::Rotate { json, .. } => print(&KeyRing::rotate(&ring, &options)?, *json),
+        Keys::Show { folder, json } => {
+            let (ring, options) = ring(folder)?;
+            print(&KeyRing::look(&ring, &options)?, *json);
+        }
+        Keys::Rotate { folder, json } => {
+            let (ring, options) = ring(folder)?;
+            print(&KeyRing::rotate(&ring, &options)?, *json);
+        }
+        Keys::RotateLog { folder } => log_key::rotate(folder)?,
     }
     Ok(())
 }
 
-fn ring(folder: &Folder) -> anyhow::Result<(std::path::PathBuf, Options)> {
+fn ring(folder: &Folder) -> anyhow::Result<(std::path::PathBuf, KeyRingOptions)> {
     let ring = folder.data.join("keys");
     anyhow::ensure!(
         KeyRing::exists(&ring),
@@ -59,7 +71,7 @@ fn ring(folder: &Folder) -> anyhow::Result<(std::path::PathBuf, Options)> {
     );
     check_log(&folder.data)?;
     let master_key = folder.master_key().map(Path::to_owned);
-    Ok((ring, Options { master_key, now: Some(SystemClock.now()) }))
+    Ok((ring, KeyRingOptions { master_key, now: Some(SystemClock.now()) }))
 }
 
 /// A log that lost events needs its keys as they are. One that cannot be read says why, and is nothing to a ring.

@@ -52,19 +52,22 @@ pub(super) fn of_server(server: &Server, after: u64, limit: Option<u64>, json: b
         let page = left.min(PAGE).to_string();
         let events = server.get("/v1/events", &[("after", &after.to_string()), ("limit", &page)])?;
         let items = events["items"].as_array().context("the server's answer has no items")?;
-        let Some(last) = items.last() else { break };
+        let last = items.last().map(|last| last["sequence"].as_u64().context("an event without sequence"));
+        // A page that had to pass over much is short, perhaps empty, and says how far it came.
+        let passed = events["next"].as_str().and_then(|next| next.parse().ok());
+        let Some(reached) = passed.or(last.transpose()?) else { break };
         for event in items {
             if let Err(error) = print(&mut out, event, json) {
                 return finish(Err(error));
             }
         }
         left -= items.len() as u64;
-        after = last["sequence"].as_u64().context("an event without sequence")?;
+        after = reached;
     }
     finish(out.flush())
 }
 
-/// Whoever reads may have seen enough (`slapledger log | head`).
+/// Anyone who reads may have seen enough (`slapledger log | head`).
 fn finish(result: std::io::Result<()>) -> anyhow::Result<()> {
     match result {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("print events"),

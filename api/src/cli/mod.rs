@@ -1,36 +1,46 @@
 //! The command line. `--help` is its manual; docs/ has the rest.
 
+mod audit;
 mod backup;
 mod clock;
 mod config_file;
 mod explain;
+mod export;
 mod hints;
+mod import;
 mod init;
 mod keys;
 mod log;
+mod log_key;
 mod manual;
 mod offline;
 mod progress;
+mod proof;
 mod rebuild;
 mod repair;
 mod restore;
 mod serve;
 mod token;
+mod verdict;
 mod verify;
 mod verify_backup;
+mod verify_invoice;
 mod warnings;
+mod witness;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
-use slapledger_client::later::{Later, NOT_READY_STATUS};
-use slapledger_client::options::{Client, Identity};
+use slapledger_client::later::{Later, NOT_READY_STATUS, TRY_AGAIN_STATUS};
+use slapledger_client::options::{Client, Identity, ReadSourceArgs, URL, open_folders_by};
+use slapledger_client::print::OutputFormat;
 use slapledger_client::{
-    books, compare, computer, console, invoice, invoices, master, party, prices, project, request, server,
-    service, user,
+    books, catalogue_entries, changes, compare, computer, console, invoice, invoices, master, party, prices,
+    print, project, request, revenue, server, service, usage, user,
 };
+use slapledger_core::backup::BackupFault;
 
 use crate::config::{Config, LEAST_SILENCE};
 
@@ -41,9 +51,9 @@ const DEFAULT_DATA: &str = "./slapledger-data";
 #[command(
     name = "slapledger",
     version,
-    about = "Master of a distributed cloud: provisioning and billing on one log",
+    about = "Master of a distributed cloud, with billing on one log",
     long_about = "Slapledger is the master of a distributed cloud, built as an event-sourced ledger.\n\n\
-        A computer offers partitions, the master allocates them to whoever called request(), the computer \
+        A computer offers partitions, the master allocates them to callers of request(), the computer \
         reports usage. Every one of these actions is an event in one log; instances, metering and invoices are \
         derived from it and can be derived again.\n\n\
         Try it:      slapledger demo\n\
@@ -52,17 +62,20 @@ const DEFAULT_DATA: &str = "./slapledger-data";
 )]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: CliCommand,
+    /// Form of tables. Default: table
+    #[arg(long, global = true, value_name = "FORM")]
+    output: Option<OutputFormat>,
     #[command(flatten)]
     logging: warnings::Logging,
 }
 
 #[derive(Subcommand)]
-enum Command {
-    /// Play October 2026 in an invented cloud, print its invoices, and serve it
+enum CliCommand {
+    /// Play two months in an invented cloud and serve it
     ///
     /// The users and software are those of the SlapOS early success stories document of 2011. The same seed
-    /// plays the same month. If the folder already holds a demo, it is served as it is.
+    /// plays the same months. If the folder already holds a demo, it is served as it is.
     Demo {
         #[command(flatten)]
         folder: Folder,
@@ -87,24 +100,23 @@ enum Command {
         folder: Folder,
         #[command(flatten)]
         listen: Listen,
-        /// Also answer /healthz and /readyz on this loopback address; port 0 picks a free port
+        /// Also answer /healthz and /readyz on this loopback address
         #[arg(long, value_name = "ADDR")]
         operations: Option<SocketAddr>,
-        /// The computer that is registered at the start; requests without a computer go there
+        /// Computer to register at the start, the default of requests
         #[arg(long, value_name = "ID", default_value = "computer")]
         computer: String,
-        /// Publish a software release as the preferred one of a product, such as kvm=https://example.org/software.cfg;
-        /// repeatable
+        /// Publish the preferred release of a product; repeatable
         #[arg(long = "product", value_name = "PRODUCT=RELEASE")]
         products: Vec<String>,
-        /// Forward requests to the other masters of this slapos.cfg (sections [multimaster/URL])
+        /// Forward requests to the `[multimaster/URL]` of this slapos.cfg
         #[arg(long, value_name = "FILE")]
         cfg: Option<PathBuf>,
-        /// For tests: read the time from this file (RFC 3339), again for each command
+        /// For tests: read the time (RFC 3339) from this file
         #[arg(long, value_name = "FILE")]
         clock: Option<PathBuf>,
     },
-    /// Create a data folder, a certificate authority and an admin token
+    /// Create a data folder, its certificate authority and admin token
     ///
     /// The token is printed once and not stored. Re-run to finish an interrupted init; existing files are kept.
     Init {
@@ -116,7 +128,7 @@ enum Command {
         /// Time zone of that seller's billing months
         #[arg(long, value_name = "ZONE", default_value = "UTC")]
         time_zone: String,
-        /// Write the token to this file (mode 0600) instead of printing it
+        /// Write the token to this file (mode 0600)
         #[arg(long, value_name = "FILE")]
         token_file: Option<PathBuf>,
     },
@@ -131,26 +143,26 @@ enum Command {
         /// Address to listen on; port 0 picks a free port. Default: the configuration file's, or 127.0.0.1:5000
         #[arg(long, value_name = "ADDR")]
         listen: Option<SocketAddr>,
-        /// Also answer /healthz and /readyz on this loopback address; port 0 picks a free port
+        /// Also answer /healthz and /readyz on this loopback address
         #[arg(long, value_name = "ADDR")]
         operations: Option<SocketAddr>,
         /// Configuration file in TOML: names, certificates, limits (docs/security.md)
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
-        /// Host name or address that clients use; repeatable. localhost and the listen address are always included
+        /// Host name or address that clients use; repeatable
         #[arg(long = "name", value_name = "NAME")]
         names: Vec<String>,
-        /// Serve HTTP without TLS on loopback: behind a reverse proxy, or for tests
+        /// Serve HTTP without TLS on loopback, for a reverse proxy
         #[arg(long)]
         plain_http: bool,
-        /// Allocate no instances to a computer that has been silent for this long. Default: 3600
+        /// Allocate nothing to a computer silent for longer. Default: 3600
         #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(i64::from(LEAST_SILENCE)..))]
         silent_after: Option<u32>,
     },
     /// Print events of the log
     Log {
         #[command(flatten)]
-        source: Source,
+        source: ReadSource,
         /// Events after this sequence
         #[arg(long, value_name = "N", default_value_t = 0)]
         after: u64,
@@ -161,37 +173,67 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Check every byte of a data folder or a backup
+    /// Check every byte of a data folder, backup or export
     ///
     /// Reads the log, its databases, the key ring, snapshots and index, and compares them with each other. Prints one
-    /// verdict. Of a backup, checks every file that its manifest names, keys too. Exit status: 0 if the folder is whole,
-    /// 1 at the first divergence, 2 if it could not be read. Changes nothing.
+    /// verdict. Of a backup, checks every file that its manifest names, keys too. Of an export, checks the tree and that
+    /// each event follows from those before it. Exit status: 0 if the folder is
+    /// whole, 1 at the first divergence, 2 if it could not be read. Changes nothing.
     Verify {
+        /// An export; the data folder, if none is named
+        #[arg(value_name = "FILE", conflicts_with = "data")]
+        file: Option<PathBuf>,
         #[command(flatten)]
         folder: Folder,
-        /// Also rebuild all views from the first event and compare them with the snapshots
+        /// Also derive all documents, and views, again
         #[arg(long)]
         deep: bool,
+        #[command(flatten)]
+        against: verify::Against,
     },
+    /// Export the log of a data folder to a file
+    ///
+    /// The file holds the stored bytes of the events, compressed with zstd (docs/format.md), and a signed checkpoint.
+    /// Of events of other projects, an export of one project holds the hashes.
+    Export(export::ExportArgs),
+    /// Create a data folder from an export
+    ///
+    /// The imported log has the same root. Without --keys-of, names and parameters stay sealed.
+    Import(import::ImportArgs),
+    /// Derive projections as of an earlier point of the log
+    ///
+    /// Prints their digests, which two ledgers with the same events share.
+    Replay {
+        #[command(flatten)]
+        folder: Folder,
+        /// Up to this sequence or instant (RFC 3339)
+        #[arg(long, value_name = "SEQUENCE|INSTANT")]
+        until: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what changed between two points, by stream
+    Diff(changes::DiffArgs),
     /// Rebuild projections from the log and compare digests
     ///
     /// Prints the digest of the stored projection beside that of the rebuilt one. Exit status: 1 if they differ. With
     /// --url a running server rebuilds, and then replaces what it serves.
     Rebuild {
         #[command(flatten)]
-        source: Source,
+        source: ReadSource,
         /// inventory, instances, catalogue, metering, billing, journal or access. Default: all
         projection: Option<String>,
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Back up a ledger to a folder; its server may be running
+    /// Back up a ledger to a folder, also while served
     ///
     /// If DEST already holds a backup of this ledger, only what is new is copied. After an interruption the previous
     /// backup is still whole; run the command again.
     Backup(backup::Backup),
-    /// Restore a ledger from a backup, whole or up to a point
+    /// Restore a ledger from a backup, up to any point
     ///
     /// Verifies every byte first. The restored ledger records the restore and numbers its invoices in a new series,
     /// unless --last-number states the last number that was issued.
@@ -203,13 +245,16 @@ enum Command {
     Repair(repair::Repair),
     /// Check and publish price books
     #[command(subcommand)]
-    PriceBook(PriceBook),
+    PriceBook(PriceBookCommand),
     /// Run, list and show invoices
     #[command(subcommand)]
-    Invoice(Invoice),
+    Invoice(InvoiceCommand),
+    /// List, record and import the catalogue of software
+    #[command(subcommand)]
+    Catalogue(catalogue_entries::CatalogueCommand),
     /// Manage the parties that request, sell and pay
     #[command(subcommand)]
-    Party(party::Party),
+    Party(party::PartyCommand),
     /// Add users; grant and revoke access
     #[command(subcommand)]
     User(user::User),
@@ -218,51 +263,74 @@ enum Command {
     Token(slapledger_client::token::Tokens),
     /// Open and list projects (isolated tenants of one ledger)
     #[command(subcommand)]
-    Project(project::Project),
+    Project(project::ProjectCommand),
     /// Grant and withdraw prepaid credit
     #[command(subcommand)]
-    Credit(party::Credit),
+    Credit(party::CreditCommand),
     /// Record manual charges for the next invoice
     #[command(subcommand)]
-    Charge(party::Charge),
+    Charge(party::ChargeCommand),
+    /// List discounts; redeem discount codes
+    #[command(subcommand)]
+    Discount(party::DiscountCommand),
     /// Print the journal: every document and credit in double entry
-    Journal(books::Journal),
+    Journal(books::JournalArgs),
     /// Print the trial balance
-    TrialBalance(books::TrialBalance),
+    TrialBalance(books::TrialBalanceArgs),
     /// Print the statement of an account
-    Account(books::Account),
+    Account(books::AccountArgs),
     /// List accounts and close accounting periods
     #[command(subcommand)]
-    Accounts(books::Accounts),
-    /// Rate a past period with other prices and print the difference
+    Accounts(books::AccountsCommand),
+    /// Rate a past period with other prices; print the difference
     ///
     /// Nothing is recorded. The prices of the file apply to the whole period, whatever their `valid_from` says. Both
     /// sides use all usage known now, without tax.
-    WhatIf(compare::WhatIf),
+    WhatIf(compare::WhatIfArgs),
     /// Show the key ring and rotate its master key
     #[command(subcommand)]
     Keys(keys::Keys),
     /// Show and confirm the clock of a master
     #[command(subcommand)]
     Clock(clock::ClockCommand),
-    /// Find missing usage
+    /// Find missing usage; resolve, dismiss and void usage
     #[command(subcommand)]
-    Usage(compare::Usage),
+    Usage(usage::UsageCommand),
+    /// Show the revenue of a period, grouped
+    ///
+    /// The sum of final documents whose own period begins in the period, without tax. Credit notes count below zero.
+    Revenue(revenue::RevenueQuery),
     /// Explain how an invoice or a line was calculated
     ///
     /// Prints the published rate, quantities by hour or day, tiers, rounding, allocations, tax and the events behind
     /// them, so that the arithmetic can be repeated by hand.
     Explain(explain::Explain),
+    /// Write a proof of an invoice to a file
+    ///
+    /// The proof holds the events that the invoice can be derived from again, that they are in the log, and a signed
+    /// checkpoint (docs/proofs.md). It holds nothing of other customers.
+    Proof(proof::ProofArgs),
+    /// Check proofs of invoices without the server
+    ///
+    /// Checks the signature of the checkpoint and that the events are in the log, and derives the invoice again:
+    /// metering, prices, proration, tax and rounding. Several proofs are also compared with each other. Exit status: 1
+    /// at the first divergence.
+    VerifyInvoice(verify_invoice::VerifyInvoice),
+    /// Cosign checkpoints of other ledgers as a witness
+    ///
+    /// Speaks C2SP tlog-witness. Refuses a log that does not continue the tree it cosigned last, and keeps the
+    /// checkpoint as evidence. Prints the key that the configuration of those ledgers names.
+    Witness(witness::WitnessArgs),
     /// Request, change or show an instance
     ///
     /// Repeating a request changes nothing and shows the instance. Exit status: 0 if it is allocated, 2 if it is not
     /// ready (no partition, or --wait timed out), 1 on errors.
     Request(request::Request),
     /// Supply software to a computer
-    Supply(request::Supply),
+    Supply(request::SupplyArgs),
     /// Register, describe and list computers
     #[command(subcommand)]
-    Computer(computer::Computer),
+    Computer(computer::ComputerCommand),
     /// List, show and destroy services (instance trees)
     #[command(subcommand)]
     Service(service::Service),
@@ -274,18 +342,74 @@ enum Command {
     /// Interactive at a terminal; otherwise runs its input up to the first error. Exit status: 2 if an instance is not
     /// ready, 1 on other errors. `help()` lists the functions.
     #[command(verbatim_doc_comment)]
-    Console(console::Options),
+    Console(console::ConsoleArgs),
     /// Check the configuration file of a server
     #[command(subcommand)]
     Config(config_file::ConfigFile),
     /// Print the completion script of a shell
     Completions(manual::Completions),
-    /// Print the manual page, or write a page for each command
+    /// Print the manual page, or write one for each command
     Man(manual::Man),
 }
 
 #[derive(Subcommand)]
-enum PriceBook {
+enum OverrideCommand {
+    /// Give a customer a price of their own
+    Set {
+        /// The price book
+        book: String,
+        /// A TOML file with the members of one rate
+        file: PathBuf,
+        /// The customer
+        #[arg(long)]
+        customer: String,
+        /// The instant from which it counts
+        #[arg(long)]
+        from: String,
+        /// The instant until which it counts
+        #[arg(long)]
+        until: Option<String>,
+        /// Set a price that takes effect in an invoiced period
+        #[arg(long)]
+        retroactive: bool,
+        #[command(flatten)]
+        client: Client,
+    },
+    /// List the prices of single customers
+    List {
+        /// The price book
+        book: String,
+        /// List those of one customer
+        #[arg(long)]
+        customer: Option<String>,
+        #[command(flatten)]
+        client: ReadSourceArgs,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// End a price of a customer
+    End {
+        /// The price book
+        book: String,
+        /// The override
+        id: String,
+        /// The instant until which it counts. Default: now
+        #[arg(long)]
+        until: Option<String>,
+        /// Change an invoiced period
+        #[arg(long)]
+        retroactive: bool,
+        #[command(flatten)]
+        client: Client,
+    },
+}
+
+#[derive(Subcommand)]
+enum PriceBookCommand {
+    /// Set, list and end prices of single customers
+    #[command(subcommand)]
+    Override(OverrideCommand),
     /// Check a price book; print faults with line and column
     Check {
         /// A TOML file; docs/price-books.md describes it
@@ -308,7 +432,7 @@ enum PriceBook {
     /// List price books with their newest versions
     List {
         #[command(flatten)]
-        client: Client,
+        client: ReadSourceArgs,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -319,7 +443,7 @@ enum PriceBook {
         #[arg(value_name = "NAME[@VERSION]")]
         book: String,
         #[command(flatten)]
-        client: Client,
+        client: ReadSourceArgs,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -333,7 +457,7 @@ enum PriceBook {
         #[arg(value_name = "NAME@B")]
         after: String,
         #[command(flatten)]
-        client: Client,
+        client: ReadSourceArgs,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -341,18 +465,18 @@ enum PriceBook {
 }
 
 #[derive(Subcommand)]
-enum Invoice {
+enum InvoiceCommand {
     /// List invoices
     List {
         #[command(flatten)]
-        client: Client,
+        client: ReadSourceArgs,
         /// Only this payer (PARTY-3)
         #[arg(long)]
         payer: Option<String>,
         /// draft, final, open, `partly_credited`, credited, void or paid
         #[arg(long)]
         state: Option<String>,
-        /// Only documents about START/STOP, two days or instants
+        /// Only documents about a month (2026-10) or START/STOP
         #[arg(long)]
         period: Option<String>,
         /// Print JSON
@@ -364,14 +488,14 @@ enum Invoice {
         /// Its id (INV-2026-000001)
         id: String,
         #[command(flatten)]
-        client: Client,
+        client: ReadSourceArgs,
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
     /// Show what would be invoiced now; nothing is recorded
     Preview {
-        /// START/STOP, two days or instants: 2026-10-01/2026-11-01
+        /// A month (2026-10), or START/STOP (2026-10-01/2026-11-01)
         period: String,
         /// Only this payer (PARTY-3)
         #[arg(long)]
@@ -380,26 +504,30 @@ enum Invoice {
         #[arg(long, value_name = "NAME")]
         price_book: Option<String>,
         #[command(flatten)]
-        client: Client,
+        client: ReadSourceArgs,
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Show how a run would differ if it were rated now
+    /// Show how a run would differ if rated now
     Diff {
         /// Its id (RUN-1)
         run: String,
         #[command(flatten)]
-        client: Client,
+        client: ReadSourceArgs,
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
     /// Invoice a period
     Run {
-        /// START/STOP, two days or instants: 2026-10-01/2026-11-01
-        period: String,
-        /// Finalise the drafts when the grace period ends; without a grace period, at once
+        /// A month (2026-10), or START/STOP. Default with --payer: this month
+        #[arg(required_unless_present = "payers")]
+        period: Option<String>,
+        /// Invoice only this customer (PARTY-2); repeatable
+        #[arg(long = "payer", value_name = "PARTY")]
+        payers: Vec<String>,
+        /// Finalise the drafts when the grace period ends
         #[arg(long)]
         finalise: bool,
         /// Grace period: for this long the drafts stay drafts
@@ -414,8 +542,20 @@ enum Invoice {
         #[arg(long)]
         json: bool,
     },
+    /// List customers by the change between two periods
+    Compare {
+        /// The earlier period: a month (2026-09), or START/STOP
+        before: String,
+        /// The later period
+        after: String,
+        #[command(flatten)]
+        client: ReadSourceArgs,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     #[command(flatten)]
-    Change(invoice::Change),
+    Change(invoice::InvoiceChange),
 }
 
 #[derive(Args)]
@@ -443,7 +583,7 @@ struct Listen {
 
 /// What a command reads: a server or a folder.
 #[derive(Args)]
-struct Source {
+struct ReadSource {
     /// Read this data folder. Default: ./slapledger-data, if no server is named
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -454,10 +594,7 @@ struct Source {
     identity: Identity,
 }
 
-/// The variable that names a server. Not read by clap: it would be in conflict with --data.
-const URL: &str = "SLAPLEDGER_URL";
-
-impl Source {
+impl ReadSource {
     /// The server to ask, if it is one: what the command line names goes before the environment.
     fn server(&self) -> anyhow::Result<Option<server::Server>> {
         let named = || std::env::var(URL).ok().filter(|url| !url.is_empty() && self.data.is_none());
@@ -477,43 +614,60 @@ fn read() -> anyhow::Result<Cli> {
             error.exit();
         }
         if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-            // The help, and the status of a mistake. Nobody has to read it.
+            // Nobody has to read the help.
             let _ = error.print();
-            std::process::exit(1);
+            std::process::exit(NOT_READY_STATUS.into());
         }
         let text = error.to_string();
         let words = text.trim_start_matches("error: ").lines().map(str::trim);
         let ends = |line: &str| line.starts_with("Usage:") || line.starts_with("For more information");
         let words: Vec<_> = words.take_while(|line| !ends(line)).filter(|line| !line.is_empty()).collect();
-        anyhow::Error::msg(format!("{}; --help says what there is", words.join(" ")))
+        WrongUsage(format!("{}; --help says what there is", words.join(" "))).into()
     })
 }
 
+/// The command line cannot be understood.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct WrongUsage(String);
+
 /// The exit status of an error: 2 if there is no answer yet (an instance that is not ready, a folder that could not be
-/// verified), 75 if it may do when tried again, else 1: a script that waits while it is 2 must not wait for a typing error.
+/// verified) or the command line cannot be understood, 75 if it may do when tried again, else 1.
 pub fn exit_status(error: &anyhow::Error) -> u8 {
-    let told = error.downcast_ref::<console::Told>().map(|told| &told.error);
+    let told = error.downcast_ref::<console::MasterMessage>().map(|told| &told.error);
     if let Some(error) = told.or_else(|| error.downcast_ref::<master::MasterError>()) {
         return error.exit_status();
     }
     if let Some(later) = error.downcast_ref::<Later>() {
         return later.exit_status();
     }
-    if error.is::<verify::Unverifiable>() { NOT_READY_STATUS } else { 1 }
+    if let Some(BackupFault::Server { may_return: true, .. }) = error.downcast_ref() {
+        return TRY_AGAIN_STATUS;
+    }
+    if error.is::<verdict::Unverifiable>() || error.is::<WrongUsage>() { NOT_READY_STATUS } else { 1 }
 }
 
 /// Runs what the command line says. The error is one readable line.
 pub fn run() -> anyhow::Result<()> {
-    let Cli { command, logging } = read()?;
+    let Cli { command, output, logging } = read()?;
     warnings::configure(&logging);
+    let output = output.unwrap_or_default();
+    // Each command has its own --json, so that clap cannot tell the two apart.
+    let is_json = std::env::args_os().skip(1).take_while(|word| word != "--").any(|word| word == "--json");
+    if output == OutputFormat::Csv && is_json {
+        let rule = "--output csv cannot be combined with --json; leave one of them out";
+        return Err(WrongUsage(rule.to_owned()).into());
+    }
+    print::configure(output);
+    open_folders_by(offline::open);
     match command {
-        Command::Demo { folder, listen, seed, no_serve } => {
+        CliCommand::Demo { folder, listen, seed, no_serve } => {
             serve::demo(&folder, (!no_serve).then_some(listen.listen), seed)
         }
-        Command::Proxy { folder, listen, operations, computer, products, cfg, clock } => {
+        CliCommand::Proxy { folder, listen, operations, computer, products, cfg, clock } => {
             serve::proxy(&folder, listen.listen, operations, &computer, &products, (cfg, clock))
         }
-        Command::Init { folder, name, time_zone, token_file } => {
+        CliCommand::Init { folder, name, time_zone, token_file } => {
             let time_zone = time_zone.parse().map_err(|rule| anyhow::anyhow!("--time-zone {rule}"))?;
             init::run(&init::Init {
                 folder: &folder,
@@ -522,7 +676,7 @@ pub fn run() -> anyhow::Result<()> {
                 token_file: token_file.as_deref(),
             })
         }
-        Command::Serve { folder, listen, operations, config, names, plain_http, silent_after } => {
+        CliCommand::Serve { folder, listen, operations, config, names, plain_http, silent_after } => {
             let mut config = config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
             config.listen = listen.or(config.listen);
             config.operations = operations.or(config.operations);
@@ -530,74 +684,125 @@ pub fn run() -> anyhow::Result<()> {
             config.silent_after_seconds = silent_after.or(config.silent_after_seconds);
             serve::master(folder, config, plain_http)
         }
-        Command::Log { source, after, limit, json } => match source.server()? {
+        CliCommand::Log { source, after, limit, json } => match source.server()? {
             Some(server) => log::of_server(&server, after, limit, json),
             None => log::of_folder(source.folder(), after, limit, json),
         },
-        Command::Verify { folder, deep } => verify::run(&folder, deep),
-        Command::Rebuild { source, projection, json } => match source.server()? {
+        CliCommand::Verify { file, folder, deep, against } => {
+            verify::run(&folder, file.as_deref(), deep, &against)
+        }
+        CliCommand::Rebuild { source, projection, json } => match source.server()? {
             Some(server) => rebuild::on_server(&server, projection.as_deref(), json),
             None => rebuild::in_folder(source.folder(), projection.as_deref(), json),
         },
-        Command::Backup(asked) => backup::run(&asked),
-        Command::Restore(asked) => restore::run(&asked),
-        Command::Repair(asked) => repair::run(&asked),
-        Command::PriceBook(PriceBook::Check { file }) => prices::check(&file),
-        Command::PriceBook(PriceBook::Schema) => prices::print_schema(),
-        Command::PriceBook(PriceBook::Publish { file, retroactive, client: asked }) => {
+        CliCommand::Replay { folder, until, json } => rebuild::until(&folder.data, &until, json),
+        CliCommand::Diff(asked) => changes::diff(&asked),
+        CliCommand::Export(asked) => export::run(&asked),
+        CliCommand::Import(asked) => import::run(&asked),
+        CliCommand::Backup(asked) => backup::run(&asked),
+        CliCommand::Restore(asked) => restore::run(&asked),
+        CliCommand::Repair(asked) => repair::run(&asked),
+        CliCommand::PriceBook(PriceBookCommand::Check { file }) => prices::check(&file),
+        CliCommand::PriceBook(PriceBookCommand::Schema) => prices::print_schema(),
+        CliCommand::PriceBook(PriceBookCommand::Override(OverrideCommand::Set {
+            book,
+            file,
+            customer,
+            from,
+            until,
+            retroactive,
+            client: asked,
+        })) => {
+            let time = (customer.as_str(), from.as_str(), until.as_deref());
+            prices::set_override(&asked.server()?, &book, time, (&file, retroactive))
+        }
+        CliCommand::PriceBook(PriceBookCommand::Override(OverrideCommand::List {
+            book,
+            customer,
+            client: asked,
+            json,
+        })) => prices::list_overrides(&asked.server()?, &book, customer.as_deref(), json),
+        CliCommand::PriceBook(PriceBookCommand::Override(OverrideCommand::End {
+            book,
+            id,
+            until,
+            retroactive,
+            client: asked,
+        })) => prices::end_override(&asked.server()?, (&book, &id), until.as_deref(), retroactive),
+        CliCommand::PriceBook(PriceBookCommand::Publish { file, retroactive, client: asked }) => {
             prices::publish(&asked.server()?, &file, retroactive)
         }
-        Command::PriceBook(PriceBook::List { client: asked, json }) => prices::list(&asked.server()?, json),
-        Command::PriceBook(PriceBook::Show { book, client: asked, json }) => {
+        CliCommand::PriceBook(PriceBookCommand::List { client: asked, json }) => {
+            prices::list(&asked.server()?, json)
+        }
+        CliCommand::PriceBook(PriceBookCommand::Show { book, client: asked, json }) => {
             prices::show(&asked.server()?, &book, json)
         }
-        Command::PriceBook(PriceBook::Diff { before, after, client: asked, json }) => {
+        CliCommand::PriceBook(PriceBookCommand::Diff { before, after, client: asked, json }) => {
             prices::diff(&asked.server()?, &before, &after, json)
         }
-        Command::Invoice(Invoice::List { client: asked, payer, state, period, json }) => {
+        CliCommand::Invoice(InvoiceCommand::List { client: asked, payer, state, period, json }) => {
             let (payer, state, period) = (payer.as_deref(), state.as_deref(), period.as_deref());
             let filter = invoices::InvoiceFilter { payer, state, period };
             invoices::list_invoices(&asked.server()?, filter, json)
         }
-        Command::Invoice(Invoice::Show { id, client: asked, json }) => {
+        CliCommand::Invoice(InvoiceCommand::Show { id, client: asked, json }) => {
             invoices::show_invoice(&asked.server()?, &id, json)
         }
-        Command::Invoice(Invoice::Run { period, finalise, grace, price_book, client: asked, json }) => {
-            let body = invoices::run_of(&period, price_book.as_deref(), (grace, finalise))?;
+        CliCommand::Invoice(InvoiceCommand::Run {
+            period,
+            payers,
+            finalise,
+            grace,
+            price_book,
+            client: asked,
+            json,
+        }) => {
+            let wanted = (period.as_deref(), &*payers);
+            let body = invoices::run_of(wanted, price_book.as_deref(), (grace, finalise))?;
             invoices::run_invoices(&asked.server()?, &body, json)
         }
-        Command::Invoice(Invoice::Change(change)) => invoice::run(&change),
-        Command::Party(asked) => party::party(&asked),
-        Command::User(asked) => user::run(&asked),
-        Command::Token(asked) => token::run(&asked),
-        Command::Project(asked) => project::run(&asked),
-        Command::Credit(asked) => party::credit(&asked),
-        Command::Charge(asked) => party::charge(&asked),
-        Command::Journal(asked) => books::journal(&asked),
-        Command::TrialBalance(asked) => books::trial_balance(&asked),
-        Command::Account(asked) => books::account(&asked),
-        Command::Accounts(asked) => books::accounts(&asked),
-        Command::Invoice(Invoice::Preview { period, payer, price_book, client: asked, json }) => {
+        CliCommand::Invoice(InvoiceCommand::Change(change)) => invoice::run(&change),
+        CliCommand::Catalogue(asked) => catalogue_entries::catalogue(&asked),
+        CliCommand::Party(asked) => party::party(&asked),
+        CliCommand::User(asked) => user::run(&asked),
+        CliCommand::Token(asked) => token::run(&asked),
+        CliCommand::Project(asked) => project::run(&asked),
+        CliCommand::Credit(asked) => party::credit(&asked),
+        CliCommand::Charge(asked) => party::charge(&asked),
+        CliCommand::Discount(asked) => party::discount(&asked),
+        CliCommand::Journal(asked) => books::journal(&asked),
+        CliCommand::TrialBalance(asked) => books::trial_balance(&asked),
+        CliCommand::Account(asked) => books::account(&asked),
+        CliCommand::Accounts(asked) => books::accounts(&asked),
+        CliCommand::Invoice(InvoiceCommand::Preview { period, payer, price_book, client: asked, json }) => {
             compare::preview(&asked.server()?, &period, (payer.as_deref(), price_book.as_deref()), json)
         }
-        Command::Invoice(Invoice::Diff { run, client: asked, json }) => {
+        CliCommand::Invoice(InvoiceCommand::Diff { run, client: asked, json }) => {
             compare::diff(&asked.server()?, &run, json)
         }
-        Command::WhatIf(asked) => compare::what_if(&asked),
-        Command::Keys(asked) => keys::run(&asked),
-        Command::Clock(asked) => clock::run(&asked),
-        Command::Usage(asked) => compare::usage(&asked),
-        Command::Explain(asked) => explain::run(&asked),
-        Command::Request(asked) => request::request(&asked),
-        Command::Supply(asked) => request::supply(&asked),
-        Command::Computer(asked) => computer::run(&asked),
-        Command::Service(asked) => service::run(&asked),
-        Command::Console(options) => console::run(&options),
-        Command::Config(asked) => config_file::run(&asked),
-        Command::Completions(asked) => {
+        CliCommand::WhatIf(asked) => compare::what_if(&asked),
+        CliCommand::Keys(asked) => keys::run(&asked),
+        CliCommand::Clock(asked) => clock::run(&asked),
+        CliCommand::Usage(asked) => usage::run(&asked),
+        CliCommand::Revenue(asked) => revenue::revenue(&asked),
+        CliCommand::Invoice(InvoiceCommand::Compare { before, after, client: asked, json }) => {
+            revenue::compare(&asked.server()?, (&before, &after), json)
+        }
+        CliCommand::Explain(asked) => explain::run(&asked),
+        CliCommand::Proof(asked) => proof::run(&asked),
+        CliCommand::VerifyInvoice(asked) => verify_invoice::run(&asked),
+        CliCommand::Witness(asked) => witness::run(&asked),
+        CliCommand::Request(asked) => request::request(&asked),
+        CliCommand::Supply(asked) => request::supply(&asked),
+        CliCommand::Computer(asked) => computer::run(&asked),
+        CliCommand::Service(asked) => service::run(&asked),
+        CliCommand::Console(options) => console::run(&options),
+        CliCommand::Config(asked) => config_file::run(&asked),
+        CliCommand::Completions(asked) => {
             manual::completions(&asked);
             Ok(())
         }
-        Command::Man(asked) => manual::man(&asked),
+        CliCommand::Man(asked) => manual::man(&asked),
     }
 }

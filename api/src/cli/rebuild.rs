@@ -11,22 +11,24 @@ use slapledger_client::print::{note, say};
 use slapledger_client::server::Server;
 use slapledger_client::table::table;
 use slapledger_core::domain::id::Sequence;
-use slapledger_core::log::store::EventStore;
+use slapledger_core::domain::time::Timestamp;
+use slapledger_core::log::envelope::EventDecoder;
+use slapledger_core::log::store::{EventStore, read_events};
 use slapledger_engine::folder;
 use slapledger_projections::replay::replay;
-use slapledger_projections::{AccessView, Part, Projects, SlapViews, View, runner};
+use slapledger_projections::{AccessView, Projects, SlapViews, View, ViewPart, runner};
 
 use super::{log, progress};
 
 /// One projection, derived again.
-pub(super) struct Row {
+pub(super) struct RebuiltProjection {
     pub(super) name: String,
     pub(super) digest: String,
     /// The digest of the one that was kept, if one was.
     pub(super) kept: Option<String>,
 }
 
-impl Row {
+impl RebuiltProjection {
     /// Whether the log gives another projection than the one that was kept.
     pub(super) fn is_different(&self) -> bool {
         self.kept.as_ref().is_some_and(|kept| *kept != self.digest)
@@ -48,12 +50,79 @@ pub(super) fn in_folder(data: &Path, projection: Option<&str>, json: bool) -> an
     Ok(())
 }
 
+/// `slapledger replay --until`: the projections as they were at an event.
+pub(super) fn until(data: &Path, told: &str, json: bool) -> anyhow::Result<()> {
+    let store = log::open_folder(data)?;
+    let end = store.head()?.last;
+    let until = last_until(&store, told)?;
+    if until > end {
+        bail!("--until {until}: the log ends at sequence {end}");
+    }
+    let bar = progress::bar("replay", until);
+    let reached = |sequence: Sequence| bar.set_position(sequence.0);
+    let mut parts = replayed::<Projects<SlapViews>>(&store, until, reached)?;
+    parts.extend(replayed::<Projects<BillingView>>(&store, until, reached)?);
+    parts.extend(replayed::<AccessView>(&store, until, reached)?);
+    bar.finish_and_clear();
+    let rows = parts.into_iter().map(|part| RebuiltProjection {
+        name: part.name.to_owned(),
+        digest: part.digest.to_string(),
+        kept: None,
+    });
+    let rows: Vec<RebuiltProjection> = rows.collect();
+    if json {
+        let items: Vec<Value> =
+            rows.iter().map(|row| json!({"name": row.name, "digest": row.digest})).collect();
+        say!("{}", json!({"items": items, "sequence": until}));
+        return Ok(());
+    }
+    let mut list = table(&["projection", "digest"], &[]);
+    for row in rows {
+        list.add_row([row.name.as_str(), row.digest.as_str()]);
+    }
+    list.print();
+    say!("as of sequence {until}");
+    Ok(())
+}
+
+fn replayed<V: View>(
+    store: &dyn EventStore,
+    until: Sequence,
+    reached: impl FnMut(Sequence),
+) -> anyhow::Result<Vec<ViewPart>> {
+    let mut view = V::default();
+    replay(store, &mut view, (Sequence::ZERO, until), reached)?;
+    Ok(view.parts())
+}
+
+/// A sequence, or the last event that was recorded at or before an instant.
+fn last_until(store: &dyn EventStore, told: &str) -> anyhow::Result<Sequence> {
+    if let Ok(sequence) = told.parse() {
+        return Ok(Sequence(sequence));
+    }
+    let instant = Timestamp::parse_rfc3339(told).with_context(|| {
+        format!(
+            "--until {told}: must be a sequence such as 40213, or an instant such as 2026-10-01T01:00:00Z"
+        )
+    })?;
+    let mut decoder = EventDecoder::default();
+    let mut last = Sequence::ZERO;
+    for event in read_events(store, Sequence::ZERO) {
+        let (sequence, bytes) = event?;
+        if decoder.recorded_at(sequence, &bytes)? > instant {
+            break;
+        }
+        last = sequence;
+    }
+    Ok(last)
+}
+
 /// Derives the projections of a log, all or one, and compares them with what a folder of snapshots keeps.
 pub(super) fn derive_all(
     store: &dyn EventStore,
     state: &Path,
     projection: Option<&str>,
-) -> anyhow::Result<Vec<Row>> {
+) -> anyhow::Result<Vec<RebuiltProjection>> {
     let bars = MultiProgress::new();
     // Views know nothing of each other: each is derived on a thread of its own.
     let (slap, access, billing) = thread::scope(|scope| {
@@ -63,7 +132,7 @@ pub(super) fn derive_all(
         let billing = rebuild_view::<Projects<BillingView>>("billing", store, state, projection, &bars);
         (slap.join(), access.join(), billing)
     });
-    let joined = |rows: thread::Result<anyhow::Result<Vec<Row>>>| {
+    let joined = |rows: thread::Result<anyhow::Result<Vec<RebuiltProjection>>>| {
         rows.map_err(|_| anyhow!("the thread of a view panicked"))?
     };
     let mut rows = joined(slap)?;
@@ -83,14 +152,14 @@ fn rebuild_view<V: View>(
     state: &Path,
     projection: Option<&str>,
     bars: &MultiProgress,
-) -> anyhow::Result<Vec<Row>> {
+) -> anyhow::Result<Vec<RebuiltProjection>> {
     let wanted = |name: &str| projection.is_none_or(|projection| projection == name);
     if !names::<V>().into_iter().any(wanted) {
         return Ok(Vec::new());
     }
     let end = store.head()?.last;
     let bar = bars.add(progress::bar(view, end));
-    let derive = |until| -> anyhow::Result<Vec<Part>> {
+    let derive = |until| -> anyhow::Result<Vec<ViewPart>> {
         let mut fresh = V::default();
         replay(store, &mut fresh, (Sequence::ZERO, until), |reached| bar.set_position(reached.0))?;
         Ok(fresh.parts())
@@ -108,7 +177,7 @@ fn rebuild_view<V: View>(
     };
     let before = kept.map(|(parts, _)| parts);
     bar.finish_and_clear();
-    let digest_of = |parts: &[Part], name: &str| {
+    let digest_of = |parts: &[ViewPart], name: &str| {
         parts.iter().find(|part| part.name == name).map(|part| part.digest.to_string())
     };
     let rows = here.into_iter().filter(|part| wanted(part.name)).map(|part| {
@@ -118,7 +187,7 @@ fn rebuild_view<V: View>(
         let kept = kept.map(|kept| {
             if digest_of(&there, part.name).as_ref() == Some(&kept) { digest.clone() } else { kept }
         });
-        Row { name: part.name.to_owned(), digest, kept }
+        RebuiltProjection { name: part.name.to_owned(), digest, kept }
     });
     Ok(rows.collect())
 }
@@ -132,7 +201,7 @@ pub(super) fn on_server(server: &Server, projection: Option<&str>, json: bool) -
         .filter_map(|item| item["name"].as_str().map(str::to_owned))
         .filter(|name| projection.is_none_or(|projection| projection == name))
         .collect();
-    let mut rows: Vec<Row> = Vec::new();
+    let mut rows: Vec<RebuiltProjection> = Vec::new();
     let mut sequence = 0;
     for name in names {
         // Those of one view are rebuilt together.
@@ -146,14 +215,19 @@ pub(super) fn on_server(server: &Server, projection: Option<&str>, json: bool) -
             let text = |field: &str| rebuilt[field].as_str().map(str::to_owned);
             let name = text("name").context("the server's answer has no name")?;
             let digest = text("digest").context("the server's answer has no digest")?;
-            rows.push(Row { name, digest, kept: text("before") });
+            rows.push(RebuiltProjection { name, digest, kept: text("before") });
         }
     }
     rows.retain(|row| projection.is_none_or(|projection| projection == row.name));
     report(projection, &rows, sequence, json)
 }
 
-fn report(projection: Option<&str>, rows: &[Row], sequence: u64, json: bool) -> anyhow::Result<()> {
+fn report(
+    projection: Option<&str>,
+    rows: &[RebuiltProjection],
+    sequence: u64,
+    json: bool,
+) -> anyhow::Result<()> {
     if rows.is_empty() {
         bail!("there is no projection {}", projection.unwrap_or_default());
     }
@@ -164,7 +238,7 @@ fn report(projection: Option<&str>, rows: &[Row], sequence: u64, json: bool) -> 
             .collect();
         say!("{}", json!({"items": items, "sequence": sequence}));
     } else {
-        let mut list = table(&["projection", "digest", ""], &[]);
+        let mut list = table(&["projection", "digest", "|compared"], &[]);
         for row in rows {
             let verdict = match &row.kept {
                 Some(kept) if *kept == row.digest => "equal to what was kept",
@@ -173,7 +247,7 @@ fn report(projection: Option<&str>, rows: &[Row], sequence: u64, json: bool) -> 
             };
             list.add_row([row.name.as_str(), row.digest.as_str(), verdict]);
         }
-        say!("{list}");
+        list.print();
     }
     let different: Vec<_> =
         rows.iter().filter(|row| row.is_different()).map(|row| row.name.as_str()).collect();

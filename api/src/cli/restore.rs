@@ -22,16 +22,16 @@ pub(super) struct Restore {
     /// The folder of the backup
     #[arg(value_name = "SOURCE")]
     source: PathBuf,
-    /// The data folder to make; empty, missing, or left by an interrupted restore
+    /// Data folder to create: missing, empty, or half restored
     #[arg(value_name = "DIR")]
     target: PathBuf,
-    /// Restore up to the last command that is complete at this event or instant (RFC 3339)
+    /// Restore commands complete at this event or instant (RFC 3339)
     #[arg(long, value_name = "SEQUENCE|INSTANT")]
     until: Option<String>,
-    /// The last number issued of a series, such as INV-2026-000412 or PROJ-2/INV-2026-000009; repeatable
+    /// Last issued number of a series (PROJ-2/INV-2026-000009); repeatable
     #[arg(long = "last-number", value_name = "NUMBER")]
     last_numbers: Vec<String>,
-    /// State that the clock of this machine is right, although the backup is of a later time
+    /// Confirm a clock that is behind the backup
     #[arg(long)]
     confirm_clock: bool,
     /// Print JSON

@@ -21,6 +21,7 @@ use slapledger_core::ledger::Clock;
 use slapledger_core::log::envelope::Actor;
 use slapledger_engine::certifier::Certifier;
 use slapledger_engine::clock::{FileClock, ManualClock, SystemClock};
+use slapledger_engine::publishing::{Publishing, PublishingOptions, WitnessLink};
 use slapledger_engine::shipping::Shipping;
 use slapledger_engine::{Engine, Open, accepted};
 use slapledger_net::{self as net, Connections};
@@ -31,16 +32,20 @@ use slapledger_protocols::rest::invoices;
 use slapledger_protocols::router;
 use slapledger_usecases::caller::FIRST_PARTY;
 use slapledger_usecases::context::RequestContext;
+use slapledger_usecases::credit_expiry;
+use slapledger_usecases::due_usage;
 use slapledger_usecases::first_parties::enter_first_parties;
-use slapledger_usecases::invoicing::due;
+use slapledger_usecases::invoicing::{due, threshold};
+use slapledger_usecases::loss::finish_retirements;
 use slapledger_usecases::{contacts, erasure};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Folder, hints, init, progress, warnings};
+use super::{Folder, hints, init, log_key, progress, warnings};
 use crate::config::{Config, TerminatorConfig};
 use crate::demo;
 use crate::multimaster;
-use crate::server_certificate::{self, ServerCertificate, Source};
+use crate::server_certificate::{self, CertificateSource, ServerCertificate};
+use crate::witness_link::HttpWitness;
 
 /// The name of the one user of `proxy`.
 const LOCAL_USER: &str = "local user";
@@ -70,6 +75,8 @@ pub(super) fn proxy(
     let accept = || check_free(&[Some(listen), operations]);
     let mut engine =
         Engine::open(Open { data, mode, clock, master_key, progress: &progress, accept: &accept })?;
+    log_key::make(&data.join(log_key::SIGNING_KEY))?;
+    log_key::take_up(&engine, data)?;
     engine.default_computer = Some(computer.clone());
     let ctx = RequestContext::local(Arc::new(engine));
     prepare_user(&ctx)?;
@@ -91,15 +98,14 @@ pub(super) fn proxy(
     serve(ctx, None, Serving { operations, masters, ready: Box::new(ready), ..Serving::plain(listen) })
 }
 
-/// Where a master listens, if nothing else is said.
-const DEFAULT_LISTEN: &str = "127.0.0.1:5000";
 /// How long a computer may be silent, if nothing else is said.
 const SILENT_AFTER_SECONDS: u32 = 3600;
 
 /// The master of a cloud.
 pub(super) fn master(folder: Folder, config: Config, plain_http: bool) -> anyhow::Result<()> {
     let Folder { data, master_key } = folder;
-    let listen = config.listen.unwrap_or(DEFAULT_LISTEN.parse().context("the usual address is one")?);
+    let listen =
+        config.listen.unwrap_or(crate::config::DEFAULT_LISTEN.parse().context("the usual address is one")?);
     // Again, with what the command line adds to the file.
     config.check()?;
     config.check_scheme(plain_http)?;
@@ -125,7 +131,7 @@ pub(super) fn master(folder: Folder, config: Config, plain_http: bool) -> anyhow
     let accept = || {
         ensure!(authority.exists(), unmade("certificate authority"));
         Authority::open(&authority)?;
-        init::check_signing_key(&data)?;
+        log_key::check(&data)?;
         if let Some(to) = &config.backup.ship_to {
             ensure!(
                 to.is_dir(),
@@ -145,6 +151,7 @@ pub(super) fn master(folder: Folder, config: Config, plain_http: bool) -> anyhow
     };
     let mut engine =
         Engine::open_guarded(open, config.guards()).with_context(|| format!("open {}", data.display()))?;
+    log_key::take_up(&engine, &data)?;
     let authority = Authority::open(&authority)?;
     let head = engine.ledger.head().last;
     let billing = engine.billing_of(ProjectId::DEFAULT);
@@ -152,8 +159,8 @@ pub(super) fn master(folder: Folder, config: Config, plain_http: bool) -> anyhow
     ensure!(has_party, unmade("first party"));
     let names = names(&config, listen);
     let source = match config.certificate {
-        None => Source::Own(names.clone()),
-        Some(files) => Source::Files { files, names: config.names.clone() },
+        None => CertificateSource::Own(names.clone()),
+        Some(files) => CertificateSource::Files { files, names: config.names.clone() },
     };
     let shown =
         (!plain_http).then(|| ServerCertificate::open(source, &authority, engine.now())).transpose()?;
@@ -170,6 +177,14 @@ pub(super) fn master(folder: Folder, config: Config, plain_http: bool) -> anyhow
         let shipping = Shipping::start(to, &engine.log, engine.ledger.created(), engine.ledger.clock());
         engine.shipping = Some(shipping.context("start a thread that ships sealed epochs")?);
     }
+    let mut witnesses: Vec<Box<dyn WitnessLink>> = Vec::new();
+    for witness in &config.witnesses {
+        witnesses.push(Box::new(HttpWitness::new(&witness.url, &witness.key)?));
+    }
+    let interval = Duration::from_secs(config.checkpoints.interval_seconds);
+    let options = PublishingOptions { interval, witnesses };
+    let publishing = Publishing::start(&engine.notary, &engine.ledger, &engine.log, options);
+    engine.publishing = Some(publishing.context("start a thread that publishes checkpoints")?);
     engine.most_parameter_bytes = config.requests.most_parameter_bytes;
     engine.certifier = Some(Arc::new(Certifier::new(authority, &data.join("certificates"))?));
     let ctx = RequestContext::local(Arc::new(engine));
@@ -275,9 +290,8 @@ pub(super) fn demo(folder: &Folder, listen: Option<SocketAddr>, seed: u64) -> an
         check_free(&[Some(listen)])?;
     }
     warnings::to_stderr();
-    // The month is in the past; once it is played the clock of the machine goes on, never before the last event.
-    let opening =
-        Timestamp::parse_rfc3339("2026-09-28T08:00:00Z").context("the demo begins at an instant")?;
+    // The months are in the past; once they are played the clock of the machine goes on, never before the last event.
+    let opening = Timestamp::parse_rfc3339(demo::OPENING).context("the demo begins at an instant")?;
     let manual = Arc::new(ManualClock::new(opening));
     let clock = Arc::new(demo::DemoClock::new(Arc::clone(&manual), SystemClock));
     let as_clock: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
@@ -295,7 +309,7 @@ pub(super) fn demo(folder: &Folder, listen: Option<SocketAddr>, seed: u64) -> an
         say!("the demo in this folder was played before; this is what it holds");
     } else {
         let played = demo::play(&ctx, &manual, seed)?;
-        say!("October 2026 in an invented cloud, from seed {seed}");
+        say!("September and October 2026 in an invented cloud, from seed {seed}");
         say!(
             "{} customers, {} computers, {} instances",
             played.customers,
@@ -312,8 +326,10 @@ pub(super) fn demo(folder: &Folder, listen: Option<SocketAddr>, seed: u64) -> an
         );
     }
     clock.play_over();
+    log_key::make(&data.join(log_key::SIGNING_KEY))?;
+    log_key::take_up(&ctx.engine, data)?;
     let items = invoices::all_as_json(&ctx)?;
-    say!("{}", invoice_table(&items));
+    invoice_table(&items).print();
     let head = ctx.ledger().head().last;
     say!("log       {} ({} events)", data.join("log").display(), head.0);
     let Some(listen) = listen else {
@@ -385,6 +401,7 @@ fn serve(
         let signals = Signals::listen().context("wait for signals")?;
         if ctx.mode() == Mode::Serve {
             enter_first_parties(&ctx).await.map_err(|problem| anyhow!("{}", problem.detail))?;
+            finish_retirements(&ctx).await;
         }
         let listener =
             tokio::net::TcpListener::bind(listen).await.with_context(|| format!("listen on {listen}"))?;
@@ -402,6 +419,9 @@ fn serve(
             tokio::spawn(server_certificate::watch(shown, Arc::clone(&ctx), Arc::clone(certifier)));
         }
         tokio::spawn(due::watch(Arc::clone(&ctx)));
+        tokio::spawn(threshold::watch(Arc::clone(&ctx)));
+        tokio::spawn(credit_expiry::watch(Arc::clone(&ctx)));
+        tokio::spawn(due_usage::watch(Arc::clone(&ctx)));
         tokio::spawn(erasure::watch(Arc::clone(&ctx)));
         let mut gateway = Gateway { masters, ..Gateway::open(Arc::clone(&ctx.engine)) };
         if let Some((access, limits)) = known {
@@ -443,20 +463,20 @@ fn serve(
 }
 
 /// What ends a server.
-struct Signals {
+pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Signals {
     /// They are caught from now on.
-    fn listen() -> std::io::Result<Self> {
+    pub(super) fn listen() -> std::io::Result<Self> {
         let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         Ok(Self { interrupt, terminate })
     }
 
     /// Waits for one of them.
-    async fn stopped(mut self) {
+    pub(super) async fn stopped(mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}

@@ -1,5 +1,5 @@
-//! `slapledger token issue --data`: a token that is issued in the folder of a master without a server, by whoever may
-//! read it. That is how an admin gets access again who has lost theirs.
+//! `slapledger token issue --data`: a token that is issued in the folder of a master without a server, by anyone who
+//! may read it. That is how an admin gets access again who has lost theirs.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use super::{progress, warnings};
 
 pub(super) fn run(asked: &Tokens) -> anyhow::Result<()> {
     match asked {
-        Tokens::Issue(asked) if let Some(data) = &asked.data => issue_in_folder(asked, data),
+        Tokens::Issue(asked) if let Some(data) = &asked.folder.data => issue_in_folder(asked, data),
         asked => token::run(asked),
     }
 }
@@ -60,7 +60,7 @@ fn issue_in_folder(asked: &Issue, data: &Path) -> anyhow::Result<()> {
         data,
         mode: Mode::Serve,
         clock: Arc::new(SystemClock),
-        master_key: asked.master_key.as_deref(),
+        master_key: asked.folder.master_key.as_deref(),
         progress: &progress::of_views(),
         accept: &accepted,
     })

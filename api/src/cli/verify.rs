@@ -4,7 +4,6 @@
 //! nothing is changed or repaired.
 
 use std::path::{Path, PathBuf};
-use std::{fmt, io};
 
 use anyhow::{Context, anyhow, ensure};
 use slapledger_ca::Authority;
@@ -13,28 +12,53 @@ use slapledger_core::backup::is_backup;
 use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::Sequence;
 use slapledger_core::fingerprints::TieredIndex;
-use slapledger_core::keyring::{self, KeyRing, KeyRingFault};
+use slapledger_core::keyring::{self, KeyRing};
 use slapledger_core::ledger::{SnapshotFile, created};
+use slapledger_core::log::checkpoint::Checkpoint;
+use slapledger_core::log::merkle::proof;
+use slapledger_core::log::note::{SignatureKind, SignedNote, Verifier};
 use slapledger_core::log::sled_store::{self, SledStore};
-use slapledger_core::log::store::{EventStore, StoreFault};
+use slapledger_core::log::store::EventStore;
+use slapledger_core::log::tiles::{TileHashes, TileReader};
 use slapledger_engine::folder;
 use slapledger_engine::lost_keys::LostKeys;
+use slapledger_engine::notary::Notary;
 use slapledger_projections::runner;
 
-use super::{Folder, init, progress, rebuild, verify_backup, warnings};
+use super::audit::KeptCheckpoint;
+use super::verdict::{Unverifiable, is_newer, is_out_of_reach, of_newer_format};
+use super::{Folder, audit, init, log_key, progress, rebuild, verify_backup, warnings};
 
 /// What is added to a fault of a cache.
 const CACHE: &str = "it is a cache: the next start makes it anew from the log";
 
-pub(super) fn run(folder: &Folder, deep: bool) -> anyhow::Result<()> {
+/// What is verified beside a folder itself.
+#[derive(Debug, clap::Args)]
+pub(super) struct Against {
+    /// A checkpoint that the log must continue
+    #[arg(long, value_name = "NOTE")]
+    checkpoint: Option<PathBuf>,
+    /// The key that must have signed the checkpoint
+    #[arg(long, value_name = "KEY", requires = "checkpoint")]
+    key: Option<Verifier>,
+}
+
+pub(super) fn run(folder: &Folder, file: Option<&Path>, deep: bool, against: &Against) -> anyhow::Result<()> {
     warnings::to_stderr();
     let data = &folder.data;
+    let kept = against.read()?;
+    if let Some(file) = file {
+        return audit::of_file(file, deep, kept.as_ref());
+    }
     if is_backup(data) {
+        ensure!(kept.is_none(), "--checkpoint is for data folders: restore the backup first");
         return verify_backup::run(data, deep);
     }
-    let checked = check(folder, deep).map_err(|fault| {
+    let checked = check(folder, deep, kept.as_ref()).map_err(|fault| {
         if is_out_of_reach(&fault) {
             fault.context(Unverifiable { data: data.clone() })
+        } else if is_newer(&fault) {
+            fault.context(of_newer_format(data))
         } else {
             fault.context(format!("{} is NOT whole", data.display()))
         }
@@ -43,31 +67,8 @@ pub(super) fn run(folder: &Folder, deep: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// There is no verdict: the folder could not be read.
-#[derive(Debug)]
-pub(super) struct Unverifiable {
-    data: PathBuf,
-}
-
-impl fmt::Display for Unverifiable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} could not be verified", self.data.display())
-    }
-}
-
-/// Whether somebody else has the folder, it may not be read, or holds no ledger.
-fn is_out_of_reach(fault: &anyhow::Error) -> bool {
-    fault.chain().any(|cause| {
-        let io = cause.downcast_ref::<io::Error>();
-        io.is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
-            || cause.is::<folder::NoLedger>()
-            || matches!(cause.downcast_ref(), Some(StoreFault::InUse { .. }))
-            || matches!(cause.downcast_ref(), Some(KeyRingFault::InUse { .. }))
-    })
-}
-
 /// Checks everything, one part after the other; says what was checked.
-fn check(folder: &Folder, deep: bool) -> anyhow::Result<String> {
+fn check(folder: &Folder, deep: bool, kept: Option<&KeptCheckpoint>) -> anyhow::Result<String> {
     let data = &folder.data;
     let log = data.join(folder::LOG);
     let store = folder::read_log(data)?;
@@ -78,6 +79,13 @@ fn check(folder: &Folder, deep: bool) -> anyhow::Result<String> {
     let was_closed = sled_store::was_closed(&log, head.last)?;
     sled_store::verify_beside(&log, was_closed)?;
     say!("log        {} events in {} epochs, root {}", head.last, store.stats().epochs, head.root);
+    let audit = audit::of_store(&store, deep)?;
+    if let Some(KeptCheckpoint { checkpoint, key }) = kept {
+        check_continues(&store, checkpoint)?;
+        if let Some(key) = key {
+            audit::check_key(&audit, key, checkpoint.size)?;
+        }
+    }
     check_keys(folder, &store)?;
     check_snapshots(data)?;
     let (checkpoints, identities) =
@@ -89,13 +97,62 @@ fn check(folder: &Folder, deep: bool) -> anyhow::Result<String> {
     Ok(format!("the log ends at sequence {}", head.last))
 }
 
+impl Against {
+    /// The checkpoint, if one is given, signed as it must be.
+    fn read(&self) -> anyhow::Result<Option<KeptCheckpoint>> {
+        let Some(path) = &self.checkpoint else { return Ok(None) };
+        let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+        let of_file = || format!("{}", path.display());
+        let note = SignedNote::parse(&text).with_context(of_file)?;
+        let checkpoint = Checkpoint::parse(note.text()).with_context(of_file)?;
+        match &self.key {
+            None => say!("checkpoint {} events; its signature is not checked without --key", checkpoint.size),
+            Some(key) => {
+                ensure!(
+                    key.name() == &*checkpoint.origin || key.kind() == SignatureKind::Cosignature,
+                    "{}: it is of {}, and the key of {}",
+                    path.display(),
+                    checkpoint.origin,
+                    key.name()
+                );
+                key.check(&note).with_context(of_file)?;
+                say!("checkpoint {} events, signed by {}", checkpoint.size, key.name());
+            }
+        }
+        Ok(Some(KeptCheckpoint { checkpoint, key: self.key.clone() }))
+    }
+}
+
+/// Whether the log has what a checkpoint says.
+fn check_continues(store: &SledStore, kept: &Checkpoint) -> anyhow::Result<()> {
+    let origin = Notary::origin_of(created(store)?.ledger);
+    ensure!(*kept.origin == *origin, "the checkpoint is of {}, the log is {origin}", kept.origin);
+    let last = store.head()?.last;
+    ensure!(
+        kept.size <= last.0,
+        "the checkpoint has {} events, the log only {last}: later events are missing",
+        kept.size
+    );
+    let mut hashes = TileHashes::default();
+    hashes.extend(store, Sequence(kept.size), || true)?;
+    let found = proof::root(&mut TileReader::new(&hashes, store), kept.size)?;
+    ensure!(
+        found == kept.root,
+        "the first {} events have root {found}, the checkpoint says {}: the log was rewritten",
+        kept.size,
+        kept.root
+    );
+    say!("continues  the checkpoint of {} events", kept.size);
+    Ok(())
+}
+
 fn check_keys(folder: &Folder, store: &SledStore) -> anyhow::Result<()> {
     let ring = folder.data.join(folder::KEYS);
     if !KeyRing::exists(&ring) {
         say!("keys       none here; sealed values cannot be read without them");
         return Ok(());
     }
-    let options = keyring::Options { master_key: folder.master_key().map(Path::to_owned), now: None };
+    let options = keyring::KeyRingOptions { master_key: folder.master_key().map(Path::to_owned), now: None };
     let keys = KeyRing::open_read_only(&ring, &options)?;
     if store.head()?.last > Sequence::ZERO {
         let is_of_log = keys.id() == created(store)?.key_ring;
@@ -120,8 +177,8 @@ fn check_authority(data: &Path, store: &SledStore) -> anyhow::Result<()> {
         authority.display()
     );
     Authority::open(&authority)?;
-    init::check_signing_key(data)?;
-    say!("authority  {} and {}", authority.display(), data.join(init::SIGNING_KEY).display());
+    log_key::check(data)?;
+    say!("authority  {} and {}", authority.display(), data.join(log_key::SIGNING_KEY).display());
     Ok(())
 }
 

@@ -2,22 +2,27 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use slapledger_client::print::say;
-use slapledger_core::backup::{VerifyReport, verify};
+use slapledger_core::backup::{self, VerifyReport};
 
-use super::progress;
+use super::{progress, verdict};
 
 /// Verifies the backup in a folder.
 pub(super) fn run(folder: &Path, deep: bool) -> anyhow::Result<()> {
     ensure!(!deep, "{} is a backup, which has no views; leave --deep out", folder.display());
     let bar = progress::bytes("backup");
-    let verified = verify(folder, &mut |bytes| {
+    let verified = backup::verify(folder, &mut |bytes| {
         bar.inc(bytes);
         true
     });
     bar.finish_and_clear();
-    let report = verified.with_context(|| format!("{} is NOT whole", folder.display()))?;
+    let report = verified.map_err(|fault| {
+        let fault = anyhow::Error::from(fault);
+        let newer = verdict::is_newer(&fault);
+        let verdict = || format!("{} is NOT whole", folder.display());
+        fault.context(if newer { verdict::of_newer_format(folder) } else { verdict() })
+    })?;
     let VerifyReport { last, root, epochs, files, private_files, keys_as_of } = report;
     say!("log        {last} events in {epochs} sealed epochs and a tail, root {root}");
     match keys_as_of {

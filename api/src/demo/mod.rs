@@ -1,8 +1,9 @@
-//! The demo: October 2026 in an invented cloud, played from a seed.
+//! The demo: September and October 2026 in an invented cloud, played from a seed.
 //!
-//! Everything goes through the same decisions as in a running master; only the clock is set by hand. The month ends
+//! Everything goes through the same decisions as in a running master; only the clock is set by hand. Each month ends
 //! with an invoice run, whose invoices are final.
 
+mod months;
 pub(crate) mod node;
 mod random;
 mod usage;
@@ -13,21 +14,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, bail};
-use slapledger_core::domain::computer::{Address, ConfigureComputer, Offer, RegisterComputer};
+use slapledger_core::domain::computer::{ConfigureComputer, NetworkAddress, Offer, RegisterComputer};
 use slapledger_core::domain::id::{
-    CommandId, ComputerId, InstanceId, PartitionId, PartyId, Reference, RunId, SoftwareType,
+    CommandId, ComputerId, InstanceId, KeyId, PartitionId, PartyId, Reference, RunId, SoftwareRelease,
+    SoftwareType,
 };
 use slapledger_core::domain::instance::{
-    Place, ReportInstance, ReportedState, RequestInstance, RequestedState, Requester,
+    InstancePlace, ReportInstance, ReportedState, RequestInstance, RequestedState, Requester,
     SetConnectionParameters, WithoutRoom,
 };
-use slapledger_core::domain::invoice::{Bound, OpenInvoiceRun, RunPeriod};
+use slapledger_core::domain::invoice::{Bound, OpenInvoiceRun, RunPeriod, RunReason};
 use slapledger_core::domain::party::RegisterParty;
 use slapledger_core::domain::pricing::PublishPriceBook;
 use slapledger_core::domain::product::PublishSoftwareRelease;
 use slapledger_core::domain::software::{ReportSoftware, SoftwareState, SupplySoftware, SupplyState};
 use slapledger_core::domain::time::{Period, TimeZone, Timestamp};
-use slapledger_core::domain::usage::{RecordUsage, UsageOutcome};
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::ledger::Clock;
 use slapledger_core::log::envelope::{Actor, Meta};
@@ -38,8 +39,11 @@ use slapledger_usecases::context::RequestContext;
 use slapledger_usecases::invoicing;
 
 use random::Random;
-use usage::{Busy, DAY, HOUR};
-use world::{COMPUTERS, Customer, Planned};
+use usage::{Busy, HOUR};
+use world::{COMPUTERS, Customer, NEWCOMER, Planned};
+
+/// Keys of an SLA and their values.
+type WantedSla = Vec<(Box<str>, Box<str>)>;
 
 /// The seller's name.
 const SELLER: &str = "Example Cloud";
@@ -72,6 +76,9 @@ impl Clock for DemoClock {
     }
 }
 
+/// When the demo begins.
+pub const OPENING: &str = "2026-08-28T08:00:00Z";
+
 /// What was played.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Played {
@@ -82,14 +89,14 @@ pub struct Played {
     /// Instances they requested.
     pub instances: usize,
     /// What became of the usage events that were sent.
-    pub usage: Counts,
-    /// The run that closed the month.
-    pub run: RunId,
+    pub usage: UsageOutcomes,
+    /// The runs that closed the months.
+    pub runs: Vec<RunId>,
 }
 
 /// What became of usage events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct UsageOutcomes {
     /// Metered.
     pub accepted: usize,
     /// Known already.
@@ -112,17 +119,22 @@ struct Play<'a> {
     ctx: &'a RequestContext,
     clock: &'a ManualClock,
     random: Random,
-    counts: Counts,
+    /// The numbers of what happens beside the plan of October: September, and the instance tree.
+    beside: Random,
+    counts: UsageOutcomes,
 }
 
 fn instant(text: &str) -> Timestamp {
     Timestamp::parse_rfc3339(text).expect("instants of the demo are written out below")
 }
 
-/// Plays the month on an empty ledger.
+/// Plays the months on an empty ledger.
 pub fn play(ctx: &RequestContext, clock: &ManualClock, seed: u64) -> anyhow::Result<Played> {
-    let mut play = Play { ctx, clock, random: Random::new(seed), counts: Counts::default() };
-    let opening = instant("2026-09-28T08:00:00Z");
+    let random = Random::new(seed);
+    // The months draw their numbers apart: what happens in one does not change the other.
+    let beside = Random::new(seed.rotate_left(32) ^ 9);
+    let mut play = Play { ctx, clock, random, beside, counts: UsageOutcomes::default() };
+    let opening = instant(OPENING);
     let seller = play.register(opening, SELLER, "Europe/Paris".parse()?)?;
     let mut customers = Vec::new();
     for customer in world::customers()? {
@@ -140,18 +152,14 @@ pub fn play(ctx: &RequestContext, clock: &ManualClock, seed: u64) -> anyhow::Res
         Command::PublishPriceBook(PublishPriceBook { book, retroactive: false }),
     )?;
 
-    let instances = play.live_through(opening, &customers)?;
-    let close = instant("2026-11-02T09:00:00Z");
-    let period =
-        RunPeriod { start: Bound::Day("2026-10-01".parse()?), stop: Bound::Day("2026-11-01".parse()?) };
-    let open = OpenInvoiceRun { seller, period, price_book: None, grace_hours: 0, finalise: false };
-    let run = match play.submit(close, person(seller), Command::OpenInvoiceRun(open))? {
-        Answer::InvoiceRun(run) => run,
-        other => bail!("an invoice run was answered {other:?}"),
-    };
-    invoicing::finalise_blocking(ctx, &person(seller), run)?;
-    let (customers, computers) = (customers.len(), COMPUTERS.len());
-    Ok(Played { customers, computers, instances, usage: play.counts, run })
+    play.beside(|play| play.fill_catalogue(opening, seller, &customers))?;
+
+    let plans = play.plan(&customers);
+    let earlier = play.september(&plans)?;
+    let (instances, september) = play.october(seller, plans, earlier)?;
+    let october = play.invoice(seller, "2026-11-02T09:00:00Z", ["2026-10-01", "2026-11-01"])?;
+    let (customers, computers) = (customers.len(), COMPUTERS.len() + 1);
+    Ok(Played { customers, computers, instances, usage: play.counts, runs: vec![september, october] })
 }
 
 /// Publishes the names under which the console and `request` know software, once. They are no part of the month.
@@ -188,6 +196,45 @@ impl Play<'_> {
         Ok(self.ctx.ledger().submit_blocking(submission)?.answer)
     }
 
+    /// Does something with the other numbers.
+    fn beside<T>(&mut self, doing: impl FnOnce(&mut Self) -> anyhow::Result<T>) -> anyhow::Result<T> {
+        std::mem::swap(&mut self.random, &mut self.beside);
+        let done = doing(self);
+        std::mem::swap(&mut self.random, &mut self.beside);
+        done
+    }
+
+    /// Opens the run of a period, and makes its drafts final.
+    fn invoice(&mut self, seller: PartyId, at: &str, [start, stop]: [&str; 2]) -> anyhow::Result<RunId> {
+        let period = RunPeriod { start: Bound::Day(start.parse()?), stop: Bound::Day(stop.parse()?) };
+        let open = OpenInvoiceRun {
+            seller,
+            period,
+            price_book: None,
+            payers: Vec::new(),
+            reason: RunReason::Period,
+            grace_hours: 0,
+            finalise: false,
+        };
+        let answer = self.submit(instant(at), person(seller), Command::OpenInvoiceRun(open))?;
+        let Answer::InvoiceRun(run) = answer else { bail!("an invoice run was answered {answer:?}") };
+        invoicing::finalise_blocking(self.ctx, &person(seller), run)?;
+        Ok(run)
+    }
+
+    /// The tables of the document of 2011.
+    fn fill_catalogue(
+        &mut self,
+        at: Timestamp,
+        seller: PartyId,
+        customers: &[(PartyId, Customer)],
+    ) -> anyhow::Result<()> {
+        for entry in world::catalogue(customers)? {
+            self.submit(at, person(seller), Command::RecordCatalogueEntry(Box::new(entry)))?;
+        }
+        Ok(())
+    }
+
     fn register(&mut self, at: Timestamp, name: &str, time_zone: TimeZone) -> anyhow::Result<PartyId> {
         let name = self.ctx.keys().seal(self.ctx.keys().fresh()?, name.as_bytes())?;
         let command = Command::RegisterParty(RegisterParty { name, time_zone, description: None });
@@ -211,10 +258,10 @@ impl Play<'_> {
         let subnet = name.trim_start_matches("COMP-");
         let mut offers = Vec::new();
         for n in 0..partitions {
-            let address = |address: String, netmask: &str| Address {
+            let address = |address: String, netmask: &str| NetworkAddress {
                 address: address.into(),
                 netmask: netmask.into(),
-                ..Address::default()
+                ..NetworkAddress::default()
             };
             offers.push(Offer {
                 partition: PartitionId::new(&format!("slappart{n}"))?,
@@ -240,150 +287,62 @@ impl Play<'_> {
         let releases: std::collections::BTreeSet<_> =
             planned.map(|planned| planned.release.clone()).collect();
         for (name, _, _) in COMPUTERS {
-            let id = ComputerId::new(name)?;
             for release in &releases {
-                let (release, place) = (release.clone(), id.clone());
-                let supply = SupplySoftware {
-                    computer: place,
-                    release: release.clone(),
-                    state: SupplyState::Available,
-                };
-                self.submit(at, Actor::system(), Command::SupplySoftware(supply))?;
-                let (place, state) = (id.clone(), SoftwareState::Available);
-                let report = ReportSoftware { computer: place, release, state, error: None };
-                self.submit(at, computer(&id), Command::ReportSoftware(report))?;
+                self.supply(at, &ComputerId::new(name)?, release)?;
             }
         }
         Ok(())
     }
 
-    /// Day by day: requests, reports of the day before, reports that are late, and two farewells.
-    fn live_through(
+    fn supply(&mut self, at: Timestamp, id: &ComputerId, release: &SoftwareRelease) -> anyhow::Result<()> {
+        let (place, release) = (id.clone(), release.clone());
+        let supply =
+            SupplySoftware { computer: place, release: release.clone(), state: SupplyState::Available };
+        self.submit(at, Actor::system(), Command::SupplySoftware(supply))?;
+        let (place, state) = (id.clone(), SoftwareState::Available);
+        let report = ReportSoftware { computer: place, release, state, error: None };
+        self.submit(at, computer(id), Command::ReportSoftware(report))?;
+        Ok(())
+    }
+
+    /// Requests an instance for a customer; one that is there already keeps its place, and is used differently.
+    fn request(
         &mut self,
-        opening: Timestamp,
-        customers: &[(PartyId, Customer)],
-    ) -> anyhow::Result<usize> {
-        let mut plans: BTreeMap<i64, Vec<(PartyId, Planned)>> = BTreeMap::new();
-        for (party, customer) in customers {
-            for planned in &customer.instances {
-                // Two thirds are there before the month begins, the others come in its course.
-                let day = if self.random.once_in(3) {
-                    self.random.between(4, 22)
-                } else {
-                    self.random.between(0, 2)
-                };
-                let copy = Planned {
-                    reference: planned.reference.clone(),
-                    release: planned.release.clone(),
-                    software_type: planned.software_type.clone(),
-                    instance_type: planned.instance_type,
-                };
-                plans.entry(day).or_default().push((*party, copy));
-            }
-        }
-        let mut living: Vec<Living> = Vec::new();
-        let mut late: BTreeMap<i64, Vec<RecordUsage>> = BTreeMap::new();
-        let first = instant("2026-09-28T00:00:00Z");
-        for day in 0..=34 {
-            let midnight = first.plus_micros(day * DAY);
-            if day > 0 {
-                let yesterday = Period { start: first.plus_micros((day - 1) * DAY), stop: midnight };
-                self.report_day(day, yesterday, &living, &mut late)?;
-            }
-            for report in late.remove(&day).unwrap_or_default() {
-                self.report(midnight.plus_micros(HOUR), report)?;
-            }
-            let mut at = midnight.plus_micros(9 * HOUR).max(opening.plus_micros(HOUR));
-            for (party, planned) in plans.remove(&day).unwrap_or_default() {
-                living.push(self.request(at, party, planned)?);
-                at = at.plus_micros(7 * 60 * 1_000_000);
-            }
-            // Two of those that were only tried out go when they have been tried.
-            if day == 17 || day == 24 {
-                self.farewell(at.plus_micros(HOUR), &mut living)?;
-            }
-            if day % 12 == 7
-                && let Some(one) = living.first()
-            {
-                let (computer, partition) = (one.busy.computer.clone(), one.busy.partition.clone());
-                let report = usage::unmeterable(&computer, &partition, at);
-                self.report(at.plus_micros(2 * HOUR), report)?;
-            }
-        }
-        Ok(living.len())
+        at: Timestamp,
+        owner: PartyId,
+        planned: Planned,
+        known: Option<InstanceId>,
+    ) -> anyhow::Result<Living> {
+        let wish = (Requester::Party(owner), person(owner), Vec::new());
+        let key = known.and_then(|known| self.ctx.key_of(known));
+        self.request_by(at, owner, wish, planned, key)
     }
 
-    fn report_day(
+    fn request_by(
         &mut self,
-        today: i64,
-        yesterday: Period,
-        living: &[Living],
-        late: &mut BTreeMap<i64, Vec<RecordUsage>>,
-    ) -> anyhow::Result<()> {
-        for (name, _, _) in COMPUTERS {
-            let id = ComputerId::new(name)?;
-            let here: Vec<&Busy> = living
-                .iter()
-                .map(|living| &living.busy)
-                .filter(|busy| busy.computer == id && busy.allocated.intersection(yesterday).is_some())
-                .collect();
-            let at = yesterday.stop.plus_micros(HOUR / 2);
-            let daily = usage::daily(&mut self.random, &id, &here, yesterday);
-            let hourly = usage::hourly(&mut self.random, &id, &here, yesterday);
-            if self.random.once_in(12) {
-                // The node could not reach us for some days.
-                late.entry(today + 3).or_default().push(daily.clone());
-            } else {
-                self.report(at, daily.clone())?;
-            }
-            if self.random.once_in(10) {
-                // It did not hear our answer and sends the day again.
-                self.report(at, hourly.clone())?;
-            }
-            if self.random.once_in(40) {
-                // It measured again and knows better.
-                let again = usage::daily(&mut self.random, &id, &here, yesterday);
-                self.report(at, again)?;
-            }
-            self.report(at, hourly)?;
-        }
-        Ok(())
-    }
-
-    fn report(&mut self, at: Timestamp, report: RecordUsage) -> anyhow::Result<()> {
-        let actor = computer(&report.computer);
-        let Answer::Usage(outcomes) = self.submit(at, actor, Command::RecordUsage(report))? else {
-            bail!("usage was answered otherwise");
-        };
-        for outcome in outcomes {
-            match outcome {
-                UsageOutcome::Accepted(_) => self.counts.accepted += 1,
-                UsageOutcome::Duplicate(_) => self.counts.duplicates += 1,
-                UsageOutcome::Suspended(..) => self.counts.suspended += 1,
-                UsageOutcome::Conflict(_) | UsageOutcome::NothingToReplace => self.counts.rejected += 1,
-            }
-        }
-        Ok(())
-    }
-
-    fn request(&mut self, at: Timestamp, owner: PartyId, planned: Planned) -> anyhow::Result<Living> {
+        at: Timestamp,
+        owner: PartyId,
+        (requester, actor, filter): (Requester, Actor, WantedSla),
+        planned: Planned,
+        key: Option<KeyId>,
+    ) -> anyhow::Result<Living> {
         let parameters = one_parameter("owner-reference", &planned.reference)?;
-        let key = self.ctx.keys().fresh()?;
+        let key = key.map_or_else(|| self.ctx.keys().fresh(), Ok)?;
         let request = RequestInstance {
-            requester: Requester::Party(owner),
+            requester,
             reference: Reference::new(&planned.reference)?,
             release: planned.release.clone(),
             software_type: SoftwareType::new(&planned.software_type)?,
             instance_type: Some(planned.instance_type),
             parameters: self.ctx.keys().seal(key, parameters.as_bytes())?,
-            filter: Vec::new(),
+            filter,
             state: Some(RequestedState::Started),
             shared: false,
             default_computer: None,
             without_room: WithoutRoom::Wait,
         };
         let Answer::Instance { instance: id, .. } =
-            self.submit(at, person(owner), Command::RequestInstance(request))?
+            self.submit(at, actor, Command::RequestInstance(request))?
         else {
             bail!("a request was answered otherwise");
         };
@@ -396,13 +355,34 @@ impl Play<'_> {
         let at = at.plus_micros(60 * 1_000_000);
         let url = one_parameter("url", &format!("https://{id}.example.org/").to_lowercase())?;
         let connection = self.ctx.keys().seal(key, url.as_bytes())?;
-        let place = Place { computer: host.clone(), partition, shared: None };
+        let place = InstancePlace { computer: host.clone(), partition, shared: None };
         let connect = SetConnectionParameters { place: place.clone(), connection };
         self.submit(at, computer(&host), Command::SetConnectionParameters(connect))?;
         let state = ReportedState::Started;
         let started = ReportInstance { place, state, error: None };
         self.submit(at, computer(&host), Command::ReportInstance(started))?;
         Ok(Living { id, owner, planned, busy })
+    }
+
+    /// An ERP gets a database and a cache of its own: its root requests them, as `slapos` does, on a new computer.
+    fn grow_tree(&mut self, at: Timestamp, seller: PartyId, root: &Living) -> anyhow::Result<Vec<Living>> {
+        let (name, partitions, zone) = NEWCOMER;
+        let newcomer = ComputerId::new(name)?;
+        self.bring_computer(at, seller, name, partitions, zone.parse()?)?;
+        self.supply(at, &newcomer, &root.planned.release)?;
+        let mut tree = Vec::new();
+        for software_type in ["mariadb", "memcached"] {
+            let planned = Planned {
+                reference: software_type.to_owned(),
+                software_type: software_type.to_owned(),
+                ..root.planned.clone()
+            };
+            let filter = vec![("computer_guid".into(), name.into())];
+            let wish = (Requester::Instance(root.id), computer(&root.busy.computer), filter);
+            let at = at.plus_micros(HOUR / 4);
+            tree.push(self.request_by(at, root.owner, wish, planned, None)?);
+        }
+        Ok(tree)
     }
 
     fn farewell(&mut self, at: Timestamp, living: &mut [Living]) -> anyhow::Result<()> {
@@ -429,7 +409,7 @@ impl Play<'_> {
         self.submit(at, person(one.owner), Command::RequestInstance(request))?;
         let gone = at.plus_micros(HOUR / 4);
         let (host, partition) = (one.busy.computer.clone(), one.busy.partition.clone());
-        let place = Place { computer: host.clone(), partition, shared: None };
+        let place = InstancePlace { computer: host.clone(), partition, shared: None };
         let report = ReportInstance { place, state: ReportedState::Destroyed, error: None };
         self.submit(gone, computer(&host), Command::ReportInstance(report))?;
         one.busy.allocated.stop = gone;

@@ -14,22 +14,22 @@ use http_body_util::{BodyExt as _, Limited};
 use slapledger_core::domain::Command;
 use slapledger_core::domain::id::{ComputerId, KeyId};
 use slapledger_core::domain::instance::{
-    Place, ReportInstance, ReportedState, RequestedState, SetConnectionParameters,
+    InstancePlace, ReportInstance, ReportedState, RequestedState, SetConnectionParameters,
 };
 use slapledger_projections::SlapViews;
-use slapledger_projections::instances::Instance;
+use slapledger_projections::instances::InstanceView;
 use slapledger_usecases::caller::actor_of_computer;
 use slapledger_usecases::context::RequestContext;
 
 use super::one_parameter;
-use super::world::COMPUTERS;
+use super::world::{COMPUTERS, NEWCOMER};
 
 /// The route whose answer shows connection parameters: SLAP clients keep that answer.
 const REQUEST: &str = "/requestComputerPartition";
 
 /// What a node has to do about one instance.
 struct Task {
-    place: Place,
+    place: InstancePlace,
     /// The key and the id of an instance that has published nothing yet.
     publish: Option<(KeyId, String)>,
     /// What the node reports; nothing of a shared instance, which has no state of its own.
@@ -78,7 +78,7 @@ async fn work_beside(ctx: &Arc<RequestContext>) -> bool {
 
 fn work_now(ctx: &RequestContext) -> anyhow::Result<bool> {
     let mut published = false;
-    for (name, _, _) in COMPUTERS {
+    for (name, _, _) in COMPUTERS.iter().chain([&NEWCOMER]) {
         let computer = ComputerId::new(name)?;
         for task in ctx.slap_now(|view| tasks(view, &computer))? {
             let submit = |command| ctx.submit_own(actor_of_computer(&computer), command);
@@ -106,12 +106,12 @@ fn tasks(view: &SlapViews, computer: &ComputerId) -> Vec<Task> {
         .filter_map(|partition| Some((&partition.offer.partition, view.instances.get(partition.occupant?)?)));
     occupied
         .flat_map(|(partition, instance)| {
-            let place = Place::new(computer.clone(), partition.clone());
+            let place = InstancePlace::new(computer.clone(), partition.clone());
             let shares = view.instances.shares(instance.id).filter_map({
                 let place = place.clone();
                 move |shared| {
                     let publish = Some(unpublished(shared)?);
-                    let place = Place { shared: Some(shared.id), ..place.clone() };
+                    let place = InstancePlace { shared: Some(shared.id), ..place.clone() };
                     Some(Task { place, publish, report: None })
                 }
             });
@@ -129,7 +129,7 @@ fn tasks(view: &SlapViews, computer: &ComputerId) -> Vec<Task> {
 }
 
 /// The key and the id of an instance that is to run and has published nothing.
-fn unpublished(instance: &Instance) -> Option<(KeyId, String)> {
+fn unpublished(instance: &InstanceView) -> Option<(KeyId, String)> {
     let wanted = instance.requested == RequestedState::Started && instance.connection.is_none();
     wanted.then(|| (instance.key(), instance.id.to_string()))
 }

@@ -1,7 +1,10 @@
 //! The invented cloud of the demo: the users and software of the 2011 document, on computers that never were.
 
 use serde::Deserialize;
-use slapledger_core::domain::id::SoftwareRelease;
+use serde_json::Value;
+use slapledger_client::catalogue_entries::{ImportedEntry, tables};
+use slapledger_core::domain::catalogue::{CatalogueEntry, RecordCatalogueEntry};
+use slapledger_core::domain::id::{PartyId, Reference, SoftwareRelease};
 use slapledger_core::domain::instance::InstanceType;
 use slapledger_core::domain::time::TimeZone;
 
@@ -13,6 +16,7 @@ pub(super) struct Customer {
 }
 
 /// An instance that will be requested.
+#[derive(Clone)]
 pub(super) struct Planned {
     pub(super) reference: String,
     pub(super) release: SoftwareRelease,
@@ -27,6 +31,9 @@ pub(super) const COMPUTERS: &[(&str, usize, &str)] = &[
     ("COMP-3", 4, "UTC"),
     ("COMP-4", 4, "Europe/Paris"),
 ];
+
+/// A computer that comes later.
+pub(super) const NEWCOMER: (&str, usize, &str) = ("COMP-5", 4, "UTC");
 
 #[derive(Deserialize)]
 struct Compatibility {
@@ -66,6 +73,37 @@ pub(super) fn customers() -> anyhow::Result<Vec<Customer>> {
         });
     }
     Ok(customers)
+}
+
+/// The catalogue of the document, its stories about the customers that are registered.
+pub(super) fn catalogue(customers: &[(PartyId, Customer)]) -> anyhow::Result<Vec<RecordCatalogueEntry>> {
+    let entries = tables(slapledger_fixtures::COMPATIBILITY)?;
+    let recorded = entries.into_iter().map(|entry| -> anyhow::Result<RecordCatalogueEntry> {
+        let ImportedEntry { name, says, customer } = entry;
+        let party = customers.iter().find(|(_, known)| Some(&known.name) == customer.as_ref());
+        let text = |member: &str| says.get(member).and_then(Value::as_str).map(Into::into);
+        let says = CatalogueEntry {
+            table: serde_json::from_value(says["table"].clone())?,
+            title: text("title").unwrap_or_default(),
+            category: text("category"),
+            software: says.get("software").and_then(Value::as_str).map(Reference::new).transpose()?,
+            stage: says.get("stage").cloned().map(serde_json::from_value).transpose()?,
+            status: text("status"),
+            recipe: text("recipe"),
+            ticks: says.get("ticks").cloned().map(serde_json::from_value).transpose()?,
+            applications: says
+                .get("applications")
+                .cloned()
+                .map(serde_json::from_value)
+                .transpose()?
+                .unwrap_or_default(),
+            customer: party.map(|(id, _)| *id),
+            stack: text("stack"),
+            guest: text("guest"),
+        };
+        Ok(RecordCatalogueEntry { entry: Reference::new(&name)?, says })
+    });
+    recorded.collect()
 }
 
 /// Where a customer's months are cut. The document names no zones: these are plausible ones.

@@ -16,8 +16,8 @@ use slapledger_dto::documents::{
 };
 use slapledger_kit::sealing::{open_parameters, open_typed_parameters};
 use slapledger_projections::SlapViews;
-use slapledger_projections::instances::Instance;
-use slapledger_projections::inventory::{Computer, Partition};
+use slapledger_projections::instances::InstanceView;
+use slapledger_projections::inventory::{InventoryComputer, Partition};
 
 use super::names;
 use super::software::supply_state;
@@ -26,7 +26,7 @@ use crate::status;
 /// A shared instance, as its host is told of it.
 #[derive(Encode)]
 struct SharedInstance {
-    instance: Instance,
+    instance: InstanceView,
     reference: String,
 }
 
@@ -34,7 +34,7 @@ struct SharedInstance {
 #[derive(Encode)]
 pub struct PlacedInstance {
     mode: Mode,
-    instance: Instance,
+    instance: InstanceView,
     guid: Option<String>,
     root_title: String,
     offer: Offer,
@@ -77,7 +77,7 @@ impl PlacedInstance {
         Some(Self::at(mode, view, known, partition))
     }
 
-    fn at(mode: Mode, view: &SlapViews, instance: &Instance, partition: &Partition) -> Self {
+    fn at(mode: Mode, view: &SlapViews, instance: &InstanceView, partition: &Partition) -> Self {
         let root = view.instances.get(instance.root).unwrap_or(instance);
         // A master tells a node of what is to run; slapos proxy tells it of everybody.
         let shares = view.instances.shares(instance.id);
@@ -99,7 +99,7 @@ impl PlacedInstance {
 
     /// Nodes compare this text with the one of the last time they worked on the partition.
     /// The master counts microseconds; slapos proxy has seconds, and decimals of them.
-    fn timestamp(mode: Mode, instance: &Instance) -> String {
+    fn timestamp(mode: Mode, instance: &InstanceView) -> String {
         let micros = instance.changed_at.micros();
         match mode {
             Mode::Serve => micros.to_string(),
@@ -212,7 +212,7 @@ impl SeenPartition {
 
     /// The same with no other shared instances than these: what the owner of a host is shown.
     #[must_use]
-    pub fn sharing(mut self, theirs: impl Fn(&Instance) -> bool) -> Self {
+    pub fn sharing(mut self, theirs: impl Fn(&InstanceView) -> bool) -> Self {
         if let Some(placed) = &mut self.occupant {
             placed.shares.retain(|share| theirs(&share.instance));
         }
@@ -234,7 +234,7 @@ impl SeenPartition {
 impl SeenComputer {
     /// A computer.
     pub fn find(mode: Mode, view: &SlapViews, computer: &str) -> Option<Self> {
-        let known: &Computer = view.inventory.computer(computer)?;
+        let known: &InventoryComputer = view.inventory.computer(computer)?;
         let present = known.partitions().iter().filter(|partition| partition.is_present());
         let releases = known.supplies().iter().map(|(release, supply)| ReleaseDocument {
             url: release.to_string(),

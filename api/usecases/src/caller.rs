@@ -11,8 +11,8 @@ use slapledger_core::log::envelope::{Actor, ActorKind};
 use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
 use slapledger_projections::SlapViews;
-use slapledger_projections::instances::Instance;
-use slapledger_projections::inventory::Computer;
+use slapledger_projections::instances::InstanceView;
+use slapledger_projections::inventory::InventoryComputer;
 
 /// How far a caller reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,7 +38,7 @@ pub struct Principal {
     pub all_projects: bool,
     /// The project of the credential.
     pub home: ProjectId,
-    /// Until when, if they came with a token that is good for a time. A certificate is renewed by whoever has it, and
+    /// Until when, if they came with a token that is good for a time. A certificate is renewed by its holder, and
     /// bounds nothing.
     pub until: Option<Timestamp>,
 }
@@ -59,7 +59,7 @@ pub enum Caller {
     },
 }
 
-/// The first party of a project: whoever runs it, and sells where nobody else is named.
+/// The first party of a project: the operator, and sells where nobody else is named.
 pub const FIRST_PARTY: PartyId = PartyId(1);
 
 impl Caller {
@@ -179,7 +179,7 @@ impl Caller {
     }
 
     /// Whether a computer is theirs.
-    pub fn sees_computer(&self, computer: &Computer) -> bool {
+    pub fn sees_computer(&self, computer: &InventoryComputer) -> bool {
         let Some(principal) = self.only() else { return true };
         match &principal.holder {
             Holder::Party(party) => computer.owner == *party,
@@ -189,7 +189,7 @@ impl Caller {
     }
 
     /// Whether an instance is theirs, or on a computer of theirs.
-    pub fn sees_instance(&self, view: &SlapViews, instance: &Instance) -> bool {
+    pub fn sees_instance(&self, view: &SlapViews, instance: &InstanceView) -> bool {
         let Some(principal) = self.only() else { return true };
         let place = instance.allocation.as_ref().map(|place| &place.computer);
         match &principal.holder {
@@ -207,8 +207,8 @@ impl Caller {
         }
     }
 
-    /// Whether they may read what is sealed in an instance: whoever asked for it and whoever runs it.
-    pub fn opens_instance(&self, instance: &Instance) -> bool {
+    /// Whether they may read what is sealed in an instance: the requester and the provider.
+    pub fn opens_instance(&self, instance: &InstanceView) -> bool {
         let Some(principal) = self.only() else {
             return self.principal().is_none_or(|principal| principal.roles.has(Role::Admin));
         };
@@ -224,8 +224,8 @@ impl Caller {
         }
     }
 
-    /// Whether they may say what is wanted of an instance: whoever asked for it.
-    pub fn wants_instance(&self, instance: &Instance) -> bool {
+    /// Whether they may say what is wanted of an instance: the requester.
+    pub fn wants_instance(&self, instance: &InstanceView) -> bool {
         let Some(principal) = self.only() else { return true };
         match &principal.holder {
             Holder::Party(party) => principal.roles.has(Role::Customer) && instance.owner == *party,
@@ -235,7 +235,7 @@ impl Caller {
     }
 
     /// Whether they may ask for another instance from within this one: whose it is, and itself.
-    pub fn asks_from(&self, instance: &Instance) -> bool {
+    pub fn asks_from(&self, instance: &InstanceView) -> bool {
         let Some(principal) = self.only() else { return true };
         match &principal.holder {
             Holder::Party(party) => principal.roles.has(Role::Customer) && instance.owner == *party,
@@ -245,7 +245,7 @@ impl Caller {
     }
 
     /// Whether they may say how an instance is: its node, and itself of itself and of those that share it.
-    pub fn speaks_for(&self, instance: &Instance) -> bool {
+    pub fn speaks_for(&self, instance: &InstanceView) -> bool {
         let Some(principal) = self.only() else { return true };
         match &principal.holder {
             Holder::Computer(own) => instance.allocation.as_ref().is_some_and(|place| place.computer == *own),
@@ -256,7 +256,8 @@ impl Caller {
         }
     }
 
-    /// Whether anything that is sealed is opened for them at all. Of those who see what is others' too, only for admins:
+    /// Whether anything that is sealed is opened for them at all. Of those who see what is others' too, only for
+    /// admins:
     /// not for an auditor, whatever else they are.
     pub fn opens(&self) -> bool {
         match self {
@@ -289,6 +290,11 @@ impl Caller {
         }
     }
 
+    /// Whether they may read the codes of discounts: the seller, its admins and auditors may.
+    pub fn sees_codes(&self) -> bool {
+        self.sees_prices_of(FIRST_PARTY)
+    }
+
     /// A computer speaks of itself alone, and an instance of its own partition.
     pub fn check_node(&self, computer: &ComputerId) -> Result<(), Problem> {
         match self.only().map(|principal| &principal.holder) {
@@ -316,7 +322,7 @@ impl Caller {
 }
 
 /// What an instance may see: itself, what it asked for, and what shares it.
-fn is_of(own: InstanceId, instance: &Instance) -> bool {
+fn is_of(own: InstanceId, instance: &InstanceView) -> bool {
     instance.id == own
         || instance.requester == Requester::Instance(own)
         || (instance.shared && instance.host() == Some(own))
@@ -326,7 +332,7 @@ fn not_for(what: &str) -> Problem {
     forbidden(format!("this is for {what}; the credential is for something else"))
 }
 
-/// What somebody may not do, whoever else may.
+/// What a caller may not do, though others may.
 pub fn forbidden(detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::FORBIDDEN, ProblemCode::Forbidden, detail)
 }

@@ -91,7 +91,7 @@ impl WantedCredential {
         self.issue(token.credential, Proof::Token { digest: token.digest() }, Because::default())
     }
 
-    /// A token that registers a computer of somebody, or gets them a certificate: for a day, and no longer than whoever
+    /// A token that registers a computer of somebody, or gets them a certificate: for a day, and no longer than anyone who
     /// issues it has theirs.
     pub fn once(ctx: &RequestContext, holder: Holder, roles: Roles, purpose: Purpose) -> Self {
         let day = ctx.now().plus_micros(ONCE_DAYS * DAY_MICROS);
@@ -153,8 +153,8 @@ pub async fn certify_computer(
     certify(ctx, (holder, Role::Node.into()), &subject, because).await
 }
 
-/// The certificate of an instance: the one it has, unless that is to end soon. Whoever hangs up between its event and
-/// its file stops neither.
+/// The certificate of an instance: the one it has, unless that is to end soon. Anyone who hangs up between its event
+/// and its file stops neither.
 pub async fn certify_instance(
     ctx: &Arc<RequestContext>,
     instance: InstanceId,

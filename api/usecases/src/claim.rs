@@ -57,8 +57,8 @@ impl PartitionClaim {
         ctx.caller.check_place((computer, partition), occupant)
     }
 
-    /// The instance that is in the partition, or the user. Whoever came with a credential may claim the partition alone
-    /// that it is of.
+    /// The instance that is in the partition, or the user. Anyone who came with a credential may claim the partition
+    /// alone that it is of.
     async fn requester(self, ctx: &RequestContext) -> Result<(Requester, Actor), Problem> {
         let caller = &ctx.caller;
         if caller.principal().is_some_and(|principal| matches!(principal.holder, Holder::Party(_))) {

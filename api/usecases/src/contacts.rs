@@ -14,7 +14,7 @@ use slapledger_core::domain::id::ComputerId;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::ledger::SubmitError;
 use slapledger_core::log::envelope::Actor;
-use slapledger_projections::inventory::Computer;
+use slapledger_projections::inventory::InventoryComputer;
 
 use crate::context::RequestContext;
 
@@ -38,7 +38,7 @@ pub async fn look(ctx: &RequestContext, started: Timestamp, limit: i64) -> Resul
     let now = ctx.now();
     let known = ctx.slap().read(|view, _| {
         let computers = view.inventory.iter();
-        let since = |computer: &Computer| computer.registered_at.max(started);
+        let since = |computer: &InventoryComputer| computer.registered_at.max(started);
         let seen = computers.map(|computer| (computer.id.clone(), since(computer), computer.silent_since));
         seen.collect::<Vec<_>>()
     });

@@ -20,9 +20,10 @@ use slapledger_engine::certifier::Certifier;
 use slapledger_engine::rating_pool::{RatingPoolFault, RatingShare};
 use slapledger_engine::{Engine, ProjectView};
 use slapledger_kit::code::ProblemCode;
+use slapledger_kit::collect::BodyLimit;
 use slapledger_kit::problem::Problem;
 use slapledger_kit::text::of_parameters;
-use slapledger_projections::instances::Instance;
+use slapledger_projections::instances::InstanceView;
 use slapledger_projections::runner::{ReadFault, Runner};
 use slapledger_projections::{AccessView, SlapViews};
 
@@ -56,7 +57,7 @@ impl ComputersSeen {
     }
 }
 
-/// Carries something on when whoever asked for it does not wait any more: between its steps nothing stops.
+/// Carries something on when the requester does not wait any more: between its steps nothing stops.
 pub async fn to_its_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, Problem>> + Send + 'static,
 ) -> Result<T, Problem> {
@@ -82,7 +83,8 @@ impl RequestContext {
         Self { project, caller: caller.clone(), ..self.clone() }
     }
 
-    /// The projects in which something happened, as far as the views are: a context for each, for what goes on by itself.
+    /// The projects in which something happened, as far as the views are: a context for each, for what goes on by
+    /// itself.
     pub fn of_all_projects(&self) -> Vec<Self> {
         self.engine.projects().into_iter().map(|project| self.within(project)).collect()
     }
@@ -92,7 +94,7 @@ impl RequestContext {
         &self.engine.ledger
     }
 
-    /// The keys of sealed values, which open nothing for whoever may open nothing.
+    /// The keys of sealed values, which open nothing for anyone who may open nothing.
     pub fn keys(&self) -> &Arc<KeyRing> {
         if self.caller.opens() { &self.engine.keys } else { &self.engine.withheld_keys }
     }
@@ -103,7 +105,7 @@ impl RequestContext {
     }
 
     /// The longest body that carries parameters.
-    pub fn parameter_body(&self) -> usize {
+    pub fn parameter_body(&self) -> BodyLimit {
         of_parameters(self.engine.most_parameter_bytes)
     }
 
@@ -139,7 +141,7 @@ impl RequestContext {
     }
 
     /// Reads what takes long from a generation of the billing view, one that has taken over all events up to `min`. The
-    /// work holds no lock and no thread that answers others; it waits for a place in the share of whoever this is for, and
+    /// work holds no lock and no thread that answers others; it waits for a place in the share of the caller, and
     /// stops when they do not wait any more.
     pub async fn rate<T: Send + 'static>(
         self: &Arc<Self>,
@@ -147,12 +149,21 @@ impl RequestContext {
         work: impl FnOnce(&Self, &BillingView, Sequence) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
         self.billing().reach(min).await?;
-        let ctx = Arc::clone(self);
-        let rated = self.engine.rating.run(self.rating_share(), move || {
+        self.work_long(move |ctx| {
             let (view, sequence) = ctx.billing().generation();
-            work(&ctx, &view, sequence)
-        });
-        rated.await.unwrap_or_else(|fault| match fault {
+            work(ctx, &view, sequence)
+        })
+        .await
+    }
+
+    /// Does what may take long in a place of the pool, as [`rate`](Self::rate) does, without a view.
+    pub async fn work_long<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let ctx = Arc::clone(self);
+        let done = self.engine.rating.run(self.rating_share(), move || work(&ctx));
+        done.await.unwrap_or_else(|fault| match fault {
             RatingPoolFault::Full | RatingPoolFault::NoPlace => {
                 Err(Problem::later(ProblemCode::Overloaded, format!("{fault}; try again later"), 5))
             }
@@ -170,12 +181,12 @@ impl RequestContext {
         RatingShare { project: self.project, party: party.unwrap_or_default() }
     }
 
-    /// The keys with which to open what is sealed in an instance for whoever this is for.
-    pub fn keys_for(&self, instance: &Instance) -> &Arc<KeyRing> {
+    /// The keys with which to open what is sealed in an instance for the caller.
+    pub fn keys_for(&self, instance: &InstanceView) -> &Arc<KeyRing> {
         if self.caller.opens_instance(instance) { self.keys() } else { &self.engine.withheld_keys }
     }
 
-    /// The computers of whoever this is for, as of a sequence.
+    /// The computers of the caller, as of a sequence.
     pub async fn computers_seen(&self, at: Sequence) -> Result<ComputersSeen, ReadFault> {
         if self.caller.reaches_all() {
             return Ok(ComputersSeen(None));
@@ -224,7 +235,7 @@ impl RequestContext {
 
     /// The key an instance's values are sealed under; waits for what has been acknowledged.
     pub fn key_of(&self, instance: InstanceId) -> Option<KeyId> {
-        self.slap_now(|view| view.instances.get(instance).map(Instance::key)).ok().flatten()
+        self.slap_now(|view| view.instances.get(instance).map(InstanceView::key)).ok().flatten()
     }
 
     /// Reads the billing view as of all that has been acknowledged; for threads without a runtime.

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use slapledger_core::domain::erasure::Subject;
+use slapledger_core::domain::erasure::ErasureSubject;
 use slapledger_core::domain::id::Sequence;
 use slapledger_engine::erased_keys::destroy_all;
 use slapledger_kit::code::ProblemCode;
@@ -21,18 +21,22 @@ use crate::context::RequestContext;
 const EVERY: Duration = Duration::from_secs(30);
 
 /// Destroys the key of somebody who was erased by this event, or an earlier one.
-pub async fn destroy_key(ctx: &Arc<RequestContext>, subject: Subject, min: Sequence) -> Result<(), Problem> {
+pub async fn destroy_key(
+    ctx: &Arc<RequestContext>,
+    subject: ErasureSubject,
+    min: Sequence,
+) -> Result<(), Problem> {
     let erased = match subject {
-        Subject::Instance(instance) => {
+        ErasureSubject::Instance(instance) => {
             let read = ctx.slap().read_at(min, |view, _| {
                 view.instances
                     .get(instance)
                     .filter(|known| known.erased_at.is_some())
-                    .map(slapledger_projections::instances::Instance::key)
+                    .map(slapledger_projections::instances::InstanceView::key)
             });
             read.await
         }
-        Subject::Party(party) => {
+        ErasureSubject::Party(party) => {
             let read = ctx.billing().read_at(min, |view, _| {
                 let erased = view.billing.party(party).filter(|known| known.erased_at.is_some());
                 erased.map(|known| known.name.key)

@@ -1,14 +1,15 @@
 //! Making the drafts of an invoice run final.
 //!
-//! Each invoice is a command of its own, so that a run that is interrupted goes on where it stopped, and two who finalise
-//! one run at the same time make one set of invoices: what the other has issued is done. Several commands are under way
-//! at a time: while the writer waits for the disk, what it writes next is got ready. A run that was opened before its
-//! period was over issues nothing. Names are sealed anew, under a retention key of each invoice, so that a person
-//! can be erased and the document still be kept, or the other way round.
+//! Each invoice is a command of its own, so that a run that is interrupted goes on where it stopped, and two who
+//! finalise one run at the same time make one set of invoices: what the other has issued is done. Several commands are
+//! under way at a time: while the writer waits for the disk, what it writes next is got ready. A run that was opened
+//! before its period was over issues nothing. Names are sealed anew, under a retention key of each invoice, so that a
+//! person can be erased and the document still be kept, or the other way round.
 //!
 //! What a draft says, and whether it may become final, is not decided here.
 
 pub mod due;
+pub mod threshold;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use slapledger_core::domain::invoice::{
 use slapledger_core::domain::sealed::Sealed;
 use slapledger_core::domain::time::TimeZone;
 use slapledger_core::domain::{Answer, Command, Refusal};
-use slapledger_core::keyring::{KeyRing, KeyRingFault, Unreadable};
+use slapledger_core::keyring::{KeyRing, KeyRingFault, UnreadableValue};
 use slapledger_core::ledger::{Submission, SubmitError, UnderWay};
 use slapledger_core::log::envelope::{Actor, Meta};
 use slapledger_kit::code::ProblemCode;
@@ -44,13 +45,13 @@ const LOOK_FOR_FAULTS: Duration = Duration::from_secs(1);
 /// What stands for a name whose key was destroyed.
 pub const ERASED: &str = "(erased)";
 
-/// What stands for a name that whoever asks may not read.
+/// What stands for a name that the caller may not read.
 const WITHHELD: &str = "(sealed)";
 
 /// A name, opened. What nobody can open any more was erased, and so is the name of nobody.
 pub fn open_name(keys: &KeyRing, name: Option<&Sealed>) -> String {
     match name.map(|name| keys.open_sealed(name)) {
-        Some(Err(Unreadable::Withheld)) => WITHHELD.to_owned(),
+        Some(Err(UnreadableValue::Withheld)) => WITHHELD.to_owned(),
         Some(Ok(name)) => String::from_utf8(name).unwrap_or_else(|_| ERASED.to_owned()),
         Some(Err(_)) | None => ERASED.to_owned(),
     }
@@ -124,7 +125,7 @@ pub async fn finalise(
     run: RunId,
 ) -> Result<FinalisedRun, FinaliseError> {
     let ctx = Arc::clone(ctx);
-    // It goes on if whoever asked for it does not wait any more.
+    // It goes on if the requester does not wait any more.
     let done = tokio::task::spawn_blocking(move || finalise_blocking(&ctx, &actor, run)).await;
     done.unwrap_or_else(|error| Err(FinaliseError::View(error.to_string())))
 }
@@ -136,15 +137,23 @@ pub fn finalise_blocking(
     run: RunId,
 ) -> Result<FinalisedRun, FinaliseError> {
     wait_for_drafts(ctx, run)?;
-    let (close, in_doubt) = check(ctx, run)?;
+    let (close, RunExceptions { in_doubt, held }) = check(ctx, run)?;
     let (mut under_way, mut tally) = (VecDeque::new(), DraftTally::default());
-    let issued = issue_all(ctx, actor, (run, &in_doubt), (&mut under_way, &mut tally));
+    let issued = issue_all(
+        ctx,
+        actor,
+        (run, &|payer| in_doubt.contains_key(&payer) || held.contains_key(&payer)),
+        (&mut under_way, &mut tally),
+    );
     // What was handed over is carried out: nothing of it is left open when this returns.
     let rest = under_way.into_iter().map(|command| tally.done(command)).fold(Ok(()), Result::and);
     issued.and(rest)?;
     // Those without a draft too: as all that they used is in doubt, there may be nothing else to charge.
     for (payer, what) in in_doubt {
         tally.refused(InvoiceRefusal::UsageInDoubt { payer, what });
+    }
+    for (payer, reason) in held {
+        tally.refused(InvoiceRefusal::DraftHeld { run, payer, reason });
     }
     tally.check()?;
     let sequence = ctx.submit_own(actor.clone(), Command::FinaliseInvoiceRun(close))?.sequence;
@@ -159,12 +168,48 @@ pub fn finalise_blocking(
     Ok(FinalisedRun { run, invoices, sequence })
 }
 
+/// Makes an approved draft final, alone. Returns the document and the event that issued it.
+pub async fn finalise_one(
+    ctx: &Arc<RequestContext>,
+    meta: Arc<Meta>,
+    (run, payer): (RunId, PartyId),
+) -> Result<(InvoiceId, Sequence), FinaliseError> {
+    let ctx = Arc::clone(ctx);
+    // It goes on if whoever asked for it does not wait any more.
+    let done = tokio::task::spawn_blocking(move || {
+        wait_for_drafts(&ctx, run)?;
+        let draft = ctx.billing().read(|view, _| {
+            let billing = &view.billing;
+            run::check_over(billing, run)?;
+            if let Some(what) = doubt::in_doubt(billing, run).remove(&payer) {
+                return Err(refused(InvoiceRefusal::UsageInDoubt { payer, what }));
+            }
+            let mut drafts = billing.drafts_after(run, None);
+            Ok(drafts.find(|draft| draft.buyer.party == payer).cloned())
+        });
+        let Some(mut draft) = draft? else {
+            return Err(refused(InvoiceRefusal::DraftNotApproved { run, payer }));
+        };
+        // Before keys are taken for what would not be issued.
+        ctx.ledger().check_issuing()?;
+        reseal(&ctx, &mut draft)?;
+        let command = Command::FinaliseInvoice(Box::new(FinaliseInvoice { draft, alone: true }));
+        let accepted = ctx.ledger().begin_blocking(Submission { meta, command })?.wait()?;
+        match accepted.answer {
+            Answer::Invoice(invoice) => Ok((invoice, accepted.sequence)),
+            _ => Err(FinaliseError::View("an invoice was answered with something else".to_owned())),
+        }
+    });
+    done.await.unwrap_or_else(|error| Err(FinaliseError::View(error.to_string())))
+}
+
 /// Gives back what an invoice charged: all that is left of it, or something of some lines. Returns the credit note and
 /// the event that issued it.
 pub async fn credit(
     ctx: &Arc<RequestContext>,
     meta: Arc<Meta>,
     (invoice, give_back, reason): (&str, GiveBack, Box<str>),
+    as_of: Option<Sequence>,
 ) -> Result<(InvoiceId, Sequence), CreditError> {
     let head = ctx.ledger().head().last;
     let read = ctx.billing().read_at(head, |view, _| {
@@ -175,7 +220,7 @@ pub async fn credit(
     // Before keys are taken for what would not be issued.
     ctx.ledger().check_issuing()?;
     reseal(ctx, &mut original)?;
-    let command = Command::IssueCreditNote(Box::new(IssueCreditNote { original, give_back, reason }));
+    let command = Command::IssueCreditNote(Box::new(IssueCreditNote { original, give_back, reason, as_of }));
     let accepted = ctx.ledger().submit(Submission { meta, command }).await?;
     match accepted.answer {
         Answer::Invoice(note) => Ok((note, accepted.sequence)),
@@ -214,14 +259,22 @@ impl From<CreditError> for Problem {
     }
 }
 
-/// The payers for whom nothing can become final, and why.
-type PayersInDoubt = BTreeMap<PartyId, Box<str>>;
+/// Payers, and why their drafts are left out.
+type PayersLeftOut = BTreeMap<PartyId, Box<str>>;
+
+/// What of a run does not become final with it.
+struct RunExceptions {
+    /// The payers for whom nothing can become final.
+    in_doubt: PayersLeftOut,
+    /// Those whose drafts are held, and whose usage is not in doubt.
+    held: PayersLeftOut,
+}
 
 /// Hands over one draft after the other, never more than may be under way.
 fn issue_all<'a>(
     ctx: &'a RequestContext,
     actor: &Actor,
-    (run, in_doubt): (RunId, &PayersInDoubt),
+    (run, is_left_out): (RunId, &dyn Fn(PartyId) -> bool),
     (under_way, tally): (&mut VecDeque<UnderWay<'a>>, &mut DraftTally),
 ) -> Result<(), FinaliseError> {
     let mut payer = None;
@@ -234,7 +287,7 @@ fn issue_all<'a>(
         // Before keys are taken for what would not be issued.
         ctx.ledger().check_issuing()?;
         payer = Some(last.buyer.party);
-        for mut draft in drafts.into_iter().filter(|draft| !in_doubt.contains_key(&draft.buyer.party)) {
+        for mut draft in drafts.into_iter().filter(|draft| !is_left_out(draft.buyer.party)) {
             if under_way.len() >= AT_A_TIME
                 && let Some(first) = under_way.pop_front()
             {
@@ -243,7 +296,7 @@ fn issue_all<'a>(
             reseal(ctx, &mut draft)?;
             let content = bincode::encode_to_vec(&draft, bincode::config::standard());
             let content = content.map_err(|error| FinaliseError::View(error.to_string()))?;
-            let command = Command::FinaliseInvoice(Box::new(FinaliseInvoice { draft }));
+            let command = Command::FinaliseInvoice(Box::new(FinaliseInvoice { draft, alone: false }));
             under_way.push_back(ctx.ledger().begin_blocking(ctx.own(actor.clone(), command, &content))?);
         }
     }
@@ -291,7 +344,7 @@ impl DraftTally {
     }
 }
 
-/// Waits until the drafts of a run are there, however long they take: whoever asked has left it to this thread.
+/// Waits until the drafts of a run are there, however long they take: the caller has left it to this thread.
 fn wait_for_drafts(ctx: &RequestContext, run: RunId) -> Result<(), FinaliseError> {
     ctx.billing_now(|_| ()).map_err(|error| FinaliseError::View(error.to_string()))?;
     let there = |view: &BillingView, _| (!view.is_drafting(run)).then_some(());
@@ -304,7 +357,7 @@ fn wait_for_drafts(ctx: &RequestContext, run: RunId) -> Result<(), FinaliseError
 }
 
 /// Whether a run may become final; returns what says that it is, and the payers for whom it may not.
-fn check(ctx: &RequestContext, run: RunId) -> Result<(FinaliseInvoiceRun, PayersInDoubt), FinaliseError> {
+fn check(ctx: &RequestContext, run: RunId) -> Result<(FinaliseInvoiceRun, RunExceptions), FinaliseError> {
     let read = ctx.billing_now(|view| {
         let billing = &view.billing;
         let known = billing.run(run).ok_or_else(|| refused(InvoiceRefusal::UnknownRun { run }))?;
@@ -315,7 +368,10 @@ fn check(ctx: &RequestContext, run: RunId) -> Result<(FinaliseInvoiceRun, Payers
             return Err(OpenedEarly { run, stop }.into());
         }
         run::check_over(billing, run)?;
-        Ok((run::finalise_run(billing, run), doubt::in_doubt(billing, run)))
+        let in_doubt = doubt::in_doubt(billing, run);
+        let mut held = billing.held(run);
+        held.retain(|payer, _| !in_doubt.contains_key(payer));
+        Ok((run::finalise_run(billing, run), RunExceptions { in_doubt, held }))
     });
     read.map_err(|error| FinaliseError::View(format!("{error:#}")))?
 }

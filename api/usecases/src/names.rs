@@ -6,7 +6,7 @@
 use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::InstanceId;
 use slapledger_projections::SlapViews;
-use slapledger_projections::instances::{Instance, Instances};
+use slapledger_projections::instances::{InstanceView, InstancesView};
 
 /// The guid of the instance in a partition; of the partition itself, if it is free.
 pub fn guid_of_place(
@@ -22,7 +22,7 @@ pub fn guid_of_place(
 }
 
 /// The guid of an instance; `None` where it would be the place that it does not have yet.
-pub fn guid(mode: Mode, instances: &Instances, instance: &Instance) -> Option<String> {
+pub fn guid(mode: Mode, instances: &InstancesView, instance: &InstanceView) -> Option<String> {
     if instance.shared {
         return Some(shared_reference(mode, instances, instance));
     }
@@ -36,7 +36,7 @@ pub fn guid(mode: Mode, instances: &Instances, instance: &Instance) -> Option<St
 }
 
 /// What a host knows a shared instance by.
-pub fn shared_reference(mode: Mode, instances: &Instances, instance: &Instance) -> String {
+pub fn shared_reference(mode: Mode, instances: &InstancesView, instance: &InstanceView) -> String {
     match mode {
         Mode::Serve => instance.id.to_string(),
         Mode::Proxy | Mode::Demo => {
@@ -48,6 +48,11 @@ pub fn shared_reference(mode: Mode, instances: &Instances, instance: &Instance) 
 }
 
 /// The shared instance that a host speaks of.
-pub fn share<'a>(mode: Mode, view: &'a SlapViews, host: InstanceId, reference: &str) -> Option<&'a Instance> {
+pub fn share<'a>(
+    mode: Mode,
+    view: &'a SlapViews,
+    host: InstanceId,
+    reference: &str,
+) -> Option<&'a InstanceView> {
     view.instances.shares(host).find(|shared| shared_reference(mode, &view.instances, shared) == reference)
 }

@@ -21,9 +21,9 @@ pub fn not_yet(left: &str) -> String {
 pub async fn end(
     ctx: &RequestContext,
     digest: [u8; 16],
-    place: instance::Place,
+    place: instance::InstancePlace,
 ) -> Result<Option<String>, Problem> {
-    let instance::Place { computer, partition, .. } = place.clone();
+    let instance::InstancePlace { computer, partition, .. } = place.clone();
     let command = ReportInstance { place, state: ReportedState::Destroyed, error: None };
     match submit_as(ctx, digest, &computer, Command::ReportInstance(command)).await {
         Ok(accepted) => {

@@ -1,8 +1,8 @@
 //! What each role may do: the one table.
 //!
-//! A rule names the roles that a route is for, and how far each of them reaches: all that a project holds, or what is the
-//! caller's own. Of several roles the one that reaches furthest counts. Reading and writing have rules of their own, and
-//! an auditor is in none that writes.
+//! A rule names the roles that a route is for, and how far each of them reaches: all that a project holds, or what is
+//! the caller's own. Of several roles the one that reaches furthest counts. Reading and writing have rules of their
+//! own, and an auditor is in none that writes.
 
 use std::sync::Arc;
 
@@ -60,7 +60,7 @@ pub static COMPUTER_WRITE: Policy = policy("computer.write", &[(Admin, All), (Pr
 pub static COMPUTER_REPORT: Policy = policy("computer.report", &[(Admin, All), (Node, Own)]);
 /// What a computer fetches, opened parameters and all.
 pub static COMPUTER_FETCH: Policy = policy("computer.fetch", &[(Admin, All), (Node, Own), (Instance, Own)]);
-/// The private key of an instance: for whoever is it and whoever runs it. A key that is read leaves no trace, so an admin
+/// The private key of an instance: for the instance and its provider. A key that is read leaves no trace, so an admin
 /// revokes it, and does not take it.
 pub static INSTANCE_KEY: Policy = policy("instance.key", &[(Node, Own), (Instance, Own)]);
 /// Making and revoking certificates of computers.
@@ -70,6 +70,15 @@ pub static COMPUTER_CERTIFY: Policy =
 /// Which releases there are, and where: on one's own computers, or published by oneself.
 pub static SOFTWARE_READ: Policy =
     policy("software.read", &[(Admin, All), (Auditor, All), (Provider, Own), (Publisher, Own)]);
+/// The catalogue: what was said of software, and how far the log shows it to be.
+pub static CATALOGUE_READ: Policy = policy(
+    "catalogue.read",
+    &[(Admin, All), (Auditor, All), (Provider, Own), (Publisher, Own), (Customer, Own)],
+);
+/// Recording and removing its entries.
+pub static CATALOGUE_WRITE: Policy = policy("catalogue.write", &[(Admin, All)]);
+/// Describing the parameters of releases.
+pub static SCHEMA_WRITE: Policy = policy("schema.write", &[(Admin, All), (Provider, Own), (Publisher, Own)]);
 /// Publishing releases of products.
 pub static SOFTWARE_PUBLISH: Policy = policy("software.publish", &[(Admin, All), (Publisher, Own)]);
 
@@ -117,6 +126,8 @@ pub static INVOICE_READ: Policy = policy(
     "invoice.read",
     &[(Admin, All), (Auditor, All), (Provider, Own), (Publisher, Own), (Customer, Own)],
 );
+/// Drafts as they would be now: all, or a customer's own.
+pub static DRAFT_READ: Policy = policy("draft.read", &[(Admin, All), (Auditor, All), (Customer, Own)]);
 /// Invoice runs, drafts of all customers, what other prices would come to, and the books.
 pub static BILLING_READ: Policy = policy("billing.read", &[(Admin, All), (Auditor, All)]);
 /// Whatever charges somebody or gives back, and what invoices are made by.
@@ -130,11 +141,16 @@ pub static PARTY_WRITE: Policy = policy("party.write", &[(Admin, All)]);
 
 /// The events of a project.
 pub static LOG_READ: Policy = policy("log.read", &[(Admin, All), (Auditor, All)]);
+/// Events as they are recorded: all of a project, or those about what is one's own.
+pub static LOG_FOLLOW: Policy =
+    policy("log.follow", &[(Admin, All), (Auditor, All), (Provider, Own), (Publisher, Own), (Customer, Own)]);
 /// Digests of what is derived from the events of all projects.
 pub static LOG_DIGEST: Policy = ledger_wide("log.digest", &[(Admin, All), (Auditor, All)]);
 /// Deriving it again.
 pub static LOG_REBUILD: Policy = ledger_wide("log.rebuild", &[(Admin, All)]);
 
+/// Events of all projects as they are stored, for those who check the log.
+pub static LOG_ENTRIES: Policy = ledger_wide("log.entries", &[(Admin, All), (Auditor, All)]);
 /// Downloading the log of all projects, sealed values and all.
 pub static LOG_BACKUP: Policy = ledger_wide("log.backup", &[(Admin, All)]);
 

@@ -18,7 +18,7 @@ use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
 use slapledger_kit::sealing::{self, ToldParameters};
 use slapledger_projections::SlapViews;
-use slapledger_projections::instances::Instance;
+use slapledger_projections::instances::InstanceView;
 
 use crate::context::RequestContext;
 use crate::reading::{ATTEMPTS, fresh, is_retry, read};
@@ -93,14 +93,14 @@ pub async fn request(
 }
 
 /// The instance as it is.
-fn known(view: &SlapViews, wanted: &WantedInstance) -> Option<Instance> {
+fn known(view: &SlapViews, wanted: &WantedInstance) -> Option<InstanceView> {
     view.instances.find(wanted.requester, wanted.shared, wanted.reference.as_str()).cloned()
 }
 
 fn command(
     ctx: &RequestContext,
     wanted: &WantedInstance,
-    known: Option<&Instance>,
+    known: Option<&InstanceView>,
 ) -> Result<RequestInstance, Problem> {
     let (field, parameters) = &wanted.parameters;
     let none = BTreeMap::new();

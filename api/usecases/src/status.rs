@@ -9,7 +9,7 @@ use slapledger_core::domain::time::Timestamp;
 use slapledger_core::keyring::KeyRing;
 use slapledger_kit::problem::Problem;
 use slapledger_kit::sealing;
-use slapledger_projections::instances::Instance;
+use slapledger_projections::instances::InstanceView;
 use slapledger_projections::inventory::Supply;
 
 use super::context::RequestContext;
@@ -21,7 +21,7 @@ const MASTER: &str = "SlapOS Master";
 const LATE_MICROS: i64 = 15 * 60 * 1_000_000;
 
 /// What the node of an instance last said of it, in one line.
-pub fn text(keys: &KeyRing, instance: &Instance) -> String {
+pub fn text(keys: &KeyRing, instance: &InstanceView) -> String {
     if instance.lost_since.is_some() {
         return "#error its computer does not offer its partition any more".to_owned();
     }

@@ -7,30 +7,36 @@ use slapledger_core::domain::invoice::{InvoiceLine, LineKind};
 use slapledger_core::domain::money::{Amount, Exact};
 use slapledger_core::domain::quantity::{ONE, Quantity};
 
-use super::{Desk, Instances, is_in_advance};
+use super::charges::TakenByHand;
+use super::{Desk, PayerInstances};
 use crate::document::as_charged;
-use crate::rating::{self, Prices, Rated, RatingSubject};
+use crate::rating::{self, Prices, RatedLine, RatingSubject};
 use crate::remainder::OfVoid;
 
 impl<'a> Desk<'a> {
     /// Takes back what is still charged of void documents.
-    pub(super) fn of_void(&self, payer: PartyId) -> Vec<Rated> {
+    pub(super) fn of_void(&self, payer: PartyId) -> Vec<RatedLine> {
         let charged = self.billing.of_void((self.question.seller, self.currency), payer);
         charged
             .into_iter()
-            .map(|OfVoid { void, line, at, remainder, issued }| {
+            .map(|OfVoid { void, line, at, remainder, residue, issued }| {
                 let description = format!(
                     "{} is void, settled {} line {}: {}",
                     void, at.invoice, at.line, line.description
                 );
-                rating::settled((line, at), remainder, issued, LineKind::Adjustment, description)
+                rating::settled((line, at), (remainder, residue), issued, LineKind::Adjustment, description)
             })
             .collect()
     }
 
     /// The fees for the month to come. If a document that stands is about that month already, because this period is
     /// invoiced again, it is what that document left to be charged.
-    pub(super) fn in_advance(&self, subject: &RatingSubject<'a>, instances: &Instances<'a>) -> Vec<Rated> {
+    pub(super) fn in_advance(
+        &self,
+        subject: &RatingSubject<'_>,
+        instances: &PayerInstances<'a>,
+        taken: &TakenByHand,
+    ) -> Vec<RatedLine> {
         let fees = subject.in_advance(instances);
         let (seller, payer, stop) = (self.question.seller, subject.payer, subject.period.stop);
         let mut standing = self.billing.standing((seller, self.currency), payer);
@@ -42,9 +48,12 @@ impl<'a> Desk<'a> {
             return fees;
         }
         let versions = self.billing.versions_of(&run.opened);
-        let prices = Prices::new(&run.opened.price_book, versions);
+        let book = &run.opened.price_book;
+        let overrides = self.billing.overrides_for(book, payer, run.opened.cut_off);
+        let prices = Prices::with(book, versions, &overrides);
         let period = next.invoice.period;
-        let then = RatingSubject { prices: &prices, period, as_of: run.opened.cut_off, ..*subject };
+        let as_of = run.opened.cut_off;
+        let then = RatingSubject { prices: &prices, period, as_of, taxes_as_of: as_of, ..*subject };
         let own = then.rate(instances, &mut Vec::new());
         let mut missing: BTreeMap<InstanceId, Amount> = BTreeMap::new();
         let mut add = |instance: InstanceId, amount: Amount| {
@@ -56,18 +65,19 @@ impl<'a> Desk<'a> {
                 add(*instance, cost.line.amount);
             }
         }
-        let costs = |line: &&InvoiceLine| line.kind == LineKind::Recurring && is_in_advance(line, versions);
+        let costs =
+            |line: &&InvoiceLine| line.kind == LineKind::Recurring && self.billing.is_in_advance(line);
         for line in next.invoice.lines.iter().filter(costs) {
             if let Some(instance) = line.instance {
                 add(instance, as_charged(&next.invoice, line).amount.negated());
             }
         }
-        for charged in self.charged_in_advance(payer, period) {
+        for charged in self.charged_in_advance(payer, period, taken) {
             if let Some(instance) = charged.line.instance {
                 add(instance, charged.left.negated());
             }
         }
-        let mut by_instance: BTreeMap<Option<InstanceId>, Vec<Rated>> = BTreeMap::new();
+        let mut by_instance: BTreeMap<Option<InstanceId>, Vec<RatedLine>> = BTreeMap::new();
         for fee in fees {
             by_instance.entry(fee.line.instance).or_default().push(fee);
         }
@@ -84,13 +94,13 @@ impl<'a> Desk<'a> {
 }
 
 /// Fees that together are to be what is missing.
-fn still_missing(fees: Vec<Rated>, missing: Amount) -> Vec<Rated> {
+fn still_missing(fees: Vec<RatedLine>, missing: Amount) -> Vec<RatedLine> {
     let all = fees.iter().try_fold(missing, |rest, fee| rest.checked_sub(fee.line.amount));
     if all.is_some_and(|rest| rest.minor() == 0) {
         return fees;
     }
     let first = fees.into_iter().next().filter(|_| missing.minor() > 0);
-    let rest = first.map(|Rated { line, events, .. }| {
+    let rest = first.map(|RatedLine { line, events, .. }| {
         let line = InvoiceLine {
             description: format!("rest of: {}", line.description).into(),
             quantity: Quantity::from_billionths(ONE).unwrap_or_default(),
@@ -101,7 +111,7 @@ fn still_missing(fees: Vec<Rated>, missing: Amount) -> Vec<Rated> {
             residue: Exact::ZERO,
             ..line
         };
-        Rated::new(line, events)
+        RatedLine::new(line, events)
     });
     rest.into_iter().collect()
 }

@@ -1,22 +1,22 @@
 //! What lines about earlier documents rest on: fees in advance that are settled, what is given back, adjustments.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_core::domain::id::{InvoiceId, RunId, Sequence};
-use slapledger_core::domain::invoice::{DocumentKind, InvoiceLine, InvoiceRunOpened, LineKind, LineRef};
+use slapledger_core::domain::invoice::{DocumentKind, InvoiceLine, InvoiceRunOpened, LineRef};
 use slapledger_core::domain::money::{Amount, Exact};
 use slapledger_core::domain::quantity::Quantity;
 
 use super::base::of;
-use super::{Basis, Bench, ExplainDesk, StepOf, Why, resource_of, usage};
+use super::{Bench, ExplainDesk, ExplanationParts, LineBasis, StepExplained, resource_of, usage};
 use crate::behind;
 use crate::document::{as_charged, line_of};
-use crate::drafts::is_in_advance;
 use crate::rating::{counts, key};
 use crate::view::{Document, DocumentPlace};
 
 /// A line of an earlier document that is taken back, or that some is given back of.
-#[derive(Debug, Serialize)]
-pub struct TakenBack {
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct TakenBackExplained {
     /// Which line.
     pub cites: LineRef,
     /// What it charged.
@@ -29,8 +29,8 @@ pub struct TakenBack {
 
 /// What an earlier document said, and what it would say by now: the line is the difference, but never gives back more than
 /// is left.
-#[derive(Debug, Serialize)]
-pub struct Adjusted {
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct AdjustmentExplained {
     /// The run that is adjusted.
     pub run: RunId,
     /// The last event it looked at.
@@ -46,7 +46,7 @@ pub struct Adjusted {
 }
 
 /// A line as it would be by now.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct RatedNow {
     /// How much.
     pub quantity: Quantity,
@@ -54,12 +54,12 @@ pub struct RatedNow {
     pub unit: Box<str>,
     /// Where the quantity comes from.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub usage: Option<usage::Parts>,
+    pub usage: Option<usage::UsageExplained>,
     /// What the lines come to by now that a percentage or a minimum is of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base: Option<Amount>,
     /// What its parts cost.
-    pub steps: Vec<StepOf>,
+    pub steps: Vec<StepExplained>,
     /// Before it is rounded.
     pub exact: Exact,
     /// What it would cost.
@@ -69,7 +69,7 @@ pub struct RatedNow {
 }
 
 /// A line that charged something.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct ChargedLine {
     /// In which document.
     pub invoice: InvoiceId,
@@ -87,32 +87,38 @@ pub struct ChargedLine {
 
 impl ExplainDesk<'_> {
     /// What a line about a fee in advance takes back.
-    pub(super) fn taken_back(&self, line: &InvoiceLine) -> Why {
+    pub(super) fn taken_back(&self, line: &InvoiceLine) -> ExplanationParts {
         let before = self.billing().run(self.invoice().run).map_or(Sequence::ZERO, |run| run.opened.cut_off);
         self.about(line, before)
     }
 
     /// What a line of a credit note gives back.
-    pub(super) fn given_back(&self, line: &InvoiceLine) -> Why {
+    pub(super) fn given_back(&self, line: &InvoiceLine) -> ExplanationParts {
         let before = self.document.issued.map_or(Sequence(u64::MAX), |issued| Sequence(issued.0 - 1));
         self.about(line, before)
     }
 
-    fn about(&self, line: &InvoiceLine, before: Sequence) -> Why {
+    fn about(&self, line: &InvoiceLine, before: Sequence) -> ExplanationParts {
         let known = line.cites.as_ref().and_then(|cites| {
             let document = self.billing().document(cites.invoice.as_str())?;
             Some((cites, document, line_of(&document.invoice, cites.line)?))
         });
-        let Some((cites, document, earlier)) = known else { return Why::default() };
+        let Some((cites, document, earlier)) = known else { return ExplanationParts::default() };
         let charged = as_charged(&document.invoice, earlier).amount;
-        let Some(given_back) = self.taken_by(document, earlier.n, before) else { return Why::default() };
-        let Some(left) = charged.checked_sub(given_back) else { return Why::default() };
+        let Some(given_back) = self.taken_by(document, earlier.n, before) else {
+            return ExplanationParts::default();
+        };
+        let Some(left) = charged.checked_sub(given_back) else { return ExplanationParts::default() };
         let formula = format!(
-            "{} line {} charged {charged}, {given_back} given back before, {left} left; this line: {}",
+            "{} line {} charged {charged}, {given_back} taken of it before, {left} left; this line: {}",
             cites.invoice, cites.line, line.amount
         );
-        let taken = TakenBack { cites: cites.clone(), charged, given_back, left };
-        Why { formula: vec![formula], basis: Some(Basis::TakenBack(taken)), ..Why::default() }
+        let taken = TakenBackExplained { cites: cites.clone(), charged, given_back, left };
+        ExplanationParts {
+            formula: vec![formula],
+            basis: Some(LineBasis::TakenBack(taken)),
+            ..ExplanationParts::default()
+        }
     }
 
     /// Whether a line takes back what is still charged of a void document: it rests on the event that issued the document
@@ -125,20 +131,34 @@ impl ExplainDesk<'_> {
 
     /// What all documents up to an event took of a line, as something charged.
     fn taken_by(&self, document: &Document, n: u32, before: Sequence) -> Option<Amount> {
+        let settled = self.settled_by(document, n, (before, false))?;
+        settled.checked_add(self.given_by_hand(document, n, before)?)
+    }
+
+    /// What lines of later runs took of a line, likewise: those of charges by hand, or the others.
+    fn settled_by(&self, document: &Document, n: u32, (before, by_hand): (Sequence, bool)) -> Option<Amount> {
         let (billing, invoice) = (self.billing(), &document.invoice);
         let about = LineRef { invoice: invoice.id.clone(), line: n };
         let places = billing.of_payer.get(&invoice.buyer.party).into_iter().flatten();
         let documents = places.filter_map(|place| billing.documents.get(place));
         let known = documents.filter(|later| later.issued.is_some_and(|issued| issued <= before));
         let takers = known.flat_map(|later| later.invoice.lines.iter().map(move |line| (later, line)));
-        let takers = takers
-            .filter(|(later, line)| billing.remainders.takes(&later.invoice.id, line.n) == Some(&about));
+        let takers = takers.filter(|(later, line)| {
+            let (remainders, invoice) = (&billing.remainders, &later.invoice.id);
+            remainders.takes(invoice, line.n) == Some(&about)
+                && remainders.takes_by_hand(invoice, line.n) == by_hand
+        });
         let settled = takers.map(|(later, line)| {
             let given_back = self.given_back_by(later, line.n, before);
             as_charged(&later.invoice, line).amount.checked_sub(given_back).map(Amount::negated)
         });
-        let settled = Amount::sum(invoice.currency, settled.collect::<Option<Vec<_>>>()?)?;
-        settled.checked_add(self.given_back_by(document, n, before))
+        Amount::sum(invoice.currency, settled.collect::<Option<Vec<_>>>()?)
+    }
+
+    /// What was given of a line by hand up to an event, as something charged: by credit notes, and by charges that correct it.
+    fn given_by_hand(&self, document: &Document, n: u32, before: Sequence) -> Option<Amount> {
+        let corrected = self.settled_by(document, n, (before, true))?;
+        corrected.checked_add(self.given_back_by(document, n, before))
     }
 
     /// What credit notes up to an event gave back of a line, as something charged.
@@ -159,15 +179,21 @@ impl ExplainDesk<'_> {
     }
 
     /// What an adjustment compares; none, if it cannot be rated again.
-    pub(super) fn adjusted(&self, line: &InvoiceLine) -> Option<Why> {
+    pub(super) fn adjusted(&self, line: &InvoiceLine) -> Option<ExplanationParts> {
         let invoice = self.invoice();
         let about = self.billing().run(self.billing().run_about(invoice, line)?)?;
         let cut_off = self.billing().run(invoice.run)?.opened.cut_off;
         let charged = self.charged_before(about.opened.run, line, cut_off);
         let opened = InvoiceRunOpened { cut_off, ..about.opened.clone() };
-        let now = behind::again(self.view, invoice, &opened, |subject, instances| {
+        let now = behind::again(self.view, invoice, (&opened, line.period.start), |subject, instances| {
             let own = subject.rate(instances, &mut Vec::new());
-            let bench = Bench { subject, instances, own: &own, lines: Vec::new() };
+            let bench = Bench {
+                subject,
+                instances,
+                own: &own,
+                lines: Vec::new(),
+                metered: usage::MeteredGroups::default(),
+            };
             self.now(&bench, line)
         })?;
         let nothing = Amount::zero(invoice.currency);
@@ -188,8 +214,12 @@ impl ExplainDesk<'_> {
             formula.push(format!("{} of it is of {} line {}", line.amount, cites.invoice, cites.line));
         }
         let (run, then) = (about.opened.run, about.opened.cut_off);
-        let adjusted = Adjusted { run, then, now, charged, charged_amount, given_back };
-        Some(Why { formula, basis: Some(Basis::Adjustment(adjusted)), ..Why::default() })
+        let adjusted = AdjustmentExplained { run, then, now, charged, charged_amount, given_back };
+        Some(ExplanationParts {
+            formula,
+            basis: Some(LineBasis::Adjustment(adjusted)),
+            ..ExplanationParts::default()
+        })
     }
 
     fn now(&self, bench: &Bench<'_, '_>, line: &InvoiceLine) -> Option<RatedNow> {
@@ -211,7 +241,7 @@ impl ExplainDesk<'_> {
         let usage = resource_of(rated, rate).and_then(|resource| {
             let why = usage::explain(bench, rated, (book, rate, &resource));
             match why.basis {
-                Some(Basis::Usage(parts)) => Some(parts),
+                Some(LineBasis::Usage(parts)) => Some(parts),
                 _ => None,
             }
         });
@@ -219,7 +249,10 @@ impl ExplainDesk<'_> {
         let base = of(rate).and_then(|(of, percentages)| {
             let name = &rated.price_book.as_ref()?.name;
             let lines = bench.own.lines.iter().map(|rated| &rated.line);
-            let counted = lines.filter(|line| counts(line, (name, rated.period), of, percentages));
+            let counted = lines.filter(|line| {
+                counts(line, (name, rated.period), of, percentages)
+                    && bench.subject.prices.is_reduced(rated, line)
+            });
             Amount::sum(self.invoice().currency, counted.map(|line| line.amount))
         });
         Some(RatedNow {
@@ -227,7 +260,7 @@ impl ExplainDesk<'_> {
             unit: rated.unit.clone(),
             usage,
             base,
-            steps: StepOf::all(rated),
+            steps: StepExplained::all(rated),
             exact,
             amount: rated.amount,
             residue: rated.residue,
@@ -240,20 +273,12 @@ impl ExplainDesk<'_> {
         let payer = self.invoice().buyer.party;
         let of_run = billing.documents.get(&DocumentPlace::of(run, payer));
         let of_run = of_run.filter(|document| document.issued.is_some());
-        let versions =
-            line.price_book.as_ref().map_or(&[][..], |priced| billing.books.versions(priced.name.as_str()));
         let same = |other: &InvoiceLine| key(other).is_some() && key(other) == key(line);
         let own = of_run.into_iter().flat_map(|document| {
             let lines = document.invoice.lines.iter();
             lines.map(move |line| (document, line))
         });
-        let own = own.filter(|(_, other)| {
-            let kinds = matches!(
-                other.kind,
-                LineKind::Recurring | LineKind::Usage { .. } | LineKind::Percentage | LineKind::Minimum
-            );
-            kinds && !is_in_advance(other, versions)
-        });
+        let own = own.filter(|(_, other)| other.kind.is_rated() && !billing.is_in_advance(other));
         let later = billing.adjusted.get(&(run, payer)).into_iter().flatten().filter_map(|(place, n)| {
             let document = billing.documents.get(place)?;
             let known = document.issued.is_some_and(|issued| issued <= cut_off);
@@ -266,7 +291,9 @@ impl ExplainDesk<'_> {
                 line: other.n,
                 quantity: as_charged.quantity,
                 amount: as_charged.amount,
-                given_back: self.given_back_by(document, other.n, cut_off),
+                given_back: self
+                    .given_by_hand(document, other.n, cut_off)
+                    .unwrap_or_else(|| Amount::zero(document.invoice.currency)),
                 residue: as_charged.residue,
             }
         });

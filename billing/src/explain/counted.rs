@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_core::domain::id::{InstanceId, Sequence};
 use slapledger_core::domain::invoice::{Invoice, InvoiceLine, InvoiceRunOpened, LineKind};
@@ -10,7 +11,7 @@ use slapledger_core::domain::quantity::Quantity;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_projections::metering::Target;
 
-use super::usage::{cut, places};
+use super::usage::{MeteredGroups, cut, places};
 use super::{Bench, ExplainDesk, resource_of};
 use crate::behind;
 use crate::document::as_charged;
@@ -18,8 +19,8 @@ use crate::rating::method;
 use crate::view::BillingView;
 
 /// What of an event counts for a line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Counted {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct CountedFor {
     /// For whom.
     pub instance: InstanceId,
     /// From when: its time, cut to the line's.
@@ -31,7 +32,7 @@ pub struct Counted {
 }
 
 /// An event, and what of it counts.
-pub type CountedEvent = (Sequence, Vec<Counted>);
+pub type CountedEvent = (Sequence, Vec<CountedFor>);
 
 impl BillingView {
     /// What of some events behind a line about usage counts for it; of other lines nothing is told. Of an adjustment it
@@ -66,13 +67,16 @@ impl BillingView {
         } else {
             run
         };
-        behind::again(self, invoice, &run, |subject, instances| {
+        behind::again(self, invoice, (&run, line.period.start), |subject, instances| {
             let own = subject.rate(instances, &mut Vec::new());
-            let bench = Bench { subject, instances, own: &own, lines: Vec::new() };
-            let mut found: BTreeMap<Sequence, Vec<Counted>> = BTreeMap::new();
+            let bench =
+                Bench { subject, instances, own: &own, lines: Vec::new(), metered: MeteredGroups::default() };
+            let mut found: BTreeMap<Sequence, Vec<CountedFor>> = BTreeMap::new();
             for (instance, period) in places(&bench, &line) {
                 let target = Target::Instance(instance);
-                for interval in subject.usage().intervals(&target, resource.as_str(), period) {
+                for interval in
+                    bench.usage_of(instance, declared).intervals(&target, resource.as_str(), period)
+                {
                     let counts = interval.counts_in(period, method(&declared.meter));
                     if !counts || events.binary_search(&interval.sequence).is_err() {
                         continue;
@@ -83,7 +87,7 @@ impl BillingView {
                         _ => interval.gauge,
                     };
                     let (start, stop) = (part.start, part.stop);
-                    let counted = Counted { instance, start, stop, quantity };
+                    let counted = CountedFor { instance, start, stop, quantity };
                     found.entry(interval.sequence).or_default().push(counted);
                 }
             }

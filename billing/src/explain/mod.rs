@@ -11,35 +11,43 @@ mod adjusted;
 mod base;
 mod counted;
 mod number;
+mod taxed;
 mod time;
+mod trial;
 mod usage;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_core::domain::id::{
     ComputerId, InstanceId, InvoiceId, PartitionId, PriceBookName, Reference, ResourceId, Sequence,
 };
 use slapledger_core::domain::invoice::{
-    DocumentKind, EventSet, Invoice, InvoiceLine, InvoiceRunOpened, LineKind, PriceStep, TaxSubtotal,
+    DocumentKind, EventSet, Invoice, InvoiceLine, InvoiceRunOpened, LineKind, PriceStep,
 };
 use slapledger_core::domain::money::{Amount, Currency, Exact, Rounding};
-use slapledger_core::domain::pricing::{Model, PriceBook, Rate, When};
+use slapledger_core::domain::pricing::{Model, OverrideId, PriceBook, Rate, Resource, When};
 use slapledger_core::domain::quantity::Quantity;
-use slapledger_core::domain::tax::TaxCategory;
 use slapledger_core::domain::time::Timestamp;
+use slapledger_projections::metering::AsOf;
 
 use crate::document::as_charged;
 use crate::history::History;
-use crate::price_book::{RateForm, ResourceForm};
-use crate::rating::{Own, Rated, RatingSubject, key, new_events};
+use crate::price_book::{RateShown, ResourceShown};
+use crate::rating::{Own, RatedLine, RatingSubject, key, new_events};
 use crate::view::{Billing, BillingView, Document};
 use crate::{behind, events, tariff};
 
-pub use adjusted::{Adjusted, ChargedLine, RatedNow, TakenBack};
-pub use base::{Base, BaseLine, Least, LeastPart};
-pub use counted::{Counted, CountedEvent};
+pub use adjusted::{AdjustmentExplained, ChargedLine, RatedNow, TakenBackExplained};
+pub use base::{BaseExplained, BaseLine, BeforeExplained, LeastExplained, LeastPartExplained};
+pub use counted::{CountedEvent, CountedFor};
 pub use number::Number;
-pub use time::{Time, TimePart};
-pub use usage::{By, Parts, SampleValue, Samples, ShareOf, UsagePart, UsageStep, Value};
+pub use taxed::{ProductTaxExplained, TaxExplained};
+pub use time::{TimeExplained, TimePart};
+pub use trial::TrialExplained;
+use usage::MeteredGroups;
+pub use usage::{
+    MeterValue, SampleValue, SamplesExplained, ShareExplained, StepsBy, UsageExplained, UsagePart, UsageStep,
+};
 
 /// The most allocations, parts or lines that an explanation tells one by one.
 const MOST: usize = 100;
@@ -47,7 +55,7 @@ const MOST: usize = 100;
 const MOST_SEQUENCES: usize = 20;
 
 /// Why a line says what it says.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Explanation {
     /// The last event it looks at: the cut-off of its run.
     pub as_of: Sequence,
@@ -59,13 +67,16 @@ pub struct Explanation {
     pub formula: Vec<String>,
     /// The rate, as it was published.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub price: Option<PriceOf>,
+    pub price: Option<PriceExplained>,
     /// Where the quantity comes from, or the amounts it rests on.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub basis: Option<Basis>,
+    pub basis: Option<LineBasis>,
+    /// Why some or all of it costs nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trial: Option<TrialExplained>,
     /// The parts of the quantity and what each costs; together they are `exact`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub steps: Vec<StepOf>,
+    pub steps: Vec<StepExplained>,
     /// What it costs before it is rounded; none, if it is not a product.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exact: Option<Exact>,
@@ -75,18 +86,18 @@ pub struct Explanation {
     pub residue: Exact,
     /// Where its instances were.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub allocations: Vec<AllocationOf>,
+    pub allocations: Vec<AllocationExplained>,
     /// How many more there are.
     #[serde(skip_serializing_if = "is_zero")]
     pub allocations_left_out: u64,
     /// The tax of its document that it is a part of.
-    pub tax: TaxOf,
+    pub tax: TaxExplained,
     /// What it would be now, if that is something else.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub since: Option<Since>,
+    pub since: Option<LineSince>,
     /// The lines of later documents that adjusted it or gave some of it back.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub later: Vec<LaterLine>,
+    pub later: Vec<LineLater>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
@@ -95,8 +106,8 @@ fn is_zero(count: &u64) -> bool {
 }
 
 /// A rate, and the version of the price book that has it.
-#[derive(Debug, Serialize)]
-pub struct PriceOf {
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct PriceExplained {
     /// The book.
     pub name: PriceBookName,
     /// Its version.
@@ -109,29 +120,32 @@ pub struct PriceOf {
     pub currency: Currency,
     /// How its amounts are rounded.
     pub rounding: Rounding,
-    /// Which of its rates, from 1.
+    /// Which of its rates, from 1; 0, if it is a price of the customer that takes the place of one.
     pub number: u32,
+    /// Which price of the customer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_override: Option<OverrideId>,
     /// The rate.
-    pub rate: RateForm,
+    pub rate: RateShown,
     /// How what it is for is measured.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub resource: Option<ResourceForm>,
+    pub resource: Option<ResourceShown>,
 }
 
 /// Where the quantity of a line comes from, or the amounts it rests on.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub enum Basis {
+pub enum LineBasis {
     /// The time of a fee.
-    Time(Time),
+    Time(TimeExplained),
     /// What was used.
-    Usage(Parts),
+    Usage(UsageExplained),
     /// Other lines of its document.
-    Lines(Base),
+    Lines(BaseExplained),
     /// A fee charged in advance, or a line of the document that a credit note is about.
-    TakenBack(TakenBack),
+    TakenBack(TakenBackExplained),
     /// What an earlier document said, and what it would say by now.
-    Adjustment(Adjusted),
+    Adjustment(AdjustmentExplained),
     /// Somebody said so.
     ByHand {
         /// The event that recorded it.
@@ -140,8 +154,8 @@ pub enum Basis {
 }
 
 /// A part of a quantity and what it costs: `quantity x price + flat`.
-#[derive(Debug, Serialize)]
-pub struct StepOf {
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct StepExplained {
     /// The part.
     #[serde(flatten)]
     pub step: PriceStep,
@@ -149,7 +163,7 @@ pub struct StepOf {
     pub cost: Exact,
 }
 
-impl StepOf {
+impl StepExplained {
     /// The steps of a line: one, if all units cost the same.
     fn all(line: &InvoiceLine) -> Vec<Self> {
         let whole = line.unit_price.filter(|_| line.steps.is_empty());
@@ -160,8 +174,8 @@ impl StepOf {
 }
 
 /// Where an instance was.
-#[derive(Debug, Serialize)]
-pub struct AllocationOf {
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct AllocationExplained {
     /// Which instance.
     pub instance: InstanceId,
     /// Its name.
@@ -180,31 +194,9 @@ pub struct AllocationOf {
     pub ended: Option<Sequence>,
 }
 
-/// The tax that a line is a part of: `base x rate / 100`, rounded half up, once for all of its lines.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct TaxOf {
-    /// How it is taxed.
-    pub category: TaxCategory,
-    /// In percent.
-    pub rate: Quantity,
-    /// The lines of this category and rate; the first hundred.
-    pub lines: Vec<u32>,
-    /// How many more there are.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub lines_left_out: u64,
-    /// Their sum.
-    pub base: Amount,
-    /// Before it is rounded.
-    pub exact: Exact,
-    /// The tax of the document.
-    pub amount: Amount,
-    /// What rounding added.
-    pub residue: Exact,
-}
-
 /// What a line would be by now.
-#[derive(Debug, Serialize)]
-pub struct Since {
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct LineSince {
     /// The last event that is looked at.
     pub as_of: Sequence,
     /// How much it would be.
@@ -220,8 +212,8 @@ pub struct Since {
 }
 
 /// A line of a later document that is about a line.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-pub struct LaterLine {
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct LineLater {
     /// The document.
     pub invoice: InvoiceId,
     /// Its line.
@@ -242,7 +234,7 @@ pub struct Explained<'a> {
     /// Whether there are more.
     pub more: bool,
     /// The tax of the document, by category and rate.
-    pub tax: Vec<TaxOf>,
+    pub tax: Vec<TaxExplained>,
 }
 
 impl BillingView {
@@ -255,7 +247,12 @@ impl BillingView {
         let desk = ExplainDesk { view: self, document, now };
         let explanations = desk.explain(&wanted);
         let lines = wanted.into_iter().zip(explanations).collect();
-        let tax = document.invoice.tax.iter().map(|subtotal| tax_of(&document.invoice, subtotal)).collect();
+        let tax = document
+            .invoice
+            .tax
+            .iter()
+            .map(|subtotal| TaxExplained::of(&document.invoice, subtotal))
+            .collect();
         Some(Explained { document, lines, more, tax })
     }
 
@@ -286,7 +283,8 @@ struct Bench<'b, 's> {
     instances: &'b [(InstanceId, &'b History)],
     own: &'b Own<'b>,
     /// Those of `own`, what is charged in advance for it, and the fees for the time to come.
-    lines: Vec<&'b Rated>,
+    lines: Vec<&'b RatedLine>,
+    metered: MeteredGroups,
 }
 
 impl<'v> ExplainDesk<'v> {
@@ -302,14 +300,20 @@ impl<'v> ExplainDesk<'v> {
         let run = self.billing().run(self.invoice().run).filter(|_| !self.by_hand());
         let rated = run.and_then(|run| {
             let now = self.rated_now(&run.opened);
-            behind::again(self.view, self.invoice(), &run.opened, |subject, instances| {
-                let own = subject.rate(instances, &mut Vec::new());
-                let advance = subject.in_advance(instances);
-                let in_advance = own.in_advance.values().flatten();
-                let lines = own.lines.iter().chain(in_advance).chain(&advance).collect();
-                let bench = Bench { subject, instances, own: &own, lines };
-                Some(wanted.iter().map(|line| self.line(line, Some((&bench, &now)))).collect())
-            })
+            behind::again(
+                self.view,
+                self.invoice(),
+                (&run.opened, self.invoice().period.start),
+                |subject, instances| {
+                    let own = subject.rate(instances, &mut Vec::new());
+                    let advance = subject.in_advance(instances);
+                    let in_advance = own.in_advance.values().flatten();
+                    let lines = own.lines.iter().chain(in_advance).chain(&advance).collect();
+                    let bench =
+                        Bench { subject, instances, own: &own, lines, metered: MeteredGroups::default() };
+                    Some(wanted.iter().map(|line| self.line(line, Some((&bench, &now)))).collect())
+                },
+            )
         });
         rated.unwrap_or_else(|| wanted.iter().map(|line| self.line(line, None)).collect())
     }
@@ -324,16 +328,21 @@ impl<'v> ExplainDesk<'v> {
     }
 
     /// All lines for what was in the period of a run, as of now; those that came to nothing too.
-    fn rated_now(&self, run: &InvoiceRunOpened) -> Vec<Rated> {
+    fn rated_now(&self, run: &InvoiceRunOpened) -> Vec<RatedLine> {
         let opened = InvoiceRunOpened { cut_off: self.now, ..run.clone() };
-        let rated = behind::again(self.view, self.invoice(), &opened, |subject, instances| {
-            let own = subject.rate(instances, &mut Vec::new());
-            Some(own.lines.into_iter().chain(own.nothing).collect())
-        });
+        let rated = behind::again(
+            self.view,
+            self.invoice(),
+            (&opened, self.invoice().period.start),
+            |subject, instances| {
+                let own = subject.rate(instances, &mut Vec::new());
+                Some(own.lines.into_iter().chain(own.nothing).collect())
+            },
+        );
         rated.unwrap_or_default()
     }
 
-    fn line(&self, line: &'v InvoiceLine, rated: Option<(&Bench<'_, '_>, &[Rated])>) -> Explanation {
+    fn line(&self, line: &'v InvoiceLine, rated: Option<(&Bench<'_, '_>, &[RatedLine])>) -> Explanation {
         let invoice = self.invoice();
         let turned = invoice.document == DocumentKind::CreditNote && !self.by_hand();
         let charged = if turned { as_charged(invoice, line) } else { line.clone() };
@@ -344,7 +353,7 @@ impl<'v> ExplainDesk<'v> {
         let price = self.price(line);
         let book = price.as_ref().and_then(|_| self.book(line));
         let mut found = again.is_some();
-        let mut why = Why::default();
+        let mut why = ExplanationParts::default();
         match (&line.kind, book, bench) {
             _ if self.by_hand() => {
                 found = true;
@@ -356,11 +365,20 @@ impl<'v> ExplainDesk<'v> {
                 found = true;
                 why = self.taken_back(&charged);
             }
+            (LineKind::Recurring | LineKind::Advance, ..) if is_rest(line) => {
+                why.formula
+                    .push(format!("what later documents left of it to be charged: {}", charged.amount));
+            }
+            (LineKind::Correction { charge }, ..) => {
+                found = true;
+                why = self.taken_back(&charged);
+                why.formula.insert(0, format!("{charge} corrects what is charged for a line"));
+            }
             (LineKind::OneOff { .. }, ..) => {
                 found = true;
                 let sequence = Some(line.events.first_sequence).filter(|_| line.events.count > 0);
                 why.formula.push(format!("{} {}, as it was recorded", charged.amount, invoice.currency));
-                why.basis = Some(Basis::ByHand { sequence });
+                why.basis = Some(LineBasis::ByHand { sequence });
             }
             (LineKind::Adjustment, ..) => {
                 if let Some(adjusted) = self.adjusted(&charged) {
@@ -368,20 +386,27 @@ impl<'v> ExplainDesk<'v> {
                 }
             }
             (LineKind::Recurring | LineKind::Advance, Some((_, rate)), Some(bench)) => {
-                why = time::explain(bench.subject, shown, rate);
+                why = time::explain(bench.subject, shown, again, rate);
             }
             (LineKind::Usage { resource }, Some((book, rate)), Some(bench)) => {
                 why = usage::explain(bench, shown, (book, rate, resource));
             }
-            (LineKind::Percentage | LineKind::Minimum, Some((book, rate)), Some(bench)) => {
+            (
+                LineKind::Percentage | LineKind::Minimum | LineKind::Discount | LineKind::Maximum,
+                Some((book, rate)),
+                Some(bench),
+            ) => {
                 why = self.of_lines(bench.subject, (&charged, again), (book, rate));
             }
             _ => {}
         }
-        let priced = matches!(line.kind, LineKind::Recurring | LineKind::Usage { .. })
-            || (line.kind == LineKind::Advance && line.cites.is_none());
-        if priced && !self.by_hand() {
-            why.steps = StepOf::all(shown);
+        let priced = matches!(line.kind, LineKind::Recurring | LineKind::Usage { .. } | LineKind::Advance)
+            && line.cites.is_none();
+        let trial = bench.zip(book).filter(|_| priced && !self.by_hand());
+        let trial = trial.and_then(|(bench, (_, rate))| TrialExplained::of(bench, (&charged, again), rate));
+        why.formula.extend(trial.as_ref().map(TrialExplained::formula));
+        if priced && !self.by_hand() && !is_rest(line) {
+            why.steps = StepExplained::all(shown);
             why.exact = Some(why.steps.iter().map(|step| step.cost).sum());
             why.formula.extend(
                 Some(tariff::explain(shown.quantity, shown.unit_price, &shown.steps))
@@ -404,13 +429,14 @@ impl<'v> ExplainDesk<'v> {
             formula: why.formula,
             price,
             basis: why.basis,
+            trial,
             steps: why.steps,
             exact: why.exact,
             amount: charged.amount,
             residue: charged.residue,
             allocations,
             allocations_left_out,
-            tax: self.tax(line),
+            tax: TaxExplained::of_line(self.billing(), invoice, line),
             since,
             later: self.later(line),
         }
@@ -421,10 +447,10 @@ impl<'v> ExplainDesk<'v> {
         let priced = line.price_book.as_ref()?;
         let nth = |n: u32| usize::try_from(n).ok()?.checked_sub(1);
         let book = self.billing().books.versions(priced.name.as_str()).get(nth(priced.version)?)?;
-        Some((book, book.rates.get(nth(line.rate)?)?))
+        Some((book, self.billing().rate_of(line)?))
     }
 
-    fn price(&self, line: &InvoiceLine) -> Option<PriceOf> {
+    fn price(&self, line: &InvoiceLine) -> Option<PriceExplained> {
         let (book, rate) = self.book(line)?;
         let priced = line.price_book.as_ref()?;
         let published =
@@ -433,7 +459,7 @@ impl<'v> ExplainDesk<'v> {
             Model::Usage { resource, .. } => book.resource(resource),
             _ => None,
         };
-        Some(PriceOf {
+        Some(PriceExplained {
             name: priced.name.clone(),
             version: priced.version,
             valid_from: book.valid_from,
@@ -441,35 +467,24 @@ impl<'v> ExplainDesk<'v> {
             currency: book.currency,
             rounding: book.rounding,
             number: line.rate,
-            rate: RateForm::of(rate),
-            resource: resource.map(ResourceForm::of),
+            price_override: line.price_override,
+            rate: RateShown::of(rate),
+            resource: resource.map(ResourceShown::of),
         })
-    }
-
-    fn tax(&self, line: &InvoiceLine) -> TaxOf {
-        let invoice = self.invoice();
-        let subtotal = invoice.tax.iter().find(|subtotal| subtotal.tax == line.tax);
-        let nothing = Amount::zero(invoice.currency);
-        let none = TaxSubtotal { tax: line.tax, base: nothing, amount: nothing, exemption: None };
-        tax_of(invoice, subtotal.unwrap_or(&none))
     }
 
     /// What a line would be by now, where that is something else.
     fn since(
         &self,
         charged: &InvoiceLine,
-        then: Option<&Rated>,
-        (bench, now): (&Bench<'_, '_>, &[Rated]),
-    ) -> Option<Since> {
-        let kinds = matches!(
-            charged.kind,
-            LineKind::Recurring | LineKind::Usage { .. } | LineKind::Percentage | LineKind::Minimum
-        );
+        then: Option<&RatedLine>,
+        (bench, now): (&Bench<'_, '_>, &[RatedLine]),
+    ) -> Option<LineSince> {
         // What fees in advance cost is compared with what was charged for them, by the run itself.
         let settled = self
             .book(charged)
             .is_some_and(|(_, rate)| matches!(rate.model, Model::Recurring { when: When::Advance, .. }));
-        if !kinds || settled {
+        if !charged.kind.is_rated() || settled {
             return None;
         }
         let wanted = key(charged)?;
@@ -486,11 +501,11 @@ impl<'v> ExplainDesk<'v> {
         let events = events::event_set(&sequences);
         sequences.truncate(MOST_SEQUENCES);
         let difference = amount.checked_sub(charged.amount)?;
-        Some(Since { as_of: self.now, quantity, amount, difference, events, sequences })
+        Some(LineSince { as_of: self.now, quantity, amount, difference, events, sequences })
     }
 
     /// The lines of later documents of the payer that cite a line.
-    fn later(&self, line: &InvoiceLine) -> Vec<LaterLine> {
+    fn later(&self, line: &InvoiceLine) -> Vec<LineLater> {
         let (billing, invoice) = (self.billing(), self.invoice());
         let places = billing.of_payer.get(&invoice.buyer.party).into_iter().flatten();
         let documents = places.filter_map(|place| billing.documents.get(place));
@@ -499,7 +514,7 @@ impl<'v> ExplainDesk<'v> {
         let about = lines.filter(|(_, later)| {
             later.cites.as_ref().is_some_and(|cited| (&cited.invoice, cited.line) == (&invoice.id, line.n))
         });
-        let later = about.map(|(document, later)| LaterLine {
+        let later = about.map(|(document, later)| LineLater {
             invoice: document.invoice.id.clone(),
             line: later.n,
             document: document.invoice.document,
@@ -511,18 +526,24 @@ impl<'v> ExplainDesk<'v> {
 
 /// What makes up an explanation beside what all have.
 #[derive(Default)]
-struct Why {
+struct ExplanationParts {
     formula: Vec<String>,
-    basis: Option<Basis>,
-    steps: Vec<StepOf>,
+    basis: Option<LineBasis>,
+    steps: Vec<StepExplained>,
     exact: Option<Exact>,
 }
 
 impl<'b> Bench<'b, '_> {
+    /// What was reported of a resource of an instance, as it is declared.
+    fn usage_of<'d>(&'d self, instance: InstanceId, declared: &'d Resource) -> AsOf<'d> {
+        let history = self.instances.iter().find(|(id, _)| *id == instance).map(|(_, history)| history);
+        self.subject.usage_of(declared, history.and_then(|history| history.allocation.as_ref()))
+    }
+
     /// A line rated again as it stands: the same quantity, amount and events.
-    fn find(&self, line: &InvoiceLine) -> Option<&'b Rated> {
+    fn find(&self, line: &InvoiceLine) -> Option<&'b RatedLine> {
         let wanted = key(line)?;
-        let same = |rated: &&&Rated| {
+        let same = |rated: &&&RatedLine| {
             let other = &rated.line;
             key(other) == Some(wanted)
                 && (other.quantity, other.amount, &other.events) == (line.quantity, line.amount, &line.events)
@@ -531,7 +552,7 @@ impl<'b> Bench<'b, '_> {
     }
 
     /// Where the instances of a line were, and how many are left out.
-    fn allocations(&self, line: &InvoiceLine) -> (Vec<AllocationOf>, u64) {
+    fn allocations(&self, line: &InvoiceLine) -> (Vec<AllocationExplained>, u64) {
         let about = |id: InstanceId| line.instance.is_none_or(|instance| instance == id);
         let mut there = self.instances.iter().filter(|(id, _)| about(*id)).filter_map(|(id, history)| {
             let allocation = history.allocation.as_ref()?;
@@ -539,7 +560,7 @@ impl<'b> Bench<'b, '_> {
             if line.instance.is_none() {
                 allocation.within(line.period)?;
             }
-            Some(AllocationOf {
+            Some(AllocationExplained {
                 instance: *id,
                 reference: history.reference.clone(),
                 computer: allocation.computer.clone(),
@@ -554,9 +575,14 @@ impl<'b> Bench<'b, '_> {
         if !of_everybody {
             return (Vec::new(), 0);
         }
-        let told: Vec<AllocationOf> = there.by_ref().take(MOST).collect();
+        let told: Vec<AllocationExplained> = there.by_ref().take(MOST).collect();
         (told, there.count() as u64)
     }
+}
+
+/// Whether a line is the rest of a fee, which is no quantity times a price.
+fn is_rest(line: &InvoiceLine) -> bool {
+    line.unit_price.is_none() && &*line.unit == "part"
 }
 
 /// The sentence about rounding.
@@ -570,22 +596,6 @@ fn rounded(
         Rounding::HalfEven => "half to even",
     };
     format!("{exact} rounded {rule} = {amount} {currency}, which adds {residue}")
-}
-
-fn tax_of(invoice: &Invoice, subtotal: &TaxSubtotal) -> TaxOf {
-    let mut lines = invoice.lines.iter().filter(|line| line.tax == subtotal.tax).map(|line| line.n);
-    let told: Vec<u32> = lines.by_ref().take(MOST).collect();
-    let exact = subtotal.tax.exact_on(subtotal.base).unwrap_or(Exact::ZERO);
-    TaxOf {
-        category: subtotal.tax.category,
-        rate: subtotal.tax.rate,
-        lines: told,
-        lines_left_out: lines.count() as u64,
-        base: subtotal.base,
-        exact,
-        amount: subtotal.amount,
-        residue: Exact::from(subtotal.amount).minus(exact),
-    }
 }
 
 /// The resource of a usage line.

@@ -1,9 +1,12 @@
 //! Decimals of any size and scale, as texts: what is summed up before it is divided has more digits than a quantity.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, Serializer};
 use slapledger_core::domain::quantity::SCALE;
+use slapledger_core::schema::Decimal;
 
 /// A whole number of units of 10^-scale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +42,16 @@ impl fmt::Display for Number {
         let sign = if self.mantissa < 0 { "-" } else { "" };
         let point = if fraction.is_empty() { "" } else { "." };
         write!(f, "{sign}{whole}{point}{fraction}")
+    }
+}
+
+impl JsonSchema for Number {
+    fn schema_name() -> Cow<'static, str> {
+        Decimal::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Decimal::json_schema(generator)
     }
 }
 

@@ -1,49 +1,56 @@
 //! The time that a fee is for, as it is prorated.
 
+use schemars::JsonSchema;
 use serde::Serialize;
+use slapledger_core::domain::id::InstanceId;
 use slapledger_core::domain::invoice::InvoiceLine;
-use slapledger_core::domain::pricing::{Every, Model, Rate};
+use slapledger_core::domain::pricing::{Every, FeeTerms, Model, Rate};
 use slapledger_core::domain::quantity::Quantity;
 use slapledger_core::domain::time::{Period, Timestamp};
 
 use super::number::Number;
-use super::{Basis, MOST, Why};
-use crate::proration::{months_of, prorated_parts};
-use crate::rating::RatingSubject;
+use super::{ExplanationParts, LineBasis, MOST};
+use crate::proration::{FeeUnits, unit_of};
+use crate::rating::{FeePart, FeeTime, LineDetail, RatedLine, RatingSubject};
 
 /// A time in units of a fee: the sum of `seconds / of_seconds` of its parts, divided by `divide_by`, rounded half up to
 /// nine digits.
-#[derive(Debug, Serialize)]
-pub struct Time {
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct TimeExplained {
     /// What is counted.
     pub unit: &'static str,
-    /// By calendar month where the customer is; of hours and days there is one.
+    /// By calendar month where the customer is, or by unit; equal hours and days that follow each other are one. Of a fee
+    /// that is charged whole, the units that were begun; of a fee for all instances, those of each.
     pub parts: Vec<TimePart>,
     /// How many more there are.
     #[serde(skip_serializing_if = "super::is_zero")]
     pub parts_left_out: u64,
-    /// 12, for years; else 1.
+    /// 3 and 12, for quarters and years that are counted in months; else 1.
     pub divide_by: u32,
     /// How many units it is.
     pub quantity: Quantity,
 }
 
 /// A part of a time.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct TimePart {
+    /// Whose time it is, of a fee for all instances.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<InstanceId>,
     /// Its first instant.
     pub start: Timestamp,
     /// The first instant after it.
     pub stop: Timestamp,
     /// How long it is.
     pub seconds: Number,
-    /// How long the month is that it is a part of; or the hour or day.
+    /// How long the month is that it is a part of; or the hour, the day, or the unit of the fee.
     pub of_seconds: Number,
 }
 
 impl TimePart {
     fn of(part: Period, length_micros: i64) -> Self {
         Self {
+            instance: None,
             start: part.start,
             stop: part.stop,
             seconds: Number::of_micros(part.micros().into()),
@@ -52,21 +59,29 @@ impl TimePart {
     }
 }
 
-impl Time {
+impl TimeExplained {
     /// A period in units of a fee.
     pub(super) fn of(subject: &RatingSubject<'_>, period: Period, every: Every, quantity: Quantity) -> Self {
-        let unit = match every {
-            Every::Hour => "hour",
-            Every::Day => "day",
-            Every::Month => "month",
-            Every::Year => "year",
+        let units = FeeUnits::new(every, None, subject.calendar);
+        let parts = units.parts(period).into_iter().map(|(part, whole)| TimePart::of(part, whole));
+        Self::of_parts(parts.collect(), units.wholes(), (every, quantity))
+    }
+
+    /// The time of a fee, as it was rated.
+    fn of_fee(time: &FeeTime, line: &InvoiceLine, every: Every) -> Self {
+        let part = |part: &FeePart| TimePart {
+            instance: part.instance.filter(|_| line.instance.is_none()),
+            ..TimePart::of(part.time, part.whole)
         };
-        let divide_by = u32::try_from(months_of(every)).unwrap_or(1);
-        let parts = prorated_parts(period, every, subject.calendar).into_iter();
-        let mut parts: Vec<_> = parts.map(|(part, whole)| TimePart::of(part, whole)).collect();
+        let parts = time.parts.iter().map(part).collect();
+        Self::of_parts(parts, time.wholes, (every, line.quantity))
+    }
+
+    fn of_parts(mut parts: Vec<TimePart>, wholes: i64, (every, quantity): (Every, Quantity)) -> Self {
         let parts_left_out = parts.len().saturating_sub(MOST) as u64;
         parts.truncate(MOST);
-        Self { unit, parts, parts_left_out, divide_by, quantity }
+        let divide_by = u32::try_from(wholes).unwrap_or(1);
+        Self { unit: unit_of(every), parts, parts_left_out, divide_by, quantity }
     }
 
     /// How it is computed, for people.
@@ -84,8 +99,25 @@ impl Time {
 }
 
 /// The time of a fee.
-pub(super) fn explain(subject: &RatingSubject<'_>, line: &InvoiceLine, rate: &Rate) -> Why {
-    let Model::Recurring { every, .. } = rate.model else { return Why::default() };
-    let time = Time::of(subject, line.period, every, line.quantity);
-    Why { formula: vec![time.formula()], basis: Some(Basis::Time(time)), ..Why::default() }
+pub(super) fn explain(
+    subject: &RatingSubject<'_>,
+    line: &InvoiceLine,
+    again: Option<&RatedLine>,
+    rate: &Rate,
+) -> ExplanationParts {
+    let (every, plain) = match rate.model {
+        Model::Recurring { every, terms, .. } => (every, terms == FeeTerms::default()),
+        Model::BaseFee { every, .. } => (every, false),
+        _ => return ExplanationParts::default(),
+    };
+    let time = match again.map(|again| &again.detail) {
+        Some(LineDetail::Fee(time)) => TimeExplained::of_fee(time, line, every),
+        _ if plain => TimeExplained::of(subject, line.period, every, line.quantity),
+        _ => return ExplanationParts::default(),
+    };
+    ExplanationParts {
+        formula: vec![time.formula()],
+        basis: Some(LineBasis::Time(time)),
+        ..ExplanationParts::default()
+    }
 }

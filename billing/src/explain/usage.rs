@@ -1,7 +1,9 @@
 //! Where the quantity of usage comes from: by hour or by day, or from the intervals or samples that decided it.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_core::domain::id::{InstanceId, ResourceId, Sequence};
 use slapledger_core::domain::invoice::InvoiceLine;
@@ -9,10 +11,10 @@ use slapledger_core::domain::pricing::{PriceBook, Rate, Resource};
 use slapledger_core::domain::quantity::Quantity;
 use slapledger_core::domain::time::{Period, Timestamp};
 use slapledger_projections::calendar::Step;
-use slapledger_projections::metering::{Metered, Method, Target};
+use slapledger_projections::metering::{AsOf, Metered, Method, Target};
 
 use super::number::Number;
-use super::{Basis, Bench, MOST, Why};
+use super::{Bench, ExplanationParts, LineBasis, MOST};
 use crate::rating::{LineDetail, MeteredShare, RatingSubject, key, method};
 
 /// What is about no more than so many days is told by hour.
@@ -24,8 +26,8 @@ const MOST_SAMPLES: usize = 1_000_000;
 
 /// The usage of a line. Its quantity is the sum of those of its parts: one, or one for each instance (and time) of a
 /// customer that is priced together.
-#[derive(Debug, Serialize)]
-pub struct Parts {
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct UsageExplained {
     /// What was used.
     pub resource: ResourceId,
     /// Its parts.
@@ -45,7 +47,7 @@ pub struct Parts {
 /// The usage of one instance. `quantity` is the value x `multiply_by` / `divide_by`, rounded half up to nine digits; the
 /// value is `quantity` of `value`, or its `level_seconds` divided by 3600 (a time integral) or by its `seconds` (an
 /// average).
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct UsagePart {
     /// Whose.
     pub instance: InstanceId,
@@ -55,7 +57,7 @@ pub struct UsagePart {
     pub stop: Timestamp,
     /// What its steps are: hours, days or months where the customer is; the interval that decided; a value that was
     /// counted, with the interval it was in first; or samples.
-    pub by: By,
+    pub by: StepsBy,
     /// Those that have any usage. Hours, days and months add up to the value.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<UsageStep>,
@@ -64,23 +66,23 @@ pub struct UsagePart {
     pub steps_left_out: bool,
     /// The samples of a percentile, by rising value.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub samples: Option<Samples>,
+    pub samples: Option<SamplesExplained>,
     /// What the meter makes of it.
-    pub value: Value,
+    pub value: MeterValue,
     /// The factor to the unit that is charged.
     pub multiply_by: u64,
     /// Its other part.
     pub divide_by: u64,
     /// The share of the value that the rate charges, of a meter that does not add up.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub share: Option<ShareOf>,
+    pub share: Option<ShareExplained>,
     /// How much that is.
     pub quantity: Quantity,
 }
 
 /// A share of a value: the time in which the rate applied, of the time that was measured for the month.
-#[derive(Debug, Serialize)]
-pub struct ShareOf {
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ShareExplained {
     /// The first instant in which the rate applied.
     pub start: Timestamp,
     /// The first instant after it.
@@ -92,9 +94,9 @@ pub struct ShareOf {
 }
 
 /// What the steps of a part are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum By {
+pub enum StepsBy {
     /// Hours.
     Hour,
     /// Days.
@@ -110,8 +112,8 @@ pub enum By {
 }
 
 /// A value of a meter.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Value {
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct MeterValue {
     /// It, if it is a decimal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quantity: Option<Number>,
@@ -124,7 +126,7 @@ pub struct Value {
 }
 
 /// A step of a part.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct UsageStep {
     /// Its first instant.
     pub start: Timestamp,
@@ -134,7 +136,7 @@ pub struct UsageStep {
     pub events: u64,
     /// What it adds to the value.
     #[serde(flatten)]
-    pub value: Value,
+    pub value: MeterValue,
     /// The value of the dimension that was counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dimension: Option<Box<str>>,
@@ -144,8 +146,8 @@ pub struct UsageStep {
 }
 
 /// The samples of a percentile.
-#[derive(Debug, Serialize)]
-pub struct Samples {
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SamplesExplained {
     /// How many there are.
     pub count: u64,
     /// Which of them it is, from 1: percent / 100 x count, rounded up.
@@ -159,7 +161,7 @@ pub struct Samples {
 }
 
 /// Samples of one value.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct SampleValue {
     /// Their value.
     pub value: Number,
@@ -172,8 +174,8 @@ pub(super) fn explain(
     bench: &Bench<'_, '_>,
     line: &InvoiceLine,
     (book, _, resource): (&PriceBook, &Rate, &ResourceId),
-) -> Why {
-    let Some(declared) = book.resource(resource) else { return Why::default() };
+) -> ExplanationParts {
+    let Some(declared) = book.resource(resource) else { return ExplanationParts::default() };
     let parts = of(bench, line, declared);
     let formula = parts.parts.iter().map(|part| part.formula(declared, parts.parts.len() > 1));
     let mut formula: Vec<String> = formula.collect();
@@ -182,7 +184,7 @@ pub(super) fn explain(
     }
     formula
         .extend(parts.continues_after.map(|before| format!("after {before} {} counted earlier", parts.unit)));
-    Why { formula, basis: Some(Basis::Usage(parts)), ..Why::default() }
+    ExplanationParts { formula, basis: Some(LineBasis::Usage(parts)), ..ExplanationParts::default() }
 }
 
 /// Which instances and times the usage of a line is of.
@@ -197,7 +199,7 @@ fn parts_of(bench: &Bench<'_, '_>, line: &InvoiceLine) -> Vec<(InstanceId, Meter
         let pooled = bench.own.pooled_in(line);
         return pooled.map(|pooled| (pooled.instance, pooled.share, pooled.quantity)).collect();
     };
-    let whole = MeteredShare { metered: line.period, share: None, before: Quantity::ZERO };
+    let whole = MeteredShare { metered: line.period, share: None, before: Quantity::ZERO, trial: None };
     vec![(instance, detail(bench, line).unwrap_or(whole), line.quantity)]
 }
 
@@ -208,20 +210,20 @@ fn detail(bench: &Bench<'_, '_>, line: &InvoiceLine) -> Option<MeteredShare> {
     let found = lines.into_iter().find(|rated| key(&rated.line) == Some(wanted))?;
     match found.detail {
         LineDetail::Usage(share) => Some(share),
-        LineDetail::None | LineDetail::Minimum(_) => None,
+        _ => None,
     }
 }
 
-fn of(bench: &Bench<'_, '_>, line: &InvoiceLine, declared: &Resource) -> Parts {
+fn of(bench: &Bench<'_, '_>, line: &InvoiceLine, declared: &Resource) -> UsageExplained {
     let mut places = parts_of(bench, line);
     let parts_left_out = places.len().saturating_sub(MOST) as u64;
     places.truncate(MOST);
     let parts = places.into_iter().filter_map(|(instance, share, quantity)| {
-        let part = UsagePart::of(bench.subject, (instance, share.metered), &line.dimensions, declared)?;
+        let part = UsagePart::of(bench, (instance, share.metered), &line.dimensions, declared)?;
         Some(part.shared(share, quantity))
     });
     let before = detail(bench, line).map(|share| share.before);
-    Parts {
+    UsageExplained {
         resource: declared.resource.clone(),
         parts: parts.collect(),
         parts_left_out,
@@ -231,34 +233,72 @@ fn of(bench: &Bench<'_, '_>, line: &InvoiceLine, declared: &Resource) -> Parts {
     }
 }
 
+/// What a meter measured, by group.
+type GroupTotals = BTreeMap<Vec<(Box<str>, Box<str>)>, Metered>;
+/// What the meters of an instance measured in a time.
+type TotalsByPlace = BTreeMap<(InstanceId, Period), Vec<(Resource, GroupTotals)>>;
+
+/// What meters measured of all groups, for all lines of a document: what is of one group is read with the others.
+#[derive(Default)]
+pub(super) struct MeteredGroups {
+    of: RefCell<TotalsByPlace>,
+}
+
+impl MeteredGroups {
+    fn of(
+        &self,
+        bench: &Bench<'_, '_>,
+        place: (InstanceId, Period),
+        group: &[(Box<str>, Box<str>)],
+        declared: &Resource,
+    ) -> Option<Metered> {
+        let mut known = self.of.borrow_mut();
+        let of_place = known.entry(place).or_default();
+        if let Some((_, groups)) = of_place.iter().find(|(known, _)| known == declared) {
+            return groups.get(group).cloned();
+        }
+        let (instance, period) = place;
+        let (target, resource) = (Target::Instance(instance), declared.resource.as_str());
+        let method = method(&declared.meter);
+        let usage = bench.usage_of(instance, declared);
+        let metered = usage.meter_totals(&target, resource, period, method, &declared.group_by);
+        let groups: GroupTotals =
+            metered.into_iter().map(|metered| (metered.dimensions.clone(), metered)).collect();
+        let found = groups.get(group).cloned();
+        of_place.push((declared.clone(), groups));
+        found
+    }
+}
+
 impl UsagePart {
     fn of(
-        subject: &RatingSubject<'_>,
+        bench: &Bench<'_, '_>,
         (instance, period): (InstanceId, Period),
         group: &[(Box<str>, Box<str>)],
         declared: &Resource,
     ) -> Option<Self> {
+        let subject = bench.subject;
         let (target, resource) = (Target::Instance(instance), declared.resource.as_str());
         let method = method(&declared.meter);
-        let metered = subject.usage().meter_totals(&target, resource, period, method, &declared.group_by);
-        let metered = metered.into_iter().find(|metered| *metered.dimensions == *group)?;
+        let usage = bench.usage_of(instance, declared);
+        let metered = bench.metered.of(bench, (instance, period), group, declared)?;
         let quantity = crate::units::quantity(metered.numerator, metered.denominator, declared.conversion)?;
         let key = (&target, resource);
         let step = if period.micros() <= BY_HOUR { Step::Hour } else { Step::Day };
         let (mut steps, mut steps_left_out, mut samples) = (Vec::new(), false, None);
-        let mut by = By::of(method, step);
+        let mut by = StepsBy::of(method, step);
         match method {
             Method::Percentile { percent, .. } => {
                 let zone = (Step::Day, subject.calendar.zone_at(period.start));
-                let all = subject.usage().profile(key, period, (method, group), zone, MOST_SAMPLES);
+                let all = usage.profile(key, period, (method, group), zone, MOST_SAMPLES);
                 steps_left_out = all.is_none();
-                samples = all.map(|all| Samples::of(&all, percent));
+                samples = all.map(|all| SamplesExplained::of(&all, percent));
             }
             _ => {
                 // Days are those of the zone that counted then; where there are too many, months do.
                 for step in [step, Step::Month] {
-                    by = By::of(method, step);
-                    let told = steps_of(subject, key, period, (method, group), step);
+                    by = StepsBy::of(method, step);
+                    let told = steps_of((subject, &usage), key, period, (method, group), step);
                     steps_left_out = told.is_none();
                     if let Some(told) = told {
                         steps = told;
@@ -268,7 +308,7 @@ impl UsagePart {
             }
         }
         let (multiply_by, divide_by) = (declared.conversion.multiply, declared.conversion.divide);
-        let value = Value::of(method, &metered);
+        let value = MeterValue::of(method, &metered);
         Some(Self {
             instance,
             start: period.start,
@@ -288,7 +328,7 @@ impl UsagePart {
     /// Of what was measured, the share that counts.
     fn shared(self, share: MeteredShare, quantity: Quantity) -> Self {
         let Some((time, of)) = share.share else { return self };
-        let share = ShareOf {
+        let share = ShareExplained {
             start: time.start,
             stop: time.stop,
             seconds: Number::of_micros(time.micros().into()),
@@ -299,7 +339,7 @@ impl UsagePart {
 
     /// How its quantity is computed, for people.
     fn formula(&self, declared: &Resource, several: bool) -> String {
-        let Value { quantity, level_seconds, seconds } = &self.value;
+        let MeterValue { quantity, level_seconds, seconds } = &self.value;
         let value = match (quantity, level_seconds, seconds) {
             (Some(quantity), ..) => quantity.to_string(),
             (_, Some(level_seconds), Some(seconds)) => format!("{level_seconds} / {seconds} s"),
@@ -316,12 +356,12 @@ impl UsagePart {
         };
         let from = match self.by {
             _ if self.steps_left_out => "more steps than can be told".to_owned(),
-            By::Hour => format!("{} with usage", many("hour")),
-            By::Day => format!("{} with usage", many("day")),
-            By::Month => format!("{} with usage", many("month")),
-            By::Interval => "one interval decides".to_owned(),
-            By::Value => many("value"),
-            By::Sample => {
+            StepsBy::Hour => format!("{} with usage", many("hour")),
+            StepsBy::Day => format!("{} with usage", many("day")),
+            StepsBy::Month => format!("{} with usage", many("month")),
+            StepsBy::Interval => "one interval decides".to_owned(),
+            StepsBy::Value => many("value"),
+            StepsBy::Sample => {
                 let (count, rank) = self.samples.as_ref().map_or((0, 0), |of| (of.count, of.rank));
                 format!("number {rank} of {count} samples")
             }
@@ -333,7 +373,7 @@ impl UsagePart {
     }
 }
 
-impl By {
+impl StepsBy {
     fn of(method: Method<'_>, step: Step) -> Self {
         match (method, step) {
             (Method::Min | Method::Max | Method::Latest, _) => Self::Interval,
@@ -350,7 +390,7 @@ type UsageGroup<'g> = (Method<'g>, &'g [(Box<str>, Box<str>)]);
 
 /// The steps of a period that have usage; none, if they are too many.
 fn steps_of(
-    subject: &RatingSubject<'_>,
+    (subject, usage): (&RatingSubject<'_>, &AsOf<'_>),
     key: (&Target, &str),
     period: Period,
     (method, group): UsageGroup<'_>,
@@ -366,7 +406,7 @@ fn steps_of(
     for month in months {
         let zone = subject.calendar.zone_at(month.start);
         let left = MOST_STEPS.checked_sub(steps.len())?;
-        let told = subject.usage().profile(key, month, (method, group), (step, zone), left)?;
+        let told = usage.profile(key, month, (method, group), (step, zone), left)?;
         steps.extend(told.into_iter().map(|(time, metered)| UsageStep::of(method, time, metered)));
     }
     Some(steps)
@@ -378,7 +418,7 @@ impl UsageStep {
             matches!(method, Method::Min | Method::Max | Method::Latest | Method::UniqueCount { .. });
         let sequence = metered.sequences.first().filter(|_| decided).copied().map(Sequence);
         let counted = matches!(method, Method::UniqueCount { .. });
-        let value = Value::of(method, &metered);
+        let value = MeterValue::of(method, &metered);
         let dimension = metered.dimensions.into_iter().next_back().filter(|_| counted);
         Self {
             start: time.start,
@@ -391,7 +431,7 @@ impl UsageStep {
     }
 }
 
-impl Value {
+impl MeterValue {
     fn of(method: Method<'_>, metered: &Metered) -> Self {
         let Metered { numerator, denominator, .. } = *metered;
         if metered.is_beyond() {
@@ -409,7 +449,7 @@ impl Value {
     }
 }
 
-impl Samples {
+impl SamplesExplained {
     fn of(all: &[(Period, Metered)], percent: u8) -> Self {
         let mut by_value: BTreeMap<i128, u64> = BTreeMap::new();
         for (_, sample) in all {

@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use bincode::{Decode, Encode};
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use slapledger_core::domain::id::{PartyId, ResourceId};
 use slapledger_core::domain::tax::{Tax, TaxCategory};
@@ -26,6 +27,8 @@ pub enum Account {
     Earnings,
     /// What was sold.
     Income(Income),
+    /// What promotional credit cost.
+    Promotions,
 }
 
 /// What something was sold as.
@@ -39,18 +42,24 @@ pub enum Income {
     Percentage,
     /// What was missing from the least a customer pays.
     Minimum,
+    /// What discounts took off; a debit.
+    Discounts,
+    /// What was above the most a customer pays; a debit.
+    Maximum,
     /// Corrections of earlier documents by later ones.
     Adjustments,
     /// What was charged or given by hand.
     OneOff,
+    /// Credit that was paid and expired before it was used.
+    Breakage,
     /// What rounding added.
     Rounding,
 }
 
 /// The kinds of accounts, as accountants have them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum AccountKind {
     /// What is owned, or owed to the seller.
     Asset,
     /// What the seller owes.
@@ -59,10 +68,12 @@ pub enum Kind {
     Equity,
     /// What makes equity grow.
     Income,
+    /// What makes equity shrink.
+    Expense,
 }
 
 /// The sides of a posting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
     /// Above zero.
@@ -71,11 +82,11 @@ pub enum Side {
     Credit,
 }
 
-impl Kind {
+impl AccountKind {
     /// The side on which accounts of this kind grow.
     pub fn normal_side(self) -> Side {
         match self {
-            Self::Asset => Side::Debit,
+            Self::Asset | Self::Expense => Side::Debit,
             Self::Liability | Self::Equity | Self::Income => Side::Credit,
         }
     }
@@ -83,12 +94,13 @@ impl Kind {
 
 impl Account {
     /// What kind of account it is.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> AccountKind {
         match self {
-            Self::Receivable(_) | Self::Clearing => Kind::Asset,
-            Self::Prepaid(_) | Self::Tax(_) => Kind::Liability,
-            Self::Earnings => Kind::Equity,
-            Self::Income(_) => Kind::Income,
+            Self::Receivable(_) | Self::Clearing => AccountKind::Asset,
+            Self::Prepaid(_) | Self::Tax(_) => AccountKind::Liability,
+            Self::Earnings => AccountKind::Equity,
+            Self::Income(_) => AccountKind::Income,
+            Self::Promotions => AccountKind::Expense,
         }
     }
 
@@ -103,15 +115,19 @@ const CLEARING: &str = "Assets:Clearing";
 const PREPAID: &str = "Liabilities:Prepaid:";
 const TAX: &str = "Liabilities:Tax:";
 const EARNINGS: &str = "Equity:Earnings";
+const PROMOTIONS: &str = "Expenses:Promotions";
 const USAGE: &str = "Income:Usage:";
 
 /// Accounts of income that need no further name.
-const PLAIN_INCOME: [(Income, &str); 6] = [
+const PLAIN_INCOME: [(Income, &str); 9] = [
     (Income::Recurring, "Income:Recurring"),
     (Income::Percentage, "Income:Percentage"),
     (Income::Minimum, "Income:Minimum"),
+    (Income::Discounts, "Income:Discounts"),
+    (Income::Maximum, "Income:Maximum"),
     (Income::Adjustments, "Income:Adjustments"),
     (Income::OneOff, "Income:OneOff"),
+    (Income::Breakage, "Income:Breakage"),
     (Income::Rounding, "Income:Rounding"),
 ];
 
@@ -137,6 +153,7 @@ impl fmt::Display for Account {
                 write!(f, "{TAX}{}:{rate}", known.map_or("?", |(_, name)| name))
             }
             Self::Earnings => f.write_str(EARNINGS),
+            Self::Promotions => f.write_str(PROMOTIONS),
             Self::Income(Income::Usage(resource)) => write!(f, "{USAGE}{resource}"),
             Self::Income(income) => {
                 let known = PLAIN_INCOME.iter().find(|(known, _)| known == income);
@@ -170,6 +187,8 @@ impl FromStr for Account {
             Self::Clearing
         } else if name == EARNINGS {
             Self::Earnings
+        } else if name == PROMOTIONS {
+            Self::Promotions
         } else {
             let known = PLAIN_INCOME.iter().find(|(_, known)| *known == name).ok_or(UnknownAccount)?;
             Self::Income(known.0.clone())
@@ -191,7 +210,7 @@ mod tests {
 
     #[test]
     fn every_account_has_one_name() {
-        use Kind::{Asset, Equity, Income, Liability};
+        use AccountKind::{Asset, Equity, Expense, Income, Liability};
         let rows = [
             ("Assets:Receivable:PARTY-2", Asset, Side::Debit),
             ("Assets:Clearing", Asset, Side::Debit),
@@ -205,8 +224,12 @@ mod tests {
             ("Income:Usage:a:b  c;d", Income, Side::Credit),
             ("Income:Percentage", Income, Side::Credit),
             ("Income:Minimum", Income, Side::Credit),
+            ("Income:Discounts", Income, Side::Credit),
+            ("Income:Maximum", Income, Side::Credit),
             ("Income:Adjustments", Income, Side::Credit),
             ("Income:OneOff", Income, Side::Credit),
+            ("Income:Breakage", Income, Side::Credit),
+            ("Expenses:Promotions", Expense, Side::Debit),
             ("Income:Rounding", Income, Side::Credit),
         ];
         for (name, kind, side) in rows {

@@ -19,7 +19,7 @@ use std::io::{self, Read, Write};
 
 use bincode::{Decode, Encode};
 use slapledger_core::domain::calendar::Calendar;
-use slapledger_core::domain::credit::CreditId;
+use slapledger_core::domain::credit::{CreditId, CreditKind};
 use slapledger_core::domain::event::Event;
 use slapledger_core::domain::id::{InvoiceId, PartyId, Sequence};
 use slapledger_core::domain::money::{Currency, Exact};
@@ -28,9 +28,9 @@ use slapledger_core::log::envelope::Recorded;
 use slapledger_projections::CopyOnWrite;
 use slapledger_projections::view::{Projection, View, get, put};
 
-pub use account::{Account, Income, Kind, Side};
-pub use export::{Export, Format};
-pub use query::{Book, Filter, Move, Statement, TrialBalance};
+pub use account::{Account, AccountKind, Income, Side};
+pub use export::{Export, ExportFormat};
+pub use query::{Book, Move, Statement, TransactionFilter, TrialBalance};
 pub use transaction::{About, Cause, Posting, Transaction, TransactionId, Unbalanced};
 
 use transaction::Postings;
@@ -43,13 +43,13 @@ pub struct Journal {
     /// Whose a credit is, with whom, in what.
     credits: CopyOnWrite<BTreeMap<CreditId, Granted>>,
     /// The income of lines whose document is not issued yet: its event is the next.
-    parts: CopyOnWrite<BTreeMap<InvoiceId, Postings>>,
+    parts: CopyOnWrite<BTreeMap<InvoiceId, derive::SoldLines>>,
     /// In order of their ids.
     transactions: CopyOnWrite<Vec<CopyOnWrite<Transaction>>>,
     /// In the order they were closed.
     periods: CopyOnWrite<Vec<ClosedPeriod>>,
     /// The first event that could not be posted.
-    fault: Option<Fault>,
+    fault: Option<PostingFault>,
 }
 
 /// What the journal remembers of a credit.
@@ -58,6 +58,7 @@ struct Granted {
     seller: PartyId,
     customer: PartyId,
     currency: Currency,
+    kind: CreditKind,
 }
 
 /// A period of a seller's books that is closed.
@@ -78,7 +79,7 @@ pub struct ClosedPeriod {
 /// What an event says cannot be posted. The log holds what should not have been recorded: the books are not to be used.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, thiserror::Error)]
 #[error("post the event at sequence {sequence}: {reason}")]
-pub struct Fault {
+pub struct PostingFault {
     /// Which event.
     pub sequence: Sequence,
     /// Why not.
@@ -125,16 +126,17 @@ impl Journal {
             Event::InvoiceFinalised(event) => self.finalised(&event.invoice, sequence),
             Event::CreditGranted(event) => self.granted(event, sequence),
             Event::CreditWithdrawn(event) => self.withdrawn(event, sequence),
+            Event::CreditExpired(event) => self.expired(event, sequence),
             Event::AccountsClosed(event) => self.closed(event, sequence),
             _ => Ok(()),
         };
         if let Err(reason) = posted {
-            self.fault.get_or_insert(Fault { sequence, reason });
+            self.fault.get_or_insert(PostingFault { sequence, reason });
         }
     }
 
     /// Whether everything that was recorded could be posted.
-    pub fn check(&self) -> Result<(), Fault> {
+    pub fn check(&self) -> Result<(), PostingFault> {
         self.fault.clone().map_or(Ok(()), Err)
     }
 

@@ -8,9 +8,9 @@ use slapledger_core::domain::invoice::{DocumentKind, Invoice};
 use slapledger_core::domain::money::Exact;
 use slapledger_core::domain::time::Timestamp;
 
-use super::export::Format;
+use super::export::ExportFormat;
 use super::testing::{Books, SELLER, at, document, line, prepaid};
-use super::{Account, Book, Filter, Kind};
+use super::{Account, AccountKind, Book, TransactionFilter};
 
 const KINDS: [&str; 8] =
     ["recurring", "advance", "a/b", "Ä  ; c", "percentage", "minimum", "adjustment", "one_off"];
@@ -115,7 +115,7 @@ fn played(steps: Vec<JournalStep>) -> Books {
 type Sums = BTreeMap<(Book, Account), Exact>;
 
 /// All postings of all transactions that fit, added up one by one.
-fn added_up(books: &Books, filter: Filter) -> Sums {
+fn added_up(books: &Books, filter: TransactionFilter) -> Sums {
     let mut sums = Sums::new();
     for transaction in books.journal.transactions(filter, None, usize::MAX).items {
         for posting in transaction.postings() {
@@ -127,7 +127,7 @@ fn added_up(books: &Books, filter: Filter) -> Sums {
     sums
 }
 
-fn balances(books: &Books, filter: Filter) -> Sums {
+fn balances(books: &Books, filter: TransactionFilter) -> Sums {
     let mut sums = Sums::new();
     for balance in books.journal.trial_balances(filter) {
         assert_eq!(balance.debits, balance.credits, "{balance:?}");
@@ -173,11 +173,11 @@ proptest! {
     ) {
         let books = played(steps);
         prop_assert_eq!(books.journal.check(), Ok(()));
-        for transaction in books.journal.transactions(Filter::default(), None, usize::MAX).items {
+        for transaction in books.journal.transactions(TransactionFilter::default(), None, usize::MAX).items {
             let sum: Exact = transaction.postings().iter().map(|posting| posting.amount).sum();
             prop_assert_eq!(sum, Exact::ZERO, "{:?}", transaction);
         }
-        let filter = Filter { to: Some(instant(hours)), ..Filter::default() };
+        let filter = TransactionFilter { to: Some(instant(hours)), ..TransactionFilter::default() };
         for balance in books.journal.trial_balances(filter) {
             let sum: Exact = balance.balances.iter().map(|(_, sum)| *sum).sum();
             prop_assert_eq!(sum, Exact::ZERO, "{:?}", balance);
@@ -192,9 +192,9 @@ proptest! {
     ) {
         let books = played(steps);
         let (from, to) = (instant(from), instant(from + hours));
-        let up_to = |to| Filter { to: Some(to), ..Filter::default() };
+        let up_to = |to| TransactionFilter { to: Some(to), ..TransactionFilter::default() };
         let (before, after) = (balances(&books, up_to(from)), balances(&books, up_to(to)));
-        for (book, account) in books.journal.accounts(Filter::default()).into_keys() {
+        for (book, account) in books.journal.accounts(TransactionFilter::default()).into_keys() {
             let read = |after| books.journal.statement((book, account), (Some(from), Some(to)), after, limit);
             let first = read(None);
             let sum_of = |sums: &Sums| sums.get(&(book, account.clone())).copied().unwrap_or_default();
@@ -219,7 +219,7 @@ proptest! {
     fn debits_equal_credits(documents in prop::collection::vec(invoices(), 1..8)) {
         let books = books_of(&documents);
         prop_assert_eq!(books.journal.check(), Ok(()));
-        for transaction in books.journal.transactions(Filter::default(), None, usize::MAX).items {
+        for transaction in books.journal.transactions(TransactionFilter::default(), None, usize::MAX).items {
             let sum: Exact = transaction.postings().iter().map(|posting| posting.amount).sum();
             prop_assert_eq!(sum, Exact::ZERO);
             let mut accounts: Vec<_> = transaction.postings().iter().map(|posting| &posting.account).collect();
@@ -240,7 +240,7 @@ proptest! {
             invoice.id = InvoiceId::new("INVCN-2026-000001").expect("an id");
             books.issue(invoice);
         }
-        prop_assert_eq!(balances(&books, Filter::default()), Sums::new());
+        prop_assert_eq!(balances(&books, TransactionFilter::default()), Sums::new());
     }
 
     #[test]
@@ -253,7 +253,7 @@ proptest! {
         if let Some(closed) = closed {
             books.close(&instant(closed).to_string());
         }
-        let filter = Filter { to: Some(instant(hours)), ..Filter::default() };
+        let filter = TransactionFilter { to: Some(instant(hours)), ..TransactionFilter::default() };
         prop_assert_eq!(balances(&books, filter), added_up(&books, filter));
         // And statements end with it.
         for ((book, account), sum) in balances(&books, filter) {
@@ -268,11 +268,11 @@ proptest! {
         hours in 0_i64..1100,
     ) {
         let mut books = books_of(&documents);
-        let filter = Filter { to: Some(instant(hours)), ..Filter::default() };
+        let filter = TransactionFilter { to: Some(instant(hours)), ..TransactionFilter::default() };
         let before = balances(&books, filter);
         books.close(&instant(hours).to_string());
         let after = balances(&books, filter);
-        let is_income = |account: &Account| account.kind() == Kind::Income;
+        let is_income = |account: &Account| matches!(account.kind(), AccountKind::Income | AccountKind::Expense);
         prop_assert!(after.keys().all(|(_, account)| !is_income(account)), "{:?}", after);
         let mut expected = Sums::new();
         for ((book, account), sum) in before {
@@ -292,7 +292,7 @@ proptest! {
     ) {
         let mut books = books_of(&documents);
         books.close(&instant(500).to_string());
-        let export = |from| books.journal.export(SELLER, None, (from, None)).write(Format::Hledger);
+        let export = |from| books.journal.export(SELLER, None, (from, None)).write(ExportFormat::Hledger);
         prop_assert_eq!(read_export(&export(None)), read_export(&export(Some(instant(hours)))));
     }
 }

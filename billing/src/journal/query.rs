@@ -24,7 +24,7 @@ pub struct Book {
 
 /// Which transactions are meant; all, if nothing is said.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Filter {
+pub struct TransactionFilter {
     /// Dated at this instant or later.
     pub from: Option<Timestamp>,
     /// Dated before this one.
@@ -35,7 +35,7 @@ pub struct Filter {
     pub currency: Option<Currency>,
 }
 
-impl Filter {
+impl TransactionFilter {
     pub(super) fn fits(&self, transaction: &Transaction) -> bool {
         let about = transaction.about();
         self.from.is_none_or(|from| from <= about.at)
@@ -89,7 +89,7 @@ impl Journal {
     /// Transactions after one, in order of the events that caused them.
     pub fn transactions(
         &self,
-        filter: Filter,
+        filter: TransactionFilter,
         after: Option<TransactionId>,
         limit: usize,
     ) -> Page<&Transaction, TransactionId> {
@@ -99,7 +99,7 @@ impl Journal {
     }
 
     /// All accounts that the transactions of the filter move, by book, with what these come to.
-    pub fn accounts(&self, filter: Filter) -> BTreeMap<(Book, &Account), Exact> {
+    pub fn accounts(&self, filter: TransactionFilter) -> BTreeMap<(Book, &Account), Exact> {
         let books = self.balances(filter);
         let accounts = books.into_iter().flat_map(|(book, balances)| {
             balances.into_iter().map(move |(account, balance)| ((book, account), balance))
@@ -126,7 +126,7 @@ impl Journal {
     }
 
     /// The balance of every account that fits, the period of the filter's transactions being all that counts.
-    pub(super) fn balances(&self, filter: Filter) -> BTreeMap<Book, BTreeMap<&Account, Exact>> {
+    pub(super) fn balances(&self, filter: TransactionFilter) -> BTreeMap<Book, BTreeMap<&Account, Exact>> {
         let mut books: BTreeMap<Book, BTreeMap<&Account, Exact>> = BTreeMap::new();
         for transaction in self.all_from(0).filter(|transaction| filter.fits(transaction)) {
             let balances = books.entry(transaction.book()).or_default();
@@ -140,7 +140,7 @@ impl Journal {
 
     /// The trial balance of every book that fits: what its accounts come to, as far as they are dated before the end
     /// of the filter and not before its beginning.
-    pub fn trial_balances(&self, filter: Filter) -> Vec<TrialBalance<'_>> {
+    pub fn trial_balances(&self, filter: TransactionFilter) -> Vec<TrialBalance<'_>> {
         let books = self.balances(filter).into_iter();
         books.map(|(book, balances)| TrialBalance::of(book, balances)).collect()
     }
@@ -154,7 +154,8 @@ impl Journal {
         after: Option<TransactionId>,
         limit: usize,
     ) -> Statement<'_> {
-        let of_book = Filter { to, seller: Some(book.seller), currency: Some(book.currency), from: None };
+        let of_book =
+            TransactionFilter { to, seller: Some(book.seller), currency: Some(book.currency), from: None };
         let moves = self.all_from(0).filter(|transaction| of_book.fits(transaction));
         let mut moves: Vec<(&Transaction, Exact)> =
             moves.filter_map(|transaction| Some((transaction, transaction.amount_in(account)?))).collect();

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use slapledger_core::domain::account::AccountsClosed;
 use slapledger_core::domain::charge::ChargeId;
-use slapledger_core::domain::credit::{CreditGranted, CreditId, CreditWithdrawn};
+use slapledger_core::domain::credit::{
+    CreditExpired, CreditGranted, CreditId, CreditKind, CreditWithdrawn, PRIORITY,
+};
 use slapledger_core::domain::event::{Event, Stream};
 use slapledger_core::domain::id::{
     CommandId, InvoiceId, KeyId, PartyId, ProjectId, ResourceId, RunId, Sequence,
@@ -15,12 +17,13 @@ use slapledger_core::domain::invoice::{
 };
 use slapledger_core::domain::money::{Amount, Currency, Rounding, rate};
 use slapledger_core::domain::party::PartyRegistered;
+use slapledger_core::domain::pricing::PriceTax;
 use slapledger_core::domain::sealed::Sealed;
 use slapledger_core::domain::tax::{Tax, TaxCategory};
 use slapledger_core::domain::time::{Period, Timestamp};
 use slapledger_core::log::envelope::{Actor, Meta, RULES_VERSION, Recorded};
 
-use super::{Filter, Journal, amount_text};
+use super::{Journal, TransactionFilter, amount_text};
 
 pub(super) const SELLER: PartyId = PartyId(1);
 pub(super) const CUSTOMER: PartyId = PartyId(2);
@@ -83,6 +86,8 @@ pub(super) fn line(what: &str, (quantity, price): (&str, &str), code: &str, taxe
         residue: rated.residue,
         price_book: None,
         rate: 0,
+        price_override: None,
+        reduces: None,
         tax: tax(taxed),
         events: EventSet {
             count: 1,
@@ -126,6 +131,7 @@ pub(super) fn document(document: DocumentKind, id: &str, code: &str, lines: Vec<
         issued_at,
         due_at: issued_at,
         lines,
+        price_tax: PriceTax::Exclusive,
         net,
         tax: subtotals,
         rounding: Amount::zero(currency),
@@ -175,7 +181,11 @@ impl Books {
     }
 
     pub(super) fn issue(&mut self, invoice: Invoice) {
-        self.take(Event::InvoiceFinalised(InvoiceFinalised { invoice, parts: 0, lines_digest: [0; 32] }));
+        self.take(Event::InvoiceFinalised(Box::new(InvoiceFinalised {
+            invoice,
+            parts: 0,
+            lines_digest: [0; 32],
+        })));
     }
 
     /// The same with its lines in events of so many before it.
@@ -189,6 +199,10 @@ impl Books {
     }
 
     pub(super) fn grant(&mut self, credit: u64, amount: i128, code: &str) {
+        self.grant_of(CreditKind::Paid, credit, amount, code);
+    }
+
+    pub(super) fn grant_of(&mut self, kind: CreditKind, credit: u64, amount: i128, code: &str) {
         let currency = currency(code);
         self.take(Event::CreditGranted(CreditGranted {
             credit: CreditId(credit),
@@ -197,7 +211,18 @@ impl Books {
             currency,
             amount: Amount::from_minor(amount, currency),
             description: "paid; before | all".into(),
+            kind,
+            priority: PRIORITY,
+            expires_at: None,
             at: at("2026-10-05T12:00:00Z"),
+        }));
+    }
+
+    pub(super) fn expire(&mut self, credit: u64, amount: i128, code: &str) {
+        self.take(Event::CreditExpired(CreditExpired {
+            credit: CreditId(credit),
+            amount: Amount::from_minor(amount, currency(code)),
+            at: at("2026-11-20T12:00:00Z"),
         }));
     }
 
@@ -216,8 +241,8 @@ impl Books {
     }
 
     /// The balances of a currency as they are written, debits above zero.
-    pub(super) fn balances(&self, filter: Filter, code: &str) -> Vec<(String, String)> {
-        let filter = Filter { currency: Some(currency(code)), ..filter };
+    pub(super) fn balances(&self, filter: TransactionFilter, code: &str) -> Vec<(String, String)> {
+        let filter = TransactionFilter { currency: Some(currency(code)), ..filter };
         let balances = self.journal.trial_balances(filter);
         for balance in &balances {
             assert_eq!(balance.debits, balance.credits, "{balance:?}");

@@ -1,5 +1,6 @@
 //! Transactions, balances and statements with numbers worked out by hand.
 
+use slapledger_core::domain::credit::CreditKind;
 use slapledger_core::domain::id::{InvoiceId, Sequence};
 use slapledger_core::domain::invoice::{DocumentKind, Invoice, InvoiceLine};
 use slapledger_core::domain::money::{Amount, Currency};
@@ -7,9 +8,9 @@ use slapledger_core::domain::time::Timestamp;
 use slapledger_projections::View;
 
 use super::testing::{Books, CUSTOMER, SELLER, at, currency, document, line, prepaid};
-use super::{Account, Book, Filter, Journal, TransactionId, amount_text};
+use super::{Account, Book, Journal, TransactionFilter, TransactionId, amount_text};
 
-const ALL: Filter = Filter { from: None, to: None, seller: None, currency: None };
+const ALL: TransactionFilter = TransactionFilter { from: None, to: None, seller: None, currency: None };
 
 fn invoice(code: &str, lines: Vec<InvoiceLine>) -> Invoice {
     document(DocumentKind::Invoice, "INV-2026-000001", code, lines)
@@ -74,6 +75,40 @@ fn lines_that_come_before_their_document_count_as_its_own() {
         assert_eq!(parts.balances(ALL, "EUR"), whole.balances(ALL, "EUR"), "{of}");
         parts.journal.check().expect("it could be posted");
     }
+}
+
+/// 50.00 were paid and 30.00 given; the invoice of 6.20 takes 4.00 and 2.20. Then 46.00 of what was paid are earned, and
+/// 20.00 of what was given never cost anything; the rest, 7.80, is withdrawn.
+#[test]
+fn what_expires_of_promotional_credit_did_not_cost_anything() {
+    let mut books = Books::of_seller_in("UTC");
+    books.grant_of(CreditKind::Paid, 1, 5_000, "EUR");
+    books.grant_of(CreditKind::Promotional, 2, 3_000, "EUR");
+    let granted = [
+        ("Assets:Clearing", "50.00"),
+        ("Liabilities:Prepaid:PARTY-2", "-80.00"),
+        ("Expenses:Promotions", "30.00"),
+    ];
+    check(&books, "EUR", &granted);
+    books.issue(prepaid(prepaid(taxed(), 1, 400), 2, 220));
+    books.expire(1, 4_600, "EUR");
+    books.expire(2, 2_000, "EUR");
+    books.withdraw(2, 780, "EUR");
+    let expected = [
+        ("Assets:Clearing", "50.00"),
+        ("Liabilities:Tax:S:20", "-1.03"),
+        ("Income:Recurring", "-5.16129032"),
+        ("Income:Usage:service_module/requests", "-0.005"),
+        ("Income:Breakage", "-46.00"),
+        ("Income:Rounding", "-0.00370968"),
+        ("Expenses:Promotions", "2.20"),
+    ];
+    check(&books, "EUR", &expected);
+    // 2.20 of expenses lower what is earned.
+    books.close("2026-12-01T00:00:00Z");
+    let closed =
+        [("Assets:Clearing", "50.00"), ("Liabilities:Tax:S:20", "-1.03"), ("Equity:Earnings", "-48.97")];
+    check(&books, "EUR", &closed);
 }
 
 #[test]
@@ -201,7 +236,7 @@ fn a_closing_moves_income_to_earnings() {
     books.issue(invoice("JPY", vec![line("recurring", ("1", "33.5"), "JPY", "O")]));
     // Midnight of 1 December in Paris.
     books.close("2026-11-30T23:00:00Z");
-    let before = Filter { to: Some(at("2026-11-30T23:00:00Z")), ..ALL };
+    let before = TransactionFilter { to: Some(at("2026-11-30T23:00:00Z")), ..ALL };
     let closed = [
         ("Assets:Receivable:PARTY-2", "6.20"),
         ("Liabilities:Tax:S:20", "-1.03"),
@@ -214,7 +249,7 @@ fn a_closing_moves_income_to_earnings() {
     let yen = [("Assets:Receivable:PARTY-2", "34"), ("Equity:Earnings", "-34")];
     assert_eq!(books.balances(before, "JPY"), own(&yen));
     // As it was a microsecond earlier: not closed yet.
-    let open = Filter { to: Some(at("2026-11-30T22:59:59.999999Z")), ..ALL };
+    let open = TransactionFilter { to: Some(at("2026-11-30T22:59:59.999999Z")), ..ALL };
     assert_eq!(books.balances(open, "EUR")[2].0, "Income:Recurring");
     // What came later is still income.
     let later = [
@@ -306,7 +341,8 @@ fn transactions_are_paged_by_event_and_currency() {
         }
     }
     assert_eq!(seen, ["2.EUR", "3.JPY", "4.TND", "5.EUR", "5.JPY", "5.TND"]);
-    let filter = Filter { currency: Some(currency("TND")), to: Some(at("2026-11-03T00:00:00Z")), ..ALL };
+    let filter =
+        TransactionFilter { currency: Some(currency("TND")), to: Some(at("2026-11-03T00:00:00Z")), ..ALL };
     let found = books.journal.transactions(filter, None, 9).items;
     assert_eq!(found.iter().map(|transaction| transaction.id().to_string()).collect::<Vec<_>>(), ["4.TND"]);
 }
@@ -332,7 +368,7 @@ fn a_year_of_invoices_is_summed_at_once() {
         books.issue(invoice("EUR", lines.clone()));
     }
     let started = std::time::Instant::now();
-    let balances = books.balances(Filter { to: Some(Timestamp::MAX), ..ALL }, "EUR");
+    let balances = books.balances(TransactionFilter { to: Some(Timestamp::MAX), ..ALL }, "EUR");
     let took = started.elapsed();
     // 30 lines of 0.02 and 20 percent.
     assert_eq!(balances[0], ("Assets:Receivable:PARTY-2".to_owned(), "7200.00".to_owned()));

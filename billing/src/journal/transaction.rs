@@ -56,6 +56,11 @@ pub enum Cause {
         /// Why, for people.
         reason: Box<str>,
     },
+    /// What was left of a credit expired.
+    CreditExpired {
+        /// Which.
+        credit: CreditId,
+    },
     /// The books were closed.
     Closing {
         /// The first instant that is still open.
@@ -68,7 +73,10 @@ impl Cause {
     pub fn document(&self) -> Option<&InvoiceId> {
         match self {
             Self::Invoice(document) | Self::CreditNote { document, .. } => Some(document),
-            Self::CreditGranted { .. } | Self::CreditWithdrawn { .. } | Self::Closing { .. } => None,
+            Self::CreditGranted { .. }
+            | Self::CreditWithdrawn { .. }
+            | Self::CreditExpired { .. }
+            | Self::Closing { .. } => None,
         }
     }
 }
@@ -88,6 +96,7 @@ impl fmt::Display for Cause {
             Self::CreditWithdrawn { credit, reason } => {
                 write!(f, "Prepaid credit {credit} withdrawn: {reason}")
             }
+            Self::CreditExpired { credit } => write!(f, "Prepaid credit {credit} expired"),
             Self::Closing { until } => write!(f, "Accounts closed until {until}"),
         }
     }

@@ -4,30 +4,34 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use slapledger_core::domain::id::ResourceId;
-use slapledger_core::domain::pricing::{PriceBook, Rate, Resource, Subject};
+use slapledger_core::domain::pricing::{CapPer, PriceBook, Rate, RateSubject, Resource};
+use slapledger_core::schema::AnyObject;
 
-use super::show::{RateForm, ResourceForm};
+use super::show::{RateShown, ResourceShown};
 
 /// How two versions of a price book differ.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct BookDifference {
     /// Settings, resources and rates that are added, removed or changed.
-    pub changes: Vec<PriceChange>,
+    pub changes: Vec<ChangeShown>,
 }
 
 /// Something in which they differ.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct PriceChange {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ChangeShown {
     /// What: a setting, a resource, or a rate with what it is for.
     pub what: String,
     /// Its fields before that are others now, if it was there.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<AnyObject>")]
     pub before: Option<Value>,
     /// Its fields now that were others before, if it is there.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<AnyObject>")]
     pub after: Option<Value>,
 }
 
@@ -40,6 +44,10 @@ impl BookDifference {
                 ("valid_from", value(&book.valid_from)),
                 ("rounding", value(&book.rounding)),
                 ("on_change", value(&book.on_change)),
+                ("tax", value(&book.terms.tax)),
+                ("on_tax_change", value(&book.terms.on_tax_change)),
+                ("zero_invoices", value(&book.terms.zero_invoices)),
+                ("threshold", value(&book.terms.threshold)),
             ];
             all.map(|(name, value)| (name, Value::Object(Map::from_iter([(name.to_owned(), value)]))))
         };
@@ -52,7 +60,7 @@ impl BookDifference {
         let known = before.map_or(&none, |book| &book.resources);
         let resource = |name: &ResourceId, resources: &[Resource]| {
             let found = resources.iter().find(|declared| declared.resource == *name);
-            found.map(|declared| value(&ResourceForm::of(declared)))
+            found.map(|declared| value(&ResourceShown::of(declared)))
         };
         let mut names: Vec<&ResourceId> =
             known.iter().chain(&after.resources).map(|declared| &declared.resource).collect();
@@ -80,7 +88,7 @@ impl BookDifference {
 /// A line for each change: `+` added, `-` removed, `~` changed.
 impl fmt::Display for BookDifference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, PriceChange { what, before, after }) in self.changes.iter().enumerate() {
+        for (at, ChangeShown { what, before, after }) in self.changes.iter().enumerate() {
             if at > 0 {
                 writeln!(f)?;
             }
@@ -99,7 +107,7 @@ impl fmt::Display for BookDifference {
 }
 
 /// Adds a change, if there is one; of what is on both sides, the fields that differ.
-fn add(changes: &mut Vec<PriceChange>, what: String, before: Option<Value>, after: Option<Value>) {
+fn add(changes: &mut Vec<ChangeShown>, what: String, before: Option<Value>, after: Option<Value>) {
     if before == after {
         return;
     }
@@ -112,7 +120,7 @@ fn add(changes: &mut Vec<PriceChange>, what: String, before: Option<Value>, afte
         }
         sides => sides,
     };
-    changes.push(PriceChange { what, before, after });
+    changes.push(ChangeShown { what, before, after });
 }
 
 fn value(of: &impl Serialize) -> Value {
@@ -120,17 +128,24 @@ fn value(of: &impl Serialize) -> Value {
 }
 
 fn form(rate: &Rate) -> Value {
-    value(&RateForm::of(rate))
+    value(&RateShown::of(rate))
 }
 
 /// What a rate is for, and for whom.
 fn name_of(rate: &Rate) -> String {
     let what = match rate.subject() {
-        Subject::Fee("") => "fee".to_owned(),
-        Subject::Fee(item) => format!("fee {item}"),
-        Subject::Resource(resource) => format!("usage of {resource}"),
-        Subject::Percentage(_) => "percentage".to_owned(),
-        Subject::Minimum(_) => "minimum".to_owned(),
+        RateSubject::Fee("") => "fee".to_owned(),
+        RateSubject::Fee(item) => format!("fee {item}"),
+        RateSubject::Resource(resource) => format!("usage of {resource}"),
+        RateSubject::Percentage(_) => "percentage".to_owned(),
+        RateSubject::Minimum(_) => "minimum".to_owned(),
+        RateSubject::BaseFee("") => "base fee".to_owned(),
+        RateSubject::BaseFee(item) => format!("base fee {item}"),
+        RateSubject::Discount("") => "discount".to_owned(),
+        RateSubject::Discount(item) => format!("discount {item}"),
+        RateSubject::Maximum(_, CapPer::Line) => "maximum per line".to_owned(),
+        RateSubject::Maximum(_, CapPer::Instance) => "maximum per instance".to_owned(),
+        RateSubject::Maximum(_, CapPer::Customer) => "maximum per customer".to_owned(),
     };
     let matching = form(rate).get("match").map(|matching| format!(" for {matching}"));
     format!("{what}{}", matching.unwrap_or_default())

@@ -12,11 +12,11 @@ mod show;
 
 use std::fmt;
 
-use slapledger_core::domain::pricing::PriceBook;
+use slapledger_core::domain::pricing::{PriceBook, Rate};
 
-pub use difference::{BookDifference, PriceChange};
+pub use difference::{BookDifference, ChangeShown};
 use document::Position;
-pub use show::{PriceBookForm, RateForm, ResourceForm};
+pub use show::{PriceBookShown, RateShown, ResourceShown};
 
 /// What is wrong with the text of a price book.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,9 +65,19 @@ pub fn parse_json(bytes: &[u8]) -> Result<PriceBook, PriceBookError> {
     read::book(&document::parse_json(bytes)?)
 }
 
+/// Reads a rate from a JSON text: a table as those of `rates`.
+pub fn parse_rate_json(bytes: &[u8]) -> Result<Rate, PriceBookError> {
+    read::one_rate(&document::parse_json(bytes)?)
+}
+
+/// Reads a rate from a TOML text.
+pub fn parse_rate_toml(text: &str) -> Result<Rate, PriceBookError> {
+    read::one_rate(&document::parse_toml(text)?)
+}
+
 /// Writes a price book as a TOML text that reads as the same book.
 pub fn to_toml(book: &PriceBook) -> String {
-    toml::to_string(&PriceBookForm::of(book)).expect("strings, lists and tables can be written as TOML")
+    toml::to_string(&PriceBookShown::of(book)).expect("strings, lists and tables can be written as TOML")
 }
 
 #[cfg(test)]

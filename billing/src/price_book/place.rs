@@ -4,32 +4,32 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::PriceBookError;
-use super::document::{Content, Member, Node, Position};
+use super::document::{DocumentNode, NodeContent, Position, TableMember};
 
 /// A name and a text.
-pub(super) type Pair = (Box<str>, Box<str>);
+pub(super) type TextPair = (Box<str>, Box<str>);
 
 /// A place in a document and the way to it.
-pub(super) struct At<'a> {
+pub(super) struct LocatedNode<'a> {
     pub(super) path: String,
-    pub(super) node: &'a Node,
+    pub(super) node: &'a DocumentNode,
 }
 
 /// A place that holds a table.
 pub(super) struct Table<'a> {
     path: &'a str,
     position: Option<Position>,
-    members: &'a [Member],
+    members: &'a [TableMember],
 }
 
-impl<'a> At<'a> {
+impl<'a> LocatedNode<'a> {
     pub(super) fn fault(&self, rule: impl Into<String>) -> PriceBookError {
         PriceBookError::at(&*self.path, self.node.position, rule)
     }
 
     pub(super) fn text(&self) -> Result<&'a str, PriceBookError> {
         match &self.node.content {
-            Content::Text(text) => Ok(text),
+            NodeContent::Text(text) => Ok(text),
             other => Err(self.fault(format!("must be a string, not {}", other.what()))),
         }
     }
@@ -50,8 +50,8 @@ impl<'a> At<'a> {
     /// A whole number, not in quotes.
     pub(super) fn whole<T: TryFrom<u64>>(&self) -> Result<T, PriceBookError> {
         let number = match &self.node.content {
-            Content::Number(Some(number)) => number,
-            Content::Number(None) => return Err(self.fault("must be a whole number such as 5")),
+            NodeContent::Number(Some(number)) => number,
+            NodeContent::Number(None) => return Err(self.fault("must be a whole number such as 5")),
             other => {
                 return Err(self.fault(format!("must be a whole number such as 5, not {}", other.what())));
             }
@@ -59,11 +59,19 @@ impl<'a> At<'a> {
         T::try_from(*number).map_err(|_| self.fault("is too large"))
     }
 
+    /// True or false, not in quotes.
+    pub(super) fn boolean(&self) -> Result<bool, PriceBookError> {
+        match &self.node.content {
+            NodeContent::Boolean(value) => Ok(*value),
+            other => Err(self.fault(format!("must be true or false, not {}", other.what()))),
+        }
+    }
+
     /// The members of a table, all of them texts.
-    pub(super) fn pairs(&self) -> Result<Vec<Pair>, PriceBookError> {
+    pub(super) fn pairs(&self) -> Result<Vec<TextPair>, PriceBookError> {
         let table = self.any_table()?;
-        let pair = |member: &Member| {
-            let value = At { path: table.path_of(&member.key), node: &member.value };
+        let pair = |member: &TableMember| {
+            let value = LocatedNode { path: table.path_of(&member.key), node: &member.value };
             Ok((member.key.clone(), value.text()?.into()))
         };
         table.members.iter().map(pair).collect()
@@ -71,7 +79,9 @@ impl<'a> At<'a> {
 
     pub(super) fn any_table(&'a self) -> Result<Table<'a>, PriceBookError> {
         match &self.node.content {
-            Content::Table(members) => Ok(Table { path: &self.path, position: self.node.position, members }),
+            NodeContent::Table(members) => {
+                Ok(Table { path: &self.path, position: self.node.position, members })
+            }
             other => Err(self.fault(format!("must be a table, not {}", other.what()))),
         }
     }
@@ -89,15 +99,15 @@ impl<'a> At<'a> {
     }
 
     /// Where something that was read before stands: a field of an item of a list, or else whatever is nearest.
-    pub(super) fn find(&self, list: &str, item: usize, field: &str) -> At<'_> {
+    pub(super) fn find(&self, list: &str, item: usize, field: &str) -> LocatedNode<'_> {
         let items = self.any_table().and_then(|table| table.items(list)).unwrap_or_default();
         let Some(item) = items.into_iter().nth(item) else {
-            return At { path: list.into(), node: self.node };
+            return LocatedNode { path: list.into(), node: self.node };
         };
         let path = format!("{}.{field}", item.path);
         match &item.node.content {
-            Content::Table(members) => match members.iter().find(|member| *member.key == *field) {
-                Some(member) => At { path, node: &member.value },
+            NodeContent::Table(members) => match members.iter().find(|member| *member.key == *field) {
+                Some(member) => LocatedNode { path, node: &member.value },
                 None => item,
             },
             _ => item,
@@ -110,22 +120,22 @@ impl<'a> Table<'a> {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
-    pub(super) fn optional(&self, key: &str) -> Option<At<'a>> {
+    pub(super) fn optional(&self, key: &str) -> Option<LocatedNode<'a>> {
         let member = self.members.iter().find(|member| *member.key == *key)?;
-        Some(At { path: self.path_of(key), node: &member.value })
+        Some(LocatedNode { path: self.path_of(key), node: &member.value })
     }
 
-    pub(super) fn required(&self, key: &str) -> Result<At<'a>, PriceBookError> {
+    pub(super) fn required(&self, key: &str) -> Result<LocatedNode<'a>, PriceBookError> {
         let missing = || PriceBookError::at(self.path_of(key), self.position, "is missing");
         self.optional(key).ok_or_else(missing)
     }
 
     /// The items of a list; none, if it is left out.
-    pub(super) fn items(&self, key: &str) -> Result<Vec<At<'a>>, PriceBookError> {
+    pub(super) fn items(&self, key: &str) -> Result<Vec<LocatedNode<'a>>, PriceBookError> {
         let Some(field) = self.optional(key) else { return Ok(Vec::new()) };
         match &field.node.content {
-            Content::List(items) => {
-                let item = |(n, node)| At { path: format!("{}[{n}]", field.path), node };
+            NodeContent::List(items) => {
+                let item = |(n, node)| LocatedNode { path: format!("{}[{n}]", field.path), node };
                 Ok(items.iter().enumerate().map(item).collect())
             }
             other => Err(field.fault(format!("must be a list, not {}", other.what()))),

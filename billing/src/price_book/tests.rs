@@ -5,7 +5,7 @@ mod schema;
 use proptest::prelude::*;
 
 use slapledger_core::domain::money::Price;
-use slapledger_core::domain::pricing::{Every, FeeEnd, Match, Model, Rate, When};
+use slapledger_core::domain::pricing::{Every, FeeEnd, FeeTerms, Match, Model, Rate, When};
 
 use super::*;
 
@@ -46,7 +46,7 @@ fn toml_and_json_say_the_same() {
                   "match":{"instance_type":"testing","customer":"PARTY-2"}}]}"#;
     let book = parse_toml(SMALL).expect("a small book");
     assert_eq!(parse_json(json.as_bytes()).as_ref(), Ok(&book));
-    let shown = serde_json::to_vec(&PriceBookForm::of(&book)).expect("it is shown");
+    let shown = serde_json::to_vec(&PriceBookShown::of(&book)).expect("it is shown");
     assert_eq!(parse_json(&shown), Ok(book));
 }
 
@@ -76,19 +76,19 @@ fn errors_name_field_and_rule_and_place() {
             "currency",
             "colour = 1\ncurrency",
             "line 3, column 1: colour is not a field here; there are name, currency, valid_from, rounding, \
-             on_change, resources, rates",
+             on_change, tax, on_tax_change, zero_invoices, threshold, resources, rates",
         ),
         (
             "unit = \"request\"",
             "unit = \"request\", colour = 1",
             "line 5, column 83: resources[0].colour is not a field here; there are resource, kind, meter, unit, \
-             reported_in, multiply_by, divide_by, group_by, most",
+             reported_in, multiply_by, divide_by, group_by, most, carry_over",
         ),
         (
             "every = \"month\"",
             "every = \"month\"\nresource = \"r\"",
             "line 10, column 1: rates[0].resource is not a field here; there are kind, item, every, when, until, \
-             price, match",
+             price, per, anchor, proration, match, trial",
         ),
         (
             "customer = \"PARTY-2\"",
@@ -103,9 +103,9 @@ fn errors_name_field_and_rule_and_place() {
         ),
         (
             "\"month\"",
-            "\"week\"",
-            "line 9, column 9: rates[0].every \"week\" is not supported: it must be \"month\" or \"hour\" or \"day\" or \
-             \"year\"",
+            "\"fortnight\"",
+            "line 9, column 9: rates[0].every \"fortnight\" is not supported: it must be \"month\" or \"hour\" or \"day\" or \
+             \"week\" or \"quarter\" or \"year\"",
         ),
         (
             "\"sum\"",
@@ -147,7 +147,8 @@ fn errors_name_field_and_rule_and_place() {
             "kind = \"per_unit\"",
             "kind = \"per_piece\"",
             "line 14, column 8: rates[1].kind \"per_piece\" is not supported: it must be \"recurring\" or \
-             \"per_unit\" or \"graduated\" or \"volume\" or \"package\" or \"percentage\" or \"minimum\"",
+             \"per_unit\" or \"graduated\" or \"volume\" or \"package\" or \"percentage\" or \"minimum\" or \
+             \"base_fee\" or \"maximum\" or \"discount\"",
         ),
         (
             "\"arrears\"\nprice = \"10.00\"",
@@ -223,7 +224,7 @@ fn the_book_with_everything_is_one() {
     let book =
         parse_toml(include_str!("../../../fixtures/price-books/everything.toml")).expect("the example");
     assert_eq!(parse_toml(&to_toml(&book)), Ok(book.clone()));
-    let shown = serde_json::to_vec(&PriceBookForm::of(&book)).expect("it is shown");
+    let shown = serde_json::to_vec(&PriceBookShown::of(&book)).expect("it is shown");
     assert_eq!(parse_json(&shown), Ok(book));
 }
 
@@ -246,9 +247,11 @@ proptest! {
         let matching = Match { software_release: Some(release), ..Match::default() };
         let price = Price::from_billionths(price).expect("in range");
         let (item, every, when) = ("".into(), Every::Month, When::Arrears);
-        book.rates.push(Rate { model: Model::Recurring { item, price, every, when, until: FeeEnd::default() }, matching });
+        let until = FeeEnd::default();
+        let model = Model::Recurring { item, price, every, when, until, terms: FeeTerms::default() };
+        book.rates.push(Rate { model, trial: None, matching });
         prop_assert_eq!(parse_toml(&to_toml(&book)), Ok(book.clone()));
-        let shown = serde_json::to_vec(&PriceBookForm::of(&book)).expect("it is shown");
+        let shown = serde_json::to_vec(&PriceBookShown::of(&book)).expect("it is shown");
         prop_assert_eq!(parse_json(&shown), Ok(book));
     }
 }

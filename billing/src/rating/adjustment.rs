@@ -7,14 +7,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use slapledger_core::domain::id::{InstanceId, InvoiceId, Sequence};
-use slapledger_core::domain::invoice::{InvoiceLine, LineKind, LineRef};
+use slapledger_core::domain::invoice::{InvoiceLine, LineKind, LineRef, Reduces};
 use slapledger_core::domain::money::{Amount, Exact};
 use slapledger_core::domain::quantity::Quantity;
 use slapledger_core::domain::tax::Tax;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_projections::metering::Metering;
 
-use super::{Complete, Dimensions, Rated, RatingSubject};
+use super::rate_number::rate_number;
+use super::{Complete, DimensionSlice, RatedLine, RatingSubject};
 use crate::history::History;
 
 /// A line that was charged for an earlier period, by its document or by an adjustment of it.
@@ -25,8 +26,12 @@ pub(crate) struct Charged {
     pub(crate) own: LineRef,
     /// What remains of it; nothing of an adjustment that only took of an earlier line.
     pub(crate) remainder: Amount,
+    /// What remains of its residue.
+    pub(crate) residue: Exact,
     /// What of its amount was credited by hand.
     pub(crate) credited: Amount,
+    /// Of an adjustment that took of an earlier line, what of that a credit note gave back.
+    pub(crate) regained: Amount,
     /// Of an adjustment, the last event it knew of.
     pub(crate) as_of: Option<Sequence>,
 }
@@ -39,13 +44,51 @@ pub(crate) struct Earlier<'a> {
     pub(crate) charged: Vec<Charged>,
 }
 
-/// What makes a line the same line when it is rated again: version, rate, instance, group and beginning.
-pub(crate) type AdjustmentKey<'l> = (u32, u32, Option<InstanceId>, &'l Dimensions, Timestamp);
+/// What makes a line the same line when it is rated again: version, rate, instance, group and beginning; of a discount or
+/// a maximum also what it is of, and the tax that these lines have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct AdjustmentKey<'l> {
+    version: u32,
+    rate: u32,
+    instance: Option<InstanceId>,
+    dimensions: &'l DimensionSlice,
+    start: Timestamp,
+    reduces: Option<(&'l Reduces, Tax)>,
+}
+
+/// The same apart from its line.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct OwnedAdjustmentKey {
+    version: u32,
+    rate: u32,
+    instance: Option<InstanceId>,
+    dimensions: Vec<(Box<str>, Box<str>)>,
+    start: Timestamp,
+    reduces: Option<(Reduces, Tax)>,
+}
+
+/// The taxes of lines that were charged.
+pub(crate) type TaxesCharged = BTreeMap<OwnedAdjustmentKey, Tax>;
+
+impl AdjustmentKey<'_> {
+    pub(crate) fn owned(self) -> OwnedAdjustmentKey {
+        let Self { version, rate, instance, dimensions, start, reduces } = self;
+        let (dimensions, reduces) =
+            (dimensions.to_vec(), reduces.map(|(reduces, tax)| (reduces.clone(), tax)));
+        OwnedAdjustmentKey { version, rate, instance, dimensions, start, reduces }
+    }
+}
 
 /// The key of a line that has a price.
 pub(crate) fn key(line: &InvoiceLine) -> Option<AdjustmentKey<'_>> {
-    let version = line.price_book.as_ref()?.version;
-    Some((version, line.rate, line.instance, &line.dimensions, line.period.start))
+    Some(AdjustmentKey {
+        version: line.price_book.as_ref()?.version,
+        rate: rate_number(line),
+        instance: line.instance,
+        dimensions: &line.dimensions,
+        start: line.period.start,
+        reduces: line.reduces.as_ref().map(|reduces| (reduces, line.tax)),
+    })
 }
 
 /// What was charged under one key so far.
@@ -64,7 +107,7 @@ pub(crate) fn adjustments(
     earlier: &Earlier<'_>,
     instances: &[(InstanceId, &History)],
     as_of: Sequence,
-) -> Vec<Rated> {
+) -> Vec<RatedLine> {
     let known = RatingSubject { as_of, ..earlier.subject };
     let now = known.rate(instances, &mut Vec::new());
     let (nothing, now) = (by_key(&now.nothing), by_key(&now.lines));
@@ -87,7 +130,7 @@ pub(crate) fn adjustments(
     let mut keys: Vec<AdjustmentKey<'_>> = now.keys().chain(charged.keys()).copied().collect();
     keys.sort_unstable();
     keys.dedup();
-    let mut lines: Vec<(u32, Rated)> = Vec::new();
+    let mut lines: Vec<(u32, RatedLine)> = Vec::new();
     for key in keys {
         let (now, so_far) = (now.get(&key).copied(), charged.get(&key));
         let behind = now.or_else(|| nothing.get(&key).copied());
@@ -101,13 +144,13 @@ pub(crate) fn adjustments(
         let place =
             cites.as_ref().map_or(u32::MAX, |cites| if cites.line == 0 { u32::MAX } else { cites.line });
         let differences = differences(now.map(|now| &now.line), so_far, cites).unwrap_or_default();
-        lines.extend(differences.into_iter().map(|line| (place, Rated::new(line, events.clone()))));
+        lines.extend(differences.into_iter().map(|line| (place, RatedLine::new(line, events.clone()))));
     }
     lines.sort_by_key(|(place, _)| *place);
     lines.into_iter().map(|(_, line)| line).collect()
 }
 
-fn by_key(lines: &[Rated]) -> BTreeMap<AdjustmentKey<'_>, &Rated> {
+fn by_key(lines: &[RatedLine]) -> BTreeMap<AdjustmentKey<'_>, &RatedLine> {
     lines.iter().filter_map(|rated| Some((key(&rated.line)?, rated))).collect()
 }
 
@@ -154,9 +197,11 @@ fn kept(credited: Amount, amount: Amount) -> Amount {
 }
 
 /// A part of a difference, and the line it is about.
-struct Part {
+struct AdjustmentPart {
     cites: Option<LineRef>,
     amount: Amount,
+    /// What it takes of the residue of a line of which it takes the rest.
+    residue: Exact,
     quantity: i128,
     tax: Tax,
 }
@@ -171,27 +216,31 @@ fn differences(
     let like = now.or_else(|| so_far.map(|so_far| so_far.line))?;
     let nothing = like.amount.checked_sub(like.amount)?;
     let amount = now.map_or(nothing, |now| now.amount);
-    let (remainder, credited) = match so_far {
-        Some(so_far) => (so_far.sum(|part| part.remainder)?, so_far.sum(|part| part.credited)?),
-        None => (nothing, nothing),
+    let (remainder, credited, regained) = match so_far {
+        Some(so_far) => (
+            so_far.sum(|part| part.remainder)?,
+            so_far.sum(|part| part.credited)?,
+            so_far.sum(|part| part.regained)?,
+        ),
+        None => (nothing, nothing, nothing),
     };
-    // What was given back by hand is neither charged again nor given back again.
+    // What was given back by hand is neither charged again nor given back again; nor is what was charged again.
     let kept = kept(credited, amount);
-    let difference = amount.checked_sub(kept)?.checked_sub(remainder)?;
+    let difference = amount.checked_sub(kept)?.checked_sub(regained)?.checked_sub(remainder)?;
     if difference.minor() == 0 {
         return Some(Vec::new());
     }
     let (was, charged_residue) = so_far.map_or((0, Exact::ZERO), |so_far| (so_far.quantity, so_far.residue));
     let is = now.map_or(0, |now| now.quantity.billionths());
-    let residue = match now {
-        _ if kept != credited => Exact::ZERO,
-        now => now.map_or(Exact::ZERO, |now| now.residue).minus(charged_residue),
-    };
+    let residue = now.map_or(Exact::ZERO, |now| now.residue).minus(charged_residue);
     let tax = so_far.map_or(like.tax, |so_far| so_far.line.tax);
     let parts = parts(so_far, (difference, is.saturating_sub(was)), (cites, tax))?;
     let shown = |billionths| Quantity::from_billionths(billionths).unwrap_or_default();
-    let last = parts.len();
-    let lines = (1..).zip(parts).map(|(n, Part { cites, amount, quantity, tax })| {
+    let (last, mut rest) = (parts.len(), residue);
+    let lines = (1..).zip(parts).map(|(n, AdjustmentPart { cites, amount, residue, quantity, tax })| {
+        // What is not taken with a line is of the last part, unless not all that was credited could be kept.
+        rest = rest.minus(residue);
+        let residue = if n == last && kept == credited { residue.plus(rest) } else { residue };
         let which = match &cites {
             None => "not invoiced before".to_owned(),
             Some(cites) if cites.line == 0 => format!("not in {}", cites.invoice),
@@ -204,7 +253,7 @@ fn differences(
             unit_price: None,
             steps: Vec::new(),
             amount,
-            residue: if n == last { residue } else { Exact::ZERO },
+            residue,
             tax,
             cites,
             ..like.clone()
@@ -220,9 +269,9 @@ fn parts(
     so_far: Option<&SoFar<'_>>,
     (difference, quantity): (Amount, i128),
     (cites, tax): (Option<LineRef>, Tax),
-) -> Option<Vec<Part>> {
+) -> Option<Vec<AdjustmentPart>> {
     let (mut rest, mut rest_quantity) = (difference, quantity);
-    let mut parts: Vec<Part> = Vec::new();
+    let mut parts: Vec<AdjustmentPart> = Vec::new();
     for charged in so_far.into_iter().flat_map(|so_far| &so_far.parts) {
         let remains = charged.remainder.minor();
         if rest.minor() == 0 || remains.signum() * rest.minor().signum() >= 0 {
@@ -233,7 +282,14 @@ fn parts(
         rest = rest.checked_sub(amount)?;
         let quantity = if rest.minor() == 0 { rest_quantity } else { -charged.line.quantity.billionths() };
         rest_quantity = rest_quantity.saturating_sub(quantity);
-        parts.push(Part { cites: Some(charged.own.clone()), amount, quantity, tax: charged.line.tax });
+        let residue = if whole { Exact::ZERO.minus(charged.residue) } else { Exact::ZERO };
+        parts.push(AdjustmentPart {
+            cites: Some(charged.own.clone()),
+            amount,
+            residue,
+            quantity,
+            tax: charged.line.tax,
+        });
     }
     if rest.minor() != 0 {
         match parts.iter_mut().find(|part| part.cites == cites) {
@@ -241,7 +297,13 @@ fn parts(
                 part.amount = part.amount.checked_add(rest)?;
                 part.quantity = part.quantity.saturating_add(rest_quantity);
             }
-            None => parts.push(Part { cites, amount: rest, quantity: rest_quantity, tax }),
+            None => parts.push(AdjustmentPart {
+                cites,
+                amount: rest,
+                residue: Exact::ZERO,
+                quantity: rest_quantity,
+                tax,
+            }),
         }
     }
     Some(parts)
@@ -251,9 +313,9 @@ fn parts(
 pub(crate) fn new_events(
     metering: &Metering,
     as_of: Sequence,
-    (now, then): (Option<&Rated>, Option<&Rated>),
+    (now, then): (Option<&RatedLine>, Option<&RatedLine>),
 ) -> Vec<Sequence> {
-    let of = |rated: Option<&Rated>| rated.map(|rated| rated.events.clone()).unwrap_or_default();
+    let of = |rated: Option<&RatedLine>| rated.map(|rated| rated.events.clone()).unwrap_or_default();
     let (now, then) = (of(now), of(then));
     let new = now.iter().filter(|event| then.binary_search(event).is_err()).copied();
     let gone = then.iter().filter(|event| now.binary_search(event).is_err());

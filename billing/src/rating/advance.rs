@@ -8,15 +8,17 @@ use slapledger_core::domain::money::{Amount, Currency, Exact};
 use slapledger_core::domain::quantity::Quantity;
 use slapledger_core::domain::tax::Tax;
 
-use super::{Complete, Own, Rated};
+use super::{Complete, Own, RatedLine};
 
 /// A fee that an issued document charged in advance for time in the period that is rated now.
 pub(crate) struct ChargedInAdvance {
     /// As something charged.
     pub(crate) line: InvoiceLine,
     pub(crate) at: LineRef,
-    /// What of its amount was not given back.
+    /// What of its amount remains.
     pub(crate) left: Amount,
+    /// What is left of its residue.
+    pub(crate) residue: Exact,
     /// The event that issued the document.
     pub(crate) issued: Sequence,
 }
@@ -26,9 +28,9 @@ pub(crate) fn settle(
     own: Own<'_>,
     charged: Vec<ChargedInAdvance>,
     (book, currency): (&PriceBookName, Currency),
-) -> Vec<Rated> {
+) -> Vec<RatedLine> {
     // Lines name no item; those of one instance are settled together.
-    let mut by_instance: BTreeMap<InstanceId, (Vec<Rated>, Vec<ChargedInAdvance>)> = BTreeMap::new();
+    let mut by_instance: BTreeMap<InstanceId, (Vec<RatedLine>, Vec<ChargedInAdvance>)> = BTreeMap::new();
     for ((instance, _), lines) in own.in_advance {
         by_instance.entry(instance).or_default().0.extend(lines);
     }
@@ -60,21 +62,21 @@ fn by_tax(amounts: impl Iterator<Item = (Tax, Amount)>, currency: Currency) -> O
 }
 
 /// The line of what was charged in advance, turned round.
-fn taken_back(charged: ChargedInAdvance) -> Rated {
-    let ChargedInAdvance { line, at, left, issued } = charged;
+fn taken_back(charged: ChargedInAdvance) -> RatedLine {
+    let ChargedInAdvance { line, at, left, residue, issued } = charged;
     let description = format!("charged in advance by {}: {}", at.invoice, line.description);
-    settled((line, at), left, issued, LineKind::Advance, description)
+    settled((line, at), (left, residue), issued, LineKind::Advance, description)
 }
 
-/// A line of an earlier document, turned round as far as it is left.
+/// A line of an earlier document, turned round as far as it and its residue are left.
 pub(crate) fn settled(
     (line, at): (InvoiceLine, LineRef),
-    left: Amount,
+    (left, residue): (Amount, Exact),
     issued: Sequence,
     kind: LineKind,
     description: String,
-) -> Rated {
-    let whole = left == line.amount;
+) -> RatedLine {
+    let whole = left == line.amount && residue == line.residue;
     let minus = |quantity: Quantity| Quantity::from_billionths(-quantity.billionths()).unwrap_or_default();
     let steps = line.steps.iter().map(|step| PriceStep { quantity: minus(step.quantity), ..step.clone() });
     let taken = InvoiceLine {
@@ -83,9 +85,9 @@ pub(crate) fn settled(
         steps: if whole { steps.collect() } else { Vec::new() },
         quantity: minus(line.quantity),
         amount: left.negated(),
-        residue: if whole { Exact::ZERO.minus(line.residue) } else { Exact::ZERO },
+        residue: Exact::ZERO.minus(residue),
         cites: Some(at),
         ..line
     };
-    Rated::new(taken.of_kind(kind).described(description), vec![issued])
+    RatedLine::new(taken.of_kind(kind).described(description), vec![issued])
 }

@@ -2,41 +2,50 @@
 
 use slapledger_core::domain::id::InstanceId;
 use slapledger_core::domain::instance::InstanceType;
-use slapledger_core::domain::invoice::LineKind;
+use slapledger_core::domain::invoice::{InvoiceLine, LineKind};
 use slapledger_core::domain::money::Exact;
-use slapledger_core::domain::pricing::{Every, Matched, Model, When};
+use slapledger_core::domain::pricing::{FeeTerms, Matched, Model, When};
 use slapledger_core::domain::quantity::Quantity;
-use slapledger_core::domain::time::Period;
+use slapledger_core::domain::tax::Tax;
+use slapledger_core::domain::time::{Period, Timestamp};
 
-use super::prices::{By, Charge, Version};
-use super::{Complete, Dimensions, Own, PricingSpan, Rated, RatingSubject};
-use crate::history::{Allocation, Attributes, History};
-use crate::proration::prorate;
-use crate::tariff::Priced;
+use super::prices::{AppliedCharge, AppliedRate, Version};
+use super::{Complete, DimensionSlice, LineDetail, Own, PricingSpan, RatedLine, RatingSubject};
+use crate::history::{AllocationHistory, Attributes, History};
+use crate::proration::{name_of_fee, prorate, unit_of};
+use crate::tariff::{Priced, for_nothing};
 use crate::warning::Warning;
 
 /// A time in which the charge did not change.
 #[derive(Clone)]
 pub(super) struct Stretch<'a> {
     pub(super) period: Period,
-    pub(super) charge: Charge<'a>,
+    pub(super) charge: AppliedCharge<'a>,
     /// What the instance was for, without repetitions.
     pub(super) types: Vec<InstanceType>,
+    /// The end of the trial that it is in, if it costs nothing.
+    pub(super) trial: Option<Timestamp>,
+    /// The tax at its end, if changes of it cut lines.
+    pub(super) tax: Tax,
 }
 
 /// One instance, and what is needed to charge it.
-pub(super) struct Instance<'a> {
+pub(super) struct RatedInstance<'a> {
     pub(super) subject: &'a RatingSubject<'a>,
     pub(super) id: InstanceId,
     pub(super) history: &'a History,
-    pub(super) allocation: &'a Allocation,
+    pub(super) allocation: &'a AllocationHistory,
+    /// When the first of all instances of the customer was allocated.
+    pub(super) first_allocated: Option<Timestamp>,
 }
 
-impl<'a> Instance<'a> {
+impl<'a> RatedInstance<'a> {
     /// Its lines: fees by item, then usage by resource, each in order of time; and what cannot be charged.
     pub(super) fn lines(&self, spans: &[PricingSpan], own: &mut Own<'a>, warnings: &mut Vec<Warning>) {
         if let Some(allocated) = self.allocation.within(self.subject.period) {
             self.warn(allocated, warnings);
+        }
+        if let Some(allocated) = self.allocation.within(self.subject.with_month_before()) {
             for item in &self.subject.prices.items {
                 for span in spans.iter().filter_map(|span| span.within(allocated)) {
                     self.fees(&span, item, own);
@@ -47,7 +56,7 @@ impl<'a> Instance<'a> {
     }
 
     /// What it is charged for the time to come, if it is there when the period ends.
-    pub(super) fn in_advance(&self) -> Vec<Rated> {
+    pub(super) fn in_advance(&self) -> Vec<RatedLine> {
         let stop = self.subject.period.stop;
         let there =
             self.allocation.since() <= stop && self.allocation.until().is_none_or(|until| stop < until);
@@ -57,32 +66,39 @@ impl<'a> Instance<'a> {
             return Vec::new();
         };
         let fees = self.subject.prices.items.iter().filter_map(|item| {
-            let charge = |prices, matched: Matched<'_>| Charge::fee(prices, item, matched);
+            let charge = |prices, matched: Matched<'_>| AppliedCharge::fee(prices, item, matched);
             let now = self.stretches((instant, false), &[], charge).pop()?;
-            let Charge::Rate(by) = now.charge else { return None };
+            let AppliedCharge::Rate(by) = now.charge else { return None };
             let Model::Recurring { when: When::Advance, .. } = by.rate.model else { return None };
-            let line = self.fee(&Stretch { period: month, ..now }, by)?;
-            Some(Rated { line: line.line.of_kind(LineKind::Advance), ..line })
+            let parts = self
+                .by_trial(month, now.charge)
+                .filter_map(|(period, trial)| self.fee(&Stretch { period, trial, ..now.clone() }, by));
+            let lines = parts.map(|line| RatedLine { line: line.line.of_kind(LineKind::Advance), ..line });
+            Some(lines.collect::<Vec<_>>())
         });
-        fees.collect()
+        fees.flatten().collect()
     }
 
     fn warn(&self, allocated: Period, warnings: &mut Vec<Warning>) {
-        for stretch in self.stretches((allocated, false), &[], Charge::anything) {
+        for stretch in self.stretches((allocated, false), &[], AppliedCharge::anything) {
             let (instance, period) = (self.id, stretch.period);
             match stretch.charge {
-                Charge::NoPrices => warnings.push(Warning::NoPrices { instance, period }),
-                Charge::NoRate => warnings.push(Warning::NoRate { instance, period }),
-                Charge::Rate(_) | Charge::Free | Charge::Undeclared => {}
+                AppliedCharge::NoPrices => warnings.push(Warning::NoPrices { instance, period }),
+                AppliedCharge::NoRate => warnings.push(Warning::NoRate { instance, period }),
+                AppliedCharge::Rate(_) | AppliedCharge::Free | AppliedCharge::Undeclared => {}
             }
         }
     }
 
     fn fees(&self, span: &PricingSpan, item: &'a str, own: &mut Own<'a>) {
-        let charge = |prices, matched: Matched<'_>| Charge::fee(prices, item, matched);
+        let charge = |prices, matched: Matched<'_>| AppliedCharge::fee(prices, item, matched);
         let parts = span.parts.iter();
         for stretch in parts.flat_map(|part| self.stretches((*part, span.continues), &[], charge)) {
-            let Charge::Rate(by) = stretch.charge else { continue };
+            let AppliedCharge::Rate(by) = stretch.charge else { continue };
+            if by.is_fee_of_customer() {
+                own.pooled_fees.extend(self.pooled_fee(&stretch, by));
+                continue;
+            }
             let Some(line) = self.fee(&stretch, by) else { continue };
             match by.rate.model {
                 Model::Recurring { when: When::Advance, .. } => {
@@ -93,56 +109,96 @@ impl<'a> Instance<'a> {
         }
     }
 
-    fn fee(&self, stretch: &Stretch<'_>, by: By<'_>) -> Option<Rated> {
-        let Model::Recurring { item, price, every, .. } = &by.rate.model else { return None };
+    fn fee(&self, stretch: &Stretch<'_>, by: AppliedRate<'_>) -> Option<RatedLine> {
+        let Model::Recurring { item, price, every, terms, .. } = &by.rate.model else { return None };
         let (period, calendar) = (stretch.period, self.subject.calendar);
-        let (unit, name) = match every {
-            Every::Hour => ("hour", "hourly fee"),
-            Every::Day => ("day", "daily fee"),
-            Every::Month => ("month", "monthly fee"),
-            Every::Year => ("year", "yearly fee"),
+        let unit = unit_of(*every);
+        // Most fees are for the time of their line, in units of the calendar.
+        let (quantity, detail) = if *terms == FeeTerms::default() {
+            (prorate(period, *every, calendar)?, LineDetail::None)
+        } else {
+            let time = self.fee_time(by, period)?;
+            (time.quantity()?, LineDetail::Fee(time))
         };
-        let quantity = prorate(period, *every, calendar)?;
         if quantity == Quantity::ZERO {
             return None;
         }
-        let name = if item.is_empty() { name } else { item };
+        let name = name_of_fee(item, *every);
         let exact = Exact::product(quantity, *price);
-        let priced = Priced { steps: Vec::new(), unit_price: Some(*price), exact };
+        let priced = match stretch.trial {
+            Some(_) => for_nothing(quantity),
+            None => Priced { steps: Vec::new(), unit_price: Some(*price), exact },
+        };
         let events = self.history.events(period.stop, self.subject.as_of, self.subject.prices.states);
         let line = self.subject.line(LineKind::Recurring, period, by, (quantity, unit), priced);
+        let line = InvoiceLine { tax: self.tax_of((by, stretch.trial.is_some()), period), ..line };
         let description = self.describe(name, stretch, (quantity, unit));
-        Some(Rated::new(line.about(self.id, &[]).described(description), events))
+        let rated = RatedLine::new(line.about(self.id, &[]).described(description), events);
+        Some(RatedLine { detail, ..rated })
     }
 
     /// A period in parts, each as long as the charge does not change: where prices continue, equal charges are one.
     pub(super) fn stretches(
         &self,
         (period, continues): (Period, bool),
-        group: &Dimensions,
-        charge: impl Fn(Option<Version<'a>>, Matched<'_>) -> Charge<'a>,
+        group: &DimensionSlice,
+        charge: impl Fn(Option<Version<'a>>, Matched<'_>) -> AppliedCharge<'a>,
     ) -> Vec<Stretch<'a>> {
         let mut stretches: Vec<Stretch<'a>> = Vec::new();
-        let mut add = |period: Period, charge: Charge<'a>, attributes: &Attributes| match stretches.last_mut()
-        {
-            Some(last) if last.charge.same(charge, continues) => {
+        let mut add = |(period, trial): (Period, Option<Timestamp>),
+                       (charge, tax): (AppliedCharge<'a>, Tax),
+                       attributes: &Attributes| match stretches.last_mut() {
+            Some(last)
+                if last.charge.same(charge, continues)
+                    && last.trial == trial
+                    && (last.tax == tax || !self.subject.cuts_at(period.start)) =>
+            {
                 last.period.stop = period.stop;
+                last.tax = tax;
                 if !last.types.contains(&attributes.instance_type) {
                     last.types.push(attributes.instance_type);
                 }
             }
-            _ => stretches.push(Stretch { period, charge, types: vec![attributes.instance_type] }),
+            _ => {
+                stretches.push(Stretch { period, charge, types: vec![attributes.instance_type], trial, tax });
+            }
         };
         let computer = &self.allocation.computer;
         for (part, prices) in self.subject.prices.within(period) {
             for (part, attributes) in self.history.within(part) {
                 for (part, region) in self.subject.basis.regions.within(computer, part) {
                     let matched = attributes.matched((computer, region), self.subject.payer, group);
-                    add(part, charge(prices, matched), attributes);
+                    let charge = charge(prices, matched);
+                    for (part, trial) in self.by_trial(part, charge) {
+                        for (part, tax) in self.taxed((part, trial.is_some()), charge, attributes) {
+                            add((part, trial), (charge, tax), attributes);
+                        }
+                    }
                 }
             }
         }
         stretches
+    }
+
+    /// A time in parts, each with the end of the trial that it is in.
+    fn by_trial(
+        &self,
+        period: Period,
+        charge: AppliedCharge<'a>,
+    ) -> impl Iterator<Item = (Period, Option<Timestamp>)> + use<> {
+        let days = match charge {
+            AppliedCharge::Rate(by) => by.trial_days(),
+            _ => None,
+        };
+        let end = days.map(|days| self.subject.calendar.days_after(self.allocation.since(), days));
+        let (before, after) = match end {
+            None => (None, Some(period)),
+            Some(end) => {
+                let before = Period::new(period.start, period.stop.min(end));
+                (before, Period::new(period.start.max(end), period.stop))
+            }
+        };
+        before.map(|before| (before, end)).into_iter().chain(after.map(|after| (after, None)))
     }
 
     pub(super) fn describe(
@@ -152,8 +208,10 @@ impl<'a> Instance<'a> {
         (quantity, unit): (Quantity, &str),
     ) -> String {
         let types: Vec<&str> = stretch.types.iter().map(|kind| kind.as_str()).collect();
-        let (reference, period, types) = (&self.history.reference, stretch.period, types.join(" and "));
-        let Allocation { computer, partition, .. } = self.allocation;
+        let period = self.subject.calendar.shown(stretch.period);
+        let (reference, types) = (&self.history.reference, types.join(" and "));
+        let what = if stretch.trial.is_some() { format!("trial of {what}") } else { what.to_owned() };
+        let AllocationHistory { computer, partition, .. } = self.allocation;
         format!("{reference} on {computer} {partition}: {what}, {types}, {period} ({quantity} {unit})")
     }
 }

@@ -3,16 +3,22 @@
 //! Pure: the same histories, meters and prices give the same lines, byte for byte. A line is the time in which one
 //! rate of one price version was the best for an instance (`instance`) or for all of a customer's (`customer`); its
 //! quantity is rounded once at nine digits and its amount once to the minor unit. What cannot be charged is not guessed
-//! at: it is named in a warning. Whoever owns instances pays, the seller too: who sells to nobody else (`slapledger
+//! at: it is named in a warning. Anyone who owns instances pays, the seller too: who sells to nobody else (`slapledger
 //! proxy`) still wants to see what it costs. What earlier documents said is looked at by `advance` and `adjustment`
 //! alone; what becomes of the lines is for `crate::document`.
 
 mod adjustment;
 mod advance;
 mod customer;
+mod discount;
+mod fee;
 mod instance;
+mod maximum;
 mod pool;
 mod prices;
+mod rate_number;
+mod reduction;
+mod taxed;
 mod usage;
 
 use std::collections::BTreeMap;
@@ -20,30 +26,37 @@ use std::collections::BTreeMap;
 use slapledger_core::domain::calendar::Calendar;
 use slapledger_core::domain::id::{InstanceId, PartyId, Sequence};
 use slapledger_core::domain::invoice::{InvoiceLine, LineKind};
-use slapledger_core::domain::money;
+use slapledger_core::domain::money::{self, Amount};
+use slapledger_core::domain::pricing::Resource;
 use slapledger_core::domain::quantity::Quantity;
-use slapledger_core::domain::tax::Taxes;
-use slapledger_core::domain::time::Period;
+use slapledger_core::domain::tax::{SoldProduct, Taxes};
+use slapledger_core::domain::time::{Period, Timestamp};
 use slapledger_projections::metering::{AsOf, Metering};
 
 use crate::events::event_set;
-use crate::history::History;
+use crate::history::{AllocationHistory, History};
 use crate::proration::by_month;
 use crate::regions::Regions;
 use crate::tariff::Priced;
 use crate::warning::Warning;
 
-pub(crate) use adjustment::{AdjustmentKey, Charged, Earlier, adjustments, key, new_events};
+pub(crate) use adjustment::{
+    AdjustmentKey, Charged, Earlier, OwnedAdjustmentKey, TaxesCharged, adjustments, key, new_events,
+};
 pub(crate) use advance::{ChargedInAdvance, settle, settled};
-pub(crate) use customer::{MinimumPart, counts};
-use instance::Instance;
-pub(crate) use pool::Pooled;
+pub(crate) use customer::{MinimumBefore, counts};
+pub(crate) use discount::{DiscountedInvoices, RedeemedCodes};
+use fee::PooledFee;
+pub(crate) use fee::{FeePart, FeeTime};
+use instance::RatedInstance;
 use prices::PricingSpan;
-pub(crate) use prices::{By, Prices};
-pub(crate) use usage::{MeteredShare, method};
+pub(crate) use prices::{AppliedRate, Prices};
+pub(crate) use reduction::{MinimumPart, ReductionDetail, ReductionRule, TakenOff};
+pub(crate) use taxed::sold_in;
+pub(crate) use usage::{MeteredShare, Pooled, method};
 
 /// Dimensions of usage and their values.
-pub(crate) type Dimensions = [(Box<str>, Box<str>)];
+pub(crate) type DimensionSlice = [(Box<str>, Box<str>)];
 
 /// All that lines are made from, but for prices.
 #[derive(Clone, Copy)]
@@ -63,14 +76,24 @@ pub(crate) struct RatingSubject<'a> {
     pub(crate) calendar: &'a Calendar,
     pub(crate) period: Period,
     pub(crate) as_of: Sequence,
+    /// Up to which event taxes are known where a change of them cuts a line.
+    pub(crate) taxes_as_of: Sequence,
+    /// The taxes that lines of a document about this have, if they are rated again.
+    pub(crate) taxes_charged: Option<&'a TaxesCharged>,
+    /// Of discounts on so many invoices, on how many others there are.
+    pub(crate) discounted: Option<&'a DiscountedInvoices>,
+    /// The codes of discounts that the payer redeemed.
+    pub(crate) redeemed: Option<&'a RedeemedCodes>,
 }
 
 /// A line without its number, and the events behind it, ascending.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Rated {
+pub(crate) struct RatedLine {
     pub(crate) line: InvoiceLine,
     pub(crate) events: Vec<Sequence>,
     pub(crate) detail: LineDetail,
+    /// What discounts and maximums take off it.
+    pub(crate) taken: TakenOff,
 }
 
 /// What a line was computed from, beside what it says itself.
@@ -79,16 +102,38 @@ pub(crate) enum LineDetail {
     /// Nothing else.
     #[default]
     None,
+    /// The times of a fee that is not simply the time of its line.
+    Fee(FeeTime),
     /// Usage of an instance.
     Usage(MeteredShare),
-    /// The times and prices of a minimum.
-    Minimum(Vec<MinimumPart>),
+    /// What is left of the lines that a percentage is of.
+    Percentage(Amount),
+    /// A minimum.
+    Minimum {
+        /// Its times and prices.
+        parts: Vec<MinimumPart>,
+        /// What is left of the lines that it is of.
+        base: Amount,
+        /// What was charged before its time in the same month.
+        before: Option<MinimumBefore>,
+    },
+    /// A discount or a maximum.
+    Reduction(Box<ReductionDetail>),
 }
 
-impl Rated {
+impl RatedLine {
     pub(crate) fn new(mut line: InvoiceLine, events: Vec<Sequence>) -> Self {
         line.events = event_set(&events);
-        Self { line, events, detail: LineDetail::None }
+        Self { line, events, detail: LineDetail::None, taken: TakenOff::default() }
+    }
+
+    /// Whether it charges time or usage of an instance, alone or with others.
+    pub(crate) fn is_of(&self, instance: InstanceId) -> bool {
+        let together = match &self.detail {
+            LineDetail::Fee(time) => time.parts.iter().any(|part| part.instance == Some(instance)),
+            _ => false,
+        };
+        together || self.line.instance == Some(instance)
     }
 }
 
@@ -96,12 +141,13 @@ impl Rated {
 #[derive(Default)]
 pub(crate) struct Own<'a> {
     /// Fees in arrears and usage of each instance, then what is about all of them.
-    pub(crate) lines: Vec<Rated>,
+    pub(crate) lines: Vec<RatedLine>,
     /// What those cost that are charged in advance, by instance and item: for `settle`.
-    pub(crate) in_advance: BTreeMap<(InstanceId, &'a str), Vec<Rated>>,
+    pub(crate) in_advance: BTreeMap<(InstanceId, &'a str), Vec<RatedLine>>,
     /// Usage of an instance that came to nothing: no lines, but where there was a line it is gone for these events.
-    pub(crate) nothing: Vec<Rated>,
+    pub(crate) nothing: Vec<RatedLine>,
     pooled: Vec<Pooled<'a>>,
+    pooled_fees: Vec<PooledFee<'a>>,
 }
 
 impl<'a> RatingSubject<'a> {
@@ -112,24 +158,42 @@ impl<'a> RatingSubject<'a> {
         warnings: &mut Vec<Warning>,
     ) -> Own<'a> {
         let mut own = Own::default();
-        let spans = self.prices.spans(self.period, self.payer, self.calendar);
+        let spans = self.prices.spans(self);
         for instance in self.allocated(instances) {
             instance.lines(&spans, &mut own, warnings);
         }
-        let histories: Vec<&History> = instances.iter().map(|(_, history)| *history).collect();
-        self.lines_of_customer(&spans, &histories, &mut own, warnings);
+        self.lines_of_customer(&spans, instances, &mut own, warnings);
+        own.since(self.period.start);
         own
     }
 
+    /// The period, and what is before it in its first month: allowances, tiers, packages and minimums that were begun there
+    /// continue.
+    pub(super) fn with_month_before(&self) -> Period {
+        let month = self.calendar.month_of(self.period.start).first();
+        let start = self.calendar.start_of(month).min(self.period.start);
+        Period::new(start, self.period.stop).unwrap_or(self.period)
+    }
+
+    /// Whether a time is before the period: it is charged by another run.
+    pub(super) fn is_before(&self, time: Period) -> bool {
+        time.start < self.period.start
+    }
+
     /// The fees for the month to come of those that are there when the period ends.
-    pub(crate) fn in_advance(&'a self, instances: &[(InstanceId, &'a History)]) -> Vec<Rated> {
+    pub(crate) fn in_advance(&'a self, instances: &[(InstanceId, &'a History)]) -> Vec<RatedLine> {
         self.allocated(instances).flat_map(|instance| instance.in_advance()).collect()
     }
 
-    fn allocated(&'a self, instances: &[(InstanceId, &'a History)]) -> impl Iterator<Item = Instance<'a>> {
+    fn allocated(
+        &'a self,
+        instances: &[(InstanceId, &'a History)],
+    ) -> impl Iterator<Item = RatedInstance<'a>> {
+        let allocations = instances.iter().filter_map(|(_, history)| history.allocation.as_ref());
+        let first_allocated = allocations.map(AllocationHistory::since).min();
         let allocated = instances.iter().filter_map(|(id, history)| {
             let allocation = history.allocation.as_ref()?;
-            Some(Instance { subject: self, id: *id, history, allocation })
+            Some(RatedInstance { subject: self, id: *id, history, allocation, first_allocated })
         });
         allocated.collect::<Vec<_>>().into_iter()
     }
@@ -138,23 +202,39 @@ impl<'a> RatingSubject<'a> {
         self.basis.metering.as_of(self.as_of)
     }
 
+    /// What was reported of a resource of an instance, as it is declared: levels may carry over until the instance ends.
+    pub(crate) fn usage_of<'d>(
+        &self,
+        declared: &'d Resource,
+        allocation: Option<&AllocationHistory>,
+    ) -> AsOf<'d>
+    where
+        'a: 'd,
+    {
+        if !declared.carry_over {
+            return self.usage();
+        }
+        let until = allocation.and_then(AllocationHistory::until).unwrap_or(Timestamp::MAX);
+        self.usage().carried_until(until, &declared.group_by)
+    }
+
     /// A period in calendar months.
     pub(crate) fn by_month(&self, period: Period) -> Vec<Period> {
         by_month(period, self.calendar)
     }
 
-    /// A line, but for number, description and what it is about. The tax is that of its last instant.
+    /// A line, but for number, description and what it is about. The tax is that of no product, at its last instant.
     fn line(
         &self,
         kind: LineKind,
         period: Period,
-        by: By<'_>,
+        by: AppliedRate<'_>,
         (quantity, unit): (Quantity, &str),
         priced: Priced,
     ) -> InvoiceLine {
         let book = by.version.book;
-        let rated = money::Rated::of(priced.exact, book.currency, book.rounding);
-        let (tax, _) = self.basis.taxes.on((self.seller, self.payer), period.stop.plus_micros(-1));
+        let rated = money::RoundedAmount::of(priced.exact, book.currency, book.rounding);
+        let tax = self.tax_on(SoldProduct::default(), period);
         InvoiceLine {
             n: 0,
             kind,
@@ -169,11 +249,25 @@ impl<'a> RatingSubject<'a> {
             amount: rated.amount,
             residue: rated.residue,
             price_book: Some(self.prices.named(by.version)),
-            rate: by.number,
+            // A price of the customer is no rate of the book.
+            rate: if by.price_override.is_some() { 0 } else { by.number },
+            price_override: by.price_override,
+            reduces: None,
             tax,
             events: event_set(&[]),
             cites: None,
         }
+    }
+}
+
+impl Own<'_> {
+    /// Leaves out what was charged before: it was only counted for what continues.
+    fn since(&mut self, start: Timestamp) {
+        let is_since = |rated: &RatedLine| rated.line.period.start >= start;
+        self.lines.retain(is_since);
+        self.nothing.retain(is_since);
+        self.in_advance.values_mut().for_each(|lines| lines.retain(is_since));
+        self.in_advance.retain(|_, lines| !lines.is_empty());
     }
 }
 
@@ -187,18 +281,18 @@ fn together(events: impl Iterator<Item = Sequence>) -> Vec<Sequence> {
 
 /// What makes a line complete.
 trait Complete {
-    fn about(self, instance: InstanceId, group: &Dimensions) -> Self;
-    fn in_group(self, group: &Dimensions) -> Self;
+    fn about(self, instance: InstanceId, group: &DimensionSlice) -> Self;
+    fn in_group(self, group: &DimensionSlice) -> Self;
     fn described(self, description: String) -> Self;
     fn of_kind(self, kind: LineKind) -> Self;
 }
 
 impl Complete for InvoiceLine {
-    fn about(self, instance: InstanceId, group: &Dimensions) -> Self {
+    fn about(self, instance: InstanceId, group: &DimensionSlice) -> Self {
         Self { instance: Some(instance), ..self.in_group(group) }
     }
 
-    fn in_group(self, group: &Dimensions) -> Self {
+    fn in_group(self, group: &DimensionSlice) -> Self {
         Self { dimensions: group.to_vec(), ..self }
     }
 

@@ -1,47 +1,35 @@
 //! Usage that the instances of a customer have priced together.
 //!
 //! Where prices continue, a rate that charges the same in the next version is the same pool, and pools go on with each
-//! other's allowances, tiers and packages if the later rate took the place of the earlier, or an instance went from one to
-//! the other. Rates that stand beside each other count for themselves.
+//! other's allowances, tiers and packages if the later rate took the place of the earlier, or an instance went from
+//! one to the other. Rates that stand beside each other count for themselves.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use slapledger_core::domain::id::{InstanceId, Sequence};
+use slapledger_core::domain::id::{InstanceId, ResourceId};
 use slapledger_core::domain::invoice::{InvoiceLine, LineKind};
 use slapledger_core::domain::pricing::{Model, Resource};
 use slapledger_core::domain::quantity::Quantity;
+use slapledger_core::domain::tax::SoldProduct;
 use slapledger_core::domain::time::{Period, Timestamp};
+use slapledger_projections::metering::Target;
 
-use super::prices::By;
-use super::usage::{MeteredShare, adds_up, is_linear, name_of, sum_of};
-use super::{Complete, Dimensions, Own, PricingSpan, Rated, RatingSubject, together};
+use super::prices::AppliedRate;
+use super::rate_number::rate_number;
+use super::usage::{
+    LineOfPool, MeteredShare, Pooled, adds_up, is_linear, left_of_trial, method, name_of, sum_of,
+};
+use super::{Complete, DimensionSlice, Own, PricingSpan, RatedLine, RatingSubject, together};
+use crate::history::History;
 use crate::tariff;
 use crate::tariff::Continued;
+use crate::units;
 use crate::warning::Warning;
-
-/// The usage of one instance that is priced together with that of others.
-pub(crate) struct Pooled<'a> {
-    pub(crate) instance: InstanceId,
-    pub(super) by: By<'a>,
-    pub(super) dimensions: Vec<(Box<str>, Box<str>)>,
-    /// The time in which the rate was the best for the instance.
-    pub(crate) period: Period,
-    pub(crate) share: MeteredShare,
-    pub(crate) quantity: Quantity,
-    /// What the meter measured of the instance in its span, of which the quantity may be a share.
-    pub(super) whole: Quantity,
-    pub(super) events: Vec<Sequence>,
-    /// The line it is in: version, rate and beginning.
-    pub(super) line: Option<LineOfPool>,
-}
-
-/// What tells the lines of pools of one group apart.
-type LineOfPool = (u32, u32, Timestamp);
 
 /// The usage of one rate, by its place in what was pooled.
 struct UsagePool<'a> {
-    by: By<'a>,
-    /// The time in which the rate applied, to whomever.
+    by: AppliedRate<'a>,
+    /// The time in which the rate applied, by whatever instance.
     period: Period,
     /// The part of the span it is in.
     part: Period,
@@ -50,23 +38,29 @@ struct UsagePool<'a> {
 
 impl<'a> RatingSubject<'a> {
     /// Lines of usage that is priced together.
-    pub(super) fn pooled(&self, spans: &[PricingSpan], own: &mut Own<'a>, warnings: &mut Vec<Warning>) {
-        let mut by_group: BTreeMap<(usize, &str, &Dimensions), Vec<usize>> = BTreeMap::new();
+    pub(super) fn pooled(
+        &self,
+        spans: &[PricingSpan],
+        instances: &[(InstanceId, &History)],
+        own: &mut Own<'a>,
+        warnings: &mut Vec<Warning>,
+    ) {
+        let mut by_group: BTreeMap<(usize, &str, &DimensionSlice), Vec<usize>> = BTreeMap::new();
         for (at, pooled) in own.pooled.iter().enumerate() {
             let Model::Usage { resource, .. } = &pooled.by.rate.model else { continue };
             let span = spans.iter().position(|span| span.period.contains(pooled.period.start));
             let Some(span) = span else { continue };
             by_group.entry((span, resource.as_str(), &pooled.dimensions)).or_default().push(at);
         }
-        let mut lines: Vec<(LineOfPool, Vec<usize>, Rated)> = Vec::new();
+        let mut lines: Vec<(LineOfPool, Vec<usize>, RatedLine)> = Vec::new();
         for ((span, ..), members) in by_group {
             let Some(span) = spans.get(span) else { continue };
             for class in self.classes(span, &own.pooled, &members) {
-                lines.extend(self.class(span, &own.pooled, class, warnings));
+                lines.extend(self.class((span, instances), &own.pooled, class, warnings));
             }
         }
         lines.sort_by(|(one, _, first), (other, _, second)| {
-            let of = |line: &'_ Rated| line.line.dimensions.clone();
+            let of = |line: &'_ RatedLine| line.line.dimensions.clone();
             (one.0, one.1, of(first), one.2).cmp(&(other.0, other.1, of(second), other.2))
         });
         for (key, members, line) in lines {
@@ -89,9 +83,14 @@ impl<'a> RatingSubject<'a> {
             pool.period.stop = pool.period.stop.max(period.stop);
             pool.members.push(*at);
         }
+        let declared = self.declared_times(span, pools.values().next());
+        let time_of =
+            |pool: &UsagePool<'a>| declared.iter().position(|time| time.contains(pool.period.start));
         let mut classes: Vec<Vec<UsagePool<'a>>> = Vec::new();
         for pool in pools.into_values() {
-            let continues = |other: &UsagePool<'a>| span.continues && pool.goes_on_with(other, all);
+            let continues = |other: &UsagePool<'a>| {
+                span.continues && time_of(&pool) == time_of(other) && pool.goes_on_with(other, all)
+            };
             let (mut joined, apart): (Vec<_>, Vec<_>) =
                 classes.into_iter().partition(|class| class.iter().any(continues));
             classes = apart;
@@ -102,25 +101,46 @@ impl<'a> RatingSubject<'a> {
         classes.into_iter().map(|class| if span.continues { merged(class) } else { class }).collect()
     }
 
+    /// The times of a span in which the resource of a pool was declared in one way: what comes after another declaration
+    /// does not continue what was before it.
+    fn declared_times(&self, span: &PricingSpan, pool: Option<&UsagePool<'a>>) -> Vec<Period> {
+        let Some(Model::Usage { resource, .. }) = pool.map(|pool| &pool.by.rate.model) else {
+            return Vec::new();
+        };
+        let mut times: Vec<(Period, Option<&Resource>)> = Vec::new();
+        for (time, version) in self.prices.within(span.period) {
+            let declared = version.and_then(|version| version.book.resource(resource));
+            match times.last_mut() {
+                Some((last, known)) if *known == declared => last.stop = time.stop,
+                _ => times.push((time, declared)),
+            }
+        }
+        times.into_iter().map(|(time, _)| time).collect()
+    }
+
     /// The rate that names a pool, the time in which it applied, and the part of the span that is in.
-    fn time_of_pool(&self, span: &PricingSpan, pooled: &Pooled<'a>) -> Option<(By<'a>, Period, Period)> {
+    fn time_of_pool(
+        &self,
+        span: &PricingSpan,
+        pooled: &Pooled<'a>,
+    ) -> Option<(AppliedRate<'a>, Period, Period)> {
         let start = pooled.period.start;
         let part = span.parts.iter().find(|part| part.contains(start)).copied()?;
         if !span.continues {
             let Model::Usage { free, tariff, .. } = &pooled.by.rate.model else { return None };
-            let months = if is_linear(tariff, *free) { vec![part] } else { self.by_month(part) };
+            let linear = is_linear(tariff, *free) && pooled.by.trial_quantity().is_none();
+            let months = if linear { vec![part] } else { self.by_month(part) };
             let period = months.into_iter().find(|month| month.contains(start))?;
             return Some((pooled.by, period, part));
         }
+        let Model::Usage { resource, .. } = &pooled.by.rate.model else { return None };
+        let taxed = self.taxed_within(sold_together(resource), part).into_iter();
+        let part = taxed.map(|(part, _)| part).find(|part| part.contains(start))?;
         // The same rate in the versions before and after: the first one names it.
         let versions = self.prices.within(part);
         let same = |at: usize| {
             let version = versions.get(at)?.1?;
-            let mut rates = (1..).zip(&version.book.rates);
-            rates.find_map(|(number, rate)| {
-                let by = By { version, number, rate };
-                (rate.matching == pooled.by.rate.matching && by.charges_as(pooled.by)).then_some(by)
-            })
+            version.rates().find(|by| by.rate.matching == pooled.by.rate.matching && by.charges_as(pooled.by))
         };
         let at = versions.iter().position(|(time, _)| time.contains(start))?;
         let (mut first, mut last, mut by) = (at, at, pooled.by);
@@ -138,11 +158,11 @@ impl<'a> RatingSubject<'a> {
     /// The lines of pools that continue each other.
     fn class(
         &self,
-        span: &PricingSpan,
+        (span, instances): (&PricingSpan, &[(InstanceId, &History)]),
         all: &[Pooled<'a>],
         pools: Vec<UsagePool<'a>>,
         warnings: &mut Vec<Warning>,
-    ) -> Vec<(LineOfPool, Vec<usize>, Rated)> {
+    ) -> Vec<(LineOfPool, Vec<usize>, RatedLine)> {
         let members = pools.iter().flat_map(|pool| &pool.members).map(|at| &all[*at]);
         // Of an instance that is in several pools, the whole counts once.
         let wholes: BTreeMap<InstanceId, Quantity> =
@@ -153,9 +173,11 @@ impl<'a> RatingSubject<'a> {
         let mut lines = Vec::new();
         for pool in pools {
             let Some((declared, line)) =
-                self.line_of_pool(&pool, all, (span.continues, whole), Continued { before, total })
+                self.line_of_pool((&pool, all), (span, whole), Continued { before, total }, instances)
             else {
-                if let Model::Usage { resource, .. } = &pool.by.rate.model {
+                if let Model::Usage { resource, .. } = &pool.by.rate.model
+                    && !self.is_before(pool.period)
+                {
                     let (payer, resource, period) = (self.payer, resource.clone(), pool.period);
                     warnings.push(Warning::TooMuchTogether { payer, resource, period });
                 }
@@ -172,42 +194,68 @@ impl<'a> RatingSubject<'a> {
 
     fn line_of_pool(
         &self,
-        pool: &UsagePool<'a>,
-        all: &[Pooled<'a>],
-        (goes_on, whole): (bool, i128),
+        (pool, all): (&UsagePool<'a>, &[Pooled<'a>]),
+        (span, whole): (&PricingSpan, i128),
         continued: Continued,
-    ) -> Option<(&'a Resource, Rated)> {
+        instances: &[(InstanceId, &History)],
+    ) -> Option<(&'a Resource, RatedLine)> {
+        let goes_on = span.continues;
         let (by, period) = (pool.by, pool.period);
         let Model::Usage { resource, free, tariff, .. } = &by.rate.model else { return None };
         let declared = by.version.declared(by.rate)?;
         let members = || pool.members.iter().map(|at| &all[*at]);
         let sum = members().map(|pooled| pooled.quantity.billionths()).sum();
         let quantity = Quantity::from_billionths(sum)?;
+        let group = members().next()?.dimensions.clone();
+        let trial = by.trial_quantity().map(|trial| {
+            let times = if goes_on { self.declared_times(span, Some(pool)) } else { vec![period] };
+            let since =
+                times.iter().find(|time| time.contains(period.start)).map_or(period.start, |time| time.start);
+            (trial, self.used_before(since, instances, (declared, &*group)))
+        });
+        let left = left_of_trial(trial);
         let shared = goes_on && !adds_up(&declared.meter) && sum != whole;
         let priced = if shared && !is_linear(tariff, *free) {
             let whole_priced = tariff::price(Quantity::from_billionths(whole)?, *free, tariff)?;
             whole_priced.scaled(sum, whole)?
         } else if goes_on && adds_up(&declared.meter) {
-            tariff::continued(quantity, continued, *free, tariff)?
+            tariff::after_trial(quantity, continued, (left, *free), tariff)?
         } else {
-            tariff::price(quantity, *free, tariff)?
+            tariff::after_trial(quantity, Continued::anew(quantity), (left, *free), tariff)?
         };
         let events = together(members().flat_map(|pooled| pooled.events.iter().copied()));
         let unit = &*declared.unit;
-        let group = members().next()?.dimensions.clone();
         let what = name_of(resource, &group);
-        let description = format!("all instances: {what}, {period} ({quantity} {unit})");
+        let shown = self.calendar.shown(period);
+        let description = format!("all instances: {what}, {shown} ({quantity} {unit})");
         let kind = LineKind::Usage { resource: resource.clone() };
-        let line = self.line(kind, period, by, (quantity, unit), priced);
-        let mut rated = Rated::new(line.in_group(&group).described(description), events);
-        if goes_on && adds_up(&declared.meter) {
-            rated.detail = super::LineDetail::Usage(MeteredShare {
-                metered: period,
-                share: None,
-                before: continued.before,
-            });
+        let tax = self.tax_on(sold_together(resource), period);
+        let line = InvoiceLine { tax, ..self.line(kind, period, by, (quantity, unit), priced) };
+        let mut rated = RatedLine::new(line.in_group(&group).described(description), events);
+        if adds_up(&declared.meter) && (goes_on || trial.is_some()) {
+            let before = if goes_on { continued.before } else { Quantity::ZERO };
+            let share = MeteredShare { metered: period, share: None, before, trial };
+            rated.detail = super::LineDetail::Usage(share);
         }
         Some((declared, rated))
+    }
+
+    /// What all instances used of a resource and group until an instant.
+    fn used_before(
+        &self,
+        until: Timestamp,
+        instances: &[(InstanceId, &History)],
+        (declared, group): (&Resource, &DimensionSlice),
+    ) -> Quantity {
+        let used = instances.iter().filter_map(|(id, history)| {
+            let usage = self.usage_of(declared, history.allocation.as_ref());
+            let life = Period::new(history.allocation.as_ref()?.since(), until)?;
+            let (target, resource) = (Target::Instance(*id), declared.resource.as_str());
+            let metered = usage.meter(&target, resource, life, method(&declared.meter), &declared.group_by);
+            let metered = metered.into_iter().find(|metered| *metered.dimensions == *group)?;
+            units::quantity(metered.numerator, metered.denominator, declared.conversion)
+        });
+        used.fold(Quantity::ZERO, sum_of)
     }
 }
 
@@ -215,7 +263,7 @@ impl<'a> Own<'a> {
     /// What of the usage that was pooled is in a line.
     pub(crate) fn pooled_in<'o>(&'o self, line: &'o InvoiceLine) -> impl Iterator<Item = &'o Pooled<'a>> {
         let version = line.price_book.as_ref().map_or(0, |priced| priced.version);
-        let key = (version, line.rate, line.period.start);
+        let key = (version, rate_number(line), line.period.start);
         let is_in =
             move |pooled: &&Pooled<'a>| pooled.line == Some(key) && pooled.dimensions == line.dimensions;
         self.pooled.iter().filter(is_in)
@@ -225,15 +273,17 @@ impl<'a> Own<'a> {
 impl<'a> UsagePool<'a> {
     /// Whether it continues another pool: it took its place, or an instance went from one to the other.
     fn goes_on_with(&self, other: &Self, all: &[Pooled<'a>]) -> bool {
-        if self.by.version.declared(self.by.rate) != other.by.version.declared(other.by.rate) {
-            return false;
-        }
         let instances = |pool: &Self| -> BTreeSet<InstanceId> {
             pool.members.iter().map(|at| all[*at].instance).collect()
         };
         let replaced = self.by.rate.matching == other.by.rate.matching;
         replaced || !instances(self).is_disjoint(&instances(other))
     }
+}
+
+/// Usage that is priced together is of no release.
+fn sold_together(resource: &ResourceId) -> SoldProduct<'_> {
+    SoldProduct { software_release: None, resource: Some(resource) }
 }
 
 /// Pools in the order of time, those as one that charge the same in the same part.

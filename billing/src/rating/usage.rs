@@ -6,18 +6,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use slapledger_core::domain::id::{ResourceId, Sequence};
-use slapledger_core::domain::invoice::LineKind;
+use slapledger_core::domain::id::{InstanceId, ResourceId, Sequence};
+use slapledger_core::domain::invoice::{InvoiceLine, LineKind};
 use slapledger_core::domain::pricing::{Matched, Meter, Model, Per, Resource, Tariff};
 use slapledger_core::domain::quantity::Quantity;
 use slapledger_core::domain::time::{Period, Timestamp};
 use slapledger_projections::metering::{AsOf, Metered, Method, Target};
 use slapledger_projections::stop;
 
-use super::instance::{Instance, Stretch};
-use super::pool::Pooled;
-use super::prices::{By, Charge};
-use super::{Complete, Dimensions, LineDetail, Own, PricingSpan, Rated};
+use super::instance::{RatedInstance, Stretch};
+use super::prices::{AppliedCharge, AppliedRate, Version};
+use super::{Complete, DimensionSlice, LineDetail, Own, PricingSpan, RatedLine};
 use crate::tariff::Continued;
 use crate::warning::Warning;
 use crate::{tariff, units};
@@ -31,7 +30,28 @@ pub(crate) struct MeteredShare {
     pub(crate) share: Option<(Period, i64)>,
     /// What was counted earlier in the month: allowances, tiers and packages go on from there.
     pub(crate) before: Quantity,
+    /// The units of a trial, and how many of them were used before the month.
+    pub(crate) trial: Option<(Quantity, Quantity)>,
 }
+
+/// The usage of one instance that is priced together with that of others.
+pub(crate) struct Pooled<'a> {
+    pub(crate) instance: InstanceId,
+    pub(super) by: AppliedRate<'a>,
+    pub(super) dimensions: Vec<(Box<str>, Box<str>)>,
+    /// The time in which the rate was the best for the instance.
+    pub(crate) period: Period,
+    pub(crate) share: MeteredShare,
+    pub(crate) quantity: Quantity,
+    /// What the meter measured of the instance in its span, of which the quantity may be a share.
+    pub(super) whole: Quantity,
+    pub(super) events: Vec<Sequence>,
+    /// The line it is in: version, rate and beginning.
+    pub(super) line: Option<LineOfPool>,
+}
+
+/// What tells the lines of pools of one group apart.
+pub(super) type LineOfPool = (u32, u32, Timestamp);
 
 /// A time of an instance in which a resource was declared in one way.
 struct DeclaredTime<'a> {
@@ -41,7 +61,7 @@ struct DeclaredTime<'a> {
     declared: Option<&'a Resource>,
 }
 
-impl<'a> Instance<'a> {
+impl<'a> RatedInstance<'a> {
     /// Lines of usage, by resource.
     pub(super) fn all_usage(&self, spans: &[PricingSpan], own: &mut Own<'a>, warnings: &mut Vec<Warning>) {
         let (target, usage) = (Target::Instance(self.id), self.subject.usage());
@@ -50,6 +70,7 @@ impl<'a> Instance<'a> {
             let before = own.lines.len();
             for span in spans.iter().filter_map(|span| span.within(period)) {
                 for piece in self.declared_times(&span, resource) {
+                    let usage = piece.declared.map_or(usage, |declared| self.reading(declared));
                     let read =
                         ResourceRead { usage: &usage, target: &target, resource, declared: piece.declared };
                     self.usage(&piece, read, own, warnings);
@@ -60,11 +81,16 @@ impl<'a> Instance<'a> {
         }
     }
 
+    /// What was reported of a resource, as it is declared: levels may carry over until the instance ends.
+    fn reading(&self, declared: &'a Resource) -> AsOf<'a> {
+        self.subject.usage_of(declared, Some(self.allocation))
+    }
+
     /// The part of the period in which there can be usage: the allocation. A node whose clock is ahead may have
     /// reported usage that stops shortly after the end, which was attributed before the end was known: it counts.
     fn time_of_use(&self, usage: &AsOf<'_>, target: &Target, resource: &ResourceId) -> Option<Period> {
-        let since =
-            Period::new(self.allocation.since(), Timestamp::MAX)?.intersection(self.subject.period)?;
+        let since = Period::new(self.allocation.since(), Timestamp::MAX)?
+            .intersection(self.subject.with_month_before())?;
         let Some(until) = self.allocation.until() else { return Some(since) };
         let after = Period::new(until, Timestamp::MAX).and_then(|after| after.intersection(since));
         let late = after.is_some_and(|after| usage.totals(target, resource.as_str(), after).count > 0);
@@ -81,11 +107,23 @@ impl<'a> Instance<'a> {
                 _ => parts.push((part, declared)),
             }
         }
-        let present = span.period.micros();
+        let present = span.period.micros() + self.rest_of_month(span);
         let times = parts.into_iter().filter_map(|(part, declared)| {
             Some(DeclaredTime { span: span.within(part)?, present, declared })
         });
         times.collect()
+    }
+
+    /// How long the instance is there after a period that ends within a month, as far as is known: what does not add up is
+    /// charged by the share of the month.
+    fn rest_of_month(&self, span: &PricingSpan) -> i64 {
+        let stop = span.period.stop;
+        if !span.continues || stop < self.subject.period.stop {
+            return 0;
+        }
+        let month = self.subject.calendar.next_month(stop.plus_micros(-1));
+        let until = self.allocation.until().map_or(month, |until| until.min(month));
+        Period::new(stop, until).map_or(0, Period::micros)
     }
 
     fn usage(
@@ -102,9 +140,8 @@ impl<'a> Instance<'a> {
             return;
         }
         let versions = self.subject.prices.within(piece.span.period);
-        let mut rates =
-            versions.iter().filter_map(|(_, version)| *version).flat_map(|version| &version.book.rates);
-        let apart = rates.any(|rate| !rate.matching.dimensions.is_empty());
+        let mut rates = versions.iter().filter_map(|(_, version)| *version).flat_map(Version::rates);
+        let apart = rates.any(|by| !by.rate.matching.dimensions.is_empty());
         let groups = meters.groups(piece.span.period);
         // Rates that name no dimensions are the same for all groups.
         let same = (!apart).then(|| self.stretches_of_usage(piece, read.resource, &[]));
@@ -119,9 +156,9 @@ impl<'a> Instance<'a> {
         &self,
         piece: &DeclaredTime<'_>,
         resource: &ResourceId,
-        group: &Dimensions,
+        group: &DimensionSlice,
     ) -> Vec<Stretch<'a>> {
-        let charge = |prices, matched: Matched<'_>| Charge::usage(prices, resource, matched);
+        let charge = |prices, matched: Matched<'_>| AppliedCharge::usage(prices, resource, matched);
         let parts = piece.span.parts.iter();
         parts.flat_map(|part| self.stretches((*part, piece.span.continues), group, charge)).collect()
     }
@@ -131,23 +168,25 @@ impl<'a> Instance<'a> {
         &self,
         piece: &DeclaredTime<'a>,
         meters: &mut MeterCache<'_, 'a>,
-        (group, stretches): (&Dimensions, &[Stretch<'a>]),
+        (group, stretches): (&DimensionSlice, &[Stretch<'a>]),
         own: &mut Own<'a>,
         warnings: &mut Vec<Warning>,
     ) {
         stop::check();
-        let mut rated: Vec<(&Stretch<'a>, By<'a>)> = Vec::new();
+        let mut rated: Vec<(&Stretch<'a>, AppliedRate<'a>)> = Vec::new();
         for stretch in stretches {
             match stretch.charge {
-                Charge::Rate(by) => rated.push((stretch, by)),
-                Charge::Undeclared | Charge::NoRate => {
+                AppliedCharge::Rate(by) => rated.push((stretch, by)),
+                // Another run told of it.
+                _ if self.subject.is_before(stretch.period) => {}
+                AppliedCharge::Undeclared | AppliedCharge::NoRate => {
                     let (instance, resource, period) =
                         (self.id, meters.read.resource.clone(), stretch.period);
                     let events = meters.events(period, group);
                     if events == 0 {
                         continue;
                     }
-                    let declared = matches!(stretch.charge, Charge::NoRate);
+                    let declared = matches!(stretch.charge, AppliedCharge::NoRate);
                     let told = warnings.last_mut().and_then(|last| match last {
                         Warning::UsageNoRate { instance: of, resource: what, period: when, events }
                             if declared && (*of, &*what, *when) == (instance, &resource, period) =>
@@ -166,7 +205,7 @@ impl<'a> Instance<'a> {
                     }
                 }
                 // Time without prices is told of once, for the instance.
-                Charge::Free | Charge::NoPrices => {}
+                AppliedCharge::Free | AppliedCharge::NoPrices => {}
             }
         }
         let Some(declared) = meters.read.declared else { return };
@@ -182,20 +221,21 @@ impl<'a> Instance<'a> {
         for taken in quantities {
             let StretchQuantity { stretch, by, .. } = taken;
             let (instance, resource, period) = (self.id, meters.read.resource.clone(), stretch.period);
+            let before = self.subject.is_before(period);
             let Some(quantity) = taken.quantity else {
-                warnings.push(Warning::TooMuch { instance, resource, period });
+                warnings.extend((!before).then_some(Warning::TooMuch { instance, resource, period }));
                 continue;
             };
             let Model::Usage { per, free, tariff, .. } = &by.rate.model else { continue };
             let (metered, share) = (taken.metered, taken.share);
-            if *per == Per::Customer {
+            if *per == Per::Customer && stretch.trial.is_none() {
                 if quantity != Quantity::ZERO {
                     own.pooled.push(Pooled {
                         instance,
                         by,
                         dimensions: group.to_vec(),
                         period,
-                        share: MeteredShare { metered, share, before: Quantity::ZERO },
+                        share: MeteredShare { metered, share, before: Quantity::ZERO, trial: None },
                         quantity,
                         whole: taken.whole,
                         events: taken.events,
@@ -209,40 +249,63 @@ impl<'a> Instance<'a> {
             } else {
                 Continued::anew(quantity)
             };
+            let trial = by.trial_quantity().map(|trial| {
+                let since = if piece.span.continues { piece.span.period.start } else { period.start };
+                (trial, self.used_before(since, meters, group, declared))
+            });
             let priced = match share {
+                _ if stretch.trial.is_some() => Some(tariff::for_nothing(quantity)),
                 Some((of, whole)) if !is_linear(tariff, *free) => tariff::price(taken.whole, *free, tariff)
                     .and_then(|priced| priced.scaled(of.micros().into(), whole.into())),
-                _ => tariff::continued(quantity, continued, *free, tariff),
+                _ => tariff::after_trial(quantity, continued, (left_of_trial(trial), *free), tariff),
             };
             let Some(priced) = priced else {
-                warnings.push(Warning::TooMuch { instance, resource, period });
+                warnings.extend((!before).then_some(Warning::TooMuch { instance, resource, period }));
                 continue;
             };
             let what = name_of(&resource, group);
             let kind = LineKind::Usage { resource };
             let description = self.describe(&what, &stretch, (quantity, &declared.unit));
             let line = self.subject.line(kind, period, by, (quantity, &declared.unit), priced);
-            let mut rated = Rated::new(line.about(self.id, group).described(description), taken.events);
-            let before = if share.is_none() { continued.before } else { Quantity::ZERO };
-            rated.detail = LineDetail::Usage(MeteredShare { metered, share, before });
+            let line = InvoiceLine { tax: self.tax_of((by, stretch.trial.is_some()), period), ..line };
+            let mut rated = RatedLine::new(line.about(self.id, group).described(description), taken.events);
+            let goes_on = share.is_none() && stretch.trial.is_none();
+            let before = if goes_on { continued.before } else { Quantity::ZERO };
+            rated.detail = LineDetail::Usage(MeteredShare { metered, share, before, trial });
             let lines = if quantity == Quantity::ZERO { &mut own.nothing } else { &mut own.lines };
             lines.push(rated);
-            counted = sum_of(counted, quantity);
+            if stretch.trial.is_none() {
+                counted = sum_of(counted, quantity);
+            }
         }
+    }
+
+    /// What the instance used of a resource and group from its allocation until an instant.
+    fn used_before(
+        &self,
+        until: Timestamp,
+        meters: &mut MeterCache<'_, 'a>,
+        group: &DimensionSlice,
+        declared: &Resource,
+    ) -> Quantity {
+        let life = Period::new(self.allocation.since(), until);
+        let used = life.and_then(|life| meters.of(life, group));
+        used.and_then(|used| units::quantity(used.numerator, used.denominator, declared.conversion))
+            .unwrap_or_default()
     }
 
     /// Each stretch, and each month of one whose tariff is not linear, for itself.
     fn restarting(
         &self,
-        rated: &[(&Stretch<'a>, By<'a>)],
+        rated: &[(&Stretch<'a>, AppliedRate<'a>)],
         meters: &mut MeterCache<'_, 'a>,
-        group: &Dimensions,
+        group: &DimensionSlice,
         declared: &Resource,
     ) -> Vec<StretchQuantity<'a>> {
         let mut taken = Vec::new();
         for (stretch, by) in rated {
             let Model::Usage { free, tariff, .. } = &by.rate.model else { continue };
-            let linear = is_linear(tariff, *free);
+            let linear = is_linear(tariff, *free) && by.trial_quantity().is_none();
             let parts = if linear { vec![stretch.period] } else { self.subject.by_month(stretch.period) };
             for period in parts {
                 let stretch = Stretch { period, ..(*stretch).clone() };
@@ -255,9 +318,9 @@ impl<'a> Instance<'a> {
 
 /// What adds up is measured in each stretch.
 fn adding_up<'a>(
-    rated: &[(&Stretch<'a>, By<'a>)],
+    rated: &[(&Stretch<'a>, AppliedRate<'a>)],
     meters: &mut MeterCache<'_, 'a>,
-    group: &Dimensions,
+    group: &DimensionSlice,
     declared: &Resource,
 ) -> Vec<StretchQuantity<'a>> {
     let taken = rated.iter().filter_map(|(stretch, by)| {
@@ -269,9 +332,9 @@ fn adding_up<'a>(
 /// What does not add up is measured once, and each stretch has its share of the time.
 fn by_share<'a>(
     piece: &DeclaredTime<'_>,
-    rated: &[(&Stretch<'a>, By<'a>)],
+    rated: &[(&Stretch<'a>, AppliedRate<'a>)],
     meters: &mut MeterCache<'_, 'a>,
-    group: &Dimensions,
+    group: &DimensionSlice,
     declared: &Resource,
 ) -> Vec<StretchQuantity<'a>> {
     let (Some((first, _)), Some((last, _))) = (rated.first(), rated.last()) else { return Vec::new() };
@@ -303,7 +366,7 @@ fn by_share<'a>(
 /// The quantity of a stretch.
 struct StretchQuantity<'a> {
     stretch: Stretch<'a>,
-    by: By<'a>,
+    by: AppliedRate<'a>,
     metered: Period,
     share: Option<(Period, i64)>,
     /// None, if it has more digits than a quantity.
@@ -315,7 +378,12 @@ struct StretchQuantity<'a> {
 
 impl<'a> StretchQuantity<'a> {
     /// All that was measured in a stretch, if there was any usage.
-    fn all(stretch: Stretch<'a>, by: By<'a>, metered: Option<&Metered>, declared: &Resource) -> Option<Self> {
+    fn all(
+        stretch: Stretch<'a>,
+        by: AppliedRate<'a>,
+        metered: Option<&Metered>,
+        declared: &Resource,
+    ) -> Option<Self> {
         let value = metered?;
         let quantity = units::quantity(value.numerator, value.denominator, declared.conversion);
         Some(Self {
@@ -333,10 +401,17 @@ impl<'a> StretchQuantity<'a> {
 /// All that the rates of one instance count together in a span.
 fn counted_together(taken: &[StretchQuantity<'_>]) -> Quantity {
     let own = taken.iter().filter(|taken| match &taken.by.rate.model {
-        Model::Usage { per, .. } => *per == Per::Instance,
+        Model::Usage { per, .. } => *per == Per::Instance && taken.stretch.trial.is_none(),
         _ => false,
     });
     own.filter_map(|taken| taken.quantity).fold(Quantity::ZERO, sum_of)
+}
+
+/// How much of a trial is left.
+pub(super) fn left_of_trial(trial: Option<(Quantity, Quantity)>) -> Quantity {
+    trial.map_or(Quantity::ZERO, |(trial, used)| {
+        Quantity::from_billionths((trial.billionths() - used.billionths()).max(0)).unwrap_or_default()
+    })
 }
 
 /// A sum; of what has too many digits, the largest part that has not.
@@ -388,12 +463,12 @@ impl<'r, 'a> MeterCache<'r, 'a> {
         self.all(period).keys().cloned().collect()
     }
 
-    fn of(&mut self, period: Period, group: &Dimensions) -> Option<&Metered> {
+    fn of(&mut self, period: Period, group: &DimensionSlice) -> Option<&Metered> {
         self.all(period).get(group)
     }
 
     /// How many events of a group there are in a period.
-    fn events(&mut self, period: Period, group: &Dimensions) -> u64 {
+    fn events(&mut self, period: Period, group: &DimensionSlice) -> u64 {
         if group.is_empty() {
             return self.read.events(period);
         }
@@ -402,7 +477,7 @@ impl<'r, 'a> MeterCache<'r, 'a> {
 }
 
 /// A resource and the group of its usage, for people.
-pub(super) fn name_of(resource: &ResourceId, group: &Dimensions) -> String {
+pub(super) fn name_of(resource: &ResourceId, group: &DimensionSlice) -> String {
     let named: Vec<String> = group.iter().map(|(key, value)| format!("{key}={value}")).collect();
     if named.is_empty() { resource.to_string() } else { format!("{resource} [{}]", named.join(" ")) }
 }

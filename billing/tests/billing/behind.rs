@@ -86,7 +86,7 @@ fn credit(cloud: &mut Cloud, invoice: &str, lines: &[(u32, Option<&str>)]) -> In
         (*n, much)
     };
     let give_back = GiveBack::Lines(lines.iter().map(of_line).collect());
-    let command = IssueCreditNote { original, give_back, reason: "goodwill".into() };
+    let command = IssueCreditNote { original, give_back, reason: "goodwill".into(), as_of: None };
     match cloud.execute(Command::IssueCreditNote(Box::new(command))) {
         Answer::Invoice(note) => note,
         other => panic!("{other:?}"),

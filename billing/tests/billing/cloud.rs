@@ -10,10 +10,10 @@ use slapledger_core::domain::id::{
     CommandId, ComputerId, InstanceId, KeyId, PartyId, ProjectId, RunId, Sequence,
 };
 use slapledger_core::domain::instance::{
-    InstanceType, Place, ReportInstance, ReportedState, RequestInstance, RequestedState, Requester,
+    InstancePlace, InstanceType, ReportInstance, ReportedState, RequestInstance, RequestedState, Requester,
     WithoutRoom,
 };
-use slapledger_core::domain::invoice::{Bound, LineKind, OpenInvoiceRun, RunPeriod};
+use slapledger_core::domain::invoice::{Bound, LineKind, OpenInvoiceRun, RunPeriod, RunReason};
 use slapledger_core::domain::party::RegisterParty;
 use slapledger_core::domain::pricing::PublishPriceBook;
 use slapledger_core::domain::sealed::Sealed;
@@ -73,12 +73,16 @@ struct Beside {
     at_once: BillingView,
     live: BillingView,
     apart: VecDeque<Deferred<BillingView>>,
+    log: Vec<Recorded>,
+    /// Whether documents were issued otherwise than from their drafts.
+    otherwise: bool,
     events: usize,
 }
 
 impl Beside {
     fn apply(&mut self, recorded: &Recorded) {
         self.at_once.apply(recorded);
+        self.log.push(recorded.clone());
         self.apart.extend(self.live.apply_live(recorded));
         self.events += 1;
         if self.events.is_multiple_of(5) {
@@ -104,6 +108,9 @@ impl Drop for Beside {
         }
         assert!(self.live.snapshot() == self.at_once.snapshot(), "drafts computed apart are others");
         assert!(unfinished == self.at_once.snapshot(), "what is written before they are there is not whole");
+        if !self.otherwise {
+            crate::proof::repeat_all(&self.at_once, &self.log);
+        }
     }
 }
 
@@ -199,6 +206,11 @@ impl Cloud {
         }
     }
 
+    /// Documents are issued otherwise than from their drafts: they cannot be derived again.
+    pub(crate) fn issues_otherwise(&mut self) {
+        self.beside.otherwise = true;
+    }
+
     /// A computer with one partition.
     pub(crate) fn computer(&mut self, name: &str) {
         let computer: ComputerId = name.parse().expect(name);
@@ -238,6 +250,11 @@ impl Cloud {
         };
         let computer = computer.parse().expect(computer);
         self.execute(Command::RecordUsage(RecordUsage { computer, reports: vec![report] }));
+    }
+
+    /// The last event.
+    pub(crate) fn now_sequence(&self) -> Sequence {
+        Sequence(self.next.0 - 1)
     }
 
     pub(crate) fn clock(&mut self, text: &str) {
@@ -338,7 +355,7 @@ impl Cloud {
             .and_then(|known| known.allocation.clone());
         let allocation = allocation.expect("it has a partition");
         self.execute(Command::ReportInstance(ReportInstance {
-            place: Place::new(allocation.computer, allocation.partition),
+            place: InstancePlace::new(allocation.computer, allocation.partition),
             state: ReportedState::Destroyed,
             error: None,
         }));
@@ -396,11 +413,28 @@ impl Cloud {
     }
 
     pub(crate) fn open_run(&mut self, start: &str, stop: &str) -> RunId {
+        self.open_run_for(&[], start, stop)
+    }
+
+    /// A run for some payers.
+    pub(crate) fn open_run_for(&mut self, payers: &[PartyId], start: &str, stop: &str) -> RunId {
+        self.open_run_because(RunReason::Period, payers, start, stop)
+    }
+
+    pub(crate) fn open_run_because(
+        &mut self,
+        reason: RunReason,
+        payers: &[PartyId],
+        start: &str,
+        stop: &str,
+    ) -> RunId {
         let period = RunPeriod { start: bound(start), stop: bound(stop) };
         match self.execute(Command::OpenInvoiceRun(OpenInvoiceRun {
             seller: SELLER,
             period,
             price_book: None,
+            payers: payers.to_vec(),
+            reason,
             grace_hours: 0,
             finalise: false,
         })) {

@@ -116,16 +116,26 @@ fn who_was_invoiced_for_a_time_is_not_invoiced_for_it_again() {
     let mut cloud = a_month();
     let first = cloud.open_run("2026-10-01", "2026-11-01");
     finalise(&mut cloud, first, 2);
-    // Two of the four are left.
+    // Two of the four are left, and of the others the day that is not invoiced.
     let second = cloud.open_run("2026-10-20", "2026-11-02");
-    let left: Vec<PartyId> =
-        cloud.view.billing.documents_of(second).map(|document| document.invoice.buyer.party).collect();
-    assert_eq!(left, [PartyId(3), PartyId(4)]);
+    let left = cloud.view.billing.documents_of(second);
+    let left: Vec<(PartyId, String)> =
+        left.map(|document| (document.invoice.buyer.party, document.invoice.period.to_string())).collect();
+    let since = |party, start: &str| {
+        let (_, period) = left.iter().find(|(payer, _)| *payer == PartyId(party)).expect("a draft");
+        assert!(period.starts_with(start), "{period}");
+    };
+    assert_eq!(left.len(), 4);
+    let day = &left[1].1;
+    assert_eq!(day, "2026-11-01T00:00:00Z/2026-11-02T00:00:00Z");
+    since(3, "2026-10-");
+    assert_eq!(cloud.warnings(second), Vec::<String>::new());
+    let third = cloud.open_run("2026-10-20", "2026-11-01");
     assert_eq!(
-        cloud.warnings(second),
+        cloud.warnings(third),
         [
-            "PARTY-1: INV-2026-000001 already covers part of this period; there is no draft",
-            "PARTY-2: INV-2026-000002 already covers part of this period; there is no draft",
+            "PARTY-1: INV-2026-000001 already covers this period; there is no draft",
+            "PARTY-2: INV-2026-000002 already covers this period; there is no draft",
         ]
     );
     // A month later all of them are.

@@ -19,7 +19,7 @@ fn a_whole_month_is_one() {
     assert_eq!(
         cloud.october(),
         [
-            "PARTY-2: db on COMP-1 slappart0: monthly fee, production, 2026-10-01T00:00:00Z/2026-11-01T00:00:00Z: 1 month x 10 = 10.00 v1"
+            "PARTY-2: db on COMP-1 slappart0: monthly fee, production, 2026-10-01/2026-11-01: 1 month x 10 = 10.00 v1"
         ]
     );
 }
@@ -47,7 +47,7 @@ fn parts_of_a_month_are_its_share() {
     assert_eq!(
         cloud.october(),
         [
-            "PARTY-2: web on COMP-1 slappart0: monthly fee, production, 2026-10-16T00:00:00Z/2026-11-01T00:00:00Z: 0.516129032 month x 10 = 5.16 v1",
+            "PARTY-2: web on COMP-1 slappart0: monthly fee, production, 2026-10-16/2026-11-01: 0.516129032 month x 10 = 5.16 v1",
             "PARTY-2: blink on COMP-1 slappart1: monthly fee, production, 2026-10-20T12:00:00Z/2026-10-20T12:00:01Z: 0.000000373 month x 10 = 0.00 v1",
             "PARTY-2: job on COMP-1 slappart1: monthly fee, testing, 2026-10-21T06:00:00Z/2026-10-21T18:00:00Z: 0.016129032 month x 4 = 0.06 v1",
         ]
@@ -95,11 +95,11 @@ fn prices_change_when_they_say() {
     assert_eq!(cloud.publish(&dearer("20", "2026-10-11T00:00:00Z")), 3);
     assert_eq!(cloud.publish(&dearer("50", "2026-11-01T00:00:00Z")), 4);
     cloud.clock("2026-11-02T00:00:00Z");
-    // 10/31 = 0.322 580 645 161...; x 10 = 3.225 806 45 -> 3.23
-    // 21/31 = 0.677 419 354 838...; x 20 = 13.548 387 10 -> 13.55
+    // 10/31 = 0.322 580 645 161...; x 10 = 3.225 806 45 -> 3.23 21/31 = 0.677 419 354 838...; x 20 = 13.548 387 10 ->
+    // 13.55
     let expected = [
-        "PARTY-2: db on COMP-1 slappart0: monthly fee, production, 2026-10-01T00:00:00Z/2026-10-11T00:00:00Z: 0.322580645 month x 10 = 3.23 v1",
-        "PARTY-2: db on COMP-1 slappart0: monthly fee, production, 2026-10-11T00:00:00Z/2026-11-01T00:00:00Z: 0.677419355 month x 20 = 13.55 v3",
+        "PARTY-2: db on COMP-1 slappart0: monthly fee, production, 2026-10-01/2026-10-11: 0.322580645 month x 10 = 3.23 v1",
+        "PARTY-2: db on COMP-1 slappart0: monthly fee, production, 2026-10-11/2026-11-01: 0.677419355 month x 20 = 13.55 v3",
     ];
     let run = cloud.open_run("2026-10-01", "2026-11-01");
     assert_eq!(cloud.lines(run), expected);
@@ -110,7 +110,7 @@ fn prices_change_when_they_say() {
     assert_eq!(
         cloud.october(),
         [
-            "PARTY-2: db on COMP-1 slappart0: monthly fee, production, 2026-10-01T00:00:00Z/2026-10-11T00:00:00Z: 0.322580645 month x 1 = 0.32 v5",
+            "PARTY-2: db on COMP-1 slappart0: monthly fee, production, 2026-10-01/2026-10-11: 0.322580645 month x 1 = 0.32 v5",
             expected[1],
         ]
     );
@@ -142,9 +142,9 @@ fn releases_change_when_they_are_changed() {
     assert_eq!(
         cloud.october(),
         [
-            "PARTY-2: db on COMP-1 slappart0: monthly fee, production, 2026-10-01T00:00:00Z/2026-10-16T00:00:00Z: 0.483870968 month x 10 = 4.84 v1",
-            "PARTY-2: db on COMP-1 slappart0: monthly fee, production, 2026-10-16T00:00:00Z/2026-10-20T00:00:00Z: 0.129032258 month x 30 = 3.87 v1",
-            "PARTY-2: db on COMP-1 slappart0: monthly fee, production, 2026-10-20T00:00:00Z/2026-11-01T00:00:00Z: 0.387096774 month x 10 = 3.87 v1",
+            "PARTY-2: db on COMP-1 slappart0: monthly fee, production, 2026-10-01/2026-10-16: 0.483870968 month x 10 = 4.84 v1",
+            "PARTY-2: db on COMP-1 slappart0: monthly fee, production, 2026-10-16/2026-10-20: 0.129032258 month x 30 = 3.87 v1",
+            "PARTY-2: db on COMP-1 slappart0: monthly fee, production, 2026-10-20/2026-11-01: 0.387096774 month x 10 = 3.87 v1",
         ]
     );
 }
@@ -168,10 +168,10 @@ fn months_are_cut_where_the_payer_is() {
     assert_eq!(
         cloud.october(),
         [
-            "PARTY-2: always on COMP-1 slappart0: monthly fee, production, 2026-09-30T22:00:00Z/2026-10-31T23:00:00Z: 1 month x 10 = 10.00 v1",
-            "PARTY-2: day on COMP-1 slappart3: monthly fee, production, 2026-10-24T22:00:00Z/2026-10-25T23:00:00Z: 0.033557047 month x 10 = 0.34 v1",
-            "PARTY-3: always on COMP-1 slappart1: monthly fee, production, 2026-09-30T18:15:00Z/2026-10-31T18:15:00Z: 1 month x 10 = 10.00 v1",
-            "PARTY-3: half on COMP-1 slappart2: monthly fee, production, 2026-10-15T18:15:00Z/2026-10-31T18:15:00Z: 0.516129032 month x 10 = 5.16 v1",
+            "PARTY-2: always on COMP-1 slappart0: monthly fee, production, 2026-10-01/2026-11-01: 1 month x 10 = 10.00 v1",
+            "PARTY-2: day on COMP-1 slappart3: monthly fee, production, 2026-10-25/2026-10-26: 0.033557047 month x 10 = 0.34 v1",
+            "PARTY-3: always on COMP-1 slappart1: monthly fee, production, 2026-10-01/2026-11-01: 1 month x 10 = 10.00 v1",
+            "PARTY-3: half on COMP-1 slappart2: monthly fee, production, 2026-10-16/2026-11-01: 0.516129032 month x 10 = 5.16 v1",
         ]
     );
     // Instants are the same for everybody. In Paris they are 743 of the 745 hours of October and one of the 720 of
@@ -198,9 +198,9 @@ fn several_months_are_several() {
     assert_eq!(
         cloud.lines(run),
         [
-            "PARTY-2: db on COMP-1 slappart0: monthly fee, production, 2026-10-16T00:00:00Z/2026-11-01T00:00:00Z: 0.516129032 month x 10 = 5.16 v1",
-            "PARTY-2: db on COMP-1 slappart0: monthly fee, production, 2026-11-01T00:00:00Z/2026-12-01T00:00:00Z: 1 month x 10 = 10.00 v1",
-            "PARTY-2: db on COMP-1 slappart0: monthly fee, production, 2026-12-01T00:00:00Z/2027-01-01T00:00:00Z: 1 month x 10 = 10.00 v1",
+            "PARTY-2: db on COMP-1 slappart0: monthly fee, production, 2026-10-16/2026-11-01: 0.516129032 month x 10 = 5.16 v1",
+            "PARTY-2: db on COMP-1 slappart0: monthly fee, production, 2026-11-01/2026-12-01: 1 month x 10 = 10.00 v1",
+            "PARTY-2: db on COMP-1 slappart0: monthly fee, production, 2026-12-01/2027-01-01: 1 month x 10 = 10.00 v1",
         ]
     );
 }
@@ -253,7 +253,7 @@ rates = [
     assert_eq!(
         cloud.lines(run),
         [
-            "PARTY-2: db on COMP-1 slappart0: monthly fee, production, 2026-10-11T00:00:00Z/2026-11-01T00:00:00Z: 0.677419355 month x 10 = 6.77 v1"
+            "PARTY-2: db on COMP-1 slappart0: monthly fee, production, 2026-10-11/2026-11-01: 0.677419355 month x 10 = 6.77 v1"
         ]
     );
     assert_eq!(

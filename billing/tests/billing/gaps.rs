@@ -175,7 +175,10 @@ fn a_run_warns_of_what_is_missing_as_of_its_cut_off() {
     let told = [
         "COMP-1: no usage was reported for 3 hours with instances allocated in 2 pieces, the first \
          2026-10-10T05:00:00Z/2026-10-10T06:00:00Z",
+        "COMP-1: no cpu, requests for 2 instances in 741 hours, first in \
+         2026-10-01T00:00:00Z/2026-10-10T05:00:00Z",
         "COMP-2: by its own count 6 reports of usage between 1 and 9 never came",
+        "COMP-2: no requests for 1 instance in 744 hours, first in 2026-10-01T00:00:00Z/2026-11-01T00:00:00Z",
     ];
     assert_eq!(cloud.gap_warnings(run), told);
     // What comes later changes neither the run nor what a rebuild says of it.
@@ -188,7 +191,7 @@ fn a_run_warns_of_what_is_missing_as_of_its_cut_off() {
         let warnings = cloud.view.billing.warnings_of(draft).into_iter();
         warnings.map(ToString::to_string).collect::<Vec<_>>()
     };
-    assert_eq!(of_draft("RUN-1-PARTY-1"), told[..1]);
+    assert_eq!(of_draft("RUN-1-PARTY-1"), told[..2]);
     assert_eq!(of_draft("RUN-1-PARTY-2"), told);
 }
 

@@ -43,7 +43,7 @@ fn used(cloud: &mut Cloud, id: &str, percent: &str, day: u32) {
 
 fn note(cloud: &mut Cloud, invoice: &str, give_back: GiveBack) {
     let original = cloud.view.billing.document(invoice).expect(invoice).invoice.clone();
-    let note = IssueCreditNote { original, give_back, reason: "not delivered".into() };
+    let note = IssueCreditNote { original, give_back, reason: "not delivered".into(), as_of: None };
     cloud.execute(Command::IssueCreditNote(Box::new(note)));
 }
 
@@ -144,7 +144,7 @@ fn late_usage_is_charged_once_if_two_runs_had_no_document() {
     assert_eq!(cloud.charges(december), ["PARTY-2: SOFTINST-1 adjustment: 120 percent_hour = 0.24 (0)"]);
 }
 
-/// A second run passes the customer over, and then the document of the first is void. What comes late is for whoever
+/// A second run passes the customer over, and then the document of the first is void. What comes late is for anyone who
 /// invoices the month again, and no reason to charge all of it as something that came late.
 #[test]
 fn what_is_void_is_not_charged_by_a_run_that_passed_its_customer_over() {
@@ -156,7 +156,7 @@ fn what_is_void_is_not_charged_by_a_run_that_passed_its_customer_over() {
     assert_eq!(next_month(&mut cloud).1, [FEE]);
 }
 
-/// November charged what came late for October, and is void. Whoever invoices November again charges it again.
+/// November charged what came late for October, and is void. Anyone who invoices November again charges it again.
 #[test]
 fn an_adjustment_that_is_void_is_charged_again() {
     let mut cloud = invoiced();
@@ -194,7 +194,7 @@ fn late_usage_is_not_lost_with_a_draft_that_is_given_up() {
         "PARTY-3: SOFTINST-2 adjustment of INV-2026-000002 line 0: 600 percent_hour = 1.20 (0)".to_owned();
     assert_eq!(charges, [fee(2, 1), fee(3, 2), late.clone()]);
     let draft = cloud.view.billing.document("RUN-2-PARTY-2").expect("a draft").invoice.clone();
-    cloud.execute(Command::FinaliseInvoice(Box::new(FinaliseInvoice { draft })));
+    cloud.execute(Command::FinaliseInvoice(Box::new(FinaliseInvoice { draft, alone: false })));
     cloud.execute(Command::WithdrawInvoiceRun(WithdrawInvoiceRun { run: november }));
     let again = cloud.open_run("2026-11-01", "2026-12-01");
     assert_eq!(cloud.charges(again), [fee(3, 2), late]);
@@ -228,7 +228,7 @@ fn what_an_adjustment_charged_is_not_in_a_second_run() {
     assert_eq!(cloud.charges(again), Vec::<String>::new());
     assert_eq!(
         cloud.warnings(again),
-        ["PARTY-2: INV-2026-000001 already covers part of this period; there is no draft"]
+        ["PARTY-2: INV-2026-000001 already covers this period; there is no draft"]
     );
 }
 
@@ -243,7 +243,7 @@ fn who_was_given_up_is_charged_by_another_run_alone() {
     cloud.clock("2026-11-01T00:00:00Z");
     let october = cloud.open_run("2026-10-01", "2026-11-01");
     let draft = cloud.view.billing.document("RUN-1-PARTY-2").expect("a draft").invoice.clone();
-    cloud.execute(Command::FinaliseInvoice(Box::new(FinaliseInvoice { draft })));
+    cloud.execute(Command::FinaliseInvoice(Box::new(FinaliseInvoice { draft, alone: false })));
     cloud.execute(Command::WithdrawInvoiceRun(WithdrawInvoiceRun { run: october }));
     assert_eq!(cloud.charges(october), [FEE]);
     assert!(cloud.view.billing.document("RUN-1-PARTY-3").is_none());

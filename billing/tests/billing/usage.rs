@@ -5,7 +5,7 @@ use slapledger_core::domain::event::Event;
 use slapledger_core::domain::id::Sequence;
 use slapledger_core::domain::invoice::RefreshInvoiceRun;
 use slapledger_core::domain::usage::{
-    DismissSuspendedUsage, ResolveSuspendedUsage, Revision, UsageId, UsageOutcome,
+    DismissSuspendedUsage, ResolveSuspendedUsage, Revision, Unmeterable, UsageId, UsageOutcome,
 };
 
 use crate::cloud::{BOOK, CPU, Cloud, PRODUCTION, REQUESTS, Wanted, at};
@@ -27,7 +27,7 @@ fn with_web(book: &str) -> Cloud {
 }
 
 const DAY: (&str, &str) = ("2026-10-05T00:00:00Z", "2026-10-06T00:00:00Z");
-const OCTOBER: &str = "production, 2026-10-01T00:00:00Z/2026-11-01T00:00:00Z";
+const OCTOBER: &str = "production, 2026-10-01/2026-11-01";
 
 #[test]
 fn a_gauge_is_paid_by_the_hours_it_held() {
@@ -97,7 +97,7 @@ fn prices_of_usage_change_in_the_middle_of_a_report() {
 }
 
 #[test]
-fn a_partition_is_paid_by_whoever_was_in_it() {
+fn usage_of_a_partition_is_paid_by_its_tenant_of_the_time() {
     let mut cloud = Cloud::new(&usage_alone());
     let (one, two) = (cloud.customer("UTC"), cloud.customer("UTC"));
     cloud.clock("2026-10-05T00:00:00Z");
@@ -137,7 +137,7 @@ fn usage_reported_before_the_end_but_stopping_after_it_counts() {
         cloud.october(),
         [
             "PARTY-2: web on COMP-1 slappart0: cpu, production, 2026-10-05T00:00:00Z/2026-10-05T09:59:30Z: 5 percent_hour x 0.002 = 0.01 v1",
-            "PARTY-2: web on COMP-1 slappart0: requests, production, 2026-10-05T00:00:00Z/2026-11-01T00:00:00Z: 1000 request x 0.0005 = 0.50 v1",
+            "PARTY-2: web on COMP-1 slappart0: requests, production, 2026-10-05/2026-11-01: 1000 request x 0.0005 = 0.50 v1",
         ]
     );
 }
@@ -243,7 +243,7 @@ fn what_is_too_much_for_a_quantity_is_told_of_and_never_wraps() {
     assert_eq!(
         cloud.lines(first),
         [format!(
-            "PARTY-2: web on COMP-1 slappart0: requests, production, {october}: {most} request x 0.0005 = 500000000000.00 v1"
+            "PARTY-2: web on COMP-1 slappart0: requests, production, 2026-10-01/2026-11-01: {most} request x 0.0005 = 500000000000.00 v1"
         )]
     );
     let too_much = |what| {
@@ -275,7 +275,8 @@ fn usage_events_are_named_by_their_sequences() {
     assert_eq!(cloud.view.line_events("RUN-1-PARTY-2", 2), Some(behind));
 }
 
-/// A report of more than can be is suspended: while it is, nothing of its payer becomes final, and no other payer waits.
+/// A report of more than can be is suspended: while it is, nothing of its payer becomes final, and no other payer
+/// waits.
 #[test]
 fn implausible_usage_keeps_its_payer_from_being_invoiced() {
     let bounded = BOOK.replace("unit = \"request\"", "unit = \"request\", most = \"100\"");
@@ -305,4 +306,30 @@ fn implausible_usage_keeps_its_payer_from_being_invoiced() {
     assert!(slapledger_billing::doubt::in_doubt(&cloud.view.billing, run).is_empty());
     cloud.finalise(run);
     assert_eq!(cloud.rebuilt().billing, cloud.view.billing);
+}
+
+/// A report about three tenants of a partition, one after the other: none of their payers is invoiced, and the first and
+/// last are named alone.
+#[test]
+fn an_implausible_report_keeps_the_payers_of_all_its_tenants_from_being_invoiced() {
+    let bounded = BOOK.replace("unit = \"request\"", "unit = \"request\", most = \"100\"");
+    let mut cloud = Cloud::new(&bounded);
+    let payers: Vec<_> = (0..5).map(|_| cloud.customer("UTC")).collect();
+    cloud.clock("2026-09-30T00:00:00Z");
+    // The last has another partition all the time.
+    cloud.request(payers[4], "other", &PRODUCTION);
+    for (n, payer) in payers[..4].iter().enumerate() {
+        cloud.clock(&format!("2026-10-{:02}T00:00:00Z", 5 * n + 1));
+        cloud.request(*payer, "web", &PRODUCTION);
+        cloud.clock(&format!("2026-10-{:02}T00:00:00Z", 5 * n + 4));
+        cloud.end(*payer, "web");
+    }
+    cloud.clock("2026-11-02T00:00:00Z");
+    // Of the second, third and fourth.
+    let period = ("2026-10-06T12:00:00Z", "2026-10-18T00:00:00Z");
+    let outcome = cloud.usage(("slappart1", REQUESTS), "999999999999999", period);
+    assert!(matches!(outcome, UsageOutcome::Suspended(_, Unmeterable::Implausible { .. })), "{outcome:?}");
+    let run = cloud.open_run("2026-10-01", "2026-11-01");
+    let in_doubt = slapledger_billing::doubt::in_doubt(&cloud.view.billing, run);
+    assert_eq!(in_doubt.into_keys().collect::<Vec<_>>(), payers[1..4]);
 }

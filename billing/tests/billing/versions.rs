@@ -6,7 +6,7 @@ use slapledger_core::domain::id::{PartyId, RunId, Sequence};
 use slapledger_core::domain::instance::RequestedState;
 use slapledger_core::domain::usage::Revision;
 
-use crate::cloud::{Cloud, PRODUCTION, Wanted, at};
+use crate::cloud::{CPU, Cloud, PRODUCTION, REQUESTS, Wanted, at};
 
 const SINCE: &str = "2026-01-01T00:00:00Z";
 const HALF: &str = "2026-10-16T00:00:00Z";
@@ -405,4 +405,155 @@ fn a_stopped_instance_may_cost_less() {
             "PARTY-2: SOFTINST-1 recurring: 0.35483871 month = 11.00 (-0.00000001)",
         ]
     );
+}
+
+/// Two runs of half a month charge together what one of the month does: free quantities, tiers, packages and the minimum
+/// continue, and what does not add up has the share of the time.
+#[test]
+fn two_runs_of_half_a_month_continue_each_other() {
+    let book = r#"
+name = "standard"
+currency = "EUR"
+valid_from = "2026-01-01T00:00:00Z"
+resources = [
+    { resource = "requests", kind = "counter", meter = "sum", unit = "request" },
+    { resource = "cpu", kind = "gauge", meter = "max", unit = "percent" },
+]
+rates = [
+    { kind = "graduated", resource = "requests", free = "100", tiers = [
+        { up_to = "200", price = "0.10" }, { price = "0.05" } ] },
+    { kind = "per_unit", resource = "cpu", price = "1.00" },
+    { kind = "minimum", price = "60.00", of = "usage" },
+]
+"#;
+    let setting = |book: &str| {
+        let mut cloud = Cloud::new(book);
+        cloud.clock("2026-09-20T00:00:00Z");
+        let customer = cloud.customer("UTC");
+        cloud.request(customer, "one", &PRODUCTION);
+        cloud.clock("2026-11-02T00:00:00Z");
+        let about = ("slappart0", REQUESTS);
+        cloud.usage(about, "150", ("2026-10-05T00:00:00Z", "2026-10-06T00:00:00Z"));
+        cloud.usage(about, "250", ("2026-10-25T00:00:00Z", "2026-10-26T00:00:00Z"));
+        cloud.usage(("slappart0", CPU), "31", ("2026-10-05T00:00:00Z", "2026-10-06T00:00:00Z"));
+        cloud
+    };
+    let mut cloud = setting(book);
+    let half = cloud.open_run("2026-10-01", "2026-10-11");
+    assert_eq!(
+        cloud.charges(half),
+        [
+            // Ten of 31 days of 31, and 50 at 0.10. At least 60.00 x 10/31 = 19.35.
+            "PARTY-2: SOFTINST-1 usage of cpu: 10 percent = 10.00 (0)",
+            "PARTY-2: SOFTINST-1 usage of requests: 150 request = 5.00 (0)",
+            "PARTY-2: all minimum: 0.322580645 month = 4.35 (-0.0048387)",
+        ]
+    );
+    cloud.finalise(half);
+    let rest = cloud.open_run("2026-10-11", "2026-11-01");
+    let expected = [
+        // 250 follow 50 that cost: 150 at 0.10, and 100 at 0.05.
+        "PARTY-2: SOFTINST-1 usage of cpu: 21 percent = 21.00 (0)",
+        "PARTY-2: SOFTINST-1 usage of requests: 250 request = 20.00 (0)",
+        // 56.00 in all: 4.00 are missing, of 60.00, and 4.35 were charged.
+        "PARTY-2: all minimum: 0.677419355 month = -0.35 (0.0048387)",
+    ];
+    assert_eq!(cloud.charges(rest), expected);
+    let document = cloud.view.billing.documents_of(rest).next().expect("a draft").invoice.clone();
+    let explained =
+        cloud.view.explain(document.id.as_str(), 0, 9, cloud.now_sequence()).expect("it is known");
+    assert!(explained.lines.iter().all(|(_, explanation)| explanation.found));
+    cloud.finalise(rest);
+    // What comes late in the first half is what the second half has at another price.
+    cloud.usage(("slappart0", REQUESTS), "50", ("2026-10-06T00:00:00Z", "2026-10-07T00:00:00Z"));
+    cloud.clock("2026-12-02T00:00:00Z");
+    let next = cloud.open_run("2026-11-01", "2026-12-01");
+    let charges = cloud.charges(next);
+    cloud.finalise(next);
+    assert_eq!(cloud.rebuilt().billing, cloud.view.billing);
+    // In all: 450, of which 100 are free, 200 at 0.10 and 150 at 0.05, and 31.00: 58.50 of at least 60.00.
+    let mut sum = 0;
+    for run in [half, rest, next] {
+        for document in cloud.view.billing.documents_of(run) {
+            let of_november = |line: &&slapledger_core::domain::invoice::InvoiceLine| {
+                line.period.start < at("2026-11-01T00:00:00Z")
+            };
+            sum += document
+                .invoice
+                .lines
+                .iter()
+                .filter(of_november)
+                .map(|line| line.amount.minor())
+                .sum::<i128>();
+        }
+    }
+    assert_eq!(sum, 6000, "{charges:?}");
+}
+
+/// A yearly fee over a quarter is what three monthly runs charge: each month is rounded for itself.
+#[test]
+fn a_yearly_fee_of_a_quarter_is_that_of_its_months() {
+    let book = r#"
+name = "standard"
+currency = "EUR"
+valid_from = "2026-01-01T00:00:00Z"
+rates = [{ kind = "recurring", every = "year", when = "arrears", price = "100.00" }]
+"#;
+    let setting = || {
+        let mut cloud = Cloud::new(book);
+        cloud.clock("2026-09-20T00:00:00Z");
+        let customer = cloud.customer("UTC");
+        cloud.request(customer, "one", &PRODUCTION);
+        cloud.clock("2027-01-02T00:00:00Z");
+        cloud
+    };
+    let mut cloud = setting();
+    let quarter = cloud.open_run("2026-10-01", "2027-01-01");
+    let at_once = cloud.charges(quarter);
+    let month = "PARTY-2: SOFTINST-1 recurring: 0.083333333 year = 8.33 (-0.0033333)";
+    assert_eq!(at_once, [month; 3]);
+    let mut cloud = setting();
+    let mut one_by_one = Vec::new();
+    for (start, stop) in
+        [("2026-10-01", "2026-11-01"), ("2026-11-01", "2026-12-01"), ("2026-12-01", "2027-01-01")]
+    {
+        let run = cloud.open_run(start, stop);
+        one_by_one.extend(cloud.charges(run));
+        cloud.finalise(run);
+    }
+    assert_eq!(one_by_one, at_once);
+}
+
+/// A resource is declared in one way, in another, and in the first again: what is free is free again, for one instance and
+/// for all of a customer's.
+#[test]
+fn what_comes_after_another_declaration_counts_anew() {
+    for per in ["instance", "customer"] {
+        let book = |valid_from: &str, unit: &str| {
+            format!(
+                r#"
+name = "standard"
+currency = "EUR"
+valid_from = "{valid_from}"
+resources = [{{ resource = "requests", kind = "counter", meter = "sum", unit = "{unit}" }}]
+rates = [{{ kind = "per_unit", resource = "requests", price = "1.00", free = "100", per = "{per}" }}]
+"#
+            )
+        };
+        let mut cloud = Cloud::new(&book(SINCE, "request"));
+        cloud.publish(&book("2026-10-10T00:00:00Z", "call"));
+        cloud.publish(&book("2026-10-20T00:00:00Z", "request"));
+        cloud.clock("2026-09-20T00:00:00Z");
+        let customer = cloud.customer("UTC");
+        cloud.request(customer, "one", &PRODUCTION);
+        cloud.clock("2026-11-02T00:00:00Z");
+        for day in ["05", "15", "25"] {
+            let period = (format!("2026-10-{day}T00:00:00Z"), format!("2026-10-{day}T12:00:00Z"));
+            cloud.usage(("slappart0", REQUESTS), "110", (&period.0, &period.1));
+        }
+        let run = cloud.open_run("2026-10-01", "2026-11-01");
+        let amounts = cloud.charges(run);
+        assert_eq!(amounts.len(), 3, "{amounts:?}");
+        assert!(amounts.iter().all(|line| line.ends_with("= 10.00 (0)")), "{amounts:?}");
+    }
 }

@@ -1,29 +1,28 @@
 //! Making a backup, or bringing one up to date.
 //!
-//! Epochs are added to the log of the backup as they are copied: nobody counts them before the manifest names them, and an
-//! interrupted backup does not copy them again. Then the tail takes the place of the one before, whose bytes it begins
-//! with; then the manifest is replaced; then what it does not name goes.
+//! Epochs are added to the log of the backup as they are copied: nobody counts them before the manifest names them, and
+//! an interrupted backup does not copy them again. Then the tail takes the place of the one before, whose bytes it
+//! begins with; then the manifest is replaced; then what it does not name goes.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::files::{self, FileDigest, Progress, digest, io_fault, make_private_folder, mode_of, sync};
+use super::files::{self, ByteProgress, FileDigest, digest, io_fault, make_private_folder, mode_of, sync};
 use super::manifest::{
     BackupEpoch, BackupManifest, BackupTail, LOG, NamedFile, PrivateFiles, TERM, private_folder,
     private_number, root,
 };
 use super::names::LogFile;
+use super::places::{self, LOCK};
 use super::source::BackupSource;
-use super::{BackupFault, MANIFEST, places, private};
+use super::{BackupFault, MANIFEST, private};
 use crate::domain::id::Sequence;
 use crate::domain::time::Timestamp;
 use crate::log::merkle::Root;
 use crate::log::sled_store::backup;
 
-/// The lock of the folder of a backup.
-pub(super) const LOCK: &str = "backup.lock";
 /// What a file system has in its own topmost folder.
 pub(super) const FILE_SYSTEM: &str = "lost+found";
 /// Where files are copied to before they have their names.
@@ -78,9 +77,10 @@ pub struct BackupReport {
 pub fn back_up(
     source: &dyn BackupSource,
     wish: &BackupWish<'_>,
-    progress: Progress<'_>,
+    progress: ByteProgress<'_>,
 ) -> Result<BackupReport, BackupFault> {
     places::check_destination(source.data(), wish.destination)?;
+    source.check()?;
     let destination = Destination::open(wish)?;
     let previous = BackupManifest::read(wish.destination)?;
     let mut attempt = 1;
@@ -143,7 +143,8 @@ impl Destination {
             return Err(BackupFault::Exposed { path: path.to_owned(), mode });
         }
         let lock = path.join(LOCK);
-        // The lock is the first thing in the folder: what has other files, and neither lock nor manifest, is something else.
+        // The lock is the first thing in the folder: what has other files, and neither lock nor manifest, is something
+        // else.
         let is_strange = |name: &String| name != FILE_SYSTEM;
         let is_ours = lock.exists() || path.join(MANIFEST).exists();
         if !is_ours && files::names_in(path)?.iter().any(is_strange) {
@@ -171,7 +172,7 @@ impl Destination {
         source: &dyn BackupSource,
         wish: &BackupWish<'_>,
         (previous, mut plan): (Option<&BackupManifest>, BackupManifest),
-        progress: Progress<'_>,
+        progress: ByteProgress<'_>,
     ) -> Result<BackupReport, BackupFault> {
         if let Some(previous) = previous {
             self.check_continues(previous, &plan)?;
@@ -228,7 +229,7 @@ impl Destination {
         &self,
         epoch: &BackupEpoch,
         previous: Option<&BackupManifest>,
-        progress: Progress<'_>,
+        progress: ByteProgress<'_>,
     ) -> Result<bool, BackupFault> {
         let log = self.log();
         let named = previous.is_some_and(|previous| previous.epochs.contains(epoch));
@@ -256,7 +257,7 @@ impl Destination {
         epoch: &BackupEpoch,
         (link, previous): (bool, Option<&BackupManifest>),
         copied: &mut Copied,
-        progress: Progress<'_>,
+        progress: ByteProgress<'_>,
     ) -> Result<(), BackupFault> {
         let (log, incoming) = (self.log(), self.incoming());
         for file in &epoch.files {
@@ -331,7 +332,7 @@ impl Destination {
         data: &Path,
         previous: Option<&BackupManifest>,
         copied: &mut Copied,
-        progress: Progress<'_>,
+        progress: ByteProgress<'_>,
     ) -> Result<PrivateFiles, BackupFault> {
         // Beside those of an interrupted backup and of the one before, which count until the manifest is replaced.
         let before = previous.and_then(|previous| private_number(&previous.private.as_ref()?.folder));
@@ -352,11 +353,12 @@ impl Destination {
         Ok(PrivateFiles { folder, files, copied_at: None })
     }
 
-    /// The private files of the backup that is there: they may be the only copy, so no backup without keys removes them.
+    /// The private files of the backup that is there: they may be the only copy, so no backup without keys removes
+    /// them.
     fn keep_private(
         &self,
         previous: Option<&BackupManifest>,
-        progress: Progress<'_>,
+        progress: ByteProgress<'_>,
     ) -> Result<Option<PrivateFiles>, BackupFault> {
         let kept = previous.and_then(BackupManifest::kept_private);
         if let Some(private) = &kept {
@@ -373,7 +375,7 @@ impl Destination {
             let path = tail.file.name.path();
             files::rename(&incoming.join(&path), &log.join(&path))?;
         }
-        // For whoever looks at the log where it is; a restore takes the term from the manifest.
+        // For anyone who looks at the log where it is; a restore takes the term from the manifest.
         files::replace(&log.join(TERM), &plan.term_bytes(), 0o600)?;
         if let Some(private) = &plan.private
             && incoming.join(&private.folder).exists()
@@ -405,7 +407,7 @@ fn copy_sealed(
     file: &NamedFile,
     to: &Path,
     link: bool,
-    progress: Progress<'_>,
+    progress: ByteProgress<'_>,
 ) -> Result<FileDigest, BackupFault> {
     let from = source.path(file.name);
     // The manifest is replaced by the program one day, so it is a file of its own.
@@ -424,7 +426,7 @@ fn copy_tail(
     source: &dyn BackupSource,
     tail: &mut BackupTail,
     incoming: &Path,
-    progress: Progress<'_>,
+    progress: ByteProgress<'_>,
 ) -> Result<u64, BackupFault> {
     let name = tail.file.name;
     let bytes = tail.file.digest.bytes;

@@ -33,7 +33,7 @@ impl FileDigest {
 }
 
 /// Told how many bytes were read, piece by piece. An answer of `false` cancels the work.
-pub type Progress<'a> = &'a mut dyn FnMut(u64) -> bool;
+pub type ByteProgress<'a> = &'a mut dyn FnMut(u64) -> bool;
 
 pub(super) fn io_fault(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BackupFault {
     let path = path.to_owned();
@@ -47,7 +47,7 @@ pub(super) fn copy(
     from_path: &Path,
     (to, mode): (&Path, u32),
     limit: u64,
-    progress: Progress<'_>,
+    progress: ByteProgress<'_>,
 ) -> Result<FileDigest, BackupFault> {
     let target = OpenOptions::new().write(true).create_new(true).mode(mode).open(to);
     let target = target.map_err(io_fault("create", to))?;
@@ -80,14 +80,14 @@ pub(super) fn copy_file(
     from: &Path,
     to: (&Path, u32),
     limit: u64,
-    progress: Progress<'_>,
+    progress: ByteProgress<'_>,
 ) -> Result<FileDigest, BackupFault> {
     let file = File::open(from).map_err(io_fault("open", from))?;
     copy(file, from, to, limit, progress)
 }
 
 /// Length and hash of the first `limit` bytes of a file.
-pub(super) fn digest(path: &Path, limit: u64, progress: Progress<'_>) -> Result<FileDigest, BackupFault> {
+pub(super) fn digest(path: &Path, limit: u64, progress: ByteProgress<'_>) -> Result<FileDigest, BackupFault> {
     let mut file = File::open(path).map_err(io_fault("open", path))?.take(limit);
     let mut hasher = Sha256::new();
     let mut piece = vec![0; PIECE_BYTES];
@@ -110,7 +110,7 @@ pub(super) fn check(
     path: &Path,
     recorded: &FileDigest,
     (limit, remedy): (u64, &'static str),
-    progress: Progress<'_>,
+    progress: ByteProgress<'_>,
 ) -> Result<(), BackupFault> {
     let found = digest(path, limit, progress).map_err(|fault| missing(fault, path, remedy))?;
     match recorded.difference(&found) {

@@ -1,5 +1,5 @@
-//! `backup.json`: what a backup consists of, with a hash of every file. It is written last: a folder without it, or with
-//! files that it does not name, is as good as before.
+//! `backup.json`: what a backup consists of, with a hash of every file. It is written last: a folder without it, or
+//! with files that it does not name, is as good as before.
 //!
 //! A tail may be longer than the manifest says: a later backup that was interrupted appended to it. The bytes that the
 //! manifest counts are the same.
@@ -56,7 +56,8 @@ pub struct BackupManifest {
     /// Keys and certificates, in a backup that has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub private: Option<PrivateFiles>,
-    /// SHA-256 of this manifest as compact JSON, its fields in this order, with nothing here. Empty in what a server offers.
+    /// SHA-256 of this manifest as compact JSON, its fields in this order, with nothing here. Empty in what a server
+    /// offers.
     #[serde(default)]
     pub sha256: String,
 }
@@ -96,7 +97,7 @@ pub struct BackupTail {
 pub struct NamedFile {
     /// Which.
     pub name: LogFile,
-    /// Its length and hash. The hash of a tail is empty in what a server offers: whoever downloads it computes it.
+    /// Its length and hash. The hash of a tail is empty in what a server offers: the downloader computes it.
     #[serde(flatten)]
     pub digest: FileDigest,
 }
@@ -207,11 +208,11 @@ impl BackupManifest {
     /// A manifest from its JSON; `path` is where it was found.
     pub fn parse(text: &[u8], path: &Path) -> Result<Self, BackupFault> {
         #[derive(Deserialize)]
-        struct Versioned {
+        struct BackupFormat {
             format: u32,
         }
         let damaged = |cause: String| BackupFault::DamagedManifest { path: path.to_owned(), cause };
-        let Versioned { format } =
+        let BackupFormat { format } =
             serde_json::from_slice(text).map_err(|error| damaged(error.to_string()))?;
         if format > FORMAT {
             return Err(BackupFault::NewerManifest { path: path.to_owned(), format });

@@ -26,7 +26,7 @@ use std::io;
 use std::path::PathBuf;
 
 pub use create::{BackupReport, BackupWish, Extent, back_up};
-pub use files::{FileDigest, Progress};
+pub use files::{ByteProgress, FileDigest};
 pub use manifest::{
     BackupEpoch, BackupManifest, BackupTail, LOG, MAX_MANIFEST_BYTES, NamedFile, PrivateFile, PrivateFiles,
 };
@@ -72,6 +72,8 @@ pub enum BackupFault {
     Server {
         /// Why not.
         cause: String,
+        /// Whether it may do when asked again later.
+        may_return: bool,
     },
     /// There is no ledger to back up.
     #[error("there is no ledger in {}; --data names its folder", path.display())]

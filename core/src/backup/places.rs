@@ -7,10 +7,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::create::LOCK;
 use super::files::io_fault;
 use super::manifest::LOG;
 use super::{BackupFault, MANIFEST, PRIVATE};
+
+/// The lock of the folder of a backup.
+pub(super) const LOCK: &str = "backup.lock";
 
 /// What a data folder has beside its log and what is private: caches.
 const CACHES: [&str; 2] = ["state", "index"];

@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::BackupFault;
-use super::files::{self, Progress, copy_file, digest, io_fault, make_private_folder, mode_of};
+use super::files::{self, ByteProgress, copy_file, digest, io_fault, make_private_folder, mode_of};
 use super::manifest::PrivateFile;
 
 /// What of a data folder is private: its keys, its authority, certificates of instances, the key of checkpoints.
@@ -24,7 +24,7 @@ const ATTEMPTS: u32 = 8;
 pub(super) fn copy_all(
     data: &Path,
     into: &Path,
-    progress: Progress<'_>,
+    progress: ByteProgress<'_>,
 ) -> Result<Vec<PrivateFile>, BackupFault> {
     make_private_folder(into)?;
     let mut copied = Vec::new();
@@ -46,7 +46,7 @@ fn copy_tree(
     relative: &Path,
     into: &Path,
     copied: &mut Vec<PrivateFile>,
-    progress: Progress<'_>,
+    progress: ByteProgress<'_>,
 ) -> Result<(), BackupFault> {
     let from = data.join(relative);
     // Links are followed: keys may lie on another disk.
@@ -83,7 +83,7 @@ fn copy_tree(
 fn copy_stable(
     from: &Path,
     (to, mode): (&Path, u32),
-    progress: Progress<'_>,
+    progress: ByteProgress<'_>,
 ) -> Result<Option<files::FileDigest>, BackupFault> {
     for _ in 0..ATTEMPTS {
         files::remove(to)?;
@@ -113,7 +113,7 @@ pub(super) fn keep_removed(
     (before, known): (&Path, &[PrivateFile]),
     into: &Path,
     copied: &mut Vec<PrivateFile>,
-    progress: Progress<'_>,
+    progress: ByteProgress<'_>,
 ) -> Result<(), BackupFault> {
     if copied.iter().any(|file| file.path == ROOT_KEY) {
         return Ok(());
@@ -137,7 +137,7 @@ pub(super) fn check_all(
     folder: &Path,
     recorded: &[PrivateFile],
     remedy: &'static str,
-    progress: Progress<'_>,
+    progress: ByteProgress<'_>,
 ) -> Result<(), BackupFault> {
     for file in recorded {
         files::check(&folder.join(&file.path), &file.digest, (u64::MAX, remedy), progress)?;
@@ -150,7 +150,7 @@ pub(super) fn restore_all(
     from: &Path,
     recorded: &[PrivateFile],
     into: &Path,
-    progress: Progress<'_>,
+    progress: ByteProgress<'_>,
 ) -> Result<(), BackupFault> {
     for file in recorded {
         let (source, target): (PathBuf, PathBuf) = (from.join(&file.path), into.join(&file.path));

@@ -8,7 +8,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::files::{self, FileDigest, Progress, beside, copy_file, digest, sync};
+use super::files::{self, ByteProgress, FileDigest, beside, copy_file, digest, sync};
 use super::manifest::{BackupEpoch, BackupManifest, LOG, root};
 use super::names::LogFile;
 use super::{BackupFault, MANIFEST};
@@ -43,7 +43,7 @@ struct Broken {
 }
 
 /// Repairs the sealed epochs of the ledger in a data folder that no server is using.
-pub fn repair(data: &Path, backup: &Path, progress: Progress<'_>) -> Result<RepairReport, BackupFault> {
+pub fn repair(data: &Path, backup: &Path, progress: ByteProgress<'_>) -> Result<RepairReport, BackupFault> {
     let log = data.join(LOG);
     if !log.is_dir() {
         return Err(BackupFault::NoLedger { path: data.to_owned() });
@@ -177,7 +177,7 @@ fn broken_files(
     log: &Path,
     epoch: &EpochPlan,
     (backup, manifest): (&Path, &BackupManifest),
-    progress: Progress<'_>,
+    progress: ByteProgress<'_>,
 ) -> Result<Vec<Broken>, BackupFault> {
     let number = epoch.number;
     let refused = |cause: String| BackupFault::NotRepaired { epoch: number, cause };
@@ -228,7 +228,7 @@ fn broken_files(
 }
 
 /// Copies a file from the backup, and verifies it.
-fn fetch(file: &Broken, progress: Progress<'_>) -> Result<(), BackupFault> {
+fn fetch(file: &Broken, progress: ByteProgress<'_>) -> Result<(), BackupFault> {
     let new = beside(&file.path, UNVERIFIED);
     files::remove(&new)?;
     if let Some(folder) = file.path.parent() {

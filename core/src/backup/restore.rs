@@ -1,9 +1,9 @@
 //! Restoring a ledger from a backup, whole or up to a point.
 //!
-//! What can be refused early is refused before anything is copied. Then everything is copied and verified in a folder that
-//! is not the target yet: the bytes of every file, then every frame and the tree over them, then every event as the writer
-//! reads it. The restored log records that it was restored. Only then the files get their place (see `staging`). What can
-//! be derived (`state/`, `index/`) is not in a backup; a start derives it again.
+//! What can be refused early is refused before anything is copied. Then everything is copied and verified in a folder
+//! that is not the target yet: the bytes of every file, then every frame and the tree over them, then every event as
+//! the writer reads it. The restored log records that it was restored. Only then the files get their place (see
+//! `staging`). What can be derived (`state/`, `index/`) is not in a backup; a start derives it again.
 
 mod staging;
 
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use staging::Staging;
 pub use staging::UNFINISHED;
 
-use super::files::{self, Progress, copy_file, make_private_folder};
+use super::files::{self, ByteProgress, copy_file, make_private_folder};
 use super::manifest::{BackupManifest, LOG, TERM};
 use super::source::created;
 use super::{BackupFault, MANIFEST, places, private};
@@ -23,8 +23,8 @@ use crate::domain::id::{CommandId, ProjectId, Sequence};
 use crate::domain::restore::{LastNumber, RecordRestore, RestoreMark, check_stated};
 use crate::domain::time::Timestamp;
 use crate::domain::usage::SeenIndex;
-use crate::domain::usage::seen::{Fingerprint, Seen};
-use crate::ledger::{Clock, Ledger, NoIndex, Options, Submission, SubmitError, last_event};
+use crate::domain::usage::seen::{Fingerprint, KnownUsage};
+use crate::ledger::{Clock, Ledger, LedgerOptions, NoIndex, Submission, SubmitError, last_event};
 use crate::log::envelope::{Actor, EventDecoder, Meta, RULES_VERSION, Recorded};
 use crate::log::frame::DecodedFrame;
 use crate::log::merkle::Root;
@@ -92,7 +92,7 @@ pub struct RestoreReport {
 }
 
 /// Restores a ledger to a folder that is empty or does not exist. `progress` sees the bytes that are read.
-pub fn restore(wish: &RestoreWish<'_>, progress: Progress<'_>) -> Result<RestoreReport, BackupFault> {
+pub fn restore(wish: &RestoreWish<'_>, progress: ByteProgress<'_>) -> Result<RestoreReport, BackupFault> {
     let RestoreWish { source, target, .. } = *wish;
     let manifest =
         BackupManifest::read(source)?.ok_or_else(|| BackupFault::NoBackup { path: source.to_owned() })?;
@@ -153,7 +153,7 @@ fn fill(
     wish: &RestoreWish<'_>,
     manifest: &BackupManifest,
     new: &Path,
-    progress: Progress<'_>,
+    progress: ByteProgress<'_>,
 ) -> Result<RestoreReport, BackupFault> {
     copy_log(wish.source, manifest, new, progress)?;
     if let Some(recorded) = &manifest.private {
@@ -183,7 +183,7 @@ fn copy_log(
     source: &Path,
     manifest: &BackupManifest,
     new: &Path,
-    progress: Progress<'_>,
+    progress: ByteProgress<'_>,
 ) -> Result<(), BackupFault> {
     let (from, to) = (source.join(LOG), new.join(LOG));
     make_private_folder(&to)?;
@@ -329,8 +329,8 @@ impl Cut<'_> {
     }
 }
 
-/// Opens the restored log as the writer does, which reads every event of it, and records the restore. Gives where the log
-/// ended before, the event that was recorded, and when.
+/// Opens the restored log as the writer does, which reads every event of it, and records the restore. Gives where the
+/// log ended before, the event that was recorded, and when.
 fn record(
     wish: &RestoreWish<'_>,
     manifest: &BackupManifest,
@@ -340,7 +340,7 @@ fn record(
     let store = Arc::new(SledStore::open(log)?);
     let written = Arc::clone(&store);
     let kept = store.head()?;
-    let options = Options {
+    let options = LedgerOptions {
         mode: ledger.mode,
         new_ledger: ledger.ledger,
         key_ring: ledger.key_ring,
@@ -381,7 +381,7 @@ fn record(
         rules: RULES_VERSION,
     };
     let (meta, command) = (Arc::new(meta), Command::RecordRestore(Box::new(command)));
-    // The last event of a backup may be long ago. Whoever restores it says that the clock may be believed.
+    // The last event of a backup may be long ago. Anyone who restores it says that the clock may be believed.
     let done = running
         .confirm_clock_blocking(Arc::clone(&meta), wish.clock.now())
         .and_then(|_| running.submit_blocking(Submission { meta, command }));
@@ -405,9 +405,9 @@ impl SeenIndex for NoUsage {
         [0; 16]
     }
 
-    fn get(&self, _fingerprint: Fingerprint) -> Option<Seen> {
+    fn get(&self, _fingerprint: Fingerprint) -> Option<KnownUsage> {
         None
     }
 
-    fn insert(&mut self, _identity: Fingerprint, _seen: Seen) {}
+    fn insert(&mut self, _identity: Fingerprint, _seen: KnownUsage) {}
 }

@@ -1,6 +1,6 @@
 //! Where a backup comes from: the folder of a ledger, also while its server runs, or a server that is asked.
 //!
-//! The folder is only read. A tail may be sealed, and its file used again, while it is copied; whoever copies it checks
+//! The folder is only read. A tail may be sealed, and its file used again, while it is copied; the copier checks
 //! what was copied, and asks for another plan when there is a newer one.
 
 use std::fs::File;
@@ -26,6 +26,11 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// Where a backup comes from.
 pub trait BackupSource {
+    /// Fails if it cannot be asked at all, before anything is created at the destination.
+    fn check(&self) -> Result<(), BackupFault> {
+        Ok(())
+    }
+
     /// What the ledger consists of now. `known` is the backup that is there already.
     fn plan(&self, known: Option<&BackupManifest>) -> Result<BackupManifest, BackupFault>;
 

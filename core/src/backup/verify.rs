@@ -6,10 +6,10 @@
 use std::fs::{File, TryLockError};
 use std::path::Path;
 
-use super::create::LOCK;
-use super::files::{self, Progress, io_fault};
+use super::files::{self, ByteProgress, io_fault};
 use super::manifest::{BackupManifest, LOG, PrivateFiles};
 use super::names::LogFile;
+use super::places::LOCK;
 use super::source::created;
 use super::{BackupFault, MANIFEST, private};
 use crate::domain::id::Sequence;
@@ -59,7 +59,7 @@ impl VerifyReport {
 }
 
 /// Verifies the backup in a folder; the fault is the first divergence. `progress` sees the bytes that are read.
-pub fn verify(folder: &Path, progress: Progress<'_>) -> Result<VerifyReport, BackupFault> {
+pub fn verify(folder: &Path, progress: ByteProgress<'_>) -> Result<VerifyReport, BackupFault> {
     let _lock = lock_shared(folder)?;
     let manifest =
         BackupManifest::read(folder)?.ok_or_else(|| BackupFault::NoBackup { path: folder.to_owned() })?;

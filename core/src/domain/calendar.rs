@@ -4,9 +4,9 @@
 //! opened, the month after begins where it ended, and no time is in two months or in none.
 
 use bincode::{Decode, Encode};
-use chrono::{Datelike, NaiveDate};
+use chrono::{Datelike, Days, NaiveDate, SecondsFormat};
 
-use super::time::{Date, TimeZone, Timestamp};
+use super::time::{Date, Period, TimeZone, Timestamp, first_at};
 
 /// The time zones of somebody, one after the other.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -82,6 +82,32 @@ impl Calendar {
         month
     }
 
+    /// A period as it is read where this calendar counts: `2026-10-01/2026-11-01`; with times and offsets, if it is not
+    /// one of whole days there.
+    pub fn shown(&self, period: Period) -> String {
+        let bounds = [period.start, period.stop];
+        let days = bounds.map(|bound| Some(self.day_of(bound)).filter(|day| self.start_of(*day) == bound));
+        if let [Some(start), Some(stop)] = days {
+            return format!("{start}/{stop}");
+        }
+        let [start, stop] = bounds.map(|bound| {
+            let local = bound.to_utc().with_timezone(&self.zone_at(bound).0);
+            local.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+        });
+        format!("{start}/{stop}")
+    }
+
+    /// The same local time so many days later. Where clocks show it twice it is the first time; where they never do it is
+    /// the first instant after it.
+    pub fn days_after(&self, instant: Timestamp, days: u16) -> Timestamp {
+        let zone = self.zone_at(instant);
+        let local = instant.to_utc().with_timezone(&zone.0).naive_local();
+        let Some(local) = local.checked_add_days(Days::new(days.into())) else { return Timestamp::MAX };
+        let later = first_at(local, zone);
+        let zone_then = self.zone_at(later);
+        if zone_then == zone { later } else { first_at(local, zone_then) }
+    }
+
     /// The first instant of the month after the one an instant is in.
     pub fn next_month(&self, instant: Timestamp) -> Timestamp {
         self.start_of(self.month_of(instant).next().first())
@@ -99,9 +125,32 @@ impl Month {
         Self(self.0 + 1)
     }
 
+    /// The month of a day.
+    pub fn of(day: Date) -> Self {
+        Self(day.0.year() * 12 + i32::try_from(day.0.month0()).unwrap_or(0))
+    }
+
+    /// So many months later, or earlier if below zero.
+    #[must_use]
+    pub fn plus(self, months: i32) -> Self {
+        Self(self.0.saturating_add(months))
+    }
+
     /// How many months later than another.
     pub fn since(self, other: Self) -> i32 {
         self.0 - other.0
+    }
+
+    /// How many months after the January of its year it is.
+    pub fn in_year(self) -> i32 {
+        self.0.rem_euclid(12)
+    }
+
+    /// The day of the month with the number that another day has in its month; the last one, if there is no such day.
+    pub fn same_day(self, as_of: Date) -> Date {
+        let last = self.next().first().before().unwrap_or(self.first());
+        let wanted = self.first().plus_days(i64::from(as_of.0.day0()));
+        wanted.map_or(last, |wanted| wanted.min(last))
     }
 
     /// Its first day.
@@ -148,6 +197,22 @@ mod tests {
             }
             month = month.next();
         }
+    }
+
+    #[test]
+    fn periods_are_shown_where_the_calendar_counts() {
+        let check = |zone: &str, period: &str, expected: &str| {
+            let calendar = Calendar::of(zone.parse().expect(zone));
+            assert_eq!(calendar.shown(crate::domain::given::period(period)), expected, "{zone}: {period}");
+        };
+        let october = "2026-09-30T22:00:00Z/2026-10-31T23:00:00Z";
+        check("Europe/Paris", october, "2026-10-01/2026-11-01");
+        check("UTC", october, "2026-09-30T22:00:00Z/2026-10-31T23:00:00Z");
+        check("UTC", "2026-10-01T00:00:00Z/2026-11-01T00:00:00Z", "2026-10-01/2026-11-01");
+        let part = "2026-10-05T12:30:00Z/2026-10-31T23:00:00Z";
+        check("Europe/Paris", part, "2026-10-05T14:30:00+02:00/2026-11-01T00:00:00+01:00");
+        // Where clocks are put forward at midnight, a day begins at one.
+        check("Africa/Cairo", "2026-04-23T22:00:00Z/2026-04-24T21:00:00Z", "2026-04-24/2026-04-25");
     }
 
     #[test]

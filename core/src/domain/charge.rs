@@ -9,8 +9,8 @@ use serde::{Serialize, Serializer};
 
 use super::Outcome;
 use super::event::{Event, Stream};
-use super::id::{InvalidText, PartyId, check_text, number_id};
-use super::invoice::{InvoiceLine, LineKind, LineRef};
+use super::id::{InvalidText, PartyId, Sequence, check_text, number_id};
+use super::invoice::{InvoiceLine, LineRef};
 use super::money::{Amount, Currency};
 use super::party::Parties;
 use super::time::Timestamp;
@@ -56,6 +56,8 @@ pub struct RecordCharge {
     pub description: Box<str>,
     /// The line of an issued document it corrects, if it does. Whether there is one is for who commands it to know.
     pub cites: Option<LineRef>,
+    /// The last event that the amount was worked out from, if it depends on what else corrects the line.
+    pub as_of: Option<Sequence>,
 }
 
 /// The longest description, in bytes.
@@ -105,7 +107,7 @@ impl Charges {
         command: &RecordCharge,
         now: Timestamp,
     ) -> Result<Outcome<ChargeId>, ChargeRefusal> {
-        let RecordCharge { seller, customer, currency, amount, description, cites } = command.clone();
+        let RecordCharge { seller, customer, currency, amount, description, cites, .. } = command.clone();
         for party in [seller, customer] {
             parties.get(party).ok_or(ChargeRefusal::UnknownParty { party })?;
         }
@@ -128,7 +130,7 @@ impl Charges {
     /// Takes lines of a document over: the charges among them are on it, and on no other.
     pub fn invoiced(&mut self, lines: &[InvoiceLine]) {
         for line in lines {
-            if let LineKind::OneOff { charge } = line.kind {
+            if let Some(charge) = line.kind.charge() {
                 self.open.remove(&charge);
             }
         }
@@ -154,6 +156,7 @@ mod tests {
             amount: Amount::from_minor(cents, Currency::EUR),
             description: "an hour of work".into(),
             cites: None,
+            as_of: None,
         }
     }
 
@@ -168,7 +171,7 @@ mod tests {
     #[test]
     fn charges_and_discounts_are_recorded() {
         let given = two();
-        let RecordCharge { seller, customer, currency, amount, description, cites } = charge(-500);
+        let RecordCharge { seller, customer, currency, amount, description, cites, .. } = charge(-500);
         let id = ChargeId(1);
         let event = ChargeRecorded {
             charge: id,
@@ -224,7 +227,7 @@ mod tests {
         line.kind = LineKind::OneOff { charge: ChargeId(3) };
         invoice.lines = vec![line];
         let last = InvoiceFinalised { invoice, parts: 0, lines_digest: [0; 32] };
-        let given = given.event(stream, Event::InvoiceFinalised(last));
+        let given = given.event(stream, Event::InvoiceFinalised(Box::new(last)));
         assert_eq!(open(&given), [1]);
         given.when(charge(4)).answered(&Answer::Charge(ChargeId(4)));
     }

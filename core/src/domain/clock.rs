@@ -26,7 +26,7 @@ pub struct ClockConfirmed {
 pub struct ConfirmClock {
     /// What it should show by what is known.
     pub previous: Timestamp,
-    /// What the operator says it is. Whoever has the clock compares the two.
+    /// What the operator says it is. Anyone who has the clock compares the two.
     pub confirmed: Timestamp,
 }
 

@@ -1,11 +1,12 @@
 //! Erasure: the key of a party or an instance is destroyed, and all that was sealed under it is gone for good.
 //!
 //! It comes last: an instance is erased when it has ended, a party when it has no living instances and nobody is on its
-//! computers. What is left is what was never sealed: ids, titles, countries, usage and amounts. Documents that were issued
-//! have keys of their own and stay readable. An erased subject stays in the books, and nothing is sealed for it any more.
+//! computers. What is left is what was never sealed: ids, titles, countries, usage and amounts. Documents that were
+//! issued have keys of their own and stay readable. An erased subject stays in the books, and nothing is sealed for it
+//! any more.
 //!
-//! The event is the decision. The key itself lies in the key ring, which is not known here: whoever has the ring destroys
-//! every key that such an event names.
+//! The event is the decision. The key itself lies in the key ring, which is not known here: the holder of the ring
+//! destroys every key that such an event names.
 
 use std::fmt;
 
@@ -23,14 +24,14 @@ use super::time::Timestamp;
 /// Whose values are erased.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Subject {
+pub enum ErasureSubject {
     /// Name and details of a party.
     Party(PartyId),
     /// Parameters, connection parameters and error texts of an instance.
     Instance(InstanceId),
 }
 
-impl Subject {
+impl ErasureSubject {
     /// The history it is part of.
     pub fn stream(self) -> Stream {
         match self {
@@ -40,7 +41,7 @@ impl Subject {
     }
 }
 
-impl fmt::Display for Subject {
+impl fmt::Display for ErasureSubject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Party(party) => party.fmt(f),
@@ -53,7 +54,7 @@ impl fmt::Display for Subject {
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
 pub struct KeyDestroyed {
     /// Whose.
-    pub subject: Subject,
+    pub subject: ErasureSubject,
     /// The key that no key ring may have any more.
     pub key: KeyId,
     /// When.
@@ -64,7 +65,7 @@ pub struct KeyDestroyed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Erase {
     /// Whose.
-    pub subject: Subject,
+    pub subject: ErasureSubject,
 }
 
 /// Why nothing is erased.
@@ -128,7 +129,7 @@ impl Erase {
         now: Timestamp,
     ) -> Result<Outcome<()>, ErasureRefusal> {
         let (key, erased) = match self.subject {
-            Subject::Party(party) => {
+            ErasureSubject::Party(party) => {
                 let known = parties.get(party).ok_or(ErasureRefusal::UnknownParty { party })?;
                 if let Some(instance) = instances.first_living_of(party) {
                     return Err(ErasureRefusal::HasInstances { party, instance });
@@ -141,7 +142,7 @@ impl Erase {
                 }
                 (known.key, known.erased)
             }
-            Subject::Instance(instance) => {
+            ErasureSubject::Instance(instance) => {
                 let known = instances.get(instance).ok_or(ErasureRefusal::UnknownInstance { instance })?;
                 if !known.has_ended() {
                     return Err(ErasureRefusal::InstanceLives { instance });
@@ -161,8 +162,8 @@ impl KeyDestroyed {
     /// What it changes in what decisions know.
     pub(crate) fn evolve(&self, parties: &mut Parties, instances: &mut Instances) {
         match self.subject {
-            Subject::Party(party) => parties.erased(party),
-            Subject::Instance(instance) => instances.erased(instance),
+            ErasureSubject::Party(party) => parties.erased(party),
+            ErasureSubject::Instance(instance) => instances.erased(instance),
         }
     }
 }
@@ -178,20 +179,20 @@ mod tests {
     };
     use crate::domain::id::{InstanceId, PartyId};
     use crate::domain::instance::{
-        InstanceRefusal, Place, ReportInstance, ReportedState, RequestInstance, Requester,
+        InstancePlace, InstanceRefusal, ReportInstance, ReportedState, RequestInstance, Requester,
     };
     use crate::domain::party::{DescribeParty, Description, PartyRefusal};
     use crate::domain::state::State;
     use crate::domain::usage::MemoryIndex;
 
-    use super::{Erase, ErasureRefusal, KeyDestroyed, Subject};
+    use super::{Erase, ErasureRefusal, ErasureSubject, KeyDestroyed};
 
     fn erase_party(party: u64) -> Erase {
-        Erase { subject: Subject::Party(PartyId(party)) }
+        Erase { subject: ErasureSubject::Party(PartyId(party)) }
     }
 
     fn erase_instance(instance: u64) -> Erase {
-        Erase { subject: Subject::Instance(InstanceId(instance)) }
+        Erase { subject: ErasureSubject::Instance(InstanceId(instance)) }
     }
 
     fn by(party: u64, name: &str) -> RequestInstance {
@@ -216,7 +217,7 @@ mod tests {
             .when(erase_instance(1))
             .refused(lives)
             .done(report("slappart0", ReportedState::Destroyed));
-        let subject = Subject::Instance(InstanceId(1));
+        let subject = ErasureSubject::Instance(InstanceId(1));
         let event = KeyDestroyed { subject, key: key("a"), at: given.now };
         let given = given
             .when(erase_instance(1))
@@ -249,7 +250,7 @@ mod tests {
         let there = RequestInstance { filter: on("COMP-2"), ..by(1, "there") };
         let (party, instance) = (PartyId(2), InstanceId(3));
         let used = ErasureRefusal::HasComputer { party, computer: computer("COMP-2"), instance };
-        let place = Place { computer: computer("COMP-2"), ..in_partition("p") };
+        let place = InstancePlace { computer: computer("COMP-2"), ..in_partition("p") };
         let end = ReportInstance { place, state: ReportedState::Destroyed, error: None };
         let given = given.done(own).done(configure("COMP-2", &["p"])).done(there);
         let given = given.when(erase_party(2)).refused(used).done(destroy("there")).done(end);
@@ -260,7 +261,8 @@ mod tests {
             .when(erase_party(2))
             .refused(ErasureRefusal::Sells { party: PartyId(2), series: "B".into() })
             .done(describe(Description::default()));
-        let event = KeyDestroyed { subject: Subject::Party(PartyId(2)), key: key("party"), at: given.now };
+        let event =
+            KeyDestroyed { subject: ErasureSubject::Party(PartyId(2)), key: key("party"), at: given.now };
         let given = given
             .when(erase_party(2))
             .then([(Stream::Party(PartyId(2)), Event::KeyDestroyed(event))])

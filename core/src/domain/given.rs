@@ -1,17 +1,18 @@
 //! The test kit of the decisions: given what happened, when a command comes, then events or a refusal.
 //!
-//! [`Given`] is a ledger without bytes: it executes commands one after the other, counts sequences and keeps
-//! what happened. All of it is in one project, until another is named. Values come from short texts; sealed ones are no ciphertext, but their digests differ as
-//! their texts do. Commands are structs with sensible members, changed by `..` where a test is about one of them.
+//! [`Given`] is a ledger without bytes: it executes commands one after the other, counts sequences and keeps what
+//! happened. All of it is in one project, until another is named. Values come from short texts; sealed ones are no
+//! ciphertext, but their digests differ as their texts do. Commands are structs with sensible members, changed by `..`
+//! where a test is about one of them.
 
-use super::computer::{Address, ConfigureComputer, Offer, RegisterComputer};
+use super::computer::{ConfigureComputer, NetworkAddress, Offer, RegisterComputer};
 use super::event::{Event, LedgerCreated, Mode, Stream, WriterStarted};
 use super::id::{
     ComputerId, CredentialId, InstanceId, KeyId, PartitionId, PartyId, ProjectId, Reference, Sequence,
     SoftwareRelease, SoftwareType,
 };
 use super::instance::{
-    Place, ReportInstance, ReportedState, RequestInstance, RequestedState, Requester,
+    InstancePlace, ReportInstance, ReportedState, RequestInstance, RequestedState, Requester,
     SetConnectionParameters, WithoutRoom,
 };
 use super::party::RegisterParty;
@@ -75,7 +76,7 @@ impl Given {
         self
     }
 
-    /// From now on it is done by whoever holds this.
+    /// From now on it is done by anyone who holds this.
     pub(crate) fn by(mut self, credential: CredentialId) -> Self {
         self.by = Some(credential.to_string());
         self
@@ -232,6 +233,7 @@ commands!(
     access::OpenProject,
     access::RevokeCredentials,
     clock::ConfirmClock,
+    log_key::SetLogKey,
     party::RegisterParty,
     computer::RegisterComputer,
     computer::ConfigureComputer,
@@ -243,6 +245,8 @@ commands!(
     computer::RetireComputer,
     instance::ReleasePartition,
     product::PublishSoftwareRelease,
+    catalogue::RemoveCatalogueEntry,
+    software_schema::SupplySoftwareSchema,
     software::SupplySoftware,
     software::ReportSoftware,
     instance::RequestInstance,
@@ -253,21 +257,36 @@ commands!(
     usage::RecordUsage,
     usage::ResolveSuspendedUsage,
     usage::DismissSuspendedUsage,
+    usage::VoidUsage,
+    usage::AcceptDueUsage,
     pricing::PublishPriceBook,
+    pricing::SetPriceOverride,
+    pricing::EndPriceOverride,
     invoice::OpenInvoiceRun,
     invoice::FinaliseInvoiceRun,
     invoice::RefreshInvoiceRun,
     invoice::WithdrawInvoiceRun,
+    invoice::ReviewDraft,
     party::DescribeParty,
     party::SetPartyTimeZone,
     tax::SetTaxRate,
     tax::SetTaxTreatment,
+    tax::SetProductTax,
     credit::GrantCredit,
+    credit::ExpireCredits,
+    top_up::SetTopUp,
     credit::WithdrawCredit,
     charge::RecordCharge,
+    discount::RedeemDiscountCode,
     account::CloseAccounts,
     erasure::Erase,
 );
+
+impl From<super::catalogue::RecordCatalogueEntry> for Command {
+    fn from(command: super::catalogue::RecordCatalogueEntry) -> Self {
+        Self::RecordCatalogueEntry(Box::new(command))
+    }
+}
 
 impl From<super::invoice::FinaliseInvoice> for Command {
     fn from(command: super::invoice::FinaliseInvoice) -> Self {
@@ -359,8 +378,11 @@ pub(crate) fn register_computer(name: &str) -> RegisterComputer {
 /// A partition with an address and, if it ends in a number, a user of that number.
 pub(crate) fn offer(name: &str) -> Offer {
     let user = name.strip_prefix("slappart").map(|number| format!("slapuser{number}").into());
-    let address =
-        Address { address: "10.0.0.1".into(), netmask: "255.255.255.255".into(), ..Address::default() };
+    let address = NetworkAddress {
+        address: "10.0.0.1".into(),
+        netmask: "255.255.255.255".into(),
+        ..NetworkAddress::default()
+    };
     let (tap, capabilities) = (Some("tap0".into()), Vec::new());
     Offer { partition: partition(name), addresses: vec![address], tap, user, capabilities }
 }
@@ -410,8 +432,8 @@ pub(crate) fn on(name: &str) -> Vec<(Box<str>, Box<str>)> {
 }
 
 /// The instance in a partition of COMP-1.
-pub(crate) fn in_partition(name: &str) -> Place {
-    Place { computer: computer("COMP-1"), partition: partition(name), shared: None }
+pub(crate) fn in_partition(name: &str) -> InstancePlace {
+    InstancePlace { computer: computer("COMP-1"), partition: partition(name), shared: None }
 }
 
 pub(crate) fn report(name: &str, state: ReportedState) -> ReportInstance {

@@ -6,6 +6,7 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use bincode::{Decode, Encode};
 use serde::{Serialize, Serializer};
@@ -60,17 +61,24 @@ pub fn is_printable(c: char) -> bool {
     pair.escape_debug().nth(1) == Some(c)
 }
 
+// Each usage event names its computer several times: a copy of an identity allocates nothing.
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident, $max:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize)]
-        pub struct $name(Box<str>);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The text, if it may be one: not empty, no control characters, not too long.
             pub fn new(text: &str) -> Result<Self, InvalidText> {
                 check_text(text, $max)?;
                 Ok(Self(text.into()))
+            }
+
+            /// The same without a copy of the text.
+            pub fn of_shared(text: &Arc<str>) -> Result<Self, InvalidText> {
+                check_text(text, $max)?;
+                Ok(Self(Arc::clone(text)))
             }
 
             /// The text itself.
@@ -208,6 +216,16 @@ text_id!(
     /// An invoice: series, year and number (`INV-2026-000001`).
     InvoiceId, 64
 );
+
+impl SoftwareRelease {
+    /// What people call it: the folder of its profile, in lower case (`kvm` of `https://example.org/kvm/software.cfg`).
+    pub fn name(&self) -> String {
+        let mut parts = self.as_str().rsplit('/').filter(|part| !part.is_empty());
+        let last = parts.next().unwrap_or_default();
+        let name = if last.contains(".cfg") { parts.next().unwrap_or(last) } else { last };
+        name.to_lowercase()
+    }
+}
 
 impl ProjectId {
     /// The project that every ledger has. What is of the ledger itself is in it.

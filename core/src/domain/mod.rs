@@ -7,10 +7,12 @@
 pub mod access;
 pub mod account;
 pub mod calendar;
+pub mod catalogue;
 pub mod charge;
 pub mod clock;
 pub mod computer;
 pub mod credit;
+pub mod discount;
 pub mod erasure;
 pub mod event;
 #[cfg(test)]
@@ -18,6 +20,7 @@ pub(crate) mod given;
 pub mod id;
 pub mod instance;
 pub mod invoice;
+pub mod log_key;
 pub mod money;
 #[cfg(test)]
 mod naive;
@@ -32,9 +35,11 @@ pub mod refusal;
 pub mod restore;
 pub mod sealed;
 pub mod software;
+pub mod software_schema;
 pub mod state;
 pub mod tax;
 pub mod time;
+pub mod top_up;
 pub mod usage;
 
 pub use project::Project;
@@ -46,7 +51,7 @@ use bincode::{Decode, Encode};
 use event::{Event, Stream};
 use id::{ComputerId, CredentialId, InstanceId, InvoiceId, PartyId, PriceBookName, ProjectId, RunId};
 use instance::RequestOutcome;
-use usage::UsageOutcome;
+use usage::{UsageOutcome, UsagePrint};
 
 /// What somebody wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,8 +76,14 @@ pub enum Command {
     RetireComputer(computer::RetireComputer),
     /// Give up the instance in a partition that is gone.
     ReleasePartition(instance::ReleasePartition),
+    /// Record an entry of the catalogue, or replace what it says.
+    RecordCatalogueEntry(Box<catalogue::RecordCatalogueEntry>),
+    /// Remove an entry of the catalogue.
+    RemoveCatalogueEntry(catalogue::RemoveCatalogueEntry),
     /// Publish a release of a product.
     PublishSoftwareRelease(product::PublishSoftwareRelease),
+    /// Describe the parameters of a release.
+    SupplySoftwareSchema(software_schema::SupplySoftwareSchema),
     /// Ask for a release on a computer, or ask it away.
     SupplySoftware(software::SupplySoftware),
     /// Say how far a computer is with a release.
@@ -93,8 +104,16 @@ pub enum Command {
     ResolveSuspendedUsage(usage::ResolveSuspendedUsage),
     /// Never meter it.
     DismissSuspendedUsage(usage::DismissSuspendedUsage),
+    /// Void usage events.
+    VoidUsage(usage::VoidUsage),
+    /// Accept usage from the future whose time has come.
+    AcceptDueUsage(usage::AcceptDueUsage),
     /// Publish a price book.
     PublishPriceBook(pricing::PublishPriceBook),
+    /// Give a customer a price of their own.
+    SetPriceOverride(pricing::SetPriceOverride),
+    /// End it.
+    EndPriceOverride(pricing::EndPriceOverride),
     /// Open an invoice run.
     OpenInvoiceRun(invoice::OpenInvoiceRun),
     /// Make a draft final.
@@ -105,6 +124,8 @@ pub enum Command {
     RefreshInvoiceRun(invoice::RefreshInvoiceRun),
     /// Give up the drafts of a run.
     WithdrawInvoiceRun(invoice::WithdrawInvoiceRun),
+    /// Approve or hold a draft.
+    ReviewDraft(invoice::ReviewDraft),
     /// All drafts of a run are final.
     FinaliseInvoiceRun(invoice::FinaliseInvoiceRun),
     /// Say what invoices say of a party.
@@ -115,12 +136,20 @@ pub enum Command {
     SetTaxRate(tax::SetTaxRate),
     /// Set the tax category of a customer.
     SetTaxTreatment(tax::SetTaxTreatment),
+    /// Have a seller charge a tax for a product.
+    SetProductTax(tax::SetProductTax),
     /// Give a customer prepaid credit.
     GrantCredit(credit::GrantCredit),
+    /// Say when more prepaid credit is requested.
+    SetTopUp(top_up::SetTopUp),
+    /// Record what has expired of prepaid credits.
+    ExpireCredits(credit::ExpireCredits),
     /// Take back what is left of it.
     WithdrawCredit(credit::WithdrawCredit),
     /// Charge or give something by hand.
     RecordCharge(charge::RecordCharge),
+    /// Give a customer the discounts of a code.
+    RedeemDiscountCode(discount::RedeemDiscountCode),
     /// Close the books of a seller.
     CloseAccounts(account::CloseAccounts),
     /// Open a project.
@@ -133,6 +162,8 @@ pub enum Command {
     Erase(erasure::Erase),
     /// Confirm the time that the clock shows.
     ConfirmClock(clock::ConfirmClock),
+    /// Sign checkpoints with a key from now on.
+    SetLogKey(log_key::SetLogKey),
     /// Record that the ledger was restored from a backup.
     RecordRestore(Box<restore::RecordRestore>),
 }
@@ -189,6 +220,8 @@ pub enum Answer {
     Project(ProjectId),
     /// These credentials were revoked.
     Revoked(Vec<CredentialId>),
+    /// This override was set or ended.
+    PriceOverride(pricing::OverrideId),
 }
 
 /// What a decision-maker decided: its answer, and the events that make it so.
@@ -198,19 +231,21 @@ pub struct Outcome<A> {
     pub answer: A,
     /// What is recorded; nothing, if nothing changes.
     pub events: Vec<(Stream, Event)>,
+    /// The fingerprints of usage among them that are known, in order.
+    pub prints: Vec<UsagePrint>,
 }
 
 impl<A> Outcome<A> {
     pub(crate) fn of(answer: A, events: impl IntoIterator<Item = (Stream, Event)>) -> Self {
-        Self { answer, events: events.into_iter().collect() }
+        Self { answer, events: events.into_iter().collect(), prints: Vec::new() }
     }
 
     pub(crate) fn unchanged(answer: A) -> Self {
-        Self { answer, events: Vec::new() }
+        Self { answer, events: Vec::new(), prints: Vec::new() }
     }
 
     pub(crate) fn map<B>(self, into: impl FnOnce(A) -> B) -> Outcome<B> {
-        Outcome { answer: into(self.answer), events: self.events }
+        Outcome { answer: into(self.answer), events: self.events, prints: self.prints }
     }
 }
 

@@ -13,9 +13,10 @@ use bincode::enc::Encoder;
 use bincode::error::{DecodeError, EncodeError};
 use bincode::{BorrowDecode, Decode, Encode};
 use rust_decimal::Decimal;
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
-pub use self::exact::{Exact, Rated, rate};
+pub use self::exact::{Exact, RoundedAmount, rate};
 use super::quantity::{
     InvalidNumber, ONE, SCALE, billionths_of, decode_billionths, encode_billionths, parse_decimal,
 };
@@ -168,10 +169,11 @@ impl<'de, C> BorrowDecode<'de, C> for Price {
 }
 
 /// How a product is brought to the minor unit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Rounding {
     /// A half goes away from zero.
+    #[default]
     HalfUp,
     /// A half goes to the even neighbour.
     HalfEven,
@@ -194,6 +196,12 @@ impl Amount {
     pub fn from_minor(minor: i128, currency: Currency) -> Self {
         // At most 3: the table of currencies has no finer one.
         Self { minor, digits: u8::try_from(currency.minor_digits()).unwrap_or(u8::MAX) }
+    }
+
+    /// So many minor units of the same currency.
+    #[must_use]
+    pub fn with_minor(self, minor: i128) -> Self {
+        Self { minor, ..self }
     }
 
     /// In minor units.

@@ -209,8 +209,9 @@ impl NaiveCloud {
             let child = at.state;
             at = self.instances.get(&parent).expect("the parent of a living one");
             if at.ended {
-                // Its partition left the configuration of a proxy, and it with it; the child is asked away.
-                assert!(!self.master, "the parent of a living one has ended");
+                // Its partition was given up, or left the configuration of a proxy; the child is asked away.
+                let goes = child == RequestedState::Destroyed;
+                assert!(!self.master || goes, "{id} is wanted, and its parent has ended");
                 return;
             }
             let orphan = self.master && at.state == RequestedState::Destroyed;

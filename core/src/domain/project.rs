@@ -9,9 +9,11 @@ use bincode::{Decode, Encode};
 
 use super::access::Holders;
 use super::account::Accounts;
+use super::catalogue::CatalogueEntries;
 use super::charge::Charges;
-use super::computer::{ComputerRefusal, Computers};
+use super::computer::Computers;
 use super::credit::Credits;
+use super::discount::DiscountCodes;
 use super::event::{Event, Mode, Stream};
 use super::id::{ProjectId, Sequence};
 use super::instance::{self, Instances};
@@ -21,9 +23,10 @@ use super::pricing::PriceBooks;
 use super::product::Products;
 use super::restore::{Numbering, Restores};
 use super::software::Supplies;
+use super::software_schema::SoftwareSchemas;
 use super::tax::Taxes;
 use super::time::Timestamp;
-use super::usage::{self, SeenIndex, UsageFold, UsageLedger};
+use super::usage::{self, SeenIndex, UsageFold, UsageLedger, UsageLimits, UsagePrint};
 use super::{Answer, Command, Context, Outcome, Refusal};
 
 /// All that decisions of one project look at, but for what it shares with others.
@@ -35,6 +38,10 @@ pub struct Project {
     pub computers: Computers,
     /// What publishers published.
     pub products: Products,
+    /// What people said of software.
+    pub catalogue: CatalogueEntries,
+    /// Who describes the parameters of releases.
+    pub schemas: SoftwareSchemas,
     /// Which releases are where.
     pub supplies: Supplies,
     /// Instances and where they are.
@@ -51,6 +58,8 @@ pub struct Project {
     pub credits: Credits,
     /// One-off charges that are on no invoice yet.
     pub charges: Charges,
+    /// The codes of discounts that customers redeemed.
+    pub discount_codes: DiscountCodes,
     /// Up to when books are closed.
     pub accounts: Accounts,
 }
@@ -62,8 +71,8 @@ pub(super) struct ProjectsShare<'a> {
     pub(super) mode: Mode,
     /// The index of usage identities, each of which names its project.
     pub(super) seen: &'a dyn SeenIndex,
-    /// How many groups an instance may have of a resource in a month.
-    pub(super) most_groups: usize,
+    /// The limits of usage.
+    pub(super) usage_limits: UsageLimits,
     /// The restores of the ledger: by them documents are numbered.
     pub(super) restores: &'a Restores,
 }
@@ -88,8 +97,7 @@ impl Project {
                 outcome.done()
             }
             Command::RetireComputer(command) => {
-                let retired = self.instances.retire(&self.around_instances(around.mode), command, now);
-                retired.map_err(ComputerRefusal::from)?.done()
+                self.instances.retire(&self.around_instances(around.mode), command, now)?.done()
             }
             Command::ReleasePartition(command) => {
                 self.instances.release(&self.around_instances(around.mode), command, now)?.done()
@@ -105,6 +113,13 @@ impl Project {
             Command::BangComputer(command) => self.computers.bang(command, now)?.done(),
             Command::PublishSoftwareRelease(command) => {
                 self.products.publish(&self.parties, command, now)?.done()
+            }
+            Command::RecordCatalogueEntry(command) => {
+                self.catalogue.record(&self.parties, command, now)?.done()
+            }
+            Command::RemoveCatalogueEntry(command) => self.catalogue.remove(command, now)?.done(),
+            Command::SupplySoftwareSchema(command) => {
+                self.schemas.supply(&self.parties, command, now)?.done()
             }
             Command::SupplySoftware(command) => self.supplies.supply(&self.computers, command, now)?.done(),
             Command::ReportSoftware(command) => {
@@ -133,11 +148,27 @@ impl Project {
                 self.usage.resolve(&self.around_usage(around, context), command)?.done()
             }
             Command::DismissSuspendedUsage(command) => self.usage.dismiss(command)?.done(),
+            Command::VoidUsage(command) => {
+                self.usage.void(&self.around_usage(around, context), command)?.map(Answer::Usage)
+            }
+            Command::AcceptDueUsage(command) => {
+                self.usage.accept_due(&self.around_usage(around, context), command)?.done()
+            }
             Command::PublishPriceBook(command) => {
                 let invoiced = self.invoices.invoiced_by(&command.book.name);
                 self.price_books
                     .publish(command, invoiced)?
                     .map(|(name, version)| Answer::PriceBook { name, version })
+            }
+            Command::SetPriceOverride(command) => {
+                let invoiced = self.invoices.invoiced_by(&command.price_book);
+                self.price_books
+                    .set_override(&self.parties, command, invoiced, now)?
+                    .map(Answer::PriceOverride)
+            }
+            Command::EndPriceOverride(command) => {
+                let invoiced = self.invoices.invoiced_by(&command.price_book);
+                self.price_books.end_override(command, invoiced, now)?.map(Answer::PriceOverride)
             }
             Command::OpenInvoiceRun(command) => {
                 let around = (&self.parties, &self.price_books);
@@ -157,19 +188,34 @@ impl Project {
             Command::WithdrawInvoiceRun(command) => {
                 self.invoices.withdraw(command, now)?.map(Answer::InvoiceRun)
             }
+            Command::ReviewDraft(command) => self.invoices.review(&self.parties, command, now)?.done(),
             Command::FinaliseInvoiceRun(command) => {
                 self.invoices.finalise_run(command, now)?.map(Answer::InvoiceRun)
             }
             Command::DescribeParty(command) => self.parties.describe(command, now)?.done(),
             Command::SetPartyTimeZone(command) => self.parties.set_time_zone(command, now)?.done(),
             Command::SetTaxRate(command) => Taxes::set_rate(&self.parties, command, now)?.done(),
+            Command::SetProductTax(command) => self.taxes.set_product(&self.parties, command, now)?.done(),
             Command::SetTaxTreatment(command) => Taxes::set_treatment(&self.parties, command, now)?.done(),
             Command::GrantCredit(command) => {
                 self.credits.grant(&self.parties, command, now)?.map(Answer::Credit)
             }
+            Command::SetTopUp(command) => command.decide(&self.parties, &self.credits, now)?.done(),
+            Command::ExpireCredits(command) => self.credits.expire(command, now).done(),
             Command::WithdrawCredit(command) => self.credits.withdraw(command, now)?.done(),
             Command::RecordCharge(command) => {
+                // The next run reverses what corrects a void document: it would never be charged.
+                if let Some(cited) = &command.cites {
+                    self.invoices.check_stands(&cited.invoice)?;
+                }
+                if let Some(as_of) = command.as_of {
+                    let (seller, customer) = (command.seller, command.customer);
+                    self.invoices.check_unchanged((seller, customer, command.currency), as_of)?;
+                }
                 self.charges.record(&self.parties, command, now)?.map(Answer::Charge)
+            }
+            Command::RedeemDiscountCode(command) => {
+                self.discount_codes.redeem((&self.parties, &self.price_books), command, now)?.done()
             }
             Command::CloseAccounts(command) => self.accounts.close(&self.parties, command, now)?.done(),
             Command::Erase(command) => {
@@ -180,6 +226,7 @@ impl Project {
             | Command::IssueCredential(_)
             | Command::RevokeCredentials(_)
             | Command::ConfirmClock(_)
+            | Command::SetLogKey(_)
             | Command::RecordRestore(_) => Outcome::unchanged(Answer::Unchanged),
         })
     }
@@ -202,9 +249,9 @@ impl Project {
         seen: &mut dyn SeenIndex,
         project: ProjectId,
         (stream, event): (&Stream, &Event),
-        sequence: Sequence,
+        (sequence, print): (Sequence, Option<UsagePrint>),
     ) {
-        let at = (stream, sequence);
+        let at = (stream, sequence, print);
         match event {
             // Nothing here looks at these; those of the ledger never come here.
             Event::LedgerCreated(_)
@@ -214,6 +261,7 @@ impl Project {
             | Event::CredentialSpent(_)
             | Event::WriterStarted(_)
             | Event::ClockConfirmed(_)
+            | Event::LogKeySet(_)
             | Event::LedgerRestored(_)
             | Event::AnswerRecorded(_)
             | Event::ComputerBanged(_)
@@ -222,8 +270,9 @@ impl Project {
             Event::PartyRegistered(event) => self.parties.registered(event),
             Event::PartyDescribed(event) => self.parties.described(event),
             Event::PartyTimeZoneSet(event) => self.parties.time_zone_set(event),
-            Event::TaxRateSet(event) => self.taxes.rate_set(event),
-            Event::TaxTreatmentSet(event) => self.taxes.treatment_set(event),
+            Event::TaxRateSet(event) => self.taxes.rate_set(event, sequence),
+            Event::TaxTreatmentSet(event) => self.taxes.treatment_set(event, sequence),
+            Event::ProductTaxSet(event) => self.taxes.product_set(event, sequence),
             Event::ComputerRegistered(event) => self.computers.registered(event),
             Event::ComputerConfigured(event) => self.computers.configured(event),
             Event::PartitionOffered(event) => self.computers.offered(event),
@@ -234,6 +283,9 @@ impl Project {
             Event::ComputerHeard(event) => self.computers.heard(event),
             Event::ComputerRetired(event) => self.computers.retired(event),
             Event::SoftwareReleasePublished(event) => self.products.published(event),
+            Event::CatalogueEntryRecorded(event) => self.catalogue.recorded(event),
+            Event::CatalogueEntryRemoved(event) => self.catalogue.removed(event),
+            Event::SoftwareSchemaSupplied(event) => self.schemas.supplied(event),
             Event::SoftwareSupplied(event) => self.supplies.supplied(event),
             Event::SoftwareStateReported(event) => self.supplies.reported(event),
             Event::InstanceRequested(event) => self.instances.requested(event),
@@ -266,10 +318,14 @@ impl Project {
             Event::SuspendedUsageDismissed(event) => {
                 self.usage((seen, project), at, |fold| fold.dismissed(event));
             }
+            Event::UsageVoided(event) => self.usage((seen, project), at, |fold| fold.voided(event)),
             Event::PriceBookPublished(event) => self.price_books.published(event),
+            Event::PriceOverrideSet(event) => self.price_books.override_set(event),
+            Event::PriceOverrideEnded(event) => self.price_books.override_ended(event),
             Event::InvoiceRunOpened(event) => self.invoices.opened(event),
             Event::InvoiceRunRefreshed(event) => self.invoices.refreshed(event),
             Event::InvoiceRunWithdrawn(event) => self.invoices.withdrawn(event),
+            Event::InvoiceDraftReviewed(event) => self.invoices.reviewed(event),
             Event::InvoiceLinesRecorded(event) => {
                 self.invoices.lines_recorded(event);
                 self.charges.invoiced(&event.lines);
@@ -281,8 +337,15 @@ impl Project {
             }
             Event::InvoiceRunFinalised(event) => self.invoices.run_finalised(event),
             Event::CreditGranted(event) => self.credits.granted(event),
+            Event::TopUpSet(event) => self.credits.top_up_set(event),
+            Event::TopUpRequested(event) => self.credits.top_up_requested(event),
+            Event::CreditExpired(event) => self.credits.expired(event),
             Event::CreditWithdrawn(event) => self.credits.withdrawn(event),
-            Event::ChargeRecorded(event) => self.charges.recorded(event),
+            Event::ChargeRecorded(event) => {
+                self.charges.recorded(event);
+                self.invoices.corrected(event, sequence);
+            }
+            Event::DiscountCodeRedeemed(event) => self.discount_codes.taken_over(event),
             Event::AccountsClosed(event) => self.accounts.closed(event),
             Event::KeyDestroyed(event) => event.evolve(&mut self.parties, &mut self.instances),
         }
@@ -292,12 +355,12 @@ impl Project {
     fn usage(
         &mut self,
         (seen, project): (&mut dyn SeenIndex, ProjectId),
-        (stream, sequence): (&Stream, Sequence),
+        (stream, sequence, print): (&Stream, Sequence, Option<UsagePrint>),
         take_over: impl FnOnce(UsageFold<'_>),
     ) {
         let Self { usage: ledger, computers, price_books, .. } = self;
         if let Stream::Usage(computer) = stream {
-            take_over(UsageFold { ledger, seen, computers, price_books, project, computer, sequence });
+            take_over(UsageFold { ledger, seen, computers, price_books, project, computer, sequence, print });
         }
     }
 
@@ -307,9 +370,9 @@ impl Project {
         Holders { parties, computers, instances }
     }
 
-    fn around_instances(&self, mode: Mode) -> instance::Surroundings<'_> {
+    fn around_instances(&self, mode: Mode) -> instance::InstanceSurroundings<'_> {
         let Self { parties, computers, supplies, .. } = self;
-        instance::Surroundings { mode, parties, computers, supplies }
+        instance::InstanceSurroundings { mode, parties, computers, supplies }
     }
 
     fn around_invoices<'a>(&'a self, around: ProjectsShare<'a>, project: ProjectId) -> invoice::Around<'a> {
@@ -318,10 +381,15 @@ impl Project {
         invoice::Around { parties, credits, charges, numbering }
     }
 
-    fn around_usage<'a>(&'a self, around: ProjectsShare<'a>, context: &Context) -> usage::Surroundings<'a> {
+    fn around_usage<'a>(
+        &'a self,
+        around: ProjectsShare<'a>,
+        context: &Context,
+    ) -> usage::UsageSurroundings<'a> {
         let Self { computers, instances, price_books, .. } = self;
-        let (Context { now, next, project }, ProjectsShare { seen, most_groups, .. }) = (*context, around);
-        usage::Surroundings { seen, computers, instances, price_books, most_groups, project, now, next }
+        let (Context { now, next, project }, ProjectsShare { seen, usage_limits: limits, .. }) =
+            (*context, around);
+        usage::UsageSurroundings { seen, computers, instances, price_books, limits, project, now, next }
     }
 }
 

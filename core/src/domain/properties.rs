@@ -1,7 +1,7 @@
 //! Properties of all decisions together, over random histories.
 //!
 //! Steps are drawn small, so that they meet: few names, few partitions, few identities. What is sealed is sealed
-//! as the edge would do it, under the key of whoever is there.
+//! as the edge would do it, under the key of the party that is there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,16 +19,19 @@ use super::given::{
 };
 use super::id::{InstanceId, InvoiceId, KeyId, PartyId, ProjectId, RunId, Sequence};
 use super::instance::{
-    BangInstance, Place, RenameInstance, ReportInstance, ReportedState, RequestInstance, RequestedState,
-    Requester, SetConnectionParameters, WithoutRoom,
+    BangInstance, InstancePlace, RenameInstance, ReportInstance, ReportedState, RequestInstance,
+    RequestedState, Requester, SetConnectionParameters, WithoutRoom,
 };
 use super::invoice::{
     Bound, DocumentKind, FinaliseInvoice, FinaliseInvoiceRun, Invoice, InvoiceParty, OpenInvoiceRun,
-    RunPeriod,
+    RunPeriod, RunReason,
 };
 use super::money::{Amount, Currency, Rounding};
 use super::naive::NaiveCloud;
-use super::pricing::{Every, FeeEnd, Match, Model, OnChange, PriceBook, PublishPriceBook, Rate, When};
+use super::pricing::{
+    Every, FeeEnd, FeeTerms, InvoiceTerms, Match, Model, OnChange, PriceBook, PriceTax, PublishPriceBook,
+    Rate, When,
+};
 use super::product::PublishSoftwareRelease;
 use super::restore::{LastNumber, RecordRestore, RestoreMark};
 use super::sealed::Sealed;
@@ -282,13 +285,15 @@ fn command(given: &mut Given, step: DecisionStep) -> Option<Command> {
                 seller: PartyId(seller),
                 period,
                 price_book: None,
+                payers: Vec::new(),
+                reason: RunReason::Period,
                 grace_hours: 0,
                 finalise: false,
             }
             .into()
         }
         DecisionStep::Finalise(run, buyer) => {
-            FinaliseInvoice { draft: draft(given, RunId(run), PartyId(buyer))? }.into()
+            FinaliseInvoice { draft: draft(given, RunId(run), PartyId(buyer))?, alone: false }.into()
         }
         DecisionStep::FinaliseRun(run, invoices) => FinaliseInvoiceRun { run: RunId(run), invoices }.into(),
         DecisionStep::Restore(mark, lost) => restore(given, mark, lost).into(),
@@ -319,8 +324,8 @@ fn pairs(texts: Vec<(&str, &str)>) -> Vec<(Box<str>, Box<str>)> {
     texts.into_iter().map(|(key, value)| (key.into(), value.into())).collect()
 }
 
-fn place((at, place, shared): At) -> Place {
-    Place { computer: computer(at), partition: partition(place), shared: shared.map(InstanceId) }
+fn place((at, place, shared): At) -> InstancePlace {
+    InstancePlace { computer: computer(at), partition: partition(place), shared: shared.map(InstanceId) }
 }
 
 fn requester(from: Result<u64, u64>) -> Requester {
@@ -372,6 +377,7 @@ fn book(price: u8) -> PriceBook {
         valid_from: Timestamp::MIN,
         rounding: Rounding::HalfUp,
         on_change: OnChange::default(),
+        terms: InvoiceTerms::default(),
         resources: Vec::new(),
         rates: vec![Rate {
             model: Model::Recurring {
@@ -380,7 +386,9 @@ fn book(price: u8) -> PriceBook {
                 every: Every::Month,
                 when: When::Arrears,
                 until: FeeEnd::default(),
+                terms: FeeTerms::default(),
             },
+            trial: None,
             matching: Match::default(),
         }],
     }
@@ -412,6 +420,7 @@ fn draft(given: &Given, run: RunId, buyer: PartyId) -> Option<Invoice> {
         issued_at: given.now,
         due_at: given.now,
         lines: Vec::new(),
+        price_tax: PriceTax::Exclusive,
         net: nothing,
         tax: Vec::new(),
         rounding: nothing,
@@ -428,19 +437,14 @@ fn draft(given: &Given, run: RunId, buyer: PartyId) -> Option<Invoice> {
 fn metered(log: &[(Stream, Event)]) -> BTreeMap<Sequence, &Usage> {
     let mut metered = BTreeMap::new();
     for (sequence, (_, event)) in (1..).map(Sequence).zip(log) {
-        let (replaces, usage) = match event {
-            Event::UsageRecorded(usage) => (None, usage),
-            Event::UsageCorrected(event) => (Some(event.replaces), &event.usage),
-            Event::SuspendedUsageResolved(event) => (event.replaces, &event.usage),
-            _ => continue,
-        };
-        if let Some(replaced) = replaces {
+        let Some(change) = event.usage_change() else { continue };
+        if let Some(replaced) = change.replaces {
             assert!(
                 metered.remove(&replaced).is_some(),
                 "{sequence} replaces {replaced}, which is not metered"
             );
         }
-        metered.insert(sequence, usage);
+        metered.extend(change.metered.map(|usage| (sequence, usage)));
     }
     metered
 }
@@ -657,7 +661,8 @@ impl Together {
         if let Some(command) = command {
             self.within(which, |mut given| {
                 let outcome = given.execute(command.clone());
-                (given, outcome)
+                // Fingerprints are those of a project.
+                (given, outcome.map(|outcome| (outcome.answer, outcome.events)))
             });
         }
     }

@@ -122,8 +122,22 @@ pub(crate) fn parse_decimal(text: &str) -> Result<Decimal, InvalidNumber> {
 impl FromStr for Quantity {
     type Err = InvalidNumber;
     fn from_str(text: &str) -> Result<Self, InvalidNumber> {
-        Self::from_decimal(parse_decimal(text)?)
+        parse_usual(text).map_or_else(|| Self::from_decimal(parse_decimal(text)?), Ok)
     }
+}
+
+/// The form of nearly all quantities, read without a decimal in between: at most nine digits, and at most nine after a point.
+fn parse_usual(text: &str) -> Option<Quantity> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let number = |digits: &str| {
+        let is_short = (1..=SCALE as usize).contains(&digits.len());
+        let add =
+            |number: i64, digit: u8| digit.is_ascii_digit().then(|| number * 10 + i64::from(digit - b'0'));
+        is_short.then(|| digits.bytes().try_fold(0, add)).flatten()
+    };
+    let missing = SCALE.checked_sub(u32::try_from(fraction.len()).ok()?)?;
+    let billionths = number(whole)? * 10_i64.pow(SCALE) + number(fraction)? * 10_i64.pow(missing);
+    Some(Quantity(billionths.into()))
 }
 
 impl fmt::Display for Quantity {
@@ -238,6 +252,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_usual_form_is_read_as_any_other(text in "-?[0-9]{0,11}(\\.[0-9]{0,11})?") {
+            let expected = parse_decimal(&text).and_then(Quantity::from_decimal);
+            prop_assert_eq!(text.parse::<Quantity>(), expected);
+        }
+
         #[test]
         fn shares_add_up_to_the_whole(
             billionths in -(WHOLE_LIMIT * ONE - 1)..(WHOLE_LIMIT * ONE),

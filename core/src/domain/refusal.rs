@@ -2,9 +2,11 @@
 
 use super::access::AccessRefusal;
 use super::account::AccountRefusal;
+use super::catalogue::CatalogueRefusal;
 use super::charge::ChargeRefusal;
 use super::computer::ComputerRefusal;
 use super::credit::CreditRefusal;
+use super::discount::DiscountRefusal;
 use super::erasure::ErasureRefusal;
 use super::instance::InstanceRefusal;
 use super::invoice::InvoiceRefusal;
@@ -13,6 +15,7 @@ use super::pricing::PricingRefusal;
 use super::product::ProductRefusal;
 use super::restore::RestoreRefusal;
 use super::software::SoftwareRefusal;
+use super::software_schema::SchemaRefusal;
 use super::tax::TaxRefusal;
 use super::usage::UsageRefusal;
 
@@ -25,6 +28,12 @@ pub enum Refusal {
     /// About a product.
     #[error(transparent)]
     Product(#[from] ProductRefusal),
+    /// About the catalogue.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueRefusal),
+    /// About the schema of a software.
+    #[error(transparent)]
+    Schema(#[from] SchemaRefusal),
     /// About software.
     #[error(transparent)]
     Software(#[from] SoftwareRefusal),
@@ -52,6 +61,9 @@ pub enum Refusal {
     /// About a one-off charge.
     #[error(transparent)]
     Charge(#[from] ChargeRefusal),
+    /// About the code of a discount.
+    #[error(transparent)]
+    Discount(#[from] DiscountRefusal),
     /// About closed books.
     #[error(transparent)]
     Account(#[from] AccountRefusal),
@@ -80,13 +92,13 @@ pub enum RefusalClass {
     /// Things changed while it was under way; sealed and sent again, it may do.
     Retry,
     /// The sender may not come in any more.
-    NotLetIn,
+    Unauthenticated,
 }
 
 impl Refusal {
     /// What the sender can make of it.
     pub fn class(&self) -> RefusalClass {
-        use RefusalClass::{Conflict, Invalid, NoRoom, NotFound, NotLetIn, Retry};
+        use RefusalClass::{Conflict, Invalid, NoRoom, NotFound, Retry, Unauthenticated};
         match self {
             Self::Computer(refusal) => match refusal {
                 ComputerRefusal::Unknown(_) | ComputerRefusal::UnknownParty { .. } => NotFound,
@@ -95,11 +107,22 @@ impl Refusal {
                 | ComputerRefusal::BadText { .. }
                 | ComputerRefusal::BadReference { .. }
                 | ComputerRefusal::UnknownAttribute { .. }
-                | ComputerRefusal::TooMany { .. } => Invalid,
+                | ComputerRefusal::TooMany { .. }
+                | ComputerRefusal::TooLong { .. } => Invalid,
             },
             Self::Product(refusal) => match refusal {
                 ProductRefusal::UnknownParty { .. } => NotFound,
                 ProductRefusal::OtherPublisher { .. } => Conflict,
+            },
+            Self::Catalogue(refusal) => match refusal {
+                CatalogueRefusal::UnknownEntry { .. } | CatalogueRefusal::UnknownParty { .. } => NotFound,
+                CatalogueRefusal::BadMember { .. } => Invalid,
+                CatalogueRefusal::TooMany { .. } => Conflict,
+            },
+            Self::Schema(refusal) => match refusal {
+                SchemaRefusal::UnknownParty { .. } => NotFound,
+                SchemaRefusal::OtherSupplier { .. } | SchemaRefusal::TooMany { .. } => Conflict,
+                SchemaRefusal::BadLength { .. } => Invalid,
             },
             Self::Software(refusal) => match refusal {
                 SoftwareRefusal::UnknownComputer(_) | SoftwareRefusal::NotSupplied { .. } => NotFound,
@@ -124,10 +147,19 @@ impl Refusal {
             },
             Self::Usage(refusal) => match refusal {
                 UsageRefusal::UnknownComputer(_) | UsageRefusal::NotSuspended { .. } => NotFound,
-                UsageRefusal::StillUnmeterable { .. } | UsageRefusal::BadReason => Invalid,
+                UsageRefusal::StillUnmeterable { .. }
+                | UsageRefusal::BadReason
+                | UsageRefusal::TooManyVoids
+                | UsageRefusal::TooManyDue => Invalid,
             },
             Self::Pricing(refusal) => match refusal {
+                PricingRefusal::UnknownBook { .. }
+                | PricingRefusal::UnknownCustomer { .. }
+                | PricingRefusal::UnknownOverride { .. } => NotFound,
                 PricingRefusal::OtherCurrency { .. }
+                | PricingRefusal::OtherPriceTax { .. }
+                | PricingRefusal::OverrideTie { .. }
+                | PricingRefusal::BreaksOverride { .. }
                 | PricingRefusal::Retroactive { .. }
                 | PricingRefusal::SameCustomers { .. } => Conflict,
                 _ => Invalid,
@@ -140,6 +172,8 @@ impl Refusal {
                 | InvoiceRefusal::UnknownLine { .. } => NotFound,
                 InvoiceRefusal::EmptyPeriod
                 | InvoiceRefusal::GraceTooLong
+                | InvoiceRefusal::TooManyPayers
+                | InvoiceRefusal::PayerNotNamed { .. }
                 | InvoiceRefusal::OtherPeriod
                 | InvoiceRefusal::SumsDoNotAddUp { .. }
                 | InvoiceRefusal::NoLines
@@ -163,9 +197,12 @@ impl Refusal {
                 | InvoiceRefusal::MoreThanLeft { .. }
                 | InvoiceRefusal::MoreThanDocument { .. }
                 | InvoiceRefusal::OtherDocument { .. }
+                | InvoiceRefusal::DraftHeld { .. }
+                | InvoiceRefusal::DraftNotApproved { .. }
                 | InvoiceRefusal::PeriodInvoiced { .. }
                 | InvoiceRefusal::Outdated { .. }
                 | InvoiceRefusal::RunIncomplete { .. } => Conflict,
+                InvoiceRefusal::CorrectedMeanwhile { .. } => Retry,
             },
             Self::Party(refusal) => match refusal {
                 PartyRefusal::Unknown { .. } => NotFound,
@@ -184,6 +221,10 @@ impl Refusal {
                 ChargeRefusal::UnknownParty { .. } => NotFound,
                 _ => Invalid,
             },
+            Self::Discount(refusal) => match refusal {
+                DiscountRefusal::UnknownParty { .. } | DiscountRefusal::UnknownCode { .. } => NotFound,
+                DiscountRefusal::BadCode(_) => Invalid,
+            },
             Self::Account(refusal) => match refusal {
                 AccountRefusal::UnknownParty { .. } => NotFound,
                 _ => Conflict,
@@ -192,10 +233,10 @@ impl Refusal {
                 AccessRefusal::UnknownProject(_)
                 | AccessRefusal::UnknownHolder(_)
                 | AccessRefusal::Unknown(_) => NotFound,
-                AccessRefusal::NotLetIn(_) => NotLetIn,
+                AccessRefusal::Unauthenticated(_) => Unauthenticated,
                 AccessRefusal::TitleTaken { .. }
                 | AccessRefusal::StillActive
-                | AccessRefusal::NotGood(_)
+                | AccessRefusal::TokenInvalid(_)
                 | AccessRefusal::TooMany(_)
                 | AccessRefusal::IssuedBefore(_) => Conflict,
                 AccessRefusal::BadTitle(_)
@@ -214,7 +255,7 @@ impl Refusal {
                 | ErasureRefusal::Sells { .. } => Conflict,
             },
             Self::Restore(refusal) => match refusal {
-                RestoreRefusal::NotTheProgram => NotLetIn,
+                RestoreRefusal::NotTheProgram => Unauthenticated,
                 RestoreRefusal::ClockBehind { .. } | RestoreRefusal::MarkTaken { .. } => Conflict,
                 _ => Invalid,
             },
@@ -224,11 +265,14 @@ impl Refusal {
     /// The member of the command that is to blame, where one is.
     pub fn field(&self) -> Option<&'static str> {
         match self {
+            Self::Schema(SchemaRefusal::BadLength { .. }) => Some("schema"),
+            Self::Catalogue(CatalogueRefusal::BadMember { member, .. }) => Some(member),
             Self::Pricing(refusal) => Some(refusal.field()).filter(|field| !field.is_empty()),
             Self::Invoice(InvoiceRefusal::EmptyPeriod | InvoiceRefusal::PeriodNotOver { .. }) => {
                 Some("period")
             }
             Self::Invoice(InvoiceRefusal::GraceTooLong) => Some("grace_hours"),
+            Self::Invoice(InvoiceRefusal::TooManyPayers) => Some("payers"),
             Self::Invoice(
                 InvoiceRefusal::NoLines
                 | InvoiceRefusal::LineTwice { .. }
@@ -247,14 +291,23 @@ impl Refusal {
             Self::Computer(ComputerRefusal::BadReference { .. }) => Some("reference"),
             Self::Party(PartyRefusal::SeriesTaken { .. }) => Some("series"),
             Self::Party(PartyRefusal::TermsTooLong) => Some("terms_days"),
-            Self::Tax(TaxRefusal::BadRate) => Some("rate"),
+            Self::Tax(TaxRefusal::BadRate | TaxRefusal::RateWithoutTax { .. }) => Some("rate"),
+            Self::Tax(TaxRefusal::NoProduct | TaxRefusal::TooManyProducts { .. }) => Some("software_release"),
+            Self::Tax(TaxRefusal::CategoryOfCustomers { .. }) => Some("category"),
+            Self::Tax(TaxRefusal::TooManyChanges { .. }) => Some("valid_from"),
             Self::Usage(UsageRefusal::BadReason)
             | Self::Tax(
                 TaxRefusal::NoReason { .. } | TaxRefusal::NotExempt { .. } | TaxRefusal::BadReason(_),
             )
             | Self::Credit(CreditRefusal::BadReason(_))
             | Self::Invoice(InvoiceRefusal::BadReason(_)) => Some("reason"),
-            Self::Tax(TaxRefusal::BadCode(_)) => Some("code"),
+            Self::Tax(TaxRefusal::BadCode(_))
+            | Self::Discount(DiscountRefusal::BadCode(_) | DiscountRefusal::UnknownCode { .. }) => {
+                Some("code")
+            }
+            Self::Credit(CreditRefusal::BadThreshold { .. }) => Some("threshold"),
+            Self::Credit(CreditRefusal::BadPriority) => Some("priority"),
+            Self::Credit(CreditRefusal::ExpiresInThePast) => Some("expires_at"),
             Self::Credit(CreditRefusal::BadAmount { .. })
             | Self::Charge(ChargeRefusal::BadAmount { .. })
             | Self::Invoice(InvoiceRefusal::BadAmount { .. } | InvoiceRefusal::MoreThanLeft { .. }) => {

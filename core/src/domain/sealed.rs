@@ -33,18 +33,18 @@ impl Sealed {
 
 impl std::fmt::Debug for Sealed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Sealed({} under {})", Hex(&self.digest), self.key)
+        write!(f, "Sealed({} under {})", HexText(&self.digest), self.key)
     }
 }
 
-struct Hex<'a>(&'a [u8]);
+struct HexText<'a>(&'a [u8]);
 
-impl std::fmt::Display for Hex<'_> {
+impl std::fmt::Display for HexText<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
 pub(crate) fn hex<S: serde::Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&Hex(bytes))
+    serializer.collect_str(&HexText(bytes))
 }

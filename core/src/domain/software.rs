@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bincode::{Decode, Encode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::event::{Event, Mode, Stream};
@@ -12,7 +13,7 @@ use super::time::Timestamp;
 use super::{Outcome, computer::Computers, computer::UnknownComputer};
 
 /// What is wanted of a release on a computer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SupplyState {
     /// To be installed.
@@ -22,7 +23,7 @@ pub enum SupplyState {
 }
 
 /// What a computer says of a release.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SoftwareState {
     /// Being installed.

@@ -1,7 +1,7 @@
 //! The state decisions look at: a fold of all events, kept in memory by the one writer.
 //!
-//! What belongs to a project is in [`Project`], and a decision is handed the one of its command and no other. Here stand
-//! the projects, and what they share.
+//! What belongs to a project is in [`Project`], and a decision is handed the one of its command and no other. Here
+//! stand the projects, and what they share.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -12,10 +12,11 @@ use super::access::Access;
 use super::clock::ClockConfirmed;
 use super::event::{Event, Mode, Stream};
 use super::id::{ProjectId, Sequence};
+use super::log_key::LogKeySet;
 use super::project::{Project, ProjectsShare};
 use super::restore::Restores;
 use super::time::Timestamp;
-use super::usage::{MOST_GROUPS, SeenIndex};
+use super::usage::{SeenIndex, UsageLimits, UsagePrint};
 use super::{Answer, Command, Outcome, Refusal};
 
 /// What a decision is given besides state and command.
@@ -37,10 +38,12 @@ pub struct State {
     pub(crate) seen: Box<dyn SeenIndex>,
     /// Which projects there are, and who is let into which.
     pub access: Access,
-    /// How many groups an instance may have of a resource in a month: a setting of the program, not of the log.
-    pub most_groups: usize,
+    /// The limits of usage: settings of the program, not of the log.
+    pub usage_limits: UsageLimits,
     /// What an operator last confirmed of the clock.
     clock: Option<ClockConfirmed>,
+    /// What checkpoints are signed with.
+    log_key: Option<LogKeySet>,
     /// That the ledger was restored from backups.
     restores: Restores,
     /// The projects in which something happened.
@@ -53,16 +56,18 @@ struct StateSnapshot<'a> {
     mode: Mode,
     access: &'a Access,
     clock: &'a Option<ClockConfirmed>,
+    log_key: &'a Option<LogKeySet>,
     restores: &'a Restores,
     projects: &'a BTreeMap<ProjectId, Project>,
 }
 
 /// The same, read.
 #[derive(Decode)]
-struct Restored {
+struct RestoredState {
     mode: Mode,
     access: Access,
     clock: Option<ClockConfirmed>,
+    log_key: Option<LogKeySet>,
     restores: Restores,
     projects: BTreeMap<ProjectId, Project>,
 }
@@ -77,8 +82,9 @@ impl State {
             mode: Mode::Proxy,
             seen,
             access: Access::default(),
-            most_groups: MOST_GROUPS,
+            usage_limits: UsageLimits::default(),
             clock: None,
+            log_key: None,
             restores: Restores::default(),
             projects: BTreeMap::new(),
         }
@@ -92,6 +98,11 @@ impl State {
     /// What an operator last confirmed of the clock, if anything.
     pub fn clock_confirmed(&self) -> Option<&ClockConfirmed> {
         self.clock.as_ref()
+    }
+
+    /// The key that signs checkpoints, if there is one yet.
+    pub fn log_key(&self) -> Option<&LogKeySet> {
+        self.log_key.as_ref()
     }
 
     #[cfg(test)]
@@ -120,6 +131,7 @@ impl State {
                 Ok(outcome.map(Answer::Revoked))
             }
             Command::ConfirmClock(command) => Ok(command.decide(context.now).done()),
+            Command::SetLogKey(command) => Ok(command.decide(self.log_key(), context.now).done()),
             Command::RecordRestore(command) => {
                 let around = (context.now, context.next);
                 Ok(self.restores.record(|id| self.project(id), command, around)?.done())
@@ -128,7 +140,7 @@ impl State {
                 let around = ProjectsShare {
                     mode: self.mode,
                     seen: &*self.seen,
-                    most_groups: self.most_groups,
+                    usage_limits: self.usage_limits,
                     restores: &self.restores,
                 };
                 project.decide(around, context, command)
@@ -150,21 +162,22 @@ impl State {
         command: Command,
     ) -> Result<Outcome<Answer>, Refusal> {
         let mut outcome = self.decide(context, &command)?;
-        self.evolve_all(context, by, &outcome.events);
+        self.evolve_all(context, by, &outcome.events, &outcome.prints);
         let mut done = 0;
         while done < outcome.events.len() {
             let new = &outcome.events[done..];
             let consequences = self.consequences(context, new.iter().map(|(_, event)| event));
             done = outcome.events.len();
             let context = Context { next: Sequence(context.next.0 + done as u64), ..*context };
-            self.evolve_all(&context, by, &consequences);
+            self.evolve_all(&context, by, &consequences, &[]);
             outcome.events.extend(consequences);
         }
         Ok(outcome)
     }
 
-    /// What follows from events that were just taken over: room for those of their project who wait for it, and the end of
-    /// the credentials of whoever has ended. Recorded in the same step; what follows from it in turn is asked for again.
+    /// What follows from events that were just taken over: room for those of their project who wait for it, and the end
+    /// of the credentials of anyone who has ended. Recorded in the same step; what follows from it in turn is asked for
+    /// again.
     pub fn consequences<'e>(
         &self,
         context: &Context,
@@ -178,10 +191,16 @@ impl State {
     }
 
     /// Takes events over that follow each other from `context.next` on.
-    fn evolve_all(&mut self, context: &Context, by: Option<&str>, events: &[(Stream, Event)]) {
+    fn evolve_all(
+        &mut self,
+        context: &Context,
+        by: Option<&str>,
+        events: &[(Stream, Event)],
+        prints: &[UsagePrint],
+    ) {
         let sequences = (context.next.0..).map(Sequence);
         let events = sequences.zip(events).map(|(sequence, (stream, event))| (stream, event, sequence));
-        self.evolve_each((context.project, by), events);
+        self.evolve_each((context.project, by), events, prints);
     }
 
     /// Takes an event over, of a project and of somebody who came by this credential. Total: what is recorded cannot be
@@ -193,24 +212,28 @@ impl State {
         event: &Event,
         sequence: Sequence,
     ) {
-        self.evolve_each(of, [(stream, event, sequence)]);
+        self.evolve_each(of, [(stream, event, sequence)], &[]);
     }
 
-    /// Takes events over that are all of one command. Its project is looked up once.
+    /// Takes events over that are all of one command, with the fingerprints of usage among them that are known, in order.
+    /// Its project is looked up once.
     pub(crate) fn evolve_each<'e>(
         &mut self,
         (id, by): (ProjectId, Option<&str>),
         events: impl IntoIterator<Item = (&'e Stream, &'e Event, Sequence)>,
+        prints: &[UsagePrint],
     ) {
-        let Self { mode, seen, access, clock, restores, projects, .. } = self;
+        let Self { mode, seen, access, clock, log_key, restores, projects, .. } = self;
         let mut found: Option<&mut Project> = None;
+        let mut prints = prints.iter().copied().peekable();
         for (stream, event, sequence) in events {
             match event {
-                // Those of the ledger are of no project, whoever's command they are of.
+                // Those of the ledger are of no project, whatever command they are of.
                 Event::LedgerCreated(event) => *mode = event.mode,
                 Event::LedgerRestored(event) => restores.restored(event),
                 Event::WriterStarted(_) | Event::AnswerRecorded(_) => {}
                 Event::ClockConfirmed(event) => *clock = Some(event.clone()),
+                Event::LogKeySet(event) => *log_key = Some(event.clone()),
                 Event::ProjectOpened(event) => access.project_opened(event),
                 Event::CredentialIssued(event) => access.credential_issued(id, by, event),
                 Event::CredentialRevoked(event) => access.credential_revoked(event),
@@ -220,7 +243,8 @@ impl State {
                         Some(project) => project,
                         None => projects.entry(id).or_default(),
                     };
-                    project.evolve(&mut **seen, id, (stream, event), sequence);
+                    let print = prints.next_if(|print| print.sequence == sequence);
+                    project.evolve(&mut **seen, id, (stream, event), (sequence, print));
                     found = Some(project);
                 }
             }
@@ -229,23 +253,24 @@ impl State {
 
     /// All but the index of usage identities, as bytes that [`State::restore`] reads.
     pub fn snapshot(&self) -> Vec<u8> {
-        let Self { mode, access, clock, restores, projects, .. } = self;
-        let snapshot = StateSnapshot { mode: *mode, access, clock, restores, projects };
+        let Self { mode, access, clock, log_key, restores, projects, .. } = self;
+        let snapshot = StateSnapshot { mode: *mode, access, clock, log_key, restores, projects };
         bincode::encode_to_vec(snapshot, bincode::config::standard())
             .expect("a state in memory can be encoded")
     }
 
     /// The state of a snapshot, over an index of usage identities that is as far.
     pub fn restore(bytes: &[u8], seen: Box<dyn SeenIndex>) -> Option<Self> {
-        let (restored, read): (Restored, usize) =
+        let (restored, read): (RestoredState, usize) =
             bincode::decode_from_slice(bytes, bincode::config::standard()).ok()?;
-        let Restored { mode, access, clock, restores, projects } = restored;
+        let RestoredState { mode, access, clock, log_key, restores, projects } = restored;
         (read == bytes.len()).then_some(Self {
             mode,
             seen,
             access,
-            most_groups: MOST_GROUPS,
+            usage_limits: UsageLimits::default(),
             clock,
+            log_key,
             restores,
             projects,
         })

@@ -1,24 +1,31 @@
 //! Tax: who charges it, on whom, at which rate, since when. Categories and rules are those of EN 16931.
 //!
-//! A seller without a rate is outside the scope of tax. A customer without a treatment is charged the standard rate.
+//! A seller without a rate is outside the scope of tax. A customer without a treatment is charged the rate of the product,
+//! which is that of the seller unless the product has one of its own.
 //! Of effective-dated entries the one with the latest start counts that is not after the instant asked for, the end of
 //! the time a line is about; of several with the same start the one recorded last.
+
+mod product;
 
 use std::collections::BTreeMap;
 
 use bincode::{Decode, Encode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Outcome;
 use super::event::{Event, Stream};
-use super::id::{InvalidText, PartyId, check_text};
+use super::id::{InvalidText, PartyId, Sequence, check_text};
 use super::money::{Amount, Currency, Exact, Rounding};
 use super::party::Parties;
 use super::quantity::{ONE, Quantity};
-use super::time::Timestamp;
+use super::time::{Period, Timestamp};
+
+use product::ProductTaxes;
+pub use product::{ProductTaxEntry, ProductTaxSet, SetProductTax, SoldProduct, TaxedProduct};
 
 /// The category and rate of EN 16931 (BT-151, BT-152).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize, JsonSchema)]
 pub struct Tax {
     /// How it is taxed.
     pub category: TaxCategory,
@@ -37,6 +44,21 @@ impl Tax {
         self.exact_on(base).map(|exact| exact.round(currency, Rounding::HalfUp))
     }
 
+    /// The tax that the sum of the lines of this category and rate contains: sum x rate / (100 + rate), rounded once as
+    /// any tax is. `None`, if the sum has more digits than can be counted.
+    pub fn round_within(self, sum: Amount, currency: Currency) -> Option<Amount> {
+        self.exact_within(sum).map(|exact| exact.round(currency, Rounding::HalfUp))
+    }
+
+    /// The same to 18 digits.
+    pub fn exact_within(self, sum: Amount) -> Option<Exact> {
+        let whole = Quantity::from_billionths(100 * ONE + self.rate.billionths())?;
+        match self.category {
+            TaxCategory::S => Exact::part_of(sum, self.rate, whole),
+            _ => Some(Exact::ZERO),
+        }
+    }
+
     /// The same before it is rounded.
     pub fn exact_on(self, base: Amount) -> Option<Exact> {
         match self.category {
@@ -47,7 +69,7 @@ impl Tax {
 }
 
 /// Tax categories of EN 16931 (UNCL 5305).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, JsonSchema)]
 pub enum TaxCategory {
     /// Outside the scope of tax.
     O,
@@ -66,7 +88,7 @@ pub enum TaxCategory {
 }
 
 /// Why there is no tax: a text (BT-120) and, if there is one, a code of the VATEX list (BT-121).
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, JsonSchema)]
 pub struct Exemption {
     /// For people.
     pub reason: Box<str>,
@@ -84,7 +106,7 @@ pub struct TaxRateSet {
     pub rate: Quantity,
     /// Since when.
     pub valid_from: Timestamp,
-    /// When it was said.
+    /// When somebody set it.
     pub at: Timestamp,
 }
 
@@ -99,7 +121,7 @@ pub struct TaxTreatmentSet {
     pub exemption: Option<Exemption>,
     /// Since when.
     pub valid_from: Timestamp,
-    /// When it was said.
+    /// When somebody set it.
     pub at: Timestamp,
 }
 
@@ -162,41 +184,155 @@ pub enum TaxRefusal {
     /// The code is empty, too long, or has control characters.
     #[error("code {0}")]
     BadCode(InvalidText),
+    /// A tax of a product names no product.
+    #[error("software_release or resource must be given: they say which product is taxed")]
+    NoProduct,
+    /// The category depends on the customer.
+    #[error("category {category:?} is that of a customer: a product has S, Z, E or O")]
+    CategoryOfCustomers {
+        /// Which.
+        category: TaxCategory,
+    },
+    /// A category without tax has no rate.
+    #[error("rate must be left out in category {category:?}, which has no tax")]
+    RateWithoutTax {
+        /// How.
+        category: TaxCategory,
+    },
+    /// The seller has a tax for too many products.
+    #[error("a seller has a tax for at most {most} products")]
+    TooManyProducts {
+        /// How many there can be.
+        most: usize,
+    },
+    /// The tax of the product was set too often.
+    #[error("the tax of a product can be set at most {most} times")]
+    TooManyChanges {
+        /// How often it can be.
+        most: usize,
+    },
 }
+
+/// A setting of a tax: the instant from which it counts, the setting, and the event that made it.
+type TaxEntry<T> = (Timestamp, T, Sequence);
+
+/// A category, and why there is no tax, if there is none.
+type TaxReason = (TaxCategory, Option<Exemption>);
 
 /// All rates and treatments.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Taxes {
-    rates: BTreeMap<PartyId, Vec<(Timestamp, Quantity)>>,
-    treatments: BTreeMap<PartyId, Vec<(Timestamp, TaxCategory, Option<Exemption>)>>,
+    rates: BTreeMap<PartyId, Vec<TaxEntry<Quantity>>>,
+    treatments: BTreeMap<PartyId, Vec<TaxEntry<TaxReason>>>,
+    products: BTreeMap<PartyId, ProductTaxes>,
 }
+
+/// Every event so far.
+const BY_NOW: Sequence = Sequence(u64::MAX);
 
 impl Taxes {
     /// How what a customer bought is taxed at an instant, and why not, if it is not.
-    pub fn on(&self, (seller, customer): (PartyId, PartyId), at: Timestamp) -> (Tax, Option<&Exemption>) {
-        let rates = self.rates.get(&seller).into_iter().flatten();
-        let Some((_, rate)) = rates.filter(|(since, _)| *since <= at).max_by_key(|(since, _)| *since) else {
-            return (Tax::NONE, None);
-        };
-        let treatments = self.treatments.get(&customer).into_iter().flatten();
-        let treatment = treatments.filter(|(since, ..)| *since <= at).max_by_key(|(since, ..)| *since);
-        match treatment {
-            None | Some((_, TaxCategory::S, _)) => (Tax { category: TaxCategory::S, rate: *rate }, None),
-            Some((_, category, exemption)) => {
+    pub fn on(
+        &self,
+        parties: (PartyId, PartyId),
+        sold: SoldProduct<'_>,
+        at: Timestamp,
+    ) -> (Tax, Option<&Exemption>) {
+        self.as_of(parties, sold, (at, BY_NOW))
+    }
+
+    /// How what a customer bought is taxed at an instant, as it was known at an event.
+    pub fn known_on(
+        &self,
+        parties: (PartyId, PartyId),
+        sold: SoldProduct<'_>,
+        at: (Timestamp, Sequence),
+    ) -> Tax {
+        self.as_of(parties, sold, at).0
+    }
+
+    fn as_of(
+        &self,
+        (seller, customer): (PartyId, PartyId),
+        sold: SoldProduct<'_>,
+        at: (Timestamp, Sequence),
+    ) -> (Tax, Option<&Exemption>) {
+        let Some(rate) = counting(self.rates.get(&seller), at) else { return (Tax::NONE, None) };
+        if let Some((_, product)) = self.deciding((seller, customer), sold, at) {
+            return (product.tax(*rate), product.exemption.as_ref());
+        }
+        match counting(self.treatments.get(&customer), at) {
+            None | Some((TaxCategory::S, _)) => (Tax { category: TaxCategory::S, rate: *rate }, None),
+            Some((category, exemption)) => {
                 (Tax { category: *category, rate: Quantity::ZERO }, exemption.as_ref())
             }
         }
     }
 
-    /// Why a customer is not charged tax in a category, as it was said last.
-    pub fn exemption(&self, customer: PartyId, category: TaxCategory) -> Option<&Exemption> {
+    /// The product whose tax is that of what is sold; none, if it is the customer or the rate of the seller that decides.
+    fn deciding(
+        &self,
+        (seller, customer): (PartyId, PartyId),
+        sold: SoldProduct<'_>,
+        at: (Timestamp, Sequence),
+    ) -> Option<(&TaxedProduct, &ProductTaxEntry)> {
+        let product = self.of_product(seller, sold, at)?;
+        let treatment = counting(self.treatments.get(&customer), at);
+        let of_customer = treatment.is_some_and(|(category, _)| *category != TaxCategory::S);
+        (!of_customer || product.1.is_for_all()).then_some(product)
+    }
+
+    /// The same as it is known now, and the tax that it makes.
+    pub fn product_on(
+        &self,
+        (seller, customer): (PartyId, PartyId),
+        sold: SoldProduct<'_>,
+        at: Timestamp,
+    ) -> Option<(&TaxedProduct, Timestamp, Tax)> {
+        let rate = counting(self.rates.get(&seller), (at, BY_NOW))?;
+        let (product, entry) = self.deciding((seller, customer), sold, (at, BY_NOW))?;
+        Some((product, entry.valid_from, entry.tax(*rate)))
+    }
+
+    /// The instants within a period at which something that was said by an event about the tax of a line begins to count,
+    /// in order.
+    pub fn changes(
+        &self,
+        (seller, customer): (PartyId, PartyId),
+        sold: SoldProduct<'_>,
+        (period, as_of): (Period, Sequence),
+    ) -> Vec<Timestamp> {
+        let rates = self.rates.get(&seller).into_iter().flatten().map(|(since, _, by)| (*since, *by));
         let treatments = self.treatments.get(&customer).into_iter().flatten();
-        treatments.rev().find(|(_, of, _)| *of == category).and_then(|(.., exemption)| exemption.as_ref())
+        let treatments = treatments.map(|(since, _, by)| (*since, *by));
+        let known = rates.chain(treatments).filter(|(_, by)| *by <= as_of).map(|(since, _)| since);
+        let all = known.chain(self.product_changes(seller, sold, as_of));
+        let mut changes: Vec<Timestamp> = all.filter(|at| period.start < *at && *at < period.stop).collect();
+        changes.sort_unstable();
+        changes.dedup();
+        changes
+    }
+
+    /// Why a customer is not charged tax in a category, as it was said last: of the customer, or else of a product.
+    pub fn exemption(
+        &self,
+        (seller, customer): (PartyId, PartyId),
+        category: TaxCategory,
+    ) -> Option<&Exemption> {
+        let treatments = self.treatments.get(&customer).into_iter().flatten();
+        let of_customer = treatments.rev().find(|(_, (of, _), _)| *of == category);
+        let of_customer = of_customer.and_then(|(_, (_, exemption), _)| exemption.as_ref());
+        let of_product = || {
+            let entries = self.products_of(seller).map(|(_, entry)| entry);
+            let of_category = entries.filter(|entry| entry.category == category);
+            of_category.max_by_key(|entry| entry.by).and_then(|entry| entry.exemption.as_ref())
+        };
+        of_customer.or_else(of_product)
     }
 
     /// What a seller charges, each since when, in the order it was said.
     pub fn rates_of(&self, seller: PartyId) -> impl Iterator<Item = (Timestamp, Quantity)> {
-        self.rates.get(&seller).into_iter().flatten().copied()
+        self.rates.get(&seller).into_iter().flatten().map(|(since, rate, _)| (*since, *rate))
     }
 
     /// How a customer is taxed, each since when, in the order it was said.
@@ -205,7 +341,7 @@ impl Taxes {
         customer: PartyId,
     ) -> impl Iterator<Item = (Timestamp, TaxCategory, Option<&Exemption>)> {
         let treatments = self.treatments.get(&customer).into_iter().flatten();
-        treatments.map(|(since, category, exemption)| (*since, *category, exemption.as_ref()))
+        treatments.map(|(since, (category, exemption), _)| (*since, *category, exemption.as_ref()))
     }
 
     pub(crate) fn set_rate(
@@ -215,7 +351,7 @@ impl Taxes {
     ) -> Result<Outcome<()>, TaxRefusal> {
         let SetTaxRate { seller, rate, valid_from } = *command;
         known(parties, seller)?;
-        if !(0..=100 * ONE).contains(&rate.billionths()) {
+        if !is_percentage(rate) {
             return Err(TaxRefusal::BadRate);
         }
         let event = TaxRateSet { seller, rate, valid_from, at: now };
@@ -235,15 +371,25 @@ impl Taxes {
     }
 
     /// Takes a rate over: the fold that decisions and billing share.
-    pub fn rate_set(&mut self, event: &TaxRateSet) {
-        self.rates.entry(event.seller).or_default().push((event.valid_from, event.rate));
+    pub fn rate_set(&mut self, event: &TaxRateSet, by: Sequence) {
+        self.rates.entry(event.seller).or_default().push((event.valid_from, event.rate, by));
     }
 
     /// Takes a treatment over.
-    pub fn treatment_set(&mut self, event: &TaxTreatmentSet) {
-        let treatment = (event.valid_from, event.category, event.exemption.clone());
+    pub fn treatment_set(&mut self, event: &TaxTreatmentSet, by: Sequence) {
+        let treatment = (event.valid_from, (event.category, event.exemption.clone()), by);
         self.treatments.entry(event.customer).or_default().push(treatment);
     }
+}
+
+/// Of what was known at an event the entry that counts at an instant: the latest start, of equal ones the one said last.
+fn counting<T>(entries: Option<&Vec<TaxEntry<T>>>, (at, as_of): (Timestamp, Sequence)) -> Option<&T> {
+    let valid = entries?.iter().filter(|(since, _, by)| *by <= as_of && *since <= at);
+    valid.max_by_key(|(since, ..)| *since).map(|(_, entry, _)| entry)
+}
+
+fn is_percentage(rate: Quantity) -> bool {
+    (0..=100 * ONE).contains(&rate.billionths())
 }
 
 fn known(parties: &Parties, party: PartyId) -> Result<(), TaxRefusal> {
@@ -271,7 +417,8 @@ mod tests {
     use crate::domain::id::{InvalidText, PartyId};
 
     use super::{
-        Exemption, SetTaxRate, SetTaxTreatment, Tax, TaxCategory, TaxRateSet, TaxRefusal, TaxTreatmentSet,
+        Exemption, SetTaxRate, SetTaxTreatment, SoldProduct, Tax, TaxCategory, TaxRateSet, TaxRefusal,
+        TaxTreatmentSet,
     };
 
     const JANUARY: &str = "2026-01-01T00:00:00Z";
@@ -291,7 +438,7 @@ mod tests {
     }
 
     fn on(given: &Given, when: &str) -> Tax {
-        given.project().taxes.on((PartyId(1), PartyId(2)), at(when)).0
+        given.project().taxes.on((PartyId(1), PartyId(2)), SoldProduct::default(), at(when)).0
     }
 
     #[test]
@@ -312,7 +459,8 @@ mod tests {
             .then([(Stream::Party(PartyId(2)), Event::TaxTreatmentSet(treatment_set))])
             .answered(&Answer::Done)
             .and();
-        let (tax, exemption) = given.project().taxes.on((PartyId(1), PartyId(2)), now);
+        let (tax, exemption) =
+            given.project().taxes.on((PartyId(1), PartyId(2)), SoldProduct::default(), now);
         assert_eq!((tax.category, tax.rate.billionths()), (TaxCategory::AE, 0));
         assert_eq!(exemption.and_then(|exemption| exemption.code.as_deref()), Some("VATEX-EU-AE"));
     }

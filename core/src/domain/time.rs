@@ -1,7 +1,7 @@
 //! Instants and half-open periods, in microseconds of UTC.
 //!
 //! A [`Timestamp`] is what the log stores (eight bytes, little-endian) and what decisions compare. It is not a
-//! calendar: months, days and zones are cut by whoever bills, with `chrono-tz`.
+//! calendar: months, days and zones are cut by billing, with `chrono-tz`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,8 +10,11 @@ use bincode::de::{BorrowDecoder, Decoder};
 use bincode::enc::Encoder;
 use bincode::error::{DecodeError, EncodeError};
 use bincode::{BorrowDecode, Decode, Encode};
-use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, TimeZone as _, Utc};
+use chrono::{
+    DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, TimeDelta, TimeZone as _, Utc,
+};
 use chrono_tz::Tz;
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 /// An instant: microseconds since 1970-01-01T00:00:00Z.
@@ -36,7 +39,28 @@ impl Timestamp {
 
     /// From RFC 3339 text with any offset.
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
-        DateTime::parse_from_rfc3339(text).ok().map(|instant| Self::from_utc(instant.to_utc()))
+        Self::parse_usual(text).or_else(|| {
+            DateTime::parse_from_rfc3339(text).ok().map(|instant| Self::from_utc(instant.to_utc()))
+        })
+    }
+
+    /// The form that nearly all senders write, such as `2026-10-01T01:00:00Z`, read by its places.
+    fn parse_usual(text: &str) -> Option<Self> {
+        let text: &[u8; 20] = text.as_bytes().try_into().ok()?;
+        let is_form = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':'), (19, b'Z')];
+        if is_form.iter().any(|(at, byte)| text[*at] != *byte) {
+            return None;
+        }
+        let number = |digits: &[u8]| {
+            digits.iter().try_fold(0, |number, digit| {
+                digit.is_ascii_digit().then(|| number * 10 + u32::from(digit - b'0'))
+            })
+        };
+        let date = (number(&text[..4])?, number(&text[5..7])?, number(&text[8..10])?);
+        let time = (number(&text[11..13])?, number(&text[14..16])?, number(&text[17..19])?);
+        let date = NaiveDate::from_ymd_opt(i32::try_from(date.0).ok()?, date.1, date.2)?;
+        let instant = date.and_hms_opt(time.0, time.1, time.2)?;
+        Some(Self::from_utc(instant.and_utc()))
     }
 
     /// Microseconds since the epoch.
@@ -88,7 +112,8 @@ impl<'de, C> BorrowDecode<'de, C> for Timestamp {
 }
 
 /// A half-open period [start, stop): its stop does not belong to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Period {
     /// The first instant within.
     pub start: Timestamp,
@@ -110,6 +135,18 @@ impl Period {
     /// What this period and another have in common.
     pub fn intersection(self, other: Self) -> Option<Self> {
         Self::new(self.start.max(other.start), self.stop.min(other.stop))
+    }
+
+    /// What is left of this period without others, in order.
+    #[must_use]
+    pub fn without(self, others: impl IntoIterator<Item = Self>) -> Vec<Self> {
+        others.into_iter().fold(vec![self], |rest, other| {
+            let parts = rest.into_iter().flat_map(|part| match part.intersection(other) {
+                None => [Some(part), None],
+                Some(shared) => [Self::new(part.start, shared.start), Self::new(shared.stop, part.stop)],
+            });
+            parts.flatten().collect()
+        })
     }
 
     /// Whether the instant is within.
@@ -186,6 +223,11 @@ impl Date {
         NaiveDate::from_num_days_from_ce_opt(days.checked_add(DAYS_BEFORE_1970)?).map(Self)
     }
 
+    /// The first of January 1970.
+    pub fn epoch() -> Self {
+        Self(NaiveDate::default())
+    }
+
     /// The day after, if the calendar has one.
     pub fn next(self) -> Option<Self> {
         self.0.succ_opt().map(Self)
@@ -196,6 +238,16 @@ impl Date {
         self.0.pred_opt().map(Self)
     }
 
+    /// So many days later, or earlier if below zero, if the calendar has that day.
+    pub fn plus_days(self, days: i64) -> Option<Self> {
+        self.0.checked_add_signed(TimeDelta::try_days(days)?).map(Self)
+    }
+
+    /// The Monday on or before it, if the calendar has one.
+    pub fn monday(self) -> Option<Self> {
+        self.plus_days(-i64::from(self.0.weekday().num_days_from_monday()))
+    }
+
     /// How many days later than another.
     pub fn since(self, other: Self) -> i64 {
         self.0.signed_duration_since(other.0).num_days()
@@ -204,17 +256,21 @@ impl Date {
     /// The first instant of this day in a zone. Where midnight does not exist (a clock put forward over it, a
     /// day left out as in Apia in 2011) it is the first instant that comes after it.
     pub fn start_in(self, zone: TimeZone) -> Timestamp {
-        // Beyond the years of a timestamp chrono itself runs out of room for offsets.
-        match self.0.year() {
-            ..1 => return Timestamp::MIN,
-            10_000.. => return Timestamp::MAX,
-            _ => {}
-        }
-        let midnight = self.0.and_time(NaiveTime::MIN);
-        match zone.0.from_local_datetime(&midnight).earliest() {
-            Some(instant) => Timestamp::from_utc(instant.to_utc()),
-            None => first_after_gap(midnight, zone),
-        }
+        first_at(self.0.and_time(NaiveTime::MIN), zone)
+    }
+}
+
+/// The first instant at which clocks in a zone show a local time; where they never do, the first one that comes after it.
+pub(super) fn first_at(local: NaiveDateTime, zone: TimeZone) -> Timestamp {
+    // Beyond the years of a timestamp chrono itself runs out of room for offsets.
+    match local.year() {
+        ..1 => return Timestamp::MIN,
+        10_000.. => return Timestamp::MAX,
+        _ => {}
+    }
+    match zone.0.from_local_datetime(&local).earliest() {
+        Some(instant) => Timestamp::from_utc(instant.to_utc()),
+        None => first_after_gap(local, zone),
     }
 }
 
@@ -285,6 +341,24 @@ mod tests {
         assert_eq!(at("2026-10-01T02:00:00+02:00").to_string(), "2026-10-01T00:00:00Z");
         assert_eq!(at("2026-10-01T00:00:00.000001Z").micros() - at("2026-10-01T00:00:00Z").micros(), 1);
         assert_eq!(Timestamp::parse_rfc3339("2026-10-01"), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_usual_form_is_read_as_any_other(
+            (year, month, day) in (0..=9999_u32, 0..=13_u32, 0..=32_u32),
+            (hour, minute, second) in (0..=25_u32, 0..=61_u32, 0..=61_u32),
+            broken_at in proptest::option::weighted(0.2, 0..20_usize),
+            broken in proptest::sample::select(vec!["x", "-", ":", " ", "+", "t", "z", "0"]),
+        ) {
+            let mut text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z");
+            if let Some(at) = broken_at {
+                text.replace_range(at..=at, broken);
+            }
+            let expected = DateTime::parse_from_rfc3339(&text).ok();
+            let expected = expected.map(|instant| Timestamp::from_utc(instant.to_utc()));
+            proptest::prop_assert_eq!(Timestamp::parse_rfc3339(&text), expected, "{}", text);
+        }
     }
 
     #[test]

@@ -16,11 +16,11 @@ pub(super) const BLOCK_BYTES: usize = WORDS * 8;
 struct FilterBlock([u64; WORDS]);
 
 #[derive(Debug)]
-pub(super) struct Filter {
+pub(super) struct IdentityFilter {
     blocks: Vec<FilterBlock>,
 }
 
-impl Filter {
+impl IdentityFilter {
     /// For at most so many entries.
     pub(super) fn for_entries(entries: u64) -> Self {
         Self::of_blocks(entries.div_ceil(ENTRIES_PER_BLOCK).max(1))
@@ -58,7 +58,7 @@ impl Filter {
         (((fingerprint >> 64) * self.blocks.len() as u128) >> 64) as usize
     }
 
-    /// How many bytes [`Filter::bytes`] gives.
+    /// How many bytes [`IdentityFilter::bytes`] gives.
     pub(super) fn size(&self) -> usize {
         self.blocks.len() * BLOCK_BYTES
     }
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn holds_what_was_added_and_little_else() {
-        let mut filter = Filter::for_entries(100_000);
+        let mut filter = IdentityFilter::for_entries(100_000);
         (0..100_000).for_each(|n| filter.add(fingerprint(n)));
         assert!((0..100_000).all(|n| filter.may_hold(fingerprint(n))));
         let passed = (100_000..1_100_000).filter(|n| filter.may_hold(fingerprint(*n))).count();
@@ -114,11 +114,11 @@ mod tests {
 
     #[test]
     fn comes_back_from_its_bytes() {
-        let mut filter = Filter::for_entries(1000);
+        let mut filter = IdentityFilter::for_entries(1000);
         (0..1000).for_each(|n| filter.add(fingerprint(n)));
         let mut bytes = filter.bytes();
         let mut next = || Ok::<_, Infallible>(bytes.next().unwrap());
-        let Ok(read) = Filter::read(filter.size() as u64 / BLOCK_BYTES as u64, &mut next);
+        let Ok(read) = IdentityFilter::read(filter.size() as u64 / BLOCK_BYTES as u64, &mut next);
         assert!(bytes.next().is_none());
         assert!((0..50_000).all(|n| filter.may_hold(fingerprint(n)) == read.may_hold(fingerprint(n))));
     }

@@ -10,37 +10,39 @@ use std::path::{Path, PathBuf};
 
 use bincode::{Decode, Encode};
 
-use super::Fault;
-use super::run::{Span, io_fault};
+use super::FingerprintFault;
+use super::run::{RunSpan, io_fault};
 use crate::domain::id::Sequence;
 
 const FORMAT: u32 = 1;
 const PREFIX: &str = "manifest-";
+/// The name of a manifest while it is being written.
+pub(super) const UNFINISHED: &str = "manifest.new";
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub(super) struct Manifest {
+pub(super) struct RunManifest {
     format: u32,
     /// The last event whose usage is in the runs.
     pub(super) last: Sequence,
     /// Names the key of the fingerprints.
     pub(super) key: [u8; 16],
     /// Oldest first, with their entries.
-    pub(super) runs: Vec<(Span, u64)>,
+    pub(super) runs: Vec<(RunSpan, u64)>,
     /// Where the next run's span begins.
     pub(super) next: u64,
 }
 
-impl Manifest {
-    pub(super) fn new(last: Sequence, key: [u8; 16], runs: Vec<(Span, u64)>, next: u64) -> Self {
+impl RunManifest {
+    pub(super) fn new(last: Sequence, key: [u8; 16], runs: Vec<(RunSpan, u64)>, next: u64) -> Self {
         Self { format: FORMAT, last, key, runs, next }
     }
 
     /// Writes it durably, with the names of the runs in the same folder.
-    pub(super) fn write(&self, dir: &Path) -> Result<(), Fault> {
+    pub(super) fn write(&self, dir: &Path) -> Result<(), FingerprintFault> {
         let body = bincode::encode_to_vec(self, bincode::config::standard())
             .expect("a manifest in memory can be encoded");
         let checksum = crc32fast::hash(&body).to_be_bytes();
-        let (path, new) = (path(dir, self.last), dir.join("manifest.new"));
+        let (path, new) = (path(dir, self.last), dir.join(UNFINISHED));
         let written = File::create(&new).and_then(|mut file| {
             file.write_all(&[&checksum, &body[..]].concat())?;
             file.sync_all()
@@ -51,7 +53,7 @@ impl Manifest {
     }
 
     /// The manifest of that event, if there is one.
-    pub(super) fn read(dir: &Path, last: Sequence) -> Result<Option<Self>, Fault> {
+    pub(super) fn read(dir: &Path, last: Sequence) -> Result<Option<Self>, FingerprintFault> {
         let path = path(dir, last);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
@@ -59,7 +61,7 @@ impl Manifest {
             Err(error) => return Err(io_fault("read", &path)(error)),
         };
         let manifest = Self::decode(&bytes).filter(|manifest| manifest.last == last);
-        manifest.map(Some).ok_or(Fault::Damaged { path, what: "its content" })
+        manifest.map(Some).ok_or(FingerprintFault::Damaged { path, what: "its content" })
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
@@ -93,7 +95,7 @@ pub(super) fn list(dir: &Path) -> io::Result<Vec<Sequence>> {
 /// Whether a file of this name is one this index could have written.
 pub(super) fn is_ours(name: &str) -> bool {
     name.starts_with(PREFIX)
-        || name == "manifest.new"
+        || name == UNFINISHED
         || name.strip_prefix("run-").is_some_and(|spans| spans.strip_suffix(".seen").is_some())
 }
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-use super::run::{self, Entries, RunWriter, SortedRun, Span, io_fault};
-use super::{Fault, Fingerprint, Seen};
+use super::run::{self, Entries, RunSpan, RunWriter, SortedRun, io_fault};
+use super::{Fingerprint, FingerprintFault, KnownUsage};
 
 /// After this many entries (16 MiB) it waits for the disk.
 const SETTLE_EVERY: u64 = 512 * 1024;
@@ -18,7 +18,7 @@ const SETTLE_EVERY: u64 = 512 * 1024;
 #[derive(Debug)]
 pub(super) struct Merge {
     /// Of the run that will be there.
-    pub(super) span: Span,
+    pub(super) span: RunSpan,
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Result<Option<SortedRun>, MergeFault>>,
 }
@@ -27,16 +27,16 @@ pub(super) struct Merge {
 #[derive(Debug)]
 pub(super) enum MergeFault {
     /// A run that is in use is damaged or cannot be read.
-    Source(Fault),
+    Source(FingerprintFault),
     /// The new run could not be written: it is removed, and the merge can be tried again.
-    Target(Fault),
+    Target(FingerprintFault),
 }
 
 impl Merge {
     /// Starts to merge these runs, oldest first, of which there is at least one.
-    pub(super) fn start(dir: &Path, runs: &[Arc<SortedRun>]) -> Result<Self, Fault> {
+    pub(super) fn start(dir: &Path, runs: &[Arc<SortedRun>]) -> Result<Self, FingerprintFault> {
         let (first, last) = (runs[0].span.first, runs[runs.len() - 1].span.last);
-        let span = Span { first, last };
+        let span = RunSpan { first, last };
         let stop = Arc::new(AtomicBool::new(false));
         let work = {
             let (dir, runs, stop): (PathBuf, _, _) = (dir.to_owned(), runs.to_vec(), Arc::clone(&stop));
@@ -52,7 +52,7 @@ impl Merge {
 
     /// Waits for the run; none if it was stopped.
     pub(super) fn finish(self) -> Result<Option<SortedRun>, MergeFault> {
-        self.thread.join().unwrap_or(Err(MergeFault::Source(Fault::MergePanicked)))
+        self.thread.join().unwrap_or(Err(MergeFault::Source(FingerprintFault::MergePanicked)))
     }
 
     /// Makes it end soon, without a result.
@@ -66,7 +66,7 @@ impl Merge {
 
 fn merge(
     dir: &Path,
-    span: Span,
+    span: RunSpan,
     runs: &[Arc<SortedRun>],
     stop: &AtomicBool,
 ) -> Result<Option<SortedRun>, MergeFault> {
@@ -83,11 +83,11 @@ fn merge(
 }
 
 /// The next entry of each run.
-type Heads = Vec<Option<(Fingerprint, Seen)>>;
+type Heads = Vec<Option<(Fingerprint, KnownUsage)>>;
 
 fn write(
     dir: &Path,
-    (span, entries): (Span, u64),
+    (span, entries): (RunSpan, u64),
     (mut heads, sources): (Heads, &mut [Entries<'_>]),
     stop: &AtomicBool,
 ) -> Result<Option<SortedRun>, MergeFault> {

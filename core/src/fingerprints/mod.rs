@@ -2,17 +2,19 @@
 //!
 //! A table in memory takes what is new. When it is full it becomes a run: a sorted file that never changes, with a
 //! filter in memory, so that a lookup of an identity that is new reads no disk. Runs of like size are merged in the
-//! background, so there are few. A checkpoint makes all of it durable under the sequence of an event.
+//! background, so there are few. A checkpoint makes all of it durable under the sequence of an event; another thread may
+//! do the work of it.
 //!
 //! Invariants: what it answers is what [`MemoryIndex`](crate::domain::usage::MemoryIndex) would; the table is newer
 //! than all runs, runs stand from old to new, and the newest entry of a fingerprint wins. What it read wrongly or
 //! could not write is a fault, kept in [`SeenIndex::fault`]; from then on it knows nothing and takes nothing in.
 //!
 //! It is a cache of the log, and no part of it: what is younger than the last checkpoint is gone after a crash, and
-//! all of it can be rebuilt by inserting what the log says. The folder belongs to one index at a time; whoever
+//! all of it can be rebuilt by inserting what the log says. The folder belongs to one index at a time; anyone who
 //! holds the lock of the data folder sees to that.
 
 mod filter;
+mod frozen;
 mod manifest;
 mod merge;
 mod run;
@@ -26,15 +28,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 
-use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
+use rustc_hash::{FxBuildHasher, FxHashSet};
 use siphasher::sip128::{Hasher128, SipHasher24};
 
 use crate::domain::id::Sequence;
-use crate::domain::usage::seen::{Fingerprint, Seen, SeenIndex, revision};
+use crate::domain::usage::seen::{CheckpointWork, Fingerprint, KnownUsage, SeenIndex, revision};
 use crate::log::witness::Witness;
-use manifest::Manifest;
+use frozen::{FrozenTable, IdentityTable, TableWork};
+use manifest::RunManifest;
 use merge::{Merge, MergeFault};
-use run::{SortedRun, Span, io_fault};
+use run::{RunSpan, SortedRun, io_fault};
 
 /// How many identities the table in memory holds: what fills a hash table of 2^20 places (35 MB) without growing it.
 const RECENT: usize = (1 << 20) / 8 * 7;
@@ -51,7 +54,7 @@ const MANIFESTS: usize = 2;
 
 /// What can go wrong with the files of the index. The log is not touched by any of it: rebuild the index.
 #[derive(Debug, thiserror::Error)]
-pub enum Fault {
+pub enum FingerprintFault {
     /// The system refused.
     #[error("cannot {action} {}", path.display())]
     Io {
@@ -70,6 +73,9 @@ pub enum Fault {
         /// Which part of it.
         what: &'static str,
     },
+    /// The thread that was to write it did not.
+    #[error("a table of fingerprints was not written")]
+    NotWritten,
     /// A bug in merging.
     #[error("merging runs of fingerprints panicked")]
     MergePanicked,
@@ -84,7 +90,9 @@ pub struct TieredIndex {
     key: [u8; 16],
     dir: PathBuf,
     limit: usize,
-    recent: FxHashMap<Fingerprint, Seen>,
+    recent: IdentityTable,
+    /// The table before it, while it is being written.
+    frozen: Option<FrozenTable>,
     /// The table is written when it has no room below this; it is the limit, unless the disk took no more.
     write_at: usize,
     /// Oldest first.
@@ -96,13 +104,13 @@ pub struct TieredIndex {
     merge: Option<Merge>,
     sweeper: Option<JoinHandle<()>>,
     /// Oldest first.
-    manifests: Vec<Manifest>,
+    manifests: Vec<RunManifest>,
     fault: OnceLock<String>,
 }
 
 impl TieredIndex {
     /// An empty index in this folder, which is made if need be; an index that is there is deleted.
-    pub fn create(dir: &Path, key: [u8; 16]) -> Result<Self, Fault> {
+    pub fn create(dir: &Path, key: [u8; 16]) -> Result<Self, FingerprintFault> {
         fs::create_dir_all(dir).map_err(io_fault("create", dir))?;
         let index = Self::empty(dir, key);
         remove_all(&index.unneeded()?)?;
@@ -112,30 +120,30 @@ impl TieredIndex {
     /// The index as it was at the checkpoint of this event; files of later ones are deleted. None if there is no such
     /// checkpoint, or it has another key. Then, and after a fault, [`TieredIndex::create`] it, and insert all that
     /// the log says.
-    pub fn open(dir: &Path, key: [u8; 16], at: Sequence) -> Result<Option<Self>, Fault> {
-        let manifest = Manifest::read(dir, at)?.filter(|manifest| manifest.key == digest(key));
+    pub fn open(dir: &Path, key: [u8; 16], at: Sequence) -> Result<Option<Self>, FingerprintFault> {
+        let manifest = RunManifest::read(dir, at)?.filter(|manifest| manifest.key == digest(key));
         manifest.map(|manifest| Self::of_manifest(dir, key, manifest)).transpose()
     }
 
     /// What the newest checkpoint in this folder says of the log, if there is one that can be read.
     pub fn witness(dir: &Path, name: &str) -> Option<Witness> {
         let all = manifest::list(dir).ok()?;
-        let last = all.into_iter().rev().find(|last| matches!(Manifest::read(dir, *last), Ok(Some(_))))?;
+        let last = all.into_iter().rev().find(|last| matches!(RunManifest::read(dir, *last), Ok(Some(_))))?;
         let name = format!("{name}/{}", manifest::file_name(last));
         Some(Witness { name, last, root: None, is_whole: Box::new(|| true) })
     }
 
-    /// Reads every byte of every checkpoint in a folder, and gives how many there are and how many entries they hold. The
-    /// fault names the first file that is not as it was written. A process that is killed may leave a run half written that
-    /// no checkpoint names: that is a fault only if the last one `was_closed`.
-    pub fn verify(dir: &Path, was_closed: bool) -> Result<(usize, u64), Fault> {
+    /// Reads every byte of every checkpoint in a folder, and gives how many there are and how many entries they hold.
+    /// The fault names the first file that is not as it was written. A process that is killed may leave a run half
+    /// written that no checkpoint names: that is a fault only if the last one `was_closed`.
+    pub fn verify(dir: &Path, was_closed: bool) -> Result<(usize, u64), FingerprintFault> {
         let sequences = match manifest::list(dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             listed => listed.map_err(io_fault("list", dir))?,
         };
         let (mut named, mut entries) = (FxHashSet::default(), 0);
         for &sequence in &sequences {
-            let Some(manifest) = Manifest::read(dir, sequence)? else { continue };
+            let Some(manifest) = RunManifest::read(dir, sequence)? else { continue };
             for (span, count) in manifest.runs {
                 if named.insert(span.file_name()) {
                     entries += SortedRun::open(dir, span)?.verify(count)?;
@@ -163,9 +171,9 @@ impl TieredIndex {
 
     /// Makes everything up to now durable under the sequence of the last event it has seen. If the disk does not take
     /// it, the index goes on without this checkpoint.
-    pub fn checkpoint(&mut self, last: Sequence) -> Result<(), Fault> {
+    pub fn checkpoint(&mut self, last: Sequence) -> Result<(), FingerprintFault> {
         if let Some(earlier) = self.fault.get() {
-            return Err(Fault::Earlier(earlier.clone()));
+            return Err(FingerprintFault::Earlier(earlier.clone()));
         }
         self.try_checkpoint(last)
     }
@@ -176,6 +184,7 @@ impl TieredIndex {
             dir: dir.to_owned(),
             limit: RECENT,
             recent: table(RECENT),
+            frozen: None,
             write_at: RECENT,
             runs: Vec::new(),
             unsynced: Vec::new(),
@@ -187,13 +196,13 @@ impl TieredIndex {
         }
     }
 
-    fn of_manifest(dir: &Path, key: [u8; 16], manifest: Manifest) -> Result<Self, Fault> {
+    fn of_manifest(dir: &Path, key: [u8; 16], manifest: RunManifest) -> Result<Self, FingerprintFault> {
         let mut index = Self::empty(dir, key);
         for (span, entries) in &manifest.runs {
             let run = SortedRun::open(dir, *span)?;
             if run.entries != *entries {
                 let path = dir.join(span.file_name());
-                return Err(Fault::Damaged { path, what: "its number of entries" });
+                return Err(FingerprintFault::Damaged { path, what: "its number of entries" });
             }
             index.runs.push(Arc::new(run));
         }
@@ -202,40 +211,96 @@ impl TieredIndex {
         earlier.retain(|sequence| *sequence < manifest.last);
         // One that is damaged goes with its runs.
         let earlier =
-            earlier.into_iter().rev().find_map(|sequence| Manifest::read(dir, sequence).ok().flatten());
+            earlier.into_iter().rev().find_map(|sequence| RunManifest::read(dir, sequence).ok().flatten());
         index.manifests = earlier.into_iter().chain([manifest]).collect();
         remove_all(&index.unneeded()?)?;
         Ok(index)
     }
 
-    fn try_checkpoint(&mut self, last: Sequence) -> Result<(), Fault> {
+    /// Begins a checkpoint, which is done when its work is. Whoever has the index goes on with it meanwhile.
+    fn begin_checkpoint(&mut self, last: Sequence) -> Result<TableWork, FingerprintFault> {
+        if let Some(earlier) = self.fault.get() {
+            return Err(FingerprintFault::Earlier(earlier.clone()));
+        }
+        self.settle();
+        if let Some(earlier) = self.fault.get() {
+            return Err(FingerprintFault::Earlier(earlier.clone()));
+        }
+        let frozen = std::mem::replace(&mut self.recent, table(self.limit));
+        self.write_at = self.limit;
+        let span = RunSpan { first: self.next, last: self.next };
+        let new = (!frozen.is_empty()).then_some((span, frozen.len() as u64));
+        self.next += u64::from(new.is_some());
+        self.unsynced.retain(|run| self.runs.iter().any(|current| current.span == run.span));
+        let runs = self.runs.iter().map(|run| (run.span, run.entries)).chain(new).collect();
+        let manifest = RunManifest::new(last, digest(self.key), runs, self.next);
+        let (frozen, work) =
+            FrozenTable::new(self.dir.clone(), (span, frozen), self.unsynced.clone(), manifest);
+        self.frozen = Some(frozen);
+        Ok(work)
+    }
+
+    /// Waits for the table that is being written, and takes over what became of it.
+    fn settle(&mut self) {
+        let Some(frozen) = self.frozen.take() else { return };
+        match frozen.finish() {
+            Ok((written, manifest)) => {
+                if let Some(run) = written.run {
+                    self.unsynced.push(Arc::clone(&run));
+                    self.runs.push(run);
+                }
+                if written.is_durable {
+                    let is_named =
+                        |run: &Arc<SortedRun>| manifest.runs.iter().any(|(span, _)| *span == run.span);
+                    self.unsynced.retain(|run| !is_named(run));
+                    self.keep(manifest);
+                }
+                self.merge_runs();
+            }
+            // What came since is newer.
+            Err((table, fault)) => {
+                tracing::warn!(fault = %told(&fault), "usage identities stay in memory; writing them is tried again");
+                for (fingerprint, seen) in table {
+                    self.recent.entry(fingerprint).or_insert(seen);
+                }
+            }
+        }
+    }
+
+    /// Adds a manifest that is durable, and deletes what only older ones needed.
+    fn keep(&mut self, manifest: RunManifest) {
+        self.manifests.retain(|known| known.last != manifest.last);
+        self.manifests.push(manifest);
+        self.manifests.drain(..self.manifests.len().saturating_sub(MANIFESTS));
+        self.sweep_in_background(Vec::new());
+    }
+
+    fn try_checkpoint(&mut self, last: Sequence) -> Result<(), FingerprintFault> {
+        self.settle();
         self.write_recent()?;
         if let Some(earlier) = self.fault.get() {
-            return Err(Fault::Earlier(earlier.clone()));
+            return Err(FingerprintFault::Earlier(earlier.clone()));
         }
         // A merge takes the place of runs with one that is durable; those it took away need no sync any more.
         self.unsynced.retain(|run| self.runs.iter().any(|current| current.span == run.span));
         self.unsynced.iter().try_for_each(|run| run.sync())?;
         self.unsynced.clear();
         let runs = self.runs.iter().map(|run| (run.span, run.entries)).collect();
-        let manifest = Manifest::new(last, digest(self.key), runs, self.next);
+        let manifest = RunManifest::new(last, digest(self.key), runs, self.next);
         manifest.write(&self.dir)?;
-        self.manifests.retain(|manifest| manifest.last != last);
-        self.manifests.push(manifest);
-        self.manifests.drain(..self.manifests.len().saturating_sub(MANIFESTS));
-        self.sweep_in_background(Vec::new());
+        self.keep(manifest);
         Ok(())
     }
 
     /// Turns the table into a run. If that cannot be written, the table stays as it is.
-    fn write_recent(&mut self) -> Result<(), Fault> {
+    fn write_recent(&mut self) -> Result<(), FingerprintFault> {
         if self.recent.is_empty() {
             return Ok(());
         }
         let mut sorted: Vec<_> =
             self.recent.iter().map(|(fingerprint, seen)| (*fingerprint, *seen)).collect();
         sorted.sort_unstable_by_key(|(fingerprint, _)| *fingerprint);
-        let span = Span { first: self.next, last: self.next };
+        let span = RunSpan { first: self.next, last: self.next };
         let run = run::write(&self.dir, span, &sorted).inspect_err(|_| run::remove(&self.dir, span))?;
         let run = Arc::new(run);
         self.unsynced.push(Arc::clone(&run));
@@ -252,10 +317,14 @@ impl TieredIndex {
 
     /// Makes room for an identity and a revision. A disk that takes no more is tried again later; meanwhile the table
     /// grows, which is a fault when it reaches its bound.
-    fn make_room(&mut self) -> Result<(), Fault> {
+    fn make_room(&mut self) -> Result<(), FingerprintFault> {
+        if self.frozen.as_ref().is_some_and(FrozenTable::is_done) {
+            self.settle();
+        }
         if self.recent.len() + 2 <= self.write_at {
             return Ok(());
         }
+        self.settle();
         let Err(fault) = self.write_recent() else { return Ok(()) };
         let widest = self.limit * WIDEST_TABLE;
         if self.write_at >= widest {
@@ -282,7 +351,7 @@ impl TieredIndex {
     }
 
     /// Puts a finished merge in the place of the runs it merged.
-    fn adopt_merge(&mut self, wait: bool) -> Result<(), Fault> {
+    fn adopt_merge(&mut self, wait: bool) -> Result<(), FingerprintFault> {
         let Some(merge) = self.merge.take_if(|merge| wait || merge.is_finished()) else { return Ok(()) };
         let span = merge.span;
         let run = match merge.finish() {
@@ -305,7 +374,7 @@ impl TieredIndex {
     }
 
     /// Merges the newest runs of like size, when there are enough of them.
-    fn start_merge(&mut self) -> Result<(), Fault> {
+    fn start_merge(&mut self) -> Result<(), FingerprintFault> {
         if self.merge.is_some() {
             return Ok(());
         }
@@ -350,12 +419,17 @@ impl TieredIndex {
     }
 
     /// Files that neither the index nor a manifest needs.
-    fn unneeded(&self) -> Result<Vec<PathBuf>, Fault> {
+    fn unneeded(&self) -> Result<Vec<PathBuf>, FingerprintFault> {
         let named = self.manifests.iter().flat_map(|manifest| &manifest.runs).map(|(span, _)| *span);
         let current = self.runs.iter().map(|run| run.span);
         let spans = current.chain(named).chain(self.merge.as_ref().map(|merge| merge.span));
-        let mut needed: FxHashSet<_> = spans.map(Span::file_name).collect();
-        needed.extend(self.manifests.iter().map(Manifest::file_name));
+        let mut needed: FxHashSet<_> = spans.map(RunSpan::file_name).collect();
+        needed.extend(self.manifests.iter().map(RunManifest::file_name));
+        // What another thread is writing.
+        if let Some(manifest) = self.frozen.as_ref().map(FrozenTable::manifest) {
+            needed.extend(manifest.runs.iter().map(|(span, _)| span.file_name()));
+            needed.extend([manifest.file_name(), manifest::UNFINISHED.to_owned()]);
+        }
         let mut unneeded = Vec::new();
         for entry in fs::read_dir(&self.dir).map_err(io_fault("list", &self.dir))? {
             let entry = entry.map_err(io_fault("list", &self.dir))?;
@@ -367,8 +441,15 @@ impl TieredIndex {
         Ok(unneeded)
     }
 
+    /// What was known when the table in memory was empty.
     #[inline]
-    fn find_in_runs(&self, fingerprint: Fingerprint) -> Option<Seen> {
+    fn find_before(&self, fingerprint: Fingerprint) -> Option<KnownUsage> {
+        let frozen = self.frozen.as_ref().and_then(|frozen| frozen.get(fingerprint));
+        frozen.or_else(|| self.find_in_runs(fingerprint))
+    }
+
+    #[inline]
+    fn find_in_runs(&self, fingerprint: Fingerprint) -> Option<KnownUsage> {
         for run in self.runs.iter().rev() {
             if !run.may_hold(fingerprint) {
                 continue;
@@ -386,7 +467,7 @@ impl TieredIndex {
     }
 
     /// The writer asks for it, rebuilds the index and says so.
-    fn record(&self, fault: &Fault) {
+    fn record(&self, fault: &FingerprintFault) {
         // The first one is the cause of all others.
         let _ = self.fault.set(told(fault));
     }
@@ -397,14 +478,14 @@ impl SeenIndex for TieredIndex {
         self.key
     }
 
-    fn get(&self, fingerprint: Fingerprint) -> Option<Seen> {
+    fn get(&self, fingerprint: Fingerprint) -> Option<KnownUsage> {
         if self.fault.get().is_some() {
             return None;
         }
-        self.recent.get(&fingerprint).copied().or_else(|| self.find_in_runs(fingerprint))
+        self.recent.get(&fingerprint).copied().or_else(|| self.find_before(fingerprint))
     }
 
-    fn insert(&mut self, identity: Fingerprint, seen: Seen) {
+    fn insert(&mut self, identity: Fingerprint, seen: KnownUsage) {
         if self.fault.get().is_some() {
             return;
         }
@@ -412,7 +493,7 @@ impl SeenIndex for TieredIndex {
             self.record(&fault);
             return;
         }
-        let earlier = self.recent.insert(identity, seen).or_else(|| self.find_in_runs(identity));
+        let earlier = self.recent.insert(identity, seen).or_else(|| self.find_before(identity));
         if let Some(earlier) = earlier {
             self.recent.insert(revision(identity, earlier.content), earlier);
         }
@@ -420,6 +501,11 @@ impl SeenIndex for TieredIndex {
 
     fn checkpoint(&mut self, last: Sequence) -> Result<(), String> {
         Self::checkpoint(self, last).map_err(|fault| told(&fault))
+    }
+
+    fn begin_checkpoint(&mut self, last: Sequence) -> Result<CheckpointWork, String> {
+        let work = Self::begin_checkpoint(self, last).map_err(|fault| told(&fault))?;
+        Ok(Box::new(move || work.run().map_err(|fault| told(&fault))))
     }
 
     fn fault(&self) -> Option<String> {
@@ -437,9 +523,9 @@ impl Drop for TieredIndex {
     }
 }
 
-fn table(identities: usize) -> FxHashMap<Fingerprint, Seen> {
+fn table(identities: usize) -> IdentityTable {
     // The system gives memory for it as it fills.
-    FxHashMap::with_capacity_and_hasher(identities, FxBuildHasher)
+    IdentityTable::with_capacity_and_hasher(identities, FxBuildHasher)
 }
 
 /// Runs of one level differ in size by less than a factor of two, and two of one level make one of the next, even if a
@@ -454,9 +540,8 @@ fn digest(key: [u8; 16]) -> [u8; 16] {
     hasher.finish128().as_bytes()
 }
 
-/// Removes files, manifests before the runs that they name: whoever is stopped in between leaves no manifest without its
-/// runs.
-fn remove_all(files: &[PathBuf]) -> Result<(), Fault> {
+/// Removes files, manifests before the runs that they name: a stop in between leaves no manifest without its runs.
+fn remove_all(files: &[PathBuf]) -> Result<(), FingerprintFault> {
     let is_run = |file: &PathBuf| file.extension().is_some_and(|extension| extension == "seen");
     let (runs, manifests): (Vec<_>, Vec<_>) = files.iter().partition(|file| is_run(file));
     let ordered = manifests.into_iter().chain(runs);
@@ -464,9 +549,9 @@ fn remove_all(files: &[PathBuf]) -> Result<(), Fault> {
 }
 
 /// A fault with its cause.
-fn told(fault: &Fault) -> String {
+fn told(fault: &FingerprintFault) -> String {
     match fault {
-        Fault::Io { source, .. } => format!("{fault}: {source}"),
+        FingerprintFault::Io { source, .. } => format!("{fault}: {source}"),
         _ => fault.to_string(),
     }
 }

@@ -25,8 +25,8 @@ use std::path::{Path, PathBuf};
 
 use bincode::{Decode, Encode};
 
-use super::filter::{self, Filter};
-use super::{Fault, Fingerprint, Seen};
+use super::filter::{self, IdentityFilter};
+use super::{Fingerprint, FingerprintFault, KnownUsage};
 use crate::domain::id::Sequence;
 
 const BLOCK_BYTES: usize = 4096;
@@ -44,19 +44,19 @@ type RunBlock = [u8; BLOCK_BYTES];
 /// Which of the tables of recent identities a run holds, counted from the first ever: one, or after a merge several
 /// that follow each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
-pub(super) struct Span {
+pub(super) struct RunSpan {
     pub(super) first: u64,
     pub(super) last: u64,
 }
 
-impl Span {
+impl RunSpan {
     pub(super) fn file_name(self) -> String {
         format!("run-{}-{}.seen", self.first, self.last)
     }
 }
 
 /// The spans of all runs in a folder, finished or not.
-pub(super) fn spans(dir: &Path) -> Result<Vec<Span>, Fault> {
+pub(super) fn spans(dir: &Path) -> Result<Vec<RunSpan>, FingerprintFault> {
     let entries = match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(io_fault("list", dir))?,
@@ -69,7 +69,7 @@ pub(super) fn spans(dir: &Path) -> Result<Vec<Span>, Fault> {
         if let Some((first, last)) = numbers
             && let (Ok(first), Ok(last)) = (first.parse(), last.parse())
         {
-            spans.push(Span { first, last });
+            spans.push(RunSpan { first, last });
         }
     }
     Ok(spans)
@@ -78,23 +78,23 @@ pub(super) fn spans(dir: &Path) -> Result<Vec<Span>, Fault> {
 /// An open run.
 #[derive(Debug)]
 pub(super) struct SortedRun {
-    pub(super) span: Span,
+    pub(super) span: RunSpan,
     pub(super) entries: u64,
     path: PathBuf,
     file: File,
     /// The first fingerprint of each block.
     firsts: Vec<Fingerprint>,
-    filter: Filter,
+    filter: IdentityFilter,
 }
 
 impl SortedRun {
     /// Opens a finished run. Reads its header, first fingerprints and filter, not its entries.
-    pub(super) fn open(dir: &Path, span: Span) -> Result<Self, Fault> {
+    pub(super) fn open(dir: &Path, span: RunSpan) -> Result<Self, FingerprintFault> {
         let path = dir.join(span.file_name());
         let file = File::open(&path).map_err(io_fault("open", &path))?;
         let mut block = [0; BLOCK_BYTES];
         file.read_exact_at(&mut block, 0).map_err(io_fault("read", &path))?;
-        let damaged = |what| Fault::Damaged { path: path.clone(), what };
+        let damaged = |what| FingerprintFault::Damaged { path: path.clone(), what };
         let header =
             RunHeader::decode(&block).filter(|header| header.span == span).ok_or(damaged("its header"))?;
 
@@ -110,7 +110,8 @@ impl SortedRun {
         if rest.checksum() != header.firsts_checksum {
             return Err(damaged("its first fingerprints"));
         }
-        let filter = Filter::read(header.filter_blocks, || rest.take()).map_err(io_fault("read", &path))?;
+        let filter =
+            IdentityFilter::read(header.filter_blocks, || rest.take()).map_err(io_fault("read", &path))?;
         if rest.checksum() != header.filter_checksum {
             return Err(damaged("its filter"));
         }
@@ -125,7 +126,7 @@ impl SortedRun {
     }
 
     /// What it holds under a fingerprint.
-    pub(super) fn find(&self, fingerprint: Fingerprint) -> Result<Option<Seen>, Fault> {
+    pub(super) fn find(&self, fingerprint: Fingerprint) -> Result<Option<KnownUsage>, FingerprintFault> {
         let after = self.firsts.partition_point(|first| *first <= fingerprint);
         let Some(number) = after.checked_sub(1) else { return Ok(None) };
         let mut block = [0; BLOCK_BYTES];
@@ -137,7 +138,7 @@ impl SortedRun {
     }
 
     /// Reads every entry, and gives how many there are: as many as were promised.
-    pub(super) fn verify(&self, promised: u64) -> Result<u64, Fault> {
+    pub(super) fn verify(&self, promised: u64) -> Result<u64, FingerprintFault> {
         let (mut read, mut found) = (self.read()?, 0);
         while read.next()?.is_some() {
             found += 1;
@@ -146,12 +147,12 @@ impl SortedRun {
         if found == promised {
             Ok(found)
         } else {
-            Err(Fault::Damaged { path: path(), what: "its number of entries" })
+            Err(FingerprintFault::Damaged { path: path(), what: "its number of entries" })
         }
     }
 
     /// All entries in order. Their checksums are tested on the way.
-    pub(super) fn read(&self) -> Result<Entries<'_>, Fault> {
+    pub(super) fn read(&self) -> Result<Entries<'_>, FingerprintFault> {
         // A handle of its own, because reading moves it.
         let mut file = File::open(&self.path).map_err(io_fault("open", &self.path))?;
         file.seek(SeekFrom::Start(BLOCK_BYTES as u64)).map_err(io_fault("read", &self.path))?;
@@ -159,12 +160,12 @@ impl SortedRun {
         Ok(Entries { run: self, file, block: Box::new([0; BLOCK_BYTES]), count: 0, next: 0, number: 0 })
     }
 
-    pub(super) fn sync(&self) -> Result<(), Fault> {
+    pub(super) fn sync(&self) -> Result<(), FingerprintFault> {
         self.file.sync_all().map_err(io_fault("sync", &self.path))
     }
 
-    fn damaged_block(&self) -> Fault {
-        Fault::Damaged { path: self.path.clone(), what: "one of its blocks" }
+    fn damaged_block(&self) -> FingerprintFault {
+        FingerprintFault::Damaged { path: self.path.clone(), what: "one of its blocks" }
     }
 }
 
@@ -179,7 +180,7 @@ pub(super) struct Entries<'a> {
 }
 
 impl Entries<'_> {
-    pub(super) fn next(&mut self) -> Result<Option<(Fingerprint, Seen)>, Fault> {
+    pub(super) fn next(&mut self) -> Result<Option<(Fingerprint, KnownUsage)>, FingerprintFault> {
         if self.next == self.count {
             if self.number == self.run.firsts.len() as u64 {
                 return Ok(None);
@@ -198,17 +199,17 @@ impl Entries<'_> {
 /// Writes a run, entry by entry.
 pub(super) struct RunWriter {
     path: PathBuf,
-    span: Span,
+    span: RunSpan,
     file: BufWriter<File>,
     block: Box<RunBlock>,
     count: usize,
     entries: u64,
     firsts: Vec<Fingerprint>,
-    filter: Filter,
+    filter: IdentityFilter,
 }
 
 impl RunWriter {
-    pub(super) fn create(dir: &Path, span: Span, at_most: u64) -> Result<Self, Fault> {
+    pub(super) fn create(dir: &Path, span: RunSpan, at_most: u64) -> Result<Self, FingerprintFault> {
         let path = dir.join(span.file_name());
         let created = File::options().create(true).truncate(true).read(true).write(true).open(&path);
         let mut file = BufWriter::with_capacity(BUFFER_BYTES, created.map_err(io_fault("create", &path))?);
@@ -222,12 +223,16 @@ impl RunWriter {
             count: 0,
             entries: 0,
             firsts: Vec::with_capacity(usize::try_from(blocks).expect("an index of blocks fits in memory")),
-            filter: Filter::for_entries(at_most),
+            filter: IdentityFilter::for_entries(at_most),
         })
     }
 
     /// The next entry; its fingerprint is above all before it.
-    pub(super) fn push(&mut self, fingerprint: Fingerprint, seen: Seen) -> Result<(), Fault> {
+    pub(super) fn push(
+        &mut self,
+        fingerprint: Fingerprint,
+        seen: KnownUsage,
+    ) -> Result<(), FingerprintFault> {
         if self.count == 0 {
             self.firsts.push(fingerprint);
         }
@@ -243,13 +248,13 @@ impl RunWriter {
 
     /// Waits until what was written so far is on disk, so that a long merge does not leave the system with much to
     /// write when somebody else waits for a sync.
-    pub(super) fn settle(&mut self) -> Result<(), Fault> {
+    pub(super) fn settle(&mut self) -> Result<(), FingerprintFault> {
         self.file.flush().map_err(io_fault("write", &self.path))?;
         self.file.get_ref().sync_data().map_err(io_fault("sync", &self.path))
     }
 
     /// The finished run; not durable yet.
-    pub(super) fn finish(mut self) -> Result<SortedRun, Fault> {
+    pub(super) fn finish(mut self) -> Result<SortedRun, FingerprintFault> {
         if self.count > 0 {
             self.end_block()?;
         }
@@ -270,7 +275,7 @@ impl RunWriter {
         Ok(SortedRun { span, entries, path, file, firsts, filter })
     }
 
-    fn end_block(&mut self) -> Result<(), Fault> {
+    fn end_block(&mut self) -> Result<(), FingerprintFault> {
         self.block[self.count * ENTRY_BYTES..].fill(0);
         let number = self.firsts.len() as u64 - 1;
         let count = u32::try_from(self.count).expect("a block has few entries");
@@ -283,7 +288,11 @@ impl RunWriter {
 }
 
 /// Writes these entries, whose fingerprints ascend, as a run; not durable yet.
-pub(super) fn write(dir: &Path, span: Span, sorted: &[(Fingerprint, Seen)]) -> Result<SortedRun, Fault> {
+pub(super) fn write(
+    dir: &Path,
+    span: RunSpan,
+    sorted: &[(Fingerprint, KnownUsage)],
+) -> Result<SortedRun, FingerprintFault> {
     let mut writer = RunWriter::create(dir, span, sorted.len() as u64)?;
     for (fingerprint, seen) in sorted {
         writer.push(*fingerprint, *seen)?;
@@ -292,7 +301,7 @@ pub(super) fn write(dir: &Path, span: Span, sorted: &[(Fingerprint, Seen)]) -> R
 }
 
 /// Removes what was written of a run that did not come to its end, so that it takes no room.
-pub(super) fn remove(dir: &Path, span: Span) {
+pub(super) fn remove(dir: &Path, span: RunSpan) {
     let path = dir.join(span.file_name());
     match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -333,7 +342,7 @@ impl<R: Read> Checked<R> {
 }
 
 struct RunHeader {
-    span: Span,
+    span: RunSpan,
     entries: u64,
     blocks: u64,
     filter_blocks: u64,
@@ -367,7 +376,7 @@ impl RunHeader {
         }
         let number = |at| u64::from_be_bytes(part(block, at));
         Some(Self {
-            span: Span { first: number(12), last: number(20) },
+            span: RunSpan { first: number(12), last: number(20) },
             entries: number(28),
             blocks: number(36),
             filter_blocks: number(44),
@@ -397,9 +406,9 @@ fn fingerprint_of(entry: &[u8; ENTRY_BYTES]) -> Fingerprint {
     u128::from_be_bytes(part(entry, 0))
 }
 
-fn decode(entry: &[u8; ENTRY_BYTES]) -> (Fingerprint, Seen) {
+fn decode(entry: &[u8; ENTRY_BYTES]) -> (Fingerprint, KnownUsage) {
     let sequence = Sequence(u64::from_be_bytes(part(entry, 16)));
-    (fingerprint_of(entry), Seen { sequence, content: u64::from_be_bytes(part(entry, 24)) })
+    (fingerprint_of(entry), KnownUsage { sequence, content: u64::from_be_bytes(part(entry, 24)) })
 }
 
 fn part<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
@@ -408,7 +417,7 @@ fn part<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     part
 }
 
-pub(super) fn io_fault(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Fault {
+pub(super) fn io_fault(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FingerprintFault {
     let path = path.to_owned();
-    move |source| Fault::Io { action, path, source }
+    move |source| FingerprintFault::Io { action, path, source }
 }

@@ -2,14 +2,15 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::hash::Hasher;
 use std::path::Path;
+use std::thread::{self, JoinHandle};
 
 use proptest::prelude::*;
 use siphasher::sip128::{Hasher128, SipHasher24};
 
-use super::run::Span;
-use super::{Fault, Fingerprint, MOST_RUNS, TieredIndex};
+use super::run::RunSpan;
+use super::{Fingerprint, FingerprintFault, MOST_RUNS, TieredIndex};
 use crate::domain::id::Sequence;
-use crate::domain::usage::seen::{MemoryIndex, Seen, SeenIndex, revision};
+use crate::domain::usage::seen::{KnownUsage, MemoryIndex, SeenIndex, revision};
 
 const KEY: [u8; 16] = [7; 16];
 
@@ -20,14 +21,16 @@ pub(super) fn fingerprint(n: u64) -> Fingerprint {
     hasher.finish128().as_u128()
 }
 
-fn seen(sequence: u64, content: u64) -> Seen {
-    Seen { sequence: Sequence(sequence), content }
+fn seen(sequence: u64, content: u64) -> KnownUsage {
+    KnownUsage { sequence: Sequence(sequence), content }
 }
 
 #[derive(Debug, Clone)]
 enum IndexStep {
     Insert(u64, u64),
     Checkpoint,
+    /// One that another thread does.
+    CheckpointBeside,
     /// As after a crash: what is younger than the checkpoint is gone.
     Reopen,
     /// The snapshot that went with the newest checkpoint was lost.
@@ -39,6 +42,7 @@ fn step() -> impl Strategy<Value = IndexStep> {
     prop_oneof![
         40 => (0..60_u64, 0..4_u64).prop_map(|(id, content)| IndexStep::Insert(id, content)),
         2 => Just(IndexStep::Checkpoint),
+        2 => Just(IndexStep::CheckpointBeside),
         1 => Just(IndexStep::Reopen),
         1 => Just(IndexStep::ReopenOneBefore),
         2 => Just(IndexStep::WaitForMerge),
@@ -57,7 +61,7 @@ fn identity(n: u64) -> Fingerprint {
 
 /// What was inserted, which is what the log would say.
 #[derive(Default)]
-struct Log(Vec<(Fingerprint, Seen)>);
+struct Log(Vec<(Fingerprint, KnownUsage)>);
 
 impl Log {
     fn index(&self) -> MemoryIndex {
@@ -78,6 +82,13 @@ fn check_same(index: &TieredIndex, model: &MemoryIndex) {
     assert_eq!(index.fault(), None);
 }
 
+/// The two newest are kept.
+fn keep(checkpoints: &mut Vec<usize>, length: usize) {
+    checkpoints.retain(|known| *known != length);
+    checkpoints.push(length);
+    checkpoints.drain(..checkpoints.len().saturating_sub(2));
+}
+
 fn walk(recent: usize, steps: Vec<IndexStep>) {
     let dir = tempfile::tempdir().unwrap();
     let mut index = TieredIndex::create(dir.path(), KEY).unwrap().with_recent(recent);
@@ -85,7 +96,14 @@ fn walk(recent: usize, steps: Vec<IndexStep>) {
     let mut model = log.index();
     // Lengths of the log with a checkpoint that is kept.
     let mut checkpoints: Vec<usize> = Vec::new();
+    let mut beside: Option<(JoinHandle<Result<(), FingerprintFault>>, usize)> = None;
     for step in steps {
+        if !matches!(step, IndexStep::Insert(..) | IndexStep::WaitForMerge)
+            && let Some((thread, length)) = beside.take()
+        {
+            thread.join().unwrap().unwrap();
+            keep(&mut checkpoints, length);
+        }
         match step {
             IndexStep::Insert(id, content) => {
                 let entry = (identity(id), seen(log.0.len() as u64 + 1, content));
@@ -95,9 +113,11 @@ fn walk(recent: usize, steps: Vec<IndexStep>) {
             }
             IndexStep::Checkpoint => {
                 index.checkpoint(Sequence(log.0.len() as u64)).unwrap();
-                checkpoints.retain(|length| *length != log.0.len());
-                checkpoints.push(log.0.len());
-                checkpoints.drain(..checkpoints.len().saturating_sub(2));
+                keep(&mut checkpoints, log.0.len());
+            }
+            IndexStep::CheckpointBeside => {
+                let work = index.begin_checkpoint(Sequence(log.0.len() as u64)).unwrap();
+                beside = Some((thread::spawn(move || work.run()), log.0.len()));
             }
             IndexStep::Reopen | IndexStep::ReopenOneBefore => {
                 if matches!(step, IndexStep::ReopenOneBefore) && checkpoints.len() > 1 {
@@ -115,6 +135,9 @@ fn walk(recent: usize, steps: Vec<IndexStep>) {
             IndexStep::WaitForMerge => index.adopt_merge(true).unwrap(),
         }
         assert!(index.recent.len() <= recent && index.runs.len() <= MOST_RUNS);
+    }
+    if let Some((thread, _)) = beside {
+        thread.join().unwrap().unwrap();
     }
     check_same(&index, &model);
 }
@@ -277,7 +300,9 @@ fn a_damaged_run_stops_a_merge_and_a_faulty_index_takes_no_checkpoint() {
     }
     let fault = index.fault().unwrap();
     assert!(fault.contains("damaged"), "{fault}");
-    assert!(matches!(index.checkpoint(Sequence(6000)), Err(Fault::Earlier(earlier)) if earlier == fault));
+    assert!(
+        matches!(index.checkpoint(Sequence(6000)), Err(FingerprintFault::Earlier(earlier)) if earlier == fault)
+    );
     assert_eq!(SeenIndex::checkpoint(&mut index, Sequence(6000)), Err(format!("an earlier fault: {fault}")));
     assert!(TieredIndex::open(dir.path(), KEY, Sequence(6000)).unwrap().is_none());
 }
@@ -360,11 +385,11 @@ fn while_the_disk_takes_no_more_identities_stay_in_memory() {
     };
     insert(&mut index, 0..150);
     // Where a folder has its name, the next run cannot be written.
-    let next = path.join(Span { first: index.next, last: index.next }.file_name());
+    let next = path.join(RunSpan { first: index.next, last: index.next }.file_name());
     fs::create_dir(&next).unwrap();
     insert(&mut index, 150..450);
     assert!(index.recent.len() > 300);
-    assert!(matches!(index.checkpoint(Sequence(450)), Err(Fault::Io { .. })));
+    assert!(matches!(index.checkpoint(Sequence(450)), Err(FingerprintFault::Io { .. })));
     insert(&mut index, 450..460);
     // There is room again.
     fs::remove_dir(&next).unwrap();
@@ -373,7 +398,7 @@ fn while_the_disk_takes_no_more_identities_stay_in_memory() {
     index.checkpoint(Sequence(600)).unwrap();
 
     // When there is none for too long, the table is full.
-    fs::create_dir(path.join(Span { first: index.next, last: index.next }.file_name())).unwrap();
+    fs::create_dir(path.join(RunSpan { first: index.next, last: index.next }.file_name())).unwrap();
     for n in 600..1100 {
         index.insert(fingerprint(n), seen(n, 0));
     }
@@ -394,4 +419,20 @@ fn the_newest_checkpoint_that_can_be_read_is_a_witness() {
     assert_eq!(witness(dir.path()), Some((name(7), Sequence(7))));
     fs::write(dir.path().join("manifest-00000000000000000007"), "damaged").unwrap();
     assert_eq!(witness(dir.path()), Some((name(3), Sequence(3))));
+}
+
+#[test]
+fn a_checkpoint_whose_work_is_not_done_leaves_everything_in_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut index = TieredIndex::create(dir.path(), KEY).unwrap().with_recent(100);
+    (0..50).for_each(|n| index.insert(fingerprint(n), seen(n + 1, 0)));
+    drop(index.begin_checkpoint(Sequence(50)).unwrap());
+    (50..60).for_each(|n| index.insert(fingerprint(n), seen(n + 1, 0)));
+    let is_whole = |index: &TieredIndex| (0..60).all(|n| index.get(fingerprint(n)) == Some(seen(n + 1, 0)));
+    assert!(is_whole(&index) && index.fault().is_none());
+    assert!(TieredIndex::open(dir.path(), KEY, Sequence(50)).unwrap().is_none(), "it is no checkpoint");
+    index.checkpoint(Sequence(60)).unwrap();
+    assert!(is_whole(&index));
+    let opened = TieredIndex::open(dir.path(), KEY, Sequence(60)).unwrap();
+    assert!(opened.as_ref().is_some_and(is_whole));
 }

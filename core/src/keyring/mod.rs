@@ -5,7 +5,7 @@
 //! many, so that a request waits for no disk. Keys left in the pool at a restart are never used.
 //!
 //! It is not part of the log and not rebuilt from it: a lost ring is lost content. It does not know who a key
-//! belongs to; events name keys. Whoever can read the ring's folder can read everything: it accepts no folder
+//! belongs to; events name keys. Anyone who can read the ring's folder can read everything: it accepts no folder
 //! or file that others may read, and backups of it belong apart from those of the log.
 
 mod ring;
@@ -15,7 +15,6 @@ mod secret;
 mod tests;
 
 use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -26,6 +25,7 @@ use rustc_hash::FxHashMap;
 use crate::domain::id::KeyId;
 use crate::domain::sealed::Sealed;
 use crate::domain::time::Timestamp;
+use crate::secret_files::SecretFileFault;
 use ring::{BATCH, KeyRingPlace, Opened, RingEntry, RingFile};
 use secret::{Secret, random};
 
@@ -39,7 +39,7 @@ const DIGEST: &str = "slapledger digest";
 
 /// How a ring is opened.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
+pub struct KeyRingOptions {
     /// The file of the master key, if it does not lie beside the ring. One that is there before there is a ring becomes
     /// its master key.
     pub master_key: Option<PathBuf>,
@@ -67,32 +67,14 @@ pub struct Facts {
 /// What can go wrong with a key ring: all of it ours, or the operator's.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyRingFault {
-    /// The system refused.
-    #[error("cannot {action} {}", path.display())]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    /// A file or folder cannot be used.
+    #[error(transparent)]
+    File(#[from] SecretFileFault),
     /// The system has no random bytes to give.
     #[error("cannot draw random bytes: {cause}")]
     NoRandomness {
         /// What the system said.
         cause: getrandom::Error,
-    },
-    /// Others may read keys.
-    #[error(
-        "{} is open to others than its owner (mode {mode:04o}); chmod go= it, after asking who has read it",
-        path.display()
-    )]
-    Exposed {
-        /// The folder or file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
     },
     /// There is none.
     #[error("there is no key ring in {}", path.display())]
@@ -173,14 +155,14 @@ pub enum KeyRingFault {
 
 /// Why a sealed value cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Unreadable {
+pub enum UnreadableValue {
     /// Its key was destroyed: the content is erased.
     #[error("its key was destroyed")]
     Destroyed,
     /// The ring has never had its key.
     #[error("its key is unknown")]
     UnknownKey,
-    /// Whoever asks may not read what is sealed.
+    /// The caller may not read sealed values.
     #[error("it is sealed")]
     Withheld,
     /// Ciphertext, nonce, digest or key id are not what was sealed.
@@ -190,12 +172,12 @@ pub enum Unreadable {
 
 /// A ring of keys; see the module. Shared by reference between threads.
 pub struct KeyRing {
-    shared: Arc<Shared>,
+    shared: Arc<KeyRingShared>,
     /// Nothing is opened.
     withheld: bool,
 }
 
-struct Shared {
+struct KeyRingShared {
     commands: Secret,
     fingerprints: Secret,
     keys: RwLock<FxHashMap<KeyId, Key>>,
@@ -222,10 +204,10 @@ struct Pool {
 }
 
 impl KeyRing {
-    /// Opens the ring in this folder, for this process alone. Makes the folder (0700), a master key and an empty
-    /// ring (0600) when there are none. Keys are made ahead of need from the first one on, so that starts alone do not fill
+    /// Opens the ring in this folder, for this process alone. Makes the folder (0700), a master key and an empty ring
+    /// (0600) when there are none. Keys are made ahead of need from the first one on, so that starts alone do not fill
     /// the disk.
-    pub fn open(dir: &Path, options: &Options) -> Result<Self, KeyRingFault> {
+    pub fn open(dir: &Path, options: &KeyRingOptions) -> Result<Self, KeyRingFault> {
         let Opened { file, secret, entries, .. } =
             RingFile::open(&KeyRingPlace::of(dir, options), options.now)?;
         let ring = Self::new(&secret, Some(file));
@@ -233,11 +215,11 @@ impl KeyRing {
         Ok(ring)
     }
 
-    /// Opens the ring in this folder to be read, and writes nothing: it gives no fresh keys, and what is destroyed in it
-    /// is destroyed for this process alone.
-    pub fn open_read_only(dir: &Path, options: &Options) -> Result<Self, KeyRingFault> {
+    /// Opens the ring in this folder to be read, and writes nothing: it gives no fresh keys, and what is destroyed in
+    /// it is destroyed for this process alone.
+    pub fn open_read_only(dir: &Path, options: &KeyRingOptions) -> Result<Self, KeyRingFault> {
         let Opened { secret, entries, .. } = RingFile::open_read_only(&KeyRingPlace::of(dir, options))?;
-        let mut shared = Shared::new(&secret, None);
+        let mut shared = KeyRingShared::new(&secret, None);
         shared.read_only = Some(dir.to_owned());
         let ring = Self { shared: Arc::new(shared), withheld: false };
         ring.shared.take_in(entries);
@@ -246,23 +228,23 @@ impl KeyRing {
 
     /// Whether there is a ring in this folder.
     pub fn exists(dir: &Path) -> bool {
-        KeyRingPlace::of(dir, &Options::default()).has_ring()
+        KeyRingPlace::of(dir, &KeyRingOptions::default()).has_ring()
     }
 
     /// What can be told of the ring in this folder, which nobody may have open. Its master key must be there.
-    pub fn look(dir: &Path, options: &Options) -> Result<Facts, KeyRingFault> {
+    pub fn look(dir: &Path, options: &KeyRingOptions) -> Result<Facts, KeyRingFault> {
         Ok(Self::open_existing(dir, options)?.1.facts())
     }
 
-    /// Gives the ring in this folder, which nobody may have open, another master key; the one before opens nothing of it
-    /// any more. Keys and all that is derived from the ring's secret stay as they are. A crash leaves the ring under one
-    /// of the two, and the next who opens it finds the right one.
-    pub fn rotate(dir: &Path, options: &Options) -> Result<Facts, KeyRingFault> {
+    /// Gives the ring in this folder, which nobody may have open, another master key; the one before opens nothing of
+    /// it any more. Keys and all that is derived from the ring's secret stay as they are. A crash leaves the ring under
+    /// one of the two, and the next who opens it finds the right one.
+    pub fn rotate(dir: &Path, options: &KeyRingOptions) -> Result<Facts, KeyRingFault> {
         let (place, opened) = Self::open_existing(dir, options)?;
         rotation::rotate(&place, opened, options.now)
     }
 
-    fn open_existing(dir: &Path, options: &Options) -> Result<(KeyRingPlace, Opened), KeyRingFault> {
+    fn open_existing(dir: &Path, options: &KeyRingOptions) -> Result<(KeyRingPlace, Opened), KeyRingFault> {
         let place = KeyRingPlace::of(dir, options);
         if !place.has_ring() {
             return Err(KeyRingFault::NoRing { path: dir.to_owned() });
@@ -278,7 +260,7 @@ impl KeyRing {
     }
 
     fn new(secret: &Secret, file: Option<RingFile>) -> Self {
-        Self { shared: Arc::new(Shared::new(secret, file)), withheld: false }
+        Self { shared: Arc::new(KeyRingShared::new(secret, file)), withheld: false }
     }
 
     /// The same ring for somebody who may not read what is sealed: it seals, and opens nothing. Cheap.
@@ -307,7 +289,7 @@ impl KeyRing {
     fn take(&self) -> Option<KeyId> {
         let mut pool = self.shared.pool.lock();
         let key = pool.ready.pop();
-        // Whoever finds it empty refills it.
+        // Anyone who finds it empty refills it.
         if key.is_some() && pool.ready.len() <= LOW && !pool.refilling && !self.shared.in_memory {
             pool.refilling = true;
             drop(pool);
@@ -322,7 +304,7 @@ impl KeyRing {
             let refilled = shared.refill(&mut shared.file.lock());
             shared.pool.lock().refilling = false;
             if let Err(fault) = refilled {
-                // Whoever finds the pool empty tries again, and is told.
+                // Anyone who finds the pool empty tries again, and is told.
                 tracing::warn!(%fault, "cannot make keys ahead of need");
             }
         };
@@ -349,20 +331,20 @@ impl KeyRing {
     }
 
     /// What was sealed.
-    pub fn open_sealed(&self, sealed: &Sealed) -> Result<Vec<u8>, Unreadable> {
+    pub fn open_sealed(&self, sealed: &Sealed) -> Result<Vec<u8>, UnreadableValue> {
         if self.withheld {
-            return Err(Unreadable::Withheld);
+            return Err(UnreadableValue::Withheld);
         }
         let secret = match self.shared.keys.read().get(&sealed.key) {
-            None => return Err(Unreadable::UnknownKey),
-            Some(Key { secret: None, .. }) => return Err(Unreadable::Destroyed),
+            None => return Err(UnreadableValue::UnknownKey),
+            Some(Key { secret: None, .. }) => return Err(UnreadableValue::Destroyed),
             Some(Key { secret: Some(secret), .. }) => secret.clone(),
         };
         let opened = secret.subkey(ENCRYPTION).decrypt(&sealed.nonce, &sealed.key.0, &sealed.ciphertext);
-        let plain = opened.ok_or(Unreadable::Tampered)?;
+        let plain = opened.ok_or(UnreadableValue::Tampered)?;
         // Decisions believe the digest, so a value with another one is not what was sealed.
         if secret.subkey(DIGEST).digest(&plain) != sealed.digest {
-            return Err(Unreadable::Tampered);
+            return Err(UnreadableValue::Tampered);
         }
         Ok(plain)
     }
@@ -423,7 +405,7 @@ impl fmt::Debug for KeyRing {
     }
 }
 
-impl Shared {
+impl KeyRingShared {
     fn new(secret: &Secret, file: Option<RingFile>) -> Self {
         Self {
             commands: secret.subkey(COMMANDS),

@@ -10,22 +10,23 @@
 //! ring, is a loss and never silently made anew. The one exception is a master key that was put where it is said to be
 //! before there was anything else.
 //!
-//! It knows nothing of who uses a key. How a ring gets another master is in `rotation`.
+//! It knows nothing of who uses a key. `rotation` gives a ring another master; what a crash left of that is completed or
+//! undone here.
 
-use std::fs::{self, DirBuilder, File, TryLockError};
-use std::io::{self, BufReader, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::fs::{self, File, TryLockError};
+use std::io::{self, BufReader, Read};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use zeroize::Zeroize;
 
-use super::rotation::{self, Unfinished};
 use super::secret::{NONCE_BYTES, SECRET_BYTES, Secret, TAG_BYTES, random};
-use super::{Facts, KeyRingFault, Options};
+use super::{Facts, KeyRingFault, KeyRingOptions};
 use crate::domain::id::KeyId;
 use crate::domain::time::Timestamp;
+use crate::secret_files::{self, parent, refuse_exposed, sync_folder, unfinished};
 
 /// How many keys are made durable at a time.
 pub(super) const BATCH: usize = 256;
@@ -60,7 +61,7 @@ pub(super) struct KeyRingPlace {
 }
 
 impl KeyRingPlace {
-    pub(super) fn of(dir: &Path, options: &Options) -> Self {
+    pub(super) fn of(dir: &Path, options: &KeyRingOptions) -> Self {
         let elsewhere = options.master_key.clone();
         Self {
             dir: dir.to_owned(),
@@ -209,11 +210,11 @@ impl RingFile {
                 continue;
             }
             let wrapping = read_master(&place.master)?.subkey(WRAPPING);
-            match rotation::unfinished(place, &wrapping)? {
-                Unfinished::No => {
+            match finish_rotation(place, &wrapping)? {
+                Interrupted::No => {
                     return read(Self { path, file, wrapping, end: 0 }, &place.master);
                 }
-                Unfinished::Completed => {}
+                Interrupted::Completed => {}
             }
         }
     }
@@ -275,6 +276,40 @@ impl RingFile {
     }
 }
 
+/// What was left of a rotation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Interrupted {
+    /// Nothing, any more.
+    No,
+    /// All but the name of the new ring, which it has now.
+    Completed,
+}
+
+/// Brings a rotation to its end that a crash left, or undoes it. `wrapping` is of the master key that has the name.
+fn finish_rotation(place: &KeyRingPlace, wrapping: &Secret) -> Result<Interrupted, KeyRingFault> {
+    if !place.new.exists() {
+        return Ok(Interrupted::No);
+    }
+    if is_wrapped_by(&place.ring, wrapping) {
+        tracing::warn!(ring = %place.ring.display(), "undoes a rotation of the master key that did not come to its end");
+        undo_rotation(place)?;
+        return Ok(Interrupted::No);
+    }
+    if !is_wrapped_by(&place.new, wrapping) {
+        return Ok(Interrupted::No);
+    }
+    refuse_exposed(&place.new)?;
+    tracing::warn!(ring = %place.ring.display(), "brings a rotation of the master key to its end");
+    rename(&place.new, &place.ring)?;
+    Ok(Interrupted::Completed)
+}
+
+/// Nothing of the new pair counts yet. The ring goes last: while it is there the rest is looked for.
+pub(super) fn undo_rotation(place: &KeyRingPlace) -> Result<(), KeyRingFault> {
+    remove(&unfinished(&place.master))?;
+    remove(&place.new)
+}
+
 pub(super) const WRAPPING: &str = "slapledger wrapping of keys";
 
 /// Where a record begins: the header comes first. Record 0 is the ring's own secret.
@@ -283,14 +318,10 @@ fn position(record: u32) -> u64 {
 }
 
 fn create_folder(dir: &Path) -> Result<(), KeyRingFault> {
-    let parent = match dir.parent() {
-        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
-        Some(parent) => parent,
-        None => Path::new("/"),
-    };
+    let parent = parent(dir);
     fs::create_dir_all(parent).map_err(io_fault("create", parent))?;
-    DirBuilder::new().mode(0o700).create(dir).map_err(io_fault("create", dir))?;
-    sync(parent)
+    secret_files::create_folder(dir)?;
+    Ok(sync_folder(parent)?)
 }
 
 /// The bytes of a ring without keys.
@@ -321,21 +352,10 @@ fn is_file_at(file: &File, path: &Path) -> Result<bool, KeyRingFault> {
     Ok((here.dev(), here.ino()) == (there.dev(), there.ino()))
 }
 
-/// The name of a file until it is complete.
-pub(super) fn unfinished(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".new");
-    name.into()
-}
-
 pub(super) fn write_new(path: &Path, content: &[u8]) -> Result<(), KeyRingFault> {
     // One that an earlier crash left may have been made with other permissions.
     remove(path)?;
-    let written = File::options().create_new(true).write(true).mode(0o600).open(path).and_then(|mut file| {
-        file.write_all(content)?;
-        file.sync_all()
-    });
-    written.map_err(io_fault("write", path))
+    Ok(secret_files::write_new(path, content, 0o600)?)
 }
 
 /// Removes a file, if there is one.
@@ -348,18 +368,7 @@ pub(super) fn remove(path: &Path) -> Result<(), KeyRingFault> {
 
 pub(super) fn rename(from: &Path, to: &Path) -> Result<(), KeyRingFault> {
     fs::rename(from, to).map_err(io_fault("rename", from))?;
-    to.parent()
-        .map_or(Ok(()), |folder| sync(if folder.as_os_str().is_empty() { Path::new(".") } else { folder }))
-}
-
-fn sync(dir: &Path) -> Result<(), KeyRingFault> {
-    File::open(dir).and_then(|file| file.sync_all()).map_err(io_fault("sync", dir))
-}
-
-pub(super) fn refuse_exposed(path: &Path) -> Result<(), KeyRingFault> {
-    let mode = fs::metadata(path).map_err(io_fault("look at", path))?.permissions().mode() & 0o777;
-    let others = mode & 0o077;
-    if others == 0 { Ok(()) } else { Err(KeyRingFault::Exposed { path: path.to_owned(), mode }) }
+    Ok(sync_folder(parent(to))?)
 }
 
 fn read_master(path: &Path) -> Result<Secret, KeyRingFault> {
@@ -528,6 +537,6 @@ fn part<const N: usize>(bytes: &Bytes, at: usize) -> [u8; N] {
 }
 
 pub(super) fn io_fault(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> KeyRingFault {
-    let path = path.to_owned();
-    move |source| KeyRingFault::Io { action, path, source }
+    let fault = secret_files::io_fault(action, path);
+    move |source| fault(source).into()
 }

@@ -4,55 +4,21 @@
 //! when the new master takes the name of the old one: that is the instant it counts from. Then `ring.new` becomes `ring`.
 //!
 //! Invariant: at every step one of `ring` and `ring.new` is whole and is wrapped by the master key that has the name.
-//! Whoever opens the ring next finds out which, and brings it to its end or undoes it. A ring that neither fits is left
-//! as it is.
+//! The next opening (`ring`) finds out which, and completes or undoes the rotation. A ring that neither fits is left as
+//! it is.
 
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt};
 
 use super::ring::{
     FORMAT, KeyRingPlace, Opened, RingFile, RingHeader, RingState, WRAPPING, destroyed_record, encode_header,
-    io_fault, is_wrapped_by, refuse_exposed, remove, rename, seal_record, unfinished as unfinished_name,
-    write_new,
+    io_fault, rename, seal_record, undo_rotation, write_new,
 };
 use super::secret::{SECRET_BYTES, Secret, random};
 use super::{Facts, KeyRingFault};
 use crate::domain::id::KeyId;
 use crate::domain::time::Timestamp;
-
-/// What was left of a rotation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unfinished {
-    /// Nothing, any more.
-    No,
-    /// All but the name of the new ring, which it has now.
-    Completed,
-}
-
-/// Brings a rotation to its end that a crash left, or undoes it. `wrapping` is of the master key that has the name.
-pub(super) fn unfinished(place: &KeyRingPlace, wrapping: &Secret) -> Result<Unfinished, KeyRingFault> {
-    if !place.new.exists() {
-        return Ok(Unfinished::No);
-    }
-    if is_wrapped_by(&place.ring, wrapping) {
-        tracing::warn!(ring = %place.ring.display(), "undoes a rotation of the master key that did not come to its end");
-        undo(place)?;
-        return Ok(Unfinished::No);
-    }
-    if !is_wrapped_by(&place.new, wrapping) {
-        return Ok(Unfinished::No);
-    }
-    refuse_exposed(&place.new)?;
-    tracing::warn!(ring = %place.ring.display(), "brings a rotation of the master key to its end");
-    rename(&place.new, &place.ring)?;
-    Ok(Unfinished::Completed)
-}
-
-/// Nothing of the new pair counts yet. The ring goes last: while it is there the rest is looked for.
-fn undo(place: &KeyRingPlace) -> Result<(), KeyRingFault> {
-    remove(&unfinished_name(&place.master))?;
-    remove(&place.new)
-}
+use crate::secret_files::unfinished;
 
 /// Gives a ring that is open, and so locked, another master key.
 pub(super) fn rotate(
@@ -65,13 +31,13 @@ pub(super) fn rotate(
     let place = place.with_master(master);
     let prepared = prepare(&place, &opened, now);
     let facts = prepared.inspect_err(|_| {
-        if let Err(fault) = undo(&place) {
+        if let Err(fault) = undo_rotation(&place) {
             tracing::warn!(%fault, "cannot remove what is left of a rotation");
         }
     })?;
     // Best effort: its bytes lie on the disk until something else does.
     let before = File::options().write(true).open(&place.master);
-    rename(&unfinished_name(&place.master), &place.master)?;
+    rename(&unfinished(&place.master), &place.master)?;
     rename(&place.new, &place.ring)?;
     let wiped = before.and_then(|file| {
         if file.metadata()?.nlink() > 0 {
@@ -106,7 +72,7 @@ fn prepare(place: &KeyRingPlace, opened: &Opened, now: Option<Timestamp>) -> Res
     write_new(&place.new, &bytes)?;
     let written = RingFile::read_back(place, wrapping)?;
     check(&written, opened, place)?;
-    write_new(&unfinished_name(&place.master), &key.0)?;
+    write_new(&unfinished(&place.master), &key.0)?;
     Ok(written.facts())
 }
 

@@ -9,9 +9,10 @@ use proptest::prelude::*;
 use rustc_hash::FxHashSet;
 
 use super::ring::BATCH;
-use super::{KeyRing, KeyRingFault, Options, Unreadable};
+use super::{KeyRing, KeyRingFault, KeyRingOptions, UnreadableValue};
 use crate::domain::id::KeyId;
 use crate::domain::sealed::Sealed;
+use crate::secret_files::SecretFileFault;
 
 const RECORD: usize = 128;
 /// The header and the ring's own secret.
@@ -22,7 +23,7 @@ fn set_mode(path: &Path, mode: u32) {
 }
 
 fn open(keys: &Path) -> Result<KeyRing, KeyRingFault> {
-    KeyRing::open(keys, &Options::default())
+    KeyRing::open(keys, &KeyRingOptions::default())
 }
 
 /// A folder that nobody else can read, with a ring in it that sealed one value.
@@ -40,7 +41,7 @@ fn what_is_sealed_opens_in_this_ring_alone() {
     let ring = open(&dir.path().join("keys")).unwrap();
     assert_eq!(ring.open_sealed(&sealed), Ok(b"secret".to_vec()));
     let other = KeyRing::in_memory();
-    assert_eq!(other.open_sealed(&sealed), Err(Unreadable::UnknownKey));
+    assert_eq!(other.open_sealed(&sealed), Err(UnreadableValue::UnknownKey));
     assert!(matches!(other.seal(sealed.key, b""), Err(KeyRingFault::UnknownKey { .. })));
     assert!(matches!(other.destroy(sealed.key), Err(KeyRingFault::UnknownKey { .. })));
 }
@@ -64,23 +65,23 @@ fn any_change_to_a_sealed_value_is_found() {
     let check = |name: &str, changed: Sealed, expected| {
         assert_eq!(ring.open_sealed(&changed), Err(expected), "{name}");
     };
-    check("other key", Sealed { key: other, ..sealed.clone() }, Unreadable::Tampered);
-    check("unknown key", Sealed { key: KeyId([0; 16]), ..sealed.clone() }, Unreadable::UnknownKey);
-    check("empty", Sealed { ciphertext: vec![], ..sealed.clone() }, Unreadable::Tampered);
+    check("other key", Sealed { key: other, ..sealed.clone() }, UnreadableValue::Tampered);
+    check("unknown key", Sealed { key: KeyId([0; 16]), ..sealed.clone() }, UnreadableValue::UnknownKey);
+    check("empty", Sealed { ciphertext: vec![], ..sealed.clone() }, UnreadableValue::Tampered);
     for bit in 0..sealed.ciphertext.len() * 8 {
         let mut changed = sealed.clone();
         changed.ciphertext[bit / 8] ^= 1 << (bit % 8);
-        check("ciphertext", changed, Unreadable::Tampered);
+        check("ciphertext", changed, UnreadableValue::Tampered);
     }
     for bit in 0..24 * 8 {
         let mut changed = sealed.clone();
         changed.nonce[bit / 8] ^= 1 << (bit % 8);
-        check("nonce", changed, Unreadable::Tampered);
+        check("nonce", changed, UnreadableValue::Tampered);
     }
     for bit in 0..16 * 8 {
         let mut changed = sealed.clone();
         changed.digest[bit / 8] ^= 1 << (bit % 8);
-        check("digest", changed, Unreadable::Tampered);
+        check("digest", changed, UnreadableValue::Tampered);
     }
 }
 
@@ -101,7 +102,7 @@ fn a_destroyed_key_stays_destroyed_and_its_bytes_are_gone() {
     let [record] = changed[..] else { panic!("one record is overwritten: {changed:?}") };
     assert!(after[record * RECORD + 20..][..72].iter().all(|byte| *byte == 0));
     let check = |ring: KeyRing| {
-        assert_eq!(ring.open_sealed(&sealed), Err(Unreadable::Destroyed));
+        assert_eq!(ring.open_sealed(&sealed), Err(UnreadableValue::Destroyed));
         assert!(matches!(ring.seal(sealed.key, b""), Err(KeyRingFault::Destroyed { .. })));
         assert_eq!(ring.open_sealed(&other), Ok(b"kept".to_vec()));
     };
@@ -167,7 +168,10 @@ fn what_others_may_read_is_refused() {
         for bit in [0o40, 0o20, 0o4, 0o1] {
             set_mode(&path, mode | bit);
             let fault = open(&keys).unwrap_err();
-            assert!(matches!(fault, KeyRingFault::Exposed { .. }), "{name} {bit:o}: {fault}");
+            assert!(
+                matches!(fault, KeyRingFault::File(SecretFileFault::Exposed { .. })),
+                "{name} {bit:o}: {fault}"
+            );
             assert!(fault.to_string().contains(&format!("(mode {:04o})", mode | bit)), "{fault}");
         }
         set_mode(&path, mode);
@@ -213,7 +217,7 @@ fn a_crash_while_it_is_created_leaves_nothing_in_the_way() {
     fs::remove_file(keys.join("master")).unwrap();
     fs::rename(keys.join("ring"), keys.join("ring.new")).unwrap();
     fs::write(keys.join("master.new"), [1; 5]).unwrap();
-    assert_eq!(open(&keys).unwrap().open_sealed(&sealed), Err(Unreadable::UnknownKey));
+    assert_eq!(open(&keys).unwrap().open_sealed(&sealed), Err(UnreadableValue::UnknownKey));
 }
 
 #[test]
@@ -302,24 +306,24 @@ fn a_ring_that_is_read_is_not_written_to() {
     let (dir, sealed) = sample();
     let keys = dir.path().join("keys");
     let before = content(&keys);
-    let ring = KeyRing::open_read_only(&keys, &Options::default()).unwrap();
+    let ring = KeyRing::open_read_only(&keys, &KeyRingOptions::default()).unwrap();
     assert_eq!(ring.open_sealed(&sealed), Ok(b"secret".to_vec()));
     assert_eq!(ring.id(), open(&keys).unwrap().id());
     // A start alone makes no keys: many of them would fill the disk.
     assert_eq!(content(&keys), before);
     assert!(matches!(ring.fresh(), Err(KeyRingFault::ReadOnly { .. })));
     ring.destroy(sealed.key).unwrap();
-    assert_eq!(ring.open_sealed(&sealed), Err(Unreadable::Destroyed));
+    assert_eq!(ring.open_sealed(&sealed), Err(UnreadableValue::Destroyed));
     drop(ring);
     assert_eq!(content(&keys), before);
-    let again = KeyRing::open_read_only(&keys, &Options::default()).unwrap();
+    let again = KeyRing::open_read_only(&keys, &KeyRingOptions::default()).unwrap();
     assert_eq!(again.open_sealed(&sealed), Ok(b"secret".to_vec()), "for that process alone");
 
-    let absent = KeyRing::open_read_only(&dir.path().join("absent"), &Options::default());
+    let absent = KeyRing::open_read_only(&dir.path().join("absent"), &KeyRingOptions::default());
     assert!(matches!(absent, Err(KeyRingFault::NoRing { .. })));
     assert!(!dir.path().join("absent").exists());
     let _in_use = open(&keys).unwrap();
-    let refused = KeyRing::open_read_only(&keys, &Options::default());
+    let refused = KeyRing::open_read_only(&keys, &KeyRingOptions::default());
     assert!(matches!(refused, Err(KeyRingFault::InUse { .. })));
 }
 
@@ -329,13 +333,13 @@ fn an_interrupted_rotation_is_read_as_it_stands() {
     let (dir, sealed) = sample();
     let keys = dir.path().join("keys");
     let old = fs::read(keys.join("ring")).unwrap();
-    KeyRing::rotate(&keys, &Options::default()).unwrap();
+    KeyRing::rotate(&keys, &KeyRingOptions::default()).unwrap();
     // As it was before the new ring took the name of the old one.
     fs::rename(keys.join("ring"), keys.join("ring.new")).unwrap();
     fs::write(keys.join("ring"), old).unwrap();
     set_mode(&keys.join("ring"), 0o600);
     let before = content(&keys);
-    let ring = KeyRing::open_read_only(&keys, &Options::default()).unwrap();
+    let ring = KeyRing::open_read_only(&keys, &KeyRingOptions::default()).unwrap();
     assert_eq!(ring.open_sealed(&sealed), Ok(b"secret".to_vec()));
     drop(ring);
     assert_eq!(content(&keys), before);

@@ -1,4 +1,4 @@
-//! The feed: durable events in order, for whoever folds them.
+//! The feed: durable events in order, for the views that fold them.
 //!
 //! The newest groups are kept decoded in memory, within a bound; a reader that is further behind reads the log. A
 //! slow reader therefore costs the writer nothing, and misses nothing.
@@ -23,13 +23,13 @@ const READ_BYTES: usize = 2 * 1024 * 1024;
 
 /// The writer's side.
 pub struct Publisher {
-    recent: Mutex<Recent>,
+    recent: Mutex<RecentEvents>,
     arrived: Condvar,
     head: watch::Sender<Head>,
     store: Arc<dyn EventStore>,
 }
 
-struct Recent {
+struct RecentEvents {
     groups: VecDeque<(Arc<Vec<Recorded>>, usize)>,
     events: usize,
     bytes: usize,
@@ -40,7 +40,8 @@ struct Recent {
 impl Publisher {
     /// Nothing published yet but what the log holds up to `head`.
     pub fn new(store: Arc<dyn EventStore>, head: Head) -> Self {
-        let recent = Mutex::new(Recent { groups: VecDeque::new(), events: 0, bytes: 0, head, closed: false });
+        let recent =
+            Mutex::new(RecentEvents { groups: VecDeque::new(), events: 0, bytes: 0, head, closed: false });
         Self { recent, arrived: Condvar::new(), head: watch::Sender::new(head), store }
     }
 
@@ -202,7 +203,7 @@ mod tests {
         assert_eq!(kept(&publisher), (4, 4, RECENT_BYTES));
         publisher.publish(vec![event(5)], 1, head(5));
         assert_eq!(kept(&publisher), (4, 4, RECENT_BYTES / 4 * 3 + 1));
-        // One is kept however large it is: whoever waits for it is there already.
+        // One is kept however large it is: anyone who waits for it is there already.
         publisher.publish(vec![event(6)], RECENT_BYTES * 2, head(6));
         assert_eq!(kept(&publisher), (1, 1, RECENT_BYTES * 2));
     }

@@ -16,14 +16,15 @@ use tracing::{error, warn};
 use super::clock_guard::{
     BEHIND_TOLERANCE, CONFIRMATION_WITHIN, ClockBounds, ClockDoubt, ClockGuard, ClockReading,
 };
-use super::room::{Room, RoomOptions, RoomShort};
+use super::room::{DiskRoom, RoomOptions, RoomShort};
 use super::{Accepted, Clock, Queued, Sequencer, SubmitError, What};
 use crate::domain::clock::ConfirmClock;
 use crate::domain::event::Event;
+use crate::domain::id::Sequence;
 use crate::domain::time::Timestamp;
+use crate::domain::usage::UsageLimits;
 use crate::domain::{Answer, Command};
 use crate::log::envelope::Recorded;
-use crate::log::store::EventStore;
 
 /// How often both are looked at when nothing else asks for it.
 const EVERY: Duration = Duration::from_secs(1);
@@ -35,9 +36,8 @@ pub struct GuardOptions {
     pub clock: ClockBounds,
     /// Which room is kept free on the disk; it is not looked at, if not said.
     pub room: Option<RoomOptions>,
-    /// How many groups an instance may have of a resource in a month; [`MOST_GROUPS`](crate::domain::usage::MOST_GROUPS),
-    /// if not said.
-    pub most_groups: Option<usize>,
+    /// The limits of usage.
+    pub usage: UsageLimits,
 }
 
 /// How the clock is doing.
@@ -73,12 +73,40 @@ impl From<Halt> for SubmitError {
     }
 }
 
-/// What of a group is to be decided, and what is answered already.
-pub(super) struct Admitted<R> {
-    pub(super) group: Vec<(R, Queued)>,
-    pub(super) answered: Vec<(R, Result<Accepted, SubmitError>)>,
+/// What clock and disk allow the commands of a group.
+pub(super) struct Admission {
     /// The clock that the group is decided by.
     pub(super) reading: ClockReading,
+    doubt: Option<ClockDoubt>,
+    short: Option<RoomShort>,
+    recorded_at: Timestamp,
+    /// Whether the log is ahead of the clock.
+    is_behind: bool,
+}
+
+impl Admission {
+    /// Why a command is not decided now, if it is not, or what it is answered instead. It is answered otherwise if that
+    /// takes no writing.
+    pub(super) fn refusal(
+        &self,
+        sequencer: &Sequencer,
+        queued: &Queued,
+    ) -> Option<Result<Accepted, SubmitError>> {
+        let &Self { reading, doubt, short, recorded_at, is_behind } = self;
+        let halt = doubt.map(Halt::Clock).or(short.map(Halt::Room));
+        match &queued.what {
+            What::Do(Command::ConfirmClock(confirm)) => match (doubt, short) {
+                (_, Some(short)) => Some(Err(SubmitError::NoRoom(short))),
+                (None, None) => Some(Ok(unchanged(sequencer.seen_by(&queued.what)))),
+                (Some(_), None) => check_stated(confirm.confirmed, reading.now).err().map(Err),
+            },
+            What::Do(command) | What::IfUnmoved { command, .. } if is_behind && is_document(command) => {
+                let now = reading.now;
+                Some(Err(halt.map_or(SubmitError::ClockBehind { now, recorded_at }, SubmitError::from)))
+            }
+            _ => halt.map(|halt| Err(halt.into())),
+        }
+    }
 }
 
 /// See the module.
@@ -87,7 +115,7 @@ pub(super) struct Guards {
     bounds: ClockBounds,
     guard: Mutex<ClockGuard>,
     recorded_at: AtomicI64,
-    room: Option<Arc<Room>>,
+    room: Option<Arc<DiskRoom>>,
     thread: Mutex<Option<(SyncSender<()>, JoinHandle<()>)>>,
 }
 
@@ -108,7 +136,7 @@ impl Guards {
             bounds,
             guard,
             recorded_at: AtomicI64::new(recorded_at.micros()),
-            room: room.map(|room| Arc::new(Room::new(room))),
+            room: room.map(|room| Arc::new(DiskRoom::new(room))),
             thread: Mutex::new(None),
         }
     }
@@ -163,40 +191,11 @@ impl Guards {
         }
     }
 
-    /// Sorts out what may be decided now.
-    pub(super) fn admit<R>(
-        &self,
-        sequencer: &Sequencer,
-        store: &dyn EventStore,
-        group: Vec<(R, Queued)>,
-    ) -> Result<Admitted<R>, String> {
+    /// What may be decided now, after events that were recorded at this time or before.
+    pub(super) fn admission(&self, recorded_at: Timestamp) -> Admission {
         let (reading, doubt) = self.observe();
         let short = self.room.as_ref().and_then(|room| room.check().err());
-        let halt = doubt.map(Halt::Clock).or(short.map(Halt::Room));
-        let recorded_at = sequencer.recorded_at();
-        let behind = is_behind(reading, recorded_at);
-        let mut admitted = Admitted { group: Vec::new(), answered: Vec::new(), reading };
-        for (reply, queued) in group {
-            let refused = match &queued.what {
-                What::Do(Command::ConfirmClock(confirm)) => match (doubt, short) {
-                    (_, Some(short)) => Some(Err(SubmitError::NoRoom(short))),
-                    (None, None) => Some(Ok(unchanged(sequencer))),
-                    (Some(_), None) => check_stated(confirm.confirmed, reading.now).err().map(Err),
-                },
-                What::Do(command) | What::IfUnmoved { command, .. } if behind && is_document(command) => {
-                    let now = reading.now;
-                    Some(Err(halt.map_or(SubmitError::ClockBehind { now, recorded_at }, SubmitError::from)))
-                }
-                _ => halt.map(|halt| Err(halt.into())),
-            };
-            let Some(refused) = refused else {
-                admitted.group.push((reply, queued));
-                continue;
-            };
-            let answer = sequencer.answer_without_writing(reading.now, store, &queued)?;
-            admitted.answered.push((reply, answer.unwrap_or(refused)));
-        }
-        Ok(admitted)
+        Admission { reading, doubt, short, recorded_at, is_behind: is_behind(reading, recorded_at) }
     }
 
     /// These events were made durable, in so many bytes, by this reading of the clock.
@@ -264,7 +263,7 @@ impl Guards {
         self.room.as_ref()?.fault()
     }
 
-    pub(super) fn room(&self) -> Option<&Arc<Room>> {
+    pub(super) fn room(&self) -> Option<&Arc<DiskRoom>> {
         self.room.as_ref()
     }
 }
@@ -303,8 +302,8 @@ fn check_stated(stated: Timestamp, now: Timestamp) -> Result<(), SubmitError> {
     Err(SubmitError::ClockStatedOtherwise { stated, now })
 }
 
-fn unchanged(sequencer: &Sequencer) -> Accepted {
-    Accepted { answer: Answer::Unchanged, sequence: sequencer.last(), events: 0 }
+fn unchanged(sequence: Sequence) -> Accepted {
+    Accepted { answer: Answer::Unchanged, sequence, events: 0 }
 }
 
 /// Logs what began and what ended.

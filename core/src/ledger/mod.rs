@@ -1,18 +1,23 @@
 //! The ledger: commands in, durable events out, and a feed of them for everybody who reads.
 //!
-//! One thread writes. It takes what waits in a bounded queue, lets the [`Sequencer`] decide it, has the store make
-//! the group durable, publishes the events, and only then answers: every answer, also "unchanged" and "refused",
-//! waits until what its decision saw is durable. If an append fails or nobody knows how it ended, the writer stops
-//! and its state is discarded; the next start reads the log. Readers never hold it up.
+//! One thread decides. It takes what waits in two bounded queues, lets the [`Sequencer`] decide it, and hands groups of
+//! events on: others encode, hash and compress them, and one has the store make them durable, publishes them, and only
+//! then answers. Every answer, also "unchanged" and "refused", waits until what its decision saw is durable. If an
+//! append fails or nobody knows how it ended, the writer stops and its state is discarded, with all groups that were on
+//! their way; the next start reads the log. Readers never hold it up.
 //!
-//! The writer holds its state from a decision until what was decided is durable and published. Whoever finds the state
-//! free sees what is durable and nothing else, and may tell a sender at once that a command changes nothing or is
-//! refused. Most commands say again what was said before; to hand them over to the writer and back takes several times
-//! as long as to decide them.
+//! The state is ahead of the log. Each decision therefore says which events it rests on; usage matters only to commands
+//! about usage. Anyone who finds the state free may tell a sender at once that a command changes nothing or is refused,
+//! if all that it rests on is durable. Most commands say again what was said before; to hand them over to the writer and
+//! back takes several times as long as to decide them.
 
 mod clock_guard;
+mod declared;
 mod feed;
 mod guards;
+mod idempotency;
+mod pipeline;
+mod queue;
 mod read_only;
 mod recovery;
 mod room;
@@ -33,24 +38,30 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
 use crate::domain::event::{LedgerCreated, Mode, Stream};
-use crate::domain::id::Sequence;
+use crate::domain::id::{ProjectId, Sequence};
 use crate::domain::time::Timestamp;
 use crate::domain::{Answer, Command, Refusal};
 use crate::log::envelope::{EnvelopeError, Meta};
 use crate::log::frame::FrameError;
 use crate::log::store::{Appended, EventStore, Head, StoreFault, Term};
 
+use declared::PublishedResources;
 use guards::Guards;
+use pipeline::{Committer, Pipeline, failure};
+use queue::{CommandQueue, command_queue};
 use recovery::Recovery;
-use writer::{Reply, Writer, failure};
+use writer::Writer;
 
 pub use clock_guard::{ClockBounds, ClockDoubt, ClockDoubtCause};
+pub use declared::DeclaredResources;
 pub use feed::{Feed, Publisher};
 pub use guards::{ClockStatus, GuardOptions};
 pub use read_only::{created, last_event};
 pub use recovery::{IndexAt, NoIndex};
-pub use room::{DEFAULT_RESERVE_BYTES, FreeSpace, LookForSpace, Room, RoomOptions, RoomShort};
-pub use sequencer::{Group, Sequencer, Undecided};
+pub use room::{
+    DEFAULT_RESERVE_BYTES, DiskRoom, FreeSpace, LookForSpace, RoomOptions, RoomShort, RoomStatus,
+};
+pub use sequencer::{DecidedGroup, Sequencer, Undecided};
 pub use snapshot::SnapshotFile;
 
 /// The format of envelope and payloads that a new ledger is written in.
@@ -151,7 +162,7 @@ pub enum SubmitError {
     },
     /// It was to be carried out only if nothing had happened meanwhile, or if it had been carried out before.
     #[error("the resource was modified concurrently; read it again and retry")]
-    Moved,
+    ModifiedConcurrently,
     /// The clock is in doubt, and nothing is recorded.
     #[error(
         "{0}; nothing is recorded until the clock is corrected, or an admin of all projects confirms it: \
@@ -250,7 +261,7 @@ pub enum ShutdownFault {
 }
 
 /// How a ledger is opened.
-pub struct Options {
+pub struct LedgerOptions {
     /// What it is run as.
     pub mode: Mode,
     /// Its id, if it is new.
@@ -267,17 +278,42 @@ pub struct Options {
     pub seen: IndexAt,
 }
 
+/// Why the writer stopped, once it has. The first cause counts.
+#[derive(Default)]
+struct StopCause(Mutex<Option<Arc<str>>>);
+
+impl StopCause {
+    /// Says why nothing is decided any more.
+    fn note(&self, cause: &str) {
+        self.0.lock().get_or_insert_with(|| cause.into());
+    }
+
+    fn get(&self) -> Option<Arc<str>> {
+        self.0.lock().clone()
+    }
+}
+
 /// How long the post of a node waits for room in the queue: it has deleted its report before it sends it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How many commands wait for the writer, and how many may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueStatus {
+    /// How many wait now.
+    pub waiting: usize,
+    /// How many may wait; more are answered "busy".
+    pub most: usize,
+}
+
 /// A running ledger.
 pub struct Ledger {
-    queue: Mutex<Option<mpsc::Sender<(Reply, Queued)>>>,
+    queue: Mutex<Option<Arc<CommandQueue>>>,
     sequencer: Arc<RwLock<Sequencer>>,
     publisher: Arc<Publisher>,
+    resources: Arc<PublishedResources>,
     store: Arc<dyn EventStore>,
     writer: Mutex<Option<thread::JoinHandle<Result<(), String>>>>,
-    stopped: Arc<Mutex<Option<Arc<str>>>>,
+    stopped: Arc<StopCause>,
     closing: Arc<AtomicBool>,
     created: LedgerCreated,
     term: Term,
@@ -290,7 +326,7 @@ impl Ledger {
     pub fn open(
         store: Arc<dyn EventStore>,
         clock: Arc<dyn Clock>,
-        options: Options,
+        options: LedgerOptions,
     ) -> Result<Self, OpenFault> {
         Self::open_guarded(store, clock, options, GuardOptions::default())
     }
@@ -299,7 +335,7 @@ impl Ledger {
     pub fn open_guarded(
         store: Arc<dyn EventStore>,
         clock: Arc<dyn Clock>,
-        options: Options,
+        options: LedgerOptions,
         guards: GuardOptions,
     ) -> Result<Self, OpenFault> {
         let term = store.acquire()?;
@@ -312,9 +348,7 @@ impl Ledger {
         if sequencer.created().is_some_and(|created| created.key_ring != options.key_ring) {
             return Err(OpenFault::OtherKeys);
         }
-        if let Some(most) = guards.most_groups {
-            sequencer.set_most_groups(most);
-        }
+        sequencer.set_usage_limits(guards.usage);
         let snapshot_at = sequencer.last();
         let (ledger, key_ring) = (options.new_ledger, options.key_ring);
         let (format, mode) = (FORMAT, options.mode);
@@ -337,13 +371,22 @@ impl Ledger {
         let created =
             sequencer.created().cloned().ok_or_else(|| OpenFault::Start("it was not created".into()))?;
         let publisher = Arc::new(Publisher::new(Arc::clone(&store), head));
-        let (queue, commands) = mpsc::channel(options.queue.max(1));
-        let stopped = Arc::new(Mutex::new(None));
+        let resources = Arc::new(PublishedResources::known_to(&sequencer));
+        let (queue, commands) = command_queue(options.queue);
+        let stopped = Arc::<StopCause>::default();
         let closing = Arc::new(AtomicBool::new(false));
         let sequencer = Arc::new(RwLock::new(sequencer));
+        let committer = Committer {
+            term,
+            store: Arc::clone(&store),
+            guards: Arc::clone(&guards),
+            publisher: Arc::clone(&publisher),
+            resources: Arc::clone(&resources),
+            stopped: Arc::clone(&stopped),
+            tree: sequencer.read().tree().clone(),
+        };
         let writer = Writer {
             sequencer: Arc::clone(&sequencer),
-            term,
             store: Arc::clone(&store),
             guards: Arc::clone(&guards),
             publisher: Arc::clone(&publisher),
@@ -352,15 +395,23 @@ impl Ledger {
             recovery,
             rebuilt: None,
             snapshot_at,
+            snapshotting: None,
         };
-        let thread = thread::Builder::new().name("writer".into()).spawn(move || writer.run(commands));
-        let thread = thread.map_err(|error| OpenFault::Start(error.to_string()))?;
-        let (queue, writer) = (Mutex::new(Some(queue)), Mutex::new(Some(thread)));
+        let fault = |error: std::io::Error| OpenFault::Start(error.to_string());
+        let pipeline = Pipeline::begin(committer).map_err(fault)?;
+        let run = move || {
+            pipeline.wake_on_failure();
+            writer.run(commands, pipeline)
+        };
+        let thread = thread::Builder::new().name("writer".into()).spawn(run).map_err(fault)?;
+        queue.set_writer(thread.thread().clone());
+        let (queue, writer) = (Mutex::new(Some(Arc::new(queue))), Mutex::new(Some(thread)));
         guards.begin().map_err(|error| OpenFault::Start(error.to_string()))?;
         Ok(Self {
             queue,
             sequencer,
             publisher,
+            resources,
             store,
             writer,
             stopped,
@@ -396,7 +447,7 @@ impl Ledger {
     /// What a command of this name was answered, if there was one.
     pub async fn answer_of(&self, meta: Arc<Meta>) -> Result<Option<Accepted>, SubmitError> {
         match self.enqueue(Queued { meta, what: What::Repeat }).await {
-            Err(SubmitError::Moved) => Ok(None),
+            Err(SubmitError::ModifiedConcurrently) => Ok(None),
             answered => answered.map(Some),
         }
     }
@@ -404,10 +455,14 @@ impl Ledger {
     async fn enqueue(&self, queued: Queued) -> Result<Accepted, SubmitError> {
         let queue = self.queue()?;
         let (reply, answer) = oneshot::channel();
-        queue.try_send((reply, queued)).map_err(|error| match error {
+        let of = queue.of(&queued).ok_or_else(|| self.stopped())?;
+        of.try_send((reply, queued)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => SubmitError::Busy,
             mpsc::error::TrySendError::Closed(_) => self.stopped(),
         })?;
+        queue.wake();
+        // It may be the last that keeps the queue open.
+        drop(queue);
         answer.await.unwrap_or_else(|_| Err(self.stopped()))
     }
 
@@ -421,11 +476,14 @@ impl Ledger {
             room.wait(PATIENCE).await?;
         }
         let (reply, answer) = oneshot::channel();
-        match queue.send_timeout((reply, submission.into()), PATIENCE).await {
-            Ok(()) => {}
+        let queued = Queued::from(submission);
+        let of = queue.of(&queued).ok_or_else(|| self.stopped())?;
+        match of.send_timeout((reply, queued), PATIENCE).await {
+            Ok(()) => queue.wake(),
             Err(mpsc::error::SendTimeoutError::Timeout(_)) => return Err(SubmitError::Busy),
             Err(mpsc::error::SendTimeoutError::Closed(_)) => return Err(self.stopped()),
         }
+        drop(queue);
         answer.await.unwrap_or_else(|_| Err(self.stopped()))
     }
 
@@ -444,31 +502,34 @@ impl Ledger {
     pub fn begin_blocking(&self, submission: Submission) -> Result<UnderWay<'_>, SubmitError> {
         let queue = self.queue()?;
         let (reply, answer) = oneshot::channel();
-        queue.blocking_send((reply, submission.into())).map_err(|_| self.stopped())?;
+        let queued = Queued::from(submission);
+        let of = queue.of(&queued).ok_or_else(|| self.stopped())?;
+        of.blocking_send((reply, queued)).map_err(|_| self.stopped())?;
+        queue.wake();
         Ok(UnderWay { ledger: self, answer })
     }
 
     /// What a command that changes nothing is answered, if that can be told without the writer: see the module.
     fn decide_here(&self, submission: &Submission) -> Option<Result<Accepted, SubmitError>> {
         let sequencer = self.sequencer.try_read()?;
-        // The writer says so before it lets go of a state that may be ahead of the log.
-        if self.stopped.lock().is_some() {
+        // The writer says so before it lets go of a state that may be good for nothing.
+        if self.stopped.get().is_some() {
             return None;
         }
-        sequencer.decide_unchanged(self.clock.now(), submission)
+        sequencer.decide_unchanged(self.clock.now(), self.publisher.head().last, submission)
     }
 
-    fn queue(&self) -> Result<mpsc::Sender<(Reply, Queued)>, SubmitError> {
+    fn queue(&self) -> Result<Arc<CommandQueue>, SubmitError> {
         self.queue.lock().clone().ok_or_else(|| self.stopped())
     }
 
     fn stopped(&self) -> SubmitError {
-        SubmitError::Stopped(self.stopped.lock().clone().unwrap_or_else(|| "it is shutting down".into()))
+        SubmitError::Stopped(self.stopped.get().unwrap_or_else(|| "it is shutting down".into()))
     }
 
     /// Why the writer stopped, if it did by itself.
     pub fn fault(&self) -> Option<Arc<str>> {
-        self.stopped.lock().clone()
+        self.stopped.get()
     }
 
     /// Confirms what the clock shows, if it is in doubt; `None`, if it is not. `stated` is what the operator says that
@@ -519,13 +580,23 @@ impl Ledger {
     }
 
     /// The room on the disk, if it is watched.
-    pub fn room(&self) -> Option<&Arc<Room>> {
+    pub fn room(&self) -> Option<&Arc<DiskRoom>> {
         self.guards.room()
+    }
+
+    /// How full the queue of the writer is; `None` after the last command.
+    pub fn queue_status(&self) -> Option<QueueStatus> {
+        self.queue.lock().as_ref()?.status()
     }
 
     /// The end of what is durable and published.
     pub fn head(&self) -> Head {
         self.publisher.head()
+    }
+
+    /// The resources that the price books of a project declare; `None`, if it has no price book.
+    pub fn declared_resources(&self, project: ProjectId) -> Option<Arc<DeclaredResources>> {
+        self.resources.of(project)
     }
 
     /// All events as they become durable, from any sequence on.

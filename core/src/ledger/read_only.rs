@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use parking_lot::{Mutex, RwLock};
 
 use super::guards::Guards;
-use super::{Clock, GuardOptions, Ledger, OpenFault, Publisher, Sequencer};
+use super::{Clock, GuardOptions, Ledger, OpenFault, Publisher, Sequencer, StopCause};
 use crate::domain::event::{Event, LedgerCreated};
 use crate::domain::id::Sequence;
 use crate::domain::usage::MemoryIndex;
@@ -28,9 +28,10 @@ impl Ledger {
             queue: Mutex::new(None),
             sequencer: Arc::new(RwLock::new(sequencer)),
             publisher,
+            resources: Arc::default(),
             store,
             writer: Mutex::new(None),
-            stopped: Arc::new(Mutex::new(Some(READ_ONLY.into()))),
+            stopped: Arc::new(StopCause(Mutex::new(Some(READ_ONLY.into())))),
             closing: Arc::new(AtomicBool::new(false)),
             created,
             term: Term::default(),

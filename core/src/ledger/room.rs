@@ -1,9 +1,9 @@
 //! Room on the disk: below a reserve the writer refuses what it would have to write, before the disk is full.
 //!
-//! Free space is looked at once a second by a thread that does nothing else than such looks. In between the writer counts
-//! what it appends, and has the thread look again when a quarter of the way to the reserve is used; when the whole way
-//! seems to be used it looks itself before it refuses. So no rate of writing crosses the reserve unseen, and the writer
-//! goes on with the first command after there is room again.
+//! Free space is looked at once a second by a thread that does nothing else than such looks. In between the writer
+//! counts what it appends, and has the thread look again when a quarter of the way to the reserve is used; when the
+//! whole way seems to be used it looks itself before it refuses. So no rate of writing crosses the reserve unseen, and
+//! the writer goes on with the first command after there is room again.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,8 +16,8 @@ use tokio::sync::{Semaphore, watch};
 pub const DEFAULT_RESERVE_BYTES: u64 = 256 * 1024 * 1024;
 /// The reserve of a small file system is this part of it.
 const DEFAULT_RESERVE_DIVISOR: u64 = 20;
-/// How many bytes on the disk a byte of a frame may take until the next look: the store may write it more than once, and
-/// indices and snapshots come on top.
+/// How many bytes on the disk a byte of a frame may take until the next look: the store may write it more than once,
+/// and indices and snapshots come on top.
 const WRITTEN_FOR_EACH_BYTE: u64 = 4;
 /// How many senders that cannot repeat what they send may wait for room at a time.
 const MOST_WAITING: usize = 64;
@@ -42,6 +42,15 @@ pub struct RoomOptions {
     pub look: LookForSpace,
 }
 
+/// The room as it was seen last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RoomStatus {
+    /// How much is free, and of how much.
+    pub space: FreeSpace,
+    /// How many bytes are kept free.
+    pub reserve: u64,
+}
+
 /// There is less room than the reserve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -56,7 +65,7 @@ pub struct RoomShort {
 }
 
 /// See the module.
-pub struct Room {
+pub struct DiskRoom {
     reserve_bytes: Option<u64>,
     look: LookForSpace,
     /// Held during a look: of two at a time both would take off what was appended.
@@ -71,7 +80,7 @@ pub struct Room {
     waiting: Semaphore,
 }
 
-impl Room {
+impl DiskRoom {
     /// Looks for the first time.
     pub fn new(options: RoomOptions) -> Self {
         let RoomOptions { reserve_bytes, look } = options;
@@ -142,6 +151,12 @@ impl Room {
         *self.short.borrow()
     }
 
+    /// The room at the last look; `None`, if it could not be seen.
+    pub fn status(&self) -> Option<RoomStatus> {
+        let space = self.seen.lock().as_ref().ok().copied()?;
+        Some(RoomStatus { space, reserve: self.reserve(space.total) })
+    }
+
     /// What is wrong, in words.
     pub fn fault(&self) -> Option<String> {
         if let Some(short) = self.short() {
@@ -151,7 +166,7 @@ impl Room {
         seen.as_ref().err().map(|cause| format!("the free space of the data folder cannot be read: {cause}"))
     }
 
-    /// Waits for room, for a sender who cannot repeat what it sends. Not for long, and only so many at a time: whoever
+    /// Waits for room, for a sender who cannot repeat what it sends. Not for long, and only so many at a time: anyone who
     /// waits takes the place of a request.
     pub(super) async fn wait(&self, patience: Duration) -> Result<(), RoomShort> {
         let Some(short) = self.short() else { return Ok(()) };
@@ -175,7 +190,7 @@ mod tests {
     const GIB: u64 = 1024 * MIB;
 
     /// A room whose free space is set by hand, and how often somebody looked.
-    fn room(reserve_bytes: Option<u64>, free: u64, total: u64) -> (Room, Arc<AtomicU64>, Arc<AtomicU64>) {
+    fn room(reserve_bytes: Option<u64>, free: u64, total: u64) -> (DiskRoom, Arc<AtomicU64>, Arc<AtomicU64>) {
         let (free, looks) = (Arc::new(AtomicU64::new(free)), Arc::new(AtomicU64::new(0)));
         let look = {
             let (free, looks) = (Arc::clone(&free), Arc::clone(&looks));
@@ -184,7 +199,7 @@ mod tests {
                 Ok(FreeSpace { free: free.load(Ordering::SeqCst), total })
             }
         };
-        (Room::new(RoomOptions { reserve_bytes, look: Box::new(look) }), free, looks)
+        (DiskRoom::new(RoomOptions { reserve_bytes, look: Box::new(look) }), free, looks)
     }
 
     #[test]
@@ -198,6 +213,7 @@ mod tests {
         for (configured, free, reserve, total) in rows {
             let (room, ..) = room(configured, free, total);
             assert_eq!(room.reserve(total), reserve, "{configured:?} of {total}");
+            assert_eq!(room.status(), Some(RoomStatus { space: FreeSpace { free, total }, reserve }));
             let short = (free < reserve).then_some(RoomShort { free, reserve });
             assert_eq!(room.short(), short, "{configured:?} of {total}");
         }
@@ -229,7 +245,7 @@ mod tests {
     #[test]
     fn a_look_that_fails_is_a_fault_and_stops_nobody() {
         let look: LookForSpace = Box::new(|| Err(io::Error::other("no such device")));
-        let room = Room::new(RoomOptions { reserve_bytes: None, look });
+        let room = DiskRoom::new(RoomOptions { reserve_bytes: None, look });
         assert_eq!((room.check(), room.appended(GIB)), (Ok(()), false));
         let fault = "the free space of the data folder cannot be read: no such device";
         assert_eq!(room.fault().as_deref(), Some(fault));

@@ -11,7 +11,7 @@ use super::Sequencer;
 use crate::log::witness::Witness;
 
 /// What the file begins with: a name and the version of its layout.
-const MAGIC: &[u8; 8] = b"SLSNAP14";
+const MAGIC: &[u8; 8] = b"SLSNAP34";
 
 /// So many bytes hold the place of a snapshot in the log: the tree has 64 hashes at most.
 const BEGINS_BYTES: u64 = 4096;

@@ -1,14 +1,18 @@
 //! The writer against stores that fail, starts that follow each other, and senders that repeat themselves.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::{Clock, Ledger, NoIndex, OpenFault, Options, Sequencer, ShutdownFault, Submission, SubmitError};
+use super::{
+    Clock, Ledger, LedgerOptions, NoIndex, OpenFault, Sequencer, ShutdownFault, Submission, SubmitError,
+};
 use crate::domain::access::{
-    AccessRefusal, Holder, IssueCredential, NotGood, Proof, Purpose, Renews, RevokeCredentials, Role, Which,
+    AccessRefusal, Holder, InvalidCredential, IssueCredential, Proof, Purpose, Renews, RevokeCredentials,
+    Role, Which,
 };
 use crate::domain::computer::{ComputerRefusal, ConfigureComputer, RegisterComputer};
 use crate::domain::event::{Event, Mode};
@@ -21,7 +25,7 @@ use crate::domain::usage::{MemoryIndex, SeenIndex};
 use crate::domain::{Answer, Command, Refusal};
 use crate::log::envelope::{Actor, ActorKind, Meta, RULES_VERSION};
 use crate::log::frame::Frame;
-use crate::log::memory::{MemoryStore, Outcome};
+use crate::log::memory::{AppendOutcome, MemoryStore};
 use crate::log::store::{Appended, EventStore, Head, StoreFault, StoreStats, Term};
 
 pub(super) struct Noon;
@@ -32,8 +36,8 @@ impl Clock for Noon {
     }
 }
 
-pub(super) fn options(mode: Mode) -> Options {
-    Options {
+pub(super) fn options(mode: Mode) -> LedgerOptions {
+    LedgerOptions {
         mode,
         new_ledger: [7; 16],
         key_ring: [6; 16],
@@ -112,7 +116,7 @@ fn a_ledger_keeps_its_mode() {
 fn a_ledger_keeps_its_key_ring() {
     let store = Arc::new(MemoryStore::new());
     open(&store).expect("opens").shut_down().expect("it shuts down");
-    let other = Options { key_ring: [8; 16], ..options(Mode::Proxy) };
+    let other = LedgerOptions { key_ring: [8; 16], ..options(Mode::Proxy) };
     let other = Ledger::open(Arc::clone(&store) as Arc<dyn EventStore>, Arc::new(Noon), other);
     assert!(matches!(other.map(|_| ()), Err(OpenFault::OtherKeys)));
 }
@@ -179,18 +183,21 @@ fn whose_credential_has_ended_is_too_late_however_early_they_began() {
     let credential = CredentialId([3; 16]);
     let shown = credential.to_string();
     let submit = |shown: &str, name, command| ledger.submit_blocking(by(shown, name, command));
-    let not_let_in = |why| Err(SubmitError::Refused(Refusal::Access(AccessRefusal::NotLetIn(why))));
-    assert_eq!(submit(&shown, None, party()), not_let_in(NotGood::Unknown));
+    let not_let_in = |why| Err(SubmitError::Refused(Refusal::Access(AccessRefusal::Unauthenticated(why))));
+    assert_eq!(submit(&shown, None, party()), not_let_in(InvalidCredential::Unknown));
     ledger.submit_blocking(named(None, 0, issue(credential))).expect("is new");
     submit(&shown, Some(1), party()).expect("they are let in");
     let revoke = RevokeCredentials { which: Which::One(credential), issued_since: None };
     ledger.submit_blocking(named(None, 0, Command::RevokeCredentials(revoke.clone()))).expect("is done");
     let before = ledger.head();
     // What is new, what was answered before under a name, and what changes nothing.
-    assert_eq!(submit(&shown, None, party()), not_let_in(NotGood::Revoked));
-    assert_eq!(submit(&shown, Some(1), party()), not_let_in(NotGood::Revoked));
-    assert_eq!(submit(&shown, None, Command::RevokeCredentials(revoke)), not_let_in(NotGood::Revoked));
-    assert_eq!(submit("none", None, party()), not_let_in(NotGood::Unknown));
+    assert_eq!(submit(&shown, None, party()), not_let_in(InvalidCredential::Revoked));
+    assert_eq!(submit(&shown, Some(1), party()), not_let_in(InvalidCredential::Revoked));
+    assert_eq!(
+        submit(&shown, None, Command::RevokeCredentials(revoke)),
+        not_let_in(InvalidCredential::Revoked)
+    );
+    assert_eq!(submit("none", None, party()), not_let_in(InvalidCredential::Unknown));
     assert_eq!(ledger.head(), before);
 }
 
@@ -250,7 +257,7 @@ fn an_unknown_append_stops_the_writer_and_the_next_start_reads_the_log() {
         let ledger = open(&store).expect("opens");
         ledger.submit_blocking(named(None, 0, party())).expect("is durable");
         let before = ledger.head();
-        store.inject(Outcome::Unknown { landed });
+        store.inject(AppendOutcome::Unknown { landed });
         let lost = ledger.submit_blocking(named(None, 0, computer("COMP-1")));
         assert!(matches!(lost, Err(SubmitError::Stopped(_))), "{lost:?}");
         assert_eq!(ledger.head(), before, "nothing is shown that may not be durable");
@@ -276,7 +283,7 @@ fn a_last_snapshot_that_fails_is_told() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = Arc::new(MemoryStore::new());
     let snapshot = Some(folder.path().join("state/writer.snapshot"));
-    let options = Options { snapshot, ..options(Mode::Proxy) };
+    let options = LedgerOptions { snapshot, ..options(Mode::Proxy) };
     let as_store = Arc::clone(&store) as Arc<dyn EventStore>;
     let ledger = Ledger::open(as_store, Arc::new(Noon), options).expect("opens");
     ledger.submit_blocking(named(None, 0, party())).expect("is durable");
@@ -399,9 +406,9 @@ async fn a_change_of_what_has_moved_is_not_decided() {
     let before_it = Sequence(seen.0 - 1);
     let moved =
         ledger.submit_if_unmoved(named(Some(2), 2, computer("COMP-4")), stream("COMP-1"), before_it).await;
-    assert_eq!(moved, Err(SubmitError::Moved));
+    assert_eq!(moved, Err(SubmitError::ModifiedConcurrently));
     let moved = ledger.submit_if_unmoved(named(Some(2), 2, computer("COMP-4")), stream("COMP-2"), seen).await;
-    assert_eq!((moved, elsewhere > seen), (Err(SubmitError::Moved), true));
+    assert_eq!((moved, elsewhere > seen), (Err(SubmitError::ModifiedConcurrently), true));
     // One that was carried out is answered again, whatever has moved.
     let again = ledger.submit_if_unmoved(named(Some(1), 1, computer("COMP-3")), stream("COMP-2"), seen).await;
     assert_eq!(again.map(|accepted| accepted.answer), Ok(Answer::Done));
@@ -438,7 +445,7 @@ async fn names_of_commands_and_histories_are_those_of_a_project() {
     unmoved.expect("what happened in another project does not matter");
     let moved = within(2, named(None, 0, computer("COMP-2")));
     let moved = ledger.submit_if_unmoved(moved, stream(), seen).await;
-    assert_eq!(moved, Err(SubmitError::Moved));
+    assert_eq!(moved, Err(SubmitError::ModifiedConcurrently));
     let other = ledger.submit(within(2, named(Some(9), 1, party()))).await;
     assert_eq!(other, Err(SubmitError::CommandIdReused));
     let unknown = ledger.answer_of(within(3, named(Some(9), 1, party())).meta).await;
@@ -477,34 +484,56 @@ async fn names_of_commands_and_histories_are_those_of_a_project() {
 }
 
 /// A store whose disk takes its time: an append says that it has begun, and waits until it may go on.
-struct Slow {
-    store: MemoryStore,
+#[derive(Default)]
+pub(super) struct SlowStore {
+    pub(super) memory: MemoryStore,
     disk: Mutex<Option<(mpsc::Sender<()>, mpsc::Receiver<()>)>>,
+    appends: AtomicUsize,
+    panics: AtomicBool,
 }
 
-impl EventStore for Slow {
+impl SlowStore {
+    pub(super) fn slow_down(&self, begun: mpsc::Sender<()>, may_go_on: mpsc::Receiver<()>) {
+        *self.disk.lock() = Some((begun, may_go_on));
+    }
+
+    /// The next append panics.
+    pub(super) fn panic_next(&self) {
+        self.panics.store(true, Ordering::SeqCst);
+    }
+
+    /// How many have begun.
+    pub(super) fn appends(&self) -> usize {
+        self.appends.load(Ordering::SeqCst)
+    }
+}
+
+impl EventStore for SlowStore {
     fn acquire(&self) -> Result<Term, StoreFault> {
-        self.store.acquire()
+        self.memory.acquire()
     }
 
     fn head(&self) -> Result<Head, StoreFault> {
-        self.store.head()
+        self.memory.head()
     }
 
     fn append(&self, term: Term, expected_last: Sequence, frames: &[Frame]) -> Appended {
+        self.appends.fetch_add(1, Ordering::SeqCst);
+        assert!(!self.panics.swap(false, Ordering::SeqCst), "an append panics");
         if let Some((begun, go_on)) = &*self.disk.lock() {
-            begun.send(()).expect("somebody looks");
-            go_on.recv().expect("somebody lets it go on");
+            // Where nobody is left to say so, it goes on.
+            let _ = begun.send(());
+            let _ = go_on.recv();
         }
-        self.store.append(term, expected_last, frames)
+        self.memory.append(term, expected_last, frames)
     }
 
     fn read(&self, after: Sequence, max_bytes: usize) -> Result<Vec<Frame>, StoreFault> {
-        self.store.read(after, max_bytes)
+        self.memory.read(after, max_bytes)
     }
 
     fn stats(&self) -> StoreStats {
-        self.store.stats()
+        self.memory.stats()
     }
 }
 
@@ -512,15 +541,15 @@ impl EventStore for Slow {
 #[test]
 fn what_changes_nothing_waits_for_what_it_saw() {
     for landed in [true, false] {
-        let store = Arc::new(Slow { store: MemoryStore::new(), disk: Mutex::new(None) });
+        let store = Arc::new(SlowStore::default());
         let opened =
             Ledger::open(Arc::clone(&store) as Arc<dyn EventStore>, Arc::new(Noon), options(Mode::Proxy));
         let ledger = Arc::new(opened.expect("opens"));
         let (begun, has_begun) = mpsc::channel();
         let (go_on, may_go_on) = mpsc::channel();
-        *store.disk.lock() = Some((begun, may_go_on));
+        store.slow_down(begun, may_go_on);
         if !landed {
-            store.store.inject(Outcome::Unknown { landed });
+            store.memory.inject(AppendOutcome::Unknown { landed });
         }
         let submit = |name: &'static str| {
             let (ledger, (told, answer)) = (Arc::clone(&ledger), mpsc::channel());
@@ -575,7 +604,7 @@ fn what_changes_nothing_is_told_the_same_at_once() {
     ];
     for (submission, is_told) in rows {
         let shown = format!("{:?}", submission.command);
-        let told = sequencer.decide_unchanged(Noon.now(), &submission);
+        let told = sequencer.decide_unchanged(Noon.now(), sequencer.last(), &submission);
         assert_eq!(told.is_some(), is_told, "{shown}");
         let before = sequencer.last();
         let mut group = sequencer.decide(Noon.now(), &store, [((), submission)]).expect("decides");

@@ -7,8 +7,10 @@
 use std::sync::Arc;
 
 use bincode::{Decode, Encode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::frame::MAX_EVENT_BYTES;
 use super::payload::{self, CONFIG, PayloadError};
 use crate::domain::event::{Event, Stream};
 use crate::domain::id::{
@@ -16,6 +18,7 @@ use crate::domain::id::{
     RunId, Sequence,
 };
 use crate::domain::time::Timestamp;
+use crate::domain::usage::{Attribution, UsageId};
 
 /// The version of the envelope, byte 0 of every event.
 const VERSION: u8 = 1;
@@ -24,7 +27,7 @@ const VERSION: u8 = 1;
 pub const RULES_VERSION: u16 = 1;
 
 /// Who caused an event.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Encode, Decode, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Encode, Decode, Serialize, JsonSchema)]
 pub struct Actor {
     /// What they are.
     pub kind: ActorKind,
@@ -35,7 +38,7 @@ pub struct Actor {
 }
 
 /// What an actor is. New kinds are added at the end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ActorKind {
     /// The program itself.
@@ -58,7 +61,7 @@ impl Actor {
 }
 
 /// What all events of a command share.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, JsonSchema)]
 pub struct Meta {
     /// Where it belongs.
     pub project: ProjectId,
@@ -70,6 +73,7 @@ pub struct Meta {
     pub named_by_sender: bool,
     /// A keyed digest of what was sent.
     #[serde(serialize_with = "crate::domain::sealed::hex")]
+    #[schemars(with = "crate::schema::Hex")]
     pub digest: [u8; 16],
     /// The event it was sent because of.
     pub causation: Option<Sequence>,
@@ -80,7 +84,8 @@ pub struct Meta {
 }
 
 /// An event as it stands in the log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "RecordedEvent")]
 pub struct Recorded {
     /// Its place in the one order.
     pub sequence: Sequence,
@@ -124,7 +129,7 @@ pub enum EnvelopeError {
 }
 
 #[derive(Encode, Decode)]
-struct Place {
+struct EventPlace {
     sequence: Sequence,
     stream_version: u64,
     recorded_at: Timestamp,
@@ -138,18 +143,100 @@ impl Recorded {
         self.stream.home(self.meta.project)
     }
 
+    /// Whether it is about usage: decisions about anything else do not look at what it changes.
+    pub(crate) fn is_usage(&self) -> bool {
+        payload::is_usage(payload::number(&self.event).0)
+    }
+
     /// The bytes of this event, for ever.
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(256);
-        bytes.push(VERSION);
-        put(&*self.meta, &mut bytes);
-        encode_stream(&self.stream, &mut bytes);
-        let (number, version) = payload::number(&self.event);
-        let Self { sequence, stream_version, recorded_at, .. } = *self;
-        put(Place { sequence, stream_version, recorded_at, number, version }, &mut bytes);
-        payload::encode(&self.event, &mut bytes);
+        let mut bytes = encode_shared(&self.meta, &self.stream);
+        self.encode_rest(&mut bytes);
         bytes
     }
+
+    /// What the events of a command and stream do not share.
+    fn encode_rest(&self, bytes: &mut Vec<u8>) {
+        let (number, version) = payload::number(&self.event);
+        let Self { sequence, stream_version, recorded_at, .. } = *self;
+        put(EventPlace { sequence, stream_version, recorded_at, number, version }, bytes);
+        payload::encode(&self.event, bytes);
+    }
+}
+
+/// Encodes events one after the other. Neighbours mostly share command and stream; what they share is encoded once.
+#[derive(Debug, Default)]
+pub(crate) struct EventEncoder {
+    of: Option<(Arc<Meta>, Arc<Stream>)>,
+    shared: Vec<u8>,
+    measured: Vec<u8>,
+}
+
+impl EventEncoder {
+    /// Appends the bytes of an event, for ever.
+    pub(crate) fn encode(&mut self, event: &Recorded, into: &mut Vec<u8>) {
+        self.share(event);
+        into.extend_from_slice(&self.shared);
+        event.encode_rest(into);
+    }
+
+    /// Whether an event is short enough for the log; the error is how many bytes it has.
+    pub(crate) fn check_length(&mut self, event: &Recorded) -> Result<(), usize> {
+        self.share(event);
+        // Usage, which is most of a log, is not encoded for it.
+        let most = most_usage_bytes(&event.event).map(|usage| self.shared.len() + PLACE_BYTES + usage);
+        if most.is_some_and(|most| most <= MAX_EVENT_BYTES) {
+            return Ok(());
+        }
+        self.measured.clear();
+        event.encode_rest(&mut self.measured);
+        let bytes = self.shared.len() + self.measured.len();
+        if bytes <= MAX_EVENT_BYTES { Ok(()) } else { Err(bytes) }
+    }
+
+    fn share(&mut self, event: &Recorded) {
+        let of = (&event.meta, &event.stream);
+        let is_same =
+            |(meta, stream): &(Arc<Meta>, Arc<Stream>)| Arc::ptr_eq(meta, of.0) && Arc::ptr_eq(stream, of.1);
+        if !self.of.as_ref().is_some_and(is_same) {
+            self.shared = encode_shared(of.0, of.1);
+            self.of = Some((Arc::clone(of.0), Arc::clone(of.1)));
+        }
+    }
+}
+
+/// No event says its place in more bytes: three numbers of at most 9 bytes, one of 3 and one of 1.
+const PLACE_BYTES: usize = 3 * 9 + 3 + 1;
+/// No number or length has more bytes in bincode; an `i128` has 17 at most.
+const NUMBER_BYTES: usize = 17;
+
+/// As many bytes as usage that is metered has at most; `None` for other events.
+fn most_usage_bytes(event: &Event) -> Option<usize> {
+    let usage = match event {
+        Event::UsageRecorded(usage) => usage,
+        Event::UsageCorrected(corrected) => &corrected.usage,
+        _ => return None,
+    };
+    let id = match &usage.id {
+        UsageId::Uuid(bytes) => bytes.len(),
+        UsageId::Text(text) => text.len(),
+    };
+    let shares = match &usage.attribution {
+        Attribution::Computer | Attribution::Instance(_) => 0,
+        Attribution::Shares(shares) => shares.len(),
+    };
+    let texts = usage.dimensions.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
+    // Fewer than twenty numbers, flags and kinds, three for each share and two for each dimension.
+    let numbers = 20 + 3 * shares + 2 * usage.dimensions.len();
+    Some(id + usage.subject.len() + usage.resource.as_str().len() + texts + numbers * NUMBER_BYTES)
+}
+
+/// What the bytes of each event of a command and stream begin with.
+pub(crate) fn encode_shared(meta: &Meta, stream: &Stream) -> Vec<u8> {
+    let mut bytes = vec![VERSION];
+    put(meta, &mut bytes);
+    encode_stream(stream, &mut bytes);
+    bytes
 }
 
 fn put(value: impl Encode, into: &mut Vec<u8>) {
@@ -226,6 +313,18 @@ impl EventDecoder {
         if payload::is_usage(envelope.place.number) { Ok(None) } else { envelope.around(payload).map(Some) }
     }
 
+    /// The project that an event belongs to; none, if it says what the log is and who signs it.
+    pub fn owner(&mut self, at: Sequence, bytes: &[u8]) -> Result<Option<ProjectId>, EnvelopeError> {
+        let (envelope, _) = self.open(at, bytes)?;
+        let of_log = payload::is_of_log(envelope.place.number);
+        Ok((!of_log).then(|| envelope.stream.home(envelope.meta.project)))
+    }
+
+    /// When an event was recorded.
+    pub fn recorded_at(&mut self, at: Sequence, bytes: &[u8]) -> Result<Timestamp, EnvelopeError> {
+        self.open(at, bytes).map(|(envelope, _)| envelope.place.recorded_at)
+    }
+
     /// What is around an event, and its payload.
     fn open<'a>(&mut self, at: Sequence, bytes: &'a [u8]) -> Result<(Envelope, &'a [u8]), EnvelopeError> {
         let rest = match bytes.split_first() {
@@ -235,7 +334,7 @@ impl EventDecoder {
         };
         let (meta, rest) = shared(&mut self.meta, rest, get)?;
         let (stream, rest) = shared(&mut self.stream, rest, decode_stream)?;
-        let (place, read): (Place, usize) = get(rest)?;
+        let (place, read): (EventPlace, usize) = get(rest)?;
         if place.sequence != at {
             return Err(EnvelopeError::OtherSequence { found: at, told: place.sequence });
         }
@@ -247,14 +346,14 @@ impl EventDecoder {
 struct Envelope {
     meta: Arc<Meta>,
     stream: Arc<Stream>,
-    place: Place,
+    place: EventPlace,
 }
 
 impl Envelope {
     fn around(self, payload: &[u8]) -> Result<Recorded, EnvelopeError> {
         let Self { meta, stream, place } = self;
         let event = payload::decode(place.number, place.version, payload)?;
-        let Place { sequence, stream_version, recorded_at, .. } = place;
+        let EventPlace { sequence, stream_version, recorded_at, .. } = place;
         Ok(Recorded { sequence, stream, stream_version, recorded_at, meta, event })
     }
 }
@@ -275,4 +374,105 @@ fn shared<'a, T>(
     let value = Arc::new(value);
     *last = Some((bytes[..read].to_vec(), Arc::clone(&value)));
     Ok((value, &bytes[read..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::id::ResourceId;
+    use crate::domain::quantity::Quantity;
+    use crate::domain::time::Period;
+    use crate::domain::usage::{Share, Usage, UsageCorrected};
+
+    fn instant() -> impl Strategy<Value = Timestamp> {
+        let last = Timestamp::parse_rfc3339("9999-12-31T23:59:59Z").expect("an instant");
+        (Timestamp::MIN.micros()..=last.micros() - 1)
+            .prop_map(|micros| Timestamp::from_micros(micros).expect("within bounds"))
+    }
+
+    fn period() -> impl Strategy<Value = Period> {
+        instant().prop_map(|start| Period::new(start, start.plus_micros(1)).expect("a period"))
+    }
+
+    prop_compose! {
+        fn usage()(
+            id in prop_oneof![
+                any::<[u8; 16]>().prop_map(UsageId::Uuid),
+                "[a-z]{1,255}".prop_map(|text| UsageId::Text(text.into())),
+            ],
+            subject in "[a-zé]{0,255}",
+            resource in "[a-z]{1,100}",
+            billionths in -999_999_999_999_999_999_999_999_i128..=999_999_999_999_999_999_999_999,
+            period in period(),
+            start_found in any::<bool>(),
+            attribution in prop_oneof![
+                Just(Attribution::Computer),
+                any::<u64>().prop_map(|n| Attribution::Instance(InstanceId(n))),
+                prop::collection::vec((any::<u64>(), period()), 0..40).prop_map(|shares| {
+                    let share = |(n, period)| Share { instance: InstanceId(n), period };
+                    Attribution::Shares(shares.into_iter().map(share).collect())
+                }),
+            ],
+            dimensions in prop::collection::vec(("[a-z]{1,255}", "[a-z]{0,255}"), 0..16),
+            node_sequence in any::<Option<u64>>(),
+        ) -> Usage {
+            let dimension = |(key, value): (String, String)| (key.into(), value.into());
+            Usage {
+                id,
+                subject: subject.into(),
+                resource: ResourceId::new(&resource).expect("a name"),
+                quantity: Quantity::from_billionths(billionths).expect("within bounds"),
+                period,
+                start_found,
+                attribution,
+                dimensions: dimensions.into_iter().map(dimension).collect(),
+                node_sequence,
+            }
+        }
+    }
+
+    proptest! {
+        /// Where the bound were too low, an event could be decided that no frame takes.
+        #[test]
+        fn no_usage_has_more_bytes_than_its_bound(
+            usage in usage(),
+            replaces in any::<Option<u64>>(),
+            (sequence, stream_version) in any::<(u64, u64)>(),
+            recorded_at in instant(),
+        ) {
+            let event = match replaces {
+                Some(replaces) => Event::UsageCorrected(UsageCorrected { replaces: Sequence(replaces), usage }),
+                None => Event::UsageRecorded(usage),
+            };
+            let most = most_usage_bytes(&event).expect("it is usage") + PLACE_BYTES;
+            let meta = Meta {
+                project: ProjectId::DEFAULT,
+                actor: Actor::system(),
+                command: CommandId([0; 16]),
+                named_by_sender: false,
+                digest: [0; 16],
+                causation: None,
+                correlation: None,
+                rules: RULES_VERSION,
+            };
+            let recorded = Recorded {
+                sequence: Sequence(sequence),
+                stream: Arc::new(Stream::Ledger),
+                stream_version,
+                recorded_at,
+                meta: Arc::new(meta),
+                event,
+            };
+            let mut rest = Vec::new();
+            recorded.encode_rest(&mut rest);
+            prop_assert!(rest.len() <= most, "{} bytes, and the bound is {most}", rest.len());
+            let mut encoder = EventEncoder::default();
+            prop_assert_eq!(encoder.check_length(&recorded), Ok(()));
+            let mut bytes = Vec::new();
+            encoder.encode(&recorded, &mut bytes);
+            prop_assert_eq!(bytes, recorded.encode());
+        }
+    }
 }

@@ -12,7 +12,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::merkle::{Root, Run, Tree};
+use super::merkle::{LeafRun, Root, Tree};
 use crate::domain::id::Sequence;
 
 /// The version of the format that this program writes, and the newest that it reads.
@@ -160,80 +160,138 @@ impl Eq for Frame {}
 /// Cuts events, in order, into frames that continue `tree`, and advances it. Nothing happens to the tree if an event
 /// is refused.
 pub fn pack<E: AsRef<[u8]>>(tree: &mut Tree, events: &[E]) -> Result<Vec<Frame>, PackError> {
-    for (index, event) in events.iter().enumerate() {
-        match event.as_ref().len() {
-            0 => return Err(PackError::Empty { index }),
-            length if length > MAX_EVENT_BYTES => return Err(PackError::TooLong { index, length }),
-            _ => {}
-        }
-    }
-    let mut frames = Vec::new();
-    let mut rest = events;
-    while !rest.is_empty() {
-        let (these, after) = rest.split_at(fitting(rest));
-        frames.push(encode(tree, these));
-        rest = after;
-    }
-    Ok(frames)
-}
-
-/// How many of these events go into one frame; at least one, as one event always fits.
-fn fitting<E: AsRef<[u8]>>(events: &[E]) -> usize {
-    let mut bytes = 0;
-    events
-        .iter()
-        .take(MAX_PACKED_EVENTS)
-        .take_while(|event| {
-            bytes += PREFIX_BYTES + event.as_ref().len();
-            bytes <= MAX_PACKED_BYTES
-        })
-        .count()
-}
-
-fn encode<E: AsRef<[u8]>>(tree: &mut Tree, events: &[E]) -> Frame {
-    const BOUNDED: &str = "bounded by MAX_PACKED_BYTES and MAX_PACKED_EVENTS";
-    let root_before = tree.root();
-    let size_before = tree.size();
-
-    let length = events.iter().map(|event| PREFIX_BYTES + event.as_ref().len()).sum::<usize>();
-    let mut bytes = Vec::with_capacity(HEADER_BYTES + length);
-    bytes.resize(HEADER_BYTES, 0);
+    let mut packer = FramePacker::new(Sequence(tree.size() + 1));
     for event in events {
-        let event = event.as_ref();
-        bytes.extend_from_slice(&u16::try_from(event.len()).expect("checked by pack").to_be_bytes());
-        bytes.extend_from_slice(event);
-        tree.push(event);
+        packer.push(|bytes| bytes.extend_from_slice(event.as_ref()))?;
     }
-    let codec = match compressed(&bytes[HEADER_BYTES..]) {
-        Some(body) => {
-            bytes.truncate(HEADER_BYTES);
-            bytes.extend_from_slice(&body);
-            bytes.shrink_to_fit();
-            Codec::Lz4
+    Ok(packer.finish().into_iter().map(|frame| frame.seal(tree)).collect())
+}
+
+/// Writes events one after the other into the bodies of frames. It does everything for a frame that needs no tree:
+/// cuts, compresses and hashes. Another thread than the one that has the tree may do it.
+#[derive(Debug)]
+pub(crate) struct FramePacker {
+    /// The first sequence of the frame that is open.
+    first: Sequence,
+    /// The open frame: room for the header, then its events with their lengths.
+    bytes: Vec<u8>,
+    /// Where each of its events ends.
+    ends: Vec<usize>,
+    /// The number of events in the frames that are packed.
+    before: usize,
+    packed: Vec<PackedFrame>,
+}
+
+/// A frame but for what the tree before it says.
+#[derive(Debug)]
+pub(crate) struct PackedFrame {
+    /// The header is not written yet.
+    bytes: Vec<u8>,
+    codec: Codec,
+    count: u32,
+    raw_bytes: u32,
+    leaves: LeafRun,
+}
+
+impl FramePacker {
+    /// The first event that is pushed has this sequence.
+    pub(crate) fn new(first: Sequence) -> Self {
+        Self { first, bytes: vec![0; HEADER_BYTES], ends: Vec::new(), before: 0, packed: Vec::new() }
+    }
+
+    /// Adds the next event, whose bytes `write` appends.
+    pub(crate) fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), PackError> {
+        let at = self.bytes.len();
+        self.bytes.extend_from_slice(&[0; PREFIX_BYTES]);
+        write(&mut self.bytes);
+        let length = self.bytes.len() - at - PREFIX_BYTES;
+        let index = self.before + self.ends.len();
+        let prefix = match u16::try_from(length) {
+            Ok(0) => return Err(PackError::Empty { index }),
+            Ok(length) => length.to_be_bytes(),
+            Err(_) => return Err(PackError::TooLong { index, length }),
+        };
+        self.bytes[at..at + PREFIX_BYTES].copy_from_slice(&prefix);
+        let is_full =
+            self.bytes.len() - HEADER_BYTES > MAX_PACKED_BYTES || self.ends.len() == MAX_PACKED_EVENTS;
+        if is_full && !self.ends.is_empty() {
+            // The event does not fit: it begins the next frame.
+            let mut next = Vec::with_capacity(HEADER_BYTES + MAX_PACKED_BYTES);
+            next.resize(HEADER_BYTES, 0);
+            next.extend_from_slice(&self.bytes[at..]);
+            self.bytes.truncate(at);
+            self.close(next);
         }
-        None => Codec::Plain,
-    };
-    let header = Header {
-        codec,
-        count: u32::try_from(events.len()).expect(BOUNDED),
-        first: Sequence(size_before + 1),
-        last: Sequence(tree.size()),
-        root_before,
-        raw_bytes: u32::try_from(length).expect(BOUNDED),
-    };
-    let stored_bytes = u32::try_from(bytes.len() - HEADER_BYTES).expect(BOUNDED);
-    bytes[0] = VERSION;
-    bytes[1] = u8::from(codec == Codec::Lz4);
-    bytes[4..8].copy_from_slice(&header.count.to_be_bytes());
-    bytes[8..16].copy_from_slice(&header.first.0.to_be_bytes());
-    bytes[16..24].copy_from_slice(&header.last.0.to_be_bytes());
-    bytes[24..32].copy_from_slice(&size_before.to_be_bytes());
-    bytes[32..64].copy_from_slice(&root_before.0);
-    bytes[64..68].copy_from_slice(&header.raw_bytes.to_be_bytes());
-    bytes[68..72].copy_from_slice(&stored_bytes.to_be_bytes());
-    let checksum = crc32fast::hash(&bytes); // the field itself is still zero
-    bytes[CHECKSUM_AT..HEADER_BYTES].copy_from_slice(&checksum.to_be_bytes());
-    Frame { bytes: Arc::new(bytes), header, after: Some(After::of(tree)) }
+        self.ends.push(self.bytes.len());
+        Ok(())
+    }
+
+    /// All frames, in order.
+    pub(crate) fn finish(mut self) -> Vec<PackedFrame> {
+        if !self.ends.is_empty() {
+            self.close(Vec::new());
+        }
+        self.packed
+    }
+
+    /// Packs the open frame and opens the next one with these bytes.
+    fn close(&mut self, next: Vec<u8>) {
+        const BOUNDED: &str = "bounded by MAX_PACKED_BYTES and MAX_PACKED_EVENTS";
+        let mut bytes = std::mem::replace(&mut self.bytes, next);
+        let starts = [HEADER_BYTES].into_iter().chain(self.ends.iter().copied());
+        let events = starts.zip(&self.ends).map(|(start, end)| &bytes[start + PREFIX_BYTES..*end]);
+        let leaves = LeafRun::new(self.first.0 - 1, events);
+        let length = bytes.len() - HEADER_BYTES;
+        let codec = match compressed(&bytes[HEADER_BYTES..]) {
+            Some(body) => {
+                bytes.truncate(HEADER_BYTES);
+                bytes.extend_from_slice(&body);
+                bytes.shrink_to_fit();
+                Codec::Lz4
+            }
+            None => Codec::Plain,
+        };
+        let count = self.ends.len();
+        self.packed.push(PackedFrame {
+            bytes,
+            codec,
+            count: u32::try_from(count).expect(BOUNDED),
+            raw_bytes: u32::try_from(length).expect(BOUNDED),
+            leaves,
+        });
+        self.first = Sequence(self.first.0 + count as u64);
+        self.before += count;
+        self.ends.clear();
+    }
+}
+
+impl PackedFrame {
+    /// How many bytes its events have before they are compressed.
+    pub(crate) fn raw_bytes(&self) -> usize {
+        self.raw_bytes as usize
+    }
+
+    /// Makes it the frame that continues `tree`, which has to be where it was packed for, and advances the tree.
+    pub(crate) fn seal(self, tree: &mut Tree) -> Frame {
+        let Self { mut bytes, codec, count, raw_bytes, leaves } = self;
+        let (size_before, root_before) = (tree.size(), tree.root());
+        tree.push_run(&leaves);
+        let (first, last) = (Sequence(size_before + 1), Sequence(tree.size()));
+        let header = Header { codec, count, first, last, root_before, raw_bytes };
+        let stored_bytes = u32::try_from(bytes.len() - HEADER_BYTES).expect("no longer than its events");
+        bytes[0] = VERSION;
+        bytes[1] = u8::from(codec == Codec::Lz4);
+        bytes[4..8].copy_from_slice(&header.count.to_be_bytes());
+        bytes[8..16].copy_from_slice(&header.first.0.to_be_bytes());
+        bytes[16..24].copy_from_slice(&header.last.0.to_be_bytes());
+        bytes[24..32].copy_from_slice(&size_before.to_be_bytes());
+        bytes[32..64].copy_from_slice(&root_before.0);
+        bytes[64..68].copy_from_slice(&header.raw_bytes.to_be_bytes());
+        bytes[68..72].copy_from_slice(&stored_bytes.to_be_bytes());
+        let checksum = crc32fast::hash(&bytes); // the field itself is still zero
+        bytes[CHECKSUM_AT..HEADER_BYTES].copy_from_slice(&checksum.to_be_bytes());
+        Frame { bytes: Arc::new(bytes), header, after: Some(After::of(tree)) }
+    }
 }
 
 /// The body compressed, if that saves an eighth or more: less is not worth the work of every later reader.
@@ -316,15 +374,15 @@ impl Frame {
     }
 
     /// The part of [`advance`](Self::advance) that takes the time and needs no tree: unpacks and hashes the events.
-    pub(super) fn hash(&self) -> Result<Run, FrameError> {
+    pub(super) fn hash(&self) -> Result<LeafRun, FrameError> {
         let decoded = self.decode()?;
-        Ok(Run::new(self.first().0 - 1, decoded.events().map(|(_, event)| event)))
+        Ok(LeafRun::new(self.first().0 - 1, decoded.events().map(|(_, event)| event)))
     }
 
     /// The rest of it, with what [`hash`](Self::hash) of this frame gave.
     pub(super) fn advance_by(
         &mut self,
-        hashed: Result<Run, FrameError>,
+        hashed: Result<LeafRun, FrameError>,
         tree: &mut Tree,
     ) -> Result<(), FrameError> {
         self.check_tree(tree)?;
@@ -345,7 +403,7 @@ impl Frame {
     /// Does everything for a replay that needs nothing but this frame: another thread may do it.
     pub fn unpack(self) -> Result<UnpackedFrame, FrameError> {
         let events = self.decode()?;
-        let hashes = Run::new(self.first().0 - 1, events.events().map(|(_, event)| event));
+        let hashes = LeafRun::new(self.first().0 - 1, events.events().map(|(_, event)| event));
         Ok(UnpackedFrame { frame: self, events, hashes })
     }
 
@@ -462,7 +520,7 @@ pub struct UnpackedFrame {
     frame: Frame,
     /// Its events.
     pub events: DecodedFrame,
-    hashes: Run,
+    hashes: LeafRun,
 }
 
 impl UnpackedFrame {

@@ -13,15 +13,19 @@ use crate::domain::access::{
     CredentialIssued, CredentialRevoked, CredentialSpent, Holder, ProjectOpened, Proof, Purpose, Role,
 };
 use crate::domain::account::AccountsClosed;
+use crate::domain::catalogue::{
+    AdoptionStage, CatalogueEntry, CatalogueEntryRecorded, CatalogueEntryRemoved, CatalogueTable,
+};
 use crate::domain::charge::{ChargeId, ChargeRecorded};
 use crate::domain::clock::ClockConfirmed;
 use crate::domain::computer::{
-    Address, AllocationScope, AllocationScopeSet, ComputerBanged, ComputerConfigured, ComputerDescribed,
-    ComputerFellSilent, ComputerHeard, ComputerRegistered, ComputerRetired, Offer, PartitionOffered,
-    PartitionWithdrawn,
+    AllocationScope, AllocationScopeSet, ComputerBanged, ComputerConfigured, ComputerDescribed,
+    ComputerFellSilent, ComputerHeard, ComputerRegistered, ComputerRetired, NetworkAddress, Offer,
+    PartitionOffered, PartitionWithdrawn,
 };
-use crate::domain::credit::{CreditGranted, CreditId, CreditWithdrawn};
-use crate::domain::erasure::{KeyDestroyed, Subject};
+use crate::domain::credit::{CreditExpired, CreditGranted, CreditId, CreditKind, CreditWithdrawn, PRIORITY};
+use crate::domain::discount::DiscountCodeRedeemed;
+use crate::domain::erasure::{ErasureSubject, KeyDestroyed};
 use crate::domain::event::{AnswerRecorded, Event, LedgerCreated, Mode, Stream, WriterStarted};
 use crate::domain::id::{
     CommandId, ComputerId, CredentialId, InstanceId, InvoiceId, KeyId, PartitionId, PartyId, PriceBookName,
@@ -33,26 +37,34 @@ use crate::domain::instance::{
     Requester, SealedPartRecorded,
 };
 use crate::domain::invoice::{
-    Bound, Citation, CreditUsed, DocumentKind, EventSet, Invoice, InvoiceFinalised, InvoiceLine,
-    InvoiceLinesRecorded, InvoiceParty, InvoiceRunFinalised, InvoiceRunOpened, InvoiceRunRefreshed,
-    InvoiceRunWithdrawn, LineKind, LineRef, PriceStep, RunPeriod, TaxSubtotal, lines_digest,
+    Bound, Citation, CreditUsed, DocumentKind, DraftDecision, EventSet, Invoice, InvoiceDraftReviewed,
+    InvoiceFinalised, InvoiceLine, InvoiceLinesRecorded, InvoiceParty, InvoiceRunFinalised, InvoiceRunOpened,
+    InvoiceRunRefreshed, InvoiceRunWithdrawn, LineKind, LineRef, PriceStep, Reduces, RunPeriod, RunReason,
+    TaxSubtotal, lines_digest,
 };
+use crate::domain::log_key::LogKeySet;
 use crate::domain::money::{Amount, Currency, Exact, Price, Rounding};
 use crate::domain::party::{PartyDescribed, PartyRegistered, PartyTimeZoneSet};
 use crate::domain::pricing::{
-    Conversion, Every, FeeEnd, Match, Meter, Model, Of, OnChange, Per, PriceBook, PriceBookPublished,
-    PriceVersion, Proration, Rate, Resource, ResourceKind, Tariff, Tier, When,
+    Anchor, BaseFeeTime, CapPer, Conversion, DiscountLimits, Every, FeeEnd, FeeProration, FeeTerms,
+    InvoiceTerms, Match, Meter, Model, Of, OnChange, OnTaxChange, OverrideId, Per, PriceBook,
+    PriceBookPublished, PriceOverride, PriceOverrideEnded, PriceOverrideSet, PriceTax, PriceVersion,
+    Proration, Rate, Reduction, Resource, ResourceKind, Tariff, Tier, Trial, When, ZeroInvoices,
 };
 use crate::domain::product::SoftwareReleasePublished;
 use crate::domain::quantity::Quantity;
 use crate::domain::restore::{LastNumber, LedgerRestored, RestoreMark};
 use crate::domain::sealed::Sealed;
 use crate::domain::software::{SoftwareState, SoftwareStateReported, SoftwareSupplied, SupplyState};
-use crate::domain::tax::{Exemption, Tax, TaxCategory, TaxRateSet, TaxTreatmentSet};
+use crate::domain::software_schema::SoftwareSchemaSupplied;
+use crate::domain::tax::{
+    Exemption, ProductTaxSet, Tax, TaxCategory, TaxRateSet, TaxTreatmentSet, TaxedProduct,
+};
 use crate::domain::time::{Period, Timestamp};
+use crate::domain::top_up::{TopUpRequested, TopUpSet};
 use crate::domain::usage::{
     Attribution, Share, SuspendedUsageDismissed, SuspendedUsageResolved, Unmeterable, Usage, UsageCorrected,
-    UsageId, UsageSuspended,
+    UsageId, UsageSuspended, UsageVoided,
 };
 
 fn at(text: &str) -> Timestamp {
@@ -96,6 +108,7 @@ fn first_price_book() -> PriceBook {
         every: Every::Month,
         when: When::Arrears,
         until: FeeEnd::Destroyed,
+        terms: FeeTerms::default(),
     };
     let usage = Model::Usage {
         resource: resource.clone(),
@@ -109,6 +122,7 @@ fn first_price_book() -> PriceBook {
         valid_from: at("2026-01-01T00:00:00Z"),
         rounding: Rounding::HalfUp,
         on_change: OnChange::Restart,
+        terms: InvoiceTerms::default(),
         resources: vec![Resource {
             resource,
             kind: ResourceKind::Gauge,
@@ -117,13 +131,76 @@ fn first_price_book() -> PriceBook {
             conversion: Conversion::NONE,
             group_by: Vec::new(),
             most: None,
+            carry_over: false,
         }],
-        rates: vec![Rate { model: fee, matching }, Rate { model: usage, matching: Match::default() }],
+        rates: vec![
+            Rate { model: fee, trial: None, matching },
+            Rate { model: usage, trial: None, matching: Match::default() },
+        ],
     }
 }
 
-/// Every meter, model, tariff and match there is.
+/// Everything that a price book can say.
 fn price_book() -> PriceBook {
+    let fourth = fourth_price_book();
+    let price = |text: &str| text.parse::<Price>().expect(text);
+    let quantity = |text: &str| text.parse::<Quantity>().expect(text);
+    let base_fee = |item: &str, every, anchor, proration, owed| Model::BaseFee {
+        item: item.into(),
+        price: price("7"),
+        every,
+        terms: FeeTerms { per: Per::Instance, anchor, proration },
+        owed,
+    };
+    let discount = |item: &str, reduction, code: Option<&str>, limits| Model::Discount {
+        item: item.into(),
+        reduction,
+        of: Of::Usage,
+        order: 20,
+        code: code.map(Into::into),
+        limits,
+    };
+    let maximum = |of, per, proration| Model::Maximum { price: price("99.99"), of, per, proration };
+    let limits = DiscountLimits {
+        months: Some(3),
+        invoices: Some(2),
+        until: Some(at("2027-01-01T00:00:00Z")),
+        minimum_spend: Some(price("100")),
+    };
+    let day = Anchor::Day("2026-01-31".parse().expect("a day"));
+    let models = [
+        base_fee("", Every::Week, Anchor::Calendar, FeeProration::Time, BaseFeeTime::Allocated),
+        base_fee("seat", Every::Quarter, Anchor::Anniversary, FeeProration::Whole, BaseFeeTime::Always),
+        base_fee("floor", Every::Month, day, FeeProration::Time, BaseFeeTime::Allocated),
+        discount("", Reduction::Percent(quantity("12.5")), None, DiscountLimits::default()),
+        discount("welcome", Reduction::Amount(price("5")), Some("WELCOME"), limits),
+        maximum(Of::All, CapPer::Line, Proration::Allocated),
+        maximum(Of::Recurring, CapPer::Instance, Proration::None),
+        maximum(Of::Usage, CapPer::Customer, Proration::Allocated),
+    ];
+    let trials = [None, Some(Trial::Days(14)), Some(Trial::Quantity(quantity("2.5")))].into_iter().cycle();
+    let later = models.into_iter().map(|model| Rate { model, trial: None, matching: Match::default() });
+    let mut rates: Vec<Rate> = fourth.rates.into_iter().chain(later).collect();
+    rates.iter_mut().zip(trials).for_each(|(rate, trial)| rate.trial = trial);
+    if let Model::Recurring { terms, .. } = &mut rates[0].model {
+        *terms = FeeTerms { per: Per::Customer, anchor: Anchor::Anniversary, proration: FeeProration::Whole };
+    }
+    let carried = |declared| Resource { carry_over: true, ..declared };
+    PriceBook {
+        terms: InvoiceTerms {
+            tax: PriceTax::Inclusive,
+            on_tax_change: OnTaxChange::Cut,
+            zero_invoices: ZeroInvoices::Skip,
+            threshold: Some(price("250")),
+        },
+        resources: fourth.resources.into_iter().map(carried).collect(),
+        rates,
+        ..fourth_price_book()
+    }
+}
+
+/// Every meter, tariff and match there is, and the models of the fourth version.
+fn fourth_price_book() -> PriceBook {
     let resource = |name: &str| ResourceId::new(name).expect(name);
     let price = |text: &str| text.parse::<Price>().expect(text);
     let quantity = |text: &str| text.parse::<Quantity>().expect(text);
@@ -146,6 +223,7 @@ fn price_book() -> PriceBook {
         conversion: Conversion { multiply: 1, divide: 1024 },
         group_by: vec!["zone".into(), "rack".into()],
         most: n.is_multiple_of(2).then(|| quantity("12.5")),
+        carry_over: false,
     });
     let tiers = || {
         vec![
@@ -165,6 +243,7 @@ fn price_book() -> PriceBook {
         every,
         when,
         until,
+        terms: FeeTerms::default(),
     };
     let models = [
         fee("", Every::Hour, When::Arrears, FeeEnd::DestroyRequested),
@@ -199,20 +278,24 @@ fn price_book() -> PriceBook {
         rounding: Rounding::HalfEven,
         on_change: OnChange::Continue,
         resources: resources.collect(),
-        rates: models.into_iter().zip(matches).map(|(model, matching)| Rate { model, matching }).collect(),
+        rates: models
+            .into_iter()
+            .zip(matches)
+            .map(|(model, matching)| Rate { model, trial: None, matching })
+            .collect(),
         ..first_price_book()
     }
 }
 
 /// The same in the second version, whose rules are those of before: every version and rate counts for itself.
 fn second_price_book() -> PriceBook {
-    let PriceBook { rates, .. } = price_book();
+    let PriceBook { rates, .. } = fourth_price_book();
     let of_before = |mut rate: Rate| {
         rate.matching.state = None;
         match &mut rate.model {
             Model::Recurring { until, .. } => *until = FeeEnd::Destroyed,
             Model::Minimum { proration, .. } => *proration = Proration::None,
-            Model::Usage { .. } | Model::Percentage { .. } => {}
+            _ => {}
         }
         rate
     };
@@ -222,7 +305,7 @@ fn second_price_book() -> PriceBook {
 
 /// The same in the third version, in which nothing is said of what is plausible.
 fn third_price_book() -> PriceBook {
-    let mut book = price_book();
+    let mut book = fourth_price_book();
     book.resources.iter_mut().for_each(|declared| declared.most = None);
     book
 }
@@ -246,6 +329,8 @@ pub(crate) fn first_invoice() -> Invoice {
         residue: Exact::ZERO.minus(residue()),
         price_book: Some(PriceVersion { name: PriceBookName::new("standard").expect("a name"), version: 1 }),
         rate: 0,
+        price_override: None,
+        reduces: None,
         tax,
         events: EventSet {
             count: 2,
@@ -276,6 +361,7 @@ pub(crate) fn first_invoice() -> Invoice {
         issued_at: at("2026-11-02T09:00:00Z"),
         due_at: at("2026-12-02T09:00:00Z"),
         lines: vec![line, usage],
+        price_tax: PriceTax::Exclusive,
         net: Amount::from_minor(1032, Currency::EUR),
         tax: vec![TaxSubtotal {
             tax,
@@ -299,8 +385,32 @@ fn exact(quantity: &str, price: &str) -> Exact {
     Exact::product(quantity.parse().expect(quantity), price.parse().expect(price))
 }
 
-/// Every kind of line, every tax category and everything else a document can say.
+/// Everything that a document can say.
 fn invoice() -> Invoice {
+    let second = second_invoice();
+    let of_kind = |n: u32, kind| InvoiceLine {
+        n,
+        kind,
+        price_override: Some(OverrideId(3)),
+        ..second.lines[0].clone()
+    };
+    let reducing = |n: u32, kind, reduces| InvoiceLine { reduces: Some(reduces), ..of_kind(n, kind) };
+    let resource = ResourceId::new("service_module/requests").expect("a resource");
+    let more = [
+        reducing(8, LineKind::Discount, Reduces::All),
+        reducing(9, LineKind::Maximum, Reduces::Fee("support".into())),
+        reducing(10, LineKind::Maximum, Reduces::Resource(resource)),
+        of_kind(11, LineKind::Correction { charge: ChargeId(4) }),
+    ];
+    Invoice {
+        price_tax: PriceTax::Inclusive,
+        lines: second.lines.iter().cloned().chain(more).collect(),
+        ..second_invoice()
+    }
+}
+
+/// The kinds of lines of the second version, every tax category and everything else a document could say then.
+fn second_invoice() -> Invoice {
     let first = first_invoice();
     let (old, resource) =
         (first.lines[0].clone(), ResourceId::new("service_module/requests").expect("a resource"));
@@ -388,7 +498,7 @@ fn invoice() -> Invoice {
 
 /// One of every event.
 /// How many of the samples came after those that have the first nine streams: the last ones.
-const LATER_EVENTS: usize = 9;
+const LATER_EVENTS: usize = 22;
 
 fn samples() -> Vec<(Stream, Event)> {
     let now = at("2026-10-16T00:00:00.000001Z");
@@ -398,7 +508,7 @@ fn samples() -> Vec<(Stream, Event)> {
     let software_type = || SoftwareType::new("default").expect("a type");
     let instance = InstanceId(3);
     let share = Share { instance, period: october() };
-    let address = Address {
+    let address = NetworkAddress {
         address: "10.0.1.10".into(),
         netmask: "255.255.255.255".into(),
         interface: Some("route_slaptap0".into()),
@@ -541,6 +651,8 @@ fn samples() -> Vec<(Stream, Event)> {
             cut_off: Sequence(40),
             price_book: PriceBookName::new("standard").expect("a name"),
             versions: 1,
+            payers: vec![PartyId(2), PartyId(3)],
+            reason: RunReason::Threshold,
             grace_until: Some(now),
             finalise: true,
             at: now,
@@ -550,7 +662,11 @@ fn samples() -> Vec<(Stream, Event)> {
             part: 1,
             lines: invoice().lines,
         }),
-        Event::InvoiceFinalised(InvoiceFinalised { invoice: invoice(), parts: 0, lines_digest: [9; 32] }),
+        Event::InvoiceFinalised(Box::new(InvoiceFinalised {
+            invoice: invoice(),
+            parts: 0,
+            lines_digest: [9; 32],
+        })),
         Event::InvoiceRunFinalised(InvoiceRunFinalised { run, invoices: 1, at: now }),
         Event::ComputerDescribed(ComputerDescribed {
             computer: computer(),
@@ -617,6 +733,9 @@ fn samples() -> Vec<(Stream, Event)> {
             currency: Currency::EUR,
             amount: Amount::from_minor(10_000, Currency::EUR),
             description: "paid in advance".into(),
+            kind: CreditKind::Promotional,
+            priority: 10,
+            expires_at: Some(now),
             at: now,
         }),
         Event::CreditWithdrawn(CreditWithdrawn {
@@ -655,7 +774,7 @@ fn samples() -> Vec<(Stream, Event)> {
             at: now,
         }),
         Event::KeyDestroyed(KeyDestroyed {
-            subject: Subject::Party(PartyId(2)),
+            subject: ErasureSubject::Party(PartyId(2)),
             key: KeyId([7; 16]),
             at: now,
         }),
@@ -678,6 +797,105 @@ fn samples() -> Vec<(Stream, Event)> {
         }),
         Event::ComputerRetired(ComputerRetired { computer: computer(), at: now }),
         Event::SealedPartRecorded(SealedPartRecorded { instance, part: 1, ciphertext: vec![5; 40] }),
+        Event::UsageVoided(UsageVoided {
+            voided: Sequence(4),
+            voids: UsageId::new("hour 7").expect("an id"),
+            id: Some(UsageId::new("8f0c6a1e-0f6d-4c1f-9f39-2c8f1f0f7b12").expect("an id")),
+            reason: "sent by mistake".into(),
+        }),
+        Event::InvoiceDraftReviewed(InvoiceDraftReviewed {
+            run,
+            payer: PartyId(2),
+            decision: DraftDecision::Held,
+            reason: "its price is being discussed".into(),
+            at: now,
+        }),
+        Event::CatalogueEntryRecorded(Box::new(CatalogueEntryRecorded {
+            entry: Reference::new("story-1").expect("a reference"),
+            says: CatalogueEntry {
+                table: CatalogueTable::Story,
+                title: "ERP / CRM".into(),
+                category: Some("Aerospace".into()),
+                software: Some(Reference::new("erp5").expect("a reference")),
+                stage: Some(AdoptionStage::Tested),
+                status: Some("Testing".into()),
+                recipe: Some("libcloud".into()),
+                ticks: Some(3),
+                applications: vec!["PALO Web".into()],
+                customer: Some(PartyId(2)),
+                stack: Some("ERP5".into()),
+                guest: Some("VMWare".into()),
+            },
+            at: now,
+        })),
+        Event::CatalogueEntryRemoved(CatalogueEntryRemoved {
+            entry: Reference::new("story-1").expect("a reference"),
+            at: now,
+        }),
+        Event::SoftwareSchemaSupplied(SoftwareSchemaSupplied {
+            release: release(),
+            schema: "{\"properties\":{\"size\":{\"type\":\"string\"}}}".into(),
+            supplier: PartyId(1),
+            at: now,
+        }),
+        Event::LogKeySet(LogKeySet { public: [8; 32], at: now }),
+        Event::DiscountCodeRedeemed(DiscountCodeRedeemed {
+            customer: PartyId(2),
+            code: "WELCOME".into(),
+            at: now,
+        }),
+        Event::CreditExpired(CreditExpired {
+            credit: CreditId(1),
+            amount: Amount::from_minor(2_500, Currency::EUR),
+            at: now,
+        }),
+        Event::TopUpRequested(TopUpRequested {
+            seller: PartyId(1),
+            customer: PartyId(2),
+            currency: Currency::EUR,
+            balance: Amount::from_minor(2_500, Currency::EUR),
+            amount: Amount::from_minor(10_000, Currency::EUR),
+            at: now,
+        }),
+        Event::TopUpSet(TopUpSet {
+            seller: PartyId(1),
+            customer: PartyId(2),
+            currency: Currency::EUR,
+            threshold: Amount::from_minor(5_000, Currency::EUR),
+            amount: Amount::from_minor(10_000, Currency::EUR),
+            at: now,
+        }),
+        Event::PriceOverrideSet(PriceOverrideSet {
+            price_override: PriceOverride {
+                id: OverrideId(3),
+                price_book: PriceBookName::new("standard").expect("a name"),
+                customer: PartyId(2),
+                valid_from: october().start,
+                valid_until: Some(october().stop),
+                rate: Box::new(price_book().rates.swap_remove(0)),
+            },
+            at: now,
+        }),
+        Event::PriceOverrideEnded(PriceOverrideEnded {
+            id: OverrideId(3),
+            price_book: PriceBookName::new("standard").expect("a name"),
+            valid_until: october().stop,
+            at: now,
+        }),
+        Event::ProductTaxSet(ProductTaxSet {
+            seller: PartyId(1),
+            product: TaxedProduct {
+                software_release: Some(
+                    SoftwareRelease::new("https://example.org/book.cfg").expect("a release"),
+                ),
+                resource: Some(ResourceId::new("resource 1").expect("a resource")),
+            },
+            category: TaxCategory::S,
+            rate: Some("5.5".parse().expect("a rate")),
+            exemption: None,
+            valid_from: october().start,
+            at: now,
+        }),
     ];
     // Every kind of stream is in use, whatever the event: the bytes say both.
     let streams = [
@@ -704,13 +922,18 @@ fn samples() -> Vec<(Stream, Event)> {
 /// The same offer, before addresses had more than a netmask.
 fn before_networks(mut event: PartitionOffered) -> PartitionOffered {
     for address in &mut event.offer.addresses {
-        let Address { address: known, netmask, .. } = std::mem::take(address);
-        *address = Address { address: known, netmask, ..Address::default() };
+        let NetworkAddress { address: known, netmask, .. } = std::mem::take(address);
+        *address = NetworkAddress { address: known, netmask, ..NetworkAddress::default() };
     }
     event
 }
 
 /// What earlier versions of payloads mean today: the sample whose envelope they have, the version and the event.
+/// A run that is about everybody, as all were.
+fn about_all(event: InvoiceRunOpened) -> InvoiceRunOpened {
+    InvoiceRunOpened { payers: Vec::new(), reason: RunReason::Period, ..event }
+}
+
 fn samples_of_old_versions() -> Vec<(usize, u8, Event)> {
     let samples = samples();
     let later = samples.iter().enumerate().flat_map(|(nth, (_, event))| match event {
@@ -719,7 +942,21 @@ fn samples_of_old_versions() -> Vec<(usize, u8, Event)> {
         }
         Event::PriceBookPublished(event) => {
             let of = |book| Event::PriceBookPublished(PriceBookPublished { book, ..event.clone() });
-            vec![(nth, 2, of(second_price_book())), (nth, 3, of(third_price_book()))]
+            vec![
+                (nth, 2, of(second_price_book())),
+                (nth, 3, of(third_price_book())),
+                (nth, 4, of(fourth_price_book())),
+            ]
+        }
+        Event::InvoiceRunOpened(event) => vec![(nth, 2, Event::InvoiceRunOpened(about_all(event.clone())))],
+        Event::InvoiceLinesRecorded(event) => {
+            let lines = second_invoice().lines;
+            vec![(nth, 2, Event::InvoiceLinesRecorded(InvoiceLinesRecorded { lines, ..event.clone() }))]
+        }
+        Event::InvoiceFinalised(event) => {
+            let invoice = second_invoice();
+            let event = InvoiceFinalised { invoice, ..(**event).clone() };
+            vec![(nth, 2, Event::InvoiceFinalised(Box::new(event)))]
         }
         _ => Vec::new(),
     });
@@ -747,18 +984,23 @@ fn samples_of_old_versions() -> Vec<(usize, u8, Event)> {
                 Event::PriceBookPublished(PriceBookPublished { book: first_price_book(), ..event })
             }
             Event::InvoiceRunOpened(event) => {
-                Event::InvoiceRunOpened(InvoiceRunOpened { grace_until: None, finalise: false, ..event })
+                let event = InvoiceRunOpened { grace_until: None, finalise: false, ..event };
+                Event::InvoiceRunOpened(about_all(event))
             }
             Event::InvoiceLinesRecorded(event) => {
                 let Invoice { id: invoice, lines, .. } = first_invoice();
                 Event::InvoiceLinesRecorded(InvoiceLinesRecorded { invoice, lines, ..event })
             }
+            Event::CreditGranted(event) => {
+                let (kind, priority, expires_at) = (CreditKind::Paid, PRIORITY, None);
+                Event::CreditGranted(CreditGranted { kind, priority, expires_at, ..event })
+            }
             // The digest is one over the lines as they are read today.
-            Event::InvoiceFinalised(event) => Event::InvoiceFinalised(InvoiceFinalised {
+            Event::InvoiceFinalised(event) => Event::InvoiceFinalised(Box::new(InvoiceFinalised {
                 invoice: first_invoice(),
                 lines_digest: lines_digest(&first_invoice().lines),
-                ..event
-            }),
+                ..*event
+            })),
             _ => return None,
         };
         Some((nth, 1, event))

@@ -1,6 +1,6 @@
 //! A store in memory: for tests, simulations and dry runs.
 //!
-//! It keeps the contract of the trait, and it can be told how the next append ends ([`Outcome`]) and that a read fails,
+//! It keeps the contract of the trait, and it can be told how the next append ends ([`AppendOutcome`]) and that a read fails,
 //! so that the code above it is tested against outcomes that a good disk never shows. "Durable" means: survives [`MemoryStore::reopen`].
 //!
 //! It is not bounded, and it is gone with the process.
@@ -17,7 +17,7 @@ use crate::domain::id::Sequence;
 
 /// How an append is made to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum AppendOutcome {
     /// Nothing is written, the answer is a conflict.
     Conflict,
     /// Another writer takes over just before.
@@ -33,7 +33,7 @@ pub enum Outcome {
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     disk: Arc<Mutex<Disk>>,
-    state: Mutex<State>,
+    state: Mutex<MemoryState>,
 }
 
 /// What survives.
@@ -52,16 +52,16 @@ impl Default for Disk {
 
 /// What does not.
 #[derive(Debug, Default)]
-struct State {
-    outcomes: VecDeque<Outcome>,
+struct MemoryState {
+    outcomes: VecDeque<AppendOutcome>,
     /// How many reads are good before the next one fails.
     failing_read: Option<u64>,
-    stopped: Option<Stopped>,
+    stopped: Option<StoppedStore>,
 }
 
 /// After an unknown outcome the store shows what it knew to be durable before.
 #[derive(Debug)]
-struct Stopped {
+struct StoppedStore {
     cause: String,
     head: Head,
 }
@@ -73,7 +73,7 @@ impl MemoryStore {
     }
 
     /// Makes the next append that would succeed end like this. Several are used up one after the other.
-    pub fn inject(&self, outcome: Outcome) {
+    pub fn inject(&self, outcome: AppendOutcome) {
         self.state.lock().outcomes.push_back(outcome);
     }
 
@@ -107,7 +107,7 @@ impl MemoryStore {
     }
 
     fn stop(&self, cause: String, head: Head) -> Appended {
-        self.state.lock().stopped = Some(Stopped { cause: cause.clone(), head });
+        self.state.lock().stopped = Some(StoppedStore { cause: cause.clone(), head });
         Appended::Unknown { cause }
     }
 }
@@ -155,12 +155,12 @@ impl EventStore for MemoryStore {
                 disk.land(frames, after);
                 Appended::Durable
             }
-            Some(Outcome::Conflict) => Appended::Conflict { last: before.last },
-            Some(Outcome::Fenced) => {
+            Some(AppendOutcome::Conflict) => Appended::Conflict { last: before.last },
+            Some(AppendOutcome::Fenced) => {
                 disk.term = Term(disk.term.0 + 1);
                 Appended::Fenced { by: disk.term }
             }
-            Some(Outcome::Unknown { landed }) => {
+            Some(AppendOutcome::Unknown { landed }) => {
                 if landed {
                     disk.land(frames, after);
                 }
@@ -208,8 +208,8 @@ mod tests {
         let mut scribe = Scribe::new(&store);
         scribe.write(&store, &numbered(1, 2, 10));
         let frames = scribe.pack(&numbered(3, 1, 10));
-        store.inject(Outcome::Conflict);
-        store.inject(Outcome::Fenced);
+        store.inject(AppendOutcome::Conflict);
+        store.inject(AppendOutcome::Fenced);
         let append = |term| store.append(term, Sequence(2), &frames);
         assert_eq!(append(scribe.term), Appended::Conflict { last: Sequence(2) });
         assert_eq!(append(scribe.term), Appended::Fenced { by: Term(2) });
@@ -237,7 +237,7 @@ mod tests {
             let mut scribe = Scribe::new(&store);
             scribe.write(&store, &numbered(1, 2, 10));
             let frames = scribe.pack(&numbered(3, 1, 10));
-            store.inject(Outcome::Unknown { landed });
+            store.inject(AppendOutcome::Unknown { landed });
             assert!(matches!(store.append(scribe.term, Sequence(2), &frames), Appended::Unknown { .. }));
             assert!(matches!(store.append(scribe.term, Sequence(2), &frames), Appended::Unknown { .. }));
             assert_eq!((store.head().unwrap().last, events(&store, 0).len()), (Sequence(2), 2));

@@ -85,6 +85,11 @@ pub(super) fn is_usage(number: u16) -> bool {
     (60..80).contains(&number)
 }
 
+/// Whether the event of this number says what the log is, or who signs it: every reader of a part of a log needs those.
+pub(super) fn is_of_log(number: u16) -> bool {
+    matches!(number, 1 | 110)
+}
+
 payloads! {
     1 v 1 => LedgerCreated,
     2 v 1 => WriterStarted,
@@ -113,6 +118,9 @@ payloads! {
     30 v 1 => SoftwareSupplied,
     31 v 1 => SoftwareStateReported,
     32 v 1 => SoftwareReleasePublished,
+    33 v 1 => CatalogueEntryRecorded,
+    34 v 1 => CatalogueEntryRemoved,
+    35 v 1 => SoftwareSchemaSupplied,
     40 v 2 => InstanceRequested,
     41 v 2 => InstanceChanged,
     42 v 2 => InstanceAllocated,
@@ -127,18 +135,28 @@ payloads! {
     62 v 1 => UsageSuspended,
     63 v 1 => SuspendedUsageResolved,
     64 v 1 => SuspendedUsageDismissed,
-    80 v 4 => PriceBookPublished,
-    90 v 2 => InvoiceRunOpened,
-    91 v 2 => InvoiceLinesRecorded,
-    92 v 2 => InvoiceFinalised,
+    65 v 1 => UsageVoided,
+    80 v 5 => PriceBookPublished,
+    90 v 3 => InvoiceRunOpened,
+    91 v 3 => InvoiceLinesRecorded,
+    92 v 3 => InvoiceFinalised,
     93 v 1 => InvoiceRunFinalised,
     94 v 1 => InvoiceRunRefreshed,
     95 v 1 => InvoiceRunWithdrawn,
-    96 v 1 => CreditGranted,
+    96 v 2 => CreditGranted,
     97 v 1 => CreditWithdrawn,
     98 v 1 => ChargeRecorded,
+    103 v 1 => ProductTaxSet,
+    104 v 1 => PriceOverrideSet,
+    105 v 1 => PriceOverrideEnded,
     99 v 1 => AccountsClosed,
     100 v 1 => LedgerRestored,
+    101 v 1 => InvoiceDraftReviewed,
+    102 v 1 => DiscountCodeRedeemed,
+    106 v 1 => CreditExpired,
+    107 v 1 => TopUpRequested,
+    108 v 1 => TopUpSet,
+    110 v 1 => LogKeySet,
     once:
     22 v 1 => PartitionOffered as upcast::PartitionOfferedV1,
     22 v 2 => PartitionOffered as upcast::PartitionOfferedV2,
@@ -148,7 +166,12 @@ payloads! {
     80 v 1 => PriceBookPublished as upcast::PriceBookPublishedV1,
     80 v 2 => PriceBookPublished as upcast::PriceBookPublishedV2,
     80 v 3 => PriceBookPublished as upcast::PriceBookPublishedV3,
+    80 v 4 => PriceBookPublished as upcast::PriceBookPublishedV4,
     90 v 1 => InvoiceRunOpened as upcast::InvoiceRunOpenedV1,
+    90 v 2 => InvoiceRunOpened as upcast::InvoiceRunOpenedV2,
     91 v 1 => InvoiceLinesRecorded as upcast::InvoiceLinesRecordedV1,
+    91 v 2 => InvoiceLinesRecorded as upcast::InvoiceLinesRecordedV2,
     92 v 1 => InvoiceFinalised as upcast::InvoiceFinalisedV1,
+    92 v 2 => InvoiceFinalised as upcast::InvoiceFinalisedV2,
+    96 v 1 => CreditGranted as upcast::CreditGrantedV1,
 }

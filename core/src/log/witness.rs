@@ -1,8 +1,8 @@
 //! Witnesses: files beside the log that know how long it was when they were written.
 //!
-//! Each was written after the events it knows were durable. A log that ends before one of them, or has another root where
-//! one of them stands, has lost events or is another log, and must not be opened: whatever is appended to it would get the
-//! sequences of what is missing. A witness that is damaged is none: it is a cache, and is made anew.
+//! Each was written after the events it knows were durable. A log that ends before one of them, or has another root
+//! where one of them stands, has lost events or is another log, and must not be opened: whatever is appended to it
+//! would get the sequences of what is missing. A witness that is damaged is none: it is a cache, and is made anew.
 
 use super::merkle::Root;
 use super::store::{EventStore, Head, root_at};
@@ -64,7 +64,7 @@ pub fn check(store: &dyn EventStore, head: Head, witnesses: &[Witness]) -> Resul
     }
     for witness in witnesses.iter().filter(|witness| witness.last <= head.last) {
         let Some(known) = witness.root else { continue };
-        // A log that cannot be read there says so itself to whoever reads it.
+        // A log that cannot be read there says so itself to anyone who reads it.
         let Ok(Some(found)) = root_at(store, witness.last) else { continue };
         if known != found && (witness.is_whole)() {
             let (name, last) = (witness.name.clone(), witness.last);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use slapledger_core::domain::computer::{ComputerBanged, Offer, PartitionOffered, PartitionWithdrawn};
-use slapledger_core::domain::erasure::{KeyDestroyed, Subject};
+use slapledger_core::domain::erasure::{ErasureSubject, KeyDestroyed};
 use slapledger_core::domain::event::Event;
 use slapledger_core::domain::id::{ComputerId, InstanceId, PartitionId, Sequence};
 use slapledger_core::domain::instance::{
@@ -14,9 +14,9 @@ use slapledger_core::domain::sealed::Sealed;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::log::envelope::Recorded;
 
-use super::{Instance, Instances, NameScope, PartitionPlace};
+use super::{InstanceView, InstancesView, NameScope, PartitionPlace};
 
-impl Instances {
+impl InstancesView {
     /// Takes the next event over.
     pub fn apply(&mut self, recorded: &Recorded) {
         let sequence = recorded.sequence;
@@ -38,7 +38,7 @@ impl Instances {
         }
     }
 
-    fn touch(&mut self, instance: InstanceId, by: Sequence) -> Option<&mut Instance> {
+    fn touch(&mut self, instance: InstanceId, by: Sequence) -> Option<&mut InstanceView> {
         let instance = self.all.get_mut(&instance)?;
         instance.changed_by = by;
         Some(instance)
@@ -127,7 +127,7 @@ impl Instances {
         self.by_owner.entry(event.owner).or_default().insert(id);
         self.trees.entry(event.root).or_default().insert(id);
         let parameters = self.whole(id, &event.parameters);
-        let instance = Instance {
+        let instance = InstanceView {
             id,
             requester: event.requester,
             owner: event.owner,
@@ -237,7 +237,7 @@ impl Instances {
         if let Some(host) = host {
             remove_from(&mut self.shares, host, event.instance);
             self.nudge(Some(host), event.at, by);
-            // Its host went, and it with it: whoever asked for it may ask again.
+            // Its host went, and it with it: the requester may ask again.
             self.nudge(parent, event.at, by);
             return;
         }
@@ -246,7 +246,7 @@ impl Instances {
             if place.occupant == Some(event.instance) {
                 place.occupant = None;
             }
-            // Its partition went, and it with it: whoever asked for it may ask again.
+            // Its partition went, and it with it: the requester may ask again.
             self.nudge(parent, event.at, by);
         }
     }
@@ -270,7 +270,7 @@ impl Instances {
     }
 
     fn key_destroyed(&mut self, event: &KeyDestroyed, by: Sequence) {
-        if let Subject::Instance(instance) = event.subject
+        if let ErasureSubject::Instance(instance) = event.subject
             && let Some(instance) = self.touch(instance, by)
         {
             instance.erased_at = Some(event.at);

@@ -8,9 +8,26 @@ use slapledger_core::domain::instance::{Allocation, InstanceType, ReportedState,
 use slapledger_core::domain::sealed::Sealed;
 use slapledger_core::domain::time::Timestamp;
 
+/// What somebody sees of an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InstanceCondition {
+    /// It is to run.
+    Started,
+    /// It is not to run.
+    Stopped,
+    /// It is to be removed.
+    Destroyed,
+    /// It is no more.
+    Ended,
+    /// Its computer does not offer its partition any more.
+    Lost,
+    /// It waits for a place.
+    Unplaced,
+}
+
 /// An instance, living or ended.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub struct Instance {
+pub struct InstanceView {
     /// Its id, never used again.
     pub id: InstanceId,
     /// Who asked for it.
@@ -61,7 +78,7 @@ pub struct Instance {
     pub changed_by: Sequence,
 }
 
-impl Instance {
+impl InstanceView {
     /// The key that its values are sealed under.
     pub fn key(&self) -> KeyId {
         self.parameters.key
@@ -80,6 +97,32 @@ impl Instance {
     /// Whether it waits for a partition, or a host.
     pub fn waits(&self) -> bool {
         self.lives() && self.allocation.is_none()
+    }
+
+    /// What somebody sees of it: what was asked for, unless it has ended or has no place.
+    pub fn condition(&self) -> InstanceCondition {
+        if !self.lives() {
+            InstanceCondition::Ended
+        } else if self.lost_since.is_some() {
+            InstanceCondition::Lost
+        } else if self.allocation.is_none() {
+            InstanceCondition::Unplaced
+        } else {
+            match self.requested {
+                RequestedState::Started => InstanceCondition::Started,
+                RequestedState::Stopped => InstanceCondition::Stopped,
+                RequestedState::Destroyed => InstanceCondition::Destroyed,
+            }
+        }
+    }
+
+    /// Whether somebody has to look after it: it has no place, or is to run and its node does not say that it does.
+    pub fn is_wrong(&self) -> bool {
+        match self.condition() {
+            InstanceCondition::Lost | InstanceCondition::Unplaced => true,
+            InstanceCondition::Started => self.reported != Some(ReportedState::Started),
+            _ => false,
+        }
     }
 
     /// Something that must reach its node changed.

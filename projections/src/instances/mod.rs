@@ -1,6 +1,6 @@
 //! Instances, living and ended: what was requested, where they are, what their nodes say.
 //!
-//! [`Instance::changed_at`] is the timestamp that nodes compare: they process a partition again exactly when it is
+//! [`InstanceView::changed_at`] is the timestamp that nodes compare: they process a partition again exactly when it is
 //! another. It moves when something that must reach the node changed, and never otherwise: when the instance is
 //! allocated; when its release, software type, parameters, filter, name or requested state change, or the name of its
 //! tree; when its partition gets other addresses or another interface; when an instance that was requested from inside
@@ -23,12 +23,12 @@ use std::io::{self, Write};
 use std::ops::Bound;
 
 use bincode::{Decode, Encode};
-use slapledger_core::domain::computer::Address;
+use slapledger_core::domain::computer::NetworkAddress;
 use slapledger_core::domain::id::{ComputerId, InstanceId, KeyId, PartitionId, PartyId, Reference};
 use slapledger_core::domain::instance::Requester;
 
-pub use self::filter::InstanceFilter;
-pub use self::instance::Instance;
+pub use self::filter::{InstanceFilter, TreeFilter};
+pub use self::instance::{InstanceCondition, InstanceView};
 use crate::page::Page;
 use crate::view::{Projection, put};
 
@@ -40,7 +40,7 @@ enum NameScope {
 }
 
 impl NameScope {
-    fn of(instance: &Instance) -> Self {
+    fn of(instance: &InstanceView) -> Self {
         match instance.requester {
             Requester::Party(party) => Self::OfParty(party, instance.shared),
             Requester::Instance(_) => Self::OfTree(instance.root, instance.shared),
@@ -53,14 +53,14 @@ impl NameScope {
 struct PartitionPlace {
     occupant: Option<InstanceId>,
     /// What a node is told of its network.
-    addresses: Vec<Address>,
+    addresses: Vec<NetworkAddress>,
     tap: Option<Box<str>>,
 }
 
 /// All instances.
 #[derive(Debug, Default, PartialEq, Eq, Encode, Decode)]
-pub struct Instances {
-    all: BTreeMap<InstanceId, Instance>,
+pub struct InstancesView {
+    all: BTreeMap<InstanceId, InstanceView>,
     names: BTreeMap<NameScope, BTreeMap<Reference, InstanceId>>,
     children: BTreeMap<InstanceId, BTreeSet<InstanceId>>,
     by_owner: BTreeMap<PartyId, BTreeSet<InstanceId>>,
@@ -73,15 +73,15 @@ pub struct Instances {
     parts: BTreeMap<InstanceId, Vec<u8>>,
 }
 
-impl Instances {
+impl InstancesView {
     /// An instance, living or ended.
-    pub fn get(&self, instance: InstanceId) -> Option<&Instance> {
+    pub fn get(&self, instance: InstanceId) -> Option<&InstanceView> {
         self.all.get(&instance)
     }
 
     /// The living instance that a requester means by a reference: what `request()` answers with, and whose key its
     /// values are sealed under. From inside a tree all requesters mean the same.
-    pub fn find(&self, requester: Requester, shared: bool, reference: &str) -> Option<&Instance> {
+    pub fn find(&self, requester: Requester, shared: bool, reference: &str) -> Option<&InstanceView> {
         let names = match requester {
             Requester::Party(party) => NameScope::OfParty(party, shared),
             Requester::Instance(parent) => NameScope::OfTree(self.all.get(&parent)?.root, shared),
@@ -90,44 +90,44 @@ impl Instances {
     }
 
     /// The instance in a partition.
-    pub fn occupant(&self, computer: &str, partition: &str) -> Option<&Instance> {
+    pub fn occupant(&self, computer: &str, partition: &str) -> Option<&InstanceView> {
         self.all.get(&self.places.get(computer)?.get(partition)?.occupant?)
     }
 
     /// The instances on a computer now, by partition.
-    pub fn on_computer(&self, computer: &str) -> impl Iterator<Item = (&PartitionId, &Instance)> {
+    pub fn on_computer(&self, computer: &str) -> impl Iterator<Item = (&PartitionId, &InstanceView)> {
         let places = self.places.get(computer).into_iter().flatten();
         places.filter_map(|(partition, place)| Some((partition, self.all.get(&place.occupant?)?)))
     }
 
     /// What was requested from inside an instance, living or ended, by id.
-    pub fn children(&self, instance: InstanceId) -> impl Iterator<Item = &Instance> {
+    pub fn children(&self, instance: InstanceId) -> impl Iterator<Item = &InstanceView> {
         self.children.get(&instance).into_iter().flatten().filter_map(|child| self.all.get(child))
     }
 
     /// The living members of a tree, its root among them, by id.
-    pub fn tree(&self, root: InstanceId) -> impl Iterator<Item = &Instance> {
+    pub fn tree(&self, root: InstanceId) -> impl Iterator<Item = &InstanceView> {
         self.trees.get(&root).into_iter().flatten().filter_map(|id| self.all.get(id))
     }
 
     /// The living shared instances on an instance, by id.
-    pub fn shares(&self, host: InstanceId) -> impl Iterator<Item = &Instance> {
+    pub fn shares(&self, host: InstanceId) -> impl Iterator<Item = &InstanceView> {
         self.shares.get(&host).into_iter().flatten().filter_map(|id| self.all.get(id))
     }
 
     /// All that a party pays or paid for, by id.
-    pub fn of_owner(&self, owner: PartyId) -> impl Iterator<Item = &Instance> {
+    pub fn of_owner(&self, owner: PartyId) -> impl Iterator<Item = &InstanceView> {
         self.by_owner.get(&owner).into_iter().flatten().filter_map(|id| self.all.get(id))
     }
 
     /// All instances, by id.
-    pub fn iter(&self) -> impl Iterator<Item = &Instance> {
+    pub fn iter(&self) -> impl Iterator<Item = &InstanceView> {
         self.all.values()
     }
 
     /// The keys of all that was erased: those that no key ring may have.
     pub fn erased_keys(&self) -> impl Iterator<Item = KeyId> {
-        self.iter().filter(|instance| instance.erased_at.is_some()).map(Instance::key)
+        self.iter().filter(|instance| instance.erased_at.is_some()).map(InstanceView::key)
     }
 
     /// How many there are, living or ended.
@@ -144,12 +144,12 @@ impl Instances {
     pub fn list(
         &self,
         filter: &InstanceFilter<'_>,
-        seen: impl Fn(&Instance) -> bool,
+        seen: impl Fn(&InstanceView) -> bool,
         after: Option<InstanceId>,
         limit: usize,
-    ) -> Page<&Instance, InstanceId> {
+    ) -> Page<&InstanceView, InstanceId> {
         let range = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
-        let wanted = |instance: &&Instance| filter.matches(instance) && seen(instance);
+        let wanted = |instance: &&InstanceView| filter.matches(instance) && seen(instance);
         if let Some(owner) = filter.owner {
             let ids = self.by_owner.get(&owner).into_iter().flat_map(|ids| ids.range(range));
             let found = ids.filter_map(|id| self.all.get(id)).filter(wanted);
@@ -161,7 +161,7 @@ impl Instances {
     }
 }
 
-impl Projection for Instances {
+impl Projection for InstancesView {
     fn name(&self) -> &'static str {
         "instances"
     }

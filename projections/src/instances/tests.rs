@@ -1,7 +1,7 @@
 use slapledger_core::domain::Command;
 use slapledger_core::domain::id::{ComputerId, InstanceId, PartitionId, PartyId, SoftwareType};
 use slapledger_core::domain::instance::{
-    InstanceType, Place, ReportInstance, ReportedState, RequestInstance, RequestedState, Requester,
+    InstancePlace, InstanceType, ReportInstance, ReportedState, RequestInstance, RequestedState, Requester,
     SetConnectionParameters, WithoutRoom,
 };
 
@@ -17,7 +17,7 @@ fn on(place: &str) -> (ComputerId, PartitionId) {
 fn says(place: &str, state: ReportedState, error: Option<u8>) -> Command {
     let (computer, partition) = on(place);
     Command::ReportInstance(ReportInstance {
-        place: Place::new(computer, partition),
+        place: InstancePlace::new(computer, partition),
         state,
         error: error.map(sealed),
     })
@@ -27,7 +27,7 @@ fn connects(place: &str, content: u8) -> Command {
     let (computer, partition) = on(place);
     let connection = sealed(content);
     Command::SetConnectionParameters(SetConnectionParameters {
-        place: Place::new(computer, partition),
+        place: InstancePlace::new(computer, partition),
         connection,
     })
 }
@@ -87,7 +87,7 @@ fn timestamps_move_with_what_must_reach_the_node() {
         ("address", offers("10.0.9.9"), &[1]),
         ("same address", offers("10.0.1.0"), &[]),
         ("unix user", user(), &[]),
-        // Whoever requested it may request it again.
+        // Its requester may request it again.
         ("withdrawn", configure("COMP-1", vec![offer("slappart1", "10.0.1.1")]), &[2]),
     ];
     for (name, command, moved) in rows {

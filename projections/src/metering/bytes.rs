@@ -8,9 +8,10 @@ use std::io::{self, Read, Write};
 use rustc_hash::FxHashMap;
 use slapledger_core::domain::id::ResourceId;
 
-use super::counts::Counts;
+use super::counts::ReportCounts;
 use super::rows::{self, Before};
-use super::series::{Amounts, BLOCK, Interval, Replaced};
+use super::series::{Amounts, BLOCK, Interval, ReplacedInterval};
+use super::suspense::SuspenseIndex;
 use super::{IntervalSeries, Metering, Owner, Target};
 use crate::view::{get, put};
 
@@ -31,13 +32,14 @@ pub(super) fn write(metering: &Metering, out: &mut dyn Write) -> io::Result<()> 
     }
     metering.counts.write(&metering.computers, out)?;
     put(&*metering.successors, out)?;
-    put(&*metering.suspense, out)
+    metering.suspense.write(out)?;
+    put(&metering.allocated, out)
 }
 
 fn write_series(series: &IntervalSeries, out: &mut dyn Write) -> io::Result<()> {
     put((series.len() as u64, series.replaced.len() as u64), out)?;
     let mut wide = Vec::new();
-    let mut group = Group::default();
+    let mut group = IntervalGroup::default();
     // Groups are of the same length whatever the blocks in memory are.
     for interval in series.blocks.iter().flat_map(|block| &block.intervals) {
         group.add(&beside(series, interval, &mut wide), out)?;
@@ -58,13 +60,13 @@ fn write_series(series: &IntervalSeries, out: &mut dyn Write) -> io::Result<()> 
 
 /// Intervals that are written together, with the length of their bytes before them.
 #[derive(Default)]
-struct Group {
+struct IntervalGroup {
     before: Before,
     bytes: Vec<u8>,
     intervals: usize,
 }
 
-impl Group {
+impl IntervalGroup {
     fn add(&mut self, interval: &Interval, out: &mut dyn Write) -> io::Result<()> {
         self.before.write(interval, &mut self.bytes);
         self.intervals += 1;
@@ -113,9 +115,10 @@ pub(super) fn read(from: &mut dyn Read) -> io::Result<Metering> {
         read_series(series, index, &mut metering.divided, from)?;
         metering.dimensions.read_rows(index, from)?;
     }
-    metering.counts = Counts::read(&mut metering.computers, from)?;
+    metering.counts = ReportCounts::read(&mut metering.computers, from)?;
     metering.successors = get(from)?;
-    metering.suspense = get(from)?;
+    metering.suspense = SuspenseIndex::read(from)?;
+    metering.allocated = get(from)?;
     Ok(metering)
 }
 
@@ -141,7 +144,7 @@ fn read_series(
     })?;
     read_groups(replaced, from, |before, bytes| {
         let by = rows::take(bytes)?;
-        series.replaced.push(Replaced { interval: before.read(bytes)?, by });
+        series.replaced.push(ReplacedInterval { interval: before.read(bytes)?, by });
         Some(())
     })?;
     let wide: u64 = get(from)?;

@@ -65,7 +65,7 @@ impl Metering {
 
 /// What was seen of each computer.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Counts {
+pub(super) struct ReportCounts {
     by_computer: CopyOnWrite<FxHashMap<u32, CopyOnWrite<SeenNumbers>>>,
 }
 
@@ -85,7 +85,7 @@ struct CountRange {
     last_stop: Timestamp,
 }
 
-impl Counts {
+impl ReportCounts {
     /// Usage of a computer that has a number stopped then.
     pub(super) fn saw(&mut self, computer: u32, number: u64, stop: Timestamp) {
         self.by_computer.entry(computer).or_default().saw(number, stop);

@@ -18,27 +18,27 @@ type Pairs = [(Box<str>, Box<str>)];
 
 /// From this event of a series on, usage with dimensions has these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Row {
+pub(super) struct DimensionRow {
     since: u64,
     set: u32,
 }
 
 /// All sets, by their number, and the rows of each series that has any.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Dimensions {
+pub(super) struct DimensionIndex {
     /// In the order of the events that brought them.
     sets: CopyOnWrite<Vec<Arc<Pairs>>>,
     ids: CopyOnWrite<FxHashMap<Arc<Pairs>, u32>>,
-    rows: CopyOnWrite<FxHashMap<u32, CopyOnWrite<Vec<Row>>>>,
+    rows: CopyOnWrite<FxHashMap<u32, CopyOnWrite<Vec<DimensionRow>>>>,
 }
 
-impl Dimensions {
+impl DimensionIndex {
     /// Notes what the newest event of a series says.
     pub(super) fn note(&mut self, series: u32, sequence: u64, pairs: &Pairs) {
         let set = self.intern(pairs);
         // Looked at first: a change copies what is shared.
         if self.rows(series).last().is_none_or(|last| last.set != set) {
-            self.rows.entry(series).or_default().push(Row { since: sequence, set });
+            self.rows.entry(series).or_default().push(DimensionRow { since: sequence, set });
         }
     }
 
@@ -53,7 +53,7 @@ impl Dimensions {
     }
 
     /// The rows of a series, for [`set_of`].
-    pub(super) fn rows(&self, series: u32) -> &[Row] {
+    pub(super) fn rows(&self, series: u32) -> &[DimensionRow] {
         self.rows.get(&series).map_or(&[], |rows| rows.as_slice())
     }
 
@@ -65,7 +65,7 @@ impl Dimensions {
 
     /// About how much memory the rows take, in bytes.
     pub(super) fn memory_bytes(&self) -> usize {
-        self.rows.values().map(|rows| rows.capacity() * size_of::<Row>()).sum()
+        self.rows.values().map(|rows| rows.capacity() * size_of::<DimensionRow>()).sum()
     }
 
     pub(super) fn write_sets(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -93,14 +93,14 @@ impl Dimensions {
 
     pub(super) fn read_rows(&mut self, series: u32, from: &mut dyn Read) -> io::Result<()> {
         let count: u64 = get(from)?;
-        let mut rows: Vec<Row> = Vec::new();
+        let mut rows: Vec<DimensionRow> = Vec::new();
         for _ in 0..count {
             let (since, set) = get(from)?;
             let follows = rows.last().is_none_or(|last| last.since < since && last.set != set);
             if !follows || set as usize >= self.sets.len() {
                 return Err(super::bytes::damaged());
             }
-            rows.push(Row { since, set });
+            rows.push(DimensionRow { since, set });
         }
         if !rows.is_empty() {
             self.rows.insert(series, rows.into());
@@ -110,7 +110,7 @@ impl Dimensions {
 }
 
 /// The set of an event that has dimensions, by the rows of its series.
-pub(super) fn set_of(rows: &[Row], sequence: u64) -> Option<u32> {
+pub(super) fn set_of(rows: &[DimensionRow], sequence: u64) -> Option<u32> {
     let after = rows.partition_point(|row| row.since <= sequence);
     Some(rows.get(after.checked_sub(1)?)?.set)
 }

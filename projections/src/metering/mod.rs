@@ -19,6 +19,7 @@
 //! Memory: 32 bytes for an interval, in blocks that never grow past 8 KiB, so that there is no moment at which
 //! all of it exists twice. Dimensions take room only where there are some.
 
+mod allocated;
 mod bytes;
 mod counts;
 mod dimensions;
@@ -27,6 +28,7 @@ mod meter;
 mod read;
 mod rows;
 mod series;
+mod suspense;
 mod touched;
 
 use std::collections::BTreeMap;
@@ -38,20 +40,22 @@ use slapledger_core::domain::event::{Event, Stream};
 use slapledger_core::domain::id::{ComputerId, InstanceId, ResourceId, Sequence};
 use slapledger_core::domain::quantity::Quantity;
 use slapledger_core::domain::time::{Period, Timestamp};
-use slapledger_core::domain::usage::{Attribution, Share, Usage, UsageSuspended};
+use slapledger_core::domain::usage::{Attribution, Share, Usage};
 use slapledger_core::log::envelope::Recorded;
 
 use crate::copy_on_write::CopyOnWrite;
-use crate::page::Page;
 use crate::view::Projection;
-use counts::Counts;
-use dimensions::Dimensions;
+use allocated::AllocatedInstances;
+use counts::ReportCounts;
+use dimensions::DimensionIndex;
 use series::{Amounts, Interval, IntervalSeries, Tag};
+use suspense::SuspenseIndex;
 
 pub use counts::MissingReports;
 pub use hours::HourMarks;
 pub use meter::{Dimension, Metered, Method};
 pub use read::{AsOf, MeteredInterval, Reading, StepReading};
+pub use suspense::Suspense;
 
 /// Whose usage it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
@@ -60,17 +64,6 @@ pub enum Target {
     Instance(InstanceId),
     /// A computer's own.
     Computer(ComputerId),
-}
-
-/// Usage that cannot be metered and waits for somebody to look at it.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub struct Suspense {
-    /// Who reported it.
-    pub computer: ComputerId,
-    /// When it was recorded.
-    pub recorded_at: Timestamp,
-    /// What was reported, and why it cannot be metered.
-    pub usage: UsageSuspended,
 }
 
 /// A target whose name is a small number.
@@ -90,12 +83,13 @@ pub struct Metering {
     by_owner: CopyOnWrite<FxHashMap<Owner, Vec<u32>>>,
     /// The series of events whose usage was divided among several.
     divided: CopyOnWrite<FxHashMap<u64, Vec<u32>>>,
-    dimensions: Dimensions,
+    dimensions: DimensionIndex,
     /// The nodes' own counts of their events.
-    counts: Counts,
+    counts: ReportCounts,
     /// What counts in the place of a replaced event, or of a suspended one that was resolved.
     successors: CopyOnWrite<BTreeMap<u64, u64>>,
-    suspense: CopyOnWrite<BTreeMap<Sequence, Suspense>>,
+    suspense: SuspenseIndex,
+    allocated: AllocatedInstances,
 }
 
 impl Metering {
@@ -106,40 +100,35 @@ impl Metering {
 
     /// Takes the next event over.
     pub fn apply(&mut self, recorded: &Recorded) {
+        if let Event::InstanceAllocated(event) = &recorded.event {
+            self.allocated.allocated(event);
+        }
+        let Some(change) = recorded.event.usage_change() else { return };
+        // Usage is in the stream of its reporter, always.
+        let Stream::Usage(computer) = &*recorded.stream else { return };
         let by = recorded.sequence.0;
-        match &recorded.event {
-            Event::UsageRecorded(usage) => {
-                self.meter(by, &recorded.stream, usage);
-                self.count(&recorded.stream, usage.node_sequence, usage.period.stop);
-            }
-            Event::UsageCorrected(event) => {
-                let hint = self.likely_series(&recorded.stream, &event.usage);
-                self.replace(event.replaces.0, by, hint);
-                self.meter(by, &recorded.stream, &event.usage);
-                self.count(&recorded.stream, event.usage.node_sequence, event.usage.period.stop);
-            }
-            Event::UsageSuspended(event) => {
-                let Stream::Usage(computer) = &*recorded.stream else { return };
-                let stop = event.stop.or(event.start).unwrap_or(recorded.recorded_at);
-                self.count(&recorded.stream, event.node_sequence, stop);
-                let (computer, recorded_at) = (computer.clone(), recorded.recorded_at);
-                self.suspense
-                    .insert(recorded.sequence, Suspense { computer, recorded_at, usage: event.clone() });
-            }
-            Event::SuspendedUsageResolved(event) => {
-                self.suspense.remove(&event.suspended);
-                let hint = self.likely_series(&recorded.stream, &event.usage);
-                if let Some(replaces) = event.replaces {
-                    self.replace(replaces.0, by, hint);
+        if let Some(settled) = change.settles {
+            self.suspense.remove(settled);
+        }
+        if let Some(replaced) = change.replaces {
+            self.replace(replaced.0, by, computer, change.metered);
+        }
+        if let Some(usage) = change.metered {
+            match change.settles {
+                // Later corrections name the suspended event: the sender knows of no other. Its number was counted
+                // when it was suspended.
+                Some(suspended) => {
+                    self.successors.insert(suspended.0, by);
                 }
-                // Later corrections name the suspended event: the sender knows of no other.
-                self.successors.insert(event.suspended.0, by);
-                self.meter(by, &recorded.stream, &event.usage);
+                None => self.count(computer, usage.node_sequence, usage.period.stop),
             }
-            Event::SuspendedUsageDismissed(event) => {
-                self.suspense.remove(&event.suspended);
-            }
-            _ => {}
+            self.meter(by, computer, usage);
+        }
+        if let Some(usage) = change.suspended {
+            let stop = usage.stop.or(usage.start).unwrap_or(recorded.recorded_at);
+            self.count(computer, usage.node_sequence, stop);
+            let (computer, recorded_at) = (computer.clone(), recorded.recorded_at);
+            self.suspense.insert(recorded.sequence, Suspense { computer, recorded_at, usage: usage.clone() });
         }
     }
 
@@ -174,28 +163,6 @@ impl Metering {
         resources
     }
 
-    /// What waits after a sequence, in order.
-    pub fn suspense(
-        &self,
-        seen: impl Fn(&ComputerId) -> bool,
-        after: Sequence,
-        limit: usize,
-    ) -> Page<(Sequence, &Suspense), Sequence> {
-        let waiting = self.suspense.range(after.next()..).map(|(sequence, suspense)| (*sequence, suspense));
-        let waiting = waiting.filter(|(_, suspense)| seen(&suspense.computer));
-        Page::take(waiting, limit, |(sequence, _)| *sequence)
-    }
-
-    /// One that waits.
-    pub fn suspended(&self, sequence: Sequence) -> Option<&Suspense> {
-        self.suspense.get(&sequence)
-    }
-
-    /// How many wait.
-    pub fn suspense_len(&self) -> usize {
-        self.suspense.len()
-    }
-
     /// What counts now in the place of an event: itself, unless it was replaced or resolved.
     pub fn counts_as(&self, sequence: Sequence) -> Sequence {
         let mut at = sequence.0;
@@ -224,7 +191,7 @@ impl Metering {
         self.by_key.get(&key).copied()
     }
 
-    fn meter(&mut self, sequence: u64, stream: &Stream, usage: &Usage) {
+    fn meter(&mut self, sequence: u64, computer: &ComputerId, usage: &Usage) {
         let resource = known_or_new(&mut self.resources, &usage.resource);
         let quantity = usage.quantity.billionths();
         let whole = Amounts { counter: quantity, gauge: quantity };
@@ -235,8 +202,6 @@ impl Metering {
                 self.push(series, (tag, usage), usage.period, whole);
             }
             Attribution::Computer => {
-                // Usage is in the stream of its reporter, always.
-                let Stream::Usage(computer) = stream else { return };
                 let owner = Owner::Computer(known_or_new(&mut self.computers, computer));
                 let series = self.series_for(owner, resource);
                 self.push(series, (tag, usage), usage.period, whole);
@@ -257,8 +222,8 @@ impl Metering {
     }
 
     /// Usage that has a number stopped then. A resolution has the number of what it resolves.
-    fn count(&mut self, stream: &Stream, number: Option<u64>, stop: Timestamp) {
-        if let (Some(number), Stream::Usage(computer)) = (number, stream) {
+    fn count(&mut self, computer: &ComputerId, number: Option<u64>, stop: Timestamp) {
+        if let Some(number) = number {
             let computer = known_or_new(&mut self.computers, computer);
             self.counts.saw(computer, number, stop);
         }
@@ -282,21 +247,33 @@ impl Metering {
         series
     }
 
-    /// Where the usage will be that takes the place of other usage: most often that is where the other one is.
-    fn likely_series(&self, stream: &Stream, usage: &Usage) -> Option<u32> {
+    /// The series that metered an event among those of its reporter, if it still counts.
+    fn holder(&self, sequence: u64, computer: &ComputerId, instead: Option<&Usage>) -> Option<u32> {
+        let holds = |index: &u32| !self.series[*index as usize].of_event(sequence).is_empty();
+        // Most often it is where the usage will be that takes its place; otherwise it was metered for another resource or
+        // another tenant, or nothing takes its place.
+        let likely = instead.and_then(|usage| self.likely_series(computer, usage)).filter(holds);
+        likely.or_else(|| self.series_of_reporter(computer).find(holds))
+    }
+
+    fn likely_series(&self, computer: &ComputerId, usage: &Usage) -> Option<u32> {
         let owner = match &usage.attribution {
             Attribution::Instance(instance) => Owner::Instance(*instance),
             Attribution::Shares(shares) => Owner::Instance(shares.first()?.instance),
-            Attribution::Computer => {
-                let Stream::Usage(computer) = stream else { return None };
-                Owner::Computer(self.computers.id(computer.as_str())?)
-            }
+            Attribution::Computer => Owner::Computer(self.computers.id(computer.as_str())?),
         };
         self.by_key.get(&(owner, self.resources.id(usage.resource.as_str())?)).copied()
     }
 
+    /// All series of which a computer has reported any usage, or could have.
+    fn series_of_reporter(&self, computer: &ComputerId) -> impl Iterator<Item = u32> {
+        let own = self.computers.id(computer.as_str()).map(Owner::Computer).into_iter();
+        let owners = own.chain(self.allocated.of(computer).map(Owner::Instance));
+        owners.filter_map(|owner| self.by_owner.get(&owner)).flatten().copied()
+    }
+
     /// The event `by` takes the place of another, or of what took its place before.
-    fn replace(&mut self, replaced: u64, by: u64, hint: Option<u32>) {
+    fn replace(&mut self, replaced: u64, by: u64, computer: &ComputerId, instead: Option<&Usage>) {
         let counting = self.counts_as(Sequence(replaced)).0;
         if counting >= by {
             return;
@@ -309,11 +286,7 @@ impl Metering {
             return;
         }
         // Looked for before anything is changed: a change of a series that is shared copies it.
-        let holds = |index: &u32| !self.series[*index as usize].of_event(counting).is_empty();
-        let likely = hint.filter(holds);
-        // Otherwise it was metered for another resource or another tenant.
-        let holder = likely.or_else(|| (0..small(self.series.len())).find(holds));
-        if let Some(series) = holder {
+        if let Some(series) = self.holder(counting, computer, instead) {
             self.series[series as usize].retire(counting, by);
         }
     }

@@ -2,7 +2,7 @@
 
 use slapledger_core::domain::id::Sequence;
 use slapledger_core::domain::quantity::Quantity;
-use slapledger_core::domain::time::{Period, TimeZone};
+use slapledger_core::domain::time::{Period, TimeZone, Timestamp};
 
 use super::{Amounts, Interval, IntervalSeries, Metering, Method, Target};
 use crate::calendar::Step;
@@ -62,12 +62,22 @@ impl MeteredInterval {
 pub struct AsOf<'a> {
     pub(super) metering: &'a Metering,
     sequence: u64,
+    pub(super) carried: Option<CarriedLevels<'a>>,
+}
+
+/// How levels hold over the time in which nothing is reported.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CarriedLevels<'a> {
+    /// The first instant after the last at which any level holds.
+    pub(super) until: Timestamp,
+    /// The dimensions by which levels are told apart.
+    pub(super) group_by: &'a [Box<str>],
 }
 
 impl Metering {
     /// All readings as they were when `sequence` was the last event. Later ones, and what they replaced, do not count.
     pub fn as_of(&self, sequence: Sequence) -> AsOf<'_> {
-        AsOf { metering: self, sequence: sequence.0 }
+        AsOf { metering: self, sequence: sequence.0, carried: None }
     }
 
     /// What was used in a period, and the events behind it.
@@ -98,6 +108,23 @@ impl Metering {
 
     fn now(&self) -> AsOf<'_> {
         self.as_of(Sequence(u64::MAX))
+    }
+}
+
+impl<'a> AsOf<'a> {
+    /// The same where levels carry over: while nothing is reported of a group, the level of the interval that stopped last
+    /// holds; of several that with the latest start, then the latest event. It holds until the next interval starts, but not
+    /// after an instant. For meters, profiles and [`intervals`](Self::intervals) of gauges.
+    #[must_use]
+    pub fn carried_until<'c>(self, until: Timestamp, group_by: &'c [Box<str>]) -> AsOf<'c>
+    where
+        'a: 'c,
+    {
+        AsOf {
+            metering: self.metering,
+            sequence: self.sequence,
+            carried: Some(CarriedLevels { until, group_by }),
+        }
     }
 }
 
@@ -152,7 +179,8 @@ impl AsOf<'_> {
         Some(steps.collect())
     }
 
-    /// The intervals that have time in a period, by the events that meter them.
+    /// The intervals that have time in a period, by the events that meter them; where levels carry over, also the times in
+    /// which they hold.
     pub fn intervals(&self, target: &Target, resource: &str, period: Period) -> Vec<MeteredInterval> {
         let mut found = Vec::new();
         self.each(target, resource, period, |series, interval| {
@@ -167,6 +195,9 @@ impl AsOf<'_> {
                 });
             }
         });
+        if self.carried.is_some() {
+            self.held((target, resource), period, |held| found.extend(held.as_carried()));
+        }
         found.sort_unstable_by_key(|interval| (interval.sequence, interval.period));
         found
     }

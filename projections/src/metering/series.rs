@@ -102,7 +102,7 @@ impl Interval {
 
 /// An interval that counts no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Replaced {
+pub(super) struct ReplacedInterval {
     pub(super) interval: Interval,
     /// The event that took its place.
     pub(super) by: u64,
@@ -135,7 +135,7 @@ pub(super) struct IntervalSeries {
     /// Those that count, by sequence.
     pub(super) blocks: Vec<CopyOnWrite<IntervalBlock>>,
     /// Those that do not any more, by the event that replaced them.
-    pub(super) replaced: Vec<Replaced>,
+    pub(super) replaced: Vec<ReplacedInterval>,
     wide: Vec<Amounts>,
 }
 
@@ -153,7 +153,7 @@ impl IntervalSeries {
         intervals * size_of::<Interval>()
             + self.blocks.capacity() * size_of::<CopyOnWrite<IntervalBlock>>()
             + self.blocks.len() * size_of::<IntervalBlock>()
-            + self.replaced.capacity() * size_of::<Replaced>()
+            + self.replaced.capacity() * size_of::<ReplacedInterval>()
             + self.wide.capacity() * size_of::<Amounts>()
     }
 
@@ -211,7 +211,7 @@ impl IntervalSeries {
         let mut any = false;
         while let Some((block, at)) = self.find(sequence) {
             let interval = self.blocks[block].intervals.remove(at);
-            self.replaced.push(Replaced { interval, by });
+            self.replaced.push(ReplacedInterval { interval, by });
             if self.blocks[block].intervals.is_empty() {
                 self.blocks.remove(block);
             }

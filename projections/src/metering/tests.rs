@@ -1,7 +1,9 @@
 use proptest::prelude::*;
 use slapledger_core::domain::Command;
 use slapledger_core::domain::id::PartyId;
-use slapledger_core::domain::instance::{Place, ReportInstance, ReportedState, RequestedState, Requester};
+use slapledger_core::domain::instance::{
+    InstanceAllocated, InstancePlace, ReportInstance, ReportedState, RequestedState, Requester,
+};
 use slapledger_core::domain::time::TimeZone;
 use slapledger_core::domain::usage::{DismissSuspendedUsage, ResolveSuspendedUsage, UsageId};
 
@@ -42,7 +44,7 @@ pub(super) fn two_tenants() -> Story {
     };
     story.then(Command::RequestInstance(destroyed));
     story.then(Command::ReportInstance(ReportInstance {
-        place: Place::new(computer("COMP-1"), partition("slappart0")),
+        place: InstancePlace::new(computer("COMP-1"), partition("slappart0")),
         state: ReportedState::Destroyed,
         error: None,
     }));
@@ -264,8 +266,18 @@ fn usage_without_dimensions_takes_no_room_for_them() {
 fn blocks_are_filled_emptied_and_skipped() {
     let mut metering =
         metering_of((1..=2000).map(|n| raw(n, n % 2, i128::from(n), (n.cast_signed() * 10, 10))));
+    let here = computer("COMP-1");
+    for instance in [InstanceId(0), InstanceId(1)] {
+        metering.allocated.allocated(&InstanceAllocated {
+            instance,
+            computer: here.clone(),
+            partition: partition("slappart0"),
+            host: None,
+            at: at(DAY.0),
+        });
+    }
     for n in 300..=1300_u64 {
-        metering.replace(n, 5000, None);
+        metering.replace(n, 5000, &here, None);
     }
     let all = period(DAY);
     let left = (1..300).chain(1301..=2000).filter(|n| n % 2 == 1);
@@ -363,4 +375,57 @@ proptest! {
         prop_assert_eq!(parts.iter().map(|part| part.billionths()).sum::<i128>(), quantity.billionths());
         prop_assert!(parts.iter().all(|part| part.billionths() >= 0));
     }
+}
+
+#[test]
+fn a_void_is_looked_for_among_the_series_of_its_reporter() {
+    let mut story = one_tenant();
+    let mut moved = report("a", "slappart0", "1", MORNING);
+    moved.resource = "memory".into();
+    story.usage("COMP-1", vec![report("b", "COMP-1", "1", DAY), moved]);
+    // Usage of an instance that no event has put on this computer: nobody could have reported it, and it is not found.
+    let mut strange = story.events.last().expect("usage").clone();
+    let stranger = InstanceId(99);
+    let Event::UsageRecorded(usage) = &mut strange.event else { panic!("usage: {strange:?}") };
+    usage.attribution = Attribution::Instance(stranger);
+    strange.sequence = Sequence(strange.sequence.0 + 1);
+    let mut metering = story.view.metering.clone();
+    metering.apply(&strange);
+    let here = computer("COMP-1");
+    let of = |metering: &Metering, sequence: u64| {
+        metering.holder(sequence, &here, None).map(|index| metering.series[index as usize].owner)
+    };
+    let last = strange.sequence.0;
+    assert_eq!(of(&metering, last), None);
+    assert_eq!(of(&metering, last - 1), Some(Owner::Instance(InstanceId(1))));
+    assert!(matches!(of(&metering, last - 2), Some(Owner::Computer(_))));
+    let elsewhere = computer("COMP-2");
+    assert_eq!(metering.holder(last - 1, &elsewhere, None), None);
+}
+
+#[test]
+fn reports_from_the_future_are_due_in_their_order() {
+    let mut story = one_tenant();
+    let later = ("2026-10-05T00:00:00Z", "2026-10-07T00:00:00Z");
+    let soon = ("2026-10-05T00:00:00Z", "2026-10-06T00:00:00Z");
+    story.usage("COMP-1", vec![report("a", "slappart0", "1", later), report("b", "slappart0", "1", soon)]);
+    story.usage("COMP-1", vec![report("c", "nobody", "1", DAY)]);
+    let last = story.events.len() as u64;
+    let (first, second) = (Sequence(last - 2), Sequence(last - 1));
+    let metering = &story.view.metering;
+    assert_eq!(metering.suspense_len(), 3);
+    assert_eq!(metering.next_due(), Some(at(soon.1)));
+    assert_eq!(metering.due(at("2026-10-05T23:59:59Z"), 10), []);
+    assert_eq!(metering.due(at(soon.1), 10), [second]);
+    assert_eq!(metering.due(at(later.1), 10), [first, second]);
+    assert_eq!(metering.due(at(later.1), 1), [second], "what was due first goes first");
+    let mut bytes = Vec::new();
+    metering.write(&mut bytes).expect("memory takes it");
+    let read = Metering::read_from(&mut &*bytes).expect("it was written");
+    assert_eq!(read.due(at(later.1), 10), [first, second]);
+    story.then(Command::DismissSuspendedUsage(DismissSuspendedUsage {
+        suspended: second,
+        reason: "no".into(),
+    }));
+    assert_eq!(story.view.metering.next_due(), Some(at(later.1)));
 }

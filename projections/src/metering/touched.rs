@@ -1,28 +1,26 @@
-//! What a usage event will change, seen just before it is applied: for whoever must know that a period already billed
-//! is not what it was.
+//! What a usage event will change, seen just before it is applied: for anyone who must know that a period already
+//! billed is not what it was.
 
-use slapledger_core::domain::event::{Event, Stream};
+use slapledger_core::domain::event::Stream;
+use slapledger_core::domain::id::ComputerId;
 use slapledger_core::domain::time::Period;
-use slapledger_core::domain::usage::{Attribution, Share};
+use slapledger_core::domain::usage::{Attribution, Share, Usage};
 use slapledger_core::log::envelope::Recorded;
 
-use super::{Metering, Target, small};
+use super::{Metering, Target};
 
 impl Metering {
     /// The targets and times whose readings an event changes: those of the usage it takes the place of, then those of
-    /// the usage it meters; nothing, if it is not about usage that counts. To be asked before [`apply`](Self::apply), which
-    /// moves what is replaced out of the way. Nothing is allocated but for usage of computers themselves.
+    /// the usage it meters; nothing, if it is not about usage that counts. To be asked before [`apply`](Self::apply),
+    /// which moves what is replaced out of the way. Nothing is allocated but for usage of computers themselves.
     pub fn touched<'a>(&'a self, recorded: &'a Recorded) -> impl Iterator<Item = (Target, Period)> + 'a {
-        let (replaces, usage) = match &recorded.event {
-            Event::UsageRecorded(usage) => (None, Some(usage)),
-            Event::UsageCorrected(event) => (Some(event.replaces), Some(&event.usage)),
-            Event::SuspendedUsageResolved(event) => (event.replaces, Some(&event.usage)),
-            _ => (None, None),
-        };
+        let change = recorded.event.usage_change().unwrap_or_default();
+        let (replaces, usage) = (change.replaces, change.metered);
         let counting = replaces.map_or(0, |replaces| self.counts_as(replaces).0);
-        let hint = || self.likely_series(&recorded.stream, usage?);
-        let (one, divided) =
-            if replaces.is_some() { self.holders(counting, hint) } else { (None, [].as_slice()) };
+        let (one, divided) = match (replaces, &*recorded.stream) {
+            (Some(_), Stream::Usage(computer)) => self.holders(counting, computer, usage),
+            _ => (None, [].as_slice()),
+        };
         let before = one.into_iter().chain(divided.iter().copied()).flat_map(move |index| {
             let series = &self.series[index as usize];
             let intervals = series.of_event(counting).iter();
@@ -44,14 +42,16 @@ impl Metering {
     }
 
     /// The series that hold what an event meters, if it still counts: one, or those it was divided among.
-    fn holders(&self, sequence: u64, hint: impl FnOnce() -> Option<u32>) -> (Option<u32>, &[u32]) {
-        if let Some(among) = self.divided.get(&sequence) {
-            return (None, among);
+    fn holders(
+        &self,
+        sequence: u64,
+        computer: &ComputerId,
+        instead: Option<&Usage>,
+    ) -> (Option<u32>, &[u32]) {
+        match self.divided.get(&sequence) {
+            Some(among) => (None, among),
+            None => (self.holder(sequence, computer, instead), &[]),
         }
-        let holds = |index: &u32| !self.series[*index as usize].of_event(sequence).is_empty();
-        // As when it is replaced: most often it is where the new usage will be.
-        let likely = hint().filter(holds);
-        (likely.or_else(|| (0..small(self.series.len())).find(holds)), &[])
     }
 }
 
@@ -59,7 +59,7 @@ impl Metering {
 mod tests {
     use slapledger_core::domain::Command;
     use slapledger_core::domain::id::Sequence;
-    use slapledger_core::domain::usage::ResolveSuspendedUsage;
+    use slapledger_core::domain::usage::{ResolveSuspendedUsage, UsageId, VoidRequest, VoidUsage};
 
     use super::*;
     use crate::metering::tests::{DAY, MORNING, instance, one_tenant, period, two_tenants};
@@ -105,6 +105,34 @@ mod tests {
             &[(one.clone(), morning), (one, day)],
         ];
         assert_eq!(touched(&story), expected);
+    }
+
+    #[test]
+    fn a_void_touches_what_was_and_leaves_nothing() {
+        let mut story = one_tenant();
+        story.usage("COMP-1", vec![report("a", "slappart0", "0", MORNING)]);
+        story.usage("COMP-1", vec![report("b", "slappart0", "3", DAY)]);
+        assert_eq!(story.view.metering.len(), 2);
+        let reading = |story: &Story| {
+            let reading = story.view.metering.totals(&instance(1), "cpu", period(DAY));
+            (reading.count, reading.sum_billionths)
+        };
+        let before = reading(&story);
+        let voids = UsageId::new("a").expect("an id");
+        let voids = vec![VoidRequest { id: None, voids, reason: "by mistake".into() }];
+        story.then(Command::VoidUsage(VoidUsage { computer: computer("COMP-1"), voids }));
+        // It was 0, and counted.
+        assert_eq!((before.0, reading(&story)), (2, (1, before.1)));
+        let one = instance(1);
+        let (morning, day) = ((one.clone(), period(MORNING)), (one, period(DAY)));
+        assert_eq!(touched(&story), [vec![morning.clone()], vec![day], vec![morning]]);
+        // As of an earlier event it still counts.
+        let last = story.events.len() as u64;
+        let as_of = |sequence| {
+            let as_of = story.view.metering.as_of(Sequence(sequence));
+            as_of.totals(&instance(1), "cpu", period(DAY)).count
+        };
+        assert_eq!([as_of(last - 1), as_of(last)], [2, 1]);
     }
 
     #[test]

@@ -27,7 +27,7 @@ fn a_project_is_here_from_its_first_event_on() {
     assert_eq!(ids(&projects), [2, 5, 9]);
 }
 
-/// Whoever's command it is of.
+/// Whatever command it is of.
 #[test]
 fn what_is_of_the_ledger_is_in_the_default_project() {
     let started = WriterStarted { term: 1, program: "a test".into(), at: at("2026-10-01T00:00:00Z") };

@@ -26,7 +26,7 @@ impl Clock for Ticking {
 }
 
 fn open(store: &MemoryStore) -> Ledger {
-    let options = ledger::Options {
+    let options = ledger::LedgerOptions {
         mode: Mode::Demo,
         new_ledger: [3; 16],
         key_ring: [0; 16],
@@ -77,7 +77,7 @@ fn ask(ledger: &Ledger, n: u64) -> Sequence {
 }
 
 fn run(ledger: &Ledger, folder: &tempfile::TempDir) -> Runner<Everything> {
-    let options = Options { folder: Some(folder.path().to_owned()), ..Options::default() };
+    let options = ViewOptions { folder: Some(folder.path().to_owned()), ..ViewOptions::default() };
     Runner::start("everything", ledger.feed(), Arc::clone(ledger.store()), options, |_| ()).expect("a view")
 }
 
@@ -216,10 +216,10 @@ fn waiting_ends() {
     let (store, folder) = (MemoryStore::new(), tempfile::tempdir().expect("a folder"));
     let ledger = open(&store);
     begin(&ledger);
-    let options = Options {
+    let options = ViewOptions {
         folder: Some(folder.path().to_owned()),
         patience: Duration::from_millis(20),
-        ..Options::default()
+        ..ViewOptions::default()
     };
     let runner =
         Runner::<Everything>::start("everything", ledger.feed(), Arc::clone(ledger.store()), options, |_| ())
@@ -260,7 +260,7 @@ fn a_fold_that_breaks_says_so_and_nobody_waits_for_it() {
         "fragile",
         ledger.feed(),
         Arc::clone(ledger.store()),
-        Options::default(),
+        ViewOptions::default(),
         |_| (),
     )
     .expect("a view");
@@ -320,7 +320,7 @@ fn a_view_goes_on_and_is_read_while_work_is_done_apart() {
     let (store, folder) = (MemoryStore::new(), tempfile::tempdir().expect("a folder"));
     let ledger = open(&store);
     begin(&ledger);
-    let options = Options { folder: Some(folder.path().to_owned()), ..Options::default() };
+    let options = ViewOptions { folder: Some(folder.path().to_owned()), ..ViewOptions::default() };
     let runner = Runner::<Apart>::start("apart", ledger.feed(), Arc::clone(ledger.store()), options, |_| ())
         .expect("a view");
     let held = HELD.lock();
@@ -339,8 +339,11 @@ fn a_view_goes_on_and_is_read_while_work_is_done_apart() {
     assert!(runner.settle(long));
     runner.snapshot();
     assert_eq!(runner.status().snapshot, two);
+    // It breaks after this read, not before.
+    let held = HELD.lock();
     let three = ask(&ledger, 3);
     assert_eq!(runner.read_at_blocking(three, |view, _| view.seen), Ok(3));
+    drop(held);
     assert!(runner.settle(long), "what broke is not waited for");
     ledger.shut_down().expect("the writer has no fault");
     let ended = runner.finish();
@@ -352,7 +355,7 @@ fn a_last_snapshot_that_fails_is_told() {
     let (store, folder) = (MemoryStore::new(), tempfile::tempdir().expect("a folder"));
     let ledger = open(&store);
     begin(&ledger);
-    let options = Options { folder: Some(folder.path().join("state")), ..Options::default() };
+    let options = ViewOptions { folder: Some(folder.path().join("state")), ..ViewOptions::default() };
     let start = Runner::<Everything>::start;
     let runner = start("everything", ledger.feed(), Arc::clone(ledger.store()), options, |_| ());
     let runner = runner.expect("a view");
@@ -369,7 +372,8 @@ fn readers_see_whole_commands() {
     let ledger = open(&store);
     begin(&ledger);
     let start = Runner::<Everything>::start;
-    let runner = start("everything", ledger.feed(), Arc::clone(ledger.store()), Options::default(), |_| ());
+    let runner =
+        start("everything", ledger.feed(), Arc::clone(ledger.store()), ViewOptions::default(), |_| ());
     let runner = runner.expect("a view");
     let done = AtomicBool::new(false);
     thread::scope(|scope| {

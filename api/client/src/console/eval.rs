@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::rc::Rc;
 
-use super::builtins::{self, Arguments, FUNCTIONS, text};
-use super::fault::Fault;
-use super::instance::Instance;
-use super::parser::{self, Expression, Node, Statement};
-use super::value::{Shape, Value};
-use crate::catalogue::Catalogue;
-use crate::master::{Master, Wanted};
+use super::builtins::{self, FUNCTIONS, text};
+use super::fault::ConsoleFault;
+use super::instance::ConsoleInstance;
+use super::parser::{self, ConsoleStatement, Expression, SyntaxNode};
+use super::value::{Arguments, Collection, ConsoleValue};
+use crate::catalogue::CatalogueFile;
+use crate::master::{Master, MasterError, Wanted};
 use slapledger_slap_wire::marshal;
 
 /// The longest text, in bytes.
@@ -32,20 +32,27 @@ the language             name = value; calls; attributes; texts, numbers, lists,
 
 /// The names of a console and what they stand for.
 pub(super) struct Console<'a> {
-    names: BTreeMap<String, Value>,
+    names: BTreeMap<String, ConsoleValue>,
     master: Rc<Master>,
-    catalogue: Catalogue,
+    catalogue: CatalogueFile,
+    /// Why the products of the master are not known, if they are not.
+    without_products: Option<MasterError>,
     out: Box<dyn Write + 'a>,
 }
 
 impl<'a> Console<'a> {
     /// A console of a master; the short names of the catalogue are names of it.
-    pub(super) fn new(master: Master, catalogue: Catalogue, out: Box<dyn Write + 'a>) -> Self {
-        let software = catalogue.names().map(|(name, release)| (variable(name), Value::text(release)));
+    pub(super) fn new(master: Master, catalogue: CatalogueFile, out: Box<dyn Write + 'a>) -> Self {
+        let software = catalogue.names().map(|(name, release)| (variable(name), ConsoleValue::text(release)));
         let mut names: BTreeMap<_, _> = software.filter(|(name, _)| is_name(name)).collect();
-        names.extend(FUNCTIONS.map(|name| (name.to_owned(), Value::Function(name))));
-        names.extend(["json", PRODUCT].map(|name| (name.to_owned(), Value::Module(name))));
-        Self { names, master: Rc::new(master), catalogue, out }
+        names.extend(FUNCTIONS.map(|name| (name.to_owned(), ConsoleValue::Function(name))));
+        names.extend(["json", PRODUCT].map(|name| (name.to_owned(), ConsoleValue::Module(name))));
+        Self { names, master: Rc::new(master), catalogue, without_products: None, out }
+    }
+
+    /// The products of the master could not be read.
+    pub(super) fn without_products(&mut self, fault: Option<MasterError>) {
+        self.without_products = fault;
     }
 
     /// Every name, and the methods of what it stands for.
@@ -54,37 +61,38 @@ impl<'a> Console<'a> {
     }
 
     /// Carries out a text. The values of its expressions are printed, as at the prompt of Python.
-    pub(super) fn run(&mut self, text: &str) -> Result<(), Fault> {
+    pub(super) fn run(&mut self, text: &str) -> Result<(), ConsoleFault> {
         if text.len() > MAX_TEXT {
-            return Err(Fault::new(format!("a text is longer than {} MiB", MAX_TEXT >> 20)));
+            return Err(ConsoleFault::new(format!("a text is longer than {} MiB", MAX_TEXT >> 20)));
         }
-        for Statement { target, value } in parser::parse(text)? {
+        for ConsoleStatement { target, value } in parser::parse(text)? {
             match (target, self.value(&value)?) {
                 (Some(name), value) => drop(self.names.insert(name, value)),
-                (None, Value::None) => {}
+                (None, ConsoleValue::None) => {}
                 (None, value) => self.print(&value.repr()),
             }
         }
         Ok(())
     }
 
-    /// Whoever reads may have seen enough: that stops nothing.
+    /// Anyone who reads may have seen enough: that stops nothing.
     fn print(&mut self, text: &str) {
         let _ = writeln!(self.out, "{text}");
         let _ = self.out.flush();
     }
 
-    fn value(&mut self, node: &Node) -> Result<Value, Fault> {
+    fn value(&mut self, node: &SyntaxNode) -> Result<ConsoleValue, ConsoleFault> {
         self.expression(node).map_err(|fault| fault.or_at(node.at))
     }
 
-    fn expression(&mut self, node: &Node) -> Result<Value, Fault> {
+    fn expression(&mut self, node: &SyntaxNode) -> Result<ConsoleValue, ConsoleFault> {
         match &node.kind {
             Expression::Literal(value) => Ok(value.clone()),
             Expression::Name(name) => self.named(name),
-            Expression::Many(shape, parts) => {
-                Value::many(*shape, parts.iter().map(|part| self.value(part)).collect::<Result<_, _>>()?)
-            }
+            Expression::Many(shape, parts) => ConsoleValue::many(
+                *shape,
+                parts.iter().map(|part| self.value(part)).collect::<Result<_, _>>()?,
+            ),
             Expression::Attribute(owner, name) => {
                 let owner = self.value(owner)?;
                 self.attribute(owner, name)
@@ -104,30 +112,35 @@ impl<'a> Console<'a> {
         }
     }
 
-    fn named(&self, name: &str) -> Result<Value, Fault> {
+    fn named(&self, name: &str) -> Result<ConsoleValue, ConsoleFault> {
         self.names.get(name).cloned().ok_or_else(|| {
+            if let Some(MasterError::TryAgain(text)) = &self.without_products {
+                return MasterError::TryAgain(text.clone()).into();
+            }
             let hint = nearest(name, self.names.keys().map(String::as_str));
-            Fault::new(format!("there is no name {name}{hint}"))
+            let unknown =
+                self.without_products.as_ref().map(|fault| format!(" (products are not known: {fault})"));
+            ConsoleFault::new(format!("there is no name {name}{hint}{}", unknown.unwrap_or_default()))
         })
     }
 
-    fn attribute(&self, value: Value, name: &str) -> Result<Value, Fault> {
-        if matches!(value, Value::Module(PRODUCT)) {
-            return self.release(&format!("{PRODUCT}.{name}")).map(|url| Value::text(&url));
+    fn attribute(&self, value: ConsoleValue, name: &str) -> Result<ConsoleValue, ConsoleFault> {
+        if matches!(value, ConsoleValue::Module(PRODUCT)) {
+            return self.release(&format!("{PRODUCT}.{name}")).map(|url| ConsoleValue::text(&url));
         }
         let methods = builtins::methods(&value);
         if let Some(method) = methods.iter().find(|method| **method == name) {
-            return Ok(Value::Method(Rc::new((value, method))));
+            return Ok(ConsoleValue::Method(Rc::new((value, method))));
         }
         let hint = nearest(name, methods.iter().copied());
-        Err(Fault::new(format!("a {} has no {name}{hint}", value.type_name())))
+        Err(ConsoleFault::new(format!("a {} has no {name}{hint}", value.type_name())))
     }
 
-    fn call(&mut self, function: &Value, arguments: Arguments) -> Result<Value, Fault> {
+    fn call(&mut self, function: &ConsoleValue, arguments: Arguments) -> Result<ConsoleValue, ConsoleFault> {
         let name = match function {
-            Value::Function(name) => *name,
-            Value::Method(method) => return builtins::call_method(&method.0, method.1, arguments),
-            other => return Err(Fault::new(format!("a {} cannot be called", other.type_name()))),
+            ConsoleValue::Function(name) => *name,
+            ConsoleValue::Method(method) => return builtins::call_method(&method.0, method.1, arguments),
+            other => return Err(ConsoleFault::new(format!("a {} cannot be called", other.type_name()))),
         };
         match name {
             "request" => return self.request(arguments),
@@ -141,16 +154,18 @@ impl<'a> Console<'a> {
             }
             "dir" => {
                 let [value] = arguments.bind(name, ["value"], 0)?;
-                return Value::list(match &value {
-                    Some(value) => builtins::methods(value).iter().map(|name| Value::text(name)).collect(),
-                    None => self.names.keys().map(|name| Value::text(name)).collect(),
+                return ConsoleValue::list(match &value {
+                    Some(value) => {
+                        builtins::methods(value).iter().map(|name| ConsoleValue::text(name)).collect()
+                    }
+                    None => self.names.keys().map(|name| ConsoleValue::text(name)).collect(),
                 });
             }
             "print" => {
                 if let Some((name, _)) = arguments.named.first() {
-                    return Err(Fault::new(format!("print() has no argument {name}")));
+                    return Err(ConsoleFault::new(format!("print() has no argument {name}")));
                 }
-                let texts: Vec<_> = arguments.positional.iter().map(Value::str).collect();
+                let texts: Vec<_> = arguments.positional.iter().map(ConsoleValue::str).collect();
                 self.print(&texts.join(" "));
             }
             _ => {
@@ -158,10 +173,10 @@ impl<'a> Console<'a> {
                 self.print(HELP);
             }
         }
-        Ok(Value::None)
+        Ok(ConsoleValue::None)
     }
 
-    fn request(&self, arguments: Arguments) -> Result<Value, Fault> {
+    fn request(&self, arguments: Arguments) -> Result<ConsoleValue, ConsoleFault> {
         const NAME: &str = "request";
         let names = [
             "software_release",
@@ -174,12 +189,13 @@ impl<'a> Console<'a> {
         ];
         let [release, reference, parameters, software_type, filter, state, shared] =
             arguments.bind(NAME, names, 2)?;
-        let dict = |name: &str, value: Option<Value>| match value {
-            None | Some(Value::None) => Ok(marshal::Value::Dict(Vec::new())),
-            Some(value @ Value::Many(Shape::Dict, _)) => value.to_wire(),
-            Some(other) => {
-                Err(Fault::new(format!("request(): {name} must be a dict, not a {}", other.type_name())))
-            }
+        let dict = |name: &str, value: Option<ConsoleValue>| match value {
+            None | Some(ConsoleValue::None) => Ok(marshal::Value::Dict(Vec::new())),
+            Some(value @ ConsoleValue::Many(Collection::Dict, _)) => value.to_wire(),
+            Some(other) => Err(ConsoleFault::new(format!(
+                "request(): {name} must be a dict, not a {}",
+                other.type_name()
+            ))),
         };
         let wanted = Wanted {
             release: self.release(&text(NAME, names[0], release)?.unwrap_or_default())?,
@@ -190,13 +206,13 @@ impl<'a> Console<'a> {
             state: text(NAME, names[5], state)?,
             is_shared: shared.is_some_and(|shared| shared.is_true()),
         };
-        Ok(Value::Instance(Rc::new(Instance::request(&self.master, wanted)?)))
+        Ok(ConsoleValue::Instance(Rc::new(ConsoleInstance::request(&self.master, wanted)?)))
     }
 
     /// The address of software that is given by short name, product or address.
-    fn release(&self, given: &str) -> Result<String, Fault> {
+    fn release(&self, given: &str) -> Result<String, ConsoleFault> {
         let release = self.catalogue.release_by(&self.master, given);
-        release.map_err(|error| Fault::new(format!("{error:#}")))
+        release.map_err(|error| ConsoleFault::new(format!("{error:#}")))
     }
 }
 

@@ -20,15 +20,17 @@ mod value;
 use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
 
+use crate::later::Later;
+use crate::master::MasterError;
 use anyhow::{Context, ensure};
 use clap::Args;
 
 use crate::options::Client;
 use eval::{Console, MAX_TEXT};
-pub use fault::Told;
+pub use fault::MasterMessage;
 
 #[derive(Args)]
-pub struct Options {
+pub struct ConsoleArgs {
     /// Run this file and exit
     #[arg(value_name = "FILE", conflicts_with = "code")]
     file: Option<PathBuf>,
@@ -40,14 +42,18 @@ pub struct Options {
 }
 
 /// Runs the console: what is given as text, file or standard input, else at the terminal.
-pub fn run(options: &Options) -> anyhow::Result<()> {
+pub fn run(options: &ConsoleArgs) -> anyhow::Result<()> {
     let (master, mut catalogue) = options.client.open()?;
-    // A console of a master that does not answer is one too; each line says so.
-    if let Ok(products) = master.server().list("/v1/products", &[]) {
-        catalogue.add_products(&products);
-    }
+    // A console of a master that does not answer is one too; each line that needs the products says so.
+    let listed = master.server().list("/v1/products", &[]);
+    let fault = listed.map(|products| catalogue.add_products(&products)).err();
+    let fault = fault.map(|error| match error.downcast::<Later>() {
+        Ok(later) => MasterError::TryAgain(later.to_string()),
+        Err(error) => MasterError::Refused(format!("{error:#}")),
+    });
     let url = master.server().url().to_owned();
     let mut console = Console::new(master, catalogue, Box::new(std::io::stdout()));
+    console.without_products(fault);
     let text = match (&options.code, &options.file) {
         (Some(code), _) => code.clone(),
         (None, Some(file)) => {
@@ -57,7 +63,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         (None, None) if std::io::stdin().is_terminal() => return terminal::run(&mut console, &url),
         (None, None) => read(std::io::stdin()).context("read standard input")?,
     };
-    console.run(&text).map_err(fault::Fault::into_error)
+    console.run(&text).map_err(fault::ConsoleFault::into_error)
 }
 
 fn read(source: impl Read) -> anyhow::Result<String> {

@@ -1,8 +1,8 @@
 //! From text to statements: assignments, calls, attributes and literals, as Python writes them. What else Python has is
 //! named in the error.
 
-use super::fault::{Fault, Place};
-use super::value::{Shape, Value};
+use super::fault::{ConsoleFault, TextPosition};
+use super::value::{Collection, ConsoleValue};
 use slapledger_slap_wire::marshal::Float;
 
 /// How deep brackets may be nested, and how long a row of calls and attributes may be.
@@ -33,33 +33,33 @@ pub(super) fn is_word_part(c: char) -> bool {
 
 /// A line, or a part of one up to a semicolon.
 #[derive(Debug)]
-pub(super) struct Statement {
+pub(super) struct ConsoleStatement {
     /// The name that its value is given.
     pub(super) target: Option<String>,
-    pub(super) value: Node,
+    pub(super) value: SyntaxNode,
 }
 
 /// An expression, and where it is.
 #[derive(Debug)]
-pub(super) struct Node {
-    pub(super) at: Place,
+pub(super) struct SyntaxNode {
+    pub(super) at: TextPosition,
     pub(super) kind: Expression,
 }
 
 #[derive(Debug)]
 pub(super) enum Expression {
-    Literal(Value),
+    Literal(ConsoleValue),
     Name(String),
     /// The keys and values of a dictionary by turns.
-    Many(Shape, Vec<Node>),
-    Attribute(Box<Node>, String),
+    Many(Collection, Vec<SyntaxNode>),
+    Attribute(Box<SyntaxNode>, String),
     /// The function and its arguments, those with a name last.
-    Call(Box<Node>, Vec<(Option<String>, Node)>),
+    Call(Box<SyntaxNode>, Vec<(Option<String>, SyntaxNode)>),
 }
 
 /// The statements of a text.
-pub(super) fn parse(text: &str) -> Result<Vec<Statement>, Fault> {
-    let mut parser = Parser { rest: text, at: Place { line: 1, column: 1 }, open: Vec::new() };
+pub(super) fn parse(text: &str) -> Result<Vec<ConsoleStatement>, ConsoleFault> {
+    let mut parser = Parser { rest: text, at: TextPosition { line: 1, column: 1 }, open: Vec::new() };
     let mut statements = Vec::new();
     loop {
         parser.skip_blank();
@@ -79,9 +79,9 @@ pub(super) fn parse(text: &str) -> Result<Vec<Statement>, Fault> {
 
 struct Parser<'a> {
     rest: &'a str,
-    at: Place,
+    at: TextPosition,
     /// Brackets that are open: line ends mean nothing there.
-    open: Vec<(char, Place)>,
+    open: Vec<(char, TextPosition)>,
 }
 
 impl Parser<'_> {
@@ -93,8 +93,8 @@ impl Parser<'_> {
         let c = self.peek()?;
         self.rest = &self.rest[c.len_utf8()..];
         self.at = match c {
-            '\n' => Place { line: self.at.line.saturating_add(1), column: 1 },
-            _ => Place { column: self.at.column.saturating_add(1), ..self.at },
+            '\n' => TextPosition { line: self.at.line.saturating_add(1), column: 1 },
+            _ => TextPosition { column: self.at.column.saturating_add(1), ..self.at },
         };
         Some(c)
     }
@@ -131,34 +131,36 @@ impl Parser<'_> {
     }
 
     /// What is wrong here.
-    fn unexpected(&self, missing: &str) -> Fault {
+    fn unexpected(&self, missing: &str) -> ConsoleFault {
         let word: String = self.rest.chars().take_while(|c| is_word_part(*c)).collect();
         match (self.peek(), self.open.last()) {
-            (None, Some((bracket, place))) => Fault::incomplete(*place, format!("{bracket} is not closed")),
-            (None, None) => Fault::at(self.at, format!("{missing} at the end")),
-            (Some('\n'), _) => Fault::at(self.at, format!("{missing} at the end of the line")),
-            _ if ABSENT.contains(&word.as_str()) => {
-                Fault::at(self.at, format!("the console has no {word:?}; help() says what it has"))
+            (None, Some((bracket, place))) => {
+                ConsoleFault::incomplete(*place, format!("{bracket} is not closed"))
             }
-            (Some('\'' | '"'), _) => Fault::at(self.at, format!("{missing} before a text")),
-            (Some(c), _) if word.is_empty() => Fault::at(self.at, format!("{missing} before {c}")),
-            _ => Fault::at(self.at, format!("{missing} before {word}")),
+            (None, None) => ConsoleFault::at(self.at, format!("{missing} at the end")),
+            (Some('\n'), _) => ConsoleFault::at(self.at, format!("{missing} at the end of the line")),
+            _ if ABSENT.contains(&word.as_str()) => {
+                ConsoleFault::at(self.at, format!("the console has no {word:?}; help() says what it has"))
+            }
+            (Some('\'' | '"'), _) => ConsoleFault::at(self.at, format!("{missing} before a text")),
+            (Some(c), _) if word.is_empty() => ConsoleFault::at(self.at, format!("{missing} before {c}")),
+            _ => ConsoleFault::at(self.at, format!("{missing} before {word}")),
         }
     }
 
-    fn statement(&mut self) -> Result<Statement, Fault> {
+    fn statement(&mut self) -> Result<ConsoleStatement, ConsoleFault> {
         let value = self.expression()?;
         if !self.takes('=') {
-            return Ok(Statement { target: None, value });
+            return Ok(ConsoleStatement { target: None, value });
         }
         let Expression::Name(name) = value.kind else {
-            return Err(Fault::at(value.at, "only a name can be given a value"));
+            return Err(ConsoleFault::at(value.at, "only a name can be given a value"));
         };
-        Ok(Statement { target: Some(name), value: self.expression()? })
+        Ok(ConsoleStatement { target: Some(name), value: self.expression()? })
     }
 
     /// A value, and the attributes and calls that follow it.
-    fn expression(&mut self) -> Result<Node, Fault> {
+    fn expression(&mut self) -> Result<SyntaxNode, ConsoleFault> {
         self.skip_blank();
         let mut node = self.atom()?;
         for _ in 0..MAX_DEPTH {
@@ -172,16 +174,16 @@ impl Parser<'_> {
             } else {
                 return Ok(node);
             };
-            node = Node { at, kind };
+            node = SyntaxNode { at, kind };
         }
         Err(self.too_deep())
     }
 
-    fn too_deep(&self) -> Fault {
-        Fault::at(self.at, format!("an expression is nested deeper than {MAX_DEPTH}"))
+    fn too_deep(&self) -> ConsoleFault {
+        ConsoleFault::at(self.at, format!("an expression is nested deeper than {MAX_DEPTH}"))
     }
 
-    fn name(&mut self) -> Result<String, Fault> {
+    fn name(&mut self) -> Result<String, ConsoleFault> {
         self.skip_blank();
         let is_name = self.peek().is_some_and(is_word_start);
         let before = (self.rest, self.at);
@@ -193,7 +195,7 @@ impl Parser<'_> {
         Ok(name)
     }
 
-    fn open(&mut self, bracket: char) -> Result<(), Fault> {
+    fn open(&mut self, bracket: char) -> Result<(), ConsoleFault> {
         if self.open.len() == MAX_DEPTH {
             return Err(self.too_deep());
         }
@@ -215,8 +217,8 @@ impl Parser<'_> {
     fn between<T>(
         &mut self,
         close: char,
-        mut item: impl FnMut(&mut Self) -> Result<T, Fault>,
-    ) -> Result<(Vec<T>, bool), Fault> {
+        mut item: impl FnMut(&mut Self) -> Result<T, ConsoleFault>,
+    ) -> Result<(Vec<T>, bool), ConsoleFault> {
         let mut items = Vec::new();
         let mut is_last_comma = false;
         while !self.closes(close) {
@@ -229,19 +231,23 @@ impl Parser<'_> {
         Ok((items, is_last_comma))
     }
 
-    fn arguments(&mut self) -> Result<Vec<(Option<String>, Node)>, Fault> {
+    fn arguments(&mut self) -> Result<Vec<(Option<String>, SyntaxNode)>, ConsoleFault> {
         let mut names: Vec<String> = Vec::new();
         let (arguments, _) = self.between(')', |parser| {
             let value = parser.expression()?;
             if !parser.takes('=') {
                 let wrong = "an argument without a name stands after one with a name";
-                return if names.is_empty() { Ok((None, value)) } else { Err(Fault::at(value.at, wrong)) };
+                return if names.is_empty() {
+                    Ok((None, value))
+                } else {
+                    Err(ConsoleFault::at(value.at, wrong))
+                };
             }
             let Expression::Name(name) = value.kind else {
-                return Err(Fault::at(value.at, "the name of an argument is missing before ="));
+                return Err(ConsoleFault::at(value.at, "the name of an argument is missing before ="));
             };
             if names.contains(&name) {
-                return Err(Fault::at(value.at, format!("argument {name} is given twice")));
+                return Err(ConsoleFault::at(value.at, format!("argument {name} is given twice")));
             }
             names.push(name.clone());
             Ok((Some(name), parser.expression()?))
@@ -249,13 +255,13 @@ impl Parser<'_> {
         Ok(arguments)
     }
 
-    fn atom(&mut self) -> Result<Node, Fault> {
+    fn atom(&mut self) -> Result<SyntaxNode, ConsoleFault> {
         let at = self.at;
         let kind = match self.peek() {
             Some('(') => return self.parentheses(),
             Some('[') => {
                 self.open('[')?;
-                Expression::Many(Shape::List, self.between(']', Self::expression)?.0)
+                Expression::Many(Collection::List, self.between(']', Self::expression)?.0)
             }
             Some('{') => {
                 self.open('{')?;
@@ -267,51 +273,51 @@ impl Parser<'_> {
                     Ok([key, parser.expression()?])
                 };
                 let (pairs, _) = self.between('}', pair)?;
-                Expression::Many(Shape::Dict, pairs.into_iter().flatten().collect())
+                Expression::Many(Collection::Dict, pairs.into_iter().flatten().collect())
             }
             Some('-' | '0'..='9') => Expression::Literal(self.number()?),
             Some('\'' | '"') => Expression::Literal(self.texts()?),
             Some(c) if is_word_start(c) => return self.word(),
             _ => return Err(self.unexpected("an expression is missing")),
         };
-        Ok(Node { at, kind })
+        Ok(SyntaxNode { at, kind })
     }
 
     /// An expression between parentheses, or a tuple.
-    fn parentheses(&mut self) -> Result<Node, Fault> {
+    fn parentheses(&mut self) -> Result<SyntaxNode, ConsoleFault> {
         let at = self.at;
         self.open('(')?;
         let (mut items, is_last_comma) = self.between(')', Self::expression)?;
         if items.len() == 1 && !is_last_comma {
             return Ok(items.remove(0));
         }
-        Ok(Node { at, kind: Expression::Many(Shape::Tuple, items) })
+        Ok(SyntaxNode { at, kind: Expression::Many(Collection::Tuple, items) })
     }
 
-    fn word(&mut self) -> Result<Node, Fault> {
+    fn word(&mut self) -> Result<SyntaxNode, ConsoleFault> {
         let (at, before) = (self.at, self.rest);
         let word = self.take_while(is_word_part);
         let value = match word.as_str() {
-            "None" => Value::None,
-            "True" => Value::Bool(true),
-            "False" => Value::Bool(false),
+            "None" => ConsoleValue::None,
+            "True" => ConsoleValue::Bool(true),
+            "False" => ConsoleValue::Bool(false),
             _ if self.is_quote() => {
-                return Err(Fault::at(at, format!("a text cannot begin with {word}")));
+                return Err(ConsoleFault::at(at, format!("a text cannot begin with {word}")));
             }
             _ if is_reserved(&word) => {
                 (self.at, self.rest) = (at, before);
                 return Err(self.unexpected("an expression is missing"));
             }
-            _ => return Ok(Node { at, kind: Expression::Name(word) }),
+            _ => return Ok(SyntaxNode { at, kind: Expression::Name(word) }),
         };
-        Ok(Node { at, kind: Expression::Literal(value) })
+        Ok(SyntaxNode { at, kind: Expression::Literal(value) })
     }
 
     fn is_quote(&self) -> bool {
         matches!(self.peek(), Some('\'' | '"'))
     }
 
-    fn number(&mut self) -> Result<Value, Fault> {
+    fn number(&mut self) -> Result<ConsoleValue, ConsoleFault> {
         let at = self.at;
         let mut digits = if self.takes('-') { "-".to_owned() } else { String::new() };
         digits += &self.take_while(|c| c.is_ascii_digit());
@@ -322,25 +328,25 @@ impl Parser<'_> {
             digits = format!("{digits}.{}", self.take_while(|c| c.is_ascii_digit()));
         }
         if !digits.ends_with(|c: char| c.is_ascii_digit()) || self.peek().is_some_and(is_word_part) {
-            return Err(Fault::at(at, "a number is written in decimal digits"));
+            return Err(ConsoleFault::at(at, "a number is written in decimal digits"));
         }
-        let int = || digits.parse().map(Value::Int).ok();
-        let float = || digits.parse().map(|number| Value::Float(Float(number))).ok();
+        let int = || digits.parse().map(ConsoleValue::Int).ok();
+        let float = || digits.parse().map(|number| ConsoleValue::Float(Float(number))).ok();
         let number = if is_fraction { float() } else { int() };
-        number.ok_or_else(|| Fault::at(at, "a number must fit into 64 bits"))
+        number.ok_or_else(|| ConsoleFault::at(at, "a number must fit into 64 bits"))
     }
 
     /// Texts, one after the other, are one text.
-    fn texts(&mut self) -> Result<Value, Fault> {
+    fn texts(&mut self) -> Result<ConsoleValue, ConsoleFault> {
         let mut whole = String::new();
         while self.is_quote() {
             self.text(&mut whole)?;
             self.skip_blank();
         }
-        Ok(Value::text(&whole))
+        Ok(ConsoleValue::text(&whole))
     }
 
-    fn text(&mut self, text: &mut String) -> Result<(), Fault> {
+    fn text(&mut self, text: &mut String) -> Result<(), ConsoleFault> {
         let at = self.at;
         let quote = self.peek().unwrap_or('"');
         let triple = quote.to_string().repeat(3);
@@ -355,9 +361,11 @@ impl Parser<'_> {
         while !self.rest.starts_with(&end) {
             let here = self.at;
             match self.next() {
-                None if is_long => return Err(Fault::incomplete(at, "a text is not closed")),
-                None => return Err(Fault::at(at, "a text is not closed")),
-                Some('\n') if !is_long => return Err(Fault::at(at, "a text is not closed in its line")),
+                None if is_long => return Err(ConsoleFault::incomplete(at, "a text is not closed")),
+                None => return Err(ConsoleFault::at(at, "a text is not closed")),
+                Some('\n') if !is_long => {
+                    return Err(ConsoleFault::at(at, "a text is not closed in its line"));
+                }
                 Some('\\') => text.extend(self.escaped(here)?),
                 Some(c) => text.push(c),
             }
@@ -367,14 +375,17 @@ impl Parser<'_> {
     }
 
     /// What a backslash and the letter after it stand for; nothing at the end of a line.
-    fn escaped(&mut self, at: Place) -> Result<Option<char>, Fault> {
+    fn escaped(&mut self, at: TextPosition) -> Result<Option<char>, ConsoleFault> {
         match self.next() {
             Some('\n') => Ok(None),
             Some('n') => Ok(Some('\n')),
             Some('r') => Ok(Some('\r')),
             Some('t') => Ok(Some('\t')),
             Some(c @ ('\\' | '\'' | '"')) => Ok(Some(c)),
-            _ => Err(Fault::at(at, "a backslash stands before n, r, t, a quote, a backslash or a line end")),
+            _ => Err(ConsoleFault::at(
+                at,
+                "a backslash stands before n, r, t, a quote, a backslash or a line end",
+            )),
         }
     }
 }

@@ -32,7 +32,8 @@ pub(super) fn run(console: &mut Console<'_>, url: &str) -> anyhow::Result<()> {
         .history_ignore_space(true)
         .completion_type(CompletionType::List)
         .build();
-    let mut editor: Editor<Names, FileHistory> = Editor::with_config(config).context("open the terminal")?;
+    let mut editor: Editor<ScopeNames, FileHistory> =
+        Editor::with_config(config).context("open the terminal")?;
     let history = history();
     if let Some(path) = &history {
         // None is there the first time.
@@ -41,7 +42,7 @@ pub(super) fn run(console: &mut Console<'_>, url: &str) -> anyhow::Result<()> {
     say!("slapledger console, master {url}");
     say!("help() says what there is; ctrl-d leaves");
     loop {
-        editor.set_helper(Some(Names(console.names())));
+        editor.set_helper(Some(ScopeNames(console.names())));
         let text = match editor.readline(PROMPT) {
             Ok(text) => text,
             Err(ReadlineError::Interrupted) => continue,
@@ -86,9 +87,9 @@ fn history() -> Option<PathBuf> {
 }
 
 /// Names in scope, with the methods of what they stand for.
-struct Names(BTreeMap<String, &'static [&'static str]>);
+struct ScopeNames(BTreeMap<String, &'static [&'static str]>);
 
-impl Names {
+impl ScopeNames {
     /// Where the word before the cursor starts, and what it may become.
     fn candidates(&self, line: &str) -> (usize, Vec<String>) {
         let last_word = |text: &str| text.trim_end_matches(parser::is_word_part).len();
@@ -107,9 +108,9 @@ impl Names {
     }
 }
 
-impl Helper for Names {}
+impl Helper for ScopeNames {}
 
-impl Completer for Names {
+impl Completer for ScopeNames {
     type Candidate = Pair;
 
     fn complete(
@@ -124,17 +125,17 @@ impl Completer for Names {
     }
 }
 
-impl Hinter for Names {
+impl Hinter for ScopeNames {
     type Hint = String;
 }
 
-impl Highlighter for Names {
+impl Highlighter for ScopeNames {
     fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _: bool) -> Cow<'b, str> {
         Cow::Borrowed(prompt)
     }
 }
 
-impl Validator for Names {
+impl Validator for ScopeNames {
     /// A text with an open bracket or an open long text goes on in the next line.
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
         let is_incomplete = parser::parse(context.input()).is_err_and(|fault| fault.is_incomplete);
@@ -148,7 +149,7 @@ mod tests {
 
     #[test]
     fn names_and_methods_are_completed() {
-        let names = Names(BTreeMap::from([
+        let names = ScopeNames(BTreeMap::from([
             ("kvm".to_owned(), [].as_slice()),
             ("kvm_instance".to_owned(), ["getId", "getParameter", "getState"].as_slice()),
         ]));

@@ -8,14 +8,15 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::eval::Console;
-use crate::catalogue::Catalogue;
+use crate::catalogue::CatalogueFile;
 use crate::master::Master;
 use crate::server::Server;
 
 /// What a text prints, and what is wrong with it.
 fn run_at(url: &str, text: &str) -> (String, Option<String>) {
     let mut out = Vec::new();
-    let mut console = Console::new(Master::new(Server::plain(url)), Catalogue::default(), Box::new(&mut out));
+    let mut console =
+        Console::new(Master::new(Server::plain(url)), CatalogueFile::default(), Box::new(&mut out));
     let fault = console.run(text).err().map(|fault| fault.to_string());
     drop(console);
     (String::from_utf8(out).unwrap(), fault)
@@ -65,7 +66,7 @@ fn what_is_wrong_is_one_line_that_says_where() {
     check("request('a/b', 'b', 'c')", "line 1: request(): partition_parameter_kw must be a dict, not a str");
     check(
         "request('a', 5)",
-        "line 1: software \"a\" is no address, and there is no catalogue of short names",
+        "line 1: the master at http://127.0.0.1:9 cannot be reached: nobody listens there (connection refused)",
     );
     check("request('a/b', 5)", "line 1: request(): partition_reference must be a text, not a int");
     check("request('a/b', 'c', sort='d')", "line 1: request() has no argument sort");

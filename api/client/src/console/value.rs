@@ -4,12 +4,12 @@
 //! a value is made: both are bounded, and with them all that walks over one.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::rc::Rc;
 
 use serde_json::Value as Json;
 
-use super::fault::Fault;
-use super::instance::Instance;
+use super::fault::ConsoleFault;
 use slapledger_slap_wire::instance_xml;
 use slapledger_slap_wire::marshal::{self, Float};
 
@@ -22,24 +22,75 @@ const ITEM: usize = 32;
 
 /// A value.
 #[derive(Clone, Debug)]
-pub(super) enum Value {
+pub(super) enum ConsoleValue {
     None,
     Bool(bool),
     Int(i64),
     Float(Float),
     Text(Rc<str>),
-    Many(Shape, Rc<Items>),
+    Many(Collection, Rc<ValueItems>),
     Function(&'static str),
     /// A method of a value.
-    Method(Rc<(Value, &'static str)>),
+    Method(Rc<(ConsoleValue, &'static str)>),
     /// What has nothing but methods.
     Module(&'static str),
-    Instance(Rc<Instance>),
+    Instance(Rc<dyn Callable>),
+}
+
+/// Something of the master that has methods.
+pub(super) trait Callable: fmt::Debug + fmt::Display {
+    /// Calls the method of this name.
+    fn call(&self, name: &'static str, arguments: Arguments) -> Result<ConsoleValue, ConsoleFault>;
+}
+
+/// What a function is called with.
+#[derive(Debug, Default)]
+pub(super) struct Arguments {
+    pub(super) positional: Vec<ConsoleValue>,
+    pub(super) named: Vec<(String, ConsoleValue)>,
+}
+
+impl Arguments {
+    /// Arguments by their names, the first `needed` of which must be given.
+    pub(super) fn bind<const N: usize>(
+        self,
+        function: &str,
+        names: [&str; N],
+        needed: usize,
+    ) -> Result<[Option<ConsoleValue>; N], ConsoleFault> {
+        let given = self.positional.len();
+        if given > N {
+            return Err(ConsoleFault::new(format!("{function}() takes {N} arguments at most, not {given}")));
+        }
+        let mut positional = self.positional.into_iter();
+        let mut bound = [const { None }; N].map(|_: Option<ConsoleValue>| positional.next());
+        for (name, value) in self.named {
+            let Some(index) = names.iter().position(|known| *known == name) else {
+                return Err(ConsoleFault::new(format!("{function}() has no argument {name}")));
+            };
+            if bound[index].replace(value).is_some() {
+                return Err(ConsoleFault::new(format!("{function}(): {name} is given twice")));
+            }
+        }
+        match bound.iter().take(needed).position(Option::is_none) {
+            Some(missing) => Err(ConsoleFault::new(format!("{function}(): {} is missing", names[missing]))),
+            None => Ok(bound),
+        }
+    }
+
+    /// Arguments that must all be given.
+    pub(super) fn required<const N: usize>(
+        self,
+        function: &str,
+        names: [&str; N],
+    ) -> Result<[ConsoleValue; N], ConsoleFault> {
+        Ok(self.bind(function, names, N)?.map(|value| value.unwrap_or(ConsoleValue::None)))
+    }
 }
 
 /// How values are held together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(super) enum Collection {
     List,
     Tuple,
     Dict,
@@ -47,39 +98,39 @@ pub(super) enum Shape {
 
 /// The items of a list or tuple, or the keys and values of a dictionary by turns, in the order they came.
 #[derive(Debug)]
-pub(super) struct Items {
-    values: Vec<Value>,
+pub(super) struct ValueItems {
+    values: Vec<ConsoleValue>,
     depth: usize,
     weight: usize,
 }
 
-impl Items {
+impl ValueItems {
     /// The pairs of a dictionary.
-    fn pairs(&self) -> impl Iterator<Item = (&Value, &Value)> {
+    fn pairs(&self) -> impl Iterator<Item = (&ConsoleValue, &ConsoleValue)> {
         self.values.chunks_exact(2).map(|pair| (&pair[0], &pair[1]))
     }
 }
 
 /// Whether a value may be that heavy.
-fn check_weight(weight: usize) -> Result<(), Fault> {
+fn check_weight(weight: usize) -> Result<(), ConsoleFault> {
     if weight > MAX_WEIGHT {
-        return Err(Fault::new(format!("a value is larger than {} MiB", MAX_WEIGHT >> 20)));
+        return Err(ConsoleFault::new(format!("a value is larger than {} MiB", MAX_WEIGHT >> 20)));
     }
     Ok(())
 }
 
-impl Value {
+impl ConsoleValue {
     pub(super) fn text(text: &str) -> Self {
         Self::Text(text.into())
     }
 
-    pub(super) fn list(values: Vec<Self>) -> Result<Self, Fault> {
-        Self::many(Shape::List, values)
+    pub(super) fn list(values: Vec<Self>) -> Result<Self, ConsoleFault> {
+        Self::many(Collection::List, values)
     }
 
     /// Of a key that comes again in a dictionary the last value counts, in the place of the first.
-    pub(super) fn many(shape: Shape, mut values: Vec<Self>) -> Result<Self, Fault> {
-        if shape == Shape::Dict {
+    pub(super) fn many(shape: Collection, mut values: Vec<Self>) -> Result<Self, ConsoleFault> {
+        if shape == Collection::Dict {
             let mut places: HashMap<marshal::Value, usize> = HashMap::new();
             let mut given = values.into_iter();
             values = Vec::with_capacity(given.len());
@@ -95,18 +146,18 @@ impl Value {
         let depth = values.iter().map(Self::depth).max().unwrap_or(0) + 1;
         let weight = values.iter().map(Self::weight).fold(ITEM, usize::saturating_add);
         if depth > MAX_DEPTH {
-            return Err(Fault::new(format!("a value is nested deeper than {MAX_DEPTH}")));
+            return Err(ConsoleFault::new(format!("a value is nested deeper than {MAX_DEPTH}")));
         }
         check_weight(weight)?;
-        Ok(Self::Many(shape, Rc::new(Items { values, depth, weight })))
+        Ok(Self::Many(shape, Rc::new(ValueItems { values, depth, weight })))
     }
 
     /// What makes a key the same as another.
-    fn key(&self) -> Result<marshal::Value, Fault> {
+    fn key(&self) -> Result<marshal::Value, ConsoleFault> {
         match self {
             Self::None | Self::Int(_) | Self::Text(_) => self.to_wire(),
             Self::Bool(value) => Ok(marshal::Value::Int(i64::from(*value))),
-            other => Err(Fault::new(format!("a {} cannot be a key", other.type_name()))),
+            other => Err(ConsoleFault::new(format!("a {} cannot be a key", other.type_name()))),
         }
     }
 
@@ -135,9 +186,9 @@ impl Value {
             Self::Int(_) => "int",
             Self::Float(_) => "float",
             Self::Text(_) => "str",
-            Self::Many(Shape::List, _) => "list",
-            Self::Many(Shape::Tuple, _) => "tuple",
-            Self::Many(Shape::Dict, _) => "dict",
+            Self::Many(Collection::List, _) => "list",
+            Self::Many(Collection::Tuple, _) => "tuple",
+            Self::Many(Collection::Dict, _) => "dict",
             Self::Function(_) | Self::Method(_) => "function",
             Self::Module(_) => "module",
             Self::Instance(_) => "instance",
@@ -167,10 +218,10 @@ impl Value {
             Self::Many(shape, items) => {
                 let all: Vec<String> = items.values.iter().map(Self::repr).collect();
                 match shape {
-                    Shape::List => format!("[{}]", all.join(", ")),
-                    Shape::Tuple if all.len() == 1 => format!("({},)", all[0]),
-                    Shape::Tuple => format!("({})", all.join(", ")),
-                    Shape::Dict => {
+                    Collection::List => format!("[{}]", all.join(", ")),
+                    Collection::Tuple if all.len() == 1 => format!("({},)", all[0]),
+                    Collection::Tuple => format!("({})", all.join(", ")),
+                    Collection::Dict => {
                         let pairs: Vec<String> = all.chunks_exact(2).map(|pair| pair.join(": ")).collect();
                         format!("{{{}}}", pairs.join(", "))
                     }
@@ -190,26 +241,26 @@ impl Value {
     }
 
     /// The value as SLAP carries it.
-    pub(super) fn to_wire(&self) -> Result<marshal::Value, Fault> {
-        let all = |items: &Items| items.values.iter().map(Self::to_wire).collect::<Result<_, _>>();
+    pub(super) fn to_wire(&self) -> Result<marshal::Value, ConsoleFault> {
+        let all = |items: &ValueItems| items.values.iter().map(Self::to_wire).collect::<Result<_, _>>();
         Ok(match self {
             Self::None => marshal::Value::None,
             Self::Bool(value) => marshal::Value::Bool(*value),
             Self::Int(value) => marshal::Value::Int(*value),
             Self::Float(value) => marshal::Value::Float(*value),
             Self::Text(text) => marshal::Value::from(&**text),
-            Self::Many(Shape::List, items) => marshal::Value::List(all(items)?),
-            Self::Many(Shape::Tuple, items) => marshal::Value::Tuple(all(items)?),
-            Self::Many(Shape::Dict, items) => {
+            Self::Many(Collection::List, items) => marshal::Value::List(all(items)?),
+            Self::Many(Collection::Tuple, items) => marshal::Value::Tuple(all(items)?),
+            Self::Many(Collection::Dict, items) => {
                 let pairs = items.pairs().map(|(key, value)| Ok((key.to_wire()?, value.to_wire()?)));
-                marshal::Value::Dict(pairs.collect::<Result<_, Fault>>()?)
+                marshal::Value::Dict(pairs.collect::<Result<_, ConsoleFault>>()?)
             }
-            other => return Err(Fault::new(format!("a {} cannot be sent", other.type_name()))),
+            other => return Err(ConsoleFault::new(format!("a {} cannot be sent", other.type_name()))),
         })
     }
 
     /// What came from a master.
-    pub(super) fn of_wire(value: &marshal::Value) -> Result<Self, Fault> {
+    pub(super) fn of_wire(value: &marshal::Value) -> Result<Self, ConsoleFault> {
         let all = |items: &[marshal::Value]| items.iter().map(Self::of_wire).collect::<Result<_, _>>();
         match value {
             marshal::Value::None => Ok(Self::None),
@@ -217,36 +268,36 @@ impl Value {
             marshal::Value::Int(value) => Ok(Self::Int(*value)),
             marshal::Value::Float(value) => Ok(Self::Float(*value)),
             marshal::Value::List(items) | marshal::Value::Set(items) => Self::list(all(items)?),
-            marshal::Value::Tuple(items) => Self::many(Shape::Tuple, all(items)?),
+            marshal::Value::Tuple(items) => Self::many(Collection::Tuple, all(items)?),
             marshal::Value::Dict(pairs) => {
                 let flat = pairs.iter().flat_map(|(key, value)| [key, value]).map(Self::of_wire);
-                Self::many(Shape::Dict, flat.collect::<Result<_, _>>()?)
+                Self::many(Collection::Dict, flat.collect::<Result<_, _>>()?)
             }
             other => Ok(Self::text(&instance_xml::python_str(other))),
         }
     }
 
     /// The value as JSON.
-    pub(super) fn to_json(&self) -> Result<Json, Fault> {
+    pub(super) fn to_json(&self) -> Result<Json, ConsoleFault> {
         Ok(match self {
             Self::None => Json::Null,
             Self::Bool(value) => Json::Bool(*value),
             Self::Int(value) => Json::from(*value),
             Self::Float(value) => Json::from(value.0),
             Self::Text(text) => Json::from(&**text),
-            Self::Many(Shape::Dict, items) => {
+            Self::Many(Collection::Dict, items) => {
                 let members = items.pairs().map(|(key, value)| Ok((key.str(), value.to_json()?)));
-                Json::Object(members.collect::<Result<_, Fault>>()?)
+                Json::Object(members.collect::<Result<_, ConsoleFault>>()?)
             }
             Self::Many(_, items) => {
                 Json::Array(items.values.iter().map(Self::to_json).collect::<Result<_, _>>()?)
             }
-            other => return Err(Fault::new(format!("a {} is no JSON", other.type_name()))),
+            other => return Err(ConsoleFault::new(format!("a {} is no JSON", other.type_name()))),
         })
     }
 
     /// What JSON says.
-    pub(super) fn of_json(json: &Json) -> Result<Self, Fault> {
+    pub(super) fn of_json(json: &Json) -> Result<Self, ConsoleFault> {
         match json {
             Json::Null => Ok(Self::None),
             Json::Bool(value) => Ok(Self::Bool(*value)),
@@ -262,7 +313,7 @@ impl Value {
                 for (key, value) in members {
                     flat.extend([Self::text(key), Self::of_json(value)?]);
                 }
-                Self::many(Shape::Dict, flat)
+                Self::many(Collection::Dict, flat)
             }
         }
     }

@@ -12,7 +12,7 @@ use slapledger_core::domain::time::{TimeZone, Timestamp};
 use slapledger_core::domain::usage::{RecordUsage, Revision, UsageId, UsageOutcome, UsageReport};
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::log::envelope::Actor;
-use slapledger_projections::Part;
+use slapledger_projections::ViewPart;
 
 use super::{INDEX, KEYS, LOG, STATE, end_of};
 use crate::clock::ManualClock;
@@ -88,7 +88,7 @@ fn sample(data: &Path) {
 }
 
 /// What all views hold, in short.
-fn parts(engine: &Engine) -> Vec<Part> {
+fn parts(engine: &Engine) -> Vec<ViewPart> {
     let head = engine.ledger.head().last;
     engine.slap.read_at_blocking(head, |_, _| ()).expect("reached");
     engine.billing.read_at_blocking(head, |_, _| ()).expect("reached");

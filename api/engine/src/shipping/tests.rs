@@ -10,7 +10,7 @@ use slapledger_core::domain::party::RegisterParty;
 use slapledger_core::domain::sealed::Sealed;
 use slapledger_core::domain::time::{TimeZone, Timestamp};
 use slapledger_core::domain::usage::{MemoryIndex, SeenIndex};
-use slapledger_core::ledger::{Ledger, Options, Submission};
+use slapledger_core::ledger::{Ledger, LedgerOptions, Submission};
 use slapledger_core::log::envelope::{Actor, Meta, RULES_VERSION};
 use slapledger_core::log::sled_store;
 use slapledger_core::log::store::EventStore;
@@ -29,11 +29,12 @@ struct Running {
 impl Running {
     fn new() -> Self {
         let data = tempfile::tempdir().expect("a folder");
-        let small = sled_store::Options { epoch_bytes: 64 * 1024, ..sled_store::Options::default() };
+        let small =
+            sled_store::StoreOptions { epoch_bytes: 64 * 1024, ..sled_store::StoreOptions::default() };
         let store = Arc::new(SledStore::open_with(data.path(), small).expect("a log"));
         let noon = Timestamp::parse_rfc3339("2026-10-01T12:00:00Z").expect("an instant");
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(noon));
-        let options = Options {
+        let options = LedgerOptions {
             mode: Mode::Serve,
             new_ledger: [7; 16],
             key_ring: [6; 16],

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use axum::http::StatusCode;
-use slapledger_core::domain::access::{AccessRefusal, Holder, NotGood};
+use slapledger_core::domain::access::{AccessRefusal, Holder, InvalidCredential};
 use slapledger_core::domain::account::AccountRefusal;
+use slapledger_core::domain::catalogue::CatalogueRefusal;
 use slapledger_core::domain::charge::{ChargeId, ChargeRefusal};
 use slapledger_core::domain::computer::{ComputerRefusal, UnknownComputer};
 use slapledger_core::domain::credit::{CreditId, CreditRefusal};
+use slapledger_core::domain::discount::DiscountRefusal;
 use slapledger_core::domain::erasure::ErasureRefusal;
 use slapledger_core::domain::id::{
     ComputerId, CredentialId, InstanceId, InvalidText, InvoiceId, PartitionId, PartyId, PriceBookName,
@@ -20,10 +22,11 @@ use slapledger_core::domain::instance::InstanceRefusal;
 use slapledger_core::domain::invoice::{InvoiceRefusal, TaxCategory};
 use slapledger_core::domain::money::{Amount, Currency};
 use slapledger_core::domain::party::PartyRefusal;
-use slapledger_core::domain::pricing::PricingRefusal;
+use slapledger_core::domain::pricing::{OverrideId, PricingRefusal};
 use slapledger_core::domain::product::ProductRefusal;
 use slapledger_core::domain::restore::{LastNumber, RestoreMark, RestoreRefusal};
 use slapledger_core::domain::software::SoftwareRefusal;
+use slapledger_core::domain::software_schema::SchemaRefusal;
 use slapledger_core::domain::tax::TaxRefusal;
 use slapledger_core::domain::time::{Period, Timestamp};
 use slapledger_core::domain::usage::{Unmeterable, UsageRefusal};
@@ -160,8 +163,14 @@ fn refusals() -> Vec<Refusal> {
         Unknown(unknown()), UnknownParty { party }, AlreadyRegistered { computer: computer() },
         PartitionTwice { partition: partition() }, BadText { what: "title".into(), rule: text() },
         UnknownAttribute { name: "colour".into() }, TooMany { what: "group", max: 1 },
-        Retired { computer: computer() }, BadReference { rule });
+        TooLong { bytes: 2, max: 1 }, Retired { computer: computer() }, BadReference { rule });
     add!(ProductRefusal: UnknownParty { party }, OtherPublisher { product: reference(), publisher: party });
+    add!(SchemaRefusal:
+        UnknownParty { party }, OtherSupplier { release: release(), supplier: party }, BadLength { max: 1 },
+        TooMany { max: 1 });
+    add!(CatalogueRefusal:
+        UnknownEntry { entry: reference() }, UnknownParty { party }, BadMember { member: "title", rule },
+        TooMany { max: 1 });
     add!(SoftwareRefusal:
         UnknownComputer(unknown()), NotSupplied { computer: computer(), release: release() },
         NotToBeDestroyed { computer: computer(), release: release() });
@@ -175,48 +184,57 @@ fn refusals() -> Vec<Refusal> {
         UnknownFilter { key: "colour".into() }, BadFilter { key: "colour".into(), rule });
     add!(UsageRefusal:
         UnknownComputer(unknown()), NotSuspended { suspended: Sequence(1) },
-        StillUnmeterable { reason: Unmeterable::NotANumber }, BadReason);
+        StillUnmeterable { reason: Unmeterable::NotANumber }, BadReason, TooManyVoids, TooManyDue);
     add!(PricingRefusal:
         ResourceTwice { resource: resource() }, MeterDoesNotFit { resource: resource() },
         BadMeter { resource: resource(), rule }, BadUnit { resource: resource() },
-        BadConversion { resource: resource() }, BadMost { resource: resource() }, BadGroups { resource: resource() },
-        UndeclaredResource { rate: 1, resource: resource() }, BadRate { rate: 1, field: "price", rule },
-        Tie { one: 1, other: 2 }, NoRates, OtherCurrency { name: book(), known: currency }, TooLarge { max: 1 },
+        BadConversion { resource: resource() }, BadMost { resource: resource() },
+        BadCarryOver { resource: resource() }, BadGroups { resource: resource() }, UnknownBook { name: book() }, UnknownCustomer { customer: party },
+        UnknownOverride { id: OverrideId(1) }, BadOverride { field: "valid_until", rule },
+        BadOverrideRate { field: "price", rule }, UndeclaredByBook { resource: resource(), name: book() },
+        OverrideTie { other: OverrideId(1) }, BreaksOverride { id: OverrideId(1), what: "it".into() },
+        UndeclaredResource { rate: 1, resource: resource() }, BadRate { rate: 1, field: "price", rule }, BadTerm { field: "threshold", rule },
+        Tie { one: 1, other: 2 }, NoRates, OtherCurrency { name: book(), known: currency }, OtherPriceTax { name: book() }, TooLarge { max: 1 },
         Retroactive { valid_from: now, invoice: number(), period: always(), more: 1 },
         SameCustomers { other: book(), currency });
     add!(InvoiceRefusal:
         UnknownParty { party }, EmptyPeriod, NoPriceBook, SeveralPriceBooks, UnknownPriceBook { name: book() },
-        GraceTooLong, UnknownRun { run }, PeriodNotOver { stop: now }, InGrace { run, until: now }, OtherPeriod,
+        GraceTooLong, TooManyPayers, PayerNotNamed { run, payer: PartyId(2) }, UnknownRun { run }, PeriodNotOver { stop: now }, InGrace { run, until: now }, OtherPeriod,
         SumsDoNotAddUp { what: "net" }, MissingDetails { payer: party, what: "vat_id" },
         UsageInDoubt { payer: party, what: "too much".into() },
         NoSeries { seller: party }, ChargeNotOpen { charge: ChargeId(1) },
         AlreadyInvoiced { run, invoice: number() }, RunFinal { run }, RunWithdrawn { run },
         RunStarted { run, invoice: number() }, PeriodInvoiced { invoice: number() },
-        Outdated { run, invoice: number() }, RunIncomplete { issued: 1, drafts: 2 },
+        Outdated { run, invoice: number() }, CorrectedMeanwhile { payer: party }, RunIncomplete { issued: 1, drafts: 2 },
         UnknownInvoice { invoice: number() }, NotAnInvoice { invoice: number() }, Void { invoice: number() },
         NoLines, UnknownLine { invoice: number(), line: 1 }, LineTwice { line: 1 }, BadAmount { currency },
         MoreThanLeft { line: 1, left: amount },
         MoreThanDocument { invoice: number(), net: amount, left: amount }, BadReason(text()),
-        OtherDocument { invoice: number() });
+        OtherDocument { invoice: number() }, DraftNotApproved { run, payer: party },
+        DraftHeld { run, payer: party, reason: "a price is discussed".into() });
     add!(PartyRefusal:
         Unknown { party }, SeriesTaken { series: "INV".parse().unwrap(), party }, TermsTooLong,
         Erased { party });
     add!(TaxRefusal:
         UnknownParty { party }, BadRate, NoReason { category: TaxCategory::E },
-        NotExempt { category: TaxCategory::S }, BadReason(text()), BadCode(text()));
+        NotExempt { category: TaxCategory::S }, BadReason(text()), BadCode(text()), NoProduct,
+        CategoryOfCustomers { category: TaxCategory::AE }, RateWithoutTax { category: TaxCategory::Z },
+        TooManyProducts { most: 1 }, TooManyChanges { most: 1 });
     add!(CreditRefusal:
-        UnknownParty { party }, Unknown { credit: CreditId(1) }, BadAmount { currency },
+        UnknownParty { party }, Unknown { credit: CreditId(1) }, BadAmount { currency }, BadPriority, BadThreshold { currency }, ExpiresInThePast,
         BadDescription(text()), BadReason(text()));
     add!(ChargeRefusal: UnknownParty { party }, BadAmount { currency }, BadDescription(text()));
+    add!(DiscountRefusal:
+        UnknownParty { party }, BadCode(text()), UnknownCode { code: "WELCOME".into(), customer: party });
     add!(AccountRefusal: UnknownParty { party }, NotOver { until: now }, AlreadyClosed { until: now });
     add!(AccessRefusal:
         UnknownProject(ProjectId::DEFAULT),
         TitleTaken { project: ProjectId::DEFAULT, title: "default".into() }, BadTitle(text()),
         BadLabel(text()), UnknownHolder(holder()), BadHolder(text()), BadRoles(rule), NotForAllProjects,
-        BadExpiry(rule), StillActive, Unknown(CredentialId([0; 16])), NotLetIn(NotGood::Revoked),
-        NotLetIn(NotGood::Spent), NotLetIn(NotGood::Expired), NotLetIn(NotGood::Unknown),
-        NotGood(NotGood::Revoked), NotGood(NotGood::Spent), NotGood(NotGood::Expired),
-        NotGood(NotGood::Unknown), OtherPurpose, TooMany(holder()), IssuedBefore(CredentialId([0; 16])));
+        BadExpiry(rule), StillActive, Unknown(CredentialId([0; 16])), Unauthenticated(InvalidCredential::Revoked),
+        Unauthenticated(InvalidCredential::Spent), Unauthenticated(InvalidCredential::Expired), Unauthenticated(InvalidCredential::Unknown),
+        TokenInvalid(InvalidCredential::Revoked), TokenInvalid(InvalidCredential::Spent), TokenInvalid(InvalidCredential::Expired),
+        TokenInvalid(InvalidCredential::Unknown), OtherPurpose, TooMany(holder()), IssuedBefore(CredentialId([0; 16])));
     add!(ErasureRefusal:
         UnknownParty { party }, UnknownInstance { instance }, InstanceLives { instance },
         HasInstances { party, instance }, HasComputer { party, computer: computer(), instance },
@@ -239,7 +257,7 @@ fn every_refusal_is_answered_with_a_status_of_its_code() {
             RefusalClass::NotFound | RefusalClass::NoRoom => StatusCode::NOT_FOUND,
             RefusalClass::Invalid => StatusCode::BAD_REQUEST,
             RefusalClass::Conflict => StatusCode::CONFLICT,
-            RefusalClass::NotLetIn => StatusCode::UNAUTHORIZED,
+            RefusalClass::Unauthenticated => StatusCode::UNAUTHORIZED,
             RefusalClass::Retry => StatusCode::SERVICE_UNAVAILABLE,
         };
         let field = refusal.field().map(str::to_owned);

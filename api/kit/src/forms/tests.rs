@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 
 fn written(value: &Value) -> String {
-    let document = xml::write(xml::Root::Plain("thing"), value);
+    let document = xml::write(xml::XmlRoot::Plain("thing"), value);
     let (declaration, rest) = document.split_once('\n').unwrap();
     assert_eq!(declaration, "<?xml version=\"1.0\" encoding=\"utf-8\"?>");
     rest.to_owned()
@@ -28,7 +28,7 @@ fn what_was_written_is_read() {
         "partitions": [{"id": "slappart0", "addresses": []}, {"id": "slappart1", "addresses": [{"address": "10.0.0.1"}]}],
         "period": {"start": "2026-10-01", "stop": "2026-11-01"},
     });
-    let document = xml::write(xml::Root::Plain("thing"), &value);
+    let document = xml::write(xml::XmlRoot::Plain("thing"), &value);
     assert_eq!(Value::Object(xml::read(document.as_bytes()).unwrap()), value);
 }
 

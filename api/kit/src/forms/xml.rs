@@ -20,7 +20,7 @@ const PROBLEM_NAMESPACE: &str = "urn:ietf:rfc:7807";
 
 /// The root of a document.
 #[derive(Debug, Clone, Copy)]
-pub enum Root<'a> {
+pub enum XmlRoot<'a> {
     /// An element of this name.
     Plain(&'a str),
     /// Problem details.
@@ -40,10 +40,10 @@ pub fn element(name: &str) -> String {
 }
 
 /// A value as a document.
-pub fn write(root: Root<'_>, value: &Value) -> String {
+pub fn write(root: XmlRoot<'_>, value: &Value) -> String {
     let (name, attributes) = match root {
-        Root::Plain(name) => (name, String::new()),
-        Root::Problem => ("problem", format!(" xmlns=\"{PROBLEM_NAMESPACE}\"")),
+        XmlRoot::Plain(name) => (name, String::new()),
+        XmlRoot::Problem => ("problem", format!(" xmlns=\"{PROBLEM_NAMESPACE}\"")),
     };
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n");
     let _ = write!(out, "<{name}{attributes}>");

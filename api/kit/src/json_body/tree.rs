@@ -8,17 +8,19 @@ use serde::de::{DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, Unexpec
 use serde::forward_to_deserialize_any;
 use serde_json::{Map, Value};
 
+use super::TEXT_OR_OBJECT;
+
 /// The name that `Replaced` asks for, to be told of an absent member.
 pub(super) const REPLACED: &str = "Replaced";
 
 /// Which rule a member breaks. Where the member is, `serde_path_to_error` knows.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(super) struct BodyFault {
     rule: String,
     is_unknown_field: bool,
 }
 
-impl Fault {
+impl BodyFault {
     fn new(rule: impl Into<String>) -> Self {
         Self { rule: rule.into(), is_unknown_field: false }
     }
@@ -29,15 +31,15 @@ impl Fault {
     }
 }
 
-impl Display for Fault {
+impl Display for BodyFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.rule)
     }
 }
 
-impl std::error::Error for Fault {}
+impl std::error::Error for BodyFault {}
 
-impl serde::de::Error for Fault {
+impl serde::de::Error for BodyFault {
     fn custom<T: Display>(rule: T) -> Self {
         Self::new(rule.to_string())
     }
@@ -62,7 +64,7 @@ impl serde::de::Error for Fault {
 }
 
 /// A value of a body.
-pub(super) struct Tree {
+pub(super) struct BodyTree {
     value: Value,
     /// The body came in XML, which has only texts: flags and numbers are read from them.
     only_texts: bool,
@@ -83,31 +85,31 @@ pub(super) fn kind(value: &Value) -> &'static str {
 }
 
 /// Null is a member that is missing.
-fn wrong(value: &Value, expected: &str) -> Fault {
+fn wrong(value: &Value, expected: &str) -> BodyFault {
     match value {
-        Value::Null => Fault::new("is missing"),
-        other => Fault::new(format!("must be {expected}, not {}", kind(other))),
+        Value::Null => BodyFault::new("is missing"),
+        other => BodyFault::new(format!("must be {expected}, not {}", kind(other))),
     }
 }
 
-impl Tree {
+impl BodyTree {
     /// A body.
     pub(super) fn of(members: Map<String, Value>, only_texts: bool) -> Self {
         Self { value: Value::Object(members), only_texts, is_absent: false }
     }
 
-    fn whole(&self, most: u64) -> Result<u64, Fault> {
+    fn whole(&self, most: u64) -> Result<u64, BodyFault> {
         let number = match &self.value {
-            Value::Null => return Err(Fault::new("is missing")),
+            Value::Null => return Err(BodyFault::new("is missing")),
             Value::Number(number) => number.as_u64(),
             Value::String(text) if self.only_texts => text.parse().ok(),
             _ => None,
         };
-        let rule = || Fault::new(format!("must be a whole number from 0 to {most}"));
+        let rule = || BodyFault::new(format!("must be a whole number from 0 to {most}"));
         number.filter(|number| *number <= most).ok_or_else(rule)
     }
 
-    fn text(self) -> Result<String, Fault> {
+    fn text(self) -> Result<String, BodyFault> {
         match self.value {
             Value::String(text) => Ok(text),
             other => Err(wrong(&other, "a string")),
@@ -115,24 +117,24 @@ impl Tree {
     }
 }
 
-impl<'de> Deserializer<'de> for Tree {
-    type Error = Fault;
+impl<'de> Deserializer<'de> for BodyTree {
+    type Error = BodyFault;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, BodyFault> {
         let only_texts = self.only_texts;
         match self.value {
             Value::Null => visitor.visit_unit(),
             Value::Bool(flag) => visitor.visit_bool(flag),
             Value::Number(number) => {
-                number.deserialize_any(visitor).map_err(|error| Fault::new(error.to_string()))
+                number.deserialize_any(visitor).map_err(|error| BodyFault::new(error.to_string()))
             }
             Value::String(text) => visitor.visit_string(text),
-            Value::Array(items) => visitor.visit_seq(Items { items: items.into_iter(), only_texts }),
+            Value::Array(items) => visitor.visit_seq(BodyItems { items: items.into_iter(), only_texts }),
             Value::Object(members) => visitor.visit_map(Members::new(members, only_texts)),
         }
     }
 
-    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, BodyFault> {
         match &self.value {
             Value::Bool(flag) => visitor.visit_bool(*flag),
             Value::String(text) if self.only_texts && text == "true" => visitor.visit_bool(true),
@@ -141,23 +143,23 @@ impl<'de> Deserializer<'de> for Tree {
         }
     }
 
-    fn deserialize_u16<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_u16<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, BodyFault> {
         visitor.visit_u64(self.whole(u16::MAX.into())?)
     }
 
-    fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, BodyFault> {
         visitor.visit_u64(self.whole(u32::MAX.into())?)
     }
 
-    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, BodyFault> {
         visitor.visit_string(self.text()?)
     }
 
-    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, BodyFault> {
         visitor.visit_string(self.text()?)
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, BodyFault> {
         if self.value.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
@@ -165,7 +167,7 @@ impl<'de> Deserializer<'de> for Tree {
         self,
         name: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Fault> {
+    ) -> Result<V::Value, BodyFault> {
         if name == REPLACED && self.is_absent {
             visitor.visit_unit()
         } else {
@@ -178,20 +180,20 @@ impl<'de> Deserializer<'de> for Tree {
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Fault> {
-        let word: StringDeserializer<Fault> = self.text()?.into_deserializer();
+    ) -> Result<V::Value, BodyFault> {
+        let word: StringDeserializer<BodyFault> = self.text()?.into_deserializer();
         visitor.visit_enum(word)
     }
 
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, BodyFault> {
         let only_texts = self.only_texts;
         match self.value {
-            Value::Array(items) => visitor.visit_seq(Items { items: items.into_iter(), only_texts }),
+            Value::Array(items) => visitor.visit_seq(BodyItems { items: items.into_iter(), only_texts }),
             other => Err(wrong(&other, "a list")),
         }
     }
 
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, BodyFault> {
         let only_texts = self.only_texts;
         match self.value {
             Value::Object(members) => visitor.visit_map(Members::new(members, only_texts)),
@@ -201,13 +203,15 @@ impl<'de> Deserializer<'de> for Tree {
 
     fn deserialize_struct<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        name: &'static str,
         fields: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Fault> {
+    ) -> Result<V::Value, BodyFault> {
         let only_texts = self.only_texts;
         match self.value {
             Value::Object(members) => visitor.visit_map(Members::of_struct(fields, members, only_texts)),
+            Value::String(text) if name == TEXT_OR_OBJECT => visitor.visit_string(text),
+            other if name == TEXT_OR_OBJECT => Err(wrong(&other, "a string or an object")),
             other => Err(wrong(&other, "an object")),
         }
     }
@@ -218,17 +222,17 @@ impl<'de> Deserializer<'de> for Tree {
     }
 }
 
-struct Items {
+struct BodyItems {
     items: std::vec::IntoIter<Value>,
     only_texts: bool,
 }
 
-impl<'de> SeqAccess<'de> for Items {
-    type Error = Fault;
+impl<'de> SeqAccess<'de> for BodyItems {
+    type Error = BodyFault;
 
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Fault> {
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, BodyFault> {
         let item =
-            self.items.next().map(|value| Tree { value, only_texts: self.only_texts, is_absent: false });
+            self.items.next().map(|value| BodyTree { value, only_texts: self.only_texts, is_absent: false });
         item.map(|item| seed.deserialize(item)).transpose()
     }
 }
@@ -257,17 +261,17 @@ impl Members {
 }
 
 impl<'de> MapAccess<'de> for Members {
-    type Error = Fault;
+    type Error = BodyFault;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Fault> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, BodyFault> {
         let Some((name, value)) = self.rest.next() else { return Ok(None) };
         self.value = value;
-        let name: StringDeserializer<Fault> = name.into_deserializer();
+        let name: StringDeserializer<BodyFault> = name.into_deserializer();
         seed.deserialize(name).map(Some)
     }
 
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Fault> {
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, BodyFault> {
         let (value, is_absent) = self.value.take().map_or((Value::Null, true), |value| (value, false));
-        seed.deserialize(Tree { value, only_texts: self.only_texts, is_absent })
+        seed.deserialize(BodyTree { value, only_texts: self.only_texts, is_absent })
     }
 }

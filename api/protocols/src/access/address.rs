@@ -16,7 +16,7 @@ pub(crate) fn hateoas_url(gateway: &Gateway, headers: &HeaderMap) -> Result<Stri
     if authority.host().is_empty() || authority.as_str().contains('@') {
         return Err(rule());
     }
-    // Whoever may speak to a proxy is on its machine, and tells this of its own way here.
+    // Anyone who may speak to a proxy is on its machine, and tells this of its own way here.
     let told = headers.get("x-forwarded-proto").filter(|_| gateway.engine.mode == Mode::Proxy);
     let secure = gateway.access.as_ref().is_some_and(|access| access.https);
     let scheme = if secure || told.is_some_and(|told| told == "https") { "https" } else { "http" };
@@ -24,8 +24,8 @@ pub(crate) fn hateoas_url(gateway: &Gateway, headers: &HeaderMap) -> Result<Stri
     Ok(format!("{scheme}://{authority}{prefix}/hateoas/"))
 }
 
-/// The path under which a reverse proxy serves this server, if it says one that is a path. Whoever sends it gets it back,
-/// and nobody else.
+/// The path under which a reverse proxy serves this server, if it says one that is a path. Anyone who sends it gets it
+/// back, and nobody else.
 fn prefix(headers: &HeaderMap) -> &str {
     let told = headers.get("x-forwarded-prefix").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let told = told.trim_end_matches('/');

@@ -1,15 +1,14 @@
 //! Who sent a request: by the certificate of its connection, by one that a reverse proxy hands on, or by a token.
 //!
 //! Asked once, before any route. What is presented and is not good is an answer of its own (401), also where nothing is
-//! needed; what is presented in two ways counts in this order. Revocation works at the next request, on connections that
-//! are open too: nothing is remembered of a credential between two requests.
+//! needed; what is presented in two ways counts in this order. Revocation works at the next request, on connections
+//! that are open too: nothing is remembered of a credential between two requests.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -22,6 +21,7 @@ use slapledger_core::domain::id::{CredentialId, ProjectId};
 use slapledger_dto::token::Token;
 use slapledger_engine::Engine;
 use slapledger_kit::code::ProblemCode;
+use slapledger_kit::layer::Next;
 use slapledger_kit::problem::Problem;
 use slapledger_kit::refusal;
 use slapledger_net::Peer;
@@ -32,6 +32,7 @@ use zeroize::Zeroizing;
 use super::Gateway;
 use super::failed_attempts::FailedAttempts;
 use super::rate_limits::RateLimits;
+use super::sessions::session_of;
 
 /// The header by which a reverse proxy hands a certificate on (RFC 9440).
 const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
@@ -68,14 +69,20 @@ pub struct ReverseProxy {
 #[derive(Clone)]
 pub(super) struct Authentication(pub(super) Result<Option<Arc<Principal>>, Problem>);
 
+/// Who an answer is for, for what stands around `authenticate`.
+#[derive(Clone)]
+pub(crate) struct KnownAs(pub(crate) Arc<Principal>);
+
 /// Around all routes of a master.
-pub async fn authenticate(State(gateway): State<Arc<Gateway>>, mut request: Request, next: Next) -> Response {
+pub async fn authenticate(gateway: Arc<Gateway>, mut request: Request, next: Next) -> Response {
     let Some(access) = &gateway.access else { return next.run(request).await };
     let mut peer = request.extensions().get::<Peer>().cloned();
     let speaks = is_reverse_proxy(access, peer.as_ref().map(|peer| peer.address), request.headers());
-    let asked =
-        speaks.clone().and_then(|speaks| ask(&gateway.engine, peer.as_ref(), request.headers(), speaks));
-    // Whoever a reverse proxy speaks for is bounded by their own address, and not by its.
+    let session = session_of(&gateway.sessions, &request, access.https);
+    let asked = speaks
+        .clone()
+        .and_then(|speaks| ask(&gateway.engine, peer.as_ref(), request.headers(), (speaks, session)));
+    // A client that a reverse proxy speaks for is bounded by their own address, and not by its.
     if let (Some(peer), Ok(true)) = (&mut peer, speaks)
         && let Some(address) = forwarded_for(request.headers())
     {
@@ -94,22 +101,31 @@ pub async fn authenticate(State(gateway): State<Arc<Gateway>>, mut request: Requ
     if let Err(problem) = access.rate.check(known.map(|known| known.credential), address) {
         return problem.into_response();
     }
+    let known = known.cloned();
     request.extensions_mut().insert(Authentication(asked));
-    next.run(request).await
+    let mut response = next.run(request).await;
+    if let Some(known) = known {
+        response.extensions_mut().insert(KnownAs(known));
+    }
+    response
 }
 
 fn ask(
     engine: &Engine,
     peer: Option<&Peer>,
     headers: &HeaderMap,
-    of_reverse_proxy: bool,
+    (of_reverse_proxy, session): (bool, Option<CredentialId>),
 ) -> Result<Option<Arc<Principal>>, Problem> {
     let handed_on = if of_reverse_proxy { handed_on(headers)? } else { None };
     let presented = handed_on.or_else(|| Some(peer?.certificate.as_ref()?.fingerprint));
     let id = match (presented, bearer(headers)?) {
         (Some(fingerprint), _) => by_certificate(engine, &fingerprint)?,
         (None, Some(token)) => by_token(engine, &token)?,
-        (None, None) => return Ok(None),
+        (None, None) => match session {
+            // Its credential is looked up at each request, so a session ends with it.
+            Some(credential) => credential,
+            None => return Ok(None),
+        },
     };
     known(engine, id, headers).map(|known| Some(Arc::new(known)))
 }
@@ -133,7 +149,8 @@ fn is_reverse_proxy(
     if is { Ok(true) } else { Err(wrong()) }
 }
 
-/// Whom the reverse proxy says it speaks for: the last address, which it added itself. Those before it are anybody's word.
+/// Whom the reverse proxy says it speaks for: the last address, which it added itself. Those before it are anybody's
+/// word.
 fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
     let last = headers.get_all(FORWARDED_FOR).iter().next_back()?.to_str().ok()?;
     let last = last.rsplit(',').next()?.trim();
@@ -206,7 +223,14 @@ pub(crate) fn by_token(engine: &Engine, token: &Token) -> Result<CredentialId, P
     if is && digest.is_some() { Ok(token.credential) } else { Err(unknown_token()) }
 }
 
-fn known(engine: &Engine, id: CredentialId, headers: &HeaderMap) -> Result<Principal, Problem> {
+/// The credential of a token that gives access now.
+pub(crate) fn authenticate_token(engine: &Engine, token: &str) -> Result<CredentialId, Problem> {
+    let token = Token::read(token.trim()).ok_or_else(unknown_token)?;
+    let id = by_token(engine, &token)?;
+    known(engine, id, &HeaderMap::new()).map(|known| known.credential)
+}
+
+pub(super) fn known(engine: &Engine, id: CredentialId, headers: &HeaderMap) -> Result<Principal, Problem> {
     let now = engine.now();
     let found = engine.access.read(|view, _| {
         let credential = view.access.credential(id)?;

@@ -1,5 +1,6 @@
-//! `Authorization: X-SlapPartition`: which partition a request says it comes from, as clients of SLAP send it from within
-//! one. It proves nothing, so whoever came with a certificate may claim the partition alone that it is of, on any route.
+//! `Authorization: X-SlapPartition`: which partition a request says it comes from, as clients of SLAP send it from
+//! within one. It proves nothing, so anyone who came with a certificate may claim the partition alone that it is of, on
+//! any route.
 
 use axum::http::{HeaderMap, header};
 use slapledger_kit::problem::Problem;

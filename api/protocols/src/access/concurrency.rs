@@ -89,7 +89,7 @@ impl ConcurrencyLimits {
         Self { most_of_one, most_of_project: left.max(most_of_one), senders: Mutex::default() }
     }
 
-    /// The room of whoever sent a request, and of their project, in the order they are to be taken.
+    /// The room of the sender of a request, and of their project, in the order they are to be taken.
     pub fn of(&self, engine: &Engine, request: &Request) -> Vec<Arc<Semaphore>> {
         let Some(sender) = Sender::of(engine, request) else { return Vec::new() };
         let project = sender.project().map(Sender::Project);
@@ -100,7 +100,7 @@ impl ConcurrencyLimits {
         let most = if matches!(sender, Sender::Project(_)) { self.most_of_project } else { self.most_of_one };
         let mut senders = self.senders.lock();
         if senders.len() > MANY && !senders.contains_key(&sender) {
-            // Whoever waits or has one under way holds it too.
+            // Anyone who waits or has one under way holds it too.
             senders.retain(|_, share| Arc::strong_count(share) > 1);
         }
         Arc::clone(senders.entry(sender).or_insert_with(|| Arc::new(Semaphore::new(most))))

@@ -1,5 +1,5 @@
 //! Credentials that were wrong, by the address they came from: guessing is logged and slowed, and past
-//! what is answered at once not logged either: whoever guesses fills no disk.
+//! what is answered at once not logged either: a guesser fills no disk.
 //!
 //! A right credential is never kept waiting, whatever others at the same address do; nothing is locked.
 

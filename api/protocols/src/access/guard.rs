@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::middleware::{self, Next};
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use axum::routing::MethodRouter;
+use slapledger_kit::layer::{FunctionLayer, Next};
 use slapledger_kit::problem::Problem;
 use slapledger_usecases::policy::Policy;
 
@@ -17,7 +17,7 @@ pub type Refuse = fn(Problem) -> Response;
 
 /// Around each route: admits the callers that its rule is for.
 pub async fn enforce(
-    State((policy, refuse)): State<(&'static Policy, Refuse)>,
+    (policy, refuse): (&'static Policy, Refuse),
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -60,7 +60,7 @@ impl Guarded {
         policy: &'static Policy,
         methods: MethodRouter<Arc<Gateway>>,
     ) -> Self {
-        let guard = middleware::from_fn_with_state((policy, self.refuse), enforce);
+        let guard = FunctionLayer::new((policy, self.refuse), enforce);
         self.router = self.router.route(path, methods.layer(guard));
         self.rules.push((path, policy));
         self

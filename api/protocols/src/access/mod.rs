@@ -14,10 +14,12 @@ mod authenticate;
 mod authorised;
 mod claim;
 mod concurrency;
+mod continued;
 mod failed_attempts;
 mod guard;
 mod rate_limits;
 mod request_limits;
+mod sessions;
 
 use std::sync::Arc;
 
@@ -25,18 +27,22 @@ use slapledger_core::domain::id::ProjectId;
 use slapledger_engine::Engine;
 
 use crate::multimaster::OtherMasters;
+pub use crate::streams::EventStreams;
 
 pub(crate) use address::hateoas_url;
 pub use authenticate::{AccessControl, ReverseProxy, authenticate};
-pub(crate) use authenticate::{PROJECT, by_token};
+pub(crate) use authenticate::{KnownAs, PROJECT, authenticate_token, by_token};
 pub use authorised::Authorised;
 pub(crate) use authorised::Deadline;
 pub(crate) use claim::claimed;
 pub use concurrency::ConcurrencyLimits;
+pub(crate) use continued::ContinuedRequest;
 pub use failed_attempts::FailedAttempts;
 pub use guard::{Guarded, Refuse, as_problem, enforce};
 pub use rate_limits::RateLimits;
 pub use request_limits::RequestLimits;
+pub use sessions::Sessions;
+pub(crate) use sessions::{FormChecked, cookie, unchecked_form};
 
 /// What stands before all routes: the engine they lead to, who is authenticated, and the limits of requests.
 pub struct Gateway {
@@ -50,12 +56,23 @@ pub struct Gateway {
     pub masters: OtherMasters,
     /// The project of senders where nobody is authenticated.
     pub local_project: ProjectId,
+    /// The sessions of browsers.
+    pub sessions: Sessions,
+    /// The streams of events.
+    pub streams: Arc<EventStreams>,
 }
 
 impl Gateway {
+    /// Whether clients reach it by TLS, here or at a reverse proxy.
+    pub(crate) fn https(&self) -> bool {
+        self.access.as_ref().is_some_and(|access| access.https)
+    }
+
     /// For one local user, who may do everything.
     pub fn open(engine: Arc<Engine>) -> Self {
         let (limits, masters) = (RequestLimits::default(), OtherMasters::default());
-        Self { engine, access: None, limits, masters, local_project: ProjectId::DEFAULT }
+        let sessions = Sessions::default();
+        let streams = Arc::default();
+        Self { engine, access: None, limits, masters, local_project: ProjectId::DEFAULT, sessions, streams }
     }
 }

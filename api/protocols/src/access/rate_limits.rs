@@ -80,7 +80,7 @@ impl RateLimits {
 
 const TWO: NonZeroU32 = NonZeroU32::new(2).expect("not zero");
 
-/// What an address belongs to: whoever has one of IPv6 has 2^64 of them.
+/// What an address belongs to: anyone who has one of IPv6 has 2^64 of them.
 pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),

@@ -21,6 +21,12 @@ pub struct RequestLimits {
     pub most_body_bytes: usize,
     /// The most bytes of the parameters of one instance, and of its connection parameters, as they are stored.
     pub most_parameter_bytes: usize,
+    /// Streams of events that are open at a time; more are refused.
+    pub most_streams: usize,
+    /// Those of one holder, by whichever credentials.
+    pub most_streams_of_one: usize,
+    /// Bytes a second of all streams together: beyond that, they fall behind the log and catch up later.
+    pub most_stream_bytes_per_second: usize,
 }
 
 impl Default for RequestLimits {
@@ -32,6 +38,9 @@ impl Default for RequestLimits {
             most_at_a_time_of_one: 128,
             most_body_bytes: 16 * 1024 * 1024,
             most_parameter_bytes: MOST_PARAMETER_BYTES,
+            most_streams: 1024,
+            most_streams_of_one: 64,
+            most_stream_bytes_per_second: 16 * 1024 * 1024,
         }
     }
 }

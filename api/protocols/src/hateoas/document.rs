@@ -9,26 +9,26 @@ use slapledger_core::keyring::KeyRing;
 use slapledger_kit::problem::Problem;
 use slapledger_kit::sealing::{open, open_parameters};
 use slapledger_projections::SlapViews;
-use slapledger_projections::instances::Instance;
-use slapledger_projections::inventory::{Computer, Supply};
+use slapledger_projections::instances::InstanceView;
+use slapledger_projections::inventory::{InventoryComputer, Supply};
 use slapledger_usecases::context::RequestContext;
 use slapledger_usecases::status;
 
 use super::address;
-use super::query::{Kind, Search};
+use super::query::{Search, SearchKind};
 
 /// A thing as the views have it.
-pub(super) struct Found {
-    kind: Kind,
+pub(super) struct FoundDocument {
+    kind: SearchKind,
     title: String,
     reference: String,
     relative_url: String,
-    content: Content,
+    content: DocumentContent,
 }
 
-enum Content {
-    Instance { instance: Box<Instance>, tree: String, members: Vec<Instance> },
-    Computer { occupants: Vec<(String, Instance)> },
+enum DocumentContent {
+    Instance { instance: Box<InstanceView>, tree: String, members: Vec<InstanceView> },
+    Computer { occupants: Vec<(String, InstanceView)> },
     Installation { computer: String, supply: Supply },
 }
 
@@ -65,21 +65,25 @@ pub(super) fn search(
     user: PartyId,
     view: &SlapViews,
     (search, limit): (&Search, usize),
-) -> Vec<Found> {
+) -> Vec<FoundDocument> {
     let mine = || {
         let living = view.instances.of_owner(user).filter(|instance| instance.lives());
         living.filter(|instance| ctx.caller.opens_instance(instance))
     };
     let computers = || view.inventory.iter().filter(|computer| ctx.caller.sees_computer(computer));
-    let all = search.kinds.iter().flat_map(|kind| -> Box<dyn Iterator<Item = Found> + '_> {
+    let all = search.kinds.iter().flat_map(|kind| -> Box<dyn Iterator<Item = FoundDocument> + '_> {
         match kind {
-            Kind::Tree => Box::new(mine().filter_map(|one| Found::tree(ctx.mode(), view, one))),
-            Kind::Instance => {
-                Box::new(mine().filter(|one| !one.shared).map(|one| Found::instance(view, one)))
+            SearchKind::Tree => Box::new(mine().filter_map(|one| FoundDocument::tree(ctx.mode(), view, one))),
+            SearchKind::Instance => {
+                Box::new(mine().filter(|one| !one.shared).map(|one| FoundDocument::instance(view, one)))
             }
-            Kind::Shared => Box::new(mine().filter(|one| one.shared).map(|one| Found::instance(view, one))),
-            Kind::Computer => Box::new(computers().map(|computer| Found::computer(view, computer))),
-            Kind::Installation => Box::new(computers().flat_map(Found::installations)),
+            SearchKind::Shared => {
+                Box::new(mine().filter(|one| one.shared).map(|one| FoundDocument::instance(view, one)))
+            }
+            SearchKind::Computer => {
+                Box::new(computers().map(|computer| FoundDocument::computer(view, computer)))
+            }
+            SearchKind::Installation => Box::new(computers().flat_map(FoundDocument::installations)),
         }
     });
     all.filter(|found| found.matches(search)).take(limit).collect()
@@ -91,7 +95,7 @@ pub(super) fn find(
     user: PartyId,
     view: &SlapViews,
     relative_url: &str,
-) -> Option<Found> {
+) -> Option<FoundDocument> {
     let parts = address::read(relative_url)?;
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let instance = |id: &str| {
@@ -102,29 +106,29 @@ pub(super) fn find(
     let computer =
         |id: &str| view.inventory.computer(id).filter(|computer| ctx.caller.sees_computer(computer));
     match parts.as_slice() {
-        ["instance_tree_module", id] => Found::tree(ctx.mode(), view, instance(id)?),
-        ["software_instance_module", id] => Some(Found::instance(view, instance(id)?)),
-        ["compute_node_module", id] => Some(Found::computer(view, computer(id)?)),
+        ["instance_tree_module", id] => FoundDocument::tree(ctx.mode(), view, instance(id)?),
+        ["software_instance_module", id] => Some(FoundDocument::instance(view, instance(id)?)),
+        ["compute_node_module", id] => Some(FoundDocument::computer(view, computer(id)?)),
         ["software_installation_module", id, release] => {
-            let mut installations = Found::installations(computer(id)?);
+            let mut installations = FoundDocument::installations(computer(id)?);
             installations.find(|found| found.title == *release)
         }
         _ => None,
     }
 }
 
-impl Found {
-    fn tree(mode: Mode, view: &SlapViews, root: &Instance) -> Option<Self> {
+impl FoundDocument {
+    fn tree(mode: Mode, view: &SlapViews, root: &InstanceView) -> Option<Self> {
         if root.root != root.id {
             return None;
         }
         let members = view.instances.tree(root.id).filter(|_| mode != Mode::Proxy).cloned();
         let title = root.reference.to_string();
         Some(Self {
-            kind: Kind::Tree,
+            kind: SearchKind::Tree,
             reference: if mode == Mode::Proxy { title.clone() } else { root.id.to_string() },
             relative_url: address::write(&["instance_tree_module", &root.id.to_string()]),
-            content: Content::Instance {
+            content: DocumentContent::Instance {
                 instance: Box::new(root.clone()),
                 tree: title.clone(),
                 members: members.collect(),
@@ -133,14 +137,14 @@ impl Found {
         })
     }
 
-    fn instance(view: &SlapViews, instance: &Instance) -> Self {
+    fn instance(view: &SlapViews, instance: &InstanceView) -> Self {
         let root = view.instances.get(instance.root).unwrap_or(instance);
         Self {
-            kind: if instance.shared { Kind::Shared } else { Kind::Instance },
+            kind: if instance.shared { SearchKind::Shared } else { SearchKind::Instance },
             title: instance.reference.to_string(),
             reference: instance.id.to_string(),
             relative_url: address::write(&["software_instance_module", &instance.id.to_string()]),
-            content: Content::Instance {
+            content: DocumentContent::Instance {
                 instance: Box::new(instance.clone()),
                 tree: root.reference.to_string(),
                 members: vec![instance.clone()],
@@ -148,36 +152,36 @@ impl Found {
         }
     }
 
-    fn computer(view: &SlapViews, computer: &Computer) -> Self {
+    fn computer(view: &SlapViews, computer: &InventoryComputer) -> Self {
         let reference = computer.id.to_string();
         let occupants = view.instances.on_computer(&reference);
         let occupants = occupants.map(|(partition, one)| (partition.to_string(), one.clone())).collect();
         Self {
-            kind: Kind::Computer,
+            kind: SearchKind::Computer,
             title: computer.title.as_deref().unwrap_or(&reference).to_owned(),
             relative_url: address::write(&["compute_node_module", &reference]),
             reference,
-            content: Content::Computer { occupants },
+            content: DocumentContent::Computer { occupants },
         }
     }
 
-    fn installations(computer: &Computer) -> impl Iterator<Item = Self> {
+    fn installations(computer: &InventoryComputer) -> impl Iterator<Item = Self> {
         computer.supplies().iter().map(|(release, supply)| {
             let (computer, release) = (computer.id.to_string(), release.to_string());
             let relative_url = address::write(&["software_installation_module", &computer, &release]);
             let (reference, supply) = (format!("{computer} {release}"), supply.clone());
-            let content = Content::Installation { computer, supply };
-            Self { kind: Kind::Installation, title: release, reference, relative_url, content }
+            let content = DocumentContent::Installation { computer, supply };
+            Self { kind: SearchKind::Installation, title: release, reference, relative_url, content }
         })
     }
 
     fn matches(&self, search: &Search) -> bool {
         let (tree, computer) = match &self.content {
-            Content::Instance { instance, tree, .. } => {
+            DocumentContent::Instance { instance, tree, .. } => {
                 (Some(tree.as_str()), instance.allocation.as_ref().map(|place| place.computer.as_str()))
             }
-            Content::Computer { .. } => (None, Some(self.reference.as_str())),
-            Content::Installation { computer, .. } => (None, Some(computer.as_str())),
+            DocumentContent::Computer { .. } => (None, Some(self.reference.as_str())),
+            DocumentContent::Installation { computer, .. } => (None, Some(computer.as_str())),
         };
         let same = |wanted: &Option<String>, told: Option<&str>| {
             wanted.as_deref().is_none_or(|wanted| told == Some(wanted))
@@ -190,17 +194,17 @@ impl Found {
 
     fn url_string(&self) -> Option<String> {
         match &self.content {
-            Content::Instance { instance, .. } => Some(instance.release.to_string()),
-            Content::Computer { .. } => None,
-            Content::Installation { .. } => Some(self.title.clone()),
+            DocumentContent::Instance { instance, .. } => Some(instance.release.to_string()),
+            DocumentContent::Computer { .. } => None,
+            DocumentContent::Installation { .. } => Some(self.title.clone()),
         }
     }
 
     /// What was asked for of it.
     pub(super) fn row(&self, keys: &KeyRing, names: &[&'static str]) -> Value {
         let instance = match &self.content {
-            Content::Instance { instance, .. } => Some(instance),
-            Content::Computer { .. } | Content::Installation { .. } => None,
+            DocumentContent::Instance { instance, .. } => Some(instance),
+            DocumentContent::Computer { .. } | DocumentContent::Installation { .. } => None,
         };
         let value = |name: &str| match name {
             "title" => json!(self.title),
@@ -215,8 +219,10 @@ impl Found {
             }
             "SoftwareInstance_getNewsDict" => json!(instance.map(|one| news(&status::text(keys, one)))),
             "SoftwareInstallation_getNewsDict" => match &self.content {
-                Content::Installation { supply, .. } => news(&status::of_software(keys, &self.title, supply)),
-                Content::Instance { .. } | Content::Computer { .. } => Value::Null,
+                DocumentContent::Installation { supply, .. } => {
+                    news(&status::of_software(keys, &self.title, supply))
+                }
+                DocumentContent::Instance { .. } | DocumentContent::Computer { .. } => Value::Null,
             },
             _ => Value::Null,
         };
@@ -227,18 +233,18 @@ impl Found {
     pub(super) fn form(&self, ctx: &RequestContext, computer: Option<String>) -> Value {
         let keys = ctx.keys();
         let mut form = HateoasForm::new(match self.kind {
-            Kind::Tree => "InstanceTree_viewAsHateoas",
-            Kind::Instance | Kind::Shared => "SoftwareInstance_viewAsHateoas",
-            Kind::Computer => "ComputeNode_viewAsHateoas",
-            Kind::Installation => "SoftwareInstallation_viewAsHateoas",
+            SearchKind::Tree => "InstanceTree_viewAsHateoas",
+            SearchKind::Instance | SearchKind::Shared => "SoftwareInstance_viewAsHateoas",
+            SearchKind::Computer => "ComputeNode_viewAsHateoas",
+            SearchKind::Installation => "SoftwareInstallation_viewAsHateoas",
         });
         form.text("title", json!(self.title));
         form.text("reference", json!(self.reference));
         let proxy = ctx.mode() == Mode::Proxy;
         match &self.content {
-            Content::Instance { instance, members, .. } => {
+            DocumentContent::Instance { instance, members, .. } => {
                 // slapos proxy does not know the state of shared instances.
-                let unused = proxy && instance.shared && self.kind == Kind::Tree;
+                let unused = proxy && instance.shared && self.kind == SearchKind::Tree;
                 let state = if unused { "unused" } else { instance.requested.as_str() };
                 form.text("slap_state", json!(state));
                 form.text("text_content", json!(open(keys, &instance.parameters)));
@@ -251,16 +257,16 @@ impl Found {
                     form.text("news", json!({"instance": all.collect::<Vec<_>>()}));
                 }
             }
-            Content::Computer { occupants } => {
+            DocumentContent::Computer { occupants } => {
                 let partitions = occupants.iter();
                 // Who is on a computer is its provider's to know, and not what they say.
-                let text = |one: &Instance| news(&status::text(ctx.keys_for(one), one));
+                let text = |one: &InstanceView| news(&status::text(ctx.keys_for(one), one));
                 let partitions = partitions.map(|(name, one)| (name.clone(), text(one)));
                 let partitions: Map<_, _> = partitions.collect();
                 let text = computer.unwrap_or_default();
                 form.text("news", json!({"computer": news(&text), "partition": partitions}));
             }
-            Content::Installation { computer, supply } => {
+            DocumentContent::Installation { computer, supply } => {
                 form.text("url_string", json!(self.title));
                 form.text("slap_state", json!(slapledger_usecases::software::supply_state(supply.requested)));
                 form.text("aggregate_reference", json!(computer));
@@ -272,12 +278,12 @@ impl Found {
 
     /// The computer it is, if it is one.
     pub(super) fn as_computer(&self) -> Option<&str> {
-        (self.kind == Kind::Computer).then_some(self.reference.as_str())
+        (self.kind == SearchKind::Computer).then_some(self.reference.as_str())
     }
 }
 
 /// How an instance is reached: at slapos proxy as it is stored, at a master as a list.
-fn connection(keys: &KeyRing, mode: Mode, instance: &Instance) -> Value {
+fn connection(keys: &KeyRing, mode: Mode, instance: &InstanceView) -> Value {
     if mode == Mode::Proxy {
         return json!(instance.connection.as_ref().and_then(|sealed| open(keys, sealed)));
     }

@@ -36,7 +36,7 @@ const MOST: usize = 1000;
 
 /// The routes of this folder.
 pub(crate) fn routes() -> Guarded {
-    Guarded::new(|problem| Refused(problem).into_response())
+    Guarded::new(|problem| HateoasProblem(problem).into_response())
         .route("/getHateoasUrl", &policy::KNOWN, get(url))
         .route("/hateoas", &policy::CLIENT, get(answer))
         .route("/hateoas/", &policy::CLIENT, get(answer))
@@ -48,20 +48,20 @@ async fn url(
     State(gateway): State<Arc<Gateway>>,
     _: Authorised,
     headers: HeaderMap,
-) -> Result<String, Refused> {
+) -> Result<String, HateoasProblem> {
     Ok(hateoas_url(&gateway, &headers)?)
 }
 
 /// A problem. The client shows no more of it than the phrase beside the status.
-struct Refused(Problem);
+struct HateoasProblem(Problem);
 
-impl<P: Into<Problem>> From<P> for Refused {
+impl<P: Into<Problem>> From<P> for HateoasProblem {
     fn from(problem: P) -> Self {
         Self(problem.into())
     }
 }
 
-impl IntoResponse for Refused {
+impl IntoResponse for HateoasProblem {
     fn into_response(self) -> Response {
         let phrase = match self.0.status {
             // As slapos proxy writes it.
@@ -77,9 +77,9 @@ impl IntoResponse for Refused {
 }
 
 /// The parameters of a request.
-struct Parameters(Vec<(String, String)>);
+struct HateoasParameters(Vec<(String, String)>);
 
-impl Parameters {
+impl HateoasParameters {
     const KNOWN: [&str; 6] = ["mode", "query", "select_list", "limit", "relative_url", "view"];
 
     fn read(uri: &Uri) -> Result<Self, Problem> {
@@ -124,8 +124,8 @@ async fn answer(
     Authorised(ctx): Authorised,
     uri: Uri,
     headers: HeaderMap,
-) -> Result<Response, Refused> {
-    let told = Parameters::read(&uri)?;
+) -> Result<Response, HateoasProblem> {
+    let told = HateoasParameters::read(&uri)?;
     match told.get("mode") {
         None | Some("root") => Ok(json_of(&root(&ctx, &hateoas_url(&gateway, &headers)?)?)),
         Some("search") => Ok(json_of(&search(&ctx, &told).await?)),
@@ -149,7 +149,7 @@ fn root(ctx: &RequestContext, url: &str) -> Result<Value, Problem> {
     }}))
 }
 
-async fn search(ctx: &RequestContext, told: &Parameters) -> Result<Value, Problem> {
+async fn search(ctx: &RequestContext, told: &HateoasParameters) -> Result<Value, Problem> {
     let search = query::Search::read(told.required("query")?)?;
     let names = document::selected(&told.all("select_list"))?;
     let limit = told.limit()?;
@@ -160,7 +160,7 @@ async fn search(ctx: &RequestContext, told: &Parameters) -> Result<Value, Proble
     Ok(json!({"_embedded": {"contents": rows}}))
 }
 
-async fn traverse(ctx: &RequestContext, told: &Parameters) -> Result<Value, Problem> {
+async fn traverse(ctx: &RequestContext, told: &HateoasParameters) -> Result<Value, Problem> {
     let relative_url = told.required("relative_url")?;
     if told.get("view").is_some_and(|view| !matches!(view, "slaposjs_view" | "view")) {
         return Err(Problem::field("view", "must be slaposjs_view or view"));
@@ -185,7 +185,7 @@ async fn traverse(ctx: &RequestContext, told: &Parameters) -> Result<Value, Prob
 
 /// `GET computer_module/Base_getComputerToken`: a token that registers one computer. At slapos proxy nobody has to prove
 /// who they are, and it gives one all the same: a random text that means nothing.
-async fn token(Authorised(ctx): Authorised) -> Result<Response, Refused> {
+async fn token(Authorised(ctx): Authorised) -> Result<Response, HateoasProblem> {
     if ctx.mode() == Mode::Proxy {
         let token = uuid::Uuid::from_bytes(engine::random_id()).simple().to_string();
         let body = json!({"access_token": token}).to_string();

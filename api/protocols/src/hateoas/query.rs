@@ -14,7 +14,7 @@ const TREE: &str = "default_specialise_title";
 
 /// What can be searched for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum SearchKind {
     Tree,
     Computer,
     Instance,
@@ -22,7 +22,7 @@ pub(super) enum Kind {
     Installation,
 }
 
-impl Kind {
+impl SearchKind {
     const ALL: [Self; 5] = [Self::Tree, Self::Computer, Self::Instance, Self::Shared, Self::Installation];
 
     /// What the master calls it.
@@ -40,12 +40,12 @@ impl Kind {
 /// A title that is searched for. slapos.core puts titles between quotes as they are, so one with a quote or a backslash
 /// may mean what it says, or what it says once quotes and backslashes are unescaped.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Asked {
+pub(super) struct TitleQuery {
     escaped: Option<String>,
     plain: Option<String>,
 }
 
-impl Asked {
+impl TitleQuery {
     /// Whether a title is what is asked for.
     pub(super) fn is(&self, title: &str) -> bool {
         [&self.escaped, &self.plain].into_iter().flatten().any(|asked| asked == title)
@@ -55,11 +55,11 @@ impl Asked {
 /// What is searched for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Search {
-    pub(super) kinds: Vec<Kind>,
-    pub(super) title: Option<Asked>,
+    pub(super) kinds: Vec<SearchKind>,
+    pub(super) title: Option<TitleQuery>,
     pub(super) reference: Option<String>,
     /// The title of the tree it belongs to.
-    pub(super) tree: Option<Asked>,
+    pub(super) tree: Option<TitleQuery>,
     /// The computer it is on.
     pub(super) computer: Option<String>,
 }
@@ -108,11 +108,12 @@ impl Search {
     fn take(&mut self, name: &str, values: Vec<String>) -> Result<(), Problem> {
         if name == "portal_type" {
             for value in values {
-                let kind =
-                    Kind::ALL.into_iter().find(|kind| kind.portal_type() == value).ok_or_else(|| {
-                        let known = Kind::ALL.map(Kind::portal_type).join(", ");
+                let kind = SearchKind::ALL.into_iter().find(|kind| kind.portal_type() == value).ok_or_else(
+                    || {
+                        let known = SearchKind::ALL.map(SearchKind::portal_type).join(", ");
                         wrong(format!("must have one of these as portal_type: {known}"))
-                    })?;
+                    },
+                )?;
                 self.kinds.push(kind);
             }
             return Ok(());
@@ -121,7 +122,7 @@ impl Search {
         let (Some(value), None) = (values.next(), values.next()) else {
             return Err(wrong(format!("must have one value for {name}")));
         };
-        let asked = || Some(Asked { escaped: Some(value.clone()), plain: None });
+        let asked = || Some(TitleQuery { escaped: Some(value.clone()), plain: None });
         let place = match name {
             TITLE => {
                 self.title = asked();
@@ -259,11 +260,11 @@ mod tests {
     #[test]
     fn the_queries_of_the_client_are_read() {
         let check = |query: &str, expected: Search| assert_eq!(Search::read(query), Ok(expected), "{query}");
-        let trees = || Search { kinds: vec![Kind::Tree], ..Search::default() };
+        let trees = || Search { kinds: vec![SearchKind::Tree], ..Search::default() };
         check("portal_type:\"Instance Tree\" AND validation_state:validated", trees());
         let plain = |text: &str| Some(text.to_owned());
         let asked = |escaped: Option<&str>, title: &str| {
-            Some(Asked { escaped: escaped.map(str::to_owned), plain: plain(title) })
+            Some(TitleQuery { escaped: escaped.map(str::to_owned), plain: plain(title) })
         };
         let told = "a AND b:\\\"c\\\\";
         let titled = Search { title: asked(Some("a AND b:\"c\\"), told), ..trees() };
@@ -274,7 +275,7 @@ mod tests {
         check(
             "portal_type:\"Compute Node\" AND validation_state:validated AND title:=\"T\" AND reference:=\"R\"",
             Search {
-                kinds: vec![Kind::Computer],
+                kinds: vec![SearchKind::Computer],
                 title: asked(Some("T"), "T\" AND reference:=\"R"),
                 reference: text("R"),
                 ..Search::default()
@@ -284,7 +285,7 @@ mod tests {
             "portal_type:(\"Software Instance\", \"Slave Instance\") AND validation_state:validated \
              AND default_specialise_title:=\"é\"",
             Search {
-                kinds: vec![Kind::Instance, Kind::Shared],
+                kinds: vec![SearchKind::Instance, SearchKind::Shared],
                 tree: asked(Some("é"), "é"),
                 ..Search::default()
             },
@@ -292,10 +293,10 @@ mod tests {
         check(
             "portal_type:\"Software Installation\" AND validation_state:validated \
              AND default_aggregate_reference:=\"COMP-1\"",
-            Search { kinds: vec![Kind::Installation], computer: text("COMP-1"), ..Search::default() },
+            Search { kinds: vec![SearchKind::Installation], computer: text("COMP-1"), ..Search::default() },
         );
         // An empty title is one, and no instance has it.
-        let empty = Asked { escaped: text(""), plain: None };
+        let empty = TitleQuery { escaped: text(""), plain: None };
         check("portal_type:\"Instance Tree\" AND title:\"\"", Search { title: Some(empty), ..trees() });
         // As they are, where they cannot be read as escaped.
         for title in ["a\"b", "\"a", "a\\n", "\"x\" AND title:(\"y"] {

@@ -130,8 +130,8 @@ fn what_is_revoked_is_good_for_nothing_from_the_next_request_on() {
         .ask(Who::Provider, Ask::form("/revokeComputerCertificate", &[("computer_id", "COMP-1")]))
         .expect(200);
     world.get(Who::Node, fetch).expect(401);
-    // A node that asks for another certificate has done with the one before when it asks by that other one: an answer may
-    // be lost, and whoever asks again by the first has done with what they did not get.
+    // A node that asks for another certificate has done with the one before when it asks by that other one: an answer
+    // may be lost, and a caller that repeats the first has done with what they did not get.
     let asked = json!({"computer_guid": "COMP-2"});
     let next = "/slapos.post.v0.compute_node_certificate";
     let fetch = || Ask::get("/getFullComputerInformation?computer_id=COMP-2");
@@ -217,7 +217,7 @@ fn nobody_has_for_longer_what_they_have_for_a_time() {
 }
 
 #[test]
-fn whoever_has_had_a_token_in_their_hands_loses_all_that_it_issued() {
+fn revoking_a_token_also_revokes_what_it_issued() {
     let world = World::new();
     let thief = world.token(Who::Alice, None, &json!({}));
     let all = json!({"all_of_holder": true});
@@ -323,7 +323,7 @@ fn what_a_lost_token_of_an_admin_gave_others_is_revoked_with_it() {
     assert_eq!(revoked(&all), ["PARTY-3"]);
     assert!(!is_good(&before));
     assert_eq!(revoked(&all), Vec::<Value>::new());
-    // Whoever writes a token where its id belongs is not shown it again.
+    // Anyone who writes a token where its id belongs is not shown it again.
     let Key::Token(text) = &lost else { panic!("a token") };
     let seen = world.get(Who::Admin, &format!("/v1/credentials/{text}")).expect(404);
     assert!(!seen.body.contains(text.as_str()), "{seen:?}");
@@ -382,7 +382,7 @@ fn a_project_has_somebody_who_runs_it() {
     assert_eq!(world.post(Who::Root, "/v1/projects", &wrong).expect(400).json()["field"], "time_zone");
 }
 
-/// Nobody can tell who has read a key, so it is for whoever is it and whoever runs it.
+/// Nobody can tell who has read a key, so it is for the instance and its provider.
 #[test]
 fn the_key_of_an_instance_is_not_for_admins() {
     let world = World::new();

@@ -121,6 +121,10 @@ impl World {
         self.post(Who::Provider, "/v1/computers/COMP-1/software", &leaving).expect(200);
         let product = json!({"product": "kvm", "software_release": RELEASE});
         self.post(Who::Publisher, "/v1/products", &product).expect(200);
+        let schema = json!({"software_release": RELEASE, "schema": {"properties": {}}});
+        self.ask(Who::Provider, Ask::json("PUT", "/v1/software-schemas", &schema)).expect(200);
+        let entry = json!({"table": "storage", "title": "MySQL", "software": "mysql", "stage": "production"});
+        self.ask(Who::Admin, Ask::json("PUT", "/v1/catalogue/mysql", &entry)).expect(200);
     }
 
     /// SOFTINST-1 to 7: Alice's, its child, Bob's, his on hers, one of his on COMP-2, one of hers that has ended, and one
@@ -200,9 +204,19 @@ impl World {
             self.post(Who::Root, "/v1/credits", &told).expect(201);
             self.post(Who::Root, "/v1/charges", &told).expect(201);
         }
+        let own = "/v1/price-books/standard/overrides";
+        self.post(Who::Root, own, &own_price("2028-01-01T00:00:00Z")).expect(201);
         let run = json!({"period": {"start": "2026-11-01", "stop": "2026-12-01"}});
         self.post(Who::Root, "/v1/invoice-runs", &run).expect(201);
     }
+}
+
+/// A fee of their own for Alice.
+pub(super) fn own_price(valid_from: &str) -> Value {
+    json!({
+        "customer": "PARTY-2", "valid_from": valid_from, "valid_until": valid_from.replace("-01-01", "-02-01"),
+        "rate": {"kind": "recurring", "every": "month", "when": "arrears", "price": "3"},
+    })
 }
 
 /// Prices.
@@ -213,6 +227,7 @@ pub(super) fn prices(name: &str, price: &str) -> Value {
         "rates": [
             {"kind": "recurring", "every": "month", "when": "arrears", "price": price},
             {"kind": "per_unit", "resource": "requests", "price": "0.5"},
+            {"kind": "discount", "item": "welcome", "percent": "10", "code": "WELCOME"},
         ],
     })
 }

@@ -112,7 +112,7 @@ fn no_project_takes_the_room_of_others() {
     world.ask_while((Some(&alice), slow()), (Some(&elsewhere), read())).1.expect(200);
 }
 
-/// Whoever stole a credential fills all the room of its holder, and is revoked for all that.
+/// The thief of a credential fills all the room of its holder, and is revoked for all that.
 #[test]
 fn nobody_is_kept_from_ending_a_credential() {
     let world = World::with_shares(1);

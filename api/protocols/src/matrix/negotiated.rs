@@ -41,6 +41,58 @@ fn negotiated_prices_are_shown_to_their_customer_the_seller_and_auditors() {
     }
 }
 
+#[test]
+fn codes_are_shown_to_the_seller_and_auditors() {
+    let world = World::new();
+    let fee = json!({"kind": "recurring", "every": "month", "when": "arrears", "price": "10"});
+    let code = json!({"kind": "discount", "percent": "10", "code": "SPRING"});
+    let book = json!({
+        "name": "dollars", "currency": "USD", "valid_from": "2026-01-01T00:00:00Z", "rates": [fee, code],
+    });
+    world.post(Who::Admin, "/v1/price-books", &book).expect(201);
+    let rows = [
+        (Who::Root, true),
+        (Who::Admin, true),
+        (Who::Auditor, true),
+        (Who::Provider, false),
+        (Who::Alice, false),
+    ];
+    for (who, sees) in rows {
+        let shown = world.get(who, "/v1/price-books/dollars").expect(200).json();
+        assert_eq!(shown.to_string().contains("SPRING"), sees, "{who:?}");
+        assert_eq!(shown["rates_withheld"].as_u64(), (!sees).then_some(1), "{who:?}");
+    }
+}
+
+#[test]
+fn overrides_are_shown_to_their_customer_the_seller_and_auditors() {
+    let world = World::new();
+    let path = "/v1/price-books/standard/overrides";
+    for (customer, price) in [("PARTY-2", "7"), ("PARTY-3", "6")] {
+        let wanted = json!({
+            "customer": customer, "valid_from": "2030-01-01T00:00:00Z",
+            "rate": {"kind": "recurring", "every": "month", "when": "arrears", "price": price},
+        });
+        world.post(Who::Admin, path, &wanted).expect(201);
+    }
+    let rows = [
+        (Who::Root, vec!["7", "6"]),
+        (Who::Admin, vec!["7", "6"]),
+        (Who::Auditor, vec!["7", "6"]),
+        (Who::Provider, vec![]),
+        (Who::Alice, vec!["7"]),
+        (Who::Bob, vec!["6"]),
+    ];
+    for (who, prices) in rows {
+        let listed = world.get(who, path).expect(200).json();
+        let items = listed["items"].as_array().expect("items");
+        // Alice has another one, which the world is furnished with.
+        let seen: Vec<_> = items.iter().filter_map(|own| own["rate"]["price"].as_str()).collect();
+        let seen: Vec<_> = seen.into_iter().filter(|price| *price != "3").collect();
+        assert_eq!(seen, prices, "{who:?}");
+    }
+}
+
 fn fee_of_customer_nine() -> serde_json::Value {
     json!({"kind": "recurring", "every": "month", "when": "arrears", "price": "5", "match": {"customer": "PARTY-9"}})
 }

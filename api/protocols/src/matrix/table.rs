@@ -1,7 +1,8 @@
 //! The table: what every route answers everybody.
 //!
-//! A letter for each of `COLUMNS`, in groups: nobody; the admin of all projects, of this, of the other one, the auditor;
-//! both providers and the publisher; both customers; both nodes; both instances; a revoked token and an expired one.
+//! A letter for each of `COLUMNS`, in groups: nobody; the admin of all projects, of this, of the other one, the
+//! auditor; both providers and the publisher; both customers; both nodes; both instances; a revoked token and an
+//! expired one.
 //!
 //! `o` 200, `c` 201, `a` 202, `b` 400, `.` 401, `x` 403, `-` 404, `w` 408, `k` 409. What is right and refused by a rule
 //! that is asked after the policy is said beside its row. On the wire of the calls what does not exist is `x` too.
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 use slapledger_slap_wire::marshal;
 
 use super::asking::Ask;
-use super::furnished::{prices, usage};
+use super::furnished::{own_price, prices, usage};
 use super::world::{LEAVING, NOW, RELEASE};
 use crate::testing::world::{configuration, dumps, request_form};
 
@@ -35,6 +36,7 @@ fn named(template: &str) -> String {
         "partitions" => "slappart0",
         "usage-suspense" => "$suspended",
         "price-books" => "standard",
+        "overrides" => "OVERRIDE-1",
         "invoice-runs" => "RUN-2",
         "invoices" => "INV-2026-000002",
         "lines" => "1",
@@ -44,6 +46,7 @@ fn named(template: &str) -> String {
         "accounts" => "Assets:Receivable:PARTY-2",
         "credentials" => "$alice",
         "projections" => "catalogue",
+        "catalogue" => "mysql",
         other => panic!("{template}: which of {other}?"),
     };
     let parts: Vec<&str> = template.split('/').collect();
@@ -112,10 +115,21 @@ const WANTED: &str = ". oo-x xxx o- xx -- ..";
 
 /// All rows.
 pub(super) fn rows() -> Vec<Row> {
-    [computers(), instances(), usages(), invoices(), parties(), others(), documentary(), slap(), calls()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        computers(),
+        instances(),
+        usages(),
+        invoices(),
+        parties(),
+        others(),
+        documentary(),
+        slap(),
+        calls(),
+        pages(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn supply(state: &str) -> Value {
@@ -127,11 +141,12 @@ fn computers() -> Vec<Row> {
     let product = json!({"product": "other", "software_release": RELEASE});
     vec![
         get("/v1/computers", ". oooo oox oo oo xx .."),
+        get("/v1/computer-counts", ". oooo oox oo oo xx .."),
         get("/v1/computers/{id}", ". oo-o o-x -- o- xx .."),
         post("/v1/computers", &json!({"reference": "COMP-9"}), ". cccx ccx xx xx xx .."),
         told("PATCH", "/v1/computers/{id}", &json!({"title": "front"}), PROVIDER),
         told("DELETE", "/v1/computers/{id}", &json!({}), PROVIDER),
-        // It is offered: 409 for whoever may release it.
+        // It is offered: 409 for anyone who may release it.
         told("DELETE", "/v1/computers/{id}/partitions/{partition}", &json!({}), ". kk-x k-x xx xx xx .."),
         told("PUT", "/v1/computers/{id}/configuration", &configured, NODE_SAYS),
         told("PUT", "/v1/computers/{id}/allocation-scope", &json!({"scope": "closed"}), PROVIDER),
@@ -142,9 +157,28 @@ fn computers() -> Vec<Row> {
         post("/v1/computers/{id}/software", &supply("destroyed"), PROVIDER),
         post("/v1/computers/{id}/software-reports", &supply("building"), NODE),
         get("/v1/software", ". oooo ooo xx xx xx .."),
+        told(
+            "PUT",
+            "/v1/software-schemas",
+            &json!({"software_release": LEAVING, "schema": {}}),
+            ". ooox ooo xx xx xx ..",
+        ),
+        get(
+            "/v1/software-schemas?software_release=https%3A%2F%2Fexample.org%2Fa%2Fsoftware.cfg",
+            ". oo-o ooo oo oo oo ..",
+        ),
+        get("/v1/catalogue", LISTED_TO_PARTIES),
+        get("/v1/catalogue/{entry}", ". oo-o ooo oo xx xx .."),
+        told(
+            "PUT",
+            "/v1/catalogue/{entry}",
+            &json!({"table": "host", "title": "xen"}),
+            ". ooox xxx xx xx xx ..",
+        ),
+        told("DELETE", "/v1/catalogue/{entry}", &json!({}), ADMINS),
         get("/v1/products", KNOWN),
         post("/v1/products", &product, ". ooox xxo xx xx xx .."),
-        // PARTY-6 publishes it: 409 for whoever else may publish. The other project has none of this name.
+        // PARTY-6 publishes it: 409 for others who may publish. The other project has none of this name.
         post(
             "/v1/products",
             &json!({"product": "kvm", "software_release": LEAVING}),
@@ -189,6 +223,7 @@ fn instances() -> Vec<Row> {
         row("POST", "/v1/instances/{id}/erase", ended, ". oo-x xxx o- xx xx .."),
         // It has not ended yet: 409.
         row("POST", "/v1/instances/{id}/erase", running, ". kk-x xxx k- xx xx .."),
+        get("/v1/instance-counts", INSTANCES),
         get("/v1/instance-trees", INSTANCES),
         get("/v1/instance-trees/{id}", INSTANCE),
     ]
@@ -207,14 +242,29 @@ fn usages() -> Vec<Row> {
     vec![
         reported(&usage("COMP-1", "new", "slappart0", "1")),
         get("/v1/usage?instance=SOFTINST-1&from=2026-10-01&to=2026-11-01", INSTANCE),
+        post("/v1/usage-voids", &json!({"computer": "COMP-1", "id": "a", "reason": "by mistake"}), PROVIDER),
+        get("/v1/usage-receipts", ". oooo oox xx xx xx .."),
         get("/v1/usage-suspense", ". oooo oox xx xx xx .."),
+        get("/v1/usage-suspense-counts", ". oooo oox xx xx xx .."),
         post("/v1/usage-suspense/{sequence}/resolve", &json!({"quantity": "1"}), PROVIDER),
         post("/v1/usage-suspense/{sequence}/dismiss", &json!({"reason": "a fault"}), PROVIDER),
         get("/v1/usage-gaps?period=2026-10-01/2026-11-01", ". oooo oox xx xx xx .."),
+        get("/v1/usage-gap-counts?period=2026-10-01/2026-11-01", ". oooo oox xx xx xx .."),
         get("/v1/price-books", ". oooo oox oo xx xx .."),
         // In a currency of its own: two books in one currency are not for the same customers.
         post("/v1/price-books", &in_dollars(prices("gold", "9.00")), ". cccx xxx xx xx xx .."),
         get("/v1/price-books/{name}", ". oo-o oox oo xx xx .."),
+        get("/v1/price-books/{name}/overrides", ". oo-o oox oo xx xx .."),
+        post(
+            "/v1/price-books/{name}/overrides",
+            &own_price("2027-01-01T00:00:00Z"),
+            ". cc-x xxx xx xx xx ..",
+        ),
+        post(
+            "/v1/price-books/{name}/overrides/{id}/end",
+            &json!({"valid_until": "2028-01-01T00:00:00Z"}),
+            ADMINS,
+        ),
     ]
 }
 
@@ -234,16 +284,25 @@ fn invoices() -> Vec<Row> {
         get("/v1/invoice-runs", LISTED_TO_STAFF),
         post("/v1/invoice-runs", &september, ". cckx xxx xx xx xx .."),
         get("/v1/invoice-runs/{id}", SHOWN_TO_STAFF),
+        get("/v1/invoice-runs/{id}/drafts", SHOWN_TO_STAFF),
         post("/v1/invoice-runs/{id}/finalise", &json!({}), ADMINS),
         post("/v1/invoice-runs/{id}/refresh", &json!({}), ADMINS),
         post("/v1/invoice-runs/{id}/withdraw", &json!({}), ADMINS),
         get("/v1/invoice-runs/{id}/diff", SHOWN_TO_STAFF),
-        get("/v1/invoice-drafts?period=2026-12-01/2027-01-01", SHOWN_TO_STAFF),
+        get("/v1/revenue?by=customer&period=2026-10", LISTED_TO_STAFF),
+        get("/v1/invoice-summary?period=2026-10&before=2026-09", LISTED_TO_PARTIES),
+        get("/v1/invoice-comparison?before=2026-09&after=2026-10", LISTED_TO_STAFF),
+        // It is final: nothing is decided of it any more.
+        post("/v1/invoices/{id}/approve", &reason, ". kk-x xxx xx xx xx .."),
+        post("/v1/invoices/{id}/hold", &reason, ". kk-x xxx xx xx xx .."),
+        post("/v1/invoices/{id}/finalise", &json!({}), ADMINS),
+        get("/v1/invoice-drafts?period=2026-12-01/2027-01-01", ". oo-o xxx oo xx xx .."),
         get("/v1/invoices", LISTED_TO_PARTIES),
         get("/v1/invoices/{id}", OF_ALICE),
         get("/v1/invoices/{id}/lines/{n}/events", OF_ALICE),
         get("/v1/invoices/{id}/explanation", OF_ALICE),
         get("/v1/invoices/{id}/lines/{n}/explanation", OF_ALICE),
+        get("/v1/invoices/{id}/proof", OF_ALICE),
         row("POST", "/v1/invoices/{id}/credit", of_operator("credit", &given_back), ". cc-x xxx xx xx xx .."),
         row("POST", "/v1/invoices/{id}/void", of_operator("void", &reason), ". cc-x xxx xx xx xx .."),
         row(
@@ -258,8 +317,11 @@ fn invoices() -> Vec<Row> {
 fn parties() -> Vec<Row> {
     let by_hand =
         json!({"customer": "PARTY-2", "currency": "EUR", "amount": "1.00", "description": "by hand"});
+    let code = json!({"customer": "PARTY-2", "code": "WELCOME"});
     let treatment = json!({"category": "S", "valid_from": "2027-01-01T00:00:00Z"});
+    let top_up = json!({"currency": "EUR", "threshold": "0.00", "amount": "1.00"});
     let rate = json!({"rate": "0.2", "valid_from": "2027-01-01T00:00:00Z"});
+    let product = json!({"resource": "gas", "category": "Z", "valid_from": "2027-01-01T00:00:00Z"});
     let erase = Ask::new("POST", "/v1/parties/PARTY-7/erase");
     vec![
         get("/v1/parties", LISTED_TO_PARTIES),
@@ -270,6 +332,10 @@ fn parties() -> Vec<Row> {
         post("/v1/parties/{id}/revoke-credentials", &json!({}), ADMINS),
         post("/v1/parties/{id}/tax-treatments", &treatment, ". cc-x xxx xx xx xx .."),
         post("/v1/tax-rates", &rate, ". cccx xxx xx xx xx .."),
+        post("/v1/product-taxes", &product, ". cccx xxx xx xx xx .."),
+        told("PUT", "/v1/parties/{id}/top-up", &top_up, ADMINS),
+        get("/v1/parties/{id}/top-up", OF_ALICE),
+        get("/v1/parties/{id}/credit-forecast", OF_ALICE),
         get("/v1/credits", LISTED_TO_PARTIES),
         post("/v1/credits", &by_hand, ". cc-x xxx xx xx xx .."),
         get("/v1/credits/{id}", OF_ALICE),
@@ -277,6 +343,8 @@ fn parties() -> Vec<Row> {
         get("/v1/charges", LISTED_TO_PARTIES),
         post("/v1/charges", &by_hand, ". cc-x xxx xx xx xx .."),
         get("/v1/charges/{id}", OF_ALICE),
+        get("/v1/discounts", LISTED_TO_PARTIES),
+        post("/v1/discount-codes/redeem", &code, ". oo-x xxx xx xx xx .."),
         get("/v1/journal", LISTED_TO_STAFF),
         get("/v1/accounts", LISTED_TO_STAFF),
         get("/v1/accounts/{id}", SHOWN_TO_STAFF),
@@ -301,6 +369,20 @@ fn others() -> Vec<Row> {
             ". oo-x --- o- xx xx ..",
         ),
         get("/v1/events", LISTED_TO_STAFF),
+        get("/v1/log/checkpoint", KNOWN),
+        get("/v1/log/checkpoints", KNOWN),
+        get("/v1/log/keys", KNOWN),
+        get("/v1/log/proofs/inclusion?sequence=1", KNOWN),
+        get("/v1/log/proofs/consistency?from=1", KNOWN),
+        get("/log/checkpoint", KNOWN),
+        row("GET", "/log/tile/{*path}", Ask::get("/log/tile/0/000.p/1"), KNOWN),
+        row(
+            "GET",
+            "/log/tile/entries/{*path}",
+            Ask::get("/log/tile/entries/000.p/1"),
+            ". oxxo xxx xx xx xx ..",
+        ),
+        get("/v1/events/stream?after=0", LISTED_TO_PARTIES),
         get("/v1/clock", ". oxxo xxx xx xx xx .."),
         post("/v1/clock/confirm", &json!({"now": NOW}), ". oxxx xxx xx xx xx .."),
         get("/v1/projections", ". oxxo xxx xx xx xx .."),
@@ -453,7 +535,7 @@ fn slap() -> Vec<Row> {
         question("/hateoas/", "", ". ooox oox oo xx xx .."),
         question("/hateoas/computer_module/Base_getComputerToken", "", ". ooox oox xx xx xx .."),
     ];
-    // For whoever has a token of its own for it: nobody here.
+    // For anyone who has a token of its own for it: nobody here.
     for path in ["/Person_requestComputer", "/Person_getCertificate"] {
         for path in [path.to_owned(), format!("/{path}")] {
             rows.push(form(&path, &[("title", "front")], "x xxxx xxx xx xx xx .."));
@@ -534,6 +616,28 @@ fn calls() -> Vec<Row> {
             "put.v0.software_instance_connection_parameter",
             &with(&instance, json!({"connection_parameter_dict": {"url": "https://example.org/"}})),
             says,
+        ),
+    ]
+}
+
+/// Pages without a REST twin. The others are answered at the routes whose answers they show.
+fn pages() -> Vec<Row> {
+    // A form without the token of its browser is refused whoever sends it.
+    const REFUSED: &str = "x xxxx xxx xx xx xx ..";
+    vec![
+        question("/ui/home", "", KNOWN),
+        question("/ui/usage", "", ". oooo oox xx xx xx .."),
+        question("/ui/request", "", ". ooox xxx oo xx oo .."),
+        question("/ui/operation", "", ". oxxo xxx xx xx xx .."),
+        question("/ui/revenue", "", LISTED_TO_STAFF),
+        question("/ui/sign-in", "", PUBLIC),
+        form("/ui/sign-out", &[], REFUSED),
+        form("/ui/preferences", &[("theme", "dark")], REFUSED),
+        row(
+            "*",
+            "/ui/assets/{digest}/{name}",
+            Ask::get("/ui/assets/none/style.css"),
+            "- ---- --- -- -- -- ..",
         ),
     ]
 }

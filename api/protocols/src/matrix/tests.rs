@@ -424,7 +424,7 @@ fn who_is_customer_and_provider_changes_what_is_theirs_alone() {
 
 /// What others use is their affair, down to its address.
 #[test]
-fn software_is_shown_to_whoever_has_it_or_publishes_it() {
+fn software_is_shown_to_its_users_and_publishers() {
     let mut world = World::new();
     let seen = |world: &World, who| -> Vec<Value> {
         let list = world.get(who, "/v1/software").expect(200).json();

@@ -1,6 +1,6 @@
 //! The cloud that is asked: a project with everybody in it, and another one beside it with nobody but its admin.
 //!
-//! It is built once, by those whom it is about and through the routes they use, and copied for whoever changes it.
+//! It is built once, by those whom it is about and through the routes they use, and copied for anyone who changes it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -28,10 +28,12 @@ use slapledger_net::{Peer, PeerCertificate};
 use slapledger_usecases::contacts;
 use slapledger_usecases::context::RequestContext;
 use tempfile::TempDir;
+use tower::ServiceExt;
 
 use super::asking::{After, Ask, Key, Seen, answered};
 use crate::access::{AccessControl, FailedAttempts, Gateway, RateLimits, RequestLimits, ReverseProxy};
 use crate::router;
+use crate::testing::streamed::EventBody;
 
 /// Those who ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -214,6 +216,7 @@ impl World {
         let authority = authority.expect("an authority");
         let certificates = folder.path().join("certificates");
         engine.certifier = Some(Arc::new(Certifier::new(authority, &certificates).expect("a folder")));
+        engine.sign_with(&log_key()).expect("a key of the log");
         let engine = Arc::new(engine);
         let ctx = Arc::new(RequestContext::local(Arc::clone(&engine)));
         let gateway = Gateway { access: Some(access), limits, ..Gateway::open(engine) };
@@ -239,6 +242,14 @@ impl World {
         }
     }
 
+    /// The token of somebody who has one.
+    pub(super) fn token_text(&self, who: Who) -> String {
+        match &self.keys[&who] {
+            Key::Token(token) => token.clone(),
+            Key::Certificate(_) => panic!("{who:?} has no token"),
+        }
+    }
+
     /// Gives somebody another key.
     pub(super) fn keep(&mut self, who: Who, key: Key) {
         self.keys.insert(who, key);
@@ -256,6 +267,22 @@ impl World {
 
     pub(super) fn ask_with(&self, key: Option<&Key>, ask: Ask) -> Seen {
         self.runtime.block_on(answered(self.router.clone(), Self::request(key, ask)))
+    }
+
+    /// The stream of events of somebody.
+    #[track_caller]
+    pub(super) fn stream(&self, key: &Key, ask: Ask) -> EventBody {
+        self.runtime.block_on(async {
+            let response = self.router.clone().oneshot(Self::request(Some(key), ask)).await;
+            let response = response.expect("a router always answers");
+            assert_eq!(response.status(), 200, "{response:?}");
+            EventBody::of(response.into_body())
+        })
+    }
+
+    /// Reads a stream until something is in it, or its end.
+    pub(super) fn wait_for(&self, stream: &mut EventBody, text: &str) {
+        self.runtime.block_on(stream.wait_for(text));
     }
 
     /// Several at the same time.
@@ -408,4 +435,10 @@ fn copy(from: &Path, to: &Path) {
             fs::copy(&source, &target).expect("a file");
         }
     }
+}
+
+/// A key of Ed25519 in PKCS #8 (RFC 8410).
+fn log_key() -> Vec<u8> {
+    const HEAD: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+    [&HEAD[..], &[7; 32]].concat()
 }

@@ -1,23 +1,17 @@
-//! What whoever runs it looks at: the events, the projections, and how everything is doing.
+//! What the operator looks at: the projections, and how everything is doing.
 //!
-//! `/healthz` answers 200 as long as nothing is wrong that a restart or a person has to mend; `/readyz` as long as requests
-//! are answered in time. Neither waits for anything: not for the disk, and for no lock that is held for long.
+//! `/healthz` answers 200 as long as nothing is wrong that a restart or a person has to mend; `/readyz` as long as
+//! requests are answered in time. Neither waits for anything: not for the disk, and for no lock that is held for long.
 
 pub(super) mod describe;
-
-use std::io;
-use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::http::{StatusCode, Uri};
 use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_billing::BillingView;
-use slapledger_core::domain::access::Access;
-use slapledger_core::domain::event::Stream;
-use slapledger_core::domain::id::{CredentialId, ProjectId, Sequence};
+use slapledger_core::domain::id::Sequence;
 use slapledger_core::domain::time::Timestamp;
-use slapledger_core::log::envelope::Recorded;
 use slapledger_core::log::store::StoreStats;
 use slapledger_engine::Engine;
 use slapledger_engine::health::HealthFault;
@@ -27,120 +21,19 @@ use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
 use slapledger_kit::{conflict, json_body};
 use slapledger_projections::runner::{RebuildFault, Rebuilt, Runner, Status};
-use slapledger_projections::{AccessView, Part, SlapViews, View};
-use slapledger_usecases::context::RequestContext;
+use slapledger_projections::{AccessView, SlapViews, View, ViewPart};
 
-use super::log::{self, Seen};
 use super::openapi::schema::{self, List};
 use super::query::{self, Named, Query};
 use crate::access::Authorised;
 
-/// The most bytes of a page of events, but for the last one.
-const PAGE_BYTES: usize = 4 * 1024 * 1024;
-/// The most events that are looked at for a page of them.
-const MOST_LOOKED_AT: u32 = 200_000;
 /// How far a view may be behind before requests are better sent elsewhere.
 const READY_LAG: u64 = 1_000_000;
-
-/// `GET /v1/events`: what happened in a project, in order. Sealed values show their key and digest.
-///
-/// What is of the ledger itself is shown in the first project, to those who reach all of them. A page that had to pass
-/// over much may be short of its limit, or empty, and still have one after it.
-pub(super) async fn events(
-    Authorised(ctx): Authorised,
-    uri: Uri,
-) -> Result<HttpAnswer<List<RecordedEvent>>, Problem> {
-    let query = Query::read(&uri, &["after"])?;
-    let limit = query.limit()?;
-    let after = match query.cursor::<u64>()? {
-        Some(cursor) => Sequence(cursor),
-        None => query.sequence("after")?.unwrap_or(Sequence::ZERO),
-    };
-    let position = query.position(&ctx).await?;
-    // How far a credential reaches is known of all that is shown.
-    ctx.access().reach(position).await?;
-    let store = Arc::clone(ctx.ledger().store());
-    let found = tokio::task::spawn_blocking(move || -> Result<(Vec<RecordedEvent>, _), Problem> {
-        let mut items = Vec::new();
-        let (mut bytes, mut looked_at, mut last) = (0, 0, after);
-        let mut next = None;
-        log::each_after(&*store, after, |recorded| {
-            if recorded.sequence > position {
-                return Ok(Seen::Enough);
-            }
-            let is_theirs = is_theirs(&ctx, recorded);
-            if looked_at == MOST_LOOKED_AT || (is_theirs && (items.len() == limit || bytes > PAGE_BYTES)) {
-                next = Some(last);
-                return Ok(Seen::Enough);
-            }
-            (looked_at, last) = (looked_at + 1, recorded.sequence);
-            if is_theirs {
-                let event = RecordedEvent(recorded.clone());
-                bytes += event.bytes()?;
-                items.push(event);
-            }
-            Ok(Seen::More)
-        })?;
-        Ok((items, next))
-    });
-    let (items, next) = found.await.map_err(|error| Problem::fault(&error))??;
-    Ok(query::list(items, next, position))
-}
-
-/// An event as it stands in the log: the core writes it.
-#[derive(Serialize, JsonSchema)]
-#[serde(transparent)]
-pub(crate) struct RecordedEvent(#[schemars(with = "schema::RecordedEvent")] Recorded);
-
-impl RecordedEvent {
-    /// How long it is in JSON.
-    fn bytes(&self) -> Result<usize, Problem> {
-        let mut count = Count(0);
-        serde_json::to_writer(&mut count, self).map_err(|error| Problem::fault(&error))?;
-        Ok(count.0)
-    }
-}
-
-/// Counts what is written.
-struct Count(usize);
-
-impl io::Write for Count {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Whether an event is one that whoever this is for may read, in their project.
-fn is_theirs(ctx: &RequestContext, recorded: &Recorded) -> bool {
-    let of_ledger = matches!(*recorded.stream, Stream::Ledger | Stream::Project(_));
-    if of_ledger {
-        return ctx.project == ProjectId::DEFAULT && ctx.caller.reaches_all_projects();
-    }
-    let (project, reaches_all) = match *recorded.stream {
-        Stream::Credential(id) => {
-            ctx.access().read(|view, _| lets_into(&view.access, id, recorded.project()))
-        }
-        _ => (recorded.project(), false),
-    };
-    project == ctx.project && (!reaches_all || ctx.caller.reaches_all_projects())
-}
-
-/// Into which project a credential lets, from wherever it was issued or revoked, and whether into all others too. One that
-/// is not known is taken for one that does.
-fn lets_into(access: &Access, id: CredentialId, recorded: ProjectId) -> (ProjectId, bool) {
-    access.credential(id).map_or((recorded, true), |known| (known.project, known.issued.all_projects))
-}
 
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct PartForm {
     name: &'static str,
     view: &'static str,
-    #[schemars(with = "schema::Sequence")]
     position: Sequence,
     /// SHA-256 of its canonical bytes at that position.
     digest: String,
@@ -148,7 +41,7 @@ pub(crate) struct PartForm {
 }
 
 impl PartForm {
-    fn of(part: &Part, view: &'static str, position: Sequence) -> Self {
+    fn of(part: &ViewPart, view: &'static str, position: Sequence) -> Self {
         Self { name: part.name, view, position, digest: part.digest.to_string(), bytes: part.bytes }
     }
 }
@@ -186,7 +79,6 @@ pub(crate) struct RebuiltForm {
     projection: ComparedForm,
     /// All that were rebuilt with it, itself included.
     projections: Vec<ComparedForm>,
-    #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
 }
 
@@ -203,7 +95,7 @@ struct ComparedForm {
 }
 
 impl ComparedForm {
-    fn of(before: &Part, after: &Part) -> Self {
+    fn of(before: &ViewPart, after: &ViewPart) -> Self {
         let (digest, same) = (after.digest.to_string(), before == after);
         Self { name: after.name, digest, before: before.digest.to_string(), same, bytes: after.bytes }
     }
@@ -254,11 +146,14 @@ fn holds<V: View>(name: &str) -> bool {
 pub(crate) struct Health {
     status: &'static str,
     writer: WriterForm,
-    #[schemars(with = "schema::Sequence")]
+    /// The commands that wait for the writer; null, when it takes none any more.
+    queue: Option<QueueForm>,
     sequence: Sequence,
     clock: ClockForm,
     views: Vec<ViewForm>,
     store: StoreForm,
+    /// The room where the ledger writes; null, if it is not watched.
+    disk: Option<DiskForm>,
     /// How sealed epochs are copied elsewhere, where that is configured.
     #[serde(skip_serializing_if = "Option::is_none")]
     shipping: Option<ShippingForm>,
@@ -297,11 +192,25 @@ struct WriterForm {
 }
 
 #[derive(Serialize, JsonSchema)]
+struct QueueForm {
+    waiting: u64,
+    /// More are answered 503.
+    most: u64,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[expect(clippy::struct_field_names, reason = "clients read the unit in the name")]
+struct DiskForm {
+    free_bytes: u64,
+    total_bytes: u64,
+    /// Below this nothing is recorded any more.
+    reserve_bytes: u64,
+}
+
+#[derive(Serialize, JsonSchema)]
 struct ClockForm {
-    #[schemars(with = "schema::Instant")]
     now: Timestamp,
     /// When the last event was recorded.
-    #[schemars(with = "Option<schema::Instant>")]
     recorded_at: Option<Timestamp>,
     /// Whether the clock shows an earlier time than that: until it has caught up, events are recorded at that time.
     behind: bool,
@@ -310,14 +219,11 @@ struct ClockForm {
 #[derive(Serialize, JsonSchema)]
 struct ViewForm {
     name: &'static str,
-    #[schemars(with = "schema::Sequence")]
     position: Sequence,
     /// How many events it has yet to take over.
     lag: u64,
-    #[schemars(with = "schema::Sequence")]
     snapshot: Sequence,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<schema::Sequence>")]
     rebuilding: Option<Sequence>,
     #[serde(skip_serializing_if = "Option::is_none")]
     fault: Option<String>,
@@ -345,7 +251,7 @@ pub(super) async fn health(Authorised(ctx): Authorised) -> HttpAnswer<Health> {
     health_of(&ctx.engine)
 }
 
-/// The same for whoever has no route: all of it is in memory.
+/// The same for anyone who has no route: all of it is in memory.
 pub(crate) fn health_of(engine: &Engine) -> HttpAnswer<Health> {
     let health = look(engine);
     let status = if health.faults.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -365,6 +271,10 @@ fn look(engine: &Engine) -> Health {
     Health {
         status: if faults.is_empty() { "ok" } else { "fault" },
         writer: WriterForm { alive: fault.is_none(), term: engine.ledger.term().0, fault },
+        queue: engine
+            .ledger
+            .queue_status()
+            .map(|queue| QueueForm { waiting: queue.waiting as u64, most: queue.most as u64 }),
         sequence: head,
         clock: ClockForm {
             now,
@@ -373,6 +283,11 @@ fn look(engine: &Engine) -> Health {
         },
         views: views.into(),
         store: StoreForm { epochs, bytes_on_disk, blobs },
+        disk: engine.ledger.room().and_then(|room| room.status()).map(|room| DiskForm {
+            free_bytes: room.space.free,
+            total_bytes: room.space.total,
+            reserve_bytes: room.reserve,
+        }),
         shipping: shipping.map(Into::into),
         fault_codes: faults.iter().map(HealthFault::code).collect(),
         faults: faults.iter().map(HealthFault::to_string).collect(),
@@ -382,7 +297,6 @@ fn look(engine: &Engine) -> Health {
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Ready {
     ready: bool,
-    #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
 }
 
@@ -391,7 +305,7 @@ pub(super) async fn ready(Authorised(ctx): Authorised) -> HttpAnswer<Ready> {
     readiness_of(&ctx.engine)
 }
 
-/// The same for whoever has no route.
+/// The same for anyone who has no route.
 pub(crate) fn readiness_of(engine: &Engine) -> HttpAnswer<Ready> {
     let head = engine.ledger.head().last;
     let keeps_up =

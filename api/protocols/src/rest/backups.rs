@@ -1,7 +1,7 @@
 //! Backups over HTTP: what the log consists of now, and its files one by one. Keys are never among them.
 //!
-//! A file is read a piece at a time, as its client takes it: a slow client holds no thread, and little memory. A tail may
-//! be sealed, and gone, while it is downloaded; whoever downloads it verifies what came, and begins again.
+//! A file is read a piece at a time, as its client takes it: a slow client holds no thread, and little memory. A tail
+//! may be sealed, and gone, while it is downloaded; the downloader verifies what came, and begins again.
 
 pub(super) mod describe;
 
@@ -12,8 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes, HttpBody};
-use axum::http::{HeaderValue, StatusCode, Uri, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::Uri;
 use hyper::body::{Frame, SizeHint};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -23,7 +22,7 @@ use slapledger_core::backup::{
 };
 use slapledger_core::domain::id::Sequence;
 use slapledger_engine::PROGRAM;
-use slapledger_kit::answer::{HttpAnswer, SEQUENCE};
+use slapledger_kit::answer::{FileAnswer, HttpAnswer};
 use slapledger_kit::problem::Problem;
 use slapledger_usecases::context::RequestContext;
 use tokio::task::JoinHandle;
@@ -156,7 +155,7 @@ pub(super) async fn file(
     Authorised(ctx): Authorised,
     Named(name): Named<String>,
     uri: Uri,
-) -> Result<Response, Problem> {
+) -> Result<FileAnswer, Problem> {
     let query = Query::read(&uri, &["bytes"])?;
     let bytes = query.sequence("bytes")?.map_or(u64::MAX, |bytes| bytes.0);
     let none = || Problem::not_found(format!("the log has no file {name}; `GET /v1/backup` lists its files"));
@@ -168,12 +167,7 @@ pub(super) async fn file(
         opened => opened.map_err(|fault| Problem::fault(&fault))?,
     };
     let body = Body::new(FileBody { state: ReadState::Idle(opened), left: length });
-    let mut response = (StatusCode::OK, body).into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(SEQUENCE, HeaderValue::from(sequence.0));
-    Ok(response)
+    Ok(FileAnswer::bytes(sequence, body))
 }
 
 /// The file, and how many of its bytes are sent.

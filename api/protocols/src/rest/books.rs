@@ -13,15 +13,14 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode, Uri, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{StatusCode, Uri};
 use schemars::JsonSchema;
 use serde::de::IntoDeserializer;
 use serde::de::value::StrDeserializer;
 use serde::{Deserialize, Serialize};
 use slapledger_billing::journal::{
-    About, Account, Book, Cause, ClosedPeriod, Filter, Format, Kind, Move, Side, Transaction, TransactionId,
-    TrialBalance, amount_text,
+    About, Account, AccountKind, Book, Cause, ClosedPeriod, ExportFormat, Move, Side, Transaction,
+    TransactionFilter, TransactionId, TrialBalance, amount_text,
 };
 use slapledger_billing::{BillingView, Journal};
 use slapledger_core::domain::Command;
@@ -33,7 +32,7 @@ use slapledger_core::domain::invoice::Bound;
 use slapledger_core::domain::money::{Currency, Exact};
 use slapledger_core::domain::time::{Date, Timestamp};
 use slapledger_core::ledger::Submission;
-use slapledger_kit::answer::{HttpAnswer, SEQUENCE};
+use slapledger_kit::answer::{FileAnswer, HttpAnswer, ValueOrFile};
 use slapledger_kit::code::ProblemCode;
 use slapledger_kit::json_body;
 use slapledger_kit::problem::Problem;
@@ -41,8 +40,8 @@ use slapledger_usecases::caller::FIRST_PARTY;
 use slapledger_usecases::context::RequestContext;
 
 use self::describe::PeriodWanted;
-use super::openapi::rules::bound;
 use super::openapi::schema::{self, List};
+use super::period::{bound_in, period_instead_of_bounds};
 use super::query::{self, Named, Query};
 use super::usage::local;
 use crate::access::Authorised;
@@ -62,8 +61,12 @@ impl BooksQuery {
         Ok(Self { seller, currency, position: query.position(ctx).await? })
     }
 
-    fn filter(&self) -> Filter {
-        Filter { seller: Some(self.seller), currency: self.currency, ..Filter::default() }
+    fn filter(&self) -> TransactionFilter {
+        TransactionFilter {
+            seller: Some(self.seller),
+            currency: self.currency,
+            ..TransactionFilter::default()
+        }
     }
 
     /// Reads the books, where their days begin, and the sequence they reflect.
@@ -90,21 +93,18 @@ fn calendar(view: &BillingView, seller: PartyId) -> Result<&Calendar, Problem> {
     view.journal.calendar_of(seller).ok_or_else(|| Problem { field: Some("seller".into()), ..unknown() })
 }
 
-/// A day or an instant in the query.
-fn bound_in(query: &Query, name: &str) -> Result<Option<Bound>, Problem> {
-    let parsed = query.text(name).map(|text| bound(text).map_err(|rule| Problem::field(name, rule)));
-    parsed.transpose()
-}
-
 /// A part of time: all of it, where nothing is said.
 #[derive(Clone, Copy)]
-struct Span {
+struct BookSpan {
     from: Option<Bound>,
     to: Option<Bound>,
 }
 
-impl Span {
+impl BookSpan {
     fn read(query: &Query) -> Result<Self, Problem> {
+        if let Some(period) = period_instead_of_bounds(query)? {
+            return Ok(Self { from: Some(period.start), to: Some(period.stop) });
+        }
         Ok(Self { from: bound_in(query, "from")?, to: bound_in(query, "to")? })
     }
 
@@ -119,27 +119,22 @@ impl Span {
 
 /// A transaction of the journal.
 #[derive(Serialize, JsonSchema)]
-struct TransactionForm {
+pub(crate) struct TransactionForm {
     #[schemars(with = "schema::TransactionId")]
     id: String,
     kind: Caused,
     /// When it counts: the instant of its event; of a closing, the last microsecond that is closed.
-    #[schemars(with = "schema::Instant")]
     at: Timestamp,
     /// The day of it, where the seller is.
     #[schemars(with = "schema::Day")]
     day: Option<Date>,
-    #[schemars(with = "schema::PartyId")]
     seller: PartyId,
-    #[schemars(with = "schema::Currency")]
     currency: Currency,
     description: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<schema::InvoiceId>")]
     document: Option<InvoiceId>,
     /// The document that a credit note is about.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<schema::InvoiceId>")]
     cites: Option<InvoiceId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
@@ -147,23 +142,23 @@ struct TransactionForm {
     /// They add up to zero.
     postings: Vec<PostingForm>,
     /// The event that caused it.
-    #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
 }
 
 /// What caused a transaction.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-enum Caused {
+pub(crate) enum Caused {
     Invoice,
     CreditNote,
     CreditGranted,
     CreditWithdrawn,
+    CreditExpired,
     Closing,
 }
 
 #[derive(Serialize, JsonSchema)]
-struct PostingForm {
+pub(crate) struct PostingForm {
     #[schemars(with = "schema::AccountName")]
     account: Account,
     #[schemars(with = "schema::Decimal")]
@@ -178,6 +173,7 @@ impl TransactionForm {
             Cause::CreditNote { cites, .. } => (Caused::CreditNote, cites.clone(), None),
             Cause::CreditGranted { credit, .. } => (Caused::CreditGranted, None, Some(*credit)),
             Cause::CreditWithdrawn { credit, .. } => (Caused::CreditWithdrawn, None, Some(*credit)),
+            Cause::CreditExpired { credit } => (Caused::CreditExpired, None, Some(*credit)),
             Cause::Closing { .. } => (Caused::Closing, None, None),
         };
         let postings = transaction.postings().iter().map(|posting| PostingForm {
@@ -213,12 +209,12 @@ enum JournalFormat {
 
 impl JournalFormat {
     /// The format of a text; none of JSON.
-    fn of_text(self) -> Option<Format> {
+    fn of_text(self) -> Option<ExportFormat> {
         match self {
             Self::Json => None,
-            Self::Hledger => Some(Format::Hledger),
-            Self::Ledger => Some(Format::Ledger),
-            Self::Beancount => Some(Format::Beancount),
+            Self::Hledger => Some(ExportFormat::Hledger),
+            Self::Ledger => Some(ExportFormat::Ledger),
+            Self::Beancount => Some(ExportFormat::Beancount),
         }
     }
 }
@@ -233,9 +229,12 @@ impl FromStr for JournalFormat {
 }
 
 /// `GET /v1/journal`: transactions in the order of their events; or all of them as the text of another program.
-pub(super) async fn journal(Authorised(ctx): Authorised, uri: Uri) -> Result<Response, Problem> {
-    let query = Query::read(&uri, &["from", "to", "seller", "currency", "format"])?;
-    let span = Span::read(&query)?;
+pub(super) async fn journal(
+    Authorised(ctx): Authorised,
+    uri: Uri,
+) -> Result<ValueOrFile<List<TransactionForm>>, Problem> {
+    let query = Query::read(&uri, &["period", "from", "to", "seller", "currency", "format"])?;
+    let span = BookSpan::read(&query)?;
     let format = query.parse("format")?.unwrap_or(JournalFormat::Json).of_text();
     if format.is_some()
         && let Some(name) = ["limit", "cursor"].into_iter().find(|name| query.text(name).is_some())
@@ -248,21 +247,13 @@ pub(super) async fn journal(Authorised(ctx): Authorised, uri: Uri) -> Result<Res
         let (from, to) = span.within(calendar)?;
         if let Some(format) = format {
             let export = journal.export(asked.seller, asked.currency, (from, to));
-            return Ok(text(sequence, export.write(format)));
+            return Ok(ValueOrFile::File(FileAnswer::text(sequence, export.write(format))));
         }
-        let page = journal.transactions(Filter { from, to, ..asked.filter() }, after, limit);
+        let page = journal.transactions(TransactionFilter { from, to, ..asked.filter() }, after, limit);
         let items = page.items.into_iter().map(|known| TransactionForm::of(journal, known)).collect();
-        Ok(query::list(items, page.next, sequence).into_response())
+        Ok(ValueOrFile::Value(query::list(items, page.next, sequence)))
     });
     read.await
-}
-
-fn text(sequence: Sequence, text: String) -> Response {
-    let mut response = text.into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(SEQUENCE, HeaderValue::from(sequence.0));
-    response
 }
 
 /// An account, and what is in it.
@@ -270,14 +261,10 @@ fn text(sequence: Sequence, text: String) -> Response {
 pub(crate) struct AccountForm {
     #[schemars(with = "schema::AccountName")]
     id: Account,
-    #[schemars(with = "schema::PartyId")]
     seller: PartyId,
-    #[schemars(with = "schema::Currency")]
     currency: Currency,
-    #[schemars(with = "schema::AccountKind")]
-    kind: Kind,
+    kind: AccountKind,
     /// The side on which it grows.
-    #[schemars(with = "schema::Side")]
     normal_side: Side,
     #[schemars(with = "schema::Decimal")]
     balance: String,
@@ -330,7 +317,7 @@ pub(super) async fn accounts(
     let asked = BooksQuery::read(&ctx, &query).await?;
     let read = asked.books(&ctx, move |journal, calendar, sequence| {
         let to = at.map(|at| at.within(calendar));
-        let accounts = journal.accounts(Filter { to, ..asked.filter() });
+        let accounts = journal.accounts(TransactionFilter { to, ..asked.filter() });
         let is_seen = |book: &Book, account: &Account| {
             after.as_ref().is_some_and(|after| (book.currency, account) <= (after.currency, &after.account))
         };
@@ -353,20 +340,14 @@ pub(super) async fn accounts(
 pub(crate) struct StatementForm {
     #[schemars(with = "schema::AccountName")]
     id: Account,
-    #[schemars(with = "schema::PartyId")]
     seller: PartyId,
-    #[schemars(with = "schema::Currency")]
     currency: Currency,
-    #[schemars(with = "schema::AccountKind")]
-    kind: Kind,
+    kind: AccountKind,
     /// The side on which it grows.
-    #[schemars(with = "schema::Side")]
     normal_side: Side,
     /// The first instant of the period; null, if it is from the first event on.
-    #[schemars(with = "Option<schema::Instant>")]
     from: Option<Timestamp>,
     /// The first instant after the period; null, if it is up to the last event.
-    #[schemars(with = "Option<schema::Instant>")]
     to: Option<Timestamp>,
     /// What was in it before.
     #[schemars(with = "schema::Decimal")]
@@ -379,7 +360,6 @@ pub(crate) struct StatementForm {
     /// What to ask for as `cursor` for those after them; none, if there are no more.
     next: Option<String>,
     /// The sequence that the statement reflects.
-    #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
 }
 
@@ -387,14 +367,12 @@ pub(crate) struct StatementForm {
 struct MoveForm {
     #[schemars(with = "schema::TransactionId")]
     transaction: String,
-    #[schemars(with = "schema::Instant")]
     at: Timestamp,
     /// The day of it, where the seller is.
     #[schemars(with = "schema::Day")]
     day: Option<Date>,
     description: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<schema::InvoiceId>")]
     document: Option<InvoiceId>,
     #[schemars(with = "schema::Decimal")]
     amount: String,
@@ -424,16 +402,19 @@ pub(super) async fn statement(
     Named(id): Named<String>,
     uri: Uri,
 ) -> Result<HttpAnswer<StatementForm>, Problem> {
-    let query = Query::read(&uri, &["from", "to", "at", "seller", "currency"])?;
+    let query = Query::read(&uri, &["period", "from", "to", "at", "seller", "currency"])?;
     let unknown = "there are such as Assets:Receivable:PARTY-2 and Income:Recurring";
     let unknown = || Problem::not_found(format!("there is no account {id}; {unknown}"));
     let account: Account = id.parse().map_err(|_| unknown())?;
-    let mut span = Span::read(&query)?;
+    let mut span = BookSpan::read(&query)?;
     if let Some(at) = bound_in(&query, "at")? {
         if span.from.or(span.to).is_some() {
-            return Err(Problem::field("at", "goes without from and to: it is a period of no length"));
+            return Err(Problem::field(
+                "at",
+                "cannot be combined with `period`, `from` or `to`; leave it out, or them",
+            ));
         }
-        span = Span { from: Some(at), to: Some(at) };
+        span = BookSpan { from: Some(at), to: Some(at) };
     }
     let (limit, after) = (query.limit()?, query.cursor::<TransactionId>()?);
     let asked = BooksQuery::read(&ctx, &query).await?;
@@ -482,20 +463,16 @@ fn currency_of(journal: &Journal, asked: &BooksQuery, account: &Account) -> Resu
 /// All accounts that are not empty, at an instant.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct TrialBalanceForm {
-    #[schemars(with = "schema::PartyId")]
     seller: PartyId,
     /// All that is dated before it counts; null, if all there is does.
-    #[schemars(with = "Option<schema::Instant>")]
     at: Option<Timestamp>,
     /// One for each currency.
     books: Vec<BookForm>,
-    #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
 }
 
 #[derive(Serialize, JsonSchema)]
 struct BookForm {
-    #[schemars(with = "schema::Currency")]
     currency: Currency,
     accounts: Vec<BalanceForm>,
     /// The sum of what is above zero.
@@ -510,8 +487,7 @@ struct BookForm {
 struct BalanceForm {
     #[schemars(with = "schema::AccountName")]
     account: Account,
-    #[schemars(with = "schema::AccountKind")]
-    kind: Kind,
+    kind: AccountKind,
     #[schemars(with = "schema::Decimal")]
     balance: String,
 }
@@ -543,7 +519,7 @@ pub(super) async fn trial_balance(
     let asked = BooksQuery::read(&ctx, &query).await?;
     let read = asked.books(&ctx, move |journal, calendar, sequence| {
         let at = at.map(|at| at.within(calendar));
-        let trials = journal.trial_balances(Filter { to: at, ..asked.filter() });
+        let trials = journal.trial_balances(TransactionFilter { to: at, ..asked.filter() });
         let books = trials.into_iter().map(BookForm::of).collect();
         let form = TrialBalanceForm { seller: asked.seller, at, books, sequence };
         Ok(HttpAnswer::ok(sequence, form))
@@ -554,25 +530,19 @@ pub(super) async fn trial_balance(
 /// A period of a seller's books that is closed.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct PeriodForm {
-    #[schemars(with = "schema::PartyId")]
     seller: PartyId,
     /// Its first instant; null, if nothing was closed before.
-    #[schemars(with = "Option<schema::Instant>")]
     from: Option<Timestamp>,
     /// The first instant after it.
-    #[schemars(with = "schema::Instant")]
     until: Timestamp,
-    #[schemars(with = "schema::Instant")]
     closed_at: Timestamp,
     /// What it earned: income that moved to `Equity:Earnings`.
     earnings: Vec<EarningsForm>,
-    #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
 }
 
 #[derive(Serialize, JsonSchema)]
 struct EarningsForm {
-    #[schemars(with = "schema::Currency")]
     currency: Currency,
     #[schemars(with = "schema::Decimal")]
     amount: String,

@@ -58,14 +58,14 @@ async fn look<V: Looked, T>(
 }
 
 /// A change of one thing.
-pub(super) struct Change<'a> {
+pub(super) struct ResourceChange<'a> {
     ctx: &'a RequestContext,
     meta: Arc<Meta>,
     headers: HeaderMap,
 }
 
 /// What is changed, how it is looked at, how it is shown, and what is to become of it.
-pub(super) struct Subject<F, S, C> {
+pub(super) struct ChangedResource<F, S, C> {
     /// Its history.
     pub(super) stream: Stream,
     /// Finds it as it is.
@@ -76,7 +76,7 @@ pub(super) struct Subject<F, S, C> {
     pub(super) command: C,
 }
 
-impl<'a> Change<'a> {
+impl<'a> ResourceChange<'a> {
     /// What somebody sent.
     pub(super) fn new(
         ctx: &'a RequestContext,
@@ -85,6 +85,11 @@ impl<'a> Change<'a> {
     ) -> Result<Self, Problem> {
         let meta = query::meta(ctx, actor, &sent.headers, &sent.content())?;
         Ok(Self { ctx, meta, headers: sent.headers.clone() })
+    }
+
+    /// The same under a name that was made before.
+    pub(super) fn named(ctx: &'a RequestContext, meta: Arc<Meta>, headers: HeaderMap) -> Self {
+        Self { ctx, meta, headers }
     }
 
     /// The next step of a change that takes two: under a name of its own, which is made of that of the whole, so that what
@@ -99,14 +104,14 @@ impl<'a> Change<'a> {
     /// Carries it out.
     pub(super) async fn carry_out<V: Looked, T, R: Serialize>(
         &self,
-        subject: Subject<
+        subject: ChangedResource<
             impl Fn(&V) -> Result<T, Problem>,
             impl Fn(&T) -> R,
             impl Fn(&T) -> Result<Command, Problem>,
         >,
     ) -> Result<Accepted, Problem> {
         let Self { ctx, meta, headers } = self;
-        let Subject { stream, find, show, command } = subject;
+        let ChangedResource { stream, find, show, command } = subject;
         // Done before, it is answered again: what its sender had seen then is gone by its own doing.
         if meta.named_by_sender
             && let Some(accepted) = ctx.ledger().answer_of(Arc::clone(meta)).await?
@@ -120,7 +125,7 @@ impl<'a> Change<'a> {
             let submission = Submission { meta: Arc::clone(meta), command: command(&found)? };
             match ctx.ledger().submit_if_unmoved(submission, stream.clone(), since).await {
                 Ok(accepted) => return Ok(accepted),
-                Err(SubmitError::Moved) => {}
+                Err(SubmitError::ModifiedConcurrently) => {}
                 Err(error) if is_retry(&error) => {}
                 Err(error) => return Err(error.into()),
             }

@@ -14,7 +14,6 @@ use slapledger_kit::problem::Problem;
 use slapledger_usecases::context::RequestContext;
 
 use self::describe::ClockConfirmation;
-use super::openapi::schema;
 use super::query::{self, Query};
 use crate::access::Authorised;
 
@@ -38,14 +37,11 @@ enum ClockStateForm {
 pub(crate) struct ClockShown {
     state: ClockStateForm,
     /// What it shows.
-    #[schemars(with = "schema::Instant")]
     now: Timestamp,
     /// What it should show, if it is unconfirmed: after a step, the time by elapsed time; after a start, that of the last
     /// event.
-    #[schemars(with = "Option<schema::Instant>")]
     expected: Option<Timestamp>,
     /// When the last event was recorded.
-    #[schemars(with = "schema::Instant")]
     recorded_at: Timestamp,
     /// What is wrong, and what to do, in words.
     fault: Option<String>,

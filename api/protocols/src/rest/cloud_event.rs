@@ -8,30 +8,34 @@
 //! Not here: who is known, what was seen before, HTTP.
 
 mod members;
+mod scan;
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::sync::Arc;
 
 use chrono::NaiveDateTime;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, SeqAccess, Visitor};
-use serde_json::value::RawValue;
 use slapledger_core::domain::id::ComputerId;
 use slapledger_core::domain::quantity::{InvalidNumber, Quantity};
 use slapledger_core::domain::time::{TimeZone, Timestamp};
 use slapledger_core::domain::usage::{
-    NoInstant, Revision, Told, Unmeterable, Unreadable, UsageId, UsageReport,
+    NoInstant, ReportedInstant, Revision, Unmeterable, UnreadableInstant, UsageId, UsageReport, VoidRequest,
 };
 use slapledger_slap_wire::tioxml::{QuantityError, parse_date, parse_quantity};
 
-use members::{Dimensions, Envelope, Item, Member, Payload, TWICE, shown};
+pub(super) use members::UsageEvent;
+use members::{DimensionMembers, EventMember, Item, Payload, TWICE, UsageData, shown};
 
 /// The most events of a body.
 pub(super) const MOST_EVENTS: usize = 50_000;
 /// The `type` of a usage event.
 pub(super) const TYPE: &str = "org.slapos.usage";
+/// The `type` of a request to void one.
+pub(super) const VOID_TYPE: &str = "org.slapos.usage.void";
 
 const MOST_DIMENSIONS: usize = 16;
 const MOST_TEXT_BYTES: usize = 255;
@@ -40,7 +44,7 @@ const MOST_QUANTITY_BYTES: usize = 100;
 
 /// How events are written one after the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
+pub(super) enum EventFormat {
     /// One event: `application/cloudevents+json`.
     One,
     /// A list of them: `application/cloudevents-batch+json`.
@@ -49,7 +53,7 @@ pub(super) enum Format {
     Lines,
 }
 
-impl Format {
+impl EventFormat {
     /// All media types that are read, as an error names them.
     pub(super) const EXPECTED: &str =
         "application/cloudevents+json, application/cloudevents-batch+json or application/x-ndjson, in UTF-8";
@@ -95,7 +99,7 @@ pub(super) struct Batch {
     /// How many events there are.
     pub(super) events: usize,
     /// Those that can be decided on, by the computer that reports them; computers in the order they come first.
-    pub(super) groups: Vec<Group>,
+    pub(super) groups: Vec<ComputerEvents>,
     /// Those that are no usage events, in order.
     pub(super) invalid: Vec<Invalid>,
     /// Computers whose time zone has to be known before this can be used: they left offsets out.
@@ -104,13 +108,17 @@ pub(super) struct Batch {
 
 /// The events of one computer.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Group {
+pub(super) struct ComputerEvents {
     /// Which.
     pub(super) computer: ComputerId,
     /// The events.
     pub(super) reports: Vec<UsageReport>,
     /// Where each of them stands in the body, and its name.
     pub(super) names: Vec<(u32, UsageId)>,
+    /// Requests to void events, which are carried out after all reports.
+    pub(super) voids: Vec<VoidRequest>,
+    /// Where each of those stands, and its name.
+    pub(super) void_names: Vec<(u32, UsageId)>,
 }
 
 /// An event that is none.
@@ -129,13 +137,42 @@ pub(super) struct Invalid {
 /// Reads the events of a body. `zones` are the time zones of computers, as far as they are known.
 pub(super) fn read(
     body: &[u8],
-    format: Format,
+    format: EventFormat,
     zones: &HashMap<String, TimeZone>,
 ) -> Result<Batch, BodyError> {
     let text = std::str::from_utf8(body).map_err(|error| BodyError::NotUtf8 { at: error.valid_up_to() })?;
-    let mut builder = Builder { batch: Batch::default(), zones, by_computer: HashMap::new(), last: None };
+    read_by_scanner(text, format, zones).map_or_else(|| read_in_full(text, format, zones), Ok)
+}
+
+/// The events of a body of the usual shape; `None` of any other.
+fn read_by_scanner(text: &str, format: EventFormat, zones: &HashMap<String, TimeZone>) -> Option<Batch> {
+    let mut builder = Builder::new(zones);
     match format {
-        Format::One => {
+        EventFormat::One => builder.add(Ok(&scan::one(text)?)),
+        EventFormat::Batch => {
+            scan::list(text, |event| (builder.batch.events < MOST_EVENTS).then(|| builder.add(Ok(event))))?;
+        }
+        EventFormat::Lines => {
+            for line in text.split('\n').filter(|line| !line.trim_ascii().is_empty()) {
+                if builder.batch.events == MOST_EVENTS {
+                    return None;
+                }
+                builder.add(Ok(&scan::one(line)?));
+            }
+        }
+    }
+    Some(builder.batch)
+}
+
+/// The events of any body.
+fn read_in_full(
+    text: &str,
+    format: EventFormat,
+    zones: &HashMap<String, TimeZone>,
+) -> Result<Batch, BodyError> {
+    let mut builder = Builder::new(zones);
+    match format {
+        EventFormat::One => {
             let item: Item<'_> = serde_json::from_str(text).map_err(|error| malformed(&error, 1))?;
             if let Item::Other(what) = item {
                 let what = format!(
@@ -144,19 +181,19 @@ pub(super) fn read(
                 );
                 return Err(BodyError::Malformed { line: 1, column: 1, what });
             }
-            builder.add(&item);
+            builder.add(item.event());
         }
-        Format::Batch => {
+        EventFormat::Batch => {
             let mut deserializer = serde_json::Deserializer::from_str(text);
             let mut too_many = false;
-            let items = Items { builder: &mut builder, too_many: &mut too_many };
+            let items = EventItems { builder: &mut builder, too_many: &mut too_many };
             let read = items.deserialize(&mut deserializer).and_then(|()| deserializer.end());
             if too_many {
                 return Err(BodyError::TooManyEvents);
             }
             read.map_err(|error| malformed(&error, 1))?;
         }
-        Format::Lines => {
+        EventFormat::Lines => {
             for (number, line) in (1..).zip(text.split('\n')) {
                 if line.trim_ascii().is_empty() {
                     continue;
@@ -165,7 +202,7 @@ pub(super) fn read(
                     return Err(BodyError::TooManyEvents);
                 }
                 let item: Item<'_> = serde_json::from_str(line).map_err(|error| malformed(&error, number))?;
-                builder.add(&item);
+                builder.add(item.event());
             }
         }
     }
@@ -182,12 +219,12 @@ fn malformed(error: &serde_json::Error, first_line: usize) -> BodyError {
 }
 
 /// The events of a list, each handed on as soon as it is read.
-struct Items<'b, 'a, 'z> {
+struct EventItems<'b, 'a, 'z> {
     builder: &'b mut Builder<'a, 'z>,
     too_many: &'b mut bool,
 }
 
-impl<'de> DeserializeSeed<'de> for Items<'_, 'de, '_> {
+impl<'de> DeserializeSeed<'de> for EventItems<'_, 'de, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -195,7 +232,7 @@ impl<'de> DeserializeSeed<'de> for Items<'_, 'de, '_> {
     }
 }
 
-impl<'de> Visitor<'de> for Items<'_, 'de, '_> {
+impl<'de> Visitor<'de> for EventItems<'_, 'de, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -208,7 +245,7 @@ impl<'de> Visitor<'de> for Items<'_, 'de, '_> {
                 *self.too_many = true;
                 return Err(A::Error::custom("too many events"));
             }
-            self.builder.add(&item);
+            self.builder.add(item.event());
         }
         Ok(())
     }
@@ -221,39 +258,62 @@ struct Builder<'a, 'z> {
     by_computer: HashMap<String, usize>,
     /// The group of the last event: mostly that of the next.
     last: Option<(Cow<'a, str>, usize)>,
+    /// Some resources of the events before.
+    resources: Vec<Arc<str>>,
 }
 
 /// Why an event is none.
-struct Fault {
+struct EventFault {
     field: Cow<'static, str>,
     reason: Cow<'static, str>,
 }
 
-fn fault<T>(field: &'static str, reason: impl Into<Cow<'static, str>>) -> Result<T, Fault> {
-    Err(Fault { field: field.into(), reason: reason.into() })
+fn fault<T>(field: &'static str, reason: impl Into<Cow<'static, str>>) -> Result<T, EventFault> {
+    Err(EventFault { field: field.into(), reason: reason.into() })
 }
 
-impl<'a> Builder<'a, '_> {
-    fn add(&mut self, item: &Item<'a>) {
+impl<'a, 'z> Builder<'a, 'z> {
+    fn new(zones: &'z HashMap<String, TimeZone>) -> Self {
+        Self {
+            batch: Batch::default(),
+            zones,
+            by_computer: HashMap::new(),
+            last: None,
+            resources: Vec::new(),
+        }
+    }
+
+    /// The text that events before share, if they have this one.
+    fn shared(&mut self, resource: &str) -> Arc<str> {
+        const KEPT: usize = 16;
+        if let Some(known) = self.resources.iter().find(|known| ***known == *resource) {
+            return Arc::clone(known);
+        }
+        let new: Arc<str> = resource.into();
+        if self.resources.len() < KEPT {
+            self.resources.push(Arc::clone(&new));
+        }
+        new
+    }
+
+    /// Adds an event, or what is there instead of one.
+    fn add(&mut self, event: Result<&UsageEvent<'a>, &'static str>) {
         let index = u32::try_from(self.batch.events).unwrap_or(u32::MAX);
         self.batch.events += 1;
-        let added = match item {
-            Item::Event(event) => self.add_event(index, event),
-            Item::Other(what) => fault("", format!("must be a JSON object, not {what}")),
+        let added = match event {
+            Ok(event) => self.add_event(index, event),
+            Err(what) => fault("", format!("must be a JSON object, not {what}")),
         };
-        if let Err(Fault { field, reason }) = added {
-            let id = match item {
-                Item::Event(event) => event.id.text().filter(|id| plain(id).is_ok()),
-                Item::Other(_) => None,
-            };
+        if let Err(EventFault { field, reason }) = added {
+            let id = event.ok().and_then(|event| event.id.text()).filter(|id| plain(id).is_ok());
             let (id, field, reason) = (id.map(str::to_owned), field.into_owned(), reason.into_owned());
             self.batch.invalid.push(Invalid { index, id, field, reason });
         }
     }
 
-    fn add_event(&mut self, index: u32, event: &Envelope<'a>) -> Result<(), Fault> {
+    fn add_event(&mut self, index: u32, event: &UsageEvent<'a>) -> Result<(), EventFault> {
         if let Some((field, reason)) = &event.fault {
-            return Err(Fault { field: field.clone().into(), reason: (*reason).into() });
+            return Err(EventFault { field: field.clone().into(), reason: (*reason).into() });
         }
         if required("specversion", &event.specversion)? != "1.0" {
             return fault("specversion", "must be \"1.0\"");
@@ -261,9 +321,11 @@ impl<'a> Builder<'a, '_> {
         let id = required("id", &event.id)?;
         let id = UsageId::new(id).or_else(|rule| fault("id", rule.to_string()))?;
         let source = required("source", &event.source)?;
-        if required("type", &event.kind)? != TYPE {
-            return fault("type", format!("must be {TYPE:?}"));
-        }
+        let is_void = match required("type", &event.kind)? {
+            TYPE => false,
+            VOID_TYPE => true,
+            _ => return fault("type", format!("must be {TYPE:?}, or {VOID_TYPE:?} to void an event")),
+        };
         if let Some(time) = optional("time", &event.time)?
             && Timestamp::parse_rfc3339(time).is_none()
         {
@@ -281,7 +343,17 @@ impl<'a> Builder<'a, '_> {
             Payload::Other(what) => return fault("data", format!("must be an object, not {what}")),
         };
         if let Some((field, reason)) = &data.fault {
-            return Err(Fault { field: field.clone().into(), reason: (*reason).into() });
+            return Err(EventFault { field: field.clone().into(), reason: (*reason).into() });
+        }
+        if is_void {
+            let request = void_request(&id, data)?;
+            let group = self.group(source, &event.source)?;
+            group.voids.push(request);
+            group.void_names.push((index, id));
+            return Ok(());
+        }
+        if let Some(field) = data.only_of_void() {
+            return fault(field, "is not a field of usage");
         }
         let zone = self.zones.get(source).copied();
         let mut zone_missing = false;
@@ -289,14 +361,14 @@ impl<'a> Builder<'a, '_> {
             id: id.clone(),
             revision: revision(&data.replaces)?,
             subject: subject.unwrap_or_default().into(),
-            resource: bounded("data.resource", &data.resource)?.unwrap_or_default().into(),
+            resource: self.shared(bounded("data.resource", &data.resource)?.unwrap_or_default()),
             quantity: quantity(data.quantity)?,
             start: told("data.start", &data.start, zone, &mut zone_missing)?,
             stop: told("data.stop", &data.stop, zone, &mut zone_missing)?,
             dimensions: sorted(&data.dimensions)?,
             node_sequence: match &data.node_sequence {
-                Member::Missing => None,
-                Member::Natural(number) => Some(*number),
+                EventMember::Missing => None,
+                EventMember::Natural(number) => Some(*number),
                 other => {
                     return fault(
                         "data.node_sequence",
@@ -314,20 +386,26 @@ impl<'a> Builder<'a, '_> {
         Ok(())
     }
 
-    fn group(&mut self, source: &str, member: &Member<'a>) -> Result<&mut Group, Fault> {
+    fn group(&mut self, source: &str, member: &EventMember<'a>) -> Result<&mut ComputerEvents, EventFault> {
         let known = self.last.as_ref().filter(|(last, _)| last == source).map(|(_, at)| *at);
         let known = known.or_else(|| self.by_computer.get(source).copied());
         let at = if let Some(at) = known {
             at
         } else {
             let computer = ComputerId::new(source).or_else(|rule| fault("source", rule.to_string()))?;
-            let (reports, names) = (Vec::new(), Vec::new());
-            self.batch.groups.push(Group { computer, reports, names });
+            let group = ComputerEvents {
+                computer,
+                reports: Vec::new(),
+                names: Vec::new(),
+                voids: Vec::new(),
+                void_names: Vec::new(),
+            };
+            self.batch.groups.push(group);
             let at = self.batch.groups.len() - 1;
             self.by_computer.insert(source.to_owned(), at);
             at
         };
-        if let Member::Text(source) = member
+        if let EventMember::Text(source) = member
             && self.last.as_ref().is_none_or(|(_, last)| *last != at)
         {
             self.last = Some((source.clone(), at));
@@ -336,7 +414,7 @@ impl<'a> Builder<'a, '_> {
     }
 }
 
-fn required<'m>(field: &'static str, member: &'m Member<'_>) -> Result<&'m str, Fault> {
+fn required<'m>(field: &'static str, member: &'m EventMember<'_>) -> Result<&'m str, EventFault> {
     match optional(field, member)? {
         None => fault(field, "is missing"),
         Some("") => fault(field, "must not be empty"),
@@ -344,16 +422,16 @@ fn required<'m>(field: &'static str, member: &'m Member<'_>) -> Result<&'m str, 
     }
 }
 
-fn optional<'m>(field: &'static str, member: &'m Member<'_>) -> Result<Option<&'m str>, Fault> {
+fn optional<'m>(field: &'static str, member: &'m EventMember<'_>) -> Result<Option<&'m str>, EventFault> {
     match member {
-        Member::Missing => Ok(None),
-        Member::Text(text) => Ok(Some(text)),
+        EventMember::Missing => Ok(None),
+        EventMember::Text(text) => Ok(Some(text)),
         other => fault(field, format!("must be a string, not {}", other.what())),
     }
 }
 
 /// A text that the log may keep as it is.
-fn bounded<'m>(field: &'static str, member: &'m Member<'_>) -> Result<Option<&'m str>, Fault> {
+fn bounded<'m>(field: &'static str, member: &'m EventMember<'_>) -> Result<Option<&'m str>, EventFault> {
     let text = optional(field, member)?;
     text.map_or(Ok(()), plain).or_else(|rule| fault(field, rule))?;
     Ok(text)
@@ -374,16 +452,31 @@ fn is_json(media_type: &str) -> bool {
     media_type == "application/json" || media_type == "text/json" || media_type.ends_with("+json")
 }
 
-fn revision(replaces: &Member<'_>) -> Result<Revision, Fault> {
+/// What a request to void an event says.
+fn void_request(id: &UsageId, data: &UsageData<'_>) -> Result<VoidRequest, EventFault> {
+    if let Some(field) = data.only_of_usage() {
+        return fault(field, "is not a field of a void");
+    }
+    let voids = required("data.voids", &data.voids)?;
+    let voids = UsageId::new(voids).or_else(|rule| fault("data.voids", rule.to_string()))?;
+    let reason = required("data.reason", &data.reason)?;
+    plain(reason).or_else(|rule| fault("data.reason", rule))?;
+    if reason.trim().is_empty() {
+        return fault("data.reason", "must not be blank");
+    }
+    Ok(VoidRequest { id: Some(id.clone()), voids, reason: reason.into() })
+}
+
+fn revision(replaces: &EventMember<'_>) -> Result<Revision, EventFault> {
     let Some(other) = optional("data.replaces", replaces)? else { return Ok(Revision::None) };
     let other = UsageId::new(other).or_else(|rule| fault("data.replaces", rule.to_string()))?;
     Ok(Revision::Replaces(other))
 }
 
 /// The text of a quantity and what it means, from the digits that were sent.
-fn quantity(raw: Option<&RawValue>) -> Result<(Box<str>, Result<Quantity, Unmeterable>), Fault> {
+fn quantity(raw: Option<&str>) -> Result<(Box<str>, Result<Quantity, Unmeterable>), EventFault> {
     const FIELD: &str = "data.quantity";
-    let raw = raw.map_or("null", RawValue::get);
+    let raw = raw.unwrap_or("null");
     let text: Cow<'_, str> = match raw.as_bytes().first() {
         Some(b'"') if !raw.contains('\\') => Cow::Borrowed(raw.trim_matches('"')),
         Some(b'"') => {
@@ -406,7 +499,8 @@ fn quantity(raw: Option<&RawValue>) -> Result<(Box<str>, Result<Quantity, Unmete
         Err(InvalidNumber::Negative) => Err(Unmeterable::Negative),
         Err(InvalidNumber::NotANumber) => exponent(&text),
     };
-    Ok((text.into(), read))
+    // The text of what could be read is of no use to anybody.
+    Ok((if read.is_ok() { "".into() } else { text.into() }, read))
 }
 
 /// A number with an exponent, if it is a quantity to its last digit.
@@ -426,16 +520,16 @@ fn exponent(text: &str) -> Result<Quantity, Unmeterable> {
 /// What was said of an instant. What cannot be read is kept as it was written.
 fn told(
     field: &'static str,
-    member: &Member<'_>,
+    member: &EventMember<'_>,
     zone: Option<TimeZone>,
     zone_missing: &mut bool,
-) -> Result<Told, Fault> {
+) -> Result<ReportedInstant, EventFault> {
     let Some(text) = bounded(field, member)? else { return Ok(Ok(None)) };
     let why = match instant(text, zone, zone_missing) {
         Ok(instant) => return Ok(Ok(Some(instant))),
         Err(why) => why,
     };
-    Ok(Err(Unreadable { text: text.into(), why }))
+    Ok(Err(UnreadableInstant { text: text.into(), why }))
 }
 
 /// An RFC 3339 instant; without an offset it is on the clock of its computer.
@@ -453,27 +547,27 @@ fn instant(text: &str, zone: Option<TimeZone>, zone_missing: &mut bool) -> Resul
 }
 
 /// A dimension.
-type CertificatePair = (Box<str>, Box<str>);
+type DimensionPair = (Box<str>, Box<str>);
 
-fn sorted(dimensions: &Dimensions<'_>) -> Result<Vec<CertificatePair>, Fault> {
+fn sorted(dimensions: &DimensionMembers<'_>) -> Result<Vec<DimensionPair>, EventFault> {
     const FIELD: &str = "data.dimensions";
     let pairs = match dimensions {
-        Dimensions::Missing => return Ok(Vec::new()),
-        Dimensions::Pairs(pairs) => pairs,
-        Dimensions::Other(what) => return fault(FIELD, format!("must be an object, not {what}")),
+        DimensionMembers::Missing => return Ok(Vec::new()),
+        DimensionMembers::Pairs(pairs) => pairs,
+        DimensionMembers::Other(what) => return fault(FIELD, format!("must be an object, not {what}")),
     };
     if pairs.len() > MOST_DIMENSIONS {
         return fault(FIELD, format!("must not have more than {MOST_DIMENSIONS} members"));
     }
-    let mut sorted: Vec<CertificatePair> = Vec::with_capacity(pairs.len());
+    let mut sorted: Vec<DimensionPair> = Vec::with_capacity(pairs.len());
     for (key, value) in pairs {
         let field = || Cow::Owned(format!("{FIELD}.{}", shown(key)));
-        let blame = |reason: String| Fault { field: field(), reason: reason.into() };
+        let blame = |reason: String| EventFault { field: field(), reason: reason.into() };
         if key.is_empty() {
             return fault(FIELD, "must not have a member without a name");
         }
         plain(key).map_err(|rule| blame(format!("has a name that {rule}")))?;
-        let Member::Text(value) = value else {
+        let EventMember::Text(value) = value else {
             return Err(blame(format!("must be a string, not {}", value.what())));
         };
         plain(value).map_err(blame)?;
@@ -482,7 +576,7 @@ fn sorted(dimensions: &Dimensions<'_>) -> Result<Vec<CertificatePair>, Fault> {
     sorted.sort_unstable();
     if let Some(twice) = sorted.windows(2).find(|two| two[0].0 == two[1].0) {
         let (field, reason) = (format!("{FIELD}.{}", twice[0].0).into(), TWICE.into());
-        return Err(Fault { field, reason });
+        return Err(EventFault { field, reason });
     }
     Ok(sorted)
 }

@@ -1,6 +1,7 @@
 //! Computers as resources: what they offer, and what is on them.
 
 pub(super) mod certificates;
+pub(super) mod counts;
 pub(super) mod describe;
 pub(super) mod writes;
 
@@ -19,11 +20,12 @@ use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
 use slapledger_kit::sealing::open;
 use slapledger_projections::SlapViews;
-use slapledger_projections::inventory::{Computer, Partition, Supply};
+use slapledger_projections::inventory::{ErrorPeriod, InventoryComputer, Partition, SilentPeriod, Supply};
 use slapledger_usecases::context::RequestContext;
 use slapledger_usecases::reading::{no_computer, read};
 use slapledger_usecases::software::supply_state;
 
+use self::counts::{ComputerCounts, ComputerState};
 use super::openapi::schema::{self, List};
 use super::query::{Named, Query};
 use crate::access::Authorised;
@@ -38,23 +40,55 @@ pub(crate) struct ComputerItem {
     time_zone: String,
     address: String,
     netmask: String,
-    #[schemars(with = "schema::Instant")]
     registered_at: Timestamp,
-    #[schemars(with = "Option<schema::Instant>")]
     configured_at: Option<Timestamp>,
     /// When it was last heard of, if it fell silent.
-    #[schemars(with = "Option<schema::Instant>")]
     silent_since: Option<Timestamp>,
+    /// When it was silent, the last of them last; at most 50.
+    silences: Vec<SilenceItem>,
+    /// When an instance or a release on it was in error, the last of them last; at most 50.
+    errors: Vec<ErrorPeriodItem>,
     /// When it was retired, if it was.
-    #[schemars(with = "Option<schema::Instant>")]
     retired_at: Option<Timestamp>,
-    partitions: Counts,
+    partitions: PartitionCounts,
+}
+
+/// A time in which nothing was heard of a computer.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Silence")]
+struct SilenceItem {
+    since: Timestamp,
+    /// When it was heard of again; null, if it is silent now.
+    until: Option<Timestamp>,
+}
+
+impl SilenceItem {
+    fn of(known: &SilentPeriod) -> Self {
+        Self { since: known.since, until: known.until }
+    }
+}
+
+/// A time in which an instance or a release on a computer was in error.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ErrorPeriod")]
+struct ErrorPeriodItem {
+    since: Timestamp,
+    /// When none was any more; null, if one is now.
+    until: Option<Timestamp>,
+    /// The most that were at a time.
+    most: u32,
+}
+
+impl ErrorPeriodItem {
+    fn of(known: &ErrorPeriod) -> Self {
+        Self { since: known.since, until: known.until, most: known.most }
+    }
 }
 
 /// How many partitions there are.
-#[derive(Serialize, JsonSchema)]
+#[derive(Default, Serialize, JsonSchema)]
 #[schemars(rename = "PartitionCounts")]
-struct Counts {
+struct PartitionCounts {
     free: usize,
     busy: usize,
     withdrawn: usize,
@@ -79,10 +113,9 @@ pub(crate) struct ComputerResource {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "AllocationScope")]
 struct ScopeItem {
-    #[schemars(with = "schema::Scope")]
+    #[schemars(with = "schema::ScopeName")]
     scope: &'static str,
     /// Whom besides its provider, if it is for a group.
-    #[schemars(with = "Vec<schema::PartyId>")]
     group: Vec<PartyId>,
     /// The releases it is limited to; all, if there are none.
     software: Vec<String>,
@@ -94,7 +127,6 @@ struct ScopeItem {
 struct PartitionItem {
     id: String,
     state: &'static str,
-    #[schemars(with = "Option<schema::InstanceId>")]
     instance: Option<InstanceId>,
     interface: Option<String>,
     user: Option<String>,
@@ -116,17 +148,14 @@ struct AddressItem {
 struct SupplyItem {
     software_release: String,
     state: &'static str,
-    #[schemars(with = "Option<schema::SoftwareState>")]
     reported_state: Option<SoftwareState>,
     error: Option<String>,
-    #[schemars(with = "schema::Instant")]
     requested_at: Timestamp,
-    #[schemars(with = "Option<schema::Instant>")]
     reported_at: Option<Timestamp>,
 }
 
 impl ComputerItem {
-    fn of(computer: &Computer) -> Self {
+    fn of(computer: &InventoryComputer) -> Self {
         let count = |state: &str| {
             computer.partitions().iter().filter(|known| partition_state(known) == state).count()
         };
@@ -140,8 +169,10 @@ impl ComputerItem {
             registered_at: computer.registered_at,
             configured_at: computer.configured_at,
             silent_since: computer.silent_since,
+            silences: computer.silences.iter().map(SilenceItem::of).collect(),
+            errors: computer.errors.iter().map(ErrorPeriodItem::of).collect(),
             retired_at: computer.retired_at,
-            partitions: Counts {
+            partitions: PartitionCounts {
                 free: count("free"),
                 busy: count("busy"),
                 withdrawn: count("withdrawn"),
@@ -152,7 +183,7 @@ impl ComputerItem {
 }
 
 impl ComputerResource {
-    fn of(keys: &KeyRing, computer: &Computer) -> Self {
+    fn of(keys: &KeyRing, computer: &InventoryComputer) -> Self {
         let supplies = computer.supplies().iter();
         let attributes = computer.attributes.iter();
         let (scope, group) = match &computer.scope {
@@ -224,7 +255,7 @@ fn named(text: &str) -> Result<ComputerId, Problem> {
         .map_err(|_| Problem::unknown(ProblemCode::ComputerUnknown, format!("there is no computer {text}")))
 }
 
-fn find(ctx: &RequestContext, view: &SlapViews, id: &ComputerId) -> Result<Computer, Problem> {
+fn find(ctx: &RequestContext, view: &SlapViews, id: &ComputerId) -> Result<InventoryComputer, Problem> {
     let known = view.inventory.computer(id.as_str()).filter(|known| ctx.caller.sees_computer(known));
     known.cloned().ok_or_else(|| no_computer(id))
 }
@@ -234,11 +265,32 @@ pub(super) async fn computers(
     Authorised(ctx): Authorised,
     uri: Uri,
 ) -> Result<HttpAnswer<List<ComputerItem>>, Problem> {
+    let query = Query::read(&uri, &["state"])?;
+    let state: Option<ComputerState> = query.parse("state")?;
     let page = |view: &SlapViews, after: Option<&ComputerId>, limit| {
-        let theirs = |computer: &Computer| ctx.caller.sees_computer(computer);
+        let theirs = |computer: &InventoryComputer| {
+            ctx.caller.sees_computer(computer) && state.is_none_or(|state| state.fits(computer))
+        };
         view.inventory.computers(theirs, after.map(ComputerId::as_str), limit).map(ComputerItem::of)
     };
-    Query::read(&uri, &[])?.page(&ctx, page).await
+    query.page(&ctx, page).await
+}
+
+/// `GET /v1/computer-counts`: of the computers that somebody may see, all of them.
+pub(super) async fn counts(
+    Authorised(ctx): Authorised,
+    uri: Uri,
+) -> Result<HttpAnswer<ComputerCounts>, Problem> {
+    let position = Query::read(&uri, &[])?.position(&ctx).await?;
+    let count = |view: &SlapViews, at| {
+        let mut counts = ComputerCounts { sequence: at, ..ComputerCounts::default() };
+        for computer in view.inventory.iter().filter(|computer| ctx.caller.sees_computer(computer)) {
+            counts.add(computer);
+        }
+        counts
+    };
+    let counts = read(&ctx, position, count).await?;
+    Ok(HttpAnswer::ok(counts.sequence, counts))
 }
 
 /// `GET /v1/computers/{id}`.

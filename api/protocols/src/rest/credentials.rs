@@ -1,7 +1,7 @@
 //! Credentials: tokens that are issued, and what was issued before.
 //!
-//! A token is in the answer that issues it, and nowhere afterwards. Whoever issues one can give no role that they do not
-//! have themselves, and to nobody but themselves, unless they are the admin of the project.
+//! A token is in the answer that issues it, and nowhere afterwards. Anyone who issues one can give no role that they do
+//! not have themselves, and to nobody but themselves, unless they are the admin of the project.
 
 pub(super) mod describe;
 
@@ -24,6 +24,7 @@ use slapledger_usecases::certification::{self, WantedCredential};
 use slapledger_usecases::context::RequestContext;
 
 use self::describe::{NewToken, Revocation};
+use super::openapi::rules::instant;
 use super::openapi::schema::{self, List};
 use super::query::{self, Named, Query};
 use crate::access::Authorised;
@@ -32,11 +33,9 @@ use crate::access::Authorised;
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Credential")]
 pub(crate) struct CredentialForm {
-    #[schemars(with = "schema::CredentialId")]
     id: CredentialId,
     /// `token` or `certificate`.
     kind: &'static str,
-    #[schemars(with = "schema::ProjectId")]
     project: ProjectId,
     /// Whether it reaches all projects.
     all_projects: bool,
@@ -52,15 +51,11 @@ pub(crate) struct CredentialForm {
     /// `active`, `expired`, `revoked` or `spent`.
     #[schemars(with = "schema::Text")]
     state: &'static str,
-    #[schemars(with = "schema::Instant")]
     issued_at: Timestamp,
-    /// The credential of whoever issued it; none, if that was the program itself.
-    #[schemars(with = "Option<schema::CredentialId>")]
+    /// The credential of its issuer; none, if that was the program itself.
     issued_by: Option<CredentialId>,
-    #[schemars(with = "Option<schema::Instant>")]
     expires_at: Option<Timestamp>,
     /// When it was revoked or spent.
-    #[schemars(with = "Option<schema::Instant>")]
     ended_at: Option<Timestamp>,
 }
 
@@ -144,16 +139,28 @@ fn named(id: &str) -> Result<CredentialId, Problem> {
     })
 }
 
-/// `GET /v1/credentials`, by id.
+/// `GET /v1/credentials`, by id; all of them, or those that expire soon.
 pub(super) async fn list(
     Authorised(ctx): Authorised,
     uri: Uri,
 ) -> Result<HttpAnswer<List<CredentialForm>>, Problem> {
-    let query = Query::read(&uri, &[])?;
+    let query = Query::read(&uri, &["expires_before"])?;
     let (limit, after) = (query.limit()?, query.cursor::<CredentialId>()?);
+    let expires_before = query.text("expires_before");
+    let expires_before =
+        expires_before.map(|text| instant(text).map_err(|rule| Problem::field("expires_before", rule)));
+    let expires_before = expires_before.transpose()?;
     let position = query.position(&ctx).await?;
+    let now = ctx.now();
+    // What has ended does not expire any more.
+    let is_wanted = |known: &&Credential| {
+        expires_before.is_none_or(|before| {
+            matches!(known.standing, Standing::Active)
+                && known.issued.expires_at.is_some_and(|at| now < at && at < before)
+        })
+    };
     let read = ctx.access().read_at(position, |view, sequence| {
-        let all = view.access.after(ctx.project, after).filter(|known| sees(&ctx, known));
+        let all = view.access.after(ctx.project, after).filter(|known| sees(&ctx, known)).filter(is_wanted);
         let page = Page::take(all, limit, |known| known.issued.credential);
         let items = page.items.into_iter().map(|known| CredentialForm::of(known, ctx.now()));
         query::list(items.collect(), page.next, sequence)
@@ -175,7 +182,8 @@ pub(super) async fn show(
     read.await?
 }
 
-/// `POST /v1/credentials/{id}/revoke`: revokes a credential; with `all_of_holder`, also every other one of its holder; with
+/// `POST /v1/credentials/{id}/revoke`: revokes a credential; with `all_of_holder`, also every other one of its holder;
+/// with
 /// `issued_since`, also what they issued since then.
 pub(super) async fn revoke(
     Authorised(ctx): Authorised,

@@ -8,9 +8,9 @@ use axum::extract::Request;
 use axum::http::{StatusCode, Uri};
 use schemars::JsonSchema;
 use serde::Serialize;
-use slapledger_billing::{Charge, PrepaidCredit};
+use slapledger_billing::{Billing, Charge, PrepaidCredit};
 use slapledger_core::domain::charge::{ChargeId, RecordCharge};
-use slapledger_core::domain::credit::{CreditId, GrantCredit, WithdrawCredit};
+use slapledger_core::domain::credit::{CreditId, CreditKind, GrantCredit, PRIORITY, WithdrawCredit};
 use slapledger_core::domain::id::{InvoiceId, PartyId, Sequence};
 use slapledger_core::domain::invoice::LineRef;
 use slapledger_core::domain::money::{Amount, Currency};
@@ -25,7 +25,7 @@ use slapledger_usecases::caller::FIRST_PARTY;
 use slapledger_usecases::context::RequestContext;
 
 use self::describe::{ChargeWanted, CreditWanted, Withdrawal};
-use super::openapi::schema::{self, List};
+use super::openapi::schema::List;
 use super::query::{self, Named, Query};
 use super::usage::local;
 use crate::access::Authorised;
@@ -33,23 +33,21 @@ use crate::access::Authorised;
 /// A prepaid credit.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct CreditForm {
-    #[schemars(with = "schema::CreditId")]
     id: CreditId,
-    #[schemars(with = "schema::PartyId")]
     seller: PartyId,
-    #[schemars(with = "schema::PartyId")]
     customer: PartyId,
-    #[schemars(with = "schema::Currency")]
     currency: Currency,
-    #[schemars(with = "schema::Amount")]
     amount: Amount,
     /// What no invoice has used, and nobody has taken back.
-    #[schemars(with = "schema::Amount")]
     left: Amount,
     description: Box<str>,
-    #[schemars(with = "schema::Instant")]
+    kind: CreditKind,
+    /// Lower ones pay first.
+    priority: u8,
+    /// From when on it pays nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Timestamp>,
     granted_at: Timestamp,
-    #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
 }
 
@@ -64,44 +62,57 @@ impl CreditForm {
             amount: granted.amount,
             left,
             description: granted.description.clone(),
+            kind: granted.kind,
+            priority: granted.priority,
+            expires_at: granted.expires_at,
             granted_at: granted.at,
             sequence,
         }
     }
 }
 
+/// What becomes of a charge.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ChargeState {
+    /// It is on the next document.
+    Open,
+    /// A document has it.
+    Invoiced,
+    /// No document will have it: what it corrects is void.
+    Dropped,
+}
+
 /// Something charged or given by hand.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct ChargeForm {
-    #[schemars(with = "schema::ChargeId")]
     id: ChargeId,
-    #[schemars(with = "schema::PartyId")]
     seller: PartyId,
-    #[schemars(with = "schema::PartyId")]
     customer: PartyId,
-    #[schemars(with = "schema::Currency")]
     currency: Currency,
     /// Below zero, if it is given.
-    #[schemars(with = "schema::Amount")]
     amount: Amount,
     description: Box<str>,
     /// The line it corrects.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<schema::LineRef>")]
     cites: Option<LineRef>,
+    /// Whether a document has it, or will have it.
+    state: ChargeState,
     /// The document that has it; until then it is on the next.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<schema::InvoiceId>")]
     invoice: Option<InvoiceId>,
-    #[schemars(with = "schema::Instant")]
     recorded_at: Timestamp,
-    #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
 }
 
 impl ChargeForm {
-    fn of(charge: &Charge) -> Self {
+    fn of(billing: &Billing, charge: &Charge) -> Self {
         let recorded = &charge.recorded;
+        let state = match &charge.invoice {
+            Some(_) => ChargeState::Invoiced,
+            None if billing.is_dropped(charge) => ChargeState::Dropped,
+            None => ChargeState::Open,
+        };
         Self {
             id: recorded.charge,
             seller: recorded.seller,
@@ -110,6 +121,7 @@ impl ChargeForm {
             amount: recorded.amount,
             description: recorded.description.clone(),
             cites: recorded.cites.clone(),
+            state,
             invoice: charge.invoice.clone(),
             recorded_at: recorded.at,
             sequence: charge.sequence,
@@ -130,6 +142,9 @@ pub(super) async fn grant(
         currency,
         amount: wanted.amount.of("amount", currency)?,
         description: wanted.description.0.into(),
+        kind: wanted.kind.map_or_else(CreditKind::default, Into::into),
+        priority: wanted.priority.unwrap_or(PRIORITY),
+        expires_at: wanted.expires_at.map(|expiry| expiry.0),
     });
     let meta = query::meta(&ctx, local(&ctx), &sent.headers, &sent.content())?;
     let accepted = ctx.ledger().submit(Submission { meta, command }).await?;
@@ -214,6 +229,7 @@ pub(super) async fn record(
         amount: wanted.amount.of("amount", currency)?,
         description: wanted.description.0.into(),
         cites: None,
+        as_of: None,
     });
     let meta = query::meta(&ctx, local(&ctx), &sent.headers, &sent.content())?;
     let accepted = ctx.ledger().submit(Submission { meta, command }).await?;
@@ -245,7 +261,7 @@ async fn charge_at(
     let read = ctx.billing().read_at(min, |view, at| {
         let known = view.billing.charge(charge);
         let known = known.filter(|known| ctx.caller.sees_party(known.recorded.customer))?;
-        Some((at, ChargeForm::of(known)))
+        Some((at, ChargeForm::of(&view.billing, known)))
     });
     read.await?.ok_or_else(|| no_charge(&charge.to_string()))
 }
@@ -265,6 +281,7 @@ pub(super) async fn charges(
     ctx.billing().reach(position).await?;
     Ok(ctx.billing().read(|view, sequence| {
         let page = view.billing.charges(customer, |party| ctx.caller.sees_party(party), after, limit);
-        query::list(page.items.into_iter().map(ChargeForm::of).collect(), page.next, sequence)
+        let forms = page.items.into_iter().map(|charge| ChargeForm::of(&view.billing, charge));
+        query::list(forms.collect(), page.next, sequence)
     }))
 }

@@ -5,13 +5,12 @@ pub(super) mod describe;
 mod tests;
 
 use std::collections::BTreeSet;
-use std::fmt;
-use std::str::FromStr;
 
 use axum::http::Uri;
 use schemars::JsonSchema;
 use serde::Serialize;
-use slapledger_billing::diff::{DiffPlace, LineDiff};
+use slapledger_billing::Billing;
+use slapledger_billing::diff::LineDiff;
 use slapledger_core::domain::id::{InvoiceId, PartyId, Sequence};
 use slapledger_core::domain::invoice::{EventSet, InvoiceLine};
 use slapledger_core::domain::money::{Amount, Currency};
@@ -19,30 +18,26 @@ use slapledger_kit::answer::HttpAnswer;
 use slapledger_kit::problem::Problem;
 
 use super::invoices::runs::{run_named, unknown_run};
-use super::invoices::{EventForm, LineForm};
+use super::invoices::{EventForm, LineForm, drafts_missing};
 use super::log;
-use super::openapi::schema::{self, List};
-use super::query::{self, Named, Query};
+use super::openapi::schema::List;
+use super::query::{self, Named, PlaceOfParty, Query};
 use crate::access::Authorised;
 
 /// A line that would be another.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct DiffForm {
-    #[schemars(with = "schema::PartyId")]
     payer: PartyId,
     /// The document of the run.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<schema::InvoiceId>")]
     invoice: Option<InvoiceId>,
     /// The line as it stands, as something charged; none, if there was none.
     then: Option<LineForm>,
     /// The line as it would be; none, if it would not be there.
     now: Option<LineForm>,
     /// What it would be more.
-    #[schemars(with = "schema::Amount")]
     difference: Amount,
     /// The events that came since and make it so.
-    #[schemars(with = "schema::EventSet")]
     events: EventSet,
     /// The first ten of them.
     causes: Vec<EventForm>,
@@ -55,13 +50,14 @@ pub(crate) struct DiffForm {
 #[derive(Serialize, JsonSchema)]
 struct VersionSince {
     version: u32,
-    #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
 }
 
 impl DiffForm {
-    fn of(diff: &LineDiff, currency: Currency) -> Self {
-        let shown = |line: &Option<InvoiceLine>| line.as_ref().map(|line| LineForm::of(line, currency));
+    fn of(billing: &Billing, diff: &LineDiff, currency: Currency) -> Self {
+        let calendar = billing.calendar_of(diff.payer);
+        let shown =
+            |line: &Option<InvoiceLine>| line.as_ref().map(|line| LineForm::of(line, currency, calendar));
         let versions = diff.versions.iter();
         Self {
             payer: diff.payer,
@@ -86,21 +82,21 @@ pub(super) async fn list(
 ) -> Result<HttpAnswer<List<DiffForm>>, Problem> {
     let run = run_named(&run)?;
     let query = Query::read(&uri, &[])?;
-    let (limit, after) = (query.limit()?, query.cursor::<At>()?);
+    let (limit, after) = (query.limit()?, query.cursor::<PlaceOfParty>()?);
     let position = query.position(&ctx).await?;
     ctx.rate(position, move |ctx, view, sequence| {
         if view.is_drafting(run) {
-            return Err(Problem::unavailable(format!("the drafts of {run} are still being computed"), 1));
+            return Err(drafts_missing(run));
         }
         let page = view.diff(run, sequence, after.map(|at| at.0), limit);
         let page = page.ok_or_else(|| unknown_run(&run.to_string()))?;
         let book = view.billing.run(run).map(|run| run.opened.price_book.as_str()).unwrap_or_default();
         let currency = view.billing.price_book(book).last().map(|published| published.book.currency);
         let currency = currency.ok_or_else(|| Problem::fault(&format!("{run} has no price book")))?;
-        let forms = page.items.iter().map(|diff| DiffForm::of(diff, currency));
+        let forms = page.items.iter().map(|diff| DiffForm::of(&view.billing, diff, currency));
         let forms: Vec<DiffForm> = forms.collect();
         let sequences: Vec<Vec<Sequence>> = page.items.into_iter().map(|diff| diff.sequences).collect();
-        let next = page.next.map(At);
+        let next = page.next.map(PlaceOfParty);
         let wanted: BTreeSet<Sequence> = sequences.iter().flatten().copied().collect();
         let found = log::events(&**ctx.ledger().store(), wanted)?;
         let items = forms.into_iter().zip(sequences).map(|(form, sequences)| {
@@ -110,22 +106,4 @@ pub(super) async fn list(
         Ok(query::list(items.collect(), next, sequence))
     })
     .await
-}
-
-/// A place in the list of differences.
-struct At(DiffPlace);
-
-impl fmt::Display for At {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.0.0, self.0.1)
-    }
-}
-
-impl FromStr for At {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let (payer, n) = text.split_once('.').ok_or(())?;
-        Ok(Self((payer.parse().map_err(|_| ())?, n.parse().map_err(|_| ())?)))
-    }
 }

@@ -4,7 +4,6 @@
 //! for billing to say; here it is shown, with the events as they stand in the log.
 
 pub(super) mod describe;
-mod shape;
 #[cfg(test)]
 mod tests;
 
@@ -14,7 +13,7 @@ use axum::http::Uri;
 use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_billing::DocumentState;
-use slapledger_billing::explain::{Counted, Explained, Explanation, TaxOf};
+use slapledger_billing::explain::{CountedFor, Explained, Explanation, TaxExplained};
 use slapledger_core::domain::id::{InvoiceId, Sequence};
 use slapledger_core::domain::invoice::{DocumentKind, EventSet};
 use slapledger_core::domain::money::{Amount, Currency};
@@ -22,32 +21,24 @@ use slapledger_kit::answer::HttpAnswer;
 use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::Problem;
 
-use super::invoices::{EventForm, LineForm, find, unknown_invoice};
+use super::invoices::{EventForm, LineForm, find, position_of, unknown_invoice};
 use super::log;
-use super::openapi::schema;
 use super::query::{Named, Query};
 use crate::access::Authorised;
 
 /// A line, explained.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct LineExplained {
-    #[schemars(with = "schema::InvoiceId")]
     invoice: InvoiceId,
-    #[schemars(with = "schema::DocumentState")]
     state: DocumentState,
-    #[schemars(with = "schema::DocumentKind")]
     document: DocumentKind,
-    #[schemars(with = "schema::Currency")]
     currency: Currency,
     line: LineForm,
-    #[schemars(with = "shape::Explanation")]
     explanation: Explanation,
     /// All events behind it, as the line says.
-    #[schemars(with = "schema::EventSet")]
     events: EventSet,
     items: Vec<ExplainedEvent>,
     next: Option<String>,
-    #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
 }
 
@@ -58,41 +49,30 @@ struct ExplainedEvent {
     event: EventForm,
     /// Of usage: the time and the quantity or level that fall to instances in the time of the line.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(with = "Vec<shape::CountedFor>")]
-    counted: Vec<Counted>,
+    counted: Vec<CountedFor>,
 }
 
 /// A document, explained.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct DocumentExplained {
-    #[schemars(with = "schema::InvoiceId")]
     invoice: InvoiceId,
-    #[schemars(with = "schema::DocumentState")]
     state: DocumentState,
-    #[schemars(with = "schema::DocumentKind")]
     document: DocumentKind,
-    #[schemars(with = "schema::Currency")]
     currency: Currency,
     items: Vec<ExplainedLine>,
     next: Option<String>,
     /// The sum of all lines.
-    #[schemars(with = "schema::Amount")]
     net: Amount,
-    #[schemars(with = "Vec<shape::TaxExplained>")]
-    tax: Vec<TaxOf>,
-    #[schemars(with = "schema::Amount")]
+    tax: Vec<TaxExplained>,
     rounding: Amount,
     /// Net, tax and rounding.
-    #[schemars(with = "schema::Amount")]
     total: Amount,
-    #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
 }
 
 #[derive(Serialize, JsonSchema)]
 struct ExplainedLine {
     line: LineForm,
-    #[schemars(with = "shape::Explanation")]
     explanation: Explanation,
 }
 
@@ -104,15 +84,16 @@ pub(super) async fn document(
 ) -> Result<HttpAnswer<DocumentExplained>, Problem> {
     let query = Query::read(&uri, &[])?;
     let (limit, after) = (query.limit()?, query.cursor::<u32>()?.unwrap_or(0));
-    let position = query.position(&ctx).await?;
+    let position = position_of(&ctx, &query, &id).await?;
     let body = ctx.rate(position, move |ctx, view, sequence| {
         find(ctx, view, &id)?;
         let explained = view.explain(&id, after, limit, sequence);
         let Explained { document, lines, more, tax } = explained.ok_or_else(|| unknown_invoice(&id))?;
         let invoice = &document.invoice;
         let next = lines.last().filter(|_| more).map(|(line, _)| line.n.to_string());
+        let calendar = view.billing.calendar_of(invoice.buyer.party);
         let items = lines.into_iter().map(|(line, explanation)| ExplainedLine {
-            line: LineForm::of(line, invoice.currency),
+            line: LineForm::of(line, invoice.currency, calendar),
             explanation,
         });
         Ok(DocumentExplained {
@@ -143,9 +124,9 @@ pub(super) async fn line(
     let (limit, after) = (query.limit()?, query.cursor::<u64>()?.map_or(Sequence::ZERO, Sequence));
     let no_line = Problem::unknown(ProblemCode::LineUnknown, format!("{id} has no line {n}"));
     let Ok(n) = n.parse::<u32>() else { return Err(no_line) };
-    let position = query.position(&ctx).await?;
+    let position = position_of(&ctx, &query, &id).await?;
     let body = ctx.rate(position, move |ctx, view, sequence| {
-        let mut counted: BTreeMap<Sequence, Vec<Counted>> = BTreeMap::new();
+        let mut counted: BTreeMap<Sequence, Vec<CountedFor>> = BTreeMap::new();
         find(ctx, view, &id)?;
         let (document, line, explanation) = view.explain_line(&id, n, sequence).ok_or(no_line)?;
         // Without those of a document that was issued elsewhere.
@@ -160,7 +141,7 @@ pub(super) async fn line(
             state: document.state(),
             document: invoice.document,
             currency: invoice.currency,
-            line: LineForm::of(line, invoice.currency),
+            line: LineForm::of(line, invoice.currency, view.billing.calendar_of(invoice.buyer.party)),
             explanation,
             events: line.events.clone(),
             items: Vec::new(),

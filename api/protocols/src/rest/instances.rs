@@ -25,7 +25,7 @@ use slapledger_kit::json_body;
 use slapledger_kit::problem::Problem;
 use slapledger_kit::sealing::{open, open_parameters};
 use slapledger_projections::SlapViews;
-use slapledger_projections::instances::{Instance, InstanceFilter};
+use slapledger_projections::instances::{InstanceFilter, InstanceView};
 use slapledger_usecases::caller::forbidden;
 use slapledger_usecases::context::RequestContext;
 use slapledger_usecases::reading::read;
@@ -43,45 +43,33 @@ const RETRY_AFTER_SECONDS: u32 = 30;
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "SoftwareInstanceItem")]
 pub(super) struct InstanceItem {
-    #[schemars(with = "schema::InstanceId")]
     id: InstanceId,
     title: String,
     state: &'static str,
-    #[schemars(with = "Option<schema::ReportedState>")]
     reported_state: Option<ReportedState>,
-    #[schemars(with = "schema::InstanceType")]
     instance_type: InstanceType,
     software_release: String,
     software_type: String,
     requester: String,
     owner: String,
-    #[schemars(with = "schema::InstanceId")]
     root: InstanceId,
     /// Whether it lives on another instance, not in a partition of its own.
     shared: bool,
     /// Whom it lives on, if it is shared.
-    #[schemars(with = "Option<schema::InstanceId>")]
     host: Option<InstanceId>,
     computer: Option<String>,
     partition: Option<String>,
     /// Since when its computer does not offer that partition any more: nothing happens there until the provider releases
     /// it, or offers it again.
-    #[schemars(with = "Option<schema::Instant>")]
     partition_lost_since: Option<Timestamp>,
     sla: BTreeMap<String, String>,
-    #[schemars(with = "schema::Instant")]
     requested_at: Timestamp,
-    #[schemars(with = "Option<schema::Instant>")]
     allocated_at: Option<Timestamp>,
-    #[schemars(with = "Option<schema::Instant>")]
     reported_at: Option<Timestamp>,
-    #[schemars(with = "schema::Instant")]
     changed_at: Timestamp,
-    #[schemars(with = "Option<schema::Instant>")]
     ended_at: Option<Timestamp>,
     /// When its parameters, connection parameters and error texts were erased.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<schema::Instant>")]
     erased_at: Option<Timestamp>,
 }
 
@@ -98,7 +86,7 @@ pub(super) struct InstanceResource {
 
 impl InstanceItem {
     /// An instance as a list shows it.
-    pub(super) fn of(instance: &Instance) -> Self {
+    pub(super) fn of(instance: &InstanceView) -> Self {
         let requested = if instance.lives() { instance.requested } else { RequestedState::Destroyed };
         let place = instance.allocation.as_ref();
         Self {
@@ -133,7 +121,7 @@ impl InstanceItem {
 
 impl InstanceResource {
     /// An instance by itself.
-    pub(super) fn of(ctx: &RequestContext, instance: &Instance) -> Self {
+    pub(super) fn of(ctx: &RequestContext, instance: &InstanceView) -> Self {
         let keys = ctx.keys_for(instance);
         let connection = instance.connection.as_ref();
         Self {
@@ -221,7 +209,7 @@ async fn find(
     ctx: &RequestContext,
     instance: InstanceId,
     min: Sequence,
-) -> Result<(Instance, Sequence), Problem> {
+) -> Result<(InstanceView, Sequence), Problem> {
     let find = |view: &SlapViews, at| {
         let known = view.instances.get(instance).filter(|known| ctx.caller.sees_instance(view, known));
         Some((known?.clone(), at))
@@ -263,7 +251,7 @@ pub(super) async fn instances(
         ..InstanceFilter::default()
     };
     let page = |view: &SlapViews, after: Option<&InstanceId>, limit| {
-        let theirs = |instance: &Instance| ctx.caller.sees_instance(view, instance);
+        let theirs = |instance: &InstanceView| ctx.caller.sees_instance(view, instance);
         view.instances.list(&filter, theirs, after.copied(), limit).map(InstanceItem::of)
     };
     query.page(&ctx, page).await

@@ -16,10 +16,12 @@ use slapledger_billing::{BillingView, Payer};
 use slapledger_core::domain::access::{Holder, Which};
 use slapledger_core::domain::erasure::{self, Erase};
 use slapledger_core::domain::event::Stream;
-use slapledger_core::domain::id::{KeyId, PartyId, Sequence};
+use slapledger_core::domain::id::{KeyId, PartyId, ResourceId, Sequence, SoftwareRelease};
 use slapledger_core::domain::party::{DescribeParty, Description, RegisterParty, Series, SetPartyTimeZone};
 use slapledger_core::domain::quantity::Quantity;
-use slapledger_core::domain::tax::{Exemption, SetTaxRate, SetTaxTreatment, TaxCategory};
+use slapledger_core::domain::tax::{
+    Exemption, ProductTaxEntry, SetProductTax, SetTaxRate, SetTaxTreatment, TaxCategory, TaxedProduct,
+};
 use slapledger_core::domain::time::{TimeZone, Timestamp};
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::keyring::KeyRing;
@@ -37,9 +39,9 @@ use slapledger_usecases::erasure::destroy_key;
 use slapledger_usecases::invoicing::open_name;
 use slapledger_usecases::reading::fresh;
 
-use self::describe::{CredentialsOfParty, PartyChanged, PartyWanted, TaxRate, Treatment};
+use self::describe::{CredentialsOfParty, PartyChanged, PartyWanted, ProductTax, TaxRate, Treatment};
 use self::details::{Details, DetailsChange};
-use super::change::{Change, Subject};
+use super::change::{ChangedResource, ResourceChange};
 use super::openapi::schema::{self, List};
 use super::query::{self, Named, Query};
 use super::usage::local;
@@ -48,15 +50,12 @@ use crate::access::Authorised;
 /// A party.
 #[derive(Clone, Serialize, JsonSchema)]
 pub(crate) struct PartyForm {
-    #[schemars(with = "schema::PartyId")]
     id: PartyId,
     name: String,
     /// Where its months are cut, by now.
-    #[schemars(with = "schema::TimeZone")]
     time_zone: TimeZone,
     /// Where they will be cut from the next month on, if that is another zone.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<schema::TimeZone>")]
     next_time_zone: Option<TimeZone>,
     #[serde(flatten)]
     details: Details,
@@ -71,25 +70,40 @@ pub(crate) struct PartyForm {
     tax_treatments: Vec<TreatmentForm>,
     /// What it charges as a seller.
     tax_rates: Vec<RateForm>,
-    #[schemars(with = "schema::Instant")]
+    /// What it charges as a seller for some products.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
+    product_taxes: Vec<ProductTaxForm>,
     registered_at: Timestamp,
     /// When its name and details were erased.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<schema::Instant>")]
     erased_at: Option<Timestamp>,
     /// The last event about it.
-    #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
 }
 
 #[derive(Clone, Serialize, JsonSchema)]
 struct TreatmentForm {
-    #[schemars(with = "schema::TaxCategory")]
     category: TaxCategory,
     #[serde(flatten)]
-    #[schemars(with = "Option<schema::Exemption>")]
     exemption: Option<Exemption>,
-    #[schemars(with = "schema::Instant")]
+    valid_from: Timestamp,
+}
+
+/// The tax of a product.
+#[derive(Clone, Serialize, JsonSchema)]
+struct ProductTaxForm {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    software_release: Option<SoftwareRelease>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource: Option<ResourceId>,
+    category: TaxCategory,
+    /// In percent, for category S; that of the seller, if it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::Decimal>")]
+    rate: Option<Quantity>,
+    #[serde(flatten)]
+    exemption: Option<Exemption>,
     valid_from: Timestamp,
 }
 
@@ -97,7 +111,6 @@ struct TreatmentForm {
 struct RateForm {
     #[schemars(with = "schema::Decimal")]
     rate: Quantity,
-    #[schemars(with = "schema::Instant")]
     valid_from: Timestamp,
 }
 
@@ -106,6 +119,14 @@ impl PartyForm {
         let taxes = view.billing.taxes();
         let treatment = |(valid_from, category, exemption): (Timestamp, TaxCategory, Option<&Exemption>)| {
             TreatmentForm { category, exemption: exemption.cloned(), valid_from }
+        };
+        let product_tax = |(product, entry): (&TaxedProduct, &ProductTaxEntry)| ProductTaxForm {
+            software_release: product.software_release.clone(),
+            resource: product.resource.clone(),
+            category: entry.category,
+            rate: entry.rate,
+            exemption: entry.exemption.clone(),
+            valid_from: entry.valid_from,
         };
         let time_zone = party.calendar.zone_at(now);
         Self {
@@ -118,6 +139,7 @@ impl PartyForm {
             terms_days: party.terms_days,
             tax_treatments: taxes.treatments_of(id).map(treatment).collect(),
             tax_rates: taxes.rates_of(id).map(|(valid_from, rate)| RateForm { rate, valid_from }).collect(),
+            product_taxes: taxes.products_of(id).map(product_tax).collect(),
             registered_at: party.registered_at,
             erased_at: party.erased_at,
             sequence: party.sequence,
@@ -125,18 +147,18 @@ impl PartyForm {
     }
 }
 
-fn unknown(id: &str) -> Problem {
+pub(super) fn unknown(id: &str) -> Problem {
     Problem::unknown(ProblemCode::PartyUnknown, format!("there is no party {id}"))
 }
 
-fn named(id: &str) -> Result<PartyId, Problem> {
+pub(super) fn named(id: &str) -> Result<PartyId, Problem> {
     id.parse().map_err(|_| unknown(id))
 }
 
 /// A party as it is, and the key it is sealed under.
-type Seen = (PartyForm, KeyId);
+type PartyAndKey = (PartyForm, KeyId);
 
-fn seen(ctx: &RequestContext, view: &BillingView, party: PartyId) -> Result<Seen, Problem> {
+fn seen(ctx: &RequestContext, view: &BillingView, party: PartyId) -> Result<PartyAndKey, Problem> {
     let known = view.billing.party(party).filter(|_| ctx.caller.sees_party(party));
     let known = known.ok_or_else(|| unknown(&party.to_string()))?;
     Ok((PartyForm::of((ctx.keys(), ctx.now()), view, party, known), known.name.key))
@@ -191,12 +213,12 @@ pub(super) async fn register(
     request: Request,
 ) -> Result<HttpAnswer<PartyForm>, Problem> {
     let (sent, wanted) = json_body::read::<PartyWanted>(request, json_body::MOST_BYTES).await?;
-    let told = wanted.changes().over(Told::default());
+    let told = wanted.changes().over(PartyFacts::default());
     let time_zone = wanted.time_zone.map_or(TimeZone::UTC, Into::into);
     let meta = query::meta(&ctx, local(&ctx), &sent.headers, &sent.content())?;
     let key = fresh(&ctx)?;
     let name = ctx.keys().seal(key, wanted.name.0.as_bytes()).map_err(|fault| Problem::fault(&fault))?;
-    let description = (told != Told::default()).then(|| told.description(&ctx, key)).transpose()?;
+    let description = (told != PartyFacts::default()).then(|| told.description(&ctx, key)).transpose()?;
     let command = Command::RegisterParty(RegisterParty { name, time_zone, description });
     let accepted = ctx.ledger().submit(Submission { meta, command }).await?;
     let Answer::Party(party) = accepted.answer else {
@@ -209,13 +231,13 @@ pub(super) async fn register(
 
 /// All that is told of a party beyond its name and zone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Told {
+struct PartyFacts {
     details: Details,
     series: Option<Series>,
     terms_days: Option<u16>,
 }
 
-impl Told {
+impl PartyFacts {
     fn of(party: &PartyForm) -> Self {
         let PartyForm { details, series, terms_days, .. } = party.clone();
         Self { details, series, terms_days }
@@ -244,8 +266,8 @@ struct PartyChanges {
 
 impl PartyChanges {
     /// What is told of the party after the change.
-    fn over(self, before: Told) -> Told {
-        Told {
+    fn over(self, before: PartyFacts) -> PartyFacts {
+        PartyFacts {
             details: self.details.over(before.details),
             series: self.series.or(before.series),
             terms_days: self.terms_days.or(before.terms_days),
@@ -262,23 +284,23 @@ pub(super) async fn change(
     let party = named(&id)?;
     let (sent, body) = json_body::read::<PartyChanged>(request, json_body::MOST_BYTES).await?;
     let (changes, time_zone) = (body.changes(), body.time_zone.map(TimeZone::from));
-    let mut change = Change::new(&ctx, local(&ctx), &sent)?;
+    let mut change = ResourceChange::new(&ctx, local(&ctx), &sent)?;
     let stream = Stream::Party(party);
     let find = |view: &BillingView| seen(&ctx, view, party);
-    let show = |(form, _): &Seen| form.clone();
+    let show = |(form, _): &PartyAndKey| form.clone();
     let mut sequence = Sequence::ZERO;
     if time_zone.is_none() || changes != PartyChanges::default() {
-        let command = |(form, key): &Seen| {
-            let description = changes.clone().over(Told::of(form)).description(&ctx, *key)?;
+        let command = |(form, key): &PartyAndKey| {
+            let description = changes.clone().over(PartyFacts::of(form)).description(&ctx, *key)?;
             Ok(Command::DescribeParty(DescribeParty { party, description }))
         };
-        let described = change.carry_out(Subject { stream: stream.clone(), find, show, command });
+        let described = change.carry_out(ChangedResource { stream: stream.clone(), find, show, command });
         sequence = described.await?.sequence;
         change = change.next_step();
     }
     if let Some(time_zone) = time_zone {
-        let command = |_: &Seen| Ok(Command::SetPartyTimeZone(SetPartyTimeZone { party, time_zone }));
-        sequence = change.carry_out(Subject { stream, find, show, command }).await?.sequence;
+        let command = |_: &PartyAndKey| Ok(Command::SetPartyTimeZone(SetPartyTimeZone { party, time_zone }));
+        sequence = change.carry_out(ChangedResource { stream, find, show, command }).await?.sequence;
     }
     change.shown(sequence, find, show).await
 }
@@ -292,12 +314,12 @@ pub(super) async fn erase(
     let party = named(&id)?;
     let (sent, schema::Nothing {}) = json_body::read_optional(request, json_body::MOST_BYTES).await?;
     let erasing = async move {
-        let change = Change::new(&ctx, local(&ctx), &sent)?;
-        let subject = erasure::Subject::Party(party);
+        let change = ResourceChange::new(&ctx, local(&ctx), &sent)?;
+        let subject = erasure::ErasureSubject::Party(party);
         let find = |view: &BillingView| seen(&ctx, view, party);
-        let show = |(form, _): &Seen| form.clone();
-        let command = |_: &Seen| Ok(Command::Erase(Erase { subject }));
-        let erased = Subject { stream: Stream::Party(party), find, show, command };
+        let show = |(form, _): &PartyAndKey| form.clone();
+        let command = |_: &PartyAndKey| Ok(Command::Erase(Erase { subject }));
+        let erased = ChangedResource { stream: Stream::Party(party), find, show, command };
         let sequence = change.carry_out(erased).await?.sequence;
         destroy_key(&ctx, subject, sequence).await?;
         // What it came by has ended with it.
@@ -342,17 +364,49 @@ pub(super) async fn treat(
     let customer = named(&id)?;
     let (sent, treatment) = json_body::read::<Treatment>(request, json_body::MOST_BYTES).await?;
     let Treatment { category, reason, code, valid_from } = treatment;
-    if code.is_some() && reason.is_none() {
-        return Err(Problem::field("reason", "is missing: a code goes with it"));
-    }
-    let code = code.map(|code| code.0.into());
-    let exemption = reason.map(|reason| Exemption { reason: reason.0.into(), code });
+    let exemption = exemption_of(reason, code)?;
     let (category, valid_from) = (category.into(), valid_from.into());
     let command = SetTaxTreatment { customer, category, exemption, valid_from };
     let meta = query::meta(&ctx, local(&ctx), &sent.headers, &sent.content())?;
     let accepted =
         ctx.ledger().submit(Submission { meta, command: Command::SetTaxTreatment(command) }).await?;
     let (sequence, form) = shown(&ctx, customer, accepted.sequence).await?;
+    Ok(HttpAnswer::tagged(StatusCode::CREATED, sequence, form))
+}
+
+fn exemption_of(
+    reason: Option<schema::LongText>,
+    code: Option<schema::ExemptionCode>,
+) -> Result<Option<Exemption>, Problem> {
+    if code.is_some() && reason.is_none() {
+        return Err(Problem::field("reason", "is missing: a code goes with it"));
+    }
+    let code = code.map(|code| code.0.into());
+    Ok(reason.map(|reason| Exemption { reason: reason.0.into(), code }))
+}
+
+/// `POST /v1/product-taxes`: what a seller charges for a product from an instant on.
+pub(super) async fn set_product_tax(
+    Authorised(ctx): Authorised,
+    request: Request,
+) -> Result<HttpAnswer<PartyForm>, Problem> {
+    let (sent, wanted) = json_body::read::<ProductTax>(request, json_body::MOST_BYTES).await?;
+    let seller = wanted.seller.map_or(FIRST_PARTY, Into::into);
+    let product = TaxedProduct {
+        software_release: wanted.software_release.map(|release| release.0),
+        resource: wanted.resource.map(|resource| resource.0),
+    };
+    let command = SetProductTax {
+        seller,
+        product,
+        category: wanted.category.into(),
+        rate: wanted.rate.map(Into::into),
+        exemption: exemption_of(wanted.reason, wanted.code)?,
+        valid_from: wanted.valid_from.into(),
+    };
+    let meta = query::meta(&ctx, local(&ctx), &sent.headers, &sent.content())?;
+    let accepted = ctx.ledger().submit(Submission { meta, command: Command::SetProductTax(command) }).await?;
+    let (sequence, form) = shown(&ctx, seller, accepted.sequence).await?;
     Ok(HttpAnswer::tagged(StatusCode::CREATED, sequence, form))
 }
 

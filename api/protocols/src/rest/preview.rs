@@ -9,9 +9,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_billing::BillingView;
 use slapledger_billing::preview::{Preview, Previewed};
+use slapledger_core::domain::calendar::Calendar;
 use slapledger_core::domain::id::{PartyId, PriceBookName};
 use slapledger_core::domain::invoice::{DocumentKind, Invoice, TaxSubtotal};
 use slapledger_core::domain::money::{Amount, Currency};
+use slapledger_core::domain::pricing::PriceTax;
 use slapledger_core::domain::time::Period;
 use slapledger_core::keyring::KeyRing;
 use slapledger_kit::answer::HttpAnswer;
@@ -20,17 +22,16 @@ use slapledger_kit::problem::Problem;
 use slapledger_usecases::caller::FIRST_PARTY;
 use slapledger_usecases::invoicing::open_name;
 
-use super::gaps::period;
 use super::invoices::LineForm;
 use super::invoices::runs::WarningForm;
-use super::openapi::schema::{self, List};
+use super::openapi::schema::List;
+use super::period::period;
 use super::query::{self, Query};
 use crate::access::Authorised;
 
 /// What a customer would be invoiced now.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct LiveDraft {
-    #[schemars(with = "schema::PartyId")]
     payer: PartyId,
     name: String,
     /// The document; none, if there is nothing to pay or it cannot be invoiced.
@@ -42,26 +43,23 @@ pub(crate) struct LiveDraft {
 /// A document that has neither number nor run.
 #[derive(Serialize, JsonSchema)]
 struct DraftForm {
-    #[schemars(with = "schema::DocumentKind")]
     document: DocumentKind,
-    #[schemars(with = "schema::Currency")]
     currency: Currency,
-    #[schemars(with = "schema::Period")]
     period: Period,
+    /// Whether the amounts of the lines contain tax; they do not, if it is left out.
+    #[serde(skip_serializing_if = "PriceTax::is_exclusive")]
+    price_tax: PriceTax,
     lines: Vec<LineForm>,
-    #[schemars(with = "schema::Amount")]
     net: Amount,
-    #[schemars(with = "Vec<schema::TaxSubtotal>")]
     tax: Vec<TaxSubtotal>,
-    #[schemars(with = "schema::Amount")]
     total: Amount,
 }
 
 impl DraftForm {
-    fn of(invoice: Invoice) -> Self {
-        let Invoice { document, currency, period, lines, net, tax, total, .. } = invoice;
-        let lines = lines.iter().map(|line| LineForm::of(line, currency)).collect();
-        Self { document, currency, period, lines, net, tax, total }
+    fn of(invoice: Invoice, calendar: Option<&Calendar>) -> Self {
+        let lines = LineForm::all(&invoice, calendar);
+        let Invoice { document, currency, period, price_tax, net, tax, total, .. } = invoice;
+        Self { document, currency, period, price_tax, lines, net, tax, total }
     }
 }
 
@@ -69,7 +67,7 @@ impl LiveDraft {
     fn of(view: &BillingView, keys: &KeyRing, told: Previewed) -> Self {
         let Previewed { payer, draft, warnings } = told;
         let name = open_name(keys, view.billing.party(payer).map(|party| &party.name));
-        let draft = draft.map(DraftForm::of);
+        let draft = draft.map(|draft| DraftForm::of(draft, view.billing.calendar_of(payer)));
         Self { payer, name, draft, warnings: warnings.into_iter().map(WarningForm::of).collect() }
     }
 }
@@ -85,7 +83,14 @@ pub(super) async fn list(
     let named: Option<PriceBookName> = query.parse("price_book")?;
     let (limit, after) = (query.limit()?, query.cursor::<PartyId>()?);
     let position = query.position(&ctx).await?;
+    // Whoever sees their own alone asks about nobody else.
+    let own = if ctx.caller.reaches_all() { None } else { Some(ctx.caller.party()?) };
+    let is_hidden = own.is_some_and(|own| payer.is_some_and(|payer| payer != own));
+    let payer = own.or(payer);
     ctx.rate(position, move |ctx, view, sequence| {
+        if is_hidden {
+            return Ok(query::list(Vec::new(), None::<PartyId>, sequence));
+        }
         let price_book = book(view, named)?;
         let asked = Preview {
             seller: FIRST_PARTY,
@@ -103,7 +108,7 @@ pub(super) async fn list(
 }
 
 /// The price book that is named, or the one there is.
-fn book(view: &BillingView, named: Option<PriceBookName>) -> Result<PriceBookName, Problem> {
+pub(super) fn book(view: &BillingView, named: Option<PriceBookName>) -> Result<PriceBookName, Problem> {
     let mut all = view.billing.price_books().map(|published| &published.book.name);
     let found = match (&named, all.next(), all.next()) {
         (Some(named), ..) => view.billing.price_book(named.as_str()).next().map(|first| &first.book.name),

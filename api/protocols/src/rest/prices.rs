@@ -4,6 +4,8 @@
 //! that counted already.
 
 pub(super) mod describe;
+pub(super) mod overrides;
+mod seen;
 #[cfg(test)]
 mod tests;
 
@@ -15,13 +17,12 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use schemars::JsonSchema;
 use serde::Serialize;
-use slapledger_billing::price_book::{self, PriceBookError, PriceChange};
-use slapledger_billing::{PriceBookForm, Publication, PublishedBook, TouchedInvoice};
+use slapledger_billing::price_book::{self, ChangeShown, PriceBookError};
+use slapledger_billing::{PriceBookShown, Publication, PublishedBook, TouchedInvoice};
 use slapledger_core::domain::id::{InvoiceId, PartyId, PriceBookName, Sequence};
-use slapledger_core::domain::pricing::{PriceBook, PublishPriceBook};
+use slapledger_core::domain::pricing::{PriceBook, PublishPriceBook, Rate};
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::domain::{Answer, Command};
-use slapledger_core::ledger::Submission;
 use slapledger_kit::answer::HttpAnswer;
 use slapledger_kit::code::ProblemCode;
 use slapledger_kit::collect;
@@ -29,7 +30,7 @@ use slapledger_kit::problem::Problem;
 use slapledger_usecases::caller::Caller;
 
 use super::log;
-use super::openapi::schema::{self, List};
+use super::openapi::schema::List;
 use super::query::{self, Named, Query};
 use super::usage::local;
 use crate::access::Authorised;
@@ -40,10 +41,8 @@ const MOST_BYTES: usize = 1024 * 1024;
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Published")]
 pub(crate) struct PublishedForm {
-    #[schemars(with = "schema::PriceBookName")]
     name: PriceBookName,
     version: u32,
-    #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
     /// Of a preview: what publishing it would do. Nothing is recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,12 +52,14 @@ pub(crate) struct PublishedForm {
 /// What publishing a price book would do.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct PublicationForm {
+    /// The tag of the newest version, for `If-Match` when it is published; none, if it would be the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    etag: Option<String>,
     /// The version that counts where this one would begin to count.
     #[serde(skip_serializing_if = "Option::is_none")]
     follows: Option<u32>,
     /// How it differs from that: settings, resources and rates.
-    #[schemars(with = "Vec<describe::ChangeShown>")]
-    changes: Vec<PriceChange>,
+    changes: Vec<ChangeShown>,
     /// The documents whose periods it takes effect in; the first hundred.
     invoiced: Vec<TouchedForm>,
     /// How many more there are.
@@ -68,18 +69,14 @@ pub(crate) struct PublicationForm {
 /// A document in whose period a version takes effect.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct TouchedForm {
-    #[schemars(with = "schema::InvoiceId")]
     invoice: InvoiceId,
-    #[schemars(with = "schema::PartyId")]
     payer: PartyId,
-    #[schemars(with = "schema::Instant")]
     start: Timestamp,
-    #[schemars(with = "schema::Instant")]
     stop: Timestamp,
 }
 
 impl PublicationForm {
-    fn of(publication: Publication) -> Self {
+    fn of(publication: Publication, etag: Option<String>) -> Self {
         let touched = |touched: TouchedInvoice| TouchedForm {
             invoice: touched.invoice,
             payer: touched.payer,
@@ -87,6 +84,7 @@ impl PublicationForm {
             stop: touched.period.stop,
         };
         Self {
+            etag,
             follows: publication.follows,
             changes: publication.difference.changes,
             invoiced: publication.invoiced.into_iter().map(touched).collect(),
@@ -116,18 +114,19 @@ pub(super) async fn publish(
     if preview {
         let position = query.position(&ctx).await?;
         ctx.billing().reach(position).await?;
-        return Ok(ctx.billing().read(|view, sequence| {
+        return ctx.billing().read(|view, sequence| {
             let publication = view.billing.publication(&book);
-            let version = publication.version;
-            let preview = Some(PublicationForm::of(publication));
-            HttpAnswer::ok(sequence, PublishedForm { name: book.name.clone(), version, sequence, preview })
-        }));
+            let (name, version) = (book.name.clone(), publication.version);
+            let preview = Some(PublicationForm::of(publication, seen::tag(view, &name, &ctx.caller)?));
+            Ok(HttpAnswer::ok(sequence, PublishedForm { name, version, sequence, preview }))
+        });
     }
     let path: &[u8] = if retroactive { b"/v1/price-books?retroactive=true" } else { b"/v1/price-books" };
     let meta = query::meta(&ctx, local(&ctx), &headers, &[path, &body])?;
     let mine = meta.command;
+    let name = book.name.clone();
     let command = Command::PublishPriceBook(PublishPriceBook { book, retroactive });
-    let accepted = ctx.ledger().submit(Submission { meta, command }).await?;
+    let accepted = seen::publish(&ctx, (meta, &headers), (name, command)).await?;
     let Answer::PriceBook { name, version } = accepted.answer else {
         return Err(Problem::fault(&"a price book was answered otherwise"));
     };
@@ -188,12 +187,10 @@ fn is_zero(count: &usize) -> bool {
 #[schemars(rename = "Shown")]
 pub(crate) struct VersionShown {
     version: u32,
-    #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
     #[serde(flatten)]
-    #[schemars(with = "schema::PriceBookShown")]
-    book: PriceBookForm,
-    /// How many rates are for customers whose prices the reader may not see.
+    book: PriceBookShown,
+    /// How many rates the reader may not see: those of other customers, and discounts that need a code.
     #[serde(skip_serializing_if = "is_zero")]
     rates_withheld: usize,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -203,20 +200,29 @@ pub(crate) struct VersionShown {
 #[derive(Serialize, JsonSchema)]
 struct VersionForm {
     version: u32,
-    #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
-    #[schemars(with = "schema::Instant")]
     valid_from: Timestamp,
 }
 
+impl VersionForm {
+    fn of(published: &PublishedBook<'_>) -> Self {
+        let PublishedBook { version, book, sequence } = *published;
+        Self { version, sequence, valid_from: book.valid_from }
+    }
+}
+
 impl VersionShown {
-    /// A version as a caller may see it: what a customer negotiated is for that customer, the seller and auditors.
+    /// A version as a caller may see it: what a customer negotiated is for that customer, the seller and auditors; what needs
+    /// a code, for the seller and auditors.
     fn of(published: PublishedBook<'_>, caller: &Caller, versions: Vec<VersionForm>) -> Self {
         let PublishedBook { version, book, sequence } = published;
-        let seen = |customer: PartyId| caller.sees_prices_of(customer);
-        let withheld = book.rates.iter().filter(|rate| !rate.matching.customer.is_none_or(seen));
+        let seen = |rate: &Rate| {
+            rate.matching.customer.is_none_or(|customer| caller.sees_prices_of(customer))
+                && (rate.code().is_none() || caller.sees_codes())
+        };
+        let withheld = book.rates.iter().filter(|rate| !seen(rate));
         let rates_withheld = withheld.count();
-        Self { version, sequence, book: PriceBookForm::seen(book, seen), rates_withheld, versions }
+        Self { version, sequence, book: PriceBookShown::seen(book, seen), rates_withheld, versions }
     }
 }
 
@@ -271,10 +277,7 @@ pub(super) async fn show(
             };
             return Err(Problem::unknown(ProblemCode::PriceBookUnknown, detail));
         };
-        let versions = all.iter().map(|published| {
-            let PublishedBook { version, book, sequence } = *published;
-            VersionForm { version, sequence, valid_from: book.valid_from }
-        });
-        Ok(HttpAnswer::resource(sequence, VersionShown::of(wanted, &ctx.caller, versions.collect())))
+        let versions = all.iter().map(VersionForm::of).collect();
+        Ok(HttpAnswer::resource(sequence, VersionShown::of(wanted, &ctx.caller, versions)))
     })
 }

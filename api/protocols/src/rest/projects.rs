@@ -22,7 +22,7 @@ use slapledger_usecases::context::to_its_end;
 use slapledger_usecases::first_parties::enter_first_party;
 
 use self::describe::NewProject;
-use super::openapi::schema::{self, List};
+use super::openapi::schema::List;
 use super::query::{self, Query};
 use crate::access::Authorised;
 
@@ -30,7 +30,6 @@ use crate::access::Authorised;
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Project")]
 pub(crate) struct ProjectForm {
-    #[schemars(with = "schema::ProjectId")]
     id: ProjectId,
     title: String,
 }

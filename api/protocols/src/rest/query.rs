@@ -6,7 +6,7 @@
 //!
 //! It knows nothing of what is asked for.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri};
 use serde::de::DeserializeOwned;
-use slapledger_core::domain::id::{CommandId, Sequence};
+use slapledger_core::domain::id::{CommandId, PartyId, Sequence};
 use slapledger_core::log::envelope::{Actor, Meta};
 use slapledger_kit::answer::HttpAnswer;
 use slapledger_kit::code::ProblemCode;
@@ -33,6 +33,24 @@ const MOST: usize = 1000;
 const USUAL: usize = 100;
 /// How long a read waits for the sequence it is to reflect.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A place in a list that has several items of each party: the party, and how many of its items come before.
+pub(crate) struct PlaceOfParty(pub(crate) (PartyId, u32));
+
+impl Display for PlaceOfParty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.0.0, self.0.1)
+    }
+}
+
+impl FromStr for PlaceOfParty {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (party, n) = text.split_once('.').ok_or(())?;
+        Ok(Self((party.parse().map_err(|_| ())?, n.parse().map_err(|_| ())?)))
+    }
+}
 
 /// The query string of a request.
 #[derive(Debug)]
@@ -167,6 +185,23 @@ pub fn meta(
     let command = ctx.keys().command_digest(&[IDEMPOTENCY_KEY.as_bytes(), key.as_bytes()]);
     let named_by_sender = true;
     Ok(Arc::new(Meta { command: CommandId(command), named_by_sender, ..ctx.meta(actor, digest) }))
+}
+
+/// The same of a part of a request that is carried out as several commands of one actor: each has a name of its own.
+pub fn meta_of_part(
+    ctx: &RequestContext,
+    actor: Actor,
+    headers: &HeaderMap,
+    content: &[&[u8]],
+    part: &str,
+) -> Result<Arc<Meta>, Problem> {
+    let content: Vec<&[u8]> = content.iter().copied().chain([part.as_bytes()]).collect();
+    let meta = meta(ctx, actor, headers, &content)?;
+    if !meta.named_by_sender {
+        return Ok(meta);
+    }
+    let command = ctx.keys().command_digest(&[&meta.command.0, part.as_bytes()]);
+    Ok(Arc::new(Meta { command: CommandId(command), ..(*meta).clone() }))
 }
 
 /// An answer that is a page of a list.

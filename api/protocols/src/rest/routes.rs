@@ -9,11 +9,12 @@ use axum::body::Bytes;
 use axum::http::header;
 use slapledger_usecases::policy;
 
-use super::invoices::{self, notes, runs};
+use super::invoices::{self, notes, ranked, reviews, runs};
 use super::openapi::{self, Routes};
 use super::{
-    admin, backups, books, clock, computers, credentials, credits, diff, explain, gaps, instances, parties,
-    preview, prices, projects, software, trees, usage, what_if,
+    admin, backups, books, catalogue, clock, computers, credentials, credits, diff, discounts, events,
+    explain, gaps, instances, invoice_proof, parties, preview, prices, projects, proofs, revenue, software,
+    summary, top_ups, trees, usage, what_if,
 };
 use crate::access::Gateway;
 
@@ -22,6 +23,7 @@ fn usual() -> Routes {
     Routes::new()
         // Computers and software.
         .get("/v1/computers", &policy::COMPUTER_READ, computers::computers, computers::describe::list)
+        .get("/v1/computer-counts", &policy::COMPUTER_READ, computers::counts, computers::describe::counts)
         .get("/v1/computers/{id}", &policy::COMPUTER_READ, computers::computer, computers::describe::show)
         .post("/v1/computers", &policy::COMPUTER_WRITE, computers::writes::enter, computers::describe::enter)
         .patch(
@@ -87,6 +89,27 @@ fn usual() -> Routes {
         .get("/v1/software", &policy::SOFTWARE_READ, software::software, software::describe::list)
         .get("/v1/products", &policy::KNOWN, software::products, software::describe::products)
         .post("/v1/products", &policy::SOFTWARE_PUBLISH, software::publish, software::describe::publish)
+        .get("/v1/software-schemas", &policy::KNOWN, software::schema, software::describe::schema)
+        .put(
+            "/v1/software-schemas",
+            &policy::SCHEMA_WRITE,
+            software::supply_schema,
+            software::describe::supply_schema,
+        )
+        .get("/v1/catalogue", &policy::CATALOGUE_READ, catalogue::catalogue, catalogue::describe::list)
+        .get("/v1/catalogue/{entry}", &policy::CATALOGUE_READ, catalogue::entry, catalogue::describe::show)
+        .put(
+            "/v1/catalogue/{entry}",
+            &policy::CATALOGUE_WRITE,
+            catalogue::record,
+            catalogue::describe::record,
+        )
+        .delete(
+            "/v1/catalogue/{entry}",
+            &policy::CATALOGUE_WRITE,
+            catalogue::remove,
+            catalogue::describe::remove,
+        )
         // Instances.
         .get("/v1/instances", &policy::INSTANCE_READ, instances::instances, instances::describe::list)
         .post("/v1/instances", &policy::INSTANCE_REQUEST, instances::request, instances::describe::request)
@@ -133,6 +156,7 @@ fn usual() -> Routes {
             instances::writes::erase,
             instances::describe::erase,
         )
+        .get("/v1/instance-counts", &policy::INSTANCE_READ, trees::counts, trees::describe::counts)
         .get("/v1/instance-trees", &policy::INSTANCE_READ, trees::trees, trees::describe::list)
         .get("/v1/instance-trees/{id}", &policy::INSTANCE_READ, trees::tree, trees::describe::show)
         // The clock.
@@ -140,8 +164,16 @@ fn usual() -> Routes {
         .post("/v1/clock/confirm", &policy::CLOCK_CONFIRM, clock::confirm, clock::describe::confirm)
         // Usage.
         .post("/v1/usage-events", &policy::USAGE_REPORT, usage::record, usage::describe::record)
+        .post("/v1/usage-voids", &policy::USAGE_SETTLE, usage::voids::void, usage::describe::void)
         .get("/v1/usage", &policy::USAGE_READ, usage::readings, usage::describe::readings)
-        .get("/v1/usage-suspense", &policy::USAGE_REVIEW, usage::suspense, usage::describe::suspense)
+        .get("/v1/usage-receipts", &policy::USAGE_REVIEW, usage::received::list, usage::describe::receipts)
+        .get("/v1/usage-suspense", &policy::USAGE_REVIEW, usage::suspense::list, usage::describe::suspense)
+        .get(
+            "/v1/usage-suspense-counts",
+            &policy::USAGE_REVIEW,
+            usage::suspense::counts,
+            usage::describe::suspense_counts,
+        )
         .post(
             "/v1/usage-suspense/{sequence}/resolve",
             &policy::USAGE_SETTLE,
@@ -155,15 +187,35 @@ fn usual() -> Routes {
             usage::describe::dismiss,
         )
         .get("/v1/usage-gaps", &policy::USAGE_REVIEW, gaps::list, gaps::describe::list)
+        .get("/v1/usage-gap-counts", &policy::USAGE_REVIEW, gaps::counts, gaps::describe::counts)
         // Prices.
         .get("/v1/price-books", &policy::PRICES_READ, prices::list, prices::describe::list)
         .post("/v1/price-books", &policy::PRICES_WRITE, prices::publish, prices::describe::publish)
         .get("/v1/price-books/{name}", &policy::PRICES_READ, prices::show, prices::describe::show)
+        .get(
+            "/v1/price-books/{name}/overrides",
+            &policy::PRICES_READ,
+            prices::overrides::list,
+            prices::describe::overrides,
+        )
+        .post(
+            "/v1/price-books/{name}/overrides",
+            &policy::PRICES_WRITE,
+            prices::overrides::set,
+            prices::describe::set_override,
+        )
+        .post(
+            "/v1/price-books/{name}/overrides/{id}/end",
+            &policy::PRICES_WRITE,
+            prices::overrides::end,
+            prices::describe::end_override,
+        )
         .post("/v1/what-if", &policy::BILLING_READ, what_if::compare, what_if::describe::compare)
         // Invoices.
         .get("/v1/invoice-runs", &policy::BILLING_READ, runs::list_runs, invoices::describe::list_runs)
         .post("/v1/invoice-runs", &policy::BILLING_WRITE, runs::open_run, invoices::describe::open_run)
         .get("/v1/invoice-runs/{id}", &policy::BILLING_READ, runs::show_run, invoices::describe::show_run)
+        .get("/v1/invoice-runs/{id}/drafts", &policy::BILLING_READ, ranked::list, invoices::describe::drafts)
         .post(
             "/v1/invoice-runs/{id}/finalise",
             &policy::BILLING_WRITE,
@@ -183,7 +235,16 @@ fn usual() -> Routes {
             invoices::describe::withdraw_run,
         )
         .get("/v1/invoice-runs/{id}/diff", &policy::BILLING_READ, diff::list, diff::describe::list)
-        .get("/v1/invoice-drafts", &policy::BILLING_READ, preview::list, preview::describe::list)
+        .get("/v1/revenue", &policy::BILLING_READ, revenue::revenue, revenue::describe::revenue)
+        .get("/v1/invoice-comparison", &policy::BILLING_READ, revenue::compare, revenue::describe::compare)
+        .get("/v1/invoice-summary", &policy::INVOICE_READ, summary::summary, summary::describe::summary)
+        .get("/v1/invoice-drafts", &policy::DRAFT_READ, preview::list, preview::describe::list)
+        .get(
+            "/v1/parties/{id}/credit-forecast",
+            &policy::INVOICE_READ,
+            top_ups::forecast,
+            top_ups::describe::forecast,
+        )
         .get("/v1/invoices", &policy::INVOICE_READ, invoices::list, invoices::describe::list)
         .get("/v1/invoices/{id}", &policy::INVOICE_READ, invoices::show, invoices::describe::show)
         .get(
@@ -199,10 +260,29 @@ fn usual() -> Routes {
             explain::describe::document,
         )
         .get(
+            "/v1/invoices/{id}/proof",
+            &policy::INVOICE_READ,
+            invoice_proof::proof,
+            invoice_proof::describe::proof,
+        )
+        .get(
             "/v1/invoices/{id}/lines/{n}/explanation",
             &policy::INVOICE_READ,
             explain::line,
             explain::describe::line,
+        )
+        .post(
+            "/v1/invoices/{id}/approve",
+            &policy::BILLING_WRITE,
+            reviews::approve,
+            invoices::describe::approve,
+        )
+        .post("/v1/invoices/{id}/hold", &policy::BILLING_WRITE, reviews::hold, invoices::describe::hold)
+        .post(
+            "/v1/invoices/{id}/finalise",
+            &policy::BILLING_WRITE,
+            reviews::finalise,
+            invoices::describe::finalise,
         )
         .post("/v1/invoices/{id}/credit", &policy::BILLING_WRITE, notes::credit, invoices::describe::credit)
         .post("/v1/invoices/{id}/void", &policy::BILLING_WRITE, notes::void, invoices::describe::void)
@@ -231,6 +311,14 @@ fn usual() -> Routes {
             parties::describe::treat,
         )
         .post("/v1/tax-rates", &policy::BILLING_WRITE, parties::set_rate, parties::describe::set_rate)
+        .post(
+            "/v1/product-taxes",
+            &policy::BILLING_WRITE,
+            parties::set_product_tax,
+            parties::describe::set_product_tax,
+        )
+        .put("/v1/parties/{id}/top-up", &policy::BILLING_WRITE, top_ups::set, top_ups::describe::set)
+        .get("/v1/parties/{id}/top-up", &policy::INVOICE_READ, top_ups::show, top_ups::describe::show)
         .get("/v1/credits", &policy::INVOICE_READ, credits::credits, credits::describe::credits)
         .post("/v1/credits", &policy::BILLING_WRITE, credits::grant, credits::describe::grant)
         .get("/v1/credits/{id}", &policy::INVOICE_READ, credits::credit, credits::describe::credit)
@@ -243,6 +331,13 @@ fn usual() -> Routes {
         .get("/v1/charges", &policy::INVOICE_READ, credits::charges, credits::describe::charges)
         .post("/v1/charges", &policy::BILLING_WRITE, credits::record, credits::describe::record)
         .get("/v1/charges/{id}", &policy::INVOICE_READ, credits::charge, credits::describe::charge)
+        .get("/v1/discounts", &policy::INVOICE_READ, discounts::list, discounts::describe::list)
+        .post(
+            "/v1/discount-codes/redeem",
+            &policy::BILLING_WRITE,
+            discounts::redeem,
+            discounts::describe::redeem,
+        )
         // The books.
         .get("/v1/journal", &policy::BILLING_READ, books::journal, books::describe::journal)
         .get("/v1/accounts", &policy::BILLING_READ, books::accounts, books::describe::accounts)
@@ -263,7 +358,15 @@ fn usual() -> Routes {
             credentials::describe::revoke,
         )
         // The log.
-        .get("/v1/events", &policy::LOG_READ, admin::events, admin::describe::events)
+        .get("/v1/events", &policy::LOG_READ, events::list, events::describe::list)
+        .get("/v1/log/checkpoint", &policy::KNOWN, proofs::checkpoint, proofs::describe::checkpoint)
+        .get("/v1/log/checkpoints", &policy::KNOWN, proofs::published, proofs::describe::published)
+        .get("/v1/log/keys", &policy::KNOWN, proofs::keys, proofs::describe::keys)
+        .get("/v1/log/proofs/inclusion", &policy::KNOWN, proofs::inclusion, proofs::describe::inclusion)
+        .get("/v1/log/proofs/consistency", &policy::KNOWN, proofs::consistency, proofs::describe::consistency)
+        .get("/log/checkpoint", &policy::KNOWN, proofs::checkpoint_note, proofs::describe::checkpoint_note)
+        .get("/log/tile/entries/{*path}", &policy::LOG_ENTRIES, proofs::entries, proofs::describe::entries)
+        .get("/log/tile/{*path}", &policy::KNOWN, proofs::tile, proofs::describe::tile)
 }
 
 /// The names that the original document has for the same.
@@ -359,6 +462,11 @@ fn downloads() -> Routes {
     )
 }
 
+/// What goes on for as long as somebody reads it.
+fn streams() -> Routes {
+    Routes::new().get("/v1/events/stream", &policy::LOG_FOLLOW, events::follow, events::describe::follow)
+}
+
 /// What answers when nothing else does. `document` is filled in when all routes are known.
 fn always(document: Arc<std::sync::OnceLock<Bytes>>) -> Routes {
     let describe = move || {
@@ -379,8 +487,12 @@ pub(crate) struct RestRoutes {
     pub(crate) slow: Router<Arc<Gateway>>,
     /// What is downloaded as it is, whatever the client prefers.
     pub(crate) downloads: Router<Arc<Gateway>>,
+    /// What goes on for as long as somebody reads it; only its beginning takes the usual time.
+    pub(crate) streams: Router<Arc<Gateway>>,
     /// What answers when nothing else does.
     pub(crate) always: Router<Arc<Gateway>>,
+    /// The paths of all of them.
+    pub(crate) paths: Vec<&'static str>,
 }
 
 /// All routes of this folder.
@@ -394,15 +506,18 @@ pub(crate) fn routes() -> RestRoutes {
     operations.extend(more);
     let (downloads, more) = downloads().into_parts();
     operations.extend(more);
+    let (streams, more) = streams().into_parts();
+    operations.extend(more);
     let (always, more) = always(Arc::clone(&document)).into_parts();
     operations.extend(more);
     let _ = document.set(openapi::document(&operations).to_string().into());
-    RestRoutes { usual, slow, downloads, always }
+    let paths = operations.iter().map(|operation| operation.place().1).collect();
+    RestRoutes { usual, slow, downloads, streams, always, paths }
 }
 
 /// What all routes that are ours are said to do, for tests.
 #[cfg(test)]
 pub(crate) fn operations() -> Vec<openapi::operation::Operation> {
-    let parts = [usual(), documentary(), slow(), downloads(), always(Arc::default())];
+    let parts = [usual(), documentary(), slow(), downloads(), streams(), always(Arc::default())];
     parts.into_iter().flat_map(|routes| routes.into_parts().1).collect()
 }

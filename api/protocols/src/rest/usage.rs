@@ -7,7 +7,11 @@
 
 mod binary;
 pub(super) mod describe;
+mod notices;
+pub(super) mod received;
 pub(super) mod report;
+pub(super) mod suspense;
+pub(super) mod voids;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -21,31 +25,37 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use slapledger_billing::BillingView;
+use slapledger_core::domain::access::Holder;
 use slapledger_core::domain::calendar::Calendar;
-use slapledger_core::domain::event::Event;
 use slapledger_core::domain::id::{ComputerId, InstanceId, ResourceId, Sequence};
+use slapledger_core::domain::invoice::{Bound, InvalidPeriod, RunPeriod};
 use slapledger_core::domain::quantity::{ONE, Quantity};
-use slapledger_core::domain::time::{Date, Period, TimeZone, Timestamp};
+use slapledger_core::domain::time::{Period, TimeZone, Timestamp};
 use slapledger_core::domain::usage::{
-    DismissSuspendedUsage, RecordUsage, ResolveSuspendedUsage, Told, Unreadable, Usage, UsageId,
-    UsageOutcome, UsageRefusal, UsageReport, UsageSuspended,
+    DismissSuspendedUsage, RecordUsage, ReportedInstant, ResolveSuspendedUsage, UnreadableInstant, Usage,
+    UsageId, UsageOutcome, UsageRefusal, UsageReport, UsageSuspended,
 };
 use slapledger_core::domain::{Answer, Command, Refusal};
 use slapledger_core::ledger::{Submission, SubmitError};
 use slapledger_core::log::envelope::Actor;
+use slapledger_engine::receipts::ReceiptDetails;
 use slapledger_kit::answer::HttpAnswer;
 use slapledger_kit::body::{self, ReceivedRequest};
 use slapledger_kit::code::ProblemCode;
 use slapledger_kit::problem::{Problem, ProblemDetails};
 use slapledger_kit::{collect, json_body};
 use slapledger_projections::calendar::Step;
-use slapledger_projections::metering::{StepReading, Suspense, Target};
+use slapledger_projections::metering::{StepReading, Target};
+use slapledger_usecases::caller::FIRST_PARTY;
 use slapledger_usecases::context::RequestContext;
+use slapledger_usecases::receipts;
 
 use self::describe::{Dismissal, Resolution};
-use super::cloud_event::{self, Batch, BodyError, Format, Group, Invalid};
+use self::notices::Notices;
+use super::cloud_event::{self, Batch, BodyError, ComputerEvents, EventFormat, Invalid};
 use super::log;
-use super::openapi::schema::{self, List};
+use super::openapi::schema;
+use super::period::period_instead_of_bounds;
 use super::query::{self, Named, Query};
 use crate::access::Authorised;
 
@@ -65,9 +75,11 @@ pub(crate) struct Answered {
     duplicates: u64,
     suspended: u64,
     rejected: u64,
-    #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
-    /// All that were not accepted, in the order of the body.
+    /// How many usage events were voided.
+    #[serde(skip_serializing_if = "is_zero")]
+    voided: u64,
+    /// All that were not accepted, were voided, or have a notice, in the order of the body.
     outcomes: Vec<OutcomeForm>,
 }
 
@@ -78,12 +90,19 @@ struct OutcomeForm {
     id: Option<String>,
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<schema::Sequence>")]
     sequence: Option<Sequence>,
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// What the sender of an accepted event should know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notice: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// `POST /v1/usage-events`.
@@ -92,8 +111,8 @@ pub(super) async fn record(Authorised(ctx): Authorised, request: Request) -> Res
     if binary::is_event(&parts.headers) {
         return record_binary(&ctx, &parts, body).await;
     }
-    let format = collect::media_type(&parts.headers).as_deref().and_then(Format::of);
-    let format = format.ok_or_else(|| Problem::unsupported_media_type(Format::EXPECTED))?;
+    let format = collect::media_type(&parts.headers).as_deref().and_then(EventFormat::of);
+    let format = format.ok_or_else(|| Problem::unsupported_media_type(EventFormat::EXPECTED))?;
     let body = collect::collect(&parts, body, usize::MAX).await?;
     record_events(&ctx, &parts.headers, body, format).await
 }
@@ -103,7 +122,7 @@ async fn record_binary(ctx: &Arc<RequestContext>, parts: &Parts, body: Body) -> 
     binary::check_type(&parts.headers)?;
     let data = collect::collect(parts, body, usize::MAX).await?;
     let event = binary::structured(&parts.headers, &data)?;
-    record_events(ctx, &parts.headers, event, Format::One).await
+    record_events(ctx, &parts.headers, event, EventFormat::One).await
 }
 
 /// Records the events of a body, computer by computer.
@@ -111,7 +130,7 @@ async fn record_events(
     ctx: &Arc<RequestContext>,
     headers: &HeaderMap,
     body: Bytes,
-    format: Format,
+    format: EventFormat,
 ) -> Result<UsageAnswer, Problem> {
     let (batch, zones) = read(ctx, &body, format).await?;
     let events = batch.events;
@@ -123,14 +142,17 @@ async fn record_events(
     let mut told = Answered { sequence: ctx.ledger().head().last, ..Answered::default() };
     let mut unknown = Unknown::default();
     let mut conflicts = Vec::new();
-    for Group { computer, reports, names } in batch.groups {
+    for ComputerEvents { computer, reports, names, voids, void_names } in batch.groups {
         let content = [b"/v1/usage-events".as_slice(), computer.as_str().as_bytes(), &digest];
-        let meta = query::meta(ctx, ctx.caller.actor_at(&computer), headers, &content)?;
+        let actor = ctx.caller.actor_at(&computer);
+        let meta = query::meta(ctx, actor.clone(), headers, &content)?;
+        let notices = Notices::of(ctx, &reports);
         let command = Command::RecordUsage(RecordUsage { computer: computer.clone(), reports });
+        let since = ctx.ledger().head().last;
         let accepted = match ctx.ledger().submit_patiently(Submission { meta, command }).await {
             Ok(accepted) => accepted,
             Err(SubmitError::Refused(Refusal::Usage(UsageRefusal::UnknownComputer(_)))) => {
-                unknown.add(computer, names);
+                unknown.add(computer, names.into_iter().chain(void_names).collect());
                 continue;
             }
             Err(error) => return Err(error.into()),
@@ -139,24 +161,50 @@ async fn record_events(
             return Err(Problem::fault(&"usage was answered otherwise"));
         };
         told.sequence = told.sequence.max(accepted.sequence);
-        for (outcome, (index, id)) in outcomes.into_iter().zip(names) {
+        receipts::keep(ctx, (&computer, since), names.iter().map(|(_, id)| id).zip(&outcomes));
+        for (nth, (outcome, (index, id))) in outcomes.into_iter().zip(names).enumerate() {
             if let UsageOutcome::Conflict(with) = outcome {
                 conflicts.push((index, with));
             }
-            told.add(outcome, index, &id);
+            told.add(outcome, (index, &id), notices.of_report(nth));
+        }
+        // What a body voids it voids after all that it reports.
+        let (outcomes, sequence) =
+            voids::carry_out(ctx, (actor, headers, &content), &computer, &voids).await?;
+        told.sequence = told.sequence.max(sequence);
+        for (outcome, (index, id)) in outcomes.into_iter().zip(void_names) {
+            told.add(outcome, (index, &id), None);
         }
     }
     if unknown.events > 0 && unknown.events == events {
+        keep_rejected(ctx, &unknown.outcomes);
         return Err(unknown.problem());
     }
-    told.outcomes.extend(unknown.outcomes);
-    told.outcomes.extend(batch.invalid.into_iter().map(OutcomeForm::from));
+    let rejected = unknown.outcomes.into_iter().chain(batch.invalid.into_iter().map(OutcomeForm::from));
+    let rejected: Vec<OutcomeForm> = rejected.collect();
+    keep_rejected(ctx, &rejected);
+    told.outcomes.extend(rejected);
     told.outcomes.sort_unstable_by_key(|outcome| outcome.index);
-    told.rejected = events as u64 - told.accepted - told.duplicates - told.suspended;
+    told.rejected = events as u64 - told.accepted - told.duplicates - told.suspended - told.voided;
     if !conflicts.is_empty() {
         explain(ctx, (body, format, zones), &conflicts, &mut told.outcomes).await?;
     }
     Ok(told.into())
+}
+
+/// Keeps receipts of events that no computer is known for: those of a node are its own.
+fn keep_rejected(ctx: &RequestContext, rejected: &[OutcomeForm]) {
+    let computer = match ctx.caller.principal().map(|principal| &principal.holder) {
+        Some(Holder::Computer(own)) => Some(own),
+        _ => None,
+    };
+    let details = rejected.iter().map(|outcome| ReceiptDetails {
+        id: outcome.id.as_deref().map(Into::into),
+        sequence: None,
+        field: outcome.field.as_deref().map(Into::into),
+        reason: outcome.reason.as_deref().map(Into::into),
+    });
+    receipts::keep_rejected(ctx, computer, details);
 }
 
 /// Events of computers that do not exist.
@@ -178,6 +226,7 @@ impl Unknown {
             sequence: None,
             field: Some("source".into()),
             reason: Some(reason.clone()),
+            notice: None,
         }));
         self.computers.push(computer);
     }
@@ -221,7 +270,7 @@ impl From<Answered> for UsageAnswer {
     /// Events that are known already were accepted when they came first.
     fn from(answered: Answered) -> Self {
         let failed = answered.suspended + answered.rejected;
-        if failed == 0 || answered.accepted + answered.duplicates > 0 {
+        if failed == 0 || answered.accepted + answered.duplicates + answered.voided > 0 {
             return Self::Some(HttpAnswer::ok(answered.sequence, answered));
         }
         let (sequence, detail) = (answered.sequence, answered.first_reason(failed));
@@ -234,7 +283,7 @@ impl From<Answered> for UsageAnswer {
 impl Answered {
     /// How many events failed, and why the first one did.
     fn first_reason(&self, failed: u64) -> String {
-        let first = self.outcomes.first();
+        let first = self.outcomes.iter().find(|outcome| outcome.reason.is_some());
         let (outcome, reason) = first.map_or(("", String::new()), |first| {
             let reason = first.reason.as_deref().unwrap_or_default();
             // The reason of what is invalid is a rule that follows the member.
@@ -251,31 +300,44 @@ impl Answered {
         format!("{events} was{not} accepted: {reason} ({outcome}){suspended}")
     }
 
-    fn add(&mut self, outcome: UsageOutcome, index: u32, id: &UsageId) {
-        let (outcome, sequence, field, reason) = match outcome {
-            UsageOutcome::Accepted(_) => {
+    fn add(&mut self, outcome: UsageOutcome, (index, id): (u32, &UsageId), notice: Option<String>) {
+        let (field, reason) = receipts::blamed(&outcome);
+        let (outcome, sequence) = match outcome {
+            UsageOutcome::Accepted(sequence) => {
                 self.accepted += 1;
+                if notice.is_some() {
+                    let (id, field) = (Some(id.to_string()), Some("data.resource".to_owned()));
+                    let (outcome, sequence) = ("accepted", Some(sequence));
+                    self.outcomes.push(OutcomeForm {
+                        index,
+                        id,
+                        outcome,
+                        sequence,
+                        field,
+                        reason: None,
+                        notice,
+                    });
+                }
                 return;
+            }
+            UsageOutcome::Voided(sequence) => {
+                self.voided += 1;
+                ("voided", Some(sequence))
             }
             UsageOutcome::Duplicate(known) => {
                 self.duplicates += 1;
-                ("duplicate", Some(known), None, None)
+                ("duplicate", Some(known))
             }
-            UsageOutcome::Suspended(sequence, why) => {
+            UsageOutcome::Suspended(sequence, _) => {
                 self.suspended += 1;
-                ("suspended", Some(sequence), Some(why.field()), Some(why.to_string()))
+                ("suspended", Some(sequence))
             }
-            UsageOutcome::Conflict(with) => {
-                let reason = format!("identity was reported with other content as sequence {with}");
-                ("conflict", Some(with), Some("data"), Some(reason))
-            }
-            UsageOutcome::NothingToReplace => {
-                let reason = "no usage event of this computer has this id".to_owned();
-                ("conflict", None, Some("data.replaces"), Some(reason))
-            }
+            UsageOutcome::Conflict(with) => ("conflict", Some(with)),
+            UsageOutcome::NothingToVoid | UsageOutcome::NothingToReplace => ("conflict", None),
+            UsageOutcome::OverQuota(_) => ("over_quota", None),
         };
         let (id, field) = (Some(id.to_string()), field.map(str::to_owned));
-        self.outcomes.push(OutcomeForm { index, id, outcome, sequence, field, reason });
+        self.outcomes.push(OutcomeForm { index, id, outcome, sequence, field, reason, notice: None });
     }
 }
 
@@ -283,7 +345,7 @@ impl From<Invalid> for OutcomeForm {
     fn from(invalid: Invalid) -> Self {
         let Invalid { index, id, field, reason } = invalid;
         let field = Some(field).filter(|field| !field.is_empty());
-        Self { index, id, outcome: "invalid", sequence: None, field, reason: Some(reason) }
+        Self { index, id, outcome: "invalid", sequence: None, field, reason: Some(reason), notice: None }
     }
 }
 
@@ -300,7 +362,7 @@ impl From<BodyError> for Problem {
 type Zones = HashMap<String, TimeZone>;
 
 /// The events of a body. Time zones of computers are looked up only if some event needs one.
-async fn read(ctx: &RequestContext, body: &Bytes, format: Format) -> Result<(Batch, Zones), Problem> {
+async fn read(ctx: &RequestContext, body: &Bytes, format: EventFormat) -> Result<(Batch, Zones), Problem> {
     let batch = read_once(body, format, Zones::new()).await?;
     if batch.zones_missing.is_empty() {
         return Ok((batch, Zones::new()));
@@ -318,7 +380,7 @@ async fn read(ctx: &RequestContext, body: &Bytes, format: Format) -> Result<(Bat
     Ok((read_once(body, format, zones.clone()).await?, zones))
 }
 
-async fn read_once(body: &Bytes, format: Format, zones: Zones) -> Result<Batch, Problem> {
+async fn read_once(body: &Bytes, format: EventFormat, zones: Zones) -> Result<Batch, Problem> {
     if body.len() <= SHORT_BODY_BYTES {
         return Ok(cloud_event::read(body, format, &zones)?);
     }
@@ -331,7 +393,7 @@ async fn read_once(body: &Bytes, format: Format, zones: Zones) -> Result<Batch, 
 /// the writer, so they are read again: conflicts are rare.
 async fn explain(
     ctx: &Arc<RequestContext>,
-    (body, format, zones): (Bytes, Format, Zones),
+    (body, format, zones): (Bytes, EventFormat, Zones),
     conflicts: &[(u32, Sequence)],
     outcomes: &mut [OutcomeForm],
 ) -> Result<(), Problem> {
@@ -344,13 +406,12 @@ async fn explain(
         let mut fields = HashMap::new();
         for group in &batch.groups {
             for (report, (index, _)) in group.reports.iter().zip(&group.names) {
-                let event =
-                    conflicts.get(index).and_then(|with| recorded.get(with)).map(|recorded| &recorded.event);
-                let field = match event {
-                    Some(Event::UsageRecorded(usage)) => differs_from_usage(report, usage),
-                    Some(Event::UsageCorrected(corrected)) => differs_from_usage(report, &corrected.usage),
-                    Some(Event::UsageSuspended(suspended)) => differs_from_suspended(report, suspended),
-                    _ => continue,
+                let recorded = conflicts.get(index).and_then(|with| recorded.get(with));
+                let change = recorded.and_then(|recorded| recorded.event.usage_change()).unwrap_or_default();
+                let field = match (change.metered, change.suspended) {
+                    (Some(usage), _) => differs_from_usage(report, usage),
+                    (None, Some(suspended)) => differs_from_suspended(report, suspended),
+                    (None, None) => continue,
                 };
                 fields.insert(*index, field);
             }
@@ -387,7 +448,7 @@ fn differs_from_suspended(report: &UsageReport, suspended: &UsageSuspended) -> &
     };
     first_that_differs(&[
         ("subject", report.subject == suspended.subject),
-        ("data.resource", report.resource == suspended.resource),
+        ("data.resource", *report.resource == *suspended.resource),
         ("data.quantity", quantity),
         ("data.start", same(&report.start, suspended.start, suspended.unreadable_start.as_deref())),
         ("data.stop", same(&report.stop, suspended.stop, suspended.unreadable_stop.as_deref())),
@@ -396,10 +457,10 @@ fn differs_from_suspended(report: &UsageReport, suspended: &UsageSuspended) -> &
     ])
 }
 
-fn same(told: &Told, known: Option<Timestamp>, unreadable: Option<&str>) -> bool {
+fn same(told: &ReportedInstant, known: Option<Timestamp>, unreadable: Option<&str>) -> bool {
     match told {
         Ok(instant) => *instant == known && unreadable.is_none(),
-        Err(Unreadable { text, .. }) => unreadable == Some(text),
+        Err(UnreadableInstant { text, .. }) => unreadable == Some(text),
     }
 }
 
@@ -410,23 +471,17 @@ fn first_that_differs(members: &[(&'static str, bool)]) -> &'static str {
 /// What was used.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Readings {
-    #[schemars(with = "schema::InstanceId")]
     instance: InstanceId,
-    #[schemars(with = "schema::Instant")]
     from: Timestamp,
-    #[schemars(with = "schema::Instant")]
     to: Timestamp,
     step: &'static str,
-    #[schemars(with = "schema::TimeZone")]
     time_zone: TimeZone,
     resources: Vec<ResourceReadings>,
-    #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
 }
 
 #[derive(Serialize, JsonSchema)]
 struct ResourceReadings {
-    #[schemars(with = "schema::ResourceId")]
     resource: ResourceId,
     steps: Vec<OneStep>,
 }
@@ -434,9 +489,7 @@ struct ResourceReadings {
 /// A step. Whether its resource is a counter or a gauge is said in price books, so both readings are given.
 #[derive(Serialize, JsonSchema)]
 struct OneStep {
-    #[schemars(with = "schema::Instant")]
     start: Timestamp,
-    #[schemars(with = "schema::Instant")]
     stop: Timestamp,
     events: u64,
     /// As a counter: the sum.
@@ -471,7 +524,7 @@ fn billionths<S: Serializer>(billionths: &i128, serializer: S) -> Result<S::Ok, 
 /// `GET /v1/usage`: readings of an instance in steps, which begin where the clock of `time_zone` says (the payer's, if
 /// none is named).
 pub(super) async fn readings(Authorised(ctx): Authorised, uri: Uri) -> Result<HttpAnswer<Readings>, Problem> {
-    let query = Query::read(&uri, &["instance", "resource", "from", "to", "step", "time_zone"])?;
+    let query = Query::read(&uri, &["instance", "resource", "period", "from", "to", "step", "time_zone"])?;
     let instance: InstanceId = query.required("instance")?;
     let resource: Option<ResourceId> = query.parse("resource")?;
     let (step, word) = match query.text("step").unwrap_or("day") {
@@ -520,64 +573,23 @@ fn unknown_instance(instance: InstanceId) -> Problem {
 }
 
 fn period(query: &Query, zone: TimeZone) -> Result<Period, Problem> {
+    if let Some(period) = period_instead_of_bounds(query)? {
+        let within = period.within(&Calendar::of(zone));
+        return within.ok_or_else(|| Problem::field("period", InvalidPeriod::Backwards.to_string()));
+    }
     let bound = |name: &str| {
         let text = query.text(name).ok_or_else(|| Problem::field(name, "is missing"))?;
         let rule = "must be a day such as 2026-10-01, or an RFC 3339 instant with its offset";
-        let day = || text.parse::<Date>().ok().map(|date| date.start_in(zone));
-        Timestamp::parse_rfc3339(text).or_else(day).ok_or_else(|| Problem::field(name, rule))
+        let bound: Result<Bound, _> = text.parse();
+        bound.map(|bound| bound.within(&Calendar::of(zone))).map_err(|_| Problem::field(name, rule))
     };
     let (from, to) = (bound("from")?, bound("to")?);
     Period::new(from, to).ok_or_else(|| Problem::field("to", "must be after from"))
 }
 
-/// A suspended event, as the list shows it.
-#[derive(Serialize, JsonSchema)]
-pub(crate) struct SuspenseForm {
-    #[schemars(with = "schema::Sequence")]
-    sequence: Sequence,
-    #[schemars(with = "schema::ComputerId")]
-    computer: ComputerId,
-    #[schemars(with = "schema::Instant")]
-    recorded_at: Timestamp,
-    #[serde(flatten)]
-    #[schemars(with = "schema::UsageSuspended")]
-    usage: UsageSuspended,
-    field: &'static str,
-    detail: String,
-}
-
-impl SuspenseForm {
-    fn of(sequence: Sequence, suspense: &Suspense) -> Self {
-        let Suspense { computer, recorded_at, usage } = suspense.clone();
-        let (field, detail) = (usage.reason.field(), usage.reason.to_string());
-        Self { sequence, computer, recorded_at, usage, field, detail }
-    }
-}
-
-/// `GET /v1/usage-suspense`.
-pub(super) async fn suspense(
-    Authorised(ctx): Authorised,
-    uri: Uri,
-) -> Result<HttpAnswer<List<SuspenseForm>>, Problem> {
-    let query = Query::read(&uri, &[])?;
-    let (limit, after) = (query.limit()?, query.cursor::<u64>()?.map_or(Sequence::ZERO, Sequence));
-    let position = query.position(&ctx).await?;
-    let theirs = ctx.computers_seen(position).await?;
-    let read = ctx.billing().read_at(position, |view, sequence| {
-        let page = view.metering.suspense(|computer| theirs.has(computer), after, limit);
-        let items: Vec<_> =
-            page.items.into_iter().map(|(at, suspense)| SuspenseForm::of(at, suspense)).collect();
-        (items, page.next, sequence)
-    });
-    let (items, next, sequence) = read.await?;
-    Ok(query::list(items, next, sequence))
-}
-
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Settled {
-    #[schemars(with = "schema::Sequence")]
     suspended: Sequence,
-    #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
 }
 
@@ -588,14 +600,17 @@ pub(super) async fn resolve(
     request: Request,
 ) -> Result<HttpAnswer<Settled>, Problem> {
     let suspended = suspended_at(&suspended)?;
+    // Days begin where the seller is.
+    let calendar = ctx.billing().read(|view, _| view.billing.calendar_of(FIRST_PARTY).cloned());
+    let calendar = calendar.unwrap_or_else(|| Calendar::of(TimeZone::UTC));
     let settled = settle(&ctx, suspended, request, |sent| {
         let resolution: Resolution = json_body::parse_optional(sent)?;
         let subject = resolution.subject.map(Into::into);
         let resource = resolution.resource.map(|resource| resource.0.as_str().into());
         let quantity = resolution.quantity.map(Into::into);
         let period = resolution.period.map(|period| {
-            let period = Period::new(period.start.into(), period.stop.into());
-            period.ok_or_else(|| Problem::field("period", "must stop after it starts"))
+            let within = RunPeriod::from(period).within(&calendar);
+            within.ok_or_else(|| Problem::field("period", InvalidPeriod::Backwards.to_string()))
         });
         let period = period.transpose()?;
         let command = ResolveSuspendedUsage { suspended, subject, resource, quantity, period };

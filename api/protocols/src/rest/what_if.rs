@@ -20,9 +20,9 @@ use slapledger_kit::problem::Problem;
 use slapledger_usecases::caller::FIRST_PARTY;
 use slapledger_usecases::invoicing::open_name;
 
-use super::gaps::period;
 use super::invoices::runs::WarningForm;
 use super::openapi::schema;
+use super::period::period;
 use super::prices;
 use super::query::{self, Query};
 use super::usage::local;
@@ -32,28 +32,23 @@ use crate::access::Authorised;
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Comparison {
     /// The prices that are not published.
-    #[schemars(with = "schema::PriceBookName")]
     price_book: PriceBookName,
     /// The published ones they are compared with.
-    #[schemars(with = "schema::PriceBookName")]
     against: PriceBookName,
-    #[schemars(with = "schema::Currency")]
     currency: Currency,
-    #[schemars(with = "schema::RunPeriod")]
+    #[schemars(with = "schema::RunPeriodBody")]
     period: RunPeriod,
     items: Vec<CustomerForm>,
     /// The sum of the items of this answer.
     #[serde(flatten)]
     sum: BothPrices,
     next: Option<String>,
-    #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
 }
 
 /// A customer, by both prices.
 #[derive(Serialize, JsonSchema)]
 struct CustomerForm {
-    #[schemars(with = "schema::PartyId")]
     payer: PartyId,
     name: String,
     #[serde(flatten)]
@@ -72,12 +67,9 @@ struct CustomerForm {
 /// What something comes to, by the published prices and by the others.
 #[derive(Serialize, JsonSchema)]
 struct BothPrices {
-    #[schemars(with = "schema::Amount")]
     now: Amount,
-    #[schemars(with = "schema::Amount")]
     what_if: Amount,
     /// What that is more.
-    #[schemars(with = "schema::Amount")]
     difference: Amount,
 }
 
@@ -92,7 +84,6 @@ impl From<Sides> for BothPrices {
 struct GroupForm {
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<schema::ResourceId>")]
     resource: Option<ResourceId>,
     /// What the fee is for, if it has a name.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -25,14 +25,14 @@ use slapledger_usecases::context::RequestContext;
 use crate::access::{Authorised, Gateway};
 
 /// What a call is answered.
-pub(super) type Answer = Result<Value, Problem>;
+pub(super) type CallResult = Result<Value, Problem>;
 
 /// The longest title, in characters.
 const TITLE_CHARACTERS: usize = 200;
 
 /// What a member must be.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Kind {
+pub(super) enum MemberKind {
     /// A text.
     Text,
     /// A text that is a title: not too long.
@@ -53,17 +53,17 @@ pub(super) enum Kind {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rule {
     name: &'static str,
-    kind: Kind,
+    kind: MemberKind,
     required: bool,
 }
 
 /// A member that must be there.
-pub(super) const fn must(name: &'static str, kind: Kind) -> Rule {
+pub(super) const fn must(name: &'static str, kind: MemberKind) -> Rule {
     Rule { name, kind, required: true }
 }
 
 /// A member that may be left out.
-pub(super) const fn may(name: &'static str, kind: Kind) -> Rule {
+pub(super) const fn may(name: &'static str, kind: MemberKind) -> Rule {
     Rule { name, kind, required: false }
 }
 
@@ -88,12 +88,13 @@ impl Call {
             ));
         }
         // Only two calls carry a document of a node.
-        let large = rules.iter().any(|rule| matches!(rule.kind, Kind::Partitions) || rule.name == "tioxml");
-        let carries = rules.iter().any(|rule| matches!(rule.kind, Kind::Object));
+        let large =
+            rules.iter().any(|rule| matches!(rule.kind, MemberKind::Partitions) || rule.name == "tioxml");
+        let carries = rules.iter().any(|rule| matches!(rule.kind, MemberKind::Object));
         let most = match (large, carries) {
-            (true, _) => LARGE,
+            (true, _) => LARGE.into(),
             (false, true) => of_parameters(gateway.engine.most_parameter_bytes),
-            (false, false) => SMALL,
+            (false, false) => SMALL.into(),
         };
         let sent = body::read(request, "application/json", most).await?;
         let value = unique::from_slice(&sent.body)
@@ -172,7 +173,7 @@ fn python(value: &Value) -> marshal::Value {
 pub(super) fn call<H, F>(rules: &'static [Rule], handle: H) -> MethodRouter<Arc<Gateway>>
 where
     H: Fn(Arc<RequestContext>, Call) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Answer> + Send,
+    F: Future<Output = CallResult> + Send,
 {
     any(async move |State(gateway): State<Arc<Gateway>>, Authorised(ctx): Authorised, request: Request| {
         let answer = match Call::read(gateway, rules, request).await {
@@ -226,24 +227,24 @@ fn check(rules: &[Rule], members: &Map<String, Value>) -> Result<(), Problem> {
     Ok(())
 }
 
-fn check_kind(path: &str, kind: Kind, value: &Value) -> Result<(), Problem> {
+fn check_kind(path: &str, kind: MemberKind, value: &Value) -> Result<(), Problem> {
     let rule = |holds: bool, rule: &str| {
         if holds { Ok(()) } else { Err(Problem::field(path, rule)) }
     };
     match kind {
-        Kind::Text => rule(value.is_string(), "must be a text"),
-        Kind::Title => {
+        MemberKind::Text => rule(value.is_string(), "must be a text"),
+        MemberKind::Title => {
             rule(value.is_string(), "must be a text")?;
             let characters = value.as_str().unwrap_or_default().chars().count();
             rule(characters <= TITLE_CHARACTERS, "must not be longer than 200 characters")
         }
-        Kind::OneOf(texts) => {
+        MemberKind::OneOf(texts) => {
             let known = value.as_str().is_some_and(|text| texts.contains(&text));
             rule(known, &format!("must be one of {}", texts.join(", ")))
         }
-        Kind::Flag => rule(value.is_boolean(), "must be true or false"),
-        Kind::Object => rule(value.is_object(), "must be an object"),
-        Kind::Filter => {
+        MemberKind::Flag => rule(value.is_boolean(), "must be true or false"),
+        MemberKind::Object => rule(value.is_object(), "must be an object"),
+        MemberKind::Filter => {
             rule(value.is_object(), "must be an object")?;
             for (key, value) in value.as_object().into_iter().flatten() {
                 let (holds, what) = match key.as_str() {
@@ -256,7 +257,7 @@ fn check_kind(path: &str, kind: Kind, value: &Value) -> Result<(), Problem> {
             }
             Ok(())
         }
-        Kind::Partitions => {
+        MemberKind::Partitions => {
             rule(value.is_array(), "must be a list")?;
             let mut all = value.as_array().into_iter().flatten().enumerate();
             all.try_for_each(|(at, partition)| check_partition(&format!("{path}[{at}]"), partition))

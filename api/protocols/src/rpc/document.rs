@@ -5,7 +5,7 @@ use slapledger_core::domain::event::Mode;
 use slapledger_core::keyring::KeyRing;
 use slapledger_dto::documents::FullAddress;
 use slapledger_projections::SlapViews;
-use slapledger_projections::instances::Instance;
+use slapledger_projections::instances::InstanceView;
 use slapledger_usecases::answers::PlacedInstance;
 
 use super::guid;
@@ -34,7 +34,7 @@ pub(super) struct SeenInstance {
 
 impl SeenInstance {
     /// An instance; `None` if it has no place.
-    pub(super) fn of(mode: Mode, view: &SlapViews, instance: &Instance) -> Option<Self> {
+    pub(super) fn of(mode: Mode, view: &SlapViews, instance: &InstanceView) -> Option<Self> {
         let place = instance.allocation.as_ref()?;
         let host = instance.host().and_then(|host| view.instances.get(host));
         Some(Self {

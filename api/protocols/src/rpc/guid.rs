@@ -9,7 +9,7 @@ use slapledger_core::domain::id::{InstanceId, Sequence};
 use slapledger_core::domain::instance::Requester;
 use slapledger_kit::problem::Problem;
 use slapledger_projections::SlapViews;
-use slapledger_projections::instances::Instance;
+use slapledger_projections::instances::InstanceView;
 use slapledger_usecases::caller::FIRST_PARTY;
 use slapledger_usecases::context::RequestContext;
 use slapledger_usecases::reading::read;
@@ -17,7 +17,7 @@ use slapledger_usecases::reading::read;
 const BETWEEN: &str = "___";
 
 /// The guid of an instance.
-pub(super) fn of(mode: Mode, view: &SlapViews, instance: &Instance) -> String {
+pub(super) fn of(mode: Mode, view: &SlapViews, instance: &InstanceView) -> String {
     if mode != Mode::Proxy {
         return instance.id.to_string();
     }
@@ -57,7 +57,7 @@ impl<'a> Guid<'a> {
     }
 
     /// The living instance that it means.
-    pub(super) fn find<'v>(&self, view: &'v SlapViews) -> Option<&'v Instance> {
+    pub(super) fn find<'v>(&self, view: &'v SlapViews) -> Option<&'v InstanceView> {
         match *self {
             Self::Id(id) => view.instances.get(id).filter(|instance| instance.lives()),
             Self::Label { names, shared } => {
@@ -82,7 +82,7 @@ pub(super) async fn look<T>(
     ctx: &RequestContext,
     min: Sequence,
     text: &str,
-    look: impl FnOnce(&SlapViews, &Instance) -> T,
+    look: impl FnOnce(&SlapViews, &InstanceView) -> T,
 ) -> Result<T, Problem> {
     let guid = Guid::read(ctx.mode(), text)?;
     let found = read(ctx, min, |view, _| {

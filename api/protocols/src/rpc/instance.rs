@@ -8,7 +8,7 @@ use slapledger_core::domain::Command;
 use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::{ComputerId, KeyId, PartitionId, Reference, Sequence, SoftwareType};
 use slapledger_core::domain::instance::{
-    BangInstance, Place, RenameInstance, ReportInstance, ReportedState, RequestedState, Requester,
+    BangInstance, InstancePlace, RenameInstance, ReportInstance, ReportedState, RequestedState, Requester,
     SetConnectionParameters,
 };
 use slapledger_kit::code::ProblemCode;
@@ -16,7 +16,7 @@ use slapledger_kit::problem::Problem;
 use slapledger_kit::sealing::{error_text, open_parameters, seal, seal_parameters};
 use slapledger_kit::text::id;
 use slapledger_projections::SlapViews;
-use slapledger_projections::instances::Instance;
+use slapledger_projections::instances::InstanceView;
 use slapledger_slap_wire::instance_xml;
 use slapledger_slap_wire::marshal::{self, Object};
 use slapledger_usecases::context::RequestContext;
@@ -25,7 +25,7 @@ use slapledger_usecases::reading::{ATTEMPTS, is_retry, read, submit_as};
 use slapledger_usecases::requesting::{self, WantedInstance, parse_state, without_room};
 use slapledger_usecases::{certification, claim, partition};
 
-use super::call::{Answer, Call, success};
+use super::call::{Call, CallResult, success};
 use super::document::{AnswerTo, SeenInstance, parameters};
 use super::guid::{self, Guid};
 use super::proxy::{ignored_at_proxy, not_registered};
@@ -33,7 +33,7 @@ use crate::access::claimed;
 use crate::multimaster::{ForwardedAnswer, ForwardedRequest};
 
 /// `slapos.post.v0.software_instance`: `request()`.
-pub(super) async fn request(ctx: Arc<RequestContext>, call: Call) -> Answer {
+pub(super) async fn request(ctx: Arc<RequestContext>, call: Call) -> CallResult {
     let software_type = match call.text("software_type")? {
         "" => "default",
         told => told,
@@ -135,7 +135,7 @@ async fn elsewhere(
     wanted: &WantedInstance,
     software_type: &str,
     object: &Object,
-) -> Answer {
+) -> CallResult {
     let root = root_title(ctx, wanted.requester).await?;
     let title = wanted.reference.as_str();
     let text = |name: &str| object.get(name).and_then(marshal::Value::as_str).unwrap_or_default().to_owned();
@@ -187,7 +187,7 @@ fn placeless(
 }
 
 /// `slapos.get.v0.software_instance`.
-pub(super) async fn show(ctx: Arc<RequestContext>, call: Call) -> Answer {
+pub(super) async fn show(ctx: Arc<RequestContext>, call: Call) -> CallResult {
     let guid = call.text("instance_guid")?;
     let seen =
         guid::look(&ctx, Sequence::ZERO, guid, |view, instance| SeenInstance::of(ctx.mode(), view, instance));
@@ -196,7 +196,7 @@ pub(super) async fn show(ctx: Arc<RequestContext>, call: Call) -> Answer {
 }
 
 /// `slapos.get.v0.compute_partition`: the instance in a partition.
-pub(super) async fn in_partition(ctx: Arc<RequestContext>, call: Call) -> Answer {
+pub(super) async fn in_partition(ctx: Arc<RequestContext>, call: Call) -> CallResult {
     let computer: ComputerId = call.id("computer_guid")?;
     let partition: PartitionId = call.id("compute_partition_id")?;
     let seen = read(&ctx, Sequence::ZERO, |view, _| {
@@ -208,7 +208,7 @@ pub(super) async fn in_partition(ctx: Arc<RequestContext>, call: Call) -> Answer
 }
 
 /// `slapos.get.v0.instance_tree`: the root of a tree of the user's, by its title.
-pub(super) async fn tree(ctx: Arc<RequestContext>, call: Call) -> Answer {
+pub(super) async fn tree(ctx: Arc<RequestContext>, call: Call) -> CallResult {
     let title = call.text("title")?;
     let user = Requester::Party(ctx.caller.party()?);
     let find = |view: &SlapViews, _| {
@@ -226,11 +226,11 @@ pub(super) async fn tree(ctx: Arc<RequestContext>, call: Call) -> Answer {
 }
 
 /// `slapos.allDocs.v0.instance_tree_list`: the roots of all trees of the user's.
-pub(super) async fn trees(ctx: Arc<RequestContext>, _: Call) -> Answer {
+pub(super) async fn trees(ctx: Arc<RequestContext>, _: Call) -> CallResult {
     let user = ctx.caller.party()?;
     let titles = read(&ctx, Sequence::ZERO, |view, _| {
-        let is_root = |known: &&Instance| known.lives() && known.root == known.id;
-        let theirs = |known: &&Instance| ctx.caller.opens_instance(known);
+        let is_root = |known: &&InstanceView| known.lives() && known.root == known.id;
+        let theirs = |known: &&InstanceView| ctx.caller.opens_instance(known);
         let roots = || view.instances.of_owner(user).filter(is_root).filter(theirs);
         let own = roots().filter(|known| !known.shared);
         let all = own.chain(roots().filter(|known| known.shared));
@@ -240,7 +240,7 @@ pub(super) async fn trees(ctx: Arc<RequestContext>, _: Call) -> Answer {
 }
 
 /// `slapos.allDocs.v0.compute_node_instance_list`: the instances in the partitions of a computer.
-pub(super) async fn on_computer(ctx: Arc<RequestContext>, call: Call) -> Answer {
+pub(super) async fn on_computer(ctx: Arc<RequestContext>, call: Call) -> CallResult {
     let computer: ComputerId = call.id("computer_guid")?;
     ctx.caller.check_node(&computer)?;
     let list = read(&ctx, Sequence::ZERO, |view, _| {
@@ -254,7 +254,7 @@ pub(super) async fn on_computer(ctx: Arc<RequestContext>, call: Call) -> Answer 
             let instance = view.instances.get(partition.occupant?)?;
             ctx.caller.opens_instance(instance).then_some((&partition.offer.partition, instance))
         });
-        let item = |(partition, instance): (&PartitionId, &Instance)| {
+        let item = |(partition, instance): (&PartitionId, &InstanceView)| {
             json!({
                 "title": instance.reference.as_str(),
                 "instance_guid": guid::of(ctx.mode(), view, instance),
@@ -270,17 +270,17 @@ pub(super) async fn on_computer(ctx: Arc<RequestContext>, call: Call) -> Answer 
 }
 
 /// `slapos.allDocs.v0.instance_node_instance_list`: the shared instances on an instance.
-pub(super) async fn shares(ctx: Arc<RequestContext>, call: Call) -> Answer {
+pub(super) async fn shares(ctx: Arc<RequestContext>, call: Call) -> CallResult {
     let guid = call.text("instance_guid")?;
     let list = guid::look(&ctx, Sequence::ZERO, guid, |view, host| {
-        // A host is told of all of them; whoever owns it, of their own.
+        // A host is told of all of them; anyone who owns it, of their own.
         let shares =
             view.instances.shares(host.id).filter(|shared| ctx.caller.opens_instance(shared)).cloned();
         let shares = shares.map(|shared| (guid::of(ctx.mode(), view, &shared), shared)).collect::<Vec<_>>();
         (!host.shared).then_some(shares)
     });
     let shared = || Problem::not_found(format!("No software instance {guid} found."));
-    let item = |(guid, instance): (String, Instance)| {
+    let item = |(guid, instance): (String, InstanceView)| {
         json!({
             "title": instance.reference.as_str(),
             "instance_guid": guid,
@@ -295,7 +295,7 @@ pub(super) async fn shares(ctx: Arc<RequestContext>, call: Call) -> Answer {
 }
 
 /// `slapos.put.v0.software_instance_reported_state`.
-pub(super) async fn report(ctx: Arc<RequestContext>, call: Call) -> Answer {
+pub(super) async fn report(ctx: Arc<RequestContext>, call: Call) -> CallResult {
     let guid = call.text("instance_guid")?;
     let state = match call.text("reported_state")? {
         "started" => ReportedState::Started,
@@ -306,7 +306,7 @@ pub(super) async fn report(ctx: Arc<RequestContext>, call: Call) -> Answer {
     ignored_at_proxy(&ctx, speak(&ctx, &call, guid, report).await.map(|()| success("Reported")))
 }
 
-async fn end(ctx: &RequestContext, call: &Call, text: &str) -> Answer {
+async fn end(ctx: &RequestContext, call: &Call, text: &str) -> CallResult {
     if ctx.mode() == Mode::Proxy && Guid::read(ctx.mode(), text)?.is_shared() {
         // It lives on another, and goes when it is asked away.
         return Ok(success("Ignored"));
@@ -319,7 +319,7 @@ async fn end(ctx: &RequestContext, call: &Call, text: &str) -> Answer {
 }
 
 /// `slapos.put.v0.software_instance_error`.
-pub(super) async fn error(ctx: Arc<RequestContext>, call: Call) -> Answer {
+pub(super) async fn error(ctx: Arc<RequestContext>, call: Call) -> CallResult {
     let log = error_text(call.text("message")?.as_bytes());
     let report = |place, key| {
         let error = Some(seal(ctx.keys(), key, &log)?);
@@ -330,7 +330,7 @@ pub(super) async fn error(ctx: Arc<RequestContext>, call: Call) -> Answer {
 }
 
 /// `slapos.put.v0.software_instance_connection_parameter`.
-pub(super) async fn connect(ctx: Arc<RequestContext>, call: Call) -> Answer {
+pub(super) async fn connect(ctx: Arc<RequestContext>, call: Call) -> CallResult {
     const FIELD: &str = "connection_parameter_dict";
     let parameters = call.texts(FIELD);
     let connect = |place, key| {
@@ -342,7 +342,7 @@ pub(super) async fn connect(ctx: Arc<RequestContext>, call: Call) -> Answer {
 }
 
 /// `slapos.put.v0.software_instance_bang`.
-pub(super) async fn bang(ctx: Arc<RequestContext>, call: Call) -> Answer {
+pub(super) async fn bang(ctx: Arc<RequestContext>, call: Call) -> CallResult {
     let guid = not_shared_at_proxy(&ctx, &call)?;
     let message = error_text(call.text("message")?.as_bytes());
     let bang = |place, key| {
@@ -354,7 +354,7 @@ pub(super) async fn bang(ctx: Arc<RequestContext>, call: Call) -> Answer {
 }
 
 /// `slapos.put.v0.software_instance_title`.
-pub(super) async fn rename(ctx: Arc<RequestContext>, call: Call) -> Answer {
+pub(super) async fn rename(ctx: Arc<RequestContext>, call: Call) -> CallResult {
     let guid = not_shared_at_proxy(&ctx, &call)?;
     let reference: Reference = call.id("title")?;
     let rename =
@@ -371,12 +371,12 @@ fn not_shared_at_proxy<'a>(ctx: &RequestContext, call: &'a Call) -> Result<&'a s
 }
 
 /// `slapos.get.v0.software_instance_certificate`. slapos proxy gives an empty one.
-pub(super) async fn certificate(ctx: Arc<RequestContext>, call: Call) -> Answer {
+pub(super) async fn certificate(ctx: Arc<RequestContext>, call: Call) -> CallResult {
     if ctx.mode() == Mode::Proxy {
         return Ok(json!({"key": "", "certificate": ""}));
     }
     let guid = call.text("instance_guid")?;
-    let speaks = |_: &SlapViews, instance: &Instance| {
+    let speaks = |_: &SlapViews, instance: &InstanceView| {
         ctx.caller.speaks_for(instance).then_some(instance.id).ok_or_else(|| no_instance(guid))
     };
     let instance = guid::look(&ctx, Sequence::ZERO, guid, speaks).await??;
@@ -389,7 +389,7 @@ fn no_instance(guid: &str) -> Problem {
 }
 
 /// Where an instance is, and the key its values are sealed under, if it is spoken for by its node or itself.
-fn spoken_for(ctx: &RequestContext, instance: &Instance) -> Result<(Place, KeyId), Problem> {
+fn spoken_for(ctx: &RequestContext, instance: &InstanceView) -> Result<(InstancePlace, KeyId), Problem> {
     if !ctx.caller.speaks_for(instance) {
         return Err(no_instance(&instance.id.to_string()));
     }
@@ -397,7 +397,7 @@ fn spoken_for(ctx: &RequestContext, instance: &Instance) -> Result<(Place, KeyId
     let place = instance.allocation.as_ref().ok_or_else(waits)?;
     let shared = instance.shared.then_some(instance.id);
     let (computer, partition) = (place.computer.clone(), place.partition.clone());
-    Ok((Place { computer, partition, shared }, instance.key()))
+    Ok((InstancePlace { computer, partition, shared }, instance.key()))
 }
 
 /// Carries out what the node of an instance says, with values sealed under the key of the instance; under another one's
@@ -406,7 +406,7 @@ async fn speak(
     ctx: &RequestContext,
     call: &Call,
     guid: &str,
-    command: impl Fn(Place, KeyId) -> Result<Command, Problem>,
+    command: impl Fn(InstancePlace, KeyId) -> Result<Command, Problem>,
 ) -> Result<(), Problem> {
     for _ in 0..ATTEMPTS {
         let (place, key) = guid::look(ctx, Sequence::ZERO, guid, |_, known| spoken_for(ctx, known)).await??;

@@ -19,7 +19,7 @@ mod tests;
 use slapledger_usecases::policy;
 
 use crate::access::Guarded;
-use call::Kind::{Filter, Flag, Object, OneOf, Partitions, Text, Title};
+use call::MemberKind::{Filter, Flag, Object, OneOf, Partitions, Text, Title};
 use call::{Rule, call, may, must};
 
 const COMPUTER: Rule = must("computer_guid", Text);

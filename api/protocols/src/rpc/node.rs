@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use slapledger_core::domain::Command;
-use slapledger_core::domain::computer::{Address, BangComputer, ConfigureComputer, Offer};
+use slapledger_core::domain::computer::{BangComputer, ConfigureComputer, NetworkAddress, Offer};
 use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::{ComputerId, Sequence, SoftwareRelease};
 use slapledger_core::domain::software::{SoftwareState, SupplySoftware, SupplyState};
@@ -19,7 +19,7 @@ use slapledger_usecases::reading::{fresh, read, submit_as};
 use slapledger_usecases::software::{self, supply_state};
 use slapledger_usecases::{certificates, node, status};
 
-use super::call::{Answer, Call, success};
+use super::call::{Call, CallResult, success};
 use super::proxy::{ignored_at_proxy, not_registered};
 use crate::access::hateoas_url;
 
@@ -33,7 +33,7 @@ async fn known(ctx: &RequestContext, computer: &ComputerId) -> Result<Option<boo
 }
 
 /// `slapos.put.v0.compute_node_format`: a computer says which partitions it offers.
-pub(super) async fn format(ctx: Arc<RequestContext>, call: Call) -> Answer {
+pub(super) async fn format(ctx: Arc<RequestContext>, call: Call) -> CallResult {
     let computer: ComputerId = call.id("computer_guid")?;
     ctx.caller.check_node(&computer)?;
     let offers = call.list("compute_partition_list").iter().enumerate();
@@ -60,7 +60,7 @@ fn offer(at: usize, told: &Value) -> Result<Offer, Problem> {
     let addresses = told.get("ip_list").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let interface = addresses.first().map(|first| text(first, "network-interface")).transpose()?;
     let addresses = addresses.iter().map(|told| {
-        Ok::<_, Problem>(Address {
+        Ok::<_, Problem>(NetworkAddress {
             address: text(told, "ip-address")?,
             netmask: text(told, "netmask")?,
             interface: Some(text(told, "network-interface")?),
@@ -78,7 +78,7 @@ fn offer(at: usize, told: &Value) -> Result<Offer, Problem> {
 }
 
 /// `slapos.put.v0.compute_node_bang`: everything on a computer is to be processed again.
-pub(super) async fn bang(ctx: Arc<RequestContext>, call: Call) -> Answer {
+pub(super) async fn bang(ctx: Arc<RequestContext>, call: Call) -> CallResult {
     let computer: ComputerId = call.id("computer_guid")?;
     ctx.caller.check_node(&computer)?;
     let message = error_text(call.text("message")?.as_bytes());
@@ -93,20 +93,22 @@ pub(super) async fn bang(ctx: Arc<RequestContext>, call: Call) -> Answer {
 }
 
 /// `slapos.post.v0.compute_node_usage`.
-pub(super) async fn usage(ctx: Arc<RequestContext>, call: Call) -> Answer {
+pub(super) async fn usage(ctx: Arc<RequestContext>, call: Call) -> CallResult {
     let computer: ComputerId = call.id("computer_guid")?;
     ctx.caller.check_node(&computer)?;
     let sent = call.text("tioxml")?.as_bytes();
-    let reports =
-        |zone| usage_report::read(sent, zone).map_err(|error| Problem::field("tioxml", error.to_string()));
+    let reports = |zone| {
+        let read = usage_report::read(sent, zone).map(|read| (read.reports, read.voids));
+        read.map_err(|error| Problem::field("tioxml", error.to_string()))
+    };
     let recorded = match known(&ctx, &computer).await? {
         Some(_) => node::record_usage(&ctx, call.digest, &computer, reports).await,
         None => Err(not_registered(&computer)),
     };
-    let recorded = recorded.map(|outcomes| {
+    let recorded = recorded.map(|recorded| {
         let mut told = success("Recorded");
-        if let Some(suspended) = node::suspended_text(&outcomes) {
-            told["message"] = suspended.into();
+        if let Some(text) = recorded.text() {
+            told["message"] = text.into();
         }
         told
     });
@@ -114,7 +116,7 @@ pub(super) async fn usage(ctx: Arc<RequestContext>, call: Call) -> Answer {
 }
 
 /// `slapos.get.v0.compute_node_status`.
-pub(super) async fn status(ctx: Arc<RequestContext>, call: Call) -> Answer {
+pub(super) async fn status(ctx: Arc<RequestContext>, call: Call) -> CallResult {
     let computer: ComputerId = call.id("computer_guid")?;
     ctx.caller.check_node(&computer)?;
     let silent = ctx.last_heard(&computer).is_none();
@@ -125,7 +127,7 @@ pub(super) async fn status(ctx: Arc<RequestContext>, call: Call) -> Answer {
 }
 
 /// `slapos.post.v0.compute_node_certificate`. slapos proxy gives an empty one.
-pub(super) async fn certificate(ctx: Arc<RequestContext>, call: Call) -> Answer {
+pub(super) async fn certificate(ctx: Arc<RequestContext>, call: Call) -> CallResult {
     if ctx.mode() == Mode::Proxy {
         return Ok(json!({"key": "", "certificate": ""}));
     }
@@ -135,7 +137,7 @@ pub(super) async fn certificate(ctx: Arc<RequestContext>, call: Call) -> Answer 
 }
 
 /// `slapos.remove.v0.compute_node_certificate`.
-pub(super) async fn remove_certificate(ctx: Arc<RequestContext>, call: Call) -> Answer {
+pub(super) async fn remove_certificate(ctx: Arc<RequestContext>, call: Call) -> CallResult {
     if ctx.mode() == Mode::Proxy {
         return Ok(success("Ignored"));
     }
@@ -145,7 +147,7 @@ pub(super) async fn remove_certificate(ctx: Arc<RequestContext>, call: Call) -> 
 }
 
 /// `slapos.post.v0.software_installation`: a user asks for a release on a computer, or asks it away.
-pub(super) async fn supply(ctx: Arc<RequestContext>, call: Call) -> Answer {
+pub(super) async fn supply(ctx: Arc<RequestContext>, call: Call) -> CallResult {
     let (computer, release) =
         (call.id("computer_guid")?, call.id::<SoftwareRelease>("software_release_uri")?);
     let told = call.optional("state").unwrap_or("available");
@@ -156,7 +158,7 @@ pub(super) async fn supply(ctx: Arc<RequestContext>, call: Call) -> Answer {
 }
 
 /// `slapos.put.v0.software_installation_reported_state`.
-pub(super) async fn report(ctx: Arc<RequestContext>, call: Call) -> Answer {
+pub(super) async fn report(ctx: Arc<RequestContext>, call: Call) -> CallResult {
     let place = (call.id("computer_guid")?, call.id("software_release_uri")?);
     let (state, title) = match call.text("reported_state")? {
         "available" => (SoftwareState::Available, "Reported"),
@@ -168,7 +170,7 @@ pub(super) async fn report(ctx: Arc<RequestContext>, call: Call) -> Answer {
 }
 
 /// `slapos.put.v0.software_installation_error`.
-pub(super) async fn error(ctx: Arc<RequestContext>, call: Call) -> Answer {
+pub(super) async fn error(ctx: Arc<RequestContext>, call: Call) -> CallResult {
     let place = (call.id("computer_guid")?, call.id("software_release_uri")?);
     let log = Some(call.text("message")?.as_bytes());
     let recorded = software::record(&ctx, call.digest, place, SoftwareState::Error, log).await;
@@ -176,7 +178,7 @@ pub(super) async fn error(ctx: Arc<RequestContext>, call: Call) -> Answer {
 }
 
 /// `slapos.allDocs.v0.compute_node_software_installation_list`.
-pub(super) async fn installations(ctx: Arc<RequestContext>, call: Call) -> Answer {
+pub(super) async fn installations(ctx: Arc<RequestContext>, call: Call) -> CallResult {
     let computer: ComputerId = call.id("computer_guid")?;
     ctx.caller.check_node(&computer)?;
     let list = read(&ctx, Sequence::ZERO, |view, _| {
@@ -190,19 +192,19 @@ pub(super) async fn installations(ctx: Arc<RequestContext>, call: Call) -> Answe
 }
 
 /// `slapos.allDocs.WIP.compute_node_list`, which slapos proxy alone has.
-pub(super) async fn computers(ctx: Arc<RequestContext>, _: Call) -> Answer {
+pub(super) async fn computers(ctx: Arc<RequestContext>, _: Call) -> CallResult {
     if ctx.mode() != Mode::Proxy {
         let detail = "this call is an experiment of slapos proxy";
         return Err(Problem::new(StatusCode::NOT_FOUND, ProblemCode::NotFound, detail));
     }
     let list = read(&ctx, Sequence::ZERO, |view, _| {
-        let item = |computer: &slapledger_projections::inventory::Computer| json!({"computer_guid": computer.id.as_str()});
+        let item = |computer: &slapledger_projections::inventory::InventoryComputer| json!({"computer_guid": computer.id.as_str()});
         view.inventory.iter().map(item).collect::<Vec<_>>()
     });
     Ok(json!({"result_list": list.await?}))
 }
 
 /// `slapos.get.v0.hateoas_url`.
-pub(super) async fn hateoas_root(_: Arc<RequestContext>, call: Call) -> Answer {
+pub(super) async fn hateoas_root(_: Arc<RequestContext>, call: Call) -> CallResult {
     Ok(json!({"hateoas_url": hateoas_url(&call.gateway, &call.headers)?}))
 }

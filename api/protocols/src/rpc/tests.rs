@@ -206,7 +206,7 @@ fn an_instance_is_requested_shown_and_gone() {
 }
 
 #[test]
-fn whoever_is_not_there_is_forbidden() {
+fn an_unknown_instance_is_answered_forbidden() {
     let world = World::proxy(1);
     let partition = json!({"computer_guid": "COMP-9", "compute_partition_id": "slappart7"});
     refused(&world, "get.v0.compute_partition", &partition, 403, "No instance on partition slappart7 found.");

@@ -13,11 +13,11 @@ use slapledger_usecases::reading::read;
 
 use super::form::{Fields, PostedForm};
 use super::partition::NamedPartition;
-use super::reply::{Reply, document, text};
+use super::reply::{SlapReply, document, text};
 use crate::access::Authorised;
 
 /// `GET getComputerPartitionCertificate`.
-pub(super) async fn of_partition(Authorised(ctx): Authorised, request: Request) -> Reply {
+pub(super) async fn of_partition(Authorised(ctx): Authorised, request: Request) -> SlapReply {
     let fields = Fields::of_query(&request);
     let place = NamedPartition::of(&ctx, &fields).await?;
     // Of any partition, there or not.
@@ -35,14 +35,14 @@ pub(super) async fn of_partition(Authorised(ctx): Authorised, request: Request) 
 }
 
 /// `POST generateComputerCertificate`.
-pub(super) async fn generate(Authorised(ctx): Authorised, request: Request) -> Reply {
+pub(super) async fn generate(Authorised(ctx): Authorised, request: Request) -> SlapReply {
     let form = PostedForm::read(request, SMALL).await?;
     let pair = generated(&ctx, &form.fields.id("computer_id")?).await?;
     document(documents::certificate(&pair.certificate, &pair.key))
 }
 
 /// `POST revokeComputerCertificate`.
-pub(super) async fn revoke(Authorised(ctx): Authorised, request: Request) -> Reply {
+pub(super) async fn revoke(Authorised(ctx): Authorised, request: Request) -> SlapReply {
     let form = PostedForm::read(request, SMALL).await?;
     revoked(&ctx, &form.fields.id("computer_id")?).await?;
     Ok(text("OK"))

@@ -4,6 +4,7 @@
 //! taken out is UTF-8 and can be carried back to a node in XML; whatever is wrong with a field is told with its name. A
 //! form that has a field twice is refused.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::str::FromStr;
 
@@ -13,7 +14,7 @@ use axum::http::header::CONTENT_TYPE;
 use slapledger_core::domain::id::InvalidText;
 use slapledger_core::keyring::KeyRing;
 use slapledger_kit::body::{self, ReceivedRequest};
-use slapledger_kit::collect::media_type;
+use slapledger_kit::collect::{BodyLimit, media_type};
 use slapledger_kit::problem::Problem;
 use slapledger_kit::text::{carriable, id};
 use slapledger_slap_wire::marshal;
@@ -22,6 +23,8 @@ use slapledger_slap_wire::marshal;
 const FORM: &str = "application/x-www-form-urlencoded";
 /// The same with a part for each field, as `curl -F` posts it.
 const MULTIPART: &str = "multipart/form-data";
+/// So few fields are compared with each other: a table of them would cost more.
+const FEW_FIELDS: usize = 16;
 /// The most fields of a form in parts.
 const MOST_PARTS: usize = 64;
 
@@ -33,8 +36,8 @@ pub(super) struct PostedForm {
 }
 
 impl PostedForm {
-    /// Reads a form of at most `limit` bytes.
-    pub(super) async fn read(request: Request, limit: usize) -> Result<Self, Problem> {
+    /// Reads a form within this limit.
+    pub(super) async fn read(request: Request, limit: impl Into<BodyLimit>) -> Result<Self, Problem> {
         if media_type(request.headers()).as_deref() == Some(MULTIPART) {
             let sent = body::read_any(request, limit).await?;
             let fields = Fields::of_parts(&sent).await?;
@@ -97,8 +100,15 @@ impl Fields {
 
     /// Which of two values of a field counts, two readers may see differently.
     fn check_unique(&self) -> Result<(), Problem> {
-        let mut seen = HashSet::new();
-        match self.0.iter().find(|(name, _)| !seen.insert(name)) {
+        let twice = if self.0.len() <= FEW_FIELDS {
+            let mut all = self.0.iter().enumerate();
+            all.find(|(n, (name, _))| self.0[..*n].iter().any(|(before, _)| before == name))
+                .map(|(_, field)| field)
+        } else {
+            let mut seen = HashSet::new();
+            self.0.iter().find(|(name, _)| !seen.insert(name))
+        };
+        match twice {
             None => Ok(()),
             Some((name, _)) => {
                 let name: String = String::from_utf8_lossy(name).chars().take(100).collect();
@@ -149,12 +159,19 @@ impl Fields {
 
 /// Percent-encoding undone; a percent sign that begins no code stands for itself.
 fn decode(encoded: &[u8]) -> Vec<u8> {
-    let spaced: Vec<u8> = encoded.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
-    percent_encoding::percent_decode(&spaced).collect()
+    let spaced: Vec<u8>;
+    let mut from = encoded;
+    if encoded.contains(&b'+') {
+        spaced = encoded.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+        from = &spaced;
+    }
+    Cow::from(percent_encoding::percent_decode(from)).into_owned()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     #[test]
@@ -172,6 +189,21 @@ mod tests {
         check("a=%E9%00%ff", &[(b"a", b"\xe9\x00\xff")]);
         check("a=%&b=%4&c=%zz&d=100%", &[(b"a", b"%"), (b"b", b"%4"), (b"c", b"%zz"), (b"d", b"100%")]);
         check("a=b=c", &[(b"a", b"b=c")]);
+    }
+
+    #[test]
+    fn a_field_that_is_given_twice_is_refused_in_short_forms_and_long_ones() {
+        for others in [0, FEW_FIELDS * 2] {
+            let mut form = "field=1&".repeat(usize::from(others > 0));
+            for n in 1..others {
+                let _ = write!(form, "field{n}=1&");
+            }
+            form += "last=1";
+            assert_eq!(Fields::parse(form.as_bytes()).check_unique(), Ok(()), "{form}");
+            form += "&l%61st=2";
+            let refused = Problem::field("last", "must not be given more than once");
+            assert_eq!(Fields::parse(form.as_bytes()).check_unique(), Err(refused), "{form}");
+        }
     }
 
     #[test]

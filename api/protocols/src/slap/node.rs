@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use axum::extract::Request;
-use slapledger_core::domain::computer::{Address, BangComputer, ConfigureComputer, Offer, RequestComputer};
+use slapledger_core::domain::computer::{
+    BangComputer, ConfigureComputer, NetworkAddress, Offer, RequestComputer,
+};
 use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::{ComputerId, InstanceId, Sequence};
 use slapledger_core::domain::time::TimeZone;
@@ -18,16 +20,16 @@ use slapledger_slap_wire::{documents, usage_report};
 use slapledger_usecases::answers::SeenComputer;
 use slapledger_usecases::caller::forbidden;
 use slapledger_usecases::context::RequestContext;
-use slapledger_usecases::node::{owner_if_new, record_usage, suspended_text};
+use slapledger_usecases::node::{owner_if_new, record_usage};
 use slapledger_usecases::reading::{fresh, no_computer, read};
 
 use super::form::{Fields, PostedForm};
-use super::reply::{Reply, document, text, written, xml};
+use super::reply::{SlapReply, document, text, written, xml};
 use super::submit;
 use crate::access::Authorised;
 
 /// `GET getFullComputerInformation`, and `getComputerInformation`, which clients ask when the other one is 404.
-pub(super) async fn computer(Authorised(ctx): Authorised, request: Request) -> Reply {
+pub(super) async fn computer(Authorised(ctx): Authorised, request: Request) -> SlapReply {
     let id: ComputerId = Fields::of_query(&request).id("computer_id")?;
     ctx.caller.check_node(&id)?;
     if let Some(instance) = ctx.caller.instance() {
@@ -47,7 +49,7 @@ pub(super) async fn computer(Authorised(ctx): Authorised, request: Request) -> R
 }
 
 /// What an instance is shown of its computer: its own partition, and no other.
-async fn of_instance(ctx: &RequestContext, id: &ComputerId, instance: InstanceId) -> Reply {
+async fn of_instance(ctx: &RequestContext, id: &ComputerId, instance: InstanceId) -> SlapReply {
     let find = |view: &SlapViews, _| {
         let place = view.inventory.place(instance).filter(|(computer, _)| *computer == id);
         let foreign = || forbidden(format!("the certificate is that of {instance}, which is not on {id}"));
@@ -60,7 +62,7 @@ async fn of_instance(ctx: &RequestContext, id: &ComputerId, instance: InstanceId
 }
 
 /// `POST loadComputerConfigurationFromXML`.
-pub(super) async fn configure(Authorised(ctx): Authorised, request: Request) -> Reply {
+pub(super) async fn configure(Authorised(ctx): Authorised, request: Request) -> SlapReply {
     let form = PostedForm::read(request, LARGE).await?;
     form.fields.bytes("xml")?;
     let value = form.fields.marshalled("xml")?.unwrap_or(slapledger_slap_wire::marshal::Value::None);
@@ -87,19 +89,19 @@ fn configuration(config: ComputerConfig, mode: Mode) -> Result<ConfigureComputer
 
 fn offer(config: PartitionConfig, mode: Mode) -> Result<Offer, Problem> {
     let PartitionConfig { reference, addresses, tap_name, route, user_name, capabilities, rest: _ } = config;
-    let own = addresses.into_iter().map(|told| Address {
+    let own = addresses.into_iter().map(|told| NetworkAddress {
         address: told.address.into(),
         netmask: told.netmask.into(),
-        ..Address::default()
+        ..NetworkAddress::default()
     });
     // slapos proxy knows of no routes.
     let route = route.filter(|_| mode == Mode::Serve).map(|told| {
-        let address = Address {
+        let address = NetworkAddress {
             address: told.address.into(),
             netmask: told.netmask.into(),
             gateway: told.gateway.into(),
             network: told.network.into(),
-            ..Address::default()
+            ..NetworkAddress::default()
         };
         address.of_route(&tap_name)
     });
@@ -119,7 +121,7 @@ pub(super) async fn run_id(Authorised(ctx): Authorised) -> String {
 }
 
 /// `POST computerBang`: everything on the computer is to be processed again.
-pub(super) async fn bang(Authorised(ctx): Authorised, mut request: Request) -> Reply {
+pub(super) async fn bang(Authorised(ctx): Authorised, mut request: Request) -> SlapReply {
     // slapos.core posts a form; slapos proxy takes no notice of it, and is asked in other ways too.
     let query = Fields::of_query(&request);
     // One that is asked by its query alone has no body, and no type of it.
@@ -140,7 +142,7 @@ pub(super) async fn bang(Authorised(ctx): Authorised, mut request: Request) -> R
 }
 
 /// `POST requestComputer`: a user enters a computer by its title; the master names it.
-pub(super) async fn request(Authorised(ctx): Authorised, request: Request) -> Reply {
+pub(super) async fn request(Authorised(ctx): Authorised, request: Request) -> SlapReply {
     let form = PostedForm::read(request, SMALL).await?;
     let title = form.fields.text("computer_title")?.into();
     let command = RequestComputer { owner: ctx.caller.party()?, title, time_zone: TimeZone::UTC };
@@ -153,18 +155,19 @@ pub(super) async fn request(Authorised(ctx): Authorised, request: Request) -> Re
 }
 
 /// `POST useComputer`: every movement of every transaction is recorded, metered or not.
-pub(super) async fn report_usage(Authorised(ctx): Authorised, request: Request) -> Reply {
+pub(super) async fn report_usage(Authorised(ctx): Authorised, request: Request) -> SlapReply {
     let form = PostedForm::read(request, LARGE).await?;
     let computer: ComputerId = form.fields.id("computer_id")?;
     ctx.caller.check_node(&computer)?;
     let sent = form.fields.bytes("use_string")?;
     let reports = |zone| {
-        usage_report::read(sent, zone).map_err(|error| Problem::field("use_string", error.to_string()))
+        let read = usage_report::read(sent, zone).map(|read| (read.reports, read.voids));
+        read.map_err(|error| Problem::field("use_string", error.to_string()))
     };
-    let outcomes = record_usage(&ctx, form.digest(ctx.keys()), &computer, reports).await?;
+    let recorded = record_usage(&ctx, form.digest(ctx.keys()), &computer, reports).await?;
     // Clients expect `OK`, and show the rest.
-    Ok(text(match suspended_text(&outcomes) {
-        Some(suspended) => format!("OK\n{suspended}"),
+    Ok(text(match recorded.text() {
+        Some(told) => format!("OK\n{told}"),
         None => "OK".to_owned(),
     }))
 }

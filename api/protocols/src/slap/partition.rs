@@ -16,7 +16,7 @@ use slapledger_kit::problem::Problem;
 use slapledger_kit::sealing::{error_text, seal, seal_parameters};
 use slapledger_kit::text::SMALL;
 use slapledger_projections::SlapViews;
-use slapledger_projections::instances::Instance;
+use slapledger_projections::instances::InstanceView;
 use slapledger_slap_wire::{documents, instance_xml};
 use slapledger_usecases::answers::SeenPartition;
 use slapledger_usecases::context::RequestContext;
@@ -25,7 +25,7 @@ use slapledger_usecases::partition::{end, is_free, not_yet};
 use slapledger_usecases::reading::{ATTEMPTS, is_retry, no_computer, no_partition, read};
 
 use super::form::{Fields, PostedForm};
-use super::reply::{Reply, document, text, written, xml};
+use super::reply::{SlapReply, document, text, written, xml};
 use super::submit;
 use crate::access::Authorised;
 
@@ -96,7 +96,7 @@ impl NamedPartition {
     }
 
     /// Who is in it.
-    pub(super) fn occupant<'v>(&self, view: &'v SlapViews) -> Option<&'v Instance> {
+    pub(super) fn occupant<'v>(&self, view: &'v SlapViews) -> Option<&'v InstanceView> {
         view.instances.occupant(self.computer.as_str(), self.partition.as_str())
     }
 
@@ -113,12 +113,12 @@ impl NamedPartition {
         read(ctx, Sequence::ZERO, find).await?
     }
 
-    fn one(&self, instance: &Instance, shared: Option<InstanceId>) -> Meant {
+    fn one(&self, instance: &InstanceView, shared: Option<InstanceId>) -> Meant {
         Meant { place: self.as_told(shared), key: instance.key() }
     }
 
-    fn as_told(&self, shared: Option<InstanceId>) -> instance::Place {
-        instance::Place { computer: self.computer.clone(), partition: self.partition.clone(), shared }
+    fn as_told(&self, shared: Option<InstanceId>) -> instance::InstancePlace {
+        instance::InstancePlace { computer: self.computer.clone(), partition: self.partition.clone(), shared }
     }
 
     fn report(&self, state: ReportedState) -> ReportInstance {
@@ -128,12 +128,12 @@ impl NamedPartition {
 
 /// Whom a node speaks of, and the key of what it says.
 struct Meant {
-    place: instance::Place,
+    place: instance::InstancePlace,
     key: KeyId,
 }
 
 /// `GET registerComputerPartition`.
-pub(super) async fn partition(Authorised(ctx): Authorised, request: Request) -> Reply {
+pub(super) async fn partition(Authorised(ctx): Authorised, request: Request) -> SlapReply {
     let fields = Fields::of_query(&request);
     let (computer, partition) =
         (fields.id("computer_reference")?, fields.id("computer_partition_reference")?);
@@ -141,7 +141,7 @@ pub(super) async fn partition(Authorised(ctx): Authorised, request: Request) -> 
 }
 
 /// What is in a partition, as its node, its instance and its owner are shown it.
-async fn shown(ctx: &RequestContext, place: &NamedPartition) -> Reply {
+async fn shown(ctx: &RequestContext, place: &NamedPartition) -> SlapReply {
     if ctx.caller.is_party() && !ctx.caller.reaches_all() {
         let find = |view: &SlapViews, _| place.find(ctx.mode(), view);
         let seen = read(ctx, Sequence::ZERO, find).await??;
@@ -161,7 +161,7 @@ async fn shown(ctx: &RequestContext, place: &NamedPartition) -> Reply {
 }
 
 /// `POST startedComputerPartition`.
-pub(super) async fn started(Authorised(ctx): Authorised, request: Request) -> Reply {
+pub(super) async fn started(Authorised(ctx): Authorised, request: Request) -> SlapReply {
     let form = PostedForm::read(request, SMALL).await?;
     let command = NamedPartition::of(&ctx, &form.fields).await?.report(ReportedState::Started);
     report(&ctx, &form, command).await?;
@@ -169,7 +169,7 @@ pub(super) async fn started(Authorised(ctx): Authorised, request: Request) -> Re
 }
 
 /// `POST stoppedComputerPartition`.
-pub(super) async fn stopped(Authorised(ctx): Authorised, request: Request) -> Reply {
+pub(super) async fn stopped(Authorised(ctx): Authorised, request: Request) -> SlapReply {
     let form = PostedForm::read(request, SMALL).await?;
     let command = NamedPartition::of(&ctx, &form.fields).await?.report(ReportedState::Stopped);
     match report(&ctx, &form, command).await {
@@ -179,7 +179,7 @@ pub(super) async fn stopped(Authorised(ctx): Authorised, request: Request) -> Re
 }
 
 /// `POST destroyedComputerPartition`: the instance ends, unless others are left that it requested.
-pub(super) async fn destroyed(Authorised(ctx): Authorised, request: Request) -> Reply {
+pub(super) async fn destroyed(Authorised(ctx): Authorised, request: Request) -> SlapReply {
     let form = PostedForm::read(request, SMALL).await?;
     let place = NamedPartition::of(&ctx, &form.fields).await?;
     Ok(text(match end(&ctx, form.digest(ctx.keys()), place.as_told(None)).await? {
@@ -198,7 +198,7 @@ async fn report(
 }
 
 /// `POST softwareInstanceError`.
-pub(super) async fn error(Authorised(ctx): Authorised, request: Request) -> Reply {
+pub(super) async fn error(Authorised(ctx): Authorised, request: Request) -> SlapReply {
     let form = PostedForm::read(request, SMALL).await?;
     let place = NamedPartition::of(&ctx, &form.fields).await?;
     let log = error_text(form.fields.bytes("error_log")?);
@@ -211,7 +211,7 @@ pub(super) async fn error(Authorised(ctx): Authorised, request: Request) -> Repl
 }
 
 /// `POST setComputerPartitionConnectionXml`.
-pub(super) async fn set_connection(Authorised(ctx): Authorised, request: Request) -> Reply {
+pub(super) async fn set_connection(Authorised(ctx): Authorised, request: Request) -> SlapReply {
     const FIELD: &str = "connection_xml";
     let form = PostedForm::read(request, ctx.parameter_body()).await?;
     let place = NamedPartition::of(&ctx, &form.fields).await?;
@@ -226,7 +226,7 @@ pub(super) async fn set_connection(Authorised(ctx): Authorised, request: Request
 }
 
 /// `POST softwareInstanceBang`: the whole tree is to be processed again.
-pub(super) async fn bang(Authorised(ctx): Authorised, request: Request) -> Reply {
+pub(super) async fn bang(Authorised(ctx): Authorised, request: Request) -> SlapReply {
     let form = PostedForm::read(request, SMALL).await?;
     let place = NamedPartition::of(&ctx, &form.fields).await?;
     let message = form.fields.optional_bytes("message").map(error_text);
@@ -238,7 +238,7 @@ pub(super) async fn bang(Authorised(ctx): Authorised, request: Request) -> Reply
 }
 
 /// `POST softwareInstanceRename`.
-pub(super) async fn rename(Authorised(ctx): Authorised, request: Request) -> Reply {
+pub(super) async fn rename(Authorised(ctx): Authorised, request: Request) -> SlapReply {
     let form = PostedForm::read(request, SMALL).await?;
     let place = NamedPartition::of(&ctx, &form.fields).await?;
     let reference: Reference = form.fields.id("new_name")?;
@@ -260,7 +260,7 @@ async fn sealed(
     form: &PostedForm,
     place: &NamedPartition,
     command: impl Fn(Meant) -> Result<Command, Problem>,
-) -> Reply {
+) -> SlapReply {
     let shared = shared(&form.fields)?;
     for _ in 0..ATTEMPTS {
         let meant = place.meant(ctx, shared).await?;
@@ -275,7 +275,7 @@ async fn sealed(
 }
 
 /// `GET getHostingSubscriptionIpList`: every address of every partition of the tree, for firewalls.
-pub(super) async fn tree_addresses(Authorised(ctx): Authorised, request: Request) -> Reply {
+pub(super) async fn tree_addresses(Authorised(ctx): Authorised, request: Request) -> SlapReply {
     let place = NamedPartition::of(&ctx, &Fields::of_query(&request)).await?;
     let find = |view: &SlapViews, _| {
         place.find(ctx.mode(), view)?;
@@ -299,7 +299,7 @@ pub(super) async fn tree_addresses(Authorised(ctx): Authorised, request: Request
 }
 
 /// `POST updateComputerPartitionRelatedInstanceList`: accepted, and nothing is made of it, as in the master.
-pub(super) async fn set_related(Authorised(ctx): Authorised, request: Request) -> Reply {
+pub(super) async fn set_related(Authorised(ctx): Authorised, request: Request) -> SlapReply {
     let form = PostedForm::read(request, SMALL).await?;
     let place = NamedPartition::of(&ctx, &form.fields).await?;
     form.fields.marshalled("instance_reference_xml")?;

@@ -1,7 +1,8 @@
-//! Registration by token, as the manual of SlapOS tells its users: `slapos node register` and `slapos configure client`.
+//! Registration by token, as the manual of SlapOS tells its users: `slapos node register` and `slapos configure
+//! client`.
 //!
-//! The token stands for the certificate that its sender does not have yet, so these two routes are for everybody. A token
-//! is good once: it is spent with the certificate, and not by what went wrong before.
+//! The token stands for the certificate that its sender does not have yet, so these two routes are for everybody. A
+//! token is good once: it is spent with the certificate, and not by what went wrong before.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ use slapledger_usecases::certification::{self, Because, CertificatePair};
 use slapledger_usecases::context::{RequestContext, to_its_end};
 
 use super::form::PostedForm;
-use super::reply::Reply;
+use super::reply::SlapReply;
 use crate::access::{self, Authorised, Gateway};
 
 /// The header that carries the token.
@@ -37,7 +38,7 @@ pub(super) async fn request_computer(
     State(gateway): State<Arc<Gateway>>,
     Authorised(ctx): Authorised,
     request: Request,
-) -> Reply {
+) -> SlapReply {
     ctx.certifier()?;
     let (known, ctx) =
         bearer((&gateway, &ctx), PresentedToken::of(&request), Purpose::RegisterComputer).await?;
@@ -68,12 +69,12 @@ async fn registered(
     Ok((certification::certify_computer(ctx, &computer, because).await?, computer))
 }
 
-/// `POST Person_getCertificate`: a certificate for whoever the token is for.
+/// `POST Person_getCertificate`: a certificate for the holder of the token.
 pub(super) async fn get_certificate(
     State(gateway): State<Arc<Gateway>>,
     Authorised(ctx): Authorised,
     request: Request,
-) -> Reply {
+) -> SlapReply {
     ctx.certifier()?;
     let (known, ctx) =
         bearer((&gateway, &ctx), PresentedToken::of(&request), Purpose::GetCertificate).await?;
@@ -112,7 +113,7 @@ fn not_good() -> Problem {
     )
 }
 
-/// Whoever holds the token of a request, and the program as they may see it.
+/// The holder of the token of a request, and the program as they may see it.
 async fn bearer(
     (gateway, ctx): (&Gateway, &RequestContext),
     PresentedToken { token, address }: PresentedToken,

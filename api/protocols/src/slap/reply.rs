@@ -8,7 +8,7 @@ use slapledger_kit::problem::Problem;
 use slapledger_slap_wire::marshal::MarshalError;
 
 /// What a route answers.
-pub(super) type Reply = Result<Response, Failure>;
+pub(super) type SlapReply = Result<Response, Failure>;
 
 /// A problem, told to a client that reads the status and perhaps shows the text.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ pub(super) fn text(text: impl Into<String>) -> Response {
 }
 
 /// A document.
-pub(super) fn document(document: Result<String, MarshalError>) -> Reply {
+pub(super) fn document(document: Result<String, MarshalError>) -> SlapReply {
     Ok(xml(written(document)?.into()))
 }
 

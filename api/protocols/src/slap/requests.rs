@@ -23,7 +23,7 @@ use slapledger_usecases::reading::read;
 use slapledger_usecases::requesting::{self, WantedInstance, parse_state, without_room};
 
 use super::form::{Fields, PostedForm};
-use super::reply::{Reply, document, not_ready};
+use super::reply::{SlapReply, document, not_ready};
 use crate::access::{Authorised, Gateway, claimed};
 use crate::multimaster::{ForwardedAnswer, ForwardedRequest};
 
@@ -37,7 +37,7 @@ pub(super) async fn request(
     State(gateway): State<Arc<Gateway>>,
     Authorised(ctx): Authorised,
     request: Request,
-) -> Reply {
+) -> SlapReply {
     let form = PostedForm::read(request, ctx.parameter_body()).await?;
     let fields = &form.fields;
     let software_type =
@@ -131,7 +131,7 @@ fn claim_of(form: &PostedForm) -> Result<Option<PartitionClaim>, Problem> {
 /// The answer to a request to destroy what is not there. A parent that keeps an optional child destroyed sends it at each
 /// run, and must not fail by it: the master says that there is no instance yet, slapos proxy shows one that is destroyed
 /// (and takes a partition for it, which we do not).
-fn nothing_to_destroy(ctx: &RequestContext, wanted: WantedInstance, software_type: &str) -> Reply {
+fn nothing_to_destroy(ctx: &RequestContext, wanted: WantedInstance, software_type: &str) -> SlapReply {
     if ctx.mode() == Mode::Serve {
         return Ok(not_ready());
     }

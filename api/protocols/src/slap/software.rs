@@ -12,11 +12,11 @@ use slapledger_usecases::reading::read;
 use slapledger_usecases::software::{parse_supply_state, record, supply_as_user};
 
 use super::form::{Fields, PostedForm};
-use super::reply::{Reply, document, text};
+use super::reply::{SlapReply, document, text};
 use crate::access::Authorised;
 
 /// `POST supplySupply`.
-pub(super) async fn supply(Authorised(ctx): Authorised, request: Request) -> Reply {
+pub(super) async fn supply(Authorised(ctx): Authorised, request: Request) -> SlapReply {
     let form = PostedForm::read(request, SMALL).await?;
     let release: SoftwareRelease = form.fields.id("url")?;
     let computer: ComputerId = form.fields.id("computer_id")?;
@@ -30,7 +30,7 @@ pub(super) async fn supply(Authorised(ctx): Authorised, request: Request) -> Rep
 
 /// `GET getSoftwareReleaseListFromSoftwareProduct`: the releases of a product, or of the product that a release is one
 /// of; the best first, and none if there is no such product.
-pub(super) async fn product(Authorised(ctx): Authorised, request: Request) -> Reply {
+pub(super) async fn product(Authorised(ctx): Authorised, request: Request) -> SlapReply {
     let fields = Fields::of_query(&request);
     let product = fields.optional("software_product_reference")?;
     let release = fields.optional("software_release_url")?;
@@ -51,26 +51,26 @@ pub(super) async fn product(Authorised(ctx): Authorised, request: Request) -> Re
 }
 
 /// `POST buildingSoftwareRelease`.
-pub(super) async fn building(Authorised(ctx): Authorised, request: Request) -> Reply {
+pub(super) async fn building(Authorised(ctx): Authorised, request: Request) -> SlapReply {
     report(&ctx, &PostedForm::read(request, SMALL).await?, SoftwareState::Building).await
 }
 
 /// `POST availableSoftwareRelease`.
-pub(super) async fn available(Authorised(ctx): Authorised, request: Request) -> Reply {
+pub(super) async fn available(Authorised(ctx): Authorised, request: Request) -> SlapReply {
     report(&ctx, &PostedForm::read(request, SMALL).await?, SoftwareState::Available).await
 }
 
 /// `POST destroyedSoftwareRelease`.
-pub(super) async fn destroyed(Authorised(ctx): Authorised, request: Request) -> Reply {
+pub(super) async fn destroyed(Authorised(ctx): Authorised, request: Request) -> SlapReply {
     report(&ctx, &PostedForm::read(request, SMALL).await?, SoftwareState::Destroyed).await
 }
 
 /// `POST softwareReleaseError`.
-pub(super) async fn error(Authorised(ctx): Authorised, request: Request) -> Reply {
+pub(super) async fn error(Authorised(ctx): Authorised, request: Request) -> SlapReply {
     report(&ctx, &PostedForm::read(request, SMALL).await?, SoftwareState::Error).await
 }
 
-async fn report(ctx: &RequestContext, form: &PostedForm, state: SoftwareState) -> Reply {
+async fn report(ctx: &RequestContext, form: &PostedForm, state: SoftwareState) -> SlapReply {
     let release: SoftwareRelease = form.fields.id("url")?;
     let computer: ComputerId = form.fields.id("computer_id")?;
     let log = match state {

@@ -12,17 +12,17 @@ use slapledger_usecases::status::{dictionary, of_computer, of_software, text};
 
 use super::form::Fields;
 use super::partition::NamedPartition;
-use super::reply::{Reply, document};
+use super::reply::{SlapReply, document};
 use crate::access::Authorised;
 
 /// `GET getComputerStatus`: when the computer was last heard of.
-pub(super) async fn computer(Authorised(ctx): Authorised, request: Request) -> Reply {
+pub(super) async fn computer(Authorised(ctx): Authorised, request: Request) -> SlapReply {
     let id: ComputerId = Fields::of_query(&request).id("computer_id")?;
     document(documents::text_dict(&of_computer(&ctx, &id).await?))
 }
 
 /// `GET getComputerPartitionStatus`.
-pub(super) async fn partition(Authorised(ctx): Authorised, request: Request) -> Reply {
+pub(super) async fn partition(Authorised(ctx): Authorised, request: Request) -> SlapReply {
     let fields = Fields::of_query(&request);
     let place = NamedPartition::of(&ctx, &fields).await?;
     let find = |view: &SlapViews, _| {
@@ -36,7 +36,7 @@ pub(super) async fn partition(Authorised(ctx): Authorised, request: Request) -> 
 }
 
 /// `GET getSoftwareInstallationStatus`.
-pub(super) async fn software(Authorised(ctx): Authorised, request: Request) -> Reply {
+pub(super) async fn software(Authorised(ctx): Authorised, request: Request) -> SlapReply {
     let fields = Fields::of_query(&request);
     let computer: ComputerId = fields.id("computer_id")?;
     let release: SoftwareRelease = fields.id("url")?;

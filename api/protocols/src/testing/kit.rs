@@ -13,7 +13,7 @@ use slapledger_core::domain::id::{
     ComputerId, InstanceId, PartitionId, PartyId, Reference, SoftwareRelease, SoftwareType,
 };
 use slapledger_core::domain::instance::{
-    InstanceType, Place, ReportInstance, ReportedState, RequestInstance, RequestedState, Requester,
+    InstancePlace, InstanceType, ReportInstance, ReportedState, RequestInstance, RequestedState, Requester,
     WithoutRoom,
 };
 use slapledger_core::domain::party::RegisterParty;
@@ -23,7 +23,7 @@ use slapledger_core::domain::{Answer, Command};
 use slapledger_core::ledger::Clock;
 use slapledger_core::log::envelope::Actor;
 use slapledger_engine::clock::ManualClock;
-use slapledger_engine::{Engine, Open, accepted, unwatched};
+use slapledger_engine::{Engine, Open, WriterBounds, accepted, unwatched};
 use slapledger_usecases::caller::FIRST_PARTY;
 use slapledger_usecases::context::RequestContext;
 use tempfile::TempDir;
@@ -81,6 +81,19 @@ impl Kit {
 
     /// The same by a clock that shows what the one set by hand does.
     pub(crate) fn by_clock(clock: Arc<ManualClock>, as_clock: Arc<dyn Clock>, zone: &str) -> Self {
+        Self::open(clock, as_clock, zone, WriterBounds::default())
+    }
+
+    /// The same with computer `COMP-1`, within other bounds.
+    pub(crate) fn within(now: &str, bounds: WriterBounds) -> Self {
+        let clock = Arc::new(ManualClock::new(at(now)));
+        let as_clock = Arc::clone(&clock) as Arc<dyn Clock>;
+        let kit = Self::open(clock, as_clock, "UTC", bounds);
+        kit.computer("COMP-1", "UTC");
+        kit
+    }
+
+    fn open(clock: Arc<ManualClock>, as_clock: Arc<dyn Clock>, zone: &str, bounds: WriterBounds) -> Self {
         let folder = TempDir::new().expect("a folder");
         let (mode, progress) = (Mode::Proxy, &unwatched);
         let open = Open {
@@ -91,7 +104,7 @@ impl Kit {
             progress,
             accept: &accepted,
         };
-        let engine = Arc::new(Engine::open(open).expect("it opens"));
+        let engine = Arc::new(Engine::open_guarded(open, bounds).expect("it opens"));
         let ctx = Arc::new(RequestContext::local(Arc::clone(&engine)));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let router = router::router(Arc::new(Gateway::open(engine)));
@@ -182,7 +195,7 @@ impl Kit {
         let computer = ComputerId::new("COMP-1").expect("a name");
         let partition = PartitionId::new(partition).expect(partition);
         let report = ReportInstance {
-            place: Place::new(computer, partition),
+            place: InstancePlace::new(computer, partition),
             state: ReportedState::Started,
             error: None,
         };
@@ -194,6 +207,11 @@ impl Kit {
         self.runtime.spawn(slapledger_usecases::invoicing::due::watch(Arc::clone(&self.ctx)));
     }
 
+    /// Runs something of the program itself.
+    pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
     pub(crate) fn send(&self, request: Request<Body>) -> Reply {
         self.runtime.block_on(async {
             let (method, path) = (request.method().clone(), request.uri().path().to_owned());
@@ -203,6 +221,30 @@ impl Kit {
             let body = body.collect().await.expect("a body").to_bytes();
             conformity::check_problem(parts.status, &parts.headers, &body);
             Reply { status: parts.status, headers: parts.headers, body }
+        })
+    }
+
+    /// The body of an answer that has no end.
+    pub(crate) fn endless(&self, request: Request<Body>) -> Body {
+        self.runtime.block_on(async {
+            let response = self.router.clone().oneshot(request).await.expect("a router always answers");
+            assert_eq!(response.status(), StatusCode::OK, "{response:?}");
+            response.into_body()
+        })
+    }
+
+    /// Sends requests before any of them is answered; their statuses, in their order.
+    pub(crate) fn send_at_once(&self, requests: impl IntoIterator<Item = Request<Body>>) -> Vec<StatusCode> {
+        self.runtime.block_on(async {
+            let asked =
+                requests.into_iter().map(|request| tokio::spawn(self.router.clone().oneshot(request)));
+            let asked: Vec<_> = asked.collect();
+            let mut statuses = Vec::new();
+            for answer in asked {
+                statuses
+                    .push(answer.await.expect("it is answered").expect("a router always answers").status());
+            }
+            statuses
         })
     }
 
@@ -241,7 +283,7 @@ impl Kit {
 
 impl Drop for Kit {
     fn drop(&mut self) {
-        // Whoever broke it on purpose has looked already.
+        // Anyone who broke it on purpose has looked already.
         let _ = self.ctx.engine.shut_down();
     }
 }

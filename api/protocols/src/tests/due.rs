@@ -5,7 +5,7 @@ use std::sync::Arc;
 use slapledger_core::domain::Command;
 use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::{PartyId, ProjectId, RunId};
-use slapledger_core::domain::invoice::{Bound, OpenInvoiceRun, RunPeriod};
+use slapledger_core::domain::invoice::{Bound, OpenInvoiceRun, RunPeriod, RunReason};
 use slapledger_core::domain::pricing::PublishPriceBook;
 use slapledger_core::log::envelope::Actor;
 use slapledger_usecases::invoicing::due::{RefusedRuns, look};
@@ -26,6 +26,8 @@ fn runs_of_all_projects_become_final() {
             seller: PartyId(1),
             period: RunPeriod { start: day("2026-11-01"), stop: day("2026-12-01") },
             price_book: None,
+            payers: Vec::new(),
+            reason: RunReason::Period,
             grace_hours: 1,
             finalise: ctx.project == ProjectId(2),
         };

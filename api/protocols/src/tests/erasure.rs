@@ -5,7 +5,7 @@ use std::fs;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use slapledger_core::domain::Command;
-use slapledger_core::domain::erasure::{Erase, Subject};
+use slapledger_core::domain::erasure::{Erase, ErasureSubject};
 use slapledger_core::domain::event::Mode;
 use slapledger_core::domain::id::{InstanceId, KeyId, PartyId};
 use slapledger_core::log::envelope::Actor;
@@ -123,7 +123,7 @@ fn a_start_destroys_what_a_crash_or_a_backup_left() {
     let world = world.restart_after(|folder| ring = fs::read(folder.join("keys/ring")).unwrap());
     assert!(world.instance(1).to_string().contains("hunter2"));
     // The event came, and then the power went.
-    let erase = Command::Erase(Erase { subject: Subject::Instance(InstanceId(1)) });
+    let erase = Command::Erase(Erase { subject: ErasureSubject::Instance(InstanceId(1)) });
     world.ctx.submit_own(Actor::system(), erase).unwrap();
     assert!(world.ctx.keys().has(key));
     let mut world = world.restart();
@@ -141,10 +141,10 @@ fn a_start_destroys_what_a_crash_or_a_backup_left() {
         assert!(world.instance(1)["erased_at"].is_string());
         world.post_json(ERASE, "", &[]).expect(200);
     }
-    // Whoever repeats it, because no answer came, is answered when the key is gone.
+    // Anyone who repeats it, because no answer came, is answered when the key is gone.
     let world = World::proxy(1);
     gone(&world);
-    let erase = Command::Erase(Erase { subject: Subject::Instance(InstanceId(1)) });
+    let erase = Command::Erase(Erase { subject: ErasureSubject::Instance(InstanceId(1)) });
     world.ctx.submit_own(Actor::system(), erase).unwrap();
     let head = world.ctx.ledger().head().last;
     world.post_json(ERASE, "", &[]).expect(200);

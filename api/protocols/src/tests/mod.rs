@@ -6,3 +6,5 @@ mod due;
 mod erasure;
 mod first_parties;
 mod health;
+mod losses;
+mod usage_quotas;

@@ -47,7 +47,7 @@ struct Size {
 impl<'a> Reader<'a> {
     fn find_references(&mut self, element: &'a Element<'_>) {
         for node in &element.content {
-            if let xml::Node::Element(child) = node {
+            if let xml::XmlNode::Element(child) = node {
                 if child.name == "reference" {
                     self.wanted.extend(child.attribute("id"));
                 }

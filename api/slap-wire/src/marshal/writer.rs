@@ -8,18 +8,18 @@ use super::{MarshalError, Value};
 
 /// The marshalled form, byte for byte that of `slapos.util.dumps`.
 pub fn write(value: &Value) -> Result<String, MarshalError> {
-    let mut writer = Writer { out: String::from("<marshal>"), id: 1 };
+    let mut writer = MarshalWriter { out: String::from("<marshal>"), id: 1 };
     writer.value(value, 2)?;
     writer.out.push_str("</marshal>");
     Ok(writer.out)
 }
 
-struct Writer {
+struct MarshalWriter {
     out: String,
     id: u32,
 }
 
-impl Writer {
+impl MarshalWriter {
     fn value(&mut self, value: &Value, depth: usize) -> Result<(), MarshalError> {
         if depth > MAX_DEPTH {
             return Err(MarshalError::TooDeep);

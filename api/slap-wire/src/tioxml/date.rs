@@ -98,8 +98,8 @@ pub fn parse_date(text: &str, zone: Tz) -> Result<Option<Stamp>, DateError> {
         .and_then(|date| date.and_hms_micro_opt(hour, minute, second, micros))
         .ok_or_else(no_such_date)?;
     let utc = match clock {
-        Clock::MinutesEast(minutes) => local.checked_sub_signed(Duration::minutes(minutes)),
-        Clock::OfComputer => match zone.from_local_datetime(&local) {
+        DateClock::MinutesEast(minutes) => local.checked_sub_signed(Duration::minutes(minutes)),
+        DateClock::OfComputer => match zone.from_local_datetime(&local) {
             LocalResult::Single(instant) => Some(instant.naive_utc()),
             LocalResult::Ambiguous(..) => {
                 return Err(DateError::Ambiguous { text: xml::shorten(trimmed) });
@@ -112,7 +112,7 @@ pub fn parse_date(text: &str, zone: Tz) -> Result<Option<Stamp>, DateError> {
     };
     Ok(Some(Stamp {
         micros: utc.ok_or_else(no_such_date)?.and_utc().timestamp_micros(),
-        had_offset: matches!(clock, Clock::MinutesEast(_)),
+        had_offset: matches!(clock, DateClock::MinutesEast(_)),
         is_last_second_of_hour: (minute, second, micros) == (59, 59, 0),
     }))
 }
@@ -125,7 +125,7 @@ fn put_forward_at(local: NaiveDateTime, zone: Tz) -> Option<NaiveDateTime> {
 }
 
 /// The clock that a date was read from.
-enum Clock {
+enum DateClock {
     OfComputer,
     MinutesEast(i64),
 }
@@ -181,12 +181,12 @@ impl Scanner<'_> {
         )
     }
 
-    fn offset(&mut self) -> Option<Clock> {
+    fn offset(&mut self) -> Option<DateClock> {
         if self.0.is_empty() {
-            return Some(Clock::OfComputer);
+            return Some(DateClock::OfComputer);
         }
         if self.skip("Z") || self.skip("z") {
-            return Some(Clock::MinutesEast(0));
+            return Some(DateClock::MinutesEast(0));
         }
         self.skip(" ");
         let is_west = self.skip("-");
@@ -199,7 +199,7 @@ impl Scanner<'_> {
             return None;
         }
         let minutes = i64::from(hours * 60 + minutes);
-        Some(Clock::MinutesEast(if is_west { -minutes } else { minutes }))
+        Some(DateClock::MinutesEast(if is_west { -minutes } else { minutes }))
     }
 }
 

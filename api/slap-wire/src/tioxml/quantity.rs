@@ -57,7 +57,7 @@ fn read_exponent(text: &str) -> Option<i64> {
 
 /// A quantity that can be metered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Quantity {
+pub struct TioQuantity {
     /// At most 15 digits before the point and 9 after it, without trailing zeros; zero has no sign.
     pub value: Decimal,
     /// Whether the text had more than 9 digits after the point. Nodes send binary floats of up to 17 digits; refusing
@@ -84,7 +84,7 @@ pub enum QuantityError {
 
 /// The quantity in a text of the type `xs:float`, exactly, then rounded half to even at the ninth digit after the point. No
 /// binary float comes in between.
-pub fn parse_quantity(text: &str) -> Result<Quantity, QuantityError> {
+pub fn parse_quantity(text: &str) -> Result<TioQuantity, QuantityError> {
     let (is_negative, integer, fraction, exponent) = match read_float(text) {
         None => return Err(QuantityError::Unreadable),
         Some(FloatText::NotANumber) => return Err(QuantityError::NotANumber),
@@ -97,7 +97,7 @@ pub fn parse_quantity(text: &str) -> Result<Quantity, QuantityError> {
     // The value is 0.d1d2d3.. times ten to the `point`, d1 not zero.
     let digits: Vec<u8> = integer.bytes().chain(fraction.bytes()).map(|byte| byte - b'0').collect();
     let Some(leading) = digits.iter().position(|digit| *digit != 0) else {
-        return Ok(Quantity { value: Decimal::ZERO, rounded: false });
+        return Ok(TioQuantity { value: Decimal::ZERO, rounded: false });
     };
     let last = digits.iter().rposition(|digit| *digit != 0).unwrap_or(leading);
     let point = to_i64(integer.len()) - to_i64(leading) + exponent;
@@ -127,7 +127,7 @@ pub fn parse_quantity(text: &str) -> Result<Quantity, QuantityError> {
     let signed = if is_negative { -mantissa } else { mantissa };
     let value = Decimal::try_from_i128_with_scale(signed, QUANTITY_FRACTION_DIGITS)
         .map_err(|_| QuantityError::OutOfRange)?;
-    Ok(Quantity { value: value.normalize(), rounded: !dropped.is_empty() })
+    Ok(TioQuantity { value: value.normalize(), rounded: !dropped.is_empty() })
 }
 
 fn to_i64(length: usize) -> i64 {

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
+use slapledger_client::later::Later;
 use slapledger_client::server::Server;
 use slapledger_core::backup::{BackupFault, BackupManifest, BackupSource, LogFile};
 
@@ -21,6 +22,10 @@ impl ServerSource {
 }
 
 impl BackupSource for ServerSource {
+    fn check(&self) -> Result<(), BackupFault> {
+        self.plan(None).map(drop)
+    }
+
     fn plan(&self, _known: Option<&BackupManifest>) -> Result<BackupManifest, BackupFault> {
         let text = self.server.get_text(PLAN, &[]).map_err(|error| failed(&error))?;
         BackupManifest::parse(text.as_bytes(), Path::new(&format!("{}{PLAN}", self.server.url())))
@@ -37,5 +42,6 @@ impl BackupSource for ServerSource {
 }
 
 fn failed(error: &anyhow::Error) -> BackupFault {
-    BackupFault::Server { cause: format!("{error:#}") }
+    let may_return = matches!(error.downcast_ref(), Some(Later::TryAgain(_)));
+    BackupFault::Server { cause: format!("{error:#}"), may_return }
 }

@@ -75,7 +75,9 @@ fn due(ctx: &RequestContext, would_be_refused: impl Fn(RunId) -> bool) -> Vec<(R
             let opened = &run.opened;
             let of_seller =
                 billing.calendar_of(opened.seller).map(|calendar| opened.period.stop.within(calendar));
-            let over = due_since(now, (opened.grace_until?, of_seller), || billing.over_at(opened))?;
+            let over = due_since(now, (opened.grace_until.unwrap_or(opened.at), of_seller), || {
+                billing.over_at(opened)
+            })?;
             Some((opened.run, run.drawn_up_at >= over))
         });
         due.collect()

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use super::super::account::{Account, Income, Kind};
+use super::super::account::{Account, AccountKind, Income};
 use super::{Export, code, description, format_sample, names};
 
 pub(super) fn write(export: &Export<'_>, out: &mut impl Write) -> fmt::Result {
@@ -16,10 +16,11 @@ pub(super) fn write(export: &Export<'_>, out: &mut impl Write) -> fmt::Result {
             writeln!(out, "; {resource}")?;
         }
         let kind = match account.kind() {
-            Kind::Asset => 'A',
-            Kind::Liability => 'L',
-            Kind::Equity => 'E',
-            Kind::Income => 'R',
+            AccountKind::Asset => 'A',
+            AccountKind::Liability => 'L',
+            AccountKind::Equity => 'E',
+            AccountKind::Income => 'R',
+            AccountKind::Expense => 'X',
         };
         writeln!(out, "account {}  ; type: {kind}", names::name_of(account))?;
     }

@@ -24,13 +24,13 @@ use slapledger_core::domain::money::{Currency, Exact};
 use slapledger_core::domain::time::{TimeZone, Timestamp};
 
 use super::account::Account;
-use super::query::Filter;
+use super::query::TransactionFilter;
 use super::transaction::Transaction;
 use super::{Journal, amount_text, decimals};
 
 /// Whose text it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub enum ExportFormat {
     /// <https://hledger.org>
     Hledger,
     /// <https://ledger-cli.org>
@@ -44,7 +44,7 @@ pub enum Format {
 #[error("must be hledger, ledger or beancount")]
 pub struct UnknownFormat;
 
-impl FromStr for Format {
+impl FromStr for ExportFormat {
     type Err = UnknownFormat;
 
     fn from_str(name: &str) -> Result<Self, UnknownFormat> {
@@ -91,10 +91,10 @@ impl Journal {
     ) -> Export<'_> {
         let utc = Calendar::of(TimeZone::UTC);
         let calendar = self.calendar_of(seller).unwrap_or(&utc);
-        let of_seller = Filter { seller: Some(seller), currency, ..Filter::default() };
+        let of_seller = TransactionFilter { seller: Some(seller), currency, ..TransactionFilter::default() };
         let mut entries = Vec::new();
         if let Some(from) = from {
-            for balance in self.trial_balances(Filter { to: Some(from), ..of_seller }) {
+            for balance in self.trial_balances(TransactionFilter { to: Some(from), ..of_seller }) {
                 if !balance.balances.is_empty() {
                     entries.push(ExportEntry {
                         date: day_of(calendar, from),
@@ -107,7 +107,7 @@ impl Journal {
                 }
             }
         }
-        let filter = Filter { from, to, ..of_seller };
+        let filter = TransactionFilter { from, to, ..of_seller };
         let mut within: Vec<&Transaction> = self.transactions(filter, None, usize::MAX).items;
         within.sort_by_key(|transaction| (transaction.about().at, transaction.id()));
         entries.extend(within.into_iter().map(|transaction| ExportEntry::of(transaction, calendar)));
@@ -147,12 +147,12 @@ impl<'a> Export<'a> {
     }
 
     /// The text.
-    pub fn write(&self, format: Format) -> String {
+    pub fn write(&self, format: ExportFormat) -> String {
         let mut text = String::new();
         let written = match format {
-            Format::Hledger => hledger::write(self, &mut text),
-            Format::Ledger => ledger::write(self, &mut text),
-            Format::Beancount => beancount::write(self, &mut text),
+            ExportFormat::Hledger => hledger::write(self, &mut text),
+            ExportFormat::Ledger => ledger::write(self, &mut text),
+            ExportFormat::Beancount => beancount::write(self, &mut text),
         };
         written.expect("what is in memory can be written to");
         text

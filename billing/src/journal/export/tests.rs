@@ -23,7 +23,7 @@ fn books() -> Books {
     books
 }
 
-fn export(format: Format, from: Option<&str>) -> String {
+fn export(format: ExportFormat, from: Option<&str>) -> String {
     books().journal.export(SELLER, None, (from.map(at), None)).write(format)
 }
 
@@ -81,7 +81,7 @@ account Income:Rounding  ; type: R
     Income:Recurring                                                      33.5 JPY
     Income:Rounding                                                        0.5 JPY
 ";
-    assert_eq!(export(Format::Hledger, None), expected);
+    assert_eq!(export(ExportFormat::Hledger, None), expected);
 }
 
 #[test]
@@ -111,8 +111,8 @@ account Equity:Earnings
     Assets:Receivable:PARTY-2                                               34 JPY
     Equity:Earnings                                                        -34 JPY
 ";
-    assert_eq!(export(Format::Ledger, Some("2026-11-30T23:00:00Z")), expected);
-    let whole = export(Format::Ledger, None);
+    assert_eq!(export(ExportFormat::Ledger, Some("2026-11-30T23:00:00Z")), expected);
+    let whole = export(ExportFormat::Ledger, None);
     let invoice = "\n2026-11-02 * (INV-2026-000002) Invoice INV-2026-000002\n    ; sequence: 4\n    Assets";
     assert!(whole.contains(invoice), "{whole}");
     assert!(whole.contains("    format 1000.00000000 EUR\n"), "{whole}");
@@ -147,7 +147,7 @@ option \"tolerance_multiplier\" \"0\"
   document: \"INV-2026-000001\"
   sequence: 3
 ";
-    let text = export(Format::Beancount, Some("2026-11-01T23:30:00Z"));
+    let text = export(ExportFormat::Beancount, Some("2026-11-01T23:30:00Z"));
     assert!(text.starts_with(expected), "{text}");
     let withdrawn = "2026-11-20 * \"Prepaid credit CREDIT-1 withdrawn: moved \\\"away\\\" for good\"\n";
     assert!(text.contains(withdrawn), "{text}");
@@ -157,9 +157,9 @@ option \"tolerance_multiplier\" \"0\"
 fn books_without_entries_are_texts_too() {
     let books = Books::of_seller_in("UTC");
     let export = books.journal.export(SELLER, None, (None, None));
-    assert_eq!(export.write(Format::Ledger), "; Books of PARTY-1\n\ntag sequence\n\n\n");
-    assert!(export.write(Format::Hledger).starts_with("; Books of PARTY-1\n"));
-    assert!(export.write(Format::Beancount).starts_with("option \"title\" \"Books of PARTY-1\"\n"));
+    assert_eq!(export.write(ExportFormat::Ledger), "; Books of PARTY-1\n\ntag sequence\n\n\n");
+    assert!(export.write(ExportFormat::Hledger).starts_with("; Books of PARTY-1\n"));
+    assert!(export.write(ExportFormat::Beancount).starts_with("option \"title\" \"Books of PARTY-1\"\n"));
 }
 
 #[test]

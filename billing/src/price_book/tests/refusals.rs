@@ -61,6 +61,8 @@ price = "25.00"
 match = { customer = "PARTY-2" }
 "#;
 
+const FEE: &str = "kind = \"recurring\"\nitem = \"support\"\nevery = \"month\"\nwhen = \"advance\"";
+
 #[test]
 fn the_wide_book_is_one() {
     parse_toml(WIDE).expect("a book");
@@ -77,6 +79,8 @@ fn told(from: &str, to: &str) -> String {
 #[test]
 fn every_rule_has_a_place() {
     let no_number = "must be a whole number such as 5, not a string";
+    let advance = "can be advance for a price of each instance alone, by the time of calendar months: per, anchor and proration must be left out";
+    let anchor = "must be \"calendar\", \"anniversary\" or a day such as \"2026-01-31\"";
     let in_quotes = "must be a string such as \"10.00\": a number could lose digits";
     let rows = [
         // Resources.
@@ -90,7 +94,7 @@ fn every_rule_has_a_place() {
         ("percent = 95", "percent = -95", "line 9, column 11: resources[0].percent must be a whole number such as 5".to_owned()),
         ("sample_minutes = 5", "sample_minutes = 7", "line 10, column 18: resources[0].sample_minutes must divide a day of 1440".to_owned()),
         ("sample_minutes = 5", "sample_minutes = 0", "line 10, column 18: resources[0].sample_minutes must divide a day of 1440".to_owned()),
-        ("meter = \"percentile\"", "meter = \"max\"", "line 9, column 1: resources[0].percent is not a field here; there are resource, kind, meter, unit, reported_in, multiply_by, divide_by, group_by, most".to_owned()),
+        ("meter = \"percentile\"", "meter = \"max\"", "line 9, column 1: resources[0].percent is not a field here; there are resource, kind, meter, unit, reported_in, multiply_by, divide_by, group_by, most, carry_over".to_owned()),
         ("dimension = \"user\"\n", "", "line 15, column 1: resources[1].dimension is missing".to_owned()),
         ("dimension = \"user\"", "dimension = \"\"", "line 19, column 13: resources[1].dimension must be 1 to 100 bytes without control characters".to_owned()),
         ("unit = \"GiB\"", "unit = \"\"", "line 11, column 8: resources[0].unit must be 1 to 100 bytes without control characters".to_owned()),
@@ -110,9 +114,23 @@ fn every_rule_has_a_place() {
         ("unit = \"GiB\"", "most = \"0\"\nunit = \"GiB\"", "line 11, column 8: resources[0].most must be above 0, and is not for count and unique_count: they do not look at quantities".to_owned()),
         ("unit = \"user\"", "most = \"5\"\nunit = \"user\"", "line 20, column 8: resources[1].most must be above 0, and is not for count and unique_count: they do not look at quantities".to_owned()),
         ("unit = \"GiB\"", "most = 5\nunit = \"GiB\"", format!("line 11, column 8: resources[0].most {in_quotes}")),
+        ("unit = \"GiB\"", "carry_over = \"yes\"\nunit = \"GiB\"", "line 11, column 14: resources[0].carry_over must be true or false, not a string".to_owned()),
+        ("unit = \"user\"", "carry_over = true\nunit = \"user\"", "line 20, column 14: resources[1].carry_over is for gauges, and not for count and unique_count".to_owned()),
         // Fees.
         ("item = \"support\"", "item = \"\\n\"", "line 25, column 8: rates[0].item must be at most 100 bytes without control characters".to_owned()),
         ("every = \"month\"", "every = \"year\"", "line 27, column 8: rates[0].when can be advance for a price every month alone".to_owned()),
+        ("when = \"advance\"", "when = \"advance\"\nper = \"customer\"", format!("line 27, column 8: rates[0].when {advance}")),
+        ("when = \"advance\"", "when = \"advance\"\nanchor = 2026-01-31", format!("line 27, column 8: rates[0].when {advance}")),
+        ("every = \"month\"\nwhen = \"advance\"", "every = \"day\"\nwhen = \"arrears\"\nanchor = \"anniversary\"", "line 28, column 10: rates[0].anchor is for a price every week, month, quarter or year".to_owned()),
+        ("when = \"advance\"", "when = \"arrears\"\nanchor = \"2026-02-30\"", format!("line 28, column 10: rates[0].anchor {anchor}")),
+        ("when = \"advance\"", "when = \"arrears\"\nanchor = \"birthday\"", format!("line 28, column 10: rates[0].anchor {anchor}")),
+        ("when = \"advance\"", "when = \"arrears\"\nanchor = \"0000-01-31\"", "line 28, column 10: rates[0].anchor must be a day of the years 1 to 9999".to_owned()),
+        ("when = \"advance\"", "when = \"arrears\"\nper = \"customer\"\ntrial = { days = 7 }", "line 29, column 9: rates[0].trial is for a price of each instance alone: leave out trial, or per".to_owned()),
+        ("when = \"advance\"", "when = \"arrears\"\nproration = \"none\"", "line 28, column 13: rates[0].proration \"none\" is not supported: it must be \"time\" or \"whole\"".to_owned()),
+        (FEE, "kind = \"base_fee\"\nitem = \"support\"\nevery = \"month\"\nwhen = \"advance\"", "line 27, column 1: rates[0].when is not a field here; there are kind, item, every, price, anchor, proration, owed, match".to_owned()),
+        (FEE, "match = { region = \"eu\" }\nkind = \"base_fee\"\nevery = \"month\"", "line 24, column 9: rates[0].match may name customer alone: this is about all of a customer's lines".to_owned()),
+        (FEE, "match = {}\nkind = \"base_fee\"\nevery = \"month\"\nowed = \"always\"", "line 24, column 9: rates[0].match must name the customer who owes the fee always".to_owned()),
+        (FEE, "match = { customer = \"PARTY-2\" }\nkind = \"base_fee\"\nevery = \"month\"\nowed = \"always\"\nanchor = \"anniversary\"", "line 28, column 10: rates[0].anchor can be anniversary for a fee that is owed while instances are allocated".to_owned()),
         ("price = \"10.00\"", "price = \"10.00\"\nmatch = { dimensions = { zone = \"eu\" } }", "line 29, column 9: rates[0].match may name dimensions for usage alone".to_owned()),
         // Usage.
         ("resource = \"memory\"\nper", "resource = \"disk\"\nper", "line 32, column 12: rates[1].resource disk is not declared in resources".to_owned()),
@@ -126,7 +144,7 @@ fn every_rule_has_a_place() {
         ("    { price = \"0.0005\" },\n", "", "line 35, column 9: rates[1].tiers must end with one that has no up_to".to_owned()),
         ("price = \"0.001\"", "price = 0.001", format!("line 37, column 31: rates[1].tiers[1].price {in_quotes}")),
         ("flat = \"1.00\"", "fee = \"1.00\"", "line 36, column 40: rates[1].tiers[0].fee is not a field here; there are up_to, price, flat".to_owned()),
-        ("tiers = [\n", "levels = [\n", "line 35, column 1: rates[1].levels is not a field here; there are kind, resource, tiers, match, free, per".to_owned()),
+        ("tiers = [\n", "levels = [\n", "line 35, column 1: rates[1].levels is not a field here; there are kind, resource, tiers, match, free, per, trial".to_owned()),
         ("size = \"100\"", "size = \"0\"", "line 44, column 8: rates[2].size must be above 0".to_owned()),
         ("size = \"100\"\n", "", "line 41, column 1: rates[2].size is missing".to_owned()),
         ("{ zone = \"eu\" }", "{ country = \"fr\" }", "line 46, column 9: rates[2].match may name those dimensions alone by which the resource groups".to_owned()),

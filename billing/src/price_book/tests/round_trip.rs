@@ -6,13 +6,14 @@ use slapledger_core::domain::id::{PartyId, PriceBookName, ResourceId};
 use slapledger_core::domain::instance::{InstanceType, RequestedState};
 use slapledger_core::domain::money::{Price, Rounding};
 use slapledger_core::domain::pricing::{
-    Conversion, Every, FeeEnd, Match, Meter, Model, Of, OnChange, Per, PriceBook, Proration, Rate, Resource,
-    ResourceKind, Tariff, Tier, When,
+    Anchor, BaseFeeTime, CapPer, Conversion, DiscountLimits, Every, FeeEnd, FeeProration, FeeTerms,
+    InvoiceTerms, Match, Meter, Model, Of, OnChange, OnTaxChange, Per, PriceBook, PriceTax, Proration, Rate,
+    Reduction, Resource, ResourceKind, Tariff, Tier, Trial, When, ZeroInvoices,
 };
 use slapledger_core::domain::quantity::Quantity;
-use slapledger_core::domain::time::Timestamp;
+use slapledger_core::domain::time::{Date, Timestamp};
 
-use crate::price_book::{PriceBookForm, parse_json, parse_toml, to_toml};
+use crate::price_book::{PriceBookShown, parse_json, parse_toml, to_toml};
 
 /// Resources are taken by number from those that are declared; a text may hold what either form has to escape.
 fn word() -> impl Strategy<Value = Box<str>> {
@@ -55,8 +56,11 @@ fn resource() -> impl Strategy<Value = Resource> {
     let factor = || prop_oneof![Just(1), 1..=1_000_000_000_000_u64];
     let groups = prop::collection::btree_set(word(), 0..4);
     let most = prop::option::of(quantity(1));
-    (word(), meter(), word(), (factor(), factor()), groups, most).prop_map(
-        |(name, (kind, meter), unit, (multiply, divide), groups, most)| Resource {
+    (word(), meter(), word(), (factor(), factor()), groups, (most, any::<bool>())).prop_map(
+        |(name, (kind, meter), unit, (multiply, divide), groups, (most, carried))| Resource {
+            carry_over: carried
+                && kind == ResourceKind::Gauge
+                && !matches!(meter, Meter::Count | Meter::UniqueCount { .. }),
             most: most.filter(|_| !matches!(meter, Meter::Count | Meter::UniqueCount { .. })),
             resource: ResourceId::new(&name).expect("printable"),
             kind,
@@ -85,20 +89,46 @@ fn tariff() -> impl Strategy<Value = Tariff> {
     ]
 }
 
+fn terms() -> impl Strategy<Value = FeeTerms> {
+    let day = (-700_000..2_900_000_i64)
+        .prop_map(|days| Anchor::Day(Date::epoch().plus_days(days).expect("in the years 1 to 9999")));
+    let anchor = prop_oneof![3 => Just(Anchor::Calendar), 1 => Just(Anchor::Anniversary), 1 => day];
+    let proration = select(vec![FeeProration::Time, FeeProration::Time, FeeProration::Whole]);
+    let per = select(vec![Per::Instance, Per::Instance, Per::Customer]);
+    (per, anchor, proration).prop_map(|(per, anchor, proration)| FeeTerms { per, anchor, proration })
+}
+
+/// Hours and days have no anchor.
+fn anchored(every: Every, terms: FeeTerms) -> FeeTerms {
+    let short = matches!(every, Every::Hour | Every::Day);
+    if short { FeeTerms { anchor: Anchor::Calendar, ..terms } } else { terms }
+}
+
 /// What a rate is the price of; a resource by number.
 fn model() -> impl Strategy<Value = (Model, usize)> {
     let resource = || ResourceId::new("to be chosen").expect("printable");
     let of = move || {
         prop_oneof![Just(Of::All), Just(Of::Recurring), Just(Of::Usage), Just(Of::Resource(resource()))]
     };
-    let every = select(vec![Every::Hour, Every::Day, Every::Month, Every::Year]);
-    let item = prop_oneof![Just("".into()), word()];
-    let recurring =
-        (item, price(), every, any::<[bool; 2]>()).prop_map(|(item, price, every, [advance, late])| {
-            let when = if advance && every == Every::Month { When::Advance } else { When::Arrears };
+    let every = || {
+        let short = select(vec![Every::Hour, Every::Day]);
+        prop_oneof![short, select(vec![Every::Week, Every::Month, Every::Quarter, Every::Year])]
+    };
+    let item = || prop_oneof![Just("".into()), word()];
+    let recurring = (item(), price(), (every(), terms()), any::<[bool; 2]>()).prop_map(
+        |(item, price, (every, terms), [advance, late])| {
+            let terms = anchored(every, terms);
+            let usual = every == Every::Month && terms == FeeTerms::default();
+            let when = if advance && usual { When::Advance } else { When::Arrears };
             let until = if late { FeeEnd::Destroyed } else { FeeEnd::DestroyRequested };
-            Model::Recurring { item, price, every, when, until }
-        });
+            Model::Recurring { item, price, every, when, until, terms }
+        },
+    );
+    let owed = select(vec![BaseFeeTime::Allocated, BaseFeeTime::Always]);
+    let base_fee = (item(), price(), every(), terms(), owed).prop_map(|(item, price, every, terms, owed)| {
+        let terms = FeeTerms { per: Per::Instance, ..anchored(every, terms) };
+        Model::BaseFee { item, price, every, terms, owed }
+    });
     let per = select(vec![Per::Instance, Per::Customer]);
     let free = prop_oneof![Just(Quantity::ZERO), quantity(0)];
     let usage = (per, free, tariff()).prop_map(move |(per, free, tariff)| Model::Usage {
@@ -113,7 +143,43 @@ fn model() -> impl Strategy<Value = (Model, usize)> {
     let proration = select(vec![Proration::Allocated, Proration::None]);
     let minimum =
         (price(), of(), proration).prop_map(|(price, of, proration)| Model::Minimum { price, of, proration });
-    (prop_oneof![2 => recurring, 4 => usage, 1 => percentage, 1 => minimum], any::<usize>())
+    let per = select(vec![CapPer::Line, CapPer::Instance, CapPer::Customer]);
+    let proration = select(vec![Proration::Allocated, Proration::None]);
+    let maximum = (price(), of(), per, proration).prop_map(|(price, of, per, proration)| Model::Maximum {
+        price,
+        of,
+        per,
+        proration,
+    });
+    let percent = (1..=100_000_000_000_i128)
+        .prop_map(|billionths| Quantity::from_billionths(billionths).expect("in range"));
+    let reduction = prop_oneof![
+        percent.prop_map(Reduction::Percent),
+        price().prop_filter("above 0", |price| price.billionths() > 0).prop_map(Reduction::Amount),
+    ];
+    let item = prop_oneof![Just("".into()), word()];
+    let number = || prop::option::of(1..=u16::MAX);
+    let until = prop::option::of(
+        (0..4_000_000_000_000_000_i64).prop_map(|at| Timestamp::from_micros(at).expect("in range")),
+    );
+    let limits = (number(), number(), until, prop::option::of(price())).prop_map(
+        |(months, invoices, until, minimum_spend)| DiscountLimits { months, invoices, until, minimum_spend },
+    );
+    let discount = (item, reduction, of(), any::<u16>(), prop::option::of(word()), limits).prop_map(
+        |(item, reduction, of, order, code, limits)| Model::Discount {
+            item,
+            reduction,
+            of,
+            order,
+            code,
+            limits,
+        },
+    );
+    let rates = prop_oneof![
+        2 => recurring, 4 => usage, 1 => percentage, 1 => minimum, 2 => maximum, 2 => discount,
+        1 => base_fee,
+    ];
+    (rates, any::<usize>())
 }
 
 fn matching() -> impl Strategy<Value = Match> {
@@ -142,18 +208,35 @@ fn matching() -> impl Strategy<Value = Match> {
 
 /// Only what may be published with what is there already.
 fn book() -> impl Strategy<Value = PriceBook> {
-    let rates = prop::collection::vec((model(), matching(), prop::collection::vec(word(), 3)), 1..8);
+    let trial = prop_oneof![(1..=u16::MAX).prop_map(Trial::Days), quantity(1).prop_map(Trial::Quantity),];
+    let trial = prop::option::of(trial);
+    let rate_of = (model(), matching(), prop::collection::vec(word(), 3), trial);
+    let rates = prop::collection::vec(rate_of, 1..8);
     let half_up = any::<[bool; 2]>();
     let valid_from = 0..4_000_000_000_000_000_i64;
     let currency = select(vec!["EUR", "JPY", "TND"]);
-    (word(), currency, valid_from, half_up, prop::collection::vec(resource(), 0..4), rates).prop_map(
-        |(name, currency, valid_from, [half_up, restart], resources, rates)| {
+    let threshold =
+        prop::option::of((1..=1_000_000_u32).prop_map(|cents| format!("{}.{:02}", cents / 100, cents % 100)));
+    let terms =
+        (any::<[bool; 3]>(), threshold).prop_map(|([skip, inclusive, cut], threshold)| InvoiceTerms {
+            tax: if inclusive { PriceTax::Inclusive } else { PriceTax::Exclusive },
+            on_tax_change: if cut { OnTaxChange::Cut } else { OnTaxChange::LastInstant },
+            zero_invoices: if skip { ZeroInvoices::Skip } else { ZeroInvoices::Issue },
+            threshold: threshold.map(|text| text.parse().expect("a price")),
+        });
+    (word(), currency, valid_from, half_up, terms, prop::collection::vec(resource(), 0..4), rates).prop_map(
+        |(name, currency, valid_from, [half_up, restart], terms, resources, rates)| {
             let mut book = PriceBook {
                 name: PriceBookName::new(&name).expect("printable"),
                 currency: currency.parse().expect("a currency"),
                 valid_from: Timestamp::from_micros(valid_from).expect("in range"),
                 rounding: if half_up { Rounding::HalfUp } else { Rounding::HalfEven },
-                on_change: if restart { OnChange::Restart } else { OnChange::Continue },
+                on_change: if restart && terms.on_tax_change == OnTaxChange::LastInstant {
+                    OnChange::Restart
+                } else {
+                    OnChange::Continue
+                },
+                terms,
                 resources: Vec::new(),
                 rates: Vec::new(),
             };
@@ -162,9 +245,10 @@ fn book() -> impl Strategy<Value = PriceBook> {
                     book.resources.push(resource);
                 }
             }
-            for ((model, number), matching, values) in rates {
+            for ((model, number), matching, values, trial) in rates {
                 if let Some(rate) = rate(&book, model, number, matching, values) {
-                    book.rates.push(rate);
+                    let tried = matches!(rate.model, Model::Recurring { .. } | Model::Usage { .. });
+                    book.rates.push(Rate { trial: trial.filter(|_| tried), ..rate });
                     if book.check().is_err() {
                         book.rates.pop();
                     }
@@ -190,15 +274,21 @@ fn rate(
             groups.sort_unstable();
             matching.dimensions = groups.into_iter().zip(values).take(number / 7 % 4).collect();
         }
-        Model::Percentage { of, .. } | Model::Minimum { of, .. } => {
+        Model::Percentage { of, .. }
+        | Model::Minimum { of, .. }
+        | Model::Discount { of, .. }
+        | Model::Maximum { of, .. } => {
             if let Of::Resource(resource) = of {
                 *resource = chosen?.resource.clone();
             }
-            matching = Match { customer: matching.customer, ..Match::default() };
+            if !matches!(model, Model::Maximum { per: CapPer::Line | CapPer::Instance, .. }) {
+                matching = Match { customer: matching.customer, ..Match::default() };
+            }
         }
+        Model::BaseFee { .. } => matching = Match { customer: matching.customer, ..Match::default() },
         Model::Recurring { .. } => {}
     }
-    Some(Rate { model, matching })
+    Some(Rate { model, trial: None, matching })
 }
 
 proptest! {
@@ -210,7 +300,7 @@ proptest! {
         prop_assert_eq!(book.check(), Ok(()));
         let shown = to_toml(&book);
         prop_assert_eq!(parse_toml(&shown), Ok(book.clone()), "{}", shown);
-        let shown = serde_json::to_vec_pretty(&PriceBookForm::of(&book)).expect("it is shown");
+        let shown = serde_json::to_vec_pretty(&PriceBookShown::of(&book)).expect("it is shown");
         prop_assert_eq!(parse_json(&shown), Ok(book), "{}", String::from_utf8_lossy(&shown));
     }
 }

@@ -1,4 +1,4 @@
-//! Days and months of unusual length, and whoever changes from one calendar to another.
+//! Days and months of unusual length, and payers who change from one calendar to another.
 
 use slapledger_core::domain::Command;
 use slapledger_core::domain::party::SetPartyTimeZone;
@@ -94,9 +94,9 @@ fn the_29th_of_february() {
     check("the_29th_of_february", &invoice, &lines, ["41.81", "0.00", "41.81"]);
 }
 
-/// Samoa went from UTC-10 to UTC+14 at the end of 29 December 2011: the 30th did not exist. The month is from 1 December
-/// 10:00 UTC to 31 December 10:00 UTC, 30 days. An instance is there from midnight of the 16th, 10:00 UTC, on: 14 days
-/// until the 29th, and the 31st.
+/// Samoa went from UTC-10 to UTC+14 at the end of 29 December 2011: the 30th did not exist. The month is from 1
+/// December 10:00 UTC to 31 December 10:00 UTC, 30 days. An instance is there from midnight of the 16th, 10:00 UTC, on:
+/// 14 days until the 29th, and the 31st.
 ///
 /// | line | quantity | amount |
 /// | --- | --- | --- |
@@ -161,9 +161,9 @@ fn midnight_at_a_quarter_past() {
     check("midnight_at_a_quarter_past", &invoice, &lines, ["1039.76", "135.17", "1174.93"]);
 }
 
-/// Somebody moves from Paris to Tokyo on 20 October 2026. October stays as it is in Paris: from 22:00 UTC of 30 September
-/// to 23:00 UTC of the 31st, 745 hours. November begins then, and ends where Tokyo has it, at 15:00 UTC of the 30th:
-/// 29 days and 16 hours, 712 hours.
+/// Somebody moves from Paris to Tokyo on 20 October 2026. October stays as it is in Paris: from 22:00 UTC of 30
+/// September to 23:00 UTC of the 31st, 745 hours. November begins then, and ends where Tokyo has it, at 15:00 UTC of
+/// the 30th: 29 days and 16 hours, 712 hours.
 ///
 /// October, of one instance:
 ///

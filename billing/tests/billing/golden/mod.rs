@@ -4,8 +4,15 @@
 //! all else that the document says.
 
 mod calendars;
+mod credit;
 mod currencies;
+mod fees;
+mod inclusive;
 mod notes;
+mod overrides;
+mod parts;
+mod reductions;
+mod taxes;
 
 use slapledger_core::domain::Command;
 use slapledger_core::domain::id::PartyId;

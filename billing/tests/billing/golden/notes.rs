@@ -40,7 +40,7 @@ fn a_line_of_a_previous_month_is_given_back() {
         cloud.clock("2026-11-10T09:00:00Z");
         let give_back = GiveBack::Lines(vec![(2, how_much)]);
         let reason = "it was not used".into();
-        let command = IssueCreditNote { original: september.clone(), give_back, reason };
+        let command = IssueCreditNote { original: september.clone(), give_back, reason, as_of: None };
         cloud.execute(Command::IssueCreditNote(Box::new(command)));
         let note = cloud.view.billing.notes_on(september.run, BUYER).last().expect("a note").invoice.clone();
         assert_eq!(note.document, DocumentKind::CreditNote);

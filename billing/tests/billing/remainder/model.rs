@@ -7,22 +7,29 @@ use std::collections::BTreeMap;
 pub(super) enum Key {
     /// Usage of an instance in a month.
     Usage(usize, usize),
+    /// Seats of an instance in a month.
+    Seats(usize, usize),
     /// The percentage of a month.
     Percent(usize),
     /// The fee of a month, charged before it.
     Advance(usize),
     /// The fee of a month, charged after it.
     Cost(usize),
+    /// The hours of all instances in a month; or the weeks of the customer that begin in it.
+    Fee(usize, bool),
     /// A charge by hand.
     Charge(usize),
 }
 
-/// What was credited by hand.
+/// What was given of a line by hand: by a credit note, or by a part of a charge that corrects it.
 #[derive(Debug, Clone)]
 struct Credit {
+    /// The document of the line.
     document: String,
     key: Key,
     cents: i64,
+    /// The document that has the part of the charge.
+    on: Option<String>,
 }
 
 /// What a correction charged.
@@ -46,8 +53,15 @@ pub(super) struct Model {
     pub(super) ended: [Option<i64>; 2],
     /// The quantity of each report, by month and instance.
     reports: Vec<(usize, usize, i64)>,
+    /// Of each report of seats, by its place among all: instance, hour, seats, and when it was said last.
+    seats: BTreeMap<usize, (usize, i64, i64, usize)>,
+    said: usize,
     credits: Vec<Credit>,
     charges: Vec<Charge>,
+    /// Whether the prices are the further ones.
+    further: bool,
+    /// The month in which the code of a discount was redeemed.
+    redeemed: Option<usize>,
 }
 
 /// October 2026, and the months after it.
@@ -63,8 +77,17 @@ fn half_up(numerator: i64, denominator: i64) -> i64 {
 }
 
 impl Model {
-    pub(super) fn new() -> Self {
-        Self { fees: [vec![(-1, 3000)], vec![(-1, 3000)]], ..Self::default() }
+    pub(super) fn new(further: bool) -> Self {
+        Self { fees: [vec![(-1, 3000)], vec![(-1, 3000)]], further, ..Self::default() }
+    }
+
+    /// The customer has the code of a discount from a month on; false, if there is none or they have it.
+    pub(super) fn redeem(&mut self, month: usize) -> bool {
+        let first = self.further && self.redeemed.is_none();
+        if first {
+            self.redeemed = Some(month);
+        }
+        first
     }
 
     pub(super) fn fee(&self, instance: usize) -> i64 {
@@ -80,22 +103,49 @@ impl Model {
         self.reports.len() - 1
     }
 
+    /// An instance has so many seats from an hour on.
+    pub(super) fn seats(&mut self, instance: usize, seats: i64, hour: i64) -> usize {
+        self.said += 1;
+        let report = self.used(0, instance, 0);
+        self.seats.insert(report, (instance, hour, seats, self.said));
+        report
+    }
+
+    pub(super) fn is_of_seats(&self, report: usize) -> bool {
+        self.seats.contains_key(&report)
+    }
+
     pub(super) fn replaced(&mut self, report: usize, quantity: i64) {
-        self.reports[report].2 = quantity;
+        self.said += 1;
+        match self.seats.get_mut(&report) {
+            Some(known) => (known.2, known.3) = (quantity, self.said),
+            None => self.reports[report].2 = quantity,
+        }
     }
 
     pub(super) fn credited(&mut self, document: &str, key: Key, cents: i64) {
-        match key {
-            Key::Charge(charge) => self.charges[charge].cents -= cents,
-            _ => self.credits.push(Credit { document: document.to_owned(), key, cents }),
-        }
+        self.credits.push(Credit { document: document.to_owned(), key, cents, on: None });
+    }
+
+    /// A document has a part of a charge, which takes so much of a line of another: that is credited, and the charge is less.
+    pub(super) fn corrected(
+        &mut self,
+        (charge, on): (usize, &str),
+        (document, key): (&str, Key),
+        cents: i64,
+    ) {
+        self.charges[charge].cents += cents;
+        let on = Some(on.to_owned());
+        self.credits.push(Credit { document: document.to_owned(), key, cents, on });
     }
 
     /// A correction charges something; `gone`, if what it corrects is void already.
     pub(super) fn charged(&mut self, (document, key): (&str, Key), cents: i64, gone: bool) {
         let (mut about, mut months, mut gone) = (vec![document.to_owned()], Vec::new(), gone);
         match key {
-            Key::Usage(month, _) | Key::Percent(month) => months.push(month),
+            Key::Usage(month, _) | Key::Seats(month, _) | Key::Percent(month) | Key::Fee(month, _) => {
+                months.push(month);
+            }
             Key::Charge(charge) => {
                 about.extend(self.charges[charge].about.iter().cloned());
                 months.extend(&self.charges[charge].months);
@@ -120,10 +170,10 @@ impl Model {
     pub(super) fn void(&mut self, document: &str, month: usize) {
         self.credits.retain(|credit| {
             let of_month = match credit.key {
-                Key::Usage(of, _) | Key::Percent(of) => of == month,
+                Key::Usage(of, _) | Key::Seats(of, _) | Key::Percent(of) | Key::Fee(of, _) => of == month,
                 _ => false,
             };
-            credit.document != document && !of_month
+            credit.document != document && credit.on.as_deref() != Some(document) && !of_month
         });
         for charge in &mut self.charges {
             let about = charge.about.iter().any(|about| about == document) || charge.months.contains(&month);
@@ -142,24 +192,46 @@ impl Model {
         let kept = |rated: i64, key: Key| rated - credited(key).clamp(0, rated);
         let months = (0..until).map(|month| {
             let usage = [0, 1].map(|instance| self.usage(month, instance));
-            let percent = half_up(usage[0] + usage[1], 10);
+            let seats = [0, 1].map(|instance| self.seats_in(month, instance));
+            // At most 9.00 for the requests of each; ten percent of what is left, a fifth off it, and at most 25.00 for all.
+            let capped = usage.map(|used| used.min(900));
+            let all = capped[0] + capped[1] + seats[0] + seats[1];
+            let percent = half_up(all, 10);
+            let off =
+                (usage[0] + usage[1] - capped[0] - capped[1]) + (all - self.discounted(month, all).min(2500));
             let fees: i64 = [0, 1].map(|instance| self.cost(month, instance)).iter().sum();
             let used: i64 = (0..2).map(|n| kept(usage[n], Key::Usage(month, n))).sum();
-            used + kept(percent, Key::Percent(month)) + fees
+            let used = used + (0..2).map(|n| kept(seats[n], Key::Seats(month, n))).sum::<i64>();
+            let weeks = kept(self.weeks(month), Key::Fee(month, true));
+            let hours = kept(self.hours(month), Key::Fee(month, false));
+            used + kept(percent, Key::Percent(month)) + fees + hours + weeks
+                - off
                 - credited(Key::Cost(month))
                 - credited(Key::Advance(month))
         });
         let advance: i64 = [0, 1].map(|instance| self.advance(until, instance)).iter().sum();
-        let charges = self.charges.iter().filter(|charge| !charge.gone && charge.on.is_some());
-        let charges: i64 = charges.map(|charge| charge.cents).sum();
+        let charges = self.charges.iter().enumerate();
+        let charges = charges.filter(|(_, charge)| !charge.gone && charge.on.is_some());
+        let charges: i64 = charges.map(|(n, charge)| charge.cents - credited(Key::Charge(n))).sum();
         months.sum::<i64>() + advance - credited(Key::Advance(until)) + charges
     }
 
-    /// 0.37 for each unit after the first ten.
+    /// What discounts leave of usage: a fifth off; of further prices then 2.00, and half for whoever has the code.
+    fn discounted(&self, month: usize, all: i64) -> i64 {
+        let left = all - half_up(all, 5);
+        if !self.further {
+            return left;
+        }
+        let left = left - left.min(200);
+        if self.redeemed.is_some_and(|redeemed| redeemed <= month) { left - half_up(left, 2) } else { left }
+    }
+
+    /// 0.37 for each unit after the first ten; by a price of the customer 0.20 from January on.
     fn usage(&self, month: usize, instance: usize) -> i64 {
         let of = self.reports.iter().filter(|(of, by, _)| (*of, *by) == (month, instance));
         let quantity: i64 = of.map(|(.., quantity)| quantity).sum();
-        37 * (quantity - 10).max(0)
+        let price = if self.further && month >= 3 { 20 } else { 37 };
+        price * (quantity - 10).max(0)
     }
 
     /// The fee of each part of a month in which it did not change: a fraction of nine digits, then cents.
@@ -174,6 +246,48 @@ impl Model {
             half_up(quantity * cents, 1_000_000_000)
         });
         parts.sum()
+    }
+
+    /// A cent for each seat and hour: those that were reported for the hour, else those that were reported last for an hour
+    /// before, until the instance ends.
+    fn seats_in(&self, month: usize, instance: usize) -> i64 {
+        if !self.further {
+            return self.seat_hours(month, instance);
+        }
+        // The first 500 of each instance cost nothing.
+        let before: i64 = (0..month).map(|month| self.seat_hours(month, instance)).sum();
+        let until = before + self.seat_hours(month, instance);
+        (until - 500).max(0) - (before - 500).max(0)
+    }
+
+    fn seat_hours(&self, month: usize, instance: usize) -> i64 {
+        let until = self.ended[instance].unwrap_or(i64::MAX).min(start(month + 1));
+        let own: Vec<_> = self.seats.values().filter(|(of, ..)| *of == instance).collect();
+        let mut sum = 0;
+        for hour in start(month)..until {
+            let now: Vec<i64> =
+                own.iter().filter(|(_, at, ..)| *at == hour).map(|(.., seats, _)| *seats).collect();
+            let before =
+                own.iter().filter(|(_, at, ..)| *at < hour).max_by_key(|(_, at, _, said)| (*at, *said));
+            sum += if now.is_empty() { before.map_or(0, |(.., seats, _)| *seats) } else { now.iter().sum() };
+        }
+        sum
+    }
+
+    /// Half a cent for each hour of any instance, rounded once; by a price of the customer a cent from December on.
+    fn hours(&self, month: usize) -> i64 {
+        let (from, until) = (start(month), start(month + 1));
+        let there = |ended: &Option<i64>| ended.map_or(until, |ended| ended.min(until)) - from;
+        let hours: i64 = self.ended.iter().map(|ended| there(ended).max(0)).sum();
+        if self.further && month >= 2 { hours } else { half_up(hours, 2) }
+    }
+
+    /// 5.00 for each week that begins in a month while there is an instance; the first begins on 20 September.
+    fn weeks(&self, month: usize) -> i64 {
+        let last = self.ended.iter().map(|ended| ended.unwrap_or(i64::MAX)).max().unwrap_or(0);
+        let times = start(month)..start(month + 1);
+        let begin = (0..60).map(|week| 7 * 24 * week - 11 * 24);
+        500 * i64::try_from(begin.filter(|at| times.contains(at) && *at < last).count()).unwrap_or(0)
     }
 
     /// The whole fee of a month, if it is there when it begins.

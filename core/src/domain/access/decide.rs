@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
 
 use super::{
-    Access, Credential, CredentialIssued, CredentialRevoked, CredentialSpent, Holder, IssueCredential,
-    NotGood, OpenProject, ProjectOpened, Proof, Purpose, Renews, RevokeCredentials, Role, Roles, Which,
+    Access, Credential, CredentialIssued, CredentialRevoked, CredentialSpent, Holder, InvalidCredential,
+    IssueCredential, OpenProject, ProjectOpened, Proof, Purpose, Renews, RevokeCredentials, Role, Roles,
+    Which,
 };
 use crate::domain::Outcome;
 use crate::domain::computer::Computers;
-use crate::domain::erasure::{KeyDestroyed, Subject};
+use crate::domain::erasure::{ErasureSubject, KeyDestroyed};
 use crate::domain::event::{Event, Stream};
 use crate::domain::id::{ComputerId, CredentialId, InvalidText, ProjectId, check_text};
 use crate::domain::instance::Instances;
@@ -66,10 +67,10 @@ pub enum AccessRefusal {
     Unknown(CredentialId),
     /// What the sender came by is not good any more: it ended before its command had its turn.
     #[error("{0}")]
-    NotLetIn(NotGood),
+    Unauthenticated(InvalidCredential),
     /// The token that is to be spent is not good for this.
     #[error("{0}")]
-    NotGood(NotGood),
+    TokenInvalid(InvalidCredential),
     /// The token that is to be spent is good for something else.
     #[error("the token has another purpose")]
     OtherPurpose,
@@ -200,7 +201,7 @@ impl Access {
     ) -> Result<(Stream, Event), AccessRefusal> {
         let known = self.credentials.get(&token).filter(|known| known.project == project);
         let known = known.ok_or(AccessRefusal::Unknown(token))?;
-        known.check(now).map_err(AccessRefusal::NotGood)?;
+        known.check(now).map_err(AccessRefusal::TokenInvalid)?;
         let fits = match (known.issued.purpose, &command.holder) {
             (Purpose::RegisterComputer, Holder::Computer(_)) => true,
             (Purpose::GetCertificate, holder) => {
@@ -248,7 +249,7 @@ impl Access {
         let ended: Vec<_> = match event {
             Event::InstanceEnded(ended) => vec![Holder::Instance(ended.instance)],
             Event::ComputerRetired(retired) => vec![Holder::Computer(retired.computer.clone())],
-            Event::KeyDestroyed(KeyDestroyed { subject: Subject::Party(party), .. }) => {
+            Event::KeyDestroyed(KeyDestroyed { subject: ErasureSubject::Party(party), .. }) => {
                 let theirs = holders.computers.of(*party).cloned().map(Holder::Computer);
                 iter::once(Holder::Party(*party)).chain(theirs).collect()
             }

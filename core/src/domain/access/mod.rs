@@ -1,8 +1,8 @@
 //! Access: the projects of a ledger, and the credentials that let somebody into one of them.
 //!
-//! A credential is a token or a certificate. It has one holder, the roles it lets them act in, and one project; those of
-//! admins and auditors may reach all projects. What proves it is kept as a digest: neither tokens nor keys are in the log.
-//! Credentials are never deleted, so that every event can be traced to what let its actor in.
+//! A credential is a token or a certificate. It has one holder, the roles it lets them act in, and one project; those
+//! of admins and auditors may reach all projects. What proves it is kept as a digest: neither tokens nor keys are in
+//! the log. Credentials are never deleted, so that every event can be traced to what let its actor in.
 //!
 //! Not here: what a role may do. That is a policy of the edge, which knows the routes.
 
@@ -261,7 +261,7 @@ pub enum Which {
     CertificatesOn(ComputerId),
     /// All of this holder.
     AllOf(Holder),
-    /// The same, and of whoever is called so all in each project where they were let into all projects.
+    /// The same, and of anyone who is called so all in each project where they were let into all projects.
     AllOfEverywhere(Holder),
 }
 
@@ -338,7 +338,7 @@ pub struct Credential {
     pub project: ProjectId,
     /// What was issued.
     pub issued: CredentialIssued,
-    /// The credential of whoever issued it; none, if that was the program itself.
+    /// The credential of its issuer; none, if that was the program itself.
     pub by: Option<CredentialId>,
     /// What became of it.
     pub standing: Standing,
@@ -346,7 +346,7 @@ pub struct Credential {
 
 /// Why a credential is not good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotGood {
+pub enum InvalidCredential {
     /// It was revoked.
     #[error("the credential was revoked")]
     Revoked,
@@ -363,11 +363,13 @@ pub enum NotGood {
 
 impl Credential {
     /// Whether it is good at an instant, and if not, why not.
-    pub fn check(&self, now: Timestamp) -> Result<(), NotGood> {
+    pub fn check(&self, now: Timestamp) -> Result<(), InvalidCredential> {
         match self.standing {
-            Standing::Revoked(_) => Err(NotGood::Revoked),
-            Standing::Spent(_) => Err(NotGood::Spent),
-            Standing::Active if self.issued.expires_at.is_some_and(|end| end <= now) => Err(NotGood::Expired),
+            Standing::Revoked(_) => Err(InvalidCredential::Revoked),
+            Standing::Spent(_) => Err(InvalidCredential::Spent),
+            Standing::Active if self.issued.expires_at.is_some_and(|end| end <= now) => {
+                Err(InvalidCredential::Expired)
+            }
             Standing::Active => Ok(()),
         }
     }
@@ -451,8 +453,8 @@ impl Access {
     }
 
     /// Whether a credential is good at an instant, and if not, why not.
-    pub fn check(&self, id: CredentialId, now: Timestamp) -> Result<(), NotGood> {
-        self.credential(id).ok_or(NotGood::Unknown)?.check(now)
+    pub fn check(&self, id: CredentialId, now: Timestamp) -> Result<(), InvalidCredential> {
+        self.credential(id).ok_or(InvalidCredential::Unknown)?.check(now)
     }
 
     fn active_of(&self, project: ProjectId, holder: &Holder) -> impl Iterator<Item = &Credential> {

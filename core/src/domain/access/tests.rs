@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::computer::RegisterComputer;
-use crate::domain::erasure::{Erase, Subject};
+use crate::domain::erasure::{Erase, ErasureSubject};
 use crate::domain::event::{Event, Stream};
 use crate::domain::given::{Given, at, register_computer, register_party, report, request};
 use crate::domain::id::{InstanceId, InvalidText};
@@ -187,8 +187,8 @@ fn what_an_operator_of_all_projects_issued_elsewhere_ends_too() {
     };
     let given = || {
         let mut given = Given::cloud().done(of(1, true)).done(of(2, false)).done(token(3));
-        // In another project: theirs, one by which they issued themselves the other; and in a third that of somebody who
-        // is called so there and reaches nothing else.
+        // In another project: theirs, one by which they issued themselves the other; and in a third that of somebody
+        // who is called so there and reaches nothing else.
         for (project, command) in [(2, of(4, true)), (2, of(6, false)), (3, of(5, false))] {
             let (stream, event) = issued(&given, command);
             let next = given.next();
@@ -216,7 +216,7 @@ fn nobody_comes_as_a_party_that_was_erased() {
     let given = given.done(own).done(node("COMP-2", 4)).done(node("COMP-1", 5));
     let ends = [revoked(&given, 1), revoked(&given, 4)];
     let given = given
-        .when(Erase { subject: Subject::Party(PartyId(2)) })
+        .when(Erase { subject: ErasureSubject::Party(PartyId(2)) })
         .then_named(&["KeyDestroyed", "CredentialRevoked", "CredentialRevoked"])
         .and();
     assert_eq!(given.log[given.log.len() - 2..], ends);
@@ -247,7 +247,7 @@ fn a_credential_is_issued_once_and_ends_when_it_was_said_to() {
     let given = Given::cloud().done(expires);
     let known = given.state.access.credential(id(1)).expect("it was issued");
     assert_eq!(known.check(at("2026-10-01T23:59:59.999999Z")), Ok(()));
-    assert_eq!(known.check(at("2026-10-02T00:00:00Z")), Err(NotGood::Expired));
+    assert_eq!(known.check(at("2026-10-02T00:00:00Z")), Err(InvalidCredential::Expired));
 }
 
 #[test]
@@ -276,7 +276,7 @@ fn what_is_revoked_stays_revoked_and_is_of_one_project() {
         .and();
     for n in 1..=3 {
         let known = given.state.access.credential(id(n)).expect("it was issued");
-        assert_eq!(known.check(given.now), Err(NotGood::Revoked), "{n}");
+        assert_eq!(known.check(given.now), Err(InvalidCredential::Revoked), "{n}");
     }
     // What another project has is not known here.
     let mut given = Given::cloud();
@@ -380,7 +380,8 @@ fn what_a_credential_issued_ends_with_it() {
         issued_since: Some(at(instant)),
         ..revoke(Which::One(id(n)))
     };
-    // 1 let 2 in, who let 3 in; then it let 4 in, whose token that is good once got 6 its certificate; 7 is of nobody here.
+    // 1 let 2 in, who let 3 in; then it let 4 in, whose token that is good once got 6 its certificate; 7 is of nobody
+    // here.
     let given = Given::cloud()
         .done(operator(1))
         .by(id(1))
@@ -441,7 +442,7 @@ fn a_computer_whose_certificate_was_issued_so_ends_with_what_is_on_it() {
         roles: Role::Instance.into(),
         ..certificate(n)
     };
-    // Its instance had a certificate before; whoever has the computer now has fetched the key, and nobody can know.
+    // Its instance had a certificate before; anyone who has the computer now has fetched the key, and nobody can know.
     let given = Given::cloud().done(request("first")).done(on_it(1, 1)).done(operator(2));
     let given = given.at("2026-10-01T12:00:00Z").by(id(2)).done(certificate(3));
     let ends = [revoked(&given, 2), revoked(&given, 3), revoked(&given, 1)];
@@ -455,7 +456,7 @@ fn what_has_expired_is_let_go_of_with_the_next() {
     let given = Given::cloud().done(for_a_day(1)).done(token(2)).at("2026-10-02T00:00:00Z").done(token(3));
     let ends = [revoked(&given, 2), revoked(&given, 3)];
     let given = given.when(revoke(Which::AllOf(party()))).then(ends).and();
-    assert_eq!(given.state.access.check(id(1), given.now), Err(NotGood::Expired));
+    assert_eq!(given.state.access.check(id(1), given.now), Err(InvalidCredential::Expired));
 }
 
 #[test]
@@ -512,7 +513,7 @@ fn a_holder_has_so_many_credentials_and_no_more() {
 }
 
 #[test]
-fn a_namesake_takes_no_room_of_whoever_reaches_all_projects() {
+fn an_operator_of_one_project_uses_no_quota_of_a_namesake_of_all() {
     let mut given = Given::cloud();
     for n in 0..1000_u16 {
         let mut credential = [0xfe; 16];
@@ -570,12 +571,12 @@ fn a_token_that_is_good_once_is_spent_on_what_it_is_for() {
         .then([end, new])
         .and()
         .when(IssueCredential { renews: Renews::All, ..spends(3) })
-        .refused(AccessRefusal::NotGood(NotGood::Spent));
+        .refused(AccessRefusal::TokenInvalid(InvalidCredential::Spent));
     Given::cloud()
         .done(registers())
         .at("2026-10-02T00:00:00Z")
         .when(spends(2))
-        .refused(AccessRefusal::NotGood(NotGood::Expired));
+        .refused(AccessRefusal::TokenInvalid(InvalidCredential::Expired));
 
     // A certificate for oneself, with no more roles than the token gives.
     let certificate = |held: &[Role], of: Holder| IssueCredential {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::events::{AllocationScope, Offer};
 use crate::domain::id::{ComputerId, InvalidText, PartitionId, PartyId, SoftwareRelease};
+use crate::domain::instance::RequestedAgain;
 use crate::domain::instance::filter::ATTRIBUTES;
 use crate::domain::sealed::Sealed;
 use crate::domain::time::{TimeZone, Timestamp};
@@ -87,11 +88,14 @@ pub struct BangComputer {
     pub message: Option<Sealed>,
 }
 
-/// Retire a computer that is gone: what is on it ends.
+/// Retire a computer that is gone: what is on it ends. At a master, an instance that its owner still wants stays until
+/// `again` names it; the command is repeated until none is left.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetireComputer {
     /// Which.
     pub computer: ComputerId,
+    /// The instances that end now and are requested again.
+    pub again: Vec<RequestedAgain>,
 }
 
 /// There is no such computer.
@@ -140,6 +144,16 @@ pub enum ComputerRefusal {
         /// Of what there are too many.
         what: &'static str,
         /// How many there may be.
+        max: usize,
+    },
+    /// What a computer says of itself is too long.
+    #[error(
+        "partition_list must have at most {max} bytes of texts, not {bytes}: name fewer partitions, addresses or capabilities"
+    )]
+    TooLong {
+        /// How many bytes it has.
+        bytes: usize,
+        /// How many it may have.
         max: usize,
     },
     /// The reference could be taken for something else.

@@ -8,7 +8,7 @@ use super::commands::{
 };
 use super::events::{
     AllocationScope, AllocationScopeSet, ComputerBanged, ComputerConfigured, ComputerDescribed,
-    ComputerFellSilent, ComputerHeard, ComputerRegistered, PartitionOffered, PartitionWithdrawn,
+    ComputerFellSilent, ComputerHeard, ComputerRegistered, Offer, PartitionOffered, PartitionWithdrawn,
 };
 use super::state::{Computer, Computers};
 use crate::domain::Outcome;
@@ -22,6 +22,8 @@ use crate::domain::time::{TimeZone, Timestamp};
 const TEXT_BYTES: usize = 256;
 /// The most partitions of a computer.
 const PARTITIONS: usize = 10_000;
+/// The most bytes of all texts of its partitions: each is shown to its node, and kept in memory.
+const OFFER_BYTES: usize = 4 * 1024 * 1024;
 /// The longest group, and the longest list of software.
 const MEMBERS: usize = 256;
 
@@ -51,6 +53,10 @@ impl Computers {
         }
         if command.offers.len() > PARTITIONS {
             return Err(ComputerRefusal::TooMany { what: "partition_list", max: PARTITIONS });
+        }
+        let bytes = command.offers.iter().map(Offer::text_bytes).sum();
+        if bytes > OFFER_BYTES {
+            return Err(ComputerRefusal::TooLong { bytes, max: OFFER_BYTES });
         }
         let computer = &command.computer;
         let mut events = Vec::new();

@@ -61,7 +61,7 @@ pub struct Offer {
     /// Its name on its computer (`slappart0`).
     pub partition: PartitionId,
     /// Its addresses.
-    pub addresses: Vec<Address>,
+    pub addresses: Vec<NetworkAddress>,
     /// Its network interface.
     pub tap: Option<Box<str>>,
     /// Its unix user, under which `slapos node collect` reports.
@@ -72,7 +72,7 @@ pub struct Offer {
 
 /// An address of a partition.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode, Serialize)]
-pub struct Address {
+pub struct NetworkAddress {
     /// IPv4 or IPv6, as the computer wrote it.
     pub address: Box<str>,
     /// Its netmask, as the computer wrote it.
@@ -88,7 +88,7 @@ pub struct Address {
 /// How the interface of an address begins that is the route to a partition, and none of its own.
 const ROUTE: &str = "route_";
 
-impl Address {
+impl NetworkAddress {
     /// The address of the route to a partition through its interface.
     #[must_use]
     pub fn of_route(self, interface: &str) -> Self {
@@ -102,8 +102,20 @@ impl Address {
 }
 
 impl Offer {
+    /// The bytes of its texts.
+    pub(super) fn text_bytes(&self) -> usize {
+        let of = |text: &Option<Box<str>>| text.as_ref().map_or(0, |text| text.len());
+        let addresses = self.addresses.iter().map(|told| {
+            let NetworkAddress { address, netmask, interface, gateway, network } = told;
+            address.len() + netmask.len() + of(interface) + gateway.len() + network.len()
+        });
+        let capabilities = self.capabilities.iter().map(|capability| capability.len());
+        let texts: usize = addresses.chain(capabilities).sum();
+        self.partition.as_str().len() + of(&self.tap) + of(&self.user) + texts
+    }
+
     /// The interface of one of its addresses.
-    pub fn interface_of<'a>(&'a self, address: &'a Address) -> &'a str {
+    pub fn interface_of<'a>(&'a self, address: &'a NetworkAddress) -> &'a str {
         address.interface.as_deref().or(self.tap.as_deref()).unwrap_or_default()
     }
 }

@@ -10,6 +10,7 @@
 mod commands;
 mod decide;
 mod events;
+mod room;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -19,8 +20,8 @@ pub use commands::{
     RequestComputer, RetireComputer, SetAllocationScope, UnknownComputer,
 };
 pub use events::{
-    Address, AllocationScope, AllocationScopeSet, ComputerBanged, ComputerConfigured, ComputerDescribed,
-    ComputerFellSilent, ComputerHeard, ComputerRegistered, ComputerRetired, Offer, PartitionOffered,
-    PartitionWithdrawn,
+    AllocationScope, AllocationScopeSet, ComputerBanged, ComputerConfigured, ComputerDescribed,
+    ComputerFellSilent, ComputerHeard, ComputerRegistered, ComputerRetired, NetworkAddress, Offer,
+    PartitionOffered, PartitionWithdrawn,
 };
 pub use state::{Computer, Computers, in_trouble};

@@ -9,6 +9,7 @@ use super::events::{
     AllocationScope, AllocationScopeSet, ComputerConfigured, ComputerDescribed, ComputerFellSilent,
     ComputerHeard, ComputerRegistered, ComputerRetired, Offer, PartitionOffered, PartitionWithdrawn,
 };
+use super::room::{Candidates, RoomIndex, RoomKey};
 use crate::domain::id::{ComputerId, InstanceId, PartitionId, PartyId, SoftwareRelease};
 use crate::domain::instance::filter::{ATTRIBUTES, NETWORK};
 use crate::domain::instance::{InstanceStateReported, ReportedState};
@@ -37,6 +38,8 @@ pub struct Computer {
     /// How many of its partitions are withdrawn and never had a tenant: nothing will name them any more.
     forgotten: usize,
     free: BTreeSet<(u32, PartitionId)>,
+    /// What its free partitions are capable of, and how many are.
+    able: BTreeMap<Box<str>, u32>,
     /// How many instances there are.
     occupied: usize,
     /// Those whose last report was an error.
@@ -90,6 +93,7 @@ impl Computer {
             ranks: 0,
             forgotten: 0,
             free: BTreeSet::new(),
+            able: BTreeMap::new(),
             occupied: 0,
             in_error: BTreeSet::new(),
         }
@@ -97,11 +101,51 @@ impl Computer {
 
     /// Whether new instances of a release, of somebody, may be put there at all.
     pub(crate) fn takes(&self, owner: PartyId, release: &SoftwareRelease) -> bool {
-        !self.silent
-            && !self.is_in_trouble()
-            && self.headroom() > 0
+        self.takes_any()
             && self.admits(owner)
             && (self.software.is_empty() || self.software.contains(release))
+    }
+
+    /// Whether it takes new instances at all.
+    fn takes_any(&self) -> bool {
+        !self.free.is_empty() && !self.silent && !self.is_in_trouble() && self.headroom() > 0
+    }
+
+    /// What it is found by.
+    fn room_keys(&self) -> BTreeSet<RoomKey> {
+        self.room_keys_when(self.takes_any(), self.able.keys())
+    }
+
+    /// What it would be found by, if it took anybody or nobody, and if its free partitions were capable of this. Nothing
+    /// finds one that takes nobody.
+    fn room_keys_when<'a>(
+        &self,
+        takes_any: bool,
+        able: impl Iterator<Item = &'a Box<str>>,
+    ) -> BTreeSet<RoomKey> {
+        let mut keys = BTreeSet::new();
+        if !takes_any {
+            return keys;
+        }
+        match &self.scope {
+            AllocationScope::Open => keys.extend([RoomKey::Admits(None)]),
+            AllocationScope::Personal => keys.extend([RoomKey::Admits(Some(self.owner))]),
+            AllocationScope::Group(members) => {
+                keys.extend(members.iter().chain([&self.owner]).map(|member| RoomKey::Admits(Some(*member))));
+            }
+            AllocationScope::Closed => return keys,
+        }
+        if self.software.is_empty() {
+            keys.insert(RoomKey::Takes(None));
+        }
+        keys.extend(self.software.iter().map(|release| RoomKey::Takes(Some(release.clone()))));
+        for (key, value) in self.attributes.iter().filter(|(key, _)| ATTRIBUTES.contains(&&***key)) {
+            let ends = value.match_indices('/').map(|(at, _)| at).chain([value.len()]);
+            let begins = ends.filter_map(|end| value.get(..end));
+            keys.extend(begins.map(|begin| RoomKey::Attribute(key.clone(), begin.into())));
+        }
+        keys.extend(able.map(|able| RoomKey::Capability(able.clone())));
+        keys
     }
 
     /// Whether somebody may use it.
@@ -204,15 +248,58 @@ impl Computer {
         }
     }
 
-    fn refresh_free(&mut self, partition: &PartitionId) {
-        if let Some(known) = self.partitions.get(partition) {
-            let key = (known.rank, partition.clone());
-            if known.offered && known.occupant.is_none() {
-                self.free.insert(key);
-            } else {
-                self.free.remove(&key);
+    /// Takes a partition out of those that are free, with what it is capable of, before something of it changes.
+    fn unlist(&mut self, partition: &PartitionId) {
+        let Some(known) = self.partitions.get(partition) else { return };
+        if self.free.remove(&(known.rank, partition.clone())) {
+            for able in &known.offer.capabilities {
+                if let Some(count) = self.able.get_mut(able) {
+                    *count -= 1;
+                    if *count == 0 {
+                        self.able.remove(able);
+                    }
+                }
             }
         }
+    }
+
+    /// Puts a partition among those that are free, if it is.
+    fn list(&mut self, partition: &PartitionId) {
+        let Some(known) = self.partitions.get(partition) else { return };
+        if known.offered && known.occupant.is_none() && self.free.insert((known.rank, partition.clone())) {
+            for able in &known.offer.capabilities {
+                *self.able.entry(able.clone()).or_default() += 1;
+            }
+        }
+    }
+
+    /// A partition is offered: one it knows, or a new one.
+    fn take_offer(&mut self, offer: &Offer) {
+        let (name, rank) = (&offer.partition, self.ranks);
+        if let Some(user) = self.partitions.get(name).and_then(|known| known.offer.user.clone())
+            // Partitions that swap their users are offered one after the other: it may be another's by now.
+            && self.users.get(&user) == Some(name)
+        {
+            self.users.remove(&user);
+        }
+        let ranks = &mut self.ranks;
+        let partition = self.partitions.entry(name.clone()).or_insert_with(|| {
+            *ranks = ranks.saturating_add(1);
+            PartitionRecord { rank, offer: offer.clone(), offered: true, occupant: None, had_tenant: false }
+        });
+        self.forgotten -= usize::from(partition.is_forgotten());
+        partition.offer.clone_from(offer);
+        partition.offered = true;
+        if let Some(user) = &offer.user {
+            self.users.insert(user.clone(), name.clone());
+        }
+    }
+
+    /// Changes something of a partition.
+    fn change_partition(&mut self, partition: &PartitionId, change: impl FnOnce(&mut Self)) {
+        self.unlist(partition);
+        change(self);
+        self.list(partition);
     }
 }
 
@@ -222,6 +309,7 @@ pub struct Computers {
     by_id: BTreeMap<ComputerId, Computer>,
     /// Those with a free partition, so that a request need not look at every full one.
     with_room: BTreeSet<ComputerId>,
+    room: RoomIndex,
 }
 
 impl Computers {
@@ -270,6 +358,51 @@ impl Computers {
         self.by_id.insert(event.computer.clone(), Computer::new(event.owner, event.time_zone));
     }
 
+    /// The computers that may have room for an instance; whether they have is to be looked at.
+    pub(crate) fn candidates(
+        &self,
+        owner: PartyId,
+        release: &SoftwareRelease,
+        filter: &[(Box<str>, Box<str>)],
+    ) -> Candidates<'_> {
+        self.room.candidates(owner, release, filter)
+    }
+
+    /// Changes something of a computer.
+    fn change(&mut self, id: &ComputerId, change: impl FnOnce(&mut Computer)) {
+        let Some(known) = self.by_id.get_mut(id) else { return };
+        let before = known.room_keys();
+        change(known);
+        let after = known.room_keys();
+        self.relist(id, &before, after);
+    }
+
+    /// Changes something of a computer that says nothing of who may use it and what it has: cheaply, since this is often.
+    fn change_room(&mut self, id: &ComputerId, change: impl FnOnce(&mut Computer)) {
+        let Some(known) = self.by_id.get_mut(id) else { return };
+        let (took_any, was_able) = (known.takes_any(), known.able.keys().cloned().collect::<Vec<_>>());
+        change(known);
+        if took_any == known.takes_any() && was_able.iter().eq(known.able.keys()) {
+            return self.relist_free(id);
+        }
+        let (before, after) = (known.room_keys_when(took_any, was_able.iter()), known.room_keys());
+        self.relist(id, &before, after);
+    }
+
+    fn relist(&mut self, id: &ComputerId, before: &BTreeSet<RoomKey>, after: BTreeSet<RoomKey>) {
+        self.room.replace(id, before, after);
+        self.relist_free(id);
+    }
+
+    fn relist_free(&mut self, id: &ComputerId) {
+        let Some(known) = self.by_id.get(id) else { return };
+        if known.free.is_empty() {
+            self.with_room.remove(id);
+        } else if !self.with_room.contains(id) {
+            self.with_room.insert(id.clone());
+        }
+    }
+
     pub(crate) fn configured(&mut self, event: &ComputerConfigured) {
         if let Some(computer) = self.by_id.get_mut(&event.computer) {
             computer.retired = false;
@@ -279,48 +412,24 @@ impl Computers {
     }
 
     pub(crate) fn offered(&mut self, event: &PartitionOffered) {
-        let Some(computer) = self.by_id.get_mut(&event.computer) else { return };
-        computer.retired = false;
         let name = &event.offer.partition;
-        let rank = computer.ranks;
-        if let Some(user) = computer.partitions.get(name).and_then(|known| known.offer.user.clone())
-            // Partitions that swap their users are offered one after the other: it may be another's by now.
-            && computer.users.get(&user) == Some(name)
-        {
-            computer.users.remove(&user);
-        }
-        let ranks = &mut computer.ranks;
-        let partition = computer.partitions.entry(name.clone()).or_insert_with(|| {
-            *ranks = ranks.saturating_add(1);
-            PartitionRecord {
-                rank,
-                offer: event.offer.clone(),
-                offered: true,
-                occupant: None,
-                had_tenant: false,
-            }
+        self.change_room(&event.computer, |computer| {
+            computer.retired = false;
+            computer.change_partition(name, |computer| computer.take_offer(&event.offer));
         });
-        computer.forgotten -= usize::from(partition.is_forgotten());
-        partition.offer.clone_from(&event.offer);
-        partition.offered = true;
-        if let Some(user) = &event.offer.user {
-            computer.users.insert(user.clone(), name.clone());
-        }
-        self.refresh_room(&event.computer, name);
     }
 
     pub(crate) fn withdrawn(&mut self, event: &PartitionWithdrawn) {
-        let Some(computer) = self.by_id.get_mut(&event.computer) else { return };
-        let Some(partition) = computer.partitions.get_mut(&event.partition).filter(|known| known.offered)
-        else {
-            return;
-        };
-        partition.offered = false;
-        computer.forgotten += usize::from(partition.is_forgotten());
-        self.refresh_room(&event.computer, &event.partition);
-        if let Some(computer) = self.by_id.get_mut(&event.computer) {
+        self.change_room(&event.computer, |computer| {
+            computer.change_partition(&event.partition, |computer| {
+                let known = computer.partitions.get_mut(&event.partition);
+                if let Some(partition) = known.filter(|known| known.offered) {
+                    partition.offered = false;
+                    computer.forgotten += usize::from(partition.is_forgotten());
+                }
+            });
             computer.forget();
-        }
+        });
     }
 
     pub(crate) fn retired(&mut self, event: &ComputerRetired) {
@@ -330,63 +439,50 @@ impl Computers {
     }
 
     pub(crate) fn described(&mut self, event: &ComputerDescribed) {
-        if let Some(computer) = self.by_id.get_mut(&event.computer) {
+        self.change(&event.computer, |computer| {
             computer.title.clone_from(&event.title);
             computer.attributes = event.attributes.iter().cloned().collect();
-        }
+        });
     }
 
     pub(crate) fn scope_set(&mut self, event: &AllocationScopeSet) {
-        if let Some(computer) = self.by_id.get_mut(&event.computer) {
+        self.change(&event.computer, |computer| {
             computer.scope.clone_from(&event.scope);
             computer.software = event.software.iter().cloned().collect();
             computer.capacity = event.capacity;
-        }
+        });
     }
 
     pub(crate) fn fell_silent(&mut self, event: &ComputerFellSilent) {
-        if let Some(computer) = self.by_id.get_mut(&event.computer) {
-            computer.silent = true;
-        }
+        self.change_room(&event.computer, |computer| computer.silent = true);
     }
 
     pub(crate) fn heard(&mut self, event: &ComputerHeard) {
-        if let Some(computer) = self.by_id.get_mut(&event.computer) {
-            computer.silent = false;
-        }
+        self.change_room(&event.computer, |computer| computer.silent = false);
     }
 
     /// An instance on a computer reported its state.
     pub(crate) fn state_reported(&mut self, computer: &ComputerId, event: &InstanceStateReported) {
-        if let Some(computer) = self.by_id.get_mut(computer) {
+        self.change_room(computer, |computer| {
             if event.state == ReportedState::Error {
                 computer.in_error.insert(event.instance);
             } else {
                 computer.in_error.remove(&event.instance);
             }
-        }
+        });
     }
 
     pub(crate) fn occupy(&mut self, computer: &ComputerId, partition: &PartitionId, by: Option<InstanceId>) {
-        let Some(known) = self.by_id.get_mut(computer) else { return };
-        if let Some(partition) = known.partitions.get_mut(partition) {
-            if let Some(before) = std::mem::replace(&mut partition.occupant, by) {
-                known.occupied = known.occupied.saturating_sub(1);
-                known.in_error.remove(&before);
-            }
-            partition.had_tenant |= by.is_some();
-            known.occupied += usize::from(by.is_some());
-        }
-        self.refresh_room(computer, partition);
-    }
-
-    fn refresh_room(&mut self, computer: &ComputerId, partition: &PartitionId) {
-        let Some(known) = self.by_id.get_mut(computer) else { return };
-        known.refresh_free(partition);
-        if known.free.is_empty() {
-            self.with_room.remove(computer);
-        } else if !self.with_room.contains(computer) {
-            self.with_room.insert(computer.clone());
-        }
+        self.change_room(computer, |known| {
+            known.change_partition(partition, |known| {
+                let Some(partition) = known.partitions.get_mut(partition) else { return };
+                if let Some(before) = std::mem::replace(&mut partition.occupant, by) {
+                    known.occupied = known.occupied.saturating_sub(1);
+                    known.in_error.remove(&before);
+                }
+                partition.had_tenant |= by.is_some();
+                known.occupied += usize::from(by.is_some());
+            });
+        });
     }
 }

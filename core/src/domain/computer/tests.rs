@@ -52,7 +52,7 @@ fn a_computer_is_registered_once() {
         .refused(ComputerRefusal::AlreadyRegistered { computer: computer("COMP-1") });
 }
 
-/// A configuration that contradicts itself is wrong whoever sends it, so that is said first.
+/// A configuration that contradicts itself is wrong for every sender, so that is said first.
 #[test]
 fn configurations_are_refused_in_order() {
     let unknown = UnknownComputer { computer: computer("COMP-9") };
@@ -319,4 +319,27 @@ fn a_computer_bangs_as_often_as_it_likes() {
     let unknown = UnknownComputer { computer: computer("COMP-9") };
     let given = given.when(bang("COMP-1")).then(banged.clone()).and().when(bang("COMP-1")).then(banged).and();
     given.when(bang("COMP-9")).refused(ComputerRefusal::Unknown(unknown));
+}
+
+#[test]
+fn what_a_computer_offers_is_bounded_in_number_and_in_bytes() {
+    let partitions = |count: usize| -> Vec<String> { (0..count).map(|n| format!("slappart{n}")).collect() };
+    let of = |names: &[String]| {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        configure("COMP-1", &names)
+    };
+    let given = Given::cloud().done(of(&partitions(10_000)));
+    let too_many = ComputerRefusal::TooMany { what: "partition_list", max: 10_000 };
+    let given = given.when(of(&partitions(10_001))).refused(too_many);
+    // Bytes are those of all texts: here capabilities, beside the partition and what it has by itself.
+    let max = 4 * 1024 * 1024;
+    let with = |length: usize| {
+        let capabilities = vec!["x".repeat(length).into()];
+        let offer =
+            Offer { capabilities, tap: None, user: None, addresses: Vec::new(), ..offer("slappart0") };
+        ConfigureComputer { offers: vec![offer], ..configure("COMP-1", &[]) }
+    };
+    let room = max - "slappart0".len();
+    let given = given.done(with(room));
+    given.when(with(room + 1)).refused(ComputerRefusal::TooLong { bytes: max + 1, max });
 }

@@ -47,7 +47,7 @@ pub enum WithoutRoom {
 
 /// Whom a node speaks of: the instance in a partition, or a shared one that lives on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct InstancePlace {
     /// Which computer speaks.
     pub computer: ComputerId,
     /// Of which partition.
@@ -56,7 +56,7 @@ pub struct Place {
     pub shared: Option<InstanceId>,
 }
 
-impl Place {
+impl InstancePlace {
     /// The instance in a partition.
     pub fn new(computer: ComputerId, partition: PartitionId) -> Self {
         Self { computer, partition, shared: None }
@@ -67,7 +67,7 @@ impl Place {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReportInstance {
     /// Who speaks, and of whom.
-    pub place: Place,
+    pub place: InstancePlace,
     /// In which state it is.
     pub state: ReportedState,
     /// What went wrong, if something did.
@@ -78,7 +78,7 @@ pub struct ReportInstance {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SetConnectionParameters {
     /// Who speaks, and of whom.
-    pub place: Place,
+    pub place: InstancePlace,
     /// Addresses and passwords, under the key of the instance.
     pub connection: Sealed,
 }
@@ -87,7 +87,7 @@ pub struct SetConnectionParameters {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BangInstance {
     /// Who asks.
-    pub place: Place,
+    pub place: InstancePlace,
     /// Why, under the key of the instance.
     pub message: Option<Sealed>,
 }
@@ -96,18 +96,32 @@ pub struct BangInstance {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RenameInstance {
     /// Who speaks, and of whom.
-    pub place: Place,
+    pub place: InstancePlace,
     /// The new name.
     pub reference: Reference,
 }
 
-/// Give up the instance in a partition that its computer does not offer any more.
+/// Give up the instance in a partition that its computer does not offer any more. At a master, one that its owner still
+/// wants is requested again under a new id, by the same decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReleasePartition {
     /// Of which computer.
     pub computer: ComputerId,
     /// Which partition.
     pub partition: PartitionId,
+    /// The instance in it, if it is requested again.
+    pub again: Vec<RequestedAgain>,
+}
+
+/// An instance that loses its partition, and its parameters sealed for the instance that is requested in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestedAgain {
+    /// Which.
+    pub instance: InstanceId,
+    /// The digest of the parameters that were sealed again: it must still have them.
+    pub parameters_were: [u8; 16],
+    /// The same parameters under a fresh key.
+    pub parameters: Sealed,
 }
 
 /// What became of a request.

@@ -2,10 +2,10 @@
 
 use super::commands::{InstanceRefusal, RequestInstance, RequestOutcome, WithoutRoom};
 use super::events::{InstanceChanged, InstanceRequested, InstanceType, RequestedState, Requester};
-use super::filter::{self, Filter};
+use super::filter::{self, SlaFilter};
 use super::parts::in_parts;
 use super::report::{ended, unchanged};
-use super::room::{Surroundings, Wish};
+use super::room::{InstanceSurroundings, Wish};
 use super::state::{Instance, InstanceNames, Instances};
 use crate::domain::Outcome;
 use crate::domain::event::{Event, Stream};
@@ -16,15 +16,15 @@ use crate::domain::time::Timestamp;
 const MOST_WAITING: usize = 10_000;
 
 /// Which instance, what became of it, and whether it has a place.
-type Requested = Outcome<(InstanceId, RequestOutcome, bool)>;
+type RequestDecision = Outcome<(InstanceId, RequestOutcome, bool)>;
 
 impl Instances {
     pub(crate) fn request(
         &self,
-        around: &Surroundings<'_>,
+        around: &InstanceSurroundings<'_>,
         command: &RequestInstance,
         now: Timestamp,
-    ) -> Result<Requested, InstanceRefusal> {
+    ) -> Result<RequestDecision, InstanceRefusal> {
         if let Requester::Party(party) = command.requester {
             let known = around.parties.get(party).ok_or(InstanceRefusal::UnknownParty { party })?;
             if known.erased {
@@ -46,11 +46,11 @@ impl Instances {
 
     fn change(
         &self,
-        around: &Surroundings<'_>,
+        around: &InstanceSurroundings<'_>,
         id: InstanceId,
         command: &RequestInstance,
         now: Timestamp,
-    ) -> Result<Requested, InstanceRefusal> {
+    ) -> Result<RequestDecision, InstanceRefusal> {
         let known = self.live(id)?;
         if command.parameters.key != known.key {
             return Err(InstanceRefusal::OtherKey { reference: command.reference.clone() });
@@ -112,11 +112,11 @@ impl Instances {
 
     fn create(
         &self,
-        around: &Surroundings<'_>,
+        around: &InstanceSurroundings<'_>,
         command: &RequestInstance,
         (owner, root): (PartyId, Option<InstanceId>),
         now: Timestamp,
-    ) -> Result<Requested, InstanceRefusal> {
+    ) -> Result<RequestDecision, InstanceRefusal> {
         let asked = command.state.unwrap_or(RequestedState::Started);
         if asked == RequestedState::Destroyed {
             return Err(InstanceRefusal::NothingToDestroy { reference: command.reference.clone() });
@@ -168,7 +168,7 @@ impl Instances {
     /// slapos proxy looks at the root, and lets it go with the root; the master looks at the parent, and stops it.
     fn forced(
         &self,
-        around: &Surroundings<'_>,
+        around: &InstanceSurroundings<'_>,
         requester: Requester,
         asked: RequestedState,
     ) -> Option<RequestedState> {
@@ -206,7 +206,11 @@ impl Instances {
     }
 
     /// What is to go, at the master, asks for nothing any more but that others go.
-    fn check_requester(&self, around: &Surroundings<'_>, asks: Requester) -> Result<(), InstanceRefusal> {
+    fn check_requester(
+        &self,
+        around: &InstanceSurroundings<'_>,
+        asks: Requester,
+    ) -> Result<(), InstanceRefusal> {
         match asks {
             Requester::Instance(instance)
                 if around.is_master()
@@ -239,7 +243,7 @@ impl Instances {
 
 impl RequestInstance {
     /// Where it may be: on the computer that is meant where none is named. In one order, in whatever it came.
-    fn filter(&self) -> Filter {
+    fn filter(&self) -> SlaFilter {
         let mut filter = self.filter.clone();
         if let Some(computer) = &self.default_computer
             && filter::get(&filter, filter::COMPUTER).is_none()

@@ -1,6 +1,7 @@
 //! What can happen to an instance, and the words for its states.
 
 use bincode::{Decode, Encode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::domain::id::{
@@ -20,7 +21,7 @@ pub enum Requester {
 }
 
 /// The state its requester wants an instance in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RequestedState {
     /// Running.
@@ -43,7 +44,7 @@ impl RequestedState {
 }
 
 /// The state its node says an instance is in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReportedState {
     /// Running.
@@ -57,7 +58,7 @@ pub enum ReportedState {
 }
 
 /// What an instance is for. Prices may depend on it; nodes do not see it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum InstanceType {
     /// It earns its keep.

@@ -7,7 +7,7 @@ use super::commands::InstanceRefusal;
 use crate::domain::id::InstanceId;
 
 /// Keys and values, as they came.
-pub type Filter = Vec<(Box<str>, Box<str>)>;
+pub type SlaFilter = Vec<(Box<str>, Box<str>)>;
 
 /// The computer it is to be on.
 pub const COMPUTER: &str = "computer_guid";

@@ -20,8 +20,8 @@ mod state;
 mod tests;
 
 pub use commands::{
-    BangInstance, InstanceRefusal, Place, ReleasePartition, RenameInstance, ReportInstance, RequestInstance,
-    RequestOutcome, SetConnectionParameters, WithoutRoom,
+    BangInstance, InstancePlace, InstanceRefusal, ReleasePartition, RenameInstance, ReportInstance,
+    RequestInstance, RequestOutcome, RequestedAgain, SetConnectionParameters, WithoutRoom,
 };
 pub use events::{
     ConnectionParametersSet, InstanceAllocated, InstanceBanged, InstanceChanged, InstanceEnded,
@@ -31,4 +31,4 @@ pub use events::{
 pub use parts::SealedPartRecorded;
 pub use state::{Allocation, Instance, Instances};
 
-pub(crate) use room::Surroundings;
+pub(crate) use room::InstanceSurroundings;

@@ -1,14 +1,14 @@
 //! What is decided of what nodes and instances say: states, errors, connection parameters, bangs and names.
 
 use super::commands::{
-    BangInstance, InstanceRefusal, Place, RenameInstance, ReportInstance, SetConnectionParameters,
+    BangInstance, InstancePlace, InstanceRefusal, RenameInstance, ReportInstance, SetConnectionParameters,
 };
 use super::events::{
     ConnectionParametersSet, InstanceBanged, InstanceChanged, InstanceEnded, InstanceRenamed,
     InstanceStateReported, ReportedState, RequestedState,
 };
 use super::parts::in_parts;
-use super::room::Surroundings;
+use super::room::InstanceSurroundings;
 use super::state::{Instance, Instances};
 use crate::domain::Outcome;
 use crate::domain::computer::Computers;
@@ -21,9 +21,9 @@ impl Instances {
     fn meant(
         &self,
         computers: &Computers,
-        place: &Place,
+        place: &InstancePlace,
     ) -> Result<(InstanceId, &Instance), InstanceRefusal> {
-        let Place { computer, partition, shared } = place;
+        let InstancePlace { computer, partition, shared } = place;
         let known = computers.known(computer)?;
         let named = || (computer.clone(), partition.clone());
         if !known.has_partition(partition.as_str()) {
@@ -43,7 +43,7 @@ impl Instances {
 
     pub(crate) fn report(
         &self,
-        around: &Surroundings<'_>,
+        around: &InstanceSurroundings<'_>,
         command: &ReportInstance,
         now: Timestamp,
     ) -> Result<Outcome<()>, InstanceRefusal> {
@@ -60,9 +60,9 @@ impl Instances {
         let reported = InstanceStateReported { instance: id, state, error, at: now };
         let reported = (Stream::Instance(id), Event::InstanceStateReported(reported));
         if ends {
-            // slapos proxy waits for the tree of a root, and lets all others go: those they requested are the root's.
-            let proxy = !around.is_master();
-            if proxy && instance.root != id {
+            // A root goes last, as at slapos proxy; all others go when their node says so, and those that they requested
+            // become the root's. So a tree ends in two report runs, in whatever order a node reports it.
+            if instance.root != id {
                 let root = instance.root;
                 let left = self.children.get(&id).into_iter().flatten().map(|child| {
                     let event = InstanceChanged { requester: Some(root), ..unchanged(*child, now) };
@@ -72,13 +72,8 @@ impl Instances {
                 return Ok(Outcome::of((), left.chain([reported]).chain(ended)));
             }
             let children = self.children.get(&id).is_some_and(|children| !children.is_empty());
-            if children && proxy {
-                return Ok(Outcome::of((), self.destroy_tree(id, now)));
-            }
             if children {
-                // A parent goes last: its children are asked away first, and the node reports it again when they
-                // are gone.
-                return Ok(Outcome::of((), self.destroy_children(id, now)));
+                return Ok(Outcome::of((), self.destroy_tree(id, now)));
             }
             let ended = self.shares(id).chain([id]).map(|id| ended(id, now));
             return Ok(Outcome::of((), [reported].into_iter().chain(ended)));

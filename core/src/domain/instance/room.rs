@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::events::{InstanceAllocated, Requester};
-use super::filter::{self, Filter};
+use super::filter::{self, SlaFilter};
 use super::state::{Instance, Instances};
 use crate::domain::computer::{Computer, Computers};
 use crate::domain::event::{Event, Mode, Stream};
@@ -13,14 +13,14 @@ use crate::domain::software::Supplies;
 use crate::domain::time::Timestamp;
 
 /// What a decision about an instance looks at besides instances.
-pub(crate) struct Surroundings<'a> {
+pub(crate) struct InstanceSurroundings<'a> {
     pub(crate) mode: Mode,
     pub(crate) parties: &'a Parties,
     pub(crate) computers: &'a Computers,
     pub(crate) supplies: &'a Supplies,
 }
 
-impl Surroundings<'_> {
+impl InstanceSurroundings<'_> {
     /// Whether the rules of the master hold; those of slapos proxy, if not.
     pub(super) fn is_master(&self) -> bool {
         self.mode == Mode::Serve
@@ -34,7 +34,7 @@ pub(super) struct Wish<'a> {
     pub(super) root: Option<InstanceId>,
     pub(super) release: &'a SoftwareRelease,
     pub(super) software_type: &'a SoftwareType,
-    pub(super) filter: &'a Filter,
+    pub(super) filter: &'a SlaFilter,
     pub(super) shared: bool,
 }
 
@@ -74,16 +74,18 @@ pub(crate) struct Affected {
     hosts: BTreeSet<InstanceId>,
     /// Those who wait for a network without an instance of their tree, where there may be one more.
     spread: BTreeSet<InstanceId>,
+    /// Instances that were requested in place of others, which ended: they look for room anywhere.
+    again: BTreeSet<InstanceId>,
 }
 
 impl Instances {
-    pub(super) fn room(&self, around: &Surroundings<'_>, wish: &Wish<'_>) -> Option<Room> {
+    pub(super) fn room(&self, around: &InstanceSurroundings<'_>, wish: &Wish<'_>) -> Option<Room> {
         if wish.shared { self.host(around, wish) } else { self.partition(around, wish) }
     }
 
     /// A free partition: on the computer the filter names; else on one that holds the release already; else
     /// anywhere.
-    fn partition(&self, around: &Surroundings<'_>, wish: &Wish<'_>) -> Option<Room> {
+    fn partition(&self, around: &InstanceSurroundings<'_>, wish: &Wish<'_>) -> Option<Room> {
         let computers = around.computers;
         let networks = self.networks_to_avoid(around, wish);
         let on = |id: &ComputerId| {
@@ -98,20 +100,17 @@ impl Instances {
         if let Some(named) = filter::named_computer(wish.filter) {
             return on(computers.with_room().get(named)?);
         }
-        let with_room = computers.with_room();
-        let holders = around.supplies.holders(wish.release);
-        let holding = holders.into_iter().flat_map(|holders| with_room.intersection(holders));
-        holding.chain(with_room).find_map(on)
+        computers_for(around, wish).find_map(on)
     }
 
     /// The networks that an instance must not be in.
-    fn networks_to_avoid<'c>(&self, around: &Surroundings<'c>, wish: &Wish<'_>) -> BTreeSet<&'c str> {
+    fn networks_to_avoid<'c>(&self, around: &InstanceSurroundings<'c>, wish: &Wish<'_>) -> BTreeSet<&'c str> {
         let spread = around.is_master() && filter::is_spread(wish.filter);
         wish.root.filter(|_| spread).map(|root| self.networks(around, root)).unwrap_or_default()
     }
 
     /// The networks in which a tree has instances: in partitions, or shared ones on a host.
-    fn networks<'c>(&self, around: &Surroundings<'c>, root: InstanceId) -> BTreeSet<&'c str> {
+    fn networks<'c>(&self, around: &InstanceSurroundings<'c>, root: InstanceId) -> BTreeSet<&'c str> {
         let members = self.tree(root).into_iter().filter_map(|member| self.get(member));
         let places = members.filter(|known| !known.ended).filter_map(|known| known.allocation.as_ref());
         let computers = places.filter_map(|place| around.computers.get_key_value(&place.computer));
@@ -131,7 +130,7 @@ impl Instances {
 
     /// An instance a shared one may live on: the first that runs the same software as the same type, where the
     /// filter wants it.
-    fn host(&self, around: &Surroundings<'_>, wish: &Wish<'_>) -> Option<Room> {
+    fn host(&self, around: &InstanceSurroundings<'_>, wish: &Wish<'_>) -> Option<Room> {
         let networks = self.networks_to_avoid(around, wish);
         let named = filter::get(wish.filter, filter::HOST).filter(|_| around.is_master());
         if let Some(named) = named {
@@ -144,7 +143,7 @@ impl Instances {
     /// The place of a host, if a shared instance may live on it.
     fn room_on(
         &self,
-        around: &Surroundings<'_>,
+        around: &InstanceSurroundings<'_>,
         wish: &Wish<'_>,
         networks_to_avoid: &BTreeSet<&str>,
         id: InstanceId,
@@ -172,7 +171,7 @@ impl Instances {
     /// Gives what room there is to those who wait for it, first come first served.
     pub(crate) fn allocate_waiting(
         &self,
-        around: &Surroundings<'_>,
+        around: &InstanceSurroundings<'_>,
         affected: &Affected,
         now: Timestamp,
     ) -> Vec<(Stream, Event)> {
@@ -187,6 +186,11 @@ impl Instances {
                 round.give_partition(instance, computer);
             }
         }
+        for &instance in &affected.again {
+            if let Some(known) = self.get(instance).filter(|known| !known.shared) {
+                round.search(instance, known);
+            }
+        }
         for &instance in &affected.spread {
             let Some(known) = self.get(instance) else { continue };
             if known.shared {
@@ -195,12 +199,7 @@ impl Instances {
                 }
                 continue;
             }
-            let named = filter::named_computer(&known.filter);
-            for computer in around.computers.with_room() {
-                if named.is_none_or(|named| named == computer.as_str()) {
-                    round.give_partition(instance, computer);
-                }
-            }
+            round.search(instance, known);
         }
         for &host in &affected.hosts {
             let release = self.get(host).map(|known| &known.release);
@@ -216,14 +215,23 @@ impl Instances {
     /// What events have to do with room.
     pub(crate) fn affected<'e>(
         &self,
-        around: &Surroundings<'_>,
+        around: &InstanceSurroundings<'_>,
         events: impl Iterator<Item = &'e Event>,
     ) -> Affected {
         let mut affected = Affected::default();
         if !self.waiting.anybody() {
             return affected;
         }
+        let mut has_ended = false;
         for event in events {
+            match event {
+                Event::InstanceEnded(_) => has_ended = true,
+                // A request by itself was given what room there is by its own decision.
+                Event::InstanceRequested(event) if has_ended => {
+                    affected.again.insert(event.instance);
+                }
+                _ => {}
+            }
             let computer = match event {
                 Event::PartitionOffered(event) => Some(&event.computer),
                 Event::ComputerDescribed(event) => Some(&event.computer),
@@ -245,7 +253,7 @@ impl Instances {
                 Event::InstanceChanged(event) => {
                     affected.hosts.insert(event.instance);
                 }
-                // Whoever may use a computer may live on what runs there.
+                // Anyone who may use a computer may live on what runs there.
                 Event::AllocationScopeSet(event) => {
                     affected.hosts.extend(around.computers.occupants(&event.computer));
                 }
@@ -284,7 +292,7 @@ impl Instances {
 /// What one look at the room gives to those who wait.
 struct Round<'a> {
     instances: &'a Instances,
-    around: &'a Surroundings<'a>,
+    around: &'a InstanceSurroundings<'a>,
     now: Timestamp,
     given: BTreeSet<InstanceId>,
     /// The partitions given on each computer.
@@ -295,7 +303,7 @@ struct Round<'a> {
 }
 
 impl<'a> Round<'a> {
-    fn new(instances: &'a Instances, around: &'a Surroundings<'a>, now: Timestamp) -> Self {
+    fn new(instances: &'a Instances, around: &'a InstanceSurroundings<'a>, now: Timestamp) -> Self {
         let (given, taken) = (BTreeSet::new(), BTreeMap::new());
         let (networks, events) = (BTreeMap::new(), Vec::new());
         Self { instances, around, now, given, taken, networks, events }
@@ -307,6 +315,20 @@ impl<'a> Round<'a> {
             let headroom = if self.around.is_master() { known.headroom() } else { usize::MAX };
             taken < headroom.min(known.free().len())
         })
+    }
+
+    /// Looks everywhere.
+    fn search(&mut self, instance: InstanceId, known: &Instance) {
+        let around = self.around;
+        let named = filter::named_computer(&known.filter);
+        for computer in computers_for(around, &Wish::of(known)) {
+            if named.is_none_or(|named| named == computer.as_str()) {
+                self.give_partition(instance, computer);
+            }
+            if self.given.contains(&instance) {
+                return;
+            }
+        }
     }
 
     fn give_partition(&mut self, instance: InstanceId, computer: &ComputerId) {
@@ -363,9 +385,30 @@ impl<'a> Round<'a> {
     }
 }
 
+/// The computers where a wish may find room, those first that hold its release already. The master knows who may use which, and
+/// for what; slapos proxy looks at all that have a free partition.
+pub(super) fn computers_for<'a>(
+    around: &InstanceSurroundings<'a>,
+    wish: &Wish<'_>,
+) -> Box<dyn Iterator<Item = &'a ComputerId> + 'a> {
+    let holders = around.supplies.holders(wish.release);
+    if !around.is_master() {
+        let with_room = around.computers.with_room();
+        let holding = holders.into_iter().flat_map(|holders| with_room.intersection(holders));
+        return Box::new(holding.chain(with_room));
+    }
+    let candidates = around.computers.candidates(wish.owner, wish.release, wish.filter);
+    let Some(holders) = holders else { return Box::new(candidates.iter()) };
+    if holders.len() < candidates.len() {
+        let holding = holders.iter().filter(move |id| candidates.contains(id));
+        return Box::new(holding.chain(candidates.iter()));
+    }
+    Box::new(candidates.iter().filter(|id| holders.contains(*id)).chain(candidates.iter()))
+}
+
 /// The free partitions of a computer that a wish may have.
-fn fitting<'c>(
-    around: &Surroundings<'_>,
+pub(super) fn fitting<'c>(
+    around: &InstanceSurroundings<'_>,
     wish: &Wish<'_>,
     networks_to_avoid: &BTreeSet<&str>,
     id: &ComputerId,

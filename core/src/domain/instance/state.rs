@@ -8,7 +8,7 @@ use super::events::{
     ConnectionParametersSet, InstanceAllocated, InstanceChanged, InstanceEnded, InstanceRenamed,
     InstanceRequested, InstanceStateReported, InstanceType, ReportedState, RequestedState, Requester,
 };
-use super::filter::{self, Filter};
+use super::filter::{self, SlaFilter};
 use crate::domain::id::{
     ComputerId, InstanceId, KeyId, PartitionId, PartyId, Reference, SoftwareRelease, SoftwareType,
 };
@@ -58,7 +58,7 @@ pub struct Instance {
     pub(super) software_type: SoftwareType,
     pub(super) purpose: InstanceType,
     pub(super) parameters: [u8; 16],
-    pub(super) filter: Filter,
+    pub(super) filter: SlaFilter,
     pub(super) state: RequestedState,
     /// What its requester wants, whatever its tree forces on it.
     pub(super) wish: RequestedState,
@@ -124,7 +124,7 @@ pub struct Instances {
     pub(super) shares: BTreeMap<InstanceId, BTreeSet<InstanceId>>,
     /// The living instances in partitions, by what they run: where shared ones look for a host.
     pub(super) running: BTreeMap<SoftwareRelease, BTreeSet<InstanceId>>,
-    pub(super) waiting: Waiting,
+    pub(super) waiting: WaitingInstances,
     /// Who has sat in a partition, in order of time.
     tenants: BTreeMap<ComputerId, BTreeMap<PartitionId, Vec<InstanceId>>>,
     /// The keys of all instances there ever were: none becomes the key of another.
@@ -133,7 +133,7 @@ pub struct Instances {
 
 /// Who waits for room, by where it may be: a freed partition must not make everybody look at it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
-pub(super) struct Waiting {
+pub(super) struct WaitingInstances {
     pub(super) anywhere: BTreeSet<InstanceId>,
     pub(super) on: BTreeMap<Box<str>, BTreeSet<InstanceId>>,
     /// Shared ones, by what their host must run.
@@ -144,7 +144,7 @@ pub(super) struct Waiting {
     of: BTreeMap<PartyId, usize>,
 }
 
-impl Waiting {
+impl WaitingInstances {
     pub(super) fn anybody(&self) -> bool {
         !self.anywhere.is_empty() || !self.on.is_empty() || !self.shared.is_empty()
     }

@@ -4,6 +4,7 @@
 //! document it cites.
 
 use bincode::{Decode, Encode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::domain::charge::ChargeId;
@@ -11,7 +12,7 @@ use crate::domain::credit::CreditId;
 use crate::domain::id::{InstanceId, InvoiceId, PartyId, ResourceId, RunId, Sequence};
 use crate::domain::money::{Amount, Currency, Exact, Price};
 use crate::domain::party::Country;
-use crate::domain::pricing::PriceVersion;
+use crate::domain::pricing::{OverrideId, PriceTax, PriceVersion};
 use crate::domain::quantity::Quantity;
 use crate::domain::sealed::{Sealed, hex};
 use crate::domain::tax::{Exemption, Tax, TaxCategory};
@@ -35,13 +36,13 @@ pub struct InvoiceFinalised {
     pub invoice: Invoice,
     /// How many part events come before this one.
     pub parts: u32,
-    /// SHA-256 of all lines in bincode, one after the other.
+    /// SHA-256 of all lines in bincode, one after the other, as they were written.
     #[serde(serialize_with = "hex")]
     pub lines_digest: [u8; 32],
 }
 
 /// What a document is (BT-3, UNCL 1001).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DocumentKind {
     /// It asks for money (380).
@@ -75,7 +76,10 @@ pub struct Invoice {
     pub due_at: Timestamp,
     /// What for.
     pub lines: Vec<InvoiceLine>,
-    /// The sum of the lines.
+    /// Whether the amounts of the lines contain tax.
+    #[serde(skip_serializing_if = "PriceTax::is_exclusive")]
+    pub price_tax: PriceTax,
+    /// The sum of the lines, without the tax that they contain.
     pub net: Amount,
     /// The tax on it, for each category and rate.
     pub tax: Vec<TaxSubtotal>,
@@ -121,6 +125,7 @@ impl Invoice {
             issued_at: self.issued_at,
             due_at: self.due_at,
             lines,
+            price_tax: self.price_tax,
             net: self.net,
             tax: self.tax.clone(),
             rounding: self.rounding,
@@ -132,7 +137,7 @@ impl Invoice {
 }
 
 /// The document that another is about.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, JsonSchema)]
 pub struct Citation {
     /// Which.
     pub invoice: InvoiceId,
@@ -143,7 +148,7 @@ pub struct Citation {
 }
 
 /// Prepaid credit that went into an invoice.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, JsonSchema)]
 pub struct CreditUsed {
     /// Which credit.
     pub credit: CreditId,
@@ -190,6 +195,41 @@ pub enum LineKind {
         /// Which.
         charge: ChargeId,
     },
+    /// What a discount takes off other lines.
+    Discount,
+    /// What other lines are above the most that is paid.
+    Maximum,
+    /// What a charge by hand that corrects a line takes of the line that this one cites. Documents of earlier versions of
+    /// the program have such charges as one-off lines, which take nothing.
+    Correction {
+        /// A part of which.
+        charge: ChargeId,
+    },
+}
+
+impl LineKind {
+    /// The charge by hand that a line has, or a part of it.
+    pub fn charge(&self) -> Option<ChargeId> {
+        match self {
+            Self::OneOff { charge } | Self::Correction { charge } => Some(*charge),
+            _ => None,
+        }
+    }
+}
+
+impl LineKind {
+    /// Whether it is what was in the period of its document: rated again, it may come out differently.
+    pub fn is_rated(&self) -> bool {
+        match self {
+            Self::Recurring
+            | Self::Usage { .. }
+            | Self::Percentage
+            | Self::Minimum
+            | Self::Discount
+            | Self::Maximum => true,
+            Self::Advance | Self::Adjustment | Self::OneOff { .. } | Self::Correction { .. } => false,
+        }
+    }
 }
 
 /// A line of an invoice.
@@ -224,6 +264,12 @@ pub struct InvoiceLine {
     pub price_book: Option<PriceVersion>,
     /// The number of the rate in that version, from 1; 0, if there is none.
     pub rate: u32,
+    /// The price of this customer that took the place of that of the book.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_override: Option<OverrideId>,
+    /// Of a discount or a maximum, and of what adjusts one: the lines it takes something off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reduces: Option<Reduces>,
     /// How it is taxed.
     pub tax: Tax,
     /// What it rests on.
@@ -232,8 +278,20 @@ pub struct InvoiceLine {
     pub cites: Option<LineRef>,
 }
 
+/// Which lines a discount or a maximum takes something off. It is of those that have its tax.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Reduces {
+    /// All that its rate is of.
+    All,
+    /// The fee of this name; it is empty for the fee without a name.
+    Fee(Box<str>),
+    /// The usage of this resource, in the group of the line.
+    Resource(ResourceId),
+}
+
 /// A part of a quantity and what it costs.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, JsonSchema)]
 pub struct PriceStep {
     /// How much of the quantity (packages, of a price for each package).
     pub quantity: Quantity,
@@ -246,7 +304,7 @@ pub struct PriceStep {
 }
 
 /// A line of a document.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize, JsonSchema)]
 pub struct LineRef {
     /// Which document.
     pub invoice: InvoiceId,
@@ -255,7 +313,7 @@ pub struct LineRef {
 }
 
 /// The tax on all lines of a category and rate.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, JsonSchema)]
 pub struct TaxSubtotal {
     /// The category and rate.
     #[serde(flatten)]
@@ -270,7 +328,7 @@ pub struct TaxSubtotal {
 }
 
 /// The set of events a line rests on.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, JsonSchema)]
 pub struct EventSet {
     /// How many.
     pub count: u64,
@@ -280,5 +338,6 @@ pub struct EventSet {
     pub last_sequence: Sequence,
     /// SHA-256 of their sequences, each as 8 bytes big-endian, ascending.
     #[serde(serialize_with = "hex")]
+    #[schemars(with = "crate::schema::Hex")]
     pub digest: [u8; 32],
 }

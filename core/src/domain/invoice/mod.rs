@@ -11,7 +11,9 @@ pub(crate) mod number;
 mod parts;
 mod refusal;
 mod remainder;
+mod review;
 mod run;
+mod run_period;
 mod sums;
 #[cfg(test)]
 mod tests;
@@ -21,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bincode::{Decode, Encode};
 
 use super::Outcome;
-use super::charge::Charges;
+use super::charge::{ChargeId, ChargeRecorded, Charges};
 use super::credit::Credits;
 use super::event::{Event, Stream};
 use super::id::{InvoiceId, PartyId, PriceBookName, RunId, Sequence};
@@ -32,25 +34,32 @@ use super::restore::Numbering;
 pub use super::tax::{Exemption, Tax, TaxCategory};
 use super::time::{Period, Timestamp};
 
-pub use balance::{Balance, Balances};
+pub use balance::{Balance, Balances, EarlierLines};
 pub use document::{
     Citation, CreditUsed, DocumentKind, EventSet, Invoice, InvoiceFinalised, InvoiceLine,
-    InvoiceLinesRecorded, InvoiceParty, LineKind, LineRef, PriceStep, TaxSubtotal,
+    InvoiceLinesRecorded, InvoiceParty, LineKind, LineRef, PriceStep, Reduces, TaxSubtotal,
 };
 pub use note::{GiveBack, HowMuch, IssueCreditNote};
-pub(crate) use parts::lines_digest;
+pub use number::read as number_parts;
+pub use parts::{has_lines_digest, lines_digest};
 pub use refusal::InvoiceRefusal;
-pub use remainder::{Remainders, Taken, as_charged};
+pub use remainder::{Remainders, Taken, as_charged, residue_as_charged};
+pub use review::{DraftDecision, InvoiceDraftReviewed, ReviewDraft};
 pub use run::{
     Bound, FinaliseInvoiceRun, InvoiceRunFinalised, InvoiceRunOpened, InvoiceRunRefreshed,
-    InvoiceRunWithdrawn, OpenInvoiceRun, RefreshInvoiceRun, RunPeriod, WithdrawInvoiceRun,
+    InvoiceRunWithdrawn, MAX_PAYERS, OpenInvoiceRun, RefreshInvoiceRun, RunPeriod, RunReason,
+    WithdrawInvoiceRun,
 };
+pub use run_period::InvalidPeriod;
+pub use sums::base_and_tax;
 
 /// Make a draft final. Its id, the dates of issue and payment, and what prepaid credit pays are given here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FinaliseInvoice {
     /// The draft; what it says of these is not looked at.
     pub draft: Invoice,
+    /// Whether it is finalised alone, and not with its run: somebody must have approved it.
+    pub alone: bool,
 }
 
 /// What decisions about documents look at besides runs and documents.
@@ -68,8 +77,12 @@ struct RunRecord {
     period: RunPeriod,
     cut_off: Sequence,
     price_book: PriceBookName,
+    /// Whom it invoices; everybody, if nobody is named.
+    payers: Vec<PartyId>,
     grace_until: Option<Timestamp>,
     issued: BTreeMap<(PartyId, Currency), InvoiceId>,
+    /// What was decided of drafts that are not issued.
+    reviews: BTreeMap<PartyId, review::Review>,
     state: RunState,
 }
 
@@ -88,7 +101,7 @@ pub struct Invoices {
     numbers: BTreeMap<(Box<str>, i32), u64>,
     /// What a seller issued to a payer in a currency.
     issued_to: BTreeMap<(PartyId, PartyId, Currency), IssuedTo>,
-    /// What the lines of every invoice charged.
+    /// What the lines of every document of a run charged.
     charged: BTreeMap<InvoiceId, note::ChargedLines>,
     /// What later documents took of them.
     remainders: Remainders,
@@ -104,6 +117,8 @@ struct IssuedTo {
     standing: Vec<(Period, InvoiceId)>,
     /// The last document of all, and the event that issued it.
     last: Option<(InvoiceId, Sequence)>,
+    /// The last charge that corrects a line.
+    corrected: Option<Sequence>,
 }
 
 /// In how many days a document is to be paid, if neither party says otherwise.
@@ -126,7 +141,7 @@ impl Invoices {
         documents.filter_map(|(key, invoice)| {
             let mut standing = self.issued_to.get(&key)?.standing.iter();
             let (period, _) = standing.find(|(_, known)| known == invoice)?;
-            Some(InvoicedPeriod { invoice: invoice.clone(), period: *period })
+            Some(InvoicedPeriod { invoice: invoice.clone(), payer: key.1, period: *period })
         })
     }
 
@@ -135,9 +150,31 @@ impl Invoices {
         self.numbers.get(&(prefix.into(), year)).copied().unwrap_or(0)
     }
 
-    /// What a line of an invoice charged.
-    fn charged(&self, cited: &LineRef) -> Option<Amount> {
-        self.charged.get(&cited.invoice)?.amount(cited.line)
+    fn lines(&self) -> Lines<'_> {
+        Lines { charged: &self.charged, remainders: &self.remainders }
+    }
+
+    /// Whether what is charged of a seller's lines is what it was at an event: no document and no correction is later.
+    pub(crate) fn check_unchanged(
+        &self,
+        (seller, payer, currency): (PartyId, PartyId, Currency),
+        as_of: Sequence,
+    ) -> Result<(), InvoiceRefusal> {
+        let issued_to = self.issued_to.get(&(seller, payer, currency));
+        let document = issued_to.and_then(|issued_to| Some(issued_to.last.as_ref()?.1));
+        let corrected = issued_to.and_then(|issued_to| issued_to.corrected);
+        match document.max(corrected).filter(|last| *last > as_of) {
+            Some(_) => Err(InvoiceRefusal::CorrectedMeanwhile { payer }),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether there is still something to correct of a document: nothing, if it is void.
+    pub(crate) fn check_stands(&self, invoice: &InvoiceId) -> Result<(), InvoiceRefusal> {
+        if self.remainders.is_void(invoice) {
+            return Err(InvoiceRefusal::Void { invoice: invoice.clone() });
+        }
+        Ok(())
     }
 
     fn run(&self, run: RunId) -> Result<&RunRecord, InvoiceRefusal> {
@@ -150,7 +187,8 @@ impl Invoices {
         command: &OpenInvoiceRun,
         (now, next): (Timestamp, Sequence),
     ) -> Result<Outcome<RunId>, InvoiceRefusal> {
-        let OpenInvoiceRun { seller, period, ref price_book, grace_hours, finalise } = *command;
+        let OpenInvoiceRun { seller, period, ref price_book, ref payers, reason, grace_hours, finalise } =
+            *command;
         let calendar = &known(parties, seller)?.calendar;
         period.within(calendar).ok_or(InvoiceRefusal::EmptyPeriod)?;
         let price_book = if let Some(name) = price_book {
@@ -167,6 +205,13 @@ impl Invoices {
         if versions == 0 {
             return Err(InvoiceRefusal::UnknownPriceBook { name: price_book });
         }
+        let mut payers = payers.clone();
+        payers.sort_unstable();
+        payers.dedup();
+        if payers.len() > MAX_PAYERS {
+            return Err(InvoiceRefusal::TooManyPayers);
+        }
+        payers.iter().try_for_each(|payer| known(parties, *payer).map(drop))?;
         if grace_hours > run::MAX_GRACE_HOURS {
             return Err(InvoiceRefusal::GraceTooLong);
         }
@@ -180,6 +225,8 @@ impl Invoices {
             cut_off,
             price_book,
             versions,
+            payers,
+            reason,
             grace_until,
             finalise,
             at: now,
@@ -235,9 +282,13 @@ impl Invoices {
         let run = self.run(draft.run)?;
         let (seller, payer) = (run.seller, draft.buyer.party);
         let (buyer, seller_party) = (known(around.parties, payer)?, known(around.parties, seller)?);
-        if draft.seller.party != seller || run.period.within(&buyer.calendar) != Some(draft.period) {
-            return Err(InvoiceRefusal::OtherPeriod);
+        if !run::names(&run.payers, payer) {
+            return Err(InvoiceRefusal::PayerNotNamed { run: draft.run, payer });
         }
+        let whole = run.period.within(&buyer.calendar).filter(|whole| {
+            draft.seller.party == seller && whole.intersection(draft.period) == Some(draft.period)
+        });
+        let whole = whole.ok_or(InvoiceRefusal::OtherPeriod)?;
         if draft.period.stop > now {
             return Err(InvoiceRefusal::PeriodNotOver { stop: draft.period.stop });
         }
@@ -245,10 +296,10 @@ impl Invoices {
             return Err(InvoiceRefusal::AlreadyInvoiced { run: draft.run, invoice: invoice.clone() });
         }
         run.check_open(draft.run)?;
-        if let Some(until) = run.grace_until.filter(|until| now < *until) {
-            return Err(InvoiceRefusal::InGrace { run: draft.run, until });
-        }
+        run.check_reviewed(draft.run, payer, (command.alone, now))?;
+        let mut bounds = [(whole.start, whole.stop)].into_iter().collect::<Vec<_>>();
         if let Some(issued_to) = self.issued_to.get(&(seller, payer, draft.currency)) {
+            bounds.extend(issued_to.standing.iter().map(|(period, _)| (period.stop, period.start)));
             let mut standing = issued_to.standing.iter();
             if let Some((_, known)) = standing.find(|(period, _)| period.intersection(draft.period).is_some())
             {
@@ -258,6 +309,12 @@ impl Invoices {
                 return Err(InvoiceRefusal::Outdated { run: draft.run, invoice: known.clone() });
             }
         }
+        // It is about all the time up to the bounds of its run, or up to documents that stand.
+        let is_whole = bounds.iter().any(|(start, _)| *start == draft.period.start)
+            && bounds.iter().any(|(_, stop)| *stop == draft.period.stop);
+        if !is_whole {
+            return Err(InvoiceRefusal::OtherPeriod);
+        }
         sums::check_sums(draft)?;
         if let Some(what) = draft.missing_details().next() {
             return Err(InvoiceRefusal::MissingDetails { payer, what });
@@ -266,12 +323,17 @@ impl Invoices {
 
         let mut invoice = draft.clone();
         invoice.prepaid = match draft.document {
-            DocumentKind::Invoice => around.credits.pay(seller, payer, draft.currency, draft.total),
-            DocumentKind::CreditNote => self.balances.returned(draft, |cited| self.charged(cited)),
+            DocumentKind::Invoice => around.credits.pay((seller, payer, draft.currency), draft.total, now),
+            DocumentKind::CreditNote => self.balances.returned(draft, &self.lines()),
         };
         let paid = Amount::sum(draft.currency, invoice.prepaid.iter().map(|used| used.amount));
         invoice.due = paid.and_then(|paid| draft.total.checked_sub(paid)).unwrap_or(draft.total);
-        self.issue(around, invoice, (seller_party, buyer), now)
+        let pays = paid.filter(|paid| draft.document == DocumentKind::Invoice && paid.minor() > 0);
+        let owner = (seller, payer, draft.currency);
+        let top_up = pays.and_then(|paid| around.credits.top_up_after(owner, paid, now));
+        let mut issued = self.issue(around, invoice, (seller_party, buyer), now)?;
+        issued.events.extend(top_up);
+        Ok(issued)
     }
 
     /// The document with its number and dates.
@@ -318,13 +380,24 @@ impl Invoices {
 
     pub(crate) fn opened(&mut self, event: &InvoiceRunOpened) {
         let InvoiceRunOpened { run, seller, period, cut_off, grace_until, .. } = *event;
-        let (price_book, issued, state) = (event.price_book.clone(), BTreeMap::new(), RunState::Open);
-        self.runs.insert(run, RunRecord { seller, period, cut_off, price_book, grace_until, issued, state });
+        let record = RunRecord {
+            seller,
+            period,
+            cut_off,
+            price_book: event.price_book.clone(),
+            payers: event.payers.clone(),
+            grace_until,
+            issued: BTreeMap::new(),
+            reviews: BTreeMap::new(),
+            state: RunState::Open,
+        };
+        self.runs.insert(run, record);
     }
 
     pub(crate) fn refreshed(&mut self, event: &InvoiceRunRefreshed) {
         if let Some(run) = self.runs.get_mut(&event.run) {
             run.cut_off = event.cut_off;
+            run.drafts_changed();
         }
     }
 
@@ -352,28 +425,51 @@ impl Invoices {
         let place = (invoice.buyer.party, invoice.currency);
         // After the document of the run for somebody come the credit notes about it.
         if run.issued.contains_key(&place) {
-            self.remainders.credited(invoice, lines);
-            self.balances.credited(invoice);
+            let Self { charged, remainders, balances, .. } = self;
+            remainders.credited(invoice, lines);
+            balances.credited(invoice, &Lines { charged, remainders });
             if let Some(cited) = invoice.cites.as_ref().filter(|cited| cited.all) {
                 issued_to.standing.retain(|(_, known)| *known != cited.invoice);
             }
             return;
         }
         run.issued.insert(place, invoice.id.clone());
+        run.reviews.remove(&invoice.buyer.party);
         issued_to.standing.push((invoice.period, invoice.id.clone()));
-        if invoice.document == DocumentKind::Invoice {
-            self.charged.insert(invoice.id.clone(), note::ChargedLines::of(lines));
-        }
+        self.charged.insert(invoice.id.clone(), note::ChargedLines::of(invoice.document, lines));
         let Self { charged, remainders, balances, .. } = self;
-        let charged = |cited: &LineRef| charged.get(&cited.invoice)?.amount(cited.line);
-        remainders.issued(invoice, lines, charged);
-        balances.issued(invoice, lines, charged);
+        remainders.issued(invoice, lines, |cited| charged.get(&cited.invoice)?.amount(cited.line));
+        balances.issued(invoice, lines, &Lines { charged, remainders });
+    }
+
+    /// A charge corrects a line.
+    pub(crate) fn corrected(&mut self, event: &ChargeRecorded, sequence: Sequence) {
+        if event.cites.is_some() {
+            let key = (event.seller, event.customer, event.currency);
+            self.issued_to.entry(key).or_default().corrected = Some(sequence);
+        }
     }
 
     pub(crate) fn run_finalised(&mut self, event: &InvoiceRunFinalised) {
         if let Some(run) = self.runs.get_mut(&event.run) {
             run.state = RunState::Final;
         }
+    }
+}
+
+/// The lines of all invoices.
+struct Lines<'l> {
+    charged: &'l BTreeMap<InvoiceId, note::ChargedLines>,
+    remainders: &'l Remainders,
+}
+
+impl EarlierLines for Lines<'_> {
+    fn line(&self, invoice: &InvoiceId, n: u32) -> Option<(Amount, Tax)> {
+        self.charged.get(invoice)?.get(n)
+    }
+
+    fn remainders(&self) -> &Remainders {
+        self.remainders
     }
 }
 
@@ -399,22 +495,29 @@ fn versions_of(books: &PriceBooks, name: &str) -> u32 {
     u32::try_from(books.versions(name).len()).unwrap_or(u32::MAX)
 }
 
-/// Each one-off charge of a draft is what was recorded, and on no other document.
+/// Each charge by hand of a draft is what was recorded, whole and on no other document. It is one line, or the lines that
+/// it takes something of with what is left of it.
 fn check_charges(charges: &Charges, draft: &Invoice) -> Result<(), InvoiceRefusal> {
-    let mut seen = BTreeSet::new();
+    let parties = (draft.seller.party, draft.buyer.party, draft.currency);
+    let mut amounts: BTreeMap<ChargeId, Amount> = BTreeMap::new();
+    let mut whole = BTreeSet::new();
     for line in &draft.lines {
-        let LineKind::OneOff { charge } = line.kind else { continue };
-        let amount = match draft.document {
-            DocumentKind::Invoice => line.amount,
-            DocumentKind::CreditNote => line.amount.negated(),
-        };
-        let parties = (draft.seller.party, draft.buyer.party, draft.currency);
-        let same = charges.get(charge).is_some_and(|open| {
-            (open.seller, open.customer, open.currency) == parties && open.amount == amount
-        });
-        if !same || !seen.insert(charge) {
-            return Err(InvoiceRefusal::ChargeNotOpen { charge });
+        let Some(charge) = line.kind.charge() else { continue };
+        let refused = InvoiceRefusal::ChargeNotOpen { charge };
+        if matches!(line.kind, LineKind::OneOff { .. }) && !whole.insert(charge) {
+            return Err(refused);
         }
+        let amount = as_charged(draft.document, line.amount);
+        let known = amounts.entry(charge).or_insert_with(|| Amount::zero(draft.currency));
+        *known = known.checked_add(amount).ok_or(refused)?;
     }
-    Ok(())
+    let recorded = |charge: &ChargeId, amount: &Amount| {
+        charges.get(*charge).is_some_and(|open| {
+            (open.seller, open.customer, open.currency) == parties && open.amount == *amount
+        })
+    };
+    match amounts.iter().find(|(charge, amount)| !recorded(charge, amount)) {
+        Some((charge, _)) => Err(InvoiceRefusal::ChargeNotOpen { charge: *charge }),
+        None => Ok(()),
+    }
 }

@@ -28,7 +28,7 @@ pub(crate) fn write(prefix: &str, year: i32, number: u64) -> InvoiceId {
 }
 
 /// Prefix, year and number.
-pub(crate) fn read(id: &InvoiceId) -> Option<(&str, i32, u64)> {
+pub fn read(id: &InvoiceId) -> Option<(&str, i32, u64)> {
     let (rest, number) = id.as_str().rsplit_once('-')?;
     let (prefix, year) = rest.rsplit_once('-')?;
     Some((prefix, year.parse().ok()?, number.parse().ok()?))

@@ -21,17 +21,36 @@ pub(super) fn events(mut invoice: Invoice) -> Vec<(Stream, Event)> {
         Event::InvoiceLinesRecorded(InvoiceLinesRecorded { invoice: id.clone(), part, lines })
     });
     let lines_digest = digest.finalize().into();
-    let last = Event::InvoiceFinalised(InvoiceFinalised { invoice, parts: count, lines_digest });
+    let last = Event::InvoiceFinalised(Box::new(InvoiceFinalised { invoice, parts: count, lines_digest }));
     parts.chain([last]).map(|event| (stream.clone(), event)).collect()
 }
 
 /// SHA-256 over all lines in bincode, one after the other.
-pub(crate) fn lines_digest(lines: &[InvoiceLine]) -> [u8; 32] {
+pub fn lines_digest(lines: &[InvoiceLine]) -> [u8; 32] {
     let mut digest = Sha256::new();
     for line in lines {
         take_in(&mut digest, line);
     }
     digest.finalize().into()
+}
+
+/// Whether a document has this digest of its lines, as they are written today or as version 2 of its event wrote them: what it
+/// had no place for must not be there.
+pub fn has_lines_digest(lines: &[InvoiceLine], wanted: [u8; 32]) -> bool {
+    lines_digest(lines) == wanted || second_lines_digest(lines) == Some(wanted)
+}
+
+fn second_lines_digest(lines: &[InvoiceLine]) -> Option<[u8; 32]> {
+    let mut digest = Sha256::new();
+    for line in lines {
+        let InvoiceLine { price_override: None, reduces: None, .. } = line else { return None };
+        let first = (line.n, &line.kind, line.instance, &line.dimensions, &line.description, line.period);
+        let second = (line.quantity, &line.unit, line.unit_price, &line.steps, line.amount, line.residue);
+        let third = (&line.price_book, line.rate, &line.tax, &line.events, &line.cites);
+        let bytes = bincode::encode_to_vec((first, second, third), bincode::config::standard());
+        digest.update(bytes.expect("a line in memory can be encoded"));
+    }
+    Some(digest.finalize().into())
 }
 
 /// Takes a line into a digest; returns how long it is in bincode.

@@ -5,7 +5,7 @@ use crate::domain::id::{InvalidText, InvoiceId, PartyId, PriceBookName, RunId};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::time::Timestamp;
 
-use super::run::MAX_GRACE_HOURS;
+use super::run::{MAX_GRACE_HOURS, MAX_PAYERS};
 
 /// Why a command about invoices is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +34,17 @@ pub enum InvoiceRefusal {
     /// The time of grace is longer than a year.
     #[error("grace_hours must be at most {MAX_GRACE_HOURS}")]
     GraceTooLong,
+    /// More payers are named than a run may name.
+    #[error("payers must name at most {MAX_PAYERS} parties; leave them out to invoice everybody")]
+    TooManyPayers,
+    /// The document is for somebody whom its run does not invoice.
+    #[error("{run} does not invoice {payer}")]
+    PayerNotNamed {
+        /// Which run.
+        run: RunId,
+        /// Who.
+        payer: PartyId,
+    },
     /// There is no such run.
     #[error("there is no invoice run {run}")]
     UnknownRun {
@@ -90,6 +101,12 @@ pub enum InvoiceRefusal {
     ChargeNotOpen {
         /// Which.
         charge: ChargeId,
+    },
+    /// What is charged of a line is not what a correction was worked out from.
+    #[error("documents or corrections of {payer} were recorded concurrently; read the line again and retry")]
+    CorrectedMeanwhile {
+        /// Whose line it is.
+        payer: PartyId,
     },
     /// The run has issued an invoice for this payer and currency.
     #[error("run {run} has issued {invoice} for this payer already")]
@@ -204,6 +221,24 @@ pub enum InvoiceRefusal {
     /// The reason is empty, too long, or has control characters.
     #[error("reason {0}")]
     BadReason(InvalidText),
+    /// Somebody holds the draft.
+    #[error("the draft of {payer} in {run} is held ({reason}); approve it, or withdraw the run")]
+    DraftHeld {
+        /// Of which run.
+        run: RunId,
+        /// Whose draft.
+        payer: PartyId,
+        /// Why it is held.
+        reason: Box<str>,
+    },
+    /// A draft that nobody approved is to be finalised alone.
+    #[error("the draft of {payer} in {run} is not approved; approve it, or finalise the run")]
+    DraftNotApproved {
+        /// Of which run.
+        run: RunId,
+        /// Whose draft.
+        payer: PartyId,
+    },
     /// The document is not the one that was issued.
     #[error("the document is not {invoice} as it was issued")]
     OtherDocument {

@@ -1,6 +1,7 @@
 //! Invoice runs: what is fixed when one is opened, drawn up again, withdrawn, or done.
 
 use bincode::{Decode, Encode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::domain::calendar::Calendar;
@@ -43,6 +44,9 @@ impl RunPeriod {
     }
 }
 
+/// The most payers that a run names.
+pub const MAX_PAYERS: usize = 1000;
+
 /// The longest time of grace: a year.
 pub(super) const MAX_GRACE_HOURS: u32 = 366 * 24;
 
@@ -55,6 +59,10 @@ pub struct OpenInvoiceRun {
     pub period: RunPeriod,
     /// Whose prices; may be left out while there is but one price book.
     pub price_book: Option<PriceBookName>,
+    /// Whom it invoices; everybody, if nobody is named.
+    pub payers: Vec<PartyId>,
+    /// Why it is opened.
+    pub reason: RunReason,
     /// For how long its drafts may be looked at, and none may become final.
     pub grace_hours: u32,
     /// Whether its drafts are to become final by themselves when that time is over.
@@ -84,6 +92,17 @@ pub struct FinaliseInvoiceRun {
     pub invoices: u32,
 }
 
+/// Why a run was opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RunReason {
+    /// Somebody opened it for its period.
+    #[default]
+    Period,
+    /// What a customer owes reached the threshold of the price book.
+    Threshold,
+}
+
 /// A run was opened: from here on its drafts are fixed.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
 pub struct InvoiceRunOpened {
@@ -99,12 +118,28 @@ pub struct InvoiceRunOpened {
     pub price_book: PriceBookName,
     /// The versions there were of it.
     pub versions: u32,
+    /// Whom it is about, by rising ids; empty, if about everybody.
+    pub payers: Vec<PartyId>,
+    /// Why it was opened.
+    pub reason: RunReason,
     /// Until when its drafts may be looked at and drawn up again, and none may become final.
     pub grace_until: Option<Timestamp>,
     /// Whether its drafts become final by themselves: at once, or when the time of grace is over.
     pub finalise: bool,
     /// When.
     pub at: Timestamp,
+}
+
+impl InvoiceRunOpened {
+    /// Whether it invoices a payer.
+    pub fn names(&self, payer: PartyId) -> bool {
+        names(&self.payers, payer)
+    }
+}
+
+/// Whether a payer is one of those that a run names: everybody, if it names nobody.
+pub(super) fn names(payers: &[PartyId], payer: PartyId) -> bool {
+    payers.is_empty() || payers.binary_search(&payer).is_ok()
 }
 
 /// All drafts of a run became final, or those that did not were given up.

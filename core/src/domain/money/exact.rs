@@ -52,6 +52,18 @@ impl Exact {
         Some(Self::of(product.div_euclid(one), product.rem_euclid(one) * 10_i128.pow(18 - scale)))
     }
 
+    /// A part of an amount, such as 10 / 110 of it, to 18 digits: the digits after them are cut off, so that it rounds to
+    /// the minor unit as all of its digits would. `None`, if it has more digits than can be counted.
+    pub fn part_of(base: Amount, part: Quantity, whole: Quantity) -> Option<Self> {
+        if base.minor < 0 {
+            return Self::part_of(base.negated(), part, whole).map(|exact| Self::ZERO.minus(exact));
+        }
+        let product = base.minor.checked_mul(part.billionths())?;
+        let divisor = whole.billionths().checked_mul(10_i128.pow(base.digits.into()))?;
+        let (units, rest) = (product.checked_div_euclid(divisor)?, product.checked_rem_euclid(divisor)?);
+        Some(Self::of(units, rest.checked_mul(ATTOS)?.checked_div_euclid(divisor)?))
+    }
+
     /// The sum.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
@@ -139,14 +151,14 @@ impl Serialize for Exact {
 
 /// An exact amount, rounded once, and what rounding added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rated {
+pub struct RoundedAmount {
     /// In minor units.
     pub amount: Amount,
     /// What rounding added to the exact amount: less than one minor unit, and below zero if it took something away.
     pub residue: Exact,
 }
 
-impl Rated {
+impl RoundedAmount {
     /// Rounds an exact amount.
     pub fn of(exact: Exact, currency: Currency, rounding: Rounding) -> Self {
         let amount = exact.round(currency, rounding);
@@ -155,8 +167,8 @@ impl Rated {
 }
 
 /// `quantity x price`, exactly, then rounded once to the minor unit of the currency.
-pub fn rate(quantity: Quantity, price: Price, currency: Currency, rounding: Rounding) -> Rated {
-    Rated::of(Exact::product(quantity, price), currency, rounding)
+pub fn rate(quantity: Quantity, price: Price, currency: Currency, rounding: Rounding) -> RoundedAmount {
+    RoundedAmount::of(Exact::product(quantity, price), currency, rounding)
 }
 
 #[cfg(test)]
@@ -174,6 +186,27 @@ mod tests {
             rounding,
         );
         amount.amount.to_string()
+    }
+
+    /// 10 / 110 of 1,480 yen are 134.545454.. yen; half of a yen goes away from zero on both sides, a little less does not.
+    #[test]
+    fn a_part_of_an_amount_rounds_as_all_of_its_digits_would() {
+        let quantity = |text: &str| text.parse::<Quantity>().expect(text);
+        let yen: Currency = "JPY".parse().expect("a currency");
+        let rows = [
+            (1480, ("10", "110"), "134.545454545454545454", 135),
+            (-1480, ("10", "110"), "-134.545454545454545454", -135),
+            (11, ("5", "110"), "0.5", 1),
+            (-11, ("5", "110"), "-0.5", -1),
+            (-1, ("49.9999999", "100"), "-0.499999999", 0),
+            (0, ("10", "110"), "0", 0),
+        ];
+        for (minor, (part, whole), exact, rounded) in rows {
+            let found = Exact::part_of(Amount::from_minor(minor, yen), quantity(part), quantity(whole));
+            let found = found.expect("in range");
+            assert_eq!(found.to_string(), exact, "{minor}");
+            assert_eq!(found.round(yen, Rounding::HalfUp).minor(), rounded, "{minor}");
+        }
     }
 
     #[test]
@@ -343,14 +376,14 @@ mod tests {
         #[test]
         fn rounding_is_near_and_the_same_on_both_sides(exact in exacts(), currency in currencies(), even: bool) {
             let rounding = if even { Rounding::HalfEven } else { Rounding::HalfUp };
-            let Rated { amount, residue } = Rated::of(exact, currency, rounding);
+            let RoundedAmount { amount, residue } = RoundedAmount::of(exact, currency, rounding);
             prop_assert_eq!(Exact::from(amount), exact.plus(residue));
             let unit = Exact::from(Amount::from_minor(1, currency));
             let twice = residue.plus(residue);
             prop_assert!(twice <= unit && Exact::ZERO.minus(twice) <= unit, "{residue}");
-            let other = Rated::of(Exact::ZERO.minus(exact), currency, rounding);
+            let other = RoundedAmount::of(Exact::ZERO.minus(exact), currency, rounding);
             prop_assert_eq!(other.amount.minor(), -amount.minor());
-            prop_assert_eq!(Rated::of(amount.into(), currency, rounding), Rated { amount, residue: Exact::ZERO });
+            prop_assert_eq!(RoundedAmount::of(amount.into(), currency, rounding), RoundedAmount { amount, residue: Exact::ZERO });
         }
 
         /// Where the product fits rust_decimal, it must agree with it.

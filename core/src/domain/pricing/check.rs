@@ -1,10 +1,13 @@
-//! The rules a price book must keep before it may be published, whoever reads it and from where.
+//! The rules a price book must keep before it may be published, wherever it comes from.
 
-use super::{Meter, Model, Of, PriceBook, Rate, Resource, ResourceKind, Tariff, Tier};
-use crate::domain::id::{InvoiceId, PriceBookName, ResourceId};
+use super::{
+    Anchor, BaseFeeTime, DiscountLimits, Every, FeeTerms, Meter, Model, Of, OnChange, OnTaxChange,
+    OverrideId, Per, PriceBook, Rate, Reduction, Resource, ResourceKind, Tariff, Tier, Trial, When,
+};
+use crate::domain::id::{InvoiceId, PartyId, PriceBookName, ResourceId};
 use crate::domain::money::Currency;
 use crate::domain::quantity::Quantity;
-use crate::domain::time::{Period, Timestamp};
+use crate::domain::time::{Period, TimeZone, Timestamp};
 
 /// Why a price book is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,11 +50,25 @@ pub enum PricingRefusal {
         /// Which.
         resource: ResourceId,
     },
+    /// What is not a level cannot hold.
+    #[error("resource {resource}: carry_over {RULE_OF_CARRY_OVER}")]
+    BadCarryOver {
+        /// Which.
+        resource: ResourceId,
+    },
     /// Dimensions that are no names, or named twice, or too many.
     #[error("resource {resource}: group_by must be at most 8 different names of 1 to 100 bytes")]
     BadGroups {
         /// Which.
         resource: ResourceId,
+    },
+    /// What it says of documents makes no sense.
+    #[error("{field} {rule}")]
+    BadTerm {
+        /// Which member.
+        field: &'static str,
+        /// What it must be.
+        rule: &'static str,
     },
     /// A rate is for a resource that is not declared.
     #[error("rate {rate}: resource {resource} is not declared in resources")]
@@ -82,6 +99,12 @@ pub enum PricingRefusal {
     /// Nothing costs anything.
     #[error("rates must not be empty")]
     NoRates,
+    /// Its earlier versions say something else of tax.
+    #[error("tax of price book {name} cannot change: publish a book of another name")]
+    OtherPriceTax {
+        /// Which.
+        name: PriceBookName,
+    },
     /// The currency of a name is for life.
     #[error("price book {name} is in {known}: its currency cannot change")]
     OtherCurrency {
@@ -116,6 +139,65 @@ publish a version of {other}, or name customers in every rate"
         /// The currency of both.
         currency: Currency,
     },
+    /// There is no such book.
+    #[error("there is no price book {name}")]
+    UnknownBook {
+        /// Which.
+        name: PriceBookName,
+    },
+    /// There is no such party.
+    #[error("there is no party {customer}")]
+    UnknownCustomer {
+        /// Who.
+        customer: PartyId,
+    },
+    /// The book has no such override.
+    #[error("the price book has no override {id}")]
+    UnknownOverride {
+        /// Which.
+        id: OverrideId,
+    },
+    /// A member of an override is not as it must be.
+    #[error("{field} {rule}")]
+    BadOverride {
+        /// Which member.
+        field: &'static str,
+        /// What it must be.
+        rule: &'static str,
+    },
+    /// A member of the rate of an override is not as it must be.
+    #[error("rate: {field} {rule}")]
+    BadOverrideRate {
+        /// Which member of the rate.
+        field: &'static str,
+        /// What it must be.
+        rule: &'static str,
+    },
+    /// The rate of an override is for a resource that a version of the book does not declare.
+    #[error("rate: resource {resource} is not declared in price book {name}")]
+    UndeclaredByBook {
+        /// Which resource.
+        resource: ResourceId,
+        /// In which book.
+        name: PriceBookName,
+    },
+    /// Two overrides could both be the one with most members.
+    #[error(
+        "{other} is about the same for the same instances with as many members at the same time: neither would win; end it \
+first"
+    )]
+    OverrideTie {
+        /// The other one.
+        other: OverrideId,
+    },
+    /// A version does not allow for an override.
+    #[error("{id} could not be kept: {what}; end it first, or keep what it is for")]
+    BreaksOverride {
+        /// Which override.
+        id: OverrideId,
+        /// What of its rate the version does not allow for.
+        what: Box<str>,
+    },
     /// It is too large to be one event.
     #[error("price book is larger than {max} bytes")]
     TooLarge {
@@ -132,6 +214,9 @@ are for gauges; count and unique_count for both";
 pub const RULE_OF_MOST: &str = "most must be above 0, and is not for count and unique_count: they do not look at \
 quantities";
 
+/// What may be carried over.
+pub const RULE_OF_CARRY_OVER: &str = "is for gauges, and not for count and unique_count";
+
 impl PricingRefusal {
     /// The member of a price book that is to blame.
     pub fn field(&self) -> &'static str {
@@ -142,22 +227,35 @@ impl PricingRefusal {
             | Self::BadUnit { .. }
             | Self::BadConversion { .. }
             | Self::BadMost { .. }
-            | Self::BadGroups { .. } => "resources",
+            | Self::BadCarryOver { .. }
+            | Self::BadGroups { .. }
+            | Self::BreaksOverride { .. } => "resources",
             Self::UndeclaredResource { .. }
             | Self::BadRate { .. }
             | Self::Tie { .. }
             | Self::NoRates
             | Self::SameCustomers { .. } => "rates",
+            Self::BadTerm { field, .. } | Self::BadOverride { field, .. } => field,
+            Self::BadOverrideRate { .. } | Self::UndeclaredByBook { .. } | Self::OverrideTie { .. } => "rate",
             Self::OtherCurrency { .. } => "currency",
+            Self::OtherPriceTax { .. } => "tax",
             Self::Retroactive { .. } => "valid_from",
-            Self::TooLarge { .. } => "",
+            Self::UnknownCustomer { .. } => "customer",
+            Self::TooLarge { .. } | Self::UnknownBook { .. } | Self::UnknownOverride { .. } => "",
         }
     }
 }
 
 impl PriceBook {
-    /// All rules a price book must keep, whoever reads it and from where.
+    /// All rules a price book must keep, wherever it comes from.
     pub fn check(&self) -> Result<(), PricingRefusal> {
+        if self.terms.threshold.is_some_and(|threshold| threshold.billionths() <= 0) {
+            return Err(PricingRefusal::BadTerm { field: "threshold", rule: "must be above zero" });
+        }
+        if self.terms.on_tax_change == OnTaxChange::Cut && self.on_change == OnChange::Restart {
+            let rule = "must be last_instant if on_change is restart: quantities would start again";
+            return Err(PricingRefusal::BadTerm { field: "on_tax_change", rule });
+        }
         for (at, declared) in self.resources.iter().enumerate() {
             if self.resources[..at].iter().any(|other| other.resource == declared.resource) {
                 return Err(PricingRefusal::ResourceTwice { resource: declared.resource.clone() });
@@ -181,7 +279,29 @@ impl PriceBook {
         Ok(())
     }
 
-    fn check_rate(&self, number: usize, rate: &Rate) -> Result<(), PricingRefusal> {
+    fn check_trial(&self, rate: &Rate) -> Result<(), &'static str> {
+        let Some(trial) = rate.trial else { return Ok(()) };
+        match (&rate.model, trial) {
+            (Model::Recurring { terms: FeeTerms { per: Per::Customer, .. }, .. }, _) => Err(RULE_OF_TRIALS),
+            (Model::Recurring { .. } | Model::Usage { .. }, Trial::Days(days)) if days > 0 => Ok(()),
+            (Model::Recurring { .. } | Model::Usage { .. }, Trial::Days(_)) => {
+                Err("must have at least 1 in days")
+            }
+            (Model::Usage { resource, .. }, Trial::Quantity(quantity)) => {
+                let meter = self.resource(resource).map(|declared| &declared.meter);
+                if quantity.billionths() <= 0 {
+                    return Err("must have a quantity above 0");
+                }
+                match meter {
+                    Some(Meter::Sum | Meter::TimeIntegral | Meter::Count) => Ok(()),
+                    _ => Err("by quantity needs a meter that adds up: sum, time_integral or count"),
+                }
+            }
+            _ => Err("by quantity is for usage alone; a fee may have days"),
+        }
+    }
+
+    pub(super) fn check_rate(&self, number: usize, rate: &Rate) -> Result<(), PricingRefusal> {
         let fails = |field, rule| Err(PricingRefusal::BadRate { rate: number, field, rule });
         let declared = |resource: &ResourceId| {
             let undeclared =
@@ -189,12 +309,13 @@ impl PriceBook {
             self.resource(resource).ok_or_else(undeclared)
         };
         match &rate.model {
-            Model::Recurring { item, every, when, .. } => {
-                if item.len() > 100 || item.chars().any(char::is_control) {
-                    return fails("item", "must be at most 100 bytes without control characters");
-                }
-                if *when == super::When::Advance && *every != super::Every::Month {
+            Model::Recurring { item, every, when, terms, .. } => {
+                check_fee(item, *every, *terms).or_else(|(field, rule)| fails(field, rule))?;
+                if *when == When::Advance && *every != Every::Month {
                     return fails("when", "can be advance for a price every month alone");
+                }
+                if *when == When::Advance && *terms != FeeTerms::default() {
+                    return fails("when", RULE_OF_ADVANCE);
                 }
             }
             Model::Usage { resource, free, tariff, .. } => {
@@ -214,7 +335,42 @@ impl PriceBook {
                 check_of(of, &declared)?;
             }
             Model::Minimum { of, .. } => check_of(of, &declared)?,
+            Model::Maximum { of, .. } => {
+                check_of(of, &declared)?;
+                if self.on_change == OnChange::Restart {
+                    return fails(
+                        "kind",
+                        "maximum needs on_change = \"continue\": it is a maximum of a month",
+                    );
+                }
+            }
+            Model::Discount { item, reduction, of, code, limits, .. } => {
+                check_of(of, &declared)?;
+                if code.as_ref().is_some_and(|code| !is_word(code)) {
+                    return fails("code", "must be 1 to 100 bytes without control characters");
+                }
+                check_discount(item, *reduction, limits).or_else(|(field, rule)| fails(field, rule))?;
+                if self.on_change == OnChange::Restart {
+                    return fails(
+                        "kind",
+                        "discount needs on_change = \"continue\": it is a discount of a month",
+                    );
+                }
+            }
+            Model::BaseFee { item, every, terms, owed, .. } => {
+                check_fee(item, *every, *terms).or_else(|(field, rule)| fails(field, rule))?;
+                if *owed == BaseFeeTime::Always && rate.matching.customer.is_none() {
+                    return fails("match", "must name the customer who owes the fee always");
+                }
+                if *owed == BaseFeeTime::Always && terms.anchor == Anchor::Anniversary {
+                    return fails(
+                        "anchor",
+                        "can be anniversary for a fee that is owed while instances are allocated",
+                    );
+                }
+            }
         }
+        self.check_trial(rate).or_else(|rule| fails("trial", rule))?;
         let mut keys: Vec<_> = rate.matching.dimensions.iter().map(|(key, _)| key).collect();
         keys.sort_unstable();
         keys.dedup();
@@ -228,6 +384,64 @@ impl PriceBook {
             return fails("match", "may name customer alone: this is about all of a customer's lines");
         }
         Ok(())
+    }
+}
+
+fn check_discount(
+    item: &str,
+    reduction: Reduction,
+    limits: &DiscountLimits,
+) -> Result<(), (&'static str, &'static str)> {
+    if !is_item(item) {
+        return Err(("item", RULE_OF_ITEMS));
+    }
+    match reduction {
+        Reduction::Percent(percent)
+            if !(1..=100 * crate::domain::quantity::ONE).contains(&percent.billionths()) =>
+        {
+            return Err(("percent", "must be above 0 and at most 100"));
+        }
+        Reduction::Amount(amount) if amount.billionths() <= 0 => return Err(("amount", "must be above 0")),
+        Reduction::Percent(_) | Reduction::Amount(_) => {}
+    }
+    if limits.months == Some(0) {
+        return Err(("months", "must be at least 1"));
+    }
+    if limits.invoices == Some(0) {
+        return Err(("invoices", "must be at least 1"));
+    }
+    Ok(())
+}
+
+/// A trial ends on a day of its own for each instance, and a fee for all instances has one line.
+const RULE_OF_TRIALS: &str = "is for a price of each instance alone: leave out trial, or per";
+
+const RULE_OF_ITEMS: &str = "must be at most 100 bytes without control characters";
+
+fn is_item(item: &str) -> bool {
+    item.len() <= 100 && !item.chars().any(char::is_control)
+}
+
+/// What an advance is settled with counts the time of one instance in calendar months.
+const RULE_OF_ADVANCE: &str = "can be advance for a price of each instance alone, by the time of calendar months: \
+per, anchor and proration must be left out";
+
+/// The name of a fee, and where its units of time begin.
+fn check_fee(item: &str, every: Every, terms: FeeTerms) -> Result<(), (&'static str, &'static str)> {
+    if !is_item(item) {
+        return Err(("item", RULE_OF_ITEMS));
+    }
+    match terms.anchor {
+        Anchor::Anniversary | Anchor::Day(_) if matches!(every, Every::Hour | Every::Day) => {
+            Err(("anchor", "is for a price every week, month, quarter or year"))
+        }
+        Anchor::Day(day)
+            if day.start_in(TimeZone::UTC) == Timestamp::MIN
+                || day.start_in(TimeZone::UTC) == Timestamp::MAX =>
+        {
+            Err(("anchor", "must be a day of the years 1 to 9999"))
+        }
+        Anchor::Calendar | Anchor::Anniversary | Anchor::Day(_) => Ok(()),
     }
 }
 
@@ -308,6 +522,9 @@ impl Resource {
         let counts = matches!(self.meter, Meter::Count | Meter::UniqueCount { .. });
         if self.most.is_some_and(|most| counts || most.billionths() <= 0) {
             return Err(PricingRefusal::BadMost { resource: resource() });
+        }
+        if self.carry_over && (counts || self.kind != ResourceKind::Gauge) {
+            return Err(PricingRefusal::BadCarryOver { resource: resource() });
         }
         let twice = self.group_by.iter().enumerate().any(|(at, key)| self.group_by[..at].contains(key));
         if self.group_by.len() > 8 || twice || !self.group_by.iter().all(|key| is_word(key)) {

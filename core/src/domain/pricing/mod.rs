@@ -1,27 +1,39 @@
 //! Price books: what is declared, what it costs, and since when. Published versions never change.
 //!
-//! `matching` says which instances a rate is for, `check` which books may be published. Here is what a book says; what
-//! comes of it for a quantity is for whoever rates.
+//! `rate` says what a rate charges, `matching` which instances it is for, `check` which books may be published. Here is what a book says; what
+//! comes of it for a quantity is for the rating.
 
 mod check;
 mod matching;
+mod overrides;
+mod rate;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
 
 use bincode::{Decode, Encode};
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Serialize, Serializer};
 
 use super::Outcome;
 use super::event::{Event, Stream};
-use super::id::{InvoiceId, PartyId, PriceBookName, ResourceId};
+use super::id::{InvalidText, InvoiceId, PartyId, PriceBookName, ResourceId, number_id};
 use super::money::{Currency, Price, Rounding};
 use super::quantity::Quantity;
 use super::time::{Period, Timestamp};
 
-pub use check::{PricingRefusal, RULE_OF_METERS, RULE_OF_MOST};
+pub use check::{PricingRefusal, RULE_OF_CARRY_OVER, RULE_OF_METERS, RULE_OF_MOST};
 pub use matching::{Match, Matched};
+pub use overrides::{
+    EndPriceOverride, PriceOverride, PriceOverrideEnded, PriceOverrideSet, SetPriceOverride,
+};
+pub use rate::{
+    Anchor, BaseFeeTime, CapPer, DiscountLimits, Every, FeeEnd, FeeProration, FeeTerms, Model, Of, Per,
+    Proration, Rate, RateSubject, Reduction, Tariff, Tier, Trial, When,
+};
 
 /// What a price book says.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
@@ -36,6 +48,8 @@ pub struct PriceBook {
     pub rounding: Rounding,
     /// What a change of version or rate within a month does to allowances, tiers, packages and minimums.
     pub on_change: OnChange,
+    /// What it says of tax and of documents.
+    pub terms: InvoiceTerms,
     /// What is measured, and how it is made into a quantity.
     pub resources: Vec<Resource>,
     /// What it costs.
@@ -43,7 +57,7 @@ pub struct PriceBook {
 }
 
 /// What a change of version or rate within a billing month does to what is counted by the month.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnChange {
     /// Each version and rate counts for itself. Books published before this could be chosen restart.
@@ -51,6 +65,59 @@ pub enum OnChange {
     /// Allowances, tiers, packages and minimums continue, and equal prices are one line.
     #[default]
     Continue,
+}
+
+/// What a price book says of tax and of documents.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct InvoiceTerms {
+    /// Whether its prices contain tax.
+    pub tax: PriceTax,
+    /// What a change of the tax within the time of a line does to the line.
+    pub on_tax_change: OnTaxChange,
+    /// What becomes of a document whose total is zero.
+    pub zero_invoices: ZeroInvoices,
+    /// So much of a month's charges, without tax, is invoiced before the month is over.
+    pub threshold: Option<Price>,
+}
+
+/// Whether prices contain tax.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PriceTax {
+    /// Tax is added to the lines.
+    #[default]
+    Exclusive,
+    /// Amounts of lines contain tax, which is taken out of their sum.
+    Inclusive,
+}
+
+impl PriceTax {
+    /// Whether tax is added.
+    pub fn is_exclusive(&self) -> bool {
+        *self == Self::Exclusive
+    }
+}
+
+/// What a change of the tax rate or treatment within the time of a line does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnTaxChange {
+    /// The tax at the last instant of the line is for all of it.
+    #[default]
+    LastInstant,
+    /// The line is cut where the tax changes.
+    Cut,
+}
+
+/// What becomes of a document whose total is zero.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ZeroInvoices {
+    /// It is issued as any other.
+    #[default]
+    Issue,
+    /// It is not drafted.
+    Skip,
 }
 
 /// A declared resource.
@@ -70,13 +137,16 @@ pub struct Resource {
     pub group_by: Vec<Box<str>>,
     /// The most of `unit` that an instance plausibly uses in an hour. What reports more is suspended.
     pub most: Option<Quantity>,
+    /// Whether the last reported level of a gauge holds until the next report.
+    pub carry_over: bool,
 }
 
 /// In microseconds.
 const HOUR: i128 = 3_600_000_000;
 
 impl Resource {
-    /// Whether a report says more than can be. Of a counter, for each hour that its period has begun; of a gauge, as a level.
+    /// Whether a report says more than can be. Of a counter, for each hour that its period has begun; of a gauge, as a
+    /// level.
     pub fn is_implausible(&self, reported: Quantity, period: Period) -> bool {
         let Some(most) = self.most else { return false };
         let hours = match self.kind {
@@ -96,7 +166,7 @@ impl Resource {
 }
 
 /// Whether the quantities of a resource add up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ResourceKind {
     /// They add up (requests, bytes sent), and are divided by time.
@@ -151,198 +221,6 @@ impl Conversion {
     pub const NONE: Self = Self { multiply: 1, divide: 1 };
 }
 
-/// What is charged, and for whom.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
-pub struct Rate {
-    /// What is charged.
-    pub model: Model,
-    /// For which instances.
-    pub matching: Match,
-}
-
-/// What a rate charges.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
-pub enum Model {
-    /// A fee for each instance, for the time it is allocated.
-    Recurring {
-        /// What the fee is for, if an instance can pay several; empty for the one that needs no name.
-        item: Box<str>,
-        /// For one `every`.
-        price: Price,
-        /// How long the price is for.
-        every: Every,
-        /// When it is charged.
-        when: When,
-        /// Until when.
-        until: FeeEnd,
-    },
-    /// For the usage of a resource.
-    Usage {
-        /// Which.
-        resource: ResourceId,
-        /// Whose usage is priced together.
-        per: Per,
-        /// So much of each month costs nothing.
-        free: Quantity,
-        /// What the rest costs.
-        tariff: Tariff,
-    },
-    /// A part of what a customer is charged otherwise.
-    Percentage {
-        /// How much of it.
-        percent: Quantity,
-        /// Of what.
-        of: Of,
-    },
-    /// What a customer pays at least.
-    Minimum {
-        /// For a month.
-        price: Price,
-        /// What counts towards it.
-        of: Of,
-        /// Whether a customer who joins or leaves in a month owes its share of it.
-        proration: Proration,
-    },
-}
-
-/// How long a recurring price is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Every {
-    /// 3,600 seconds.
-    Hour,
-    /// 24 hours.
-    Day,
-    /// A calendar month where the customer is.
-    Month,
-    /// Twelve of them.
-    Year,
-}
-
-/// When a recurring price is charged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum When {
-    /// With the period it is for, when that is over.
-    Arrears,
-    /// With the period before; what was allocated otherwise is settled when it is over.
-    Advance,
-}
-
-/// Until when an instance is charged a fee.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FeeEnd {
-    /// Until its owner requested that it is destroyed.
-    #[default]
-    DestroyRequested,
-    /// Until its node confirmed that it is destroyed.
-    Destroyed,
-}
-
-/// What of a minimum a customer owes who has instances for a part of a month.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Proration {
-    /// The share of the month in which an instance of the customer was allocated and not to be destroyed.
-    #[default]
-    Allocated,
-    /// All of it.
-    None,
-}
-
-/// Whose usage is priced together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Per {
-    /// That of one instance.
-    Instance,
-    /// That of all instances of a customer.
-    Customer,
-}
-
-/// What a quantity costs.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
-pub enum Tariff {
-    /// The same for each unit.
-    PerUnit {
-        /// For one unit.
-        price: Price,
-    },
-    /// Each unit costs what its tier says.
-    Graduated {
-        /// By rising bounds; the last has none.
-        tiers: Vec<Tier>,
-    },
-    /// All units cost what the tier says in which the quantity is.
-    Volume {
-        /// By rising bounds; the last has none.
-        tiers: Vec<Tier>,
-    },
-    /// So much for each package that was begun.
-    Package {
-        /// Units in a package.
-        size: Quantity,
-        /// For one package.
-        price: Price,
-    },
-}
-
-/// A tier. Its upper bound belongs to it.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
-pub struct Tier {
-    /// Its upper bound; the last one has none.
-    pub up_to: Option<Quantity>,
-    /// For one unit.
-    pub price: Price,
-    /// Once, if there is anything in it.
-    pub flat: Price,
-}
-
-/// What of a customer's lines counts.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Of {
-    /// Fees and usage.
-    All,
-    /// Fees.
-    Recurring,
-    /// Usage.
-    Usage,
-    /// Usage of one resource.
-    Resource(ResourceId),
-}
-
-/// What a rate is the price of: of those with the same subject one wins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Subject<'a> {
-    /// A fee, by its name.
-    Fee(&'a str),
-    /// A resource.
-    Resource(&'a ResourceId),
-    /// A percentage of this.
-    Percentage(&'a Of),
-    /// A minimum of this.
-    Minimum(&'a Of),
-}
-
-impl Rate {
-    /// What it is the price of.
-    pub fn subject(&self) -> Subject<'_> {
-        match &self.model {
-            Model::Recurring { item, .. } => Subject::Fee(item),
-            Model::Usage { resource, .. } => Subject::Resource(resource),
-            Model::Percentage { of, .. } => Subject::Percentage(of),
-            Model::Minimum { of, .. } => Subject::Minimum(of),
-        }
-    }
-
-    /// Whether it is about all of a customer, and not about one instance at a time.
-    pub fn of_customers(&self) -> bool {
-        matches!(self.model, Model::Percentage { .. } | Model::Minimum { .. })
-    }
-}
-
 impl PriceBook {
     /// What is declared of a resource.
     pub fn resource(&self, resource: &ResourceId) -> Option<&Resource> {
@@ -350,11 +228,20 @@ impl PriceBook {
     }
 
     /// The rate for an instance and its number, from 1: of those that cover it, the one that names most members.
-    pub fn rate(&self, subject: Subject<'_>, instance: Matched<'_>) -> Option<(u32, &Rate)> {
+    pub fn rate(&self, subject: RateSubject<'_>, instance: Matched<'_>) -> Option<(u32, &Rate)> {
         let candidates = (1..).zip(&self.rates).filter(|(_, rate)| rate.subject() == subject);
         candidates
             .filter(|(_, rate)| rate.matching.covers(instance))
             .max_by_key(|(_, rate)| rate.matching.members())
+    }
+
+    /// The customers who owe it a fee also without any instance.
+    pub fn always_owed_by(&self) -> impl Iterator<Item = PartyId> {
+        let always = self
+            .rates
+            .iter()
+            .filter(|rate| matches!(rate.model, Model::BaseFee { owed: BaseFeeTime::Always, .. }));
+        always.filter_map(|rate| rate.matching.customer)
     }
 
     /// Whether both have prices in one currency for some of the same customers.
@@ -369,13 +256,18 @@ impl PriceBook {
     }
 
     /// The subjects of all rates, each once, in order.
-    pub fn subjects(&self) -> Vec<Subject<'_>> {
+    pub fn subjects(&self) -> Vec<RateSubject<'_>> {
         let mut subjects: Vec<_> = self.rates.iter().map(Rate::subject).collect();
         subjects.sort_unstable();
         subjects.dedup();
         subjects
     }
 }
+
+number_id!(
+    /// A price of one customer that takes the place of a rate of a price book.
+    OverrideId, "OVERRIDE-", "OVERRIDE-1"
+);
 
 /// A version of a price book counts from now on.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
@@ -400,12 +292,14 @@ pub struct PublishPriceBook {
 pub struct InvoicedPeriod {
     /// The document.
     pub invoice: InvoiceId,
+    /// Whose.
+    pub payer: PartyId,
     /// When.
     pub period: Period,
 }
 
 /// A version, as an invoice line names it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize, JsonSchema)]
 pub struct PriceVersion {
     /// The book.
     pub name: PriceBookName,
@@ -419,6 +313,10 @@ pub struct PriceBooks {
     by_name: BTreeMap<PriceBookName, Vec<PriceBook>>,
     /// Whether any version says what is plausible: most do not, and reports are many.
     has_bounds: bool,
+    /// The resources whose levels carry over, by any version.
+    carried: BTreeSet<ResourceId>,
+    overrides: BTreeMap<OverrideId, PriceOverride>,
+    last_override: u64,
 }
 
 /// The most bytes of a published price book: an event holds at most 65,535, and its envelope needs some.
@@ -430,8 +328,8 @@ impl PriceBooks {
         self.by_name.get(name).map_or(&[], Vec::as_slice)
     }
 
-    /// The versions that apply at an instant, one of each book: the one that applies from the latest instant, of several
-    /// the newest.
+    /// The versions that apply at an instant, one of each book: the one that applies from the latest instant, of
+    /// several the newest.
     pub fn in_force(&self, at: Timestamp) -> impl Iterator<Item = &PriceBook> {
         self.by_name.values().filter_map(move |versions| {
             versions.iter().filter(|book| book.valid_from <= at).max_by_key(|book| book.valid_from)
@@ -444,6 +342,11 @@ impl PriceBooks {
             && self.in_force(period.stop.plus_micros(-1)).any(|book| {
                 book.resource(resource).is_some_and(|declared| declared.is_implausible(reported, period))
             })
+    }
+
+    /// Whether levels of a resource carry over by any version; if none is named, of any resource.
+    pub fn carries_over(&self, resource: Option<&ResourceId>) -> bool {
+        resource.map_or(!self.carried.is_empty(), |resource| self.carried.contains(resource))
     }
 
     /// The names of all books.
@@ -487,6 +390,9 @@ impl PriceBooks {
         if let Some(known) = versions.first().filter(|known| known.currency != book.currency) {
             return Err(PricingRefusal::OtherCurrency { name: book.name.clone(), known: known.currency });
         }
+        if versions.first().is_some_and(|known| known.terms.tax != book.terms.tax) {
+            return Err(PricingRefusal::OtherPriceTax { name: book.name.clone() });
+        }
         // Publishing what counts already is publishing nothing; after another version it is going back.
         if versions.last() == Some(book) {
             return Ok(Outcome::unchanged((
@@ -499,10 +405,13 @@ impl PriceBooks {
         }
         if let Some(effect) = self.effect_of(book).filter(|_| !command.retroactive) {
             let mut touched = invoiced.filter(|invoiced| invoiced.period.intersection(effect).is_some());
-            if let Some(InvoicedPeriod { invoice, period }) = touched.next() {
+            if let Some(InvoicedPeriod { invoice, period, .. }) = touched.next() {
                 let (valid_from, more) = (book.valid_from, touched.count());
                 return Err(PricingRefusal::Retroactive { valid_from, invoice, period, more });
             }
+        }
+        if let Some(refusal) = self.effect_of(book).and_then(|effect| self.broken_override(book, effect)) {
+            return Err(refusal);
         }
         let version = u32::try_from(versions.len() + 1).unwrap_or(u32::MAX);
         let event = PriceBookPublished { version, book: book.clone() };
@@ -513,6 +422,8 @@ impl PriceBooks {
     /// Adds a version: the fold that decisions and billing share.
     pub fn published(&mut self, event: &PriceBookPublished) {
         self.has_bounds |= event.book.resources.iter().any(|declared| declared.most.is_some());
+        let carried = event.book.resources.iter().filter(|declared| declared.carry_over);
+        self.carried.extend(carried.map(|declared| declared.resource.clone()));
         self.by_name.entry(event.book.name.clone()).or_default().push(event.book.clone());
     }
 }

@@ -1,7 +1,8 @@
 //! Price books that are published or refused: given, when, then.
 
 use crate::domain::Answer;
-use crate::domain::given::{Given, at, computer, release, software_type};
+use crate::domain::event::{Event, Stream};
+use crate::domain::given::{Given, at, computer, register_party, release, software_type};
 use crate::domain::id::{ComputerId, PartyId, SoftwareRelease, SoftwareType};
 use crate::domain::instance::{InstanceType, RequestedState};
 
@@ -22,6 +23,7 @@ fn gauge(name: &str) -> Resource {
         conversion,
         group_by,
         most: None,
+        carry_over: false,
     }
 }
 
@@ -30,11 +32,18 @@ fn price(text: &str) -> Price {
 }
 
 fn fee_of(item: &str, (every, when): (Every, When)) -> Model {
-    Model::Recurring { item: item.into(), price: price("10.00"), every, when, until: FeeEnd::default() }
+    Model::Recurring {
+        item: item.into(),
+        price: price("10.00"),
+        every,
+        when,
+        until: FeeEnd::default(),
+        terms: FeeTerms::default(),
+    }
 }
 
 fn fee(matching: Match) -> Rate {
-    Rate { model: fee_of("", (Every::Month, When::Arrears)), matching }
+    Rate { model: fee_of("", (Every::Month, When::Arrears)), trial: None, matching }
 }
 
 fn usage(name: &str, free: &str, tariff: Tariff) -> Model {
@@ -42,15 +51,19 @@ fn usage(name: &str, free: &str, tariff: Tariff) -> Model {
 }
 
 fn per_unit(name: &str, matching: Match) -> Rate {
-    Rate { model: usage(name, "0", Tariff::PerUnit { price: price("0.002") }), matching }
+    Rate { model: usage(name, "0", Tariff::PerUnit { price: price("0.002") }), trial: None, matching }
 }
 
 fn percentage(percent: &str, of: Of, matching: Match) -> Rate {
-    Rate { model: Model::Percentage { percent: percent.parse().expect(percent), of }, matching }
+    Rate { model: Model::Percentage { percent: percent.parse().expect(percent), of }, trial: None, matching }
 }
 
 fn minimum(of: Of, matching: Match) -> Rate {
-    Rate { model: Model::Minimum { price: price("5"), of, proration: Proration::default() }, matching }
+    Rate {
+        model: Model::Minimum { price: price("5"), of, proration: Proration::default() },
+        trial: None,
+        matching,
+    }
 }
 
 /// Tiers with these upper bounds.
@@ -70,6 +83,7 @@ fn book() -> PriceBook {
         valid_from: at("2026-01-01T00:00:00Z"),
         rounding: Rounding::HalfUp,
         on_change: OnChange::default(),
+        terms: InvoiceTerms::default(),
         resources: vec![gauge("cpu")],
         rates: vec![fee(Match::default()), per_unit("cpu", Match::default())],
     }
@@ -102,6 +116,148 @@ fn of_dimensions(pairs: &[(&str, &str)]) -> Match {
 
 fn of_customer(party: u64) -> Match {
     Match { customer: Some(PartyId(party)), ..Match::default() }
+}
+
+/// 8.00 a month for PARTY-2 instead of the fee of the book, in November.
+fn own_fee() -> SetPriceOverride {
+    let rate =
+        Rate { model: fee_of("", (Every::Month, When::Advance)), trial: None, matching: Match::default() };
+    SetPriceOverride {
+        price_book: book().name,
+        customer: PartyId(2),
+        valid_from: at("2026-11-01T00:00:00Z"),
+        valid_until: Some(at("2026-12-01T00:00:00Z")),
+        rate: Box::new(rate),
+        retroactive: false,
+    }
+}
+
+fn with_book() -> Given {
+    Given::nothing().done(register_party()).done(register_party()).done(publish(book()))
+}
+
+#[test]
+fn a_customer_has_a_price_of_their_own() {
+    let given = with_book();
+    let wanted = own_fee();
+    let mut rate = wanted.rate.clone();
+    rate.matching.customer = Some(PartyId(2));
+    let price_override = PriceOverride {
+        id: OverrideId(1),
+        price_book: book().name,
+        customer: PartyId(2),
+        valid_from: wanted.valid_from,
+        valid_until: wanted.valid_until,
+        rate,
+    };
+    let stream = || Stream::PriceBook(book().name);
+    let now = given.now;
+    let set = PriceOverrideSet { price_override, at: now };
+    let ended = |until: &str| {
+        let (id, price_book) = (OverrideId(1), book().name);
+        Event::PriceOverrideEnded(PriceOverrideEnded { id, price_book, valid_until: at(until), at: now })
+    };
+    let end = |until: Option<&str>| EndPriceOverride {
+        price_book: book().name,
+        id: OverrideId(1),
+        valid_until: until.map(at),
+        retroactive: false,
+    };
+    let known = Answer::PriceOverride(OverrideId(1));
+    let later = SetPriceOverride { valid_from: at("2026-12-01T00:00:00Z"), valid_until: None, ..own_fee() };
+    let given = given
+        .when(wanted)
+        .then([(stream(), Event::PriceOverrideSet(set))])
+        .answered(&known)
+        .and()
+        .when(own_fee())
+        .then([])
+        .answered(&known)
+        .and()
+        .when(later)
+        .answered(&Answer::PriceOverride(OverrideId(2)))
+        .and();
+    let (field, rule) = ("valid_until", "must not be after the end that the override has");
+    let given =
+        given.when(end(Some("2026-12-02T00:00:00Z"))).refused(PricingRefusal::BadOverride { field, rule });
+    given
+        .when(end(Some("2026-12-01T00:00:00Z")))
+        .then([])
+        .and()
+        .when(end(Some("2026-11-16T00:00:00Z")))
+        .then([(stream(), ended("2026-11-16T00:00:00Z"))])
+        .answered(&known)
+        .and()
+        // What has not begun never counts.
+        .when(end(None))
+        .then([(stream(), ended("2026-11-01T00:00:00Z"))])
+        .and()
+        .when(EndPriceOverride { id: OverrideId(3), ..end(None) })
+        .refused(PricingRefusal::UnknownOverride { id: OverrideId(3) });
+}
+
+#[test]
+fn an_override_must_fit_the_book() {
+    let bad = |field, rule| PricingRefusal::BadOverride { field, rule };
+    let with = |rate: Rate| SetPriceOverride { rate: Box::new(rate), ..own_fee() };
+    let unknown = PriceBookName::new("other").expect("a name");
+    let rows = [
+        (
+            SetPriceOverride { price_book: unknown.clone(), ..own_fee() },
+            PricingRefusal::UnknownBook { name: unknown },
+        ),
+        (
+            SetPriceOverride { customer: PartyId(9), ..own_fee() },
+            PricingRefusal::UnknownCustomer { customer: PartyId(9) },
+        ),
+        (
+            SetPriceOverride { valid_until: Some(own_fee().valid_from), ..own_fee() },
+            bad("valid_until", "must be after valid_from"),
+        ),
+        (
+            SetPriceOverride {
+                valid_from: at("2020-01-01T00:00:00Z"),
+                valid_until: Some(at("2020-02-01T00:00:00Z")),
+                ..own_fee()
+            },
+            bad("valid_until", "must be after the first version of the book begins"),
+        ),
+        (with(fee(of_customer(1))), bad("rate", "must not name another customer in match")),
+        (
+            with(per_unit("disk", Match::default())),
+            PricingRefusal::UndeclaredByBook { resource: resource("disk"), name: book().name },
+        ),
+        (
+            with(percentage("0", Of::All, Match::default())),
+            PricingRefusal::BadOverrideRate { field: "percent", rule: "must be above 0 and at most 1000" },
+        ),
+    ];
+    for (command, refusal) in rows {
+        with_book().when(command).refused(refusal);
+    }
+    // Of one subject, with as many members, at one time.
+    let of_type = |kind: &str| SetPriceOverride { valid_until: None, ..with(fee(of_type(kind))) };
+    let given = with_book().done(own_fee()).done(of_type("a")).done(of_type("b"));
+    let tie = SetPriceOverride { valid_from: at("2026-11-30T00:00:00Z"), valid_until: None, ..own_fee() };
+    let given = given.when(tie).refused(PricingRefusal::OverrideTie { other: OverrideId(1) });
+    given.done(SetPriceOverride { customer: PartyId(1), ..own_fee() });
+}
+
+#[test]
+fn a_version_keeps_what_overrides_need() {
+    let own = per_unit("cpu", Match::default());
+    let given = with_book().done(SetPriceOverride { rate: Box::new(own), ..own_fee() });
+    let without = |valid_from: &str| {
+        let all = book();
+        let rates = vec![fee(Match::default())];
+        PriceBook { valid_from: at(valid_from), resources: Vec::new(), rates, ..all }
+    };
+    let refusal = PricingRefusal::BreaksOverride {
+        id: OverrideId(1),
+        what: "resource cpu is not declared in resources".into(),
+    };
+    let given = given.when(publish(without("2026-11-30T00:00:00Z"))).refused(refusal);
+    given.done(publish(without("2026-12-01T00:00:00Z")));
 }
 
 fn publish(book: PriceBook) -> PublishPriceBook {
@@ -149,7 +305,7 @@ fn declaring(declared: Resource) -> PriceBook {
 /// A book that declares `cpu`, in groups by `zone`, and has this rate alone.
 fn charging(model: Model, matching: Match) -> PriceBook {
     let resources = vec![Resource { group_by: vec!["zone".into()], ..gauge("cpu") }];
-    PriceBook { resources, rates: vec![Rate { model, matching }], ..book() }
+    PriceBook { resources, rates: vec![Rate { model, trial: None, matching }], ..book() }
 }
 
 #[test]
@@ -446,7 +602,7 @@ fn rates_that_could_both_win_are_refused() {
 #[test]
 fn only_rates_about_the_same_subject_compete() {
     let any = Match::default;
-    let rate = |model| Rate { model, matching: any() };
+    let rate = |model| Rate { model, trial: None, matching: any() };
     let fee = |item: &str, every| rate(fee_of(item, (every, When::Arrears)));
     let flat = Tariff::PerUnit { price: price("1") };
     let together =
@@ -504,9 +660,9 @@ fn the_rate_that_names_most_members_wins() {
     let winner = |release: &SoftwareRelease, customer| {
         let names = (release.clone(), software_type("default"), computer("COMP-1"));
         let matched = Matched { customer: PartyId(customer), ..matched(&names) };
-        assert_eq!(book.rate(Subject::Resource(&resource("cpu")), matched), None);
-        assert_eq!(book.rate(Subject::Fee("support"), matched), None);
-        let (number, rate) = book.rate(Subject::Fee(""), matched).expect("one covers all");
+        assert_eq!(book.rate(RateSubject::Resource(&resource("cpu")), matched), None);
+        assert_eq!(book.rate(RateSubject::Fee("support"), matched), None);
+        let (number, rate) = book.rate(RateSubject::Fee(""), matched).expect("one covers all");
         assert_eq!(*rate, book.rates[number as usize - 1]);
         number
     };
@@ -551,8 +707,12 @@ fn subjects_are_listed_once() {
         per_unit("cpu", of_customer(2)),
         percentage("1", Of::All, Match::default()),
     ];
-    let expected =
-        [Subject::Fee(""), Subject::Resource(&cpu), Subject::Percentage(&Of::All), Subject::Minimum(&of)];
+    let expected = [
+        RateSubject::Fee(""),
+        RateSubject::Resource(&cpu),
+        RateSubject::Percentage(&Of::All),
+        RateSubject::Minimum(&of),
+    ];
     assert_eq!(PriceBook { rates, ..book() }.subjects(), expected);
 }
 

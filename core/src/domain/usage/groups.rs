@@ -19,57 +19,105 @@ use crate::domain::time::Timestamp;
 
 /// How many groups an instance may have of a resource in a month, if nothing else is said.
 pub const MOST_GROUPS: usize = 10_000;
-/// For how many months groups are remembered.
+/// For how many months groups are remembered, up to the newest month of an instance.
 const MONTHS: i32 = 24;
+/// Of how many older months and resources of an instance late usage is remembered.
+const MOST_LATE: usize = 64;
 
 /// The months since the year 0.
-type Month = i32;
+type MonthNumber = i32;
 
 /// A group, by a digest of its values.
-pub(super) type Group = u64;
+pub(super) type GroupDigest = u64;
+
+/// The groups of a month and resource.
+type Groups = BTreeMap<(MonthNumber, ResourceId), BTreeSet<GroupDigest>>;
 
 /// The groups of each instance.
 #[derive(Debug, Clone, Default, Encode, Decode)]
 pub(super) struct UsageGroups {
-    by_instance: BTreeMap<InstanceId, BTreeMap<(Month, ResourceId), BTreeSet<Group>>>,
+    by_instance: BTreeMap<InstanceId, GroupsOfInstance>,
+}
+
+/// The groups of an instance. Months that are long ago are forgotten, so that memory is bounded. What comes late for
+/// such a month is counted anew and never forgotten: otherwise it could be in any number of groups.
+#[derive(Debug, Clone, Default, Encode, Decode)]
+struct GroupsOfInstance {
+    recent: Groups,
+    late: Groups,
+}
+
+impl GroupsOfInstance {
+    fn newest(&self) -> Option<MonthNumber> {
+        self.recent.last_key_value().map(|((month, _), _)| *month)
+    }
+
+    fn add(&mut self, month: MonthNumber, resource: &ResourceId, group: GroupDigest) {
+        let newest = self.newest().map_or(month, |newest| newest.max(month));
+        if is_late(month, Some(newest)) {
+            self.late.entry((month, resource.clone())).or_default().insert(group);
+            return;
+        }
+        self.recent.entry((month, resource.clone())).or_default().insert(group);
+        self.recent.retain(|(month, _), _| !is_late(*month, Some(newest)));
+    }
+}
+
+/// Whether a month is too long before the newest one to be remembered.
+fn is_late(month: MonthNumber, newest: Option<MonthNumber>) -> bool {
+    newest.is_some_and(|newest| month <= newest - MONTHS)
 }
 
 impl UsageGroups {
     /// The groups of an instance in a month.
-    fn of(&self, instance: InstanceId, month: Month, resource: &ResourceId) -> Option<&BTreeSet<Group>> {
-        self.by_instance.get(&instance)?.get(&(month, resource.clone()))
+    fn of(
+        &self,
+        instance: InstanceId,
+        month: MonthNumber,
+        resource: &ResourceId,
+    ) -> impl Iterator<Item = &BTreeSet<GroupDigest>> {
+        let known = self.by_instance.get(&instance);
+        let key = (month, resource.clone());
+        let both = known.map(|known| [&known.recent, &known.late]).into_iter().flatten();
+        both.filter_map(move |groups| groups.get(&key))
     }
 
     /// Notes the group of usage.
-    pub(super) fn add(&mut self, usage: &Usage, group: Group) {
+    pub(super) fn add(&mut self, usage: &Usage, group: GroupDigest) {
         let month = month_of(usage.period.start);
         for instance in instances(&usage.attribution) {
-            let months = self.by_instance.entry(instance).or_default();
-            months.entry((month, usage.resource.clone())).or_default().insert(group);
-            if let Some(newest) = months.last_key_value().map(|((month, _), _)| *month) {
-                months.retain(|(month, _), _| *month > newest - MONTHS);
-            }
+            self.by_instance.entry(instance).or_default().add(month, &usage.resource, group);
         }
     }
 
     /// Whether usage would be in one group more than so many, with those that the same command adds.
-    pub(super) fn are_too_many(&self, usage: &Usage, group: Group, added: &Self, most: usize) -> bool {
+    pub(super) fn are_too_many(&self, usage: &Usage, group: GroupDigest, added: &Self, most: usize) -> bool {
         let month = month_of(usage.period.start);
         instances(&usage.attribution).any(|instance| {
-            let known = self.of(instance, month, &usage.resource);
-            let new = added.of(instance, month, &usage.resource);
-            let is_known = [known, new].into_iter().flatten().any(|groups| groups.contains(&group));
-            let count = known.map_or(0, BTreeSet::len) + new.map_or(0, BTreeSet::len);
-            !is_known && count >= most
+            let sets = || {
+                self.of(instance, month, &usage.resource).chain(added.of(instance, month, &usage.resource))
+            };
+            if sets().any(|groups| groups.contains(&group)) {
+                return false;
+            }
+            sets().map(BTreeSet::len).sum::<usize>() >= most
+                || (sets().next().is_none() && self.is_full(instance, month, added))
         })
     }
 
+    /// Whether a month is long ago, and no more such months can be remembered.
+    fn is_full(&self, instance: InstanceId, month: MonthNumber, added: &Self) -> bool {
+        let both = [self, added].map(|groups| groups.by_instance.get(&instance));
+        let newest = both.iter().flatten().filter_map(|groups| groups.newest()).max();
+        let late: usize = both.iter().flatten().map(|groups| groups.late.len()).sum();
+        is_late(month, newest) && late >= MOST_LATE
+    }
+
     /// The same as [`add`](Self::add), of what a command adds to what is recorded.
-    pub(super) fn add_new(&mut self, usage: &Usage, group: Group, recorded: &Self) {
+    pub(super) fn add_new(&mut self, usage: &Usage, group: GroupDigest, recorded: &Self) {
         let month = month_of(usage.period.start);
-        let known = |instance| {
-            recorded.of(instance, month, &usage.resource).is_some_and(|known| known.contains(&group))
-        };
+        let known =
+            |instance| recorded.of(instance, month, &usage.resource).any(|known| known.contains(&group));
         if !instances(&usage.attribution).all(known) {
             self.add(usage, group);
         }
@@ -77,7 +125,7 @@ impl UsageGroups {
 }
 
 /// The group that usage is in, if any price book groups its resource.
-pub(super) fn group_of(books: &PriceBooks, usage: &Usage) -> Option<Group> {
+pub(super) fn group_of(books: &PriceBooks, usage: &Usage) -> Option<GroupDigest> {
     // Without dimensions it is in the one group that is always there.
     if usage.dimensions.is_empty() {
         return None;
@@ -99,7 +147,7 @@ pub(super) fn group_of(books: &PriceBooks, usage: &Usage) -> Option<Group> {
     Some(hasher.finish128().h1)
 }
 
-fn month_of(instant: Timestamp) -> Month {
+fn month_of(instant: Timestamp) -> MonthNumber {
     let day = instant.to_utc();
     day.year() * 12 + i32::try_from(day.month0()).unwrap_or(0)
 }
@@ -121,8 +169,8 @@ mod tests {
     use crate::domain::id::{PriceBookName, Sequence};
     use crate::domain::money::{Currency, Rounding};
     use crate::domain::pricing::{
-        Conversion, Match, Meter, Model, OnChange, Per, PriceBook, PublishPriceBook, Rate, Resource,
-        ResourceKind, Tariff,
+        Conversion, InvoiceTerms, Match, Meter, Model, OnChange, Per, PriceBook, PublishPriceBook, Rate,
+        Resource, ResourceKind, Tariff,
     };
     use crate::domain::quantity::Quantity;
     use crate::domain::usage::{Unmeterable, UsageOutcome, UsageReport};
@@ -144,6 +192,7 @@ mod tests {
             conversion: Conversion::NONE,
             group_by: vec![key.into()],
             most: None,
+            carry_over: false,
         };
         let tariff = Tariff::PerUnit { price: "0.002".parse().expect("a price") };
         let model = Model::Usage { resource, per: Per::Instance, free: Quantity::ZERO, tariff };
@@ -153,8 +202,9 @@ mod tests {
             valid_from: crate::domain::given::at("2026-01-01T00:00:00Z"),
             rounding: Rounding::HalfUp,
             on_change: OnChange::Continue,
+            terms: InvoiceTerms::default(),
             resources: vec![declared],
-            rates: vec![Rate { model, matching: Match::default() }],
+            rates: vec![Rate { model, trial: None, matching: Match::default() }],
         };
         PublishPriceBook { book, retroactive: false }
     }
@@ -162,7 +212,7 @@ mod tests {
     /// Two groups are allowed; usage is grouped by region.
     fn given() -> Given {
         let mut given = Given::cloud().done(request("a")).done(grouped_by("standard", "region"));
-        given.state.most_groups = 2;
+        given.state.usage_limits.most_groups = 2;
         given.at("2026-10-01T12:00:00Z")
     }
 
@@ -220,28 +270,65 @@ mod tests {
         given.when_reported([report("a", "ann"), report("b", "bob")]).answered_usage(told);
     }
 
-    #[test]
-    fn each_month_has_its_groups_and_old_months_are_forgotten() {
-        let usage = |at: &str| Usage {
+    fn usage_at(at: &str) -> Usage {
+        let start = crate::domain::given::at(at);
+        Usage {
             id: crate::domain::usage::UsageId::new("1").expect("an id"),
             subject: "a".into(),
             resource: ResourceId::new("cpu").expect("a name"),
             quantity: Quantity::ZERO,
-            period: crate::domain::time::Period::new(
-                crate::domain::given::at(at),
-                crate::domain::given::at(at).plus_micros(1),
-            )
-            .expect("a period"),
+            period: crate::domain::time::Period::new(start, start.plus_micros(1)).expect("a period"),
             start_found: false,
             attribution: Attribution::Instance(InstanceId(1)),
             dimensions: Vec::new(),
             node_sequence: None,
-        };
+        }
+    }
+
+    #[test]
+    fn each_month_has_its_groups_and_old_months_are_forgotten() {
         let (mut groups, none) = (UsageGroups::default(), UsageGroups::default());
-        groups.add(&usage("2026-10-31T23:59:59Z"), 1);
-        assert!(groups.are_too_many(&usage("2026-10-01T00:00:00Z"), 2, &none, 1));
-        assert!(!groups.are_too_many(&usage("2026-11-01T00:00:00Z"), 2, &none, 1));
-        groups.add(&usage("2028-10-01T00:00:00Z"), 1);
-        assert!(!groups.are_too_many(&usage("2026-10-01T00:00:00Z"), 2, &none, 1));
+        groups.add(&usage_at("2026-10-31T23:59:59Z"), 1);
+        assert!(groups.are_too_many(&usage_at("2026-10-01T00:00:00Z"), 2, &none, 1));
+        assert!(!groups.are_too_many(&usage_at("2026-11-01T00:00:00Z"), 2, &none, 1));
+        groups.add(&usage_at("2028-10-01T00:00:00Z"), 1);
+        assert!(!groups.are_too_many(&usage_at("2026-10-01T00:00:00Z"), 2, &none, 1));
+    }
+
+    /// A month that is long ago was forgotten with each report about it, so that it could have any number of groups.
+    #[test]
+    fn what_comes_late_for_a_month_that_is_forgotten_is_counted() {
+        let (mut groups, none) = (UsageGroups::default(), UsageGroups::default());
+        groups.add(&usage_at("2028-10-01T00:00:00Z"), 1);
+        let old = usage_at("2026-10-05T00:00:00Z");
+        for group in 1..=3 {
+            assert!(!groups.are_too_many(&old, group, &none, 3));
+            groups.add(&old, group);
+        }
+        assert!(groups.are_too_many(&old, 4, &none, 3));
+        assert!(!groups.are_too_many(&old, 2, &none, 3));
+        // So it is when time goes on.
+        groups.add(&usage_at("2031-10-01T00:00:00Z"), 1);
+        assert!(groups.are_too_many(&old, 4, &none, 3));
+    }
+
+    /// Nor can anybody have us remember any number of old months.
+    #[test]
+    fn late_usage_of_many_months_is_bounded() {
+        let (mut groups, none) = (UsageGroups::default(), UsageGroups::default());
+        groups.add(&usage_at("2028-10-01T00:00:00Z"), 1);
+        let months = (2000..2020)
+            .flat_map(|year| (1..=12).map(move |month| format!("{year}-{month:02}-01T00:00:00Z")));
+        let accepted = months.filter(|at| {
+            let usage = usage_at(at);
+            let fits = !groups.are_too_many(&usage, 1, &none, 10);
+            if fits {
+                groups.add(&usage, 1);
+            }
+            fits
+        });
+        assert_eq!(accepted.count(), MOST_LATE);
+        // Months that are not long ago are not affected.
+        assert!(!groups.are_too_many(&usage_at("2028-09-01T00:00:00Z"), 1, &none, 10));
     }
 }

@@ -1,21 +1,27 @@
-//! Usage: what computers report is recorded once, attributed to whoever it belongs to, and never lost.
+//! Usage: what computers report is recorded once, attributed to the instance it belongs to, and never lost.
 //!
 //! A report is accepted (metered), a duplicate (seen before, in this or an earlier revision), suspended (it
 //! cannot be metered; a person looks at it) or in conflict (the same identity with other content, and not
 //! allowed to replace it). Suspended usage is recorded but never metered.
 
 mod attribution;
+mod change;
 mod decide;
+mod due;
 mod groups;
 mod places;
+mod quota;
 pub mod seen;
 mod starts;
 #[cfg(test)]
 mod tests;
+mod void;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bincode::{Decode, Encode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::computer::Computers;
@@ -24,12 +30,17 @@ use super::pricing::PriceBooks;
 use super::quantity::Quantity;
 use super::time::{Period, Timestamp};
 
-pub(crate) use decide::Surroundings;
+pub use change::UsageChange;
+pub(crate) use decide::UsageSurroundings;
+pub use due::{AcceptDueUsage, MOST_DUE};
 pub use groups::MOST_GROUPS;
 use groups::UsageGroups;
 use places::Places;
-pub use seen::{MemoryIndex, Seen, SeenIndex};
+use quota::SuspendedCounts;
+pub use quota::{SuspendedQuota, UsageLimits};
+pub use seen::{KnownUsage, MemoryIndex, SeenIndex, UsagePrint};
 use starts::Starts;
+pub use void::{MOST_VOIDS, UsageVoided, VoidRequest, VoidUsage};
 
 /// The sender's name of a usage event; with the reporting computer it is its identity.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
@@ -100,7 +111,7 @@ pub enum Attribution {
     /// All of it to one instance.
     Instance(InstanceId),
     /// To the instances that were there, each for its time. How a quantity is divided depends on the kind of
-    /// resource (a counter by time, a gauge not at all), so it is divided by whoever reads it.
+    /// resource (a counter by time, a gauge not at all), so its readers divide it.
     Shares(Vec<Share>),
 }
 
@@ -124,7 +135,7 @@ pub struct UsageCorrected {
 }
 
 /// Usage that cannot be metered: kept as the sender wrote it, until somebody resolves or dismisses it.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, JsonSchema)]
 pub struct UsageSuspended {
     /// The sender's name of it.
     pub id: UsageId,
@@ -236,7 +247,8 @@ pub enum Unmeterable {
     /// It is more than the price book says there can be in that time.
     #[error("quantity is more than `most` in the price book allows for this time")]
     Implausible {
-        /// Whose it would be, of several the first. Their payers are not invoiced before somebody resolves or dismisses it.
+        /// Whose it would be, of several the first. Their payers are not invoiced before somebody resolves or
+        /// dismisses it.
         first: InstanceId,
         /// Of several the last.
         last: InstanceId,
@@ -269,6 +281,30 @@ impl Unmeterable {
             Self::TooManyGroups => "data.dimensions",
         }
     }
+
+    /// All the words that [`name`](Self::name) has.
+    pub const NAMES: [&str; 20] = [
+        "not_a_number",
+        "infinite",
+        "out_of_range",
+        "negative",
+        "bad_resource",
+        "no_subject",
+        "unknown_subject",
+        "bad_start",
+        "bad_stop",
+        "no_stop",
+        "empty_period",
+        "future",
+        "no_start",
+        "unallocated",
+        "ambiguous_start",
+        "ambiguous_stop",
+        "skipped_start",
+        "skipped_stop",
+        "implausible",
+        "too_many_groups",
+    ];
 
     /// One word for it.
     pub fn name(self) -> &'static str {
@@ -321,14 +357,14 @@ pub struct UsageReport {
     pub revision: Revision,
     /// What it belongs to, as written.
     pub subject: Box<str>,
-    /// What was measured, as written.
-    pub resource: Box<str>,
-    /// How much: the text, and what it was read as.
+    /// What was measured, as written. A computer measures the same again and again: its reports share the text.
+    pub resource: Arc<str>,
+    /// How much: the text, which matters only if it cannot be read, and what it was read as.
     pub quantity: (Box<str>, Result<Quantity, Unmeterable>),
     /// Since when.
-    pub start: Told,
+    pub start: ReportedInstant,
     /// Until when.
-    pub stop: Told,
+    pub stop: ReportedInstant,
     /// Further properties, sorted by key.
     pub dimensions: Vec<(Box<str>, Box<str>)>,
     /// The sender's own count of its events.
@@ -336,11 +372,11 @@ pub struct UsageReport {
 }
 
 /// What a sender said of an instant; `None` if nothing.
-pub type Told = Result<Option<Timestamp>, Unreadable>;
+pub type ReportedInstant = Result<Option<Timestamp>, UnreadableInstant>;
 
 /// An instant that was said and cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unreadable {
+pub struct UnreadableInstant {
     /// As it was written, within 255 bytes.
     pub text: Box<str>,
     /// Why it is no instant.
@@ -358,7 +394,7 @@ pub enum NoInstant {
     Skipped,
 }
 
-impl Unreadable {
+impl UnreadableInstant {
     /// A text that is no date.
     pub fn malformed(text: &str) -> Self {
         Self { text: text.into(), why: NoInstant::Malformed }
@@ -429,6 +465,12 @@ pub enum UsageOutcome {
     Conflict(Sequence),
     /// There is no usage event that it could take the place of.
     NothingToReplace,
+    /// What it names is not metered any more, by this event.
+    Voided(Sequence),
+    /// There is no usage event that it could void.
+    NothingToVoid,
+    /// It would be suspended, and a quota of suspended usage is used up: it is not recorded.
+    OverQuota(SuspendedQuota),
 }
 
 /// Why a command about usage is refused.
@@ -450,8 +492,14 @@ pub enum UsageRefusal {
         reason: Unmeterable,
     },
     /// The words of a dismissal are missing or too many.
-    #[error("a dismissal needs a reason of 1 to 1000 bytes")]
+    #[error("reason must be a text of 1 to 1000 bytes")]
     BadReason,
+    /// One command voids too many events.
+    #[error("at most {MOST_VOIDS} usage events can be voided at once")]
+    TooManyVoids,
+    /// One command accepts too many reports.
+    #[error("at most {MOST_DUE} reports can be accepted at once")]
+    TooManyDue,
 }
 
 /// What was measured, and where: a partition, whatever the sender called it, or else the subject as written.
@@ -462,6 +510,7 @@ type UsageSeries = (Box<str>, ResourceId);
 pub struct UsageLedger {
     starts: BTreeMap<ComputerId, BTreeMap<UsageSeries, Starts>>,
     suspended: BTreeMap<Sequence, (ComputerId, UsageSuspended)>,
+    suspended_counts: SuspendedCounts,
     groups: UsageGroups,
 }
 
@@ -476,6 +525,8 @@ pub(super) struct UsageFold<'a> {
     pub(super) computer: &'a ComputerId,
     /// Which event.
     pub(super) sequence: Sequence,
+    /// Its fingerprints, if they are known.
+    pub(super) print: Option<UsagePrint>,
 }
 
 impl UsageFold<'_> {
@@ -490,17 +541,16 @@ impl UsageFold<'_> {
         self.seen.pass_on(event.replaces, self.sequence);
     }
 
-    pub(super) fn suspended(self, event: &UsageSuspended) {
-        let Self { ledger, seen, project, computer, sequence, .. } = self;
-        let identity = seen.identity(project, computer, &event.id);
-        let content = seen.content(&seen::Content::of_suspended(event));
-        seen.insert(identity, Seen { sequence, content });
+    pub(super) fn suspended(mut self, event: &UsageSuspended) {
+        self.identify(&event.id, || seen::UsageContent::of_suspended(event));
+        let Self { ledger, computers, computer, sequence, .. } = self;
         ledger.suspended.insert(sequence, (computer.clone(), event.clone()));
+        ledger.suspended_counts.add(computers, computer);
     }
 
     /// The identity stays with the suspended event: what the sender sends again is a duplicate of it.
     pub(super) fn resolved(mut self, event: &SuspendedUsageResolved) {
-        self.ledger.suspended.remove(&event.suspended);
+        self.take_suspended(event.suspended);
         if let Some(replaced) = event.replaces {
             self.seen.pass_on(replaced, self.sequence);
         }
@@ -508,16 +558,32 @@ impl UsageFold<'_> {
         self.metered(&event.usage, event.replaces);
     }
 
-    pub(super) fn dismissed(self, event: &SuspendedUsageDismissed) {
-        let dismissed = self.ledger.suspended.remove(&event.suspended);
-        let before = dismissed.and_then(|(_, suspended)| suspended.replaces);
+    pub(super) fn dismissed(mut self, event: &SuspendedUsageDismissed) {
+        let before = self.take_suspended(event.suspended).and_then(|suspended| suspended.replaces);
         self.seen.pass_on(event.suspended, event.superseded_by.or(before).unwrap_or(Sequence::ZERO));
     }
 
+    /// Usage that is suspended no more.
+    fn take_suspended(&mut self, sequence: Sequence) -> Option<UsageSuspended> {
+        let (computer, suspended) = self.ledger.suspended.remove(&sequence)?;
+        self.ledger.suspended_counts.remove(self.computers, &computer);
+        Some(suspended)
+    }
+
     fn identified(&mut self, usage: &Usage) {
-        let identity = self.seen.identity(self.project, self.computer, &usage.id);
-        let content = self.seen.content(&seen::Content::of_usage(usage));
-        self.seen.insert(identity, Seen { sequence: self.sequence, content });
+        self.identify(&usage.id, || seen::UsageContent::of_usage(usage));
+    }
+
+    fn identify<'e>(&mut self, id: &UsageId, content: impl Fn() -> seen::UsageContent<'e>) {
+        let sequence = self.sequence;
+        let make = || UsagePrint {
+            sequence,
+            identity: self.seen.identity(self.project, self.computer, id),
+            content: self.seen.content(&content()),
+        };
+        let print = self.print.unwrap_or_else(make);
+        debug_assert_eq!(print, make(), "the decision made the fingerprints of this event");
+        self.seen.insert(print.identity, KnownUsage { sequence, content: print.content });
     }
 
     fn metered(&mut self, usage: &Usage, replaces: Option<Sequence>) {

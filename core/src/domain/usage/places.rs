@@ -4,13 +4,14 @@
 //! holder is found in a few steps, whichever of them is named. A line of events that were never metered may end in
 //! another line: that of what came in their place, or of what they would have replaced.
 //!
-//! Invariants: an event that knows a first one leads nowhere itself, and nothing is led on twice but the first of a line.
+//! Invariants: an event that knows a first one leads nowhere itself, and nothing is led on twice but the first of a
+//! line.
 //! An index may hold links of before there were lines, from each event to the next: those are walked.
 
 use rustc_hash::FxHashMap;
 
 use super::Sequence;
-use super::seen::{Seen, SeenIndex};
+use super::seen::{KnownUsage, SeenIndex};
 
 /// Lines of events that held one place.
 pub(super) trait Places {
@@ -35,7 +36,7 @@ pub(super) trait Places {
         None
     }
 
-    /// Whoever replaces the first of these replaces the second; nothing, if that is zero.
+    /// An event that replaces the first of these replaces the second; nothing, if that is zero.
     fn pass_on(&mut self, from: Sequence, to: Sequence) {
         let first = self.first(from).unwrap_or(from);
         // What continues a line or has one of its own keeps it.
@@ -58,12 +59,12 @@ impl Places for dyn SeenIndex + '_ {
 
     fn set_end(&mut self, first: Sequence, end: Sequence) {
         let place = self.place(first);
-        self.insert(place, Seen { sequence: end, content: 0 });
+        self.insert(place, KnownUsage { sequence: end, content: 0 });
     }
 
     fn set_first(&mut self, sequence: Sequence, first: Sequence) {
         let line = self.line(sequence);
-        self.insert(line, Seen { sequence: first, content: 0 });
+        self.insert(line, KnownUsage { sequence: first, content: 0 });
     }
 }
 

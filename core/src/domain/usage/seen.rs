@@ -13,7 +13,8 @@ use rustc_hash::FxHashMap;
 use siphasher::sip128::{Hasher128, SipHasher24};
 
 use super::{
-    ComputerId, ProjectId, Sequence, Timestamp, Told, Unreadable, Usage, UsageId, UsageReport, UsageSuspended,
+    ComputerId, ProjectId, ReportedInstant, Sequence, Timestamp, UnreadableInstant, Usage, UsageId,
+    UsageReport, UsageSuspended,
 };
 
 /// A keyed 128-bit fingerprint.
@@ -21,12 +22,27 @@ pub type Fingerprint = u128;
 
 /// What is known under an identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
-pub struct Seen {
+pub struct KnownUsage {
     /// The event that holds it.
     pub sequence: Sequence,
     /// Its content.
     pub content: u64,
 }
+
+/// The fingerprints of a usage event, as they were made to decide it: to make them again takes as long as the rest of
+/// taking it over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UsagePrint {
+    /// The event.
+    pub sequence: Sequence,
+    /// Of its identity.
+    pub identity: Fingerprint,
+    /// Of its content.
+    pub content: u64,
+}
+
+/// What is left to do of a checkpoint, by another thread. The error is why it is not durable.
+pub type CheckpointWork = Box<dyn FnOnce() -> Result<(), String> + Send>;
 
 /// The index of identities. Lookups and insertions cannot refuse; an index that lives on disk remembers a
 /// fault and shows it in [`SeenIndex::fault`], which the writer asks before it makes anything durable.
@@ -34,9 +50,9 @@ pub trait SeenIndex: Send + Sync {
     /// The key of the fingerprints.
     fn key(&self) -> [u8; 16];
     /// What is known under an identity, or of a revision.
-    fn get(&self, fingerprint: Fingerprint) -> Option<Seen>;
+    fn get(&self, fingerprint: Fingerprint) -> Option<KnownUsage>;
     /// Takes an identity over; what was known under it becomes a revision.
-    fn insert(&mut self, identity: Fingerprint, seen: Seen);
+    fn insert(&mut self, identity: Fingerprint, seen: KnownUsage);
     /// What went wrong so far, if something did.
     fn fault(&self) -> Option<String> {
         None
@@ -45,6 +61,12 @@ pub trait SeenIndex: Send + Sync {
     /// Makes everything up to here durable as an index of the log up to `last`, where that means anything.
     fn checkpoint(&mut self, _last: Sequence) -> Result<(), String> {
         Ok(())
+    }
+
+    /// Begins the same, and leaves the rest to another thread. One is begun when the one before is done.
+    fn begin_checkpoint(&mut self, last: Sequence) -> Result<CheckpointWork, String> {
+        let done = self.checkpoint(last);
+        Ok(Box::new(move || done))
     }
 
     /// The fingerprint of an identity.
@@ -80,8 +102,17 @@ pub trait SeenIndex: Send + Sync {
         hasher.finish128().as_u128()
     }
 
+    /// The fingerprint of the content of a request to void an event. It is that of no report.
+    fn void_content(&self, voids: &UsageId, reason: &str) -> u64 {
+        let mut hasher = SipHasher24::new_with_key(&self.key());
+        hasher.write_u8(2);
+        write_text(&mut hasher, &voids.to_string());
+        write_text(&mut hasher, reason);
+        hasher.finish128().h1
+    }
+
     /// The fingerprint of a content.
-    fn content(&self, content: &Content<'_>) -> u64 {
+    fn content(&self, content: &UsageContent<'_>) -> u64 {
         let mut hasher = SipHasher24::new_with_key(&self.key());
         write_text(&mut hasher, content.subject);
         write_text(&mut hasher, content.resource);
@@ -129,7 +160,7 @@ pub fn revision(identity: Fingerprint, content: u64) -> Fingerprint {
 }
 
 /// What counts as the content of a usage event: all that the sender said beside its identity.
-pub struct Content<'a> {
+pub struct UsageContent<'a> {
     subject: &'a str,
     resource: &'a str,
     quantity: ContentAmount<'a>,
@@ -160,10 +191,10 @@ enum Moment<'a> {
 }
 
 impl<'a> Moment<'a> {
-    fn of_told(told: &'a Told) -> Self {
+    fn of_told(told: &'a ReportedInstant) -> Self {
         match told {
             Ok(instant) => instant.map_or(Self::Missing, Self::At),
-            Err(Unreadable { text, .. }) => Self::Unreadable(text),
+            Err(UnreadableInstant { text, .. }) => Self::Unreadable(text),
         }
     }
 
@@ -172,7 +203,7 @@ impl<'a> Moment<'a> {
     }
 }
 
-impl<'a> Content<'a> {
+impl<'a> UsageContent<'a> {
     pub(super) fn of_usage(usage: &'a Usage) -> Self {
         Self {
             subject: &usage.subject,
@@ -217,7 +248,7 @@ impl<'a> Content<'a> {
 #[derive(Debug, Default)]
 pub struct MemoryIndex {
     key: [u8; 16],
-    known: FxHashMap<Fingerprint, Seen>,
+    known: FxHashMap<Fingerprint, KnownUsage>,
 }
 
 impl MemoryIndex {
@@ -232,11 +263,11 @@ impl SeenIndex for MemoryIndex {
         self.key
     }
 
-    fn get(&self, fingerprint: Fingerprint) -> Option<Seen> {
+    fn get(&self, fingerprint: Fingerprint) -> Option<KnownUsage> {
         self.known.get(&fingerprint).copied()
     }
 
-    fn insert(&mut self, identity: Fingerprint, seen: Seen) {
+    fn insert(&mut self, identity: Fingerprint, seen: KnownUsage) {
         if let Some(earlier) = self.known.insert(identity, seen) {
             self.known.insert(revision(identity, earlier.content), earlier);
         }

@@ -56,7 +56,7 @@ pub(super) struct Begun {
 }
 
 /// The reports of a series: those that are recorded, and what a command adds to them before that is recorded.
-pub(super) struct Series<'a> {
+pub(super) struct ReportSeries<'a> {
     recorded: Option<&'a Starts>,
     added: Option<&'a Changes>,
 }
@@ -75,7 +75,7 @@ impl Changes {
     }
 }
 
-impl<'a> Series<'a> {
+impl<'a> ReportSeries<'a> {
     pub(super) fn new(recorded: Option<&'a Starts>, added: Option<&'a Changes>) -> Self {
         Self { recorded, added }
     }
@@ -179,6 +179,11 @@ impl Starts {
         }
     }
 
+    /// A report is void: no other begins where it stopped.
+    pub(super) fn voided(&mut self, sequence: Sequence) {
+        self.remove(sequence);
+    }
+
     fn add(&mut self, usage: &Usage, sequence: Sequence) {
         let Usage { id, subject, quantity, period, dimensions, node_sequence, .. } = usage;
         self.found.insert((period.stop, sequence), period.start);
@@ -242,7 +247,7 @@ mod tests {
     }
 
     fn begin(starts: &Starts, stop: i64) -> Option<Begun> {
-        Series::new(Some(starts), None).begin(instant(stop), None, Some(instant(-1)))
+        ReportSeries::new(Some(starts), None).begin(instant(stop), None, Some(instant(-1)))
     }
 
     #[test]

@@ -8,7 +8,8 @@ use super::{BATCH, BEFORE_KEYS, RECORD, open, sample, set_mode};
 use crate::domain::id::KeyId;
 use crate::domain::sealed::Sealed;
 use crate::domain::time::Timestamp;
-use crate::keyring::{Facts, KeyRing, KeyRingFault, Options, Unreadable};
+use crate::keyring::{Facts, KeyRing, KeyRingFault, KeyRingOptions, UnreadableValue};
+use crate::secret_files::SecretFileFault;
 
 fn at(text: &str) -> Timestamp {
     Timestamp::parse_rfc3339(text).expect(text)
@@ -39,7 +40,7 @@ struct Same {
     id: [u8; 16],
     commands: [u8; 16],
     fingerprints: [u8; 16],
-    opened: Vec<Result<Vec<u8>, Unreadable>>,
+    opened: Vec<Result<Vec<u8>, UnreadableValue>>,
     digests: Vec<[u8; 16]>,
 }
 
@@ -65,7 +66,7 @@ fn two() -> (tempfile::TempDir, PathBuf, Vec<Sealed>, Same) {
     ring.destroy(second.key).unwrap();
     let sealed = vec![first, second];
     let same = Same::of(&ring, &sealed);
-    assert_eq!(same.opened, [Ok(b"secret".to_vec()), Err(Unreadable::Destroyed)]);
+    assert_eq!(same.opened, [Ok(b"secret".to_vec()), Err(UnreadableValue::Destroyed)]);
     (dir, keys, sealed, same)
 }
 
@@ -74,7 +75,7 @@ fn another_master_key_changes_nothing_but_itself() {
     let (_dir, keys, sealed, same) = two();
     let before = files(&keys);
     let now = Some(at("2026-12-01T00:00:00Z"));
-    let facts = KeyRing::rotate(&keys, &Options { now, ..Options::default() }).unwrap();
+    let facts = KeyRing::rotate(&keys, &KeyRingOptions { now, ..KeyRingOptions::default() }).unwrap();
     let after = files(&keys);
     assert_eq!(after.keys().collect::<Vec<_>>(), ["master", "ring"]);
     assert!(before["master"] != after["master"] && after["master"].len() == 32);
@@ -87,7 +88,7 @@ fn another_master_key_changes_nothing_but_itself() {
         facts,
         Facts { format: 2, keys: 2 * BATCH - 1, destroyed: 1, made_at: None, rotated_at: now, rotations: 1 }
     );
-    assert_eq!(KeyRing::look(&keys, &Options::default()).unwrap(), facts);
+    assert_eq!(KeyRing::look(&keys, &KeyRingOptions::default()).unwrap(), facts);
     assert_eq!(Same::of(&open(&keys).unwrap(), &sealed), same);
     // The old one opens nothing of it, and the new one nothing of the old ring.
     for (master, ring) in [(&before, &after), (&after, &before)] {
@@ -98,7 +99,7 @@ fn another_master_key_changes_nothing_but_itself() {
     }
     // And again.
     set_files(&keys, [("master", &*after["master"]), ("ring", &*after["ring"])]);
-    let again = KeyRing::rotate(&keys, &Options::default()).unwrap();
+    let again = KeyRing::rotate(&keys, &KeyRingOptions::default()).unwrap();
     assert_eq!((again.rotations, again.rotated_at, again.keys), (2, None, facts.keys));
     assert_eq!(Same::of(&open(&keys).unwrap(), &sealed), same);
 }
@@ -107,7 +108,7 @@ fn another_master_key_changes_nothing_but_itself() {
 fn a_crash_at_any_step_leaves_the_old_pair_or_the_new_one() {
     let (_dir, keys, sealed, same) = two();
     let old = files(&keys);
-    KeyRing::rotate(&keys, &Options::default()).unwrap();
+    KeyRing::rotate(&keys, &KeyRingOptions::default()).unwrap();
     let new = files(&keys);
     let (old_master, old_ring) = (&*old["master"], &*old["ring"]);
     let (new_master, new_ring) = (&*new["master"], &*new["ring"]);
@@ -123,7 +124,7 @@ fn a_crash_at_any_step_leaves_the_old_pair_or_the_new_one() {
         assert_eq!(left.keys().collect::<Vec<_>>(), ["master", "ring"], "{name}");
         assert_eq!(left["master"], expected, "{name}");
         // From here it can be rotated like any other.
-        KeyRing::rotate(&keys, &Options::default()).unwrap_or_else(|fault| panic!("{name}: {fault}"));
+        KeyRing::rotate(&keys, &KeyRingOptions::default()).unwrap_or_else(|fault| panic!("{name}: {fault}"));
         assert_eq!(Same::of(&open(&keys).unwrap(), &sealed), same, "{name}");
     };
     let old_pair = [("master", old_master), ("ring", old_ring)];
@@ -145,14 +146,14 @@ fn a_crash_at_any_step_leaves_the_old_pair_or_the_new_one() {
 fn a_ring_that_neither_pair_explains_is_left_as_it_is() {
     let (_dir, keys, ..) = two();
     let old = files(&keys);
-    KeyRing::rotate(&keys, &Options::default()).unwrap();
+    KeyRing::rotate(&keys, &KeyRingOptions::default()).unwrap();
     let new = files(&keys);
     let odd = [7; 32];
     let all: [(&str, &[u8]); 3] = [("master", &odd), ("ring", &old["ring"]), ("ring.new", &new["ring"])];
     set_files(&keys, all);
     for _ in 0..2 {
         assert!(matches!(open(&keys), Err(KeyRingFault::OtherMaster { .. })));
-        let fault = KeyRing::rotate(&keys, &Options::default()).unwrap_err();
+        let fault = KeyRing::rotate(&keys, &KeyRingOptions::default()).unwrap_err();
         assert!(matches!(fault, KeyRingFault::OtherMaster { .. }), "{fault}");
         let left = files(&keys);
         assert!(all.iter().all(|(name, bytes)| left[*name] == **bytes));
@@ -165,15 +166,15 @@ fn a_ring_in_use_and_no_ring_get_no_other_master() {
     let ring = open(&keys).unwrap();
     let before = files(&keys);
     for fault in [
-        KeyRing::rotate(&keys, &Options::default()).unwrap_err(),
-        KeyRing::look(&keys, &Options::default()).unwrap_err(),
+        KeyRing::rotate(&keys, &KeyRingOptions::default()).unwrap_err(),
+        KeyRing::look(&keys, &KeyRingOptions::default()).unwrap_err(),
     ] {
         assert!(matches!(fault, KeyRingFault::InUse { .. }), "{fault}");
     }
     drop(ring);
     assert_eq!(files(&keys), before);
     let none = dir.path().join("none");
-    assert!(matches!(KeyRing::rotate(&none, &Options::default()), Err(KeyRingFault::NoRing { .. })));
+    assert!(matches!(KeyRing::rotate(&none, &KeyRingOptions::default()), Err(KeyRingFault::NoRing { .. })));
     assert!(!none.exists());
 }
 
@@ -183,7 +184,7 @@ fn damage_is_told_before_anything_is_done() {
     let mut damaged = files(&keys);
     damaged.get_mut("ring").unwrap()[9 * RECORD + 50] ^= 1;
     set_files(&keys, damaged.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())));
-    let fault = KeyRing::rotate(&keys, &Options::default()).unwrap_err();
+    let fault = KeyRing::rotate(&keys, &KeyRingOptions::default()).unwrap_err();
     assert!(matches!(fault, KeyRingFault::Damaged { position: 1152, .. }), "{fault}");
     assert_eq!(files(&keys), damaged);
 }
@@ -194,7 +195,7 @@ fn the_master_key_may_lie_elsewhere() {
     let elsewhere = dir.path().join("other disk");
     fs::create_dir(&elsewhere).unwrap();
     let master = elsewhere.join("key.bin");
-    let options = Options { master_key: Some(master.clone()), now: None };
+    let options = KeyRingOptions { master_key: Some(master.clone()), now: None };
     let missing = KeyRing::open(&keys, &options).unwrap_err();
     assert!(matches!(&missing, KeyRingFault::Missing { path, .. } if *path == master), "{missing}");
     fs::rename(keys.join("master"), &master).unwrap();
@@ -202,13 +203,16 @@ fn the_master_key_may_lie_elsewhere() {
     assert!(matches!(open(&keys), Err(KeyRingFault::Missing { .. })));
     for bit in [0o40, 0o4] {
         set_mode(&master, 0o600 | bit);
-        assert!(matches!(KeyRing::open(&keys, &options), Err(KeyRingFault::Exposed { .. })));
+        assert!(matches!(
+            KeyRing::open(&keys, &options),
+            Err(KeyRingFault::File(SecretFileFault::Exposed { .. }))
+        ));
     }
     set_mode(&master, 0o400);
     // A link to it stays a link.
     let link = dir.path().join("link");
     std::os::unix::fs::symlink(&master, &link).unwrap();
-    let linked = Options { master_key: Some(link.clone()), now: None };
+    let linked = KeyRingOptions { master_key: Some(link.clone()), now: None };
     let before = fs::read(&master).unwrap();
     assert_eq!(KeyRing::rotate(&keys, &linked).unwrap().rotations, 1);
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
@@ -222,9 +226,12 @@ fn a_master_key_that_is_there_first_becomes_that_of_a_new_ring() {
     let dir = tempfile::tempdir().unwrap();
     let (keys, master) = (dir.path().join("keys"), dir.path().join("key.bin"));
     fs::write(&master, [9; 32]).unwrap();
-    let options = Options { master_key: Some(master.clone()), now: Some(at("2026-10-01T00:00:00Z")) };
+    let options = KeyRingOptions { master_key: Some(master.clone()), now: Some(at("2026-10-01T00:00:00Z")) };
     set_mode(&master, 0o644);
-    assert!(matches!(KeyRing::open(&keys, &options), Err(KeyRingFault::Exposed { .. })));
+    assert!(matches!(
+        KeyRing::open(&keys, &options),
+        Err(KeyRingFault::File(SecretFileFault::Exposed { .. }))
+    ));
     set_mode(&master, 0o400);
     // A crash in the middle of it leaves nothing in the way.
     fs::write(keys.join("ring.new"), b"slapring").unwrap();
@@ -256,7 +263,7 @@ fn a_ring_of_the_first_format_opens_for_ever() {
     fs::create_dir(&keys).unwrap();
     set_mode(&keys, 0o700);
     set_files(&keys, [("master", &*golden["master"]), ("ring", &*golden["ring"])]);
-    let facts = KeyRing::look(&keys, &Options::default()).unwrap();
+    let facts = KeyRing::look(&keys, &KeyRingOptions::default()).unwrap();
     let first = Facts { format: 1, keys: 1, destroyed: 0, made_at: None, rotated_at: None, rotations: 0 };
     assert_eq!(facts, first);
     let key = KeyId(golden["key"].as_slice().try_into().unwrap());
@@ -265,14 +272,14 @@ fn a_ring_of_the_first_format_opens_for_ever() {
         assert_eq!(ring.id().as_slice(), golden["id"]);
         assert_eq!(ring.seal(key, b"local user").unwrap().digest.as_slice(), golden["digest"]);
         drop(ring);
-        let facts = KeyRing::look(&keys, &Options::default()).unwrap();
+        let facts = KeyRing::look(&keys, &KeyRingOptions::default()).unwrap();
         assert_eq!(facts.format, format);
     };
     // It goes on as it is, until it gets another master.
     check(1);
     assert_eq!(files(&keys)["ring"].len(), (BEFORE_KEYS + 1) * RECORD);
     let now = Some(at("2026-12-01T00:00:00Z"));
-    let facts = KeyRing::rotate(&keys, &Options { now, ..Options::default() }).unwrap();
+    let facts = KeyRing::rotate(&keys, &KeyRingOptions { now, ..KeyRingOptions::default() }).unwrap();
     assert_eq!((facts.format, facts.made_at, facts.rotated_at), (2, None, now));
     check(2);
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::super::tests::{computer, events, named, options, party};
 use super::super::{
-    Clock, ClockDoubt, ClockDoubtCause, FreeSpace, GuardOptions, Ledger, Options, RoomOptions, RoomShort,
-    ShutdownFault, SubmitError,
+    Clock, ClockDoubt, ClockDoubtCause, FreeSpace, GuardOptions, Ledger, LedgerOptions, RoomOptions,
+    RoomShort, ShutdownFault, SubmitError,
 };
 use crate::domain::Answer;
 use crate::domain::clock::ClockConfirmed;
@@ -115,6 +115,18 @@ fn nothing_is_recorded_by_a_clock_that_stepped_and_all_goes_on_when_the_step_is_
     }
 }
 
+/// Whoever was answered may go on: what follows is later, however soon it comes.
+#[test]
+fn a_command_is_decided_by_a_clock_that_is_read_after_it_came() {
+    let (store, clock) = (Arc::new(MemoryStore::new()), Arc::new(Machine::default()));
+    let ledger = open(&store, &clock);
+    for _ in 0..300 {
+        clock.pass(1);
+        ledger.submit_blocking(named(None, 0, party())).expect("is recorded");
+        assert_eq!(all(&ledger).last().map(|event| event.recorded_at), Some(clock.now()));
+    }
+}
+
 #[test]
 fn a_confirmation_is_about_the_time_that_the_clock_shows_and_is_recorded() {
     let (store, clock) = (Arc::new(MemoryStore::new()), Arc::new(Machine::default()));
@@ -192,7 +204,7 @@ fn a_log_that_is_ahead_stays_ahead_after_a_confirmation_and_a_start() {
 }
 
 /// The room on a disk, as a test sets it.
-fn opened_with_room(store: &Arc<MemoryStore>, free: &Arc<AtomicU64>, options: Options) -> Ledger {
+fn opened_with_room(store: &Arc<MemoryStore>, free: &Arc<AtomicU64>, options: LedgerOptions) -> Ledger {
     let free = Arc::clone(free);
     let look = move || Ok(FreeSpace { free: free.load(Ordering::SeqCst), total: 1 << 30 });
     let room = RoomOptions { reserve_bytes: Some(1 << 20), look: Box::new(look) };
@@ -209,7 +221,7 @@ async fn below_the_reserve_nothing_is_recorded_and_above_it_all_goes_on() {
     let ledger = Arc::new(opened_with_room(
         &store,
         &free,
-        Options { snapshot: Some(snapshot.clone()), ..options(Mode::Proxy) },
+        LedgerOptions { snapshot: Some(snapshot.clone()), ..options(Mode::Proxy) },
     ));
     ledger.submit(named(Some(1), 1, computer("COMP-1"))).await.expect("is recorded");
     assert_eq!(ledger.room_fault(), None);

@@ -8,10 +8,10 @@ use crate::domain::Answer;
 use crate::domain::given;
 use crate::domain::id::Sequence;
 use crate::domain::usage::seen::Fingerprint;
-use crate::domain::usage::{MemoryIndex, Seen, SeenIndex, UsageOutcome};
+use crate::domain::usage::{KnownUsage, MemoryIndex, SeenIndex, UsageLimits, UsageOutcome};
 use crate::fingerprints::TieredIndex;
 use crate::ledger::tests::{Noon, computer, named, options, party};
-use crate::ledger::{Ledger, Options, ShutdownFault, SubmitError};
+use crate::ledger::{GuardOptions, Ledger, LedgerOptions, ShutdownFault, SubmitError};
 use crate::log::memory::MemoryStore;
 use crate::log::merkle::Tree;
 use crate::log::store::{Appended, EventStore};
@@ -27,12 +27,12 @@ impl SeenIndex for FragileIndex {
         self.index.key()
     }
 
-    fn get(&self, fingerprint: Fingerprint) -> Option<Seen> {
+    fn get(&self, fingerprint: Fingerprint) -> Option<KnownUsage> {
         // As one on disk does: of what it cannot read it knows nothing.
         if self.is_damaged.load(Ordering::Relaxed) { None } else { self.index.get(fingerprint) }
     }
 
-    fn insert(&mut self, identity: Fingerprint, seen: Seen) {
+    fn insert(&mut self, identity: Fingerprint, seen: KnownUsage) {
         self.index.insert(identity, seen);
     }
 
@@ -76,9 +76,11 @@ fn a_damaged_index_is_rebuilt_and_the_same_commands_are_decided() {
             Ok(Box::new(FragileIndex { index, is_damaged }) as Box<dyn SeenIndex>)
         }
     };
-    let options = Options { seen: Box::new(seen), ..options(crate::domain::event::Mode::Proxy) };
-    let ledger = Ledger::open(Arc::clone(&store) as Arc<dyn EventStore>, Arc::new(Noon), options);
-    let ledger = ledger.expect("opens");
+    let options = LedgerOptions { seen: Box::new(seen), ..options(crate::domain::event::Mode::Proxy) };
+    let limits = UsageLimits { most_suspended_of_node: 1_234, ..UsageLimits::default() };
+    let guards = GuardOptions { usage: limits, ..GuardOptions::default() };
+    let as_store = Arc::clone(&store) as Arc<dyn EventStore>;
+    let ledger = Ledger::open_guarded(as_store, Arc::new(Noon), options, guards).expect("opens");
     begin(&ledger);
     let first = usage(&ledger, 0..50).expect("recorded");
     assert!(!are_duplicates(&first));
@@ -90,6 +92,7 @@ fn a_damaged_index_is_rebuilt_and_the_same_commands_are_decided() {
     assert_eq!((ledger.head(), made.load(Ordering::Relaxed)), (before, 2));
     assert_eq!(ledger.fault(), None);
     usage(&ledger, 50..60).expect("writes go on");
+    assert_eq!(ledger.sequencer.read().usage_limits(), limits);
     assert!(ledger.head().last > before.last);
 
     // A disk that damages it again at once is not trusted.
@@ -111,7 +114,8 @@ fn a_damaged_index_tells_nothing() {
     let commands = [((), named(None, 0, party())), ((), named(None, 0, computer("COMP-1")))];
     sequencer.decide(given::at("2026-10-01T12:00:00Z"), &store, commands).expect("decided");
     let same = named(None, 0, computer("COMP-1"));
-    let told = || sequencer.decide_unchanged(given::at("2026-10-01T12:00:00Z"), &same);
+    let now = given::at("2026-10-01T12:00:00Z");
+    let told = || sequencer.decide_unchanged(now, sequencer.last(), &same);
     assert!(told().is_some());
     is_damaged.store(true, Ordering::Relaxed);
     assert!(told().is_none());
@@ -123,7 +127,7 @@ const IDS: std::ops::Range<u64> = 0..40;
 fn open(store: &MemoryStore, folder: &Path) -> Ledger {
     let index = folder.join("index");
     let seen = move |at| {
-        let damaged = |fault: crate::fingerprints::Fault| NoIndex::Damaged(fault.to_string());
+        let damaged = |fault: crate::fingerprints::FingerprintFault| NoIndex::Damaged(fault.to_string());
         let index = if at == Sequence::ZERO {
             TieredIndex::create(&index, [1; 16]).map_err(damaged)?
         } else {
@@ -132,7 +136,8 @@ fn open(store: &MemoryStore, folder: &Path) -> Ledger {
         Ok(Box::new(index) as Box<dyn SeenIndex>)
     };
     let snapshot = Some(folder.join("state/writer.snapshot"));
-    let options = Options { seen: Box::new(seen), snapshot, ..options(crate::domain::event::Mode::Proxy) };
+    let options =
+        LedgerOptions { seen: Box::new(seen), snapshot, ..options(crate::domain::event::Mode::Proxy) };
     Ledger::open(Arc::new(store.reopen()), Arc::new(Noon), options).expect("a cache refuses nothing")
 }
 

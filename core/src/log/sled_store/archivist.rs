@@ -1,6 +1,6 @@
 //! What happens to the log behind the writer: its tail is filled ahead, copied into sled, sealed, and looked through.
 //!
-//! One thread. It reads the frames of the oldest tail and puts them into the database of their epoch, a chapter at a time;
+//! One thread. It reads the frames of the oldest tail and puts them into the database of their epoch, a segment at a time;
 //! when the tail is full it closes the database, holds a copy of it against the tail, frame by frame, and writes the
 //! manifest. Only then the tail goes. So the frames of an epoch are in its tail until they are, durably and as compared,
 //! in a database that never changes again.
@@ -15,12 +15,12 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 
-use super::Shared;
+use super::StoreShared;
 use super::clean::CleanRecord;
 use super::copy::SealedCopy;
-use super::epoch::{CHAPTER_BYTES, EpochDb};
+use super::epoch::{EpochDb, SEGMENT_BYTES};
 use super::folder::{self, epoch_path};
-use super::manifest::{FILES, Manifest, Sealed};
+use super::manifest::{EpochManifest, FILES, SealedManifest};
 use super::scrub::Scrub;
 use super::spare::SpareTail;
 use super::tail::Tail;
@@ -45,7 +45,7 @@ const COMPARE_BYTES: usize = 4 * 1024 * 1024;
 
 /// See the module.
 pub(super) struct Archivist {
-    shared: Arc<Shared>,
+    shared: Arc<StoreShared>,
     feeding: Option<Feeding>,
     rests_until: Option<Instant>,
     spare: SpareTail,
@@ -63,7 +63,7 @@ struct Feeding {
 }
 
 impl Archivist {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
+    pub(super) fn new(shared: Arc<StoreShared>) -> Self {
         let scrub = Scrub::new(shared.options.scrub_bytes_per_second);
         let spare = SpareTail::new(&shared.dir);
         Self {
@@ -134,7 +134,7 @@ impl Archivist {
         let is_mine = self.feeding.as_ref().is_some_and(|feeding| feeding.tail.place().number == number);
         if !is_mine {
             let waiting = tail.bytes_from(tail.place().first);
-            if is_open && (waiting == 0 || (!all && waiting < CHAPTER_BYTES as u64)) {
+            if is_open && (waiting == 0 || (!all && waiting < SEGMENT_BYTES as u64)) {
                 return Ok(false);
             }
             self.feeding = Some(begin(&self.shared, Arc::clone(&tail))?);
@@ -143,7 +143,7 @@ impl Archivist {
         drop(tail);
         let Some(feeding) = &mut self.feeding else { return Ok(false) };
         if feeding.next <= last {
-            if is_open && !all && feeding.tail.bytes_from(feeding.next) < CHAPTER_BYTES as u64 {
+            if is_open && !all && feeding.tail.bytes_from(feeding.next) < SEGMENT_BYTES as u64 {
                 return Ok(false);
             }
             feeding.feed(&self.shared, last)?;
@@ -159,7 +159,7 @@ impl Archivist {
     /// Seals the epoch that was fed to its end.
     fn seal(&mut self) -> Result<(), StoreFault> {
         let Some(Feeding { tail, db, .. }) = self.feeding.take() else { return Ok(()) };
-        let Shared { dir, options, readers, view, places, .. } = &*self.shared;
+        let StoreShared { dir, options, readers, view, places, .. } = &*self.shared;
         let place = tail.place();
         let number = place.number;
         let tree = tail.tree_after().filter(|tree| tree.size() == tail.last().0).cloned();
@@ -178,12 +178,12 @@ impl Archivist {
         let files = copy.files().to_vec();
         let db = EpochDb::open_copy(copy, place, options.patience)?;
         let (frames, sha256) = compare(&db, &tail)?;
-        let manifest = Manifest::new(number, place.first, frames, &tree, sha256, files);
+        let manifest = EpochManifest::new(number, place.first, frames, &tree, sha256, files);
         manifest.write(dir)?;
         readers.adopt(db);
         {
             let mut view = view.write();
-            Arc::make_mut(&mut view.sealed).push(Sealed { manifest, tree });
+            Arc::make_mut(&mut view.sealed).push(SealedManifest { manifest, tree });
             Arc::make_mut(&mut view.tails).remove(0);
         }
         self.shared.note_sealed();
@@ -193,7 +193,7 @@ impl Archivist {
 
     /// Gives the manifest of an epoch that was sealed by format 1 the hashes of its files.
     fn upgrade(&mut self) -> Result<(), StoreFault> {
-        let Shared { dir, view, readers, .. } = &*self.shared;
+        let StoreShared { dir, view, readers, .. } = &*self.shared;
         let sealed = Arc::clone(&view.read().sealed);
         let Some(at) = sealed.iter().position(|sealed| !sealed.knows_files()) else { return Ok(()) };
         let old = &sealed[at];
@@ -202,7 +202,7 @@ impl Archivist {
         let Some(copy) = db.copy() else { return Ok(()) };
         let manifest = old.manifest.with_files(copy.files().to_vec());
         manifest.write(dir)?;
-        let upgraded = Sealed { manifest, tree: old.tree.clone() };
+        let upgraded = SealedManifest { manifest, tree: old.tree.clone() };
         Arc::make_mut(&mut view.write().sealed)[at] = upgraded;
         Ok(())
     }
@@ -262,7 +262,7 @@ impl Archivist {
 }
 
 /// Opens the database of an epoch where a clean shutdown left it, or makes it anew.
-fn begin(shared: &Shared, tail: Arc<Tail>) -> Result<Feeding, StoreFault> {
+fn begin(shared: &StoreShared, tail: Arc<Tail>) -> Result<Feeding, StoreFault> {
     let (dir, patience) = (&shared.dir, shared.options.patience);
     let place = tail.place();
     let path = epoch_path(dir, place.number);
@@ -288,12 +288,12 @@ impl Feeding {
         Self { tail, db, next, unsynced: 0, unsynced_since: Instant::now() }
     }
 
-    /// Adds a chapter.
-    fn feed(&mut self, shared: &Shared, last: Sequence) -> Result<(), StoreFault> {
-        let read = self.tail.read(self.next, last, CHAPTER_BYTES);
+    /// Adds a segment.
+    fn feed(&mut self, shared: &StoreShared, last: Sequence) -> Result<(), StoreFault> {
+        let read = self.tail.read(self.next, last, SEGMENT_BYTES);
         shared.note_tail(read.as_ref().err());
         let frames = read?;
-        self.db.add_chapter(&frames)?;
+        self.db.add_segment(&frames)?;
         self.unsynced += frames.iter().map(|frame| frame.bytes().len() as u64).sum::<u64>();
         if let Some(frame) = frames.last() {
             self.next = frame.last().next();

@@ -1,9 +1,9 @@
 //! What backups, restores and repairs need to know of the folder of a log: which files it consists of up to a durable
 //! point, whether copies of them continue each other, and how it is cut.
 //!
-//! A plan is made without the lock of the folder, also while somebody writes: the head is read before the tails, so what
-//! was acknowledged by then is in them. Whether a tail was sealed, and its file used again, while it was copied, is found
-//! by whoever reads the copy.
+//! A plan is made without the lock of the folder, also while somebody writes: the head is read before the tails, so
+//! what was acknowledged by then is in them. Whether a tail was sealed, and its file used again, while it was copied,
+//! is found by the reader of the copy.
 
 use std::fs::{File, TryLockError};
 use std::io::Read as _;
@@ -13,10 +13,11 @@ use std::path::{Path, PathBuf};
 
 use super::SledStore;
 use super::copy::{CopyPlaces, ScratchFolder, SealedCopy};
-use super::epoch::{EpochDb, Place};
+use super::epoch::EpochDb;
+use super::folder::EpochPlace;
 use super::folder::{self, Listing, io_fault};
 use super::head;
-use super::manifest::{FILES, Manifest, Sealed};
+use super::manifest::{EpochManifest, FILES, SealedManifest};
 use super::recovery;
 use super::tail::Tail;
 use super::tally::Tally;
@@ -97,7 +98,7 @@ impl SledStore {
         let mut first_frame = None;
         let mut tails = Vec::with_capacity(view.tails.len());
         for tail in view.tails.iter() {
-            let Place { number, first } = tail.place();
+            let EpochPlace { number, first } = tail.place();
             let last = tail.last().min(view.head.last);
             tails.push(TailPlan { number, first, last, bytes: tail.end_after(last) });
             if first == Sequence(1) && last >= first {
@@ -121,7 +122,7 @@ pub fn plan_of_folder(dir: &Path) -> Result<LogPlan, StoreFault> {
     let mut tally = Tally::new(sealed.last().map_or_else(Tree::new, |sealed| sealed.tree.clone()));
     let (mut plans, mut first_frame) = (Vec::with_capacity(tails.len()), None);
     for tail in &tails {
-        let Place { number, first } = tail.place();
+        let EpochPlace { number, first } = tail.place();
         recovery::check_place(tail, tally.head())?;
         tail.scan_live(|frames| {
             if first_frame.is_none() {
@@ -145,7 +146,7 @@ pub fn plan_of_folder(dir: &Path) -> Result<LogPlan, StoreFault> {
 
 /// The same of a folder that nobody writes to: its end is held against all that knows it.
 fn plan_of_idle_folder(dir: &Path) -> Result<LogPlan, StoreFault> {
-    let options = super::Options::default();
+    let options = super::StoreOptions::default();
     let found = recovery::inspect(dir, false, &CopyPlaces::elsewhere(), options.patience)?;
     if found.old.is_some() {
         return Err(StoreFault::DamagedFile {
@@ -158,7 +159,7 @@ fn plan_of_idle_folder(dir: &Path) -> Result<LogPlan, StoreFault> {
     let mut first_frame = None;
     let mut plans = Vec::with_capacity(found.tails.len());
     for tail in &found.tails {
-        let Place { number, first } = tail.place();
+        let EpochPlace { number, first } = tail.place();
         plans.push(TailPlan { number, first, last: tail.last(), bytes: tail.end() });
         if first == Sequence(1) && tail.last() >= first {
             first_frame = tail.read(first, tail.last(), 1)?.into_iter().next();
@@ -182,7 +183,7 @@ fn is_in_use(dir: &Path) -> Result<bool, StoreFault> {
     }
 }
 
-fn epoch_plan(sealed: &Sealed) -> EpochPlan {
+fn epoch_plan(sealed: &SealedManifest) -> EpochPlan {
     let file = |name: &str| {
         let file = sealed.manifest.files.iter().find(|file| file.name == name)?;
         Some((file.bytes, file.sha256.clone()))
@@ -211,7 +212,7 @@ pub fn epoch_numbers(dir: &Path) -> Result<EpochNumbers, StoreFault> {
 
 /// A sealed epoch, as its manifest has it; `before` is the last event of the epoch before.
 pub fn sealed_epoch(dir: &Path, number: u32, before: Sequence) -> Result<EpochPlan, StoreFault> {
-    Ok(epoch_plan(&Manifest::read(dir, number, before)?))
+    Ok(epoch_plan(&EpochManifest::read(dir, number, before)?))
 }
 
 /// Whether an epoch that has a manifest or a tail continues a log that ends here: with this sequence and this root.
@@ -221,7 +222,7 @@ pub fn continues(dir: &Path, number: u32, end: Head) -> Result<bool, StoreFault>
         return Ok(tail.place().first == end.last.next() && tail.root_before() == end.root);
     }
     let first = end.last.next();
-    if Manifest::read(dir, number, end.last).is_err() {
+    if EpochManifest::read(dir, number, end.last).is_err() {
         return Ok(false);
     }
     Ok(frame_of_sealed(dir, (number, first), first)?.header().root_before == end.root)
@@ -280,7 +281,7 @@ impl ListedLog {
 
 /// Keeps writers and readers out of a folder for as long as the file is open.
 pub fn lock(dir: &Path) -> Result<File, StoreFault> {
-    folder::lock(dir, super::Options::default().patience)
+    folder::lock(dir, super::StoreOptions::default().patience)
 }
 
 /// The frame with the first event of a log whose first epoch is sealed.
@@ -305,9 +306,9 @@ fn frame_of_sealed(
     (epoch, first): (u32, Sequence),
     sequence: Sequence,
 ) -> Result<Frame, StoreFault> {
-    let sealed = Manifest::read(dir, epoch, Sequence(first.0.saturating_sub(1)))?;
+    let sealed = EpochManifest::read(dir, epoch, Sequence(first.0.saturating_sub(1)))?;
     let copy = SealedCopy::of_sealed(dir, &sealed, &CopyPlaces::elsewhere())?;
-    let db = EpochDb::open_copy(copy, sealed.place(), super::Options::default().patience)?;
+    let db = EpochDb::open_copy(copy, sealed.place(), super::StoreOptions::default().patience)?;
     let mut found = None;
     db.scan(db.key_holding(sequence)?, sequence, |frame| {
         found = Some(frame);
@@ -324,7 +325,7 @@ pub fn read_tails(
     at: Option<Sequence>,
 ) -> Result<ReadTails, StoreFault> {
     let tree = match sealed {
-        Some((epoch, first)) => Manifest::read(log, epoch, Sequence(first.0.saturating_sub(1)))?.tree,
+        Some((epoch, first)) => EpochManifest::read(log, epoch, Sequence(first.0.saturating_sub(1)))?.tree,
         None => Tree::new(),
     };
     let mut tally = Tally::new(tree);
@@ -404,7 +405,7 @@ pub fn cut(dir: &Path, store: SledStore, last: Sequence) -> Result<(), StoreFaul
 }
 
 /// The epoch that holds an event, and the tree before its first one.
-fn epoch_of(store: &SledStore, sequence: Sequence) -> (Place, Tree) {
+fn epoch_of(store: &SledStore, sequence: Sequence) -> (EpochPlace, Tree) {
     let view = store.view();
     let sealed = view.sealed.partition_point(|sealed| sealed.head().last < sequence);
     let before = |nth: usize| nth.checked_sub(1).and_then(|nth| view.sealed.get(nth));
@@ -412,7 +413,7 @@ fn epoch_of(store: &SledStore, sequence: Sequence) -> (Place, Tree) {
         return (found.place(), before(sealed).map_or_else(Tree::new, |sealed| sealed.tree.clone()));
     }
     let mut tree = before(sealed).map_or_else(Tree::new, |sealed| sealed.tree.clone());
-    let mut place = Place { number: 1, first: Sequence(1) };
+    let mut place = EpochPlace { number: 1, first: Sequence(1) };
     for tail in view.tails.iter() {
         place = tail.place();
         if tail.last() >= sequence {

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use sha2::{Digest as _, Sha256};
 
 use super::folder::{self, io_fault};
-use super::manifest::{FILES, FileEntry, Sealed, hex};
+use super::manifest::{FILES, FileEntry, SealedManifest, hex};
 use crate::log::store::StoreFault;
 
 /// Read and written at a time.
@@ -136,7 +136,11 @@ impl SealedCopy {
     }
 
     /// Copies a sealed epoch, and holds what was copied against its manifest.
-    pub(super) fn of_sealed(dir: &Path, sealed: &Sealed, places: &CopyPlaces) -> Result<Self, StoreFault> {
+    pub(super) fn of_sealed(
+        dir: &Path,
+        sealed: &SealedManifest,
+        places: &CopyPlaces,
+    ) -> Result<Self, StoreFault> {
         let from = folder::epoch_path(dir, sealed.epoch());
         let copy = Self::of_folder(&from, places)?;
         for (known, found) in sealed.manifest.files.iter().zip(&copy.files) {
@@ -167,7 +171,7 @@ impl SealedCopy {
 /// Holds a file of a sealed epoch against its manifest.
 pub(super) fn check(
     folder: &Path,
-    sealed: &Sealed,
+    sealed: &SealedManifest,
     known: &FileEntry,
     found: &FileEntry,
 ) -> Result<(), StoreFault> {
@@ -184,7 +188,7 @@ pub(super) fn check(
 fn copy_file(from: &Path, to: &Path, name: &str) -> Result<FileEntry, StoreFault> {
     let source = File::open(from).map_err(io_fault("open", from))?;
     let target = File::create(to).map_err(io_fault("create", to))?;
-    let mut hash = Hashing::new(source, from);
+    let mut hash = HashingReader::new(source, from);
     let mut written = 0;
     while let Some(piece) = hash.next()? {
         if piece.iter().any(|byte| *byte != 0) {
@@ -198,13 +202,13 @@ fn copy_file(from: &Path, to: &Path, name: &str) -> Result<FileEntry, StoreFault
 
 /// The length and hash of a file.
 pub(super) fn hash_file(path: &Path, name: &str) -> Result<FileEntry, StoreFault> {
-    let mut hash = Hashing::new(File::open(path).map_err(io_fault("open", path))?, path);
+    let mut hash = HashingReader::new(File::open(path).map_err(io_fault("open", path))?, path);
     while hash.next()?.is_some() {}
     Ok(hash.finish(name))
 }
 
 /// A file that is read and hashed piece by piece.
-pub(super) struct Hashing {
+pub(super) struct HashingReader {
     file: File,
     path: PathBuf,
     hasher: Sha256,
@@ -212,7 +216,7 @@ pub(super) struct Hashing {
     piece: Vec<u8>,
 }
 
-impl Hashing {
+impl HashingReader {
     pub(super) fn new(file: File, path: &Path) -> Self {
         Self { file, path: path.to_owned(), hasher: Sha256::new(), bytes: 0, piece: vec![0; PIECE_BYTES] }
     }

@@ -1,6 +1,6 @@
 //! One epoch: a sled database whose values are frames, keyed by their first sequence as big-endian u64.
 //!
-//! The frames lie in chapters: trees of about [`CHAPTER_BYTES`], named like the key of their first frame. sled writes
+//! The frames lie in segments: trees of about [`SEGMENT_BYTES`], named like the key of their first frame. sled writes
 //! a leaf again, with all its values, at every tenth change and when it splits; in one tree that writes each frame
 //! three times and doubles the file.
 //!
@@ -19,63 +19,60 @@ use std::time::Duration;
 use parking_lot::RwLock;
 
 use super::copy::SealedCopy;
-use super::folder;
+use super::folder::{self, EpochPlace};
 use crate::domain::id::Sequence;
 use crate::log::frame::{Frame, FrameError};
 use crate::log::store::StoreFault;
 
 /// sled writes values longer than a quarter of this to files of their own that it never syncs; a leaf with several
 /// frames counts as one value. With frames of 100 KB and this, it made none.
-const SEGMENT_BYTES: usize = 16 * 1024 * 1024;
+const SLED_SEGMENT_BYTES: usize = 16 * 1024 * 1024;
 
 /// sled's page cache. A bound on what it likes to keep, not on what it uses.
 const CACHE_BYTES: u64 = 32 * 1024 * 1024;
 
-/// What a chapter holds, more or less. Fewer would make the list of trees, which sled writes whole for each new one,
+/// What a segment holds, more or less. Fewer would make the list of trees, which sled writes whole for each new one,
 /// matter.
-pub(super) const CHAPTER_BYTES: usize = 256 * 1024;
+pub(super) const SEGMENT_BYTES: usize = 256 * 1024;
 
 /// The tree that every sled database has. Empty here.
 const DEFAULT_TREE: &[u8] = b"__sled__default";
 
-/// Which epoch, and the sequence it begins at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) number: u32,
-    pub(super) first: Sequence,
-}
-
 /// An open database. Dropping it closes it.
 #[derive(Debug)]
 pub(super) struct EpochDb {
-    place: Place,
+    place: EpochPlace,
     /// Taken only by `drop`.
     db: Option<sled::Db>,
     /// In the order of their first sequences.
-    chapters: RwLock<Vec<Chapter>>,
+    segments: RwLock<Vec<Segment>>,
     /// The copy that is open, if it is one; it goes when the database is closed.
     copy: Option<SealedCopy>,
 }
 
 #[derive(Debug, Clone)]
-struct Chapter {
+struct Segment {
     first: u64,
     tree: sled::Tree,
 }
 
 impl EpochDb {
     /// Opens the copy of a sealed epoch.
-    pub(super) fn open_copy(copy: SealedCopy, place: Place, patience: Duration) -> Result<Self, StoreFault> {
+    pub(super) fn open_copy(
+        copy: SealedCopy,
+        place: EpochPlace,
+        patience: Duration,
+    ) -> Result<Self, StoreFault> {
         let mut opened = Self::open(copy.path(), place, patience)?;
         opened.copy = Some(copy);
         Ok(opened)
     }
 
     /// Opens a database, or makes one.
-    pub(super) fn open(path: &Path, place: Place, patience: Duration) -> Result<Self, StoreFault> {
+    pub(super) fn open(path: &Path, place: EpochPlace, patience: Duration) -> Result<Self, StoreFault> {
         let config = sled::Config::new()
             .path(path)
-            .segment_size(SEGMENT_BYTES)
+            .segment_size(SLED_SEGMENT_BYTES)
             .cache_capacity(CACHE_BYTES)
             .flush_every_ms(None);
         // The lock outlives a killed process, and a database closed by this one, by a moment.
@@ -84,8 +81,8 @@ impl EpochDb {
             opened => Some(opened),
         });
         let db = opened.unwrap_or_else(|| Err(StoreFault::InUse { path: path.to_owned() }))?;
-        let chapters = RwLock::new(guarded("open", place, || open_chapters(&db))?);
-        Ok(Self { place, db: Some(db), chapters, copy: None })
+        let segments = RwLock::new(guarded("open", place, || open_segments(&db))?);
+        Ok(Self { place, db: Some(db), segments, copy: None })
     }
 
     pub(super) fn number(&self) -> u32 {
@@ -97,17 +94,17 @@ impl EpochDb {
         self.copy.as_ref()
     }
 
-    /// Adds frames, as a chapter.
-    pub(super) fn add_chapter(&self, frames: &[Frame]) -> Result<(), StoreFault> {
+    /// Adds frames, as a segment.
+    pub(super) fn add_segment(&self, frames: &[Frame]) -> Result<(), StoreFault> {
         let Some(first) = frames.first().map(|frame| frame.first().0) else { return Ok(()) };
         self.with("write to", |db| {
             let tree = db.open_tree(first.to_be_bytes())?;
             for frame in frames {
                 tree.insert(frame.first().0.to_be_bytes(), frame.bytes())?;
             }
-            let mut chapters = self.chapters.write();
-            chapters.retain(|chapter| chapter.first != first);
-            chapters.push(Chapter { first, tree });
+            let mut segments = self.segments.write();
+            segments.retain(|segment| segment.first != first);
+            segments.push(Segment { first, tree });
             Ok(())
         })
     }
@@ -116,9 +113,9 @@ impl EpochDb {
     pub(super) fn close(mut self) -> Result<(), StoreFault> {
         self.with("write to", |db| db.flush().map(|_| ()))?;
         let db = self.db.take();
-        let chapters = std::mem::take(&mut *self.chapters.write());
+        let segments = std::mem::take(&mut *self.segments.write());
         guarded("close", self.place, || {
-            drop(chapters);
+            drop(segments);
             drop(db);
             Ok(())
         })
@@ -126,7 +123,7 @@ impl EpochDb {
 
     /// The last sequence in it, as its last key has it.
     pub(super) fn last(&self) -> Result<Option<Sequence>, StoreFault> {
-        let Some(tree) = self.chapters.read().last().map(|chapter| chapter.tree.clone()) else {
+        let Some(tree) = self.segments.read().last().map(|segment| segment.tree.clone()) else {
             return Ok(None);
         };
         let Some((key, value)) = guarded("read", self.place, || tree.last())? else { return Ok(None) };
@@ -135,8 +132,8 @@ impl EpochDb {
 
     /// The key of the frame that holds a sequence, if there is one; else the key that it would have at the latest.
     pub(super) fn key_holding(&self, sequence: Sequence) -> Result<u64, StoreFault> {
-        let Some(chapter) = self.chapter(self.index_of(sequence.0)) else { return Ok(sequence.0) };
-        let found = guarded("read", self.place, || chapter.tree.get_lt(sequence.next().0.to_be_bytes()))?;
+        let Some(segment) = self.segment(self.index_of(sequence.0)) else { return Ok(sequence.0) };
+        let found = guarded("read", self.place, || segment.tree.get_lt(sequence.next().0.to_be_bytes()))?;
         Ok(found.and_then(|(key, _)| key_of(&key)).unwrap_or(sequence.0))
     }
 
@@ -152,7 +149,7 @@ impl EpochDb {
         let mut expected = expected;
         let mut follows = false;
         let mut index = self.index_of(key);
-        while let Some(Chapter { tree, .. }) = self.chapter(index) {
+        while let Some(Segment { tree, .. }) = self.segment(index) {
             index += 1;
             let mut entries = guarded("read", self.place, || Ok(tree.range(key.to_be_bytes()..)))?;
             while let Some((key, value)) = guarded("read", self.place, || entries.next().transpose())? {
@@ -171,13 +168,13 @@ impl EpochDb {
         Ok(())
     }
 
-    /// Where in the list the chapter for a key is.
+    /// Where in the list the segment for a key is.
     fn index_of(&self, key: u64) -> usize {
-        self.chapters.read().partition_point(|chapter| chapter.first <= key).saturating_sub(1)
+        self.segments.read().partition_point(|segment| segment.first <= key).saturating_sub(1)
     }
 
-    fn chapter(&self, index: usize) -> Option<Chapter> {
-        self.chapters.read().get(index).cloned()
+    fn segment(&self, index: usize) -> Option<Segment> {
+        self.segments.read().get(index).cloned()
     }
 
     fn parse(&self, key: &[u8], value: &[u8], expected: Sequence) -> Result<Frame, StoreFault> {
@@ -204,9 +201,9 @@ impl EpochDb {
 
 impl Drop for EpochDb {
     fn drop(&mut self) {
-        let (db, chapters) = (self.db.take(), std::mem::take(&mut *self.chapters.write()));
+        let (db, segments) = (self.db.take(), std::mem::take(&mut *self.segments.write()));
         let closed = guarded("close", self.place, || {
-            drop(chapters);
+            drop(segments);
             drop(db);
             Ok(())
         });
@@ -225,14 +222,14 @@ pub(super) fn damaged(epoch: u32, sequence: Sequence, source: FrameError) -> Sto
     }
 }
 
-fn open_chapters(db: &sled::Db) -> sled::Result<Vec<Chapter>> {
+fn open_segments(db: &sled::Db) -> sled::Result<Vec<Segment>> {
     let mut list = Vec::new();
     for name in db.tree_names().into_iter().filter(|name| name != DEFAULT_TREE) {
         let first =
             key_of(&name).ok_or_else(|| sled::Error::Unsupported(format!("a tree named {name:?}")))?;
-        list.push(Chapter { first, tree: db.open_tree(&name)? });
+        list.push(Segment { first, tree: db.open_tree(&name)? });
     }
-    list.sort_by_key(|chapter| chapter.first);
+    list.sort_by_key(|segment| segment.first);
     Ok(list)
 }
 
@@ -244,7 +241,7 @@ fn key_of(key: &[u8]) -> Option<u64> {
 /// append stops the store, a read gives up.
 fn guarded<T>(
     action: &'static str,
-    Place { number, first }: Place,
+    EpochPlace { number, first }: EpochPlace,
     run: impl FnOnce() -> sled::Result<T>,
 ) -> Result<T, StoreFault> {
     let cause = match panic::catch_unwind(AssertUnwindSafe(run)) {

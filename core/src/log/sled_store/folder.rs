@@ -9,7 +9,15 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::domain::id::Sequence;
 use crate::log::store::StoreFault;
+
+/// Which epoch, and the sequence it begins at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct EpochPlace {
+    pub(super) number: u32,
+    pub(super) first: Sequence,
+}
 
 /// The longest pause between two tries to get a lock.
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);

@@ -1,8 +1,8 @@
 //! The file `head`: what was acknowledged last, kept outside sled, which drops the end of a damaged log silently.
 //!
 //! Two slots, written in turn, each with its own checksum; a torn slot leaves the other. Written before every answer;
-//! synced about once a second and when an epoch begins, not for each answer: after a power cut it may be behind the log,
-//! or empty, but after a killed process it is not. Both slots lie in one sector.
+//! synced about once a second and when an epoch begins, not for each answer: after a power cut it may be behind the
+//! log, or empty, but after a killed process it is not. Both slots lie in one sector.
 //!
 //! It is not the log: a head that is behind says nothing, and a log shorter than its head is a fault.
 
@@ -117,7 +117,7 @@ impl HeadFile {
         Ok((Self { file: Arc::new(file), path, next_slot: next }, newest))
     }
 
-    /// The file, for whoever syncs it.
+    /// The file, for anyone who syncs it.
     pub(super) fn file(&self) -> Arc<File> {
         Arc::clone(&self.file)
     }

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::epoch::Place;
+use super::folder::EpochPlace;
 use super::folder::{io_fault, manifest_path, replace};
 use crate::domain::id::Sequence;
 use crate::log::merkle::{Root, Tree};
@@ -25,7 +25,7 @@ pub(super) const FILES: [&str; 2] = ["conf", "db"];
 /// See the module. Hashes are lowercase hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Manifest {
+pub(super) struct EpochManifest {
     pub(super) format: u32,
     pub(super) epoch: u32,
     pub(super) first: u64,
@@ -53,7 +53,7 @@ pub(super) struct FileEntry {
     pub(super) sha256: String,
 }
 
-impl Manifest {
+impl EpochManifest {
     pub(super) fn new(
         epoch: u32,
         first: Sequence,
@@ -91,12 +91,12 @@ impl Manifest {
     }
 
     /// Reads it and checks it in itself and against the epoch before.
-    pub(super) fn read(dir: &Path, epoch: u32, before: Sequence) -> Result<Sealed, StoreFault> {
+    pub(super) fn read(dir: &Path, epoch: u32, before: Sequence) -> Result<SealedManifest, StoreFault> {
         let path = manifest_path(dir, epoch);
         let bytes = fs::read(&path).map_err(io_fault("read", &path))?;
         let damaged = |cause: String| StoreFault::DamagedFile { path: path.clone(), cause };
         // First: a newer format may have other fields.
-        if let Ok(Versioned { format }) = serde_json::from_slice(&bytes)
+        if let Ok(ManifestFormat { format }) = serde_json::from_slice(&bytes)
             && format > FORMAT
         {
             return Err(StoreFault::NewerFile { path, version: format });
@@ -115,7 +115,7 @@ impl Manifest {
         ];
         match rules.into_iter().find(|(kept, _)| !kept) {
             Some((_, what)) => Err(differs(what)),
-            None => Ok(Sealed { manifest, tree }),
+            None => Ok(SealedManifest { manifest, tree }),
         }
     }
 
@@ -140,24 +140,24 @@ impl Manifest {
 
 /// What manifests of all formats have.
 #[derive(Deserialize)]
-struct Versioned {
+struct ManifestFormat {
     format: u32,
 }
 
 /// A manifest that keeps its rules, and the tree at its end.
 #[derive(Debug, Clone)]
-pub(super) struct Sealed {
-    pub(super) manifest: Manifest,
+pub(super) struct SealedManifest {
+    pub(super) manifest: EpochManifest,
     pub(super) tree: Tree,
 }
 
-impl Sealed {
+impl SealedManifest {
     pub(super) fn epoch(&self) -> u32 {
         self.manifest.epoch
     }
 
-    pub(super) fn place(&self) -> Place {
-        Place { number: self.manifest.epoch, first: Sequence(self.manifest.first) }
+    pub(super) fn place(&self) -> EpochPlace {
+        EpochPlace { number: self.manifest.epoch, first: Sequence(self.manifest.first) }
     }
 
     /// Whether the manifest knows the files of the epoch.
@@ -193,39 +193,39 @@ fn unhex(hex: &str) -> Option<[u8; 32]> {
 mod tests {
     use super::*;
 
-    fn sample() -> Manifest {
+    fn sample() -> EpochManifest {
         let mut tree = Tree::new();
         for n in 0..11u8 {
             tree.push(&[n]);
         }
         let file = |name: &str| FileEntry { name: name.into(), bytes: 7, sha256: "cd".repeat(32) };
-        Manifest::new(2, Sequence(5), 3, &tree, [0xab; 32], FILES.map(file).into())
+        EpochManifest::new(2, Sequence(5), 3, &tree, [0xab; 32], FILES.map(file).into())
     }
 
     #[test]
     fn comes_back_and_every_changed_field_is_found() {
         let dir = tempfile::tempdir().unwrap();
         let good = sample();
-        let read = |manifest: &Manifest| {
+        let read = |manifest: &EpochManifest| {
             manifest.write(dir.path()).unwrap();
-            Manifest::read(dir.path(), manifest.epoch, Sequence(4))
+            EpochManifest::read(dir.path(), manifest.epoch, Sequence(4))
         };
         let sealed = read(&good).unwrap();
         assert_eq!(sealed.manifest, good);
         assert_eq!(sealed.head().last, Sequence(11));
 
-        let rows: [(&str, Manifest); 11] = [
-            ("newer version", Manifest { format: 3, ..good.clone() }),
-            ("files differs", Manifest { format: 1, ..good.clone() }),
-            ("files differs", Manifest { files: vec![], ..good.clone() }),
-            ("format differs", Manifest { format: 0, ..good.clone() }),
-            ("first differs", Manifest { first: 6, ..good.clone() }),
-            ("last differs", Manifest { last: 12, ..good.clone() }),
-            ("frames differs", Manifest { frames: 0, ..good.clone() }),
-            ("frontier", Manifest { tree_size: 12, ..good.clone() }),
-            ("frontier", Manifest { root: "00".repeat(32), ..good.clone() }),
-            ("frontier", Manifest { frontier: vec![], ..good.clone() }),
-            ("sha256 differs", Manifest { sha256: "zz".repeat(32), ..good.clone() }),
+        let rows: [(&str, EpochManifest); 11] = [
+            ("newer version", EpochManifest { format: 3, ..good.clone() }),
+            ("files differs", EpochManifest { format: 1, ..good.clone() }),
+            ("files differs", EpochManifest { files: vec![], ..good.clone() }),
+            ("format differs", EpochManifest { format: 0, ..good.clone() }),
+            ("first differs", EpochManifest { first: 6, ..good.clone() }),
+            ("last differs", EpochManifest { last: 12, ..good.clone() }),
+            ("frames differs", EpochManifest { frames: 0, ..good.clone() }),
+            ("frontier", EpochManifest { tree_size: 12, ..good.clone() }),
+            ("frontier", EpochManifest { root: "00".repeat(32), ..good.clone() }),
+            ("frontier", EpochManifest { frontier: vec![], ..good.clone() }),
+            ("sha256 differs", EpochManifest { sha256: "zz".repeat(32), ..good.clone() }),
         ];
         for (part, manifest) in rows {
             let fault = read(&manifest).unwrap_err().to_string();
@@ -233,11 +233,17 @@ mod tests {
         }
         let path = manifest_path(dir.path(), 2);
         fs::write(&path, "{").unwrap();
-        assert!(matches!(Manifest::read(dir.path(), 2, Sequence(4)), Err(StoreFault::DamagedFile { .. })));
+        assert!(matches!(
+            EpochManifest::read(dir.path(), 2, Sequence(4)),
+            Err(StoreFault::DamagedFile { .. })
+        ));
         good.write(dir.path()).unwrap();
         fs::rename(path, manifest_path(dir.path(), 3)).unwrap();
         assert!(
-            Manifest::read(dir.path(), 3, Sequence(4)).unwrap_err().to_string().contains("epoch differs")
+            EpochManifest::read(dir.path(), 3, Sequence(4))
+                .unwrap_err()
+                .to_string()
+                .contains("epoch differs")
         );
     }
 }

@@ -41,9 +41,10 @@ use parking_lot::{Condvar, Mutex, RwLock};
 
 use self::archivist::Archivist;
 use self::copy::{CopyPlaces, ScratchFolder};
-use self::epoch::{EpochDb, Place};
+use self::epoch::EpochDb;
+use self::folder::EpochPlace;
 use self::head::{Acknowledged, HeadFile};
-use self::manifest::Sealed;
+use self::manifest::SealedManifest;
 use self::readers::Readers;
 use self::recovery::Inspected;
 use self::tail::Tail;
@@ -64,7 +65,7 @@ const WAKE_BYTES: u64 = 128 * 1024;
 
 /// What may be chosen about a store. The defaults are for production.
 #[derive(Debug, Clone, Copy)]
-pub struct Options {
+pub struct StoreOptions {
     /// The next epoch begins when the records of the open one take this many bytes.
     pub epoch_bytes: u64,
     /// How long to wait for the lock of a process that was just killed.
@@ -73,7 +74,7 @@ pub struct Options {
     pub scrub_bytes_per_second: u64,
 }
 
-impl Default for Options {
+impl Default for StoreOptions {
     fn default() -> Self {
         Self {
             epoch_bytes: 192 * 1024 * 1024,
@@ -86,9 +87,9 @@ impl Default for Options {
 /// See the module.
 #[derive(Debug)]
 pub struct SledStore {
-    shared: Arc<Shared>,
+    shared: Arc<StoreShared>,
     /// Nobody, where the log is only read.
-    writer: Option<Mutex<Writer>>,
+    writer: Option<Mutex<StoreWriter>>,
     archivist: Mutex<Option<thread::JoinHandle<()>>>,
     /// Where the tail of a folder of format 1 is, while that is read.
     _scratch: Option<ScratchFolder>,
@@ -96,11 +97,11 @@ pub struct SledStore {
 
 /// What the writer, readers and the archivist share.
 #[derive(Debug)]
-struct Shared {
+struct StoreShared {
     dir: PathBuf,
-    options: Options,
+    options: StoreOptions,
     places: CopyPlaces,
-    view: RwLock<View>,
+    view: RwLock<StoreView>,
     readers: Readers,
     head_file: Option<Arc<File>>,
     signal: Mutex<Signal>,
@@ -130,7 +131,7 @@ struct Signal {
 
 /// What appends know.
 #[derive(Debug)]
-struct Writer {
+struct StoreWriter {
     tail: Arc<Tail>,
     tree: Tree,
     head: Head,
@@ -145,9 +146,9 @@ struct Writer {
 
 /// What readers know. Replaced after each append; a copy is cheap.
 #[derive(Debug, Clone)]
-struct View {
+struct StoreView {
     head: Head,
-    sealed: Arc<Vec<Sealed>>,
+    sealed: Arc<Vec<SealedManifest>>,
     /// Of the epochs that are not sealed, in order; the last is the open one.
     tails: Arc<Vec<Arc<Tail>>>,
 }
@@ -155,11 +156,11 @@ struct View {
 impl SledStore {
     /// Opens the store in a folder, or makes one.
     pub fn open(dir: &Path) -> Result<Self, StoreFault> {
-        Self::open_with(dir, Options::default())
+        Self::open_with(dir, StoreOptions::default())
     }
 
     /// Opens the store with other options than the defaults.
-    pub fn open_with(dir: &Path, options: Options) -> Result<Self, StoreFault> {
+    pub fn open_with(dir: &Path, options: StoreOptions) -> Result<Self, StoreFault> {
         Self::open_accepted(dir, options, |_| Ok(()))
     }
 
@@ -167,7 +168,7 @@ impl SledStore {
     /// folder is changed.
     pub fn open_accepted<E: From<StoreFault>>(
         dir: &Path,
-        options: Options,
+        options: StoreOptions,
         accept: impl FnOnce(&Self) -> Result<(), E>,
     ) -> Result<Self, E> {
         folder::create(dir)?;
@@ -181,17 +182,21 @@ impl SledStore {
         Ok(writing)
     }
 
-    fn writing(dir: &Path, options: Options, found: Inspected, lock: File) -> Result<Self, StoreFault> {
+    fn writing(dir: &Path, options: StoreOptions, found: Inspected, lock: File) -> Result<Self, StoreFault> {
         let places = CopyPlaces::beside(dir);
         let (found, head_file) = recovery::prepare(dir, found)?;
         let head = found.head();
         let Some(tail) = found.tails.last().cloned() else {
             return Err(StoreFault::MissingEpoch { epoch: 1, cause: "its tail was not made" });
         };
-        let shared = Shared {
+        let shared = StoreShared {
             dir: dir.to_owned(),
             options,
-            view: RwLock::new(View { head, sealed: Arc::new(found.sealed), tails: Arc::new(found.tails) }),
+            view: RwLock::new(StoreView {
+                head,
+                sealed: Arc::new(found.sealed),
+                tails: Arc::new(found.tails),
+            }),
             readers: Readers::new(dir.to_owned(), places.clone(), options.patience),
             places,
             head_file: Some(head_file.file()),
@@ -202,7 +207,7 @@ impl SledStore {
             _lock: Some(lock),
         };
         let shared = Arc::new(shared);
-        let writer = Writer {
+        let writer = StoreWriter {
             tail,
             tree: found.tree,
             head,
@@ -226,7 +231,7 @@ impl SledStore {
     /// Opens the store to read it. Nothing in the folder is changed, and it may be one that cannot be: a folder of
     /// somebody else, a read-only file system, a copy. While it is open, nobody can write to it.
     pub fn open_read_only(dir: &Path) -> Result<Self, StoreFault> {
-        let options = Options::default();
+        let options = StoreOptions::default();
         let lock = folder::lock_shared(dir, options.patience)?;
         let found = recovery::inspect(dir, false, &CopyPlaces::elsewhere(), options.patience)?;
         Self::reader(dir, options, &found, lock)
@@ -235,7 +240,7 @@ impl SledStore {
     /// What reads a log that was inspected.
     fn reader(
         dir: &Path,
-        options: Options,
+        options: StoreOptions,
         found: &Inspected,
         lock: Option<File>,
     ) -> Result<Self, StoreFault> {
@@ -251,8 +256,8 @@ impl SledStore {
             scratch = Some(folder);
         }
         let view =
-            View { head: found.head(), sealed: Arc::new(found.sealed.clone()), tails: Arc::new(tails) };
-        let shared = Shared {
+            StoreView { head: found.head(), sealed: Arc::new(found.sealed.clone()), tails: Arc::new(tails) };
+        let shared = StoreShared {
             dir: dir.to_owned(),
             options,
             view: RwLock::new(view),
@@ -268,11 +273,11 @@ impl SledStore {
         Ok(Self { shared: Arc::new(shared), writer: None, archivist: Mutex::default(), _scratch: scratch })
     }
 
-    fn view(&self) -> View {
+    fn view(&self) -> StoreView {
         self.shared.view.read().clone()
     }
 
-    fn write(&self, writer: &mut Writer, frames: &[Frame]) -> Result<(), StoreFault> {
+    fn write(&self, writer: &mut StoreWriter, frames: &[Frame]) -> Result<(), StoreFault> {
         let stopped = |cause| StoreFault::Stopped { cause };
         let head = check_chain(writer.head, frames).map_err(stopped)?;
         if !writer.tail.is_empty() && writer.tail.end() >= self.shared.options.epoch_bytes {
@@ -294,9 +299,9 @@ impl SledStore {
     }
 
     /// Begins the next epoch. The one before is sealed in the background; a crash meanwhile leaves two tails.
-    fn roll(&self, writer: &mut Writer) -> Result<(), StoreFault> {
+    fn roll(&self, writer: &mut StoreWriter) -> Result<(), StoreFault> {
         self.shared.wait_for_sealing()?;
-        let place = Place { number: writer.tail.place().number + 1, first: writer.head.last.next() };
+        let place = EpochPlace { number: writer.tail.place().number + 1, first: writer.head.last.next() };
         let next = Arc::new(Tail::create(&self.shared.dir, place, writer.head.root)?);
         writer
             .head_file
@@ -312,7 +317,7 @@ impl SledStore {
     }
 }
 
-impl Shared {
+impl StoreShared {
     fn wake(&self) {
         self.signal.lock().has_work = true;
         self.changed.notify_all();

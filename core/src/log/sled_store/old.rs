@@ -8,7 +8,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::copy::{CopyPlaces, SealedCopy};
-use super::epoch::{EpochDb, Place};
+use super::epoch::EpochDb;
+use super::folder::EpochPlace;
 use super::folder::epoch_path;
 use super::tail::Tail;
 use crate::log::frame::Frame;
@@ -20,7 +21,7 @@ const PIECE_FRAMES: usize = 256;
 
 /// See the module.
 pub(super) struct OldEpoch {
-    place: Place,
+    place: EpochPlace,
     root_before: Root,
     db: EpochDb,
 }
@@ -28,7 +29,7 @@ pub(super) struct OldEpoch {
 impl OldEpoch {
     pub(super) fn open(
         dir: &Path,
-        (place, root_before): (Place, Root),
+        (place, root_before): (EpochPlace, Root),
         places: &CopyPlaces,
         patience: Duration,
     ) -> Result<Self, StoreFault> {

@@ -1,8 +1,8 @@
 //! Sealed epochs that are open for reading: few at a time, and closed again when nobody reads them.
 //!
 //! sled's memory grows with its file, so this is what bounds the memory of a rebuild. An epoch is opened as a copy
-//! whose bytes are those of the manifest; making it takes some tenths of a second, during which only readers of the same
-//! epoch wait. What is found damaged is remembered, for whoever asks how the log is.
+//! whose bytes are those of the manifest; making it takes some tenths of a second, during which only readers of the
+//! same epoch wait. What is found damaged is remembered for those who ask how the log is.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::copy::{CopyPlaces, SealedCopy};
 use super::epoch::EpochDb;
-use super::manifest::{Sealed, hex};
+use super::manifest::{SealedManifest, hex};
 use crate::domain::id::Sequence;
 use crate::log::store::StoreFault;
 
@@ -31,13 +31,13 @@ pub(super) struct Readers {
     places: CopyPlaces,
     patience: Duration,
     /// Least recently used first.
-    recent: Mutex<Vec<Recent>>,
+    recent: Mutex<Vec<RecentFrames>>,
     /// By epoch.
     damage: Mutex<BTreeMap<u32, String>>,
 }
 
 #[derive(Debug)]
-struct Recent {
+struct RecentFrames {
     epoch: u32,
     used: Instant,
     slot: Arc<Mutex<Option<Arc<EpochDb>>>>,
@@ -57,7 +57,7 @@ impl Readers {
     }
 
     /// The sealed epoch, opened if need be.
-    pub(super) fn get(&self, sealed: &Sealed) -> Result<Arc<EpochDb>, StoreFault> {
+    pub(super) fn get(&self, sealed: &SealedManifest) -> Result<Arc<EpochDb>, StoreFault> {
         let slot = self.slot(sealed.epoch());
         let mut slot = slot.lock();
         if let Some(db) = &*slot {
@@ -71,7 +71,7 @@ impl Readers {
         opened
     }
 
-    fn open(&self, sealed: &Sealed) -> Result<Arc<EpochDb>, StoreFault> {
+    fn open(&self, sealed: &SealedManifest) -> Result<Arc<EpochDb>, StoreFault> {
         let copy = SealedCopy::of_sealed(&self.dir, sealed, &self.places)?;
         let db = EpochDb::open_copy(copy, sealed.place(), self.patience)?;
         if !sealed.knows_files() {
@@ -92,7 +92,7 @@ impl Readers {
         let mut recent = self.recent.lock();
         let known = recent.iter().position(|recent| recent.epoch == epoch);
         let slot = known.map_or_else(Arc::default, |at| recent.remove(at).slot);
-        recent.push(Recent { epoch, used: Instant::now(), slot: Arc::clone(&slot) });
+        recent.push(RecentFrames { epoch, used: Instant::now(), slot: Arc::clone(&slot) });
         while recent.len() > MOST_OPEN {
             left.push(recent.remove(0));
         }
@@ -136,7 +136,7 @@ impl Readers {
 }
 
 /// Holds the frames of an epoch against its manifest: for those whose files are not in it.
-fn check_frames(db: &EpochDb, sealed: &Sealed) -> Result<(), StoreFault> {
+fn check_frames(db: &EpochDb, sealed: &SealedManifest) -> Result<(), StoreFault> {
     let (mut count, mut hasher, mut last) = (0, Sha256::new(), Sequence::ZERO);
     db.scan(0, sealed.place().first, |frame| {
         count += 1;

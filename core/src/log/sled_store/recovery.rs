@@ -14,10 +14,10 @@ use std::time::Duration;
 
 use super::clean::CleanRecord;
 use super::copy::{self, CopyPlaces, hash_file};
-use super::epoch::Place;
+use super::folder::EpochPlace;
 use super::folder::{self, Listing, epoch_path};
 use super::head::{self, Acknowledged, HeadFile};
-use super::manifest::{Manifest, Sealed};
+use super::manifest::{EpochManifest, SealedManifest};
 use super::old::OldEpoch;
 use super::tail::Tail;
 use super::tally::Tally;
@@ -28,7 +28,7 @@ use crate::log::store::{Head, StoreFault, Term};
 
 /// What was found.
 pub(super) struct Inspected {
-    pub(super) sealed: Vec<Sealed>,
+    pub(super) sealed: Vec<SealedManifest>,
     /// Of the epochs that are not sealed, in order. The last one is the open epoch; a new log has none.
     pub(super) tails: Vec<Arc<Tail>>,
     /// The open epoch of a folder of format 1, which has no tail.
@@ -45,10 +45,10 @@ impl Inspected {
     }
 
     /// The epoch that comes after the sealed ones and the tails.
-    fn next_place(&self) -> Place {
+    fn next_place(&self) -> EpochPlace {
         let before = self.sealed.len() + self.tails.len();
         let number = u32::try_from(before + 1).unwrap_or(u32::MAX);
-        Place { number, first: Sequence(self.tree.size()).next() }
+        EpochPlace { number, first: Sequence(self.tree.size()).next() }
     }
 }
 
@@ -68,7 +68,7 @@ pub(super) fn inspect(
     }
     let tree = sealed.last().map_or_else(Tree::new, |sealed| sealed.tree.clone());
     let tails = open_tails(dir, &listing, sealed.len(), to_write)?;
-    let place = Place {
+    let place = EpochPlace {
         number: u32::try_from(sealed.len() + 1).unwrap_or(u32::MAX),
         first: Sequence(tree.size()).next(),
     };
@@ -178,8 +178,8 @@ fn remove_sealed_tails(dir: &Path, found: &Inspected) -> Result<(), StoreFault> 
     Ok(())
 }
 
-pub(super) fn read_manifests(dir: &Path, listing: &Listing) -> Result<Vec<Sealed>, StoreFault> {
-    let mut sealed: Vec<Sealed> = Vec::new();
+pub(super) fn read_manifests(dir: &Path, listing: &Listing) -> Result<Vec<SealedManifest>, StoreFault> {
+    let mut sealed: Vec<SealedManifest> = Vec::new();
     let mut before = Sequence::ZERO;
     for (&epoch, number) in listing.manifests.iter().zip(1..) {
         if epoch != number {
@@ -191,7 +191,7 @@ pub(super) fn read_manifests(dir: &Path, listing: &Listing) -> Result<Vec<Sealed
         if listing.epochs.binary_search(&epoch).is_err() {
             return Err(StoreFault::MissingEpoch { epoch, cause: "its folder is not there" });
         }
-        let next = Manifest::read(dir, epoch, before)?;
+        let next = EpochManifest::read(dir, epoch, before)?;
         check_lengths(dir, &next)?;
         before = next.head().last;
         sealed.push(next);
@@ -200,7 +200,7 @@ pub(super) fn read_manifests(dir: &Path, listing: &Listing) -> Result<Vec<Sealed
 }
 
 /// That the files of a sealed epoch are as long as they were: what can be told at once.
-fn check_lengths(dir: &Path, sealed: &Sealed) -> Result<(), StoreFault> {
+fn check_lengths(dir: &Path, sealed: &SealedManifest) -> Result<(), StoreFault> {
     let folder = epoch_path(dir, sealed.epoch());
     for known in &sealed.manifest.files {
         let path = folder.join(&known.name);
@@ -259,7 +259,7 @@ pub(super) fn check_place(tail: &Tail, before: Head) -> Result<(), StoreFault> {
 fn witnesses(
     dir: &Path,
     listing: &Listing,
-    sealed: &[Sealed],
+    sealed: &[SealedManifest],
     acknowledged: Head,
 ) -> Result<Vec<(String, Sequence)>, StoreFault> {
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();

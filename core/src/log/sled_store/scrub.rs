@@ -5,10 +5,10 @@
 use std::fs::File;
 use std::time::{Duration, Instant};
 
-use super::Shared;
-use super::copy::{Hashing, check};
+use super::StoreShared;
+use super::copy::{HashingReader, check};
 use super::folder::{epoch_path, io_fault};
-use super::manifest::Sealed;
+use super::manifest::SealedManifest;
 use crate::log::store::StoreFault;
 
 /// The first time after a start it goes so many times as fast.
@@ -28,7 +28,7 @@ pub(super) struct Scrub {
     rests: bool,
     /// The epoch that comes next, from 0, and its file.
     next: (usize, usize),
-    file: Option<Hashing>,
+    file: Option<HashingReader>,
 }
 
 impl Scrub {
@@ -46,7 +46,7 @@ impl Scrub {
     }
 
     /// Reads what the time since the last step allows.
-    pub(super) fn step(&mut self, shared: &Shared) {
+    pub(super) fn step(&mut self, shared: &StoreShared) {
         if self.rests {
             if self.pass_began.elapsed() < PASS_EVERY {
                 return;
@@ -72,7 +72,7 @@ impl Scrub {
     }
 
     /// Reads on in the file that comes next, as far as the budget goes.
-    fn read_on(&mut self, shared: &Shared, sealed: &Sealed) -> Result<(), StoreFault> {
+    fn read_on(&mut self, shared: &StoreShared, sealed: &SealedManifest) -> Result<(), StoreFault> {
         let folder = epoch_path(&shared.dir, sealed.epoch());
         let Some(known) = sealed.manifest.files.get(self.next.1) else {
             if sealed.knows_files() {
@@ -85,7 +85,7 @@ impl Scrub {
             hashing
         } else {
             let path = folder.join(&known.name);
-            Hashing::new(File::open(&path).map_err(io_fault("open", &path))?, &path)
+            HashingReader::new(File::open(&path).map_err(io_fault("open", &path))?, &path)
         };
         while self.budget > 0 {
             let Some(piece) = hashing.next()? else {

@@ -1,15 +1,15 @@
 //! The tail: a plain file of the frames of an epoch that is not sealed, and what makes them durable.
 //!
-//! A record is what one append makes durable: a header, then frames. The file is filled with zeros ahead of the records,
-//! so that writing one changes neither its length nor where it lies on the disk: one `fdatasync` of the data is all it
-//! takes. A file whose epoch is sealed serves a later epoch, over the old bytes; the header of a record names its epoch,
-//! so nobody takes an old record for a new one.
+//! A record is what one append makes durable: a header, then frames. The file is filled with zeros ahead of the
+//! records, so that writing one changes neither its length nor where it lies on the disk: one `fdatasync` of the data
+//! is all it takes. A file whose epoch is sealed serves a later epoch, over the old bytes; the header of a record names
+//! its epoch, so nobody takes an old record for a new one.
 //!
 //! Invariants: records follow each other without gaps and continue the tree of the epoch before; what was written is
-//! never written again while its epoch is not sealed; reading changes nothing. A read error is a fault, never the end. A
-//! record that is not whole is the end only if no later record of the epoch follows it: else it is damage.
+//! never written again while its epoch is not sealed; reading changes nothing. A read error is a fault, never the end.
+//! A record that is not whole is the end only if no later record of the epoch follows it: else it is damage.
 //!
-//! It does not know what was acknowledged: whoever opens it compares its end with the witnesses.
+//! It does not know what was acknowledged: anyone who opens it compares its end with the witnesses.
 
 use std::fs::File;
 use std::io;
@@ -20,7 +20,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
-use super::epoch::{Place, damaged};
+use super::epoch::damaged;
+use super::folder::EpochPlace;
 use super::folder::{self, io_fault};
 use crate::domain::id::Sequence;
 use crate::log::frame::Frame;
@@ -47,7 +48,7 @@ const READ_BYTES: usize = 1024 * 1024;
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Tail {
-    place: Place,
+    place: EpochPlace,
     root_before: Root,
     path: PathBuf,
     file: File,
@@ -62,7 +63,7 @@ pub(super) struct Tail {
 /// Where the frames are.
 #[derive(Debug, Default)]
 struct Index {
-    slots: Vec<Slot>,
+    slots: Vec<TailSlot>,
     /// Where the next record begins.
     end: u64,
     /// The last sequence, or the one before the first.
@@ -70,7 +71,7 @@ struct Index {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Slot {
+struct TailSlot {
     first: u64,
     at: u64,
     bytes: u32,
@@ -87,7 +88,7 @@ struct Record {
 }
 
 /// What stands where a record could begin.
-enum Found {
+enum FoundRecord {
     Record(Record),
     /// Nothing of this epoch, or something that is not whole: why.
     Nothing(String),
@@ -104,7 +105,7 @@ pub(super) struct TailEnd {
 
 impl Tail {
     /// Makes a tail for an epoch, durably, from a spare file if there is one.
-    pub(super) fn create(dir: &Path, place: Place, root_before: Root) -> Result<Self, StoreFault> {
+    pub(super) fn create(dir: &Path, place: EpochPlace, root_before: Root) -> Result<Self, StoreFault> {
         let path = folder::tail_path(dir, place.number);
         let mut tail = Self::create_unfinished(dir, place, root_before)?;
         folder::rename(&tail.path, &path)?;
@@ -112,8 +113,12 @@ impl Tail {
         Ok(tail)
     }
 
-    /// The same under an unfinished name, for whoever fills it before it counts: see [`publish`](Self::publish).
-    pub(super) fn create_unfinished(dir: &Path, place: Place, root_before: Root) -> Result<Self, StoreFault> {
+    /// The same under an unfinished name, for anyone who fills it before it counts: see [`publish`](Self::publish).
+    pub(super) fn create_unfinished(
+        dir: &Path,
+        place: EpochPlace,
+        root_before: Root,
+    ) -> Result<Self, StoreFault> {
         let new = folder::unfinished(&folder::tail_path(dir, place.number));
         let spare = folder::spare_path(dir);
         folder::remove(&new)?;
@@ -186,7 +191,7 @@ impl Tail {
         })
     }
 
-    pub(super) fn place(&self) -> Place {
+    pub(super) fn place(&self) -> EpochPlace {
         self.place
     }
 
@@ -262,8 +267,8 @@ impl Tail {
         }
     }
 
-    /// The same of a tail that somebody may be appending to. Whether a later record follows is not looked at: it may have
-    /// been written since.
+    /// The same of a tail that somebody may be appending to. Whether a later record follows is not looked at: it may
+    /// have been written since.
     pub(super) fn scan_live(
         &self,
         mut visit: impl FnMut(Vec<Frame>) -> Result<(), StoreFault>,
@@ -275,17 +280,22 @@ impl Tail {
                 (index.end, Sequence(index.last).next())
             };
             match self.record_at(&mut reader, at, expected)? {
-                Found::Record(record) => {
+                FoundRecord::Record(record) => {
                     self.index.write().add(&record);
                     visit(record.frames)?;
                 }
-                Found::Nothing(cause) => return Ok(TailEnd { at, cause }),
+                FoundRecord::Nothing(cause) => return Ok(TailEnd { at, cause }),
             }
         }
     }
 
-    fn record_at(&self, reader: &mut Window<'_>, at: u64, expected: Sequence) -> Result<Found, StoreFault> {
-        let nothing = |cause: &str| Ok(Found::Nothing(cause.to_owned()));
+    fn record_at(
+        &self,
+        reader: &mut Window<'_>,
+        at: u64,
+        expected: Sequence,
+    ) -> Result<FoundRecord, StoreFault> {
+        let nothing = |cause: &str| Ok(FoundRecord::Nothing(cause.to_owned()));
         let read = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
         let Some(header) = read(reader.bytes(at, RECORD_HEADER_BYTES).map_err(self.fault("read"))?) else {
             return nothing("the file ends");
@@ -332,7 +342,7 @@ impl Tail {
             frames.push(frame);
             rest = after;
         }
-        Ok(Found::Record(Record { frames, places, end: frame_at }))
+        Ok(FoundRecord::Record(Record { frames, places, end: frame_at }))
     }
 
     /// The first whole record of this epoch after `at`, and its first sequence.
@@ -393,8 +403,8 @@ impl Tail {
         self.file.sync_data().map_err(self.fault("sync"))
     }
 
-    /// Fills ahead if little is left of what is filled: as much again, because a file that grows often makes appends wait
-    /// for the journal of the file system, but no more than a `whole` tail takes.
+    /// Fills ahead if little is left of what is filled: as much again, because a file that grows often makes appends
+    /// wait for the journal of the file system, but no more than a `whole` tail takes.
     pub(super) fn fill_ahead(&self, whole: u64) -> Result<(), StoreFault> {
         let (filled, end) = (self.filled.load(Ordering::Acquire), self.end());
         let enough = if filled < whole { FILL_BYTES.max(filled / 4) } else { FILL_BYTES };
@@ -426,11 +436,11 @@ impl Tail {
         max_bytes: usize,
     ) -> Result<Vec<Frame>, StoreFault> {
         let epoch = self.place.number;
-        let slots: Vec<Slot> = {
+        let slots: Vec<TailSlot> = {
             let index = self.index.read();
             let at = index.slots.partition_point(|slot| slot.first <= from.0).saturating_sub(1);
             let mut bytes = 0;
-            let fits = |slot: &&Slot| {
+            let fits = |slot: &&TailSlot| {
                 let is_first = bytes == 0;
                 bytes += slot.bytes as usize;
                 slot.first <= last.0 && (is_first || bytes <= max_bytes)
@@ -469,7 +479,7 @@ impl Index {
     fn add(&mut self, record: &Record) {
         for (frame, at) in record.frames.iter().zip(&record.places) {
             let bytes = u32::try_from(frame.bytes().len()).unwrap_or(u32::MAX);
-            self.slots.push(Slot { first: frame.first().0, at: *at, bytes });
+            self.slots.push(TailSlot { first: frame.first().0, at: *at, bytes });
             self.last = frame.last().0;
         }
         self.end = record.end;
@@ -521,7 +531,7 @@ fn decode_record_header(header: &[u8]) -> Option<(u32, u64, u32)> {
         .then(|| (u32::from_be_bytes(*epoch), u64::from_be_bytes(*first), u32::from_be_bytes(*length)))
 }
 
-fn encode_header(place: Place, root_before: Root) -> [u8; HEADER_BYTES] {
+fn encode_header(place: EpochPlace, root_before: Root) -> [u8; HEADER_BYTES] {
     let mut bytes = [0; HEADER_BYTES];
     bytes[..8].copy_from_slice(&MARK);
     bytes[8..12].copy_from_slice(&place.number.to_be_bytes());
@@ -532,7 +542,7 @@ fn encode_header(place: Place, root_before: Root) -> [u8; HEADER_BYTES] {
     bytes
 }
 
-fn decode_header(bytes: &[u8; HEADER_BYTES]) -> Option<(Place, Root)> {
+fn decode_header(bytes: &[u8; HEADER_BYTES]) -> Option<(EpochPlace, Root)> {
     let (body, checksum) = bytes.split_last_chunk::<4>()?;
     if u32::from_be_bytes(*checksum) != crc32fast::hash(body) {
         return None;
@@ -541,7 +551,8 @@ fn decode_header(bytes: &[u8; HEADER_BYTES]) -> Option<(Place, Root)> {
     let (number, rest) = rest.split_first_chunk()?;
     let (first, rest) = rest.split_first_chunk()?;
     let (root, _) = rest.split_first_chunk()?;
-    let place = Place { number: u32::from_be_bytes(*number), first: Sequence(u64::from_be_bytes(*first)) };
+    let place =
+        EpochPlace { number: u32::from_be_bytes(*number), first: Sequence(u64::from_be_bytes(*first)) };
     (*mark == MARK && place.first > Sequence::ZERO).then_some((place, Root(*root)))
 }
 

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use super::epoch::damaged;
 use crate::domain::id::Sequence;
 use crate::log::frame::{Frame, FrameError};
-use crate::log::merkle::{Run, Tree};
+use crate::log::merkle::{LeafRun, Tree};
 use crate::log::store::{Head, StoreFault};
 
 /// The stored bytes of the frames that are hashed at a time. Bounds the memory: each thread unpacks one of them.
@@ -76,7 +76,7 @@ impl Tally {
 }
 
 /// Unpacks and hashes frames, which do not need each other for that, on a few threads. The order stays.
-fn hash_all(frames: Vec<(u32, Frame)>) -> impl Iterator<Item = ((u32, Frame), Result<Run, FrameError>)> {
+fn hash_all(frames: Vec<(u32, Frame)>) -> impl Iterator<Item = ((u32, Frame), Result<LeafRun, FrameError>)> {
     let threads = thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS).min(frames.len());
     let mut slots: Vec<_> = frames.into_iter().map(|frame| (frame, None)).collect();
     let next = Mutex::new(slots.iter_mut());

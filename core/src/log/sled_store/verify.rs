@@ -9,9 +9,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::clean::CleanRecord;
 use super::epoch::EpochDb;
-use super::manifest::{Manifest, Sealed};
+use super::manifest::{EpochManifest, SealedManifest};
 use super::tally::Tally;
-use super::{SledStore, View, folder, head, term};
+use super::{SledStore, StoreView, folder, head, term};
 use crate::domain::id::Sequence;
 use crate::log::merkle::Tree;
 use crate::log::store::{Head, StoreFault};
@@ -77,7 +77,7 @@ pub fn verify_beside(dir: &Path, was_closed: bool) -> Result<(), StoreFault> {
 
 fn check_sealed(
     db: &EpochDb,
-    sealed: &Sealed,
+    sealed: &SealedManifest,
     tree: Tree,
     progress: &mut impl FnMut(Sequence),
 ) -> Result<Tree, StoreFault> {
@@ -113,14 +113,14 @@ fn check_sealed(
     }
     let files = sealed.manifest.files.clone();
     let tree = tally.into_tree();
-    let found = Manifest::new(epoch, first, frames, &tree, hasher.finalize().into(), files);
+    let found = EpochManifest::new(epoch, first, frames, &tree, hasher.finalize().into(), files);
     match difference(&sealed.manifest, &found) {
         Some(what) => Err(StoreFault::OtherManifest { epoch, sequence: end.last, what }),
         None => Ok(tree),
     }
 }
 
-fn difference(recorded: &Manifest, found: &Manifest) -> Option<&'static str> {
+fn difference(recorded: &EpochManifest, found: &EpochManifest) -> Option<&'static str> {
     let fields = [
         (recorded.first == found.first, "first"),
         (recorded.last == found.last, "last"),
@@ -132,7 +132,11 @@ fn difference(recorded: &Manifest, found: &Manifest) -> Option<&'static str> {
 }
 
 /// The epochs that are not sealed, up to the head; what comes after is being written.
-fn check_tails(view: &View, tree: Tree, progress: &mut impl FnMut(Sequence)) -> Result<Head, StoreFault> {
+fn check_tails(
+    view: &StoreView,
+    tree: Tree,
+    progress: &mut impl FnMut(Sequence),
+) -> Result<Head, StoreFault> {
     let known = view.head;
     let mut tally = Tally::new(tree);
     let mut checked = |_, head: Head| {

@@ -7,11 +7,12 @@ mod billing;
 use bincode::Decode;
 
 pub(in crate::log) use billing::{
-    InvoiceFinalisedV1, InvoiceLinesRecordedV1, InvoiceRunOpenedV1, PriceBookPublishedV1,
-    PriceBookPublishedV2, PriceBookPublishedV3,
+    CreditGrantedV1, InvoiceFinalisedV1, InvoiceFinalisedV2, InvoiceLinesRecordedV1, InvoiceLinesRecordedV2,
+    InvoiceRunOpenedV1, InvoiceRunOpenedV2, PriceBookPublishedV1, PriceBookPublishedV2, PriceBookPublishedV3,
+    PriceBookPublishedV4,
 };
 
-use crate::domain::computer::{Address, Offer, PartitionOffered};
+use crate::domain::computer::{NetworkAddress, Offer, PartitionOffered};
 use crate::domain::id::{
     ComputerId, InstanceId, PartitionId, PartyId, Reference, SoftwareRelease, SoftwareType,
 };
@@ -39,7 +40,7 @@ struct AddressV1 {
     netmask: Box<str>,
 }
 
-impl From<AddressV1> for Address {
+impl From<AddressV1> for NetworkAddress {
     fn from(old: AddressV1) -> Self {
         let AddressV1 { address, netmask } = old;
         Self { address, netmask, ..Self::default() }
@@ -49,7 +50,7 @@ impl From<AddressV1> for Address {
 impl From<PartitionOfferedV1> for PartitionOffered {
     fn from(old: PartitionOfferedV1) -> Self {
         let PartitionOfferedV1 { computer, partition, addresses, tap, user, at } = old;
-        let addresses = addresses.into_iter().map(Address::from).collect();
+        let addresses = addresses.into_iter().map(NetworkAddress::from).collect();
         Self { computer, offer: Offer { partition, addresses, tap, user, capabilities: Vec::new() }, at }
     }
 }
@@ -74,7 +75,7 @@ struct OfferV2 {
 impl From<PartitionOfferedV2> for PartitionOffered {
     fn from(old: PartitionOfferedV2) -> Self {
         let OfferV2 { partition, addresses, tap, user, capabilities } = old.offer;
-        let addresses = addresses.into_iter().map(Address::from).collect();
+        let addresses = addresses.into_iter().map(NetworkAddress::from).collect();
         let offer = Offer { partition, addresses, tap, user, capabilities };
         Self { computer: old.computer, offer, at: old.at }
     }

@@ -4,6 +4,7 @@
 //! had exactly, because a product or a sum would pass `i128`, is [`Metered::BEYOND`], and never a number that looks
 //! right. Values are functions of the intervals alone, not of the order in which they arrived.
 
+mod carry;
 #[cfg(test)]
 mod naive;
 mod profile;
@@ -17,7 +18,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use slapledger_core::domain::quantity::ONE;
 use slapledger_core::domain::time::Period;
 
-use super::dimensions::{Dimensions, set_of};
+use super::dimensions::{DimensionIndex, set_of};
 use super::read::{AsOf, cut};
 use super::{Amounts, Interval, Target};
 use samples::Samples;
@@ -136,6 +137,8 @@ impl AsOf<'_> {
     ) -> Vec<Metered> {
         let mut grouping = Grouping::by(group_by, &self.metering.dimensions);
         let mut groups: Vec<MeterGroup<'_>> = Vec::new();
+        // Events whose level is carried are counted by their names.
+        let named = named || self.carried.is_some();
         self.held(key, period, |held| {
             if !held.is_behind(method) {
                 return;
@@ -152,19 +155,33 @@ impl AsOf<'_> {
         in_order.map(|(values, group)| group.metered(dimensions(group_by, values))).collect()
     }
 
-    /// Gives all intervals that count as of the sequence and have time in the period.
-    fn held<'a>(
+    /// Gives all intervals that count as of the sequence and have time in the period; where levels carry over, also those
+    /// between them.
+    pub(super) fn held<'a>(
+        &'a self,
+        key: (&Target, &str),
+        period: Period,
+        mut see: impl FnMut(HeldInterval<'a>),
+    ) {
+        match self.carried {
+            Some(carried) => self.held_or_carried(key, period, carried, see),
+            None => self.each_held(key, period, &mut see),
+        }
+    }
+
+    fn each_held<'a>(
         &'a self,
         (target, resource): (&Target, &str),
         period: Period,
-        mut see: impl FnMut(HeldInterval<'a>),
+        see: &mut impl FnMut(HeldInterval<'a>),
     ) {
         let Some(index) = self.metering.series_of(target, resource) else { return };
         let (series, rows) = (&self.metering.series[index as usize], self.metering.dimensions.rows(index));
         self.each_of(series, period, |interval| {
             if let Some((start, stop)) = interval.time_in(period) {
                 let set = if interval.has_dimensions() { set_of(rows, interval.sequence()) } else { None };
-                see(HeldInterval { interval, amounts: series.amounts(interval), start, stop, set });
+                let amounts = series.amounts(interval);
+                see(HeldInterval { interval, amounts, start, stop, set, carried: false });
             }
         });
     }
@@ -172,7 +189,7 @@ impl AsOf<'_> {
 
 /// An interval that has time in a period.
 #[derive(Clone, Copy)]
-struct HeldInterval<'a> {
+pub(super) struct HeldInterval<'a> {
     interval: &'a Interval,
     amounts: Amounts,
     /// Its time in the period.
@@ -180,6 +197,8 @@ struct HeldInterval<'a> {
     stop: i64,
     /// Its dimensions, if it has any.
     set: Option<u32>,
+    /// Whether the time is after it, while nothing else was reported.
+    carried: bool,
 }
 
 impl HeldInterval<'_> {
@@ -189,7 +208,7 @@ impl HeldInterval<'_> {
 
     /// Whether its last microsecond is in the period.
     fn ends(&self) -> bool {
-        self.stop == self.interval.stop
+        self.stop == self.interval.stop && !self.carried
     }
 
     fn time(&self) -> i128 {
@@ -205,13 +224,13 @@ impl HeldInterval<'_> {
 /// Which group an event belongs to.
 struct Grouping<'a> {
     keys: &'a [Box<str>],
-    dimensions: &'a Dimensions,
+    dimensions: &'a DimensionIndex,
     by_set: FxHashMap<Option<u32>, usize>,
     by_values: BTreeMap<Vec<&'a str>, usize>,
 }
 
 impl<'a> Grouping<'a> {
-    fn by(keys: &'a [Box<str>], dimensions: &'a Dimensions) -> Self {
+    fn by(keys: &'a [Box<str>], dimensions: &'a DimensionIndex) -> Self {
         Self { keys, dimensions, by_set: FxHashMap::default(), by_values: BTreeMap::new() }
     }
 
@@ -230,7 +249,7 @@ impl<'a> Grouping<'a> {
 }
 
 /// The values of some dimensions in a set.
-fn values<'a>(keys: &[Box<str>], dimensions: &'a Dimensions, set: Option<u32>) -> Vec<&'a str> {
+fn values<'a>(keys: &[Box<str>], dimensions: &'a DimensionIndex, set: Option<u32>) -> Vec<&'a str> {
     let value = |key| set.and_then(|set| dimensions.value(set, key)).unwrap_or_default();
     keys.iter().map(|key| value(key)).collect()
 }
@@ -245,16 +264,19 @@ struct MeterGroup<'a> {
     tally: MeterTally<'a>,
     events: u64,
     sequences: Vec<u64>,
+    /// Whether some of its time is carried: an event may be behind it twice.
+    carried: bool,
 }
 
 impl<'a> MeterGroup<'a> {
     fn new(method: Method<'a>, period: Period) -> Self {
-        Self { period, tally: MeterTally::new(method), events: 0, sequences: Vec::new() }
+        Self { period, tally: MeterTally::new(method), events: 0, sequences: Vec::new(), carried: false }
     }
 
     /// Adds an interval that has time in the period of the group, and is behind its value.
-    fn add(&mut self, held: &HeldInterval<'a>, dimensions: &'a Dimensions, named: bool) {
+    fn add(&mut self, held: &HeldInterval<'a>, dimensions: &'a DimensionIndex, named: bool) {
         self.events += 1;
+        self.carried |= held.carried;
         if named {
             self.sequences.push(held.interval.sequence());
         }
@@ -265,8 +287,9 @@ impl<'a> MeterGroup<'a> {
         // Replaced ones come after those that count.
         self.sequences.sort_unstable();
         self.sequences.dedup();
+        let events = if self.carried { self.sequences.len() as u64 } else { self.events };
         let (numerator, denominator) = self.tally.value().unwrap_or(Metered::BEYOND);
-        Metered { dimensions, numerator, denominator, events: self.events, sequences: self.sequences }
+        Metered { dimensions, numerator, denominator, events, sequences: self.sequences }
     }
 }
 
@@ -321,7 +344,7 @@ impl<'a> MeterTally<'a> {
         }
     }
 
-    fn add(&mut self, held: &HeldInterval<'a>, dimensions: &'a Dimensions, period: Period) {
+    fn add(&mut self, held: &HeldInterval<'a>, dimensions: &'a DimensionIndex, period: Period) {
         let level = held.amounts.gauge;
         match self {
             Self::Sum(sum) => {

@@ -58,7 +58,10 @@ impl AsOf<'_> {
         self.held_of(key, whole, group, |held| {
             let from = parts.partition_point(|part| part.stop.micros() <= held.start);
             for (part, step) in parts.iter().zip(&mut steps).skip(from) {
-                let Some((start, stop)) = held.interval.time_in(*part) else { break };
+                let (start, stop) = (held.start.max(part.start.micros()), held.stop.min(part.stop.micros()));
+                if start >= stop {
+                    break;
+                }
                 let held = HeldInterval { start, stop, ..held };
                 if held.is_behind(method) {
                     let group = step.get_or_insert_with(|| MeterGroup::new(method, *part));

@@ -1,17 +1,10 @@
-//! What is said of the routes for whoever runs it.
+//! What is said of the routes for the operator.
 
 use serde_json::json;
 
-use super::{Health, PartForm, Ready, RebuiltForm, RecordedEvent};
+use super::{Health, PartForm, Ready, RebuiltForm};
 use crate::rest::openapi::operation::Operation;
 use crate::rest::openapi::schema::{self, Nothing};
-
-pub(crate) fn events(operation: Operation) -> Operation {
-    operation
-        .called("listEvents", "log", "What happened, in order")
-        .query::<schema::Sequence>("after", "Events after this one; all of them, if it is not said")
-        .lists::<RecordedEvent>("A part of the log")
-}
 
 pub(crate) fn projections(operation: Operation) -> Operation {
     operation

@@ -1,48 +1,8 @@
-use serde_json::{Value, json};
-use slapledger_core::domain::access::{Holder, Role};
-use slapledger_core::domain::event::Mode;
-use slapledger_core::domain::id::CredentialId;
-use slapledger_usecases::caller::{Caller, FIRST_PARTY, Principal, Reach};
+use serde_json::json;
+use slapledger_usecases::caller::FIRST_PARTY;
 
 use super::*;
 use crate::testing::kit::Kit;
-use crate::testing::world::World;
-
-#[test]
-fn events_are_shown_in_order_and_page_by_page() {
-    let kit = Kit::with_computer("2026-10-01T00:00:00Z");
-    kit.instance(FIRST_PARTY, "first");
-    let head = kit.ctx.ledger().head().last.0;
-    let all = kit.get("/v1/events?limit=1000").json();
-    let items = all["items"].as_array().expect("a list");
-    let sequences: Vec<u64> = items.iter().filter_map(|item| item["sequence"].as_u64()).collect();
-    assert_eq!(sequences, (1..=head).collect::<Vec<_>>());
-    assert_eq!((&all["next"], all["sequence"].as_u64()), (&Value::Null, Some(head)));
-    let party = items.iter().find(|item| item["type"] == "PartyRegistered").expect("a party");
-    assert_eq!((&party["stream"], &party["actor"]["kind"]), (&json!("party/PARTY-1"), &json!("system")));
-    // Sealed: its key and digest, nothing to read and nothing to decrypt.
-    let name = party["data"]["name"].as_object().expect("a sealed name");
-    assert_eq!(name.keys().map(String::as_str).collect::<Vec<_>>(), ["digest", "key"]);
-
-    let mut walked = Vec::new();
-    let mut path = "/v1/events?after=2&limit=3".to_owned();
-    loop {
-        let page = kit.get(&path).json();
-        walked.extend(
-            page["items"].as_array().expect("a list").iter().filter_map(|item| item["sequence"].as_u64()),
-        );
-        let Some(next) = page["next"].as_str() else { break };
-        path = format!("/v1/events?limit=3&cursor={next}");
-    }
-    assert_eq!(walked, (3..=head).collect::<Vec<_>>());
-    let beyond = kit.get(&format!("/v1/events?after={}", head + 5)).json();
-    assert_eq!((&beyond["items"], &beyond["next"]), (&json!([]), &Value::Null));
-    for (query, field) in
-        [("after=x", "after"), ("limit=1001", "limit"), ("cursor=-1", "cursor"), ("from=1", "from")]
-    {
-        assert_eq!(kit.get(&format!("/v1/events?{query}")).problem().1.as_deref(), Some(field));
-    }
-}
 
 #[test]
 fn projections_come_back_the_same() {
@@ -105,28 +65,4 @@ fn health_says_what_is_wrong() {
         (book.status, book.headers["retry-after"].to_str().ok()),
         (StatusCode::SERVICE_UNAVAILABLE, Some("30"))
     );
-}
-
-/// What the view of credentials does not know yet may be of one that reaches further.
-#[test]
-fn what_is_not_known_of_a_credential_is_not_shown() {
-    let world = World::empty(Mode::Serve);
-    let mut recorded = None;
-    let first = |of: &Recorded| {
-        recorded = Some(of.clone());
-        Ok(if matches!(*of.stream, Stream::Ledger) { Seen::More } else { Seen::Enough })
-    };
-    log::each_after(&**world.ctx.ledger().store(), Sequence::ZERO, first).unwrap();
-    let recorded = recorded.expect("an event");
-    let project = world.ctx.project;
-    let seen_by = |all_projects| {
-        let holder = Holder::Operator("anna".into());
-        let (credential, roles) = (CredentialId([7; 16]), Role::Admin.into());
-        let known =
-            Principal { credential, holder, roles, project, all_projects, home: project, until: None };
-        world.ctx.seen_by(&Caller::Authenticated { principal: known.into(), reach: Reach::All })
-    };
-    let unknown = Recorded { stream: Stream::Credential(CredentialId([9; 16])).into(), ..recorded.clone() };
-    assert!(is_theirs(&seen_by(false), &recorded) && is_theirs(&seen_by(true), &unknown));
-    assert!(!is_theirs(&seen_by(false), &unknown));
 }

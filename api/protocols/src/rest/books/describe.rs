@@ -30,13 +30,14 @@ fn of_book(operation: Operation) -> Operation {
 
 fn at(operation: Operation) -> Operation {
     let description = "As all that is dated before it makes it; a day begins where the seller is";
-    operation.query::<schema::Bound>("at", description)
+    operation.query::<schema::BoundText>("at", description)
 }
 
 fn between(operation: Operation) -> Operation {
     operation
-        .query::<schema::Bound>("from", "Dated at it or later; a day begins where the seller is")
-        .query::<schema::Bound>("to", "Dated before it")
+        .query::<schema::StartStop>("period", "Dated in it, instead of `from` and `to`; where the seller is")
+        .query::<schema::BoundText>("from", "Dated at it or later; a day begins where the seller is")
+        .query::<schema::BoundText>("to", "Dated before it")
 }
 
 pub(crate) fn journal(operation: Operation) -> Operation {

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use serde_json::{Value, json};
-use slapledger_core::domain::credit::{CreditId, GrantCredit, WithdrawCredit};
+use slapledger_core::domain::credit::{CreditId, CreditKind, GrantCredit, PRIORITY, WithdrawCredit};
 use slapledger_core::domain::id::PartyId;
 use slapledger_core::domain::money::{Amount, Currency};
 use slapledger_core::domain::{Answer, Command};
@@ -22,6 +22,9 @@ fn grant(kit: &Kit, minor: i128, code: &str) -> CreditId {
         currency,
         amount: Amount::from_minor(minor, currency),
         description: "paid; before | all".into(),
+        kind: CreditKind::Paid,
+        priority: PRIORITY,
+        expires_at: None,
     }));
     match granted {
         Answer::Credit(credit) => credit,
@@ -349,7 +352,7 @@ fn what_is_wrong_is_named_with_its_rule() {
             "/v1/accounts/Assets:Clearing?at=2026-11-01&to=2026-11-02",
             400,
             Some("at"),
-            "goes without from and to: it is a period of no length",
+            "cannot be combined with `period`, `from` or `to`; leave it out, or them",
         ),
         ("/v1/trial-balance?at=", 400, Some("at"), bound),
         (

@@ -18,7 +18,7 @@ pub(crate) fn show(operation: Operation) -> Operation {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ClockConfirmation {
-    /// What time it is, for whoever confirms it.
+    /// What time it is, for anyone who confirms it.
     pub(super) now: schema::Instant,
 }
 

@@ -10,7 +10,7 @@ const DATA: &str =
     r#"{"resource":"r/cpu","quantity":"12.5","start":"2026-10-01T00:00:00Z","stop":"2026-10-01T01:00:00Z"}"#;
 
 fn one(body: &str) -> Batch {
-    read(body.as_bytes(), Format::One, &HashMap::new()).expect(body)
+    read(body.as_bytes(), EventFormat::One, &HashMap::new()).expect(body)
 }
 
 fn at(text: &str) -> Timestamp {
@@ -29,7 +29,7 @@ fn an_event_becomes_a_report() {
         revision: Revision::Replaces(UsageId::new("earlier").expect("an id")),
         subject: "slappart0".into(),
         resource: "r/cpu".into(),
-        quantity: ("12.50".into(), Ok("12.5".parse().expect("a quantity"))),
+        quantity: ("".into(), Ok("12.5".parse().expect("a quantity"))),
         start: Ok(Some(at("2026-10-01T00:00:00Z"))),
         stop: Ok(Some(at("2026-10-01T01:00:00Z"))),
         dimensions: vec![("az".into(), "1".into()), ("region".into(), "eu".into())],
@@ -66,7 +66,11 @@ fn an_event_that_is_none_is_told_which_member_is_to_blame() {
         (change(r#""COMP-1""#, r#""""#), "source", "must not be empty"),
         (change(r#""COMP-1""#, "[1,[2]]"), "source", "must be a string, not a list"),
         (change(r#""COMP-1""#, r#""\u0000""#), "source", "must not contain the control character U+0000"),
-        (change("org.slapos.usage", "org.slapos.other"), "type", "must be \"org.slapos.usage\""),
+        (
+            change("org.slapos.usage", "org.slapos.other"),
+            "type",
+            "must be \"org.slapos.usage\", or \"org.slapos.usage.void\" to void an event",
+        ),
         (
             change("2026-10-01T01:00:00Z", "yesterday"),
             "time",
@@ -170,7 +174,7 @@ fn what_cannot_be_metered_is_an_event_all_the_same() {
     assert_eq!((&without.reports[0].start, &without.reports[0].stop), (&Ok(None), &Ok(None)));
     let bad = report(r#"{"quantity":"1","start":"2026-10-01T00:00:00Z","stop":"2026-13-01T00:00:00Z"}"#);
     assert_eq!(bad.reports[0].start, Ok(Some(at("2026-10-01T00:00:00Z"))));
-    assert_eq!(bad.reports[0].stop, Err(Unreadable::malformed("2026-13-01T00:00:00Z")));
+    assert_eq!(bad.reports[0].stop, Err(UnreadableInstant::malformed("2026-13-01T00:00:00Z")));
 }
 
 #[test]
@@ -180,7 +184,7 @@ fn an_instant_without_offset_is_on_the_clock_of_its_computer() {
     let without = one(&body);
     assert_eq!(without.zones_missing, BTreeSet::from(["COMP-1".to_owned()]));
     let zones = HashMap::from([("COMP-1".to_owned(), "Europe/Paris".parse().expect("a zone"))]);
-    let batch = read(body.as_bytes(), Format::One, &zones).expect("it reads");
+    let batch = read(body.as_bytes(), EventFormat::One, &zones).expect("it reads");
     assert!(batch.zones_missing.is_empty());
     assert_eq!(batch.groups[0].reports[0].stop, Ok(Some(at("2026-09-30T23:00:00Z"))));
 }
@@ -191,17 +195,17 @@ fn bodies_are_malformed_somewhere() {
     let end = good.len();
     let not_a_number = event("a", &DATA.replace("\"12.5\"", "NaN"));
     let at_nan = not_a_number.find("NaN").expect("it is there") + 1;
-    let rows: Vec<(Format, Vec<u8>, String)> = vec![
-        (Format::One, b"".to_vec(), "line 1, column 1: EOF while parsing a value".into()),
-        (Format::One, b"{\n  \"id\": }".to_vec(), "line 2, column 9: expected value".into()),
-        (Format::One, format!("{good}x").into_bytes(), format!("line 1, column {}: trailing characters", end + 1)),
-        (Format::One, format!("[{good}]").into_bytes(), "line 1, column 1: the body must be one event, a JSON object, not a list; application/cloudevents-batch+json is for a list".into()),
-        (Format::One, not_a_number.into_bytes(), format!("line 1, column {at_nan}: expected value")),
-        (Format::Batch, good.clone().into_bytes(), "line 1, column 1: invalid type: map, expected a list of events".into()),
-        (Format::Batch, format!("[{good},").into_bytes(), format!("line 1, column {}: EOF while parsing a value", end + 2)),
-        (Format::Batch, format!("[{good}").into_bytes(), format!("line 1, column {}: EOF while parsing a list", end + 1)),
-        (Format::Lines, format!("{good}\n\n{{\"id\":\"b\"\n").into_bytes(), "line 3, column 9: EOF while parsing an object".into()),
-        (Format::Lines, b"\xff".to_vec(), "the body is not UTF-8: see byte 0".into()),
+    let rows: Vec<(EventFormat, Vec<u8>, String)> = vec![
+        (EventFormat::One, b"".to_vec(), "line 1, column 1: EOF while parsing a value".into()),
+        (EventFormat::One, b"{\n  \"id\": }".to_vec(), "line 2, column 9: expected value".into()),
+        (EventFormat::One, format!("{good}x").into_bytes(), format!("line 1, column {}: trailing characters", end + 1)),
+        (EventFormat::One, format!("[{good}]").into_bytes(), "line 1, column 1: the body must be one event, a JSON object, not a list; application/cloudevents-batch+json is for a list".into()),
+        (EventFormat::One, not_a_number.into_bytes(), format!("line 1, column {at_nan}: expected value")),
+        (EventFormat::Batch, good.clone().into_bytes(), "line 1, column 1: invalid type: map, expected a list of events".into()),
+        (EventFormat::Batch, format!("[{good},").into_bytes(), format!("line 1, column {}: EOF while parsing a value", end + 2)),
+        (EventFormat::Batch, format!("[{good}").into_bytes(), format!("line 1, column {}: EOF while parsing a list", end + 1)),
+        (EventFormat::Lines, format!("{good}\n\n{{\"id\":\"b\"\n").into_bytes(), "line 3, column 9: EOF while parsing an object".into()),
+        (EventFormat::Lines, b"\xff".to_vec(), "the body is not UTF-8: see byte 0".into()),
     ];
     for (format, body, expected) in rows {
         let error = read(&body, format, &HashMap::new()).expect_err(&expected);
@@ -213,10 +217,10 @@ fn bodies_are_malformed_somewhere() {
 fn lines_may_be_empty_and_end_as_they_like() {
     let (a, b) = (event("a", DATA), event("b", DATA));
     for body in [format!("{a}\n{b}"), format!("{a}\r\n\r\n{b}\r\n"), format!("\n  \n{a}\n{b}\n\n")] {
-        let batch = read(body.as_bytes(), Format::Lines, &HashMap::new()).expect(&body);
+        let batch = read(body.as_bytes(), EventFormat::Lines, &HashMap::new()).expect(&body);
         assert_eq!((batch.events, batch.groups[0].reports.len()), (2, 2), "{body:?}");
     }
-    let batch = read(b"", Format::Lines, &HashMap::new()).expect("nothing is no event");
+    let batch = read(b"", EventFormat::Lines, &HashMap::new()).expect("nothing is no event");
     assert_eq!(batch, Batch::default());
 }
 
@@ -226,32 +230,33 @@ fn depth_costs_no_stack() {
     let extension = event("a", DATA).replacen("\"data\"", &format!("\"deep\":{deep},\"data\""), 1);
     let batch = one(&extension);
     assert_eq!(batch.invalid[0].field, "deep");
-    let batch = read(deep.as_bytes(), Format::Batch, &HashMap::new()).expect("a list of something");
+    let batch = read(deep.as_bytes(), EventFormat::Batch, &HashMap::new()).expect("a list of something");
     assert_eq!(batch.invalid[0].reason, "must be a JSON object, not a list");
     let quantity = one(&event("a", &format!("{{\"quantity\":{deep}}}")));
     assert_eq!(quantity.invalid[0].field, "data.quantity");
     let unclosed = "[".repeat(1_000_000);
-    assert!(read(unclosed.as_bytes(), Format::Batch, &HashMap::new()).is_err());
+    assert!(read(unclosed.as_bytes(), EventFormat::Batch, &HashMap::new()).is_err());
 }
 
 #[test]
 fn events_are_counted_before_they_are_kept() {
     let many = |n: usize| format!("[{}]", vec!["{}"; n].join(","));
-    let most =
-        read(many(MOST_EVENTS).as_bytes(), Format::Batch, &HashMap::new()).expect("the most there may be");
+    let most = read(many(MOST_EVENTS).as_bytes(), EventFormat::Batch, &HashMap::new())
+        .expect("the most there may be");
     assert_eq!((most.events, most.invalid.len()), (MOST_EVENTS, MOST_EVENTS));
-    let error = read(many(MOST_EVENTS + 1).as_bytes(), Format::Batch, &HashMap::new());
+    let error = read(many(MOST_EVENTS + 1).as_bytes(), EventFormat::Batch, &HashMap::new());
     assert_eq!(error, Err(BodyError::TooManyEvents));
     let lines = "{}\n".repeat(MOST_EVENTS + 1);
-    assert_eq!(read(lines.as_bytes(), Format::Lines, &HashMap::new()), Err(BodyError::TooManyEvents));
+    assert_eq!(read(lines.as_bytes(), EventFormat::Lines, &HashMap::new()), Err(BodyError::TooManyEvents));
 }
 
 #[test]
 fn events_are_sorted_by_computer_and_keep_their_places() {
     let from = |source: &str, id: &str| event(id, DATA).replace("COMP-1", source);
     let body = format!("[{},{},7,{},{}]", from("A", "a"), from("B", "b"), from("A", "c"), from("B", "d"));
-    let batch = read(body.as_bytes(), Format::Batch, &HashMap::new()).expect("it reads");
-    let places = |group: &Group| -> Vec<u32> { group.names.iter().map(|(index, _)| *index).collect() };
+    let batch = read(body.as_bytes(), EventFormat::Batch, &HashMap::new()).expect("it reads");
+    let places =
+        |group: &ComputerEvents| -> Vec<u32> { group.names.iter().map(|(index, _)| *index).collect() };
     let groups: Vec<_> = batch.groups.iter().map(|group| (group.computer.as_str(), places(group))).collect();
     assert_eq!(groups, [("A", vec![0, 3]), ("B", vec![1, 4])]);
     assert_eq!((batch.events, batch.invalid[0].index), (5, 2));

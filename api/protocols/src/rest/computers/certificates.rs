@@ -22,7 +22,6 @@ use crate::rest::query::{Named, Query};
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "ComputerCertificate")]
 pub(crate) struct CertificateForm {
-    #[schemars(with = "schema::ComputerId")]
     computer: ComputerId,
     /// In text and in PEM.
     certificate: String,

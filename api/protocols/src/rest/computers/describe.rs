@@ -8,6 +8,7 @@ use serde_json::json;
 use slapledger_kit::json_body::Replaced;
 
 use super::certificates::CertificateForm;
+use super::counts::{ComputerCounts, ComputerState};
 use super::{ComputerItem, ComputerResource};
 use crate::rest::openapi::operation::Operation;
 use crate::rest::openapi::schema::{self, Nothing};
@@ -15,7 +16,15 @@ use crate::rest::openapi::schema::{self, Nothing};
 pub(crate) fn list(operation: Operation) -> Operation {
     operation
         .called("listComputers", "computers", "Computers, by reference")
+        .query::<ComputerState>("state", "Only computers that are seen so")
         .lists::<ComputerItem>("A part of the list")
+}
+
+pub(crate) fn counts(operation: Operation) -> Operation {
+    operation
+        .called("countComputers", "computers", "How many computers there are, by what is seen of them")
+        .description("All that the caller may see. `error` is counted beside the other states.")
+        .reads::<ComputerCounts>("The counts")
 }
 
 pub(crate) fn show(operation: Operation) -> Operation {
@@ -60,7 +69,8 @@ fn changes(operation: Operation) -> Operation {
 /// What a computer is called and what filters may ask for; what is left out stays, what is null goes.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Description {
+#[schemars(rename = "Description")]
+pub(super) struct ComputerDescription {
     #[serde(default)]
     pub(super) title: Replaced<schema::ShortText>,
     pub(super) attributes: Option<BTreeMap<String, Option<schema::ShortText>>>,
@@ -68,7 +78,7 @@ pub(super) struct Description {
 
 pub(crate) fn describe(operation: Operation) -> Operation {
     changes(operation.called("describeComputer", "computers", "Give a computer a title and attributes"))
-        .body::<Description>(
+        .body::<ComputerDescription>(
         json!({"title": "A computer in the cellar", "attributes": {"region": "europe/france"}}),
     )
 }
@@ -114,7 +124,7 @@ pub(crate) fn configure(operation: Operation) -> Operation {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ScopeWanted {
-    pub(super) scope: schema::Scope,
+    pub(super) scope: schema::ScopeName,
     /// Whom besides its provider, if it is for a group.
     pub(super) group: Option<schema::Texts<schema::PartyId>>,
     /// The releases it is limited to; all, if there are none.

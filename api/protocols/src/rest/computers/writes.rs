@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use slapledger_core::domain::computer::{
-    Address, AllocationScope, BangComputer, ConfigureComputer, DescribeComputer, Offer, RegisterComputer,
-    RequestComputer, RetireComputer, SetAllocationScope,
+    AllocationScope, BangComputer, ConfigureComputer, DescribeComputer, NetworkAddress, Offer,
+    RegisterComputer, RequestComputer, RetireComputer, SetAllocationScope,
 };
 use slapledger_core::domain::event::Stream;
 use slapledger_core::domain::id::{ComputerId, PartitionId, SoftwareRelease};
@@ -24,18 +24,19 @@ use slapledger_kit::problem::Problem;
 use slapledger_kit::sealing::{self, error_text, reported_error};
 use slapledger_kit::text::carriable;
 use slapledger_projections::SlapViews;
-use slapledger_projections::inventory::Computer;
+use slapledger_projections::instances::InstanceView;
+use slapledger_projections::inventory::InventoryComputer;
 use slapledger_usecases::context::{RequestContext, to_its_end};
 use slapledger_usecases::loss;
 use slapledger_usecases::reading::{fresh, no_computer, read};
 
 use super::describe::{
-    Bang, Configuration, Description, Installation, NewComputer, OfferedAddress, OfferedPartition,
+    Bang, ComputerDescription, Configuration, Installation, NewComputer, OfferedAddress, OfferedPartition,
     ScopeWanted, SoftwareReport, SupplyWanted,
 };
 use super::{ComputerResource, find, named};
 use crate::access::Authorised;
-use crate::rest::change::{Change, Subject};
+use crate::rest::change::{ChangedResource, ResourceChange};
 use crate::rest::openapi::schema;
 use crate::rest::query::{self, Named};
 
@@ -91,12 +92,12 @@ fn urlencoded(text: &str) -> String {
 async fn change(
     ctx: &RequestContext,
     (id, actor, sent): (&ComputerId, Actor, &ReceivedRequest),
-    command: impl Fn(&Computer) -> Result<Command, Problem>,
+    command: impl Fn(&InventoryComputer) -> Result<Command, Problem>,
 ) -> Result<HttpAnswer<ComputerResource>, Problem> {
-    let change = Change::new(ctx, actor, sent)?;
-    let show = |computer: &Computer| ComputerResource::of(ctx.keys(), computer);
+    let change = ResourceChange::new(ctx, actor, sent)?;
+    let show = |computer: &InventoryComputer| ComputerResource::of(ctx.keys(), computer);
     let (stream, find) = (Stream::Computer(id.clone()), |view: &SlapViews| find(ctx, view, id));
-    let accepted = change.carry_out(Subject { stream, find, show, command }).await?;
+    let accepted = change.carry_out(ChangedResource { stream, find, show, command }).await?;
     change.shown(accepted.sequence, find, show).await
 }
 
@@ -107,7 +108,8 @@ pub(crate) async fn describe(
     request: Request,
 ) -> Result<HttpAnswer<ComputerResource>, Problem> {
     let id = named(&id)?;
-    let (sent, Description { title, attributes }) = json_body::read(request, json_body::MOST_BYTES).await?;
+    let (sent, ComputerDescription { title, attributes }) =
+        json_body::read(request, json_body::MOST_BYTES).await?;
     let actor = ctx.caller.actor();
     change(&ctx, (&id, actor, &sent), |computer| {
         let mut all = computer.attributes.clone();
@@ -141,24 +143,26 @@ pub(crate) async fn configure(
     let command = ConfigureComputer { computer: id.clone(), address, netmask, offers, owner_if_new };
     let actor = ctx.caller.actor_at(&id);
     ctx.caller.check_node(&id)?;
-    let change = Change::new(&ctx, actor, &sent)?;
+    let change = ResourceChange::new(&ctx, actor, &sent)?;
     let find = |view: &SlapViews| Ok(view.inventory.computer(id.as_str()).cloned());
-    let show = |computer: &Option<Computer>| {
+    let show = |computer: &Option<InventoryComputer>| {
         computer.as_ref().map(|computer| ComputerResource::of(ctx.keys(), computer))
     };
     let stream = Stream::Computer(id.clone());
-    let command = |_: &Option<Computer>| Ok(Command::ConfigureComputer(command.clone()));
-    let accepted = change.carry_out(Subject { stream, find, show, command }).await?;
+    let command = |_: &Option<InventoryComputer>| Ok(Command::ConfigureComputer(command.clone()));
+    let accepted = change.carry_out(ChangedResource { stream, find, show, command }).await?;
     ctx.heard(&id);
     let find =
         |view: &SlapViews| view.inventory.computer(id.as_str()).cloned().ok_or_else(|| no_computer(&id));
-    change.shown(accepted.sequence, find, |known: &Computer| ComputerResource::of(ctx.keys(), known)).await
+    change
+        .shown(accepted.sequence, find, |known: &InventoryComputer| ComputerResource::of(ctx.keys(), known))
+        .await
 }
 
 fn offer(offered: OfferedPartition) -> Offer {
     let OfferedPartition { id, addresses, interface, user, capabilities } = offered;
     let text = |text: Option<schema::NodeText>| text.map_or_else(Box::default, Into::into);
-    let address = |offered: OfferedAddress| Address {
+    let address = |offered: OfferedAddress| NetworkAddress {
         address: text(offered.address),
         netmask: text(offered.netmask),
         interface: offered.interface.map(Into::into),
@@ -195,13 +199,13 @@ pub(crate) async fn set_scope(
 }
 
 /// What a scope is, with the group that goes with it.
-fn scope(scope: schema::Scope, group: Vec<schema::PartyId>) -> Result<AllocationScope, Problem> {
+fn scope(scope: schema::ScopeName, group: Vec<schema::PartyId>) -> Result<AllocationScope, Problem> {
     let is_empty = group.is_empty();
     let scope = match scope {
-        schema::Scope::Open => AllocationScope::Open,
-        schema::Scope::Personal => AllocationScope::Personal,
-        schema::Scope::Closed => AllocationScope::Closed,
-        schema::Scope::Group => {
+        schema::ScopeName::Open => AllocationScope::Open,
+        schema::ScopeName::Personal => AllocationScope::Personal,
+        schema::ScopeName::Closed => AllocationScope::Closed,
+        schema::ScopeName::Group => {
             return Ok(AllocationScope::Group(group.into_iter().map(Into::into).collect()));
         }
     };
@@ -292,13 +296,16 @@ pub(crate) async fn retire(
     let id = named(&id)?;
     let (sent, schema::Nothing {}) = json_body::read_optional(request, json_body::MOST_BYTES).await?;
     let retiring = async move {
-        let lost = loss::to_request_again(&ctx, &id, None).await?;
-        let command = |computer: &Computer| {
-            Ok(Command::RetireComputer(RetireComputer { computer: computer.id.clone() }))
+        let change = ResourceChange::new(&ctx, ctx.caller.actor(), &sent)?;
+        let show = |computer: &InventoryComputer| ComputerResource::of(ctx.keys(), computer);
+        let (stream, find) = (Stream::Computer(id.clone()), |view: &SlapViews| find(&ctx, view, &id));
+        let command = |computer: &InventoryComputer| {
+            let (computer, again) = (computer.id.clone(), Vec::new());
+            Ok(Command::RetireComputer(RetireComputer { computer, again }))
         };
-        let response = change(&ctx, (&id, ctx.caller.actor(), &sent), command).await?;
-        loss::request_again(&ctx, lost).await;
-        Ok(response)
+        change.carry_out(ChangedResource { stream, find, show, command }).await?;
+        loss::finish_retirement(&ctx, &id).await?;
+        change.shown(ctx.ledger().head().last, find, show).await
     };
     to_its_end(retiring).await
 }
@@ -317,14 +324,21 @@ pub(crate) async fn release(
     })?;
     let (sent, schema::Nothing {}) = json_body::read_optional(request, json_body::MOST_BYTES).await?;
     let releasing = async move {
-        let lost = loss::to_request_again(&ctx, &id, Some(&partition)).await?;
-        let command = |computer: &Computer| {
-            let (computer, partition) = (computer.id.clone(), partition.clone());
-            Ok(Command::ReleasePartition(ReleasePartition { computer, partition }))
+        let change = ResourceChange::new(&ctx, ctx.caller.actor(), &sent)?;
+        let stream = Stream::Computer(id.clone());
+        let find = |view: &SlapViews| {
+            Ok((find(&ctx, view, &id)?, loss::wanted_on(&ctx, view, &id, Some(&partition))))
         };
-        let response = change(&ctx, (&id, ctx.caller.actor(), &sent), command).await?;
-        loss::request_again(&ctx, lost).await;
-        Ok(response)
+        let show = |(computer, _): &(InventoryComputer, Vec<InstanceView>)| {
+            ComputerResource::of(ctx.keys(), computer)
+        };
+        let command = |(computer, wanted): &(InventoryComputer, Vec<InstanceView>)| {
+            let (computer, partition) = (computer.id.clone(), partition.clone());
+            let again = loss::requested_again(&ctx, wanted)?;
+            Ok(Command::ReleasePartition(ReleasePartition { computer, partition, again }))
+        };
+        let accepted = change.carry_out(ChangedResource { stream, find, show, command }).await?;
+        change.shown(accepted.sequence, find, show).await
     };
     to_its_end(releasing).await
 }

@@ -11,6 +11,7 @@ use crate::rest::openapi::schema;
 pub(crate) fn list(operation: Operation) -> Operation {
     operation
         .called("listCredentials", "access", "Credentials that were issued, by id")
+        .query::<schema::Instant>("expires_before", "Only active ones that expire before this")
         .lists::<CredentialForm>("A part of the list")
 }
 
@@ -48,9 +49,9 @@ pub(super) struct Revocation {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewToken {
-    /// A party, or the name of an operator; whoever asks, if it is not said.
+    /// A party, or the name of an operator; the caller, if it is not said.
     pub(super) holder: Option<schema::ShortText>,
-    /// What it lets them act as; the roles of whoever asks, if it is for them.
+    /// What it lets them act as; the roles of the caller, if it is for them.
     pub(super) roles: Option<schema::Texts<schema::Role>>,
     /// Whether it reaches all projects.
     pub(super) all_projects: Option<bool>,

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
+use slapledger_core::domain::credit::CreditKind;
 
 use super::{ChargeForm, CreditForm};
 use crate::rest::openapi::operation::Operation;
@@ -19,6 +20,30 @@ pub(super) struct CreditWanted {
     /// Above zero.
     pub(super) amount: schema::Amount,
     pub(super) description: schema::LongText,
+    /// Whether the customer paid for it; `paid`, if it is left out.
+    pub(super) kind: Option<CreditKindWanted>,
+    /// Lower ones pay first; 50, if it is left out.
+    #[schemars(range(max = 100))]
+    pub(super) priority: Option<u8>,
+    /// From when on it pays nothing; never, if it is left out.
+    pub(super) expires_at: Option<schema::Instant>,
+}
+
+/// Where a credit comes from.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum CreditKindWanted {
+    Paid,
+    Promotional,
+}
+
+impl From<CreditKindWanted> for CreditKind {
+    fn from(wanted: CreditKindWanted) -> Self {
+        match wanted {
+            CreditKindWanted::Paid => Self::Paid,
+            CreditKindWanted::Promotional => Self::Promotional,
+        }
+    }
 }
 
 /// What is charged, or given.
@@ -44,6 +69,7 @@ pub(super) struct Withdrawal {
 pub(crate) fn credits(operation: Operation) -> Operation {
     operation
         .called("listCredits", "invoices", "Prepaid credits, the oldest first")
+        .description("Credits pay by priority, then by expiry, then by age.")
         .query::<schema::PartyId>("customer", "Of this customer alone")
         .lists::<CreditForm>("A part of the list")
 }

@@ -1,5 +1,6 @@
 use axum::http::StatusCode;
 use serde_json::json;
+use slapledger_usecases::credit_expiry;
 
 use crate::testing::kit::Kit;
 
@@ -18,7 +19,7 @@ fn credit_is_granted_shown_and_withdrawn() {
     assert_eq!(granted.headers["location"], "/v1/credits/CREDIT-1");
     let expected = json!({
         "id": "CREDIT-1", "seller": "PARTY-1", "customer": "PARTY-2", "currency": "EUR", "amount": "100.00",
-        "left": "100.00", "description": "paid", "granted_at": "2026-10-15T12:00:00Z", "sequence": 5,
+        "left": "100.00", "description": "paid", "kind": "paid", "priority": 50, "granted_at": "2026-10-15T12:00:00Z", "sequence": 5,
     });
     assert_eq!(granted.json(), expected);
     assert_eq!(kit.get("/v1/credits/CREDIT-1").json(), expected);
@@ -39,6 +40,47 @@ fn credit_is_granted_shown_and_withdrawn() {
     assert_eq!(ids, ["CREDIT-2", "CREDIT-2"]);
 }
 
+/// What is left when a credit expires is gone, once; the journal says what that means.
+#[test]
+fn promotional_credit_expires() {
+    let kit = kit();
+    let wanted = json!({"customer": "PARTY-2", "currency": "EUR", "amount": "30.00", "description": "welcome",
+        "kind": "promotional", "priority": 10, "expires_at": "2026-10-20T00:00:00+02:00"});
+    let granted = kit.post_json("/v1/credits", &wanted).json();
+    assert_eq!(
+        (&granted["kind"], &granted["priority"], &granted["expires_at"]),
+        (&json!("promotional"), &json!(10), &json!("2026-10-19T22:00:00Z"))
+    );
+    let look = || kit.block_on(credit_expiry::look(&kit.ctx)).expect("it is not refused");
+    let left = || kit.get("/v1/credits/CREDIT-1").json()["left"].clone();
+    look();
+    assert_eq!(left(), "30.00");
+    kit.set("2026-10-19T22:00:00Z");
+    look();
+    let head = kit.ctx.ledger().head().last;
+    assert_eq!(left(), "0.00");
+    look();
+    assert_eq!(kit.ctx.ledger().head().last, head);
+    let journal = kit.get("/v1/journal").json();
+    let last = journal["items"].as_array().and_then(|all| all.last()).expect("a transaction").clone();
+    assert_eq!((&last["kind"], &last["credit"]), (&json!("credit_expired"), &json!("CREDIT-1")), "{last:#}");
+    assert_eq!(
+        last["postings"],
+        json!([{"account": "Liabilities:Prepaid:PARTY-2", "amount": "30.00"},
+               {"account": "Expenses:Promotions", "amount": "-30.00"}])
+    );
+    let refused = [
+        (json!({"priority": 101}), "priority"),
+        (json!({"expires_at": "2026-10-19T22:00:00Z"}), "expires_at"),
+        (json!({"kind": "free"}), "kind"),
+    ];
+    for (more, field) in refused {
+        let mut body = wanted.clone();
+        body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        assert_eq!(kit.post_json("/v1/credits", &body).problem().1.as_deref(), Some(field));
+    }
+}
+
 #[test]
 fn a_charge_is_recorded_and_shown() {
     let kit = kit();
@@ -47,7 +89,7 @@ fn a_charge_is_recorded_and_shown() {
     assert_eq!(recorded.status, StatusCode::CREATED, "{recorded:?}");
     let expected = json!({
         "id": "CHARGE-1", "seller": "PARTY-1", "customer": "PARTY-2", "currency": "EUR", "amount": "-5.00",
-        "description": "sorry", "recorded_at": "2026-10-15T12:00:00Z", "sequence": 5,
+        "description": "sorry", "state": "open", "recorded_at": "2026-10-15T12:00:00Z", "sequence": 5,
     });
     assert_eq!(recorded.json(), expected);
     assert_eq!(kit.get("/v1/charges/CHARGE-1").json(), expected);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use slapledger_core::domain::Command;
 use slapledger_core::domain::charge::RecordCharge;
 use slapledger_core::domain::id::PartyId;
-use slapledger_core::domain::instance::{Place, ReportInstance, ReportedState};
+use slapledger_core::domain::instance::{InstancePlace, ReportInstance, ReportedState};
 use slapledger_core::domain::money::{Amount, Currency};
 use slapledger_core::domain::tax::SetTaxRate;
 use slapledger_usecases::caller::FIRST_PARTY;
@@ -591,7 +591,7 @@ fn what_is_settled_adjusted_and_said_by_hand_can_be_done_again() {
     let gone = Request::delete("/v1/instances/SOFTINST-1").body(Body::empty()).expect("a request");
     assert_eq!(kit.send(gone).status, StatusCode::OK);
     kit.submit(Command::ReportInstance(ReportInstance {
-        place: Place::new("COMP-1".parse().expect("a name"), "slappart0".parse().expect("a name")),
+        place: InstancePlace::new("COMP-1".parse().expect("a name"), "slappart0".parse().expect("a name")),
         state: ReportedState::Destroyed,
         error: None,
     }));
@@ -605,6 +605,7 @@ fn what_is_settled_adjusted_and_said_by_hand_can_be_done_again() {
         amount: Amount::from_minor(-500, currency),
         description: "a discount".into(),
         cites: None,
+        as_of: None,
     }));
     run(&kit, OCTOBER, true);
     let kinds = redo_all(&kit, "INV-2026-000002");

@@ -69,13 +69,18 @@ fn runs_and_their_drafts_warn_of_gaps() {
     kit.set("2026-11-02T00:00:00Z");
     let period = json!({"period": {"start": "2026-10-01", "stop": "2026-11-01"}});
     let run = kit.post_json("/v1/invoice-runs", &period).json();
+    let look = "look at `slapledger usage gaps PERIOD`, and have the computers report what is missing";
     let warnings = json!([
-        {"type": "suspended_usage", "events": 1, "message": "1 report of usage suspended, not charged until resolved"},
+        {"type": "suspended_usage", "events": 1, "importance": "not_charged",
+         "remedy": "look at `slapledger usage suspended`, resolve or dismiss the reports, then refresh the run",
+         "message": "1 report of usage suspended, not charged until resolved"},
         {"type": "silent_computer", "computer": "COMP-1", "hours": 702, "times": 2,
          "first": {"start": "2026-10-02T00:00:00Z", "stop": "2026-10-02T06:00:00Z"},
+         "importance": "may_be_missing", "remedy": look,
          "message": "COMP-1: no usage was reported for 702 hours with instances allocated in 2 pieces, the first \
                      2026-10-02T00:00:00Z/2026-10-02T06:00:00Z"},
         {"type": "missing_reports", "computer": "COMP-1", "events": 2, "after": 1, "before": 4,
+         "importance": "may_be_missing", "remedy": look,
          "message": "COMP-1: by its own count 2 reports of usage between 1 and 4 never came"},
     ]);
     assert_eq!(run["warnings"], warnings, "{run:#}");

@@ -6,8 +6,8 @@ use slapledger_core::domain::erasure::{self, Erase};
 use slapledger_core::domain::event::Stream;
 use slapledger_core::domain::id::{InstanceId, Reference};
 use slapledger_core::domain::instance::{
-    BangInstance, Place, RenameInstance, ReportInstance, ReportedState, RequestInstance, RequestedState,
-    SetConnectionParameters, WithoutRoom,
+    BangInstance, InstancePlace, RenameInstance, ReportInstance, ReportedState, RequestInstance,
+    RequestedState, SetConnectionParameters, WithoutRoom,
 };
 use slapledger_core::log::envelope::Actor;
 use slapledger_kit::answer::HttpAnswer;
@@ -18,7 +18,7 @@ use slapledger_kit::json_body;
 use slapledger_kit::problem::Problem;
 use slapledger_kit::sealing::{self, error_text, reported_error};
 use slapledger_projections::SlapViews;
-use slapledger_projections::instances::Instance;
+use slapledger_projections::instances::InstanceView;
 use slapledger_usecases::caller::Caller;
 use slapledger_usecases::context::{RequestContext, to_its_end};
 use slapledger_usecases::erasure::destroy_key;
@@ -27,7 +27,7 @@ use slapledger_usecases::reading::read;
 use super::describe::{Connection, InstanceChange, InstanceReport, Rename};
 use super::{InstanceResource, no_instance};
 use crate::access::Authorised;
-use crate::rest::change::{Change, Subject};
+use crate::rest::change::{ChangedResource, ResourceChange};
 use crate::rest::computers::describe::Bang;
 use crate::rest::openapi::schema;
 use crate::rest::query::Named;
@@ -37,9 +37,13 @@ fn named(text: &str) -> Result<InstanceId, Problem> {
 }
 
 /// What somebody may say of an instance, by who they are to it.
-type Says = fn(&Caller, &Instance) -> bool;
+type Says = fn(&Caller, &InstanceView) -> bool;
 
-fn find(ctx: &RequestContext, view: &SlapViews, (id, says): (InstanceId, Says)) -> Result<Instance, Problem> {
+fn find(
+    ctx: &RequestContext,
+    view: &SlapViews,
+    (id, says): (InstanceId, Says),
+) -> Result<InstanceView, Problem> {
     let known = view.instances.get(id).filter(|known| says(&ctx.caller, known));
     known.cloned().ok_or_else(|| no_instance(&id.to_string()))
 }
@@ -48,25 +52,25 @@ fn find(ctx: &RequestContext, view: &SlapViews, (id, says): (InstanceId, Says)) 
 async fn change(
     ctx: &RequestContext,
     ((id, says), actor, sent): ((InstanceId, Says), Actor, &ReceivedRequest),
-    command: impl Fn(&Instance) -> Result<Command, Problem>,
+    command: impl Fn(&InstanceView) -> Result<Command, Problem>,
 ) -> Result<HttpAnswer<InstanceResource>, Problem> {
-    let change = Change::new(ctx, actor, sent)?;
-    let show = |instance: &Instance| InstanceResource::of(ctx, instance);
+    let change = ResourceChange::new(ctx, actor, sent)?;
+    let show = |instance: &InstanceView| InstanceResource::of(ctx, instance);
     let (stream, find) = (Stream::Instance(id), |view: &SlapViews| find(ctx, view, (id, says)));
-    let command = |instance: &Instance| {
+    let command = |instance: &InstanceView| {
         if instance.lives() {
             command(instance)
         } else {
             Err(conflict::of_code(ProblemCode::InstanceDestroyed, format!("instance {id} has ended")))
         }
     };
-    let accepted = change.carry_out(Subject { stream, find, show, command }).await?;
+    let accepted = change.carry_out(ChangedResource { stream, find, show, command }).await?;
     change.shown(accepted.sequence, find, show).await
 }
 
 impl InstanceChange {
     /// The request for the instance as it is with the change.
-    fn command(&self, ctx: &RequestContext, instance: &Instance) -> Result<Command, Problem> {
+    fn command(&self, ctx: &RequestContext, instance: &InstanceView) -> Result<Command, Problem> {
         let parameters = match &self.parameters {
             None => instance.parameters.clone(),
             Some(told) => {
@@ -134,13 +138,13 @@ pub(crate) async fn erase(
     let id = named(&of)?;
     let (sent, schema::Nothing {}) = json_body::read_optional(request, json_body::MOST_BYTES).await?;
     let erasing = async move {
-        let change = Change::new(&ctx, ctx.caller.actor(), &sent)?;
-        let show = |instance: &Instance| InstanceResource::of(&ctx, instance);
+        let change = ResourceChange::new(&ctx, ctx.caller.actor(), &sent)?;
+        let show = |instance: &InstanceView| InstanceResource::of(&ctx, instance);
         let (stream, find) =
             (Stream::Instance(id), |view: &SlapViews| find(&ctx, view, (id, Caller::wants_instance)));
-        let subject = erasure::Subject::Instance(id);
-        let command = |_: &Instance| Ok(Command::Erase(Erase { subject }));
-        let accepted = change.carry_out(Subject { stream, find, show, command }).await?;
+        let subject = erasure::ErasureSubject::Instance(id);
+        let command = |_: &InstanceView| Ok(Command::Erase(Erase { subject }));
+        let accepted = change.carry_out(ChangedResource { stream, find, show, command }).await?;
         destroy_key(&ctx, subject, accepted.sequence).await?;
         change.shown(accepted.sequence, find, show).await
     };
@@ -148,21 +152,21 @@ pub(crate) async fn erase(
 }
 
 /// Where an instance is, as its node says it.
-fn place(instance: &Instance) -> Result<Place, Problem> {
+fn place(instance: &InstanceView) -> Result<InstancePlace, Problem> {
     let none = || {
         let detail = format!("instance {} has no partition yet", instance.id);
         conflict::of_code(ProblemCode::InstanceUnallocated, detail)
     };
     let allocation = instance.allocation.as_ref().ok_or_else(none)?;
     let (computer, partition) = (allocation.computer.clone(), allocation.partition.clone());
-    Ok(Place { computer, partition, shared: instance.shared.then_some(instance.id) })
+    Ok(InstancePlace { computer, partition, shared: instance.shared.then_some(instance.id) })
 }
 
 /// Carries out what the node of an instance says of it.
 async fn say(
     ctx: &RequestContext,
     (id, sent): (InstanceId, &ReceivedRequest),
-    command: impl Fn(Place, &Instance) -> Result<Command, Problem>,
+    command: impl Fn(InstancePlace, &InstanceView) -> Result<Command, Problem>,
 ) -> Result<HttpAnswer<InstanceResource>, Problem> {
     let of = (id, Caller::speaks_for as Says);
     let known =

@@ -1,31 +1,14 @@
 //! What is said of the routes of invoice runs and invoices.
 
-use schemars::JsonSchema;
-use serde::Deserialize;
 use serde_json::json;
 
-use super::notes::Corrected;
-use super::runs::RunForm;
+use super::notes::{Corrected, Correction, Credited, Voided};
+use super::ranked::RunDrafts;
+use super::reviews::Reviewed;
+use super::runs::{RunForm, RunWanted};
 use super::{InvoiceForm, LineEvents};
-use crate::rest::gaps::describe::StartStop;
 use crate::rest::openapi::operation::Operation;
 use crate::rest::openapi::schema::{self, Nothing};
-
-/// What a run is to invoice.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RunWanted {
-    pub(super) period: schema::RunPeriod,
-    /// Who sells; the user, if it is not said.
-    pub(super) seller: Option<schema::PartyId>,
-    /// For how long the drafts may be looked at, and none becomes final.
-    #[schemars(range(max = 8784))]
-    pub(super) grace_hours: Option<u32>,
-    /// Whether its drafts become final by themselves: at once, or when the time of grace is over.
-    pub(super) finalise: Option<bool>,
-    /// By which prices; may be left out while there is but one price book.
-    pub(super) price_book: Option<schema::PriceBookName>,
-}
 
 pub(crate) fn list_runs(operation: Operation) -> Operation {
     operation
@@ -51,6 +34,20 @@ pub(crate) fn show_run(operation: Operation) -> Operation {
         .shows::<RunForm>("The run")
 }
 
+pub(crate) fn drafts(operation: Operation) -> Operation {
+    operation
+        .called("reviewInvoiceRun", "invoices", "The drafts of a run, the most unusual first")
+        .description(
+            "What is unusual, in this order: missing or suspended usage and warnings, a change of a fifth or more \
+             against the period before, a first invoice, late usage and adjustments, ended instances, amounts of zero. \
+             `common` names what is true of all drafts. `etag` is that of the draft, for `If-Match`.",
+        )
+        .path::<schema::RunId>("id", "Which run")
+        .query::<schema::Limit>("limit", "How many items, at most; 100, if it is not said")
+        .query::<schema::Cursor>("cursor", "The `next` of an earlier answer: the items after those")
+        .reads::<RunDrafts>("Drafts, and what is unusual about each")
+}
+
 pub(crate) fn finalise_run(operation: Operation) -> Operation {
     operation
         .called(
@@ -62,40 +59,7 @@ pub(crate) fn finalise_run(operation: Operation) -> Operation {
         .body::<Nothing>(json!({}))
         .optional_body()
         .writes::<RunForm>(200, "The run is final")
-}
-
-/// What is given back, and why.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Credited {
-    pub(super) reason: schema::LongText,
-    #[schemars(length(min = 1))]
-    pub(super) lines: Vec<LineCredited>,
-}
-
-/// Something of a line.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct LineCredited {
-    #[schemars(with = "schema::Number")]
-    pub(super) n: u32,
-    /// All that is left of it, if it is not said.
-    pub(super) amount: Option<schema::Amount>,
-}
-
-/// Why.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Voided {
-    pub(super) reason: schema::LongText,
-}
-
-/// What a line should have been, and why.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Correction {
-    pub(super) amount: schema::Amount,
-    pub(super) reason: schema::LongText,
+        .if_match()
 }
 
 pub(crate) fn refresh_run(operation: Operation) -> Operation {
@@ -105,6 +69,7 @@ pub(crate) fn refresh_run(operation: Operation) -> Operation {
         .body::<Nothing>(json!({}))
         .optional_body()
         .writes::<RunForm>(200, "Its drafts are new")
+        .if_match()
 }
 
 pub(crate) fn withdraw_run(operation: Operation) -> Operation {
@@ -114,6 +79,7 @@ pub(crate) fn withdraw_run(operation: Operation) -> Operation {
         .body::<Nothing>(json!({}))
         .optional_body()
         .writes::<RunForm>(200, "It is withdrawn; or final with what it has issued")
+        .if_match()
 }
 
 pub(crate) fn credit(operation: Operation) -> Operation {
@@ -126,9 +92,44 @@ pub(crate) fn credit(operation: Operation) -> Operation {
         .tagged(201)
 }
 
+pub(crate) fn approve(operation: Operation) -> Operation {
+    operation
+        .called("approveDraft", "invoices", "Approve a draft: it may become final, also alone")
+        .description("An approval ends when the run is refreshed. It also ends a hold.")
+        .path::<schema::InvoiceId>("id", "Which draft")
+        .body::<Reviewed>(json!({"reason": "checked with the customer"}))
+        .writes::<InvoiceForm>(200, "The draft")
+        .if_match()
+}
+
+pub(crate) fn hold(operation: Operation) -> Operation {
+    operation
+        .called("holdDraft", "invoices", "Hold a draft: it does not become final until it is approved")
+        .description("A refresh of the run keeps it held.")
+        .path::<schema::InvoiceId>("id", "Which draft")
+        .body::<Reviewed>(json!({"reason": "a price is being discussed"}))
+        .writes::<InvoiceForm>(200, "The draft")
+        .if_match()
+}
+
+pub(crate) fn finalise(operation: Operation) -> Operation {
+    operation
+        .called(
+            "finaliseDraft",
+            "invoices",
+            "Finalise an approved draft alone; done again it changes nothing",
+        )
+        .description("The grace period of its run does not keep it: somebody has looked at it.")
+        .path::<schema::InvoiceId>("id", "Which draft")
+        .body::<Nothing>(json!({}))
+        .optional_body()
+        .writes::<InvoiceForm>(200, "The invoice")
+        .if_match()
+}
+
 pub(crate) fn void(operation: Operation) -> Operation {
     operation
-        .called("voidInvoice", "invoices", "Credit the rest of an invoice; its period can be invoiced again")
+        .called("voidInvoice", "invoices", "Credit the rest of an invoice, to invoice it again")
         .path::<schema::InvoiceId>("id", "Which invoice")
         .body::<Voided>(json!({"reason": "wrong customer"}))
         .writes::<InvoiceForm>(201, "The credit note")
@@ -149,7 +150,7 @@ pub(crate) fn list(operation: Operation) -> Operation {
         .called("listInvoices", "invoices", "Invoices and drafts, by run and payer")
         .query::<schema::PartyId>("payer", "Of this payer alone")
         .query::<schema::InvoiceState>("state", "In this state alone")
-        .query::<StartStop>("period", "About some of this time; where each payer is")
+        .query::<schema::StartStop>("period", "About some of this time; where each payer is")
         .lists::<InvoiceForm>("A part of the list")
 }
 

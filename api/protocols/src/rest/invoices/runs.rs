@@ -3,16 +3,20 @@
 use std::time::Duration;
 
 use axum::extract::Request;
-use axum::http::{StatusCode, Uri};
+use axum::http::{StatusCode, Uri, header};
 use schemars::JsonSchema;
-use serde::Serialize;
-use slapledger_billing::{BillingView, DocumentState, Run, Warning};
+use serde::{Deserialize, Serialize};
+use serde_json::value::to_raw_value;
+use slapledger_billing::{BillingView, DocumentState, Importance, Run, Warning};
+use slapledger_core::domain::event::Stream;
 use slapledger_core::domain::id::{InvoiceId, PartyId, PriceBookName, RunId, Sequence};
-use slapledger_core::domain::invoice::{OpenInvoiceRun, RefreshInvoiceRun, RunPeriod, WithdrawInvoiceRun};
+use slapledger_core::domain::invoice::{
+    Bound, OpenInvoiceRun, RefreshInvoiceRun, RunPeriod, RunReason, WithdrawInvoiceRun,
+};
 use slapledger_core::domain::time::Timestamp;
 use slapledger_core::domain::{Answer, Command};
 use slapledger_core::ledger::Submission;
-use slapledger_kit::answer::HttpAnswer;
+use slapledger_kit::answer::{HttpAnswer, precondition};
 use slapledger_kit::code::ProblemCode;
 use slapledger_kit::json_body;
 use slapledger_kit::problem::Problem;
@@ -20,11 +24,31 @@ use slapledger_usecases::caller::FIRST_PARTY;
 use slapledger_usecases::context::RequestContext;
 use slapledger_usecases::invoicing::{self, FinaliseError};
 
-use super::describe::RunWanted;
 use crate::access::Authorised;
+use crate::rest::change::{ChangedResource, ResourceChange};
 use crate::rest::openapi::schema::{self, List};
 use crate::rest::query::{self, Named, Query};
 use crate::rest::usage::local;
+
+/// What a run is to invoice.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RunWanted {
+    /// May be left out if `payers` are named: then it is their current month until now.
+    pub(super) period: Option<schema::AnyPeriod>,
+    /// Whom to invoice; everybody, if it is left out.
+    #[schemars(length(min = 1, max = 1000))]
+    pub(super) payers: Option<Vec<schema::PartyId>>,
+    /// Who sells; the user, if it is not said.
+    pub(super) seller: Option<schema::PartyId>,
+    /// For how long the drafts may be looked at, and none becomes final.
+    #[schemars(range(max = 8784))]
+    pub(super) grace_hours: Option<u32>,
+    /// Whether its drafts become final by themselves: at once, or when the time of grace is over.
+    pub(super) finalise: Option<bool>,
+    /// By which prices; may be left out while there is but one price book.
+    pub(super) price_book: Option<schema::PriceBookName>,
+}
 
 /// How long an answer waits for drafts.
 const DRAFTS_PATIENCE: Duration = Duration::from_secs(10);
@@ -32,68 +56,81 @@ const DRAFTS_PATIENCE: Duration = Duration::from_secs(10);
 /// A run.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct RunForm {
-    #[schemars(with = "schema::RunId")]
     id: RunId,
-    #[schemars(with = "schema::DocumentState")]
     state: DocumentState,
-    #[schemars(with = "schema::PartyId")]
     seller: PartyId,
-    #[schemars(with = "schema::RunPeriod")]
+    #[schemars(with = "schema::RunPeriodBody")]
     period: RunPeriod,
-    #[schemars(with = "schema::PriceBookName")]
+    /// Whom it invoices; everybody, if it is left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    payers: Vec<PartyId>,
+    /// Why it was opened.
+    reason: RunReason,
     price_book: PriceBookName,
-    #[schemars(with = "schema::Sequence")]
     cut_off: Sequence,
-    #[schemars(with = "schema::Instant")]
     opened_at: Timestamp,
     /// When its drafts were drawn up last, if that was later.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<schema::Instant>")]
     refreshed_at: Option<Timestamp>,
     /// Until when its drafts may be looked at, and none becomes final.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<schema::Instant>")]
     grace_until: Option<Timestamp>,
     /// Whether its drafts become final by themselves when that time is over.
     finalise: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<schema::Instant>")]
     finalised_at: Option<Timestamp>,
     /// Its drafts are still being computed: `invoices` and `warnings` are empty until they are there.
     #[serde(skip_serializing_if = "Option::is_none")]
     drafting: Option<bool>,
-    #[schemars(with = "Vec<schema::InvoiceId>")]
     invoices: Vec<InvoiceId>,
+    /// How many of its drafts are approved, held, and neither.
+    decided: DecidedDrafts,
+    /// The most important first.
     warnings: Vec<WarningForm>,
     /// The last event of it.
-    #[schemars(with = "schema::Sequence")]
     sequence: Sequence,
+}
+
+/// How many drafts are approved, held, and neither.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct DecidedDrafts {
+    approved: usize,
+    held: usize,
+    undecided: usize,
 }
 
 /// A warning, and what it says for people.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct WarningForm {
     #[serde(flatten)]
-    #[schemars(with = "schema::Warning")]
     warning: Warning,
+    /// How much it matters.
+    importance: Importance,
     message: String,
+    /// What to do about it.
+    remedy: &'static str,
 }
 
 impl WarningForm {
     pub(crate) fn of(warning: Warning) -> Self {
-        Self { message: warning.to_string(), warning }
+        let (importance, remedy) = (warning.importance(), warning.remedy());
+        Self { importance, message: warning.to_string(), remedy, warning }
     }
 }
 
 impl RunForm {
-    fn of(view: &BillingView, run: &Run) -> Self {
+    pub(super) fn of(view: &BillingView, run: &Run) -> Self {
         let (billing, opened) = (&view.billing, &run.opened);
-        let warnings = run.warnings.iter().cloned().map(WarningForm::of);
+        let mut warnings: Vec<WarningForm> = run.warnings.iter().cloned().map(WarningForm::of).collect();
+        warnings.sort_by_key(|warning| warning.importance);
+        let [approved, held, undecided] = billing.decided(opened.run);
         Self {
             id: opened.run,
             state: run.state(),
             seller: opened.seller,
             period: opened.period,
+            payers: opened.payers.clone(),
+            reason: opened.reason,
             price_book: opened.price_book.clone(),
             cut_off: opened.cut_off,
             opened_at: opened.at,
@@ -103,7 +140,8 @@ impl RunForm {
             finalised_at: run.finalised.map(|(at, _)| at),
             drafting: Some(view.is_drafting(opened.run)).filter(|drafting| *drafting),
             invoices: billing.documents_of(opened.run).map(|document| document.invoice.id.clone()).collect(),
-            warnings: warnings.collect(),
+            decided: DecidedDrafts { approved, held, undecided },
+            warnings,
             sequence: run.finalised.map_or(run.sequence, |(_, sequence)| sequence),
         }
     }
@@ -117,11 +155,23 @@ pub(crate) async fn open_run(
 ) -> Result<HttpAnswer<RunForm>, Problem> {
     let (sent, wanted) = json_body::read::<RunWanted>(request, json_body::MOST_BYTES).await?;
     let (grace_hours, finalise) = (wanted.grace_hours.unwrap_or(0), wanted.finalise.unwrap_or(false));
-    // Without time for a look it is done here and now, and whoever asks for it is told what became of it.
+    // Without time for a look it is done here and now, and the caller is told what became of it.
     let at_once = finalise && grace_hours == 0;
+    let payers: Option<Vec<PartyId>> =
+        wanted.payers.map(|payers| payers.into_iter().map(Into::into).collect());
+    if payers.as_ref().is_some_and(Vec::is_empty) {
+        return Err(Problem::field(
+            "payers",
+            "must name at least one party; leave it out to invoice everybody",
+        ));
+    }
+    let payers = payers.unwrap_or_default();
+    let period = wanted.period.map_or_else(|| until_now(&ctx, &payers), |period| Ok(period.into()))?;
     let open = OpenInvoiceRun {
         seller: wanted.seller.map_or(FIRST_PARTY, Into::into),
-        period: wanted.period.into(),
+        period,
+        payers,
+        reason: RunReason::Period,
         price_book: wanted.price_book.map(Into::into),
         grace_hours,
         finalise: finalise && !at_once,
@@ -150,9 +200,27 @@ pub(crate) async fn open_run(
     Ok(HttpAnswer::new(StatusCode::CREATED, sequence, form))
 }
 
+/// The current month of some payers until now.
+fn until_now(ctx: &RequestContext, payers: &[PartyId]) -> Result<RunPeriod, Problem> {
+    let now = ctx.now();
+    let mut months = ctx.billing().read(|view, _| {
+        let calendars = payers.iter().filter_map(|payer| view.billing.calendar_of(*payer));
+        calendars.map(|calendar| calendar.month_of(now).first()).collect::<Vec<_>>()
+    });
+    months.dedup();
+    match months.as_slice() {
+        [month] => Ok(RunPeriod { start: Bound::Day(*month), stop: Bound::Instant(now) }),
+        [] => Err(Problem::field("period", "is missing; a month such as 2026-10 is one, or name `payers`")),
+        _ => Err(Problem::field(
+            "period",
+            "is missing: the payers are in different months now; name START/STOP",
+        )),
+    }
+}
+
 /// Waits for the drafts of a run, for as long as for a sequence. If they take longer the answer says so, and they are
 /// there when the run does not say so any more.
-async fn drafts_of(ctx: &RequestContext, run: RunId, min: Sequence) -> Result<(), Problem> {
+pub(super) async fn drafts_of(ctx: &RequestContext, run: RunId, min: Sequence) -> Result<(), Problem> {
     ctx.billing().reach(min).await?;
     let there = |view: &BillingView, _| (!view.is_drafting(run)).then_some(());
     let _ = ctx.billing().read_when(DRAFTS_PATIENCE, there).await;
@@ -182,7 +250,11 @@ pub(crate) async fn finalise_run(
     request: Request,
 ) -> Result<HttpAnswer<RunForm>, Problem> {
     let run = run_named(&run)?;
-    json_body::read_optional::<schema::Nothing>(request, json_body::MOST_BYTES).await?;
+    let (sent, schema::Nothing {}) = json_body::read_optional(request, json_body::MOST_BYTES).await?;
+    if sent.headers.contains_key(header::IF_MATCH) {
+        let (_, seen) = run_at(&ctx, run, ctx.ledger().head().last).await?;
+        precondition(&sent.headers, || seen)?;
+    }
     let finalised = invoicing::finalise(&ctx, local(&ctx), run).await?;
     let (sequence, form) = run_at(&ctx, run, finalised.sequence).await?;
     Ok(HttpAnswer::ok(sequence, form))
@@ -212,11 +284,23 @@ async fn carry_out(
     ctx: &RequestContext,
     request: Request,
     run: RunId,
-    command: impl FnOnce(RunId) -> Command,
+    command: impl Fn(RunId) -> Command,
 ) -> Result<HttpAnswer<RunForm>, Problem> {
     let (sent, schema::Nothing {}) = json_body::read_optional(request, json_body::MOST_BYTES).await?;
-    let meta = query::meta(ctx, local(ctx), &sent.headers, &sent.content())?;
-    let accepted = ctx.ledger().submit(Submission { meta, command: command(run) }).await?;
+    let change = ResourceChange::new(ctx, local(ctx), &sent)?;
+    // What it is now is shown where it is asked for alone: the command decides about a run that there is not.
+    let find = |view: &BillingView| {
+        let form = view.billing.run(run).map(|known| RunForm::of(view, known));
+        form.map(|form| to_raw_value(&form).map_err(|error| Problem::fault(&error))).transpose()
+    };
+    let accepted = change
+        .carry_out(ChangedResource {
+            stream: Stream::InvoiceRun(run),
+            find,
+            show: Clone::clone,
+            command: |_: &Option<_>| Ok(command(run)),
+        })
+        .await?;
     drafts_of(ctx, run, accepted.sequence).await?;
     let (sequence, form) = run_at(ctx, run, accepted.sequence).await?;
     Ok(HttpAnswer::ok(sequence, form))

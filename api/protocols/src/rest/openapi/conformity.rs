@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use axum::http::{HeaderMap, Method, StatusCode, header, response};
 
-use slapledger_kit::answer::Shape;
+use slapledger_kit::answer::AnswerShape;
 use slapledger_kit::code::ProblemCode;
 
 use super::operation::Operation;
@@ -14,6 +14,14 @@ use crate::rest::routes::operations;
 #[track_caller]
 pub(crate) fn check(method: &Method, path: &str, answer: &response::Parts) {
     static OPERATIONS: OnceLock<Vec<Operation>> = OnceLock::new();
+    // What a page shows is the value of the answer in JSON, and a browser without a credential is led to the sign-in: of
+    // browsers the document says nothing.
+    let begins = |name: header::HeaderName, text: &str| {
+        answer.headers.get(name).is_some_and(|told| told.as_bytes().starts_with(text.as_bytes()))
+    };
+    if begins(header::CONTENT_TYPE, "text/html") || begins(header::LOCATION, "/ui/sign-in?") {
+        return;
+    }
     let asked = |operation: &&Operation| operation.place().0 == method && fits(operation.place().1, path);
     let Some(operation) = OPERATIONS.get_or_init(operations).iter().find(asked) else { return };
     let status = answer.status.as_u16();
@@ -22,6 +30,7 @@ pub(crate) fn check(method: &Method, path: &str, answer: &response::Parts) {
     let expected = match status {
         304 => &[][..],
         _ if operation.is_bytes(status) => &["application/octet-stream"],
+        _ if operation.is_events(status) => &["text/event-stream"],
         _ if operation.is_text(status) => {
             &["application/json", "application/xml; charset=utf-8", "text/plain; charset=utf-8"]
         }
@@ -33,11 +42,14 @@ pub(crate) fn check(method: &Method, path: &str, answer: &response::Parts) {
         "{method} {path}: {status} is {media_type:?}"
     );
     // The type that a handler answers is the one that its route describes.
-    let (answered, described) = (answer.extensions.get::<Shape>(), operation.schema_name(status));
+    let (answered, described) = (answer.extensions.get::<AnswerShape>(), operation.schema_name(status));
     if let (Some(answered), Some(described)) = (answered, &described) {
         assert_eq!(answered.name(), *described, "{method} {path}: {status}");
     }
-    let is_typed = answered.is_some() || operation.is_text(status) || path == "/openapi.json";
+    let is_typed = answered.is_some()
+        || operation.is_text(status)
+        || operation.is_events(status)
+        || path == "/openapi.json";
     assert!(is_typed || described.is_none() || status == 503, "{method} {path}: {status} has no type");
 }
 

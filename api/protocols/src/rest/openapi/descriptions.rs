@@ -60,10 +60,37 @@ pub(super) const DESCRIPTIONS: &[(&str, &str)] = &[
         "listSoftware",
         "Lists the software releases with the computers that have them, ordered by address, page by page.",
     ),
+    (
+        "showSoftwareSchema",
+        "Shows the JSON schema of the parameters of a release, as its provider supplied it. The server never fetches one.",
+    ),
+    (
+        "supplySoftwareSchema",
+        "Describes the parameters of a release by a JSON schema. The first supplier of a release is the only one.",
+    ),
+    (
+        "listCatalogue",
+        "Lists the entries of the catalogue with what the log shows of their software, ordered by name, page by page. Stories \
+         are listed to those who may see their customer.",
+    ),
+    ("showCatalogueEntry", "Shows an entry of the catalogue, and what the log shows of its software."),
+    (
+        "recordCatalogueEntry",
+        "Records an entry of the catalogue, or replaces what it says. Members that are left out are removed.",
+    ),
+    (
+        "removeCatalogueEntry",
+        "Removes an entry of the catalogue. The events that recorded it stay in the log.",
+    ),
     // Instances.
     (
         "listInstanceTrees",
         "Lists the trees of instances that the caller may see, ordered by the id of their roots, page by page.",
+    ),
+    (
+        "countInstances",
+        "Counts the trees of instances that the caller may see, by what is seen of their roots: started, stopped, ended, or \
+         wrong, if somebody has to look after one.",
     ),
     ("showInstanceTree", "Shows a tree: its root with all it has, and the instances below it."),
     (
@@ -138,7 +165,14 @@ pub(super) const DESCRIPTIONS: &[(&str, &str)] = &[
         "Records a one-off charge, or a discount if the amount is below zero. The next invoice of the customer has it.",
     ),
     ("showCharge", "Shows a one-off charge, and the draft or document that has it."),
-    ("listCredits", "Lists the prepaid credits with what is left of them, the oldest first, page by page."),
+    (
+        "listDiscounts",
+        "Lists the discounts that customers have by the price books that apply now, customer by customer, page by page.",
+    ),
+    (
+        "redeemDiscountCode",
+        "Gives a customer the discounts of a code from the beginning of this month on. Repeating it changes nothing.",
+    ),
     (
         "grantCredit",
         "Records prepaid credit of a customer. The next invoices are paid from it, the oldest credit first.",
@@ -209,6 +243,10 @@ pub(super) const DESCRIPTIONS: &[(&str, &str)] = &[
     (
         "setTaxTreatment",
         "Sets how a seller taxes a customer from an instant on: the tax category, and the reason where there is no tax.",
+    ),
+    (
+        "setProductTax",
+        "Sets the tax that a seller charges for a software release or a resource from an instant on, in place of its rate.",
     ),
     ("setTaxRate", "Sets the rate of a tax category that a seller charges from an instant on."),
     // Books.

@@ -18,12 +18,13 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use axum::Router;
 use axum::handler::Handler;
 use axum::http::Method;
 use axum::routing::{MethodFilter, on};
-use axum::{Router, middleware};
 use serde_json::{Map, Value, json};
 use slapledger_kit::code::{CODES, CodeRow};
+use slapledger_kit::layer::FunctionLayer;
 use slapledger_usecases::policy::Policy;
 
 use crate::access::{Gateway, PROJECT, Refuse, as_problem, enforce};
@@ -126,7 +127,7 @@ impl Routes {
         H: Handler<T, Arc<Gateway>>,
         T: 'static,
     {
-        let guard = middleware::from_fn_with_state((policy, as_problem as Refuse), enforce);
+        let guard = FunctionLayer::new((policy, as_problem as Refuse), enforce);
         self.router = self.router.route(path, on(filter, handler).layer(guard));
         self.operations.push(describe(Operation::new(method, path, policy)));
         self
@@ -147,10 +148,12 @@ fn problem_code(row: &CodeRow) -> Value {
 /// The document that describes these operations.
 pub(super) fn document(operations: &[Operation]) -> Value {
     let mut components = Components::new();
-    let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
+    let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
     for operation in operations {
         let method = operation.method.as_str().to_ascii_lowercase();
-        paths.entry(operation.path).or_default().insert(method, operation.write(&mut components));
+        // A path that goes on to the end is one parameter to its readers.
+        let path = operation.path.replace("{*", "{");
+        paths.entry(path).or_default().insert(method, operation.write(&mut components));
     }
     let project = components.sent::<schema::ProjectId>();
     let problems: Map<String, Value> =
@@ -164,7 +167,7 @@ pub(super) fn document(operations: &[Operation]) -> Value {
             "description": "Everything is answered in JSON, and in XML to those who prefer it (`Accept`); bodies are read \
                 in both where both are named. Amounts and quantities are texts. Every answer names the sequence of the \
                 last event that it reflects. A write that carries an `Idempotency-Key` may be repeated: it is carried \
-                out once and answered again. Errors are problem details (RFC 9457); `x-problem-codes` lists what their \
+                out once and answered again, for 30 days. Errors are problem details (RFC 9457); `x-problem-codes` lists what their \
                 `type` may be, and new ones may be added. Requests that write are refused when \
                 they carry a foreign `Origin`.",
             "license": {"name": "Apache-2.0 OR MIT", "identifier": "Apache-2.0 OR MIT"},
@@ -193,7 +196,7 @@ pub(super) fn document(operations: &[Operation]) -> Value {
                 "Project": {
                     "name": PROJECT.as_str(), "in": "header", "required": false,
                     "description": "In which project; that of the credential, if it is not said. Only a credential that \
-                        reaches all projects may name another: 400 for whoever may not, as where there is none.",
+                        reaches all projects may name another: 400 for a caller who may not, as where there is none.",
                     "schema": project,
                 },
             },

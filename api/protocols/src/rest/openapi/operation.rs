@@ -6,6 +6,7 @@ use axum::http::Method;
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
+use slapledger_core::schema::NamesAsEnum;
 use slapledger_kit::code::CODES;
 use slapledger_kit::forms::xml;
 use slapledger_kit::problem::ProblemDetails;
@@ -94,6 +95,7 @@ impl Components {
         let settings = || {
             let mut settings = SchemaSettings::draft2020_12();
             settings.definitions_path = "/components/schemas".into();
+            settings = settings.with_transform(NamesAsEnum);
             settings
         };
         Self {
@@ -113,8 +115,8 @@ impl Components {
 
     /// All shapes by name, each with the name of its element in XML.
     pub(super) fn into_schemas(mut self) -> Map<String, Value> {
-        let mut schemas = self.bodies.take_definitions(false);
-        for (name, schema) in self.answers.take_definitions(false) {
+        let mut schemas = self.bodies.take_definitions(true);
+        for (name, schema) in self.answers.take_definitions(true) {
             let other = schemas.insert(name.clone(), schema.clone());
             debug_assert!(other.is_none_or(|other| other == schema), "{name} is read and written otherwise");
         }
@@ -133,7 +135,7 @@ fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<T>()
 }
 
-struct Parameter {
+struct ParameterDescription {
     name: &'static str,
     place: &'static str,
     required: bool,
@@ -147,7 +149,7 @@ struct BodyForm {
     example: Option<Value>,
 }
 
-pub(crate) struct Answered {
+pub(crate) struct AnswerDescription {
     description: &'static str,
     schema: Option<SchemaOf>,
     headers: Vec<(&'static str, &'static str, SchemaOf)>,
@@ -162,14 +164,15 @@ pub(crate) struct Operation {
     tag: &'static str,
     summary: &'static str,
     description: Option<&'static str>,
-    parameters: Vec<Parameter>,
+    parameters: Vec<ParameterDescription>,
     body_required: bool,
     bodies: Vec<BodyForm>,
-    answers: BTreeMap<u16, Answered>,
+    answers: BTreeMap<u16, AnswerDescription>,
     problems: Vec<u16>,
     only_json: bool,
     text_status: Option<u16>,
     bytes_status: Option<u16>,
+    events_status: Option<u16>,
 }
 
 /// The members that are the same wherever a path names something.
@@ -185,10 +188,12 @@ impl Operation {
     /// A route of which nothing is said yet, but for what its path names.
     pub(super) fn new(method: Method, path: &'static str, policy: &'static Policy) -> Self {
         let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+        // One that goes on to the end has a star.
+        let names = names.map(|name| name.trim_start_matches('*'));
         let parameters: Vec<_> = names
             .map(|name| {
                 let (description, schema) = named_in_path(name);
-                Parameter { name, place: "path", required: true, description, schema }
+                ParameterDescription { name, place: "path", required: true, description, schema }
             })
             .collect();
         let mut problems = vec![400, 401, 403, 406, 429, 500, 503];
@@ -211,11 +216,11 @@ impl Operation {
             only_json: false,
             text_status: None,
             bytes_status: None,
+            events_status: None,
         }
     }
 
     /// Its method and path.
-    #[cfg(test)]
     pub(crate) fn place(&self) -> (&Method, &'static str) {
         (&self.method, self.path)
     }
@@ -280,7 +285,7 @@ impl Operation {
         name: &'static str,
         description: &'static str,
     ) -> Self {
-        self.parameters.push(Parameter { name, place, required, description, schema: of::<T> });
+        self.parameters.push(ParameterDescription { name, place, required, description, schema: of::<T> });
         self
     }
 
@@ -303,7 +308,7 @@ impl Operation {
     pub(crate) fn answers<T: JsonSchema>(mut self, status: u16, description: &'static str) -> Self {
         let sequence =
             ("slapledger-sequence", "The last event that is reflected", of::<schema::Sequence> as SchemaOf);
-        let answered = Answered { description, schema: Some(of::<T>), headers: vec![sequence] };
+        let answered = AnswerDescription { description, schema: Some(of::<T>), headers: vec![sequence] };
         self.answers.insert(status, answered);
         self
     }
@@ -343,7 +348,7 @@ impl Operation {
             )
             .reads::<T>(description)
             .with_header::<schema::Tag>(200, "ETag", "Of the resource in this form");
-        let answered = Answered {
+        let answered = AnswerDescription {
             description: "The client has it as it is",
             schema: None,
             headers: vec![("ETag", "Of the resource in this form", of::<schema::Tag>)],
@@ -360,7 +365,7 @@ impl Operation {
         } else {
             self.header::<schema::IdempotencyKey>(
                 "Idempotency-Key",
-                "A name for this write: repeated under it, it is carried out once and answered again",
+                "A name for this write: repeated under it within 30 days, it is carried out once and answered again",
             )
         };
         operation.answers::<T>(status, description).problem(409).problem(413).problem(415).problem(507)
@@ -424,9 +429,22 @@ impl Operation {
 
     /// With this status it answers with bytes that are neither JSON nor XML.
     pub(crate) fn answers_bytes(mut self, status: u16, description: &'static str) -> Self {
-        self.answers.insert(status, Answered { description, schema: None, headers: Vec::new() });
+        self.answers.insert(status, AnswerDescription { description, schema: None, headers: Vec::new() });
         self.bytes_status = Some(status);
         self.only_json()
+    }
+
+    /// With this status it answers with server-sent events, whose data is this.
+    pub(crate) fn answers_events<T: JsonSchema>(mut self, status: u16, description: &'static str) -> Self {
+        self = self.answers::<T>(status, description);
+        self.events_status = Some(status);
+        self.only_json()
+    }
+
+    /// Whether it says that it answers with events.
+    #[cfg(test)]
+    pub(crate) fn is_events(&self, status: u16) -> bool {
+        self.events_status == Some(status)
     }
 
     /// Whether it says that it answers with bytes.
@@ -453,7 +471,7 @@ impl Operation {
             .parameters
             .iter()
             .map(|parameter| {
-                let Parameter { name, place, required, description, schema } = parameter;
+                let ParameterDescription { name, place, required, description, schema } = parameter;
                 let schema = schema(&mut components.bodies);
                 json!({"name": name, "in": place, "required": required, "description": description, "schema": schema})
             })
@@ -507,7 +525,11 @@ impl Operation {
         let mut responses = Map::new();
         for (status, answered) in &self.answers {
             let mut response = json!({"description": answered.description});
-            if let Some(schema) = answered.schema {
+            if let (true, Some(schema)) = (self.events_status == Some(*status), answered.schema) {
+                let data = schema(&mut components.answers);
+                response["content"]["text/event-stream"] =
+                    json!({"schema": {"type": "string"}, "x-data-schema": data});
+            } else if let Some(schema) = answered.schema {
                 let schema = schema(&mut components.answers);
                 let kind = if *status < 400 { "application/" } else { "application/problem+" };
                 let form = |form: &str| format!("{kind}{form}");

@@ -70,9 +70,8 @@ pub(super) fn day(text: &str) -> Result<Date, String> {
 
 /// A day, or an instant.
 pub(crate) fn bound(text: &str) -> Result<Bound, String> {
-    let day = || day(text).ok().map(Bound::Day);
-    let bound = day().or_else(|| Timestamp::parse_rfc3339(text).map(Bound::Instant));
-    bound.ok_or_else(|| "must be a day such as 2026-10-01, or an RFC 3339 instant with its offset".to_owned())
+    text.parse()
+        .map_err(|_| "must be a day such as 2026-10-01, or an RFC 3339 instant with its offset".to_owned())
 }
 
 pub(super) fn purpose(text: &str) -> Result<Purpose, String> {
@@ -176,12 +175,12 @@ pub(super) fn bic(text: &str) -> Result<String, String> {
 pub(super) fn parameters<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<BTreeMap<String, String>, D::Error> {
-    deserializer.deserialize_any(Parameters)
+    deserializer.deserialize_any(ParametersVisitor)
 }
 
-struct Parameters;
+struct ParametersVisitor;
 
-impl<'de> Visitor<'de> for Parameters {
+impl<'de> Visitor<'de> for ParametersVisitor {
     type Value = BTreeMap<String, String>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -195,7 +194,7 @@ impl<'de> Visitor<'de> for Parameters {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
         let mut read = BTreeMap::new();
         while let Some(name) = members.next_key::<String>()? {
-            let value = members.next_value_seed(Parameter { name: &name })?;
+            let value = members.next_value_seed(ParameterValue { name: &name })?;
             read.insert(name, value);
         }
         Ok(read)
@@ -203,11 +202,11 @@ impl<'de> Visitor<'de> for Parameters {
 }
 
 /// The value of a parameter; the name tells whether it may be JSON.
-struct Parameter<'a> {
+struct ParameterValue<'a> {
     name: &'a str,
 }
 
-impl<'de> DeserializeSeed<'de> for Parameter<'_> {
+impl<'de> DeserializeSeed<'de> for ParameterValue<'_> {
     type Value = String;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {

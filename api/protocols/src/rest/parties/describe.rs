@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::json;
 use slapledger_kit::json_body::Replaced;
 
-use super::details::{Address, AddressRead, DetailsChange, ElectronicAddress, ElectronicAddressRead};
+use super::details::{AddressRead, DetailsChange, ElectronicAddress, ElectronicAddressRead, PostalAddress};
 use super::{PartyChanges, PartyForm};
 use crate::rest::openapi::operation::Operation;
 use crate::rest::openapi::schema::{self, Nothing};
@@ -20,7 +20,7 @@ macro_rules! party_bodies {
             #[serde(default)]
             legal_name: Replaced<schema::LongText>,
             #[serde(default)]
-            #[schemars(with = "Option<Address>")]
+            #[schemars(with = "Option<PostalAddress>")]
             address: Replaced<AddressRead>,
             #[serde(default)]
             vat_id: Replaced<schema::VatId>,
@@ -111,6 +111,27 @@ pub(super) struct TaxRate {
     pub(super) seller: Option<schema::PartyId>,
     /// In percent, from 0 to 100.
     pub(super) rate: schema::Quantity,
+    pub(super) valid_from: schema::Instant,
+}
+
+/// What a seller charges for a product.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProductTax {
+    /// The user, if it is not said.
+    pub(super) seller: Option<schema::PartyId>,
+    /// Fees and usage of instances of this release.
+    pub(super) software_release: Option<schema::SoftwareRelease>,
+    /// Usage of this resource; with a release, by its instances alone.
+    pub(super) resource: Option<schema::ResourceId>,
+    /// S, Z, E or O.
+    pub(super) category: schema::TaxCategory,
+    /// In percent, from 0 to 100, for category S; the rate of the seller, if it is left out.
+    pub(super) rate: Option<schema::Quantity>,
+    /// Why there is no tax, in categories E and O.
+    pub(super) reason: Option<schema::LongText>,
+    /// Of the VATEX list.
+    pub(super) code: Option<schema::ExemptionCode>,
     pub(super) valid_from: schema::Instant,
 }
 
@@ -213,6 +234,18 @@ pub(crate) fn set_rate(operation: Operation) -> Operation {
     operation
         .called("setTaxRate", "parties", "Have a seller charge a tax rate, from an instant on")
         .body::<TaxRate>(json!({"rate": "20", "valid_from": "2026-01-01T00:00:00Z"}))
+        .writes::<PartyForm>(201, "It counts")
+        .tagged(201)
+        .problem(404)
+}
+
+pub(crate) fn set_product_tax(operation: Operation) -> Operation {
+    operation
+        .called("setProductTax", "parties", "Have a seller charge a tax for a product, from an instant on")
+        .body::<ProductTax>(json!({
+            "software_release": "https://example.org/book/software.cfg", "category": "S", "rate": "5.5",
+            "valid_from": "2026-01-01T00:00:00Z",
+        }))
         .writes::<PartyForm>(201, "It counts")
         .tagged(201)
         .problem(404)

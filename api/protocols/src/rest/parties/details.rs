@@ -23,7 +23,7 @@ pub(crate) struct Details {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     legal_name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    address: Option<Address>,
+    address: Option<PostalAddress>,
     /// With the prefix of its country (BT-31, BT-48).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     vat_id: Option<String>,
@@ -58,7 +58,8 @@ pub(crate) struct Details {
 /// A postal address (BG-5, BG-8).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
-pub(crate) struct Address {
+#[schemars(rename = "Address")]
+pub(crate) struct PostalAddress {
     /// Street and the like, in at most three lines.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 3))]
@@ -153,7 +154,7 @@ pub(crate) struct AddressRead {
     country: CountryRead,
 }
 
-impl From<AddressRead> for Address {
+impl From<AddressRead> for PostalAddress {
     fn from(read: AddressRead) -> Self {
         Self {
             lines: read.lines.map(|lines| lines.0).unwrap_or_default(),

@@ -206,6 +206,24 @@ fn tax_is_said_and_shown() {
         let refused = kit.post_json(path, &body);
         assert_eq!((refused.status.as_u16(), &refused.json()["field"]), (400, &json!(field)), "{refused:?}");
     }
+    let product = json!({"software_release": "https://example.org/book.cfg", "category": "S", "rate": "5.5", "valid_from": from});
+    let set = kit.post_json("/v1/product-taxes", &product);
+    assert_eq!(set.status, StatusCode::CREATED, "{set:?}");
+    assert_eq!(set.json()["product_taxes"], json!([product]));
+    let exempt = json!({"resource": "loans", "category": "E", "reason": "by law", "valid_from": from});
+    assert_eq!(kit.post_json("/v1/product-taxes", &exempt).json()["product_taxes"], json!([product, exempt]));
+    let rows = [
+        (json!({"category": "Z", "valid_from": from}), "software_release"),
+        (json!({"resource": "gas", "category": "AE", "reason": "why", "valid_from": from}), "category"),
+        (json!({"resource": "gas", "category": "Z", "rate": "0", "valid_from": from}), "rate"),
+        (json!({"resource": "gas", "category": "S", "rate": "101", "valid_from": from}), "rate"),
+        (json!({"resource": "gas", "category": "E", "valid_from": from}), "reason"),
+        (json!({"resource": "gas", "category": "E", "code": "VATEX-EU-O", "valid_from": from}), "reason"),
+    ];
+    for (body, field) in rows {
+        let refused = kit.post_json("/v1/product-taxes", &body);
+        assert_eq!((refused.status.as_u16(), &refused.json()["field"]), (400, &json!(field)), "{refused:?}");
+    }
     let nobody = json!({"seller": "PARTY-9", "rate": "20", "valid_from": from});
     assert_eq!(kit.post_json("/v1/tax-rates", &nobody).status, StatusCode::NOT_FOUND);
 }

@@ -1,7 +1,6 @@
 //! What is said of the route of live drafts.
 
 use super::LiveDraft;
-use crate::rest::gaps::describe::StartStop;
 use crate::rest::openapi::operation::Operation;
 use crate::rest::openapi::schema;
 
@@ -12,7 +11,7 @@ pub(crate) fn list(operation: Operation) -> Operation {
             "invoices",
             "What would be invoiced now, computed when it is asked for; nothing is recorded",
         )
-        .required_query::<StartStop>("period", "When; where each payer is")
+        .required_query::<schema::StartStop>("period", "When; where each payer is")
         .query::<schema::PartyId>("payer", "Of this payer alone")
         .query::<schema::PriceBookName>(
             "price_book",

@@ -37,7 +37,19 @@ fn what_is_shown_can_be_published_and_says_the_same() {
     );
     let kinds: Vec<_> =
         shown["rates"].as_array().expect("rates").iter().filter_map(|rate| rate["kind"].as_str()).collect();
-    for kind in ["recurring", "per_unit", "graduated", "volume", "package", "percentage", "minimum"] {
+    let all = [
+        "recurring",
+        "base_fee",
+        "per_unit",
+        "graduated",
+        "volume",
+        "package",
+        "percentage",
+        "minimum",
+        "maximum",
+        "discount",
+    ];
+    for kind in all {
         assert!(kinds.contains(&kind), "{kind} in {kinds:?}");
     }
 }
@@ -84,7 +96,7 @@ fn every_version_can_be_read() {
 fn what_is_wrong_is_told_with_its_place() {
     let kit = Kit::new("2026-01-01T00:00:00Z", "UTC");
     let rows = [
-        ("size = \"1000\"", "size = \"0\"", "rates[8].size", "must be above 0"),
+        ("size = \"1000\"", "size = \"0\"", "rates[13].size", "must be above 0"),
         ("percent = 95", "percent = 0", "resources[1].percent", "must be from 1 to 100"),
         (
             "reported_in = \"MiB\"",
@@ -101,4 +113,98 @@ fn what_is_wrong_is_told_with_its_place() {
         let (place, said) = detail.split_once(": ").expect("a place");
         assert!(place.starts_with("line ") && said == rule, "{detail}");
     }
+}
+
+/// What publishing would do is told and not done; what would change a period that is invoiced needs to be asked for.
+#[test]
+fn a_version_is_looked_at_before_it_is_published() {
+    let kit = Kit::with_computer("2026-09-20T00:00:00Z");
+    let customer = kit.register("Nexedi", "UTC");
+    kit.instance(customer, "shop");
+    let book = |valid_from: &str, price: &str| {
+        json!({"name": "n", "currency": "EUR", "valid_from": valid_from, "rates": [
+            {"kind": "recurring", "every": "month", "when": "arrears", "price": price}]})
+    };
+    let first = kit.post_json("/v1/price-books", &book("2026-01-01T00:00:00Z", "10.00"));
+    assert_eq!(first.status, StatusCode::CREATED, "{first:?}");
+    kit.set("2026-11-01T09:00:00Z");
+    let run = json!({"period": {"start": "2026-10-01", "stop": "2026-11-01"}, "finalise": true});
+    assert_eq!(kit.post_json("/v1/invoice-runs", &run).status, StatusCode::CREATED);
+
+    let second = book("2026-10-15T00:00:00Z", "12.00");
+    let head = kit.ctx.ledger().head();
+    let preview = kit.post_json("/v1/price-books?preview=true", &second);
+    assert_eq!(preview.status, StatusCode::OK, "{preview:?}");
+    let told = preview.json();
+    assert_eq!((&told["version"], &told["preview"]["follows"]), (&json!(2), &json!(1)), "{told:#}");
+    assert_eq!(told["preview"]["changes"].as_array().map(Vec::len), Some(2), "{told:#}");
+    let touched = &told["preview"]["invoiced"];
+    assert_eq!(
+        (&touched[0]["invoice"], &touched[0]["payer"]),
+        (&json!("INV-2026-000001"), &json!("PARTY-2"))
+    );
+    assert_eq!(
+        (touched.as_array().map(Vec::len), &told["preview"]["invoiced_left_out"]),
+        (Some(1), &json!(0))
+    );
+    // It was looked at alone, also where publishing it is refused.
+    assert_eq!(kit.ctx.ledger().head(), head);
+    for path in ["/v1/price-books", "/v1/price-books?retroactive=false"] {
+        let refused = kit.post_json(path, &second);
+        assert_eq!(refused.status, StatusCode::CONFLICT, "{refused:?}");
+        let problem = refused.json();
+        assert_eq!(problem["type"], "urn:slapledger:problem:period-invoiced-by-prices", "{problem}");
+        let detail = problem["detail"].as_str().expect("a text");
+        assert!(detail.contains("INV-2026-000001") && detail.contains("retroactive"), "{detail}");
+        assert_eq!(problem["field"], "valid_from", "{problem}");
+    }
+    assert_eq!(kit.ctx.ledger().head(), head);
+    for name in ["preview", "retroactive"] {
+        let wrong = kit.post_json(&format!("/v1/price-books?{name}=perhaps"), &second);
+        let expected = (400, Some(name.to_owned()), "must be true or false".to_owned());
+        assert_eq!(wrong.problem(), expected);
+    }
+    let published = kit.post_json("/v1/price-books?retroactive=true", &second);
+    assert_eq!(
+        (published.status, &published.json()["version"]),
+        (StatusCode::CREATED, &json!(2)),
+        "{published:?}"
+    );
+    assert!(published.json().get("preview").is_none(), "{published:?}");
+    // A version that takes effect later needs no flag.
+    let third = kit.post_json("/v1/price-books", &book("2026-12-01T00:00:00Z", "13.00"));
+    assert_eq!(third.status, StatusCode::CREATED, "{third:?}");
+}
+
+#[test]
+fn a_version_follows_what_its_sender_has_seen_if_they_say_so() {
+    let kit = Kit::new("2026-01-01T00:00:00Z", "UTC");
+    let book = |month: u32, price: &str| {
+        json!({"name": "n", "currency": "EUR", "valid_from": format!("2026-0{month}-01T00:00:00Z"), "rates": [
+            {"kind": "recurring", "every": "month", "when": "arrears", "price": price}]})
+    };
+    let preview = |book: &Value| {
+        let reply = kit.post_json("/v1/price-books?preview=true", book).json();
+        reply["preview"]["etag"].as_str().map(str::to_owned)
+    };
+    let publish = |tag: &str, book: &Value| {
+        let headers = [("content-type", "application/json"), ("if-match", tag)];
+        kit.post_with("/v1/price-books", &headers, book.to_string())
+    };
+    assert_eq!(preview(&book(1, "1.00")), None, "there is nothing to have seen");
+    assert_eq!(publish("*", &book(1, "1.00")).status, StatusCode::PRECONDITION_FAILED);
+    assert_eq!(kit.post_json("/v1/price-books", &book(1, "1.00")).status, StatusCode::CREATED);
+    let seen = preview(&book(2, "2.00")).expect("a tag");
+    let read = kit.get("/v1/price-books/n");
+    let tag = read.headers.get("etag").and_then(|tag| tag.to_str().ok());
+    assert_eq!(tag, Some(&*seen), "as reading it shows it");
+    assert_eq!(publish(&seen, &book(2, "2.00")).status, StatusCode::CREATED);
+    // Somebody else looked at the same version.
+    let late = publish(&seen, &book(3, "3.00"));
+    assert_eq!(late.status, StatusCode::PRECONDITION_FAILED, "{late:?}");
+    assert_eq!(kit.get("/v1/price-books/n").json()["version"], 2);
+    assert_eq!(
+        publish(&preview(&book(3, "3.00")).expect("a tag"), &book(3, "3.00")).status,
+        StatusCode::CREATED
+    );
 }

@@ -1,11 +1,40 @@
 //! What is said of the routes of instance trees.
 
-use super::{TreeItem, TreeResource};
+use schemars::JsonSchema;
+
+use super::{InstanceCounts, TreeItem, TreeResource};
 use crate::rest::openapi::operation::Operation;
 use crate::rest::openapi::schema;
 
-pub(crate) fn list(operation: Operation) -> Operation {
+/// What somebody sees of an instance; `wrong` is whatever somebody has to look after.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+#[expect(dead_code, reason = "it describes a parameter")]
+enum TreeState {
+    Wrong,
+    Started,
+    Stopped,
+    Destroyed,
+    Ended,
+    Lost,
+    Unplaced,
+}
+
+/// The filters that the list and the counts have in common.
+fn filtered(operation: Operation) -> Operation {
     operation
+        .query::<schema::PartyId>("owner", "Only trees that this party pays for")
+        .query::<schema::ShortText>("q", "Only roots whose id, title, software or computer has this in it")
+}
+
+pub(crate) fn counts(operation: Operation) -> Operation {
+    filtered(operation.called("countInstances", "instances", "How many instance trees there are, by state"))
+        .reads::<InstanceCounts>("The counts")
+}
+
+pub(crate) fn list(operation: Operation) -> Operation {
+    filtered(operation)
+        .query::<TreeState>("state", "Only trees whose root is seen so")
         .called(
             "listInstanceTrees",
             "instances",

@@ -42,8 +42,9 @@ pub(super) fn structured(headers: &HeaderMap, body: &[u8]) -> Result<Bytes, Prob
     let mut event = String::from("{");
     for (name, value) in headers {
         let Some(attribute) = name.as_str().strip_prefix(PREFIX) else { continue };
-        if attribute.starts_with("data") {
-            return Err(Problem::field(name.as_str(), "is no attribute of an event in binary mode"));
+        if ["data", "data_base64", "datacontenttype"].contains(&attribute) {
+            let rule = "is not a header of binary mode: the body is the data, and Content-Type is its type";
+            return Err(Problem::field(name.as_str(), rule));
         }
         let text = percent_decode(unquoted(value.as_bytes())).decode_utf8();
         let text = text.map_err(|_| Problem::field(name.as_str(), "must be UTF-8, percent-encoded"))?;
@@ -103,8 +104,12 @@ mod tests {
         // What follows the data is no member.
         let error = structured(&headers(&pairs), br#"{},"id":"y""#).expect_err("not JSON");
         assert_eq!(error.detail, "line 1, column 3: trailing characters");
-        let error = structured(&headers(&[("ce-data", "{}")]), b"").expect_err("no attribute");
-        assert_eq!(error.field.as_deref(), Some("ce-data"));
+        for name in ["ce-data", "ce-data_base64", "ce-datacontenttype"] {
+            let error = structured(&headers(&[(name, "{}")]), b"").expect_err(name);
+            assert_eq!(error.field.as_deref(), Some(name));
+        }
+        let event = structured(&headers(&[("ce-dataschema", "http://x")]), b"").expect("an attribute");
+        assert_eq!(event, r#"{"dataschema":"http://x","data":null}"#);
         assert!(structured(&headers(&[("ce-id", "%ff")]), b"{}").is_err());
     }
 }

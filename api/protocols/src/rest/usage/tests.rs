@@ -388,7 +388,7 @@ fn questions_that_make_no_sense_are_told_why() {
             format!("{usage}&form=2026-10-01"),
             400,
             Some("form"),
-            "is not a parameter here; there are instance, resource, from, to, step, time_zone, limit, cursor, min_sequence",
+            "is not a parameter here; there are instance, resource, period, from, to, step, time_zone, limit, cursor, min_sequence",
         ),
         (format!("{usage}&instance=SOFTINST-1"), 400, Some("instance"), "must not be given more than once"),
         ("/v1/usage-suspense?limit=0".to_owned(), 400, Some("limit"), "must be a number from 1 to 1000"),
@@ -542,8 +542,9 @@ fn many_bodies_at_once_are_all_recorded() {
     let all: Vec<String> = (0..bodies).map(body).collect();
     let started = std::time::Instant::now();
     for text in &all {
-        let batch = super::cloud_event::read(text.as_bytes(), super::Format::Batch, &super::Zones::new())
-            .expect("it reads");
+        let batch =
+            super::cloud_event::read(text.as_bytes(), super::EventFormat::Batch, &super::Zones::new())
+                .expect("it reads");
         assert_eq!(batch.groups[0].reports.len(), 1000);
     }
     let parse = started.elapsed();
@@ -565,4 +566,79 @@ fn many_bodies_at_once_are_all_recorded() {
     println!("through the router, durable: {} events/s", u128::from(bodies) * 1_000_000_000 / took);
     let counted = kit.ctx.billing_now(|view| view.metering.len()).expect("a view");
     assert_eq!(counted, bodies as usize * 1000);
+}
+
+/// What became of what was sent can be looked at, also what is not in the log.
+#[test]
+fn receipts_count_every_outcome_and_show_the_last() {
+    let kit = Kit::with_computer("2026-10-01T00:00:00Z");
+    kit.instance(FIRST_PARTY, "first");
+    kit.set("2026-11-01T00:00:00Z");
+    let event = |id: &str, subject: &str, quantity: &str| {
+        json!({
+            "specversion": "1.0", "type": "org.slapos.usage", "source": "COMP-1", "id": id, "subject": subject,
+            "data": {
+                "resource": "cpu", "quantity": quantity, "start": "2026-10-01T01:00:00Z",
+                "stop": "2026-10-01T02:00:00Z",
+            },
+        })
+    };
+    let post = |events: &[Value]| {
+        kit.post("/v1/usage-events", "application/cloudevents-batch+json", json!(events).to_string())
+    };
+    let none = kit.get("/v1/usage-receipts").json();
+    assert_eq!((&none["items"], &none["totals"]["accepted"]), (&json!([]), &json!(0)));
+    post(&[event("a", "slappart0", "1"), event("a", "slappart0", "1"), event("b", "nowhere", "2")]);
+    post(&[event("a", "slappart0", "3"), json!({"specversion": "1.0"}), event("a", "slappart0", "1")]);
+    let mut unknown = event("c", "slappart0", "1");
+    unknown["source"] = json!("COMP-9");
+    assert_eq!(post(&[unknown]).status, StatusCode::NOT_FOUND);
+
+    let all = kit.get("/v1/usage-receipts").json();
+    assert_eq!(all["totals"], json!({"accepted": 1, "duplicate": 2, "suspended": 1, "rejected": 3}));
+    assert_eq!(
+        all["computers"],
+        json!([
+            {"computer": null, "accepted": 0, "duplicate": 0, "suspended": 0, "rejected": 2},
+            {"computer": "COMP-1", "accepted": 1, "duplicate": 2, "suspended": 1, "rejected": 1},
+        ])
+    );
+    let items = all["items"].as_array().expect("a list");
+    let outcomes: Vec<_> = items.iter().map(|item| item["outcome"].as_str().expect("a word")).collect();
+    assert_eq!(
+        outcomes,
+        ["rejected", "rejected", "duplicate", "rejected", "suspended", "duplicate", "accepted"]
+    );
+    assert_eq!(
+        (&items[0]["field"], &items[0]["reason"]),
+        (&json!("source"), &json!("there is no computer COMP-9"))
+    );
+    assert_eq!((&items[1]["computer"], &items[1]["id"]), (&Value::Null, &Value::Null));
+    let conflict = &items[3];
+    assert_eq!(
+        (&conflict["id"], &conflict["field"], &conflict["quantity"]),
+        (&json!("a"), &json!("data"), &json!("1"))
+    );
+    assert!(conflict["remedy"].as_str().is_some_and(|remedy| remedy.contains("replaces")), "{conflict}");
+    let suspended = &items[4];
+    assert_eq!((&suspended["subject"], &suspended["field"]), (&json!("nowhere"), &json!("subject")));
+    assert_eq!((&items[6]["id"], &items[6]["start"]), (&json!("a"), &json!("2026-10-01T01:00:00Z")));
+
+    // What is sent again under its name is answered as before, and is a duplicate all the same.
+    let again = || {
+        let headers = [("content-type", BATCH), ("idempotency-key", "once")];
+        kit.post_with("/v1/usage-events", &headers, json!([event("n", "slappart1", "1")]).to_string())
+    };
+    assert_eq!((again().json(), again().status), (again().json(), again().status));
+    let counted = kit.get("/v1/usage-receipts").json()["totals"].clone();
+    assert_eq!(counted["duplicate"], json!(2 + 3), "{counted}");
+
+    let only = kit.get("/v1/usage-receipts?computer=COMP-1&outcome=duplicate&limit=1").json();
+    let next = only["next"].as_str().expect("there is another");
+    assert_eq!(only["totals"], counted);
+    let rest = kit
+        .get(&format!("/v1/usage-receipts?computer=COMP-1&outcome=duplicate&limit=9&cursor={next}"))
+        .json();
+    assert_eq!((rest["items"].as_array().map(Vec::len), &rest["next"]), (Some(4), &Value::Null));
+    assert_eq!(kit.get("/v1/usage-receipts?outcome=lost").problem().1.as_deref(), Some("outcome"));
 }

@@ -1,7 +1,6 @@
 //! What is said of the route that compares prices.
 
 use super::Comparison;
-use crate::rest::gaps::describe::StartStop;
 use crate::rest::openapi::operation::Operation;
 use crate::rest::openapi::schema;
 use crate::rest::prices;
@@ -17,7 +16,7 @@ pub(crate) fn compare(operation: Operation) -> Operation {
             "Both are rated from all that is known now. The other prices count for all of the period, whatever their \
              `valid_from` says. Fees in advance are counted for the time they are for; there is no tax.",
         )
-        .required_query::<StartStop>("period", "When; where each payer is")
+        .required_query::<schema::StartStop>("period", "When; where each payer is")
         .query::<schema::PriceBookName>("against", "The published book to compare with; that of the same name, if none is said")
         .query::<bool>("lines", "Whether to tell the difference by kind of line and resource too")
         .query::<schema::Limit>("limit", "How many customers, at most; 100, if it is not said")

@@ -101,6 +101,105 @@ fn parameters_of_a_megabyte_reach_the_node_and_stay() {
     }
 }
 
+/// Characters that are not ASCII are written up to six times as long as they are stored. A body of parameters is as long as
+/// the longest spelling of the most parameters.
+#[test]
+fn the_most_parameters_may_be_in_any_spelling_over_each_protocol() {
+    const MOST: usize = 8 * 1024 * 1024;
+    let world = World::proxy(3);
+    // As it is stored; what is around it is less than 200 bytes.
+    let count = (MOST - 200) / 2;
+    let long = "é".repeat(count);
+    let send = |path: &str, media_type: &str, body: String| {
+        let length = body.len().to_string();
+        world.post_raw(path, media_type, body, &[("content-length", &length)])
+    };
+    // xml_marshaller writes numbers, and a form writes each sign of them as three.
+    let as_numbers = |text: &str| dumps(&Value::dict([("_", Value::from("@"))])).replace('@', text);
+    let form = |name: &str, text: &str| {
+        let fields = request_form(name, &[], None).into_iter().map(|(key, value)| match key {
+            "partition_parameter_xml" => (key, as_numbers(text)),
+            _ => (key, value),
+        });
+        form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
+    };
+    let body = form("form", &"&#233;".repeat(count));
+    assert!(body.len() > 16 * 1024 * 1024 && body.len() > 5 * MOST, "{}", body.len());
+    let form_type = "application/x-www-form-urlencoded";
+    send("/requestComputerPartition", form_type, body.clone()).expect(200);
+    // JSON may write a character by its number, too.
+    let escaped = "\\u00e9".repeat(count);
+    let rpc = json!({"title": "rpc", "software_release_uri": RELEASE, "software_type": "default",
+        "parameters": {"_": "@"}});
+    let rpc = rpc.to_string().replace('@', &escaped);
+    send("/slapos.post.v0.software_instance", "application/json", rpc).expect(200);
+    let rest =
+        json!({"software_release": RELEASE, "instance_id": "rest", "parameters": {"_": "@"}}).to_string();
+    send("/v1/instances", "application/json", rest.replace('@', &escaped)).expect(201);
+    for n in 1..=3 {
+        let told = world.instance(n);
+        assert!(told["parameters"]["_"] == long.as_str(), "{}", told["title"]);
+    }
+    let connection = as_numbers(&"&#233;".repeat(count));
+    let place = [("computer_id", COMPUTER), ("computer_partition_id", "slappart0")];
+    let fields = place.into_iter().chain([("connection_xml", connection.as_str())]);
+    let connected = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    send("/setComputerPartitionConnectionXml", form_type, connected).expect(200);
+    // One character more than there may be is told as such, and not as a body that is too long.
+    let seen = send("/requestComputerPartition", form_type, form("more", &"&#233;".repeat(MOST / 2)));
+    let rule = "partition_parameter_xml: must have at most 8388608 bytes as stored (instance XML), not ";
+    assert!(seen.body.starts_with(rule), "{:.200}", seen.body);
+    seen.expect(413);
+    // Whoever does not tell the length has as much as everybody, and other routes take no such bodies.
+    let rule = "the body must have at most 16777216 bytes";
+    let seen = world.post_raw("/requestComputerPartition", form_type, body.clone(), &[]).expect(413);
+    assert!(seen.body.starts_with(rule), "{:.200}", seen.body);
+    send("/supplySupply", form_type, body).expect(413);
+}
+
+/// docs/slap.md, "Limits".
+#[test]
+fn limits_hold_at_their_edges() {
+    let world = master(1);
+    let ask = |field: &'static str, length: usize, status: u16| {
+        let name = format!("of {field}");
+        let form = request_form(&name, &[], Some("started")).into_iter();
+        let form = form.map(|(key, value)| (key, if key == field { "x".repeat(length) } else { value }));
+        post(&world, &form.collect::<Vec<_>>()).expect(status)
+    };
+    for (field, most) in [("partition_reference", 1024), ("software_release", 2048), ("software_type", 255)] {
+        let known = ask(field, most, if field == "partition_reference" { 200 } else { 408 });
+        let refused = ask(field, most + 1, 400);
+        let rule = format!("{field}: must not be longer than {most} bytes");
+        assert!(refused.body.starts_with(&rule), "{refused:?} after {known:?}");
+    }
+    let named = |title: usize| {
+        let title = "é".repeat(title);
+        json!({"title": title, "software_release_uri": RELEASE, "software_type": "default"})
+    };
+    // It waits: there is one partition.
+    assert_eq!(call(&world, "post.v0.software_instance", &named(200)).expect(200).json()["status"], 102);
+    let refused = call(&world, "post.v0.software_instance", &named(201)).expect(400).json();
+    assert_eq!(refused["title"], "title: must not be longer than 200 characters");
+    for (length, status) in [(255, 201), (256, 400)] {
+        let computer = json!({"reference": "c".repeat(length)});
+        world.post_json("/v1/computers", &computer.to_string(), &[]).expect(status);
+    }
+    for (length, status) in [(255, 200), (256, 400)] {
+        let partition = Value::dict([
+            ("reference", Value::from("p".repeat(length))),
+            ("address_list", Value::List(Vec::new())),
+        ]);
+        let told = Value::dict([
+            ("reference", Value::from(COMPUTER)),
+            ("address", Value::from("127.0.0.1")),
+            ("netmask", Value::from("255.255.255.255")),
+            ("partition_list", Value::List(vec![partition])),
+        ]);
+        world.post("/loadComputerConfigurationFromXML", &[("xml", &dumps(&told))]).expect(status);
+    }
+}
+
 #[test]
 fn parameters_of_shared_instances_keep_their_types_in_a_proxy() {
     let parameters = Value::dict([

@@ -4,7 +4,7 @@ use super::*;
 use crate::domain::computer::{
     ComputerRefusal, ComputerRetired, ConfigureComputer, PartitionWithdrawn, RequestComputer, RetireComputer,
 };
-use crate::domain::instance::ReleasePartition;
+use crate::domain::instance::{ReleasePartition, RequestedAgain};
 use crate::domain::time::TimeZone;
 
 fn three(given: Given) -> Given {
@@ -22,11 +22,69 @@ fn shared(name: &str) -> RequestInstance {
 }
 
 fn release_of(name: &str) -> ReleasePartition {
-    ReleasePartition { computer: computer("COMP-1"), partition: partition(name) }
+    ReleasePartition { computer: computer("COMP-1"), partition: partition(name), again: Vec::new() }
 }
 
 fn retire() -> RetireComputer {
-    RetireComputer { computer: computer("COMP-1") }
+    RetireComputer { computer: computer("COMP-1"), again: Vec::new() }
+}
+
+/// The parameters of an instance under a fresh key.
+fn sealed_again(instance: u64, name: &str) -> RequestedAgain {
+    let (parameters_were, parameters) = (request(name).parameters.digest, sealed(&format!("{name}2"), "{}"));
+    RequestedAgain { instance: InstanceId(instance), parameters_were, parameters }
+}
+
+fn release_again(partition: &str, instance: u64, name: &str) -> ReleasePartition {
+    ReleasePartition { again: vec![sealed_again(instance, name)], ..release_of(partition) }
+}
+
+/// An instance that is requested in place of one that ended.
+fn again(given: &Given, instance: u64, name: &str) -> (Stream, Event) {
+    let parameters = sealed(&format!("{name}2"), "{}");
+    requested(given, instance, RequestInstance { parameters, ..request(name) })
+}
+
+#[test]
+fn an_instance_whose_partition_is_released_is_requested_again_by_the_same_decision() {
+    let two = |name: &str| given_two(name);
+    let given = two("a").done(configure("COMP-1", &["slappart1"]));
+    // Without its parameters, or with others than it has now, nothing is decided.
+    let changed = || InstanceRefusal::OtherKey { reference: reference("a") };
+    let given = given.when(release_of("slappart0")).refused(changed());
+    let stale = RequestedAgain { parameters_were: [9; 16], ..sealed_again(1, "a") };
+    let given = given.when(ReleasePartition { again: vec![stale], ..release_of("slappart0") });
+    let given = given.refused(changed());
+    // A key that was another's is none for it.
+    let used = RequestedAgain { parameters: request("a").parameters, ..sealed_again(1, "a") };
+    let given = given.when(ReleasePartition { again: vec![used], ..release_of("slappart0") });
+    let given = given.refused(changed());
+    // It gets the room there is at once.
+    let events = [ended(&given, 1), again(&given, 2, "a"), allocated(&given, 2, "slappart1")];
+    let given = given.when(release_again("slappart0", 1, "a")).then(events).and();
+    assert_eq!(place(&given, 2).as_deref(), Some("COMP-1 slappart1"));
+    // One that is to be destroyed ends alone.
+    let given = two("a").done(destroy("a")).done(configure("COMP-1", &["slappart1"]));
+    let events = [ended(&given, 1)];
+    given.when(release_of("slappart0")).then(events);
+}
+
+/// An instance in the first of two partitions of a master.
+fn given_two(name: &str) -> Given {
+    Given::master().done(configure("COMP-1", &["slappart0", "slappart1"])).done(request(name))
+}
+
+#[test]
+fn instances_of_a_retired_computer_do_not_get_the_same_partition_of_another() {
+    let given = given_two("a").done(request("b")).done(register_computer("COMP-2"));
+    let given = given.done(configure("COMP-2", &["slappart0"])).done(retire());
+    let again = vec![sealed_again(1, "a"), sealed_again(2, "b")];
+    let given = given.done(RetireComputer { again, ..retire() });
+    assert_eq!(place(&given, 3).as_deref(), Some("COMP-2 slappart0"));
+    assert_eq!(place(&given, 4), None);
+    // It waits as any other does.
+    let given = given.done(configure("COMP-2", &["slappart0", "slappart1"]));
+    assert_eq!(place(&given, 4).as_deref(), Some("COMP-2 slappart1"));
 }
 
 #[test]
@@ -38,7 +96,7 @@ fn a_proxy_forgets_who_was_in_a_partition_that_is_gone() {
     let gone =
         [withdrawn(&given, "slappart1"), withdrawn(&given, "slappart2"), ended(&given, 2), ended(&given, 3)];
     let given = given.when(configure("COMP-1", &["slappart0"])).then(gone).and();
-    // Whoever asks for it again gets another one, where there is room.
+    // A second request gets another one, where there is room.
     let again =
         RequestInstance { without_room: WithoutRoom::Refuse, parameters: sealed("b2", "{}"), ..request("b") };
     let given = given.when(again.clone()).refused(InstanceRefusal::NoRoom { reference: reference("b") });
@@ -92,22 +150,22 @@ fn a_master_keeps_an_instance_until_somebody_releases_its_partition() {
     let events = [withdrawn(&given, "slappart0"), withdrawn(&given, "slappart1")];
     let given = given.when(configure("COMP-1", &["slappart2"])).then(events).and();
     assert_eq!(place(&given, 2).as_deref(), Some("COMP-1 slappart1"));
-    let release = [destruction(&given, 3), ended(&given, 2)];
-    let given = given.when(release_of("slappart1")).then(release).and();
+    let release = [destruction(&given, 3), ended(&given, 2), again(&given, 5, "b")];
+    let given = given.when(release_again("slappart1", 2, "b")).then(release).and();
     let given = given.when(release_of("slappart1")).refused(InstanceRefusal::PartitionFree {
         computer: computer("COMP-1"),
         partition: partition("slappart1"),
     });
     // With those that live on it.
-    let release = [ended(&given, 1), ended(&given, 4)];
-    let given = given.when(release_of("slappart0")).then(release).and();
+    let release = [ended(&given, 1), ended(&given, 4), again(&given, 6, "a")];
+    let given = given.when(release_again("slappart0", 1, "a")).then(release).and();
     let given = given.when(release_of("slappart9")).refused(InstanceRefusal::UnknownPartition {
         computer: computer("COMP-1"),
         partition: partition("slappart9"),
     });
     let unknown = UnknownComputer { computer: computer("COMP-9") };
     given
-        .when(ReleasePartition { computer: computer("COMP-9"), partition: partition("slappart0") })
+        .when(ReleasePartition { computer: computer("COMP-9"), ..release_of("slappart0") })
         .refused(InstanceRefusal::UnknownComputer(unknown));
 }
 
@@ -121,21 +179,27 @@ fn a_retired_computer_is_gone_with_all_that_is_on_it() {
         withdrawn(&given, "slappart1"),
         withdrawn(&given, "slappart2"),
         (of_computer, retired),
-        ended(&given, 1),
         ended(&given, 2),
     ];
     let given = given.when(retire()).then(events).and();
+    // What its owner still wants stays until the command names it.
+    let given = given.when(retire()).unchanged().and();
+    let events = [ended(&given, 1), again(&given, 3, "a")];
+    let given =
+        given.when(RetireComputer { again: vec![sealed_again(1, "a")], ..retire() }).then(events).and();
     let given = given.when(retire()).unchanged().and();
     let refused = || ComputerRefusal::Retired { computer: computer("COMP-1") };
     let given = given.when(configure("COMP-1", &["slappart0"])).refused(refused());
     let given = given.when(scope(AllocationScope::Open)).refused(refused());
     // Nothing gets there any more, and its reference is not used again.
-    let given = given.when(request("c")).answered(&answer(3, RequestOutcome::Created, false)).and();
+    let given = given.when(request("c")).answered(&answer(4, RequestOutcome::Created, false)).and();
     let given = given
         .when(register_computer("COMP-1"))
         .refused(ComputerRefusal::AlreadyRegistered { computer: computer("COMP-1") });
     let unknown = UnknownComputer { computer: computer("COMP-9") };
-    given.when(RetireComputer { computer: computer("COMP-9") }).refused(ComputerRefusal::Unknown(unknown));
+    given
+        .when(RetireComputer { computer: computer("COMP-9"), ..retire() })
+        .refused(InstanceRefusal::UnknownComputer(unknown));
 }
 
 #[test]
@@ -143,7 +207,7 @@ fn a_title_of_a_retired_computer_is_free_for_another() {
     let wanted = || RequestComputer { owner: PartyId(1), title: "mine".into(), time_zone: TimeZone::UTC };
     let given = Given::master().done(wanted());
     let given = given.when(wanted()).answered(&Answer::Computer(computer("COMP-2"))).and();
-    let given = given.done(RetireComputer { computer: computer("COMP-2") });
+    let given = given.done(RetireComputer { computer: computer("COMP-2"), ..retire() });
     given.when(wanted()).answered(&Answer::Computer(computer("COMP-3")));
 }
 

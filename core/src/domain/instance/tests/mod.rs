@@ -1,5 +1,6 @@
 //! Decisions about instances: given, when, then. By subject; here is what they share.
 
+mod candidates;
 mod filters;
 mod losses;
 mod reports;

@@ -44,7 +44,7 @@ fn refusals_of_reports_in_order() {
     let (at, free) = (computer("COMP-1"), partition("slappart1"));
     let elsewhere = UnknownComputer { computer: computer("COMP-9") };
     let state = |computer, name| ReportInstance {
-        place: Place { computer, partition: partition(name), shared: None },
+        place: InstancePlace { computer, partition: partition(name), shared: None },
         error: Some(sealed("fresh", "e")),
         state: ReportedState::Destroyed,
     };
@@ -64,7 +64,7 @@ fn refusals_of_reports_in_order() {
         .when(report("slappart0", ReportedState::Destroyed))
         .refused(InstanceRefusal::NotToBeDestroyed { instance: InstanceId(1) })
         .when(SetConnectionParameters {
-            place: Place { computer: computer("COMP-9"), ..in_partition("slappart9") },
+            place: InstancePlace { computer: computer("COMP-9"), ..in_partition("slappart9") },
             connection: sealed("fresh", "c"),
         })
         .refused(InstanceRefusal::UnknownComputer(elsewhere))
@@ -137,7 +137,7 @@ fn an_instance_goes_by_another_name() {
 #[test]
 fn refusals_of_bangs_and_names_in_order() {
     let elsewhere = UnknownComputer { computer: computer("COMP-9") };
-    let at = |name, place| Place { computer: computer(name), ..in_partition(place) };
+    let at = |name, place| InstancePlace { computer: computer(name), ..in_partition(place) };
     let unknown =
         InstanceRefusal::UnknownPartition { computer: computer("COMP-1"), partition: partition("slappart9") };
     let free =

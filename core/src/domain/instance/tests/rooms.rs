@@ -161,3 +161,19 @@ fn what_nodes_say_costs_nothing_however_many_wait() {
     }
     assert!(started.elapsed().as_secs() < 5, "took {:?}", started.elapsed());
 }
+
+#[test]
+fn so_many_instances_of_a_party_wait_and_no_more() {
+    let mut given = Given::master();
+    // Two have the partitions there are.
+    for n in 0..10_001 {
+        given.execute(request(&format!("n{n}")).into()).expect("a partition, or a wait");
+    }
+    let given = given.done(request("last"));
+    let refusal = InstanceRefusal::TooManyWait { party: PartyId(1), max: 10_000 };
+    let given = given.when(request("more")).refused(refusal);
+    // What is there already may be changed, and another party has room of its own.
+    let given = given.when(destroy("last")).and().done(request("more"));
+    let given = given.done(register_party());
+    given.done(RequestInstance { requester: Requester::Party(PartyId(2)), ..request("theirs") });
+}

@@ -24,8 +24,8 @@ fn guid(text: &str) -> Vec<(Box<str>, Box<str>)> {
 }
 
 /// A shared instance on the one in a partition.
-fn place_of(name: &str, shared: u64) -> Place {
-    Place { shared: Some(InstanceId(shared)), ..in_partition(name) }
+fn place_of(name: &str, shared: u64) -> InstancePlace {
+    InstancePlace { shared: Some(InstanceId(shared)), ..in_partition(name) }
 }
 
 /// SOFTINST-1 in slappart0, and SOFTINST-2 that lives on it.
@@ -244,7 +244,7 @@ fn what_is_said_of_a_shared_instance_is_kept_with_it() {
 }
 
 #[test]
-fn at_the_master_a_host_is_used_by_whoever_may_use_its_computer() {
+fn in_serve_a_shared_instance_needs_access_to_the_computer_of_its_host() {
     let of_other = RequestInstance { requester: Requester::Party(PartyId(2)), ..shared("s") };
     let given = Given::master().done(register_party()).done(request("host")).done(of_other.clone());
     assert_eq!(host_of(&given, 2), None);

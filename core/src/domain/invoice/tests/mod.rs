@@ -5,6 +5,7 @@ mod notes;
 mod paid;
 mod remainder;
 mod restored;
+mod reviews;
 
 use super::*;
 use crate::domain::Answer;
@@ -13,8 +14,8 @@ use crate::domain::id::InstanceId;
 use crate::domain::money::{Exact, Price, Rounding};
 use crate::domain::party::{DescribeParty, Description};
 use crate::domain::pricing::{
-    Every, FeeEnd, Match, Model, OnChange, PriceBook, PriceVersion, PricingRefusal, PublishPriceBook, Rate,
-    When,
+    Every, FeeEnd, FeeTerms, InvoiceTerms, Match, Model, OnChange, PriceBook, PriceTax, PriceVersion,
+    PricingRefusal, PublishPriceBook, Rate, When,
 };
 use crate::domain::quantity::Quantity;
 
@@ -27,6 +28,7 @@ fn publish(name: &str) -> PublishPriceBook {
         valid_from: at("2026-01-01T00:00:00Z"),
         rounding: Rounding::HalfUp,
         on_change: OnChange::default(),
+        terms: InvoiceTerms::default(),
         resources: Vec::new(),
         rates: vec![Rate {
             model: Model::Recurring {
@@ -35,11 +37,44 @@ fn publish(name: &str) -> PublishPriceBook {
                 every: Every::Month,
                 when: When::Arrears,
                 until: FeeEnd::default(),
+                terms: FeeTerms::default(),
             },
+            trial: None,
             matching: Match::default(),
         }],
     };
     PublishPriceBook { book, retroactive: false }
+}
+
+/// A run for one payer invoices nobody else, and the month then the rest of theirs.
+#[test]
+fn a_run_may_name_its_payers() {
+    let stranger = InvoiceRefusal::UnknownParty { party: PartyId(9) };
+    let given = given().when(OpenInvoiceRun { payers: vec![PartyId(9)], ..open() }).refused(stranger);
+    let many = OpenInvoiceRun { payers: (1..=1001).map(PartyId).collect(), ..open() };
+    let given = given.when(many).refused(InvoiceRefusal::TooManyPayers);
+    let given = given.done(OpenInvoiceRun { payers: vec![PartyId(1), PartyId(1)], ..open() });
+    let other = InvoiceRefusal::PayerNotNamed { run: RunId(2), payer: PartyId(2) };
+    given.when(finalise(Invoice { run: RunId(2), ..draft(2, &[100]) })).refused(other);
+}
+
+/// A document is about all that documents that stand leave of the period of its run.
+#[test]
+fn a_document_may_be_about_the_rest_of_a_period() {
+    let on_demand =
+        OpenInvoiceRun { payers: vec![PartyId(2)], period: days("2026-10-01", "2026-10-16"), ..open() };
+    let half = |run, start: &str, stop: &str| Invoice {
+        run: RunId(run),
+        period: Period::new(at(start), at(stop)).expect("a period"),
+        ..draft(2, &[100])
+    };
+    let (first, middle, last) = ("2026-10-01T00:00:00Z", "2026-10-16T00:00:00Z", "2026-11-01T00:00:00Z");
+    let given = given().done(on_demand).done(finalise(half(2, first, middle))).done(open());
+    let other = InvoiceRefusal::OtherPeriod;
+    let given = given.when(finalise(half(3, "2026-10-17T00:00:00Z", last))).refused(other.clone());
+    let given = given.when(finalise(half(3, middle, "2026-10-31T00:00:00Z"))).refused(other.clone());
+    let given = given.when(finalise(half(3, middle, "2026-11-02T00:00:00Z"))).refused(other);
+    given.done(finalise(half(3, middle, last)));
 }
 
 fn book_name(name: &str) -> PriceBookName {
@@ -53,7 +88,15 @@ fn days(start: &str, stop: &str) -> RunPeriod {
 
 fn open() -> OpenInvoiceRun {
     let period = days("2026-10-01", "2026-11-01");
-    OpenInvoiceRun { seller: PartyId(1), period, price_book: None, grace_hours: 0, finalise: false }
+    OpenInvoiceRun {
+        seller: PartyId(1),
+        period,
+        price_book: None,
+        payers: Vec::new(),
+        reason: RunReason::Period,
+        grace_hours: 0,
+        finalise: false,
+    }
 }
 
 /// PARTY-1 sells, in UTC; PARTY-2 buys, in UTC; one price book; the run of October is open, and it is over.
@@ -96,6 +139,8 @@ fn line(n: u32, cents: i128) -> InvoiceLine {
         residue: Exact::ZERO,
         price_book: Some(PriceVersion { name: book_name("standard"), version: 1 }),
         rate: 1,
+        price_override: None,
+        reduces: None,
         tax: tax(),
         events: EventSet {
             count: 1,
@@ -130,6 +175,7 @@ fn draft(buyer: u64, cents: &[i128]) -> Invoice {
         issued_at: at("2000-01-01T00:00:00Z"),
         due_at: at("2000-01-01T00:00:00Z"),
         lines: (1..).zip(cents).map(|(n, cents)| line(n, *cents)).collect(),
+        price_tax: PriceTax::Exclusive,
         net: sum,
         tax: if cents.is_empty() { vec![] } else { vec![subtotal] },
         rounding: euros(0),
@@ -140,7 +186,7 @@ fn draft(buyer: u64, cents: &[i128]) -> Invoice {
 }
 
 fn finalise(draft: Invoice) -> FinaliseInvoice {
-    FinaliseInvoice { draft }
+    FinaliseInvoice { draft, alone: false }
 }
 
 fn number(text: &str) -> InvoiceId {
@@ -162,6 +208,8 @@ fn opening_a_run_fixes_period_cut_off_and_prices() {
         cut_off,
         price_book: book_name("standard"),
         versions: 1,
+        payers: Vec::new(),
+        reason: RunReason::Period,
         grace_until: None,
         finalise: false,
         at: given.now,
@@ -255,7 +303,7 @@ fn a_final_invoice_is_the_draft_with_number_and_dates() {
     let stream = Stream::Invoice(number("INV-2026-000001"));
     let given = given
         .when(finalise(draft(2, &[1000, -250])))
-        .then([(stream, Event::InvoiceFinalised(event))])
+        .then([(stream, Event::InvoiceFinalised(Box::new(event)))])
         .answered(&issued("INV-2026-000001"))
         .and();
     assert_eq!(given.project().invoices.issued(RunId(1)).collect::<Vec<_>>(), [&number("INV-2026-000001")]);
@@ -418,6 +466,34 @@ fn credit_notes_have_numbers_of_their_own() {
         .and()
         .when(finalise(draft(4, &[100])))
         .answered(&issued("INV-2026-000002"));
+}
+
+/// 3.00 contain 3.00 x 20 / 120 = 0.50 of tax.
+#[test]
+fn amounts_of_lines_may_contain_tax() {
+    let rate = "20".parse().expect("a number");
+    let tax = Tax { category: TaxCategory::S, rate };
+    let inclusive = |base, amount| {
+        let lines = [(1, 100), (2, 200)].map(|(n, cents)| InvoiceLine { tax, ..line(n, cents) });
+        let subtotal = TaxSubtotal { tax, base: euros(base), amount: euros(amount), exemption: None };
+        let mut invoice = Invoice {
+            lines: lines.to_vec(),
+            price_tax: PriceTax::Inclusive,
+            net: euros(base),
+            tax: vec![subtotal],
+            total: euros(base + amount),
+            ..draft(2, &[300])
+        };
+        invoice.seller.vat_id = true;
+        finalise(invoice)
+    };
+    let refused = |base, amount, what| {
+        given().when(inclusive(base, amount)).refused(InvoiceRefusal::SumsDoNotAddUp { what });
+    };
+    refused(251, 50, "net is not the sum of the lines");
+    refused(249, 51, "tax is not its rate of the base");
+    refused(300, 60, "net is not the sum of the lines");
+    given().done(inclusive(250, 50));
 }
 
 #[test]

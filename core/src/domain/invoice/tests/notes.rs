@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::credit::{CreditId, GrantCredit};
+use crate::domain::charge::RecordCharge;
+use crate::domain::credit::{CreditId, CreditKind, GrantCredit, PRIORITY};
 use crate::domain::given::When;
 
 /// `20 %` on all lines.
@@ -36,7 +37,7 @@ fn final_document(draft: Invoice) -> (Given, Invoice) {
 }
 
 pub(super) fn back(original: &Invoice, give_back: GiveBack) -> IssueCreditNote {
-    IssueCreditNote { original: original.clone(), give_back, reason: "not delivered".into() }
+    IssueCreditNote { original: original.clone(), give_back, reason: "not delivered".into(), as_of: None }
 }
 
 pub(super) fn lines(original: &Invoice, lines: &[(u32, HowMuch)]) -> IssueCreditNote {
@@ -159,6 +160,9 @@ fn what_was_due_is_given_back_before_what_was_prepaid() {
         currency: Currency::EUR,
         amount: euros(cents),
         description: "paid in advance".into(),
+        kind: CreditKind::Paid,
+        priority: PRIORITY,
+        expires_at: None,
     };
     // 3.00 and 4.00 were prepaid, 3.00 is due.
     let given = given().done(grant(300)).done(grant(400)).done(finalise(draft(2, &[1000])));
@@ -296,8 +300,7 @@ proptest! {
             customer: PartyId(2),
             currency: Currency::EUR,
             amount: euros(prepaid + 1),
-            description: "paid in advance".into(),
-        };
+            description: "paid in advance".into(), kind: CreditKind::Paid, priority: PRIORITY, expires_at: None };
         let mut given = given().done(grant).done(finalise(standard(&cents)));
         let invoice = last(&given);
         let mut notes = Vec::new();
@@ -324,4 +327,30 @@ proptest! {
         let again = Invoice { run: RunId(2), ..standard(&cents) };
         given.done(open()).when(finalise(again)).answered(&issued("INV-2026-000002"));
     }
+}
+
+/// What a correction was worked out from has changed: it is worked out again, and not added to what changed it.
+#[test]
+fn a_correction_of_what_has_changed_meanwhile_is_refused() {
+    let (given, invoice) = final_document(standard(&[1000, 500]));
+    let seen = Sequence(given.next().0 - 1);
+    let charge = |cites, as_of| RecordCharge {
+        seller: PartyId(1),
+        customer: invoice.buyer.party,
+        currency: invoice.currency,
+        amount: euros(100),
+        description: "a correction".into(),
+        cites,
+        as_of,
+    };
+    let line = Some(LineRef { invoice: invoice.id.clone(), line: 1 });
+    // A charge that corrects nothing changes nothing.
+    let given = given.done(charge(None, None)).done(charge(line.clone(), Some(seen)));
+    let changed = InvoiceRefusal::CorrectedMeanwhile { payer: invoice.buyer.party };
+    let note = IssueCreditNote { as_of: Some(seen), ..lines(&invoice, &[part(1, 1)]) };
+    let given = given.when(charge(line.clone(), Some(seen))).refused(changed.clone());
+    let given = given.when(note.clone()).refused(changed.clone());
+    let seen = Sequence(given.next().0 - 1);
+    let given = given.done(IssueCreditNote { as_of: Some(seen), ..note });
+    given.when(charge(line, Some(seen))).refused(changed);
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::domain::charge::{ChargeId, RecordCharge};
-use crate::domain::credit::{CreditId, GrantCredit};
+use crate::domain::credit::{CreditId, CreditKind, GrantCredit, PRIORITY};
 use crate::domain::given::When;
 
 fn describe(party: u64, series: Option<&str>, terms_days: Option<u16>) -> DescribeParty {
@@ -18,6 +18,9 @@ fn grant(cents: i128) -> GrantCredit {
         currency: Currency::EUR,
         amount: euros(cents),
         description: "paid in advance".into(),
+        kind: CreditKind::Paid,
+        priority: PRIORITY,
+        expires_at: None,
     }
 }
 
@@ -145,6 +148,7 @@ fn a_charge_is_on_one_document_as_it_was_recorded() {
         amount: euros(-100),
         description: "sorry".into(),
         cites: None,
+        as_of: None,
     };
     let with = |lines: &[(u64, i128)]| {
         let amounts: Vec<i128> = lines.iter().map(|(_, cents)| *cents).collect();

@@ -2,7 +2,8 @@
 
 use super::notes::{back, last, lines, note, part, sums};
 use super::*;
-use crate::domain::credit::{CreditId, GrantCredit};
+use crate::domain::charge::{ChargeId, RecordCharge};
+use crate::domain::credit::{CreditId, CreditKind, GrantCredit, PRIORITY};
 
 /// The draft of RUN-2, about November, with these lines.
 fn november(document: DocumentKind, lines: Vec<InvoiceLine>) -> Invoice {
@@ -32,6 +33,9 @@ fn grant(cents: i128) -> GrantCredit {
         currency: Currency::EUR,
         amount: euros(cents),
         description: "paid in advance".into(),
+        kind: CreditKind::Paid,
+        priority: PRIORITY,
+        expires_at: None,
     }
 }
 
@@ -138,4 +142,183 @@ fn a_note_of_a_run_returns_no_more_than_its_total() {
     let note = last(&given);
     assert_eq!((note.total, note.due), (euros(150), euros(0)));
     assert_eq!(note.prepaid, [CreditUsed { credit: CreditId(1), amount: euros(150) }]);
+}
+
+/// A charge by hand that corrects line 1 of INV-2026-000001.
+fn corrects(cents: i128) -> RecordCharge {
+    RecordCharge {
+        seller: PartyId(1),
+        customer: PartyId(2),
+        currency: Currency::EUR,
+        amount: euros(cents),
+        description: "a correction".into(),
+        cites: Some(LineRef { invoice: number("INV-2026-000001"), line: 1 }),
+        as_of: None,
+    }
+}
+
+fn by_hand(charge: u64) -> LineKind {
+    LineKind::OneOff { charge: ChargeId(charge) }
+}
+
+/// 10.00 are charged, and 2.00 more later. A charge of -11.00 takes 10.00 of the first line and 1.00 of the second, in
+/// lines that together are the charge. Nothing is left to credit of the first: a void gives back nothing, and no more than
+/// 1.00 is left of the second.
+#[test]
+fn what_a_charge_takes_of_lines_is_not_credited_again() {
+    let more = november(DocumentKind::Invoice, vec![about(1, 1, LineKind::Adjustment, 200)]);
+    let (given, first) = then_november(given().done(grant(1200)), &[1000], more);
+    let second = last(&given);
+    let corrects_second = |n, cents| InvoiceLine {
+        cites: Some(LineRef { invoice: second.id.clone(), line: 1 }),
+        ..about(n, 1, corrected(1), cents)
+    };
+    let lines_of = |rest: InvoiceLine| vec![about(1, 1, corrected(1), 1000), rest];
+    let december = OpenInvoiceRun { period: days("2026-12-01", "2027-01-01"), ..open() };
+    let given = given.done(corrects(-1100)).done(december).at("2027-01-02T10:00:00Z");
+    let note_of = |lines: Vec<InvoiceLine>| Invoice {
+        run: RunId(3),
+        period: period("2026-12-01T00:00:00Z/2027-01-01T00:00:00Z"),
+        ..november(DocumentKind::CreditNote, lines)
+    };
+    let not_open = InvoiceRefusal::ChargeNotOpen { charge: ChargeId(1) };
+    let given = given
+        .when(finalise(note_of(vec![about(1, 1, corrected(1), 1000)])))
+        .refused(not_open.clone())
+        .when(finalise(note_of(lines_of(corrects_second(2, 101)))))
+        .refused(not_open);
+    let given = given.done(finalise(note_of(lines_of(corrects_second(2, 100)))));
+    assert_eq!(last(&given).prepaid, [CreditUsed { credit: CreditId(1), amount: euros(1100) }]);
+    assert_eq!(balance(&given, &second.id), (euros(100), euros(100), euros(0)));
+    let when = given
+        .when(lines(&first, &[part(1, 1)]))
+        .refused(InvoiceRefusal::MoreThanLeft { line: 1, left: euros(0) })
+        .when(lines(&second, &[part(1, 101)]))
+        .refused(InvoiceRefusal::MoreThanLeft { line: 1, left: euros(100) })
+        .when(back(&first, GiveBack::All));
+    assert_eq!(sums(&note(&when)), (0, 0, 0));
+    let given = when.and();
+    assert_eq!(left_of_credit(&given), Some(euros(1100)));
+}
+
+/// The invoice that has a part of a charge is void: the part has taken nothing.
+#[test]
+fn a_charge_on_a_void_document_has_taken_nothing() {
+    let given = given().done(finalise(draft(2, &[1000])));
+    let first = last(&given);
+    let run = OpenInvoiceRun { period: days("2026-11-01", "2026-12-01"), ..open() };
+    let given = given.done(corrects(-400)).done(run).at("2026-12-02T10:00:00Z");
+    let lines_of_november = vec![line(1, 900), about(2, 1, corrected(1), -400)];
+    let given = given.done(finalise(november(DocumentKind::Invoice, lines_of_november)));
+    let second = last(&given);
+    let given = given
+        .when(lines(&first, &[part(1, 601)]))
+        .refused(InvoiceRefusal::MoreThanLeft { line: 1, left: euros(600) })
+        .done(back(&second, GiveBack::All));
+    assert_eq!(sums(&last(&given)), (500, 0, 500));
+    assert_eq!(sums(&note(&given.when(lines(&first, &[(1, HowMuch::Rest)])))), (1000, 0, 1000));
+}
+
+/// A line that stands on a credit note of a run made that note less. What a later note takes of it is given back of the
+/// invoice that the first was about: nothing is owed to the customer while prepaid credit has paid.
+#[test]
+fn what_a_line_of_a_credit_note_charged_returns_where_the_note_returned() {
+    let lines = vec![about(1, 1, LineKind::Adjustment, 600), line(2, -450)];
+    let (given, first) =
+        then_november(given().done(grant(1000)), &[1000], november(DocumentKind::CreditNote, lines));
+    let second = last(&given).id;
+    assert_eq!(left_of_credit(&given), Some(euros(150)));
+    let cites = Some(LineRef { invoice: second, line: 2 });
+    let back = InvoiceLine { cites, ..about(1, 1, LineKind::Adjustment, 450) };
+    let given = then_december(given, vec![back]);
+    assert_eq!(last(&given).due, euros(0));
+    assert_eq!(balance(&given, &first.id), (euros(600), euros(400), euros(0)));
+    assert_eq!(left_of_credit(&given), Some(euros(600)));
+}
+
+fn corrected(charge: u64) -> LineKind {
+    LineKind::Correction { charge: ChargeId(charge) }
+}
+
+/// The next month after `then_november`.
+fn then_december(given: Given, lines: Vec<InvoiceLine>) -> Given {
+    let run = OpenInvoiceRun { period: days("2026-12-01", "2027-01-01"), ..open() };
+    let of_december = period("2026-12-01T00:00:00Z/2027-01-01T00:00:00Z");
+    let december = november(DocumentKind::CreditNote, lines);
+    let december = Invoice { run: RunId(3), period: of_december, ..december };
+    given.done(run).at("2027-01-02T10:00:00Z").done(finalise(december))
+}
+
+fn left_of_credit(given: &Given) -> Option<Amount> {
+    given.project().credits.get(CreditId(1)).map(|credit| credit.left)
+}
+
+fn balance(given: &Given, invoice: &InvoiceId) -> (Amount, Amount, Amount) {
+    let balance = given.project().invoices.balances.get(invoice).expect("a balance");
+    (balance.credited, balance.paid(), balance.due)
+}
+
+/// 10.00, and 2.00 more that came late or were charged by hand, are prepaid. Then 1.00 is right: 10.00 go back of the first
+/// invoice and 1.00 of the second.
+#[test]
+fn a_correction_below_what_is_left_of_the_line_returns_prepaid_credit() {
+    for charged in [LineKind::Adjustment, by_hand(1)] {
+        let given = given().done(grant(1200));
+        let given =
+            if charged == LineKind::Adjustment { given } else { given.done(finalise(draft(2, &[1000]))) };
+        let lines = vec![about(1, 1, charged.clone(), 200)];
+        let (given, charge) = if charged == LineKind::Adjustment {
+            let (given, _) = then_november(given, &[1000], november(DocumentKind::Invoice, lines));
+            (given, 1)
+        } else {
+            let run = OpenInvoiceRun { period: days("2026-11-01", "2026-12-01"), ..open() };
+            let given = given.done(corrects(200)).done(run).at("2026-12-02T10:00:00Z");
+            (given.done(finalise(november(DocumentKind::Invoice, lines))), 2)
+        };
+        let (first, second) = (number("INV-2026-000001"), last(&given).id);
+        let open = balance(&given, &second);
+        assert_eq!((open, left_of_credit(&given)), ((euros(0), euros(200), euros(0)), Some(euros(0))));
+        let given = then_december(given.done(corrects(-1100)), vec![about(1, 1, by_hand(charge), 1100)]);
+        let note = last(&given);
+        assert_eq!(note.prepaid, [CreditUsed { credit: CreditId(1), amount: euros(1100) }]);
+        assert_eq!((note.total, note.due), (euros(1100), euros(0)));
+        assert_eq!(balance(&given, &first), (euros(1000), euros(0), euros(0)));
+        assert_eq!(balance(&given, &second), (euros(100), euros(100), euros(0)));
+        assert_eq!(left_of_credit(&given), Some(euros(1100)));
+    }
+}
+
+/// Nothing was prepaid: what is due is lowered.
+#[test]
+fn a_correction_below_what_is_left_of_the_line_lowers_what_is_due() {
+    let more = november(DocumentKind::Invoice, vec![about(1, 1, LineKind::Adjustment, 200)]);
+    let (given, first) = then_november(given(), &[1000], more);
+    let second = last(&given).id;
+    let given = then_december(given.done(corrects(-1100)), vec![about(1, 1, by_hand(1), 1100)]);
+    assert_eq!((last(&given).prepaid, last(&given).due), (vec![], euros(1100)));
+    assert_eq!(balance(&given, &first.id), (euros(1000), euros(0), euros(0)));
+    assert_eq!(balance(&given, &second), (euros(100), euros(0), euros(100)));
+}
+
+/// A discount that corrects no line is no credit of any invoice.
+#[test]
+fn a_discount_is_about_no_invoice() {
+    let discount = RecordCharge { cites: None, ..corrects(-300) };
+    let given = given().done(grant(1000)).done(discount);
+    let line = InvoiceLine { cites: None, ..about(1, 1, by_hand(1), 300) };
+    let (given, first) = then_november(given, &[1000], november(DocumentKind::CreditNote, vec![line]));
+    assert_eq!((last(&given).prepaid, last(&given).due), (vec![], euros(300)));
+    assert_eq!(balance(&given, &first.id), (euros(0), euros(1000), euros(0)));
+}
+
+#[test]
+fn a_line_of_a_void_document_is_not_corrected() {
+    let given = given().done(finalise(draft(2, &[1000])));
+    let invoice = last(&given);
+    let given = given.done(corrects(100)).done(back(&invoice, GiveBack::All));
+    given
+        .when(corrects(100))
+        .refused(InvoiceRefusal::Void { invoice: invoice.id })
+        .when(RecordCharge { cites: None, ..corrects(100) })
+        .answered(&Answer::Charge(ChargeId(2)));
 }

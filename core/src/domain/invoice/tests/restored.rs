@@ -54,7 +54,7 @@ fn note(given: &Given, document: &str) -> IssueCreditNote {
     });
     let original = issued.expect("it was issued").clone();
     let give_back = GiveBack::Lines(vec![(1, HowMuch::Amount(euros(1)))]);
-    IssueCreditNote { original, give_back, reason: "sorry".into() }
+    IssueCreditNote { original, give_back, reason: "sorry".into(), as_of: None }
 }
 
 #[test]

@@ -32,14 +32,14 @@ fn damaged_frames_of_a_sealed_epoch_are_named() {
         }
         let read = read_events(&store, Sequence(0)).map_while(Result::ok).count() as u64;
         assert_eq!(read, victim - 1, "what comes before is read");
-        let after = usize::try_from(Manifest::read_unchecked(dir.path(), 2).last).unwrap();
+        let after = usize::try_from(EpochManifest::read_unchecked(dir.path(), 2).last).unwrap();
         assert_eq!(events(&store, after as u64), noisy_events(330)[after..], "and what comes after");
     }
 }
 
 /// The first sequence of epoch 2, from the manifest of epoch 1.
 fn first_of_epoch_2(dir: &TempDir) -> u64 {
-    Manifest::read_unchecked(dir.path(), 1).last + 1
+    EpochManifest::read_unchecked(dir.path(), 1).last + 1
 }
 
 /// Frames that are good in themselves, with the right roots, are still not those that were sealed.
@@ -49,10 +49,10 @@ fn other_frames_of_the_same_events_differ_from_the_manifest() {
     let first = first_of_epoch_2(&dir);
     forge(&dir, 1, |db| {
         let mut tree = Tree::new();
-        let chapter = tree_with(db, 1);
-        chapter.clear().unwrap();
+        let segment = tree_with(db, 1);
+        segment.clear().unwrap();
         for frame in pack(&mut tree, &noisy(1, first - 1)).unwrap() {
-            chapter.insert(frame.first().0.to_be_bytes(), frame.bytes()).unwrap();
+            segment.insert(frame.first().0.to_be_bytes(), frame.bytes()).unwrap();
         }
     });
     let store = open(&dir).unwrap();
@@ -70,8 +70,8 @@ fn events_that_were_exchanged_before_sealing_give_another_root() {
         let mut tree = Tree::new();
         pack(&mut tree, &noisy(1, last_frame - 1)).unwrap();
         let forged = pack(&mut tree, &noisy(1000, 10)).unwrap().remove(0);
-        let chapter = tree_with(db, forged.first().0);
-        chapter.insert(forged.first().0.to_be_bytes(), forged.bytes()).unwrap();
+        let segment = tree_with(db, forged.first().0);
+        segment.insert(forged.first().0.to_be_bytes(), forged.bytes()).unwrap();
     });
     let fault = open(&dir).unwrap().verify().unwrap_err().to_string();
     let expected = format!("verify the Merkle root at sequence {sealed_last} in epoch 1");
@@ -83,7 +83,7 @@ fn events_that_were_exchanged_before_sealing_give_another_root() {
 fn of_two_faults_the_first_is_named() {
     let dir = folder();
     let mut tree = Tree::new();
-    let place = Place { number: 1, first: Sequence(1) };
+    let place = EpochPlace { number: 1, first: Sequence(1) };
     let tail = Tail::create(dir.path(), place, tree.root()).unwrap();
     let mut buffer = Vec::new();
     for append in 0..12 {
@@ -212,7 +212,7 @@ fn a_record_that_is_not_whole_is_the_end_unless_another_follows() {
 #[test]
 fn the_scrub_finds_damage_and_forgets_it_when_it_is_mended() {
     let dir = written(9);
-    let scrubbing = Options { scrub_bytes_per_second: 1 << 30, ..SMALL };
+    let scrubbing = StoreOptions { scrub_bytes_per_second: 1 << 30, ..SMALL };
     let db = epoch_path(dir.path(), 1).join("db");
     let bit = fs::metadata(&db).unwrap().len() * 4;
     flip(&db, bit);
@@ -224,7 +224,7 @@ fn the_scrub_finds_damage_and_forgets_it_when_it_is_mended() {
         found[0].contains("epoch 1, which holds sequences 1 to ") && found[0].contains("repair"),
         "{found:?}"
     );
-    // Whoever reads it is told the same, and the rest is read.
+    // Anyone who reads it is told the same, and the rest is read.
     assert!(store.read(Sequence(0), 100).is_err());
     assert_eq!(events(&store, 60), noisy_events(90)[60..], "the rest is read");
     flip(&db, bit);
@@ -234,8 +234,8 @@ fn the_scrub_finds_damage_and_forgets_it_when_it_is_mended() {
     assert_eq!(store.damage(), Vec::<String>::new());
 }
 
-/// The bytes of the open tail are others than were written, under a store that goes on: nothing more is acknowledged behind
-/// what could not be read at the next start.
+/// The bytes of the open tail are others than were written, under a store that goes on: nothing more is acknowledged
+/// behind what could not be read at the next start.
 #[test]
 fn damage_of_the_open_tail_ends_appends() {
     let dir = written_with(3, LARGE);

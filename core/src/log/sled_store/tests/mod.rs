@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::copy::hash_file;
 use super::folder::{epoch_path, manifest_path, tail_path};
-use super::manifest::{FILES, Manifest};
+use super::manifest::{EpochManifest, FILES};
 use super::*;
 use crate::log::contract::{self, Scribe, events, numbered};
 use crate::log::frame::pack;
@@ -21,10 +21,10 @@ use crate::log::merkle::Root;
 use crate::log::store::read_events;
 
 /// Epochs of a few appends, no waiting for locks that are held on purpose, and no scrub.
-const SMALL: Options =
-    Options { epoch_bytes: 3000, patience: Duration::from_millis(500), scrub_bytes_per_second: 0 };
+const SMALL: StoreOptions =
+    StoreOptions { epoch_bytes: 3000, patience: Duration::from_millis(500), scrub_bytes_per_second: 0 };
 /// One epoch.
-const LARGE: Options = Options { epoch_bytes: u64::MAX, ..SMALL };
+const LARGE: StoreOptions = StoreOptions { epoch_bytes: u64::MAX, ..SMALL };
 
 fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
@@ -52,7 +52,7 @@ fn written(appends: u64) -> TempDir {
     written_with(appends, SMALL)
 }
 
-fn written_with(appends: u64, options: Options) -> TempDir {
+fn written_with(appends: u64, options: StoreOptions) -> TempDir {
     let dir = folder();
     let store = SledStore::open_with(dir.path(), options).unwrap();
     let mut scribe = Scribe::new(&store);
@@ -92,7 +92,7 @@ fn forge(dir: &TempDir, epoch: u32, damage: impl FnOnce(&sled::Db)) {
     db.flush().unwrap();
     drop(db);
     let files = FILES.iter().map(|name| hash_file(&folder.join(name), name).unwrap()).collect();
-    Manifest::read_unchecked(dir.path(), epoch).with_files(files).write(dir.path()).unwrap();
+    EpochManifest::read_unchecked(dir.path(), epoch).with_files(files).write(dir.path()).unwrap();
 }
 
 fn change(db: &sled::Db, first: u64, change: impl FnOnce(&mut Vec<u8>)) {
@@ -106,7 +106,7 @@ fn remove(db: &sled::Db, first: u64) {
     tree_with(db, first).remove(first.to_be_bytes()).unwrap();
 }
 
-/// The chapter that has a frame at this sequence.
+/// The segment that has a frame at this sequence.
 fn tree_with(db: &sled::Db, first: u64) -> sled::Tree {
     let trees = db.tree_names().into_iter().map(|name| db.open_tree(name).unwrap());
     trees
@@ -163,7 +163,7 @@ fn keeps_the_contract() {
         count.set(count.get() + 1);
         SledStore::open(&dir.path().join(count.get().to_string())).unwrap()
     });
-    for options in [Options::default(), Options { epoch_bytes: 1, ..SMALL }] {
+    for options in [StoreOptions::default(), StoreOptions { epoch_bytes: 1, ..SMALL }] {
         let dir = folder();
         contract::check_reopening(|| SledStore::open_with(dir.path(), options).unwrap());
     }

@@ -80,7 +80,7 @@ fn a_log_shorter_than_a_witness_is_refused_and_named() {
         }),
     ];
     for (part, loss) in losses {
-        let dir = written_with(33, Options { epoch_bytes: 1, ..SMALL });
+        let dir = written_with(33, StoreOptions { epoch_bytes: 1, ..SMALL });
         loss(dir.path());
         let before = save(dir.path());
         for _ in 0..2 {
@@ -189,7 +189,8 @@ fn a_folder_of_format_1_is_read_and_brought_up_to_date() {
     let last = open_epoch(&open(&dir).unwrap());
     let as_format_1 = |dir: &Path| {
         for epoch in 1..last {
-            let old = Manifest { format: 1, files: Vec::new(), ..Manifest::read_unchecked(dir, epoch) };
+            let old =
+                EpochManifest { format: 1, files: Vec::new(), ..EpochManifest::read_unchecked(dir, epoch) };
             old.write(dir).unwrap();
         }
         fs::remove_file(tail_path(dir, last)).unwrap();
@@ -221,7 +222,7 @@ fn a_folder_of_format_1_is_read_and_brought_up_to_date() {
     assert_eq!(events(&store, 0), noisy_events(330));
     let mut scribe = Scribe::new(&store);
     scribe.write(&store, &noisy(331, 10));
-    let is_current = || store.view().sealed.iter().all(Sealed::knows_files).then_some(());
+    let is_current = || store.view().sealed.iter().all(SealedManifest::knows_files).then_some(());
     folder::retry(Duration::from_secs(60), is_current).expect("manifests get the hashes of their files");
     drop(store);
     let store = open(&dir).unwrap();

@@ -52,7 +52,7 @@ fn every_state_of_a_crash_while_sealing_opens() {
     for (name, crash) in states {
         let dir = folder();
         // One byte fills an epoch: the second append begins the next.
-        let tiny = Options { epoch_bytes: 1, ..SMALL };
+        let tiny = StoreOptions { epoch_bytes: 1, ..SMALL };
         let store = SledStore::open_with(dir.path(), tiny).unwrap();
         let mut scribe = Scribe::new(&store);
         let first = scribe.write(&store, &numbered(1, 5, 300));
@@ -82,7 +82,7 @@ fn every_state_of_a_crash_while_sealing_opens() {
 #[test]
 fn an_epoch_that_cannot_begin_stops_the_store_and_loses_nothing() {
     let dir = folder();
-    let tiny = Options { epoch_bytes: 1, ..SMALL };
+    let tiny = StoreOptions { epoch_bytes: 1, ..SMALL };
     let store = SledStore::open_with(dir.path(), tiny).unwrap();
     let mut scribe = Scribe::new(&store);
     let head = scribe.write(&store, &numbered(1, 5, 300));
@@ -109,7 +109,7 @@ fn an_epoch_that_cannot_be_sealed_stays_in_its_tail() {
     let dir = folder();
     // A file stands where the database of the first epoch belongs.
     let obstacle = unfinished(&manifest_path(dir.path(), 1));
-    let store = SledStore::open_with(dir.path(), Options { epoch_bytes: 1, ..SMALL }).unwrap();
+    let store = SledStore::open_with(dir.path(), StoreOptions { epoch_bytes: 1, ..SMALL }).unwrap();
     fs::create_dir(&obstacle).unwrap();
     let mut scribe = Scribe::new(&store);
     scribe.write(&store, &numbered(1, 5, 300));

@@ -1,5 +1,8 @@
 //! Runs that are looked at, refreshed and withdrawn; credit notes, voids and corrections; tax, terms and prepaid credit.
 
+use axum::body::Body;
+use axum::http::Request;
+
 use super::*;
 
 /// October in a final invoice of 5.16, 2.40 and 4.25, which makes 11.81.
@@ -173,7 +176,38 @@ fn a_line_is_corrected_down_by_a_note_and_up_by_a_charge() {
         (&last["kind"], &last["charge"], &last["amount"]),
         (&json!("one_off"), &json!("CHARGE-2"), &json!("0.25"))
     );
-    assert_eq!(kit.get("/v1/charges/CHARGE-1").json()["invoice"], json!(next));
+    let charge = kit.get("/v1/charges/CHARGE-1").json();
+    assert_eq!((&charge["state"], &charge["invoice"]), (&json!("invoiced"), &json!(next)));
+}
+
+/// A line of a void invoice has nothing left to correct, and what was to correct it is on no invoice.
+#[test]
+fn a_line_of_a_void_invoice_is_not_corrected() {
+    let kit = invoiced();
+    let correct = |amount: &str| {
+        let body = json!({"amount": amount, "reason": "agreed"});
+        kit.post_json("/v1/invoices/INV-2026-000001/lines/3/correct", &body)
+    };
+    let state = || kit.get("/v1/charges/CHARGE-1").json()["state"].clone();
+    assert_eq!(correct("4.50").json()["charge"], "CHARGE-1");
+    assert_eq!(state(), "open");
+    kit.post_json("/v1/invoices/INV-2026-000001/void", &json!({"reason": "wrong customer"}));
+    assert_eq!(state(), "dropped");
+    let head = kit.ctx.ledger().head().last;
+    for amount in ["5.00", "4.25", "4.50", "0.25", "0.00", "-1.00"] {
+        let refused = correct(amount);
+        let told = refused.json();
+        let problem = (refused.status, &told["type"]);
+        assert_eq!(
+            problem,
+            (StatusCode::CONFLICT, &json!("urn:slapledger:problem:invoice-void")),
+            "{amount}: {told}"
+        );
+    }
+    assert_eq!(kit.ctx.ledger().head().last, head, "nothing was recorded");
+    kit.set("2026-12-01T09:00:00Z");
+    kit.post_json("/v1/invoice-runs", &json!({"period": run()["period"], "finalise": true}));
+    assert_eq!(kit.get("/v1/charges").json()["items"][0]["state"], "dropped");
 }
 
 #[test]
@@ -393,4 +427,37 @@ fn an_instance_is_asked_for_by_its_owner() {
     assert_eq!(wanted(json!({"owner": "Nexedi"})).json()["field"], "owner");
     let both = wanted(json!({"owner": "PARTY-2", "requester": "SOFTINST-1"}));
     assert_eq!(both.json()["field"], "owner", "{both:?}");
+}
+
+/// Whoever corrects a line at the same time as others corrects what they made of it: the amounts are not added up.
+#[test]
+fn corrections_at_the_same_time_are_made_one_after_the_other() {
+    let kit = invoiced();
+    let correct = |amount: &str| {
+        let body = json!({"amount": amount, "reason": "agreed"});
+        let request = Request::post("/v1/invoices/INV-2026-000001/lines/3/correct");
+        let request = request.header("content-type", "application/json");
+        request.body(Body::from(body.to_string())).expect("a request")
+    };
+    // From 4.25 to 5.00, eight times: one charge, and seven that have nothing to change.
+    let statuses = kit.send_at_once((0..8).map(|_| correct("5.00")));
+    let made = statuses.iter().filter(|status| **status == StatusCode::CREATED).count();
+    let unchanged = statuses.iter().filter(|status| **status == StatusCode::CONFLICT).count();
+    assert_eq!((made, unchanged), (1, 7), "{statuses:?}");
+    // To seven amounts: whichever is last is what is charged.
+    let statuses = kit.send_at_once((0..7).map(|n| correct(&format!("{}.00", n + 10))));
+    assert!(statuses.iter().all(|status| *status == StatusCode::CREATED), "{statuses:?}");
+    let charges = kit.get("/v1/charges").json();
+    let charges = charges["items"].as_array().expect("charges").iter();
+    let corrected: i64 = charges.map(|charge| cents(&charge["amount"])).sum();
+    let notes = kit.get("/v1/invoices/INV-2026-000001").json();
+    let notes = notes["credit_notes"].as_array().map_or(0, Vec::len);
+    let credited =
+        (1..=notes).map(|n| cents(&kit.get(&format!("/v1/invoices/INVCN-2026-{n:06}")).json()["total"]));
+    let now = 425 + corrected - credited.sum::<i64>();
+    assert!((10..17).any(|euros| now == euros * 100), "{now}");
+}
+
+fn cents(amount: &Value) -> i64 {
+    amount.as_str().and_then(|text| text.replace('.', "").parse().ok()).expect("an amount with two digits")
 }

@@ -2,6 +2,8 @@
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
+use slapledger_core::domain::usage::UsageLimits;
+use slapledger_engine::WriterBounds;
 
 use super::{october, prices, run, usage};
 use crate::testing::kit::Kit;
@@ -100,4 +102,39 @@ fn usage_that_is_too_much_to_be_charged_keeps_its_payer_from_being_invoiced() {
     let finalised = kit.post("/v1/invoice-runs/RUN-1/finalise", "application/json", "").json();
     assert_eq!(finalised["invoices"], json!(["INV-2026-000001"]), "{finalised}");
     assert_eq!(kit.get("/v1/invoices/INV-2026-000001").json()["net"], "3.50");
+}
+
+/// `usage.most_groups` in the file of `serve`: usage in one group more is suspended, and its sender is told.
+#[test]
+fn usage_in_one_group_more_than_are_allowed_is_suspended() {
+    let kit = Kit::within(
+        "2026-09-20T00:00:00Z",
+        WriterBounds {
+            usage: UsageLimits { most_groups: 2, ..UsageLimits::default() },
+            ..WriterBounds::default()
+        },
+    );
+    let customer = kit.register("Nexedi", "UTC");
+    let mut book = prices();
+    book["resources"][1]["group_by"] = json!(["region"]);
+    assert_eq!(kit.post_json("/v1/price-books", &book).status, StatusCode::CREATED);
+    kit.set("2026-10-01T00:00:00Z");
+    kit.instance(customer, "shop");
+    kit.set("2026-11-05T00:00:00Z");
+    let grouped = |id: &str, region: &str, month: &str| {
+        let hours = (format!("2026-{month}T00:00:00Z"), format!("2026-{month}T01:00:00Z"));
+        let mut event: Value =
+            serde_json::from_str(&usage(id, REQUESTS, "1", (&hours.0, &hours.1))).expect("JSON");
+        event["data"]["dimensions"] = json!({"region": region});
+        event.to_string()
+    };
+    let sent = ["a", "b", "c", "a"].iter().enumerate();
+    let sent: Vec<String> = sent.map(|(n, region)| grouped(&format!("e{n}"), region, "10-05")).collect();
+    let answer = report(&kit, &sent);
+    assert_eq!((&answer["accepted"], &answer["suspended"]), (&json!(3), &json!(1)), "{answer}");
+    let told = &answer["outcomes"][0];
+    assert_eq!((&told["id"], &told["field"]), (&json!("e2"), &json!("data.dimensions")), "{answer}");
+    // Another month has its own.
+    let answer = report(&kit, &[grouped("e9", "c", "11-02")]);
+    assert_eq!(answer["accepted"], 1, "{answer}");
 }

@@ -1,5 +1,7 @@
 mod given_back;
 mod in_doubt;
+mod on_demand;
+mod ranked;
 
 use std::sync::Arc;
 
@@ -56,6 +58,12 @@ fn october() -> Kit {
     kit
 }
 
+/// What to do about suspended usage, and about usage that may be missing.
+const RESOLVE: &str =
+    "look at `slapledger usage suspended`, resolve or dismiss the reports, then refresh the run";
+const LOOK_AT_GAPS: &str =
+    "look at `slapledger usage gaps PERIOD`, and have the computers report what is missing";
+
 fn run() -> Value {
     json!({"period": {"start": "2026-10-01", "stop": "2026-11-01"}})
 }
@@ -71,13 +79,23 @@ fn a_month_becomes_an_invoice_whose_lines_lead_back_to_the_log() {
     let expected = json!({
         "id": "RUN-1", "state": "draft", "seller": "PARTY-1", "price_book": "standard",
         "period": {"start": "2026-10-01", "stop": "2026-11-01"},
+        "reason": "period",
         "cut_off": cut_off, "opened_at": "2026-11-02T09:00:00Z", "finalise": false, "invoices": ["RUN-1-PARTY-2"],
+        "decided": {"approved": 0, "held": 0, "undecided": 1},
         "warnings": [{"type": "suspended_usage", "events": 1,
+                      "importance": "not_charged", "remedy": RESOLVE,
                       "message": "1 report of usage suspended, not charged until resolved"},
                      {"type": "silent_computer", "computer": "COMP-1", "hours": 358, "times": 1,
                       "first": {"start": "2026-10-17T02:00:00Z", "stop": "2026-11-01T00:00:00Z"},
+                      "importance": "may_be_missing", "remedy": LOOK_AT_GAPS,
                       "message": "COMP-1: no usage was reported for 358 hours with instances allocated, \
-                                  2026-10-17T02:00:00Z/2026-11-01T00:00:00Z"}],
+                                  2026-10-17T02:00:00Z/2026-11-01T00:00:00Z"},
+                     {"type": "silent_resources", "computer": "COMP-1", "hours": 24, "instances": 1,
+                      "resources": ["service_module/cpu_load_percent", "service_module/requests"],
+                      "first": {"start": "2026-10-16T00:00:00Z", "stop": "2026-10-17T00:00:00Z"},
+                      "importance": "may_be_missing", "remedy": LOOK_AT_GAPS,
+                      "message": "COMP-1: no service_module/cpu_load_percent, service_module/requests for 1 instance \
+                                  in 24 hours, first in 2026-10-16T00:00:00Z/2026-10-17T00:00:00Z"}],
         "sequence": cut_off + 1,
     });
     assert_eq!(opened, expected, "{opened:#}");
@@ -284,8 +302,13 @@ fn bad_requests_about_invoices_name_the_member() {
     let mut more = run();
     more["period"]["step"] = json!("month");
     let rows = [
-        (json!({}), 400, Some("period"), "is missing".to_owned()),
-        (json!({"period": "2026-10"}), 400, Some("period"), "must be an object, not a string".into()),
+        (
+            json!({}),
+            400,
+            Some("period"),
+            "is missing; a month such as 2026-10 is one, or name `payers`".to_owned(),
+        ),
+        (json!({"period": 7}), 400, Some("period"), "must be a string or an object, not a number".into()),
         (json!({"period": {"start": "2026-10-01"}}), 400, Some("period.stop"), "is missing".into()),
         (period("2026-10-01T00:00:00", "2026-11-01"), 400, Some("period.start"), bound.into()),
         (period("2026-10-01", "2026-10-32"), 400, Some("period.stop"), bound.into()),
@@ -316,10 +339,11 @@ fn bad_requests_about_invoices_name_the_member() {
             "must be draft, final, open, partly_credited, credited, void or paid",
         ),
         (
-            "/v1/invoices?period=2026-10",
+            "/v1/invoices?period=2026-1",
             400,
             Some("period"),
-            "must be START/STOP, two days or RFC 3339 instants",
+            "must be a month such as 2026-10, or START/STOP with two days or two RFC 3339 instants, such as \
+             2026-10-01/2026-11-01",
         ),
         ("/v1/invoices?payer=7", 400, Some("payer"), "must look like PARTY-1"),
         ("/v1/invoices?cursor=x", 400, Some("cursor"), "must be the next of an earlier answer"),
@@ -422,7 +446,7 @@ fn price_books_are_published_once_and_shown_as_they_are_read() {
             change("/colour", json!("red")),
             400,
             "colour",
-            "is not a field here; there are name, currency, valid_from, rounding, on_change, resources, rates",
+            "is not a field here; there are name, currency, valid_from, rounding, on_change, tax, on_tax_change, zero_invoices, threshold, resources, rates",
         ),
         (
             change("/rates/0/price", json!(10)),

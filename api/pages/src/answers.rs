@@ -1,0 +1,59 @@
+//! What a page is made of: what somebody asked for, and the answers that it shows.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::writer::ValueWriter;
+
+/// What somebody asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// The path.
+    pub path: String,
+    /// What stands in the path for the names of the route, decoded.
+    pub names: BTreeMap<&'static str, String>,
+    /// When, RFC 3339.
+    pub now: String,
+    /// The query.
+    pub query: Vec<(String, String)>,
+}
+
+impl Asked {
+    /// A parameter.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        let found = self.query.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// A name of the path.
+    pub fn name(&self, name: &str) -> &str {
+        self.names.get(name).map_or("", String::as_str)
+    }
+}
+
+/// Answers by the names that templates have for them; `it` is that of the route.
+pub type Answers = BTreeMap<String, Value>;
+
+/// Another answer that a page shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Its name in the template.
+    pub name: String,
+    /// Where it is read.
+    pub path: String,
+}
+
+impl Part {
+    /// A part.
+    pub fn new(name: impl Into<String>, path: impl Into<String>) -> Self {
+        Self { name: name.into(), path: path.into() }
+    }
+}
+
+/// What a page is computed from.
+pub(crate) struct DerivedFrom<'a> {
+    pub(crate) asked: &'a Asked,
+    pub(crate) answers: &'a Answers,
+    pub(crate) writer: &'a ValueWriter,
+}

@@ -1,0 +1,120 @@
+//! `slapledger export`: the log of a folder, or a part of it, as one file.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+
+use anyhow::{Context, ensure};
+use clap::Args;
+use slapledger_client::print::say;
+use slapledger_core::domain::id::{ProjectId, Sequence};
+use slapledger_core::export::{ExportRange, ExportSummary, ExportWish, export};
+use slapledger_core::log::envelope::EventDecoder;
+use slapledger_core::log::sled_store::SledStore;
+use slapledger_core::log::store::{EventStore, read_frames, root_at};
+
+use super::{DEFAULT_DATA, log, log_key, progress};
+
+#[derive(Args)]
+pub(super) struct ExportArgs {
+    /// The file to write
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The data folder
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA)]
+    data: PathBuf,
+    /// Only events after this sequence
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    after: u64,
+    /// Only events up to this sequence
+    #[arg(long, value_name = "N")]
+    until: Option<u64>,
+    /// Only events of this project (PROJ-2)
+    #[arg(long, value_name = "PROJECT")]
+    project: Option<ProjectId>,
+    /// Write one JSON object per line instead
+    #[arg(long)]
+    ndjson: bool,
+}
+
+pub(super) fn run(asked: &ExportArgs) -> anyhow::Result<()> {
+    let store = log::open_folder(&asked.data)?;
+    let end = store.head()?.last;
+    let last = asked.until.map_or(end, Sequence);
+    ensure!(last <= end, "--until {last}: the log ends at sequence {end}");
+    ensure!(asked.after <= last.0, "--after {}: must be at most {last}", asked.after);
+    ensure!(
+        asked.file.symlink_metadata().is_err(),
+        "{} is there already, and is not replaced",
+        asked.file.display()
+    );
+    let range = ExportRange { after: Sequence(asked.after), last, project: asked.project };
+    let mut name = asked.file.clone().into_os_string();
+    name.push(".new");
+    let beside = PathBuf::from(name);
+    let written = write(asked, &store, range, &beside);
+    if written.is_err() {
+        let _ = std::fs::remove_file(&beside);
+    }
+    let ExportSummary { events, hidden, root } = written?;
+    std::fs::rename(&beside, &asked.file).with_context(|| format!("write {}", asked.file.display()))?;
+    say!("{}: {events} events, up to sequence {last}", asked.file.display());
+    if hidden > 0 {
+        say!("hidden     {hidden} events of other projects, as hashes");
+    }
+    if !asked.ndjson {
+        say!("root       {root}");
+    }
+    Ok(())
+}
+
+fn write(
+    asked: &ExportArgs,
+    store: &SledStore,
+    range: ExportRange,
+    path: &PathBuf,
+) -> anyhow::Result<ExportSummary> {
+    let of_file = || format!("write {}", asked.file.display());
+    let mut out = BufWriter::new(File::create(path).with_context(of_file)?);
+    let bar = progress::bar("export", range.last);
+    let mut reached = |sequence: Sequence| bar.set_position(sequence.0);
+    let summary = if asked.ndjson {
+        lines(store, range, &mut out, &mut reached).with_context(of_file)?
+    } else {
+        let note = log_key::note(&asked.data, store, range.last)?;
+        let wish = ExportWish { range, note: note.as_deref() };
+        export(store, &wish, &mut out, &mut reached)?
+    };
+    bar.finish_and_clear();
+    let file = out.into_inner().context("write the rest")?;
+    file.sync_all().with_context(of_file)?;
+    Ok(summary)
+}
+
+/// One JSON object for each event, as `slapledger log --json` prints them.
+fn lines(
+    store: &SledStore,
+    range: ExportRange,
+    out: &mut impl Write,
+    reached: &mut dyn FnMut(Sequence),
+) -> anyhow::Result<ExportSummary> {
+    let mut decoder = EventDecoder::default();
+    let (mut events, mut hidden) = (0, 0);
+    for frame in read_frames(store, range.after) {
+        for (sequence, bytes) in frame?.events_after(range.after) {
+            if sequence > range.last {
+                break;
+            }
+            let owner = decoder.owner(sequence, bytes)?;
+            if range.project.is_some() && owner.is_some() && owner != range.project {
+                hidden += 1;
+                continue;
+            }
+            writeln!(out, "{}", serde_json::to_string(&decoder.decode(sequence, bytes)?)?)?;
+            events += 1;
+            reached(sequence);
+        }
+    }
+    let root = root_at(store, range.last)?.unwrap_or(store.head()?.root);
+    Ok(ExportSummary { events, hidden, root })
+}

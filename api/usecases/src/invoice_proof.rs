@@ -1,0 +1,148 @@
+//! The proof of an invoice: the stored events that it can be derived from again, and that they are in the log.
+//!
+//! The fewest events that do are looked for: first the usage that the lines name, then all usage of the customer.
+//! Whether they do is tried before they are handed out.
+
+use std::collections::BTreeMap;
+
+use slapledger_billing::BillingView;
+use slapledger_billing::proof::{EventChoice, ProofSelection, UsageChosen, repeat};
+use slapledger_core::domain::event::Stream;
+use slapledger_core::domain::id::Sequence;
+use slapledger_core::log::envelope::{EventDecoder, Recorded};
+use slapledger_core::log::merkle::leaf_hash;
+use slapledger_core::log::store::{read_events, read_frames};
+use slapledger_engine::notary::{NotaryFault, SignedCheckpoint};
+use slapledger_kit::code::ProblemCode;
+use slapledger_kit::conflict;
+use slapledger_kit::problem::Problem;
+use slapledger_projections::stop;
+
+use crate::context::RequestContext;
+
+/// The most bytes of events in a proof.
+const MAX_BYTES: usize = 32 * 1024 * 1024;
+
+/// What proves an invoice, or a line of it.
+#[derive(Debug)]
+pub struct InvoiceProof {
+    /// What the log was, and who says so.
+    pub checkpoint: SignedCheckpoint,
+    /// The events, as they are stored.
+    pub events: BTreeMap<Sequence, Vec<u8>>,
+    /// The hashes of events that are needed and name other customers.
+    pub withheld: BTreeMap<Sequence, [u8; 32]>,
+    /// The hashes that lead from all of these to the root of the checkpoint.
+    pub hashes: Vec<[u8; 32]>,
+}
+
+/// Proves a final document, or a line of it, which the caller may see; with all usage of the customer, if it is wanted.
+/// Blocking.
+pub fn prove(
+    ctx: &RequestContext,
+    view: &BillingView,
+    invoice: &str,
+    (line, all_usage): (Option<u32>, bool),
+) -> Result<InvoiceProof, Problem> {
+    let (mut events, withheld) = chosen(ctx, view, invoice, (line, all_usage))?;
+    let last = events.keys().chain(withheld.keys()).max().copied().unwrap_or(Sequence::ZERO);
+    let checkpoint = match ctx.engine.notary.cosigned(last) {
+        Some(cosigned) => cosigned,
+        None => ctx.engine.checkpoint().map_err(fault)?,
+    };
+    let size = checkpoint.checkpoint.size;
+    let keys = ctx.access().read(|view, _| view.log_keys.iter().map(|(since, _)| *since).collect::<Vec<_>>());
+    let store = &**ctx.ledger().store();
+    for since in keys.into_iter().filter(|since| since.0 <= size) {
+        let event = read_events(store, Sequence(since.0 - 1)).next();
+        if let Some((sequence, bytes)) = event.transpose().map_err(|fault| Problem::fault(&fault))? {
+            events.insert(sequence, bytes.to_vec());
+        }
+    }
+    let mut leaves: Vec<u64> = events.keys().chain(withheld.keys()).map(|sequence| sequence.0 - 1).collect();
+    leaves.sort_unstable();
+    let head = ctx.ledger().head();
+    let hashes = ctx.engine.notary.inclusion_of_several(&leaves, size, head).map_err(fault)?;
+    Ok(InvoiceProof { checkpoint, events, withheld, hashes })
+}
+
+type ChosenEvents = (BTreeMap<Sequence, Vec<u8>>, BTreeMap<Sequence, [u8; 32]>);
+
+/// The fewest events that give the document, and the hashes of those that are withheld.
+fn chosen(
+    ctx: &RequestContext,
+    view: &BillingView,
+    invoice: &str,
+    (line, all_usage): (Option<u32>, bool),
+) -> Result<ChosenEvents, Problem> {
+    let draft = || {
+        conflict::of_code(
+            ProblemCode::Conflict,
+            format!("{invoice} is a draft; only final documents have proofs: finalise it first"),
+        )
+    };
+    // A document that was issued otherwise than from its draft names events that cannot be found again.
+    let of_lines = ProofSelection::new(view, invoice, UsageChosen::OfLines(line));
+    if let Some(selection) = of_lines.filter(|_| !all_usage) {
+        let (stored, events, withheld) = read(ctx, selection)?;
+        if repeat(&events, invoice, line).is_ok() {
+            return Ok((stored, withheld));
+        }
+    }
+    let all = ProofSelection::new(view, invoice, UsageChosen::All).ok_or_else(draft)?;
+    read(ctx, all).map(|(stored, _, withheld)| (stored, withheld))
+}
+
+/// The events that a selection chooses, as they are stored and decoded, and the hashes of those that are withheld.
+#[expect(clippy::type_complexity, reason = "it is taken apart at once")]
+fn read(
+    ctx: &RequestContext,
+    mut selection: ProofSelection,
+) -> Result<(BTreeMap<Sequence, Vec<u8>>, Vec<Recorded>, BTreeMap<Sequence, [u8; 32]>), Problem> {
+    let (mut stored, mut events, mut withheld) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
+    let mut decoder = EventDecoder::default();
+    let mut room = MAX_BYTES;
+    for frame in read_frames(&**ctx.ledger().store(), Sequence::ZERO) {
+        stop::check();
+        let frame = frame.map_err(|fault| Problem::fault(&fault))?;
+        for (sequence, bytes) in frame.events_after(Sequence::ZERO) {
+            if sequence > selection.last() {
+                return Ok((stored, events, withheld));
+            }
+            let recorded = if selection.may_choose_usage(sequence) {
+                decoder.decode(sequence, bytes).map(Some)
+            } else {
+                decoder.decode_unless_usage(sequence, bytes)
+            };
+            let Some(recorded) = recorded.map_err(|fault| Problem::fault(&fault))? else { continue };
+            if recorded.project() != ctx.project && *recorded.stream != Stream::Ledger {
+                continue;
+            }
+            match selection.choose(&recorded) {
+                EventChoice::No => {}
+                EventChoice::Withheld => {
+                    withheld.insert(sequence, leaf_hash(bytes));
+                }
+                EventChoice::Yes => {
+                    room = room.checked_sub(bytes.len()).ok_or_else(too_large)?;
+                    stored.insert(sequence, bytes.to_vec());
+                    events.push(recorded);
+                }
+            }
+        }
+    }
+    Ok((stored, events, withheld))
+}
+
+fn too_large() -> Problem {
+    let detail =
+        format!("the events of this proof are more than {MAX_BYTES} bytes; ask for a line at a time");
+    conflict::of_code(ProblemCode::Conflict, detail)
+}
+
+fn fault(fault: NotaryFault) -> Problem {
+    match fault {
+        NotaryFault::NoKey => Problem::not_found(fault.to_string()),
+        fault => Problem::fault(&fault),
+    }
+}

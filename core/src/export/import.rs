@@ -1,0 +1,54 @@
+//! A ledger from an export of a whole log: the same events under the same root, framed anew.
+
+use std::io::Read;
+
+use super::{ExportFault, ExportReader};
+use crate::domain::id::Sequence;
+use crate::log::frame::pack;
+use crate::log::merkle::Tree;
+use crate::log::store::{Appended, EventStore, Head};
+
+/// Bytes of events that are made durable together.
+const TOGETHER: usize = 4 * 1024 * 1024;
+
+/// Appends all events of an export to a log that is empty; `progress` is told how far it is. Returns where it ends: the
+/// root that the export names. What was appended before a fault is found means nothing.
+pub fn import<R: Read>(
+    reader: &mut ExportReader<R>,
+    store: &dyn EventStore,
+    progress: &mut dyn FnMut(Sequence),
+) -> Result<Head, ExportFault> {
+    let range = reader.range();
+    if !range.is_whole() {
+        return Err(ExportFault::Part(range));
+    }
+    let term = store.acquire()?;
+    let mut tree = Tree::new();
+    let (mut waiting, mut bytes) = (Vec::new(), 0);
+    loop {
+        let event = reader.next_event()?;
+        let is_end = event.is_none();
+        if let Some(event) = event {
+            bytes += event.bytes.len();
+            waiting.push(event.bytes);
+        }
+        if waiting.is_empty() {
+            break;
+        }
+        if is_end || bytes >= TOGETHER {
+            let before = Sequence(tree.size());
+            let frames = pack(&mut tree, &waiting)?;
+            match store.append(term, before, &frames) {
+                Appended::Durable => {}
+                other => return Err(ExportFault::NotAppended(format!("{other:?}"))),
+            }
+            progress(Sequence(tree.size()));
+            waiting.clear();
+            bytes = 0;
+        }
+        if is_end {
+            break;
+        }
+    }
+    Ok(store.head()?)
+}
