@@ -214,6 +214,10 @@ impl TieredIndex {
             earlier.into_iter().rev().find_map(|sequence| RunManifest::read(dir, sequence).ok().flatten());
         index.manifests = earlier.into_iter().chain([manifest]).collect();
         remove_all(&index.unneeded()?)?;
+        // A checkpoint beside the writer names one run more than the index had when it began.
+        if index.runs.len() > MOST_RUNS {
+            index.merge_runs();
+        }
         Ok(index)
     }
 

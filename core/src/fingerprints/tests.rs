@@ -7,8 +7,9 @@ use std::thread::{self, JoinHandle};
 use proptest::prelude::*;
 use siphasher::sip128::{Hasher128, SipHasher24};
 
-use super::run::RunSpan;
-use super::{Fingerprint, FingerprintFault, MOST_RUNS, TieredIndex};
+use super::manifest::RunManifest;
+use super::run::{self, RunSpan};
+use super::{Fingerprint, FingerprintFault, MOST_RUNS, TieredIndex, digest};
 use crate::domain::id::Sequence;
 use crate::domain::usage::seen::{KnownUsage, MemoryIndex, SeenIndex, revision};
 
@@ -134,7 +135,10 @@ fn walk(recent: usize, steps: Vec<IndexStep>) {
             }
             IndexStep::WaitForMerge => index.adopt_merge(true).unwrap(),
         }
-        assert!(index.recent.len() <= recent && index.runs.len() <= MOST_RUNS);
+        assert_eq!(index.fault(), None);
+        let runs: Vec<_> = index.runs.iter().map(|run| run.entries).collect();
+        assert!(index.recent.len() <= recent.max(2), "{} in memory, runs of {runs:?}", index.recent.len());
+        assert!(runs.len() <= MOST_RUNS, "runs of {runs:?}");
     }
     if let Some((thread, _)) = beside {
         thread.join().unwrap().unwrap();
@@ -181,6 +185,26 @@ fn answers_as_the_index_in_memory_does_with_runs_of_many_blocks() {
         }
     }
     assert_eq!(reopened.fault(), None);
+}
+
+#[test]
+fn a_checkpoint_beside_the_writer_may_name_a_run_too_many_and_opening_merges_it() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(TieredIndex::create(dir.path(), KEY).unwrap());
+    let spans = (0..=MOST_RUNS as u64).map(|n| RunSpan { first: n, last: n });
+    let runs: Vec<_> = spans
+        .map(|span| {
+            let entry = (fingerprint(span.first), seen(span.first + 1, 0));
+            run::write(dir.path(), span, &[entry]).unwrap().sync().unwrap();
+            (span, 1)
+        })
+        .collect();
+    let (last, next) = (Sequence(runs.len() as u64), runs.len() as u64);
+    RunManifest::new(last, digest(KEY), runs, next).write(dir.path()).unwrap();
+    let index = TieredIndex::open(dir.path(), KEY, last).unwrap().unwrap();
+    assert!(index.runs.len() <= MOST_RUNS, "{} runs", index.runs.len());
+    assert!((0..next).all(|n| index.get(fingerprint(n)) == Some(seen(n + 1, 0))));
+    assert_eq!(index.fault(), None);
 }
 
 fn files(dir: &Path) -> BTreeSet<String> {
