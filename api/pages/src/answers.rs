@@ -6,27 +6,27 @@ use serde_json::Value;
 
 use crate::writer::ValueWriter;
 
-/// What somebody asked for.
+/// The request that a page answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
+pub struct PageRequest {
     /// The path.
     pub path: String,
-    /// What stands in the path for the names of the route, decoded.
+    /// The parameters of the path, decoded.
     pub names: BTreeMap<&'static str, String>,
-    /// When, RFC 3339.
+    /// The time of the request, RFC 3339.
     pub now: String,
     /// The query.
     pub query: Vec<(String, String)>,
 }
 
-impl Asked {
-    /// A parameter.
+impl PageRequest {
+    /// A parameter of the query; an empty one is absent.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         let found = self.query.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 
-    /// A name of the path.
+    /// A parameter of the path.
     pub fn name(&self, name: &str) -> &str {
         self.names.get(name).map_or("", String::as_str)
     }
@@ -53,7 +53,7 @@ impl Part {
 
 /// What a page is computed from.
 pub(crate) struct DerivedFrom<'a> {
-    pub(crate) asked: &'a Asked,
+    pub(crate) asked: &'a PageRequest,
     pub(crate) answers: &'a Answers,
     pub(crate) writer: &'a ValueWriter,
 }

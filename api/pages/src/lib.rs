@@ -31,7 +31,7 @@ mod render;
 mod texts;
 mod writer;
 
-pub use answers::{Answers, Asked, Part};
+pub use answers::{Answers, PageRequest, Part};
 pub use context::{PageContext, PageReader, Refused, Theme};
 pub use form::{FORMS, FormBody, FormResult, PageForm};
 pub use language::Language;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::answers::{Answers, Asked, DerivedFrom, Part};
+use crate::answers::{Answers, DerivedFrom, PageRequest, Part};
 use crate::derived;
 
 /// A page.
@@ -23,11 +23,11 @@ pub struct WebPage {
     /// The parameter by which its route gives a text instead, which no page shows.
     pub text: Option<&'static str>,
     /// More parameters for its route, made of those of the page.
-    pub sent: fn(&Asked) -> Vec<(String, String)>,
+    pub sent: fn(&PageRequest) -> Vec<(String, String)>,
     /// How many items a list shows, where the reader has not said.
     pub limit: Option<u32>,
     /// Which other answers it shows. Asked again as long as it names new ones, so that a part may depend on another.
-    pub parts: fn(&Asked, &Answers) -> Vec<Part>,
+    pub parts: fn(&PageRequest, &Answers) -> Vec<Part>,
     /// The types of events that change what it shows: an open page is brought up to date by them.
     pub live: &'static [&'static str],
     /// The parameters of its address by which it filters those events too.
@@ -43,11 +43,11 @@ const ROWS: u32 = 50;
 /// How many events a page of the log shows: an event may be as long as a document.
 const LOG_ROWS: u32 = 25;
 
-fn no_parts(_: &Asked, _: &Answers) -> Vec<Part> {
+fn no_parts(_: &PageRequest, _: &Answers) -> Vec<Part> {
     Vec::new()
 }
 
-fn nothing_sent(_: &Asked) -> Vec<(String, String)> {
+fn nothing_sent(_: &PageRequest) -> Vec<(String, String)> {
     Vec::new()
 }
 

@@ -13,7 +13,7 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, UndefinedBehav
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::answers::{Answers, Asked, DerivedFrom};
+use crate::answers::{Answers, DerivedFrom, PageRequest};
 use crate::assets::assets;
 use crate::context::PageContext;
 use crate::form::FormResult;
@@ -357,7 +357,7 @@ fn written(
 /// A page, from its answers.
 pub fn page(
     page: &WebPage,
-    asked: &Asked,
+    asked: &PageRequest,
     context: &PageContext,
     answers: &Answers,
 ) -> Result<String, RenderFault> {

@@ -9,11 +9,13 @@ mod export;
 mod hints;
 mod import;
 mod init;
+mod invoices;
 mod keys;
 mod log;
 mod log_key;
 mod manual;
 mod offline;
+mod price_book;
 mod progress;
 mod proof;
 mod rebuild;
@@ -34,11 +36,11 @@ use std::path::{Path, PathBuf};
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 use slapledger_client::later::{Later, NOT_READY_STATUS, TRY_AGAIN_STATUS};
-use slapledger_client::options::{Client, Identity, ReadSourceArgs, URL, open_folders_by};
+use slapledger_client::options::{Identity, URL, open_folders_by};
 use slapledger_client::print::OutputFormat;
 use slapledger_client::{
-    books, catalogue_entries, changes, compare, computer, console, invoice, invoices, master, party, prices,
-    print, project, request, revenue, server, service, usage, user,
+    books, catalogue_entries, changes, compare, computer, console, master, party, print, project, request,
+    revenue, server, service, usage, user,
 };
 use slapledger_core::backup::BackupFault;
 
@@ -245,10 +247,10 @@ enum CliCommand {
     Repair(repair::Repair),
     /// Check and publish price books
     #[command(subcommand)]
-    PriceBook(PriceBookCommand),
+    PriceBook(price_book::PriceBookCommand),
     /// Run, list and show invoices
     #[command(subcommand)]
-    Invoice(InvoiceCommand),
+    Invoice(invoices::InvoiceCommand),
     /// List, record and import the catalogue of software
     #[command(subcommand)]
     Catalogue(catalogue_entries::CatalogueCommand),
@@ -350,212 +352,6 @@ enum CliCommand {
     Completions(manual::Completions),
     /// Print the manual page, or write one for each command
     Man(manual::Man),
-}
-
-#[derive(Subcommand)]
-enum OverrideCommand {
-    /// Give a customer a price of their own
-    Set {
-        /// The price book
-        book: String,
-        /// A TOML file with the members of one rate
-        file: PathBuf,
-        /// The customer
-        #[arg(long)]
-        customer: String,
-        /// The instant from which it counts
-        #[arg(long)]
-        from: String,
-        /// The instant until which it counts
-        #[arg(long)]
-        until: Option<String>,
-        /// Set a price that takes effect in an invoiced period
-        #[arg(long)]
-        retroactive: bool,
-        #[command(flatten)]
-        client: Client,
-    },
-    /// List the prices of single customers
-    List {
-        /// The price book
-        book: String,
-        /// List those of one customer
-        #[arg(long)]
-        customer: Option<String>,
-        #[command(flatten)]
-        client: ReadSourceArgs,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// End a price of a customer
-    End {
-        /// The price book
-        book: String,
-        /// The override
-        id: String,
-        /// The instant until which it counts. Default: now
-        #[arg(long)]
-        until: Option<String>,
-        /// Change an invoiced period
-        #[arg(long)]
-        retroactive: bool,
-        #[command(flatten)]
-        client: Client,
-    },
-}
-
-#[derive(Subcommand)]
-enum PriceBookCommand {
-    /// Set, list and end prices of single customers
-    #[command(subcommand)]
-    Override(OverrideCommand),
-    /// Check a price book; print faults with line and column
-    Check {
-        /// A TOML file; docs/price-books.md describes it
-        file: PathBuf,
-    },
-    /// Print the JSON schema of price books
-    Schema,
-    /// Publish a price book as its next version
-    ///
-    /// Prints the difference rate by rate, and the invoiced periods and customers it touches.
-    Publish {
-        /// A TOML file; docs/price-books.md describes it
-        file: PathBuf,
-        /// Publish a version that takes effect in an invoiced period
-        #[arg(long)]
-        retroactive: bool,
-        #[command(flatten)]
-        client: Client,
-    },
-    /// List price books with their newest versions
-    List {
-        #[command(flatten)]
-        client: ReadSourceArgs,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show a version of a price book as TOML
-    Show {
-        /// NAME or NAME@VERSION. Default: the newest version
-        #[arg(value_name = "NAME[@VERSION]")]
-        book: String,
-        #[command(flatten)]
-        client: ReadSourceArgs,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show how two versions differ, rate by rate
-    Diff {
-        /// NAME@A, the earlier version
-        #[arg(value_name = "NAME@A")]
-        before: String,
-        /// NAME@B, the later version
-        #[arg(value_name = "NAME@B")]
-        after: String,
-        #[command(flatten)]
-        client: ReadSourceArgs,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-}
-
-#[derive(Subcommand)]
-enum InvoiceCommand {
-    /// List invoices
-    List {
-        #[command(flatten)]
-        client: ReadSourceArgs,
-        /// Only this payer (PARTY-3)
-        #[arg(long)]
-        payer: Option<String>,
-        /// draft, final, open, `partly_credited`, credited, void or paid
-        #[arg(long)]
-        state: Option<String>,
-        /// Only documents about a month (2026-10) or START/STOP
-        #[arg(long)]
-        period: Option<String>,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show an invoice with its lines
-    Show {
-        /// Its id (INV-2026-000001)
-        id: String,
-        #[command(flatten)]
-        client: ReadSourceArgs,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show what would be invoiced now; nothing is recorded
-    Preview {
-        /// A month (2026-10), or START/STOP (2026-10-01/2026-11-01)
-        period: String,
-        /// Only this payer (PARTY-3)
-        #[arg(long)]
-        payer: Option<String>,
-        /// Price book to use. Default: the only one there is
-        #[arg(long, value_name = "NAME")]
-        price_book: Option<String>,
-        #[command(flatten)]
-        client: ReadSourceArgs,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show how a run would differ if rated now
-    Diff {
-        /// Its id (RUN-1)
-        run: String,
-        #[command(flatten)]
-        client: ReadSourceArgs,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Invoice a period
-    Run {
-        /// A month (2026-10), or START/STOP. Default with --payer: this month
-        #[arg(required_unless_present = "payers")]
-        period: Option<String>,
-        /// Invoice only this customer (PARTY-2); repeatable
-        #[arg(long = "payer", value_name = "PARTY")]
-        payers: Vec<String>,
-        /// Finalise the drafts when the grace period ends
-        #[arg(long)]
-        finalise: bool,
-        /// Grace period: for this long the drafts stay drafts
-        #[arg(long, value_name = "HOURS", default_value_t = 0)]
-        grace: u32,
-        /// Price book to use. Default: the only one there is
-        #[arg(long, value_name = "NAME")]
-        price_book: Option<String>,
-        #[command(flatten)]
-        client: Client,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// List customers by the change between two periods
-    Compare {
-        /// The earlier period: a month (2026-09), or START/STOP
-        before: String,
-        /// The later period
-        after: String,
-        #[command(flatten)]
-        client: ReadSourceArgs,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    #[command(flatten)]
-    Change(invoice::InvoiceChange),
 }
 
 #[derive(Args)]
@@ -702,67 +498,8 @@ pub fn run() -> anyhow::Result<()> {
         CliCommand::Backup(asked) => backup::run(&asked),
         CliCommand::Restore(asked) => restore::run(&asked),
         CliCommand::Repair(asked) => repair::run(&asked),
-        CliCommand::PriceBook(PriceBookCommand::Check { file }) => prices::check(&file),
-        CliCommand::PriceBook(PriceBookCommand::Schema) => prices::print_schema(),
-        CliCommand::PriceBook(PriceBookCommand::Override(OverrideCommand::Set {
-            book,
-            file,
-            customer,
-            from,
-            until,
-            retroactive,
-            client: asked,
-        })) => {
-            let time = (customer.as_str(), from.as_str(), until.as_deref());
-            prices::set_override(&asked.server()?, &book, time, (&file, retroactive))
-        }
-        CliCommand::PriceBook(PriceBookCommand::Override(OverrideCommand::List {
-            book,
-            customer,
-            client: asked,
-            json,
-        })) => prices::list_overrides(&asked.server()?, &book, customer.as_deref(), json),
-        CliCommand::PriceBook(PriceBookCommand::Override(OverrideCommand::End {
-            book,
-            id,
-            until,
-            retroactive,
-            client: asked,
-        })) => prices::end_override(&asked.server()?, (&book, &id), until.as_deref(), retroactive),
-        CliCommand::PriceBook(PriceBookCommand::Publish { file, retroactive, client: asked }) => {
-            prices::publish(&asked.server()?, &file, retroactive)
-        }
-        CliCommand::PriceBook(PriceBookCommand::List { client: asked, json }) => {
-            prices::list(&asked.server()?, json)
-        }
-        CliCommand::PriceBook(PriceBookCommand::Show { book, client: asked, json }) => {
-            prices::show(&asked.server()?, &book, json)
-        }
-        CliCommand::PriceBook(PriceBookCommand::Diff { before, after, client: asked, json }) => {
-            prices::diff(&asked.server()?, &before, &after, json)
-        }
-        CliCommand::Invoice(InvoiceCommand::List { client: asked, payer, state, period, json }) => {
-            let (payer, state, period) = (payer.as_deref(), state.as_deref(), period.as_deref());
-            let filter = invoices::InvoiceFilter { payer, state, period };
-            invoices::list_invoices(&asked.server()?, filter, json)
-        }
-        CliCommand::Invoice(InvoiceCommand::Show { id, client: asked, json }) => {
-            invoices::show_invoice(&asked.server()?, &id, json)
-        }
-        CliCommand::Invoice(InvoiceCommand::Run {
-            period,
-            payers,
-            finalise,
-            grace,
-            price_book,
-            client: asked,
-            json,
-        }) => {
-            let wanted = (period.as_deref(), &*payers);
-            let body = invoices::run_of(wanted, price_book.as_deref(), (grace, finalise))?;
-            invoices::run_invoices(&asked.server()?, &body, json)
-        }
-        CliCommand::Invoice(InvoiceCommand::Change(change)) => invoice::run(&change),
+        CliCommand::PriceBook(asked) => price_book::run(asked),
+        CliCommand::Invoice(asked) => invoices::run(asked),
         CliCommand::Catalogue(asked) => catalogue_entries::catalogue(&asked),
         CliCommand::Party(asked) => party::party(&asked),
         CliCommand::User(asked) => user::run(&asked),
@@ -775,20 +512,11 @@ pub fn run() -> anyhow::Result<()> {
         CliCommand::TrialBalance(asked) => books::trial_balance(&asked),
         CliCommand::Account(asked) => books::account(&asked),
         CliCommand::Accounts(asked) => books::accounts(&asked),
-        CliCommand::Invoice(InvoiceCommand::Preview { period, payer, price_book, client: asked, json }) => {
-            compare::preview(&asked.server()?, &period, (payer.as_deref(), price_book.as_deref()), json)
-        }
-        CliCommand::Invoice(InvoiceCommand::Diff { run, client: asked, json }) => {
-            compare::diff(&asked.server()?, &run, json)
-        }
         CliCommand::WhatIf(asked) => compare::what_if(&asked),
         CliCommand::Keys(asked) => keys::run(&asked),
         CliCommand::Clock(asked) => clock::run(&asked),
         CliCommand::Usage(asked) => usage::run(&asked),
         CliCommand::Revenue(asked) => revenue::revenue(&asked),
-        CliCommand::Invoice(InvoiceCommand::Compare { before, after, client: asked, json }) => {
-            revenue::compare(&asked.server()?, (&before, &after), json)
-        }
         CliCommand::Explain(asked) => explain::run(&asked),
         CliCommand::Proof(asked) => proof::run(&asked),
         CliCommand::VerifyInvoice(asked) => verify_invoice::run(&asked),

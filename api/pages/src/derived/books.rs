@@ -4,13 +4,13 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use super::values::{decimal, items, text};
-use crate::answers::{Asked, DerivedFrom};
+use crate::answers::{DerivedFrom, PageRequest};
 
 /// The most accounts of a book that a trial balance shows; its sums are of all.
 const MOST_ACCOUNTS: usize = 200;
 
 /// What the forms of these pages filter by, as it was told.
-fn told(asked: &Asked) -> Value {
+fn told(asked: &PageRequest) -> Value {
     let names = ["period", "from", "to", "at", "seller", "currency"];
     let told =
         names.iter().map(|name| ((*name).to_owned(), asked.parameter(name).unwrap_or_default().into()));
@@ -25,7 +25,7 @@ fn sides(amount: &Value) -> Value {
 }
 
 /// The parameters that lead from one page of the books to another: the same seller, currency and time.
-fn carried(asked: &Asked, names: &[&str]) -> String {
+fn carried(asked: &PageRequest, names: &[&str]) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     for name in names {
         if let Some(value) = asked.parameter(name) {

@@ -5,14 +5,14 @@ use serde_json::{Value, json};
 use super::instances::state;
 use super::month::CalendarMonth;
 use super::values::{decimal, distinct, items, text};
-use crate::answers::{Answers, Asked, DerivedFrom, Part};
+use crate::answers::{Answers, DerivedFrom, PageRequest, Part};
 use crate::chart;
 
 /// The most instances, parties and amounts that are looked at for stories.
 const MOST: u32 = 1000;
 
 /// What stories are drawn with; who may not see it gets none.
-pub(crate) fn parts(asked: &Asked, answers: &Answers) -> Vec<Part> {
+pub(crate) fn parts(asked: &PageRequest, answers: &Answers) -> Vec<Part> {
     let all = answers.get("it").map_or(&[][..], |it| items(&it["items"]));
     if all.is_empty() {
         return Vec::new();

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::values::{items, text};
-use crate::answers::{Answers, Asked, DerivedFrom, Part};
+use crate::answers::{Answers, DerivedFrom, PageRequest, Part};
 use crate::format;
 
 /// How a computer is.
@@ -130,12 +130,12 @@ pub(crate) fn derive(view: &DerivedFrom<'_>) -> Value {
 }
 
 /// How many computers there are in all.
-pub(crate) fn list_parts(_: &Asked, _: &Answers) -> Vec<Part> {
+pub(crate) fn list_parts(_: &PageRequest, _: &Answers) -> Vec<Part> {
     vec![Part::new("counts", "/v1/computer-counts")]
 }
 
 /// What runs in its partitions.
-pub(crate) fn parts(_: &Asked, answers: &Answers) -> Vec<Part> {
+pub(crate) fn parts(_: &PageRequest, answers: &Answers) -> Vec<Part> {
     let id = answers.get("it").map_or("", |it| text(it, "id"));
     let query = form_urlencoded::Serializer::new(String::new()).append_pair("computer", id).finish();
     vec![Part::new("instances", format!("/v1/instances?{query}&limit=1000"))]

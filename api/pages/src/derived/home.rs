@@ -10,7 +10,7 @@ use super::invoices::signed;
 use super::month::CalendarMonth;
 use super::own;
 use super::values::{decimal, distinct, items, text};
-use crate::answers::{Answers, Asked, DerivedFrom, Part};
+use crate::answers::{Answers, DerivedFrom, PageRequest, Part};
 use crate::chart;
 
 /// The most computers that the answer lists with their missing usage.
@@ -18,7 +18,7 @@ const MOST_NAMED: usize = 8;
 /// The most instances and documents of a customer that are shown.
 const MOST_OWN: u32 = 10;
 
-pub(crate) fn parts(asked: &Asked, answers: &Answers) -> Vec<Part> {
+pub(crate) fn parts(asked: &PageRequest, answers: &Answers) -> Vec<Part> {
     let Some(month) = CalendarMonth::asked(asked) else { return Vec::new() };
     let Some(before) = month.before() else { return Vec::new() };
     let (period, earlier) = (month.period(), before.period());

@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 
 use super::values::{distinct, items, text};
-use crate::answers::{Answers, Asked, DerivedFrom, Part};
+use crate::answers::{Answers, DerivedFrom, PageRequest, Part};
 
 /// The most customers whose names are read.
 const MOST: u32 = 1000;
 
-pub(crate) fn parts(asked: &Asked, _: &Answers) -> Vec<Part> {
+pub(crate) fn parts(asked: &PageRequest, _: &Answers) -> Vec<Part> {
     let sought = asked
         .parameter("q")
         .map(|sought| form_urlencoded::Serializer::new(String::new()).append_pair("q", sought).finish());

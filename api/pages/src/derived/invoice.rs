@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::line;
 use super::values::{decimal, distinct, items, text};
-use crate::answers::{Answers, Asked, DerivedFrom, Part};
+use crate::answers::{Answers, DerivedFrom, PageRequest, Part};
 use crate::chart;
 
 /// The most instances whose titles are read; lines of others show their numbers.
@@ -17,7 +17,7 @@ const MOST_CITED: usize = 20;
 const MOST_EVENTS: u32 = 1000;
 
 /// The buyer, whose zone counts; the run, whose cut-off is shown; the instances; and the line that is unfolded.
-pub(crate) fn parts(asked: &Asked, answers: &Answers) -> Vec<Part> {
+pub(crate) fn parts(asked: &PageRequest, answers: &Answers) -> Vec<Part> {
     let Some(it) = answers.get("it") else { return Vec::new() };
     let mut parts = vec![
         Part::new("buyer", format!("/v1/parties/{}", text(&it["buyer"], "party"))),

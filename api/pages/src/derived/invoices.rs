@@ -7,16 +7,16 @@ use serde_json::{Value, json};
 
 use super::month::CalendarMonth;
 use super::values::{decimal, items, text};
-use crate::answers::{Answers, Asked, DerivedFrom, Part};
+use crate::answers::{Answers, DerivedFrom, PageRequest, Part};
 
 /// The month as the period that the route takes.
-pub(crate) fn sent(asked: &Asked) -> Vec<(String, String)> {
+pub(crate) fn sent(asked: &PageRequest) -> Vec<(String, String)> {
     let month = asked.parameter("month").and_then(CalendarMonth::read);
     month.map(|month| ("period".to_owned(), month.period())).into_iter().collect()
 }
 
 /// The customer whose documents are shown.
-pub(crate) fn parts(asked: &Asked, _: &Answers) -> Vec<Part> {
+pub(crate) fn parts(asked: &PageRequest, _: &Answers) -> Vec<Part> {
     let payer = asked
         .parameter("payer")
         .filter(|payer| payer.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'));

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::values::{items, text};
-use crate::answers::{Answers, Asked, DerivedFrom, Part};
+use crate::answers::{Answers, DerivedFrom, PageRequest, Part};
 
 /// The most sequences and documents that an event is said to name.
 const MOST_NAMED: usize = 12;
@@ -22,7 +22,7 @@ const SEQUENCES: [&str; 10] = [
 ];
 
 /// An event that is sought, and which events come first.
-pub(crate) fn sent(asked: &Asked) -> Vec<(String, String)> {
+pub(crate) fn sent(asked: &PageRequest) -> Vec<(String, String)> {
     let sought = asked
         .parameter("sequence")
         .and_then(|text| text.trim().replace([',', ' ', '\u{202f}', '\u{a0}'], "").parse().ok());
@@ -34,7 +34,7 @@ pub(crate) fn sent(asked: &Asked) -> Vec<(String, String)> {
 }
 
 /// The head of the log, signed.
-pub(crate) fn parts(_: &Asked, _: &Answers) -> Vec<Part> {
+pub(crate) fn parts(_: &PageRequest, _: &Answers) -> Vec<Part> {
     vec![Part::new("checkpoint", "/v1/log/checkpoint")]
 }
 
@@ -146,7 +146,7 @@ mod tests {
     fn a_sought_event_comes_first_and_otherwise_the_newest() {
         let asked = |query: &[(&str, &str)]| {
             let query = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-            let asked = Asked {
+            let asked = PageRequest {
                 path: String::new(),
                 names: std::collections::BTreeMap::new(),
                 now: String::new(),

@@ -2,7 +2,7 @@
 
 use chrono::{Datelike, Months, NaiveDate};
 
-use crate::answers::Asked;
+use crate::answers::PageRequest;
 use crate::format;
 
 /// A month by its first day.
@@ -16,12 +16,12 @@ impl CalendarMonth {
     }
 
     /// The month that an address names; the last one that is over, if it names none.
-    pub(super) fn asked(asked: &Asked) -> Option<Self> {
+    pub(super) fn asked(asked: &PageRequest) -> Option<Self> {
         asked.parameter("month").and_then(Self::read).or_else(|| Self::current(asked)?.before())
     }
 
     /// The month it is.
-    pub(super) fn current(asked: &Asked) -> Option<Self> {
+    pub(super) fn current(asked: &PageRequest) -> Option<Self> {
         format::parse(&asked.now)?.date_naive().with_day(1).map(Self)
     }
 

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use super::values::{items, text};
-use crate::answers::{Answers, Asked, DerivedFrom, Part};
+use crate::answers::{Answers, DerivedFrom, PageRequest, Part};
 use crate::{chart, format};
 
 /// The most credentials and projects that are shown.
@@ -18,7 +18,7 @@ const VIEWS: [(&str, &[&str]); 3] = [
     ("access", &["access"]),
 ];
 
-pub(crate) fn parts(asked: &Asked, _: &Answers) -> Vec<Part> {
+pub(crate) fn parts(asked: &PageRequest, _: &Answers) -> Vec<Part> {
     let mut parts =
         vec![Part::new("health", "/healthz"), Part::new("projects", format!("/v1/projects?limit={MOST}"))];
     if let Some(now) = format::parse(&asked.now) {

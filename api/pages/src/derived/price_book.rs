@@ -4,13 +4,13 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::values::items;
-use crate::answers::{Answers, Asked, DerivedFrom, Part};
+use crate::answers::{Answers, DerivedFrom, PageRequest, Part};
 
 fn before(it: &Value) -> Option<u64> {
     it["version"].as_u64().filter(|version| *version > 1).map(|version| version - 1)
 }
 
-pub(crate) fn parts(asked: &Asked, answers: &Answers) -> Vec<Part> {
+pub(crate) fn parts(asked: &PageRequest, answers: &Answers) -> Vec<Part> {
     let previous = answers.get("it").and_then(before);
     let name = utf8_percent_encode(asked.name("name"), NON_ALPHANUMERIC);
     previous

@@ -3,12 +3,12 @@
 use serde_json::{Map, Value, json};
 
 use super::values::{items, text};
-use crate::answers::{Answers, Asked, DerivedFrom, Part};
+use crate::answers::{Answers, DerivedFrom, PageRequest, Part};
 
 /// The most fields of a form.
 const MOST_FIELDS: usize = 100;
 
-pub(crate) fn parts(asked: &Asked, _: &Answers) -> Vec<Part> {
+pub(crate) fn parts(asked: &PageRequest, _: &Answers) -> Vec<Part> {
     let mut parts =
         vec![Part::new("prices", "/v1/price-books?limit=5"), Part::new("products", "/v1/products?limit=200")];
     if let Some(release) = asked.parameter("software_release") {

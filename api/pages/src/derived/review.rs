@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::month::CalendarMonth;
 use super::values::{decimal, distinct, items, text};
-use crate::answers::{Answers, Asked, DerivedFrom, Part};
+use crate::answers::{Answers, DerivedFrom, PageRequest, Part};
 use crate::chart::{self, Bar};
 use crate::format;
 
@@ -18,7 +18,7 @@ const MONTHS: usize = 6;
 /// How many sources of revenue have a row of their own.
 const MOST_SOURCES: usize = 15;
 
-pub(crate) fn parts(asked: &Asked, _: &Answers) -> Vec<Part> {
+pub(crate) fn parts(asked: &PageRequest, _: &Answers) -> Vec<Part> {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.append_pair("limit", &MOST.to_string());
     if let Some(cursor) = asked.parameter("cursor") {
@@ -91,12 +91,12 @@ pub(crate) fn derive(view: &DerivedFrom<'_>) -> Value {
 }
 
 /// What revenue is shown by.
-fn by(asked: &Asked) -> &str {
+fn by(asked: &PageRequest) -> &str {
     asked.parameter("by").filter(|by| ["customer", "software", "computer"].contains(by)).unwrap_or("customer")
 }
 
 /// The months that are shown, the last one last.
-fn months(asked: &Asked) -> Vec<CalendarMonth> {
+fn months(asked: &PageRequest) -> Vec<CalendarMonth> {
     let mut months: Vec<CalendarMonth> = Vec::new();
     let mut next = CalendarMonth::asked(asked);
     while let Some(month) = next.filter(|_| months.len() < MONTHS) {
@@ -107,7 +107,7 @@ fn months(asked: &Asked) -> Vec<CalendarMonth> {
     months
 }
 
-pub(crate) fn revenue_parts(asked: &Asked, _: &Answers) -> Vec<Part> {
+pub(crate) fn revenue_parts(asked: &PageRequest, _: &Answers) -> Vec<Part> {
     let months = months(asked);
     let by = by(asked);
     let mut parts: Vec<Part> = months

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::instances::{row, software, state};
 use super::month::CalendarMonth;
 use super::values::{decimal, items, text};
-use crate::answers::{Answers, Asked, DerivedFrom, Part};
+use crate::answers::{Answers, DerivedFrom, PageRequest, Part};
 use crate::chart::{self, Bar};
 use crate::format;
 
@@ -25,7 +25,7 @@ struct UsageRange {
 }
 
 impl UsageRange {
-    fn asked(asked: &Asked) -> Option<Self> {
+    fn asked(asked: &PageRequest) -> Option<Self> {
         let today = format::parse(&asked.now)?.date_naive();
         match asked.parameter("step").unwrap_or("day") {
             "hour" => {
@@ -54,7 +54,7 @@ impl UsageRange {
 }
 
 /// The instances of the tree, its owner, what it cost and used, and before it is destroyed what it costs now.
-pub(crate) fn parts(asked: &Asked, answers: &Answers) -> Vec<Part> {
+pub(crate) fn parts(asked: &PageRequest, answers: &Answers) -> Vec<Part> {
     let Some(it) = answers.get("it") else { return Vec::new() };
     let (id, owner) = (text(it, "id"), text(it, "owner"));
     let mut parts = vec![

@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 
 use super::month::CalendarMonth;
 use super::values::{decimal, distinct, items, text};
-use crate::answers::{Answers, Asked, DerivedFrom, Part};
+use crate::answers::{Answers, DerivedFrom, PageRequest, Part};
 use crate::format;
 
 /// The rows that are shown.
 const ROWS: usize = 50;
 
 /// The event that is unfolded: the one that is asked for, or the first.
-fn open<'a>(asked: &Asked, answers: &'a Answers) -> Option<&'a Value> {
+fn open<'a>(asked: &PageRequest, answers: &'a Answers) -> Option<&'a Value> {
     let all = items(&answers.get("suspense")?["items"]);
     match asked.parameter("open").and_then(|open| open.parse::<u64>().ok()) {
         Some(sequence) => all.iter().find(|usage| usage["sequence"].as_u64() == Some(sequence)),
@@ -22,7 +22,7 @@ fn open<'a>(asked: &Asked, answers: &'a Answers) -> Option<&'a Value> {
 }
 
 /// The query of a list that takes the filters of the page; each of them under its own name.
-fn filtered(asked: &Asked, filters: &[(&str, &str)], limit: Option<usize>) -> String {
+fn filtered(asked: &PageRequest, filters: &[(&str, &str)], limit: Option<usize>) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     if let Some(limit) = limit {
         query.append_pair("limit", &limit.to_string());
@@ -49,7 +49,7 @@ fn instance<'a>(usage: &'a Value, answers: &'a Answers) -> &'a str {
 }
 
 /// What became of events that were sent, as the filters say.
-fn receipts(asked: &Asked) -> String {
+fn receipts(asked: &PageRequest) -> String {
     let filters = [("computer", "computer"), ("outcome", "outcome"), ("cursor", "before")];
     format!("/v1/usage-receipts?{}", filtered(asked, &filters, Some(ROWS)))
 }
@@ -74,7 +74,7 @@ fn receipt(receipt: &Value) -> Value {
     receipt
 }
 
-pub(crate) fn parts(asked: &Asked, answers: &Answers) -> Vec<Part> {
+pub(crate) fn parts(asked: &PageRequest, answers: &Answers) -> Vec<Part> {
     let (reason, computer, cursor) = (("reason", "reason"), ("computer", "computer"), ("cursor", "cursor"));
     let listed = filtered(asked, &[reason, computer, cursor], Some(ROWS));
     // Counts say what each choice would leave: of one filter, with the other.

@@ -15,7 +15,7 @@ use slapledger_core::domain::time::TimeZone;
 use slapledger_kit::answer::SEQUENCE;
 use slapledger_kit::forms::{tag_of, take_value};
 use slapledger_kit::problem::Problem;
-use slapledger_pages::{Answers, Asked, FormResult, PageContext, Refused, WebPage};
+use slapledger_pages::{Answers, FormResult, PageContext, PageRequest, Refused, WebPage};
 use slapledger_usecases::caller::{FIRST_PARTY, Principal};
 use tower::ServiceExt as _;
 
@@ -68,7 +68,7 @@ impl Pages {
         let query: Vec<(String, String)> =
             form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
         let now = self.gateway.engine.now().to_string();
-        let asked = Asked { path: uri.path().to_owned(), names, now, query };
+        let asked = PageRequest { path: uri.path().to_owned(), names, now, query };
         let origin = Origin::of(&request.headers, &request.extensions);
         let place = place_of(page, &asked);
         let Some(inner) = origin.request(Method::GET, &place, Body::empty()) else {
@@ -229,7 +229,7 @@ impl Pages {
         &self,
         browser: &Browser,
         headers: &HeaderMap,
-        asked: &Asked,
+        asked: &PageRequest,
         (sequence, refused): (u64, Option<Refused>),
     ) -> PageContext {
         let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -273,12 +273,12 @@ impl Pages {
     }
 }
 
-fn bare(path: &str) -> Asked {
-    Asked { path: path.to_owned(), names: BTreeMap::new(), now: String::new(), query: Vec::new() }
+fn bare(path: &str) -> PageRequest {
+    PageRequest { path: path.to_owned(), names: BTreeMap::new(), now: String::new(), query: Vec::new() }
 }
 
 /// Where the route of a page is asked: without the parameters that are the page's own.
-fn place_of(page: &WebPage, asked: &Asked) -> String {
+fn place_of(page: &WebPage, asked: &PageRequest) -> String {
     let mut sent = form_urlencoded::Serializer::new(String::new());
     for (name, value) in &asked.query {
         // An empty field of a form says nothing.

@@ -55,13 +55,16 @@ rates = [
 ]
 "#;
 
-/// Other prices: they contain tax, seats have a trial, and there are discounts by amount and by code.
+/// Other prices: they contain tax, requests have a trial by days and seats one by quantity, and there are discounts by
+/// amount and by code.
 fn further_book() -> String {
     let seats = "resource = \"seats\", price = \"0.01\"";
     let discounts = r#"    { kind = "discount", item = "fixed", amount = "2.00", of = "usage", order = 1 },
     { kind = "discount", item = "code", percent = "50", of = "usage", order = 2, code = "HALF" },
 ]"#;
     let book = BOOK.replace(seats, &format!("{seats}, trial = {{ quantity = \"500\" }}"));
+    let requests = "price = \"0.37\", free = \"10\"";
+    let book = book.replace(requests, &format!("{requests}, trial = {{ days = 20 }}"));
     let book = book.replace("resources = [", "tax = \"inclusive\"\nresources = [");
     format!("{}{discounts}\n", book.trim_end().trim_end_matches(']'))
 }
@@ -377,7 +380,7 @@ impl Play {
         let (name, period) = (self.name(), (instant(start), instant(start + 1)));
         let subject = format!("slappart{instance}");
         self.cloud.report(&name, Revision::None, (&subject, REQUESTS), &quantity.to_string(), period);
-        let report = self.model.used(month, instance, quantity);
+        let report = self.model.used((month, start), instance, quantity);
         assert_eq!(report, self.reports.len());
         self.reports.push((name, instance, period));
     }

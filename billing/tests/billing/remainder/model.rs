@@ -51,8 +51,8 @@ pub(super) struct Model {
     /// When the fee of each instance changed, and to how many cents.
     fees: [Vec<(i64, i64)>; 2],
     pub(super) ended: [Option<i64>; 2],
-    /// The quantity of each report, by month and instance.
-    reports: Vec<(usize, usize, i64)>,
+    /// The quantity of each report, by month and instance, and whether it is of a trial.
+    reports: Vec<(usize, usize, i64, bool)>,
     /// Of each report of seats, by its place among all: instance, hour, seats, and when it was said last.
     seats: BTreeMap<usize, (usize, i64, i64, usize)>,
     said: usize,
@@ -63,6 +63,9 @@ pub(super) struct Model {
     /// The month in which the code of a discount was redeemed.
     redeemed: Option<usize>,
 }
+
+/// By further prices, requests cost nothing in the 20 days after 20 September, when the instances were allocated.
+const TRIAL_ENDS: i64 = 9 * 24;
 
 /// October 2026, and the months after it.
 const HOURS: [i64; 9] = [744, 720, 744, 744, 672, 744, 720, 744, 720];
@@ -98,15 +101,16 @@ impl Model {
         self.fees[instance].push((at, cents));
     }
 
-    pub(super) fn used(&mut self, month: usize, instance: usize, quantity: i64) -> usize {
-        self.reports.push((month, instance, quantity));
+    /// An instance used something from an hour on.
+    pub(super) fn used(&mut self, (month, hour): (usize, i64), instance: usize, quantity: i64) -> usize {
+        self.reports.push((month, instance, quantity, self.further && hour < TRIAL_ENDS));
         self.reports.len() - 1
     }
 
     /// An instance has so many seats from an hour on.
     pub(super) fn seats(&mut self, instance: usize, seats: i64, hour: i64) -> usize {
         self.said += 1;
-        let report = self.used(0, instance, 0);
+        let report = self.used((0, 0), instance, 0);
         self.seats.insert(report, (instance, hour, seats, self.said));
         report
     }
@@ -226,10 +230,10 @@ impl Model {
         if self.redeemed.is_some_and(|redeemed| redeemed <= month) { left - half_up(left, 2) } else { left }
     }
 
-    /// 0.37 for each unit after the first ten; by a price of the customer 0.20 from January on.
+    /// 0.37 for each unit after the first ten, and nothing in a trial; by a price of the customer 0.20 from January on.
     fn usage(&self, month: usize, instance: usize) -> i64 {
-        let of = self.reports.iter().filter(|(of, by, _)| (*of, *by) == (month, instance));
-        let quantity: i64 = of.map(|(.., quantity)| quantity).sum();
+        let of = self.reports.iter().filter(|(of, by, _, trial)| (*of, *by) == (month, instance) && !trial);
+        let quantity: i64 = of.map(|(_, _, quantity, _)| quantity).sum();
         let price = if self.further && month >= 3 { 20 } else { 37 };
         price * (quantity - 10).max(0)
     }
