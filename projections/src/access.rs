@@ -11,7 +11,7 @@ use slapledger_core::log::envelope::Recorded;
 use crate::view::{Projection, View, get, put};
 
 /// Projects and credentials, of the whole ledger.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AccessView {
     /// The same fold that decisions look at.
     pub access: Access,

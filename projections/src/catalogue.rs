@@ -66,7 +66,7 @@ pub struct KnownEntry {
 }
 
 /// All known releases.
-#[derive(Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Catalogue {
     releases: BTreeMap<SoftwareRelease, Release>,
     /// What each living instance runs: the event that ends one does not say it.

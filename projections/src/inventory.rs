@@ -234,7 +234,7 @@ impl InventoryComputer {
 }
 
 /// Computers, partitions and supplies.
-#[derive(Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Inventory {
     computers: BTreeMap<ComputerId, InventoryComputer>,
     /// Where living instances are: the event that ends one does not say it.

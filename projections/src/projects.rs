@@ -16,7 +16,7 @@ use slapledger_core::log::envelope::Recorded;
 use crate::view::{Deferred, Projection, View, get, put};
 
 /// The views of all projects.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Projects<V> {
     /// Ascending.
     views: Vec<(ProjectId, V)>,

@@ -11,7 +11,7 @@ use crate::inventory::Inventory;
 use crate::view::{Projection, View, get};
 
 /// Inventory, instances and catalogue.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SlapViews {
     /// Computers, their partitions and their software.
     pub inventory: Inventory,

@@ -55,6 +55,9 @@ pub struct UnusedFolder {
 /// What a command reads: a running master, or a data folder that no server uses.
 #[derive(Args)]
 pub struct ReadSourceArgs {
+    /// Read as of a sequence (40213) or an instant (2026-10-01T01:00:00Z)
+    #[arg(long, value_name = "POINT")]
+    as_of: Option<String>,
     #[command(flatten)]
     folder: UnusedFolder,
     #[command(flatten)]
@@ -86,11 +89,12 @@ pub fn open_folders_by(opener: FolderOpener) {
 impl ReadSourceArgs {
     /// What answers.
     pub fn server(&self) -> anyhow::Result<Server> {
-        self.server_of(&self.client.catalogue()?)
+        Ok(self.server_of(&self.client.catalogue()?)?.as_of(self.as_of.as_deref()))
     }
 
     /// The same as a SLAP client sees it, and the catalogue.
     pub fn open(&self) -> anyhow::Result<(Master, CatalogueFile)> {
+        ensure!(self.as_of.is_none(), "--as-of: SLAP knows nothing of the past; leave it out");
         let catalogue = self.client.catalogue()?;
         Ok((Master::new(self.server_of(&catalogue)?), catalogue))
     }

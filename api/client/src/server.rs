@@ -6,10 +6,13 @@
 
 use std::fmt;
 use std::io::{self, Read};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use serde_json::Value;
-use ureq::http::header::AUTHORIZATION;
+use ureq::http::header::{AUTHORIZATION, RETRY_AFTER};
 use ureq::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use ureq::middleware::MiddlewareNext;
 use ureq::tls::TlsConfig;
@@ -36,6 +39,8 @@ pub struct Server {
     url: String,
     agent: ureq::Agent,
     by: ClientIdentity,
+    /// What reads are to show, if it is not what is so now.
+    as_of: Option<Arc<str>>,
 }
 
 /// The routes of a data folder, which answer without a socket.
@@ -100,7 +105,7 @@ impl Server {
         };
         // A master sends nobody elsewhere, and what is said here is for it alone.
         let config = config.max_redirects(0).middleware(identify);
-        Ok(Self { url, agent: config.build().into(), by })
+        Ok(Self { url, agent: config.build().into(), by, as_of: None })
     }
 
     /// A data folder in place of a master: the same questions, the same answers.
@@ -117,7 +122,14 @@ impl Server {
             url: NO_ADDRESS.to_owned(),
             agent: config.middleware(answer).build().into(),
             by: ClientIdentity::Nothing,
+            as_of: None,
         }
+    }
+
+    /// The same with reads as of a sequence or an instant.
+    #[must_use]
+    pub fn as_of(self, point: Option<&str>) -> Self {
+        Self { as_of: point.map(Into::into), ..self }
     }
 
     /// The same for somebody who says nothing of themselves.
@@ -146,16 +158,38 @@ impl Server {
 
     pub fn get(&self, path: &str, query: &[(&str, &str)]) -> anyhow::Result<Value> {
         let url = self.place(path);
-        self.answer(self.agent.get(&url).query_pairs(query.iter().copied()).call(), &url)
+        self.answer(self.read(&url, query), &url)
     }
 
     /// The answer as it is.
     pub fn get_text(&self, path: &str, query: &[(&str, &str)]) -> anyhow::Result<String> {
         let url = self.place(path);
-        self.text(self.agent.get(&url).query_pairs(query.iter().copied()).call(), &url)
+        self.text(self.read(&url, query), &url)
+    }
+
+    /// Reads; asks again as long as what is to be shown of the past is being derived.
+    fn read(&self, url: &str, query: &[(&str, &str)]) -> Result<Response<Body>, ureq::Error> {
+        let as_of = self.as_of.as_deref().map(|point| ("as_of", point));
+        loop {
+            let request = self.agent.get(url).query_pairs(query.iter().copied().chain(as_of));
+            let response = request.call()?;
+            if as_of.is_none() || response.status() != StatusCode::ACCEPTED {
+                return Ok(response);
+            }
+            let told =
+                response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+            thread::sleep(Duration::from_secs(told.unwrap_or(1)));
+        }
+    }
+
+    /// Refuses to change something in the past.
+    fn check_now(&self) -> anyhow::Result<()> {
+        ensure!(self.as_of.is_none(), "--as-of: what this command asks for is about now; leave it out");
+        Ok(())
     }
 
     pub fn post(&self, path: &str, content_type: &str, body: &[u8]) -> anyhow::Result<Value> {
+        self.check_now()?;
         let url = self.place(path);
         self.answer(self.agent.post(&url).content_type(content_type).send(body), &url)
     }
@@ -166,6 +200,7 @@ impl Server {
 
     /// Puts or patches, with JSON.
     pub fn change(&self, method: Method, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.check_now()?;
         let url = self.place(path);
         let request = Request::builder().method(method).uri(&url);
         let request = request.header("content-type", "application/json").body(body.to_string());
@@ -180,6 +215,7 @@ impl Server {
     }
 
     pub fn delete(&self, path: &str) -> anyhow::Result<Value> {
+        self.check_now()?;
         let url = self.place(path);
         self.answer(self.agent.delete(&url).call(), &url)
     }
@@ -196,8 +232,7 @@ impl Server {
         query: &[(&str, &str)],
     ) -> anyhow::Result<impl std::io::Read + 'static> {
         let url = self.place(path);
-        let answered = self.agent.get(&url).query_pairs(query.iter().copied()).call();
-        match answered {
+        match self.read(&url, query) {
             Ok(response) if response.status().is_success() => Ok(response.into_body().into_reader()),
             answered => Err(self
                 .text(answered, &url)

@@ -16,6 +16,7 @@ mod identity;
 pub mod kept_checkpoints;
 pub mod lost_keys;
 pub mod notary;
+pub mod past;
 pub mod publishing;
 pub mod rating_pool;
 pub mod receipts;
@@ -54,6 +55,7 @@ use health::{HealthFault, Monitor};
 use kept_checkpoints::KeptCheckpoints;
 use lost_keys::LostKeys;
 use notary::Notary;
+use past::PastCache;
 use publishing::Publishing;
 use rating_pool::RatingPool;
 use receipts::UsageReceipts;
@@ -61,7 +63,7 @@ use restored::{RestoredViews, Views};
 use shipping::Shipping;
 
 pub use identity::{PROGRAM, random_bytes, random_id};
-pub use views::ProjectView;
+pub use views::{ProjectView, ViewSource};
 
 /// How many commands may wait for the writer; more are answered 503.
 const QUEUE: usize = 4096;
@@ -90,6 +92,8 @@ pub struct Engine {
     pub notary: Arc<Notary>,
     /// Where what takes long is rated.
     pub rating: RatingPool,
+    /// The views as they were at earlier events.
+    pub past: PastCache,
     /// What nodes fetch, as it was last written.
     pub documents: Arc<DocumentCaches>,
     /// When computers were last heard of.
@@ -302,6 +306,7 @@ impl Engine {
             billing,
             notary,
             rating: RatingPool::default(),
+            past: PastCache::default(),
             documents,
             contacts: Contacts::default(),
             receipts: UsageReceipts::new(since),
@@ -319,12 +324,12 @@ impl Engine {
 
     /// What SLAP and lists of a project are answered from.
     pub fn slap_of(&self, project: ProjectId) -> ProjectView<'_, SlapViews> {
-        ProjectView::new(&self.slap, project)
+        ProjectView::new(ViewSource::Live(&self.slap), project)
     }
 
     /// Metering, prices, runs and invoices of a project.
     pub fn billing_of(&self, project: ProjectId) -> ProjectView<'_, BillingView> {
-        ProjectView::new(&self.billing, project)
+        ProjectView::new(ViewSource::Live(&self.billing), project)
     }
 
     /// The projects in which something happened, as far as the views are.

@@ -1,4 +1,4 @@
-//! The views of one project.
+//! Where a view is read: as it is now, or as it was at an event; of the ledger, or of one project.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,15 +7,105 @@ use slapledger_core::domain::id::{ProjectId, Sequence};
 use slapledger_projections::runner::{ReadFault, Runner};
 use slapledger_projections::{Projects, View};
 
+/// A view that follows the log, or one that stands at an event and is never behind.
+pub enum ViewSource<'e, V: View> {
+    /// The one that follows the log.
+    Live(&'e Runner<V>),
+    /// One as it was when this event was the last.
+    Past(&'e V, Sequence),
+}
+
+impl<V: View> Clone for ViewSource<'_, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<V: View> Copy for ViewSource<'_, V> {}
+
+impl<V: View> ViewSource<'_, V> {
+    /// See [`Runner::read`].
+    pub fn read<R>(self, read: impl FnOnce(&V, Sequence) -> R) -> R {
+        match self {
+            Self::Live(runner) => runner.read(read),
+            Self::Past(view, at) => read(view, at),
+        }
+    }
+
+    /// See [`Runner::read_at`].
+    pub async fn read_at<R>(
+        self,
+        min: Sequence,
+        read: impl FnOnce(&V, Sequence) -> R,
+    ) -> Result<R, ReadFault> {
+        match self {
+            Self::Live(runner) => runner.read_at(min, read).await,
+            Self::Past(view, at) => Ok(read(view, at)),
+        }
+    }
+
+    /// See [`Runner::read_at_blocking`].
+    pub fn read_at_blocking<R>(
+        self,
+        min: Sequence,
+        read: impl FnOnce(&V, Sequence) -> R,
+    ) -> Result<R, ReadFault> {
+        match self {
+            Self::Live(runner) => runner.read_at_blocking(min, read),
+            Self::Past(view, at) => Ok(read(view, at)),
+        }
+    }
+
+    /// See [`Runner::read_when`].
+    pub async fn read_when<R>(
+        self,
+        patience: Duration,
+        read: impl Fn(&V, Sequence) -> Option<R>,
+    ) -> Option<R> {
+        match self {
+            Self::Live(runner) => runner.read_when(patience, read).await,
+            Self::Past(view, at) => read(view, at),
+        }
+    }
+
+    /// See [`Runner::read_when_blocking`].
+    pub fn read_when_blocking<R>(
+        self,
+        patience: Duration,
+        read: impl Fn(&V, Sequence) -> Option<R>,
+    ) -> Option<R> {
+        match self {
+            Self::Live(runner) => runner.read_when_blocking(patience, read),
+            Self::Past(view, at) => read(view, at),
+        }
+    }
+
+    /// Why it has stopped, if it has; see [`Runner::status`].
+    pub fn fault(self) -> Option<Arc<str>> {
+        match self {
+            Self::Live(runner) => runner.status().fault,
+            Self::Past(..) => None,
+        }
+    }
+
+    /// See [`Runner::reach`].
+    pub async fn reach(self, min: Sequence) -> Result<(), ReadFault> {
+        match self {
+            Self::Live(runner) => runner.reach(min).await,
+            Self::Past(..) => Ok(()),
+        }
+    }
+}
+
 /// The view of one project: who holds this can read no other.
 pub struct ProjectView<'e, V: View> {
-    runner: &'e Runner<Projects<V>>,
+    source: ViewSource<'e, Projects<V>>,
     project: ProjectId,
 }
 
 impl<'e, V: View> ProjectView<'e, V> {
-    pub(crate) fn new(runner: &'e Runner<Projects<V>>, project: ProjectId) -> Self {
-        Self { runner, project }
+    pub(crate) fn new(source: ViewSource<'e, Projects<V>>, project: ProjectId) -> Self {
+        Self { source, project }
     }
 }
 
@@ -30,7 +120,7 @@ impl<V: View> Copy for ProjectView<'_, V> {}
 impl<V: View> ProjectView<'_, V> {
     /// See [`Runner::read`].
     pub fn read<R>(self, read: impl FnOnce(&V, Sequence) -> R) -> R {
-        self.runner.read(|projects, at| read(projects.of(self.project), at))
+        self.source.read(|projects, at| read(projects.of(self.project), at))
     }
 
     /// See [`Runner::read_at`].
@@ -39,7 +129,7 @@ impl<V: View> ProjectView<'_, V> {
         min: Sequence,
         read: impl FnOnce(&V, Sequence) -> R,
     ) -> Result<R, ReadFault> {
-        self.runner.read_at(min, |projects, at| read(projects.of(self.project), at)).await
+        self.source.read_at(min, |projects, at| read(projects.of(self.project), at)).await
     }
 
     /// See [`Runner::read_at_blocking`].
@@ -48,7 +138,7 @@ impl<V: View> ProjectView<'_, V> {
         min: Sequence,
         read: impl FnOnce(&V, Sequence) -> R,
     ) -> Result<R, ReadFault> {
-        self.runner.read_at_blocking(min, |projects, at| read(projects.of(self.project), at))
+        self.source.read_at_blocking(min, |projects, at| read(projects.of(self.project), at))
     }
 
     /// The view as it is now, and the last event it has taken over. It never changes, and who has it holds no lock.
@@ -65,7 +155,7 @@ impl<V: View> ProjectView<'_, V> {
         patience: Duration,
         read: impl Fn(&V, Sequence) -> Option<R>,
     ) -> Option<R> {
-        self.runner.read_when(patience, |projects, at| read(projects.of(self.project), at)).await
+        self.source.read_when(patience, |projects, at| read(projects.of(self.project), at)).await
     }
 
     /// See [`Runner::read_when_blocking`].
@@ -74,16 +164,16 @@ impl<V: View> ProjectView<'_, V> {
         patience: Duration,
         read: impl Fn(&V, Sequence) -> Option<R>,
     ) -> Option<R> {
-        self.runner.read_when_blocking(patience, |projects, at| read(projects.of(self.project), at))
+        self.source.read_when_blocking(patience, |projects, at| read(projects.of(self.project), at))
     }
 
-    /// See [`Runner::status`].
+    /// See [`ViewSource::fault`].
     pub fn fault(self) -> Option<Arc<str>> {
-        self.runner.status().fault
+        self.source.fault()
     }
 
     /// See [`Runner::reach`].
     pub async fn reach(self, min: Sequence) -> Result<(), ReadFault> {
-        self.runner.reach(min).await
+        self.source.reach(min).await
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::past::{self, AS_OF};
 use crate::writer::ValueWriter;
 
 /// The request that a page answers.
@@ -24,6 +25,14 @@ impl PageRequest {
     pub fn parameter(&self, name: &str) -> Option<&str> {
         let found = self.query.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// An address that reads as of the same event as this page.
+    pub fn carried(&self, address: &str) -> String {
+        match self.parameter(AS_OF) {
+            Some(as_of) => past::carry(address, as_of),
+            None => address.to_owned(),
+        }
     }
 
     /// A parameter of the path.

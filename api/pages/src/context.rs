@@ -56,6 +56,12 @@ impl PageReader {
         self.is_local || self.roles.iter().any(|role| roles.contains(role))
     }
 
+    /// The same reader of the past, in which nobody writes.
+    #[must_use]
+    pub fn of_past(self) -> Self {
+        Self { is_any_writer: false, ..self }
+    }
+
     /// Whether somebody is there at all.
     pub fn is_known(&self) -> bool {
         self.is_local || self.name.is_some()
@@ -91,8 +97,10 @@ pub struct PageContext {
     pub event_types: &'static [&'static str],
     /// The last event that the page reflects.
     pub sequence: u64,
-    /// When it was read, RFC 3339.
+    /// When it was read, RFC 3339; of the past: when its last event was recorded.
     pub now: String,
+    /// The event as of which it is read, where that is one of the past.
+    pub as_of: Option<String>,
     /// The mode of the ledger.
     pub mode: &'static str,
     /// The host as the reader calls it.

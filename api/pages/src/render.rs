@@ -21,6 +21,7 @@ use crate::format::{self, escape, escape_exact};
 use crate::language::Language;
 use crate::navigation;
 use crate::page::{ANY_EVENT, WebPage};
+use crate::past;
 use crate::problem_words::{self, problem_words};
 use crate::writer::{ValueWriter, set};
 
@@ -310,7 +311,7 @@ impl FollowedStream {
     fn of(page: &WebPage, context: &PageContext) -> Option<Self> {
         let told =
             |name: &&str| context.query.iter().any(|(known, value)| known == name && !value.is_empty());
-        if page.live.is_empty() || page.settled.iter().any(told) {
+        if page.live.is_empty() || page.settled.iter().any(told) || context.as_of.is_some() {
             return None;
         }
         if !context.reader.is_any(navigation::PEOPLE) {
@@ -364,12 +365,16 @@ pub fn page(
     let derived = TEMPLATES.get(context.language.tag()).map_or(Value::Null, |templates| {
         (page.derive)(&DerivedFrom { asked, answers, writer: &templates.writer })
     });
-    written(
+    let html = written(
         context.language,
         page.template,
         context,
         (page.section, FollowedStream::of(page, context), answers, derived),
-    )
+    )?;
+    Ok(match &context.as_of {
+        Some(as_of) => past::carried(&html, as_of),
+        None => html,
+    })
 }
 
 /// A problem as a whole page, with the navigation of its reader.

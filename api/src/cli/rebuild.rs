@@ -12,9 +12,9 @@ use slapledger_client::server::Server;
 use slapledger_client::table::table;
 use slapledger_core::domain::id::Sequence;
 use slapledger_core::domain::time::Timestamp;
-use slapledger_core::log::envelope::EventDecoder;
-use slapledger_core::log::store::{EventStore, read_events};
+use slapledger_core::log::store::EventStore;
 use slapledger_engine::folder;
+use slapledger_engine::past::last_before;
 use slapledger_projections::replay::replay;
 use slapledger_projections::{AccessView, Projects, SlapViews, View, ViewPart, runner};
 
@@ -105,16 +105,7 @@ fn last_until(store: &dyn EventStore, told: &str) -> anyhow::Result<Sequence> {
             "--until {told}: must be a sequence such as 40213, or an instant such as 2026-10-01T01:00:00Z"
         )
     })?;
-    let mut decoder = EventDecoder::default();
-    let mut last = Sequence::ZERO;
-    for event in read_events(store, Sequence::ZERO) {
-        let (sequence, bytes) = event?;
-        if decoder.recorded_at(sequence, &bytes)? > instant {
-            break;
-        }
-        last = sequence;
-    }
-    Ok(last)
+    Ok(last_before(store, instant.plus_micros(1), store.head()?.last)?)
 }
 
 /// Derives the projections of a log, all or one, and compares them with what a folder of snapshots keeps.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use slapledger_billing::BillingView;
 use slapledger_core::domain::Command;
@@ -17,14 +17,15 @@ use slapledger_core::keyring::KeyRing;
 use slapledger_core::ledger::{Accepted, Ledger, Submission, SubmitError};
 use slapledger_core::log::envelope::{Actor, Meta};
 use slapledger_engine::certifier::Certifier;
+use slapledger_engine::past::{FoundPast, PastFault, PastProgress, PastViews};
 use slapledger_engine::rating_pool::{RatingPoolFault, RatingShare};
-use slapledger_engine::{Engine, ProjectView};
+use slapledger_engine::{Engine, ProjectView, ViewSource};
 use slapledger_kit::code::ProblemCode;
 use slapledger_kit::collect::BodyLimit;
 use slapledger_kit::problem::Problem;
 use slapledger_kit::text::of_parameters;
 use slapledger_projections::instances::InstanceView;
-use slapledger_projections::runner::{ReadFault, Runner};
+use slapledger_projections::runner::ReadFault;
 use slapledger_projections::{AccessView, SlapViews};
 
 use super::caller::Caller;
@@ -40,6 +41,19 @@ pub struct RequestContext {
     pub project: ProjectId,
     /// When its sender stops waiting, if it has one.
     pub deadline: Option<Instant>,
+    /// The views that it reads, where it asks for those of an earlier event.
+    pub past: Option<Arc<PastViews>>,
+}
+
+/// How long a read waits for views of the past; after that its sender asks again.
+const PAST_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Views of the past, if they are there yet.
+pub enum PastAnswer {
+    /// They are.
+    Ready(Arc<PastViews>),
+    /// They are being derived.
+    Pending(PastProgress),
 }
 
 /// The computers that somebody may see.
@@ -67,7 +81,7 @@ pub async fn to_its_end<T: Send + 'static>(
 impl RequestContext {
     /// What the program does by itself, or for the one local user, in the first project.
     pub fn local(engine: Arc<Engine>) -> Self {
-        Self { engine, caller: Caller::Local, project: ProjectId::DEFAULT, deadline: None }
+        Self { engine, caller: Caller::Local, project: ProjectId::DEFAULT, deadline: None, past: None }
     }
 
     /// The same in another project.
@@ -111,17 +125,58 @@ impl RequestContext {
 
     /// What SLAP and lists are answered from.
     pub fn slap(&self) -> ProjectView<'_, SlapViews> {
-        self.engine.slap_of(self.project)
+        match &self.past {
+            Some(past) => past.slap_of(self.project),
+            None => self.engine.slap_of(self.project),
+        }
     }
 
     /// Metering, prices, runs and invoices.
     pub fn billing(&self) -> ProjectView<'_, BillingView> {
-        self.engine.billing_of(self.project)
+        match &self.past {
+            Some(past) => past.billing_of(self.project),
+            None => self.engine.billing_of(self.project),
+        }
     }
 
     /// Projects and credentials.
-    pub fn access(&self) -> &Runner<AccessView> {
-        &self.engine.access
+    pub fn access(&self) -> ViewSource<'_, AccessView> {
+        self.past.as_ref().map_or(ViewSource::Live(&self.engine.access), |past| past.access())
+    }
+
+    /// The last event that a read reflects at least: all that was acknowledged, or the one that it asks for.
+    pub fn newest(&self) -> Sequence {
+        self.past.as_ref().map_or_else(|| self.ledger().head().last, |past| past.at)
+    }
+
+    /// The views as of an earlier event: at once if they are kept, and else as soon as they are derived, in the share of
+    /// the caller. The work goes on if the caller does not wait, so that asking again finds it done.
+    pub async fn views_as_of(&self, at: Sequence) -> Result<PastAnswer, Problem> {
+        let busy = |fault: PastFault| match fault {
+            PastFault::Busy => {
+                Problem::later(ProblemCode::Overloaded, format!("{fault}; try again later"), 5)
+            }
+            PastFault::Unread { .. } => Problem::fault(&fault),
+        };
+        let mut progress = match self.engine.past.find(at).map_err(busy)? {
+            FoundPast::Kept(views) => return Ok(PastAnswer::Ready(views)),
+            FoundPast::Derived(progress) => progress,
+            FoundPast::Absent(progress, work) => {
+                let (rating, store) = (self.engine.rating.clone(), Arc::clone(self.ledger().store()));
+                let share = self.rating_share();
+                // What is not done tells so itself.
+                tokio::spawn(async move {
+                    let _ = rating.run(share, move || work.run(&*store)).await;
+                });
+                progress
+            }
+        };
+        let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let patience = left.map_or(PAST_PATIENCE, |left| (left / 2).min(PAST_PATIENCE));
+        match tokio::time::timeout(patience, progress.finished()).await {
+            Ok(done) => done.map(PastAnswer::Ready).map_err(busy),
+            Err(_) => Ok(PastAnswer::Pending(progress)),
+        }
     }
 
     /// What the ledger is run as.
@@ -129,9 +184,9 @@ impl RequestContext {
         self.engine.mode
     }
 
-    /// What time it is.
+    /// What time it is; for a read of the past, when its last event was recorded.
     pub fn now(&self) -> Timestamp {
-        self.engine.now()
+        self.past.as_ref().map_or_else(|| self.engine.now(), |past| past.time)
     }
 
     /// What issues certificates.
@@ -205,9 +260,9 @@ impl RequestContext {
         }
     }
 
-    /// When a computer was last heard of, since the program started.
+    /// When a computer was last heard of, since the program started. Nobody knows that of the past.
     pub fn last_heard(&self, computer: &ComputerId) -> Option<Timestamp> {
-        self.engine.contacts.last(self.project, computer)
+        self.past.is_none().then(|| self.engine.contacts.last(self.project, computer)).flatten()
     }
 
     /// What is written around the events of a command that its sender did not name.
@@ -240,11 +295,11 @@ impl RequestContext {
 
     /// Reads the billing view as of all that has been acknowledged; for threads without a runtime.
     pub fn billing_now<R>(&self, read: impl FnOnce(&BillingView) -> R) -> Result<R, ReadFault> {
-        self.billing().read_at_blocking(self.ledger().head().last, |view, _| read(view))
+        self.billing().read_at_blocking(self.newest(), |view, _| read(view))
     }
 
     /// Reads the SLAP views as of all that has been acknowledged; for threads without a runtime.
     pub fn slap_now<R>(&self, read: impl FnOnce(&SlapViews) -> R) -> Result<R, ReadFault> {
-        self.slap().read_at_blocking(self.ledger().head().last, |view, _| read(view))
+        self.slap().read_at_blocking(self.newest(), |view, _| read(view))
     }
 }

@@ -20,7 +20,7 @@ pub async fn read<T>(
     min: Sequence,
     read: impl FnOnce(&SlapViews, Sequence) -> T,
 ) -> Result<T, Problem> {
-    let min = ctx.ledger().head().last.max(min);
+    let min = ctx.newest().max(min);
     ctx.slap().read_at(min, read).await.map_err(Into::into)
 }
 

@@ -38,7 +38,7 @@ impl Adoption {
 }
 
 /// All software, by the name of its releases.
-#[derive(Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
 pub(super) struct Adoptions {
     by_name: BTreeMap<Box<str>, Adoption>,
     /// The name of what each instance ran last: invoices come when many have ended.

@@ -49,7 +49,7 @@ impl NameScope {
 }
 
 /// A partition, as far as instances care.
-#[derive(Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
 struct PartitionPlace {
     occupant: Option<InstanceId>,
     /// What a node is told of its network.
@@ -58,7 +58,7 @@ struct PartitionPlace {
 }
 
 /// All instances.
-#[derive(Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
 pub struct InstancesView {
     all: BTreeMap<InstanceId, InstanceView>,
     names: BTreeMap<NameScope, BTreeMap<Reference, InstanceId>>,

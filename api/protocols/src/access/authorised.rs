@@ -5,11 +5,13 @@ use std::time::Instant;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use slapledger_engine::past::PastViews;
 use slapledger_kit::problem::Problem;
 use slapledger_usecases::caller::Caller;
 use slapledger_usecases::context::RequestContext;
 
 use super::Gateway;
+use super::as_of::{AsOf, NotAdmitted};
 use super::claim::claimed;
 
 /// When the sender of a request stops waiting.
@@ -20,15 +22,16 @@ pub(crate) struct Deadline(pub(crate) Instant);
 pub struct Authorised(pub Arc<RequestContext>);
 
 impl FromRequestParts<Arc<Gateway>> for Authorised {
-    type Rejection = Problem;
+    type Rejection = NotAdmitted;
 
-    async fn from_request_parts(parts: &mut Parts, gateway: &Arc<Gateway>) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, gateway: &Arc<Gateway>) -> Result<Self, NotAdmitted> {
         let deadline = parts.extensions.get::<Deadline>().map(|deadline| deadline.0);
         let open = RequestContext {
             engine: Arc::clone(&gateway.engine),
             caller: Caller::Local,
             project: gateway.local_project,
             deadline,
+            past: None,
         };
         match parts.extensions.get::<Caller>() {
             Some(caller) => {
@@ -36,11 +39,22 @@ impl FromRequestParts<Arc<Gateway>> for Authorised {
                 if let Some(claim) = claimed(&parts.headers)? {
                     claim.check(&ctx).await?;
                 }
-                Ok(Self(Arc::new(ctx)))
+                as_asked(ctx, parts).await
             }
-            None if gateway.access.is_none() => Ok(Self(Arc::new(open))),
+            None if gateway.access.is_none() => as_asked(open, parts).await,
             // A route without a rule answers nobody.
-            None => Err(Problem::fault(&"a route without a rule was asked for")),
+            None => Err(Problem::fault(&"a route without a rule was asked for").into()),
         }
     }
+}
+
+/// The same with the views that the request asks for.
+async fn as_asked(ctx: RequestContext, parts: &Parts) -> Result<Authorised, NotAdmitted> {
+    let past = match (parts.extensions.get::<AsOf>(), parts.extensions.get::<Arc<PastViews>>()) {
+        (None, _) => None,
+        // A page reads all that it shows from the same views.
+        (Some(_), Some(views)) => Some(Arc::clone(views)),
+        (Some(as_of), None) => Some(as_of.views(&ctx).await?),
+    };
+    Ok(Authorised(Arc::new(RequestContext { past, ..ctx })))
 }

@@ -10,6 +10,7 @@
 //! Not here: which credentials there are. They are events, and decided in the core.
 
 mod address;
+mod as_of;
 mod authenticate;
 mod authorised;
 mod claim;
@@ -30,6 +31,8 @@ use crate::multimaster::OtherMasters;
 pub use crate::streams::EventStreams;
 
 pub(crate) use address::hateoas_url;
+pub use as_of::NotAdmitted;
+pub(crate) use as_of::{AsOfPending, sequence_of, take_as_of};
 pub use authenticate::{AccessControl, ReverseProxy, authenticate};
 pub(crate) use authenticate::{KnownAs, PROJECT, authenticate_token, by_token};
 pub use authorised::Authorised;
@@ -43,6 +46,7 @@ pub use rate_limits::RateLimits;
 pub use request_limits::RequestLimits;
 pub use sessions::Sessions;
 pub(crate) use sessions::{FormChecked, cookie, unchecked_form};
+pub(crate) use slapledger_pages::AS_OF;
 
 /// What stands before all routes: the engine they lead to, who is authenticated, and the limits of requests.
 pub struct Gateway {

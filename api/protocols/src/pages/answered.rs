@@ -1,10 +1,13 @@
 //! Requests that a page makes of routes, and what they answer.
 
+use std::sync::Arc;
+
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::Response;
 use serde_json::{Value, json};
+use slapledger_engine::past::PastViews;
 use slapledger_kit::code::ProblemCode;
 use slapledger_kit::forms::AsValue;
 use slapledger_net::Peer;
@@ -17,6 +20,7 @@ const MOST_PROBLEM: usize = 64 * 1024;
 pub(super) struct Origin {
     headers: HeaderMap,
     peer: Option<Peer>,
+    past: Option<Arc<PastViews>>,
 }
 
 impl Origin {
@@ -33,7 +37,12 @@ impl Origin {
         ] {
             headers.remove(name);
         }
-        Self { headers, peer: extensions.get().cloned() }
+        Self { headers, peer: extensions.get().cloned(), past: None }
+    }
+
+    /// The same for routes that read these views where they are asked for the past.
+    pub(super) fn of_past(self, past: Option<Arc<PastViews>>) -> Self {
+        Self { past, ..self }
     }
 
     /// A request of the same sender.
@@ -47,6 +56,9 @@ impl Origin {
         request.extensions_mut().insert(AsValue);
         if let Some(peer) = &self.peer {
             request.extensions_mut().insert(peer.clone());
+        }
+        if let Some(past) = &self.past {
+            request.extensions_mut().insert(Arc::clone(past));
         }
         Some(request)
     }

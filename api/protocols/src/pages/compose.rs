@@ -1,6 +1,7 @@
 //! A page, put together from the answers of routes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -13,17 +14,21 @@ use slapledger_core::domain::calendar::Calendar;
 use slapledger_core::domain::event::Event;
 use slapledger_core::domain::time::TimeZone;
 use slapledger_kit::answer::SEQUENCE;
+use slapledger_kit::code::ProblemCode;
 use slapledger_kit::forms::{tag_of, take_value};
 use slapledger_kit::problem::Problem;
 use slapledger_pages::{Answers, FormResult, PageContext, PageRequest, Refused, WebPage};
-use slapledger_usecases::caller::{FIRST_PARTY, Principal};
+use slapledger_usecases::caller::{Caller, FIRST_PARTY, Principal, Reach};
+use slapledger_usecases::context::{PastAnswer, RequestContext};
 use tower::ServiceExt as _;
 
 use super::answered::{Origin, PartAnswer, problem_of, refused};
 use super::browser::Browser;
 use super::{Pages, SIGN_IN, headers, local, see_other};
-use crate::access::Sessions;
+use crate::access::{AS_OF, Sessions, sequence_of};
 
+/// How often a page waits for the views of the past that it shows.
+const AS_OF_ATTEMPTS: usize = 8;
 /// How often a page may name more answers that it shows.
 const ROUNDS: usize = 4;
 /// The most answers of a page.
@@ -68,8 +73,12 @@ impl Pages {
         let query: Vec<(String, String)> =
             form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
         let now = self.gateway.engine.now().to_string();
-        let asked = PageRequest { path: uri.path().to_owned(), names, now, query };
+        let mut asked = PageRequest { path: uri.path().to_owned(), names, now, query };
         let origin = Origin::of(&request.headers, &request.extensions);
+        let origin = match self.as_asked(browser, origin, &mut asked).await {
+            Ok(origin) => origin,
+            Err(response) => return self.problem(browser, &request.headers, uri, response).await,
+        };
         let place = place_of(page, &asked);
         let Some(inner) = origin.request(Method::GET, &place, Body::empty()) else {
             return Problem::bad_request("the address cannot be read").into_response();
@@ -92,7 +101,8 @@ impl Pages {
                 break;
             }
             for part in parts.into_iter().take(MOST_PARTS) {
-                let value = match origin.request(Method::GET, &part.path, Body::empty()) {
+                let path = asked.carried(&part.path);
+                let value = match origin.request(Method::GET, &path, Body::empty()) {
                     Some(request) => match self.ask(browser, request).await {
                         PartAnswer::Value { value, tag, .. } => {
                             tags.extend(tag.map(|tag| (part.name.clone(), tag)));
@@ -113,6 +123,46 @@ impl Pages {
             Ok(html) => headers::html(status.unwrap_or(StatusCode::OK), html, browser),
             Err(fault) => Problem::fault(&fault).into_response(),
         }
+    }
+
+    /// Where a page asks for the past: has its views derived before anything is read, and its routes read them. A problem
+    /// is why there are none, or that they take longer than a browser waits.
+    async fn as_asked(
+        &self,
+        browser: &mut Browser,
+        origin: Origin,
+        asked: &mut PageRequest,
+    ) -> Result<Origin, Response> {
+        let Some(text) = asked.parameter(AS_OF).map(str::to_owned) else { return Ok(origin) };
+        // Who asks is learnt from a route that is for everybody; nothing is derived for somebody who is not known.
+        if let Some(inner) = origin.request(Method::GET, SIGN_IN, Body::empty()) {
+            self.ask(browser, inner).await;
+        }
+        let local = RequestContext::local(Arc::clone(&self.gateway.engine));
+        let ctx = match &browser.known {
+            Some(known) => {
+                local.seen_by(&Caller::Authenticated { principal: Arc::clone(known), reach: Reach::Own })
+            }
+            None if browser.is_local => local.within(self.gateway.local_project),
+            None => return Ok(origin),
+        };
+        let at = sequence_of(&ctx, &text).await.map_err(IntoResponse::into_response)?;
+        for (name, value) in &mut asked.query {
+            if name == AS_OF {
+                *value = at.to_string();
+            }
+        }
+        for _ in 0..AS_OF_ATTEMPTS {
+            if let PastAnswer::Ready(views) =
+                ctx.views_as_of(at).await.map_err(IntoResponse::into_response)?
+            {
+                asked.now = views.time.to_string();
+                return Ok(origin.of_past(Some(views)));
+            }
+        }
+        let detail =
+            format!("what was so at sequence {at} is being derived from the log; reload this page soon");
+        Err(Problem::later(ProblemCode::Overloaded, detail, 5).into_response())
     }
 
     /// Somebody without a credential is led to the sign-in; others are told what the problem is.
@@ -241,14 +291,19 @@ impl Pages {
             language: browser.language,
             theme: browser.theme,
             zone: self.zone(browser).0,
-            reader: browser.reader(),
+            reader: if asked.parameter(AS_OF).is_some() {
+                browser.reader().of_past()
+            } else {
+                browser.reader()
+            },
             csrf: browser.csrf.clone(),
             key: Sessions::unguessable(),
             nonce: browser.nonce.clone(),
             tags: BTreeMap::new(),
             event_types: Event::NAMES,
             sequence,
-            now: engine.now().to_string(),
+            now: if asked.now.is_empty() { engine.now().to_string() } else { asked.now.clone() },
+            as_of: asked.parameter(AS_OF).map(str::to_owned),
             mode: match engine.mode {
                 slapledger_core::domain::event::Mode::Demo => "demo",
                 slapledger_core::domain::event::Mode::Proxy => "proxy",

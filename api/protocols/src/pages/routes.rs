@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use schemars::JsonSchema;
 use serde::Serialize;
 use slapledger_core::domain::time::Timestamp;
 use slapledger_kit::answer::HttpAnswer;
+use slapledger_kit::layer::FunctionLayer;
 use slapledger_kit::problem::Problem;
 use slapledger_net::Peer;
 use slapledger_pages::assets::assets;
@@ -18,7 +19,9 @@ use slapledger_usecases::policy;
 use super::browser::{LANGUAGE, THEME};
 use super::form::FormFields;
 use super::{local, see_other};
-use crate::access::{Authorised, FormChecked, Gateway, Guarded, Sessions, as_problem, authenticate_token};
+use crate::access::{
+    AS_OF, Authorised, FormChecked, Gateway, Guarded, Sessions, as_problem, authenticate_token, take_as_of,
+};
 
 /// How long a browser keeps what a reader prefers: a year.
 const YEAR: u32 = 31_536_000;
@@ -32,8 +35,17 @@ struct PageAnswer {
 }
 
 async fn page(Authorised(ctx): Authorised) -> HttpAnswer<PageAnswer> {
-    let last = ctx.ledger().head().last;
+    let last = ctx.newest();
     HttpAnswer::ok(last, PageAnswer { sequence: last.0 })
+}
+
+/// The same of a page about what is so now.
+async fn page_of_now(authorised: Authorised, uri: Uri) -> Result<HttpAnswer<PageAnswer>, Problem> {
+    let mut query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    if query.any(|(name, _)| name == AS_OF) {
+        return Err(Problem::field(AS_OF, "is not a parameter here: this page shows what is so now"));
+    }
+    Ok(page(authorised).await)
 }
 
 /// Half a month: from the start of any month it leads to a day of that month, in whichever zone.
@@ -48,7 +60,7 @@ struct HomeAnswer {
 }
 
 async fn home(Authorised(ctx): Authorised) -> HttpAnswer<HomeAnswer> {
-    let last = ctx.ledger().head().last;
+    let last = ctx.newest();
     let start = ctx.billing().read(|view, _| {
         let newest = view.billing.newest_final(|document| {
             let parties = [&document.invoice.buyer, &document.invoice.seller];
@@ -64,11 +76,11 @@ async fn home(Authorised(ctx): Authorised) -> HttpAnswer<HomeAnswer> {
 /// All of them.
 pub(crate) fn routes() -> Guarded {
     Guarded::new(as_problem)
-        .route("/ui/home", &policy::KNOWN, get(home))
-        .route("/ui/usage", &policy::USAGE_REVIEW, get(page))
-        .route("/ui/request", &policy::INSTANCE_REQUEST, get(page))
-        .route("/ui/operation", &policy::LOG_DIGEST, get(page))
-        .route("/ui/revenue", &policy::BILLING_READ, get(page))
+        .route("/ui/home", &policy::KNOWN, get(home).layer(FunctionLayer::new(true, take_as_of)))
+        .route("/ui/usage", &policy::USAGE_REVIEW, get(page).layer(FunctionLayer::new(true, take_as_of)))
+        .route("/ui/request", &policy::INSTANCE_REQUEST, get(page_of_now))
+        .route("/ui/operation", &policy::LOG_DIGEST, get(page_of_now))
+        .route("/ui/revenue", &policy::BILLING_READ, get(page).layer(FunctionLayer::new(true, take_as_of)))
         .route("/ui/sign-in", &policy::PUBLIC, get(page).post(sign_in))
         .route("/ui/sign-out", &policy::PUBLIC, post(sign_out))
         .route("/ui/preferences", &policy::PUBLIC, post(preferences))

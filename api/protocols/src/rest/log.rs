@@ -5,7 +5,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use slapledger_core::domain::id::Sequence;
-use slapledger_core::domain::time::Timestamp;
 use slapledger_core::log::envelope::{EventDecoder, Recorded};
 use slapledger_core::log::store::{EventStore, read_frames};
 use slapledger_kit::problem::Problem;
@@ -51,25 +50,6 @@ pub(super) fn each_after(
         }
     }
     Ok(())
-}
-
-/// The last event up to `head` that was recorded before an instant. Times of recording never go back, so it is found
-/// by halving.
-pub(super) fn last_before(
-    store: &dyn EventStore,
-    at: Timestamp,
-    head: Sequence,
-) -> Result<Sequence, Problem> {
-    let (mut earlier, mut later) = (0, head.0.saturating_add(1));
-    while later - earlier > 1 {
-        let middle = Sequence(earlier.midpoint(later));
-        let found = events(store, BTreeSet::from([middle]))?;
-        match found.get(&middle) {
-            Some(recorded) if recorded.recorded_at < at => earlier = middle.0,
-            _ => later = middle.0,
-        }
-    }
-    Ok(Sequence(earlier))
 }
 
 /// Whether more events are wanted.

@@ -126,10 +126,16 @@ impl Query {
         Ok(self::list(items, next, sequence))
     }
 
-    /// The sequence that a read is to reflect: all that was acknowledged before, and `min_sequence` if that is later;
-    /// waits for it.
+    /// The sequence that a read is to reflect: that of `as_of`, or all that was acknowledged before, and `min_sequence`
+    /// if that is later; waits for it.
     pub async fn position(&self, ctx: &RequestContext) -> Result<Sequence, Problem> {
-        let Some(wanted) = self.sequence("min_sequence")? else { return Ok(ctx.ledger().head().last) };
+        let Some(wanted) = self.sequence("min_sequence")? else { return Ok(ctx.newest()) };
+        if ctx.past.is_some() {
+            return Err(Problem::field(
+                "min_sequence",
+                "cannot be combined with as_of; leave one of them out",
+            ));
+        }
         let mut head = ctx.ledger().feed().watch();
         // No longer than its sender waits for the answer.
         let left = ctx.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));

@@ -1,5 +1,6 @@
 //! Use cases and the engine, tested through the routes.
 
+mod as_of;
 mod contacts;
 mod documents;
 mod due;

@@ -10,6 +10,7 @@ pub(crate) fn projections(operation: Operation) -> Operation {
     operation
         .called("listProjections", "log", "What is derived from the log, with digests that are computed now")
         .reads::<crate::rest::openapi::schema::List<PartForm>>("All projections")
+        .only_now()
 }
 
 pub(crate) fn rebuild(operation: Operation) -> Operation {

@@ -11,6 +11,7 @@ pub(crate) fn plan(operation: Operation) -> Operation {
             "`slapledger backup DEST --url URL` downloads them. Sealed epochs never change; a tail is its first `bytes`.",
         )
         .reads::<PlanForm>("The files")
+        .only_now()
         .only_json()
 }
 

@@ -12,6 +12,7 @@ pub(crate) fn show(operation: Operation) -> Operation {
     operation
         .called("showClock", "log", "Whether the clock of the server can be believed")
         .reads::<ClockShown>("The clock")
+        .only_now()
 }
 
 /// A confirmation.

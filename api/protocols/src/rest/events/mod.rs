@@ -21,6 +21,7 @@ use slapledger_core::domain::id::Sequence;
 use slapledger_core::domain::time::{TimeZone, Timestamp};
 use slapledger_core::log::envelope::Recorded;
 use slapledger_core::log::store::EventStore;
+use slapledger_engine::past::last_before;
 use slapledger_kit::answer::HttpAnswer;
 use slapledger_kit::problem::Problem;
 use slapledger_usecases::caller::FIRST_PARTY;
@@ -105,7 +106,7 @@ pub(super) async fn list(
     let store = Arc::clone(ctx.ledger().store());
     let found = tokio::task::spawn_blocking(move || -> Result<(Vec<RecordedEvent>, _), Problem> {
         let bound = |at: Option<Timestamp>, otherwise| match at {
-            Some(at) => log::last_before(&*store, at, position),
+            Some(at) => last_before(&*store, at, position).map_err(|fault| Problem::fault(&fault)),
             None => Ok(otherwise),
         };
         let after = after.max(bound(within.from, Sequence::ZERO)?);

@@ -15,5 +15,6 @@ pub(crate) fn proof(operation: Operation) -> Operation {
         .query::<u32>("line", "The line to prove. Default: the whole document")
         .query::<UsageOfProof>("usage", "Which usage: what the lines name, or all of the customer")
         .reads::<InvoiceProofShown>("The proof")
+        .only_now()
         .problem(409)
 }

@@ -27,7 +27,7 @@ use slapledger_kit::code::{CODES, CodeRow};
 use slapledger_kit::layer::FunctionLayer;
 use slapledger_usecases::policy::Policy;
 
-use crate::access::{Gateway, PROJECT, Refuse, as_problem, enforce};
+use crate::access::{Gateway, PROJECT, Refuse, as_problem, enforce, take_as_of};
 use operation::{Components, Operation, PROBLEMS};
 
 /// What describes a route.
@@ -128,8 +128,15 @@ impl Routes {
         T: 'static,
     {
         let guard = FunctionLayer::new((policy, as_problem as Refuse), enforce);
-        self.router = self.router.route(path, on(filter, handler).layer(guard));
-        self.operations.push(describe(Operation::new(method, path, policy)));
+        let operation = describe(Operation::new(method.clone(), path, policy));
+        let mut route = on(filter, handler);
+        let is_taken = operation.takes_as_of();
+        // Other reads refuse it themselves, as every parameter that they do not know.
+        if is_taken || method != Method::GET {
+            route = route.layer(FunctionLayer::new(is_taken, take_as_of));
+        }
+        self.router = self.router.route(path, route.layer(guard));
+        self.operations.push(operation);
         self
     }
 

@@ -15,6 +15,7 @@ use slapledger_usecases::policy::Policy;
 
 use super::descriptions;
 use super::schema::{self, List};
+use crate::access::{AS_OF, AsOfPending};
 
 /// The media types that problems come in.
 const PROBLEM_TYPES: [&str; 2] = ["application/problem+json", "application/problem+xml"];
@@ -328,8 +329,29 @@ impl Operation {
 
     /// It reads, and reflects what the reader asks for.
     pub(crate) fn reads<T: JsonSchema>(self, description: &'static str) -> Self {
-        self.query::<schema::Sequence>("min_sequence", "Wait until at least this sequence is reflected")
-            .answers::<T>(200, description)
+        let reads = self
+            .query::<schema::Sequence>("min_sequence", "Wait until at least this sequence is reflected")
+            .answers::<T>(200, description);
+        if reads.method != Method::GET {
+            return reads;
+        }
+        reads
+            .query::<schema::AsOf>(AS_OF, "Read the ledger as it was at this event or instant")
+            .answers::<AsOfPending>(202, "What `as_of` asks for is being derived; ask again")
+            .location(202)
+            .retry_after(202)
+    }
+
+    /// It shows what is so now, and knows nothing of the past.
+    pub(crate) fn only_now(mut self) -> Self {
+        self.parameters.retain(|parameter| parameter.name != AS_OF);
+        self.answers.remove(&202);
+        self
+    }
+
+    /// Whether it can be read as of an earlier event.
+    pub(crate) fn takes_as_of(&self) -> bool {
+        self.parameters.iter().any(|parameter| parameter.name == AS_OF)
     }
 
     /// It reads a part of a list.

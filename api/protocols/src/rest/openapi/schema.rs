@@ -124,6 +124,8 @@ markers! {
     Limit {"type": "integer", "minimum": 1, "maximum": 1000, "examples": [10]}
     /// Where a list goes on; the `next` of an earlier answer
     Cursor {"type": "string", "maxLength": 4096}
+    /// The sequence of an event, or an RFC 3339 instant: the last event at or before it.
+    AsOf {"type": "string", "examples": ["40213", "2026-10-01T01:00:00Z"]}
     /// A month, or two days or instants START/STOP; a day begins at midnight where the payer is
     StartStop {"type": "string", "pattern": "^([0-9]{4}-[0-9]{2}|[^/]+/[^/]+)$", "examples": ["2026-10", "2026-10-01/2026-11-01"]}
     /// A transaction of the journal: the event that caused it, and its currency

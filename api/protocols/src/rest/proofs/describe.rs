@@ -13,6 +13,7 @@ pub(crate) fn checkpoint(operation: Operation) -> Operation {
         )
         .query::<bool>("cosigned", "The newest that a witness cosigned")
         .reads::<CheckpointShown>("The checkpoint")
+        .only_now()
         .problem(404)
 }
 
@@ -21,6 +22,7 @@ pub(crate) fn published(operation: Operation) -> Operation {
         .called("listCheckpoints", "log", "The checkpoints that were published, the newest first")
         .description("Published when an epoch is sealed and at an interval, and cosigned by witnesses.")
         .lists::<PublishedCheckpointShown>("A part of the list")
+        .only_now()
 }
 
 pub(crate) fn checkpoint_note(operation: Operation) -> Operation {
@@ -37,6 +39,7 @@ pub(crate) fn keys(operation: Operation) -> Operation {
         .called("listLogKeys", "log", "The keys that have signed checkpoints")
         .description("A signature is believed from the event on that made its key the key of the log.")
         .reads::<LogKeysShown>("The keys, the present one last")
+        .only_now()
 }
 
 pub(crate) fn inclusion(operation: Operation) -> Operation {
@@ -49,6 +52,7 @@ pub(crate) fn inclusion(operation: Operation) -> Operation {
             "How many events the log has to which it is proved; all, if it is not said",
         )
         .reads::<InclusionShown>("The proof (RFC 9162, 2.1.3)")
+        .only_now()
 }
 
 pub(crate) fn consistency(operation: Operation) -> Operation {
@@ -58,6 +62,7 @@ pub(crate) fn consistency(operation: Operation) -> Operation {
         .required_query::<schema::Sequence>("from", "How many events the earlier log has")
         .query::<schema::Sequence>("to", "How many events the later log has; all, if it is not said")
         .reads::<ConsistencyShown>("The proof (RFC 9162, 2.1.4)")
+        .only_now()
 }
 
 pub(crate) fn tile(operation: Operation) -> Operation {

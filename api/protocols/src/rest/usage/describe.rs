@@ -83,6 +83,7 @@ pub(crate) fn receipts(operation: Operation) -> Operation {
         .query::<schema::Limit>("limit", "How many items, at most; 100, if it is not said")
         .query::<schema::Cursor>("cursor", "The `next` of an earlier answer: the items after those")
         .reads::<ReceiptList>("Receipts and counts")
+        .only_now()
 }
 
 fn suspended(operation: Operation) -> Operation {
