@@ -34,5 +34,10 @@ expect 'an ignored test in CI' 1 '42 passed, 0 failed, 1 skipped' \
     "CI=true; f() { $cargo_output; echo 'test slow ... ignored, takes an hour'; }; stage unit cargo f"
 expect 'the clients' 1 '3 passed, 2 failed, 1 skipped' \
     "f() { echo 'SKIPPED x: y'; echo 'COUNT 3 passed, 2 failed, 1 skipped'; exit 1; }; stage clients clients f"
+expect 'lanes' 0 '44 passed, 0 failed, 1 skipped' \
+    "a() { stage fmt single true; stage unit cargo $cargo_output; }; b() { stage x single true; stage y single echo 'SKIPPED y: z'; }; lane a; lane b; join_lanes"
+expect 'a failure in a lane' 1 '2 passed, 1 failed, 0 skipped' \
+    "a() { stage fmt single true; stage x single false; }; lane a; stage y single true; join_lanes"
+expect 'a lane that breaks' 1 '1 passed, 1 failed, 0 skipped' "a() { stage x single true; exit 3; }; lane a; stage y single true; join_lanes"
 expect 'clients that do not start' 1 '42 passed, 1 failed, 0 skipped' \
     "stage unit cargo $cargo_output; f() { echo 'No module named slapos'; exit 1; }; stage clients clients f"

@@ -4,6 +4,7 @@ passed=0 failed=0
 skipped=()  # "name: reason"
 failures=() # what failed, by stage
 durations=()
+lanes=()    # "function pid" of those that run
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 
@@ -22,6 +23,47 @@ stage() {
         'BEGIN { printf "%8.1f s  %s", now - began, name }')")
     printf '=== %s: %s\n' "$(awk '{ $1 = $1 } 1' <<<"${durations[-1]}")" "$([ "$status" = 0 ] && echo ok || echo "status $status")"
     count "$name" "$counter" "$status" "$log"
+}
+
+# lane FUNCTION: starts a function of stages beside what follows. What they print comes at `join_lanes`, as does their count.
+lane() {
+    local of=$logs/lane-$1
+    mkdir "$of"
+    (
+        trap - EXIT
+        passed=0 failed=0 skipped=() failures=() durations=()
+        "$1"
+        { printf 'count %d %d\n' "$passed" "$failed"
+          for line in ${skipped[@]+"${skipped[@]}"}; do printf 'skipped %s\n' "$line"; done
+          for line in ${failures[@]+"${failures[@]}"}; do printf 'failure %s\n' "$line"; done
+          for line in ${durations[@]+"${durations[@]}"}; do printf 'duration %s\n' "$line"; done
+        } >"$of/results"
+    ) >"$of/output" 2>&1 </dev/null &
+    lanes+=("$1 $!")
+}
+
+# join_lanes: waits for the lanes, prints what they printed, and adds their counts. A lane that broke is one failure.
+join_lanes() {
+    local entry name pid kind rest
+    for entry in ${lanes[@]+"${lanes[@]}"}; do
+        read -r name pid <<<"$entry"
+        wait "$pid" || true
+        cat "$logs/lane-$name/output"
+        if [ ! -s "$logs/lane-$name/results" ]; then
+            failed=$((failed + 1))
+            failures+=("lane $name")
+            continue
+        fi
+        while read -r kind rest; do
+            case $kind in
+                count) passed=$((passed + ${rest% *})) failed=$((failed + ${rest#* })) ;;
+                skipped) skipped+=("$rest") ;;
+                failure) failures+=("$rest") ;;
+                duration) durations+=("$(printf '%8s %s %s' $rest)") ;;
+            esac
+        done <"$logs/lane-$name/results"
+    done
+    lanes=()
 }
 
 # count NAME COUNTER STATUS LOG: adds what a stage's log tells. A stage that fails without a failed test is one failure.
