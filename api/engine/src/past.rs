@@ -1,8 +1,8 @@
 //! The views as they were at an event, for reads with `as_of`.
 //!
 //! They are derived from the log again: from the nearest earlier ones that are kept, or from the first event on. Whoever
-//! asks for the same event meanwhile waits for the same work. The newest used are kept, a few of them, because each takes
-//! as much memory as the views that follow the log (what did not change between two of them is shared).
+//! asks for the same event meanwhile waits for the same work. The two used last are kept, and one is derived at a time,
+//! because each takes as much memory as the views that follow the log (what did not change between two is shared).
 //!
 //! Invariants: views of the past never change; deriving them reads the log and nothing else, and holds no lock.
 
@@ -18,12 +18,12 @@ use slapledger_core::log::envelope::EventDecoder;
 use slapledger_core::log::store::{EventStore, read_frames};
 use slapledger_projections::replay::{ReplayFault, replay};
 use slapledger_projections::{AccessView, Projects, SlapViews, stop};
-use tokio::sync::watch;
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::views::{ProjectView, ViewSource};
 
 /// How many are kept.
-const MOST_KEPT: usize = 3;
+const MOST_KEPT: usize = 2;
 /// How many are derived or wait for it.
 const MOST_DERIVED: usize = 16;
 
@@ -111,8 +111,17 @@ pub enum FoundPast {
 }
 
 /// The views of the past that are kept or being derived.
-#[derive(Debug, Clone, Default)]
-pub struct PastCache(Arc<Mutex<Pasts>>);
+#[derive(Debug, Clone)]
+pub struct PastCache {
+    pasts: Arc<Mutex<Pasts>>,
+    turn: Arc<Semaphore>,
+}
+
+impl Default for PastCache {
+    fn default() -> Self {
+        Self { pasts: Arc::default(), turn: Arc::new(Semaphore::new(1)) }
+    }
+}
 
 #[derive(Debug, Default)]
 struct Pasts {
@@ -131,9 +140,17 @@ pub struct PastWork {
 }
 
 impl PastCache {
+    /// The turn to derive views: one after the other has it, so that memory holds few of them.
+    ///
+    /// # Errors
+    /// Never: it is not closed.
+    pub async fn turn(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
+        Arc::clone(&self.turn).acquire_owned().await
+    }
+
     /// The views as of an event of the log.
     pub fn find(&self, at: Sequence) -> Result<FoundPast, PastFault> {
-        let mut pasts = self.0.lock();
+        let mut pasts = self.pasts.lock();
         if let Some(place) = pasts.kept.iter().position(|kept| kept.at == at) {
             let kept = pasts.kept.remove(place).expect("it was found there");
             pasts.kept.push_back(Arc::clone(&kept));
@@ -156,7 +173,7 @@ impl PastCache {
     }
 
     fn end(&self, at: Sequence, result: &PastResult) {
-        let mut pasts = self.0.lock();
+        let mut pasts = self.pasts.lock();
         pasts.derived.remove(&at);
         if let Ok(views) = result {
             pasts.kept.push_back(Arc::clone(views));

@@ -162,11 +162,12 @@ impl RequestContext {
             FoundPast::Kept(views) => return Ok(PastAnswer::Ready(views)),
             FoundPast::Derived(progress) => progress,
             FoundPast::Absent(progress, work) => {
-                let (rating, store) = (self.engine.rating.clone(), Arc::clone(self.ledger().store()));
+                let (engine, store) = (Arc::clone(&self.engine), Arc::clone(self.ledger().store()));
                 let share = self.rating_share();
                 // What is not done tells so itself.
                 tokio::spawn(async move {
-                    let _ = rating.run(share, move || work.run(&*store)).await;
+                    let _turn = engine.past.turn().await;
+                    let _ = engine.rating.run(share, move || work.run(&*store)).await;
                 });
                 progress
             }
