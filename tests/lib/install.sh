@@ -30,6 +30,7 @@ install_packages() {
     need ledger command -v ledger
     need golang-go command -v go
     need golang-golang-x-mod-dev test -d /usr/share/gocode/src/golang.org/x/mod/sumdb
+    need prometheus command -v promtool
     need adduser command -v adduser
     need dpkg-dev command -v dpkg-shlibdeps
     need systemd command -v systemd-analyze

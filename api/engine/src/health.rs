@@ -86,6 +86,19 @@ pub enum HealthFault {
 }
 
 impl HealthFault {
+    /// All codes.
+    pub const CODES: [&'static str; 9] = [
+        "writer-stopped",
+        "view-stopped",
+        "unsynced-values",
+        "clock-in-doubt",
+        "disk-full",
+        "log-damaged",
+        "not-shipped",
+        "not-cosigned",
+        "disk-silent",
+    ];
+
     /// A word for programs; it stays when the words for people change.
     pub fn code(&self) -> &'static str {
         match self {

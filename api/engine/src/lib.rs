@@ -15,6 +15,7 @@ pub mod health;
 mod identity;
 pub mod kept_checkpoints;
 pub mod lost_keys;
+pub mod metrics;
 pub mod notary;
 pub mod past;
 pub mod publishing;
@@ -54,6 +55,7 @@ use erased_keys::DestructionDue;
 use health::{HealthFault, Monitor};
 use kept_checkpoints::KeptCheckpoints;
 use lost_keys::LostKeys;
+use metrics::Metrics;
 use notary::Notary;
 use past::PastCache;
 use publishing::Publishing;
@@ -102,6 +104,8 @@ pub struct Engine {
     pub receipts: UsageReceipts,
     /// Whether a key is still to be destroyed.
     pub destruction_due: DestructionDue,
+    /// What Prometheus reads.
+    pub metrics: Arc<Metrics>,
     /// What health is told from, and is not in memory.
     pub health: Arc<Monitor>,
     /// What this run is known by, to those who ask whether two addresses are one server.
@@ -290,6 +294,11 @@ impl Engine {
         let mode = ledger.created().mode;
         let since = ledger.clock().now();
         let health = Arc::new(Monitor::of(&ledger));
+        let metrics = Arc::<Metrics>::default();
+        ledger.observe_appends({
+            let metrics = Arc::clone(&metrics);
+            Box::new(move |took| metrics.appended(took))
+        });
         let documents = Arc::new(DocumentCaches::default());
         keys.on_destroy({
             let documents = Arc::clone(&documents);
@@ -311,6 +320,7 @@ impl Engine {
             contacts: Contacts::default(),
             receipts: UsageReceipts::new(since),
             destruction_due: DestructionDue::default(),
+            metrics,
             health,
             run: random_id(),
             mode,

@@ -140,6 +140,18 @@ impl UsageReceipts {
         self.since
     }
 
+    /// How many events became what, of all senders.
+    pub fn totals(&self) -> ReceiptCounts {
+        let kept = self.kept.lock();
+        let mut totals = ReceiptCounts::default();
+        for of in kept.reporters.values() {
+            for (total, count) in totals.0.iter_mut().zip(of.counts.0) {
+                *total += count;
+            }
+        }
+        totals
+    }
+
     /// Adds what became of the events of a report.
     pub fn add(
         &self,

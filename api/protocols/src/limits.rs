@@ -158,6 +158,18 @@ pub(crate) fn only_known_methods(routes: Router<Arc<Gateway>>) -> Router<Arc<Gat
 }
 
 async fn guard(bounds: Arc<Bounds>, request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let (method, route) = (request.method().clone(), request.extensions().get::<MatchedPath>().cloned());
+    let response = within(&bounds, request, next).await;
+    // Paths without a route and methods that nobody takes are as many as senders want.
+    if let Some(route) = route.filter(|_| response.status() != StatusCode::METHOD_NOT_ALLOWED) {
+        let metrics = &bounds.gateway.engine.metrics;
+        metrics.answered(method.as_str(), route.as_str(), response.status().as_u16(), begun.elapsed());
+    }
+    response
+}
+
+async fn within(bounds: &Bounds, request: Request, next: Next) -> Response {
     let named = request.uri().path().starts_with("/v1/");
     let admitted = if is_revocation(&request) {
         Box::pin(bounds.admit_revocation(request)).await

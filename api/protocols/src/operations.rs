@@ -1,13 +1,15 @@
-//! The listener for operators: health and readiness, on an address of its own.
+//! The listener for operators: health, readiness and metrics, on an address of its own.
 //!
 //! Invariants: it shares nothing with the main listener but what it tells: a thread, a runtime and connections of its
 //! own, so that neither the connections, nor the requests, nor the blocking work of others keep it from answering. What
-//! it answers is in memory. It is plain HTTP without sign-in, so that it is on loopback unless somebody says otherwise;
-//! it shows what `/healthz` shows to everybody, and changes nothing.
+//! it answers is in memory; metrics also look at views, beside the thread that tells of health. It is plain HTTP
+//! without sign-in, so that it is on loopback unless somebody says otherwise; it shows what `/healthz` shows to everybody
+//! and how many things there are, and changes nothing.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use axum::Router;
@@ -16,6 +18,7 @@ use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use slapledger_engine::Engine;
+use slapledger_engine::metrics::METRICS_TYPE;
 use slapledger_kit::code::ProblemCode;
 use slapledger_kit::forms::in_json;
 use slapledger_kit::layer::FunctionLayer;
@@ -24,6 +27,9 @@ use slapledger_net::{self as net, Connections};
 use tokio::sync::oneshot;
 
 use crate::rest::{health_of, readiness_of};
+
+/// How long somebody waits for metrics: Prometheus hangs up after 10 seconds, if nothing else is configured.
+const METRICS_PATIENCE: Duration = Duration::from_secs(9);
 
 /// Bounds that fit short questions of few. Nobody's share is bounded: they all come from one address.
 fn bounds() -> Connections {
@@ -107,13 +113,24 @@ fn routes(engine: Arc<Engine>) -> Router {
         .route("/healthz", get(async |State(engine): State<Arc<Engine>>| health_of(&engine)))
         .route("/readyz", get(async |State(engine): State<Arc<Engine>>| readiness_of(&engine)))
         .layer(FunctionLayer::new((), in_json))
+        .route("/metrics", get(metrics))
         .method_not_allowed_fallback(no_method)
         .fallback(no_route)
         .with_state(engine)
 }
 
+/// `GET /metrics`. It looks at views, and so may wait for them: not on the thread that tells of health, and one look at a
+/// time.
+async fn metrics(State(engine): State<Arc<Engine>>) -> Result<Response, Problem> {
+    let text = tokio::task::spawn_blocking(move || engine.metrics.text(&engine));
+    let text = tokio::time::timeout(METRICS_PATIENCE, text).await;
+    let text = text.map_err(|_| Problem::later(ProblemCode::Overloaded, "the views are not read in time", 15))?;
+    let text = text.map_err(|error| Problem::fault(&error))?;
+    Ok(([(header::CONTENT_TYPE, METRICS_TYPE)], text).into_response())
+}
+
 async fn no_route(uri: Uri) -> Problem {
-    Problem::not_found(format!("there is nothing at {} here; /healthz and /readyz are", uri.path()))
+    Problem::not_found(format!("there is nothing at {} here; /healthz, /readyz and /metrics are", uri.path()))
 }
 
 async fn no_method(method: Method, uri: Uri) -> Response {

@@ -28,8 +28,8 @@ mod tests;
 mod writer;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -305,8 +305,12 @@ pub struct QueueStatus {
     pub most: usize,
 }
 
+/// Told how long an append took: until its events were durable.
+pub type AppendObserver = Box<dyn Fn(Duration) + Send + Sync>;
+
 /// A running ledger.
 pub struct Ledger {
+    observer: Arc<OnceLock<AppendObserver>>,
     queue: Mutex<Option<Arc<CommandQueue>>>,
     sequencer: Arc<RwLock<Sequencer>>,
     publisher: Arc<Publisher>,
@@ -376,7 +380,9 @@ impl Ledger {
         let stopped = Arc::<StopCause>::default();
         let closing = Arc::new(AtomicBool::new(false));
         let sequencer = Arc::new(RwLock::new(sequencer));
+        let observer = Arc::<OnceLock<AppendObserver>>::default();
         let committer = Committer {
+            observer: Arc::clone(&observer),
             term,
             store: Arc::clone(&store),
             guards: Arc::clone(&guards),
@@ -408,6 +414,7 @@ impl Ledger {
         let (queue, writer) = (Mutex::new(Some(Arc::new(queue))), Mutex::new(Some(thread)));
         guards.begin().map_err(|error| OpenFault::Start(error.to_string()))?;
         Ok(Self {
+            observer,
             queue,
             sequencer,
             publisher,
@@ -421,6 +428,11 @@ impl Ledger {
             clock,
             guards,
         })
+    }
+
+    /// Tells of each append from now on. There is one observer, the first.
+    pub fn observe_appends(&self, observe: AppendObserver) {
+        let _ = self.observer.set(observe);
     }
 
     /// Carries a command out; returns when its outcome is durable.

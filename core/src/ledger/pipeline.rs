@@ -9,9 +9,10 @@
 
 use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle, Thread};
+use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
@@ -20,7 +21,7 @@ use super::declared::PublishedResources;
 use super::guards::Guards;
 use super::queue::CommandReply;
 use super::sequencer::pack_events;
-use super::{Accepted, Publisher, Queued, StopCause, SubmitError};
+use super::{Accepted, AppendObserver, Publisher, Queued, StopCause, SubmitError};
 use crate::log::envelope::Recorded;
 use crate::log::frame::{Frame, PackedFrame};
 use crate::log::merkle::Tree;
@@ -125,6 +126,8 @@ pub(super) struct Committer {
     pub(super) publisher: Arc<Publisher>,
     pub(super) resources: Arc<PublishedResources>,
     pub(super) stopped: Arc<StopCause>,
+    /// Told how long each append took.
+    pub(super) observer: Arc<OnceLock<AppendObserver>>,
     /// The tree of all that was committed.
     pub(super) tree: Tree,
 }
@@ -144,7 +147,12 @@ impl Committer {
             durable.push((group, event_bytes, stored_bytes, root));
         }
         if !frames.is_empty() {
-            match self.store.append(self.term, expected, &frames) {
+            let begun = Instant::now();
+            let appended = self.store.append(self.term, expected, &frames);
+            if let Some(observe) = self.observer.get() {
+                observe(begun.elapsed());
+            }
+            match appended {
                 Appended::Durable => {}
                 other => {
                     let cause = failure(&other);

@@ -25,6 +25,7 @@ impl Ledger {
         let sequencer = Sequencer::new(Box::new(MemoryIndex::default()));
         let guards = Guards::new(Arc::clone(&clock), GuardOptions::default(), &sequencer);
         Ok(Self {
+            observer: Arc::default(),
             queue: Mutex::new(None),
             sequencer: Arc::new(RwLock::new(sequencer)),
             publisher,

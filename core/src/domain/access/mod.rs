@@ -374,7 +374,8 @@ impl Credential {
         }
     }
 
-    fn is_certificate(&self) -> bool {
+    /// Whether it is proved by a certificate.
+    pub fn is_certificate(&self) -> bool {
         matches!(self.issued.proof, Proof::Certificate { .. })
     }
 }
@@ -408,6 +409,11 @@ impl Access {
     /// The credential of this id.
     pub fn credential(&self, id: CredentialId) -> Option<&Credential> {
         self.credentials.get(&id)
+    }
+
+    /// All credentials of all projects.
+    pub fn all(&self) -> impl Iterator<Item = &Credential> {
+        self.credentials.values()
     }
 
     /// The credential that a certificate of this fingerprint proves.
